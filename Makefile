@@ -1,0 +1,36 @@
+# pgc: PaliGemma checkpoint in, one executable out. `make help` lists the targets.
+export CGO_ENABLED := 0
+GO   ?= go
+DEMO := models/paligemma/demo
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test check lint llvm bench golden clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+llvm: ## install an llc from LLVM 14-22 if none is found
+	@sh scripts/install-llvm.sh
+
+build: bin/pgc ## build bin/pgc (the compiler, with the runtime embedded)
+
+bin/pgc: $(shell find . -name '*.go' -o -name '*.s' -o -name go.mod -o -name go.sum | grep -v _test.go)
+	@sh scripts/build.sh
+
+demo: llvm build ## compile the demo checkpoint and run it on the pictures beside it
+	@sh scripts/demo.sh $(DEMO)
+
+test: llvm build ## run every test
+	$(GO) vet ./...
+	$(GO) test ./...
+
+lint: ## gofmt, go vet and staticcheck
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
+	$(GO) vet ./...
+	$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.7.0 ./...
+
+bench: llvm build ## kernel and end-to-end figures on a PaliGemma-3B-shaped random model (needs 14 GB of disk)
+	@sh scripts/bench.sh
+
+clean: ## remove what the other targets made
+	rm -rf bin out
