@@ -1,0 +1,122 @@
+"""Stage B: the whole model on prompts and answers, first packed, then exact.
+
+    python train.py --kind gemma  --out .train --minutes 60      (starts from stage A's tower)
+    python train.py --kind gemma2 --out .train --minutes 12      (starts from the trained gemma model)
+Run again with the same arguments it resumes; with more minutes it trains on.
+"""
+
+import argparse
+import pathlib
+import random
+import time
+
+import torch
+import torch.nn.functional as F
+
+import data
+import tokenizer
+from model import Heads, build
+from optim import Clock, optimizers
+from rows import Rows, pack, single
+from scenes import CHARS, CLASSES
+from tasks import STEP
+
+
+def logits_at(net, rows, features):
+    """Logits [answers, vocabulary] at the places whose next token belongs to an answer."""
+    language = net.model.language_model
+    text = language.embed_tokens(rows.ids)
+    hidden = torch.cat([features[rows.scene].to(text.dtype), text], 1)
+    if net.config.text_config.model_type == "gemma2":
+        additive = lambda m: torch.zeros(m.shape).masked_fill(~m, -1e9)
+        mask = {"full_attention": additive(rows.mask), "sliding_attention": additive(rows.window_mask)}
+    else:
+        mask = rows.mask
+    hidden = language(inputs_embeds=hidden, attention_mask=mask, position_ids=rows.position, use_cache=False).last_hidden_state
+    logits = hidden.flatten(0, 1)[rows.where].float() @ language.embed_tokens.weight.float().T
+    cap = getattr(net.config.text_config, "final_logit_softcapping", None)
+    return cap * torch.tanh(logits / cap) if cap else logits
+
+
+def answer_loss(logits, target):
+    """Cross entropy; a location shares some of its mass with the neighbouring bins."""
+    logp = F.log_softmax(logits, -1)
+    first, last = tokenizer.LOC0, tokenizer.LOC0 + 1023
+    location = (target >= first) & (target <= last)
+    loss = 0
+    for step, weight in ((0, .7), (-STEP, .12), (STEP, .12), (-2 * STEP, .03), (2 * STEP, .03)):
+        near = torch.where(location, (target + step).clamp(first, last), target)
+        loss = loss - weight * logp.gather(1, near[:, None])[:, 0]
+    return loss.mean(), (logits.argmax(-1) == target).float().mean().item()
+
+
+def start(kind, out):
+    """The model of a kind with the weights it begins from, and the dense heads."""
+    net, heads = build(kind), Heads(len(CLASSES), len(CHARS))
+    saved = torch.load(out / ("tower.pt" if kind == "gemma" else "gemma.pt"))
+    shared = saved["net"] if kind == "gemma2" else {k: v for k, v in saved["net"].items() if "vision_tower" in k}
+    own = net.state_dict()
+    fits = {k: v for k, v in shared.items() if k in own and own[k].shape == v.shape and not (
+        kind == "gemma2" and "post_attention_layernorm" in k)}
+    if kind == "gemma2":  # the norm before the MLP has another name there
+        fits |= {k.replace("post_attention_layernorm", "pre_feedforward_layernorm"): v
+                 for k, v in shared.items() if "post_attention_layernorm" in k}
+    net.load_state_dict(own | fits)
+    heads.load_state_dict(saved["heads"])
+    return net, heads
+
+
+def main():
+    args = argparse.ArgumentParser()
+    args.add_argument("--kind", default="gemma", choices=["gemma", "gemma2"])
+    args.add_argument("--out", default=".train")
+    args.add_argument("--minutes", type=float, default=60)
+    args.add_argument("--packed", type=float, default=.6, help="share of the time spent on packed rows")
+    args.add_argument("--threads", type=int, default=2)
+    args = args.parse_args()
+    torch.set_num_threads(args.threads)
+    out = pathlib.Path(args.out)
+    net, heads = start(args.kind, out)
+    named = list(net.named_parameters()) + [("heads." + n, p) for n, p in heads.named_parameters()]
+    fresh = args.kind == "gemma"
+    made = optimizers(named, .015 if fresh else .008, 3e-3 if fresh else 1.5e-3, lambda n: .5 if "vision" in n else 1.0)
+    state, clock, step = out / f"{args.kind}.pt", Clock(args.minutes), 0
+    if state.exists():
+        saved = torch.load(state)
+        net.load_state_dict(saved["net"]), heads.load_state_dict(saved["heads"])
+        [o.load_state_dict(s) for o, s in zip(made, saved["optim"])]
+        clock, step = Clock(args.minutes, saved["minutes"]), saved["step"]
+    see = torch.compile(lambda x: net.model.vision_tower(pixel_values=x).last_hidden_state)
+    window = getattr(net.config.text_config, "sliding_window", None) or 10**6
+    rng, batches = random.Random(step), data.loader(500 + step, 16, text=True)
+    last, shown, prompts = time.time(), [], 0
+    while clock.progress() < 1:
+        clock.set_rate(made)
+        batch = next(batches)
+        exact = clock.progress() > args.packed
+        rows = Rows(single(batch["examples"], rng, 3) if exact else pack(batch["examples"]), window)
+        with torch.autocast("cpu", torch.bfloat16):
+            features = see(data.normalise(batch["pixels"]))
+            logits = logits_at(net, rows, net.model.multi_modal_projector(features))
+        loss, right = answer_loss(logits, rows.target)
+        dense, _ = heads.loss(features.float(), batch)
+        (loss + (.1 if clock.progress() < .8 else .03) * dense).backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        for o in made:
+            o.step()
+            o.zero_grad(set_to_none=True)
+        step += 1
+        shown.append((loss.item(), dense.item(), right))
+        prompts += sum(len(r) for r in batch["examples"]) if not exact else len(rows.scene)
+        if step % 50 == 0:
+            mean = torch.tensor(shown).mean(0).tolist()
+            print(f"B {step} {clock.done():.1f}min {prompts / (time.time() - last):.0f} prompts/s "
+                  f"loss {mean[0]:.4f} dense {mean[1]:.3f} tokens right {mean[2]:.4f}", flush=True)
+            last, shown, prompts = time.time(), [], 0
+        if step % 400 == 0 or clock.progress() >= 1:
+            torch.save(dict(net=net.state_dict(), heads=heads.state_dict(), optim=[o.state_dict() for o in made],
+                            minutes=clock.done(), step=step), state)
+
+
+if __name__ == "__main__":
+    main()
