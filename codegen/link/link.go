@@ -1,0 +1,175 @@
+// Package link joins llc's relocatable x86-64 ELF objects into one blob of
+// position-independent code.
+//
+// The blob holds all functions, then all read-only constants, and refers only to
+// itself, relative to the program counter: it runs wherever it is mapped at a page
+// boundary, with no dynamic loader and no writable part. Whatever does not fit that
+// form (writable data, thread-local storage, absolute addresses, a call out of the
+// objects such as memset or expf) is an error that names the function and the symbol.
+//
+// The package imports nothing of the project.
+package link
+
+import (
+	"bytes"
+	"debug/elf"
+	"fmt"
+	"sort"
+)
+
+// MaxAlign is the largest section alignment, in bytes, that the blob can keep: it is
+// mapped at page boundaries.
+const MaxAlign = 4096
+
+// Image is a linked blob of code.
+type Image struct {
+	// Code is the blob: functions from offset 0 on, constants after them.
+	Code []byte
+	// TextBytes is the length of the part of Code that holds functions.
+	TextBytes int
+	// Symbols maps each global symbol to its offset in Code.
+	Symbols map[string]uint64
+}
+
+// Functions returns the global symbols that lie in the text part, by rising offset.
+func (m *Image) Functions() []string {
+	var names []string
+	for name, off := range m.Symbols {
+		if off < uint64(m.TextBytes) {
+			names = append(names, name)
+		}
+	}
+	sort.Slice(names, func(i, j int) bool {
+		a, b := m.Symbols[names[i]], m.Symbols[names[j]]
+		return a < b || a == b && names[i] < names[j]
+	})
+	return names
+}
+
+// Link joins relocatable x86-64 ELF objects. The result depends only on the objects
+// and their order. Errors name the object by its index when no symbol says more.
+func Link(objs [][]byte) (*Image, error) {
+	l := &linker{symbols: map[string]uint64{}, defined: map[string]int{}, pool: map[constant]uint64{}}
+	for i, raw := range objs {
+		o, err := parse(i, raw)
+		if err != nil {
+			return nil, err
+		}
+		l.objs = append(l.objs, o)
+	}
+	for _, o := range l.objs {
+		l.place(o, elf.SHF_EXECINSTR)
+	}
+	text := len(l.code)
+	for _, o := range l.objs {
+		l.place(o, 0)
+	}
+	for _, o := range l.objs {
+		if err := l.define(o); err != nil {
+			return nil, err
+		}
+	}
+	for _, o := range l.objs {
+		for _, s := range o.sections {
+			if err := l.relocate(o, s); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return &Image{Code: l.code, TextBytes: text, Symbols: l.symbols}, nil
+}
+
+// constant identifies an entry of a mergeable section by alignment and content.
+type constant struct {
+	align int
+	data  string
+}
+
+type linker struct {
+	objs    []*object
+	code    []byte
+	symbols map[string]uint64 // global name -> offset in code
+	defined map[string]int    // global name -> object that defines it
+	pool    map[constant]uint64
+}
+
+// place appends to the blob those loaded sections of o whose executable flag is exec.
+func (l *linker) place(o *object, exec elf.SectionFlag) {
+	for _, s := range o.sections {
+		if s.Flags&elf.SHF_EXECINSTR != exec {
+			continue
+		}
+		if s.merge > 0 {
+			s.entries = make([]uint64, len(s.data)/s.merge)
+			for i := range s.entries {
+				entry := s.data[i*s.merge : (i+1)*s.merge]
+				key := constant{s.align, string(entry)}
+				at, ok := l.pool[key]
+				if !ok {
+					at = l.add(entry, s.align)
+					l.pool[key] = at
+				}
+				s.entries[i] = at
+			}
+			continue
+		}
+		s.start = l.add(s.data, s.align)
+	}
+}
+
+// add appends data at a multiple of align and returns its offset. The gap between
+// functions is filled with int3, so that a wild jump traps.
+func (l *linker) add(data []byte, align int) uint64 {
+	if pad := -len(l.code) & (align - 1); pad > 0 {
+		l.code = append(l.code, bytes.Repeat([]byte{0xcc}, pad)...)
+	}
+	at := uint64(len(l.code))
+	l.code = append(l.code, data...)
+	return at
+}
+
+// define records the global symbols of o.
+func (l *linker) define(o *object) error {
+	for i := range o.syms {
+		s := &o.syms[i]
+		if s.Section == elf.SHN_UNDEF || elf.ST_BIND(s.Info) == elf.STB_LOCAL {
+			continue
+		}
+		if s.Section == elf.SHN_COMMON {
+			return fmt.Errorf("link: object %d: %s is writable data; the code must be read-only", o.index, s.Name)
+		}
+		sec := o.byIndex[s.Section]
+		if sec == nil {
+			continue // in a section that is not loaded, such as debug information
+		}
+		if first, dup := l.defined[s.Name]; dup {
+			return fmt.Errorf("link: %s is defined twice, in objects %d and %d", s.Name, first, o.index)
+		}
+		at, err := sec.address(s.Value)
+		if err != nil {
+			return fmt.Errorf("link: object %d: symbol %s: %w", o.index, s.Name, err)
+		}
+		l.defined[s.Name], l.symbols[s.Name] = o.index, at
+	}
+	return nil
+}
+
+// target returns the offset in the blob that symbol s of object o plus addend means.
+func (l *linker) target(o *object, s *elf.Symbol, addend int64) (uint64, error) {
+	if s.Section == elf.SHN_UNDEF {
+		at, ok := l.symbols[s.Name]
+		if !ok {
+			return 0, fmt.Errorf("%s is defined by no object (library calls such as libm's or memset cannot be linked)", s.Name)
+		}
+		return at + uint64(addend), nil
+	}
+	sec := o.byIndex[s.Section]
+	if sec == nil {
+		return 0, fmt.Errorf("%s lies in a section that is not loaded", s.Name)
+	}
+	at, err := sec.address(s.Value)
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", s.Name, err)
+	}
+	return at + uint64(addend), nil
+}

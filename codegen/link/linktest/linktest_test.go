@@ -1,0 +1,75 @@
+package linktest
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// object assembles LLVM IR text with the first llc on the path.
+func object(t *testing.T, ll string) []byte {
+	t.Helper()
+	llc, err := exec.LookPath("llc")
+	if err != nil {
+		t.Skip("no llc on the path")
+	}
+	cmd := exec.Command(llc, "-O2", "-mtriple=x86_64-linux-gnu", "-mcpu=x86-64-v3", "-relocation-model=pic", "-filetype=obj", "-o", "-")
+	cmd.Stdin = strings.NewReader(ll)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	obj, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("llc: %v\n%s", err, stderr.String())
+	}
+	return obj
+}
+
+// scale multiplies task's element of the first argument by the second and adds a
+// constant, which lies in .rodata.
+const scale = `
+define void @scale(i64* %args, i64 %task, i8* %scratch) {
+  %x0 = load i64, i64* %args
+  %x = inttoptr i64 %x0 to float*
+  %n1 = getelementptr i64, i64* %args, i64 1
+  %n = load i64, i64* %n1
+  %p = getelementptr float, float* %x, i64 %task
+  %v = load float, float* %p
+  %f = sitofp i64 %n to float
+  %w = fmul float %v, %f
+  %y = fadd float %w, 0.5
+  store float %y, float* %p
+  ret void
+}`
+
+func TestRun(t *testing.T) {
+	code := Load(t, object(t, scale))
+	for _, flush := range []bool{false, true} {
+		for _, n := range []int{1, 7, 1024, 1025} {
+			x := make([]float32, n)
+			for i := range x {
+				x[i] = float32(i)
+			}
+			code.Run(t, Call{Symbol: "scale", Tasks: int64(n), Args: []any{x, 3}, Flush: flush})
+			for i := range x {
+				if x[i] != float32(3*i)+0.5 {
+					t.Fatalf("flush %v, n %d: x[%d] = %g, expected %g", flush, n, i, x[i], float32(3*i)+0.5)
+				}
+			}
+		}
+	}
+}
+
+func TestWriteOutsideIsFound(t *testing.T) {
+	s, err := place(t, make([]float32, 3), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.mem.Close()
+	if off, ok := s.finish(); !ok {
+		t.Fatalf("an untouched copy is reported written at %d", off)
+	}
+	s.mem.Bytes()[12+5] = 0
+	if off, ok := s.finish(); ok || off != 5 {
+		t.Fatalf("a byte written 5 past the end is reported as %d, %v", off, ok)
+	}
+}

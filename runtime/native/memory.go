@@ -1,0 +1,79 @@
+package native
+
+import (
+	"fmt"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+const pageBytes = 4096
+
+// Memory is a range of address space outside Go's heap: the garbage collector neither
+// scans nor moves it. It starts at a page boundary and lies between two pages that
+// fault when touched.
+type Memory struct {
+	whole []byte // with the guard pages
+	size  int
+}
+
+// Reserve maps size zero bytes, readable and writable. Pages take memory when they are
+// first touched.
+func Reserve(size int64) (*Memory, error) {
+	if size < 0 || size > 1<<46 {
+		return nil, fmt.Errorf("cannot reserve %d bytes of memory", size)
+	}
+	inner := int((size + pageBytes - 1) / pageBytes * pageBytes)
+	whole, err := unix.Mmap(-1, 0, inner+2*pageBytes, unix.PROT_NONE,
+		unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
+	if err != nil {
+		return nil, fmt.Errorf("cannot reserve %d bytes of memory: %w", size, err)
+	}
+	m := &Memory{whole, int(size)}
+	if inner > 0 {
+		if err := unix.Mprotect(whole[pageBytes:pageBytes+inner], unix.PROT_READ|unix.PROT_WRITE); err != nil {
+			m.Close()
+			return nil, fmt.Errorf("cannot reserve %d bytes of memory: %w", size, err)
+		}
+	}
+	return m, nil
+}
+
+// LoadCode copies a blob of position-independent machine code into fresh memory and
+// makes that readable and executable. It serves code that does not lie in a file.
+func LoadCode(code []byte) (*Memory, error) {
+	m, err := Reserve(int64(len(code)))
+	if err != nil {
+		return nil, err
+	}
+	copy(m.Bytes(), code)
+	if len(code) > 0 {
+		if err := unix.Mprotect(m.whole[pageBytes:len(m.whole)-pageBytes], unix.PROT_READ|unix.PROT_EXEC); err != nil {
+			m.Close()
+			return nil, fmt.Errorf("cannot make %d bytes of code executable: %w", len(code), err)
+		}
+	}
+	return m, nil
+}
+
+// Bytes is the range as a slice.
+func (m *Memory) Bytes() []byte { return m.whole[pageBytes:][:m.size:m.size] }
+
+// Addr is the address of the first byte.
+func (m *Memory) Addr() uintptr { return addr(m.whole) + pageBytes }
+
+// Len is the size in bytes.
+func (m *Memory) Len() int { return m.size }
+
+// Close gives the range back. Nothing may use it any more. It may be called twice.
+func (m *Memory) Close() error {
+	if m == nil || m.whole == nil {
+		return nil
+	}
+	whole := m.whole
+	m.whole, m.size = nil, 0
+	return unix.Munmap(whole)
+}
+
+// addr is the address of the first byte of b.
+func addr(b []byte) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(b))) }
