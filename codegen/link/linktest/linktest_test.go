@@ -2,6 +2,7 @@ package linktest
 
 import (
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -56,6 +57,59 @@ func TestRun(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// references runs code whose parts find each other through relocations: a jump table,
+// calls across objects, the address of another object's constant, merged constants.
+const references = `
+@elsewhere = external constant i64
+declare i64 @triple(i64) nonlazybind
+define i64 @pick(i64 %t) noinline {
+  switch i64 %t, label %other [ i64 0, label %a
+  i64 1, label %b
+  i64 2, label %c
+  i64 3, label %d
+  i64 4, label %e ]
+a:
+  %ra = call i64 @triple(i64 7)
+  ret i64 %ra
+b:
+  %rb = call i64 @triple(i64 18)
+  ret i64 %rb
+c:
+  ret i64 3
+d:
+  %rd = load i64, i64* @elsewhere
+  ret i64 %rd
+e:
+  %re = tail call i64 @triple(i64 -5)
+  ret i64 %re
+other:
+  ret i64 0
+}
+define void @references(i64* %args, i64 %task, i8* %scratch) {
+  %x0 = load i64, i64* %args
+  %x = inttoptr i64 %x0 to i64*
+  %p = getelementptr i64, i64* %x, i64 %task
+  %v = call i64 @pick(i64 %task)
+  store i64 %v, i64* %p
+  ret void
+}`
+
+const referred = `
+@elsewhere = constant i64 81985529216486895, align 32
+define i64 @triple(i64 %t) {
+  %r = mul i64 %t, 3
+  ret i64 %r
+}`
+
+func TestReferences(t *testing.T) {
+	code := Load(t, object(t, references), object(t, referred))
+	got := make([]int64, 7)
+	code.Run(t, Call{Symbol: "references", Tasks: int64(len(got)), Args: []any{got}})
+	if want := []int64{21, 54, 3, 81985529216486895, -15, 0, 0}; !slices.Equal(got, want) {
+		t.Fatalf("got %v, expected %v", got, want)
 	}
 }
 
