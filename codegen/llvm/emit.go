@@ -1,0 +1,196 @@
+// Package llvm emits tile kernels as LLVM IR through github.com/llir/llvm and compiles it with llc.
+//
+// Every instruction of the tile IR becomes the same arithmetic in LLVM: no fast-math, no calls into libm or libc, one
+// vector type per fragment. llir knows no bfloat, so bfloat16 is carried as i16 and widened with a shift.
+// The package sees tile kernels only, never a graph op; it imports ir/tile and ir/target.
+package llvm
+
+import (
+	"fmt"
+
+	"github.com/llir/llvm/ir"
+	"github.com/llir/llvm/ir/constant"
+	"github.com/llir/llvm/ir/enum"
+	"github.com/llir/llvm/ir/types"
+	"github.com/llir/llvm/ir/value"
+
+	"pgc/ir/tile"
+)
+
+// Emit returns a module with one function per kernel, of the kernel's name.
+func Emit(kernels []*tile.Kernel) (*ir.Module, error) {
+	m := ir.NewModule()
+	declared := map[string]*ir.Func{}
+	for _, k := range kernels {
+		if err := emitKernel(m, declared, k); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+type emitter struct {
+	m        *ir.Module
+	declared map[string]*ir.Func
+	f        *ir.Func
+	cur      *ir.Block
+	blocks   int
+	vals     map[*tile.Value]value.Value
+}
+
+// emitKernel adds a kernel to m. llir panics on type errors; they become errors that name the kernel.
+func emitKernel(m *ir.Module, declared map[string]*ir.Func, k *tile.Kernel) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("kernel %s: LLVM IR: %v", k.Name, r)
+		}
+	}()
+	args := ir.NewParam("args", types.I64Ptr)
+	task := ir.NewParam("task", types.I64)
+	scratch := ir.NewParam("scratch", types.I8Ptr)
+	e := &emitter{m: m, declared: declared, f: m.NewFunc(k.Name, types.Void, args, task, scratch),
+		vals: map[*tile.Value]value.Value{}}
+	e.f.FuncAttrs = append(e.f.FuncAttrs, enum.FuncAttrNoUnwind)
+	e.newBlock()
+	e.block(k.Body)
+	e.cur.NewRet(nil)
+	return nil
+}
+
+func (e *emitter) newBlock() *ir.Block {
+	e.cur = e.f.NewBlock(fmt.Sprintf("b%d", e.blocks))
+	e.blocks++
+	return e.cur
+}
+
+func elemType(el tile.Elem) types.Type {
+	return map[tile.Elem]types.Type{tile.I1: types.I1, tile.I8: types.I8, tile.I32: types.I32, tile.I64: types.I64,
+		tile.F32: types.Float, tile.BF16: types.I16, tile.F16: types.Half}[el]
+}
+
+func llType(t tile.Type) types.Type {
+	switch {
+	case t.Ptr:
+		return types.NewPointer(elemType(t.Elem))
+	case t.Lanes == 1:
+		return elemType(t.Elem)
+	}
+	return types.NewVector(uint64(t.Lanes), elemType(t.Elem))
+}
+
+func (e *emitter) block(b *tile.Block) {
+	for _, in := range b.Insts {
+		switch in.Op {
+		case tile.For:
+			e.loop(in)
+		case tile.If:
+			e.branch(in)
+		case tile.Store, tile.StoreTail, tile.Prefetch:
+			e.effect(in)
+		default:
+			e.vals[in.Out[0]] = e.inst(in)
+		}
+	}
+}
+
+func (e *emitter) args(in *tile.Inst) []value.Value {
+	out := make([]value.Value, len(in.Args))
+	for i, a := range in.Args {
+		out[i] = e.vals[a]
+	}
+	return out
+}
+
+// loop emits a counted loop: the index and the carried values are phis of its head.
+func (e *emitter) loop(in *tile.Inst) {
+	a := e.args(in)
+	before := e.cur
+	head := e.newBlock()
+	before.NewBr(head)
+	index := head.NewPhi(ir.NewIncoming(a[0], before))
+	phis := make([]*ir.InstPhi, len(in.Out))
+	for i := range phis {
+		phis[i] = head.NewPhi(ir.NewIncoming(a[3+i], before))
+		e.vals[in.Out[i]] = phis[i]
+		e.vals[in.Blocks[0].Args[1+i]] = phis[i]
+	}
+	e.vals[in.Blocks[0].Args[0]] = index
+	more := head.NewICmp(enum.IPredSLT, index, a[1])
+	body := e.newBlock()
+	e.block(in.Blocks[0])
+	next := e.cur.NewAdd(index, a[2])
+	last := e.cur
+	last.NewBr(head)
+	index.Incs = append(index.Incs, ir.NewIncoming(next, last))
+	for i, y := range in.Blocks[0].Yield {
+		phis[i].Incs = append(phis[i].Incs, ir.NewIncoming(e.vals[y], last))
+	}
+	after := e.newBlock()
+	head.NewCondBr(more, body, after)
+}
+
+func (e *emitter) branch(in *tile.Inst) {
+	before := e.cur
+	cond := e.vals[in.Args[0]]
+	var starts, ends [2]*ir.Block
+	for i, b := range in.Blocks {
+		starts[i] = e.newBlock()
+		e.block(b)
+		ends[i] = e.cur
+	}
+	before.NewCondBr(cond, starts[0], starts[1])
+	after := e.newBlock()
+	ends[0].NewBr(after)
+	ends[1].NewBr(after)
+	for i, out := range in.Out {
+		e.vals[out] = after.NewPhi(ir.NewIncoming(e.vals[in.Blocks[0].Yield[i]], ends[0]),
+			ir.NewIncoming(e.vals[in.Blocks[1].Yield[i]], ends[1]))
+	}
+}
+
+// intrinsic declares an LLVM intrinsic once and calls it.
+func (e *emitter) intrinsic(name string, ret types.Type, args ...value.Value) value.Value {
+	f, ok := e.declared[name]
+	if !ok {
+		params := make([]*ir.Param, len(args))
+		for i, a := range args {
+			params[i] = ir.NewParam("", a.Type())
+		}
+		f = e.m.NewFunc(name, ret, params...)
+		e.declared[name] = f
+	}
+	return e.cur.NewCall(f, args...)
+}
+
+// suffix is the type part of an intrinsic's name: f32 or v8f32.
+func suffix(t types.Type) string {
+	if v, ok := t.(*types.VectorType); ok {
+		return fmt.Sprintf("v%d%s", v.Len, suffix(v.ElemType))
+	}
+	switch t {
+	case types.Float:
+		return "f32"
+	case types.Half:
+		return "f16"
+	}
+	return fmt.Sprintf("i%d", t.(*types.IntType).BitSize)
+}
+
+// splatConst returns a constant of type t with c in every lane.
+func splatConst(t tile.Type, c constant.Constant) constant.Constant {
+	if t.Lanes == 1 {
+		return c
+	}
+	elems := make([]constant.Constant, t.Lanes)
+	for i := range elems {
+		elems[i] = c
+	}
+	return constant.NewVector(llType(t).(*types.VectorType), elems...)
+}
+
+func number(t tile.Type, in *tile.Inst) constant.Constant {
+	if t.Elem == tile.F32 {
+		return splatConst(t, float(in.Num))
+	}
+	return splatConst(t, constant.NewInt(elemType(t.Elem).(*types.IntType), in.Imm))
+}

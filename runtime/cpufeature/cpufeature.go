@@ -1,0 +1,39 @@
+// Package cpufeature names the x86-64 instruction set extensions that compiled kernels may need and asks this CPU for
+// them. Compiler and runtime share it; it imports nothing of the project.
+package cpufeature
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+
+	"golang.org/x/sys/cpu"
+)
+
+// known maps LLVM's -mattr names to what this CPU has.
+var known = map[string]bool{
+	"sse4.2": cpu.X86.HasSSE42, "popcnt": cpu.X86.HasPOPCNT, "avx": cpu.X86.HasAVX, "avx2": cpu.X86.HasAVX2,
+	"fma": cpu.X86.HasFMA, "bmi": cpu.X86.HasBMI1, "bmi2": cpu.X86.HasBMI2,
+	// F16C has no bit in x/sys/cpu; every CPU with AVX2 has it.
+	"f16c":    cpu.X86.HasAVX2,
+	"avx512f": cpu.X86.HasAVX512F, "avx512bw": cpu.X86.HasAVX512BW, "avx512dq": cpu.X86.HasAVX512DQ,
+	"avx512cd": cpu.X86.HasAVX512CD, "avx512vl": cpu.X86.HasAVX512VL,
+}
+
+// Has reports whether this CPU has every feature.
+func Has(features []string) bool { return Check(features) == nil }
+
+// Check returns an error naming the features that this CPU lacks.
+func Check(features []string) error {
+	var missing []string
+	for _, f := range features {
+		if !known[f] {
+			missing = append(missing, f)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	sort.Strings(missing)
+	return fmt.Errorf("this CPU lacks %s", strings.Join(missing, ", "))
+}
