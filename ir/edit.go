@@ -1,0 +1,186 @@
+package ir
+
+import "slices"
+
+// AddParam appends a parameter; key is the checkpoint name of a weight and empty otherwise.
+func (f *Func) AddParam(kind ParamKind, name, key string, t Type) *Value {
+	v := &Value{ID: f.nextID, Name: name, Type: t, Kind: kind, Key: key}
+	f.nextID++
+	f.Params = append(f.Params, v)
+	return v
+}
+
+// Insert places op before another operation of f, or at the end when before is nil.
+func (f *Func) Insert(before, op *Op) {
+	op.Out.ID = f.nextID
+	f.nextID++
+	at := len(f.Ops)
+	if before != nil {
+		at = slices.Index(f.Ops, before)
+	}
+	f.Ops = slices.Insert(f.Ops, at, op)
+}
+
+// Return adds a named output.
+func (f *Func) Return(name string, v *Value) {
+	f.Results = append(f.Results, Result{Name: name, Value: v})
+}
+
+// Update makes v the new contents of a state after the call.
+func (f *Func) Update(state, v *Value) {
+	f.Results = append(f.Results, Result{State: state, Value: v})
+}
+
+// Param returns the parameter of that name, or nil.
+func (f *Func) Param(name string) *Value {
+	for _, p := range f.Params {
+		if p.Name == name {
+			return p
+		}
+	}
+	return nil
+}
+
+// Use is one place where a value is used: operand Index of Op, or result Index of the function when Op is nil.
+type Use struct {
+	Op    *Op
+	Index int
+}
+
+// Uses returns where every value of f is used, in order; a value without uses is absent.
+func (f *Func) Uses() map[*Value][]Use {
+	uses := make(map[*Value][]Use, len(f.Ops))
+	for _, op := range f.Ops {
+		for i, v := range op.In {
+			uses[v] = append(uses[v], Use{op, i})
+		}
+	}
+	for i, r := range f.Results {
+		uses[r.Value] = append(uses[r.Value], Use{nil, i})
+	}
+	return uses
+}
+
+// ReplaceAllUses makes every use of old a use of new. It walks the whole function; a pass that replaces many values collects
+// them and calls Replace once.
+func (f *Func) ReplaceAllUses(old, new *Value) { f.Replace(map[*Value]*Value{old: new}) }
+
+// Replace makes every use of a key a use of its value; replacements of replacements are followed.
+func (f *Func) Replace(with map[*Value]*Value) {
+	resolve := func(v *Value) *Value {
+		for {
+			w, ok := with[v]
+			if !ok || w == v {
+				return v
+			}
+			v = w
+		}
+	}
+	for _, op := range f.Ops {
+		for i, v := range op.In {
+			op.In[i] = resolve(v)
+		}
+	}
+	for i := range f.Results {
+		f.Results[i].Value = resolve(f.Results[i].Value)
+	}
+}
+
+// RemoveDead removes operations whose results are not needed and returns how many there were. Parameters stay.
+func (f *Func) RemoveDead() int {
+	live := make(map[*Value]bool, len(f.Ops))
+	for _, r := range f.Results {
+		live[r.Value] = true
+	}
+	for i := len(f.Ops) - 1; i >= 0; i-- {
+		if op := f.Ops[i]; live[op.Out] {
+			for _, v := range op.In {
+				live[v] = true
+			}
+		}
+	}
+	n := len(f.Ops)
+	f.Ops = slices.DeleteFunc(f.Ops, func(op *Op) bool { return !live[op.Out] })
+	return n - len(f.Ops)
+}
+
+// RemoveUnusedParams removes weights and states that nothing uses and returns how many; inputs are the function's interface and
+// stay.
+func (f *Func) RemoveUnusedParams() int {
+	uses := f.Uses()
+	n := len(f.Params)
+	f.Params = slices.DeleteFunc(f.Params, func(p *Value) bool {
+		updated := slices.ContainsFunc(f.Results, func(r Result) bool { return r.State == p })
+		return p.Kind != Input && len(uses[p]) == 0 && !updated
+	})
+	return n - len(f.Params)
+}
+
+// Sort puts the operations into an order in which definitions precede uses, moving as little as possible: each operation
+// moves up only to stand before its first user. A pass may append operations anywhere and sort once.
+func (f *Func) Sort() {
+	done := make(map[*Op]bool, len(f.Ops))
+	sorted := make([]*Op, 0, len(f.Ops))
+	var place func(*Op)
+	place = func(op *Op) {
+		if done[op] {
+			return
+		}
+		done[op] = true
+		for _, v := range op.In {
+			if v.Def != nil {
+				place(v.Def)
+			}
+		}
+		sorted = append(sorted, op)
+	}
+	for _, op := range f.Ops {
+		place(op)
+	}
+	f.Ops = sorted
+}
+
+// Clone returns a copy of m that shares nothing mutable with it.
+func (m *Module) Clone() *Module {
+	c := &Module{Symbols: slices.Clone(m.Symbols)}
+	for _, f := range m.Funcs {
+		f.Clone(c)
+	}
+	return c
+}
+
+// Clone appends a copy of f to the module and returns it. Attributes and expressions are immutable and shared.
+func (f *Func) Clone(m *Module) *Func {
+	c := m.NewFunc(f.Name)
+	c.nextID = f.nextID
+	to := make(map[*Value]*Value, len(f.Params)+len(f.Ops))
+	copyValue := func(v *Value) *Value {
+		w := *v
+		to[v] = &w
+		return &w
+	}
+	for _, p := range f.Params {
+		c.Params = append(c.Params, copyValue(p))
+	}
+	for _, op := range f.Ops {
+		o := *op
+		o.In = make([]*Value, len(op.In))
+		for i, v := range op.In {
+			o.In[i] = to[v]
+		}
+		o.Out = copyValue(op.Out)
+		o.Out.Def = &o
+		c.Ops = append(c.Ops, &o)
+	}
+	for _, r := range f.Results {
+		c.Results = append(c.Results, Result{r.Name, to[r.State], to[r.Value]})
+	}
+	for _, v := range to {
+		if v.Buf != nil {
+			buf := *v.Buf
+			buf.Param = to[buf.Param]
+			v.Buf = &buf
+		}
+	}
+	return c
+}

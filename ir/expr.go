@@ -1,0 +1,244 @@
+package ir
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"pgc/ir/scalar"
+)
+
+// ExprKind is the kind of a node of a fused expression.
+type ExprKind uint8
+
+// The kinds of expression nodes.
+const (
+	ExprOperand ExprKind = iota // $i: the element of operand i
+	ExprReduce                  // #i: the value of reduction i of a row op
+	ExprAcc                     // @i: accumulator i of a matmul
+	ExprConst                   // a number
+	ExprCall                    // an elementwise operation
+	ExprCast                    // conversion to f32, i32 or bool
+)
+
+// Expr is the body of a fused operation: a tree over elementwise operations, read for every element of the domain. It is
+// immutable and may share subtrees. Text form: mul(gelu_tanh(@0), add(1.0, $1)); f32 constants have a point or exponent.
+type Expr struct {
+	Kind  ExprKind
+	Index int     // of operand, reduction or accumulator
+	DType DType   // of a constant or cast: F32, I32 or Bool
+	Val   float64 // of a constant
+	Def   *OpDef  // of a call
+	Args  []*Expr // of a call or cast
+}
+
+// Operand returns $i.
+func Operand(i int) *Expr { return &Expr{Kind: ExprOperand, Index: i} }
+
+// Reduced returns #i.
+func Reduced(i int) *Expr { return &Expr{Kind: ExprReduce, Index: i} }
+
+// Acc returns @i.
+func Acc(i int) *Expr { return &Expr{Kind: ExprAcc, Index: i} }
+
+// Num returns an f32 constant.
+func Num(v float64) *Expr { return &Expr{Kind: ExprConst, DType: F32, Val: v} }
+
+// ConstExpr returns a constant of type f32, i32 or bool (0 or 1).
+func ConstExpr(d DType, v float64) *Expr { return &Expr{Kind: ExprConst, DType: d, Val: v} }
+
+// Call applies an elementwise operation.
+func Call(def *OpDef, args ...*Expr) *Expr { return &Expr{Kind: ExprCall, Def: def, Args: args} }
+
+// Cast converts e to f32, i32 or bool.
+func Cast(d DType, e *Expr) *Expr { return &Expr{Kind: ExprCast, DType: d, Args: []*Expr{e}} }
+
+// String prints the canonical text of e.
+func (e *Expr) String() string {
+	var b strings.Builder
+	e.write(&b)
+	return b.String()
+}
+
+func (e *Expr) write(b *strings.Builder) {
+	switch e.Kind {
+	case ExprOperand, ExprReduce, ExprAcc:
+		b.WriteByte("$#@"[e.Kind])
+		b.WriteString(strconv.Itoa(e.Index))
+		return
+	case ExprConst:
+		b.WriteString(formatConst(e.DType, e.Val))
+		return
+	case ExprCall:
+		b.WriteString(e.Def.Name)
+	case ExprCast:
+		b.WriteString(e.DType.String())
+	}
+	for i, a := range e.Args {
+		b.WriteString([]string{", ", "("}[btoi(i == 0)])
+		a.write(b)
+	}
+	b.WriteByte(')')
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// formatConst prints a constant so that its text tells its type.
+func formatConst(d DType, v float64) string {
+	switch d {
+	case Bool:
+		return strconv.FormatBool(v != 0)
+	case I32:
+		return strconv.FormatInt(int64(v), 10)
+	}
+	s := formatFloat(v)
+	if strings.ContainsAny(s, ".einf") { // "inf", "nan" and exponents already tell
+		return s
+	}
+	return s + ".0"
+}
+
+// formatFloat prints the shortest text that reads back as v; infinities and NaN are inf, -inf and nan.
+func formatFloat(v float64) string {
+	switch {
+	case math.IsInf(v, 1):
+		return "inf"
+	case math.IsInf(v, -1):
+		return "-inf"
+	case math.IsNaN(v):
+		return "nan"
+	}
+	return strconv.FormatFloat(v, 'g', -1, 64)
+}
+
+// Equal reports whether e and x are the same tree.
+func (e *Expr) Equal(x *Expr) bool {
+	if e == x {
+		return true
+	}
+	sameVal := e.Val == x.Val && math.Signbit(e.Val) == math.Signbit(x.Val) || math.IsNaN(e.Val) && math.IsNaN(x.Val)
+	if e.Kind != x.Kind || e.Index != x.Index || e.DType != x.DType || e.Def != x.Def || !sameVal || len(e.Args) != len(x.Args) {
+		return false
+	}
+	for i, a := range e.Args {
+		if !a.Equal(x.Args[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// Walk calls visit for every node of e, arguments first; a shared subtree is visited once.
+func (e *Expr) Walk(visit func(*Expr)) {
+	seen := map[*Expr]bool{}
+	var walk func(*Expr)
+	walk = func(e *Expr) {
+		if seen[e] {
+			return
+		}
+		seen[e] = true
+		for _, a := range e.Args {
+			walk(a)
+		}
+		visit(e)
+	}
+	walk(e)
+}
+
+// Rewrite returns e with every leaf (operand, reduction, accumulator, constant) replaced by leaf(it); shared subtrees stay
+// shared. A leaf function may return its argument.
+func (e *Expr) Rewrite(leaf func(*Expr) *Expr) *Expr {
+	done := map[*Expr]*Expr{}
+	var walk func(*Expr) *Expr
+	walk = func(e *Expr) *Expr {
+		if r, ok := done[e]; ok {
+			return r
+		}
+		var r *Expr
+		if len(e.Args) == 0 {
+			r = leaf(e)
+		} else {
+			c := *e
+			c.Args = make([]*Expr, len(e.Args))
+			for i, a := range e.Args {
+				c.Args[i] = walk(a)
+			}
+			r = &c
+		}
+		done[e] = r
+		return r
+	}
+	return walk(e)
+}
+
+// Scalar returns the scalar expression e stands for. leaf gives the meaning of operands, reductions and accumulators;
+// constants, casts and calls are expanded here. An error names the call whose argument types do not fit.
+func (e *Expr) Scalar(leaf func(*Expr) (*scalar.Expr, error)) (*scalar.Expr, error) {
+	done := map[*Expr]*scalar.Expr{}
+	var walk func(*Expr) (*scalar.Expr, error)
+	walk = func(e *Expr) (*scalar.Expr, error) {
+		if s, ok := done[e]; ok {
+			return s, nil
+		}
+		args := make([]*scalar.Expr, len(e.Args))
+		for i, a := range e.Args {
+			s, err := walk(a)
+			if err != nil {
+				return nil, err
+			}
+			args[i] = s
+		}
+		var s *scalar.Expr
+		var err error
+		switch e.Kind {
+		case ExprConst:
+			s = &scalar.Expr{Op: scalar.Const, Type: e.DType.Scalar(), Val: e.Val}
+		case ExprCast:
+			s = scalar.Convert(args[0], e.DType.Scalar())
+		case ExprCall:
+			types := make([]DType, len(args))
+			for i, a := range args {
+				types[i] = FromScalar(a.Type)
+			}
+			if err = e.Def.checkScalars(types); err != nil {
+				err = fmt.Errorf("%s %w", e.Def.Name, err)
+			} else {
+				s = e.Def.Scalar(args)
+			}
+		default:
+			s, err = leaf(e)
+		}
+		if err != nil {
+			return nil, err
+		}
+		done[e] = s
+		return s, nil
+	}
+	return walk(e)
+}
+
+// scalarType returns the type of e given the types of its leaves, or what is wrong with it.
+func (e *Expr) scalarType(leaf func(*Expr) (DType, error)) (DType, error) {
+	s, err := e.Scalar(func(l *Expr) (*scalar.Expr, error) {
+		d, err := leaf(l)
+		if err != nil {
+			return nil, err
+		}
+		return scalar.X(l.Index, d.Scalar()), nil
+	})
+	if err != nil {
+		return Invalid, err
+	}
+	return FromScalar(s.Type), nil
+}
+
+// noLeaf is the error for a kind of reference that an operation does not have.
+func noLeaf(e *Expr, what string, n int) error {
+	return fmt.Errorf("expression refers to %s, but there are %d %s", e, n, what)
+}

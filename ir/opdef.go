@@ -1,0 +1,201 @@
+package ir
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"pgc/ir/scalar"
+)
+
+// OpDef defines an operation. There is one package variable per operation; text syntax, shape inference, evaluation, fusion
+// and conformance tests derive from it. An elementwise operation is complete with In and Scalar.
+type OpDef struct {
+	Name string
+	Doc  string // the mathematics in one sentence
+
+	In       []Operands // operands in order
+	Variadic bool       // the last of In may stand for any number of operands, also none
+
+	Attrs any           // a zero value of the struct that holds the attributes, or nil
+	Canon func(any) any // brings attributes to their canonical form, or nil
+
+	// Infer returns the type of the result. It is derived for elementwise operations.
+	Infer func(in []Type, attrs any) (Type, error)
+	// Check tests what inference cannot see: bounds of symbols. Optional.
+	Check func(m *Module, op *Op) error
+
+	// Scalar is the meaning of an elementwise operation on one element of each operand.
+	Scalar func(x []*scalar.Expr) *scalar.Expr
+	// Expand computes a fused operation by plain ones; its oracle and fallback.
+	Expand func(b *Builder, op *Op) *Value
+
+	Samples []Sample // conformance cases; derived for elementwise operations
+	Range   Range    // elementwise: where samples draw their operands from
+	Tol     Tol      // how far a backend may be from the reference
+
+	index  int
+	schema []Field
+}
+
+// Operands describes one operand, or the variadic tail: its name in the documentation and the data types it may have.
+type Operands struct {
+	Name  string
+	Types DTypes
+}
+
+// DTypes is a set of data types.
+type DTypes uint16
+
+// Sets of data types operands are drawn from.
+const (
+	Floats   DTypes = 1 << F32
+	Ints     DTypes = 1 << I32
+	Bools    DTypes = 1 << Bool
+	Numbers         = Floats | Ints
+	Values          = Numbers | Bools
+	Stored          = Floats | 1<<BF16 | 1<<F16
+	AnyDType        = Stored | Values
+)
+
+// Has reports whether d is in the set.
+func (s DTypes) Has(d DType) bool { return d < numDTypes && s>>d&1 == 1 }
+
+// String lists the types as "f32 or i32".
+func (s DTypes) String() string {
+	var names []string
+	for d := Bool; d < numDTypes; d++ {
+		if s.Has(d) {
+			names = append(names, d.String())
+		}
+	}
+	return strings.Join(names, " or ")
+}
+
+var table struct {
+	defs   []*OpDef
+	byName map[string]*OpDef
+}
+
+// Define adds an operation to the table and returns it. It is meant for package variables and panics on a misuse.
+func Define(d OpDef) *OpDef {
+	if table.byName[d.Name] != nil {
+		panic("ir: operation " + d.Name + " is defined twice")
+	}
+	if table.byName == nil {
+		table.byName = map[string]*OpDef{}
+	}
+	def := &d
+	if def.Scalar != nil && def.Infer == nil {
+		def.Infer = def.inferElementwise
+	}
+	def.schema = def.Fields()
+	def.index = len(table.defs)
+	table.defs = append(table.defs, def)
+	table.byName[d.Name] = def
+	return def
+}
+
+// Ops returns every operation in the order of definition.
+func Ops() []*OpDef { return slices.Clone(table.defs) }
+
+// OpNamed returns the operation of that name, or nil.
+func OpNamed(name string) *OpDef { return table.byName[name] }
+
+// Elementwise reports whether the operation has a scalar meaning.
+func (def *OpDef) Elementwise() bool { return def.Scalar != nil }
+
+// Fused reports whether the operation expands into plain ones.
+func (def *OpDef) Fused() bool { return def.Expand != nil }
+
+// String returns the name.
+func (def *OpDef) String() string { return def.Name }
+
+func (def *OpDef) fields() []Field { return def.schema }
+
+// operand returns the description of operand i, taking the variadic tail into account.
+func (def *OpDef) operand(i int) Operands { return def.In[min(i, len(def.In)-1)] }
+
+// checkArity tests the number of operands.
+func (def *OpDef) checkArity(n int) error {
+	switch want := len(def.In); {
+	case def.Variadic && n < want-1:
+		return fmt.Errorf("has %d operands, wants at least %d", n, want-1)
+	case !def.Variadic && n != want:
+		return fmt.Errorf("has %d operands, wants %d", n, want)
+	}
+	return nil
+}
+
+// checkTypes tests the number and the data types of operands.
+func (def *OpDef) checkTypes(in []DType) error {
+	if err := def.checkArity(len(in)); err != nil {
+		return err
+	}
+	for i, d := range in {
+		if o := def.operand(i); !o.Types.Has(d) {
+			return fmt.Errorf("operand %s is %s, wants %s", o.Name, d, o.Types)
+		}
+	}
+	return nil
+}
+
+// checkScalars is checkTypes for elementwise operations, whose operands of several possible types must all be of one.
+func (def *OpDef) checkScalars(in []DType) error {
+	if !def.Elementwise() {
+		return errors.New("is not elementwise")
+	}
+	if err := def.checkTypes(in); err != nil {
+		return err
+	}
+	first := -1
+	for i, d := range in {
+		if t := def.operand(i).Types; t&(t-1) == 0 {
+			continue // only one type possible
+		}
+		if first >= 0 && in[first] != d {
+			return fmt.Errorf("operands %s and %s are %s and %s, want one type",
+				def.operand(first).Name, def.operand(i).Name, in[first], d)
+		}
+		if first < 0 {
+			first = i
+		}
+	}
+	return nil
+}
+
+// inferElementwise broadcasts the shapes and takes the data type the scalar body yields.
+func (def *OpDef) inferElementwise(in []Type, _ any) (Type, error) {
+	types := make([]DType, len(in))
+	shapes := make([][]Dim, len(in))
+	args := make([]*scalar.Expr, len(in))
+	for i, t := range in {
+		types[i], shapes[i] = t.DType, t.Shape
+		args[i] = scalar.X(i, t.DType.Scalar())
+	}
+	if err := def.checkScalars(types); err != nil {
+		return Type{}, err
+	}
+	shape, err := Broadcast(shapes...)
+	if err != nil {
+		return Type{}, err
+	}
+	return Type{FromScalar(def.Scalar(args).Type), shape}, nil
+}
+
+// InferType returns the type of the result of def on operands of the given types.
+func (def *OpDef) InferType(in []Type, attrs any) (Type, error) {
+	types := make([]DType, len(in))
+	for i, t := range in {
+		types[i] = t.DType
+	}
+	if err := def.checkTypes(types); err != nil {
+		return Type{}, err
+	}
+	if reflect.TypeOf(attrs) != reflect.TypeOf(def.Attrs) {
+		return Type{}, fmt.Errorf("has attributes of type %T, wants %T", attrs, def.Attrs)
+	}
+	return def.Infer(in, attrs)
+}

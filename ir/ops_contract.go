@@ -1,0 +1,132 @@
+package ir
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// reduction defines a reduction of the last axis.
+func reduction(name, doc string, ranges Range, tol Tol) *OpDef {
+	return Define(OpDef{Name: name, Doc: doc + " over the last axis, which becomes 1", In: unary(Floats), Tol: tol,
+		Infer: func(in []Type, _ any) (Type, error) {
+			x := in[0]
+			if x.Rank() == 0 {
+				return Type{}, errors.New("operand is a scalar")
+			}
+			return Type{x.DType, append(append([]Dim{}, x.Shape[:x.Rank()-1]...), D(1))}, nil
+		},
+		Samples: []Sample{
+			{In: []Type{T(F32, Dims(3, 5, 37)...)}, Ranges: []Range{ranges}},
+			{In: []Type{T(F32, D(5), Sym("T"))}, Ranges: []Range{ranges}, Syms: map[string]int{"T": 1}},
+			{In: []Type{T(F32, Dims(2, 1031)...)}, Ranges: []Range{ranges}},
+		},
+	})
+}
+
+// Reductions of the last axis; the result keeps it with size 1.
+var (
+	OpReduceSum  = reduction("reduce_sum", "sum", Range{}, Tol{ULP: 2, Norm: 1e-5})
+	OpReduceMean = reduction("reduce_mean", "arithmetic mean", Range{}, Tol{ULP: 2, Norm: 1e-5})
+	OpReduceMax  = reduction("reduce_max", "maximum (-inf over nothing)", Range{}, exact)
+)
+
+// EinsumAttrs are the attributes of einsum.
+type EinsumAttrs struct {
+	Spec string `ir:"spec"`
+}
+
+// OpEinsum is the contraction of two tensors, in Einstein's notation: labels of both operands that the result lacks are summed.
+// The labels are a, b, c, … in order of appearance.
+var OpEinsum = Define(OpDef{Name: "einsum", Doc: "the sum of products over the labels that the result lacks", In: binary(Floats),
+	Attrs: EinsumAttrs{}, Tol: Tol{ULP: 2, Norm: 1e-5},
+	Canon: func(attrs any) any { return EinsumAttrs{CanonicalEinsum(attrs.(EinsumAttrs).Spec)} },
+	Infer: func(in []Type, attrs any) (Type, error) {
+		spec := attrs.(EinsumAttrs).Spec
+		e, err := ParseEinsum(spec)
+		if err != nil {
+			return Type{}, err
+		}
+		sizes := map[rune]Dim{}
+		for i, labels := range []string{e.X, e.Y} {
+			if len(labels) != in[i].Rank() {
+				return Type{}, fmt.Errorf("spec %q names %d dimensions of operand %s, which is %s", spec, len(labels), "xy"[i:i+1], in[i])
+			}
+			for j, l := range labels {
+				d := in[i].Shape[j]
+				if have, ok := sizes[l]; ok && have != d {
+					return Type{}, fmt.Errorf("spec %q: label %c is %s in x %s and %s in y %s", spec, l, have, FormatDims(in[0].Shape), d, FormatDims(in[1].Shape))
+				}
+				sizes[l] = d
+			}
+		}
+		shape := []Dim{}
+		for _, l := range e.Out {
+			shape = append(shape, sizes[l])
+		}
+		return Type{F32, shape}, nil
+	},
+	Samples: []Sample{
+		{In: []Type{T(F32, Dims(5, 37)...), T(F32, Dims(11, 37)...)}, Attrs: EinsumAttrs{"ab,cb->ac"}},
+		{In: []Type{T(F32, Dims(3, 2, 2, 7)...), T(F32, Dims(5, 2, 7)...)}, Attrs: EinsumAttrs{"abcd,ebd->bcae"}},
+		{In: []Type{T(F32, Dims(2, 2, 3, 5)...), T(F32, Dims(5, 2, 7)...)}, Attrs: EinsumAttrs{"abcd,dae->cabe"}},
+		{In: []Type{T(F32, Sym("S"), D(9)), T(F32, Dims(9, 4)...)}, Attrs: EinsumAttrs{"ab,bc->ac"}, Syms: map[string]int{"S": 1}},
+	},
+})
+
+// Einsum is a parsed contraction: the labels of the operands and of the result.
+type Einsum struct{ X, Y, Out string }
+
+// ParseEinsum reads a spec such as "sgrh,tgh->grst". Labels are lower-case letters; none occurs twice in a tensor; the result
+// has only labels of operands; a label that it lacks occurs in both.
+func ParseEinsum(spec string) (Einsum, error) {
+	operands, out, ok := strings.Cut(spec, "->")
+	x, y, ok2 := strings.Cut(operands, ",")
+	e := Einsum{x, y, out}
+	if !ok || !ok2 {
+		return e, fmt.Errorf("spec %q is not of the form ab,bc->ac", spec)
+	}
+	for _, labels := range []string{x, y, out} {
+		for i, l := range labels {
+			switch {
+			case l < 'a' || l > 'z':
+				return e, fmt.Errorf("spec %q: label %q is not a lower-case letter", spec, l)
+			case strings.ContainsRune(labels[:i], l):
+				return e, fmt.Errorf("spec %q: label %c occurs twice in one tensor", spec, l)
+			}
+		}
+	}
+	for _, l := range out {
+		if !strings.ContainsRune(x+y, l) {
+			return e, fmt.Errorf("spec %q: label %c of the result is in no operand", spec, l)
+		}
+	}
+	for _, l := range x + y {
+		if !strings.ContainsRune(out, l) && !(strings.ContainsRune(x, l) && strings.ContainsRune(y, l)) {
+			return e, fmt.Errorf("spec %q: label %c is in one operand only", spec, l)
+		}
+	}
+	return e, nil
+}
+
+// CanonicalEinsum renames the labels of a spec to a, b, c, … in order of appearance; white space goes. A spec that does not
+// parse is returned as it is.
+func CanonicalEinsum(spec string) string {
+	bare := strings.Join(strings.Fields(spec), "")
+	if _, err := ParseEinsum(bare); err != nil {
+		return spec
+	}
+	names := map[rune]rune{}
+	return strings.Map(func(l rune) rune {
+		if l < 'a' || l > 'z' {
+			return l
+		}
+		if _, ok := names[l]; !ok {
+			names[l] = 'a' + rune(len(names))
+		}
+		return names[l]
+	}, bare)
+}
+
+// String prints the spec.
+func (e Einsum) String() string { return e.X + "," + e.Y + "->" + e.Out }

@@ -1,0 +1,234 @@
+package ir
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// Gather says that operand Table of a map is read through operand Index: its rows are table[index[…]].
+type Gather struct{ Table, Index int }
+
+// String prints the pair as [0, 1].
+func (g Gather) String() string { return fmt.Sprintf("[%d, %d]", g.Table, g.Index) }
+
+// MapAttrs are the attributes of map.
+type MapAttrs struct {
+	Exprs   []*Expr  `ir:"exprs"`
+	Gathers []Gather `ir:"gathers,opt"`
+}
+
+// OpMap is a chain of elementwise operations fused into one: expressions over the elements of the operands, which broadcast to
+// one domain. Several expressions yield their values one after another along the last axis (a rotary embedding has two).
+// An operand may be a table read through another operand, as an embedding is. Stored floats are read as f32.
+var OpMap = Define(OpDef{Name: "map", Doc: "expressions over broadcast operands, concatenated along the last axis",
+	In: []Operands{{"x", AnyDType}}, Variadic: true, Attrs: MapAttrs{}, Tol: Tol{ULP: 8, Norm: 1e-6},
+	Infer: inferMap, Expand: expandMap, Samples: mapSamples(),
+})
+
+// MapOperands returns the types of the operands of a map as its expressions see them: a gathered table has the type of the rows
+// read. An operand used only as an index is no part of the domain and has DType Invalid.
+func MapOperands(in []Type, a MapAttrs) ([]Type, error) {
+	seen := slices.Clone(in)
+	refs := refsOf(a.Exprs...)
+	for _, g := range a.Gathers {
+		if g.Table < 0 || g.Table >= len(in) || g.Index < 0 || g.Index >= len(in) || g.Table == g.Index {
+			return nil, fmt.Errorf("gather %s names operands that are not there", g)
+		}
+		t, err := OpGather.InferType([]Type{in[g.Table], in[g.Index]}, nil)
+		if err != nil {
+			return nil, fmt.Errorf("gather %s: %w", g, err)
+		}
+		seen[g.Table] = t
+	}
+	for _, g := range a.Gathers {
+		if !refs[g.Index] {
+			seen[g.Index] = Type{}
+		}
+	}
+	return seen, nil
+}
+
+// refsOf returns the operands that expressions refer to.
+func refsOf(exprs ...*Expr) map[int]bool {
+	refs := map[int]bool{}
+	for _, e := range exprs {
+		e.Walk(func(e *Expr) {
+			if e.Kind == ExprOperand {
+				refs[e.Index] = true
+			}
+		})
+	}
+	return refs
+}
+
+// domain returns the shape the operands take together.
+func domain(types []Type) ([]Dim, error) {
+	var shapes [][]Dim
+	for _, t := range types {
+		if t.DType != Invalid {
+			shapes = append(shapes, t.Shape)
+		}
+	}
+	return Broadcast(shapes...)
+}
+
+// operandType is a leaf function for expressions that refer to operands only.
+func operandType(types []Type) func(*Expr) (DType, error) {
+	return func(e *Expr) (DType, error) {
+		if e.Kind != ExprOperand || e.Index < 0 || e.Index >= len(types) {
+			return Invalid, noLeaf(e, "operands", len(types))
+		}
+		return FromScalar(types[e.Index].DType.Scalar()), nil
+	}
+}
+
+func inferMap(in []Type, attrs any) (Type, error) {
+	a := attrs.(MapAttrs)
+	if len(a.Exprs) == 0 || len(in) == 0 {
+		return Type{}, errors.New("has no expressions or no operands")
+	}
+	types, err := MapOperands(in, a)
+	if err != nil {
+		return Type{}, err
+	}
+	shape, err := domain(types)
+	if err != nil {
+		return Type{}, err
+	}
+	out := Invalid
+	for i, e := range a.Exprs {
+		d, err := e.scalarType(operandType(types))
+		if err != nil {
+			return Type{}, err
+		}
+		if i > 0 && d != out {
+			return Type{}, fmt.Errorf("expressions are of types %s and %s, want one type", out, d)
+		}
+		out = d
+	}
+	if n := len(a.Exprs); n > 1 {
+		if len(shape) == 0 || !shape[len(shape)-1].IsConst() {
+			return Type{}, fmt.Errorf("%d expressions over the domain %s, whose last dimension is not constant", n, FormatDims(shape))
+		}
+		shape[len(shape)-1].N *= n
+	}
+	return Type{out, shape}, nil
+}
+
+func expandMap(b *Builder, op *Op) *Value {
+	a := op.Attrs.(MapAttrs)
+	types, _ := MapOperands(typesOf(op.In), a)
+	shape, _ := domain(types)
+	in := slices.Clone(op.In)
+	for _, g := range a.Gathers {
+		in[g.Table] = b.Op(OpGather, nil, op.In[g.Table], op.In[g.Index])
+	}
+	outs := make([]*Value, len(a.Exprs))
+	for i, e := range a.Exprs {
+		v := b.Expr(e, func(l *Expr) *Value { return b.readable(in[l.Index]) })
+		outs[i] = b.Broadcast(v, shape)
+	}
+	if len(outs) == 1 {
+		return outs[0]
+	}
+	return b.Op(OpConcat, AxisAttrs{len(shape) - 1}, outs...)
+}
+
+func typesOf(values []*Value) []Type {
+	types := make([]Type, len(values))
+	for i, v := range values {
+		types[i] = v.Type
+	}
+	return types
+}
+
+// ReduceKind is the operation of a reduction of a row.
+type ReduceKind uint8
+
+// The kinds of reductions.
+const (
+	ReduceSum ReduceKind = iota
+	ReduceMax
+)
+
+// String returns the name in the text form.
+func (k ReduceKind) String() string { return [...]string{"sum", "max"}[k] }
+
+// Reduction reduces the values of an expression over the last axis.
+type Reduction struct {
+	Kind ReduceKind
+	Expr *Expr
+}
+
+// String prints the reduction as sum(mul($0, $0)).
+func (r Reduction) String() string { return r.Kind.String() + "(" + r.Expr.String() + ")" }
+
+// RowAttrs are the attributes of row.
+type RowAttrs struct {
+	Reduce []Reduction `ir:"reduce"`
+	Out    *Expr       `ir:"out"`
+}
+
+// OpRow is a fused normalization: reductions of the last axis one after another, each of which may use the earlier ones (#0,
+// #1, …), then an elementwise result. RMSNorm, LayerNorm and softmax are rows.
+var OpRow = Define(OpDef{Name: "row", Doc: "staged reductions of the last axis, then an expression over elements and reductions",
+	In: []Operands{{"x", AnyDType}}, Variadic: true, Attrs: RowAttrs{}, Tol: Tol{ULP: 8, Norm: 1e-5},
+	Infer: inferRow, Expand: expandRow, Samples: rowSamples(),
+})
+
+func inferRow(in []Type, attrs any) (Type, error) {
+	a := attrs.(RowAttrs)
+	shape, err := domain(in)
+	if err != nil {
+		return Type{}, err
+	}
+	if len(shape) == 0 {
+		return Type{}, errors.New("has no axis to reduce")
+	}
+	leaf := func(visible int) func(*Expr) (DType, error) {
+		return func(e *Expr) (DType, error) {
+			if e.Kind != ExprReduce {
+				return operandType(in)(e)
+			}
+			if e.Index < 0 || e.Index >= visible {
+				return Invalid, noLeaf(e, "reductions before it", visible)
+			}
+			return F32, nil
+		}
+	}
+	for i, r := range a.Reduce {
+		d, err := r.Expr.scalarType(leaf(i))
+		if err != nil {
+			return Type{}, err
+		}
+		if d != F32 {
+			return Type{}, fmt.Errorf("reduction %d is over %s, wants f32", i, d)
+		}
+	}
+	if a.Out == nil {
+		return Type{}, errors.New("attribute out is missing")
+	}
+	d, err := a.Out.scalarType(leaf(len(a.Reduce)))
+	return Type{d, shape}, err
+}
+
+func expandRow(b *Builder, op *Op) *Value {
+	a := op.Attrs.(RowAttrs)
+	shape, _ := domain(typesOf(op.In))
+	var reduced []*Value
+	leaf := func(e *Expr) *Value {
+		if e.Kind == ExprReduce {
+			return reduced[e.Index]
+		}
+		return b.readable(op.In[e.Index])
+	}
+	for _, r := range a.Reduce {
+		def := OpReduceSum
+		if r.Kind == ReduceMax {
+			def = OpReduceMax
+		}
+		reduced = append(reduced, b.Op(def, nil, b.Broadcast(b.Expr(r.Expr, leaf), shape)))
+	}
+	return b.Broadcast(b.Expr(a.Out, leaf), shape)
+}

@@ -1,0 +1,70 @@
+package ir
+
+import "testing"
+
+// module returns a module with the symbols the samples use.
+func sampleModule(s Sample) *Module {
+	m := &Module{}
+	for _, name := range []string{"S", "T", "past", "prefix"} {
+		if _, ok := s.Syms[name]; ok {
+			m.Symbols = append(m.Symbols, Symbol{name, 9})
+		}
+	}
+	return m
+}
+
+// build makes a function of one operation over input parameters.
+func build(t *testing.T, def *OpDef, s Sample) *Func {
+	t.Helper()
+	f := sampleModule(s).NewFunc("f")
+	var in []*Value
+	for i, typ := range s.In {
+		in = append(in, f.AddParam(Input, "x"+string(rune('0'+i)), "", typ))
+	}
+	f.Return("y", NewBuilder(f).Op(def, s.Attrs, in...))
+	return f
+}
+
+func TestEverySampleVerifies(t *testing.T) {
+	for _, def := range Ops() {
+		cases := def.Cases()
+		if len(cases) == 0 {
+			t.Errorf("%s has no conformance cases", def.Name)
+		}
+		for _, s := range cases {
+			if err := build(t, def, s).Verify(); err != nil {
+				t.Errorf("%s: %v", def.Name, err)
+			}
+		}
+	}
+}
+
+// An expansion has only plain operations and the type of what it replaces.
+func TestExpandKeepsTheType(t *testing.T) {
+	for _, def := range Ops() {
+		if !def.Fused() {
+			continue
+		}
+		for _, s := range def.Cases() {
+			f := build(t, def, s)
+			fused := f.Ops[0]
+			v := def.Expand(Before(f, fused), fused)
+			if !v.Type.Equal(fused.Out.Type) {
+				t.Errorf("%s expands to %s, is %s", def.Name, v.Type, fused.Out.Type)
+			}
+			f.ReplaceAllUses(fused.Out, v)
+			if f.RemoveDead() != 1 {
+				t.Errorf("%s: the fused operation is not dead after its expansion:\n%s", def.Name, f)
+			}
+			if err := f.Verify(); err != nil {
+				t.Errorf("%s: %v", def.Name, err)
+			}
+			for _, op := range f.Ops {
+				if op.Def.Fused() {
+					t.Errorf("%s expands to %s", def.Name, op.Def.Name)
+				}
+			}
+			t.Logf("\n%s", f)
+		}
+	}
+}

@@ -1,0 +1,129 @@
+package ir
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+)
+
+// String returns the canonical text of the module: equal modules have equal text. frontend/text parses it.
+func (m *Module) String() string {
+	var b strings.Builder
+	for _, s := range m.Symbols {
+		fmt.Fprintf(&b, "symbol %s <= %d\n", s.Name, s.Max)
+	}
+	for i, f := range m.Funcs {
+		if i > 0 || len(m.Symbols) > 0 {
+			b.WriteByte('\n')
+		}
+		f.print(&b)
+	}
+	return b.String()
+}
+
+// Print writes the canonical text of the module to w.
+func (m *Module) Print(w io.Writer) error {
+	_, err := io.WriteString(w, m.String())
+	return err
+}
+
+// String returns the text of the function.
+func (f *Func) String() string {
+	var b strings.Builder
+	f.print(&b)
+	return b.String()
+}
+
+// valueNames numbers the values: parameters by name, results of operations %0, %1, … in order.
+func (f *Func) valueNames() map[*Value]string {
+	names := make(map[*Value]string, len(f.Params)+len(f.Ops))
+	for _, p := range f.Params {
+		names[p] = "%" + p.Name
+	}
+	for i, op := range f.Ops {
+		names[op.Out] = "%" + strconv.Itoa(i)
+	}
+	return names
+}
+
+func (f *Func) print(b *strings.Builder) {
+	names := f.valueNames()
+	fmt.Fprintf(b, "func @%s(", f.Name)
+	for i, p := range f.Params {
+		b.WriteString([]string{",\n    ", "\n    "}[btoi(i == 0)])
+		fmt.Fprintf(b, "%%%s: %s ", p.Name, p.Kind)
+		if p.Kind == Weight {
+			fmt.Fprintf(b, "%s ", strconv.Quote(p.Key))
+		}
+		b.WriteString(p.Type.String())
+		if p.Buf != nil {
+			fmt.Fprintf(b, " /* %s */", p.Buf.text(names))
+		}
+	}
+	b.WriteString(") {\n")
+	for _, op := range f.Ops {
+		fmt.Fprintf(b, "  %s = %s", names[op.Out], op.Def.Name)
+		for i, in := range op.In {
+			b.WriteString([]string{", ", " "}[btoi(i == 0)])
+			b.WriteString(names[in])
+		}
+		if attrs := FormatAttrs(op.Def, op.Attrs); attrs != "" {
+			b.WriteString(" " + attrs)
+		}
+		b.WriteString(" : " + op.Out.Type.String())
+		if op.Out.Buf != nil {
+			b.WriteString(" // " + op.Out.Buf.text(names))
+		}
+		b.WriteByte('\n')
+	}
+	b.WriteString("  return")
+	for i, r := range f.Results {
+		b.WriteString([]string{", ", " "}[btoi(i == 0)])
+		if r.State != nil {
+			fmt.Fprintf(b, "update %s=%s", names[r.State], names[r.Value])
+		} else {
+			fmt.Fprintf(b, "%s=%s : %s", r.Name, names[r.Value], r.Value.Type)
+		}
+	}
+	b.WriteString("\n}\n")
+}
+
+// text prints a buffer for the comments of a planned function: arena+4096, state %k0+S*1024.
+func (buf *Buffer) text(names map[*Value]string) string {
+	var b strings.Builder
+	b.WriteString(buf.Space.String())
+	if buf.Param != nil {
+		b.WriteString(" " + names[buf.Param])
+	}
+	if buf.Space != Folded {
+		fmt.Fprintf(&b, "+%d", buf.Offset)
+	}
+	if buf.Sym != "" {
+		fmt.Fprintf(&b, "+%s*%d", buf.Sym, buf.SymStride)
+	}
+	if buf.Strides != nil {
+		fmt.Fprintf(&b, " strides %v", buf.Strides)
+	}
+	return b.String()
+}
+
+// String prints the operation as it stands in the text, with values numbered by ID; for messages.
+func (op *Op) String() string {
+	var b strings.Builder
+	name := func(v *Value) string {
+		if v.IsParam() {
+			return "%" + v.Name
+		}
+		return "%" + strconv.Itoa(v.ID)
+	}
+	fmt.Fprintf(&b, "%s = %s", name(op.Out), op.Def.Name)
+	for i, in := range op.In {
+		b.WriteString([]string{", ", " "}[btoi(i == 0)])
+		b.WriteString(name(in))
+	}
+	if attrs := FormatAttrs(op.Def, op.Attrs); attrs != "" {
+		b.WriteString(" " + attrs)
+	}
+	return b.String() + " : " + op.Out.Type.String()
+}

@@ -1,0 +1,99 @@
+package ir
+
+import "math"
+
+// Range is an interval operands are drawn from: Lo ≤ x < Hi; integers for I32. The zero Range stands for -4 … 4.
+type Range struct{ Lo, Hi float64 }
+
+// OrDefault returns r, or -4 … 4 for the zero Range.
+func (r Range) OrDefault() Range {
+	if r == (Range{}) {
+		return Range{-4, 4}
+	}
+	return r
+}
+
+// Sample is a conformance case of an operation: operand types with odd sizes, attributes, and the range each operand is drawn
+// from (the last one repeats; none stands for -4 … 4).
+type Sample struct {
+	In     []Type
+	Attrs  any
+	Ranges []Range
+	Syms   map[string]int // values of the symbols that occur
+}
+
+// Range returns the interval operand i is drawn from.
+func (s *Sample) Range(i int) Range {
+	if len(s.Ranges) == 0 {
+		return Range{}.OrDefault()
+	}
+	return s.Ranges[min(i, len(s.Ranges)-1)].OrDefault()
+}
+
+// Tol is how far the float32 result of a backend may lie from the float64 reference: ULP units in the last place of the
+// element itself plus Norm times the largest element of the reference (for sums, where terms cancel).
+type Tol struct {
+	ULP  float64
+	Norm float64
+}
+
+// Allows reports whether got is close enough to want, with norm the largest magnitude in the reference tensor.
+func (t Tol) Allows(got, want, norm float64) bool {
+	if math.IsNaN(want) || math.IsInf(want, 0) {
+		return got == want || math.IsNaN(got) && math.IsNaN(want)
+	}
+	return math.Abs(got-want) <= t.Limit(want, norm)
+}
+
+// Limit is the greatest error allowed at a reference value.
+func (t Tol) Limit(want, norm float64) float64 {
+	const eps, tiny = 1.0 / (1 << 23), 1e-44 // of a float32 subnormal step
+	return t.ULP*(eps*math.Abs(want)+tiny) + t.Norm*norm
+}
+
+// Cases returns the samples of the operation; for an elementwise one without its own it derives them: an odd vector,
+// broadcasting on both sides, a scalar and an empty tensor.
+func (def *OpDef) Cases() []Sample {
+	if def.Samples != nil || !def.Elementwise() {
+		return def.Samples
+	}
+	shapes := [][]Dim{Dims(37), Dims(3, 1, 13), Dims(), Dims(0, 5)}
+	others := [][]Dim{Dims(37), Dims(5, 1), Dims(7), Dims(5)}
+	var samples []Sample
+	for _, d := range []DType{F32, I32, Bool} {
+		for i, shape := range shapes {
+			var in []Type
+			fits := true
+			for j, o := range def.In {
+				t := d
+				if o.Types&(o.Types-1) == 0 {
+					for t = Bool; !o.Types.Has(t); t++ {
+					}
+				}
+				fits = fits && o.Types.Has(t)
+				if j == 0 {
+					in = append(in, Type{t, shape})
+				} else {
+					in = append(in, Type{t, others[i]})
+				}
+			}
+			if _, err := def.InferType(in, nil); fits && err == nil {
+				samples = append(samples, Sample{In: in, Ranges: []Range{def.Range}})
+			}
+		}
+		if single(def.In) {
+			break
+		}
+	}
+	return samples
+}
+
+// single reports whether every operand has only one possible type.
+func single(ops []Operands) bool {
+	for _, o := range ops {
+		if o.Types&(o.Types-1) != 0 {
+			return false
+		}
+	}
+	return true
+}

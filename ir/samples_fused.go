@@ -1,0 +1,73 @@
+package ir
+
+// Conformance cases of the fused operations: odd sizes, one row, tails, every attribute.
+
+func mapSamples() []Sample {
+	f := func(n ...int) Type { return T(F32, Dims(n...)...) }
+	half := func(i, j int, def *OpDef) *Expr {
+		return Call(def, Call(OpMul, Operand(i), Operand(2)), Call(OpMul, Operand(j), Operand(3)))
+	}
+	return []Sample{
+		{In: []Type{f(3, 37), f(37)}, Attrs: MapAttrs{Exprs: []*Expr{Call(OpMul, Call(OpGeluTanh, Operand(0)), Operand(1))}}},
+		{In: []Type{f(5, 3, 7), f(5, 3, 7), f(5, 1, 7), f(5, 1, 7)}, // rotary embedding
+			Attrs: MapAttrs{Exprs: []*Expr{half(0, 1, OpSub), half(1, 0, OpAdd)}}},
+		{In: []Type{T(BF16, Dims(11, 13)...), T(I32, Sym("S"))}, Syms: map[string]int{"S": 5}, // scaled embedding
+			Ranges: []Range{{-4, 4}, {0, 11}},
+			Attrs:  MapAttrs{Exprs: []*Expr{Call(OpMul, Operand(0), Num(3.5))}, Gathers: []Gather{{0, 1}}}},
+		{In: []Type{T(I32, Sym("S"), D(1)), T(I32, D(1), D(6))}, Syms: map[string]int{"S": 7},
+			Attrs: MapAttrs{Exprs: []*Expr{Call(OpSelect, Call(OpLe, Operand(0), Operand(1)), Num(1), Cast(F32, Operand(0)))}}},
+	}
+}
+
+func rowSamples() []Sample {
+	sum := func(e *Expr) Reduction { return Reduction{ReduceSum, e} }
+	mean := func(i, n int) *Expr { return Call(OpDiv, Reduced(i), Num(float64(n))) }
+	x := Operand(0)
+	rms := RowAttrs{Reduce: []Reduction{sum(Call(OpMul, x, x))},
+		Out: Call(OpMul, Call(OpMul, x, Call(OpRsqrt, Call(OpAdd, mean(0, 37), Num(1e-6)))), Call(OpAdd, Num(1), Operand(1)))}
+	centred := Call(OpSub, x, mean(0, 21))
+	layer := RowAttrs{Reduce: []Reduction{sum(x), sum(Call(OpMul, centred, centred))},
+		Out: Call(OpAdd, Call(OpMul, Call(OpMul, centred, Call(OpRsqrt, Call(OpAdd, mean(1, 21), Num(1e-6)))), Operand(1)), Operand(2))}
+	e := Call(OpExp, Call(OpSub, x, Reduced(0)))
+	softmax := RowAttrs{Reduce: []Reduction{{ReduceMax, x}, sum(e)}, Out: Call(OpDiv, e, Reduced(1))}
+	return []Sample{
+		{In: []Type{T(F32, Sym("S"), D(37)), T(BF16, D(37))}, Attrs: rms, Syms: map[string]int{"S": 3}},
+		{In: []Type{T(F32, D(5), D(21)), T(F32, D(21)), T(F32, D(21))}, Attrs: layer},
+		{In: []Type{T(F32, D(2), D(3), Sym("T"))}, Attrs: softmax, Syms: map[string]int{"T": 19}},
+		{In: []Type{T(F32, D(1), Sym("T"))}, Attrs: softmax, Syms: map[string]int{"T": 1}},
+	}
+}
+
+func matmulSamples() []Sample {
+	w := func(d DType, n, k int) Type { return T(d, Dims(n, k)...) }
+	x := func(k int) Type { return T(F32, Sym("S"), D(k)) }
+	bias := Call(OpAdd, Acc(0), Operand(0))
+	geglu := Call(OpMul, Call(OpGeluTanh, Acc(0)), Acc(1))
+	softcap := Call(OpMul, Call(OpTanh, Call(OpDiv, Acc(0), Num(30))), Num(30))
+	unit := []Range{{-1, 1}}
+	syms := func(s int) map[string]int { return map[string]int{"S": s} }
+	return []Sample{
+		{In: []Type{x(37), w(F32, 11, 37)}, Attrs: MatmulAttrs{1, Acc(0)}, Syms: syms(5), Ranges: unit},
+		{In: []Type{x(64), w(BF16, 48, 64), T(F32, D(48))}, Attrs: MatmulAttrs{1, bias}, Syms: syms(1), Ranges: unit},
+		{In: []Type{x(33), w(F16, 17, 33), w(F16, 17, 33)}, Attrs: MatmulAttrs{2, geglu}, Syms: syms(9), Ranges: unit},
+		{In: []Type{x(129), w(BF16, 65, 129), T(F32, Sym("S"), D(65))}, Attrs: MatmulAttrs{1, bias}, Syms: syms(13), Ranges: unit},
+		{In: []Type{x(19), w(BF16, 131, 19)}, Attrs: MatmulAttrs{1, softcap}, Syms: syms(1), Ranges: unit},
+	}
+}
+
+func attentionSamples() []Sample {
+	sample := func(s, t, g, r, h int, a AttentionAttrs) Sample {
+		kv := T(F32, Sym("T"), D(g), D(h))
+		return Sample{In: []Type{T(F32, Sym("S"), D(g), D(r), D(h)), kv, kv}, Attrs: a,
+			Syms: map[string]int{"S": s, "T": t, "past": t - s, "prefix": t / 2}}
+	}
+	past := Sym("past")
+	return []Sample{
+		sample(7, 7, 3, 1, 18, AttentionAttrs{Scale: 0.25}),
+		sample(1, 1, 1, 1, 8, AttentionAttrs{Scale: 1, Causal: true}),
+		sample(9, 9, 1, 4, 16, AttentionAttrs{Scale: 0.25, Causal: true, Prefix: Sym("prefix")}),
+		sample(1, 23, 2, 2, 16, AttentionAttrs{Scale: 0.25, Causal: true, Prefix: Sym("prefix"), Offset: past}),
+		sample(3, 37, 1, 2, 24, AttentionAttrs{Scale: 0.3, Softcap: 50, Causal: true, Window: 5, Offset: past}),
+		sample(31, 31, 2, 1, 8, AttentionAttrs{Scale: 0.3, Softcap: 2, Causal: true, Window: 4, Prefix: Sym("prefix")}),
+	}
+}

@@ -1,0 +1,177 @@
+package ir
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+)
+
+// identifier is what names of functions, symbols and parameters look like.
+var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.]*$`)
+
+// Verify checks the whole module: symbols and function names, every function, and that weights and states of one name have one
+// type everywhere. It reports every defect it finds, joined.
+func (m *Module) Verify() error {
+	var errs []error
+	report := func(format string, args ...any) { errs = append(errs, &Error{Msg: fmt.Sprintf(format, args...)}) }
+	symbols := map[string]bool{}
+	for _, s := range m.Symbols {
+		if !identifier.MatchString(s.Name) || symbols[s.Name] {
+			report("symbol %q is declared twice or is not an identifier", s.Name)
+		}
+		if s.Max < 0 {
+			report("symbol %s has the bound %d, wants at least 0", s.Name, s.Max)
+		}
+		symbols[s.Name] = true
+	}
+	funcs := map[string]bool{}
+	shared := map[string]Type{}
+	for _, f := range m.Funcs {
+		if !identifier.MatchString(f.Name) || funcs[f.Name] {
+			report("function %q is defined twice or its name is not an identifier", f.Name)
+		}
+		funcs[f.Name] = true
+		errs = append(errs, f.Verify())
+		for _, p := range f.Params {
+			if p.Kind == Input {
+				continue
+			}
+			name := p.Kind.String() + " " + p.Name
+			if p.Kind == Weight {
+				name = fmt.Sprintf("weight %q", p.Key)
+			}
+			if t, ok := shared[name]; ok && !t.Equal(p.Type) {
+				errs = append(errs, &Error{Func: f.Name, Msg: fmt.Sprintf("%s is %s here and %s elsewhere", name, p.Type, t)})
+			}
+			shared[name] = p.Type
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// verifier checks one function.
+type verifier struct {
+	f       *Func
+	names   map[*Value]string // for messages, as the printer has them
+	defined map[*Value]bool
+	errs    []error
+}
+
+// Verify checks f: parameters, types and symbols, that values are defined before they are used and once, that every operation
+// has the operands, attributes and result type its definition asks for, and results. It reports every defect, joined.
+func (f *Func) Verify() error {
+	v := &verifier{f: f, names: f.valueNames(), defined: map[*Value]bool{}}
+	v.params()
+	for _, op := range f.Ops {
+		v.op(op)
+	}
+	v.results()
+	return errors.Join(v.errs...)
+}
+
+func (v *verifier) report(loc Loc, op, format string, args ...any) {
+	v.errs = append(v.errs, &Error{Loc: loc, Func: v.f.Name, Op: op, Msg: fmt.Sprintf(format, args...)})
+}
+
+func (v *verifier) params() {
+	names := map[string]bool{}
+	for _, p := range v.f.Params {
+		where := "%" + p.Name
+		if !identifier.MatchString(p.Name) || names[p.Name] {
+			v.report(Loc{}, where, "parameter name is not an identifier or occurs twice")
+		}
+		names[p.Name] = true
+		if !p.IsParam() || p.Def != nil || v.defined[p] {
+			v.report(Loc{}, where, "is not a parameter value of its own")
+		}
+		if (p.Kind == Weight) != (p.Key != "") {
+			v.report(Loc{}, where, "a weight, and nothing else, has a checkpoint name")
+		}
+		v.checkType(Loc{}, where, p.Type)
+		if p.Kind != Input && !isStatic(p.Type) {
+			v.report(Loc{}, where, "%s has the type %s, wants constant dimensions", p.Kind, p.Type)
+		}
+		v.defined[p] = true
+	}
+}
+
+func isStatic(t Type) bool {
+	return !slices.ContainsFunc(t.Shape, func(d Dim) bool { return !d.IsConst() })
+}
+
+func (v *verifier) checkType(loc Loc, where string, t Type) {
+	if t.DType == Invalid || t.DType >= numDTypes {
+		v.report(loc, where, "has no data type")
+	}
+	for _, d := range t.Shape {
+		if d.IsConst() {
+			if d.N < 0 {
+				v.report(loc, where, "type %s has a negative dimension", t)
+			}
+		} else if _, ok := v.f.Module.Bound(d.Sym); !ok {
+			v.report(loc, where, "type %s: symbol %s is not declared", t, d.Sym)
+		}
+	}
+}
+
+func (v *verifier) op(op *Op) {
+	if op.Def == nil || op.Out == nil || op.Out.Def != op || op.Out.Kind != NotParam {
+		v.report(op.Loc, "", "operation without definition or result of its own")
+		return
+	}
+	where := v.names[op.Out] + " " + op.Def.Name
+	if OpNamed(op.Def.Name) != op.Def {
+		v.report(op.Loc, where, "is not in the table of operations")
+	}
+	if v.defined[op.Out] {
+		v.report(op.Loc, where, "is defined twice")
+	}
+	v.defined[op.Out] = true
+	types := make([]Type, len(op.In))
+	for i, in := range op.In {
+		if in == nil || !v.defined[in] || in == op.Out {
+			v.report(op.Loc, where, "operand %d (%s) is not defined before it", i, v.names[in])
+			return
+		}
+		types[i] = in.Type
+	}
+	t, err := op.Def.InferType(types, op.Attrs)
+	if err == nil && op.Def.Canon != nil && !AttrsEqual(op.Def, op.Attrs, op.Def.Canon(op.Attrs)) {
+		err = fmt.Errorf("attributes %s are not in canonical form", FormatAttrs(op.Def, op.Attrs))
+	}
+	if err == nil && op.Def.Check != nil {
+		err = op.Def.Check(v.f.Module, op)
+	}
+	if err == nil && !t.Equal(op.Out.Type) {
+		err = fmt.Errorf("has the type %s, its operands make it %s", op.Out.Type, t)
+	}
+	if err != nil {
+		v.report(op.Loc, where, "%v", err)
+		return
+	}
+	v.checkType(op.Loc, where, t)
+}
+
+func (v *verifier) results() {
+	names := map[string]bool{}
+	updated := map[*Value]bool{}
+	for i, r := range v.f.Results {
+		where := "return " + r.Name
+		if r.State != nil {
+			where = "update " + v.names[r.State]
+		}
+		switch {
+		case r.Value == nil || !v.defined[r.Value]:
+			v.report(Loc{}, where, "result %d is not defined", i)
+		case r.State == nil && (!identifier.MatchString(r.Name) || names[r.Name]):
+			v.report(Loc{}, where, "result name %q is not an identifier or occurs twice", r.Name)
+		case r.State != nil && (r.State.Kind != State || !v.defined[r.State] || updated[r.State] || r.Name != ""):
+			v.report(Loc{}, where, "is not an update of a state, or its second")
+		case r.State != nil && !r.State.Type.Equal(r.Value.Type):
+			v.report(Loc{}, where, "state is %s, its update %s", r.State.Type, r.Value.Type)
+		}
+		names[r.Name] = true
+		updated[r.State] = true
+	}
+}
