@@ -1,0 +1,124 @@
+package sched
+
+import (
+	"github.com/llir/llvm/ir"
+	"github.com/llir/llvm/ir/constant"
+	"github.com/llir/llvm/ir/enum"
+	"github.com/llir/llvm/ir/types"
+	"github.com/llir/llvm/ir/value"
+)
+
+// builder appends instructions to the block it is at. A field is a byte
+// offset from an i8 pointer.
+type builder struct {
+	*ir.Block
+	f *ir.Func
+	// What runtimeFuncs made: pause, read the time stamp counter, futex system calls.
+	pause, ticks, wait, wake value.Value
+}
+
+func i32(v int64) value.Value { return constant.NewInt(types.I32, v) }
+func i64(v int64) value.Value { return constant.NewInt(types.I64, v) }
+
+// block makes a new block, without entering it.
+func (b *builder) block(name string) *ir.Block { return b.f.NewBlock(name) }
+
+// at enters a block.
+func (b *builder) at(block *ir.Block) { b.Block = block }
+
+// field is the address of the field at a fixed offset of p.
+func (b *builder) field(p value.Value, offset int64, t types.Type) value.Value {
+	return b.NewBitCast(b.NewGetElementPtr(types.I8, p, i64(offset)), types.NewPointer(t))
+}
+
+// load reads a field that nobody writes at the same time.
+func (b *builder) load(p value.Value, offset int64, t types.Type) value.Value {
+	return b.NewLoad(t, b.field(p, offset, t))
+}
+
+// acquire reads a field atomically: what its writer did before is seen after.
+func (b *builder) acquire(p value.Value, offset int64, t *types.IntType) value.Value {
+	l := b.NewLoad(t, b.field(p, offset, t))
+	l.Atomic, l.Ordering, l.Align = true, enum.AtomicOrderingAcquire, ir.Align(t.BitSize/8)
+	return l
+}
+
+// store writes a field atomically; later loads of this thread do not pass it.
+func (b *builder) store(p value.Value, offset int64, t *types.IntType, v value.Value) {
+	b.NewAtomicRMW(enum.AtomicOpXChg, b.field(p, offset, t), v, enum.AtomicOrderingSequentiallyConsistent)
+}
+
+// add adds to a field atomically and returns what it was before.
+func (b *builder) add(p value.Value, offset int64, t *types.IntType, v value.Value) value.Value {
+	return b.NewAtomicRMW(enum.AtomicOpAdd, b.field(p, offset, t), v, enum.AtomicOrderingSequentiallyConsistent)
+}
+
+// high is the upper half of an i64 as i32.
+func (b *builder) high(v value.Value) value.Value {
+	return b.NewTrunc(b.NewLShr(v, i64(32)), types.I32)
+}
+
+// low is the lower half of an i64 as i64.
+func (b *builder) low(v value.Value) value.Value {
+	return b.NewAnd(v, i64(0xffffffff))
+}
+
+// futexWait sleeps while the i32 field is v; futexWake wakes all who sleep on it.
+func (b *builder) futexWait(p value.Value, offset int64, v value.Value) {
+	b.NewCall(b.wait, b.field(p, offset, types.I32), v)
+}
+
+func (b *builder) futexWake(p value.Value, offset int64) {
+	b.NewCall(b.wake, b.field(p, offset, types.I32))
+}
+
+// spin enters a loop that runs check, which leaves it by the branch it builds to a block
+// of its own or else enters the block it is given, until limit ticks have gone by; then
+// it enters the block timeout.
+func (b *builder) spin(name string, limit value.Value, timeout *ir.Block, check func(again *ir.Block)) {
+	loop, again := b.block(name+".spin"), b.block(name+".again")
+	start := b.NewCall(b.ticks)
+	b.NewBr(loop)
+	b.at(loop)
+	check(again)
+	b.at(again)
+	b.NewCall(b.pause)
+	gone := b.NewSub(b.NewCall(b.ticks), start)
+	b.NewCondBr(b.NewICmp(enum.IPredULT, gone, limit), loop, timeout)
+}
+
+// runtimeFuncs declares the intrinsics and defines the futex system calls.
+func (b *builder) runtimeFuncs(m *ir.Module) {
+	b.pause = m.NewFunc("llvm.x86.sse2.pause", types.Void)
+	b.ticks = m.NewFunc("llvm.readcyclecounter", types.I64)
+	word := types.NewPointer(types.I32)
+	const wait, wake = 0 | 128, 1 | 128 // FUTEX_WAIT, FUTEX_WAKE, each private to the process
+
+	p, v := ir.NewParam("word", word), ir.NewParam("value", types.I32)
+	f := m.NewFunc("pgc_futex_wait", types.Void, p, v)
+	body := f.NewBlock("entry")
+	futex(body, p, wait, body.NewZExt(v, types.I64))
+	body.NewRet(nil)
+
+	p = ir.NewParam("word", word)
+	g := m.NewFunc("pgc_futex_wake", types.Void, p)
+	body = g.NewBlock("entry")
+	futex(body, p, wake, i64(1<<31-1))
+	body.NewRet(nil)
+
+	b.wait, b.wake = f, g
+	for _, f := range []*ir.Func{f, g} {
+		f.Linkage = enum.LinkageInternal
+		f.FuncAttrs = append(f.FuncAttrs, enum.FuncAttrNoInline, enum.FuncAttrNoUnwind)
+	}
+}
+
+// futex makes the system call futex(word, op, v, NULL): without a time limit.
+func futex(b *ir.Block, word value.Value, op int64, v value.Value) {
+	const number = 202
+	sig := types.NewFunc(types.I64, types.I64, types.NewPointer(types.I32), types.I64, types.I64, types.I64)
+	call := ir.NewInlineAsm(types.NewPointer(sig), "syscall",
+		"={rax},{rax},{rdi},{rsi},{rdx},{r10},~{rcx},~{r11},~{memory},~{dirflag},~{fpsr},~{flags}")
+	call.SideEffect = true
+	b.NewCall(call, i64(number), word, i64(op), v, i64(0))
+}

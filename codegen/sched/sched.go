@@ -1,0 +1,190 @@
+package sched
+
+import (
+	"fmt"
+
+	"github.com/llir/llvm/ir"
+	"github.com/llir/llvm/ir/enum"
+	"github.com/llir/llvm/ir/types"
+	"github.com/llir/llvm/ir/value"
+
+	"pgc/runtime/program"
+)
+
+// Symbol is the name of the worker loop: void(i8* control, i64 index), where control is
+// a control block (program.Ctl…) and index the worker's number from 0. It returns when
+// the control block says stop.
+const Symbol = "pgc_worker"
+
+const (
+	epochAt  = program.CtlState + 4    // the upper half of the state word
+	doneAt   = program.RecProgress + 4 // the upper half of the progress word
+	takeOne  = 1
+	doneOne  = 1 << 32
+	inJob    = program.StateClosed - 1 // the bits of the state word that count workers
+	recShift = 6                       // RecordBytes == 1 << recShift
+)
+
+// Source returns the LLVM IR text of the worker loop, to be compiled for any x86-64.
+func Source() (ll string, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("sched: building the worker loop: %v", r)
+		}
+	}()
+	m := ir.NewModule()
+	m.TargetTriple = "x86_64-unknown-linux-gnu"
+	b := &builder{}
+	b.runtimeFuncs(m)
+	b.worker(m)
+	return m.String(), nil
+}
+
+// worker builds the loop. Its blocks, in order:
+//
+//	wait    until the epoch differs from the one last seen: spin, then sleep
+//	open    stop, or join the job unless it is closed already
+//	launch  for each launch record: take, run tasks; then wait until it is complete
+//	leave   the job, close it, and finish it if this was the last worker in it
+func (b *builder) worker(m *ir.Module) {
+	ctl, index := ir.NewParam("control", types.I8Ptr), ir.NewParam("index", types.I64)
+	b.f = m.NewFunc(Symbol, types.Void, ctl, index)
+	b.f.FuncAttrs = append(b.f.FuncAttrs, enum.FuncAttrNoUnwind)
+
+	b.at(b.block("entry"))
+	entry := b.Block
+	base := b.load(ctl, program.CtlScratch, types.I64)
+	scratch := b.NewIntToPtr(b.NewAdd(base, b.NewMul(index, b.load(ctl, program.CtlStride, types.I64))), types.I8Ptr)
+	limit, idle := b.load(ctl, program.CtlSpin, types.I64), b.load(ctl, program.CtlIdle, types.I64)
+	wait, open, join, leave, stop := b.block("wait"), b.block("open"), b.block("join"), b.block("leave"), b.block("stop")
+	b.NewBr(wait)
+
+	b.at(wait)
+	seen := b.NewPhi(ir.NewIncoming(i32(0), entry))
+	sleep := b.block("wait.sleep")
+	changed := func() value.Value {
+		return b.NewICmp(enum.IPredNE, b.acquire(ctl, epochAt, types.I32), seen)
+	}
+	b.spin("wait", idle, sleep, func(again *ir.Block) { b.NewCondBr(changed(), open, again) })
+	b.at(sleep)
+	b.add(ctl, program.CtlSleepers, types.I32, i32(1))
+	b.futexWait(ctl, epochAt, seen)
+	b.add(ctl, program.CtlSleepers, types.I32, i32(-1))
+	b.NewCondBr(changed(), open, sleep)
+
+	b.at(open)
+	state := b.acquire(ctl, program.CtlState, types.I64)
+	epoch := b.high(state)
+	candidate, try := b.block("open.candidate"), b.block("open.try")
+	b.NewCondBr(b.NewICmp(enum.IPredNE, b.acquire(ctl, program.CtlStop, types.I32), i32(0)), stop, candidate)
+	b.at(candidate)
+	closed := b.NewICmp(enum.IPredNE, b.NewAnd(state, i64(program.StateClosed)), i64(0))
+	b.NewCondBr(closed, wait, try)
+	seen.Incs = append(seen.Incs, ir.NewIncoming(epoch, candidate))
+	b.at(try)
+	swap := b.NewCmpXchg(b.field(ctl, program.CtlState, types.I64), state, b.NewAdd(state, i64(1)),
+		enum.AtomicOrderingSequentiallyConsistent, enum.AtomicOrderingAcquire)
+	b.NewCondBr(b.NewExtractValue(swap, 1), join, open)
+
+	b.at(join)
+	b.launches(ctl, scratch, limit, leave)
+
+	b.at(leave)
+	b.NewAtomicRMW(enum.AtomicOpOr, b.field(ctl, program.CtlState, types.I64), i64(program.StateClosed),
+		enum.AtomicOrderingSequentiallyConsistent)
+	others := b.NewAnd(b.add(ctl, program.CtlState, types.I64, i64(-1)), i64(inJob))
+	finish := b.block("finish")
+	seen.Incs = append(seen.Incs, ir.NewIncoming(epoch, leave), ir.NewIncoming(epoch, finish))
+	b.NewCondBr(b.NewICmp(enum.IPredEQ, others, i64(1)), finish, wait)
+	b.at(finish)
+	b.store(ctl, program.CtlTicks, types.I64, b.NewCall(b.ticks))
+	b.store(ctl, program.CtlDone, types.I32, epoch)
+	b.futexWake(ctl, program.CtlDone)
+	b.NewBr(wait)
+
+	b.at(stop)
+	b.NewRet(nil)
+}
+
+// launches builds the walk over the launch records; it ends in the block done.
+func (b *builder) launches(ctl, scratch, limit value.Value, done *ir.Block) {
+	table := b.NewIntToPtr(b.load(ctl, program.CtlTable, types.I64), types.I8Ptr)
+	count := b.load(ctl, program.CtlCount, types.I64)
+	stamp := b.NewICmp(enum.IPredNE, b.load(ctl, program.CtlStamp, types.I32), i32(0))
+	first := b.acquire(ctl, program.CtlReached, types.I64)
+	from := b.Block
+	launch, body, next := b.block("launch"), b.block("launch.body"), b.block("launch.next")
+	take, tasksLoop, run, complete := b.block("launch.take"), b.block("launch.tasks"), b.block("launch.run"), b.block("launch.complete")
+	b.NewBr(launch)
+
+	b.at(launch)
+	i := b.NewPhi(ir.NewIncoming(first, from))
+	b.NewCondBr(b.NewICmp(enum.IPredULT, i, count), body, done)
+
+	b.at(body)
+	rec := b.NewGetElementPtr(types.I8, table, b.NewShl(i, i64(recShift)))
+	tasks := b.load(rec, program.RecTasks, types.I64)
+	taken := b.low(b.acquire(rec, program.RecProgress, types.I64))
+	b.NewCondBr(b.NewICmp(enum.IPredULT, taken, tasks), take, complete)
+
+	b.at(take)
+	abi := types.NewPointer(types.NewFunc(types.Void, types.I64Ptr, types.I64, types.I8Ptr))
+	kernel := b.NewIntToPtr(b.load(rec, program.RecKernel, types.I64), abi)
+	args := b.NewIntToPtr(b.load(rec, program.RecArgs, types.I64), types.I64Ptr)
+	before := b.add(rec, program.RecProgress, types.I64, i64(takeOne))
+	b.NewBr(tasksLoop)
+
+	b.at(tasksLoop)
+	progress := b.NewPhi(ir.NewIncoming(before, take))
+	task := b.low(progress)
+	b.NewCondBr(b.NewICmp(enum.IPredULT, task, tasks), run, complete)
+
+	b.at(run)
+	startTime, call := b.block("launch.start"), b.block("launch.call")
+	b.NewCondBr(b.NewAnd(stamp, b.NewICmp(enum.IPredEQ, task, i64(0))), startTime, call)
+	b.at(startTime)
+	b.store(rec, program.RecStart, types.I64, b.NewCall(b.ticks))
+	b.NewBr(call)
+	b.at(call)
+	b.NewCall(kernel, args, task, scratch)
+	// One addition says that this task is done and takes the next one.
+	after := b.add(rec, program.RecProgress, types.I64, i64(doneOne|takeOne))
+	last := b.NewICmp(enum.IPredEQ, b.NewAdd(b.NewLShr(after, i64(32)), i64(1)), tasks)
+	ended := b.block("launch.ended")
+	progress.Incs = append(progress.Incs, ir.NewIncoming(after, b.Block))
+	b.NewCondBr(last, ended, tasksLoop)
+
+	b.at(ended)
+	endTime, tell, wake := b.block("launch.end"), b.block("launch.tell"), b.block("launch.wake")
+	b.NewCondBr(stamp, endTime, tell)
+	b.at(endTime)
+	b.store(rec, program.RecEnd, types.I64, b.NewCall(b.ticks))
+	b.NewBr(tell)
+	b.at(tell)
+	b.store(ctl, program.CtlReached, types.I64, b.NewAdd(i, i64(1)))
+	asleep := b.acquire(rec, program.RecSleepers, types.I32)
+	b.NewCondBr(b.NewICmp(enum.IPredNE, asleep, i32(0)), wake, next)
+	b.at(wake)
+	b.futexWake(rec, doneAt)
+	b.NewBr(next)
+
+	b.at(complete)
+	all := b.NewTrunc(tasks, types.I32)
+	sleep, recheck, doze := b.block("complete.sleep"), b.block("complete.recheck"), b.block("complete.doze")
+	b.spin("complete", limit, sleep, func(again *ir.Block) {
+		b.NewCondBr(b.NewICmp(enum.IPredEQ, b.acquire(rec, doneAt, types.I32), all), next, again)
+	})
+	b.at(sleep)
+	b.store(rec, program.RecSleepers, types.I32, i32(1))
+	b.NewBr(recheck)
+	b.at(recheck)
+	now := b.acquire(rec, doneAt, types.I32)
+	b.NewCondBr(b.NewICmp(enum.IPredEQ, now, all), next, doze)
+	b.at(doze)
+	b.futexWait(rec, doneAt, now)
+	b.NewBr(recheck)
+
+	b.at(next)
+	i.Incs = append(i.Incs, ir.NewIncoming(b.NewAdd(i, i64(1)), next))
+	b.NewBr(launch)
+}

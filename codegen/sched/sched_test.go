@@ -1,0 +1,150 @@
+package sched
+
+import (
+	"math"
+	"testing"
+	"time"
+)
+
+// TestOnce counts every task of launches with 0 to many tasks on 1 to 8 threads.
+func TestOnce(t *testing.T) {
+	for threads := 1; threads <= 8; threads++ {
+		pool := startPool(t, threads, 64)
+		for _, tasks := range []int64{0, 1, 2, 3, 7, 64, 1000} {
+			const launches, runs = 20, 20
+			p := memory(t, 8*max(tasks, 1))
+			var list []launch
+			for range launches {
+				list = append(list, launch{"count", tasks, []any{p}})
+			}
+			tab := table(t, list...)
+			for range runs {
+				if err := pool.Run(tab); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for i, n := range words(p)[:tasks] {
+				if n != launches*runs {
+					t.Fatalf("%d threads, %d tasks: task %d ran %d times, expected %d", threads, tasks, i, n, launches*runs)
+				}
+			}
+		}
+		pool.Close()
+	}
+}
+
+// TestOrder checks that a launch sees what the one before it wrote on other threads:
+// every element is doubled 40 times.
+func TestOrder(t *testing.T) {
+	const n = 1000
+	x, y := memory(t, 4*(n+64)), memory(t, 4*(n+64))
+	var list []launch
+	for range 20 {
+		list = append(list, launch{"add", (n + 63) / 64, []any{x, x, y, n}}, launch{"add", (n + 63) / 64, []any{y, y, x, n}})
+	}
+	tab := table(t, list...)
+	for threads := 1; threads <= 8; threads++ {
+		pool := startPool(t, threads, 0)
+		for run := range 20 {
+			for i := range n {
+				floats(x)[i] = float32(i)
+			}
+			if err := pool.Run(tab); err != nil {
+				t.Fatal(err)
+			}
+			for i := range n {
+				if want := float32(i) * (1 << 40); floats(x)[i] != want {
+					t.Fatalf("%d threads, run %d: x[%d] = %g, expected %g", threads, run, i, floats(x)[i], want)
+				}
+			}
+		}
+		pool.Close()
+	}
+}
+
+// TestBits checks that results have equal bits for any number of threads.
+func TestBits(t *testing.T) {
+	const n, tasks = 257, 100
+	x, z := memory(t, 4*n), memory(t, 4*tasks)
+	for i := range n {
+		floats(x)[i] = float32(math.Sin(float64(i)))
+	}
+	tab := table(t, launch{"sum", tasks, []any{x, z, n}})
+	var want uint32
+	for threads := 1; threads <= 8; threads++ {
+		pool := startPool(t, threads, 0)
+		if err := pool.Run(tab); err != nil {
+			t.Fatal(err)
+		}
+		for i := range tasks {
+			got := math.Float32bits(floats(z)[i])
+			if want == 0 {
+				want = got
+			}
+			if got != want {
+				t.Fatalf("%d threads: z[%d] has bits %#x, expected %#x", threads, i, got, want)
+			}
+		}
+		pool.Close()
+	}
+}
+
+// TestScratch checks that each thread has scratch memory of its own, page aligned.
+func TestScratch(t *testing.T) {
+	const threads, bytes, tasks = 4, 10_000, 64
+	p := memory(t, 8*tasks)
+	pool := startPool(t, threads, bytes)
+	if err := pool.Run(table(t, launch{"touch", tasks, []any{p, bytes}})); err != nil {
+		t.Fatal(err)
+	}
+	seen := map[int64]bool{}
+	for i, a := range words(p) {
+		if a == 0 || a%4096 != 0 {
+			t.Fatalf("task %d got scratch memory at %#x", i, a)
+		}
+		for b := range seen {
+			if a != b && max(a, b)-min(a, b) < bytes {
+				t.Fatalf("scratch memories at %#x and %#x overlap", a, b)
+			}
+		}
+		seen[a] = true
+	}
+	if len(seen) > threads {
+		t.Fatalf("%d scratch memories for %d threads", len(seen), threads)
+	}
+}
+
+// TestProfile checks that spans follow each other and add up to about the wall time.
+func TestProfile(t *testing.T) {
+	p := memory(t, 8*8)
+	pool := startPool(t, 2, 64)
+	tab := table(t, launch{"burn", 8, []any{p, 1_000_000}}, launch{"count", 0, nil}, launch{"burn", 1, []any{p, 1_000_000}})
+	if err := pool.Run(tab); err != nil {
+		t.Fatal(err)
+	}
+	begin := time.Now()
+	spans, err := pool.Profile(tab)
+	wall := time.Since(begin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("spans %v, wall %v with calibration", spans, wall)
+	first, none, last := spans[0], spans[1], spans[2]
+	if first.Start != 0 || first.End <= 0 || none.Start != none.End || last.Start < first.End || last.End <= last.Start || last.End > wall {
+		t.Fatalf("spans %v in a run of %v", spans, wall)
+	}
+	// One task of the last launch against eight on two threads of the first.
+	if r := float64(first.End) / float64(last.End-last.Start); r < 2 {
+		t.Fatalf("eight tasks on two threads took %.2f times as long as one, expected about 4", r)
+	}
+}
+
+func TestClosed(t *testing.T) {
+	pool := startPool(t, 3, 0)
+	tab := table(t, launch{"nothing", 1, nil})
+	pool.Close()
+	pool.Close()
+	if err := pool.Run(tab); err == nil {
+		t.Fatal("a closed pool runs")
+	}
+}

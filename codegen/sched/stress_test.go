@@ -1,0 +1,195 @@
+package sched
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// underPressure runs f while goroutines collect garbage, allocate, and storm the process
+// with the signal Go preempts with. It fails the test if f takes longer than a minute.
+func underPressure(t *testing.T, f func()) {
+	t.Helper()
+	defer debug.SetGCPercent(debug.SetGCPercent(1))
+	var stop atomic.Bool
+	var wg sync.WaitGroup
+	for _, disturb := range []func(){
+		runtime.GC,
+		func() { sink.Store(make([]byte, 1<<16)) },
+		func() { syscall.Kill(os.Getpid(), syscall.SIGURG); time.Sleep(50 * time.Microsecond) },
+	} {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for !stop.Load() {
+				disturb()
+			}
+		}()
+	}
+	done := make(chan struct{})
+	go func() { defer close(done); f() }()
+	select {
+	case <-done:
+	case <-time.After(time.Minute):
+		t.Fatal("no end within a minute: the worker loop hangs")
+	}
+	stop.Store(true)
+	wg.Wait()
+}
+
+var sink atomic.Value
+
+// TestStress runs thousands of jobs on pools from one thread to more threads than cores,
+// under garbage collections and signals.
+func TestStress(t *testing.T) {
+	for _, threads := range []int{1, 2, 3, 8} {
+		const runs, launches, tasks = 1500, 7, 5
+		p := memory(t, 8*tasks)
+		pool := startPool(t, threads, 64)
+		var list []launch
+		for range launches {
+			list = append(list, launch{"burn", tasks, []any{p, 50}})
+		}
+		tab := table(t, list...)
+		begin := time.Now()
+		underPressure(t, func() {
+			for range runs {
+				if err := pool.Run(tab); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+		for i, n := range words(p) {
+			if n != runs*launches {
+				t.Fatalf("%d threads: task %d ran %d times, expected %d", threads, i, n, runs*launches)
+			}
+		}
+		t.Logf("%d threads: %d runs of %d launches in %v", threads, runs, launches, time.Since(begin))
+		pool.Close()
+	}
+}
+
+// TestTwoPools runs two pools at once, each with more threads than half the cores.
+func TestTwoPools(t *testing.T) {
+	underPressure(t, func() {
+		var wg sync.WaitGroup
+		for range 2 {
+			p := memory(t, 8*9)
+			pool := startPool(t, 2, 64)
+			tab := table(t, launch{"count", 9, []any{p}}, launch{"burn", 3, []any{p, 500}})
+			wg.Add(1)
+			go func() {
+				defer wg.Done()
+				for range 500 {
+					if err := pool.Run(tab); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+				if w := words(p); w[0] != 1000 || w[8] != 500 {
+					t.Errorf("counts %v, expected 1000 for tasks 0 to 2 and 500 for the rest", w)
+				}
+			}()
+		}
+		wg.Wait()
+	})
+}
+
+// TestStartStop starts and ends pools, some of them before their threads have begun to run.
+func TestStartStop(t *testing.T) {
+	underPressure(t, func() {
+		for i := range 100 {
+			pool := startPool(t, 1+i%5, int64(i))
+			if i%2 == 0 {
+				if err := pool.Run(table(t, launch{"nothing", 3, nil})); err != nil {
+					t.Error(err)
+				}
+			}
+			pool.Close()
+		}
+	})
+	status, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		t.Skip("no /proc to count threads in")
+	}
+	t.Logf("%d threads are left", len(status))
+	if len(status) > 40 {
+		t.Fatalf("%d threads are left after all pools have been closed", len(status))
+	}
+}
+
+// TestInterrupt delivers Ctrl-C to Go while kernels keep every core busy.
+func TestInterrupt(t *testing.T) {
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer cancel()
+	p := memory(t, 8*8)
+	pool := startPool(t, runtime.NumCPU()+1, 64)
+	tab := table(t, launch{"burn", 8, []any{p, 200_000_000}})
+	done := make(chan error)
+	begin := time.Now()
+	go func() { done <- pool.Run(tab) }()
+	time.Sleep(20 * time.Millisecond)
+	sent := time.Now()
+	syscall.Kill(os.Getpid(), syscall.SIGINT)
+	select {
+	case <-ctx.Done():
+		t.Logf("the signal arrived after %v", time.Since(sent))
+	case <-done:
+		t.Fatalf("the kernels ended after %v, before the signal arrived", time.Since(begin))
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("the kernels ran for %v", time.Since(begin))
+}
+
+func benchmarkRun(b *testing.B, threads int, launches ...launch) {
+	pool := startPool(b, threads, 64)
+	tab := table(b, launches...)
+	b.ReportAllocs()
+	b.ResetTimer()
+	for range b.N {
+		if err := pool.Run(tab); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func repeat(n int, l launch) []launch {
+	var list []launch
+	for range n {
+		list = append(list, l)
+	}
+	return list
+}
+
+// An empty run: Go to native threads and back.
+func BenchmarkEmpty1(b *testing.B) { benchmarkRun(b, 1) }
+func BenchmarkEmpty2(b *testing.B) { benchmarkRun(b, 2) }
+
+// Two hundred launches of one or two tasks that do nothing.
+func Benchmark200Launches1(b *testing.B) {
+	benchmarkRun(b, 1, repeat(200, launch{"nothing", 1, nil})...)
+}
+func Benchmark200Launches2(b *testing.B) {
+	benchmarkRun(b, 2, repeat(200, launch{"nothing", 2, nil})...)
+}
+func Benchmark200SingleTask2(b *testing.B) {
+	benchmarkRun(b, 2, repeat(200, launch{"nothing", 1, nil})...)
+}
+func Benchmark200Launches4(b *testing.B) {
+	benchmarkRun(b, 4, repeat(200, launch{"nothing", 4, nil})...)
+}
+
+// Ten launches of 2000 tasks that do nothing: the price of a task.
+func Benchmark20000Tasks2(b *testing.B) {
+	benchmarkRun(b, 2, repeat(10, launch{"nothing", 2000, nil})...)
+}

@@ -1,0 +1,185 @@
+package native
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"pgc/runtime/program"
+)
+
+// MaxThreads bounds the threads of a Pool.
+const MaxThreads = 1024
+
+// A worker that has nothing to do spins for about 30 µs of a 3 GHz time stamp counter
+// before it sleeps in the kernel: longer than a launch keeps the slowest worker, shorter
+// than anyone who wants the core would mind.
+const spinTicks = 90_000
+
+// Pool is a set of native threads that run launch tables with the executable's own
+// worker loop. Its methods may be called from any goroutine; runs happen one at a time.
+type Pool struct {
+	mu      sync.Mutex
+	ctl     *Memory // program.Ctl…; nil when closed
+	scratch *Memory
+	workers []*thread
+	epoch   uint32
+	code    []byte
+}
+
+// Start maps scratch memory and starts the threads. code is mapped executable, entry the
+// offset in it of the worker loop (program.Program.WorkerOffset); scratchBytes is what
+// each thread needs (ScratchBytes). The pool must be closed before code is unmapped.
+func Start(code []byte, entry int64, threads int, scratchBytes int64) (*Pool, error) {
+	if threads < 1 || threads > MaxThreads {
+		return nil, fmt.Errorf("cannot use %d threads, expected 1 to %d", threads, MaxThreads)
+	}
+	if entry < 0 || entry >= int64(len(code)) || scratchBytes < 0 {
+		return nil, fmt.Errorf("worker loop at %d in %d bytes of code, %d bytes of scratch memory", entry, len(code), scratchBytes)
+	}
+	stride := (scratchBytes + pageBytes - 1) / pageBytes * pageBytes
+	p := &Pool{code: code}
+	var err error
+	if p.ctl, err = Reserve(program.CtlBytes); err != nil {
+		return nil, err
+	}
+	if p.scratch, err = Reserve(stride * int64(threads)); err != nil {
+		p.ctl.Close()
+		return nil, err
+	}
+	*p.i64(program.CtlScratch) = int64(p.scratch.Addr())
+	*p.i64(program.CtlStride) = stride
+	*p.i64(program.CtlState) = program.StateClosed
+	if threads <= cpus() {
+		*p.i64(program.CtlSpin) = spinTicks
+	}
+	for i := range threads {
+		w, err := start(addr(code)+uintptr(entry), p.ctl.Addr(), uintptr(i), 0)
+		if err != nil {
+			p.Close()
+			return nil, fmt.Errorf("thread %d of %d: %w", i+1, threads, err)
+		}
+		p.workers = append(p.workers, w)
+	}
+	return p, nil
+}
+
+// Threads is the number of threads.
+func (p *Pool) Threads() int { return len(p.workers) }
+
+// Run executes the launches of a bound table in order and returns when all are complete.
+// The calling goroutine sleeps in a system call meanwhile. It allocates nothing. What
+// the kernels compute does not depend on the number of threads.
+func (p *Pool) Run(t *Table) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.runTable(t)
+}
+
+func (p *Pool) runTable(t *Table) error {
+	if p.ctl == nil {
+		return errors.New("the thread pool is closed")
+	}
+	if !t.bound {
+		return fmt.Errorf("the launches of func %s are not bound to memory", t.name)
+	}
+	t.rewind()
+	p.run(t.records(), t.count)
+	return nil
+}
+
+// run opens a job over count records and waits until it is finished.
+func (p *Pool) run(records uintptr, count int) {
+	*p.i64(program.CtlTable) = int64(records)
+	*p.i64(program.CtlCount) = int64(count)
+	*p.i64(program.CtlReached) = 0
+	p.epoch++
+	p.open(uint64(p.epoch) << 32)
+	done := p.i32(program.CtlDone)
+	for {
+		v := atomic.LoadInt32(done)
+		if uint32(v) == p.epoch {
+			return
+		}
+		futexWait(done, v, futexPrivate)
+	}
+}
+
+// open publishes a new state word and wakes the workers that sleep until its epoch differs.
+func (p *Pool) open(state uint64) {
+	atomic.StoreInt64(p.i64(program.CtlState), int64(state))
+	if atomic.LoadInt32(p.i32(program.CtlSleepers)) > 0 {
+		futexWake(p.i32(program.CtlState+4), len(p.workers))
+	}
+}
+
+// Span is when a launch ran, counted from the start of the first one.
+type Span struct{ Start, End time.Duration }
+
+// Profile runs a table like Run and says when each of its launches ran, from the taking
+// of its first task to the end of its last. A launch without tasks has an empty span.
+func (p *Pool) Profile(t *Table) ([]Span, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ctl == nil {
+		return nil, errors.New("the thread pool is closed")
+	}
+	*p.i32(program.CtlStamp) = 1
+	err := p.runTable(t)
+	*p.i32(program.CtlStamp) = 0
+	if err != nil {
+		return nil, err
+	}
+	return t.spans(p.tick()), nil
+}
+
+// tick measures the duration of a tick of the time stamp counter in nanoseconds.
+func (p *Pool) tick() float64 {
+	mark := func() (time.Time, int64) {
+		p.run(0, 0)
+		return time.Now(), *p.i64(program.CtlTicks)
+	}
+	t0, c0 := mark()
+	time.Sleep(20 * time.Millisecond)
+	t1, c1 := mark()
+	return float64(t1.Sub(t0)) / float64(c1-c0)
+}
+
+// Close ends the threads and frees their memory. It waits for a Run in progress and may
+// be called twice.
+func (p *Pool) Close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ctl == nil {
+		return
+	}
+	atomic.StoreInt32(p.i32(program.CtlStop), 1)
+	p.epoch++
+	p.open(uint64(p.epoch)<<32 | program.StateClosed)
+	for _, w := range p.workers {
+		w.join()
+	}
+	p.ctl.Close()
+	p.scratch.Close()
+	p.ctl, p.scratch = nil, nil
+}
+
+func (p *Pool) i64(offset int) *int64 { return (*int64)(p.ctl.at(offset)) }
+func (p *Pool) i32(offset int) *int32 { return (*int32)(p.ctl.at(offset)) }
+
+// at is a pointer to the byte at an offset.
+func (m *Memory) at(offset int) unsafe.Pointer { return unsafe.Pointer(&m.Bytes()[offset]) }
+
+// cpus is the number of processors this process may use.
+func cpus() int {
+	var set unix.CPUSet
+	if unix.SchedGetaffinity(0, &set) != nil {
+		return MaxThreads
+	}
+	return set.Count()
+}

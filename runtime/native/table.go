@@ -1,0 +1,164 @@
+package native
+
+import (
+	"fmt"
+	"time"
+	"unsafe"
+
+	"pgc/runtime/program"
+)
+
+// Table is the launch list of one func in the form the worker loop reads: launch records
+// and argument tables in native memory.
+type Table struct {
+	name     string
+	count    int // launches
+	mem      *Memory
+	launches []program.Launch
+	symbols  []program.Symbol
+	bound    bool
+}
+
+// Bases are the addresses that launch arguments count from. All of it is memory outside
+// Go's heap: a Memory's Addr or that of a mapped file.
+type Bases struct {
+	Weights uintptr
+	Arena   uintptr
+	States  []uintptr // one per state of the program
+	Inputs  []uintptr // one per input of the func
+	Outputs []uintptr // one per output of the func
+}
+
+// Addr is the address of the first byte of b, which must lie outside Go's heap.
+func Addr(b []byte) uintptr { return addr(b) }
+
+// NewTable lays out the launches of func f of program p, whose kernels are mapped
+// executable at code.
+func NewTable(p *program.Program, f *program.Func, code []byte) (*Table, error) {
+	args := 0
+	for _, l := range f.Launches {
+		if k := l.Kernel; k < 0 || k >= len(p.Kernels) || p.Kernels[k].CodeOffset >= int64(len(code)) {
+			return nil, fmt.Errorf("func %s launches kernel %d, which is not in the %d bytes of code", f.Name, k, len(code))
+		}
+		args += len(l.Args)
+	}
+	mem, err := Reserve(int64(len(f.Launches)*program.RecordBytes + 8*args))
+	if err != nil {
+		return nil, err
+	}
+	t := &Table{name: f.Name, count: len(f.Launches), mem: mem, launches: f.Launches, symbols: p.Symbols}
+	next := t.count * program.RecordBytes
+	for i, l := range f.Launches {
+		*t.i64(i, program.RecKernel) = int64(addr(code)) + p.Kernels[l.Kernel].CodeOffset
+		*t.i64(i, program.RecArgs) = int64(mem.Addr()) + int64(next)
+		next += 8 * len(l.Args)
+	}
+	return t, nil
+}
+
+// Bind computes the arguments and the number of tasks of every launch for the given
+// addresses and values of the program's symbols. It allocates nothing, unless it fails.
+func (t *Table) Bind(b *Bases, syms []int64) error {
+	t.bound = false
+	if len(syms) != len(t.symbols) {
+		return fmt.Errorf("func %s: %d symbols, expected %d", t.name, len(syms), len(t.symbols))
+	}
+	for i, v := range syms {
+		if s := &t.symbols[i]; v < 0 || v > s.Max {
+			return fmt.Errorf("func %s: symbol %s is %d, expected 0 to %d", t.name, s.Name, v, s.Max)
+		}
+	}
+	bytes := t.mem.Bytes()
+	table := bytes[t.count*program.RecordBytes:]
+	args := unsafe.Slice((*int64)(unsafe.Pointer(unsafe.SliceData(table))), len(table)/8)
+	for i := range t.launches {
+		l := &t.launches[i]
+		tasks := l.Tasks.Eval(syms)
+		if tasks < 0 || tasks >= 1<<31 {
+			return fmt.Errorf("func %s: launch %d has %d tasks", t.name, i, tasks)
+		}
+		*t.i64(i, program.RecTasks) = tasks
+		for j := range l.Args {
+			v, err := resolve(&l.Args[j], b, syms)
+			if err != nil {
+				return fmt.Errorf("func %s: launch %d: argument %d: %w", t.name, i, j, err)
+			}
+			args[j] = v
+		}
+		args = args[len(l.Args):]
+	}
+	t.bound = true
+	return nil
+}
+
+// resolve computes base + offset + symbol × stride.
+func resolve(a *program.Arg, b *Bases, syms []int64) (int64, error) {
+	var base int64
+	var list []uintptr
+	switch a.Space {
+	case program.SpaceWeights:
+		base = int64(b.Weights)
+	case program.SpaceArena:
+		base = int64(b.Arena)
+	case program.SpaceState:
+		list = b.States
+	case program.SpaceInput:
+		list = b.Inputs
+	case program.SpaceOutput:
+		list = b.Outputs
+	case program.SpaceSymbol:
+		base = syms[a.Index]
+	}
+	switch a.Space {
+	case program.SpaceState, program.SpaceInput, program.SpaceOutput:
+		if a.Index >= len(list) {
+			return 0, fmt.Errorf("%v %d of %d", a.Space, a.Index, len(list))
+		}
+		base = int64(list[a.Index])
+	}
+	v := base + a.Offset
+	if a.OffsetSym >= 0 {
+		v += syms[a.OffsetSym] * a.OffsetStride
+	}
+	return v, nil
+}
+
+// rewind makes every launch ready to run again.
+func (t *Table) rewind() {
+	for i := range t.count {
+		*t.i64(i, program.RecProgress) = 0
+		*t.i64(i, program.RecSleepers) = 0
+		*t.i64(i, program.RecStart) = 0
+		*t.i64(i, program.RecEnd) = 0
+	}
+}
+
+// spans reads the time stamps of the last run, given the duration of a tick in nanoseconds.
+func (t *Table) spans(tick float64) []Span {
+	var first int64
+	for i := range t.count {
+		if s := *t.i64(i, program.RecStart); s != 0 && (first == 0 || s < first) {
+			first = s
+		}
+	}
+	spans := make([]Span, t.count)
+	for i := range spans {
+		if s, e := *t.i64(i, program.RecStart), *t.i64(i, program.RecEnd); s != 0 {
+			spans[i] = Span{time.Duration(float64(s-first) * tick), time.Duration(float64(e-first) * tick)}
+		}
+	}
+	return spans
+}
+
+// Close frees the table's memory. No Run may be using it.
+func (t *Table) Close() error {
+	t.bound = false
+	return t.mem.Close()
+}
+
+func (t *Table) records() uintptr { return t.mem.Addr() }
+
+// i64 is a field of launch record i.
+func (t *Table) i64(i, offset int) *int64 {
+	return (*int64)(t.mem.at(i*program.RecordBytes + offset))
+}

@@ -1,0 +1,50 @@
+package program
+
+// The worker loop (codegen/sched) and the pool that drives it (runtime/native) meet in
+// two structures of native memory, little-endian, laid out here.
+//
+// A job is an array of launch records. The pool opens a job by storing a new epoch into
+// the state word; each worker that sees it in time joins (adds one to the count), walks
+// the records in order, and leaves. The first to leave closes the job to newcomers, the
+// last one to leave finishes it. Nobody needs to join: a worker that the system has
+// put aside holds up nothing unless it holds a task.
+//
+// Within a launch, workers take task numbers from the record's progress word: its low
+// half counts the tasks taken, its high half those done. A launch is complete, and the
+// next one may start, when all are done.
+
+// Control block: CtlBytes long, aligned to a cache line.
+const (
+	CtlTable   = 0  // i64: address of the first launch record
+	CtlCount   = 8  // i64: number of launch records
+	CtlScratch = 16 // i64: address of worker 0's scratch memory
+	CtlStride  = 24 // i64: distance of the scratch memories in bytes
+	CtlSpin    = 32 // i64: time stamp counter ticks to spin within a job before sleeping
+	CtlIdle    = 40 // i64: ticks to spin between jobs before sleeping
+	CtlStamp   = 48 // i32: nonzero to record start and end of each launch
+	CtlStop    = 52 // i32: nonzero to make workers return when they see a new epoch
+
+	CtlState    = 64  // i64: epoch << 32 | closed << 31 | workers in the job; its high half is a futex
+	CtlSleepers = 128 // i32: workers asleep on the epoch
+	CtlDone     = 192 // i32: the last finished epoch; a futex on which the pool sleeps
+	CtlTicks    = 200 // i64: time stamp counter when it finished
+	CtlReached  = 256 // i64: a launch that all earlier ones are complete before; a hint for latecomers
+
+	CtlBytes = 320
+)
+
+// StateClosed is the bit of the state word that says nobody may join any more.
+const StateClosed = 1 << 31
+
+// Launch record: RecordBytes long, aligned to a cache line.
+const (
+	RecKernel   = 0  // i64: address of the kernel
+	RecArgs     = 8  // i64: address of its argument table
+	RecTasks    = 16 // i64: number of tasks, below 1<<31
+	RecProgress = 24 // i64: tasks done << 32 | tasks taken; its high half is a futex
+	RecSleepers = 32 // i32: nonzero if a worker sleeps until the launch is complete
+	RecStart    = 40 // i64: time stamp counter when the first task was taken
+	RecEnd      = 48 // i64: time stamp counter when the last task was done
+
+	RecordBytes = 64
+)

@@ -1,0 +1,200 @@
+package program
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// maxDepth bounds the nesting of an Expr.
+const maxDepth = 32
+
+// Encode returns the binary form of p. Equal programs have equal bytes.
+func Encode(p *Program) []byte {
+	c := &codec{writing: true}
+	c.program(p)
+	return c.buf
+}
+
+// Decode reads what Encode wrote and validates it. It trusts nothing: it never panics,
+// and takes memory in proportion to len(data). Empty lists come back as nil.
+func Decode(data []byte) (*Program, error) {
+	c := &codec{buf: data}
+	p := &Program{}
+	c.program(p)
+	if c.err == nil && len(c.buf) > 0 {
+		c.err = fmt.Errorf("%d bytes follow its end", len(c.buf))
+	}
+	if c.err != nil {
+		return nil, fmt.Errorf("damaged program at byte %d of %d: %w", len(data)-len(c.buf), len(data), c.err)
+	}
+	if err := p.Validate(); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// codec walks a Program in one fixed order. Writing, it appends to buf; reading, it
+// takes from buf's front and fills the Program in. After an error it only reads zeros.
+type codec struct {
+	writing bool
+	buf     []byte
+	err     error
+	depth   int
+}
+
+func (c *codec) program(p *Program) {
+	c.string(&p.Generator)
+	c.string(&p.Target.Arch)
+	c.string(&p.Target.CPU)
+	list(c, &p.Target.Features, 1, (*codec).string)
+	list(c, &p.Symbols, 2, func(c *codec, s *Symbol) { c.string(&s.Name); c.int64(&s.Max) })
+	list(c, &p.States, 2, func(c *codec, s *State) { c.string(&s.Name); c.int64(&s.Bytes) })
+	list(c, &p.Kernels, 2, func(c *codec, k *Kernel) { c.string(&k.Name); c.int64(&k.CodeOffset) })
+	list(c, &p.Funcs, 5, (*codec).fn)
+	list(c, &p.Weights, 6, (*codec).weight)
+	c.int64(&p.WeightBytes)
+	c.int64(&p.WorkerOffset)
+	c.int64(&p.ScratchBytes)
+	c.bytes(&p.Model)
+}
+
+func (c *codec) fn(f *Func) {
+	c.string(&f.Name)
+	list(c, &f.Inputs, 3, (*codec).port)
+	list(c, &f.Outputs, 3, (*codec).port)
+	list(c, &f.Launches, 12, (*codec).launch)
+	c.int64(&f.ArenaBytes)
+}
+
+func (c *codec) port(p *Port) {
+	c.string(&p.Name)
+	c.string((*string)(&p.DType))
+	list(c, &p.Shape, 3, (*codec).expr)
+}
+
+func (c *codec) launch(l *Launch) {
+	c.int(&l.Kernel)
+	c.expr(&l.Tasks)
+	list(c, &l.Args, 5, (*codec).arg)
+	c.string(&l.Value)
+	c.expr(&l.Flops)
+	c.expr(&l.Bytes)
+}
+
+func (c *codec) arg(a *Arg) {
+	c.byte((*uint8)(&a.Space))
+	c.int(&a.Index)
+	c.int64(&a.Offset)
+	c.int(&a.OffsetSym)
+	c.int64(&a.OffsetStride)
+}
+
+func (c *codec) weight(w *Weight) {
+	c.string(&w.Name)
+	c.string((*string)(&w.DType))
+	list(c, &w.Shape, 1, (*codec).int64)
+	c.string(&w.Layout)
+	c.int64(&w.Offset)
+	c.int64(&w.Bytes)
+}
+
+func (c *codec) expr(e *Expr) {
+	if c.depth++; c.depth > maxDepth {
+		c.fail(fmt.Errorf("an expression is nested more than %d deep", maxDepth))
+		c.depth--
+		return
+	}
+	c.byte((*uint8)(&e.Op))
+	c.int64(&e.Value)
+	list(c, &e.Args, 3, (*codec).expr)
+	c.depth--
+}
+
+// list walks a slice whose elements take at least minBytes each.
+func list[T any](c *codec, s *[]T, minBytes int, each func(*codec, *T)) {
+	n := len(*s)
+	c.int(&n)
+	if !c.writing {
+		if n < 0 || n > len(c.buf)/minBytes {
+			c.fail(fmt.Errorf("a list of %d elements cannot fit in the %d bytes left", n, len(c.buf)))
+		}
+		if c.err != nil || n == 0 {
+			return
+		}
+		*s = make([]T, n)
+	}
+	for i := range *s {
+		if c.err != nil {
+			return
+		}
+		each(c, &(*s)[i])
+	}
+}
+
+func (c *codec) string(s *string) {
+	b := []byte(*s)
+	c.bytes(&b)
+	if !c.writing {
+		*s = string(b)
+	}
+}
+
+func (c *codec) bytes(b *[]byte) {
+	n := len(*b)
+	c.int(&n)
+	if c.writing {
+		c.buf = append(c.buf, *b...)
+		return
+	}
+	if n < 0 || n > len(c.buf) {
+		c.fail(fmt.Errorf("%d bytes are expected, %d are left", n, len(c.buf)))
+	}
+	if c.err != nil || n == 0 {
+		return
+	}
+	*b = append([]byte(nil), c.buf[:n]...)
+	c.buf = c.buf[n:]
+}
+
+func (c *codec) byte(b *uint8) {
+	if c.writing {
+		c.buf = append(c.buf, *b)
+		return
+	}
+	if len(c.buf) == 0 {
+		c.fail(errors.New("it ends too early"))
+	}
+	if c.err != nil {
+		return
+	}
+	*b, c.buf = c.buf[0], c.buf[1:]
+}
+
+func (c *codec) int(i *int) {
+	v := int64(*i)
+	c.int64(&v)
+	*i = int(v)
+}
+
+func (c *codec) int64(i *int64) {
+	if c.writing {
+		c.buf = binary.AppendVarint(c.buf, *i)
+		return
+	}
+	if c.err != nil {
+		return
+	}
+	v, n := binary.Varint(c.buf)
+	if n <= 0 {
+		c.fail(errors.New("a number is cut off or too long"))
+		return
+	}
+	*i, c.buf = v, c.buf[n:]
+}
+
+func (c *codec) fail(err error) {
+	if c.err == nil {
+		c.err = err
+	}
+}

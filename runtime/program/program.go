@@ -1,0 +1,179 @@
+// Package program is the format of a compiled executable: everything that the compiler,
+// which writes it, and the runtime, which runs it, must agree on.
+//
+// An executable is the prebuilt runtime with sections behind it: weights, tokenizer,
+// machine code, and the Program that says which kernels to launch over which memory.
+// abi.go holds the layout of what native code and the Go runtime share while running.
+//
+// The package imports nothing of the project.
+package program
+
+import "fmt"
+
+// Program is a compiled model without its bulk data.
+type Program struct {
+	Generator string // the compiler and its version
+	Target    Target
+	Symbols   []Symbol
+	States    []State
+	Kernels   []Kernel
+	Funcs     []Func
+	Weights   []Weight
+
+	WeightBytes  int64 // length of the weights section
+	WorkerOffset int64 // offset in the code of the worker loop (see abi.go)
+	ScratchBytes int64 // scratch memory each thread needs, the most any kernel asks for
+	// Model is what the application around the kernels needs to know (picture size, token
+	// ids, generation defaults …) as JSON. This package does not look into it.
+	Model []byte
+}
+
+// Target is the machine the code was compiled for.
+type Target struct {
+	Arch     string   // "amd64"
+	CPU      string   // LLVM's -mcpu name
+	Features []string // instruction set extensions the code uses, as in golang.org/x/sys/cpu: "avx2", "fma", "f16c"
+}
+
+// Symbol is a number known only when a func runs, such as a count of tokens.
+type Symbol struct {
+	Name string
+	Max  int64 // its largest value; the smallest is 0
+}
+
+// State is memory that outlives a run of a func: a key or value cache.
+type State struct {
+	Name  string
+	Bytes int64
+}
+
+// Kernel is a piece of machine code with the ABI void(i64* args, i64 task, i8* scratch).
+type Kernel struct {
+	Name       string
+	CodeOffset int64
+}
+
+// DType is the name of a storage format: "f32", "i32", "bf16", "f16", "bool" or that of
+// a packed one.
+type DType string
+
+// Bytes is the size of an element, or 0 if the format has no fixed size.
+func (d DType) Bytes() int64 {
+	switch d {
+	case "f32", "i32":
+		return 4
+	case "bf16", "f16":
+		return 2
+	case "bool":
+		return 1
+	}
+	return 0
+}
+
+// Port is an input or output of a func, dense and row-major.
+type Port struct {
+	Name  string
+	DType DType
+	Shape []Expr
+}
+
+// Bytes is the size of the port's tensor for the given values of the symbols.
+func (p *Port) Bytes(syms []int64) int64 {
+	n := p.DType.Bytes()
+	for i := range p.Shape {
+		n *= p.Shape[i].Eval(syms)
+	}
+	return n
+}
+
+// Func is a list of launches, run one after the other.
+type Func struct {
+	Name       string
+	Inputs     []Port
+	Outputs    []Port
+	Launches   []Launch
+	ArenaBytes int64 // memory for its intermediate values
+}
+
+// Launch calls one kernel for the tasks 0 … Tasks-1, in any order and on any threads.
+type Launch struct {
+	Kernel int
+	Tasks  Expr
+	Args   []Arg
+	Value  string // the graph value it computes, for people
+	Flops  Expr   // floating-point operations, for benchmarks
+	Bytes  Expr   // bytes it must at least read and write, for benchmarks
+}
+
+// Space says what an Arg counts from.
+type Space uint8
+
+// The spaces. The first five are memory and make the argument a pointer; the last two
+// make it a number.
+const (
+	SpaceWeights Space = iota // the weights section
+	SpaceArena                // the func's intermediate values
+	SpaceState                // state number Index
+	SpaceInput                // input number Index
+	SpaceOutput               // output number Index
+	SpaceSymbol               // the value of symbol number Index
+	SpaceConst                // zero
+	spaces
+)
+
+// String is the space's name in error messages and dumps.
+func (s Space) String() string {
+	if s >= spaces {
+		return fmt.Sprintf("space %d", uint8(s))
+	}
+	return [...]string{"weights", "arena", "state", "input", "output", "symbol", "const"}[s]
+}
+
+// Arg is one argument of a launch: base of its space + Offset + symbol × OffsetStride,
+// in bytes for memory.
+type Arg struct {
+	Space        Space
+	Index        int // of the state, input, output or symbol; 0 in the other spaces
+	Offset       int64
+	OffsetSym    int // a symbol's number, or -1 for none
+	OffsetStride int64
+}
+
+// Weight is a tensor in the weights section, packed as Layout says.
+type Weight struct {
+	Name   string // in the checkpoint
+	DType  DType  // as stored here
+	Shape  []int64
+	Layout string // name of the packing
+	Offset int64  // in the weights section
+	Bytes  int64
+}
+
+// Func returns the func with the given name, or nil.
+func (p *Program) Func(name string) *Func {
+	for i := range p.Funcs {
+		if p.Funcs[i].Name == name {
+			return &p.Funcs[i]
+		}
+	}
+	return nil
+}
+
+// SymbolIndex returns the number of the symbol with the given name, or -1.
+func (p *Program) SymbolIndex(name string) int {
+	for i, s := range p.Symbols {
+		if s.Name == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// Maxima returns the largest value of every symbol.
+func (p *Program) Maxima() []int64 {
+	syms := make([]int64, len(p.Symbols))
+	for i, s := range p.Symbols {
+		syms[i] = s.Max
+	}
+	return syms
+}

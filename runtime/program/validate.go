@@ -1,0 +1,140 @@
+package program
+
+import (
+	"errors"
+	"fmt"
+)
+
+// maxTasks bounds the tasks of a launch: the worker loop counts them in 31 bits.
+const maxTasks = 1<<31 - 1
+
+// Validate checks what the runtime relies on: that every number of a kernel, symbol,
+// state or port names one that exists, and that sizes and fixed offsets are in range.
+func (p *Program) Validate() error {
+	for _, s := range p.Symbols {
+		if s.Max < 0 {
+			return fmt.Errorf("program: symbol %s: maximum %d is negative", s.Name, s.Max)
+		}
+	}
+	for _, s := range p.States {
+		if s.Bytes < 0 {
+			return fmt.Errorf("program: state %s: size %d is negative", s.Name, s.Bytes)
+		}
+	}
+	for _, k := range p.Kernels {
+		if k.CodeOffset < 0 {
+			return fmt.Errorf("program: kernel %s: code offset %d is negative", k.Name, k.CodeOffset)
+		}
+	}
+	if p.WorkerOffset < 0 || p.ScratchBytes < 0 || p.WeightBytes < 0 {
+		return fmt.Errorf("program: worker offset %d, scratch size %d or weights size %d is negative",
+			p.WorkerOffset, p.ScratchBytes, p.WeightBytes)
+	}
+	for _, w := range p.Weights {
+		if w.Offset < 0 || w.Bytes < 0 || w.Bytes > p.WeightBytes-w.Offset {
+			return fmt.Errorf("program: weight %s: bytes %d+%d lie outside the weights section of %d bytes",
+				w.Name, w.Offset, w.Bytes, p.WeightBytes)
+		}
+	}
+	for i := range p.Funcs {
+		if err := p.validateFunc(&p.Funcs[i]); err != nil {
+			return fmt.Errorf("program: func %s: %w", p.Funcs[i].Name, err)
+		}
+	}
+	return nil
+}
+
+func (p *Program) validateFunc(f *Func) error {
+	if f.ArenaBytes < 0 {
+		return fmt.Errorf("arena size %d is negative", f.ArenaBytes)
+	}
+	for _, ports := range [][]Port{f.Inputs, f.Outputs} {
+		for _, port := range ports {
+			if port.DType.Bytes() == 0 {
+				return fmt.Errorf("port %s: unknown dtype %q", port.Name, port.DType)
+			}
+			for _, e := range port.Shape {
+				if err := p.validateExpr(e, 1); err != nil {
+					return fmt.Errorf("port %s: %w", port.Name, err)
+				}
+			}
+		}
+	}
+	for i := range f.Launches {
+		l := &f.Launches[i]
+		if l.Kernel < 0 || l.Kernel >= len(p.Kernels) {
+			return fmt.Errorf("launch %d: kernel %d of %d", i, l.Kernel, len(p.Kernels))
+		}
+		if err := p.validateLaunch(f, l); err != nil {
+			return fmt.Errorf("launch %d of kernel %s: %w", i, p.Kernels[l.Kernel].Name, err)
+		}
+	}
+	return nil
+}
+
+func (p *Program) validateLaunch(f *Func, l *Launch) error {
+	for _, e := range []Expr{l.Tasks, l.Flops, l.Bytes} {
+		if err := p.validateExpr(e, 1); err != nil {
+			return err
+		}
+	}
+	for i, a := range l.Args {
+		if err := p.validateArg(f, a); err != nil {
+			return fmt.Errorf("argument %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+func (p *Program) validateArg(f *Func, a Arg) error {
+	if a.Space >= spaces {
+		return fmt.Errorf("unknown %v", a.Space)
+	}
+	if a.OffsetSym < -1 || a.OffsetSym >= len(p.Symbols) {
+		return fmt.Errorf("offset by symbol %d of %d", a.OffsetSym, len(p.Symbols))
+	}
+	count, size := 1, int64(-1) // how many there are, and how large this one is if that is fixed
+	switch a.Space {
+	case SpaceWeights:
+		size = p.WeightBytes
+	case SpaceArena:
+		size = f.ArenaBytes
+	case SpaceState:
+		if count = len(p.States); a.Index >= 0 && a.Index < count {
+			size = p.States[a.Index].Bytes
+		}
+	case SpaceInput:
+		count = len(f.Inputs)
+	case SpaceOutput:
+		count = len(f.Outputs)
+	case SpaceSymbol:
+		count = len(p.Symbols)
+	}
+	if a.Index < 0 || a.Index >= count {
+		return fmt.Errorf("%v %d of %d", a.Space, a.Index, count)
+	}
+	if size >= 0 && (a.Offset < 0 || a.Offset > size) {
+		return fmt.Errorf("offset %d lies outside the %v of %d bytes", a.Offset, a.Space, size)
+	}
+	return nil
+}
+
+func (p *Program) validateExpr(e Expr, depth int) error {
+	if depth > maxDepth {
+		return fmt.Errorf("an expression is nested more than %d deep", maxDepth)
+	}
+	switch {
+	case e.Op >= exprOps:
+		return fmt.Errorf("unknown expression %d", uint8(e.Op))
+	case e.Op == OpSym && (e.Value < 0 || e.Value >= int64(len(p.Symbols))):
+		return fmt.Errorf("an expression uses symbol %d of %d", e.Value, len(p.Symbols))
+	case e.Op > OpSym && len(e.Args) == 0:
+		return errors.New("an expression has no arguments")
+	}
+	for _, a := range e.Args {
+		if err := p.validateExpr(a, depth+1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
