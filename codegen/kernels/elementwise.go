@@ -1,0 +1,277 @@
+package kernels
+
+import (
+	"math"
+
+	"pgc/ir/scalar"
+	"pgc/ir/tile"
+)
+
+// taskElements is about how many elements of an elementwise kernel make one task: some microseconds of work.
+const taskElements = 8192
+
+// Map computes one or more expressions over a domain; result i goes to Outs[i] (pieces of one buffer). The arguments of
+// the expressions are the operands.
+type Map struct {
+	Dims  []Size
+	In    []Operand
+	Exprs []*scalar.Expr
+	Outs  []Out
+}
+
+// Kind is "map".
+func (s *Map) Kind() string { return "map" }
+
+func (s *Map) build(g *gen) {
+	b := g.b
+	lanes := g.lanes
+	last := len(s.Dims) - 1
+	for _, o := range s.In {
+		if o.Kind == Tensor && o.Strides[last] > 1 {
+			lanes = 1
+		}
+		if o.Rows != nil && s.In[o.Rows.Index].Strides[last] != 0 {
+			lanes = 1
+		}
+	}
+	for _, o := range s.Outs {
+		if o.Strides[last] != 1 {
+			lanes = 1
+		}
+	}
+	ptrs := g.operandPtrs(s.In)
+	out := g.result(s.Outs[0].Elem)
+	exprs := make([]*scalar.Expr, len(s.Exprs))
+	for i, e := range s.Exprs {
+		exprs[i] = scalar.Lower(e)
+	}
+	g.domain(s.Dims, func(outer []*tile.Value, lo, n *tile.Value) {
+		g.vectors(n, lanes, func(i, count *tile.Value) {
+			index := append(append([]*tile.Value{}, outer...), b.Add(lo, i))
+			args := g.fragments(s.In, ptrs, index, lanes, count)
+			for j, e := range exprs {
+				v := g.stored(s.Outs[j].Elem, b.Expr(e, args, lanes))
+				g.store(out, b.Add(g.at(index, s.Outs[j].Strides), b.Int(s.Outs[j].Offset)), v, count)
+			}
+		})
+	})
+}
+
+// domain splits the outermost dimension into tasks and runs body for every row of the innermost one: n elements from lo.
+func (g *gen) domain(dims []Size, body func(outer []*tile.Value, lo, n *tile.Value)) {
+	b := g.b
+	sizes := make([]*tile.Value, len(dims))
+	inner := int64(1)
+	for d, s := range dims {
+		sizes[d] = g.size(s)
+		if d > 0 {
+			inner *= s.N
+		}
+	}
+	block := max(1, taskElements/inner)
+	if len(dims) == 1 {
+		block = (block + 63) / 64 * 64
+	}
+	g.out.Tasks = []Factor{{dims[0], block}}
+	first := b.Mul(b.Task(), b.Int(block))
+	end := b.Min(b.Add(first, b.Int(block)), sizes[0])
+	if len(dims) == 1 {
+		body(nil, first, b.Sub(end, first))
+		return
+	}
+	var nest func(outer []*tile.Value)
+	nest = func(outer []*tile.Value) {
+		d := len(outer)
+		if d == len(dims)-1 {
+			body(outer, b.Int(0), sizes[d])
+			return
+		}
+		lo, hi := b.Int(0), sizes[d]
+		if d == 0 {
+			lo, hi = first, end
+		}
+		b.Range(lo, hi, b.Int(1), func(i *tile.Value) {
+			nest(append(append([]*tile.Value{}, outer...), i))
+		})
+	}
+	nest(nil)
+}
+
+// memory is the element type in memory of e: booleans are i32, 0 or 1.
+func memory(e tile.Elem) tile.Elem {
+	if e == tile.I1 {
+		return tile.I32
+	}
+	return e
+}
+
+// operandPtrs declares the parameters of the operands; those that are not in memory have none.
+func (g *gen) operandPtrs(in []Operand) []*tile.Value {
+	ptrs := make([]*tile.Value, len(in))
+	for i, o := range in {
+		switch o.Kind {
+		case Tensor:
+			ptrs[i] = g.in(i, memory(o.Elem))
+		case Symbol:
+			ptrs[i] = g.sym(o.Sym)
+		}
+	}
+	return ptrs
+}
+
+func (g *gen) fragments(in []Operand, ptrs, index []*tile.Value, lanes int, count *tile.Value) []*tile.Value {
+	args := make([]*tile.Value, len(in))
+	for i, o := range in {
+		ptr := ptrs[i]
+		if o.Rows != nil {
+			row := g.b.Cast(tile.Widen, g.b.Lane(g.fragment(in[o.Rows.Index], ptrs[o.Rows.Index], index, 1, nil), 0))
+			ptr = g.b.PtrAdd(ptr, g.tableRow(o.Rows, row))
+		}
+		args[i] = g.fragment(o, ptr, index, lanes, count)
+	}
+	return args
+}
+
+// tableRow returns where a row of a table begins.
+func (g *gen) tableRow(l *Lookup, row *tile.Value) *tile.Value {
+	b := g.b
+	if l.Panel == 0 {
+		return b.Mul(row, b.Int(l.Stride))
+	}
+	w := b.Int(PanelWidth)
+	return b.Add(b.Mul(b.Div(row, w), b.Int(l.Panel*PanelWidth)), b.Rem(row, w))
+}
+
+// fragment loads lanes elements of an operand along the last dimension of its domain.
+func (g *gen) fragment(o Operand, ptr *tile.Value, index []*tile.Value, lanes int, count *tile.Value) *tile.Value {
+	b := g.b
+	last := len(index) - 1
+	switch o.Kind {
+	case Symbol:
+		return b.Splat(b.Cast(tile.Narrow, ptr), lanes)
+	case Index:
+		v := b.Splat(b.Cast(tile.Narrow, index[o.Dim]), lanes)
+		if o.Dim == last && lanes > 1 {
+			v = b.Add(v, b.Iota(lanes))
+		}
+		return v
+	}
+	off := g.at(index, o.Strides)
+	var v *tile.Value
+	if o.Strides[last] == 0 || lanes == 1 {
+		v = b.Splat(b.Load(ptr, off, 1), lanes)
+	} else {
+		v = g.load(ptr, off, lanes, count)
+	}
+	if o.Elem == tile.I1 {
+		v = b.Compare(tile.LT, b.Int32(0, lanes), v)
+	}
+	return v
+}
+
+// stored makes a computed fragment what memory holds: booleans become i32.
+func (g *gen) stored(e tile.Elem, v *tile.Value) *tile.Value {
+	if e == tile.I1 {
+		return g.b.Select(v, g.b.Int32(1, v.Type.Lanes), g.b.Int32(0, v.Type.Lanes))
+	}
+	return v
+}
+
+// Reduction is one reduction along the last axis: Sum or the greatest of Expr, whose arguments are the operands and
+// then the results of the reductions before it.
+type Reduction struct {
+	Max  bool
+	Expr *scalar.Expr
+}
+
+// Row reduces along the last axis C and then computes Expr, whose arguments are the operands and then the reductions.
+// With Out's last stride 0 it writes one element a row, and Expr depends on the reductions only.
+type Row struct {
+	Outer  []Size
+	C      Size
+	In     []Operand
+	Reduce []Reduction
+	Expr   *scalar.Expr
+	Out    Out
+}
+
+// Kind is "row".
+func (s *Row) Kind() string { return "row" }
+
+func (s *Row) build(g *gen) {
+	b, lanes := g.b, g.lanes
+	last := len(s.Outer)
+	for _, o := range s.In {
+		if o.Kind == Tensor && o.Strides[last] > 1 {
+			lanes = 1
+		}
+	}
+	single := s.Out.Strides[last] == 0
+	if !single && s.Out.Strides[last] != 1 {
+		lanes = 1
+	}
+	ptrs := g.operandPtrs(s.In)
+	out := g.result(s.Out.Elem)
+	g.domain(append(append([]Size{}, s.Outer...), s.C), func(outer []*tile.Value, _, n *tile.Value) {
+		args := func(i, count *tile.Value, reduced []*tile.Value, lanes int) []*tile.Value {
+			index := append(append([]*tile.Value{}, outer...), i)
+			v := g.fragments(s.In, ptrs, index, lanes, count)
+			for _, r := range reduced {
+				v = append(v, b.Splat(r, lanes))
+			}
+			return v
+		}
+		var reduced []*tile.Value
+		for _, r := range s.Reduce {
+			reduced = append(reduced, g.reduce(r, n, lanes, func(i, count *tile.Value) []*tile.Value {
+				return args(i, count, reduced, lanes)
+			}))
+		}
+		e := scalar.Lower(s.Expr)
+		write := func(i, count *tile.Value, lanes int) {
+			v := b.Expr(e, args(i, count, reduced, lanes), lanes)
+			at := g.at(append(append([]*tile.Value{}, outer...), i), s.Out.Strides)
+			g.store(out, b.Add(at, b.Int(s.Out.Offset)), g.stored(s.Out.Elem, v), count)
+		}
+		if single {
+			write(b.Int(0), nil, 1)
+			return
+		}
+		g.vectors(n, lanes, func(i, count *tile.Value) { write(i, count, lanes) })
+	})
+}
+
+// reduce folds one reduction over n elements: lane by lane first, then the lanes by halves.
+func (g *gen) reduce(r Reduction, n *tile.Value, lanes int, args func(i, count *tile.Value) []*tile.Value) *tile.Value {
+	b := g.b
+	start := b.Float(0, lanes)
+	if r.Max {
+		start = b.Float(math.Inf(-1), lanes)
+	}
+	e := scalar.Lower(r.Expr)
+	fold := func(acc, i, count *tile.Value) *tile.Value {
+		v := b.Expr(e, args(i, count), lanes)
+		if count != nil {
+			inside := b.Compare(tile.LT, b.Iota(lanes), b.Splat(b.Cast(tile.Narrow, count), lanes))
+			v = b.Select(inside, v, start)
+		}
+		if r.Max {
+			return b.Max(acc, v)
+		}
+		return b.Add(acc, v)
+	}
+	l := b.Int(int64(lanes))
+	full := b.Mul(b.Div(n, l), l)
+	acc := b.For(b.Int(0), full, l, []*tile.Value{start}, func(i *tile.Value, c []*tile.Value) []*tile.Value {
+		return []*tile.Value{fold(c[0], i, nil)}
+	})[0]
+	if c, ok := tile.ConstInt(n); lanes > 1 && !(ok && c%int64(lanes) == 0) {
+		acc = b.If(b.Compare(tile.LT, full, n), func() []*tile.Value {
+			return []*tile.Value{fold(acc, full, b.Sub(n, full))}
+		}, func() []*tile.Value { return []*tile.Value{acc} })[0]
+	}
+	if r.Max {
+		return b.Reduce(tile.ReduceMax, acc)
+	}
+	return b.Reduce(tile.ReduceAdd, acc)
+}

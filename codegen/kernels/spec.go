@@ -1,0 +1,251 @@
+// Package kernels turns fused operations into tile kernels.
+//
+// There are five templates: Map (elementwise over a broadcast domain, with gathers), Row (reductions along the last
+// axis, then an elementwise result), Matmul (packed weights, an epilogue), Attention (flash style) and Einsum (any other
+// contraction). A template takes a Spec, plain data that says everything the code depends on, so that equal specs share
+// one kernel. Elementwise meaning comes as scalar expressions, and fusion composes them instead of multiplying templates.
+//
+// The package imports ir/scalar, ir/tile and ir/target; it never sees a graph or a backend.
+package kernels
+
+import (
+	"fmt"
+	"strings"
+
+	"pgc/ir/scalar"
+	"pgc/ir/target"
+	"pgc/ir/tile"
+)
+
+// Size is an extent: a constant, or a symbol whose value the kernel gets at run time.
+type Size struct {
+	N   int64  // the constant, or the symbol's upper bound
+	Sym string // "" for a constant
+}
+
+// Const returns a constant extent.
+func Const(n int64) Size { return Size{N: n} }
+
+// OperandKind says where an operand's elements come from.
+type OperandKind uint8
+
+const (
+	Tensor OperandKind = iota // memory
+	Index                     // the index along domain dimension Dim, i32
+	Symbol                    // the value of the runtime symbol Sym, i32
+)
+
+// Operand is how a kernel reads one input over its domain.
+type Operand struct {
+	Kind    OperandKind
+	Elem    tile.Elem
+	Strides []int64 // elements per step along each domain dimension; 0 broadcasts
+	Dim     int
+	Sym     string
+	// Rows, if not nil, adds the row that another operand names: a lookup in a table.
+	Rows *Lookup
+}
+
+// Lookup is the row of a table named by an i32 operand of the same kernel.
+type Lookup struct {
+	Index  int   // which operand
+	Stride int64 // elements per row of a plain table
+	Panel  int64 // elements per row if the table is packed in panels, else 0
+}
+
+// Out is how a kernel writes a result over its domain.
+type Out struct {
+	Elem    tile.Elem
+	Strides []int64
+	Offset  int64 // elements from the buffer's start
+}
+
+// ArgKind says what an argument of a kernel is.
+type ArgKind uint8
+
+const (
+	ArgIn  ArgKind = iota // pointer of operand Index
+	ArgOut                // pointer of the result
+	ArgSym                // value of the symbol Sym
+)
+
+// Arg is one argument of a kernel, in order.
+type Arg struct {
+	Kind  ArgKind
+	Index int
+	Sym   string
+}
+
+// Factor is one factor of the number of tasks: ceil(Size / Div).
+type Factor struct {
+	Size Size
+	Div  int64
+}
+
+// Kernel is a built kernel, its arguments, and the number of its tasks (the product of the factors).
+type Kernel struct {
+	Tile  *tile.Kernel
+	Args  []Arg
+	Tasks []Factor
+}
+
+// Spec is a kernel to build.
+type Spec interface {
+	// Kind is the template's name.
+	Kind() string
+	build(g *gen)
+}
+
+// Build makes the kernel of a spec for a target. Errors name the template.
+func Build(name string, s Spec, t target.Target) (*Kernel, error) {
+	g := &gen{target: t, lanes: t.Lanes, syms: map[string]*tile.Value{}}
+	k, err := tile.Build(name, func(b *tile.Builder) {
+		g.b = b
+		s.build(g)
+	})
+	if err != nil {
+		return nil, err
+	}
+	g.out.Tile = k
+	return &g.out, nil
+}
+
+// Key is a canonical text of a spec: equal keys build equal kernels.
+func Key(s Spec) string {
+	return s.Kind() + strings.ReplaceAll(fmt.Sprintf("%+v", printable(s)), "0x", "")
+}
+
+// gen is the state of building one kernel.
+type gen struct {
+	b      *tile.Builder
+	target target.Target
+	lanes  int
+	out    Kernel
+	syms   map[string]*tile.Value
+}
+
+func (g *gen) in(i int, e tile.Elem) *tile.Value {
+	g.out.Args = append(g.out.Args, Arg{Kind: ArgIn, Index: i})
+	return g.b.Ptr(fmt.Sprintf("in%d", i), e)
+}
+
+func (g *gen) result(e tile.Elem) *tile.Value {
+	g.out.Args = append(g.out.Args, Arg{Kind: ArgOut})
+	return g.b.Ptr("out", e)
+}
+
+// sym returns a symbol's value; all symbols must be asked for outside loops.
+func (g *gen) sym(name string) *tile.Value {
+	if v, ok := g.syms[name]; ok {
+		return v
+	}
+	g.out.Args = append(g.out.Args, Arg{Kind: ArgSym, Sym: name})
+	v := g.b.Scalar(name)
+	g.syms[name] = v
+	return v
+}
+
+func (g *gen) size(s Size) *tile.Value {
+	if s.Sym != "" {
+		return g.sym(s.Sym)
+	}
+	return g.b.Int(s.N)
+}
+
+func (g *gen) int(v int64) *tile.Value { return g.b.Int(v) }
+
+// at returns the sum of index times stride.
+func (g *gen) at(index []*tile.Value, strides []int64) *tile.Value {
+	off := g.b.Int(0)
+	for d, i := range index {
+		if strides[d] != 0 {
+			off = g.b.Add(off, g.b.Mul(i, g.b.Int(strides[d])))
+		}
+	}
+	return off
+}
+
+// vectors runs body over [0, n) a vector at a time; count is nil for whole vectors, else the lanes left.
+func (g *gen) vectors(n *tile.Value, lanes int, body func(i, count *tile.Value)) {
+	b := g.b
+	l := b.Int(int64(lanes))
+	full := b.Mul(b.Div(n, l), l)
+	b.Range(b.Int(0), full, l, func(i *tile.Value) { body(i, nil) })
+	if c, ok := tile.ConstInt(n); ok && c%int64(lanes) == 0 || lanes == 1 {
+		return
+	}
+	b.When(b.Compare(tile.LT, full, n), func() { body(full, b.Sub(n, full)) })
+}
+
+func (g *gen) load(p, off *tile.Value, lanes int, count *tile.Value) *tile.Value {
+	if count == nil {
+		return g.b.Load(p, off, lanes)
+	}
+	return g.b.LoadTail(p, off, lanes, count)
+}
+
+func (g *gen) store(p, off, v, count *tile.Value) {
+	if count == nil {
+		g.b.Store(p, off, v)
+	} else {
+		g.b.StoreTail(p, off, v, count)
+	}
+}
+
+// float makes a loaded fragment of any element type an operand of its scalar type.
+func scalarType(e tile.Elem) scalar.Type {
+	switch e {
+	case tile.I32:
+		return scalar.I32
+	case tile.I8, tile.I1:
+		return scalar.Bool
+	}
+	return scalar.F32
+}
+
+// printable replaces scalar expressions by their text, for Key.
+func printable(s Spec) any {
+	switch s := s.(type) {
+	case *Map:
+		return struct {
+			Dims  []Size
+			In    string
+			Exprs []*scalar.Expr
+			Outs  []Out
+		}{s.Dims, operands(s.In), s.Exprs, s.Outs}
+	case *Row:
+		return struct {
+			Outer  []Size
+			C      Size
+			In     string
+			Reduce []Reduction
+			Expr   *scalar.Expr
+			Out    Out
+		}{s.Outer, s.C, operands(s.In), s.Reduce, s.Expr, s.Out}
+	case *Matmul:
+		return struct {
+			M    Size
+			Rest string
+			In   string
+			E    *scalar.Expr
+			Out  Out
+		}{s.M, fmt.Sprint(s.N, s.K, s.Elem, s.Accs, s.XStride), operands(s.Extra), s.Epilogue, s.Out}
+	case *Attention:
+		return *s
+	case *Einsum:
+		return *s
+	}
+	return s
+}
+
+func operands(in []Operand) string {
+	var out strings.Builder
+	for _, o := range in {
+		fmt.Fprintf(&out, "{%d %s %v %d %s", o.Kind, o.Elem, o.Strides, o.Dim, o.Sym)
+		if o.Rows != nil {
+			fmt.Fprintf(&out, " %+v", *o.Rows)
+		}
+		out.WriteString("}")
+	}
+	return out.String()
+}
