@@ -42,7 +42,7 @@ func Source() (ll string, err error) {
 
 // worker builds the loop. Its blocks, in order:
 //
-//	wait    until the epoch differs from the one last seen: spin, then sleep
+//	wait    until the epoch differs from the one last seen, asleep
 //	open    stop, or join the job unless it is closed already
 //	launch  for each launch record: take, run tasks; then wait until it is complete
 //	leave   the job, close it, and finish it if this was the last worker in it
@@ -55,7 +55,7 @@ func (b *builder) worker(m *ir.Module) {
 	entry := b.Block
 	base := b.load(ctl, program.CtlScratch, types.I64)
 	scratch := b.NewIntToPtr(b.NewAdd(base, b.NewMul(index, b.load(ctl, program.CtlStride, types.I64))), types.I8Ptr)
-	limit, idle := b.load(ctl, program.CtlSpin, types.I64), b.load(ctl, program.CtlIdle, types.I64)
+	limit := b.load(ctl, program.CtlSpin, types.I64)
 	wait, open, join, leave, stop := b.block("wait"), b.block("open"), b.block("join"), b.block("leave"), b.block("stop")
 	b.NewBr(wait)
 
@@ -65,7 +65,7 @@ func (b *builder) worker(m *ir.Module) {
 	changed := func() value.Value {
 		return b.NewICmp(enum.IPredNE, b.acquire(ctl, epochAt, types.I32), seen)
 	}
-	b.spin("wait", idle, sleep, func(again *ir.Block) { b.NewCondBr(changed(), open, again) })
+	b.NewCondBr(changed(), open, sleep)
 	b.at(sleep)
 	b.add(ctl, program.CtlSleepers, types.I32, i32(1))
 	b.futexWait(ctl, epochAt, seen)

@@ -6,6 +6,7 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -132,7 +133,7 @@ func TestInterrupt(t *testing.T) {
 	defer cancel()
 	p := memory(t, 8*8)
 	pool := startPool(t, runtime.NumCPU()+1, 64)
-	tab := table(t, launch{"burn", 8, []any{p, 200_000_000}})
+	tab := table(t, launch{"burn", 8, []any{p, 50_000_000}})
 	done := make(chan error)
 	begin := time.Now()
 	go func() { done <- pool.Run(tab) }()
@@ -192,4 +193,15 @@ func Benchmark200Launches4(b *testing.B) {
 // Ten launches of 2000 tasks that do nothing: the price of a task.
 func Benchmark20000Tasks2(b *testing.B) {
 	benchmarkRun(b, 2, repeat(10, launch{"nothing", 2000, nil})...)
+}
+
+// Two hundred launches of two tasks of about 10 µs, against the same work on one thread:
+// how well barriers a few microseconds apart scale.
+func Benchmark200x2x10us(b *testing.B) {
+	p := memory(b, 8*2)
+	for _, threads := range []int{1, 2} {
+		b.Run(strconv.Itoa(threads), func(b *testing.B) {
+			benchmarkRun(b, threads, repeat(200, launch{"burn", 2, []any{p, 10_000}})...)
+		})
+	}
 }

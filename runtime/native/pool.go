@@ -16,9 +16,9 @@ import (
 // MaxThreads bounds the threads of a Pool.
 const MaxThreads = 1024
 
-// A worker that has nothing to do spins for about 30 µs of a 3 GHz time stamp counter
-// before it sleeps in the kernel: longer than a launch keeps the slowest worker, shorter
-// than anyone who wants the core would mind.
+// A worker that waits for the others to complete a launch spins for about 30 µs of a
+// 3 GHz time stamp counter before it sleeps in the kernel: as long as going to sleep and
+// being woken takes. With more threads than processors it sleeps at once.
 const spinTicks = 90_000
 
 // Pool is a set of native threads that run launch tables with the executable's own
@@ -55,7 +55,8 @@ func Start(code []byte, entry int64, threads int, scratchBytes int64) (*Pool, er
 	*p.i64(program.CtlScratch) = int64(p.scratch.Addr())
 	*p.i64(program.CtlStride) = stride
 	*p.i64(program.CtlState) = program.StateClosed
-	if threads <= cpus() {
+	cpus := processors()
+	if threads <= len(cpus) {
 		*p.i64(program.CtlSpin) = spinTicks
 	}
 	for i := range threads {
@@ -65,6 +66,9 @@ func Start(code []byte, entry int64, threads int, scratchBytes int64) (*Pool, er
 			return nil, fmt.Errorf("thread %d of %d: %w", i+1, threads, err)
 		}
 		p.workers = append(p.workers, w)
+		if threads == len(cpus) {
+			w.pin(cpus[i])
+		}
 	}
 	return p, nil
 }
@@ -175,11 +179,26 @@ func (p *Pool) i32(offset int) *int32 { return (*int32)(p.ctl.at(offset)) }
 // at is a pointer to the byte at an offset.
 func (m *Memory) at(offset int) unsafe.Pointer { return unsafe.Pointer(&m.Bytes()[offset]) }
 
-// cpus is the number of processors this process may use.
-func cpus() int {
+// processors lists the processors that this process may use, or none if that is unknown.
+func processors() []int {
 	var set unix.CPUSet
 	if unix.SchedGetaffinity(0, &set) != nil {
-		return MaxThreads
+		return nil
 	}
-	return set.Count()
+	var list []int
+	for i := range 8 * int(unsafe.Sizeof(set)) {
+		if set.IsSet(i) {
+			list = append(list, i)
+		}
+	}
+	return list
+}
+
+// pin binds the thread to one processor. A pool that has a thread for every processor
+// does so because the system otherwise wakes threads on the processor that is busy
+// waking them and moves them apart only milliseconds later. A refusal does no harm.
+func (t *thread) pin(cpu int) {
+	var set unix.CPUSet
+	set.Set(cpu)
+	unix.SchedSetaffinity(int(atomic.LoadInt32(t.tid)), &set)
 }

@@ -7,7 +7,8 @@ package program
 // the state word; each worker that sees it in time joins (adds one to the count), walks
 // the records in order, and leaves. The first to leave closes the job to newcomers, the
 // last one to leave finishes it. Nobody needs to join: a worker that the system has
-// put aside holds up nothing unless it holds a task.
+// put aside holds up nothing unless it holds a task. Between jobs workers sleep at once:
+// the cores belong to Go, which must run before there is a next job.
 //
 // Within a launch, workers take task numbers from the record's progress word: its low
 // half counts the tasks taken, its high half those done. A launch is complete, and the
@@ -19,10 +20,9 @@ const (
 	CtlCount   = 8  // i64: number of launch records
 	CtlScratch = 16 // i64: address of worker 0's scratch memory
 	CtlStride  = 24 // i64: distance of the scratch memories in bytes
-	CtlSpin    = 32 // i64: time stamp counter ticks to spin within a job before sleeping
-	CtlIdle    = 40 // i64: ticks to spin between jobs before sleeping
-	CtlStamp   = 48 // i32: nonzero to record start and end of each launch
-	CtlStop    = 52 // i32: nonzero to make workers return when they see a new epoch
+	CtlSpin    = 32 // i64: time stamp counter ticks to spin for the end of a launch before sleeping
+	CtlStamp   = 40 // i32: nonzero to record start and end of each launch
+	CtlStop    = 44 // i32: nonzero to make workers return when they see a new epoch
 
 	CtlState    = 64  // i64: epoch << 32 | closed << 31 | workers in the job; its high half is a futex
 	CtlSleepers = 128 // i32: workers asleep on the epoch
