@@ -29,6 +29,8 @@ func Lower(e *Expr) *Expr {
 				r = lowerSin(args[0], 0)
 			case Cos:
 				r = lowerSin(args[0], 1)
+			case Pow:
+				r = lowerPow(args[0], args[1])
 			default:
 				c := *e
 				c.Args = args
@@ -52,17 +54,21 @@ func horner(x *Expr, coef ...float64) *Expr {
 
 // lowerExp: e^x = 2^n * e^r with n = rint(x/ln 2); zero below -87.3, infinite above 88.72.
 func lowerExp(x *Expr) *Expr {
-	t := Fn(Min, Fn(Max, x, C(-87.33654)), C(88.72283))
+	t := Fn(Min, C(88.72283), Fn(Max, C(-87.33654), x)) // NaN passes through
 	n := Fn(Rint, Fn(Mul, t, C(1.44269504088896341)))
 	r := Fn(FMA, n, C(-0.693359375), t)
 	r = Fn(FMA, n, C(2.12194440e-4), r)
 	p := horner(r, 1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1)
 	p = Fn(FMA, p, Fn(Mul, r, r), Fn(Add, r, C(1)))
-	// 2^n in two halves, so that n = 128 does not overflow the exponent field.
-	half := Fn(Floor, Fn(Mul, n, C(0.5)))
-	v := Fn(Mul, Fn(Mul, p, pow2(half)), pow2(Fn(Sub, n, half)))
+	v := scale(p, n)
 	v = Fn(Select, Fn(LT, x, C(-87.33654)), C(0), v)
 	return Fn(Select, Fn(LT, C(88.72283), x), C(math.Inf(1)), v)
+}
+
+// scale returns x·2^n for an integral float n in -252…254, in two steps so that neither exponent overflows.
+func scale(x, n *Expr) *Expr {
+	half := Fn(Floor, Fn(Mul, n, C(0.5)))
+	return Fn(Mul, Fn(Mul, x, pow2(half)), pow2(Fn(Sub, n, half)))
 }
 
 // pow2 returns 2^n for an integral float n in -126…127.
@@ -72,12 +78,7 @@ func pow2(n *Expr) *Expr {
 
 // lowerLog: log x = e*ln 2 + log m with m in [sqrt ½, sqrt 2); -Inf at 0, NaN below.
 func lowerLog(x *Expr) *Expr {
-	bits := Fn(BitsI32, x)
-	// Subtracting the bits of sqrt(½) leaves the exponent in the high bits for m in [sqrt ½, sqrt 2).
-	shifted := Fn(Sub, bits, CI(0x3f3504f3))
-	exponent := Fn(And, shifted, CI(-8388608)) // 0xff800000: a multiple of 2^23
-	e := Fn(Mul, Fn(ToF32, exponent), C(1.0/8388608))
-	m := Fn(BitsF32, Fn(Sub, bits, exponent))
+	e, m := frexp(x)
 	f := Fn(Sub, m, C(1))
 	z := Fn(Mul, f, f)
 	p := horner(f, 7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1,
@@ -87,7 +88,18 @@ func lowerLog(x *Expr) *Expr {
 	y = Fn(FMA, z, C(-0.5), y)
 	v := Fn(FMA, e, C(0.693359375), Fn(Add, f, y))
 	v = Fn(Select, Fn(LE, x, C(0)), Fn(Select, Fn(EQ, x, C(0)), C(math.Inf(-1)), C(math.NaN())), v)
-	return Fn(Select, Fn(EQ, x, C(math.Inf(1))), x, v)
+	return Fn(Select, Fn(LT, x, C(math.Inf(1))), v, x) // Inf and NaN are their own logarithms
+}
+
+// frexp splits a positive x into 2^e·m with m in [sqrt ½, sqrt 2) and integral e, both F32.
+func frexp(x *Expr) (e, m *Expr) {
+	subnormal := Fn(LT, x, C(0x1p-126))
+	bits := Fn(BitsI32, Fn(Select, subnormal, Fn(Mul, x, C(0x1p24)), x))
+	// Subtracting the bits of sqrt(½) leaves the exponent in the high bits for m in [sqrt ½, sqrt 2).
+	exponent := Fn(And, Fn(Sub, bits, CI(0x3f3504f3)), CI(-1<<23))
+	e = Fn(Mul, Fn(ToF32, exponent), C(0x1p-23))
+	e = Fn(Select, subnormal, Fn(Sub, e, C(24)), e)
+	return e, Fn(BitsF32, Fn(Sub, bits, exponent))
 }
 
 // lowerTanh: an odd polynomial near zero, else 1 - 2/(e^{2|x|}+1) with the sign of x.
@@ -98,7 +110,7 @@ func lowerTanh(x *Expr) *Expr {
 	small := Fn(FMA, Fn(Mul, p, z), x, x)
 	big := Fn(Sub, C(1), Fn(Div, C(2), Fn(Add, lowerExp(Fn(Mul, a, C(2))), C(1))))
 	big = Fn(Select, Fn(LT, x, C(0)), Fn(Neg, big), big)
-	return Fn(Select, Fn(LT, a, C(0.625)), small, big)
+	return Fn(Select, Fn(LT, a, C(0.625)), small, big) // NaN comes out of big
 }
 
 // lowerSin: sin(x + quarter·π/2) by reduction with π/2 in three parts (exact products by FMA), then the sine or cosine polynomial.

@@ -31,14 +31,14 @@ type Op uint8
 
 // The operations. Those from Exp on are transcendental: Lower removes them.
 const (
-	Arg    Op = iota // the element of operand Index
-	Const            // the number Val
-	Add              // float or integer arithmetic by type
+	Arg   Op = iota // the element of operand Index
+	Const           // the number Val
+	Add             // float or integer arithmetic by type
 	Sub
 	Mul
-	Div // float; integer division truncates
-	Min
-	Max
+	Div // floats only
+	Min // x < y ? x : y, so y if either is NaN
+	Max // x > y ? x : y
 	FMA // x*y + z rounded once
 	Neg
 	Abs
@@ -54,7 +54,7 @@ const (
 	Shl    // integer shift left by a constant
 	Select // x ? y : z
 	ToF32
-	ToI32   // truncates
+	ToI32   // truncates; what does not fit is unspecified
 	BitsF32 // reinterprets an I32
 	BitsI32 // reinterprets an F32
 	Exp
@@ -62,12 +62,13 @@ const (
 	Tanh
 	Sin
 	Cos
+	Pow // x to the y
 	numOps
 )
 
 var opNames = [numOps]string{"arg", "const", "add", "sub", "mul", "div", "min", "max", "fma", "neg", "abs", "sqrt",
 	"floor", "rint", "lt", "le", "eq", "and", "or", "not", "shl", "select", "to_f32", "to_i32", "bits_f32", "bits_i32",
-	"exp", "log", "tanh", "sin", "cos"}
+	"exp", "log", "tanh", "sin", "cos", "pow"}
 
 // String returns the name of the operation.
 func (op Op) String() string { return opNames[op] }

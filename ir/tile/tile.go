@@ -77,51 +77,51 @@ type Op uint8
 
 // The operations. Operands are fragments of one type unless said.
 const (
-	Param    Op = iota // parameter Imm of the kernel
-	Task               // index of the work item, i64
-	Scratch            // the thread's scratch memory as *f32
-	Const              // Imm for integers, Num for floats, splat to all lanes
-	Add                // arithmetic, integer or float by type; integers wrap
-	Sub                //
-	Mul                //
-	Div                // integer division truncates
-	Rem                // integers
-	Min                // floats: the second operand if either is NaN
-	Max                //
-	FMA                // x*y + z rounded once, floats
-	Neg                // floats
-	Abs                // floats
-	Sqrt               // floats
-	Floor              // floats
-	Rint               // floats, ties to even
-	And                // integers and i1
-	Or                 //
-	Xor                //
-	Shl                // integers
-	LT                 // comparisons give i1 lanes; ordered for floats, signed for integers
-	LE                 //
-	EQ                 //
-	Select             // i1 lanes, x, y
-	IToF               // i32 to f32
-	FToI               // f32 to i32, truncating
-	BitF               // i32 reinterpreted as f32
-	BitI               // f32 reinterpreted as i32
-	Widen              // i32 to i64
-	Narrow             // i64 to i32
-	Splat              // scalar to Lanes lanes
-	Lane               // lane Imm of a vector
-	Iota               // 0, 1, 2, … (i32)
-	ReduceAdd          // lanes added by halves: (x[0..n/2) + x[n/2..n)) until one is left
-	ReduceMax          // likewise the greatest
-	PtrAdd             // pointer, i64 elements
-	PtrCast            // pointer to another element type
-	Load               // pointer, i64 offset in elements
-	LoadTail           // pointer, offset, i64 count: lanes from count on are zero and their memory is not touched
-	Store              // pointer, offset, value
-	StoreTail          // pointer, offset, value, count
-	Prefetch           // pointer, offset
-	For                // lo, hi, step (i64), carried…; body of (index, carried…) yields the carried values
-	If                 // i1, then and else blocks that yield values of the same types
+	Param     Op = iota // parameter Imm of the kernel
+	Task                // index of the work item, i64
+	Scratch             // the thread's scratch memory as *f32
+	Const               // Imm for integers, Num for floats, splat to all lanes
+	Add                 // arithmetic, integer or float by type; integers wrap
+	Sub                 //
+	Mul                 //
+	Div                 // integer division truncates
+	Rem                 // integers
+	Min                 // floats: the second operand if either is NaN
+	Max                 //
+	FMA                 // x*y + z rounded once, floats
+	Neg                 // floats
+	Abs                 // floats
+	Sqrt                // floats
+	Floor               // floats
+	Rint                // floats, ties to even
+	And                 // integers and i1
+	Or                  //
+	Xor                 //
+	Shl                 // integers
+	LT                  // comparisons give i1 lanes; ordered for floats, signed for integers
+	LE                  //
+	EQ                  //
+	Select              // i1 lanes, x, y
+	IToF                // i32 to f32
+	FToI                // f32 to i32, truncating
+	BitF                // i32 reinterpreted as f32
+	BitI                // f32 reinterpreted as i32
+	Widen               // i32 to i64
+	Narrow              // i64 to i32
+	Splat               // scalar to Lanes lanes
+	Lane                // lane Imm of a vector
+	Iota                // 0, 1, 2, … (i32)
+	ReduceAdd           // lanes added by halves: (x[0..n/2) + x[n/2..n)) until one is left
+	ReduceMax           // likewise the greatest
+	PtrAdd              // pointer, i64 elements
+	PtrCast             // pointer to another element type
+	Load                // pointer, i64 offset in elements
+	LoadTail            // pointer, offset, i64 count: lanes from count on are zero and their memory is not touched
+	Store               // pointer, offset, value
+	StoreTail           // pointer, offset, value, count
+	Prefetch            // pointer, offset
+	For                 // lo, hi, step (i64), carried…; body of (index, carried…) yields the carried values
+	If                  // i1, then and else blocks that yield values of the same types
 	numOps
 )
 

@@ -1,0 +1,40 @@
+package passes
+
+import (
+	"fmt"
+	"strings"
+
+	"pgc/ir"
+)
+
+// cse makes equal operations on equal operands one, so that positions, masks and rotary angles are computed once for
+// all layers.
+func cse(f *ir.Func) int {
+	seen := map[string]*ir.Value{}
+	with := map[*ir.Value]*ir.Value{}
+	resolve := func(v *ir.Value) *ir.Value {
+		if w, ok := with[v]; ok {
+			return w
+		}
+		return v
+	}
+	for _, op := range f.Ops {
+		var key strings.Builder
+		key.WriteString(op.Def.Name)
+		key.WriteString(ir.FormatAttrs(op.Def, op.Attrs))
+		for _, v := range op.In {
+			fmt.Fprintf(&key, " %d", resolve(v).ID)
+		}
+		if first, ok := seen[key.String()]; ok {
+			with[op.Out] = first
+		} else {
+			seen[key.String()] = op.Out
+		}
+	}
+	f.Replace(with)
+	f.RemoveDead()
+	return len(with)
+}
+
+// dce removes operations and weights that nothing uses.
+func dce(f *ir.Func) int { return f.RemoveDead() + f.RemoveUnusedParams() }

@@ -1,0 +1,67 @@
+package passes
+
+import (
+	"slices"
+
+	"pgc/ir"
+)
+
+// fuseMap makes chains of elementwise operations one map, with the lookups they read; a concatenation of equal parts
+// along the last axis, as in a rotary embedding, becomes several expressions.
+func fuseMap(f *ir.Func) int {
+	return fuseRegions(f,
+		func(op *ir.Op) bool { return joins(op) || op.Def == ir.OpGather || isEvenConcat(op) },
+		func(_, op *ir.Op) bool { return op.Def == ir.OpGather },
+		func(r *region) *ir.Value { return buildMap(f, r) })
+}
+
+// isEvenConcat reports whether op joins f32 parts of one shape along the last axis.
+func isEvenConcat(op *ir.Op) bool {
+	if op.Def != ir.OpConcat || op.Attrs.(ir.AxisAttrs).Axis != op.Out.Type.Rank()-1 {
+		return false
+	}
+	for _, v := range op.In {
+		if !v.Type.Equal(op.In[0].Type) || v.Type.DType != ir.F32 {
+			return false
+		}
+	}
+	return true
+}
+
+func buildMap(f *ir.Func, r *region) *ir.Value {
+	b := newBody(r, nil)
+	gathers := map[*ir.Op]bool{}
+	b.special = func(op *ir.Op) *ir.Expr {
+		if op.Def != ir.OpGather {
+			return nil
+		}
+		gathers[op] = true
+		return b.operand(op.Out)
+	}
+	parts := []*ir.Value{r.sink.Out}
+	if r.sink.Def == ir.OpConcat {
+		parts = r.sink.In
+	}
+	attrs := ir.MapAttrs{}
+	for _, p := range parts {
+		attrs.Exprs = append(attrs.Exprs, b.expr(p))
+	}
+	// A gather inside becomes a table operand and an index operand.
+	operands := slices.Clone(b.operands)
+	for i, v := range b.operands {
+		if v.Def == nil || !gathers[v.Def] {
+			continue
+		}
+		operands[i] = unconverted(v.Def.In[0])
+		at := slices.Index(operands, v.Def.In[1])
+		if at < 0 {
+			at = len(operands)
+			operands = append(operands, v.Def.In[1])
+		}
+		attrs.Gathers = append(attrs.Gathers, ir.Gather{Table: i, Index: at})
+	}
+	if len(operands) == 0 {
+		return nil
+	}
+	return fused(f, r, ir.OpMap, attrs, operands)
+}

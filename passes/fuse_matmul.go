@@ -1,0 +1,69 @@
+package passes
+
+import (
+	"slices"
+
+	"pgc/ir"
+)
+
+// fuseMatmul makes products with weights matmuls and gives them the elementwise operations around them as epilogue:
+// bias, residual, activation, soft cap. Two products of one operand that meet, as in a gated linear unit, become one
+// matmul with two accumulators.
+func fuseMatmul(f *ir.Func) int {
+	return fuseRegions(f,
+		func(op *ir.Op) bool { return isProduct(op) || joins(op) && op.Out.Type.Rank() == 2 },
+		func(_, op *ir.Op) bool { return isProduct(op) },
+		func(r *region) *ir.Value { return buildMatmul(f, r) })
+}
+
+// isProduct reports whether op is x·wᵀ with a weight w.
+func isProduct(op *ir.Op) bool { return einsumSpec(op.Out) == "ab,cb->ac" && isWeight(op.In[1]) }
+
+func buildMatmul(f *ir.Func, r *region) *ir.Value {
+	// The products that share the operand and the shape of the last one; the others stay outside.
+	var products []*ir.Op
+	for _, op := range slices.Backward(r.ops) {
+		if !isProduct(op) {
+			continue
+		}
+		if len(products) > 0 {
+			first := products[0]
+			if op.In[0] != first.In[0] || !op.In[1].Type.Equal(first.In[1].Type) || len(products) == 2 ||
+				unconverted(op.In[1]).Type.DType != unconverted(first.In[1]).Type.DType {
+				continue
+			}
+		}
+		products = append(products, op)
+	}
+	if len(products) == 0 || !slices.Equal(products[0].Out.Type.Shape, r.sink.Out.Type.Shape) {
+		return nil
+	}
+	slices.Reverse(products)
+	b := newBody(r, nil)
+	b.special = func(op *ir.Op) *ir.Expr {
+		if !isProduct(op) {
+			return nil
+		}
+		if i := slices.Index(products, op); i >= 0 {
+			return ir.Acc(i)
+		}
+		return b.operand(op.Out)
+	}
+	e := b.expr(r.sink.Out)
+	in := []*ir.Value{products[0].In[0]}
+	for _, p := range products {
+		in = append(in, unconverted(p.In[1]))
+	}
+	// Products left outside, and whatever only they need, are sinks of their own later on.
+	for op := range r.in {
+		if isProduct(op) && !slices.Contains(products, op) {
+			delete(r.in, op)
+		}
+	}
+	op, err := ir.NewOp(ir.OpMatmul, ir.MatmulAttrs{Accs: len(products), Epilogue: e}, append(in, b.operands...)...)
+	if err != nil {
+		return nil
+	}
+	f.Insert(nil, op)
+	return op.Out
+}

@@ -1,0 +1,63 @@
+package passes
+
+import (
+	"slices"
+
+	"pgc/ir"
+)
+
+// fuseRow makes norms and softmax one row each: reductions of the last axis, the elementwise operations before, between
+// and after them, a residual added to a norm's result.
+func fuseRow(f *ir.Func) int {
+	return fuseRegions(f,
+		func(op *ir.Op) bool { return joins(op) && op.Out.Type.Rank() > 0 },
+		func(sink, op *ir.Op) bool {
+			return isReduction(op) && slices.Equal(op.In[0].Type.Shape, sink.Out.Type.Shape)
+		},
+		func(r *region) *ir.Value { return buildRow(f, r) })
+}
+
+func buildRow(f *ir.Func, r *region) *ir.Value {
+	b := newBody(r, nil)
+	var reduce []ir.Reduction
+	place := map[*ir.Op]int{}
+	// Members are in order, so a reduction comes after those it uses.
+	b.special = func(op *ir.Op) *ir.Expr {
+		if !isReduction(op) {
+			return nil
+		}
+		e := ir.Reduced(place[op])
+		if op.Def == ir.OpReduceMean {
+			e = ir.Call(ir.OpDiv, e, ir.Num(float64(op.In[0].Type.Last().N)))
+		}
+		return e
+	}
+	for _, op := range r.ops {
+		if !isReduction(op) {
+			continue
+		}
+		if op.Def == ir.OpReduceMean && !op.In[0].Type.Last().IsConst() {
+			return nil
+		}
+		kind := ir.ReduceSum
+		if op.Def == ir.OpReduceMax {
+			kind = ir.ReduceMax
+		}
+		place[op] = len(reduce)
+		reduce = append(reduce, ir.Reduction{Kind: kind, Expr: b.expr(op.In[0])})
+	}
+	if len(reduce) == 0 {
+		return nil
+	}
+	return fused(f, r, ir.OpRow, ir.RowAttrs{Reduce: reduce, Out: b.expr(r.sink.Out)}, b.operands)
+}
+
+// fused adds an operation in place of a region, or returns nil if its type is not the sink's.
+func fused(f *ir.Func, r *region, def *ir.OpDef, attrs any, operands []*ir.Value) *ir.Value {
+	op, err := ir.NewOp(def, attrs, operands...)
+	if err != nil || !op.Out.Type.Equal(r.sink.Out.Type) {
+		return nil
+	}
+	f.Insert(nil, op)
+	return op.Out
+}

@@ -1,0 +1,101 @@
+package passes
+
+import "pgc/ir"
+
+// legalize gives every operation a form that a kernel or a view can take: single elementwise operations and lookups
+// become maps, and copies are put where memory is needed or strides cannot express a view.
+func legalize(f *ir.Func) int {
+	n := singles(f)
+	n += copies(f)
+	return n
+}
+
+// singles makes maps of the elementwise operations and lookups that no fusion took.
+func singles(f *ir.Func) int {
+	with := map[*ir.Value]*ir.Value{}
+	for _, op := range append([]*ir.Op(nil), f.Ops...) {
+		if joins(op) || op.Def == ir.OpGather {
+			if v := buildMap(f, &region{sink: op, in: map[*ir.Op]bool{op: true}, ops: []*ir.Op{op}}); v != nil {
+				with[op.Out] = v
+			}
+		}
+	}
+	f.Replace(with)
+	f.Sort()
+	f.RemoveDead()
+	return len(with)
+}
+
+// copies materializes values. It walks the function once with the strides every value will have.
+func copies(f *ir.Func) int {
+	m, n := f.Module, 0
+	strides := map[*ir.Value][]int64{}
+	for _, p := range f.Params {
+		strides[p] = dense(m, p.Type.Shape)
+	}
+	duplicate := func(before *ir.Op, v *ir.Value) *ir.Value {
+		n++
+		var c *ir.Value
+		attrs := ir.MapAttrs{Exprs: []*ir.Expr{ir.Operand(0)}}
+		if before == nil {
+			c = ir.NewBuilder(f).Op(ir.OpMap, attrs, v)
+		} else {
+			c = ir.Before(f, before).Op(ir.OpMap, attrs, v)
+		}
+		strides[c] = dense(m, c.Type.Shape)
+		return c
+	}
+	uses := f.Uses()
+	for _, op := range append([]*ir.Op(nil), f.Ops...) {
+		for i, v := range op.In {
+			if needsMemory(op, i, v, strides[v]) && !isWeight(v) {
+				op.In[i] = duplicate(op, v)
+			}
+		}
+		if op.Def == ir.OpDynamicUpdateSlice && !writesInPlace(op.In[1], uses) {
+			op.In[1] = duplicate(op, op.In[1])
+		}
+		strides[op.Out] = dense(m, op.Out.Type.Shape)
+		if isView(op) {
+			s, _, ok := view(m, op, strides[op.In[0]])
+			if !ok {
+				op.In[0] = duplicate(op, op.In[0])
+				s, _, _ = view(m, op, strides[op.In[0]])
+			}
+			strides[op.Out] = s
+		}
+	}
+	seen := map[*ir.Value]bool{}
+	for i, r := range f.Results {
+		def := r.Value.Def
+		if r.State == nil && (def == nil || isView(def) || isVirtual(def) || def.Def == ir.OpDynamicUpdateSlice || seen[r.Value]) {
+			f.Results[i].Value = duplicate(nil, r.Value)
+		}
+		seen[r.Value] = true
+	}
+	return n
+}
+
+// needsMemory reports whether operand i of op must be laid out otherwise than it is.
+func needsMemory(op *ir.Op, i int, v *ir.Value, strides []int64) bool {
+	if v.Def != nil && isVirtual(v.Def) && v.Def.Def != ir.OpConstant {
+		switch op.Def {
+		case ir.OpMap, ir.OpRow:
+			return false
+		case ir.OpMatmul:
+			return i == 0
+		case ir.OpDynamicUpdateSlice:
+			return i != 2
+		}
+		return true
+	}
+	return op.Def == ir.OpMatmul && i == 0 && strides[1] != 1 && v.Type.Shape[1] != ir.D(1)
+}
+
+// writesInPlace reports whether the kernel that makes v can write it straight to its place in a state.
+func writesInPlace(v *ir.Value, uses map[*ir.Value][]ir.Use) bool {
+	for is(v, ir.OpReshape) && len(uses[v]) == 1 {
+		v = v.Def.In[0]
+	}
+	return v.Def != nil && !isView(v.Def) && !isVirtual(v.Def) && v.Def.Def != ir.OpDynamicUpdateSlice && len(uses[v]) == 1
+}

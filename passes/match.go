@@ -1,0 +1,62 @@
+package passes
+
+import "pgc/ir"
+
+// is reports whether v is the result of def.
+func is(v *ir.Value, def *ir.OpDef) bool { return v.Def != nil && v.Def.Def == def }
+
+// number returns the value of a scalar constant.
+func number(v *ir.Value) (float64, bool) {
+	if !is(v, ir.OpConstant) {
+		return 0, false
+	}
+	a := v.Def.Attrs.(ir.ConstantAttrs)
+	return a.Values[0], len(a.Values) == 1
+}
+
+// withNumber splits a binary operation of which one operand is a scalar constant.
+func withNumber(v *ir.Value, def *ir.OpDef) (x *ir.Value, n float64, ok bool) {
+	if !is(v, def) {
+		return nil, 0, false
+	}
+	a, b := v.Def.In[0], v.Def.In[1]
+	if n, ok = number(b); ok {
+		return a, n, true
+	}
+	if n, ok = number(a); ok && (def == ir.OpMul || def == ir.OpAdd || def == ir.OpAnd || def == ir.OpOr) {
+		return b, n, true
+	}
+	return nil, 0, false
+}
+
+// einsumSpec returns the canonical spec of an einsum, or "".
+func einsumSpec(v *ir.Value) string {
+	if !is(v, ir.OpEinsum) {
+		return ""
+	}
+	return v.Def.Attrs.(ir.EinsumAttrs).Spec
+}
+
+// through follows v through conversions and reshapes to what it was read from.
+func through(v *ir.Value) *ir.Value {
+	for is(v, ir.OpConvert) || is(v, ir.OpReshape) {
+		v = v.Def.In[0]
+	}
+	return v
+}
+
+// isWeight reports whether v is a weight, perhaps converted or reshaped.
+func isWeight(v *ir.Value) bool { return through(v).Kind == ir.Weight }
+
+// unconverted follows v through conversions to f32 of stored floats, which fused operations do as they read.
+func unconverted(v *ir.Value) *ir.Value {
+	for is(v, ir.OpConvert) && v.Type.DType == ir.F32 && v.Def.In[0].Type.DType.IsFloat() {
+		v = v.Def.In[0]
+	}
+	return v
+}
+
+// isReduction reports whether op reduces the last axis.
+func isReduction(op *ir.Op) bool {
+	return op.Def == ir.OpReduceSum || op.Def == ir.OpReduceMean || op.Def == ir.OpReduceMax
+}

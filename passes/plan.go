@@ -1,0 +1,205 @@
+package passes
+
+import (
+	"fmt"
+	"slices"
+	"sort"
+
+	"pgc/ir"
+)
+
+// alignment of buffers in the arena: a cache line.
+const alignment = 64
+
+// ElemBytes is the size of an element in memory at run time: booleans take four bytes there.
+func ElemBytes(d ir.DType) int64 {
+	if d == ir.Bool {
+		return 4
+	}
+	return int64(d.BlockBytes())
+}
+
+// Arena is what planning a function's buffers came to.
+type Arena struct {
+	Bytes      int64 // the size of the arena
+	LowerBound int64 // the most bytes alive at once, which no plan can beat
+}
+
+// Plan gives every value of a legalized function its place: results of kernels in the arena, in an output, or straight
+// in a state; views where their operand is. Values that live at different times share memory. Symbols count at their
+// bounds, so that offsets are constants; memory that a call does not reach is never touched.
+func Plan(f *ir.Func) error {
+	p := &planner{f: f, m: f.Module, uses: f.Uses()}
+	return p.plan()
+}
+
+// ArenaOf returns the size of a planned function's arena and its lower bound.
+func ArenaOf(f *ir.Func) Arena {
+	p := &planner{f: f, m: f.Module, uses: f.Uses()}
+	p.lifetimes()
+	var a Arena
+	events := map[int]int64{}
+	for _, l := range p.lives {
+		a.Bytes = max(a.Bytes, l.v.Buf.Offset+l.bytes)
+		events[l.from] += l.bytes
+		events[l.to+1] -= l.bytes
+	}
+	at := int64(0)
+	for i := 0; i <= len(f.Ops)+1; i++ {
+		at += events[i]
+		a.LowerBound = max(a.LowerBound, at)
+	}
+	return a
+}
+
+type planner struct {
+	f     *ir.Func
+	m     *ir.Module
+	uses  map[*ir.Value][]ir.Use
+	lives []*life
+}
+
+// life is an arena buffer: bytes that are alive from one operation to another.
+type life struct {
+	v        *ir.Value
+	bytes    int64
+	from, to int
+}
+
+func (p *planner) bytes(t ir.Type) int64 {
+	n := ElemBytes(t.DType)
+	for _, d := range t.Shape {
+		n *= int64(p.m.MaxDim(d))
+	}
+	return (n + alignment - 1) / alignment * alignment
+}
+
+func (p *planner) plan() error {
+	for _, v := range p.f.Params {
+		space := map[ir.ParamKind]ir.Space{ir.Input: ir.Inputs, ir.Weight: ir.Weights, ir.State: ir.States}[v.Kind]
+		v.Buf = &ir.Buffer{Space: space, Param: v, Strides: dense(p.m, v.Type.Shape)}
+	}
+	outputs := map[*ir.Value]int{}
+	for i, r := range p.f.Results {
+		if r.State == nil {
+			outputs[r.Value] = i
+		}
+	}
+	if err := p.states(); err != nil {
+		return err
+	}
+	for _, op := range p.f.Ops {
+		v := op.Out
+		switch {
+		case v.Buf != nil: // written straight to its place
+		case isVirtual(op):
+			v.Buf = &ir.Buffer{Space: ir.Folded}
+		case isView(op):
+			in := op.In[0].Buf
+			s, off, ok := view(p.m, op, in.Strides)
+			if !ok {
+				return fmt.Errorf("@%s: %s of %s has no strides: legalize was not run", p.f.Name, op.Def, op.In[0].Type)
+			}
+			b := *in
+			b.Strides, b.Offset = s, in.Offset+off*ElemBytes(v.Type.DType)
+			v.Buf = &b
+		case op.Def == ir.OpDynamicUpdateSlice:
+			v.Buf = op.In[0].Buf
+		default:
+			v.Buf = &ir.Buffer{Space: ir.Arena, Strides: dense(p.m, v.Type.Shape)}
+			if i, ok := outputs[v]; ok {
+				v.Buf.Space, v.Buf.Result = ir.Outputs, i
+			}
+		}
+	}
+	p.lifetimes()
+	p.allocate()
+	return nil
+}
+
+// states makes the kernels that compute new rows of a state write them there.
+func (p *planner) states() error {
+	for _, op := range p.f.Ops {
+		if op.Def != ir.OpDynamicUpdateSlice {
+			continue
+		}
+		state, v, start := op.In[0], op.In[1], op.In[2]
+		if state.Kind != ir.State || len(p.uses[state]) != 1 {
+			return fmt.Errorf("@%s: dynamic_update_slice must be the only user of a state parameter", p.f.Name)
+		}
+		for is(v, ir.OpReshape) {
+			v = v.Def.In[0]
+		}
+		b := &ir.Buffer{Space: ir.States, Param: state, Strides: dense(p.m, v.Type.Shape)}
+		row := dense(p.m, state.Type.Shape)[0] * ElemBytes(state.Type.DType)
+		d, ok := scalarDim(start)
+		if !ok {
+			return fmt.Errorf("@%s: dynamic_update_slice must start at a symbol or a constant", p.f.Name)
+		}
+		if d.IsConst() {
+			b.Offset = int64(d.N) * row
+		} else {
+			b.Sym, b.SymStride = d.Sym, row
+		}
+		v.Buf = b
+	}
+	return nil
+}
+
+// root follows views to the value that owns the memory.
+func root(v *ir.Value) *ir.Value {
+	for v.Def != nil && isView(v.Def) {
+		v = v.Def.In[0]
+	}
+	return v
+}
+
+// lifetimes finds when each arena buffer is alive, uses through views included.
+func (p *planner) lifetimes() {
+	at := positions(p.f)
+	lives := map[*ir.Value]*life{}
+	for _, op := range p.f.Ops {
+		if v := op.Out; v.Buf != nil && v.Buf.Space == ir.Arena && !isView(op) {
+			l := &life{v: v, bytes: p.bytes(v.Type), from: at[op], to: at[op]}
+			lives[v] = l
+			p.lives = append(p.lives, l)
+		}
+	}
+	for _, op := range p.f.Ops {
+		for _, v := range op.In {
+			if l := lives[root(v)]; l != nil {
+				l.to = max(l.to, at[op])
+			}
+		}
+	}
+}
+
+// allocate places the buffers greedily, the largest first, each at the lowest free offset (Pisarchyk and Lee 2020,
+// "Efficient memory management for deep neural net inference").
+func (p *planner) allocate() {
+	order := slices.Clone(p.lives)
+	sort.SliceStable(order, func(i, j int) bool { return order[i].bytes > order[j].bytes })
+	var placed []*life
+	for _, l := range order {
+		at := int64(0)
+		for _, q := range placed { // by offset
+			if q.to < l.from || l.to < q.from {
+				continue
+			}
+			if q.v.Buf.Offset-at >= l.bytes {
+				break
+			}
+			at = max(at, q.v.Buf.Offset+q.bytes)
+		}
+		l.v.Buf.Offset = at
+		i, _ := slices.BinarySearchFunc(placed, at, func(q *life, at int64) int { return int(q.v.Buf.Offset - at) })
+		placed = slices.Insert(placed, i, l)
+	}
+	// Views were given their operands' offsets before those were known.
+	for _, op := range p.f.Ops {
+		if isView(op) && op.Out.Buf.Space == ir.Arena {
+			_, off, _ := view(p.m, op, op.In[0].Buf.Strides)
+			op.Out.Buf.Offset = op.In[0].Buf.Offset + off*ElemBytes(op.Out.Type.DType)
+		}
+	}
+}

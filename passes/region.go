@@ -1,0 +1,141 @@
+package passes
+
+import "pgc/ir"
+
+// region is a set of operations that ends in one sink and can become one fused operation: every use of a member's
+// result, except the sink's, lies inside. Elementwise operations and conversions always belong; `also` admits more.
+type region struct {
+	sink *ir.Op
+	in   map[*ir.Op]bool
+	ops  []*ir.Op // members in order, the sink last
+}
+
+// grow collects the largest region that ends in sink. order gives the position of every operation.
+func grow(f *ir.Func, sink *ir.Op, order map[*ir.Op]int, uses map[*ir.Value][]ir.Use, also func(op *ir.Op) bool) *region {
+	r := &region{sink: sink, in: map[*ir.Op]bool{sink: true}}
+	for i := order[sink] - 1; i >= 0; i-- {
+		op := f.Ops[i]
+		if !(joins(op) || also(op)) || len(uses[op.Out]) == 0 {
+			continue
+		}
+		inside := true
+		for _, u := range uses[op.Out] {
+			inside = inside && u.Op != nil && r.in[u.Op]
+			// Only elementwise members read elementwise: what a lookup or a product reads must exist.
+			inside = inside && (u.Op == nil || joins(u.Op) || isReduction(u.Op) || u.Op.Def == ir.OpConcat)
+		}
+		if inside {
+			r.in[op] = true
+		}
+	}
+	for i := 0; i <= order[sink]; i++ {
+		if r.in[f.Ops[i]] {
+			r.ops = append(r.ops, f.Ops[i])
+		}
+	}
+	return r
+}
+
+// joins reports whether op computes element by element and so can be part of any expression.
+func joins(op *ir.Op) bool {
+	if op.Def == ir.OpConvert {
+		return op.Out.Type.DType.IsArithmetic()
+	}
+	return op.Def.Elementwise()
+}
+
+// body turns the members of a region into expressions: special members by the caller, scalar constants to numbers, and
+// whatever lies outside to operands in order of first use.
+type body struct {
+	r        *region
+	special  func(op *ir.Op) *ir.Expr // nil for ordinary members
+	operands []*ir.Value
+	index    map[*ir.Value]int
+	done     map[*ir.Value]*ir.Expr
+}
+
+func newBody(r *region, special func(op *ir.Op) *ir.Expr) *body {
+	return &body{r: r, special: special, index: map[*ir.Value]int{}, done: map[*ir.Value]*ir.Expr{}}
+}
+
+func (b *body) expr(v *ir.Value) *ir.Expr {
+	if e, ok := b.done[v]; ok {
+		return e
+	}
+	e := b.make(v)
+	b.done[v] = e
+	return e
+}
+
+func (b *body) make(v *ir.Value) *ir.Expr {
+	if n, ok := number(v); ok && v.Type.Rank() == 0 {
+		return ir.ConstExpr(v.Type.DType, n)
+	}
+	op := v.Def
+	if op == nil || !b.r.in[op] {
+		return b.operand(v)
+	}
+	if b.special != nil {
+		if e := b.special(op); e != nil {
+			return e
+		}
+	}
+	if op.Def == ir.OpConvert {
+		if op.Out.Type.DType == ir.FromScalar(op.In[0].Type.DType.Scalar()) {
+			return b.expr(op.In[0]) // storage formats are read as what they stand for
+		}
+		return ir.Cast(op.Out.Type.DType, b.expr(op.In[0]))
+	}
+	args := make([]*ir.Expr, len(op.In))
+	for i, x := range op.In {
+		args[i] = b.expr(x)
+	}
+	return ir.Call(op.Def, args...)
+}
+
+func (b *body) operand(v *ir.Value) *ir.Expr {
+	v = unconverted(v)
+	i, ok := b.index[v]
+	if !ok {
+		i = len(b.operands)
+		b.index[v] = i
+		b.operands = append(b.operands, v)
+	}
+	return ir.Operand(i)
+}
+
+// positions numbers the operations of f.
+func positions(f *ir.Func) map[*ir.Op]int {
+	order := make(map[*ir.Op]int, len(f.Ops))
+	for i, op := range f.Ops {
+		order[op] = i
+	}
+	return order
+}
+
+// fuseRegions tries every operation as a sink, the last first, so that regions are as large as they can be. try returns
+// the fused value, or nil; members of fused regions are not tried again.
+func fuseRegions(f *ir.Func, isSink func(*ir.Op) bool, also func(sink, op *ir.Op) bool, try func(r *region) *ir.Value) int {
+	order, uses := positions(f), f.Uses()
+	ops := append([]*ir.Op(nil), f.Ops...)
+	snapshot := &ir.Func{Ops: ops}
+	taken := map[*ir.Op]bool{}
+	with := map[*ir.Value]*ir.Value{}
+	for i := len(ops) - 1; i >= 0; i-- {
+		sink := ops[i]
+		if taken[sink] || !isSink(sink) || len(uses[sink.Out]) == 0 {
+			continue
+		}
+		r := grow(snapshot, sink, order, uses, func(op *ir.Op) bool { return !taken[op] && also(sink, op) })
+		if v := try(r); v != nil {
+			with[sink.Out] = v
+			for op := range r.in {
+				taken[op] = true
+			}
+		}
+	}
+	f.Replace(with)
+	f.Sort()
+	f.RemoveDead()
+	return len(with)
+}

@@ -1,0 +1,56 @@
+package passes
+
+import "pgc/ir"
+
+// sinkGather moves a gather of a constant number of rows above operations that work row by row: only the rows that are
+// wanted are computed. In prefill that leaves one row of the last layer's MLP and of the logits.
+func sinkGather(f *ir.Func) int {
+	n := 0
+	for changed := true; changed; {
+		changed = false
+		with := map[*ir.Value]*ir.Value{}
+		for _, op := range append([]*ir.Op(nil), f.Ops...) {
+			if op.Def != ir.OpGather || op.In[1].Type.Rank() != 1 || !op.In[1].Type.Shape[0].IsConst() {
+				continue
+			}
+			src := op.In[0].Def
+			if src == nil || src.Out.Type.Shape[0].IsConst() {
+				continue
+			}
+			if v := gatherOperands(ir.Before(f, op), src, op.In[1]); v != nil {
+				with[op.Out] = v
+				n++
+				changed = true
+			}
+		}
+		f.Replace(with)
+		f.RemoveDead()
+		cse(f)
+	}
+	return n
+}
+
+// gatherOperands builds src on gathered operands, or returns nil if src does not work row by row.
+func gatherOperands(b *ir.Builder, src *ir.Op, ids *ir.Value) *ir.Value {
+	rank, rows := src.Out.Type.Rank(), ids.Type.Shape[0]
+	pick := func(v *ir.Value) *ir.Value {
+		if v.Type.Rank() < rank || v.Type.Shape[0] == ir.D(1) {
+			return v // the same for every row
+		}
+		return b.Op(ir.OpGather, nil, v, ids)
+	}
+	withRows := func(shape []ir.Dim) []ir.Dim { return append([]ir.Dim{rows}, shape[1:]...) }
+	switch {
+	case src.Def.Elementwise() || src.Def == ir.OpConvert || isReduction(src) && rank > 1:
+		in := make([]*ir.Value, len(src.In))
+		for i, v := range src.In {
+			in[i] = pick(v)
+		}
+		return b.Op(src.Def, src.Attrs, in...)
+	case einsumSpec(src.Out) == "ab,cb->ac":
+		return b.Op(src.Def, src.Attrs, b.Op(ir.OpGather, nil, src.In[0], ids), src.In[1])
+	case src.Def == ir.OpReshape && src.In[0].Type.Rank() > 0 && src.In[0].Type.Shape[0] == src.Out.Type.Shape[0]:
+		return b.Op(src.Def, ir.ShapeAttrs{Shape: withRows(src.Out.Type.Shape)}, b.Op(ir.OpGather, nil, src.In[0], ids))
+	}
+	return nil
+}
