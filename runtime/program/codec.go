@@ -52,7 +52,7 @@ func (c *codec) program(p *Program) {
 	list(c, &p.States, 2, func(c *codec, s *State) { c.string(&s.Name); c.int64(&s.Bytes) })
 	list(c, &p.Kernels, 2, func(c *codec, k *Kernel) { c.string(&k.Name); c.int64(&k.CodeOffset) })
 	list(c, &p.Funcs, 5, (*codec).fn)
-	list(c, &p.Weights, 6, (*codec).weight)
+	list(c, &p.Weights, 7, (*codec).weight)
 	c.int64(&p.WeightBytes)
 	c.int64(&p.WorkerOffset)
 	c.int64(&p.ScratchBytes)
@@ -97,6 +97,9 @@ func (c *codec) weight(w *Weight) {
 	c.string(&w.Layout)
 	c.int64(&w.Offset)
 	c.int64(&w.Bytes)
+	sum := int64(w.Sum)
+	c.int64(&sum)
+	w.Sum = uint32(sum)
 }
 
 func (c *codec) expr(e *Expr) {

@@ -147,6 +147,7 @@ type Weight struct {
 	Layout string // name of the packing
 	Offset int64  // in the weights section
 	Bytes  int64
+	Sum    uint32 // CRC-32C of its bytes, filled in by Write
 }
 
 // Func returns the func with the given name, or nil.

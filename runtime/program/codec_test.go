@@ -1,0 +1,202 @@
+package program
+
+import (
+	"bytes"
+	"math/rand"
+	"reflect"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+func TestRoundTrip(t *testing.T) {
+	p := sample()
+	data := Encode(p)
+	q, err := Decode(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(p, q) {
+		t.Fatalf("decoded %+v, expected %+v", q, p)
+	}
+	if !bytes.Equal(Encode(q), data) {
+		t.Fatal("encoding again gives other bytes")
+	}
+	t.Logf("%d bytes", len(data))
+}
+
+// TestEveryField encodes random values of every field: one that codec forgets comes back zero.
+func TestEveryField(t *testing.T) {
+	r := rand.New(rand.NewSource(1))
+	for range 2000 {
+		p := &Program{}
+		random(r, reflect.ValueOf(p).Elem(), 0)
+		data := Encode(p)
+		q := &Program{}
+		c := &codec{buf: data}
+		c.program(q)
+		if c.err != nil || len(c.buf) != 0 || !reflect.DeepEqual(p, q) {
+			t.Fatalf("error %v, %d bytes left; decoded %+v, expected %+v", c.err, len(c.buf), q, p)
+		}
+	}
+}
+
+// TestTruncated decodes every beginning of a program and every change of one byte.
+func TestTruncated(t *testing.T) {
+	data := Encode(sample())
+	for i := range data {
+		if _, err := Decode(data[:i]); err == nil {
+			t.Fatalf("the first %d of %d bytes decode", i, len(data))
+		} else if strings.Contains(err.Error(), "\n") {
+			t.Fatalf("the error has several lines: %q", err)
+		}
+		for _, change := range []byte{1, 0x40, 0x80, 0xff} {
+			b := bytes.Clone(data)
+			b[i] ^= change
+			Decode(b)
+		}
+	}
+	if _, err := Decode(append(data, 0)); err == nil || !strings.Contains(err.Error(), "1 bytes follow its end") {
+		t.Fatalf("a byte too many: error %v", err)
+	}
+}
+
+// TestMemory decodes bytes that announce huge lists.
+func TestMemory(t *testing.T) {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for n := 1; n < 12; n++ {
+		data := bytes.Repeat([]byte{0xfe}, n)
+		data = append(append(make([]byte, 4), data...), 0x01)
+		data = append(data, make([]byte, 1000)...)
+		if _, err := Decode(data); err == nil {
+			t.Fatalf("%x decodes", data[:n+5])
+		}
+	}
+	runtime.ReadMemStats(&after)
+	if used := after.TotalAlloc - before.TotalAlloc; used > 1<<20 {
+		t.Fatalf("decoding 11 kB of damaged bytes took %d bytes of memory", used)
+	}
+}
+
+func TestDeepExpr(t *testing.T) {
+	p := sample()
+	e := Sym(0)
+	for range maxDepth + 5 {
+		e = Add(e, Sym(1))
+	}
+	p.Funcs[0].Launches[0].Tasks = e
+	if err := p.Validate(); err == nil || !strings.Contains(err.Error(), "nested more than 32 deep") {
+		t.Errorf("validate: error %v", err)
+	}
+	if _, err := Decode(Encode(p)); err == nil || !strings.Contains(err.Error(), "nested more than 32 deep") {
+		t.Errorf("decode: error %v", err)
+	}
+}
+
+// TestValidate breaks one number at a time.
+func TestValidate(t *testing.T) {
+	for _, c := range []struct {
+		damage func(p *Program)
+		want   string
+	}{
+		{func(p *Program) { p.Symbols[1].Max = -1 }, "program: symbol T: maximum -1 is negative"},
+		{func(p *Program) { p.States[0].Bytes = -1 }, "program: state k0: size -1 is negative"},
+		{func(p *Program) { p.Kernels[1].CodeOffset = -8 }, "program: kernel row_2: code offset -8 is negative"},
+		{func(p *Program) { p.Weights[1].Bytes = 769 }, "program: weight model.layers.0.q.weight: bytes 512+769 lie outside the weights section of 1280 bytes"},
+		{func(p *Program) { p.Weights[1].Offset = 1 << 62 }, "lie outside the weights section"},
+		{func(p *Program) { p.Funcs[0].ArenaBytes = -1 }, "program: func decode: arena size -1 is negative"},
+		{func(p *Program) { p.Funcs[0].Inputs[0].DType = "f33" }, `program: func decode: port ids: unknown dtype "f33"`},
+		{func(p *Program) { p.Funcs[0].Outputs[0].Shape[0] = Sym(2) }, "program: func decode: port logits: an expression uses symbol 2 of 2"},
+		{func(p *Program) { p.Funcs[0].Launches[1].Kernel = 2 }, "program: func decode: launch 1: kernel 2 of 2"},
+		{func(p *Program) { p.Funcs[0].Launches[1].Tasks = Expr{Op: 77} }, "program: func decode: launch 1 of kernel row_2: unknown expression 77"},
+		{func(p *Program) { p.Funcs[0].Launches[1].Tasks = Expr{Op: OpAdd} }, "an expression has no arguments"},
+		{func(p *Program) { p.Funcs[0].Launches[0].Args[0].Offset = 1281 }, "launch 0 of kernel gemm_1: argument 0: offset 1281 lies outside the weights of 1280 bytes"},
+		{func(p *Program) { p.Funcs[0].Launches[0].Args[2].Index = 2 }, "argument 2: state 2 of 2"},
+		{func(p *Program) { p.Funcs[0].Launches[0].Args[2].OffsetSym = 2 }, "argument 2: offset by symbol 2 of 2"},
+		{func(p *Program) { p.Funcs[0].Launches[0].Args[3].Index = -1 }, "argument 3: symbol -1 of 2"},
+		{func(p *Program) { p.Funcs[0].Launches[1].Args[1].Index = 1 }, "argument 1: output 1 of 1"},
+		{func(p *Program) { p.Funcs[0].Launches[1].Args[1].Space = 9 }, "argument 1: unknown space 9"},
+	} {
+		p := sample()
+		if err := p.Validate(); err != nil {
+			t.Fatal(err)
+		}
+		c.damage(p)
+		if err := p.Validate(); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("error %v, expected %q", err, c.want)
+		}
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	f.Add(Encode(sample()))
+	f.Add(Encode(&Program{}))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		p, err := Decode(data)
+		if err != nil {
+			return
+		}
+		q, err := Decode(Encode(p))
+		if err != nil || !reflect.DeepEqual(p, q) {
+			t.Fatalf("a decoded program does not survive another round: %v", err)
+		}
+		for _, fn := range p.Funcs {
+			for _, l := range fn.Launches {
+				l.Tasks.Eval(p.Maxima())
+			}
+		}
+	})
+}
+
+func TestExpr(t *testing.T) {
+	s, u := Sym(0), Sym(1)
+	for _, c := range []struct {
+		e    Expr
+		want int64
+		text string
+	}{
+		{C(7), 7, "7"},
+		{Add(s, C(2), u), 15, "add(S, 2, T)"},
+		{Mul(s, u), 30, "mul(S, T)"},
+		{Mul(), 1, "1"},
+		{Add(), 0, "0"},
+		{Mul(C(3), C(4)), 12, "12"},
+		{CeilDiv(s, C(6)), 1, "ceildiv(S, 6)"},
+		{CeilDiv(u, C(6)), 2, "ceildiv(T, 6)"},
+		{CeilDiv(C(12), C(6)), 2, "2"},
+		{CeilDiv(C(13), C(6)), 3, "3"},
+		{CeilDiv(C(0), C(6)), 0, "0"},
+		{CeilDiv(C(5), C(0)), 0, "0"},
+		{Min(s, u, C(4)), 3, "min(S, T, 4)"},
+		{Max(s, u, C(4)), 10, "max(S, T, 4)"},
+		{Max(s), 3, "S"},
+		{Sym(5), 0, "s5"},
+	} {
+		if got := c.e.Eval([]int64{3, 10}); got != c.want {
+			t.Errorf("%v = %d, expected %d", c.e, got, c.want)
+		}
+		if got := c.e.Format([]Symbol{{"S", 0}, {"T", 0}}); got != c.text {
+			t.Errorf("printed %q, expected %q", got, c.text)
+		}
+	}
+	syms := []int64{3, 10}
+	e := Add(Mul(s, u), CeilDiv(u, C(4)), Min(s, u))
+	if n := testing.AllocsPerRun(100, func() { e.Eval(syms) }); n != 0 {
+		t.Errorf("evaluating takes %g allocations", n)
+	}
+}
+
+func BenchmarkDecode(b *testing.B) {
+	p := sample()
+	for range 600 {
+		p.Funcs[0].Launches = append(p.Funcs[0].Launches, p.Funcs[0].Launches[:2]...)
+	}
+	data := Encode(p)
+	b.ReportMetric(float64(len(data)), "bytes")
+	for range b.N {
+		if _, err := Decode(data); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

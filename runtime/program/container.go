@@ -1,0 +1,133 @@
+package program
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"math"
+)
+
+// An executable file is
+//
+//	section "runtime"   the runtime's ELF file, at offset 0
+//	more sections       each at a page boundary, in the order they were given
+//	section "program"   Encode's bytes
+//	section table       an entry for each section
+//	footer              footerBytes long, at the very end
+//
+// A section's checksum covers the zeros that fill its last page too, and the footer's
+// covers table and footer, so that no byte of the file can change unnoticed.
+
+// Names of the sections that have a meaning here.
+const (
+	SectionRuntime = "runtime"
+	SectionWeights = "weights" // the only one not checked when the file is opened
+	SectionCode    = "code"    // mapped executable
+	SectionProgram = "program"
+)
+
+// PageBytes is the alignment of sections in the file.
+const PageBytes = 4096
+
+const (
+	magic         = "pgc:exec"
+	formatVersion = 1
+	footerBytes   = 40
+	entryBytes    = 40
+	nameBytes     = 16
+	maxSections   = 64
+)
+
+// crcTable is the Castagnoli polynomial, for which processors have an instruction.
+var crcTable = crc32.MakeTable(crc32.Castagnoli)
+
+// SectionInfo is an entry of the section table.
+type SectionInfo struct {
+	Name   string
+	Offset int64  // in the file
+	Bytes  int64  // without the padding to a page
+	Sum    uint32 // CRC-32C of the section and its padding
+}
+
+// padded is the length of the section with its padding.
+func (s *SectionInfo) padded() int64 { return padded(s.Bytes) }
+
+func padded(n int64) int64 { return (n + PageBytes - 1) / PageBytes * PageBytes }
+
+// appendTable appends the section table and the footer.
+func appendTable(b []byte, sections []SectionInfo) []byte {
+	le := binary.LittleEndian
+	start := len(b)
+	end := int64(0)
+	for _, s := range sections {
+		var name [nameBytes]byte
+		copy(name[:], s.Name)
+		b = append(b, name[:]...)
+		b = le.AppendUint64(b, uint64(s.Offset))
+		b = le.AppendUint64(b, uint64(s.Bytes))
+		b = le.AppendUint32(b, s.Sum)
+		b = le.AppendUint32(b, 0)
+		end = s.Offset + s.padded()
+	}
+	// Footer: file size, sections, version, two reserved words, checksum, magic.
+	b = le.AppendUint64(b, uint64(end)+uint64(len(sections)*entryBytes+footerBytes))
+	b = le.AppendUint32(b, uint32(len(sections)))
+	b = le.AppendUint32(b, formatVersion)
+	b = le.AppendUint64(b, 0)
+	b = le.AppendUint32(b, 0)
+	b = le.AppendUint32(b, crc32.Checksum(b[start:], crcTable))
+	return append(b, magic...)
+}
+
+// readTable finds and checks the section table of a file of the given size.
+func readTable(r io.ReaderAt, size int64) ([]SectionInfo, error) {
+	le := binary.LittleEndian
+	var footer [footerBytes]byte
+	if size < footerBytes {
+		return nil, fmt.Errorf("the file has %d bytes and no program at its end", size)
+	}
+	if _, err := r.ReadAt(footer[:], size-footerBytes); err != nil {
+		return nil, fmt.Errorf("cannot read the footer: %w", err)
+	}
+	if string(footer[32:]) != magic {
+		return nil, fmt.Errorf("no program at the end of the file: it is truncated, or pgc did not write it")
+	}
+	if v := le.Uint32(footer[12:]); v != formatVersion {
+		return nil, fmt.Errorf("damaged footer, or a format of version %d, expected %d", v, formatVersion)
+	}
+	count := le.Uint32(footer[8:])
+	tableBytes := int64(count) * entryBytes
+	if count == 0 || count > maxSections || tableBytes > size-footerBytes {
+		return nil, fmt.Errorf("damaged footer: %d sections, expected 1 to %d", count, maxSections)
+	}
+	table := make([]byte, tableBytes+footerBytes)
+	start := size - int64(len(table))
+	if _, err := r.ReadAt(table, start); err != nil {
+		return nil, fmt.Errorf("cannot read the section table: %w", err)
+	}
+	summed := len(table) - 12
+	if crc32.Checksum(table[:summed], crcTable) != le.Uint32(table[summed:]) {
+		return nil, fmt.Errorf("damaged section table: its checksum is wrong")
+	}
+	if want := le.Uint64(footer[:]); want != uint64(size) {
+		return nil, fmt.Errorf("the file has %d bytes, expected %d", size, want)
+	}
+	sections := make([]SectionInfo, count)
+	next := int64(0)
+	for i := range sections {
+		e := table[i*entryBytes:]
+		name, _, _ := bytes.Cut(e[:nameBytes], []byte{0})
+		offset, length := le.Uint64(e[16:]), le.Uint64(e[24:])
+		if length > math.MaxInt64-PageBytes || offset != uint64(next) || int64(length) > start-next || next+padded(int64(length)) > start {
+			return nil, fmt.Errorf("damaged section table: section %s at %d of %d bytes, expected it at %d within %d", name, offset, length, next, start)
+		}
+		sections[i] = SectionInfo{string(name), next, int64(length), le.Uint32(e[32:])}
+		next += padded(int64(length))
+	}
+	if next != start {
+		return nil, fmt.Errorf("damaged section table: sections end at %d, expected %d", next, start)
+	}
+	return sections, nil
+}

@@ -1,0 +1,178 @@
+package program
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// Image is an opened executable: its program decoded, its sections mapped from the file.
+type Image struct {
+	Program  *Program
+	Code     []byte // readable and executable
+	Weights  []byte // read-only; pages come from the file when they are first touched
+	Sections []SectionInfo
+
+	path   string
+	mapped map[string][]byte // with the padding
+}
+
+// Open maps the sections of an executable file, of which the first byte must be that of
+// the runtime, and checks everything but the weights. Errors are one line and name the
+// file and the section at fault. The file may be closed afterwards.
+func Open(f *os.File) (*Image, error) {
+	m := &Image{path: f.Name(), mapped: map[string][]byte{}}
+	if err := m.open(f); err != nil {
+		m.Close()
+		return nil, fmt.Errorf("%s: %w", f.Name(), err)
+	}
+	return m, nil
+}
+
+func (m *Image) open(f *os.File) error {
+	info, err := f.Stat()
+	if err != nil {
+		return cause(err)
+	}
+	if !info.Mode().IsRegular() {
+		return errors.New("not a regular file")
+	}
+	if m.Sections, err = readTable(f, info.Size()); err != nil {
+		return err
+	}
+	for i := range m.Sections {
+		if err := m.mapSection(f, &m.Sections[i]); err != nil {
+			return fmt.Errorf("section %s: %w", m.Sections[i].Name, err)
+		}
+	}
+	if m.Section(SectionProgram) == nil {
+		return fmt.Errorf("no section %s", SectionProgram)
+	}
+	if m.Program, err = Decode(m.Section(SectionProgram)); err != nil {
+		return err
+	}
+	if err := m.Program.fits(m.Sections); err != nil {
+		return err
+	}
+	m.Code, m.Weights = m.Section(SectionCode), m.Section(SectionWeights)
+	return nil
+}
+
+// mapSection maps a section and, unless it is the weights, compares its checksum.
+func (m *Image) mapSection(f *os.File, s *SectionInfo) error {
+	if s.Bytes == 0 {
+		return nil
+	}
+	if int64(int(s.padded())) != s.padded() {
+		return fmt.Errorf("%d bytes are more than this machine can address", s.Bytes)
+	}
+	prot := unix.PROT_READ
+	if s.Name == SectionCode {
+		prot |= unix.PROT_EXEC
+	}
+	b, err := unix.Mmap(int(f.Fd()), s.Offset, int(s.padded()), prot, unix.MAP_SHARED)
+	if err != nil {
+		return fmt.Errorf("cannot map its %d bytes: %w", s.Bytes, err)
+	}
+	m.mapped[s.Name] = b
+	if s.Name != SectionWeights && crc32.Checksum(b, crcTable) != s.Sum {
+		return errors.New("damaged: its checksum is wrong")
+	}
+	if s.Name == SectionRuntime { // the kernel has it mapped already
+		delete(m.mapped, s.Name)
+		return unix.Munmap(b)
+	}
+	return nil
+}
+
+// Section returns the bytes of the named section, read-only, or nil if there is none.
+// The runtime's own are not kept.
+func (m *Image) Section(name string) []byte {
+	for _, s := range m.Sections {
+		if s.Name == name && m.mapped[name] != nil {
+			return m.mapped[name][:s.Bytes:s.Bytes]
+		}
+	}
+	return nil
+}
+
+// Verify reads all weights and compares their checksum; it may take as long as reading
+// the file. progress, unless nil, is told now and then how many bytes of how many are
+// done. An error names the tensors that are damaged, or is that of ctx.
+func (m *Image) Verify(ctx context.Context, progress func(done, total int64)) error {
+	for _, s := range m.Sections {
+		if s.Name != SectionWeights || s.Bytes == 0 {
+			continue
+		}
+		sum, err := checksum(ctx, m.mapped[s.Name], progress)
+		if err != nil {
+			return err
+		}
+		if sum == s.Sum {
+			continue
+		}
+		if err := m.findDamage(ctx); err != nil {
+			return fmt.Errorf("%s: section %s: %w", m.path, s.Name, err)
+		}
+		return fmt.Errorf("%s: section %s: damaged between the tensors", m.path, s.Name)
+	}
+	return nil
+}
+
+// findDamage names the first damaged tensor and the number of others.
+func (m *Image) findDamage(ctx context.Context) error {
+	first, count := "", 0
+	for _, w := range m.Program.Weights {
+		sum, err := checksum(ctx, m.Weights[w.Offset:w.Offset+w.Bytes], nil)
+		if err != nil {
+			return err
+		}
+		if sum != w.Sum {
+			if count == 0 {
+				first = w.Name
+			}
+			count++
+		}
+	}
+	switch count {
+	case 0:
+		return nil
+	case 1:
+		return fmt.Errorf("tensor %s is damaged", first)
+	}
+	return fmt.Errorf("tensor %s and %d more are damaged", first, count-1)
+}
+
+// checksum is crc32.Checksum in steps.
+func checksum(ctx context.Context, b []byte, progress func(done, total int64)) (uint32, error) {
+	const step = 64 << 20
+	sum, total := uint32(0), int64(len(b))
+	for done := int64(0); done < total; {
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
+		n := min(step, total-done)
+		sum = crc32.Update(sum, crcTable, b[done:done+n])
+		if done += n; progress != nil {
+			progress(done, total)
+		}
+	}
+	return sum, nil
+}
+
+// Close unmaps all sections. Nothing of them may be used any more.
+func (m *Image) Close() error {
+	var first error
+	for name, b := range m.mapped {
+		delete(m.mapped, name)
+		if err := unix.Munmap(b); err != nil && first == nil {
+			first = err
+		}
+	}
+	m.Code, m.Weights = nil, nil
+	return first
+}

@@ -1,0 +1,65 @@
+package program
+
+import (
+	"math/rand"
+	"reflect"
+)
+
+// sample is a small program that uses every field.
+func sample() *Program {
+	return &Program{
+		Generator: "pgc test",
+		Target:    Target{"amd64", "x86-64-v3", []string{"avx2", "fma", "f16c"}},
+		Symbols:   []Symbol{{"S", 300}, {"T", 1024}},
+		States:    []State{{"k0", 4096}, {"v0", 4096}},
+		Kernels:   []Kernel{{"gemm_1", 0}, {"row_2", 64}},
+		Funcs: []Func{{
+			Name:    "decode",
+			Inputs:  []Port{{"ids", "i32", []Expr{Sym(0)}}},
+			Outputs: []Port{{"logits", "f32", []Expr{C(1), C(257)}}},
+			Launches: []Launch{
+				{0, CeilDiv(Sym(0), C(6)), []Arg{
+					{SpaceWeights, 0, 128, -1, 0}, {SpaceInput, 0, 0, -1, 0}, {SpaceState, 1, 64, 1, -16},
+					{SpaceSymbol, 0, 0, -1, 0}}, "%3", Mul(C(2), Sym(0), C(64)), Add(Sym(0), Sym(1), C(3))},
+				{1, C(1), []Arg{{SpaceArena, 0, 0, -1, 0}, {SpaceOutput, 0, 4, 0, 8}, {SpaceConst, 0, -5, -1, 0}}, "%4", Max(Sym(0), Min(Sym(1), C(7))), C(0)},
+			},
+			ArenaBytes: 1 << 20,
+		}},
+		Weights: []Weight{
+			{"model.embed.weight", "bf16", []int64{257, 64}, "rows", 0, 500, 0},
+			{"model.layers.0.q.weight", "f32", []int64{64, 3}, "panel8", 512, 768, 0},
+		},
+		WeightBytes: 1280, WorkerOffset: 100, ScratchBytes: 8192, Model: []byte(`{"image_size":224}`),
+	}
+}
+
+// random fills v with random values; expressions stay shallow.
+func random(r *rand.Rand, v reflect.Value, depth int) {
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			random(r, v.Field(i), depth+1)
+		}
+	case reflect.Slice:
+		n := r.Intn(4)
+		if v.Type().Elem() == reflect.TypeFor[Expr]() && depth > 7 {
+			n = 0
+		}
+		if n > 0 {
+			v.Set(reflect.MakeSlice(v.Type(), n, n))
+		}
+		for i := range n {
+			random(r, v.Index(i), depth+1)
+		}
+	case reflect.String:
+		b := make([]byte, r.Intn(12))
+		r.Read(b)
+		v.SetString(string(b))
+	case reflect.Int, reflect.Int64:
+		v.SetInt(r.Int63() >> r.Intn(64) * int64(1-2*r.Intn(2)))
+	case reflect.Uint8, reflect.Uint32:
+		v.SetUint(uint64(r.Uint32()) >> (32 - v.Type().Bits()))
+	default:
+		panic("no random " + v.Kind().String())
+	}
+}

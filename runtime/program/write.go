@@ -1,0 +1,261 @@
+package program
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"sort"
+)
+
+// Section is a section to be written: Write produces its bytes, as many as it likes.
+type Section struct {
+	Name  string // at most 16 bytes, unique in the file
+	Write func(w io.Writer) error
+}
+
+// Bytes is a section of bytes that lie in memory.
+func Bytes(name string, data []byte) Section {
+	return Section{name, func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	}}
+}
+
+// Write makes an executable file at path: the runtime, the sections in their order, then
+// the program, which is encoded when the sections have been written, so that they may
+// still complete it. Write itself fills in the checksums of p.Weights.
+//
+// The file appears at path only when it is complete; on an error, or when ctx is
+// cancelled, what was at path before is untouched and nothing else stays behind. Memory
+// use does not depend on the sizes of the sections.
+func Write(ctx context.Context, path string, runtime []byte, p *Program, sections ...Section) error {
+	target, err := checkPath(path)
+	if err != nil {
+		return err
+	}
+	f, err := createBeside(target)
+	if err != nil {
+		return fmt.Errorf("cannot write %s: %w", path, cause(err))
+	}
+	err = writeFile(ctx, output{f}, runtime, p, sections)
+	if closed := f.Close(); err == nil {
+		err = cause(closed)
+	}
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err == nil {
+		err = cause(os.Rename(f.Name(), target))
+	}
+	if err != nil {
+		os.Remove(f.Name())
+		return fmt.Errorf("cannot write %s: %w", path, err)
+	}
+	return nil
+}
+
+// Writable says why Write could not make a file at path, or nil: to be asked before long work.
+func Writable(path string) error {
+	target, err := checkPath(path)
+	if err != nil {
+		return err
+	}
+	f, err := createBeside(target)
+	if err != nil {
+		return fmt.Errorf("cannot write %s: %w", path, cause(err))
+	}
+	f.Close()
+	return os.Remove(f.Name())
+}
+
+// checkPath follows a symbolic link at path and refuses to replace what is not a file.
+func checkPath(path string) (string, error) {
+	if path == "" {
+		return "", errors.New("no name for the file to write")
+	}
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return "", fmt.Errorf("cannot write %s: it exists and is not a regular file", path)
+	}
+	return path, nil
+}
+
+// createBeside makes a new executable file, hidden, in the folder of path.
+func createBeside(path string) (*os.File, error) {
+	dir, base := filepath.Split(path)
+	for {
+		name := filepath.Join(dir, fmt.Sprintf(".%.100s.%08x", base, rand.Uint32()))
+		f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o755)
+		if !errors.Is(err, fs.ErrExist) {
+			return f, err
+		}
+	}
+}
+
+// output is a file whose errors do not mention its temporary name.
+type output struct{ f *os.File }
+
+func (o output) Write(b []byte) (int, error) {
+	n, err := o.f.Write(b)
+	return n, cause(err)
+}
+
+// cause strips the name of the file from an error of package os.
+func cause(err error) error {
+	var pathErr *fs.PathError
+	if errors.As(err, &pathErr) {
+		return pathErr.Err
+	}
+	var linkErr *os.LinkError
+	if errors.As(err, &linkErr) {
+		return linkErr.Err
+	}
+	return err
+}
+
+func writeFile(ctx context.Context, f io.Writer, runtime []byte, p *Program, sections []Section) error {
+	if err := p.Validate(); err != nil {
+		return err
+	}
+	w := &fileWriter{ctx: ctx, buf: bufio.NewWriterSize(f, 1<<20)}
+	if err := w.section(Bytes(SectionRuntime, runtime), nil); err != nil {
+		return err
+	}
+	for _, s := range sections {
+		var also func([]byte)
+		if s.Name == SectionWeights {
+			also = weightSums(p.Weights)
+		}
+		if err := w.section(s, also); err != nil {
+			return err
+		}
+	}
+	if err := p.fits(w.done); err != nil {
+		return err
+	}
+	if err := w.section(Bytes(SectionProgram, Encode(p)), nil); err != nil {
+		return err
+	}
+	if _, err := w.buf.Write(appendTable(nil, w.done)); err != nil {
+		return err
+	}
+	return w.buf.Flush()
+}
+
+// fits checks what p says about code and weights against the sections there are.
+func (p *Program) fits(sections []SectionInfo) error {
+	if err := p.Validate(); err != nil {
+		return err
+	}
+	size := map[string]int64{}
+	for _, s := range sections {
+		size[s.Name] = s.Bytes
+	}
+	if got := size[SectionWeights]; got != p.WeightBytes {
+		return fmt.Errorf("program: the weights section has %d bytes, expected %d", got, p.WeightBytes)
+	}
+	code := size[SectionCode]
+	for _, k := range p.Kernels {
+		if k.CodeOffset >= code {
+			return fmt.Errorf("program: kernel %s at %d lies outside the %d bytes of code", k.Name, k.CodeOffset, code)
+		}
+	}
+	if len(p.Kernels) > 0 && p.WorkerOffset >= code {
+		return fmt.Errorf("program: the worker loop at %d lies outside the %d bytes of code", p.WorkerOffset, code)
+	}
+	return nil
+}
+
+// fileWriter writes sections and remembers their table entries.
+type fileWriter struct {
+	ctx    context.Context
+	buf    *bufio.Writer
+	offset int64
+	sum    uint32       // of the section being written
+	also   func([]byte) // told of the section's bytes, unless nil
+	done   []SectionInfo
+}
+
+// Write implements io.Writer for the section being written.
+func (w *fileWriter) Write(b []byte) (int, error) {
+	total := 0
+	for len(b) > 0 {
+		if err := w.ctx.Err(); err != nil {
+			return total, err
+		}
+		part := b[:min(len(b), 8<<20)]
+		n, err := w.buf.Write(part)
+		total += n
+		w.offset += int64(n)
+		if err != nil {
+			return total, err
+		}
+		w.sum = crc32.Update(w.sum, crcTable, part)
+		if w.also != nil {
+			w.also(part)
+		}
+		b = b[n:]
+	}
+	return total, nil
+}
+
+func (w *fileWriter) section(s Section, also func([]byte)) error {
+	if len(s.Name) == 0 || len(s.Name) > nameBytes || bytes.IndexByte([]byte(s.Name), 0) >= 0 {
+		return fmt.Errorf("section %q: expected a name of 1 to %d bytes", s.Name, nameBytes)
+	}
+	for _, d := range w.done {
+		if d.Name == s.Name {
+			return fmt.Errorf("section %s is given twice", s.Name)
+		}
+	}
+	if len(w.done) == maxSections {
+		return fmt.Errorf("section %s: there are %d sections already", s.Name, maxSections)
+	}
+	start := w.offset
+	w.sum, w.also = 0, also
+	if err := s.Write(w); err != nil {
+		return fmt.Errorf("section %s: %w", s.Name, err)
+	}
+	length := w.offset - start
+	w.also = nil
+	if _, err := w.Write(make([]byte, padded(length)-length)); err != nil {
+		return fmt.Errorf("section %s: %w", s.Name, err)
+	}
+	w.done = append(w.done, SectionInfo{s.Name, start, length, w.sum})
+	return nil
+}
+
+// weightSums returns a function that is given the weights section piece by piece and
+// computes the checksum of each weight. Weights may share bytes.
+func weightSums(weights []Weight) func([]byte) {
+	order := make([]*Weight, len(weights))
+	for i := range weights {
+		weights[i].Sum = 0
+		order[i] = &weights[i]
+	}
+	sort.SliceStable(order, func(i, j int) bool { return order[i].Offset < order[j].Offset })
+	offset := int64(0)
+	return func(b []byte) {
+		end := offset + int64(len(b))
+		for _, w := range order {
+			if w.Offset >= end {
+				break
+			}
+			lo, hi := max(w.Offset, offset), min(w.Offset+w.Bytes, end)
+			if lo < hi {
+				w.Sum = crc32.Update(w.Sum, crcTable, b[lo-offset:hi-offset])
+			}
+		}
+		offset = end
+	}
+}
