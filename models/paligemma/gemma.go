@@ -1,0 +1,148 @@
+package paligemma
+
+import (
+	"fmt"
+	"math"
+
+	. "pgc/frontend"
+	"pgc/ir"
+)
+
+// call is one run of the decoder: rows tokens at positions past, past+1, …; keys is past+rows, the keys there are once
+// the cache holds the new ones; the first prefix positions see each other in both directions.
+type call struct {
+	rows, keys, past, prefix ir.Dim
+	cos, sin                 *Value // [rows, head_dim/2]
+}
+
+// embed is the decoder's input: token embeddings times sqrt(hidden), image features where a token is a picture's.
+// slots [rows] holds the row of features for image tokens and -1 for text.
+func (b *builder) embed(ids, slots, features *Value, rows ir.Dim) *Value {
+	text := b.embedText(ids)
+	slot := Reshape(slots, rows, 1)
+	image := Gather(features, Max(slots, 0))
+	return Select(Ge(slot, 0), image, text)
+}
+
+func (b *builder) embedText(ids *Value) *Value {
+	c := b.cfg.Text
+	table := b.w("language_model.embed_tokens.weight", c.VocabSize, c.HiddenSize)
+	return Mul(Convert(Gather(table, ids), ir.F32), math.Sqrt(float64(c.HiddenSize)))
+}
+
+// decoder runs all layers over x [rows, hidden] and returns the normed hidden states.
+func (b *builder) decoder(x *Value, c call) *Value {
+	c.cos, c.sin = b.rotaryTables(c)
+	b.trace("inputs_embeds", x)
+	for i := range b.cfg.Text.NumHiddenLayers {
+		name := fmt.Sprintf("language_model.layers.%d.", i)
+		attend := func(x *Value) *Value { return b.attention(name+"self_attn.", i, x, c) }
+		mlp := func(x *Value) *Value { return b.mlp(name+"mlp.", x) }
+		if b.cfg.Text.Gemma2 {
+			// Gemma 2 norms what goes into a block and what comes out of it.
+			x = Add(x, b.rmsNorm(name+"post_attention_layernorm", attend(b.rmsNorm(name+"input_layernorm", x))))
+			x = Add(x, b.rmsNorm(name+"post_feedforward_layernorm", mlp(b.rmsNorm(name+"pre_feedforward_layernorm", x))))
+		} else {
+			// Gemma's post_attention_layernorm is the norm before the MLP.
+			x = Add(x, attend(b.rmsNorm(name+"input_layernorm", x)))
+			x = Add(x, mlp(b.rmsNorm(name+"post_attention_layernorm", x)))
+		}
+		b.trace(fmt.Sprintf("layers.%d", i), x)
+	}
+	x = b.rmsNorm("language_model.norm", x)
+	b.trace("norm", x)
+	return x
+}
+
+// attention is grouped-query attention over the KV cache with rotary embeddings.
+func (b *builder) attention(name string, layer int, x *Value, c call) *Value {
+	t := b.cfg.Text
+	groups, dim := t.NumKeyValueHeads, t.HeadDim
+	perGroup := t.NumAttentionHeads / groups
+	q := Reshape(b.linear(name+"q_proj", x, t.NumAttentionHeads*dim), c.rows, groups, perGroup, dim)
+	k := Reshape(b.linear(name+"k_proj", x, groups*dim), c.rows, groups, dim)
+	v := Reshape(b.linear(name+"v_proj", x, groups*dim), c.rows, groups, dim)
+	q, k = Rotary(q, c.cos, c.sin), Rotary(k, c.cos, c.sin)
+	k, v = b.cache(fmt.Sprintf("k%d", layer), k, c), b.cache(fmt.Sprintf("v%d", layer), v, c)
+
+	scores := Mul(Einsum("sgrh,tgh->grst", q, k), 1/math.Sqrt(t.QueryPreAttnScalar))
+	scores = softcap(scores, t.AttnLogitSoftcapping)
+	scores = Select(b.mask(c, t.window(layer)), scores, -math.MaxFloat32)
+	y := Einsum("grst,tgh->sgrh", Softmax(scores), v)
+	return b.linear(name+"o_proj", Reshape(y, c.rows, t.NumAttentionHeads*dim), t.HiddenSize)
+}
+
+// window is the sliding window of a layer, or 0.
+func (t Text) window(layer int) int {
+	if layer < len(t.SlidingLayers) && t.SlidingLayers[layer] {
+		return t.SlidingWindow
+	}
+	return 0
+}
+
+// cache puts new keys or values behind the past ones and returns all of them.
+func (b *builder) cache(name string, rows *Value, c call) *Value {
+	t := b.cfg.Text
+	state := b.f.State(name, ir.F32, b.opt.MaxTokens, t.NumKeyValueHeads, t.HeadDim)
+	all := DynamicUpdateSlice(state, rows, b.f.Symbol(c.past))
+	b.f.Update(state, all)
+	return Slice(all, 0, 0, c.keys)
+}
+
+// mask says who sees whom, bool [rows, keys]: causal, within the window if there is one, and the prefix in both
+// directions whatever the window.
+func (b *builder) mask(c call, window int) *Value {
+	query := Add(b.f.Iota(0, c.rows, 1), b.f.Symbol(c.past))
+	key := b.f.Iota(1, 1, c.keys)
+	seen := Le(key, query)
+	if window > 0 {
+		seen = And(seen, Gt(key, Sub(query, window)))
+	}
+	prefix := b.f.Symbol(c.prefix)
+	return Or(seen, And(Lt(query, prefix), Lt(key, prefix)))
+}
+
+// rotaryTables are cosine and sine of position times frequency. Positions count from 1, as in transformers.
+func (b *builder) rotaryTables(c call) (cos, sin *Value) {
+	t := b.cfg.Text
+	half := t.HeadDim / 2
+	freq := make([]float64, half)
+	for i := range freq {
+		freq[i] = float64(float32(1 / math.Pow(t.RopeTheta, float64(2*i)/float64(t.HeadDim))))
+	}
+	position := Add(Add(b.f.Iota(0, c.rows, 1), b.f.Symbol(c.past)), 1)
+	angle := Mul(Convert(position, ir.F32), b.f.Const(ir.F32, freq, 1, half))
+	return Cos(angle), Sin(angle)
+}
+
+// mlp is the gated linear unit down(gelu(gate x) · up x).
+func (b *builder) mlp(name string, x *Value) *Value {
+	t := b.cfg.Text
+	gate, up := b.linear(name+"gate_proj", x, t.IntermediateSize), b.linear(name+"up_proj", x, t.IntermediateSize)
+	return b.linear(name+"down_proj", Mul(GeluTanh(gate), up), t.HiddenSize)
+}
+
+// head maps hidden states [rows, hidden] to logits [rows, vocabulary].
+func (b *builder) head(x *Value) *Value {
+	t := b.cfg.Text
+	key := "language_model.embed_tokens.weight"
+	if !t.TieWordEmbeddings {
+		key = "lm_head.weight"
+	}
+	return softcap(Linear(x, b.w(key, t.VocabSize, t.HiddenSize), nil), t.FinalLogitSoftcapping)
+}
+
+func softcap(x *Value, limit float64) *Value {
+	if limit == 0 {
+		return x
+	}
+	return Mul(Tanh(Div(x, limit)), limit)
+}
+
+func (b *builder) rmsNorm(name string, x *Value) *Value {
+	return RMSNorm(x, b.w(name+".weight", b.cfg.Text.HiddenSize), b.cfg.Text.RMSNormEps)
+}
+
+func (b *builder) linear(name string, x *Value, out int) *Value {
+	return Linear(x, b.w(name+".weight", out, x.Dim(-1)), nil)
+}

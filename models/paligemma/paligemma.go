@@ -1,0 +1,75 @@
+package paligemma
+
+import (
+	. "pgc/frontend"
+	"pgc/ir"
+)
+
+// builder builds one function.
+type builder struct {
+	cfg Config
+	opt Options
+	f   *Func
+}
+
+// w is a weight by its canonical name.
+func (b *builder) w(key string, dims ...any) *Value {
+	return b.f.Weight(key, b.opt.DType(key), dims...)
+}
+
+// trace makes an activation an output when the model is built for comparison with a reference.
+func (b *builder) trace(name string, v *Value) {
+	if b.opt.Trace {
+		b.f.Return(name, v)
+	}
+}
+
+// HeadRows is the most rows of logits the function head computes at once.
+const HeadRows = 64
+
+// Graph returns the module of a model:
+//
+//	encode_image(pixels [3,size,size]) -> features [tokens, hidden]
+//	prefill(ids [S], slots [S], features [F, hidden]) -> logits [1, vocabulary] of the last token
+//	decode(ids [1]) -> logits [1, vocabulary]
+//	forward(ids, slots, features) -> hidden [S, hidden]
+//	head(hidden [R, hidden]) -> logits [R, vocabulary]
+//
+// Symbols: S tokens of the call, T keys once they are in the cache, past tokens before them, prefix the length of the
+// bidirectional part, F rows of image features, R rows of hidden states.
+func Graph(cfg Config, opt Options) (*ir.Module, error) {
+	return Build(func(m *Module) {
+		S, T := m.Symbol("S", opt.MaxTokens), m.Symbol("T", opt.MaxTokens)
+		past, prefix := m.Symbol("past", opt.MaxTokens), m.Symbol("prefix", opt.MaxTokens)
+		F, R := m.Symbol("F", opt.MaxTokens), m.Symbol("R", HeadRows)
+		hidden := cfg.Text.HiddenSize
+		define := func(name string, body func(b *builder)) {
+			m.Func(name, func(f *Func) { body(&builder{cfg, opt, f}) })
+		}
+		define("encode_image", func(b *builder) {
+			size := cfg.Vision.ImageSize
+			features := b.project(b.siglip(b.f.Input("pixels", ir.F32, 3, size, size)))
+			b.f.Return("features", features)
+		})
+		many := func(b *builder) *Value {
+			ids, slots := b.f.Input("ids", ir.I32, S), b.f.Input("slots", ir.I32, S)
+			x := b.embed(ids, slots, b.f.Input("features", ir.F32, F, hidden), S)
+			return b.decoder(x, call{rows: S, keys: T, past: past, prefix: prefix})
+		}
+		define("prefill", func(b *builder) {
+			b.opt.Trace = false
+			last := Reshape(Sub(b.f.Symbol(S), 1), 1)
+			b.f.Return("logits", Gather(b.head(many(b)), last))
+		})
+		define("forward", func(b *builder) { b.f.Return("hidden", many(b)) })
+		define("decode", func(b *builder) {
+			b.opt.Trace = false
+			x := b.embedText(b.f.Input("ids", ir.I32, 1))
+			x = b.decoder(x, call{rows: ir.D(1), keys: T, past: past, prefix: prefix})
+			b.f.Return("logits", b.head(x))
+		})
+		define("head", func(b *builder) {
+			b.f.Return("logits", b.head(b.f.Input("hidden", ir.F32, R, hidden)))
+		})
+	})
+}
