@@ -61,6 +61,9 @@ func Mul(x, y Operand) *Value { return Apply(ir.OpMul, x, y) }
 // Div is elementwise: x/y.
 func Div(x, y Operand) *Value { return Apply(ir.OpDiv, x, y) }
 
+// Pow is elementwise: x to the y.
+func Pow(x, y Operand) *Value { return Apply(ir.OpPow, x, y) }
+
 // Max is elementwise: the greater of x and y.
 func Max(x, y Operand) *Value { return Apply(ir.OpMax, x, y) }
 

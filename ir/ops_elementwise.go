@@ -47,7 +47,7 @@ var (
 	OpFloor = Define(OpDef{Name: "floor", Doc: "greatest integer not above x", In: unary(Floats), Tol: exact,
 		Scalar: prim(scalar.Floor)})
 	OpRelu = Define(OpDef{Name: "relu", Doc: "max(x, 0)", In: unary(Floats), Tol: exact,
-		Scalar: func(x scalars) *scalar.Expr { return fn(scalar.Max, x[0], scalar.C(0)) }})
+		Scalar: func(x scalars) *scalar.Expr { return fn(scalar.Max, scalar.C(0), x[0]) }})
 	OpSigmoid = Define(OpDef{Name: "sigmoid", Doc: "1/(1+exp(-x))", In: unary(Floats), Tol: ulp(4),
 		Range: Range{-30, 30}, Scalar: func(x scalars) *scalar.Expr { return sigmoid(x[0]) }})
 	OpSilu = Define(OpDef{Name: "silu", Doc: "x*sigmoid(x)", In: unary(Floats), Tol: ulp(5),
@@ -72,6 +72,8 @@ var (
 	OpMul = Define(OpDef{Name: "mul", Doc: "x*y", In: binary(Numbers), Tol: ulp(1), Scalar: prim(scalar.Mul)})
 	OpDiv = Define(OpDef{Name: "div", Doc: "x/y", In: binary(Floats), Tol: ulp(1), Range: Range{0.25, 4},
 		Scalar: prim(scalar.Div)})
+	OpPow = Define(OpDef{Name: "pow", Doc: "x to the y", In: binary(Floats), Tol: ulp(4), Range: Range{0.25, 4},
+		Scalar: prim(scalar.Pow)})
 	OpMax = Define(OpDef{Name: "max", Doc: "the greater of x and y", In: binary(Numbers), Scalar: prim(scalar.Max)})
 	OpMin = Define(OpDef{Name: "min", Doc: "the lesser of x and y", In: binary(Numbers), Scalar: prim(scalar.Min)})
 	OpLt  = Define(OpDef{Name: "lt", Doc: "x < y", In: binary(Numbers), Scalar: prim(scalar.LT)})
