@@ -9,12 +9,13 @@ func sinkGather(f *ir.Func) int {
 	for changed := true; changed; {
 		changed = false
 		with := map[*ir.Value]*ir.Value{}
+		uses := f.Uses()
 		for _, op := range append([]*ir.Op(nil), f.Ops...) {
 			if op.Def != ir.OpGather || op.In[1].Type.Rank() != 1 || !op.In[1].Type.Shape[0].IsConst() {
 				continue
 			}
 			src := op.In[0].Def
-			if src == nil || src.Out.Type.Shape[0].IsConst() {
+			if src == nil || src.Out.Type.Shape[0].IsConst() || !onlyPicked(uses[src.Out], op.In[1]) {
 				continue
 			}
 			if v := gatherOperands(ir.Before(f, op), src, op.In[1]); v != nil {
@@ -28,6 +29,16 @@ func sinkGather(f *ir.Func) int {
 		cse(f)
 	}
 	return n
+}
+
+// onlyPicked reports whether every use is a gather of the same rows, so that the other rows need not exist.
+func onlyPicked(uses []ir.Use, ids *ir.Value) bool {
+	for _, u := range uses {
+		if u.Op == nil || u.Op.Def != ir.OpGather || u.Index != 0 || u.Op.In[1] != ids {
+			return false
+		}
+	}
+	return true
 }
 
 // gatherOperands builds src on gathered operands, or returns nil if src does not work row by row.
