@@ -2,6 +2,9 @@ package sched
 
 import (
 	"math"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -146,5 +149,35 @@ func TestClosed(t *testing.T) {
 	pool.Close()
 	if err := pool.Run(tab); err == nil {
 		t.Fatal("a closed pool runs")
+	}
+}
+
+// TestSignalsBlocked checks in /proc that each worker has every signal blocked that can be.
+func TestSignalsBlocked(t *testing.T) {
+	if _, err := os.Stat("/proc/self/task"); err != nil {
+		t.Skip("no /proc to look at threads in")
+	}
+	blocked := func() int {
+		files, err := filepath.Glob("/proc/self/task/*/status")
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for _, f := range files {
+			status, _ := os.ReadFile(f) // a thread may have ended meanwhile
+			if strings.Contains(string(status), "SigBlk:\tfffffffffffbfeff\n") {
+				n++
+			}
+		}
+		return n
+	}
+	before := blocked()
+	pool := startPool(t, 3, 0)
+	if got := blocked() - before; got != 3 {
+		t.Errorf("%d threads have all signals blocked, expected the 3 workers", got)
+	}
+	pool.Close()
+	if got := blocked() - before; got != 0 {
+		t.Errorf("%d workers are left after the pool has been closed", got)
 	}
 }

@@ -32,7 +32,7 @@ type Program struct {
 type Target struct {
 	Arch     string   // "amd64"
 	CPU      string   // LLVM's -mcpu name
-	Features []string // instruction set extensions the code uses, as in golang.org/x/sys/cpu: "avx2", "fma", "f16c"
+	Features []string // what the CPU must have, as runtime/cpufeature names it: "avx2", "fma", …
 }
 
 // Symbol is a number known only when a func runs, such as a count of tokens.

@@ -1,0 +1,167 @@
+package native
+
+import (
+	"bytes"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// CheckMemory says in one line why need bytes of memory for what (a noun phrase) cannot
+// be had, or returns nil. It is to be asked before memory is touched: the kernel promises
+// memory freely and ends the process when it cannot keep the promise. Where the machine's
+// state cannot be read, it errs on the side of nil.
+func CheckMemory(need int64, what string) error {
+	limit := available(os.DirFS("/"), sysinfo())
+	if need > limit.bytes {
+		return fmt.Errorf("%s needs %s of memory, but only %s can be had (%s)", what, size(need), size(limit.bytes), limit.source)
+	}
+	// A trial finds limits on the address space and on promises (ulimit -v, -d).
+	trial, err := unix.Mmap(-1, 0, int(max(need, 1)), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
+	if err != nil {
+		return fmt.Errorf("%s needs %s of memory, which this process is not allowed (ulimit -v or the like): %w", what, size(need), err)
+	}
+	return unix.Munmap(trial)
+}
+
+// AvailableMemory estimates how many bytes the process can still use without being ended
+// for it, and says what sets this limit.
+func AvailableMemory() (bytes int64, source string) {
+	l := available(os.DirFS("/"), sysinfo())
+	return l.bytes, l.source
+}
+
+// limit is a number of bytes and what sets it.
+type limit struct {
+	bytes  int64
+	source string
+}
+
+// available is the least of what the machine and the control groups have left. root is
+// the file system, machine what is known without /proc.
+func available(root fs.FS, machine limit) limit {
+	least := machine
+	if l, ok := memInfo(root); ok {
+		least = l
+	}
+	for _, l := range controlGroups(root, swapFree(root)) {
+		if l.bytes < least.bytes {
+			least = l
+		}
+	}
+	return least
+}
+
+// sysinfo is an upper bound: the kernel's call does not tell how much of the memory that
+// is in use could be freed.
+func sysinfo() limit {
+	var info unix.Sysinfo_t
+	if unix.Sysinfo(&info) != nil {
+		return limit{math.MaxInt64, "unknown"}
+	}
+	return limit{int64((info.Totalram + info.Freeswap) * uint64(info.Unit)), "the machine's memory and free swap"}
+}
+
+// memInfo reads /proc/meminfo.
+func memInfo(root fs.FS) (limit, bool) {
+	data, err := fs.ReadFile(root, "proc/meminfo")
+	free, ok := fields(data)["MemAvailable:"]
+	if err != nil || !ok {
+		return limit{}, false
+	}
+	return limit{free<<10 + swapFree(root), "the machine's available memory and free swap"}, true
+}
+
+func swapFree(root fs.FS) int64 {
+	data, _ := fs.ReadFile(root, "proc/meminfo")
+	return fields(data)["SwapFree:"] << 10
+}
+
+// controlGroups reads the limits of the process's control group and of those above it,
+// of version 2 and of version 1.
+func controlGroups(root fs.FS, swap int64) []limit {
+	data, err := fs.ReadFile(root, "proc/self/cgroup")
+	if err != nil {
+		return nil
+	}
+	var list []limit
+	for line := range strings.Lines(string(data)) {
+		part := strings.SplitN(strings.TrimSpace(line), ":", 3)
+		if len(part) != 3 {
+			continue
+		}
+		mount, names := "sys/fs/cgroup", [4]string{"memory.max", "memory.current", "inactive_file", "active_file"}
+		if part[1] == "memory" {
+			mount = "sys/fs/cgroup/memory"
+			names = [4]string{"memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file", "total_active_file"}
+		} else if part[0] != "0" {
+			continue
+		}
+		// In a container the group's path may be the host's: those folders do not exist, the
+		// mount's root then is the container's group.
+		for dir := path.Join("/", part[2]); ; dir = path.Dir(dir) {
+			if l, ok := controlGroup(root, path.Join(mount, dir), names, swap); ok {
+				list = append(list, l)
+			}
+			if dir == "/" {
+				break
+			}
+		}
+	}
+	return list
+}
+
+// controlGroup computes what one group has left; file pages it has cached can be freed.
+// swap is what the machine has free; version 2 may allow less of it.
+func controlGroup(root fs.FS, dir string, names [4]string, swap int64) (limit, bool) {
+	number := func(name string) (int64, bool) {
+		data, err := fs.ReadFile(root, path.Join(dir, name))
+		if err != nil {
+			return 0, false
+		}
+		n, err := strconv.ParseInt(string(bytes.TrimSpace(data)), 10, 64)
+		return n, err == nil
+	}
+	most, ok := number(names[0])
+	if !ok || most >= 1<<60 { // "max", or version 1's way of saying so
+		return limit{}, false
+	}
+	used, _ := number(names[1])
+	stat, _ := fs.ReadFile(root, path.Join(dir, "memory.stat"))
+	f := fields(stat)
+	if most, ok := number("memory.swap.max"); ok {
+		used, _ := number("memory.swap.current")
+		swap = min(swap, max(0, most-used))
+	}
+	return limit{max(0, most-used+f[names[2]]+f[names[3]]+swap), "the limit of control group /" + dir}, true
+}
+
+// fields reads lines of a name and a number.
+func fields(data []byte) map[string]int64 {
+	m := map[string]int64{}
+	for line := range strings.Lines(string(data)) {
+		if f := strings.Fields(line); len(f) >= 2 {
+			if n, err := strconv.ParseInt(f[1], 10, 64); err == nil {
+				m[f[0]] = n
+			}
+		}
+	}
+	return m
+}
+
+// size prints a number of bytes for people.
+func size(n int64) string {
+	switch {
+	case n >= 1<<30:
+		return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
+	case n >= 1<<20:
+		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+	}
+	return fmt.Sprintf("%d bytes", n)
+}

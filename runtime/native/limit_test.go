@@ -1,0 +1,47 @@
+package native
+
+import (
+	"strings"
+	"testing"
+	"testing/fstest"
+)
+
+func TestAvailable(t *testing.T) {
+	machine := limit{5 << 40, "machine"}
+	file := func(s string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(s)} }
+	meminfo := file("MemTotal: 24000000 kB\nMemFree: 1000 kB\nMemAvailable:   8000000 kB\nSwapFree: 1000 kB\n")
+	for _, c := range []struct {
+		name  string
+		files fstest.MapFS
+		want  int64
+	}{
+		{"nothing readable", fstest.MapFS{}, 5 << 40},
+		{"meminfo", fstest.MapFS{"proc/meminfo": meminfo}, 8001000 << 10},
+		{"version 2", fstest.MapFS{"proc/meminfo": meminfo, "proc/self/cgroup": file("0::/a/b\n"),
+			"sys/fs/cgroup/a/b/memory.max": file("max\n"), "sys/fs/cgroup/a/memory.max": file("1000000\n"),
+			"sys/fs/cgroup/a/memory.current": file("700000\n"), "sys/fs/cgroup/a/memory.stat": file("anon 1\nactive_file 1000\ninactive_file 20000\n"),
+			"sys/fs/cgroup/a/memory.swap.max": file("5000"), "sys/fs/cgroup/a/memory.swap.current": file("4000")}, 322000},
+		{"version 2 in a container", fstest.MapFS{"proc/meminfo": meminfo, "proc/self/cgroup": file("0::/gone\n"),
+			"sys/fs/cgroup/memory.max": file("500000\n"), "sys/fs/cgroup/memory.current": file("600000"), "sys/fs/cgroup/memory.swap.max": file("0")}, 0},
+		{"version 1", fstest.MapFS{"proc/meminfo": meminfo, "proc/self/cgroup": file("5:cpu:/x\n4:memory:/p\n0::/\n"),
+			"sys/fs/cgroup/memory/p/memory.limit_in_bytes": file("2000000000\n"), "sys/fs/cgroup/memory/p/memory.usage_in_bytes": file("500000000\n"),
+			"sys/fs/cgroup/memory/p/memory.stat":         file("inactive_file 7\ntotal_inactive_file 1000\ntotal_active_file 24\n"),
+			"sys/fs/cgroup/memory/memory.limit_in_bytes": file("9223372036854771712\n")}, 1500001024 + 1000<<10},
+		{"nonsense", fstest.MapFS{"proc/meminfo": file("MemAvailable: lots\n"), "proc/self/cgroup": file("a\nb:c\n0::\n")}, 5 << 40},
+	} {
+		if got := available(c.files, machine); got.bytes != c.want {
+			t.Errorf("%s: %d (%s), expected %d", c.name, got.bytes, got.source, c.want)
+		}
+	}
+}
+
+func TestCheckMemory(t *testing.T) {
+	n, source := AvailableMemory()
+	t.Logf("%s: %s", source, size(n))
+	if err := CheckMemory(1<<20, "a picture"); err != nil {
+		t.Error(err)
+	}
+	if err := CheckMemory(n+1<<40, "this model"); err == nil || !strings.HasPrefix(err.Error(), "this model needs ") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("error %v", err)
+	}
+}

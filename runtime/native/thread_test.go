@@ -1,0 +1,141 @@
+package native
+
+import (
+	"encoding/binary"
+	"runtime"
+	"strings"
+	"testing"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// doubling is void(i64* args, i64 task, i8* scratch) { *args += task; *(i64*)scratch = *args } in machine code.
+var doubling = []byte{
+	0x48, 0x01, 0x37, // add [rdi], rsi
+	0x48, 0x8b, 0x07, // mov rax, [rdi]
+	0x48, 0x89, 0x02, // mov [rdx], rax
+	0xc3, // ret
+}
+
+func TestCall(t *testing.T) {
+	code, err := LoadCode(doubling)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer code.Close()
+	data, err := Reserve(16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer data.Close()
+	binary.LittleEndian.PutUint64(data.Bytes(), 1000)
+	for i := range 200 {
+		if err := Call(code.Addr(), data.Addr(), int64(i), data.Addr()+8); err != nil {
+			t.Fatal(err)
+		}
+		if i%20 == 0 {
+			runtime.GC()
+		}
+	}
+	if a, b := binary.LittleEndian.Uint64(data.Bytes()), binary.LittleEndian.Uint64(data.Bytes()[8:]); a != 20900 || b != a {
+		t.Fatalf("sums %d and %d, expected 20900", a, b)
+	}
+}
+
+func TestMemory(t *testing.T) {
+	for _, n := range []int64{0, 1, 4095, 4096, 4097, 1 << 20} {
+		m, err := Reserve(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.Len() != int(n) || int64(len(m.Bytes())) != n || m.Addr()%pageBytes != 0 {
+			t.Errorf("%d bytes: got %d at %#x", n, m.Len(), m.Addr())
+		}
+		for i := range m.Bytes() {
+			if m.Bytes()[i] != 0 {
+				t.Fatalf("byte %d is not zero", i)
+			}
+			m.Bytes()[i] = 1
+		}
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	// Far more than there is: only what is touched counts.
+	m, err := Reserve(1 << 40)
+	if err != nil {
+		t.Skipf("no room for a terabyte of addresses: %v", err)
+	}
+	m.Bytes()[1<<39] = 1
+	m.Close()
+	for _, n := range []int64{-1, 1 << 60} {
+		if _, err := Reserve(n); err == nil {
+			t.Errorf("%d bytes can be reserved", n)
+		}
+	}
+}
+
+func TestStartErrors(t *testing.T) {
+	code, err := LoadCode(doubling)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer code.Close()
+	for _, c := range []struct {
+		entry   int64
+		threads int
+		scratch int64
+		want    string
+	}{
+		{0, 0, 0, "cannot use 0 threads, expected 1 to 1024"},
+		{0, 1025, 0, "cannot use 1025 threads"},
+		{10, 1, 0, "worker loop at 10 in 10 bytes of code"},
+		{-1, 1, 0, "worker loop at -1"},
+		{0, 1, -1, "-1 bytes of scratch memory"},
+		{0, 4, 1 << 60, "cannot reserve"},
+	} {
+		if _, err := Start(code.Bytes(), c.entry, c.threads, c.scratch); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("error %v, expected %q", err, c.want)
+		}
+	}
+}
+
+// TestSignalMask checks that starting a thread, or failing to, leaves the caller's signals as they were.
+func TestSignalMask(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	mask := func() (m uint64) {
+		if _, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGPROCMASK, 0, 0, uintptr(unsafe.Pointer(&m)), 8, 0, 0); errno != 0 {
+			t.Fatal(errno)
+		}
+		return m
+	}
+	code, err := LoadCode([]byte{0xc3}) // ret
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer code.Close()
+	before := mask()
+	if err := Call(code.Addr(), 0, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	if after := mask(); after != before {
+		t.Errorf("after a thread was started the mask is %#x, expected %#x", after, before)
+	}
+	stack, err := Reserve(stackBytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stack.Close()
+	// A thread without shared memory does not exist.
+	if r := clone(unix.CLONE_THREAD, stack.Addr()+stackBytes, new(int32), code.Addr(), 0, 0, 0); r != -int64(unix.EINVAL) {
+		t.Errorf("clone with senseless flags returned %d, expected %d", r, -int64(unix.EINVAL))
+	}
+	if after := mask(); after != before {
+		t.Errorf("after a failure the mask is %#x, expected %#x", after, before)
+	}
+}
