@@ -31,7 +31,7 @@ func copies(f *ir.Func) int {
 	m, n := f.Module, 0
 	strides := map[*ir.Value][]int64{}
 	for _, p := range f.Params {
-		strides[p] = dense(m, p.Type.Shape)
+		strides[p] = m.DenseStrides(p.Type.Shape)
 	}
 	duplicate := func(before *ir.Op, v *ir.Value) *ir.Value {
 		n++
@@ -42,7 +42,7 @@ func copies(f *ir.Func) int {
 		} else {
 			c = ir.Before(f, before).Op(ir.OpMap, attrs, v)
 		}
-		strides[c] = dense(m, c.Type.Shape)
+		strides[c] = m.DenseStrides(c.Type.Shape)
 		return c
 	}
 	uses := f.Uses()
@@ -55,7 +55,7 @@ func copies(f *ir.Func) int {
 		if op.Def == ir.OpDynamicUpdateSlice && !writesInPlace(op.In[1], uses) {
 			op.In[1] = duplicate(op, op.In[1])
 		}
-		strides[op.Out] = dense(m, op.Out.Type.Shape)
+		strides[op.Out] = m.DenseStrides(op.Out.Type.Shape)
 		if isView(op) {
 			s, _, ok := view(m, op, strides[op.In[0]])
 			if !ok {

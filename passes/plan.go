@@ -11,14 +11,6 @@ import (
 // alignment of buffers in the arena: a cache line.
 const alignment = 64
 
-// ElemBytes is the size of an element in memory at run time: booleans take four bytes there.
-func ElemBytes(d ir.DType) int64 {
-	if d == ir.Bool {
-		return 4
-	}
-	return int64(d.BlockBytes())
-}
-
 // Arena is what planning a function's buffers came to.
 type Arena struct {
 	Bytes      int64 // the size of the arena
@@ -67,7 +59,7 @@ type life struct {
 }
 
 func (p *planner) bytes(t ir.Type) int64 {
-	n := ElemBytes(t.DType)
+	n := t.DType.MemoryBytes()
 	for _, d := range t.Shape {
 		n *= int64(p.m.MaxDim(d))
 	}
@@ -77,7 +69,7 @@ func (p *planner) bytes(t ir.Type) int64 {
 func (p *planner) plan() error {
 	for _, v := range p.f.Params {
 		space := map[ir.ParamKind]ir.Space{ir.Input: ir.Inputs, ir.Weight: ir.Weights, ir.State: ir.States}[v.Kind]
-		v.Buf = &ir.Buffer{Space: space, Param: v, Strides: dense(p.m, v.Type.Shape)}
+		v.Buf = &ir.Buffer{Space: space, Param: v, Strides: p.m.DenseStrides(v.Type.Shape)}
 	}
 	outputs := map[*ir.Value]int{}
 	for i, r := range p.f.Results {
@@ -101,12 +93,12 @@ func (p *planner) plan() error {
 				return fmt.Errorf("@%s: %s of %s has no strides: legalize was not run", p.f.Name, op.Def, op.In[0].Type)
 			}
 			b := *in
-			b.Strides, b.Offset = s, in.Offset+off*ElemBytes(v.Type.DType)
+			b.Strides, b.Offset = s, in.Offset+off*v.Type.DType.MemoryBytes()
 			v.Buf = &b
 		case op.Def == ir.OpDynamicUpdateSlice:
 			v.Buf = op.In[0].Buf
 		default:
-			v.Buf = &ir.Buffer{Space: ir.Arena, Strides: dense(p.m, v.Type.Shape)}
+			v.Buf = &ir.Buffer{Space: ir.Arena, Strides: p.m.DenseStrides(v.Type.Shape)}
 			if i, ok := outputs[v]; ok {
 				v.Buf.Space, v.Buf.Result = ir.Outputs, i
 			}
@@ -130,8 +122,8 @@ func (p *planner) states() error {
 		for is(v, ir.OpReshape) {
 			v = v.Def.In[0]
 		}
-		b := &ir.Buffer{Space: ir.States, Param: state, Strides: dense(p.m, v.Type.Shape)}
-		row := dense(p.m, state.Type.Shape)[0] * ElemBytes(state.Type.DType)
+		b := &ir.Buffer{Space: ir.States, Param: state, Strides: p.m.DenseStrides(v.Type.Shape)}
+		row := p.m.DenseStrides(state.Type.Shape)[0] * state.Type.DType.MemoryBytes()
 		d, ok := scalarDim(start)
 		if !ok {
 			return fmt.Errorf("@%s: dynamic_update_slice must start at a symbol or a constant", p.f.Name)
@@ -199,7 +191,7 @@ func (p *planner) allocate() {
 	for _, op := range p.f.Ops {
 		if isView(op) && op.Out.Buf.Space == ir.Arena {
 			_, off, _ := view(p.m, op, op.In[0].Buf.Strides)
-			op.Out.Buf.Offset = op.In[0].Buf.Offset + off*ElemBytes(op.Out.Type.DType)
+			op.Out.Buf.Offset = op.In[0].Buf.Offset + off*op.Out.Type.DType.MemoryBytes()
 		}
 	}
 }

@@ -16,17 +16,6 @@ func isVirtual(op *ir.Op) bool {
 	return op.Def == ir.OpIota || op.Def == ir.OpSymbol || op.Def == ir.OpConstant
 }
 
-// dense returns the strides of a row-major tensor, symbols taken at their bounds.
-func dense(m *ir.Module, shape []ir.Dim) []int64 {
-	strides := make([]int64, len(shape))
-	n := int64(1)
-	for i := len(shape) - 1; i >= 0; i-- {
-		strides[i] = n
-		n *= int64(m.MaxDim(shape[i]))
-	}
-	return strides
-}
-
 // view returns the strides and the additional element offset of a view of memory with the given strides, or false if
 // strides cannot express it.
 func view(m *ir.Module, op *ir.Op, in []int64) (strides []int64, offset int64, ok bool) {

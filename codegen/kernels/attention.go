@@ -22,8 +22,8 @@ type Attention struct {
 	OutOffset      int64
 	Scale, Softcap float64
 	Causal         bool
-	Prefix, Offset string // symbols; Prefix may be ""
-	Window         int64  // 0 for none
+	Prefix, Offset Size  // Prefix may be the constant 0: none
+	Window         int64 // 0 for none
 }
 
 // Kind is "attention".
@@ -62,9 +62,9 @@ func (s *Attention) build(g *gen) {
 	a.total = g.size(s.T)
 	offset := b.Int(0)
 	if s.Causal {
-		offset = g.sym(s.Offset)
-		if s.Prefix != "" {
-			a.prefix = g.sym(s.Prefix)
+		offset = g.size(s.Offset)
+		if s.Prefix != Const(0) {
+			a.prefix = g.size(s.Prefix)
 		}
 	}
 	a.q, a.p, a.acc = b.Scratch(int(s.H*nr)), b.Scratch(int(keyBlock*nr)), b.Scratch(int(s.H*nr))

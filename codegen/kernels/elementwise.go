@@ -109,14 +109,19 @@ func memory(e tile.Elem) tile.Elem {
 func (g *gen) operandPtrs(in []Operand) []*tile.Value {
 	ptrs := make([]*tile.Value, len(in))
 	for i, o := range in {
-		switch o.Kind {
-		case Tensor:
-			ptrs[i] = g.in(i, memory(o.Elem))
-		case Symbol:
-			ptrs[i] = g.sym(o.Sym)
-		}
+		ptrs[i] = g.operandPtr(i, o)
 	}
 	return ptrs
+}
+
+func (g *gen) operandPtr(i int, o Operand) *tile.Value {
+	switch o.Kind {
+	case Tensor:
+		return g.in(i, memory(o.Elem))
+	case Symbol:
+		return g.sym(o.Sym)
+	}
+	return nil
 }
 
 func (g *gen) fragments(in []Operand, ptrs, index []*tile.Value, lanes int, count *tile.Value) []*tile.Value {
@@ -150,6 +155,9 @@ func (g *gen) fragment(o Operand, ptr *tile.Value, index []*tile.Value, lanes in
 	case Symbol:
 		return b.Splat(b.Cast(tile.Narrow, ptr), lanes)
 	case Index:
+		if o.Dim < 0 {
+			return b.Int32(0, lanes)
+		}
 		v := b.Splat(b.Cast(tile.Narrow, index[o.Dim]), lanes)
 		if o.Dim == last && lanes > 1 {
 			v = b.Add(v, b.Iota(lanes))

@@ -179,7 +179,7 @@ func (s *Matmul) params(g *gen) (x *tile.Value, ws []*tile.Value, extra []*tile.
 		ws = append(ws, g.in(1+j, s.Elem))
 	}
 	for i, o := range s.Extra {
-		extra = append(extra, g.in(1+s.Accs+i, o.Elem))
+		extra = append(extra, g.operandPtr(1+s.Accs+i, o))
 	}
 	return x, ws, extra, g.result(s.Out.Elem)
 }

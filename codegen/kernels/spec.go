@@ -31,7 +31,7 @@ type OperandKind uint8
 
 const (
 	Tensor OperandKind = iota // memory
-	Index                     // the index along domain dimension Dim, i32
+	Index                     // the index along domain dimension Dim, i32; 0 if Dim is -1
 	Symbol                    // the value of the runtime symbol Sym, i32
 )
 

@@ -1,0 +1,314 @@
+// Package codegen is the driver of code generation: it lowers a planned module to kernels, builds and assembles each
+// distinct kernel once, links them with the worker loop, lays out the weights, and returns the Program.
+//
+// It imports ir, the codegen packages and runtime/program; it never imports passes or models.
+package codegen
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync"
+
+	"pgc/codegen/kernels"
+	"pgc/codegen/link"
+	"pgc/codegen/llvm"
+	"pgc/codegen/sched"
+	"pgc/ir"
+	"pgc/ir/target"
+	"pgc/ir/tile"
+	"pgc/runtime/program"
+)
+
+// Result is a compiled module.
+type Result struct {
+	Program *program.Program
+	Code    []byte
+	Kernels []*kernels.Kernel // by kernel number
+	Specs   []kernels.Spec
+	weights weightPlan
+}
+
+// WriteWeights streams the weights section, reading each tensor from src once.
+func (r *Result) WriteWeights(w io.Writer, src Source, progress func(name string, done, total int64)) error {
+	return r.weights.write(w, src, progress)
+}
+
+// Compile compiles a module whose buffers are planned. Errors name the function or the kernel.
+func Compile(ctx context.Context, m *ir.Module, t target.Target) (*Result, error) {
+	c := &compiler{m: m, target: t, byKey: map[string]int{}, states: map[string]int{}, packed: map[string]bool{}}
+	c.r.Program = &program.Program{Target: program.Target{Arch: "amd64", CPU: t.Name, Features: t.Features}}
+	for _, s := range m.Symbols {
+		c.r.Program.Symbols = append(c.r.Program.Symbols, program.Symbol{Name: s.Name, Max: int64(s.Max)})
+	}
+	// A matrix that any product reads is stored in panels, for lookups, too.
+	for _, f := range m.Funcs {
+		for _, op := range f.Ops {
+			if op.Def == ir.OpMatmul {
+				for _, w := range op.In[1 : 1+op.Attrs.(ir.MatmulAttrs).Accs] {
+					p := weight(w)
+					if p == nil {
+						return nil, fmt.Errorf("@%s: matmul by %s, which is not a weight", f.Name, w.Type)
+					}
+					c.packed[p.Key] = true
+				}
+			}
+		}
+	}
+	for _, f := range m.Funcs {
+		if err := c.function(f); err != nil {
+			return nil, err
+		}
+	}
+	if err := c.assemble(ctx); err != nil {
+		return nil, err
+	}
+	p := c.r.Program
+	for _, e := range c.r.weights.entries {
+		p.Weights = append(p.Weights, e.Weight)
+	}
+	p.WeightBytes = c.r.weights.bytes
+	return &c.r, p.Validate()
+}
+
+type compiler struct {
+	m      *ir.Module
+	target target.Target
+	r      Result
+	byKey  map[string]int
+	states map[string]int
+	packed map[string]bool
+}
+
+// function lowers one function to its launch list.
+func (c *compiler) function(f *ir.Func) error {
+	p := c.r.Program
+	fn := program.Func{Name: f.Name}
+	l := &lowerer{m: c.m, f: f, packed: c.packed}
+	inputs, outputs := map[*ir.Value]int{}, map[int]int{}
+	for _, v := range f.Params {
+		switch v.Kind {
+		case ir.Input:
+			inputs[v] = len(fn.Inputs)
+			fn.Inputs = append(fn.Inputs, c.port(v.Name, v.Type))
+		case ir.State:
+			if _, ok := c.states[v.Name]; !ok {
+				c.states[v.Name] = len(p.States)
+				bytes := v.Type.DType.MemoryBytes()
+				for _, d := range v.Type.Shape {
+					bytes *= int64(d.N)
+				}
+				p.States = append(p.States, program.State{Name: v.Name, Bytes: bytes})
+			}
+		}
+	}
+	for i, r := range f.Results {
+		if r.State == nil {
+			outputs[i] = len(fn.Outputs)
+			fn.Outputs = append(fn.Outputs, c.port(r.Name, r.Value.Type))
+		}
+	}
+	for _, op := range f.Ops {
+		if b := op.Out.Buf; b != nil && b.Space == ir.Arena {
+			n := op.Out.Type.DType.MemoryBytes()
+			for _, d := range op.Out.Type.Shape {
+				n *= int64(c.m.MaxDim(d))
+			}
+			if !isView(op) {
+				fn.ArenaBytes = max(fn.ArenaBytes, b.Offset+n)
+			}
+		}
+		launches, err := l.lower(op)
+		if err != nil {
+			return err
+		}
+		for _, la := range launches {
+			out, err := c.launch(la, inputs, outputs)
+			if err != nil {
+				return fmt.Errorf("@%s: %w", f.Name, err)
+			}
+			fn.Launches = append(fn.Launches, out)
+		}
+	}
+	p.Funcs = append(p.Funcs, fn)
+	return nil
+}
+
+func isView(op *ir.Op) bool {
+	return op.Def == ir.OpReshape || op.Def == ir.OpTranspose || op.Def == ir.OpSlice || op.Def == ir.OpBroadcast
+}
+
+func (c *compiler) port(name string, t ir.Type) program.Port {
+	p := program.Port{Name: name, DType: program.DType(t.DType.String())}
+	for _, d := range t.Shape {
+		p.Shape = append(p.Shape, c.dim(d))
+	}
+	return p
+}
+
+func (c *compiler) dim(d ir.Dim) program.Expr {
+	if d.IsConst() {
+		return program.C(int64(d.N))
+	}
+	return program.Sym(c.r.Program.SymbolIndex(d.Sym))
+}
+
+func (c *compiler) size(s kernels.Size) program.Expr {
+	if s.Sym == "" {
+		return program.C(s.N)
+	}
+	return program.Sym(c.r.Program.SymbolIndex(s.Sym))
+}
+
+// launch builds the kernel of a launch, or finds an equal one, and resolves its arguments.
+func (c *compiler) launch(l launch, inputs map[*ir.Value]int, outputs map[int]int) (program.Launch, error) {
+	key := kernels.Key(l.spec)
+	k, ok := c.byKey[key]
+	if !ok {
+		k = len(c.r.Kernels)
+		name := fmt.Sprintf("%s_%d", l.spec.Kind(), k)
+		built, err := kernels.Build(name, l.spec, c.target)
+		if err != nil {
+			return program.Launch{}, err
+		}
+		if err := tile.Verify(built.Tile); err != nil {
+			return program.Launch{}, err
+		}
+		c.byKey[key] = k
+		c.r.Kernels = append(c.r.Kernels, built)
+		c.r.Specs = append(c.r.Specs, l.spec)
+		c.r.Program.Kernels = append(c.r.Program.Kernels, program.Kernel{Name: name})
+		c.r.Program.ScratchBytes = max(c.r.Program.ScratchBytes, built.Tile.ScratchBytes)
+	}
+	kern := c.r.Kernels[k]
+	out := program.Launch{Kernel: k, Value: fmt.Sprintf("%%%d", l.op.Out.ID)}
+	tasks := []program.Expr{}
+	for _, f := range kern.Tasks {
+		tasks = append(tasks, program.CeilDiv(c.size(f.Size), program.C(f.Div)))
+	}
+	out.Tasks = program.Mul(tasks...)
+	out.Flops, out.Bytes = c.cost(l.spec)
+	for _, a := range kern.Args {
+		arg := program.Arg{OffsetSym: -1}
+		switch a.Kind {
+		case kernels.ArgSym:
+			arg.Space, arg.Index = program.SpaceSymbol, c.r.Program.SymbolIndex(a.Sym)
+		case kernels.ArgIn:
+			arg = c.address(l.in[a.Index], inputs, outputs)
+		case kernels.ArgOut:
+			arg = c.address(l.out, inputs, outputs)
+		}
+		out.Args = append(out.Args, arg)
+	}
+	return out, nil
+}
+
+// address is where a value lies.
+func (c *compiler) address(v *ir.Value, inputs map[*ir.Value]int, outputs map[int]int) program.Arg {
+	arg := program.Arg{OffsetSym: -1}
+	if a, ok := constant(v); ok {
+		arg.Space, arg.Offset = program.SpaceWeights, c.r.weights.constant(a).Offset
+		return arg
+	}
+	b := v.Buf
+	arg.Offset = b.Offset
+	if b.Sym != "" {
+		arg.OffsetSym, arg.OffsetStride = c.r.Program.SymbolIndex(b.Sym), b.SymStride
+	}
+	switch b.Space {
+	case ir.Weights:
+		w := weight(v)
+		if w == nil {
+			w = b.Param
+		}
+		arg.Space = program.SpaceWeights
+		if c.packed[w.Key] {
+			shape := v.Type.Shape
+			arg.Offset = c.r.weights.matrix(w, int64(shape[0].N), int64(shape[1].N)).Offset
+		} else {
+			arg.Offset += c.r.weights.plain(w).Offset
+		}
+	case ir.Arena:
+		arg.Space = program.SpaceArena
+	case ir.States:
+		arg.Space, arg.Index = program.SpaceState, c.states[b.Param.Name]
+	case ir.Inputs:
+		arg.Space, arg.Index = program.SpaceInput, inputs[b.Param]
+	case ir.Outputs:
+		arg.Space, arg.Index = program.SpaceOutput, outputs[b.Result]
+	}
+	return arg
+}
+
+// cost is the arithmetic of a kernel and the bytes it must at least move, for benchmarks.
+func (c *compiler) cost(s kernels.Spec) (flops, bytes program.Expr) {
+	mul := func(n int64, sizes ...kernels.Size) program.Expr {
+		e := []program.Expr{program.C(n)}
+		for _, s := range sizes {
+			e = append(e, c.size(s))
+		}
+		return program.Mul(e...)
+	}
+	switch s := s.(type) {
+	case *kernels.Matmul:
+		weights := kernels.PackedLen(s.N, s.K) * int64(s.Accs) * int64(s.Elem.Bytes())
+		return mul(2*s.N*s.K*int64(s.Accs), s.M), program.Add(program.C(weights), mul(4*(s.N+s.K), s.M))
+	case *kernels.Attention:
+		return mul(4*s.G*s.R*s.H, s.S, s.T), program.Add(mul(8*s.G*s.R*s.H, s.S), mul(8*s.G*s.H, s.T))
+	case *kernels.Map:
+		return program.C(0), mul(4*int64(len(s.In)+len(s.Outs)), s.Dims...)
+	case *kernels.Row:
+		return program.C(0), mul(8, append(append([]kernels.Size{}, s.Outer...), s.C)...)
+	}
+	return program.C(0), program.C(0)
+}
+
+// assemble compiles the kernels and the worker loop with llc, some at a time, and links them.
+func (c *compiler) assemble(ctx context.Context) error {
+	const perModule = 16
+	var sources [][]byte
+	for first := 0; first < len(c.r.Kernels); first += perModule {
+		var tiles []*tile.Kernel
+		for _, k := range c.r.Kernels[first:min(len(c.r.Kernels), first+perModule)] {
+			tiles = append(tiles, k.Tile)
+		}
+		m, err := llvm.Emit(tiles)
+		if err != nil {
+			return err
+		}
+		sources = append(sources, []byte(m.String()))
+	}
+	worker, err := sched.Source()
+	if err != nil {
+		return err
+	}
+	sources = append(sources, []byte(worker))
+	objs := make([][]byte, len(sources))
+	errs := make([]error, len(sources))
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, 4)
+	for i, src := range sources {
+		wg.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			objs[i], errs[i] = llvm.Assemble(ctx, src, c.target)
+		})
+	}
+	wg.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	image, err := link.Link(objs)
+	if err != nil {
+		return err
+	}
+	c.r.Code = image.Code
+	p := c.r.Program
+	for i := range p.Kernels {
+		p.Kernels[i].CodeOffset = int64(image.Symbols[p.Kernels[i].Name])
+	}
+	p.WorkerOffset = int64(image.Symbols[sched.Symbol])
+	return nil
+}

@@ -1,0 +1,402 @@
+package codegen
+
+import (
+	"fmt"
+	"strings"
+
+	"pgc/codegen/kernels"
+	"pgc/ir"
+	"pgc/ir/scalar"
+	"pgc/ir/tile"
+)
+
+// launch is one kernel launch before kernels are built: a spec and the values its operands are read from and its result
+// is written to.
+type launch struct {
+	spec kernels.Spec
+	in   []*ir.Value
+	out  *ir.Value
+	op   *ir.Op
+}
+
+// lowerer turns the operations of a planned function into launches.
+type lowerer struct {
+	m      *ir.Module
+	f      *ir.Func
+	packed map[string]bool // keys of weights stored in panels
+}
+
+func (l *lowerer) size(d ir.Dim) kernels.Size {
+	if d.IsConst() {
+		return kernels.Const(int64(d.N))
+	}
+	return kernels.Size{N: int64(l.m.MaxDim(d)), Sym: d.Sym}
+}
+
+func elem(d ir.DType) tile.Elem {
+	return map[ir.DType]tile.Elem{ir.Bool: tile.I1, ir.I32: tile.I32, ir.F32: tile.F32, ir.BF16: tile.BF16, ir.F16: tile.F16}[d]
+}
+
+// lower returns the launches of an operation; views and values without memory have none.
+func (l *lowerer) lower(op *ir.Op) ([]launch, error) {
+	switch op.Def {
+	case ir.OpReshape, ir.OpTranspose, ir.OpSlice, ir.OpBroadcast, ir.OpIota, ir.OpSymbol, ir.OpConstant, ir.OpDynamicUpdateSlice:
+		return nil, nil
+	case ir.OpMap:
+		return l.lowerMap(op)
+	case ir.OpRow:
+		return l.lowerRow(op)
+	case ir.OpReduceSum, ir.OpReduceMean, ir.OpReduceMax:
+		return l.lowerReduction(op)
+	case ir.OpMatmul:
+		return l.lowerMatmul(op)
+	case ir.OpAttention:
+		return l.lowerAttention(op)
+	case ir.OpEinsum:
+		return l.lowerEinsum(op)
+	case ir.OpConcat:
+		return l.lowerConcat(op)
+	}
+	return nil, fmt.Errorf("@%s: no kernel for %s : %s", l.f.Name, op.Def, op.Out.Type)
+}
+
+// strides returns how far apart elements of v lie in memory.
+func (l *lowerer) strides(v *ir.Value) []int64 {
+	if v.Buf.Strides != nil {
+		return v.Buf.Strides
+	}
+	if a, ok := constant(v); ok { // one value for all, or dense values
+		if len(a.Values) == 1 {
+			return make([]int64, v.Type.Rank())
+		}
+		return l.m.DenseStrides(v.Type.Shape)
+	}
+	return make([]int64, v.Type.Rank())
+}
+
+func constant(v *ir.Value) (ir.ConstantAttrs, bool) {
+	if v.Def == nil || v.Def.Def != ir.OpConstant {
+		return ir.ConstantAttrs{}, false
+	}
+	return v.Def.Attrs.(ir.ConstantAttrs), true
+}
+
+// aligned gives a tensor's strides over a domain it broadcasts to, right aligned; skip trailing domain dimensions.
+func (l *lowerer) aligned(shape []ir.Dim, strides []int64, domain []ir.Dim, skip int) []int64 {
+	out := make([]int64, len(domain))
+	for i := range shape {
+		j := len(domain) - skip - len(shape) + i
+		if shape[i] != ir.D(1) || domain[j] == ir.D(1) {
+			out[j] = strides[i]
+		}
+	}
+	return out
+}
+
+// operand reads v over a domain.
+func (l *lowerer) operand(v *ir.Value, domain []ir.Dim) kernels.Operand {
+	if v.Def != nil {
+		switch v.Def.Def {
+		case ir.OpIota:
+			a := v.Def.Attrs.(ir.IotaAttrs)
+			at := len(domain) - v.Type.Rank() + a.Axis
+			if v.Type.Shape[a.Axis] == ir.D(1) && domain[at] != ir.D(1) {
+				return zero(domain)
+			}
+			return kernels.Operand{Kind: kernels.Index, Dim: at, Elem: tile.I32, Strides: make([]int64, len(domain))}
+		case ir.OpSymbol:
+			return kernels.Operand{Kind: kernels.Symbol, Sym: string(v.Def.Attrs.(ir.SymbolAttrs).Name), Elem: tile.I32,
+				Strides: make([]int64, len(domain))}
+		}
+	}
+	return kernels.Operand{Elem: elem(v.Type.DType), Strides: l.aligned(v.Type.Shape, l.strides(v), domain, 0)}
+}
+
+// zero is an operand that is 0 everywhere.
+func zero(domain []ir.Dim) kernels.Operand {
+	return kernels.Operand{Kind: kernels.Index, Dim: -1, Elem: tile.I32, Strides: make([]int64, len(domain))}
+}
+
+// scalarExpr turns an expression into scalar form over the given operand types; reductions and accumulators follow by
+// the places their kind begins at.
+func scalarExpr(e *ir.Expr, operands []ir.DType, first map[ir.ExprKind]int) (*scalar.Expr, error) {
+	return e.Scalar(func(leaf *ir.Expr) (*scalar.Expr, error) {
+		at := first[leaf.Kind] + leaf.Index
+		if leaf.Kind == ir.ExprOperand {
+			return scalar.X(at, operands[leaf.Index].Scalar()), nil
+		}
+		return scalar.X(at, scalar.F32), nil
+	})
+}
+
+func dtypes(vs []*ir.Value) []ir.DType {
+	out := make([]ir.DType, len(vs))
+	for i, v := range vs {
+		out[i] = v.Type.DType
+	}
+	return out
+}
+
+func (l *lowerer) lowerMap(op *ir.Op) ([]launch, error) {
+	a := op.Attrs.(ir.MapAttrs)
+	domain := append([]ir.Dim{}, op.Out.Type.Shape...)
+	width := int64(0)
+	if n := len(a.Exprs); n > 1 {
+		last := len(domain) - 1
+		domain[last] = ir.D(domain[last].N / n)
+		width = int64(domain[last].N)
+	}
+	spec := &kernels.Map{}
+	in := append([]*ir.Value{}, op.In...)
+	tables, index := map[int]bool{}, map[int]bool{}
+	for _, g := range a.Gathers {
+		tables[g.Table], index[g.Index] = true, true
+	}
+	for i, v := range op.In {
+		switch {
+		case tables[i]: // below
+			spec.In = append(spec.In, kernels.Operand{})
+		case index[i] && !usesOperand(a.Exprs, i): // read through its own entry only
+			spec.In = append(spec.In, zero(domain))
+		default:
+			spec.In = append(spec.In, l.operand(v, domain))
+		}
+	}
+	for _, g := range a.Gathers {
+		table, ids := op.In[g.Table], op.In[g.Index]
+		rest := table.Type.Rank() - 1
+		s := l.strides(table)
+		o := kernels.Operand{Elem: elem(table.Type.DType), Strides: l.aligned(table.Type.Shape[1:], s[1:], domain, 0)}
+		o.Rows = &kernels.Lookup{Index: len(spec.In), Stride: s[0]}
+		if w := weight(table); w != nil && l.packed[w.Key] {
+			k := int64(table.Type.Shape[1].N)
+			o.Strides[len(domain)-1] = kernels.PanelWidth
+			o.Rows.Panel, o.Rows.Stride = k, 0
+		}
+		spec.In[g.Table] = o
+		spec.In = append(spec.In, kernels.Operand{Elem: tile.I32, Strides: l.aligned(ids.Type.Shape, l.strides(ids), domain, rest)})
+		in = append(in, ids)
+	}
+	types := dtypes(op.In)
+	for i, e := range a.Exprs {
+		s, err := scalarExpr(e, types, nil)
+		if err != nil {
+			return nil, err
+		}
+		spec.Exprs = append(spec.Exprs, s)
+		spec.Outs = append(spec.Outs, kernels.Out{Elem: elem(op.Out.Type.DType), Strides: append([]int64{}, l.strides(op.Out)...),
+			Offset: int64(i) * width})
+	}
+	l.dims(spec, domain)
+	return []launch{{spec, in, op.Out, op}}, nil
+}
+
+func usesOperand(exprs []*ir.Expr, i int) bool {
+	used := false
+	for _, e := range exprs {
+		e.Walk(func(x *ir.Expr) { used = used || x.Kind == ir.ExprOperand && x.Index == i })
+	}
+	return used
+}
+
+// dims sets the domain of a map, merging neighbouring constant dimensions that every operand crosses evenly.
+func (l *lowerer) dims(s *kernels.Map, domain []ir.Dim) {
+	for _, d := range domain {
+		s.Dims = append(s.Dims, l.size(d))
+	}
+	if len(s.Dims) == 0 {
+		s.Dims = []kernels.Size{kernels.Const(1)}
+		for i := range s.In {
+			s.In[i].Strides = []int64{0}
+		}
+		for i := range s.Outs {
+			s.Outs[i].Strides = []int64{1}
+		}
+		return
+	}
+	var all []*[]int64
+	for i := range s.In {
+		if s.In[i].Kind == kernels.Index && s.In[i].Dim >= 0 {
+			return // counts along a dimension of its own
+		}
+		all = append(all, &s.In[i].Strides)
+	}
+	for i := range s.Outs {
+		all = append(all, &s.Outs[i].Strides)
+	}
+	for d := len(s.Dims) - 2; d >= 0; d-- {
+		inner := s.Dims[d+1]
+		mergeable := s.Dims[d].Sym == "" && inner.Sym == ""
+		for _, st := range all {
+			mergeable = mergeable && (*st)[d] == (*st)[d+1]*inner.N
+		}
+		if !mergeable {
+			continue
+		}
+		s.Dims[d].N *= inner.N
+		s.Dims = append(s.Dims[:d+1], s.Dims[d+2:]...)
+		for _, st := range all {
+			merged := append(append([]int64{}, (*st)[:d]...), (*st)[d+1:]...)
+			*st = merged
+		}
+	}
+}
+
+func (l *lowerer) lowerRow(op *ir.Op) ([]launch, error) {
+	a := op.Attrs.(ir.RowAttrs)
+	domain := op.Out.Type.Shape
+	first := map[ir.ExprKind]int{ir.ExprReduce: len(op.In)}
+	spec := &kernels.Row{Out: kernels.Out{Elem: elem(op.Out.Type.DType), Strides: l.strides(op.Out)}}
+	for _, v := range op.In {
+		spec.In = append(spec.In, l.operand(v, domain))
+	}
+	for _, r := range a.Reduce {
+		e, err := scalarExpr(r.Expr, dtypes(op.In), first)
+		if err != nil {
+			return nil, err
+		}
+		spec.Reduce = append(spec.Reduce, kernels.Reduction{Max: r.Kind == ir.ReduceMax, Expr: e})
+	}
+	e, err := scalarExpr(a.Out, dtypes(op.In), first)
+	if err != nil {
+		return nil, err
+	}
+	spec.Expr = e
+	l.rowDims(spec, domain)
+	return []launch{{spec, op.In, op.Out, op}}, nil
+}
+
+// rowDims sets a row's dimensions; a single row gets an outer dimension of one.
+func (l *lowerer) rowDims(s *kernels.Row, domain []ir.Dim) {
+	for _, d := range domain[:len(domain)-1] {
+		s.Outer = append(s.Outer, l.size(d))
+	}
+	s.C = l.size(domain[len(domain)-1])
+	if len(s.Outer) == 0 {
+		s.Outer = []kernels.Size{kernels.Const(1)}
+		for i := range s.In {
+			s.In[i].Strides = append([]int64{0}, s.In[i].Strides...)
+			if s.In[i].Dim >= 0 {
+				s.In[i].Dim++
+			}
+		}
+		s.Out.Strides = append([]int64{0}, s.Out.Strides...)
+	}
+}
+
+// lowerReduction is a reduction that no row took.
+func (l *lowerer) lowerReduction(op *ir.Op) ([]launch, error) {
+	x := op.In[0]
+	domain := x.Type.Shape
+	spec := &kernels.Row{In: []kernels.Operand{l.operand(x, domain)},
+		Reduce: []kernels.Reduction{{Max: op.Def == ir.OpReduceMax, Expr: scalar.X(0, scalar.F32)}},
+		Expr:   scalar.X(1, scalar.F32)}
+	last := domain[len(domain)-1]
+	in := op.In
+	if op.Def == ir.OpReduceMean {
+		n := scalar.C(float64(last.N))
+		if !last.IsConst() {
+			return nil, fmt.Errorf("@%s: mean over the symbol %s", l.f.Name, last)
+		}
+		spec.Expr = scalar.Fn(scalar.Div, spec.Expr, n)
+	}
+	s := append([]int64{}, l.strides(op.Out)...)
+	s[len(s)-1] = 0
+	spec.Out = kernels.Out{Elem: tile.F32, Strides: s}
+	l.rowDims(spec, domain)
+	return []launch{{spec, in, op.Out, op}}, nil
+}
+
+// weight returns the weight that v reads through reshapes and conversions, or nil.
+func weight(v *ir.Value) *ir.Value {
+	for v.Def != nil && (v.Def.Def == ir.OpReshape || v.Def.Def == ir.OpConvert) {
+		v = v.Def.In[0]
+	}
+	if v.Kind == ir.Weight {
+		return v
+	}
+	return nil
+}
+
+func (l *lowerer) lowerMatmul(op *ir.Op) ([]launch, error) {
+	a := op.Attrs.(ir.MatmulAttrs)
+	x, w := op.In[0], op.In[1]
+	domain := op.Out.Type.Shape
+	extra := op.In[1+a.Accs:]
+	e, err := scalarExpr(a.Epilogue, dtypes(extra), map[ir.ExprKind]int{ir.ExprOperand: a.Accs})
+	if err != nil {
+		return nil, err
+	}
+	spec := &kernels.Matmul{M: l.size(domain[0]), N: int64(w.Type.Shape[0].N), K: int64(w.Type.Shape[1].N), Elem: elem(w.Type.DType),
+		Accs: a.Accs, XStride: l.strides(x)[0], Epilogue: e,
+		Out: kernels.Out{Elem: elem(op.Out.Type.DType), Strides: l.strides(op.Out)}}
+	for _, v := range extra {
+		spec.Extra = append(spec.Extra, l.operand(v, domain))
+	}
+	return []launch{{spec, op.In, op.Out, op}}, nil
+}
+
+func (l *lowerer) lowerAttention(op *ir.Op) ([]launch, error) {
+	a := op.Attrs.(ir.AttentionAttrs)
+	q, k := op.In[0].Type.Shape, op.In[1].Type.Shape
+	spec := &kernels.Attention{S: l.size(q[0]), T: l.size(k[0]), G: int64(q[1].N), R: int64(q[2].N), H: int64(q[3].N),
+		Scale: a.Scale, Softcap: a.Softcap, Causal: a.Causal, Window: int64(a.Window),
+		Prefix: l.size(a.Prefix), Offset: l.size(a.Offset)}
+	copy(spec.Q[:], l.strides(op.In[0]))
+	copy(spec.K[:], l.strides(op.In[1]))
+	copy(spec.V[:], l.strides(op.In[2]))
+	copy(spec.Out[:], l.strides(op.Out))
+	return []launch{{spec, op.In, op.Out, op}}, nil
+}
+
+func (l *lowerer) lowerEinsum(op *ir.Op) ([]launch, error) {
+	e, err := ir.ParseEinsum(op.Attrs.(ir.EinsumAttrs).Spec)
+	if err != nil {
+		return nil, err
+	}
+	spec := &kernels.Einsum{}
+	x, y := op.In[0], op.In[1]
+	add := func(label rune) kernels.Size {
+		i, j := strings.IndexRune(e.X, label), strings.IndexRune(e.Y, label)
+		var sx, sy int64
+		var d ir.Dim
+		if i >= 0 {
+			sx, d = l.strides(x)[i], x.Type.Shape[i]
+		}
+		if j >= 0 {
+			sy, d = l.strides(y)[j], y.Type.Shape[j]
+		}
+		spec.X, spec.Y = append(spec.X, sx), append(spec.Y, sy)
+		return l.size(d)
+	}
+	for i, label := range e.Out {
+		spec.Dims = append(spec.Dims, add(label))
+		spec.Out = append(spec.Out, l.strides(op.Out)[i])
+	}
+	if len(spec.Dims) == 0 {
+		spec.Dims, spec.X, spec.Y, spec.Out = []kernels.Size{kernels.Const(1)}, []int64{0}, []int64{0}, []int64{1}
+	}
+	for _, label := range e.X {
+		if !strings.ContainsRune(e.Out, label) {
+			spec.Sum = append(spec.Sum, add(label))
+		}
+	}
+	return []launch{{spec, op.In, op.Out, op}}, nil
+}
+
+// lowerConcat copies each part to its place.
+func (l *lowerer) lowerConcat(op *ir.Op) ([]launch, error) {
+	axis := op.Attrs.(ir.AxisAttrs).Axis
+	out := l.strides(op.Out)
+	var launches []launch
+	at := int64(0)
+	for _, v := range op.In {
+		spec := &kernels.Map{In: []kernels.Operand{l.operand(v, v.Type.Shape)},
+			Exprs: []*scalar.Expr{scalar.X(0, v.Type.DType.Scalar())},
+			Outs:  []kernels.Out{{Elem: elem(v.Type.DType), Strides: append([]int64{}, out...), Offset: at * out[axis]}}}
+		l.dims(spec, v.Type.Shape)
+		launches = append(launches, launch{spec, []*ir.Value{v}, op.Out, op})
+		at += int64(v.Type.Shape[axis].N)
+	}
+	return launches, nil
+}

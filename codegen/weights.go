@@ -1,0 +1,252 @@
+package codegen
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"math"
+
+	"github.com/x448/float16"
+
+	"pgc/codegen/kernels"
+	"pgc/ir"
+	"pgc/runtime/program"
+)
+
+// Layouts of tensors in the weights section.
+const (
+	LayoutPlain  = "plain"   // row-major
+	LayoutPanels = "panel16" // panels of kernels.PanelWidth rows, see package kernels
+)
+
+// Tensor is a tensor of the checkpoint: little-endian data of a float type.
+type Tensor struct {
+	DType ir.DType
+	Shape []int
+	Data  []byte
+}
+
+// Source gives the tensors of a checkpoint by canonical name.
+type Source interface {
+	Tensor(key string) (Tensor, error)
+}
+
+// weightPlan says what the weights section holds and where.
+type weightPlan struct {
+	entries []entry
+	index   map[string]int // layout + key
+	bytes   int64
+}
+
+// entry is one tensor of the weights section: a checkpoint tensor in a layout, or the values of a constant.
+type entry struct {
+	program.Weight
+	rows, cols int64 // of a packed matrix
+	dtype      ir.DType
+	values     []float64 // of a constant
+}
+
+// large tensors begin at a page, so that they can be dropped and advised on their own.
+const pageBytes = 4096
+
+func (p *weightPlan) add(e entry) int {
+	align := int64(64)
+	if e.Bytes >= 1<<16 {
+		align = pageBytes
+	}
+	e.Offset = (p.bytes + align - 1) / align * align
+	p.bytes = e.Offset + e.Bytes
+	p.entries = append(p.entries, e)
+	return len(p.entries) - 1
+}
+
+// matrix returns the entry of a weight in panels.
+func (p *weightPlan) matrix(w *ir.Value, n, k int64) entry {
+	return p.get(LayoutPanels+w.Key, func() entry {
+		return entry{Weight: p.describe(w, LayoutPanels, kernels.PackedLen(n, k)), rows: n, cols: k, dtype: w.Type.DType}
+	})
+}
+
+// plain returns the entry of a weight as it is.
+func (p *weightPlan) plain(w *ir.Value) entry {
+	n := int64(1)
+	for _, d := range w.Type.Shape {
+		n *= int64(d.N)
+	}
+	return p.get(LayoutPlain+w.Key, func() entry {
+		return entry{Weight: p.describe(w, LayoutPlain, n), dtype: w.Type.DType}
+	})
+}
+
+// constant returns the entry of constant values.
+func (p *weightPlan) constant(a ir.ConstantAttrs) entry {
+	key := "const " + ir.FormatAttrs(ir.OpConstant, a)
+	return p.get(key, func() entry {
+		return entry{Weight: program.Weight{Name: key, DType: program.DType(a.DType.String()), Layout: LayoutPlain,
+			Bytes: int64(len(a.Values)) * a.DType.MemoryBytes()}, dtype: a.DType, values: a.Values}
+	})
+}
+
+func (p *weightPlan) get(key string, build func() entry) entry {
+	if p.index == nil {
+		p.index = map[string]int{}
+	}
+	i, ok := p.index[key]
+	if !ok {
+		i = p.add(build())
+		p.index[key] = i
+	}
+	return p.entries[i]
+}
+
+func (p *weightPlan) describe(w *ir.Value, layout string, elems int64) program.Weight {
+	shape := make([]int64, w.Type.Rank())
+	for i, d := range w.Type.Shape {
+		shape[i] = int64(d.N)
+	}
+	return program.Weight{Name: w.Key, DType: program.DType(w.Type.DType.String()), Shape: shape, Layout: layout,
+		Bytes: elems * int64(w.Type.DType.BlockBytes())}
+}
+
+// write streams the section to w: each tensor is read, converted to its storage type, packed and written. progress, if
+// not nil, is called with the bytes done.
+func (p *weightPlan) write(w io.Writer, src Source, progress func(name string, done, total int64)) error {
+	at := int64(0)
+	for _, e := range p.entries {
+		if err := pad(w, e.Offset-at); err != nil {
+			return err
+		}
+		if err := e.write(w, src); err != nil {
+			return err
+		}
+		at = e.Offset + e.Bytes
+		if progress != nil {
+			progress(e.Name, at, p.bytes)
+		}
+	}
+	return nil
+}
+
+func pad(w io.Writer, n int64) error {
+	_, err := w.Write(make([]byte, n))
+	return err
+}
+
+func (e *entry) write(w io.Writer, src Source) error {
+	if e.values != nil {
+		buf := make([]byte, 0, e.Bytes)
+		for _, v := range e.values {
+			bits := math.Float32bits(float32(v))
+			if e.dtype != ir.F32 {
+				bits = uint32(int32(v))
+			}
+			buf = binary.LittleEndian.AppendUint32(buf, bits)
+		}
+		_, err := w.Write(buf)
+		return err
+	}
+	t, err := src.Tensor(e.Name)
+	if err != nil {
+		return err
+	}
+	want := int64(1)
+	for _, d := range e.Shape {
+		want *= d
+	}
+	size := int64(t.DType.BlockBytes())
+	if int64(len(t.Data)) != want*size {
+		return fmt.Errorf("tensor %s has %d bytes, expected %d", e.Name, len(t.Data), want*size)
+	}
+	if e.Layout == LayoutPlain {
+		return e.writePlain(w, t)
+	}
+	return e.writePanels(w, t)
+}
+
+// chunk is how many elements are converted at a time.
+const chunk = 1 << 18
+
+func (e *entry) writePlain(w io.Writer, t Tensor) error {
+	size := t.DType.BlockBytes()
+	for at := 0; at < len(t.Data); at += chunk * size {
+		part := t.Data[at:min(len(t.Data), at+chunk*size)]
+		if _, err := w.Write(convert(part, t.DType, e.dtype)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writePanels interleaves PanelWidth rows at a time; rows beyond the matrix are zero.
+func (e *entry) writePanels(w io.Writer, t Tensor) error {
+	out := int64(e.dtype.BlockBytes())
+	rowBytes := e.cols * int64(t.DType.BlockBytes())
+	panel := make([]byte, e.cols*kernels.PanelWidth*out)
+	total := kernels.PackedLen(e.rows, 1)
+	for first := int64(0); first < total; first += kernels.PanelWidth {
+		clear(panel)
+		for r := range int64(kernels.PanelWidth) {
+			if first+r >= e.rows {
+				break
+			}
+			row := convert(t.Data[(first+r)*rowBytes:(first+r+1)*rowBytes], t.DType, e.dtype)
+			interleave(panel, row, int(r), int(out))
+		}
+		if _, err := w.Write(panel); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// interleave puts a row's elements at place r of every group of PanelWidth.
+func interleave(panel, row []byte, r, size int) {
+	step := kernels.PanelWidth * size
+	if size == 2 {
+		for i, at := 0, r*2; i < len(row); i, at = i+2, at+step {
+			panel[at], panel[at+1] = row[i], row[i+1]
+		}
+		return
+	}
+	for i, at := 0, r*4; i < len(row); i, at = i+4, at+step {
+		copy(panel[at:at+4], row[i:i+4])
+	}
+}
+
+// convert returns data of one float type as another, rounding to nearest even; the same type is returned as it is.
+func convert(data []byte, from, to ir.DType) []byte {
+	if from == to {
+		return data
+	}
+	n := len(data) / from.BlockBytes()
+	out := make([]byte, 0, n*to.BlockBytes())
+	for i := range n {
+		var v float32
+		switch from {
+		case ir.BF16:
+			v = math.Float32frombits(uint32(binary.LittleEndian.Uint16(data[2*i:])) << 16)
+		case ir.F16:
+			v = float16.Frombits(binary.LittleEndian.Uint16(data[2*i:])).Float32()
+		default:
+			v = math.Float32frombits(binary.LittleEndian.Uint32(data[4*i:]))
+		}
+		switch to {
+		case ir.BF16:
+			out = binary.LittleEndian.AppendUint16(out, bfloat16(v))
+		case ir.F16:
+			out = binary.LittleEndian.AppendUint16(out, float16.Fromfloat32(v).Bits())
+		default:
+			out = binary.LittleEndian.AppendUint32(out, math.Float32bits(v))
+		}
+	}
+	return out
+}
+
+// bfloat16 rounds to nearest even; a NaN stays one.
+func bfloat16(v float32) uint16 {
+	bits := math.Float32bits(v)
+	if v != v {
+		return uint16(bits>>16) | 0x40
+	}
+	return uint16((bits + 0x7fff + bits>>16&1) >> 16)
+}
