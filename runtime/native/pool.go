@@ -60,7 +60,7 @@ func Start(code []byte, entry int64, threads int, scratchBytes int64) (*Pool, er
 		*p.i64(program.CtlSpin) = spinTicks
 	}
 	for i := range threads {
-		w, err := start(addr(code)+uintptr(entry), p.ctl.Addr(), uintptr(i), 0)
+		w, err := start(addr(code)+uintptr(entry), p.ctl.Addr(), uintptr(i), uintptr(i)+1, 0)
 		if err != nil {
 			p.Close()
 			return nil, fmt.Errorf("thread %d of %d: %w", i+1, threads, err)

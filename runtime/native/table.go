@@ -74,8 +74,8 @@ func (t *Table) Bind(b *Bases, syms []int64) error {
 	for i := range t.launches {
 		l := &t.launches[i]
 		tasks := l.Tasks.Eval(syms)
-		if tasks < 0 || tasks >= 1<<31 {
-			return fmt.Errorf("func %s: launch %d has %d tasks", t.name, i, tasks)
+		if tasks < 0 || tasks > program.MaxTasks {
+			return fmt.Errorf("func %s: launch %d has %d tasks, expected 0 to %d", t.name, i, tasks, program.MaxTasks)
 		}
 		*t.i64(i, program.RecTasks) = tasks
 		for j := range l.Args {

@@ -14,7 +14,7 @@ import (
 const stackBytes = 256 << 10
 
 // clone is in thread_amd64.s.
-func clone(flags, stack uintptr, tid *int32, fn, a0, a1, a2 uintptr) int64
+func clone(flags, stack uintptr, tid *int32, fn, arg, first, end, last uintptr) int64
 
 const cloneFlags = unix.CLONE_VM | unix.CLONE_FS | unix.CLONE_FILES | unix.CLONE_SIGHAND | unix.CLONE_THREAD |
 	unix.CLONE_SYSVSEM | unix.CLONE_SETTLS | unix.CLONE_PARENT_SETTID | unix.CLONE_CHILD_CLEARTID
@@ -26,14 +26,15 @@ type thread struct {
 	tid   *int32 // at the low end of the stack; the kernel clears it and wakes us at the thread's end
 }
 
-// start runs fn(a0, a1, a2), a C function in executable memory, on a new thread.
-func start(fn, a0, a1, a2 uintptr) (*thread, error) {
+// start runs fn(arg, i, last), a C function in executable memory, for every i from first
+// to end-1 on a new thread.
+func start(fn, arg, first, end, last uintptr) (*thread, error) {
 	stack, err := Reserve(stackBytes)
 	if err != nil {
 		return nil, err
 	}
 	t := &thread{stack, (*int32)(unsafe.Pointer(unsafe.SliceData(stack.Bytes())))}
-	if r := clone(cloneFlags, stack.Addr()+stackBytes, t.tid, fn, a0, a1, a2); r < 0 {
+	if r := clone(cloneFlags, stack.Addr()+stackBytes, t.tid, fn, arg, first, end, last); r < 0 {
 		stack.Close()
 		return nil, fmt.Errorf("cannot start a thread: %w", syscall.Errno(-r))
 	}
@@ -70,11 +71,12 @@ func futexWake(p *int32, n int) {
 	syscall.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(p)), futexWakeOp|futexPrivate, uintptr(n), 0, 0, 0)
 }
 
-// Call runs one task of one kernel on a thread of its own and waits for it: for tests
-// and checks of single kernels, where a Pool would be too much. kernel is the address
-// of its code, args that of its argument table, scratch that of its scratch memory.
-func Call(kernel, args uintptr, task int64, scratch uintptr) error {
-	t, err := start(kernel, args, uintptr(task), scratch)
+// Call runs the tasks 0 … tasks-1 of one kernel, in this order, on a thread of its own
+// and waits for it: for tests and checks of single kernels, where a Pool would be too
+// much. kernel is the address of its code, args that of its argument table, scratch that
+// of its scratch memory.
+func Call(kernel, args uintptr, tasks int64, scratch uintptr) error {
+	t, err := start(kernel, args, 0, uintptr(max(tasks, 0)), scratch)
 	if err != nil {
 		return err
 	}

@@ -7,12 +7,12 @@
 #define SYS_exit           60
 #define SIG_SETMASK        2
 
-// func clone(flags, stack uintptr, tid *int32, fn, a0, a1, a2 uintptr) int64
+// func clone(flags, stack uintptr, tid *int32, fn, arg, first, end, last uintptr) int64
 //
-// Starts a thread that calls fn(a0, a1, a2) in the C calling convention and then
-// exits. All signals are blocked across the system call, so the child, which inherits
+// Starts a thread that calls fn(arg, i, last) in the C calling convention for every i
+// from first to end-1 and then exits. All signals are blocked across the system call, so the child, which inherits
 // the mask, never takes one: no Go signal handler ever runs on its stack.
-TEXT ·clone(SB), NOSPLIT, $16-64
+TEXT ·clone(SB), NOSPLIT, $16-72
 	MOVQ	$-1, AX
 	MOVQ	AX, all-8(SP)
 	MOVL	$SIG_SETMASK, DI
@@ -28,14 +28,15 @@ TEXT ·clone(SB), NOSPLIT, $16-64
 	MOVQ	DX, R10
 	XORL	R8, R8 // thread-local storage: none, a stray use faults
 	MOVQ	fn+24(FP), R12
-	MOVQ	a0+32(FP), R13
-	MOVQ	a1+40(FP), R14
-	MOVQ	a2+48(FP), R15
+	MOVQ	arg+32(FP), R13
+	MOVQ	first+40(FP), R14
+	MOVQ	end+48(FP), BX
+	MOVQ	last+56(FP), R15
 	MOVL	$SYS_clone, AX
 	SYSCALL
 	TESTQ	AX, AX
 	JEQ	child
-	MOVQ	AX, ret+56(FP)
+	MOVQ	AX, ret+64(FP)
 
 	MOVL	$SIG_SETMASK, DI
 	LEAQ	old-16(SP), SI
@@ -53,10 +54,16 @@ child:
 	CLD
 	MOVL	$0x1f80, -8(SP)
 	LDMXCSR	-8(SP)
+	JMP	check
+next:
 	MOVQ	R13, DI
 	MOVQ	R14, SI
 	MOVQ	R15, DX
-	CALL	R12
+	CALL	R12 // keeps BX and R12 to R15
+	INCQ	R14
+check:
+	CMPQ	R14, BX
+	JLT	next
 	XORL	DI, DI
 	MOVL	$SYS_exit, AX
 	SYSCALL

@@ -40,7 +40,7 @@ const StateClosed = 1 << 31
 const (
 	RecKernel   = 0  // i64: address of the kernel
 	RecArgs     = 8  // i64: address of its argument table
-	RecTasks    = 16 // i64: number of tasks, below 1<<31
+	RecTasks    = 16 // i64: number of tasks, at most MaxTasks
 	RecProgress = 24 // i64: tasks done << 32 | tasks taken; its high half is a futex
 	RecSleepers = 32 // i32: nonzero if a worker sleeps until the launch is complete
 	RecStart    = 40 // i64: time stamp counter when the first task was taken
@@ -48,3 +48,6 @@ const (
 
 	RecordBytes = 64
 )
+
+// MaxTasks bounds the tasks of a launch: each half of the progress word counts them.
+const MaxTasks = 1<<31 - 1

@@ -5,9 +5,6 @@ import (
 	"fmt"
 )
 
-// maxTasks bounds the tasks of a launch: the worker loop counts them in 31 bits.
-const maxTasks = 1<<31 - 1
-
 // Validate checks what the runtime relies on: that every number of a kernel, symbol,
 // state or port names one that exists, and that sizes and fixed offsets are in range.
 func (p *Program) Validate() error {

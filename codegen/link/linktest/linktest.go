@@ -86,10 +86,8 @@ func (c *Code) Run(t testing.TB, call Call) {
 	}
 	scratch := reserve(t, call.ScratchBytes)
 	defer scratch.Close()
-	for task := range call.Tasks {
-		if err := native.Call(c.mem.Addr()+uintptr(at), table.Addr(), task, scratch.Addr()); err != nil {
-			t.Fatal(err)
-		}
+	if err := native.Call(c.mem.Addr()+uintptr(at), table.Addr(), call.Tasks, scratch.Addr()); err != nil {
+		t.Fatal(err)
 	}
 	for i, s := range copies {
 		if off, ok := s.finish(); !ok {
