@@ -59,13 +59,60 @@ const canary = 0xa5
 // argument is of another type; a kernel that touches a guard page kills the test binary.
 func (c *Code) Run(t testing.TB, call Call) {
 	t.Helper()
+	r := c.prepare(t, call)
+	defer r.close()
+	r.run(t)
+	for i, s := range r.copies {
+		if off, ok := s.finish(); !ok {
+			t.Fatalf("kernel %s wrote outside slice %d of its arguments, %d bytes past its %d", call.Symbol, i, off, len(s.host))
+		}
+	}
+}
+
+// Bench runs one kernel b.N times on one thread, on the same copies of its arguments,
+// and leaves the slices as they are.
+func (c *Code) Bench(b *testing.B, call Call) {
+	b.Helper()
+	r := c.prepare(b, call)
+	defer r.close()
+	r.run(b)
+	b.ResetTimer()
+	for range b.N {
+		r.run(b)
+	}
+	b.StopTimer()
+}
+
+// prepared is a call whose arguments lie in native memory.
+type prepared struct {
+	kernel         uintptr
+	tasks          int64
+	table, scratch *native.Memory
+	copies         []copied
+}
+
+func (r *prepared) run(t testing.TB) {
+	if err := native.Call(r.kernel, r.table.Addr(), r.tasks, r.scratch.Addr()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (r *prepared) close() {
+	r.table.Close()
+	r.scratch.Close()
+	for _, s := range r.copies {
+		s.mem.Close()
+	}
+}
+
+func (c *Code) prepare(t testing.TB, call Call) *prepared {
+	t.Helper()
 	at, ok := c.image.Symbols[call.Symbol]
 	if !ok {
 		t.Fatalf("no kernel %s in the code, which has %v", call.Symbol, c.image.Functions())
 	}
-	table := reserve(t, int64(8*len(call.Args)))
-	defer table.Close()
-	var copies []copied
+	r := &prepared{kernel: c.mem.Addr() + uintptr(at), tasks: call.Tasks,
+		table: reserve(t, int64(8*len(call.Args))), scratch: reserve(t, call.ScratchBytes)}
 	for i, a := range call.Args {
 		var word uint64
 		switch v := a.(type) {
@@ -78,22 +125,12 @@ func (c *Code) Run(t testing.TB, call Call) {
 			if err != nil {
 				t.Fatalf("kernel %s: argument %d: %v", call.Symbol, i, err)
 			}
-			defer s.mem.Close()
-			copies = append(copies, s)
+			r.copies = append(r.copies, s)
 			word = uint64(s.mem.Addr()) + uint64(s.at)
 		}
-		binary.LittleEndian.PutUint64(table.Bytes()[8*i:], word)
+		binary.LittleEndian.PutUint64(r.table.Bytes()[8*i:], word)
 	}
-	scratch := reserve(t, call.ScratchBytes)
-	defer scratch.Close()
-	if err := native.Call(c.mem.Addr()+uintptr(at), table.Addr(), call.Tasks, scratch.Addr()); err != nil {
-		t.Fatal(err)
-	}
-	for i, s := range copies {
-		if off, ok := s.finish(); !ok {
-			t.Fatalf("kernel %s wrote outside slice %d of its arguments, %d bytes past its %d", call.Symbol, i, off, len(s.host))
-		}
-	}
+	return r
 }
 
 // copied is a slice argument and its copy in native memory.

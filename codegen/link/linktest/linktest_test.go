@@ -8,7 +8,7 @@ import (
 )
 
 // object assembles LLVM IR text with the first llc on the path.
-func object(t *testing.T, ll string) []byte {
+func object(t testing.TB, ll string) []byte {
 	t.Helper()
 	llc, err := exec.LookPath("llc")
 	if err != nil {
@@ -126,4 +126,10 @@ func TestWriteOutsideIsFound(t *testing.T) {
 	if off, ok := s.finish(); ok || off != 5 {
 		t.Fatalf("a byte written 5 past the end is reported as %d, %v", off, ok)
 	}
+}
+
+// One call of a kernel with one task: what starting a thread costs.
+func BenchmarkCall(b *testing.B) {
+	code := Load(b, object(b, scale))
+	code.Bench(b, Call{Symbol: "scale", Tasks: 1, Args: []any{make([]float32, 1), 3}})
 }
