@@ -37,18 +37,17 @@ type Tol struct {
 	Norm float64
 }
 
-// Allows reports whether got is close enough to want, with norm the largest magnitude in the reference tensor.
-func (t Tol) Allows(got, want, norm float64) bool {
-	if math.IsNaN(want) || math.IsInf(want, 0) {
-		return got == want || math.IsNaN(got) && math.IsNaN(want)
+// Error is the error of got in parts of what is allowed at want: at most 1 passes. norm is the largest magnitude in the
+// reference tensor. Infinities must be equal, and a NaN a NaN.
+func (t Tol) Error(got, want, norm float64) float64 {
+	const eps, tiny = 1.0 / (1 << 23), 0x1p-149 // of a float32: relative step, least subnormal
+	switch d := math.Abs(got - want); {
+	case got == want || math.IsNaN(got) && math.IsNaN(want):
+		return 0
+	case d < math.Inf(1):
+		return d / (t.ULP*(eps*math.Abs(want)+tiny) + t.Norm*norm)
 	}
-	return math.Abs(got-want) <= t.Limit(want, norm)
-}
-
-// Limit is the greatest error allowed at a reference value.
-func (t Tol) Limit(want, norm float64) float64 {
-	const eps, tiny = 1.0 / (1 << 23), 1e-44 // of a float32 subnormal step
-	return t.ULP*(eps*math.Abs(want)+tiny) + t.Norm*norm
+	return math.Inf(1)
 }
 
 // Cases returns the samples of the operation; for an elementwise one without its own it derives them: an odd vector,

@@ -1,0 +1,136 @@
+package eval
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"pgc/ir"
+)
+
+// Func evaluates f. inputs holds inputs and states by parameter name and weights by checkpoint name; syms the value of every
+// symbol that occurs. The result holds outputs by name and the new contents of updated states by the name of the state.
+func Func(f *ir.Func, inputs map[string]*Tensor, syms map[string]int) (map[string]*Tensor, error) {
+	return Trace(f, inputs, syms, nil)
+}
+
+// Trace is Func that also shows every value as it is computed, parameters first; it may be called with visit nil.
+func Trace(f *ir.Func, inputs map[string]*Tensor, syms map[string]int, visit func(*ir.Value, *Tensor)) (map[string]*Tensor, error) {
+	for _, s := range f.Module.Symbols {
+		if n, ok := syms[s.Name]; ok && (n < 0 || n > s.Max) {
+			return nil, fmt.Errorf("symbol %s is %d, wants 0 to %d", s.Name, n, s.Max)
+		}
+	}
+	values := map[*ir.Value]*Tensor{}
+	for _, p := range f.Params {
+		t, err := argument(p, inputs, syms)
+		if err != nil {
+			return nil, fmt.Errorf("@%s: %w", f.Name, err)
+		}
+		values[p] = t
+		if visit != nil {
+			visit(p, t)
+		}
+	}
+	last := lastUses(f)
+	for i, op := range f.Ops {
+		in := make([]*Tensor, len(op.In))
+		for j, v := range op.In {
+			in[j] = values[v]
+		}
+		t, err := Op(f.Module, op, in, syms)
+		if err != nil {
+			return nil, &ir.Error{Loc: op.Loc, Func: f.Name, Op: fmt.Sprintf("%%%d %s", i, op.Def.Name), Msg: err.Error()}
+		}
+		values[op.Out] = t
+		if visit != nil {
+			visit(op.Out, t)
+		}
+		for _, v := range op.In {
+			if last[v] == i {
+				delete(values, v)
+			}
+		}
+	}
+	results := map[string]*Tensor{}
+	for _, r := range f.Results {
+		name := r.Name
+		if r.State != nil {
+			name = r.State.Name
+		}
+		results[name] = values[r.Value]
+	}
+	return results, nil
+}
+
+// argument finds the tensor of a parameter and checks its type.
+func argument(p *ir.Value, inputs map[string]*Tensor, syms map[string]int) (*Tensor, error) {
+	name := p.Name
+	if p.Kind == ir.Weight {
+		name = p.Key
+	}
+	t, ok := inputs[name]
+	if !ok {
+		return nil, fmt.Errorf("no tensor for the %s %q", p.Kind, name)
+	}
+	shape, err := p.Type.Eval(syms)
+	if err != nil {
+		return nil, fmt.Errorf("%s %q: %w", p.Kind, name, err)
+	}
+	if t.DType != p.Type.DType || !slices.Equal(t.Shape, shape) || len(t.Data) != count(shape) {
+		return nil, fmt.Errorf("%s %q is %s%v with %d values, wants %s%v", p.Kind, name, t.DType, t.Shape, len(t.Data), p.Type.DType, shape)
+	}
+	return t, nil
+}
+
+// lastUses gives for each value the index of the last operation that uses it; results of the function have none.
+func lastUses(f *ir.Func) map[*ir.Value]int {
+	last := map[*ir.Value]int{}
+	for i, op := range f.Ops {
+		for _, v := range op.In {
+			last[v] = i
+		}
+	}
+	for _, r := range f.Results {
+		delete(last, r.Value)
+	}
+	return last
+}
+
+// Op evaluates one operation on the given operands. m declares the symbols.
+func Op(m *ir.Module, op *ir.Op, in []*Tensor, syms map[string]int) (*Tensor, error) {
+	shape, err := op.Out.Type.Eval(syms)
+	if err != nil {
+		return nil, err
+	}
+	c := &call{op: op, in: in, shape: shape, syms: syms}
+	switch compute := plain[op.Def]; {
+	case op.Def.Elementwise():
+		return c.elementwise()
+	case op.Def.Fused():
+		return c.expanded(m)
+	case compute == nil:
+		return nil, fmt.Errorf("no evaluation for %s", op.Def.Name)
+	default:
+		return compute(c)
+	}
+}
+
+// expanded evaluates a fused operation through a function of plain ones.
+func (c *call) expanded(m *ir.Module) (*Tensor, error) {
+	f := &ir.Func{Name: c.op.Def.Name, Module: m}
+	inner := *c.op
+	inner.In = make([]*ir.Value, len(c.in))
+	inputs := map[string]*Tensor{}
+	for i, v := range c.op.In {
+		name := fmt.Sprintf("x%d", i)
+		inner.In[i] = f.AddParam(ir.Input, name, "", v.Type)
+		inputs[name] = c.in[i]
+	}
+	f.Return("out", c.op.Def.Expand(ir.NewBuilder(f), &inner))
+	out, err := Func(f, inputs, maps.Clone(c.syms))
+	if err != nil {
+		return nil, err
+	}
+	return out["out"], nil
+}

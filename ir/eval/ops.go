@@ -1,0 +1,194 @@
+package eval
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"pgc/ir"
+	"pgc/ir/scalar"
+)
+
+// call is one evaluation of a plain operation; shape is that of the result.
+type call struct {
+	op    *ir.Op
+	in    []*Tensor
+	shape []int
+	syms  map[string]int
+}
+
+// plain has the meaning of the plain operations that are not elementwise. A test checks that it is complete.
+var plain = map[*ir.OpDef]func(*call) (*Tensor, error){
+	ir.OpConvert:            convert,
+	ir.OpReshape:            reshape,
+	ir.OpBroadcast:          broadcast,
+	ir.OpTranspose:          transpose,
+	ir.OpSlice:              slice,
+	ir.OpConcat:             concat,
+	ir.OpConstant:           constant,
+	ir.OpSymbol:             symbol,
+	ir.OpIota:               index,
+	ir.OpGather:             gather,
+	ir.OpDynamicUpdateSlice: dynamicUpdateSlice,
+	ir.OpEinsum:             einsum,
+	ir.OpReduceSum:          sum,
+	ir.OpReduceMax:          maximum,
+	ir.OpReduceMean:         mean,
+}
+
+// result returns a tensor of the result's type over data.
+func (c *call) result(data []float64) (*Tensor, error) {
+	return &Tensor{c.op.Out.Type.DType, c.shape, data}, nil
+}
+
+func (c *call) elementwise() (*Tensor, error) {
+	args := make([]*scalar.Expr, len(c.in))
+	data := make([][]float64, len(c.in))
+	for i, t := range c.in {
+		args[i] = scalar.X(i, t.DType.Scalar())
+		data[i] = t.broadcast(c.shape)
+	}
+	out := make([]float64, count(c.shape))
+	body := c.op.Def.Scalar(args)
+	parallel(len(out), 1<<14, func(lo, hi int) {
+		part := make([][]float64, len(data))
+		for i, d := range data {
+			part[i] = d[lo:hi]
+		}
+		scalar.Compile(body).Run(part, out[lo:hi])
+	})
+	return c.result(out)
+}
+
+func convert(c *call) (*Tensor, error) {
+	x, d := c.in[0], c.op.Out.Type.DType
+	if d == ir.F32 && x.DType.IsFloat() {
+		return c.result(x.Data) // every storage format is a subset of f32
+	}
+	out := make([]float64, len(x.Data))
+	for i, v := range x.Data {
+		out[i] = round(d, v)
+	}
+	return c.result(out)
+}
+
+func reshape(c *call) (*Tensor, error) { return c.result(c.in[0].Data) }
+
+func broadcast(c *call) (*Tensor, error) { return c.result(c.in[0].broadcast(c.shape)) }
+
+func transpose(c *call) (*Tensor, error) {
+	return c.in[0].transpose(c.op.Attrs.(ir.TransposeAttrs).Perm), nil
+}
+
+func slice(c *call) (*Tensor, error) {
+	a, x := c.op.Attrs.(ir.SliceAttrs), c.in[0]
+	start, err := a.Start.Eval(c.syms)
+	if err != nil {
+		return nil, err
+	}
+	if limit := start + c.shape[a.Axis]; limit > x.Shape[a.Axis] {
+		return nil, fmt.Errorf("limit %d exceeds axis %d of %v", limit, a.Axis, x.Shape)
+	}
+	own := strides(x.Shape)
+	out := make([]float64, count(c.shape))
+	if len(out) > 0 {
+		copyStrided(out, x.Data[start*own[a.Axis]:], c.shape, own)
+	}
+	return c.result(out)
+}
+
+func concat(c *call) (*Tensor, error) {
+	axis := c.op.Attrs.(ir.AxisAttrs).Axis
+	outer := count(c.shape[:axis])
+	out := make([]float64, 0, count(c.shape))
+	for i := range outer {
+		for _, t := range c.in {
+			n := len(t.Data) / outer
+			out = append(out, t.Data[i*n:(i+1)*n]...)
+		}
+	}
+	return c.result(out)
+}
+
+func constant(c *call) (*Tensor, error) {
+	values := c.op.Attrs.(ir.ConstantAttrs).Values
+	if len(values) == 1 {
+		values = slices.Repeat(values, count(c.shape))
+	}
+	return c.result(values)
+}
+
+func symbol(c *call) (*Tensor, error) {
+	n, err := ir.Sym(string(c.op.Attrs.(ir.SymbolAttrs).Name)).Eval(c.syms)
+	if err != nil {
+		return nil, err
+	}
+	return c.result([]float64{float64(n)})
+}
+
+func index(c *call) (*Tensor, error) {
+	axis := c.op.Attrs.(ir.IotaAttrs).Axis
+	out := make([]float64, count(c.shape))
+	inner := count(c.shape[axis+1:])
+	for i := range out {
+		out[i] = float64(i / inner % c.shape[axis])
+	}
+	return c.result(out)
+}
+
+func gather(c *call) (*Tensor, error) {
+	table, ids := c.in[0], c.in[1]
+	row := count(table.Shape[1:])
+	out := make([]float64, 0, count(c.shape))
+	for i, id := range ids.Data {
+		if id < 0 || int(id) >= table.Shape[0] {
+			return nil, fmt.Errorf("ids[%d] is %g, the table has %d rows", i, id, table.Shape[0])
+		}
+		out = append(out, table.Data[int(id)*row:(int(id)+1)*row]...)
+	}
+	return c.result(out)
+}
+
+func dynamicUpdateSlice(c *call) (*Tensor, error) {
+	state, update, start := c.in[0], c.in[1], int(c.in[2].Data[0])
+	if start < 0 || start+update.Shape[0] > state.Shape[0] {
+		return nil, fmt.Errorf("rows %d to %d are outside the %d rows of the state", start, start+update.Shape[0], state.Shape[0])
+	}
+	out := slices.Clone(state.Data)
+	copy(out[start*count(state.Shape[1:]):], update.Data)
+	return c.result(out)
+}
+
+// reduce folds the last axis.
+func reduce(init float64, fold func(x, y float64) float64) func(*call) (*Tensor, error) {
+	return func(c *call) (*Tensor, error) {
+		x := c.in[0]
+		n := x.Shape[len(x.Shape)-1]
+		out := make([]float64, count(c.shape))
+		for i := range out {
+			acc := init
+			for _, v := range x.Data[i*n : (i+1)*n] {
+				acc = fold(acc, v)
+			}
+			out[i] = acc
+		}
+		return c.result(out)
+	}
+}
+
+var (
+	sum     = reduce(0, func(x, y float64) float64 { return x + y })
+	maximum = reduce(math.Inf(-1), math.Max)
+)
+
+func mean(c *call) (*Tensor, error) {
+	t, err := sum(c)
+	if err != nil {
+		return nil, err
+	}
+	n := c.in[0].Shape[len(c.in[0].Shape)-1]
+	for i := range t.Data {
+		t.Data[i] /= float64(n)
+	}
+	return t, nil
+}
