@@ -15,7 +15,11 @@ func singles(f *ir.Func) int {
 	with := map[*ir.Value]*ir.Value{}
 	for _, op := range append([]*ir.Op(nil), f.Ops...) {
 		if joins(op) || op.Def == ir.OpGather {
-			if v := buildMap(f, &region{sink: op, in: map[*ir.Op]bool{op: true}, ops: []*ir.Op{op}}); v != nil {
+			r := &region{sink: op, in: map[*ir.Op]bool{op: true}, ops: []*ir.Op{op}}
+			if op.Def == ir.OpConvert && is(op.In[0], ir.OpGather) {
+				r.in[op.In[0].Def] = true // a row of stored floats exists only as what it converts to
+			}
+			if v := buildMap(f, r); v != nil {
 				with[op.Out] = v
 			}
 		}

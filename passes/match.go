@@ -48,9 +48,10 @@ func through(v *ir.Value) *ir.Value {
 // isWeight reports whether v is a weight, perhaps converted or reshaped.
 func isWeight(v *ir.Value) bool { return through(v).Kind == ir.Weight }
 
-// unconverted follows v through conversions to f32 of stored floats, which fused operations do as they read.
+// unconverted follows v through conversions to f32 of stored floats in memory, which fused operations do as they read.
+// Only parameters hold stored floats.
 func unconverted(v *ir.Value) *ir.Value {
-	for is(v, ir.OpConvert) && v.Type.DType == ir.F32 && v.Def.In[0].Type.DType.IsFloat() {
+	for is(v, ir.OpConvert) && v.Type.DType == ir.F32 && v.Def.In[0].Type.DType.IsFloat() && root(v.Def.In[0]).IsParam() {
 		v = v.Def.In[0]
 	}
 	return v

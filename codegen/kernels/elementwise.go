@@ -40,7 +40,7 @@ func (s *Map) build(g *gen) {
 		}
 	}
 	ptrs := g.operandPtrs(s.In)
-	out := g.result(s.Outs[0].Elem)
+	out := g.result(memory(s.Outs[0].Elem))
 	exprs := make([]*scalar.Expr, len(s.Exprs))
 	for i, e := range s.Exprs {
 		exprs[i] = scalar.Lower(e)
@@ -219,7 +219,7 @@ func (s *Row) build(g *gen) {
 		lanes = 1
 	}
 	ptrs := g.operandPtrs(s.In)
-	out := g.result(s.Out.Elem)
+	out := g.result(memory(s.Out.Elem))
 	g.domain(append(append([]Size{}, s.Outer...), s.C), func(outer []*tile.Value, _, n *tile.Value) {
 		args := func(i, count *tile.Value, reduced []*tile.Value, lanes int) []*tile.Value {
 			index := append(append([]*tile.Value{}, outer...), i)

@@ -181,7 +181,7 @@ func (s *Matmul) params(g *gen) (x *tile.Value, ws []*tile.Value, extra []*tile.
 	for i, o := range s.Extra {
 		extra = append(extra, g.operandPtr(1+s.Accs+i, o))
 	}
-	return x, ws, extra, g.result(s.Out.Elem)
+	return x, ws, extra, g.result(memory(s.Out.Elem))
 }
 
 // finish applies the epilogue to one fragment of a row and stores it.
@@ -190,7 +190,7 @@ func (s *Matmul) finish(g *gen, accs, extra []*tile.Value, out, m, n, count *til
 	for i, o := range s.Extra {
 		args = append(args, g.fragment(o, extra[i], []*tile.Value{m, n}, g.lanes, count))
 	}
-	v := g.b.Expr(scalar.Lower(s.Epilogue), args, g.lanes)
+	v := g.stored(s.Out.Elem, g.b.Expr(scalar.Lower(s.Epilogue), args, g.lanes))
 	g.store(out, g.b.Add(g.at([]*tile.Value{m, n}, s.Out.Strides), g.b.Int(s.Out.Offset)), v, count)
 }
 
