@@ -16,7 +16,6 @@ package frontend
 
 import (
 	"fmt"
-	"regexp"
 	"runtime"
 	"strings"
 
@@ -112,8 +111,6 @@ func (f *Func) State(name string, d ir.DType, dims ...any) *Value {
 	return f.param(ir.State, name, "", d, dims)
 }
 
-var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.]*$`)
-
 // Weight is the tensor of the checkpoint with that canonical name. It is shared with the other functions, and asking for it again
 // returns the same value. Where an operation computes in f32, a bf16 or f16 weight is converted.
 func (f *Func) Weight(key string, d ir.DType, dims ...any) *Value {
@@ -126,7 +123,7 @@ func (f *Func) Weight(key string, d ir.DType, dims ...any) *Value {
 		}
 	}
 	name := key
-	if !identifier.MatchString(key) || f.f.Param(key) != nil {
+	if !ir.IsIdentifier(key) || f.f.Param(key) != nil {
 		name = fmt.Sprintf("w%d", len(f.f.Params))
 	}
 	return f.param(ir.Weight, name, key, d, dims)

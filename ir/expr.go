@@ -240,5 +240,5 @@ func (e *Expr) scalarType(leaf func(*Expr) (DType, error)) (DType, error) {
 
 // noLeaf is the error for a kind of reference that an operation does not have.
 func noLeaf(e *Expr, what string, n int) error {
-	return fmt.Errorf("expression refers to %s, but there are %d %s", e, n, what)
+	return fmt.Errorf("expression refers to %s, the operation has %s", e, plural(n, what))
 }

@@ -122,11 +122,19 @@ func (def *OpDef) operand(i int) Operands { return def.In[min(i, len(def.In)-1)]
 func (def *OpDef) checkArity(n int) error {
 	switch want := len(def.In); {
 	case def.Variadic && n < want-1:
-		return fmt.Errorf("has %d operands, wants at least %d", n, want-1)
+		return fmt.Errorf("has %s, wants at least %d", plural(n, "operand"), want-1)
 	case !def.Variadic && n != want:
-		return fmt.Errorf("has %d operands, wants %d", n, want)
+		return fmt.Errorf("has %s, wants %d", plural(n, "operand"), want)
 	}
 	return nil
+}
+
+// plural prints a count: 1 operand, 2 operands.
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // checkTypes tests the number and the data types of operands.

@@ -77,7 +77,7 @@ func domain(types []Type) ([]Dim, error) {
 func operandType(types []Type) func(*Expr) (DType, error) {
 	return func(e *Expr) (DType, error) {
 		if e.Kind != ExprOperand || e.Index < 0 || e.Index >= len(types) {
-			return Invalid, noLeaf(e, "operands", len(types))
+			return Invalid, noLeaf(e, "operand", len(types))
 		}
 		return FromScalar(types[e.Index].DType.Scalar()), nil
 	}
@@ -192,7 +192,7 @@ func inferRow(in []Type, attrs any) (Type, error) {
 				return operandType(in)(e)
 			}
 			if e.Index < 0 || e.Index >= visible {
-				return Invalid, noLeaf(e, "reductions before it", visible)
+				return Invalid, noLeaf(e, "earlier reduction", visible)
 			}
 			return F32, nil
 		}

@@ -23,7 +23,7 @@ var OpMatmul = Define(OpDef{Name: "matmul", Doc: "an expression over the product
 func inferMatmul(in []Type, attrs any) (Type, error) {
 	a := attrs.(MatmulAttrs)
 	if a.Accs < 1 || len(in) < 1+a.Accs {
-		return Type{}, fmt.Errorf("has %d operands, but accs=%d", len(in), a.Accs)
+		return Type{}, fmt.Errorf("has %s, but accs=%d", plural(len(in), "operand"), a.Accs)
 	}
 	x, extra := in[0], in[1+a.Accs:]
 	if x.Rank() != 2 {
@@ -51,7 +51,7 @@ func inferMatmul(in []Type, attrs any) (Type, error) {
 			return operandType(extra)(e)
 		}
 		if e.Index < 0 || e.Index >= a.Accs {
-			return Invalid, noLeaf(e, "accumulators", a.Accs)
+			return Invalid, noLeaf(e, "accumulator", a.Accs)
 		}
 		return F32, nil
 	})

@@ -14,6 +14,9 @@ type Dim struct {
 	Sym string // the symbol, or empty
 }
 
+// DimLimit is the greatest dimension and the greatest bound of a symbol.
+const DimLimit = 1<<31 - 1
+
 // D returns a constant dimension.
 func D(n int) Dim { return Dim{N: n} }
 

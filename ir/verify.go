@@ -7,8 +7,11 @@ import (
 	"slices"
 )
 
-// identifier is what names of functions, symbols and parameters look like.
 var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.]*$`)
+
+// IsIdentifier reports whether name can name a function, a symbol or a parameter: letters, digits, _ and points, not beginning with
+// a digit or point.
+func IsIdentifier(name string) bool { return identifier.MatchString(name) }
 
 // Verify checks the whole module: symbols and function names, every function, and that weights and states of one name have one
 // type everywhere. It reports every defect it finds, joined.
@@ -17,18 +20,18 @@ func (m *Module) Verify() error {
 	report := func(format string, args ...any) { errs = append(errs, &Error{Msg: fmt.Sprintf(format, args...)}) }
 	symbols := map[string]bool{}
 	for _, s := range m.Symbols {
-		if !identifier.MatchString(s.Name) || symbols[s.Name] {
+		if !IsIdentifier(s.Name) || symbols[s.Name] {
 			report("symbol %q is declared twice or is not an identifier", s.Name)
 		}
-		if s.Max < 0 {
-			report("symbol %s has the bound %d, wants at least 0", s.Name, s.Max)
+		if s.Max < 0 || s.Max > DimLimit {
+			report("symbol %s has the bound %d, wants 0 to %d", s.Name, s.Max, DimLimit)
 		}
 		symbols[s.Name] = true
 	}
 	funcs := map[string]bool{}
 	shared := map[string]Type{}
 	for _, f := range m.Funcs {
-		if !identifier.MatchString(f.Name) || funcs[f.Name] {
+		if !IsIdentifier(f.Name) || funcs[f.Name] {
 			report("function %q is defined twice or its name is not an identifier", f.Name)
 		}
 		funcs[f.Name] = true
@@ -78,7 +81,7 @@ func (v *verifier) params() {
 	names := map[string]bool{}
 	for _, p := range v.f.Params {
 		where := "%" + p.Name
-		if !identifier.MatchString(p.Name) || names[p.Name] {
+		if !IsIdentifier(p.Name) || names[p.Name] {
 			v.report(Loc{}, where, "parameter name is not an identifier or occurs twice")
 		}
 		names[p.Name] = true
@@ -106,8 +109,8 @@ func (v *verifier) checkType(loc Loc, where string, t Type) {
 	}
 	for _, d := range t.Shape {
 		if d.IsConst() {
-			if d.N < 0 {
-				v.report(loc, where, "type %s has a negative dimension", t)
+			if d.N < 0 || d.N > DimLimit {
+				v.report(loc, where, "type %s: dimension %d is not from 0 to %d", t, d.N, DimLimit)
 			}
 		} else if _, ok := v.f.Module.Bound(d.Sym); !ok {
 			v.report(loc, where, "type %s: symbol %s is not declared", t, d.Sym)
@@ -164,8 +167,8 @@ func (v *verifier) results() {
 		switch {
 		case r.Value == nil || !v.defined[r.Value]:
 			v.report(Loc{}, where, "result %d is not defined", i)
-		case r.State == nil && (!identifier.MatchString(r.Name) || names[r.Name]):
-			v.report(Loc{}, where, "result name %q is not an identifier or occurs twice", r.Name)
+		case r.State == nil && (!IsIdentifier(r.Name) || names[r.Name] || r.Name == "update"):
+			v.report(Loc{}, where, "result name %q is not an identifier, occurs twice or is a keyword", r.Name)
 		case r.State != nil && (r.State.Kind != State || !v.defined[r.State] || updated[r.State] || r.Name != ""):
 			v.report(Loc{}, where, "is not an update of a state, or its second")
 		case r.State != nil && !r.State.Type.Equal(r.Value.Type):
