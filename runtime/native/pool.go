@@ -55,8 +55,7 @@ func Start(code []byte, entry int64, threads int, scratchBytes int64) (*Pool, er
 	*p.i64(program.CtlScratch) = int64(p.scratch.Addr())
 	*p.i64(program.CtlStride) = stride
 	*p.i64(program.CtlState) = program.StateClosed
-	cpus := processors()
-	if threads <= len(cpus) {
+	if threads <= processors() {
 		*p.i64(program.CtlSpin) = spinTicks
 	}
 	for i := range threads {
@@ -66,9 +65,6 @@ func Start(code []byte, entry int64, threads int, scratchBytes int64) (*Pool, er
 			return nil, fmt.Errorf("thread %d of %d: %w", i+1, threads, err)
 		}
 		p.workers = append(p.workers, w)
-		if threads == len(cpus) {
-			w.pin(cpus[i])
-		}
 	}
 	return p, nil
 }
@@ -179,26 +175,13 @@ func (p *Pool) i32(offset int) *int32 { return (*int32)(p.ctl.at(offset)) }
 // at is a pointer to the byte at an offset.
 func (m *Memory) at(offset int) unsafe.Pointer { return unsafe.Pointer(&m.Bytes()[offset]) }
 
-// processors lists the processors that this process may use, or none if that is unknown.
-func processors() []int {
+// processors is the number of processors that this process may use. Threads are not bound
+// to them: a bound thread whose processor another program takes holds its task, and with
+// it everyone, for whole time slices, while the system moves an unbound one.
+func processors() int {
 	var set unix.CPUSet
 	if unix.SchedGetaffinity(0, &set) != nil {
-		return nil
+		return MaxThreads
 	}
-	var list []int
-	for i := range 8 * int(unsafe.Sizeof(set)) {
-		if set.IsSet(i) {
-			list = append(list, i)
-		}
-	}
-	return list
-}
-
-// pin binds the thread to one processor. A pool that has a thread for every processor
-// does so because the system otherwise wakes threads on the processor that is busy
-// waking them and moves them apart only milliseconds later. A refusal does no harm.
-func (t *thread) pin(cpu int) {
-	var set unix.CPUSet
-	set.Set(cpu)
-	unix.SchedSetaffinity(int(atomic.LoadInt32(t.tid)), &set)
+	return set.Count()
 }
