@@ -1,0 +1,282 @@
+package picture
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"image/png"
+	"math"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+// fixtures lists the picture files that testdata/gen.py wrote.
+func fixtures(t testing.TB) []string {
+	wants, err := filepath.Glob("testdata/want/*.png")
+	if err != nil || len(wants) < 100 {
+		t.Fatalf("testdata/want holds %d pictures (%v), expected over 100: run testdata/gen.py", len(wants), err)
+	}
+	var names []string
+	for _, w := range wants {
+		names = append(names, "testdata/"+strings.TrimSuffix(filepath.Base(w), ".png"))
+	}
+	return names
+}
+
+// golden reads the pixels Pillow made of a fixture.
+func golden(t testing.TB, fixture string) *Picture {
+	f, err := os.Open("testdata/want/" + filepath.Base(fixture) + ".png")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	m, err := png.Decode(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return FromImage(m)
+}
+
+// TestPillow compares every fixture with Pillow: to the bit, but for the JPEGs
+// whose blocks are not flat, where the inverse transforms round differently.
+func TestPillow(t *testing.T) {
+	worst, worstMean, count := 0, 0.0, 0
+	for _, path := range fixtures(t) {
+		got, err := Read(path, DefaultLimits)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		want := golden(t, path)
+		if got.Width != want.Width || got.Height != want.Height {
+			t.Errorf("%s is %dx%d, Pillow says %dx%d", path, got.Width, got.Height, want.Width, want.Height)
+			continue
+		}
+		most, sum := 0, 0
+		for i, v := range got.RGB {
+			d := int(math.Abs(float64(v) - float64(want.RGB[i])))
+			most, sum = max(most, d), sum+d
+		}
+		mean := float64(sum) / float64(len(got.RGB))
+		limit, meanLimit := 0, 0.0
+		if filepath.Ext(path) == ".jpg" && !strings.HasPrefix(filepath.Base(path), "flat-") {
+			limit, meanLimit = 3, 0.25
+			worst, worstMean = max(worst, most), max(worstMean, mean)
+		}
+		if most > limit || mean > meanLimit {
+			t.Errorf("%s differs from Pillow by %d levels at most, %.4f on average; allowed are %d and %.2f", path, most, mean, limit, meanLimit)
+		}
+		count++
+	}
+	t.Logf("%d pictures; JPEGs with varied blocks differ from libjpeg-turbo by %d levels at most, %.3f on average", count, worst, worstMean)
+}
+
+func TestOverWhite(t *testing.T) {
+	worst := 0.0
+	for a := range uint32(256) {
+		for s := range uint32(256) {
+			exact := (float64(s*a) + 255*float64(255-a)) / 255
+			worst = max(worst, math.Abs(float64(overWhite(s, a))-exact))
+		}
+	}
+	if worst > 0.51 {
+		t.Errorf("compositing is off by %.3f levels, expected rounding only", worst)
+	}
+}
+
+// TestContentNotName reads a picture whose name claims another format.
+func TestContentNotName(t *testing.T) {
+	data, err := os.ReadFile("testdata/lossy.webp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "photo.jpg")
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p, err := Read(path, DefaultLimits)
+	if err != nil || p.Format != "WebP" {
+		t.Errorf("a WebP named .jpg gave %v, %v", p, err)
+	}
+}
+
+func TestStdin(t *testing.T) {
+	f, err := os.Open("testdata/c2-d8.png")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	defer func(old *os.File) { os.Stdin = old }(os.Stdin)
+	os.Stdin = f
+	p, err := Read("-", DefaultLimits)
+	if err != nil || !bytes.Equal(p.RGB, golden(t, "testdata/c2-d8.png").RGB) {
+		t.Errorf("reading standard input gave %v", err)
+	}
+}
+
+// sentence fails unless err is one line that names the file.
+func sentence(t *testing.T, name string, err error, words ...string) {
+	t.Helper()
+	if err == nil {
+		t.Errorf("%s: no error, expected one", name)
+		return
+	}
+	text := err.Error()
+	if !strings.HasPrefix(text, "picture "+name+": ") || strings.ContainsAny(text, "\n\r") || len(text) > 300+len(name) {
+		t.Errorf("error %q is not one sentence that names %s", text, name)
+	}
+	for _, w := range words {
+		if !strings.Contains(text, w) {
+			t.Errorf("error %q does not say %q", text, w)
+		}
+	}
+}
+
+func TestBadFiles(t *testing.T) {
+	dir := t.TempDir()
+	_, err := Read(filepath.Join(dir, "none.png"), DefaultLimits)
+	sentence(t, filepath.Join(dir, "none.png"), err, "no such file", "expected a PNG")
+	_, err = Read(dir, DefaultLimits)
+	sentence(t, dir, err, "directory")
+	long := filepath.Join(dir, "long.png")
+	if err := os.WriteFile(long, make([]byte, 1000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err = Read(long, Limits{Pixels: 1000, Bytes: 999})
+	sentence(t, long, err, "1000 bytes", "limit of 999")
+	for data, words := range map[string]string{
+		"":                                    "empty",
+		"hello, this is no picture":           "text",
+		"<!DOCTYPE html><html>not found":      "HTML",
+		"<?xml?><svg xmlns=''></svg>":         "SVG",
+		"\x00\x00\x00\x00\x00\x00\x00\x00":    "zero bytes",
+		"\x00\x00\x00\x1cftypavif0000":        "AVIF",
+		"\x00\x00\x00\x1cftypheic0000":        "HEIC",
+		"%PDF-1.7":                            "PDF",
+		"\x01\x02\x03\x04":                    "01 02 03 04",
+		"\x7f":                                "bytes 7f",
+		"\x89PNG\r\n\x1a\n":                   "truncated",
+		"\xff\xd8\xff":                        "truncated",
+		"\xff\xd8\xff\xd9":                    "truncated",
+		"\xff\xd8\xff\xe0\x00\x02\xff\xd9123": "ends before",
+		"GIF89a":                              "truncated",
+		"RIFF\x04\x00\x00\x00WEBP":            "no picture",
+		"RIFF\xff\xff\x00\x00WEBP":            "truncated",
+		"BM\x00\x00\x00\x00\x00\x00\x00\x00":  "truncated",
+		"II*\x00\x08\x00\x00\x00":             "truncated",
+	} {
+		_, err := Decode("x", []byte(data), DefaultLimits)
+		sentence(t, "x", err, words)
+	}
+}
+
+// TestTruncated cuts every fixture at many places. What is cut within the pixel
+// data must be an error; only trailing metadata may be missed.
+func TestTruncated(t *testing.T) {
+	for _, path := range fixtures(t) {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 24 {
+			n := len(data) * i / 24
+			name := fmt.Sprintf("%s, %d of %d bytes", path, n, len(data))
+			p, err := Decode(name, data[:n:n], DefaultLimits)
+			if err == nil && filepath.Ext(path) == ".gif" && strings.Contains(path, "animated") && i > 10 {
+				continue // the cut is in a later frame
+			}
+			if err == nil && filepath.Ext(path) == ".tiff" && bytes.Equal(p.RGB, golden(t, path).RGB) {
+				continue // the cut is behind the pixels
+			}
+			sentence(t, name, err)
+		}
+	}
+}
+
+// TestBombs gives headers that promise gigantic or no pictures: the answer must
+// come from the header, without memory for the pixels.
+func TestBombs(t *testing.T) {
+	le16, le32 := binary.LittleEndian.AppendUint16, binary.LittleEndian.AppendUint32
+	be32 := binary.BigEndian.AppendUint32
+	ihdr := func(w, h uint32) string {
+		body := append(be32(be32([]byte("IHDR"), w), h), 8, 2, 0, 0, 0)
+		return "\x89PNG\r\n\x1a\n" + string(be32(append(be32(nil, 13), body...), crc32.ChecksumIEEE(body)))
+	}
+	dib := func(w, h uint32) string {
+		b := le32([]byte("BM\x00\x00\x00\x00\x00\x00\x00\x00"), 54)
+		b = le32(le32(le32(b, 40), w), h)
+		return string(le16(le16(b, 1), 24)) + strings.Repeat("\x00", 24)
+	}
+	ifd := func(w, h uint32) string {
+		b := []byte("II*\x00\x08\x00\x00\x00\x05\x00")
+		for _, e := range [][2]uint32{{256, w}, {257, h}, {258, 8}, {259, 1}, {262, 1}} {
+			b = le32(le32(le16(le16(b, uint16(e[0])), 4), 1), e[1])
+		}
+		return string(b) + "\x00\x00\x00\x00"
+	}
+	sof := func(w, h uint16) string {
+		size := binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16(nil, h), w)
+		return "\xff\xd8\xff\xc0\x00\x11\x08" + string(size) + "\x03\x01\x11\x00\x02\x11\x00\x03\x11\x00\xff\xda\x00\x0c"
+	}
+	screen := func(w, h uint16) string { return "GIF89a" + string(le16(le16(nil, w), h)) + "\x00\x00\x00" }
+	vp8l := func(w, h uint32) string {
+		b := append(le32(nil, 5), 0x2f)
+		return "RIFF\x12\x00\x00\x00WEBPVP8L" + string(le32(b, w-1|(h-1)<<14)) + "\x00"
+	}
+	for name, data := range map[string]string{
+		"big PNG": ihdr(60000, 60000), "long PNG": ihdr(1<<30, 1), "big BMP": dib(60000, 60000), "big TIFF": ifd(60000, 60000),
+		"big JPEG": sof(65500, 65500), "big GIF": screen(65000, 65000), "big WebP": vp8l(16000, 16000),
+		"empty PNG": ihdr(0, 5), "empty BMP": dib(0, 0), "empty TIFF": ifd(0, 0), "empty JPEG": sof(0, 9), "empty GIF": screen(0, 0),
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := Decode(name, []byte(data), DefaultLimits)
+		runtime.ReadMemStats(&after)
+		words := []string{"over the limit"}
+		if strings.HasPrefix(name, "empty") {
+			words = nil
+		}
+		sentence(t, name, err, words...)
+		t.Log(err)
+		if used := after.TotalAlloc - before.TotalAlloc; used > 1<<20 {
+			t.Errorf("%s: %d bytes were allocated before the error", name, used)
+		}
+	}
+}
+
+// TestDecoderPanic proves that a panicking decoder is an error about the file.
+func TestDecoderPanic(t *testing.T) {
+	f := &format{"PNG", nil, func([]byte, Limits) (*Picture, error) {
+		parallel(4, func(int, int) { panic("out of range") })
+		return nil, nil
+	}, upright}
+	p, err := decode(f, nil, DefaultLimits)
+	if p != nil || err == nil || !strings.Contains(err.Error(), "out of range") {
+		t.Errorf("a panic became %v, %v", p, err)
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	for _, path := range fixtures(f) {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	lim := Limits{Pixels: 1 << 16, Bytes: 1 << 20}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		p, err := Decode("fuzzed", data, lim)
+		if err != nil {
+			sentence(t, "fuzzed", err)
+			return
+		}
+		if p.Width < 1 || p.Height < 1 || int64(p.Width)*int64(p.Height) > lim.Pixels || len(p.RGB) != 3*p.Width*p.Height {
+			t.Errorf("decoded to %dx%d with %d bytes", p.Width, p.Height, len(p.RGB))
+		}
+	})
+}

@@ -1,0 +1,111 @@
+package picture
+
+import (
+	"bytes"
+	"fmt"
+	"unicode"
+	"unicode/utf8"
+)
+
+// format is a file format this package decodes.
+type format struct {
+	name        string
+	match       func(head []byte) bool
+	decode      func(data []byte, lim Limits) (*Picture, error)
+	orientation func(data []byte) int // EXIF orientation 1…8, 1 when the file says nothing
+}
+
+var formats = []*format{
+	{"PNG", magic("\x89PNG\r\n\x1a\n"), decodePNG, orientationPNG},
+	{"JPEG", magic("\xff\xd8\xff"), decodeJPEG, orientationJPEG},
+	{"GIF", magic("GIF87a", "GIF89a"), decodeGIF, upright},
+	{"WebP", func(b []byte) bool { return tagged(b, "RIFF", "WEBP") }, decodeWebP, orientationWebP},
+	{"BMP", func(b []byte) bool {
+		return len(b) >= 10 && bytes.HasPrefix(b, []byte("BM")) && b[6]|b[7]|b[8]|b[9] == 0
+	}, decodeBMP, upright},
+	{"TIFF", magic("II*\x00", "MM\x00*"), decodeTIFF, orientationTIFF},
+}
+
+func upright([]byte) int { return 1 }
+
+func magic(prefixes ...string) func([]byte) bool {
+	return func(head []byte) bool {
+		for _, p := range prefixes {
+			if bytes.HasPrefix(head, []byte(p)) {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// tagged reports whether the four bytes at 0 and at 8 are the given tags, as in
+// the RIFF and the ISO media containers (an empty tag matches anything).
+func tagged(b []byte, at0, at8 string) bool {
+	return len(b) >= 12 && (at0 == "" || string(b[0:4]) == at0) && string(b[8:12]) == at8
+}
+
+// sniff finds the format by the first bytes, or nil.
+func sniff(data []byte) *format {
+	for _, f := range formats {
+		if f.match(data) {
+			return f
+		}
+	}
+	return nil
+}
+
+// foreign describes data that is none of our formats.
+func foreign(data []byte) string {
+	is := func(prefixes ...string) bool { return magic(prefixes...)(data) }
+	switch {
+	case len(data) >= 12 && string(data[4:8]) == "ftyp":
+		switch string(data[8:12]) {
+		case "avif", "avis":
+			return "it is an AVIF picture, which is not supported"
+		case "heic", "heix", "hevc", "mif1", "msf1":
+			return "it is a HEIC picture, which is not supported"
+		}
+		return "it is a video"
+	case is("\xff\x0a", "\x00\x00\x00\x0cJXL "):
+		return "it is a JPEG XL picture, which is not supported"
+	case is("\x00\x00\x00\x0cjP  ", "\xff\x4f\xff\x51"):
+		return "it is a JPEG 2000 picture, which is not supported"
+	case is("II+\x00", "MM\x00+"):
+		return "it is a BigTIFF picture, which is not supported"
+	case is("8BPS"):
+		return "it is a Photoshop document, which is not supported"
+	case is("\x00\x00\x01\x00"):
+		return "it is an icon, which is not supported"
+	case is("%PDF"):
+		return "it is a PDF document"
+	case is("PK\x03\x04", "\x1f\x8b"):
+		return "it is a compressed archive"
+	}
+	head := data[:min(len(data), 512)]
+	text := bytes.ToLower(bytes.TrimLeft(head, "\ufeff \t\r\n"))
+	switch {
+	case bytes.Contains(text, []byte("<svg")):
+		return "it is an SVG drawing, which is not supported"
+	case bytes.HasPrefix(text, []byte("<")):
+		return "it holds HTML or XML text"
+	case len(bytes.Trim(head, "\x00")) == 0:
+		return "it holds only zero bytes"
+	case isText(head):
+		return "it holds text"
+	}
+	return fmt.Sprintf("its first bytes % x belong to no known format", data[:min(len(data), 4)])
+}
+
+// isText reports whether head is UTF-8 without control characters; the last
+// character may be cut off.
+func isText(head []byte) bool {
+	for len(head) > 0 {
+		r, n := utf8.DecodeRune(head)
+		if r == utf8.RuneError && n == 1 && utf8.FullRune(head) || unicode.IsControl(r) && !unicode.IsSpace(r) {
+			return false
+		}
+		head = head[n:]
+	}
+	return true
+}
