@@ -1,0 +1,162 @@
+// Package app is the command line of a compiled executable.
+//
+// It imports the other packages of runtime and nothing of the compiler.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"pgc/runtime/cpufeature"
+	"pgc/runtime/engine"
+	"pgc/runtime/generate"
+	"pgc/runtime/manifest"
+	"pgc/runtime/native"
+	"pgc/runtime/picture"
+	"pgc/runtime/program"
+	"pgc/runtime/tokenizer"
+)
+
+type cli struct {
+	Generate generateCmd `cmd:"" default:"withargs" help:"Answer a prompt about pictures. The word generate may be left out: IMAGE… PROMPT."`
+	Forward  forwardCmd  `cmd:"" help:"Run the forward pass and write its tensors to a safetensors file."`
+	Tokenize tokenizeCmd `cmd:"" help:"Print the token ids of a text."`
+	Info     infoCmd     `cmd:"" help:"Describe this executable."`
+}
+
+// usage is an error of the command line; the process exits with 2.
+type usage struct{ error }
+
+// App is an opened executable.
+type App struct {
+	Out, Err io.Writer
+	Image    *program.Image
+	Model    *manifest.Model
+	ctx      context.Context
+	opened   time.Time
+}
+
+// Main runs the executable's command line and returns the exit status: 0 done, 1 the work failed, 2 wrong usage.
+func Main() int {
+	name := filepath.Base(os.Args[0])
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	start := time.Now()
+	f, err := native.OpenSelf()
+	if err != nil {
+		return report(name, fmt.Errorf("cannot open this executable: %w", err))
+	}
+	image, err := program.Open(f)
+	f.Close()
+	if err != nil {
+		return report(name, err)
+	}
+	defer image.Close()
+	return report(name, Run(ctx, name, image, os.Args[1:], start))
+}
+
+// report prints an error as one line and returns the exit status.
+func report(name string, err error) int {
+	if err == nil {
+		return 0
+	}
+	text := strings.ReplaceAll(err.Error(), "\n", "; ")
+	if errors.Is(err, context.Canceled) {
+		text = "interrupted"
+	}
+	fmt.Fprintf(os.Stderr, "%s: %s\n", name, text)
+	var u usage
+	if errors.As(err, &u) {
+		return 2
+	}
+	return 1
+}
+
+// Run executes one command of an opened executable.
+func Run(ctx context.Context, name string, image *program.Image, args []string, start time.Time) error {
+	m, err := manifest.Decode(image.Program.Model)
+	if err != nil {
+		return fmt.Errorf("the model description is damaged: %w", err)
+	}
+	a := &App{Out: os.Stdout, Err: os.Stderr, Image: image, Model: m, ctx: ctx, opened: start}
+	var c cli
+	exited := false
+	parser, err := kong.New(&c, kong.Name(name), kong.Description("A PaliGemma model, compiled: "+m.Name+"."),
+		kong.Exit(func(int) { exited = true }), kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+	if err != nil {
+		return err
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	k, err := parser.Parse(args)
+	if exited {
+		return nil
+	}
+	if err != nil {
+		hint := "see --help"
+		if len(args) > 1 && !strings.HasPrefix(args[0], "-") {
+			if _, statErr := os.Stat(args[0]); statErr == nil {
+				hint = fmt.Sprintf("for a picture of that name write generate --image ./%s --prompt TEXT", args[0])
+			}
+		}
+		return usage{fmt.Errorf("%w (%s)", err, hint)}
+	}
+	return k.Run(a)
+}
+
+// session loads the model onto threads threads; 0 means all processors.
+func (a *App) session(threads int) (*generate.Session, func(), error) {
+	p := a.Image.Program
+	if err := cpufeature.Check(p.Target.Features); err != nil {
+		return nil, nil, fmt.Errorf("this executable was compiled for %s: %w: compile with --cpu for this machine", p.Target.CPU, err)
+	}
+	if threads < 0 {
+		return nil, nil, usage{fmt.Errorf("--threads %d is not a number of threads", threads)}
+	}
+	if threads == 0 {
+		threads = runtime.NumCPU()
+	}
+	tok, err := a.tokenizer()
+	if err != nil {
+		return nil, nil, err
+	}
+	e, err := engine.New(p, a.Image.Code, a.Image.Weights, threads)
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := generate.New(a.Model, tok, e)
+	if err != nil {
+		e.Close()
+		return nil, nil, err
+	}
+	return s, func() { e.Close() }, nil
+}
+
+func (a *App) tokenizer() (*tokenizer.Tokenizer, error) {
+	return tokenizer.Load(a.Image.Section(manifest.SectionTokenizer))
+}
+
+// pictures reads pictures by path.
+func pictures(paths []string) ([]*picture.Picture, error) {
+	var out []*picture.Picture
+	for _, path := range paths {
+		p, err := picture.Read(path, picture.DefaultLimits)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}

@@ -1,0 +1,135 @@
+package generate
+
+import (
+	"context"
+	"math"
+
+	"pgc/runtime/picture"
+	"pgc/runtime/safetensors"
+)
+
+// Forward runs the model over pictures, prompt and, if not nil, suffix, as PaliGemmaForConditionalGeneration.forward
+// does, and writes its inputs and results to a safetensors file. Logits are computed and written in blocks of rows.
+func (s *Session) Forward(ctx context.Context, pictures []*picture.Picture, text string, suffix *string, parseSpecials bool, path string) error {
+	p := s.Layout(len(pictures), text, suffix, parseSpecials)
+	if err := s.Check(p, len(pictures), 0); err != nil {
+		return err
+	}
+	m := s.Model
+	n, images, scored := len(p.IDs), len(pictures), len(p.IDs)-p.Prefix
+	specs := []safetensors.Spec{
+		{Name: "input_ids", DType: safetensors.I32, Shape: []int{n}},
+		{Name: "token_type_ids", DType: safetensors.I32, Shape: []int{n}},
+		{Name: "pixel_values", DType: safetensors.F32, Shape: []int{images, 3, m.ImageSize, m.ImageSize}},
+		{Name: "image_hidden_states", DType: safetensors.F32, Shape: []int{images, m.ImageTokens, m.HiddenSize}},
+		{Name: "logits", DType: safetensors.F32, Shape: []int{n, m.VocabSize}},
+	}
+	if suffix != nil {
+		specs = append(specs, safetensors.Spec{Name: "labels", DType: safetensors.I32, Shape: []int{n}},
+			safetensors.Spec{Name: "loss", DType: safetensors.F32, Shape: []int{1}},
+			safetensors.Spec{Name: "token_logprobs", DType: safetensors.F32, Shape: []int{scored}})
+	}
+	w, err := safetensors.Create(path, nil, specs)
+	if err != nil {
+		return err
+	}
+	if err := s.forwardTo(ctx, w, p, pictures, suffix != nil); err != nil {
+		w.Abort()
+		return err
+	}
+	return w.Close()
+}
+
+func (s *Session) forwardTo(ctx context.Context, w *safetensors.Writer, p Prompt, pictures []*picture.Picture, score bool) error {
+	m := s.Model
+	n := len(p.IDs)
+	types, labels := make([]int32, n), make([]int32, n)
+	for i := range types {
+		labels[i] = -100
+		if i >= p.Prefix {
+			types[i], labels[i] = 1, p.IDs[i]
+		}
+	}
+	if err := w.WriteInt32s(p.IDs); err != nil {
+		return err
+	}
+	if err := w.WriteInt32s(types); err != nil {
+		return err
+	}
+	norm := picture.Normalization{Rescale: m.RescaleFactor, Mean: m.Mean, Std: m.Std}
+	for _, pic := range pictures {
+		if err := w.WriteFloat32s(picture.PixelValues(pic, m.ImageSize, norm)); err != nil {
+			return err
+		}
+	}
+	if _, _, err := s.Encode(pictures); err != nil {
+		return err
+	}
+	features := len(pictures) * m.ImageTokens * m.HiddenSize
+	if err := w.WriteFloat32s(s.Engine.Floats("features")[:features]); err != nil {
+		return err
+	}
+	s.start(s.forward, p, len(pictures))
+	if err := s.forward.Run(0); err != nil {
+		return err
+	}
+	logprobs, err := s.writeLogits(ctx, w, p)
+	if err != nil || !score {
+		return err
+	}
+	if err := w.WriteInt32s(labels); err != nil {
+		return err
+	}
+	loss := 0.0
+	for _, l := range logprobs {
+		loss -= float64(l) / float64(len(logprobs))
+	}
+	if err := w.WriteFloat32s([]float32{float32(loss)}); err != nil {
+		return err
+	}
+	return w.WriteFloat32s(logprobs)
+}
+
+// writeLogits computes the logits of all rows, block by block, writes them, and returns the log-probabilities of the
+// suffix's tokens.
+func (s *Session) writeLogits(ctx context.Context, w *safetensors.Writer, p Prompt) ([]float32, error) {
+	m, n := s.Model, len(p.IDs)
+	hidden, logits := s.Engine.Floats("hidden"), s.Engine.Floats("logits")
+	block := int(s.Engine.Program.Symbols[s.Engine.Program.SymbolIndex("R")].Max)
+	rows := append([]float32(nil), hidden[:n*m.HiddenSize]...)
+	var logprobs []float32
+	for at := 0; at < n; at += block {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		count := min(block, n-at)
+		copy(hidden, rows[at*m.HiddenSize:(at+count)*m.HiddenSize])
+		s.head.Set("R", count)
+		if err := s.head.Run(0); err != nil {
+			return nil, err
+		}
+		if err := w.WriteFloat32s(logits[:count*m.VocabSize]); err != nil {
+			return nil, err
+		}
+		// Row i predicts token i+1.
+		for i := at; i < at+count; i++ {
+			if i+1 >= p.Prefix && i+1 < n {
+				row := logits[(i-at)*m.VocabSize:][:m.VocabSize]
+				logprobs = append(logprobs, float32(logSoftmax(row, int(p.IDs[i+1]))))
+			}
+		}
+	}
+	return logprobs, nil
+}
+
+func logSoftmax(row []float32, id int) float64 {
+	top := math.Inf(-1)
+	for _, v := range row {
+		top = max(top, float64(v))
+	}
+	sum := 0.0
+	for _, v := range row {
+		sum += math.Exp(float64(v) - top)
+	}
+	return float64(row[id]) - top - math.Log(sum)
+}

@@ -1,0 +1,139 @@
+// Package generate runs PaliGemma: it lays out the prompt, encodes pictures, fills the KV cache, and generates or scores
+// tokens with the functions of a compiled program.
+//
+// It imports the other packages of runtime and nothing of the compiler.
+package generate
+
+import (
+	"fmt"
+	"time"
+
+	"pgc/runtime/engine"
+	"pgc/runtime/manifest"
+	"pgc/runtime/native"
+	"pgc/runtime/picture"
+	"pgc/runtime/tokenizer"
+)
+
+// Session is a loaded model. One goroutine uses it at a time.
+type Session struct {
+	Model     *manifest.Model
+	Tokenizer *tokenizer.Tokenizer
+	Engine    *engine.Engine
+
+	encode, prefill, decode, forward, head *engine.Func
+}
+
+// New prepares a session. The engine stays the caller's to close.
+func New(m *manifest.Model, t *tokenizer.Tokenizer, e *engine.Engine) (*Session, error) {
+	s := &Session{Model: m, Tokenizer: t, Engine: e}
+	for name, f := range map[string]**engine.Func{"encode_image": &s.encode, "prefill": &s.prefill, "decode": &s.decode,
+		"forward": &s.forward, "head": &s.head} {
+		var err error
+		if *f, err = e.Func(name); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// Prompt is a prompt laid out as transformers' PaliGemmaProcessor does: the image tokens of every picture, <bos>, the
+// text and a newline; then, for scoring, the suffix and <eos>.
+type Prompt struct {
+	IDs    []int32
+	Prefix int // tokens before the suffix; they see each other in both directions
+}
+
+// Layout makes the prompt of a text about some pictures. A nil suffix is none.
+func (s *Session) Layout(images int, text string, suffix *string, parseSpecials bool) Prompt {
+	var p Prompt
+	for range images * s.Model.ImageTokens {
+		p.IDs = append(p.IDs, int32(s.Model.Image))
+	}
+	p.IDs = append(p.IDs, int32(s.Model.BOS))
+	p.IDs = append(p.IDs, s.Tokenizer.Encode(text+"\n", parseSpecials)...)
+	p.Prefix = len(p.IDs)
+	if suffix != nil {
+		p.IDs = append(p.IDs, s.Tokenizer.Encode(*suffix, parseSpecials)...)
+		p.IDs = append(p.IDs, int32(s.Model.EOS[0]))
+	}
+	return p
+}
+
+// Check says why a prompt cannot be run: it is longer than the KV cache, or there is too little memory for it.
+func (s *Session) Check(p Prompt, images, newTokens int) error {
+	n := len(p.IDs)
+	if n > s.Model.MaxTokens {
+		return fmt.Errorf("the prompt has %d tokens (%d pictures of %d and %d of text), but the KV cache holds %d: compile with --max-tokens %d or more",
+			n, images, s.Model.ImageTokens, n-images*s.Model.ImageTokens, s.Model.MaxTokens, n)
+	}
+	for i, id := range p.IDs {
+		if int(id) >= s.Model.VocabSize {
+			return fmt.Errorf("token %d of the prompt is id %d, beyond the vocabulary of %d", i, id, s.Model.VocabSize)
+		}
+	}
+	slots := 0
+	for _, id := range p.IDs {
+		if int(id) == s.Model.Image {
+			slots++
+		}
+	}
+	if slots != images*s.Model.ImageTokens {
+		return fmt.Errorf("the prompt has %d image tokens, but %d pictures need %d", slots, images, images*s.Model.ImageTokens)
+	}
+	return native.CheckMemory(s.Memory(n, min(n+newTokens, s.Model.MaxTokens)), fmt.Sprintf("a prompt of %d tokens", n))
+}
+
+// Memory is about how many bytes a run touches beside the weights, which the system can drop and read again: the KV
+// cache of all tokens, the arena of the prompt, logits, scratch memory and the program itself.
+func (s *Session) Memory(promptTokens, tokens int) int64 {
+	p := s.Engine.Program
+	most := int64(s.Model.MaxTokens)
+	total := int64(24 << 20)
+	for _, st := range p.States {
+		total += st.Bytes * int64(tokens) / most
+	}
+	arena := int64(0)
+	for i := range p.Funcs {
+		need := p.Funcs[i].ArenaBytes
+		if name := p.Funcs[i].Name; name == "prefill" || name == "forward" {
+			need = need * int64(promptTokens) / most
+		}
+		arena = max(arena, need)
+	}
+	total += arena + int64(promptTokens*s.Model.HiddenSize*4) + int64(s.Model.VocabSize*4)
+	return total + p.ScratchBytes*int64(s.Engine.Threads())
+}
+
+// Encode runs the image encoder over the pictures; their features fill the input of prefill and forward.
+func (s *Session) Encode(pictures []*picture.Picture) (preprocess, encode time.Duration, err error) {
+	n := picture.Normalization{Rescale: s.Model.RescaleFactor, Mean: s.Model.Mean, Std: s.Model.Std}
+	for i, p := range pictures {
+		start := time.Now()
+		copy(s.Engine.Floats("pixels"), picture.PixelValues(p, s.Model.ImageSize, n))
+		mid := time.Now()
+		if err := s.encode.Run(int64(i * s.Model.ImageTokens * s.Model.HiddenSize * 4)); err != nil {
+			return 0, 0, err
+		}
+		preprocess += mid.Sub(start)
+		encode += time.Since(mid)
+	}
+	return preprocess, encode, nil
+}
+
+// start puts a prompt into the inputs and binds the symbols of f.
+func (s *Session) start(f *engine.Func, p Prompt, images int) {
+	ids, slots := s.Engine.Ints("ids"), s.Engine.Ints("slots")
+	next := int32(0)
+	for i, id := range p.IDs {
+		ids[i], slots[i] = id, -1
+		if int(id) == s.Model.Image {
+			slots[i] = next
+			next++
+		}
+	}
+	n := len(p.IDs)
+	for name, v := range map[string]int{"S": n, "T": n, "past": 0, "prefix": p.Prefix, "F": images * s.Model.ImageTokens} {
+		f.Set(name, v)
+	}
+}

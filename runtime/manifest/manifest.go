@@ -1,0 +1,47 @@
+// Package manifest is what an executable's application needs to know of its model: the content of program.Program.Model.
+// Compiler and runtime share it; it imports nothing of the project.
+package manifest
+
+import "encoding/json"
+
+// Model describes the compiled checkpoint.
+type Model struct {
+	Name        string // of the checkpoint's directory
+	Kind        string // "paligemma (gemma)" or "paligemma (gemma2)"
+	ImageSize   int    // pixels of a side
+	ImageTokens int    // per picture
+	HiddenSize  int
+	VocabSize   int
+	MaxTokens   int // capacity of the KV cache
+	Parameters  int64
+	Weights     string // storage of the matrices
+
+	BOS, PAD, Image int
+	EOS             []int
+	Suppressed      []int32 // ids that are no words: never generated
+
+	MaxNewTokens      int // the default of generate
+	DoSample          bool
+	Temperature       float64
+	TopK              int
+	TopP              float64
+	RepetitionPenalty float64
+
+	RescaleFactor float64
+	Mean, Std     [3]float64
+}
+
+// Sections of the executable beside the program's own.
+const (
+	SectionTokenizer = "tokenizer"
+	SectionLicense   = "license"
+)
+
+// Encode returns m as JSON.
+func (m *Model) Encode() ([]byte, error) { return json.Marshal(m) }
+
+// Decode reads what Encode wrote.
+func Decode(data []byte) (*Model, error) {
+	m := &Model{}
+	return m, json.Unmarshal(data, m)
+}
