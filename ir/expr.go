@@ -2,9 +2,6 @@ package ir
 
 import (
 	"fmt"
-	"math"
-	"strconv"
-	"strings"
 
 	"pgc/ir/scalar"
 )
@@ -23,7 +20,8 @@ const (
 )
 
 // Expr is the body of a fused operation: a tree over elementwise operations, read for every element of the domain. It is
-// immutable and may share subtrees. Text form: mul(gelu_tanh(@0), add(1.0, $1)); f32 constants have a point or exponent.
+// immutable and may share subtrees. Text form: mul(gelu_tanh(@0), add(1.0, $1)); f32 constants have a point or exponent, and a
+// part that occurs again is named where it first stands: mul(&0=exp($0), &0).
 type Expr struct {
 	Kind  ExprKind
 	Index int     // of operand, reduction or accumulator
@@ -53,86 +51,6 @@ func Call(def *OpDef, args ...*Expr) *Expr { return &Expr{Kind: ExprCall, Def: d
 
 // Cast converts e to f32, i32 or bool.
 func Cast(d DType, e *Expr) *Expr { return &Expr{Kind: ExprCast, DType: d, Args: []*Expr{e}} }
-
-// String prints the canonical text of e.
-func (e *Expr) String() string {
-	var b strings.Builder
-	e.write(&b)
-	return b.String()
-}
-
-func (e *Expr) write(b *strings.Builder) {
-	switch e.Kind {
-	case ExprOperand, ExprReduce, ExprAcc:
-		b.WriteByte("$#@"[e.Kind])
-		b.WriteString(strconv.Itoa(e.Index))
-		return
-	case ExprConst:
-		b.WriteString(formatConst(e.DType, e.Val))
-		return
-	case ExprCall:
-		b.WriteString(e.Def.Name)
-	case ExprCast:
-		b.WriteString(e.DType.String())
-	}
-	for i, a := range e.Args {
-		b.WriteString([]string{", ", "("}[btoi(i == 0)])
-		a.write(b)
-	}
-	b.WriteByte(')')
-}
-
-func btoi(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
-}
-
-// formatConst prints a constant so that its text tells its type.
-func formatConst(d DType, v float64) string {
-	switch d {
-	case Bool:
-		return strconv.FormatBool(v != 0)
-	case I32:
-		return strconv.FormatInt(int64(v), 10)
-	}
-	s := formatFloat(v)
-	if strings.ContainsAny(s, ".einf") { // "inf", "nan" and exponents already tell
-		return s
-	}
-	return s + ".0"
-}
-
-// formatFloat prints the shortest text that reads back as v; infinities and NaN are inf, -inf and nan.
-func formatFloat(v float64) string {
-	switch {
-	case math.IsInf(v, 1):
-		return "inf"
-	case math.IsInf(v, -1):
-		return "-inf"
-	case math.IsNaN(v):
-		return "nan"
-	}
-	return strconv.FormatFloat(v, 'g', -1, 64)
-}
-
-// Equal reports whether e and x are the same tree.
-func (e *Expr) Equal(x *Expr) bool {
-	if e == x {
-		return true
-	}
-	sameVal := e.Val == x.Val && math.Signbit(e.Val) == math.Signbit(x.Val) || math.IsNaN(e.Val) && math.IsNaN(x.Val)
-	if e.Kind != x.Kind || e.Index != x.Index || e.DType != x.DType || e.Def != x.Def || !sameVal || len(e.Args) != len(x.Args) {
-		return false
-	}
-	for i, a := range e.Args {
-		if !a.Equal(x.Args[i]) {
-			return false
-		}
-	}
-	return true
-}
 
 // Walk calls visit for every node of e, arguments first; a shared subtree is visited once.
 func (e *Expr) Walk(visit func(*Expr)) {

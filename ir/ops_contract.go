@@ -8,7 +8,7 @@ import (
 
 // reduction defines a reduction of the last axis.
 func reduction(name, doc string, ranges Range, tol Tol) *OpDef {
-	return Define(OpDef{Name: name, Doc: doc + " over the last axis, which becomes 1", In: unary(Floats), Tol: tol,
+	return Define(OpDef{Name: name, Doc: doc + " over the last axis, which becomes 1", In: one(Floats), Tol: tol,
 		Infer: func(in []Type, _ any) (Type, error) {
 			x := in[0]
 			if x.Rank() == 0 {
@@ -38,7 +38,7 @@ type EinsumAttrs struct {
 
 // OpEinsum is the contraction of two tensors, in Einstein's notation: labels of both operands that the result lacks are summed.
 // The labels are a, b, c, … in order of appearance.
-var OpEinsum = Define(OpDef{Name: "einsum", Doc: "the sum of products over the labels that the result lacks", In: binary(Floats),
+var OpEinsum = Define(OpDef{Name: "einsum", Doc: "the sum of products over the labels that the result lacks", In: two(Floats),
 	Attrs: EinsumAttrs{}, Tol: Tol{ULP: 2, Norm: 1e-5},
 	Canon: func(attrs any) any { return EinsumAttrs{CanonicalEinsum(attrs.(EinsumAttrs).Spec)} },
 	Infer: func(in []Type, attrs any) (Type, error) {

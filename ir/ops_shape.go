@@ -13,7 +13,7 @@ type ConvertAttrs struct {
 
 // OpConvert changes the data type: floats round to nearest even, float to integer truncates, bool is 0 or 1, and a number
 // is true when it is not zero.
-var OpConvert = Define(OpDef{Name: "convert", Doc: "x as another data type", In: unary(AnyDType), Attrs: ConvertAttrs{},
+var OpConvert = Define(OpDef{Name: "convert", Doc: "x as another data type", In: one(AnyDType), Attrs: ConvertAttrs{},
 	Infer: func(in []Type, attrs any) (Type, error) {
 		d := attrs.(ConvertAttrs).DType
 		if d == Invalid || d >= numDTypes {
@@ -40,7 +40,7 @@ type ShapeAttrs struct {
 
 // OpReshape gives the same elements, in row-major order, another shape.
 var OpReshape = Define(OpDef{Name: "reshape", Doc: "the same elements in row-major order under another shape",
-	In: unary(AnyDType), Attrs: ShapeAttrs{},
+	In: one(AnyDType), Attrs: ShapeAttrs{},
 	Infer: func(in []Type, attrs any) (Type, error) {
 		shape := attrs.(ShapeAttrs).Shape
 		if err := checkShape(shape); err != nil {
@@ -68,7 +68,7 @@ func checkShape(shape []Dim) error {
 }
 
 // OpBroadcast repeats x along dimensions of 1 and new leading ones.
-var OpBroadcast = Define(OpDef{Name: "broadcast", Doc: "x repeated to a shape, right aligned", In: unary(AnyDType), Attrs: ShapeAttrs{},
+var OpBroadcast = Define(OpDef{Name: "broadcast", Doc: "x repeated to a shape, right aligned", In: one(AnyDType), Attrs: ShapeAttrs{},
 	Infer: func(in []Type, attrs any) (Type, error) {
 		shape := attrs.(ShapeAttrs).Shape
 		if err := checkShape(shape); err != nil {
@@ -93,7 +93,7 @@ type TransposeAttrs struct {
 
 // OpTranspose permutes dimensions.
 var OpTranspose = Define(OpDef{Name: "transpose", Doc: "dimension i of the result is dimension perm[i] of x",
-	In: unary(AnyDType), Attrs: TransposeAttrs{},
+	In: one(AnyDType), Attrs: TransposeAttrs{},
 	Infer: func(in []Type, attrs any) (Type, error) {
 		perm, x := attrs.(TransposeAttrs).Perm, in[0]
 		sorted := slices.Sorted(slices.Values(perm))
@@ -125,7 +125,7 @@ type SliceAttrs struct {
 }
 
 // OpSlice takes a contiguous part along one axis.
-var OpSlice = Define(OpDef{Name: "slice", Doc: "elements start to limit-1 along an axis", In: unary(AnyDType), Attrs: SliceAttrs{},
+var OpSlice = Define(OpDef{Name: "slice", Doc: "elements start to limit-1 along an axis", In: one(AnyDType), Attrs: SliceAttrs{},
 	Infer: func(in []Type, attrs any) (Type, error) {
 		a, x := attrs.(SliceAttrs), in[0]
 		if err := checkAxis(a.Axis, x); err != nil {

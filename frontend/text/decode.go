@@ -177,19 +177,16 @@ func (e *expression) reduction() (ir.Reduction, error) {
 
 // expr reads the body of a fused operation.
 func (e *expression) expr() (*ir.Expr, error) {
+	return (&scope{map[int]*ir.Expr{}}).expr(e)
+}
+
+// scope holds the named parts of one expression.
+type scope struct{ parts map[int]*ir.Expr }
+
+func (s *scope) expr(e *expression) (*ir.Expr, error) {
 	switch e.token.Type {
 	case tokenRef:
-		n, err := strconv.Atoi(e.token.Value[1:])
-		if err != nil {
-			return nil, e.wrong("a smaller number")
-		}
-		switch e.token.Value[0] {
-		case '$':
-			return ir.Operand(n), nil
-		case '#':
-			return ir.Reduced(n), nil
-		}
-		return ir.Acc(n), nil
+		return s.ref(e)
 	case tokenNumber:
 		if !strings.ContainsAny(e.token.Value, ".eEi") {
 			n, err := e.integer()
@@ -202,7 +199,7 @@ func (e *expression) expr() (*ir.Expr, error) {
 		return ir.Num(v), err
 	case tokenIdent:
 		if e.call {
-			return e.callExpr()
+			return s.call(e)
 		}
 		switch e.token.Value {
 		case "true", "false":
@@ -215,11 +212,39 @@ func (e *expression) expr() (*ir.Expr, error) {
 	return nil, e.wrong("an expression: an operand $0, a number or a call such as mul($0, 2.0)")
 }
 
-func (e *expression) callExpr() (*ir.Expr, error) {
+// ref reads $0, #0, @0, the definition &0=… or the use &0.
+func (s *scope) ref(e *expression) (*ir.Expr, error) {
+	n, err := strconv.Atoi(e.token.Value[1:])
+	if err != nil {
+		return nil, e.wrong("a smaller number")
+	}
+	switch e.token.Value[0] {
+	case '$':
+		return ir.Operand(n), nil
+	case '#':
+		return ir.Reduced(n), nil
+	case '@':
+		return ir.Acc(n), nil
+	}
+	if e.items == nil {
+		if s.parts[n] == nil {
+			return nil, participle.Errorf(e.token.Pos, "%s is not defined before it is used", e.token.Value)
+		}
+		return s.parts[n], nil
+	}
+	if s.parts[n] != nil {
+		return nil, participle.Errorf(e.token.Pos, "%s is defined twice", e.token.Value)
+	}
+	x, err := s.expr(e.items[0])
+	s.parts[n] = x
+	return x, err
+}
+
+func (s *scope) call(e *expression) (*ir.Expr, error) {
 	args := make([]*ir.Expr, len(e.items))
 	for i, item := range e.items {
 		var err error
-		if args[i], err = item.expr(); err != nil {
+		if args[i], err = s.expr(item); err != nil {
 			return nil, err
 		}
 	}

@@ -15,7 +15,7 @@ const (
 	tokenIdent  lexer.TokenType = iota + 1 // f32, embed.weight
 	tokenValue                             // %3, %q.weight
 	tokenFunc                              // @decode
-	tokenRef                               // $0, #1, @2
+	tokenRef                               // $0, #1, @2, &3
 	tokenNumber                            // 12, -1.5e-6, -inf
 	tokenString                            // "a\n"
 	tokenPunct                             // one of the characters below, or <=
@@ -24,7 +24,7 @@ const (
 const punctuation = "(){}[],=:"
 
 // maxDepth bounds the nesting of brackets, so that no input can exhaust the parser's stack.
-const maxDepth = 200
+const maxDepth = 10_000
 
 // definition tells participle about the tokens; the scanner is written out because a table of regular expressions takes
 // seconds for the text of a large model.
@@ -132,7 +132,7 @@ func (s *scanner) Next() (lexer.Token, error) {
 		return token(tokenIdent, span(s.src, isWord))
 	case c == '%' && span(rest, isWord) > 0:
 		return token(tokenValue, 1+span(rest, isWord))
-	case strings.IndexByte("$#@", c) >= 0 && span(rest, isDigit) > 0:
+	case strings.IndexByte("$#@&", c) >= 0 && span(rest, isDigit) > 0:
 		return token(tokenRef, 1+span(rest, isDigit))
 	case c == '@' && span(rest, isWord) > 0:
 		return token(tokenFunc, 1+span(rest, isWord))

@@ -82,18 +82,20 @@ type attribute struct {
 	value *expression
 }
 
-// expression is an attribute's value: 1.5, "ab,bc->ac", $0, S, [0, 1] or mul($0, @1). Its kind is that of its first token.
+// expression is an attribute's value: 1.5, "ab,bc->ac", $0, S, [0, 1], mul($0, @1), &0=exp($0) or &0. Its kind is that of its first
+// token.
 type expression struct {
 	token lexer.Token
 	str   string        // of a string, unquoted
 	call  bool          // an identifier with arguments
-	items []*expression // arguments, or elements of a list
+	items []*expression // arguments, elements of a list, or what &0 names
 }
 
 // cursor reads tokens and remembers the first error.
 type cursor struct {
-	lex *lexer.PeekingLexer
-	err error
+	lex   *lexer.PeekingLexer
+	err   error
+	depth int // of &0=&1=…, which no brackets bound
 }
 
 // fail notes that the next token is not what was expected.
@@ -245,8 +247,17 @@ func (c *cursor) operation(op *operation) {
 func (c *cursor) expression() *expression {
 	e := &expression{token: *c.lex.Peek()}
 	switch e.token.Type {
-	case tokenNumber, tokenRef:
+	case tokenNumber:
 		c.lex.Next()
+	case tokenRef:
+		c.lex.Next()
+		if e.token.Value[0] == '&' && c.accept("=") {
+			if c.depth++; c.depth > maxDepth {
+				c.fail("less nesting")
+			}
+			e.items = []*expression{c.expression()}
+			c.depth--
+		}
 	case tokenString:
 		e.str = c.lex.Next().Value // participle has unquoted it
 	case tokenIdent:

@@ -7,11 +7,7 @@
 // The package imports nothing of the project.
 package scalar
 
-import (
-	"fmt"
-	"strconv"
-	"strings"
-)
+import "fmt"
 
 // Type is the type of a scalar value.
 type Type uint8
@@ -158,19 +154,4 @@ func Subst(e *Expr, args []*Expr) *Expr {
 		return r
 	}
 	return walk(e)
-}
-
-// String prints e as nested calls, operands as $0, $1, ….
-func (e *Expr) String() string {
-	switch e.Op {
-	case Arg:
-		return "$" + strconv.Itoa(e.Index)
-	case Const:
-		return strconv.FormatFloat(e.Val, 'g', -1, 64)
-	}
-	parts := make([]string, len(e.Args))
-	for i, a := range e.Args {
-		parts[i] = a.String()
-	}
-	return e.Op.String() + "(" + strings.Join(parts, ", ") + ")"
 }

@@ -215,3 +215,25 @@ func BenchmarkExp(b *testing.B) {
 		ev.Run([][]float64{in}, out)
 	}
 }
+
+func TestStringTellsExpressionsApart(t *testing.T) {
+	x := X(0, F32)
+	e := Fn(Exp, x)
+	for want, e := range map[string]*Expr{
+		"mul(&0=exp($0), &0)":                   Fn(Mul, e, Fn(Exp, X(0, F32))),
+		"select(lt($0, 1.0), 1, 0)":             Fn(Select, Fn(LT, x, C(1)), CI(1), CI(0)),
+		"select(lt($0, 1e-07), 1.0, 0.0)":       Fn(Select, Fn(LT, x, C(1e-7)), C(1), C(0)),
+		"add(fma(&0=neg($0), &0, +Inf), 2.5)":   Fn(Add, Fn(FMA, Fn(Neg, x), Fn(Neg, x), C(math.Inf(1))), C(2.5)),
+		"add(&0=mul($0, $0), neg(add(&0, $0)))": Fn(Add, Fn(Mul, x, x), Fn(Neg, Fn(Add, Fn(Mul, x, x), x))),
+	} {
+		if got := e.String(); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+	for range 60 {
+		e = Fn(Mul, Fn(Add, e, e), C(0.5))
+	}
+	if n := len(e.String()); n > 60*50 {
+		t.Errorf("the text of 120 shared nodes has %d bytes", n)
+	}
+}
