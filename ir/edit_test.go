@@ -1,0 +1,182 @@
+package ir
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// diamond returns a function y = exp(x) + neg(exp(x)) with a state and one dead operation.
+func diamond() *Func {
+	f := (&Module{Symbols: []Symbol{{"S", 7}}}).NewFunc("f")
+	x := f.AddParam(Input, "x", "", T(F32, Sym("S"), D(3)))
+	k := f.AddParam(State, "k", "", T(F32, D(9), D(3)))
+	f.AddParam(Weight, "w", "unused.weight", T(BF16, D(5)))
+	b := NewBuilder(f)
+	e := b.Op(OpExp, nil, x)
+	b.Op(OpAbs, nil, e)
+	n := b.Op(OpNeg, nil, e)
+	f.Return("y", b.Op(OpAdd, nil, e, n))
+	f.Update(k, b.Op(OpDynamicUpdateSlice, nil, k, x, b.Const(I32, 0)))
+	return f
+}
+
+func names(f *Func) string {
+	var s []string
+	for _, op := range f.Ops {
+		s = append(s, op.Def.Name)
+	}
+	return strings.Join(s, " ")
+}
+
+func verify(t *testing.T, f *Func) {
+	t.Helper()
+	if err := f.Module.Verify(); err != nil {
+		t.Errorf("%v\n%s", err, f)
+	}
+}
+
+func TestUsesAndDeadCode(t *testing.T) {
+	f := diamond()
+	verify(t, f)
+	exp, add := f.Ops[0], f.Ops[3]
+	uses := f.Uses()
+	if got := uses[exp.Out]; len(got) != 3 || got[2] != (Use{add, 0}) {
+		t.Errorf("exp is used at %v", got)
+	}
+	if got := uses[add.Out]; len(got) != 1 || got[0] != (Use{nil, 0}) {
+		t.Errorf("add is used at %v", got)
+	}
+	if n := f.RemoveDead(); n != 1 || names(f) != "exp neg add constant dynamic_update_slice" {
+		t.Errorf("%d removed, left %s", n, names(f))
+	}
+	if n := f.RemoveUnusedParams(); n != 1 || len(f.Params) != 2 {
+		t.Errorf("%d parameters removed, left %d", n, len(f.Params))
+	}
+	verify(t, f)
+}
+
+func TestReplaceFollowsReplacements(t *testing.T) {
+	f := diamond()
+	x, exp, neg, add := f.Params[0], f.Ops[0], f.Ops[2], f.Ops[3]
+	f.Replace(map[*Value]*Value{add.Out: neg.Out, neg.Out: exp.Out, exp.Out: x})
+	if f.Results[0].Value != x {
+		t.Errorf("the result is %v", f.Results[0].Value)
+	}
+	f.RemoveDead()
+	if names(f) != "constant dynamic_update_slice" {
+		t.Errorf("left %s", names(f))
+	}
+	verify(t, f)
+}
+
+func TestInsertBeforeAndSort(t *testing.T) {
+	f := diamond()
+	add := f.Ops[3]
+	b := Before(f, add)
+	twice := b.Op(OpMul, nil, add.In[0], b.Const(F32, 2))
+	add.In[0] = twice
+	if got, want := names(f), "exp abs neg constant mul add constant dynamic_update_slice"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	verify(t, f)
+	slices.Reverse(f.Ops)
+	if f.Verify() == nil {
+		t.Error("reversed operations verify")
+	}
+	f.Sort()
+	verify(t, f)
+}
+
+func TestCloneSharesNothingMutable(t *testing.T) {
+	f := diamond()
+	f.Ops[0].Out.Buf = &Buffer{Space: States, Param: f.Params[1], Strides: []int64{3, 1}}
+	m := f.Module.Clone()
+	g, before := m.Func("f"), f.String()
+	if g.String() != before {
+		t.Errorf("the copy is\n%s", g)
+	}
+	if g.Ops[0].Out.Buf.Param != g.Params[1] {
+		t.Error("the copy's buffer is of the original's state")
+	}
+	g.ReplaceAllUses(g.Ops[0].Out, g.Params[0])
+	g.RemoveDead()
+	g.Params[0].Name = "z"
+	g.Results[0].Name = "z"
+	if f.String() != before {
+		t.Errorf("the original changed to\n%s", f)
+	}
+	verify(t, g)
+}
+
+// What the verifier must find: each case breaks a correct function.
+func TestVerifyFindsDefects(t *testing.T) {
+	for want, damage := range map[string]func(f *Func){
+		"@f %0 exp: operand 0 (%2) is not defined before it":              func(f *Func) { f.Ops[0].In[0] = f.Ops[2].Out },
+		"has the type i32[S,3], its operands make it f32[S,3]":            func(f *Func) { f.Ops[0].Out.Type.DType = I32 },
+		"@f %3 add: has 1 operand, wants 2":                               func(f *Func) { f.Ops[3].In = f.Ops[3].In[:1] },
+		"is defined twice":                                                func(f *Func) { f.Ops = append(f.Ops, f.Ops[0]) },
+		"has attributes of type ir.AxisAttrs, wants <nil>":                func(f *Func) { f.Ops[0].Attrs = AxisAttrs{} },
+		"symbol S is not declared":                                        func(f *Func) { f.Module.Symbols = nil },
+		"@f return y: result 0 is not defined":                            func(f *Func) { f.Results[0].Value = &Value{} },
+		"is not an update of a state, or its second":                      func(f *Func) { f.Results[1].State = f.Params[0] },
+		"occurs twice or is a keyword":                                    func(f *Func) { f.Return("y", f.Params[0]) },
+		"parameter name is not an identifier or occurs twice":             func(f *Func) { f.Params[0].Name = "k" },
+		"a weight, and nothing else, has a checkpoint name":               func(f *Func) { f.Params[2].Key = "" },
+		"state has the type f32[S,3], wants constant dimensions":          func(f *Func) { f.Params[1].Type.Shape[0] = Sym("S") },
+		"is not in the table of operations":                               func(f *Func) { f.Ops[0].Def = &OpDef{Name: "exp", In: one(Floats), Infer: OpExp.Infer} },
+		"operation without definition":                                    func(f *Func) { f.Ops[0].Out.Def = nil },
+		`function "f" is defined twice`:                                   func(f *Func) { f.Clone(f.Module) },
+		"symbol S has the bound -1":                                       func(f *Func) { f.Module.Symbols[0].Max = -1 },
+		"update has up to 10 rows, state has 9":                           func(f *Func) { f.Module.Symbols[0].Max = 10 },
+		"state is f32[9,3], its update f32[S,3]":                          func(f *Func) { f.Results[1].Value = f.Params[0] },
+		`weight "unused.weight" is bf16[6] here and bf16[5] elsewhere`:    func(f *Func) { c := f.Clone(f.Module); c.Name = "g"; c.Params[2].Type.Shape = Dims(6) },
+		"dimension 4294967296 is not from 0 to":                           func(f *Func) { f.Params[2].Type.Shape = Dims(1 << 32) },
+		`attributes {spec="ij,kj->ik"} are not in canonical form`:         func(f *Func) { badEinsum(f) },
+		"expression refers to @1, the operation has 1 accumulator":        func(f *Func) { badMatmul(f) },
+		"symbol past is not declared":                                     func(f *Func) { f.Insert(nil, must(NewOp(OpSymbol, SymbolAttrs{"past"}))) },
+		"slice limit S (at most 7) may exceed axis 0 of bf16[5]":          func(f *Func) { f.Insert(nil, must(NewOp(OpSlice, SliceAttrs{0, D(0), Sym("S")}, f.Params[2]))) },
+		"@f %0 exp: operand 0 () is not defined before it":                func(f *Func) { f.Ops[0].In[0] = (&Func{}).AddParam(Input, "x", "", f.Params[0].Type) },
+		"@f %k: is not a parameter value of its own":                      func(f *Func) { f.Params[1].Def = f.Ops[0] },
+		"function \"\" is defined twice or its name is not an identifier": func(f *Func) { f.Name = "" },
+	} {
+		f := diamond()
+		damage(f)
+		if err := f.Module.Verify(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+}
+
+func must(op *Op, err error) *Op {
+	if err != nil {
+		panic(err)
+	}
+	return op
+}
+
+func badEinsum(f *Func) {
+	v := NewBuilder(f).Op(OpEinsum, EinsumAttrs{"ij,kj->ik"}, f.Params[0], f.Params[1])
+	if got := v.Def.Attrs.(EinsumAttrs).Spec; got != "ab,cb->ac" {
+		panic("the builder does not make the spec canonical: " + got)
+	}
+	v.Def.Attrs = EinsumAttrs{"ij,kj->ik"}
+}
+
+func badMatmul(f *Func) {
+	v := NewBuilder(f).Op(OpMatmul, MatmulAttrs{1, Acc(0)}, f.Params[0], f.Params[1])
+	v.Def.Attrs = MatmulAttrs{1, Acc(1)}
+}
+
+func TestBuilderPanicsWithTheOperation(t *testing.T) {
+	f := diamond()
+	defer func() {
+		e, ok := recover().(*Error)
+		if !ok || e.Error() != "m.go:3: @f add: shapes do not broadcast: [S,3] and [9,3]" {
+			t.Errorf("got %v", e)
+		}
+	}()
+	b := NewBuilder(f)
+	b.Loc = Loc{File: "m.go", Line: 3}
+	b.Op(OpAdd, nil, f.Params[0], f.Params[1])
+}
