@@ -41,6 +41,9 @@ func (w weights) Tensor(key string) (codegen.Tensor, error) {
 	return codegen.Tensor{DType: t.DType, Shape: t.Shape, Data: t.Encode()}, nil
 }
 
+// Done does nothing.
+func (w weights) Done(string) {}
+
 func randomWeights(t *testing.T, m *ir.Module) weights {
 	rng := rand.New(rand.NewPCG(7, 8))
 	w := weights{}

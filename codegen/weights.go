@@ -29,6 +29,8 @@ type Tensor struct {
 // Source gives the tensors of a checkpoint by canonical name.
 type Source interface {
 	Tensor(key string) (Tensor, error)
+	// Done is told that a tensor has been written, so that its memory may go.
+	Done(key string)
 }
 
 // weightPlan says what the weights section holds and where.
@@ -118,6 +120,9 @@ func (p *weightPlan) write(w io.Writer, src Source, progress func(name string, d
 		}
 		if err := e.write(w, src); err != nil {
 			return err
+		}
+		if e.values == nil {
+			src.Done(e.Name)
 		}
 		at = e.Offset + e.Bytes
 		if progress != nil {

@@ -285,6 +285,9 @@ var dtypes = map[safetensors.DType]ir.DType{safetensors.F32: ir.F32, safetensors
 // DType is the storage type of a tensor by canonical name.
 func (c *Checkpoint) DType(key string) ir.DType { return dtypes[c.tensors[key].DType] }
 
+// Rank is the number of dimensions of a tensor.
+func (c *Checkpoint) Rank(key string) int { return len(c.tensors[key].Shape) }
+
 // Tensor returns a tensor by canonical name, and Drop gives its pages back to the system.
 func (c *Checkpoint) Tensor(key string) (safetensors.Tensor, error) {
 	t, ok := c.tensors[key]

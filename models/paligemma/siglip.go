@@ -11,6 +11,10 @@ import (
 func (b *builder) siglip(pixels *Value) *Value {
 	c := b.cfg.Vision
 	grid, p := c.ImageSize/c.PatchSize, c.PatchSize
+	// The convolution leaves out what does not fill a patch at the right and at the bottom.
+	if used := grid * p; used < c.ImageSize {
+		pixels = Slice(Slice(pixels, 1, 0, used), 2, 0, used)
+	}
 	// The patch convolution has no overlap: it is a product over (channel, y, x) of each patch.
 	patches := Reshape(Transpose(Reshape(pixels, 3, grid, p, grid, p), 1, 3, 0, 2, 4), grid*grid, 3*p*p)
 	kernel := Reshape(b.w("vision_tower.embeddings.patch_embedding.weight", c.HiddenSize, 3, p, p), c.HiddenSize, 3*p*p)

@@ -1,0 +1,208 @@
+// Package build turns a checkpoint into an executable: it joins the frontend, the model, the passes, code generation
+// and the container. It is what pgc's commands share.
+package build
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"time"
+
+	"pgc/codegen"
+	"pgc/frontend/hf"
+	"pgc/ir"
+	"pgc/ir/target"
+	"pgc/models/paligemma"
+	"pgc/passes"
+	"pgc/runtime/manifest"
+	"pgc/runtime/program"
+	"pgc/runtime/tokenizer"
+)
+
+// Version is the compiler's version, kept in every executable.
+const Version = "pgc 0.1"
+
+// Options are the settings of a compilation.
+type Options struct {
+	Weights   string // auto, f32, bf16 or f16
+	CPU       string
+	MaxTokens int // 0 for the default
+	Off       map[string]bool
+	Check     bool
+	Progress  func(what string, done, total int64)
+	OnPass    func(pass string, f *ir.Func, rewrites int, took time.Duration)
+}
+
+// Report says what a compilation made.
+type Report struct {
+	Output       string             `json:"output"`
+	Seconds      map[string]float64 `json:"seconds"` // per phase
+	CodeBytes    int                `json:"code_bytes"`
+	WeightBytes  int64              `json:"weight_bytes"`
+	Kernels      int                `json:"kernels"`
+	KVBytes      int64              `json:"kv_bytes"`
+	MaxTokens    int                `json:"max_tokens"`
+	ArenaBytes   map[string]int64   `json:"arena_bytes"`
+	ArenaMinimum map[string]int64   `json:"arena_lower_bound_bytes"`
+	Launches     map[string]int     `json:"launches"`
+}
+
+// DefaultMaxTokens is the KV-cache capacity unless one is asked for: the larger of 1024 and four pictures with 512
+// tokens of text.
+func DefaultMaxTokens(imageTokens int) int { return max(1024, 4*imageTokens+512) }
+
+// Module builds and optimizes the module of a checkpoint. With trace, activations are outputs.
+func Module(c *hf.Checkpoint, o Options, trace bool) (*ir.Module, error) {
+	dtype := c.DType
+	switch o.Weights {
+	case "", "auto":
+	case "f32", "bf16", "f16":
+		to, _ := ir.ParseDType(o.Weights)
+		dtype = func(key string) ir.DType {
+			if c.Rank(key) < 2 {
+				return c.DType(key) // vectors keep their precision
+			}
+			return to
+		}
+	default:
+		return nil, fmt.Errorf("--weights %s is not known: expected auto, f32, bf16 or f16", o.Weights)
+	}
+	m, err := paligemma.Graph(c.Config.Model, paligemma.Options{MaxTokens: o.maxTokens(c), DType: dtype, Trace: trace})
+	if err != nil {
+		return nil, err
+	}
+	return m, passes.Optimize(m, passes.Options{Off: o.Off, Check: o.Check, Report: o.OnPass})
+}
+
+func (o Options) maxTokens(c *hf.Checkpoint) int {
+	if o.MaxTokens > 0 {
+		return o.MaxTokens
+	}
+	return DefaultMaxTokens(c.Config.Model.Vision.Tokens())
+}
+
+// Compile compiles a checkpoint directory to an executable at out. runtime is the runtime's own ELF file.
+func Compile(ctx context.Context, dir, out string, runtime []byte, o Options) (*Report, error) {
+	r := &Report{Output: out, Seconds: map[string]float64{}, ArenaBytes: map[string]int64{}, ArenaMinimum: map[string]int64{}, Launches: map[string]int{}}
+	clock := time.Now()
+	lap := func(phase string) {
+		r.Seconds[phase] = time.Since(clock).Seconds()
+		clock = time.Now()
+	}
+	t, err := target.Find(o.CPU)
+	if err != nil {
+		return nil, err
+	}
+	if err := program.Writable(out); err != nil {
+		return nil, err
+	}
+	c, err := hf.Load(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	if need := c.Config.Model.Vision.Tokens() + 2; o.maxTokens(c) < need {
+		return nil, fmt.Errorf("--max-tokens %d holds no picture: expected at least %d", o.maxTokens(c), need)
+	}
+	compact, err := tokenizer.Parse(c.Tokenizer)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, "tokenizer.json"), errors.Unwrap(err))
+	}
+	tok, err := tokenizer.Load(compact)
+	if err != nil {
+		return nil, err
+	}
+	lap("load")
+	m, err := Module(c, o, false)
+	if err != nil {
+		return nil, err
+	}
+	lap("passes")
+	res, err := codegen.Compile(ctx, m, t)
+	if err != nil {
+		return nil, err
+	}
+	lap("code")
+	p := res.Program
+	p.Generator = Version
+	if p.Model, err = describe(c, tok, o).Encode(); err != nil {
+		return nil, err
+	}
+	weights := program.Section{Name: program.SectionWeights, Write: func(w io.Writer) error {
+		return res.WriteWeights(w, source{ctx, c}, o.Progress)
+	}}
+	sections := []program.Section{weights, program.Bytes(program.SectionCode, res.Code), program.Bytes(manifest.SectionTokenizer, compact)}
+	if c.License != "" {
+		sections = append(sections, program.Bytes(manifest.SectionLicense, []byte(c.License)))
+	}
+	if err := program.Write(ctx, out, runtime, p, sections...); err != nil {
+		return nil, err
+	}
+	lap("write")
+	r.fill(m, res, o.maxTokens(c))
+	return r, nil
+}
+
+func (r *Report) fill(m *ir.Module, res *codegen.Result, maxTokens int) {
+	p := res.Program
+	r.CodeBytes, r.WeightBytes, r.Kernels, r.MaxTokens = len(res.Code), p.WeightBytes, len(p.Kernels), maxTokens
+	for _, s := range p.States {
+		r.KVBytes += s.Bytes
+	}
+	for i, f := range m.Funcs {
+		a := passes.ArenaOf(f)
+		r.ArenaBytes[f.Name], r.ArenaMinimum[f.Name] = a.Bytes, a.LowerBound
+		r.Launches[f.Name] = len(p.Funcs[i].Launches)
+	}
+}
+
+// source gives code generation the tensors of a checkpoint; pages of tensors read before are given back.
+type source struct {
+	ctx context.Context
+	c   *hf.Checkpoint
+}
+
+// Tensor returns a tensor by canonical name.
+func (s source) Tensor(key string) (codegen.Tensor, error) {
+	if err := s.ctx.Err(); err != nil {
+		return codegen.Tensor{}, err
+	}
+	t, err := s.c.Tensor(key)
+	return codegen.Tensor{DType: s.c.DType(key), Shape: t.Shape, Data: t.Data}, err
+}
+
+// Done gives the pages of a tensor back.
+func (s source) Done(key string) { s.c.Drop(key) }
+
+// describe collects what the application needs to know.
+func describe(c *hf.Checkpoint, tok *tokenizer.Tokenizer, o Options) *manifest.Model {
+	cfg := c.Config
+	abs, _ := filepath.Abs(c.Dir)
+	m := &manifest.Model{Name: filepath.Base(abs), Kind: "paligemma (" + cfg.ModelType + ")", ImageSize: cfg.Model.Vision.ImageSize,
+		ImageTokens: cfg.Model.Vision.Tokens(), HiddenSize: cfg.Model.Text.HiddenSize, VocabSize: cfg.Model.Text.VocabSize,
+		MaxTokens: o.maxTokens(c), Weights: o.Weights, BOS: cfg.BOS, PAD: cfg.PAD, Image: cfg.ImageTokenIndex, EOS: c.Generation.EOS,
+		MaxNewTokens: c.Generation.MaxNewTokens, DoSample: c.Generation.DoSample, Temperature: c.Generation.Temperature,
+		TopK: c.Generation.TopK, TopP: c.Generation.TopP, RepetitionPenalty: c.Generation.RepetitionPenalty,
+		RescaleFactor: c.Preprocessor.RescaleFactor, Mean: c.Preprocessor.Mean, Std: c.Preprocessor.Std}
+	if m.Weights == "" || m.Weights == "auto" {
+		m.Weights = c.DType("language_model.embed_tokens.weight").String()
+	}
+	for _, s := range hf.Manifest(cfg.Model) {
+		n := int64(1)
+		for _, d := range s.Shape {
+			n *= int64(d)
+		}
+		m.Parameters += n
+	}
+	for _, id := range []int{m.Image, m.PAD, m.BOS} {
+		if id < m.VocabSize {
+			m.Suppressed = append(m.Suppressed, int32(id))
+		}
+	}
+	for id := tok.VocabSize(); id < m.VocabSize; id++ {
+		m.Suppressed = append(m.Suppressed, int32(id))
+	}
+	return m
+}

@@ -1,0 +1,206 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/term"
+
+	"pgc/cmd/internal/build"
+	"pgc/ir"
+	"pgc/passes"
+)
+
+// compileFlags are the flags that compile and run share.
+type compileFlags struct {
+	Weights   string   `default:"auto" help:"Storage of the matrices: auto (as the checkpoint has them), f32, bf16 or f16."`
+	CPU       string   `name:"cpu" default:"x86-64-v3" help:"LLVM's -mcpu name, or native. The default runs on any x86-64 with AVX2 and FMA."`
+	MaxTokens int      `help:"KV-cache capacity in tokens, image tokens included (default: max(1024, 4 pictures + 512))."`
+	Debug     []string `short:"d" placeholder:"AID" help:"Debugging aids; -d help lists them."`
+}
+
+// options reads the flags.
+func (f *compileFlags) options() (build.Options, error) {
+	o := build.Options{Weights: f.Weights, CPU: f.CPU, MaxTokens: f.MaxTokens, Off: map[string]bool{}, Progress: progress()}
+	if f.MaxTokens < 0 {
+		return o, usage{fmt.Errorf("--max-tokens %d is not a number of tokens", f.MaxTokens)}
+	}
+	for _, aid := range f.Debug {
+		switch name, off := strings.CutSuffix(aid, "/off"); {
+		case aid == "check":
+			o.Check = true
+		case aid == "time":
+			o.OnPass = func(pass string, f *ir.Func, n int, took time.Duration) {
+				fmt.Fprintf(os.Stderr, "%-16s @%-14s %5d rewrites %8.2f ms\n", pass, f.Name, n, took.Seconds()*1e3)
+			}
+		case off && passes.Find(name) != nil:
+			o.Off[name] = true
+		default:
+			return o, usage{fmt.Errorf("-d %s is not known: expected check, time or PASS/off with one of %s", aid, strings.Join(passNames(), ", "))}
+		}
+	}
+	return o, nil
+}
+
+func passNames() []string {
+	var names []string
+	for _, p := range passes.Pipeline {
+		names = append(names, p.Name)
+	}
+	return names
+}
+
+// progress draws a line on a terminal's standard error; elsewhere it is nil.
+func progress() func(string, int64, int64) {
+	if !term.IsTerminal(int(os.Stderr.Fd())) {
+		return nil
+	}
+	start, last := time.Now(), time.Time{}
+	return func(what string, done, total int64) {
+		if done < total && time.Since(last) < 100*time.Millisecond {
+			return
+		}
+		last = time.Now()
+		passed := time.Since(start).Seconds()
+		if done >= total {
+			fmt.Fprint(os.Stderr, "\r\x1b[K")
+			return
+		}
+		left := passed * float64(total-done) / float64(max(1, done))
+		fmt.Fprintf(os.Stderr, "\r\x1b[K%3d %% %.2f GB/s, %.0f s left: %.60s", 100*done/max(1, total), float64(done)/1e9/passed, left, what)
+	}
+}
+
+type compileCmd struct {
+	compileFlags
+	Checkpoint string `arg:"" help:"A Hugging Face checkpoint directory."`
+	Output     string `short:"o" required:"" placeholder:"FILE" help:"The executable to write."`
+	JSON       bool   `name:"json" help:"Print a report on standard output."`
+}
+
+// Run compiles.
+func (c *compileCmd) Run(ctx context.Context) error {
+	if c.Debug != nil && c.Debug[0] == "help" {
+		for _, p := range passes.Pipeline {
+			fmt.Printf("%s/off\t%s\n", p.Name, p.Doc)
+		}
+		fmt.Println("check\tverify the graph after every pass\ntime\ttime of every pass")
+		return nil
+	}
+	o, err := c.options()
+	if err != nil {
+		return err
+	}
+	rt, err := runtimeBinary()
+	if err != nil {
+		return err
+	}
+	r, err := build.Compile(ctx, c.Checkpoint, c.Output, rt, o)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return json.NewEncoder(os.Stdout).Encode(r)
+	}
+	return nil
+}
+
+// runtimeBinary returns the runtime's ELF file: the one built in, or the one beside this program.
+func runtimeBinary() ([]byte, error) {
+	if len(embeddedRuntime) > 0 {
+		return embeddedRuntime, nil
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(filepath.Dir(self), "pgcrt")
+	rt, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("the runtime %s is missing: build pgc with make build", path)
+	}
+	return rt, err
+}
+
+type runCmd struct {
+	compileFlags
+	Checkpoint string   `arg:"" help:"A Hugging Face checkpoint directory."`
+	Args       []string `arg:"" optional:"" passthrough:"" help:"What the executable is called with."`
+}
+
+// Run compiles if the cache does not hold this checkpoint with these flags, then runs the executable.
+func (c *runCmd) Run(ctx context.Context) error {
+	if c.CPU == "x86-64-v3" {
+		c.CPU = "native"
+	}
+	o, err := c.options()
+	if err != nil {
+		return err
+	}
+	path, err := c.cached()
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(path); err != nil {
+		rt, err := runtimeBinary()
+		if err != nil {
+			return err
+		}
+		if _, err := build.Compile(ctx, c.Checkpoint, path, rt, o); err != nil {
+			return err
+		}
+	}
+	cmd := exec.CommandContext(ctx, path, c.Args...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	err = cmd.Run()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return exitStatus(max(1, exit.ExitCode()))
+	}
+	return err
+}
+
+// cached is the place of the executable in the user's cache folder: it depends on the flags, on this compiler, and on
+// name, size and time of every file of the checkpoint.
+func (c *runCmd) cached() (string, error) {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("no cache folder: %w", err)
+	}
+	abs, err := filepath.Abs(c.Checkpoint)
+	if err != nil {
+		return "", err
+	}
+	entries, err := os.ReadDir(abs)
+	if err != nil {
+		return "", fmt.Errorf("no checkpoint at %s: %w", c.Checkpoint, errors.Unwrap(err))
+	}
+	h := sha256.New()
+	fmt.Fprintln(h, build.Version, abs, c.Weights, c.CPU, c.MaxTokens, c.Debug)
+	if self, err := os.Executable(); err == nil {
+		if info, err := os.Stat(self); err == nil {
+			fmt.Fprintln(h, info.Size(), info.ModTime().UnixNano())
+		}
+	}
+	for _, e := range entries {
+		if info, err := os.Stat(filepath.Join(abs, e.Name())); err == nil {
+			fmt.Fprintln(h, e.Name(), info.Size(), info.ModTime().UnixNano())
+		}
+	}
+	dir = filepath.Join(dir, "pgc")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	return filepath.Join(dir, filepath.Base(abs)+"-"+hex.EncodeToString(h.Sum(nil))[:16]), nil
+}

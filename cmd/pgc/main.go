@@ -1,0 +1,85 @@
+// Command pgc compiles a PaliGemma checkpoint into one executable file.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"pgc/cmd/internal/build"
+)
+
+type cli struct {
+	Compile compileCmd `cmd:"" help:"Compile a Hugging Face checkpoint directory to one executable."`
+	Run     runCmd     `cmd:"" passthrough:"partial" help:"Compile for this CPU into the cache folder, then run as the executable would."`
+	Random  randomCmd  `cmd:"" help:"Write a checkpoint of random weights."`
+	Check   checkCmd   `cmd:"" help:"Test every kernel of a checkpoint against the reference evaluator, and the model against reference activations."`
+	Bench   benchCmd   `cmd:"" help:"Time the kernels of an executable against this machine's measured peaks."`
+	Opt     optCmd     `cmd:"" help:"Parse a .pgir file, run passes over it, verify and print it."`
+	Version versionCmd `cmd:"" help:"Print the version."`
+}
+
+// usage is an error of the command line; the process exits with 2.
+type usage struct{ error }
+
+type versionCmd struct{}
+
+// Run prints the version.
+func (versionCmd) Run() error {
+	_, err := fmt.Println(build.Version)
+	return err
+}
+
+func main() { os.Exit(run()) }
+
+func run() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var c cli
+	parser := kong.Must(&c, kong.Name("pgc"), kong.Description("Compiles a PaliGemma checkpoint into one executable file."),
+		kong.BindTo(ctx, (*context.Context)(nil)), kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+	args := os.Args[1:]
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	k, err := parser.Parse(args)
+	if err != nil {
+		err = usage{fmt.Errorf("%w (see --help)", err)}
+	} else {
+		err = k.Run()
+	}
+	return report(err)
+}
+
+// report prints an error as one line and returns the exit status.
+func report(err error) int {
+	if err == nil {
+		return 0
+	}
+	var exit exitStatus
+	if errors.As(err, &exit) {
+		return int(exit)
+	}
+	text := strings.ReplaceAll(err.Error(), "\n", "; ")
+	if errors.Is(err, context.Canceled) {
+		text = "interrupted"
+	}
+	fmt.Fprintln(os.Stderr, "pgc: "+text)
+	var u usage
+	if errors.As(err, &u) {
+		return 2
+	}
+	return 1
+}
+
+// exitStatus is the status of a program that was run and has reported its own error.
+type exitStatus int
+
+// Error says so.
+func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
