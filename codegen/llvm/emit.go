@@ -9,7 +9,6 @@ import (
 	"fmt"
 
 	"github.com/llir/llvm/ir"
-	"github.com/llir/llvm/ir/constant"
 	"github.com/llir/llvm/ir/enum"
 	"github.com/llir/llvm/ir/types"
 	"github.com/llir/llvm/ir/value"
@@ -63,21 +62,6 @@ func (e *emitter) newBlock() *ir.Block {
 	return e.cur
 }
 
-func elemType(el tile.Elem) types.Type {
-	return map[tile.Elem]types.Type{tile.I1: types.I1, tile.I8: types.I8, tile.I32: types.I32, tile.I64: types.I64,
-		tile.F32: types.Float, tile.BF16: types.I16, tile.F16: types.Half}[el]
-}
-
-func llType(t tile.Type) types.Type {
-	switch {
-	case t.Ptr:
-		return types.NewPointer(elemType(t.Elem))
-	case t.Lanes == 1:
-		return elemType(t.Elem)
-	}
-	return types.NewVector(uint64(t.Lanes), elemType(t.Elem))
-}
-
 func (e *emitter) block(b *tile.Block) {
 	for _, in := range b.Insts {
 		switch in.Op {
@@ -85,10 +69,12 @@ func (e *emitter) block(b *tile.Block) {
 			e.loop(in)
 		case tile.If:
 			e.branch(in)
-		case tile.Store, tile.StoreTail, tile.Prefetch:
-			e.effect(in)
+		case tile.Store, tile.StoreTail:
+			store(e, in, e.args(in))
+		case tile.Prefetch:
+			prefetch(e, in, e.args(in))
 		default:
-			e.vals[in.Out[0]] = e.inst(in)
+			e.vals[in.Out[0]] = emissions[in.Op](e, in, e.args(in))
 		}
 	}
 }
@@ -160,37 +146,4 @@ func (e *emitter) intrinsic(name string, ret types.Type, args ...value.Value) va
 		e.declared[name] = f
 	}
 	return e.cur.NewCall(f, args...)
-}
-
-// suffix is the type part of an intrinsic's name: f32 or v8f32.
-func suffix(t types.Type) string {
-	if v, ok := t.(*types.VectorType); ok {
-		return fmt.Sprintf("v%d%s", v.Len, suffix(v.ElemType))
-	}
-	switch t {
-	case types.Float:
-		return "f32"
-	case types.Half:
-		return "f16"
-	}
-	return fmt.Sprintf("i%d", t.(*types.IntType).BitSize)
-}
-
-// splatConst returns a constant of type t with c in every lane.
-func splatConst(t tile.Type, c constant.Constant) constant.Constant {
-	if t.Lanes == 1 {
-		return c
-	}
-	elems := make([]constant.Constant, t.Lanes)
-	for i := range elems {
-		elems[i] = c
-	}
-	return constant.NewVector(llType(t).(*types.VectorType), elems...)
-}
-
-func number(t tile.Type, in *tile.Inst) constant.Constant {
-	if t.Elem == tile.F32 {
-		return splatConst(t, float(in.Num))
-	}
-	return splatConst(t, constant.NewInt(elemType(t.Elem).(*types.IntType), in.Imm))
 }

@@ -2,20 +2,28 @@ package tile
 
 import (
 	"fmt"
-
-	"pgc/ir/scalar"
+	"regexp"
 )
 
 // Builder appends instructions to a kernel. Its methods panic on type misuse; Build turns that into an error.
 type Builder struct {
 	kernel *Kernel
 	block  *Block
-	consts map[string]*Value
+	consts map[constKey]*Value
 }
 
-// Build makes a kernel. Errors name the kernel.
+type constKey struct {
+	t   Type
+	imm int64
+	num uint64 // bits of the float64
+}
+
+// symbol is what a kernel may be called, in LLVM IR and in PTX.
+var symbol = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+// Build makes a kernel and verifies it. Errors name the kernel.
 func Build(name string, f func(b *Builder)) (k *Kernel, err error) {
-	b := &Builder{kernel: &Kernel{Name: name, Body: &Block{}}, consts: map[string]*Value{}}
+	b := &Builder{kernel: &Kernel{Name: name, Body: &Block{}}, consts: map[constKey]*Value{}}
 	b.block = b.kernel.Body
 	defer func() {
 		if r := recover(); r != nil {
@@ -27,6 +35,9 @@ func Build(name string, f func(b *Builder)) (k *Kernel, err error) {
 		}
 	}()
 	f(b)
+	if err := Verify(b.kernel); err != nil {
+		return nil, err
+	}
 	return b.kernel, nil
 }
 
@@ -39,22 +50,29 @@ func (b *Builder) value(t Type, def *Inst) *Value {
 	return &Value{ID: b.kernel.values - 1, Type: t, Def: def}
 }
 
-func (b *Builder) emit(op Op, t Type, args ...*Value) *Value {
-	in := &Inst{Op: op, Args: args}
+// append checks an instruction against the table of operations and adds it.
+func (b *Builder) append(in *Inst) {
+	if err := check(in); err != nil {
+		fail("%v", err)
+	}
+	b.block.Insts = append(b.block.Insts, in)
+}
+
+func (b *Builder) inst(in *Inst, t Type) *Value {
 	v := b.value(t, in)
 	in.Out = []*Value{v}
-	b.block.Insts = append(b.block.Insts, in)
+	b.append(in)
 	return v
 }
 
-func (b *Builder) effect(op Op, args ...*Value) {
-	b.block.Insts = append(b.block.Insts, &Inst{Op: op, Args: args})
+func (b *Builder) emit(op Op, t Type, args ...*Value) *Value {
+	return b.inst(&Inst{Op: op, Args: args}, t)
 }
 
+func (b *Builder) effect(op Op, args ...*Value) { b.append(&Inst{Op: op, Args: args}) }
+
 // Ptr adds a pointer parameter.
-func (b *Builder) Ptr(name string, e Elem) *Value {
-	return b.param(name, Type{Elem: e, Lanes: 1, Ptr: true})
-}
+func (b *Builder) Ptr(name string, e Elem) *Value { return b.param(name, pointerTo(e)) }
 
 // Scalar adds an i64 parameter.
 func (b *Builder) Scalar(name string) *Value { return b.param(name, Scalar(I64)) }
@@ -64,229 +82,21 @@ func (b *Builder) param(name string, t Type) *Value {
 		fail("parameter %s declared inside a loop", name)
 	}
 	b.kernel.Params = append(b.kernel.Params, KernelParam{name, t})
-	v := b.emit(Param, t)
-	v.Def.Imm = int64(len(b.kernel.Params) - 1)
-	return v
+	return b.inst(&Inst{Op: Param, Imm: int64(len(b.kernel.Params) - 1)}, t)
 }
 
 // Task returns the index of the work item.
 func (b *Builder) Task() *Value { return b.emit(Task, Scalar(I64)) }
 
-// Scratch returns n fresh float32 elements of the thread's scratch memory, 64-byte aligned.
+// Scratch returns n fresh float32 elements of the thread's scratch memory, 64-byte aligned. What they hold is undefined.
 func (b *Builder) Scratch(n int) *Value {
-	base := b.emit(Scratch, Type{Elem: F32, Lanes: 1, Ptr: true})
+	base := b.emit(Scratch, pointerTo(F32))
 	off := b.kernel.ScratchBytes
 	b.kernel.ScratchBytes += int64(n*4+63) / 64 * 64
 	return b.PtrAdd(base, b.Int(off/4))
 }
 
-// Int returns an i64 constant.
-func (b *Builder) Int(v int64) *Value { return b.constant(Scalar(I64), v, 0) }
-
-// Float returns a float constant in every lane.
-func (b *Builder) Float(v float64, lanes int) *Value { return b.constant(Vec(F32, lanes), 0, v) }
-
-// Int32 returns an i32 constant in every lane.
-func (b *Builder) Int32(v int64, lanes int) *Value { return b.constant(Vec(I32, lanes), v, 0) }
-
-// Constants live at the head of the kernel, once each.
-func (b *Builder) constant(t Type, i int64, f float64) *Value {
-	key := fmt.Sprint(t, i, f)
-	if v, ok := b.consts[key]; ok {
-		return v
-	}
-	in := &Inst{Op: Const, Imm: i, Num: f}
-	v := b.value(t, in)
-	in.Out = []*Value{v}
-	b.kernel.Body.Insts = append([]*Inst{in}, b.kernel.Body.Insts...)
-	b.consts[key] = v
-	return v
-}
-
-func same(op Op, x, y *Value) {
-	if x.Type != y.Type {
-		fail("%s of %s and %s", op, x.Type, y.Type)
-	}
-}
-
-func (b *Builder) binary(op Op, x, y *Value) *Value {
-	same(op, x, y)
-	return b.emit(op, x.Type, x, y)
-}
-
-// intFold computes integer arithmetic on constants at build time, so that static sizes leave no code behind.
-func (b *Builder) intFold(op Op, x, y *Value) *Value {
-	if x.Type == Scalar(I64) && y.Type == x.Type {
-		cx, okx := ConstInt(x)
-		cy, oky := ConstInt(y)
-		if okx && oky && !(cy == 0 && (op == Div || op == Rem)) {
-			return b.Int(intOp(op, cx, cy))
-		}
-		switch {
-		case oky && cy == 0 && (op == Add || op == Sub), oky && cy == 1 && (op == Mul || op == Div):
-			return x
-		case okx && cx == 0 && op == Add, okx && cx == 1 && op == Mul:
-			return y
-		case op == Mul && (okx && cx == 0 || oky && cy == 0), op == Rem && oky && cy == 1:
-			return b.Int(0)
-		}
-	}
-	return b.binary(op, x, y)
-}
-
-// ConstInt returns the value of an integer constant.
-func ConstInt(v *Value) (int64, bool) {
-	if v.Def != nil && v.Def.Op == Const && v.Type.Elem != F32 {
-		return v.Def.Imm, true
-	}
-	return 0, false
-}
-
-// Add, Sub, Mul, Div, Rem, Min and Max are arithmetic on equal types.
-func (b *Builder) Add(x, y *Value) *Value { return b.intFold(Add, x, y) }
-
-// Sub returns x - y.
-func (b *Builder) Sub(x, y *Value) *Value { return b.intFold(Sub, x, y) }
-
-// Mul returns x * y.
-func (b *Builder) Mul(x, y *Value) *Value { return b.intFold(Mul, x, y) }
-
-// Div returns x / y; integer division truncates.
-func (b *Builder) Div(x, y *Value) *Value { return b.intFold(Div, x, y) }
-
-// Rem returns the remainder of integer division.
-func (b *Builder) Rem(x, y *Value) *Value { return b.intFold(Rem, x, y) }
-
-// Min returns the lesser.
-func (b *Builder) Min(x, y *Value) *Value { return b.intFold(Min, x, y) }
-
-// Max returns the greater.
-func (b *Builder) Max(x, y *Value) *Value { return b.intFold(Max, x, y) }
-
-// FMA returns x*y + z, rounded once.
-func (b *Builder) FMA(x, y, z *Value) *Value {
-	same(FMA, x, y)
-	same(FMA, x, z)
-	return b.emit(FMA, x.Type, x, y, z)
-}
-
-// Unary applies Neg, Abs, Sqrt, Floor or Rint.
-func (b *Builder) Unary(op Op, x *Value) *Value { return b.emit(op, x.Type, x) }
-
-// Logic applies And, Or, Xor or Shl.
-func (b *Builder) Logic(op Op, x, y *Value) *Value { return b.binary(op, x, y) }
-
-// Compare applies LT, LE or EQ lane by lane.
-func (b *Builder) Compare(op Op, x, y *Value) *Value {
-	same(op, x, y)
-	return b.emit(op, Vec(I1, x.Type.Lanes), x, y)
-}
-
-// Select returns x where c holds, else y.
-func (b *Builder) Select(c, x, y *Value) *Value {
-	same(Select, x, y)
-	if c.Type.Elem != I1 || c.Type.Lanes != x.Type.Lanes {
-		fail("select by %s of %s", c.Type, x.Type)
-	}
-	return b.emit(Select, x.Type, c, x, y)
-}
-
-// Cast applies IToF, FToI, BitF, BitI, Widen or Narrow.
-func (b *Builder) Cast(op Op, x *Value) *Value {
-	to := map[Op]Elem{IToF: F32, FToI: I32, BitF: F32, BitI: I32, Widen: I64, Narrow: I32}[op]
-	if c, ok := ConstInt(x); ok && op == Narrow {
-		return b.Int32(c, x.Type.Lanes)
-	}
-	return b.emit(op, Vec(to, x.Type.Lanes), x)
-}
-
-// Splat copies a scalar into every lane.
-func (b *Builder) Splat(x *Value, lanes int) *Value {
-	if lanes == 1 {
-		return x
-	}
-	return b.emit(Splat, Vec(x.Type.Elem, lanes), x)
-}
-
-// Lane returns lane i of a vector.
-func (b *Builder) Lane(x *Value, i int) *Value {
-	if x.Type.Lanes == 1 {
-		return x
-	}
-	v := b.emit(Lane, Scalar(x.Type.Elem), x)
-	v.Def.Imm = int64(i)
-	return v
-}
-
-// Iota returns 0, 1, 2, … as i32.
-func (b *Builder) Iota(lanes int) *Value {
-	if lanes == 1 {
-		return b.Int32(0, 1)
-	}
-	return b.emit(Iota, Vec(I32, lanes))
-}
-
-// Reduce folds the lanes with ReduceAdd or ReduceMax, always by halves.
-func (b *Builder) Reduce(op Op, x *Value) *Value {
-	if x.Type.Lanes == 1 {
-		return x
-	}
-	return b.emit(op, Scalar(x.Type.Elem), x)
-}
-
-// PtrAdd moves a pointer by elements.
-func (b *Builder) PtrAdd(p, elements *Value) *Value {
-	if c, ok := ConstInt(elements); ok && c == 0 {
-		return p
-	}
-	return b.emit(PtrAdd, p.Type, p, elements)
-}
-
-// PtrCast changes the element type of a pointer.
-func (b *Builder) PtrCast(p *Value, e Elem) *Value {
-	return b.emit(PtrCast, Type{Elem: e, Lanes: 1, Ptr: true}, p)
-}
-
-// Load reads lanes elements at p[off]; 16-bit floats become F32.
-func (b *Builder) Load(p, off *Value, lanes int) *Value {
-	pointer(p)
-	return b.emit(Load, Vec(p.Type.Elem.Register(), lanes), p, off)
-}
-
-// LoadTail reads the first count lanes at p[off]; the others are zero and not touched.
-func (b *Builder) LoadTail(p, off *Value, lanes int, count *Value) *Value {
-	pointer(p)
-	return b.emit(LoadTail, Vec(p.Type.Elem.Register(), lanes), p, off, count)
-}
-
-// Store writes v at p[off]. Only I8, I32 and F32 memory is written.
-func (b *Builder) Store(p, off, v *Value) {
-	pointer(p)
-	if v.Type.Elem != p.Type.Elem {
-		fail("store of %s to %s", v.Type, p.Type)
-	}
-	b.effect(Store, p, off, v)
-}
-
-// StoreTail writes the first count lanes of v at p[off].
-func (b *Builder) StoreTail(p, off, v, count *Value) {
-	pointer(p)
-	if v.Type.Elem != p.Type.Elem {
-		fail("store of %s to %s", v.Type, p.Type)
-	}
-	b.effect(StoreTail, p, off, v, count)
-}
-
-// Prefetch asks for the cache line of p[off].
-func (b *Builder) Prefetch(p, off *Value) { b.effect(Prefetch, p, off) }
-
-func pointer(p *Value) {
-	if !p.Type.Ptr {
-		fail("memory access through a %s", p.Type)
-	}
-}
-
-// For runs body for lo, lo+step, … below hi with carried values, and returns the last ones.
+// For runs body for lo, lo+step, … below hi with carried values, and returns the last ones. The step is positive.
 func (b *Builder) For(lo, hi, step *Value, carried []*Value, body func(i *Value, c []*Value) []*Value) []*Value {
 	in := &Inst{Op: For, Args: append([]*Value{lo, hi, step}, carried...)}
 	blk := &Block{Args: []*Value{b.value(Scalar(I64), nil)}}
@@ -294,18 +104,12 @@ func (b *Builder) For(lo, hi, step *Value, carried []*Value, body func(i *Value,
 		blk.Args = append(blk.Args, b.value(c.Type, nil))
 		in.Out = append(in.Out, b.value(c.Type, in))
 	}
-	outer := b.block
-	b.block = blk
-	blk.Yield = body(blk.Args[0], blk.Args[1:])
-	b.block = outer
+	b.fill(blk, func() []*Value { return body(blk.Args[0], blk.Args[1:]) })
+	in.Blocks = []*Block{blk}
 	if len(blk.Yield) != len(carried) {
 		fail("a loop carries %d values and yields %d", len(carried), len(blk.Yield))
 	}
-	for i, y := range blk.Yield {
-		same(For, y, carried[i])
-	}
-	in.Blocks = []*Block{blk}
-	b.block.Insts = append(b.block.Insts, in)
+	b.append(in)
 	return in.Out
 }
 
@@ -314,28 +118,15 @@ func (b *Builder) Range(lo, hi, step *Value, body func(i *Value)) {
 	b.For(lo, hi, step, nil, func(i *Value, _ []*Value) []*Value { body(i); return nil })
 }
 
-// If runs one of two bodies; both give values of the same types.
+// If runs one of two bodies; both give values of the same types. A missing one does nothing.
 func (b *Builder) If(c *Value, then, otherwise func() []*Value) []*Value {
-	in := &Inst{Op: If, Args: []*Value{c}}
-	outer := b.block
-	for _, f := range []func() []*Value{then, otherwise} {
-		blk := &Block{}
-		b.block = blk
-		if f != nil {
-			blk.Yield = f()
-		}
-		in.Blocks = append(in.Blocks, blk)
+	in := &Inst{Op: If, Args: []*Value{c}, Blocks: []*Block{{}, {}}}
+	b.fill(in.Blocks[0], then)
+	b.fill(in.Blocks[1], otherwise)
+	for _, y := range in.Blocks[0].Yield {
+		in.Out = append(in.Out, b.value(y.Type, in))
 	}
-	b.block = outer
-	x, y := in.Blocks[0].Yield, in.Blocks[1].Yield
-	if len(x) != len(y) {
-		fail("if gives %d values or %d", len(x), len(y))
-	}
-	for i := range x {
-		same(If, x[i], y[i])
-		in.Out = append(in.Out, b.value(x[i].Type, in))
-	}
-	b.block.Insts = append(b.block.Insts, in)
+	b.append(in)
 	return in.Out
 }
 
@@ -344,59 +135,12 @@ func (b *Builder) When(c *Value, body func()) {
 	b.If(c, func() []*Value { body(); return nil }, nil)
 }
 
-var fromScalar = map[scalar.Op]Op{scalar.Add: Add, scalar.Sub: Sub, scalar.Mul: Mul, scalar.Div: Div, scalar.Min: Min,
-	scalar.Max: Max, scalar.FMA: FMA, scalar.Neg: Neg, scalar.Abs: Abs, scalar.Sqrt: Sqrt, scalar.Floor: Floor,
-	scalar.Rint: Rint, scalar.And: And, scalar.Or: Or, scalar.Shl: Shl, scalar.LT: LT, scalar.LE: LE, scalar.EQ: EQ,
-	scalar.ToF32: IToF, scalar.ToI32: FToI, scalar.BitsF32: BitF, scalar.BitsI32: BitI}
-
-// Expr emits a lowered scalar expression over fragments of equal lanes; shared nodes are emitted once.
-func (b *Builder) Expr(e *scalar.Expr, args []*Value, lanes int) *Value {
-	done := map[*scalar.Expr]*Value{}
-	var walk func(*scalar.Expr) *Value
-	walk = func(e *scalar.Expr) *Value {
-		if v, ok := done[e]; ok {
-			return v
-		}
-		var v *Value
-		in := make([]*Value, len(e.Args))
-		for i, a := range e.Args {
-			in[i] = walk(a)
-		}
-		switch e.Op {
-		case scalar.Arg:
-			v = args[e.Index]
-		case scalar.Const:
-			switch e.Type {
-			case scalar.F32:
-				v = b.Float(float64(float32(e.Val)), lanes)
-			case scalar.I32:
-				v = b.Int32(int64(e.Val), lanes)
-			default:
-				v = b.constant(Vec(I1, lanes), int64(e.Val), 0)
-			}
-		case scalar.Select:
-			v = b.Select(in[0], in[1], in[2])
-		case scalar.Not:
-			v = b.Logic(Xor, in[0], b.constant(Vec(I1, lanes), 1, 0))
-		case scalar.LT, scalar.LE, scalar.EQ:
-			v = b.Compare(fromScalar[e.Op], in[0], in[1])
-		case scalar.ToF32, scalar.ToI32, scalar.BitsF32, scalar.BitsI32:
-			v = b.Cast(fromScalar[e.Op], in[0])
-		case scalar.FMA:
-			v = b.FMA(in[0], in[1], in[2])
-		default:
-			op, ok := fromScalar[e.Op]
-			if !ok {
-				fail("scalar %s was not lowered", e.Op)
-			}
-			if len(in) == 1 {
-				v = b.Unary(op, in[0])
-			} else {
-				v = b.binary(op, in[0], in[1])
-			}
-		}
-		done[e] = v
-		return v
+// fill runs f with blk as the place where instructions go.
+func (b *Builder) fill(blk *Block, f func() []*Value) {
+	outer := b.block
+	b.block = blk
+	if f != nil {
+		blk.Yield = f()
 	}
-	return walk(e)
+	b.block = outer
 }

@@ -65,6 +65,8 @@ func (p *printer) block(b *Block, depth int) {
 			}
 		case Param, Lane:
 			fmt.Fprintf(&p.out, " #%d", in.Imm)
+		case Shuffle:
+			fmt.Fprintf(&p.out, " %v", in.Mask)
 		}
 		for _, blk := range in.Blocks {
 			fmt.Fprintf(&p.out, " {(%s)\n", p.list(blk.Args, true))

@@ -8,6 +8,9 @@
 // Every kernel has the native signature void(i64 *args, i64 task, i8 *scratch): args holds one pointer or integer per
 // parameter, task is the index of the work item, and scratch is memory of the calling thread.
 //
+// An operation is one row of a table (ops.go): its name, the types it takes and what it computes on a lane. Builder,
+// Verify, Print and Run derive from it; a backend adds one emission per row.
+//
 // The package imports ir/scalar and nothing else of the project.
 package tile
 
@@ -16,7 +19,8 @@ import "fmt"
 // Elem is the type of one lane.
 type Elem uint8
 
-// The element types. BF16 and F16 exist in memory only: loads and stores convert them from and to F32.
+// The element types. Integers are signed. BF16 and F16 exist in memory only: loads and stores convert them to and from
+// F32.
 const (
 	I1 Elem = iota
 	I8
@@ -72,66 +76,16 @@ func (t Type) String() string {
 // IsFloat reports whether t is a float fragment.
 func (t Type) IsFloat() bool { return !t.Ptr && t.Elem == F32 }
 
-// Op is the operation of an instruction.
-type Op uint8
+// MaxLanes is the longest fragment.
+const MaxLanes = 64
 
-// The operations. Operands are fragments of one type unless said.
-const (
-	Param     Op = iota // parameter Imm of the kernel
-	Task                // index of the work item, i64
-	Scratch             // the thread's scratch memory as *f32
-	Const               // Imm for integers, Num for floats, splat to all lanes
-	Add                 // arithmetic, integer or float by type; integers wrap
-	Sub                 //
-	Mul                 //
-	Div                 // integer division truncates
-	Rem                 // integers
-	Min                 // floats: the second operand if either is NaN
-	Max                 //
-	FMA                 // x*y + z rounded once, floats
-	Neg                 // floats
-	Abs                 // floats
-	Sqrt                // floats
-	Floor               // floats
-	Rint                // floats, ties to even
-	And                 // integers and i1
-	Or                  //
-	Xor                 //
-	Shl                 // integers
-	LT                  // comparisons give i1 lanes; ordered for floats, signed for integers
-	LE                  //
-	EQ                  //
-	Select              // i1 lanes, x, y
-	IToF                // i32 to f32
-	FToI                // f32 to i32, truncating
-	BitF                // i32 reinterpreted as f32
-	BitI                // f32 reinterpreted as i32
-	Widen               // i32 to i64
-	Narrow              // i64 to i32
-	Splat               // scalar to Lanes lanes
-	Lane                // lane Imm of a vector
-	Iota                // 0, 1, 2, … (i32)
-	ReduceAdd           // lanes added by halves: (x[0..n/2) + x[n/2..n)) until one is left
-	ReduceMax           // likewise the greatest
-	PtrAdd              // pointer, i64 elements
-	PtrCast             // pointer to another element type
-	Load                // pointer, i64 offset in elements
-	LoadTail            // pointer, offset, i64 count: lanes from count on are zero and their memory is not touched
-	Store               // pointer, offset, value
-	StoreTail           // pointer, offset, value, count
-	Prefetch            // pointer, offset
-	For                 // lo, hi, step (i64), carried…; body of (index, carried…) yields the carried values
-	If                  // i1, then and else blocks that yield values of the same types
-	numOps
-)
-
-var opNames = [numOps]string{"param", "task", "scratch", "const", "add", "sub", "mul", "div", "rem", "min", "max", "fma",
-	"neg", "abs", "sqrt", "floor", "rint", "and", "or", "xor", "shl", "lt", "le", "eq", "select", "itof", "ftoi", "bitf",
-	"biti", "widen", "narrow", "splat", "lane", "iota", "reduce_add", "reduce_max", "ptr_add", "ptr_cast", "load",
-	"load_tail", "store", "store_tail", "prefetch", "for", "if"}
-
-// String returns the name of the operation.
-func (op Op) String() string { return opNames[op] }
+// valid reports whether values of type t exist: 16-bit floats are never in registers, lanes are a power of two.
+func (t Type) valid() bool {
+	if t.Ptr {
+		return t.Elem < numElems && t.Elem != I1 && t.Lanes == 1
+	}
+	return t.Elem < numElems && t.Elem.Register() == t.Elem && t.Lanes > 0 && t.Lanes <= MaxLanes && t.Lanes&(t.Lanes-1) == 0
+}
 
 // Value is an SSA value: the result of an instruction or an argument of a block.
 type Value struct {
@@ -145,8 +99,9 @@ type Inst struct {
 	Op     Op
 	Args   []*Value
 	Out    []*Value // one for most; none for stores; the carried values of For and If
-	Imm    int64
-	Num    float64
+	Imm    int64    // of Const, Param, Lane
+	Num    float64  // of Const, floats
+	Mask   []int    // of Shuffle
 	Blocks []*Block // the body of For; then and else of If
 }
 

@@ -1,0 +1,187 @@
+package tile
+
+import "math"
+
+// Int returns an i64 constant.
+func (b *Builder) Int(v int64) *Value { return b.constant(Scalar(I64), v, 0) }
+
+// Float returns a float constant in every lane.
+func (b *Builder) Float(v float64, lanes int) *Value { return b.constant(Vec(F32, lanes), 0, v) }
+
+// Int32 returns an i32 constant in every lane.
+func (b *Builder) Int32(v int64, lanes int) *Value {
+	return b.constant(Vec(I32, lanes), int64(cut(I32, v)), 0)
+}
+
+// Bool returns an i1 constant in every lane.
+func (b *Builder) Bool(v bool, lanes int) *Value {
+	return b.constant(Vec(I1, lanes), pick[int64](v, 1, 0), 0)
+}
+
+// constant returns a constant. They live at the head of the kernel, once each.
+func (b *Builder) constant(t Type, i int64, f float64) *Value {
+	key := constKey{t, i, math.Float64bits(f)}
+	if v, ok := b.consts[key]; ok {
+		return v
+	}
+	in := &Inst{Op: Const, Imm: i, Num: f}
+	v := b.value(t, in)
+	in.Out = []*Value{v}
+	if err := check(in); err != nil {
+		fail("%v", err)
+	}
+	b.kernel.Body.Insts = append([]*Inst{in}, b.kernel.Body.Insts...)
+	b.consts[key] = v
+	return v
+}
+
+// ConstInt returns the value of an integer constant.
+func ConstInt(v *Value) (int64, bool) {
+	if v.Def != nil && v.Def.Op == Const && v.Type.Elem != F32 {
+		return v.Def.Imm, true
+	}
+	return 0, false
+}
+
+func (b *Builder) binary(op Op, x, y *Value) *Value { return b.emit(op, x.Type, x, y) }
+
+// folded is arithmetic; that of i64 constants is done at build time, so that static sizes leave no code behind.
+func (b *Builder) folded(op Op, x, y *Value) *Value {
+	if x.Type == Scalar(I64) && y.Type == x.Type {
+		cx, okx := ConstInt(x)
+		cy, oky := ConstInt(y)
+		if okx && oky && !(cy == 0 && (op == Div || op == Rem)) {
+			in := &Inst{Op: op, Out: []*Value{x}}
+			return b.Int(int64(ops[op].eval(in, []word{word(cx), word(cy)})))
+		}
+		switch {
+		case oky && cy == 0 && (op == Add || op == Sub), oky && cy == 1 && (op == Mul || op == Div):
+			return x
+		case okx && cx == 0 && op == Add, okx && cx == 1 && op == Mul:
+			return y
+		case op == Mul && (okx && cx == 0 || oky && cy == 0), op == Rem && oky && cy == 1:
+			return b.Int(0)
+		}
+	}
+	return b.binary(op, x, y)
+}
+
+// Add returns x + y.
+func (b *Builder) Add(x, y *Value) *Value { return b.folded(Add, x, y) }
+
+// Sub returns x - y.
+func (b *Builder) Sub(x, y *Value) *Value { return b.folded(Sub, x, y) }
+
+// Mul returns x * y.
+func (b *Builder) Mul(x, y *Value) *Value { return b.folded(Mul, x, y) }
+
+// Div returns x / y; integer division truncates.
+func (b *Builder) Div(x, y *Value) *Value { return b.folded(Div, x, y) }
+
+// Rem returns the remainder of integer division.
+func (b *Builder) Rem(x, y *Value) *Value { return b.folded(Rem, x, y) }
+
+// Min returns the lesser: y unless x < y.
+func (b *Builder) Min(x, y *Value) *Value { return b.folded(Min, x, y) }
+
+// Max returns the greater: y unless x > y.
+func (b *Builder) Max(x, y *Value) *Value { return b.folded(Max, x, y) }
+
+// FMA returns x*y + z, rounded once.
+func (b *Builder) FMA(x, y, z *Value) *Value { return b.emit(FMA, x.Type, x, y, z) }
+
+// Unary applies Neg, Abs, Sqrt, Floor or Rint.
+func (b *Builder) Unary(op Op, x *Value) *Value { return b.emit(op, x.Type, x) }
+
+// Logic applies And, Or, Xor, Shl or Shr. Shifts are by constants.
+func (b *Builder) Logic(op Op, x, y *Value) *Value { return b.binary(op, x, y) }
+
+// Compare applies LT, LE or EQ lane by lane.
+func (b *Builder) Compare(op Op, x, y *Value) *Value {
+	return b.emit(op, Vec(I1, x.Type.Lanes), x, y)
+}
+
+// Select returns x where c holds, else y.
+func (b *Builder) Select(c, x, y *Value) *Value { return b.emit(Select, x.Type, c, x, y) }
+
+// Cast applies IToF, FToI, BitF, BitI, Widen or Narrow.
+func (b *Builder) Cast(op Op, x *Value) *Value {
+	to := map[Op]Elem{IToF: F32, FToI: I32, BitF: F32, BitI: I32, Widen: I64, Narrow: I32}[op]
+	switch {
+	case op == Widen && x.Type.Elem == I8:
+		to = I32
+	case op == Narrow && x.Type.Elem == I32:
+		to = I8
+	}
+	if c, ok := ConstInt(x); ok && op == Narrow && to == I32 {
+		return b.Int32(c, x.Type.Lanes)
+	}
+	return b.emit(op, Vec(to, x.Type.Lanes), x)
+}
+
+// Splat copies a scalar into every lane.
+func (b *Builder) Splat(x *Value, lanes int) *Value {
+	if lanes == 1 && x.Type.Lanes == 1 {
+		return x
+	}
+	return b.emit(Splat, Vec(x.Type.Elem, lanes), x)
+}
+
+// Lane returns lane i of a vector.
+func (b *Builder) Lane(x *Value, i int) *Value {
+	if x.Type.Lanes == 1 && i == 0 {
+		return x
+	}
+	return b.inst(&Inst{Op: Lane, Args: []*Value{x}, Imm: int64(i)}, Scalar(x.Type.Elem))
+}
+
+// Iota returns 0, 1, 2, … as i32.
+func (b *Builder) Iota(lanes int) *Value {
+	if lanes == 1 {
+		return b.Int32(0, 1)
+	}
+	return b.emit(Iota, Vec(I32, lanes))
+}
+
+// Shuffle returns lanes mask[0], mask[1], … of x and y one behind the other.
+func (b *Builder) Shuffle(x, y *Value, mask ...int) *Value {
+	return b.inst(&Inst{Op: Shuffle, Args: []*Value{x, y}, Mask: mask}, Vec(x.Type.Elem, len(mask)))
+}
+
+// Reduce folds the lanes with ReduceAdd or ReduceMax, always by halves.
+func (b *Builder) Reduce(op Op, x *Value) *Value {
+	if x.Type == Scalar(F32) {
+		return x
+	}
+	return b.emit(op, Scalar(x.Type.Elem), x)
+}
+
+// PtrAdd moves a pointer by elements.
+func (b *Builder) PtrAdd(p, elements *Value) *Value {
+	if c, ok := ConstInt(elements); ok && c == 0 {
+		return p
+	}
+	return b.emit(PtrAdd, p.Type, p, elements)
+}
+
+// PtrCast changes the element type of a pointer.
+func (b *Builder) PtrCast(p *Value, e Elem) *Value { return b.emit(PtrCast, pointerTo(e), p) }
+
+// Load reads lanes elements at p[off]; 16-bit floats become F32.
+func (b *Builder) Load(p, off *Value, lanes int) *Value {
+	return b.emit(Load, Vec(p.Type.Elem.Register(), lanes), p, off)
+}
+
+// LoadTail reads the first count lanes at p[off]; the others are zero and not touched.
+func (b *Builder) LoadTail(p, off *Value, lanes int, count *Value) *Value {
+	return b.emit(LoadTail, Vec(p.Type.Elem.Register(), lanes), p, off, count)
+}
+
+// Store writes v at p[off]; to 16-bit floats F32 is rounded to nearest, ties to even.
+func (b *Builder) Store(p, off, v *Value) { b.effect(Store, p, off, v) }
+
+// StoreTail writes the first count lanes of v at p[off].
+func (b *Builder) StoreTail(p, off, v, count *Value) { b.effect(StoreTail, p, off, v, count) }
+
+// Prefetch asks for the cache line of p[off].
+func (b *Builder) Prefetch(p, off *Value) { b.effect(Prefetch, p, off) }
