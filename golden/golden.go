@@ -1,0 +1,78 @@
+// Package golden finds the reference checkpoints and tensors of this folder for tests. It imports runtime/safetensors.
+package golden
+
+import (
+	"math"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"pgc/runtime/safetensors"
+)
+
+// Dir is the folder golden of the source tree.
+func Dir() string {
+	_, file, _, _ := runtime.Caller(0)
+	return filepath.Dir(file)
+}
+
+// Case is one reference file of a checkpoint.
+type Case struct {
+	Checkpoint string // directory
+	Name       string // of the case
+	Path       string // of the reference file
+}
+
+// Cases lists every reference file, sorted.
+func Cases() []Case {
+	files, _ := filepath.Glob(filepath.Join(Dir(), "*", "reference-*.safetensors"))
+	var out []Case
+	for _, f := range files {
+		name := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(f), "reference-"), ".safetensors")
+		out = append(out, Case{filepath.Dir(f), name, f})
+	}
+	return out
+}
+
+// Floats reads a float tensor of a file, or nil if there is none.
+func Floats(f *safetensors.File, name string) []float32 {
+	t, ok := f.Tensor(name)
+	if !ok {
+		return nil
+	}
+	v, err := t.Float32s()
+	if err != nil {
+		return nil
+	}
+	return v
+}
+
+// Ints reads an integer tensor of a file, or nil if there is none.
+func Ints(f *safetensors.File, name string) []int32 {
+	t, ok := f.Tensor(name)
+	if !ok {
+		return nil
+	}
+	v, err := t.Int32s()
+	if err != nil {
+		return nil
+	}
+	return v
+}
+
+// Error returns the largest difference as a fraction of the largest reference value, and its index; +Inf if the lengths
+// differ.
+func Error(got, want []float32) (worst float64, at int) {
+	if len(got) != len(want) {
+		return math.Inf(1), -1
+	}
+	top := 1e-9
+	for i := range want {
+		d := math.Abs(float64(got[i]) - float64(want[i]))
+		if !(d <= worst) {
+			worst, at = d, i
+		}
+		top = max(top, math.Abs(float64(want[i])))
+	}
+	return worst / top, at
+}
