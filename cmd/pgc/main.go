@@ -17,7 +17,7 @@ import (
 
 type cli struct {
 	Compile compileCmd `cmd:"" help:"Compile a Hugging Face checkpoint directory to one executable."`
-	Run     runCmd     `cmd:"" passthrough:"partial" help:"Compile for this CPU into the cache folder, then run as the executable would."`
+	Run     runCmd     `cmd:"" help:"Compile for this CPU into the cache folder, then run as the executable would."`
 	Random  randomCmd  `cmd:"" help:"Write a checkpoint of random weights."`
 	Check   checkCmd   `cmd:"" help:"Test every kernel of a checkpoint against the reference evaluator, and the model against reference activations."`
 	Bench   benchCmd   `cmd:"" help:"Time the kernels of an executable against this machine's measured peaks."`

@@ -1,0 +1,23 @@
+#!/bin/sh
+# Compile the demo checkpoint to bin/demo and run it on the pictures beside it: captions, answers, text, boxes.
+set -eu
+cd "$(dirname "$0")/.."
+demo=$1
+bin/pgc compile "$demo/paligemma-demo" -o bin/demo
+mkdir -p out
+for picture in "$demo"/pictures/*.png; do
+    name=$(basename "$picture" .png)
+    echo "== $picture"
+    printf '   caption en: %s\n' "$(bin/demo "$picture" "caption en")"
+    printf '   answer en what colour is the background? %s\n' "$(bin/demo "$picture" "answer en what colour is the background?")"
+    text=$(bin/demo "$picture" "ocr")
+    [ -z "$text" ] || printf '   ocr: %s\n' "$text"
+    # Detect what the caption names.
+    for class in $(bin/demo "$picture" "caption en" | grep -oE 'cat|dog|horse|elephant|fish|bird|butterfl|car|bus|bicycle|boat|airplane|tree|sunflower|apple|banana|pizza|cup|umbrella|guitar|ball|house|key|clock' | sed 's/butterfl/butterfly/' | sort -u | head -n 2); do
+        classes="${classes:+$classes ; }$class"
+    done
+    if [ -n "${classes:-}" ]; then
+        printf '   detect %s: %s -> out/%s.png\n' "$classes" "$(bin/demo generate --image "$picture" --prompt "detect $classes" --draw "out/$name.png")" "$name"
+        classes=""
+    fi
+done
