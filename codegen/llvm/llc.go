@@ -26,15 +26,32 @@ var llcVersion = regexp.MustCompile(`LLVM version (\d+)`)
 
 // FindLLC returns the path of an llc from LLVM 14–22: llc on the PATH, a versioned name, or a distribution's folder.
 var FindLLC = sync.OnceValues(func() (string, error) {
+	paths, err := findLLCs(llcNames(), 1)
+	if err != nil {
+		return "", err
+	}
+	return paths[0], nil
+})
+
+// llcNames lists what an llc may be called, in the order of preference.
+func llcNames() []string {
 	names := []string{"llc"}
 	for v := NewestLLVM; v >= OldestLLVM; v-- {
 		names = append(names, fmt.Sprintf("llc-%d", v))
 	}
-	folders, _ := filepath.Glob("/usr/lib/llvm*/bin/llc")
-	more, _ := filepath.Glob("/opt/homebrew/opt/llvm*/bin/llc")
-	sort.Sort(sort.Reverse(sort.StringSlice(folders)))
-	var wrong []string
-	for _, name := range append(append(names, folders...), more...) {
+	for _, pattern := range []string{"/usr/lib/llvm*/bin/llc", "/usr/local/opt/llvm*/bin/llc", "/opt/homebrew/opt/llvm*/bin/llc"} {
+		folders, _ := filepath.Glob(pattern)
+		sort.Sort(sort.Reverse(sort.StringSlice(folders)))
+		names = append(names, folders...)
+	}
+	return names
+}
+
+// findLLCs returns the first max of the named programs that are an llc of a known release, each release once.
+func findLLCs(names []string, max int) ([]string, error) {
+	var paths, wrong []string
+	seen := map[int]bool{}
+	for _, name := range names {
 		path, err := exec.LookPath(name)
 		if err != nil {
 			continue
@@ -44,43 +61,55 @@ var FindLLC = sync.OnceValues(func() (string, error) {
 		if err != nil || m == nil {
 			continue
 		}
-		if major, _ := strconv.Atoi(string(m[1])); major >= OldestLLVM && major <= NewestLLVM {
-			return path, nil
+		major, _ := strconv.Atoi(string(m[1]))
+		switch {
+		case major < OldestLLVM || major > NewestLLVM:
+			wrong = append(wrong, fmt.Sprintf("%s is LLVM %d", path, major))
+		case !seen[major]:
+			seen[major] = true
+			paths = append(paths, path)
 		}
-		wrong = append(wrong, fmt.Sprintf("%s is LLVM %s", path, m[1]))
+		if len(paths) == max {
+			break
+		}
+	}
+	if len(paths) > 0 {
+		return paths, nil
 	}
 	found := ""
 	if len(wrong) > 0 {
 		found = " (" + strings.Join(wrong, ", ") + ")"
 	}
-	return "", fmt.Errorf("no llc from LLVM %d–%d found%s: install the llvm package (apt-get install llvm, or make llvm) or put llc on the PATH",
+	return nil, fmt.Errorf("no llc from LLVM %d–%d found%s: install the llvm package (apt-get install llvm, or make llvm) or put llc on the PATH",
 		OldestLLVM, NewestLLVM, found)
-})
+}
 
 // Assemble compiles LLVM IR to a relocatable object with llc.
 func Assemble(ctx context.Context, ir []byte, t target.Target) ([]byte, error) {
-	return llc(ctx, ir, t, "obj")
+	return assemble(ctx, ir, t, "obj")
 }
 
 // Assembly compiles LLVM IR to assembly text with llc.
 func Assembly(ctx context.Context, ir []byte, t target.Target) ([]byte, error) {
-	return llc(ctx, ir, t, "asm")
+	return assemble(ctx, ir, t, "asm")
 }
 
-func llc(ctx context.Context, ir []byte, t target.Target, kind string) ([]byte, error) {
+func assemble(ctx context.Context, ir []byte, t target.Target, kind string) ([]byte, error) {
 	path, err := FindLLC()
 	if err != nil {
 		return nil, err
 	}
-	attrs := make([]string, len(t.Features))
-	for i, f := range t.Features {
-		attrs[i] = "+" + f
-	}
-	if t.Lanes == 16 {
-		attrs = append(attrs, "-prefer-256-bit")
-	}
-	cmd := exec.CommandContext(ctx, path, "-O3", "-filetype="+kind, "-relocation-model=pic", "-mtriple=x86_64-linux-gnu",
-		"-mcpu="+t.Level, "-mattr="+strings.Join(attrs, ","), "-o", "-", "-")
+	return runLLC(ctx, path, ir, t, kind)
+}
+
+// flags are llc's: code that may lie anywhere, and no fusing of a product with a sum, which would change bits.
+func flags(t target.Target, kind string) []string {
+	return []string{"-O3", "-filetype=" + kind, "-relocation-model=pic", "-fp-contract=off", "-mtriple=x86_64-linux-gnu",
+		"-mcpu=" + t.Level, "-mattr=" + t.Attrs(), "-o", "-", "-"}
+}
+
+func runLLC(ctx context.Context, path string, ir []byte, t target.Target, kind string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, path, flags(t, kind)...)
 	cmd.Stdin = bytes.NewReader(ir)
 	cmd.Env = append(os.Environ(), "LC_ALL=C")
 	var stderr bytes.Buffer

@@ -1,4 +1,5 @@
-// Package target holds the facts of machines that kernels are scheduled for: features, registers, vector lanes.
+// Package target holds the facts of CPUs that kernels are scheduled and compiled for: instruction set, vector registers,
+// caches.
 //
 // It imports only runtime/cpufeature, to look at the CPU it runs on.
 package target
@@ -14,49 +15,89 @@ import (
 // Target is a CPU to compile for.
 type Target struct {
 	Name     string   // LLVM's -mcpu name, as the user gave it
-	Level    string   // the x86-64 level that every llc from 14 on knows
-	Features []string // what the CPU must have, in LLVM's -mattr names
+	Level    string   // the x86-64 level that every llc from 14 on knows; what code is generated for
+	Features []string // what the CPU must have to run the code, in LLVM's -mattr names, sorted
 	Lanes    int      // float32 lanes of a vector register
 	Regs     int      // vector registers
+	L1, L2   int      // bytes of the first-level data cache and of the second-level cache of a core
 }
 
-var v3 = Target{Level: "x86-64-v3", Lanes: 8, Regs: 16,
-	Features: []string{"avx", "avx2", "bmi", "bmi2", "f16c", "fma", "popcnt", "sse4.2"}}
+// The levels that code is generated for. Caches are the smallest of their CPUs.
+var (
+	v3 = Target{Level: "x86-64-v3", Lanes: 8, Regs: 16, L1: 32 << 10, L2: 256 << 10,
+		Features: []string{"avx", "avx2", "bmi", "bmi2", "f16c", "fma", "popcnt", "sse4.2"}}
+	v4 = Target{Level: "x86-64-v4", Lanes: 16, Regs: 32, L1: 32 << 10, L2: 512 << 10,
+		Features: []string{"avx", "avx2", "avx512bw", "avx512cd", "avx512dq", "avx512f", "avx512vl", "bmi", "bmi2", "f16c",
+			"fma", "popcnt", "sse4.2"}}
+)
 
-var v4 = Target{Level: "x86-64-v4", Lanes: 16, Regs: 32,
-	Features: append(append([]string{}, v3.Features...), "avx512bw", "avx512cd", "avx512dq", "avx512f", "avx512vl")}
-
-// cpus maps -mcpu names to their level.
-var cpus = map[string]Target{
-	"x86-64-v3": v3, "haswell": v3, "broadwell": v3, "skylake": v3, "alderlake": v3, "znver1": v3, "znver2": v3, "znver3": v3,
-	"x86-64-v4": v4, "skylake-avx512": v4, "cascadelake": v4, "icelake-client": v4, "icelake-server": v4,
-	"sapphirerapids": v4, "znver4": v4, "znver5": v4,
+// cpu is a row of the table of CPUs: caches in KiB a core, of the performance cores where there are two kinds.
+type cpu struct {
+	name   string
+	level  *Target
+	l1, l2 int
 }
 
-// Find returns the target of an -mcpu name, or of this machine's CPU for "native".
+// cpus is what is known by name. Figures: the vendors' optimization manuals (Intel 248966, AMD 56305, 57647, 58455).
+var cpus = []cpu{
+	{"x86-64-v3", &v3, 32, 256}, {"x86-64-v4", &v4, 32, 512},
+	{"haswell", &v3, 32, 256}, {"broadwell", &v3, 32, 256}, {"skylake", &v3, 32, 256}, {"alderlake", &v3, 48, 1280},
+	{"raptorlake", &v3, 48, 2048}, {"meteorlake", &v3, 48, 2048}, {"lunarlake", &v3, 48, 2560}, {"arrowlake", &v3, 48, 3072},
+	{"skylake-avx512", &v4, 32, 1024}, {"cascadelake", &v4, 32, 1024}, {"cooperlake", &v4, 32, 1024},
+	{"icelake-client", &v4, 48, 512}, {"icelake-server", &v4, 48, 1280}, {"tigerlake", &v4, 48, 1280},
+	{"rocketlake", &v4, 48, 512}, {"sapphirerapids", &v4, 48, 2048}, {"emeraldrapids", &v4, 48, 2048},
+	{"graniterapids", &v4, 48, 2048},
+	{"znver1", &v3, 32, 512}, {"znver2", &v3, 32, 512}, {"znver3", &v3, 32, 512}, {"znver4", &v4, 32, 1024},
+	{"znver5", &v4, 48, 1024},
+}
+
+// Find returns the target of an -mcpu name, or for "native" the highest level that this machine's CPU has. An unknown
+// name is an error that lists the known ones.
 func Find(name string) (Target, error) {
 	if name == "native" {
-		for _, level := range []Target{v4, v3} {
-			if cpufeature.Has(level.Features) {
-				level.Name = level.Level
-				return level, nil
-			}
+		return best(cpufeature.Check)
+	}
+	for _, c := range cpus {
+		if c.name == name {
+			t := *c.level
+			t.Name, t.L1, t.L2 = name, c.l1<<10, c.l2<<10
+			return t, nil
 		}
-		return Target{}, fmt.Errorf("--cpu native: %w; pgc needs AVX2 and FMA", cpufeature.Check(v3.Features))
 	}
-	t, ok := cpus[name]
-	if !ok {
-		return Target{}, fmt.Errorf("--cpu %s is not known; known are native, %s", name, strings.Join(Names(), ", "))
+	return Target{}, fmt.Errorf("--cpu %s is not known; known are native, %s", name, strings.Join(Names(), ", "))
+}
+
+// best returns the highest level whose features all pass check.
+func best(check func(features []string) error) (Target, error) {
+	var err error
+	for _, t := range []Target{v4, v3} {
+		if err = check(t.Features); err == nil {
+			t.Name = t.Level
+			return t, nil
+		}
 	}
-	t.Name = name
-	return t, nil
+	return Target{}, fmt.Errorf("--cpu native: %w; pgc needs AVX2 and FMA", err)
+}
+
+// Attrs is the value of llc's -mattr: the features that the runtime checks, and without those that a level implies and
+// nothing checks. Vectors are as long as the registers, which LLVM would avoid for AVX-512.
+func (t Target) Attrs() string {
+	var out []string
+	for _, f := range t.Features {
+		out = append(out, "+"+f)
+	}
+	out = append(out, "-lzcnt", "-movbe")
+	if t.Lanes == 16 {
+		out = append(out, "-prefer-256-bit")
+	}
+	return strings.Join(out, ",")
 }
 
 // Names returns the known -mcpu names, sorted.
 func Names() []string {
 	var names []string
-	for n := range cpus {
-		names = append(names, n)
+	for _, c := range cpus {
+		names = append(names, c.name)
 	}
 	sort.Strings(names)
 	return names

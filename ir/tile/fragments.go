@@ -121,8 +121,11 @@ func (b *Builder) Cast(op Op, x *Value) *Value {
 
 // Splat copies a scalar into every lane.
 func (b *Builder) Splat(x *Value, lanes int) *Value {
-	if lanes == 1 && x.Type.Lanes == 1 {
+	switch {
+	case lanes == 1 && x.Type.Lanes == 1:
 		return x
+	case x.Type.Lanes == 1 && x.Def != nil && x.Def.Op == Const:
+		return b.constant(Vec(x.Type.Elem, lanes), x.Def.Imm, x.Def.Num)
 	}
 	return b.emit(Splat, Vec(x.Type.Elem, lanes), x)
 }

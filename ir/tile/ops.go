@@ -117,3 +117,12 @@ var ops = [numOps]opDef{
 
 // String returns the name of the operation.
 func (op Op) String() string { return ops[op].name }
+
+// Ops returns every operation, in the order of the table.
+func Ops() []Op {
+	all := make([]Op, numOps)
+	for i := range all {
+		all[i] = Op(i)
+	}
+	return all
+}

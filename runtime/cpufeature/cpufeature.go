@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/cpu"
 )
 
-// known maps LLVM's -mattr names to what this CPU has.
+// known maps LLVM's -mattr names to what this CPU has and the operating system keeps (x/sys/cpu asks both).
 var known = map[string]bool{
 	"sse4.2": cpu.X86.HasSSE42, "popcnt": cpu.X86.HasPOPCNT, "avx": cpu.X86.HasAVX, "avx2": cpu.X86.HasAVX2,
 	"fma": cpu.X86.HasFMA, "bmi": cpu.X86.HasBMI1, "bmi2": cpu.X86.HasBMI2,
@@ -20,14 +20,26 @@ var known = map[string]bool{
 	"avx512cd": cpu.X86.HasAVX512CD, "avx512vl": cpu.X86.HasAVX512VL,
 }
 
+// Names returns the features that Check knows, sorted.
+func Names() []string {
+	var names []string
+	for n := range known {
+		names = append(names, n)
+	}
+	sort.Strings(names)
+	return names
+}
+
 // Has reports whether this CPU has every feature.
 func Has(features []string) bool { return Check(features) == nil }
 
-// Check returns an error naming the features that this CPU lacks.
-func Check(features []string) error {
+// Check returns an error naming the features that this CPU lacks; those it does not know count as lacking.
+func Check(features []string) error { return check(features, known) }
+
+func check(features []string, has map[string]bool) error {
 	var missing []string
 	for _, f := range features {
-		if !known[f] {
+		if !has[f] {
 			missing = append(missing, f)
 		}
 	}

@@ -1,0 +1,81 @@
+package target
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgc/runtime/cpufeature"
+)
+
+func TestFindEveryName(t *testing.T) {
+	for _, name := range Names() {
+		c, err := Find(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.Name != name || c.Lanes*c.Regs*4 != map[string]int{"x86-64-v3": 512, "x86-64-v4": 2048}[c.Level] ||
+			c.L1 < 32<<10 || c.L2 < 256<<10 || !slices.IsSorted(c.Features) {
+			t.Errorf("%s: %+v", name, c)
+		}
+		if avx512 := slices.Contains(c.Features, "avx512f"); avx512 != (c.Lanes == 16) {
+			t.Errorf("%s has %d lanes, AVX-512 %v", name, c.Lanes, avx512)
+		}
+		for _, f := range c.Features {
+			if !slices.Contains(cpufeature.Names(), f) {
+				t.Errorf("%s needs %s, which the runtime cannot check", name, f)
+			}
+		}
+	}
+	if !slices.IsSorted(Names()) {
+		t.Errorf("names are not sorted: %v", Names())
+	}
+}
+
+func TestUnknownNameListsTheKnown(t *testing.T) {
+	_, err := Find("pentium")
+	if err == nil || !strings.Contains(err.Error(), "--cpu pentium is not known; known are native, alderlake, ") {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestNativeIsTheHighestLevel(t *testing.T) {
+	lacks := func(missing ...string) func([]string) error {
+		return func(features []string) error {
+			for _, f := range features {
+				if slices.Contains(missing, f) {
+					return errors.New("this CPU lacks " + f)
+				}
+			}
+			return nil
+		}
+	}
+	for _, test := range []struct {
+		missing []string
+		want    string
+	}{{nil, "x86-64-v4"}, {[]string{"avx512vl"}, "x86-64-v3"}} {
+		got, err := best(lacks(test.missing...))
+		if err != nil || got.Name != test.want {
+			t.Errorf("without %v: got %s, %v, expected %s", test.missing, got.Name, err, test.want)
+		}
+	}
+	if _, err := best(lacks("fma")); err == nil || !strings.Contains(err.Error(), "lacks fma; pgc needs AVX2 and FMA") {
+		t.Errorf("without FMA: got %v", err)
+	}
+	if got, err := Find("native"); err == nil && cpufeature.Check(got.Features) != nil {
+		t.Errorf("native is %s, which this CPU cannot run", got.Name)
+	}
+}
+
+func TestAttrsNameWhatIsChecked(t *testing.T) {
+	c, err := Find("znver5")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"+avx512vl", "+f16c", "-movbe", "-lzcnt", "-prefer-256-bit"} {
+		if !slices.Contains(strings.Split(c.Attrs(), ","), want) {
+			t.Errorf("%s is not in %s", want, c.Attrs())
+		}
+	}
+}

@@ -1,0 +1,42 @@
+package cpufeature
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+func TestMissingFeaturesAreNamed(t *testing.T) {
+	has := map[string]bool{"avx": true, "fma": false, "avx2": true}
+	if err := check([]string{"avx", "avx2"}, has); err != nil {
+		t.Error(err)
+	}
+	err := check([]string{"fma", "avx", "amx-tile"}, has)
+	if err == nil || err.Error() != "this CPU lacks amx-tile, fma" {
+		t.Errorf("got %v", err)
+	}
+	if Has([]string{"amx-tile"}) {
+		t.Error("an unknown feature is taken for present")
+	}
+}
+
+// The kernel's own list of flags agrees with what the package says of this CPU.
+func TestAgreesWithTheKernel(t *testing.T) {
+	info, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		t.Skip("no /proc/cpuinfo: ", err)
+	}
+	_, rest, _ := strings.Cut(string(info), "\nflags")
+	line, _, _ := strings.Cut(rest, "\n")
+	flags := " " + strings.TrimSpace(strings.TrimLeft(line, "\t :")) + " "
+	names := map[string]string{"sse4.2": "sse4_2", "bmi": "bmi1"}
+	for _, f := range Names() {
+		flag := f
+		if n, ok := names[f]; ok {
+			flag = n
+		}
+		if got, want := Has([]string{f}), strings.Contains(flags, " "+flag+" "); got != want {
+			t.Errorf("%s: got %v, the kernel says %v", f, got, want)
+		}
+	}
+}
