@@ -2,221 +2,328 @@ package tokenizer
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
-	"slices"
-	"sort"
 	"strings"
+	"unicode/utf8"
 )
 
-const (
-	magic       = "pgctok01"
-	headerBytes = 8 + 7*4
-)
+// AddedToken is a token that is found in text before the byte-pair encoder sees it, with the properties of
+// added_tokens in a tokenizer.json.
+type AddedToken struct {
+	Content    string `json:"content"`
+	SingleWord bool   `json:"single_word"` // only where no word character stands beside it
+	Lstrip     bool   `json:"lstrip"`      // with the white space before it
+	Rstrip     bool   `json:"rstrip"`      // with the white space behind it
+	Normalized bool   `json:"normalized"`  // in normalized text
+	Special    bool   `json:"special"`
+}
 
-// file is the part of a tokenizer.json that matters; the rest must be what Gemma's is.
+// file is the part of a tokenizer.json that ids depend on. Padding, truncation and the post-processor (which adds
+// <bos>) are transformers' to apply; PaliGemma's processor switches them off.
 type file struct {
+	Version     *string `json:"version"`
 	AddedTokens []struct {
-		ID                         int
-		Content                    string
-		Lstrip, Rstrip, Normalized bool
-		SingleWord                 bool `json:"single_word"`
-		Special                    bool
+		ID *uint32 `json:"id"`
+		AddedToken
 	} `json:"added_tokens"`
 	Normalizer   *component `json:"normalizer"`
 	PreTokenizer *component `json:"pre_tokenizer"`
-	Model        struct {
-		Type         string
-		UnkToken     *string         `json:"unk_token"`
-		FuseUnk      bool            `json:"fuse_unk"`
-		ByteFallback bool            `json:"byte_fallback"`
-		IgnoreMerges bool            `json:"ignore_merges"`
-		Dropout      *float64        `json:"dropout"`
-		Prefix       *string         `json:"continuing_subword_prefix"`
-		Vocab        map[string]int  `json:"vocab"`
-		Merges       json.RawMessage `json:"merges"`
-	} `json:"model"`
+	Decoder      *component `json:"decoder"`
+	Model        *model     `json:"model"`
 }
 
-// component is a normalizer or pre-tokenizer.
+type model struct {
+	Type         *string           `json:"type"`
+	UnkToken     *string           `json:"unk_token"`
+	FuseUnk      bool              `json:"fuse_unk"`
+	ByteFallback bool              `json:"byte_fallback"`
+	IgnoreMerges bool              `json:"ignore_merges"`
+	Dropout      float64           `json:"dropout"`
+	Prefix       string            `json:"continuing_subword_prefix"`
+	Suffix       string            `json:"end_of_word_suffix"`
+	Vocab        map[string]uint32 `json:"vocab"`
+	Merges       json.RawMessage   `json:"merges"`
+}
+
+// component is a normalizer, pre-tokenizer or decoder, or a sequence of them.
 type component struct {
-	Type        string
-	Pattern     struct{ String string }
-	Content     string
-	Normalizers []component `json:"normalizers"`
+	Type    string `json:"type"`
+	Pattern struct {
+		String *string
+		Regex  *string
+	} `json:"pattern"`
+	Content       *string      `json:"content"`
+	Behavior      string       `json:"behavior"`
+	Invert        bool         `json:"invert"`
+	Normalizers   []*component `json:"normalizers"`
+	PreTokenizers []*component `json:"pretokenizers"`
+	Decoders      []*component `json:"decoders"`
 }
 
-// Parse reads a tokenizer.json of Gemma's shape and returns its compact form, ready for Load. What the encoder does not
-// know is an error naming the field.
-func Parse(text []byte) ([]byte, error) {
-	var f file
-	if err := json.Unmarshal(text, &f); err != nil {
-		return nil, fmt.Errorf("tokenizer.json: %w", err)
-	}
-	if err := f.check(); err != nil {
-		return nil, fmt.Errorf("tokenizer.json: %w", err)
-	}
-	merges, err := f.merges()
+// Parse reads a tokenizer.json of Gemma's or Gemma 2's shape and returns its compact form, ready for Load; equal files
+// give equal bytes. Extra tokens are added as by the library's add_tokens. What the encoder does not know is an error
+// that names the field; every error wraps one without the file's name.
+func Parse(text []byte, extra ...AddedToken) ([]byte, error) {
+	return parse(text, func(*file) []AddedToken { return extra })
+}
+
+// ParsePaliGemma is Parse as PaliGemmaProcessor loads a tokenizer (transformers, processing_paligemma.py and
+// tokenization_gemma.py): <mask> and <image> are special, and <loc0000>…<loc1023>, <seg000>…<seg127> are added
+// tokens, whether the file says so or not. A file without them gets them behind its last id, <image> first.
+func ParsePaliGemma(text []byte) ([]byte, error) {
+	return parse(text, func(f *file) []AddedToken {
+		var extra []AddedToken
+		if _, ok := f.Model.Vocab["<mask>"]; ok {
+			extra = append(extra, AddedToken{Content: "<mask>", Special: true})
+		}
+		extra = append(extra, AddedToken{Content: "<image>", Special: true})
+		for i := range 1024 {
+			extra = append(extra, AddedToken{Content: fmt.Sprintf("<loc%04d>", i), Normalized: true})
+		}
+		for i := range 128 {
+			extra = append(extra, AddedToken{Content: fmt.Sprintf("<seg%03d>", i), Normalized: true})
+		}
+		return extra
+	})
+}
+
+func parse(text []byte, extra func(*file) []AddedToken) ([]byte, error) {
+	out, err := func() ([]byte, error) {
+		var f file
+		if err := json.Unmarshal(text, &f); err != nil {
+			return nil, err
+		}
+		var b builder
+		if err := b.read(&f); err != nil {
+			return nil, err
+		}
+		if err := b.add(extra(&f)); err != nil {
+			return nil, err
+		}
+		return b.compact()
+	}()
 	if err != nil {
 		return nil, fmt.Errorf("tokenizer.json: %w", err)
 	}
-	return f.compact(merges)
+	return out, nil
 }
 
-func (f *file) check() error {
-	if f.Model.Type != "" && f.Model.Type != "BPE" {
-		return fmt.Errorf("model.type is %q, expected \"BPE\"", f.Model.Type)
+// read checks every component and fills the builder.
+func (b *builder) read(f *file) error {
+	if f.Version != nil && *f.Version != "1.0" {
+		return fmt.Errorf("version is %q, expected \"1.0\"", *f.Version)
 	}
-	if len(f.Model.Vocab) == 0 {
-		return fmt.Errorf("model.vocab is empty")
+	m := f.Model
+	if m == nil {
+		return errors.New("model is missing")
 	}
-	if f.Model.IgnoreMerges || f.Model.Dropout != nil || f.Model.Prefix != nil && *f.Model.Prefix != "" {
-		return fmt.Errorf("model has ignore_merges, dropout or a continuing_subword_prefix, which Gemma's has not")
+	if m.Type != nil && *m.Type != "BPE" {
+		return fmt.Errorf("model.type is %q, expected \"BPE\"", *m.Type)
 	}
-	n := f.Normalizer
-	if n != nil && n.Type == "Sequence" && len(n.Normalizers) == 1 {
-		n = &n.Normalizers[0]
+	switch {
+	case m.Dropout != 0:
+		return fmt.Errorf("model.dropout is %g, expected none", m.Dropout)
+	case m.Prefix != "":
+		return fmt.Errorf("model.continuing_subword_prefix is %q, expected none", m.Prefix)
+	case m.Suffix != "":
+		return fmt.Errorf("model.end_of_word_suffix is %q, expected none", m.Suffix)
+	case m.IgnoreMerges:
+		return errors.New("model.ignore_merges is true, expected false")
 	}
-	if n == nil || n.Type != "Replace" || n.Pattern.String != " " || n.Content != space {
-		return fmt.Errorf("normalizer is not the replacement of \" \" by %q", space)
+	var err error
+	if b.normalizer, err = f.Normalizer.replacements("normalizer"); err != nil {
+		return err
 	}
-	// Splitting at blanks does nothing: there are none after normalizing.
-	if p := f.PreTokenizer; p != nil && !(p.Type == "Split" && p.Pattern.String == " ") {
-		return fmt.Errorf("pre_tokenizer is %q, expected null or a split at \" \"", p.Type)
+	if err := f.PreTokenizer.splitsNothing("pre_tokenizer", b.normalizer); err != nil {
+		return err
 	}
-	for _, a := range f.AddedTokens {
-		if a.Lstrip || a.Rstrip || a.SingleWord {
-			return fmt.Errorf("added token %q has lstrip, rstrip or single_word, expected none", a.Content)
+	if err := b.readDecoder(f.Decoder); err != nil {
+		return err
+	}
+	if err := b.readVocab(m); err != nil {
+		return err
+	}
+	if err := b.readMerges(m.Merges); err != nil {
+		return err
+	}
+	var tokens []AddedToken
+	for i, a := range f.AddedTokens {
+		if a.ID == nil {
+			return fmt.Errorf("added_tokens[%d] (%q) has no id", i, a.Content)
+		}
+		tokens = append(tokens, a.AddedToken)
+	}
+	if err := b.add(tokens); err != nil {
+		return err
+	}
+	for i, a := range f.AddedTokens {
+		if id, ok := b.ids[a.Content]; ok && id != *a.ID {
+			return fmt.Errorf("added_tokens[%d] (%q) has id %d, but the vocabulary makes it %d", i, a.Content, *a.ID, id)
 		}
 	}
 	return nil
 }
 
-// merges reads both forms: "a b" and ["a", "b"].
-func (f *file) merges() ([][2]string, error) {
-	var pairs [][2]string
-	if json.Unmarshal(f.Model.Merges, &pairs) == nil {
-		return pairs, nil
+// replacements reads a normalizer: Replace, or a sequence of them.
+func (c *component) replacements(name string) ([]replacement, error) {
+	if c == nil {
+		return nil, nil
 	}
-	var lines []string
-	if err := json.Unmarshal(f.Model.Merges, &lines); err != nil {
-		return nil, fmt.Errorf("model.merges is neither a list of pairs nor of strings")
+	switch c.Type {
+	case "Replace":
+		r, err := c.replacement(name)
+		return []replacement{r}, err
+	case "Sequence":
+		var all []replacement
+		for i, part := range c.Normalizers {
+			rules, err := part.replacements(fmt.Sprintf("%s.normalizers[%d]", name, i))
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, rules...)
+		}
+		return all, nil
 	}
-	for i, l := range lines {
-		a, b, ok := strings.Cut(l, " ")
+	return nil, fmt.Errorf("%s.type is %q, expected \"Replace\" or \"Sequence\"", name, c.Type)
+}
+
+func (c *component) replacement(name string) (replacement, error) {
+	if c.Pattern.String == nil || *c.Pattern.String == "" {
+		return replacement{}, fmt.Errorf("%s.pattern is not a String, as Gemma's is", name)
+	}
+	if c.Content == nil {
+		return replacement{}, fmt.Errorf("%s.content is missing", name)
+	}
+	return replacement{*c.Pattern.String, *c.Content}, nil
+}
+
+// splitsNothing accepts a pre-tokenizer that does nothing after the normalizer: Gemma 2's splits at blanks, of which
+// the normalizer leaves none.
+func (c *component) splitsNothing(name string, normalizer []replacement) error {
+	if c == nil {
+		return nil
+	}
+	switch c.Type {
+	case "Sequence":
+		for i, part := range c.PreTokenizers {
+			if err := part.splitsNothing(fmt.Sprintf("%s.pretokenizers[%d]", name, i), normalizer); err != nil {
+				return err
+			}
+		}
+		return nil
+	case "Split":
+		if p := c.Pattern.String; p == nil || c.Invert || utf8.RuneCountInString(*p) != 1 || !removes(normalizer, *p) {
+			return fmt.Errorf("%s splits at what the normalizer leaves, expected a split at \" \" that the normalizer replaces", name)
+		}
+		return nil
+	}
+	return fmt.Errorf("%s.type is %q, expected null or \"Split\"", name, c.Type)
+}
+
+// removes reports whether no character p is left after the rules.
+func removes(rules []replacement, p string) bool {
+	gone := false
+	for _, r := range rules {
+		gone = (gone || r.old == p) && !strings.Contains(r.new, p)
+	}
+	return gone
+}
+
+// readDecoder accepts what Gemma's decoder is made of, in its order: Replace, ByteFallback, Fuse.
+func (b *builder) readDecoder(c *component) error {
+	if c == nil {
+		return errors.New("decoder is null, expected a sequence of Replace, ByteFallback and Fuse")
+	}
+	parts, name := []*component{c}, "decoder"
+	if c.Type == "Sequence" {
+		parts, name = c.Decoders, "decoder.decoders"
+	}
+	fused := false
+	for i, part := range parts {
+		where := fmt.Sprintf("%s[%d]", name, i)
+		switch {
+		case part == nil:
+			return fmt.Errorf("%s is null", where)
+		case part.Type == "Fuse":
+			fused = true
+		case part.Type == "Replace" && !b.decodeBytes && !fused:
+			r, err := part.replacement(where)
+			if err != nil {
+				return err
+			}
+			b.decoder = append(b.decoder, r)
+		case part.Type == "ByteFallback" && !fused:
+			b.decodeBytes = true
+		default:
+			return fmt.Errorf("%s.type is %q, expected Replace, ByteFallback and Fuse in this order", where, part.Type)
+		}
+	}
+	return nil
+}
+
+func (b *builder) readVocab(m *model) error {
+	if len(m.Vocab) == 0 {
+		return errors.New("model.vocab is empty")
+	}
+	b.ids = make(map[string]uint32, len(m.Vocab))
+	b.modelSize = len(m.Vocab)
+	for token, id := range m.Vocab {
+		if id >= maxVocab || int(id) > 4*len(m.Vocab)+1024 {
+			return fmt.Errorf("model.vocab gives %q the id %d, too large for %d tokens", token, id, len(m.Vocab))
+		}
+		if err := b.set(token, id, flagModel); err != nil {
+			return err
+		}
+	}
+	b.unk = -1
+	if m.UnkToken != nil {
+		id, ok := b.ids[*m.UnkToken]
 		if !ok {
-			return nil, fmt.Errorf("model.merges[%d] is %q, expected two pieces", i, l)
+			return fmt.Errorf("model.unk_token %q is not in model.vocab", *m.UnkToken)
 		}
-		pairs = append(pairs, [2]string{a, b})
+		b.unk = int32(id)
 	}
-	return pairs, nil
+	b.fuseUnk, b.byteFallback = m.FuseUnk, m.ByteFallback
+	return nil
 }
 
-func (f *file) compact(merges [][2]string) ([]byte, error) {
-	size := 0
-	for _, id := range f.Model.Vocab {
-		size = max(size, id+1)
+// readMerges reads both forms, ["a", "b"] and "a b". Of a pair that stands twice the later rank holds, as in the
+// library.
+func (b *builder) readMerges(raw json.RawMessage) error {
+	if len(raw) == 0 {
+		return errors.New("model.merges is missing")
 	}
-	for _, a := range f.AddedTokens {
-		size = max(size, a.ID+1)
-	}
-	if size > 1<<24 || size > 4*(len(f.Model.Vocab)+len(f.AddedTokens)) {
-		return nil, fmt.Errorf("tokenizer.json: ids reach %d with %d tokens", size, len(f.Model.Vocab)+len(f.AddedTokens))
-	}
-	tokens, flags := make([]string, size), make([]byte, size)
-	ids := map[string]int{}
-	for piece, id := range f.Model.Vocab {
-		if id < 0 || tokens[id] != "" {
-			return nil, fmt.Errorf("tokenizer.json: model.vocab gives id %d twice or a negative id", id)
+	var pairs [][]string
+	if json.Unmarshal(raw, &pairs) != nil {
+		var lines []string
+		if err := json.Unmarshal(raw, &lines); err != nil {
+			return errors.New("model.merges is neither a list of pairs nor of strings")
 		}
-		tokens[id], ids[piece] = piece, id
-	}
-	var lengths []int
-	for _, a := range f.AddedTokens {
-		if a.ID < 0 || tokens[a.ID] != "" && tokens[a.ID] != a.Content || a.Content == "" {
-			return nil, fmt.Errorf("tokenizer.json: added token %q has the id %d of %q", a.Content, a.ID, tokens[a.ID])
-		}
-		tokens[a.ID], ids[a.Content] = a.Content, a.ID
-		flags[a.ID] = isAdded
-		if a.Special {
-			flags[a.ID] |= isSpecial
-		}
-		if !slices.Contains(lengths, len(a.Content)) {
-			lengths = append(lengths, len(a.Content))
+		pairs = make([][]string, 0, len(lines)) // the attempt above may have left some
+		for _, l := range lines {
+			if !strings.HasPrefix(l, "#version") {
+				pairs = append(pairs, strings.Split(l, " "))
+			}
 		}
 	}
-	sort.Sort(sort.Reverse(sort.IntSlice(lengths)))
-
-	var offsets, text []byte
-	for _, s := range tokens {
-		offsets = le.AppendUint32(offsets, uint32(len(text)))
-		text = append(text, s...)
-	}
-	offsets = le.AppendUint32(offsets, uint32(len(text)))
-	pieces := make([]byte, 4*tableSize(len(ids)))
-	for id, s := range tokens { // in order of id, so that the bytes are the same every time
-		if ids[s] != id || s == "" {
-			continue
+	b.merges = make([]merge, 0, len(pairs))
+	b.ranks = make(map[[2]int32]uint32, len(pairs))
+	for i, p := range pairs {
+		if len(p) != 2 {
+			return fmt.Errorf("model.merges[%d] is %q, expected two tokens", i, strings.Join(p, " "))
 		}
-		mask := uint32(len(pieces)/4 - 1)
-		at := hash(s) & mask
-		for u32(pieces, int(at)) != 0 {
-			at = (at + 1) & mask
+		var ids [3]uint32
+		for j, token := range []string{p[0], p[1], p[0] + p[1]} {
+			id, ok := b.ids[token]
+			if !ok {
+				return fmt.Errorf("model.merges[%d] needs the token %q, which is not in model.vocab", i, token)
+			}
+			ids[j] = id
 		}
-		le.PutUint32(pieces[4*at:], uint32(id)+1)
+		pair := [2]int32{int32(ids[0]), int32(ids[1])}
+		b.ranks[pair] = uint32(i)
+		b.merges = append(b.merges, merge{pair, ids[2]})
 	}
-	table := make([]byte, 16*tableSize(len(merges)))
-	for rank, m := range merges {
-		left, ok1 := ids[m[0]]
-		right, ok2 := ids[m[1]]
-		merged, ok3 := ids[m[0]+m[1]]
-		if !ok1 || !ok2 || !ok3 {
-			return nil, fmt.Errorf("tokenizer.json: model.merges[%d] joins %q and %q, of which one or the result is not in the vocabulary", rank, m[0], m[1])
-		}
-		mask := uint32(len(table)/16 - 1)
-		at := pairHash(int32(left), int32(right)) & mask
-		for l := u32(table, int(at)*4); l != 0 && !(l == uint32(left)+1 && u32(table, int(at)*4+1) == uint32(right)); l = u32(table, int(at)*4) {
-			at = (at + 1) & mask
-		}
-		e := table[16*at:]
-		le.PutUint32(e, uint32(left)+1)
-		le.PutUint32(e[4:], uint32(right))
-		le.PutUint32(e[8:], uint32(rank))
-		le.PutUint32(e[12:], uint32(merged))
-	}
-	unk := -1
-	if f.Model.UnkToken != nil {
-		if id, ok := ids[*f.Model.UnkToken]; ok {
-			unk = id
-		}
-	}
-	fuse := 0
-	if f.Model.FuseUnk {
-		fuse = 1
-	}
-	out := []byte(magic)
-	for _, v := range []int{size, len(text), len(pieces) / 4, len(table) / 16, len(lengths), unk, fuse} {
-		out = le.AppendUint32(out, uint32(int32(v)))
-	}
-	section := func(b []byte) {
-		out = append(out, b...)
-		for len(out)%4 != 0 {
-			out = append(out, 0)
-		}
-	}
-	for _, b := range [][]byte{offsets, text, flags, pieces, table} {
-		section(b)
-	}
-	for _, n := range lengths {
-		out = le.AppendUint32(out, uint32(n))
-	}
-	return out, nil
-}
-
-// tableSize is a power of two that leaves a hash table at most half full.
-func tableSize(n int) int {
-	size := 2
-	for size < 2*n+2 {
-		size *= 2
-	}
-	return size
+	return nil
 }

@@ -1,26 +1,181 @@
-"""Writes cases.json: what the tokenizers library (0.22) makes of mixed text, with the demo checkpoint's tokenizer.
+"""Writes the fixtures of this folder: small tokenizers of Gemma's shapes and what the tokenizers library and
+transformers' PaliGemmaProcessor make of texts with them.
 
-    python gen.py ../../../models/paligemma/demo/train     (the folder with tokenizer.py)
+    pip install tokenizers==0.23.3 transformers==5.23.0 pillow && python gen.py
+
+gemma.json   Gemma's shape: merges as pairs, no pre-tokenizer, four special tokens, <loc>/<seg> as in PaliGemma.
+gemma2.json  Gemma 2's shape: merges as strings, a normalizer sequence, a split at blanks, runs of newlines, tabs and ▁
+             as added tokens; and added tokens with every property.
+partial.json byte tokens only below 0xC0 and fused <unk>; unfused.json the same, each <unk> alone.
+NAME.cases.json   [{text, ids, plain, decoded, skipped}]: ids with special tokens parsed, plain with them as text.
+decode.json       [{ids, decoded, skipped}] with gemma.json: byte runs, special tokens between bytes, unknown ids.
+prompts.json      [{prompt, suffix, images, input_ids, token_type_ids, labels}] from PaliGemmaProcessor with gemma.json.
 """
+
+import copy
 import json
+import pathlib
 import random
-import sys
 
-sys.path.insert(0, sys.argv[1])
-from tokenizers import Tokenizer  # noqa: E402
+import tokenizers
+import transformers
+from PIL import Image
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
-import tokenizer  # noqa: E402
+assert tokenizers.__version__ == "0.23.3" and transformers.__version__ == "5.23.0", "pinned versions"
+HERE = pathlib.Path(__file__).parent
+SPECIALS = ["<pad>", "<eos>", "<bos>", "<unk>"]
+CORPUS = """caption en. detect cat ; dog. segment the small bird on the left. answer en what is in the picture?
+a cat sits on a mat beside two dogs and a bird; ocr en. New York is a city. der Hund und die Katze, größer als früher.
+el gato está en la mesa, il pleut à Paris; кошка сидит на столе, собака лежит. 猫と犬と鳥がいます。 これは猫です。
+def main(argc, argv):  return argc + len(argv) * 2  # 1234567890 and 2024 and 100
+if (x < 10 && y >= 20) { printf("hello world"); } the the the cat cat dogs""".split("\n")
+WORDS = ["caption en", "detect cat ; dog", " ", "  ", "    ", "\n", "\n\n", "\n\n\n\n\n", "\t", "\t\t\t", "▁", "▁▁", "▁▁▁", "é", "größer",
+         "кошка", "猫", "🐈", "👩‍👩‍👧", "<loc0001>", "<loc0031> cat", "<seg007>", "<seg", "<loc", "<eos>", "<image>", "<bos>", "<unk>", "<0x41>",
+         "\u200d", "ß", "\x00", "\x7f", "a", "ZQ9", "New York", "new york", "<w>", "x<w>y", "<l>", "<r>", "<lr>", "hello", "he", "\u00a0", "\u3000",
+         "ａ", "e\u0301", "\U0010ffff", "\ufffd", "ᄀ", "अ", "1234567", "the the"]
 
-text = tokenizer.build()
-open("tokenizer.json", "w").write(text)
-codes = Tokenizer.from_str(text)
-rng = random.Random(5)
-words = ["caption en", "detect cat ; dog", "two butterflies and an elephant", "\n", "\n\n", "  ", "   ", "é", "猫", "🐈", "<loc0001>",
-         "<loc1023> cat", "<seg007>", "<eos>", "<image>", "<bos>", "\t", "\x00", "a", "ZQ9", "umbrella", "▁", "<loc", "<0x41>", "\u200d", "ß"]
-cases = []
-for i in range(400):
-    line = "".join(rng.choice(words) + rng.choice(["", " ", ""]) for _ in range(rng.randint(0, 8)))
-    ids = codes.encode(line, add_special_tokens=False).ids
-    cases.append({"text": line, "ids": ids, "decoded": codes.decode(ids, skip_special_tokens=False),
-                  "skipped": codes.decode(ids, skip_special_tokens=True)})
-json.dump(cases, open("cases.json", "w"), ensure_ascii=True, indent=0)
+
+def added(content, special=False, **properties):
+    token = dict(content=content, single_word=False, lstrip=False, rstrip=False, normalized=False, special=special)
+    token.update(properties)
+    return token
+
+
+def train():
+    bpe = Tokenizer(models.BPE())
+    bpe.normalizer = normalizers.Replace(" ", "▁")
+    bpe.pre_tokenizer = pre_tokenizers.Split("▁", "merged_with_next")
+    bpe.train_from_iterator(CORPUS, trainers.BpeTrainer(vocab_size=420, special_tokens=[], show_progress=False))
+    return json.loads(bpe.to_str())["model"]
+
+
+def gemma():
+    learnt = train()
+    runs = ["\n" * n for n in range(1, 6)] + ["▁" * n for n in range(2, 5)] + ["\t", "\t\t"]
+    fixed = SPECIALS + ["<mask>"] + [f"<0x{b:02X}>" for b in range(256)] + runs
+    vocab = {t: i for i, t in enumerate(dict.fromkeys(fixed + sorted(learnt["vocab"], key=learnt["vocab"].get)))}
+    merges = [[r[:-1], r[-1]] for r in runs if len(r) > 1]
+    merges += [["\n\n", "\n\n"], ["▁▁", "▁▁"]] + learnt["merges"]
+    tokens = [added(s, True) for s in SPECIALS] + [added(f"<loc{i:04d}>") for i in range(32)]
+    tokens += [added(f"<seg{i:03d}>") for i in range(8)] + [added("<image>", True)]
+    decoder = {"type": "Sequence", "decoders": [{"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
+                                                {"type": "ByteFallback"}, {"type": "Fuse"}]}
+    return {"version": "1.0", "truncation": None, "padding": None, "added_tokens": number(tokens, vocab),
+            "normalizer": {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}, "pre_tokenizer": None,
+            "post_processor": None, "decoder": decoder,
+            "model": {"type": "BPE", "dropout": None, "unk_token": "<unk>", "continuing_subword_prefix": None,
+                      "end_of_word_suffix": None, "fuse_unk": True, "byte_fallback": True, "vocab": vocab, "merges": merges}}
+
+
+def number(tokens, vocab):
+    next_id = len(vocab)
+    for t in tokens:
+        if t["content"] in vocab:
+            t["id"] = vocab[t["content"]]
+        else:
+            t["id"], next_id = next_id, next_id + 1
+    return tokens
+
+
+def gemma2(base):
+    f = copy.deepcopy(base)
+    model, vocab = f["model"], f["model"]["vocab"]
+    model["ignore_merges"] = False
+    model["merges"] = [" ".join(m) for m in model["merges"]]
+    f["normalizer"] = {"type": "Sequence", "normalizers": [{"type": "Replace", "pattern": {"String": "ａ"}, "content": "a"}, f["normalizer"]]}
+    f["pre_tokenizer"] = {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": False}
+    tokens = [added(s, True) for s in SPECIALS] + [added("<mask>")]
+    tokens += [added(t) for t in vocab if t.strip("\n") == "" or t.strip("▁") == "" and len(t) > 1 or t.strip("\t") == ""]
+    tokens += [added(f"<loc{i:04d}>", normalized=True) for i in range(32)] + [added(f"<seg{i:03d}>") for i in range(8)]
+    tokens += [added("<image>", True), added("New York", normalized=True), added("hello", normalized=True, single_word=True),
+               added("<w>", single_word=True), added("<l>", lstrip=True), added("<r>", rstrip=True), added("<lr>", lstrip=True, rstrip=True)]
+    f["added_tokens"] = number(tokens, vocab)
+    return f
+
+
+def partial(base, fuse):
+    f = copy.deepcopy(base)
+    model = f["model"]
+    gone = {f"<0x{b:02X}>" for b in range(0xC0, 256)} | {"9"}
+    kept = [t for t in model["vocab"] if t not in gone]
+    model["vocab"] = {t: i for i, t in enumerate(kept)}
+    model["merges"] = [m for m in model["merges"] if not {*m, m[0] + m[1]} & gone]
+    model["fuse_unk"] = fuse
+    f["added_tokens"] = number([added(s, True) for s in SPECIALS], model["vocab"])
+    return f
+
+
+def dump(name, value):
+    if isinstance(value, list):
+        text = "[" + ",\n".join(json.dumps(v, separators=(",", ":")) for v in value) + "]\n"
+    else:
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n"
+    (HERE / name).write_text(text, encoding="utf-8")
+
+
+def cases(name, f, count, seed):
+    dump(name + ".json", f)
+    library = Tokenizer.from_file(str(HERE / f"{name}.json"))
+    rng, out = random.Random(seed), []
+    texts = list(WORDS) + ["", *CORPUS]
+    texts += ["".join(rng.choice(WORDS) + rng.choice(["", " ", ""]) for _ in range(rng.randint(1, 9))) for _ in range(count)]
+    for text in texts:
+        library.encode_special_tokens = True
+        plain = library.encode(text, add_special_tokens=False).ids
+        library.encode_special_tokens = False
+        ids = library.encode(text, add_special_tokens=False).ids
+        out.append({"text": text, "ids": ids, "plain": plain, "decoded": library.decode(ids, skip_special_tokens=False),
+                    "skipped": library.decode(ids, skip_special_tokens=True)})
+    dump(name + ".cases.json", out)
+
+
+def decoding(f):
+    library = Tokenizer.from_str(json.dumps(f))
+    byte, rng, out = f["model"]["vocab"]["<0x00>"], random.Random(11), []
+    size = library.get_vocab_size()
+    for _ in range(120):
+        ids = []
+        for _ in range(rng.randint(1, 6)):
+            kind = rng.randint(0, 4)
+            if kind == 0:
+                ids += [byte + b for b in rng.choice(["é", "猫", "🐈", "\u200d", "ÿ"]).encode()[: rng.randint(1, 4)]]
+            elif kind == 1:
+                ids.append(byte + rng.randint(0, 255))
+            elif kind == 2:
+                ids.append(rng.randint(0, 4))
+            elif kind == 3:
+                ids.append(rng.randint(0, size + 20))
+            else:
+                ids.append(rng.randint(270, size - 1))
+        out.append({"ids": ids, "decoded": library.decode(ids, skip_special_tokens=False),
+                    "skipped": library.decode(ids, skip_special_tokens=True)})
+    dump("decode.json", out)
+
+
+def prompts(f):
+    tokenizer = transformers.GemmaTokenizer(vocab=f["model"]["vocab"], merges=[tuple(m) for m in f["model"]["merges"]])
+    images = transformers.SiglipImageProcessor(size={"height": 28, "width": 28})
+    images.image_seq_length = 3
+    processor = transformers.PaliGemmaProcessor(images, tokenizer)
+    picture, out = Image.new("RGB", (28, 28)), []
+    for prompt, suffix, n in [("caption en", None, 1), ("caption en", "a cat", 1), ("caption en\n", None, 1), ("caption en\n\n", "\n", 1),
+                              ("", None, 1), ("", "", 1), (" detect cat ", "<loc0001><loc0002><loc0500><loc1023> cat", 1), ("the cat", "the dog", 2),
+                              ("a<eos>b<bos>", "c<eos>", 1), ("<mask>x<unk>", None, 1), ("<image>caption en", "<seg127> a", 1), ("<image> caption en", None, 1),
+                              ("<image>a<image>b", "c", 2), ("x<image>y<image>", None, 2), ("<image><image>", None, 2), ("<image>\n", None, 1)]:
+        r = processor(images=[[picture] * n], text=[prompt], suffix=None if suffix is None else [suffix])
+        out.append({"prompt": prompt, "suffix": suffix, "images": n, "input_ids": list(map(int, r["input_ids"][0])),
+                    "token_type_ids": list(map(int, r["token_type_ids"][0])), "labels": list(map(int, r["labels"][0]))})
+    dump("prompts.json", out)
+
+
+if __name__ == "__main__":
+    base = gemma()
+    cases("gemma", base, 120, 1)
+    cases("gemma2", gemma2(base), 160, 2)
+    cases("partial", partial(base, True), 40, 3)
+    cases("unfused", partial(base, False), 40, 4)
+    decoding(base)
+    bare = copy.deepcopy(base)
+    bare["added_tokens"] = bare["added_tokens"][:4]
+    prompts(bare)

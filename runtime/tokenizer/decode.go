@@ -1,0 +1,82 @@
+package tokenizer
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+// Decode returns the text of ids; special tokens are left out if skipSpecial is set, ids without a token always.
+// Neighbouring byte tokens are decoded together; if they are not UTF-8, each becomes one U+FFFD, as in the library.
+func (t *Tokenizer) Decode(ids []int32, skipSpecial bool) string {
+	d := t.NewDecoder(skipSpecial)
+	var out strings.Builder
+	for _, id := range ids {
+		out.WriteString(d.Next(id))
+	}
+	out.WriteString(d.Flush())
+	return out.String()
+}
+
+// Decoder decodes ids as they come. What it returns is always complete UTF-8, and all of it together is what Decode
+// returns for all the ids: a run of byte tokens therefore appears only when it has ended.
+type Decoder struct {
+	t           *Tokenizer
+	skipSpecial bool
+	run         []byte
+}
+
+// NewDecoder returns a decoder at the begin of a text.
+func (t *Tokenizer) NewDecoder(skipSpecial bool) *Decoder {
+	return &Decoder{t: t, skipSpecial: skipSpecial}
+}
+
+// Next takes an id and returns the text that is certain now.
+func (d *Decoder) Next(id int32) string {
+	if id < 0 || int(id) >= d.t.vocab || d.skipSpecial && d.t.flags[id]&flagSkip != 0 {
+		return ""
+	}
+	text := d.t.Token(id)
+	if text == "" {
+		return ""
+	}
+	text = replace(text, d.t.decoder)
+	if d.t.decodeBytes {
+		if b, ok := byteToken(text); ok {
+			d.run = append(d.run, b)
+			return ""
+		}
+	}
+	return d.Flush() + text
+}
+
+// Flush returns what is held back, at the end of a text.
+func (d *Decoder) Flush() string {
+	run := d.run
+	d.run = d.run[:0]
+	if utf8.Valid(run) {
+		return string(run)
+	}
+	return strings.Repeat("\uFFFD", len(run))
+}
+
+// byteToken reads <0xAB>. A plus sign may stand for the first digit, as where the library parses the number.
+func byteToken(s string) (byte, bool) {
+	if len(s) != 6 || s[:3] != "<0x" || s[5] != '>' {
+		return 0, false
+	}
+	v := byte(0)
+	for i, c := range []byte(s[3:5]) {
+		switch {
+		case c >= '0' && c <= '9':
+			v = v<<4 | (c - '0')
+		case c >= 'A' && c <= 'F':
+			v = v<<4 | (c - 'A' + 10)
+		case c >= 'a' && c <= 'f':
+			v = v<<4 | (c - 'a' + 10)
+		case c == '+' && i == 0:
+		default:
+			return 0, false
+		}
+	}
+	return v, true
+}
