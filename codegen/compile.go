@@ -26,6 +26,8 @@ type Result struct {
 	Code    []byte
 	Kernels []*kernels.Kernel // by kernel number
 	Specs   []kernels.Spec
+	// Ops are the operations that the launches of a function compute, by function and launch.
+	Ops     map[string][]*ir.Op
 	weights weightPlan
 }
 
@@ -37,6 +39,7 @@ func (r *Result) WriteWeights(w io.Writer, src Source, progress func(name string
 // Compile compiles a module whose buffers are planned. Errors name the function or the kernel.
 func Compile(ctx context.Context, m *ir.Module, t target.Target) (*Result, error) {
 	c := &compiler{m: m, target: t, byKey: map[string]int{}, states: map[string]int{}, packed: map[string]bool{}}
+	c.r.Ops = map[string][]*ir.Op{}
 	c.r.Program = &program.Program{Target: program.Target{Arch: "amd64", CPU: t.Name, Features: t.Features}}
 	for _, s := range m.Symbols {
 		c.r.Program.Symbols = append(c.r.Program.Symbols, program.Symbol{Name: s.Name, Max: int64(s.Max)})
@@ -128,6 +131,7 @@ func (c *compiler) function(f *ir.Func) error {
 				return fmt.Errorf("@%s: %w", f.Name, err)
 			}
 			fn.Launches = append(fn.Launches, out)
+			c.r.Ops[f.Name] = append(c.r.Ops[f.Name], op)
 		}
 	}
 	p.Funcs = append(p.Funcs, fn)

@@ -1,7 +1,9 @@
 package main
+
 type randomCmd struct{}
+
 func (randomCmd) Run() error { return nil }
-type checkCmd struct{}
-func (checkCmd) Run() error { return nil }
+
 type benchCmd struct{}
+
 func (benchCmd) Run() error { return nil }

@@ -149,6 +149,15 @@ func (e *Engine) Ints(port string) []int32 {
 	return unsafe.Slice((*int32)(unsafe.Pointer(unsafe.SliceData(b))), len(b)/4)
 }
 
+// Arena is the memory of intermediate values.
+func (e *Engine) Arena() []byte { return e.arena.Bytes() }
+
+// State is the memory of a state, by its number in the program.
+func (e *Engine) State(i int) []byte { return e.states[i].Bytes() }
+
+// Port is the memory of an input or output.
+func (e *Engine) Port(name string) []byte { return e.ports[name].Bytes() }
+
 // Close stops the threads and gives the memory back.
 func (e *Engine) Close() error {
 	if e.pool != nil {

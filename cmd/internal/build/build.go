@@ -131,7 +131,7 @@ func Compile(ctx context.Context, dir, out string, runtime []byte, o Options) (*
 		return nil, err
 	}
 	weights := program.Section{Name: program.SectionWeights, Write: func(w io.Writer) error {
-		return res.WriteWeights(w, source{ctx, c}, o.Progress)
+		return res.WriteWeights(w, Source(ctx, c), o.Progress)
 	}}
 	sections := []program.Section{weights, program.Bytes(program.SectionCode, res.Code), program.Bytes(manifest.SectionTokenizer, compact)}
 	if c.License != "" {
@@ -157,6 +157,9 @@ func (r *Report) fill(m *ir.Module, res *codegen.Result, maxTokens int) {
 		r.Launches[f.Name] = len(p.Funcs[i].Launches)
 	}
 }
+
+// Source gives code generation the tensors of a checkpoint until ctx is done.
+func Source(ctx context.Context, c *hf.Checkpoint) codegen.Source { return source{ctx, c} }
 
 // source gives code generation the tensors of a checkpoint; pages of tensors read before are given back.
 type source struct {

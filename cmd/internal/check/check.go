@@ -1,0 +1,281 @@
+// Package check tests compiled code against the reference evaluator, kernel by kernel, and a whole model against
+// reference activations, layer by layer.
+package check
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"runtime"
+
+	"pgc/cmd/internal/build"
+	"pgc/codegen"
+	"pgc/frontend/hf"
+	"pgc/ir"
+	"pgc/ir/eval"
+	"pgc/ir/target"
+	"pgc/runtime/engine"
+	"pgc/runtime/native"
+)
+
+// loaded is a checkpoint compiled into memory.
+type loaded struct {
+	c      *hf.Checkpoint
+	m      *ir.Module
+	r      *codegen.Result
+	e      *engine.Engine
+	params map[*ir.Value]*eval.Tensor // weights already decoded
+	close  func()
+}
+
+// load compiles a checkpoint in memory. With single, every launch is also a function of its own, named FUNC#LAUNCH.
+func load(ctx context.Context, dir string, o build.Options, trace, single bool) (*loaded, error) {
+	t, err := target.Find(o.CPU)
+	if err != nil {
+		return nil, err
+	}
+	c, err := hf.Load(dir)
+	if err != nil {
+		return nil, err
+	}
+	l := &loaded{c: c, params: map[*ir.Value]*eval.Tensor{}, close: c.Close}
+	if l.m, err = build.Module(c, o, trace); err != nil {
+		return nil, err
+	}
+	if l.r, err = codegen.Compile(ctx, l.m, t); err != nil {
+		return nil, err
+	}
+	if single {
+		p := l.r.Program
+		for _, f := range p.Funcs[:len(p.Funcs):len(p.Funcs)] {
+			for i := range f.Launches {
+				one := f
+				one.Name = fmt.Sprintf("%s#%d", f.Name, i)
+				one.Launches = f.Launches[i : i+1]
+				p.Funcs = append(p.Funcs, one)
+			}
+		}
+	}
+	code, err := native.LoadCode(l.r.Code)
+	if err != nil {
+		return nil, err
+	}
+	weights, err := native.Reserve(max(64, l.r.Program.WeightBytes))
+	if err != nil {
+		return nil, err
+	}
+	if err := l.r.WriteWeights(&into{weights.Bytes()}, build.Source(ctx, c), o.Progress); err != nil {
+		return nil, err
+	}
+	if l.e, err = engine.New(l.r.Program, code.Bytes(), weights.Bytes(), runtime.GOMAXPROCS(0)); err != nil {
+		return nil, err
+	}
+	l.close = func() { l.e.Close(); code.Close(); weights.Close(); c.Close() }
+	return l, nil
+}
+
+// into writes to the front of memory.
+type into struct{ rest []byte }
+
+func (w *into) Write(b []byte) (int, error) {
+	n := copy(w.rest, b)
+	w.rest = w.rest[n:]
+	if n < len(b) {
+		return n, io.ErrShortWrite
+	}
+	return n, nil
+}
+
+// Kernels runs every function of a checkpoint launch by launch on random inputs and compares each distinct kernel, where
+// it is first launched, with the evaluator on the very memory it read. A line per kernel goes to w; the result is the
+// number of misses.
+func Kernels(ctx context.Context, w io.Writer, dir string, o build.Options) (misses int, err error) {
+	l, err := load(ctx, dir, o, false, true)
+	if err != nil {
+		return 0, err
+	}
+	defer l.close()
+	rng := rand.New(rand.NewPCG(1, 1))
+	cfg := l.c.Config.Model
+	seen := map[int]bool{}
+	pixels := l.e.Floats("pixels")
+	for i := range pixels {
+		pixels[i] = float32(rng.Float64()*2 - 1)
+	}
+	rows := min(7, o.MaxTokens)
+	if rows <= 0 {
+		rows = 7
+	}
+	ids, slots := l.e.Ints("ids"), l.e.Ints("slots")
+	for i := range rows {
+		ids[i], slots[i] = int32(rng.IntN(cfg.Text.VocabSize)), -1
+		if i < 3 {
+			slots[i] = int32(i)
+		}
+	}
+	syms := map[string]int{"S": rows, "T": rows, "past": 0, "prefix": rows - 2, "F": 3, "R": 2}
+	for _, name := range []string{"encode_image", "prefill", "decode", "forward", "head"} {
+		if name == "decode" {
+			syms["past"], syms["T"] = rows, rows+1
+		}
+		if name == "forward" {
+			syms["past"], syms["T"] = 0, rows
+		}
+		n, err := l.function(ctx, w, name, syms, seen)
+		misses += n
+		if err != nil {
+			return misses, err
+		}
+	}
+	return misses, nil
+}
+
+// function runs one function launch by launch.
+func (l *loaded) function(ctx context.Context, w io.Writer, name string, syms map[string]int, seen map[int]bool) (misses int, err error) {
+	f := l.m.Func(name)
+	fn := l.r.Program.Func(name)
+	for i, op := range l.r.Ops[name] {
+		if err := ctx.Err(); err != nil {
+			return misses, err
+		}
+		kernel := fn.Launches[i].Kernel
+		fresh := !seen[kernel] && op.Def != ir.OpConcat // a concatenation is several launches
+		seen[kernel] = true
+		var in []*eval.Tensor
+		if fresh {
+			for _, v := range op.In {
+				t, err := l.read(f, v, syms)
+				if err != nil {
+					return misses, err
+				}
+				in = append(in, t)
+			}
+		}
+		run, err := l.e.Func(fmt.Sprintf("%s#%d", name, i))
+		if err != nil {
+			return misses, err
+		}
+		for s, v := range syms {
+			run.Set(s, v)
+		}
+		if err := run.Run(0); err != nil {
+			return misses, err
+		}
+		if !fresh {
+			continue
+		}
+		want, err := eval.Op(l.m, op, in, syms)
+		if err != nil {
+			return misses, err
+		}
+		got, err := l.read(f, op.Out, syms)
+		if err != nil {
+			return misses, err
+		}
+		worst, miss := eval.Compare(got, want, op.Def.Tol)
+		verdict := "ok"
+		if miss != nil {
+			misses++
+			verdict = "MISS " + miss.Error()
+		}
+		fmt.Fprintf(w, "%-16s @%-13s %-40s %8.2g of the tolerance  %s\n", l.r.Program.Kernels[kernel].Name, name, op.Out.Type, worst, verdict)
+	}
+	return misses, nil
+}
+
+// read returns the value that memory holds for v.
+func (l *loaded) read(f *ir.Func, v *ir.Value, syms map[string]int) (*eval.Tensor, error) {
+	shape, err := v.Type.Eval(syms)
+	if err != nil {
+		return nil, err
+	}
+	if p := parameter(v); p != nil && p.Kind == ir.Weight {
+		return l.weight(f, v, syms)
+	}
+	if v.Def != nil && v.Buf.Space == ir.Folded {
+		return eval.Op(l.m, v.Def, nil, syms)
+	}
+	b := v.Buf
+	var mem []byte
+	switch b.Space {
+	case ir.Arena:
+		mem = l.e.Arena()
+	case ir.Inputs:
+		mem = l.e.Port(b.Param.Name)
+	case ir.Outputs:
+		mem = l.e.Port(f.Results[b.Result].Name)
+	case ir.States:
+		for i, s := range l.r.Program.States {
+			if s.Name == b.Param.Name {
+				mem = l.e.State(i)
+			}
+		}
+	}
+	at := b.Offset
+	if b.Sym != "" {
+		at += int64(syms[b.Sym]) * b.SymStride
+	}
+	size := v.Type.DType.MemoryBytes()
+	t := eval.New(v.Type.DType, shape...)
+	index := make([]int, len(shape))
+	for i := range t.Data {
+		off := at
+		for d, k := range index {
+			off += int64(k) * b.Strides[d] * size
+		}
+		one, err := eval.Decode(map[bool]ir.DType{true: ir.I32, false: v.Type.DType}[v.Type.DType == ir.Bool], mem[off:off+size], 1)
+		if err != nil {
+			return nil, err
+		}
+		t.Data[i] = one.Data[0]
+		for d := len(index) - 1; d >= 0; d-- {
+			if index[d]++; index[d] < shape[d] {
+				break
+			}
+			index[d] = 0
+		}
+	}
+	return t, nil
+}
+
+// parameter follows views to a parameter.
+func parameter(v *ir.Value) *ir.Value {
+	for v.Def != nil && (v.Def.Def == ir.OpReshape || v.Def.Def == ir.OpSlice || v.Def.Def == ir.OpTranspose || v.Def.Def == ir.OpBroadcast) {
+		v = v.Def.In[0]
+	}
+	if v.IsParam() {
+		return v
+	}
+	return nil
+}
+
+// weight evaluates a weight and the views over it from the checkpoint.
+func (l *loaded) weight(f *ir.Func, v *ir.Value, syms map[string]int) (*eval.Tensor, error) {
+	if v.Def != nil {
+		in, err := l.weight(f, v.Def.In[0], syms)
+		if err != nil {
+			return nil, err
+		}
+		return eval.Op(l.m, v.Def, []*eval.Tensor{in}, syms)
+	}
+	if t, ok := l.params[v]; ok {
+		return t, nil
+	}
+	raw, err := l.c.Tensor(v.Key)
+	if err != nil {
+		return nil, err
+	}
+	t, err := eval.Decode(l.c.DType(v.Key), raw.Data, raw.Shape...)
+	if err != nil {
+		return nil, err
+	}
+	// Stored otherwise than in the checkpoint: round as the compiler does.
+	if t.DType = v.Type.DType; t.DType != l.c.DType(v.Key) {
+		if t, err = eval.Decode(t.DType, t.Encode(), raw.Shape...); err != nil {
+			return nil, err
+		}
+	}
+	l.params[v] = t
+	return t, nil
+}

@@ -1,0 +1,37 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"pgc/cmd/internal/check"
+)
+
+type checkCmd struct {
+	compileFlags
+	Checkpoint string `arg:"" help:"A Hugging Face checkpoint directory."`
+	Reference  string `placeholder:"FILE" help:"Reference activations written by golden/gen/reference.py: compare the model layer by layer."`
+}
+
+// Run checks; a miss makes the exit status 1.
+func (c *checkCmd) Run(ctx context.Context) error {
+	o, err := c.options()
+	if err != nil {
+		return err
+	}
+	o.Progress = nil
+	misses := 0
+	if c.Reference != "" {
+		misses, err = check.Reference(ctx, os.Stdout, c.Checkpoint, c.Reference, o)
+	} else {
+		misses, err = check.Kernels(ctx, os.Stdout, c.Checkpoint, o)
+	}
+	if err != nil {
+		return err
+	}
+	if misses > 0 {
+		return fmt.Errorf("%d comparisons missed", misses)
+	}
+	return nil
+}
