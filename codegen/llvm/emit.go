@@ -49,7 +49,8 @@ func emitKernel(m *ir.Module, declared map[string]*ir.Func, k *tile.Kernel) (err
 	scratch := ir.NewParam("scratch", types.I8Ptr)
 	e := &emitter{m: m, declared: declared, f: m.NewFunc(k.Name, types.Void, args, task, scratch),
 		vals: map[*tile.Value]value.Value{}}
-	e.f.FuncAttrs = append(e.f.FuncAttrs, enum.FuncAttrNoUnwind)
+	// No unwind tables; nothing below the stack pointer, whoever else may use the thread's stack.
+	e.f.FuncAttrs = append(e.f.FuncAttrs, enum.FuncAttrNoUnwind, enum.FuncAttrNoRedZone)
 	e.newBlock()
 	e.block(k.Body)
 	e.cur.NewRet(nil)
