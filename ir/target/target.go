@@ -38,7 +38,7 @@ type cpu struct {
 	l1, l2 int
 }
 
-// cpus is what is known by name. Figures: the vendors' optimization manuals (Intel 248966, AMD 56305, 57647, 58455).
+// cpus is what is known by name. The caches are those the vendors publish; they size blocks and change no results.
 var cpus = []cpu{
 	{"x86-64-v3", &v3, 32, 256}, {"x86-64-v4", &v4, 32, 512},
 	{"haswell", &v3, 32, 256}, {"broadwell", &v3, 32, 256}, {"skylake", &v3, 32, 256}, {"alderlake", &v3, 48, 1280},
