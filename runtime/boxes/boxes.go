@@ -1,53 +1,143 @@
-// Package boxes reads PaliGemma's detection and segmentation answers: <loc y0><loc x0><loc y1><loc x1>, sixteen <seg>
-// tokens for a mask, and a label, joined by " ; " (big_vision's PaliGemma README). It imports nothing of the project.
+// Package boxes reads PaliGemma's answers to "detect" and "segment": for every object four location tokens, for a mask
+// sixteen segment tokens, and a label, joined by " ; " (big_vision, configs/proj/paligemma/README.md):
+//
+//	<loc0120><loc0034><loc0800><loc0512> cat ; <loc0001>…
+//
+// The package imports only the standard library.
 package boxes
 
 import (
+	"fmt"
 	"regexp"
-	"strconv"
 	"strings"
 )
 
-// Box is one detected object.
+const (
+	bins    = 1024 // locations of an axis
+	codes   = 128  // entries of the mask's codebook
+	maskLen = 16   // codes of a mask
+	corners = 4    // locations of a box
+)
+
+// Box is one object.
 type Box struct {
 	Label string     `json:"label"`
-	Box   [4]float64 `json:"box"`           // x0, y0, x1, y1 in pixels of the picture
-	Loc   [4]int     `json:"loc"`           // y0, x0, y1, x1 in 0…1023
-	Seg   []int      `json:"seg,omitempty"` // the codes of the mask, 0…127
+	Box   [4]float64 `json:"box"`           // x0, y0, x1, y1 in pixels of the picture: location / 1024 × size
+	Loc   [4]int     `json:"loc"`           // y0, x0, y1, x1 in 0…1023, as the model says them
+	Seg   []int      `json:"seg,omitempty"` // the mask's sixteen codes in 0…127, if there are any
 }
 
-// group is four locations, perhaps sixteen segments, and a label up to the next separator or location.
-var group = regexp.MustCompile(`<loc(\d{4})><loc(\d{4})><loc(\d{4})><loc(\d{4})>((?:<seg\d{3}>)*)([^;<]*)`)
-var segment = regexp.MustCompile(`<seg(\d{3})>`)
+// Malformed is a part of an answer that should be an object but is none.
+type Malformed struct {
+	Text   string // as the model wrote it
+	Reason string // one clause: what is wrong and what was expected
+}
 
-// Parse returns the boxes of an answer over a picture of w×h pixels, in order. Groups that are no box (too few
-// locations, an end before its begin, a number over 1023, segments other than sixteen) are left out and counted.
-func Parse(answer string, w, h int) (found []Box, malformed int) {
-	rest := answer
-	for _, m := range group.FindAllStringSubmatch(answer, -1) {
-		rest = strings.Replace(rest, m[0], "", 1)
-		b := Box{Label: strings.TrimSpace(m[6])}
-		ok := true
-		for i := range b.Loc {
-			b.Loc[i], _ = strconv.Atoi(m[1+i])
-			ok = ok && b.Loc[i] < 1024
-		}
-		for _, s := range segment.FindAllStringSubmatch(m[5], -1) {
-			code, _ := strconv.Atoi(s[1])
-			b.Seg = append(b.Seg, code)
-			ok = ok && code < 128
-		}
-		ok = ok && b.Loc[2] > b.Loc[0] && b.Loc[3] > b.Loc[1] && (len(b.Seg) == 0 || len(b.Seg) == 16)
-		if !ok {
-			malformed++
-			continue
-		}
-		scale := func(v, size int) float64 { return float64(v) / 1024 * float64(size) }
-		b.Box = [4]float64{scale(b.Loc[1], w), scale(b.Loc[0], h), scale(b.Loc[3], w), scale(b.Loc[2], h)}
-		found = append(found, b)
+// tokens is a run of location and segment tokens; the label follows up to the next run or semicolon.
+var tokens = regexp.MustCompile(`(?:<loc\d{4}>|<seg\d{3}>)+`)
+
+// tokenLen is the length of "<loc0000>"; "<seg000>" is one shorter.
+const tokenLen = len("<loc0000>")
+
+// Parse returns the objects of an answer about a picture of w×h pixels, in order. What is malformed (too few locations,
+// an end that does not lie behind its begin, a number out of range, a mask of other than sixteen codes, text without a
+// box among boxes) is left out and reported. An answer without any such token holds no objects and nothing malformed.
+func Parse(answer string, w, h int) (found []Box, malformed []Malformed) {
+	runs := tokens.FindAllStringIndex(answer, -1)
+	if len(runs) == 0 {
+		return nil, nil
 	}
-	if strings.Contains(rest, "<loc") {
-		malformed++
+	reject := func(text, reason string) {
+		if text = strings.TrimSpace(text); text != "" {
+			malformed = append(malformed, Malformed{text, reason})
+		}
+	}
+	const noBox = "no location tokens before it"
+	stray := func(text string) {
+		for part := range strings.SplitSeq(text, ";") {
+			reject(part, noBox)
+		}
+	}
+	stray(answer[:runs[0][0]])
+	for i, run := range runs {
+		end := len(answer)
+		if i+1 < len(runs) {
+			end = runs[i+1][0]
+		}
+		label, rest, _ := strings.Cut(answer[run[1]:end], ";")
+		groups := split(answer[run[0]:run[1]])
+		for j, g := range groups {
+			text, own := g.text, ""
+			if j == len(groups)-1 {
+				text, own = text+label, strings.TrimSpace(label)
+			}
+			if reason := g.check(); reason != "" {
+				reject(text, reason)
+				continue
+			}
+			b := Box{Label: own, Loc: [4]int(g.loc), Seg: g.seg}
+			pixel := func(v, size int) float64 { return float64(v) / bins * float64(size) }
+			b.Box = [4]float64{pixel(b.Loc[1], w), pixel(b.Loc[0], h), pixel(b.Loc[3], w), pixel(b.Loc[2], h)}
+			found = append(found, b)
+		}
+		stray(rest)
 	}
 	return found, malformed
+}
+
+// group is what stands for one object in a run of tokens.
+type group struct {
+	text     string
+	loc, seg []int
+}
+
+// split cuts a run into groups: one begins at every location token that follows four of them or a segment token.
+func split(run string) (groups []group) {
+	var g group
+	for len(run) > 0 {
+		n := tokenLen
+		isSeg := run[1] == 's'
+		if isSeg {
+			n--
+		}
+		if !isSeg && (len(g.loc) == corners || len(g.seg) > 0) {
+			groups, g = append(groups, g), group{}
+		}
+		v := 0
+		for _, c := range run[len("<loc") : n-1] {
+			v = 10*v + int(c-'0')
+		}
+		if isSeg {
+			g.seg = append(g.seg, v)
+		} else {
+			g.loc = append(g.loc, v)
+		}
+		g.text += run[:n]
+		run = run[n:]
+	}
+	return append(groups, g)
+}
+
+// check says what is wrong with a group, or "".
+func (g *group) check() string {
+	if len(g.loc) != corners {
+		return fmt.Sprintf("%d location tokens, expected %d", len(g.loc), corners)
+	}
+	for _, v := range g.loc {
+		if v >= bins {
+			return fmt.Sprintf("location %d, expected at most %d", v, bins-1)
+		}
+	}
+	if len(g.seg) != 0 && len(g.seg) != maskLen {
+		return fmt.Sprintf("%d segment tokens, expected none or %d", len(g.seg), maskLen)
+	}
+	for _, v := range g.seg {
+		if v >= codes {
+			return fmt.Sprintf("segment code %d, expected at most %d", v, codes-1)
+		}
+	}
+	if g.loc[2] <= g.loc[0] || g.loc[3] <= g.loc[1] {
+		return fmt.Sprintf("the box from y %d, x %d to y %d, x %d is empty", g.loc[0], g.loc[1], g.loc[2], g.loc[3])
+	}
+	return ""
 }

@@ -1,153 +1,164 @@
-// Package sample chooses the next token from logits with transformers' definitions and order: repetition penalty,
-// temperature, top-k, top-p, then the draw (generation/logits_process.py). It imports nothing of the project.
+// Package sample chooses the next token from logits with transformers' definitions and order of processors
+// (generation/utils.py, _get_logits_processor): repetition penalty, suppressed tokens, then when drawing temperature,
+// top-k and top-p. It also finds stop texts in streamed text.
+//
+// The package imports only the standard library.
 package sample
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
 )
 
-// Config is how tokens are chosen. The zero Temperature is greedy.
+// Config says how tokens are chosen, in the terms of transformers' GenerationConfig. The zero value is greedy.
 type Config struct {
-	Temperature       float64
-	TopK              int     // 0 is off
-	TopP              float64 // 0 and 1 are off
-	RepetitionPenalty float64 // 0 and 1 are off
-	Seed              uint64
+	Temperature       float64 // divides the logits before a draw; 0 is greedy: the likeliest token, whatever TopK and TopP are
+	TopK              int     // draw among the K likeliest tokens; 0 is off
+	TopP              float64 // draw among the likeliest tokens that together reach this probability; 0 and 1 are off
+	RepetitionPenalty float64 // makes tokens seen before less likely if over 1; 0 and 1 are off
+	Seed              uint64  // of the draws
 }
 
-// Sampler chooses tokens of one sequence.
+// Check returns an error that names a setting out of its range.
+func (c Config) Check() error {
+	finite := func(v float64) bool { return v >= 0 && !math.IsInf(v, 1) } // false for NaN
+	switch {
+	case !finite(c.Temperature):
+		return fmt.Errorf("temperature is %g, expected 0 (greedy) or more", c.Temperature)
+	case c.TopK < 0:
+		return fmt.Errorf("top_k is %d, expected 0 (off) or more", c.TopK)
+	case !(c.TopP >= 0 && c.TopP <= 1):
+		return fmt.Errorf("top_p is %g, expected 0 (off) to 1", c.TopP)
+	case !finite(c.RepetitionPenalty):
+		return fmt.Errorf("repetition_penalty is %g, expected 0 (off) or more", c.RepetitionPenalty)
+	}
+	return nil
+}
+
+// Sampler chooses the tokens of one sequence.
 type Sampler struct {
 	cfg        Config
 	suppressed []int32
-	rng        *rand.Rand
-	scores     []float64
-	order      []int32
+	rng        *rand.PCG
+	scores     []float32 // [vocabulary]
+	probs      []float64 // [vocabulary], when drawing
+	order      []int32   // the candidates of top-p
+	heap       []float32 // the K greatest scores
+	seen       []bool    // [vocabulary], with a penalty
 }
 
-// New returns a sampler over a vocabulary; suppressed ids are never chosen. Draws follow a PCG generator seeded with
-// Seed: the same seed gives the same tokens on every machine.
+// New returns a sampler over a vocabulary. Suppressed ids are never chosen: tokens that are no words, such as <image>
+// and <bos>, and rows of the logits that have no token. Draws come from a PCG generator (math/rand/v2) seeded with
+// (Seed, 0x9e3779b97f4a7c15): the same logits and seed give the same tokens everywhere.
 func New(cfg Config, vocab int, suppressed []int32) *Sampler {
-	s := &Sampler{cfg: cfg, suppressed: suppressed, rng: rand.New(rand.NewPCG(cfg.Seed, 0x9e3779b97f4a7c15))}
-	s.scores = make([]float64, vocab)
-	return s
+	return &Sampler{cfg: cfg, suppressed: suppressed, rng: rand.NewPCG(cfg.Seed, 0x9e3779b97f4a7c15),
+		scores: make([]float32, vocab)}
 }
 
-// Next chooses a token from logits [vocabulary]; seen are the ids of the prompt and of what was generated. It also
-// returns the token's log-probability under the unwarped distribution over the tokens that are not suppressed.
+// Next chooses a token from logits [vocabulary], which it leaves as they are; seen are the ids so far, the prompt's
+// <image> and <bos> included, and count for the penalty only. Logits that are not numbers are taken as suppressed.
+//
+// The log-probability is the token's in the softmax over all tokens that are not suppressed, before penalty,
+// temperature, top-k and top-p: log_softmax of output_logits with the suppressed ids at -inf. For greedy decoding
+// without penalty this is what compute_transition_scores(…, normalize_logits=True) gives.
 func (s *Sampler) Next(logits []float32, seen []int32) (id int32, logprob float64) {
-	for _, id := range s.suppressed {
-		logits[id] = float32(math.Inf(-1))
-	}
-	if p := s.cfg.RepetitionPenalty; s.cfg.Temperature == 0 && (p == 0 || p == 1) {
-		best := argmax(logits)
-		return best, logprobOf(logits, best)
-	}
-	for i, v := range logits {
-		s.scores[i] = float64(v)
-	}
+	s.load(logits)
+	total := logSumExp(s.scores)
 	s.penalize(seen)
-	id = s.choose()
-	return id, logprobOf(logits, id)
+	if math.IsInf(total, -1) {
+		return s.firstAllowed(), 0
+	}
+	if id = argmax(s.scores); s.cfg.Temperature > 0 {
+		id = s.draw(id)
+	}
+	if logprob = float64(logits[id]) - total; math.IsNaN(logprob) {
+		logprob = 0 // an infinite logit takes all the probability
+	}
+	return id, logprob
 }
 
-// argmax returns the first of the greatest.
-func argmax(logits []float32) int32 {
+// firstAllowed is the choice where no logit is a number over -Inf: the first id that is not suppressed.
+func (s *Sampler) firstAllowed() int32 {
+	for id := range int32(len(s.scores)) {
+		if !slices.Contains(s.suppressed, id) {
+			return id
+		}
+	}
+	return 0
+}
+
+// load copies the logits and suppresses.
+func (s *Sampler) load(logits []float32) {
+	inf := float32(math.Inf(-1))
+	copy(s.scores, logits)
+	for i := len(logits); i < len(s.scores); i++ {
+		s.scores[i] = inf
+	}
+	for i, v := range s.scores {
+		if v != v {
+			s.scores[i] = inf
+		}
+	}
+	for _, id := range s.suppressed {
+		if id >= 0 && int(id) < len(s.scores) {
+			s.scores[id] = inf
+		}
+	}
+}
+
+// penalize divides positive and multiplies negative scores of seen tokens by the penalty, once each
+// (RepetitionPenaltyLogitsProcessor).
+func (s *Sampler) penalize(seen []int32) {
+	if s.cfg.RepetitionPenalty == 0 || s.cfg.RepetitionPenalty == 1 {
+		return
+	}
+	if s.seen == nil {
+		s.seen = make([]bool, len(s.scores))
+	}
+	penalty := float32(s.cfg.RepetitionPenalty)
+	for _, id := range seen {
+		if id < 0 || int(id) >= len(s.scores) || s.seen[id] {
+			continue
+		}
+		s.seen[id] = true
+		if v := s.scores[id]; v < 0 {
+			s.scores[id] = v * penalty
+		} else {
+			s.scores[id] = v / penalty
+		}
+	}
+	for _, id := range seen {
+		if id >= 0 && int(id) < len(s.scores) {
+			s.seen[id] = false
+		}
+	}
+}
+
+// argmax returns the first of the greatest, as torch.argmax.
+func argmax(scores []float32) int32 {
 	best := 0
-	for i, v := range logits {
-		if v > logits[best] {
+	for i, v := range scores {
+		if v > scores[best] {
 			best = i
 		}
 	}
 	return int32(best)
 }
 
-func logprobOf(logits []float32, id int32) float64 {
-	top := float64(logits[argmax(logits)])
+// logSumExp returns log(sum(exp(scores))).
+func logSumExp(scores []float32) float64 {
+	top := float64(scores[argmax(scores)])
+	if math.IsInf(top, 0) {
+		return top
+	}
 	sum := 0.0
-	for _, v := range logits {
-		sum += math.Exp(float64(v) - top)
-	}
-	return float64(logits[id]) - top - math.Log(sum)
-}
-
-// penalize divides positive and multiplies negative scores of seen tokens by the penalty, once each.
-func (s *Sampler) penalize(seen []int32) {
-	p := s.cfg.RepetitionPenalty
-	if p == 0 || p == 1 {
-		return
-	}
-	done := map[int32]bool{}
-	for _, id := range seen {
-		if id < 0 || int(id) >= len(s.scores) || done[id] {
-			continue
-		}
-		done[id] = true
-		if s.scores[id] < 0 {
-			s.scores[id] *= p
-		} else {
-			s.scores[id] /= p
+	for _, v := range scores {
+		// What is e^-45 times the greatest changes nothing, even 2^20 times.
+		if d := float64(v) - top; d > -45 {
+			sum += math.Exp(d)
 		}
 	}
-}
-
-func (s *Sampler) choose() int32 {
-	best := int32(0)
-	for i, v := range s.scores {
-		if v > s.scores[best] {
-			best = int32(i)
-		}
-	}
-	if s.cfg.Temperature == 0 {
-		return best
-	}
-	s.order = s.order[:0]
-	for i, v := range s.scores {
-		s.scores[i] = v / s.cfg.Temperature
-		if !math.IsInf(v, -1) {
-			s.order = append(s.order, int32(i))
-		}
-	}
-	slices.SortStableFunc(s.order, func(a, b int32) int {
-		switch x, y := s.scores[a], s.scores[b]; {
-		case x > y:
-			return -1
-		case x < y:
-			return 1
-		}
-		return 0
-	})
-	kept := s.order
-	if k := s.cfg.TopK; k > 0 && k < len(kept) {
-		// Ties with the k-th score stay, as in TopKLogitsWarper.
-		limit := s.scores[kept[k-1]]
-		for k < len(kept) && s.scores[kept[k]] == limit {
-			k++
-		}
-		kept = kept[:k]
-	}
-	probs := make([]float64, len(kept))
-	sum := 0.0
-	for i, id := range kept {
-		probs[i] = math.Exp(s.scores[id] - s.scores[kept[0]])
-		sum += probs[i]
-	}
-	if p := s.cfg.TopP; p > 0 && p < 1 {
-		// Keep the least number of tokens whose probability reaches p, at least one.
-		at, n := 0.0, 0
-		for n < len(kept) && at < p*sum {
-			at += probs[n]
-			n++
-		}
-		n = max(n, 1)
-		kept, probs, sum = kept[:n], probs[:n], at
-	}
-	draw := s.rng.Float64() * sum
-	for i, q := range probs {
-		if draw -= q; draw < 0 {
-			return kept[i]
-		}
-	}
-	return kept[len(kept)-1]
+	return top + math.Log(sum)
 }

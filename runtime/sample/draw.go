@@ -1,0 +1,132 @@
+package sample
+
+import (
+	"cmp"
+	"math"
+	"slices"
+)
+
+// draw chooses among the scores that the warpers leave by the inverse of their cumulative distribution, ids rising:
+// the first id whose cumulative probability exceeds a uniform number in [0, 1). best is the id with the greatest score.
+func (s *Sampler) draw(best int32) int32 {
+	if !s.warp(best) {
+		return best
+	}
+	total := s.softmax(best)
+	target := float64(s.rng.Uint64()>>11) / (1 << 53) * total
+	sum, last := 0.0, best
+	for i, p := range s.probs {
+		if p == 0 {
+			continue
+		}
+		last = int32(i)
+		if sum += p; sum > target {
+			break
+		}
+	}
+	return last
+}
+
+// warp applies temperature, top-k and top-p to the scores; what they take away becomes -Inf. It reports false where the
+// temperature is so low that the scores overflow and only the best is left.
+func (s *Sampler) warp(best int32) bool {
+	temperature := float32(s.cfg.Temperature)
+	if top := s.scores[best] / temperature; temperature == 0 || math.IsInf(float64(top), 0) || top != top {
+		return false
+	}
+	for i := range s.scores {
+		s.scores[i] /= temperature
+	}
+	s.topK()
+	s.topP(best)
+	return true
+}
+
+// topK takes away what is less than the K-th greatest score; ties with it stay (TopKLogitsWarper).
+func (s *Sampler) topK() {
+	k := s.cfg.TopK
+	if k == 0 || k >= len(s.scores) {
+		return
+	}
+	// heap holds the K greatest so far with the least of them first.
+	h := append(s.heap[:0], s.scores[:k]...)
+	slices.Sort(h)
+	for _, v := range s.scores[k:] {
+		if v <= h[0] {
+			continue
+		}
+		i := 0
+		for {
+			child := 2*i + 1
+			if child >= k {
+				break
+			}
+			if child+1 < k && h[child+1] < h[child] {
+				child++
+			}
+			if v <= h[child] {
+				break
+			}
+			h[i] = h[child]
+			i = child
+		}
+		h[i] = v
+	}
+	s.heap = h
+	inf := float32(math.Inf(-1))
+	for i, v := range s.scores {
+		if v < h[0] {
+			s.scores[i] = inf
+		}
+	}
+}
+
+// topP takes away the unlikeliest tokens as long as their probabilities add up to 1-p at most, but not the last
+// (TopPLogitsWarper, min_tokens_to_keep 1). Which of equal
+// scores go first torch leaves open (its sort is not stable); here the higher ids do, so that top_p near 0 is greedy.
+func (s *Sampler) topP(best int32) {
+	p := s.cfg.TopP
+	if p == 0 || p == 1 {
+		return
+	}
+	total, limit, inf := s.softmax(best), float32(1-p), float32(math.Inf(-1))
+	// What has less than half an even share of 1-p goes in any case; so only the rest needs an order.
+	few := (1 - p) / float64(2*len(s.scores)) * total
+	sum := 0.0
+	s.order = s.order[:0]
+	for i, q := range s.probs {
+		if q < few {
+			sum += float64(float32(q / total))
+			s.scores[i] = inf
+		} else if q > 0 {
+			s.order = append(s.order, int32(i))
+		}
+	}
+	slices.SortFunc(s.order, func(a, b int32) int {
+		return cmp.Or(cmp.Compare(s.scores[a], s.scores[b]), cmp.Compare(b, a))
+	})
+	for _, id := range s.order[:len(s.order)-1] {
+		// As in torch: probabilities and their sums are float32, added up in double.
+		if sum += float64(float32(s.probs[id] / total)); float32(sum) > limit {
+			break
+		}
+		s.scores[id] = inf
+	}
+}
+
+// softmax fills probs with exp(score - best score) and returns their sum.
+func (s *Sampler) softmax(best int32) (total float64) {
+	if s.probs == nil {
+		s.probs = make([]float64, len(s.scores))
+	}
+	top := float64(s.scores[best])
+	for i, v := range s.scores {
+		q := 0.0
+		if d := float64(v) - top; d > -745 {
+			q = math.Exp(d)
+		}
+		s.probs[i] = q
+		total += q
+	}
+	return total
+}
