@@ -152,8 +152,6 @@ func (g *gen) size(s Size) *tile.Value {
 	return g.b.Int(s.N)
 }
 
-func (g *gen) int(v int64) *tile.Value { return g.b.Int(v) }
-
 // at returns the sum of index times stride.
 func (g *gen) at(index []*tile.Value, strides []int64) *tile.Value {
 	off := g.b.Int(0)
@@ -190,17 +188,6 @@ func (g *gen) store(p, off, v, count *tile.Value) {
 	} else {
 		g.b.StoreTail(p, off, v, count)
 	}
-}
-
-// float makes a loaded fragment of any element type an operand of its scalar type.
-func scalarType(e tile.Elem) scalar.Type {
-	switch e {
-	case tile.I32:
-		return scalar.I32
-	case tile.I8, tile.I1:
-		return scalar.Bool
-	}
-	return scalar.F32
 }
 
 // printable replaces scalar expressions by their text, for Key.

@@ -1,5 +1,0 @@
-package main
-
-type randomCmd struct{}
-
-func (randomCmd) Run() error { return nil }
