@@ -90,6 +90,10 @@ func (c *generateCmd) Run(a *App) error {
 	if err != nil {
 		return err
 	}
+	sampling := c.sampling(a)
+	if err := sampling.Check(); err != nil {
+		return usage{err}
+	}
 	s, done, err := a.session(c.Threads)
 	if err != nil {
 		return err
@@ -97,7 +101,7 @@ func (c *generateCmd) Run(a *App) error {
 	defer done()
 	load := time.Since(a.opened)
 	r := generate.Request{Pictures: pics, Prompt: prompt, ParseSpecials: c.ParseSpecials, Stop: c.Stop,
-		MaxNewTokens: c.maxNewTokens(a), Sample: c.sampling(a)}
+		MaxNewTokens: c.maxNewTokens(a), Sample: sampling}
 	streaming := c.Stream && !c.JSON && term.IsTerminal(int(os.Stdout.Fd()))
 	if streaming {
 		r.OnText = func(text string) { fmt.Fprint(a.Out, text) }

@@ -6,12 +6,16 @@ import (
 
 	"pgc/runtime/picture"
 	"pgc/runtime/safetensors"
+	"pgc/runtime/tokenizer"
 )
 
 // Forward runs the model over pictures, prompt and, if not nil, suffix, as PaliGemmaForConditionalGeneration.forward
 // does, and writes its inputs and results to a safetensors file. Logits are computed and written in blocks of rows.
 func (s *Session) Forward(ctx context.Context, pictures []*picture.Picture, text string, suffix *string, parseSpecials bool, path string) error {
-	p := s.Layout(len(pictures), text, suffix, parseSpecials)
+	p, err := s.Layout(len(pictures), text, suffix, parseSpecials)
+	if err != nil {
+		return err
+	}
 	if err := s.Check(p, len(pictures), 0); err != nil {
 		return err
 	}
@@ -40,20 +44,12 @@ func (s *Session) Forward(ctx context.Context, pictures []*picture.Picture, text
 	return w.Close()
 }
 
-func (s *Session) forwardTo(ctx context.Context, w *safetensors.Writer, p Prompt, pictures []*picture.Picture, score bool) error {
+func (s *Session) forwardTo(ctx context.Context, w *safetensors.Writer, p tokenizer.Prompt, pictures []*picture.Picture, score bool) error {
 	m := s.Model
-	n := len(p.IDs)
-	types, labels := make([]int32, n), make([]int32, n)
-	for i := range types {
-		labels[i] = -100
-		if i >= p.Prefix {
-			types[i], labels[i] = 1, p.IDs[i]
-		}
-	}
 	if err := w.WriteInt32s(p.IDs); err != nil {
 		return err
 	}
-	if err := w.WriteInt32s(types); err != nil {
+	if err := w.WriteInt32s(p.Types); err != nil {
 		return err
 	}
 	norm := picture.Normalization{Rescale: m.RescaleFactor, Mean: m.Mean, Std: m.Std}
@@ -77,7 +73,7 @@ func (s *Session) forwardTo(ctx context.Context, w *safetensors.Writer, p Prompt
 	if err != nil || !score {
 		return err
 	}
-	if err := w.WriteInt32s(labels); err != nil {
+	if err := w.WriteInt32s(p.Labels); err != nil {
 		return err
 	}
 	loss := 0.0
@@ -92,7 +88,7 @@ func (s *Session) forwardTo(ctx context.Context, w *safetensors.Writer, p Prompt
 
 // writeLogits computes the logits of all rows, block by block, writes them, and returns the log-probabilities of the
 // suffix's tokens.
-func (s *Session) writeLogits(ctx context.Context, w *safetensors.Writer, p Prompt) ([]float32, error) {
+func (s *Session) writeLogits(ctx context.Context, w *safetensors.Writer, p tokenizer.Prompt) ([]float32, error) {
 	m, n := s.Model, len(p.IDs)
 	hidden, logits := s.Engine.Floats("hidden"), s.Engine.Floats("logits")
 	block := int(s.Engine.Program.Symbols[s.Engine.Program.SymbolIndex("R")].Max)

@@ -8,6 +8,7 @@ import (
 
 	"pgc/runtime/picture"
 	"pgc/runtime/sample"
+	"pgc/runtime/tokenizer"
 )
 
 // Request asks for an answer about some pictures.
@@ -34,12 +35,14 @@ type Answer struct {
 
 // Generate answers a request. It stops early, with ctx's error, when ctx is done.
 func (s *Session) Generate(ctx context.Context, r Request) (*Answer, error) {
-	p := s.Layout(len(r.Pictures), r.Prompt, nil, r.ParseSpecials)
+	p, err := s.Layout(len(r.Pictures), r.Prompt, nil, r.ParseSpecials)
+	if err != nil {
+		return nil, err
+	}
 	if err := s.Check(p, len(r.Pictures), r.MaxNewTokens); err != nil {
 		return nil, err
 	}
 	a := &Answer{PromptTokens: len(p.IDs), FinishReason: "length"}
-	var err error
 	if a.Preprocess, a.Encode, err = s.Encode(r.Pictures); err != nil {
 		return nil, err
 	}
@@ -88,60 +91,43 @@ func (s *Session) Generate(ctx context.Context, r Request) (*Answer, error) {
 
 // output collects the text of an answer, streams what is certain, and watches for stop texts.
 type output struct {
-	decoder interface {
-		Next(int32) string
-		Flush() string
-	}
-	stop   []string
-	emit   func(string)
-	text   strings.Builder
-	sent   int
-	closed bool
+	decoder *tokenizer.Decoder
+	stopper *sample.Stopper
+	emit    func(string)
+	text    strings.Builder
+	stopped bool
 }
 
 func newOutput(s *Session, r Request) *output {
-	return &output{decoder: s.Tokenizer.NewDecoder(true), stop: r.Stop, emit: r.OnText}
+	return &output{decoder: s.Tokenizer.NewDecoder(true), stopper: sample.NewStopper(r.Stop), emit: r.OnText}
 }
 
 // add takes a token and reports whether a stop text is complete.
 func (o *output) add(id int32) bool {
-	o.text.WriteString(o.decoder.Next(id))
-	return o.check(false)
+	o.push(o.decoder.Next(id))
+	return o.stopped
 }
 
-// check cuts the text at a stop text; otherwise it streams all but what could be the begin of one.
-func (o *output) check(last bool) bool {
-	text := o.text.String()
-	for _, stop := range o.stop {
-		if at := strings.Index(text, stop); at >= 0 && stop != "" {
-			text = text[:at]
-			o.text.Reset()
-			o.text.WriteString(text)
-			o.closed, last = true, true
-		}
-	}
-	sure := len(text)
-	if !last {
-		for _, stop := range o.stop {
-			for n := min(len(stop)-1, len(text)); n > 0; n-- {
-				if strings.HasSuffix(text, stop[:n]) {
-					sure = min(sure, len(text)-n)
-					break
-				}
-			}
-		}
-	}
-	if o.emit != nil && sure > o.sent {
-		o.emit(text[o.sent:sure])
-	}
-	o.sent = max(o.sent, sure)
-	return o.closed
+func (o *output) push(part string) {
+	text, stopped := o.stopper.Push(part)
+	o.write(text)
+	o.stopped = o.stopped || stopped
 }
 
+func (o *output) write(text string) {
+	o.text.WriteString(text)
+	if o.emit != nil && text != "" {
+		o.emit(text)
+	}
+}
+
+// finish returns the whole text.
 func (o *output) finish() string {
-	if !o.closed {
-		o.text.WriteString(o.decoder.Flush())
-		o.check(true)
+	if !o.stopped {
+		o.push(o.decoder.Flush())
+	}
+	if !o.stopped {
+		o.write(o.stopper.Flush())
 	}
 	return o.text.String()
 }

@@ -37,31 +37,14 @@ func New(m *manifest.Model, t *tokenizer.Tokenizer, e *engine.Engine) (*Session,
 	return s, nil
 }
 
-// Prompt is a prompt laid out as transformers' PaliGemmaProcessor does: the image tokens of every picture, <bos>, the
-// text and a newline; then, for scoring, the suffix and <eos>.
-type Prompt struct {
-	IDs    []int32
-	Prefix int // tokens before the suffix; they see each other in both directions
-}
-
-// Layout makes the prompt of a text about some pictures. A nil suffix is none.
-func (s *Session) Layout(images int, text string, suffix *string, parseSpecials bool) Prompt {
-	var p Prompt
-	for range images * s.Model.ImageTokens {
-		p.IDs = append(p.IDs, int32(s.Model.Image))
-	}
-	p.IDs = append(p.IDs, int32(s.Model.BOS))
-	p.IDs = append(p.IDs, s.Tokenizer.Encode(text+"\n", parseSpecials)...)
-	p.Prefix = len(p.IDs)
-	if suffix != nil {
-		p.IDs = append(p.IDs, s.Tokenizer.Encode(*suffix, parseSpecials)...)
-		p.IDs = append(p.IDs, int32(s.Model.EOS[0]))
-	}
-	return p
+// Layout makes the prompt of a text about some pictures as transformers' PaliGemmaProcessor does. A nil suffix is none.
+func (s *Session) Layout(images int, text string, suffix *string, parseSpecials bool) (tokenizer.Prompt, error) {
+	l := tokenizer.Layout{Image: int32(s.Model.Image), BOS: int32(s.Model.BOS), EOS: int32(s.Model.EOS[0]), ImageTokens: s.Model.ImageTokens}
+	return s.Tokenizer.Prompt(l, images, text, suffix, parseSpecials)
 }
 
 // Check says why a prompt cannot be run: it is longer than the KV cache, or there is too little memory for it.
-func (s *Session) Check(p Prompt, images, newTokens int) error {
+func (s *Session) Check(p tokenizer.Prompt, images, newTokens int) error {
 	n := len(p.IDs)
 	if n > s.Model.MaxTokens {
 		return fmt.Errorf("the prompt has %d tokens (%d pictures of %d and %d of text), but the KV cache holds %d: compile with --max-tokens %d or more",
@@ -71,15 +54,6 @@ func (s *Session) Check(p Prompt, images, newTokens int) error {
 		if int(id) >= s.Model.VocabSize {
 			return fmt.Errorf("token %d of the prompt is id %d, beyond the vocabulary of %d", i, id, s.Model.VocabSize)
 		}
-	}
-	slots := 0
-	for _, id := range p.IDs {
-		if int(id) == s.Model.Image {
-			slots++
-		}
-	}
-	if slots != images*s.Model.ImageTokens {
-		return fmt.Errorf("the prompt has %d image tokens, but %d pictures need %d", slots, images, images*s.Model.ImageTokens)
 	}
 	return native.CheckMemory(s.Memory(n, min(n+newTokens, s.Model.MaxTokens)), fmt.Sprintf("a prompt of %d tokens", n))
 }
@@ -122,7 +96,7 @@ func (s *Session) Encode(pictures []*picture.Picture) (preprocess, encode time.D
 }
 
 // start puts a prompt into the inputs and binds the symbols of f.
-func (s *Session) start(f *engine.Func, p Prompt, images int) {
+func (s *Session) start(f *engine.Func, p tokenizer.Prompt, images int) {
 	ids, slots := s.Engine.Ints("ids"), s.Engine.Ints("slots")
 	next := int32(0)
 	for i, id := range p.IDs {

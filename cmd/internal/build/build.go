@@ -106,13 +106,16 @@ func Compile(ctx context.Context, dir, out string, runtime []byte, o Options) (*
 	if need := c.Config.Model.Vision.Tokens() + 2; o.maxTokens(c) < need {
 		return nil, fmt.Errorf("--max-tokens %d holds no picture: expected at least %d", o.maxTokens(c), need)
 	}
-	compact, err := tokenizer.Parse(c.Tokenizer)
+	compact, err := tokenizer.ParsePaliGemma(c.Tokenizer)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, "tokenizer.json"), errors.Unwrap(err))
 	}
 	tok, err := tokenizer.Load(compact)
 	if err != nil {
 		return nil, err
+	}
+	if id, ok := tok.ID("<image>"); !ok || int(id) != c.Config.ImageTokenIndex {
+		return nil, fmt.Errorf("%s: <image> has the id %d, but image_token_index in config.json is %d", filepath.Join(dir, "tokenizer.json"), id, c.Config.ImageTokenIndex)
 	}
 	lap("load")
 	m, err := Module(c, o, false)
