@@ -178,7 +178,9 @@ func (c *generateCmd) print(a *App, ans *generate.Answer, found []boxes.Box, loa
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &ru); err == nil {
 		out.PeakRSSBytes = ru.Maxrss * 1024
 	}
-	return json.NewEncoder(a.Out).Encode(out)
+	enc := json.NewEncoder(a.Out)
+	enc.SetEscapeHTML(false) // <loc0001> stays readable
+	return enc.Encode(out)
 }
 
 // draw writes the first picture with the boxes over it.

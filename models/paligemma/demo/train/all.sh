@@ -1,0 +1,10 @@
+#!/bin/sh
+# Train and export both demo checkpoints. Interrupted, it resumes.
+set -eu
+cd "$(dirname "$0")"
+state=${1:-.train}
+python tower.py --out "$state" --minutes 20
+python train.py --out "$state" --kind gemma --minutes 62
+python train.py --out "$state" --kind gemma2 --minutes 11 --packed 0.5
+python export.py --out "$state" --kind gemma --to ../paligemma-demo
+python export.py --out "$state" --kind gemma2 --to ../paligemma2-demo
