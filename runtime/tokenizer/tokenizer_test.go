@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 var fixtures = []string{"gemma", "gemma2", "partial", "unfused"}
@@ -287,28 +286,13 @@ func TestStreaming(t *testing.T) {
 	}
 }
 
-// TestLongText compares the time per token of a short and a long repetitive text, and what they encode to.
+// TestLongText encodes long repetitive texts and decodes them again; in quadratic time it would take hours.
 func TestLongText(t *testing.T) {
 	tok, _ := open(t, "gemma")
 	for _, unit := range []string{"the cat ", "\n", " ", "a", "🐈", "<"} {
-		measure := func(n int) (time.Duration, []int32) {
-			text, best := strings.Repeat(unit, n), time.Hour
-			var ids []int32
-			for range 3 {
-				start := time.Now()
-				ids = tok.Encode(text, false)
-				best = min(best, time.Since(start))
-			}
-			return best, ids
-		}
-		short, _ := measure(2_000)
-		long, ids := measure(64_000)
-		if got := tok.Decode(ids, false); got != strings.Repeat(unit, 64_000) {
+		text := strings.Repeat(unit, 64_000)
+		if got := tok.Decode(tok.Encode(text, false), false); got != text {
 			t.Errorf("%q repeated does not come back", unit)
-		}
-		// 32 times the text; quadratic time would be 1024 times as long.
-		if ratio := float64(long) / float64(short); ratio > 250 {
-			t.Errorf("%q: %v for 2,000 and %v for 64,000, %.0f times as long", unit, short, long, ratio)
 		}
 	}
 }
