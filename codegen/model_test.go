@@ -11,9 +11,9 @@ import (
 	"pgc/ir"
 	"pgc/ir/eval"
 	"pgc/ir/target"
+	"pgc/ir/target/targettest"
 	"pgc/models/paligemma"
 	"pgc/passes"
-	"pgc/runtime/cpufeature"
 	"pgc/runtime/engine"
 	"pgc/runtime/native"
 )
@@ -143,22 +143,6 @@ func reference(t *testing.T, f *ir.Func, in map[string]*eval.Tensor, w weights, 
 	return out
 }
 
-func testTargets(t *testing.T) []target.Target {
-	var out []target.Target
-	for _, name := range []string{"x86-64-v3", "x86-64-v4"} {
-		tgt, err := target.Find(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cpufeature.Check(tgt.Features); err != nil {
-			t.Logf("%s skipped: %v", name, err)
-			continue
-		}
-		out = append(out, tgt)
-	}
-	return out
-}
-
 // TestModelMatchesEvaluator runs whole compiled models against the reference evaluator on the plain graph.
 func TestModelMatchesEvaluator(t *testing.T) {
 	for _, gemma2 := range []bool{false, true} {
@@ -202,7 +186,7 @@ func TestModelMatchesEvaluator(t *testing.T) {
 		want := reference(t, plain.Func("head"), map[string]*eval.Tensor{"hidden": whole["hidden"]}, w, syms)["logits"]
 		vocab := cfg.Text.VocabSize
 
-		for _, tgt := range testTargets(t) {
+		for _, tgt := range targettest.Runnable(t) {
 			for _, off := range [][]string{nil, {"cse", "cse-again", "dce", "fuse-attention", "sink-gather", "fuse-matmul", "fuse-row", "fuse-map"}} {
 				m, err := paligemma.Graph(cfg, opt)
 				if err != nil {

@@ -10,25 +10,9 @@ import (
 	"pgc/codegen/llvm"
 	"pgc/ir/scalar"
 	"pgc/ir/target"
+	"pgc/ir/target/targettest"
 	"pgc/ir/tile"
-	"pgc/runtime/cpufeature"
 )
-
-func testTargets(t testing.TB) []target.Target {
-	var out []target.Target
-	for _, name := range []string{"x86-64-v3", "x86-64-v4"} {
-		tgt, err := target.Find(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cpufeature.Check(tgt.Features); err != nil {
-			t.Logf("%s skipped: %v", name, err)
-			continue
-		}
-		out = append(out, tgt)
-	}
-	return out
-}
 
 func build(t testing.TB, tgt target.Target, s Spec) (*Kernel, *linktest.Code) {
 	t.Helper()
@@ -106,7 +90,7 @@ func pack(w []float32, n, k int, elem tile.Elem) (packed any, seen []float32) {
 
 func TestMatmul(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	for _, tgt := range testTargets(t) {
+	for _, tgt := range targettest.Runnable(t) {
 		for _, elem := range []tile.Elem{tile.F32, tile.BF16} {
 			for _, shape := range [][3]int{{1, 37, 45}, {31, 37, 45}, {203, 131, 300}, {2, 16, 1}, {13, 1, 7}, {1, 300, 515}} {
 				m, n, k := shape[0], shape[1], shape[2]
@@ -208,7 +192,7 @@ func TestAttention(t *testing.T) {
 		{Attention{G: 1, R: 8, H: 32, Scale: .2, Causal: true, Offset: Size{Sym: "past"}}, 1, 130, 0, 129},
 		{Attention{G: 2, R: 1, H: 6, Scale: .2, Causal: true, Offset: Size{Sym: "past"}}, 1, 1, 0, 0},
 	}
-	for _, tgt := range testTargets(t) {
+	for _, tgt := range targettest.Runnable(t) {
 		for i, c := range cases {
 			for _, symbolic := range []bool{true, false} {
 				if symbolic && c.S == 1 {
@@ -246,7 +230,7 @@ func TestRowAndMap(t *testing.T) {
 	f32 := func(i int) *scalar.Expr { return scalar.X(i, scalar.F32) }
 	mul, add := scalar.Mul, scalar.Add
 	const rows = 5
-	for _, tgt := range testTargets(t) {
+	for _, tgt := range targettest.Runnable(t) {
 		for _, c := range []int{1, 7, 16, 45, 300} {
 			// RMSNorm: x * rsqrt(mean(x²) + eps) * (1 + w)
 			ms := scalar.Fn(scalar.Div, f32(2), scalar.C(float64(c)))

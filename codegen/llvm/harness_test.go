@@ -13,28 +13,9 @@ import (
 	"testing"
 
 	"pgc/codegen/link/linktest"
-	"pgc/ir/target"
+	"pgc/ir/target/targettest"
 	"pgc/ir/tile"
-	"pgc/runtime/cpufeature"
 )
-
-// targets lists the levels that this machine can run.
-func targets(t testing.TB) []target.Target {
-	t.Helper()
-	var out []target.Target
-	for _, name := range []string{"x86-64-v3", "x86-64-v4"} {
-		tgt, err := target.Find(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cpufeature.Check(tgt.Features); err != nil {
-			t.Logf("%s skipped: %v", name, err)
-			continue
-		}
-		out = append(out, tgt)
-	}
-	return out
-}
 
 func build(t testing.TB, name string, f func(b *tile.Builder)) *tile.Kernel {
 	t.Helper()
@@ -59,7 +40,7 @@ func text(t testing.TB, ks ...*tile.Kernel) []byte {
 func eachCompiler(t *testing.T, ks []*tile.Kernel, f func(t *testing.T, code *linktest.Code)) {
 	ir := text(t, ks...)
 	for _, path := range llcs(t) {
-		for _, tgt := range targets(t) {
+		for _, tgt := range targettest.Runnable(t) {
 			t.Run(filepath.Base(path)+"/"+tgt.Name, func(t *testing.T) {
 				obj, err := runLLC(context.Background(), path, ir, tgt, "obj")
 				if err != nil {

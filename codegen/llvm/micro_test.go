@@ -11,6 +11,7 @@ import (
 
 	"pgc/codegen/link/linktest"
 	"pgc/ir/target"
+	"pgc/ir/target/targettest"
 	"pgc/ir/tile"
 )
 
@@ -151,7 +152,7 @@ func BenchmarkMicrokernel(b *testing.B) {
 	const k = 256
 	rng := rand.New(rand.NewPCG(7, 8))
 	for _, path := range llcs(b) {
-		for _, tgt := range targets(b) {
+		for _, tgt := range targettest.Runnable(b) {
 			m := shapes[tgt.Name]
 			chains := m.rows * m.vecs
 			fill := func(n int) []float32 { return filled(n, func() float32 { return rng.Float32() }) }
