@@ -110,7 +110,7 @@ func call(t *testing.T, e *engine.Engine, name string, syms map[string]int) {
 	for s, v := range syms {
 		f.Set(s, v)
 	}
-	if err := f.Run(0); err != nil {
+	if err := f.Run(t.Context(), 0); err != nil {
 		t.Fatal(err)
 	}
 }

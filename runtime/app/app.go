@@ -62,7 +62,6 @@ func Main() int {
 	if err != nil {
 		return report(name, err)
 	}
-	defer image.Close()
 	return report(name, Run(ctx, name, image, os.Args[1:], start))
 }
 
@@ -141,7 +140,11 @@ func (a *App) session(threads int) (*generate.Session, func(), error) {
 		e.Close()
 		return nil, nil, err
 	}
-	return s, func() { e.Close() }, nil
+	return s, func() {
+		if a.ctx.Err() == nil { // else kernels may still be running: the memory goes with the process
+			e.Close()
+		}
+	}, nil
 }
 
 func (a *App) tokenizer() (*tokenizer.Tokenizer, error) {

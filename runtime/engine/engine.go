@@ -5,6 +5,7 @@
 package engine
 
 import (
+	"context"
 	"fmt"
 	"unsafe"
 
@@ -33,6 +34,7 @@ type Func struct {
 	bases native.Bases
 	outs  []uintptr // of whole outputs, to which Run adds offsets
 	syms  []int64
+	done  chan error
 }
 
 // New prepares a program whose code is mapped executable and whose weights are mapped. Memory is reserved at its largest
@@ -109,7 +111,7 @@ func (e *Engine) bind(fn *program.Func) error {
 		return err
 	}
 	e.closers = append(e.closers, table.Close)
-	f := &Func{e: e, fn: fn, table: table, syms: make([]int64, len(e.Program.Symbols))}
+	f := &Func{e: e, fn: fn, table: table, syms: make([]int64, len(e.Program.Symbols)), done: make(chan error, 1)}
 	f.bases = native.Bases{Weights: e.weights, Arena: e.arena.Addr()}
 	for _, s := range e.states {
 		f.bases.States = append(f.bases.States, s.Addr())
@@ -180,15 +182,28 @@ func (f *Func) Set(symbol string, v int) {
 	}
 }
 
-// Run executes the function. Outputs begin offset bytes into their memory.
-func (f *Func) Run(offset int64) error {
+// Run executes the function. Outputs begin offset bytes into their memory. When ctx is done it returns at once with
+// ctx's error; the kernels still run then, so the engine must neither be used nor closed afterwards: the process is to end.
+func (f *Func) Run(ctx context.Context, offset int64) error {
 	for i, o := range f.outs {
 		f.bases.Outputs[i] = o + uintptr(offset)
 	}
 	if err := f.table.Bind(&f.bases, f.syms); err != nil {
 		return err
 	}
-	return f.e.pool.Run(f.table)
+	if ctx.Done() == nil {
+		return f.e.pool.Run(f.table)
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	go func() { f.done <- f.e.pool.Run(f.table) }()
+	select {
+	case err := <-f.done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // Timing is how long one launch took and what it did.

@@ -58,7 +58,7 @@ func (s *Session) forwardTo(ctx context.Context, w *safetensors.Writer, p tokeni
 			return err
 		}
 	}
-	if _, _, err := s.Encode(pictures); err != nil {
+	if _, _, err := s.Encode(ctx, pictures); err != nil {
 		return err
 	}
 	features := len(pictures) * m.ImageTokens * m.HiddenSize
@@ -66,7 +66,7 @@ func (s *Session) forwardTo(ctx context.Context, w *safetensors.Writer, p tokeni
 		return err
 	}
 	s.start(s.forward, p, len(pictures))
-	if err := s.forward.Run(0); err != nil {
+	if err := s.forward.Run(ctx, 0); err != nil {
 		return err
 	}
 	logprobs, err := s.writeLogits(ctx, w, p)
@@ -101,7 +101,7 @@ func (s *Session) writeLogits(ctx context.Context, w *safetensors.Writer, p toke
 		count := min(block, n-at)
 		copy(hidden, rows[at*m.HiddenSize:(at+count)*m.HiddenSize])
 		s.head.Set("R", count)
-		if err := s.head.Run(0); err != nil {
+		if err := s.head.Run(ctx, 0); err != nil {
 			return nil, err
 		}
 		if err := w.WriteFloat32s(logits[:count*m.VocabSize]); err != nil {

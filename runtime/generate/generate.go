@@ -43,12 +43,12 @@ func (s *Session) Generate(ctx context.Context, r Request) (*Answer, error) {
 		return nil, err
 	}
 	a := &Answer{PromptTokens: len(p.IDs), FinishReason: "length"}
-	if a.Preprocess, a.Encode, err = s.Encode(r.Pictures); err != nil {
+	if a.Preprocess, a.Encode, err = s.Encode(ctx, r.Pictures); err != nil {
 		return nil, err
 	}
 	start := time.Now()
 	s.start(s.prefill, p, len(r.Pictures))
-	if err := s.prefill.Run(0); err != nil {
+	if err := s.prefill.Run(ctx, 0); err != nil {
 		return nil, err
 	}
 	a.Prefill = time.Since(start)
@@ -81,7 +81,7 @@ func (s *Session) Generate(ctx context.Context, r Request) (*Answer, error) {
 		s.decode.Set("past", len(seen))
 		seen = append(seen, id)
 		s.decode.Set("T", len(seen))
-		if err := s.decode.Run(0); err != nil {
+		if err := s.decode.Run(ctx, 0); err != nil {
 			return nil, err
 		}
 	}

@@ -5,6 +5,7 @@
 package generate
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -80,13 +81,13 @@ func (s *Session) Memory(promptTokens, tokens int) int64 {
 }
 
 // Encode runs the image encoder over the pictures; their features fill the input of prefill and forward.
-func (s *Session) Encode(pictures []*picture.Picture) (preprocess, encode time.Duration, err error) {
+func (s *Session) Encode(ctx context.Context, pictures []*picture.Picture) (preprocess, encode time.Duration, err error) {
 	n := picture.Normalization{Rescale: s.Model.RescaleFactor, Mean: s.Model.Mean, Std: s.Model.Std}
 	for i, p := range pictures {
 		start := time.Now()
 		copy(s.Engine.Floats("pixels"), picture.PixelValues(p, s.Model.ImageSize, n))
 		mid := time.Now()
-		if err := s.encode.Run(int64(i * s.Model.ImageTokens * s.Model.HiddenSize * 4)); err != nil {
+		if err := s.encode.Run(ctx, int64(i*s.Model.ImageTokens*s.Model.HiddenSize*4)); err != nil {
 			return 0, 0, err
 		}
 		preprocess += mid.Sub(start)

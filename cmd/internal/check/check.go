@@ -159,7 +159,7 @@ func (l *loaded) function(ctx context.Context, w io.Writer, name string, syms ma
 		for s, v := range syms {
 			run.Set(s, v)
 		}
-		if err := run.Run(0); err != nil {
+		if err := run.Run(ctx, 0); err != nil {
 			return misses, err
 		}
 		if !fresh {

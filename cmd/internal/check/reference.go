@@ -47,7 +47,7 @@ func Reference(ctx context.Context, w io.Writer, dir, path string, o build.Optio
 	features := append([]float32(nil), make([]float32, images*cfg.Vision.Tokens()*cfg.Text.HiddenSize)...)
 	for i := range images {
 		copy(l.e.Floats("pixels"), pixels[i*per:(i+1)*per])
-		if err := encode.Run(0); err != nil {
+		if err := encode.Run(ctx, 0); err != nil {
 			return 0, err
 		}
 		for _, res := range l.m.Func("encode_image").Results {
@@ -74,7 +74,7 @@ func Reference(ctx context.Context, w io.Writer, dir, path string, o build.Optio
 	for name, v := range map[string]int{"S": len(ids), "T": len(ids), "past": 0, "prefix": prefix, "F": images * cfg.Vision.Tokens()} {
 		forward.Set(name, v)
 	}
-	if err := forward.Run(0); err != nil {
+	if err := forward.Run(ctx, 0); err != nil {
 		return 0, err
 	}
 	for _, res := range l.m.Func("forward").Results {
@@ -82,7 +82,7 @@ func Reference(ctx context.Context, w io.Writer, dir, path string, o build.Optio
 			r.compare(res.Name, l.e.Floats(res.Name)[:len(ids)*cfg.Text.HiddenSize], r.floats(res.Name))
 		}
 	}
-	if err := r.logits(len(ids)); err != nil {
+	if err := r.logits(ctx, len(ids)); err != nil {
 		return r.misses, err
 	}
 	return r.misses, ctx.Err()
@@ -172,7 +172,7 @@ func (r *comparison) compare(name string, got, want []float32) {
 }
 
 // logits computes the logits of all rows from the hidden states and compares them.
-func (r *comparison) logits(rows int) error {
+func (r *comparison) logits(ctx context.Context, rows int) error {
 	want := r.floats("logits")
 	if want == nil {
 		return nil
@@ -189,7 +189,7 @@ func (r *comparison) logits(rows int) error {
 		n := min(block, rows-at)
 		copy(r.l.e.Floats("hidden"), all[at*cfg.HiddenSize:(at+n)*cfg.HiddenSize])
 		head.Set("R", n)
-		if err := head.Run(0); err != nil {
+		if err := head.Run(ctx, 0); err != nil {
 			return err
 		}
 		got = append(got, r.l.e.Floats("logits")[:n*cfg.VocabSize]...)
