@@ -29,7 +29,7 @@ lint: ## gofmt, go vet and staticcheck
 	$(GO) vet ./...
 	$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
 
-bench: llvm build ## kernel and end-to-end figures on a PaliGemma-3B-shaped random model (needs 14 GB of disk)
+bench: llvm build ## kernel and end-to-end figures on a PaliGemma-3B-shaped random model (needs 12 GB of disk)
 	@sh scripts/bench.sh
 
 clean: ## remove what the other targets made
