@@ -38,6 +38,26 @@ func (r *Result) WriteWeights(w io.Writer, src Source, progress func(name string
 
 // Compile compiles a module whose buffers are planned. Errors name the function or the kernel.
 func Compile(ctx context.Context, m *ir.Module, t target.Target) (*Result, error) {
+	c, err := lower(m, t)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.assemble(ctx); err != nil {
+		return nil, err
+	}
+	return &c.r, c.r.Program.Validate()
+}
+
+// Lower is Compile without machine code: the program's functions and kernels, but no Code and no offsets into it.
+func Lower(m *ir.Module, t target.Target) (*Result, error) {
+	c, err := lower(m, t)
+	if err != nil {
+		return nil, err
+	}
+	return &c.r, nil
+}
+
+func lower(m *ir.Module, t target.Target) (*compiler, error) {
 	c := &compiler{m: m, target: t, byKey: map[string]int{}, states: map[string]int{}, packed: map[string]bool{}}
 	c.r.Ops = map[string][]*ir.Op{}
 	c.r.Program = &program.Program{Target: program.Target{Arch: "amd64", CPU: t.Name, Features: t.Features}}
@@ -63,15 +83,12 @@ func Compile(ctx context.Context, m *ir.Module, t target.Target) (*Result, error
 			return nil, err
 		}
 	}
-	if err := c.assemble(ctx); err != nil {
-		return nil, err
-	}
 	p := c.r.Program
 	for _, e := range c.r.weights.entries {
 		p.Weights = append(p.Weights, e.Weight)
 	}
 	p.WeightBytes = c.r.weights.bytes
-	return &c.r, p.Validate()
+	return c, nil
 }
 
 type compiler struct {

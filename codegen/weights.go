@@ -218,6 +218,35 @@ func interleave(panel, row []byte, r, size int) {
 	}
 }
 
+// Unpack returns a tensor of a weights section in row-major order.
+func Unpack(w program.Weight, section []byte) (Tensor, error) {
+	d, ok := ir.ParseDType(string(w.DType))
+	if !ok {
+		return Tensor{}, fmt.Errorf("tensor %s has the unknown type %s", w.Name, w.DType)
+	}
+	t := Tensor{DType: d, Data: section[w.Offset : w.Offset+w.Bytes]}
+	for _, n := range w.Shape {
+		t.Shape = append(t.Shape, int(n))
+	}
+	if w.Layout == LayoutPlain {
+		return t, nil
+	}
+	packed, size := t.Data, d.BlockBytes()
+	rows, cols := t.Shape[0], 1
+	for _, n := range t.Shape[1:] {
+		cols *= n
+	}
+	t.Data = make([]byte, rows*cols*size)
+	for r := range rows {
+		panel := packed[r/kernels.PanelWidth*cols*kernels.PanelWidth*size:]
+		for c := range cols {
+			at := (c*kernels.PanelWidth + r%kernels.PanelWidth) * size
+			copy(t.Data[(r*cols+c)*size:(r*cols+c+1)*size], panel[at:at+size])
+		}
+	}
+	return t, nil
+}
+
 // convert returns data of one float type as another, rounding to nearest even; the same type is returned as it is.
 func convert(data []byte, from, to ir.DType) []byte {
 	if from == to {

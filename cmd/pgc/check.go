@@ -10,8 +10,8 @@ import (
 
 type checkCmd struct {
 	compileFlags
-	Checkpoint string `arg:"" help:"A Hugging Face checkpoint directory."`
-	Reference  string `placeholder:"FILE" help:"Reference activations written by golden/gen/reference.py: compare the model layer by layer."`
+	Path      string `arg:"" name:"checkpoint|file" help:"A Hugging Face checkpoint directory, or a compiled executable."`
+	Reference string `placeholder:"FILE" help:"Reference activations written by golden/gen/reference.py: compare the model layer by layer."`
 }
 
 // Run checks; a miss makes the exit status 1.
@@ -23,9 +23,9 @@ func (c *checkCmd) Run(ctx context.Context) error {
 	o.Progress = nil
 	misses := 0
 	if c.Reference != "" {
-		misses, err = check.Reference(ctx, os.Stdout, c.Checkpoint, c.Reference, o)
+		misses, err = check.Reference(ctx, os.Stdout, c.Path, c.Reference, o)
 	} else {
-		misses, err = check.Kernels(ctx, os.Stdout, c.Checkpoint, o)
+		misses, err = check.Kernels(ctx, os.Stdout, c.Path, o)
 	}
 	if err != nil {
 		return err

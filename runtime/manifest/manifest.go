@@ -27,6 +27,8 @@ type Model struct {
 	TopP              float64
 	RepetitionPenalty float64
 
+	Off []string // optional passes left out by the compiler
+
 	RescaleFactor float64
 	Mean, Std     [3]float64
 }
@@ -35,6 +37,7 @@ type Model struct {
 const (
 	SectionTokenizer = "tokenizer"
 	SectionLicense   = "license"
+	SectionGraph     = "graph" // the model before any pass, as compressed text: what check compares the kernels with
 )
 
 // Encode returns m as JSON.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"pgc/codegen"
@@ -55,6 +56,19 @@ func DefaultMaxTokens(imageTokens int) int { return max(1024, 4*imageTokens+512)
 
 // Module builds and optimizes the module of a checkpoint. With trace, activations are outputs.
 func Module(c *hf.Checkpoint, o Options, trace bool) (*ir.Module, error) {
+	m, err := plain(c, o, trace)
+	if err != nil {
+		return nil, err
+	}
+	return m, o.optimize(m)
+}
+
+func (o Options) optimize(m *ir.Module) error {
+	return passes.Optimize(m, passes.Options{Off: o.Off, Check: o.Check, Report: o.OnPass})
+}
+
+// plain builds the module of a checkpoint, before any pass.
+func plain(c *hf.Checkpoint, o Options, trace bool) (*ir.Module, error) {
 	dtype := c.DType
 	switch o.Weights {
 	case "", "auto":
@@ -69,11 +83,7 @@ func Module(c *hf.Checkpoint, o Options, trace bool) (*ir.Module, error) {
 	default:
 		return nil, fmt.Errorf("--weights %s is not known: expected auto, f32, bf16 or f16", o.Weights)
 	}
-	m, err := paligemma.Graph(c.Config.Model, paligemma.Options{MaxTokens: o.maxTokens(c), DType: dtype, Trace: trace})
-	if err != nil {
-		return nil, err
-	}
-	return m, passes.Optimize(m, passes.Options{Off: o.Off, Check: o.Check, Report: o.OnPass})
+	return paligemma.Graph(c.Config.Model, paligemma.Options{MaxTokens: o.maxTokens(c), DType: dtype, Trace: trace})
 }
 
 func (o Options) maxTokens(c *hf.Checkpoint) int {
@@ -118,8 +128,12 @@ func Compile(ctx context.Context, dir, out string, runtime []byte, o Options) (*
 		return nil, fmt.Errorf("%s: <image> has the id %d, but image_token_index in config.json is %d", filepath.Join(dir, "tokenizer.json"), id, c.Config.ImageTokenIndex)
 	}
 	lap("load")
-	m, err := Module(c, o, false)
+	m, err := plain(c, o, false)
 	if err != nil {
+		return nil, err
+	}
+	graph := EncodeGraph(m)
+	if err := o.optimize(m); err != nil {
 		return nil, err
 	}
 	lap("passes")
@@ -136,7 +150,8 @@ func Compile(ctx context.Context, dir, out string, runtime []byte, o Options) (*
 	weights := program.Section{Name: program.SectionWeights, Write: func(w io.Writer) error {
 		return res.WriteWeights(w, Source(ctx, c), o.Progress)
 	}}
-	sections := []program.Section{weights, program.Bytes(program.SectionCode, res.Code), program.Bytes(manifest.SectionTokenizer, compact)}
+	sections := []program.Section{weights, program.Bytes(program.SectionCode, res.Code), program.Bytes(manifest.SectionTokenizer, compact),
+		program.Bytes(manifest.SectionGraph, graph)}
 	if c.License != "" {
 		sections = append(sections, program.Bytes(manifest.SectionLicense, []byte(c.License)))
 	}
@@ -192,6 +207,12 @@ func describe(c *hf.Checkpoint, tok *tokenizer.Tokenizer, o Options) *manifest.M
 		MaxNewTokens: c.Generation.MaxNewTokens, DoSample: c.Generation.DoSample, Temperature: c.Generation.Temperature,
 		TopK: c.Generation.TopK, TopP: c.Generation.TopP, RepetitionPenalty: c.Generation.RepetitionPenalty,
 		RescaleFactor: c.Preprocessor.RescaleFactor, Mean: c.Preprocessor.Mean, Std: c.Preprocessor.Std}
+	for name, off := range o.Off {
+		if off {
+			m.Off = append(m.Off, name)
+		}
+	}
+	slices.Sort(m.Off)
 	if m.Weights == "" || m.Weights == "auto" {
 		m.Weights = c.DType("language_model.embed_tokens.weight").String()
 	}

@@ -17,11 +17,14 @@ import (
 	"pgc/ir/target"
 	"pgc/runtime/engine"
 	"pgc/runtime/native"
+	"pgc/runtime/program"
 )
 
-// loaded is a checkpoint compiled into memory.
+// loaded is a compiled model: a checkpoint compiled into memory, or an executable.
 type loaded struct {
-	c      *hf.Checkpoint
+	c      *hf.Checkpoint // nil for an executable
+	source codegen.Source
+	vocab  int // size of the vocabulary
 	m      *ir.Module
 	r      *codegen.Result
 	e      *engine.Engine
@@ -39,7 +42,7 @@ func load(ctx context.Context, dir string, o build.Options, trace, single bool) 
 	if err != nil {
 		return nil, err
 	}
-	l := &loaded{c: c, params: map[*ir.Value]*eval.Tensor{}, close: c.Close}
+	l := &loaded{c: c, source: build.Source(ctx, c), vocab: c.Config.Model.Text.VocabSize, params: map[*ir.Value]*eval.Tensor{}, close: c.Close}
 	if l.m, err = build.Module(c, o, trace); err != nil {
 		return nil, err
 	}
@@ -47,15 +50,7 @@ func load(ctx context.Context, dir string, o build.Options, trace, single bool) 
 		return nil, err
 	}
 	if single {
-		p := l.r.Program
-		for _, f := range p.Funcs[:len(p.Funcs):len(p.Funcs)] {
-			for i := range f.Launches {
-				one := f
-				one.Name = fmt.Sprintf("%s#%d", f.Name, i)
-				one.Launches = f.Launches[i : i+1]
-				p.Funcs = append(p.Funcs, one)
-			}
-		}
+		addSingles(l.r.Program)
 	}
 	code, err := native.LoadCode(l.r.Code)
 	if err != nil {
@@ -65,7 +60,7 @@ func load(ctx context.Context, dir string, o build.Options, trace, single bool) 
 	if err != nil {
 		return nil, err
 	}
-	if err := l.r.WriteWeights(&into{weights.Bytes()}, build.Source(ctx, c), o.Progress); err != nil {
+	if err := l.r.WriteWeights(&into{weights.Bytes()}, l.source, o.Progress); err != nil {
 		return nil, err
 	}
 	if l.e, err = engine.New(l.r.Program, code.Bytes(), weights.Bytes(), runtime.GOMAXPROCS(0)); err != nil {
@@ -73,6 +68,18 @@ func load(ctx context.Context, dir string, o build.Options, trace, single bool) 
 	}
 	l.close = func() { l.e.Close(); code.Close(); weights.Close(); c.Close() }
 	return l, nil
+}
+
+// addSingles makes every launch of every function a function of its own.
+func addSingles(p *program.Program) {
+	for _, f := range p.Funcs[:len(p.Funcs):len(p.Funcs)] {
+		for i := range f.Launches {
+			one := f
+			one.Name = fmt.Sprintf("%s#%d", f.Name, i)
+			one.Launches = f.Launches[i : i+1]
+			p.Funcs = append(p.Funcs, one)
+		}
+	}
 }
 
 // into writes to the front of memory.
@@ -87,17 +94,21 @@ func (w *into) Write(b []byte) (int, error) {
 	return n, nil
 }
 
-// Kernels runs every function of a checkpoint launch by launch on random inputs and compares each distinct kernel, where
+// Kernels runs every function of a checkpoint or an executable launch by launch on random inputs and compares each distinct kernel, where
 // it is first launched, with the evaluator on the very memory it read. A line per kernel goes to w; the result is the
 // number of misses.
-func Kernels(ctx context.Context, w io.Writer, dir string, o build.Options) (misses int, err error) {
-	l, err := load(ctx, dir, o, false, true)
+func Kernels(ctx context.Context, w io.Writer, path string, o build.Options) (misses int, err error) {
+	var l *loaded
+	if IsExecutable(path) {
+		l, err = open(path)
+	} else {
+		l, err = load(ctx, path, o, false, true)
+	}
 	if err != nil {
 		return 0, err
 	}
 	defer l.close()
 	rng := rand.New(rand.NewPCG(1, 1))
-	cfg := l.c.Config.Model
 	seen := map[int]bool{}
 	pixels := l.e.Floats("pixels")
 	for i := range pixels {
@@ -109,7 +120,7 @@ func Kernels(ctx context.Context, w io.Writer, dir string, o build.Options) (mis
 	}
 	ids, slots := l.e.Ints("ids"), l.e.Ints("slots")
 	for i := range rows {
-		ids[i], slots[i] = int32(rng.IntN(cfg.Text.VocabSize)), -1
+		ids[i], slots[i] = int32(rng.IntN(l.vocab)), -1
 		if i < 3 {
 			slots[i] = int32(i)
 		}
@@ -262,16 +273,16 @@ func (l *loaded) weight(f *ir.Func, v *ir.Value, syms map[string]int) (*eval.Ten
 	if t, ok := l.params[v]; ok {
 		return t, nil
 	}
-	raw, err := l.c.Tensor(v.Key)
+	raw, err := l.source.Tensor(v.Key)
 	if err != nil {
 		return nil, err
 	}
-	t, err := eval.Decode(l.c.DType(v.Key), raw.Data, raw.Shape...)
+	t, err := eval.Decode(raw.DType, raw.Data, raw.Shape...)
 	if err != nil {
 		return nil, err
 	}
 	// Stored otherwise than in the checkpoint: round as the compiler does.
-	if t.DType = v.Type.DType; t.DType != l.c.DType(v.Key) {
+	if t.DType = v.Type.DType; t.DType != raw.DType {
 		if t, err = eval.Decode(t.DType, t.Encode(), raw.Shape...); err != nil {
 			return nil, err
 		}

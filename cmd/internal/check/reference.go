@@ -18,6 +18,9 @@ const Limit = 1e-4
 // Reference compares a checkpoint, layer by layer, with a file of reference activations (golden/gen/reference.py). A
 // line per tensor goes to w, in the order of computation, so that the first miss is the cause.
 func Reference(ctx context.Context, w io.Writer, dir, path string, o build.Options) (misses int, err error) {
+	if IsExecutable(dir) {
+		return 0, fmt.Errorf("%s is an executable, which keeps no activations: expected a checkpoint directory", dir)
+	}
 	ref, err := safetensors.Open(path)
 	if err != nil {
 		return 0, err

@@ -1,0 +1,87 @@
+package build
+
+import (
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"io"
+
+	"pgc/codegen"
+	"pgc/frontend/text"
+	"pgc/ir"
+	"pgc/ir/target"
+	"pgc/passes"
+	"pgc/runtime/manifest"
+	"pgc/runtime/program"
+)
+
+// maxGraph bounds the text of a graph, which is read from an untrusted file: some hundred times a 28B model's.
+const maxGraph = 1 << 28
+
+// EncodeGraph returns the compressed text of a module; equal modules give equal bytes.
+func EncodeGraph(m *ir.Module) []byte {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	io.WriteString(z, m.String()) // a buffer takes all
+	z.Close()
+	return b.Bytes()
+}
+
+// Relower repeats the compilation of an executable up to its kernels, from the graph that it carries. The launches of
+// the result are the executable's; an error says that they are not, because another pgc made the file.
+func Relower(path string, image *program.Image) (*ir.Module, *codegen.Result, error) {
+	model, err := manifest.Decode(image.Program.Model)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", path, err)
+	}
+	z, err := gzip.NewReader(bytes.NewReader(image.Section(manifest.SectionGraph)))
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s carries no graph: it was made by %s, this is %s", path, image.Program.Generator, Version)
+	}
+	src, err := io.ReadAll(io.LimitReader(z, maxGraph))
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: section %s: %w", path, manifest.SectionGraph, err)
+	}
+	m, err := text.Parse(path, string(src))
+	if err != nil {
+		return nil, nil, err
+	}
+	off := map[string]bool{}
+	for _, name := range model.Off {
+		off[name] = true
+	}
+	if err := passes.Optimize(m, passes.Options{Off: off}); err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", path, err)
+	}
+	t, err := target.Find(image.Program.Target.CPU)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", path, err)
+	}
+	r, err := codegen.Lower(m, t)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if !sameLaunches(r.Program, image.Program) {
+		return nil, nil, fmt.Errorf("%s was made by another pgc (%s): this one gives its graph other kernels", path, image.Program.Generator)
+	}
+	return m, r, nil
+}
+
+// sameLaunches reports whether two programs run the same kernels in the same order.
+func sameLaunches(a, b *program.Program) bool {
+	if len(a.Funcs) != len(b.Funcs) || len(a.Kernels) != len(b.Kernels) || a.WeightBytes != b.WeightBytes {
+		return false
+	}
+	for i, f := range a.Funcs {
+		g := b.Funcs[i]
+		if f.Name != g.Name || len(f.Launches) != len(g.Launches) || f.ArenaBytes != g.ArenaBytes {
+			return false
+		}
+		for j := range f.Launches {
+			if f.Launches[j].Kernel != g.Launches[j].Kernel {
+				return false
+			}
+		}
+	}
+	return true
+}

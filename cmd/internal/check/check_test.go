@@ -1,0 +1,138 @@
+package check
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgc/cmd/internal/build"
+	"pgc/codegen"
+	"pgc/golden"
+	"pgc/runtime/program"
+)
+
+func options() build.Options { return build.Options{CPU: "x86-64-v3", MaxTokens: 64} }
+
+func checkpoint(name string) string { return filepath.Join(golden.Dir(), name) }
+
+// executable compiles a checkpoint; what is checked never starts, so that any bytes do for the runtime.
+func executable(t *testing.T, name string, o build.Options) string {
+	t.Helper()
+	out := filepath.Join(t.TempDir(), name)
+	if _, err := build.Compile(t.Context(), checkpoint(name), out, []byte("\x7fELF of nothing"), o); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func kernels(t *testing.T, path string) (report string, misses int) {
+	t.Helper()
+	var b strings.Builder
+	misses, err := Kernels(t.Context(), &b, path, options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.String(), misses
+}
+
+// A checkpoint and the executable made of it run the same kernels, all of them right.
+func TestKernels(t *testing.T) {
+	for _, name := range []string{"pg1-bf16", "pg2-odd"} {
+		fresh, misses := kernels(t, checkpoint(name))
+		if misses > 0 || strings.Count(fresh, "\n") < 20 {
+			t.Errorf("%s: %d misses:\n%s", name, misses, fresh)
+		}
+		shipped, misses := kernels(t, executable(t, name, options()))
+		if misses > 0 || shipped != fresh {
+			t.Errorf("%s: the executable: %d misses:\n%s\nwant\n%s", name, misses, shipped, fresh)
+		}
+	}
+}
+
+// An executable compiled without some passes carries which.
+func TestKernelsWithoutPasses(t *testing.T) {
+	o := options()
+	o.Off = map[string]bool{"fuse-row": true, "fuse-matmul": true}
+	if report, misses := kernels(t, executable(t, "pg1-odd", o)); misses > 0 {
+		t.Errorf("%d misses:\n%s", misses, report)
+	}
+}
+
+// damaged gives one tensor with a flipped sign bit.
+type damaged struct {
+	codegen.Source
+	key string
+}
+
+func (d damaged) Tensor(key string) (codegen.Tensor, error) {
+	t, err := d.Source.Tensor(key)
+	if key == d.key {
+		t.Data = slices.Clone(t.Data)
+		t.Data[len(t.Data)-1] ^= 0x80
+	}
+	return t, err
+}
+
+// A kernel that reads one weight otherwise than the evaluator is found, and no other is blamed.
+func TestKernelsFindsFaults(t *testing.T) {
+	l, err := load(t.Context(), checkpoint("pg1-odd"), options(), false, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.close()
+	l.source = damaged{l.source, "vision_tower.encoder.layers.0.mlp.fc1.weight"}
+	for i := range l.e.Floats("pixels") {
+		l.e.Floats("pixels")[i] = float32(i%7) - 3
+	}
+	var b strings.Builder
+	misses, err := l.function(t.Context(), &b, "encode_image", map[string]int{"S": 5, "T": 5, "past": 0, "prefix": 5, "F": 3, "R": 2}, map[int]bool{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if misses != 1 || strings.Count(b.String(), "MISS") != 1 {
+		t.Errorf("%d misses, want 1:\n%s", misses, b.String())
+	}
+}
+
+// An executable whose graph is gone or another's cannot be checked, and says so.
+func TestForeignExecutable(t *testing.T) {
+	path := executable(t, "pg1-odd", options())
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	image, err := program.Open(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer image.Close()
+	image.Program.Funcs[1].Launches = image.Program.Funcs[1].Launches[1:]
+	if _, _, err := build.Relower("app", image); err == nil || !strings.Contains(err.Error(), "another pgc") {
+		t.Errorf("another program's graph: %v", err)
+	}
+	if _, err := Kernels(t.Context(), &strings.Builder{}, os.Args[0], options()); err == nil {
+		t.Error("a test binary was taken for an executable of pgc's")
+	}
+	if _, err := Reference(t.Context(), &strings.Builder{}, path, "x", options()); err == nil || !strings.Contains(err.Error(), "checkpoint directory") {
+		t.Errorf("reference of an executable: %v", err)
+	}
+}
+
+// The golden references agree layer by layer; a damaged one is found.
+func TestReference(t *testing.T) {
+	for _, c := range golden.Cases() {
+		if filepath.Base(c.Checkpoint) != "pg1-odd" {
+			continue
+		}
+		var b strings.Builder
+		misses, err := Reference(t.Context(), &b, c.Checkpoint, c.Path, build.Options{CPU: "x86-64-v3", MaxTokens: 211})
+		if err != nil || misses > 0 {
+			t.Errorf("%s: %d misses, %v\n%s", c.Name, misses, err, b.String())
+		}
+		return
+	}
+	t.Fatal("no golden case")
+}

@@ -1,0 +1,73 @@
+package check
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+
+	"pgc/cmd/internal/build"
+	"pgc/codegen"
+	"pgc/ir"
+	"pgc/ir/eval"
+	"pgc/runtime/cpufeature"
+	"pgc/runtime/engine"
+	"pgc/runtime/manifest"
+	"pgc/runtime/program"
+)
+
+// IsExecutable reports whether path is a file, as opposed to a checkpoint's directory.
+func IsExecutable(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}
+
+// open loads an executable with the code and the weights it was shipped with. Every launch is also a function of its
+// own, named FUNC#LAUNCH.
+func open(path string) (*loaded, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	image, err := program.Open(f)
+	if err != nil {
+		return nil, err
+	}
+	l := &loaded{source: stored{image}, params: map[*ir.Value]*eval.Tensor{}, close: func() { image.Close() }}
+	model, err := manifest.Decode(image.Program.Model)
+	if err == nil {
+		err = cpufeature.Check(image.Program.Target.Features)
+	}
+	if err == nil {
+		l.vocab = model.VocabSize
+		l.m, l.r, err = build.Relower(path, image)
+	}
+	if err != nil {
+		l.close()
+		return nil, err
+	}
+	l.r.Program = image.Program
+	addSingles(image.Program)
+	if l.e, err = engine.New(image.Program, image.Code, image.Weights, runtime.GOMAXPROCS(0)); err != nil {
+		l.close()
+		return nil, err
+	}
+	l.close = func() { l.e.Close(); image.Close() }
+	return l, nil
+}
+
+// stored gives the tensors of an executable.
+type stored struct{ image *program.Image }
+
+// Tensor returns a tensor by canonical name.
+func (s stored) Tensor(key string) (codegen.Tensor, error) {
+	for _, w := range s.image.Program.Weights {
+		if w.Name == key {
+			return codegen.Unpack(w, s.image.Weights)
+		}
+	}
+	return codegen.Tensor{}, fmt.Errorf("the executable holds no tensor %s", key)
+}
+
+// Done has nothing to give back.
+func (stored) Done(string) {}
