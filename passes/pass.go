@@ -24,6 +24,9 @@ type Pass struct {
 
 // Pipeline lists the passes in the order they run, with the reason of each place.
 var Pipeline = []Pass{
+	// First, so that every later pass meets one form of a thing; folding before the identities that constants show.
+	{Name: "fold-constants", Doc: "what depends on constants only is computed", Run: foldConstants},
+	{Name: "canonicalize", Doc: "views merge and sink below elementwise operations, products become products of rows, identities go", Run: canonicalize},
 	{Name: "cse", Doc: "equal operations on equal operands become one", Run: cse},
 	// Before the row pass, which would take the softmax inside.
 	{Name: "fuse-attention", Doc: "scores, cap, mask, softmax and weighted sum become one attention", Run: fuseAttention},

@@ -47,7 +47,7 @@ func Trace(f *ir.Func, inputs map[string]*Tensor, syms map[string]int, visit fun
 			visit(op.Out, t)
 		}
 		for _, v := range op.In {
-			if last[v] == i {
+			if at, ok := last[v]; ok && at == i {
 				delete(values, v)
 			}
 		}

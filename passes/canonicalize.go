@@ -1,0 +1,195 @@
+package passes
+
+import (
+	"slices"
+
+	"pgc/ir"
+)
+
+// canonicalize gives equal computations one form, so that the fusions need to know only that: views of views become one,
+// views that change nothing go, elementwise operations move above reshapes and transposes (which so sink towards the
+// users), products of more than two dimensions become products of rows, and operations that return an operand go.
+func canonicalize(f *ir.Func) int {
+	rules := []func(b *ir.Builder, op *ir.Op, uses map[*ir.Value][]ir.Use) *ir.Value{identity, mergeViews, dropBroadcast, sinkViews, flattenProduct}
+	return rewrite(f, func(b *ir.Builder, op *ir.Op, uses map[*ir.Value][]ir.Use) *ir.Value {
+		for _, rule := range rules {
+			if v := rule(b, op, uses); v != nil {
+				return v
+			}
+		}
+		return nil
+	})
+}
+
+// identity removes operations that return an operand, bit for bit.
+func identity(_ *ir.Builder, op *ir.Op, _ map[*ir.Value][]ir.Use) *ir.Value {
+	x := func() *ir.Value {
+		if len(op.In) == 0 {
+			return nil
+		}
+		switch op.Def {
+		case ir.OpReshape, ir.OpBroadcast, ir.OpSlice, ir.OpConvert:
+			return op.In[0] // where the type is the same
+		case ir.OpTranspose:
+			if slices.IsSorted(op.Attrs.(ir.TransposeAttrs).Perm) {
+				return op.In[0]
+			}
+		case ir.OpConcat:
+			if len(op.In) == 1 {
+				return op.In[0]
+			}
+		case ir.OpNeg, ir.OpNot:
+			if is(op.In[0], op.Def) {
+				return op.In[0].Def.In[0]
+			}
+		case ir.OpSelect:
+			if op.In[1] == op.In[2] {
+				return op.In[1]
+			}
+		case ir.OpMul, ir.OpDiv:
+			return without(op, 1)
+		case ir.OpSub:
+			return without(op, 0)
+		case ir.OpAnd:
+			return without(op, 1)
+		case ir.OpOr:
+			return without(op, 0)
+		}
+		return nil
+	}()
+	if x == nil || !x.Type.Equal(op.Out.Type) {
+		return nil
+	}
+	return x
+}
+
+// without returns the other operand of a binary operation of which one is the given number.
+func without(op *ir.Op, n float64) *ir.Value {
+	if x, c, ok := withNumber(op.Out, op.Def); ok && c == n {
+		return x
+	}
+	return nil
+}
+
+// mergeViews makes one view of two.
+func mergeViews(b *ir.Builder, op *ir.Op, _ map[*ir.Value][]ir.Use) *ir.Value {
+	if len(op.In) == 0 || !is(op.In[0], op.Def) {
+		return nil
+	}
+	inner := op.In[0].Def
+	x := inner.In[0]
+	switch op.Def {
+	case ir.OpReshape, ir.OpBroadcast:
+		return b.Op(op.Def, op.Attrs, x)
+	case ir.OpTranspose:
+		first, second := inner.Attrs.(ir.TransposeAttrs).Perm, op.Attrs.(ir.TransposeAttrs).Perm
+		perm := make([]int, len(second))
+		for i, p := range second {
+			perm[i] = first[p]
+		}
+		return b.Op(ir.OpTranspose, ir.TransposeAttrs{Perm: perm}, x)
+	case ir.OpSlice:
+		first, second := inner.Attrs.(ir.SliceAttrs), op.Attrs.(ir.SliceAttrs)
+		if first.Axis == second.Axis && first.Start.IsConst() && second.Start.IsConst() && second.Limit.IsConst() {
+			second.Start.N += first.Start.N
+			second.Limit.N += first.Start.N
+			return b.Op(ir.OpSlice, second, x)
+		}
+	}
+	return nil
+}
+
+// dropBroadcast removes broadcasts that an elementwise operation does by itself.
+func dropBroadcast(b *ir.Builder, op *ir.Op, _ map[*ir.Value][]ir.Use) *ir.Value {
+	if !op.Def.Elementwise() {
+		return nil
+	}
+	in, dropped := slices.Clone(op.In), false
+	for i, v := range in {
+		if !is(v, ir.OpBroadcast) {
+			continue
+		}
+		in[i] = v.Def.In[0]
+		if o, err := ir.NewOp(op.Def, op.Attrs, in...); err != nil || !o.Out.Type.Equal(op.Out.Type) {
+			in[i] = v
+			continue
+		}
+		dropped = true
+	}
+	if !dropped {
+		return nil
+	}
+	return b.Op(op.Def, op.Attrs, in...)
+}
+
+// sinkViews computes an elementwise operation on what its operands are views of, and views the result: closer to the
+// producer it can be fused with it.
+func sinkViews(b *ir.Builder, op *ir.Op, uses map[*ir.Value][]ir.Use) *ir.Value {
+	if !op.Def.Elementwise() && op.Def != ir.OpConvert {
+		return nil
+	}
+	var like *ir.Op
+	in := make([]*ir.Value, len(op.In))
+	for i, v := range op.In {
+		in[i] = v
+		if v.Type.Rank() == 0 {
+			continue
+		}
+		view := v.Def
+		if view == nil || view.Def != ir.OpReshape && view.Def != ir.OpTranspose || view.In[0].IsParam() ||
+			is(view.In[0], ir.OpConstant) || len(uses[v]) != 1 {
+			return nil
+		}
+		in[i] = view.In[0]
+		if like == nil {
+			like = view
+			continue
+		}
+		if view.Def != like.Def || !slices.Equal(view.In[0].Type.Shape, like.In[0].Type.Shape) ||
+			ir.FormatAttrs(view.Def, view.Attrs) != ir.FormatAttrs(like.Def, like.Attrs) {
+			return nil
+		}
+	}
+	if like == nil {
+		return nil
+	}
+	return b.Op(like.Def, like.Attrs, b.Op(op.Def, op.Attrs, in...))
+}
+
+// flattenProduct makes the product of a tensor of more than two dimensions with a matrix one of rows, where the leading
+// dimensions come to one.
+func flattenProduct(b *ir.Builder, op *ir.Op, _ map[*ir.Value][]ir.Use) *ir.Value {
+	spec := einsumSpec(op.Out)
+	if spec == "" || len(op.In) != 2 {
+		return nil
+	}
+	x, w := op.In[0], op.In[1]
+	rank := x.Type.Rank()
+	if rank < 3 || w.Type.Rank() != 2 || spec != rowsTimesMatrix(rank) {
+		return nil
+	}
+	rows := ir.D(1)
+	for _, d := range x.Type.Shape[:rank-1] {
+		switch {
+		case rows.IsConst() && d.IsConst():
+			rows.N *= d.N
+		case rows == ir.D(1):
+			rows = d
+		case d != ir.D(1):
+			return nil
+		}
+	}
+	flat := b.Reshape(x, []ir.Dim{rows, x.Type.Shape[rank-1]})
+	y := b.Op(ir.OpEinsum, ir.EinsumAttrs{Spec: rowsTimesMatrix(2)}, flat, w)
+	return b.Reshape(y, op.Out.Type.Shape)
+}
+
+// rowsTimesMatrix is the canonical spec of x·wᵀ for x of a rank: "ab,cb->ac" for 2.
+func rowsTimesMatrix(rank int) string {
+	labels := make([]byte, rank+1)
+	for i := range labels {
+		labels[i] = byte('a' + i)
+	}
+	rows, k, n := labels[:rank-1], labels[rank-1:rank], labels[rank:]
+	return string(rows) + string(k) + "," + string(n) + string(k) + "->" + string(rows) + string(n)
+}

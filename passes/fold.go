@@ -1,0 +1,40 @@
+package passes
+
+import "pgc/ir"
+
+// foldConstants computes what depends on constants only.
+func foldConstants(f *ir.Func) int {
+	return rewrite(f, func(b *ir.Builder, op *ir.Op, _ map[*ir.Value][]ir.Use) *ir.Value {
+		if c, ok := op.Fold(); ok {
+			return b.Op(ir.OpConstant, c)
+		}
+		return nil
+	})
+}
+
+// rewrite offers every operation, in order, to a rule that returns an equal value or nil, until none is left that the
+// rule changes.
+func rewrite(f *ir.Func, rule func(b *ir.Builder, op *ir.Op, uses map[*ir.Value][]ir.Use) *ir.Value) int {
+	n := 0
+	for changed := true; changed; {
+		changed = false
+		with := map[*ir.Value]*ir.Value{}
+		uses := f.Uses()
+		for _, op := range append([]*ir.Op(nil), f.Ops...) {
+			for i, v := range op.In {
+				for with[v] != nil {
+					v = with[v]
+				}
+				op.In[i] = v
+			}
+			if v := rule(ir.Before(f, op), op, uses); v != nil {
+				with[op.Out] = v
+				n++
+				changed = true
+			}
+		}
+		f.Replace(with)
+		f.RemoveDead()
+	}
+	return n
+}
