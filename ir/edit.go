@@ -81,6 +81,11 @@ func (f *Func) Replace(with map[*Value]*Value) {
 			op.In[i] = resolve(v)
 		}
 	}
+	for old, v := range with {
+		if v = resolve(v); v.Origin == 0 && !v.IsParam() && v.ID > old.ID {
+			v.Origin = old.Lineage()
+		}
+	}
 	for i := range f.Results {
 		f.Results[i].Value = resolve(f.Results[i].Value)
 	}

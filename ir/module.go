@@ -85,6 +85,17 @@ type Value struct {
 	Kind ParamKind // of a parameter
 	Key  string    // of a weight: its canonical name in the checkpoint
 	Buf  *Buffer   // where it lies, once buffers are planned
+
+	// Origin is the ID of the value that this one replaced, or 0: what to follow a value through the passes by.
+	Origin int
+}
+
+// Lineage identifies the value through replacements: the ID of the first one it stands for.
+func (v *Value) Lineage() int {
+	if v.Origin != 0 {
+		return v.Origin
+	}
+	return v.ID
 }
 
 // IsParam reports whether v is a parameter.

@@ -9,9 +9,9 @@ import (
 // canonicalize gives equal computations one form, so that the fusions need to know only that: views of views become one,
 // views that change nothing go, elementwise operations move above reshapes and transposes (which so sink towards the
 // users), products of more than two dimensions become products of rows, and operations that return an operand go.
-func canonicalize(f *ir.Func) int {
+func canonicalize(f *ir.Func, budget *Budget) int {
 	rules := []func(b *ir.Builder, op *ir.Op, uses map[*ir.Value][]ir.Use) *ir.Value{identity, mergeViews, dropBroadcast, sinkViews, flattenProduct}
-	return rewrite(f, func(b *ir.Builder, op *ir.Op, uses map[*ir.Value][]ir.Use) *ir.Value {
+	return rewrite(f, budget, func(b *ir.Builder, op *ir.Op, uses map[*ir.Value][]ir.Use) *ir.Value {
 		for _, rule := range rules {
 			if v := rule(b, op, uses); v != nil {
 				return v

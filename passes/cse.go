@@ -9,7 +9,7 @@ import (
 
 // cse makes equal operations on equal operands one, so that positions, masks and rotary angles are computed once for
 // all layers.
-func cse(f *ir.Func) int {
+func cse(f *ir.Func, budget *Budget) int {
 	seen := map[string]*ir.Value{}
 	with := map[*ir.Value]*ir.Value{}
 	resolve := func(v *ir.Value) *ir.Value {
@@ -25,7 +25,7 @@ func cse(f *ir.Func) int {
 		for _, v := range op.In {
 			fmt.Fprintf(&key, " %d", resolve(v).ID)
 		}
-		if first, ok := seen[key.String()]; ok {
+		if first, ok := seen[key.String()]; ok && budget.Take(op) {
 			with[op.Out] = first
 		} else {
 			seen[key.String()] = op.Out
@@ -37,4 +37,4 @@ func cse(f *ir.Func) int {
 }
 
 // dce removes operations and weights that nothing uses.
-func dce(f *ir.Func) int { return f.RemoveDead() + f.RemoveUnusedParams() }
+func dce(f *ir.Func, _ *Budget) int { return f.RemoveDead() + f.RemoveUnusedParams() }

@@ -53,10 +53,8 @@ func fixture(t *testing.T, path string) {
 		if p == nil {
 			t.Fatalf("no pass %s", name)
 		}
-		for _, f := range m.Funcs {
-			if err := RunOne(*p, f); err != nil {
-				t.Fatal(err)
-			}
+		if err := Run(m, []Pass{*p}, Options{Check: true}); err != nil {
+			t.Fatal(err)
 		}
 	}
 	got := m.String()

@@ -3,8 +3,8 @@ package passes
 import "pgc/ir"
 
 // foldConstants computes what depends on constants only.
-func foldConstants(f *ir.Func) int {
-	return rewrite(f, func(b *ir.Builder, op *ir.Op, _ map[*ir.Value][]ir.Use) *ir.Value {
+func foldConstants(f *ir.Func, budget *Budget) int {
+	return rewrite(f, budget, func(b *ir.Builder, op *ir.Op, _ map[*ir.Value][]ir.Use) *ir.Value {
 		if c, ok := op.Fold(); ok {
 			return b.Op(ir.OpConstant, c)
 		}
@@ -14,7 +14,7 @@ func foldConstants(f *ir.Func) int {
 
 // rewrite offers every operation, in order, to a rule that returns an equal value or nil, until none is left that the
 // rule changes.
-func rewrite(f *ir.Func, rule func(b *ir.Builder, op *ir.Op, uses map[*ir.Value][]ir.Use) *ir.Value) int {
+func rewrite(f *ir.Func, budget *Budget, rule func(b *ir.Builder, op *ir.Op, uses map[*ir.Value][]ir.Use) *ir.Value) int {
 	n := 0
 	for changed := true; changed; {
 		changed = false
@@ -27,7 +27,7 @@ func rewrite(f *ir.Func, rule func(b *ir.Builder, op *ir.Op, uses map[*ir.Value]
 				}
 				op.In[i] = v
 			}
-			if v := rule(ir.Before(f, op), op, uses); v != nil {
+			if v := rule(ir.Before(f, op), op, uses); v != nil && budget.Take(op) {
 				with[op.Out] = v
 				n++
 				changed = true

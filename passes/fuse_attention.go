@@ -4,11 +4,11 @@ import "pgc/ir"
 
 // fuseAttention finds softmax(mask(softcap(scale·q·kᵀ)))·v for grouped heads, written with einsums, and makes it one
 // attention, whose scores never exist as a tensor. The mask may be any form of causal, windowed and prefix.
-func fuseAttention(f *ir.Func) int {
+func fuseAttention(f *ir.Func, budget *Budget) int {
 	with := map[*ir.Value]*ir.Value{}
 	for _, op := range append([]*ir.Op(nil), f.Ops...) {
 		q, k, v, attrs, ok := matchAttention(op)
-		if !ok {
+		if !ok || !budget.Take(op) {
 			continue
 		}
 		with[op.Out] = ir.Before(f, op).Op(ir.OpAttention, attrs, q, k, v)

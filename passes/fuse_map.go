@@ -8,8 +8,8 @@ import (
 
 // fuseMap makes chains of elementwise operations one map, with the lookups they read; a concatenation of equal parts
 // along the last axis, as in a rotary embedding, becomes several expressions.
-func fuseMap(f *ir.Func) int {
-	return fuseRegions(f,
+func fuseMap(f *ir.Func, budget *Budget) int {
+	return fuseRegions(f, budget,
 		func(op *ir.Op) bool { return joins(op) || op.Def == ir.OpGather || isEvenConcat(op) },
 		func(_, op *ir.Op) bool { return op.Def == ir.OpGather },
 		func(r *region) *ir.Value { return buildMap(f, r) })

@@ -9,8 +9,8 @@ import (
 // fuseMatmul makes products with weights matmuls and gives them the elementwise operations around them as epilogue:
 // bias, residual, activation, soft cap. Two products of one operand that meet, as in a gated linear unit, become one
 // matmul with two accumulators.
-func fuseMatmul(f *ir.Func) int {
-	return fuseRegions(f,
+func fuseMatmul(f *ir.Func, budget *Budget) int {
+	return fuseRegions(f, budget,
 		func(op *ir.Op) bool { return isProduct(op) || joins(op) && op.Out.Type.Rank() == 2 },
 		func(_, op *ir.Op) bool { return isProduct(op) },
 		func(r *region) *ir.Value { return buildMatmul(f, r) })

@@ -8,8 +8,8 @@ import (
 
 // fuseRow makes norms and softmax one row each: reductions of the last axis, the elementwise operations before, between
 // and after them, a residual added to a norm's result.
-func fuseRow(f *ir.Func) int {
-	return fuseRegions(f,
+func fuseRow(f *ir.Func, budget *Budget) int {
+	return fuseRegions(f, budget,
 		func(op *ir.Op) bool { return joins(op) && op.Out.Type.Rank() > 0 },
 		func(sink, op *ir.Op) bool {
 			return isReduction(op) && slices.Equal(op.In[0].Type.Shape, sink.Out.Type.Shape)

@@ -4,7 +4,7 @@ import "pgc/ir"
 
 // legalize gives every operation a form that a kernel or a view can take: single elementwise operations and lookups
 // become maps, and copies are put where memory is needed or strides cannot express a view.
-func legalize(f *ir.Func) int {
+func legalize(f *ir.Func, _ *Budget) int {
 	n := singles(f)
 	n += copies(f)
 	return n

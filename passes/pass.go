@@ -7,7 +7,6 @@
 package passes
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
@@ -19,7 +18,8 @@ type Pass struct {
 	Name     string
 	Doc      string
 	Required bool // codegen relies on it; it cannot be switched off
-	Run      func(f *ir.Func) (rewrites int)
+	// Run rewrites f, asking the budget before each rewrite, and returns how many it did.
+	Run func(f *ir.Func, b *Budget) (rewrites int)
 }
 
 // Pipeline lists the passes in the order they run, with the reason of each place.
@@ -44,11 +44,54 @@ var Pipeline = []Pass{
 	{Name: "final-dce", Doc: "what fusion left behind goes", Required: true, Run: dce},
 }
 
-// Options controls a run of the pipeline.
+// Options controls a run of passes.
 type Options struct {
-	Off    map[string]bool // passes to leave out
-	Check  bool            // verify after every pass
-	Report func(pass string, f *ir.Func, rewrites int, took time.Duration)
+	Off     map[string]bool // passes to leave out
+	Check   bool            // verify after every pass; a failure carries the function as it was before
+	Budget  *Budget         // how many rewrites optional passes may do; nil is any number
+	Observe func(Step)      // called for every function before all passes and after every pass
+}
+
+// Step is one pass that ran on one function.
+type Step struct {
+	Pass     string   // empty for the function as it was before all passes
+	Func     *ir.Func // as the pass left it
+	Rewrites int
+	Took     time.Duration
+}
+
+// Failure is a pass that went wrong: it left an invalid function, or panicked.
+type Failure struct {
+	Pass, Func string
+	Err        error
+	Before     string // the text of a module that holds the function as it was before; empty without Options.Check
+}
+
+// Error says which pass failed on which function, and how.
+func (e *Failure) Error() string { return fmt.Sprintf("pass %s on @%s: %v", e.Pass, e.Func, e.Err) }
+
+// Unwrap returns what went wrong.
+func (e *Failure) Unwrap() error { return e.Err }
+
+// Budget limits the number of rewrites, so that a wrong one can be found by bisection.
+type Budget struct {
+	Left int    // rewrites that may still be done
+	Done int    // rewrites done
+	Last string // the last one: the operation that was replaced
+}
+
+// Take asks for one more rewrite, that of op.
+func (b *Budget) Take(op *ir.Op) bool {
+	if b == nil {
+		return true
+	}
+	if b.Left <= 0 {
+		return false
+	}
+	b.Left--
+	b.Done++
+	b.Last = op.String()
+	return true
 }
 
 // Optimize runs the pipeline on every function of m and plans buffers. An error names the pass and the function.
@@ -62,7 +105,25 @@ func Optimize(m *ir.Module, opt Options) error {
 			return fmt.Errorf("pass %s cannot be switched off: code generation relies on it", name)
 		}
 	}
-	for _, p := range Pipeline {
+	if err := Run(m, Pipeline, opt); err != nil {
+		return err
+	}
+	for _, f := range m.Funcs {
+		if err := Plan(f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Run runs passes, in order, on every function of m.
+func Run(m *ir.Module, list []Pass, opt Options) error {
+	if opt.Observe != nil {
+		for _, f := range m.Funcs {
+			opt.Observe(Step{Func: f})
+		}
+	}
+	for _, p := range list {
 		if opt.Off[p.Name] {
 			continue
 		}
@@ -70,11 +131,6 @@ func Optimize(m *ir.Module, opt Options) error {
 			if err := run(p, f, opt); err != nil {
 				return err
 			}
-		}
-	}
-	for _, f := range m.Funcs {
-		if err := Plan(f); err != nil {
-			return err
 		}
 	}
 	return nil
@@ -90,29 +146,35 @@ func Find(name string) *Pass {
 	return nil
 }
 
-// RunOne runs one pass on a function and verifies the result.
-func RunOne(p Pass, f *ir.Func) error { return run(p, f, Options{Check: true}) }
-
 func run(p Pass, f *ir.Func, opt Options) (err error) {
+	before := ""
+	if opt.Check {
+		before = (&ir.Module{Symbols: f.Module.Symbols, Funcs: []*ir.Func{f}}).String()
+	}
+	failure := func(err error) error { return &Failure{Pass: p.Name, Func: f.Name, Err: err, Before: before} }
 	defer func() {
-		if r := recover(); r != nil {
-			var e *ir.Error
-			if re, ok := r.(error); ok && errors.As(re, &e) {
-				err = fmt.Errorf("pass %s on @%s: %w", p.Name, f.Name, e)
-				return
-			}
-			panic(r)
+		switch r := recover().(type) {
+		case nil:
+		case error:
+			err = failure(r)
+		default:
+			err = failure(fmt.Errorf("%v", r))
 		}
 	}()
 	start := time.Now()
-	n := p.Run(f)
+	budget := opt.Budget
+	if p.Required {
+		budget = nil
+	}
+	n := p.Run(f, budget)
+	took := time.Since(start)
 	if opt.Check {
 		if err := f.Verify(); err != nil {
-			return fmt.Errorf("after pass %s: %w", p.Name, err)
+			return failure(err)
 		}
 	}
-	if opt.Report != nil {
-		opt.Report(p.Name, f, n, time.Since(start))
+	if opt.Observe != nil {
+		opt.Observe(Step{p.Name, f, n, took})
 	}
 	return nil
 }

@@ -115,7 +115,7 @@ func positions(f *ir.Func) map[*ir.Op]int {
 
 // fuseRegions tries every operation as a sink, the last first, so that regions are as large as they can be. try returns
 // the fused value, or nil; members of fused regions are not tried again.
-func fuseRegions(f *ir.Func, isSink func(*ir.Op) bool, also func(sink, op *ir.Op) bool, try func(r *region) *ir.Value) int {
+func fuseRegions(f *ir.Func, budget *Budget, isSink func(*ir.Op) bool, also func(sink, op *ir.Op) bool, try func(r *region) *ir.Value) int {
 	order, uses := positions(f), f.Uses()
 	ops := append([]*ir.Op(nil), f.Ops...)
 	snapshot := &ir.Func{Ops: ops}
@@ -127,7 +127,7 @@ func fuseRegions(f *ir.Func, isSink func(*ir.Op) bool, also func(sink, op *ir.Op
 			continue
 		}
 		r := grow(snapshot, sink, order, uses, func(op *ir.Op) bool { return !taken[op] && also(sink, op) })
-		if v := try(r); v != nil {
+		if v := try(r); v != nil && budget.Take(sink) {
 			with[sink.Out] = v
 			for op := range r.in {
 				taken[op] = true

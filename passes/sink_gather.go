@@ -4,7 +4,7 @@ import "pgc/ir"
 
 // sinkGather moves a gather of a constant number of rows above operations that work row by row: only the rows that are
 // wanted are computed. In prefill that leaves one row of the last layer's MLP and of the logits.
-func sinkGather(f *ir.Func) int {
+func sinkGather(f *ir.Func, budget *Budget) int {
 	n := 0
 	for changed := true; changed; {
 		changed = false
@@ -18,7 +18,7 @@ func sinkGather(f *ir.Func) int {
 			if src == nil || src.Out.Type.Shape[0].IsConst() || !onlyPicked(uses[src.Out], op.In[1]) {
 				continue
 			}
-			if v := gatherOperands(ir.Before(f, op), src, op.In[1]); v != nil {
+			if v := gatherOperands(ir.Before(f, op), src, op.In[1]); v != nil && budget.Take(op) {
 				with[op.Out] = v
 				n++
 				changed = true
@@ -26,7 +26,7 @@ func sinkGather(f *ir.Func) int {
 		}
 		f.Replace(with)
 		f.RemoveDead()
-		cse(f)
+		cse(f, budget)
 	}
 	return n
 }

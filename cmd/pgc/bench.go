@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"runtime"
 
+	"pgc/cmd/internal/aids"
 	"pgc/cmd/internal/bench"
 	"pgc/cmd/internal/build"
 )
@@ -27,7 +28,7 @@ func (c *benchCmd) Run(ctx context.Context) error {
 	}
 	path := c.Model
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		o, err := c.options()
+		o, a, err := c.options()
 		if err != nil {
 			return err
 		}
@@ -42,6 +43,9 @@ func (c *benchCmd) Run(ctx context.Context) error {
 		defer os.RemoveAll(dir)
 		path = filepath.Join(dir, "model")
 		if _, err := build.Compile(ctx, c.Model, path, rt, o); err != nil {
+			return aids.Explain(err)
+		}
+		if err := a.Finish(); err != nil {
 			return err
 		}
 	}

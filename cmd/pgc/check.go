@@ -16,7 +16,7 @@ type checkCmd struct {
 
 // Run checks; a miss makes the exit status 1.
 func (c *checkCmd) Run(ctx context.Context) error {
-	o, err := c.options()
+	o, _, err := c.options()
 	if err != nil {
 		return err
 	}

@@ -11,14 +11,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"golang.org/x/term"
 
+	"pgc/cmd/internal/aids"
 	"pgc/cmd/internal/build"
-	"pgc/ir"
-	"pgc/passes"
 )
 
 // compileFlags are the flags that compile and run share.
@@ -29,35 +27,17 @@ type compileFlags struct {
 	Debug     []string `short:"d" placeholder:"AID" help:"Debugging aids; -d help lists them."`
 }
 
-// options reads the flags.
-func (f *compileFlags) options() (build.Options, error) {
-	o := build.Options{Weights: f.Weights, CPU: f.CPU, MaxTokens: f.MaxTokens, Off: map[string]bool{}, Progress: progress()}
+// options reads the flags; the aids are for the end of the passes.
+func (f *compileFlags) options() (build.Options, *aids.Aids, error) {
+	a, err := aids.Parse(f.Debug, os.Stderr)
+	if err != nil {
+		return build.Options{}, nil, usage{err}
+	}
+	o := build.Options{Weights: f.Weights, CPU: f.CPU, MaxTokens: f.MaxTokens, Passes: a.Options, Progress: progress()}
 	if f.MaxTokens < 0 {
-		return o, usage{fmt.Errorf("--max-tokens %d is not a number of tokens", f.MaxTokens)}
+		return o, nil, usage{fmt.Errorf("--max-tokens %d is not a number of tokens", f.MaxTokens)}
 	}
-	for _, aid := range f.Debug {
-		switch name, off := strings.CutSuffix(aid, "/off"); {
-		case aid == "check":
-			o.Check = true
-		case aid == "time":
-			o.OnPass = func(pass string, f *ir.Func, n int, took time.Duration) {
-				fmt.Fprintf(os.Stderr, "%-16s @%-14s %5d rewrites %8.2f ms\n", pass, f.Name, n, took.Seconds()*1e3)
-			}
-		case off && passes.Find(name) != nil:
-			o.Off[name] = true
-		default:
-			return o, usage{fmt.Errorf("-d %s is not known: expected check, time or PASS/off with one of %s", aid, strings.Join(passNames(), ", "))}
-		}
-	}
-	return o, nil
-}
-
-func passNames() []string {
-	var names []string
-	for _, p := range passes.Pipeline {
-		names = append(names, p.Name)
-	}
-	return names
+	return o, a, nil
 }
 
 // progress draws a line on a terminal's standard error; elsewhere it is nil.
@@ -91,13 +71,10 @@ type compileCmd struct {
 // Run compiles.
 func (c *compileCmd) Run(ctx context.Context) error {
 	if c.Debug != nil && c.Debug[0] == "help" {
-		for _, p := range passes.Pipeline {
-			fmt.Printf("%s/off\t%s\n", p.Name, p.Doc)
-		}
-		fmt.Println("check\tverify the graph after every pass\ntime\ttime of every pass")
+		aids.Help(os.Stdout)
 		return nil
 	}
-	o, err := c.options()
+	o, a, err := c.options()
 	if err != nil {
 		return err
 	}
@@ -107,6 +84,9 @@ func (c *compileCmd) Run(ctx context.Context) error {
 	}
 	r, err := build.Compile(ctx, c.Checkpoint, c.Output, rt, o)
 	if err != nil {
+		return aids.Explain(err)
+	}
+	if err := a.Finish(); err != nil {
 		return err
 	}
 	if c.JSON {
@@ -143,7 +123,7 @@ func (c *runCmd) Run(ctx context.Context) error {
 	if c.CPU == "x86-64-v3" {
 		c.CPU = "native"
 	}
-	o, err := c.options()
+	o, a, err := c.options()
 	if err != nil {
 		return err
 	}
@@ -157,6 +137,9 @@ func (c *runCmd) Run(ctx context.Context) error {
 			return err
 		}
 		if _, err := build.Compile(ctx, c.Checkpoint, path, rt, o); err != nil {
+			return aids.Explain(err)
+		}
+		if err := a.Finish(); err != nil {
 			return err
 		}
 	}

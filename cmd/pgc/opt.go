@@ -1,20 +1,52 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
+	"pgc/cmd/internal/aids"
+	"pgc/cmd/internal/evaluate"
 	"pgc/frontend/text"
 	"pgc/passes"
 )
 
 type optCmd struct {
-	File   string   `arg:"" help:"A .pgir file, or - for standard input."`
-	Passes []string `short:"p" sep:"," placeholder:"PASS,PASS" help:"Passes to run, in this order; none only parses and prints."`
+	File   string         `arg:"" help:"A .pgir file, or - for standard input."`
+	Passes []string       `short:"p" sep:"," placeholder:"PASS,PASS" help:"Passes to run, in this order; all for the whole pipeline; none only parses and prints."`
+	Debug  []string       `short:"d" placeholder:"AID" help:"Debugging aids; -d help lists them. What they print goes to standard error."`
+	Plan   bool           `help:"Plan buffers, too, and show them; wants legalize among the passes."`
+	Eval   string         `placeholder:"IN.safetensors" help:"Evaluate the result on these tensors instead of printing it."`
+	Output string         `short:"o" placeholder:"OUT.safetensors" help:"Where --eval writes the results."`
+	Func   string         `placeholder:"NAME" help:"The function that --eval evaluates."`
+	Sym    map[string]int `placeholder:"NAME=N" help:"The value of a symbol for --eval that is no dimension of an input."`
 }
 
-// Run parses, runs the passes, verifies after each, and prints.
+// Run parses, runs the passes, verifies after each, and prints or evaluates.
 func (c *optCmd) Run() error {
+	if len(c.Debug) > 0 && c.Debug[0] == "help" {
+		aids.Help(os.Stdout)
+		return nil
+	}
+	if (c.Eval == "") != (c.Output == "") {
+		return usage{errors.New("--eval and -o belong together: expected both")}
+	}
+	a, err := aids.Parse(c.Debug, os.Stderr)
+	if err != nil {
+		return usage{err}
+	}
+	var list []passes.Pass
+	for _, name := range c.Passes {
+		if name == "all" {
+			list = append(list, passes.Pipeline...)
+			continue
+		}
+		pass := passes.Find(name)
+		if pass == nil {
+			return usage{fmt.Errorf("no pass is named %q: -d help lists them", name)}
+		}
+		list = append(list, *pass)
+	}
 	name, in := c.File, c.File
 	if c.File == "-" {
 		name, in = "standard input", "/dev/stdin"
@@ -27,16 +59,24 @@ func (c *optCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	for _, p := range c.Passes {
-		pass := passes.Find(p)
-		if pass == nil {
-			return usage{fmt.Errorf("no pass is named %q", p)}
-		}
+	a.Options.Check = true
+	if err := passes.Run(m, list, a.Options); err != nil {
+		return aids.Explain(err)
+	}
+	if c.Plan {
 		for _, f := range m.Funcs {
-			if err := passes.RunOne(*pass, f); err != nil {
+			if err := passes.Plan(f); err != nil {
 				return err
 			}
+			arena := passes.ArenaOf(f)
+			fmt.Fprintf(os.Stderr, "@%s: arena of %d bytes, at least %d are alive at once\n", f.Name, arena.Bytes, arena.LowerBound)
 		}
+	}
+	if err := a.Finish(); err != nil {
+		return err
+	}
+	if c.Eval != "" {
+		return evaluate.Run(m, evaluate.Request{Func: c.Func, Syms: c.Sym, In: c.Eval, Out: c.Output})
 	}
 	fmt.Print(m)
 	return nil

@@ -30,10 +30,8 @@ type Options struct {
 	Weights   string // auto, f32, bf16 or f16
 	CPU       string
 	MaxTokens int // 0 for the default
-	Off       map[string]bool
-	Check     bool
+	Passes    passes.Options
 	Progress  func(what string, done, total int64)
-	OnPass    func(pass string, f *ir.Func, rewrites int, took time.Duration)
 }
 
 // Report says what a compilation made.
@@ -64,7 +62,7 @@ func Module(c *hf.Checkpoint, o Options, trace bool) (*ir.Module, error) {
 }
 
 func (o Options) optimize(m *ir.Module) error {
-	return passes.Optimize(m, passes.Options{Off: o.Off, Check: o.Check, Report: o.OnPass})
+	return passes.Optimize(m, o.Passes)
 }
 
 // plain builds the module of a checkpoint, before any pass.
@@ -207,7 +205,7 @@ func describe(c *hf.Checkpoint, tok *tokenizer.Tokenizer, o Options) *manifest.M
 		MaxNewTokens: c.Generation.MaxNewTokens, DoSample: c.Generation.DoSample, Temperature: c.Generation.Temperature,
 		TopK: c.Generation.TopK, TopP: c.Generation.TopP, RepetitionPenalty: c.Generation.RepetitionPenalty,
 		RescaleFactor: c.Preprocessor.RescaleFactor, Mean: c.Preprocessor.Mean, Std: c.Preprocessor.Std}
-	for name, off := range o.Off {
+	for name, off := range o.Passes.Off {
 		if off {
 			m.Off = append(m.Off, name)
 		}

@@ -54,7 +54,7 @@ func TestKernels(t *testing.T) {
 // An executable compiled without some passes carries which.
 func TestKernelsWithoutPasses(t *testing.T) {
 	o := options()
-	o.Off = map[string]bool{"fuse-row": true, "fuse-matmul": true}
+	o.Passes.Off = map[string]bool{"fuse-row": true, "fuse-matmul": true}
 	if report, misses := kernels(t, executable(t, "pg1-odd", o)); misses > 0 {
 		t.Errorf("%d misses:\n%s", misses, report)
 	}
