@@ -63,9 +63,11 @@ func progress() func(string, int64, int64) {
 
 type compileCmd struct {
 	compileFlags
-	Checkpoint string `arg:"" help:"A Hugging Face checkpoint directory."`
-	Output     string `short:"o" required:"" placeholder:"FILE" help:"The executable to write."`
-	JSON       bool   `name:"json" help:"Print a report on standard output."`
+	Checkpoint string   `arg:"" help:"A Hugging Face checkpoint directory."`
+	Output     string   `short:"o" required:"" placeholder:"FILE" help:"The executable to write."`
+	Emit       []string `placeholder:"STAGE" help:"Also write graph (before and after the passes), tile, llvm or asm (a file per kernel)."`
+	EmitDir    string   `placeholder:"DIR" help:"Where --emit writes; the current folder unless given."`
+	JSON       bool     `name:"json" help:"Print a report on standard output."`
 }
 
 // Run compiles.
@@ -82,6 +84,7 @@ func (c *compileCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	o.Emit, o.EmitDir = c.Emit, c.EmitDir
 	r, err := build.Compile(ctx, c.Checkpoint, c.Output, rt, o)
 	if err != nil {
 		return aids.Explain(err)

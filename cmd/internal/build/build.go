@@ -31,6 +31,8 @@ type Options struct {
 	CPU       string
 	MaxTokens int // 0 for the default
 	Passes    passes.Options
+	Emit      []string // of Stages, to be written into EmitDir
+	EmitDir   string
 	Progress  func(what string, done, total int64)
 }
 
@@ -106,6 +108,10 @@ func Compile(ctx context.Context, dir, out string, runtime []byte, o Options) (*
 	if err := program.Writable(out); err != nil {
 		return nil, err
 	}
+	emit, err := newEmitter(o.Emit, o.EmitDir)
+	if err != nil {
+		return nil, err
+	}
 	c, err := hf.Load(dir)
 	if err != nil {
 		return nil, err
@@ -131,12 +137,21 @@ func Compile(ctx context.Context, dir, out string, runtime []byte, o Options) (*
 		return nil, err
 	}
 	graph := EncodeGraph(m)
+	if err := emit.graph("plain.pgir", m); err != nil {
+		return nil, err
+	}
 	if err := o.optimize(m); err != nil {
+		return nil, err
+	}
+	if err := emit.graph("graph.pgir", m); err != nil {
 		return nil, err
 	}
 	lap("passes")
 	res, err := codegen.Compile(ctx, m, t)
 	if err != nil {
+		return nil, err
+	}
+	if err := emit.kernels(ctx, res, t); err != nil {
 		return nil, err
 	}
 	lap("code")

@@ -1,0 +1,90 @@
+package build
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"pgc/codegen"
+	"pgc/codegen/llvm"
+	"pgc/ir/target"
+	"pgc/ir/tile"
+)
+
+// Stages are the forms of the program that a compilation can also write.
+var Stages = []string{"graph", "tile", "llvm", "asm"}
+
+// emitter writes the stages that were asked for into a folder: graph as plain.pgir and graph.pgir (before and after the
+// passes), the others as a file per kernel.
+type emitter struct {
+	dir    string
+	stages []string
+}
+
+// newEmitter checks what was asked for and makes the folder.
+func newEmitter(stages []string, dir string) (*emitter, error) {
+	for _, s := range stages {
+		if !slices.Contains(Stages, s) {
+			return nil, fmt.Errorf("--emit %s is not known: expected one of %s", s, strings.Join(Stages, ", "))
+		}
+	}
+	if len(stages) == 0 {
+		return &emitter{}, nil
+	}
+	if dir == "" {
+		dir = "."
+	}
+	return &emitter{dir, stages}, os.MkdirAll(dir, 0o755)
+}
+
+func (e *emitter) wants(stage string) bool { return slices.Contains(e.stages, stage) }
+
+func (e *emitter) write(name string, text []byte) error {
+	return os.WriteFile(filepath.Join(e.dir, name), text, 0o644)
+}
+
+// graph writes the text of a module.
+func (e *emitter) graph(name string, m fmt.Stringer) error {
+	if !e.wants("graph") {
+		return nil
+	}
+	return e.write(name, []byte(m.String()))
+}
+
+// kernels writes every kernel.
+func (e *emitter) kernels(ctx context.Context, r *codegen.Result, t target.Target) error {
+	for _, k := range r.Kernels {
+		name := k.Tile.Name
+		if e.wants("tile") {
+			if err := e.write(name+".tile", []byte(k.Tile.String())); err != nil {
+				return err
+			}
+		}
+		if !e.wants("llvm") && !e.wants("asm") {
+			continue
+		}
+		m, err := llvm.Emit([]*tile.Kernel{k.Tile})
+		if err != nil {
+			return err
+		}
+		source := []byte(m.String())
+		if e.wants("llvm") {
+			if err := e.write(name+".ll", source); err != nil {
+				return err
+			}
+		}
+		if e.wants("asm") {
+			asm, err := llvm.Assembly(ctx, source, t)
+			if err != nil {
+				return err
+			}
+			if err := e.write(name+".s", asm); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
