@@ -295,8 +295,9 @@ func (l *lowerer) lowerReduction(op *ir.Op) ([]launch, error) {
 	in := op.In
 	if op.Def == ir.OpReduceMean {
 		n := scalar.C(float64(last.N))
-		if !last.IsConst() {
-			return nil, fmt.Errorf("@%s: mean over the symbol %s", l.f.Name, last)
+		if !last.IsConst() { // the count is one more operand
+			spec.In = append(spec.In, kernels.Operand{Kind: kernels.Symbol, Sym: last.Sym, Elem: tile.I32, Strides: make([]int64, len(domain))})
+			spec.Expr, n = scalar.X(2, scalar.F32), scalar.Convert(scalar.X(1, scalar.I32), scalar.F32)
 		}
 		spec.Expr = scalar.Fn(scalar.Div, spec.Expr, n)
 	}

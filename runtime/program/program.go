@@ -57,15 +57,13 @@ type Kernel struct {
 // a packed one.
 type DType string
 
-// Bytes is the size of an element, or 0 if the format has no fixed size.
+// Bytes is the size of an element in memory, where a boolean is an i32, or 0 if the format has no fixed size.
 func (d DType) Bytes() int64 {
 	switch d {
-	case "f32", "i32":
+	case "f32", "i32", "bool":
 		return 4
 	case "bf16", "f16":
 		return 2
-	case "bool":
-		return 1
 	}
 	return 0
 }

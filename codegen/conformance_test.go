@@ -1,0 +1,181 @@
+package codegen_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgc/frontend/text"
+	"pgc/ir"
+	"pgc/ir/eval"
+	"pgc/ir/scalar"
+	"pgc/ir/target"
+	"pgc/ir/target/targettest"
+	"pgc/passes"
+	"pgc/runtime/program"
+)
+
+// softsign is all that adding an elementwise operation takes; the conformance run below finds it in the table.
+var softsign = ir.Define(ir.OpDef{Name: "softsign", Doc: "x/(1+|x|)", In: []ir.Operands{{Name: "x", Types: ir.Floats}}, Tol: ir.Tol{ULP: 2},
+	Scalar: func(x []*scalar.Expr) *scalar.Expr {
+		return scalar.Fn(scalar.Div, x[0], scalar.Fn(scalar.Add, scalar.C(1), scalar.Fn(scalar.Abs, x[0])))
+	}})
+
+// conformance puts every case of the given operations, as a function of its own, into one module. Operands that only a
+// weight or a state can be become one.
+func conformance(t testing.TB, ops []*ir.OpDef) (*ir.Module, map[string]*eval.Case, weights) {
+	t.Helper()
+	m, byFunc, w := &ir.Module{}, map[string]*eval.Case{}, weights{}
+	for _, def := range ops {
+		cases, err := eval.Cases(def)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, c := range cases {
+			if !c.Want.DType.IsArithmetic() {
+				continue // storage formats are read, never written, by kernels
+			}
+			f := c.Func.Clone(m)
+			f.Name = fmt.Sprintf("%s.%d", def.Name, i)
+			byFunc[f.Name] = c
+			for j, p := range f.Params {
+				p.Name = fmt.Sprintf("%s.%s", f.Name, p.Name)
+				if def == ir.OpMatmul && j >= 1 && j <= f.Ops[0].Attrs.(ir.MatmulAttrs).Accs {
+					p.Kind, p.Key = ir.Weight, p.Name
+					w[p.Key] = c.Inputs[fmt.Sprintf("x%d", j)]
+				}
+				if def == ir.OpDynamicUpdateSlice && j == 0 {
+					p.Kind = ir.State
+					f.Results = []ir.Result{{State: p, Value: f.Results[0].Value}}
+					// Where an update begins is a symbol or a constant.
+					op := f.Ops[0]
+					op.In[2] = ir.Before(f, op).Const(ir.I32, c.Inputs["x2"].Data[0])
+				}
+			}
+			if f.Results[0].State == nil {
+				f.Results[0].Name = f.Name + ".y"
+			}
+			for name, n := range c.Syms {
+				k := slices.IndexFunc(m.Symbols, func(s ir.Symbol) bool { return s.Name == name })
+				if k < 0 {
+					k = len(m.Symbols)
+					m.Symbols = append(m.Symbols, ir.Symbol{Name: name})
+				}
+				m.Symbols[k].Max = max(m.Symbols[k].Max, n+2)
+			}
+		}
+	}
+	return m, byFunc, w
+}
+
+// TestConformance compiles every operation of the table and runs it on its cases against the reference evaluator.
+func TestConformance(t *testing.T) {
+	// These bound symbols by the rows of an operand, so they have a module of their own.
+	bounded := []*ir.OpDef{ir.OpDynamicUpdateSlice, ir.OpSlice}
+	others := slices.DeleteFunc(ir.Ops(), func(def *ir.OpDef) bool { return slices.Contains(bounded, def) })
+	for _, tgt := range targettest.Runnable(t) {
+		t.Run(tgt.Name, func(t *testing.T) {
+			conform(t, tgt, bounded)
+			if names := conform(t, tgt, others); !slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(n, "softsign.") }) {
+				t.Error("the new operation was not among them")
+			}
+		})
+	}
+}
+
+// conform runs the cases of some operations and returns their names.
+func conform(t *testing.T, tgt target.Target, ops []*ir.OpDef) (names []string) {
+	m, cases, w := conformance(t, ops)
+	plain := m.Clone()
+	e := compiled(t, m, w, tgt, 2)
+	worst, at := 0.0, ""
+	for _, f := range plain.Funcs {
+		names = append(names, f.Name)
+		c := cases[f.Name]
+		for j, p := range f.Params {
+			if p.Kind == ir.Input {
+				scatter(m, e.Port(p.Name), p.Type, c.Inputs[fmt.Sprintf("x%d", j)])
+			}
+		}
+		r := f.Results[0]
+		var result []byte
+		if r.State == nil {
+			result = e.Port(r.Name)
+		} else {
+			result = e.State(slices.IndexFunc(e.Program.States, func(s program.State) bool { return s.Name == r.State.Name }))
+			scatter(m, result, r.State.Type, c.Inputs["x0"])
+		}
+		call(t, e, f.Name, c.Syms)
+		got := eval.New(c.Want.DType, c.Want.Shape...)
+		gather(t, m, result, r.Value.Type, got)
+		share, bad := c.Check(got)
+		if bad != nil {
+			t.Errorf("@%s: %v", f.Name, bad)
+		}
+		if share > worst {
+			worst, at = share, f.Name
+		}
+	}
+	t.Logf("%d cases of %d operations: at most %.2g of the error allowed (%s)", len(names), len(ops), worst, at)
+	return names
+}
+
+// elements calls f with the number of every element of a tensor and the bytes of memory where it lies: in row-major
+// order with symbols at their bounds, booleans as i32.
+func elements(m *ir.Module, memory []byte, t ir.Type, x *eval.Tensor, f func(i int, at []byte)) {
+	strides, size := m.DenseStrides(t.Shape), t.DType.MemoryBytes()
+	for i := range x.Data {
+		off, rest := int64(0), i
+		for d := len(x.Shape) - 1; d >= 0; d-- {
+			off += int64(rest%x.Shape[d]) * strides[d]
+			rest /= x.Shape[d]
+		}
+		f(i, memory[off*size:(off+1)*size])
+	}
+}
+
+func stored(d ir.DType) ir.DType {
+	if d == ir.Bool {
+		return ir.I32
+	}
+	return d
+}
+
+func scatter(m *ir.Module, memory []byte, t ir.Type, x *eval.Tensor) {
+	elements(m, memory, t, x, func(i int, at []byte) {
+		one := eval.Tensor{DType: stored(t.DType), Data: x.Data[i : i+1]}
+		copy(at, one.Encode())
+	})
+}
+
+func gather(t *testing.T, m *ir.Module, memory []byte, typ ir.Type, x *eval.Tensor) {
+	elements(m, memory, typ, x, func(i int, at []byte) {
+		one, err := eval.Decode(stored(typ.DType), at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x.Data[i] = one.Data[0]
+	})
+}
+
+// A new elementwise operation fuses as the old ones do.
+func TestNewOperationFuses(t *testing.T) {
+	m, err := text.Parse("f.pgir", `func @f(%x: input f32[3,5], %w: weight "w" f32[7,5]) {
+  %0 = einsum %x, %w {spec="ab,cb->ac"} : f32[3,7]
+  %1 = softsign %0 : f32[3,7]
+  %2 = softsign %x : f32[3,5]
+  %3 = exp %2 : f32[3,5]
+  return y=%1 : f32[3,7], z=%3 : f32[3,5]
+}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := passes.Optimize(m, passes.Options{Check: true}); err != nil {
+		t.Fatal(err)
+	}
+	got := m.String()
+	if len(m.Funcs[0].Ops) != 2 || !strings.Contains(got, "epilogue=softsign(@0)") || !strings.Contains(got, "exprs=[exp(softsign($0))]") {
+		t.Errorf("not fused:\n%s", got)
+	}
+}
