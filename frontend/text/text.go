@@ -186,7 +186,7 @@ func (r *reader) operation(o *operation) error {
 	}
 	def := ir.OpNamed(o.name.Value)
 	if def == nil {
-		return failure(o.name.Pos, "there is no operation %s", o.name.Value)
+		return failure(o.name.Pos, "there is no operation %s%s", o.name.Value, suggestion(o.name.Value))
 	}
 	in := make([]*ir.Value, len(o.in))
 	for i, t := range o.in {
