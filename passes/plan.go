@@ -1,9 +1,10 @@
 package passes
 
 import (
+	"cmp"
 	"fmt"
+	"math"
 	"slices"
-	"sort"
 
 	"pgc/ir"
 )
@@ -166,15 +167,49 @@ func (p *planner) lifetimes() {
 	}
 }
 
-// allocate places the buffers greedily, the largest first, each at the lowest free offset (Pisarchyk and Lee 2020,
-// "Efficient memory management for deep neural net inference").
+// allocate places the buffers greedily, each at the lowest free offset, in several orders, of which the best counts
+// (Pisarchyk and Lee 2020, "Efficient memory management for deep neural net inference": the largest first; the longest
+// lived first and the first needed first win on some graphs).
 func (p *planner) allocate() {
-	order := slices.Clone(p.lives)
-	sort.SliceStable(order, func(i, j int) bool { return order[i].bytes > order[j].bytes })
-	var placed []*life
-	for _, l := range order {
+	orders := []func(x, y *life) int{
+		func(x, y *life) int { return cmp.Compare(y.bytes, x.bytes) },
+		func(x, y *life) int { return cmp.Compare(y.bytes*int64(y.to-y.from+1), x.bytes*int64(x.to-x.from+1)) },
+		func(x, y *life) int {
+			return cmp.Or(cmp.Compare(y.to-y.from, x.to-x.from), cmp.Compare(y.bytes, x.bytes))
+		},
+		func(x, y *life) int { return cmp.Compare(x.from, y.from) },
+	}
+	var best []int64
+	least := int64(math.MaxInt64)
+	for _, order := range orders {
+		if total := p.place(order); total < least {
+			least, best = total, best[:0]
+			for _, l := range p.lives {
+				best = append(best, l.v.Buf.Offset)
+			}
+		}
+	}
+	for i, l := range p.lives {
+		l.v.Buf.Offset = best[i]
+	}
+	// Views were given their operands' offsets before those were known.
+	for _, op := range p.f.Ops {
+		if isView(op) && op.Out.Buf.Space == ir.Arena {
+			_, off, _ := view(p.m, op, op.In[0].Buf.Strides)
+			op.Out.Buf.Offset = op.In[0].Buf.Offset + off*op.Out.Type.DType.MemoryBytes()
+		}
+	}
+}
+
+// place gives every buffer its offset, in an order, and returns the size of the arena.
+func (p *planner) place(order func(x, y *life) int) int64 {
+	lives := slices.Clone(p.lives)
+	slices.SortStableFunc(lives, order)
+	var placed []*life // by offset
+	total := int64(0)
+	for _, l := range lives {
 		at := int64(0)
-		for _, q := range placed { // by offset
+		for _, q := range placed {
 			if q.to < l.from || l.to < q.from {
 				continue
 			}
@@ -184,14 +219,9 @@ func (p *planner) allocate() {
 			at = max(at, q.v.Buf.Offset+q.bytes)
 		}
 		l.v.Buf.Offset = at
-		i, _ := slices.BinarySearchFunc(placed, at, func(q *life, at int64) int { return int(q.v.Buf.Offset - at) })
+		total = max(total, at+l.bytes)
+		i, _ := slices.BinarySearchFunc(placed, at, func(q *life, at int64) int { return cmp.Compare(q.v.Buf.Offset, at) })
 		placed = slices.Insert(placed, i, l)
 	}
-	// Views were given their operands' offsets before those were known.
-	for _, op := range p.f.Ops {
-		if isView(op) && op.Out.Buf.Space == ir.Arena {
-			_, off, _ := view(p.m, op, op.In[0].Buf.Strides)
-			op.Out.Buf.Offset = op.In[0].Buf.Offset + off*op.Out.Type.DType.MemoryBytes()
-		}
-	}
+	return total
 }
