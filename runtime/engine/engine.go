@@ -35,6 +35,7 @@ type Func struct {
 	outs  []uintptr // of whole outputs, to which Run adds offsets
 	syms  []int64
 	done  chan error
+	start chan struct{} // tells the goroutine that waits for the kernels to begin; nil before the first run
 }
 
 // New prepares a program whose code is mapped executable and whose weights are mapped. Memory is reserved at its largest
@@ -162,6 +163,12 @@ func (e *Engine) Port(name string) []byte { return e.ports[name].Bytes() }
 
 // Close stops the threads and gives the memory back.
 func (e *Engine) Close() error {
+	for _, f := range e.funcs {
+		if f.start != nil {
+			close(f.start)
+			f.start = nil
+		}
+	}
 	if e.pool != nil {
 		e.pool.Close()
 	}
@@ -197,7 +204,15 @@ func (f *Func) Run(ctx context.Context, offset int64) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	go func() { f.done <- f.e.pool.Run(f.table) }()
+	if f.start == nil { // one goroutine for all runs, so that a step of decoding allocates nothing
+		f.start = make(chan struct{})
+		go func() {
+			for range f.start {
+				f.done <- f.e.pool.Run(f.table)
+			}
+		}()
+	}
+	f.start <- struct{}{}
 	select {
 	case err := <-f.done:
 		return err
