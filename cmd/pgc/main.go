@@ -48,13 +48,29 @@ func run() int {
 	if len(args) == 0 {
 		args = []string{"--help"}
 	}
-	k, err := parser.Parse(args)
+	k, err := parser.Parse(separate(args))
 	if err != nil {
 		err = usage{fmt.Errorf("%w (see --help)", err)}
 	} else {
 		err = k.Run()
 	}
 	return report(err)
+}
+
+// separate makes two arguments of -d=check, which kong would read as -d with the value "=check". What follows -- stays.
+func separate(args []string) []string {
+	var out []string
+	for i, a := range args {
+		if a == "--" {
+			return append(out, args[i:]...)
+		}
+		if len(a) > 2 && a[0] == '-' && strings.IndexByte("dop", a[1]) >= 0 && a[2] == '=' {
+			out = append(out, a[:2], a[3:])
+			continue
+		}
+		out = append(out, a)
+	}
+	return out
 }
 
 // report prints an error as one line and returns the exit status.
