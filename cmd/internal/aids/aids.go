@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"pgc/ir"
 	"pgc/passes"
 )
 
@@ -54,6 +55,14 @@ var table = []aid{
 			a.page = &page{path: path}
 			return nil
 		}},
+	{"dot", "FILE", "write a picture of the functions after the passes in Graphviz's language (dot -Tsvg makes an SVG)",
+		func(a *Aids, path string) error {
+			if path == "" {
+				return errors.New("-d dot names no file: expected dot=FILE")
+			}
+			a.dot = path
+			return nil
+		}},
 }
 
 // Aids are the aids of one run.
@@ -65,6 +74,8 @@ type Aids struct {
 	afterChange bool
 	after       string
 	page        *page
+	dot         string
+	final       []*ir.Func // as the last pass left them
 	steps       []passes.Step
 }
 
@@ -140,6 +151,7 @@ func (a *Aids) observe(s passes.Step) {
 		a.page.add(s)
 	}
 	if s.Pass == "" {
+		a.final = append(a.final, s.Func)
 		return
 	}
 	a.steps = append(a.steps, passes.Step{Pass: s.Pass, Rewrites: s.Rewrites, Took: s.Took})
@@ -159,6 +171,11 @@ func (a *Aids) Finish() error {
 			fmt.Fprintf(a.out, ", the last one of %s", b.Last)
 		}
 		fmt.Fprintln(a.out)
+	}
+	if a.dot != "" {
+		if err := a.writeDot(); err != nil {
+			return err
+		}
 	}
 	if a.page != nil {
 		return a.page.write()

@@ -119,6 +119,22 @@ func TestPage(t *testing.T) {
 	}
 }
 
+func TestDot(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f.dot")
+	run(t, "dot="+path)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The map, the matmul and the row, with an edge for each of their operands and one to the result.
+	if boxes, edges := strings.Count(string(text), " [label="), strings.Count(string(text), " -> "); boxes != 3 || edges != 6 {
+		t.Errorf("%d boxes and %d edges, want 3 and 6:\n%s", boxes, edges, text)
+	}
+	if strings.Count(string(text), "{") < 2 || !strings.Contains(string(text), `label="@f"`) {
+		t.Errorf("not a picture of @f:\n%s", text)
+	}
+}
+
 // broken makes a function invalid: the first operation loses its operands.
 var broken = passes.Pass{Name: "broken", Run: func(f *ir.Func, _ *passes.Budget) int { f.Ops[0].In = nil; return 1 }}
 

@@ -1,0 +1,61 @@
+package aids
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"pgc/ir"
+)
+
+// dot draws functions in Graphviz's language, a cluster each: boxes are operations, ellipses parameters and results.
+func dot(funcs []*ir.Func) string {
+	var b strings.Builder
+	b.WriteString("digraph pgc {\n  node [shape=box, fontname=monospace, fontsize=10];\n")
+	for n, f := range funcs {
+		fmt.Fprintf(&b, "  subgraph cluster_%d {\n    label=%s;\n", n, strconv.Quote("@"+f.Name))
+		node := func(v *ir.Value) string { return fmt.Sprintf("v%d_%d", n, v.ID) }
+		for _, p := range f.Params {
+			fmt.Fprintf(&b, "    %s [shape=ellipse, label=%s];\n", node(p), label(p.Kind.String()+" %"+p.Name, p.Type.String()))
+		}
+		for _, op := range f.Ops {
+			fmt.Fprintf(&b, "    %s [label=%s];\n", node(op.Out), label(op.Def.Name, shortened(ir.FormatAttrs(op.Def, op.Attrs)), op.Out.Type.String()))
+			for _, v := range op.In {
+				fmt.Fprintf(&b, "    %s -> %s;\n", node(v), node(op.Out))
+			}
+		}
+		for i, r := range f.Results {
+			name := "return " + r.Name
+			if r.State != nil {
+				name = "update %" + r.State.Name
+			}
+			fmt.Fprintf(&b, "    r%d_%d [shape=ellipse, label=%s];\n    %s -> r%d_%d;\n", n, i, label(name), node(r.Value), n, i)
+		}
+		b.WriteString("  }\n")
+	}
+	b.WriteString("}\n")
+	return b.String()
+}
+
+// label is a quoted label of the lines that are not empty.
+func label(lines ...string) string {
+	var kept []string
+	for _, l := range lines {
+		if l != "" {
+			kept = append(kept, strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(l))
+		}
+	}
+	return `"` + strings.Join(kept, `\n`) + `"`
+}
+
+func shortened(s string) string {
+	const most = 80
+	if len(s) > most {
+		return s[:most] + "…"
+	}
+	return s
+}
+
+// writeDot writes the picture of what the passes made.
+func (a *Aids) writeDot() error { return os.WriteFile(a.dot, []byte(dot(a.final)), 0o644) }
