@@ -160,6 +160,43 @@ func (g *grower) step() *ir.Value {
 	}
 }
 
+// attention is softmax(mask(cap(scale·q·kᵀ)))·v for grouped heads in one of the forms that the fusion knows, or in one
+// near it that it must leave alone.
+func (g *grower) attention() *ir.Value {
+	b, n := g.b, func(most int) ir.Dim { return ir.D(1 + g.rng.IntN(most)) }
+	rows, keys, groups, per, dim := ir.Sym("S"), ir.Sym("T"), n(3), n(3), n(19)
+	input := func(name string, dims ...ir.Dim) *ir.Value {
+		return g.f.AddParam(ir.Input, g.f.Name+"."+name, "", ir.T(ir.F32, dims...))
+	}
+	q, k, v := input("q", rows, groups, per, dim), input("k", keys, groups, dim), input("v", keys, groups, dim)
+	scores := b.Op(ir.OpEinsum, ir.EinsumAttrs{Spec: "abcd,ebd->bcae"}, q, k)
+	if g.rng.IntN(3) > 0 {
+		scores = b.Op(ir.OpMul, nil, scores, g.number(0.3))
+	}
+	if g.rng.IntN(3) == 0 {
+		scores = b.Op(ir.OpMul, nil, b.Op(ir.OpTanh, nil, b.Op(ir.OpDiv, nil, scores, g.number(2))), g.number([]float64{2, 3}[g.rng.IntN(2)]))
+	}
+	if g.rng.IntN(4) > 0 {
+		symbol := func(name ir.Ident) *ir.Value { return b.Op(ir.OpSymbol, ir.SymbolAttrs{Name: name}) }
+		key := b.Op(ir.OpIota, ir.IotaAttrs{Shape: []ir.Dim{ir.D(1), keys}, Axis: 1})
+		query := b.Op(ir.OpAdd, nil, b.Op(ir.OpIota, ir.IotaAttrs{Shape: []ir.Dim{rows, ir.D(1)}, Axis: 0}), symbol("past"))
+		seen := b.Op([]*ir.OpDef{ir.OpLe, ir.OpLe, ir.OpLe, ir.OpEq}[g.rng.IntN(4)], nil, key, query)
+		if g.rng.IntN(2) == 0 {
+			window := b.Const(ir.I32, float64(1+g.rng.IntN(6)))
+			seen = b.Op(ir.OpAnd, nil, seen, b.Op(ir.OpGt, nil, key, b.Op(ir.OpSub, nil, query, window)))
+		}
+		if g.rng.IntN(2) == 0 {
+			prefix := symbol("prefix")
+			seen = b.Op(ir.OpOr, nil, seen, b.Op(ir.OpAnd, nil, b.Op(ir.OpLt, nil, query, prefix), b.Op(ir.OpLt, nil, key, prefix)))
+		}
+		scores = b.Op(ir.OpSelect, nil, seen, scores, g.number(-math.MaxFloat32))
+	}
+	e := b.Op(ir.OpExp, nil, b.Op(ir.OpSub, nil, scores, b.Op(ir.OpReduceMax, nil, scores)))
+	soft := b.Op(ir.OpDiv, nil, e, b.Op(ir.OpReduceSum, nil, e))
+	y := b.Op(ir.OpEinsum, ir.EinsumAttrs{Spec: "abcd,dae->cabe"}, soft, v)
+	return b.Op(ir.OpReshape, ir.ShapeAttrs{Shape: []ir.Dim{rows, ir.D(groups.N * per.N * dim.N)}}, y)
+}
+
 // grow adds a random function to m.
 func grow(m *ir.Module, seed uint64) *ir.Func {
 	f := m.NewFunc(fmt.Sprintf("f%d", seed))
@@ -173,6 +210,11 @@ func grow(m *ir.Module, seed uint64) *ir.Func {
 			shape = append(shape, g.size())
 		}
 		g.pool = append(g.pool, f.AddParam(ir.Input, fmt.Sprintf("%s.x%d", f.Name, i), "", ir.Type{DType: ir.F32, Shape: shape}))
+	}
+	if g.rng.IntN(3) == 0 {
+		y := g.attention()
+		g.pool = append(g.pool, y)
+		f.Return(f.Name+".attention", y)
 	}
 	for range 4 + g.rng.IntN(14) {
 		func() {
@@ -201,7 +243,7 @@ func TestRandomGraphs(t *testing.T) {
 
 // randomBatch compiles n random functions at once.
 func randomBatch(t *testing.T, first uint64, n int) {
-	plain := &ir.Module{Symbols: []ir.Symbol{{Name: "S", Max: 9}}}
+	plain := &ir.Module{Symbols: []ir.Symbol{{Name: "S", Max: 9}, {Name: "T", Max: 20}, {Name: "past", Max: 11}, {Name: "prefix", Max: 20}}}
 	for i := range n {
 		grow(plain, first+uint64(i))
 	}
@@ -214,7 +256,9 @@ func randomBatch(t *testing.T, first uint64, n int) {
 		e := compiled(t, m, w, tgt, 2)
 		for _, f := range plain.Funcs {
 			rng := rand.New(rand.NewPCG(3, first))
-			syms := map[string]int{"S": 1 + rng.IntN(9)}
+			syms := map[string]int{"S": 1 + rng.IntN(9), "past": rng.IntN(12)}
+			syms["T"] = syms["S"] + syms["past"]
+			syms["prefix"] = rng.IntN(syms["T"] + 1)
 			in := map[string]*eval.Tensor{}
 			for _, p := range f.Params {
 				if p.Kind != ir.Input {
