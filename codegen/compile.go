@@ -64,16 +64,14 @@ func lower(m *ir.Module, t target.Target) (*compiler, error) {
 	for _, s := range m.Symbols {
 		c.r.Program.Symbols = append(c.r.Program.Symbols, program.Symbol{Name: s.Name, Max: int64(s.Max)})
 	}
-	// A matrix that any product reads is stored in panels, for lookups, too.
+	// A matrix that any product reads whole is stored in panels, for lookups, too.
 	for _, f := range m.Funcs {
 		for _, op := range f.Ops {
 			if op.Def == ir.OpMatmul {
-				for _, w := range op.In[1 : 1+op.Attrs.(ir.MatmulAttrs).Accs] {
-					p := weight(w)
-					if p == nil {
-						return nil, fmt.Errorf("@%s: matmul by %s, which is not a weight", f.Name, w.Type)
+				for _, w := range op.Attrs.(ir.MatmulAttrs).Weights(op.In) {
+					if p := weight(w); p != nil && w.Type.Rank() == 2 {
+						c.packed[p.Key] = true
 					}
-					c.packed[p.Key] = true
 				}
 			}
 		}
@@ -104,7 +102,7 @@ type compiler struct {
 func (c *compiler) function(f *ir.Func) error {
 	p := c.r.Program
 	fn := program.Func{Name: f.Name}
-	l := &lowerer{m: c.m, f: f, packed: c.packed}
+	l := &lowerer{m: c.m, f: f, uses: f.Uses(), packed: c.packed}
 	inputs, outputs := map[*ir.Value]int{}, map[int]int{}
 	for _, v := range f.Params {
 		switch v.Kind {
@@ -129,21 +127,19 @@ func (c *compiler) function(f *ir.Func) error {
 		}
 	}
 	for _, op := range f.Ops {
-		if b := op.Out.Buf; b != nil && b.Space == ir.Arena {
+		if b := op.Out.Buf; b != nil && b.Space == ir.Arena && b.Owner {
 			n := op.Out.Type.DType.MemoryBytes()
 			for _, d := range op.Out.Type.Shape {
 				n *= int64(c.m.MaxDim(d))
 			}
-			if !isView(op) {
-				fn.ArenaBytes = max(fn.ArenaBytes, b.Offset+n)
-			}
+			fn.ArenaBytes = max(fn.ArenaBytes, b.Offset+n)
 		}
 		launches, err := l.lower(op)
 		if err != nil {
 			return err
 		}
 		for _, la := range launches {
-			out, err := c.launch(la, inputs, outputs)
+			out, err := c.launch(l, la, inputs, outputs)
 			if err != nil {
 				return fmt.Errorf("@%s: %w", f.Name, err)
 			}
@@ -153,10 +149,6 @@ func (c *compiler) function(f *ir.Func) error {
 	}
 	p.Funcs = append(p.Funcs, fn)
 	return nil
-}
-
-func isView(op *ir.Op) bool {
-	return op.Def == ir.OpReshape || op.Def == ir.OpTranspose || op.Def == ir.OpSlice || op.Def == ir.OpBroadcast
 }
 
 func (c *compiler) port(name string, t ir.Type) program.Port {
@@ -182,7 +174,7 @@ func (c *compiler) size(s kernels.Size) program.Expr {
 }
 
 // launch builds the kernel of a launch, or finds an equal one, and resolves its arguments.
-func (c *compiler) launch(l launch, inputs map[*ir.Value]int, outputs map[int]int) (program.Launch, error) {
+func (c *compiler) launch(in *lowerer, l launch, inputs map[*ir.Value]int, outputs map[int]int) (program.Launch, error) {
 	key := kernels.Key(l.spec)
 	k, ok := c.byKey[key]
 	if !ok {
@@ -215,9 +207,17 @@ func (c *compiler) launch(l launch, inputs map[*ir.Value]int, outputs map[int]in
 		case kernels.ArgSym:
 			arg.Space, arg.Index = program.SpaceSymbol, c.r.Program.SymbolIndex(a.Sym)
 		case kernels.ArgIn:
-			arg = c.address(l.in[a.Index], inputs, outputs)
+			if v := l.in[a.Index]; l.panels[a.Index] {
+				m, err := in.matrixOf(v)
+				if err != nil {
+					return out, err
+				}
+				arg.Space, arg.Offset = program.SpaceWeights, c.r.weights.matrix(m)
+			} else {
+				arg = c.address(v, inputs, outputs)
+			}
 		case kernels.ArgOut:
-			arg = c.address(l.out, inputs, outputs)
+			arg = c.address(l.outs[a.Index], inputs, outputs)
 		}
 		out.Args = append(out.Args, arg)
 	}
@@ -238,17 +238,8 @@ func (c *compiler) address(v *ir.Value, inputs map[*ir.Value]int, outputs map[in
 	}
 	switch b.Space {
 	case ir.Weights:
-		w := weight(v)
-		if w == nil {
-			w = b.Param
-		}
 		arg.Space = program.SpaceWeights
-		if c.packed[w.Key] {
-			shape := v.Type.Shape
-			arg.Offset = c.r.weights.matrix(w, int64(shape[0].N), int64(shape[1].N)).Offset
-		} else {
-			arg.Offset += c.r.weights.plain(w).Offset
-		}
+		arg.Offset += c.r.weights.plain(b.Param).Offset
 	case ir.Arena:
 		arg.Space = program.SpaceArena
 	case ir.States:
@@ -272,8 +263,14 @@ func (c *compiler) cost(s kernels.Spec) (flops, bytes program.Expr) {
 	}
 	switch s := s.(type) {
 	case *kernels.Matmul:
-		weights := kernels.PackedLen(s.N, s.K) * int64(s.Accs) * int64(s.Elem.Bytes())
-		return mul(2*s.N*s.K*int64(s.Accs), s.M), program.Add(program.C(weights), mul(4*(s.N+s.K), s.M))
+		products, weights, columns := int64(0), int64(0), s.K
+		for _, p := range s.Parts {
+			n := int64(p.Accs)
+			products += n * p.Blocks * p.N * s.K
+			weights += n * kernels.PackedLen(p.Blocks, p.N, s.K) * int64(p.Elem.Bytes())
+			columns += int64(len(p.Exprs)) * p.Blocks * p.N
+		}
+		return mul(2*products, s.M), program.Add(program.C(weights), mul(4*columns, s.M))
 	case *kernels.Attention:
 		return mul(4*s.G*s.R*s.H, s.S, s.T), program.Add(mul(8*s.G*s.R*s.H, s.S), mul(8*s.G*s.H, s.T))
 	case *kernels.Map:

@@ -10,19 +10,26 @@ import (
 	"pgc/ir/tile"
 )
 
-// launch is one kernel launch before kernels are built: a spec and the values its operands are read from and its result
-// is written to.
+// launch is one kernel launch before kernels are built: a spec and the values its operands are read from and its results
+// are written to.
 type launch struct {
-	spec kernels.Spec
-	in   []*ir.Value
-	out  *ir.Value
-	op   *ir.Op
+	spec   kernels.Spec
+	in     []*ir.Value
+	panels map[int]bool // operands that are read from a matrix in panels
+	outs   []*ir.Value
+	op     *ir.Op
+}
+
+// to is a launch with the result of an operation.
+func to(op *ir.Op, spec kernels.Spec, in []*ir.Value) launch {
+	return launch{spec: spec, in: in, outs: []*ir.Value{op.Out}, op: op}
 }
 
 // lowerer turns the operations of a planned function into launches.
 type lowerer struct {
 	m      *ir.Module
 	f      *ir.Func
+	uses   map[*ir.Value][]ir.Use
 	packed map[string]bool // keys of weights stored in panels
 }
 
@@ -147,7 +154,7 @@ func (l *lowerer) lowerMap(op *ir.Op) ([]launch, error) {
 		width = int64(domain[last].N)
 	}
 	spec := &kernels.Map{}
-	in := append([]*ir.Value{}, op.In...)
+	in, panels := append([]*ir.Value{}, op.In...), map[int]bool{}
 	tables, index := map[int]bool{}, map[int]bool{}
 	for _, g := range a.Gathers {
 		tables[g.Table], index[g.Index] = true, true
@@ -172,6 +179,7 @@ func (l *lowerer) lowerMap(op *ir.Op) ([]launch, error) {
 			k := int64(table.Type.Shape[1].N)
 			o.Strides[len(domain)-1] = kernels.PanelWidth
 			o.Rows.Panel, o.Rows.Stride = k, 0
+			panels[g.Table] = true
 		}
 		spec.In[g.Table] = o
 		spec.In = append(spec.In, kernels.Operand{Elem: tile.I32, Strides: l.aligned(ids.Type.Shape, l.strides(ids), domain, rest)})
@@ -188,7 +196,9 @@ func (l *lowerer) lowerMap(op *ir.Op) ([]launch, error) {
 			Offset: int64(i) * width})
 	}
 	l.dims(spec, domain)
-	return []launch{{spec, in, op.Out, op}}, nil
+	la := to(op, spec, in)
+	la.panels = panels
+	return []launch{la}, nil
 }
 
 func usesOperand(exprs []*ir.Expr, i int) bool {
@@ -245,25 +255,37 @@ func (l *lowerer) dims(s *kernels.Map, domain []ir.Dim) {
 func (l *lowerer) lowerRow(op *ir.Op) ([]launch, error) {
 	a := op.Attrs.(ir.RowAttrs)
 	domain := op.Out.Type.Shape
-	first := map[ir.ExprKind]int{ir.ExprReduce: len(op.In)}
 	spec := &kernels.Row{Out: kernels.Out{Elem: elem(op.Out.Type.DType), Strides: l.strides(op.Out)}}
 	for _, v := range op.In {
 		spec.In = append(spec.In, l.operand(v, domain))
 	}
-	for _, r := range a.Reduce {
-		e, err := scalarExpr(r.Expr, dtypes(op.In), first)
-		if err != nil {
-			return nil, err
-		}
-		spec.Reduce = append(spec.Reduce, kernels.Reduction{Max: r.Kind == ir.ReduceMax, Expr: e})
-	}
-	e, err := scalarExpr(a.Out, dtypes(op.In), first)
+	exprs, err := l.rowExprs(op.In, a.Reduce, []*ir.Expr{a.Out}, &spec.Reduce)
 	if err != nil {
 		return nil, err
 	}
-	spec.Expr = e
+	spec.Expr = exprs[0]
 	l.rowDims(spec, domain)
-	return []launch{{spec, op.In, op.Out, op}}, nil
+	return []launch{to(op, spec, op.In)}, nil
+}
+
+// rowExprs turns the reductions and the results of a row into scalar form.
+func (l *lowerer) rowExprs(in []*ir.Value, reduce []ir.Reduction, outs []*ir.Expr, to *[]kernels.Reduction) ([]*scalar.Expr, error) {
+	first := map[ir.ExprKind]int{ir.ExprReduce: len(in)}
+	for _, r := range reduce {
+		e, err := scalarExpr(r.Expr, dtypes(in), first)
+		if err != nil {
+			return nil, err
+		}
+		*to = append(*to, kernels.Reduction{Max: r.Kind == ir.ReduceMax, Expr: e})
+	}
+	exprs := make([]*scalar.Expr, len(outs))
+	for i, e := range outs {
+		var err error
+		if exprs[i], err = scalarExpr(e, dtypes(in), first); err != nil {
+			return nil, err
+		}
+	}
+	return exprs, nil
 }
 
 // rowDims sets a row's dimensions; a single row gets an outer dimension of one.
@@ -305,36 +327,7 @@ func (l *lowerer) lowerReduction(op *ir.Op) ([]launch, error) {
 	s[len(s)-1] = 0
 	spec.Out = kernels.Out{Elem: tile.F32, Strides: s}
 	l.rowDims(spec, domain)
-	return []launch{{spec, in, op.Out, op}}, nil
-}
-
-// weight returns the weight that v reads through reshapes and conversions, or nil.
-func weight(v *ir.Value) *ir.Value {
-	for v.Def != nil && (v.Def.Def == ir.OpReshape || v.Def.Def == ir.OpConvert) {
-		v = v.Def.In[0]
-	}
-	if v.Kind == ir.Weight {
-		return v
-	}
-	return nil
-}
-
-func (l *lowerer) lowerMatmul(op *ir.Op) ([]launch, error) {
-	a := op.Attrs.(ir.MatmulAttrs)
-	x, w := op.In[0], op.In[1]
-	domain := op.Out.Type.Shape
-	extra := op.In[1+a.Accs:]
-	e, err := scalarExpr(a.Epilogue, dtypes(extra), map[ir.ExprKind]int{ir.ExprOperand: a.Accs})
-	if err != nil {
-		return nil, err
-	}
-	spec := &kernels.Matmul{M: l.size(domain[0]), N: int64(w.Type.Shape[0].N), K: int64(w.Type.Shape[1].N), Elem: elem(w.Type.DType),
-		Accs: a.Accs, XStride: l.strides(x)[0], Epilogue: e,
-		Out: kernels.Out{Elem: elem(op.Out.Type.DType), Strides: l.strides(op.Out)}}
-	for _, v := range extra {
-		spec.Extra = append(spec.Extra, l.operand(v, domain))
-	}
-	return []launch{{spec, op.In, op.Out, op}}, nil
+	return []launch{to(op, spec, in)}, nil
 }
 
 func (l *lowerer) lowerAttention(op *ir.Op) ([]launch, error) {
@@ -347,7 +340,7 @@ func (l *lowerer) lowerAttention(op *ir.Op) ([]launch, error) {
 	copy(spec.K[:], l.strides(op.In[1]))
 	copy(spec.V[:], l.strides(op.In[2]))
 	copy(spec.Out[:], l.strides(op.Out))
-	return []launch{{spec, op.In, op.Out, op}}, nil
+	return []launch{to(op, spec, op.In)}, nil
 }
 
 func (l *lowerer) lowerEinsum(op *ir.Op) ([]launch, error) {
@@ -382,7 +375,7 @@ func (l *lowerer) lowerEinsum(op *ir.Op) ([]launch, error) {
 			spec.Sum = append(spec.Sum, add(label))
 		}
 	}
-	return []launch{{spec, op.In, op.Out, op}}, nil
+	return []launch{to(op, spec, op.In)}, nil
 }
 
 // lowerConcat copies each part to its place.
@@ -396,7 +389,7 @@ func (l *lowerer) lowerConcat(op *ir.Op) ([]launch, error) {
 			Exprs: []*scalar.Expr{scalar.X(0, v.Type.DType.Scalar())},
 			Outs:  []kernels.Out{{Elem: elem(v.Type.DType), Strides: append([]int64{}, out...), Offset: at * out[axis]}}}
 		l.dims(spec, v.Type.Shape)
-		launches = append(launches, launch{spec, []*ir.Value{v}, op.Out, op})
+		launches = append(launches, to(op, spec, []*ir.Value{v}))
 		at += int64(v.Type.Shape[axis].N)
 	}
 	return launches, nil

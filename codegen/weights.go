@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 
 	"github.com/x448/float16"
 
@@ -16,7 +17,7 @@ import (
 // Layouts of tensors in the weights section.
 const (
 	LayoutPlain  = "plain"   // row-major
-	LayoutPanels = "panel16" // panels of kernels.PanelWidth rows, see package kernels
+	LayoutPanels = "panel16" // panels of kernels.PanelWidth rows, see package kernels; "panel16 2x128x2048" packs every other 128 rows of 2048 apart
 )
 
 // Tensor is a tensor of the checkpoint: little-endian data of a float type.
@@ -44,6 +45,7 @@ type weightPlan struct {
 type entry struct {
 	program.Weight
 	rows, cols int64 // of a packed matrix
+	split, run int64 // a packed matrix: every split-th run of so many rows is packed together
 	dtype      ir.DType
 	values     []float64 // of a constant
 }
@@ -62,11 +64,19 @@ func (p *weightPlan) add(e entry) int {
 	return len(p.entries) - 1
 }
 
-// matrix returns the entry of a weight in panels.
-func (p *weightPlan) matrix(w *ir.Value, n, k int64) entry {
-	return p.get(LayoutPanels+w.Key, func() entry {
-		return entry{Weight: p.describe(w, LayoutPanels, kernels.PackedLen(n, k)), rows: n, cols: k, dtype: w.Type.DType}
+// matrix returns where a matrix in panels begins. Runs of rows that are read apart are packed apart, one selection behind
+// the other, so that a tensor is stored once.
+func (p *weightPlan) matrix(m matrix) int64 {
+	layout := LayoutPanels
+	if m.split > 1 || m.blocks > 1 && m.rows%kernels.PanelWidth != 0 {
+		layout = fmt.Sprintf("%s %dx%dx%d", LayoutPanels, m.split, m.rows, m.cols)
+	}
+	each := kernels.PackedLen(m.blocks, m.rows, m.cols)
+	e := p.get(layout+" "+m.w.Key, func() entry {
+		return entry{Weight: p.describe(m.w, layout, m.split*each), dtype: m.w.Type.DType,
+			rows: m.blocks * m.split * m.rows, cols: m.cols, split: m.split, run: m.rows}
 	})
+	return e.Offset + m.which*each*int64(m.w.Type.DType.BlockBytes())
 }
 
 // plain returns the entry of a weight as it is.
@@ -182,20 +192,38 @@ func (e *entry) writePlain(w io.Writer, t Tensor) error {
 	return nil
 }
 
-// writePanels interleaves PanelWidth rows at a time; rows beyond the matrix are zero.
+// packing is the order of a packed matrix's rows: selection by selection, block by block, every block padded to whole
+// panels and every selection to kernels.PanelPad. order returns the rows in the places they have, -1 for padding.
+func (e *entry) order() []int64 {
+	var places []int64
+	for which := range e.split {
+		start := len(places)
+		for first := which * e.run; first < e.rows; first += e.split * e.run {
+			for r := range e.run {
+				places = append(places, first+r)
+			}
+			for len(places)%kernels.PanelWidth != 0 {
+				places = append(places, -1)
+			}
+		}
+		for (len(places)-start)%kernels.PanelPad != 0 {
+			places = append(places, -1)
+		}
+	}
+	return places
+}
+
+// writePanels interleaves PanelWidth rows at a time; padding is zero.
 func (e *entry) writePanels(w io.Writer, t Tensor) error {
 	out := int64(e.dtype.BlockBytes())
 	rowBytes := e.cols * int64(t.DType.BlockBytes())
 	panel := make([]byte, e.cols*kernels.PanelWidth*out)
-	total := kernels.PackedLen(e.rows, 1)
-	for first := int64(0); first < total; first += kernels.PanelWidth {
+	for rows := range slices.Chunk(e.order(), kernels.PanelWidth) {
 		clear(panel)
-		for r := range int64(kernels.PanelWidth) {
-			if first+r >= e.rows {
-				break
+		for i, r := range rows {
+			if r >= 0 {
+				interleave(panel, convert(t.Data[r*rowBytes:(r+1)*rowBytes], t.DType, e.dtype), i, int(out))
 			}
-			row := convert(t.Data[(first+r)*rowBytes:(first+r+1)*rowBytes], t.DType, e.dtype)
-			interleave(panel, row, int(r), int(out))
 		}
 		if _, err := w.Write(panel); err != nil {
 			return err
@@ -236,12 +264,24 @@ func Unpack(w program.Weight, section []byte) (Tensor, error) {
 	for _, n := range t.Shape[1:] {
 		cols *= n
 	}
-	t.Data = make([]byte, rows*cols*size)
-	for r := range rows {
-		panel := packed[r/kernels.PanelWidth*cols*kernels.PanelWidth*size:]
+	e := entry{rows: int64(rows), cols: int64(cols), split: 1, run: int64(rows)}
+	if w.Layout != LayoutPanels {
+		total := e.rows * e.cols
+		if _, err := fmt.Sscanf(w.Layout, LayoutPanels+" %dx%dx%d", &e.split, &e.run, &e.cols); err != nil ||
+			min(e.split, e.run, e.cols) < 1 || total%(e.split*e.run*e.cols) != 0 {
+			return Tensor{}, fmt.Errorf("tensor %s has the unknown layout %s", w.Name, w.Layout)
+		}
+	}
+	cols, e.rows = int(e.cols), int64(rows*cols)/e.cols
+	t.Data = make([]byte, int(e.rows)*cols*size)
+	for at, r := range e.order() {
+		if r < 0 {
+			continue
+		}
+		panel := packed[at/kernels.PanelWidth*cols*kernels.PanelWidth*size:]
 		for c := range cols {
-			at := (c*kernels.PanelWidth + r%kernels.PanelWidth) * size
-			copy(t.Data[(r*cols+c)*size:(r*cols+c+1)*size], panel[at:at+size])
+			at := (c*kernels.PanelWidth + at%kernels.PanelWidth) * size
+			copy(t.Data[(int(r)*cols+c)*size:(int(r)*cols+c+1)*size], panel[at:at+size])
 		}
 	}
 	return t, nil

@@ -70,6 +70,14 @@ func (b *Builder) Broadcast(x *Value, shape []Dim) *Value {
 	return b.Op(OpBroadcast, ShapeAttrs{shape}, x)
 }
 
+// Concat joins values along an axis; one value is returned as it is.
+func (b *Builder) Concat(axis int, in ...*Value) *Value {
+	if len(in) == 1 {
+		return in[0]
+	}
+	return b.Op(OpConcat, AxisAttrs{axis}, in...)
+}
+
 // Reshape gives x another shape, or returns it if it has that shape.
 func (b *Builder) Reshape(x *Value, shape []Dim) *Value {
 	if slices.Equal(x.Type.Shape, shape) {

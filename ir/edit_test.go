@@ -164,8 +164,8 @@ func badEinsum(f *Func) {
 }
 
 func badMatmul(f *Func) {
-	v := NewBuilder(f).Op(OpMatmul, MatmulAttrs{1, Acc(0)}, f.Params[0], f.Params[1])
-	v.Def.Attrs = MatmulAttrs{1, Acc(1)}
+	v := NewBuilder(f).Op(OpMatmul, MatmulAttrs{Accs: 1, Epilogue: []*Expr{Acc(0)}}, f.Params[0], f.Params[1])
+	v.Def.Attrs = MatmulAttrs{Accs: 1, Epilogue: []*Expr{Acc(1)}}
 }
 
 func TestBuilderPanicsWithTheOperation(t *testing.T) {

@@ -158,6 +158,7 @@ func (s Space) String() string {
 // Offsets and strides take every symbol at its bound, so they are constants.
 type Buffer struct {
 	Space     Space
+	Owner     bool   // of memory in the arena; a view is where its operand is
 	Param     *Value // the weight, state or input
 	Result    int    // index into Func.Results, for Outputs
 	Offset    int64

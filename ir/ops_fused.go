@@ -129,10 +129,7 @@ func expandMap(b *Builder, op *Op) *Value {
 		v := b.Expr(e, func(l *Expr) *Value { return b.readable(in[l.Index]) })
 		outs[i] = b.Broadcast(v, shape)
 	}
-	if len(outs) == 1 {
-		return outs[0]
-	}
-	return b.Op(OpConcat, AxisAttrs{len(shape) - 1}, outs...)
+	return b.Concat(len(shape)-1, outs...)
 }
 
 func typesOf(values []*Value) []Type {
@@ -213,15 +210,16 @@ func inferRow(in []Type, attrs any) (Type, error) {
 	return Type{d, shape}, err
 }
 
-func expandRow(b *Builder, op *Op) *Value {
-	a := op.Attrs.(RowAttrs)
-	shape, _ := domain(typesOf(op.In))
+func expandRow(b *Builder, op *Op) *Value { return expandRowOf(b, op.In, op.Attrs.(RowAttrs)) }
+
+func expandRowOf(b *Builder, in []*Value, a RowAttrs) *Value {
+	shape, _ := domain(typesOf(in))
 	var reduced []*Value
 	leaf := func(e *Expr) *Value {
 		if e.Kind == ExprReduce {
 			return reduced[e.Index]
 		}
-		return b.readable(op.In[e.Index])
+		return b.readable(in[e.Index])
 	}
 	for _, r := range a.Reduce {
 		def := OpReduceSum

@@ -5,70 +5,246 @@ import (
 	"fmt"
 )
 
-// MatmulAttrs are the attributes of matmul: how many weight matrices follow x, and the expression over the accumulators @j and
-// the extra operands $i (counted from 0 after the weights) that makes the result.
+// MatmulAttrs are the attributes of matmul.
 type MatmulAttrs struct {
-	Accs     int   `ir:"accs"`
-	Epilogue *Expr `ir:"epilogue"`
+	Reduce   []Reduction `ir:"reduce,opt"`   // of the prologue: reductions over K, as of a row
+	Prologue []*Expr     `ir:"prologue,opt"` // x, then further results; none when operand 0 is x itself
+	Accs     int         `ir:"accs"`         // how many matrices follow the operands of the prologue
+	Epilogue []*Expr     `ir:"epilogue"`     // over the accumulators @j and the operands after the matrices, $0, $1, …
 }
 
-// OpMatmul multiplies rows of x [M,K] by the rows of Accs matrices w [N,K], acc_j = x·w_jᵀ, and applies the epilogue to the
-// accumulators and to extra operands that broadcast to [M,N] (bias, residual). Weights of any float format are read as f32. A
-// gated linear unit has two accumulators: mul(gelu_tanh(@0), @1).
-var OpMatmul = Define(OpDef{Name: "matmul", Doc: "an expression over the products of x with transposed matrices and over extra operands",
-	In: []Operands{{"x", Floats}, {"w", Stored}, {"extra", AnyDType}}, Variadic: true, Attrs: MatmulAttrs{}, Tol: Tol{ULP: 8, Norm: 1e-5},
+// OpMatmul multiplies rows of x [M,K] by the rows of matrices w, acc_j = x·w_jᵀ, and applies expressions to the accumulators and
+// to extra operands: bias, residual, activation. Weights of any float format are read as f32. A gated linear unit has two
+// accumulators: mul(gelu_tanh(@0), @1).
+//
+// Expressions that share accumulators form a part, and parts lie one after another along the last axis of the result, as queries,
+// keys and values do that come from one x. The matrices of a part have one shape: [N,K], or [B,I,K], whose N = B·I columns are
+// in blocks of I. Several expressions of a part alternate block by block, so that a rotary embedding, which pairs the halves of
+// every head, is a part with two accumulators and two expressions. Extra operands broadcast to [M,N] or [M,B,I].
+//
+// A prologue computes x from other operands as a row does; what further expressions it has come after the parts, K columns each.
+var OpMatmul = Define(OpDef{Name: "matmul", Doc: "expressions over the products of x with transposed matrices and over extra operands; x may be a row of its own",
+	In: []Operands{{"x", AnyDType}, {"w and extra", AnyDType}}, Variadic: true, Attrs: MatmulAttrs{}, Tol: Tol{ULP: 8, Norm: 1e-5},
 	Infer: inferMatmul, Expand: expandMatmul, Samples: matmulSamples(),
 })
 
+// MatmulPart is a run of accumulators and the expressions over them.
+type MatmulPart struct {
+	First, Accs int // accumulators
+	Exprs       []*Expr
+	Domain      []Dim // [M,N] or [M,B,I]
+}
+
+// Columns is the number of columns of the result that the part makes.
+func (p MatmulPart) Columns() int {
+	n := len(p.Exprs)
+	for _, d := range p.Domain[1:] {
+		n *= d.N
+	}
+	return n
+}
+
+// Rows returns how many operands the prologue reads: x alone when there is none.
+func (a MatmulAttrs) Rows() int {
+	n := 1
+	for i := range refsOf(append(reduced(a.Reduce), a.Prologue...)...) {
+		n = max(n, i+1)
+	}
+	return n
+}
+
+func reduced(rs []Reduction) []*Expr {
+	exprs := make([]*Expr, len(rs))
+	for i, r := range rs {
+		exprs[i] = r.Expr
+	}
+	return exprs
+}
+
+// Weights returns the matrices among the operands.
+func (a MatmulAttrs) Weights(in []*Value) []*Value { return in[a.Rows():][:a.Accs] }
+
+// Extra returns the operands of the epilogue.
+func (a MatmulAttrs) Extra(in []*Value) []*Value { return in[a.Rows()+a.Accs:] }
+
+// Further is how many results the prologue has besides x.
+func (a MatmulAttrs) Further() int { return max(0, len(a.Prologue)-1) }
+
+// Results returns the columns at which the results of the operation begin, those of the parts and then those of the prologue, and
+// the end of the last.
+func (a MatmulAttrs) Results(in []Type) ([]int, error) {
+	parts, err := a.Parts(in)
+	if err != nil {
+		return nil, err
+	}
+	at := []int{0}
+	for _, p := range parts {
+		at = append(at, at[len(at)-1]+p.Columns())
+	}
+	for range a.Further() {
+		at = append(at, at[len(at)-1]+in[a.Rows()].Last().N)
+	}
+	return at, nil
+}
+
+// Parts groups the expressions by the accumulators they share.
+func (a MatmulAttrs) Parts(in []Type) ([]MatmulPart, error) {
+	rows := a.Rows()
+	if a.Accs < 1 || len(in) < rows+a.Accs {
+		return nil, fmt.Errorf("has %s, but accs=%d", plural(len(in), "operand"), a.Accs)
+	}
+	x, err := a.x(in[:rows])
+	if err != nil {
+		return nil, err
+	}
+	var parts []MatmulPart
+	next := 0 // the first accumulator of no part yet
+	for i, e := range a.Epilogue {
+		first, last := a.Accs, -1
+		e.Walk(func(l *Expr) {
+			if l.Kind == ExprAcc {
+				first, last = min(first, l.Index), max(last, l.Index)
+			}
+		})
+		switch {
+		case last < 0:
+			return nil, fmt.Errorf("expression %d of the epilogue uses no accumulator", i)
+		case last >= a.Accs:
+			return nil, noLeaf(Acc(last), "accumulator", a.Accs)
+		case first > next || len(parts) > 0 && first < parts[len(parts)-1].First:
+			return nil, fmt.Errorf("expression %d of the epilogue uses accumulators out of order", i)
+		case first == next:
+			parts = append(parts, MatmulPart{First: next})
+		}
+		p := &parts[len(parts)-1]
+		p.Exprs = append(p.Exprs, e)
+		p.Accs = max(p.Accs, last+1-p.First)
+		next = p.First + p.Accs
+	}
+	if next < a.Accs {
+		return nil, fmt.Errorf("accumulator @%d is not used", next)
+	}
+	for i := range parts {
+		p := &parts[i]
+		ws := in[rows+p.First:][:p.Accs]
+		for _, w := range ws {
+			if r := w.Rank(); r < 2 || r > 3 || w.Last() != x.Shape[1] || !w.Equal(ws[0]) {
+				return nil, fmt.Errorf("x is %s and w is %s, wants [M,K] and [N,K] or [B,I,K]", x, w)
+			}
+			if !w.DType.IsFloat() {
+				return nil, fmt.Errorf("w is %s, wants floats", w)
+			}
+			for _, d := range w.Shape {
+				if !d.IsConst() {
+					return nil, fmt.Errorf("w is %s, wants constant dimensions", w)
+				}
+			}
+		}
+		p.Domain = append([]Dim{x.Shape[0]}, ws[0].Shape[:ws[0].Rank()-1]...)
+	}
+	return parts, nil
+}
+
+// x returns the type of what is multiplied.
+func (a MatmulAttrs) x(in []Type) (Type, error) {
+	x := in[0]
+	for _, e := range a.Prologue {
+		t, err := inferRow(in, RowAttrs{a.Reduce, e})
+		if err != nil {
+			return Type{}, fmt.Errorf("prologue: %w", err)
+		}
+		x = t
+	}
+	if x.Rank() != 2 || x.DType != F32 {
+		return Type{}, fmt.Errorf("x is %s, wants f32 of two dimensions", x)
+	}
+	if len(a.Prologue) == 0 && len(a.Reduce) > 0 {
+		return Type{}, errors.New("has reductions without a prologue")
+	}
+	return x, nil
+}
+
 func inferMatmul(in []Type, attrs any) (Type, error) {
 	a := attrs.(MatmulAttrs)
-	if a.Accs < 1 || len(in) < 1+a.Accs {
-		return Type{}, fmt.Errorf("has %s, but accs=%d", plural(len(in), "operand"), a.Accs)
+	if len(a.Epilogue) == 0 {
+		return Type{}, errors.New("the epilogue has no expressions")
 	}
-	x, extra := in[0], in[1+a.Accs:]
-	if x.Rank() != 2 {
-		return Type{}, fmt.Errorf("x is %s, wants two dimensions", x)
+	parts, err := a.Parts(in)
+	if err != nil {
+		return Type{}, err
 	}
-	for _, w := range in[1 : 1+a.Accs] {
-		if w.Rank() != 2 || w.Shape[1] != x.Shape[1] || w.Shape[0] != in[1].Shape[0] {
-			return Type{}, fmt.Errorf("x is %s and w is %s, wants [M,K] and [N,K]", x, w)
-		}
-		if !w.DType.IsFloat() {
-			return Type{}, fmt.Errorf("w is %s, wants floats", w)
+	extra := in[a.Rows()+a.Accs:]
+	out := Invalid
+	for _, p := range parts {
+		for _, e := range p.Exprs {
+			for i := range refsOf(e) {
+				if i < 0 || i >= len(extra) {
+					continue // scalarType below says so
+				}
+				if s, err := Broadcast(extra[i].Shape, p.Domain); err != nil || FormatDims(s) != FormatDims(p.Domain) {
+					return Type{}, fmt.Errorf("extra operand $%d is %s, which does not broadcast to %s", i, extra[i], FormatDims(p.Domain))
+				}
+			}
+			d, err := e.scalarType(func(e *Expr) (DType, error) {
+				if e.Kind != ExprAcc {
+					return operandType(extra)(e)
+				}
+				return F32, nil
+			})
+			if err != nil {
+				return Type{}, err
+			}
+			if out != Invalid && d != out {
+				return Type{}, fmt.Errorf("expressions are of types %s and %s, want one type", out, d)
+			}
+			out = d
 		}
 	}
-	shape := []Dim{x.Shape[0], in[1].Shape[0]}
-	for i, t := range extra {
-		if s, err := Broadcast(t.Shape, shape); err != nil || len(s) != 2 || s[0] != shape[0] || s[1] != shape[1] {
-			return Type{}, fmt.Errorf("extra operand $%d is %s, which does not broadcast to %s", i, t, FormatDims(shape))
-		}
+	if a.Further() > 0 && out != F32 {
+		return Type{}, fmt.Errorf("results of the prologue are f32 and of the epilogue %s, want one type", out)
 	}
-	if a.Epilogue == nil {
-		return Type{}, errors.New("attribute epilogue is missing")
+	at, err := a.Results(in)
+	if err != nil {
+		return Type{}, err
 	}
-	d, err := a.Epilogue.scalarType(func(e *Expr) (DType, error) {
-		if e.Kind != ExprAcc {
-			return operandType(extra)(e)
-		}
-		if e.Index < 0 || e.Index >= a.Accs {
-			return Invalid, noLeaf(e, "accumulator", a.Accs)
-		}
-		return F32, nil
-	})
-	return Type{d, shape}, err
+	return Type{out, []Dim{parts[0].Domain[0], D(at[len(at)-1])}}, nil
 }
 
 func expandMatmul(b *Builder, op *Op) *Value {
 	a := op.Attrs.(MatmulAttrs)
-	accs := make([]*Value, a.Accs)
-	for i := range accs {
-		accs[i] = b.Op(OpEinsum, EinsumAttrs{"ab,cb->ac"}, op.In[0], b.readable(op.In[1+i]))
-	}
-	v := b.Expr(a.Epilogue, func(e *Expr) *Value {
-		if e.Kind == ExprAcc {
-			return accs[e.Index]
+	parts, _ := a.Parts(typesOf(op.In))
+	x := op.In[0]
+	var further []*Value
+	for i, e := range a.Prologue {
+		v := expandRowOf(b, op.In[:a.Rows()], RowAttrs{a.Reduce, e})
+		if i == 0 {
+			x = v
+		} else {
+			further = append(further, v)
 		}
-		return b.readable(op.In[1+a.Accs+e.Index])
-	})
-	return b.Broadcast(v, op.Out.Type.Shape)
+	}
+	accs, extra := make([]*Value, a.Accs), a.Extra(op.In)
+	for i, w := range a.Weights(op.In) {
+		spec := "ab,cb->ac"
+		if w.Type.Rank() == 3 {
+			spec = "ab,cdb->acd"
+		}
+		accs[i] = b.Op(OpEinsum, EinsumAttrs{spec}, x, b.readable(w))
+	}
+	var results []*Value
+	for _, p := range parts {
+		outs := make([]*Value, len(p.Exprs))
+		for i, e := range p.Exprs {
+			v := b.Expr(e, func(l *Expr) *Value {
+				if l.Kind == ExprAcc {
+					return accs[l.Index]
+				}
+				return b.readable(extra[l.Index])
+			})
+			outs[i] = b.Broadcast(v, p.Domain)
+		}
+		v := b.Concat(len(p.Domain)-1, outs...)
+		results = append(results, b.Reshape(v, []Dim{p.Domain[0], D(p.Columns())}))
+	}
+	return b.Concat(1, append(results, further...)...)
 }

@@ -39,19 +39,43 @@ func rowSamples() []Sample {
 }
 
 func matmulSamples() []Sample {
-	w := func(d DType, n, k int) Type { return T(d, Dims(n, k)...) }
+	w := func(d DType, shape ...int) Type { return T(d, Dims(shape...)...) }
 	x := func(k int) Type { return T(F32, Sym("S"), D(k)) }
+	one := func(accs int, e ...*Expr) MatmulAttrs { return MatmulAttrs{Accs: accs, Epilogue: e} }
 	bias := Call(OpAdd, Acc(0), Operand(0))
 	geglu := Call(OpMul, Call(OpGeluTanh, Acc(0)), Acc(1))
 	softcap := Call(OpMul, Call(OpTanh, Call(OpDiv, Acc(0), Num(30))), Num(30))
+	// turned is the rotary embedding of accumulators i and i+1 by the cosine $0 and the sine $1.
+	turned := func(i int) []*Expr {
+		a, b, cos, sin := Acc(i), Acc(i+1), Operand(0), Operand(1)
+		return []*Expr{Call(OpSub, Call(OpMul, a, cos), Call(OpMul, b, sin)), Call(OpAdd, Call(OpMul, b, cos), Call(OpMul, a, sin))}
+	}
+	square := Reduction{ReduceSum, Call(OpMul, Operand(0), Operand(0))}
+	norm := Call(OpMul, Call(OpMul, Operand(0), Call(OpRsqrt, Call(OpAdd, Call(OpDiv, Reduced(0), Num(37)), Num(1e-6)))), Operand(1))
+	// A residual is added and the sum normed; the sum is a result, too.
+	sum := Call(OpAdd, Operand(0), Operand(1))
+	normSum := Call(OpMul, sum, Call(OpRsqrt, Call(OpAdd, Reduced(0), Num(1))))
 	unit := []Range{{-1, 1}}
 	syms := func(s int) map[string]int { return map[string]int{"S": s} }
 	return []Sample{
-		{In: []Type{x(37), w(F32, 11, 37)}, Attrs: MatmulAttrs{1, Acc(0)}, Syms: syms(5), Ranges: unit},
-		{In: []Type{x(64), w(BF16, 48, 64), T(F32, D(48))}, Attrs: MatmulAttrs{1, bias}, Syms: syms(1), Ranges: unit},
-		{In: []Type{x(33), w(F16, 17, 33), w(F16, 17, 33)}, Attrs: MatmulAttrs{2, geglu}, Syms: syms(9), Ranges: unit},
-		{In: []Type{x(129), w(BF16, 65, 129), T(F32, Sym("S"), D(65))}, Attrs: MatmulAttrs{1, bias}, Syms: syms(13), Ranges: unit},
-		{In: []Type{x(19), w(BF16, 131, 19)}, Attrs: MatmulAttrs{1, softcap}, Syms: syms(1), Ranges: unit},
+		{In: []Type{x(37), w(F32, 11, 37)}, Attrs: one(1, Acc(0)), Syms: syms(5), Ranges: unit},
+		{In: []Type{x(64), w(BF16, 48, 64), T(F32, D(48))}, Attrs: one(1, bias), Syms: syms(1), Ranges: unit},
+		{In: []Type{x(33), w(F16, 17, 33), w(F16, 17, 33)}, Attrs: one(2, geglu), Syms: syms(9), Ranges: unit},
+		{In: []Type{x(129), w(BF16, 65, 129), T(F32, Sym("S"), D(65))}, Attrs: one(1, bias), Syms: syms(13), Ranges: unit},
+		{In: []Type{x(19), w(BF16, 131, 19)}, Attrs: one(1, softcap), Syms: syms(1), Ranges: unit},
+		// A rotary embedding of three heads; then queries, keys and values in one.
+		{In: []Type{x(23), w(BF16, 3, 5, 23), w(BF16, 3, 5, 23), T(F32, Sym("S"), D(1), D(5)), T(F32, Sym("S"), D(1), D(5))},
+			Attrs: one(2, turned(0)...), Syms: syms(7), Ranges: unit},
+		{In: []Type{x(37), w(BF16, 4, 16, 37), w(BF16, 4, 16, 37), w(BF16, 1, 16, 37), w(BF16, 1, 16, 37), w(F32, 32, 37),
+			T(F32, Sym("S"), D(1), D(16)), T(F32, Sym("S"), D(1), D(16))},
+			Attrs: one(5, append(append(turned(0), turned(2)...), Acc(4))...), Syms: syms(3), Ranges: unit},
+		// Prologues: for many rows and for the one row of decoding.
+		{In: []Type{x(37), T(F32, D(37)), w(BF16, 11, 37), w(BF16, 11, 37)},
+			Attrs: MatmulAttrs{[]Reduction{square}, []*Expr{norm}, 2, []*Expr{geglu}}, Syms: syms(5), Ranges: unit},
+		{In: []Type{T(F32, D(1), D(37)), T(F32, D(37)), w(BF16, 139, 37), w(F32, 3, 5, 37)},
+			Attrs: MatmulAttrs{[]Reduction{square}, []*Expr{norm}, 2, []*Expr{Acc(0), Acc(1)}}, Ranges: unit},
+		{In: []Type{T(F32, D(1), D(41)), T(F32, D(1), D(41)), w(BF16, 19, 41)},
+			Attrs: MatmulAttrs{[]Reduction{{ReduceSum, Call(OpMul, sum, sum)}}, []*Expr{normSum, sum}, 1, []*Expr{Acc(0)}}, Ranges: unit},
 	}
 }
 

@@ -60,7 +60,7 @@ func buildMatmul(f *ir.Func, r *region) *ir.Value {
 			delete(r.in, op)
 		}
 	}
-	op, err := ir.NewOp(ir.OpMatmul, ir.MatmulAttrs{Accs: len(products), Epilogue: e}, append(in, b.operands...)...)
+	op, err := ir.NewOp(ir.OpMatmul, ir.MatmulAttrs{Accs: len(products), Epilogue: []*ir.Expr{e}}, append(in, b.operands...)...)
 	if err != nil {
 		return nil
 	}

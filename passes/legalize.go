@@ -60,7 +60,7 @@ func copies(f *ir.Func) int {
 			op.In[1] = duplicate(op, op.In[1])
 		}
 		strides[op.Out] = m.DenseStrides(op.Out.Type.Shape)
-		if isView(op) {
+		if isView(op) && !isResult(op.Out, uses) {
 			s, _, ok := view(m, op, strides[op.In[0]])
 			if !ok {
 				op.In[0] = duplicate(op, op.In[0])
@@ -72,7 +72,7 @@ func copies(f *ir.Func) int {
 	seen := map[*ir.Value]bool{}
 	for i, r := range f.Results {
 		def := r.Value.Def
-		if r.State == nil && (def == nil || isView(def) || isVirtual(def) || def.Def == ir.OpDynamicUpdateSlice || seen[r.Value]) {
+		if r.State == nil && (def == nil || isView(def) && !isResult(r.Value, uses) || isVirtual(def) || def.Def == ir.OpDynamicUpdateSlice || seen[r.Value]) {
 			f.Results[i].Value = duplicate(nil, r.Value)
 		}
 		seen[r.Value] = true
@@ -87,13 +87,14 @@ func needsMemory(op *ir.Op, i int, v *ir.Value, strides []int64) bool {
 		case ir.OpMap, ir.OpRow:
 			return false
 		case ir.OpMatmul:
-			return i == 0
+			return i == 0 && len(op.Attrs.(ir.MatmulAttrs).Prologue) == 0
 		case ir.OpDynamicUpdateSlice:
 			return i != 2
 		}
 		return true
 	}
-	return op.Def == ir.OpMatmul && i == 0 && strides[1] != 1 && v.Type.Shape[1] != ir.D(1)
+	return op.Def == ir.OpMatmul && i == 0 && len(op.Attrs.(ir.MatmulAttrs).Prologue) == 0 &&
+		strides[1] != 1 && v.Type.Shape[1] != ir.D(1)
 }
 
 // writesInPlace reports whether the kernel that makes v can write it straight to its place in a state.
@@ -101,5 +102,5 @@ func writesInPlace(v *ir.Value, uses map[*ir.Value][]ir.Use) bool {
 	for is(v, ir.OpReshape) && len(uses[v]) == 1 {
 		v = v.Def.In[0]
 	}
-	return v.Def != nil && !isView(v.Def) && !isVirtual(v.Def) && v.Def.Def != ir.OpDynamicUpdateSlice && len(uses[v]) == 1
+	return v.Def != nil && (!isView(v.Def) || isResult(v, uses)) && !isVirtual(v.Def) && v.Def.Def != ir.OpDynamicUpdateSlice && len(uses[v]) == 1
 }

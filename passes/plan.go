@@ -85,23 +85,24 @@ func (p *planner) plan() error {
 		v := op.Out
 		switch {
 		case v.Buf != nil: // written straight to its place
-		case isVirtual(op):
+		case isVirtual(op), separated(op, p.uses):
 			v.Buf = &ir.Buffer{Space: ir.Folded}
-		case isView(op):
+		case isView(op) && !isResult(v, p.uses):
 			in := op.In[0].Buf
 			s, off, ok := view(p.m, op, in.Strides)
 			if !ok {
 				return fmt.Errorf("@%s: %s of %s has no strides: legalize was not run", p.f.Name, op.Def, op.In[0].Type)
 			}
 			b := *in
+			b.Owner = false
 			b.Strides, b.Offset = s, in.Offset+off*v.Type.DType.MemoryBytes()
 			v.Buf = &b
 		case op.Def == ir.OpDynamicUpdateSlice:
 			v.Buf = op.In[0].Buf
 		default:
-			v.Buf = &ir.Buffer{Space: ir.Arena, Strides: p.m.DenseStrides(v.Type.Shape)}
+			v.Buf = &ir.Buffer{Space: ir.Arena, Owner: true, Strides: p.m.DenseStrides(v.Type.Shape)}
 			if i, ok := outputs[v]; ok {
-				v.Buf.Space, v.Buf.Result = ir.Outputs, i
+				v.Buf.Space, v.Buf.Owner, v.Buf.Result = ir.Outputs, false, i
 			}
 		}
 	}
@@ -147,20 +148,31 @@ func root(v *ir.Value) *ir.Value {
 	return v
 }
 
+// owner follows views to the value that has memory in the arena.
+func owner(v *ir.Value) *ir.Value {
+	for v.Def != nil && isView(v.Def) && !v.Buf.Owner {
+		v = v.Def.In[0]
+	}
+	return v
+}
+
 // lifetimes finds when each arena buffer is alive, uses through views included.
 func (p *planner) lifetimes() {
 	at := positions(p.f)
 	lives := map[*ir.Value]*life{}
 	for _, op := range p.f.Ops {
-		if v := op.Out; v.Buf != nil && v.Buf.Space == ir.Arena && !isView(op) {
+		if v := op.Out; v.Buf != nil && v.Buf.Owner {
 			l := &life{v: v, bytes: p.bytes(v.Type), from: at[op], to: at[op]}
+			if isView(op) { // one of several results
+				l.from = at[op.In[0].Def]
+			}
 			lives[v] = l
 			p.lives = append(p.lives, l)
 		}
 	}
 	for _, op := range p.f.Ops {
 		for _, v := range op.In {
-			if l := lives[root(v)]; l != nil {
+			if l := lives[owner(v)]; l != nil {
 				l.to = max(l.to, at[op])
 			}
 		}
@@ -194,7 +206,7 @@ func (p *planner) allocate() {
 	}
 	// Views were given their operands' offsets before those were known.
 	for _, op := range p.f.Ops {
-		if isView(op) && op.Out.Buf.Space == ir.Arena {
+		if isView(op) && op.Out.Buf.Space == ir.Arena && !op.Out.Buf.Owner {
 			_, off, _ := view(p.m, op, op.In[0].Buf.Strides)
 			op.Out.Buf.Offset = op.In[0].Buf.Offset + off*op.Out.Type.DType.MemoryBytes()
 		}

@@ -57,7 +57,7 @@ func (s *Attention) build(g *gen) {
 	a.nr = nr
 	qp := g.in(0, tile.F32)
 	kp, vp := g.in(1, tile.F32), g.in(2, tile.F32)
-	out := g.result(tile.F32)
+	out := g.result(0, tile.F32)
 	rows := b.Mul(g.size(s.S), b.Int(s.R))
 	a.total = g.size(s.T)
 	offset := b.Int(0)

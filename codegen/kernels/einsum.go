@@ -16,7 +16,7 @@ func (s *Einsum) Kind() string { return "einsum" }
 
 func (s *Einsum) build(g *gen) {
 	b := g.b
-	x, y, out := g.in(0, tile.F32), g.in(1, tile.F32), g.result(tile.F32)
+	x, y, out := g.in(0, tile.F32), g.in(1, tile.F32), g.result(0, tile.F32)
 	sums := make([]*tile.Value, len(s.Sum))
 	for i, d := range s.Sum {
 		sums[i] = g.size(d)

@@ -1,8 +1,6 @@
 package kernels
 
 import (
-	"math"
-
 	"pgc/ir/scalar"
 	"pgc/ir/tile"
 )
@@ -40,7 +38,7 @@ func (s *Map) build(g *gen) {
 		}
 	}
 	ptrs := g.operandPtrs(s.In)
-	out := g.result(memory(s.Outs[0].Elem))
+	out := g.result(0, memory(s.Outs[0].Elem))
 	exprs := make([]*scalar.Expr, len(s.Exprs))
 	for i, e := range s.Exprs {
 		exprs[i] = scalar.Lower(e)
@@ -183,103 +181,4 @@ func (g *gen) stored(e tile.Elem, v *tile.Value) *tile.Value {
 		return g.b.Select(v, g.b.Int32(1, v.Type.Lanes), g.b.Int32(0, v.Type.Lanes))
 	}
 	return v
-}
-
-// Reduction is one reduction along the last axis: Sum or the greatest of Expr, whose arguments are the operands and
-// then the results of the reductions before it.
-type Reduction struct {
-	Max  bool
-	Expr *scalar.Expr
-}
-
-// Row reduces along the last axis C and then computes Expr, whose arguments are the operands and then the reductions.
-// With Out's last stride 0 it writes one element a row, and Expr depends on the reductions only.
-type Row struct {
-	Outer  []Size
-	C      Size
-	In     []Operand
-	Reduce []Reduction
-	Expr   *scalar.Expr
-	Out    Out
-}
-
-// Kind is "row".
-func (s *Row) Kind() string { return "row" }
-
-func (s *Row) build(g *gen) {
-	b, lanes := g.b, g.lanes
-	last := len(s.Outer)
-	for _, o := range s.In {
-		if o.Kind == Tensor && o.Strides[last] > 1 {
-			lanes = 1
-		}
-	}
-	single := s.Out.Strides[last] == 0
-	if !single && s.Out.Strides[last] != 1 {
-		lanes = 1
-	}
-	ptrs := g.operandPtrs(s.In)
-	out := g.result(memory(s.Out.Elem))
-	g.domain(append(append([]Size{}, s.Outer...), s.C), func(outer []*tile.Value, _, n *tile.Value) {
-		args := func(i, count *tile.Value, reduced []*tile.Value, lanes int) []*tile.Value {
-			index := append(append([]*tile.Value{}, outer...), i)
-			v := g.fragments(s.In, ptrs, index, lanes, count)
-			for _, r := range reduced {
-				v = append(v, b.Splat(r, lanes))
-			}
-			return v
-		}
-		var reduced []*tile.Value
-		for _, r := range s.Reduce {
-			reduced = append(reduced, g.reduce(r, n, lanes, func(i, count *tile.Value) []*tile.Value {
-				return args(i, count, reduced, lanes)
-			}))
-		}
-		e := scalar.Lower(s.Expr)
-		write := func(i, count *tile.Value, lanes int) {
-			v := b.Expr(e, args(i, count, reduced, lanes), lanes)
-			at := g.at(append(append([]*tile.Value{}, outer...), i), s.Out.Strides)
-			g.store(out, b.Add(at, b.Int(s.Out.Offset)), g.stored(s.Out.Elem, v), count)
-		}
-		if single {
-			write(b.Int(0), nil, 1)
-			return
-		}
-		g.vectors(n, lanes, func(i, count *tile.Value) { write(i, count, lanes) })
-	})
-}
-
-// reduce folds one reduction over n elements: lane by lane first, then the lanes by halves.
-func (g *gen) reduce(r Reduction, n *tile.Value, lanes int, args func(i, count *tile.Value) []*tile.Value) *tile.Value {
-	b := g.b
-	start := b.Float(0, lanes)
-	if r.Max {
-		start = b.Float(math.Inf(-1), lanes)
-	}
-	e := scalar.Lower(r.Expr)
-	fold := func(acc, i, count *tile.Value) *tile.Value {
-		v := b.Expr(e, args(i, count), lanes)
-		if count != nil {
-			inside := b.Compare(tile.LT, b.Iota(lanes), b.Splat(b.Cast(tile.Narrow, count), lanes))
-			v = b.Select(inside, v, start)
-		}
-		if r.Max {
-			return b.Max(acc, v)
-		}
-		return b.Add(acc, v)
-	}
-	l := b.Int(int64(lanes))
-	full := b.Mul(b.Div(n, l), l)
-	acc := b.For(b.Int(0), full, l, []*tile.Value{start}, func(i *tile.Value, c []*tile.Value) []*tile.Value {
-		return []*tile.Value{fold(c[0], i, nil)}
-	})[0]
-	if c, ok := tile.ConstInt(n); lanes > 1 && !(ok && c%int64(lanes) == 0) {
-		acc = b.If(b.Compare(tile.LT, full, n), func() []*tile.Value {
-			return []*tile.Value{fold(acc, full, b.Sub(n, full))}
-		}, func() []*tile.Value { return []*tile.Value{acc} })[0]
-	}
-	if r.Max {
-		return b.Reduce(tile.ReduceMax, acc)
-	}
-	return b.Reduce(tile.ReduceAdd, acc)
 }

@@ -70,7 +70,7 @@ func randoms(rng *rand.Rand, n int) []float32 {
 // pack lays an n×k matrix out in panels as bf16 or f32 and returns what the kernel sees of it, too.
 func pack(w []float32, n, k int, elem tile.Elem) (packed any, seen []float32) {
 	seen = append([]float32(nil), w...)
-	f := make([]float32, PackedLen(int64(n), int64(k)))
+	f := make([]float32, PackedLen(1, int64(n), int64(k)))
 	h := make([]uint16, len(f))
 	for i := 0; i < n; i++ {
 		for j := 0; j < k; j++ {
@@ -95,11 +95,12 @@ func TestMatmul(t *testing.T) {
 			for _, shape := range [][3]int{{1, 37, 45}, {31, 37, 45}, {203, 131, 300}, {2, 16, 1}, {13, 1, 7}, {1, 300, 515}} {
 				m, n, k := shape[0], shape[1], shape[2]
 				f32 := func(i int) *scalar.Expr { return scalar.X(i, scalar.F32) }
-				s := &Matmul{M: Const(int64(m)), N: int64(n), K: int64(k), Elem: elem, Accs: 2, XStride: int64(k + 3),
-					Extra: []Operand{{Elem: tile.F32, Strides: []int64{0, 1}}, {Elem: tile.F32, Strides: []int64{int64(n), 1}}},
-					Epilogue: scalar.Fn(scalar.Add, scalar.Fn(scalar.Mul, f32(0), scalar.Fn(scalar.Tanh, f32(1))),
-						scalar.Fn(scalar.Add, f32(2), f32(3))),
-					Out: Out{Elem: tile.F32, Strides: []int64{int64(n), 1}}}
+				s := &Matmul{M: Const(int64(m)), K: int64(k), XStride: int64(k + 3), Parts: []Part{{
+					Blocks: 1, N: int64(n), Elem: elem, Accs: 2,
+					Extra: []Operand{{Elem: tile.F32, Strides: []int64{0, 0, 1}}, {Elem: tile.F32, Strides: []int64{int64(n), 0, 1}}},
+					Exprs: []*scalar.Expr{scalar.Fn(scalar.Add, scalar.Fn(scalar.Mul, f32(0), scalar.Fn(scalar.Tanh, f32(1))),
+						scalar.Fn(scalar.Add, f32(2), f32(3)))},
+					Outs: []Out{{Elem: tile.F32, Strides: []int64{int64(n), 0, 1}}}}}}
 				if m > 1 {
 					s.M = Size{N: int64(m + 50), Sym: "S"}
 				}

@@ -1,38 +1,77 @@
 package kernels
 
 import (
+	"fmt"
+	"strings"
+
 	"pgc/ir/scalar"
 	"pgc/ir/tile"
 )
 
 // PanelWidth is the number of matrix rows (output columns) that a packed panel interleaves; a packed matrix is padded
-// with zero rows to a multiple of PanelPad. Element (n, k) of an N×K matrix lies at (n/16)·K·16 + k·16 + n%16.
+// with zero rows to a multiple of PanelPad. Element (n, k) of an N×K matrix lies at (n/16)·K·16 + k·16 + n%16. A matrix
+// whose rows come in blocks has every block padded to whole panels.
 const (
 	PanelWidth = 16
 	PanelPad   = 32
 )
 
-// PackedLen returns the number of elements of a packed N×K matrix.
-func PackedLen(n, k int64) int64 { return (n + PanelPad - 1) / PanelPad * PanelPad * k }
+// PackedLen returns the number of elements of a packed matrix of blocks × n rows of k.
+func PackedLen(blocks, n, k int64) int64 {
+	return roundUp(blocks*roundUp(n, PanelWidth), PanelPad) * k
+}
 
-// Matmul is out[m,n] = Epilogue(acc_0, …, extra…) with acc_j = Σ_k x[m,k]·w_j[n,k]. Operand 0 is x, then come the
-// packed weights, then the extra operands over the domain (M, N). The epilogue's arguments are the accumulators and
-// then the extra operands.
+func roundUp(n, step int64) int64 { return (n + step - 1) / step * step }
+
+// Matmul is a set of parts that multiply the same x [M,K]. Operands are x, or those of the prologue, and then the
+// packed weights and the extra operands of each part; results are the parts' and then the prologue's.
 type Matmul struct {
 	M        Size
-	N, K     int64
-	Elem     tile.Elem // of the weights
-	Accs     int
-	XStride  int64 // elements between rows of x
-	Extra    []Operand
-	Epilogue *scalar.Expr
-	Out      Out
+	K        int64
+	XStride  int64     // elements between rows of x
+	Prologue *Prologue // computes x; nil when x is in memory
+	Parts    []Part
+}
+
+// Part is out_i[m,b,n] = Exprs_i(acc_0, …, extra…) with acc_j = Σ_k x[m,k]·w_j[b,n,k].
+type Part struct {
+	Blocks, N int64
+	Elem      tile.Elem // of the weights
+	Accs      int
+	Extra     []Operand // over (M, Blocks, N)
+	Exprs     []*scalar.Expr
+	Outs      []Out // pieces of the part's result, over (M, Blocks, N)
+}
+
+// Prologue computes rows over (M, K), as Row does: Exprs[0] is x, the others are results that Outs describe.
+type Prologue struct {
+	In     []Operand
+	Reduce []Reduction
+	Exprs  []*scalar.Expr
+	Outs   []Out
 }
 
 // Kind is "matmul".
 func (s *Matmul) Kind() string { return "matmul" }
 
-// mmSchedule is the blocking of a matmul; the names are those of BLIS.
+// text is the spec for Key.
+func (s *Matmul) text() string {
+	var out strings.Builder
+	fmt.Fprintf(&out, "%+v %d %d", s.M, s.K, s.XStride)
+	if p := s.Prologue; p != nil {
+		fmt.Fprintf(&out, " prologue %s %+v %v %+v", operands(p.In), p.Reduce, p.Exprs, p.Outs)
+	}
+	for _, p := range s.Parts {
+		fmt.Fprintf(&out, " part %d %d %s %d %s %v %+v", p.Blocks, p.N, p.Elem, p.Accs, operands(p.Extra), p.Exprs, p.Outs)
+	}
+	return out.String()
+}
+
+// block is the number of packed columns of a block, columns of all blocks.
+func (p *Part) block() int64   { return roundUp(p.N, PanelWidth) }
+func (p *Part) columns() int64 { return p.Blocks * p.block() }
+
+// mmSchedule is the blocking of a part; the names are those of BLIS.
 type mmSchedule struct {
 	mr, vecs int   // microkernel: rows and vectors
 	kc       int64 // steps of k for which B's panel is kept in the first-level cache
@@ -42,204 +81,182 @@ type mmSchedule struct {
 
 // schedule: the microkernel fills the register file (6×16 of 16 ymm, 12×32 of 32 zmm); kc keeps kc×nr floats of B in
 // 16–32 KiB of L1; mb×kc floats of A stay in L2 while the columns of a task pass by.
-func (g *gen) schedule(s *Matmul) mmSchedule {
+func (g *gen) schedule(s *Matmul, p *Part) mmSchedule {
 	d := mmSchedule{mr: 6, vecs: 2, kc: 256, mb: 192, nb: 128}
 	if g.lanes == 16 {
 		d.mr = 12
 	}
 	nr := int64(d.vecs * g.lanes)
-	d.nb /= int64(s.Accs)
+	d.nb /= int64(p.Accs)
 	// At least eight tasks where the matrix is small, so that threads share it.
-	for d.nb > nr && (s.N+d.nb-1)/d.nb < 8 {
+	for d.nb > nr && (p.columns()+d.nb-1)/d.nb < 8 {
 		d.nb /= 2
 	}
 	d.nb = max(d.nb, nr)
 	if s.M.N < d.mb {
-		d.mb = (s.M.N + int64(d.mr) - 1) / int64(d.mr) * int64(d.mr)
+		d.mb = roundUp(s.M.N, int64(d.mr))
 	}
 	return d
 }
 
+// mmBuild is a matmul being built: its parameters and the row block that the task works on.
+type mmBuild struct {
+	*Matmul
+	g       *gen
+	x       *tile.Value
+	weights [][]*tile.Value // by part
+	extra   [][]*tile.Value
+	outs    []*tile.Value
+	pro     rowBody
+	further []*tile.Value // results of the prologue
+	xStride int64
+}
+
 func (s *Matmul) build(g *gen) {
+	m := &mmBuild{Matmul: s, g: g, xStride: s.XStride}
+	m.params()
 	if s.M.Sym == "" && s.M.N == 1 {
-		s.buildVector(g)
+		m.buildVector()
+	} else {
+		m.buildBlocked()
+	}
+}
+
+// params declares the parameters.
+func (m *mmBuild) params() {
+	g, next := m.g, 1
+	if p := m.Prologue; p != nil {
+		m.pro = rowBody{g: g, in: p.In, reduce: p.Reduce, lanes: g.rowLanes(p.In, 1), ptrs: g.operandPtrs(p.In)}
+		next = len(p.In)
+	} else {
+		m.x = g.in(0, tile.F32)
+	}
+	for _, p := range m.Parts {
+		var ws, extra []*tile.Value
+		for range p.Accs {
+			ws = append(ws, g.in(next, p.Elem))
+			next++
+		}
+		for _, o := range p.Extra {
+			extra = append(extra, g.operandPtr(next, o))
+			next++
+		}
+		m.weights, m.extra = append(m.weights, ws), append(m.extra, extra)
+	}
+	for i, p := range m.Parts {
+		m.outs = append(m.outs, g.result(i, memory(p.Outs[0].Elem)))
+	}
+	if p := m.Prologue; p != nil {
+		for i, o := range p.Outs {
+			m.further = append(m.further, g.result(len(m.Parts)+i, o.Elem))
+		}
+	}
+}
+
+// rows computes the prologue's rows m0 … m0+rows-1, of at most `most`, into scratch, which becomes x; write says whether this task is the
+// one that writes the further results.
+func (m *mmBuild) rows(m0, rows *tile.Value, most int64, write *tile.Value) {
+	p, b, lanes := m.Prologue, m.g.b, m.pro.lanes
+	if p == nil {
+		m.x = b.PtrAdd(m.x, b.Mul(m0, b.Int(m.XStride)))
 		return
 	}
-	b, d, lanes := g.b, g.schedule(s), g.lanes
-	nr := int64(d.vecs * lanes)
-	x, ws, extra, out := s.params(g)
-	m := g.size(s.M)
-	groups := d.nb / nr
-	c := b.Scratch(int(int64(s.Accs) * groups * d.mb * nr))
-	var deq *tile.Value
-	if s.Elem != tile.F32 {
-		deq = b.Scratch(int(d.kc * nr))
+	m.xStride = roundUp(m.K, PanelWidth)
+	m.x = b.Scratch(int(most * m.xStride))
+	exprs := make([]*scalar.Expr, len(p.Exprs))
+	for i, e := range p.Exprs {
+		exprs[i] = scalar.Lower(e)
 	}
-	blocks := (s.N + d.nb - 1) / d.nb
-	g.out.Tasks = []Factor{{s.M, d.mb}, {Const(s.N), d.nb}}
-	task := b.Task()
-	m0 := b.Mul(b.Div(task, b.Int(blocks)), b.Int(d.mb))
-	n0 := b.Mul(b.Rem(task, b.Int(blocks)), b.Int(d.nb))
-	rows := b.Min(b.Int(d.mb), b.Sub(m, m0))
-	padded := (s.N + nr - 1) / nr * nr
-	cols := b.Min(b.Int(d.nb), b.Sub(b.Int(padded), n0))
-	used := b.Div(cols, b.Int(nr))
-	x = b.PtrAdd(x, b.Mul(m0, b.Int(s.XStride)))
-
-	// C starts at zero.
-	for j := int64(0); j < int64(s.Accs); j++ {
-		b.Range(b.Int(0), used, b.Int(1), func(grp *tile.Value) {
-			base := b.Mul(b.Add(b.Int(j*groups), grp), b.Int(d.mb*nr))
-			b.Range(b.Int(0), b.Mul(rows, b.Int(nr)), b.Int(int64(lanes)), func(i *tile.Value) {
-				b.Store(c, b.Add(base, i), b.Float(0, lanes))
+	k := b.Int(m.K)
+	b.Range(b.Int(0), rows, b.Int(1), func(r *tile.Value) {
+		outer := []*tile.Value{b.Add(m0, r)}
+		reduced := m.pro.reductions(outer, k)
+		m.g.vectors(k, lanes, func(i, count *tile.Value) {
+			v := b.Expr(exprs[0], m.pro.args(outer, i, count, reduced, lanes), lanes)
+			m.g.store(m.x, b.Add(b.Mul(r, b.Int(m.xStride)), i), v, count)
+		})
+		if len(p.Outs) == 0 {
+			return
+		}
+		b.When(write, func() {
+			m.g.vectors(k, lanes, func(i, count *tile.Value) {
+				args := m.pro.args(outer, i, count, reduced, lanes)
+				for j, o := range p.Outs {
+					at := m.g.at([]*tile.Value{outer[0], i}, o.Strides)
+					m.g.store(m.further[j], b.Add(at, b.Int(o.Offset)), b.Expr(exprs[1+j], args, lanes), count)
+				}
 			})
 		})
-	}
-	kn := d.kc
-	b.Range(b.Int(0), b.Int(s.K), b.Int(kn), func(k0 *tile.Value) {
-		steps := b.Min(b.Int(kn), b.Sub(b.Int(s.K), k0))
-		if s.K%kn == 0 {
-			steps = b.Int(kn)
-		}
-		b.Range(b.Int(0), used, b.Int(1), func(grp *tile.Value) {
-			for j := range ws {
-				s.panel(g, d, panel{x: b.PtrAdd(x, k0), w: ws[j], deq: deq, k0: k0, steps: steps,
-					n: b.Add(n0, b.Mul(grp, b.Int(nr))), rows: rows,
-					c: b.PtrAdd(c, b.Mul(b.Add(b.Int(int64(j)*groups), grp), b.Int(d.mb*nr)))})
-			}
-		})
-	})
-	// The epilogue reads the accumulators back and writes the result once.
-	b.Range(b.Int(0), rows, b.Int(1), func(r *tile.Value) {
-		g.vectors(b.Min(cols, b.Sub(b.Int(s.N), n0)), lanes, func(i, count *tile.Value) {
-			grp, in := b.Div(i, b.Int(nr)), b.Rem(i, b.Int(nr))
-			accs := make([]*tile.Value, s.Accs)
-			for j := range accs {
-				at := b.Add(b.Mul(b.Add(b.Int(int64(j)*groups), grp), b.Int(d.mb*nr)), b.Add(b.Mul(r, b.Int(nr)), in))
-				accs[j] = b.Load(c, at, lanes)
-			}
-			s.finish(g, accs, extra, out, b.Add(m0, r), b.Add(n0, i), count)
-		})
 	})
 }
 
-// panel is the work of one column group over one block of k.
-type panel struct {
-	x, w, deq, c       *tile.Value
-	k0, steps, n, rows *tile.Value
+// each runs body for the part that column task `task` belongs to; counts are the tasks of every part.
+func (m *mmBuild) each(task *tile.Value, counts []int64, body func(part int, task *tile.Value)) {
+	b := m.g.b
+	var from func(part int, first int64)
+	from = func(part int, first int64) {
+		local := b.Sub(task, b.Int(first))
+		if part == len(counts)-1 {
+			body(part, local)
+			return
+		}
+		b.If(b.Compare(tile.LT, local, b.Int(counts[part])),
+			func() []*tile.Value { body(part, local); return nil },
+			func() []*tile.Value { from(part+1, first+counts[part]); return nil })
+	}
+	from(0, 0)
 }
 
-func (s *Matmul) panel(g *gen, d mmSchedule, p panel) {
-	b, lanes := g.b, g.lanes
-	nr := int64(d.vecs * lanes)
-	// The first column's place in the packed matrix, and where each vector of a row of B lies from there.
-	w := b.PtrAdd(p.w, b.Add(b.Mul(p.n, b.Int(s.K)), b.Mul(p.k0, b.Int(PanelWidth))))
-	m := micro{lanes: lanes, aRow: s.XStride, aK: 1, b: s.sources(w, d.vecs, lanes), bK: PanelWidth}
-	if s.Elem != tile.F32 {
-		// Widen the panel once; all rows of the task use it.
-		b.Range(b.Int(0), p.steps, b.Int(1), func(k *tile.Value) {
-			for v, src := range m.b {
-				x := b.Load(src.p, b.Add(b.Mul(k, b.Int(PanelWidth)), b.Int(src.off)), lanes)
-				b.Store(p.deq, b.Add(b.Mul(k, b.Int(nr)), b.Int(int64(v*lanes))), x)
-			}
-		})
-		m.bK = nr
-		for v := range m.b {
-			m.b[v] = source{p.deq, int64(v * lanes)}
+// finish applies the expressions of a part to one fragment, columns col … col+lanes-1 of row r counted with their
+// padding, and stores the results.
+func (m *mmBuild) finish(part int, accs []*tile.Value, r, col *tile.Value) {
+	p, b, lanes := &m.Parts[part], m.g.b, m.g.lanes
+	block, at := b.Int(0), col
+	if p.Blocks > 1 {
+		block, at = b.Div(col, b.Int(p.block())), b.Rem(col, b.Int(p.block()))
+	}
+	store := func(count *tile.Value) {
+		index := []*tile.Value{r, block, at}
+		args := append([]*tile.Value{}, accs...)
+		for i, o := range p.Extra {
+			args = append(args, m.g.fragment(o, m.extra[part][i], index, lanes, count))
+		}
+		for i, e := range p.Exprs {
+			o := p.Outs[i]
+			v := m.g.stored(o.Elem, b.Expr(scalar.Lower(e), args, lanes))
+			m.g.store(m.outs[part], b.Add(m.g.at(index, o.Strides), b.Int(o.Offset)), v, count)
 		}
 	}
-	rowBlocks(b, p.rows, d.mr, func(first *tile.Value, n int) {
-		mk := m
-		mk.rows = n
-		c := b.PtrAdd(p.c, b.Mul(first, b.Int(nr)))
-		init := make([]*tile.Value, n*d.vecs)
-		for i := range init {
-			init[i] = b.Load(c, b.Int(int64(i*lanes)), lanes)
-		}
-		for i, v := range mk.run(b, b.PtrAdd(p.x, b.Mul(first, b.Int(s.XStride))), p.steps, init) {
-			b.Store(c, b.Int(int64(i*lanes)), v)
-		}
+	if p.N%PanelPad == 0 { // no padding at all
+		store(nil)
+		return
+	}
+	if p.Blocks > 1 && p.N%PanelWidth == 0 { // only behind the last block
+		b.When(b.Compare(tile.LT, col, b.Int(p.columns())), func() { store(nil) })
+		return
+	}
+	inside := b.Compare(tile.LT, at, b.Int(p.N))
+	if p.Blocks > 1 {
+		inside = b.Logic(tile.And, inside, b.Compare(tile.LT, block, b.Int(p.Blocks)))
+	}
+	b.When(inside, func() {
+		b.If(b.Compare(tile.LE, b.Add(at, b.Int(int64(lanes))), b.Int(p.N)),
+			func() []*tile.Value { store(nil); return nil },
+			func() []*tile.Value {
+				if p.N%int64(lanes) != 0 {
+					store(b.Sub(b.Int(p.N), at))
+				}
+				return nil
+			})
 	})
 }
 
 // sources lists the vectors of a row of B from the packed columns at p on.
-func (s *Matmul) sources(p *tile.Value, vecs, lanes int) []source {
+func (m *mmBuild) sources(p *tile.Value, vecs, lanes int) []source {
 	out := make([]source, vecs)
 	for v := range out {
 		col := int64(v * lanes)
-		out[v] = source{p, col/PanelWidth*s.K*PanelWidth + col%PanelWidth}
+		out[v] = source{p, col/PanelWidth*m.K*PanelWidth + col%PanelWidth}
 	}
 	return out
-}
-
-// params declares the parameters: x, the weights, the extra operands, the result.
-func (s *Matmul) params(g *gen) (x *tile.Value, ws []*tile.Value, extra []*tile.Value, out *tile.Value) {
-	x = g.in(0, tile.F32)
-	for j := 0; j < s.Accs; j++ {
-		ws = append(ws, g.in(1+j, s.Elem))
-	}
-	for i, o := range s.Extra {
-		extra = append(extra, g.operandPtr(1+s.Accs+i, o))
-	}
-	return x, ws, extra, g.result(memory(s.Out.Elem))
-}
-
-// finish applies the epilogue to one fragment of a row and stores it.
-func (s *Matmul) finish(g *gen, accs, extra []*tile.Value, out, m, n, count *tile.Value) {
-	args := append([]*tile.Value{}, accs...)
-	for i, o := range s.Extra {
-		args = append(args, g.fragment(o, extra[i], []*tile.Value{m, n}, g.lanes, count))
-	}
-	v := g.stored(s.Out.Elem, g.b.Expr(scalar.Lower(s.Epilogue), args, g.lanes))
-	g.store(out, g.b.Add(g.at([]*tile.Value{m, n}, s.Out.Strides), g.b.Int(s.Out.Offset)), v, count)
-}
-
-// buildVector is the schedule for one row: it streams each panel once, several side by side so that enough
-// multiply-adds are in flight, in the same order of k as the blocked schedule.
-func (s *Matmul) buildVector(g *gen) {
-	b, lanes := g.b, g.lanes
-	x, ws, extra, out := s.params(g)
-	perPanel := PanelWidth / lanes
-	panels := max(1, 8/perPanel/s.Accs)
-	total := (s.N + PanelWidth - 1) / PanelWidth
-	g.out.Tasks = []Factor{{Const(total), int64(panels)}}
-	first := b.Mul(b.Task(), b.Int(int64(panels)))
-	run := func(at *tile.Value, n int) {
-		vecs := n * perPanel
-		m := micro{rows: 1, lanes: lanes, aK: 1, bK: PanelWidth}
-		for _, w := range ws {
-			m.b = append(m.b, s.sources(b.PtrAdd(w, b.Mul(at, b.Int(s.K*PanelWidth))), vecs, lanes)...)
-		}
-		accs := m.run(b, x, b.Int(s.K), zeros(b, len(m.b), lanes))
-		for v := 0; v < vecs; v++ {
-			one := make([]*tile.Value, s.Accs)
-			for j := range one {
-				one[j] = accs[j*vecs+v]
-			}
-			col := b.Add(b.Mul(at, b.Int(PanelWidth)), b.Int(int64(v*lanes)))
-			whole := b.Compare(tile.LE, b.Add(col, b.Int(int64(lanes))), b.Int(s.N))
-			b.If(whole, func() []*tile.Value {
-				s.finish(g, one, extra, out, b.Int(0), col, nil)
-				return nil
-			}, func() []*tile.Value {
-				if s.N%int64(lanes) != 0 {
-					b.When(b.Compare(tile.LT, col, b.Int(s.N)), func() {
-						s.finish(g, one, extra, out, b.Int(0), col, b.Sub(b.Int(s.N), col))
-					})
-				}
-				return nil
-			})
-		}
-	}
-	if total%int64(panels) == 0 {
-		run(first, panels)
-		return
-	}
-	b.If(b.Compare(tile.LE, b.Add(first, b.Int(int64(panels))), b.Int(total)), func() []*tile.Value {
-		run(first, panels)
-		return nil
-	}, func() []*tile.Value {
-		b.Range(first, b.Int(total), b.Int(1), func(p *tile.Value) { run(p, 1) })
-		return nil
-	})
 }

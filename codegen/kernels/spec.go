@@ -65,7 +65,7 @@ type ArgKind uint8
 
 const (
 	ArgIn  ArgKind = iota // pointer of operand Index
-	ArgOut                // pointer of the result
+	ArgOut                // pointer of result Index
 	ArgSym                // value of the symbol Sym
 )
 
@@ -129,9 +129,9 @@ func (g *gen) in(i int, e tile.Elem) *tile.Value {
 	return g.b.Ptr(fmt.Sprintf("in%d", i), e)
 }
 
-func (g *gen) result(e tile.Elem) *tile.Value {
-	g.out.Args = append(g.out.Args, Arg{Kind: ArgOut})
-	return g.b.Ptr("out", e)
+func (g *gen) result(i int, e tile.Elem) *tile.Value {
+	g.out.Args = append(g.out.Args, Arg{Kind: ArgOut, Index: i})
+	return g.b.Ptr(fmt.Sprintf("out%d", i), e)
 }
 
 // sym returns a symbol's value; all symbols must be asked for outside loops.
@@ -210,13 +210,7 @@ func printable(s Spec) any {
 			Out    Out
 		}{s.Outer, s.C, operands(s.In), s.Reduce, s.Expr, s.Out}
 	case *Matmul:
-		return struct {
-			M    Size
-			Rest string
-			In   string
-			E    *scalar.Expr
-			Out  Out
-		}{s.M, fmt.Sprint(s.N, s.K, s.Elem, s.Accs, s.XStride), operands(s.Extra), s.Epilogue, s.Out}
+		return s.text()
 	case *Attention:
 		return *s
 	case *Einsum:

@@ -144,6 +144,12 @@ func TestFusedAgainstArithmetic(t *testing.T) {
 		Gathers: []ir.Gather{{Table: 0, Index: 1}}}, x, FromInt32([]int32{1, 0, 1}, 3), FromFloat32([]float32{10}, 1)),
 		14, 9, 10.5, 11, 12, 13, 14, 9, 10.5)
 	w := FromFloat32([]float32{1, 0, 0, 0, 1, 1}, 2, 3) // picks x0 and x1+x2
-	near(t, "matmul", fused(t, ir.OpMatmul, ir.MatmulAttrs{Accs: 2, Epilogue: ir.Call(ir.OpAdd, ir.Call(ir.OpMul, ir.Acc(0), ir.Acc(1)), o(0))},
+	near(t, "matmul", fused(t, ir.OpMatmul, ir.MatmulAttrs{Accs: 2, Epilogue: []*ir.Expr{ir.Call(ir.OpAdd, ir.Call(ir.OpMul, ir.Acc(0), ir.Acc(1)), o(0))}},
 		x, w, w, FromFloat32([]float32{100, 200}, 2)), 101, 225, 116, 200.25)
+	// Two heads of one column: accumulators are the rows 0 and 1 of w, results alternate by head; then a part of its own; then x.
+	heads := FromFloat32([]float32{1, 0, 0, 0, 1, 1}, 2, 1, 3)
+	near(t, "parts", fused(t, ir.OpMatmul, ir.MatmulAttrs{
+		Prologue: []*ir.Expr{ir.Call(ir.OpMul, o(0), ir.Num(2)), o(0)}, Accs: 2,
+		Epilogue: []*ir.Expr{ir.Acc(0), ir.Call(ir.OpNeg, ir.Acc(0)), ir.Acc(1)}},
+		x, heads, w), 2, -2, 10, -10, 2, 10, 1, 2, 3, 8, -8, -1, 1, 8, -1, 4, -1, 0.5)
 }

@@ -1,0 +1,122 @@
+package kernels
+
+import "pgc/ir/tile"
+
+// buildBlocked is the schedule for many rows: a task is a block of rows by a block of columns of one part.
+func (m *mmBuild) buildBlocked() {
+	b, lanes := m.g.b, m.g.lanes
+	d := make([]mmSchedule, len(m.Parts))
+	counts, total := make([]int64, len(m.Parts)), int64(0)
+	scratch, deq := int64(0), int64(0)
+	for i := range m.Parts {
+		p := &m.Parts[i]
+		d[i] = m.g.schedule(m.Matmul, p)
+		nr := int64(d[i].vecs * lanes)
+		counts[i] = (p.columns() + d[i].nb - 1) / d[i].nb
+		total += counts[i]
+		scratch = max(scratch, int64(p.Accs)*d[i].nb*d[i].mb)
+		if p.Elem != tile.F32 {
+			deq = max(deq, d[i].kc*nr)
+		}
+	}
+	rowsOf := b.Int(d[0].mb)
+	all := m.g.size(m.M)
+	c := b.Scratch(int(scratch))
+	var wide *tile.Value
+	if deq > 0 {
+		wide = b.Scratch(int(deq))
+	}
+	m.g.out.Tasks = []Factor{{m.M, d[0].mb}, {Const(total), 1}}
+	m0 := b.Mul(b.Div(b.Task(), b.Int(total)), rowsOf)
+	rows := b.Min(rowsOf, b.Sub(all, m0))
+	col := b.Rem(b.Task(), b.Int(total))
+	m.rows(m0, rows, d[0].mb, b.Compare(tile.EQ, col, b.Int(0)))
+	m.each(col, counts, func(part int, task *tile.Value) {
+		m.tile(part, d[part], c, wide, m0, b.Mul(task, b.Int(d[part].nb)), rows)
+	})
+}
+
+// tile computes the columns from n0 on of one part for a block of rows; c and wide are scratch.
+func (m *mmBuild) tile(part int, d mmSchedule, c, wide, m0, n0, rows *tile.Value) {
+	p, b, lanes := &m.Parts[part], m.g.b, m.g.lanes
+	nr := int64(d.vecs * lanes)
+	groups := d.nb / nr
+	cols := b.Min(b.Int(d.nb), b.Sub(b.Int(roundUp(p.columns(), nr)), n0))
+	used := b.Div(cols, b.Int(nr))
+
+	// C starts at zero.
+	for j := range int64(p.Accs) {
+		b.Range(b.Int(0), used, b.Int(1), func(grp *tile.Value) {
+			base := b.Mul(b.Add(b.Int(j*groups), grp), b.Int(d.mb*nr))
+			b.Range(b.Int(0), b.Mul(rows, b.Int(nr)), b.Int(int64(lanes)), func(i *tile.Value) {
+				b.Store(c, b.Add(base, i), b.Float(0, lanes))
+			})
+		})
+	}
+	kn := d.kc
+	b.Range(b.Int(0), b.Int(m.K), b.Int(kn), func(k0 *tile.Value) {
+		steps := b.Min(b.Int(kn), b.Sub(b.Int(m.K), k0))
+		if m.K%kn == 0 {
+			steps = b.Int(kn)
+		}
+		b.Range(b.Int(0), used, b.Int(1), func(grp *tile.Value) {
+			for j, w := range m.weights[part] {
+				m.panel(d, panel{x: b.PtrAdd(m.x, k0), w: w, elem: p.Elem, wide: wide, k0: k0, steps: steps,
+					n: b.Add(n0, b.Mul(grp, b.Int(nr))), rows: rows,
+					c: b.PtrAdd(c, b.Mul(b.Add(b.Int(int64(j)*groups), grp), b.Int(d.mb*nr)))})
+			}
+		})
+	})
+	// The epilogue reads the accumulators back and writes the results once.
+	b.Range(b.Int(0), rows, b.Int(1), func(r *tile.Value) {
+		b.Range(b.Int(0), cols, b.Int(int64(lanes)), func(i *tile.Value) {
+			grp, in := b.Div(i, b.Int(nr)), b.Rem(i, b.Int(nr))
+			accs := make([]*tile.Value, p.Accs)
+			for j := range accs {
+				at := b.Add(b.Mul(b.Add(b.Int(int64(j)*groups), grp), b.Int(d.mb*nr)), b.Add(b.Mul(r, b.Int(nr)), in))
+				accs[j] = b.Load(c, at, lanes)
+			}
+			m.finish(part, accs, b.Add(m0, r), b.Add(n0, i))
+		})
+	})
+}
+
+// panel is the work of one column group over one block of k.
+type panel struct {
+	x, w, wide, c      *tile.Value
+	elem               tile.Elem
+	k0, steps, n, rows *tile.Value
+}
+
+func (m *mmBuild) panel(d mmSchedule, p panel) {
+	b, lanes := m.g.b, m.g.lanes
+	nr := int64(d.vecs * lanes)
+	// The first column's place in the packed matrix, and where each vector of a row of B lies from there.
+	w := b.PtrAdd(p.w, b.Add(b.Mul(p.n, b.Int(m.K)), b.Mul(p.k0, b.Int(PanelWidth))))
+	mk := micro{lanes: lanes, aRow: m.xStride, aK: 1, b: m.sources(w, d.vecs, lanes), bK: PanelWidth}
+	if p.elem != tile.F32 {
+		// Widen the panel once; all rows of the task use it.
+		b.Range(b.Int(0), p.steps, b.Int(1), func(k *tile.Value) {
+			for v, src := range mk.b {
+				x := b.Load(src.p, b.Add(b.Mul(k, b.Int(PanelWidth)), b.Int(src.off)), lanes)
+				b.Store(p.wide, b.Add(b.Mul(k, b.Int(nr)), b.Int(int64(v*lanes))), x)
+			}
+		})
+		mk.bK = nr
+		for v := range mk.b {
+			mk.b[v] = source{p.wide, int64(v * lanes)}
+		}
+	}
+	rowBlocks(b, p.rows, d.mr, func(first *tile.Value, n int) {
+		mk := mk
+		mk.rows = n
+		c := b.PtrAdd(p.c, b.Mul(first, b.Int(nr)))
+		init := make([]*tile.Value, n*d.vecs)
+		for i := range init {
+			init[i] = b.Load(c, b.Int(int64(i*lanes)), lanes)
+		}
+		for i, v := range mk.run(b, b.PtrAdd(p.x, b.Mul(first, b.Int(m.xStride))), p.steps, init) {
+			b.Store(c, b.Int(int64(i*lanes)), v)
+		}
+	})
+}

@@ -1,0 +1,129 @@
+package kernels
+
+import (
+	"math"
+
+	"pgc/ir/scalar"
+	"pgc/ir/tile"
+)
+
+// Reduction is one reduction along the last axis: Sum or the greatest of Expr, whose arguments are the operands and
+// then the results of the reductions before it.
+type Reduction struct {
+	Max  bool
+	Expr *scalar.Expr
+}
+
+// Row reduces along the last axis C and then computes Expr, whose arguments are the operands and then the reductions.
+// With Out's last stride 0 it writes one element a row, and Expr depends on the reductions only.
+type Row struct {
+	Outer  []Size
+	C      Size
+	In     []Operand
+	Reduce []Reduction
+	Expr   *scalar.Expr
+	Out    Out
+}
+
+// Kind is "row".
+func (s *Row) Kind() string { return "row" }
+
+func (s *Row) build(g *gen) {
+	b, last := g.b, len(s.Outer)
+	r := rowBody{g: g, in: s.In, reduce: s.Reduce, lanes: g.rowLanes(s.In, last)}
+	single := s.Out.Strides[last] == 0
+	if !single && s.Out.Strides[last] != 1 {
+		r.lanes = 1
+	}
+	r.ptrs = g.operandPtrs(s.In)
+	out := g.result(0, memory(s.Out.Elem))
+	e := scalar.Lower(s.Expr)
+	g.domain(append(append([]Size{}, s.Outer...), s.C), func(outer []*tile.Value, _, n *tile.Value) {
+		reduced := r.reductions(outer, n)
+		write := func(i, count *tile.Value, lanes int) {
+			v := b.Expr(e, r.args(outer, i, count, reduced, lanes), lanes)
+			at := g.at(append(append([]*tile.Value{}, outer...), i), s.Out.Strides)
+			g.store(out, b.Add(at, b.Int(s.Out.Offset)), g.stored(s.Out.Elem, v), count)
+		}
+		if single {
+			write(b.Int(0), nil, 1)
+			return
+		}
+		g.vectors(n, r.lanes, func(i, count *tile.Value) { write(i, count, r.lanes) })
+	})
+}
+
+// rowLanes is how many elements of a row are computed at a time: operands that are not dense allow only one.
+func (g *gen) rowLanes(in []Operand, last int) int {
+	for _, o := range in {
+		if o.Kind == Tensor && o.Strides[last] > 1 {
+			return 1
+		}
+	}
+	return g.lanes
+}
+
+// rowBody is the part of a row that normalizations in front of a product share: operands and reductions.
+type rowBody struct {
+	g      *gen
+	in     []Operand
+	ptrs   []*tile.Value
+	reduce []Reduction
+	lanes  int
+}
+
+// args returns the operands at element i of a row, and the reductions.
+func (r *rowBody) args(outer []*tile.Value, i, count *tile.Value, reduced []*tile.Value, lanes int) []*tile.Value {
+	index := append(append([]*tile.Value{}, outer...), i)
+	v := r.g.fragments(r.in, r.ptrs, index, lanes, count)
+	for _, x := range reduced {
+		v = append(v, r.g.b.Splat(x, lanes))
+	}
+	return v
+}
+
+// reductions reduces a row of n elements.
+func (r *rowBody) reductions(outer []*tile.Value, n *tile.Value) []*tile.Value {
+	var reduced []*tile.Value
+	for _, red := range r.reduce {
+		reduced = append(reduced, r.g.reduce(red, n, r.lanes, func(i, count *tile.Value) []*tile.Value {
+			return r.args(outer, i, count, reduced, r.lanes)
+		}))
+	}
+	return reduced
+}
+
+// reduce folds one reduction over n elements: lane by lane first, then the lanes by halves.
+func (g *gen) reduce(r Reduction, n *tile.Value, lanes int, args func(i, count *tile.Value) []*tile.Value) *tile.Value {
+	b := g.b
+	start := b.Float(0, lanes)
+	if r.Max {
+		start = b.Float(math.Inf(-1), lanes)
+	}
+	e := scalar.Lower(r.Expr)
+	fold := func(acc, i, count *tile.Value) *tile.Value {
+		v := b.Expr(e, args(i, count), lanes)
+		if count != nil {
+			inside := b.Compare(tile.LT, b.Iota(lanes), b.Splat(b.Cast(tile.Narrow, count), lanes))
+			v = b.Select(inside, v, start)
+		}
+		if r.Max {
+			return b.Max(acc, v)
+		}
+		return b.Add(acc, v)
+	}
+	l := b.Int(int64(lanes))
+	full := b.Mul(b.Div(n, l), l)
+	acc := b.For(b.Int(0), full, l, []*tile.Value{start}, func(i *tile.Value, c []*tile.Value) []*tile.Value {
+		return []*tile.Value{fold(c[0], i, nil)}
+	})[0]
+	if c, ok := tile.ConstInt(n); lanes > 1 && !(ok && c%int64(lanes) == 0) {
+		acc = b.If(b.Compare(tile.LT, full, n), func() []*tile.Value {
+			return []*tile.Value{fold(acc, full, b.Sub(n, full))}
+		}, func() []*tile.Value { return []*tile.Value{acc} })[0]
+	}
+	if r.Max {
+		return b.Reduce(tile.ReduceMax, acc)
+	}
+	return b.Reduce(tile.ReduceAdd, acc)
+}

@@ -1,0 +1,183 @@
+package codegen
+
+import (
+	"fmt"
+	"slices"
+
+	"pgc/codegen/kernels"
+	"pgc/ir"
+)
+
+// weight returns the weight that v reads through views and conversions, or nil.
+func weight(v *ir.Value) *ir.Value {
+	for v.Def != nil && (v.Def.Def == ir.OpReshape || v.Def.Def == ir.OpConvert || v.Def.Def == ir.OpSlice) {
+		v = v.Def.In[0]
+	}
+	if v.Kind == ir.Weight {
+		return v
+	}
+	return nil
+}
+
+// matrix says how a matmul reads a weight: all rows of it, or one of every `split` runs of `rows` rows, as the halves of
+// the heads of a rotary embedding.
+type matrix struct {
+	w                  *ir.Value
+	split, which       int64
+	blocks, rows, cols int64
+}
+
+// matrixOf finds the matrix that a planned value is, which is [N,K] or [B,I,K].
+func (l *lowerer) matrixOf(v *ir.Value) (matrix, error) {
+	w, shape, s := weight(v), v.Type.Shape, v.Buf.Strides
+	wrong := fmt.Errorf("@%s: matmul by %s with strides %v, which is not a weight or an even selection of its rows", l.f.Name, v.Type, s)
+	if w == nil || w.Type.Rank() < 2 {
+		return matrix{}, wrong
+	}
+	m := matrix{w: w, split: 1, blocks: 1, rows: int64(shape[0].N), cols: int64(v.Type.Last().N)}
+	at := v.Buf.Offset / v.Type.DType.MemoryBytes()
+	total := int64(1) // rows of the weight
+	for _, d := range w.Type.Shape {
+		total *= int64(d.N)
+	}
+	total /= m.cols
+	if len(shape) == 3 {
+		m.blocks, m.rows = int64(shape[0].N), int64(shape[1].N)
+		m.split = total / (m.blocks * m.rows)
+		m.which = at / (m.rows * m.cols)
+		s = s[1:]
+		if m.blocks > 1 && v.Buf.Strides[0] != m.split*m.rows*m.cols {
+			return matrix{}, wrong
+		}
+	}
+	dense := m.cols == 1 || s[1] == 1 && (m.rows == 1 || s[0] == m.cols)
+	if !dense || m.blocks*m.split*m.rows != total || at != m.which*m.rows*m.cols {
+		return matrix{}, wrong
+	}
+	return m, nil
+}
+
+// results returns the values that hold the results of a matmul and the element each begins at: slices of it with memory of
+// their own, or the whole of it.
+func (l *lowerer) results(op *ir.Op) (values []*ir.Value, at []int64, err error) {
+	columns, err := op.Attrs.(ir.MatmulAttrs).Results(types(op.In))
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, c := range columns[:len(columns)-1] {
+		values, at = append(values, op.Out), append(at, int64(c))
+	}
+	if op.Out.Buf.Space != ir.Folded {
+		return values, at, nil
+	}
+	for _, u := range l.uses[op.Out] {
+		start := u.Op.Attrs.(ir.SliceAttrs).Start.N
+		i := slices.Index(columns, start)
+		values[i], at[i] = u.Op.Out, 0
+	}
+	return values, at, nil
+}
+
+func types(values []*ir.Value) []ir.Type {
+	out := make([]ir.Type, len(values))
+	for i, v := range values {
+		out[i] = v.Type
+	}
+	return out
+}
+
+func (l *lowerer) lowerMatmul(op *ir.Op) ([]launch, error) {
+	a := op.Attrs.(ir.MatmulAttrs)
+	parts, err := a.Parts(types(op.In))
+	if err != nil {
+		return nil, err
+	}
+	outs, at, err := l.results(op)
+	if err != nil {
+		return nil, err
+	}
+	pro, weights, extra := op.In[:a.Rows()], a.Weights(op.In), a.Extra(op.In)
+	spec := &kernels.Matmul{M: l.size(parts[0].Domain[0]), K: int64(weights[0].Type.Last().N)}
+	la := launch{spec: spec, in: slices.Clone(pro), panels: map[int]bool{}, outs: outs, op: op}
+	if len(a.Prologue) == 0 {
+		spec.XStride = l.strides(pro[0])[0]
+	} else if spec.Prologue, err = l.prologue(a, pro, []ir.Dim{parts[0].Domain[0], weights[0].Type.Last()}, outs[len(parts):], at[len(parts):]); err != nil {
+		return nil, err
+	}
+	for i, p := range parts {
+		part, used, err := l.part(p, weights[p.First:][:p.Accs], extra, outs[i], at[i])
+		if err != nil {
+			return nil, err
+		}
+		spec.Parts = append(spec.Parts, part)
+		for _, w := range weights[p.First:][:p.Accs] {
+			la.panels[len(la.in)] = true
+			la.in = append(la.in, w)
+		}
+		la.in = append(la.in, used...)
+	}
+	return []launch{la}, nil
+}
+
+// prologue is the row in front of a matmul; its operands read a domain of [M,K].
+func (l *lowerer) prologue(a ir.MatmulAttrs, in []*ir.Value, domain []ir.Dim, outs []*ir.Value, at []int64) (*kernels.Prologue, error) {
+	p := &kernels.Prologue{}
+	for _, v := range in {
+		p.In = append(p.In, l.operand(v, domain))
+	}
+	var err error
+	if p.Exprs, err = l.rowExprs(in, a.Reduce, a.Prologue, &p.Reduce); err != nil {
+		return nil, err
+	}
+	for i, v := range outs {
+		p.Outs = append(p.Outs, kernels.Out{Elem: elem(ir.F32), Strides: l.strides(v), Offset: at[i]})
+	}
+	return p, nil
+}
+
+// part lowers one part; used are the extra operands that it reads.
+func (l *lowerer) part(p ir.MatmulPart, weights, extra []*ir.Value, out *ir.Value, at int64) (part kernels.Part, used []*ir.Value, err error) {
+	m, err := l.matrixOf(weights[0])
+	if err != nil {
+		return part, nil, err
+	}
+	part = kernels.Part{Blocks: m.blocks, N: m.rows, Elem: elem(weights[0].Type.DType), Accs: p.Accs}
+	place := map[int]int{} // of extra operands among the part's own
+	var kinds []ir.DType
+	for i, v := range extra {
+		if !usesOperand(p.Exprs, i) {
+			continue
+		}
+		place[i] = len(used)
+		used, kinds = append(used, v), append(kinds, v.Type.DType)
+		o := l.operand(v, p.Domain)
+		if len(p.Domain) == 2 { // one block
+			o.Strides = slices.Insert(o.Strides, 1, 0)
+			if o.Kind == kernels.Index && o.Dim == 1 {
+				o.Dim = 2
+			}
+		}
+		part.Extra = append(part.Extra, o)
+	}
+	s := l.strides(out)
+	n := int64(len(p.Exprs)) * m.rows * s[1]
+	for i, e := range p.Exprs {
+		e = e.Rewrite(func(leaf *ir.Expr) *ir.Expr {
+			switch leaf.Kind {
+			case ir.ExprOperand:
+				return ir.Operand(place[leaf.Index])
+			case ir.ExprAcc:
+				return ir.Acc(leaf.Index - p.First)
+			}
+			return leaf
+		})
+		x, err := scalarExpr(e, kinds, map[ir.ExprKind]int{ir.ExprOperand: p.Accs})
+		if err != nil {
+			return part, nil, err
+		}
+		part.Exprs = append(part.Exprs, x)
+		part.Outs = append(part.Outs, kernels.Out{Elem: elem(out.Type.DType), Strides: []int64{s[0], n, s[1]},
+			Offset: at*s[1] + int64(i)*m.rows*s[1]})
+	}
+	return part, used, nil
+}
