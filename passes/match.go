@@ -61,3 +61,11 @@ func unconverted(v *ir.Value) *ir.Value {
 func isReduction(op *ir.Op) bool {
 	return op.Def == ir.OpReduceSum || op.Def == ir.OpReduceMean || op.Def == ir.OpReduceMax
 }
+
+func typesOf(values []*ir.Value) []ir.Type {
+	types := make([]ir.Type, len(values))
+	for i, v := range values {
+		types[i] = v.Type
+	}
+	return types
+}

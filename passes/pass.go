@@ -32,12 +32,18 @@ var Pipeline = []Pass{
 	{Name: "fuse-attention", Doc: "scores, cap, mask, softmax and weighted sum become one attention", Run: fuseAttention},
 	// After attention, which mixes rows and so stops it; before the fusions, which would hide row-wise operations.
 	{Name: "sink-gather", Doc: "rows picked from a row-wise result are picked from its operands: logits of the last token only", Run: sinkGather},
-	{Name: "cse-again", Doc: "the gathers that sinking copied become one again", Run: cse},
+	// Before the other products: it knows which of them are halves.
+	{Name: "fuse-rotary", Doc: "rotary embeddings become the epilogue of their projection", Run: fuseRotary},
+	{Name: "cse-again", Doc: "the gathers that sinking copied, and the angles that queries and keys share, become one again", Run: cse},
 	{Name: "dce", Doc: "what nothing uses goes", Run: dce},
 	// Before rows and maps: an epilogue saves a pass over memory, so matrix products choose first.
 	{Name: "fuse-matmul", Doc: "products with weights take bias, residual, activation, soft cap and the gate of a GLU as epilogue", Run: fuseMatmul},
+	// After the epilogues, by which products of one operand differ.
+	{Name: "merge-matmul", Doc: "matmuls of one operand, as queries, keys and values, become one with several results", Run: mergeMatmul},
 	// Before maps, which would take the ends of norms.
 	{Name: "fuse-row", Doc: "norms and softmax: last-axis reductions and what surrounds them become one row", Run: fuseRow},
+	// After rows are made, and after matmuls of one norm are one, so that no two compute it.
+	{Name: "fuse-prologue", Doc: "the norm of a single row moves into the matmul that reads it", Run: fusePrologue},
 	{Name: "fuse-map", Doc: "chains of elementwise operations, lookups and concatenations become one map", Run: fuseMap},
 	// What is left of the plain operations gets the form that kernels exist for.
 	{Name: "legalize", Doc: "single plain operations become maps and rows; views that strides cannot express become copies", Required: true, Run: legalize},

@@ -21,8 +21,8 @@ func grow(f *ir.Func, sink *ir.Op, order map[*ir.Op]int, uses map[*ir.Value][]ir
 		inside := true
 		for _, u := range uses[op.Out] {
 			inside = inside && u.Op != nil && r.in[u.Op]
-			// Only elementwise members read elementwise: what a lookup or a product reads must exist.
-			inside = inside && (u.Op == nil || joins(u.Op) || isReduction(u.Op) || u.Op.Def == ir.OpConcat)
+			// Only elementwise members and views read elementwise: what a lookup or a product reads must exist.
+			inside = inside && (u.Op == nil || joins(u.Op) || isReduction(u.Op) || u.Op.Def == ir.OpConcat || isView(u.Op))
 		}
 		if inside {
 			r.in[op] = true
@@ -102,6 +102,18 @@ func (b *body) operand(v *ir.Value) *ir.Expr {
 		b.operands = append(b.operands, v)
 	}
 	return ir.Operand(i)
+}
+
+// keep leaves only those members in the region that the expressions made so far stand for; the others, and whatever only they
+// need, are sinks of their own later on.
+func (b *body) keep() {
+	in := map[*ir.Op]bool{b.r.sink: true}
+	for v := range b.done {
+		if _, operand := b.index[unconverted(v)]; !operand && v.Def != nil && b.r.in[v.Def] {
+			in[v.Def] = true
+		}
+	}
+	b.r.in = in
 }
 
 // positions numbers the operations of f.

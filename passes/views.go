@@ -17,11 +17,7 @@ func separated(op *ir.Op, uses map[*ir.Value][]ir.Use) bool {
 	if op == nil || op.Def != ir.OpMatmul {
 		return false
 	}
-	in := make([]ir.Type, len(op.In))
-	for i, v := range op.In {
-		in[i] = v.Type
-	}
-	at, err := op.Attrs.(ir.MatmulAttrs).Results(in)
+	at, err := op.Attrs.(ir.MatmulAttrs).Results(typesOf(op.In))
 	if err != nil || len(at) <= 2 || len(uses[op.Out]) != len(at)-1 {
 		return false
 	}

@@ -204,6 +204,9 @@ func (l *loaded) read(f *ir.Func, v *ir.Value, syms map[string]int) (*eval.Tenso
 	if p := parameter(v); p != nil && p.Kind == ir.Weight {
 		return l.weight(f, v, syms)
 	}
+	if v.Def != nil && v.Buf.Space == ir.Folded && v.Def.Def == ir.OpMatmul {
+		return l.joined(f, v, syms)
+	}
 	if v.Def != nil && v.Buf.Space == ir.Folded {
 		return eval.Op(l.m, v.Def, nil, syms)
 	}
@@ -245,6 +248,26 @@ func (l *loaded) read(f *ir.Func, v *ir.Value, syms map[string]int) (*eval.Tenso
 				break
 			}
 			index[d] = 0
+		}
+	}
+	return t, nil
+}
+
+// joined returns the value of an operation whose results have memory of their own, each as a slice of columns.
+func (l *loaded) joined(f *ir.Func, v *ir.Value, syms map[string]int) (*eval.Tensor, error) {
+	shape, err := v.Type.Eval(syms)
+	if err != nil {
+		return nil, err
+	}
+	t := eval.New(v.Type.DType, shape...)
+	for _, u := range f.Uses()[v] {
+		part, err := l.read(f, u.Op.Out, syms)
+		if err != nil {
+			return nil, err
+		}
+		n := part.Shape[1]
+		for r := range shape[0] {
+			copy(t.Data[r*shape[1]+u.Op.Attrs.(ir.SliceAttrs).Start.N:], part.Data[r*n:(r+1)*n])
 		}
 	}
 	return t, nil

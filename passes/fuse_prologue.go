@@ -1,0 +1,114 @@
+package passes
+
+import (
+	"slices"
+
+	"pgc/ir"
+)
+
+// fusePrologue moves the norm in front of a matmul into it where that pays: for a single row, which every task of the matmul
+// norms again at next to no cost. A row that the norm reads, such as the residual stream after a norm and an addition, comes
+// along and becomes a result of its own.
+func fusePrologue(f *ir.Func, budget *Budget) int {
+	n := 0
+	for _, op := range slices.Clone(f.Ops) {
+		if op.Def != ir.OpMatmul || len(op.Attrs.(ir.MatmulAttrs).Prologue) > 0 || op.In[0].Type.Shape[0] != ir.D(1) {
+			continue
+		}
+		uses := f.Uses()
+		if x := op.In[0]; is(x, ir.OpRow) && len(uses[x]) == 1 && budget.Take(op) {
+			takeNorm(f, op, uses)
+			n++
+		}
+	}
+	f.RemoveDead()
+	return n
+}
+
+// takeNorm replaces a matmul by one that computes the row it multiplies.
+func takeNorm(f *ir.Func, op *ir.Op, uses map[*ir.Value][]ir.Use) {
+	a, row := op.Attrs.(ir.MatmulAttrs), op.In[0].Def
+	attrs, in, stream := a, row.In, (*ir.Value)(nil)
+	r := row.Attrs.(ir.RowAttrs)
+	attrs.Reduce, attrs.Prologue = r.Reduce, []*ir.Expr{r.Out}
+	for i, v := range row.In {
+		if is(v, ir.OpRow) && v.Type.Equal(row.Out.Type) && ahead(f, op, row, uses[v]) && sliced(op, uses) {
+			attrs.Reduce, attrs.Prologue, in = inlined(row, i)
+			if stream = v; len(uses[v]) == 1 { // nothing else reads it
+				attrs.Prologue, stream = attrs.Prologue[:1], nil
+			}
+			break
+		}
+	}
+	b := ir.Before(f, op)
+	operands := append(append(slices.Clone(in), a.Weights(op.In)...), a.Extra(op.In)...)
+	all := b.Op(ir.OpMatmul, attrs, operands...)
+	with := map[*ir.Value]*ir.Value{op.Out: all}
+	if stream != nil {
+		n := op.Out.Type.Last().N
+		slice := func(start, end int) *ir.Value {
+			return b.Op(ir.OpSlice, ir.SliceAttrs{Axis: 1, Start: ir.D(start), Limit: ir.D(end)}, all)
+		}
+		with[stream] = slice(n, all.Type.Last().N)
+		if at, _ := a.Results(typesOf(op.In)); len(at) == 2 {
+			with[op.Out] = slice(0, n)
+		}
+	}
+	f.Replace(with)
+}
+
+// ahead reports whether op stands before every user of a value but row.
+func ahead(f *ir.Func, op, row *ir.Op, uses []ir.Use) bool {
+	order := positions(f)
+	return !slices.ContainsFunc(uses, func(u ir.Use) bool { return u.Op != nil && u.Op != row && order[u.Op] <= order[op] })
+}
+
+// sliced reports whether the results of op can move within a wider one: it has one, or all its users are slices.
+func sliced(op *ir.Op, uses map[*ir.Value][]ir.Use) bool {
+	at, err := op.Attrs.(ir.MatmulAttrs).Results(typesOf(op.In))
+	return err == nil && (len(at) == 2 || separated(op, uses))
+}
+
+// inlined returns the reductions, the results and the operands of a row with the row that is its operand i inside: the results
+// are the row's own and that of operand i.
+func inlined(row *ir.Op, i int) (reduce []ir.Reduction, exprs []*ir.Expr, in []*ir.Value) {
+	inner := row.In[i].Def
+	first, second := inner.Attrs.(ir.RowAttrs), row.Attrs.(ir.RowAttrs)
+	operand := func(v *ir.Value) *ir.Expr {
+		at := slices.Index(in, v)
+		if at < 0 {
+			at = len(in)
+			in = append(in, v)
+		}
+		return ir.Operand(at)
+	}
+	inside := func(e *ir.Expr) *ir.Expr {
+		return e.Rewrite(func(leaf *ir.Expr) *ir.Expr {
+			if leaf.Kind == ir.ExprOperand {
+				return operand(inner.In[leaf.Index])
+			}
+			return leaf
+		})
+	}
+	for _, r := range first.Reduce {
+		reduce = append(reduce, ir.Reduction{Kind: r.Kind, Expr: inside(r.Expr)})
+	}
+	stream := inside(first.Out)
+	outside := func(e *ir.Expr) *ir.Expr {
+		return e.Rewrite(func(leaf *ir.Expr) *ir.Expr {
+			switch {
+			case leaf.Kind == ir.ExprOperand && leaf.Index == i:
+				return stream
+			case leaf.Kind == ir.ExprOperand:
+				return operand(row.In[leaf.Index])
+			case leaf.Kind == ir.ExprReduce:
+				return ir.Reduced(len(first.Reduce) + leaf.Index)
+			}
+			return leaf
+		})
+	}
+	for _, r := range second.Reduce {
+		reduce = append(reduce, ir.Reduction{Kind: r.Kind, Expr: outside(r.Expr)})
+	}
+	return reduce, []*ir.Expr{outside(second.Out), stream}, in
+}

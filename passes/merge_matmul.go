@@ -1,0 +1,94 @@
+package passes
+
+import (
+	"slices"
+
+	"pgc/ir"
+)
+
+// mergeMatmul makes the matmuls of one x a matmul with several parts: queries, keys and values are one kernel, which fills
+// the machine where a single one is small. Their results are slices of the merged one's.
+func mergeMatmul(f *ir.Func, budget *Budget) int {
+	order := positions(f)
+	groups := map[*ir.Value][]*ir.Op{}
+	var xs []*ir.Value
+	for _, op := range f.Ops {
+		if op.Def != ir.OpMatmul || len(op.Attrs.(ir.MatmulAttrs).Prologue) > 0 || op.Out.Type.DType != ir.F32 {
+			continue
+		}
+		x := op.In[0]
+		if len(groups[x]) == 0 {
+			xs = append(xs, x)
+		}
+		if first := append(groups[x], op)[0]; !follows(op, first, order) {
+			groups[x] = append(groups[x], op)
+		}
+	}
+	with := map[*ir.Value]*ir.Value{}
+	for _, x := range xs {
+		if ops := groups[x]; len(ops) > 1 && budget.Take(ops[0]) {
+			merge(f, ops, with)
+		}
+	}
+	f.Replace(with)
+	f.Sort()
+	f.RemoveDead()
+	return len(with)
+}
+
+// follows reports whether op reads, through whatever operations, a result of first or of something that stands behind it and
+// multiplies the same: then the two cannot be one.
+func follows(op, first *ir.Op, order map[*ir.Op]int) bool {
+	seen := map[*ir.Op]bool{op: true}
+	var reads func(op *ir.Op) bool
+	reads = func(op *ir.Op) bool {
+		for _, v := range op.In {
+			d := v.Def
+			if d == nil || seen[d] || order[d] < order[first] {
+				continue
+			}
+			seen[d] = true
+			if d.Def == ir.OpMatmul && d.In[0] == first.In[0] || reads(d) {
+				return true
+			}
+		}
+		return false
+	}
+	return reads(op)
+}
+
+func merge(f *ir.Func, ops []*ir.Op, with map[*ir.Value]*ir.Value) {
+	var attrs ir.MatmulAttrs
+	var weights, extra []*ir.Value
+	for _, op := range ops {
+		a := op.Attrs.(ir.MatmulAttrs)
+		mine, accs := a.Extra(op.In), attrs.Accs
+		for _, e := range a.Epilogue {
+			attrs.Epilogue = append(attrs.Epilogue, e.Rewrite(func(leaf *ir.Expr) *ir.Expr {
+				switch leaf.Kind {
+				case ir.ExprAcc:
+					return ir.Acc(accs + leaf.Index)
+				case ir.ExprOperand:
+					i := slices.Index(extra, mine[leaf.Index])
+					if i < 0 {
+						i = len(extra)
+						extra = append(extra, mine[leaf.Index])
+					}
+					return ir.Operand(i)
+				}
+				return leaf
+			}))
+		}
+		attrs.Accs += a.Accs
+		weights = append(weights, a.Weights(op.In)...)
+	}
+	b := ir.NewBuilder(f)
+	in := append(append([]*ir.Value{ops[0].In[0]}, weights...), extra...)
+	all := b.Op(ir.OpMatmul, attrs, in...)
+	at := 0
+	for _, op := range ops {
+		end := at + op.Out.Type.Last().N
+		with[op.Out] = b.Op(ir.OpSlice, ir.SliceAttrs{Axis: 1, Start: ir.D(at), Limit: ir.D(end)}, all)
+		at = end
+	}
+}
