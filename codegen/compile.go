@@ -290,7 +290,7 @@ func (c *compiler) assemble(ctx context.Context) error {
 		for _, k := range c.r.Kernels[first:min(len(c.r.Kernels), first+perModule)] {
 			tiles = append(tiles, k.Tile)
 		}
-		m, err := llvm.Emit(tiles)
+		m, err := llvm.Emit(c.target, tiles)
 		if err != nil {
 			return err
 		}

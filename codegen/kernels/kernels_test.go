@@ -23,7 +23,7 @@ func build(t testing.TB, tgt target.Target, s Spec) (*Kernel, *linktest.Code) {
 	if err := tile.Verify(k.Tile); err != nil {
 		t.Fatal(err)
 	}
-	m, err := llvm.Emit([]*tile.Kernel{k.Tile})
+	m, err := llvm.Emit(tgt, []*tile.Kernel{k.Tile})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,7 @@ import (
 	"pgc/ir/tile"
 )
 
-var elemTypes = map[tile.Elem]types.Type{tile.I1: types.I1, tile.I8: types.I8, tile.I32: types.I32, tile.I64: types.I64,
+var elemTypes = map[tile.Elem]types.Type{tile.I1: types.I1, tile.I8: types.I8, tile.I16: types.I16, tile.I32: types.I32, tile.I64: types.I64,
 	tile.F32: types.Float, tile.BF16: types.I16, tile.F16: types.Half}
 
 func elemType(e tile.Elem) types.Type { return elemTypes[e] }

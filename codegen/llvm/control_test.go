@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"pgc/codegen/link/linktest"
+	"pgc/ir/target/targettest"
 	"pgc/ir/tile"
 )
 
@@ -102,7 +103,7 @@ func TestModuleIsDeterministic(t *testing.T) {
 		for _, c := range opCases()[len(opCases())-8:] {
 			ks = append(ks, c.kernel(t, 8))
 		}
-		return string(text(t, ks...))
+		return string(text(t, targettest.Runnable(t)[0], ks...))
 	}
 	first := module()
 	for range 3 {
@@ -120,7 +121,7 @@ func TestEmitNamesTheKernel(t *testing.T) {
 	k := build(t, "broken", func(b *tile.Builder) { b.Store(b.Ptr("x", tile.F32), b.Int(0), b.Float(1, 1)) })
 	store := k.Body.Insts[len(k.Body.Insts)-1]
 	store.Args[2] = store.Args[1]
-	if _, err := Emit([]*tile.Kernel{k}); err == nil || !strings.HasPrefix(err.Error(), "kernel broken: LLVM IR: ") {
+	if _, err := Emit(targettest.Runnable(t)[0], []*tile.Kernel{k}); err == nil || !strings.HasPrefix(err.Error(), "kernel broken: LLVM IR: ") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -13,15 +13,16 @@ import (
 	"github.com/llir/llvm/ir/types"
 	"github.com/llir/llvm/ir/value"
 
+	"pgc/ir/target"
 	"pgc/ir/tile"
 )
 
-// Emit returns a module with one function per kernel, of the kernel's name.
-func Emit(kernels []*tile.Kernel) (*ir.Module, error) {
+// Emit returns a module for a target with one function per kernel, of the kernel's name.
+func Emit(t target.Target, kernels []*tile.Kernel) (*ir.Module, error) {
 	m := ir.NewModule()
 	declared := map[string]*ir.Func{}
 	for _, k := range kernels {
-		if err := emitKernel(m, declared, k); err != nil {
+		if err := emitKernel(m, t, declared, k); err != nil {
 			return nil, err
 		}
 	}
@@ -30,6 +31,7 @@ func Emit(kernels []*tile.Kernel) (*ir.Module, error) {
 
 type emitter struct {
 	m        *ir.Module
+	target   target.Target
 	declared map[string]*ir.Func
 	f        *ir.Func
 	cur      *ir.Block
@@ -38,7 +40,7 @@ type emitter struct {
 }
 
 // emitKernel adds a kernel to m. llir panics on type errors; they become errors that name the kernel.
-func emitKernel(m *ir.Module, declared map[string]*ir.Func, k *tile.Kernel) (err error) {
+func emitKernel(m *ir.Module, t target.Target, declared map[string]*ir.Func, k *tile.Kernel) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("kernel %s: LLVM IR: %v", k.Name, r)
@@ -47,7 +49,7 @@ func emitKernel(m *ir.Module, declared map[string]*ir.Func, k *tile.Kernel) (err
 	args := ir.NewParam("args", types.I64Ptr)
 	task := ir.NewParam("task", types.I64)
 	scratch := ir.NewParam("scratch", types.I8Ptr)
-	e := &emitter{m: m, declared: declared, f: m.NewFunc(k.Name, types.Void, args, task, scratch),
+	e := &emitter{m: m, target: t, declared: declared, f: m.NewFunc(k.Name, types.Void, args, task, scratch),
 		vals: map[*tile.Value]value.Value{}}
 	// No unwind tables; nothing below the stack pointer, whoever else may use the thread's stack.
 	e.f.FuncAttrs = append(e.f.FuncAttrs, enum.FuncAttrNoUnwind, enum.FuncAttrNoRedZone)

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"pgc/codegen/link/linktest"
+	"pgc/ir/target"
 	"pgc/ir/target/targettest"
 	"pgc/ir/tile"
 )
@@ -27,9 +28,9 @@ func build(t testing.TB, name string, f func(b *tile.Builder)) *tile.Kernel {
 }
 
 // text is the module of kernels.
-func text(t testing.TB, ks ...*tile.Kernel) []byte {
+func text(t testing.TB, tgt target.Target, ks ...*tile.Kernel) []byte {
 	t.Helper()
-	m, err := Emit(ks)
+	m, err := Emit(tgt, ks)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,9 +39,9 @@ func text(t testing.TB, ks ...*tile.Kernel) []byte {
 
 // eachCompiler compiles kernels with every installed llc for every level that this machine can run.
 func eachCompiler(t *testing.T, ks []*tile.Kernel, f func(t *testing.T, code *linktest.Code)) {
-	ir := text(t, ks...)
 	for _, path := range llcs(t) {
 		for _, tgt := range targettest.Runnable(t) {
+			ir := text(t, tgt, ks...)
 			t.Run(filepath.Base(path)+"/"+tgt.Name, func(t *testing.T) {
 				obj, err := runLLC(context.Background(), path, ir, tgt, "obj")
 				if err != nil {

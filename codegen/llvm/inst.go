@@ -63,6 +63,7 @@ var emissions = map[tile.Op]emission{
 	tile.BitF:    cast((*ir.Block).NewBitCast),
 	tile.BitI:    cast((*ir.Block).NewBitCast),
 	tile.PtrCast: cast((*ir.Block).NewBitCast),
+	tile.Bits:    cast((*ir.Block).NewBitCast),
 	tile.Widen:   cast((*ir.Block).NewSExt),
 	tile.Narrow:  cast((*ir.Block).NewTrunc),
 
@@ -78,6 +79,8 @@ var emissions = map[tile.Op]emission{
 	tile.Shuffle: func(e *emitter, in *tile.Inst, a []value.Value) value.Value {
 		return e.cur.NewShuffleVector(a[0], a[1], mask(in.Mask))
 	},
+	tile.DotI16:    dot,
+	tile.DotU8:     dot,
 	tile.ReduceAdd: reduce,
 	tile.ReduceMax: reduce,
 
@@ -144,6 +147,45 @@ func compare(float enum.FPred, integer enum.IPred) emission {
 		}
 		return e.cur.NewICmp(integer, a[0], a[1])
 	}
+}
+
+// dots are the instructions for dots, by operation and lanes of the result.
+var dots = map[tile.Op]map[int]string{
+	tile.DotI16: {4: "llvm.x86.sse2.pmadd.wd", 8: "llvm.x86.avx2.pmadd.wd", 16: "llvm.x86.avx512.pmaddw.d.512"},
+	tile.DotU8:  {8: "llvm.x86.ssse3.pmadd.ub.sw.128", 16: "llvm.x86.avx2.pmadd.ub.sw", 32: "llvm.x86.avx512.pmaddubs.w.512"},
+}
+
+// dot adds products of neighbours, by one instruction where there is one.
+func dot(e *emitter, in *tile.Inst, a []value.Value) value.Value {
+	return e.dot(in.Op, in.Out[0].Type, a[0], a[1])
+}
+
+func (e *emitter) dot(op tile.Op, t tile.Type, x, y value.Value) value.Value {
+	n := t.Lanes
+	if t.Elem.Bytes()*n > 4*e.target.Lanes { // wider than a register
+		half := func(v value.Value, i int) value.Value {
+			return e.cur.NewShuffleVector(v, constant.NewUndef(v.Type()), lanes(i*n, n))
+		}
+		t.Lanes /= 2
+		lo, hi := e.dot(op, t, half(x, 0), half(y, 0)), e.dot(op, t, half(x, 1), half(y, 1))
+		return e.cur.NewShuffleVector(lo, hi, lanes(0, n))
+	}
+	if name := dots[op][n]; name != "" {
+		return e.intrinsic(name, llType(t), x, y)
+	}
+	wide := vector(elemType(t.Elem), 2*n)
+	right := value.Value(e.cur.NewSExt(y, wide))
+	left := value.Value(e.cur.NewSExt(x, wide))
+	if op == tile.DotU8 {
+		left = e.cur.NewZExt(x, wide)
+	}
+	x, y = left, right
+	p := e.cur.NewMul(x, y)
+	even, odd := make([]int, n), make([]int, n)
+	for i := range n {
+		even[i], odd[i] = 2*i, 2*i+1
+	}
+	return e.cur.NewAdd(e.cur.NewShuffleVector(p, p, mask(even)), e.cur.NewShuffleVector(p, p, mask(odd)))
 }
 
 // less compares two values of the type of v.

@@ -97,7 +97,7 @@ func TestMicrokernelAssembly(t *testing.T) {
 				t.Fatal(err)
 			}
 			m := shapes[name]
-			asm, err := runLLC(context.Background(), path, text(t, m.kernel(t, tgt.Lanes)), tgt, "asm")
+			asm, err := runLLC(context.Background(), path, text(t, tgt, m.kernel(t, tgt.Lanes)), tgt, "asm")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -130,14 +130,13 @@ func TestAssemblyNeedsNothing(t *testing.T) {
 	for _, c := range opCases() {
 		ks = append(ks, c.kernel(t, 8))
 	}
-	ir := text(t, ks...)
 	for _, path := range llcs(t) {
 		for _, name := range []string{"x86-64-v3", "x86-64-v4"} {
 			tgt, err := target.Find(name)
 			if err != nil {
 				t.Fatal(err)
 			}
-			asm, err := runLLC(context.Background(), path, ir, tgt, "asm")
+			asm, err := runLLC(context.Background(), path, text(t, tgt, ks...), tgt, "asm")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -158,7 +157,7 @@ func BenchmarkMicrokernel(b *testing.B) {
 			fill := func(n int) []float32 { return filled(n, func() float32 { return rng.Float32() }) }
 			run := func(name string, kern *tile.Kernel, flops float64, args ...any) {
 				b.Run(filepath.Base(path)+"/"+tgt.Name+"/"+name, func(b *testing.B) {
-					obj, err := runLLC(context.Background(), path, text(b, kern), tgt, "obj")
+					obj, err := runLLC(context.Background(), path, text(b, tgt, kern), tgt, "obj")
 					if err != nil {
 						b.Fatal(err)
 					}

@@ -87,6 +87,42 @@ func opCases() []opCase {
 		add(op.String(), e[:1], e[1], func(b *tile.Builder, x values) *tile.Value { return b.Cast(op, x[0]) })
 	}
 	add("widen_i8", []tile.Elem{tile.I8}, tile.I32, func(b *tile.Builder, x values) *tile.Value { return b.Cast(tile.Widen, x[0]) })
+	add("bits", i1, tile.I32, func(b *tile.Builder, x values) *tile.Value {
+		return b.Bits(b.Add(b.Bits(x[0], tile.I16), b.Bits(x[0], tile.I16)), tile.I32)
+	})
+	add("widen_i16", i1, tile.I32, func(b *tile.Builder, x values) *tile.Value {
+		n := x[0].Type.Lanes
+		halves := b.WidenTo(b.Bits(x[0], tile.I16), tile.I32)
+		if n == 1 {
+			return b.Lane(halves, 1)
+		}
+		odd := make([]int, n)
+		for i := range odd {
+			odd[i] = 2*i + 1
+		}
+		return b.Shuffle(halves, halves, odd...)
+	})
+	add("dot_i16", i2, tile.I32, func(b *tile.Builder, x values) *tile.Value {
+		if x[0].Type.Lanes == 1 {
+			pair := b.Dot(tile.DotI16, b.Bits(b.Splat(x[0], 2), tile.I16), b.Bits(b.Splat(x[1], 2), tile.I16))
+			return b.Lane(pair, 0)
+		}
+		return b.Dot(tile.DotI16, b.Bits(x[0], tile.I16), b.Bits(x[1], tile.I16))
+	})
+	add("dot_u8", i2, tile.I32, func(b *tile.Builder, x values) *tile.Value {
+		one := x[0].Type.Lanes == 1
+		if one {
+			x = values{b.Splat(x[0], 2), b.Splat(x[1], 2)}
+		}
+		// Any bytes on the left, those of 7 bits on the right: the sum always fits.
+		t := x[1].Type
+		small := b.Sub(b.Bits(b.Logic(tile.And, x[1], b.Int32(0x7f7f7f7f, t.Lanes)), tile.I8), b.Integer(tile.Vec(tile.I8, 4*t.Lanes), 64))
+		out := b.Bits(b.Dot(tile.DotU8, b.Bits(x[0], tile.I8), small), tile.I32)
+		if one {
+			return b.Lane(out, 0)
+		}
+		return out
+	})
 	add("widen_i32", i1, tile.I64, func(b *tile.Builder, x values) *tile.Value { return b.Cast(tile.Widen, x[0]) })
 	add("narrow_i32", i1, tile.I8, func(b *tile.Builder, x values) *tile.Value { return b.Cast(tile.Narrow, x[0]) })
 	add("narrow_i64", l2, tile.I32, func(b *tile.Builder, x values) *tile.Value { return b.Cast(tile.Narrow, b.Add(x[0], x[1])) })

@@ -119,6 +119,23 @@ func (b *Builder) Cast(op Op, x *Value) *Value {
 	return b.emit(op, Vec(to, x.Type.Lanes), x)
 }
 
+// WidenTo extends integers to a wider element, by the sign.
+func (b *Builder) WidenTo(x *Value, e Elem) *Value { return b.emit(Widen, Vec(e, x.Type.Lanes), x) }
+
+// Bits reinterprets an integer fragment as lanes of e.
+func (b *Builder) Bits(x *Value, e Elem) *Value {
+	return b.emit(Bits, Vec(e, x.Type.Lanes*x.Type.Elem.Bytes()/e.Bytes()), x)
+}
+
+// Dot applies DotI16 or DotU8.
+func (b *Builder) Dot(op Op, x, y *Value) *Value {
+	to := map[Op]Elem{DotI16: I32, DotU8: I16}[op]
+	return b.emit(op, Vec(to, x.Type.Lanes/2), x, y)
+}
+
+// Integer returns a constant of any integer type in every lane.
+func (b *Builder) Integer(t Type, v int64) *Value { return b.constant(t, int64(cut(t.Elem, v)), 0) }
+
 // Splat copies a scalar into every lane.
 func (b *Builder) Splat(x *Value, lanes int) *Value {
 	switch {

@@ -137,6 +137,8 @@ func (m *machine) compute(in *Inst) state {
 		return m.load(in)
 	case Lane:
 		return state{lanes: []word{arg(0).lanes[in.Imm]}}
+	case Bits:
+		return state{lanes: reinterpreted(arg(0).lanes, in.Args[0].Type.Elem, t)}
 	case ReduceAdd, ReduceMax:
 		return state{lanes: []word{reduce(in.Op, arg(0).lanes)}}
 	}
@@ -157,6 +159,14 @@ func (m *machine) compute(in *Inst) state {
 		for i := range r {
 			r[i] = word(i)
 		}
+	case DotI16, DotU8:
+		x, y := arg(0).lanes, arg(1).lanes
+		for i := range r {
+			sum := product(in.Op, x[2*i], y[2*i]) + product(in.Op, x[2*i+1], y[2*i+1])
+			if r[i] = cut(t.Elem, sum); in.Op == DotU8 && int64(r[i]) != sum {
+				trapf("a sum of products, %d, does not fit %s", sum, t.Elem)
+			}
+		}
 	case Shuffle:
 		both := slices.Concat(arg(0).lanes, arg(1).lanes)
 		for i, from := range in.Mask {
@@ -172,6 +182,29 @@ func (m *machine) compute(in *Inst) state {
 		}
 	}
 	return state{lanes: r}
+}
+
+// product is one product of a dot; the first operand of DotU8 is unsigned.
+func product(op Op, x, y word) int64 {
+	if op == DotU8 {
+		x &= 0xff
+	}
+	return int64(x) * int64(y)
+}
+
+// reinterpreted returns the bits of integer lanes as lanes of another type.
+func reinterpreted(lanes []word, from Elem, to Type) []word {
+	var raw []byte
+	for _, w := range lanes {
+		b := make([]byte, from.Bytes())
+		write(from, b, w)
+		raw = append(raw, b...)
+	}
+	out := make([]word, to.Lanes)
+	for i := range out {
+		out[i] = read(to.Elem, raw[i*to.Elem.Bytes():])
+	}
+	return out
 }
 
 // reduce folds lanes by halves.

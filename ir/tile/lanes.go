@@ -20,6 +20,8 @@ func cut(e Elem, v int64) word {
 		return word(v & 1)
 	case I8:
 		return word(int8(v))
+	case I16:
+		return word(int16(v))
 	case I32:
 		return word(int32(v))
 	}

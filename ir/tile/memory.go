@@ -47,6 +47,8 @@ func read(e Elem, b []byte) word {
 	switch e {
 	case I8:
 		return word(int8(b[0]))
+	case I16:
+		return word(int16(binary.LittleEndian.Uint16(b)))
 	case I32:
 		return word(int32(binary.LittleEndian.Uint32(b)))
 	case I64:
@@ -64,6 +66,8 @@ func write(e Elem, b []byte, w word) {
 	switch e {
 	case I8:
 		b[0] = byte(w)
+	case I16:
+		binary.LittleEndian.PutUint16(b, uint16(w))
 	case I32, F32:
 		binary.LittleEndian.PutUint32(b, uint32(w))
 	case I64:

@@ -37,12 +37,15 @@ const (
 	FToI                // f32 to i32, truncating; what does not fit, and NaN, becomes the least integer
 	BitF                // i32 reinterpreted as f32
 	BitI                // f32 reinterpreted as i32
-	Widen               // i8 to i32, i32 to i64, with the sign
+	Bits                // an integer fragment reinterpreted as another of as many bits, the first lane lowest
+	Widen               // i8 to i16 or i32, i16 to i32, i32 to i64, with the sign
 	Narrow              // i64 to i32, i32 to i8, dropping high bits
 	Splat               // scalar to all lanes
 	Lane                // lane Imm of a vector
 	Iota                // 0, 1, 2, … (i32)
 	Shuffle             // two vectors of one type: lane i is lane Mask[i] of their concatenation
+	DotI16              // two i16 vectors: i32 lane i is x[2i]·y[2i] + x[2i+1]·y[2i+1], wrapping
+	DotU8               // unsigned and signed i8 vectors: i16 lane i is x[2i]·y[2i] + x[2i+1]·y[2i+1], which must fit
 	ReduceAdd           // lanes added by halves: (x[0..n/2) + x[n/2..n)) until one is left
 	ReduceMax           // likewise the greatest
 	PtrAdd              // pointer, i64 elements
@@ -96,12 +99,15 @@ var ops = [numOps]opDef{
 	FToI:      {"ftoi", 1, converts(F32, I32), func(_ *Inst, a []word) word { return truncated(a[0].float()) }},
 	BitF:      {"bitf", 1, converts(I32, F32), func(_ *Inst, a []word) word { return word(uint32(a[0])) }},
 	BitI:      {"biti", 1, converts(F32, I32), func(_ *Inst, a []word) word { return word(int32(a[0])) }},
-	Widen:     {"widen", 1, converts(I8, I32, I32, I64), func(_ *Inst, a []word) word { return a[0] }},
+	Widen:     {"widen", 1, converts(I8, I16, I8, I32, I16, I32, I32, I64), func(_ *Inst, a []word) word { return a[0] }},
+	Bits:      {"bits", 1, sameBits, nil},
 	Narrow:    {"narrow", 1, converts(I32, I8, I64, I32), func(in *Inst, a []word) word { return cut(in.Out[0].Type.Elem, int64(a[0])) }},
 	Splat:     {"splat", 1, splat, nil},
 	Lane:      {"lane", 1, lane, nil},
 	Iota:      {"iota", 0, iota32, nil},
 	Shuffle:   {"shuffle", 2, shuffle, nil},
+	DotI16:    {"dot_i16", 2, dot(I16, I32), nil},
+	DotU8:     {"dot_u8", 2, dot(I8, I16), nil},
 	ReduceAdd: {"reduce_add", 1, reduction, nil},
 	ReduceMax: {"reduce_max", 1, reduction, nil},
 	PtrAdd:    {"ptr_add", 2, moved, nil},

@@ -49,9 +49,9 @@ type elems []Elem
 
 var (
 	floats   = elems{F32}
-	integers = elems{I8, I32, I64}
-	numbers  = elems{I8, I32, I64, F32}
-	bits     = elems{I1, I8, I32, I64}
+	integers = elems{I8, I16, I32, I64}
+	numbers  = elems{I8, I16, I32, I64, F32}
+	bits     = elems{I1, I8, I16, I32, I64}
 )
 
 func (s elems) has(t Type) bool {
@@ -145,6 +145,10 @@ var (
 		}
 		return !t.Ptr && t.Lanes > 1 && in.all(0, t) && out == Vec(t.Elem, len(in.Mask)) && out.Lanes > 1
 	}}
+	sameBits = rule{"an integer fragment, giving another of as many bits", func(in *Inst, out Type) bool {
+		t := in.Args[0].Type
+		return integers.has(t) && integers.has(out) && t.Lanes*t.Elem.Bytes() == out.Lanes*out.Elem.Bytes()
+	}}
 	reduction = rule{"an f32 vector, giving one lane", func(in *Inst, out Type) bool {
 		return in.Args[0].Type.IsFloat() && out == Scalar(F32)
 	}}
@@ -178,6 +182,13 @@ var (
 			sameTypes(in.Blocks[0].Yield, in.Out) && sameTypes(in.Blocks[1].Yield, in.Out)
 	}}
 )
+
+// dot is the rule of products of neighbours, added.
+func dot(from, to Elem) rule {
+	return rule{"two vectors of " + from.String() + ", giving half as many " + to.String(), func(in *Inst, out Type) bool {
+		return out.Lanes > 1 && out == Vec(to, out.Lanes) && in.all(0, Vec(from, 2*out.Lanes))
+	}}
+}
 
 func sameTypes(a, b []*Value) bool {
 	if len(a) != len(b) {

@@ -24,6 +24,7 @@ type Elem uint8
 const (
 	I1 Elem = iota
 	I8
+	I16
 	I32
 	I64
 	F32
@@ -32,8 +33,8 @@ const (
 	numElems
 )
 
-var elemNames = [numElems]string{"i1", "i8", "i32", "i64", "f32", "bf16", "f16"}
-var elemBytes = [numElems]int{1, 1, 4, 8, 4, 2, 2}
+var elemNames = [numElems]string{"i1", "i8", "i16", "i32", "i64", "f32", "bf16", "f16"}
+var elemBytes = [numElems]int{1, 1, 2, 4, 8, 4, 2, 2}
 
 // String returns the name of e, such as f32.
 func (e Elem) String() string { return elemNames[e] }

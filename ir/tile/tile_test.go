@@ -14,7 +14,7 @@ func TestMisuseIsAnErrorThatNamesIt(t *testing.T) {
 		want string
 		f    func(b *Builder)
 	}{
-		{"add of (f32x8, f32) giving (f32x8): expected fragments of one type with lanes i8 or i32 or i64 or f32",
+		{"add of (f32x8, f32) giving (f32x8): expected fragments of one type with lanes i8 or i16 or i32 or i64 or f32",
 			func(b *Builder) { b.Add(b.Float(1, 8), b.Float(1, 1)) }},
 		{"add of (*f32, *f32)", func(b *Builder) { p := b.Ptr("p", F32); b.Add(p, p) }},
 		{"sqrt of (i32)", func(b *Builder) { b.Unary(Sqrt, b.Int32(4, 1)) }},

@@ -83,7 +83,7 @@ func Measure(ctx context.Context, t target.Target, threads int) (Peaks, error) {
 	if err != nil {
 		return Peaks{}, err
 	}
-	m, err := llvm.Emit([]*tile.Kernel{fma, read})
+	m, err := llvm.Emit(t, []*tile.Kernel{fma, read})
 	if err != nil {
 		return Peaks{}, err
 	}

@@ -66,7 +66,7 @@ func (e *emitter) kernels(ctx context.Context, r *codegen.Result, t target.Targe
 		if !e.wants("llvm") && !e.wants("asm") {
 			continue
 		}
-		m, err := llvm.Emit([]*tile.Kernel{k.Tile})
+		m, err := llvm.Emit(t, []*tile.Kernel{k.Tile})
 		if err != nil {
 			return err
 		}
