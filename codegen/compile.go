@@ -69,7 +69,7 @@ func lower(m *ir.Module, t target.Target) (*compiler, error) {
 		for _, op := range f.Ops {
 			if op.Def == ir.OpMatmul {
 				for _, w := range op.Attrs.(ir.MatmulAttrs).Weights(op.In) {
-					if p := weight(w); p != nil && w.Type.Rank() == 2 {
+					if p := weight(w); p != nil && w.Type.Rank() == 2 || p != nil && p.Type.DType.IsQuantized() {
 						c.packed[p.Key] = true
 					}
 				}
@@ -128,11 +128,7 @@ func (c *compiler) function(f *ir.Func) error {
 	}
 	for _, op := range f.Ops {
 		if b := op.Out.Buf; b != nil && b.Space == ir.Arena && b.Owner {
-			n := op.Out.Type.DType.MemoryBytes()
-			for _, d := range op.Out.Type.Shape {
-				n *= int64(c.m.MaxDim(d))
-			}
-			fn.ArenaBytes = max(fn.ArenaBytes, b.Offset+n)
+			fn.ArenaBytes = max(fn.ArenaBytes, b.Offset+c.m.Bytes(op.Out.Type))
 		}
 		launches, err := l.lower(op)
 		if err != nil {
@@ -267,7 +263,11 @@ func (c *compiler) cost(s kernels.Spec) (flops, bytes program.Expr) {
 		for _, p := range s.Parts {
 			n := int64(p.Accs)
 			products += n * p.Blocks * p.N * s.K
-			weights += n * kernels.PackedLen(p.Blocks, p.N, s.K) * int64(p.Elem.Bytes())
+			if p.Group.Bits > 0 {
+				weights += n * p.Group.PackedBytes(p.Blocks, p.N, s.K)
+			} else {
+				weights += n * kernels.PackedLen(p.Blocks, p.N, s.K) * int64(p.Elem.Bytes())
+			}
 			columns += int64(len(p.Exprs)) * p.Blocks * p.N
 		}
 		return mul(2*products, s.M), program.Add(program.C(weights), mul(4*columns, s.M))

@@ -40,12 +40,26 @@ func (l *lowerer) size(d ir.Dim) kernels.Size {
 	return kernels.Size{N: int64(l.m.MaxDim(d)), Sym: d.Sym}
 }
 
+// group is the format of integers that d is, or that of floats.
+func group(d ir.DType) kernels.Group {
+	bits, n := d.Group()
+	return kernels.Group{Bits: bits, Len: int64(n)}
+}
+
 func elem(d ir.DType) tile.Elem {
+	if d.IsQuantized() {
+		return tile.I8
+	}
 	return map[ir.DType]tile.Elem{ir.Bool: tile.I1, ir.I32: tile.I32, ir.F32: tile.F32, ir.BF16: tile.BF16, ir.F16: tile.F16}[d]
 }
 
 // lower returns the launches of an operation; views and values without memory have none.
 func (l *lowerer) lower(op *ir.Op) ([]launch, error) {
+	for i, v := range op.In {
+		if v.Type.DType.IsQuantized() && !readsGroups(op, i) {
+			return nil, fmt.Errorf("@%s: no kernel for %s of %s: groups of integers are read by matmul and as tables only", l.f.Name, op.Def, v.Type)
+		}
+	}
 	switch op.Def {
 	case ir.OpReshape, ir.OpTranspose, ir.OpSlice, ir.OpBroadcast, ir.OpIota, ir.OpSymbol, ir.OpConstant, ir.OpDynamicUpdateSlice:
 		return nil, nil
@@ -65,6 +79,24 @@ func (l *lowerer) lower(op *ir.Op) ([]launch, error) {
 		return l.lowerConcat(op)
 	}
 	return nil, fmt.Errorf("@%s: no kernel for %s : %s", l.f.Name, op.Def, op.Out.Type)
+}
+
+// readsGroups reports whether op can read operand i where it is stored in groups of integers.
+func readsGroups(op *ir.Op, i int) bool {
+	switch op.Def {
+	case ir.OpReshape, ir.OpSlice, ir.OpConvert: // of weights
+		return weight(op.In[i]) != nil
+	case ir.OpMatmul:
+		a := op.Attrs.(ir.MatmulAttrs)
+		return i < a.Rows()+a.Accs
+	case ir.OpMap:
+		for _, g := range op.Attrs.(ir.MapAttrs).Gathers {
+			if g.Table == i {
+				return weight(op.In[i]) != nil
+			}
+		}
+	}
+	return false
 }
 
 // strides returns how far apart elements of v lie in memory.
@@ -175,10 +207,11 @@ func (l *lowerer) lowerMap(op *ir.Op) ([]launch, error) {
 		s := l.strides(table)
 		o := kernels.Operand{Elem: elem(table.Type.DType), Strides: l.aligned(table.Type.Shape[1:], s[1:], domain, 0)}
 		o.Rows = &kernels.Lookup{Index: len(spec.In), Stride: s[0]}
-		if w := weight(table); w != nil && l.packed[w.Key] {
+		if w := weight(table); w != nil && (l.packed[w.Key] || w.Type.DType.IsQuantized()) {
 			k := int64(table.Type.Shape[1].N)
 			o.Strides[len(domain)-1] = kernels.PanelWidth
 			o.Rows.Panel, o.Rows.Stride = k, 0
+			o.Rows.Group = group(table.Type.DType)
 			panels[g.Table] = true
 		}
 		spec.In[g.Table] = o
@@ -264,6 +297,7 @@ func (l *lowerer) lowerRow(op *ir.Op) ([]launch, error) {
 		return nil, err
 	}
 	spec.Expr = exprs[0]
+	spec.Group = group(a.DType)
 	l.rowDims(spec, domain)
 	return []launch{to(op, spec, op.In)}, nil
 }

@@ -99,7 +99,11 @@ func (l *lowerer) lowerMatmul(op *ir.Op) ([]launch, error) {
 	pro, weights, extra := op.In[:a.Rows()], a.Weights(op.In), a.Extra(op.In)
 	spec := &kernels.Matmul{M: l.size(parts[0].Domain[0]), K: int64(weights[0].Type.Last().N)}
 	la := launch{spec: spec, in: slices.Clone(pro), panels: map[int]bool{}, outs: outs, op: op}
-	if len(a.Prologue) == 0 {
+	if spec.X = group(pro[0].Type.DType); spec.X.Bits > 0 {
+		if pro[0].Def == nil || pro[0].Def.Def != ir.OpRow {
+			return nil, fmt.Errorf("@%s: matmul of %s that no row stored", l.f.Name, pro[0].Type)
+		}
+	} else if len(a.Prologue) == 0 {
 		spec.XStride = l.strides(pro[0])[0]
 	} else if spec.Prologue, err = l.prologue(a, pro, []ir.Dim{parts[0].Domain[0], weights[0].Type.Last()}, outs[len(parts):], at[len(parts):]); err != nil {
 		return nil, err
@@ -141,7 +145,8 @@ func (l *lowerer) part(p ir.MatmulPart, weights, extra []*ir.Value, out *ir.Valu
 	if err != nil {
 		return part, nil, err
 	}
-	part = kernels.Part{Blocks: m.blocks, N: m.rows, Elem: elem(weights[0].Type.DType), Accs: p.Accs}
+	dtype := weights[0].Type.DType
+	part = kernels.Part{Blocks: m.blocks, N: m.rows, Elem: elem(dtype), Group: group(dtype), Accs: p.Accs}
 	place := map[int]int{} // of extra operands among the part's own
 	var kinds []ir.DType
 	for i, v := range extra {

@@ -56,7 +56,7 @@ func randomWeights(t *testing.T, m *ir.Module) weights {
 			if n := p.Type.Rank(); n > 1 {
 				fan = float64(p.Type.Shape[n-1].N)
 			}
-			r, err := eval.Random(rng, p.Type, nil, ir.Range{Lo: -1.7 / math.Sqrt(fan), Hi: 1.7 / math.Sqrt(fan)})
+			r, err := eval.Random(rng, raw(p.Type), nil, ir.Range{Lo: -1.7 / math.Sqrt(fan), Hi: 1.7 / math.Sqrt(fan)})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -64,6 +64,14 @@ func randomWeights(t *testing.T, m *ir.Module) weights {
 		}
 	}
 	return w
+}
+
+// raw is the type that a checkpoint has for a weight: the compiler makes the integers.
+func raw(t ir.Type) ir.Type {
+	if t.DType.IsQuantized() {
+		t.DType = ir.F32
+	}
+	return t
 }
 
 // compiled optimizes, compiles and loads a module.
@@ -133,7 +141,7 @@ func reference(t *testing.T, f *ir.Func, in map[string]*eval.Tensor, w weights, 
 	}
 	for _, p := range f.Params {
 		if p.Kind == ir.Weight {
-			inputs[p.Key] = w[p.Key]
+			inputs[p.Key] = w[p.Key].Convert(p.Type.DType)
 		}
 	}
 	out, err := eval.Func(f, inputs, syms)

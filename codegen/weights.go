@@ -6,8 +6,7 @@ import (
 	"io"
 	"math"
 	"slices"
-
-	"github.com/x448/float16"
+	"sync"
 
 	"pgc/codegen/kernels"
 	"pgc/ir"
@@ -20,7 +19,8 @@ const (
 	LayoutPanels = "panel16" // panels of kernels.PanelWidth rows, see package kernels; "panel16 2x128x2048" packs every other 128 rows of 2048 apart
 )
 
-// Tensor is a tensor of the checkpoint: little-endian data of a float type.
+// Tensor is a tensor of the checkpoint: little-endian data of a float type. One read back from groups of integers has their
+// type and float32 values.
 type Tensor struct {
 	DType ir.DType
 	Shape []int
@@ -71,12 +71,16 @@ func (p *weightPlan) matrix(m matrix) int64 {
 	if m.split > 1 || m.blocks > 1 && m.rows%kernels.PanelWidth != 0 {
 		layout = fmt.Sprintf("%s %dx%dx%d", LayoutPanels, m.split, m.rows, m.cols)
 	}
-	each := kernels.PackedLen(m.blocks, m.rows, m.cols)
+	dtype := m.w.Type.DType
+	each := kernels.PackedLen(m.blocks, m.rows, m.cols) * int64(dtype.Bytes())
+	if q := group(dtype); q.Bits > 0 {
+		each = q.PackedBytes(m.blocks, m.rows, m.cols)
+	}
 	e := p.get(layout+" "+m.w.Key, func() entry {
-		return entry{Weight: p.describe(m.w, layout, m.split*each), dtype: m.w.Type.DType,
+		return entry{Weight: p.describe(m.w, layout, m.split*each), dtype: dtype,
 			rows: m.blocks * m.split * m.rows, cols: m.cols, split: m.split, run: m.rows}
 	})
-	return e.Offset + m.which*each*int64(m.w.Type.DType.BlockBytes())
+	return e.Offset + m.which*each
 }
 
 // plain returns the entry of a weight as it is.
@@ -86,7 +90,7 @@ func (p *weightPlan) plain(w *ir.Value) entry {
 		n *= int64(d.N)
 	}
 	return p.get(LayoutPlain+w.Key, func() entry {
-		return entry{Weight: p.describe(w, LayoutPlain, n), dtype: w.Type.DType}
+		return entry{Weight: p.describe(w, LayoutPlain, n*int64(w.Type.DType.Bytes())), dtype: w.Type.DType}
 	})
 }
 
@@ -111,13 +115,13 @@ func (p *weightPlan) get(key string, build func() entry) entry {
 	return p.entries[i]
 }
 
-func (p *weightPlan) describe(w *ir.Value, layout string, elems int64) program.Weight {
+func (p *weightPlan) describe(w *ir.Value, layout string, bytes int64) program.Weight {
 	shape := make([]int64, w.Type.Rank())
 	for i, d := range w.Type.Shape {
 		shape[i] = int64(d.N)
 	}
 	return program.Weight{Name: w.Key, DType: program.DType(w.Type.DType.String()), Shape: shape, Layout: layout,
-		Bytes: elems * int64(w.Type.DType.BlockBytes())}
+		Bytes: bytes}
 }
 
 // write streams the section to w: each tensor is read, converted to its storage type, packed and written. progress, if
@@ -168,7 +172,7 @@ func (e *entry) write(w io.Writer, src Source) error {
 	for _, d := range e.Shape {
 		want *= d
 	}
-	size := int64(t.DType.BlockBytes())
+	size := int64(t.DType.Bytes())
 	if int64(len(t.Data)) != want*size {
 		return fmt.Errorf("tensor %s has %d bytes, expected %d", e.Name, len(t.Data), want*size)
 	}
@@ -182,7 +186,7 @@ func (e *entry) write(w io.Writer, src Source) error {
 const chunk = 1 << 18
 
 func (e *entry) writePlain(w io.Writer, t Tensor) error {
-	size := t.DType.BlockBytes()
+	size := t.DType.Bytes()
 	for at := 0; at < len(t.Data); at += chunk * size {
 		part := t.Data[at:min(len(t.Data), at+chunk*size)]
 		if _, err := w.Write(convert(part, t.DType, e.dtype)); err != nil {
@@ -213,23 +217,49 @@ func (e *entry) order() []int64 {
 	return places
 }
 
-// writePanels interleaves PanelWidth rows at a time; padding is zero.
+// writePanels interleaves PanelWidth rows at a time, several panels at once on all processors; padding is zero.
 func (e *entry) writePanels(w io.Writer, t Tensor) error {
-	out := int64(e.dtype.BlockBytes())
-	rowBytes := e.cols * int64(t.DType.BlockBytes())
-	panel := make([]byte, e.cols*kernels.PanelWidth*out)
-	for rows := range slices.Chunk(e.order(), kernels.PanelWidth) {
-		clear(panel)
-		for i, r := range rows {
-			if r >= 0 {
-				interleave(panel, convert(t.Data[r*rowBytes:(r+1)*rowBytes], t.DType, e.dtype), i, int(out))
-			}
+	size := e.panelBytes()
+	batch := make([]byte, size*panelBatch)
+	panels := slices.Collect(slices.Chunk(e.order(), kernels.PanelWidth))
+	for panels := range slices.Chunk(panels, panelBatch) {
+		var wg sync.WaitGroup
+		for i, rows := range panels {
+			wg.Go(func() { e.pack(batch[int64(i)*size:][:size], rows, t) })
 		}
-		if _, err := w.Write(panel); err != nil {
+		wg.Wait()
+		if _, err := w.Write(batch[:int64(len(panels))*size]); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// panelBatch is how many panels are packed at once.
+const panelBatch = 16
+
+func (e *entry) panelBytes() int64 {
+	if q := group(e.dtype); q.Bits > 0 {
+		return q.Blocks(e.cols) * q.BlockBytes()
+	}
+	return e.cols * kernels.PanelWidth * int64(e.dtype.Bytes())
+}
+
+// pack fills a panel with rows of a tensor, -1 for padding.
+func (e *entry) pack(panel []byte, rows []int64, t Tensor) {
+	clear(panel)
+	rowBytes := e.cols * int64(t.DType.Bytes())
+	for i, r := range rows {
+		if r < 0 {
+			continue
+		}
+		row := t.Data[r*rowBytes : (r+1)*rowBytes]
+		if e.dtype.IsQuantized() {
+			quantize(panel, floats(row, t.DType), i, group(e.dtype))
+		} else {
+			interleave(panel, convert(row, t.DType, e.dtype), i, e.dtype.Bytes())
+		}
+	}
 }
 
 // interleave puts a row's elements at place r of every group of PanelWidth.
@@ -259,7 +289,7 @@ func Unpack(w program.Weight, section []byte) (Tensor, error) {
 	if w.Layout == LayoutPlain {
 		return t, nil
 	}
-	packed, size := t.Data, d.BlockBytes()
+	packed, size := t.Data, d.Bytes()
 	rows, cols := t.Shape[0], 1
 	for _, n := range t.Shape[1:] {
 		cols *= n
@@ -273,6 +303,16 @@ func Unpack(w program.Weight, section []byte) (Tensor, error) {
 		}
 	}
 	cols, e.rows = int(e.cols), int64(rows*cols)/e.cols
+	if q := group(d); q.Bits > 0 {
+		t.Data = make([]byte, int(e.rows)*cols*4)
+		for at, r := range e.order() {
+			if r >= 0 {
+				panel := packed[int64(at/kernels.PanelWidth)*q.Blocks(e.cols)*q.BlockBytes():]
+				dequantize(t.Data[int(r)*cols*4:][:cols*4], panel, at%kernels.PanelWidth, q)
+			}
+		}
+		return t, nil
+	}
 	t.Data = make([]byte, int(e.rows)*cols*size)
 	for at, r := range e.order() {
 		if r < 0 {
@@ -285,42 +325,4 @@ func Unpack(w program.Weight, section []byte) (Tensor, error) {
 		}
 	}
 	return t, nil
-}
-
-// convert returns data of one float type as another, rounding to nearest even; the same type is returned as it is.
-func convert(data []byte, from, to ir.DType) []byte {
-	if from == to {
-		return data
-	}
-	n := len(data) / from.BlockBytes()
-	out := make([]byte, 0, n*to.BlockBytes())
-	for i := range n {
-		var v float32
-		switch from {
-		case ir.BF16:
-			v = math.Float32frombits(uint32(binary.LittleEndian.Uint16(data[2*i:])) << 16)
-		case ir.F16:
-			v = float16.Frombits(binary.LittleEndian.Uint16(data[2*i:])).Float32()
-		default:
-			v = math.Float32frombits(binary.LittleEndian.Uint32(data[4*i:]))
-		}
-		switch to {
-		case ir.BF16:
-			out = binary.LittleEndian.AppendUint16(out, bfloat16(v))
-		case ir.F16:
-			out = binary.LittleEndian.AppendUint16(out, float16.Fromfloat32(v).Bits())
-		default:
-			out = binary.LittleEndian.AppendUint32(out, math.Float32bits(v))
-		}
-	}
-	return out
-}
-
-// bfloat16 rounds to nearest even; a NaN stays one.
-func bfloat16(v float32) uint16 {
-	bits := math.Float32bits(v)
-	if v != v {
-		return uint16(bits>>16) | 0x40
-	}
-	return uint16((bits + 0x7fff + bits>>16&1) >> 16)
 }

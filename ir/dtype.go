@@ -2,8 +2,8 @@ package ir
 
 import "pgc/ir/scalar"
 
-// DType is the element type of a tensor. Arithmetic is done in F32, I32 and Bool; BF16 and F16 are storage formats that
-// are converted when read.
+// DType is the element type of a tensor. Arithmetic is done in F32, I32 and Bool; the others are storage formats that are
+// converted when read.
 type DType uint8
 
 // The data types.
@@ -14,27 +14,41 @@ const (
 	F32
 	BF16
 	F16
+	// Integers in groups along the last axis: the number behind g is the group's length; the last group of a row may be
+	// short. Package quant says what they stand for.
+	I8G32
+	I8G64
+	I8G128
+	I4G32
+	I4G64
+	I4G128
 	numDTypes
 )
 
-// format describes how a DType is stored: blocks of values in so many bytes. Plain types have one value per block.
+// format describes how a DType is stored.
 type format struct {
 	name         string
-	bytes        int
-	values       int
+	bytes        int         // of one value; 0 for groups
+	bits, group  int         // of groups
 	compute      scalar.Type // the type of an element once read
 	isArithmetic bool        // stored as it is computed
 }
 
 var formats = [numDTypes]format{
-	Bool: {"bool", 1, 1, scalar.Bool, true},
-	I32:  {"i32", 4, 1, scalar.I32, true},
-	F32:  {"f32", 4, 1, scalar.F32, true},
-	BF16: {"bf16", 2, 1, scalar.F32, false},
-	F16:  {"f16", 2, 1, scalar.F32, false},
+	Bool:   {"bool", 1, 0, 0, scalar.Bool, true},
+	I32:    {"i32", 4, 0, 0, scalar.I32, true},
+	F32:    {"f32", 4, 0, 0, scalar.F32, true},
+	BF16:   {"bf16", 2, 0, 0, scalar.F32, false},
+	F16:    {"f16", 2, 0, 0, scalar.F32, false},
+	I8G32:  {"i8g32", 0, 8, 32, scalar.F32, false},
+	I8G64:  {"i8g64", 0, 8, 64, scalar.F32, false},
+	I8G128: {"i8g128", 0, 8, 128, scalar.F32, false},
+	I4G32:  {"i4g32", 0, 4, 32, scalar.F32, false},
+	I4G64:  {"i4g64", 0, 4, 64, scalar.F32, false},
+	I4G128: {"i4g128", 0, 4, 128, scalar.F32, false},
 }
 
-// String returns the name of d in the text form: bool, i32, f32, bf16 or f16.
+// String returns the name of d in the text form: bool, i32, f32, bf16, f16, i8g32, …
 func (d DType) String() string {
 	if d == Invalid || d >= numDTypes {
 		return "invalid"
@@ -52,14 +66,24 @@ func ParseDType(name string) (DType, bool) {
 	return Invalid, false
 }
 
-// BlockBytes is the size in bytes of one block of BlockValues values.
-func (d DType) BlockBytes() int { return formats[d].bytes }
+// Bytes is the storage size of a value of a plain type, and 0 for formats of groups.
+func (d DType) Bytes() int { return formats[d].bytes }
 
-// BlockValues is the number of values stored together in a block; one for every plain type.
-func (d DType) BlockValues() int { return formats[d].values }
+// Group returns the bits of a value and the length of a group of a format of integers, and 0, 0 for plain types.
+func (d DType) Group() (bits, length int) { return formats[d].bits, formats[d].group }
 
-// Bytes is the storage size of n consecutive values; n must be a multiple of BlockValues.
-func (d DType) Bytes(n int64) int64 { return n / int64(formats[d].values) * int64(formats[d].bytes) }
+// IsQuantized reports whether d stores groups of integers.
+func (d DType) IsQuantized() bool { return d < numDTypes && formats[d].bits > 0 }
+
+// Quantized returns the format of groups with so many bits and values, or Invalid.
+func Quantized(bits, length int) DType {
+	for d := range numDTypes {
+		if f := formats[d]; f.bits == bits && f.group == length && bits > 0 {
+			return d
+		}
+	}
+	return Invalid
+}
 
 // Scalar is the type of an element once it has been read: F32 for every float format.
 func (d DType) Scalar() scalar.Type { return formats[d].compute }

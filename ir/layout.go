@@ -1,5 +1,7 @@
 package ir
 
+import "pgc/ir/quant"
+
 // DenseStrides returns the strides, in elements, of a row-major tensor of that shape with every symbol at its bound.
 func (m *Module) DenseStrides(shape []Dim) []int64 {
 	strides := make([]int64, len(shape))
@@ -11,10 +13,27 @@ func (m *Module) DenseStrides(shape []Dim) []int64 {
 	return strides
 }
 
-// MemoryBytes is the size of one element of d in the memory of a running program: booleans take four bytes there.
+// MemoryBytes is the size of one element of d in the memory of a running program: booleans take four bytes there. Formats of
+// groups have no such size; they count elements.
 func (d DType) MemoryBytes() int64 {
-	if d == Bool {
+	switch {
+	case d == Bool:
 		return 4
+	case d.IsQuantized():
+		return 1
 	}
-	return int64(d.BlockBytes())
+	return int64(d.Bytes())
+}
+
+// Bytes is the size of a dense value of type t in the memory of a running program, with every symbol at its bound.
+func (m *Module) Bytes(t Type) int64 {
+	n, rows := t.DType.MemoryBytes(), t.Shape
+	if _, group := t.DType.Group(); group > 0 {
+		rows = t.Shape[:t.Rank()-1]
+		n, _, _ = quant.RowLayout(int64(t.Last().N), int64(group))
+	}
+	for _, d := range rows {
+		n *= int64(m.MaxDim(d))
+	}
+	return n
 }

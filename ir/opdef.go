@@ -56,7 +56,8 @@ const (
 	Bools    DTypes = 1 << Bool
 	Numbers         = Floats | Ints
 	Values          = Numbers | Bools
-	Stored          = Floats | 1<<BF16 | 1<<F16
+	Groups          = 1<<I8G32 | 1<<I8G64 | 1<<I8G128 | 1<<I4G32 | 1<<I4G64 | 1<<I4G128
+	Stored          = Floats | 1<<BF16 | 1<<F16 | Groups
 	AnyDType        = Stored | Values
 )
 

@@ -165,6 +165,7 @@ func (r Reduction) String() string { return r.Kind.String() + "(" + r.Expr.Strin
 type RowAttrs struct {
 	Reduce []Reduction `ir:"reduce"`
 	Out    *Expr       `ir:"out"`
+	DType  DType       `ir:"dtype,opt"` // the format of 8-bit groups that the result is stored in, if any
 }
 
 // OpRow is a fused normalization: reductions of the last axis one after another, each of which may use the earlier ones (#0,
@@ -207,7 +208,13 @@ func inferRow(in []Type, attrs any) (Type, error) {
 		return Type{}, errors.New("attribute out is missing")
 	}
 	d, err := a.Out.scalarType(leaf(len(a.Reduce)))
-	return Type{d, shape}, err
+	if err != nil || a.DType == Invalid {
+		return Type{d, shape}, err
+	}
+	if bits, _ := a.DType.Group(); bits != 8 || d != F32 || !shape[len(shape)-1].IsConst() {
+		return Type{}, fmt.Errorf("stores %s as %s, wants f32 rows of constant length as groups of 8 bits", Type{d, shape}, a.DType)
+	}
+	return Type{a.DType, shape}, nil
 }
 
 func expandRow(b *Builder, op *Op) *Value { return expandRowOf(b, op.In, op.Attrs.(RowAttrs)) }
@@ -228,5 +235,9 @@ func expandRowOf(b *Builder, in []*Value, a RowAttrs) *Value {
 		}
 		reduced = append(reduced, b.Op(def, nil, b.Broadcast(b.Expr(r.Expr, leaf), shape)))
 	}
-	return b.Broadcast(b.Expr(a.Out, leaf), shape)
+	v := b.Broadcast(b.Expr(a.Out, leaf), shape)
+	if a.DType != Invalid {
+		v = b.Convert(v, a.DType)
+	}
+	return v
 }

@@ -22,6 +22,8 @@ type MatmulAttrs struct {
 // in blocks of I. Several expressions of a part alternate block by block, so that a rotary embedding, which pairs the halves of
 // every head, is a part with two accumulators and two expressions. Extra operands broadcast to [M,N] or [M,B,I].
 //
+// Where x is stored in groups of 8 bits and the matrices in groups of as many values, backends multiply integers.
+//
 // A prologue computes x from other operands as a row does; what further expressions it has come after the parts, K columns each.
 var OpMatmul = Define(OpDef{Name: "matmul", Doc: "expressions over the products of x with transposed matrices and over extra operands; x may be a row of its own",
 	In: []Operands{{"x", AnyDType}, {"w and extra", AnyDType}}, Variadic: true, Attrs: MatmulAttrs{}, Tol: Tol{ULP: 8, Norm: 1e-5},
@@ -134,6 +136,10 @@ func (a MatmulAttrs) Parts(in []Type) ([]MatmulPart, error) {
 			if !w.DType.IsFloat() {
 				return nil, fmt.Errorf("w is %s, wants floats", w)
 			}
+			_, have := w.DType.Group()
+			if _, want := x.DType.Group(); want > 0 && have != want {
+				return nil, fmt.Errorf("x is %s and w is %s, wants groups of one length", x, w)
+			}
 			for _, d := range w.Shape {
 				if !d.IsConst() {
 					return nil, fmt.Errorf("w is %s, wants constant dimensions", w)
@@ -149,14 +155,14 @@ func (a MatmulAttrs) Parts(in []Type) ([]MatmulPart, error) {
 func (a MatmulAttrs) x(in []Type) (Type, error) {
 	x := in[0]
 	for _, e := range a.Prologue {
-		t, err := inferRow(in, RowAttrs{a.Reduce, e})
+		t, err := inferRow(in, RowAttrs{Reduce: a.Reduce, Out: e})
 		if err != nil {
 			return Type{}, fmt.Errorf("prologue: %w", err)
 		}
 		x = t
 	}
-	if x.Rank() != 2 || x.DType != F32 {
-		return Type{}, fmt.Errorf("x is %s, wants f32 of two dimensions", x)
+	if bits, _ := x.DType.Group(); x.Rank() != 2 || x.DType != F32 && bits != 8 {
+		return Type{}, fmt.Errorf("x is %s, wants f32 or groups of 8 bits of two dimensions", x)
 	}
 	if len(a.Prologue) == 0 && len(a.Reduce) > 0 {
 		return Type{}, errors.New("has reductions without a prologue")
@@ -213,10 +219,10 @@ func inferMatmul(in []Type, attrs any) (Type, error) {
 func expandMatmul(b *Builder, op *Op) *Value {
 	a := op.Attrs.(MatmulAttrs)
 	parts, _ := a.Parts(typesOf(op.In))
-	x := op.In[0]
+	x := b.readable(op.In[0])
 	var further []*Value
 	for i, e := range a.Prologue {
-		v := expandRowOf(b, op.In[:a.Rows()], RowAttrs{a.Reduce, e})
+		v := expandRowOf(b, op.In[:a.Rows()], RowAttrs{Reduce: a.Reduce, Out: e})
 		if i == 0 {
 			x = v
 		} else {

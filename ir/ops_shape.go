@@ -19,6 +19,12 @@ var OpConvert = Define(OpDef{Name: "convert", Doc: "x as another data type", In:
 		if d == Invalid || d >= numDTypes {
 			return Type{}, errors.New("attribute dtype is not a data type")
 		}
+		if (d.IsQuantized() || in[0].DType.IsQuantized()) && (in[0].Rank() == 0 || !in[0].Last().IsConst()) {
+			return Type{}, fmt.Errorf("groups run along a last dimension that is constant, x is %s", in[0])
+		}
+		if d.IsQuantized() && !in[0].DType.IsFloat() {
+			return Type{}, fmt.Errorf("x is %s, but %s holds floats", in[0], d)
+		}
 		return Type{d, in[0].Shape}, nil
 	},
 	Samples: []Sample{
@@ -27,6 +33,9 @@ var OpConvert = Define(OpDef{Name: "convert", Doc: "x as another data type", In:
 		{In: []Type{T(F32, Dims(53)...)}, Attrs: ConvertAttrs{BF16}},
 		{In: []Type{T(F32, Dims(53)...)}, Attrs: ConvertAttrs{F16}},
 		{In: []Type{T(F32, Dims(53)...)}, Attrs: ConvertAttrs{I32}, Ranges: []Range{{-1000, 1000}}},
+		{In: []Type{T(F32, Dims(3, 53)...)}, Attrs: ConvertAttrs{I8G32}},
+		{In: []Type{T(I8G32, Dims(3, 53)...)}, Attrs: ConvertAttrs{F32}},
+		{In: []Type{T(F32, Dims(2, 131)...)}, Attrs: ConvertAttrs{I4G128}},
 		{In: []Type{T(I32, Dims(53)...)}, Attrs: ConvertAttrs{F32}, Ranges: []Range{{-1000, 1000}}},
 		{In: []Type{T(I32, Dims(53)...)}, Attrs: ConvertAttrs{Bool}, Ranges: []Range{{-2, 2}}},
 		{In: []Type{T(Bool, Dims(53)...)}, Attrs: ConvertAttrs{F32}},
@@ -48,6 +57,9 @@ var OpReshape = Define(OpDef{Name: "reshape", Doc: "the same elements in row-maj
 		}
 		if !sameElems(in[0].Shape, shape) {
 			return Type{}, fmt.Errorf("cannot reshape %s to %s: not the same number of elements", FormatDims(in[0].Shape), FormatDims(shape))
+		}
+		if in[0].DType.IsQuantized() && (len(shape) == 0 || shape[len(shape)-1] != in[0].Last()) {
+			return Type{}, fmt.Errorf("cannot reshape %s to %s: the last dimension holds the groups", in[0], FormatDims(shape))
 		}
 		return Type{in[0].DType, shape}, nil
 	},

@@ -63,6 +63,12 @@ func matmulSamples() []Sample {
 		{In: []Type{x(33), w(F16, 17, 33), w(F16, 17, 33)}, Attrs: one(2, geglu), Syms: syms(9), Ranges: unit},
 		{In: []Type{x(129), w(BF16, 65, 129), T(F32, Sym("S"), D(65))}, Attrs: one(1, bias), Syms: syms(13), Ranges: unit},
 		{In: []Type{x(19), w(BF16, 131, 19)}, Attrs: one(1, softcap), Syms: syms(1), Ranges: unit},
+		// Integer weights; a rotary embedding of them.
+		{In: []Type{x(37), w(I8G32, 11, 37)}, Attrs: one(1, Acc(0)), Syms: syms(5), Ranges: unit},
+		{In: []Type{x(133), w(I4G64, 35, 133), w(I4G64, 35, 133)}, Attrs: one(2, geglu), Syms: syms(1), Ranges: unit},
+		{In: []Type{T(F32, D(1), D(201)), w(I4G128, 35, 201)}, Attrs: one(1, Acc(0)), Ranges: unit},
+		{In: []Type{x(71), w(I8G64, 3, 5, 71), w(I8G64, 3, 5, 71), T(F32, Sym("S"), D(1), D(5)), T(F32, Sym("S"), D(1), D(5))},
+			Attrs: one(2, turned(0)...), Syms: syms(7), Ranges: unit},
 		// A rotary embedding of three heads; then queries, keys and values in one.
 		{In: []Type{x(23), w(BF16, 3, 5, 23), w(BF16, 3, 5, 23), T(F32, Sym("S"), D(1), D(5)), T(F32, Sym("S"), D(1), D(5))},
 			Attrs: one(2, turned(0)...), Syms: syms(7), Ranges: unit},

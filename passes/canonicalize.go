@@ -125,7 +125,7 @@ func dropBroadcast(b *ir.Builder, op *ir.Op, _ map[*ir.Value][]ir.Use) *ir.Value
 // sinkViews computes an elementwise operation on what its operands are views of, and views the result: closer to the
 // producer it can be fused with it.
 func sinkViews(b *ir.Builder, op *ir.Op, uses map[*ir.Value][]ir.Use) *ir.Value {
-	if !op.Def.Elementwise() && op.Def != ir.OpConvert {
+	if !op.Def.Elementwise() && (op.Def != ir.OpConvert || op.Out.Type.DType.IsQuantized() || op.In[0].Type.DType.IsQuantized()) {
 		return nil
 	}
 	var like *ir.Op

@@ -50,7 +50,7 @@ func buildMatmul(f *ir.Func, r *region) *ir.Value {
 		return b.operand(op.Out)
 	}
 	e := b.expr(r.sink.Out)
-	in := []*ir.Value{products[0].In[0]}
+	in := []*ir.Value{multiplied(products[0].In[0], unconverted(products[0].In[1]))}
 	for _, p := range products {
 		in = append(in, unconverted(p.In[1]))
 	}

@@ -16,7 +16,7 @@ func fusePrologue(f *ir.Func, budget *Budget) int {
 			continue
 		}
 		uses := f.Uses()
-		if x := op.In[0]; is(x, ir.OpRow) && len(uses[x]) == 1 && budget.Take(op) {
+		if x := op.In[0]; is(x, ir.OpRow) && x.Type.DType == ir.F32 && len(uses[x]) == 1 && budget.Take(op) {
 			takeNorm(f, op, uses)
 			n++
 		}

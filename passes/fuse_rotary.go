@@ -69,7 +69,7 @@ func buildRotary(f *ir.Func, r *region) *ir.Value {
 	if size != columns {
 		return nil
 	}
-	in := []*ir.Value{product.In[0]}
+	in := []*ir.Value{multiplied(product.In[0], w)}
 	halves := build.Reshape(w, []ir.Dim{heads, ir.D(n), run, k})
 	for i := range n {
 		half := build.Op(ir.OpSlice, ir.SliceAttrs{Axis: 1, Start: ir.D(i), Limit: ir.D(i + 1)}, halves)

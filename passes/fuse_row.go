@@ -7,10 +7,10 @@ import (
 )
 
 // fuseRow makes norms and softmax one row each: reductions of the last axis, the elementwise operations before, between
-// and after them, a residual added to a norm's result.
+// and after them, a residual added to a norm's result, and storing the result in groups of integers.
 func fuseRow(f *ir.Func, budget *Budget) int {
 	return fuseRegions(f, budget,
-		func(op *ir.Op) bool { return joins(op) && op.Out.Type.Rank() > 0 },
+		func(op *ir.Op) bool { return (joins(op) || quantizes(op)) && op.Out.Type.Rank() > 0 },
 		func(sink, op *ir.Op) bool {
 			return isReduction(op) && slices.Equal(op.In[0].Type.Shape, sink.Out.Type.Shape)
 		},
@@ -45,6 +45,9 @@ func buildRow(f *ir.Func, r *region) *ir.Value {
 		}
 		place[op] = len(reduce)
 		reduce = append(reduce, ir.Reduction{Kind: kind, Expr: b.expr(op.In[0])})
+	}
+	if quantizes(r.sink) {
+		return fused(f, r, ir.OpRow, ir.RowAttrs{Reduce: reduce, Out: b.expr(r.sink.In[0]), DType: r.sink.Out.Type.DType}, b.operands)
 	}
 	if len(reduce) == 0 {
 		return nil

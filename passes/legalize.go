@@ -14,6 +14,12 @@ func legalize(f *ir.Func, _ *Budget) int {
 func singles(f *ir.Func) int {
 	with := map[*ir.Value]*ir.Value{}
 	for _, op := range append([]*ir.Op(nil), f.Ops...) {
+		if quantizes(op) {
+			if v := buildRow(f, &region{sink: op, in: map[*ir.Op]bool{op: true}, ops: []*ir.Op{op}}); v != nil {
+				with[op.Out] = v
+			}
+			continue
+		}
 		if joins(op) || op.Def == ir.OpGather {
 			r := &region{sink: op, in: map[*ir.Op]bool{op: true}, ops: []*ir.Op{op}}
 			if op.Def == ir.OpConvert && is(op.In[0], ir.OpGather) {

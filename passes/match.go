@@ -57,6 +57,23 @@ func unconverted(v *ir.Value) *ir.Value {
 	return v
 }
 
+// quantizes reports whether op stores floats in groups of 8 bits.
+func quantizes(op *ir.Op) bool {
+	bits, _ := op.Out.Type.DType.Group()
+	return op.Def == ir.OpConvert && bits == 8
+}
+
+// multiplied is what a product reads of its first operand: the integers where it was quantized and the matrix is, too.
+func multiplied(x, w *ir.Value) *ir.Value {
+	if is(x, ir.OpConvert) && x.Type.DType == ir.F32 {
+		_, a := x.Def.In[0].Type.DType.Group()
+		if _, b := w.Type.DType.Group(); a > 0 && a == b {
+			return x.Def.In[0]
+		}
+	}
+	return x
+}
+
 // isReduction reports whether op reduces the last axis.
 func isReduction(op *ir.Op) bool {
 	return op.Def == ir.OpReduceSum || op.Def == ir.OpReduceMean || op.Def == ir.OpReduceMax

@@ -60,11 +60,7 @@ type life struct {
 }
 
 func (p *planner) bytes(t ir.Type) int64 {
-	n := t.DType.MemoryBytes()
-	for _, d := range t.Shape {
-		n *= int64(p.m.MaxDim(d))
-	}
-	return (n + alignment - 1) / alignment * alignment
+	return (p.m.Bytes(t) + alignment - 1) / alignment * alignment
 }
 
 func (p *planner) plan() error {

@@ -28,6 +28,9 @@ func (s *Map) build(g *gen) {
 		if o.Kind == Tensor && o.Strides[last] > 1 {
 			lanes = 1
 		}
+		if o.Rows != nil && o.Rows.Group.Bits > 0 {
+			lanes = 1
+		}
 		if o.Rows != nil && s.In[o.Rows.Index].Strides[last] != 0 {
 			lanes = 1
 		}
@@ -128,11 +131,44 @@ func (g *gen) fragments(in []Operand, ptrs, index []*tile.Value, lanes int, coun
 		ptr := ptrs[i]
 		if o.Rows != nil {
 			row := g.b.Cast(tile.Widen, g.b.Lane(g.fragment(in[o.Rows.Index], ptrs[o.Rows.Index], index, 1, nil), 0))
+			if o.Rows.Group.Bits > 0 {
+				args[i] = g.integer(o, ptr, row, index)
+				continue
+			}
 			ptr = g.b.PtrAdd(ptr, g.tableRow(o.Rows, row))
 		}
 		args[i] = g.fragment(o, ptr, index, lanes, count)
 	}
 	return args
+}
+
+// integer reads one element of a quantized table.
+func (g *gen) integer(o Operand, table, row *tile.Value, index []*tile.Value) *tile.Value {
+	b, q := g.b, o.Rows.Group
+	k := b.Int(0)
+	for d, i := range index {
+		if o.Strides[d] != 0 {
+			k = b.Add(k, b.Mul(i, b.Int(o.Strides[d]/PanelWidth)))
+		}
+	}
+	n := b.Rem(row, b.Int(PanelWidth))
+	block := b.Add(b.Mul(b.Div(row, b.Int(PanelWidth)), b.Int(q.Blocks(o.Rows.Panel))), b.Div(k, b.Int(q.Len)))
+	table = b.PtrAdd(table, b.Mul(block, b.Int(q.BlockBytes())))
+	k = b.Rem(k, b.Int(q.Len))
+	// The place of (n, k) is linear in n and in the parts of k, as Group.At has it.
+	step := int64(32 / q.Bits / 2) // neighbours in k
+	at := b.Add(b.Add(b.Int(groupHeader), b.Mul(n, b.Int(step))), b.Rem(k, b.Int(step)))
+	if q.Bits == 8 {
+		at = b.Add(at, b.Mul(b.Div(k, b.Int(2)), b.Int(2*PanelWidth)))
+		x := b.Cast(tile.IToF, b.WidenTo(b.Load(table, at, 1), tile.I32))
+		return b.Mul(x, b.Load(b.PtrCast(table, tile.F32), n, 1))
+	}
+	at = b.Add(at, b.Mul(b.Div(k, b.Int(8)), b.Int(4*PanelWidth)))
+	x := b.WidenTo(b.Load(table, at, 1), tile.I32)
+	upper := b.Compare(tile.LE, b.Int(4), b.Rem(k, b.Int(8)))
+	x = b.Logic(tile.And, b.Select(upper, b.Logic(tile.Shr, x, b.Int32(4, 1)), x), b.Int32(15, 1))
+	header := b.PtrCast(table, tile.BF16)
+	return b.FMA(b.Cast(tile.IToF, x), b.Load(header, n, 1), b.Load(header, b.Add(n, b.Int(PanelWidth)), 1))
 }
 
 // tableRow returns where a row of a table begins.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"pgc/ir/quant"
 	"pgc/ir/scalar"
 	"pgc/ir/tile"
 )
@@ -29,6 +30,7 @@ type Matmul struct {
 	M        Size
 	K        int64
 	XStride  int64     // elements between rows of x
+	X        Group     // of x, if its rows are quantized; these are dense, as quant.RowLayout has them
 	Prologue *Prologue // computes x; nil when x is in memory
 	Parts    []Part
 }
@@ -36,7 +38,8 @@ type Matmul struct {
 // Part is out_i[m,b,n] = Exprs_i(acc_0, …, extra…) with acc_j = Σ_k x[m,k]·w_j[b,n,k].
 type Part struct {
 	Blocks, N int64
-	Elem      tile.Elem // of the weights
+	Elem      tile.Elem // of the weights; I8 for groups
+	Group     Group     // of the weights, if they are quantized
 	Accs      int
 	Extra     []Operand // over (M, Blocks, N)
 	Exprs     []*scalar.Expr
@@ -57,12 +60,12 @@ func (s *Matmul) Kind() string { return "matmul" }
 // text is the spec for Key.
 func (s *Matmul) text() string {
 	var out strings.Builder
-	fmt.Fprintf(&out, "%+v %d %d", s.M, s.K, s.XStride)
+	fmt.Fprintf(&out, "%+v %d %d %v", s.M, s.K, s.XStride, s.X)
 	if p := s.Prologue; p != nil {
 		fmt.Fprintf(&out, " prologue %s %+v %v %+v", operands(p.In), p.Reduce, p.Exprs, p.Outs)
 	}
 	for _, p := range s.Parts {
-		fmt.Fprintf(&out, " part %d %d %s %d %s %v %+v", p.Blocks, p.N, p.Elem, p.Accs, operands(p.Extra), p.Exprs, p.Outs)
+		fmt.Fprintf(&out, " part %d %d %s %v %d %s %v %+v", p.Blocks, p.N, p.Elem, p.Group, p.Accs, operands(p.Extra), p.Exprs, p.Outs)
 	}
 	return out.String()
 }
@@ -130,6 +133,10 @@ func (m *mmBuild) params() {
 		next = len(p.In)
 	} else {
 		m.x = g.in(0, tile.F32)
+		if m.X.Bits > 0 {
+			m.x = g.b.PtrCast(m.x, tile.I8)
+			m.xStride, _, _ = quant.RowLayout(m.K, m.X.Len)
+		}
 	}
 	for _, p := range m.Parts {
 		var ws, extra []*tile.Value
@@ -158,7 +165,7 @@ func (m *mmBuild) params() {
 func (m *mmBuild) rows(m0, rows *tile.Value, most int64, write *tile.Value) {
 	p, b, lanes := m.Prologue, m.g.b, m.pro.lanes
 	if p == nil {
-		m.x = b.PtrAdd(m.x, b.Mul(m0, b.Int(m.XStride)))
+		m.x = b.PtrAdd(m.x, b.Mul(m0, b.Int(m.xStride)))
 		return
 	}
 	m.xStride = roundUp(m.K, PanelWidth)

@@ -25,24 +25,43 @@ func (m *mmBuild) buildVector() {
 	}
 	m.g.out.Tasks = []Factor{{Const(total), 1}}
 	m.rows(b.Int(0), b.Int(1), 1, b.Compare(tile.EQ, b.Task(), b.Int(0)))
+	var scratch *tile.Value // integers of x as i16, or a group of weights as floats
+	if need := m.vectorScratch(); need > 0 {
+		scratch = b.Scratch(int(need))
+	}
 	m.each(b.Task(), counts, func(part int, task *tile.Value) {
 		side := int64(m.sideBySide(part))
 		panels := m.Parts[part].columns() / PanelWidth
 		first := b.Mul(task, b.Int(perTask*side))
 		end := b.Min(b.Add(first, b.Int(perTask*side)), b.Int(panels))
+		stream := func(at *tile.Value, n int) { m.stream(part, at, n) }
+		switch q := m.Parts[part].Group; {
+		case q.Bits > 0 && m.X.Bits > 0:
+			x := m.quantRows(q, m.x)
+			if q.Bits == 8 {
+				x.widened(scratch, b.Int(0), b.Int(1), b.Int(roundUp(m.K, chunk)), roundUp(m.K, chunk))
+			}
+			stream = func(at *tile.Value, n int) { m.streamInt(part, at, n, x) }
+		case q.Bits > 0:
+			stream = func(at *tile.Value, n int) { m.streamWide(part, at, n, scratch) }
+		}
 		if panels%side == 0 {
-			b.Range(first, end, b.Int(side), func(at *tile.Value) { m.stream(part, at, int(side)) })
+			b.Range(first, end, b.Int(side), func(at *tile.Value) { stream(at, int(side)) })
 			return
 		}
 		whole := b.Add(first, b.Mul(b.Div(b.Sub(end, first), b.Int(side)), b.Int(side)))
-		b.Range(first, whole, b.Int(side), func(at *tile.Value) { m.stream(part, at, int(side)) })
-		b.Range(whole, end, b.Int(1), func(at *tile.Value) { m.stream(part, at, 1) })
+		b.Range(first, whole, b.Int(side), func(at *tile.Value) { stream(at, int(side)) })
+		b.Range(whole, end, b.Int(1), func(at *tile.Value) { stream(at, 1) })
 	})
 }
 
 // sideBySide is how many panels of each matrix of a part are read together.
 func (m *mmBuild) sideBySide(part int) int {
-	return max(1, 8/(PanelWidth/m.g.lanes)/m.Parts[part].Accs)
+	vectors := 8
+	if m.Parts[part].Group.Bits > 0 { // unpacking wants registers, too
+		vectors = 4
+	}
+	return max(1, vectors/(PanelWidth/m.g.lanes)/m.Parts[part].Accs)
 }
 
 // streams is how many groups of panels a part has.
@@ -59,7 +78,12 @@ func (m *mmBuild) stream(part int, at *tile.Value, n int) {
 	for _, w := range m.weights[part] {
 		mk.b = append(mk.b, m.sources(b.PtrAdd(w, b.Mul(at, b.Int(m.K*PanelWidth))), vecs, lanes)...)
 	}
-	accs := mk.run(b, m.x, b.Int(m.K), zeros(b, len(mk.b), lanes))
+	m.finishPanels(part, at, mk.run(b, m.x, b.Int(m.K), zeros(b, len(mk.b), lanes)), vecs)
+}
+
+// finishPanels applies the epilogue to the accumulators of panels from `at` on, vecs of each matrix.
+func (m *mmBuild) finishPanels(part int, at *tile.Value, accs []*tile.Value, vecs int) {
+	b, lanes := m.g.b, m.g.lanes
 	for v := range vecs {
 		one := make([]*tile.Value, m.Parts[part].Accs)
 		for j := range one {
@@ -67,4 +91,46 @@ func (m *mmBuild) stream(part int, at *tile.Value, n int) {
 		}
 		m.finish(part, one, b.Int(0), b.Add(b.Mul(at, b.Int(PanelWidth)), b.Int(int64(v*lanes))))
 	}
+}
+
+// vectorScratch is how many floats of scratch the schedule for one row needs for integer weights.
+func (m *mmBuild) vectorScratch() int64 {
+	most := int64(0)
+	for i, p := range m.Parts {
+		switch {
+		case p.Group.Bits == 8 && m.X.Bits > 0:
+			most = max(most, roundUp(m.K, chunk)/2)
+		case p.Group.Bits > 0 && m.X.Bits == 0:
+			most = max(most, p.Group.Len*PanelWidth*int64(p.Accs*m.sideBySide(i)))
+		}
+	}
+	return most
+}
+
+// streamWide is stream for integer weights and float x: every group becomes floats first, as in the blocked schedule.
+func (m *mmBuild) streamWide(part int, at *tile.Value, n int, wide *tile.Value) {
+	p, b, lanes := &m.Parts[part], m.g.b, m.g.lanes
+	q, perPanel := p.Group, PanelWidth/lanes
+	vecs := n * perPanel
+	row := int64(p.Accs * n * PanelWidth)
+	accs := b.For(b.Int(0), b.Int(q.Blocks(m.K)), b.Int(1), zeros(b, p.Accs*vecs, lanes), func(group *tile.Value, accs []*tile.Value) []*tile.Value {
+		k0 := b.Mul(group, b.Int(q.Len))
+		steps := b.Int(q.Len)
+		if m.K%q.Len != 0 {
+			steps = b.Min(steps, b.Sub(b.Int(m.K), k0))
+		}
+		mk := micro{rows: 1, lanes: lanes, aK: 1, bK: row}
+		for j, w := range m.weights[part] {
+			for i := range n {
+				panel := b.Add(at, b.Int(int64(i)))
+				block := b.PtrAdd(w, b.Mul(b.Add(b.Mul(panel, b.Int(q.Blocks(m.K))), group), b.Int(q.BlockBytes())))
+				q.widen(m.g, block, steps, b.PtrAdd(wide, b.Int(int64((j*n+i)*PanelWidth))), row)
+			}
+		}
+		for i := range accs {
+			mk.b = append(mk.b, source{wide, int64(i * lanes)})
+		}
+		return mk.run(b, b.PtrAdd(m.x, k0), steps, accs)
+	})
+	m.finishPanels(part, at, accs, vecs)
 }

@@ -23,12 +23,17 @@ type Row struct {
 	Reduce []Reduction
 	Expr   *scalar.Expr
 	Out    Out
+	Group  Group // of the result, if it is quantized; rows lie as quant.RowLayout has them
 }
 
 // Kind is "row".
 func (s *Row) Kind() string { return "row" }
 
 func (s *Row) build(g *gen) {
+	if s.Group.Bits > 0 {
+		s.buildQuantized(g)
+		return
+	}
 	b, last := g.b, len(s.Outer)
 	r := rowBody{g: g, in: s.In, reduce: s.Reduce, lanes: g.rowLanes(s.In, last)}
 	single := s.Out.Strides[last] == 0
@@ -95,35 +100,30 @@ func (r *rowBody) reductions(outer []*tile.Value, n *tile.Value) []*tile.Value {
 
 // reduce folds one reduction over n elements: lane by lane first, then the lanes by halves.
 func (g *gen) reduce(r Reduction, n *tile.Value, lanes int, args func(i, count *tile.Value) []*tile.Value) *tile.Value {
-	b := g.b
-	start := b.Float(0, lanes)
+	start, join, last := 0.0, (*tile.Builder).Add, tile.ReduceAdd
 	if r.Max {
-		start = b.Float(math.Inf(-1), lanes)
+		start, join, last = math.Inf(-1), (*tile.Builder).Max, tile.ReduceMax
 	}
 	e := scalar.Lower(r.Expr)
-	fold := func(acc, i, count *tile.Value) *tile.Value {
-		v := b.Expr(e, args(i, count), lanes)
-		if count != nil {
-			inside := b.Compare(tile.LT, b.Iota(lanes), b.Splat(b.Cast(tile.Narrow, count), lanes))
-			v = b.Select(inside, v, start)
-		}
-		if r.Max {
-			return b.Max(acc, v)
-		}
-		return b.Add(acc, v)
-	}
-	l := b.Int(int64(lanes))
+	return g.b.Reduce(last, g.accumulate(n, lanes, start, join, func(i, count *tile.Value) *tile.Value {
+		return g.b.Expr(e, args(i, count), lanes)
+	}))
+}
+
+// accumulate joins the values of f lane by lane, beginning with start, which also stands for the lanes beyond n.
+func (g *gen) accumulate(n *tile.Value, lanes int, start float64, join func(b *tile.Builder, x, y *tile.Value) *tile.Value,
+	f func(i, tail *tile.Value) *tile.Value) *tile.Value {
+	b, l, neutral := g.b, g.b.Int(int64(lanes)), g.b.Float(start, lanes)
 	full := b.Mul(b.Div(n, l), l)
-	acc := b.For(b.Int(0), full, l, []*tile.Value{start}, func(i *tile.Value, c []*tile.Value) []*tile.Value {
-		return []*tile.Value{fold(c[0], i, nil)}
+	acc := b.For(b.Int(0), full, l, []*tile.Value{neutral}, func(i *tile.Value, c []*tile.Value) []*tile.Value {
+		return []*tile.Value{join(b, c[0], f(i, nil))}
 	})[0]
-	if c, ok := tile.ConstInt(n); lanes > 1 && !(ok && c%int64(lanes) == 0) {
-		acc = b.If(b.Compare(tile.LT, full, n), func() []*tile.Value {
-			return []*tile.Value{fold(acc, full, b.Sub(n, full))}
-		}, func() []*tile.Value { return []*tile.Value{acc} })[0]
+	if c, ok := tile.ConstInt(n); lanes == 1 || ok && c%int64(lanes) == 0 {
+		return acc
 	}
-	if r.Max {
-		return b.Reduce(tile.ReduceMax, acc)
-	}
-	return b.Reduce(tile.ReduceAdd, acc)
+	return b.If(b.Compare(tile.LT, full, n), func() []*tile.Value {
+		count := b.Sub(n, full)
+		inside := b.Compare(tile.LT, b.Iota(lanes), b.Splat(b.Cast(tile.Narrow, count), lanes))
+		return []*tile.Value{join(b, acc, b.Select(inside, f(full, count), neutral))}
+	}, func() []*tile.Value { return []*tile.Value{acc} })[0]
 }

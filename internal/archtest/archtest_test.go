@@ -51,7 +51,7 @@ var rules = [][2]string{
 }
 
 // allowed are the parts of ir that a backend is built on.
-var allowed = map[string]bool{"pgc/ir/tile": true, "pgc/ir/target": true, "pgc/ir/scalar": true}
+var allowed = map[string]bool{"pgc/ir/tile": true, "pgc/ir/target": true, "pgc/ir/scalar": true, "pgc/ir/quant": true}
 
 func under(path, root string) bool { return path == root || strings.HasPrefix(path, root+"/") }
 

@@ -41,10 +41,7 @@ func TestCases(t *testing.T) {
 			if _, err := Compare(again[i].Want, c.Want, ir.Tol{}); err != nil {
 				t.Errorf("not repeatable: %v", err)
 			}
-			rounded := New(c.Want.DType, c.Want.Shape...)
-			for j, v := range c.Want.Data {
-				rounded.Data[j] = round(c.Want.DType, v)
-			}
+			rounded := c.Want.Convert(c.Want.DType)
 			if worst, err := c.Check(rounded); err != nil || worst > 1 {
 				t.Errorf("%s: the rounded reference fails: %v", c.Name, err)
 			}

@@ -65,11 +65,7 @@ func convert(c *call) (*Tensor, error) {
 	if d == ir.F32 && x.DType.IsFloat() {
 		return c.result(x.Data) // every storage format is a subset of f32
 	}
-	out := make([]float64, len(x.Data))
-	for i, v := range x.Data {
-		out[i] = round(d, v)
-	}
-	return c.result(out)
+	return c.result(rounded(d, x.Data, x.Shape))
 }
 
 func reshape(c *call) (*Tensor, error) { return c.result(c.in[0].Data) }

@@ -10,10 +10,12 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/x448/float16"
 
 	"pgc/ir"
+	"pgc/ir/quant"
 )
 
 // Tensor is a dense tensor in row-major order. Data holds integers and booleans (0 or 1) exactly; bf16 and f16 tensors hold
@@ -46,7 +48,10 @@ func from[E float32 | int32](d ir.DType, values []E, shape []int) *Tensor {
 // Decode reads a tensor from its little-endian storage: the bytes of a safetensors entry or of a buffer of a backend.
 func Decode(d ir.DType, raw []byte, shape ...int) (*Tensor, error) {
 	t := New(d, shape...)
-	size := d.BlockBytes()
+	size := d.Bytes()
+	if size == 0 {
+		return nil, fmt.Errorf("%s is no type of single values", d)
+	}
 	if len(raw) != size*len(t.Data) {
 		return nil, fmt.Errorf("%d bytes for a tensor %s%v, wants %d", len(raw), d, shape, size*len(t.Data))
 	}
@@ -74,7 +79,7 @@ func decode(d ir.DType, raw []byte) float64 {
 // Encode returns the little-endian storage of t; f32 values are rounded.
 func (t *Tensor) Encode() []byte {
 	le := binary.LittleEndian
-	raw := make([]byte, 0, t.DType.Bytes(int64(len(t.Data))))
+	raw := make([]byte, 0, t.DType.Bytes()*len(t.Data))
 	for _, v := range t.Data {
 		switch t.DType {
 		case ir.F32:
@@ -106,6 +111,24 @@ func (t *Tensor) Float32() []float32 {
 	out := make([]float32, len(t.Data))
 	for i, v := range t.Data {
 		out[i] = float32(v)
+	}
+	return out
+}
+
+// Convert returns the values of t as those of another type: rounded for floats, in groups for formats of integers.
+func (t *Tensor) Convert(d ir.DType) *Tensor { return &Tensor{d, t.Shape, rounded(d, t.Data, t.Shape)} }
+
+// rounded returns values as those of type d.
+func rounded(d ir.DType, values []float64, shape []int) []float64 {
+	out := slices.Clone(values)
+	if bits, group := d.Group(); bits > 0 {
+		for row := range slices.Chunk(out, max(1, shape[len(shape)-1])) {
+			quant.Round(row, bits, group)
+		}
+		return out
+	}
+	for i, v := range values {
+		out[i] = round(d, v)
 	}
 	return out
 }
@@ -144,9 +167,9 @@ func Random(rng *rand.Rand, t ir.Type, syms map[string]int, r ir.Range) (*Tensor
 		case ir.Bool:
 			v = float64(rng.IntN(2))
 		}
-		out.Data[i] = round(t.DType, v)
+		out.Data[i] = v
 	}
-	return out, nil
+	return out.Convert(t.DType), nil
 }
 
 func count(shape []int) int {

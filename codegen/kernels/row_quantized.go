@@ -1,0 +1,53 @@
+package kernels
+
+import (
+	"pgc/ir/quant"
+	"pgc/ir/scalar"
+	"pgc/ir/tile"
+)
+
+// buildQuantized is a row whose result is written in symmetric 8-bit groups, with the arithmetic of quant.Symmetric8.
+func (s *Row) buildQuantized(g *gen) {
+	b := g.b
+	r := rowBody{g: g, in: s.In, reduce: s.Reduce, lanes: g.rowLanes(s.In, len(s.Outer))}
+	r.ptrs = g.operandPtrs(s.In)
+	out := b.PtrCast(g.result(0, tile.F32), tile.I8)
+	values := b.Scratch(int(s.Group.Len))
+	e := scalar.Lower(s.Expr)
+	k, lanes := s.C.N, r.lanes
+	bytes, scales, sums := quant.RowLayout(k, s.Group.Len)
+	g.domain(append(append([]Size{}, s.Outer...), s.C), func(outer []*tile.Value, _, n *tile.Value) {
+		reduced := r.reductions(outer, n)
+		row := b.Int(0)
+		for d, i := range outer {
+			row = b.Add(b.Mul(row, b.Int(s.Outer[d].N)), i)
+		}
+		row = b.PtrAdd(out, b.Mul(row, b.Int(bytes)))
+		floats := b.PtrCast(row, tile.F32)
+		b.Range(b.Int(0), b.Int(s.Group.Blocks(k)), b.Int(1), func(group *tile.Value) {
+			first := b.Mul(group, b.Int(s.Group.Len))
+			count := b.Int(s.Group.Len)
+			if k%s.Group.Len != 0 {
+				count = b.Min(count, b.Sub(n, first))
+			}
+			top := b.Reduce(tile.ReduceMax, g.accumulate(count, lanes, 0, (*tile.Builder).Max, func(i, tail *tile.Value) *tile.Value {
+				v := b.Expr(e, r.args(outer, b.Add(first, i), tail, reduced, lanes), lanes)
+				g.store(values, i, v, tail)
+				return b.Unary(tile.Abs, v)
+			}))
+			scale, inverse := b.Div(top, b.Float(127, 1)), b.Div(b.Float(127, 1), top)
+			none := b.Compare(tile.LT, top, b.Float(quant.Smallest, 1))
+			scale, inverse = b.Select(none, b.Float(0, 1), scale), b.Select(none, b.Float(0, 1), inverse)
+			total := b.Reduce(tile.ReduceAdd, g.accumulate(count, lanes, 0, (*tile.Builder).Add, func(i, tail *tile.Value) *tile.Value {
+				q := b.Unary(tile.Rint, b.Mul(g.load(values, i, lanes, tail), b.Splat(inverse, lanes)))
+				g.store(row, b.Add(first, i), b.Cast(tile.Narrow, b.Cast(tile.FToI, q)), tail)
+				return q
+			}))
+			b.Store(floats, b.Add(b.Int(scales/4), group), scale)
+			b.Store(floats, b.Add(b.Int(sums/4), group), b.Mul(total, scale))
+		})
+		b.Range(b.Int(k), b.Int(scales), b.Int(1), func(i *tile.Value) { // products read whole chunks
+			b.Store(row, i, b.Cast(tile.Narrow, b.Int32(0, 1)))
+		})
+	})
+}

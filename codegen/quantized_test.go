@@ -1,0 +1,94 @@
+package codegen_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"pgc/frontend/text"
+	"pgc/ir"
+	"pgc/ir/eval"
+	"pgc/ir/target/targettest"
+)
+
+// integerModule norms and quantizes x, multiplies it by two integer matrices and adds a bias, for many rows and for one.
+func integerModule(t *testing.T, dtype, group string, k, n int) *ir.Module {
+	t.Helper()
+	body := func(name, rows string) string {
+		return fmt.Sprintf(`func @%s(
+    %%%[1]s.x: input f32[%[2]s,%[3]d],
+    %%gate: weight "gate" %[5]s[%[4]d,%[3]d],
+    %%up: weight "up" %[5]s[%[4]d,%[3]d],
+    %%down: weight "down" %[5]s[%[3]d,%[4]d]) {
+  %%0 = convert %%%[1]s.x {dtype=i8%[6]s} : i8%[6]s[%[2]s,%[3]d]
+  %%1 = convert %%0 {dtype=f32} : f32[%[2]s,%[3]d]
+  %%2 = convert %%gate {dtype=f32} : f32[%[4]d,%[3]d]
+  %%3 = convert %%up {dtype=f32} : f32[%[4]d,%[3]d]
+  %%4 = einsum %%1, %%2 {spec="ab,cb->ac"} : f32[%[2]s,%[4]d]
+  %%5 = einsum %%1, %%3 {spec="ab,cb->ac"} : f32[%[2]s,%[4]d]
+  %%6 = mul %%4, %%5 : f32[%[2]s,%[4]d]
+  return %[1]s.y=%%6 : f32[%[2]s,%[4]d]
+}
+`, name, rows, k, n, dtype, group)
+	}
+	m, err := text.Parse("integer.pgir", "symbol S <= 400\n\n"+body("many", "S")+"\n"+body("one", "1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// TestIntegerProducts compares products of quantized rows and matrices with the evaluator, whose integers are the same, and a
+// row alone with the same row among others, bit for bit. The last case has the greatest integers everywhere: sums of
+// products that an instruction could saturate.
+func TestIntegerProducts(t *testing.T) {
+	for _, tgt := range targettest.Runnable(t) {
+		for _, dtype := range []string{"i8g32", "i8g128", "i4g32", "i4g64", "i4g128"} {
+			for _, shape := range [][3]int{{7, 37, 45}, {205, 300, 67}, {1, 16, 1}, {13, 515, 300}, {9, 256, 33}} {
+				extreme := shape[1] == 256
+				rows, k, n := shape[0], shape[1], shape[2]
+				name := fmt.Sprintf("%s %s %v", tgt.Name, dtype, shape)
+				m := integerModule(t, dtype, dtype[2:], k, n)
+				rng := rand.New(rand.NewPCG(uint64(rows), uint64(k)))
+				w := randomWeights(t, m)
+				x, err := eval.Random(rng, ir.T(ir.F32, ir.Dims(rows, k)...), nil, ir.Range{Lo: -1, Hi: 1})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if extreme {
+					fill(w["gate"], 1)
+					fill(w["up"], -1)
+					fill(x, 1)
+				}
+				want := reference(t, m.Func("many"), map[string]*eval.Tensor{"many.x": x}, w, map[string]int{"S": rows})["many.y"]
+				e := compiled(t, m, w, tgt, 2)
+				copy(e.Floats("many.x"), x.Float32())
+				call(t, e, "many", map[string]int{"S": rows})
+				got := e.Floats("many.y")[:rows*n]
+				worst := compare(got, want)
+				t.Logf("%s: worst error %.2g of the largest value", name, worst)
+				if !(worst < 2e-6) {
+					t.Errorf("%s: error %g", name, worst)
+				}
+				last := rows - 1
+				copy(e.Floats("one.x"), x.Float32()[last*k:])
+				call(t, e, "one", nil)
+				for i, v := range e.Floats("one.y")[:n] {
+					if v != got[last*n+i] {
+						t.Fatalf("%s: column %d of the last row is %g alone and %g among others", name, i, v, got[last*n+i])
+					}
+				}
+			}
+		}
+	}
+}
+
+// fill makes a tensor's values alternate in blocks so that every group spans the greatest range: the value, and once in 32
+// zero, for minima and maxima to differ.
+func fill(t *eval.Tensor, v float64) {
+	for i := range t.Data {
+		if t.Data[i] = v; i%32 == 0 {
+			t.Data[i] = 0
+		}
+	}
+}
