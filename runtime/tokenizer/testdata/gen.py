@@ -6,12 +6,15 @@ transformers' PaliGemmaProcessor make of texts with them.
 gemma.json   Gemma's shape: merges as pairs, no pre-tokenizer, four special tokens, <loc>/<seg> as in PaliGemma.
 gemma2.json  Gemma 2's shape: merges as strings, a normalizer sequence, a split at blanks, runs of newlines, tabs and ▁
              as added tokens; and added tokens with every property.
+pieces.json  a vocabulary with every way to merge two pieces into a third, ordered by the third, as the converter of SentencePiece
+             models orders Gemma's: most tokens have several merges, and many orders of merging end in the same text.
 partial.json byte tokens only below 0xC0 and fused <unk>; unfused.json the same, each <unk> alone.
-NAME.cases.json   [{text, ids, plain, decoded, skipped}]: ids with special tokens parsed, plain with them as text.
-decode.json       [{ids, decoded, skipped}] with gemma.json: byte runs, special tokens between bytes, unknown ids.
-prompts.json      [{prompt, suffix, images, input_ids, token_type_ids, labels}] from PaliGemmaProcessor with gemma.json.
+NAME.cases.json   encoding of library.py; with pieces.json of lines of corpus.py.
+decode.json       decoding of library.py with gemma.json: byte runs, special tokens between bytes, unknown ids.
+prompts.json      layout of library.py with gemma.json.
 """
 
+import collections
 import copy
 import json
 import pathlib
@@ -19,8 +22,10 @@ import random
 
 import tokenizers
 import transformers
-from PIL import Image
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+
+import corpus
+import library
 
 assert tokenizers.__version__ == "0.23.3" and transformers.__version__ == "5.23.0", "pinned versions"
 HERE = pathlib.Path(__file__).parent
@@ -106,6 +111,26 @@ def partial(base, fuse):
     return f
 
 
+def pieces(base):
+    """The most frequent stretches of corpus.py's words and code, and every way to merge two of them into a third."""
+    rng, counts = random.Random(7), collections.Counter()
+    for _ in range(3000):
+        text = rng.choice(["▁", "", "\n"]) + rng.choice([*corpus.WORDS, *corpus.CODE, *CORPUS, *corpus.WORDS]).replace(" ", "▁")
+        counts.update(text[i:i + n] for n in range(1, 9) for i in range(len(text) - n + 1))
+    learnt = sorted(counts, key=lambda t: (-counts[t], len(t), t))[:1900]
+    fixed = [t for t in base["model"]["vocab"] if t in SPECIALS or t.startswith("<") or t.strip("\n\t▁") == ""]
+    fixed += ["<loc0000>", "<loc0001>", "<seg000>", "<seg001>", "<image>"]
+    vocab = {t: i for i, t in enumerate(dict.fromkeys(fixed + learnt))}
+    merges = []
+    for token in vocab:
+        splits = [[token[:i], token[i:]] for i in range(1, len(token)) if token[:i] in vocab and token[i:] in vocab]
+        merges += sorted(splits, key=lambda s: (vocab[s[0]], vocab[s[1]]))
+    f = copy.deepcopy(base)
+    f["model"]["vocab"], f["model"]["merges"] = vocab, merges
+    f["added_tokens"] = number([t for t in f["added_tokens"] if t["content"] in vocab], vocab)
+    return f
+
+
 def dump(name, value):
     if isinstance(value, list):
         text = "[" + ",\n".join(json.dumps(v, separators=(",", ":")) for v in value) + "]\n"
@@ -116,24 +141,24 @@ def dump(name, value):
 
 def cases(name, f, count, seed):
     dump(name + ".json", f)
-    library = Tokenizer.from_file(str(HERE / f"{name}.json"))
-    rng, out = random.Random(seed), []
+    backend, rng = Tokenizer.from_file(str(HERE / f"{name}.json")), random.Random(seed)
     texts = list(WORDS) + ["", *CORPUS]
     texts += ["".join(rng.choice(WORDS) + rng.choice(["", " ", ""]) for _ in range(rng.randint(1, 9))) for _ in range(count)]
-    for text in texts:
-        library.encode_special_tokens = True
-        plain = library.encode(text, add_special_tokens=False).ids
-        library.encode_special_tokens = False
-        ids = library.encode(text, add_special_tokens=False).ids
-        out.append({"text": text, "ids": ids, "plain": plain, "decoded": library.decode(ids, skip_special_tokens=False),
-                    "skipped": library.decode(ids, skip_special_tokens=True)})
-    dump(name + ".cases.json", out)
+    dump(name + ".cases.json", [library.encoding(backend, t) for t in texts])
+
+
+def mixed(f):
+    dump("pieces.json", f)
+    backend, rng, vocab = Tokenizer.from_str(json.dumps(f)), random.Random(9), sorted(f["model"]["vocab"])
+    texts = [corpus.line(rng, vocab) for _ in range(200)] + [corpus.broken(rng, vocab) for _ in range(60)]
+    texts += corpus.CODE + corpus.EMOJI + corpus.MARKS + corpus.BROKEN + corpus.typed(corpus.TYPED[:1] + corpus.TYPED[11:12]) + ["".join(corpus.WORDS)]
+    dump("pieces.cases.json", [library.encoding(backend, t) for t in texts if len(t) < 500])
 
 
 def decoding(f):
-    library = Tokenizer.from_str(json.dumps(f))
+    backend = Tokenizer.from_str(json.dumps(f))
     byte, rng, out = f["model"]["vocab"]["<0x00>"], random.Random(11), []
-    size = library.get_vocab_size()
+    size = backend.get_vocab_size()
     for _ in range(120):
         ids = []
         for _ in range(rng.randint(1, 6)):
@@ -148,8 +173,7 @@ def decoding(f):
                 ids.append(rng.randint(0, size + 20))
             else:
                 ids.append(rng.randint(270, size - 1))
-        out.append({"ids": ids, "decoded": library.decode(ids, skip_special_tokens=False),
-                    "skipped": library.decode(ids, skip_special_tokens=True)})
+        out.append({"ids": ids} | library.decoding(backend, ids))
     dump("decode.json", out)
 
 
@@ -158,15 +182,11 @@ def prompts(f):
     images = transformers.SiglipImageProcessor(size={"height": 28, "width": 28})
     images.image_seq_length = 3
     processor = transformers.PaliGemmaProcessor(images, tokenizer)
-    picture, out = Image.new("RGB", (28, 28)), []
-    for prompt, suffix, n in [("caption en", None, 1), ("caption en", "a cat", 1), ("caption en\n", None, 1), ("caption en\n\n", "\n", 1),
-                              ("", None, 1), ("", "", 1), (" detect cat ", "<loc0001><loc0002><loc0500><loc1023> cat", 1), ("the cat", "the dog", 2),
-                              ("a<eos>b<bos>", "c<eos>", 1), ("<mask>x<unk>", None, 1), ("<image>caption en", "<seg127> a", 1), ("<image> caption en", None, 1),
-                              ("<image>a<image>b", "c", 2), ("x<image>y<image>", None, 2), ("<image><image>", None, 2), ("<image>\n", None, 1)]:
-        r = processor(images=[[picture] * n], text=[prompt], suffix=None if suffix is None else [suffix])
-        out.append({"prompt": prompt, "suffix": suffix, "images": n, "input_ids": list(map(int, r["input_ids"][0])),
-                    "token_type_ids": list(map(int, r["token_type_ids"][0])), "labels": list(map(int, r["labels"][0]))})
-    dump("prompts.json", out)
+    dump("prompts.json", [library.layout(processor, *c) for c in [
+        ("caption en", None, 1), ("caption en", "a cat", 1), ("caption en\n", None, 1), ("caption en\n\n", "\n", 1),
+        ("", None, 1), ("", "", 1), (" detect cat ", "<loc0001><loc0002><loc0500><loc1023> cat", 1), ("the cat", "the dog", 2),
+        ("a<eos>b<bos>", "c<eos>", 1), ("<mask>x<unk>", None, 1), ("<image>caption en", "<seg127> a", 1), ("<image> caption en", None, 1),
+        ("<image>a<image>b", "c", 2), ("x<image>y<image>", None, 2), ("<image><image>", None, 2), ("<image>\n", None, 1)]])
 
 
 if __name__ == "__main__":
@@ -175,6 +195,7 @@ if __name__ == "__main__":
     cases("gemma2", gemma2(base), 160, 2)
     cases("partial", partial(base, True), 40, 3)
     cases("unfused", partial(base, False), 40, 4)
+    mixed(pieces(base))
     decoding(base)
     bare = copy.deepcopy(base)
     bare["added_tokens"] = bare["added_tokens"][:4]
