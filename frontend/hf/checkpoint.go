@@ -22,6 +22,8 @@ type Checkpoint struct {
 	Generation   Generation
 	Preprocessor Preprocessor
 	Tokenizer    []byte // tokenizer.json
+	BOSToken     string // the text of the token that begins a text
+	EOSToken     string // and of the one that ends it
 	License      string // the text of a licence file, if there is one
 	files        []*safetensors.File
 	tensors      map[string]located // by canonical name
@@ -66,8 +68,8 @@ func Load(dir string) (*Checkpoint, error) {
 		}
 		return nil, err
 	}
-	if c.Tokenizer, err = os.ReadFile(filepath.Join(dir, "tokenizer.json")); err != nil {
-		return nil, fmt.Errorf("%s holds no readable tokenizer.json: %w", dir, errors.Unwrap(err))
+	if err := c.readTokenizer(); err != nil {
+		return nil, err
 	}
 	if err := c.readGeneration(); err != nil {
 		return nil, err

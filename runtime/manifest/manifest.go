@@ -17,7 +17,8 @@ type Model struct {
 	Weights     string // storage of the matrices
 
 	BOS, PAD, Image int
-	EOS             []int
+	SuffixEnd       int     // the tokenizer's <eos>, which ends the suffix of forward
+	EOS             []int   // ids that end generation
 	Suppressed      []int32 // ids that are no words: never generated
 
 	MaxNewTokens      int // the default of generate

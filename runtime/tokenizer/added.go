@@ -100,7 +100,7 @@ func (p *patterns) split(s string, parseSpecials bool, emit func(id int32, text 
 			continue
 		}
 		if flags&patternLstrip != 0 {
-			from = max(len(strings.TrimRightFunc(s[:from], unicode.IsSpace)), start)
+			from = start + len(strings.TrimRightFunc(s[start:max(start, from)], unicode.IsSpace))
 		}
 		if flags&patternRstrip != 0 {
 			to = len(s) - len(strings.TrimLeftFunc(s[to:], unicode.IsSpace))

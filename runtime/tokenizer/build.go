@@ -119,8 +119,11 @@ func (b *builder) patterns(normalized bool) ([]pattern, error) {
 
 // compact writes the form that format.go describes.
 func (b *builder) compact() ([]byte, error) {
-	if len(b.normalizer) > maxRules || len(b.decoder) > maxRules {
-		return nil, fmt.Errorf("normalizer or decoder has over %d replacements", maxRules)
+	if err := checkRules(b.normalizer); err != nil {
+		return nil, fmt.Errorf("normalizer has %w", err)
+	}
+	if err := checkRules(b.decoder); err != nil {
+		return nil, fmt.Errorf("decoder has %w", err)
 	}
 	raw, err := b.patterns(false)
 	if err != nil {

@@ -1,6 +1,7 @@
 package tokenizer
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -59,7 +60,8 @@ type candidate struct {
 // encode appends the ids of normalized text without added tokens: its characters, merged pair by pair, lowest rank
 // first and leftmost first, in O(n log n).
 func (m *merger) encode(t *Tokenizer, ids []int32, text string) []int32 {
-	m.symbols, m.queue = m.symbols[:0], m.queue[:0]
+	n := utf8.RuneCountInString(text)
+	m.symbols, m.queue = slices.Grow(m.symbols[:0], n), slices.Grow(m.queue[:0], n)
 	m.characters(t, text)
 	if len(m.symbols) == 0 {
 		return ids

@@ -134,9 +134,6 @@ func (t *Tokenizer) cacheCharacters() {
 
 // newRules reads replacements; there are one or two of them.
 func newRules(records, text []byte) ([]replacement, error) {
-	if len(records) > 16*maxRules {
-		return nil, fmt.Errorf("%d replacement rules, expected at most %d", len(records)/16, maxRules)
-	}
 	var rules []replacement
 	for ; len(records) > 0; records = records[16:] {
 		part := func(i int) (string, bool) {
@@ -153,8 +150,22 @@ func newRules(records, text []byte) ([]replacement, error) {
 		}
 		rules = append(rules, replacement{old, new})
 	}
-	return rules, nil
+	return rules, checkRules(rules)
 }
 
-// maxRules bounds the replacements of a normalizer or decoder.
-const maxRules = 64
+// Bounds of a normalizer or decoder: Gemma's have one replacement, which makes three bytes of one. Without a bound a few
+// rules could make gigabytes of a word.
+const maxRules, maxGrowth = 64, 256
+
+func checkRules(rules []replacement) error {
+	if len(rules) > maxRules {
+		return fmt.Errorf("%d replacements, expected at most %d", len(rules), maxRules)
+	}
+	growth := 1.0
+	for _, r := range rules {
+		if growth *= max(1, float64(len(r.new))/float64(len(r.old))); growth > maxGrowth {
+			return fmt.Errorf("replacements that can make a text over %d times longer", maxGrowth)
+		}
+	}
+	return nil
+}

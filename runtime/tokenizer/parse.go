@@ -91,7 +91,7 @@ func ParsePaliGemma(text []byte) ([]byte, error) {
 func parse(text []byte, extra func(*file) []AddedToken) ([]byte, error) {
 	out, err := func() ([]byte, error) {
 		var f file
-		if err := json.Unmarshal(text, &f); err != nil {
+		if err := unmarshal(text, &f); err != nil {
 			return nil, err
 		}
 		var b builder

@@ -83,7 +83,19 @@ func TestParseErrors(t *testing.T) {
 		{"added_tokens", `[{"id":7,"content":"x"}]`, `added_tokens[0] ("x") has id 7, but the vocabulary makes it 5`},
 		{"added_tokens", `[{"id":2,"content":"a"}]`, `added_tokens[0] ("a") has id 2, but the vocabulary makes it 1`},
 		{"added_tokens", `[{"id":5,"content":"x y","normalized":true},{"id":6,"content":"x▁y","normalized":true}]`, `ids 5 and 6 both stand for "x▁y"`},
-		{"added_tokens", `{}`, "added_tokens"},
+		{"added_tokens", `{}`, "added_tokens holds an object, expected a list"},
+		{"added_tokens", `[{"id":"7","content":"x"}]`, "added_tokens.id holds a string, expected a whole number"},
+		{"added_tokens", `[{"id":5,"content":"x","lstrip":1}]`, "added_tokens.lstrip holds a number, expected true or false"},
+		{"model", `[]`, "model holds an array, expected an object"},
+		{"model.byte_fallback", `"yes"`, "model.byte_fallback holds a string, expected true or false"},
+		{"model.dropout", `"0"`, "model.dropout holds a string, expected a number"},
+		{"model.unk_token", `3`, "model.unk_token holds a number, expected a string"},
+		{"normalizer", `{"type":"Replace","pattern":" ","content":"▁"}`, "normalizer.pattern holds a string, expected an object"},
+		{"normalizer", `{"type":"Prepend","prepend":"▁"}`, `normalizer.type is "Prepend", expected "Replace" or "Sequence"`},
+		{"normalizer", `{"type":"Sequence","normalizers":[` + strings.Repeat(`{"type":"Replace","pattern":{"String":"a"},"content":"b"},`, 64) +
+			`{"type":"Replace","pattern":{"String":" "},"content":"▁"}]}`, "normalizer has 65 replacements, expected at most 64"},
+		{"normalizer", `{"type":"Sequence","normalizers":[` + strings.Repeat(`{"type":"Replace","pattern":{"String":"a"},"content":"aa"},`, 9) +
+			`{"type":"Replace","pattern":{"String":" "},"content":"▁"}]}`, "normalizer has replacements that can make a text over 256 times longer"},
 	} {
 		parts := strings.Split(c.path, ".")
 		text := small(t, func(f map[string]any) {
@@ -99,9 +111,10 @@ func TestParseErrors(t *testing.T) {
 			t.Errorf("%s = %s: error %q is not one line that wraps another", c.path, c.value, err)
 		}
 	}
-	for _, text := range []string{"", "{", "[]", "null", `{"model":3}`, "\xff"} {
-		if _, err := Parse([]byte(text)); err == nil {
-			t.Errorf("%q is accepted", text)
+	for text, want := range map[string]string{"": "is not JSON at byte 0", `{"model": x`: "is not JSON at byte 11", "[]": "holds an array, expected an object", "null": "model is missing",
+		"3": "holds a number, expected an object", `{"model":3}`: "model holds a number, expected an object", "{\"version\": \"\xff\"}": "is not UTF-8 text"} {
+		if _, err := Parse([]byte(text)); err == nil || !strings.HasPrefix(err.Error(), "tokenizer.json: "+want) {
+			t.Errorf("%q: error %v, expected %q", text, err, want)
 		}
 	}
 }
@@ -136,5 +149,23 @@ func TestPaliGemmaTokens(t *testing.T) {
 		if mask, ok := tok.ID("<mask>"); ok != c.mask || ok && !tok.IsSpecial(mask) {
 			t.Errorf("<mask>: %d, %v", mask, ok)
 		}
+	}
+}
+
+// TestManySpaces splits a long run of blanks at an added token that takes the white space before it.
+func TestManySpaces(t *testing.T) {
+	compact, err := Parse(small(t, func(f map[string]any) {
+		f["added_tokens"] = append(f["added_tokens"].([]any), map[string]any{"id": 5, "content": "\n", "lstrip": true})
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tok, err := Load(compact)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 1 << 19
+	if got := tok.Encode("a  "+strings.Repeat("\n", n)+" b", false); len(got) != n+3 || got[0] != 1 || got[1] != 5 || got[n] != 5 || got[n+1] != 4 {
+		t.Errorf("%d ids, expected a, %d newlines, a blank and b", len(got), n)
 	}
 }

@@ -50,6 +50,15 @@ func (t *Tokenizer) Prompt(l Layout, images int, prompt string, suffix *string, 
 	if suffix != nil {
 		ids = append(t.append(ids, *suffix, parseSpecials), l.EOS)
 	}
+	n := 0
+	for _, id := range ids {
+		if id == l.Image {
+			n++
+		}
+	}
+	if n != images*l.ImageTokens {
+		return Prompt{}, fmt.Errorf("prompt and suffix hold %d image tokens, expected %d for each of %d pictures", n, l.ImageTokens, images)
+	}
 	p.IDs, p.Types, p.Labels = ids, make([]int32, len(ids)), make([]int32, len(ids))
 	for i, id := range ids {
 		if i < p.Prefix {

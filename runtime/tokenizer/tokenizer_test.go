@@ -211,6 +211,10 @@ func TestProcessor(t *testing.T) {
 	if _, err := tok.Prompt(l, 3, "<image>a<image>", nil, true); err == nil || !strings.Contains(err.Error(), "2 times, expected once for each of 3") {
 		t.Errorf("two <image> for three pictures: error %v", err)
 	}
+	suffix := "a<image>"
+	if _, err := tok.Prompt(l, 1, "caption en", &suffix, true); err == nil || !strings.Contains(err.Error(), "hold 4 image tokens, expected 3 for each of 1") {
+		t.Errorf("<image> in the suffix: error %v", err)
+	}
 }
 
 func sum(v []int32) (n int) {

@@ -4,7 +4,6 @@ package build
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -19,7 +18,6 @@ import (
 	"pgc/passes"
 	"pgc/runtime/manifest"
 	"pgc/runtime/program"
-	"pgc/runtime/tokenizer"
 )
 
 // Version is the compiler's version, kept in every executable.
@@ -120,16 +118,9 @@ func Compile(ctx context.Context, dir, out string, runtime []byte, o Options) (*
 	if need := c.Config.Model.Vision.Tokens() + 2; o.maxTokens(c) < need {
 		return nil, fmt.Errorf("--max-tokens %d holds no picture: expected at least %d", o.maxTokens(c), need)
 	}
-	compact, err := tokenizer.ParsePaliGemma(c.Tokenizer)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, "tokenizer.json"), errors.Unwrap(err))
-	}
-	tok, err := tokenizer.Load(compact)
+	tok, err := packTokenizer(c)
 	if err != nil {
 		return nil, err
-	}
-	if id, ok := tok.ID("<image>"); !ok || int(id) != c.Config.ImageTokenIndex {
-		return nil, fmt.Errorf("%s: <image> has the id %d, but image_token_index in config.json is %d", filepath.Join(dir, "tokenizer.json"), id, c.Config.ImageTokenIndex)
 	}
 	lap("load")
 	m, err := plain(c, o, false)
@@ -163,7 +154,7 @@ func Compile(ctx context.Context, dir, out string, runtime []byte, o Options) (*
 	weights := program.Section{Name: program.SectionWeights, Write: func(w io.Writer) error {
 		return res.WriteWeights(w, Source(ctx, c), o.Progress)
 	}}
-	sections := []program.Section{weights, program.Bytes(program.SectionCode, res.Code), program.Bytes(manifest.SectionTokenizer, compact),
+	sections := []program.Section{weights, program.Bytes(program.SectionCode, res.Code), program.Bytes(manifest.SectionTokenizer, tok.compact),
 		program.Bytes(manifest.SectionGraph, graph)}
 	if c.License != "" {
 		sections = append(sections, program.Bytes(manifest.SectionLicense, []byte(c.License)))
@@ -211,12 +202,12 @@ func (s source) Tensor(key string) (codegen.Tensor, error) {
 func (s source) Done(key string) { s.c.Drop(key) }
 
 // describe collects what the application needs to know.
-func describe(c *hf.Checkpoint, tok *tokenizer.Tokenizer, o Options) *manifest.Model {
+func describe(c *hf.Checkpoint, tok *packed, o Options) *manifest.Model {
 	cfg := c.Config
 	abs, _ := filepath.Abs(c.Dir)
 	m := &manifest.Model{Name: filepath.Base(abs), Kind: "paligemma (" + cfg.ModelType + ")", ImageSize: cfg.Model.Vision.ImageSize,
 		ImageTokens: cfg.Model.Vision.Tokens(), HiddenSize: cfg.Model.Text.HiddenSize, VocabSize: cfg.Model.Text.VocabSize,
-		MaxTokens: o.maxTokens(c), Weights: o.Weights, BOS: cfg.BOS, PAD: cfg.PAD, Image: cfg.ImageTokenIndex, EOS: c.Generation.EOS,
+		MaxTokens: o.maxTokens(c), Weights: o.Weights, BOS: tok.bos, SuffixEnd: tok.eos, PAD: cfg.PAD, Image: cfg.ImageTokenIndex, EOS: c.Generation.EOS,
 		MaxNewTokens: c.Generation.MaxNewTokens, DoSample: c.Generation.DoSample, Temperature: c.Generation.Temperature,
 		TopK: c.Generation.TopK, TopP: c.Generation.TopP, RepetitionPenalty: c.Generation.RepetitionPenalty,
 		RescaleFactor: c.Preprocessor.RescaleFactor, Mean: c.Preprocessor.Mean, Std: c.Preprocessor.Std}

@@ -1,0 +1,52 @@
+package hf
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// maxTokenizer bounds tokenizer.json; Gemma's have 17 to 35 MB.
+const maxTokenizer = 1 << 28
+
+// readTokenizer reads tokenizer.json, and from tokenizer_config.json which tokens begin and end a text: by default
+// <bos> and <eos>, as in transformers' tokenization_gemma.py.
+func (c *Checkpoint) readTokenizer() error {
+	path := filepath.Join(c.Dir, "tokenizer.json")
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if _, err := os.Stat(filepath.Join(c.Dir, "tokenizer.model")); err == nil {
+			return fmt.Errorf("%s holds tokenizer.model but no tokenizer.json: expected tokenizer.json, as save_pretrained of transformers' tokenizers writes it", c.Dir)
+		}
+		return fmt.Errorf("%s holds no tokenizer.json", c.Dir)
+	case err != nil:
+		return fmt.Errorf("cannot read %s: %w", path, errors.Unwrap(err))
+	case info.Size() > maxTokenizer:
+		return fmt.Errorf("%s has %d bytes, expected at most %d", path, info.Size(), maxTokenizer)
+	}
+	if c.Tokenizer, err = os.ReadFile(path); err != nil {
+		return fmt.Errorf("cannot read %s: %w", path, errors.Unwrap(err))
+	}
+	s, err := optional(filepath.Join(c.Dir, "tokenizer_config.json"))
+	if err != nil {
+		return err
+	}
+	c.BOSToken, c.EOSToken = s.token("bos_token", "<bos>"), s.token("eos_token", "<eos>")
+	return s.err
+}
+
+// token reads a token: its text, or an object that holds it.
+func (s *section) token(key, missing string) string {
+	if !s.has(key) {
+		return missing
+	}
+	var v struct{ Content string }
+	if json.Unmarshal(s.raw[key], &v.Content) != nil && json.Unmarshal(s.raw[key], &v) != nil || v.Content == "" {
+		s.fail(key, "is %.100s, expected the text of a token", s.raw[key])
+	}
+	return v.Content
+}
