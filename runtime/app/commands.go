@@ -2,6 +2,7 @@ package app
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -68,16 +69,33 @@ func (c *tokenizeCmd) Run(a *App) error {
 	}
 	defer f.Close()
 	lines := bufio.NewScanner(f)
-	lines.Buffer(nil, 64<<20)
+	lines.Buffer(nil, maxLine)
+	lines.Split(splitLine)
 	for lines.Scan() {
 		if err := line(lines.Text()); err != nil {
 			return err
 		}
 	}
-	if err := lines.Err(); err != nil {
+	if err := lines.Err(); err == bufio.ErrTooLong {
+		return fmt.Errorf("%s has a line of over %d bytes", c.Input, maxLine)
+	} else if err != nil {
 		return fmt.Errorf("%s: %w", c.Input, err)
 	}
 	return out.Flush()
+}
+
+// maxLine bounds a line of tokenize --input.
+const maxLine = 64 << 20
+
+// splitLine is bufio.ScanLines, except that only a newline ends a line: a carriage return is text and has an id.
+func splitLine(data []byte, atEOF bool) (advance int, token []byte, err error) {
+	if i := bytes.IndexByte(data, '\n'); i >= 0 {
+		return i + 1, data[:i], nil
+	}
+	if atEOF && len(data) > 0 {
+		return len(data), data, nil
+	}
+	return 0, nil, nil
 }
 
 type infoCmd struct {

@@ -172,6 +172,14 @@ func TestExecutable(t *testing.T) {
 			t.Log(strings.TrimSpace(stderr.String()))
 		}
 	}
+	lines := filepath.Join(dir, "lines.txt")
+	if err := os.WriteFile(lines, []byte("a\r\n\n\xff\na"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(exe, "tokenize", "--input", lines).Output()
+	if got := strings.Split(string(out), "\n"); err != nil || len(got) != 5 || got[1] != "[]" || !strings.HasPrefix(got[0], strings.TrimSuffix(got[3], "]")+",") {
+		t.Errorf("lines a\\r, nothing, 0xFF and a are %q (error %v)", out, err)
+	}
 	chroot(t, exe, picture)
 }
 
