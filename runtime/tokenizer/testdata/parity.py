@@ -5,11 +5,13 @@
 
 DIR holds NAME/tokenizer.json and NAME/tokenizer_config.json for gemma and gemma2. paligemma is made from gemma: the
 vocabulary of PaliGemma's checkpoints, in which <loc0000>…<image> follow as pieces that are added tokens too. Beside each
-tokenizer.json three files are written, a JSON object a line, as library.py describes them:
+tokenizer.json these are written, a JSON object a line, as library.py describes them:
 
-cases.jsonl    every piece of the vocabulary, then over 100,000 lines of mixed text (corpus.py), code from under ROOT among them
-decode.jsonl   random ids
-prompts.jsonl  PaliGemmaProcessor
+pieces.jsonl     every piece of the vocabulary
+mixed.jsonl      over 100,000 lines of mixed text (corpus.py), code from under ROOT among them
+decode.jsonl     random ids
+processor.jsonl  the mixed lines with the tokenizer that PaliGemmaProcessor makes of the same file
+prompts.jsonl    PaliGemmaProcessor's layout of prompts
 """
 
 import json
@@ -55,9 +57,7 @@ def write(path, cases):
 
 
 def texts(backend, roots):
-    pieces = sorted(backend.get_vocab(with_added_tokens=False))
-    yield from (p.replace("▁", " ") for p in pieces)
-    rng = random.Random(20)
+    pieces, rng = sorted(backend.get_vocab(with_added_tokens=False)), random.Random(20)
     added = {a.content for a in backend.get_added_tokens_decoder().values()} | set(corpus.TYPED)
     yield from sorted(pieces[::100] + corpus.typed(sorted(added)))
     yield from corpus.characters()
@@ -80,10 +80,13 @@ def decodings(backend, count):
         yield {"ids": ids} | library.decoding(backend, ids)
 
 
-def prompts(folder, pieces, count):
+def processor(folder):
     images = transformers.SiglipImageProcessor(size={"height": 28, "width": 28})
     images.image_seq_length = 4
-    processor = transformers.PaliGemmaProcessor(images, transformers.AutoTokenizer.from_pretrained(folder))
+    return transformers.PaliGemmaProcessor(images, transformers.AutoTokenizer.from_pretrained(folder))
+
+
+def prompts(processor, pieces, count):
     rng = random.Random(22)
     for _ in range(count):
         prompt = corpus.line(rng, pieces)[:rng.choice([8, 40, 400])].replace("<image>", "<img>")
@@ -100,9 +103,13 @@ def main(folder, roots):
     for name in ["gemma", "gemma2", "paligemma"]:
         own = folder / name
         backend = Tokenizer.from_file(str(own / "tokenizer.json"))
-        write(own / "cases.jsonl", (library.encoding(backend, t) for t in texts(backend, roots)))
+        pieces = sorted(backend.get_vocab(with_added_tokens=False))
+        write(own / "pieces.jsonl", (library.encoding(backend, p.replace("▁", " ")) for p in pieces))
+        write(own / "mixed.jsonl", (library.encoding(backend, t) for t in texts(backend, roots)))
         write(own / "decode.jsonl", decodings(backend, 5_000))
-        write(own / "prompts.jsonl", prompts(own, sorted(backend.get_vocab(with_added_tokens=False)), 2_000))
+        full = processor(own)
+        write(own / "processor.jsonl", (library.encoding(full.tokenizer.backend_tokenizer, t) for t in texts(backend, roots)))
+        write(own / "prompts.jsonl", prompts(full, pieces, 2_000))
 
 
 if __name__ == "__main__":
