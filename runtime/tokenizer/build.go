@@ -119,6 +119,9 @@ func (b *builder) patterns(normalized bool) ([]pattern, error) {
 
 // compact writes the form that format.go describes.
 func (b *builder) compact() ([]byte, error) {
+	if len(b.tokens) > maxVocab {
+		return nil, fmt.Errorf("the vocabulary has %d ids, expected at most %d", len(b.tokens), maxVocab)
+	}
 	if err := checkRules(b.normalizer); err != nil {
 		return nil, fmt.Errorf("normalizer has %w", err)
 	}
@@ -162,10 +165,13 @@ func (b *builder) compact() ([]byte, error) {
 	}
 	offsets = le.AppendUint32(offsets, uint32(len(text)))
 	h.TextBytes = uint32(len(text))
-	var pieces, merges []byte
+	var pieces, merges, merged []byte
 	pieces, h.PieceProbe = b.pieceTable()
 	merges, h.MergeProbe = b.mergeTable()
-	h.PieceSlots, h.MergeSlots = uint32(len(pieces)/4), uint32(len(merges)/16)
+	for _, m := range b.merges {
+		merged = le.AppendUint32(merged, m.id)
+	}
+	h.PieceSlots, h.MergeSlots, h.Merges = uint32(len(pieces)/4), uint32(len(merges)/8), uint32(len(b.merges))
 
 	var patternText, ruleText textSection
 	var patterns, rules []byte
@@ -183,7 +189,7 @@ func (b *builder) compact() ([]byte, error) {
 	if err := binary.Write(&out, le, h); err != nil {
 		return nil, err
 	}
-	for _, section := range [][]byte{offsets, b.flags, text, pieces, merges, patterns, patternText, rules, ruleText} {
+	for _, section := range [][]byte{offsets, b.flags, text, pieces, merges, merged, patterns, patternText, rules, ruleText} {
 		out.Write(section)
 		out.Write(make([]byte, -len(section)&3))
 	}
@@ -208,23 +214,20 @@ func (b *builder) pieceTable() (table []byte, probe uint32) {
 	return table, probe
 }
 
-// mergeTable is the hash table from a pair to its rank and the token it becomes, in order of ranks.
+// mergeTable is the hash table from a pair to its rank, filled in order of ranks.
 func (b *builder) mergeTable() (table []byte, probe uint32) {
 	slots := tableSize(len(b.ranks))
-	table = make([]byte, 16*slots)
+	table = make([]byte, 8*slots)
 	for rank, m := range b.merges {
 		if b.ranks[m.pair] != uint32(rank) {
 			continue
 		}
-		at, n := slot(pairHash(m.pair[0], m.pair[1]), slots), uint32(1)
-		for ; u32(table, 4*at) != 0; n++ {
+		key := pairKey(m.pair[0], m.pair[1])
+		at, n := slot(mix(key), slots), uint32(1)
+		for ; le.Uint64(table[8*at:]) != 0; n++ {
 			at = (at + 1) % slots
 		}
-		e := table[16*at:]
-		le.PutUint32(e, uint32(m.pair[0])+1)
-		le.PutUint32(e[4:], uint32(m.pair[1]))
-		le.PutUint32(e[8:], uint32(rank))
-		le.PutUint32(e[12:], m.id)
+		le.PutUint64(table[8*at:], key|uint64(rank+1))
 		probe = max(probe, n)
 	}
 	return table, probe

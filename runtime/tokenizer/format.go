@@ -12,19 +12,20 @@ import (
 //	flags       byte [vocab]
 //	text        byte [textBytes]
 //	pieces      u32 [pieceSlots]
-//	merges      u32 [mergeSlots, 4]
+//	merges      u64 [mergeSlots]
+//	merged      u32 [merges]
 //	patterns    u32 [rawPatterns + normPatterns, 4]: id, flags, begin and length of its text; both parts sorted by text
 //	patternText byte [patternBytes]
 //	rules       u32 [normRules + decodeRules, 4]: begin and length of old, of new
 //	ruleText    byte [ruleBytes]
-const magic = "pgctok02"
+const magic = "pgctok03"
 
 // header is what stands behind the magic, in this order.
 type header struct {
-	Vocab, TextBytes, PieceSlots, PieceProbe, MergeSlots, MergeProbe uint32
-	RawPatterns, NormPatterns, PatternBytes                          uint32
-	NormRules, DecodeRules, RuleBytes                                uint32
-	Unk, Options                                                     uint32 // Unk is id+1, 0 for none
+	Vocab, TextBytes, PieceSlots, PieceProbe, MergeSlots, MergeProbe, Merges uint32
+	RawPatterns, NormPatterns, PatternBytes                                  uint32
+	NormRules, DecodeRules, RuleBytes                                        uint32
+	Unk, Options                                                             uint32 // Unk is id+1, 0 for none
 }
 
 // Options of the header.
@@ -33,9 +34,6 @@ const (
 	optionByteFallback
 	optionDecodeBytes
 )
-
-// maxVocab bounds ids, in files and in the compact form.
-const maxVocab = 1 << 24
 
 var le = binary.LittleEndian
 
@@ -80,7 +78,8 @@ func load(data []byte) (*Tokenizer, error) {
 	t.flags = take(int64(h.Vocab))
 	t.text = take(int64(h.TextBytes))
 	t.pieces = take(4 * int64(h.PieceSlots))
-	t.merges = take(16 * int64(h.MergeSlots))
+	t.merges = take(8 * int64(h.MergeSlots))
+	t.merged = take(4 * int64(h.Merges))
 	records := take(16 * (int64(h.RawPatterns) + int64(h.NormPatterns)))
 	patternText := take(int64(h.PatternBytes))
 	rules := take(16 * (int64(h.NormRules) + int64(h.DecodeRules)))

@@ -2,6 +2,7 @@ package tokenizer
 
 import (
 	"bytes"
+	"encoding/binary"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -33,7 +34,7 @@ func use(t *testing.T, tok *Tokenizer, text string) {
 // TestDamage cuts and flips bytes of the compact form: an error or some tokenizer, never a panic.
 func TestDamage(t *testing.T) {
 	_, good := open(t, "gemma2")
-	for n := range len(magic) + 14*4 + 300 {
+	for n := range len(magic) + binary.Size(header{}) + 300 {
 		if _, err := Load(good[:n]); err == nil {
 			t.Fatalf("the first %d bytes are accepted", n)
 		}

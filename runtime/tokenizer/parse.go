@@ -307,6 +307,9 @@ func (b *builder) readMerges(raw json.RawMessage) error {
 			}
 		}
 	}
+	if len(pairs) >= maxMerges {
+		return fmt.Errorf("model.merges has %d merges, expected under %d", len(pairs), maxMerges)
+	}
 	b.merges = make([]merge, 0, len(pairs))
 	b.ranks = make(map[[2]int32]uint32, len(pairs))
 	for i, p := range pairs {

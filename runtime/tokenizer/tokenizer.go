@@ -21,7 +21,8 @@ type Tokenizer struct {
 	text       []byte
 	pieces     []byte // u32 [slots]: hash table by text of id+1, 0 is free
 	pieceProbe int    // the longest search in pieces
-	merges     []byte // 4×u32 [slots]: hash table by pair of left+1, right, rank, merged id; 0 is free
+	merges     []byte // u64 [slots]: hash table by pair of left, right and rank+1 (pairKey); 0 is free
+	merged     []byte // u32 [merges]: the id that the merge of a rank gives
 	mergeProbe int
 	raw        patterns // added tokens found in the text as given
 	normalized patterns // added tokens found in normalized text
@@ -96,20 +97,23 @@ func (t *Tokenizer) lookup(token string, flags byte) (int32, bool) {
 
 // merge returns the rank of a pair's merge and the id it becomes.
 func (t *Tokenizer) merge(left, right int32) (rank uint32, id int32, ok bool) {
-	slots := len(t.merges) / 16
+	slots, key := len(t.merges)/8, pairKey(left, right)
 	if slots == 0 {
 		return 0, 0, false
 	}
-	at := slot(pairHash(left, right), slots)
+	at := slot(mix(key), slots)
 	for range t.mergeProbe {
-		e := t.merges[16*at : 16*at+16]
-		l := le.Uint32(e)
-		if l == 0 {
+		e := le.Uint64(t.merges[8*at:])
+		if e == 0 {
 			return 0, 0, false
 		}
-		if l == uint32(left)+1 && le.Uint32(e[4:]) == uint32(right) {
-			id := le.Uint32(e[12:])
-			return le.Uint32(e[8:]), int32(id), int(id) < t.vocab
+		if e&^maxMerges == key {
+			rank := uint32(e&maxMerges) - 1
+			if int64(rank) >= int64(len(t.merged)/4) {
+				return 0, 0, false
+			}
+			id := u32(t.merged, int(rank))
+			return rank, int32(id), int(id) < t.vocab
 		}
 		if at++; at == slots {
 			at = 0
@@ -127,7 +131,18 @@ func textHash(s string) uint64 {
 	return mix(h)
 }
 
-func pairHash(left, right int32) uint64 { return mix(uint64(uint32(left))<<32 | uint64(uint32(right))) }
+// Bounds of a vocabulary: two ids and a rank fit in 64 bits.
+const (
+	idBits    = 21
+	rankBits  = 22
+	maxVocab  = 1 << idBits
+	maxMerges = 1<<rankBits - 1
+)
+
+// pairKey is the entry of a pair in the table of merges, less its rank+1 in the low bits.
+func pairKey(left, right int32) uint64 {
+	return uint64(left)<<(idBits+rankBits) | uint64(right)<<rankBits
+}
 
 func mix(h uint64) uint64 {
 	h ^= h >> 32
