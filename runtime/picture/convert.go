@@ -17,7 +17,7 @@ func overWhite(s, a uint32) byte {
 	return byte((t>>8 + t) >> 8 >> 7)
 }
 
-// fromImage converts what the decoders of PNG, GIF, BMP and TIFF return, placing
+// fromImage converts what the decoders of PNG, GIF and TIFF return, placing
 // it at the top left of the result.
 func fromImage(m image.Image) (*Picture, error) {
 	b := m.Bounds()

@@ -1,17 +1,15 @@
 package picture
 
 import (
-	"encoding/binary"
 	"image"
 	"image/draw"
 	"image/gif"
 	"image/png"
 
-	"golang.org/x/image/bmp"
 	"golang.org/x/image/tiff"
 )
 
-// The formats whose decoders give final pixels: PNG, GIF, BMP, TIFF. Each looks
+// The formats whose decoders give final pixels: PNG, GIF, TIFF. Each looks
 // at the size in the header before it decodes.
 
 func decodePNG(data []byte, lim Limits) (*Picture, error) {
@@ -62,28 +60,6 @@ func decodeGIF(data []byte, lim Limits) (*Picture, error) {
 		copy(full.Pix[full.PixOffset(frame.Rect.Min.X, y):], frame.Pix[frame.PixOffset(frame.Rect.Min.X, y):][:frame.Rect.Dx()])
 	}
 	return fromImage(full)
-}
-
-func decodeBMP(data []byte, lim Limits) (*Picture, error) {
-	c, err := bmp.DecodeConfig(reader(data))
-	if err != nil {
-		return nil, err
-	}
-	if err := lim.check(c.Width, c.Height); err != nil {
-		return nil, err
-	}
-	m, err := bmp.Decode(reader(data))
-	if err != nil {
-		return nil, err
-	}
-	// The fourth byte is alpha only if the header has a mask for it (compression
-	// "bit fields"); otherwise it is padding, whatever the header's version.
-	if n, ok := m.(*image.NRGBA); ok && binary.LittleEndian.Uint32(data[30:]) == 0 {
-		for i := 3; i < len(n.Pix); i += 4 {
-			n.Pix[i] = 255
-		}
-	}
-	return fromImage(m)
 }
 
 func decodeTIFF(data []byte, lim Limits) (*Picture, error) {

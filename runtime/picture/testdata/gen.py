@@ -218,13 +218,61 @@ def webps():
     put("alpha-denied.webp", bytes(alpha))
 
 
-def bmp(pixels, header, bits, compression=0, masks=(), palette=b"", top_down=False):
+def bmp(pixels, header, bits, compression=0, masks=(), palette=b"", top_down=False, rows=None):
+    """A BMP; pixels hold whole bytes, one row of the array for one of the picture, rows packed data of the size of pixels."""
     h, w = pixels.shape[:2]
-    row = b"".join(r.tobytes() + b"\0" * (-len(r.tobytes()) % 4) for r in (pixels if top_down else pixels[::-1]))
-    info = struct.pack("<IiiHHIIiiII", header, w, -h if top_down else h, 1, bits, compression, len(row), 0, 0, len(palette) // 4, 0)
+    if rows is None:
+        rows = b"".join(r.tobytes() + b"\0" * (-len(r.tobytes()) % 4) for r in (pixels if top_down else pixels[::-1]))
+    if header == 12:
+        info = struct.pack("<IHHHH", header, w, h, 1, bits)
+    else:
+        info = struct.pack("<IiiHHIIiiII", header, w, -h if top_down else h, 1, bits, compression, len(rows), 0, 0, len(palette) // 4, 0)
     info += struct.pack(f"<{len(masks)}I", *masks)
     info += b"\0" * (header - len(info)) + palette
-    return b"BM" + struct.pack("<IHHI", 14 + len(info) + len(row), 0, 0, 14 + len(info)) + info + row
+    return b"BM" + struct.pack("<IHHI", 14 + len(info) + len(rows), 0, 0, 14 + len(info)) + info + rows
+
+
+def packed(indices, bits):
+    """Rows of indices of 1, 2 or 4 bits, from the bottom, padded to four bytes."""
+    out = b""
+    for row in indices[::-1]:
+        b = np.packbits(((row[:, None] >> np.arange(bits - 1, -1, -1)) & 1).astype(np.uint8)).tobytes()
+        out += b + b"\0" * (-len(b) % 4)
+    return out
+
+
+def run_lengths(indices, bits):
+    """Run-length code: runs, pixels as they are, moves over zeros, row ends."""
+    def literal(row):
+        if bits == 8:
+            b = bytes(row.tolist())
+        else:
+            b = bytes(a << 4 | c for a, c in zip(row[::2], list(row[1::2]) + [0]))
+        return bytes([0, len(row)]) + b + b"\0" * (len(b) % 2)
+    out, up = b"", 0
+    for row in indices[::-1]:
+        if not row.any():
+            up += 1
+            continue
+        if up:
+            out += bytes([0, 2, 0, up])
+            up = 0
+        x = 0
+        while x < len(row):
+            n = 1
+            while x + n < len(row) and row[x + n] == row[x]:
+                n += 1
+            if row[x] == 0 and n > 3 and x + n < len(row):
+                out += bytes([0, 2, n, 0])
+            elif n > 1:
+                out += bytes([n, int(row[x]) * (17 if bits == 4 else 1)])
+            else:
+                while x + n < len(row) and n < 11 and row[x + n] != row[x + n - 1]:
+                    n += 1
+                out += literal(row[x:x + n]) if n > 2 else b"".join(bytes([1, int(v) << (8 - bits)]) for v in row[x:x + n])
+            x += n
+        out += b"\0\0"
+    return out + b"\0\1"
 
 
 def bmps():
@@ -235,6 +283,29 @@ def bmps():
     put("rgbx-v5.bmp", bmp(rgba, 124, 32))
     put("rgba-v4.bmp", bmp(rgba, 108, 32, 3, (0xFF0000, 0xFF00, 0xFF, 0xFF000000)))
     put("top-down.bmp", bmp(scene(), 40, 24, top_down=True))
+    put("core.bmp", bmp(scene(), 12, 24))
+    rng = np.random.default_rng(6)
+    wide = rng.integers(0, 1 << 16, (H, W)).astype("<u2")
+    put("555.bmp", bmp(wide, 40, 16))
+    put("565.bmp", bmp(wide, 40, 16, 3, (0xF800, 0x7E0, 0x1F), top_down=True))
+    put("565-v3.bmp", bmp(wide, 56, 16, 3, (0xF800, 0x7E0, 0x1F, 0)))
+    deep = rng.integers(0, 1 << 32, (H, W)).astype("<u4")  # 10 bits each, which Pillow does not read
+    put("101010.bmp", bmp(deep, 40, 32, 3, (0x3FF00000, 0xFFC00, 0x3FF)),
+        np.stack([(deep >> s & 1023).astype(int) * 255 // 1023 for s in (20, 10, 0)], -1).astype(np.uint8))
+    colours = rng.integers(0, 256, (256, 4), dtype=np.uint8)
+    for bits in (1, 2, 4, 8):
+        table = colours[:1 << bits]
+        indices = rng.integers(0, 1 << bits, (H, W))
+        want = table[indices][..., 2::-1]
+        put(f"palette-{bits}.bmp", bmp(indices, 40, bits, palette=table.tobytes(), rows=packed(indices, bits)), want)
+        put(f"palette-{bits}-core.bmp", bmp(indices, 12, bits, palette=table[:, :3].tobytes(), rows=packed(indices, bits)), want)
+        if bits < 4:
+            continue
+        indices[rng.random((H, W)) < 0.5] = 0
+        indices[3:7] = 0
+        indices[9:11, 4:20] = 5
+        want = table[indices][..., 2::-1]
+        put(f"rle{bits}.bmp", bmp(indices, 40, bits, 2 if bits == 4 else 1, palette=table.tobytes(), rows=run_lengths(indices, bits)), want)
 
 
 def tiffs():
