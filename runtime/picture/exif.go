@@ -60,11 +60,11 @@ func orientationOf(exif, xmp []byte) int {
 }
 
 func orientationJPEG(data []byte) int {
-	h, err := parseJPEG(data)
+	f, _, err := parseJPEG(data)
 	if err != nil {
 		return 1
 	}
-	return orientationOf(h.exif, h.xmp)
+	return orientationOf(f.exif, f.xmp)
 }
 
 func orientationTIFF(data []byte) int { return orientationOf(data, nil) }
