@@ -9,48 +9,13 @@ import (
 const (
 	exifSignature = "Exif\x00\x00"
 	xmpSignature  = "http://ns.adobe.com/xap/1.0/\x00"
-
-	tagCompression = 259
-	tagPhotometric = 262
-	tagOrientation = 274
 )
-
-// tiffTag reads one small number from the first directory of a TIFF structure,
-// the form of TIFF files and of all EXIF data; 0 when there is none.
-func tiffTag(b []byte, tag uint16) int {
-	if len(b) < 8 {
-		return 0
-	}
-	var order binary.ByteOrder = binary.LittleEndian
-	if b[0] == 'M' {
-		order = binary.BigEndian
-	}
-	at := int64(order.Uint32(b[4:]))
-	if at < 8 || at > int64(len(b))-2 {
-		return 0
-	}
-	for n, e := order.Uint16(b[at:]), b[at+2:]; n > 0 && len(e) >= 12; n, e = n-1, e[12:] {
-		if order.Uint16(e) != tag {
-			continue
-		}
-		switch order.Uint16(e[2:]) {
-		case 1: // BYTE
-			return int(e[8])
-		case 3: // SHORT
-			return int(order.Uint16(e[8:]))
-		case 4: // LONG
-			return int(order.Uint32(e[8:]))
-		}
-		return 0
-	}
-	return 0
-}
 
 var xmpOrientation = regexp.MustCompile(`tiff:Orientation(?:="|>)([1-8])`)
 
 // orientationOf takes the EXIF orientation or, failing that, the one in XMP.
 func orientationOf(exif, xmp []byte) int {
-	if o := tiffTag(bytes.TrimPrefix(exif, []byte(exifSignature)), tagOrientation); 1 <= o && o <= 8 {
+	if o := tiffTag(bytes.TrimPrefix(exif, []byte(exifSignature)), tagOrientation, 0); 1 <= o && o <= 8 {
 		return o
 	}
 	if m := xmpOrientation.FindSubmatch(xmp); m != nil {

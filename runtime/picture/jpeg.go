@@ -203,6 +203,15 @@ func (f *jpegFile) quantTables(b []byte) error {
 }
 
 func decodeJPEG(data []byte, lim Limits) (*Picture, error) {
+	f, err := decodeComponents(data, lim)
+	if err != nil {
+		return nil, err
+	}
+	return f.render(f.ycc()), nil
+}
+
+// decodeComponents decodes a file as far as the planes of its components.
+func decodeComponents(data []byte, lim Limits) (*jpegFile, error) {
 	f, scan, err := parseJPEG(data)
 	if err != nil {
 		return nil, err
@@ -227,8 +236,13 @@ func decodeJPEG(data []byte, lim Limits) (*Picture, error) {
 			f.comps[i].transform()
 		}
 	}
+	return f, nil
+}
+
+// render upsamples the planes and converts them to RGB.
+func (f *jpegFile) render(ycc bool) *Picture {
 	p := New(f.width, f.height)
-	convert := rowConverter(len(f.comps), f.ycc())
+	convert := rowConverter(len(f.comps), ycc)
 	parallel(p.Height, func(lo, hi int) {
 		rows := make([][]byte, len(f.comps))
 		up := make([]upsampler, len(f.comps))
@@ -242,7 +256,7 @@ func decodeJPEG(data []byte, lim Limits) (*Picture, error) {
 			convert(p.RGB[3*y*p.Width:3*(y+1)*p.Width], rows)
 		}
 	})
-	return p, nil
+	return p
 }
 
 // allocate makes the planes, and the coefficients of a progressive file.

@@ -311,6 +311,48 @@ def bmps():
         put(f"rle{bits}.bmp", bmp(indices, 40, bits, 2 if bits == 4 else 1, palette=table.tobytes(), rows=run_lengths(indices, bits)), want)
 
 
+def tiff(samples, photometric, order="<", planar=False, tile=None, compress=None, code=1, predictor=1, bits=8, extra=(), more=()):
+    """A TIFF of samples [h, w, channels] in ways that Pillow does not write."""
+    h, w, n = samples.shape
+    bw, bh = tile or (w, 7)
+    data = samples.astype(order + ("u2" if bits == 16 else "u1"))
+    blocks = []
+    for plane in ([data[..., i:i + 1] for i in range(n)] if planar else [data]):
+        for y in range(0, h, bh):
+            for x in range(0, w, bw):
+                b = plane[y:y + bh, x:x + bw]
+                if tile:
+                    b = np.pad(b, ((0, bh - b.shape[0]), (0, bw - b.shape[1]), (0, 0)))
+                if predictor == 2:
+                    b = np.concatenate([b[:, :1], b[:, 1:] - b[:, :-1]], 1).astype(data.dtype)
+                raw = b.tobytes()
+                if bits < 8:
+                    raw = b"".join(np.packbits((r.reshape(-1, 1) >> np.arange(bits - 1, -1, -1)) & 1).tobytes() for r in b)
+                blocks.append(compress(raw) if compress else raw)
+    short, long = 3, 4
+    offsets, at = [], 8
+    for b in blocks:
+        offsets.append(at)
+        at += len(b)
+    sizes = [len(b) for b in blocks]
+    entries = [(256, short, [w]), (257, short, [h]), (258, short, [bits] * n), (259, short, [code]), (262, short, [photometric]), (277, short, [n]),
+               (284, short, [2 if planar else 1]), (317, short, [predictor]), *more]
+    entries += [(322, short, [bw]), (323, short, [bh]), (324, long, offsets), (325, long, sizes)] if tile else [(273, long, offsets), (278, short, [bh]), (279, long, sizes)]
+    if extra:
+        entries.append((338, short, list(extra)))
+    entries.sort()
+    at += at % 2
+    directory, tail, end = b"", b"", at + 2 + 12 * len(entries) + 4
+    for c, kind, values in entries:
+        v = struct.pack(f"{order}{len(values)}{'H' if kind == short else 'I'}", *values)
+        if len(v) > 4:
+            v, tail = struct.pack(order + "I", end + len(tail)), tail + v + b"\0" * (len(v) % 2)
+        directory += struct.pack(order + "HHI", c, kind, len(values)) + v.ljust(4, b"\0")
+    body = b"".join(blocks)
+    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", at)
+    return head + body + b"\0" * (len(body) % 2) + struct.pack(order + "H", len(entries)) + directory + b"\0\0\0\0" + tail
+
+
 def tiffs():
     rgb, rgba = Image.fromarray(scene()), Image.fromarray(scene(channels=4))
     put("raw.tiff", saved(rgb, "TIFF"))
@@ -328,7 +370,18 @@ def tiffs():
     put("group3.tiff", saved(rgb.convert("1"), "TIFF", compression="group3"))
     wide = scene(channels=1)[..., 0].astype(np.uint16) * 257
     put("grey16.tiff", saved(Image.fromarray(wide), "TIFF"), np.repeat((wide >> 8).astype(np.uint8)[..., None], 3, -1))
-    put("orient-6.tiff", saved(rgb, "TIFF", tiffinfo={0x0112: 6}))
+    rgba, rgb = np.asarray(rgba), np.asarray(rgb)
+    deflate = dict(compress=zlib.compress, code=8)
+    put("grey-alpha.tiff", tiff(rgba[..., 2:], 1, extra=(2,), **deflate))
+    put("premultiplied.tiff", tiff(np.minimum(rgba, rgba[..., 3:]), 2, extra=(1,), **deflate))
+    put("cmyk.tiff", tiff(rgba, 5, predictor=2, **deflate))
+    put("planes.tiff", tiff(rgba, 2, extra=(2,), planar=True, **deflate))
+    put("tiles.tiff", tiff(rgb, 2, order=">", tile=(16, 16), predictor=2, **deflate))
+    put("rgb16.tiff", tiff(rgb.astype(np.uint16) * 257 ^ 85, 2, order=">", bits=16, predictor=2, **deflate))
+    put("white4.tiff", tiff(rgb[..., :1] >> 4, 0, bits=4))
+    put("jpeg.tiff", saved(Image.fromarray(scene(40, 40)), "TIFF", compression="jpeg", quality=80))
+    put("jpeg-grey.tiff", saved(Image.fromarray(scene(21, 9, 1)[..., 0]), "TIFF", compression="jpeg"))
+    put("orient-6.tiff", saved(Image.fromarray(rgb), "TIFF", tiffinfo={0x0112: 6}))
 
 
 # Preprocessing --------------------------------------------------------------

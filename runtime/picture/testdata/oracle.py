@@ -11,10 +11,12 @@ PHOTOs given, which are taken as they are; those in PNG are also written in ever
     OUT/NAME.rgb   its pixels, upright and composited over white, 3 bytes each
     OUT/index.json [{"file", "class", "width", "height"}]
 """
+import io
 import json
 import os
 import struct
 import sys
+import zlib
 
 OUT, PHOTOS = os.path.abspath(sys.argv[1]), [os.path.abspath(p) for p in sys.argv[2:]]
 
@@ -59,6 +61,9 @@ def stripes(w, h, seed):
 
 def add(name, kind, data, want=None):
     try:
+        m = Image.open(io.BytesIO(data))
+        if m.mode.startswith("I;16"):  # Pillow clips 16-bit grey at 255; high bytes are wanted
+            want = np.repeat((np.asarray(m) >> 8).astype(np.uint8)[..., None], 3, -1)
         want = gen.reference(data) if want is None else want
     except Exception as e:
         print(f"Pillow does not read {name}: {e}")
@@ -117,6 +122,44 @@ def others(base, m, seed):
         add(f"{base}-animated.{ext}", f"animated {fmt}", gen.saved(a, fmt, save_all=True, append_images=frames, duration=50))
 
 
+def tiffs(base, m, seed):
+    rgb, a = np.asarray(m), np.asarray(rgba_of(m, seed))
+    cmyk = np.concatenate([255 - rgb, a[..., 3:] // 2], -1)
+    wide = lambda v: v.astype(np.uint16) * 257 ^ 85
+    grey = rgb[..., :1]
+    for order in "<>":
+        for planar in (False, True):
+            for tile in (None, (16, 32)):
+                name = f"{base}-{order == '>':d}{planar:d}{tile is not None:d}"
+                for code, compress in ((1, None), (8, zlib.compress)):
+                    for predictor in (1, 2) if code == 8 else (1,):
+                        o = dict(order=order, planar=planar, tile=tile, compress=compress, code=code, predictor=predictor)
+                        put = lambda kind, data: add(f"{name}-{code}{predictor}-{kind}.tiff", f"TIFF {kind} {'planes' if planar else 'pixels'}", data)
+                        put("RGB", gen.tiff(rgb, 2, **o))
+                        put("RGBA", gen.tiff(a, 2, extra=(2,), **o))
+                        put("CMYK", gen.tiff(cmyk, 5, **o))
+                        if planar:
+                            continue  # the rest Pillow reads wrong or not at all in planes
+                        put("RGBa", gen.tiff((a.astype(int) * np.concatenate([a[..., 3:]] * 3 + [a[..., 3:] * 0 + 255], -1) // 255).astype(np.uint8), 2, extra=(1,), **o))
+                        put("RGBX", gen.tiff(a, 2, extra=(0,), **o))
+                        put("RGB16", gen.tiff(wide(rgb), 2, bits=16, **o))
+                        put("RGBA16", gen.tiff(wide(a), 2, bits=16, extra=(2,), **o))
+                        put("CMYK16", gen.tiff(wide(cmyk), 5, bits=16, **o))
+                        put("grey", gen.tiff(grey, 1, **o))
+                        put("white", gen.tiff(grey, 0, **o))
+                        put("grey16", gen.tiff(wide(grey), 1, bits=16, **o))
+                        for bits in (1, 2, 4) if predictor == 1 else ():
+                            put(f"grey{bits}", gen.tiff(grey >> (8 - bits), 1, bits=bits, **o))
+                            put(f"white{bits}", gen.tiff(grey >> (8 - bits), 0, bits=bits, **o))
+                            colours = [int(v) for v in np.random.default_rng(seed).integers(0, 65536, 3 << bits)]
+                            put(f"palette{bits}", gen.tiff(grey >> (8 - bits), 3, bits=bits, more=[(320, 3, colours)], **o))
+    for quality in (50, 90):
+        add(f"{base}-jpeg{quality}.tiff", "TIFF JPEG RGB", gen.saved(m, "TIFF", compression="jpeg", quality=quality))
+        add(f"{base}-jpegl{quality}.tiff", "TIFF JPEG grey", gen.saved(m.convert("L"), "TIFF", compression="jpeg", quality=quality))
+        add(f"{base}-jpegy{quality}.tiff", "TIFF JPEG YCbCr", gen.saved(m.convert("YCbCr"), "TIFF", compression="jpeg", quality=quality))
+    add(f"{base}-cmyk.tiff", "TIFF CMYK", gen.saved(Image.fromarray(cmyk, "CMYK"), "TIFF"))
+
+
 def orientations():
     m = natural(13, 6, 5)
     for o in range(1, 9):
@@ -130,6 +173,8 @@ if __name__ == "__main__":
     for i, (w, h) in enumerate(SIZES):
         jpegs(f"natural-{w}x{h}", "natural", natural(w, h, i))
         others(f"natural-{w}x{h}", natural(w, h, i), i)
+        if w * h < 4000:
+            tiffs(f"natural-{w}x{h}", natural(w, h, i), i)
     for i, (w, h) in enumerate(((33, 17), (64, 48))):
         jpegs(f"noise-{w}x{h}", "noise", noise(w, h, i))
         jpegs(f"stripes-{w}x{h}", "stripes", stripes(w, h, i + 2))
