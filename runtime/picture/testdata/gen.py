@@ -418,6 +418,18 @@ def preprocessing():
         json.dump(cases, f)
 
 
+def bombs():
+    """Small files of two megapixels, whose memory TestMemory measures."""
+    os.makedirs("bombs", exist_ok=True)
+    plain, clear = Image.new("RGB", (2000, 1000), (200, 30, 90)), Image.new("RGBA", (2000, 1000), (200, 30, 90, 77))
+    for name, m, fmt, options in (("lossy.webp", plain, "WEBP", {"quality": 1, "method": 6}), ("lossless.webp", plain, "WEBP", {"lossless": True}),
+                                  ("alpha.webp", clear, "WEBP", {"quality": 1, "method": 6}), ("lossless-alpha.webp", clear, "WEBP", {"lossless": True}),
+                                  ("plain.gif", plain, "GIF", {}), ("orient.webp", plain, "WEBP", {"lossless": True, "exif": exif(6)}),
+                                  ("deflate.tiff", clear, "TIFF", {"compression": "tiff_adobe_deflate"})):
+        with open(f"bombs/{name}", "wb") as f:
+            f.write(saved(m, fmt, **options))
+
+
 if __name__ == "__main__":
-    for write in (pngs, jpegs, gifs, webps, bmps, tiffs, preprocessing):
+    for write in (bombs, pngs, jpegs, gifs, webps, bmps, tiffs, preprocessing):
         write()
