@@ -247,9 +247,16 @@ func (f *tiffFile) blocks(lim Limits) error {
 		f.blockWidth, f.blockHeight = tiffTag(f.data, tagTileWidth, 0), tiffTag(f.data, tagTileHeight, 0)
 		f.offsets, f.lengths = tiffValues(f.data, tagTileOffsets), tiffValues(f.data, tagTileBytes)
 	}
-	if f.blockWidth < 1 || f.blockHeight < 1 || f.blockWidth > f.width+maxTile || f.blockHeight > f.height+maxTile ||
+	least := 1
+	if f.tiles {
+		least = 16 // TIFF 6.0, section 15
+	}
+	if f.blockWidth < least || f.blockHeight < least || f.blockWidth > f.width+maxTile || f.blockHeight > f.height+maxTile ||
 		int64(f.blockWidth)*int64(f.blockHeight) > lim.Pixels+maxTile*maxTile {
 		return fmt.Errorf("its strips or tiles of %dx%d are of a bad size", f.blockWidth, f.blockHeight)
+	}
+	if f.compression == 7 && f.blockHeight%8 != 0 && f.blockHeight != f.height {
+		return fmt.Errorf("its JPEG strips have %d rows, expected a multiple of 8", f.blockHeight)
 	}
 	f.across, f.down = ceilDiv(f.width, f.blockWidth), ceilDiv(f.height, f.blockHeight)
 	n := f.across * f.down

@@ -220,6 +220,9 @@ func (f *tiffFile) colour(dst, row []byte, step int) {
 	}
 }
 
+// maxTables is more than all tables of a JPEG need.
+const maxTables = 4096
+
 // jpegBlock decodes block i, a JPEG whose tables may stand in the directory.
 func (f *tiffFile) jpegBlock(p *Picture, i, x, y int) error {
 	coded, err := f.block(i)
@@ -229,7 +232,9 @@ func (f *tiffFile) jpegBlock(p *Picture, i, x, y int) error {
 	if f.planar || f.alpha != noAlpha || f.photometric == tiffPalette || f.photometric == tiffCMYK {
 		return errors.New("unsupported kind of JPEG, only grey, RGB and YCbCr are")
 	}
-	if _, tables := tiffEntry(f.data, tagJPEGTables); len(tables) > 4 && len(coded) > 2 {
+	if _, tables := tiffEntry(f.data, tagJPEGTables); len(tables) > maxTables {
+		return fmt.Errorf("its JPEG tables have %d bytes, expected %d at most", len(tables), maxTables)
+	} else if len(tables) > 4 && len(coded) > 2 {
 		coded = slices.Concat(tables[:len(tables)-2], coded[2:])
 	}
 	j, err := decodeComponents(coded, Limits{Pixels: int64(f.blockWidth) * int64(f.blockHeight)})
