@@ -22,11 +22,16 @@ func (r *bitReader) fail(err error) {
 	}
 }
 
-// fill reads bytes while there is room; 0xff 0x00 is the byte 0xff.
+// fill reads bytes while there is room; 0xff 0x00 is the byte 0xff, however often
+// the 0xff is repeated.
 func (r *bitReader) fill() {
 	for r.n <= 56 && r.pos < len(r.data) {
 		v := r.data[r.pos]
 		if v == 0xff {
+			if r.pos+1 < len(r.data) && r.data[r.pos+1] == 0xff {
+				r.pos++
+				continue
+			}
 			if r.pos+1 >= len(r.data) || r.data[r.pos+1] != 0 {
 				return
 			}

@@ -219,6 +219,9 @@ func decodeComponents(data []byte, lim Limits) (*jpegFile, error) {
 	if err := lim.check(f.width, f.height); err != nil {
 		return nil, err
 	}
+	if err := f.standardTables(); err != nil {
+		return nil, err
+	}
 	f.allocate()
 	for marker := byte(markerSOS); marker == markerSOS; {
 		if err := f.scan(scan); err != nil {

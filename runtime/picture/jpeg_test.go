@@ -23,7 +23,6 @@ func TestJPEGKinds(t *testing.T) {
 	cut := func(from, to int, more ...byte) []byte {
 		return append(append(bytes.Clone(good[:from]), more...), good[to:]...)
 	}
-	dhtEnd := dht + 2 + int(good[dht+2])<<8 + int(good[dht+3])
 	for name, c := range map[string]struct {
 		data  []byte
 		words string
@@ -39,7 +38,7 @@ func TestJPEGKinds(t *testing.T) {
 		"table 7":            {with(sof+12, 7), "table out of range"},
 		"table 3":            {with(sof+12, 3), "quantization table is missing"},
 		"two frames":         {cut(sof, sof, good[sof:sof+19]...), "two frame headers"},
-		"no Huffman table":   {cut(dht, dhtEnd), "Huffman table is missing"},
+		"no Huffman table":   {with(sos+6, 0x33), "Huffman table is missing"},
 		"too many codes":     {with(dht+5, 9), "Huffman table"},
 		"unknown component":  {with(sos+5, 9), "bad component 9"},
 		"component twice":    {with(sos+5, 1, 0, 1, 0), "component 1 twice"},
@@ -51,6 +50,9 @@ func TestJPEGKinds(t *testing.T) {
 		_, err := Decode("x", c.data, DefaultLimits)
 		sentence(t, "x", err, c.words)
 		t.Logf("%-18s %v", name, err)
+	}
+	if p, err := Decode("x", cut(dht, sos), DefaultLimits); err != nil || !bytes.Equal(p.RGB, golden(t, "testdata/q90-420.jpg").RGB) {
+		t.Errorf("a file without Huffman tables, as of Motion JPEG, gave %v", err)
 	}
 	if p, err := Decode("x", cut(sos, sos, 1, 2, 3, 0xff, 0x00, 0xff, 0xff), DefaultLimits); err != nil || !bytes.Equal(p.RGB, golden(t, "testdata/q90-420.jpg").RGB) {
 		t.Errorf("garbage between segments gave %v", err)

@@ -35,6 +35,7 @@ const (
 	tagExtraSamples = 338
 	tagSampleFormat = 339
 	tagJPEGTables   = 347
+	tagXMP          = 700
 )
 
 // Photometric interpretations.
@@ -162,7 +163,7 @@ func parseTIFF(data []byte, lim Limits) (*tiffFile, error) {
 	if at+2 > int64(len(data)) || at+2+12*int64(f.order.Uint16(data[at:])) > int64(len(data)) {
 		return nil, io.ErrUnexpectedEOF
 	}
-	for _, t := range []uint16{tagBits, tagStripOffsets, tagStripBytes, tagColourMap, tagTileOffsets, tagTileBytes, tagExtraSamples, tagJPEGTables} {
+	for _, t := range []uint16{tagBits, tagStripOffsets, tagStripBytes, tagColourMap, tagTileOffsets, tagTileBytes, tagExtraSamples, tagJPEGTables, tagXMP} {
 		if kind, values := tiffEntry(data, t); kind != 0 && values == nil {
 			return nil, io.ErrUnexpectedEOF
 		}

@@ -111,6 +111,17 @@ def pngs():
         put(f"orient-{o}.png", saved(small, "PNG", exif=exif(o)))
 
 
+    def text(tag, key, rest):
+        return chunk(tag, key + b"\0" + rest)
+    tiny, e = scene(7, 4), exif(8).tobytes()
+    profile = b"\nexif\n%8d\n" % len(e) + b"\n".join(e.hex().encode()[i:i + 72] for i in range(0, 2 * len(e), 72)) + b"\n"
+    put("orient-profile.png", png(tiny, 8, 2, extra=text(b"zTXt", b"Raw profile type exif", b"\0" + zlib.compress(profile))))
+    put("orient-profile-plain.png", png(tiny, 8, 2, extra=text(b"tEXt", b"Raw profile type exif", profile)))
+    xmp = b'<rdf:Description><tiff:Orientation>6</tiff:Orientation></rdf:Description>'
+    put("orient-xmp.png", png(tiny, 8, 2, extra=text(b"iTXt", b"XML:com.adobe.xmp", b"\0\0\0\0" + xmp)))
+    put("orient-xmp-packed.png", png(tiny, 8, 2, extra=text(b"iTXt", b"XML:com.adobe.xmp", b"\1\0en\0key\0" + zlib.compress(xmp))))
+
+
 # JPEG -----------------------------------------------------------------------
 
 def dc_jpeg(planes, factors, width, height, adobe=None, ids=None):
@@ -311,7 +322,7 @@ def bmps():
         put(f"rle{bits}.bmp", bmp(indices, 40, bits, 2 if bits == 4 else 1, palette=table.tobytes(), rows=run_lengths(indices, bits)), want)
 
 
-def tiff(samples, photometric, order="<", planar=False, tile=None, compress=None, code=1, predictor=1, bits=8, extra=(), more=()):
+def tiff(samples, photometric, order="<", planar=False, tile=None, compress=None, code=1, predictor=1, bits=8, extra=(), more=(), xmp=b""):
     """A TIFF of samples [h, w, channels] in ways that Pillow does not write."""
     h, w, n = samples.shape
     bw, bh = tile or (w, 7)
@@ -340,11 +351,13 @@ def tiff(samples, photometric, order="<", planar=False, tile=None, compress=None
     entries += [(322, short, [bw]), (323, short, [bh]), (324, long, offsets), (325, long, sizes)] if tile else [(273, long, offsets), (278, short, [bh]), (279, long, sizes)]
     if extra:
         entries.append((338, short, list(extra)))
+    if xmp:
+        entries.append((700, 1, list(xmp)))
     entries.sort()
     at += at % 2
     directory, tail, end = b"", b"", at + 2 + 12 * len(entries) + 4
     for c, kind, values in entries:
-        v = struct.pack(f"{order}{len(values)}{'H' if kind == short else 'I'}", *values)
+        v = struct.pack(f"{order}{len(values)}{'?B?HI'[kind]}", *values)
         if len(v) > 4:
             v, tail = struct.pack(order + "I", end + len(tail)), tail + v + b"\0" * (len(v) % 2)
         directory += struct.pack(order + "HHI", c, kind, len(values)) + v.ljust(4, b"\0")
@@ -382,6 +395,7 @@ def tiffs():
     put("jpeg.tiff", saved(Image.fromarray(scene(40, 40)), "TIFF", compression="jpeg", quality=80))
     put("jpeg-grey.tiff", saved(Image.fromarray(scene(21, 9, 1)[..., 0]), "TIFF", compression="jpeg"))
     put("orient-6.tiff", saved(Image.fromarray(rgb), "TIFF", tiffinfo={0x0112: 6}))
+    put("orient-xmp.tiff", tiff(rgb[:7, :9], 2, xmp=b'<rdf:Description tiff:Orientation="5"/>'))
 
 
 # Preprocessing --------------------------------------------------------------
