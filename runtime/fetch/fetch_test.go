@@ -12,6 +12,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"os/exec"
 	"runtime"
 	"strings"
 	"testing"
@@ -247,4 +249,23 @@ func FuzzData(f *testing.F) {
 			t.Errorf("%d bytes", len(data))
 		}
 	})
+}
+
+// TestRoots has the system's certificates where there are some, and else ours. The
+// certificates of a process are read once, so it runs itself again without any.
+func TestRoots(t *testing.T) {
+	if os.Getenv("SSL_CERT_FILE") != "/nonexistent" {
+		cmd := exec.Command(os.Args[0], "-test.run=^TestRoots$", "-test.v")
+		cmd.Env = append(os.Environ(), "SSL_CERT_FILE=/nonexistent", "SSL_CERT_DIR=/nonexistent")
+		out, err := cmd.CombinedOutput()
+		if err != nil || !strings.Contains(string(out), "embedded roots") {
+			t.Errorf("without the system's certificates: %v\n%s", err, out)
+		}
+		return
+	}
+	pool, _ := embeddedRoots()
+	if got := roots(); got == nil || !got.Equal(pool) {
+		t.Error("a system without certificates does not get the embedded ones")
+	}
+	t.Log("embedded roots")
 }

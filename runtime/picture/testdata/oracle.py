@@ -9,8 +9,9 @@ PHOTOs given, which are taken as they are; those in PNG are also written in ever
 
     OUT/NAME.EXT   a picture file
     OUT/NAME.rgb   its pixels, upright and composited over white, 3 bytes each
-    OUT/index.json [{"file", "class", "width", "height"}]
+    OUT/index.json [{"file", "class", "width", "height", "resized": [{"width", "height", "sha256"}]}]
 """
+import hashlib
 import io
 import json
 import os
@@ -71,7 +72,12 @@ def add(name, kind, data, want=None):
     with open(f"{OUT}/{name}", "wb") as f:
         f.write(data)
     want.tofile(f"{OUT}/{name}.rgb")
-    index.append({"file": name, "class": kind, "width": want.shape[1], "height": want.shape[0]})
+    entry = {"file": name, "class": kind, "width": want.shape[1], "height": want.shape[0], "resized": []}
+    if kind == "PNG RGB":
+        for w, h in ((224, 224), (448, 448), (97, 331), (1, 5), (640, 33)):
+            small = Image.fromarray(want).resize((w, h), Image.BICUBIC)
+            entry["resized"].append({"width": w, "height": h, "sha256": hashlib.sha256(small.tobytes()).hexdigest()})
+    index.append(entry)
 
 
 def jpegs(base, kind, m):
