@@ -96,12 +96,17 @@ func inverseDCT(dst []byte, stride int, b *[64]int16, q *quantTable) {
 	}
 }
 
-// transform makes the samples of a progressive file's component.
-func (c *jpegComponent) transform() {
+// transform makes the samples of a progressive file's component, smoothed or not.
+func (c *jpegComponent) transform(smooth bool) {
 	parallel(c.down, func(lo, hi int) {
+		var work [64]int16
 		for by := lo; by < hi; by++ {
 			for bx := range c.across {
 				b := (*[64]int16)(c.coefs[64*(by*c.stride+bx):])
+				if smooth {
+					work = c.smooth(bx, by)
+					b = &work
+				}
 				inverseDCT(c.plane.pix[8*by*c.plane.stride+8*bx:], c.plane.stride, b, c.quant)
 			}
 		}

@@ -42,6 +42,7 @@ type jpegComponent struct {
 	stride          int         // blocks in a row of whole MCUs
 	quant           *quantTable // as it stood at the component's first scan; nil before
 	coefs           []int16     // of a progressive file: 64 a block, natural order
+	bits            [known]int  // of a progressive file: the last bit of a coefficient that has come; -1 for none
 }
 
 // quantTable is in natural order.
@@ -231,12 +232,15 @@ func decodeComponents(data []byte, lim Limits) (*jpegFile, error) {
 			return nil, err
 		}
 	}
-	for i := range f.comps {
-		if f.comps[i].quant == nil {
+	for _, c := range f.comps {
+		if c.quant == nil {
 			return nil, errors.New("it ends before all its colour components have come")
 		}
-		if f.progressive {
-			f.comps[i].transform()
+	}
+	if f.progressive {
+		smooth := f.unfinished()
+		for i := range f.comps {
+			f.comps[i].transform(smooth)
 		}
 	}
 	return f, nil
@@ -271,6 +275,9 @@ func (f *jpegFile) allocate() {
 		c.across, c.down, c.stride = ceilDiv(w, 8), ceilDiv(h, 8), mcux*c.h
 		blocks := c.stride * mcuy * c.v
 		c.plane = plane{make([]byte, 64*blocks), 8 * c.stride, w, h, f.hmax / c.h, f.vmax / c.v}
+		for k := range c.bits {
+			c.bits[k] = -1
+		}
 		if f.progressive {
 			c.coefs = make([]int16, 64*blocks)
 		}

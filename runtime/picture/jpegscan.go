@@ -79,6 +79,9 @@ func (f *jpegFile) newScan(b []byte) (*jpegScan, error) {
 				return nil, errors.New("a quantization table is missing")
 			}
 		}
+		for k := s.ss; k <= min(s.se, known-1); k++ {
+			at.bits[k] = int(s.al)
+		}
 		s.comps = append(s.comps, c)
 	}
 	switch {

@@ -93,8 +93,8 @@ func Read(path string, lim Limits) (*Picture, error) {
 //   - 16-bit samples keep their high byte (Pillow does so for colour; its 16-bit
 //     grey clips at 255 instead, which whitens the picture and is not imitated);
 //   - a JPEG is transformed, its chroma upsampled (by the triangle filter) and
-//     converted as libjpeg-turbo does, but a progressive one that lacks scans is
-//     not smoothed; CMYK and YCCK become RGB by Pillow's formula; a lossy WebP is
+//     converted as libjpeg-turbo does, a progressive one that lacks scans is
+//     smoothed; CMYK and YCCK become RGB by Pillow's formula; a lossy WebP is
 //     upsampled and converted as libwebp does;
 //   - an EXIF or TIFF orientation is applied (ImageOps.exif_transpose);
 //   - of an animation the first frame is taken, on its canvas;

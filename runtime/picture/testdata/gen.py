@@ -170,6 +170,7 @@ def jpegs():
     put("restart-progressive.jpg", saved(colour, "JPEG", quality=75, restart_marker_rows=1, progressive=True))
     whole = saved(colour, "JPEG", quality=90, progressive=True)
     put("missing-scans.jpg", whole[:whole.rindex(b"\xff\xda")] + b"\xff\xd9")
+    put("first-scan.jpg", whole[:whole.index(b"\xff\xda", whole.index(b"\xff\xda") + 2)] + b"\xff\xd9")
     put("grey.jpg", saved(colour.convert("L"), "JPEG", quality=60))
     put("cmyk.jpg", saved(Image.fromarray(scene(channels=4), "CMYK"), "JPEG", quality=95))
     for w, h in ((1, 1), (2, 3), (3, 2), (5, 1), (1, 9), (17, 16)):

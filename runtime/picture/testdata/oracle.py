@@ -98,6 +98,15 @@ def jpegs(base, kind, m):
     add(f"{base}-rows.jpg", f"JPEG restarts {kind}", gen.saved(m, "JPEG", restart_marker_rows=1, progressive=True))
 
 
+def unfinished(base, m):
+    """Progressive files that end after every number of scans."""
+    for sampling in ("4:4:4", "4:2:0", "4:2:2"):
+        data = gen.saved(m, "JPEG", quality=80, subsampling=sampling, progressive=True)
+        at = data.find(b"\xff\xda") + 2
+        while (at := data.find(b"\xff\xda", at) + 2) > 1:
+            add(f"{base}-{sampling.replace(':', '')}-{at}.jpg", "JPEG without its last scans", data[:at - 2] + b"\xff\xd9")
+
+
 def rgba_of(m, seed):
     return Image.merge("RGBA", [*m.split(), natural(*m.size, seed + 1000, 1)])
 
@@ -179,11 +188,14 @@ if __name__ == "__main__":
     for i, (w, h) in enumerate(SIZES):
         jpegs(f"natural-{w}x{h}", "natural", natural(w, h, i))
         others(f"natural-{w}x{h}", natural(w, h, i), i)
+        unfinished(f"unfinished-{w}x{h}", natural(w, h, i))
         if w * h < 4000:
             tiffs(f"natural-{w}x{h}", natural(w, h, i), i)
     for i, (w, h) in enumerate(((33, 17), (64, 48))):
         jpegs(f"noise-{w}x{h}", "noise", noise(w, h, i))
         jpegs(f"stripes-{w}x{h}", "stripes", stripes(w, h, i + 2))
+    for w, h in ((24, 24), (40, 17), (17, 40), (33, 33), (49, 25), (320, 200)):
+        unfinished(f"unfinished-{w}x{h}", natural(w, h, w))
     jpegs("natural-640x427", "natural", natural(640, 427, 9))
     orientations()
     for i, path in enumerate(PHOTOS):
