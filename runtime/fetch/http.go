@@ -93,7 +93,7 @@ func explain(ctx context.Context, lim Limits, err error) error {
 		return fmt.Errorf("the host %s is not found (%s)", e.Name, e.Err)
 	}
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		return errors.New("its certificate is signed by an unknown authority, expected one of the system's (SSL_CERT_FILE names more)")
+		return errors.New("its certificate is signed by an unknown authority, expected one that is trusted here (SSL_CERT_FILE names a file of them)")
 	}
 	if e, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return fmt.Errorf("its certificate is not valid (%w)", e.Err)

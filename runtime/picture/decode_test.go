@@ -105,6 +105,18 @@ func TestStdin(t *testing.T) {
 	}
 }
 
+// TestEndless reads a device that never ends, which must not take memory.
+func TestEndless(t *testing.T) {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := Read("/dev/zero", DefaultLimits)
+	runtime.ReadMemStats(&after)
+	sentence(t, "/dev/zero", err, "zero bytes")
+	if used := after.TotalAlloc - before.TotalAlloc; used > 1<<20 {
+		t.Errorf("%d bytes were allocated", used)
+	}
+}
+
 // sentence fails unless err is one line that names the file.
 func sentence(t *testing.T, name string, err error, words ...string) {
 	t.Helper()

@@ -51,6 +51,9 @@ const bytesPerPixel = 24
 // filter tables of a hundred million entries.
 const maxSide = 1 << 18
 
+// headBytes are enough to tell the format.
+const headBytes = 512
+
 // expected ends the errors about files that are no picture.
 const expected = "expected a PNG, JPEG, GIF, WebP, BMP or TIFF picture"
 
@@ -78,7 +81,11 @@ func Read(path string, lim Limits) (*Picture, error) {
 		}
 		data.Grow(int(info.Size()) + bytes.MinRead)
 	}
-	if _, err := data.ReadFrom(io.LimitReader(file, lim.Bytes+1)); err != nil {
+	_, err := io.CopyN(&data, file, headBytes)
+	if err == nil && sniff(data.Bytes()) != nil { // else there is no need to read on
+		_, err = data.ReadFrom(io.LimitReader(file, lim.Bytes+1-headBytes))
+	}
+	if err != nil && err != io.EOF {
 		return nil, fmt.Errorf("picture %s: it cannot be read: %w", name, reason(err))
 	}
 	return Decode(name, data.Bytes(), lim)
