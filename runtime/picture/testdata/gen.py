@@ -104,6 +104,14 @@ def pngs():
     put("c0-d8-trns.png", png(grey, 8, 0, False, chunk(b"tRNS", struct.pack(">H", int(grey[0, 0, 0])))))
     colours = scene()
     put("c2-d8-trns.png", png(colours, 8, 2, False, chunk(b"tRNS", struct.pack(">3H", *map(int, colours[5, 7])))))
+    for depth, colour in ((4, 0), (16, 0), (16, 2)):  # Pillow misses these colours: it compares them with scaled samples
+        channels = 1 + colour
+        samples = rng.integers(0, 1 << depth, (6, 9, channels))
+        clear = samples[2, 3]
+        samples[rng.random((6, 9)) < 0.3] = clear
+        eight = samples * 17 if depth == 4 else samples >> 8
+        want = np.where((samples == clear).all(-1, keepdims=True), 255, np.repeat(eight, 3 // channels, -1)).astype(np.uint8)
+        put(f"c{colour}-d{depth}-trns.png", png(samples, depth, colour, False, chunk(b"tRNS", struct.pack(f">{channels}H", *map(int, clear)))), want)
     s, a = np.meshgrid(np.arange(256), np.arange(256))  # every sample at every opacity
     put("alpha-all.png", png(np.stack([s, 255 - s, s ^ 85, a], -1), 8, 6))
     small = Image.fromarray(scene(7, 4))
