@@ -4,6 +4,7 @@
 
     NAME.EXT          a picture file
     want/NAME.EXT.png its pixels by Pillow, upright and composited over white
+    bombs/            small files of many pixels
     resize.json       digests of Image.resize(BICUBIC) on generated noise
     pixel_values.json what transformers' rescale and normalize make of 0...255
 
