@@ -23,7 +23,6 @@ import (
 	"pgc/runtime/generate"
 	"pgc/runtime/manifest"
 	"pgc/runtime/native"
-	"pgc/runtime/picture"
 	"pgc/runtime/program"
 	"pgc/runtime/tokenizer"
 )
@@ -149,17 +148,4 @@ func (a *App) session(threads int) (*generate.Session, func(), error) {
 
 func (a *App) tokenizer() (*tokenizer.Tokenizer, error) {
 	return tokenizer.Load(a.Image.Section(manifest.SectionTokenizer))
-}
-
-// pictures reads pictures by path.
-func pictures(paths []string) ([]*picture.Picture, error) {
-	var out []*picture.Picture
-	for _, path := range paths {
-		p, err := picture.Read(path, picture.DefaultLimits)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, p)
-	}
-	return out, nil
 }

@@ -19,7 +19,7 @@ import (
 
 type generateCmd struct {
 	Args              []string `arg:"" optional:"" name:"image… prompt" help:"Short form: pictures, then the prompt."`
-	Image             []string `help:"A picture: PNG, JPEG, GIF, WebP, BMP or TIFF, - for standard input. Repeat for several."`
+	Image             []string `help:"A picture (PNG, JPEG, GIF, WebP, BMP or TIFF): path, - for standard input, data: or http(s): URL. Repeat for several."`
 	Prompt            *string  `help:"The prompt, such as 'caption en', 'detect cat' or 'answer en what is this?'."`
 	MaxNewTokens      int      `default:"-1" help:"Most tokens to generate (default: generation_config's, else 50)."`
 	Temperature       float64  `default:"-1" help:"0 is greedy, the default unless generation_config samples."`
@@ -86,7 +86,7 @@ func (c *generateCmd) Run(a *App) error {
 	if err != nil {
 		return err
 	}
-	pics, err := pictures(paths)
+	pics, err := a.pictures(paths)
 	if err != nil {
 		return err
 	}

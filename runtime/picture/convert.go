@@ -17,7 +17,7 @@ func overWhite(s, a uint32) byte {
 	return byte((t>>8 + t) >> 8 >> 7)
 }
 
-// fromImage converts what the decoders of PNG, GIF, BMP and TIFF return, placing
+// fromImage converts what the decoders of PNG and GIF return, placing
 // it at the top left of the result.
 func fromImage(m image.Image) (*Picture, error) {
 	b := m.Bounds()
@@ -36,13 +36,13 @@ func fromImage(m image.Image) (*Picture, error) {
 	case *image.Gray16:
 		each(func(dst []byte, y int) { grey(dst, row(m.Pix, m.Stride, y), 2) })
 	case *image.RGBA:
-		each(func(dst []byte, y int) { premultiplied(dst, row(m.Pix, m.Stride, y), 1) })
+		each(func(dst []byte, y int) { premultipliedRow(dst, row(m.Pix, m.Stride, y), 1) })
 	case *image.RGBA64:
-		each(func(dst []byte, y int) { premultiplied(dst, row(m.Pix, m.Stride, y), 2) })
+		each(func(dst []byte, y int) { premultipliedRow(dst, row(m.Pix, m.Stride, y), 2) })
 	case *image.NRGBA:
-		each(func(dst []byte, y int) { straight(dst, row(m.Pix, m.Stride, y), 1) })
+		each(func(dst []byte, y int) { straightRow(dst, row(m.Pix, m.Stride, y), 1) })
 	case *image.NRGBA64:
-		each(func(dst []byte, y int) { straight(dst, row(m.Pix, m.Stride, y), 2) })
+		each(func(dst []byte, y int) { straightRow(dst, row(m.Pix, m.Stride, y), 2) })
 	case *image.Paletted:
 		table := paletteOverWhite(m.Palette)
 		each(func(dst []byte, y int) {
@@ -57,7 +57,7 @@ func fromImage(m image.Image) (*Picture, error) {
 	return p, nil
 }
 
-// grey, straight and premultiplied convert a row of samples of the given bytes
+// grey, straightRow and premultipliedRow convert a row of samples of the given bytes
 // each; a 16-bit sample is big-endian and gives its high byte.
 func grey(dst, src []byte, bytes int) {
 	for x := range len(dst) / 3 {
@@ -66,7 +66,7 @@ func grey(dst, src []byte, bytes int) {
 	}
 }
 
-func straight(dst, src []byte, bytes int) {
+func straightRow(dst, src []byte, bytes int) {
 	for x := range len(dst) / 3 {
 		s := src[4*bytes*x:]
 		if a := uint32(s[3*bytes]); a == 255 {
@@ -79,22 +79,26 @@ func straight(dst, src []byte, bytes int) {
 	}
 }
 
-// premultiplied undoes the multiplication as Pillow does before compositing.
-func premultiplied(dst, src []byte, bytes int) {
+// premultipliedRow undoes the multiplication as Pillow does before compositing.
+func premultipliedRow(dst, src []byte, bytes int) {
 	for x := range len(dst) / 3 {
 		s := src[4*bytes*x:]
 		if a := uint32(s[3*bytes]); a == 255 {
 			dst[3*x], dst[3*x+1], dst[3*x+2] = s[0], s[bytes], s[2*bytes]
 		} else {
 			for c := range 3 {
-				v := uint32(0)
-				if a > 0 {
-					v = min(255*uint32(s[c*bytes])/a, 255)
-				}
-				dst[3*x+c] = overWhite(v, a)
+				dst[3*x+c] = overWhite(unmultiply(uint32(s[c*bytes]), a), a)
 			}
 		}
 	}
+}
+
+// unmultiply undoes the multiplication of a sample by its opacity a, as Pillow does.
+func unmultiply(v, a uint32) uint32 {
+	if a == 0 {
+		return 0
+	}
+	return min(255*v/a, 255)
 }
 
 // paletteOverWhite composites each entry; indices beyond the palette are black.

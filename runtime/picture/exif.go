@@ -2,55 +2,23 @@ package picture
 
 import (
 	"bytes"
+	"compress/zlib"
 	"encoding/binary"
+	"encoding/hex"
+	"io"
 	"regexp"
 )
 
 const (
 	exifSignature = "Exif\x00\x00"
 	xmpSignature  = "http://ns.adobe.com/xap/1.0/\x00"
-
-	tagCompression = 259
-	tagPhotometric = 262
-	tagOrientation = 274
 )
-
-// tiffTag reads one small number from the first directory of a TIFF structure,
-// the form of TIFF files and of all EXIF data; 0 when there is none.
-func tiffTag(b []byte, tag uint16) int {
-	if len(b) < 8 {
-		return 0
-	}
-	var order binary.ByteOrder = binary.LittleEndian
-	if b[0] == 'M' {
-		order = binary.BigEndian
-	}
-	at := int64(order.Uint32(b[4:]))
-	if at < 8 || at > int64(len(b))-2 {
-		return 0
-	}
-	for n, e := order.Uint16(b[at:]), b[at+2:]; n > 0 && len(e) >= 12; n, e = n-1, e[12:] {
-		if order.Uint16(e) != tag {
-			continue
-		}
-		switch order.Uint16(e[2:]) {
-		case 1: // BYTE
-			return int(e[8])
-		case 3: // SHORT
-			return int(order.Uint16(e[8:]))
-		case 4: // LONG
-			return int(order.Uint32(e[8:]))
-		}
-		return 0
-	}
-	return 0
-}
 
 var xmpOrientation = regexp.MustCompile(`tiff:Orientation(?:="|>)([1-8])`)
 
 // orientationOf takes the EXIF orientation or, failing that, the one in XMP.
 func orientationOf(exif, xmp []byte) int {
-	if o := tiffTag(bytes.TrimPrefix(exif, []byte(exifSignature)), tagOrientation); 1 <= o && o <= 8 {
+	if o := tiffTag(bytes.TrimPrefix(exif, []byte(exifSignature)), tagOrientation, 0); 1 <= o && o <= 8 {
 		return o
 	}
 	if m := xmpOrientation.FindSubmatch(xmp); m != nil {
@@ -60,28 +28,86 @@ func orientationOf(exif, xmp []byte) int {
 }
 
 func orientationJPEG(data []byte) int {
-	h, err := parseJPEG(data)
+	f, _, err := parseJPEG(data)
 	if err != nil {
 		return 1
 	}
-	return orientationOf(h.exif, h.xmp)
+	return orientationOf(f.exif, f.xmp)
 }
 
-func orientationTIFF(data []byte) int { return orientationOf(data, nil) }
+func orientationTIFF(data []byte) int {
+	_, xmp := tiffEntry(data, tagXMP)
+	return orientationOf(data, xmp)
+}
 
-// orientationPNG finds the eXIf chunk, which may stand before or after the pixels.
+// orientationPNG looks at the metadata, which may stand before or after the pixels:
+// an eXIf chunk, the text in which ImageMagick kept EXIF before that chunk was made,
+// XMP.
 func orientationPNG(data []byte) int {
+	var exif, profile, xmp []byte
 	for rest := data[8:]; len(rest) >= 12; {
 		n := int(binary.BigEndian.Uint32(rest))
 		if n > len(rest)-12 {
 			break
 		}
-		if string(rest[4:8]) == "eXIf" {
-			return orientationOf(rest[8:8+n], nil)
-		}
+		tag, body := string(rest[4:8]), rest[8:8+n]
 		rest = rest[12+n:]
+		switch tag {
+		case "eXIf":
+			exif = body
+		case "tEXt", "zTXt", "iTXt":
+			switch key, text := pngText(tag, body); key {
+			case "Raw profile type exif":
+				profile = rawProfile(text)
+			case "XML:com.adobe.xmp":
+				xmp = text
+			}
+		}
 	}
-	return 1
+	if exif == nil {
+		exif = profile
+	}
+	return orientationOf(exif, xmp)
+}
+
+// maxText bounds what compressed text in a PNG may become.
+const maxText = 1 << 20
+
+// pngText takes apart a chunk of text: keyword, 0, for zTXt the method, for iTXt a
+// flag, the method, two more strings that end with 0; the text, compressed or not.
+func pngText(tag string, body []byte) (key string, text []byte) {
+	k, text, ok := bytes.Cut(body, []byte{0})
+	packed := tag == "zTXt"
+	switch {
+	case !ok:
+		return "", nil
+	case packed && len(text) > 0:
+		text = text[1:]
+	case tag == "iTXt" && len(text) > 1:
+		packed = text[0] == 1
+		_, text, _ = bytes.Cut(text[2:], []byte{0})
+		_, text, _ = bytes.Cut(text, []byte{0})
+	}
+	if packed {
+		r, err := zlib.NewReader(bytes.NewReader(text))
+		if err != nil {
+			return "", nil
+		}
+		text, _ = io.ReadAll(io.LimitReader(r, maxText))
+	}
+	return string(k), text
+}
+
+// rawProfile undoes ImageMagick's form of binary data: a line feed, the kind, the
+// length, then lines of hexadecimal digits.
+func rawProfile(text []byte) []byte {
+	lines := bytes.SplitN(text, []byte("\n"), 4)
+	if len(lines) < 4 {
+		return nil
+	}
+	digits := bytes.ReplaceAll(lines[3], []byte("\n"), nil)
+	n, _ := hex.Decode(digits, digits)
+	return digits[:n]
 }
 
 // orient turns p upright: orientation o says that row 0 and column 0 of p are,

@@ -82,7 +82,7 @@ func foreign(data []byte) string {
 	case is("PK\x03\x04", "\x1f\x8b"):
 		return "it is a compressed archive"
 	}
-	head := data[:min(len(data), 512)]
+	head := data[:min(len(data), headBytes)]
 	text := bytes.ToLower(bytes.TrimLeft(head, "\ufeff \t\r\n"))
 	switch {
 	case bytes.Contains(text, []byte("<svg")):

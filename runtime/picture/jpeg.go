@@ -5,143 +5,256 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"image"
-	"image/jpeg"
 	"io"
 )
 
-// A JPEG is decoded by image/jpeg as far as its component planes; upsampling and
-// colour conversion are done here as libjpeg does them, because image/jpeg
-// repeats chroma samples where libjpeg interpolates.
+// The decoder of JPEG (ITU-T T.81: baseline, extended and progressive Huffman
+// coding of 8-bit samples) is our own, to give the pixels of libjpeg-turbo to the
+// bit: image/jpeg transforms with other roundings, repeats chroma samples where
+// libjpeg interpolates, and fails on restart intervals in progressive files and on
+// uncommon sampling factors.
 
-// jpegHeader is what stands before the first scan.
-type jpegHeader struct {
+// jpegFile is a file that is being read, segment by segment.
+type jpegFile struct {
+	data []byte
+	pos  int
+
 	width, height int
-	ids, factors  []byte // of each component: its identifier, and its sampling factors, horizontal in the high nibble
+	progressive   bool
+	comps         []jpegComponent
+	hmax, vmax    int    // largest sampling factors
 	jfif, adobe   bool   // which application markers are present
 	transform     byte   // Adobe's colour transform
 	exif, xmp     []byte // the first such segments, without their signatures
-	scan          int    // offset of the first SOS marker
+
+	quant   [4]*quantTable
+	huffman [2][4]*huffmanTable // DC, AC
+	restart int                 // restart interval in MCUs, 0 for none
+	scans   int
 }
 
+// jpegComponent is one colour component. Its blocks are those of whole MCUs; the
+// ones that hold pixels of the picture are the first across x down.
+type jpegComponent struct {
+	id, h, v, table int // identifier, sampling factors, quantization table
+	plane           plane
+	across, down    int         // blocks with pixels of the picture
+	stride          int         // blocks in a row of whole MCUs
+	quant           *quantTable // as it stood at the component's first scan; nil before
+	coefs           []int16     // of a progressive file: 64 a block, natural order
+	bits            [known]int  // of a progressive file: the last bit of a coefficient that has come; -1 for none
+}
+
+// quantTable is in natural order.
+type quantTable [64]int32
+
 const (
-	markerSOS   = 0xda
+	markerDHT   = 0xc4
 	markerEOI   = 0xd9
+	markerSOS   = 0xda
+	markerDQT   = 0xdb
+	markerDRI   = 0xdd
 	markerAPP0  = 0xe0
 	markerAPP1  = 0xe1
 	markerAPP14 = 0xee
 )
 
-// parseJPEG walks the segments up to the first scan.
-func parseJPEG(data []byte) (*jpegHeader, error) {
-	h := &jpegHeader{}
-	for i := 2; ; {
-		for i < len(data) && data[i] != 0xff { // garbage between segments is skipped, as libjpeg does
+// maxScans bounds the time that a small file can ask for; encoders write about ten.
+const maxScans = 100
+
+// parseJPEG walks the segments up to the first scan and returns its header too.
+func parseJPEG(data []byte) (*jpegFile, []byte, error) {
+	f := &jpegFile{data: data, pos: 2}
+	marker, scan, err := f.toScan()
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case marker == markerEOI:
+		return nil, nil, errors.New("it ends before its picture begins")
+	case f.comps == nil:
+		return nil, nil, errors.New("its frame header is missing")
+	}
+	return f, scan, nil
+}
+
+// toScan reads segments up to a scan, whose header is returned, or the end.
+func (f *jpegFile) toScan() (marker byte, body []byte, err error) {
+	for {
+		marker, body, err = f.next()
+		if err != nil || marker == markerSOS || marker == markerEOI {
+			return marker, body, err
+		}
+		if err := f.segment(marker, body); err != nil {
+			return 0, nil, err
+		}
+	}
+}
+
+// next reads one segment. Garbage before it is skipped, as libjpeg does.
+func (f *jpegFile) next() (marker byte, body []byte, err error) {
+	data, i := f.data, f.pos
+	for {
+		for i < len(data) && data[i] != 0xff {
 			i++
 		}
 		for i < len(data) && data[i] == 0xff {
 			i++
 		}
-		if i+3 > len(data) {
-			return nil, io.ErrUnexpectedEOF
+		if i >= len(data) {
+			return 0, nil, io.ErrUnexpectedEOF
 		}
-		marker := data[i]
-		if marker == 0 || marker == 1 || 0xd0 <= marker && marker <= 0xd7 { // no segment follows
-			i++
-			continue
+		marker = data[i]
+		i++
+		if marker > 1 && (marker < 0xd0 || 0xd8 < marker) { // the others stand alone
+			break
 		}
-		if marker == markerEOI {
-			return nil, errors.New("it ends before its picture begins")
-		}
-		if marker == markerSOS {
-			h.scan = i - 1
-			if h.ids == nil {
-				return nil, errors.New("its frame header is missing")
-			}
-			return h, nil
-		}
-		n := int(binary.BigEndian.Uint16(data[i+1:]))
-		if n < 2 || i+1+n > len(data) {
-			return nil, io.ErrUnexpectedEOF
-		}
-		if err := h.segment(marker, data[i+3:i+1+n]); err != nil {
-			return nil, err
-		}
-		i += 1 + n
 	}
+	if marker == markerEOI {
+		return marker, nil, nil
+	}
+	if i+2 > len(data) {
+		return 0, nil, io.ErrUnexpectedEOF
+	}
+	n := int(binary.BigEndian.Uint16(data[i:]))
+	if n < 2 || i+n > len(data) {
+		return 0, nil, io.ErrUnexpectedEOF
+	}
+	f.pos = i + n
+	return marker, data[i+2 : i+n], nil
 }
 
 // segment notes what matters of one segment.
-func (h *jpegHeader) segment(marker byte, body []byte) error {
+func (f *jpegFile) segment(marker byte, body []byte) error {
 	switch {
-	case 0xc0 <= marker && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc: // SOF
-		if h.ids != nil {
-			return errors.New("it has two frame headers")
+	case marker == markerDHT:
+		return f.huffmanTables(body)
+	case marker == markerDQT:
+		return f.quantTables(body)
+	case marker == markerDRI:
+		if len(body) != 2 {
+			return errors.New("its restart interval has a wrong length")
 		}
-		if len(body) < 6 || len(body) != 6+3*int(body[5]) {
-			return errors.New("its frame header has a wrong length")
-		}
-		switch {
-		case marker > 0xc2:
-			return fmt.Errorf("unsupported coding process SOF%d, only baseline, extended and progressive Huffman coding are", marker-0xc0)
-		case body[0] != 8:
-			return fmt.Errorf("unsupported precision of %d bits, only 8 are", body[0])
-		}
-		h.height, h.width = int(binary.BigEndian.Uint16(body[1:])), int(binary.BigEndian.Uint16(body[3:]))
-		h.ids = []byte{}
-		for c := 6; c < len(body); c += 3 {
-			h.ids = append(h.ids, body[c])
-			h.factors = append(h.factors, body[c+1])
-		}
+		f.restart = int(binary.BigEndian.Uint16(body))
+	case 0xc0 <= marker && marker <= 0xcf && marker != 0xc8 && marker != 0xcc: // SOF
+		return f.frame(marker, body)
 	case marker == markerAPP0 && bytes.HasPrefix(body, []byte("JFIF\x00")):
-		h.jfif = true
+		f.jfif = true
 	case marker == markerAPP14 && len(body) >= 12 && bytes.HasPrefix(body, []byte("Adobe")):
-		h.adobe, h.transform = true, body[11]
-	case marker == markerAPP1 && h.exif == nil && bytes.HasPrefix(body, []byte(exifSignature)):
-		h.exif = body[len(exifSignature):]
-	case marker == markerAPP1 && h.xmp == nil && bytes.HasPrefix(body, []byte(xmpSignature)):
-		h.xmp = body[len(xmpSignature):]
+		f.adobe, f.transform = true, body[11]
+	case marker == markerAPP1 && f.exif == nil && bytes.HasPrefix(body, []byte(exifSignature)):
+		f.exif = body[len(exifSignature):]
+	case marker == markerAPP1 && f.xmp == nil && bytes.HasPrefix(body, []byte(xmpSignature)):
+		f.xmp = body[len(xmpSignature):]
 	}
 	return nil
 }
 
-// ycc reports whether the first three components are YCbCr, by libjpeg's rules
-// (jdapimin.c, default_decompress_parms).
-func (h *jpegHeader) ycc() bool {
-	switch len(h.ids) {
-	case 3:
-		switch {
-		case h.jfif:
-			return true
-		case h.adobe:
-			return h.transform != 0
-		}
-		return string(h.ids) != "RGB"
-	case 4:
-		return h.adobe && h.transform != 0
+// frame reads the frame header.
+func (f *jpegFile) frame(marker byte, body []byte) error {
+	switch {
+	case f.comps != nil:
+		return errors.New("it has two frame headers")
+	case len(body) < 6 || len(body) != 6+3*int(body[5]):
+		return errors.New("its frame header has a wrong length")
+	case marker > 0xc8:
+		return errors.New("unsupported arithmetic coding, only Huffman coding is")
+	case marker > 0xc2:
+		return fmt.Errorf("unsupported coding process SOF%d, only baseline, extended and progressive are", marker-0xc0)
+	case body[0] != 8:
+		return fmt.Errorf("unsupported precision of %d bits, only 8 are", body[0])
+	case body[5] != 1 && body[5] != 3 && body[5] != 4:
+		return fmt.Errorf("unsupported number of components %d, only 1, 3 and 4 are", body[5])
 	}
-	return false
+	f.height, f.width = int(binary.BigEndian.Uint16(body[1:])), int(binary.BigEndian.Uint16(body[3:]))
+	f.progressive = marker == 0xc2
+	for b := body[6:]; len(b) > 0; b = b[3:] {
+		c := jpegComponent{id: int(b[0]), h: int(b[1] >> 4), v: int(b[1] & 15), table: int(b[2])}
+		if c.h < 1 || c.h > 4 || c.v < 1 || c.v > 4 || c.table > 3 {
+			return errors.New("its frame header has a sampling factor or table out of range")
+		}
+		f.hmax, f.vmax = max(f.hmax, c.h), max(f.vmax, c.v)
+		f.comps = append(f.comps, c)
+	}
+	for _, c := range f.comps {
+		if f.hmax%c.h != 0 || f.vmax%c.v != 0 {
+			return fmt.Errorf("unsupported sampling factors %dx%d beside %dx%d, only whole ratios are", c.h, c.v, f.hmax, f.vmax)
+		}
+	}
+	return nil
+}
+
+// quantTables reads a DQT segment.
+func (f *jpegFile) quantTables(b []byte) error {
+	for len(b) > 0 {
+		size, id := int(b[0]>>4)+1, b[0]&15
+		if size > 2 || id > 3 || len(b) < 1+64*size {
+			return errors.New("it has a bad quantization table")
+		}
+		t := &quantTable{}
+		for k, at := range zigzag {
+			if size == 1 {
+				t[at] = int32(b[1+k])
+			} else {
+				t[at] = int32(binary.BigEndian.Uint16(b[1+2*k:]))
+			}
+		}
+		f.quant[id], b = t, b[1+64*size:]
+	}
+	return nil
 }
 
 func decodeJPEG(data []byte, lim Limits) (*Picture, error) {
-	h, err := parseJPEG(data)
+	f, err := decodeComponents(data, lim)
 	if err != nil {
 		return nil, err
 	}
-	if err := lim.check(h.width, h.height); err != nil {
-		return nil, err
-	}
-	planes, err := jpegPlanes(h, data)
+	return f.render(f.ycc()), nil
+}
+
+// decodeComponents decodes a file as far as the planes of its components.
+func decodeComponents(data []byte, lim Limits) (*jpegFile, error) {
+	f, scan, err := parseJPEG(data)
 	if err != nil {
 		return nil, err
 	}
-	p := New(h.width, h.height)
-	convert := rowConverter(len(planes), h.ycc())
+	if err := lim.check(f.width, f.height); err != nil {
+		return nil, err
+	}
+	if err := f.standardTables(); err != nil {
+		return nil, err
+	}
+	f.allocate()
+	for marker := byte(markerSOS); marker == markerSOS; {
+		if err := f.scan(scan); err != nil {
+			return nil, err
+		}
+		if marker, scan, err = f.toScan(); err != nil {
+			return nil, err
+		}
+	}
+	for _, c := range f.comps {
+		if c.quant == nil {
+			return nil, errors.New("it ends before all its colour components have come")
+		}
+	}
+	if f.progressive {
+		smooth := f.unfinished()
+		for i := range f.comps {
+			f.comps[i].transform(smooth)
+		}
+	}
+	return f, nil
+}
+
+// render upsamples the planes and converts them to RGB.
+func (f *jpegFile) render(ycc bool) *Picture {
+	p := New(f.width, f.height)
+	convert := rowConverter(len(f.comps), ycc)
 	parallel(p.Height, func(lo, hi int) {
-		rows := make([][]byte, len(planes))
-		up := make([]upsampler, len(planes))
-		for i := range planes {
-			up[i] = newUpsampler(&planes[i], p.Width)
+		rows := make([][]byte, len(f.comps))
+		up := make([]upsampler, len(f.comps))
+		for i := range f.comps {
+			up[i] = newUpsampler(&f.comps[i].plane, p.Width)
 		}
 		for y := lo; y < hi; y++ {
 			for i := range up {
@@ -150,146 +263,25 @@ func decodeJPEG(data []byte, lim Limits) (*Picture, error) {
 			convert(p.RGB[3*y*p.Width:3*(y+1)*p.Width], rows)
 		}
 	})
-	return p, nil
+	return p
 }
 
-// jpegPlanes decodes the component planes as they are stored. image/jpeg gives
-// planes only for what it takes for YCbCr, and mixes four components, so the
-// decoder reads one more segment just before the first scan, where the last word
-// counts: JFIF for three components (then it leaves them alone), Adobe "unknown"
-// for four (then it only interleaves and complements them).
-func jpegPlanes(h *jpegHeader, data []byte) ([]plane, error) {
-	var extra string
-	switch len(h.ids) {
-	case 3:
-		extra = "\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00"
-	case 4:
-		extra = "\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"
-	}
-	m, err := jpeg.Decode(io.MultiReader(bytes.NewReader(data[:h.scan]), bytes.NewReader([]byte(extra)), bytes.NewReader(data[h.scan:])))
-	if err != nil {
-		return nil, err
-	}
-	if b := m.Bounds(); b.Dx() != h.width || b.Dy() != h.height {
-		return nil, errors.New("its size changes between scans")
-	}
-	full := func(pix []byte, stride int) plane { return plane{pix, stride, h.width, h.height, 1, 1} }
-	switch m := m.(type) {
-	case *image.Gray:
-		return []plane{full(m.Pix, m.Stride)}, nil
-	case *image.YCbCr:
-		hx, vx := chromaRatio(m.SubsampleRatio)
-		chroma := func(pix []byte) plane {
-			return plane{pix, m.CStride, (h.width + hx - 1) / hx, (h.height + vx - 1) / vx, hx, vx}
+// allocate makes the planes, and the coefficients of a progressive file.
+func (f *jpegFile) allocate() {
+	mcux, mcuy := ceilDiv(f.width, 8*f.hmax), ceilDiv(f.height, 8*f.vmax)
+	for i := range f.comps {
+		c := &f.comps[i]
+		w, h := ceilDiv(f.width*c.h, f.hmax), ceilDiv(f.height*c.v, f.vmax)
+		c.across, c.down, c.stride = ceilDiv(w, 8), ceilDiv(h, 8), mcux*c.h
+		blocks := c.stride * mcuy * c.v
+		c.plane = plane{make([]byte, 64*blocks), 8 * c.stride, w, h, f.hmax / c.h, f.vmax / c.v}
+		for k := range c.bits {
+			c.bits[k] = -1
 		}
-		return []plane{full(m.Y, m.YStride), chroma(m.Cb), chroma(m.Cr)}, nil
-	case *image.CMYK:
-		return inkPlanes(m, h.factors[0] == 0x22), nil
-	}
-	return nil, fmt.Errorf("unsupported component layout %T", m)
-}
-
-func chromaRatio(r image.YCbCrSubsampleRatio) (hx, vx int) {
-	switch r {
-	case image.YCbCrSubsampleRatio422:
-		return 2, 1
-	case image.YCbCrSubsampleRatio420:
-		return 2, 2
-	case image.YCbCrSubsampleRatio440:
-		return 1, 2
-	case image.YCbCrSubsampleRatio411:
-		return 4, 1
-	case image.YCbCrSubsampleRatio410:
-		return 4, 2
-	}
-	return 1, 1
-}
-
-// inkPlanes takes the four planes apart again. The only subsampling image/jpeg
-// accepts here halves the second and third; as it repeats their samples, every
-// second value of every second row is an original.
-func inkPlanes(m *image.CMYK, subsampled bool) []plane {
-	w, h := m.Rect.Dx(), m.Rect.Dy()
-	planes := make([]plane, 4)
-	for c := range planes {
-		step := 1
-		if subsampled && (c == 1 || c == 2) {
-			step = 2
-		}
-		p := plane{nil, (w + step - 1) / step, (w + step - 1) / step, (h + step - 1) / step, step, step}
-		p.pix = make([]byte, p.width*p.height)
-		for y := range p.height {
-			src, dst := m.Pix[y*step*m.Stride:], p.pix[y*p.width:(y+1)*p.width]
-			for x := range dst {
-				dst[x] = 255 - src[4*x*step+c]
-			}
-		}
-		planes[c] = p
-	}
-	return planes
-}
-
-// rowConverter gives the function that turns a row of every component into RGB.
-func rowConverter(components int, ycc bool) func(dst []byte, c [][]byte) {
-	switch {
-	case components == 1:
-		return func(dst []byte, c [][]byte) { grey(dst, c[0], 1) }
-	case components == 3 && ycc:
-		return yccRow
-	case components == 3:
-		return rgbRow
-	case ycc: // YCCK: as RGB its first three components are the amounts of ink
-		return func(dst []byte, c [][]byte) { yccRow(dst, c); inkRow(dst, c[3]) }
-	}
-	return func(dst []byte, c [][]byte) { // CMYK, stored complemented as Adobe does
-		rgbRow(dst, c)
-		for i, v := range dst {
-			dst[i] = 255 - v
-		}
-		inkRow(dst, c[3])
-	}
-}
-
-func rgbRow(dst []byte, c [][]byte) {
-	r, g, b := c[0], c[1], c[2]
-	for x := range len(dst) / 3 {
-		dst[3*x], dst[3*x+1], dst[3*x+2] = r[x], g[x], b[x]
-	}
-}
-
-// yccRow is libjpeg's conversion (jdcolor.c): ITU-R BT.601 over the full range,
-// constants of 16 fractional bits, each product rounded but the two of green
-// rounded together.
-func yccRow(dst []byte, c [][]byte) {
-	n := len(dst) / 3
-	ys, cbs, crs := c[0][:n], c[1][:n], c[2][:n]
-	for x, y := range ys {
-		y, cb, cr := int32(y), int32(cbs[x])-128, int32(crs[x])-128
-		d := dst[3*x : 3*x+3 : 3*x+3]
-		d[0] = clip(y + (91881*cr+32768)>>16)
-		d[1] = clip(y + (-22554*cb-46802*cr+32768)>>16)
-		d[2] = clip(y + (116130*cb+32768)>>16)
-	}
-}
-
-// inkRow turns amounts of cyan, magenta and yellow, in place, and the stored black
-// (255 for none) into RGB as Pillow does (cmyk2rgb in Convert.c): k - ink*k/255.
-func inkRow(dst, black []byte) {
-	for x := range len(dst) / 3 {
-		k, d := uint32(black[x]), dst[3*x:3*x+3]
-		for c, ink := range d {
-			t := uint32(ink)*k + 128
-			d[c] = byte(k - (t>>8+t)>>8)
+		if f.progressive {
+			c.coefs = make([]int16, 64*blocks)
 		}
 	}
 }
 
-func clip(v int32) byte {
-	if uint32(v) <= 255 {
-		return byte(v)
-	}
-	if v < 0 {
-		return 0
-	}
-	return 255
-}
+func ceilDiv(a, b int) int { return (a + b - 1) / b }

@@ -34,19 +34,25 @@ func New(width, height int) *Picture {
 
 // Limits bound what a decoder may be asked to do. A picture over a limit is an
 // error found before its pixels are decoded, so memory is bounded by the file
-// (Bytes) plus at most about 32 bytes for each of Pixels (a progressive CMYK JPEG;
-// 4:2:0 needs 12, an 8-bit PNG 7).
+// (Bytes) plus at most bytesPerPixel for each of Pixels; most formats take 5 to 8.
 type Limits struct {
 	Pixels int64 // width times height
 	Bytes  int64 // length of the file
 }
 
-// DefaultLimits allow 100 megapixels and files of 512 MiB.
-var DefaultLimits = Limits{Pixels: 100_000_000, Bytes: 512 << 20}
+// DefaultLimits allow 120 megapixels, which takes in telephones of 108, and files of 512 MiB.
+var DefaultLimits = Limits{Pixels: 120_000_000, Bytes: 512 << 20}
+
+// bytesPerPixel is what the greediest decoder takes, a PNG of 16 bits, interlaced and
+// turned upright.
+const bytesPerPixel = 24
 
 // maxSide bounds width and height alone, so that a tiny file cannot ask for
 // filter tables of a hundred million entries.
 const maxSide = 1 << 18
+
+// headBytes are enough to tell the format.
+const headBytes = 512
 
 // expected ends the errors about files that are no picture.
 const expected = "expected a PNG, JPEG, GIF, WebP, BMP or TIFF picture"
@@ -75,7 +81,11 @@ func Read(path string, lim Limits) (*Picture, error) {
 		}
 		data.Grow(int(info.Size()) + bytes.MinRead)
 	}
-	if _, err := data.ReadFrom(io.LimitReader(file, lim.Bytes+1)); err != nil {
+	_, err := io.CopyN(&data, file, headBytes)
+	if err == nil && sniff(data.Bytes()) != nil { // else there is no need to read on
+		_, err = data.ReadFrom(io.LimitReader(file, lim.Bytes+1-headBytes))
+	}
+	if err != nil && err != io.EOF {
 		return nil, fmt.Errorf("picture %s: it cannot be read: %w", name, reason(err))
 	}
 	return Decode(name, data.Bytes(), lim)
@@ -89,9 +99,10 @@ func Read(path string, lim Limits) (*Picture, error) {
 //     composited over white, see [overWhite];
 //   - 16-bit samples keep their high byte (Pillow does so for colour; its 16-bit
 //     grey clips at 255 instead, which whitens the picture and is not imitated);
-//   - a JPEG's chroma is upsampled by libjpeg's triangle filter and converted
-//     with its integer tables, CMYK and YCCK become RGB by Pillow's formula, a
-//     lossy WebP is upsampled and converted as libwebp does;
+//   - a JPEG is transformed, its chroma upsampled (by the triangle filter) and
+//     converted as libjpeg-turbo does, a progressive one that lacks scans is
+//     smoothed; CMYK and YCCK become RGB by Pillow's formula; a lossy WebP is
+//     upsampled and converted as libwebp does;
 //   - an EXIF or TIFF orientation is applied (ImageOps.exif_transpose);
 //   - of an animation the first frame is taken, on its canvas;
 //   - colour profiles and gamma are ignored.

@@ -1,17 +1,13 @@
 package picture
 
 import (
-	"encoding/binary"
 	"image"
 	"image/draw"
 	"image/gif"
 	"image/png"
-
-	"golang.org/x/image/bmp"
-	"golang.org/x/image/tiff"
 )
 
-// The formats whose decoders give final pixels: PNG, GIF, BMP, TIFF. Each looks
+// The formats whose decoders of the library give final pixels: PNG and GIF. Each looks
 // at the size in the header before it decodes.
 
 func decodePNG(data []byte, lim Limits) (*Picture, error) {
@@ -64,52 +60,6 @@ func decodeGIF(data []byte, lim Limits) (*Picture, error) {
 	return fromImage(full)
 }
 
-func decodeBMP(data []byte, lim Limits) (*Picture, error) {
-	c, err := bmp.DecodeConfig(reader(data))
-	if err != nil {
-		return nil, err
-	}
-	if err := lim.check(c.Width, c.Height); err != nil {
-		return nil, err
-	}
-	m, err := bmp.Decode(reader(data))
-	if err != nil {
-		return nil, err
-	}
-	// The fourth byte is alpha only if the header has a mask for it (compression
-	// "bit fields"); otherwise it is padding, whatever the header's version.
-	if n, ok := m.(*image.NRGBA); ok && binary.LittleEndian.Uint32(data[30:]) == 0 {
-		for i := 3; i < len(n.Pix); i += 4 {
-			n.Pix[i] = 255
-		}
-	}
-	return fromImage(m)
-}
-
-func decodeTIFF(data []byte, lim Limits) (*Picture, error) {
-	c, err := tiff.DecodeConfig(reader(data))
-	if err != nil {
-		return nil, err
-	}
-	if err := lim.check(c.Width, c.Height); err != nil {
-		return nil, err
-	}
-	m, err := tiff.Decode(reader(data))
-	if err != nil {
-		return nil, err
-	}
-	// Fax codes give white as 0, which the photometric interpretation "black is
-	// zero" makes black; the decoder leaves it white.
-	if c := tiffTag(data, tagCompression); c >= 2 && c <= 4 && tiffTag(data, tagPhotometric) == 1 {
-		if g, ok := m.(*image.Gray); ok {
-			for i, v := range g.Pix {
-				g.Pix[i] = 255 - v
-			}
-		}
-	}
-	return fromImage(m)
-}
-
 // rgba is the picture as an opaque image to draw on.
 func (p *Picture) rgba() *image.RGBA {
 	m := image.NewRGBA(image.Rect(0, 0, p.Width, p.Height))
@@ -126,7 +76,7 @@ func FromImage(m image.Image) *Picture {
 	draw.Draw(n, n.Rect, m, b.Min, draw.Src)
 	p := New(b.Dx(), b.Dy())
 	for y := range p.Height {
-		straight(p.RGB[3*y*p.Width:3*(y+1)*p.Width], n.Pix[y*n.Stride:], 1)
+		straightRow(p.RGB[3*y*p.Width:3*(y+1)*p.Width], n.Pix[y*n.Stride:], 1)
 	}
 	return p
 }

@@ -4,6 +4,7 @@
 
     NAME.EXT          a picture file
     want/NAME.EXT.png its pixels by Pillow, upright and composited over white
+    bombs/            small files of many pixels
     resize.json       digests of Image.resize(BICUBIC) on generated noise
     pixel_values.json what transformers' rescale and normalize make of 0...255
 
@@ -104,11 +105,30 @@ def pngs():
     put("c0-d8-trns.png", png(grey, 8, 0, False, chunk(b"tRNS", struct.pack(">H", int(grey[0, 0, 0])))))
     colours = scene()
     put("c2-d8-trns.png", png(colours, 8, 2, False, chunk(b"tRNS", struct.pack(">3H", *map(int, colours[5, 7])))))
+    for depth, colour in ((4, 0), (16, 0), (16, 2)):  # Pillow misses these colours: it compares them with scaled samples
+        channels = 1 + colour
+        samples = rng.integers(0, 1 << depth, (6, 9, channels))
+        clear = samples[2, 3]
+        samples[rng.random((6, 9)) < 0.3] = clear
+        eight = samples * 17 if depth == 4 else samples >> 8
+        want = np.where((samples == clear).all(-1, keepdims=True), 255, np.repeat(eight, 3 // channels, -1)).astype(np.uint8)
+        put(f"c{colour}-d{depth}-trns.png", png(samples, depth, colour, False, chunk(b"tRNS", struct.pack(f">{channels}H", *map(int, clear)))), want)
     s, a = np.meshgrid(np.arange(256), np.arange(256))  # every sample at every opacity
     put("alpha-all.png", png(np.stack([s, 255 - s, s ^ 85, a], -1), 8, 6))
     small = Image.fromarray(scene(7, 4))
     for o in range(1, 9):
         put(f"orient-{o}.png", saved(small, "PNG", exif=exif(o)))
+
+
+    def text(tag, key, rest):
+        return chunk(tag, key + b"\0" + rest)
+    tiny, e = scene(7, 4), exif(8).tobytes()
+    profile = b"\nexif\n%8d\n" % len(e) + b"\n".join(e.hex().encode()[i:i + 72] for i in range(0, 2 * len(e), 72)) + b"\n"
+    put("orient-profile.png", png(tiny, 8, 2, extra=text(b"zTXt", b"Raw profile type exif", b"\0" + zlib.compress(profile))))
+    put("orient-profile-plain.png", png(tiny, 8, 2, extra=text(b"tEXt", b"Raw profile type exif", profile)))
+    xmp = b'<rdf:Description><tiff:Orientation>6</tiff:Orientation></rdf:Description>'
+    put("orient-xmp.png", png(tiny, 8, 2, extra=text(b"iTXt", b"XML:com.adobe.xmp", b"\0\0\0\0" + xmp)))
+    put("orient-xmp-packed.png", png(tiny, 8, 2, extra=text(b"iTXt", b"XML:com.adobe.xmp", b"\1\0en\0key\0" + zlib.compress(xmp))))
 
 
 # JPEG -----------------------------------------------------------------------
@@ -156,6 +176,10 @@ def jpegs():
             name = f"q90-{sampling.replace(':', '')}{'-progressive' if progressive else ''}.jpg"
             put(name, saved(colour, "JPEG", quality=90, subsampling=sampling, progressive=progressive))
     put("restart.jpg", saved(colour, "JPEG", quality=75, restart_marker_blocks=2))
+    put("restart-progressive.jpg", saved(colour, "JPEG", quality=75, restart_marker_rows=1, progressive=True))
+    whole = saved(colour, "JPEG", quality=90, progressive=True)
+    put("missing-scans.jpg", whole[:whole.rindex(b"\xff\xda")] + b"\xff\xd9")
+    put("first-scan.jpg", whole[:whole.index(b"\xff\xda", whole.index(b"\xff\xda") + 2)] + b"\xff\xd9")
     put("grey.jpg", saved(colour.convert("L"), "JPEG", quality=60))
     put("cmyk.jpg", saved(Image.fromarray(scene(channels=4), "CMYK"), "JPEG", quality=95))
     for w, h in ((1, 1), (2, 3), (3, 2), (5, 1), (1, 9), (17, 16)):
@@ -218,13 +242,61 @@ def webps():
     put("alpha-denied.webp", bytes(alpha))
 
 
-def bmp(pixels, header, bits, compression=0, masks=(), palette=b"", top_down=False):
+def bmp(pixels, header, bits, compression=0, masks=(), palette=b"", top_down=False, rows=None):
+    """A BMP; pixels hold whole bytes, one row of the array for one of the picture, rows packed data of the size of pixels."""
     h, w = pixels.shape[:2]
-    row = b"".join(r.tobytes() + b"\0" * (-len(r.tobytes()) % 4) for r in (pixels if top_down else pixels[::-1]))
-    info = struct.pack("<IiiHHIIiiII", header, w, -h if top_down else h, 1, bits, compression, len(row), 0, 0, len(palette) // 4, 0)
+    if rows is None:
+        rows = b"".join(r.tobytes() + b"\0" * (-len(r.tobytes()) % 4) for r in (pixels if top_down else pixels[::-1]))
+    if header == 12:
+        info = struct.pack("<IHHHH", header, w, h, 1, bits)
+    else:
+        info = struct.pack("<IiiHHIIiiII", header, w, -h if top_down else h, 1, bits, compression, len(rows), 0, 0, len(palette) // 4, 0)
     info += struct.pack(f"<{len(masks)}I", *masks)
     info += b"\0" * (header - len(info)) + palette
-    return b"BM" + struct.pack("<IHHI", 14 + len(info) + len(row), 0, 0, 14 + len(info)) + info + row
+    return b"BM" + struct.pack("<IHHI", 14 + len(info) + len(rows), 0, 0, 14 + len(info)) + info + rows
+
+
+def packed(indices, bits):
+    """Rows of indices of 1, 2 or 4 bits, from the bottom, padded to four bytes."""
+    out = b""
+    for row in indices[::-1]:
+        b = np.packbits(((row[:, None] >> np.arange(bits - 1, -1, -1)) & 1).astype(np.uint8)).tobytes()
+        out += b + b"\0" * (-len(b) % 4)
+    return out
+
+
+def run_lengths(indices, bits):
+    """Run-length code: runs, pixels as they are, moves over zeros, row ends."""
+    def literal(row):
+        if bits == 8:
+            b = bytes(row.tolist())
+        else:
+            b = bytes(a << 4 | c for a, c in zip(row[::2], list(row[1::2]) + [0]))
+        return bytes([0, len(row)]) + b + b"\0" * (len(b) % 2)
+    out, up = b"", 0
+    for row in indices[::-1]:
+        if not row.any():
+            up += 1
+            continue
+        if up:
+            out += bytes([0, 2, 0, up])
+            up = 0
+        x = 0
+        while x < len(row):
+            n = 1
+            while x + n < len(row) and row[x + n] == row[x]:
+                n += 1
+            if row[x] == 0 and n > 3 and x + n < len(row):
+                out += bytes([0, 2, n, 0])
+            elif n > 1:
+                out += bytes([n, int(row[x]) * (17 if bits == 4 else 1)])
+            else:
+                while x + n < len(row) and n < 11 and row[x + n] != row[x + n - 1]:
+                    n += 1
+                out += literal(row[x:x + n]) if n > 2 else b"".join(bytes([1, int(v) << (8 - bits)]) for v in row[x:x + n])
+            x += n
+        out += b"\0\0"
+    return out + b"\0\1"
 
 
 def bmps():
@@ -235,6 +307,73 @@ def bmps():
     put("rgbx-v5.bmp", bmp(rgba, 124, 32))
     put("rgba-v4.bmp", bmp(rgba, 108, 32, 3, (0xFF0000, 0xFF00, 0xFF, 0xFF000000)))
     put("top-down.bmp", bmp(scene(), 40, 24, top_down=True))
+    put("core.bmp", bmp(scene(), 12, 24))
+    rng = np.random.default_rng(6)
+    wide = rng.integers(0, 1 << 16, (H, W)).astype("<u2")
+    put("555.bmp", bmp(wide, 40, 16))
+    put("565.bmp", bmp(wide, 40, 16, 3, (0xF800, 0x7E0, 0x1F), top_down=True))
+    put("565-v3.bmp", bmp(wide, 56, 16, 3, (0xF800, 0x7E0, 0x1F, 0)))
+    deep = rng.integers(0, 1 << 32, (H, W)).astype("<u4")  # 10 bits each, which Pillow does not read
+    put("101010.bmp", bmp(deep, 40, 32, 3, (0x3FF00000, 0xFFC00, 0x3FF)),
+        np.stack([(deep >> s & 1023).astype(int) * 255 // 1023 for s in (20, 10, 0)], -1).astype(np.uint8))
+    colours = rng.integers(0, 256, (256, 4), dtype=np.uint8)
+    for bits in (1, 2, 4, 8):
+        table = colours[:1 << bits]
+        indices = rng.integers(0, 1 << bits, (H, W))
+        want = table[indices][..., 2::-1]
+        put(f"palette-{bits}.bmp", bmp(indices, 40, bits, palette=table.tobytes(), rows=packed(indices, bits)), want)
+        put(f"palette-{bits}-core.bmp", bmp(indices, 12, bits, palette=table[:, :3].tobytes(), rows=packed(indices, bits)), want)
+        if bits < 4:
+            continue
+        indices[rng.random((H, W)) < 0.5] = 0
+        indices[3:7] = 0
+        indices[9:11, 4:20] = 5
+        want = table[indices][..., 2::-1]
+        put(f"rle{bits}.bmp", bmp(indices, 40, bits, 2 if bits == 4 else 1, palette=table.tobytes(), rows=run_lengths(indices, bits)), want)
+
+
+def tiff(samples, photometric, order="<", planar=False, tile=None, compress=None, code=1, predictor=1, bits=8, extra=(), more=(), xmp=b""):
+    """A TIFF of samples [h, w, channels] in ways that Pillow does not write."""
+    h, w, n = samples.shape
+    bw, bh = tile or (w, 7)
+    data = samples.astype(order + ("u2" if bits == 16 else "u1"))
+    blocks = []
+    for plane in ([data[..., i:i + 1] for i in range(n)] if planar else [data]):
+        for y in range(0, h, bh):
+            for x in range(0, w, bw):
+                b = plane[y:y + bh, x:x + bw]
+                if tile:
+                    b = np.pad(b, ((0, bh - b.shape[0]), (0, bw - b.shape[1]), (0, 0)))
+                if predictor == 2:
+                    b = np.concatenate([b[:, :1], b[:, 1:] - b[:, :-1]], 1).astype(data.dtype)
+                raw = b.tobytes()
+                if bits < 8:
+                    raw = b"".join(np.packbits((r.reshape(-1, 1) >> np.arange(bits - 1, -1, -1)) & 1).tobytes() for r in b)
+                blocks.append(compress(raw) if compress else raw)
+    short, long = 3, 4
+    offsets, at = [], 8
+    for b in blocks:
+        offsets.append(at)
+        at += len(b)
+    sizes = [len(b) for b in blocks]
+    entries = [(256, short, [w]), (257, short, [h]), (258, short, [bits] * n), (259, short, [code]), (262, short, [photometric]), (277, short, [n]),
+               (284, short, [2 if planar else 1]), (317, short, [predictor]), *more]
+    entries += [(322, short, [bw]), (323, short, [bh]), (324, long, offsets), (325, long, sizes)] if tile else [(273, long, offsets), (278, short, [bh]), (279, long, sizes)]
+    if extra:
+        entries.append((338, short, list(extra)))
+    if xmp:
+        entries.append((700, 1, list(xmp)))
+    entries.sort()
+    at += at % 2
+    directory, tail, end = b"", b"", at + 2 + 12 * len(entries) + 4
+    for c, kind, values in entries:
+        v = struct.pack(f"{order}{len(values)}{'?B?HI'[kind]}", *values)
+        if len(v) > 4:
+            v, tail = struct.pack(order + "I", end + len(tail)), tail + v + b"\0" * (len(v) % 2)
+        directory += struct.pack(order + "HHI", c, kind, len(values)) + v.ljust(4, b"\0")
+    body = b"".join(blocks)
+    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", at)
+    return head + body + b"\0" * (len(body) % 2) + struct.pack(order + "H", len(entries)) + directory + b"\0\0\0\0" + tail
 
 
 def tiffs():
@@ -254,7 +393,19 @@ def tiffs():
     put("group3.tiff", saved(rgb.convert("1"), "TIFF", compression="group3"))
     wide = scene(channels=1)[..., 0].astype(np.uint16) * 257
     put("grey16.tiff", saved(Image.fromarray(wide), "TIFF"), np.repeat((wide >> 8).astype(np.uint8)[..., None], 3, -1))
-    put("orient-6.tiff", saved(rgb, "TIFF", tiffinfo={0x0112: 6}))
+    rgba, rgb = np.asarray(rgba), np.asarray(rgb)
+    deflate = dict(compress=zlib.compress, code=8)
+    put("grey-alpha.tiff", tiff(rgba[..., 2:], 1, extra=(2,), **deflate))
+    put("premultiplied.tiff", tiff(np.minimum(rgba, rgba[..., 3:]), 2, extra=(1,), **deflate))
+    put("cmyk.tiff", tiff(rgba, 5, predictor=2, **deflate))
+    put("planes.tiff", tiff(rgba, 2, extra=(2,), planar=True, **deflate))
+    put("tiles.tiff", tiff(rgb, 2, order=">", tile=(16, 16), predictor=2, **deflate))
+    put("rgb16.tiff", tiff(rgb.astype(np.uint16) * 257 ^ 85, 2, order=">", bits=16, predictor=2, **deflate))
+    put("white4.tiff", tiff(rgb[..., :1] >> 4, 0, bits=4))
+    put("jpeg.tiff", saved(Image.fromarray(scene(40, 40)), "TIFF", compression="jpeg", quality=80))
+    put("jpeg-grey.tiff", saved(Image.fromarray(scene(21, 9, 1)[..., 0]), "TIFF", compression="jpeg"))
+    put("orient-6.tiff", saved(Image.fromarray(rgb), "TIFF", tiffinfo={0x0112: 6}))
+    put("orient-xmp.tiff", tiff(rgb[:7, :9], 2, xmp=b'<rdf:Description tiff:Orientation="5"/>'))
 
 
 # Preprocessing --------------------------------------------------------------
@@ -291,6 +442,18 @@ def preprocessing():
         json.dump(cases, f)
 
 
+def bombs():
+    """Small files of two megapixels, whose memory TestMemory measures."""
+    os.makedirs("bombs", exist_ok=True)
+    plain, clear = Image.new("RGB", (2000, 1000), (200, 30, 90)), Image.new("RGBA", (2000, 1000), (200, 30, 90, 77))
+    for name, m, fmt, options in (("lossy.webp", plain, "WEBP", {"quality": 1, "method": 6}), ("lossless.webp", plain, "WEBP", {"lossless": True}),
+                                  ("alpha.webp", clear, "WEBP", {"quality": 1, "method": 6}), ("lossless-alpha.webp", clear, "WEBP", {"lossless": True}),
+                                  ("plain.gif", plain, "GIF", {}), ("orient.webp", plain, "WEBP", {"lossless": True, "exif": exif(6)}),
+                                  ("deflate.tiff", clear, "TIFF", {"compression": "tiff_adobe_deflate"})):
+        with open(f"bombs/{name}", "wb") as f:
+            f.write(saved(m, fmt, **options))
+
+
 if __name__ == "__main__":
-    for write in (pngs, jpegs, gifs, webps, bmps, tiffs, preprocessing):
+    for write in (bombs, pngs, jpegs, gifs, webps, bmps, tiffs, preprocessing):
         write()

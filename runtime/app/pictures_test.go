@@ -1,0 +1,72 @@
+package app
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"image"
+	"image/color"
+	"image/png"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestPictureSources reads one picture in the four ways to name it.
+func TestPictureSources(t *testing.T) {
+	m := image.NewNRGBA(image.Rect(0, 0, 3, 2))
+	m.Set(2, 1, color.NRGBA{10, 20, 30, 255})
+	var file bytes.Buffer
+	if err := png.Encode(&file, m); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "picture.jpg") // the name claims another format
+	if err := os.WriteFile(path, file.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	stdin, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stdin.Close()
+	defer func(old *os.File) { os.Stdin = old }(os.Stdin)
+	os.Stdin = stdin
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html") // and so does the server
+		if r.URL.Path == "/page" {
+			w.Write([]byte("<!DOCTYPE html><p>not found"))
+			return
+		}
+		w.Write(file.Bytes())
+	}))
+	defer s.Close()
+	a := &App{ctx: t.Context()}
+	data := "data:image/gif;base64," + base64.StdEncoding.EncodeToString(file.Bytes())
+	pics, err := a.pictures([]string{path, "-", data, s.URL + "/picture"})
+	if err != nil || len(pics) != 4 {
+		t.Fatalf("%d pictures, %v", len(pics), err)
+	}
+	for i, p := range pics {
+		if p.Width != 3 || p.Height != 2 || p.Format != "PNG" || !bytes.Equal(p.RGB, pics[0].RGB) || p.RGB[15] != 10 {
+			t.Errorf("picture %d is a %dx%d %s %v", i, p.Width, p.Height, p.Format, p.RGB)
+		}
+	}
+	for name, words := range map[string]string{
+		s.URL + "/page":           "HTML",
+		"data:,hello":             "it holds text",
+		"data:,":                  "it is empty",
+		"data:;base64,iVBORw0KGg": "belong to no known format",
+		"http.png":                "no such file",
+	} {
+		if _, err := a.pictures([]string{name}); err == nil || !strings.Contains(err.Error(), words) || !strings.HasPrefix(err.Error(), "picture "+name+": ") {
+			t.Errorf("%s gave %v, expected an error that says %q", name, err, words)
+		}
+	}
+	_, err = a.pictures([]string{"-", path, "-"})
+	if u := (usage{}); !errors.As(err, &u) {
+		t.Errorf("standard input named twice gave %v, expected a usage error", err)
+	}
+}

@@ -1,0 +1,103 @@
+package fetch
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// maxHeader bounds an answer's header.
+const maxHeader = 256 << 10
+
+// errTime is why the context of a request ends when its time is over.
+var errTime = errors.New("out of time")
+
+// overHTTP gets the body of one http or https address. A proxy is used if the
+// environment names one, as usual (HTTPS_PROXY and the like).
+func overHTTP(parent context.Context, address string, lim Limits) ([]byte, error) {
+	ctx, cancel := context.WithTimeoutCause(parent, lim.Time, errTime)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, errors.New("its address is malformed, expected http://host/path")
+	}
+	if req.URL.Host == "" {
+		return nil, errors.New("its address names no host, expected http://host/path")
+	}
+	req.Header.Set("User-Agent", "pgc")
+	req.Header.Set("Accept", "image/*")
+	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, MaxResponseHeaderBytes: maxHeader, DisableKeepAlives: true,
+		TLSClientConfig: &tls.Config{RootCAs: roots()}}
+	client := &http.Client{Transport: transport, CheckRedirect: func(next *http.Request, via []*http.Request) error {
+		switch {
+		case len(via) > lim.Redirects:
+			return fmt.Errorf("it redirects more than %d times", lim.Redirects)
+		case next.URL.Scheme != "http" && next.URL.Scheme != "https":
+			return fmt.Errorf("it redirects to a %s: address, expected http or https", next.URL.Scheme)
+		}
+		return nil
+	}}
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, explain(ctx, lim, err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("the server answered %s, expected 200 OK", status(resp))
+	}
+	if resp.ContentLength > lim.Bytes {
+		return nil, fmt.Errorf("its %d bytes are over the limit of %s", resp.ContentLength, size(lim.Bytes))
+	}
+	var body bytes.Buffer
+	n, err := body.ReadFrom(io.LimitReader(resp.Body, lim.Bytes+1))
+	switch {
+	case err != nil && ctx.Err() == nil:
+		return nil, fmt.Errorf("the connection broke after %d bytes", n)
+	case err != nil:
+		return nil, explain(ctx, lim, err)
+	case n > lim.Bytes:
+		return nil, fmt.Errorf("it is over the limit of %s", size(lim.Bytes))
+	}
+	return body.Bytes(), nil
+}
+
+// status is the status line, were the server's words what they may.
+func status(resp *http.Response) string {
+	if text := http.StatusText(resp.StatusCode); text != "" {
+		return fmt.Sprintf("%d %s", resp.StatusCode, text)
+	}
+	return fmt.Sprint(resp.StatusCode)
+}
+
+// explain says in words why a request failed.
+func explain(ctx context.Context, lim Limits, err error) error {
+	switch cause := context.Cause(ctx); {
+	case errors.Is(cause, errTime):
+		return fmt.Errorf("no complete answer came within %v", lim.Time.Round(time.Millisecond))
+	case cause != nil:
+		return cause
+	}
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		err = e.Err
+	}
+	if e, ok := errors.AsType[*net.DNSError](err); ok {
+		return fmt.Errorf("the host %s is not found (%s)", e.Name, e.Err)
+	}
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return errors.New("its certificate is signed by an unknown authority, expected one that is trusted here (SSL_CERT_FILE names a file of them)")
+	}
+	if e, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return fmt.Errorf("its certificate is not valid (%w)", e.Err)
+	}
+	text, _, _ := strings.Cut(err.Error(), "\n")
+	return errors.New(strings.TrimPrefix(text, "net/http: "))
+}
