@@ -297,9 +297,16 @@ func (c *Checkpoint) Tensor(key string) (safetensors.Tensor, error) {
 	return t.Tensor, nil
 }
 
-// Drop tells the system that a tensor has been read for the last time.
-func (c *Checkpoint) Drop(key string) {
+// Need tells the system that bytes from to to of a tensor will soon be read.
+func (c *Checkpoint) Need(key string, from, to int64) {
 	if t, ok := c.tensors[key]; ok {
-		t.file.Drop(t.Name)
+		t.file.Need(t.Name, from, to)
+	}
+}
+
+// Drop tells the system that bytes from to to of a tensor have been read for the last time.
+func (c *Checkpoint) Drop(key string, from, to int64) {
+	if t, ok := c.tensors[key]; ok {
+		t.file.Drop(t.Name, from, to)
 	}
 }

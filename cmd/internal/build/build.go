@@ -207,8 +207,9 @@ func (s source) Tensor(key string) (codegen.Tensor, error) {
 	return codegen.Tensor{DType: s.c.DType(key), Shape: t.Shape, Data: t.Data}, err
 }
 
-// Done gives the pages of a tensor back.
-func (s source) Done(key string) { s.c.Drop(key) }
+// Need fetches bytes of a tensor ahead, and Drop gives the pages of those behind back.
+func (s source) Need(key string, from, to int64) { s.c.Need(key, from, to) }
+func (s source) Drop(key string, from, to int64) { s.c.Drop(key, from, to) }
 
 // describe collects what the application needs to know.
 func describe(c *hf.Checkpoint, tok *tokenizer.Tokenizer, o Options) *manifest.Model {
