@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 	"pgc/passes"
 	"pgc/runtime/manifest"
 	"pgc/runtime/program"
+	"pgc/runtime/safetensors"
 	"pgc/runtime/tokenizer"
 )
 
@@ -120,16 +122,9 @@ func Compile(ctx context.Context, dir, out string, runtime []byte, o Options) (*
 	if need := c.Config.Model.Vision.Tokens() + 2; o.maxTokens(c) < need {
 		return nil, fmt.Errorf("--max-tokens %d holds no picture: expected at least %d", o.maxTokens(c), need)
 	}
-	compact, err := tokenizer.ParsePaliGemma(c.Tokenizer)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, "tokenizer.json"), errors.Unwrap(err))
-	}
-	tok, err := tokenizer.Load(compact)
+	compact, tok, err := loadTokenizer(c)
 	if err != nil {
 		return nil, err
-	}
-	if id, ok := tok.ID("<image>"); !ok || int(id) != c.Config.ImageTokenIndex {
-		return nil, fmt.Errorf("%s: <image> has the id %d, but image_token_index in config.json is %d", filepath.Join(dir, "tokenizer.json"), id, c.Config.ImageTokenIndex)
 	}
 	lap("load")
 	m, err := plain(c, o, false)
@@ -189,6 +184,46 @@ func (r *Report) fill(m *ir.Module, res *codegen.Result, maxTokens int) {
 	}
 }
 
+// boxes are the tokens of places and shapes.
+var boxes = regexp.MustCompile(`^<(loc[0-9]{4}|seg[0-9]{3})>$`)
+
+// loadTokenizer returns the tokenizer's compact form and the tokenizer, and checks that its ids are the model's.
+func loadTokenizer(c *hf.Checkpoint) ([]byte, *tokenizer.Tokenizer, error) {
+	path := filepath.Join(c.Dir, "tokenizer.json")
+	compact, err := tokenizer.ParsePaliGemma(c.Tokenizer)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", path, errors.Unwrap(err))
+	}
+	tok, err := tokenizer.Load(compact)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", path, err)
+	}
+	for _, special := range []struct {
+		token, key string
+		want       int
+	}{{"<image>", "image_token_index", c.Config.ImageTokenIndex}, {"<bos>", "bos_token_id", c.Config.BOS}, {"<pad>", "pad_token_id", c.Config.PAD}} {
+		id, ok := tok.ID(special.token)
+		if !ok {
+			return nil, nil, fmt.Errorf("%s: %s is missing", path, special.token)
+		}
+		if int(id) != special.want {
+			return nil, nil, fmt.Errorf("%s: %s has the id %d, but %s in config.json is %d", path, special.token, id, special.key, special.want)
+		}
+	}
+	if _, ok := tok.ID("<eos>"); !ok {
+		return nil, nil, fmt.Errorf("%s: <eos> is missing", path)
+	}
+	last := tok.VocabSize() - 1
+	for boxes.MatchString(tok.Token(int32(last))) { // a file without them gets them added, whether the model has rows for them or not
+		last--
+	}
+	if rows := c.Config.Model.Text.VocabSize; last >= rows {
+		return nil, nil, fmt.Errorf("%s: token %s has the id %d, but the embedding (text_config.vocab_size in config.json) has %d rows",
+			path, safetensors.Printable(tok.Token(int32(last))), last, rows)
+	}
+	return compact, tok, nil
+}
+
 // Source gives code generation the tensors of a checkpoint until ctx is done.
 func Source(ctx context.Context, c *hf.Checkpoint) codegen.Source { return source{ctx, c} }
 
@@ -214,10 +249,10 @@ func (s source) Drop(key string, from, to int64) { s.c.Drop(key, from, to) }
 // describe collects what the application needs to know.
 func describe(c *hf.Checkpoint, tok *tokenizer.Tokenizer, o Options) *manifest.Model {
 	cfg := c.Config
-	abs, _ := filepath.Abs(c.Dir)
-	m := &manifest.Model{Name: filepath.Base(abs), Kind: "paligemma (" + cfg.ModelType + ")", ImageSize: cfg.Model.Vision.ImageSize,
+	end, _ := tok.ID("<eos>")
+	m := &manifest.Model{Name: c.Name, Kind: "paligemma (" + cfg.ModelType + ")", ImageSize: cfg.Model.Vision.ImageSize,
 		ImageTokens: cfg.Model.Vision.Tokens(), HiddenSize: cfg.Model.Text.HiddenSize, VocabSize: cfg.Model.Text.VocabSize,
-		MaxTokens: o.maxTokens(c), Weights: o.Weights, BOS: cfg.BOS, PAD: cfg.PAD, Image: cfg.ImageTokenIndex, EOS: c.Generation.EOS,
+		MaxTokens: o.maxTokens(c), Weights: o.Weights, BOS: cfg.BOS, PAD: cfg.PAD, Image: cfg.ImageTokenIndex, End: int(end), EOS: c.Generation.EOS,
 		MaxNewTokens: c.Generation.MaxNewTokens, DoSample: c.Generation.DoSample, Temperature: c.Generation.Temperature,
 		TopK: c.Generation.TopK, TopP: c.Generation.TopP, RepetitionPenalty: c.Generation.RepetitionPenalty,
 		RescaleFactor: c.Preprocessor.RescaleFactor, Mean: c.Preprocessor.Mean, Std: c.Preprocessor.Std}
