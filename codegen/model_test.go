@@ -42,7 +42,8 @@ func (w weights) Tensor(key string) (codegen.Tensor, error) {
 }
 
 // Done does nothing.
-func (w weights) Done(string) {}
+func (w weights) Need(string, int64, int64) {}
+func (w weights) Drop(string, int64, int64) {}
 
 func randomWeights(t *testing.T, m *ir.Module) weights {
 	rng := rand.New(rand.NewPCG(7, 8))

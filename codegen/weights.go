@@ -6,7 +6,6 @@ import (
 	"io"
 	"math"
 	"slices"
-	"sync"
 
 	"pgc/codegen/kernels"
 	"pgc/ir"
@@ -30,8 +29,9 @@ type Tensor struct {
 // Source gives the tensors of a checkpoint by canonical name.
 type Source interface {
 	Tensor(key string) (Tensor, error)
-	// Done is told that a tensor has been written, so that its memory may go.
-	Done(key string)
+	// Need and Drop are told which bytes of a tensor are about to be read, and which have been, so that their memory may go.
+	Need(key string, from, to int64)
+	Drop(key string, from, to int64)
 }
 
 // weightPlan says what the weights section holds and where.
@@ -132,18 +132,29 @@ func (p *weightPlan) write(w io.Writer, src Source, progress func(name string, d
 		if err := pad(w, e.Offset-at); err != nil {
 			return err
 		}
-		if err := e.write(w, src); err != nil {
+		out := &counted{w, e.Name, e.Offset, p.bytes, progress}
+		if err := e.write(out, src); err != nil {
 			return err
 		}
-		if e.values == nil {
-			src.Done(e.Name)
-		}
 		at = e.Offset + e.Bytes
-		if progress != nil {
-			progress(e.Name, at, p.bytes)
-		}
 	}
 	return nil
+}
+
+// counted reports what is written of an entry.
+type counted struct {
+	io.Writer
+	name        string
+	done, total int64
+	progress    func(name string, done, total int64)
+}
+
+func (c *counted) Write(b []byte) (int, error) {
+	n, err := c.Writer.Write(b)
+	if c.done += int64(n); c.progress != nil {
+		c.progress(c.name, c.done, c.total)
+	}
+	return n, err
 }
 
 func pad(w io.Writer, n int64) error {
@@ -176,24 +187,25 @@ func (e *entry) write(w io.Writer, src Source) error {
 	if int64(len(t.Data)) != want*size {
 		return fmt.Errorf("tensor %s has %d bytes, expected %d", e.Name, len(t.Data), want*size)
 	}
+	read := &cursor{src: src, key: e.Name, bytes: int64(len(t.Data))}
 	if e.Layout == LayoutPlain {
-		return e.writePlain(w, t)
+		return e.writePlain(w, t, read)
 	}
-	return e.writePanels(w, t)
+	return e.writePanels(w, t, read)
 }
 
-// chunk is how many elements are converted at a time.
-const chunk = 1 << 18
+// chunk is about how many bytes are converted or packed at a time.
+const chunk = 1 << 20
 
-func (e *entry) writePlain(w io.Writer, t Tensor) error {
-	size := t.DType.Bytes()
-	for at := 0; at < len(t.Data); at += chunk * size {
-		part := t.Data[at:min(len(t.Data), at+chunk*size)]
-		if _, err := w.Write(convert(part, t.DType, e.dtype)); err != nil {
-			return err
-		}
-	}
-	return nil
+func (e *entry) writePlain(w io.Writer, t Tensor, read *cursor) error {
+	part := func(i int) []byte { return t.Data[i*chunk : min(len(t.Data), (i+1)*chunk)] }
+	return inOrder((len(t.Data)+chunk-1)/chunk, func(i int, buf []byte) []byte {
+		return append(buf, convert(part(i), t.DType, e.dtype)...)
+	}, func(i int, piece []byte) error {
+		read.at(int64(i*chunk + len(part(i))))
+		_, err := w.Write(piece)
+		return err
+	})
 }
 
 // packing is the order of a packed matrix's rows: selection by selection, block by block, every block padded to whole
@@ -217,27 +229,38 @@ func (e *entry) order() []int64 {
 	return places
 }
 
-// writePanels interleaves PanelWidth rows at a time, several panels at once on all processors; padding is zero.
-func (e *entry) writePanels(w io.Writer, t Tensor) error {
+// writePanels interleaves PanelWidth rows at a time; padding is zero.
+func (e *entry) writePanels(w io.Writer, t Tensor, read *cursor) error {
 	size := e.panelBytes()
-	batch := make([]byte, size*panelBatch)
-	panels := slices.Collect(slices.Chunk(e.order(), kernels.PanelWidth))
-	for panels := range slices.Chunk(panels, panelBatch) {
-		var wg sync.WaitGroup
-		for i, rows := range panels {
-			wg.Go(func() { e.pack(batch[int64(i)*size:][:size], rows, t) })
+	rowBytes := e.cols * int64(t.DType.Bytes())
+	each := int(max(1, chunk/size)) * kernels.PanelWidth
+	parts := slices.Collect(slices.Chunk(e.order(), each))
+	return inOrder(len(parts), func(i int, buf []byte) []byte {
+		n := int(size) * len(parts[i]) / kernels.PanelWidth
+		buf = slices.Grow(buf, n)[:n]
+		clear(buf)
+		for p, r := range parts[i] {
+			if r < 0 {
+				continue
+			}
+			panel, row := buf[p/kernels.PanelWidth*int(size):], t.Data[r*rowBytes:(r+1)*rowBytes]
+			if e.dtype.IsQuantized() {
+				quantize(panel, floats(row, t.DType), p%kernels.PanelWidth, group(e.dtype))
+			} else {
+				interleave(panel, convert(row, t.DType, e.dtype), p%kernels.PanelWidth, e.dtype.Bytes())
+			}
 		}
-		wg.Wait()
-		if _, err := w.Write(batch[:int64(len(panels))*size]); err != nil {
-			return err
+		return buf
+	}, func(i int, piece []byte) error {
+		if last := slices.Max(parts[i]); last >= 0 {
+			read.at((last + 1) * rowBytes)
 		}
-	}
-	return nil
+		_, err := w.Write(piece)
+		return err
+	})
 }
 
-// panelBatch is how many panels are packed at once.
-const panelBatch = 16
-
+// panelBytes is the size of a panel of rows.
 func (e *entry) panelBytes() int64 {
 	if q := group(e.dtype); q.Bits > 0 {
 		return q.Blocks(e.cols) * q.BlockBytes()
@@ -245,34 +268,19 @@ func (e *entry) panelBytes() int64 {
 	return e.cols * kernels.PanelWidth * int64(e.dtype.Bytes())
 }
 
-// pack fills a panel with rows of a tensor, -1 for padding.
-func (e *entry) pack(panel []byte, rows []int64, t Tensor) {
-	clear(panel)
-	rowBytes := e.cols * int64(t.DType.Bytes())
-	for i, r := range rows {
-		if r < 0 {
-			continue
-		}
-		row := t.Data[r*rowBytes : (r+1)*rowBytes]
-		if e.dtype.IsQuantized() {
-			quantize(panel, floats(row, t.DType), i, group(e.dtype))
-		} else {
-			interleave(panel, convert(row, t.DType, e.dtype), i, e.dtype.Bytes())
-		}
-	}
-}
-
 // interleave puts a row's elements at place r of every group of PanelWidth.
 func interleave(panel, row []byte, r, size int) {
-	step := kernels.PanelWidth * size
+	at, step := r*size, kernels.PanelWidth*size
 	if size == 2 {
-		for i, at := 0, r*2; i < len(row); i, at = i+2, at+step {
-			panel[at], panel[at+1] = row[i], row[i+1]
+		for i := 0; i+2 <= len(row); i += 2 {
+			binary.LittleEndian.PutUint16(panel[at:], binary.LittleEndian.Uint16(row[i:]))
+			at += step
 		}
 		return
 	}
-	for i, at := 0, r*4; i < len(row); i, at = i+4, at+step {
-		copy(panel[at:at+4], row[i:i+4])
+	for i := 0; i+4 <= len(row); i += 4 {
+		binary.LittleEndian.PutUint32(panel[at:], binary.LittleEndian.Uint32(row[i:]))
+		at += step
 	}
 }
 

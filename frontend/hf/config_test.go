@@ -38,6 +38,15 @@ func TestDefaults(t *testing.T) {
 	if c.ImageTokenIndex != 256000 {
 		t.Errorf("image_token_index %d, want 256000", c.ImageTokenIndex)
 	}
+	c, err = read(t, `{"model_type":"paligemma"}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want = paligemma.Text{VocabSize: 257152, HiddenSize: 2048, IntermediateSize: 16384, NumHiddenLayers: 18, NumAttentionHeads: 8,
+		NumKeyValueHeads: 1, HeadDim: 256, RMSNormEps: 1e-6, RopeTheta: 1e4, QueryPreAttnScalar: 256, TieWordEmbeddings: true}
+	if diff := cmp.Diff(want, c.Model.Text); diff != "" {
+		t.Error(diff)
+	}
 	c, err = read(t, `{"model_type":"paligemma","text_config":{"model_type":"gemma2","num_hidden_layers":3,"final_logit_softcapping":null,"rope_parameters":{"rope_theta":500}}}`)
 	if err != nil {
 		t.Fatal(err)
@@ -62,7 +71,25 @@ func TestConfigErrors(t *testing.T) {
 		`{"model_type":"paligemma","text_config":{"hidden_size":0}}`:                                                              "text_config.hidden_size is 0, expected a positive number",
 		`{"model_type":"paligemma","text_config":{"head_dim":7}}`:                                                                 "text_config.head_dim is 7, expected an even number",
 		`{"model_type":"paligemma","text_config":{"num_attention_heads":3,"num_key_value_heads":2}}`:                              "expected a multiple of num_key_value_heads 2",
-		`{"model_type":"paligemma","text_config":{"hidden_activation":"silu"}}`:                                                   `text_config.hidden_activation is "silu"`,
+		`{"model_type":"paligemma","text_config":{"hidden_act":"silu"}}`:                                                          `text_config.hidden_act is "silu"`,
+		`{"model_type":"paligemma","text_config":{"model_type":"gemma2","hidden_activation":"gelu"}}`:                             `text_config.hidden_activation is "gelu", expected "gelu_pytorch_tanh"`,
+		`{"model_type":"paligemma","vision_config":{"hidden_act":"gelu"}}`:                                                        `vision_config.hidden_act is "gelu", expected "gelu_pytorch_tanh"`,
+		`{"model_type":"paligemma","text_config":{"use_bidirectional_attention":false}}`:                                          "text_config.use_bidirectional_attention is false, which is not supported: expected true",
+		`{"model_type":"paligemma","text_config":{"rope_scaling":{"type":"linear","factor":2}}}`:                                  `text_config.rope_scaling is {"type":"linear","factor":2}, which is not supported: expected null`,
+		`{"model_type":"paligemma","text_config":{"rope_parameters":{"rope_type":"yarn"}}}`:                                       `text_config.rope_parameters.rope_type is "yarn", expected "default"`,
+		`{"model_type":"paligemma","text_config":{"rope_parameters":{"factor":2}}}`:                                               `text_config.rope_parameters."factor" is not a known setting`,
+		`{"model_type":"paligemma","text_config":{"rope_theta":0}}`:                                                               "text_config.rope_theta is 0, expected a positive number",
+		`{"model_type":"paligemma","text_config":{"attention_bias":true}}`:                                                        "text_config.attention_bias is true, which is not supported: expected false",
+		`{"model_type":"paligemma","text_config":{"rms_norm_eps":-1}}`:                                                            "text_config.rms_norm_eps is -1, expected a positive number",
+		`{"model_type":"paligemma","text_config":{"num_hidden_layers":2000000000}}`:                                               "text_config.num_hidden_layers is 2000000000, expected at most 1024",
+		`{"model_type":"paligemma","text_config":{"hidden_size":4294967296}}`:                                                     "text_config.hidden_size is 4294967296, expected a whole number",
+		`{"model_type":"paligemma","text_config":{"num_image_tokens":257},"vision_config":{"patch_size":14}}`:                     "text_config.num_image_tokens is 257, but image_size 224 and patch_size 14 make 256",
+		`{"model_type":"paligemma","text_config":{"hidden_size":64},"projection_dim":32}`:                                         "projection_dim is 32, but text_config.hidden_size is 64",
+		`{"model_type":"paligemma","text_config":{"eos_token_id":[]}}`:                                                            "text_config.eos_token_id is [], expected token ids",
+		`{"model_type":"paligemma","text_config":{"eos_token_id":[1,-7]}}`:                                                        "text_config.eos_token_id is [1,-7], expected token ids",
+		`{"model_type":"paligemma","use_moe":true}`:                                                                               `"use_moe" is not a known setting: expected no such key (remove it if it changes nothing)`,
+		`{"model_type":"paligemma","text_config":{"num_experts":4}}`:                                                              `text_config."num_experts" is not a known setting`,
+		`{"model_type":"paligemma","quantization_config":{"load_in_4bit":true}}`:                                                  "quantization_config is set: expected a checkpoint of float weights",
 		`{"model_type":"paligemma","vision_config":{"hidden_size":10,"num_attention_heads":3}}`:                                   "vision_config.hidden_size is 10, expected a multiple",
 		`{"model_type":"paligemma","vision_config":7}`:                                                                            "vision_config is not an object",
 		`{"model_type":"paligemma","text_config":{"model_type":"gemma2","num_hidden_layers":2,"layer_types":["full_attention"]}}`: "layer_types is not a list of 2 names",

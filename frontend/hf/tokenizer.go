@@ -9,29 +9,20 @@ import (
 	"path/filepath"
 )
 
-// maxTokenizer bounds tokenizer.json; Gemma's have 17 to 35 MB.
-const maxTokenizer = 1 << 28
-
 // readTokenizer reads tokenizer.json, and from tokenizer_config.json which tokens begin and end a text: by default
 // <bos> and <eos>, as in transformers' tokenization_gemma.py.
 func (c *Checkpoint) readTokenizer() error {
-	path := filepath.Join(c.Dir, "tokenizer.json")
-	info, err := os.Stat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	var err error
+	if c.Tokenizer, err = readFile(c.Dir, "tokenizer.json", maxTokenizer); errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Stat(filepath.Join(c.Dir, "tokenizer.model")); err == nil {
 			return fmt.Errorf("%s holds tokenizer.model but no tokenizer.json: expected tokenizer.json, as save_pretrained of transformers' tokenizers writes it", c.Dir)
 		}
-		return fmt.Errorf("%s holds no tokenizer.json", c.Dir)
-	case err != nil:
-		return fmt.Errorf("cannot read %s: %w", path, errors.Unwrap(err))
-	case info.Size() > maxTokenizer:
-		return fmt.Errorf("%s has %d bytes, expected at most %d", path, info.Size(), maxTokenizer)
+		return fmt.Errorf("%s holds no tokenizer.json: expected a Hugging Face checkpoint directory", c.Dir)
 	}
-	if c.Tokenizer, err = os.ReadFile(path); err != nil {
-		return fmt.Errorf("cannot read %s: %w", path, errors.Unwrap(err))
+	if err != nil {
+		return err
 	}
-	s, err := optional(filepath.Join(c.Dir, "tokenizer_config.json"))
+	s, err := optional(c.Dir, "tokenizer_config.json")
 	if err != nil {
 		return err
 	}

@@ -6,7 +6,7 @@ import "encoding/json"
 
 // Model describes the compiled checkpoint.
 type Model struct {
-	Name        string // of the checkpoint's directory
+	Name        string // of the checkpoint: org/name if it lay in the Hugging Face cache, else its directory's
 	Kind        string // "paligemma (gemma)" or "paligemma (gemma2)"
 	ImageSize   int    // pixels of a side
 	ImageTokens int    // per picture
@@ -18,7 +18,7 @@ type Model struct {
 
 	BOS, PAD, Image int
 	SuffixEnd       int     // the tokenizer's <eos>, which ends the suffix of forward
-	EOS             []int   // ids that end generation
+	EOS             []int   // each of them ends an answer
 	Suppressed      []int32 // ids that are no words: never generated
 
 	MaxNewTokens      int // the default of generate

@@ -5,11 +5,9 @@
 package safetensors
 
 import (
-	"encoding/json"
 	"fmt"
 	"math"
 	"os"
-	"sort"
 
 	"github.com/x448/float16"
 	"golang.org/x/sys/unix"
@@ -37,9 +35,6 @@ func (d DType) Bytes() int {
 	return map[DType]int{F64: 8, I64: 8, F32: 4, I32: 4, F16: 2, BF16: 2, I16: 2, I8: 1, U8: 1, Bool: 1}[d]
 }
 
-// maxHeader bounds the JSON header, as the reference implementation does.
-const maxHeader = 100_000_000
-
 // Tensor is a tensor of a mapped file. Data is valid until the file is closed.
 type Tensor struct {
 	Name  string
@@ -57,19 +52,25 @@ type File struct {
 	mapped   []byte
 }
 
-// Open maps a file and checks its header. Errors name the file and the tensor.
+// Open maps a file and checks its header. Errors are one line and name the file and the tensor.
 func Open(path string) (*File, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() { // opening a pipe would wait for its writer
+		return nil, fmt.Errorf("%s is not a regular file", path)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
+	if info, err = f.Stat(); err != nil {
 		return nil, err
 	}
-	if info.Size() < 8 || info.IsDir() {
-		return nil, fmt.Errorf("%s: %d bytes are too few for a safetensors file", path, info.Size())
+	if info.Size() < 8 || info.Size() != int64(int(info.Size())) {
+		return nil, fmt.Errorf("%s: %d bytes cannot be a safetensors file", path, info.Size())
 	}
 	data, err := unix.Mmap(int(f.Fd()), 0, int(info.Size()), unix.PROT_READ, unix.MAP_PRIVATE)
 	if err != nil {
@@ -84,93 +85,6 @@ func Open(path string) (*File, error) {
 	return file, nil
 }
 
-// header is an entry of the JSON header.
-type header struct {
-	DType   DType    `json:"dtype"`
-	Shape   []int64  `json:"shape"`
-	Offsets [2]int64 `json:"data_offsets"`
-}
-
-// parse checks the content of a file.
-func parse(data []byte) (*File, error) {
-	if len(data) < 8 {
-		return nil, fmt.Errorf("%d bytes are too few for a safetensors file", len(data))
-	}
-	n := uint64(0)
-	for i := range 8 {
-		n |= uint64(data[i]) << (8 * i)
-	}
-	if n > maxHeader || n > uint64(len(data)-8) {
-		return nil, fmt.Errorf("the header claims %d bytes, the file has %d: truncated or not a safetensors file", n, len(data)-8)
-	}
-	var raw map[string]json.RawMessage
-	if err := json.Unmarshal(data[8:8+n], &raw); err != nil {
-		return nil, fmt.Errorf("the header is not a JSON object: %w", err)
-	}
-	body := data[8+n:]
-	f := &File{tensors: map[string]Tensor{}, Metadata: map[string]string{}}
-	type span struct {
-		name       string
-		start, end int64
-	}
-	var spans []span
-	for name, text := range raw {
-		if name == "__metadata__" {
-			if err := json.Unmarshal(text, &f.Metadata); err != nil {
-				return nil, fmt.Errorf("__metadata__ is not an object of strings: %w", err)
-			}
-			continue
-		}
-		var h header
-		if err := json.Unmarshal(text, &h); err != nil {
-			return nil, fmt.Errorf("tensor %s: malformed header entry: %w", name, err)
-		}
-		t, err := h.tensor(name, body)
-		if err != nil {
-			return nil, err
-		}
-		f.tensors[name] = t
-		f.names = append(f.names, name)
-		spans = append(spans, span{name, h.Offsets[0], h.Offsets[1]})
-	}
-	sort.Strings(f.names)
-	sort.Slice(spans, func(i, j int) bool {
-		return spans[i].start < spans[j].start || spans[i].start == spans[j].start && spans[i].end < spans[j].end
-	})
-	for i := 1; i < len(spans); i++ {
-		if spans[i].start < spans[i-1].end {
-			return nil, fmt.Errorf("tensors %s and %s overlap", spans[i-1].name, spans[i].name)
-		}
-	}
-	return f, nil
-}
-
-// tensor checks an entry against the bytes behind the header.
-func (h *header) tensor(name string, body []byte) (Tensor, error) {
-	size := int64(h.DType.Bytes())
-	if size == 0 {
-		return Tensor{}, fmt.Errorf("tensor %s: unknown dtype %q", name, h.DType)
-	}
-	t := Tensor{Name: name, DType: h.DType, Shape: make([]int, len(h.Shape))}
-	n := size
-	for i, d := range h.Shape {
-		if d < 0 || d > 0 && n > math.MaxInt64/d {
-			return Tensor{}, fmt.Errorf("tensor %s: shape %v is not possible", name, h.Shape)
-		}
-		n *= d
-		t.Shape[i] = int(d)
-	}
-	start, end := h.Offsets[0], h.Offsets[1]
-	if start < 0 || end < start || end > int64(len(body)) {
-		return Tensor{}, fmt.Errorf("tensor %s: bytes %d to %d lie outside the %d bytes of data: the file is truncated", name, start, end, len(body))
-	}
-	if end-start != n {
-		return Tensor{}, fmt.Errorf("tensor %s: %s of shape %v takes %d bytes, the header gives %d", name, h.DType, h.Shape, n, end-start)
-	}
-	t.Data = body[start:end]
-	return t, nil
-}
-
 // Names lists the tensors, sorted.
 func (f *File) Names() []string { return f.names }
 
@@ -180,17 +94,24 @@ func (f *File) Tensor(name string) (Tensor, bool) {
 	return t, ok
 }
 
-// Drop tells the system that a tensor's pages are no longer needed.
-func (f *File) Drop(name string) {
+// Need tells the system that bytes from to to of a tensor will soon be read, so that it fetches them meanwhile.
+func (f *File) Need(name string, from, to int64) { f.advise(name, from, to, unix.MADV_WILLNEED) }
+
+// Drop tells the system that bytes from to to of a tensor are no longer needed: they no longer count as memory of this
+// process. Reading them again is possible.
+func (f *File) Drop(name string, from, to int64) { f.advise(name, from, to, unix.MADV_DONTNEED) }
+
+// advise covers the pages that begin in a range of a tensor, and the one the range begins in, so that neighbouring ranges leave out none.
+func (f *File) advise(name string, from, to int64, advice int) {
+	const page = 4096
 	t, ok := f.tensors[name]
-	if !ok || len(t.Data) == 0 {
+	if !ok || from < 0 || to > int64(len(t.Data)) || from >= to {
 		return
 	}
-	const page = 4096
-	start := cap(f.mapped) - cap(t.Data)
-	from, to := (start+page-1)/page*page, (start+len(t.Data))/page*page
-	if to > from {
-		unix.Madvise(f.mapped[from:to], unix.MADV_DONTNEED)
+	start := int64(cap(f.mapped) - cap(t.Data))
+	lo, hi := (start+from)/page*page, (start+to)/page*page
+	if hi > lo {
+		unix.Madvise(f.mapped[lo:hi], advice) // advice only: what fails costs memory or time, nothing else
 	}
 }
 

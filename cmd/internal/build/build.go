@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -198,14 +197,14 @@ func (s source) Tensor(key string) (codegen.Tensor, error) {
 	return codegen.Tensor{DType: s.c.DType(key), Shape: t.Shape, Data: t.Data}, err
 }
 
-// Done gives the pages of a tensor back.
-func (s source) Done(key string) { s.c.Drop(key) }
+// Need fetches bytes of a tensor ahead, and Drop gives the pages of those behind back.
+func (s source) Need(key string, from, to int64) { s.c.Need(key, from, to) }
+func (s source) Drop(key string, from, to int64) { s.c.Drop(key, from, to) }
 
 // describe collects what the application needs to know.
 func describe(c *hf.Checkpoint, tok *packed, o Options) *manifest.Model {
 	cfg := c.Config
-	abs, _ := filepath.Abs(c.Dir)
-	m := &manifest.Model{Name: filepath.Base(abs), Kind: "paligemma (" + cfg.ModelType + ")", ImageSize: cfg.Model.Vision.ImageSize,
+	m := &manifest.Model{Name: c.Name, Kind: "paligemma (" + cfg.ModelType + ")", ImageSize: cfg.Model.Vision.ImageSize,
 		ImageTokens: cfg.Model.Vision.Tokens(), HiddenSize: cfg.Model.Text.HiddenSize, VocabSize: cfg.Model.Text.VocabSize,
 		MaxTokens: o.maxTokens(c), Weights: o.Weights, BOS: tok.bos, SuffixEnd: tok.eos, PAD: cfg.PAD, Image: cfg.ImageTokenIndex, EOS: c.Generation.EOS,
 		MaxNewTokens: c.Generation.MaxNewTokens, DoSample: c.Generation.DoSample, Temperature: c.Generation.Temperature,

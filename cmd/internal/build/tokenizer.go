@@ -4,10 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"regexp"
 
 	"pgc/frontend/hf"
+	"pgc/runtime/safetensors"
 	"pgc/runtime/tokenizer"
 )
+
+// boxes are the tokens of places and shapes.
+var boxes = regexp.MustCompile(`^<(loc[0-9]{4}|seg[0-9]{3})>$`)
 
 // packed is a checkpoint's tokenizer as it travels in the executable, and the ids of the tokens that no text makes.
 type packed struct {
@@ -28,15 +33,30 @@ func packTokenizer(c *hf.Checkpoint) (*packed, error) {
 	if err != nil {
 		return nil, err
 	}
-	if id, ok := tok.ID("<image>"); !ok || int(id) != c.Config.ImageTokenIndex {
-		return nil, fmt.Errorf("%s: <image> has the id %d, but image_token_index in config.json is %d", file, id, c.Config.ImageTokenIndex)
-	}
-	p := &packed{Tokenizer: tok, compact: compact}
 	bos, begins := tok.ID(c.BOSToken)
 	eos, ends := tok.ID(c.EOSToken)
 	if !begins || !ends {
 		return nil, fmt.Errorf("%s has no token %q or %q, expected the bos_token and eos_token of tokenizer_config.json", file, c.BOSToken, c.EOSToken)
 	}
-	p.bos, p.eos = int(bos), int(eos)
-	return p, nil
+	for _, special := range []struct {
+		token, key string
+		want       int
+	}{{"<image>", "image_token_index", c.Config.ImageTokenIndex}, {c.BOSToken, "bos_token_id", c.Config.BOS}, {"<pad>", "pad_token_id", c.Config.PAD}} {
+		id, ok := tok.ID(special.token)
+		if !ok {
+			return nil, fmt.Errorf("%s: %s is missing", file, special.token)
+		}
+		if int(id) != special.want {
+			return nil, fmt.Errorf("%s: %s has the id %d, but %s in config.json is %d", file, special.token, id, special.key, special.want)
+		}
+	}
+	last := tok.VocabSize() - 1
+	for boxes.MatchString(tok.Token(int32(last))) { // a file without them gets them added, whether the model has rows for them or not
+		last--
+	}
+	if rows := c.Config.Model.Text.VocabSize; last >= rows {
+		return nil, fmt.Errorf("%s: token %s has the id %d, but the embedding (text_config.vocab_size in config.json) has %d rows",
+			file, safetensors.Printable(tok.Token(int32(last))), last, rows)
+	}
+	return &packed{Tokenizer: tok, compact: compact, bos: int(bos), eos: int(eos)}, nil
 }

@@ -69,5 +69,7 @@ func (s stored) Tensor(key string) (codegen.Tensor, error) {
 	return codegen.Tensor{}, fmt.Errorf("the executable holds no tensor %s", key)
 }
 
-// Done has nothing to give back.
-func (stored) Done(string) {}
+// Need and Drop have nothing to do: the executable is mapped once and read as it lies.
+func (stored) Need(string, int64, int64) {}
+
+func (stored) Drop(string, int64, int64) {}

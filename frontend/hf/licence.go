@@ -1,0 +1,66 @@
+package hf
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// licence returns what a checkpoint says about its use: the texts of its licence files, and the lines about the licence
+// in the front matter of its README.md. It is empty where there is neither.
+func licence(dir string) (string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return "", err
+	}
+	var parts []string
+	for _, e := range entries {
+		name := strings.ToUpper(e.Name())
+		match := false
+		for _, start := range []string{"LICENSE", "LICENCE", "NOTICE", "GEMMA_TERMS", "GEMMA TERMS", "USE_POLICY", "COPYING"} {
+			match = match || strings.HasPrefix(name, start)
+		}
+		info, err := os.Stat(filepath.Join(dir, e.Name()))
+		if !match || err == nil && info.IsDir() {
+			continue
+		}
+		text, err := readFile(dir, e.Name(), maxLicence)
+		if err != nil {
+			return "", err
+		}
+		parts = append(parts, strings.TrimRight(string(text), "\n")+"\n")
+	}
+	if readme, err := readFile(dir, "README.md", maxLicence); err == nil {
+		if lines := frontMatter(string(readme)); lines != "" {
+			parts = append(parts, lines)
+		}
+	}
+	return strings.Join(parts, "\n"), nil
+}
+
+// frontMatter returns the entries about the licence (license, license_name, license_link, …) of the YAML between the
+// first two lines of ---, with the indented lines that belong to them.
+func frontMatter(readme string) string {
+	var out strings.Builder
+	inside, taking := false, false
+	for line := range strings.Lines(strings.TrimPrefix(readme, "\ufeff")) {
+		line = strings.TrimRight(line, " \t\r\n")
+		if !inside {
+			if line != "---" {
+				return ""
+			}
+			inside = true
+			continue
+		}
+		if line == "---" {
+			return out.String()
+		}
+		if line != "" && line[0] != ' ' && line[0] != '-' && line[0] != '#' {
+			taking = strings.HasPrefix(line, "license") || strings.HasPrefix(line, "licence")
+		}
+		if taking {
+			out.WriteString(line + "\n")
+		}
+	}
+	return "" // the front matter has no end
+}

@@ -1,0 +1,138 @@
+package hf
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+
+	"pgc/runtime/safetensors"
+)
+
+const (
+	singleFile = "model.safetensors"
+	indexFile  = singleFile + ".index.json"
+)
+
+// open maps model.safetensors or, without one, the shards of its index.
+func (c *Checkpoint) open() error {
+	if _, err := os.Lstat(filepath.Join(c.Dir, singleFile)); err == nil {
+		_, err := c.add(singleFile)
+		return err
+	}
+	s, err := readJSON(c.Dir, indexFile, maxIndex)
+	if errors.Is(err, fs.ErrNotExist) {
+		if others, _ := filepath.Glob(filepath.Join(c.Dir, "pytorch_model*.bin*")); len(others) > 0 {
+			return fmt.Errorf("%s holds %s but no %s: expected safetensors (load and save_pretrained it with transformers)", c.Dir, filepath.Base(others[0]), singleFile)
+		}
+		return fmt.Errorf("%s holds neither %s nor %s", c.Dir, singleFile, indexFile)
+	}
+	if err != nil {
+		return err
+	}
+	return c.openShards(s)
+}
+
+// openShards maps the files that the index names and checks that each holds exactly the tensors the index puts there.
+func (c *Checkpoint) openShards(s *section) error {
+	var places map[string]string
+	if !s.get("weight_map", &places, "an object of file names") || len(places) == 0 {
+		return fmt.Errorf("%s: weight_map is not an object of file names", s.file)
+	}
+	keys := map[string][]string{} // by shard
+	for key, name := range places {
+		if name != filepath.Base(name) || !strings.HasSuffix(name, ".safetensors") {
+			return fmt.Errorf("%s: tensor %s lies in %.80q, expected the name of a safetensors file", s.file, safetensors.Printable(key), name)
+		}
+		keys[name] = append(keys[name], key)
+	}
+	names := make([]string, 0, len(keys))
+	for name := range keys {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	total := int64(0)
+	for _, name := range names {
+		if _, err := os.Stat(filepath.Join(c.Dir, name)); errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%s names the shard %s, which is missing", s.file, name)
+		}
+		f, err := c.add(name)
+		if err != nil {
+			return err
+		}
+		sort.Strings(keys[name])
+		for _, key := range keys[name] {
+			if _, ok := f.Tensor(key); !ok {
+				return fmt.Errorf("%s: tensor %s is missing, though %s places it here", f.Path, safetensors.Printable(key), indexFile)
+			}
+		}
+		for _, key := range f.Names() {
+			t, _ := f.Tensor(key)
+			total += int64(len(t.Data))
+			if places[key] != name {
+				return fmt.Errorf("%s: tensor %s is not placed here by %s", f.Path, safetensors.Printable(key), indexFile)
+			}
+		}
+	}
+	meta, _ := s.section("metadata")
+	if meta.has("total_size") {
+		var size json.Number
+		if meta.get("total_size", &size, "a number of bytes") && string(size) != fmt.Sprint(total) {
+			meta.fail("total_size", "is %s, but the tensors of the shards have %d bytes", meta.show("total_size"), total)
+		}
+	}
+	if s.err == nil {
+		s.err = meta.err
+	}
+	return s.err
+}
+
+// add maps a file and takes its tensors under their canonical names.
+func (c *Checkpoint) add(name string) (*safetensors.File, error) {
+	path := filepath.Join(c.Dir, name)
+	f, err := safetensors.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if target, linkErr := os.Readlink(path); linkErr == nil {
+			return nil, fmt.Errorf("%s points to %s, which is missing: the download is not complete", path, target)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	c.files = append(c.files, f)
+	for _, key := range f.Names() {
+		t, _ := f.Tensor(key)
+		canonical := Canonical(key)
+		if first, twice := c.tensors[canonical]; twice {
+			return nil, fmt.Errorf("%s: tensor %s is also in %s as %s", f.Path, safetensors.Printable(key), first.file.Path, safetensors.Printable(first.Name))
+		}
+		c.tensors[canonical] = located{f, t}
+	}
+	return f, nil
+}
+
+// Canonical turns a tensor's name in any of the four layouts that transformers writes into one form:
+// language_model.…, vision_tower.…, multi_modal_projector.…, lm_head.weight.
+func Canonical(key string) string {
+	key = strings.TrimPrefix(key, "model.")
+	if rest, ok := strings.CutPrefix(key, "language_model.model."); ok {
+		key = "language_model." + rest
+	}
+	if rest, ok := strings.CutPrefix(key, "language_model.lm_head."); ok {
+		key = "lm_head." + rest
+	}
+	if rest, ok := strings.CutPrefix(key, "vision_tower.vision_model."); ok {
+		key = "vision_tower." + rest
+	}
+	return key
+}
+
+// ignored are tensors that old checkpoints carry and no computation reads.
+func ignored(key string) bool {
+	return key == "vision_tower.embeddings.position_ids" || strings.HasPrefix(key, "vision_tower.head.") ||
+		strings.HasPrefix(key, "language_model.") && strings.HasSuffix(key, "rotary_emb.inv_freq")
+}

@@ -1,0 +1,57 @@
+package hf
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// snapshot returns the directory that holds a checkpoint's files: dir itself, or, if dir is a model's folder of the
+// Hugging Face cache (models--org--name with blobs, refs and snapshots), the snapshot that its main branch names.
+func snapshot(dir string) (string, error) {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return "", fmt.Errorf("no checkpoint at %s: %w", dir, errors.Unwrap(err))
+	}
+	if !info.IsDir() {
+		return "", fmt.Errorf("%s is not a checkpoint directory", dir)
+	}
+	if _, err := os.Lstat(filepath.Join(dir, "config.json")); err == nil {
+		return dir, nil
+	}
+	entries, err := os.ReadDir(filepath.Join(dir, "snapshots"))
+	if err != nil {
+		return dir, nil // what is missing will be said when it is read
+	}
+	if ref, err := readFile(filepath.Join(dir, "refs"), "main", 1<<10); err == nil {
+		name := strings.TrimSpace(string(ref))
+		if name != filepath.Base(name) || name == "" {
+			return "", fmt.Errorf("%s is %.80q, expected the name of a snapshot", filepath.Join(dir, "refs", "main"), name)
+		}
+		at := filepath.Join(dir, "snapshots", name)
+		if _, err := os.Stat(at); err != nil {
+			return "", fmt.Errorf("%s names the snapshot %s, which is missing", filepath.Join(dir, "refs", "main"), name)
+		}
+		return at, nil
+	}
+	if len(entries) != 1 {
+		return "", fmt.Errorf("%s holds %d snapshots and no refs/main: expected the directory of one of them", dir, len(entries))
+	}
+	return filepath.Join(dir, "snapshots", entries[0].Name()), nil
+}
+
+// modelName is what a checkpoint in dir is called: org/name in the Hugging Face cache, else the directory's name.
+func modelName(dir string) string {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return filepath.Base(dir)
+	}
+	if up := filepath.Dir(abs); filepath.Base(up) == "snapshots" {
+		if name, ok := strings.CutPrefix(filepath.Base(filepath.Dir(up)), "models--"); ok {
+			return strings.ReplaceAll(name, "--", "/")
+		}
+	}
+	return filepath.Base(abs)
+}
