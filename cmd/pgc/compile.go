@@ -21,7 +21,10 @@ import (
 
 // compileFlags are the flags that compile and run share.
 type compileFlags struct {
-	Weights   string   `default:"auto" help:"Storage of the matrices: auto (as the checkpoint has them), f32, bf16 or f16."`
+	Weights   string   `default:"auto" help:"Storage of the matrices: auto (as the checkpoint has them), f32, bf16, f16, int8 or int4 (the decoder's; the others int8)."`
+	Group     int      `default:"128" help:"Values of a row that share a scale in int8 and int4: 32, 64 or 128."`
+	Compute   string   `default:"int8" help:"Arithmetic of products with int8 and int4 matrices: int8 (activations become integers, too) or f32."`
+	Keep      []string `sep:"none" placeholder:"PATTERN=TYPE" help:"Store the matrices of these names otherwise, as in 'vision_tower.*=bf16'. May be repeated."`
 	CPU       string   `name:"cpu" default:"x86-64-v3" help:"LLVM's -mcpu name, or native. The default runs on any x86-64 with AVX2 and FMA."`
 	MaxTokens int      `help:"KV-cache capacity in tokens, image tokens included (default: max(1024, 4 pictures + 512))."`
 	Debug     []string `short:"d" placeholder:"AID" help:"Debugging aids; -d help lists them."`
@@ -33,7 +36,7 @@ func (f *compileFlags) options() (build.Options, *aids.Aids, error) {
 	if err != nil {
 		return build.Options{}, nil, usage{err}
 	}
-	o := build.Options{Weights: f.Weights, CPU: f.CPU, MaxTokens: f.MaxTokens, Passes: a.Options, Progress: progress()}
+	o := build.Options{Storage: build.Storage{Weights: f.Weights, Group: f.Group, Compute: f.Compute, Keep: f.Keep}, CPU: f.CPU, MaxTokens: f.MaxTokens, Passes: a.Options, Progress: progress()}
 	if f.MaxTokens < 0 {
 		return o, nil, usage{fmt.Errorf("--max-tokens %d is not a number of tokens", f.MaxTokens)}
 	}
@@ -173,7 +176,7 @@ func (c *runCmd) cached() (string, error) {
 		return "", fmt.Errorf("no checkpoint at %s: %w", c.Checkpoint, errors.Unwrap(err))
 	}
 	h := sha256.New()
-	fmt.Fprintln(h, build.Version, abs, c.Weights, c.CPU, c.MaxTokens, c.Debug)
+	fmt.Fprintln(h, build.Version, abs, c.Weights, c.Group, c.Compute, c.Keep, c.CPU, c.MaxTokens, c.Debug)
 	if self, err := os.Executable(); err == nil {
 		if info, err := os.Stat(self); err == nil {
 			fmt.Fprintln(h, info.Size(), info.ModTime().UnixNano())

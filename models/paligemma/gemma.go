@@ -129,7 +129,7 @@ func (b *builder) head(x *Value) *Value {
 	if !t.TieWordEmbeddings {
 		key = "lm_head.weight"
 	}
-	return softcap(Linear(x, b.w(key, t.VocabSize, t.HiddenSize), nil), t.FinalLogitSoftcapping)
+	return softcap(Linear(b.operand(key, x), b.w(key, t.VocabSize, t.HiddenSize), nil), t.FinalLogitSoftcapping)
 }
 
 func softcap(x *Value, limit float64) *Value {
@@ -144,5 +144,6 @@ func (b *builder) rmsNorm(name string, x *Value) *Value {
 }
 
 func (b *builder) linear(name string, x *Value, out int) *Value {
-	return Linear(x, b.w(name+".weight", out, x.Dim(-1)), nil)
+	key := name + ".weight"
+	return Linear(b.operand(key, x), b.w(key, out, x.Dim(-1)), nil)
 }

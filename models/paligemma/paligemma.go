@@ -17,6 +17,15 @@ func (b *builder) w(key string, dims ...any) *Value {
 	return b.f.Weight(key, b.opt.DType(key), dims...)
 }
 
+// operand is x as products with a weight read it: in groups of 8 bits where the weight has integers and the arithmetic has, too.
+func (b *builder) operand(key string, x *Value) *Value {
+	bits, size := b.opt.DType(key).Group()
+	if bits == 0 || !b.opt.Integers {
+		return x
+	}
+	return Convert(Convert(x, ir.Quantized(8, size)), ir.F32)
+}
+
 // trace makes an activation an output when the model is built for comparison with a reference.
 func (b *builder) trace(name string, v *Value) {
 	if b.opt.Trace {

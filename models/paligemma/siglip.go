@@ -52,7 +52,8 @@ func (b *builder) layerNorm(name string, x *Value) *Value {
 
 // biased is a linear layer with bias from x's width to out.
 func (b *builder) biased(name string, x *Value, out int) *Value {
-	return Linear(x, b.w(name+".weight", out, x.Dim(-1)), b.w(name+".bias", out))
+	key := name + ".weight"
+	return Linear(b.operand(key, x), b.w(key, out, x.Dim(-1)), b.w(name+".bias", out))
 }
 
 // project maps patch features into the decoder's embedding space.

@@ -24,7 +24,7 @@ const Version = "pgc 0.1"
 
 // Options are the settings of a compilation.
 type Options struct {
-	Weights   string // auto, f32, bf16 or f16
+	Storage
 	CPU       string
 	MaxTokens int // 0 for the default
 	Passes    passes.Options
@@ -66,21 +66,11 @@ func (o Options) optimize(m *ir.Module) error {
 
 // plain builds the module of a checkpoint, before any pass.
 func plain(c *hf.Checkpoint, o Options, trace bool) (*ir.Module, error) {
-	dtype := c.DType
-	switch o.Weights {
-	case "", "auto":
-	case "f32", "bf16", "f16":
-		to, _ := ir.ParseDType(o.Weights)
-		dtype = func(key string) ir.DType {
-			if c.Rank(key) < 2 {
-				return c.DType(key) // vectors keep their precision
-			}
-			return to
-		}
-	default:
-		return nil, fmt.Errorf("--weights %s is not known: expected auto, f32, bf16 or f16", o.Weights)
+	dtype, integers, err := o.resolve(c)
+	if err != nil {
+		return nil, err
 	}
-	return paligemma.Graph(c.Config.Model, paligemma.Options{MaxTokens: o.maxTokens(c), DType: dtype, Trace: trace})
+	return paligemma.Graph(c.Config.Model, paligemma.Options{MaxTokens: o.maxTokens(c), DType: dtype, Integers: integers, Trace: trace})
 }
 
 func (o Options) maxTokens(c *hf.Checkpoint) int {

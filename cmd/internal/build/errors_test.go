@@ -78,7 +78,7 @@ func TestBrokenCheckpoints(t *testing.T) {
   "num_attention_heads": 5`)
 		}, Options{}, []string{"language_model.layers.3.input_layernorm.weight", "missing"}},
 		{"truncated weights", func(d string) { os.Truncate(filepath.Join(d, "model.safetensors"), 100_000) }, Options{}, []string{"model.safetensors", "truncated"}},
-		{"weights option", func(string) {}, Options{Weights: "int3"}, []string{"--weights int3", "bf16"}},
+		{"weights option", func(string) {}, Options{Storage: Storage{Weights: "int3"}}, []string{"--weights int3", "bf16"}},
 		{"cpu option", func(string) {}, Options{CPU: "z80"}, []string{"--cpu z80", "x86-64-v3"}},
 		{"capacity", func(string) {}, Options{MaxTokens: 5}, []string{"--max-tokens 5"}},
 	} {

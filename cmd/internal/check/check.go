@@ -300,15 +300,16 @@ func (l *loaded) weight(f *ir.Func, v *ir.Value, syms map[string]int) (*eval.Ten
 	if err != nil {
 		return nil, err
 	}
-	t, err := eval.Decode(raw.DType, raw.Data, raw.Shape...)
+	stored := raw.DType
+	if stored.IsQuantized() { // read back from an executable
+		stored = ir.F32
+	}
+	t, err := eval.Decode(stored, raw.Data, raw.Shape...)
 	if err != nil {
 		return nil, err
 	}
-	// Stored otherwise than in the checkpoint: round as the compiler does.
-	if t.DType = v.Type.DType; t.DType != raw.DType {
-		if t, err = eval.Decode(t.DType, t.Encode(), raw.Shape...); err != nil {
-			return nil, err
-		}
+	if t.DType = v.Type.DType; t.DType != raw.DType { // stored otherwise than in the checkpoint: as the compiler does it
+		t = t.Convert(t.DType)
 	}
 	l.params[v] = t
 	return t, nil

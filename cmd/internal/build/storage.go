@@ -1,0 +1,103 @@
+package build
+
+import (
+	"fmt"
+	"path"
+	"strings"
+
+	"pgc/frontend/hf"
+	"pgc/ir"
+)
+
+// Storage says how matrices are stored and multiplied.
+type Storage struct {
+	Weights string   // auto, f32, bf16, f16, int8 or int4
+	Group   int      // values of a row that share a scale, for integers; 0 for the default
+	Compute string   // f32 or int8: the arithmetic of products with integer matrices; empty for int8
+	Keep    []string // PATTERN=TYPE: matrices of these names are stored otherwise
+}
+
+// DefaultGroup is torchao's usual group size.
+const DefaultGroup = 128
+
+// kept is one exception.
+type kept struct {
+	pattern string
+	dtype   ir.DType
+}
+
+// resolve returns the storage type of every weight and whether products with integer matrices are integer products.
+//
+// With int8, every matrix of the vision tower, the projector and the decoder, and the embedding and head, has groups of 8 bits.
+// With int4, the decoder's matrices have groups of 4 bits and all others of 8: the embedding, which is the head as well, and
+// the vision tower lose more than they save. Vectors, the patch convolution and the position embedding stay as they are.
+func (s Storage) resolve(c *hf.Checkpoint) (dtype func(key string) ir.DType, integers bool, err error) {
+	size := s.Group
+	if size == 0 {
+		size = DefaultGroup
+	}
+	small, large := ir.Quantized(8, size), ir.Quantized(8, size)
+	switch s.Weights {
+	case "", "auto", "f32", "bf16", "f16", "int8":
+	case "int4":
+		small = ir.Quantized(4, size)
+	default:
+		return nil, false, fmt.Errorf("--weights %s is not known: expected auto, f32, bf16, f16, int8 or int4", s.Weights)
+	}
+	if large == ir.Invalid {
+		return nil, false, fmt.Errorf("--group %d is not supported: expected 32, 64 or 128", size)
+	}
+	if s.Compute != "" && s.Compute != "f32" && s.Compute != "int8" {
+		return nil, false, fmt.Errorf("--compute %s is not known: expected f32 or int8", s.Compute)
+	}
+	exceptions, err := s.exceptions(size)
+	if err != nil {
+		return nil, false, err
+	}
+	return func(key string) ir.DType {
+		for _, k := range exceptions {
+			if ok, _ := path.Match(k.pattern, key); ok && c.Rank(key) > 1 {
+				if k.dtype.IsQuantized() && !quantizable(c, key) {
+					break
+				}
+				return k.dtype
+			}
+		}
+		switch {
+		case s.Weights == "" || s.Weights == "auto" || c.Rank(key) < 2: // vectors keep their precision
+			return c.DType(key)
+		case s.Weights != "int8" && s.Weights != "int4":
+			to, _ := ir.ParseDType(s.Weights)
+			return to
+		case !quantizable(c, key):
+			return c.DType(key)
+		case strings.HasPrefix(key, "language_model.layers."):
+			return small
+		}
+		return large
+	}, s.Compute != "f32", nil
+}
+
+// quantizable reports whether a tensor is a matrix that products read row by row.
+func quantizable(c *hf.Checkpoint, key string) bool {
+	return c.Rank(key) == 2 && !strings.HasPrefix(key, "vision_tower.embeddings.")
+}
+
+func (s Storage) exceptions(size int) ([]kept, error) {
+	var list []kept
+	for _, rule := range s.Keep {
+		pattern, name, ok := strings.Cut(rule, "=")
+		d, known := ir.ParseDType(name)
+		switch name {
+		case "int8":
+			d, known = ir.Quantized(8, size), true
+		case "int4":
+			d, known = ir.Quantized(4, size), true
+		}
+		if _, err := path.Match(pattern, ""); !ok || err != nil || !known || !d.IsFloat() {
+			return nil, fmt.Errorf("--keep %s is not understood: expected PATTERN=TYPE, such as 'vision_tower.*=bf16', with f32, bf16, f16, int8 or int4", rule)
+		}
+		list = append(list, kept{pattern, d})
+	}
+	return list, nil
+}
