@@ -65,9 +65,10 @@ type Out struct {
 type ArgKind uint8
 
 const (
-	ArgIn  ArgKind = iota // pointer of operand Index
-	ArgOut                // pointer of result Index
-	ArgSym                // value of the symbol Sym
+	ArgIn    ArgKind = iota // pointer of operand Index
+	ArgOut                  // pointer of result Index
+	ArgSym                  // value of the symbol Sym
+	ArgLocal                // what the kernel around an Epilogue supplies, by Index
 )
 
 // Arg is one argument of a kernel, in order.
@@ -212,6 +213,8 @@ func printable(s Spec) any {
 		}{s.Outer, s.C, operands(s.In), s.Reduce, s.Expr, s.Out}
 	case *Matmul:
 		return s.text()
+	case *Epilogue:
+		return fmt.Sprint(s.Matmul.text(), s.Part, s.Rows, s.Stride)
 	case *Attention:
 		return *s
 	case *Einsum:
