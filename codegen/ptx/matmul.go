@@ -2,6 +2,7 @@ package ptx
 
 import (
 	"fmt"
+	"math/bits"
 
 	"pgc/codegen/kernels"
 	"pgc/ir/tile"
@@ -207,7 +208,7 @@ func (g *gemm) setup() {
 // warpAt is the place of the warp among those of the block, by rows and columns.
 func (g *gemm) warpAt() (m, n string) {
 	n = g.to(word, "and.b32", g.warp, num(g.warpsN()-1))
-	return g.to(word, "div.u32", g.warp, num(g.warpsN())), n
+	return g.to(word, "shr.u32", g.warp, num(int64(bits.TrailingZeros64(uint64(g.warpsN()))))), n
 }
 
 // place4 is where chunk c of row r lies in an operand of a stage.
