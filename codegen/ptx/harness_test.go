@@ -135,6 +135,8 @@ func inputs(rng *rand.Rand, e tile.Elem, n int) any {
 		})
 	case tile.I8:
 		return filled(n, func() int8 { return int8(number()) })
+	case tile.I16:
+		return filled(n, func() int16 { return int16(number()) })
 	case tile.BF16, tile.F16:
 		return filled(n, func() uint16 { return uint16(rng.Uint32()) })
 	case tile.I32:

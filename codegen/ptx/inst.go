@@ -47,8 +47,9 @@ var emissions = map[tile.Op]emission{
 	},
 	tile.Shr: func(e *emitter, in *tile.Inst, a []string) string {
 		t := in.Out[0].Type
-		if t.Elem == tile.I8 {
-			return e.wrap(in, e.to(word, "shr.u32", e.to(word, "and.b32", a[0], "255"), a[1]))
+		if _, ok := short[t.Elem]; ok {
+			mask := num(1<<(8*t.Elem.Bytes()) - 1)
+			return e.wrap(in, e.to(word, "shr.u32", e.to(word, "and.b32", a[0], mask), a[1]))
 		}
 		return e.to(classOf(t), "shr.u"+bitType(t)[1:], a...)
 	},
@@ -75,8 +76,8 @@ var emissions = map[tile.Op]emission{
 	tile.BitF: cast(float, "mov.b32"),
 	tile.BitI: cast(word, "mov.b32"),
 	tile.Widen: func(e *emitter, in *tile.Inst, a []string) string {
-		if in.Out[0].Type.Elem == tile.I32 {
-			return a[0] // an i8 is kept with its sign in 32 bits
+		if in.Out[0].Type.Elem != tile.I64 {
+			return a[0] // they are kept in 32 bits
 		}
 		return cast(long, "cvt.s64.s32")(e, in, a)
 	},
@@ -116,13 +117,16 @@ var emissions = map[tile.Op]emission{
 // everyone is the mask of all threads of a warp.
 const everyone = "0xffffffff"
 
-// wrap makes the 32 bits of an i8 the sign extension of the low eight; other fragments it leaves alone.
+// wrap makes the 32 bits of an i8 or i16 the sign extension of the low ones; other fragments it leaves alone.
 func (e *emitter) wrap(in *tile.Inst, v string) string {
-	if in.Out[0].Type.Elem != tile.I8 {
-		return v
+	if typ, ok := short[in.Out[0].Type.Elem]; ok {
+		return e.to(word, "cvt.s32."+typ, v)
 	}
-	return e.to(word, "cvt.s32.s8", v)
+	return v
 }
+
+// short are the integers that are kept with their sign in 32 bits.
+var short = map[tile.Elem]string{tile.I8: "s8", tile.I16: "s16"}
 
 // typed is an operation with the arithmetic type of a fragment: add.rn.f32, mul.lo.s32.
 func typed(op string, t tile.Type) string {

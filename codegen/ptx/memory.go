@@ -85,7 +85,7 @@ func load(e *emitter, in *tile.Inst, _ []string) string {
 }
 
 // memoryType is the type that loads and stores of an element name.
-var memoryType = map[tile.Elem]string{tile.I8: "s8", tile.I32: "b32", tile.I64: "b64", tile.F32: "f32", tile.BF16: "u16", tile.F16: "b16"}
+var memoryType = map[tile.Elem]string{tile.I8: "s8", tile.I16: "s16", tile.I32: "b32", tile.I64: "b64", tile.F32: "f32", tile.BF16: "u16", tile.F16: "b16"}
 
 func (e *emitter) store(in *tile.Inst) {
 	var count *tile.Value

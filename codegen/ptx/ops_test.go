@@ -31,19 +31,13 @@ func opCases() []opCase {
 		cases = append(cases, opCase{name, in, out, body})
 	}
 	same := func(e tile.Elem, n int) []tile.Elem { return slices.Repeat([]tile.Elem{e}, n) }
-	two := map[tile.Op]func(b *tile.Builder, x, y *tile.Value) *tile.Value{tile.Add: (*tile.Builder).Add, tile.Sub: (*tile.Builder).Sub,
+	type binary = func(b *tile.Builder, x, y *tile.Value) *tile.Value
+	two := map[tile.Op]binary{tile.Add: (*tile.Builder).Add, tile.Sub: (*tile.Builder).Sub,
 		tile.Mul: (*tile.Builder).Mul, tile.Min: (*tile.Builder).Min, tile.Max: (*tile.Builder).Max}
 	number := func(b *tile.Builder, v int64, like *tile.Value) *tile.Value {
-		if like.Type.Elem == tile.I64 {
-			return b.Splat(b.Int(v), like.Type.Lanes)
-		}
-		c := b.Int32(v, like.Type.Lanes)
-		if like.Type.Elem == tile.I8 {
-			return b.Cast(tile.Narrow, c)
-		}
-		return c
+		return b.Integer(like.Type, v)
 	}
-	for _, e := range []tile.Elem{tile.F32, tile.I8, tile.I32, tile.I64} {
+	for _, e := range []tile.Elem{tile.F32, tile.I8, tile.I16, tile.I32, tile.I64} {
 		for _, op := range tile.Ops() {
 			if f := two[op]; f != nil {
 				add(op.String(), same(e, 2), e, func(b *tile.Builder, x values) *tile.Value { return f(b, x[0], x[1]) })
@@ -61,15 +55,15 @@ func opCases() []opCase {
 		for _, op := range []tile.Op{tile.And, tile.Or, tile.Xor} {
 			add(op.String(), same(e, 2), e, func(b *tile.Builder, x values) *tile.Value { return b.Logic(op, x[0], x[1]) })
 		}
-		for op, f := range map[tile.Op]func(b *tile.Builder, x, y *tile.Value) *tile.Value{tile.Div: (*tile.Builder).Div, tile.Rem: (*tile.Builder).Rem} {
+		for op, f := range map[tile.Op]binary{tile.Div: (*tile.Builder).Div, tile.Rem: (*tile.Builder).Rem} {
 			add(op.String(), same(e, 2), e, func(b *tile.Builder, x values) *tile.Value {
 				return f(b, x[0], b.Add(b.Logic(tile.And, x[1], number(b, 7, x[1])), number(b, 1, x[1])))
 			})
 		}
-		if e == tile.I8 {
-			continue
-		}
-		for _, by := range []int64{0, 1, 23, 31} {
+		for _, by := range []int64{0, 1, 7, 23, 31} {
+			if by >= int64(8*e.Bytes()) {
+				continue
+			}
 			for _, op := range []tile.Op{tile.Shl, tile.Shr} {
 				add(fmt.Sprintf("%s_%d", op, by), same(e, 1), e, func(b *tile.Builder, x values) *tile.Value { return b.Logic(op, x[0], number(b, by, x[0])) })
 			}
@@ -95,6 +89,8 @@ func opCases() []opCase {
 		add(op.String(), e[:1], e[1], func(b *tile.Builder, x values) *tile.Value { return b.Cast(op, x[0]) })
 	}
 	add("widen_i8", same(tile.I8, 1), tile.I32, func(b *tile.Builder, x values) *tile.Value { return b.Cast(tile.Widen, x[0]) })
+	add("widen_i8_i16", same(tile.I8, 1), tile.I16, func(b *tile.Builder, x values) *tile.Value { return b.WidenTo(x[0], tile.I16) })
+	add("widen_i16", same(tile.I16, 1), tile.I32, func(b *tile.Builder, x values) *tile.Value { return b.WidenTo(x[0], tile.I32) })
 	add("narrow_i32", same(tile.I32, 1), tile.I8, func(b *tile.Builder, x values) *tile.Value { return b.Cast(tile.Narrow, x[0]) })
 	for _, op := range []tile.Op{tile.ReduceAdd, tile.ReduceMax} {
 		add(op.String(), same(tile.F32, 1), tile.F32, func(b *tile.Builder, x values) *tile.Value {
@@ -243,8 +239,9 @@ func TestControlMatchesInterpreter(t *testing.T) {
 	}
 }
 
-// Operations of the tile IR that a warp has not; each is an error that says so.
-var missing = map[tile.Op]string{tile.Scratch: "scratch memory", tile.Shuffle: "no emission for shuffle"}
+// missing are the operations of the tile IR that a warp has not, and why.
+var missing = map[tile.Op]string{tile.Scratch: "it has no memory of its own", tile.Shuffle: "lanes go anywhere",
+	tile.Bits: "elements of several threads in one", tile.DotI16: "likewise", tile.DotU8: "likewise"}
 
 // Every operation is emitted, and some test compares it with the interpreter; and the emulator knows no instruction
 // that is never emitted.
@@ -272,8 +269,8 @@ func TestEveryOpIsCovered(t *testing.T) {
 		ks = append(ks, emitted(t, k))
 	}
 	for _, op := range tile.Ops() {
-		if covered[op] == (missing[op] != "") {
-			t.Errorf("%s: covered %t, missing %q", op, covered[op], missing[op])
+		if _, gone := missing[op]; covered[op] == gone {
+			t.Errorf("%s: covered %t, missing %t", op, covered[op], gone)
 		}
 	}
 	for _, c := range matmulCases() {

@@ -55,6 +55,7 @@ func (w *warp) each(o *operand, mask uint32, body func(lane int, at uint64)) {
 
 func unsigned(v uint64) uint64 { return v }
 func signed8(v uint64) uint64  { return uint64(uint32(int32(int8(v)))) }
+func signed16(v uint64) uint64 { return uint64(uint32(int32(int16(v)))) }
 
 // read and write move little-endian values.
 func read(b []byte) uint64 {

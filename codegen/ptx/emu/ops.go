@@ -53,12 +53,14 @@ func table() map[string]*opcode {
 		"ld.global.b32":    {signature: "wg", run: loadGlobal(4, unsigned)},
 		"ld.global.b64":    {signature: "lg", run: loadGlobal(8, unsigned)},
 		"ld.global.s8":     {signature: "wg", run: loadGlobal(1, signed8)},
+		"ld.global.s16":    {signature: "wg", run: loadGlobal(2, signed16)},
 		"ld.global.u16":    {signature: "wg", run: loadGlobal(2, unsigned)},
 		"ld.global.b16":    {signature: "hg", run: loadGlobal(2, unsigned)},
 		"st.global.f32":    {signature: "gf", noResult: true, run: storeGlobal(4)},
 		"st.global.b32":    {signature: "gw", noResult: true, run: storeGlobal(4)},
 		"st.global.b64":    {signature: "gl", noResult: true, run: storeGlobal(8)},
 		"st.global.s8":     {signature: "gw", noResult: true, run: storeGlobal(1)},
+		"st.global.s16":    {signature: "gw", noResult: true, run: storeGlobal(2)},
 		"st.global.u16":    {signature: "gw", noResult: true, run: storeGlobal(2)},
 		"st.global.b16":    {signature: "gh", noResult: true, run: storeGlobal(2)},
 		"ld.shared.f32":    {signature: "fm", run: loadShared},
@@ -185,6 +187,7 @@ func integers(def define) {
 	def("not.pred", "pp", func(a [3]uint64) uint64 { return a[0] ^ 1 })
 	def("cvt.s64.s32", "lw", func(a [3]uint64) uint64 { return uint64(int64(int32(a[0]))) })
 	def("cvt.s32.s8", "ww", func(a [3]uint64) uint64 { return uint64(uint32(int32(int8(a[0])))) })
+	def("cvt.s32.s16", "ww", func(a [3]uint64) uint64 { return uint64(uint32(int32(int16(a[0])))) })
 	def("cvt.u64.u32", "lw", func(a [3]uint64) uint64 { return a[0] })
 	def("cvt.u32.u64", "wl", func(a [3]uint64) uint64 { return a[0] & (1<<32 - 1) })
 }
