@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"regexp"
+	"slices"
+	"strings"
 	"testing"
 
 	"pgc/codegen/kernels"
@@ -73,45 +76,65 @@ func randoms(rng *rand.Rand, n int) []float32 {
 	return filled(n, func() float32 { return float32(rng.NormFloat64()) })
 }
 
-func TestMatmul(t *testing.T) {
+// operands are the arguments of a case's kernel, what they hold, and the buffer of the result.
+type operands struct {
+	args           []any
+	x              []float64
+	w              [][]float64
+	bias, residual []float32
+	out            []byte
+}
+
+func (c matmulCase) operands(t testing.TB) operands {
 	rng := rand.New(rand.NewPCG(1, 2))
-	for _, c := range matmulCases() {
-		s, bn := c.spec(), c.blocks*c.n
-		x, seenX := bfloats(rng, c.m, c.k, int(s.XStride))
-		w, seenW := make([][]uint16, c.accs), make([][]float64, c.accs)
-		args := []any{memory(t, x)}
-		for j := range w {
-			w[j], seenW[j] = bfloats(rng, bn, c.k, int(Padded(int64(c.k))))
-			args = append(args, memory(t, w[j]))
-		}
-		bias, residual := randoms(rng, bn), randoms(rng, c.m*bn)
-		out := emu.Pointer{Memory: &emu.Memory{Data: make([]byte, c.m*bn*c.out.Bytes())}}
-		args = append(args, memory(t, bias), memory(t, residual), out)
-		if c.m > 1 {
-			args = append(args, int64(c.m))
-		}
-		k := c.kernels(t)[0]
-		tasks := int64((c.m+blockM-1)/blockM) * ((k.Tasks[1].Size.N + k.Tasks[1].Div - 1) / k.Tasks[1].Div)
-		stats := launch(t, parsed(t, k), k, tasks, args...)
-		worst := 0.0
-		for i := range c.m {
-			for j := range bn {
-				accs := make([]float64, 2)
-				for a := range seenW {
-					for l := range c.k {
-						accs[a] += seenX[i*c.k+l] * seenW[a][j*c.k+l]
-					}
+	s, bn := c.spec(), c.blocks*c.n
+	packed, x := bfloats(rng, c.m, c.k, int(s.XStride))
+	o := operands{args: []any{memory(t, packed)}, x: x, bias: randoms(rng, bn), residual: randoms(rng, c.m*bn), out: make([]byte, c.m*bn*c.out.Bytes())}
+	for range c.accs {
+		packed, w := bfloats(rng, bn, c.k, int(Padded(int64(c.k))))
+		o.w, o.args = append(o.w, w), append(o.args, memory(t, packed))
+	}
+	o.args = append(o.args, memory(t, o.bias), memory(t, o.residual), emu.Pointer{Memory: &emu.Memory{Data: o.out}})
+	if c.m > 1 {
+		o.args = append(o.args, int64(c.m))
+	}
+	return o
+}
+
+// tasks is the number of tasks of a case's kernel.
+func (c matmulCase) tasks(k *Kernel) int64 {
+	return int64((c.m+blockM-1)/blockM) * ((k.Tasks[1].Size.N + k.Tasks[1].Div - 1) / k.Tasks[1].Div)
+}
+
+// error is the largest one of a result, relative to values above one.
+func (c matmulCase) error(o operands) float64 {
+	worst, bn := 0.0, c.blocks*c.n
+	for i := range c.m {
+		for j := range bn {
+			accs := make([]float64, 2)
+			for a := range o.w {
+				for l := range c.k {
+					accs[a] += o.x[i*c.k+l] * o.w[a][j*c.k+l]
 				}
-				want := 2 * accs[0]
-				if c.accs == 2 {
-					want = accs[0] * math.Tanh(accs[1])
-				}
-				want += float64(bias[j]) + float64(residual[i*bn+j])
-				got := element(c.out, out.Memory.Data, i*bn+j)
-				worst = max(worst, math.Abs(got-want)/max(1, math.Abs(want)))
+			}
+			want := 2 * accs[0]
+			if c.accs == 2 {
+				want = accs[0] * math.Tanh(accs[1])
+			}
+			want += float64(o.bias[j]) + float64(o.residual[i*bn+j])
+			if e := math.Abs(element(c.out, o.out, i*bn+j)-want) / max(1, math.Abs(want)); !(e <= worst) {
+				worst = e
 			}
 		}
-		limit := 2e-6 * math.Sqrt(float64(c.k))
+	}
+	return worst
+}
+
+func TestMatmul(t *testing.T) {
+	for _, c := range matmulCases() {
+		k, o := c.kernels(t)[0], c.operands(t)
+		stats := launch(t, parsed(t, k), k, c.tasks(k), o.args...)
+		worst, limit := c.error(o), 2e-6*math.Sqrt(float64(c.k))
 		if c.out == tile.BF16 {
 			limit = 1.01 / 256 // half a unit in the last place
 		}
@@ -122,6 +145,45 @@ func TestMatmul(t *testing.T) {
 		if stats.Conflicts != 0 {
 			t.Errorf("%+v: accesses to shared memory meet in banks", c)
 		}
+	}
+}
+
+// Without any one of the barriers and waits, the emulator finds the race; and without the swizzle, that banks are waited for.
+func TestEveryBarrierCounts(t *testing.T) {
+	c := matmulCases()[1]
+	k := c.kernels(t)[0]
+	lines := strings.SplitAfter(Module([]*Kernel{k}), "\n")
+	try := func(lines []string) (emu.Stats, error) {
+		m, err := emu.Parse(strings.Join(lines, ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m.Run(emu.Launch{Entry: k.Name, Blocks: 1, Args: append(c.operands(t).args, c.tasks(k))})
+	}
+	barriers := 0
+	for i, line := range lines {
+		op := strings.Fields(line + " .")[0]
+		if !slices.Contains([]string{"bar.sync", "bar.warp.sync", "cp.async.wait_group"}, op) {
+			continue
+		}
+		barriers++
+		without := slices.Clone(lines)
+		without[i] = "\n"
+		_, err := try(without)
+		t.Logf("without %q of line %d: %v", strings.TrimSpace(line), i+1, err)
+		if err == nil {
+			t.Errorf("nobody misses %q of line %d", strings.TrimSpace(line), i+1)
+		}
+	}
+	if barriers != 6 {
+		t.Errorf("%d barriers and waits, expected 6", barriers)
+	}
+	plain := regexp.MustCompile(`xor.b32 (%r\d+), (%r\d+), %r\d+`)
+	for i := range lines {
+		lines[i] = plain.ReplaceAllString(lines[i], "add.s32 $1, $2, 0")
+	}
+	if stats, err := try(lines); err != nil || stats.Conflicts == 0 {
+		t.Errorf("not swizzled: %d waits for banks, %v", stats.Conflicts, err)
 	}
 }
 

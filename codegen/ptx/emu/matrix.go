@@ -33,10 +33,7 @@ func copyAsync(w *warp, in *instr, mask uint32) {
 			trapf("thread %d copies from address %#x, which is not a multiple of 16", w.thread(lane), from)
 		}
 		w.sharedWrite(lane, to, 16)
-		first := w.within(lane, to, 16)
-		for i := first; i < first+16; i++ {
-			w.shared.wrote[i].warp = -1
-		}
+		w.expect(lane, to, onTheWay)
 		q := &w.copies[lane]
 		q.open = append(q.open, asyncCopy{to, from, int(n)})
 	})
@@ -56,6 +53,7 @@ func waitGroup(w *warp, in *instr, mask uint32) {
 		q := &w.copies[lane]
 		for len(q.groups) > int(in.args[0].imm) {
 			for _, c := range q.groups[0] {
+				w.expect(lane, c.to, nobody)
 				to := w.sharedWrite(lane, c.to, 16)
 				clear(to)
 				if c.n > 0 {

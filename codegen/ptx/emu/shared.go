@@ -6,27 +6,34 @@ const sharedBase = 1024
 // sharedMemory is a block's, with what races are found by: for every byte, who wrote and who read it last.
 type sharedMemory struct {
 	data  []byte
-	wrote []access // warp -1: never, or by a copy on its way
+	wrote []access
 	read  []access
 }
 
-// access is who touched a byte and when. thread -1 is several of one warp, warp -2 several warps.
+// access is who touched a byte and when. Thread -1 is several of one warp.
 type access struct {
 	warp, thread     int32
 	epoch, warpEpoch int32
 }
 
+// What access.warp is where it is not one warp.
+const (
+	nobody   = -1
+	several  = -2
+	onTheWay = -3 // an asynchronous copy will write
+)
+
 func newShared(n int) sharedMemory {
 	s := sharedMemory{make([]byte, n), make([]access, n), make([]access, n)}
 	for i := range n {
-		s.wrote[i].warp, s.read[i].warp = -1, -1
+		s.wrote[i].warp, s.read[i].warp = nobody, nobody
 	}
 	return s
 }
 
 // before reports whether an access surely precedes what a thread of w does now: it is its own, or a barrier lies between.
 func (a access) before(w *warp, lane int) bool {
-	if a.warp == -1 || a.epoch != w.block.epoch {
+	if a.warp == nobody || a.epoch != w.block.epoch {
 		return true
 	}
 	return a.warp == int32(w.index) && (a.thread == int32(lane) || a.warpEpoch != w.epoch)
@@ -54,16 +61,18 @@ func (w *warp) sharedRead(lane int, at uint64, n int) []byte {
 	for i := first; i < first+n; i++ {
 		wrote, read := w.shared.wrote[i], &w.shared.read[i]
 		switch {
-		case wrote.warp == -1:
+		case wrote.warp == nobody:
 			trapf("thread %d reads byte %d of shared memory, which was not written", w.thread(lane), i)
+		case wrote.warp == onTheWay:
+			trapf("thread %d reads byte %d of shared memory, where a copy is on its way", w.thread(lane), i)
 		case !wrote.before(w, lane):
 			trapf("thread %d reads byte %d of shared memory without a barrier after thread %d of warp %d wrote it", w.thread(lane), i, wrote.thread, wrote.warp)
 		}
 		mine := w.now(lane)
-		if read.warp != -1 && read.epoch == mine.epoch {
+		if read.warp != nobody && read.epoch == mine.epoch {
 			switch {
 			case read.warp != mine.warp:
-				mine.warp, mine.thread = -2, -1
+				mine.warp, mine.thread = several, -1
 			case read.warpEpoch == mine.warpEpoch && read.thread != mine.thread:
 				mine.thread = -1
 			}
@@ -77,7 +86,9 @@ func (w *warp) sharedRead(lane int, at uint64, n int) []byte {
 func (w *warp) sharedWrite(lane int, at uint64, n int) []byte {
 	first := w.within(lane, at, n)
 	for i := first; i < first+n; i++ {
-		if a := w.shared.wrote[i]; !a.before(w, lane) {
+		if a := w.shared.wrote[i]; a.warp == onTheWay {
+			trapf("thread %d writes byte %d of shared memory, where a copy is on its way", w.thread(lane), i)
+		} else if !a.before(w, lane) {
 			trapf("thread %d writes byte %d of shared memory without a barrier after thread %d of warp %d wrote it", w.thread(lane), i, a.thread, a.warp)
 		}
 		if a := w.shared.read[i]; !a.before(w, lane) {
@@ -86,6 +97,14 @@ func (w *warp) sharedWrite(lane int, at uint64, n int) []byte {
 		w.shared.wrote[i] = w.now(lane)
 	}
 	return w.shared.data[first : first+n]
+}
+
+// expect says that a copy to 16 bytes of shared memory is on its way, or no longer.
+func (w *warp) expect(lane int, at uint64, who int32) {
+	first := w.within(lane, at, 16)
+	for i := first; i < first+16; i++ {
+		w.shared.wrote[i].warp = who
+	}
 }
 
 // conflicts counts how often threads of an instruction wait for each other because their words lie in one of the 32 banks
