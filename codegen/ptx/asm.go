@@ -69,7 +69,7 @@ func (a *asm) to(c class, op string, operands ...string) string {
 func (a *asm) onlyIf(p, op string, operands ...string) { a.do("@"+p+" "+op, operands...) }
 
 // note appends a comment.
-func (a *asm) note(text string) { a.text.WriteString("\t// " + text + "\n") }
+func (a *asm) note(text string) { a.text.WriteString("\n\t// " + text + "\n") }
 
 // label returns a fresh label; place puts it here.
 func (a *asm) label(what string) string {

@@ -221,30 +221,22 @@ func (c *deviceCall) launch(l program.Launch) {
 	}
 }
 
-// emitSpec emits a spec. The product's x is what operands makes: rows Padded(K) apart.
+// emitSpec emits a spec.
 func emitSpec(t testing.TB, name string, s kernels.Spec) []*Kernel {
 	t.Helper()
-	if m, ok := s.(*kernels.Matmul); ok {
-		dense := *m
-		dense.XStride = Padded(m.K)
-		ks, err := Matmul(name, &dense)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return ks
-	}
-	k, err := kernels.Build(name, s, Target)
+	ks, err := Build(name, s)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return []*Kernel{emitted(t, k)}
+	return ks
 }
 
 // operands puts the operands of a product into the layout of the tensor cores' kernel: x, or the workspace of a prologue,
 // and the weights from their panels.
 func (c *deviceCall) operands(s *kernels.Matmul, args map[kernels.Arg]any) {
 	rows, stride := c.size(s.M), Padded(s.K)
-	x := emu.Pointer{Memory: &emu.Memory{Data: make([]byte, 2*rows*stride)}}
+	xStride := RowStride(s)
+	x := emu.Pointer{Memory: &emu.Memory{Data: make([]byte, 2*rows*xStride)}}
 	if s.Prologue != nil {
 		c.prologue = true
 		args[kernels.Arg{Kind: kernels.ArgIn, Index: Workspace}] = x
@@ -252,7 +244,7 @@ func (c *deviceCall) operands(s *kernels.Matmul, args map[kernels.Arg]any) {
 		from := args[kernels.Arg{Kind: kernels.ArgIn}].(emu.Pointer)
 		for i := range rows * s.K {
 			at := from.Offset + 4*(i/s.K*s.XStride+i%s.K)
-			putBF16(x, i/s.K*stride+i%s.K, element(tile.F32, from.Memory.Data[at:], 0))
+			putBF16(x, i/s.K*xStride+i%s.K, element(tile.F32, from.Memory.Data[at:], 0))
 		}
 		args[kernels.Arg{Kind: kernels.ArgIn}] = x
 	}

@@ -15,6 +15,7 @@ func (g *gemm) startCopies(operands []binding, m0, n0 string) {
 	at := g.to(word, "shl.b32", g.to(word, "and.b32", thread, "3"), "4")
 	at64 := g.to(long, "cvt.u64.u32", at)
 	full := g.to(word, "sub.s32", num(2*g.K), at)
+	g.note("Where the rows that this thread copies begin, and how many bytes they have.")
 	g.source, g.left = nil, nil
 	start := func(operand binding, row, stride, inside string) {
 		p := g.to(long, "mad.lo.s64", row, stride, operand.reg)
@@ -71,6 +72,7 @@ func (g *gemm) zero() {
 
 // pipeline runs over K. While a stage is multiplied, the next ones are on their way.
 func (g *gemm) pipeline() {
+	g.note("The first stages set out.")
 	for s := range int64(stages - 1) {
 		g.copyStage(num(s * stageBytes))
 	}
@@ -78,6 +80,7 @@ func (g *gemm) pipeline() {
 	g.do("mov.b32", fill, num((stages-1)*stageBytes))
 	g.do("mov.b32", read, "0")
 	g.do("mov.b32", step, "0")
+	g.note("While a stage is multiplied, the next ones are on their way.")
 	loop := g.label("k")
 	g.place(loop)
 	g.do("cp.async.wait_group", num(stages-2))
@@ -144,6 +147,7 @@ func (g *gemm) multiply(half int, slot string) {
 
 // finish puts a warp's sums into shared memory, where the stages were, and runs the epilogue on them, a row at a time.
 func (g *gemm) finish(end *kernels.Kernel, pointers, locals int, m0, n0 string) {
+	g.note("The sums go where the stages were, each warp's to a place of its own.")
 	accBytes := g.warpM() * slabStride * 4
 	slab := g.to(word, "mad.lo.s32", g.warp, num(int64(g.part.Accs)*accBytes), g.base)
 	// Sums 0 and 1 of a tile are row lane/4, columns 2·(lane%4) and the next; 2 and 3 are eight rows below.
@@ -160,7 +164,7 @@ func (g *gemm) finish(end *kernels.Kernel, pointers, locals int, m0, n0 string) 
 		}
 	}
 	g.do("bar.warp.sync", everyone)
-
+	g.note("The epilogue, a row of 32 columns at a time.")
 	e := &emitter{asm: g.asm, vals: map[*tile.Value]string{}, shared: map[*tile.Value]bool{},
 		lane: g.lane, lane64: g.lane64, first: g.first}
 	slab64 := g.to(long, "cvt.u64.u32", slab)

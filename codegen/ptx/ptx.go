@@ -51,6 +51,22 @@ func (k *Kernel) Blocks(tasks int64) int64 {
 	return (tasks + n - 1) / n
 }
 
+// Build emits the kernels of a spec: one of a map or a row, those of Matmul of a product. Other templates are an error.
+func Build(name string, s kernels.Spec) ([]*Kernel, error) {
+	switch s := s.(type) {
+	case *kernels.Map, *kernels.Row:
+		k, err := kernels.Build(name, s, Target)
+		if err != nil {
+			return nil, err
+		}
+		e, err := Emit(k)
+		return []*Kernel{e}, err
+	case *kernels.Matmul:
+		return Matmul(name, s)
+	}
+	return nil, fmt.Errorf("kernel %s: PTX: no template for %s", name, s.Kind())
+}
+
 // Module returns the text of a module: the kernels' entries, in order.
 func Module(ks []*Kernel) string {
 	var out strings.Builder

@@ -7,8 +7,16 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+
+	"pgc/codegen"
+	"pgc/codegen/kernels"
+	"pgc/ir"
+	"pgc/ir/target"
+	"pgc/models/paligemma"
+	"pgc/passes"
 )
 
 // ptxas finds NVIDIA's assembler: $PTXAS, the PATH, or where make ptxas puts it. Without one the test is skipped.
@@ -51,14 +59,47 @@ var (
 	registers  = regexp.MustCompile(`Compiling entry function '(\S+)'[^U]*Used (\d+) registers`)
 )
 
-// Every kernel that the other tests execute is accepted for three generations of GPUs, and none spills registers.
+// largeModel is the kernels of a PaliGemma of 3 billion parameters, but for attention and einsum.
+func largeModel(t *testing.T) []*Kernel {
+	t.Helper()
+	m, err := paligemma.Graph(paligemma.Config{
+		Vision: paligemma.Vision{HiddenSize: 1152, IntermediateSize: 4304, NumHiddenLayers: 2, NumAttentionHeads: 16, ImageSize: 224, PatchSize: 14, LayerNormEps: 1e-6},
+		Text: paligemma.Text{VocabSize: 257216, HiddenSize: 2048, IntermediateSize: 16384, NumHiddenLayers: 2, NumAttentionHeads: 8,
+			NumKeyValueHeads: 1, HeadDim: 256, RMSNormEps: 1e-6, RopeTheta: 1e4, QueryPreAttnScalar: 256, TieWordEmbeddings: true}},
+		paligemma.Options{MaxTokens: 1024, DType: func(string) ir.DType { return ir.BF16 }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := passes.Optimize(m, passes.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	cpu, err := target.Find("x86-64-v3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := codegen.Lower(m, cpu)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ks []*Kernel
+	for i, s := range r.Specs {
+		switch s.(type) {
+		case *kernels.Map, *kernels.Row, *kernels.Matmul:
+			ks = append(ks, emitSpec(t, fmt.Sprintf("large_%s_%d", s.Kind(), i), s)...)
+		}
+	}
+	if len(ks) < 20 {
+		t.Errorf("only %d kernels", len(ks))
+	}
+	return ks
+}
+
+// Every kernel that the other tests execute, and those of a large model, are accepted for three generations of GPUs, and none spills registers.
 func TestPtxasAcceptsWithoutSpills(t *testing.T) {
 	path := ptxas(t)
-	var ks []*Kernel
-	for _, lanes := range []int{1, warp} {
-		for _, c := range opCases() {
-			ks = append(ks, emitted(t, c.kernel(t, lanes)))
-		}
+	var ks, ops []*Kernel
+	for _, c := range opCases() {
+		ops = append(ops, emitted(t, c.kernel(t, warp)))
 	}
 	for _, k := range controlKernels(t) {
 		ks = append(ks, emitted(t, k))
@@ -69,9 +110,14 @@ func TestPtxasAcceptsWithoutSpills(t *testing.T) {
 	for _, c := range rowCases() {
 		ks = append(ks, c.kernel(t))
 	}
+	ks = append(ks, largeModel(t)...)
 	for _, arch := range []string{"sm_80", "sm_90", "sm_120"} {
 		t.Run(arch, func(t *testing.T) {
 			t.Parallel()
+			ks := ks
+			if arch == "sm_80" { // once is enough for the operations one by one
+				ks = append(slices.Clone(ks), ops...)
+			}
 			said := assemble(t, path, Module(ks), arch)
 			found := properties.FindAllStringSubmatch(said, -1)
 			for _, m := range found {
@@ -84,7 +130,7 @@ func TestPtxasAcceptsWithoutSpills(t *testing.T) {
 			}
 			most := ""
 			for _, m := range registers.FindAllStringSubmatch(said, -1) {
-				if strings.HasPrefix(m[1], "matmul") || strings.HasPrefix(m[1], "row") || strings.HasPrefix(m[1], "map") {
+				if strings.HasPrefix(m[1], "large") {
 					most += fmt.Sprintf(" %s %s", m[1], m[2])
 				}
 			}
