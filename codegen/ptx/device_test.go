@@ -31,7 +31,7 @@ func (w weights) Tensor(key string) (codegen.Tensor, error) {
 func (w weights) Done(string) {}
 
 // device runs the functions of a compiled module with PTX in place of machine code: the launch lists, memory plan and specs
-// are those of the CPU. Attention and einsum have no PTX yet; the tile interpreter runs those.
+// are those of the CPU. The tile interpreter runs attention, of which there is no PTX.
 type device struct {
 	t       *testing.T
 	m       *ir.Module
@@ -194,7 +194,7 @@ func (c *deviceCall) launch(l program.Launch) {
 		all = append(all, args[a])
 	}
 	switch s := spec.(type) {
-	case *kernels.Map, *kernels.Row:
+	case *kernels.Map, *kernels.Row, *kernels.Einsum:
 	case *kernels.Matmul:
 		c.operands(s, args)
 	default: // the CPU's kernel, interpreted

@@ -2,7 +2,7 @@
 // in miniature: what it shows is that the tile IR fits a warp as well as a SIMD register.
 //
 // A fragment of 32 lanes is one register in each thread of a warp, and a scalar is a register that holds the same in all
-// of them. So the templates Map and Row, built for Target, are lowered as they are: a warp takes a task, lane i of a load
+// of them. So the templates Map, Row and Einsum, built for Target, are lowered as they are: a warp takes a task, lane i of a load
 // is thread i's address, a tail is a predicate on the lane, a reduction by halves is shuffles. A kernel whose operands lie
 // such that it has no vectors gives every thread a task of its own. Warps stride over the tasks, so any grid will do.
 //
@@ -51,10 +51,10 @@ func (k *Kernel) Blocks(tasks int64) int64 {
 	return (tasks + n - 1) / n
 }
 
-// Build emits the kernels of a spec: one of a map or a row, those of Matmul of a product. Other templates are an error.
+// Build emits the kernels of a spec: one of a map, row or einsum, those of Matmul of a product. Attention is an error.
 func Build(name string, s kernels.Spec) ([]*Kernel, error) {
 	switch s := s.(type) {
-	case *kernels.Map, *kernels.Row:
+	case *kernels.Map, *kernels.Row, *kernels.Einsum:
 		k, err := kernels.Build(name, s, Target)
 		if err != nil {
 			return nil, err

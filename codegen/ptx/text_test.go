@@ -63,8 +63,8 @@ func TestTextIsDeterministic(t *testing.T) {
 
 // A template that has no PTX says so.
 func TestNoTemplate(t *testing.T) {
-	_, err := Build("k", &kernels.Einsum{})
-	if err == nil || err.Error() != "kernel k: PTX: no template for einsum" {
+	_, err := Build("k", &kernels.Attention{})
+	if err == nil || err.Error() != "kernel k: PTX: no template for attention" {
 		t.Errorf("got %v", err)
 	}
 }
