@@ -22,6 +22,9 @@ func TestConformance(t *testing.T) {
 			if !c.Want.DType.IsArithmetic() || def == ir.OpMatmul || def == ir.OpDynamicUpdateSlice {
 				continue // storage formats are read, never written, by kernels
 			}
+			if def == ir.OpConvert && c.Func.Params[0].Type.DType.IsQuantized() {
+				continue // groups of integers are read by products
+			}
 			d, in := conformanceDevice(t, c)
 			out := d.call(c.Func.Name, in, c.Syms)
 			cases++
