@@ -2,8 +2,9 @@
 //
 // There are five templates: Map (elementwise over a broadcast domain, with gathers), Row (reductions along the last
 // axis, then an elementwise result), Matmul (packed weights, an epilogue), Attention (flash style) and Einsum (any other
-// contraction). A template takes a Spec, plain data that says everything the code depends on, so that equal specs share
-// one kernel. Elementwise meaning comes as scalar expressions, and fusion composes them instead of multiplying templates.
+// contraction); Epilogue is the end of a Matmul alone, for a backend whose loop is its own. A template takes a Spec, plain
+// data that says everything the code depends on, so that equal specs share one kernel. Elementwise meaning comes as scalar
+// expressions, and fusion composes them instead of multiplying templates.
 //
 // The package imports ir/scalar, ir/tile and ir/target; it never sees a graph or a backend.
 package kernels
