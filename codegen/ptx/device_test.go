@@ -27,8 +27,9 @@ func (w weights) Tensor(key string) (codegen.Tensor, error) {
 	return codegen.Tensor{DType: t.DType, Shape: t.Shape, Data: t.Encode()}, nil
 }
 
-// Done does nothing.
-func (w weights) Done(string) {}
+// Need and Drop do nothing: all is in memory.
+func (w weights) Need(string, int64, int64) {}
+func (w weights) Drop(string, int64, int64) {}
 
 // device runs the functions of a compiled module with PTX in place of machine code: the launch lists, memory plan and specs
 // are those of the CPU. The tile interpreter runs attention, of which there is no PTX.
