@@ -4,13 +4,16 @@ GO   ?= go
 DEMO := models/paligemma/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check lint llvm bench tokenizer-parity golden clean
+.PHONY: help build demo test check lint llvm ptxas bench tokenizer-parity golden clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
 
 llvm: ## install an llc from LLVM 14-22 if none is found
 	@sh scripts/install-llvm.sh
+
+ptxas: ## fetch NVIDIA's ptxas, which the tests of codegen/ptx use where it is
+	@sh scripts/get-ptxas.sh
 
 build: bin/pgc ## build bin/pgc (the compiler, with the runtime embedded)
 
@@ -36,4 +39,4 @@ tokenizer-parity: ## compare with the tokenizers library on Gemma's real tokeniz
 	@sh scripts/tokenizer-parity.sh
 
 clean: ## remove what the other targets made
-	rm -rf bin out
+	rm -rf bin out tools

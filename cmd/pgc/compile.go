@@ -68,7 +68,7 @@ type compileCmd struct {
 	compileFlags
 	Checkpoint string   `arg:"" help:"A Hugging Face checkpoint directory."`
 	Output     string   `short:"o" required:"" placeholder:"FILE" help:"The executable to write."`
-	Emit       []string `placeholder:"STAGE" help:"Also write graph (before and after the passes), tile, llvm or asm (a file per kernel)."`
+	Emit       []string `placeholder:"STAGE" help:"Also write graph (before and after the passes), tile, llvm, asm or ptx (a file per kernel; of attention there is no PTX)."`
 	EmitDir    string   `placeholder:"DIR" help:"Where --emit writes; the current folder unless given."`
 	JSON       bool     `name:"json" help:"Print a report on standard output."`
 }

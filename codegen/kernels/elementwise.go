@@ -5,9 +5,6 @@ import (
 	"pgc/ir/tile"
 )
 
-// taskElements is about how many elements of an elementwise kernel make one task: some microseconds of work.
-const taskElements = 8192
-
 // Map computes one or more expressions over a domain; result i goes to Outs[i] (pieces of one buffer). The arguments of
 // the expressions are the operands.
 type Map struct {
@@ -69,7 +66,7 @@ func (g *gen) domain(dims []Size, body func(outer []*tile.Value, lo, n *tile.Val
 			inner *= s.N
 		}
 	}
-	block := max(1, taskElements/inner)
+	block := max(1, int64(g.target.Task)/inner)
 	if len(dims) == 1 {
 		block = (block + 63) / 64 * 64
 	}

@@ -222,18 +222,7 @@ func (m *mmBuild) finish(part int, accs []*tile.Value, r, col *tile.Value) {
 	if p.Blocks > 1 {
 		block, at = b.Div(col, b.Int(p.block())), b.Rem(col, b.Int(p.block()))
 	}
-	store := func(count *tile.Value) {
-		index := []*tile.Value{r, block, at}
-		args := append([]*tile.Value{}, accs...)
-		for i, o := range p.Extra {
-			args = append(args, m.g.fragment(o, m.extra[part][i], index, lanes, count))
-		}
-		for i, e := range p.Exprs {
-			o := p.Outs[i]
-			v := m.g.stored(o.Elem, b.Expr(scalar.Lower(e), args, lanes))
-			m.g.store(m.outs[part], b.Add(m.g.at(index, o.Strides), b.Int(o.Offset)), v, count)
-		}
-	}
+	store := func(count *tile.Value) { m.write(part, accs, []*tile.Value{r, block, at}, count) }
 	if p.N%PanelPad == 0 { // no padding at all
 		store(nil)
 		return
@@ -256,6 +245,20 @@ func (m *mmBuild) finish(part int, accs []*tile.Value, r, col *tile.Value) {
 				return nil
 			})
 	})
+}
+
+// write computes the expressions of a part at index (row, block, column) from one fragment of each accumulator, and stores them.
+func (m *mmBuild) write(part int, accs, index []*tile.Value, count *tile.Value) {
+	p, b, lanes := &m.Parts[part], m.g.b, m.g.lanes
+	args := append([]*tile.Value{}, accs...)
+	for i, o := range p.Extra {
+		args = append(args, m.g.fragment(o, m.extra[part][i], index, lanes, count))
+	}
+	for i, e := range p.Exprs {
+		o := p.Outs[i]
+		v := m.g.stored(o.Elem, b.Expr(scalar.Lower(e), args, lanes))
+		m.g.store(m.outs[part], b.Add(m.g.at(index, o.Strides), b.Int(o.Offset)), v, count)
+	}
 }
 
 // sources lists the vectors of a row of B from the packed columns at p on.

@@ -2,8 +2,9 @@
 //
 // There are five templates: Map (elementwise over a broadcast domain, with gathers), Row (reductions along the last
 // axis, then an elementwise result), Matmul (packed weights, an epilogue), Attention (flash style) and Einsum (any other
-// contraction). A template takes a Spec, plain data that says everything the code depends on, so that equal specs share
-// one kernel. Elementwise meaning comes as scalar expressions, and fusion composes them instead of multiplying templates.
+// contraction); Epilogue is the end of a Matmul alone, for a backend whose loop is its own. A template takes a Spec, plain
+// data that says everything the code depends on, so that equal specs share one kernel. Elementwise meaning comes as scalar
+// expressions, and fusion composes them instead of multiplying templates.
 //
 // The package imports ir/scalar, ir/tile and ir/target; it never sees a graph or a backend.
 package kernels
@@ -65,9 +66,10 @@ type Out struct {
 type ArgKind uint8
 
 const (
-	ArgIn  ArgKind = iota // pointer of operand Index
-	ArgOut                // pointer of result Index
-	ArgSym                // value of the symbol Sym
+	ArgIn    ArgKind = iota // pointer of operand Index
+	ArgOut                  // pointer of result Index
+	ArgSym                  // value of the symbol Sym
+	ArgLocal                // what the kernel around an Epilogue supplies, by Index
 )
 
 // Arg is one argument of a kernel, in order.
@@ -212,6 +214,8 @@ func printable(s Spec) any {
 		}{s.Outer, s.C, operands(s.In), s.Reduce, s.Expr, s.Out}
 	case *Matmul:
 		return s.text()
+	case *Epilogue:
+		return fmt.Sprint(s.Matmul.text(), s.Part, s.Rows, s.Stride)
 	case *Attention:
 		return *s
 	case *Einsum:

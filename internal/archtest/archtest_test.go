@@ -42,6 +42,7 @@ func packages(t *testing.T) []pkg {
 var rules = [][2]string{
 	{"pgc/passes", "pgc/codegen"}, {"pgc/codegen", "pgc/passes"}, {"pgc/codegen", "pgc/models"}, {"pgc/codegen", "pgc/frontend"},
 	{"pgc/codegen/llvm", "pgc/ir"}, {"pgc/codegen/kernels", "pgc/ir"}, {"pgc/codegen/link", "pgc/ir"},
+	{"pgc/codegen/ptx", "pgc/ir"}, {"pgc/codegen/ptx/emu", "pgc/codegen"},
 	{"pgc/runtime", "pgc/ir"}, {"pgc/runtime", "pgc/frontend"}, {"pgc/runtime", "pgc/passes"}, {"pgc/runtime", "pgc/codegen"},
 	{"pgc/runtime", "pgc/models"}, {"pgc/runtime", "pgc/cmd"},
 	{"pgc/ir", "pgc/frontend"}, {"pgc/ir", "pgc/passes"}, {"pgc/ir", "pgc/codegen"}, {"pgc/ir", "pgc/models"},

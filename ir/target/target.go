@@ -19,14 +19,15 @@ type Target struct {
 	Features []string // what the CPU must have to run the code, in LLVM's -mattr names, sorted
 	Lanes    int      // float32 lanes of a vector register
 	Regs     int      // vector registers
+	Task     int      // about how many elements of an elementwise kernel make one task: some microseconds of work
 	L1, L2   int      // bytes of the first-level data cache and of the second-level cache of a core
 }
 
 // The levels that code is generated for. Caches are the smallest of their CPUs.
 var (
-	v3 = Target{Level: "x86-64-v3", Lanes: 8, Regs: 16, L1: 32 << 10, L2: 256 << 10,
+	v3 = Target{Level: "x86-64-v3", Lanes: 8, Regs: 16, Task: 8192, L1: 32 << 10, L2: 256 << 10,
 		Features: []string{"avx", "avx2", "bmi", "bmi2", "f16c", "fma", "popcnt", "sse4.2"}}
-	v4 = Target{Level: "x86-64-v4", Lanes: 16, Regs: 32, L1: 32 << 10, L2: 512 << 10,
+	v4 = Target{Level: "x86-64-v4", Lanes: 16, Regs: 32, Task: 8192, L1: 32 << 10, L2: 512 << 10,
 		Features: []string{"avx", "avx2", "avx512bw", "avx512cd", "avx512dq", "avx512f", "avx512vl", "bmi", "bmi2", "f16c",
 			"fma", "popcnt", "sse4.2"}}
 )

@@ -9,13 +9,15 @@ import (
 	"strings"
 
 	"pgc/codegen"
+	"pgc/codegen/kernels"
 	"pgc/codegen/llvm"
+	"pgc/codegen/ptx"
 	"pgc/ir/target"
 	"pgc/ir/tile"
 )
 
 // Stages are the forms of the program that a compilation can also write.
-var Stages = []string{"graph", "tile", "llvm", "asm"}
+var Stages = []string{"graph", "tile", "llvm", "asm", "ptx"}
 
 // emitter writes the stages that were asked for into a folder: graph as plain.pgir and graph.pgir (before and after the
 // passes), the others as a file per kernel.
@@ -56,8 +58,13 @@ func (e *emitter) graph(name string, m fmt.Stringer) error {
 
 // kernels writes every kernel.
 func (e *emitter) kernels(ctx context.Context, r *codegen.Result, t target.Target) error {
-	for _, k := range r.Kernels {
+	for i, k := range r.Kernels {
 		name := k.Tile.Name
+		if e.wants("ptx") {
+			if err := e.write(name+".ptx", ptxText(name, r.Specs[i])); err != nil {
+				return err
+			}
+		}
 		if e.wants("tile") {
 			if err := e.write(name+".tile", []byte(k.Tile.String())); err != nil {
 				return err
@@ -87,4 +94,13 @@ func (e *emitter) kernels(ctx context.Context, r *codegen.Result, t target.Targe
 		}
 	}
 	return nil
+}
+
+// ptxText is a kernel for NVIDIA GPUs, or a comment that says why there is none.
+func ptxText(name string, s kernels.Spec) []byte {
+	ks, err := ptx.Build(name, s)
+	if err != nil {
+		return []byte("// " + err.Error() + "\n")
+	}
+	return []byte(ptx.Module(ks))
 }

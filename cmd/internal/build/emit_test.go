@@ -18,7 +18,7 @@ func TestEmit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for suffix, want := range map[string]string{".tile": "kernel ", ".ll": "define void @", ".s": "vfmadd231ps"} {
+	for suffix, want := range map[string]string{".tile": "kernel ", ".ll": "define void @", ".s": "vfmadd231ps", ".ptx": ".visible .entry "} {
 		files, _ := filepath.Glob(filepath.Join(dir, "*"+suffix))
 		if len(files) != r.Kernels {
 			t.Errorf("%d files *%s, want one for each of %d kernels", len(files), suffix, r.Kernels)
@@ -47,9 +47,9 @@ func TestEmit(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	o.Emit = []string{"ptx"}
+	o.Emit = []string{"spirv"}
 	if _, err := Compile(t.Context(), filepath.Join(golden.Dir(), "pg1-odd"), filepath.Join(t.TempDir(), "exe"), nil, o); err == nil ||
-		!strings.Contains(err.Error(), "expected one of graph, tile, llvm, asm") {
-		t.Errorf("--emit ptx: %v", err)
+		!strings.Contains(err.Error(), "expected one of graph, tile, llvm, asm, ptx") {
+		t.Errorf("--emit spirv: %v", err)
 	}
 }

@@ -1,0 +1,67 @@
+package kernels
+
+import (
+	"fmt"
+
+	"pgc/ir/tile"
+)
+
+// Epilogue is the end of one part of a matmul whose sums another backend's loop has made: it applies the part's
+// expressions to a block of rows by one fragment of columns, and stores the results.
+//
+// Its parameters are, as ArgLocal 0, 1, …: the sums of each accumulator (float32 rows, Stride elements apart), the row,
+// the block and the column within the block where they begin; then, numbered as in the matmul, the extra operands, the
+// result and the symbols. What lies outside the result is left out.
+type Epilogue struct {
+	Matmul       *Matmul
+	Part         int
+	Rows, Stride int64
+}
+
+// Kind is "epilogue".
+func (s *Epilogue) Kind() string { return "epilogue" }
+
+func (s *Epilogue) build(g *gen) {
+	b, m := g.b, &mmBuild{Matmul: s.Matmul, g: g, extra: make([][]*tile.Value, s.Part+1), outs: make([]*tile.Value, s.Part+1)}
+	p := &m.Parts[s.Part]
+	local := func() { g.out.Args = append(g.out.Args, Arg{Kind: ArgLocal, Index: len(g.out.Args)}) }
+	sums := make([]*tile.Value, p.Accs)
+	for j := range sums {
+		local()
+		sums[j] = b.Ptr(fmt.Sprintf("sum%d", j), tile.F32)
+	}
+	at := make([]*tile.Value, 3)
+	for i, name := range []string{"row", "block", "column"} {
+		local()
+		at[i] = b.Scalar(name)
+	}
+	next := m.FirstOperand(s.Part)
+	for i, o := range p.Extra {
+		m.extra[s.Part] = append(m.extra[s.Part], g.operandPtr(next+p.Accs+i, o))
+	}
+	m.outs[s.Part] = g.result(s.Part, memory(p.Outs[0].Elem))
+	rows := b.Min(b.Int(s.Rows), b.Sub(g.size(m.M), at[0]))
+	left := b.Sub(b.Int(p.N), at[2])
+	inside := b.Logic(tile.And, b.Compare(tile.LT, b.Int(0), left), b.Compare(tile.LT, at[1], b.Int(p.Blocks)))
+	b.When(inside, func() {
+		b.Range(b.Int(0), rows, b.Int(1), func(r *tile.Value) {
+			accs := make([]*tile.Value, p.Accs)
+			for j := range accs {
+				accs[j] = b.Load(sums[j], b.Mul(r, b.Int(s.Stride)), g.lanes)
+			}
+			m.write(s.Part, accs, []*tile.Value{b.Add(at[0], r), at[1], at[2]}, left)
+		})
+	})
+}
+
+// FirstOperand is the number of the first weight of a part among the operands of the matmul.
+func (s *Matmul) FirstOperand(part int) int {
+	n := 1
+	if s.Prologue != nil {
+		n = len(s.Prologue.In)
+	}
+	for _, p := range s.Parts[:part] {
+		n += p.Accs + len(p.Extra)
+	}
+	return n
+}

@@ -1,0 +1,59 @@
+package ptx
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"pgc/ir"
+	"pgc/ir/eval"
+)
+
+// TestConformance runs the conformance cases of every operation of the table in PTX against the reference evaluator.
+// Products are left to tests whose operands bfloat16 holds, updates of states to those of whole models.
+func TestConformance(t *testing.T) {
+	cases, kinds, worst, at := 0, map[string]int{}, 0.0, ""
+	for _, def := range ir.Ops() {
+		list, err := eval.Cases(def)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range list {
+			if !c.Want.DType.IsArithmetic() || def == ir.OpMatmul || def == ir.OpDynamicUpdateSlice {
+				continue // storage formats are read, never written, by kernels
+			}
+			if def == ir.OpConvert && c.Func.Params[0].Type.DType.IsQuantized() {
+				continue // groups of integers are read by products
+			}
+			d, in := conformanceDevice(t, c)
+			out := d.call(c.Func.Name, in, c.Syms)
+			cases++
+			for kind, n := range d.count {
+				kinds[kind] += n
+			}
+			share, bad := c.Check(out["y"])
+			if bad != nil {
+				t.Errorf("%s: %v", c.Name, bad)
+			}
+			if share > worst {
+				worst, at = share, c.Name
+			}
+		}
+	}
+	t.Logf("%d cases, kernels %v: at most %.2g of the error allowed (%s)", cases, kinds, worst, at)
+	if cases < 100 || kinds["map"] == 0 || kinds["row"] == 0 || kinds["einsum"] == 0 {
+		t.Errorf("only %d cases, kernels %v", cases, kinds)
+	}
+}
+
+// conformanceDevice makes a device of a case's function, and its inputs by name.
+func conformanceDevice(t *testing.T, c *eval.Case) (*device, map[string]*eval.Tensor) {
+	t.Helper()
+	m := &ir.Module{Symbols: slices.Clone(c.Func.Module.Symbols)}
+	f := c.Func.Clone(m)
+	in := map[string]*eval.Tensor{}
+	for i, p := range f.Params {
+		in[p.Name] = c.Inputs[fmt.Sprintf("x%d", i)]
+	}
+	return newDevice(t, m, nil), in
+}

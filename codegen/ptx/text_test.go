@@ -1,0 +1,87 @@
+package ptx
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"pgc/codegen/kernels"
+	"pgc/ir/scalar"
+	"pgc/ir/tile"
+)
+
+var update = flag.Bool("update", false, "write what is emitted to testdata")
+
+// Two small kernels as text: a map with one element a lane and a sum of rows.
+func TestText(t *testing.T) {
+	specs := map[string]kernels.Spec{
+		"scale": &kernels.Map{Dims: []kernels.Size{overS, kernels.Const(45)}, In: []kernels.Operand{dense(45), column(tile.BF16)},
+			Exprs: []*scalar.Expr{fn(scalar.Mul, f32(0), f32(1))}, Outs: []kernels.Out{{Elem: tile.F32, Strides: []int64{45, 1}}}},
+		"row_sum": &kernels.Row{Outer: []kernels.Size{overS}, C: kernels.Const(2048), In: []kernels.Operand{dense(2048)},
+			Reduce: []kernels.Reduction{{Expr: f32(0)}}, Expr: f32(1), Out: kernels.Out{Elem: tile.F32, Strides: []int64{1, 0}}},
+	}
+	for name, s := range specs {
+		path := filepath.Join("testdata", name+".ptx")
+		got := Module(emitSpec(t, name, s))
+		if *update {
+			if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		want, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(string(want), got); d != "" {
+			t.Errorf("%s (go test -update writes it):\n%s", path, d)
+		}
+	}
+}
+
+func TestTextIsDeterministic(t *testing.T) {
+	module := func() string {
+		var ks []*Kernel
+		for _, c := range rowCases() {
+			ks = append(ks, c.kernel(t))
+		}
+		for _, c := range matmulCases() {
+			ks = append(ks, c.kernels(t)...)
+		}
+		return Module(ks)
+	}
+	first := module()
+	for range 5 {
+		if module() != first {
+			t.Fatal("the same kernels gave two texts")
+		}
+	}
+}
+
+// A template that has no PTX says so.
+func TestNoTemplate(t *testing.T) {
+	_, err := Build("k", &kernels.Attention{})
+	if err == nil || err.Error() != "kernel k: PTX: no template for attention" {
+		t.Errorf("got %v", err)
+	}
+}
+
+// What the tensor cores' kernel is not made for is an error that says so.
+func TestMatmulErrors(t *testing.T) {
+	for want, change := range map[string]func(s *kernels.Matmul){
+		"kernel m: PTX: weights are f32, expected bf16":                             func(s *kernels.Matmul) { s.Parts[0].Elem = tile.F32 },
+		"kernel m: PTX: 3 accumulators, expected 1 or 2":                            func(s *kernels.Matmul) { s.Parts[0].Accs = 3 },
+		"kernel m: PTX: an operand's columns are 2 elements apart, expected 0 or 1": func(s *kernels.Matmul) { s.Parts[0].Extra[1].Strides[2] = 2 },
+		"kernel m: PTX: the result's columns are 3 elements apart, expected 1":      func(s *kernels.Matmul) { s.Parts[0].Outs[0].Strides[2] = 3 },
+		"kernel m: PTX: kernel m_part0: a scalar expression uses operand 3 of 3":    func(s *kernels.Matmul) { s.Parts[0].Exprs[0] = f32(3) },
+	} {
+		s := matmulCases()[1].spec()
+		change(s)
+		if _, err := Matmul("m", s); err == nil || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}
