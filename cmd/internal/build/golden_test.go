@@ -52,7 +52,7 @@ func TestGolden(t *testing.T) {
 		exe := built[c.Checkpoint]
 		if exe == "" {
 			exe = filepath.Join(dir, filepath.Base(c.Checkpoint))
-			if _, err := Compile(t.Context(), c.Checkpoint, exe, elf, Options{CPU: "x86-64-v3", MaxTokens: 211, Passes: passes.Options{Check: true}}); err != nil {
+			if _, err := Compile(t.Context(), c.Checkpoint, exe, elf, Options{CPU: "x86-64-v3", MaxTokens: 311, Passes: passes.Options{Check: true}}); err != nil {
 				t.Fatal(err)
 			}
 			built[c.Checkpoint] = exe
