@@ -15,22 +15,6 @@ import (
 	"pgc/runtime/safetensors"
 )
 
-// runtimeELF builds the runtime once for the tests of this package.
-func runtimeELF(t *testing.T) []byte {
-	t.Helper()
-	out := filepath.Join(t.TempDir(), "pgcrt")
-	cmd := exec.Command("go", "build", "-o", out, "pgc/cmd/pgcrt")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if msg, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, msg)
-	}
-	elf, err := os.ReadFile(out)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return elf
-}
-
 func output(t *testing.T, name string, args ...string) []byte {
 	t.Helper()
 	var stderr bytes.Buffer
