@@ -3,6 +3,7 @@ package golden
 
 import (
 	"math"
+	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -23,9 +24,14 @@ type Case struct {
 	Path       string // of the reference file
 }
 
-// Cases lists every reference file, sorted.
+// Cases lists every reference file, sorted: those of this folder and those of a folder that PGC_GOLDEN names
+// (gen/fuzz.py makes one).
 func Cases() []Case {
 	files, _ := filepath.Glob(filepath.Join(Dir(), "*", "reference-*.safetensors"))
+	if more := os.Getenv("PGC_GOLDEN"); more != "" {
+		others, _ := filepath.Glob(filepath.Join(more, "*", "reference-*.safetensors"))
+		files = append(files, others...)
+	}
 	var out []Case
 	for _, f := range files {
 		name := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(f), "reference-"), ".safetensors")

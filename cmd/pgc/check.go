@@ -21,12 +21,14 @@ func (c *checkCmd) Run(ctx context.Context) error {
 		return err
 	}
 	o.Progress = nil
-	misses := 0
 	if c.Reference != "" {
-		misses, err = check.Reference(ctx, os.Stdout, c.Path, c.Reference, o)
-	} else {
-		misses, err = check.Kernels(ctx, os.Stdout, c.Path, o)
+		found, err := check.Reference(ctx, os.Stdout, c.Path, c.Reference, o)
+		if err == nil && len(found) > 0 {
+			err = fmt.Errorf("%d tensors deviate from the reference; the first is %s", len(found), found[0])
+		}
+		return err
 	}
+	misses, err := check.Kernels(ctx, os.Stdout, c.Path, o)
 	if err != nil {
 		return err
 	}

@@ -29,6 +29,7 @@ import (
 
 type cli struct {
 	Generate generateCmd `cmd:"" default:"withargs" help:"Answer a prompt about pictures. The word generate may be left out: IMAGE… PROMPT."`
+	Batch    batchCmd    `cmd:"" help:"Answer the requests of a JSON Lines file."`
 	Forward  forwardCmd  `cmd:"" help:"Run the forward pass and write its tensors to a safetensors file."`
 	Tokenize tokenizeCmd `cmd:"" help:"Print the token ids of a text."`
 	Info     infoCmd     `cmd:"" help:"Describe this executable."`

@@ -12,7 +12,7 @@ import (
 )
 
 type forwardCmd struct {
-	Image         []string `required:"" help:"A picture: path, - for standard input, data: or http(s): URL. Repeat for several."`
+	Image         []string `required:"" sep:"none" help:"A picture: path, - for standard input, data: or http(s): URL. Repeat for several."`
 	Prompt        string   `required:"" help:"The prompt; may be empty."`
 	Suffix        *string  `help:"The expected answer: adds labels, loss and log-probabilities."`
 	Output        string   `short:"o" required:"" placeholder:"OUT.safetensors" help:"Where to write the tensors."`

@@ -36,3 +36,32 @@ func readPicture(ctx context.Context, name string) (*picture.Picture, error) {
 	}
 	return picture.Decode(fetch.Short(name), data, picture.DefaultLimits)
 }
+
+// album keeps the pictures of the last request, so that requests about the same ones share them: they are read and
+// encoded once.
+type album map[string]*picture.Picture
+
+// open reads the pictures that it does not hold and lets go of all others.
+func (al *album) open(a *App, names []string) ([]*picture.Picture, error) {
+	var fresh []string
+	for _, name := range names {
+		if (*al)[name] == nil && (name == "-" || !slices.Contains(fresh, name)) {
+			fresh = append(fresh, name)
+		}
+	}
+	pics, err := a.pictures(fresh)
+	if err != nil {
+		return nil, err
+	}
+	now := album{}
+	out := make([]*picture.Picture, len(names))
+	for i, name := range names {
+		p := (*al)[name]
+		if at := slices.Index(fresh, name); at >= 0 {
+			p = pics[at]
+		}
+		now[name], out[i] = p, p
+	}
+	*al = now
+	return out, nil
+}

@@ -23,6 +23,8 @@ type Session struct {
 	Engine    *engine.Engine
 
 	encode, prefill, decode, forward, head *engine.Func
+
+	encoded []*picture.Picture // whose features the input of prefill and forward holds, picture by picture
 }
 
 // New prepares a session. The engine stays the caller's to close.
@@ -80,16 +82,25 @@ func (s *Session) Memory(promptTokens, tokens int) int64 {
 	return total + p.ScratchBytes*int64(s.Engine.Threads())
 }
 
-// Encode runs the image encoder over the pictures; their features fill the input of prefill and forward.
+// Encode runs the image encoder over the pictures; their features fill the input of prefill and forward. What is there
+// from the last time, a picture at the same place, is not encoded again.
 func (s *Session) Encode(ctx context.Context, pictures []*picture.Picture) (preprocess, encode time.Duration, err error) {
 	n := picture.Normalization{Rescale: s.Model.RescaleFactor, Mean: s.Model.Mean, Std: s.Model.Std}
+	for len(s.encoded) < len(pictures) {
+		s.encoded = append(s.encoded, nil)
+	}
 	for i, p := range pictures {
+		if s.encoded[i] == p {
+			continue
+		}
+		s.encoded[i] = nil
 		start := time.Now()
 		copy(s.Engine.Floats("pixels"), picture.PixelValues(p, s.Model.ImageSize, n))
 		mid := time.Now()
 		if err := s.encode.Run(ctx, int64(i*s.Model.ImageTokens*s.Model.HiddenSize*4)); err != nil {
 			return 0, 0, err
 		}
+		s.encoded[i] = p
 		preprocess += mid.Sub(start)
 		encode += time.Since(mid)
 	}

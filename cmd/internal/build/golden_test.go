@@ -15,22 +15,6 @@ import (
 	"pgc/runtime/safetensors"
 )
 
-// runtimeELF builds the runtime once for the tests of this package.
-func runtimeELF(t *testing.T) []byte {
-	t.Helper()
-	out := filepath.Join(t.TempDir(), "pgcrt")
-	cmd := exec.Command("go", "build", "-o", out, "pgc/cmd/pgcrt")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if msg, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, msg)
-	}
-	elf, err := os.ReadFile(out)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return elf
-}
-
 func output(t *testing.T, name string, args ...string) []byte {
 	t.Helper()
 	var stderr bytes.Buffer
@@ -52,7 +36,7 @@ func TestGolden(t *testing.T) {
 		exe := built[c.Checkpoint]
 		if exe == "" {
 			exe = filepath.Join(dir, filepath.Base(c.Checkpoint))
-			if _, err := Compile(t.Context(), c.Checkpoint, exe, elf, Options{CPU: "x86-64-v3", MaxTokens: 211, Passes: passes.Options{Check: true}}); err != nil {
+			if _, err := Compile(t.Context(), c.Checkpoint, exe, elf, Options{CPU: "x86-64-v3", MaxTokens: 311, Passes: passes.Options{Check: true}}); err != nil {
 				t.Fatal(err)
 			}
 			built[c.Checkpoint] = exe

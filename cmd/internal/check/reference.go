@@ -5,198 +5,268 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"path/filepath"
+	"slices"
 
 	"pgc/cmd/internal/build"
 	"pgc/ir"
+	"pgc/runtime/engine"
 	"pgc/runtime/safetensors"
 )
 
 // Limit is how far an activation may be from the reference, as a fraction of the largest reference value.
 const Limit = 1e-4
 
+// Deviation is a tensor that is not what the reference says.
+type Deviation struct {
+	Tensor    string
+	Error     float64 // the greatest difference, as a fraction of the largest reference value
+	Index     []int   // where it is
+	Got, Want float32
+}
+
+// String says all of it.
+func (d Deviation) String() string {
+	return fmt.Sprintf("%s, which is off by %.2g of its largest value at %v: %g, the reference has %g", d.Tensor, d.Error, d.Index, d.Got, d.Want)
+}
+
 // Reference compares a checkpoint, layer by layer, with a file of reference activations (golden/gen/reference.py). A
-// line per tensor goes to w, in the order of computation, so that the first miss is the cause.
-func Reference(ctx context.Context, w io.Writer, dir, path string, o build.Options) (misses int, err error) {
+// line per tensor goes to w. The result are the tensors that deviate by more than Limit, in the order of computation, so
+// that the first one is the cause of the others.
+func Reference(ctx context.Context, w io.Writer, dir, path string, o build.Options) ([]Deviation, error) {
 	if IsExecutable(dir) {
-		return 0, fmt.Errorf("%s is an executable, which keeps no activations: expected a checkpoint directory", dir)
+		return nil, fmt.Errorf("%s is an executable, which keeps no activations: expected a checkpoint directory", dir)
 	}
 	ref, err := safetensors.Open(path)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	defer ref.Close()
 	l, err := load(ctx, dir, o, true, false)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	defer l.close()
-	r := &comparison{w: w, ref: ref, l: l}
-	cfg := l.c.Config.Model
-	pixels, ids, kinds := r.floats("pixel_values"), r.ints("input_ids"), r.ints("token_type_ids")
-	if r.err != nil {
-		return 0, fmt.Errorf("%s: %w", filepath.Base(path), r.err)
-	}
-	per := 3 * cfg.Vision.ImageSize * cfg.Vision.ImageSize
-	if len(pixels) == 0 || len(pixels)%per != 0 || len(ids) == 0 || len(ids) != len(kinds) {
-		return 0, fmt.Errorf("%s: %d pixel values and %d ids do not fit the checkpoint", path, len(pixels), len(ids))
-	}
-	images := len(pixels) / per
-	encode, err := l.e.Func("encode_image")
+	r := &comparison{w: w, path: path, ref: ref, l: l}
+	p, err := r.inputs()
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	// Every picture writes the whole of the traced outputs; those are compared picture by picture.
-	features := append([]float32(nil), make([]float32, images*cfg.Vision.Tokens()*cfg.Text.HiddenSize)...)
-	for i := range images {
-		copy(l.e.Floats("pixels"), pixels[i*per:(i+1)*per])
-		if err := encode.Run(ctx, 0); err != nil {
-			return 0, err
+	if err := r.images(ctx, p); err != nil {
+		return nil, err
+	}
+	if err := r.tokens(ctx, p); err != nil {
+		return nil, err
+	}
+	if r.compared == 0 {
+		return nil, fmt.Errorf("%s holds no activations, expected a file that golden/gen/reference.py wrote", path)
+	}
+	return r.found, ctx.Err()
+}
+
+// comparison is one run beside its reference.
+type comparison struct {
+	w        io.Writer
+	path     string
+	ref      *safetensors.File
+	l        *loaded
+	compared int
+	found    []Deviation
+}
+
+// inputs are what the model is run on.
+type inputs struct {
+	pixels []float32 // [images, 3, size, size]
+	images int
+	ids    []int32 // [tokens]
+	prefix int     // tokens with the type 0
+}
+
+// inputs reads the inputs of the reference and checks that the model can be run on them.
+func (r *comparison) inputs() (p inputs, err error) {
+	cfg := r.l.c.Config.Model
+	pixels, ok := r.ref.Tensor("pixel_values")
+	side := cfg.Vision.ImageSize
+	if !ok || len(pixels.Shape) != 4 || pixels.Shape[0] == 0 || !slices.Equal(pixels.Shape[1:], []int{3, side, side}) {
+		return p, fmt.Errorf("%s: pixel_values is missing or of shape %v, expected [images 3 %d %d]", r.path, pixels.Shape, side, side)
+	}
+	if p.pixels, err = pixels.Float32s(); err != nil {
+		return p, fmt.Errorf("%s: pixel_values: %w", r.path, err)
+	}
+	p.images = pixels.Shape[0]
+	var kinds []int32
+	for name, into := range map[string]*[]int32{"input_ids": &p.ids, "token_type_ids": &kinds} {
+		t, ok := r.ref.Tensor(name)
+		if !ok || len(t.Shape) != 1 {
+			return p, fmt.Errorf("%s: %s is missing or of shape %v, expected [tokens]", r.path, name, t.Shape)
 		}
-		for _, res := range l.m.Func("encode_image").Results {
-			if res.Name != "features" {
-				r.part(res.Name, res.Name, i, images, res.Value.Type)
+		if *into, err = t.Int32s(); err != nil {
+			return p, fmt.Errorf("%s: %s: %w", r.path, name, err)
+		}
+	}
+	capacity := int(r.l.r.Program.Maxima()[r.l.r.Program.SymbolIndex("S")])
+	if len(p.ids) == 0 || len(p.ids) > capacity {
+		return p, fmt.Errorf("%s: input_ids has %d tokens, expected 1 to %d: give --max-tokens %d or more", r.path, len(p.ids), capacity, len(p.ids))
+	}
+	slots := 0
+	for i, id := range p.ids {
+		if id < 0 || int(id) >= cfg.Text.VocabSize {
+			return p, fmt.Errorf("%s: input_ids holds %d, expected ids under %d", r.path, id, cfg.Text.VocabSize)
+		}
+		if int(id) == r.l.c.Config.ImageTokenIndex {
+			slots++
+		}
+		if i < len(kinds) && kinds[i] == 0 && p.prefix == i {
+			p.prefix++
+		}
+	}
+	if len(kinds) != len(p.ids) || slices.Contains(kinds[p.prefix:], 0) {
+		return p, fmt.Errorf("%s: token_type_ids is not one list of zeros and ones behind them, as long as input_ids", r.path)
+	}
+	if want := p.images * cfg.Vision.Tokens(); slots != want {
+		return p, fmt.Errorf("%s: input_ids holds %d image tokens, expected %d: %d pictures of %d", r.path, slots, want, p.images, cfg.Vision.Tokens())
+	}
+	return p, nil
+}
+
+// images encodes every picture and compares the encoder's layers; the features stay in the input of forward.
+func (r *comparison) images(ctx context.Context, p inputs) error {
+	cfg, e := r.l.c.Config.Model, r.l.e
+	encode, err := e.Func("encode_image")
+	if err != nil {
+		return err
+	}
+	per, n := len(p.pixels)/p.images, cfg.Vision.Tokens()*cfg.Text.HiddenSize
+	features := make([]float32, p.images*n)
+	for i := range p.images {
+		copy(e.Floats("pixels"), p.pixels[i*per:(i+1)*per])
+		if err := encode.Run(ctx, 0); err != nil {
+			return err
+		}
+		// Every picture writes the whole of the outputs.
+		for _, res := range r.l.m.Func("encode_image").Results {
+			if res.Name == "features" {
+				copy(features[i*n:], e.Floats("features")[:n])
+			} else if err := r.compare(res.Name, i, e.Floats(res.Name)[:elements(res.Value.Type)]); err != nil {
+				return err
 			}
 		}
-		n := len(features) / images
-		copy(features[i*n:(i+1)*n], l.e.Floats("features")[:n])
 	}
-	r.compare("image_hidden_states", features, r.floats("image_hidden_states"))
-	copy(l.e.Floats("features"), features)
-	l.prompt(ids, kinds, images)
-	forward, err := l.e.Func("forward")
-	if err != nil {
-		return 0, err
-	}
-	prefix := 0
-	for _, k := range kinds {
-		if k == 0 {
-			prefix++
-		}
-	}
-	for name, v := range map[string]int{"S": len(ids), "T": len(ids), "past": 0, "prefix": prefix, "F": images * cfg.Vision.Tokens()} {
-		forward.Set(name, v)
-	}
-	if err := forward.Run(ctx, 0); err != nil {
-		return 0, err
-	}
-	for _, res := range l.m.Func("forward").Results {
-		if res.State == nil && res.Name != "hidden" {
-			r.compare(res.Name, l.e.Floats(res.Name)[:len(ids)*cfg.Text.HiddenSize], r.floats(res.Name))
-		}
-	}
-	if err := r.logits(ctx, len(ids)); err != nil {
-		return r.misses, err
-	}
-	return r.misses, ctx.Err()
+	copy(e.Floats("features"), features)
+	return r.compare("image_hidden_states", -1, features)
 }
 
-// prompt puts ids and the rows of features they stand for into the inputs.
-func (l *loaded) prompt(ids, kinds []int32, images int) {
-	next := int32(0)
-	for i, id := range ids {
-		l.e.Ints("ids")[i], l.e.Ints("slots")[i] = id, -1
-		if int(id) == l.c.Config.ImageTokenIndex {
-			l.e.Ints("slots")[i] = next
-			next++
-		}
-	}
-}
-
-// comparison prints and counts.
-type comparison struct {
-	w      io.Writer
-	ref    *safetensors.File
-	l      *loaded
-	misses int
-	err    error
-}
-
-func (r *comparison) floats(name string) []float32 {
-	t, ok := r.ref.Tensor(name)
-	if !ok {
-		return nil
-	}
-	v, err := t.Float32s()
-	if err != nil {
-		r.err = err
-	}
-	return v
-}
-
-func (r *comparison) ints(name string) []int32 {
-	t, ok := r.ref.Tensor(name)
-	if !ok {
-		r.err = fmt.Errorf("tensor %s is missing", name)
-		return nil
-	}
-	v, err := t.Int32s()
-	if err != nil {
-		r.err = err
-	}
-	return v
-}
-
-// part compares the tensor of one picture with its share of the reference.
-func (r *comparison) part(port, name string, i, images int, t ir.Type) {
+func elements(t ir.Type) int {
 	n := 1
 	for _, d := range t.Shape {
 		n *= d.N
 	}
-	want := r.floats(name)
-	if len(want) == n*images {
-		want = want[i*n : (i+1)*n]
-	}
-	r.compare(fmt.Sprintf("%s[%d]", name, i), r.l.e.Floats(port)[:n], want)
+	return n
 }
 
-func (r *comparison) compare(name string, got, want []float32) {
-	if want == nil {
-		fmt.Fprintf(r.w, "%-28s not in the reference\n", name)
-		return
-	}
-	worst, top := 0.0, 1e-30
-	if len(got) != len(want) {
-		worst = math.Inf(1)
-	} else {
-		for i := range want {
-			if d := math.Abs(float64(got[i]) - float64(want[i])); !(d <= worst) {
-				worst = d
-			}
-			top = max(top, math.Abs(float64(want[i])))
+// tokens runs the decoder and compares its layers and the logits.
+func (r *comparison) tokens(ctx context.Context, p inputs) error {
+	cfg, e := r.l.c.Config.Model, r.l.e
+	next := int32(0)
+	for i, id := range p.ids {
+		e.Ints("ids")[i], e.Ints("slots")[i] = id, -1
+		if int(id) == r.l.c.Config.ImageTokenIndex {
+			e.Ints("slots")[i] = next
+			next++
 		}
 	}
-	verdict := "ok"
-	if !(worst/top <= Limit) {
-		verdict = "MISS"
-		r.misses++
-	}
-	fmt.Fprintf(r.w, "%-28s error %.2g of the largest  %s\n", name, worst/top, verdict)
-}
-
-// logits computes the logits of all rows from the hidden states and compares them.
-func (r *comparison) logits(ctx context.Context, rows int) error {
-	want := r.floats("logits")
-	if want == nil {
-		return nil
-	}
-	cfg := r.l.c.Config.Model.Text
-	head, err := r.l.e.Func("head")
+	forward, err := e.Func("forward")
 	if err != nil {
 		return err
 	}
-	all := append([]float32(nil), r.l.e.Floats("hidden")[:rows*cfg.HiddenSize]...)
-	var got []float32
-	block := int(r.l.r.Program.Symbols[r.l.r.Program.SymbolIndex("R")].Max)
+	n := len(p.ids)
+	for name, v := range map[string]int{"S": n, "T": n, "past": 0, "prefix": p.prefix, "F": p.images * cfg.Vision.Tokens()} {
+		forward.Set(name, v)
+	}
+	if err := forward.Run(ctx, 0); err != nil {
+		return err
+	}
+	for _, res := range r.l.m.Func("forward").Results {
+		if res.State == nil && res.Name != "hidden" {
+			if err := r.compare(res.Name, -1, e.Floats(res.Name)[:n*cfg.Text.HiddenSize]); err != nil {
+				return err
+			}
+		}
+	}
+	head, err := e.Func("head")
+	if err != nil {
+		return err
+	}
+	logits, err := allLogits(ctx, e, head, n, cfg.Text.HiddenSize, cfg.Text.VocabSize)
+	if err != nil {
+		return err
+	}
+	return r.compare("logits", -1, logits)
+}
+
+// allLogits computes the logits of all rows from the hidden states, a block at a time.
+func allLogits(ctx context.Context, e *engine.Engine, head *engine.Func, rows, width, vocab int) ([]float32, error) {
+	all := slices.Clone(e.Floats("hidden")[:rows*width])
+	block := int(e.Program.Maxima()[e.Program.SymbolIndex("R")])
+	var out []float32
 	for at := 0; at < rows; at += block {
 		n := min(block, rows-at)
-		copy(r.l.e.Floats("hidden"), all[at*cfg.HiddenSize:(at+n)*cfg.HiddenSize])
+		copy(e.Floats("hidden"), all[at*width:(at+n)*width])
 		head.Set("R", n)
 		if err := head.Run(ctx, 0); err != nil {
-			return err
+			return nil, err
 		}
-		got = append(got, r.l.e.Floats("logits")[:n*cfg.VocabSize]...)
+		out = append(out, e.Floats("logits")[:n*vocab]...)
 	}
-	r.compare("logits", got, want)
+	return out, nil
+}
+
+// compare holds a tensor to the reference and prints a line. With part >= 0 it is that part of the reference's first axis.
+func (r *comparison) compare(name string, part int, got []float32) error {
+	t, ok := r.ref.Tensor(name)
+	label := name
+	if part >= 0 {
+		label = fmt.Sprintf("%s[%d]", name, part)
+	}
+	if !ok {
+		fmt.Fprintf(r.w, "%-28s not in the reference\n", label)
+		return nil
+	}
+	want, err := t.Float32s()
+	if err != nil {
+		return fmt.Errorf("%s: %s: %w", r.path, name, err)
+	}
+	shape := t.Shape
+	if part >= 0 && len(shape) > 1 && part < shape[0] {
+		n := len(want) / shape[0]
+		want, shape = want[part*n:(part+1)*n], shape[1:]
+	}
+	if len(got) != len(want) {
+		return fmt.Errorf("%s: %s has shape %v, %d elements, but the checkpoint computes %d", r.path, label, shape, len(want), len(got))
+	}
+	d := deviation(label, shape, got, want)
+	verdict := "ok"
+	if r.compared++; !(d.Error <= Limit) {
+		verdict = "MISS"
+		r.found = append(r.found, d)
+	}
+	fmt.Fprintf(r.w, "%-28s error %.2g of the largest  %s\n", label, d.Error, verdict)
 	return nil
+}
+
+// deviation finds the greatest difference; what is not a number differs most.
+func deviation(name string, shape []int, got, want []float32) Deviation {
+	worst, at, top := 0.0, 0, 1e-30
+	for i := range want {
+		if e := math.Abs(float64(got[i]) - float64(want[i])); !(e <= worst) && worst == worst {
+			worst, at = e, i
+		}
+		top = max(top, math.Abs(float64(want[i])))
+	}
+	d := Deviation{Tensor: name, Error: worst / top, Got: got[at], Want: want[at]}
+	for i := len(shape) - 1; i >= 0; i-- {
+		d.Index = append(d.Index, at%shape[i])
+		at /= shape[i]
+	}
+	slices.Reverse(d.Index)
+	return d
 }

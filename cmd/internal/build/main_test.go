@@ -1,0 +1,64 @@
+package build
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"pgc/golden"
+)
+
+// scratch holds what the tests of this package share.
+var scratch string
+
+func TestMain(m *testing.M) {
+	var err error
+	if scratch, err = os.MkdirTemp("", "pgc-build"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	os.RemoveAll(scratch)
+	os.Exit(code)
+}
+
+// built is the runtime's ELF.
+var built = sync.OnceValues(func() ([]byte, error) {
+	out := filepath.Join(scratch, "pgcrt")
+	cmd := exec.Command("go", "build", "-o", out, "pgc/cmd/pgcrt")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if msg, err := cmd.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("%w: %s", err, msg)
+	}
+	return os.ReadFile(out)
+})
+
+// runtimeELF builds the runtime once for the tests of this package.
+func runtimeELF(t *testing.T) []byte {
+	t.Helper()
+	elf, err := built()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return elf
+}
+
+// compiled is a golden checkpoint's executable, compiled once for the tests of this package.
+func compiled(t *testing.T, name string) string {
+	t.Helper()
+	exe := filepath.Join(scratch, name)
+	if _, err := os.Stat(exe); err != nil {
+		compileTo(t, exe, filepath.Join(golden.Dir(), name))
+	}
+	return exe
+}
+
+func compileTo(t *testing.T, exe, checkpoint string) {
+	t.Helper()
+	if _, err := Compile(t.Context(), checkpoint, exe, runtimeELF(t), Options{CPU: "x86-64-v3", MaxTokens: 311}); err != nil {
+		t.Fatal(err)
+	}
+}

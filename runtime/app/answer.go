@@ -1,0 +1,64 @@
+package app
+
+import (
+	"encoding/json"
+	"io"
+	"syscall"
+	"time"
+
+	"pgc/runtime/boxes"
+	"pgc/runtime/generate"
+)
+
+// answer is the object that generate --json prints.
+type answer struct {
+	Text         string      `json:"text"`
+	Tokens       []int32     `json:"tokens"`
+	FinishReason string      `json:"finish_reason"`
+	Boxes        []boxes.Box `json:"boxes"`
+	PromptTokens int         `json:"prompt_tokens"`
+	Logprobs     []float64   `json:"logprobs,omitempty"`
+	Timings      timings     `json:"timings"`
+	PeakRSSBytes int64       `json:"peak_rss_bytes"`
+}
+
+type timings struct {
+	Load       float64 `json:"load_s"`
+	Preprocess float64 `json:"preprocess_s"` // 0, as encode_s, for pictures that an answer before this one encoded
+	Encode     float64 `json:"encode_s"`
+	Prefill    float64 `json:"prefill_s"`
+	Decode     float64 `json:"decode_s"`
+	PerSecond  float64 `json:"tokens_per_s"`
+}
+
+// newAnswer describes what was generated about a request; load is how long the model took to load.
+func newAnswer(r *generate.Request, g *generate.Answer, logprobs bool, load time.Duration) *answer {
+	a := &answer{Text: g.Text, Tokens: g.Tokens, FinishReason: g.FinishReason, PromptTokens: g.PromptTokens,
+		Timings: timings{Load: load.Seconds(), Preprocess: g.Preprocess.Seconds(), Encode: g.Encode.Seconds(),
+			Prefill: g.Prefill.Seconds(), Decode: g.Decode.Seconds()}}
+	a.Boxes, _ = boxes.Parse(g.Text, r.Pictures[0].Width, r.Pictures[0].Height)
+	if n := len(g.Tokens) - 1; n > 0 && g.Decode > 0 {
+		a.Timings.PerSecond = float64(n) / g.Decode.Seconds()
+	}
+	if a.Tokens == nil {
+		a.Tokens = []int32{}
+	}
+	if a.Boxes == nil {
+		a.Boxes = []boxes.Box{}
+	}
+	if logprobs {
+		a.Logprobs = g.Logprobs
+	}
+	var ru syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &ru); err == nil {
+		a.PeakRSSBytes = ru.Maxrss * 1024
+	}
+	return a
+}
+
+// writeJSON writes one object on a line; <loc0001> stays readable.
+func writeJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
