@@ -60,7 +60,7 @@ func Lower(m *ir.Module, t target.Target) (*Result, error) {
 func lower(m *ir.Module, t target.Target) (*compiler, error) {
 	c := &compiler{m: m, target: t, byKey: map[string]int{}, states: map[string]int{}, packed: map[string]bool{}}
 	c.r.Ops = map[string][]*ir.Op{}
-	c.r.Program = &program.Program{Target: program.Target{Arch: "amd64", CPU: t.Name, Features: t.Features}}
+	c.r.Program = &program.Program{Target: ProgramTarget(t)}
 	for _, s := range m.Symbols {
 		c.r.Program.Symbols = append(c.r.Program.Symbols, program.Symbol{Name: s.Name, Max: int64(s.Max)})
 	}
@@ -87,6 +87,11 @@ func lower(m *ir.Module, t target.Target) (*compiler, error) {
 	}
 	p.WeightBytes = c.r.weights.bytes
 	return c, nil
+}
+
+// ProgramTarget is a target as programs describe it.
+func ProgramTarget(t target.Target) program.Target {
+	return program.Target{Arch: t.Arch, CPU: t.Name, Features: t.Features}
 }
 
 type compiler struct {

@@ -15,6 +15,7 @@ import (
 type benchCmd struct {
 	compileFlags
 	Model   string `arg:"" name:"checkpoint|file" help:"An executable, or a checkpoint directory to compile for it."`
+	ISA     string `name:"isa" placeholder:"NAME" help:"Time the code for this instruction set, one of the executable's, instead of the best."`
 	Threads int    `help:"Threads to compute on (default: all processors)."`
 	Text    int    `default:"10" help:"Tokens of text behind the picture."`
 	JSON    bool   `name:"json" help:"Print one JSON object."`
@@ -49,7 +50,7 @@ func (c *benchCmd) Run(ctx context.Context) error {
 			return err
 		}
 	}
-	r, err := bench.Run(ctx, path, threads, c.Text)
+	r, err := bench.Run(ctx, path, c.ISA, threads, c.Text)
 	if err != nil {
 		return err
 	}

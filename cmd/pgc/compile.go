@@ -17,6 +17,7 @@ import (
 
 	"pgc/cmd/internal/aids"
 	"pgc/cmd/internal/build"
+	"pgc/ir/target"
 )
 
 // compileFlags are the flags that compile and run share.
@@ -25,7 +26,7 @@ type compileFlags struct {
 	Group     int      `default:"128" help:"Values of a row that share a scale in int8 and int4: 32, 64 or 128."`
 	Compute   string   `default:"int8" help:"Arithmetic of products with int8 and int4 matrices: int8 (activations become integers, too) or f32."`
 	Keep      []string `sep:"none" placeholder:"PATTERN=TYPE" help:"Store the matrices of these names otherwise, as in 'vision_tower.*=bf16'. May be repeated."`
-	CPU       string   `name:"cpu" default:"x86-64-v3" help:"LLVM's -mcpu name, or native. The default runs on any x86-64 with AVX2 and FMA."`
+	CPU       string   `name:"cpu" default:"${cpu}" help:"LLVM's -mcpu names with commas between, or native: the file has code for each and runs the best that a CPU has. The default serves any x86-64 with AVX2 and FMA."`
 	MaxTokens int      `help:"KV-cache capacity in tokens, image tokens included (default: max(1024, 4 pictures + 512))."`
 	Debug     []string `short:"d" placeholder:"AID" help:"Debugging aids; -d help lists them."`
 }
@@ -68,7 +69,7 @@ type compileCmd struct {
 	compileFlags
 	Checkpoint string   `arg:"" help:"A Hugging Face checkpoint directory."`
 	Output     string   `short:"o" required:"" placeholder:"FILE" help:"The executable to write."`
-	Emit       []string `placeholder:"STAGE" help:"Also write graph (before and after the passes), tile, llvm, asm or ptx (a file per kernel; of attention there is no PTX)."`
+	Emit       []string `placeholder:"STAGE" help:"Also write graph (before and after the passes), tile, llvm, asm or ptx (a file per kernel, in a folder per instruction set if there are several; of attention there is no PTX)."`
 	EmitDir    string   `placeholder:"DIR" help:"Where --emit writes; the current folder unless given."`
 	JSON       bool     `name:"json" help:"Print a report on standard output."`
 }
@@ -126,7 +127,7 @@ type runCmd struct {
 
 // Run compiles if the cache does not hold this checkpoint with these flags, then runs the executable.
 func (c *runCmd) Run(ctx context.Context) error {
-	if c.CPU == "x86-64-v3" {
+	if c.CPU == target.Default {
 		c.CPU = "native"
 	}
 	o, a, err := c.options()

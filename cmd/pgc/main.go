@@ -13,6 +13,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"pgc/cmd/internal/build"
+	"pgc/ir/target"
 )
 
 type cli struct {
@@ -43,7 +44,7 @@ func run() int {
 	defer stop()
 	var c cli
 	parser := kong.Must(&c, kong.Name("pgc"), kong.Description("Compiles a PaliGemma checkpoint into one executable file."),
-		kong.BindTo(ctx, (*context.Context)(nil)), kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+		kong.BindTo(ctx, (*context.Context)(nil)), kong.Vars{"cpu": target.Default}, kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
 	args := os.Args[1:]
 	if len(args) == 0 {
 		args = []string{"--help"}

@@ -44,7 +44,7 @@ func TestExecutable(t *testing.T) {
 		WorkerOffset: int64(image.Symbols[Symbol]),
 	}
 	path := filepath.Join(t.TempDir(), "model")
-	err := program.Write(context.Background(), path, []byte("the runtime"), p,
+	err := program.Write(context.Background(), path, []byte("the runtime"), []*program.Program{p},
 		program.Bytes(program.SectionWeights, weights), program.Bytes(program.SectionCode, bytes.Clone(image.Code)))
 	if err != nil {
 		t.Fatal(err)

@@ -5,7 +5,9 @@
 package target
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 
@@ -16,6 +18,7 @@ import (
 type Target struct {
 	Name     string   // LLVM's -mcpu name, as the user gave it
 	Level    string   // the x86-64 level that every llc from 14 on knows; what code is generated for
+	Arch     string   // as Go's GOARCH
 	Features []string // what the CPU must have to run the code, in LLVM's -mattr names, sorted
 	Lanes    int      // float32 lanes of a vector register
 	Regs     int      // vector registers
@@ -25,9 +28,9 @@ type Target struct {
 
 // The levels that code is generated for. Caches are the smallest of their CPUs.
 var (
-	v3 = Target{Level: "x86-64-v3", Lanes: 8, Regs: 16, Task: 8192, L1: 32 << 10, L2: 256 << 10,
+	v3 = Target{Level: "x86-64-v3", Arch: "amd64", Lanes: 8, Regs: 16, Task: 8192, L1: 32 << 10, L2: 256 << 10,
 		Features: []string{"avx", "avx2", "bmi", "bmi2", "f16c", "fma", "popcnt", "sse4.2"}}
-	v4 = Target{Level: "x86-64-v4", Lanes: 16, Regs: 32, Task: 8192, L1: 32 << 10, L2: 512 << 10,
+	v4 = Target{Level: "x86-64-v4", Arch: "amd64", Lanes: 16, Regs: 32, Task: 8192, L1: 32 << 10, L2: 512 << 10,
 		Features: []string{"avx", "avx2", "avx512bw", "avx512cd", "avx512dq", "avx512f", "avx512vl", "bmi", "bmi2", "f16c",
 			"fma", "popcnt", "sse4.2"}}
 )
@@ -66,6 +69,38 @@ func Find(name string) (Target, error) {
 		}
 	}
 	return Target{}, fmt.Errorf("--cpu %s is not known; known are native, %s", name, strings.Join(Names(), ", "))
+}
+
+// Default is the list of targets that serves every CPU with AVX2 and FMA.
+const Default = "x86-64-v3,x86-64-v4"
+
+// FindAll returns the targets of a list of names with commas between, the best first: of those that a CPU can run, it is
+// to run the first. A name given twice counts once; two names that ask the same of a CPU are an error.
+func FindAll(list string) ([]Target, error) {
+	var all []Target
+	for _, name := range strings.Split(list, ",") {
+		t, err := Find(strings.TrimSpace(name))
+		if err != nil {
+			return nil, err
+		}
+		twice := false
+		for _, o := range all {
+			twice = twice || o.Name == t.Name
+			if o.Arch != t.Arch {
+				return nil, fmt.Errorf("--cpu %s: %s is %s and %s is %s: expected one kind of processor in an executable", list, o.Name, o.Arch, t.Name, t.Arch)
+			}
+			if o.Name != t.Name && slices.Equal(o.Features, t.Features) {
+				return nil, fmt.Errorf("--cpu %s: %s and %s have the same instructions, so that one would never run: expected one of them", list, o.Name, t.Name)
+			}
+		}
+		if !twice {
+			all = append(all, t)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b Target) int {
+		return cmp.Or(cmp.Compare(b.Lanes, a.Lanes), cmp.Compare(len(b.Features), len(a.Features)))
+	})
+	return all, nil
 }
 
 // best returns the highest level whose features all pass check.

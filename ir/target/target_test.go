@@ -40,6 +40,30 @@ func TestUnknownNameListsTheKnown(t *testing.T) {
 	}
 }
 
+func TestListsAreOrdered(t *testing.T) {
+	names := func(list string) string {
+		all, err := FindAll(list)
+		if err != nil {
+			t.Errorf("%s: %v", list, err)
+		}
+		var out []string
+		for _, c := range all {
+			out = append(out, c.Name)
+		}
+		return strings.Join(out, " ")
+	}
+	for list, want := range map[string]string{"x86-64-v3": "x86-64-v3", "haswell, znver5,haswell": "znver5 haswell", Default: "x86-64-v4 x86-64-v3"} {
+		if got := names(list); got != want {
+			t.Errorf("%s: got %s, expected %s", list, got, want)
+		}
+	}
+	for list, want := range map[string]string{"znver3,skylake": "znver3 and skylake have the same instructions", "znver3,": "--cpu  is not known", "": "not known"} {
+		if _, err := FindAll(list); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, expected %s", list, err, want)
+		}
+	}
+}
+
 func TestNativeIsTheHighestLevel(t *testing.T) {
 	lacks := func(missing ...string) func([]string) error {
 		return func(features []string) error {

@@ -12,13 +12,13 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/alecthomas/kong"
 
-	"pgc/runtime/cpufeature"
 	"pgc/runtime/engine"
 	"pgc/runtime/generate"
 	"pgc/runtime/manifest"
@@ -33,6 +33,8 @@ type cli struct {
 	Forward  forwardCmd  `cmd:"" help:"Run the forward pass and write its tensors to a safetensors file."`
 	Tokenize tokenizeCmd `cmd:"" help:"Print the token ids of a text."`
 	Info     infoCmd     `cmd:"" help:"Describe this executable."`
+
+	ISA string `name:"isa" placeholder:"NAME" help:"Run the code for this instruction set, one of those that info lists, instead of the best."`
 }
 
 // usage is an error of the command line; the process exits with 2.
@@ -43,6 +45,7 @@ type App struct {
 	Out, Err io.Writer
 	Image    *program.Image
 	Model    *manifest.Model
+	isa      string // the instruction set that is asked for
 	ctx      context.Context
 	opened   time.Time
 }
@@ -112,14 +115,16 @@ func Run(ctx context.Context, name string, image *program.Image, args []string, 
 		}
 		return usage{fmt.Errorf("%w (%s)", err, hint)}
 	}
+	if a.isa = c.ISA; a.isa != "" && !slices.Contains(image.Sets(), a.isa) {
+		return usage{fmt.Errorf("--isa %s is not in this executable: expected %s", a.isa, strings.Join(image.Sets(), " or "))}
+	}
 	return k.Run(a)
 }
 
 // session loads the model onto threads threads; 0 means all processors.
 func (a *App) session(threads int) (*generate.Session, func(), error) {
-	p := a.Image.Program
-	if err := cpufeature.Check(p.Target.Features); err != nil {
-		return nil, nil, fmt.Errorf("this executable was compiled for %s: %w: compile with --cpu for this machine", p.Target.CPU, err)
+	if err := a.Image.Choose(a.isa, engine.Lacks); err != nil {
+		return nil, nil, fmt.Errorf("%w: compile with --cpu for this machine", err)
 	}
 	if threads < 0 {
 		return nil, nil, usage{fmt.Errorf("--threads %d is not a number of threads", threads)}
@@ -131,7 +136,7 @@ func (a *App) session(threads int) (*generate.Session, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	e, err := engine.New(p, a.Image.Code, a.Image.Weights, threads)
+	e, err := engine.New(a.Image.Program, a.Image.Code, a.Image.Weights, threads)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 
+	"pgc/runtime/engine"
 	"pgc/runtime/manifest"
 	"pgc/runtime/native"
 )
@@ -115,6 +116,7 @@ type information struct {
 	Kernels     int      `json:"kernels"`
 	CPU         string   `json:"cpu"`
 	Features    []string `json:"features"`
+	Sets        []set    `json:"sets"`
 	ImageSize   int      `json:"image_size"`
 	ImageTokens int      `json:"image_tokens"`
 	MaxTokens   int      `json:"max_tokens"`
@@ -123,6 +125,16 @@ type information struct {
 	MemoryBytes int64    `json:"memory_bytes"` // with one picture and 32 tokens of text
 	Generator   string   `json:"generator"`
 	Verified    bool     `json:"verified"`
+}
+
+// set is an instruction set that the executable has code for. The CPU, the features and the kernels beside the list are
+// those of the one that would run here, or else of the best.
+type set struct {
+	CPU      string   `json:"cpu"`
+	Features []string `json:"features"`
+	Kernels  int      `json:"kernels"`
+	Runs     bool     `json:"runs"` // this is the one that runs here
+	Lacks    string   `json:"lacks,omitempty"`
 }
 
 // Run describes the executable.
@@ -140,10 +152,18 @@ func (c *infoCmd) Run(a *App) error {
 			return err
 		}
 	}
+	chosen := a.Image.Choose(a.isa, engine.Lacks) == nil
 	p, m := a.Image.Program, a.Model
 	i := information{Model: m.Name, Kind: m.Kind, Parameters: m.Parameters, Weights: m.Weights, WeightBytes: p.WeightBytes,
 		CodeBytes: len(a.Image.Code), Kernels: len(p.Kernels), CPU: p.Target.CPU, Features: p.Target.Features, ImageSize: m.ImageSize,
 		ImageTokens: m.ImageTokens, MaxTokens: m.MaxTokens, Generator: p.Generator, Verified: c.Verify}
+	for _, q := range a.Image.Programs {
+		s := set{CPU: q.Target.CPU, Features: q.Target.Features, Kernels: len(q.Kernels), Runs: chosen && q == p}
+		if err := engine.Lacks(q.Target); err != nil {
+			s.Lacks = err.Error()
+		}
+		i.Sets = append(i.Sets, s)
+	}
 	for _, s := range p.States {
 		i.KVBytes += s.Bytes
 	}
@@ -161,7 +181,17 @@ func (c *infoCmd) Run(a *App) error {
 	mib := func(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
 	fmt.Fprintf(a.Out, "model        %s, %s, %.1f M parameters\n", i.Model, i.Kind, float64(i.Parameters)/1e6)
 	fmt.Fprintf(a.Out, "weights      %s, %s\n", i.Weights, mib(i.WeightBytes))
-	fmt.Fprintf(a.Out, "code         %d kernels, %s, for %s (%v)\n", i.Kernels, mib(int64(i.CodeBytes)), i.CPU, i.Features)
+	fmt.Fprintf(a.Out, "code         %s\n", mib(int64(i.CodeBytes)))
+	for _, s := range i.Sets {
+		state := ""
+		switch {
+		case s.Runs:
+			state = "; runs here"
+		case s.Lacks != "":
+			state = "; " + s.Lacks
+		}
+		fmt.Fprintf(a.Out, "             %s: %d kernels %v%s\n", s.CPU, s.Kernels, s.Features, state)
+	}
 	fmt.Fprintf(a.Out, "pictures     %d × %d pixels, %d tokens each\n", i.ImageSize, i.ImageSize, i.ImageTokens)
 	fmt.Fprintf(a.Out, "KV cache     %d tokens, %s; arena at most %s, touched as used\n", i.MaxTokens, mib(i.KVBytes), mib(i.ArenaBytes))
 	fmt.Fprintf(a.Out, "memory       %s for one picture and 32 tokens of text", mib(i.MemoryBytes))

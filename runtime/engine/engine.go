@@ -1,14 +1,16 @@
 // Package engine runs the functions of a program: it owns the memory outside Go's heap (arena, caches, inputs, outputs),
 // binds launch lists to it, and hands them to the thread pool.
 //
-// It imports runtime/native and runtime/program; it knows nothing of models.
+// It imports runtime/native, runtime/program and runtime/cpufeature; it knows nothing of models.
 package engine
 
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"unsafe"
 
+	"pgc/runtime/cpufeature"
 	"pgc/runtime/native"
 	"pgc/runtime/program"
 )
@@ -36,6 +38,14 @@ type Func struct {
 	syms  []int64
 	done  chan error
 	start chan struct{} // tells the goroutine that waits for the kernels to begin; nil before the first run
+}
+
+// Lacks says why code for a target cannot run on this machine, or returns nil.
+func Lacks(t program.Target) error {
+	if t.Arch != runtime.GOARCH {
+		return fmt.Errorf("it is code for %s, this machine is %s", t.Arch, runtime.GOARCH)
+	}
+	return cpufeature.Check(t.Features)
 }
 
 // New prepares a program whose code is mapped executable and whose weights are mapped. Memory is reserved at its largest

@@ -4,37 +4,44 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // maxDepth bounds the nesting of an Expr.
 const maxDepth = 32
 
-// Encode returns the binary form of p. Equal programs have equal bytes.
-func Encode(p *Program) []byte {
+// Encode returns the binary form of the programs of a file: one model for several instruction sets. What they share is
+// written once, as the first one has it. Equal programs have equal bytes.
+func Encode(sets []*Program) []byte {
 	c := &codec{writing: true}
-	c.program(p)
+	c.file(&sets)
 	return c.buf
 }
 
 // Decode reads what Encode wrote and validates it. It trusts nothing: it never panics,
 // and takes memory in proportion to len(data). Empty lists come back as nil.
-func Decode(data []byte) (*Program, error) {
+func Decode(data []byte) ([]*Program, error) {
 	c := &codec{buf: data}
-	p := &Program{}
-	c.program(p)
+	var sets []*Program
+	c.file(&sets)
 	if c.err == nil && len(c.buf) > 0 {
 		c.err = fmt.Errorf("%d bytes follow its end", len(c.buf))
+	}
+	if c.err == nil && len(sets) == 0 {
+		c.err = errors.New("it has no instruction set")
 	}
 	if c.err != nil {
 		return nil, fmt.Errorf("damaged program at byte %d of %d: %w", len(data)-len(c.buf), len(data), c.err)
 	}
-	if err := p.Validate(); err != nil {
-		return nil, err
+	for _, p := range sets {
+		if err := p.Validate(); err != nil {
+			return nil, err
+		}
 	}
-	return p, nil
+	return sets, nil
 }
 
-// codec walks a Program in one fixed order. Writing, it appends to buf; reading, it
+// codec walks programs in one fixed order. Writing, it appends to buf; reading, it
 // takes from buf's front and fills the Program in. After an error it only reads zeros.
 type codec struct {
 	writing bool
@@ -43,28 +50,50 @@ type codec struct {
 	depth   int
 }
 
-func (c *codec) program(p *Program) {
+// file walks the programs of a file: what they share, then what is each one's own.
+func (c *codec) file(sets *[]*Program) {
+	shared := &Program{}
+	if c.writing && len(*sets) > 0 {
+		shared = (*sets)[0]
+	}
+	c.shared(shared)
+	list(c, sets, 6+len(shared.Funcs), func(c *codec, p **Program) {
+		if !c.writing {
+			*p = &Program{}
+			**p = *shared
+			(*p).Funcs = slices.Clone(shared.Funcs)
+		}
+		c.set(*p)
+	})
+}
+
+// shared walks what does not depend on the instruction set.
+func (c *codec) shared(p *Program) {
 	c.string(&p.Generator)
-	c.string(&p.Target.Arch)
-	c.string(&p.Target.CPU)
-	list(c, &p.Target.Features, 1, (*codec).string)
 	list(c, &p.Symbols, 2, func(c *codec, s *Symbol) { c.string(&s.Name); c.int64(&s.Max) })
 	list(c, &p.States, 2, func(c *codec, s *State) { c.string(&s.Name); c.int64(&s.Bytes) })
-	list(c, &p.Kernels, 2, func(c *codec, k *Kernel) { c.string(&k.Name); c.int64(&k.CodeOffset) })
-	list(c, &p.Funcs, 5, (*codec).fn)
+	list(c, &p.Funcs, 4, func(c *codec, f *Func) {
+		c.string(&f.Name)
+		list(c, &f.Inputs, 3, (*codec).port)
+		list(c, &f.Outputs, 3, (*codec).port)
+		c.int64(&f.ArenaBytes)
+	})
 	list(c, &p.Weights, 7, (*codec).weight)
 	c.int64(&p.WeightBytes)
-	c.int64(&p.WorkerOffset)
-	c.int64(&p.ScratchBytes)
 	c.bytes(&p.Model)
 }
 
-func (c *codec) fn(f *Func) {
-	c.string(&f.Name)
-	list(c, &f.Inputs, 3, (*codec).port)
-	list(c, &f.Outputs, 3, (*codec).port)
-	list(c, &f.Launches, 12, (*codec).launch)
-	c.int64(&f.ArenaBytes)
+// set walks what does; the functions are there already.
+func (c *codec) set(p *Program) {
+	c.string(&p.Target.Arch)
+	c.string(&p.Target.CPU)
+	list(c, &p.Target.Features, 1, (*codec).string)
+	list(c, &p.Kernels, 2, func(c *codec, k *Kernel) { c.string(&k.Name); c.int64(&k.CodeOffset) })
+	c.int64(&p.WorkerOffset)
+	c.int64(&p.ScratchBytes)
+	for i := range p.Funcs {
+		list(c, &p.Funcs[i].Launches, 12, (*codec).launch)
+	}
 }
 
 func (c *codec) port(p *Port) {

@@ -10,7 +10,7 @@ import (
 )
 
 func TestRoundTrip(t *testing.T) {
-	p := sample()
+	p := samples()
 	data := Encode(p)
 	q, err := Decode(data)
 	if err != nil {
@@ -31,10 +31,11 @@ func TestEveryField(t *testing.T) {
 	for range 2000 {
 		p := &Program{}
 		random(r, reflect.ValueOf(p).Elem(), 0)
-		data := Encode(p)
-		q := &Program{}
+		data := Encode([]*Program{p})
+		var sets []*Program
 		c := &codec{buf: data}
-		c.program(q)
+		c.file(&sets)
+		q := append(sets, nil)[0]
 		if c.err != nil || len(c.buf) != 0 || !reflect.DeepEqual(p, q) {
 			t.Fatalf("error %v, %d bytes left; decoded %+v, expected %+v", c.err, len(c.buf), q, p)
 		}
@@ -43,7 +44,7 @@ func TestEveryField(t *testing.T) {
 
 // TestTruncated decodes every beginning of a program and every change of one byte.
 func TestTruncated(t *testing.T) {
-	data := Encode(sample())
+	data := Encode(samples())
 	for i := range data {
 		if _, err := Decode(data[:i]); err == nil {
 			t.Fatalf("the first %d of %d bytes decode", i, len(data))
@@ -79,6 +80,31 @@ func TestMemory(t *testing.T) {
 	}
 }
 
+// TestSets breaks what the programs of a file must have in common.
+func TestSets(t *testing.T) {
+	for _, c := range []struct {
+		damage func(sets []*Program) []*Program
+		want   string
+	}{
+		{func(sets []*Program) []*Program { return nil }, "no instruction set is given"},
+		{func(sets []*Program) []*Program { return append(sets, sets[0]) }, "instruction set x86-64-v4 is given twice"},
+		{func(sets []*Program) []*Program { sets[1].Weights[0].Layout = "panel8"; return sets },
+			"instruction sets x86-64-v4 and x86-64-v3 differ in more than their code"},
+		{func(sets []*Program) []*Program { sets[1].Funcs[0].ArenaBytes++; return sets }, "differ in more than their code"},
+		{func(sets []*Program) []*Program { sets[1].Kernels[1].CodeOffset = -8; return sets }, "code offset -8 is negative"},
+	} {
+		if err := validateSets(samples()); err != nil {
+			t.Fatal(err)
+		}
+		if err := validateSets(c.damage(samples())); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("error %v, expected %q", err, c.want)
+		}
+	}
+	if _, err := Decode(Encode(nil)); err == nil || !strings.Contains(err.Error(), "no instruction set") {
+		t.Errorf("no sets: error %v", err)
+	}
+}
+
 func TestDeepExpr(t *testing.T) {
 	p := sample()
 	e := Sym(0)
@@ -89,7 +115,7 @@ func TestDeepExpr(t *testing.T) {
 	if err := p.Validate(); err == nil || !strings.Contains(err.Error(), "nested more than 32 deep") {
 		t.Errorf("validate: error %v", err)
 	}
-	if _, err := Decode(Encode(p)); err == nil || !strings.Contains(err.Error(), "nested more than 32 deep") {
+	if _, err := Decode(Encode([]*Program{p})); err == nil || !strings.Contains(err.Error(), "nested more than 32 deep") {
 		t.Errorf("decode: error %v", err)
 	}
 }
@@ -130,17 +156,18 @@ func TestValidate(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	f.Add(Encode(sample()))
-	f.Add(Encode(&Program{}))
+	f.Add(Encode(samples()))
+	f.Add(Encode([]*Program{{}}))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		p, err := Decode(data)
+		sets, err := Decode(data)
 		if err != nil {
 			return
 		}
-		q, err := Decode(Encode(p))
-		if err != nil || !reflect.DeepEqual(p, q) {
-			t.Fatalf("a decoded program does not survive another round: %v", err)
+		again, err := Decode(Encode(sets))
+		if err != nil || !reflect.DeepEqual(sets, again) {
+			t.Fatalf("decoded programs do not survive another round: %v", err)
 		}
+		p := sets[len(sets)-1]
 		for _, fn := range p.Funcs {
 			for _, l := range fn.Launches {
 				l.Tasks.Eval(p.Maxima())
@@ -192,7 +219,7 @@ func BenchmarkDecode(b *testing.B) {
 	for range 600 {
 		p.Funcs[0].Launches = append(p.Funcs[0].Launches, p.Funcs[0].Launches[:2]...)
 	}
-	data := Encode(p)
+	data := Encode([]*Program{p})
 	b.ReportMetric(float64(len(data)), "bytes")
 	for range b.N {
 		if _, err := Decode(data); err != nil {

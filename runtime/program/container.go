@@ -24,7 +24,7 @@ import (
 const (
 	SectionRuntime = "runtime"
 	SectionWeights = "weights" // the only one not checked when the file is opened
-	SectionCode    = "code"    // mapped executable
+	SectionCode    = "code"    // of all instruction sets; mapped executable
 	SectionProgram = "program"
 )
 
@@ -33,7 +33,7 @@ const PageBytes = 4096
 
 const (
 	magic         = "pgc:exec"
-	formatVersion = 1
+	formatVersion = 2
 	footerBytes   = 40
 	entryBytes    = 40
 	nameBytes     = 16

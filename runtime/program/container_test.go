@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -45,7 +46,7 @@ func weights(b []byte) Section {
 func writeSample(t *testing.T, path string) {
 	t.Helper()
 	code := append(bytes.Repeat([]byte{0x90}, 200), 0xc3)
-	if err := Write(context.Background(), path, runtimeELF, sample(), weights(weightBytes()), Bytes(SectionCode, code), Bytes("tokenizer", []byte("tok"))); err != nil {
+	if err := Write(context.Background(), path, runtimeELF, samples(), weights(weightBytes()), Bytes(SectionCode, code), Bytes("tokenizer", []byte("tok"))); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -106,7 +107,8 @@ func TestWriteOpen(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	if m.Program.Funcs[0].Name != "decode" || len(m.Code) != 201 || m.Code[200] != 0xc3 {
+	if len(m.Programs) != 2 || m.Program != m.Programs[0] || m.Program.Target.CPU != "x86-64-v4" || m.Programs[1].Weights[1].Sum == 0 ||
+		m.Program.Funcs[0].Name != "decode" || len(m.Code) != 201 || m.Code[200] != 0xc3 {
 		t.Errorf("func %s, %d bytes of code", m.Program.Funcs[0].Name, len(m.Code))
 	}
 	if !bytes.Equal(m.Weights, weightBytes()) || string(m.Section("tokenizer")) != "tok" || m.Section("nothing") != nil {
@@ -120,6 +122,44 @@ func TestWriteOpen(t *testing.T) {
 	cancel()
 	if err := m.Verify(ctx, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled verify: %v", err)
+	}
+}
+
+// TestChoose asks for instruction sets on machines that lack some.
+func TestChoose(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "captioner")
+	writeSample(t, path)
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := Open(f)
+	f.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	for _, c := range []struct{ name, lacking, chosen, want string }{
+		{"", "", "x86-64-v4", ""},
+		{"x86-64-v3", "", "x86-64-v3", ""},
+		{"", "avx512f", "x86-64-v3", ""},
+		{"x86-64-v4", "avx512f", "", "its code for x86-64-v4 does not run here: no avx512f"},
+		{"", "avx2", "", "its code for x86-64-v4 does not run here: no avx2; its code for x86-64-v3 does not run here: no avx2"},
+		{"znver9", "", "", "has no code for znver9: it has x86-64-v4, x86-64-v3"},
+	} {
+		m.Program = nil
+		err := m.Choose(c.name, func(t Target) error {
+			if slices.Contains(t.Features, c.lacking) {
+				return errors.New("no " + c.lacking)
+			}
+			return nil
+		})
+		switch {
+		case c.chosen != "" && (err != nil || m.Program.Target.CPU != c.chosen):
+			t.Errorf("%+v: error %v", c, err)
+		case c.chosen == "" && (err == nil || m.Program != nil || !strings.Contains(err.Error(), c.want)):
+			t.Errorf("%+v: error %v", c, err)
+		}
 	}
 }
 
@@ -246,7 +286,7 @@ func TestWriteFails(t *testing.T) {
 			return err
 		}}}, "context canceled"},
 	} {
-		err := Write(c.ctx, path, runtimeELF, c.p, c.sections...)
+		err := Write(c.ctx, path, runtimeELF, []*Program{c.p}, c.sections...)
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: error %v, expected %q", c.name, err, c.want)
 		}
@@ -276,7 +316,7 @@ func TestDiskFull(t *testing.T) {
 	}
 	p := sample()
 	p.WeightBytes = 8 << 20
-	err := Write(context.Background(), path, runtimeELF, p, Bytes(SectionCode, make([]byte, 200)), weights(make([]byte, p.WeightBytes)))
+	err := Write(context.Background(), path, runtimeELF, []*Program{p}, Bytes(SectionCode, make([]byte, 200)), weights(make([]byte, p.WeightBytes)))
 	if e := unix.Setrlimit(unix.RLIMIT_FSIZE, &old); e != nil {
 		t.Fatal(e)
 	}

@@ -6,15 +6,17 @@ import (
 	"fmt"
 	"hash/crc32"
 	"os"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
 
-// Image is an opened executable: its program decoded, its sections mapped from the file.
+// Image is an opened executable: its programs decoded, its sections mapped from the file.
 type Image struct {
-	Program  *Program
-	Code     []byte // readable and executable
-	Weights  []byte // read-only; pages come from the file when they are first touched
+	Programs []*Program // one for each instruction set, the best first
+	Program  *Program   // the one in use: the first, unless Choose has chosen another
+	Code     []byte     // readable and executable
+	Weights  []byte     // read-only; pages come from the file when they are first touched
 	Sections []SectionInfo
 
 	path   string
@@ -52,14 +54,47 @@ func (m *Image) open(f *os.File) error {
 	if m.Section(SectionProgram) == nil {
 		return fmt.Errorf("no section %s", SectionProgram)
 	}
-	if m.Program, err = Decode(m.Section(SectionProgram)); err != nil {
+	if m.Programs, err = Decode(m.Section(SectionProgram)); err != nil {
 		return err
 	}
-	if err := m.Program.fits(m.Sections); err != nil {
-		return err
+	for _, p := range m.Programs {
+		if err := p.fits(m.Sections); err != nil {
+			return err
+		}
 	}
+	m.Program = m.Programs[0]
 	m.Code, m.Weights = m.Section(SectionCode), m.Section(SectionWeights)
 	return nil
+}
+
+// Sets lists the instruction sets, the best first.
+func (m *Image) Sets() []string {
+	names := make([]string, len(m.Programs))
+	for i, p := range m.Programs {
+		names[i] = p.Target.CPU
+	}
+	return names
+}
+
+// Choose makes Program that of the named instruction set, or for "" of the best one that lacks nothing. lacks says what
+// this machine lacks for a target. An error leaves Program as it is.
+func (m *Image) Choose(name string, lacks func(Target) error) error {
+	var errs []string
+	for _, p := range m.Programs {
+		if name != "" && p.Target.CPU != name {
+			continue
+		}
+		err := lacks(p.Target)
+		if err == nil {
+			m.Program = p
+			return nil
+		}
+		errs = append(errs, fmt.Sprintf("its code for %s does not run here: %v", p.Target.CPU, err))
+	}
+	if len(errs) == 0 {
+		return fmt.Errorf("%s has no code for %s: it has %s", m.path, name, strings.Join(m.Sets(), ", "))
+	}
+	return fmt.Errorf("%s: %s", m.path, strings.Join(errs, "; "))
 }
 
 // mapSection maps a section and, unless it is the weights, compares its checksum.

@@ -2,7 +2,8 @@
 // which writes it, and the runtime, which runs it, must agree on.
 //
 // An executable is the prebuilt runtime with sections behind it: weights, tokenizer,
-// machine code, and the Program that says which kernels to launch over which memory.
+// machine code, and for each instruction set the Program that says which kernels to launch
+// over which memory.
 // abi.go holds the layout of what native code and the Go runtime share while running.
 //
 // The package imports nothing of the project.
@@ -10,7 +11,9 @@ package program
 
 import "fmt"
 
-// Program is a compiled model without its bulk data.
+// Program is a model compiled for an instruction set, without its bulk data. The programs
+// of a file differ in their targets, kernels, launches, worker loops and scratch memory
+// only: everything else, the weights above all, is there once.
 type Program struct {
 	Generator string // the compiler and its version
 	Target    Target
@@ -30,7 +33,7 @@ type Program struct {
 
 // Target is the machine the code was compiled for.
 type Target struct {
-	Arch     string   // "amd64"
+	Arch     string   // as Go's GOARCH: "amd64"
 	CPU      string   // LLVM's -mcpu name
 	Features []string // what the CPU must have, as runtime/cpufeature names it: "avx2", "fma", …
 }

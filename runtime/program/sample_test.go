@@ -33,6 +33,15 @@ func sample() *Program {
 	}
 }
 
+// samples are the programs of a file for two instruction sets.
+func samples() []*Program {
+	p, q := sample(), sample()
+	p.Target = Target{"amd64", "x86-64-v4", []string{"avx2", "avx512f"}}
+	p.Kernels, p.WorkerOffset, p.ScratchBytes = p.Kernels[:1], 50, 4096
+	p.Funcs[0].Launches = p.Funcs[0].Launches[:1]
+	return []*Program{p, q}
+}
+
 // random fills v with random values; expressions stay shallow.
 func random(r *rand.Rand, v reflect.Value, depth int) {
 	switch v.Kind() {

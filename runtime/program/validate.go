@@ -1,9 +1,38 @@
 package program
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 )
+
+// validateSets checks the programs of a file: each one, and that all but what an instruction set has of its own is equal.
+func validateSets(sets []*Program) error {
+	if len(sets) == 0 {
+		return errors.New("program: no instruction set is given")
+	}
+	for i, p := range sets {
+		if err := p.Validate(); err != nil {
+			return err
+		}
+		for _, q := range sets[:i] {
+			if q.Target.CPU == p.Target.CPU {
+				return fmt.Errorf("program: instruction set %s is given twice", p.Target.CPU)
+			}
+		}
+		if i > 0 && !bytes.Equal(sharedBytes(p), sharedBytes(sets[0])) {
+			return fmt.Errorf("program: instruction sets %s and %s differ in more than their code", sets[0].Target.CPU, p.Target.CPU)
+		}
+	}
+	return nil
+}
+
+// sharedBytes is what must be equal in all programs of a file.
+func sharedBytes(p *Program) []byte {
+	c := &codec{writing: true}
+	c.shared(p)
+	return c.buf
+}
 
 // Validate checks what the runtime relies on: that every number of a kernel, symbol,
 // state or port names one that exists, and that sizes and fixed offsets are in range.

@@ -30,13 +30,14 @@ func Bytes(name string, data []byte) Section {
 }
 
 // Write makes an executable file at path: the runtime, the sections in their order, then
-// the program, which is encoded when the sections have been written, so that they may
-// still complete it. Write itself fills in the checksums of p.Weights.
+// the programs of its instruction sets, the best set first. They are encoded when the sections
+// have been written, so that these may still complete them. Write itself fills in the
+// checksums of the weights.
 //
 // The file appears at path only when it is complete; on an error, or when ctx is
 // cancelled, what was at path before is untouched and nothing else stays behind. Memory
 // use does not depend on the sizes of the sections.
-func Write(ctx context.Context, path string, runtime []byte, p *Program, sections ...Section) error {
+func Write(ctx context.Context, path string, runtime []byte, sets []*Program, sections ...Section) error {
 	target, err := checkPath(path)
 	if err != nil {
 		return err
@@ -45,7 +46,7 @@ func Write(ctx context.Context, path string, runtime []byte, p *Program, section
 	if err != nil {
 		return fmt.Errorf("cannot write %s: %w", path, cause(err))
 	}
-	err = writeFile(ctx, output{f}, runtime, p, sections)
+	err = writeFile(ctx, output{f}, runtime, sets, sections)
 	if closed := f.Close(); err == nil {
 		err = cause(closed)
 	}
@@ -123,8 +124,8 @@ func cause(err error) error {
 	return err
 }
 
-func writeFile(ctx context.Context, f io.Writer, runtime []byte, p *Program, sections []Section) error {
-	if err := p.Validate(); err != nil {
+func writeFile(ctx context.Context, f io.Writer, runtime []byte, sets []*Program, sections []Section) error {
+	if err := validateSets(sets); err != nil {
 		return err
 	}
 	w := &fileWriter{ctx: ctx, buf: bufio.NewWriterSize(f, 1<<20)}
@@ -134,16 +135,19 @@ func writeFile(ctx context.Context, f io.Writer, runtime []byte, p *Program, sec
 	for _, s := range sections {
 		var also func([]byte)
 		if s.Name == SectionWeights {
-			also = weightSums(p.Weights)
+			also = weightSums(sets[0].Weights)
 		}
 		if err := w.section(s, also); err != nil {
 			return err
 		}
 	}
-	if err := p.fits(w.done); err != nil {
-		return err
+	for _, p := range sets {
+		p.Weights = sets[0].Weights // with their checksums
+		if err := p.fits(w.done); err != nil {
+			return err
+		}
 	}
-	if err := w.section(Bytes(SectionProgram, Encode(p)), nil); err != nil {
+	if err := w.section(Bytes(SectionProgram, Encode(sets)), nil); err != nil {
 		return err
 	}
 	if _, err := w.buf.Write(appendTable(nil, w.done)); err != nil {

@@ -33,6 +33,7 @@ type Phase struct {
 
 // Report is what a benchmark found.
 type Report struct {
+	CPU     string  `json:"cpu"` // the instruction set
 	Threads int     `json:"threads"`
 	Prompt  int     `json:"prompt_tokens"`
 	Peaks   Peaks   `json:"peaks"`
@@ -40,8 +41,8 @@ type Report struct {
 }
 
 // Run times an executable with one picture and some tokens of text: the encoder, prefill, and a step of decoding, the
-// fastest of a few runs each.
-func Run(ctx context.Context, path string, threads, text int) (*Report, error) {
+// fastest of a few runs each. isa names the instruction set, or is empty for the best.
+func Run(ctx context.Context, path, isa string, threads, text int) (*Report, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -56,11 +57,14 @@ func Run(ctx context.Context, path string, threads, text int) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := image.Choose(isa, engine.Lacks); err != nil {
+		return nil, err
+	}
 	t, err := target.Find(image.Program.Target.CPU)
 	if err != nil {
 		return nil, err
 	}
-	r := &Report{Threads: threads, Prompt: m.ImageTokens + text}
+	r := &Report{CPU: t.Name, Threads: threads, Prompt: m.ImageTokens + text}
 	if r.Peaks, err = Measure(ctx, t, threads); err != nil {
 		return nil, err
 	}
@@ -144,7 +148,7 @@ func best(ctx context.Context, f *engine.Func, runs int) (*Phase, error) {
 
 // Print writes the report as a table.
 func (r *Report) Print(w io.Writer) {
-	fmt.Fprintf(w, "peak: %.1f GFLOP/s (f32 multiply-add), %.1f GB/s (memory reads), %d threads\n", r.Peaks.Flops/1e9, r.Peaks.Bandwidth/1e9, r.Threads)
+	fmt.Fprintf(w, "peak: %.1f GFLOP/s (f32 multiply-add), %.1f GB/s (memory reads), %d threads, %s\n", r.Peaks.Flops/1e9, r.Peaks.Bandwidth/1e9, r.Threads, r.CPU)
 	for _, p := range r.Phases {
 		fmt.Fprintf(w, "\n%s: %.2f ms, %.1f GFLOP/s (%.0f %% of peak), %.1f GB/s (%.0f %% of peak)\n", p.Name, p.Seconds*1e3,
 			float64(p.Flops)/p.Seconds/1e9, 100*float64(p.Flops)/p.Seconds/r.Peaks.Flops,

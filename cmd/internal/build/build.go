@@ -25,8 +25,8 @@ const Version = "pgc 0.1"
 // Options are the settings of a compilation.
 type Options struct {
 	Storage
-	CPU       string
-	MaxTokens int // 0 for the default
+	CPU       string // target names with commas between
+	MaxTokens int    // 0 for the default
 	Passes    passes.Options
 	Emit      []string // of Stages, to be written into EmitDir
 	EmitDir   string
@@ -36,8 +36,9 @@ type Options struct {
 // Report says what a compilation made.
 type Report struct {
 	Output       string             `json:"output"`
-	Seconds      map[string]float64 `json:"seconds"` // per phase
-	CodeBytes    int                `json:"code_bytes"`
+	Seconds      map[string]float64 `json:"seconds"`    // per phase
+	Sets         []SetReport        `json:"sets"`       // the best first
+	CodeBytes    int                `json:"code_bytes"` // of all sets
 	WeightBytes  int64              `json:"weight_bytes"`
 	Kernels      int                `json:"kernels"`
 	KVBytes      int64              `json:"kv_bytes"`
@@ -45,6 +46,14 @@ type Report struct {
 	ArenaBytes   map[string]int64   `json:"arena_bytes"`
 	ArenaMinimum map[string]int64   `json:"arena_lower_bound_bytes"`
 	Launches     map[string]int     `json:"launches"`
+}
+
+// SetReport is the code for one instruction set.
+type SetReport struct {
+	CPU       string   `json:"cpu"`
+	Features  []string `json:"features"`
+	Kernels   int      `json:"kernels"`
+	CodeBytes int      `json:"code_bytes"`
 }
 
 // DefaultMaxTokens is the KV-cache capacity unless one is asked for: the larger of 1024 and four pictures with 512
@@ -88,7 +97,7 @@ func Compile(ctx context.Context, dir, out string, runtime []byte, o Options) (*
 		r.Seconds[phase] = time.Since(clock).Seconds()
 		clock = time.Now()
 	}
-	t, err := target.Find(o.CPU)
+	targets, err := target.FindAll(o.CPU)
 	if err != nil {
 		return nil, err
 	}
@@ -127,38 +136,44 @@ func Compile(ctx context.Context, dir, out string, runtime []byte, o Options) (*
 		return nil, err
 	}
 	lap("passes")
-	res, err := codegen.Compile(ctx, m, t)
+	sets, err := codegen.CompileSets(ctx, m, targets)
 	if err != nil {
 		return nil, err
 	}
-	if err := emit.kernels(ctx, res, t); err != nil {
+	if err := emit.kernels(ctx, sets); err != nil {
 		return nil, err
 	}
 	lap("code")
-	p := res.Program
-	p.Generator = Version
-	if p.Model, err = describe(c, tok, o).Encode(); err != nil {
+	model, err := describe(c, tok, o).Encode()
+	if err != nil {
 		return nil, err
 	}
+	for _, p := range sets.Programs {
+		p.Generator, p.Model = Version, model
+	}
 	weights := program.Section{Name: program.SectionWeights, Write: func(w io.Writer) error {
-		return res.WriteWeights(w, Source(ctx, c), o.Progress)
+		return sets.Results[0].WriteWeights(w, Source(ctx, c), o.Progress)
 	}}
-	sections := []program.Section{weights, program.Bytes(program.SectionCode, res.Code), program.Bytes(manifest.SectionTokenizer, tok.compact),
+	sections := []program.Section{weights, program.Bytes(program.SectionCode, sets.Code), program.Bytes(manifest.SectionTokenizer, tok.compact),
 		program.Bytes(manifest.SectionGraph, graph)}
 	if c.License != "" {
 		sections = append(sections, program.Bytes(manifest.SectionLicense, []byte(c.License)))
 	}
-	if err := program.Write(ctx, out, runtime, p, sections...); err != nil {
+	if err := program.Write(ctx, out, runtime, sets.Programs, sections...); err != nil {
 		return nil, err
 	}
 	lap("write")
-	r.fill(m, res, o.maxTokens(c))
+	r.fill(m, sets, o.maxTokens(c))
 	return r, nil
 }
 
-func (r *Report) fill(m *ir.Module, res *codegen.Result, maxTokens int) {
-	p := res.Program
-	r.CodeBytes, r.WeightBytes, r.Kernels, r.MaxTokens = len(res.Code), p.WeightBytes, len(p.Kernels), maxTokens
+func (r *Report) fill(m *ir.Module, sets *codegen.Sets, maxTokens int) {
+	for i, res := range sets.Results {
+		t := sets.Targets[i]
+		r.Sets = append(r.Sets, SetReport{CPU: t.Name, Features: t.Features, Kernels: len(res.Kernels), CodeBytes: len(res.Code)})
+	}
+	p := sets.Programs[0]
+	r.CodeBytes, r.WeightBytes, r.Kernels, r.MaxTokens = len(sets.Code), p.WeightBytes, len(p.Kernels), maxTokens
 	for _, s := range p.States {
 		r.KVBytes += s.Bytes
 	}

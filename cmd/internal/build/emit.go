@@ -20,7 +20,7 @@ import (
 var Stages = []string{"graph", "tile", "llvm", "asm", "ptx"}
 
 // emitter writes the stages that were asked for into a folder: graph as plain.pgir and graph.pgir (before and after the
-// passes), the others as a file per kernel.
+// passes), the others as a file per kernel, in a folder per instruction set if there are several.
 type emitter struct {
 	dir    string
 	stages []string
@@ -56,12 +56,32 @@ func (e *emitter) graph(name string, m fmt.Stringer) error {
 	return e.write(name, []byte(m.String()))
 }
 
-// kernels writes every kernel.
-func (e *emitter) kernels(ctx context.Context, r *codegen.Result, t target.Target) error {
+// kernels writes every kernel, those of several instruction sets into a folder each.
+func (e *emitter) kernels(ctx context.Context, sets *codegen.Sets) error {
+	if !e.wants("tile") && !e.wants("llvm") && !e.wants("asm") && !e.wants("ptx") {
+		return nil
+	}
+	for i, r := range sets.Results {
+		folder := ""
+		if len(sets.Results) > 1 {
+			folder = sets.Targets[i].Name
+			if err := os.MkdirAll(filepath.Join(e.dir, folder), 0o755); err != nil {
+				return err
+			}
+		}
+		if err := e.set(ctx, r, sets.Targets[i], folder); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// set writes the kernels of one instruction set.
+func (e *emitter) set(ctx context.Context, r *codegen.Result, t target.Target, folder string) error {
 	for i, k := range r.Kernels {
-		name := k.Tile.Name
+		name := filepath.Join(folder, k.Tile.Name)
 		if e.wants("ptx") {
-			if err := e.write(name+".ptx", ptxText(name, r.Specs[i])); err != nil {
+			if err := e.write(name+".ptx", ptxText(k.Tile.Name, r.Specs[i])); err != nil {
 				return err
 			}
 		}

@@ -48,7 +48,8 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-func compareCase(t *testing.T, exe, path string) {
+// compareCase compares an executable, given some flags, with one run of transformers.
+func compareCase(t *testing.T, exe, path string, flags ...string) {
 	ref, err := safetensors.Open(path)
 	if err != nil {
 		t.Fatal(err)
@@ -58,7 +59,7 @@ func compareCase(t *testing.T, exe, path string) {
 	if err := json.Unmarshal([]byte(ref.Metadata["images"]), &images); err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"--prompt", ref.Metadata["prompt"]}
+	args := append(flags, "--prompt", ref.Metadata["prompt"])
 	for _, name := range images {
 		args = append(args, "--image", filepath.Join(golden.Dir(), "pictures", name))
 	}

@@ -32,12 +32,9 @@ type loaded struct {
 	close  func()
 }
 
-// load compiles a checkpoint in memory. With single, every launch is also a function of its own, named FUNC#LAUNCH.
-func load(ctx context.Context, dir string, o build.Options, trace, single bool) (*loaded, error) {
-	t, err := target.Find(o.CPU)
-	if err != nil {
-		return nil, err
-	}
+// load compiles a checkpoint in memory for a target. With single, every launch is also a function of its own, named
+// FUNC#LAUNCH.
+func load(ctx context.Context, dir string, t target.Target, o build.Options, trace, single bool) (*loaded, error) {
 	c, err := hf.Load(dir)
 	if err != nil {
 		return nil, err
@@ -95,19 +92,33 @@ func (w *into) Write(b []byte) (int, error) {
 }
 
 // Kernels runs every function of a checkpoint or an executable launch by launch on random inputs and compares each distinct kernel, where
-// it is first launched, with the evaluator on the very memory it read. A line per kernel goes to w; the result is the
-// number of misses.
+// it is first launched, with the evaluator on the very memory it read, for every instruction set that this machine has. A line per kernel
+// goes to w; the result is the number of misses.
 func Kernels(ctx context.Context, w io.Writer, path string, o build.Options) (misses int, err error) {
-	var l *loaded
-	if IsExecutable(path) {
-		l, err = open(path)
-	} else {
-		l, err = load(ctx, path, o, false, true)
-	}
-	if err != nil {
-		return 0, err
-	}
-	defer l.close()
+	err = eachSet(w, path, o, func(set program.Target) error {
+		var l *loaded
+		var err error
+		if IsExecutable(path) {
+			l, err = open(path, set.CPU)
+		} else {
+			var t target.Target
+			if t, err = target.Find(set.CPU); err == nil {
+				l, err = load(ctx, path, t, o, false, true)
+			}
+		}
+		if err != nil {
+			return err
+		}
+		defer l.close()
+		n, err := l.kernels(ctx, w, o)
+		misses += n
+		return err
+	})
+	return misses, err
+}
+
+// kernels runs and compares the kernels of one instruction set.
+func (l *loaded) kernels(ctx context.Context, w io.Writer, o build.Options) (misses int, err error) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	seen := map[int]bool{}
 	pixels := l.e.Floats("pixels")

@@ -10,6 +10,8 @@ import (
 	"pgc/cmd/internal/build"
 	"pgc/codegen"
 	"pgc/golden"
+	"pgc/ir/target"
+	"pgc/runtime/cpufeature"
 	"pgc/runtime/program"
 )
 
@@ -51,12 +53,27 @@ func TestKernels(t *testing.T) {
 	}
 }
 
-// An executable compiled without some passes carries which.
+// An executable compiled without some passes carries which; all of its instruction sets that this machine has are checked.
 func TestKernelsWithoutPasses(t *testing.T) {
 	o := options()
+	o.CPU = target.Default
 	o.Passes.Off = map[string]bool{"fuse-row": true, "fuse-matmul": true}
-	if report, misses := kernels(t, executable(t, "pg1-odd", o)); misses > 0 {
+	report, misses := kernels(t, executable(t, "pg1-odd", o))
+	if misses > 0 {
 		t.Errorf("%d misses:\n%s", misses, report)
+	}
+	for _, name := range strings.Split(target.Default, ",") {
+		tgt, err := target.Find(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := "\n" + name + ":\n"
+		if !cpufeature.Has(tgt.Features) {
+			want = "\n" + name + " is not checked: "
+		}
+		if !strings.Contains("\n"+report, want) {
+			t.Errorf("the report does not say %q:\n%s", want, report)
+		}
 	}
 }
 
@@ -77,7 +94,11 @@ func (d damaged) Tensor(key string) (codegen.Tensor, error) {
 
 // A kernel that reads one weight otherwise than the evaluator is found, and no other is blamed.
 func TestKernelsFindsFaults(t *testing.T) {
-	l, err := load(t.Context(), checkpoint("pg1-odd"), options(), false, true)
+	tgt, err := target.Find(options().CPU)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := load(t.Context(), checkpoint("pg1-odd"), tgt, options(), false, true)
 	if err != nil {
 		t.Fatal(err)
 	}

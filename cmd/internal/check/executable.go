@@ -9,7 +9,6 @@ import (
 	"pgc/codegen"
 	"pgc/ir"
 	"pgc/ir/eval"
-	"pgc/runtime/cpufeature"
 	"pgc/runtime/engine"
 	"pgc/runtime/manifest"
 	"pgc/runtime/program"
@@ -21,9 +20,9 @@ func IsExecutable(path string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// open loads an executable with the code and the weights it was shipped with. Every launch is also a function of its
+// open loads an executable with the code for an instruction set and the weights it was shipped with. Every launch is also a function of its
 // own, named FUNC#LAUNCH.
-func open(path string) (*loaded, error) {
+func open(path, isa string) (*loaded, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -36,7 +35,7 @@ func open(path string) (*loaded, error) {
 	l := &loaded{source: stored{image}, params: map[*ir.Value]*eval.Tensor{}, close: func() { image.Close() }}
 	model, err := manifest.Decode(image.Program.Model)
 	if err == nil {
-		err = cpufeature.Check(image.Program.Target.Features)
+		err = image.Choose(isa, engine.Lacks)
 	}
 	if err == nil {
 		l.vocab = model.VocabSize

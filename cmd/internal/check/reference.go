@@ -9,7 +9,9 @@ import (
 
 	"pgc/cmd/internal/build"
 	"pgc/ir"
+	"pgc/ir/target"
 	"pgc/runtime/engine"
+	"pgc/runtime/program"
 	"pgc/runtime/safetensors"
 )
 
@@ -30,8 +32,8 @@ func (d Deviation) String() string {
 }
 
 // Reference compares a checkpoint, layer by layer, with a file of reference activations (golden/gen/reference.py). A
-// line per tensor goes to w. The result are the tensors that deviate by more than Limit, in the order of computation, so
-// that the first one is the cause of the others.
+// line per tensor goes to w, for every instruction set that this machine has. The result are the tensors that deviate by
+// more than Limit, in the order of computation, so that the first one is the cause of the others.
 func Reference(ctx context.Context, w io.Writer, dir, path string, o build.Options) ([]Deviation, error) {
 	if IsExecutable(dir) {
 		return nil, fmt.Errorf("%s is an executable, which keeps no activations: expected a checkpoint directory", dir)
@@ -41,12 +43,26 @@ func Reference(ctx context.Context, w io.Writer, dir, path string, o build.Optio
 		return nil, err
 	}
 	defer ref.Close()
-	l, err := load(ctx, dir, o, true, false)
-	if err != nil {
-		return nil, err
-	}
-	defer l.close()
-	r := &comparison{w: w, path: path, ref: ref, l: l}
+	var found []Deviation
+	err = eachSet(w, dir, o, func(set program.Target) error {
+		t, err := target.Find(set.CPU)
+		if err != nil {
+			return err
+		}
+		l, err := load(ctx, dir, t, o, true, false)
+		if err != nil {
+			return err
+		}
+		defer l.close()
+		more, err := (&comparison{w: w, path: path, ref: ref, l: l}).run(ctx)
+		found = append(found, more...)
+		return err
+	})
+	return found, err
+}
+
+// run compares all of one compilation.
+func (r *comparison) run(ctx context.Context) ([]Deviation, error) {
 	p, err := r.inputs()
 	if err != nil {
 		return nil, err
@@ -58,7 +74,7 @@ func Reference(ctx context.Context, w io.Writer, dir, path string, o build.Optio
 		return nil, err
 	}
 	if r.compared == 0 {
-		return nil, fmt.Errorf("%s holds no activations, expected a file that golden/gen/reference.py wrote", path)
+		return nil, fmt.Errorf("%s holds no activations, expected a file that golden/gen/reference.py wrote", r.path)
 	}
 	return r.found, ctx.Err()
 }

@@ -1,0 +1,82 @@
+package codegen
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"reflect"
+
+	"pgc/ir"
+	"pgc/ir/target"
+	"pgc/runtime/program"
+)
+
+// Sets is a module compiled for several targets: one code section and one program each over the same weights.
+type Sets struct {
+	Results  []*Result // the best target first
+	Targets  []target.Target
+	Programs []*program.Program
+	Code     []byte
+}
+
+// CompileSets compiles a module for every target, the best first. A set whose code is that of a later one, which asks less
+// of the CPU, is left out.
+func CompileSets(ctx context.Context, m *ir.Module, targets []target.Target) (*Sets, error) {
+	s := &Sets{}
+	for _, t := range targets {
+		r, err := Compile(ctx, m, t)
+		if err != nil {
+			return nil, err
+		}
+		if n := len(s.Results); n > 0 && covers(s.Targets[n-1], t) && sameCode(s.Results[n-1], r) {
+			s.Results, s.Targets = s.Results[:n-1], s.Targets[:n-1]
+		}
+		s.Results, s.Targets = append(s.Results, r), append(s.Targets, t)
+	}
+	for i, r := range s.Results {
+		if err := samePlan(&s.Results[0].weights, &r.weights); err != nil {
+			return nil, fmt.Errorf("%s and %s: %w", s.Targets[0].Name, s.Targets[i].Name, err)
+		}
+		s.Code = append(s.Code, make([]byte, -len(s.Code)&(program.PageBytes-1))...)
+		at := int64(len(s.Code))
+		s.Code = append(s.Code, r.Code...)
+		p := r.Program
+		for k := range p.Kernels {
+			p.Kernels[k].CodeOffset += at
+		}
+		p.WorkerOffset += at
+		s.Programs = append(s.Programs, p)
+	}
+	return s, nil
+}
+
+// covers reports whether a has every feature that b asks for.
+func covers(a, b target.Target) bool {
+	has := map[string]bool{}
+	for _, f := range a.Features {
+		has[f] = true
+	}
+	for _, f := range b.Features {
+		if !has[f] {
+			return false
+		}
+	}
+	return true
+}
+
+func sameCode(a, b *Result) bool {
+	return bytes.Equal(a.Code, b.Code) && reflect.DeepEqual(a.Program.Funcs, b.Program.Funcs)
+}
+
+// samePlan says where two weight plans differ: all instruction sets read one copy of the weights.
+func samePlan(a, b *weightPlan) error {
+	for i := range max(len(a.entries), len(b.entries)) {
+		if i >= len(a.entries) || i >= len(b.entries) {
+			return fmt.Errorf("they store %d and %d tensors, expected the same", len(a.entries), len(b.entries))
+		}
+		if x, y := a.entries[i], b.entries[i]; !reflect.DeepEqual(x, y) {
+			return fmt.Errorf("they store tensor %s as %s at %d and %s as %s at %d, expected the same", x.Name, x.Layout, x.Offset, y.Name, y.Layout, y.Offset)
+		}
+	}
+	return nil
+}
