@@ -23,6 +23,7 @@ const (
 	doneOne  = 1 << 32
 	inJob    = program.StateClosed - 1 // the bits of the state word that count workers
 	recShift = 6                       // RecordBytes == 1 << recShift
+	traShift = 5                       // TraceBytes == 1 << traShift
 )
 
 // Source returns the LLVM IR text of the worker loop, to be compiled for any x86-64.
@@ -87,7 +88,7 @@ func (b *builder) worker(m *ir.Module) {
 	b.NewCondBr(b.NewExtractValue(swap, 1), join, open)
 
 	b.at(join)
-	b.launches(ctl, scratch, limit, leave)
+	b.launches(ctl, index, scratch, limit, leave)
 
 	b.at(leave)
 	b.NewAtomicRMW(enum.AtomicOpOr, b.field(ctl, program.CtlState, types.I64), i64(program.StateClosed),
@@ -107,10 +108,11 @@ func (b *builder) worker(m *ir.Module) {
 }
 
 // launches builds the walk over the launch records; it ends in the block done.
-func (b *builder) launches(ctl, scratch, limit value.Value, done *ir.Block) {
+func (b *builder) launches(ctl, index, scratch, limit value.Value, done *ir.Block) {
 	table := b.NewIntToPtr(b.load(ctl, program.CtlTable, types.I64), types.I8Ptr)
 	count := b.load(ctl, program.CtlCount, types.I64)
 	stamp := b.NewICmp(enum.IPredNE, b.load(ctl, program.CtlStamp, types.I32), i32(0))
+	traces := b.NewAdd(b.load(ctl, program.CtlTrace, types.I64), b.NewMul(index, b.load(ctl, program.CtlTraces, types.I64)))
 	first := b.acquire(ctl, program.CtlReached, types.I64)
 	from := b.Block
 	launch, body, next := b.block("launch"), b.block("launch.body"), b.block("launch.next")
@@ -140,13 +142,22 @@ func (b *builder) launches(ctl, scratch, limit value.Value, done *ir.Block) {
 	b.NewCondBr(b.NewICmp(enum.IPredULT, task, tasks), run, complete)
 
 	b.at(run)
-	startTime, call := b.block("launch.start"), b.block("launch.call")
-	b.NewCondBr(b.NewAnd(stamp, b.NewICmp(enum.IPredEQ, task, i64(0))), startTime, call)
+	timed, startTime, timedCall := b.block("launch.timed"), b.block("launch.start"), b.block("launch.timedcall")
+	call, called := b.block("launch.call"), b.block("launch.called")
+	b.NewCondBr(stamp, timed, call)
+	b.at(timed)
+	begin := b.NewCall(b.ticks)
+	b.NewCondBr(b.NewICmp(enum.IPredEQ, task, i64(0)), startTime, timedCall)
 	b.at(startTime)
-	b.store(rec, program.RecStart, types.I64, b.NewCall(b.ticks))
-	b.NewBr(call)
+	b.store(rec, program.RecStart, types.I64, begin)
+	b.NewBr(timedCall)
+	b.at(timedCall)
+	b.NewCall(kernel, args, task, scratch)
+	b.trace(b.NewIntToPtr(b.NewAdd(traces, b.NewShl(i, i64(traShift))), types.I8Ptr), begin, called)
 	b.at(call)
 	b.NewCall(kernel, args, task, scratch)
+	b.NewBr(called)
+	b.at(called)
 	// One addition says that this task is done and takes the next one.
 	after := b.add(rec, program.RecProgress, types.I64, i64(doneOne|takeOne))
 	last := b.NewICmp(enum.IPredEQ, b.NewAdd(b.NewLShr(after, i64(32)), i64(1)), tasks)
@@ -187,4 +198,17 @@ func (b *builder) launches(ctl, scratch, limit value.Value, done *ir.Block) {
 	b.at(next)
 	i.Incs = append(i.Incs, ir.NewIncoming(b.NewAdd(i, i64(1)), next))
 	b.NewBr(launch)
+}
+
+// trace notes in a trace record that a task began at the tick begin and is done now, and goes on in the block next.
+func (b *builder) trace(rec, begin value.Value, next *ir.Block) {
+	end := b.NewCall(b.ticks)
+	put := func(offset int64, v value.Value) { b.NewStore(v, b.field(rec, offset, types.I64)) }
+	plus := func(offset int64, v value.Value) { put(offset, b.NewAdd(b.load(rec, offset, types.I64), v)) }
+	start := b.load(rec, program.TraceStart, types.I64)
+	put(program.TraceStart, b.NewSelect(b.NewICmp(enum.IPredEQ, start, i64(0)), begin, start))
+	put(program.TraceEnd, end)
+	plus(program.TraceTicks, b.NewSub(end, begin))
+	plus(program.TraceTasks, i64(1))
+	b.NewBr(next)
 }

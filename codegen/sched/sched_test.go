@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"pgc/runtime/native"
 )
 
 // TestOnce counts every task of launches with 0 to many tasks on 1 to 8 threads.
@@ -126,15 +128,32 @@ func TestProfile(t *testing.T) {
 		t.Fatal(err)
 	}
 	begin := time.Now()
-	spans, err := pool.Profile(tab)
+	profile, err := pool.Profile(tab)
 	wall := time.Since(begin)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("spans %v, wall %v with calibration", spans, wall)
+	spans := profile.Launches
+	t.Logf("spans %v, threads %v, wall %v with calibration", spans, profile.Threads, wall)
 	first, none, last := spans[0], spans[1], spans[2]
 	if first.Start != 0 || first.End <= 0 || none.Start != none.End || last.Start < first.End || last.End <= last.Start || last.End > wall {
 		t.Fatalf("spans %v in a run of %v", spans, wall)
+	}
+	if len(profile.Threads) != 2 {
+		t.Fatalf("traces of %d threads, expected 2", len(profile.Threads))
+	}
+	for i, want := range []int{8, 0, 1} {
+		tasks := 0
+		for thread, shares := range profile.Threads {
+			s := shares[i]
+			tasks += s.Tasks
+			if s.Tasks > 0 && (s.Start < spans[i].Start || s.End <= s.Start || s.Busy <= 0 || s.Busy > s.End-s.Start+time.Microsecond) || s.Tasks == 0 && s != (native.Share{}) {
+				t.Errorf("launch %d, which ran %v: share of thread %d is %v", i, spans[i], thread, s)
+			}
+		}
+		if tasks != want {
+			t.Errorf("launch %d: the threads did %d tasks, expected %d", i, tasks, want)
+		}
 	}
 }
 

@@ -231,12 +231,14 @@ func (f *Func) Run(ctx context.Context, offset int64) error {
 	}
 }
 
-// Timing is how long one launch took and what it did.
+// Timing is when one launch ran, counted from the start of the first, and what it did.
 type Timing struct {
 	Kernel       string
 	Value        string
+	Start        float64 // seconds
 	Seconds      float64
 	Flops, Bytes int64
+	Threads      []native.Share // each thread's share of it; nil where the program does not tell
 }
 
 // Profile runs the function and reports every launch.
@@ -245,15 +247,18 @@ func (f *Func) Profile() ([]Timing, error) {
 	if err := f.table.Bind(&f.bases, f.syms); err != nil {
 		return nil, err
 	}
-	spans, err := f.e.pool.Profile(f.table)
+	p, err := f.e.pool.Profile(f.table)
 	if err != nil {
 		return nil, err
 	}
-	out := make([]Timing, len(spans))
-	for i, s := range spans {
+	out := make([]Timing, len(p.Launches))
+	for i, s := range p.Launches {
 		l := &f.fn.Launches[i]
-		out[i] = Timing{Kernel: f.e.Program.Kernels[l.Kernel].Name, Value: l.Value, Seconds: (s.End - s.Start).Seconds(),
+		out[i] = Timing{Kernel: f.e.Program.Kernels[l.Kernel].Name, Value: l.Value, Start: s.Start.Seconds(), Seconds: (s.End - s.Start).Seconds(),
 			Flops: l.Flops.Eval(f.syms), Bytes: l.Bytes.Eval(f.syms)}
+		for _, shares := range p.Threads {
+			out[i].Threads = append(out[i].Threads, shares[i])
+		}
 	}
 	return out, nil
 }

@@ -118,26 +118,6 @@ func (p *Pool) open(state uint64) {
 	}
 }
 
-// Span is when a launch ran, counted from the start of the first one.
-type Span struct{ Start, End time.Duration }
-
-// Profile runs a table like Run and says when each of its launches ran, from the taking
-// of its first task to the end of its last. A launch without tasks has an empty span.
-func (p *Pool) Profile(t *Table) ([]Span, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.ctl == nil {
-		return nil, errors.New("the thread pool is closed")
-	}
-	*p.i32(program.CtlStamp) = 1
-	err := p.runTable(t)
-	*p.i32(program.CtlStamp) = 0
-	if err != nil {
-		return nil, err
-	}
-	return t.spans(p.tick()), nil
-}
-
 // tick measures the duration of a tick of the time stamp counter in nanoseconds.
 func (p *Pool) tick() float64 {
 	mark := func() (time.Time, int64) {

@@ -2,7 +2,6 @@ package native
 
 import (
 	"fmt"
-	"time"
 	"unsafe"
 
 	"pgc/runtime/program"
@@ -131,23 +130,6 @@ func (t *Table) rewind() {
 		*t.i64(i, program.RecStart) = 0
 		*t.i64(i, program.RecEnd) = 0
 	}
-}
-
-// spans reads the time stamps of the last run, given the duration of a tick in nanoseconds.
-func (t *Table) spans(tick float64) []Span {
-	var first int64
-	for i := range t.count {
-		if s := *t.i64(i, program.RecStart); s != 0 && (first == 0 || s < first) {
-			first = s
-		}
-	}
-	spans := make([]Span, t.count)
-	for i := range spans {
-		if s, e := *t.i64(i, program.RecStart), *t.i64(i, program.RecEnd); s != 0 {
-			spans[i] = Span{time.Duration(float64(s-first) * tick), time.Duration(float64(e-first) * tick)}
-		}
-	}
-	return spans
 }
 
 // Close frees the table's memory. No Run may be using it.

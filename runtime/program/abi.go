@@ -23,6 +23,8 @@ const (
 	CtlSpin    = 32 // i64: time stamp counter ticks to spin for the end of a launch before sleeping
 	CtlStamp   = 40 // i32: nonzero to record start and end of each launch
 	CtlStop    = 44 // i32: nonzero to make workers return when they see a new epoch
+	CtlTrace   = 48 // i64: address of worker 0's trace, one trace record a launch; read only if CtlStamp says so
+	CtlTraces  = 56 // i64: distance of the workers' traces in bytes
 
 	CtlState    = 64  // i64: epoch << 32 | closed << 31 | workers in the job; its high half is a futex
 	CtlSleepers = 128 // i32: workers asleep on the epoch
@@ -47,6 +49,16 @@ const (
 	RecEnd      = 48 // i64: time stamp counter when the last task was done
 
 	RecordBytes = 64
+)
+
+// Trace record: what one worker did of one launch, TraceBytes long. All zero if it took no task of it.
+const (
+	TraceStart = 0  // i64: time stamp counter when its first task began
+	TraceEnd   = 8  // i64: time stamp counter when its last task was done
+	TraceTicks = 16 // i64: ticks in its tasks
+	TraceTasks = 24 // i64: how many tasks it did
+
+	TraceBytes = 32
 )
 
 // MaxTasks bounds the tasks of a launch: each half of the progress word counts them.
