@@ -15,6 +15,7 @@ import (
 	"pgc/codegen/llvm"
 	"pgc/codegen/sched"
 	"pgc/ir"
+	"pgc/ir/quant"
 	"pgc/ir/target"
 	"pgc/ir/tile"
 	"pgc/runtime/program"
@@ -30,6 +31,9 @@ type Result struct {
 	Ops     map[string][]*ir.Op
 	weights weightPlan
 }
+
+// SetRounding says how matrices become integers, by their names; without it all are rounded plainly.
+func (r *Result) SetRounding(of func(key string) *quant.Rounding) { r.weights.rounding = of }
 
 // WriteWeights streams the weights section, reading each tensor from src once.
 func (r *Result) WriteWeights(w io.Writer, src Source, progress func(name string, done, total int64)) error {

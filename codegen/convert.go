@@ -49,39 +49,88 @@ func bfloat16(v float32) uint16 {
 	return uint16((bits + 0x7fff + bits>>16&1) >> 16)
 }
 
-// floats returns data of a float type as numbers.
-func floats(data []byte, from ir.DType) []float32 {
-	data = convert(data, from, ir.F32)
-	out := make([]float32, len(data)/4)
-	for i := range out {
-		out[i] = math.Float32frombits(binary.LittleEndian.Uint32(data[4*i:]))
+// floats decodes data of a float type into to, which it fills.
+func floats(to []float32, data []byte, from ir.DType) {
+	le := binary.LittleEndian
+	switch from {
+	case ir.BF16:
+		for len(to) >= 4 { // four at a time
+			four := le.Uint64(data)
+			v := to[:4]
+			v[0] = math.Float32frombits(uint32(four) << 16)
+			v[1] = math.Float32frombits(uint32(four) &^ 0xffff)
+			v[2] = math.Float32frombits(uint32(four>>32) << 16)
+			v[3] = math.Float32frombits(uint32(four>>32) &^ 0xffff)
+			to, data = to[4:], data[8:]
+		}
+		for i := range to {
+			to[i] = math.Float32frombits(uint32(le.Uint16(data[2*i:])) << 16)
+		}
+	case ir.F16:
+		for i := range to {
+			to[i] = float16.Frombits(le.Uint16(data[2*i:])).Float32()
+		}
+	default:
+		for i := range to {
+			to[i] = math.Float32frombits(le.Uint32(data[4*i:]))
+		}
 	}
-	return out
 }
 
-// quantize packs a row, the n-th of a panel, into the panel's blocks.
-func quantize(panel []byte, row []float32, n int, q kernels.Group) {
-	le := binary.LittleEndian
-	i8, u4 := make([]int8, q.Len), make([]uint8, q.Len)
-	for len(row) > 0 {
-		x := row[:min(len(row), int(q.Len))]
-		if q.Bits == 8 {
-			le.PutUint32(panel[4*n:], math.Float32bits(quant.Symmetric8(x, i8[:len(x)])))
-		} else {
-			scale, least := quant.Asymmetric4(x, u4[:len(x)], false)
-			le.PutUint16(panel[2*n:], uint16(math.Float32bits(scale)>>16))
-			le.PutUint16(panel[2*(kernels.PanelWidth+n):], uint16(math.Float32bits(least)>>16))
-		}
-		for k := range x {
-			at, shift := q.At(int64(n), int64(k))
-			if q.Bits == 8 {
-				panel[at] = byte(i8[k])
-			} else {
-				panel[at] |= u4[k] << shift
-			}
-		}
-		row, panel = row[len(x):], panel[q.BlockBytes():]
+// quantizer packs rows into panels of integers. One goroutine uses it at a time.
+type quantizer struct {
+	format   kernels.Group
+	rounding *quant.Rounding
+	groups   *quant.Groups
+	row      []float32
+	at       []int   // where the integers of a block lie, for the first row
+	shift    []uint8 // by how much each is shifted
+	step     int     // from one row to the next
+	fours    bool    // that integers lie four and four together
+}
+
+func newQuantizer(q kernels.Group, cols int, r *quant.Rounding) *quantizer {
+	z := &quantizer{format: q, rounding: r, groups: quant.NewGroups(cols, int(q.Len)), row: make([]float32, cols)}
+	second, _ := q.At(1, 0)
+	for k := range q.Len {
+		at, shift := q.At(0, k)
+		z.at, z.shift = append(z.at, int(at)), append(z.shift, uint8(shift))
 	}
+	z.step = int(second) - z.at[0]
+	z.fours = true
+	for k := range z.at {
+		z.fours = z.fours && z.at[k] == z.at[k&^3]+k&3 && z.shift[k] == z.shift[k&^3]
+	}
+	return z
+}
+
+// pack quantizes z.row as the n-th of a panel. It reports false for what has no finite scale.
+func (z *quantizer) pack(panel []byte, n int) bool {
+	le, g, q := binary.LittleEndian, z.groups, z.format
+	z.rounding.Row(z.row, q.Bits, g)
+	finite := true
+	for i, scale := range g.Scale {
+		if q.Bits == 8 {
+			le.PutUint32(panel[4*n:], math.Float32bits(scale))
+		} else {
+			le.PutUint16(panel[2*n:], uint16(math.Float32bits(scale)>>16))
+			le.PutUint16(panel[2*(kernels.PanelWidth+n):], uint16(math.Float32bits(g.Min[i])>>16))
+			finite = finite && g.Min[i]-g.Min[i] == 0
+		}
+		finite = finite && scale-scale == 0
+		first := i * g.Len
+		integers := g.Q[first:min(len(g.Q), first+g.Len)]
+		place, k := panel[n*z.step:], 0
+		for ; z.fours && k+4 <= len(integers); k += 4 {
+			word := place[z.at[k]:]
+			le.PutUint32(word, le.Uint32(word)|le.Uint32(integers[k:])<<(z.shift[k]&7))
+		}
+		for ; k < len(integers); k++ {
+			place[z.at[k]] |= integers[k] << (z.shift[k] & 7)
+		}
+		panel = panel[q.BlockBytes():]
+	}
+	return finite
 }
 
 // dequantize reads the n-th row of a panel as float32 values.

@@ -9,6 +9,7 @@ import (
 
 	"pgc/codegen/kernels"
 	"pgc/ir"
+	"pgc/ir/quant"
 	"pgc/runtime/program"
 )
 
@@ -39,6 +40,8 @@ type weightPlan struct {
 	entries []entry
 	index   map[string]int // layout + key
 	bytes   int64
+
+	rounding func(key string) *quant.Rounding // nil: plain
 }
 
 // entry is one tensor of the weights section: a checkpoint tensor in a layout, or the values of a constant.
@@ -133,7 +136,11 @@ func (p *weightPlan) write(w io.Writer, src Source, progress func(name string, d
 			return err
 		}
 		out := &counted{w, e.Name, e.Offset, p.bytes, progress}
-		if err := e.write(out, src); err != nil {
+		var rounding *quant.Rounding
+		if p.rounding != nil && e.dtype.IsQuantized() {
+			rounding = p.rounding(e.Name)
+		}
+		if err := e.write(out, src, rounding); err != nil {
 			return err
 		}
 		at = e.Offset + e.Bytes
@@ -162,7 +169,7 @@ func pad(w io.Writer, n int64) error {
 	return err
 }
 
-func (e *entry) write(w io.Writer, src Source) error {
+func (e *entry) write(w io.Writer, src Source, rounding *quant.Rounding) error {
 	if e.values != nil {
 		buf := make([]byte, 0, e.Bytes)
 		for _, v := range e.values {
@@ -191,7 +198,7 @@ func (e *entry) write(w io.Writer, src Source) error {
 	if e.Layout == LayoutPlain {
 		return e.writePlain(w, t, read)
 	}
-	return e.writePanels(w, t, read)
+	return e.writePanels(w, t, read, rounding)
 }
 
 // chunk is about how many bytes are converted or packed at a time.
@@ -230,28 +237,40 @@ func (e *entry) order() []int64 {
 }
 
 // writePanels interleaves PanelWidth rows at a time; padding is zero.
-func (e *entry) writePanels(w io.Writer, t Tensor, read *cursor) error {
+func (e *entry) writePanels(w io.Writer, t Tensor, read *cursor, rounding *quant.Rounding) error {
 	size := e.panelBytes()
 	rowBytes := e.cols * int64(t.DType.Bytes())
 	each := int(max(1, chunk/size)) * kernels.PanelWidth
 	parts := slices.Collect(slices.Chunk(e.order(), each))
-	return inOrder(len(parts), func(i int, buf []byte) []byte {
+	broken := make([]int64, len(parts)) // of every part a row that is not finite, counted from 1
+	pack := func(i int, buf []byte) []byte {
 		n := int(size) * len(parts[i]) / kernels.PanelWidth
 		buf = slices.Grow(buf, n)[:n]
 		clear(buf)
+		var z *quantizer
+		if q := group(e.dtype); q.Bits > 0 {
+			z = newQuantizer(q, int(e.cols), rounding)
+		}
 		for p, r := range parts[i] {
 			if r < 0 {
 				continue
 			}
 			panel, row := buf[p/kernels.PanelWidth*int(size):], t.Data[r*rowBytes:(r+1)*rowBytes]
-			if e.dtype.IsQuantized() {
-				quantize(panel, floats(row, t.DType), p%kernels.PanelWidth, group(e.dtype))
+			if z != nil {
+				floats(z.row, row, t.DType)
+				if !z.pack(panel, p%kernels.PanelWidth) {
+					broken[i] = r + 1
+				}
 			} else {
 				interleave(panel, convert(row, t.DType, e.dtype), p%kernels.PanelWidth, e.dtype.Bytes())
 			}
 		}
 		return buf
-	}, func(i int, piece []byte) error {
+	}
+	return inOrder(len(parts), pack, func(i int, piece []byte) error {
+		if row := broken[i]; row > 0 {
+			return fmt.Errorf("tensor %s has a value that is infinite or no number in row %d, expected numbers: integers cannot stand for it", e.Name, row-1)
+		}
 		if last := slices.Max(parts[i]); last >= 0 {
 			read.at((last + 1) * rowBytes)
 		}

@@ -26,6 +26,7 @@ type compileFlags struct {
 	Group     int      `default:"128" help:"Values of a row that share a scale in int8 and int4: 32, 64 or 128."`
 	Compute   string   `default:"int8" help:"Arithmetic of products with int8 and int4 matrices: int8 (activations become integers, too) or f32."`
 	Keep      []string `sep:"none" placeholder:"PATTERN=TYPE" help:"Store the matrices of these names otherwise, as in 'vision_tower.*=bf16'. May be repeated."`
+	Search    bool     `help:"Search for the scales of int4 that make the least error."`
 	CPU       string   `name:"cpu" default:"${cpu}" help:"LLVM's -mcpu names with commas between, or native: the file has code for each and runs the best that a CPU has. The default serves any x86-64 with AVX2 and FMA."`
 	MaxTokens int      `help:"KV-cache capacity in tokens, image tokens included (default: max(1024, 4 pictures + 512))."`
 	Debug     []string `short:"d" placeholder:"AID" help:"Debugging aids; -d help lists them."`
@@ -37,7 +38,7 @@ func (f *compileFlags) options() (build.Options, *aids.Aids, error) {
 	if err != nil {
 		return build.Options{}, nil, usage{err}
 	}
-	o := build.Options{Storage: build.Storage{Weights: f.Weights, Group: f.Group, Compute: f.Compute, Keep: f.Keep}, CPU: f.CPU, MaxTokens: f.MaxTokens, Passes: a.Options, Progress: progress()}
+	o := build.Options{Storage: build.Storage{Weights: f.Weights, Group: f.Group, Compute: f.Compute, Keep: f.Keep, Search: f.Search}, CPU: f.CPU, MaxTokens: f.MaxTokens, Passes: a.Options, Progress: progress()}
 	if f.MaxTokens < 0 {
 		return o, nil, usage{fmt.Errorf("--max-tokens %d is not a number of tokens", f.MaxTokens)}
 	}
@@ -177,7 +178,7 @@ func (c *runCmd) cached() (string, error) {
 		return "", fmt.Errorf("no checkpoint at %s: %w", c.Checkpoint, errors.Unwrap(err))
 	}
 	h := sha256.New()
-	fmt.Fprintln(h, build.Version, abs, c.Weights, c.Group, c.Compute, c.Keep, c.CPU, c.MaxTokens, c.Debug)
+	fmt.Fprintln(h, build.Version, abs, c.Weights, c.Group, c.Compute, c.Keep, c.Search, c.CPU, c.MaxTokens, c.Debug)
 	if self, err := os.Executable(); err == nil {
 		if info, err := os.Stat(self); err == nil {
 			fmt.Fprintln(h, info.Size(), info.ModTime().UnixNano())

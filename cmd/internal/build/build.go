@@ -148,6 +148,7 @@ func Compile(ctx context.Context, dir, out string, runtime []byte, o Options) (*
 	if err != nil {
 		return nil, err
 	}
+	sets.Results[0].SetRounding(o.rounding)
 	for _, p := range sets.Programs {
 		p.Generator, p.Model = Version, model
 	}

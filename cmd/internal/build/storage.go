@@ -7,14 +7,26 @@ import (
 
 	"pgc/frontend/hf"
 	"pgc/ir"
+	"pgc/ir/quant"
 )
 
 // Storage says how matrices are stored and multiplied.
 type Storage struct {
-	Weights string   // auto, f32, bf16, f16, int8 or int4
-	Group   int      // values of a row that share a scale, for integers; 0 for the default
-	Compute string   // f32 or int8: the arithmetic of products with integer matrices; empty for int8
-	Keep    []string // PATTERN=TYPE: matrices of these names are stored otherwise
+	Weights string                          // auto, f32, bf16, f16, int8 or int4
+	Group   int                             // values of a row that share a scale, for integers; 0 for the default
+	Compute string                          // f32 or int8: the arithmetic of products with integer matrices; empty for int8
+	Keep    []string                        // PATTERN=TYPE: matrices of these names are stored otherwise
+	Search  bool                            // look for better scales of 4-bit groups
+	Inputs  func(key string) *quant.Moments // of what a matrix is multiplied with, from calibration; nil without it
+}
+
+// rounding returns how a matrix becomes integers.
+func (s Storage) rounding(key string) *quant.Rounding {
+	r := &quant.Rounding{Search: s.Search}
+	if s.Inputs != nil {
+		r.Inputs = s.Inputs(key)
+	}
+	return r
 }
 
 // DefaultGroup is torchao's usual group size.

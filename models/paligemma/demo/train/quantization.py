@@ -1,0 +1,64 @@
+"""How much of the demo's scores int8 and int4 keep: compiles a checkpoint in several storage formats, answers all held-out
+prompts with each, and prints the table of docs/QUANTIZATION.md.
+
+    python quantization.py PGC CHECKPOINT HELDOUT_DIR WORK_DIR [FORMAT…]
+
+The prompts are the same for every format (paired). Answers are kept in WORK_DIR; run again, only what is missing is done.
+"""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+from score import score
+
+FORMATS = {
+    "bf16": [],
+    "int8, f32": ["--weights", "int8", "--compute", "f32"],
+    "int8, int8": ["--weights", "int8", "--compute", "int8"],
+    "int4, f32": ["--weights", "int4", "--compute", "f32"],
+    "int4, int8": ["--weights", "int4", "--compute", "int8"],
+    "int4 search, f32": ["--weights", "int4", "--compute", "f32", "--search"],
+    "int4 search, int8": ["--weights", "int4", "--compute", "int8", "--search"],
+}
+
+
+def answers(pgc, checkpoint, heldout, work, name, questions):
+    stem = work / (pathlib.Path(checkpoint).name + "-" + name.replace(", ", "-").replace(" ", "-"))
+    exe, out = stem.with_suffix(".exe"), stem.with_suffix(".jsonl")
+    requests = work / "requests.jsonl"
+    with open(requests, "w") as file:
+        for q in questions:
+            row = {"id": q["id"], "images": [f"{heldout}/{q['image']}"], "prompt": q["prompt"], "max_new_tokens": 64}
+            file.write(json.dumps(row) + "\n")
+    subprocess.run([pgc, "compile", checkpoint, "-o", exe, "--cpu", "native", *FORMATS[name]], check=True)
+    subprocess.run([exe, "batch", "--input", requests, "--output", out], check=True)
+    exe.unlink()
+    return {a["id"]: a["text"] for a in map(json.loads, open(out))}
+
+
+def main():
+    pgc, checkpoint, heldout, work = sys.argv[1:5]
+    names = sys.argv[5:] or list(FORMATS)
+    work = pathlib.Path(work)
+    work.mkdir(parents=True, exist_ok=True)
+    questions = [json.loads(line) for line in open(f"{heldout}/questions.jsonl")]
+    base = None
+    for name in names:
+        got = answers(pgc, checkpoint, heldout, work, name, questions)
+        scores = score(questions, got)
+        base = base or (scores, got)
+        kinds = sorted(scores)
+        if got is base[1]:
+            print("| | " + " | ".join(f"{k} ({scores[k][1]})" for k in kinds) + " | same answer |")
+            print("|" + "---|" * (len(kinds) + 2))
+            print(f"| {name} | " + " | ".join(f"{100 * scores[k][0]:.1f}" for k in kinds) + " | |", flush=True)
+            continue
+        same = sum(got[q["id"]] == base[1][q["id"]] for q in questions) / len(questions)
+        cells = [f"{100 * scores[k][0]:.1f} ({100 * (scores[k][0] - base[0][k][0]):+.1f})" for k in kinds]
+        print(f"| {name} | " + " | ".join(cells) + f" | {100 * same:.1f} % |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
