@@ -5,7 +5,6 @@ package quant
 type Rounding struct {
 	Search bool     // look for better scales of 4-bit groups
 	Inputs *Moments // of what the matrix is multiplied with; nil if unknown
-
 }
 
 // Row quantizes a row of values into g, which has room for them.
