@@ -368,7 +368,7 @@ func (l *lowerer) lowerAttention(op *ir.Op) ([]launch, error) {
 	a := op.Attrs.(ir.AttentionAttrs)
 	q, k := op.In[0].Type.Shape, op.In[1].Type.Shape
 	spec := &kernels.Attention{S: l.size(q[0]), T: l.size(k[0]), G: int64(q[1].N), R: int64(q[2].N), H: int64(q[3].N),
-		Scale: a.Scale, Softcap: a.Softcap, Causal: a.Causal, Window: int64(a.Window),
+		KV: elem(op.In[1].Type.DType), Scale: a.Scale, Softcap: a.Softcap, Causal: a.Causal, Window: int64(a.Window),
 		Prefix: l.size(a.Prefix), Offset: l.size(a.Offset)}
 	copy(spec.Q[:], l.strides(op.In[0]))
 	copy(spec.K[:], l.strides(op.In[1]))

@@ -56,8 +56,9 @@ const (
 	Bools    DTypes = 1 << Bool
 	Numbers         = Floats | Ints
 	Values          = Numbers | Bools
+	Plain           = Floats | 1<<BF16 | 1<<F16
 	Groups          = 1<<I8G32 | 1<<I8G64 | 1<<I8G128 | 1<<I4G32 | 1<<I4G64 | 1<<I4G128
-	Stored          = Floats | 1<<BF16 | 1<<F16 | Groups
+	Stored          = Plain | Groups
 	AnyDType        = Stored | Values
 )
 

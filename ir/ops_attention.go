@@ -17,9 +17,9 @@ type AttentionAttrs struct {
 }
 
 // OpAttention is softmax(mask(softcap(q·kᵀ·scale)))·v in grouped form: q [S,G,R,H] has R query heads for each of the G heads of
-// k and v [T,G,H]. The scores never exist as a tensor.
+// k and v [T,G,H], which may be stored in 16 bits. The scores never exist as a tensor.
 var OpAttention = Define(OpDef{Name: "attention", Doc: "softmax of the scaled, capped and masked products of q and k, times v",
-	In: []Operands{{"q", Floats}, {"k", Floats}, {"v", Floats}}, Attrs: AttentionAttrs{}, Tol: Tol{ULP: 8, Norm: 1e-5},
+	In: []Operands{{"q", Floats}, {"k", Plain}, {"v", Plain}}, Attrs: AttentionAttrs{}, Tol: Tol{ULP: 8, Norm: 1e-5},
 	Infer: inferAttention, Expand: expandAttention, Samples: attentionSamples(),
 	Check: func(m *Module, op *Op) error {
 		a := op.Attrs.(AttentionAttrs)
@@ -52,7 +52,7 @@ const maskedScore = -3.4028234663852886e38
 
 func expandAttention(b *Builder, op *Op) *Value {
 	a := op.Attrs.(AttentionAttrs)
-	q, k, v := op.In[0], op.In[1], op.In[2]
+	q, k, v := op.In[0], b.readable(op.In[1]), b.readable(op.In[2])
 	s := b.Op(OpMul, nil, b.Op(OpEinsum, EinsumAttrs{"abcd,ebd->bcae"}, q, k), b.Const(F32, a.Scale))
 	if a.Softcap != 0 {
 		c := b.Const(F32, a.Softcap)

@@ -16,6 +16,7 @@ func (g Gather) String() string { return fmt.Sprintf("[%d, %d]", g.Table, g.Inde
 type MapAttrs struct {
 	Exprs   []*Expr  `ir:"exprs"`
 	Gathers []Gather `ir:"gathers,opt"`
+	DType   DType    `ir:"dtype,opt"` // the 16-bit format that an f32 result is stored in, if any
 }
 
 // OpMap is a chain of elementwise operations fused into one: expressions over the elements of the operands, which broadcast to
@@ -113,7 +114,13 @@ func inferMap(in []Type, attrs any) (Type, error) {
 		}
 		shape[len(shape)-1].N *= n
 	}
-	return Type{out, shape}, nil
+	if a.DType == Invalid {
+		return Type{out, shape}, nil
+	}
+	if out != F32 || a.DType == F32 || !Plain.Has(a.DType) {
+		return Type{}, fmt.Errorf("stores %s as %s, wants f32 as bf16 or f16", out, a.DType)
+	}
+	return Type{a.DType, shape}, nil
 }
 
 func expandMap(b *Builder, op *Op) *Value {
@@ -129,7 +136,11 @@ func expandMap(b *Builder, op *Op) *Value {
 		v := b.Expr(e, func(l *Expr) *Value { return b.readable(in[l.Index]) })
 		outs[i] = b.Broadcast(v, shape)
 	}
-	return b.Concat(len(shape)-1, outs...)
+	v := b.Concat(len(shape)-1, outs...)
+	if a.DType != Invalid {
+		v = b.Convert(v, a.DType)
+	}
+	return v
 }
 
 func typesOf(values []*Value) []Type {

@@ -14,6 +14,9 @@ func mapSamples() []Sample {
 		{In: []Type{T(BF16, Dims(11, 13)...), T(I32, Sym("S"))}, Syms: map[string]int{"S": 5}, // scaled embedding
 			Ranges: []Range{{-4, 4}, {0, 11}},
 			Attrs:  MapAttrs{Exprs: []*Expr{Call(OpMul, Operand(0), Num(3.5))}, Gathers: []Gather{{0, 1}}}},
+		{In: []Type{T(F32, Sym("S"), D(3), D(7)), T(F32, D(7))}, Syms: map[string]int{"S": 5}, // stored in 16 bits
+			Attrs: MapAttrs{Exprs: []*Expr{Call(OpMul, Operand(0), Operand(1))}, DType: BF16}},
+		{In: []Type{T(F32, Sym("S"), D(18))}, Syms: map[string]int{"S": 3}, Attrs: MapAttrs{Exprs: []*Expr{Operand(0)}, DType: F16}},
 		{In: []Type{T(I32, Sym("S"), D(1)), T(I32, D(1), D(6))}, Syms: map[string]int{"S": 7},
 			Attrs: MapAttrs{Exprs: []*Expr{Call(OpSelect, Call(OpLe, Operand(0), Operand(1)), Num(1), Cast(F32, Operand(0)))}}},
 	}
@@ -92,7 +95,16 @@ func attentionSamples() []Sample {
 			Syms: map[string]int{"S": s, "T": t, "past": t - s, "prefix": t / 2}}
 	}
 	past := Sym("past")
+	halves := func(s Sample, d DType) Sample { // k and v stored in 16 bits
+		for i := 1; i < 3; i++ {
+			s.In[i].DType = d
+		}
+		return s
+	}
 	return []Sample{
+		halves(sample(1, 23, 1, 3, 10, AttentionAttrs{Scale: 0.25, Causal: true, Prefix: Sym("prefix"), Offset: past}), BF16),
+		halves(sample(9, 9, 2, 2, 12, AttentionAttrs{Scale: 0.25, Causal: true, Prefix: Sym("prefix")}), BF16),
+		halves(sample(5, 69, 2, 1, 6, AttentionAttrs{Scale: 0.3, Softcap: 2, Causal: true, Window: 4, Offset: past}), F16),
 		sample(7, 7, 3, 1, 18, AttentionAttrs{Scale: 0.25}),
 		sample(1, 1, 1, 1, 8, AttentionAttrs{Scale: 1, Causal: true}),
 		sample(9, 9, 1, 4, 16, AttentionAttrs{Scale: 0.25, Causal: true, Prefix: Sym("prefix")}),

@@ -49,8 +49,16 @@ func matchAttention(op *ir.Op) (q, k, v *ir.Value, a ir.AttentionAttrs, ok bool)
 	if einsumSpec(scores) != "abcd,ebd->bcae" {
 		return nil, nil, nil, a, false
 	}
-	q, k = scores.Def.In[0], scores.Def.In[1]
+	q, k, v = scores.Def.In[0], stored(scores.Def.In[1]), stored(v)
 	return q, k, v, a, k.Type.Equal(v.Type)
+}
+
+// stored is what keys or values are converted from, as from a cache of bf16: the kernel reads that.
+func stored(v *ir.Value) *ir.Value {
+	if is(v, ir.OpConvert) && ir.Plain.Has(v.Def.In[0].Type.DType) {
+		return v.Def.In[0]
+	}
+	return v
 }
 
 // matchSoftmax returns x of exp(x - max x) / sum exp(x - max x).

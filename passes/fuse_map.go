@@ -7,10 +7,11 @@ import (
 )
 
 // fuseMap makes chains of elementwise operations one map, with the lookups they read; a concatenation of equal parts
-// along the last axis, as in a rotary embedding, becomes several expressions.
+// along the last axis, as in a rotary embedding, becomes several expressions. Storing the result in 16 bits, as a KV cache of
+// bf16 does, is part of it.
 func fuseMap(f *ir.Func, budget *Budget) int {
 	return fuseRegions(f, budget,
-		func(op *ir.Op) bool { return joins(op) || op.Def == ir.OpGather || isEvenConcat(op) },
+		func(op *ir.Op) bool { return joins(op) || op.Def == ir.OpGather || isEvenConcat(op) || stores(op) },
 		func(_, op *ir.Op) bool { return op.Def == ir.OpGather },
 		func(r *region) *ir.Value { return buildMap(f, r) })
 }
@@ -43,6 +44,9 @@ func buildMap(f *ir.Func, r *region) *ir.Value {
 		parts = r.sink.In
 	}
 	attrs := ir.MapAttrs{}
+	if stores(r.sink) {
+		parts, attrs.DType = r.sink.In, r.sink.Out.Type.DType
+	}
 	for _, p := range parts {
 		attrs.Exprs = append(attrs.Exprs, b.expr(p))
 	}

@@ -57,6 +57,12 @@ func unconverted(v *ir.Value) *ir.Value {
 	return v
 }
 
+// stores reports whether op stores f32 in 16 bits.
+func stores(op *ir.Op) bool {
+	d := op.Out.Type.DType
+	return op.Def == ir.OpConvert && op.In[0].Type.DType == ir.F32 && d != ir.F32 && ir.Plain.Has(d)
+}
+
 // quantizes reports whether op stores floats in groups of 8 bits.
 func quantizes(op *ir.Op) bool {
 	bits, _ := op.Out.Type.DType.Group()

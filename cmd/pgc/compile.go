@@ -28,6 +28,7 @@ type compileFlags struct {
 	Keep      []string `sep:"none" placeholder:"PATTERN=TYPE" help:"Store the matrices of these names otherwise, as in 'vision_tower.*=bf16'. May be repeated."`
 	Search    bool     `help:"Search for the scales of int4 that make the least error."`
 	CPU       string   `name:"cpu" default:"${cpu}" help:"LLVM's -mcpu names with commas between, or native: the file has code for each and runs the best that a CPU has. The default serves any x86-64 with AVX2 and FMA."`
+	KV        string   `name:"kv" default:"f32" help:"Storage of the KV cache: f32 or bf16."`
 	MaxTokens int      `help:"KV-cache capacity in tokens, image tokens included (default: max(1024, 4 pictures + 512))."`
 	Debug     []string `short:"d" placeholder:"AID" help:"Debugging aids; -d help lists them."`
 }
@@ -38,7 +39,7 @@ func (f *compileFlags) options() (build.Options, *aids.Aids, error) {
 	if err != nil {
 		return build.Options{}, nil, usage{err}
 	}
-	o := build.Options{Storage: build.Storage{Weights: f.Weights, Group: f.Group, Compute: f.Compute, Keep: f.Keep, Search: f.Search}, CPU: f.CPU, MaxTokens: f.MaxTokens, Passes: a.Options, Progress: progress()}
+	o := build.Options{Storage: build.Storage{Weights: f.Weights, Group: f.Group, Compute: f.Compute, Keep: f.Keep, Search: f.Search}, CPU: f.CPU, KV: f.KV, MaxTokens: f.MaxTokens, Passes: a.Options, Progress: progress()}
 	if f.MaxTokens < 0 {
 		return o, nil, usage{fmt.Errorf("--max-tokens %d is not a number of tokens", f.MaxTokens)}
 	}
@@ -178,7 +179,7 @@ func (c *runCmd) cached() (string, error) {
 		return "", fmt.Errorf("no checkpoint at %s: %w", c.Checkpoint, errors.Unwrap(err))
 	}
 	h := sha256.New()
-	fmt.Fprintln(h, build.Version, abs, c.Weights, c.Group, c.Compute, c.Keep, c.Search, c.CPU, c.MaxTokens, c.Debug)
+	fmt.Fprintln(h, build.Version, abs, c.Weights, c.Group, c.Compute, c.Keep, c.Search, c.CPU, c.KV, c.MaxTokens, c.Debug)
 	if self, err := os.Executable(); err == nil {
 		if info, err := os.Stat(self); err == nil {
 			fmt.Fprintln(h, info.Size(), info.ModTime().UnixNano())

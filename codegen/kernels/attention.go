@@ -17,7 +17,8 @@ import (
 type Attention struct {
 	S, T           Size
 	G, R, H        int64
-	Q, Out         [4]int64 // strides in elements
+	KV             tile.Elem // of k and v
+	Q, Out         [4]int64  // strides in elements
 	K, V           [3]int64
 	OutOffset      int64
 	Scale, Softcap float64
@@ -56,7 +57,7 @@ func (s *Attention) build(g *gen) {
 	nr := int64(a.vecs * g.lanes)
 	a.nr = nr
 	qp := g.in(0, tile.F32)
-	kp, vp := g.in(1, tile.F32), g.in(2, tile.F32)
+	kp, vp := g.in(1, s.KV), g.in(2, s.KV)
 	out := g.result(0, tile.F32)
 	rows := b.Mul(g.size(s.S), b.Int(s.R))
 	a.total = g.size(s.T)

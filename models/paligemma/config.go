@@ -43,6 +43,8 @@ type Options struct {
 	MaxTokens int
 	// DType is the storage type of a weight, by its canonical name.
 	DType func(key string) ir.DType
+	// KV is the storage type of the KV cache; the zero value is f32.
+	KV ir.DType
 	// Integers makes products with integer matrices integer products: x is stored in groups of 8 bits first.
 	Integers bool
 	// Trace makes every layer's result an output, named as in the reference files of golden/.

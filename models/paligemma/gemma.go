@@ -83,10 +83,14 @@ func (t Text) window(layer int) int {
 // cache puts new keys or values behind the past ones and returns all of them.
 func (b *builder) cache(name string, rows *Value, c call) *Value {
 	t := b.cfg.Text
-	state := b.f.State(name, ir.F32, b.opt.MaxTokens, t.NumKeyValueHeads, t.HeadDim)
-	all := DynamicUpdateSlice(state, rows, b.f.Symbol(c.past))
+	kv := b.opt.KV
+	if kv == ir.Invalid {
+		kv = ir.F32
+	}
+	state := b.f.State(name, kv, b.opt.MaxTokens, t.NumKeyValueHeads, t.HeadDim)
+	all := DynamicUpdateSlice(state, Convert(rows, kv), b.f.Symbol(c.past))
 	b.f.Update(state, all)
-	return Slice(all, 0, 0, c.keys)
+	return Convert(Slice(all, 0, 0, c.keys), ir.F32)
 }
 
 // mask says who sees whom, bool [rows, keys]: causal, within the window if there is one, and the prefix in both

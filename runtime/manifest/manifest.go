@@ -15,6 +15,7 @@ type Model struct {
 	MaxTokens   int // capacity of the KV cache
 	Parameters  int64
 	Weights     string // storage of the matrices
+	KV          string // and of the KV cache
 
 	BOS, PAD, Image int
 	SuffixEnd       int     // the tokenizer's <eos>, which ends the suffix of forward

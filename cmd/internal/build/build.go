@@ -26,6 +26,7 @@ const Version = "pgc 0.1"
 type Options struct {
 	Storage
 	CPU       string // target names with commas between
+	KV        string // storage of the KV cache: f32, the default, or bf16
 	MaxTokens int    // 0 for the default
 	Passes    passes.Options
 	Emit      []string // of Stages, to be written into EmitDir
@@ -79,7 +80,11 @@ func plain(c *hf.Checkpoint, o Options, trace bool) (*ir.Module, error) {
 	if err != nil {
 		return nil, err
 	}
-	return paligemma.Graph(c.Config.Model, paligemma.Options{MaxTokens: o.maxTokens(c), DType: dtype, Integers: integers, Trace: trace})
+	kv, ok := map[string]ir.DType{"": ir.F32, "f32": ir.F32, "bf16": ir.BF16}[o.KV]
+	if !ok {
+		return nil, fmt.Errorf("--kv %s is not known: expected f32 or bf16", o.KV)
+	}
+	return paligemma.Graph(c.Config.Model, paligemma.Options{KV: kv, MaxTokens: o.maxTokens(c), DType: dtype, Integers: integers, Trace: trace})
 }
 
 func (o Options) maxTokens(c *hf.Checkpoint) int {
@@ -212,10 +217,13 @@ func describe(c *hf.Checkpoint, tok *packed, o Options) *manifest.Model {
 	cfg := c.Config
 	m := &manifest.Model{Name: c.Name, Kind: "paligemma (" + cfg.ModelType + ")", ImageSize: cfg.Model.Vision.ImageSize,
 		ImageTokens: cfg.Model.Vision.Tokens(), HiddenSize: cfg.Model.Text.HiddenSize, VocabSize: cfg.Model.Text.VocabSize,
-		MaxTokens: o.maxTokens(c), Weights: o.Weights, BOS: tok.bos, SuffixEnd: tok.eos, PAD: cfg.PAD, Image: cfg.ImageTokenIndex, EOS: c.Generation.EOS,
+		MaxTokens: o.maxTokens(c), Weights: o.Weights, KV: o.KV, BOS: tok.bos, SuffixEnd: tok.eos, PAD: cfg.PAD, Image: cfg.ImageTokenIndex, EOS: c.Generation.EOS,
 		MaxNewTokens: c.Generation.MaxNewTokens, DoSample: c.Generation.DoSample, Temperature: c.Generation.Temperature,
 		TopK: c.Generation.TopK, TopP: c.Generation.TopP, RepetitionPenalty: c.Generation.RepetitionPenalty,
 		RescaleFactor: c.Preprocessor.RescaleFactor, Mean: c.Preprocessor.Mean, Std: c.Preprocessor.Std}
+	if m.KV == "" {
+		m.KV = "f32"
+	}
 	for name, off := range o.Passes.Off {
 		if off {
 			m.Off = append(m.Off, name)
