@@ -210,8 +210,7 @@ func (e *entry) writePlain(w io.Writer, t Tensor, read *cursor) error {
 		return append(buf, convert(part(i), t.DType, e.dtype)...)
 	}, func(i int, piece []byte) error {
 		read.at(int64(i*chunk + len(part(i))))
-		_, err := w.Write(piece)
-		return err
+		return e.store(w, t, piece)
 	})
 }
 
@@ -274,9 +273,21 @@ func (e *entry) writePanels(w io.Writer, t Tensor, read *cursor, rounding *quant
 		if last := slices.Max(parts[i]); last >= 0 {
 			read.at((last + 1) * rowBytes)
 		}
-		_, err := w.Write(piece)
-		return err
+		return e.store(w, t, piece)
 	})
+}
+
+// store writes a converted piece of t. A number that became infinite is an error: float16 ends at 65504.
+func (e *entry) store(w io.Writer, t Tensor, piece []byte) error {
+	if e.dtype == ir.F16 && t.DType != ir.F16 {
+		for i := 0; i+2 <= len(piece); i += 2 {
+			if binary.LittleEndian.Uint16(piece[i:])&0x7fff == 0x7c00 {
+				return fmt.Errorf("tensor %s holds numbers over 65504, which f16 cannot: expected --weights bf16 or f32, or --keep '%s=f32'", e.Name, e.Name)
+			}
+		}
+	}
+	_, err := w.Write(piece)
+	return err
 }
 
 // panelBytes is the size of a panel of rows.

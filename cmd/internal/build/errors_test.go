@@ -2,7 +2,9 @@ package build
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +13,7 @@ import (
 
 	"pgc/golden"
 	"pgc/ir/target"
+	"pgc/runtime/safetensors"
 )
 
 // copyCheckpoint copies a golden checkpoint without its references.
@@ -54,6 +57,18 @@ func edit(t *testing.T, path, from, to string) {
 	}
 }
 
+// large makes a number of an F32 tensor 100,000.
+func large(t *testing.T, path, name string) {
+	t.Helper()
+	f, err := safetensors.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	tensor, _ := f.Tensor(name)
+	edit(t, path, string(tensor.Data[80:160]), string(binary.LittleEndian.AppendUint32(nil, math.Float32bits(1e5)))+string(tensor.Data[84:160]))
+}
+
 // TestBrokenCheckpoints breaks one thing at a time: one clear sentence, the old output kept, nothing left behind.
 func TestBrokenCheckpoints(t *testing.T) {
 	for _, c := range []struct {
@@ -80,6 +95,9 @@ func TestBrokenCheckpoints(t *testing.T) {
 		}, Options{}, []string{"language_model.layers.3.input_layernorm.weight", "missing"}},
 		{"truncated weights", func(d string) { os.Truncate(filepath.Join(d, "model.safetensors"), 100_000) }, Options{}, []string{"model.safetensors", "truncated"}},
 		{"weights option", func(string) {}, Options{Storage: Storage{Weights: "int3"}}, []string{"--weights int3", "bf16"}},
+		{"kv option", func(string) {}, Options{KV: "f16"}, []string{"--kv f16", "f32 or bf16"}},
+		{"too large for f16", func(d string) { large(t, filepath.Join(d, "model.safetensors"), "language_model.model.layers.1.mlp.up_proj.weight") },
+			Options{Storage: Storage{Weights: "f16"}}, []string{"language_model.layers.1.mlp.up_proj.weight", "65504", "bf16"}},
 		{"cpu option", func(string) {}, Options{CPU: "z80"}, []string{"--cpu z80", "x86-64-v3"}},
 		{"capacity", func(string) {}, Options{MaxTokens: 5}, []string{"--max-tokens 5"}},
 	} {
