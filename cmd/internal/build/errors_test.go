@@ -96,7 +96,9 @@ func TestBrokenCheckpoints(t *testing.T) {
 		{"truncated weights", func(d string) { os.Truncate(filepath.Join(d, "model.safetensors"), 100_000) }, Options{}, []string{"model.safetensors", "truncated"}},
 		{"weights option", func(string) {}, Options{Storage: Storage{Weights: "int3"}}, []string{"--weights int3", "bf16"}},
 		{"kv option", func(string) {}, Options{KV: "f16"}, []string{"--kv f16", "f32 or bf16"}},
-		{"too large for f16", func(d string) { large(t, filepath.Join(d, "model.safetensors"), "language_model.model.layers.1.mlp.up_proj.weight") },
+		{"too large for f16", func(d string) {
+			large(t, filepath.Join(d, "model.safetensors"), "language_model.model.layers.1.mlp.up_proj.weight")
+		},
 			Options{Storage: Storage{Weights: "f16"}}, []string{"language_model.layers.1.mlp.up_proj.weight", "65504", "bf16"}},
 		{"cpu option", func(string) {}, Options{CPU: "z80"}, []string{"--cpu z80", "x86-64-v3"}},
 		{"capacity", func(string) {}, Options{MaxTokens: 5}, []string{"--max-tokens 5"}},
