@@ -185,6 +185,9 @@ func (c *compiler) launch(in *lowerer, l launch, inputs map[*ir.Value]int, outpu
 	if !ok {
 		k = len(c.r.Kernels)
 		name := fmt.Sprintf("%s_%d", l.spec.Kind(), k)
+		if label := kernels.Label(l.spec); label != "" {
+			name += "_" + label
+		}
 		built, err := kernels.Build(name, l.spec, c.target)
 		if err != nil {
 			return program.Launch{}, err

@@ -14,7 +14,9 @@ from worker import answers, now, serve, stamps
 say = answers()
 import llama_cpp as lc  # noqa: E402
 import numpy as np  # noqa: E402
-from llama_cpp import mtmd_cpp as mt  # noqa: E402
+
+if sys.argv[2] != "-":
+    from llama_cpp import mtmd_cpp as mt
 
 quiet = lc.llama_log_callback(lambda level, text, data: None)
 lc.llama_log_set(quiet, ctypes.c_void_p(0))

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -18,7 +19,11 @@ type benchCmd struct {
 	ISA     string `name:"isa" placeholder:"NAME" help:"Time the code for this instruction set, one of the executable's, instead of the best."`
 	Threads int    `help:"Threads to compute on (default: all processors)."`
 	Text    int    `default:"10" help:"Tokens of text behind the picture."`
+	New     int    `default:"32" help:"Tokens to generate for the end-to-end figures."`
 	JSON    bool   `name:"json" help:"Print one JSON object."`
+
+	Roofline string `placeholder:"FILE.svg|.png" help:"Draw every kernel's speed below the machine's limits."`
+	Trace    string `placeholder:"FILE.json" help:"Write what each thread ran when, for Perfetto or chrome://tracing."`
 }
 
 // Run times the kernels.
@@ -26,6 +31,9 @@ func (c *benchCmd) Run(ctx context.Context) error {
 	threads := c.Threads
 	if threads <= 0 {
 		threads = runtime.GOMAXPROCS(0)
+	}
+	if ext := filepath.Ext(c.Roofline); c.Roofline != "" && ext != ".svg" && ext != ".png" {
+		return usage{fmt.Errorf("--roofline %s: expected a name that ends in .svg or .png", c.Roofline)}
 	}
 	path := c.Model
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
@@ -50,9 +58,17 @@ func (c *benchCmd) Run(ctx context.Context) error {
 			return err
 		}
 	}
-	r, err := bench.Run(ctx, path, c.ISA, threads, c.Text)
+	r, err := bench.Run(ctx, path, bench.Options{ISA: c.ISA, Threads: threads, Text: c.Text, New: c.New})
 	if err != nil {
 		return err
+	}
+	for path, write := range map[string]func(string) error{c.Roofline: r.Roofline, c.Trace: r.Trace} {
+		if path == "" {
+			continue
+		}
+		if err := write(path); err != nil {
+			return err
+		}
 	}
 	if c.JSON {
 		return json.NewEncoder(os.Stdout).Encode(r)

@@ -3,11 +3,11 @@ package app
 import (
 	"encoding/json"
 	"io"
-	"syscall"
 	"time"
 
 	"pgc/runtime/boxes"
 	"pgc/runtime/generate"
+	"pgc/runtime/native"
 )
 
 // answer is the object that generate --json prints.
@@ -49,10 +49,7 @@ func newAnswer(r *generate.Request, g *generate.Answer, logprobs bool, load time
 	if logprobs {
 		a.Logprobs = g.Logprobs
 	}
-	var ru syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &ru); err == nil {
-		a.PeakRSSBytes = ru.Maxrss * 1024
-	}
+	a.PeakRSSBytes = native.PeakMemory()
 	return a
 }
 

@@ -37,6 +37,21 @@ func AvailableMemory() (bytes int64, source string) {
 	return l.bytes, l.source
 }
 
+// PeakMemory is the most bytes that the process has had resident, or 0 if that cannot be known. Where /proc is missing, as
+// in an empty chroot, the number may be that of the process that started this one, if it was larger.
+func PeakMemory() int64 {
+	if data, err := os.ReadFile("/proc/self/status"); err == nil {
+		if n := fields(data)["VmHWM:"]; n > 0 {
+			return n << 10
+		}
+	}
+	var u unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return u.Maxrss << 10
+}
+
 // limit is a number of bytes and what sets it.
 type limit struct {
 	bytes  int64

@@ -3,7 +3,6 @@ package bench
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"sort"
 
@@ -20,29 +19,42 @@ type Row struct {
 	Seconds  float64 `json:"seconds"`
 	Flops    int64   `json:"flops"`
 	Bytes    int64   `json:"bytes"`
+	Roof     float64 `json:"roof_share"` // its speed as a share of what the nearest limit allows
 }
 
 // Phase is one function, run as in generation.
 type Phase struct {
 	Name    string  `json:"name"`
-	Seconds float64 `json:"seconds"`
+	Seconds float64 `json:"seconds"` // from the first task to the end of the last
 	Flops   int64   `json:"flops"`
 	Bytes   int64   `json:"bytes"`
 	Rows    []Row   `json:"kernels"`
+	timings []engine.Timing
 }
 
 // Report is what a benchmark found.
 type Report struct {
-	CPU     string  `json:"cpu"` // the instruction set
-	Threads int     `json:"threads"`
-	Prompt  int     `json:"prompt_tokens"`
-	Peaks   Peaks   `json:"peaks"`
-	Phases  []Phase `json:"phases"`
+	Model      string  `json:"model"`
+	CPU        string  `json:"cpu"` // the instruction set
+	Threads    int     `json:"threads"`
+	Prompt     int     `json:"prompt_tokens"`
+	Peaks      Peaks   `json:"peaks"` // the best seen before and after
+	ArenaBytes int64   `json:"arena_bytes"`
+	Phases     []Phase `json:"phases"`
+	Answer     Answer  `json:"answer"`
+}
+
+// Options say what to time.
+type Options struct {
+	ISA     string // the instruction set, or "" for the best
+	Threads int
+	Text    int // tokens behind the picture
+	New     int // tokens to decode for the end-to-end figure
 }
 
 // Run times an executable with one picture and some tokens of text: the encoder, prefill, and a step of decoding, the
-// fastest of a few runs each. isa names the instruction set, or is empty for the best.
-func Run(ctx context.Context, path, isa string, threads, text int) (*Report, error) {
+// fastest of a few runs each, and whole answers.
+func Run(ctx context.Context, path string, o Options) (*Report, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -57,27 +69,56 @@ func Run(ctx context.Context, path, isa string, threads, text int) (*Report, err
 	if err != nil {
 		return nil, err
 	}
-	if err := image.Choose(isa, engine.Lacks); err != nil {
+	if n := m.ImageTokens + o.Text + o.New; o.Text < 1 || n > m.MaxTokens {
+		return nil, fmt.Errorf("%s: %d tokens of a picture, %d of text and %d new ones are more than its KV cache of %d tokens, or no text: expected 1 to %d tokens of text",
+			path, m.ImageTokens, o.Text, o.New, m.MaxTokens, m.MaxTokens-m.ImageTokens-o.New)
+	}
+	if err := image.Choose(o.ISA, engine.Lacks); err != nil {
 		return nil, err
 	}
 	t, err := target.Find(image.Program.Target.CPU)
 	if err != nil {
 		return nil, err
 	}
-	r := &Report{CPU: t.Name, Threads: threads, Prompt: m.ImageTokens + text}
-	if r.Peaks, err = Measure(ctx, t, threads); err != nil {
+	r := &Report{Model: m.Name, CPU: t.Name, Threads: o.Threads, Prompt: m.ImageTokens + o.Text}
+	for i := range image.Program.Funcs {
+		r.ArenaBytes = max(r.ArenaBytes, image.Program.Funcs[i].ArenaBytes)
+	}
+	limits, err := newProber(ctx, t, o.Threads, image.Weights)
+	if err != nil {
 		return nil, err
 	}
-	e, err := engine.New(image.Program, image.Code, image.Weights, threads)
+	defer limits.close()
+	e, err := engine.New(image.Program, image.Code, image.Weights, o.Threads)
 	if err != nil {
 		return nil, err
 	}
 	defer e.Close()
+	if err := r.phases(ctx, e, m, limits); err != nil {
+		return nil, err
+	}
+	if r.Answer, err = answer(ctx, e, m, image, path, o); err != nil {
+		return nil, err
+	}
+	r.rate()
+	return r, nil
+}
+
+// phases times the functions, and the limits of the machine around each.
+func (r *Report) phases(ctx context.Context, e *engine.Engine, m *manifest.Model, limits *prober) error {
 	for i := range r.Prompt {
 		e.Ints("ids")[i], e.Ints("slots")[i] = int32(5+i%7), -1
 		if i < m.ImageTokens {
 			e.Ints("slots")[i] = int32(i)
 		}
+	}
+	measure := func() error {
+		p, err := limits.measure()
+		r.Peaks = r.Peaks.most(p)
+		return err
+	}
+	if err := measure(); err != nil {
+		return err
 	}
 	n := r.Prompt
 	for _, phase := range []struct {
@@ -85,25 +126,28 @@ func Run(ctx context.Context, path, isa string, threads, text int) (*Report, err
 		syms map[string]int
 		runs int
 	}{
-		{"encode_image", nil, 2},
-		{"prefill", map[string]int{"S": n, "T": n, "past": 0, "prefix": n, "F": m.ImageTokens}, 2},
-		{"decode", map[string]int{"S": 1, "T": n + 1, "past": n, "prefix": n}, 5},
+		{"encode_image", nil, 3},
+		{"prefill", map[string]int{"S": n, "T": n, "past": 0, "prefix": n, "F": m.ImageTokens}, 3},
+		{"decode", map[string]int{"S": 1, "T": n + 1, "past": n, "prefix": n}, 10},
 	} {
 		fn, err := e.Func(phase.name)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		for s, v := range phase.syms {
 			fn.Set(s, v)
 		}
 		p, err := best(ctx, fn, phase.runs)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		p.Name = phase.name
 		r.Phases = append(r.Phases, *p)
+		if err := measure(); err != nil {
+			return err
+		}
 	}
-	return r, nil
+	return nil
 }
 
 // best profiles a function some times and keeps the fastest run.
@@ -117,46 +161,36 @@ func best(ctx context.Context, f *engine.Func, runs int) (*Phase, error) {
 		if err != nil {
 			return nil, err
 		}
-		p := &Phase{}
-		rows := map[string]*Row{}
-		for _, t := range times {
-			row := rows[t.Kernel]
-			if row == nil {
-				row = &Row{Kernel: t.Kernel}
-				rows[t.Kernel] = row
-			}
-			row.Launches++
-			row.Seconds += t.Seconds
-			row.Flops += t.Flops
-			row.Bytes += t.Bytes
-			p.Seconds += t.Seconds
-			p.Flops += t.Flops
-			p.Bytes += t.Bytes
-		}
-		for _, row := range rows {
-			p.Rows = append(p.Rows, *row)
-		}
-		sort.Slice(p.Rows, func(i, j int) bool {
-			return p.Rows[i].Seconds > p.Rows[j].Seconds || p.Rows[i].Seconds == p.Rows[j].Seconds && p.Rows[i].Kernel < p.Rows[j].Kernel
-		})
-		if fastest == nil || p.Seconds < fastest.Seconds {
+		if p := newPhase(times); fastest == nil || p.Seconds < fastest.Seconds {
 			fastest = p
 		}
 	}
 	return fastest, nil
 }
 
-// Print writes the report as a table.
-func (r *Report) Print(w io.Writer) {
-	fmt.Fprintf(w, "peak: %.1f GFLOP/s (f32 multiply-add), %.1f GB/s (memory reads), %d threads, %s\n", r.Peaks.Flops/1e9, r.Peaks.Bandwidth/1e9, r.Threads, r.CPU)
-	for _, p := range r.Phases {
-		fmt.Fprintf(w, "\n%s: %.2f ms, %.1f GFLOP/s (%.0f %% of peak), %.1f GB/s (%.0f %% of peak)\n", p.Name, p.Seconds*1e3,
-			float64(p.Flops)/p.Seconds/1e9, 100*float64(p.Flops)/p.Seconds/r.Peaks.Flops,
-			float64(p.Bytes)/p.Seconds/1e9, 100*float64(p.Bytes)/p.Seconds/r.Peaks.Bandwidth)
-		for _, k := range p.Rows {
-			fmt.Fprintf(w, "  %-16s %4d × %9.3f ms %6.1f %% of the time %7.1f GFLOP/s (%3.0f %%) %6.1f GB/s (%3.0f %%)\n", k.Kernel, k.Launches,
-				k.Seconds*1e3, 100*k.Seconds/p.Seconds, float64(k.Flops)/k.Seconds/1e9, 100*float64(k.Flops)/k.Seconds/r.Peaks.Flops,
-				float64(k.Bytes)/k.Seconds/1e9, 100*float64(k.Bytes)/k.Seconds/r.Peaks.Bandwidth)
+// newPhase adds up the launches of a run by kernel.
+func newPhase(times []engine.Timing) *Phase {
+	p := &Phase{timings: times}
+	rows := map[string]*Row{}
+	for _, t := range times {
+		row := rows[t.Kernel]
+		if row == nil {
+			row = &Row{Kernel: t.Kernel}
+			rows[t.Kernel] = row
 		}
+		row.Launches++
+		row.Seconds += t.Seconds
+		row.Flops += t.Flops
+		row.Bytes += t.Bytes
+		p.Seconds = max(p.Seconds, t.Start+t.Seconds)
+		p.Flops += t.Flops
+		p.Bytes += t.Bytes
 	}
+	for _, row := range rows {
+		p.Rows = append(p.Rows, *row)
+	}
+	sort.Slice(p.Rows, func(i, j int) bool {
+		return p.Rows[i].Seconds > p.Rows[j].Seconds || p.Rows[i].Seconds == p.Rows[j].Seconds && p.Rows[i].Kernel < p.Rows[j].Kernel
+	})
+	return p
 }

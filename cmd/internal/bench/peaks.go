@@ -1,9 +1,12 @@
-// Package bench times compiled kernels and compares them with what the machine can do, measured a moment before.
+// Package bench times compiled kernels and whole answers, and compares them with what the machine can do, measured a
+// moment before and after.
 package bench
 
 import (
 	"context"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"pgc/codegen/link"
 	"pgc/codegen/llvm"
@@ -16,145 +19,178 @@ import (
 
 // Peaks are the limits of the machine on some threads.
 type Peaks struct {
-	Flops     float64 `json:"fma_flops_per_s"` // float32 multiply-adds from registers, two operations each
-	Bandwidth float64 `json:"read_bytes_per_s"`
+	Flops     float64 `json:"fma_flops_per_s"`   // float32 multiply-adds from registers, two operations each
+	Int8      float64 `json:"int8_ops_per_s"`    // exact products of bytes, added up in 32 bits
+	Int4      float64 `json:"int4_ops_per_s"`    // products of 4 by 8 bits, added up in 32 bits
+	Bandwidth float64 `json:"read_bytes_per_s"`  // memory, the best of some ways to read it
+	Cache     float64 `json:"cache_bytes_per_s"` // the second-level caches
+}
+
+// most is the larger of two measurements, limit by limit.
+func (p Peaks) most(o Peaks) Peaks {
+	return Peaks{max(p.Flops, o.Flops), max(p.Int8, o.Int8), max(p.Int4, o.Int4), max(p.Bandwidth, o.Bandwidth), max(p.Cache, o.Cache)}
 }
 
 const (
-	fmaSteps  = 1 << 20
 	readBytes = 1 << 29 // more than any cache
-	readTasks = 256
+	outBytes  = 1 << 20
 )
 
-// peakKernels are a kernel of nothing but multiply-adds and one that reads memory.
-func peakKernels(t target.Target) (fma, read *tile.Kernel, flops int64, err error) {
-	const accs = 12
-	flops = int64(fmaSteps) * accs * int64(t.Lanes) * 2
-	fma, err = tile.Build("peak_fma", func(b *tile.Builder) {
-		out := b.Ptr("out", tile.F32)
-		init := make([]*tile.Value, accs)
-		for i := range init {
-			init[i] = b.Float(float64(i), t.Lanes)
-		}
-		x := b.Load(out, b.Int(0), t.Lanes)
-		acc := b.For(b.Int(0), b.Int(fmaSteps), b.Int(1), init, func(_ *tile.Value, c []*tile.Value) []*tile.Value {
-			next := make([]*tile.Value, accs)
-			for i := range next {
-				next[i] = b.FMA(x, x, c[i])
-			}
-			return next
-		})
-		for i, a := range acc {
-			at := b.Add(b.Mul(b.Task(), b.Int(accs*16)), b.Int(int64(16+i*t.Lanes)))
-			b.Store(out, at, a)
-		}
-	})
-	if err != nil {
-		return nil, nil, 0, err
-	}
-	read, err = tile.Build("peak_read", func(b *tile.Builder) {
-		in, out := b.Ptr("in", tile.F32), b.Ptr("out", tile.F32)
-		const per = readBytes / 4 / readTasks
-		lanes := int64(t.Lanes)
-		src := b.PtrAdd(in, b.Mul(b.Task(), b.Int(per)))
-		init := make([]*tile.Value, 8)
-		for i := range init {
-			init[i] = b.Float(0, t.Lanes)
-		}
-		acc := b.For(b.Int(0), b.Int(per), b.Int(8*lanes), init, func(i *tile.Value, c []*tile.Value) []*tile.Value {
-			next := make([]*tile.Value, 8)
-			for j := range next {
-				next[j] = b.Max(c[j], b.Load(src, b.Add(i, b.Int(int64(j)*lanes)), t.Lanes))
-			}
-			return next
-		})
-		sum := acc[0]
-		for _, a := range acc[1:] {
-			sum = b.Max(sum, a)
-		}
-		b.Store(out, b.Mul(b.Task(), b.Int(16)), sum)
-	})
-	return fma, read, flops, err
+// prober measures peaks, as often as it is asked, with kernels of one target.
+type prober struct {
+	ctx     context.Context
+	threads int
+	kernels []peakKernel
+	code    *native.Memory
+	entry   map[string]int64
+	memory  *native.Memory
+	weights []byte // of the executable, mapped from the file; read as well as memory if there are enough
+	pool    *native.Pool
 }
 
-// Measure finds the peaks of this machine with kernels of the given target, the best of several runs.
-func Measure(ctx context.Context, t target.Target, threads int) (Peaks, error) {
-	fma, read, flops, err := peakKernels(t)
-	if err != nil {
-		return Peaks{}, err
+func newProber(ctx context.Context, t target.Target, threads int, weights []byte) (*prober, error) {
+	p := &prober{ctx: ctx, threads: threads, weights: weights, entry: map[string]int64{}}
+	if err := p.build(t); err != nil {
+		return nil, err
 	}
-	m, err := llvm.Emit(t, []*tile.Kernel{fma, read})
+	if err := p.start(); err != nil {
+		p.close()
+		return nil, err
+	}
+	return p, nil
+}
+
+// build compiles the kernels and the worker loop.
+func (p *prober) build(t target.Target) error {
+	var err error
+	if p.kernels, err = peakKernels(t); err != nil {
+		return err
+	}
+	var tiles []*tile.Kernel
+	for _, k := range p.kernels {
+		tiles = append(tiles, k.tile)
+	}
+	m, err := llvm.Emit(t, tiles)
 	if err != nil {
-		return Peaks{}, err
+		return err
 	}
 	worker, err := sched.Source()
 	if err != nil {
-		return Peaks{}, err
+		return err
 	}
 	var objs [][]byte
 	for _, src := range []string{m.String(), worker} {
-		obj, err := llvm.Assemble(ctx, []byte(src), t)
+		obj, err := llvm.Assemble(p.ctx, []byte(src), t)
 		if err != nil {
-			return Peaks{}, err
+			return err
 		}
 		objs = append(objs, obj)
 	}
 	image, err := link.Link(objs)
 	if err != nil {
-		return Peaks{}, err
+		return err
 	}
-	code, err := native.LoadCode(image.Code)
-	if err != nil {
-		return Peaks{}, err
+	for name, at := range image.Symbols {
+		p.entry[name] = int64(at)
 	}
-	defer code.Close()
-	memory, err := native.Reserve(readBytes + 1<<20)
-	if err != nil {
-		return Peaks{}, err
+	p.code, err = native.LoadCode(image.Code)
+	return err
+}
+
+// start takes memory, in huge pages where the system grants them, and threads.
+func (p *prober) start() error {
+	var err error
+	if p.memory, err = native.Reserve(readBytes + outBytes); err != nil {
+		return err
 	}
-	defer memory.Close()
-	b := memory.Bytes()
+	b := p.memory.Bytes()
+	unix.Madvise(b, unix.MADV_HUGEPAGE) // a wish
 	for i := 0; i < len(b); i += 4096 {
 		b[i] = 1
 	}
-	pool, err := native.Start(code.Bytes(), int64(image.Symbols[sched.Symbol]), threads, 64)
-	if err != nil {
-		return Peaks{}, err
+	p.pool, err = native.Start(p.code.Bytes(), p.entry[sched.Symbol], p.threads, 64)
+	return err
+}
+
+func (p *prober) close() {
+	if p.pool != nil {
+		p.pool.Close()
 	}
-	defer pool.Close()
-	p := &program.Program{Kernels: []program.Kernel{{Name: "fma", CodeOffset: int64(image.Symbols["peak_fma"])},
-		{Name: "read", CodeOffset: int64(image.Symbols["peak_read"])}}}
-	arena := func(offset int64) program.Arg {
-		return program.Arg{Space: program.SpaceArena, Offset: offset, OffsetSym: -1}
-	}
-	best := func(kernel, tasks int, args ...program.Arg) (float64, error) {
-		f := &program.Func{Name: "peak", Launches: []program.Launch{{Kernel: kernel, Tasks: program.C(int64(tasks)), Args: args}}}
-		table, err := native.NewTable(p, f, code.Bytes())
+	p.memory.Close()
+	p.code.Close()
+}
+
+// measure finds the peaks, the best of several runs of every kernel.
+func (p *prober) measure() (Peaks, error) {
+	out := p.memory.Addr() + readBytes
+	var peaks Peaks
+	for _, m := range []struct {
+		name  string
+		tasks int
+		to    *float64
+		args  []uintptr
+	}{
+		{fmaName(), 4 * p.threads, &peaks.Flops, []uintptr{out}},
+		{intName(8), 4 * p.threads, &peaks.Int8, []uintptr{out}},
+		{intName(4), 4 * p.threads, &peaks.Int4, []uintptr{out}},
+		{cacheName(), 4 * p.threads, &peaks.Cache, []uintptr{p.memory.Addr(), out}},
+	} {
+		rate, err := p.rate(m.name, m.tasks, m.args...)
 		if err != nil {
-			return 0, err
+			return Peaks{}, err
 		}
-		defer table.Close()
-		if err := table.Bind(&native.Bases{Arena: memory.Addr()}, nil); err != nil {
-			return 0, err
-		}
-		least := 1e9
-		for range 5 {
-			start := time.Now()
-			if err := pool.Run(table); err != nil {
-				return 0, err
+		*m.to = max(*m.to, rate)
+	}
+	peaks.Int4 = max(peaks.Int4, peaks.Int8) // 4 bits are also bytes
+	for _, n := range streams {
+		for _, place := range p.places() {
+			rate, err := p.rate(readName(n), readBytes/chunkBytes, place, out)
+			if err != nil {
+				return Peaks{}, err
 			}
-			least = min(least, time.Since(start).Seconds())
+			peaks.Bandwidth = max(peaks.Bandwidth, rate)
 		}
-		return least, ctx.Err()
 	}
-	s, err := best(0, 4*threads, arena(readBytes))
-	if err != nil {
-		return Peaks{}, err
-	}
-	peaks := Peaks{Flops: float64(flops*int64(4*threads)) / s}
-	if s, err = best(1, readTasks, arena(0), arena(readBytes)); err != nil {
-		return Peaks{}, err
-	}
-	peaks.Bandwidth = readBytes / s
 	return peaks, nil
+}
+
+// places are what readBytes of memory are read from.
+func (p *prober) places() []uintptr {
+	list := []uintptr{p.memory.Addr()}
+	if len(p.weights) >= readBytes {
+		list = append(list, native.Addr(p.weights))
+	}
+	return list
+}
+
+// rate is the work per second of tasks tasks of a kernel with these pointers.
+func (p *prober) rate(name string, tasks int, pointers ...uintptr) (float64, error) {
+	prog := &program.Program{Kernels: []program.Kernel{{Name: name, CodeOffset: p.entry[name]}}}
+	l := program.Launch{Tasks: program.C(int64(tasks))}
+	for i := range pointers {
+		l.Args = append(l.Args, program.Arg{Space: program.SpaceInput, Index: i, OffsetSym: -1})
+	}
+	table, err := native.NewTable(prog, &program.Func{Name: name, Launches: []program.Launch{l}}, p.code.Bytes())
+	if err != nil {
+		return 0, err
+	}
+	defer table.Close()
+	if err := table.Bind(&native.Bases{Inputs: pointers}, nil); err != nil {
+		return 0, err
+	}
+	var work int64
+	for _, k := range p.kernels {
+		if k.name == name {
+			work = k.work * int64(tasks)
+		}
+	}
+	best := 0.0
+	for range 5 {
+		start := time.Now()
+		if err := p.pool.Run(table); err != nil {
+			return 0, err
+		}
+		best = max(best, float64(work)/time.Since(start).Seconds())
+	}
+	return best, p.ctx.Err()
 }

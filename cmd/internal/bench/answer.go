@@ -1,0 +1,167 @@
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"pgc/runtime/engine"
+	"pgc/runtime/generate"
+	"pgc/runtime/manifest"
+	"pgc/runtime/picture"
+	"pgc/runtime/program"
+	"pgc/runtime/sample"
+	"pgc/runtime/tokenizer"
+)
+
+// Answer is how long an answer takes from end to end: the best of some.
+type Answer struct {
+	Picture   float64 `json:"picture_s"`     // from a decoded picture to its features
+	First     float64 `json:"first_token_s"` // from a decoded picture to the first id, in a process that runs already
+	Tokens    int     `json:"new_tokens"`
+	PerSecond float64 `json:"tokens_per_s"`    // of the tokens after the first, chosen greedily
+	Start     float64 `json:"process_start_s"` // from the start of a process of its own to its end, with one token
+	PeakRSS   int64   `json:"peak_rss_bytes"`  // of that process
+}
+
+// side is that of the pictures: as most are, larger than what the model sees.
+const side = 640
+
+// answer times whole answers about a picture of noise.
+func answer(ctx context.Context, e *engine.Engine, m *manifest.Model, image *program.Image, path string, o Options) (Answer, error) {
+	tok, err := tokenizer.Load(image.Section(manifest.SectionTokenizer))
+	if err != nil {
+		return Answer{}, err
+	}
+	s, err := generate.New(m, tok, e)
+	if err != nil {
+		return Answer{}, err
+	}
+	a := Answer{Tokens: o.New, First: 1e9, Start: 1e9}
+	for run := range 3 {
+		if err := a.inProcess(ctx, s, e, o, noise(run)); err != nil {
+			return a, err
+		}
+	}
+	for range 3 {
+		if err := a.newProcess(ctx, s, path, o); err != nil {
+			return a, err
+		}
+	}
+	return a, nil
+}
+
+// inProcess answers once; the inputs' ids are there from the phases.
+func (a *Answer) inProcess(ctx context.Context, s *generate.Session, e *engine.Engine, o Options, p *picture.Picture) error {
+	n := s.Model.ImageTokens + o.Text
+	prefill, err := e.Func("prefill")
+	if err != nil {
+		return err
+	}
+	decode, err := e.Func("decode")
+	if err != nil {
+		return err
+	}
+	for i := range o.Text {
+		e.Ints("ids")[s.Model.ImageTokens+i] = int32(5 + i%7)
+	}
+	start := time.Now()
+	if _, _, err := s.Encode(ctx, []*picture.Picture{p}); err != nil {
+		return err
+	}
+	encoded := time.Since(start).Seconds()
+	e.Ints("ids")[0] = 5
+	for name, v := range map[string]int{"S": n, "T": n, "past": 0, "prefix": n, "F": s.Model.ImageTokens} {
+		prefill.Set(name, v)
+	}
+	if err := prefill.Run(ctx, 0); err != nil {
+		return err
+	}
+	sampler := sample.New(sample.Config{}, s.Model.VocabSize, s.Model.Suppressed)
+	logits := e.Floats("logits")[:s.Model.VocabSize]
+	id, _ := sampler.Next(logits, nil)
+	if first := time.Since(start).Seconds(); first < a.First {
+		a.First, a.Picture = first, encoded
+	}
+	start = time.Now()
+	for i := range o.New {
+		e.Ints("ids")[0] = id
+		for name, v := range map[string]int{"S": 1, "T": n + i + 1, "past": n + i, "prefix": n} {
+			decode.Set(name, v)
+		}
+		if err := decode.Run(ctx, 0); err != nil {
+			return err
+		}
+		id, _ = sampler.Next(logits, nil)
+	}
+	a.PerSecond = max(a.PerSecond, float64(o.New)/time.Since(start).Seconds())
+	return nil
+}
+
+// newProcess has the executable answer on its own, about a PNG.
+func (a *Answer) newProcess(ctx context.Context, s *generate.Session, path string, o Options) error {
+	dir, err := os.MkdirTemp("", "pgc-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	file := filepath.Join(dir, "noise.png")
+	if err := picture.WritePNG(file, picture.Draw(noise(0), nil)); err != nil {
+		return err
+	}
+	if path, err = filepath.Abs(path); err != nil {
+		return err
+	}
+	args := []string{"generate", "--image", file, "--prompt", prompt(s, o.Text), "--max-new-tokens", "1", "--json", "--threads", fmt.Sprint(o.Threads)}
+	if o.ISA != "" {
+		args = append(args, "--isa", o.ISA)
+	}
+	cmd := exec.CommandContext(ctx, path, args...)
+	var message strings.Builder
+	cmd.Stderr = &message
+	start := time.Now()
+	out, err := cmd.Output()
+	took := time.Since(start).Seconds()
+	if err != nil {
+		return fmt.Errorf("%s: %w: %s", path, err, strings.TrimSpace(message.String()))
+	}
+	var got struct {
+		PeakRSS int64 `json:"peak_rss_bytes"`
+	}
+	if err := json.Unmarshal(out, &got); err != nil {
+		return fmt.Errorf("%s: its answer is no JSON: %w", path, err)
+	}
+	a.Start, a.PeakRSS = min(a.Start, took), max(a.PeakRSS, got.PeakRSS)
+	return nil
+}
+
+// prompt is a text of about n tokens, the template's included.
+func prompt(s *generate.Session, n int) string {
+	text := "describe"
+	for {
+		next := text + " it"
+		p, err := s.Layout(1, next, nil, false)
+		if err != nil || len(p.IDs) > s.Model.ImageTokens+n {
+			return text
+		}
+		text = next
+	}
+}
+
+// noise is a picture of numbers that look random.
+func noise(seed int) *picture.Picture {
+	p := picture.New(side, side)
+	x := uint64(seed)*2 + 88172645463325252
+	for i := range p.RGB {
+		x ^= x << 13
+		x ^= x >> 7
+		x ^= x << 17
+		p.RGB[i] = byte(x >> 32)
+	}
+	return p
+}

@@ -1,0 +1,69 @@
+package bench
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"os"
+)
+
+// event is one of the Chrome trace format, which Perfetto reads, too: times are in microseconds.
+type event struct {
+	Name  string         `json:"name"`
+	Cat   string         `json:"cat,omitempty"`
+	Phase string         `json:"ph"`
+	Time  float64        `json:"ts"`
+	Dur   float64        `json:"dur,omitempty"`
+	PID   int            `json:"pid"`
+	TID   int            `json:"tid"`
+	Args  map[string]any `json:"args,omitempty"`
+}
+
+// Trace writes what every thread did in the runs that the report tells of: a process for each phase, a thread for each
+// thread, an event for each launch that it took a task of, from its first task to its last.
+func (r *Report) Trace(path string) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	w := bufio.NewWriter(f)
+	w.WriteString("{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n")
+	for i, e := range r.events() {
+		line, err := json.Marshal(e)
+		if err != nil {
+			f.Close()
+			return err
+		}
+		if i > 0 {
+			w.WriteString(",\n")
+		}
+		w.Write(line)
+	}
+	w.WriteString("\n]}\n")
+	if err := w.Flush(); err != nil {
+		f.Close()
+		return err
+	}
+	return f.Close()
+}
+
+func (r *Report) events() []event {
+	var out []event
+	for pid, p := range r.Phases {
+		out = append(out, event{Name: "process_name", Phase: "M", PID: pid + 1, Args: map[string]any{"name": p.Name}})
+		for tid := range r.Threads {
+			out = append(out, event{Name: "thread_name", Phase: "M", PID: pid + 1, TID: tid + 1, Args: map[string]any{"name": fmt.Sprint("worker ", tid)}})
+		}
+		for _, t := range p.timings {
+			for tid, s := range t.Threads {
+				if s.Tasks == 0 {
+					continue
+				}
+				span := (s.End - s.Start).Seconds()
+				out = append(out, event{Name: t.Kernel, Cat: "kernel", Phase: "X", Time: s.Start.Seconds() * 1e6, Dur: span * 1e6, PID: pid + 1, TID: tid + 1,
+					Args: map[string]any{"value": t.Value, "tasks": s.Tasks, "busy_us": s.Busy.Seconds() * 1e6}})
+			}
+		}
+	}
+	return out
+}

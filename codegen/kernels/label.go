@@ -1,0 +1,34 @@
+package kernels
+
+import "fmt"
+
+// Label says for a kernel's name what it works on: of a matmul its rows, K and columns and its weights, as in Sx2048x32768_int4,
+// with _int8 behind if its activations are integers, too; of an attention its key heads, query heads for each and head size. Of
+// other kernels it is "".
+func Label(s Spec) string {
+	switch s := s.(type) {
+	case *Matmul:
+		columns := int64(0)
+		for _, p := range s.Parts {
+			columns += int64(p.Accs) * p.Blocks * p.N
+		}
+		kind := s.Parts[0].Elem.String()
+		if bits := s.Parts[0].Group.Bits; bits > 0 {
+			kind = fmt.Sprintf("int%d", bits)
+		}
+		if s.X.Bits > 0 {
+			kind += fmt.Sprintf("_int%d", s.X.Bits)
+		}
+		return fmt.Sprintf("%sx%dx%d_%s", extent(s.M), s.K, columns, kind)
+	case *Attention:
+		return fmt.Sprintf("%dx%dx%d", s.G, s.R, s.H)
+	}
+	return ""
+}
+
+func extent(s Size) string {
+	if s.Sym != "" {
+		return s.Sym
+	}
+	return fmt.Sprint(s.N)
+}
