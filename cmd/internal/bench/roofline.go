@@ -94,10 +94,30 @@ func (r *Report) plot(c canvas) {
 	for _, i := range order {
 		d := dots[i]
 		x, y := a.x(d.intensity()), a.y(d.speed())
-		c.circle(x, y, 7+14*math.Sqrt(d.share), colour[d.phase])
-		c.text(x, y+4, 10, 0.5, color.NRGBA{255, 255, 255, 255}, fmt.Sprint(i+1))
+		c.circle(x, y, 4+14*math.Sqrt(d.share), colour[d.phase])
+	}
+	var taken [][2]float64
+	for i, d := range dots {
+		at := free(taken, a.x(d.intensity()), a.y(d.speed()))
+		taken = append(taken, at)
+		c.text(at[0], at[1]+4, 10, 0.5, ink, fmt.Sprint(i+1))
 	}
 	list(c, r, dots)
+}
+
+// free is the place nearest to x, y that is not too near to others for a number.
+func free(taken [][2]float64, x, y float64) [2]float64 {
+	for step := 0; ; step++ {
+		distance := 5 * math.Sqrt(float64(step)) // a spiral
+		at := [2]float64{x + distance*math.Cos(2.4*float64(step)), y + distance*math.Sin(2.4*float64(step))}
+		ok := true
+		for _, t := range taken {
+			ok = ok && (math.Abs(t[0]-at[0]) > 14 || math.Abs(t[1]-at[1]) > 11)
+		}
+		if ok {
+			return at
+		}
+	}
 }
 
 // grid draws the axes: a line for every power of ten.
