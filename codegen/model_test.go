@@ -85,29 +85,40 @@ func compiled(t *testing.T, m *ir.Module, w codegen.Source, tgt target.Target, t
 	if err := passes.Optimize(m, opt); err != nil {
 		t.Fatal(err)
 	}
-	r, err := codegen.Compile(context.Background(), m, tgt)
+	e, free, err := load(m, w, tgt, threads)
 	if err != nil {
 		t.Fatal(err)
+	}
+	t.Cleanup(free)
+	return e
+}
+
+// load compiles a planned module and makes it ready to run; free gives its memory back.
+func load(m *ir.Module, w codegen.Source, tgt target.Target, threads int) (e *engine.Engine, free func(), err error) {
+	r, err := codegen.Compile(context.Background(), m, tgt)
+	if err != nil {
+		return nil, nil, err
 	}
 	var section bytes.Buffer
 	if err := r.WriteWeights(&section, w, nil); err != nil {
-		t.Fatal(err)
+		return nil, nil, err
 	}
 	code, err := native.LoadCode(r.Code)
 	if err != nil {
-		t.Fatal(err)
+		return nil, nil, err
 	}
 	mem, err := native.Reserve(int64(section.Len()))
 	if err != nil {
-		t.Fatal(err)
+		code.Close()
+		return nil, nil, err
 	}
 	copy(mem.Bytes(), section.Bytes())
-	e, err := engine.New(r.Program, code.Bytes(), mem.Bytes(), threads)
-	if err != nil {
-		t.Fatal(err)
+	if e, err = engine.New(r.Program, code.Bytes(), mem.Bytes(), threads); err != nil {
+		code.Close()
+		mem.Close()
+		return nil, nil, err
 	}
-	t.Cleanup(func() { e.Close(); code.Close(); mem.Close() })
-	return e
+	return e, func() { e.Close(); code.Close(); mem.Close() }, nil
 }
 
 func call(t *testing.T, e *engine.Engine, name string, syms map[string]int) {
@@ -136,6 +147,15 @@ func compare(got []float32, want *eval.Tensor) float64 {
 
 func reference(t *testing.T, f *ir.Func, in map[string]*eval.Tensor, w weights, syms map[string]int) map[string]*eval.Tensor {
 	t.Helper()
+	out, err := evaluated(f, in, w, syms)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// evaluated runs the evaluator with weights as they are stored.
+func evaluated(f *ir.Func, in map[string]*eval.Tensor, w weights, syms map[string]int) (map[string]*eval.Tensor, error) {
 	inputs := map[string]*eval.Tensor{}
 	for k, v := range in {
 		inputs[k] = v
@@ -145,11 +165,7 @@ func reference(t *testing.T, f *ir.Func, in map[string]*eval.Tensor, w weights, 
 			inputs[p.Key] = w[p.Key].Convert(p.Type.DType)
 		}
 	}
-	out, err := eval.Func(f, inputs, syms)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
+	return eval.Func(f, inputs, syms)
 }
 
 // TestModelMatchesEvaluator runs whole compiled models against the reference evaluator on the plain graph.

@@ -22,8 +22,8 @@ func singles(f *ir.Func) int {
 		}
 		if joins(op) || op.Def == ir.OpGather || stores(op) {
 			r := &region{sink: op, in: map[*ir.Op]bool{op: true}, ops: []*ir.Op{op}}
-			if op.Def == ir.OpConvert && is(op.In[0], ir.OpGather) {
-				r.in[op.In[0].Def] = true // a row of stored floats exists only as what it converts to
+			if table := readsTable(op); table != nil {
+				r.in[table] = true
 			}
 			if v := buildMap(f, r); v != nil {
 				with[op.Out] = v

@@ -18,6 +18,9 @@ func grow(f *ir.Func, sink *ir.Op, order map[*ir.Op]int, uses map[*ir.Value][]ir
 		if !(joins(op) || also(op)) || len(uses[op.Out]) == 0 {
 			continue
 		}
+		if table := readsTable(op); table != nil && !also(table) {
+			continue
+		}
 		inside := true
 		for _, u := range uses[op.Out] {
 			inside = inside && u.Op != nil && r.in[u.Op]
@@ -42,6 +45,15 @@ func joins(op *ir.Op) bool {
 		return op.Out.Type.DType.IsArithmetic()
 	}
 	return op.Def.Elementwise()
+}
+
+// readsTable returns the lookup whose rows of stored floats op converts, or nil: they exist only as what they convert to, so
+// the two belong to one region.
+func readsTable(op *ir.Op) *ir.Op {
+	if op.Def == ir.OpConvert && is(op.In[0], ir.OpGather) && !op.In[0].Type.DType.IsArithmetic() {
+		return op.In[0].Def
+	}
+	return nil
 }
 
 // body turns the members of a region into expressions: special members by the caller, scalar constants to numbers, and

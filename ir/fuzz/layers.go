@@ -1,0 +1,119 @@
+package fuzz
+
+import (
+	"fmt"
+	"math"
+
+	"pgc/ir"
+)
+
+// attentionOfInputs is an attention of three inputs.
+func (g *grower) attentionOfInputs() *ir.Value {
+	rows, keys, groups, per, dim := ir.Sym("S"), ir.Sym("T"), g.upTo(3), g.upTo(3), g.upTo(19)
+	y := g.attention(g.input(ir.F32, rows, groups, per, dim), g.input(ir.F32, keys, groups, dim), g.input(ir.F32, keys, groups, dim))
+	g.ends = append(g.ends, y)
+	return y
+}
+
+// attention is softmax(mask(cap(scale·q·kᵀ)))·v for grouped heads in one of the forms that the fusion knows, or in one near
+// it that it must leave alone; [rows, heads·dim].
+func (g *grower) attention(q, k, v *ir.Value) *ir.Value {
+	rows, keys := q.Type.Shape[0], k.Type.Shape[0]
+	scores := g.op(ir.OpEinsum, ir.EinsumAttrs{Spec: "abcd,ebd->bcae"}, q, k)
+	if !g.chance(3) {
+		scores = g.call(ir.OpMul, scores, g.number(0.3))
+	}
+	if g.chance(3) {
+		scores = g.call(ir.OpMul, g.call(ir.OpTanh, g.call(ir.OpDiv, scores, g.number(2))), g.number(oneOf(g, 2.0, 3)))
+	}
+	if !g.chance(4) {
+		scores = g.call(ir.OpSelect, g.mask(rows, keys), scores, g.number(-math.MaxFloat32))
+	}
+	y := g.op(ir.OpEinsum, ir.EinsumAttrs{Spec: "abcd,dae->cabe"}, g.softmaxOf(scores), v)
+	return g.op(ir.OpReshape, ir.ShapeAttrs{Shape: []ir.Dim{rows, ir.D(q.Type.Shape[1].N * q.Type.Shape[2].N * q.Type.Shape[3].N)}}, y)
+}
+
+// mask is bool [rows, keys]: causal, perhaps with a window, perhaps with a prefix, or something else.
+func (g *grower) mask(rows, keys ir.Dim) *ir.Value {
+	key := g.op(ir.OpIota, ir.IotaAttrs{Shape: []ir.Dim{ir.D(1), keys}, Axis: 1})
+	query := g.call(ir.OpAdd, g.op(ir.OpIota, ir.IotaAttrs{Shape: []ir.Dim{rows, ir.D(1)}, Axis: 0}), g.symbol("past"))
+	seen := g.call(oneOf(g, ir.OpLe, ir.OpLe, ir.OpLe, ir.OpEq), key, query)
+	if g.chance(2) {
+		window := g.b.Const(ir.I32, float64(1+g.rng.IntN(6)))
+		seen = g.call(ir.OpAnd, seen, g.call(ir.OpGt, key, g.call(ir.OpSub, query, window)))
+	}
+	if g.chance(2) {
+		prefix := g.symbol("prefix")
+		seen = g.call(ir.OpOr, seen, g.call(ir.OpAnd, g.call(ir.OpLt, query, prefix), g.call(ir.OpLt, key, prefix)))
+	}
+	return seen
+}
+
+// decoderLayer is a layer of a transformer with a cache, of one row or of many: norm, projections with rotary embeddings,
+// attention, and a gated or plain feed-forward part, with residuals.
+func (g *grower) decoderLayer() *ir.Value {
+	rows := oneOf(g, ir.Sym("S"), ir.D(1))
+	width, groups, per, half := g.size(), g.upTo(2), g.upTo(2), g.size()
+	d := oneOf(g, g.stored...)
+	x := g.input(ir.F32, rows, width)
+	dim := ir.D(2 * half.N)
+	angles := []*ir.Value{g.input(ir.F32, rows, half), g.input(ir.F32, rows, half)}
+	h := g.normOf(x)
+	project := func(shape ...ir.Dim) *ir.Value {
+		n := 1
+		for _, d := range shape {
+			n *= d.N
+		}
+		y := g.times(h, d, ir.D(n))
+		if g.chance(6) {
+			y = g.call(ir.OpAdd, y, g.weight(ir.F32, ir.D(n)))
+		}
+		return g.op(ir.OpReshape, ir.ShapeAttrs{Shape: append([]ir.Dim{rows}, shape...)}, y)
+	}
+	q, k, v := project(groups, per, dim), project(groups, dim), project(groups, dim)
+	if !g.chance(4) {
+		q, k = g.rotary(q, angles), g.rotary(k, angles)
+	}
+	k, v = g.cached(k), g.cached(v)
+	a := g.attention(q, k, v)
+	x = g.call(ir.OpAdd, x, g.times(a, d, width))
+	h = g.normOf(x)
+	n := g.size()
+	y := g.call(oneOf(g, ir.OpGeluTanh, ir.OpSilu), g.times(h, d, n))
+	if !g.chance(3) {
+		y = g.call(ir.OpMul, y, g.times(h, d, n))
+	}
+	y = g.times(y, d, width)
+	if g.chance(3) {
+		y = g.normOf(y)
+	}
+	return g.call(ir.OpAdd, x, y)
+}
+
+// rotary turns the halves of every head.
+func (g *grower) rotary(x *ir.Value, angles []*ir.Value) *ir.Value {
+	last := x.Type.Rank() - 1
+	half := x.Type.Last().N / 2
+	part := func(from int) *ir.Value {
+		return g.op(ir.OpSlice, ir.SliceAttrs{Axis: last, Start: ir.D(from), Limit: ir.D(from + half)}, x)
+	}
+	shape := []ir.Dim{x.Type.Shape[0]}
+	for range last - 1 {
+		shape = append(shape, ir.D(1))
+	}
+	shape = append(shape, ir.D(half))
+	cos := g.op(ir.OpReshape, ir.ShapeAttrs{Shape: shape}, g.call(ir.OpCos, angles[0]))
+	sin := g.op(ir.OpReshape, ir.ShapeAttrs{Shape: shape}, g.call(ir.OpSin, angles[1]))
+	a, b := part(0), part(half)
+	return g.op(ir.OpConcat, ir.AxisAttrs{Axis: last}, g.call(ir.OpSub, g.call(ir.OpMul, a, cos), g.call(ir.OpMul, b, sin)),
+		g.call(ir.OpAdd, g.call(ir.OpMul, b, cos), g.call(ir.OpMul, a, sin)))
+}
+
+// cached writes rows into a state behind those that are past and returns all of them.
+func (g *grower) cached(rows *ir.Value) *ir.Value {
+	shape := append([]ir.Dim{ir.D(maxRows + maxPast + 3)}, rows.Type.Shape[1:]...)
+	state := g.f.AddParam(ir.State, fmt.Sprintf("%s.s%d", g.f.Name, len(g.f.Params)), "", ir.T(ir.F32, shape...))
+	all := g.call(ir.OpDynamicUpdateSlice, state, rows, g.symbol("past"))
+	g.f.Update(state, all)
+	return g.op(ir.OpSlice, ir.SliceAttrs{Axis: 0, Start: ir.D(0), Limit: ir.Sym("T")}, all)
+}
