@@ -28,6 +28,8 @@ import (
 var (
 	graphs = flag.Int("graphs", 64, "how many random functions to compile and compare")
 	seed   = flag.Uint64("seed", 64, "where their seeds begin")
+	file   = flag.String("file", "", "a .pgir file for TestFile")
+	last   = flag.String("last", "", "a file that always holds the function that is run: what to look at after a crash")
 )
 
 // miss is a function that does not compute what the plain one computes.
@@ -116,6 +118,13 @@ func (tr trial) run(t *testing.T, e *engine.Engine, f, optimized *ir.Func, w wei
 			scatter(f.Module, e.Port(p.Name), p.Type, in[p.Name])
 		case ir.State:
 			scatter(f.Module, e.State(stateIndex(e.Program, p)), p.Type, in[p.Name])
+		}
+	}
+	if *last != "" {
+		one := &ir.Module{Symbols: f.Module.Symbols}
+		f.Clone(one)
+		if err := os.WriteFile(*last, fmt.Appendf(nil, "// seed %d, %s, %v, without %v\n%s", seed, tr.tgt.Name, syms, tr.off, one), 0o644); err != nil {
+			t.Fatal(err)
 		}
 	}
 	call(t, e, f.Name, syms)
@@ -255,4 +264,24 @@ func allOptional() map[string]bool {
 		off[p.Name] = !p.Required
 	}
 	return off
+}
+
+// TestFile compares the function of one file: -file after a crash.
+func TestFile(t *testing.T) {
+	if *file == "" {
+		t.Skip("no -file")
+	}
+	src, err := os.ReadFile(*file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := text.Parse(*file, string(src))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tgt := range targettest.Runnable(t) {
+		for _, found := range (trial{passes.Pipeline, nil, tgt}).compare(t, m, *seed) {
+			t.Error(found)
+		}
+	}
 }

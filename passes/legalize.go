@@ -1,6 +1,10 @@
 package passes
 
-import "pgc/ir"
+import (
+	"slices"
+
+	"pgc/ir"
+)
 
 // legalize gives every operation a form that a kernel or a view can take: single elementwise operations and lookups
 // become maps, and copies are put where memory is needed or strides cannot express a view.
@@ -90,7 +94,9 @@ func copies(f *ir.Func) int {
 func needsMemory(op *ir.Op, i int, v *ir.Value, strides []int64) bool {
 	if v.Def != nil && isVirtual(v.Def) && v.Def.Def != ir.OpConstant {
 		switch op.Def {
-		case ir.OpMap, ir.OpRow:
+		case ir.OpMap:
+			return looksUp(op.Attrs.(ir.MapAttrs), i)
+		case ir.OpRow:
 			return false
 		case ir.OpMatmul:
 			return i == 0 && len(op.Attrs.(ir.MatmulAttrs).Prologue) == 0
@@ -101,6 +107,11 @@ func needsMemory(op *ir.Op, i int, v *ir.Value, strides []int64) bool {
 	}
 	return op.Def == ir.OpMatmul && i == 0 && len(op.Attrs.(ir.MatmulAttrs).Prologue) == 0 &&
 		strides[1] != 1 && v.Type.Shape[1] != ir.D(1)
+}
+
+// looksUp reports whether operand i is a table of a map or says which of its rows to read.
+func looksUp(a ir.MapAttrs, i int) bool {
+	return slices.ContainsFunc(a.Gathers, func(g ir.Gather) bool { return g.Table == i || g.Index == i })
 }
 
 // writesInPlace reports whether the kernel that makes v can write it straight to its place in a state.
