@@ -285,6 +285,19 @@ func (c *compiler) cost(s kernels.Spec) (flops, bytes program.Expr) {
 		return mul(2*products, s.M), program.Add(program.C(weights), mul(4*columns, s.M))
 	case *kernels.Attention:
 		return mul(4*s.G*s.R*s.H, s.S, s.T), program.Add(mul(8*s.G*s.R*s.H, s.S), mul(8*s.G*s.H, s.T))
+	case *kernels.Einsum:
+		// Every operand is read once at least: its elements are those of the dimensions it has strides for.
+		all := append(append([]kernels.Size{}, s.Dims...), s.Sum...)
+		read := func(strides []int64) program.Expr {
+			var own []kernels.Size
+			for i, d := range all {
+				if strides[i] != 0 {
+					own = append(own, d)
+				}
+			}
+			return mul(4, own...)
+		}
+		return mul(2, all...), program.Add(read(s.X), read(s.Y), mul(4, s.Dims...))
 	case *kernels.Map:
 		return program.C(0), mul(4*int64(len(s.In)+len(s.Outs)), s.Dims...)
 	case *kernels.Row:

@@ -171,15 +171,7 @@ func pad(w io.Writer, n int64) error {
 
 func (e *entry) write(w io.Writer, src Source, rounding *quant.Rounding) error {
 	if e.values != nil {
-		buf := make([]byte, 0, e.Bytes)
-		for _, v := range e.values {
-			bits := math.Float32bits(float32(v))
-			if e.dtype != ir.F32 {
-				bits = uint32(int32(v))
-			}
-			buf = binary.LittleEndian.AppendUint32(buf, bits)
-		}
-		_, err := w.Write(buf)
+		_, err := w.Write(e.constant())
 		return err
 	}
 	t, err := src.Tensor(e.Name)
@@ -199,6 +191,28 @@ func (e *entry) write(w io.Writer, src Source, rounding *quant.Rounding) error {
 		return e.writePlain(w, t, read)
 	}
 	return e.writePanels(w, t, read, rounding)
+}
+
+// constant is the data of a constant.
+func (e *entry) constant() []byte {
+	buf := make([]byte, 0, e.Bytes)
+	for _, v := range e.values {
+		bits := math.Float32bits(float32(v))
+		if e.dtype != ir.F32 {
+			bits = uint32(int32(v))
+		}
+		buf = binary.LittleEndian.AppendUint32(buf, bits)
+	}
+	return buf
+}
+
+// Constants calls put with every constant of the weights section and the place it has there.
+func (r *Result) Constants(put func(offset int64, data []byte)) {
+	for _, e := range r.weights.entries {
+		if e.values != nil {
+			put(e.Offset, e.constant())
+		}
+	}
 }
 
 // chunk is about how many bytes are converted or packed at a time.

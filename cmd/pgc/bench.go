@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"pgc/cmd/internal/aids"
 	"pgc/cmd/internal/bench"
 	"pgc/cmd/internal/build"
+	"pgc/ir/target"
 )
 
 type benchCmd struct {
@@ -24,6 +26,8 @@ type benchCmd struct {
 
 	Roofline string `placeholder:"FILE.svg|.png" help:"Draw every kernel's speed below the machine's limits."`
 	Trace    string `placeholder:"FILE.json" help:"Write what each thread ran when, for Perfetto or chrome://tracing."`
+	Ablate   bool   `help:"Compile and time the model without each pass in turn: what every pass buys. Needs no weights: a released size such as paligemma-3b-224 or a config.json will do."`
+	Layers   int    `placeholder:"N" help:"For --ablate: only this many layers of the encoder and of the decoder."`
 }
 
 // Run times the kernels.
@@ -34,6 +38,12 @@ func (c *benchCmd) Run(ctx context.Context) error {
 	}
 	if ext := filepath.Ext(c.Roofline); c.Roofline != "" && ext != ".svg" && ext != ".png" {
 		return usage{fmt.Errorf("--roofline %s: expected a name that ends in .svg or .png", c.Roofline)}
+	}
+	if c.Ablate {
+		return c.ablate(ctx, threads)
+	}
+	if c.Layers != 0 {
+		return usage{errors.New("--layers belongs to --ablate")}
 	}
 	path := c.Model
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
@@ -74,5 +84,35 @@ func (c *benchCmd) Run(ctx context.Context) error {
 		return json.NewEncoder(os.Stdout).Encode(r)
 	}
 	r.Print(os.Stdout)
+	return nil
+}
+
+// ablate says what each pass buys.
+func (c *benchCmd) ablate(ctx context.Context, threads int) error {
+	o, _, err := c.options()
+	if err != nil {
+		return err
+	}
+	cpu := o.CPU
+	if cpu == target.Default {
+		cpu = "native"
+	}
+	t, err := target.Find(cpu)
+	if err != nil {
+		return err
+	}
+	m, err := build.Plain(c.Model, c.Layers, o)
+	if err != nil {
+		return err
+	}
+	a, err := bench.Ablate(ctx, m.Module, m.ImageTokens, t, threads, c.Text, o.Progress)
+	if err != nil {
+		return err
+	}
+	a.Model, a.Layers = m.Name, m.Layers
+	if c.JSON {
+		return json.NewEncoder(os.Stdout).Encode(a)
+	}
+	a.Print(os.Stdout)
 	return nil
 }

@@ -27,6 +27,19 @@ func ReadConfig(dir string) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
+	return s.config()
+}
+
+// ParseConfig reads the text of a config.json; file names it in errors.
+func ParseConfig(file string, text []byte) (*Config, error) {
+	s, err := parseJSON(file, text)
+	if err != nil {
+		return nil, err
+	}
+	return s.config()
+}
+
+func (s *section) config() (*Config, error) {
 	c, err := parseConfig(s)
 	if err != nil {
 		return nil, err

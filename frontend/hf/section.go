@@ -211,7 +211,12 @@ func readJSON(dir, name string, limit int64) (*section, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &section{file: filepath.Join(dir, name)}
+	return parseJSON(filepath.Join(dir, name), text)
+}
+
+// parseJSON reads one JSON object.
+func parseJSON(file string, text []byte) (*section, error) {
+	s := &section{file: file}
 	if err := json.Unmarshal(text, &s.raw); err != nil {
 		return nil, fmt.Errorf("%s is not a JSON object: %w", s.file, err)
 	}

@@ -106,12 +106,7 @@ func Run(ctx context.Context, path string, o Options) (*Report, error) {
 
 // phases times the functions, and the limits of the machine around each.
 func (r *Report) phases(ctx context.Context, e *engine.Engine, m *manifest.Model, limits *prober) error {
-	for i := range r.Prompt {
-		e.Ints("ids")[i], e.Ints("slots")[i] = int32(5+i%7), -1
-		if i < m.ImageTokens {
-			e.Ints("slots")[i] = int32(i)
-		}
-	}
+	prepare(e, r.Prompt, m.ImageTokens)
 	measure := func() error {
 		p, err := limits.measure()
 		r.Peaks = r.Peaks.most(p)
@@ -120,16 +115,7 @@ func (r *Report) phases(ctx context.Context, e *engine.Engine, m *manifest.Model
 	if err := measure(); err != nil {
 		return err
 	}
-	n := r.Prompt
-	for _, phase := range []struct {
-		name string
-		syms map[string]int
-		runs int
-	}{
-		{"encode_image", nil, 3},
-		{"prefill", map[string]int{"S": n, "T": n, "past": 0, "prefix": n, "F": m.ImageTokens}, 3},
-		{"decode", map[string]int{"S": 1, "T": n + 1, "past": n, "prefix": n}, 10},
-	} {
+	for _, phase := range phases(r.Prompt, m.ImageTokens) {
 		fn, err := e.Func(phase.name)
 		if err != nil {
 			return err

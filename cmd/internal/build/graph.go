@@ -27,6 +27,19 @@ func EncodeGraph(m *ir.Module) []byte {
 	return b.Bytes()
 }
 
+// decodeGraph reads the plain graph of an executable.
+func decodeGraph(path string, image *program.Image) (*ir.Module, error) {
+	z, err := gzip.NewReader(bytes.NewReader(image.Section(manifest.SectionGraph)))
+	if err != nil {
+		return nil, fmt.Errorf("%s carries no graph: it was made by %s, this is %s", path, image.Program.Generator, Version)
+	}
+	src, err := io.ReadAll(io.LimitReader(z, maxGraph))
+	if err != nil {
+		return nil, fmt.Errorf("%s: section %s: %w", path, manifest.SectionGraph, err)
+	}
+	return text.Parse(path, string(src))
+}
+
 // Relower repeats the compilation of an executable up to its kernels, from the graph that it carries. The launches of
 // the result are the executable's; an error says that they are not, because another pgc made the file.
 func Relower(path string, image *program.Image) (*ir.Module, *codegen.Result, error) {
@@ -34,15 +47,7 @@ func Relower(path string, image *program.Image) (*ir.Module, *codegen.Result, er
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", path, err)
 	}
-	z, err := gzip.NewReader(bytes.NewReader(image.Section(manifest.SectionGraph)))
-	if err != nil {
-		return nil, nil, fmt.Errorf("%s carries no graph: it was made by %s, this is %s", path, image.Program.Generator, Version)
-	}
-	src, err := io.ReadAll(io.LimitReader(z, maxGraph))
-	if err != nil {
-		return nil, nil, fmt.Errorf("%s: section %s: %w", path, manifest.SectionGraph, err)
-	}
-	m, err := text.Parse(path, string(src))
+	m, err := decodeGraph(path, image)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -5,7 +5,6 @@ import (
 	"path"
 	"strings"
 
-	"pgc/frontend/hf"
 	"pgc/ir"
 	"pgc/ir/quant"
 )
@@ -29,6 +28,12 @@ func (s Storage) rounding(key string) *quant.Rounding {
 	return r
 }
 
+// tensors are what a checkpoint stores: *hf.Checkpoint, or a configuration alone.
+type tensors interface {
+	DType(key string) ir.DType
+	Rank(key string) int
+}
+
 // DefaultGroup is torchao's usual group size.
 const DefaultGroup = 128
 
@@ -43,7 +48,7 @@ type kept struct {
 // With int8, every matrix of the vision tower, the projector and the decoder, and the embedding and head, has groups of 8 bits.
 // With int4, the decoder's matrices have groups of 4 bits and all others of 8: the embedding, which is the head as well, and
 // the vision tower lose more than they save. Vectors, the patch convolution and the position embedding stay as they are.
-func (s Storage) resolve(c *hf.Checkpoint) (dtype func(key string) ir.DType, integers bool, err error) {
+func (s Storage) resolve(c tensors) (dtype func(key string) ir.DType, integers bool, err error) {
 	size := s.Group
 	if size == 0 {
 		size = DefaultGroup
@@ -91,7 +96,7 @@ func (s Storage) resolve(c *hf.Checkpoint) (dtype func(key string) ir.DType, int
 }
 
 // quantizable reports whether a tensor is a matrix that products read row by row.
-func quantizable(c *hf.Checkpoint, key string) bool {
+func quantizable(c tensors, key string) bool {
 	return c.Rank(key) == 2 && !strings.HasPrefix(key, "vision_tower.embeddings.")
 }
 

@@ -61,6 +61,15 @@ func config(shape string) ([]byte, error) {
 	return data, nil
 }
 
+// Config is the configuration that Write gives a checkpoint.
+func Config(shape string) (*hf.Config, error) {
+	data, err := config(shape)
+	if err != nil {
+		return nil, err
+	}
+	return hf.ParseConfig(shape, data)
+}
+
 func released(name string, t [6]int, side string) ([]byte, error) {
 	kind, size := "gemma", map[string]int{"224": 224, "448": 448, "896": 896}[side]
 	tc := map[string]any{"model_type": kind, "vocab_size": 257216, "num_hidden_layers": t[0], "hidden_size": t[1], "num_attention_heads": t[2],

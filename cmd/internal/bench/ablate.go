@@ -1,0 +1,207 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"pgc/codegen"
+	"pgc/ir"
+	"pgc/ir/target"
+	"pgc/passes"
+	"pgc/runtime/engine"
+	"pgc/runtime/native"
+)
+
+// Ablation says what each pass buys on a model.
+type Ablation struct {
+	Model   string        `json:"model"`
+	CPU     string        `json:"cpu"`
+	Threads int           `json:"threads"`
+	Prompt  int           `json:"prompt_tokens"`
+	Layers  int           `json:"layers,omitempty"` // of encoder and decoder, where not all
+	Rows    []AblationRow `json:"rows"`             // with all passes, then without one each, then without all
+}
+
+// AblationRow is the model compiled without some passes.
+type AblationRow struct {
+	Without string                  `json:"without"` // a pass, some of them, or "nothing"
+	Funcs   map[string]AblationFunc `json:"functions"`
+}
+
+// AblationFunc is one function of a row.
+type AblationFunc struct {
+	Kernels int     `json:"kernels"` // launched
+	Bytes   int64   `json:"bytes"`   // moved at least
+	Arena   int64   `json:"arena_bytes"`
+	Seconds float64 `json:"seconds"` // of the fastest run
+}
+
+// ablated are the functions whose costs are shown.
+var ablated = []string{"encode_image", "prefill", "decode"}
+
+// Ablate compiles a plain model with all passes, without each of them in turn, and without any, and times it. The weights are
+// made up: their values change no time, only NaNs and subnormal numbers would, and so no checkpoint need be read.
+func Ablate(ctx context.Context, plain *ir.Module, imageTokens int, t target.Target, threads, text int, progress func(what string, done, total int64)) (*Ablation, error) {
+	a := &Ablation{CPU: t.Name, Threads: threads, Prompt: imageTokens + text}
+	var weights *made
+	defer func() {
+		if weights != nil {
+			weights.memory.Close()
+		}
+	}()
+	variants := variants()
+	for i, v := range variants {
+		if progress != nil {
+			progress("without "+v.name, int64(i), int64(len(variants)))
+		}
+		m := plain.Clone()
+		if err := passes.Optimize(m, passes.Options{Off: v.off}); err != nil {
+			return nil, fmt.Errorf("without %s: %w", v.name, err)
+		}
+		r, err := codegen.Compile(ctx, m, t)
+		if err != nil {
+			return nil, fmt.Errorf("without %s: %w", v.name, err)
+		}
+		if weights == nil || int64(weights.memory.Len()) < r.Program.WeightBytes {
+			if weights != nil {
+				weights.memory.Close()
+			}
+			if weights, err = makeUp(r.Program.WeightBytes + r.Program.WeightBytes/8); err != nil {
+				return nil, err
+			}
+		}
+		row, err := weights.time(ctx, m, r, threads, imageTokens, a.Prompt)
+		if err != nil {
+			return nil, fmt.Errorf("without %s: %w", v.name, err)
+		}
+		row.Without = v.name
+		a.Rows = append(a.Rows, *row)
+	}
+	return a, nil
+}
+
+type variant struct {
+	name string
+	off  map[string]bool
+}
+
+func variants() []variant {
+	list := []variant{{"nothing", nil}}
+	all := map[string]bool{}
+	for _, p := range passes.Pipeline {
+		if !p.Required {
+			list = append(list, variant{p.Name, map[string]bool{p.Name: true}})
+			all[p.Name] = true
+		}
+	}
+	list = append(list, variant{"cse and cse-again", map[string]bool{"cse": true, "cse-again": true}}) // each does the other's work
+	return append(list, variant{"every optional pass", all})
+}
+
+// made are made-up weights.
+type made struct{ memory *native.Memory }
+
+// makeUp fills memory with numbers that are sane in every type: as bf16 small ones of both signs, and so as f32, as scales of
+// groups and as integers.
+func makeUp(bytes int64) (*made, error) {
+	memory, err := native.Reserve(bytes)
+	if err != nil {
+		return nil, err
+	}
+	w := &made{memory}
+	w.fill(0, bytes)
+	return w, nil
+}
+
+func (w *made) fill(from, to int64) {
+	b := w.memory.Bytes()[from:to]
+	x := uint32(12345)
+	n := min(len(b)&^1, 1<<20)
+	for i := 0; i < n; i += 2 {
+		x = x*1664525 + 1013904223
+		h := uint16(0x3c00 + x>>24&0xff) // 0.0078 to 0.031
+		h |= uint16(x>>23&1) << 15
+		b[i], b[i+1] = byte(h), byte(h>>8)
+	}
+	for at := n; at < len(b); at += n { // a megabyte again and again
+		copy(b[at:], b[:n])
+	}
+}
+
+// time runs the functions of a compiled model as generation does.
+func (w *made) time(ctx context.Context, m *ir.Module, r *codegen.Result, threads, imageTokens, n int) (*AblationRow, error) {
+	r.Constants(func(at int64, data []byte) { copy(w.memory.Bytes()[at:], data) })
+	defer r.Constants(func(at int64, data []byte) { w.fill(at, at+int64(len(data))) })
+	code, err := native.LoadCode(r.Code)
+	if err != nil {
+		return nil, err
+	}
+	defer code.Close()
+	e, err := engine.New(r.Program, code.Bytes(), w.memory.Bytes(), threads)
+	if err != nil {
+		return nil, err
+	}
+	defer e.Close()
+	prepare(e, n, imageTokens)
+	row := &AblationRow{Funcs: map[string]AblationFunc{}}
+	for _, p := range phases(n, imageTokens) {
+		fn, err := e.Func(p.name)
+		if err != nil {
+			return nil, err
+		}
+		for s, v := range p.syms {
+			fn.Set(s, v)
+		}
+		f := AblationFunc{Arena: passes.ArenaOf(m.Func(p.name)).Bytes}
+		profile, err := fn.Profile()
+		if err != nil {
+			return nil, err
+		}
+		for _, launch := range profile {
+			f.Kernels++
+			f.Bytes += launch.Bytes
+			f.Seconds += launch.Seconds
+		}
+		// The first run touches the pages; where it takes long that is nothing beside the rest.
+		for range p.runs {
+			if f.Seconds > 4 {
+				break
+			}
+			start := time.Now()
+			if err := fn.Run(ctx, 0); err != nil {
+				return nil, err
+			}
+			f.Seconds = min(f.Seconds, time.Since(start).Seconds())
+		}
+		row.Funcs[p.name] = f
+	}
+	return row, ctx.Err()
+}
+
+// Print writes the ablation as a table, which Markdown shows as one, too.
+func (a *Ablation) Print(w io.Writer) {
+	layers := ""
+	if a.Layers > 0 {
+		layers = fmt.Sprintf(", %d layers of encoder and decoder", a.Layers)
+	}
+	fmt.Fprintf(w, "%s%s: %d tokens, %d threads, %s; encode_image / prefill / decode each\n\n", a.Model, layers, a.Prompt, a.Threads, a.CPU)
+	fmt.Fprintln(w, "| without | kernels | MB moved | arena MB | ms | times as long |")
+	fmt.Fprintln(w, "|---|---|---|---|---|---|")
+	for _, r := range a.Rows {
+		var cells [5][]string
+		for _, name := range ablated {
+			f, all := r.Funcs[name], a.Rows[0].Funcs[name]
+			for i, cell := range []string{fmt.Sprint(f.Kernels), fmt.Sprintf("%.1f", float64(f.Bytes)/1e6), fmt.Sprintf("%.2f", float64(f.Arena)/1e6),
+				fmt.Sprintf("%.2f", f.Seconds*1e3), fmt.Sprintf("%.2f", f.Seconds/all.Seconds)} {
+				cells[i] = append(cells[i], cell)
+			}
+		}
+		fmt.Fprintf(w, "| %s |", r.Without)
+		for _, c := range cells {
+			fmt.Fprintf(w, " %s / %s / %s |", c[0], c[1], c[2])
+		}
+		fmt.Fprintln(w)
+	}
+}

@@ -1,0 +1,124 @@
+package build
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"pgc/frontend/hf"
+	"pgc/frontend/hf/random"
+	"pgc/ir"
+	"pgc/models/paligemma"
+	"pgc/runtime/manifest"
+	"pgc/runtime/program"
+)
+
+// Model is a model as a graph, before any pass and without weights.
+type Model struct {
+	Name        string
+	Layers      int // of the encoder and the decoder, where not all
+	ImageTokens int
+	Module      *ir.Module
+}
+
+// HasModel reports whether Plain can make a graph of path: anything but a .pgir file.
+func HasModel(path string) bool {
+	if info, err := os.Stat(path); err == nil {
+		return info.IsDir() || filepath.Ext(path) == ".json" || filepath.Ext(path) != ".pgir" && isELF(path)
+	}
+	return slices.Contains(random.Shapes(), path)
+}
+
+func isELF(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	var magic [4]byte
+	_, err = f.Read(magic[:])
+	return err == nil && string(magic[:]) == "\x7fELF"
+}
+
+// Plain returns the graph of a checkpoint directory, of an executable, or of the released size or config.json that pgc random
+// takes. layers, if not 0, is how many layers of the encoder and of the decoder to build.
+func Plain(path string, layers int, o Options) (*Model, error) {
+	info, err := os.Stat(path)
+	if err == nil && !info.IsDir() && filepath.Ext(path) != ".json" {
+		if layers != 0 {
+			return nil, fmt.Errorf("%s is compiled: expected a checkpoint or a size to take %d layers of", path, layers)
+		}
+		return carried(path)
+	}
+	var cfg *hf.Config
+	var stored tensors
+	if err == nil && info.IsDir() {
+		c, err := hf.Load(path)
+		if err != nil {
+			return nil, err
+		}
+		defer c.Close()
+		cfg, stored = c.Config, c
+	} else {
+		if cfg, err = random.Config(path); err != nil {
+			return nil, err
+		}
+		stored = newBFloats(cfg.Model)
+	}
+	m := &Model{Name: strings.TrimSuffix(filepath.Base(path), ".json"), ImageTokens: cfg.Model.Vision.Tokens()}
+	text, vision := &cfg.Model.Text, &cfg.Model.Vision
+	if least := min(text.NumHiddenLayers, vision.NumHiddenLayers); layers > least || layers < 0 {
+		return nil, fmt.Errorf("%d layers of %s: expected 1 to %d", layers, path, least)
+	}
+	if m.Layers = layers; layers > 0 {
+		text.NumHiddenLayers, vision.NumHiddenLayers = layers, layers
+	}
+	dtype, integers, err := o.resolve(stored)
+	if err != nil {
+		return nil, err
+	}
+	tokens := o.MaxTokens
+	if tokens == 0 {
+		tokens = DefaultMaxTokens(m.ImageTokens)
+	}
+	m.Module, err = paligemma.Graph(cfg.Model, paligemma.Options{MaxTokens: tokens, DType: dtype, Integers: integers})
+	return m, err
+}
+
+// carried reads the graph of an executable.
+func carried(path string) (*Model, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	image, err := program.Open(f)
+	if err != nil {
+		return nil, err
+	}
+	defer image.Close()
+	described, err := manifest.Decode(image.Program.Model)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	m := &Model{Name: described.Name, ImageTokens: described.ImageTokens}
+	m.Module, err = decodeGraph(path, image)
+	return m, err
+}
+
+// bfloats are the tensors of a configuration, all bf16.
+type bfloats map[string]int
+
+func newBFloats(c paligemma.Config) bfloats {
+	ranks := bfloats{}
+	for _, s := range hf.Manifest(c) {
+		ranks[s.Name] = len(s.Shape)
+	}
+	return ranks
+}
+
+func (b bfloats) DType(string) ir.DType { return ir.BF16 }
+
+func (b bfloats) Rank(key string) int { return b[key] }
