@@ -6,13 +6,15 @@ import (
 	"os"
 
 	"pgc/cmd/internal/aids"
+	"pgc/cmd/internal/build"
 	"pgc/cmd/internal/evaluate"
 	"pgc/frontend/text"
+	"pgc/ir"
 	"pgc/passes"
 )
 
 type optCmd struct {
-	File   string         `arg:"" help:"A .pgir file, or - for standard input."`
+	File   string         `arg:"" help:"A .pgir file, or - for standard input; or a model: an executable, a checkpoint directory, a config.json, or a released size such as paligemma-3b-224."`
 	Passes []string       `short:"p" sep:"," placeholder:"PASS,PASS" help:"Passes to run, in this order; all for the whole pipeline; none only parses and prints."`
 	Debug  []string       `short:"d" placeholder:"AID" help:"Debugging aids; -d help lists them. What they print goes to standard error."`
 	Plan   bool           `help:"Plan buffers, too, and show them; wants legalize among the passes."`
@@ -47,15 +49,7 @@ func (c *optCmd) Run() error {
 		}
 		list = append(list, *pass)
 	}
-	name, in := c.File, c.File
-	if c.File == "-" {
-		name, in = "standard input", "/dev/stdin"
-	}
-	src, err := os.ReadFile(in)
-	if err != nil {
-		return err
-	}
-	m, err := text.Parse(name, string(src))
+	m, err := c.read()
 	if err != nil {
 		return err
 	}
@@ -80,4 +74,24 @@ func (c *optCmd) Run() error {
 	}
 	fmt.Print(m)
 	return nil
+}
+
+// read returns the module that the argument names.
+func (c *optCmd) read() (*ir.Module, error) {
+	if build.HasModel(c.File) {
+		m, err := build.Plain(c.File, 0, build.Options{})
+		if err != nil {
+			return nil, err
+		}
+		return m.Module, nil
+	}
+	name, in := c.File, c.File
+	if c.File == "-" {
+		name, in = "standard input", "/dev/stdin"
+	}
+	src, err := os.ReadFile(in)
+	if err != nil {
+		return nil, err
+	}
+	return text.Parse(name, string(src))
 }

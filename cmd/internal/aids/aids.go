@@ -63,6 +63,14 @@ var table = []aid{
 			a.dot = path
 			return nil
 		}},
+	{"svg", "FILE", "write a picture of the functions after the passes",
+		func(a *Aids, path string) error {
+			if path == "" {
+				return errors.New("-d svg names no file: expected svg=FILE")
+			}
+			a.svg = path
+			return nil
+		}},
 }
 
 // Aids are the aids of one run.
@@ -74,7 +82,7 @@ type Aids struct {
 	afterChange bool
 	after       string
 	page        *page
-	dot         string
+	dot, svg    string
 	final       []*ir.Func // as the last pass left them
 	steps       []passes.Step
 }
@@ -174,6 +182,11 @@ func (a *Aids) Finish() error {
 	}
 	if a.dot != "" {
 		if err := a.writeDot(); err != nil {
+			return err
+		}
+	}
+	if a.svg != "" {
+		if err := a.writeSVG(); err != nil {
 			return err
 		}
 	}

@@ -2,12 +2,14 @@ package aids
 
 import (
 	"bytes"
+	"encoding/xml"
 	"errors"
 	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"sort"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -91,7 +93,7 @@ func TestAids(t *testing.T) {
 }
 
 func TestUnknown(t *testing.T) {
-	for _, list := range [][]string{{"tim"}, {"nothing/off"}, {"legalize/off"}, {"after=x"}, {"fuse=many"}, {"html"}, {"fuse=-1"}} {
+	for _, list := range [][]string{{"tim"}, {"nothing/off"}, {"legalize/off"}, {"after=x"}, {"fuse=many"}, {"html"}, {"svg"}, {"fuse=-1"}} {
 		if _, err := Parse(list, nil); err == nil || strings.Contains(err.Error(), "\n") {
 			t.Errorf("-d %s: %v", list[0], err)
 		}
@@ -132,6 +134,46 @@ func TestDot(t *testing.T) {
 	}
 	if strings.Count(string(text), "{") < 2 || !strings.Contains(string(text), `label="@f"`) {
 		t.Errorf("not a picture of @f:\n%s", text)
+	}
+}
+
+// TestSVG reads a picture back: a box for every operation, parameter and result, none over another, and every edge downwards.
+func TestSVG(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f.svg")
+	run(t, "svg="+path)
+	src, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var picture struct {
+		Rects []struct {
+			Class string  `xml:"class,attr"`
+			X     float64 `xml:"x,attr"`
+			Y     float64 `xml:"y,attr"`
+			W     string  `xml:"width,attr"`
+			H     string  `xml:"height,attr"`
+		} `xml:"rect"`
+		Paths []struct {
+			D string `xml:"d,attr"`
+		} `xml:"path"`
+	}
+	if err := xml.Unmarshal(src, &picture); err != nil {
+		t.Fatalf("not XML: %v", err)
+	}
+	boxes := picture.Rects[1:] // behind the background
+	if len(boxes) != 3+3+1 || len(picture.Paths) != 6 {
+		t.Errorf("%d boxes and %d edges, want 7 and 6:\n%s", len(boxes), len(picture.Paths), src)
+	}
+	number := func(s string) float64 { f, _ := strconv.ParseFloat(s, 64); return f }
+	for i, a := range boxes {
+		for _, b := range boxes[:i] {
+			if a.X < b.X+number(b.W) && b.X < a.X+number(a.W) && a.Y < b.Y+number(b.H) && b.Y < a.Y+number(a.H) {
+				t.Errorf("%+v lies over %+v", a, b)
+			}
+		}
+	}
+	if bytes.Contains(src, []byte("href")) || !bytes.Contains(src, []byte("gelu_tanh(@0)")) {
+		t.Errorf("needs other files, or lacks the epilogue:\n%s", src)
 	}
 }
 
