@@ -18,8 +18,8 @@ const (
 	margin                = 20.0
 )
 
-// svg draws functions below each other: boxes are operations, rounded ones parameters and results, and data flows downwards.
-func svg(funcs []*ir.Func) string {
+// SVG draws functions below each other: boxes are operations, rounded ones parameters and results, and data flows downwards.
+func SVG(funcs []*ir.Func) string {
 	var body strings.Builder
 	width, y := 0.0, margin
 	for _, f := range funcs {
@@ -164,4 +164,4 @@ func (g *graph) draw(b *strings.Builder, left, top float64) (width, height float
 }
 
 // writeSVG writes the picture of what the passes made.
-func (a *Aids) writeSVG() error { return os.WriteFile(a.svg, []byte(svg(a.final)), 0o644) }
+func (a *Aids) writeSVG() error { return os.WriteFile(a.svg, []byte(SVG(a.final)), 0o644) }
