@@ -112,8 +112,9 @@ func (g *grower) rotary(x *ir.Value, angles []*ir.Value) *ir.Value {
 // cached writes rows into a state behind those that are past and returns all of them.
 func (g *grower) cached(rows *ir.Value) *ir.Value {
 	shape := append([]ir.Dim{ir.D(maxRows + maxPast + 3)}, rows.Type.Shape[1:]...)
-	state := g.f.AddParam(ir.State, fmt.Sprintf("%s.s%d", g.f.Name, len(g.f.Params)), "", ir.T(ir.F32, shape...))
-	all := g.call(ir.OpDynamicUpdateSlice, state, rows, g.symbol("past"))
+	d := oneOf(g, ir.F32, ir.F32, ir.BF16)
+	state := g.f.AddParam(ir.State, fmt.Sprintf("%s.s%d", g.f.Name, len(g.f.Params)), "", ir.T(d, shape...))
+	all := g.call(ir.OpDynamicUpdateSlice, state, g.b.Convert(rows, d), g.symbol("past"))
 	g.f.Update(state, all)
-	return g.op(ir.OpSlice, ir.SliceAttrs{Axis: 0, Start: ir.D(0), Limit: ir.Sym("T")}, all)
+	return g.b.Convert(g.op(ir.OpSlice, ir.SliceAttrs{Axis: 0, Start: ir.D(0), Limit: ir.Sym("T")}, all), ir.F32)
 }

@@ -76,7 +76,12 @@ func (o Options) optimize(m *ir.Module) error {
 
 // plain builds the module of a checkpoint, before any pass.
 func plain(c *hf.Checkpoint, o Options, trace bool) (*ir.Module, error) {
-	dtype, integers, err := o.resolve(c)
+	return o.graph(c.Config.Model, c, trace)
+}
+
+// graph builds the module of a configuration whose weights are stored so.
+func (o Options) graph(cfg paligemma.Config, stored tensors, trace bool) (*ir.Module, error) {
+	dtype, integers, err := o.resolve(stored)
 	if err != nil {
 		return nil, err
 	}
@@ -84,14 +89,18 @@ func plain(c *hf.Checkpoint, o Options, trace bool) (*ir.Module, error) {
 	if !ok {
 		return nil, fmt.Errorf("--kv %s is not known: expected f32 or bf16", o.KV)
 	}
-	return paligemma.Graph(c.Config.Model, paligemma.Options{KV: kv, MaxTokens: o.maxTokens(c), DType: dtype, Integers: integers, Trace: trace})
+	tokens := o.capacity(cfg.Vision.Tokens())
+	return paligemma.Graph(cfg, paligemma.Options{KV: kv, MaxTokens: tokens, DType: dtype, Integers: integers, Trace: trace})
 }
 
-func (o Options) maxTokens(c *hf.Checkpoint) int {
+func (o Options) maxTokens(c *hf.Checkpoint) int { return o.capacity(c.Config.Model.Vision.Tokens()) }
+
+// capacity is that of the KV cache in tokens.
+func (o Options) capacity(imageTokens int) int {
 	if o.MaxTokens > 0 {
 		return o.MaxTokens
 	}
-	return DefaultMaxTokens(c.Config.Model.Vision.Tokens())
+	return DefaultMaxTokens(imageTokens)
 }
 
 // Compile compiles a checkpoint directory to an executable at out. runtime is the runtime's own ELF file.

@@ -75,15 +75,7 @@ func Plain(path string, layers int, o Options) (*Model, error) {
 	if m.Layers = layers; layers > 0 {
 		text.NumHiddenLayers, vision.NumHiddenLayers = layers, layers
 	}
-	dtype, integers, err := o.resolve(stored)
-	if err != nil {
-		return nil, err
-	}
-	tokens := o.MaxTokens
-	if tokens == 0 {
-		tokens = DefaultMaxTokens(m.ImageTokens)
-	}
-	m.Module, err = paligemma.Graph(cfg.Model, paligemma.Options{MaxTokens: tokens, DType: dtype, Integers: integers})
+	m.Module, err = o.graph(cfg.Model, stored, false)
 	return m, err
 }
 
