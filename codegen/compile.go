@@ -321,7 +321,7 @@ func (c *compiler) assemble(ctx context.Context) error {
 		}
 		sources = append(sources, []byte(m.String()))
 	}
-	worker, err := sched.Source()
+	worker, err := sched.Source(c.target.Arch)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 
+	"pgc/codegen/link"
 	"pgc/ir"
 	"pgc/ir/target"
 	"pgc/runtime/program"
@@ -37,7 +38,7 @@ func CompileSets(ctx context.Context, m *ir.Module, targets []target.Target) (*S
 		if err := samePlan(&s.Results[0].weights, &r.weights); err != nil {
 			return nil, fmt.Errorf("%s and %s: %w", s.Targets[0].Name, s.Targets[i].Name, err)
 		}
-		s.Code = append(s.Code, make([]byte, -len(s.Code)&(program.PageBytes-1))...)
+		s.Code = append(s.Code, make([]byte, -len(s.Code)&(link.MaxAlign-1))...)
 		at := int64(len(s.Code))
 		s.Code = append(s.Code, r.Code...)
 		p := r.Program

@@ -51,7 +51,7 @@ func (c *benchCmd) Run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		rt, err := runtimeBinary()
+		rt, err := runtimeFor(o.CPU)
 		if err != nil {
 			return err
 		}

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -86,7 +85,7 @@ func (c *compileCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	rt, err := runtimeBinary()
+	rt, err := runtimeFor(o.CPU)
 	if err != nil {
 		return err
 	}
@@ -102,23 +101,6 @@ func (c *compileCmd) Run(ctx context.Context) error {
 		return json.NewEncoder(os.Stdout).Encode(r)
 	}
 	return nil
-}
-
-// runtimeBinary returns the runtime's ELF file: the one built in, or the one beside this program.
-func runtimeBinary() ([]byte, error) {
-	if len(embeddedRuntime) > 0 {
-		return embeddedRuntime, nil
-	}
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	path := filepath.Join(filepath.Dir(self), "pgcrt")
-	rt, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("the runtime %s is missing: build pgc with make build", path)
-	}
-	return rt, err
 }
 
 type runCmd struct {
@@ -141,7 +123,7 @@ func (c *runCmd) Run(ctx context.Context) error {
 		return err
 	}
 	if _, err := os.Stat(path); err != nil {
-		rt, err := runtimeBinary()
+		rt, err := runtimeFor(o.CPU)
 		if err != nil {
 			return err
 		}

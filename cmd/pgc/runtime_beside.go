@@ -2,5 +2,7 @@
 
 package main
 
-// embeddedRuntime is empty in a plain build: the runtime is looked for beside the program.
-var embeddedRuntime []byte
+import "embed"
+
+// embedded is empty in a plain build: the runtimes are looked for beside the program.
+var embedded embed.FS

@@ -2,9 +2,9 @@
 
 package main
 
-import _ "embed"
+import "embed"
 
-// embeddedRuntime is the runtime's ELF file, which scripts/build.sh puts beside this file.
+// embedded are the runtime's ELF files, compressed, which scripts/build.sh puts beside this file.
 //
-//go:embed pgcrt.bin
-var embeddedRuntime []byte
+//go:embed pgcrt-*.gz
+var embedded embed.FS

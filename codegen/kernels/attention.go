@@ -148,7 +148,7 @@ func (s *Attention) build(g *gen) {
 func (a *tileAttn) block(t, n *tile.Value) {
 	b, lanes, nr := a.g.b, a.g.lanes, a.nr
 	mr := 6
-	if lanes == 16 {
+	if a.g.target.Regs == 32 {
 		mr = 12
 	}
 	scratch := func(p *tile.Value) []source {

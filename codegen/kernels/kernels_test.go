@@ -273,7 +273,7 @@ func TestRowAndMap(t *testing.T) {
 		ids, out := []int32{49, 0, 17, 33, 16}, make([]float32, rows*width)
 		run(t, k, code, map[string]int64{"S": rows}, out, packed, ids)
 		for i := range out {
-			if want := table[int(ids[i/width])*width+i%width]*3 + float32(i%width); out[i] != want {
+			if want := float32(table[int(ids[i/width])*width+i%width]*3) + float32(i%width); out[i] != want {
 				t.Fatalf("%s lookup: element %d is %g, want %g", tgt.Name, i, out[i], want)
 			}
 		}

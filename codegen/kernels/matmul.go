@@ -82,12 +82,15 @@ type mmSchedule struct {
 	nb       int64 // columns of a task, over all accumulators
 }
 
-// schedule: the microkernel fills the register file (6×16 of 16 ymm, 12×32 of 32 zmm); kc keeps kc×nr floats of B in
+// schedule: the microkernel fills the register file (6×16 of 16 ymm, 12×32 of 32 zmm, 6×16 of 32 registers of NEON); kc keeps kc×nr floats of B in
 // 16–32 KiB of L1; mb×kc floats of A stay in L2 while the columns of a task pass by.
 func (g *gen) schedule(s *Matmul, p *Part) mmSchedule {
 	d := mmSchedule{mr: 6, vecs: 2, kc: 256, mb: 192, nb: 128}
-	if g.lanes == 16 {
+	switch g.lanes {
+	case 16:
 		d.mr = 12
+	case 4:
+		d.vecs = 4
 	}
 	nr := int64(d.vecs * g.lanes)
 	d.nb /= int64(p.Accs)

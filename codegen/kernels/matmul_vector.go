@@ -58,6 +58,9 @@ func (m *mmBuild) buildVector() {
 // sideBySide is how many panels of each matrix of a part are read together.
 func (m *mmBuild) sideBySide(part int) int {
 	vectors := 8
+	if m.g.lanes == 4 { // the latency of four pipes
+		vectors = 16
+	}
 	if m.Parts[part].Group.Bits > 0 { // unpacking wants registers, too
 		vectors = 4
 	}

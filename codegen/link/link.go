@@ -1,4 +1,4 @@
-// Package link joins llc's relocatable x86-64 ELF objects into one blob of
+// Package link joins llc's relocatable x86-64 or AArch64 ELF objects into one blob of
 // position-independent code.
 //
 // The blob holds all functions, then all read-only constants, and refers only to
@@ -46,7 +46,7 @@ func (m *Image) Functions() []string {
 	return names
 }
 
-// Link joins relocatable x86-64 ELF objects. The result depends only on the objects
+// Link joins relocatable ELF objects of one architecture. The result depends only on the objects
 // and their order. Errors name the object by its index when no symbol says more.
 func Link(objs [][]byte) (*Image, error) {
 	l := &linker{symbols: map[string]uint64{}, defined: map[string]int{}, pool: map[constant]uint64{}}
@@ -56,6 +56,9 @@ func Link(objs [][]byte) (*Image, error) {
 			return nil, err
 		}
 		l.objs = append(l.objs, o)
+		if o.machine != l.objs[0].machine {
+			return nil, fmt.Errorf("link: object %d is for %v, object 0 for %v", i, o.machine, l.objs[0].machine)
+		}
 	}
 	for _, o := range l.objs {
 		l.place(o, elf.SHF_EXECINSTR)
@@ -118,10 +121,14 @@ func (l *linker) place(o *object, exec elf.SectionFlag) {
 }
 
 // add appends data at a multiple of align and returns its offset. The gap between
-// functions is filled with int3, so that a wild jump traps.
+// functions is filled with int3 or AArch64's udf, so that a wild jump traps.
 func (l *linker) add(data []byte, align int) uint64 {
 	if pad := -len(l.code) & (align - 1); pad > 0 {
-		l.code = append(l.code, bytes.Repeat([]byte{0xcc}, pad)...)
+		trap := byte(0xcc)
+		if l.objs[0].machine == elf.EM_AARCH64 {
+			trap = 0
+		}
+		l.code = append(l.code, bytes.Repeat([]byte{trap}, pad)...)
 	}
 	at := uint64(len(l.code))
 	l.code = append(l.code, data...)

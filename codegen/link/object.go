@@ -10,6 +10,7 @@ import (
 // object is one parsed relocatable file.
 type object struct {
 	index    int
+	machine  elf.Machine
 	sections []*section // the loaded ones, in file order
 	byIndex  map[elf.SectionIndex]*section
 	syms     []elf.Symbol // entry i is symbol i+1 of the file
@@ -32,7 +33,7 @@ type section struct {
 type rela struct {
 	off    uint64
 	sym    uint32
-	kind   elf.R_X86_64
+	kind   uint32 // elf.R_X86_64 or elf.R_AARCH64
 	addend int64
 }
 
@@ -60,10 +61,10 @@ func parse(i int, raw []byte) (*object, error) {
 	if err != nil {
 		return bad("not an ELF file: %v", err)
 	}
-	if f.Type != elf.ET_REL || f.Machine != elf.EM_X86_64 || f.Class != elf.ELFCLASS64 {
-		return bad("%v %v %v, expected a 64-bit relocatable x86-64 object", f.Class, f.Type, f.Machine)
+	if f.Type != elf.ET_REL || f.Machine != elf.EM_X86_64 && f.Machine != elf.EM_AARCH64 || f.Class != elf.ELFCLASS64 || f.Data != elf.ELFDATA2LSB {
+		return bad("%v %v %v %v, expected a 64-bit relocatable x86-64 or AArch64 object", f.Class, f.Data, f.Type, f.Machine)
 	}
-	o := &object{index: i, byIndex: map[elf.SectionIndex]*section{}}
+	o := &object{index: i, machine: f.Machine, byIndex: map[elf.SectionIndex]*section{}}
 	if o.syms, err = f.Symbols(); err != nil && err != elf.ErrNoSymbols {
 		return bad("symbol table: %v", err)
 	}
@@ -107,7 +108,7 @@ func parse(i int, raw []byte) (*object, error) {
 		}
 		for ; len(data) >= 24; data = data[24:] {
 			info := binary.LittleEndian.Uint64(data[8:])
-			r := rela{off: binary.LittleEndian.Uint64(data), sym: uint32(info >> 32), kind: elf.R_X86_64(uint32(info)),
+			r := rela{off: binary.LittleEndian.Uint64(data), sym: uint32(info >> 32), kind: uint32(info),
 				addend: int64(binary.LittleEndian.Uint64(data[16:]))}
 			if r.off+4 > uint64(len(sec.data)) || r.off+4 < 4 {
 				return bad("a relocation at offset %d lies outside section %s of %d bytes", r.off, sec.Name, len(sec.data))

@@ -8,38 +8,55 @@ import (
 )
 
 // relocate patches the copy of section s of object o that lies in the blob. All the
-// kinds it knows are relative to the program counter: value = symbol + addend - place.
+// kinds it knows are relative to the program counter, or with AArch64 to its page.
 func (l *linker) relocate(o *object, s *section) error {
+	patch := l.amd64
+	if o.machine == elf.EM_AARCH64 {
+		patch = l.aarch64
+	}
 	for _, r := range s.relas {
 		sym := &o.syms[r.sym-1]
-		bad := func(err error) error {
+		to, err := l.target(o, sym, r.addend)
+		if err == nil {
+			err = patch(s.start+r.off, to, r, sym.Name)
+		}
+		if err != nil {
 			return fmt.Errorf("link: %s: %w", o.function(s, r.off), err)
 		}
-		at := s.start + r.off
-		switch r.kind {
-		case elf.R_X86_64_PC32, elf.R_X86_64_PLT32:
-		case elf.R_X86_64_GOTPCREL, elf.R_X86_64_GOTPCRELX, elf.R_X86_64_REX_GOTPCRELX:
-			shift, ok := 0, false
-			if r.addend == -4 && r.off >= 2 {
-				shift, ok = relax(l.code[at-2 : at+4])
-			}
-			if !ok {
-				return bad(fmt.Errorf("the use of %s needs a global offset table, and the blob has none", sym.Name))
-			}
-			at -= uint64(shift)
-		default:
-			return bad(fmt.Errorf("relocation %v against %s is not relative to the program counter; compile with -relocation-model=pic", r.kind, sym.Name))
-		}
-		to, err := l.target(o, sym, r.addend)
-		if err != nil {
-			return bad(err)
-		}
-		v := int64(to - at)
-		if v < math.MinInt32 || v > math.MaxInt32 {
-			return bad(fmt.Errorf("%s is %d bytes away, beyond the reach of a 32-bit offset", sym.Name, v))
-		}
-		binary.LittleEndian.PutUint32(l.code[at:], uint32(int32(v)))
 	}
+	return nil
+}
+
+// absolute is the error for a relocation that would depend on where the blob lies.
+func absolute(kind fmt.Stringer, name string) error {
+	return fmt.Errorf("relocation %v against %s is not relative to the program counter; compile with -relocation-model=pic", kind, name)
+}
+
+func noTable(name string) error {
+	return fmt.Errorf("the use of %s needs a global offset table, and the blob has none", name)
+}
+
+// amd64 makes the place at refer to the offset to: value = symbol + addend - place.
+func (l *linker) amd64(at, to uint64, r rela, name string) error {
+	switch kind := elf.R_X86_64(r.kind); kind {
+	case elf.R_X86_64_PC32, elf.R_X86_64_PLT32:
+	case elf.R_X86_64_GOTPCREL, elf.R_X86_64_GOTPCRELX, elf.R_X86_64_REX_GOTPCRELX:
+		shift, ok := 0, false
+		if r.addend == -4 && r.off >= 2 {
+			shift, ok = relax(l.code[at-2 : at+4])
+		}
+		if !ok {
+			return noTable(name)
+		}
+		at -= uint64(shift)
+	default:
+		return absolute(kind, name)
+	}
+	v := int64(to - at)
+	if v < math.MinInt32 || v > math.MaxInt32 {
+		return fmt.Errorf("%s is %d bytes away, beyond the reach of a 32-bit offset", name, v)
+	}
+	binary.LittleEndian.PutUint32(l.code[at:], uint32(int32(v)))
 	return nil
 }
 

@@ -1,6 +1,8 @@
 package llvm
 
 import (
+	"math"
+
 	"github.com/llir/llvm/ir"
 	"github.com/llir/llvm/ir/constant"
 	"github.com/llir/llvm/ir/enum"
@@ -59,7 +61,7 @@ var emissions = map[tile.Op]emission{
 	},
 
 	tile.IToF:    cast((*ir.Block).NewSIToFP),
-	tile.FToI:    cast((*ir.Block).NewFPToSI),
+	tile.FToI:    toInt,
 	tile.BitF:    cast((*ir.Block).NewBitCast),
 	tile.BitI:    cast((*ir.Block).NewBitCast),
 	tile.PtrCast: cast((*ir.Block).NewBitCast),
@@ -125,6 +127,18 @@ func cast[C value.Value](op func(b *ir.Block, from value.Value, to types.Type) C
 	}
 }
 
+// toInt truncates. What no i32 holds becomes the least one, as x86 has it; other processors are told so.
+func toInt(e *emitter, in *tile.Inst, a []value.Value) value.Value {
+	t := in.Out[0].Type
+	if e.target.Arch == "amd64" {
+		return e.cur.NewFPToSI(a[0], llType(t))
+	}
+	to := llType(t)
+	v := e.intrinsic("llvm.fptosi.sat."+suffix(to)+"."+suffix(a[0].Type()), to, a[0])
+	fits := e.cur.NewFCmp(enum.FPredOLT, a[0], splatConst(tile.Vec(tile.F32, t.Lanes), float(1<<31)))
+	return e.cur.NewSelect(fits, v, i32s(math.MinInt32, t.Lanes))
+}
+
 // call is an intrinsic of the result's type.
 func call(name string) emission {
 	return func(e *emitter, in *tile.Inst, a []value.Value) value.Value {
@@ -149,7 +163,7 @@ func compare(float enum.FPred, integer enum.IPred) emission {
 	}
 }
 
-// dots are the instructions for dots, by operation and lanes of the result.
+// dots are the x86 instructions for dots, by operation and lanes of the result.
 var dots = map[tile.Op]map[int]string{
 	tile.DotI16: {4: "llvm.x86.sse2.pmadd.wd", 8: "llvm.x86.avx2.pmadd.wd", 16: "llvm.x86.avx512.pmaddw.d.512"},
 	tile.DotU8:  {8: "llvm.x86.ssse3.pmadd.ub.sw.128", 16: "llvm.x86.avx2.pmadd.ub.sw", 32: "llvm.x86.avx512.pmaddubs.w.512"},
@@ -170,7 +184,7 @@ func (e *emitter) dot(op tile.Op, t tile.Type, x, y value.Value) value.Value {
 		lo, hi := e.dot(op, t, half(x, 0), half(y, 0)), e.dot(op, t, half(x, 1), half(y, 1))
 		return e.cur.NewShuffleVector(lo, hi, lanes(0, n))
 	}
-	if name := dots[op][n]; name != "" {
+	if name := dots[op][n]; name != "" && e.target.Arch == "amd64" {
 		return e.intrinsic(name, llType(t), x, y)
 	}
 	wide := vector(elemType(t.Elem), 2*n)

@@ -104,7 +104,7 @@ func assemble(ctx context.Context, ir []byte, t target.Target, kind string) ([]b
 
 // flags are llc's: code that may lie anywhere, and no fusing of a product with a sum, which would change bits.
 func flags(t target.Target, kind string) []string {
-	return []string{"-O3", "-filetype=" + kind, "-relocation-model=pic", "-fp-contract=off", "-mtriple=x86_64-linux-gnu",
+	return []string{"-O3", "-filetype=" + kind, "-relocation-model=pic", "-fp-contract=off", "-mtriple=" + t.Triple(),
 		"-mcpu=" + t.Level, "-mattr=" + t.Attrs(), "-o", "-", "-"}
 }
 

@@ -13,7 +13,7 @@ import (
 type builder struct {
 	*ir.Block
 	f *ir.Func
-	// What runtimeFuncs made: pause, read the time stamp counter, futex system calls.
+	// What runtimeFuncs made: pause, read the clock, futex system calls.
 	pause, ticks, wait, wake value.Value
 }
 
@@ -87,23 +87,48 @@ func (b *builder) spin(name string, limit value.Value, timeout *ir.Block, check 
 	b.NewCondBr(b.NewICmp(enum.IPredULT, gone, limit), loop, timeout)
 }
 
-// runtimeFuncs declares the intrinsics and defines the futex system calls.
-func (b *builder) runtimeFuncs(m *ir.Module) {
-	b.pause = m.NewFunc("llvm.x86.sse2.pause", types.Void)
-	b.ticks = m.NewFunc("llvm.readcyclecounter", types.I64)
+// machine is how an architecture names itself and makes system calls, waits a moment and reads its clock.
+type machine struct {
+	triple               string
+	futex                int64     // the number of the system call
+	system, pause, ticks [2]string // assembly and its constraints
+}
+
+var machines = map[string]machine{
+	"amd64": {triple: "x86_64-unknown-linux-gnu", futex: 202,
+		system: [2]string{"syscall", "={rax},{rax},{rdi},{rsi},{rdx},{r10},~{rcx},~{r11},~{memory},~{dirflag},~{fpsr},~{flags}"},
+		pause:  [2]string{"pause", ""},
+		ticks:  [2]string{"rdtsc; shlq $$32, %rdx; orq %rdx, %rax", "={rax},~{rdx},~{dirflag},~{fpsr},~{flags}"}},
+	"arm64": {triple: "aarch64-unknown-linux-gnu", futex: 98,
+		system: [2]string{"svc #0", "={x0},{x8},{x0},{x1},{x2},{x3},~{memory},~{cc}"},
+		pause:  [2]string{"isb", "~{memory}"},
+		ticks:  [2]string{"mrs $0, cntvct_el0", "=r"}},
+}
+
+// assembly is a function of inline assembly.
+func assembly(text [2]string, sig *types.FuncType) *ir.InlineAsm {
+	a := ir.NewInlineAsm(types.NewPointer(sig), text[0], text[1])
+	a.SideEffect = true
+	return a
+}
+
+// runtimeFuncs defines what is not plain LLVM IR: a pause, the clock, the futex system calls.
+func (b *builder) runtimeFuncs(m *ir.Module, to machine) {
+	b.pause = assembly(to.pause, types.NewFunc(types.Void))
+	b.ticks = assembly(to.ticks, types.NewFunc(types.I64))
 	word := types.NewPointer(types.I32)
 	const wait, wake = 0 | 128, 1 | 128 // FUTEX_WAIT, FUTEX_WAKE, each private to the process
 
 	p, v := ir.NewParam("word", word), ir.NewParam("value", types.I32)
 	f := m.NewFunc("pgc_futex_wait", types.Void, p, v)
 	body := f.NewBlock("entry")
-	futex(body, p, wait, body.NewZExt(v, types.I64))
+	to.futexCall(body, p, wait, body.NewZExt(v, types.I64))
 	body.NewRet(nil)
 
 	p = ir.NewParam("word", word)
 	g := m.NewFunc("pgc_futex_wake", types.Void, p)
 	body = g.NewBlock("entry")
-	futex(body, p, wake, i64(1<<31-1))
+	to.futexCall(body, p, wake, i64(1<<31-1))
 	body.NewRet(nil)
 
 	b.wait, b.wake = f, g
@@ -113,12 +138,8 @@ func (b *builder) runtimeFuncs(m *ir.Module) {
 	}
 }
 
-// futex makes the system call futex(word, op, v, NULL): without a time limit.
-func futex(b *ir.Block, word value.Value, op int64, v value.Value) {
-	const number = 202
+// futexCall makes the system call futex(word, op, v, NULL): without a time limit.
+func (m *machine) futexCall(b *ir.Block, word value.Value, op int64, v value.Value) {
 	sig := types.NewFunc(types.I64, types.I64, types.NewPointer(types.I32), types.I64, types.I64, types.I64)
-	call := ir.NewInlineAsm(types.NewPointer(sig), "syscall",
-		"={rax},{rax},{rdi},{rsi},{rdx},{r10},~{rcx},~{r11},~{memory},~{dirflag},~{fpsr},~{flags}")
-	call.SideEffect = true
-	b.NewCall(call, i64(number), word, i64(op), v, i64(0))
+	b.NewCall(assembly(m.system, sig), i64(m.futex), word, i64(op), v, i64(0))
 }

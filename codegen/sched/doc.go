@@ -3,8 +3,8 @@
 // kernels and wait for each other. runtime/program describes the memory they share and
 // the protocol.
 //
-// Like the kernels it is LLVM IR built with llir; it needs no more than x86-64 and makes
-// no call but to kernels: futex system calls are inline assembly.
+// Like the kernels it is LLVM IR built with llir; it needs no more than x86-64 or arm64 and
+// makes no call but to kernels: futex system calls are inline assembly.
 //
 // The package imports runtime/program and nothing else of the project.
 package sched

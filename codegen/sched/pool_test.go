@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"os/exec"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -109,7 +110,8 @@ func kernels() string {
 }
 
 func assemble(ll string) ([]byte, error) {
-	cmd := exec.Command("llc", "-O2", "-mtriple=x86_64-linux-gnu", "-mcpu=x86-64", "-relocation-model=pic", "-filetype=obj", "-o", "-")
+	triple := map[string]string{"amd64": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu"}[runtime.GOARCH]
+	cmd := exec.Command("llc", "-O2", "-mtriple="+triple, "-relocation-model=pic", "-filetype=obj", "-o", "-")
 	cmd.Stdin = strings.NewReader(ll)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
@@ -122,7 +124,7 @@ func assemble(ll string) ([]byte, error) {
 
 // linked is the worker loop with the test kernels, mapped once for all tests.
 var linked = sync.OnceValues(func() (*link.Image, error) {
-	ll, err := Source()
+	ll, err := Source(runtime.GOARCH)
 	if err != nil {
 		return nil, err
 	}

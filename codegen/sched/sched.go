@@ -26,17 +26,21 @@ const (
 	traShift = 5                       // TraceBytes == 1 << traShift
 )
 
-// Source returns the LLVM IR text of the worker loop, to be compiled for any x86-64.
-func Source() (ll string, err error) {
+// Source returns the LLVM IR text of the worker loop, to be compiled for any processor of an architecture, one of Go's GOARCH.
+func Source(arch string) (ll string, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("sched: building the worker loop: %v", r)
 		}
 	}()
+	to, ok := machines[arch]
+	if !ok {
+		return "", fmt.Errorf("sched: no worker loop for %s", arch)
+	}
 	m := ir.NewModule()
-	m.TargetTriple = "x86_64-unknown-linux-gnu"
+	m.TargetTriple = to.triple
 	b := &builder{}
-	b.runtimeFuncs(m)
+	b.runtimeFuncs(m, to)
 	b.worker(m)
 	return m.String(), nil
 }

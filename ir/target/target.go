@@ -7,6 +7,7 @@ package target
 import (
 	"cmp"
 	"fmt"
+	"runtime"
 	"slices"
 	"sort"
 	"strings"
@@ -17,7 +18,7 @@ import (
 // Target is a CPU to compile for.
 type Target struct {
 	Name     string   // LLVM's -mcpu name, as the user gave it
-	Level    string   // the x86-64 level that every llc from 14 on knows; what code is generated for
+	Level    string   // LLVM's -mcpu name, one that every llc from 14 on knows, of what code is generated for
 	Arch     string   // as Go's GOARCH
 	Features []string // what the CPU must have to run the code, in LLVM's -mattr names, sorted
 	Lanes    int      // float32 lanes of a vector register
@@ -33,6 +34,10 @@ var (
 	v4 = Target{Level: "x86-64-v4", Arch: "amd64", Lanes: 16, Regs: 32, Task: 8192, L1: 32 << 10, L2: 512 << 10,
 		Features: []string{"avx", "avx2", "avx512bw", "avx512cd", "avx512dq", "avx512f", "avx512vl", "bmi", "bmi2", "f16c",
 			"fma", "popcnt", "sse4.2"}}
+	neon = Target{Level: "generic", Arch: "arm64", Lanes: 4, Regs: 32, Task: 8192, L1: 32 << 10, L2: 512 << 10,
+		Features: []string{"neon"}}
+	dotprod = Target{Level: "generic", Arch: "arm64", Lanes: 4, Regs: 32, Task: 8192, L1: 64 << 10, L2: 512 << 10,
+		Features: []string{"dotprod", "neon"}}
 )
 
 // cpu is a row of the table of CPUs: caches in KiB a core, of the performance cores where there are two kinds.
@@ -53,13 +58,17 @@ var cpus = []cpu{
 	{"graniterapids", &v4, 48, 2048},
 	{"znver1", &v3, 32, 512}, {"znver2", &v3, 32, 512}, {"znver3", &v3, 32, 512}, {"znver4", &v4, 32, 1024},
 	{"znver5", &v4, 48, 1024},
+	{"armv8-a", &neon, 32, 512}, {"cortex-a53", &neon, 32, 128}, {"cortex-a72", &neon, 32, 256},
+	{"cortex-a55", &dotprod, 32, 128}, {"cortex-a76", &dotprod, 64, 256},
+	{"neoverse-n1", &dotprod, 64, 512}, {"neoverse-v1", &dotprod, 64, 1024}, {"neoverse-n2", &dotprod, 64, 512},
+	{"neoverse-v2", &dotprod, 64, 1024}, {"apple-m1", &dotprod, 128, 4096}, {"apple-m2", &dotprod, 128, 4096},
 }
 
-// Find returns the target of an -mcpu name, or for "native" the highest level that this machine's CPU has. An unknown
+// Find returns the target of an -mcpu name, or for "native" the best of Default that this machine's CPU has. An unknown
 // name is an error that lists the known ones.
 func Find(name string) (Target, error) {
 	if name == "native" {
-		return best(cpufeature.Check)
+		return best(Default, cpufeature.Check)
 	}
 	for _, c := range cpus {
 		if c.name == name {
@@ -71,8 +80,11 @@ func Find(name string) (Target, error) {
 	return Target{}, fmt.Errorf("--cpu %s is not known; known are native, %s", name, strings.Join(Names(), ", "))
 }
 
-// Default is the list of targets that serves every CPU with AVX2 and FMA.
-const Default = "x86-64-v3,x86-64-v4"
+// defaults are lists of targets that serve every CPU of an architecture that pgc compiles for.
+var defaults = map[string]string{"amd64": "x86-64-v3,x86-64-v4", "arm64": "armv8-a,neoverse-n1"}
+
+// Default is the list for the architecture of this machine.
+var Default = defaults[runtime.GOARCH]
 
 // FindAll returns the targets of a list of names with commas between, the best first: of those that a CPU can run, it is
 // to run the first. A name given twice counts once; two names that ask the same of a CPU are an error.
@@ -103,30 +115,42 @@ func FindAll(list string) ([]Target, error) {
 	return all, nil
 }
 
-// best returns the highest level whose features all pass check.
-func best(check func(features []string) error) (Target, error) {
-	var err error
-	for _, t := range []Target{v4, v3} {
+// best returns the first target of the architecture's default whose features all pass check.
+func best(list string, check func(features []string) error) (Target, error) {
+	all, err := FindAll(list)
+	if err != nil {
+		return Target{}, fmt.Errorf("--cpu native: %w", err)
+	}
+	for _, t := range all {
 		if err = check(t.Features); err == nil {
-			t.Name = t.Level
 			return t, nil
 		}
 	}
-	return Target{}, fmt.Errorf("--cpu native: %w; pgc needs AVX2 and FMA", err)
+	return Target{}, fmt.Errorf("--cpu native: %w; pgc needs AVX2 and FMA, or an arm64 processor", err)
 }
 
-// Attrs is the value of llc's -mattr: the features that the runtime checks, and without those that a level implies and
-// nothing checks. Vectors are as long as the registers, which LLVM would avoid for AVX-512.
+// Attrs is the value of llc's -mattr: the features that the runtime checks, and without those that an x86-64 level implies
+// and nothing checks. Vectors are as long as the registers, which LLVM would avoid for AVX-512.
 func (t Target) Attrs() string {
 	var out []string
 	for _, f := range t.Features {
 		out = append(out, "+"+f)
 	}
-	out = append(out, "-lzcnt", "-movbe")
+	if t.Arch == "amd64" {
+		out = append(out, "-lzcnt", "-movbe")
+	}
 	if t.Lanes == 16 {
 		out = append(out, "-prefer-256-bit")
 	}
 	return strings.Join(out, ",")
+}
+
+// Triple is LLVM's name of the platform.
+func (t Target) Triple() string { return Triple(t.Arch) }
+
+// Triple is LLVM's name of Linux on a processor of Go's GOARCH.
+func Triple(arch string) string {
+	return map[string]string{"amd64": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu"}[arch]
 }
 
 // Names returns the known -mcpu names, sorted.

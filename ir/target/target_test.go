@@ -15,7 +15,7 @@ func TestFindEveryName(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c.Name != name || c.Lanes*c.Regs*4 != map[string]int{"x86-64-v3": 512, "x86-64-v4": 2048}[c.Level] ||
+		if c.Name != name || c.Lanes*c.Regs*4 != map[string]int{"x86-64-v3": 512, "x86-64-v4": 2048, "generic": 512}[c.Level] || c.Triple() == "" ||
 			c.L1 < 32<<10 || c.L2 < 256<<10 || !slices.IsSorted(c.Features) {
 			t.Errorf("%s: %+v", name, c)
 		}
@@ -23,7 +23,7 @@ func TestFindEveryName(t *testing.T) {
 			t.Errorf("%s has %d lanes, AVX-512 %v", name, c.Lanes, avx512)
 		}
 		for _, f := range c.Features {
-			if !slices.Contains(cpufeature.Names(), f) {
+			if !slices.Contains(cpufeature.Names(c.Arch), f) {
 				t.Errorf("%s needs %s, which the runtime cannot check", name, f)
 			}
 		}
@@ -52,12 +52,12 @@ func TestListsAreOrdered(t *testing.T) {
 		}
 		return strings.Join(out, " ")
 	}
-	for list, want := range map[string]string{"x86-64-v3": "x86-64-v3", "haswell, znver5,haswell": "znver5 haswell", Default: "x86-64-v4 x86-64-v3"} {
+	for list, want := range map[string]string{"x86-64-v3": "x86-64-v3", "haswell, znver5,haswell": "znver5 haswell", defaults["amd64"]: "x86-64-v4 x86-64-v3", "armv8-a,apple-m1": "apple-m1 armv8-a"} {
 		if got := names(list); got != want {
 			t.Errorf("%s: got %s, expected %s", list, got, want)
 		}
 	}
-	for list, want := range map[string]string{"znver3,skylake": "znver3 and skylake have the same instructions", "znver3,": "--cpu  is not known", "": "not known"} {
+	for list, want := range map[string]string{"znver3,skylake": "znver3 and skylake have the same instructions", "znver3,neoverse-n1": "znver3 is amd64 and neoverse-n1 is arm64", "znver3,": "--cpu  is not known", "": "not known"} {
 		if _, err := FindAll(list); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, expected %s", list, err, want)
 		}
@@ -79,16 +79,25 @@ func TestNativeIsTheHighestLevel(t *testing.T) {
 		missing []string
 		want    string
 	}{{nil, "x86-64-v4"}, {[]string{"avx512vl"}, "x86-64-v3"}} {
-		got, err := best(lacks(test.missing...))
+		got, err := best(defaults["amd64"], lacks(test.missing...))
 		if err != nil || got.Name != test.want {
 			t.Errorf("without %v: got %s, %v, expected %s", test.missing, got.Name, err, test.want)
 		}
 	}
-	if _, err := best(lacks("fma")); err == nil || !strings.Contains(err.Error(), "lacks fma; pgc needs AVX2 and FMA") {
+	if _, err := best(defaults["amd64"], lacks("fma")); err == nil || !strings.Contains(err.Error(), "lacks fma; pgc needs AVX2 and FMA") {
 		t.Errorf("without FMA: got %v", err)
 	}
 	if got, err := Find("native"); err == nil && cpufeature.Check(got.Features) != nil {
 		t.Errorf("native is %s, which this CPU cannot run", got.Name)
+	}
+}
+
+func TestEveryArchitectureHasADefault(t *testing.T) {
+	for arch, list := range defaults {
+		all, err := FindAll(list)
+		if err != nil || len(all) != 2 || all[0].Arch != arch || Triple(arch) == "" {
+			t.Errorf("%s: %v, %v", arch, all, err)
+		}
 	}
 }
 

@@ -1,29 +1,33 @@
-// Package cpufeature names the x86-64 instruction set extensions that compiled kernels may need and asks this CPU for
-// them. Compiler and runtime share it; it imports nothing of the project.
+// Package cpufeature names the instruction set extensions that compiled kernels may need and asks this CPU for them.
+// Compiler and runtime share it; it imports nothing of the project.
 package cpufeature
 
 import (
 	"fmt"
+	"runtime"
 	"sort"
 	"strings"
 
 	"golang.org/x/sys/cpu"
 )
 
-// known maps LLVM's -mattr names to what this CPU has and the operating system keeps (x/sys/cpu asks both).
-var known = map[string]bool{
-	"sse4.2": cpu.X86.HasSSE42, "popcnt": cpu.X86.HasPOPCNT, "avx": cpu.X86.HasAVX, "avx2": cpu.X86.HasAVX2,
-	"fma": cpu.X86.HasFMA, "bmi": cpu.X86.HasBMI1, "bmi2": cpu.X86.HasBMI2,
-	// F16C has no bit in x/sys/cpu; every CPU with AVX2 has it.
-	"f16c":    cpu.X86.HasAVX2,
-	"avx512f": cpu.X86.HasAVX512F, "avx512bw": cpu.X86.HasAVX512BW, "avx512dq": cpu.X86.HasAVX512DQ,
-	"avx512cd": cpu.X86.HasAVX512CD, "avx512vl": cpu.X86.HasAVX512VL,
+// known maps LLVM's -mattr names, by Go's GOARCH, to what this CPU has and the operating system keeps (x/sys/cpu asks both).
+var known = map[string]map[string]bool{
+	"amd64": {
+		"sse4.2": cpu.X86.HasSSE42, "popcnt": cpu.X86.HasPOPCNT, "avx": cpu.X86.HasAVX, "avx2": cpu.X86.HasAVX2,
+		"fma": cpu.X86.HasFMA, "bmi": cpu.X86.HasBMI1, "bmi2": cpu.X86.HasBMI2,
+		// F16C has no bit in x/sys/cpu; every CPU with AVX2 has it.
+		"f16c":    cpu.X86.HasAVX2,
+		"avx512f": cpu.X86.HasAVX512F, "avx512bw": cpu.X86.HasAVX512BW, "avx512dq": cpu.X86.HasAVX512DQ,
+		"avx512cd": cpu.X86.HasAVX512CD, "avx512vl": cpu.X86.HasAVX512VL,
+	},
+	"arm64": {"neon": cpu.ARM64.HasASIMD, "dotprod": cpu.ARM64.HasASIMDDP},
 }
 
-// Names returns the features that Check knows, sorted.
-func Names() []string {
+// Names returns the features of an architecture that Check knows, sorted.
+func Names(arch string) []string {
 	var names []string
-	for n := range known {
+	for n := range known[arch] {
 		names = append(names, n)
 	}
 	sort.Strings(names)
@@ -34,7 +38,7 @@ func Names() []string {
 func Has(features []string) bool { return Check(features) == nil }
 
 // Check returns an error naming the features that this CPU lacks; those it does not know count as lacking.
-func Check(features []string) error { return check(features, known) }
+func Check(features []string) error { return check(features, known[runtime.GOARCH]) }
 
 func check(features []string, has map[string]bool) error {
 	var missing []string

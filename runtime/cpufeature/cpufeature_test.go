@@ -2,6 +2,7 @@ package cpufeature
 
 import (
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -26,11 +27,11 @@ func TestAgreesWithTheKernel(t *testing.T) {
 	if err != nil {
 		t.Skip("no /proc/cpuinfo: ", err)
 	}
-	_, rest, _ := strings.Cut(string(info), "\nflags")
+	_, rest, _ := strings.Cut(string(info), map[string]string{"amd64": "\nflags", "arm64": "\nFeatures"}[runtime.GOARCH])
 	line, _, _ := strings.Cut(rest, "\n")
 	flags := " " + strings.TrimSpace(strings.TrimLeft(line, "\t :")) + " "
-	names := map[string]string{"sse4.2": "sse4_2", "bmi": "bmi1"}
-	for _, f := range Names() {
+	names := map[string]string{"sse4.2": "sse4_2", "bmi": "bmi1", "neon": "asimd", "dotprod": "asimddp"}
+	for _, f := range Names(runtime.GOARCH) {
 		flag := f
 		if n, ok := names[f]; ok {
 			flag = n

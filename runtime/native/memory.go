@@ -2,12 +2,14 @@ package native
 
 import (
 	"fmt"
+	"os"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-const pageBytes = 4096
+// pageBytes is 4096 on x86-64; on arm64 it depends on the kernel.
+var pageBytes = os.Getpagesize()
 
 // Memory is a range of address space outside Go's heap: the garbage collector neither
 // scans nor moves it. It starts at a page boundary and lies between two pages that
@@ -23,7 +25,7 @@ func Reserve(size int64) (*Memory, error) {
 	if size < 0 || size > 1<<46 {
 		return nil, fmt.Errorf("cannot reserve %d bytes of memory", size)
 	}
-	inner := int((size + pageBytes - 1) / pageBytes * pageBytes)
+	inner := (int(size) + pageBytes - 1) / pageBytes * pageBytes
 	whole, err := unix.Mmap(-1, 0, inner+2*pageBytes, unix.PROT_NONE,
 		unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
 	if err != nil {
@@ -60,7 +62,7 @@ func LoadCode(code []byte) (*Memory, error) {
 func (m *Memory) Bytes() []byte { return m.whole[pageBytes:][:m.size:m.size] }
 
 // Addr is the address of the first byte.
-func (m *Memory) Addr() uintptr { return addr(m.whole) + pageBytes }
+func (m *Memory) Addr() uintptr { return addr(m.whole) + uintptr(pageBytes) }
 
 // Len is the size in bytes.
 func (m *Memory) Len() int { return m.size }

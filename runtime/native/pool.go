@@ -16,10 +16,10 @@ import (
 // MaxThreads bounds the threads of a Pool.
 const MaxThreads = 1024
 
-// A worker that waits for the others to complete a launch spins for about 30 µs of a
-// 3 GHz time stamp counter before it sleeps in the kernel: as long as going to sleep and
-// being woken takes. With more threads than processors it sleeps at once.
-const spinTicks = 90_000
+// A worker that waits for the others to complete a launch spins for about 30 µs before it
+// sleeps in the kernel: as long as going to sleep and being woken takes. With more threads
+// than processors it sleeps at once.
+const spinMicros = 30
 
 // Pool is a set of native threads that run launch tables with the executable's own
 // worker loop. Its methods may be called from any goroutine; runs happen one at a time.
@@ -42,7 +42,7 @@ func Start(code []byte, entry int64, threads int, scratchBytes int64) (*Pool, er
 	if entry < 0 || entry >= int64(len(code)) || scratchBytes < 0 {
 		return nil, fmt.Errorf("worker loop at %d in %d bytes of code, %d bytes of scratch memory", entry, len(code), scratchBytes)
 	}
-	stride := (scratchBytes + pageBytes - 1) / pageBytes * pageBytes
+	stride := (scratchBytes + int64(pageBytes) - 1) / int64(pageBytes) * int64(pageBytes)
 	p := &Pool{code: code}
 	var err error
 	if p.ctl, err = Reserve(program.CtlBytes); err != nil {
@@ -56,7 +56,7 @@ func Start(code []byte, entry int64, threads int, scratchBytes int64) (*Pool, er
 	*p.i64(program.CtlStride) = stride
 	*p.i64(program.CtlState) = program.StateClosed
 	if threads <= processors() {
-		*p.i64(program.CtlSpin) = spinTicks
+		*p.i64(program.CtlSpin) = clockRate() / 1e6 * spinMicros
 	}
 	for i := range threads {
 		w, err := start(addr(code)+uintptr(entry), p.ctl.Addr(), uintptr(i), uintptr(i)+1, 0)
@@ -118,7 +118,7 @@ func (p *Pool) open(state uint64) {
 	}
 }
 
-// tick measures the duration of a tick of the time stamp counter in nanoseconds.
+// tick measures the duration of a tick of the clock in nanoseconds.
 func (p *Pool) tick() float64 {
 	mark := func() (time.Time, int64) {
 		p.run(0, 0)

@@ -95,7 +95,7 @@ func TestBind(t *testing.T) {
 			t.Error("the table counts as bound after an error")
 		}
 	}
-	p.Kernels[1].CodeOffset = 10
+	p.Kernels[1].CodeOffset = int64(len(doubling))
 	if _, err := NewTable(p, &p.Funcs[0], code.Bytes()); err == nil {
 		t.Error("a kernel outside the code is accepted")
 	}

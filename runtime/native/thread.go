@@ -13,7 +13,7 @@ import (
 // memory and use the stack for spilled registers and calls only.
 const stackBytes = 256 << 10
 
-// clone is in thread_amd64.s.
+// clone is in thread_amd64.s and thread_arm64.s.
 func clone(flags, stack uintptr, tid *int32, fn, arg, first, end, last uintptr) int64
 
 const cloneFlags = unix.CLONE_VM | unix.CLONE_FS | unix.CLONE_FILES | unix.CLONE_SIGHAND | unix.CLONE_THREAD |

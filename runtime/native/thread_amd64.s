@@ -1,6 +1,6 @@
 #include "textflag.h"
 
-// The only assembly of the project: a thread that the Go runtime knows nothing of.
+// With thread_arm64.s the only assembly of the project: a thread that the Go runtime knows nothing of.
 
 #define SYS_rt_sigprocmask 14
 #define SYS_clone          56

@@ -13,6 +13,8 @@ package program
 // Within a launch, workers take task numbers from the record's progress word: its low
 // half counts the tasks taken, its high half those done. A launch is complete, and the
 // next one may start, when all are done.
+//
+// The clock is the time stamp counter on x86-64, the virtual counter on arm64.
 
 // Control block: CtlBytes long, aligned to a cache line.
 const (
@@ -20,7 +22,7 @@ const (
 	CtlCount   = 8  // i64: number of launch records
 	CtlScratch = 16 // i64: address of worker 0's scratch memory
 	CtlStride  = 24 // i64: distance of the scratch memories in bytes
-	CtlSpin    = 32 // i64: time stamp counter ticks to spin for the end of a launch before sleeping
+	CtlSpin    = 32 // i64: ticks of the clock to spin for the end of a launch before sleeping
 	CtlStamp   = 40 // i32: nonzero to record start and end of each launch
 	CtlStop    = 44 // i32: nonzero to make workers return when they see a new epoch
 	CtlTrace   = 48 // i64: address of worker 0's trace, one trace record a launch; read only if CtlStamp says so
@@ -29,7 +31,7 @@ const (
 	CtlState    = 64  // i64: epoch << 32 | closed << 31 | workers in the job; its high half is a futex
 	CtlSleepers = 128 // i32: workers asleep on the epoch
 	CtlDone     = 192 // i32: the last finished epoch; a futex on which the pool sleeps
-	CtlTicks    = 200 // i64: time stamp counter when it finished
+	CtlTicks    = 200 // i64: the clock when it finished
 	CtlReached  = 256 // i64: a launch that all earlier ones are complete before; a hint for latecomers
 
 	CtlBytes = 320
@@ -45,8 +47,8 @@ const (
 	RecTasks    = 16 // i64: number of tasks, at most MaxTasks
 	RecProgress = 24 // i64: tasks done << 32 | tasks taken; its high half is a futex
 	RecSleepers = 32 // i32: nonzero if a worker sleeps until the launch is complete
-	RecStart    = 40 // i64: time stamp counter when the first task was taken
-	RecEnd      = 48 // i64: time stamp counter when the last task was done
+	RecStart    = 40 // i64: the clock when the first task was taken
+	RecEnd      = 48 // i64: the clock when the last task was done
 
 	RecordBytes = 64
 )

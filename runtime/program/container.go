@@ -28,8 +28,9 @@ const (
 	SectionProgram = "program"
 )
 
-// PageBytes is the alignment of sections in the file.
-const PageBytes = 4096
+// PageBytes is the alignment of sections in the file: the largest page that a kernel maps files by, which on arm64 may
+// be 64 KiB.
+const PageBytes = 64 << 10
 
 const (
 	magic         = "pgc:exec"

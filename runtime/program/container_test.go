@@ -184,7 +184,7 @@ func TestDamage(t *testing.T) {
 	sections := probe.Sections
 	probe.Close()
 	for i := range whole {
-		if i > 200 && i < len(whole)-1000 && i%17 != 0 { // the middle in steps
+		if i > 200 && i < len(whole)-1000 && i%197 != 0 { // the middle in steps
 			continue
 		}
 		f.WriteAt([]byte{whole[i] ^ 0x10}, int64(i))

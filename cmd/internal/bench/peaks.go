@@ -74,7 +74,7 @@ func (p *prober) build(t target.Target) error {
 	if err != nil {
 		return err
 	}
-	worker, err := sched.Source()
+	worker, err := sched.Source(t.Arch)
 	if err != nil {
 		return err
 	}

@@ -2,23 +2,24 @@
 package targettest
 
 import (
+	"slices"
 	"testing"
 
 	"pgc/ir/target"
 	"pgc/runtime/cpufeature"
 )
 
-// Runnable returns the AVX2 and the AVX-512 target, without those this machine cannot run.
+// Runnable returns the targets of the default that this machine can run, the least first.
 func Runnable(t testing.TB) []target.Target {
 	t.Helper()
 	var out []target.Target
-	for _, name := range []string{"x86-64-v3", "x86-64-v4"} {
-		tgt, err := target.Find(name)
-		if err != nil {
-			t.Fatal(err)
-		}
+	all, err := target.FindAll(target.Default)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tgt := range slices.Backward(all) {
 		if err := cpufeature.Check(tgt.Features); err != nil {
-			t.Logf("%s skipped: %v", name, err)
+			t.Logf("%s skipped: %v", tgt.Name, err)
 			continue
 		}
 		out = append(out, tgt)
