@@ -53,6 +53,9 @@ func emitKernel(m *ir.Module, t target.Target, declared map[string]*ir.Func, k *
 		vals: map[*tile.Value]value.Value{}}
 	// No unwind tables; nothing below the stack pointer, whoever else may use the thread's stack.
 	e.f.FuncAttrs = append(e.f.FuncAttrs, enum.FuncAttrNoUnwind, enum.FuncAttrNoRedZone)
+	if t.Tune != "" {
+		e.f.FuncAttrs = append(e.f.FuncAttrs, ir.AttrPair{Key: "tune-cpu", Value: t.Tune})
+	}
 	e.newBlock()
 	e.block(k.Body)
 	e.cur.NewRet(nil)

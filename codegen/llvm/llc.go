@@ -120,6 +120,9 @@ func runLLC(ctx context.Context, path string, ir []byte, t target.Target, kind s
 			return nil, ctx.Err()
 		}
 		first, _, _ := strings.Cut(strings.TrimSpace(stderr.String()), "\n")
+		if strings.Contains(first, "unable to get target") {
+			return nil, fmt.Errorf("%s has no back end for %s, which --cpu %s needs: install an LLVM that has it, as Debian's llvm does", path, t.Triple(), t.Name)
+		}
 		return nil, fmt.Errorf("%s rejected the generated LLVM IR: %w: %s", path, err, first)
 	}
 	return out, nil

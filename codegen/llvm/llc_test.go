@@ -46,6 +46,22 @@ func TestRejectedIRIsOneLine(t *testing.T) {
 	}
 }
 
+func TestMissingBackEnd(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "llc")
+	script := "#!/bin/sh\necho \"llc: error: : unable to get target for 'aarch64-linux-gnu', see --version and --triple.\" >&2\nexit 1\n"
+	if err := os.WriteFile(path, []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	tgt, err := target.Find("neoverse-n1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = runLLC(context.Background(), path, nil, tgt, "obj")
+	if want := "llc has no back end for aarch64-linux-gnu, which --cpu neoverse-n1 needs"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, expected %s", err, want)
+	}
+}
+
 func TestAssembleStopsWhenCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()

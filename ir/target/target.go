@@ -19,6 +19,7 @@ import (
 type Target struct {
 	Name     string   // LLVM's -mcpu name, as the user gave it
 	Level    string   // LLVM's -mcpu name, one that every llc from 14 on knows, of what code is generated for
+	Tune     string   // the -mcpu name whose pipelines instructions are scheduled for, if it is not Level's
 	Arch     string   // as Go's GOARCH
 	Features []string // what the CPU must have to run the code, in LLVM's -mattr names, sorted
 	Lanes    int      // float32 lanes of a vector register
@@ -34,9 +35,9 @@ var (
 	v4 = Target{Level: "x86-64-v4", Arch: "amd64", Lanes: 16, Regs: 32, Task: 8192, L1: 32 << 10, L2: 512 << 10,
 		Features: []string{"avx", "avx2", "avx512bw", "avx512cd", "avx512dq", "avx512f", "avx512vl", "bmi", "bmi2", "f16c",
 			"fma", "popcnt", "sse4.2"}}
-	neon = Target{Level: "generic", Arch: "arm64", Lanes: 4, Regs: 32, Task: 8192, L1: 32 << 10, L2: 512 << 10,
+	neon = Target{Level: "generic", Tune: "neoverse-n1", Arch: "arm64", Lanes: 4, Regs: 32, Task: 8192, L1: 32 << 10, L2: 512 << 10,
 		Features: []string{"neon"}}
-	dotprod = Target{Level: "generic", Arch: "arm64", Lanes: 4, Regs: 32, Task: 8192, L1: 64 << 10, L2: 512 << 10,
+	dotprod = Target{Level: "generic", Tune: "neoverse-n1", Arch: "arm64", Lanes: 4, Regs: 32, Task: 8192, L1: 64 << 10, L2: 512 << 10,
 		Features: []string{"dotprod", "neon"}}
 )
 

@@ -55,8 +55,8 @@ const (
 
 // Trace record: what one worker did of one launch, TraceBytes long. All zero if it took no task of it.
 const (
-	TraceStart = 0  // i64: time stamp counter when its first task began
-	TraceEnd   = 8  // i64: time stamp counter when its last task was done
+	TraceStart = 0  // i64: the clock when its first task began
+	TraceEnd   = 8  // i64: the clock when its last task was done
 	TraceTicks = 16 // i64: ticks in its tasks
 	TraceTasks = 24 // i64: how many tasks it did
 
