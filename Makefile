@@ -4,13 +4,18 @@ GO   ?= go
 DEMO := models/paligemma/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check lint llvm ptxas bench tokenizer-parity golden clean
+.PHONY: help build demo test test-arm64 check lint llvm qemu ptxas bench tokenizer-parity golden clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
 
 llvm: ## install an llc from LLVM 14-22 if none is found
 	@sh scripts/install-llvm.sh
+
+qemu: ## install qemu-user, with which tests run code for arm64; without it those are skipped
+	@command -v qemu-aarch64 >/dev/null || command -v qemu-aarch64-static >/dev/null || { \
+		[ "$$(id -u)" = 0 ] || sudo=sudo; \
+		$$sudo apt-get update -q && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -q --no-install-recommends qemu-user; }
 
 ptxas: ## fetch NVIDIA's ptxas, which the tests of codegen/ptx use where it is
 	@sh scripts/get-ptxas.sh
@@ -26,6 +31,11 @@ demo: llvm build ## compile the demo checkpoint and run it on the pictures besid
 test: llvm build ## run every test
 	$(GO) vet ./...
 	$(GO) test ./...
+
+# Left out are tests that start themselves again or look at the machine's own /proc.
+test-arm64: llvm qemu ## run the tests of code generation and of the runtime on an emulated arm64, for some minutes
+	GOARCH=arm64 $(GO) test -exec "$$(command -v qemu-aarch64 qemu-aarch64-static | head -1)" -timeout 60m \
+		-skip 'TestSelf|TestSignalsBlocked|TestHTTP|TestRoots' ./runtime/... ./codegen ./codegen/kernels ./codegen/llvm ./codegen/sched ./codegen/link/...
 
 lint: ## gofmt, go vet and staticcheck
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }

@@ -33,7 +33,10 @@ func assemble(t testing.TB, llc, ll string, flags ...string) []byte {
 	if len(flags) == 0 {
 		flags = []string{"-relocation-model=pic"}
 	}
-	args := append([]string{"-O2", "-mtriple=x86_64-linux-gnu", "-mcpu=x86-64-v3", "-filetype=obj", "-o", "-"}, flags...)
+	args := append([]string{"-O2", "-filetype=obj", "-o", "-"}, flags...)
+	if !slices.ContainsFunc(flags, func(f string) bool { return strings.HasPrefix(f, "-mtriple=") }) {
+		args = append(args, "-mtriple=x86_64-linux-gnu", "-mcpu=x86-64-v3")
+	}
 	cmd := exec.Command(llc, args...)
 	cmd.Stdin = strings.NewReader(ll)
 	var stderr strings.Builder

@@ -103,7 +103,7 @@ func (f *File) Drop(name string, from, to int64) { f.advise(name, from, to, unix
 
 // advise covers the pages that begin in a range of a tensor, and the one the range begins in, so that neighbouring ranges leave out none.
 func (f *File) advise(name string, from, to int64, advice int) {
-	const page = 4096
+	page := int64(os.Getpagesize())
 	t, ok := f.tensors[name]
 	if !ok || from < 0 || to > int64(len(t.Data)) || from >= to {
 		return

@@ -2,6 +2,7 @@ package linktest
 
 import (
 	"os/exec"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -14,7 +15,8 @@ func object(t testing.TB, ll string) []byte {
 	if err != nil {
 		t.Skip("no llc on the path")
 	}
-	cmd := exec.Command(llc, "-O2", "-mtriple=x86_64-linux-gnu", "-mcpu=x86-64-v3", "-relocation-model=pic", "-filetype=obj", "-o", "-")
+	triple := map[string]string{"amd64": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu"}[runtime.GOARCH]
+	cmd := exec.Command(llc, "-O2", "-mtriple="+triple, "-relocation-model=pic", "-filetype=obj", "-o", "-")
 	cmd.Stdin = strings.NewReader(ll)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
