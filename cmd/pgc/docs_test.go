@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -23,8 +24,8 @@ func TestFromTransformers(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	for _, name := range []string{"pgc", "pgcrt"} {
-		cmd := exec.Command("go", "build", "-o", filepath.Join(dir, "bin", name), "pgc/cmd/"+name)
+	for name, as := range map[string]string{"pgc": "pgc", "pgcrt": "pgcrt-" + runtime.GOARCH} {
+		cmd := exec.Command("go", "build", "-o", filepath.Join(dir, "bin", as), "pgc/cmd/"+name)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if msg, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("go build: %v: %s", err, msg)
