@@ -89,10 +89,11 @@ func rewrite(t *testing.T, path string, change func(map[string]safetensors.Tenso
 // TestBroken breaks one thing at a time and holds every error to its exact words; $ is the checkpoint's directory.
 func TestBroken(t *testing.T) {
 	const (
-		norm   = "language_model.model.norm.weight"
-		weight = "$/model.safetensors"
-		index  = "$/model.safetensors.index.json"
-		first  = "$/model-00001-of-00003.safetensors"
+		norm     = "language_model.model.norm.weight"
+		position = "vision_tower.vision_model.embeddings.position_embedding.weight"
+		weight   = "$/model.safetensors"
+		index    = "$/model.safetensors.index.json"
+		first    = "$/model-00001-of-00003.safetensors"
 	)
 	tensors := func(change func(map[string]safetensors.Tensor)) func(t *testing.T, d string) {
 		return func(t *testing.T, d string) { rewrite(t, filepath.Join(d, "model.safetensors"), change) }
@@ -198,6 +199,11 @@ func TestBroken(t *testing.T) {
 			x.Shape = []int{6, 7}
 			m[norm] = x
 		}), weight + ": tensor " + norm + " has shape [6 7], config.json asks for [42]"},
+		{false, tensors(func(m map[string]safetensors.Tensor) {
+			x := m[position]
+			x.Shape, x.Data = []int{8, 21}, x.Data[:len(x.Data)*8/9]
+			m[position] = x
+		}), weight + ": tensor " + position + " has shape [8 21], config.json asks for [9 21]"},
 		{false, tensors(func(m map[string]safetensors.Tensor) {
 			m["lm_head.weight"] = safetensors.Tensor{DType: safetensors.F32, Shape: []int{1}, Data: make([]byte, 4)}
 		}), weight + ": tensor lm_head.weight has shape [1], config.json asks for [1613 42]"},
@@ -367,6 +373,39 @@ func TestHeadStoredTwice(t *testing.T) {
 		}
 		if c.Config.Model.Text.TieWordEmbeddings != same {
 			t.Errorf("equal head: %v, tied: %v", same, !same)
+		}
+		c.Close()
+	}
+}
+
+// TestIgnoredTensors loads what old checkpoints carry and nothing computes with.
+func TestIgnoredTensors(t *testing.T) {
+	dir := tinyCheckpoint(t, false)
+	rewrite(t, filepath.Join(dir, "model.safetensors"), func(m map[string]safetensors.Tensor) {
+		for _, name := range []string{"vision_tower.vision_model.head.probe", "vision_tower.vision_model.head.mlp.fc1.weight",
+			"language_model.model.layers.0.self_attn.rotary_emb.inv_freq"} {
+			m[name] = safetensors.Tensor{DType: safetensors.F32, Shape: []int{3}, Data: make([]byte, 12)}
+		}
+		m["vision_tower.vision_model.embeddings.position_ids"] = safetensors.Tensor{DType: safetensors.I64, Shape: []int{1, 9}, Data: make([]byte, 72)}
+	})
+	c, err := hf.Load(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+}
+
+// TestTopK reads generation_config files that do not give top_k: transformers draws among 50.
+func TestTopK(t *testing.T) {
+	dir := tinyCheckpoint(t, false)
+	for text, want := range map[string]int{`{}`: 50, `{"do_sample":true}`: 50, `{"top_k":0}`: 0, `{"top_k":7}`: 7} {
+		save(t, filepath.Join(dir, "generation_config.json"), text)
+		c, err := hf.Load(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.Generation.TopK != want || c.Generation.DoSample != strings.Contains(text, "true") {
+			t.Errorf("%s: %+v, want top_k %d", text, c.Generation, want)
 		}
 		c.Close()
 	}

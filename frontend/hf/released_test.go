@@ -9,6 +9,8 @@ func TestReleasedConfigurations(t *testing.T) {
 	for name, c := range map[string]struct {
 		text                  string
 		layers, heads, kv, hd int
+		width                 int
+		scale                 float64
 		tokens, mlp           int
 		eos                   int
 	}{
@@ -18,7 +20,7 @@ func TestReleasedConfigurations(t *testing.T) {
 			"num_attention_heads":8,"num_hidden_layers":18,"num_image_tokens":1024,"num_key_value_heads":1,"torch_dtype":"float32","vocab_size":257216},
 			"torch_dtype":"float32","transformers_version":"4.41.0.dev0","vision_config":{"hidden_size":1152,"image_size":448,"intermediate_size":4304,
 			"model_type":"siglip_vision_model","num_attention_heads":16,"num_hidden_layers":27,"num_image_tokens":1024,"patch_size":14,
-			"projection_dim":2048,"projector_hidden_act":"gelu_fast","vision_use_head":false}}`, 18, 8, 1, 256, 1024, 4304, 1},
+			"projection_dim":2048,"projector_hidden_act":"gelu_fast","vision_use_head":false}}`, 18, 8, 1, 256, 2048, 256, 1024, 4304, 1},
 		"paligemma2-28b-pt-224": {`{"_vocab_size":257152,"architectures":["PaliGemmaForConditionalGeneration"],"bos_token_id":2,"eos_token_id":1,
 			"hidden_size":4608,"ignore_index":-100,"image_token_index":257152,"model_type":"paligemma","num_hidden_layers":46,"pad_token_id":0,
 			"projection_dim":4608,"text_config":{"architectures":["Gemma2ForCausalLM"],"attention_bias":false,"attention_dropout":0.0,
@@ -29,7 +31,7 @@ func TestReleasedConfigurations(t *testing.T) {
 			"sliding_window":4096,"torch_dtype":"bfloat16","use_cache":true,"vocab_size":257216},"torch_dtype":"bfloat16",
 			"transformers_version":"4.46.3","vision_config":{"hidden_size":1152,"intermediate_size":4304,"model_type":"siglip_vision_model",
 			"num_attention_heads":16,"num_hidden_layers":27,"num_image_tokens":256,"num_positions":256,"patch_size":14,"projection_dim":4608,
-			"torch_dtype":"bfloat16","vision_use_head":false}}`, 46, 32, 16, 128, 256, 4304, 1},
+			"torch_dtype":"bfloat16","vision_use_head":false}}`, 46, 32, 16, 128, 4608, 144, 256, 4304, 1},
 		"transformers 5": {`{"transformers_version":"5.23.0","architectures":["PaliGemmaForConditionalGeneration"],"output_hidden_states":false,
 			"return_dict":true,"dtype":"float32","chunk_size_feed_forward":0,"is_encoder_decoder":false,"problem_type":null,"image_token_index":257152,
 			"vocab_size":257152,"projection_dim":2304,"hidden_size":2048,"tie_word_embeddings":true,"_name_or_path":"","model_type":"paligemma",
@@ -46,7 +48,7 @@ func TestReleasedConfigurations(t *testing.T) {
 			"rope_parameters":{"rope_theta":10000.0,"rope_type":"default"},"attention_bias":false,"attention_dropout":0.0,"query_pre_attn_scalar":256,
 			"sliding_window":4096,"layer_types":["sliding_attention","full_attention"],"final_logit_softcapping":30.0,"attn_logit_softcapping":50.0,
 			"use_bidirectional_attention":true,"_name_or_path":"","model_type":"gemma2","num_image_tokens":256,"output_attentions":false}}`,
-			2, 8, 4, 256, 256, 4096, 2},
+			2, 8, 4, 256, 2304, 256, 256, 4096, 2},
 	} {
 		got, err := read(t, c.text)
 		if err != nil {
@@ -55,6 +57,7 @@ func TestReleasedConfigurations(t *testing.T) {
 		}
 		m := got.Model
 		if m.Text.NumHiddenLayers != c.layers || m.Text.NumAttentionHeads != c.heads || m.Text.NumKeyValueHeads != c.kv || m.Text.HeadDim != c.hd ||
+			m.Text.HiddenSize != c.width || m.Text.QueryPreAttnScalar != c.scale ||
 			m.Vision.Tokens() != c.tokens || m.Vision.IntermediateSize != c.mlp || len(got.EOSList) != c.eos || got.ImageTokenIndex != 257152 {
 			t.Errorf("%s: %+v", name, got)
 		}
