@@ -39,9 +39,6 @@ func (f *compileFlags) options() (build.Options, *aids.Aids, error) {
 		return build.Options{}, nil, usage{err}
 	}
 	o := build.Options{Storage: build.Storage{Weights: f.Weights, Group: f.Group, Compute: f.Compute, Keep: f.Keep, Search: f.Search}, CPU: f.CPU, KV: f.KV, MaxTokens: f.MaxTokens, Passes: a.Options, Progress: progress()}
-	if f.MaxTokens < 0 {
-		return o, nil, usage{fmt.Errorf("--max-tokens %d is not a number of tokens", f.MaxTokens)}
-	}
 	return o, a, nil
 }
 

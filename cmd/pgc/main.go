@@ -89,7 +89,8 @@ func report(err error) int {
 	}
 	fmt.Fprintln(os.Stderr, "pgc: "+text)
 	var u usage
-	if errors.As(err, &u) {
+	var option build.OptionError
+	if errors.As(err, &u) || errors.As(err, &option) {
 		return 2
 	}
 	return 1

@@ -7,6 +7,7 @@ package hf
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"pgc/models/paligemma"
@@ -78,7 +79,7 @@ func parseConfig(s *section) (*Config, error) {
 	s.rest(inertTop)
 	text.rest(map[bool]map[string]bool{false: inertGemma, true: inertGemma2}[gemma2])
 	vision.rest(inertVision)
-	for _, sub := range []*section{text, vision, s} {
+	for _, sub := range []*section{vision, text, s} { // the picture's sizes are compared with the others'
 		if sub.err != nil {
 			return nil, sub.err
 		}
@@ -181,8 +182,11 @@ func parseText(s *section, present, gemma2 bool) paligemma.Text {
 		t.QueryPreAttnScalar = s.positive("query_pre_attn_scalar", s.float("query_pre_attn_scalar", 256))
 		t.AttnLogitSoftcapping = capOf(s, "attn_logit_softcapping", 50)
 		t.FinalLogitSoftcapping = capOf(s, "final_logit_softcapping", 30)
-		t.SlidingWindow = s.int("sliding_window", 4096)
 		t.SlidingLayers = slidingLayers(s, t.NumHiddenLayers)
+		t.SlidingWindow = s.size("sliding_window", 4096, math.MaxInt32)
+		if v, ok := s.raw["sliding_window"]; ok && string(v) == "null" && slices.Contains(t.SlidingLayers, true) {
+			s.fail("sliding_window", "is null, but there are layers of sliding_attention: expected a number of tokens")
+		}
 	}
 	if t.NumAttentionHeads%t.NumKeyValueHeads != 0 {
 		s.fail("num_attention_heads", "is %d, expected a multiple of num_key_value_heads %d", t.NumAttentionHeads, t.NumKeyValueHeads)

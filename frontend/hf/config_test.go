@@ -93,6 +93,9 @@ func TestConfigErrors(t *testing.T) {
 		`{"model_type":"paligemma","vision_config":{"hidden_size":10,"num_attention_heads":3}}`:                                   "vision_config.hidden_size is 10, expected a multiple",
 		`{"model_type":"paligemma","vision_config":7}`:                                                                            "vision_config is not an object",
 		`{"model_type":"paligemma","text_config":{"model_type":"gemma2","num_hidden_layers":2,"layer_types":["full_attention"]}}`: "layer_types is not a list of 2 names",
+		`{"model_type":"paligemma","text_config":{"model_type":"gemma2","sliding_window":0}}`:                                     "text_config.sliding_window is 0, expected a positive number",
+		`{"model_type":"paligemma","text_config":{"model_type":"gemma2","sliding_window":null}}`:                                  "text_config.sliding_window is null, but there are layers of sliding_attention",
+		`{"model_type":"paligemma","text_config":{"num_image_tokens":9},"vision_config":{"patch_size":0}}`:                        "vision_config.patch_size is 0, expected a positive number",
 	} {
 		if _, err := read(t, text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want one with %q", text, err, want)

@@ -74,6 +74,28 @@ func (o Options) optimize(m *ir.Module) error {
 	return passes.Optimize(m, o.Passes)
 }
 
+// OptionError is an option that no checkpoint could be compiled with: the command is used wrongly.
+type OptionError struct{ error }
+
+// maxCapacity bounds the KV cache: rotary angles are exact to 1e-7 for positions up to here.
+const maxCapacity = 100_000
+
+// check looks at the options alone, before any work.
+func (o Options) check() error {
+	if _, _, err := o.resolve(nil); err != nil {
+		return OptionError{err}
+	}
+	if _, ok := kvTypes[o.KV]; !ok {
+		return OptionError{fmt.Errorf("--kv %s is not known: expected f32 or bf16", o.KV)}
+	}
+	if o.MaxTokens < 0 || o.MaxTokens > maxCapacity {
+		return OptionError{fmt.Errorf("--max-tokens %d is not possible: expected up to %d", o.MaxTokens, maxCapacity)}
+	}
+	return nil
+}
+
+var kvTypes = map[string]ir.DType{"": ir.F32, "f32": ir.F32, "bf16": ir.BF16}
+
 // plain builds the module of a checkpoint, before any pass.
 func plain(c *hf.Checkpoint, o Options, trace bool) (*ir.Module, error) {
 	return o.graph(c.Config.Model, c, trace)
@@ -81,16 +103,15 @@ func plain(c *hf.Checkpoint, o Options, trace bool) (*ir.Module, error) {
 
 // graph builds the module of a configuration whose weights are stored so.
 func (o Options) graph(cfg paligemma.Config, stored tensors, trace bool) (*ir.Module, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
 	dtype, integers, err := o.resolve(stored)
 	if err != nil {
 		return nil, err
 	}
-	kv, ok := map[string]ir.DType{"": ir.F32, "f32": ir.F32, "bf16": ir.BF16}[o.KV]
-	if !ok {
-		return nil, fmt.Errorf("--kv %s is not known: expected f32 or bf16", o.KV)
-	}
 	tokens := o.capacity(cfg.Vision.Tokens())
-	return paligemma.Graph(cfg, paligemma.Options{KV: kv, MaxTokens: tokens, DType: dtype, Integers: integers, Trace: trace})
+	return paligemma.Graph(cfg, paligemma.Options{KV: kvTypes[o.KV], MaxTokens: tokens, DType: dtype, Integers: integers, Trace: trace})
 }
 
 func (o Options) maxTokens(c *hf.Checkpoint) int { return o.capacity(c.Config.Model.Vision.Tokens()) }
@@ -111,9 +132,12 @@ func Compile(ctx context.Context, dir, out string, runtime []byte, o Options) (*
 		r.Seconds[phase] = time.Since(clock).Seconds()
 		clock = time.Now()
 	}
+	if err := o.check(); err != nil {
+		return nil, err
+	}
 	targets, err := target.FindAll(o.CPU)
 	if err != nil {
-		return nil, err
+		return nil, OptionError{err}
 	}
 	if err := program.Writable(out); err != nil {
 		return nil, err

@@ -101,6 +101,7 @@ func TestBrokenCheckpoints(t *testing.T) {
 		},
 			Options{Storage: Storage{Weights: "f16"}}, []string{"language_model.layers.1.mlp.up_proj.weight", "65504", "bf16"}},
 		{"cpu option", func(string) {}, Options{CPU: "z80"}, []string{"--cpu z80", "x86-64-v3"}},
+		{"too large a capacity", func(string) {}, Options{MaxTokens: 100_001}, []string{"--max-tokens 100001", "up to 100000"}},
 		{"capacity", func(string) {}, Options{MaxTokens: 5}, []string{"--max-tokens 5"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
