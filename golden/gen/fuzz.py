@@ -35,7 +35,7 @@ def shape(rng):
                                 rms_norm_eps=rng.choice([1e-6, 1e-5]),
                                 rope_parameters=dict(rope_type="default", rope_theta=rng.choice([10000.0, 10000.0, 500.0])))
     if kind == "gemma2":
-        text |= dict(query_pre_attn_scalar=rng.randint(1, 40), sliding_window=rng.randint(1, 70),
+        text |= dict(query_pre_attn_scalar=rng.randint(1, 40), sliding_window=rng.randint(2, 70),
                      attn_logit_softcapping=rng.choice([None, 1.5, 5.0, 50.0]), final_logit_softcapping=rng.choice([None, 2.0, 30.0]),
                      layer_types=[rng.choice(["sliding_attention", "full_attention"]) for _ in range(layers)])
     patch = rng.randint(3, 11)

@@ -145,6 +145,11 @@ func (a *App) session(threads int) (*generate.Session, func(), error) {
 		e.Close()
 		return nil, nil, err
 	}
+	for _, section := range a.Image.Sections {
+		if section.Name != program.SectionRuntime && section.Name != program.SectionWeights {
+			s.Mapped += section.Bytes
+		}
+	}
 	return s, func() {
 		if a.ctx.Err() == nil { // else kernels may still be running: the memory goes with the process
 			e.Close()

@@ -173,7 +173,7 @@ func (c *infoCmd) Run(a *App) error {
 	}
 	if s, done, err := a.session(0); err == nil {
 		n := min(m.ImageTokens+32, m.MaxTokens)
-		i.MemoryBytes = p.WeightBytes + s.Memory(n, n)
+		i.MemoryBytes = s.Memory(n, n).Total()
 		done()
 	}
 	if c.JSON {

@@ -21,6 +21,7 @@ type Session struct {
 	Model     *manifest.Model
 	Tokenizer *tokenizer.Tokenizer
 	Engine    *engine.Engine
+	Mapped    int64 // bytes of the file's sections other than runtime and weights
 
 	encode, prefill, decode, forward, head *engine.Func
 
@@ -58,28 +59,8 @@ func (s *Session) Check(p tokenizer.Prompt, images, newTokens int) error {
 			return fmt.Errorf("token %d of the prompt is id %d, beyond the vocabulary of %d", i, id, s.Model.VocabSize)
 		}
 	}
-	return native.CheckMemory(s.Memory(n, min(n+newTokens, s.Model.MaxTokens)), fmt.Sprintf("a prompt of %d tokens", n))
-}
-
-// Memory is about how many bytes a run touches beside the weights, which the system can drop and read again: the KV
-// cache of all tokens, the arena of the prompt, logits, scratch memory and the program itself.
-func (s *Session) Memory(promptTokens, tokens int) int64 {
-	p := s.Engine.Program
-	most := int64(s.Model.MaxTokens)
-	total := int64(24 << 20)
-	for _, st := range p.States {
-		total += st.Bytes * int64(tokens) / most
-	}
-	arena := int64(0)
-	for i := range p.Funcs {
-		need := p.Funcs[i].ArenaBytes
-		if name := p.Funcs[i].Name; name == "prefill" || name == "forward" {
-			need = need * int64(promptTokens) / most
-		}
-		arena = max(arena, need)
-	}
-	total += arena + int64(promptTokens*s.Model.HiddenSize*4) + int64(s.Model.VocabSize*4)
-	return total + p.ScratchBytes*int64(s.Engine.Threads())
+	need := s.Memory(n, min(n+newTokens, s.Model.MaxTokens))
+	return native.CheckMemory(need.Total()-need.Weights, fmt.Sprintf("a prompt of %d tokens", n))
 }
 
 // Encode runs the image encoder over the pictures; their features fill the input of prefill and forward. What is there

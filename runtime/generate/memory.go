@@ -1,0 +1,49 @@
+package generate
+
+import (
+	"pgc/runtime/manifest"
+	"pgc/runtime/program"
+)
+
+// Memory is how much memory a run takes, by what takes it; all of it is resident when the run is over.
+type Memory struct {
+	Weights int64 `json:"weights_bytes"` // mapped from the file: the system can drop them and read them again
+	KV      int64 `json:"kv_bytes"`      // of the tokens there are, not of the capacity
+	Arena   int64 `json:"arena_bytes"`   // activations
+	Rest    int64 `json:"rest_bytes"`    // the program, its tables, inputs and outputs
+}
+
+// Total is all of it.
+func (m Memory) Total() int64 { return m.Weights + m.KV + m.Arena + m.Rest }
+
+// What a process takes whatever its model: the pages of the runtime's own code and data that a run touches, and Go's heap with a
+// picture of moderate size. Measured.
+const (
+	runtimeBytes = 7 << 20
+	heapBytes    = 3 << 20
+)
+
+// Needs is the memory of a prompt of so many tokens and an answer up to so many tokens in all. mapped are the bytes of the
+// file's sections other than runtime and weights: all are read, for their checksums, when it starts.
+func Needs(p *program.Program, m *manifest.Model, mapped int64, threads, promptTokens, tokens int) Memory {
+	most := int64(m.MaxTokens)
+	n := Memory{Weights: p.WeightBytes}
+	for _, st := range p.States {
+		n.KV += st.Bytes * int64(tokens) / most
+	}
+	for i := range p.Funcs {
+		need := p.Funcs[i].ArenaBytes
+		if name := p.Funcs[i].Name; name == "prefill" || name == "forward" { // touched as far as the prompt reaches
+			need = need * int64(promptTokens) / most
+		}
+		n.Arena = max(n.Arena, need)
+	}
+	features, pixels, logits := promptTokens*m.HiddenSize*4, m.ImageSize*m.ImageSize*3*4, m.VocabSize*4
+	n.Rest = runtimeBytes + heapBytes + mapped + int64(features+2*pixels+logits) + p.ScratchBytes*int64(threads)
+	return n
+}
+
+// Memory is what a prompt of so many tokens and an answer up to so many tokens in all take.
+func (s *Session) Memory(promptTokens, tokens int) Memory {
+	return Needs(s.Engine.Program, s.Model, s.Mapped, s.Engine.Threads(), promptTokens, tokens)
+}
