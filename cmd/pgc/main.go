@@ -20,6 +20,7 @@ type cli struct {
 	Compile compileCmd `cmd:"" help:"Compile a Hugging Face checkpoint directory to one executable."`
 	Run     runCmd     `cmd:"" help:"Compile for this CPU into the cache folder, then run as the executable would."`
 	Random  randomCmd  `cmd:"" help:"Write a checkpoint of random weights."`
+	Size    sizeCmd    `cmd:"" help:"How large a model is and what memory it takes; needs no weights."`
 	Check   checkCmd   `cmd:"" help:"Test every kernel of a checkpoint against the reference evaluator, and the model against reference activations."`
 	Bench   benchCmd   `cmd:"" help:"Time the kernels of an executable against this machine's measured peaks."`
 	Opt     optCmd     `cmd:"" help:"Parse a .pgir file, run passes over it, verify and print it."`

@@ -21,6 +21,7 @@ type Model struct {
 	Layers      int // of the encoder and the decoder, where not all
 	ImageTokens int
 	Module      *ir.Module
+	Config      *paligemma.Config // nil for an executable's
 }
 
 // HasModel reports whether Plain can make a graph of path: anything but a .pgir file.
@@ -67,7 +68,7 @@ func Plain(path string, layers int, o Options) (*Model, error) {
 		}
 		stored = newBFloats(cfg.Model)
 	}
-	m := &Model{Name: strings.TrimSuffix(filepath.Base(path), ".json"), ImageTokens: cfg.Model.Vision.Tokens()}
+	m := &Model{Name: strings.TrimSuffix(filepath.Base(path), ".json"), ImageTokens: cfg.Model.Vision.Tokens(), Config: &cfg.Model}
 	text, vision := &cfg.Model.Text, &cfg.Model.Vision
 	if least := min(text.NumHiddenLayers, vision.NumHiddenLayers); layers > least || layers < 0 {
 		return nil, fmt.Errorf("%d layers of %s: expected 1 to %d", layers, path, least)

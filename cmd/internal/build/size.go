@@ -1,0 +1,92 @@
+package build
+
+import (
+	"fmt"
+	"io"
+	"runtime"
+
+	"pgc/codegen"
+	"pgc/frontend/hf"
+	"pgc/ir/target"
+	"pgc/passes"
+	"pgc/runtime/generate"
+	"pgc/runtime/manifest"
+)
+
+// Sizes says how large a model's executable is and what memory it takes, known without its weights.
+type Sizes struct {
+	Model        string           `json:"model"`
+	Parameters   int64            `json:"parameters"`
+	WeightBytes  int64            `json:"weight_bytes"`
+	ImageTokens  int              `json:"image_tokens"`
+	MaxTokens    int              `json:"max_tokens"`
+	KVPerToken   int64            `json:"kv_bytes_per_token"`
+	ArenaBytes   map[string]int64 `json:"arena_bytes"` // at the capacity
+	ArenaMinimum map[string]int64 `json:"arena_lower_bound_bytes"`
+	Kernels      int              `json:"kernels"`
+	One          generate.Memory  `json:"one_picture"` // and 32 tokens of text
+	Full         generate.Memory  `json:"full"`        // as many tokens as the cache holds
+}
+
+// tables are what an executable carries beside runtime and weights, of which nearly all is Gemma's tokenizer.
+const tables = 15 << 20
+
+// Measure lowers the model of a checkpoint, a released size or a config.json to its launch lists and adds up.
+func Measure(path string, o Options) (*Sizes, error) {
+	m, err := Plain(path, 0, o)
+	if err != nil {
+		return nil, err
+	}
+	if m.Config == nil {
+		return nil, fmt.Errorf("%s is compiled: expected a checkpoint or a size (%s info tells the memory that it takes)", path, path)
+	}
+	targets, err := target.FindAll(o.CPU)
+	if err != nil {
+		return nil, OptionError{err}
+	}
+	if err := o.optimize(m.Module); err != nil {
+		return nil, err
+	}
+	r, err := codegen.Lower(m.Module, targets[0])
+	if err != nil {
+		return nil, err
+	}
+	p, text := r.Program, m.Config.Text
+	s := &Sizes{Model: m.Name, WeightBytes: p.WeightBytes, ImageTokens: m.ImageTokens, MaxTokens: o.capacity(m.ImageTokens),
+		ArenaBytes: map[string]int64{}, ArenaMinimum: map[string]int64{}, Kernels: len(p.Kernels)}
+	for _, spec := range hf.Manifest(*m.Config) {
+		n := int64(1)
+		for _, d := range spec.Shape {
+			n *= int64(d)
+		}
+		s.Parameters += n
+	}
+	for _, st := range p.States {
+		s.KVPerToken += st.Bytes / int64(s.MaxTokens)
+	}
+	for _, f := range m.Module.Funcs {
+		a := passes.ArenaOf(f)
+		s.ArenaBytes[f.Name], s.ArenaMinimum[f.Name] = a.Bytes, a.LowerBound
+	}
+	model := &manifest.Model{MaxTokens: s.MaxTokens, HiddenSize: text.HiddenSize, VocabSize: text.VocabSize, ImageSize: m.Config.Vision.ImageSize}
+	need := func(n int) generate.Memory { return generate.Needs(p, model, tables, runtime.NumCPU(), n, n) }
+	s.One, s.Full = need(min(m.ImageTokens+32, s.MaxTokens)), need(s.MaxTokens)
+	return s, nil
+}
+
+// Print writes the sizes as text.
+func (s *Sizes) Print(w io.Writer) {
+	mib := func(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
+	fmt.Fprintf(w, "model        %s, %.1f M parameters\n", s.Model, float64(s.Parameters)/1e6)
+	fmt.Fprintf(w, "weights      %s\n", mib(s.WeightBytes))
+	fmt.Fprintf(w, "KV cache     %d bytes a token, %d tokens: %s\n", s.KVPerToken, s.MaxTokens, mib(s.KVPerToken*int64(s.MaxTokens)))
+	for _, name := range []string{"encode_image", "prefill", "decode"} {
+		fmt.Fprintf(w, "arena        %s of %s at %d tokens; at least %s are alive at once\n", mib(s.ArenaBytes[name]), name, s.MaxTokens, mib(s.ArenaMinimum[name]))
+	}
+	for _, c := range []struct {
+		of  string
+		has generate.Memory
+	}{{fmt.Sprintf("one picture (%d tokens) and 32 tokens of text", s.ImageTokens), s.One}, {fmt.Sprintf("%d tokens", s.MaxTokens), s.Full}} {
+		fmt.Fprintf(w, "memory       %s for %s: weights, KV %s, arena %s, the rest %s\n", mib(c.has.Total()), c.of, mib(c.has.KV), mib(c.has.Arena), mib(c.has.Rest))
+	}
+}
