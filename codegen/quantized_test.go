@@ -3,6 +3,7 @@ package codegen_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"pgc/frontend/text"
@@ -42,9 +43,12 @@ func integerModule(t *testing.T, dtype, group string, k, n int) *ir.Module {
 // row alone with the same row among others, bit for bit. The last case has the greatest integers everywhere: sums of
 // products that an instruction could saturate.
 func TestIntegerProducts(t *testing.T) {
-	for _, tgt := range targettest.Runnable(t) {
+	for _, tgt := range targettest.All(t) {
 		for _, dtype := range []string{"i8g32", "i8g128", "i4g32", "i4g64", "i4g128"} {
-			for _, shape := range [][3]int{{7, 37, 45}, {205, 300, 67}, {1, 16, 1}, {13, 515, 300}, {9, 256, 33}} {
+			for n, shape := range [][3]int{{205, 300, 67}, {9, 256, 33}, {7, 37, 45}, {1, 16, 1}, {13, 515, 300}} {
+				if n > 1 && !strings.HasSuffix(dtype, "32") {
+					break // the length of groups changes loops, not their ends
+				}
 				extreme := shape[1] == 256
 				rows, k, n := shape[0], shape[1], shape[2]
 				name := fmt.Sprintf("%s %s %v", tgt.Name, dtype, shape)

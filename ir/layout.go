@@ -30,7 +30,7 @@ func (m *Module) Bytes(t Type) int64 {
 	n, rows := t.DType.MemoryBytes(), t.Shape
 	if _, group := t.DType.Group(); group > 0 {
 		rows = t.Shape[:t.Rank()-1]
-		n, _, _ = quant.RowLayout(int64(t.Last().N), int64(group))
+		n = quant.RowLayout(int64(t.Last().N), int64(group)).Bytes
 	}
 	for _, d := range rows {
 		n *= int64(m.MaxDim(d))

@@ -91,20 +91,8 @@ func (s *Attention) build(g *gen) {
 		return b.Add(b.Mul(b.Div(row, b.Int(s.R)), b.Int(strides[0])),
 			b.Add(b.Mul(head, b.Int(strides[1])), b.Mul(b.Rem(row, b.Int(s.R)), b.Int(strides[2]))))
 	}
-	// Transpose the queries into scratch; unused lanes are zero.
+	a.queries(qp, count, func(i *tile.Value) *tile.Value { return where(i, s.Q) })
 	b.Range(b.Int(0), b.Int(nr), b.Int(1), func(i *tile.Value) {
-		b.If(b.Compare(tile.LT, i, count), func() []*tile.Value {
-			src := b.PtrAdd(qp, where(i, s.Q))
-			b.Range(b.Int(0), b.Int(s.H), b.Int(1), func(h *tile.Value) {
-				b.Store(a.q, b.Add(b.Mul(h, b.Int(nr)), i), b.Load(src, b.Mul(h, b.Int(s.Q[3])), 1))
-			})
-			return nil
-		}, func() []*tile.Value {
-			b.Range(b.Int(0), b.Int(s.H), b.Int(1), func(h *tile.Value) {
-				b.Store(a.q, b.Add(b.Mul(h, b.Int(nr)), i), b.Float(0, 1))
-			})
-			return nil
-		})
 		at := b.Add(offset, b.Div(b.Add(first, i), b.Int(s.R)))
 		b.Store(a.pos, i, b.Cast(tile.IToF, b.Cast(tile.Narrow, at)))
 	})
@@ -134,14 +122,7 @@ func (s *Attention) build(g *gen) {
 	}
 	b.Range(lo, hi, b.Int(keyBlock), func(t *tile.Value) { a.block(t, b.Min(b.Int(keyBlock), b.Sub(hi, t))) })
 
-	// Divide by the sums and transpose back.
-	b.Range(b.Int(0), count, b.Int(1), func(i *tile.Value) {
-		sum := b.Load(a.l, i, 1)
-		dst := b.PtrAdd(out, b.Add(where(i, s.Out), b.Int(s.OutOffset)))
-		b.Range(b.Int(0), b.Int(s.H), b.Int(1), func(h *tile.Value) {
-			b.Store(dst, b.Mul(h, b.Int(s.Out[3])), b.Div(b.Load(a.acc, b.Add(b.Mul(h, b.Int(nr)), i), 1), sum))
-		})
-	})
+	a.results(out, count, func(i *tile.Value) *tile.Value { return b.Add(where(i, s.Out), b.Int(s.OutOffset)) })
 }
 
 // block takes keys t…t+n-1 into the running softmax.

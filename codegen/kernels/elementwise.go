@@ -153,10 +153,9 @@ func (g *gen) integer(o Operand, table, row *tile.Value, index []*tile.Value) *t
 	table = b.PtrAdd(table, b.Mul(block, b.Int(q.BlockBytes())))
 	k = b.Rem(k, b.Int(q.Len))
 	// The place of (n, k) is linear in n and in the parts of k, as Group.At has it.
-	step := int64(32 / q.Bits / 2) // neighbours in k
-	at := b.Add(b.Add(b.Int(groupHeader), b.Mul(n, b.Int(step))), b.Rem(k, b.Int(step)))
+	at := b.Add(b.Add(b.Int(groupHeader), b.Mul(n, b.Int(4))), b.Rem(k, b.Int(4)))
 	if q.Bits == 8 {
-		at = b.Add(at, b.Mul(b.Div(k, b.Int(2)), b.Int(2*PanelWidth)))
+		at = b.Add(at, b.Mul(b.Div(k, b.Int(4)), b.Int(4*PanelWidth)))
 		x := b.Cast(tile.IToF, b.WidenTo(b.Load(table, at, 1), tile.I32))
 		return b.Mul(x, b.Load(b.PtrCast(table, tile.F32), n, 1))
 	}

@@ -11,10 +11,10 @@ type Group struct {
 // A quantized matrix is packed in blocks, one for every panel of 16 rows and group of k, panel by panel. A block is a
 // header of 64 bytes and then the integers, short groups padded with zeros:
 //
-//	8 bits: 16 float32 scales; byte (k/2)·32 + n·2 + k%2 is element (n, k)
+//	8 bits: 16 float32 scales; byte (k/4)·64 + n·4 + k%4 is element (n, k)
 //	4 bits: 16 bfloat16 scales, 16 bfloat16 minima; byte (k/8)·64 + n·4 + k%4 holds (n, k), in its upper half if k%8 ≥ 4
 //
-// so that a vector of bytes holds neighbours in k for the products of neighbours that processors add.
+// so that a vector of bytes holds neighbours in k, whose products processors add.
 const groupHeader = 64
 
 // Blocks is the number of groups of a row of k values.
@@ -31,16 +31,10 @@ func (q Group) PackedBytes(blocks, n, k int64) int64 {
 // At returns where integer (n, k) of a block lies, n below 16 and k below the length of a group, and by how much it is shifted.
 func (q Group) At(n, k int64) (at int64, shift int) {
 	if q.Bits == 8 {
-		return groupHeader + k/2*2*PanelWidth + n*2 + k%2, 0
+		return groupHeader + k/4*4*PanelWidth + n*4 + k%4, 0
 	}
 	return groupHeader + k/8*4*PanelWidth + n*4 + k%4, int(k % 8 / 4 * 4)
 }
-
-// chunk is how many steps of k the integer loops take at once.
-const chunk = 16
-
-// nibbles are the lower halves of the bytes of an i32.
-const nibbles = 0x0f0f0f0f
 
 // header loads the scales, and the minima of 4 bits, of columns v·lanes … of a block.
 func (q Group) header(g *gen, block *tile.Value, v int) (scale, least *tile.Value) {
@@ -55,10 +49,7 @@ func (q Group) header(g *gen, block *tile.Value, v int) (scale, least *tile.Valu
 // widen writes a block as floats, step of k by step: element (n, k) to to[k·row + n].
 func (q Group) widen(g *gen, block, steps, to *tile.Value, row int64) {
 	b, lanes := g.b, g.lanes
-	each := int64(8) // steps of k at a time
-	if q.Bits == 8 {
-		each = 2
-	}
+	each := int64(32 / q.Bits) // steps of k at a time
 	vecs := PanelWidth / lanes
 	for v := range vecs {
 		scale, least := q.header(g, block, v)
@@ -72,19 +63,19 @@ func (q Group) widen(g *gen, block, steps, to *tile.Value, row int64) {
 				}
 				b.Store(to, b.Add(b.Mul(b.Add(k, b.Int(i)), b.Int(row)), b.Int(int64(v*lanes))), f)
 			}
-			at := b.Add(b.Mul(k, b.Int(PanelWidth*int64(q.Bits)/8)), b.Int(groupHeader+int64(v*lanes)*each*int64(q.Bits)/8))
-			if q.Bits == 8 {
-				pair := b.WidenTo(b.Load(b.PtrAdd(block, at), b.Int(0), 2*lanes), tile.I32)
-				even, odd := make([]int, lanes), make([]int, lanes)
-				for i := range lanes {
-					even[i], odd[i] = 2*i, 2*i+1
+			at := b.Add(b.Mul(k, b.Int(PanelWidth*int64(q.Bits)/8)), b.Int(groupHeader+int64(4*v*lanes)))
+			x := b.Load(b.PtrCast(b.PtrAdd(block, at), tile.I32), b.Int(0), lanes)
+			if q.Bits == 8 { // each byte in turn to the top of its word, and down again with its sign
+				for i := range each {
+					y := x
+					if i < 3 {
+						y = b.Logic(tile.Shl, x, b.Int32(8*(3-i), lanes))
+					}
+					put(i, b.Logic(tile.Sar, y, b.Int32(24, lanes)))
 				}
-				put(0, b.Shuffle(pair, pair, even...))
-				put(1, b.Shuffle(pair, pair, odd...))
 				return
 			}
-			x := b.Load(b.PtrCast(b.PtrAdd(block, at), tile.I32), b.Int(0), lanes)
-			for i := range int64(8) {
+			for i := range each {
 				y := x
 				if by := 8*(i%4) + i/4*4; by > 0 {
 					y = b.Logic(tile.Shr, x, b.Int32(by, lanes))
@@ -93,69 +84,4 @@ func (q Group) widen(g *gen, block, steps, to *tile.Value, row int64) {
 			}
 		})
 	}
-}
-
-// vectors is how many vectors of weights a chunk has: 8 of pairs, 4 of fours.
-func (q Group) vectors() int { return q.Bits }
-
-// unpacked gives the integers of chunk k0 of columns v·lanes … of a block as the dots want them, a word of x (see quantRows) a
-// vector: 8 bits as eight vectors of i16 pairs, 4 bits as four of unsigned bytes. Vectors are asked for in order.
-func (q Group) unpacked(g *gen, block, k0 *tile.Value, v int) func(i int) *tile.Value {
-	b, lanes := g.b, g.lanes
-	if q.Bits == 8 {
-		return func(i int) *tile.Value {
-			at := b.Add(b.Mul(k0, b.Int(PanelWidth)), b.Int(groupHeader+int64(i*2*PanelWidth+2*v*lanes)))
-			return b.WidenTo(b.Load(block, at, 2*lanes), tile.I16)
-		}
-	}
-	words := b.PtrCast(b.PtrAdd(block, b.Mul(k0, b.Int(PanelWidth/2))), tile.I32)
-	mask := b.Int32(nibbles, lanes)
-	var x *tile.Value
-	return func(i int) *tile.Value {
-		if i%2 == 1 {
-			return b.Bits(b.Logic(tile.And, b.Logic(tile.Shr, x, b.Int32(4, lanes)), mask), tile.I8)
-		}
-		x = b.Load(words, b.Int(groupHeader/4+int64(i/2*PanelWidth+v*lanes)), lanes)
-		return b.Bits(b.Logic(tile.And, x, mask), tile.I8)
-	}
-}
-
-// dots adds to every accumulator a the products of a chunk of weights w(a, i), as unpacked gives them, with words x(a, i).
-func (q Group) dots(g *gen, accs []*tile.Value, w, x func(a, i int) *tile.Value) []*tile.Value {
-	b, lanes := g.b, g.lanes
-	out := append([]*tile.Value{}, accs...)
-	if q.Bits == 8 {
-		for i := range q.vectors() {
-			for a := range out {
-				out[a] = b.Add(out[a], b.Dot(tile.DotI16, w(a, i), b.Bits(b.Splat(x(a, i), lanes), tile.I16)))
-			}
-		}
-		return out
-	}
-	// Eight products of 4 by 8 bits fit i16: 8·15·127 = 15240.
-	ones := b.Integer(tile.Vec(tile.I16, 2*lanes), 1)
-	for a := range out {
-		var sum *tile.Value
-		for i := range q.vectors() {
-			p := b.Dot(tile.DotU8, w(a, i), b.Bits(b.Splat(x(a, i), lanes), tile.I8))
-			if sum == nil {
-				sum = p
-			} else {
-				sum = b.Add(sum, p)
-			}
-		}
-		out[a] = b.Add(out[a], b.Dot(tile.DotI16, sum, ones))
-	}
-	return out
-}
-
-// scaled adds a group's sum of integer products to a float accumulator: sum·sx·scale, and for 4 bits the minimum times the
-// sum of the group of x.
-func (q Group) scaled(g *gen, acc, sum, sx, xs, scale, least *tile.Value) *tile.Value {
-	b := g.b
-	acc = b.FMA(b.Mul(b.Cast(tile.IToF, sum), sx), scale, acc)
-	if least != nil {
-		acc = b.FMA(xs, least, acc)
-	}
-	return acc
 }

@@ -16,11 +16,9 @@ func (m *mmBuild) buildBlocked() {
 		total += counts[i]
 		scratch = max(scratch, int64(p.Accs)*d[i].nb*d[i].mb)
 		switch {
-		case p.Group.Bits > 0 && m.X.Bits > 0:
-			deq = max(deq, p.Group.Len*int64(lanes)) // a column of pairs of i16 is the most
-			if p.Group.Bits == 8 {
-				copied = max(copied, p.Group.Len*d[i].mb/2)
-			}
+		case m.X.Bits > 0:
+			weights, x := m.g.dots(p.Group).intScratch(d[i])
+			deq, copied = max(deq, weights), max(copied, x)
 		case p.Elem != tile.F32:
 			deq = max(deq, d[i].kc*nr)
 		}
@@ -143,8 +141,12 @@ func (m *mmBuild) panel(d mmSchedule, p panel) {
 			mk.b[v] = source{p.wide, int64(v * lanes)}
 		}
 	}
+	next := m.sources(b.PtrAdd(w, b.Int(nr*m.K)), d.vecs, lanes)
 	rowBlocks(b, p.rows, d.mr, func(first *tile.Value, n int) {
 		mk := mk
+		for v := 0; v < d.vecs; v += max(1, PanelWidth/lanes) {
+			d.prefetch(b, next[v].p, next[v].off, d.kc*PanelWidth, first)
+		}
 		mk.rows = n
 		c := b.PtrAdd(p.c, b.Mul(first, b.Int(nr)))
 		init := make([]*tile.Value, n*d.vecs)

@@ -2,7 +2,7 @@ package kernels
 
 import "pgc/ir/tile"
 
-// vectorTasks is about how many tasks a matmul with a prologue has, each of which computes the prologue again.
+// vectorTasks is about how many tasks a matmul with a prologue, which each of them computes again, or with integers has.
 const vectorTasks = 128
 
 // buildVector is the schedule for one row: it streams each panel once, several side by side so that enough
@@ -15,7 +15,7 @@ func (m *mmBuild) buildVector() {
 		total += counts[i]
 	}
 	perTask := int64(1)
-	if m.Prologue != nil {
+	if m.Prologue != nil || m.X.Bits > 0 {
 		perTask = max(1, total/vectorTasks)
 		total = 0
 		for i, n := range counts {
@@ -38,10 +38,10 @@ func (m *mmBuild) buildVector() {
 		switch q := m.Parts[part].Group; {
 		case q.Bits > 0 && m.X.Bits > 0:
 			x := m.quantRows(q, m.x)
-			if q.Bits == 8 {
+			if x.way == pairs {
 				x.widened(scratch, b.Int(0), b.Int(1), b.Int(roundUp(m.K, chunk)), roundUp(m.K, chunk))
 			}
-			stream = func(at *tile.Value, n int) { m.streamInt(part, at, n, x) }
+			stream = func(at *tile.Value, _ int) { m.streamInt(part, at, x) }
 		case q.Bits > 0:
 			stream = func(at *tile.Value, n int) { m.streamWide(part, at, n, scratch) }
 		}
@@ -55,12 +55,13 @@ func (m *mmBuild) buildVector() {
 	})
 }
 
-// sideBySide is how many panels of each matrix of a part are read together.
+// sideBySide is how many panels of each matrix of a part are read together: enough for multiply-adds not to wait for the ones
+// before. Integers have other sums to do and read one stream, which memory likes best.
 func (m *mmBuild) sideBySide(part int) int {
-	vectors := 8
-	if m.g.lanes == 4 { // the latency of four pipes
-		vectors = 16
+	if m.X.Bits > 0 {
+		return 1
 	}
+	vectors := 64 / m.g.lanes
 	if m.Parts[part].Group.Bits > 0 { // unpacking wants registers, too
 		vectors = 4
 	}
@@ -101,7 +102,7 @@ func (m *mmBuild) vectorScratch() int64 {
 	most := int64(0)
 	for i, p := range m.Parts {
 		switch {
-		case p.Group.Bits == 8 && m.X.Bits > 0:
+		case p.Group.Bits > 0 && m.X.Bits > 0 && m.g.dots(p.Group).way == pairs:
 			most = max(most, roundUp(m.K, chunk)/2)
 		case p.Group.Bits > 0 && m.X.Bits == 0:
 			most = max(most, p.Group.Len*PanelWidth*int64(p.Accs*m.sideBySide(i)))

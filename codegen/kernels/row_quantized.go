@@ -15,14 +15,14 @@ func (s *Row) buildQuantized(g *gen) {
 	values := b.Scratch(int(s.Group.Len))
 	e := scalar.Lower(s.Expr)
 	k, lanes := s.C.N, r.lanes
-	bytes, scales, sums := quant.RowLayout(k, s.Group.Len)
+	lay := quant.RowLayout(k, s.Group.Len)
 	g.domain(append(append([]Size{}, s.Outer...), s.C), func(outer []*tile.Value, _, n *tile.Value) {
 		reduced := r.reductions(outer, n)
 		row := b.Int(0)
 		for d, i := range outer {
 			row = b.Add(b.Mul(row, b.Int(s.Outer[d].N)), i)
 		}
-		row = b.PtrAdd(out, b.Mul(row, b.Int(bytes)))
+		row = b.PtrAdd(out, b.Mul(row, b.Int(lay.Bytes)))
 		floats := b.PtrCast(row, tile.F32)
 		b.Range(b.Int(0), b.Int(s.Group.Blocks(k)), b.Int(1), func(group *tile.Value) {
 			first := b.Mul(group, b.Int(s.Group.Len))
@@ -43,10 +43,11 @@ func (s *Row) buildQuantized(g *gen) {
 				g.store(row, b.Add(first, i), b.Cast(tile.Narrow, b.Cast(tile.FToI, q)), tail)
 				return q
 			}))
-			b.Store(floats, b.Add(b.Int(scales/4), group), scale)
-			b.Store(floats, b.Add(b.Int(sums/4), group), b.Mul(total, scale))
+			b.Store(floats, b.Add(b.Int(lay.Scales/4), group), scale)
+			b.Store(floats, b.Add(b.Int(lay.Sums/4), group), b.Mul(total, scale))
+			b.Store(b.PtrCast(row, tile.I32), b.Add(b.Int(lay.Offsets/4), group), b.Cast(tile.FToI, b.Mul(total, b.Float(-quant.Offset, 1))))
 		})
-		b.Range(b.Int(k), b.Int(scales), b.Int(1), func(i *tile.Value) { // products read whole chunks
+		b.Range(b.Int(k), b.Int(lay.Scales), b.Int(1), func(i *tile.Value) { // products read whole chunks
 			b.Store(row, i, b.Cast(tile.Narrow, b.Int32(0, 1)))
 		})
 	})

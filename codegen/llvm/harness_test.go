@@ -40,7 +40,7 @@ func text(t testing.TB, tgt target.Target, ks ...*tile.Kernel) []byte {
 // eachCompiler compiles kernels with every installed llc for every level that this machine can run.
 func eachCompiler(t *testing.T, ks []*tile.Kernel, f func(t *testing.T, code *linktest.Code)) {
 	for _, path := range llcs(t) {
-		for _, tgt := range targettest.Runnable(t) {
+		for _, tgt := range targettest.All(t) {
 			ir := text(t, tgt, ks...)
 			t.Run(filepath.Base(path)+"/"+tgt.Name, func(t *testing.T) {
 				obj, err := runLLC(context.Background(), path, ir, tgt, "obj")

@@ -33,6 +33,7 @@ var emissions = map[tile.Op]emission{
 	tile.Xor: integer((*ir.Block).NewXor),
 	tile.Shl: integer((*ir.Block).NewShl),
 	tile.Shr: integer((*ir.Block).NewLShr),
+	tile.Sar: integer((*ir.Block).NewAShr),
 
 	tile.Min: func(e *emitter, in *tile.Inst, a []value.Value) value.Value {
 		return e.cur.NewSelect(e.less(in.Args[0], a[0], a[1]), a[0], a[1])
@@ -81,8 +82,11 @@ var emissions = map[tile.Op]emission{
 	tile.Shuffle: func(e *emitter, in *tile.Inst, a []value.Value) value.Value {
 		return e.cur.NewShuffleVector(a[0], a[1], mask(in.Mask))
 	},
-	tile.DotI16:    dot,
-	tile.DotU8:     dot,
+	tile.DotI16: dot,
+	tile.DotU8:  dot,
+	tile.Dot4: func(e *emitter, _ *tile.Inst, a []value.Value) value.Value {
+		return e.dot4(a[0], a[1], a[2])
+	},
 	tile.ReduceAdd: reduce,
 	tile.ReduceMax: reduce,
 
@@ -200,6 +204,35 @@ func (e *emitter) dot(op tile.Op, t tile.Type, x, y value.Value) value.Value {
 		even[i], odd[i] = 2*i, 2*i+1
 	}
 	return e.cur.NewAdd(e.cur.NewShuffleVector(p, p, mask(even)), e.cur.NewShuffleVector(p, p, mask(odd)))
+}
+
+// fours are the instructions for Dot4 on targets that have it, by lanes.
+var fours = map[int]string{4: "llvm.x86.avx512.vpdpbusd.128", 8: "llvm.x86.avx512.vpdpbusd.256", 16: "llvm.x86.avx512.vpdpbusd.512"}
+
+// dot4 adds fours of products, by one instruction where there is one.
+func (e *emitter) dot4(acc, x, y value.Value) value.Value {
+	n := 1
+	if t, ok := acc.Type().(*types.VectorType); ok {
+		n = int(t.Len)
+	}
+	if e.target.VNNI && fours[n] != "" && n <= e.target.Lanes {
+		words := func(v value.Value) value.Value { return e.cur.NewBitCast(v, acc.Type()) }
+		return e.intrinsic(fours[n], acc.Type(), acc, words(x), words(y))
+	}
+	wide := vector(types.I32, 4*n)
+	p := e.cur.NewMul(e.cur.NewZExt(x, wide), e.cur.NewSExt(y, wide))
+	for j := range 4 {
+		each := make([]int, n)
+		for i := range each {
+			each[i] = 4*i + j
+		}
+		var part value.Value = e.cur.NewShuffleVector(p, p, mask(each))
+		if n == 1 {
+			part = e.cur.NewExtractElement(p, constant.NewInt(types.I32, int64(j)))
+		}
+		acc = e.cur.NewAdd(acc, part)
+	}
+	return acc
 }
 
 // less compares two values of the type of v.

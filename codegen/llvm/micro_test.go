@@ -22,7 +22,8 @@ type micro struct {
 }
 
 // shapes are the blocks that fill the register files: 12 + 3 of 16, 24 + 3 of 32, 24 + 4 + 1 of 32.
-var shapes = map[string]micro{"x86-64-v3": {6, 2, 4, 1024}, "x86-64-v4": {12, 2, 4, 1024}, "armv8-a": {6, 4, 4, 1024}, "neoverse-n1": {6, 4, 4, 1024}}
+var shapes = map[string]micro{"x86-64-v3": {6, 2, 4, 1024}, "x86-64-v4": {12, 2, 4, 1024},
+	"alderlake": {6, 2, 4, 1024}, "cascadelake": {12, 2, 4, 1024}, "armv8-a": {6, 4, 4, 1024}, "neoverse-n1": {6, 4, 4, 1024}}
 
 func (m micro) kernel(t testing.TB, lanes int) *tile.Kernel {
 	return build(t, fmt.Sprintf("micro_%dx%d_u%d", m.rows, m.vecs*lanes, m.unroll), func(b *tile.Builder) {

@@ -67,7 +67,7 @@ func opCases() []opCase {
 		})
 	}
 	for _, by := range []int64{0, 1, 23, 31} {
-		for _, op := range []tile.Op{tile.Shl, tile.Shr} {
+		for _, op := range []tile.Op{tile.Shl, tile.Shr, tile.Sar} {
 			add(fmt.Sprintf("%s_%d", op, by), i1, tile.I32, func(b *tile.Builder, x values) *tile.Value {
 				return b.Logic(op, x[0], b.Int32(by, x[0].Type.Lanes))
 			})
@@ -108,6 +108,9 @@ func opCases() []opCase {
 			return b.Lane(pair, 0)
 		}
 		return b.Dot(tile.DotI16, b.Bits(x[0], tile.I16), b.Bits(x[1], tile.I16))
+	})
+	add("dot4", []tile.Elem{tile.I32, tile.I32, tile.I32}, tile.I32, func(b *tile.Builder, x values) *tile.Value {
+		return b.Dot4(x[0], b.Bits(x[1], tile.I8), b.Bits(x[2], tile.I8))
 	})
 	add("dot_u8", i2, tile.I32, func(b *tile.Builder, x values) *tile.Value {
 		one := x[0].Type.Lanes == 1

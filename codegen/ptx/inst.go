@@ -54,6 +54,14 @@ var emissions = map[tile.Op]emission{
 		return e.to(classOf(t), "shr.u"+bitType(t)[1:], a...)
 	},
 
+	tile.Sar: func(e *emitter, in *tile.Inst, a []string) string { // short integers are held with their sign
+		t := in.Out[0].Type
+		if _, ok := short[t.Elem]; ok {
+			return e.wrap(in, e.to(word, "shr.s32", a...))
+		}
+		return e.to(classOf(t), "shr.s"+bitType(t)[1:], a...)
+	},
+
 	tile.LT: compare("lt"),
 	tile.LE: compare("le"),
 	tile.EQ: compare("eq"),

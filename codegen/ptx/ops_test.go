@@ -64,7 +64,7 @@ func opCases() []opCase {
 			if by >= int64(8*e.Bytes()) {
 				continue
 			}
-			for _, op := range []tile.Op{tile.Shl, tile.Shr} {
+			for _, op := range []tile.Op{tile.Shl, tile.Shr, tile.Sar} {
 				add(fmt.Sprintf("%s_%d", op, by), same(e, 1), e, func(b *tile.Builder, x values) *tile.Value { return b.Logic(op, x[0], number(b, by, x[0])) })
 			}
 		}
@@ -241,7 +241,7 @@ func TestControlMatchesInterpreter(t *testing.T) {
 
 // missing are the operations of the tile IR that a warp has not, and why.
 var missing = map[tile.Op]string{tile.Scratch: "it has no memory of its own", tile.Shuffle: "lanes go anywhere",
-	tile.Bits: "elements of several threads in one", tile.DotI16: "likewise", tile.DotU8: "likewise"}
+	tile.Bits: "elements of several threads in one", tile.DotI16: "likewise", tile.DotU8: "likewise", tile.Dot4: "likewise"}
 
 // Every operation is emitted, and some test compares it with the interpreter; and the emulator knows no instruction
 // that is never emitted.

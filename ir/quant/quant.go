@@ -78,12 +78,21 @@ func (g *Groups) Value(i, bits int) float32 {
 	return Value4(g.Q[i], g.Scale[i/g.Len], g.Min[i/g.Len])
 }
 
-// RowLayout says how a row of k values in symmetric 8-bit groups lies in the memory of a running program: the integers, padded
-// with zeros to a cache line, then the float32 scales of the groups, then the sums of their integers times the scale, which
-// products with asymmetric weights need. All are byte counts.
-func RowLayout(k, group int64) (bytes, scales, sums int64) {
-	groups := (k + group - 1) / group
-	scales = (k + 63) / 64 * 64
-	sums = scales + 4*groups
-	return (sums + 4*groups + 63) / 64 * 64, scales, sums
+// Row says how a row of values in symmetric 8-bit groups lies in the memory of a running program: the integers, padded with
+// zeros to a cache line, and behind them three numbers a group. All are byte counts.
+type Row struct {
+	Scales  int64 // float32
+	Sums    int64 // float32: the sum of the integers times the scale, for products with asymmetric weights
+	Offsets int64 // int32: the sum of the integers times -Offset, for products with weights that were made unsigned
+	Bytes   int64
+}
+
+// Offset makes a signed byte an unsigned one.
+const Offset = 128
+
+// RowLayout is the layout of a row of k values.
+func RowLayout(k, group int64) Row {
+	each := 4 * ((k + group - 1) / group)
+	scales := (k + 63) / 64 * 64
+	return Row{scales, scales + each, scales + 2*each, (scales + 3*each + 63) / 64 * 64}
 }

@@ -24,6 +24,7 @@ type Target struct {
 	Features []string // what the CPU must have to run the code, in LLVM's -mattr names, sorted
 	Lanes    int      // float32 lanes of a vector register
 	Regs     int      // vector registers
+	VNNI     bool     // tile.Dot4 is one instruction
 	Task     int      // about how many elements of an elementwise kernel make one task: some microseconds of work
 	L1, L2   int      // bytes of the first-level data cache and of the second-level cache of a core
 }
@@ -39,7 +40,16 @@ var (
 		Features: []string{"neon"}}
 	dotprod = Target{Level: "generic", Tune: "neoverse-n1", Arch: "arm64", Lanes: 4, Regs: 32, Task: 8192, L1: 64 << 10, L2: 512 << 10,
 		Features: []string{"dotprod", "neon"}}
+	v3vnni = v3.withVNNI("avxvnni")
+	v4vnni = v4.withVNNI("avx512vnni")
 )
+
+// withVNNI is t with the extension that multiplies fours of bytes.
+func (t Target) withVNNI(feature string) Target {
+	t.VNNI, t.Features = true, append(slices.Clone(t.Features), feature)
+	slices.Sort(t.Features)
+	return t
+}
 
 // cpu is a row of the table of CPUs: caches in KiB a core, of the performance cores where there are two kinds.
 type cpu struct {
@@ -51,14 +61,15 @@ type cpu struct {
 // cpus is what is known by name. The caches are those the vendors publish; they size blocks and change no results.
 var cpus = []cpu{
 	{"x86-64-v3", &v3, 32, 256}, {"x86-64-v4", &v4, 32, 512},
-	{"haswell", &v3, 32, 256}, {"broadwell", &v3, 32, 256}, {"skylake", &v3, 32, 256}, {"alderlake", &v3, 48, 1280},
-	{"raptorlake", &v3, 48, 2048}, {"meteorlake", &v3, 48, 2048}, {"lunarlake", &v3, 48, 2560}, {"arrowlake", &v3, 48, 3072},
-	{"skylake-avx512", &v4, 32, 1024}, {"cascadelake", &v4, 32, 1024}, {"cooperlake", &v4, 32, 1024},
-	{"icelake-client", &v4, 48, 512}, {"icelake-server", &v4, 48, 1280}, {"tigerlake", &v4, 48, 1280},
-	{"rocketlake", &v4, 48, 512}, {"sapphirerapids", &v4, 48, 2048}, {"emeraldrapids", &v4, 48, 2048},
-	{"graniterapids", &v4, 48, 2048},
-	{"znver1", &v3, 32, 512}, {"znver2", &v3, 32, 512}, {"znver3", &v3, 32, 512}, {"znver4", &v4, 32, 1024},
-	{"znver5", &v4, 48, 1024},
+	{"haswell", &v3, 32, 256}, {"broadwell", &v3, 32, 256}, {"skylake", &v3, 32, 256}, {"alderlake", &v3vnni, 48, 1280},
+	{"raptorlake", &v3vnni, 48, 2048}, {"meteorlake", &v3vnni, 48, 2048}, {"lunarlake", &v3vnni, 48, 2560},
+	{"arrowlake", &v3vnni, 48, 3072},
+	{"skylake-avx512", &v4, 32, 1024}, {"cascadelake", &v4vnni, 32, 1024}, {"cooperlake", &v4vnni, 32, 1024},
+	{"icelake-client", &v4vnni, 48, 512}, {"icelake-server", &v4vnni, 48, 1280}, {"tigerlake", &v4vnni, 48, 1280},
+	{"rocketlake", &v4vnni, 48, 512}, {"sapphirerapids", &v4vnni, 48, 2048}, {"emeraldrapids", &v4vnni, 48, 2048},
+	{"graniterapids", &v4vnni, 48, 2048},
+	{"znver1", &v3, 32, 512}, {"znver2", &v3, 32, 512}, {"znver3", &v3, 32, 512}, {"znver4", &v4vnni, 32, 1024},
+	{"znver5", &v4vnni, 48, 1024},
 	{"armv8-a", &neon, 32, 512}, {"cortex-a53", &neon, 32, 128}, {"cortex-a72", &neon, 32, 256},
 	{"cortex-a55", &dotprod, 32, 128}, {"cortex-a76", &dotprod, 64, 256},
 	{"neoverse-n1", &dotprod, 64, 512}, {"neoverse-v1", &dotprod, 64, 1024}, {"neoverse-n2", &dotprod, 64, 512},
@@ -82,7 +93,7 @@ func Find(name string) (Target, error) {
 }
 
 // defaults are lists of targets that serve every CPU of an architecture that pgc compiles for.
-var defaults = map[string]string{"amd64": "x86-64-v3,x86-64-v4", "arm64": "armv8-a,neoverse-n1"}
+var defaults = map[string]string{"amd64": "x86-64-v3,alderlake,x86-64-v4,cascadelake", "arm64": "armv8-a,neoverse-n1"}
 
 // Default is the list for the architecture of this machine.
 var Default = defaults[runtime.GOARCH]

@@ -22,6 +22,9 @@ func TestFindEveryName(t *testing.T) {
 		if avx512 := slices.Contains(c.Features, "avx512f"); avx512 != (c.Lanes == 16) {
 			t.Errorf("%s has %d lanes, AVX-512 %v", name, c.Lanes, avx512)
 		}
+		if vnni := slices.Contains(c.Features, "avx512vnni") || slices.Contains(c.Features, "avxvnni"); vnni != c.VNNI {
+			t.Errorf("%s: VNNI is %v, its features are %v", name, c.VNNI, c.Features)
+		}
 		for _, f := range c.Features {
 			if !slices.Contains(cpufeature.Names(c.Arch), f) {
 				t.Errorf("%s needs %s, which the runtime cannot check", name, f)
@@ -52,7 +55,7 @@ func TestListsAreOrdered(t *testing.T) {
 		}
 		return strings.Join(out, " ")
 	}
-	for list, want := range map[string]string{"x86-64-v3": "x86-64-v3", "haswell, znver5,haswell": "znver5 haswell", defaults["amd64"]: "x86-64-v4 x86-64-v3", "armv8-a,apple-m1": "apple-m1 armv8-a"} {
+	for list, want := range map[string]string{"x86-64-v3": "x86-64-v3", "haswell, znver5,haswell": "znver5 haswell", defaults["amd64"]: "cascadelake x86-64-v4 alderlake x86-64-v3", "armv8-a,apple-m1": "apple-m1 armv8-a"} {
 		if got := names(list); got != want {
 			t.Errorf("%s: got %s, expected %s", list, got, want)
 		}
@@ -78,7 +81,8 @@ func TestNativeIsTheHighestLevel(t *testing.T) {
 	for _, test := range []struct {
 		missing []string
 		want    string
-	}{{nil, "x86-64-v4"}, {[]string{"avx512vl"}, "x86-64-v3"}} {
+	}{{nil, "cascadelake"}, {[]string{"avx512vnni"}, "x86-64-v4"}, {[]string{"avx512vl"}, "alderlake"},
+		{[]string{"avx512vl", "avxvnni"}, "x86-64-v3"}} {
 		got, err := best(defaults["amd64"], lacks(test.missing...))
 		if err != nil || got.Name != test.want {
 			t.Errorf("without %v: got %s, %v, expected %s", test.missing, got.Name, err, test.want)

@@ -93,7 +93,7 @@ func (b *Builder) FMA(x, y, z *Value) *Value { return b.emit(FMA, x.Type, x, y, 
 // Unary applies Neg, Abs, Sqrt, Floor or Rint.
 func (b *Builder) Unary(op Op, x *Value) *Value { return b.emit(op, x.Type, x) }
 
-// Logic applies And, Or, Xor, Shl or Shr. Shifts are by constants.
+// Logic applies And, Or, Xor, Shl, Shr or Sar. Shifts are by constants.
 func (b *Builder) Logic(op Op, x, y *Value) *Value { return b.binary(op, x, y) }
 
 // Compare applies LT, LE or EQ lane by lane.
@@ -132,6 +132,9 @@ func (b *Builder) Dot(op Op, x, y *Value) *Value {
 	to := map[Op]Elem{DotI16: I32, DotU8: I16}[op]
 	return b.emit(op, Vec(to, x.Type.Lanes/2), x, y)
 }
+
+// Dot4 adds to every lane of acc four products of unsigned bytes of x with signed ones of y.
+func (b *Builder) Dot4(acc, x, y *Value) *Value { return b.emit(Dot4, acc.Type, acc, x, y) }
 
 // Integer returns a constant of any integer type in every lane.
 func (b *Builder) Integer(t Type, v int64) *Value { return b.constant(t, int64(cut(t.Elem, v)), 0) }

@@ -167,6 +167,15 @@ func (m *machine) compute(in *Inst) state {
 				trapf("a sum of products, %d, does not fit %s", sum, t.Elem)
 			}
 		}
+	case Dot4:
+		x, y := arg(1).lanes, arg(2).lanes
+		for i := range r {
+			sum := int64(arg(0).lanes[i])
+			for j := 4 * i; j < 4*i+4; j++ {
+				sum += product(in.Op, x[j], y[j])
+			}
+			r[i] = cut(t.Elem, sum)
+		}
 	case Shuffle:
 		both := slices.Concat(arg(0).lanes, arg(1).lanes)
 		for i, from := range in.Mask {
@@ -184,9 +193,9 @@ func (m *machine) compute(in *Inst) state {
 	return state{lanes: r}
 }
 
-// product is one product of a dot; the first operand of DotU8 is unsigned.
+// product is one product of a dot; the first operand is unsigned but for DotI16.
 func product(op Op, x, y word) int64 {
-	if op == DotU8 {
+	if op != DotI16 {
 		x &= 0xff
 	}
 	return int64(x) * int64(y)

@@ -29,6 +29,7 @@ const (
 	Xor                 //
 	Shl                 // integers, by a constant below the width
 	Shr                 // likewise; zeros come in from the left
+	Sar                 // likewise; the sign does
 	LT                  // comparisons give i1 lanes; ordered for floats, signed for integers
 	LE                  //
 	EQ                  //
@@ -46,6 +47,7 @@ const (
 	Shuffle             // two vectors of one type: lane i is lane Mask[i] of their concatenation
 	DotI16              // two i16 vectors: i32 lane i is x[2i]·y[2i] + x[2i+1]·y[2i+1], wrapping
 	DotU8               // unsigned and signed i8 vectors: i16 lane i is x[2i]·y[2i] + x[2i+1]·y[2i+1], which must fit
+	Dot4                // i32 lanes, unsigned and signed i8 vectors: lane i is acc[i] + Σ x[4i+j]·y[4i+j] over j < 4, wrapping
 	ReduceAdd           // lanes added by halves: (x[0..n/2) + x[n/2..n)) until one is left
 	ReduceMax           // likewise the greatest
 	PtrAdd              // pointer, i64 elements
@@ -91,6 +93,7 @@ var ops = [numOps]opDef{
 	Xor:       {"xor", 2, equal(bits), arith(nil, func(x, y int64) int64 { return x ^ y })},
 	Shl:       {"shl", 2, shift, arith(nil, func(x, y int64) int64 { return x << uint(y) })},
 	Shr:       {"shr", 2, shift, shiftRight},
+	Sar:       {"sar", 2, shift, arith(nil, func(x, y int64) int64 { return x >> uint(y) })},
 	LT:        {"lt", 2, compared, comparison(func(x, y float32) bool { return x < y }, func(x, y int64) bool { return x < y })},
 	LE:        {"le", 2, compared, comparison(func(x, y float32) bool { return x <= y }, func(x, y int64) bool { return x <= y })},
 	EQ:        {"eq", 2, compared, comparison(func(x, y float32) bool { return x == y }, func(x, y int64) bool { return x == y })},
@@ -108,6 +111,7 @@ var ops = [numOps]opDef{
 	Shuffle:   {"shuffle", 2, shuffle, nil},
 	DotI16:    {"dot_i16", 2, dot(I16, I32), nil},
 	DotU8:     {"dot_u8", 2, dot(I8, I16), nil},
+	Dot4:      {"dot4", 3, dot4, nil},
 	ReduceAdd: {"reduce_add", 1, reduction, nil},
 	ReduceMax: {"reduce_max", 1, reduction, nil},
 	PtrAdd:    {"ptr_add", 2, moved, nil},

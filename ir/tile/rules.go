@@ -190,6 +190,11 @@ func dot(from, to Elem) rule {
 	}}
 }
 
+// dot4 is the rule of fours of products, added to an accumulator.
+var dot4 = rule{"i32 lanes and two vectors of four times as many i8", func(in *Inst, out Type) bool {
+	return out == Vec(I32, out.Lanes) && in.Args[0].Type == out && in.all(1, Vec(I8, 4*out.Lanes))
+}}
+
 func sameTypes(a, b []*Value) bool {
 	if len(a) != len(b) {
 		return false

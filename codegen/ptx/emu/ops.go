@@ -174,6 +174,7 @@ func integers(def define) {
 	both("or.b", "www", "lll", func(a [3]int64) int64 { return a[0] | a[1] })
 	both("xor.b", "www", "lll", func(a [3]int64) int64 { return a[0] ^ a[1] })
 	both("shl.b", "www", "llw", func(a [3]int64) int64 { return a[0] << uint64(a[1]) })
+	both("shr.s", "www", "llw", func(a [3]int64) int64 { return a[0] >> uint64(a[1]) })
 	def("shr.u32", "www", func(a [3]uint64) uint64 { return a[0] >> a[1] })
 	def("shr.u64", "llw", func(a [3]uint64) uint64 { return a[0] >> a[1] })
 	def("setp.ne.s32", "pww", func(a [3]uint64) uint64 { return truth(a[0] != a[1]) })

@@ -1,0 +1,109 @@
+package kernels
+
+import "pgc/ir/tile"
+
+// transposed returns the columns of a square of vectors: lane j of result i is lane i of rows[j]. Squares of 1, 2, 4 … lanes
+// trade places, a shuffle each.
+func transposed(b *tile.Builder, rows []*tile.Value) []*tile.Value {
+	n := len(rows)
+	out := append([]*tile.Value{}, rows...)
+	for d := 1; d < n; d *= 2 {
+		lo, hi := make([]int, n), make([]int, n)
+		for j := range n {
+			if j&d == 0 {
+				lo[j], hi[j] = j, j+d
+			} else {
+				lo[j], hi[j] = n+j-d, n+j
+			}
+		}
+		for i := range n {
+			if i&d == 0 {
+				x, y := out[i], out[i+d]
+				out[i], out[i+d] = b.Shuffle(x, y, lo...), b.Shuffle(x, y, hi...)
+			}
+		}
+	}
+	return out
+}
+
+// squares runs body over H a vector at a time, with the lanes there are: a constant.
+func (a *tileAttn) squares(body func(h *tile.Value, n int)) {
+	b, lanes := a.g.b, int64(a.g.lanes)
+	whole := a.H / lanes * lanes
+	b.Range(b.Int(0), b.Int(whole), b.Int(lanes), func(h *tile.Value) { body(h, int(lanes)) })
+	if whole < a.H {
+		body(b.Int(whole), int(a.H-whole))
+	}
+}
+
+// queries transposes the queries, row i at q[at(i)], into scratch; lanes from count on repeat the last row.
+func (a *tileAttn) queries(q, count *tile.Value, at func(i *tile.Value) *tile.Value) {
+	b, lanes := a.g.b, a.g.lanes
+	last := b.Sub(count, b.Int(1))
+	b.Range(b.Int(0), b.Int(a.nr), b.Int(int64(lanes)), func(v *tile.Value) {
+		rows := make([]*tile.Value, lanes)
+		for i := range rows {
+			rows[i] = b.PtrAdd(q, at(b.Min(last, b.Add(v, b.Int(int64(i))))))
+		}
+		a.squares(func(h *tile.Value, n int) {
+			square := make([]*tile.Value, lanes)
+			for i, p := range rows {
+				switch {
+				case a.Q[3] != 1:
+					square[i] = a.gathered(p, h, n)
+				case n < lanes:
+					square[i] = b.LoadTail(p, h, lanes, b.Int(int64(n)))
+				default:
+					square[i] = b.Load(p, h, lanes)
+				}
+			}
+			for j, x := range transposed(b, square)[:n] {
+				b.Store(a.q, b.Add(b.Mul(b.Add(h, b.Int(int64(j))), b.Int(a.nr)), v), x)
+			}
+		})
+	})
+}
+
+// gathered loads n elements of a query that are not neighbours.
+func (a *tileAttn) gathered(p, h *tile.Value, n int) *tile.Value {
+	b, lanes := a.g.b, a.g.lanes
+	v := b.Float(0, lanes)
+	for j := range n {
+		x := b.Splat(b.Load(p, b.Mul(b.Add(h, b.Int(int64(j))), b.Int(a.Q[3])), 1), lanes)
+		v = b.Select(b.Compare(tile.EQ, b.Iota(lanes), b.Int32(int64(j), lanes)), x, v)
+	}
+	return v
+}
+
+// results divides the accumulators by the sums, transposes them back and stores the first count rows, row i at out[at(i)].
+func (a *tileAttn) results(out, count *tile.Value, at func(i *tile.Value) *tile.Value) {
+	b, lanes := a.g.b, a.g.lanes
+	b.Range(b.Int(0), b.Int(a.nr), b.Int(int64(lanes)), func(v *tile.Value) {
+		sum := b.Load(a.l, v, lanes)
+		a.squares(func(h *tile.Value, n int) {
+			square := make([]*tile.Value, lanes)
+			for j := range square {
+				square[j] = b.Float(0, lanes)
+				if j < n {
+					square[j] = b.Div(b.Load(a.acc, b.Add(b.Mul(b.Add(h, b.Int(int64(j))), b.Int(a.nr)), v), lanes), sum)
+				}
+			}
+			for i, x := range transposed(b, square) {
+				row := b.Add(v, b.Int(int64(i)))
+				b.When(b.Compare(tile.LT, row, count), func() {
+					p := b.PtrAdd(out, at(row))
+					switch {
+					case a.Out[3] != 1:
+						for j := range n {
+							b.Store(p, b.Mul(b.Add(h, b.Int(int64(j))), b.Int(a.Out[3])), b.Lane(x, j))
+						}
+					case n < lanes:
+						b.StoreTail(p, h, x, b.Int(int64(n)))
+					default:
+						b.Store(p, h, x)
+					}
+				})
+			}
+		})
+	})
+}
