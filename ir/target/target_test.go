@@ -99,7 +99,7 @@ func TestNativeIsTheHighestLevel(t *testing.T) {
 func TestEveryArchitectureHasADefault(t *testing.T) {
 	for arch, list := range defaults {
 		all, err := FindAll(list)
-		if err != nil || len(all) != 2 || all[0].Arch != arch || Triple(arch) == "" {
+		if err != nil || len(all) < 2 || all[0].Arch != arch || Triple(arch) == "" {
 			t.Errorf("%s: %v, %v", arch, all, err)
 		}
 	}
