@@ -32,8 +32,8 @@ type timings struct {
 }
 
 // newAnswer describes what was generated about a request; load is how long the model took to load.
-func newAnswer(r *generate.Request, g *generate.Answer, logprobs bool, load time.Duration) *answer {
-	a := &answer{Text: g.Text, Tokens: g.Tokens, FinishReason: g.FinishReason, PromptTokens: g.PromptTokens,
+func newAnswer(r *generate.Request, g *generate.Answer, load time.Duration) *answer {
+	a := &answer{Text: g.Text, Tokens: g.Tokens, Logprobs: g.Logprobs, FinishReason: g.FinishReason, PromptTokens: g.PromptTokens,
 		Timings: timings{Load: load.Seconds(), Preprocess: g.Preprocess.Seconds(), Encode: g.Encode.Seconds(),
 			Prefill: g.Prefill.Seconds(), Decode: g.Decode.Seconds()}}
 	a.Boxes, _ = boxes.Parse(g.Text, r.Pictures[0].Width, r.Pictures[0].Height)
@@ -45,9 +45,6 @@ func newAnswer(r *generate.Request, g *generate.Answer, logprobs bool, load time
 	}
 	if a.Boxes == nil {
 		a.Boxes = []boxes.Box{}
-	}
-	if logprobs {
-		a.Logprobs = g.Logprobs
 	}
 	a.PeakRSSBytes = native.PeakMemory()
 	return a

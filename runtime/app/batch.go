@@ -90,7 +90,7 @@ func (r *batchRequest) answer(a *App, s *generate.Session, pics *album, load tim
 	if err != nil {
 		return nil, err
 	}
-	return newAnswer(&r.request, got, r.Logprobs, load), nil
+	return newAnswer(&r.request, got, load), nil
 }
 
 // read reads all requests; empty lines count but are none.

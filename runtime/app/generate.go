@@ -117,7 +117,7 @@ func (c *generateCmd) answer(ctx context.Context, a *App, s *generate.Session, r
 		}
 		return err
 	}
-	out := newAnswer(&r, got, c.Logprobs, load)
+	out := newAnswer(&r, got, load)
 	if c.Draw != "" {
 		if err := draw(c.Draw, r.Pictures[0], out.Boxes); err != nil {
 			return err

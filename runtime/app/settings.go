@@ -40,7 +40,7 @@ func (s *settings) request(m *manifest.Model) (generate.Request, error) {
 	if most = pick(s.MaxNewTokens, most); most < 0 {
 		return generate.Request{}, fmt.Errorf("max_new_tokens is %d, expected 0 or more", most)
 	}
-	return generate.Request{ParseSpecials: s.ParseSpecials, Stop: s.Stop, MaxNewTokens: most, Sample: cfg}, nil
+	return generate.Request{ParseSpecials: s.ParseSpecials, Stop: s.Stop, MaxNewTokens: most, Sample: cfg, Logprobs: s.Logprobs}, nil
 }
 
 // pick returns what was given, or else the checkpoint's own.

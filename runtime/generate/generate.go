@@ -19,15 +19,16 @@ type Request struct {
 	MaxNewTokens  int
 	Sample        sample.Config
 	Stop          []string          // texts that end the answer; they are not part of it
+	Logprobs      bool              // tell the tokens' log-probabilities
 	OnText        func(text string) // called with text as it becomes certain; may be nil
 }
 
 // Answer is what was generated.
 type Answer struct {
 	Text         string
-	Tokens       []int32 // with the <eos> that ended them
-	Logprobs     []float64
-	FinishReason string // "stop" or "length"
+	Tokens       []int32   // with the <eos> that ended them
+	Logprobs     []float64 // if asked for
+	FinishReason string    // "stop" or "length"
 	PromptTokens int
 
 	Preprocess, Encode, Prefill, Decode time.Duration
@@ -64,8 +65,15 @@ func (s *Session) Generate(ctx context.Context, r Request) (*Answer, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		id, logprob := sampler.Next(logits, seen)
-		a.Tokens, a.Logprobs = append(a.Tokens, id), append(a.Logprobs, logprob)
+		var id int32
+		if r.Logprobs {
+			var logprob float64
+			id, logprob = sampler.Next(logits, seen)
+			a.Logprobs = append(a.Logprobs, logprob)
+		} else {
+			id = sampler.NextID(logits, seen)
+		}
+		a.Tokens = append(a.Tokens, id)
 		if slices.Contains(s.Model.EOS, int(id)) {
 			a.FinishReason = "stop"
 			break

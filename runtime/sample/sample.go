@@ -70,13 +70,41 @@ func (s *Sampler) Next(logits []float32, seen []int32) (id int32, logprob float6
 	if math.IsInf(total, -1) {
 		return s.firstAllowed(), 0
 	}
-	if id = argmax(s.scores); s.cfg.Temperature > 0 {
-		id = s.draw(id)
-	}
+	id = s.choose()
 	if logprob = float64(logits[id]) - total; math.IsNaN(logprob) {
 		logprob = 0 // an infinite logit takes all the probability
 	}
 	return id, logprob
+}
+
+// NextID chooses the same token as Next, in less time: without probabilities, and for the likeliest token without a copy.
+func (s *Sampler) NextID(logits []float32, seen []int32) int32 {
+	if s.cfg.Temperature == 0 && (s.cfg.RepetitionPenalty == 0 || s.cfg.RepetitionPenalty == 1) {
+		best, most := int32(-1), float32(math.Inf(-1))
+		for i, v := range logits {
+			if v > most { // false for NaN
+				best, most = int32(i), v
+			}
+		}
+		if best >= 0 && int(best) < len(s.scores) && !slices.Contains(s.suppressed, best) {
+			return best
+		}
+	}
+	s.load(logits)
+	s.penalize(seen)
+	if math.IsInf(float64(s.scores[argmax(s.scores)]), -1) {
+		return s.firstAllowed()
+	}
+	return s.choose()
+}
+
+// choose takes the likeliest of the scores, or draws.
+func (s *Sampler) choose() int32 {
+	id := argmax(s.scores)
+	if s.cfg.Temperature > 0 {
+		id = s.draw(id)
+	}
+	return id
 }
 
 // firstAllowed is the choice where no logit is a number over -Inf: the first id that is not suppressed.

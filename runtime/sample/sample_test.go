@@ -140,6 +140,9 @@ func TestChoice(t *testing.T) {
 		s := New(c.cfg, len(c.logits), c.suppress)
 		for range 2 { // a sampler keeps nothing from step to step
 			id, logprob := s.Next(c.logits, c.seen)
+			if alone := New(c.cfg, len(c.logits), c.suppress).NextID(c.logits, c.seen); alone != id {
+				t.Errorf("%s: NextID gives %d, Next %d", c.name, alone, id)
+			}
 			if id != c.want || !(math.Abs(logprob-c.logprob) < 1e-6) {
 				t.Errorf("%s: token %d with log-probability %g, expected %d with %g", c.name, id, logprob, c.want, c.logprob)
 			}
@@ -247,6 +250,12 @@ func BenchmarkNext(b *testing.B) {
 			s := New(cfg, len(values), nil)
 			for b.Loop() {
 				s.Next(values, nil)
+			}
+		})
+		b.Run(name+" id", func(b *testing.B) {
+			s := New(cfg, len(values), nil)
+			for b.Loop() {
+				s.NextID(values, nil)
 			}
 		})
 	}

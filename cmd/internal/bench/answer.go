@@ -84,7 +84,7 @@ func (a *Answer) inProcess(ctx context.Context, s *generate.Session, e *engine.E
 	}
 	sampler := sample.New(sample.Config{}, s.Model.VocabSize, s.Model.Suppressed)
 	logits := e.Floats("logits")[:s.Model.VocabSize]
-	id, _ := sampler.Next(logits, nil)
+	id := sampler.NextID(logits, nil)
 	if first := time.Since(start).Seconds(); first < a.First {
 		a.First, a.Picture = first, encoded
 	}
@@ -97,7 +97,7 @@ func (a *Answer) inProcess(ctx context.Context, s *generate.Session, e *engine.E
 		if err := decode.Run(ctx, 0); err != nil {
 			return err
 		}
-		id, _ = sampler.Next(logits, nil)
+		id = sampler.NextID(logits, nil)
 	}
 	a.PerSecond = max(a.PerSecond, float64(o.New)/time.Since(start).Seconds())
 	return nil
