@@ -10,12 +10,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"time"
-
-	"golang.org/x/term"
 
 	"pgc/cmd/internal/aids"
 	"pgc/cmd/internal/build"
+	"pgc/cmd/internal/quality"
 	"pgc/ir/target"
 )
 
@@ -42,33 +40,15 @@ func (f *compileFlags) options() (build.Options, *aids.Aids, error) {
 	return o, a, nil
 }
 
-// progress draws a line on a terminal's standard error; elsewhere it is nil.
-func progress() func(string, int64, int64) {
-	if !term.IsTerminal(int(os.Stderr.Fd())) {
-		return nil
-	}
-	start, last := time.Now(), time.Time{}
-	return func(what string, done, total int64) {
-		if done < total && time.Since(last) < 100*time.Millisecond {
-			return
-		}
-		last = time.Now()
-		passed := time.Since(start).Seconds()
-		if done >= total {
-			fmt.Fprint(os.Stderr, "\r\x1b[K")
-			return
-		}
-		left := passed * float64(total-done) / float64(max(1, done))
-		fmt.Fprintf(os.Stderr, "\r\x1b[K%3d %% %.2f GB/s, %.0f s left: %.60s", 100*done/max(1, total), float64(done)/1e9/passed, left, what)
-	}
-}
-
 type compileCmd struct {
 	compileFlags
 	Checkpoint string   `arg:"" help:"A Hugging Face checkpoint directory."`
 	Output     string   `short:"o" required:"" placeholder:"FILE" help:"The executable to write."`
 	Emit       []string `placeholder:"STAGE" help:"Also write graph (before and after the passes), tile, llvm, asm or ptx (a file per kernel, in a folder per instruction set if there are several; of attention there is no PTX)."`
 	EmitDir    string   `placeholder:"DIR" help:"Where --emit writes; the current folder unless given."`
+	Calibrate  string   `placeholder:"DIR" help:"Round int4 for the least error on the pictures of this folder, with the prompts of its prompts.txt or requests.jsonl."`
+	Report     bool     `help:"Measure how far the executable is from the checkpoint as it is stored: error of every layer, KL divergence and agreement of logits."`
+	Pictures   string   `placeholder:"DIR" help:"The pictures and prompts of --report (default: those of --calibrate, else drawn ones)."`
 	JSON       bool     `name:"json" help:"Print a report on standard output."`
 }
 
@@ -87,6 +67,11 @@ func (c *compileCmd) Run(ctx context.Context) error {
 		return err
 	}
 	o.Emit, o.EmitDir = c.Emit, c.EmitDir
+	q, err := c.quality(ctx, &o)
+	if err != nil {
+		return aids.Explain(err)
+	}
+	defer q.close()
 	r, err := build.Compile(ctx, c.Checkpoint, c.Output, rt, o)
 	if err != nil {
 		return aids.Explain(err)
@@ -94,8 +79,18 @@ func (c *compileCmd) Run(ctx context.Context) error {
 	if err := a.Finish(); err != nil {
 		return err
 	}
+	measured, err := q.report(ctx, c.Output)
+	if err != nil {
+		return err
+	}
 	if c.JSON {
-		return json.NewEncoder(os.Stdout).Encode(r)
+		return json.NewEncoder(os.Stdout).Encode(struct {
+			*build.Report
+			Quality *quality.Report `json:"quality,omitempty"`
+		}{r, measured})
+	}
+	if measured != nil {
+		measured.Print(os.Stdout)
 	}
 	return nil
 }

@@ -98,20 +98,25 @@ func (m *Moments) factored() []factor {
 		m.factors = make([]factor, len(m.sums))
 		m.parallel(func(b int) {
 			n := min(m.block, m.k-b*m.block)
-			m.factors[b] = factorize(m.sums[b], n)
+			m.factors[b] = factorize(m.sums[b], n, float64(m.rows)/float64(m.rows+doubt*n))
 			m.sums[b] = nil
 		})
 	})
 	return m.factors
 }
 
-// factorize is Cholesky's decomposition from the last column to the first.
-func factorize(sum []float32, n int) factor {
+// doubt says how many rows it takes, for each column, to trust what they say of the correlation of columns by half: few rows show
+// correlations by chance.
+const doubt = 2
+
+// factorize is Cholesky's decomposition from the last column to the first, with correlations taken trust times.
+func factorize(sum []float32, n int, trust float64) factor {
 	r := make([]float64, n*n) // R transposed: row j holds column j
 	mean := 0.0
 	for i := range n {
-		for j := i; j < n; j++ {
-			r[j*n+i] = float64(sum[i*n+j])
+		r[i*n+i] = float64(sum[i*n+i])
+		for j := i + 1; j < n; j++ {
+			r[j*n+i] = float64(sum[i*n+j]) * trust
 		}
 		mean += float64(sum[i*n+i]) / float64(n)
 	}

@@ -3,6 +3,7 @@ package generate
 import (
 	"context"
 	"math"
+	"slices"
 
 	"pgc/runtime/picture"
 	"pgc/runtime/safetensors"
@@ -58,15 +59,11 @@ func (s *Session) forwardTo(ctx context.Context, w *safetensors.Writer, p tokeni
 			return err
 		}
 	}
-	if _, _, err := s.Encode(ctx, pictures); err != nil {
+	if err := s.Hidden(ctx, p, pictures); err != nil {
 		return err
 	}
 	features := len(pictures) * m.ImageTokens * m.HiddenSize
 	if err := w.WriteFloat32s(s.Engine.Floats("features")[:features]); err != nil {
-		return err
-	}
-	s.start(s.forward, p, len(pictures))
-	if err := s.forward.Run(ctx, 0); err != nil {
 		return err
 	}
 	logprobs, err := s.writeLogits(ctx, w, p)
@@ -86,36 +83,54 @@ func (s *Session) forwardTo(ctx context.Context, w *safetensors.Writer, p tokeni
 	return w.WriteFloat32s(logprobs)
 }
 
-// writeLogits computes the logits of all rows, block by block, writes them, and returns the log-probabilities of the
-// suffix's tokens.
-func (s *Session) writeLogits(ctx context.Context, w *safetensors.Writer, p tokenizer.Prompt) ([]float32, error) {
-	m, n := s.Model, len(p.IDs)
-	hidden, logits := s.Engine.Floats("hidden"), s.Engine.Floats("logits")
+// Hidden encodes the pictures and runs the decoder over all tokens of a prompt; what the function forward returns is in the
+// engine's outputs then.
+func (s *Session) Hidden(ctx context.Context, p tokenizer.Prompt, pictures []*picture.Picture) error {
+	if _, _, err := s.Encode(ctx, pictures); err != nil {
+		return err
+	}
+	s.start(s.forward, p, len(pictures))
+	return s.forward.Run(ctx, 0)
+}
+
+// Logits computes the logits of hidden states, block by block, and gives them to use with the place of the first row.
+func (s *Session) Logits(ctx context.Context, hidden []float32, use func(at int, logits []float32) error) error {
+	width := s.Model.HiddenSize
+	n := len(hidden) / width
 	block := int(s.Engine.Program.Symbols[s.Engine.Program.SymbolIndex("R")].Max)
-	rows := append([]float32(nil), hidden[:n*m.HiddenSize]...)
-	var logprobs []float32
 	for at := 0; at < n; at += block {
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return err
 		}
 		count := min(block, n-at)
-		copy(hidden, rows[at*m.HiddenSize:(at+count)*m.HiddenSize])
+		copy(s.Engine.Floats("hidden"), hidden[at*width:(at+count)*width])
 		s.head.Set("R", count)
 		if err := s.head.Run(ctx, 0); err != nil {
-			return nil, err
+			return err
 		}
-		if err := w.WriteFloat32s(logits[:count*m.VocabSize]); err != nil {
-			return nil, err
+		if err := use(at, s.Engine.Floats("logits")[:count*s.Model.VocabSize]); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+// writeLogits computes the logits of all rows, writes them, and returns the log-probabilities of the suffix's tokens.
+func (s *Session) writeLogits(ctx context.Context, w *safetensors.Writer, p tokenizer.Prompt) ([]float32, error) {
+	vocab, n := s.Model.VocabSize, len(p.IDs)
+	var logprobs []float32
+	rows := slices.Clone(s.Engine.Floats("hidden")[:n*s.Model.HiddenSize])
+	err := s.Logits(ctx, rows, func(at int, logits []float32) error {
 		// Row i predicts token i+1.
-		for i := at; i < at+count; i++ {
+		for i := at; i < at+len(logits)/vocab; i++ {
 			if i+1 >= p.Prefix && i+1 < n {
-				row := logits[(i-at)*m.VocabSize:][:m.VocabSize]
+				row := logits[(i-at)*vocab:][:vocab]
 				logprobs = append(logprobs, float32(logSoftmax(row, int(p.IDs[i+1]))))
 			}
 		}
-	}
-	return logprobs, nil
+		return w.WriteFloat32s(logits)
+	})
+	return logprobs, err
 }
 
 func logSoftmax(row []float32, id int) float64 {

@@ -95,6 +95,15 @@ func (s Storage) resolve(c tensors) (dtype func(key string) ir.DType, integers b
 	}, s.Compute != "f32", nil
 }
 
+// FourBits returns which tensors of a checkpoint are stored in 4 bits.
+func (s Storage) FourBits(c *hf.Checkpoint) (func(key string) bool, error) {
+	dtype, _, err := s.resolve(c)
+	return func(key string) bool {
+		bits, _ := dtype(key).Group()
+		return bits == 4
+	}, err
+}
+
 // quantizable reports whether a tensor is a matrix that products read row by row.
 func quantizable(c tensors, key string) bool {
 	return c.Rank(key) == 2 && !strings.HasPrefix(key, "vision_tower.embeddings.")

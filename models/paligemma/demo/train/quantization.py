@@ -3,25 +3,45 @@ prompts with each, and prints the table of docs/QUANTIZATION.md.
 
     python quantization.py PGC CHECKPOINT HELDOUT_DIR WORK_DIR [FORMAT…]
 
-The prompts are the same for every format (paired). Answers are kept in WORK_DIR; run again, only what is missing is done.
+The prompts are the same for every format (paired). Calibration uses scenes of the training's kind. Answers are kept in
+WORK_DIR; run again, only what is missing is done.
 """
 
 import json
 import pathlib
+import random
 import subprocess
 import sys
 
+from scenes import TRAIN, make
 from score import score
+from tasks import examples
 
+INT4 = ["--weights", "int4", "--compute"]
 FORMATS = {
     "bf16": [],
     "int8, f32": ["--weights", "int8", "--compute", "f32"],
     "int8, int8": ["--weights", "int8", "--compute", "int8"],
-    "int4, f32": ["--weights", "int4", "--compute", "f32"],
-    "int4, int8": ["--weights", "int4", "--compute", "int8"],
-    "int4 search, f32": ["--weights", "int4", "--compute", "f32", "--search"],
-    "int4 search, int8": ["--weights", "int4", "--compute", "int8", "--search"],
+    "int4, f32": [*INT4, "f32"],
+    "int4, int8": [*INT4, "int8"],
+    "int4 search, f32": [*INT4, "f32", "--search"],
+    "int4 search, int8": [*INT4, "int8", "--search"],
+    "int4 calibrated, f32": [*INT4, "f32", "--calibrate", "CALIBRATION"],
+    "int4 calibrated, int8": [*INT4, "int8", "--calibrate", "CALIBRATION"],
 }
+
+
+def calibration(folder, count=48):
+    """Scenes like those of the training, two questions each with their answers, for pgc compile --calibrate."""
+    folder.mkdir(exist_ok=True)
+    with open(folder / "requests.jsonl", "w") as file:
+        for i in range(count):
+            scene = make(999_000_000 + i, TRAIN)
+            scene.image.save(folder / f"{i:02d}.png")
+            rng = random.Random(i)
+            for _, prompt, answer in rng.sample(examples(scene, rng), 2):
+                file.write(json.dumps({"images": [f"{i:02d}.png"], "prompt": prompt, "suffix": answer}) + "\n")
+    return str(folder)
 
 
 def answers(pgc, checkpoint, heldout, work, name, questions):
@@ -32,7 +52,8 @@ def answers(pgc, checkpoint, heldout, work, name, questions):
         for q in questions:
             row = {"id": q["id"], "images": [f"{heldout}/{q['image']}"], "prompt": q["prompt"], "max_new_tokens": 64}
             file.write(json.dumps(row) + "\n")
-    subprocess.run([pgc, "compile", checkpoint, "-o", exe, "--cpu", "native", *FORMATS[name]], check=True)
+    flags = [calibration(work / "calibration") if f == "CALIBRATION" else f for f in FORMATS[name]]
+    subprocess.run([pgc, "compile", checkpoint, "-o", exe, "--cpu", "native", *flags], check=True)
     subprocess.run([exe, "batch", "--input", requests, "--output", out], check=True)
     exe.unlink()
     return {a["id"]: a["text"] for a in map(json.loads, open(out))}

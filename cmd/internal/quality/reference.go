@@ -1,0 +1,154 @@
+package quality
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+
+	"pgc/cmd/internal/build"
+	"pgc/frontend/hf"
+	"pgc/ir/quant"
+	"pgc/runtime/generate"
+	"pgc/runtime/tokenizer"
+)
+
+// maxAnswer is how many tokens of the checkpoint's own answer are followed.
+const maxAnswer = 16
+
+// Reference is a checkpoint as it is stored, ready to run.
+type Reference struct {
+	c        *hf.Checkpoint
+	options  build.Options // of the executable
+	folder   string
+	progress func(what string, done, total int64)
+	model    *build.Loaded
+}
+
+// Open compiles a checkpoint for an executable with the given options: its weights are stored as they are, the inputs of matrices
+// that the executable stores in 4 bits can be observed. They lie in folder meanwhile.
+func Open(ctx context.Context, dir, folder string, o build.Options, progress func(what string, done, total int64)) (*Reference, error) {
+	c, err := hf.Load(dir)
+	if err != nil {
+		return nil, err
+	}
+	r := &Reference{c: c, options: o, folder: folder, progress: progress}
+	four, err := o.FourBits(c)
+	if err != nil {
+		c.Close()
+		return nil, err
+	}
+	plain := o
+	plain.Storage = build.Storage{}
+	if r.model, err = build.Load(ctx, c, build.Loading{Options: plain, Observe: four, Folder: folder}); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// Close gives memory and disk back.
+func (r *Reference) Close() {
+	r.model.Close()
+	r.c.Close()
+}
+
+// step tells the progress of a loop over samples.
+func (r *Reference) step(what string, done, total int) {
+	if r.progress != nil {
+		r.progress(fmt.Sprintf("%s: %d of %d samples", what, done, total), int64(done), int64(total))
+	}
+}
+
+// prompt lays out a sample with its answer behind it: the one that is known, or the beginning of the checkpoint's own.
+func (r *Reference) prompt(ctx context.Context, sm Sample) (tokenizer.Prompt, error) {
+	s := r.model.Session
+	p, err := s.Layout(1, sm.Prompt, sm.Suffix, false)
+	if err != nil {
+		return p, err
+	}
+	if err := s.Check(p, 1, maxAnswer); err != nil {
+		return p, err
+	}
+	room := min(maxAnswer, s.Model.MaxTokens-len(p.IDs))
+	if sm.Suffix != nil || room == 0 {
+		return p, nil
+	}
+	a, err := s.Generate(ctx, generate.Request{Pictures: sm.pictures(), Prompt: sm.Prompt, MaxNewTokens: room})
+	if err != nil {
+		return p, err
+	}
+	p.IDs = append(slices.Clone(p.IDs), a.Tokens...)
+	return p, nil
+}
+
+// rows is how many rows the outputs of a function have, run on a prompt.
+func (r *Reference) rows(function string, p tokenizer.Prompt) int {
+	if function == "forward" {
+		return len(p.IDs)
+	}
+	return r.model.Session.Model.ImageTokens
+}
+
+// Calibrate runs the samples and returns the second moments of the inputs of every matrix in 4 bits.
+func (r *Reference) Calibrate(ctx context.Context, samples []Sample) (func(key string) *quant.Moments, error) {
+	moments := map[build.Observed]*quant.Moments{}
+	widths := map[build.Observed]int{}
+	var order []build.Observed
+	for _, key := range slices.Sorted(maps.Keys(r.model.Inputs)) {
+		at := r.model.Inputs[key]
+		if moments[at] != nil {
+			continue
+		}
+		t, err := r.c.Tensor(key)
+		if err != nil {
+			return nil, err
+		}
+		widths[at] = t.Shape[len(t.Shape)-1]
+		moments[at] = quant.NewMoments(widths[at])
+		order = append(order, at)
+	}
+	for i, sm := range samples {
+		r.step("calibrating", i, len(samples))
+		p, err := r.prompt(ctx, sm)
+		if err != nil {
+			return nil, err
+		}
+		if err := r.model.Session.Hidden(ctx, p, sm.pictures()); err != nil {
+			return nil, err
+		}
+		for _, at := range order {
+			x := r.model.Session.Engine.Floats(at.Output)[:r.rows(at.Func, p)*widths[at]]
+			if at.Func == "forward" {
+				x = r.balanced(x, p.IDs, widths[at])
+			}
+			moments[at].Add(x)
+		}
+	}
+	r.step("calibrating", len(samples), len(samples))
+	r.options.Inputs = func(key string) *quant.Moments { return moments[r.model.Inputs[key]] }
+	return r.options.Inputs, nil
+}
+
+// balanced are the rows of tokens, those of text scaled to count as much as those of the picture together: answers come from few
+// tokens among many. On held-out scenes the KL divergence of the demo fell by a third, that of the second by a twentieth.
+func (r *Reference) balanced(x []float32, ids []int32, width int) []float32 {
+	image := int32(r.model.Session.Model.Image)
+	text := 0
+	for _, id := range ids {
+		if id != image {
+			text++
+		}
+	}
+	by := float32(math.Sqrt(float64(len(ids)-text) / float64(text)))
+	x = slices.Clone(x)
+	for i, id := range ids {
+		if id != image {
+			for j := range x[i*width : (i+1)*width] {
+				x[i*width+j] *= by
+			}
+		}
+	}
+	return x
+}

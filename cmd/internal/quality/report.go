@@ -1,0 +1,169 @@
+package quality
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"slices"
+
+	"pgc/cmd/internal/build"
+	"pgc/runtime/program"
+	"pgc/runtime/tokenizer"
+)
+
+// Report says how far an executable is from its checkpoint as it is stored.
+type Report struct {
+	Samples   int     `json:"samples"`
+	Positions int     `json:"positions"` // whose logits are compared: those that predict the answers
+	KL        float64 `json:"kl"`        // mean of KL(checkpoint ‖ executable), in nats
+	KLMax     float64 `json:"kl_max"`
+	Top1      float64 `json:"top1"` // share of positions where both would choose the same token
+	Layers    []Layer `json:"layers"`
+}
+
+// Layer is the result of one layer, after all before it.
+type Layer struct {
+	Name  string  `json:"name"`
+	Error float64 `json:"error"` // root of the squared difference over the squared result
+
+	function   string
+	width      int
+	diff, size float64
+}
+
+// Report runs the samples through the checkpoint and the executable at path, which was compiled from it with the reference's
+// options, and compares.
+func (r *Reference) Report(ctx context.Context, path string, samples []Sample) (*Report, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	image, err := program.Open(f)
+	if err != nil {
+		return nil, err
+	}
+	defer image.Close()
+	other, err := build.Load(ctx, r.c, build.Loading{Options: r.options, Image: image, Folder: r.folder})
+	if err != nil {
+		return nil, err
+	}
+	defer other.Close()
+	out := &Report{Samples: len(samples)}
+	for _, function := range []string{"encode_image", "forward"} {
+		for _, res := range other.Module.Func(function).Results {
+			if res.State == nil && res.Name != "hidden" {
+				out.Layers = append(out.Layers, Layer{Name: res.Name, function: function, width: res.Value.Type.Last().N})
+			}
+		}
+	}
+	same := 0
+	for i, sm := range samples {
+		r.step("reporting", i, len(samples))
+		p, err := r.prompt(ctx, sm)
+		if err != nil {
+			return nil, err
+		}
+		want, err := r.run(ctx, r.model, sm, p, out.Layers)
+		if err != nil {
+			return nil, err
+		}
+		got, err := r.run(ctx, other, sm, p, out.Layers)
+		if err != nil {
+			return nil, err
+		}
+		for j := range out.Layers {
+			l := &out.Layers[j]
+			for k, v := range want.layers[j] {
+				d := float64(got.layers[j][k]) - float64(v)
+				l.diff += d * d
+				l.size += float64(v) * float64(v)
+			}
+		}
+		vocab := other.Session.Model.VocabSize
+		for at := 0; at < len(want.logits); at += vocab {
+			a, b := want.logits[at:at+vocab], got.logits[at:at+vocab]
+			kl := divergence(a, b)
+			out.Positions++
+			out.KL += kl
+			out.KLMax = max(out.KLMax, kl)
+			if best(a, other.Session.Model.Suppressed) == best(b, other.Session.Model.Suppressed) {
+				same++
+			}
+		}
+	}
+	r.step("reporting", len(samples), len(samples))
+	out.KL /= float64(max(1, out.Positions))
+	out.Top1 = float64(same) / float64(max(1, out.Positions))
+	for j := range out.Layers {
+		l := &out.Layers[j]
+		l.Error = math.Sqrt(l.diff / max(l.size, 1e-300))
+	}
+	return out, nil
+}
+
+// results are what a model computes for a sample: layers, and the logits of the positions that predict the answer.
+type results struct {
+	layers [][]float32
+	logits []float32
+}
+
+func (r *Reference) run(ctx context.Context, m *build.Loaded, sm Sample, p tokenizer.Prompt, layers []Layer) (out results, err error) {
+	s := m.Session
+	if err := s.Hidden(ctx, p, sm.pictures()); err != nil {
+		return out, err
+	}
+	for _, l := range layers {
+		out.layers = append(out.layers, slices.Clone(s.Engine.Floats(l.Name)[:r.rows(l.function, p)*l.width]))
+	}
+	width := s.Model.HiddenSize
+	first, end := p.Prefix-1, max(p.Prefix, len(p.IDs)-1)
+	hidden := slices.Clone(s.Engine.Floats("hidden")[first*width : end*width])
+	err = s.Logits(ctx, hidden, func(_ int, logits []float32) error {
+		out.logits = append(out.logits, logits...)
+		return nil
+	})
+	return out, err
+}
+
+// divergence is KL(a ‖ b) of the distributions that logits stand for, in nats.
+func divergence(a, b []float32) float64 {
+	la, lb := logSum(a), logSum(b)
+	kl := 0.0
+	for i := range a {
+		p := float64(a[i]) - la
+		kl += math.Exp(p) * (p - (float64(b[i]) - lb))
+	}
+	return max(0, kl)
+}
+
+func logSum(x []float32) float64 {
+	top, sum := float64(slices.Max(x)), 0.0
+	for _, v := range x {
+		sum += math.Exp(float64(v) - top)
+	}
+	return top + math.Log(sum)
+}
+
+// best is the token that greedy decoding chooses.
+func best(logits []float32, suppressed []int32) int {
+	at := -1
+	for i, v := range logits {
+		if (at < 0 || v > logits[at]) && !slices.Contains(suppressed, int32(i)) {
+			at = i
+		}
+	}
+	return at
+}
+
+// Print writes the report as a table.
+func (r *Report) Print(w io.Writer) {
+	fmt.Fprintf(w, "%d samples, %d positions of answers, compared with the checkpoint as it is stored:\n", r.Samples, r.Positions)
+	fmt.Fprintf(w, "%-28s mean %.3g nats, at most %.3g\n%-28s %.2f %%\n", "KL divergence of logits", r.KL, r.KLMax, "same likeliest token", 100*r.Top1)
+	fmt.Fprintf(w, "error of layers, each after all before it, as a share of the result:\n")
+	for _, l := range r.Layers {
+		fmt.Fprintf(w, "%-28s %.3g %%\n", l.Name, 100*l.Error)
+	}
+}

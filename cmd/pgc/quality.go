@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"pgc/cmd/internal/build"
+	"pgc/cmd/internal/quality"
+)
+
+// measuring is the checkpoint beside the executable, for --calibrate and --report.
+type measuring struct {
+	reference *quality.Reference // nil if neither is asked for
+	samples   []quality.Sample   // of the report; nil without one
+}
+
+// quality does what comes before a compilation: it reads the pictures, and adds to the options what calibration finds.
+func (c *compileCmd) quality(ctx context.Context, o *build.Options) (m measuring, err error) {
+	if c.Pictures != "" && !c.Report {
+		return m, usage{errors.New("--pictures goes with --report")}
+	}
+	if c.Calibrate == "" && !c.Report {
+		return m, nil
+	}
+	if c.Calibrate != "" && c.Weights != "int4" && !fourBits(c.Keep) {
+		return m, usage{fmt.Errorf("--calibrate has nothing to do with --weights %s: it rounds int4", c.Weights)}
+	}
+	var calibration []quality.Sample
+	if c.Calibrate != "" {
+		if calibration, err = quality.Read(c.Calibrate); err != nil {
+			return m, err
+		}
+	}
+	if c.Report {
+		switch {
+		case c.Pictures != "":
+			if m.samples, err = quality.Read(c.Pictures); err != nil {
+				return m, err
+			}
+		case c.Calibrate != "":
+			m.samples = calibration
+		default:
+			m.samples = quality.Drawn()
+		}
+	}
+	if m.reference, err = quality.Open(ctx, c.Checkpoint, filepath.Dir(c.Output), *o, steps()); err != nil {
+		return m, err
+	}
+	if c.Calibrate != "" {
+		if o.Inputs, err = m.reference.Calibrate(ctx, calibration); err != nil {
+			m.close()
+			return m, err
+		}
+	}
+	return m, nil
+}
+
+// fourBits reports whether an exception of --keep asks for int4.
+func fourBits(keep []string) bool {
+	for _, k := range keep {
+		if len(k) > 5 && k[len(k)-5:] == "=int4" {
+			return true
+		}
+	}
+	return false
+}
+
+// report compares the executable with the checkpoint, if asked to.
+func (m measuring) report(ctx context.Context, path string) (*quality.Report, error) {
+	if m.samples == nil {
+		return nil, nil
+	}
+	return m.reference.Report(ctx, path, m.samples)
+}
+
+func (m measuring) close() {
+	if m.reference != nil {
+		m.reference.Close()
+	}
+}
