@@ -96,7 +96,7 @@ func (s Storage) resolve(c tensors) (dtype func(key string) ir.DType, integers b
 }
 
 // FourBits returns which tensors of a checkpoint are stored in 4 bits.
-func (s Storage) FourBits(c *hf.Checkpoint) (func(key string) bool, error) {
+func (s Storage) FourBits(c tensors) (func(key string) bool, error) {
 	dtype, _, err := s.resolve(c)
 	return func(key string) bool {
 		bits, _ := dtype(key).Group()

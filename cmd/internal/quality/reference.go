@@ -40,7 +40,7 @@ func Open(ctx context.Context, dir, folder string, o build.Options, progress fun
 		return nil, err
 	}
 	plain := o
-	plain.Storage = build.Storage{}
+	plain.Storage, plain.KV = build.Storage{}, ""
 	if r.model, err = build.Load(ctx, c, build.Loading{Options: plain, Observe: four, Folder: folder}); err != nil {
 		c.Close()
 		return nil, err
