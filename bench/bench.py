@@ -102,11 +102,10 @@ class Bench:
                 self.note(kind="start", contender=c.name, threads=threads, **begun, ready=getattr(c, "ready", {}))
                 print(f"{section}: {c.name} started {begun}", flush=True)
             for i in range(rounds or self.args.rounds):
-                for c in started:
-                    r = self.quietly(lambda: c.answer(new_tokens))
+                for c, r in self.quietly(lambda: [(c, c.answer(new_tokens)) for c in started]):
                     self.note(kind="answer", contender=c.name, threads=threads, round=i, **r)
                     print(f"{section}: {i} {c.name} first token {r['first_token_s']:.3f} s, {r.get('tokens_per_s', 0):.2f} tokens/s", flush=True)
-                    time.sleep(self.args.pause)
+                time.sleep(self.args.pause)
         finally:
             for c in started:
                 c.stop()
@@ -160,12 +159,12 @@ class Bench:
 
         for i in range(self.args.rounds):
             for weights, file in zip(FORMATS, files):
-                r = self.quietly(lambda: self.pgc_bench(file, t))
+                r = self.quietly(lambda: self.pgc_bench(file, t, "--new", 4))
                 self.note(kind="kernels", contender=f"pgc {weights}", threads=t, round=i, report=r)
             for name in ready["contenders"]:
-                for m, k, n in shapes.PRODUCTS:
-                    a = self.quietly(lambda: ask(contender=name, m=m, k=k, n=n, seconds=0.5, runs=3))
-                    self.note(kind="product", contender=name, threads=t, round=i, m=m, k=k, n=n, seconds=min(a["seconds"]))
+                work = [{"contender": name, "m": m, "k": k, "n": n} for m, k, n in shapes.PRODUCTS]
+                for w, a in self.quietly(lambda: [(w, ask(**w, seconds=0.3, runs=3)) for w in work]):
+                    self.note(kind="product", **w, threads=t, round=i, seconds=min(a["seconds"]))
             print(f"gemm {t}: round {i}", flush=True)
         p.stdin.close()
         p.wait()
@@ -231,9 +230,9 @@ def main():
     p.add_argument("--checkpoint", help="a paligemma-3b-224 checkpoint made by pgc random, instead of a new one")
     p.add_argument("--cpu", default="x86-64-v3,native", help="what pgc compiles for")
     p.add_argument("--keep", action="store_true", help="keep executables that are older than bin/pgc")
-    p.add_argument("--pause", type=float, default=0, help="seconds between answers")
-    p.add_argument("--before", help="command to run before every answer")
-    p.add_argument("--after", help="command to run after every answer")
+    p.add_argument("--pause", type=float, default=0, help="seconds between rounds")
+    p.add_argument("--before", help="command to run before every round")
+    p.add_argument("--after", help="command to run after every round")
     args = p.parse_args()
     parts = args.only.split(",")
     for part in parts:

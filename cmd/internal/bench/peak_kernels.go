@@ -47,12 +47,24 @@ func peakKernels(t target.Target) ([]peakKernel, error) {
 		x := b.Load(out, b.Int(0), t.Lanes)
 		loop(b, out, int(accs), b.Float(0, t.Lanes), func(c *tile.Value) *tile.Value { return b.FMA(x, x, c) })
 	})
-	// Exact products of any bytes: pairs of them, widened. Factors are the sums themselves, so that no step can be left out.
-	add(intName(8), steps*accs*lanes*4, func(b *tile.Builder) {
-		out := b.Ptr("out", tile.I32)
-		x := b.Bits(b.Load(out, b.Int(0), t.Lanes), tile.I16)
-		loop(b, out, int(accs), b.Int32(1, t.Lanes), func(c *tile.Value) *tile.Value { return b.Add(c, b.Dot(tile.DotI16, b.Bits(c, tile.I16), x)) })
-	})
+	// Factors are the sums themselves, so that no step can be left out.
+	if t.VNNI {
+		// Fours of products of bytes, added up exactly by one instruction.
+		add(intName(8), steps*accs*lanes*8, func(b *tile.Builder) {
+			out := b.Ptr("out", tile.I32)
+			x := b.Bits(b.Load(out, b.Int(0), t.Lanes), tile.I8)
+			loop(b, out, int(accs), b.Int32(1, t.Lanes), func(c *tile.Value) *tile.Value { return b.Dot4(c, x, x) })
+		})
+	} else {
+		// Pairs of bytes that were widened: exact, too.
+		add(intName(8), steps*accs*lanes*4, func(b *tile.Builder) {
+			out := b.Ptr("out", tile.I32)
+			x := b.Bits(b.Load(out, b.Int(0), t.Lanes), tile.I16)
+			loop(b, out, int(accs), b.Int32(1, t.Lanes), func(c *tile.Value) *tile.Value {
+				return b.Add(c, b.Dot(tile.DotI16, b.Bits(c, tile.I16), x))
+			})
+		})
+	}
 	// Products of 4 by 8 bits: pairs of bytes, two of which fit 16 bits, and pairs of those.
 	add(intName(4), steps*(accs-2)*lanes*16, func(b *tile.Builder) {
 		out := b.Ptr("out", tile.I32)

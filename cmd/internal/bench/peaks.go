@@ -185,7 +185,7 @@ func (p *prober) rate(name string, tasks int, pointers ...uintptr) (float64, err
 		}
 	}
 	best := 0.0
-	for range 5 {
+	for range 8 {
 		start := time.Now()
 		if err := p.pool.Run(table); err != nil {
 			return 0, err
