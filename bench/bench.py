@@ -42,7 +42,7 @@ class Bench:
 
     def need_checkpoint(self):
         if not (self.checkpoint / "config.json").exists():
-            run(ROOT / "bin/pgc", "random", "paligemma-3b-224", "-o", self.checkpoint)
+            run(self.args.pgc, "random", "paligemma-3b-224", "-o", self.checkpoint)
         for i, path in enumerate(self.pictures):
             if not path.exists():
                 path.write_bytes(pictures.noise(i))
@@ -52,9 +52,9 @@ class Bench:
         """Compiles a checkpoint for this CPU and for any with AVX2; again if pgc is newer than the executable."""
         checkpoint = checkpoint or self.need_checkpoint()
         path = OUT / f"pgc-{name or 'main'}-{weights}"
-        if not path.exists() or path.stat().st_mtime < (ROOT / "bin/pgc").stat().st_mtime and not self.args.keep:
+        if not path.exists() or path.stat().st_mtime < Path(self.args.pgc).stat().st_mtime and not self.args.keep:
             path.unlink(missing_ok=True)
-            run(ROOT / "bin/pgc", "compile", checkpoint, "--weights", weights, "--cpu", self.args.cpu, "-o", path, *flags)
+            run(self.args.pgc, "compile", checkpoint, "--weights", weights, "--cpu", self.args.cpu, "-o", path, *flags)
         return path
 
     def gguf(self, kind):
@@ -116,10 +116,6 @@ class Bench:
 
     def llama(self, kind, threads):
         decoder, mmproj = self.gguf(kind)
-        for path in [decoder, mmproj]:
-            with open(path, "rb") as f:  # pages cached
-                while f.read(1 << 24):
-                    pass
         return lambda: contenders.llamacpp(kind, decoder, mmproj, threads)
 
     def torch(self, kind, threads):
@@ -127,7 +123,7 @@ class Bench:
         return lambda: contenders.transformers(kind, checkpoint, threads)
 
     def bfloat16(self, t):
-        self.alternate(f"bfloat16 {t}", t, [self.pgc("bf16", t), self.llama("BF16", t)])
+        self.alternate(f"bfloat16 {t}", t, [self.pgc("bf16", t), self.llama("BF16", t), self.pgc("int4", t)])
         self.alternate(f"transformers {t}", t, [self.pgc("bf16", t), self.torch("float32", t)])
 
     def torch16(self, t):
@@ -137,7 +133,7 @@ class Bench:
         self.alternate(f"int8 {t}", t, [self.pgc("int8", t), self.llama("Q8_0", t)])
 
     def int4(self, t):
-        self.alternate(f"int4 {t}", t, [self.pgc("int4", t), self.llama("Q4_0", t), self.llama("Q4_K_M", t), self.llama("BF16", t)])
+        self.alternate(f"int4 {t}", t, [self.pgc("int4", t), self.llama("Q4_0", t), self.llama("Q4_K_M", t)])
 
     def torchao(self, t):
         self.alternate(f"torchao {t}", t, [self.pgc("int4", t), self.torch("int4", t)])
@@ -170,7 +166,7 @@ class Bench:
         p.wait()
 
     def pgc_bench(self, file, threads, *flags):
-        out = run(ROOT / "bin/pgc", "bench", file, "--json", "--threads", threads, *flags, stdout=subprocess.PIPE, text=True).stdout
+        out = run(self.args.pgc, "bench", file, "--json", "--threads", threads, *flags, stdout=subprocess.PIPE, text=True).stdout
         return json.loads(out)
 
     def shares(self, t):
@@ -179,7 +175,7 @@ class Bench:
         for weights in FORMATS:
             file = self.executable(weights)
             for isa in ["", "x86-64-v3"]:
-                for i in range(3):
+                for i in range(2 if self.args.rounds < 5 else 3):
                     r = self.quietly(lambda: self.pgc_bench(file, t, *(["--isa", isa] if isa else [])))
                     self.note(kind="kernels", contender=f"pgc {weights}", isa=isa or "best", threads=t, round=i, report=r)
                     print(f"shares {t}: {weights} {isa or 'best'} first token {r['answer']['first_token_s']:.3f} s", flush=True)
@@ -193,10 +189,10 @@ class Bench:
             (folder / "shape.json").write_text(json.dumps(config))
             checkpoint = folder / "checkpoint"
             if not (checkpoint / "config.json").exists():
-                run(ROOT / "bin/pgc", "random", folder / "shape.json", "-o", checkpoint)
+                run(self.args.pgc, "random", folder / "shape.json", "-o", checkpoint)
             for weights in FORMATS:
                 file = self.executable(weights, checkpoint, f"shape-{name}")
-                for i in range(3):
+                for i in range(2 if self.args.rounds < 5 else 3):
                     r = self.quietly(lambda: self.pgc_bench(file, t, "--text", text, "--new", 8))
                     self.note(kind="kernels", contender=f"pgc {weights}", shape=name, threads=t, round=i, report=r)
                 print(f"scale {t}: {name} {weights} first token {r['answer']['first_token_s']:.3f} s", flush=True)
@@ -228,6 +224,7 @@ def main():
     p.add_argument("--threads", default="2,1", help="numbers of threads, with commas between")
     p.add_argument("--rounds", type=int, default=5)
     p.add_argument("--checkpoint", help="a paligemma-3b-224 checkpoint made by pgc random, instead of a new one")
+    p.add_argument("--pgc", default=ROOT / "bin/pgc", help="the compiler to run")
     p.add_argument("--cpu", default="x86-64-v3,native", help="what pgc compiles for")
     p.add_argument("--keep", action="store_true", help="keep executables that are older than bin/pgc")
     p.add_argument("--pause", type=float, default=0, help="seconds between rounds")

@@ -16,11 +16,20 @@ PROMPT = "describe"  # 8 tokens of the random checkpoint's tokenizer, one a lett
 PROMPT_TOKENS = 266
 
 
+def cache(files):
+    """Reads files, so that their pages are in memory."""
+    for path in files:
+        with open(path, "rb") as f:
+            while f.read(1 << 24):
+                pass
+
+
 class Peer:
     """A worker process (peers/…_worker.py) that stays loaded between answers."""
 
-    def __init__(self, name, script, arguments, work, threads):
+    def __init__(self, name, script, arguments, work, threads, mapped=()):
         self.name, self.threads = name, threads
+        self.mapped = mapped  # files that stay mapped while it works
         self.command = [sys.executable, str(HERE / "peers" / script), *map(str, arguments)]
         self.work = work
         self.process = None
@@ -28,6 +37,7 @@ class Peer:
 
     def start(self):
         """Starts the process and measures the time to its first token, pages of its files cached."""
+        cache(self.mapped)
         env = dict(os.environ, OMP_NUM_THREADS=str(self.threads), HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
         begin = time.perf_counter()
         with open("out/bench/peers.log", "a") as log:
@@ -48,6 +58,7 @@ class Peer:
         return self.read()
 
     def answer(self, new_tokens):
+        cache(self.mapped)
         return self.ask(new_tokens=new_tokens)
 
     def stop(self):
@@ -65,14 +76,13 @@ class Pgc:
         self.name, self.file, self.threads, self.pictures, self.prompt = name, Path(file), threads, pictures, prompt
 
     def start(self):
-        with open(self.file, "rb") as f:  # pages cached
-            while f.read(1 << 24):
-                pass
-        return {}
+        info = json.loads(subprocess.run([str(self.file), "info", "--json"], check=True, stdout=subprocess.PIPE, text=True).stdout)
+        return {k: info[k] for k in ("weight_bytes", "kv_bytes", "max_tokens")}
 
     def answer(self, new_tokens):
         lines = [{"id": i, "images": [str(p)], "prompt": self.prompt, "max_new_tokens": n}
                  for i, (p, n) in enumerate(zip(self.pictures, [1, new_tokens + 1]))]
+        cache([self.file])
         begin = time.perf_counter()
         p = subprocess.Popen([str(self.file), "batch", "--input", "-", "--output", "-", "--threads", str(self.threads)],
                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -100,4 +110,4 @@ def transformers(kind, checkpoint, threads, prompt=PROMPT):
 
 
 def llamacpp(kind, decoder, mmproj, threads, prompt_tokens=PROMPT_TOKENS):
-    return Peer(f"llama.cpp {kind}", "llamacpp_worker.py", [decoder, mmproj, threads, prompt_tokens + 64], {"prompt": prompt_tokens}, threads)
+    return Peer(f"llama.cpp {kind}", "llamacpp_worker.py", [decoder, mmproj, threads, prompt_tokens + 64], {"prompt": prompt_tokens}, threads, [decoder, mmproj])

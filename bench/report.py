@@ -98,7 +98,7 @@ def answer_table(r, section):
     for name in names:
         get = lambda field: r.values(section, name, field)
         first, speed = r.median(section, name, "first_token_s"), r.median(section, name, "tokens_per_s")
-        rows.append([name, spread(get("encode_s"), seconds), spread(get("prefill_s"), seconds), spread(get("first_token_s"), seconds),
+        rows.append([name if base.startswith(name) or not name.startswith("pgc") else f"(for comparison) {name}", spread(get("encode_s"), seconds), spread(get("prefill_s"), seconds), spread(get("first_token_s"), seconds),
                      spread(get("tokens_per_s"), rate), spread(get("start_to_first_s"), seconds), gib(max(get("peak_rss_bytes"), default=0)),
                      "" if name == base else times(first / r.median(section, base, "first_token_s")),
                      "" if name == base else times(r.median(section, base, "tokens_per_s") / speed),
@@ -138,7 +138,7 @@ def shares_section(r):
         out.append(f"### {threads} thread{'s' if threads > 1 else ''}\n\n" + table(["", "instructions", "f32 multiply-add, GFLOP/s", "memory, GB/s", *PHASES, "arena"], rows))
     if not out:
         return ""
-    return ("## Shares of the machine's limits\n\nFrom `pgc bench`, medians of three. Encoder and prefill: operations a second as a share of what float32 multiply-adds reach from registers;\n"
+    return ("## Shares of the machine's limits\n\nFrom `pgc bench`, medians. Encoder and prefill: operations a second as a share of what float32 multiply-adds reach from registers;\n"
             "decoding: bytes of weights and cache a second as a share of what reading memory reaches; limits are measured before and after.\n\n" + "\n\n".join(out))
 
 

@@ -76,9 +76,14 @@ func newPixels(w, h float64) (*pixels, error) {
 
 // fill fills a polygon.
 func (p *pixels) fill(c color.NRGBA, points ...[2]float64) {
-	r := vector.NewRasterizer(p.m.Rect.Dx(), p.m.Rect.Dy())
+	box := image.Rectangle{}
+	for _, at := range points {
+		x, y := int(math.Floor(zoom*at[0])), int(math.Floor(zoom*at[1]))
+		box = box.Union(image.Rect(x, y, x+1, y+1))
+	}
+	r := vector.NewRasterizer(box.Dx(), box.Dy())
 	for i, at := range points {
-		x, y := float32(zoom*at[0]), float32(zoom*at[1])
+		x, y := float32(zoom*at[0]-float64(box.Min.X)), float32(zoom*at[1]-float64(box.Min.Y))
 		if i == 0 {
 			r.MoveTo(x, y)
 		} else {
@@ -86,7 +91,7 @@ func (p *pixels) fill(c color.NRGBA, points ...[2]float64) {
 		}
 	}
 	r.ClosePath()
-	r.Draw(p.m, p.m.Rect, image.NewUniform(c), image.Point{})
+	r.Draw(p.m, box, image.NewUniform(c), image.Point{})
 }
 
 func (p *pixels) line(x0, y0, x1, y1, width float64, c color.NRGBA) {

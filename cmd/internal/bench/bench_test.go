@@ -1,0 +1,139 @@
+package bench
+
+import (
+	"bytes"
+	"encoding/json"
+	"encoding/xml"
+	"image/png"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"pgc/codegen/kernels"
+	"pgc/ir/tile"
+	"pgc/runtime/engine"
+	"pgc/runtime/native"
+)
+
+// example is a report of two phases with one launch each on two threads, of which the second did nothing in the first phase.
+func example() *Report {
+	label := func(m kernels.Size, bits int) string {
+		return "matmul_1_" + kernels.Label(&kernels.Matmul{M: m, K: 2048, X: kernels.Group{Bits: 8}, Parts: []kernels.Part{{Blocks: 1, N: 4096, Elem: tile.I8,
+			Group: kernels.Group{Bits: bits}, Accs: 2}}})
+	}
+	share := func(start, end time.Duration) native.Share {
+		return native.Share{Span: native.Span{Start: start, End: end}, Busy: end - start, Tasks: 3}
+	}
+	r := &Report{Model: "m & n", CPU: "x86-64-v3", Threads: 2, Prompt: 266,
+		Peaks: Peaks{Flops: 100e9, Int8: 200e9, Int4: 400e9, Bandwidth: 10e9, Cache: 100e9}}
+	for _, p := range []struct {
+		name  string
+		times []engine.Timing
+	}{
+		{"prefill", []engine.Timing{{Kernel: label(kernels.Size{N: 1024, Sym: "S"}, 4), Seconds: 0.1, Flops: 20e9, Bytes: 1e6,
+			Threads: []native.Share{share(0, 100*time.Millisecond), {}}}}},
+		{"decode", []engine.Timing{{Kernel: label(kernels.Const(1), 8), Seconds: 0.001, Flops: 1e7, Bytes: 5e6,
+			Threads: []native.Share{share(0, time.Millisecond), share(time.Microsecond, time.Millisecond)}},
+			{Kernel: "row_2", Start: 0.001, Seconds: 0.0005, Bytes: 1e6}}},
+	} {
+		phase := newPhase(p.times)
+		phase.Name = p.name
+		r.Phases = append(r.Phases, *phase)
+	}
+	r.rate()
+	return r
+}
+
+func TestRoofs(t *testing.T) {
+	r := example()
+	if s := r.Phases[1].Seconds; math.Abs(s-0.0015) > 1e-9 {
+		t.Errorf("decode takes %g s, expected 0.0015 to the end of its last launch", s)
+	}
+	for _, c := range []struct {
+		phase, row int
+		want       float64
+	}{
+		{0, 0, 0.5},  // 200 of 400 GOP/s of 4 by 8 bits
+		{1, 0, 0.5},  // 5 of 10 GB/s
+		{1, 1, 0.02}, // 2 of 100 GB/s of the cache
+	} {
+		row := r.Phases[c.phase].Rows[c.row]
+		if math.Abs(row.Roof-c.want) > 1e-9 {
+			t.Errorf("%s is at %g of its roof, expected %g", row.Kernel, row.Roof, c.want)
+		}
+	}
+	for kernel, want := range map[string]float64{"matmul_3_Sx8x8_int8_int8": 200e9, "matmul_3_Sx8x8_int4_int8": 400e9, "matmul_3_Sx8x8_int4": 100e9,
+		"matmul_3_1x8x8_bf16": 100e9, "attention_4_1x8x256": 100e9} {
+		if got, name := r.Peaks.arithmetic(kernel); got != want {
+			t.Errorf("the limit of %s is %g (%s), expected %g", kernel, got, name, want)
+		}
+	}
+}
+
+func TestPictures(t *testing.T) {
+	r := example()
+	dir := t.TempDir()
+	for _, name := range []string{"a.svg", "a.png"} {
+		if err := r.Roofline(filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	data, err := os.ReadFile(filepath.Join(dir, "a.svg"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for d := xml.NewDecoder(bytes.NewReader(data)); ; {
+		if _, err := d.Token(); err == io.EOF {
+			break
+		} else if err != nil {
+			t.Fatalf("the SVG: %v", err)
+		}
+	}
+	for _, want := range []string{"m &amp; n on x86-64-v3, 2 threads", "matmul_1_Sx2048x8192_int4_int8", "int4 by int8 products: 400", "memory: 10 GB/s"} {
+		if !strings.Contains(string(data), want) {
+			t.Errorf("the SVG lacks %q", want)
+		}
+	}
+	if data, err = os.ReadFile(filepath.Join(dir, "a.png")); err != nil {
+		t.Fatal(err)
+	}
+	m, err := png.Decode(bytes.NewReader(data))
+	if err != nil || m.Bounds().Dx() != zoom*plotWidth || m.Bounds().Dy() != zoom*plotHeight {
+		t.Errorf("the PNG: %v, %v", m.Bounds(), err)
+	}
+	if err := r.Roofline(filepath.Join(dir, "a.gif")); err == nil || !strings.Contains(err.Error(), "expected a name that ends in .svg or .png") {
+		t.Errorf("a GIF: error %v", err)
+	}
+}
+
+func TestTrace(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "trace.json")
+	if err := example().Trace(path); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got struct{ TraceEvents []event }
+	if err := json.Unmarshal(data, &got); err != nil {
+		t.Fatal(err)
+	}
+	var runs []string
+	for _, e := range got.TraceEvents {
+		if e.Phase == "X" {
+			runs = append(runs, strings.Join([]string{e.Name, string(rune('0' + e.PID)), string(rune('0' + e.TID))}, " "))
+			if e.Dur <= 0 {
+				t.Errorf("%+v takes no time", e)
+			}
+		}
+	}
+	want := "matmul_1_Sx2048x8192_int4_int8 1 1, matmul_1_1x2048x8192_int8_int8 2 1, matmul_1_1x2048x8192_int8_int8 2 2"
+	if s := strings.Join(runs, ", "); s != want {
+		t.Errorf("kernel, process and thread of the events are %s, expected %s", s, want)
+	}
+}
