@@ -7,17 +7,23 @@ import (
 )
 
 // legalize gives every operation a form that a kernel or a view can take: single elementwise operations and lookups
-// become maps, and copies are put where memory is needed or strides cannot express a view.
+// become maps, products with weights matmuls, and copies are put where memory is needed or strides cannot express a view.
 func legalize(f *ir.Func, _ *Budget) int {
 	n := singles(f)
 	n += copies(f)
 	return n
 }
 
-// singles makes maps of the elementwise operations and lookups that no fusion took.
+// singles makes maps of the elementwise operations and lookups that no fusion took, and matmuls of products.
 func singles(f *ir.Func) int {
 	with := map[*ir.Value]*ir.Value{}
 	for _, op := range append([]*ir.Op(nil), f.Ops...) {
+		if isProduct(op) {
+			if v := buildMatmul(f, &region{sink: op, in: map[*ir.Op]bool{op: true}, ops: []*ir.Op{op}}); v != nil {
+				with[op.Out] = v
+			}
+			continue
+		}
 		if quantizes(op) {
 			if v := buildRow(f, &region{sink: op, in: map[*ir.Op]bool{op: true}, ops: []*ir.Op{op}}); v != nil {
 				with[op.Out] = v

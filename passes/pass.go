@@ -46,7 +46,7 @@ var Pipeline = []Pass{
 	{Name: "fuse-prologue", Doc: "the norm of a single row moves into the matmul that reads it", Run: fusePrologue},
 	{Name: "fuse-map", Doc: "chains of elementwise operations, lookups and concatenations become one map", Run: fuseMap},
 	// What is left of the plain operations gets the form that kernels exist for.
-	{Name: "legalize", Doc: "single plain operations become maps and rows; views that strides cannot express become copies", Required: true, Run: legalize},
+	{Name: "legalize", Doc: "single plain operations become maps, rows and matmuls; views that strides cannot express become copies", Required: true, Run: legalize},
 	{Name: "final-dce", Doc: "what fusion left behind goes", Required: true, Run: dce},
 }
 

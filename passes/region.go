@@ -39,10 +39,11 @@ func grow(f *ir.Func, sink *ir.Op, order map[*ir.Op]int, uses map[*ir.Value][]ir
 	return r
 }
 
-// joins reports whether op computes element by element and so can be part of any expression.
+// joins reports whether op computes element by element and so can be part of any expression. Integers of groups are read by
+// products and lookups only.
 func joins(op *ir.Op) bool {
 	if op.Def == ir.OpConvert {
-		return op.Out.Type.DType.IsArithmetic()
+		return op.Out.Type.DType.IsArithmetic() && (!op.In[0].Type.DType.IsQuantized() || is(op.In[0], ir.OpGather))
 	}
 	return op.Def.Elementwise()
 }

@@ -105,14 +105,13 @@ func (c *benchCmd) ablate(ctx context.Context, threads int) error {
 	if err != nil {
 		return err
 	}
-	a, err := bench.Ablate(ctx, m.Module, m.ImageTokens, t, threads, c.Text, o.Progress)
-	if err != nil {
-		return err
+	a, err := bench.Ablate(ctx, m.Module, m.ImageTokens, t, threads, c.Text, m.Name, m.Layers, func(a *bench.Ablation) {
+		if !c.JSON {
+			a.PrintRow(os.Stdout)
+		}
+	})
+	if err == nil && c.JSON {
+		err = json.NewEncoder(os.Stdout).Encode(a)
 	}
-	a.Model, a.Layers = m.Name, m.Layers
-	if c.JSON {
-		return json.NewEncoder(os.Stdout).Encode(a)
-	}
-	a.Print(os.Stdout)
-	return nil
+	return err
 }

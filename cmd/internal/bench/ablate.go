@@ -42,20 +42,17 @@ type AblationFunc struct {
 var ablated = []string{"encode_image", "prefill", "decode"}
 
 // Ablate compiles a plain model with all passes, without each of them in turn, and without any, and times it. The weights are
-// made up: their values change no time, only NaNs and subnormal numbers would, and so no checkpoint need be read.
-func Ablate(ctx context.Context, plain *ir.Module, imageTokens int, t target.Target, threads, text int, progress func(what string, done, total int64)) (*Ablation, error) {
-	a := &Ablation{CPU: t.Name, Threads: threads, Prompt: imageTokens + text}
+// made up: their values change no time, only NaNs and subnormal numbers would, and so no checkpoint need be read. each is called
+// after every row.
+func Ablate(ctx context.Context, plain *ir.Module, imageTokens int, t target.Target, threads, text int, model string, layers int, each func(*Ablation)) (*Ablation, error) {
+	a := &Ablation{Model: model, Layers: layers, CPU: t.Name, Threads: threads, Prompt: imageTokens + text}
 	var weights *made
 	defer func() {
 		if weights != nil {
 			weights.memory.Close()
 		}
 	}()
-	variants := variants()
-	for i, v := range variants {
-		if progress != nil {
-			progress("without "+v.name, int64(i), int64(len(variants)))
-		}
+	for _, v := range variants() {
 		m := plain.Clone()
 		if err := passes.Optimize(m, passes.Options{Off: v.off}); err != nil {
 			return nil, fmt.Errorf("without %s: %w", v.name, err)
@@ -78,6 +75,7 @@ func Ablate(ctx context.Context, plain *ir.Module, imageTokens int, t target.Tar
 		}
 		row.Without = v.name
 		a.Rows = append(a.Rows, *row)
+		each(a)
 	}
 	return a, nil
 }
@@ -180,28 +178,29 @@ func (w *made) time(ctx context.Context, m *ir.Module, r *codegen.Result, thread
 	return row, ctx.Err()
 }
 
-// Print writes the ablation as a table, which Markdown shows as one, too.
-func (a *Ablation) Print(w io.Writer) {
-	layers := ""
-	if a.Layers > 0 {
-		layers = fmt.Sprintf(", %d layers of encoder and decoder", a.Layers)
-	}
-	fmt.Fprintf(w, "%s%s: %d tokens, %d threads, %s; encode_image / prefill / decode each\n\n", a.Model, layers, a.Prompt, a.Threads, a.CPU)
-	fmt.Fprintln(w, "| without | kernels | MB moved | arena MB | ms | times as long |")
-	fmt.Fprintln(w, "|---|---|---|---|---|---|")
-	for _, r := range a.Rows {
-		var cells [5][]string
-		for _, name := range ablated {
-			f, all := r.Funcs[name], a.Rows[0].Funcs[name]
-			for i, cell := range []string{fmt.Sprint(f.Kernels), fmt.Sprintf("%.1f", float64(f.Bytes)/1e6), fmt.Sprintf("%.2f", float64(f.Arena)/1e6),
-				fmt.Sprintf("%.2f", f.Seconds*1e3), fmt.Sprintf("%.2f", f.Seconds/all.Seconds)} {
-				cells[i] = append(cells[i], cell)
-			}
+// PrintRow writes the last row of the ablation, after the first the head of the table, which Markdown shows as one.
+func (a *Ablation) PrintRow(w io.Writer) {
+	if len(a.Rows) == 1 {
+		layers := ""
+		if a.Layers > 0 {
+			layers = fmt.Sprintf(", %d of the layers of encoder and decoder", a.Layers)
 		}
-		fmt.Fprintf(w, "| %s |", r.Without)
-		for _, c := range cells {
-			fmt.Fprintf(w, " %s / %s / %s |", c[0], c[1], c[2])
-		}
-		fmt.Fprintln(w)
+		fmt.Fprintf(w, "%s%s: %d tokens, %d threads, %s; each column: image encoder / prefill / a decoded token\n\n", a.Model, layers, a.Prompt, a.Threads, a.CPU)
+		fmt.Fprintln(w, "| without | kernels | MB moved | arena MB | ms | times as long |")
+		fmt.Fprintln(w, "|---|---|---|---|---|---|")
 	}
+	r := a.Rows[len(a.Rows)-1]
+	var cells [5][]any
+	for _, name := range ablated {
+		f, all := r.Funcs[name], a.Rows[0].Funcs[name]
+		for i, cell := range []string{fmt.Sprint(f.Kernels), fmt.Sprintf("%.1f", float64(f.Bytes)/1e6), fmt.Sprintf("%.2f", float64(f.Arena)/1e6),
+			fmt.Sprintf("%.2f", f.Seconds*1e3), fmt.Sprintf("%.2f", f.Seconds/all.Seconds)} {
+			cells[i] = append(cells[i], cell)
+		}
+	}
+	fmt.Fprintf(w, "| %s |", r.Without)
+	for _, c := range cells {
+		fmt.Fprintf(w, " %s / %s / %s |", c...)
+	}
+	fmt.Fprintln(w)
 }
