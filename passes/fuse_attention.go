@@ -1,56 +1,230 @@
 package passes
 
-import "pgc/ir"
+import (
+	"math"
+	"slices"
+	"strings"
 
-// fuseAttention finds softmax(mask(softcap(scale·q·kᵀ)))·v for grouped heads, written with einsums, and makes it one
-// attention, whose scores never exist as a tensor. The mask may be any form of causal, windowed and prefix.
+	"pgc/ir"
+)
+
+// fuseAttention finds softmax(mask(softcap(scale·q·kᵀ)))·v, written with einsums, and makes it one attention, whose scores never
+// exist as a tensor. Heads may have keys of their own, share them in groups, or all share one, and stand on any axis; the mask may be
+// any form of causal, windowed and prefix.
 func fuseAttention(f *ir.Func, budget *Budget) int {
 	with := map[*ir.Value]*ir.Value{}
 	for _, op := range append([]*ir.Op(nil), f.Ops...) {
-		q, k, v, attrs, ok := matchAttention(op)
+		m, ok := matchAttention(op)
 		if !ok || !budget.Take(op) {
 			continue
 		}
-		with[op.Out] = ir.Before(f, op).Op(ir.OpAttention, attrs, q, k, v)
+		with[op.Out] = m.build(ir.Before(f, op))
 	}
 	f.Replace(with)
 	f.RemoveDead()
 	return len(with)
 }
 
-func matchAttention(op *ir.Op) (q, k, v *ir.Value, a ir.AttentionAttrs, ok bool) {
-	if einsumSpec(op.Out) != "abcd,dae->cabe" {
-		return
-	}
-	scores, ok := matchSoftmax(op.In[0])
+// attention is what was found: operands with their labels, as an einsum has them.
+type attention struct {
+	q, k, v        *ir.Value
+	ql, kl, vl     string
+	out            string // labels of the result
+	row, key       string // labels
+	shared, heads  string // labels of the heads of q: those that k and v have, too, and the others
+	inner, element string // labels: what the scores sum over, and the elements of v
+	attrs          ir.AttentionAttrs
+}
+
+func matchAttention(op *ir.Op) (m attention, ok bool) {
+	e, ok := einsumOf(op.Out)
 	if !ok {
-		return
+		return m, false
 	}
-	v = op.In[1]
-	a.Scale = 1
-	if is(scores, ir.OpSelect) {
-		low, isNum := number(scores.Def.In[2])
-		if !isNum || low > -1e30 || !matchMask(scores.Def.In[0], &a) {
-			return nil, nil, nil, a, false
+	// The weights of the sum are one operand, the values the other.
+	soft, values := op.In[0], op.In[1]
+	scores, ok := matchSoftmax(soft)
+	if !ok {
+		soft, values, e = op.In[1], op.In[0], ir.Einsum{X: e.Y, Y: e.X, Out: e.Out}
+		if scores, ok = matchSoftmax(soft); !ok {
+			return m, false
 		}
-		a.Causal = true
-		scores = scores.Def.In[1]
 	}
-	if x, c, capped := withNumber(scores, ir.OpMul); capped && is(x, ir.OpTanh) {
+	n := len(e.X)
+	if n < 2 {
+		return m, false
+	}
+	m.attrs.Scale = 1
+	product, ok := matchScores(scores, &m.attrs)
+	if !ok {
+		return m, false
+	}
+	inner, ok := einsumOf(product)
+	if !ok || len(inner.Out) != n {
+		return m, false
+	}
+	// One set of labels for both: those of the weighted sum, and one more for what the scores sum over.
+	names := map[rune]rune{}
+	for i, l := range inner.Out {
+		names[l] = rune(e.X[i])
+	}
+	rename := func(labels string) string {
+		return strings.Map(func(l rune) rune {
+			if to, ok := names[l]; ok {
+				return to
+			}
+			return l - 'a' + 'A' // no label of the sum
+		}, labels)
+	}
+	m.row, m.key = e.X[n-2:n-1], e.X[n-1:]
+	m.q, m.k, m.ql, m.kl = product.Def.In[0], product.Def.In[1], rename(inner.X), rename(inner.Y)
+	if strings.Contains(m.ql, m.key) {
+		m.q, m.k, m.ql, m.kl = m.k, m.q, m.kl, m.ql
+	}
+	m.k, m.v, m.vl, m.out = stored(m.k), stored(values), e.Y, e.Out
+	for _, l := range strings.Split(e.X[:n-2], "") {
+		if l != "" && strings.Contains(m.kl, l) {
+			m.shared += l
+		} else {
+			m.heads += l
+		}
+	}
+	m.inner = less(m.ql, m.row+m.shared+m.heads)
+	m.element = less(m.vl, m.key+m.shared)
+	return m, m.fits()
+}
+
+// fits reports whether the labels are those of an attention: every tensor has its own, and no more than two axes of heads.
+func (m *attention) fits() bool {
+	if len(m.shared) > 1 || len(m.heads) > 1 || len(m.inner) != 1 || len(m.element) != 1 {
+		return false
+	}
+	same := func(labels, want string) bool { return len(labels) == len(want) && less(labels, want) == "" }
+	if !same(m.ql, m.row+m.shared+m.heads+m.inner) || !same(m.kl, m.key+m.shared+m.inner) || !same(m.vl, m.key+m.shared+m.element) ||
+		!same(m.out, m.row+m.shared+m.heads+m.element) {
+		return false
+	}
+	return m.k.Type.DType == m.v.Type.DType && m.k.Type.Shape[strings.Index(m.kl, m.inner)] == m.v.Type.Shape[strings.Index(m.vl, m.element)]
+}
+
+// less returns the labels that are not among others.
+func less(labels, others string) string {
+	return strings.Map(func(l rune) rune {
+		if strings.ContainsRune(others, l) {
+			return -1
+		}
+		return l
+	}, labels)
+}
+
+// build makes the attention of [S,G,R,H], [T,G,H] and [T,G,H], of which G or R is 1 where there are no such heads.
+func (m *attention) build(b *ir.Builder) *ir.Value {
+	view := func(v *ir.Value, labels string, axes ...string) *ir.Value {
+		var perm []int
+		var shape []ir.Dim
+		for _, l := range axes {
+			if l == "" {
+				shape = append(shape, ir.D(1))
+				continue
+			}
+			i := strings.Index(labels, l)
+			perm, shape = append(perm, i), append(shape, v.Type.Shape[i])
+		}
+		return b.Reshape(transposed(b, v, perm), shape)
+	}
+	q := view(m.q, m.ql, m.row, m.shared, m.heads, m.inner)
+	k := view(m.k, m.kl, m.key, m.shared, m.inner)
+	v := view(m.v, m.vl, m.key, m.shared, m.element)
+	y := b.Op(ir.OpAttention, m.attrs, q, k, v)
+	labels := m.row + m.shared + m.heads + m.element
+	var shape []ir.Dim
+	for i, l := range []string{m.row, m.shared, m.heads, m.element} {
+		if l != "" {
+			shape = append(shape, y.Type.Shape[i])
+		}
+	}
+	y = b.Reshape(y, shape)
+	perm := make([]int, len(m.out))
+	for i, l := range m.out {
+		perm[i] = strings.IndexRune(labels, l)
+	}
+	return transposed(b, y, perm)
+}
+
+// transposed permutes the axes of v, where that changes anything.
+func transposed(b *ir.Builder, v *ir.Value, perm []int) *ir.Value {
+	if slices.IsSorted(perm) {
+		return v
+	}
+	return b.Op(ir.OpTranspose, ir.TransposeAttrs{Perm: perm}, v)
+}
+
+// low is from where on a number masks a score: nothing is left of its exponential.
+const low = -1e9
+
+// matchScores goes down from the softmax to the product of queries and keys and notes what lies between.
+func matchScores(v *ir.Value, a *ir.AttentionAttrs) (product *ir.Value, ok bool) {
+	rank := v.Type.Rank()
+	m := mask{v.Type.Shape[rank-2], v.Type.Shape[rank-1]}
+	switch {
+	case is(v, ir.OpSelect):
+		condition, kept, other := v.Def.In[0], v.Def.In[1], v.Def.In[2]
+		n, isLow := number(other)
+		negated := !isLow
+		if negated {
+			kept, other = other, kept
+			n, isLow = number(other)
+		}
+		if !isLow || n > low || !m.match(condition, negated, a) {
+			return nil, false
+		}
+		v = kept
+	case is(v, ir.OpAdd): // of a mask of zeros and low numbers
+		found := false
+		for i, side := range v.Def.In {
+			if !is(side, ir.OpSelect) {
+				continue
+			}
+			x, isX := number(side.Def.In[1])
+			y, isY := number(side.Def.In[2])
+			if !isX || !isY || max(x, y) != 0 || min(x, y) > low || !m.match(side.Def.In[0], x != 0, a) {
+				return nil, false
+			}
+			v, found = v.Def.In[1-i], true
+			break
+		}
+		if !found {
+			return nil, false
+		}
+	}
+	if x, c, capped := withNumber(v, ir.OpMul); capped && is(x, ir.OpTanh) {
 		inner, d, divided := withNumber(x.Def.In[0], ir.OpDiv)
-		if !divided || d != c {
-			return nil, nil, nil, a, false
+		if !divided {
+			if inner, d, divided = withNumber(x.Def.In[0], ir.OpMul); divided {
+				d = 1 / d
+			}
 		}
-		a.Softcap, scores = c, inner
+		if !divided || math.Abs(d-c) > 1e-6*c || c <= 0 {
+			return nil, false
+		}
+		a.Softcap, v = c, inner
 	}
-	if x, s, scaled := withNumber(scores, ir.OpMul); scaled {
-		a.Scale, scores = s, x
+	if x, s, scaled := withNumber(v, ir.OpMul); scaled {
+		a.Scale, v = s, x
+	} else if x, s, scaled := withNumber(v, ir.OpDiv); scaled {
+		a.Scale, v = 1/s, x
 	}
-	if einsumSpec(scores) != "abcd,ebd->bcae" {
-		return nil, nil, nil, a, false
+	return v, is(v, ir.OpEinsum)
+}
+
+// einsumOf returns the labels of an einsum.
+func einsumOf(v *ir.Value) (e ir.Einsum, ok bool) {
+	spec := einsumSpec(v)
+	if spec == "" {
+		return e, false
 	}
-	q, k, v = scores.Def.In[0], stored(scores.Def.In[1]), stored(v)
-	return q, k, v, a, k.Type.Equal(v.Type)
+	e, err := ir.ParseEinsum(spec)
+	return e, err == nil
 }
 
 // stored is what keys or values are converted from, as from a cache of bf16: the kernel reads that.
@@ -72,107 +246,6 @@ func matchSoftmax(v *ir.Value) (*ir.Value, bool) {
 	}
 	x, top := e.Def.In[0].Def.In[0], e.Def.In[0].Def.In[1]
 	return x, is(top, ir.OpReduceMax) && top.Def.In[0] == x
-}
-
-// matchMask reads a mask bool [S,T]: causal, perhaps and-ed with a window, perhaps or-ed with the prefix.
-func matchMask(v *ir.Value, a *ir.AttentionAttrs) bool {
-	if is(v, ir.OpOr) {
-		for i, side := range v.Def.In {
-			if matchPrefix(v.Def.In[1-i], a) && matchMask(side, a) {
-				return true
-			}
-		}
-		return false
-	}
-	if is(v, ir.OpAnd) {
-		for i, side := range v.Def.In {
-			if matchWindow(v.Def.In[1-i], a) && matchMask(side, a) {
-				return true
-			}
-		}
-		return false
-	}
-	lesser, greater, ok := ordered(v, ir.OpLe, ir.OpGe)
-	return ok && isKey(lesser) && matchPosition(greater, a)
-}
-
-// ordered returns the sides of x < y (or ≤), written either way round.
-func ordered(v *ir.Value, less, greater *ir.OpDef) (x, y *ir.Value, ok bool) {
-	switch {
-	case is(v, less):
-		return v.Def.In[0], v.Def.In[1], true
-	case is(v, greater):
-		return v.Def.In[1], v.Def.In[0], true
-	}
-	return nil, nil, false
-}
-
-// matchWindow reads key > position - window.
-func matchWindow(v *ir.Value, a *ir.AttentionAttrs) bool {
-	low, key, ok := ordered(v, ir.OpLt, ir.OpGt)
-	if !ok || !isKey(key) {
-		return false
-	}
-	pos, w, ok := withNumber(low, ir.OpSub)
-	if !ok || !matchPosition(pos, a) {
-		return false
-	}
-	a.Window = int(w)
-	return true
-}
-
-// matchPrefix reads position < prefix and key < prefix.
-func matchPrefix(v *ir.Value, a *ir.AttentionAttrs) bool {
-	if !is(v, ir.OpAnd) {
-		return false
-	}
-	var keys, positions bool
-	for _, side := range v.Def.In {
-		x, limit, ok := ordered(side, ir.OpLt, ir.OpGt)
-		if !ok {
-			return false
-		}
-		p, ok := scalarDim(limit)
-		if !ok || (keys || positions) && p != a.Prefix {
-			return false
-		}
-		a.Prefix = p
-		if isKey(x) {
-			keys = true
-		} else if matchPosition(x, a) {
-			positions = true
-		}
-	}
-	return keys && positions
-}
-
-// isKey reports whether v counts along the last of two axes.
-func isKey(v *ir.Value) bool {
-	return is(v, ir.OpIota) && v.Def.Attrs.(ir.IotaAttrs).Axis == v.Type.Rank()-1
-}
-
-// matchPosition reads offset + row, the position of a query, and checks that the offset is the one seen before.
-func matchPosition(v *ir.Value, a *ir.AttentionAttrs) bool {
-	var offset ir.Dim
-	if is(v, ir.OpAdd) {
-		x, y := v.Def.In[0], v.Def.In[1]
-		d, ok := scalarDim(y)
-		if !ok {
-			if d, ok = scalarDim(x); !ok {
-				return false
-			}
-			x = y
-		}
-		v, offset = x, d
-	}
-	if !is(v, ir.OpIota) || v.Type.Rank() != 2 || v.Def.Attrs.(ir.IotaAttrs).Axis != 0 {
-		return false
-	}
-	if a.Offset != (ir.Dim{}) && a.Offset != offset {
-		return false
-	}
-	a.Offset = offset
-	return true
 }
 
 // scalarDim returns a scalar symbol or constant as a dimension.
