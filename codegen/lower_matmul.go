@@ -19,10 +19,19 @@ func weight(v *ir.Value) *ir.Value {
 	return nil
 }
 
+// turned returns the weight of which v is the transposed, or nil.
+func turned(v *ir.Value) *ir.Value {
+	if v.Def != nil && v.Def.Def == ir.OpTranspose && v.Type.Rank() == 2 && v.Def.In[0].Kind == ir.Weight {
+		return v.Def.In[0]
+	}
+	return nil
+}
+
 // matrix says how a matmul reads a weight: all rows of it, or one of every `split` runs of `rows` rows, as the halves of
 // the heads of a rotary embedding.
 type matrix struct {
 	w                  *ir.Value
+	turned             bool // its rows are the columns of the weight
 	split, which       int64
 	blocks, rows, cols int64
 }
@@ -30,6 +39,9 @@ type matrix struct {
 // matrixOf finds the matrix that a planned value is, which is [N,K] or [B,I,K].
 func (l *lowerer) matrixOf(v *ir.Value) (matrix, error) {
 	w, shape, s := weight(v), v.Type.Shape, v.Buf.Strides
+	if x := turned(v); x != nil {
+		return matrix{w: x, turned: true, split: 1, blocks: 1, rows: int64(shape[0].N), cols: int64(shape[1].N)}, nil
+	}
 	wrong := fmt.Errorf("@%s: matmul by %s with strides %v, which is not a weight or an even selection of its rows", l.f.Name, v.Type, s)
 	if w == nil || w.Type.Rank() < 2 {
 		return matrix{}, wrong

@@ -15,8 +15,9 @@ import (
 
 // Layouts of tensors in the weights section.
 const (
-	LayoutPlain  = "plain"   // row-major
-	LayoutPanels = "panel16" // panels of kernels.PanelWidth rows, see package kernels; "panel16 2x128x2048" packs every other 128 rows of 2048 apart
+	LayoutPlain  = "plain"              // row-major
+	LayoutPanels = "panel16"            // panels of kernels.PanelWidth rows, see package kernels; "panel16 2x128x2048" packs every other 128 rows of 2048 apart
+	LayoutTurned = "panel16 transposed" // panels of the columns of a matrix that products read transposed
 )
 
 // Tensor is a tensor of the checkpoint: little-endian data of a float type. One read back from groups of integers has their
@@ -49,6 +50,7 @@ type entry struct {
 	program.Weight
 	rows, cols int64 // of a packed matrix
 	split, run int64 // a packed matrix: every split-th run of so many rows is packed together
+	turned     bool  // its rows are the tensor's columns
 	dtype      ir.DType
 	values     []float64 // of a constant
 }
@@ -74,6 +76,9 @@ func (p *weightPlan) matrix(m matrix) int64 {
 	if m.split > 1 || m.blocks > 1 && m.rows%kernels.PanelWidth != 0 {
 		layout = fmt.Sprintf("%s %dx%dx%d", LayoutPanels, m.split, m.rows, m.cols)
 	}
+	if m.turned {
+		layout = LayoutTurned
+	}
 	dtype := m.w.Type.DType
 	each := kernels.PackedLen(m.blocks, m.rows, m.cols) * int64(dtype.Bytes())
 	if q := group(dtype); q.Bits > 0 {
@@ -81,7 +86,7 @@ func (p *weightPlan) matrix(m matrix) int64 {
 	}
 	e := p.get(layout+" "+m.w.Key, func() entry {
 		return entry{Weight: p.describe(m.w, layout, m.split*each), dtype: dtype,
-			rows: m.blocks * m.split * m.rows, cols: m.cols, split: m.split, run: m.rows}
+			rows: m.blocks * m.split * m.rows, cols: m.cols, split: m.split, run: m.rows, turned: m.turned}
 	})
 	return e.Offset + m.which*each
 }
@@ -251,6 +256,9 @@ func (e *entry) order() []int64 {
 
 // writePanels interleaves PanelWidth rows at a time; padding is zero.
 func (e *entry) writePanels(w io.Writer, t Tensor, read *cursor, rounding *quant.Rounding) error {
+	if e.turned {
+		t.Data = transposed(t.Data, int(e.cols), int(e.rows), t.DType.Bytes())
+	}
 	size := e.panelBytes()
 	rowBytes := e.cols * int64(t.DType.Bytes())
 	each := int(max(1, chunk/size)) * kernels.PanelWidth
@@ -347,7 +355,12 @@ func Unpack(w program.Weight, section []byte) (Tensor, error) {
 		cols *= n
 	}
 	e := entry{rows: int64(rows), cols: int64(cols), split: 1, run: int64(rows)}
-	if w.Layout != LayoutPanels {
+	switch w.Layout {
+	case LayoutPanels:
+	case LayoutTurned:
+		e.rows, e.cols, e.run, e.turned = e.cols, e.rows, e.cols, true
+		rows, cols = cols, rows
+	default:
 		total := e.rows * e.cols
 		if _, err := fmt.Sscanf(w.Layout, LayoutPanels+" %dx%dx%d", &e.split, &e.run, &e.cols); err != nil ||
 			min(e.split, e.run, e.cols) < 1 || total%(e.split*e.run*e.cols) != 0 {
@@ -376,5 +389,19 @@ func Unpack(w program.Weight, section []byte) (Tensor, error) {
 			copy(t.Data[(int(r)*cols+c)*size:(int(r)*cols+c+1)*size], panel[at:at+size])
 		}
 	}
+	if e.turned {
+		t.Data = transposed(t.Data, int(e.rows), cols, size)
+	}
 	return t, nil
+}
+
+// transposed returns a matrix with its rows as columns.
+func transposed(data []byte, rows, cols, size int) []byte {
+	out := make([]byte, len(data))
+	for r := range rows {
+		for c := range cols {
+			copy(out[(c*rows+r)*size:][:size], data[(r*cols+c)*size:][:size])
+		}
+	}
+	return out
 }

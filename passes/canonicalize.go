@@ -8,9 +8,9 @@ import (
 
 // canonicalize gives equal computations one form, so that the fusions need to know only that: views of views become one,
 // views that change nothing go, elementwise operations move above reshapes and transposes (which so sink towards the
-// users), products of more than two dimensions become products of rows, and operations that return an operand go.
+// users), products of more than two dimensions become products of rows, weights stand behind them as [N,K], and operations that return an operand go.
 func canonicalize(f *ir.Func, budget *Budget) int {
-	rules := []func(b *ir.Builder, op *ir.Op, uses map[*ir.Value][]ir.Use) *ir.Value{identity, mergeViews, dropBroadcast, sinkViews, flattenProduct}
+	rules := []func(b *ir.Builder, op *ir.Op, uses map[*ir.Value][]ir.Use) *ir.Value{identity, mergeViews, dropBroadcast, sinkViews, turnWeight, flattenProduct}
 	return rewrite(f, budget, func(b *ir.Builder, op *ir.Op, uses map[*ir.Value][]ir.Use) *ir.Value {
 		for _, rule := range rules {
 			if v := rule(b, op, uses); v != nil {
@@ -154,6 +154,28 @@ func sinkViews(b *ir.Builder, op *ir.Op, uses map[*ir.Value][]ir.Use) *ir.Value 
 		return nil
 	}
 	return b.Op(like.Def, like.Attrs, b.Op(op.Def, op.Attrs, in...))
+}
+
+// turnWeight makes a product with a matrix of [K,N] one with its transposed, [N,K], which is how weights are packed.
+func turnWeight(b *ir.Builder, op *ir.Op, _ map[*ir.Value][]ir.Use) *ir.Value {
+	spec := einsumSpec(op.Out)
+	if spec == "" {
+		return nil
+	}
+	x, w := op.In[0], op.In[1]
+	rank := x.Type.Rank()
+	if rank < 2 || w.Type.Rank() != 2 || spec != rowsTimesColumns(rank) || unconverted(w).Kind != ir.Weight || unconverted(w).Type.DType.IsQuantized() {
+		return nil
+	}
+	turned := b.Convert(b.Op(ir.OpTranspose, ir.TransposeAttrs{Perm: []int{1, 0}}, unconverted(w)), ir.F32)
+	return b.Op(ir.OpEinsum, ir.EinsumAttrs{Spec: rowsTimesMatrix(rank)}, x, turned)
+}
+
+// rowsTimesColumns is the canonical spec of x·w for x of a rank: "ab,bc->ac" for 2.
+func rowsTimesColumns(rank int) string {
+	k, n := string(rune('a'+rank-1)), string(rune('a'+rank))
+	rows := rowsTimesMatrix(rank)[:rank-1]
+	return rows + k + "," + k + n + "->" + rows + n
 }
 
 // flattenProduct makes the product of a tensor of more than two dimensions with a matrix one of rows, where the leading

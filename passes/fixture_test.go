@@ -49,11 +49,15 @@ func fixture(t *testing.T, path string) {
 	}
 	before := m.Clone()
 	for _, name := range strings.Split(list, ",") {
-		p := Find(name)
-		if p == nil {
-			t.Fatalf("no pass %s", name)
+		pipeline := Pipeline
+		if name != "all" {
+			p := Find(name)
+			if p == nil {
+				t.Fatalf("no pass %s", name)
+			}
+			pipeline = []Pass{*p}
 		}
-		if err := Run(m, []Pass{*p}, Options{Check: true}); err != nil {
+		if err := Run(m, pipeline, Options{Check: true}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -10,10 +10,26 @@ import (
 // along the last axis, as in a rotary embedding, becomes several expressions. Storing the result in 16 bits, as a KV cache of
 // bf16 does, is part of it.
 func fuseMap(f *ir.Func, budget *Budget) int {
+	uses := f.Uses()
 	return fuseRegions(f, budget,
-		func(op *ir.Op) bool { return joins(op) || op.Def == ir.OpGather || isEvenConcat(op) || stores(op) },
+		func(op *ir.Op) bool {
+			return !multipliedAsStored(op, uses) && (joins(op) || op.Def == ir.OpGather || isEvenConcat(op) || stores(op))
+		},
 		func(_, op *ir.Op) bool { return op.Def == ir.OpGather },
 		func(r *region) *ir.Value { return buildMap(f, r) })
+}
+
+// multipliedAsStored reports whether op only makes f32 of a weight for products, which read it as it is stored.
+func multipliedAsStored(op *ir.Op, uses map[*ir.Value][]ir.Use) bool {
+	if op.Def != ir.OpConvert || !isWeight(op.Out) {
+		return false
+	}
+	for _, u := range uses[op.Out] {
+		if u.Op == nil || !isProduct(u.Op) {
+			return false
+		}
+	}
+	return true
 }
 
 // isEvenConcat reports whether op joins f32 parts of one shape along the last axis.
@@ -64,8 +80,11 @@ func buildMap(f *ir.Func, r *region) *ir.Value {
 		}
 		attrs.Gathers = append(attrs.Gathers, ir.Gather{Table: i, Index: at})
 	}
-	if len(operands) == 0 {
-		return nil
+	if len(operands) == 0 { // of numbers alone: the shape is that of one of them
+		if len(r.sink.In) == 0 {
+			return nil
+		}
+		operands = append(operands, r.sink.In[0])
 	}
 	return fused(f, r, ir.OpMap, attrs, operands)
 }

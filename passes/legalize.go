@@ -98,6 +98,9 @@ func copies(f *ir.Func) int {
 
 // needsMemory reports whether operand i of op must be laid out otherwise than it is.
 func needsMemory(op *ir.Op, i int, v *ir.Value, strides []int64) bool {
+	if is(v, ir.OpConstant) { // of one value, perhaps, for all elements
+		return isView(op) || op.Def == ir.OpMatmul && i == 0 && len(op.Attrs.(ir.MatmulAttrs).Prologue) == 0
+	}
 	if v.Def != nil && isVirtual(v.Def) && v.Def.Def != ir.OpConstant {
 		switch op.Def {
 		case ir.OpMap:

@@ -45,8 +45,13 @@ func through(v *ir.Value) *ir.Value {
 	return v
 }
 
-// isWeight reports whether v is a weight, perhaps converted or reshaped.
-func isWeight(v *ir.Value) bool { return through(v).Kind == ir.Weight }
+// isWeight reports whether v is a weight, perhaps converted and reshaped, or converted and transposed.
+func isWeight(v *ir.Value) bool {
+	if x := through(v); is(x, ir.OpTranspose) {
+		return x.Type.Rank() == 2 && x == unconverted(v) && x.Def.In[0].Kind == ir.Weight
+	}
+	return through(v).Kind == ir.Weight
+}
 
 // unconverted follows v through conversions to f32 of stored floats in memory, which fused operations do as they read.
 // Only parameters hold stored floats.

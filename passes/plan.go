@@ -21,7 +21,12 @@ type Arena struct {
 // Plan gives every value of a legalized function its place: results of kernels in the arena, in an output, or straight
 // in a state; views where their operand is. Values that live at different times share memory. Symbols count at their
 // bounds, so that offsets are constants; memory that a call does not reach is never touched.
-func Plan(f *ir.Func) error {
+func Plan(f *ir.Func) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("planning the buffers of @%s: %v", f.Name, r)
+		}
+	}()
 	p := &planner{f: f, m: f.Module, uses: f.Uses()}
 	return p.plan()
 }

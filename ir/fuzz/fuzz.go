@@ -28,12 +28,24 @@ func NewModule() *ir.Module {
 // Syms returns values of the symbols that f can be called with.
 func Syms(f *ir.Func, seed uint64) map[string]int {
 	rng := rand.New(rand.NewPCG(seed, 3))
-	syms := map[string]int{"S": 1 + rng.IntN(maxRows), "past": rng.IntN(maxPast + 1)}
-	if single(f) {
-		syms["S"] = 1
+	bound := func(name string, most int) int {
+		if n, ok := f.Module.Bound(name); ok {
+			most = min(most, n)
+		}
+		return most
 	}
-	syms["T"] = syms["S"] + syms["past"]
-	syms["prefix"] = rng.IntN(syms["T"] + 1)
+	syms := map[string]int{}
+	for _, s := range f.Module.Symbols { // of other names
+		syms[s.Name] = rng.IntN(s.Max + 1)
+	}
+	total := bound("T", maxRows+maxPast)
+	rows, past := 1+rng.IntN(min(total, bound("S", maxRows))), 0
+	if single(f) {
+		rows = 1
+	}
+	past = rng.IntN(min(total-rows, bound("past", maxPast)) + 1)
+	syms["S"], syms["past"], syms["T"] = rows, past, rows+past
+	syms["prefix"] = rng.IntN(bound("prefix", rows+past) + 1)
 	return syms
 }
 
