@@ -128,10 +128,7 @@ func (s *Attention) build(g *gen) {
 // block takes keys t…t+n-1 into the running softmax.
 func (a *tileAttn) block(t, n *tile.Value) {
 	b, lanes, nr := a.g.b, a.g.lanes, a.nr
-	mr := 6
-	if a.g.target.Regs == 32 {
-		mr = 12
-	}
+	mr := map[int]int{4: 8, 8: 6, 16: 12}[lanes]
 	scratch := func(p *tile.Value) []source {
 		out := make([]source, a.vecs)
 		for v := range out {
