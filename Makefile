@@ -40,6 +40,7 @@ test-arm64: llvm qemu ## run the tests of code generation and of the runtime on 
 lint: ## gofmt, go vet and staticcheck
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
 	$(GO) vet ./...
+	GOARCH=arm64 $(GO) vet ./runtime/native
 	$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
 
 bench: llvm build ## pgc and its peers on the same work, into docs/BENCHMARKS.md (over an hour, 60 GB of disk, 24 GiB of memory; downloads the peers)
