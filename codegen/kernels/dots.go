@@ -16,7 +16,7 @@ const (
 
 // dots is how a target adds products of integers. All three ways are exact, so they give the same sums:
 //
-//	fours  targets with tile.Dot4: unsigned weights (8 bits are offset by 128, see quant.Row) by signed x
+//	fours  targets with tile.DotS4, or with tile.Dot4: unsigned weights (8 bits are offset by 128, see quant.Row) by signed x
 //	pairs  8 bits elsewhere: both widened to i16, tile.DotI16
 //	bytes  4 bits elsewhere: tile.DotU8, eight products in i16 before they are widened: 8·15·127 = 15240 fits
 //
@@ -28,6 +28,9 @@ type dots struct {
 	way   int
 }
 
+// unsigned reports whether weights of 8 bits are made unsigned.
+func (d dots) unsigned() bool { return d.way == fours && d.group.Bits == 8 && !d.g.target.Signed }
+
 const (
 	fours = iota
 	pairs
@@ -36,7 +39,7 @@ const (
 
 func (g *gen) dots(q Group) dots {
 	switch {
-	case g.target.VNNI:
+	case g.target.VNNI || g.target.Signed:
 		return dots{g, q, fours}
 	case q.Bits == 8:
 		return dots{g, q, pairs}
@@ -86,6 +89,9 @@ func (d dots) unpacked(block, k0 *tile.Value, v int) func(i int) *tile.Value {
 	load := func(i int) *tile.Value { return b.Load(words, b.Int(groupHeader/4+int64(i*PanelWidth+v*lanes)), lanes) }
 	if d.group.Bits == 8 {
 		return func(i int) *tile.Value {
+			if !d.unsigned() {
+				return b.Bits(load(i), tile.I8)
+			}
 			return b.Bits(b.Logic(tile.Xor, load(i), b.Int32(offsets, lanes)), tile.I8)
 		}
 	}
@@ -102,10 +108,21 @@ func (d dots) unpacked(block, k0 *tile.Value, v int) func(i int) *tile.Value {
 
 // chains is how many sums of one vector of columns a single row keeps, so that no product waits for the one before.
 func (d dots) chains() int {
-	if d.way == fours {
+	switch {
+	case d.way == fours && d.g.lanes == 4: // a panel is four vectors
+		return 2
+	case d.way == fours:
 		return chunk / 4
 	}
 	return d.halves()
+}
+
+// four adds four products to every lane of a sum.
+func (d dots) four(sum, w, x *tile.Value) *tile.Value {
+	if d.g.target.Signed {
+		return d.g.b.DotS4(sum, w, x)
+	}
+	return d.g.b.Dot4(sum, w, x)
 }
 
 // start gives the sums before the first product of a row; offset loads its number in quant.Row.Offsets.
@@ -114,7 +131,7 @@ func (d dots) start(offset func() *tile.Value) []*tile.Value {
 	for i := range out {
 		out[i] = b.Int32(0, d.g.lanes)
 	}
-	if d.way == fours && d.group.Bits == 8 {
+	if d.unsigned() {
 		out[0] = b.Splat(offset(), d.g.lanes)
 	}
 	return out
@@ -156,7 +173,7 @@ func (d dots) add(sums []*tile.Value, rows, vecs int, w, x func(at, i int) *tile
 				for h := range halves {
 					s := &out[(r*vecs+v)*halves+h]
 					if d.way == fours {
-						*s = b.Dot4(*s, w(v, i), y)
+						*s = d.four(*s, w(v, i), y)
 					} else {
 						*s = b.Add(*s, b.Dot(tile.DotI16, w(v, i*halves+h), y))
 					}
@@ -174,10 +191,11 @@ func (d dots) addOne(sums []*tile.Value, vecs int, w, x func(at, i int) *tile.Va
 	}
 	b, lanes, chains := d.g.b, d.g.lanes, d.chains()
 	out := append([]*tile.Value{}, sums...)
-	for i := range chains {
+	for i := range chunk / 4 {
 		y := b.Bits(b.Splat(x(0, i), lanes), tile.I8)
 		for v := range vecs {
-			out[v*chains+i] = b.Dot4(out[v*chains+i], w(v, i), y)
+			s := &out[v*chains+i%chains]
+			*s = d.four(*s, w(v, i), y)
 		}
 	}
 	return out

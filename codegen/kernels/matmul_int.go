@@ -6,10 +6,12 @@ import "pgc/ir/tile"
 // vecs vectors of columns; kc, whole groups, keeps the unpacked weights of its columns in L1. Measured with BenchmarkMatmul.
 func (d dots) schedule(s mmSchedule) mmSchedule {
 	s.kc, s.nb = 512, 128
-	switch d.way {
-	case pairs: // sums come in two halves, x is widened
+	switch {
+	case d.g.lanes == 4: // loads of six rows' words spill
+		s.mr = 4
+	case d.way == pairs: // sums come in two halves, x is widened
 		s.vecs, s.kc = 1, 256
-	case bytes: // a sum in i16 and four vectors of weights want registers, too
+	case d.way == bytes: // a sum in i16 and four vectors of weights want registers, too
 		s.vecs, s.mr = 1, 8
 	}
 	return s

@@ -2,6 +2,7 @@ package llvm
 
 import (
 	"math"
+	"slices"
 
 	"github.com/llir/llvm/ir"
 	"github.com/llir/llvm/ir/constant"
@@ -82,11 +83,10 @@ var emissions = map[tile.Op]emission{
 	tile.Shuffle: func(e *emitter, in *tile.Inst, a []value.Value) value.Value {
 		return e.cur.NewShuffleVector(a[0], a[1], mask(in.Mask))
 	},
-	tile.DotI16: dot,
-	tile.DotU8:  dot,
-	tile.Dot4: func(e *emitter, _ *tile.Inst, a []value.Value) value.Value {
-		return e.dot4(a[0], a[1], a[2])
-	},
+	tile.DotI16:    dot,
+	tile.DotU8:     dot,
+	tile.Dot4:      dot4,
+	tile.DotS4:     dot4,
 	tile.ReduceAdd: reduce,
 	tile.ReduceMax: reduce,
 
@@ -206,21 +206,37 @@ func (e *emitter) dot(op tile.Op, t tile.Type, x, y value.Value) value.Value {
 	return e.cur.NewAdd(e.cur.NewShuffleVector(p, p, mask(even)), e.cur.NewShuffleVector(p, p, mask(odd)))
 }
 
-// fours are the instructions for Dot4 on targets that have it, by lanes.
+// fours are the instructions for Dot4 on targets that have VNNI, by lanes.
 var fours = map[int]string{4: "llvm.x86.avx512.vpdpbusd.128", 8: "llvm.x86.avx512.vpdpbusd.256", 16: "llvm.x86.avx512.vpdpbusd.512"}
 
 // dot4 adds fours of products, by one instruction where there is one.
-func (e *emitter) dot4(acc, x, y value.Value) value.Value {
-	n := 1
-	if t, ok := acc.Type().(*types.VectorType); ok {
-		n = int(t.Len)
-	}
-	if e.target.VNNI && fours[n] != "" && n <= e.target.Lanes {
+func dot4(e *emitter, in *tile.Inst, a []value.Value) value.Value {
+	acc, x, y := a[0], a[1], a[2]
+	n := in.Out[0].Type.Lanes
+	switch {
+	case in.Op == tile.Dot4 && e.target.VNNI && fours[n] != "" && n <= e.target.Lanes:
 		words := func(v value.Value) value.Value { return e.cur.NewBitCast(v, acc.Type()) }
 		return e.intrinsic(fours[n], acc.Type(), acc, words(x), words(y))
+	case in.Op == tile.DotS4 && e.target.Signed && n == 4:
+		if slices.Contains(e.target.Features, "dotprod") {
+			return e.intrinsic("llvm.aarch64.neon.sdot.v4i32.v16i8", acc.Type(), acc, x, y)
+		}
+		var half [2]value.Value // of all sums of two
+		for i := range half {
+			part := func(v value.Value) value.Value {
+				return e.cur.NewShuffleVector(v, constant.NewUndef(v.Type()), lanes(8*i, 8))
+			}
+			p := e.intrinsic("llvm.aarch64.neon.smull.v8i16", vector(types.I16, 8), part(x), part(y))
+			half[i] = e.intrinsic("llvm.aarch64.neon.saddlp.v4i32.v8i16", acc.Type(), p)
+		}
+		return e.cur.NewAdd(acc, e.intrinsic("llvm.aarch64.neon.addp.v4i32", acc.Type(), half[0], half[1]))
 	}
 	wide := vector(types.I32, 4*n)
-	p := e.cur.NewMul(e.cur.NewZExt(x, wide), e.cur.NewSExt(y, wide))
+	var left value.Value = e.cur.NewSExt(x, wide)
+	if in.Op == tile.Dot4 {
+		left = e.cur.NewZExt(x, wide)
+	}
+	p := e.cur.NewMul(left, e.cur.NewSExt(y, wide))
 	for j := range 4 {
 		each := make([]int, n)
 		for i := range each {

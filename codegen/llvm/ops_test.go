@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"reflect"
+	"runtime"
 	"testing"
 
 	"pgc/codegen/link/linktest"
@@ -109,6 +110,9 @@ func opCases() []opCase {
 		}
 		return b.Dot(tile.DotI16, b.Bits(x[0], tile.I16), b.Bits(x[1], tile.I16))
 	})
+	add("dot_s4", []tile.Elem{tile.I32, tile.I32, tile.I32}, tile.I32, func(b *tile.Builder, x values) *tile.Value {
+		return b.DotS4(x[0], b.Bits(x[1], tile.I8), b.Bits(x[2], tile.I8))
+	})
 	add("dot4", []tile.Elem{tile.I32, tile.I32, tile.I32}, tile.I32, func(b *tile.Builder, x values) *tile.Value {
 		return b.Dot4(x[0], b.Bits(x[1], tile.I8), b.Bits(x[2], tile.I8))
 	})
@@ -200,15 +204,19 @@ func (c opCase) kernel(t *testing.T, lanes int) *tile.Kernel {
 func TestOpsMatchInterpreter(t *testing.T) {
 	cases := opCases()
 	var ks []*tile.Kernel
+	widths := []int{1, 8, 16}
+	if runtime.GOARCH == "arm64" {
+		widths = []int{1, 4, 8}
+	}
 	for _, c := range cases {
-		for _, lanes := range []int{1, 8, 16} {
+		for _, lanes := range widths {
 			ks = append(ks, c.kernel(t, lanes))
 		}
 	}
 	eachCompiler(t, ks, func(t *testing.T, code *linktest.Code) {
 		rng := rand.New(rand.NewPCG(1, 2))
 		for i, k := range ks {
-			c := cases[i/3]
+			c := cases[i/len(widths)]
 			for _, n := range []int{0, 7, -1} {
 				var args []any
 				for i, e := range append(append([]tile.Elem{}, c.in...), c.out) {

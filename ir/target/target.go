@@ -25,6 +25,7 @@ type Target struct {
 	Lanes    int      // float32 lanes of a vector register
 	Regs     int      // vector registers
 	VNNI     bool     // tile.Dot4 is one instruction
+	Signed   bool     // products of bytes are of signed ones: tile.DotS4, in one instruction if dotprod is a feature, else in six
 	Task     int      // about how many elements of an elementwise kernel make one task: some microseconds of work
 	L1, L2   int      // bytes of the first-level data cache and of the second-level cache of a core
 }
@@ -36,9 +37,9 @@ var (
 	v4 = Target{Level: "x86-64-v4", Arch: "amd64", Lanes: 16, Regs: 32, Task: 8192, L1: 32 << 10, L2: 512 << 10,
 		Features: []string{"avx", "avx2", "avx512bw", "avx512cd", "avx512dq", "avx512f", "avx512vl", "bmi", "bmi2", "f16c",
 			"fma", "popcnt", "sse4.2"}}
-	neon = Target{Level: "generic", Tune: "neoverse-n1", Arch: "arm64", Lanes: 4, Regs: 32, Task: 8192, L1: 32 << 10, L2: 512 << 10,
+	neon = Target{Level: "generic", Tune: "neoverse-n1", Arch: "arm64", Signed: true, Lanes: 4, Regs: 32, Task: 8192, L1: 32 << 10, L2: 512 << 10,
 		Features: []string{"neon"}}
-	dotprod = Target{Level: "generic", Tune: "neoverse-n1", Arch: "arm64", Lanes: 4, Regs: 32, Task: 8192, L1: 64 << 10, L2: 512 << 10,
+	dotprod = Target{Level: "generic", Tune: "neoverse-n1", Arch: "arm64", Signed: true, Lanes: 4, Regs: 32, Task: 8192, L1: 64 << 10, L2: 512 << 10,
 		Features: []string{"dotprod", "neon"}}
 	v3vnni = v3.withVNNI("avxvnni")
 	v4vnni = v4.withVNNI("avx512vnni")

@@ -136,6 +136,9 @@ func (b *Builder) Dot(op Op, x, y *Value) *Value {
 // Dot4 adds to every lane of acc four products of unsigned bytes of x with signed ones of y.
 func (b *Builder) Dot4(acc, x, y *Value) *Value { return b.emit(Dot4, acc.Type, acc, x, y) }
 
+// DotS4 is Dot4 of signed bytes with signed ones.
+func (b *Builder) DotS4(acc, x, y *Value) *Value { return b.emit(DotS4, acc.Type, acc, x, y) }
+
 // Integer returns a constant of any integer type in every lane.
 func (b *Builder) Integer(t Type, v int64) *Value { return b.constant(t, int64(cut(t.Elem, v)), 0) }
 

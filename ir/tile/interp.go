@@ -167,7 +167,7 @@ func (m *machine) compute(in *Inst) state {
 				trapf("a sum of products, %d, does not fit %s", sum, t.Elem)
 			}
 		}
-	case Dot4:
+	case Dot4, DotS4:
 		x, y := arg(1).lanes, arg(2).lanes
 		for i := range r {
 			sum := int64(arg(0).lanes[i])
@@ -193,9 +193,9 @@ func (m *machine) compute(in *Inst) state {
 	return state{lanes: r}
 }
 
-// product is one product of a dot; the first operand is unsigned but for DotI16.
+// product is one product of a dot; the first operand of DotU8 and Dot4 is unsigned.
 func product(op Op, x, y word) int64 {
-	if op != DotI16 {
+	if op == DotU8 || op == Dot4 {
 		x &= 0xff
 	}
 	return int64(x) * int64(y)
