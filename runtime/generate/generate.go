@@ -2,6 +2,7 @@ package generate
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -65,6 +66,9 @@ func (s *Session) Generate(ctx context.Context, r Request) (*Answer, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
+		if err := numbers(logits, len(seen)); err != nil {
+			return nil, err
+		}
 		var id int32
 		if r.Logprobs {
 			var logprob float64
@@ -95,6 +99,16 @@ func (s *Session) Generate(ctx context.Context, r Request) (*Answer, error) {
 	}
 	a.Text = out.finish()
 	return a, nil
+}
+
+// numbers says that logits are not numbers, as where the weights are not.
+func numbers(logits []float32, tokens int) error {
+	for id, v := range logits {
+		if v != v {
+			return fmt.Errorf("the logit of token %d is no number after %d tokens: the checkpoint holds weights that are none, or too large ones", id, tokens)
+		}
+	}
+	return nil
 }
 
 // output collects the text of an answer, streams what is certain, and watches for stop texts.

@@ -57,8 +57,8 @@ func edit(t *testing.T, path, from, to string) {
 	}
 }
 
-// large makes a number of an F32 tensor 100,000.
-func large(t *testing.T, path, name string) {
+// setFloat sets a number of an F32 tensor.
+func setFloat(t *testing.T, path, name string, to float64) {
 	t.Helper()
 	f, err := safetensors.Open(path)
 	if err != nil {
@@ -66,7 +66,7 @@ func large(t *testing.T, path, name string) {
 	}
 	defer f.Close()
 	tensor, _ := f.Tensor(name)
-	edit(t, path, string(tensor.Data[80:160]), string(binary.LittleEndian.AppendUint32(nil, math.Float32bits(1e5)))+string(tensor.Data[84:160]))
+	edit(t, path, string(tensor.Data[80:160]), string(binary.LittleEndian.AppendUint32(nil, math.Float32bits(float32(to))))+string(tensor.Data[84:160]))
 }
 
 // TestBrokenCheckpoints breaks one thing at a time: one clear sentence, the old output kept, nothing left behind.
@@ -97,7 +97,7 @@ func TestBrokenCheckpoints(t *testing.T) {
 		{"weights option", func(string) {}, Options{Storage: Storage{Weights: "int3"}}, []string{"--weights int3", "bf16"}},
 		{"kv option", func(string) {}, Options{KV: "f16"}, []string{"--kv f16", "f32 or bf16"}},
 		{"too large for f16", func(d string) {
-			large(t, filepath.Join(d, "model.safetensors"), "language_model.model.layers.1.mlp.up_proj.weight")
+			setFloat(t, filepath.Join(d, "model.safetensors"), "language_model.model.layers.1.mlp.up_proj.weight", 1e5)
 		},
 			Options{Storage: Storage{Weights: "f16"}}, []string{"language_model.layers.1.mlp.up_proj.weight", "65504", "bf16"}},
 		{"cpu option", func(string) {}, Options{CPU: "z80"}, []string{"--cpu z80", "x86-64-v3"}},
@@ -221,6 +221,21 @@ func chroot(t *testing.T, exe, picture string) {
 	out, err := exec.Command("chroot", root, "/captioner", "generate", "--image", "/p.png", "--prompt", "caption en", "--json").CombinedOutput()
 	if err != nil || !bytes.Contains(out, []byte(`"finish_reason"`)) {
 		t.Errorf("in an empty chroot: %v: %s", err, out)
+	}
+}
+
+// TestNotANumber compiles a checkpoint of which one weight is NaN: nothing is made up as an answer.
+func TestNotANumber(t *testing.T) {
+	dir := copyCheckpoint(t, "pg1-odd")
+	setFloat(t, filepath.Join(dir, "model.safetensors"), "language_model.model.layers.1.mlp.up_proj.weight", math.NaN())
+	exe := filepath.Join(t.TempDir(), "exe")
+	compileTo(t, exe, dir)
+	var stderr bytes.Buffer
+	cmd := exec.Command(exe, picturePath("grey.png"), "caption en")
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err == nil || len(out) > 0 || !strings.Contains(stderr.String(), "is no number after ") || strings.Count(stderr.String(), "\n") != 1 {
+		t.Errorf("error %v, %q, %q", err, out, &stderr)
 	}
 }
 
