@@ -21,4 +21,4 @@ if [ -z "${PYTHON:-}" ]; then
     "$out/venv/bin/pip" install -q tokenizers==0.23.3 transformers==5.23.0 pillow numpy
 fi
 "$PYTHON" "$cases/parity.py" "$out" . "$(go env GOROOT)/src"
-go test ./runtime/tokenizer -run TestGemma -v -gemma-dir "$PWD/$out"
+go test ./runtime/tokenizer -run TestGemma -v -timeout 60m -gemma-dir "$PWD/$out"
