@@ -118,7 +118,7 @@ func (d mmSchedule) prefetch(b *tile.Builder, p *tile.Value, off, n int64, row *
 	lines := ((n+line-1)/line + blocks - 1) / blocks
 	at := b.Mul(b.Div(row, b.Int(int64(d.mr))), b.Int(lines*line))
 	for i := range lines {
-		b.Prefetch(p, b.Add(at, b.Int(off+i*line)))
+		b.Prefetch(p, b.Add(at, b.Int(off+i*line)), 2)
 	}
 }
 

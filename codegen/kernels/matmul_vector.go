@@ -2,8 +2,25 @@ package kernels
 
 import "pgc/ir/tile"
 
-// vectorTasks is about how many tasks a matmul with a prologue, which each of them computes again, or with integers has.
+// vectorTasks is about how many tasks a matmul with a prologue, which each of them computes again, has.
 const vectorTasks = 128
+
+// streamBytes is the least that a task with integers reads in one stream, some microseconds of what memory gives one core, so
+// that finding the stream's beginning does not count.
+const streamBytes = 128 << 10
+
+// streamAhead is how many steps of k before they are needed the lines of a float panel are asked for: the processor itself does
+// not look beyond the page of 4 KiB that a stream is in.
+const streamAhead = 32
+
+// panelBytes is the least size of a panel of integers.
+func (m *mmBuild) panelBytes() int64 {
+	least := int64(1) << 62
+	for _, p := range m.Parts {
+		least = min(least, p.Group.Blocks(m.K)*p.Group.BlockBytes()*int64(p.Accs))
+	}
+	return least
+}
 
 // buildVector is the schedule for one row: it streams each panel once, several side by side so that enough
 // multiply-adds are in flight, in the same order of k as the blocked schedule.
@@ -15,8 +32,12 @@ func (m *mmBuild) buildVector() {
 		total += counts[i]
 	}
 	perTask := int64(1)
-	if m.Prologue != nil || m.X.Bits > 0 {
+	if m.Prologue != nil {
 		perTask = max(1, total/vectorTasks)
+	} else if m.X.Bits > 0 {
+		perTask = max(total/(2*vectorTasks), (streamBytes+m.panelBytes()-1)/m.panelBytes(), 1)
+	}
+	if perTask > 1 {
 		total = 0
 		for i, n := range counts {
 			counts[i] = (n + perTask - 1) / perTask
@@ -78,7 +99,7 @@ func (m *mmBuild) streams(part int) int64 {
 func (m *mmBuild) stream(part int, at *tile.Value, n int) {
 	b, lanes := m.g.b, m.g.lanes
 	vecs := n * PanelWidth / lanes
-	mk := micro{rows: 1, lanes: lanes, aK: 1, bK: PanelWidth}
+	mk := micro{rows: 1, lanes: lanes, aK: 1, bK: PanelWidth, ahead: streamAhead}
 	for _, w := range m.weights[part] {
 		mk.b = append(mk.b, m.sources(b.PtrAdd(w, b.Mul(at, b.Int(m.K*PanelWidth))), vecs, lanes)...)
 	}

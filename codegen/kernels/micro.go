@@ -19,6 +19,7 @@ type micro struct {
 	aRow, aK    int64    // elements of A between rows and between steps of k
 	b           []source // the vectors of a row of B
 	bK          int64    // elements of B between steps of k
+	ahead       int64    // steps of k before they are needed that B is asked for; 0: never
 }
 
 // run returns the accumulators, row by row, after k steps from init. a points at step 0.
@@ -41,6 +42,7 @@ func (m micro) run(b *tile.Builder, a, k *tile.Value, init []*tile.Value) []*til
 	}
 	main := b.Mul(b.Div(k, b.Int(unroll)), b.Int(unroll))
 	acc := b.For(b.Int(0), main, b.Int(unroll), init, func(i *tile.Value, c []*tile.Value) []*tile.Value {
+		m.prefetch(b, i)
 		for u := int64(0); u < unroll; u++ {
 			c = step(b.Add(i, b.Int(u)), c)
 		}
@@ -50,6 +52,22 @@ func (m micro) run(b *tile.Builder, a, k *tile.Value, init []*tile.Value) []*til
 		return acc
 	}
 	return b.For(main, k, b.Int(1), acc, func(i *tile.Value, c []*tile.Value) []*tile.Value { return step(i, c) })
+}
+
+// prefetch asks for the lines of B that unroll steps read, from those at step i + ahead on, line by line of what lies together.
+func (m micro) prefetch(b *tile.Builder, i *tile.Value) {
+	if m.ahead == 0 {
+		return
+	}
+	for v, src := range m.b {
+		size := int64(src.p.Type.Elem.Bytes())
+		if v > 0 && m.b[v-1].p == src.p && m.b[v-1].off+int64(m.lanes) == src.off && src.off*size%64 != 0 {
+			continue // in a line asked for already
+		}
+		for at := int64(0); at < unroll*m.bK*size; at += 64 {
+			b.Prefetch(src.p, b.Add(b.Mul(i, b.Int(m.bK)), b.Int(src.off+m.ahead*m.bK+at/size)), 1)
+		}
+	}
 }
 
 // zeros returns n zero vectors.

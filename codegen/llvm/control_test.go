@@ -54,7 +54,7 @@ func controlKernels(t *testing.T) map[string]*tile.Kernel {
 		b.Range(lo, hi, one(b), func(i *tile.Value) {
 			at := b.Sub(i, lo)
 			v := b.Load(second, b.Mul(at, b.Int(8)), 8)
-			b.Prefetch(x, b.Add(i, b.Int(64)))
+			b.Prefetch(x, b.Add(i, b.Int(64)), 1)
 			b.Store(out, i, b.Add(b.Lane(v, 5), b.Load(first, at, 1)))
 		})
 	})

@@ -121,9 +121,9 @@ func (e *emitter) bfloat16(v value.Value, n int) value.Value {
 	return b.NewTrunc(b.NewSelect(nan, b.NewOr(high, i32s(0x40, n)), rounded), vector(types.I16, n))
 }
 
-// prefetch asks for a cache line to read, to be kept in the second level and above.
+// prefetch asks for a cache line to read.
 func prefetch(e *emitter, in *tile.Inst, a []value.Value) {
 	at := e.cur.NewBitCast(e.address(a[0], a[1], in.Args[0].Type.Elem, 1), types.I8Ptr)
 	i32 := func(v int64) value.Value { return constant.NewInt(types.I32, v) }
-	e.intrinsic("llvm.prefetch.p0i8", types.Void, at, i32(0), i32(2), i32(1))
+	e.intrinsic("llvm.prefetch.p0i8", types.Void, at, i32(0), i32(4-in.Imm), i32(1))
 }

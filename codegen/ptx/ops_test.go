@@ -198,7 +198,7 @@ func controlKernels(t testing.TB) []*kernels.Kernel {
 		add("tasks", func(b *tile.Builder, out, x, n *tile.Value) {
 			lo := b.Mul(b.Task(), b.Int(3))
 			b.Range(lo, b.Min(b.Add(lo, b.Int(3)), n), b.Int(1), func(i *tile.Value) {
-				b.Prefetch(x, i)
+				b.Prefetch(x, i, 1)
 				s := b.For(i, n, b.Int(2), values{b.Float(1, lanes), b.Bool(false, 1)}, func(j *tile.Value, c []*tile.Value) []*tile.Value {
 					v := b.Load(x, j, 1)
 					less := b.Compare(tile.LT, v, b.Load(x, i, 1))

@@ -209,5 +209,7 @@ func (b *Builder) Store(p, off, v *Value) { b.effect(Store, p, off, v) }
 // StoreTail writes the first count lanes of v at p[off].
 func (b *Builder) StoreTail(p, off, v, count *Value) { b.effect(StoreTail, p, off, v, count) }
 
-// Prefetch asks for the cache line of p[off].
-func (b *Builder) Prefetch(p, off *Value) { b.effect(Prefetch, p, off) }
+// Prefetch asks for the cache line of p[off], to be kept in the cache of a level, 1 or 2, and above.
+func (b *Builder) Prefetch(p, off *Value, level int) {
+	b.append(&Inst{Op: Prefetch, Args: []*Value{p, off}, Imm: int64(level)})
+}

@@ -57,7 +57,7 @@ const (
 	LoadTail            // pointer, offset, i64 count: lanes from count on are zero and their memory is not touched
 	Store               // pointer, offset, value
 	StoreTail           // pointer, offset, value, count
-	Prefetch            // pointer, offset; any address will do
+	Prefetch            // pointer, offset, to cache level Imm, 1 or 2; any address will do
 	For                 // lo, hi, step (i64), carried…; body of (index, carried…) yields the carried values
 	If                  // i1, then and else blocks that yield values of the same types
 	numOps

@@ -158,7 +158,7 @@ func TestTraps(t *testing.T) {
 		{"a loop advances by 0", func(b *Builder, p, n *Value) { b.Range(b.Int(0), b.Int(5), n, func(*Value) {}) }},
 		{"", func(b *Builder, p, n *Value) { b.LoadTail(p, b.Int(3), 8, b.Int(5)) }},
 		{"", func(b *Builder, p, n *Value) { b.LoadTail(p, b.Int(300), 8, n) }},
-		{"", func(b *Builder, p, n *Value) { b.Prefetch(p, b.Int(1<<40)) }},
+		{"", func(b *Builder, p, n *Value) { b.Prefetch(p, b.Int(1<<40), 1) }},
 	} {
 		k, err := Build("k", func(b *Builder) { test.f(b, b.Ptr("p", F32), b.Scalar("n")) })
 		if err != nil {

@@ -16,10 +16,10 @@ import (
 // MaxThreads bounds the threads of a Pool.
 const MaxThreads = 1024
 
-// A worker that waits for the others to complete a launch spins for about 30 µs before it
+// A worker that waits for the others to complete a launch spins for about 200 µs before it
 // sleeps in the kernel: as long as going to sleep and being woken takes. With more threads
 // than processors it sleeps at once.
-const spinMicros = 30
+const spinMicros = 200
 
 // Pool is a set of native threads that run launch tables with the executable's own
 // worker loop. Its methods may be called from any goroutine; runs happen one at a time.
