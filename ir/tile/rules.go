@@ -166,7 +166,7 @@ var (
 	addressed = rule{"a pointer, an i64 offset and a level of 1 or 2", func(in *Inst, _ Type) bool {
 		return in.at(0, 2) && (in.Imm == 1 || in.Imm == 2)
 	}}
-	looped    = rule{"i64 bounds, a positive step, and a body that takes and yields the carried values", func(in *Inst, _ Type) bool {
+	looped = rule{"i64 bounds, a positive step, and a body that takes and yields the carried values", func(in *Inst, _ Type) bool {
 		if step, ok := ConstInt(in.Args[2]); ok && step <= 0 || len(in.Blocks) != 1 || len(in.Out) != len(in.Args)-3 {
 			return false
 		}
