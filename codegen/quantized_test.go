@@ -40,8 +40,8 @@ func integerModule(t *testing.T, dtype, group string, k, n int) *ir.Module {
 }
 
 // TestIntegerProducts compares products of quantized rows and matrices with the evaluator, whose integers are the same, and a
-// row alone with the same row among others, bit for bit. The last case has the greatest integers everywhere: sums of
-// products that an instruction could saturate.
+// row alone with the same row among others, bit for bit. Extreme cases have the greatest and the least integers everywhere, of
+// every pattern of signs within a word: sums of products that an instruction could saturate.
 func TestIntegerProducts(t *testing.T) {
 	for _, tgt := range targettest.All(t) {
 		for _, dtype := range []string{"i8g32", "i8g128", "i4g32", "i4g64", "i4g128"} {
@@ -59,32 +59,56 @@ func TestIntegerProducts(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
+				inputs := []*eval.Tensor{x}
 				if extreme {
 					fill(w["gate"], 1)
 					fill(w["up"], -1)
-					fill(x, 1)
+					inputs = extremes(x.Shape)
 				}
-				want := reference(t, m.Func("many"), map[string]*eval.Tensor{"many.x": x}, w, map[string]int{"S": rows})["many.y"]
 				e := compiled(t, m, w, tgt, 2)
-				copy(e.Floats("many.x"), x.Float32())
-				call(t, e, "many", map[string]int{"S": rows})
-				got := e.Floats("many.y")[:rows*n]
-				worst := compare(got, want)
-				t.Logf("%s: worst error %.2g of the largest value", name, worst)
-				if !(worst < 2e-6) {
-					t.Errorf("%s: error %g", name, worst)
-				}
-				last := rows - 1
-				copy(e.Floats("one.x"), x.Float32()[last*k:])
-				call(t, e, "one", nil)
-				for i, v := range e.Floats("one.y")[:n] {
-					if v != got[last*n+i] {
-						t.Fatalf("%s: column %d of the last row is %g alone and %g among others", name, i, v, got[last*n+i])
+				for i, x := range inputs {
+					want := reference(t, m.Func("many"), map[string]*eval.Tensor{"many.x": x}, w, map[string]int{"S": rows})["many.y"]
+					copy(e.Floats("many.x"), x.Float32())
+					call(t, e, "many", map[string]int{"S": rows})
+					got := e.Floats("many.y")[:rows*n]
+					worst := compare(got, want)
+					t.Logf("%s, %d: worst error %.2g of the largest value", name, i, worst)
+					if !(worst < 2e-6) {
+						t.Errorf("%s, %d: error %g", name, i, worst)
+					}
+					last := rows - 1
+					copy(e.Floats("one.x"), x.Float32()[last*k:])
+					call(t, e, "one", nil)
+					for j, v := range e.Floats("one.y")[:n] {
+						if v != got[last*n+j] {
+							t.Fatalf("%s, %d: column %d of the last row is %g alone and %g among others", name, i, j, v, got[last*n+j])
+						}
 					}
 				}
 			}
 		}
 	}
+}
+
+// extremes are inputs whose integers are all 127 or -127: equal, with zeros, and of changing signs.
+func extremes(shape []int) []*eval.Tensor {
+	signs := []func(i int) bool{
+		func(int) bool { return true }, func(int) bool { return false },
+		func(i int) bool { return i%2 == 0 }, func(i int) bool { return i/2%2 == 0 }, func(i int) bool { return i/4%2 == 0 }, func(i int) bool { return i%3 == 0 },
+	}
+	var out []*eval.Tensor
+	for _, positive := range signs {
+		x := eval.New(ir.F32, shape...)
+		for i := range x.Data {
+			if x.Data[i] = -1; positive(i) {
+				x.Data[i] = 1
+			}
+		}
+		out = append(out, x)
+	}
+	zeros := eval.New(ir.F32, shape...)
+	fill(zeros, 1)
+	return append(out, zeros)
 }
 
 // fill makes a tensor's values alternate in blocks so that every group spans the greatest range: the value, and once in 32

@@ -111,6 +111,9 @@ type information struct {
 	Kind        string   `json:"kind"`
 	Parameters  int64    `json:"parameters"`
 	Weights     string   `json:"weights"`
+	Compute     string   `json:"compute,omitempty"`  // of products with integers
+	Rounding    string   `json:"rounding,omitempty"` // of 4-bit integers
+	Storage     []part   `json:"storage"`            // of the matrices
 	WeightBytes int64    `json:"weight_bytes"`
 	CodeBytes   int      `json:"code_bytes"`
 	Kernels     int      `json:"kernels"`
@@ -155,7 +158,7 @@ func (c *infoCmd) Run(a *App) error {
 	}
 	chosen := a.Image.Choose(a.isa, engine.Lacks) == nil
 	p, m := a.Image.Program, a.Model
-	i := information{Model: m.Name, Kind: m.Kind, Parameters: m.Parameters, Weights: m.Weights, WeightBytes: p.WeightBytes,
+	i := information{Model: m.Name, Kind: m.Kind, Parameters: m.Parameters, Weights: m.Weights, Compute: m.Compute, Rounding: m.Rounding, Storage: storage(p), WeightBytes: p.WeightBytes,
 		CodeBytes: len(a.Image.Code), Kernels: len(p.Kernels), CPU: p.Target.CPU, Features: p.Target.Features, ImageSize: m.ImageSize,
 		ImageTokens: m.ImageTokens, MaxTokens: m.MaxTokens, KV: m.KV, Generator: p.Generator, Verified: c.Verify}
 	for _, q := range a.Image.Programs {
@@ -182,6 +185,16 @@ func (c *infoCmd) Run(a *App) error {
 	mib := func(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
 	fmt.Fprintf(a.Out, "model        %s, %s, %.1f M parameters\n", i.Model, i.Kind, float64(i.Parameters)/1e6)
 	fmt.Fprintf(a.Out, "weights      %s, %s\n", i.Weights, mib(i.WeightBytes))
+	for _, part := range i.Storage {
+		fmt.Fprintf(a.Out, "  %-18s %s\n", part.Part, part)
+	}
+	if i.Compute != "" {
+		fmt.Fprintf(a.Out, "integers     products in %s", i.Compute)
+		if i.Rounding != "" {
+			fmt.Fprintf(a.Out, "; 4 bits rounded %s", map[string]string{"plain": "plainly", "search": "by search", "calibrated": "with calibration"}[i.Rounding])
+		}
+		fmt.Fprintln(a.Out)
+	}
 	fmt.Fprintf(a.Out, "code         %s\n", mib(int64(i.CodeBytes)))
 	for _, s := range i.Sets {
 		state := ""

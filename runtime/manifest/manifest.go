@@ -16,6 +16,8 @@ type Model struct {
 	Parameters  int64
 	Weights     string // storage of the matrices
 	KV          string // and of the KV cache
+	Compute     string // arithmetic of products with matrices of integers, f32 or int8; empty without such matrices
+	Rounding    string // how 4-bit integers were chosen: plain, search or calibrated; empty without them
 
 	BOS, PAD, Image int
 	SuffixEnd       int     // the tokenizer's <eos>, which ends the suffix of forward

@@ -186,7 +186,7 @@ func Compile(ctx context.Context, dir, out string, runtime []byte, o Options) (*
 	if err != nil {
 		return nil, err
 	}
-	sets.Results[0].SetRounding(o.rounding)
+	sets.Results[0].SetRounding(o.Rounding)
 	for _, p := range sets.Programs {
 		p.Generator, p.Model = Version, model
 	}
@@ -257,6 +257,7 @@ func describe(c *hf.Checkpoint, tok *packed, o Options) *manifest.Model {
 	if m.KV == "" {
 		m.KV = "f32"
 	}
+	m.Compute, m.Rounding = o.integers(c)
 	for name, off := range o.Passes.Off {
 		if off {
 			m.Off = append(m.Off, name)

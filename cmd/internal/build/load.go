@@ -75,7 +75,7 @@ func Load(ctx context.Context, c *hf.Checkpoint, o Loading) (*Loaded, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.SetRounding(o.rounding)
+	r.SetRounding(o.Rounding)
 	var closers []func() error
 	l.close = func() {
 		if ctx.Err() == nil { // else kernels may still run: the memory goes with the process

@@ -5,6 +5,7 @@ import (
 	"path"
 	"strings"
 
+	"pgc/frontend/hf"
 	"pgc/ir"
 	"pgc/ir/quant"
 )
@@ -19,8 +20,8 @@ type Storage struct {
 	Inputs  func(key string) *quant.Moments // of what a matrix is multiplied with, from calibration; nil without it
 }
 
-// rounding returns how a matrix becomes integers.
-func (s Storage) rounding(key string) *quant.Rounding {
+// Rounding returns how a matrix becomes integers.
+func (s Storage) Rounding(key string) *quant.Rounding {
 	r := &quant.Rounding{Search: s.Search}
 	if s.Inputs != nil {
 		r.Inputs = s.Inputs(key)
@@ -102,6 +103,35 @@ func (s Storage) FourBits(c tensors) (func(key string) bool, error) {
 		bits, _ := dtype(key).Group()
 		return bits == 4
 	}, err
+}
+
+// integers says how integers are multiplied and how those of 4 bits were chosen, for a checkpoint; nothing where it has none.
+func (s Storage) integers(c *hf.Checkpoint) (compute, rounding string) {
+	dtype, products, err := s.resolve(c)
+	if err != nil {
+		return "", ""
+	}
+	most := 0
+	for _, t := range hf.Manifest(c.Config.Model) {
+		switch bits, _ := dtype(t.Name).Group(); {
+		case bits == 4:
+			most = 4
+		case bits == 8 && most == 0:
+			most = 8
+		}
+	}
+	compute = map[bool]string{true: "int8", false: "f32"}[products]
+	switch {
+	case most == 0:
+		return "", ""
+	case most == 8:
+		return compute, ""
+	case s.Inputs != nil:
+		return compute, "calibrated"
+	case s.Search:
+		return compute, "search"
+	}
+	return compute, "plain"
 }
 
 // quantizable reports whether a tensor is a matrix that products read row by row.

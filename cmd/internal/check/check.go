@@ -57,7 +57,11 @@ func load(ctx context.Context, dir string, t target.Target, o build.Options, tra
 	if err != nil {
 		return nil, err
 	}
-	if err := l.r.WriteWeights(&into{weights.Bytes()}, l.source, o.Progress); err != nil {
+	l.r.SetRounding(o.Rounding)
+	if o.Search { // the integers are not those that the evaluator would choose
+		l.source = packed{l.source, l.r.Program, weights.Bytes()}
+	}
+	if err := l.r.WriteWeights(&into{weights.Bytes()}, build.Source(ctx, c), o.Progress); err != nil {
 		return nil, err
 	}
 	if l.e, err = engine.New(l.r.Program, code.Bytes(), weights.Bytes(), runtime.GOMAXPROCS(0)); err != nil {
@@ -195,7 +199,7 @@ func (l *loaded) function(ctx context.Context, w io.Writer, name string, syms ma
 		if err != nil {
 			return misses, err
 		}
-		worst, miss := eval.Compare(got, want, op.Def.Tol)
+		worst, miss := compare(got, want, op.Def.Tol)
 		verdict := "ok"
 		if miss != nil {
 			misses++
@@ -240,6 +244,9 @@ func (l *loaded) read(f *ir.Func, v *ir.Value, syms map[string]int) (*eval.Tenso
 	at := b.Offset
 	if b.Sym != "" {
 		at += int64(syms[b.Sym]) * b.SymStride
+	}
+	if v.Type.DType.IsQuantized() {
+		return groups(v.Type.DType, mem[at:], shape), nil
 	}
 	size := v.Type.DType.MemoryBytes()
 	t := eval.New(v.Type.DType, shape...)

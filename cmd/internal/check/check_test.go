@@ -53,6 +53,20 @@ func TestKernels(t *testing.T) {
 	}
 }
 
+// Kernels with integers are right, whether the integers are those that the evaluator chooses or searched for; in an executable and
+// of a checkpoint.
+func TestKernelsOfIntegers(t *testing.T) {
+	o := options()
+	o.Storage = build.Storage{Weights: "int4", Search: true, Keep: []string{"language_model.layers.0.mlp.*=int8"}}
+	for _, path := range []string{checkpoint("pg1-odd"), executable(t, "pg1-odd", o)} {
+		var b strings.Builder
+		misses, err := Kernels(t.Context(), &b, path, o)
+		if err != nil || misses > 0 || strings.Count(b.String(), "i8g128") < 3 {
+			t.Errorf("%s: %v, %d misses:\n%s", path, err, misses, b.String())
+		}
+	}
+}
+
 // An executable compiled without some passes carries which; all of its instruction sets that this machine has are checked.
 func TestKernelsWithoutPasses(t *testing.T) {
 	o := options()

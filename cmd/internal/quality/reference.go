@@ -132,7 +132,7 @@ func (r *Reference) Calibrate(ctx context.Context, samples []Sample) (func(key s
 }
 
 // balanced are the rows of tokens, those of text scaled to count as much as those of the picture together: answers come from few
-// tokens among many. On held-out scenes the KL divergence of the demo fell by a third, that of the second by a twentieth.
+// tokens among many. docs/QUANTIZATION.md has what calibration brings.
 func (r *Reference) balanced(x []float32, ids []int32, width int) []float32 {
 	image := int32(r.model.Session.Model.Image)
 	text := 0

@@ -1,0 +1,63 @@
+package app
+
+import (
+	"fmt"
+	"strings"
+
+	"pgc/runtime/program"
+)
+
+// part is how the matrices of a part of the model are stored.
+type part struct {
+	Part  string `json:"part"`
+	Types []kind `json:"types"` // in the order of their first matrix
+}
+
+// kind is a storage type and the matrices that have it.
+type kind struct {
+	Type     string `json:"type"`
+	Matrices int    `json:"matrices"`
+	Bytes    int64  `json:"bytes"`
+}
+
+// parts are the parts of a model by the beginning of their tensors' names.
+var parts = [][2]string{{"vision_tower.", "vision tower"}, {"multi_modal_projector.", "projector"}, {"language_model.layers.", "decoder"},
+	{"language_model.embed_tokens.", "embedding"}, {"lm_head.", "head"}}
+
+// storage lists the parts of a program's model. A matrix that is stored in several layouts counts once a layout.
+func storage(p *program.Program) (out []part) {
+	for _, names := range parts {
+		found := part{Part: names[1]}
+		for _, w := range p.Weights {
+			if !strings.HasPrefix(w.Name, names[0]) || len(w.Shape) < 2 {
+				continue
+			}
+			at := 0
+			for at < len(found.Types) && found.Types[at].Type != string(w.DType) {
+				at++
+			}
+			if at == len(found.Types) {
+				found.Types = append(found.Types, kind{Type: string(w.DType)})
+			}
+			found.Types[at].Matrices++
+			found.Types[at].Bytes += w.Bytes
+		}
+		if len(found.Types) > 0 {
+			out = append(out, found)
+		}
+	}
+	return out
+}
+
+// String lists the types: i8g128 (162 matrices, 12.3 MiB), bf16 (2 matrices, 0.1 MiB).
+func (p part) String() string {
+	var list []string
+	for _, k := range p.Types {
+		noun := "matrices"
+		if k.Matrices == 1 {
+			noun = "matrix"
+		}
+		list = append(list, fmt.Sprintf("%s (%d %s, %.1f MiB)", k.Type, k.Matrices, noun, float64(k.Bytes)/(1<<20)))
+	}
+	return strings.Join(list, ", ")
+}
