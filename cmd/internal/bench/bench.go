@@ -123,15 +123,26 @@ func (r *Report) phases(ctx context.Context, e *engine.Engine, m *manifest.Model
 		for s, v := range phase.syms {
 			fn.Set(s, v)
 		}
-		p, err := best(ctx, fn, phase.runs)
-		if err != nil {
-			return err
+		// How fast memory is changes from second to second where others use it, too: what waits for it gets three chances.
+		rounds := 1
+		if phase.name == "decode" {
+			rounds = 3
 		}
-		p.Name = phase.name
-		r.Phases = append(r.Phases, *p)
-		if err := measure(); err != nil {
-			return err
+		var fastest *Phase
+		for range rounds {
+			p, err := best(ctx, fn, phase.runs)
+			if err != nil {
+				return err
+			}
+			if fastest == nil || p.Seconds < fastest.Seconds {
+				fastest = p
+			}
+			if err := measure(); err != nil {
+				return err
+			}
 		}
+		fastest.Name = phase.name
+		r.Phases = append(r.Phases, *fastest)
 	}
 	return nil
 }
