@@ -157,10 +157,12 @@ class Bench:
             for weights, file in zip(FORMATS, files):
                 r = self.quietly(lambda: self.pgc_bench(file, t, "--new", 4))
                 self.note(kind="kernels", contender=f"pgc {weights}", threads=t, round=i, report=r)
+                time.sleep(self.args.pause)
             for name in ready["contenders"]:
                 work = [{"contender": name, "m": m, "k": k, "n": n} for m, k, n in shapes.PRODUCTS]
                 for w, a in self.quietly(lambda: [(w, ask(**w, seconds=0.3, runs=3)) for w in work]):
                     self.note(kind="product", **w, threads=t, round=i, seconds=min(a["seconds"]))
+                time.sleep(self.args.pause / 4)
             print(f"gemm {t}: round {i}", flush=True)
         p.stdin.close()
         p.wait()
@@ -175,10 +177,11 @@ class Bench:
         for weights in FORMATS:
             file = self.executable(weights)
             for isa in ["", "x86-64-v3"]:
-                for i in range(2 if self.args.rounds < 5 else 3):
+                for i in range(min(3, self.args.rounds)):
                     r = self.quietly(lambda: self.pgc_bench(file, t, *(["--isa", isa] if isa else [])))
                     self.note(kind="kernels", contender=f"pgc {weights}", isa=isa or "best", threads=t, round=i, report=r)
                     print(f"shares {t}: {weights} {isa or 'best'} first token {r['answer']['first_token_s']:.3f} s", flush=True)
+                    time.sleep(self.args.pause)
 
     def scale(self, t):
         """Other shapes: a few layers of each, of the released widths."""
@@ -192,9 +195,10 @@ class Bench:
                 run(self.args.pgc, "random", folder / "shape.json", "-o", checkpoint)
             for weights in FORMATS:
                 file = self.executable(weights, checkpoint, f"shape-{name}")
-                for i in range(2 if self.args.rounds < 5 else 3):
+                for i in range(min(3, self.args.rounds)):
                     r = self.quietly(lambda: self.pgc_bench(file, t, "--text", text, "--new", 8))
                     self.note(kind="kernels", contender=f"pgc {weights}", shape=name, threads=t, round=i, report=r)
+                    time.sleep(self.args.pause)
                 print(f"scale {t}: {name} {weights} first token {r['answer']['first_token_s']:.3f} s", flush=True)
                 file.unlink()
             run("rm", "-rf", folder)
