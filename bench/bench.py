@@ -2,7 +2,7 @@
 
 Run through `make bench` (everything, from nothing; 60 GB of disk, 24 GiB of memory, over an hour on two cores) or, for a part of it,
 
-    out/bench/venv/bin/python bench/bench.py [--only bfloat16,int8,int4,gemm,shares,scale,report] [--threads 2,1] [--rounds 5]
+    out/bench/venv/bin/python bench/bench.py [--only bfloat16,torch32,torch16,int8,int4,torchao,gemm,shares,scale,report] [--threads 2,1] [--rounds 5]
 
 What was measured lies in out/bench/results.jsonl; a part that runs again replaces what it measured before. --before and --after name
 commands to run around every round, to quiet the machine, for instance.
@@ -124,6 +124,8 @@ class Bench:
 
     def bfloat16(self, t):
         self.alternate(f"bfloat16 {t}", t, [self.pgc("bf16", t), self.llama("BF16", t), self.pgc("int4", t)])
+
+    def torch32(self, t):
         self.alternate(f"transformers {t}", t, [self.pgc("bf16", t), self.torch("float32", t)])
 
     def torch16(self, t):
@@ -219,7 +221,7 @@ def conditions():
             "memory_bytes": memory, "kernel": os.uname().release, "commit": commit, "date": time.strftime("%Y-%m-%d %H:%M", time.gmtime())}
 
 
-PARTS = ["bfloat16", "torch16", "int8", "int4", "torchao", "gemm", "shares", "scale"]
+PARTS = ["bfloat16", "torch32", "torch16", "int8", "int4", "torchao", "gemm", "shares", "scale"]
 
 
 def main():

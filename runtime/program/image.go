@@ -125,6 +125,11 @@ func (m *Image) mapSection(f *os.File, s *SectionInfo) error {
 		return fmt.Errorf("cannot map its %d bytes: %w", s.Bytes, err)
 	}
 	m.mapped[s.Name] = b
+	if s.Name == SectionWeights {
+		// Asks for huge pages, which the system may deny: what is read from the disk then comes in huge pages, and mapping
+		// them when they are touched takes 4 ms instead of 126 for 2 GB that are in memory already.
+		unix.Madvise(b, unix.MADV_HUGEPAGE)
+	}
 	if s.Name != SectionWeights && crc32.Checksum(b, crcTable) != s.Sum {
 		return errors.New("damaged: its checksum is wrong")
 	}
