@@ -53,7 +53,7 @@ var Pipeline = []Pass{
 // Options controls a run of passes.
 type Options struct {
 	Off     map[string]bool // passes to leave out
-	Check   bool            // verify after every pass; a failure carries the function as it was before
+	Check   bool            // verify after every pass, try it in other orders of operations, verify the plan; a failure carries the function as it was before
 	Budget  *Budget         // how many rewrites optional passes may do; nil is any number
 	Observe func(Step)      // called for every function before all passes and after every pass
 }
@@ -118,6 +118,11 @@ func Optimize(m *ir.Module, opt Options) error {
 		if err := Plan(f); err != nil {
 			return err
 		}
+		if opt.Check {
+			if err := CheckPlan(f); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
@@ -153,11 +158,18 @@ func Find(name string) *Pass {
 }
 
 func run(p Pass, f *ir.Func, opt Options) (err error) {
-	before := ""
+	var before *ir.Module // f alone
 	if opt.Check {
-		before = (&ir.Module{Symbols: f.Module.Symbols, Funcs: []*ir.Func{f}}).String()
+		before = &ir.Module{Symbols: f.Module.Symbols}
+		f.Clone(before)
 	}
-	failure := func(err error) error { return &Failure{Pass: p.Name, Func: f.Name, Err: err, Before: before} }
+	failure := func(err error) error {
+		e := &Failure{Pass: p.Name, Func: f.Name, Err: err}
+		if before != nil {
+			e.Before = before.String()
+		}
+		return e
+	}
 	defer func() {
 		switch r := recover().(type) {
 		case nil:
@@ -177,6 +189,11 @@ func run(p Pass, f *ir.Func, opt Options) (err error) {
 	if opt.Check {
 		if err := f.Verify(); err != nil {
 			return failure(err)
+		}
+		if opt.Budget == nil {
+			if err := checkOrder(p, before.Funcs[0], f); err != nil {
+				return failure(err)
+			}
 		}
 	}
 	if opt.Observe != nil {

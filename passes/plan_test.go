@@ -23,43 +23,6 @@ func model3B(t testing.TB) *ir.Module {
 	return m
 }
 
-// span is the arena memory of a value and when it must hold it.
-type span struct {
-	v        *ir.Value
-	lo, hi   int64
-	from, to int
-}
-
-// spans recomputes when each arena buffer is in use, from the operations alone.
-func spans(f *ir.Func) []*span {
-	owner := map[*ir.Value]*span{}
-	var list []*span
-	for i, op := range f.Ops {
-		for _, v := range op.In {
-			if s := owner[v]; s != nil {
-				s.to = i
-			}
-		}
-		b := op.Out.Buf
-		if b == nil || b.Space != ir.Arena {
-			continue
-		}
-		switch op.Def {
-		case ir.OpReshape, ir.OpTranspose, ir.OpSlice, ir.OpBroadcast:
-			owner[op.Out] = owner[op.In[0]]
-			continue
-		}
-		n := op.Out.Type.DType.MemoryBytes()
-		for _, d := range op.Out.Type.Shape {
-			n *= int64(f.Module.MaxDim(d))
-		}
-		s := &span{op.Out, b.Offset, b.Offset + n, i, i}
-		owner[op.Out] = s
-		list = append(list, s)
-	}
-	return list
-}
-
 // TestPlan checks on the 3B graphs that no two buffers in use overlap, and how near the arena is to what must be alive.
 func TestPlan(t *testing.T) {
 	m := model3B(t)
@@ -69,13 +32,8 @@ func TestPlan(t *testing.T) {
 	}
 	t.Logf("the pipeline took %v", time.Since(start))
 	for _, f := range m.Funcs {
-		list := spans(f)
-		for i, a := range list {
-			for _, b := range list[:i] {
-				if a.from <= b.to && b.from <= a.to && a.lo < b.hi && b.lo < a.hi {
-					t.Errorf("@%s: %s and %s overlap while both are in use", f.Name, a.v.Def, b.v.Def)
-				}
-			}
+		if err := passes.CheckPlan(f); err != nil {
+			t.Error(err)
 		}
 		arena := passes.ArenaOf(f)
 		t.Logf("@%-13s %3d operations, arena %9d bytes, alive at once %9d", f.Name, len(f.Ops), arena.Bytes, arena.LowerBound)

@@ -62,6 +62,9 @@ func (c *optCmd) Run() error {
 			if err := passes.Plan(f); err != nil {
 				return err
 			}
+			if err := passes.CheckPlan(f); err != nil {
+				return err
+			}
 			arena := passes.ArenaOf(f)
 			fmt.Fprintf(os.Stderr, "@%s: arena of %d bytes, at least %d are alive at once\n", f.Name, arena.Bytes, arena.LowerBound)
 		}

@@ -24,7 +24,7 @@ type aid struct {
 }
 
 var table = []aid{
-	{"check", "", "verify the graph after every pass; a failing pass leaves a file that replays it",
+	{"check", "", "verify the graph after every pass, try every pass on other orders of operations, and verify the plan of the buffers; a failing pass leaves a file that replays it",
 		func(a *Aids, _ string) error { a.Options.Check = true; return nil }},
 	{"time", "", "a table of the time and the rewrites of every pass",
 		func(a *Aids, _ string) error { a.time = true; return nil }},

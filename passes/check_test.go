@@ -1,0 +1,131 @@
+package passes
+
+import (
+	"errors"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"pgc/frontend/text"
+	"pgc/ir"
+)
+
+const checked = `symbol S <= 9
+symbol past <= 4
+
+func @f(
+    %x: input f32[S,12],
+    %w: weight "w" bf16[12,12],
+    %c: state f32[13,2,6]) {
+  %0 = convert %w {dtype=f32} : f32[12,12]
+  %1 = einsum %x, %0 {spec="ab,cb->ac"} : f32[S,12]
+  %2 = exp %1 : f32[S,12]
+  %3 = reduce_sum %2 : f32[S,1]
+  %4 = div %2, %3 : f32[S,12]
+  %5 = reshape %4 {shape=[S,2,6]} : f32[S,2,6]
+  %6 = symbol {name=past} : i32[]
+  %7 = dynamic_update_slice %c, %5, %6 : f32[13,2,6]
+  %8 = einsum %4, %0 {spec="ab,cb->ac"} : f32[S,12]
+  %9 = tanh %8 : f32[S,12]
+  %10 = einsum %9, %0 {spec="ab,cb->ac"} : f32[S,12]
+  %11 = mul %10, %1 : f32[S,12]
+  return update %c=%7, y=%11 : f32[S,12], z=%9 : f32[S,12]
+}
+`
+
+func plannedModule(t *testing.T) *ir.Func {
+	t.Helper()
+	m, err := text.Parse("f.pgir", checked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Optimize(m, Options{Check: true}); err != nil {
+		t.Fatal(err)
+	}
+	return m.Funcs[0]
+}
+
+// Every fault that is planted into a good plan is found.
+func TestCheckPlan(t *testing.T) {
+	find := func(f *ir.Func, what func(op *ir.Op) bool) *ir.Op {
+		for _, op := range f.Ops {
+			if what(op) {
+				return op
+			}
+		}
+		t.Fatalf("no such operation in\n%s", f)
+		return nil
+	}
+	inArena := func(op *ir.Op) bool { return op.Out.Buf.Space == ir.Arena && op.Out.Buf.Owner }
+	for want, plant := range map[string]func(f *ir.Func){
+		"overlap in the arena": func(f *ir.Func) {
+			for _, op := range f.Ops {
+				if inArena(op) {
+					op.Out.Buf.Offset = 0
+				}
+			}
+		},
+		"no multiple of 64": func(f *ir.Func) { find(f, inArena).Out.Buf.Offset += 4 },
+		"has no place":      func(f *ir.Func) { find(f, inArena).Out.Buf = nil },
+		"no memory of its":  func(f *ir.Func) { f.Results[2].Value.Buf.Result = 1 },
+		"not written into": func(f *ir.Func) {
+			find(f, func(op *ir.Op) bool { return op.Def == ir.OpDynamicUpdateSlice }).In[1].Buf.Space = ir.Arena
+		},
+		"has 2 users":        func(f *ir.Func) { f.Return("old", f.Param("c")) },
+		"does not lie there": func(f *ir.Func) { f.Results[0].Value.Buf.Space = ir.Arena },
+	} {
+		f := plannedModule(t)
+		if err := CheckPlan(f); err != nil {
+			t.Fatalf("a good plan: %v", err)
+		}
+		plant(f)
+		if err := CheckPlan(f); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("planted %q: %v", want, err)
+		}
+	}
+}
+
+// A pass whose result depends on the order of operations that have none is found.
+func TestOrderIsChecked(t *testing.T) {
+	m, err := text.Parse("f.pgir", checked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// It removes the first exponential or hyperbolic tangent only.
+	first := Pass{Name: "first", Run: func(f *ir.Func, _ *Budget) int {
+		for _, op := range f.Ops {
+			if op.Def == ir.OpExp || op.Def == ir.OpSymbol && len(f.Ops) > 0 {
+				if op.Def == ir.OpExp {
+					f.ReplaceAllUses(op.Out, op.In[0])
+				}
+				return f.RemoveDead()
+			}
+		}
+		return 0
+	}}
+	err = Run(m, []Pass{first}, Options{Check: true})
+	var failure *Failure
+	if !errors.As(err, &failure) || !strings.Contains(err.Error(), "depends on the order of operations") || !strings.Contains(failure.Before, "= exp") {
+		t.Errorf("the planted dependence was reported as %v", err)
+	}
+}
+
+// Shuffling keeps a function valid, and does shuffle.
+func TestShuffle(t *testing.T) {
+	m, err := text.Parse("f.pgir", checked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rng := rand.New(rand.NewPCG(1, 1))
+	texts := map[string]bool{}
+	for range 20 {
+		shuffle(m.Funcs[0], rng)
+		if err := m.Verify(); err != nil {
+			t.Fatal(err)
+		}
+		texts[m.String()] = true
+	}
+	if len(texts) < 5 {
+		t.Errorf("only %d orders", len(texts))
+	}
+}
