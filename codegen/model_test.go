@@ -45,7 +45,7 @@ func (w weights) Tensor(key string) (codegen.Tensor, error) {
 func (w weights) Need(string, int64, int64) {}
 func (w weights) Drop(string, int64, int64) {}
 
-func randomWeights(t *testing.T, m *ir.Module) weights {
+func randomWeights(t testing.TB, m *ir.Module) weights {
 	rng := rand.New(rand.NewPCG(7, 8))
 	w := weights{}
 	for _, f := range m.Funcs {
@@ -76,7 +76,7 @@ func raw(t ir.Type) ir.Type {
 }
 
 // compiled optimizes, compiles and loads a module.
-func compiled(t *testing.T, m *ir.Module, w codegen.Source, tgt target.Target, threads int, off ...string) *engine.Engine {
+func compiled(t testing.TB, m *ir.Module, w codegen.Source, tgt target.Target, threads int, off ...string) *engine.Engine {
 	t.Helper()
 	opt := passes.Options{Check: true, Off: map[string]bool{}}
 	for _, name := range off {
@@ -121,7 +121,7 @@ func load(m *ir.Module, w codegen.Source, tgt target.Target, threads int) (e *en
 	return e, func() { e.Close(); code.Close(); mem.Close() }, nil
 }
 
-func call(t *testing.T, e *engine.Engine, name string, syms map[string]int) {
+func call(t testing.TB, e *engine.Engine, name string, syms map[string]int) {
 	t.Helper()
 	f, err := e.Func(name)
 	if err != nil {

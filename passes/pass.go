@@ -17,37 +17,44 @@ import (
 type Pass struct {
 	Name     string
 	Doc      string
-	Required bool // codegen relies on it; it cannot be switched off
+	Place    string // the reason of its place in the pipeline
+	Required bool   // codegen relies on it; it cannot be switched off
 	// Run rewrites f, asking the budget before each rewrite, and returns how many it did.
 	Run func(f *ir.Func, b *Budget) (rewrites int)
 }
 
 // Pipeline lists the passes in the order they run, with the reason of each place.
 var Pipeline = []Pass{
-	// First, so that every later pass meets one form of a thing; folding before the identities that constants show.
-	{Name: "fold-constants", Doc: "what depends on constants only is computed", Run: foldConstants},
-	{Name: "canonicalize", Doc: "views merge and sink below elementwise operations, products become products of rows, identities go", Run: canonicalize},
-	{Name: "cse", Doc: "equal operations on equal operands become one", Run: cse},
-	// Before the row pass, which would take the softmax inside.
-	{Name: "fuse-attention", Doc: "scores, cap, mask, softmax and weighted sum become one attention", Run: fuseAttention},
-	// After attention, which mixes rows and so stops it; before the fusions, which would hide row-wise operations.
-	{Name: "sink-gather", Doc: "rows picked from a row-wise result are picked from its operands: logits of the last token only", Run: sinkGather},
-	// Before the other products: it knows which of them are halves.
-	{Name: "fuse-rotary", Doc: "rotary embeddings become the epilogue of their projection", Run: fuseRotary},
-	{Name: "cse-again", Doc: "the gathers that sinking copied, and the angles that queries and keys share, become one again", Run: cse},
-	{Name: "dce", Doc: "what nothing uses goes", Run: dce},
-	// Before rows and maps: an epilogue saves a pass over memory, so matrix products choose first.
-	{Name: "fuse-matmul", Doc: "products with weights take bias, residual, activation, soft cap and the gate of a GLU as epilogue", Run: fuseMatmul},
-	// After the epilogues, by which products of one operand differ.
-	{Name: "merge-matmul", Doc: "matmuls of one operand, as queries, keys and values, become one with several results", Run: mergeMatmul},
-	// Before maps, which would take the ends of norms.
-	{Name: "fuse-row", Doc: "norms and softmax: last-axis reductions and what surrounds them become one row", Run: fuseRow},
-	// After rows are made, and after matmuls of one norm are one, so that no two compute it.
-	{Name: "fuse-prologue", Doc: "the norm of a single row moves into the matmul that reads it", Run: fusePrologue},
-	{Name: "fuse-map", Doc: "chains of elementwise operations, lookups and concatenations become one map", Run: fuseMap},
-	// What is left of the plain operations gets the form that kernels exist for.
-	{Name: "legalize", Doc: "single plain operations become maps, rows and matmuls; views that strides cannot express become copies", Required: true, Run: legalize},
-	{Name: "final-dce", Doc: "what fusion left behind goes", Required: true, Run: dce},
+	{Name: "fold-constants", Run: foldConstants, Doc: "what depends on constants only is computed",
+		Place: "First, so that every later pass meets one form of a thing; before the identities that constants show."},
+	{Name: "canonicalize", Run: canonicalize, Doc: "views merge and sink below elementwise operations, products become products of rows, identities go",
+		Place: "Before all fusions, which know one form of everything."},
+	{Name: "cse", Run: cse, Doc: "equal operations on equal operands become one",
+		Place: "Before fusions, which ask whether a value has one user."},
+	{Name: "fuse-attention", Run: fuseAttention, Doc: "scores, cap, mask, softmax and weighted sum become one attention",
+		Place: "Before fuse-row, which would take the softmax inside."},
+	{Name: "sink-gather", Run: sinkGather, Doc: "rows picked from a row-wise result are picked from its operands: logits of the last token only",
+		Place: "After attention, which mixes rows and so stops it; before the fusions that would hide row-wise operations."},
+	{Name: "fuse-rotary", Run: fuseRotary, Doc: "rotary embeddings become the epilogue of their projection",
+		Place: "Before the other products: it knows which of them are halves."},
+	{Name: "cse-again", Run: cse, Doc: "the gathers that sinking copied, and the angles that queries and keys share, become one again",
+		Place: "After sink-gather and fuse-rotary, which copy."},
+	{Name: "dce", Run: dce, Doc: "what nothing uses goes",
+		Place: "Before the fusions that count users."},
+	{Name: "fuse-matmul", Run: fuseMatmul, Doc: "products with weights take bias, residual, activation, soft cap and the gate of a GLU as epilogue",
+		Place: "Before rows and maps: an epilogue saves a pass over memory, so matrix products choose first."},
+	{Name: "merge-matmul", Run: mergeMatmul, Doc: "matmuls of one operand, as queries, keys and values, become one with several results",
+		Place: "After the epilogues, by which products of one operand differ."},
+	{Name: "fuse-row", Run: fuseRow, Doc: "norms and softmax: last-axis reductions and what surrounds them become one row",
+		Place: "Before maps, which would take the ends of norms."},
+	{Name: "fuse-prologue", Run: fusePrologue, Doc: "the norm of a single row moves into the matmul that reads it",
+		Place: "After rows are made, and after matmuls of one norm are one, so that no two compute it."},
+	{Name: "fuse-map", Run: fuseMap, Doc: "chains of elementwise operations, lookups and concatenations become one map",
+		Place: "The last of the fusions: it takes what the others left."},
+	{Name: "legalize", Required: true, Run: legalize, Doc: "single plain operations become maps, rows and matmuls; views that strides cannot express become copies",
+		Place: "When no fusion follows: what is left gets the form that kernels exist for."},
+	{Name: "final-dce", Required: true, Run: dce, Doc: "what fusion left behind goes",
+		Place: "Last; buffers are planned after it."},
 }
 
 // Options controls a run of passes.

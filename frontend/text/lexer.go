@@ -140,6 +140,9 @@ func (s *scanner) Next() (lexer.Token, error) {
 		if n := number(s.src); n > 0 {
 			return token(tokenNumber, n)
 		}
+		if strings.HasPrefix(rest, ">") {
+			return s.fail("unexpected \"->\": a function has no type, its results stand behind return")
+		}
 		return s.fail("%q begins a number, but none follows", c)
 	case c == '"':
 		n := quoted(s.src)
@@ -153,7 +156,18 @@ func (s *scanner) Next() (lexer.Token, error) {
 		return s.punct(c, token)
 	}
 	r, _ := utf8.DecodeRuneInString(s.src)
-	return s.fail("unexpected character %q", r)
+	return s.fail("unexpected character %q%s", r, hints[r])
+}
+
+// hints say what is written instead of characters that other languages have.
+var hints = map[rune]string{
+	'<': ": the bound of a symbol stands behind <=",
+	'#': ": comments begin with //",
+	';': ": operations end with their type, without a semicolon",
+	'+': ": arithmetic is written as calls, such as add($0, 1.0)",
+	'*': ": arithmetic is written as calls, such as mul($0, 2.0)",
+	'/': ": arithmetic is written as calls, such as div($0, 2.0); comments begin with //",
+	'@': ": a function is named @f, an accumulator @0",
 }
 
 func (s *scanner) punct(c byte, token func(lexer.TokenType, int) (lexer.Token, error)) (lexer.Token, error) {

@@ -15,7 +15,17 @@ type end struct{}
 // Parse succeeds at the end of the text.
 func (*end) Parse(lex *lexer.PeekingLexer) error {
 	c := &cursor{lex: lex}
-	if !lex.Peek().EOF() {
+	switch t := lex.Peek(); {
+	case t.EOF():
+	case t.Value == "symbol":
+		c.err = participle.Errorf(t.Pos, "symbols are declared before the functions")
+	case t.Value == "func":
+		lex.Next()
+		c.next(tokenFunc, "the name of the function, such as @f")
+		if c.err == nil {
+			c.expect("(", " and the parameters of the function")
+		}
+	default:
 		c.fail("symbol, func or the end of the text")
 	}
 	return c.err
@@ -178,7 +188,7 @@ var paramKinds = map[string]ir.ParamKind{"input": ir.Input, "weight": ir.Weight,
 func (r *results) Parse(lex *lexer.PeekingLexer) error {
 	c := &cursor{lex: lex}
 	c.list("}", func() {
-		q := &result{name: c.next(tokenIdent, "a result such as y=%0 : f32[8], or update %k=%0")}
+		q := &result{name: c.next(tokenIdent, "a named result such as y=%0 : f32[8], or update %k=%0")}
 		if q.name.Value == "update" {
 			q.name, q.state = lexer.Token{}, c.next(tokenValue, "the state to update")
 		}
@@ -224,12 +234,19 @@ func (c *cursor) operation(op *operation) {
 	op.out = c.next(tokenValue, "a value")
 	c.expect("=", "")
 	op.name = c.next(tokenIdent, "the name of an operation")
+	if c.at("(") {
+		c.fail("operands without brackets, such as %0 = neg %x : f32[8]")
+	}
 	for c.lex.Peek().Type == tokenValue && c.err == nil {
 		op.in = append(op.in, *c.lex.Next())
 		if !c.accept(",") {
 			break
 		}
-		if c.lex.Peek().Type != tokenValue {
+		switch c.lex.Peek().Type {
+		case tokenValue:
+		case tokenNumber:
+			c.fail("a value as operand: a number is one by %c = constant {dtype=f32, shape=[], values=[1]} : f32[]")
+		default:
 			c.fail("another operand after the comma")
 		}
 	}

@@ -8,6 +8,9 @@ import (
 
 // suggestion is ", perhaps NAME" for the operation whose name is nearest to a wrong one, or nothing if none is near.
 func suggestion(name string) string {
+	if made, ok := composed[name]; ok {
+		return ": it is written with " + made
+	}
 	best, at := 3, ""
 	for _, def := range ir.Ops() {
 		if strings.HasPrefix(def.Name, name+"_") {
@@ -21,6 +24,22 @@ func suggestion(name string) string {
 		return ""
 	}
 	return ", perhaps " + at
+}
+
+// composed are operations of other languages that plain ones stand for.
+var composed = map[string]string{
+	"softmax":    "reduce_max, sub, exp, reduce_sum and div",
+	"layer_norm": "reduce_mean, sub, mul, add and rsqrt",
+	"rms_norm":   "mul, reduce_mean, add and rsqrt",
+	"dot":        "einsum",
+	"linear":     "einsum",
+	"where":      "select",
+	"embedding":  "gather",
+	"cast":       "convert",
+	"permute":    "transpose",
+	"split":      "slice",
+	"mean":       "reduce_mean",
+	"sum":        "reduce_sum",
 }
 
 // distance is how many characters must be changed, added, dropped or swapped with their neighbour to make a of b

@@ -156,13 +156,13 @@ func (r *reader) value(pos lexer.Position, name string) (*ir.Value, error) {
 func (r *reader) typ(t *typ) (ir.Type, error) {
 	d, ok := ir.ParseDType(t.dtype)
 	if !ok {
-		return ir.Type{}, failure(t.pos, "%q is not a data type, which are %s", t.dtype, ir.AnyDType)
+		return ir.Type{}, failure(t.pos, "%q is not a data type, expected %s", t.dtype, ir.AnyDType)
 	}
 	shape := make([]ir.Dim, len(t.shape))
 	for i, s := range t.shape {
 		if s.Type == tokenIdent {
 			if _, ok := r.f.Module.Bound(s.Value); !ok {
-				return ir.Type{}, failure(s.Pos, "symbol %s is not declared", s.Value)
+				return ir.Type{}, failure(s.Pos, "symbol %s is not declared, expected a line such as symbol %[1]s <= 512 before the functions", s.Value)
 			}
 			shape[i] = ir.Sym(s.Value)
 			continue
@@ -230,7 +230,7 @@ func (r *reader) result(res *result) error {
 			return err
 		}
 		if !t.Equal(v.Type) {
-			return failure(res.typ.pos, "the type of %s is %s", res.value.Value, v.Type)
+			return failure(res.typ.pos, "the type of %s is %s, not %s", res.value.Value, v.Type, t)
 		}
 	}
 	twice := func(have ir.Result) bool {

@@ -69,6 +69,11 @@ func Ablate(ctx context.Context, plain *ir.Module, imageTokens int, t target.Tar
 				return nil, err
 			}
 		}
+		if len(a.Rows) == 0 { // what all others are compared with is not timed on a cold machine
+			if _, err := weights.time(ctx, m, r, threads, imageTokens, a.Prompt); err != nil {
+				return nil, err
+			}
+		}
 		row, err := weights.time(ctx, m, r, threads, imageTokens, a.Prompt)
 		if err != nil {
 			return nil, fmt.Errorf("without %s: %w", v.name, err)
