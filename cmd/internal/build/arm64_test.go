@@ -34,9 +34,9 @@ func TestArm64(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkpoint, dir := filepath.Join(golden.Dir(), "pg2-odd"), t.TempDir()
-	emulated := func(name string, o Options) string {
+	emulated := func(name, cpu string, o Options) string {
 		model, exe := filepath.Join(dir, name), filepath.Join(dir, name+".sh")
-		o.CPU, o.MaxTokens = "armv8-a,neoverse-n1", 311
+		o.CPU, o.MaxTokens = cpu, 311
 		if _, err := Compile(t.Context(), checkpoint, model, rt, o); err != nil {
 			t.Fatal(err)
 		}
@@ -45,7 +45,7 @@ func TestArm64(t *testing.T) {
 		}
 		return exe
 	}
-	exe := emulated("floats", Options{})
+	exe := emulated("floats", "armv8-a", Options{})
 	for _, c := range golden.Cases() {
 		if c.Checkpoint == checkpoint {
 			t.Run(c.Name, func(t *testing.T) { compareCase(t, exe, c.Path) })
@@ -54,7 +54,7 @@ func TestArm64(t *testing.T) {
 	// With integer products, the best of the file's sets and the other one give what this machine does, but for activations
 	// that round otherwise.
 	o := Options{Storage: Storage{Weights: "int4"}}
-	exe = emulated("integers", o)
+	exe = emulated("integers", "armv8-a,neoverse-n1", o)
 	native := filepath.Join(dir, "native")
 	o.CPU, o.MaxTokens = "native", 311
 	if _, err := Compile(t.Context(), checkpoint, native, runtimeELF(t), o); err != nil {

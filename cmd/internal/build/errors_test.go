@@ -12,7 +12,6 @@ import (
 	"testing"
 
 	"pgc/golden"
-	"pgc/ir/target"
 	"pgc/runtime/safetensors"
 )
 
@@ -245,7 +244,7 @@ func TestDeterministic(t *testing.T) {
 	var files [2][]byte
 	for i := range files {
 		out := filepath.Join(t.TempDir(), "exe")
-		if _, err := Compile(t.Context(), filepath.Join(golden.Dir(), "pg2-odd"), out, elf, Options{CPU: target.Default, MaxTokens: 99}); err != nil {
+		if _, err := Compile(t.Context(), filepath.Join(golden.Dir(), "pg2-odd"), out, elf, Options{CPU: "x86-64-v3,x86-64-v4", MaxTokens: 99}); err != nil {
 			t.Fatal(err)
 		}
 		files[i], _ = os.ReadFile(out)

@@ -10,16 +10,16 @@ import (
 	"testing"
 
 	"pgc/golden"
-	"pgc/ir/target"
 	"pgc/runtime/cpufeature"
 	"pgc/runtime/program"
 )
 
 // TestSets compiles a checkpoint for several instruction sets into one file: each of those that this machine has gives
-// transformers' results, the best is the one that runs, and one that is missing is an error.
+// transformers' results, the best is the one that runs, and one that is missing is an error. Floats have no use for VNNI, so that
+// that set is left out.
 func TestSets(t *testing.T) {
 	exe := filepath.Join(t.TempDir(), "captioner")
-	o := Options{CPU: target.Default, MaxTokens: 311}
+	o := Options{CPU: "x86-64-v3,cascadelake,x86-64-v4", MaxTokens: 311}
 	checkpoint := filepath.Join(golden.Dir(), "pg2-odd")
 	r, err := Compile(t.Context(), checkpoint, exe, runtimeELF(t), o)
 	if err != nil {
@@ -36,7 +36,7 @@ func TestSets(t *testing.T) {
 	if err := json.Unmarshal(output(t, exe, "info", "--json"), &info); err != nil {
 		t.Fatal(err)
 	}
-	if len(info.Sets) != len(r.Sets) || len(r.Sets) < 2 || info.CodeBytes != r.CodeBytes {
+	if len(info.Sets) != len(r.Sets) || len(r.Sets) != 2 || info.CodeBytes != r.CodeBytes {
 		t.Errorf("info says %+v, the compiler %+v", info, r)
 	}
 	ran := 0
