@@ -106,13 +106,15 @@ func (b *builder) mask(c call, window int) *Value {
 	return Or(seen, And(Lt(query, prefix), Lt(key, prefix)))
 }
 
-// rotaryTables are cosine and sine of position times frequency. Positions count from 1, as in transformers.
+// rotaryTables are cosine and sine of position times frequency. Positions count from 1 and frequencies are rounded at every
+// step, as in transformers: at position 8000 one unit in the last place of a frequency is 5e-4 of an angle.
 func (b *builder) rotaryTables(c call) (cos, sin *Value) {
 	t := b.cfg.Text
 	half := t.HeadDim / 2
 	freq := make([]float64, half)
 	for i := range freq {
-		freq[i] = float64(float32(1 / math.Pow(t.RopeTheta, float64(2*i)/float64(t.HeadDim))))
+		power := math.Pow(t.RopeTheta, float64(float32(2*i)/float32(t.HeadDim)))
+		freq[i] = float64(1 / float32(power))
 	}
 	position := Add(Add(b.f.Iota(0, c.rows, 1), b.f.Symbol(c.past)), 1)
 	angle := Mul(Convert(position, ir.F32), b.f.Const(ir.F32, freq, 1, half))
