@@ -74,7 +74,9 @@ class Bench:
         kept = []
         if RESULTS.exists():
             kept = [line for line in RESULTS.read_text().splitlines() if json.loads(line)["section"] != section]
-        RESULTS.write_text("".join(line + "\n" for line in kept))
+        new = RESULTS.with_suffix(".new")
+        new.write_text("".join(line + "\n" for line in kept))
+        new.rename(RESULTS)
         self.note(kind="conditions", **conditions())
 
     def note(self, **row):
@@ -178,7 +180,7 @@ class Bench:
         self.begin(f"shares {t}")
         for weights in FORMATS:
             file = self.executable(weights)
-            for isa in ["", "x86-64-v3"]:
+            for isa in [""] if self.args.best else ["", "x86-64-v3"]:
                 for i in range(min(3, self.args.rounds)):
                     r = self.quietly(lambda: self.pgc_bench(file, t, *(["--isa", isa] if isa else [])))
                     self.note(kind="kernels", contender=f"pgc {weights}", isa=isa or "best", threads=t, round=i, report=r)
@@ -189,6 +191,8 @@ class Bench:
         """Other shapes: a few layers of each, of the released widths."""
         self.begin(f"scale {t}")
         for name, _, config, text in shapes.SHAPES:
+            if name not in self.args.shapes.split(","):
+                continue
             folder = OUT / f"shape-{name}"
             folder.mkdir(exist_ok=True)
             (folder / "shape.json").write_text(json.dumps(config))
@@ -232,6 +236,8 @@ def main():
     p.add_argument("--checkpoint", help="a paligemma-3b-224 checkpoint made by pgc random, instead of a new one")
     p.add_argument("--pgc", default=ROOT / "bin/pgc", help="the compiler to run")
     p.add_argument("--cpu", default="x86-64-v3,native", help="what pgc compiles for")
+    p.add_argument("--best", action="store_true", help="shares: only with the best instructions")
+    p.add_argument("--shapes", default=",".join(name for name, *_ in shapes.SHAPES), help="scale: which shapes")
     p.add_argument("--keep", action="store_true", help="keep executables that are older than bin/pgc")
     p.add_argument("--pause", type=float, default=0, help="seconds between rounds")
     p.add_argument("--before", help="command to run before every round")
