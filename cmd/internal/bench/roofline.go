@@ -1,11 +1,14 @@
 package bench
 
 import (
+	"cmp"
 	"fmt"
 	"image/color"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 )
 
@@ -143,11 +146,21 @@ func (r *Report) drawRoofs(c canvas, a axes, dots []dot) {
 		v, name := r.Peaks.arithmetic(d.row.Kernel)
 		levels[name] = v
 	}
-	top := 0.0
-	for name, v := range levels {
+	names := slices.SortedFunc(maps.Keys(levels), func(a, b string) int {
+		return cmp.Or(cmp.Compare(levels[a], levels[b]), cmp.Compare(a, b))
+	})
+	top, label := 0.0, ""
+	for i, name := range names {
+		v := levels[name]
 		top = max(top, v)
 		c.line(a.x(max(math.Pow(10, a.x0), v/r.Peaks.Cache)), a.y(v), right, a.y(v), 1.5, roofs)
-		c.text(right, a.y(v)-5, 11, 1, roofs, fmt.Sprintf("%s: %.0f", name, v/1e9))
+		label += name
+		if i+1 < len(names) && a.y(v)-a.y(levels[names[i+1]]) < 12 { // one label for lines that nearly meet
+			label += ", "
+			continue
+		}
+		c.text(right, a.y(v)-5, 11, 1, roofs, fmt.Sprintf("%s: %.0f", label, v/1e9))
+		label = ""
 	}
 	for _, slope := range []struct {
 		name string
