@@ -58,19 +58,12 @@ func (d dots) halves() int {
 // vectors is how many vectors of weights a chunk of lanes columns has.
 func (d dots) vectors() int { return chunk / 4 * d.halves() }
 
-// elem is the type of a vector of weights, word that of four neighbours in k of x.
+// elem is the type of a vector of weights.
 func (d dots) elem() tile.Elem {
 	if d.way == pairs {
 		return tile.I16
 	}
 	return tile.I8
-}
-
-func (d dots) word() tile.Elem {
-	if d.way == pairs {
-		return tile.I64
-	}
-	return tile.I32
 }
 
 // width is how many elements a vector of weights has.
