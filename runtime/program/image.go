@@ -36,6 +36,16 @@ func Open(f *os.File) (*Image, error) {
 	return m, nil
 }
 
+// OpenFile is Open of the file at a path.
+func OpenFile(path string) (*Image, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return Open(f)
+}
+
 func (m *Image) open(f *os.File) error {
 	info, err := f.Stat()
 	if err != nil {

@@ -3,7 +3,6 @@ package bench
 import (
 	"context"
 	"fmt"
-	"os"
 	"sort"
 
 	"pgc/ir/target"
@@ -55,12 +54,7 @@ type Options struct {
 // Run times an executable with one picture and some tokens of text: the encoder, prefill, and a step of decoding, the
 // fastest of a few runs each, and whole answers.
 func Run(ctx context.Context, path string, o Options) (*Report, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	image, err := program.Open(f)
+	image, err := program.OpenFile(path)
 	if err != nil {
 		return nil, err
 	}

@@ -82,12 +82,7 @@ func Plain(path string, layers int, o Options) (*Model, error) {
 
 // carried reads the graph of an executable.
 func carried(path string) (*Model, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	image, err := program.Open(f)
+	image, err := program.OpenFile(path)
 	if err != nil {
 		return nil, err
 	}

@@ -23,12 +23,7 @@ func IsExecutable(path string) bool {
 // open loads an executable with the code for an instruction set and the weights it was shipped with. Every launch is also a function of its
 // own, named FUNC#LAUNCH.
 func open(path, isa string) (*loaded, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	image, err := program.Open(f)
+	image, err := program.OpenFile(path)
 	if err != nil {
 		return nil, err
 	}

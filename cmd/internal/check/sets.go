@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"pgc/cmd/internal/build"
 	"pgc/codegen"
@@ -51,12 +50,7 @@ func setsOf(path string, o build.Options) (sets []program.Target, err error) {
 		}
 		return sets, err
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	image, err := program.Open(f)
+	image, err := program.OpenFile(path)
 	if err != nil {
 		return nil, err
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"slices"
 
 	"pgc/cmd/internal/build"
@@ -36,12 +35,7 @@ type Layer struct {
 // Report runs the samples through the checkpoint and the executable at path, which was compiled from it with the reference's
 // options, and compares.
 func (r *Reference) Report(ctx context.Context, path string, samples []Sample) (*Report, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	image, err := program.Open(f)
+	image, err := program.OpenFile(path)
 	if err != nil {
 		return nil, err
 	}
