@@ -19,8 +19,6 @@ const Symbol = "pgc_worker"
 const (
 	epochAt  = program.CtlState + 4    // the upper half of the state word
 	doneAt   = program.RecProgress + 4 // the upper half of the progress word
-	takeOne  = 1
-	doneOne  = 1 << 32
 	inJob    = program.StateClosed - 1 // the bits of the state word that count workers
 	recShift = 6                       // RecordBytes == 1 << recShift
 	traShift = 5                       // TraceBytes == 1 << traShift
@@ -49,7 +47,7 @@ func Source(arch string) (ll string, err error) {
 //
 //	wait    until the epoch differs from the one last seen, asleep
 //	open    stop, or join the job unless it is closed already
-//	launch  for each launch record: take, run tasks; then wait until it is complete
+//	launch  for each launch record: take runs of tasks and do them; then wait until it is complete
 //	leave   the job, close it, and finish it if this was the last worker in it
 func (b *builder) worker(m *ir.Module) {
 	ctl, index := ir.NewParam("control", types.I8Ptr), ir.NewParam("index", types.I64)
@@ -117,10 +115,11 @@ func (b *builder) launches(ctl, index, scratch, limit value.Value, done *ir.Bloc
 	count := b.load(ctl, program.CtlCount, types.I64)
 	stamp := b.NewICmp(enum.IPredNE, b.load(ctl, program.CtlStamp, types.I32), i32(0))
 	traces := b.NewAdd(b.load(ctl, program.CtlTrace, types.I64), b.NewMul(index, b.load(ctl, program.CtlTraces, types.I64)))
+	shares := b.NewShl(b.load(ctl, program.CtlThreads, types.I64), i64(1)) // a run is one of so many of the tasks left
 	first := b.acquire(ctl, program.CtlReached, types.I64)
 	from := b.Block
 	launch, body, next := b.block("launch"), b.block("launch.body"), b.block("launch.next")
-	take, tasksLoop, run, complete := b.block("launch.take"), b.block("launch.tasks"), b.block("launch.run"), b.block("launch.complete")
+	take, complete := b.block("launch.take"), b.block("launch.complete")
 	b.NewBr(launch)
 
 	b.at(launch)
@@ -130,24 +129,31 @@ func (b *builder) launches(ctl, index, scratch, limit value.Value, done *ir.Bloc
 	b.at(body)
 	rec := b.NewGetElementPtr(types.I8, table, b.NewShl(i, i64(recShift)))
 	tasks := b.load(rec, program.RecTasks, types.I64)
-	taken := b.low(b.acquire(rec, program.RecProgress, types.I64))
-	b.NewCondBr(b.NewICmp(enum.IPredULT, taken, tasks), take, complete)
-
-	b.at(take)
+	seen := b.acquire(rec, program.RecProgress, types.I64)
 	abi := types.NewPointer(types.NewFunc(types.Void, types.I64Ptr, types.I64, types.I8Ptr))
 	kernel := b.NewIntToPtr(b.load(rec, program.RecKernel, types.I64), abi)
 	args := b.NewIntToPtr(b.load(rec, program.RecArgs, types.I64), types.I64Ptr)
-	before := b.add(rec, program.RecProgress, types.I64, i64(takeOne))
-	b.NewBr(tasksLoop)
+	b.NewBr(take)
 
-	b.at(tasksLoop)
-	progress := b.NewPhi(ir.NewIncoming(before, take))
-	task := b.low(progress)
-	b.NewCondBr(b.NewICmp(enum.IPredULT, task, tasks), run, complete)
+	b.at(take)
+	progress := b.NewPhi(ir.NewIncoming(seen, body))
+	taken := b.low(progress)
+	try, retry, taskLoop := b.block("launch.try"), b.block("launch.retry"), b.block("launch.task")
+	b.NewCondBr(b.NewICmp(enum.IPredULT, taken, tasks), try, complete)
+	b.at(try)
+	share := b.NewUDiv(b.NewSub(tasks, taken), shares)
+	length := b.NewAdd(share, b.NewZExt(b.NewICmp(enum.IPredEQ, share, i64(0)), types.I64)) // at least one
+	swap := b.NewCmpXchg(b.field(rec, program.RecProgress, types.I64), progress, b.NewAdd(progress, length),
+		enum.AtomicOrderingSequentiallyConsistent, enum.AtomicOrderingAcquire)
+	b.NewCondBr(b.NewExtractValue(swap, 1), taskLoop, retry)
+	b.at(retry)
+	progress.Incs = append(progress.Incs, ir.NewIncoming(b.NewExtractValue(swap, 0), retry))
+	b.NewBr(take)
 
-	b.at(run)
+	b.at(taskLoop)
+	task := b.NewPhi(ir.NewIncoming(taken, try))
 	timed, startTime, timedCall := b.block("launch.timed"), b.block("launch.start"), b.block("launch.timedcall")
-	call, called := b.block("launch.call"), b.block("launch.called")
+	call, called, did := b.block("launch.call"), b.block("launch.called"), b.block("launch.did")
 	b.NewCondBr(stamp, timed, call)
 	b.at(timed)
 	begin := b.NewCall(b.ticks)
@@ -162,12 +168,14 @@ func (b *builder) launches(ctl, index, scratch, limit value.Value, done *ir.Bloc
 	b.NewCall(kernel, args, task, scratch)
 	b.NewBr(called)
 	b.at(called)
-	// One addition says that this task is done and takes the next one.
-	after := b.add(rec, program.RecProgress, types.I64, i64(doneOne|takeOne))
-	last := b.NewICmp(enum.IPredEQ, b.NewAdd(b.NewLShr(after, i64(32)), i64(1)), tasks)
+	following := b.NewAdd(task, i64(1))
+	task.Incs = append(task.Incs, ir.NewIncoming(following, called))
+	b.NewCondBr(b.NewICmp(enum.IPredULT, following, b.NewAdd(taken, length)), taskLoop, did)
+	b.at(did)
+	after := b.NewAdd(b.add(rec, program.RecProgress, types.I64, b.NewShl(length, i64(32))), b.NewShl(length, i64(32)))
 	ended := b.block("launch.ended")
-	progress.Incs = append(progress.Incs, ir.NewIncoming(after, b.Block))
-	b.NewCondBr(last, ended, tasksLoop)
+	progress.Incs = append(progress.Incs, ir.NewIncoming(after, did))
+	b.NewCondBr(b.NewICmp(enum.IPredEQ, b.NewLShr(after, i64(32)), tasks), ended, take)
 
 	b.at(ended)
 	endTime, tell, wake := b.block("launch.end"), b.block("launch.tell"), b.block("launch.wake")

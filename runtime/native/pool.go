@@ -54,6 +54,7 @@ func Start(code []byte, entry int64, threads int, scratchBytes int64) (*Pool, er
 	}
 	*p.i64(program.CtlScratch) = int64(p.scratch.Addr())
 	*p.i64(program.CtlStride) = stride
+	*p.i64(program.CtlThreads) = int64(threads)
 	*p.i64(program.CtlState) = program.StateClosed
 	if threads <= processors() {
 		*p.i64(program.CtlSpin) = clockRate() / 1e6 * spinMicros

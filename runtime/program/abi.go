@@ -10,9 +10,12 @@ package program
 // put aside holds up nothing unless it holds a task. Between jobs workers sleep at once:
 // the cores belong to Go, which must run before there is a next job.
 //
-// Within a launch, workers take task numbers from the record's progress word: its low
-// half counts the tasks taken, its high half those done. A launch is complete, and the
-// next one may start, when all are done.
+// Within a launch, workers take runs of task numbers from the record's progress word: its
+// low half counts the tasks taken, its high half those done. A launch is complete, and the
+// next one may start, when all are done. A run is as many of the tasks that are left as
+// half a worker's share (guided self-scheduling, Polychronopoulos and Kuck 1987): a worker
+// reads long stretches of the weights in order, as memory likes it, and the last runs are
+// single tasks, so that all workers end together.
 //
 // The clock is the time stamp counter on x86-64, the virtual counter on arm64.
 
@@ -32,6 +35,7 @@ const (
 	CtlSleepers = 128 // i32: workers asleep on the epoch
 	CtlDone     = 192 // i32: the last finished epoch; a futex on which the pool sleeps
 	CtlTicks    = 200 // i64: the clock when it finished
+	CtlThreads  = 208 // i64: number of workers
 	CtlReached  = 256 // i64: a launch that all earlier ones are complete before; a hint for latecomers
 
 	CtlBytes = 320
