@@ -182,15 +182,12 @@ func (p *intColumns) multiply(each func(row *tile.Value)) {
 	})
 }
 
-// intAhead is about how many bytes before they are needed the weights of a stream of integers are asked for: what memory gives
-// one core in the time that a line takes.
-const intAhead = 4096
-
-// streamInt computes the columns of panel `at` for one row. Every matrix is read in one stream.
-func (m *mmBuild) streamInt(part int, at *tile.Value, x quantRows) {
+// streamInt computes the columns of n panels from panel `at` on for one row. The processor itself asks for the weights in time: in
+// streams this long, doing so by instructions made every one of them slower.
+func (m *mmBuild) streamInt(part int, at *tile.Value, n int, x quantRows) {
 	p, b, lanes := &m.Parts[part], m.g.b, m.g.lanes
 	q := p.Group
-	vecs := PanelWidth / lanes
+	vecs := n * PanelWidth / lanes
 	all, chains := vecs*p.Accs, x.chains()
 	zero := b.Int(0)
 	accs := b.For(zero, b.Int(q.Blocks(m.K)), b.Int(1), zeros(b, all, lanes), func(group *tile.Value, accs []*tile.Value) []*tile.Value {
@@ -200,11 +197,6 @@ func (m *mmBuild) streamInt(part int, at *tile.Value, x quantRows) {
 			steps = b.Min(steps, b.Sub(b.Int(roundUp(m.K, chunk)), k0))
 		}
 		block := func(v int) (*tile.Value, int) { return m.weightsAt(q, m.weights[part][v/vecs], at, group)(v % vecs) }
-		ahead := roundUp(intAhead, q.BlockBytes())
-		for j := range p.Accs {
-			from, _ := block(j * vecs)
-			b.Prefetch(from, b.Int(ahead), 1)
-		}
 		init := make([]*tile.Value, 0, all*chains)
 		for range all {
 			one := x.starts(zero, group, 1)
@@ -216,12 +208,6 @@ func (m *mmBuild) streamInt(part int, at *tile.Value, x quantRows) {
 		sums := b.For(zero, steps, b.Int(chunk), init, func(k *tile.Value, sums []*tile.Value) []*tile.Value {
 			word := once(func(i int) *tile.Value { return x.at(zero, b.Add(b.Add(k0, k), b.Int(int64(4*i)))) })
 			w := make([]func(int) *tile.Value, all)
-			for j := range p.Accs {
-				from, _ := block(j * vecs)
-				for line := int64(0); line < chunk*PanelWidth*int64(q.Bits)/8; line += 64 {
-					b.Prefetch(from, b.Add(b.Mul(k, b.Int(PanelWidth*int64(q.Bits)/8)), b.Int(groupHeader+ahead+line)), 1)
-				}
-			}
 			for v := range w {
 				from, in := block(v)
 				w[v] = once(x.unpacked(from, k, in))

@@ -62,7 +62,7 @@ func (m *mmBuild) buildVector() {
 			if x.way == pairs {
 				x.widened(scratch, b.Int(0), b.Int(1), b.Int(roundUp(m.K, chunk)), roundUp(m.K, chunk))
 			}
-			stream = func(at *tile.Value, _ int) { m.streamInt(part, at, x) }
+			stream = func(at *tile.Value, n int) { m.streamInt(part, at, n, x) }
 		case q.Bits > 0:
 			stream = func(at *tile.Value, n int) { m.streamWide(part, at, n, scratch) }
 		}
