@@ -43,7 +43,7 @@ type device struct {
 	// prologue says that a product had one.
 	prologue bool
 	text     map[int][]*Kernel
-	entries  map[int]*emu.Module
+	entries  map[int]*module
 }
 
 func newDevice(t *testing.T, m *ir.Module, w weights) *device {
@@ -64,7 +64,7 @@ func newDevice(t *testing.T, m *ir.Module, w weights) *device {
 		t.Fatal(err)
 	}
 	d := &device{t: t, m: m, r: r, weights: &emu.Memory{Data: section.Bytes()}, count: map[string]int{}, text: map[int][]*Kernel{},
-		entries: map[int]*emu.Module{}}
+		entries: map[int]*module{}}
 	for _, s := range r.Program.States {
 		d.states = append(d.states, &emu.Memory{Data: make([]byte, s.Bytes)})
 	}

@@ -15,25 +15,26 @@ import (
 )
 
 // parsed emits, prints and parses kernels.
-func parsed(t testing.TB, ks ...*Kernel) *emu.Module {
+func parsed(t testing.TB, ks ...*Kernel) *module {
 	t.Helper()
-	m, err := emu.Parse(Module(ks))
+	text := Module(ks)
+	m, err := emu.Parse(text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return m
+	return &module{m, text}
 }
 
 // launch runs an entry on half the blocks that would take all tasks at once. Arguments are emu.Pointer and int64; the
 // number of tasks follows them.
-func launch(t testing.TB, m *emu.Module, k *Kernel, tasks int64, args ...any) emu.Stats {
+func launch(t testing.TB, m *module, k *Kernel, tasks int64, args ...any) emu.Stats {
 	t.Helper()
 	blocks := (k.Blocks(tasks) + 1) / 2
-	stats, err := m.Run(emu.Launch{Entry: k.Name, Blocks: blocks, Args: append(slices.Clone(args), tasks)})
-	if err != nil {
-		t.Fatalf("%v\n%s", err, numbered(k.Text))
+	args = append(slices.Clone(args), tasks)
+	if onGPU != nil {
+		return both(t, m, k, blocks, args)
 	}
-	return stats
+	return execute(t, emulator{}, m, k, blocks, args)
 }
 
 // numbered is a kernel's text with the numbers that its lines have in a module of its own.
@@ -55,7 +56,7 @@ func memory(t testing.TB, v any) emu.Pointer {
 	return emu.Pointer{Memory: &emu.Memory{Data: b}}
 }
 
-// compareWithInterpreter runs a tile kernel in the emulator and in the interpreter and compares what their buffers then
+// compareWithInterpreter runs a tile kernel as PTX and in the interpreter and compares what their buffers then
 // hold, bit by bit. Arguments are slices and ints.
 func compareWithInterpreter(t *testing.T, k *kernels.Kernel, tasks int64, args ...any) {
 	t.Helper()
