@@ -103,10 +103,7 @@ var peak float64
 
 // BenchmarkGPUTensorPeak is what mma.sync reaches when it has nothing to wait for.
 func BenchmarkGPUTensorPeak(b *testing.B) {
-	if onGPU == nil {
-		b.Skipf("%s is not set", environment)
-	}
-	g := onGPU
+	g := needGPU(b)
 	for _, chains := range []int64{8, 16} {
 		b.Run(fmt.Sprintf("chains=%d", chains), func(b *testing.B) {
 			const rounds = 4096
@@ -126,10 +123,7 @@ func BenchmarkGPUTensorPeak(b *testing.B) {
 
 // BenchmarkGPUMemory is a copy by the driver and kernels of the map and row templates, on a gigabyte in and one out.
 func BenchmarkGPUMemory(b *testing.B) {
-	if onGPU == nil {
-		b.Skipf("%s is not set", environment)
-	}
-	g := onGPU
+	g := needGPU(b)
 	const n, columns = 1 << 28, 2048
 	x := on(b, g, uniform(1<<20))
 	from, to := on(b, g, int64(4*n)), on(b, g, int64(4*n))
@@ -221,10 +215,7 @@ func (c benchProduct) spec() *kernels.Matmul {
 
 // BenchmarkGPUMatmul is the product's kernel, whose result is compared with float64 at some places.
 func BenchmarkGPUMatmul(b *testing.B) {
-	if onGPU == nil {
-		b.Skipf("%s is not set", environment)
-	}
-	g := onGPU
+	g := needGPU(b)
 	for _, c := range []benchProduct{{266, 2048, 16384, 2}, {266, 16384, 2048, 1}, {4096, 2048, 16384, 2}, {1, 2048, 16384, 2}, {8192, 8192, 8192, 1}} {
 		b.Run(fmt.Sprintf("%dx%dx%d_accs=%d", c.m, c.k, c.n, c.accs), func(b *testing.B) {
 			ks, err := Matmul("product", c.spec())

@@ -24,7 +24,7 @@ type matmulCase struct {
 
 func matmulCases() []matmulCase {
 	return []matmulCase{{1, 7, 1, 5, 1, tile.F32}, {131, 75, 1, 203, 1, tile.F32}, {65, 200, 1, 33, 2, tile.BF16}, {3, 64, 3, 10, 1, tile.F32},
-		{70, 33, 5, 37, 2, tile.F32}, {64, 128, 1, 128, 1, tile.F32}}
+		{70, 33, 5, 37, 2, tile.F32}, {64, 128, 1, 128, 1, tile.F32}, {groupM*blockM + 65, 7, 1, 130, 1, tile.F32}}
 }
 
 func f32(i int) *scalar.Expr { return scalar.X(i, scalar.F32) }

@@ -10,7 +10,7 @@
 //     the grid likewise at one byte of global memory; reading what an asynchronous copy that was not waited for writes. Such
 //     copies take place at the latest time allowed.
 //
-// Matrix products are summed in float64 and rounded once a step; hardware rounds somewhat differently.
+// Matrix products are summed as the tensor cores of an H100 do it, to the bit; other generations keep other bits.
 // The package imports ir/scalar, for the one rounding of a fused multiply-add, and nothing else of the project.
 package emu
 

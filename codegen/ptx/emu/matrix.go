@@ -1,9 +1,6 @@
 package emu
 
-import (
-	"math"
-	"math/bits"
-)
+import "math/bits"
 
 // copyQueue is a thread's asynchronous copies: groups that were committed, the oldest first, and the open one.
 type copyQueue struct {
@@ -85,29 +82,24 @@ func loadMatrix(w *warp, in *instr, mask uint32) {
 // next; register i of B rows 2t + 8i and the next of column g; register i of C row g + 8·(i/2), column 2t + i%2.
 func multiply(w *warp, in *instr, mask uint32) {
 	w.together(in, mask)
-	var a [16][16]float64
-	var b [8][16]float64
-	pair := func(v uint64) (x, y float64) {
-		return float64(math.Float32frombits(uint32(v) << 16)), float64(math.Float32frombits(uint32(v) &^ 0xffff))
-	}
+	var a [16][16]bfloat
+	var b [8][16]bfloat
 	for lane := range warpSize {
 		g, t := lane/4, lane%4*2
 		for i := range in.args[1].list {
+			v := w.value(&in.args[1].list[i], lane)
 			row, k := g+i%2*8, t+i/2*8
-			a[row][k], a[row][k+1] = pair(w.value(&in.args[1].list[i], lane))
+			a[row][k], a[row][k+1] = newBfloat(v), newBfloat(v>>16)
 		}
 		for i := range in.args[2].list {
-			b[g][t+8*i], b[g][t+8*i+1] = pair(w.value(&in.args[2].list[i], lane))
+			v := w.value(&in.args[2].list[i], lane)
+			b[g][t+8*i], b[g][t+8*i+1] = newBfloat(v), newBfloat(v>>16)
 		}
 	}
 	for lane := range warpSize {
 		for i := range in.args[3].list {
-			x, y := &a[lane/4+i/2*8], &b[lane%4*2+i%2]
-			sum := float64(f32(w.value(&in.args[3].list[i], lane)))
-			for k := range x {
-				sum += x[k] * y[k]
-			}
-			w.set(in.args[0].list[i].reg, lane, number(float32(sum)))
+			c := f32(w.value(&in.args[3].list[i], lane))
+			w.set(in.args[0].list[i].reg, lane, number(fusedSum(&a[lane/4+i/2*8], &b[lane%4*2+i%2], c)))
 		}
 	}
 }
