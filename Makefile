@@ -4,7 +4,7 @@ GO   ?= go
 DEMO := models/paligemma/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-arm64 check lint llvm qemu ptxas bench bench-quick tokenizer-parity golden clean
+.PHONY: help build demo test test-arm64 test-gpu check lint llvm qemu ptxas bench bench-quick tokenizer-parity golden clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -36,6 +36,10 @@ test: llvm build ## run every test
 test-arm64: llvm qemu ## run the tests of code generation and of the runtime on an emulated arm64, for some minutes
 	GOARCH=arm64 $(GO) test -exec "$$(command -v qemu-aarch64 qemu-aarch64-static | head -1)" -timeout 60m \
 		-skip 'TestSelf|TestSignalsBlocked|TestHTTP|TestRoots' ./runtime/... ./codegen ./codegen/kernels ./codegen/llvm ./codegen/sched ./codegen/link/...
+
+test-gpu: ## run the tests and benchmarks of PTX on an NVIDIA GPU of this machine
+	PGC_CUDA=1 $(GO) test -count=1 -v ./codegen/ptx/...
+	PGC_CUDA=1 $(GO) test -run '^$$' -bench GPU -benchtime 20x ./codegen/ptx
 
 lint: ## gofmt, go vet and staticcheck
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }

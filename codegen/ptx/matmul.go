@@ -38,7 +38,8 @@ func RowStride(s *kernels.Matmul) int64 { return max(Padded(s.K), Padded(s.XStri
 //
 // x [M,K] is bfloat16 in memory, its rows RowStride(s) elements apart; where there is a prologue, it is a workspace with
 // Padded(K) between rows that the first kernel writes, and has the number Workspace among the operands.
-// The weights are bfloat16 [Blocks·N, K], row by row, Padded(K) apart. All of them begin at multiples of 16 bytes. The
+// The weights are bfloat16 [Blocks·N, K], row by row, Padded(K) apart. All of them begin at multiples of 16 bytes, and are
+// allocated in such units: of the last one, what lies behind the end is not used, but may be read. The
 // other operands and results are as on the CPU. Sums are float32, of exact products, in steps of 16 along K.
 func Matmul(name string, s *kernels.Matmul) (out []*Kernel, err error) {
 	defer recovered(name, &err)

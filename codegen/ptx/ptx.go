@@ -11,8 +11,10 @@
 // the tile kernel kernels.Epilogue, whose expressions are those that the CPU runs. A prologue becomes a row kernel.
 //
 // Arithmetic is that of the tile interpreter, bit for bit, but for the payload of NaN: every rounding is .rn, nothing is
-// contracted or approximated, and transcendental functions are the polynomials of ir/scalar. Only the order in which the
-// tensor cores add is their own.
+// contracted or approximated, and transcendental functions are the polynomials of ir/scalar. Only how the tensor cores add
+// is their own; emu knows how an H100 does it.
+//
+// The tests run every kernel in the emulator emu and, where PGC_CUDA is set, on a GPU, too (docs/PTX.md).
 //
 // Every kernel's last parameter is the number of tasks. The package imports ir/scalar, ir/tile, ir/target and
 // codegen/kernels; it never sees a graph.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -42,7 +43,7 @@ func packages(t *testing.T) []pkg {
 var rules = [][2]string{
 	{"pgc/passes", "pgc/codegen"}, {"pgc/codegen", "pgc/passes"}, {"pgc/codegen", "pgc/models"}, {"pgc/codegen", "pgc/frontend"},
 	{"pgc/codegen/llvm", "pgc/ir"}, {"pgc/codegen/kernels", "pgc/ir"}, {"pgc/codegen/link", "pgc/ir"},
-	{"pgc/codegen/ptx", "pgc/ir"}, {"pgc/codegen/ptx/emu", "pgc/codegen"},
+	{"pgc/codegen/ptx", "pgc/ir"}, {"pgc/codegen/ptx/emu", "pgc/codegen"}, {"pgc/codegen/ptx/cuda", "pgc"},
 	{"pgc/runtime", "pgc/ir"}, {"pgc/runtime", "pgc/frontend"}, {"pgc/runtime", "pgc/passes"}, {"pgc/runtime", "pgc/codegen"},
 	{"pgc/runtime", "pgc/models"}, {"pgc/runtime", "pgc/cmd"},
 	{"pgc/ir", "pgc/frontend"}, {"pgc/ir", "pgc/passes"}, {"pgc/ir", "pgc/codegen"}, {"pgc/ir", "pgc/models"},
@@ -69,6 +70,22 @@ func TestImports(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// Programs that do not run on GPUs stay static: only one package opens libraries, and only tests import it.
+func TestOnlyCUDAOpensLibraries(t *testing.T) {
+	found := false
+	for _, p := range packages(t) {
+		if !slices.Contains(p.Deps, "github.com/ebitengine/purego") {
+			continue
+		}
+		if found = true; p.ImportPath != "pgc/codegen/ptx/cuda" {
+			t.Errorf("%s depends on purego", p.ImportPath)
+		}
+	}
+	if !found {
+		t.Error("no package depends on purego")
 	}
 }
 
