@@ -62,7 +62,7 @@ func Lower(m *ir.Module, t target.Target) (*Result, error) {
 }
 
 func lower(m *ir.Module, t target.Target) (*compiler, error) {
-	c := &compiler{m: m, target: t, byKey: map[string]int{}, states: map[string]int{}, packed: map[string]bool{}}
+	c := &compiler{m: m, target: t, byKey: map[string]int{}, states: map[string]int{}, packed: map[string]packing{}}
 	c.r.Ops = map[string][]*ir.Op{}
 	c.r.Program = &program.Program{Target: ProgramTarget(t)}
 	for _, s := range m.Symbols {
@@ -72,9 +72,10 @@ func lower(m *ir.Module, t target.Target) (*compiler, error) {
 	for _, f := range m.Funcs {
 		for _, op := range f.Ops {
 			if op.Def == ir.OpMatmul {
-				for _, w := range op.Attrs.(ir.MatmulAttrs).Weights(op.In) {
-					if p := weight(w); p != nil && w.Type.Rank() == 2 || p != nil && p.Type.DType.IsQuantized() {
-						c.packed[p.Key] = true
+				a := op.Attrs.(ir.MatmulAttrs)
+				for _, w := range a.Weights(op.In) {
+					if p := weight(w); p != nil && (w.Type.Rank() == 2 || p.Type.DType.IsQuantized()) && c.packed[p.Key] != inPanels {
+						c.packed[p.Key] = packingOf(a.Factor(op.In) == ir.BF16)
 					}
 				}
 			}
@@ -104,7 +105,7 @@ type compiler struct {
 	r      Result
 	byKey  map[string]int
 	states map[string]int
-	packed map[string]bool
+	packed map[string]packing
 }
 
 // function lowers one function to its launch list.
@@ -215,11 +216,12 @@ func (c *compiler) launch(in *lowerer, l launch, inputs map[*ir.Value]int, outpu
 		case kernels.ArgSym:
 			arg.Space, arg.Index = program.SpaceSymbol, c.r.Program.SymbolIndex(a.Sym)
 		case kernels.ArgIn:
-			if v := l.in[a.Index]; l.panels[a.Index] {
+			if v := l.in[a.Index]; l.panels[a.Index] != unpacked {
 				m, err := in.matrixOf(v)
 				if err != nil {
 					return out, err
 				}
+				m.pairs = l.panels[a.Index] == inPairs
 				arg.Space, arg.Offset = program.SpaceWeights, c.r.weights.matrix(m)
 			} else {
 				arg = c.address(v, inputs, outputs)
@@ -272,13 +274,16 @@ func (c *compiler) cost(s kernels.Spec) (flops, bytes program.Expr) {
 	switch s := s.(type) {
 	case *kernels.Matmul:
 		products, weights, columns := int64(0), int64(0), s.K
+		if s.Pairs {
+			columns /= 2
+		}
 		for _, p := range s.Parts {
 			n := int64(p.Accs)
 			products += n * p.Blocks * p.N * s.K
 			if p.Group.Bits > 0 {
 				weights += n * p.Group.PackedBytes(p.Blocks, p.N, s.K)
 			} else {
-				weights += n * kernels.PackedLen(p.Blocks, p.N, s.K) * int64(p.Elem.Bytes())
+				weights += n * kernels.PackedLen(p.Blocks, p.N, kernels.PackedK(s.K, s.Pairs)) * int64(p.Elem.Bytes())
 			}
 			columns += int64(len(p.Exprs)) * p.Blocks * p.N
 		}

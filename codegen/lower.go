@@ -15,7 +15,7 @@ import (
 type launch struct {
 	spec   kernels.Spec
 	in     []*ir.Value
-	panels map[int]bool // operands that are read from a matrix in panels
+	panels map[int]packing // operands that are read from a packed matrix
 	outs   []*ir.Value
 	op     *ir.Op
 }
@@ -30,7 +30,7 @@ type lowerer struct {
 	m      *ir.Module
 	f      *ir.Func
 	uses   map[*ir.Value][]ir.Use
-	packed map[string]bool // keys of weights stored in panels
+	packed map[string]packing // by keys of weights
 }
 
 func (l *lowerer) size(d ir.Dim) kernels.Size {
@@ -186,7 +186,7 @@ func (l *lowerer) lowerMap(op *ir.Op) ([]launch, error) {
 		width = int64(domain[last].N)
 	}
 	spec := &kernels.Map{}
-	in, panels := append([]*ir.Value{}, op.In...), map[int]bool{}
+	in, panels := append([]*ir.Value{}, op.In...), map[int]packing{}
 	tables, index := map[int]bool{}, map[int]bool{}
 	for _, g := range a.Gathers {
 		tables[g.Table], index[g.Index] = true, true
@@ -207,12 +207,13 @@ func (l *lowerer) lowerMap(op *ir.Op) ([]launch, error) {
 		s := l.strides(table)
 		o := kernels.Operand{Elem: elem(table.Type.DType), Strides: l.aligned(table.Type.Shape[1:], s[1:], domain, 0)}
 		o.Rows = &kernels.Lookup{Index: len(spec.In), Stride: s[0]}
-		if w := weight(table); w != nil && (l.packed[w.Key] || w.Type.DType.IsQuantized()) {
+		if w := weight(table); w != nil && (l.packed[w.Key] != unpacked || w.Type.DType.IsQuantized()) {
 			k := int64(table.Type.Shape[1].N)
 			o.Strides[len(domain)-1] = kernels.PanelWidth
 			o.Rows.Panel, o.Rows.Stride = k, 0
 			o.Rows.Group = group(table.Type.DType)
-			panels[g.Table] = true
+			o.Rows.Pairs = l.packed[w.Key] == inPairs
+			panels[g.Table] = packingOf(o.Rows.Pairs)
 		}
 		spec.In[g.Table] = o
 		spec.In = append(spec.In, kernels.Operand{Elem: tile.I32, Strides: l.aligned(ids.Type.Shape, l.strides(ids), domain, rest)})
@@ -369,7 +370,7 @@ func (l *lowerer) lowerAttention(op *ir.Op) ([]launch, error) {
 	q, k := op.In[0].Type.Shape, op.In[1].Type.Shape
 	spec := &kernels.Attention{S: l.size(q[0]), T: l.size(k[0]), G: int64(q[1].N), R: int64(q[2].N), H: int64(q[3].N),
 		KV: elem(op.In[1].Type.DType), Scale: a.Scale, Softcap: a.Softcap, Causal: a.Causal, Window: int64(a.Window),
-		Prefix: l.size(a.Prefix), Offset: l.size(a.Offset)}
+		Prefix: l.size(a.Prefix), Offset: l.size(a.Offset), Elem: elem(op.Out.Type.DType)}
 	copy(spec.Q[:], l.strides(op.In[0]))
 	copy(spec.K[:], l.strides(op.In[1]))
 	copy(spec.V[:], l.strides(op.In[2]))

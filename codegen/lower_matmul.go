@@ -34,6 +34,23 @@ type matrix struct {
 	turned             bool // its rows are the columns of the weight
 	split, which       int64
 	blocks, rows, cols int64
+	pairs              bool
+}
+
+// packing is how a weight is stored for products; the zero packing is that of tensors which none reads.
+type packing uint8
+
+const (
+	unpacked packing = iota
+	inPanels
+	inPairs // of k, in panels
+)
+
+func packingOf(pairs bool) packing {
+	if pairs {
+		return inPairs
+	}
+	return inPanels
 }
 
 // matrixOf finds the matrix that a planned value is, which is [N,K] or [B,I,K].
@@ -110,12 +127,12 @@ func (l *lowerer) lowerMatmul(op *ir.Op) ([]launch, error) {
 	}
 	pro, weights, extra := op.In[:a.Rows()], a.Weights(op.In), a.Extra(op.In)
 	spec := &kernels.Matmul{M: l.size(parts[0].Domain[0]), K: int64(weights[0].Type.Last().N)}
-	la := launch{spec: spec, in: slices.Clone(pro), panels: map[int]bool{}, outs: outs, op: op}
+	la := launch{spec: spec, in: slices.Clone(pro), panels: map[int]packing{}, outs: outs, op: op}
 	if spec.X = group(pro[0].Type.DType); spec.X.Bits > 0 {
 		if pro[0].Def == nil || pro[0].Def.Def != ir.OpRow {
 			return nil, fmt.Errorf("@%s: matmul of %s that no row stored", l.f.Name, pro[0].Type)
 		}
-	} else if len(a.Prologue) == 0 {
+	} else if spec.Pairs = a.Factor(op.In) == ir.BF16; len(a.Prologue) == 0 {
 		spec.XStride = l.strides(pro[0])[0]
 	} else if spec.Prologue, err = l.prologue(a, pro, []ir.Dim{parts[0].Domain[0], weights[0].Type.Last()}, outs[len(parts):], at[len(parts):]); err != nil {
 		return nil, err
@@ -127,7 +144,7 @@ func (l *lowerer) lowerMatmul(op *ir.Op) ([]launch, error) {
 		}
 		spec.Parts = append(spec.Parts, part)
 		for _, w := range weights[p.First:][:p.Accs] {
-			la.panels[len(la.in)] = true
+			la.panels[len(la.in)] = packingOf(spec.Pairs)
 			la.in = append(la.in, w)
 		}
 		la.in = append(la.in, used...)

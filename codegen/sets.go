@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"slices"
 
 	"pgc/codegen/link"
 	"pgc/ir"
@@ -24,7 +25,10 @@ type Sets struct {
 // of the CPU, is left out.
 func CompileSets(ctx context.Context, m *ir.Module, targets []target.Target) (*Sets, error) {
 	s := &Sets{}
-	for _, t := range targets {
+	for i, t := range targets {
+		if t.BF16 && !bfloats(m) && slices.ContainsFunc(targets[i+1:], t.IsButForBF16) {
+			continue // the code would be the same
+		}
 		r, err := Compile(ctx, m, t)
 		if err != nil {
 			return nil, err
@@ -49,6 +53,18 @@ func CompileSets(ctx context.Context, m *ir.Module, targets []target.Target) (*S
 		s.Programs = append(s.Programs, p)
 	}
 	return s, nil
+}
+
+// bfloats reports whether a product of m is of bfloat16 on both sides.
+func bfloats(m *ir.Module) bool {
+	for _, f := range m.Funcs {
+		for _, op := range f.Ops {
+			if op.Def == ir.OpMatmul && op.Attrs.(ir.MatmulAttrs).Factor(op.In) == ir.BF16 {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // covers reports whether a has every feature that b asks for.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"slices"
+	"strings"
 
 	"pgc/codegen/kernels"
 	"pgc/ir"
@@ -18,6 +19,7 @@ const (
 	LayoutPlain  = "plain"              // row-major
 	LayoutPanels = "panel16"            // panels of kernels.PanelWidth rows, see package kernels; "panel16 2x128x2048" packs every other 128 rows of 2048 apart
 	LayoutTurned = "panel16 transposed" // panels of the columns of a matrix that products read transposed
+	PairsSuffix  = " in pairs"          // behind a layout of panels: words of two neighbours in k, see package kernels
 )
 
 // Tensor is a tensor of the checkpoint: little-endian data of a float type. One read back from groups of integers has their
@@ -51,6 +53,7 @@ type entry struct {
 	rows, cols int64 // of a packed matrix
 	split, run int64 // a packed matrix: every split-th run of so many rows is packed together
 	turned     bool  // its rows are the tensor's columns
+	pairs      bool  // its elements lie in pairs of k
 	dtype      ir.DType
 	values     []float64 // of a constant
 }
@@ -79,14 +82,17 @@ func (p *weightPlan) matrix(m matrix) int64 {
 	if m.turned {
 		layout = LayoutTurned
 	}
+	if m.pairs {
+		layout += PairsSuffix
+	}
 	dtype := m.w.Type.DType
-	each := kernels.PackedLen(m.blocks, m.rows, m.cols) * int64(dtype.Bytes())
+	each := kernels.PackedLen(m.blocks, m.rows, kernels.PackedK(m.cols, m.pairs)) * int64(dtype.Bytes())
 	if q := group(dtype); q.Bits > 0 {
 		each = q.PackedBytes(m.blocks, m.rows, m.cols)
 	}
 	e := p.get(layout+" "+m.w.Key, func() entry {
 		return entry{Weight: p.describe(m.w, layout, m.split*each), dtype: dtype,
-			rows: m.blocks * m.split * m.rows, cols: m.cols, split: m.split, run: m.rows, turned: m.turned}
+			rows: m.blocks * m.split * m.rows, cols: m.cols, split: m.split, run: m.rows, turned: m.turned, pairs: m.pairs}
 	})
 	return e.Offset + m.which*each
 }
@@ -283,7 +289,7 @@ func (e *entry) writePanels(w io.Writer, t Tensor, read *cursor, rounding *quant
 					broken[i] = r + 1
 				}
 			} else {
-				interleave(panel, convert(row, t.DType, e.dtype), p%kernels.PanelWidth, e.dtype.Bytes())
+				interleave(panel, convert(row, t.DType, e.dtype), p%kernels.PanelWidth, e.dtype.Bytes(), e.pairs)
 			}
 		}
 		return buf
@@ -317,11 +323,16 @@ func (e *entry) panelBytes() int64 {
 	if q := group(e.dtype); q.Bits > 0 {
 		return q.Blocks(e.cols) * q.BlockBytes()
 	}
-	return e.cols * kernels.PanelWidth * int64(e.dtype.Bytes())
+	return kernels.PackedK(e.cols, e.pairs) * kernels.PanelWidth * int64(e.dtype.Bytes())
 }
 
-// interleave puts a row's elements at place r of every group of PanelWidth.
-func interleave(panel, row []byte, r, size int) {
+// interleave puts a row's elements, or pairs of them, at place r of every group of PanelWidth.
+func interleave(panel, row []byte, r, size int, pairs bool) {
+	if pairs {
+		if size *= 2; len(row)%size > 0 {
+			row = append(slices.Clip(row), make([]byte, size/2)...)
+		}
+	}
 	at, step := r*size, kernels.PanelWidth*size
 	if size == 2 {
 		for i := 0; i+2 <= len(row); i += 2 {
@@ -355,14 +366,15 @@ func Unpack(w program.Weight, section []byte) (Tensor, error) {
 		cols *= n
 	}
 	e := entry{rows: int64(rows), cols: int64(cols), split: 1, run: int64(rows)}
-	switch w.Layout {
+	layout, pairs := strings.CutSuffix(w.Layout, PairsSuffix)
+	switch layout {
 	case LayoutPanels:
 	case LayoutTurned:
 		e.rows, e.cols, e.run, e.turned = e.cols, e.rows, e.cols, true
 		rows, cols = cols, rows
 	default:
 		total := e.rows * e.cols
-		if _, err := fmt.Sscanf(w.Layout, LayoutPanels+" %dx%dx%d", &e.split, &e.run, &e.cols); err != nil ||
+		if _, err := fmt.Sscanf(layout, LayoutPanels+" %dx%dx%d", &e.split, &e.run, &e.cols); err != nil ||
 			min(e.split, e.run, e.cols) < 1 || total%(e.split*e.run*e.cols) != 0 {
 			return Tensor{}, fmt.Errorf("tensor %s has the unknown layout %s", w.Name, w.Layout)
 		}
@@ -383,10 +395,14 @@ func Unpack(w program.Weight, section []byte) (Tensor, error) {
 		if r < 0 {
 			continue
 		}
-		panel := packed[at/kernels.PanelWidth*cols*kernels.PanelWidth*size:]
+		panel := packed[at/kernels.PanelWidth*int(kernels.PackedK(e.cols, pairs))*kernels.PanelWidth*size:]
 		for c := range cols {
-			at := (c*kernels.PanelWidth + at%kernels.PanelWidth) * size
-			copy(t.Data[(int(r)*cols+c)*size:(int(r)*cols+c+1)*size], panel[at:at+size])
+			n := at % kernels.PanelWidth
+			place := c*kernels.PanelWidth + n
+			if pairs {
+				place = c/2*2*kernels.PanelWidth + 2*n + c%2
+			}
+			copy(t.Data[(int(r)*cols+c)*size:][:size], panel[place*size:])
 		}
 	}
 	if e.turned {

@@ -14,6 +14,7 @@ type AttentionAttrs struct {
 	Window  int     `ir:"window,opt"` // keys a causal query sees back, itself included; 0 is all
 	Prefix  Dim     `ir:"prefix,opt"` // length of the part in which everything sees everything; 0 is off
 	Offset  Dim     `ir:"offset,opt"` // position of the first query
+	DType   DType   `ir:"dtype,opt"`  // the 16-bit format that the result is stored in, if any
 }
 
 // OpAttention is softmax(mask(softcap(q·kᵀ·scale)))·v in grouped form: q [S,G,R,H] has R query heads for each of the G heads of
@@ -44,7 +45,8 @@ func inferAttention(in []Type, attrs any) (Type, error) {
 	if !a.Causal && (a.Window != 0 || a.Prefix != D(0)) {
 		return Type{}, fmt.Errorf("window and prefix need causal=true")
 	}
-	return Type{F32, slices.Clone(q.Shape)}, nil
+	d, err := storedAs(a.DType, F32)
+	return Type{d, slices.Clone(q.Shape)}, err
 }
 
 // maskedScore stands for minus infinity, as transformers' eager attention has it: the lowest finite float32.
@@ -63,7 +65,11 @@ func expandAttention(b *Builder, op *Op) *Value {
 	}
 	e := b.Op(OpExp, nil, b.Op(OpSub, nil, s, b.Op(OpReduceMax, nil, s)))
 	p := b.Op(OpDiv, nil, e, b.Op(OpReduceSum, nil, e))
-	return b.Op(OpEinsum, EinsumAttrs{"abcd,dae->cabe"}, p, v)
+	y := b.Op(OpEinsum, EinsumAttrs{"abcd,dae->cabe"}, p, v)
+	if a.DType != Invalid {
+		y = b.Convert(y, a.DType)
+	}
+	return y
 }
 
 // attentionMask returns the mask bool [S,T] of which keys each query sees.

@@ -114,13 +114,19 @@ func inferMap(in []Type, attrs any) (Type, error) {
 		}
 		shape[len(shape)-1].N *= n
 	}
-	if a.DType == Invalid {
-		return Type{out, shape}, nil
+	out, err = storedAs(a.DType, out)
+	return Type{out, shape}, err
+}
+
+// storedAs is the type of a result that is computed in one and stored in another, if that is one.
+func storedAs(stored, computed DType) (DType, error) {
+	if stored == Invalid {
+		return computed, nil
 	}
-	if out != F32 || a.DType == F32 || !Plain.Has(a.DType) {
-		return Type{}, fmt.Errorf("stores %s as %s, wants f32 as bf16 or f16", out, a.DType)
+	if computed != F32 || stored == F32 || !stored.IsFloat() || !Plain.Has(stored) {
+		return Invalid, fmt.Errorf("stores %s as %s, wants f32 as bf16 or f16", computed, stored)
 	}
-	return Type{a.DType, shape}, nil
+	return stored, nil
 }
 
 func expandMap(b *Builder, op *Op) *Value {
@@ -176,7 +182,7 @@ func (r Reduction) String() string { return r.Kind.String() + "(" + r.Expr.Strin
 type RowAttrs struct {
 	Reduce []Reduction `ir:"reduce"`
 	Out    *Expr       `ir:"out"`
-	DType  DType       `ir:"dtype,opt"` // the format of 8-bit groups that the result is stored in, if any
+	DType  DType       `ir:"dtype,opt"` // the format that the result is stored in, if any: 16 bits, or groups of 8
 }
 
 // OpRow is a fused normalization: reductions of the last axis one after another, each of which may use the earlier ones (#0,
@@ -220,6 +226,10 @@ func inferRow(in []Type, attrs any) (Type, error) {
 	}
 	d, err := a.Out.scalarType(leaf(len(a.Reduce)))
 	if err != nil || a.DType == Invalid {
+		return Type{d, shape}, err
+	}
+	if !a.DType.IsQuantized() {
+		d, err = storedAs(a.DType, d)
 		return Type{d, shape}, err
 	}
 	if bits, _ := a.DType.Group(); bits != 8 || d != F32 || !shape[len(shape)-1].IsConst() {

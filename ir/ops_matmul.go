@@ -9,8 +9,10 @@ import (
 type MatmulAttrs struct {
 	Reduce   []Reduction `ir:"reduce,opt"`   // of the prologue: reductions over K, as of a row
 	Prologue []*Expr     `ir:"prologue,opt"` // x, then further results; none when operand 0 is x itself
+	X        DType       `ir:"x,opt"`        // bf16 if the prologue's x is rounded to it
 	Accs     int         `ir:"accs"`         // how many matrices follow the operands of the prologue
 	Epilogue []*Expr     `ir:"epilogue"`     // over the accumulators @j and the operands after the matrices, $0, $1, …
+	DType    DType       `ir:"dtype,opt"`    // the 16-bit format that an f32 result is stored in, if any
 }
 
 // OpMatmul multiplies rows of x [M,K] by the rows of matrices w, acc_j = x·w_jᵀ, and applies expressions to the accumulators and
@@ -22,6 +24,7 @@ type MatmulAttrs struct {
 // in blocks of I. Several expressions of a part alternate block by block, so that a rotary embedding, which pairs the halves of
 // every head, is a part with two accumulators and two expressions. Extra operands broadcast to [M,N] or [M,B,I].
 //
+// Where x and the matrices are bf16, backends multiply these: products are exact and sums f32. Of other matrices x is not bf16.
 // Where x is stored in groups of 8 bits and the matrices in groups of as many values, backends multiply integers.
 //
 // A prologue computes x from other operands as a row does; what further expressions it has come after the parts, K columns each.
@@ -61,6 +64,17 @@ func reduced(rs []Reduction) []*Expr {
 		exprs[i] = r.Expr
 	}
 	return exprs
+}
+
+// Factor returns the format of what is multiplied.
+func (a MatmulAttrs) Factor(in []*Value) DType {
+	switch {
+	case len(a.Prologue) == 0:
+		return in[0].Type.DType
+	case a.X != Invalid:
+		return a.X
+	}
+	return F32
 }
 
 // Weights returns the matrices among the operands.
@@ -140,6 +154,9 @@ func (a MatmulAttrs) Parts(in []Type) ([]MatmulPart, error) {
 			if _, want := x.DType.Group(); want > 0 && have != want {
 				return nil, fmt.Errorf("x is %s and w is %s, wants groups of one length", x, w)
 			}
+			if x.DType == BF16 && w.DType != BF16 {
+				return nil, fmt.Errorf("x is %s and w is %s, wants bf16", x, w)
+			}
 			for _, d := range w.Shape {
 				if !d.IsConst() {
 					return nil, fmt.Errorf("w is %s, wants constant dimensions", w)
@@ -159,10 +176,18 @@ func (a MatmulAttrs) x(in []Type) (Type, error) {
 		if err != nil {
 			return Type{}, fmt.Errorf("prologue: %w", err)
 		}
-		x = t
+		if x = t; x.DType != F32 {
+			return Type{}, fmt.Errorf("prologue: x is %s, wants f32", x)
+		}
 	}
-	if bits, _ := x.DType.Group(); x.Rank() != 2 || x.DType != F32 && bits != 8 {
-		return Type{}, fmt.Errorf("x is %s, wants f32 or groups of 8 bits of two dimensions", x)
+	if a.X != Invalid {
+		if len(a.Prologue) == 0 || a.X != BF16 {
+			return Type{}, fmt.Errorf("rounds x to %s, wants that of a prologue as bf16", a.X)
+		}
+		x.DType = BF16
+	}
+	if bits, _ := x.DType.Group(); x.Rank() != 2 || x.DType != F32 && x.DType != BF16 && bits != 8 {
+		return Type{}, fmt.Errorf("x is %s, wants f32, bf16 or groups of 8 bits of two dimensions", x)
 	}
 	if len(a.Prologue) == 0 && len(a.Reduce) > 0 {
 		return Type{}, errors.New("has reductions without a prologue")
@@ -206,6 +231,9 @@ func inferMatmul(in []Type, attrs any) (Type, error) {
 			out = d
 		}
 	}
+	if out, err = storedAs(a.DType, out); err != nil {
+		return Type{}, err
+	}
 	if a.Further() > 0 && out != F32 {
 		return Type{}, fmt.Errorf("results of the prologue are f32 and of the epilogue %s, want one type", out)
 	}
@@ -225,6 +253,9 @@ func expandMatmul(b *Builder, op *Op) *Value {
 		v := expandRowOf(b, op.In[:a.Rows()], RowAttrs{Reduce: a.Reduce, Out: e})
 		if i == 0 {
 			x = v
+			if a.X != Invalid {
+				x = b.readable(b.Convert(v, a.X))
+			}
 		} else {
 			further = append(further, v)
 		}
@@ -252,5 +283,9 @@ func expandMatmul(b *Builder, op *Op) *Value {
 		v := b.Concat(len(p.Domain)-1, outs...)
 		results = append(results, b.Reshape(v, []Dim{p.Domain[0], D(p.Columns())}))
 	}
-	return b.Concat(1, append(results, further...)...)
+	all := b.Concat(1, append(results, further...)...)
+	if a.DType != Invalid {
+		return b.Convert(all, a.DType)
+	}
+	return all
 }

@@ -38,6 +38,8 @@ func rowSamples() []Sample {
 		{In: []Type{T(F32, D(5), D(21)), T(F32, D(21)), T(F32, D(21))}, Attrs: layer},
 		{In: []Type{T(F32, D(2), D(3), Sym("T"))}, Attrs: softmax, Syms: map[string]int{"T": 19}},
 		{In: []Type{T(F32, D(1), Sym("T"))}, Attrs: softmax, Syms: map[string]int{"T": 1}},
+		{In: []Type{T(F32, Sym("S"), D(37)), T(BF16, D(37))}, Syms: map[string]int{"S": 3}, // stored in 16 bits
+			Attrs: RowAttrs{Reduce: rms.Reduce, Out: rms.Out, DType: BF16}},
 	}
 }
 
@@ -80,11 +82,23 @@ func matmulSamples() []Sample {
 			Attrs: one(5, append(append(turned(0), turned(2)...), Acc(4))...), Syms: syms(3), Ranges: unit},
 		// Prologues: for many rows and for the one row of decoding.
 		{In: []Type{x(37), T(F32, D(37)), w(BF16, 11, 37), w(BF16, 11, 37)},
-			Attrs: MatmulAttrs{[]Reduction{square}, []*Expr{norm}, 2, []*Expr{geglu}}, Syms: syms(5), Ranges: unit},
+			Attrs: MatmulAttrs{Reduce: []Reduction{square}, Prologue: []*Expr{norm}, Accs: 2, Epilogue: []*Expr{geglu}}, Syms: syms(5), Ranges: unit},
 		{In: []Type{T(F32, D(1), D(37)), T(F32, D(37)), w(BF16, 139, 37), w(F32, 3, 5, 37)},
-			Attrs: MatmulAttrs{[]Reduction{square}, []*Expr{norm}, 2, []*Expr{Acc(0), Acc(1)}}, Ranges: unit},
+			Attrs: MatmulAttrs{Reduce: []Reduction{square}, Prologue: []*Expr{norm}, Accs: 2, Epilogue: []*Expr{Acc(0), Acc(1)}}, Ranges: unit},
 		{In: []Type{T(F32, D(1), D(41)), T(F32, D(1), D(41)), w(BF16, 19, 41)},
-			Attrs: MatmulAttrs{[]Reduction{{ReduceSum, Call(OpMul, sum, sum)}}, []*Expr{normSum, sum}, 1, []*Expr{Acc(0)}}, Ranges: unit},
+			Attrs: MatmulAttrs{Reduce: []Reduction{{ReduceSum, Call(OpMul, sum, sum)}}, Prologue: []*Expr{normSum, sum}, Accs: 1, Epilogue: []*Expr{Acc(0)}}, Ranges: unit},
+		// bfloat16 by bfloat16, of even and odd K, for many rows and for one; a rotary embedding; results stored in 16 bits; prologues.
+		{In: []Type{T(BF16, Sym("S"), D(38)), w(BF16, 11, 38)}, Attrs: one(1, Acc(0)), Syms: syms(5), Ranges: unit},
+		{In: []Type{T(BF16, Sym("S"), D(37)), w(BF16, 45, 37), w(BF16, 45, 37), T(F32, D(45))},
+			Attrs: MatmulAttrs{Accs: 2, Epilogue: []*Expr{Call(OpAdd, geglu, Operand(0))}, DType: BF16}, Syms: syms(7), Ranges: unit},
+		{In: []Type{T(BF16, D(1), D(601)), w(BF16, 67, 601)}, Attrs: one(1, softcap), Ranges: unit},
+		{In: []Type{T(BF16, D(1), D(130)), w(BF16, 131, 130), w(BF16, 131, 130)}, Attrs: MatmulAttrs{Accs: 2, Epilogue: []*Expr{geglu}, DType: F16}, Ranges: unit},
+		{In: []Type{T(BF16, Sym("S"), D(22)), w(BF16, 3, 5, 22), w(BF16, 3, 5, 22), w(BF16, 7, 22), T(F32, Sym("S"), D(1), D(5)), T(F32, Sym("S"), D(1), D(5))},
+			Attrs: one(3, append(turned(0), Acc(2))...), Syms: syms(3), Ranges: unit},
+		{In: []Type{T(F32, D(1), D(37)), T(F32, D(37)), w(BF16, 139, 37), w(BF16, 3, 5, 37)},
+			Attrs: MatmulAttrs{Reduce: []Reduction{square}, Prologue: []*Expr{norm}, X: BF16, Accs: 2, Epilogue: []*Expr{Acc(0), Acc(1)}, DType: BF16}, Ranges: unit},
+		{In: []Type{x(42), x(42), w(BF16, 19, 42)}, Syms: syms(9),
+			Attrs: MatmulAttrs{Reduce: []Reduction{{ReduceSum, Call(OpMul, sum, sum)}}, Prologue: []*Expr{normSum, sum}, X: BF16, Accs: 1, Epilogue: []*Expr{Acc(0)}}, Ranges: unit},
 	}
 }
 
@@ -106,6 +120,7 @@ func attentionSamples() []Sample {
 		halves(sample(9, 9, 2, 2, 12, AttentionAttrs{Scale: 0.25, Causal: true, Prefix: Sym("prefix")}), BF16),
 		halves(sample(5, 69, 2, 1, 6, AttentionAttrs{Scale: 0.3, Softcap: 2, Causal: true, Window: 4, Offset: past}), F16),
 		sample(7, 7, 3, 1, 18, AttentionAttrs{Scale: 0.25}),
+		sample(5, 7, 3, 1, 18, AttentionAttrs{Scale: 0.25, DType: BF16}),
 		sample(1, 1, 1, 1, 8, AttentionAttrs{Scale: 1, Causal: true}),
 		sample(9, 9, 1, 4, 16, AttentionAttrs{Scale: 0.25, Causal: true, Prefix: Sym("prefix")}),
 		sample(1, 23, 2, 2, 16, AttentionAttrs{Scale: 0.25, Causal: true, Prefix: Sym("prefix"), Offset: past}),

@@ -125,7 +125,7 @@ func dropBroadcast(b *ir.Builder, op *ir.Op, _ map[*ir.Value][]ir.Use) *ir.Value
 // sinkViews computes an elementwise operation on what its operands are views of, and views the result: closer to the
 // producer it can be fused with it.
 func sinkViews(b *ir.Builder, op *ir.Op, uses map[*ir.Value][]ir.Use) *ir.Value {
-	if !op.Def.Elementwise() && (op.Def != ir.OpConvert || op.Out.Type.DType.IsQuantized() || op.In[0].Type.DType.IsQuantized()) {
+	if !op.Def.Elementwise() && (op.Def != ir.OpConvert || op.Out.Type.DType.IsQuantized() || op.In[0].Type.DType.IsQuantized() || restores(op)) {
 		return nil
 	}
 	var like *ir.Op
@@ -201,7 +201,11 @@ func flattenProduct(b *ir.Builder, op *ir.Op, _ map[*ir.Value][]ir.Use) *ir.Valu
 			return nil
 		}
 	}
-	flat := b.Reshape(x, []ir.Dim{rows, x.Type.Shape[rank-1]})
+	shape := []ir.Dim{rows, x.Type.Shape[rank-1]}
+	flat := b.Reshape(x, shape)
+	if is(x, ir.OpConvert) && restores(x.Def) { // products read what is stored
+		flat = b.Convert(b.Reshape(x.Def.In[0], shape), ir.F32)
+	}
 	y := b.Op(ir.OpEinsum, ir.EinsumAttrs{Spec: rowsTimesMatrix(2)}, flat, w)
 	return b.Reshape(y, op.Out.Type.Shape)
 }

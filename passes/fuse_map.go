@@ -19,9 +19,9 @@ func fuseMap(f *ir.Func, budget *Budget) int {
 		func(r *region) *ir.Value { return buildMap(f, r) })
 }
 
-// multipliedAsStored reports whether op only makes f32 of a weight for products, which read it as it is stored.
+// multipliedAsStored reports whether op only makes f32 of stored floats for products, which read them as they are.
 func multipliedAsStored(op *ir.Op, uses map[*ir.Value][]ir.Use) bool {
-	if op.Def != ir.OpConvert || !isWeight(op.Out) {
+	if op.Def != ir.OpConvert || !isWeight(op.Out) && !restores(op) {
 		return false
 	}
 	for _, u := range uses[op.Out] {

@@ -16,7 +16,7 @@ func fusePrologue(f *ir.Func, budget *Budget) int {
 			continue
 		}
 		uses := f.Uses()
-		if x := op.In[0]; is(x, ir.OpRow) && x.Type.DType == ir.F32 && len(uses[x]) == 1 && budget.Take(op) {
+		if x := op.In[0]; is(x, ir.OpRow) && (x.Type.DType == ir.F32 || x.Type.DType == ir.BF16) && len(uses[x]) == 1 && budget.Take(op) {
 			takeNorm(f, op, uses)
 			n++
 		}
@@ -30,9 +30,9 @@ func takeNorm(f *ir.Func, op *ir.Op, uses map[*ir.Value][]ir.Use) {
 	a, row := op.Attrs.(ir.MatmulAttrs), op.In[0].Def
 	attrs, in, stream := a, row.In, (*ir.Value)(nil)
 	r := row.Attrs.(ir.RowAttrs)
-	attrs.Reduce, attrs.Prologue = r.Reduce, []*ir.Expr{r.Out}
+	attrs.Reduce, attrs.Prologue, attrs.X = r.Reduce, []*ir.Expr{r.Out}, r.DType
 	for i, v := range row.In {
-		if is(v, ir.OpRow) && v.Type.Equal(row.Out.Type) && ahead(f, op, row, uses[v]) && sliced(op, uses) {
+		if is(v, ir.OpRow) && v.Type.Equal(ir.T(ir.F32, row.Out.Type.Shape...)) && op.Out.Type.DType == ir.F32 && ahead(f, op, row, uses[v]) && sliced(op, uses) {
 			attrs.Reduce, attrs.Prologue, in = inlined(row, i)
 			if stream = v; len(uses[v]) == 1 { // nothing else reads it
 				attrs.Prologue, stream = attrs.Prologue[:1], nil

@@ -57,6 +57,9 @@ func copies(f *ir.Func) int {
 		n++
 		var c *ir.Value
 		attrs := ir.MapAttrs{Exprs: []*ir.Expr{ir.Operand(0)}}
+		if stores16(v.Type.DType) {
+			attrs.DType = v.Type.DType
+		}
 		if before == nil {
 			c = ir.NewBuilder(f).Op(ir.OpMap, attrs, v)
 		} else {

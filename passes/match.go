@@ -68,19 +68,29 @@ func stores(op *ir.Op) bool {
 	return op.Def == ir.OpConvert && op.In[0].Type.DType == ir.F32 && d != ir.F32 && ir.Plain.Has(d)
 }
 
+// restores reports whether op makes f32 of stored floats that were computed: products may read these as they are stored.
+func restores(op *ir.Op) bool {
+	return op.Def == ir.OpConvert && op.Out.Type.DType == ir.F32 && stores16(op.In[0].Type.DType) && !root(op.In[0]).IsParam()
+}
+
+func stores16(d ir.DType) bool { return d == ir.BF16 || d == ir.F16 }
+
 // quantizes reports whether op stores floats in groups of 8 bits.
 func quantizes(op *ir.Op) bool {
 	bits, _ := op.Out.Type.DType.Group()
 	return op.Def == ir.OpConvert && bits == 8
 }
 
-// multiplied is what a product reads of its first operand: the integers where it was quantized and the matrix is, too.
+// multiplied is what a product reads of its first operand: the integers where it was quantized and the matrix is, too, and the
+// bfloat16 where both are.
 func multiplied(x, w *ir.Value) *ir.Value {
-	if is(x, ir.OpConvert) && x.Type.DType == ir.F32 {
-		_, a := x.Def.In[0].Type.DType.Group()
-		if _, b := w.Type.DType.Group(); a > 0 && a == b {
-			return x.Def.In[0]
-		}
+	if !is(x, ir.OpConvert) || x.Type.DType != ir.F32 {
+		return x
+	}
+	stored, matrix := x.Def.In[0].Type.DType, w.Type.DType
+	_, a := stored.Group()
+	if _, b := matrix.Group(); a > 0 && a == b || stored == ir.BF16 && matrix == ir.BF16 {
+		return x.Def.In[0]
 	}
 	return x
 }

@@ -47,6 +47,8 @@ var Pipeline = []Pass{
 		Place: "After the epilogues, by which products of one operand differ."},
 	{Name: "fuse-row", Run: fuseRow, Doc: "norms and softmax: last-axis reductions and what surrounds them become one row",
 		Place: "Before maps, which would take the ends of norms."},
+	{Name: "store-results", Run: storeResults, Doc: "results that are only stored in 16 bits are stored so by the operation that has them",
+		Place: "After products, norms and attentions are made; before prologues, which take norms as they are stored, and maps, which store the rest."},
 	{Name: "fuse-prologue", Run: fusePrologue, Doc: "the norm of a single row moves into the matmul that reads it",
 		Place: "After rows are made, and after matmuls of one norm are one, so that no two compute it."},
 	{Name: "fuse-map", Run: fuseMap, Doc: "chains of elementwise operations, lookups and concatenations become one map",

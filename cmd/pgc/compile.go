@@ -21,7 +21,7 @@ import (
 type compileFlags struct {
 	Weights   string   `default:"auto" help:"Storage of the matrices: auto (as the checkpoint has them), f32, bf16, f16, int8 or int4 (the decoder's; the others int8)."`
 	Group     int      `default:"128" help:"Values of a row that share a scale in int8 and int4: 32, 64 or 128."`
-	Compute   string   `default:"int8" help:"Arithmetic of products with int8 and int4 matrices: int8 (activations become integers, too) or f32."`
+	Compute   string   `default:"int8" help:"Arithmetic that products may have besides f32: int8 (with int8 and int4 matrices, activations become integers, too), bf16 (with bf16 matrices, activations are rounded to bf16), int8,bf16 (both), or f32 (neither)."`
 	Keep      []string `sep:"none" placeholder:"PATTERN=TYPE" help:"Store the matrices of these names otherwise, as in 'vision_tower.*=bf16'. May be repeated."`
 	Search    bool     `help:"Search for the scales of int4 that make the least error."`
 	CPU       string   `name:"cpu" default:"${cpu}" help:"LLVM's -mcpu names with commas between, or native: the file has code for each and runs the best that a CPU has. The default serves any x86-64 with AVX2 and FMA."`

@@ -17,7 +17,7 @@ import (
 type Attention struct {
 	S, T           Size
 	G, R, H        int64
-	KV             tile.Elem // of k and v
+	KV, Elem       tile.Elem // of k and v; of the result
 	Q, Out         [4]int64  // strides in elements
 	K, V           [3]int64
 	OutOffset      int64
@@ -58,7 +58,7 @@ func (s *Attention) build(g *gen) {
 	a.nr = nr
 	qp := g.in(0, tile.F32)
 	kp, vp := g.in(1, s.KV), g.in(2, s.KV)
-	out := g.result(0, tile.F32)
+	out := g.result(0, s.Elem)
 	rows := b.Mul(g.size(s.S), b.Int(s.R))
 	a.total = g.size(s.T)
 	offset := b.Int(0)

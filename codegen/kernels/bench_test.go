@@ -16,15 +16,17 @@ import (
 
 // formats are the storage and arithmetic that products are measured in: weights, and groups of x.
 var formats = []struct {
-	name string
-	elem tile.Elem
-	w, x Group
+	name  string
+	elem  tile.Elem
+	w, x  Group
+	pairs bool
 }{
-	{"f32", tile.F32, Group{}, Group{}},
-	{"bf16", tile.BF16, Group{}, Group{}},
-	{"i8", tile.I8, Group{8, 128}, Group{8, 128}},
-	{"i4", tile.I8, Group{4, 128}, Group{8, 128}},
-	{"i4xf32", tile.I8, Group{4, 128}, Group{}},
+	{"f32", tile.F32, Group{}, Group{}, false},
+	{"bf16", tile.BF16, Group{}, Group{}, false},
+	{"bf16xbf16", tile.BF16, Group{}, Group{}, true},
+	{"i8", tile.I8, Group{8, 128}, Group{8, 128}, false},
+	{"i4", tile.I8, Group{4, 128}, Group{8, 128}, false},
+	{"i4xf32", tile.I8, Group{4, 128}, Group{}, false},
 }
 
 // BenchmarkMatmul measures products at the sizes of a 3B model on one thread, by format and target: rows × K → N.
@@ -34,7 +36,7 @@ func BenchmarkMatmul(b *testing.B) {
 		for _, f := range formats {
 			for _, shape := range [][3]int{{266, 2048, 4096}, {256, 1152, 4304}, {266, 16384, 1024}, {1, 2048, 65536}} {
 				m, k, n := shape[0], shape[1], shape[2]
-				s := &Matmul{M: Const(int64(m)), K: int64(k), XStride: int64(k), X: f.x, Parts: []Part{{
+				s := &Matmul{M: Const(int64(m)), K: int64(k), XStride: int64(k), X: f.x, Pairs: f.pairs, Parts: []Part{{
 					Blocks: 1, N: int64(n), Elem: f.elem, Group: f.w, Accs: 1,
 					Exprs: []*scalar.Expr{scalar.X(0, scalar.F32)},
 					Outs:  []Out{{Elem: tile.F32, Strides: []int64{int64(n), 0, 1}}}}}}
@@ -54,6 +56,9 @@ func BenchmarkMatmul(b *testing.B) {
 					var x, w any = randoms(rng, m*k), nil
 					if f.x.Bits > 0 {
 						x = make([]int8, int64(m)*quant.RowLayout(int64(k), f.x.Len).Bytes)
+					}
+					if f.pairs {
+						x = make([]uint16, m*k)
 					}
 					bytes := int64(n*k) * int64(f.elem.Bytes())
 					switch {
@@ -92,6 +97,7 @@ func BenchmarkAttention(b *testing.B) {
 		} {
 			heads := s.G * s.R
 			s.Q = [4]int64{heads * s.H, s.R * s.H, s.H, 1}
+			s.KV, s.Elem = tile.F32, tile.F32
 			s.Out, s.K, s.V = s.Q, [3]int64{s.G * s.H, s.H, 1}, [3]int64{s.G * s.H, s.H, 1}
 			b.Run(fmt.Sprintf("%s/%dx%dx%d", tgt.Name, s.S.N, heads, s.H), func(b *testing.B) {
 				kern, code := build(b, tgt, &s)

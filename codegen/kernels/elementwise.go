@@ -25,7 +25,7 @@ func (s *Map) build(g *gen) {
 		if o.Kind == Tensor && o.Strides[last] > 1 {
 			lanes = 1
 		}
-		if o.Rows != nil && o.Rows.Group.Bits > 0 {
+		if o.Rows != nil && (o.Rows.Group.Bits > 0 || o.Rows.Pairs) {
 			lanes = 1
 		}
 		if o.Rows != nil && s.In[o.Rows.Index].Strides[last] != 0 {
@@ -132,6 +132,10 @@ func (g *gen) fragments(in []Operand, ptrs, index []*tile.Value, lanes int, coun
 				args[i] = g.integer(o, ptr, row, index)
 				continue
 			}
+			if o.Rows.Pairs {
+				args[i] = g.half(o, ptr, row, index)
+				continue
+			}
 			ptr = g.b.PtrAdd(ptr, g.tableRow(o.Rows, row))
 		}
 		args[i] = g.fragment(o, ptr, index, lanes, count)
@@ -142,12 +146,7 @@ func (g *gen) fragments(in []Operand, ptrs, index []*tile.Value, lanes int, coun
 // integer reads one element of a quantized table.
 func (g *gen) integer(o Operand, table, row *tile.Value, index []*tile.Value) *tile.Value {
 	b, q := g.b, o.Rows.Group
-	k := b.Int(0)
-	for d, i := range index {
-		if o.Strides[d] != 0 {
-			k = b.Add(k, b.Mul(i, b.Int(o.Strides[d]/PanelWidth)))
-		}
-	}
+	k := g.column(o, index)
 	n := b.Rem(row, b.Int(PanelWidth))
 	block := b.Add(b.Mul(b.Div(row, b.Int(PanelWidth)), b.Int(q.Blocks(o.Rows.Panel))), b.Div(k, b.Int(q.Len)))
 	table = b.PtrAdd(table, b.Mul(block, b.Int(q.BlockBytes())))
@@ -165,6 +164,23 @@ func (g *gen) integer(o Operand, table, row *tile.Value, index []*tile.Value) *t
 	x = b.Logic(tile.And, b.Select(upper, b.Logic(tile.Shr, x, b.Int32(4, 1)), x), b.Int32(15, 1))
 	header := b.PtrCast(table, tile.BF16)
 	return b.FMA(b.Cast(tile.IToF, x), b.Load(header, n, 1), b.Load(header, b.Add(n, b.Int(PanelWidth)), 1))
+}
+
+// column is the place in its row of the element that a packed table's operand reads at an index.
+func (g *gen) column(o Operand, index []*tile.Value) *tile.Value {
+	strides := make([]int64, len(o.Strides))
+	for d, s := range o.Strides {
+		strides[d] = s / PanelWidth
+	}
+	return g.at(index, strides)
+}
+
+// half reads one element of a table packed in pairs.
+func (g *gen) half(o Operand, table, row *tile.Value, index []*tile.Value) *tile.Value {
+	b, w, two := g.b, g.b.Int(PanelWidth), g.b.Int(2)
+	k := g.column(o, index)
+	word := b.Add(b.Mul(b.Add(b.Mul(b.Div(row, w), b.Int((o.Rows.Panel+1)/2)), b.Div(k, two)), w), b.Rem(row, w))
+	return b.Load(table, b.Add(b.Mul(word, two), b.Rem(k, two)), 1)
 }
 
 // tableRow returns where a row of a table begins.

@@ -186,12 +186,12 @@ func TestAttention(t *testing.T) {
 		S, T, prefix, offset int
 	}
 	cases := []one{
-		{Attention{KV: tile.F32, G: 3, R: 1, H: 13, Scale: .3}, 25, 25, 0, 0},
-		{Attention{KV: tile.F32, G: 1, R: 8, H: 10, Scale: .3, Causal: true, Prefix: Size{Sym: "P"}, Offset: Size{Sym: "past"}}, 71, 71, 60, 0},
-		{Attention{KV: tile.F32, G: 2, R: 3, H: 14, Scale: .5, Softcap: 5, Causal: true, Prefix: Size{Sym: "P"}, Offset: Size{Sym: "past"}, Window: 9}, 90, 90, 40, 0},
-		{Attention{KV: tile.F32, G: 2, R: 3, H: 14, Scale: .5, Softcap: 5, Causal: true, Prefix: Size{Sym: "P"}, Offset: Size{Sym: "past"}, Window: 19}, 1, 150, 40, 149},
-		{Attention{KV: tile.F32, G: 1, R: 8, H: 32, Scale: .2, Causal: true, Offset: Size{Sym: "past"}}, 1, 130, 0, 129},
-		{Attention{KV: tile.F32, G: 2, R: 1, H: 6, Scale: .2, Causal: true, Offset: Size{Sym: "past"}}, 1, 1, 0, 0},
+		{Attention{KV: tile.F32, Elem: tile.F32, G: 3, R: 1, H: 13, Scale: .3}, 25, 25, 0, 0},
+		{Attention{KV: tile.F32, Elem: tile.F32, G: 1, R: 8, H: 10, Scale: .3, Causal: true, Prefix: Size{Sym: "P"}, Offset: Size{Sym: "past"}}, 71, 71, 60, 0},
+		{Attention{KV: tile.F32, Elem: tile.F32, G: 2, R: 3, H: 14, Scale: .5, Softcap: 5, Causal: true, Prefix: Size{Sym: "P"}, Offset: Size{Sym: "past"}, Window: 9}, 90, 90, 40, 0},
+		{Attention{KV: tile.F32, Elem: tile.F32, G: 2, R: 3, H: 14, Scale: .5, Softcap: 5, Causal: true, Prefix: Size{Sym: "P"}, Offset: Size{Sym: "past"}, Window: 19}, 1, 150, 40, 149},
+		{Attention{KV: tile.F32, Elem: tile.F32, G: 1, R: 8, H: 32, Scale: .2, Causal: true, Offset: Size{Sym: "past"}}, 1, 130, 0, 129},
+		{Attention{KV: tile.F32, Elem: tile.F32, G: 2, R: 1, H: 6, Scale: .2, Causal: true, Offset: Size{Sym: "past"}}, 1, 1, 0, 0},
 	}
 	for _, tgt := range targettest.Runnable(t) {
 		for i, c := range cases {

@@ -22,6 +22,14 @@ func PackedLen(blocks, n, k int64) int64 {
 	return roundUp(blocks*roundUp(n, PanelWidth), PanelPad) * k
 }
 
+// PackedK is how many values of k a packed matrix has for each row: those of an odd K in pairs are padded with a zero.
+func PackedK(k int64, pairs bool) int64 {
+	if pairs {
+		return roundUp(k, 2)
+	}
+	return k
+}
+
 func roundUp(n, step int64) int64 { return (n + step - 1) / step * step }
 
 // Matmul is a set of parts that multiply the same x [M,K]. Operands are x, or those of the prologue, and then the
@@ -31,6 +39,7 @@ type Matmul struct {
 	K        int64
 	XStride  int64     // elements between rows of x
 	X        Group     // of x, if its rows are quantized; these are dense, as quant.RowLayout has them
+	Pairs    bool      // x and the weights are bfloat16 and multiplied as such: see bfloats
 	Prologue *Prologue // computes x; nil when x is in memory
 	Parts    []Part
 }
@@ -60,7 +69,7 @@ func (s *Matmul) Kind() string { return "matmul" }
 // text is the spec for Key.
 func (s *Matmul) text() string {
 	var out strings.Builder
-	fmt.Fprintf(&out, "%+v %d %d %v", s.M, s.K, s.XStride, s.X)
+	fmt.Fprintf(&out, "%+v %d %d %v %v", s.M, s.K, s.XStride, s.X, s.Pairs)
 	if p := s.Prologue; p != nil {
 		fmt.Fprintf(&out, " prologue %s %+v %v %+v", operands(p.In), p.Reduce, p.Exprs, p.Outs)
 	}
@@ -94,8 +103,11 @@ func (g *gen) schedule(s *Matmul, p *Part) mmSchedule {
 	case 4:
 		d.vecs = 4
 	}
-	if s.X.Bits > 0 {
+	switch {
+	case s.X.Bits > 0:
 		d = g.dots(p.Group).schedule(d)
+	case s.Pairs:
+		d = g.bfloats(s.K).schedule(d)
 	}
 	nr := int64(d.vecs * g.lanes)
 	d.nb /= int64(p.Accs)
@@ -133,10 +145,19 @@ type mmBuild struct {
 	pro     rowBody
 	further []*tile.Value // results of the prologue
 	xStride int64
+	bfloats bfloats
+}
+
+// steps is how many steps of k a product has: two values a step where they are multiplied in pairs.
+func (m *mmBuild) steps() int64 {
+	if m.Pairs {
+		return m.bfloats.steps()
+	}
+	return m.K
 }
 
 func (s *Matmul) build(g *gen) {
-	m := &mmBuild{Matmul: s, g: g, xStride: s.XStride}
+	m := &mmBuild{Matmul: s, g: g, xStride: s.XStride, bfloats: g.bfloats(s.K)}
 	m.params()
 	if s.M.Sym == "" && s.M.N == 1 {
 		m.buildVector()
@@ -152,7 +173,11 @@ func (m *mmBuild) params() {
 		m.pro = rowBody{g: g, in: p.In, reduce: p.Reduce, lanes: g.rowLanes(p.In, 1), ptrs: g.operandPtrs(p.In)}
 		next = len(p.In)
 	} else {
-		m.x = g.in(0, tile.F32)
+		x := tile.F32
+		if m.Pairs {
+			x = tile.BF16
+		}
+		m.x = g.in(0, x)
 		if m.X.Bits > 0 {
 			m.x = g.b.PtrCast(m.x, tile.I8)
 			m.xStride = quant.RowLayout(m.K, m.X.Len).Bytes
@@ -161,7 +186,11 @@ func (m *mmBuild) params() {
 	for _, p := range m.Parts {
 		var ws, extra []*tile.Value
 		for range p.Accs {
-			ws = append(ws, g.in(next, p.Elem))
+			w := g.in(next, p.Elem)
+			if m.Pairs {
+				w = g.b.PtrCast(w, tile.I32)
+			}
+			ws = append(ws, w)
 			next++
 		}
 		for _, o := range p.Extra {
@@ -189,7 +218,9 @@ func (m *mmBuild) rows(m0, rows *tile.Value, most int64, write *tile.Value) {
 		return
 	}
 	m.xStride = roundUp(m.K, PanelWidth)
-	m.x = b.Scratch(int(most * m.xStride))
+	if m.x = b.Scratch(int(most * m.xStride)); m.Pairs {
+		m.x = b.PtrCast(m.x, tile.BF16)
+	}
 	exprs := make([]*scalar.Expr, len(p.Exprs))
 	for i, e := range p.Exprs {
 		exprs[i] = scalar.Lower(e)
@@ -286,7 +317,7 @@ func (m *mmBuild) sources(p *tile.Value, vecs, lanes int) []source {
 	out := make([]source, vecs)
 	for v := range out {
 		col := int64(v * lanes)
-		out[v] = source{p, col/PanelWidth*m.K*PanelWidth + col%PanelWidth}
+		out[v] = source{p, col/PanelWidth*m.steps()*PanelWidth + col%PanelWidth}
 	}
 	return out
 }

@@ -19,6 +19,9 @@ func (m *mmBuild) buildBlocked() {
 		case m.X.Bits > 0:
 			weights, x := m.g.dots(p.Group).intScratch(d[i])
 			deq, copied = max(deq, weights), max(copied, x)
+		case m.Pairs:
+			weights, x := m.bfloats.scratch(d[i], nr)
+			deq, copied = max(deq, weights), max(copied, x)
 		case p.Elem != tile.F32:
 			deq = max(deq, d[i].kc*nr)
 		}
@@ -43,13 +46,13 @@ func (m *mmBuild) buildBlocked() {
 		if m.X.Bits > 0 {
 			m.tileInt(part, d[part], c, wide, copies, m0, n0, rows)
 		} else {
-			m.tile(part, d[part], c, wide, m0, n0, rows)
+			m.tile(part, d[part], c, wide, copies, m0, n0, rows)
 		}
 	})
 }
 
-// tile computes the columns from n0 on of one part for a block of rows; c and wide are scratch.
-func (m *mmBuild) tile(part int, d mmSchedule, c, wide, m0, n0, rows *tile.Value) {
+// tile computes the columns from n0 on of one part for a block of rows; c, wide and copies are scratch.
+func (m *mmBuild) tile(part int, d mmSchedule, c, wide, copies, m0, n0, rows *tile.Value) {
 	p, b, lanes := &m.Parts[part], m.g.b, m.g.lanes
 	nr := int64(d.vecs * lanes)
 	groups := d.nb / nr
@@ -58,14 +61,20 @@ func (m *mmBuild) tile(part int, d mmSchedule, c, wide, m0, n0, rows *tile.Value
 
 	m.clear(c, rows, used, groups, int64(p.Accs), d.mb*nr)
 	kn := d.kc
-	b.Range(b.Int(0), b.Int(m.K), b.Int(kn), func(k0 *tile.Value) {
-		steps := b.Min(b.Int(kn), b.Sub(b.Int(m.K), k0))
-		if m.K%kn == 0 {
+	b.Range(b.Int(0), b.Int(m.steps()), b.Int(kn), func(k0 *tile.Value) {
+		steps := b.Min(b.Int(kn), b.Sub(b.Int(m.steps()), k0))
+		if m.steps()%kn == 0 {
 			steps = b.Int(kn)
+		}
+		x, stride := m.x, m.xStride
+		if m.Pairs {
+			x, stride = m.bfloats.block(m, copies, k0, steps, rows, 2*kn)
+		} else {
+			x = b.PtrAdd(x, k0)
 		}
 		b.Range(b.Int(0), used, b.Int(1), func(grp *tile.Value) {
 			for j, w := range m.weights[part] {
-				m.panel(d, panel{x: b.PtrAdd(m.x, k0), w: w, elem: p.Elem, group: p.Group, wide: wide, k0: k0, steps: steps,
+				m.panel(d, panel{x: x, stride: stride, w: w, elem: p.Elem, group: p.Group, wide: wide, k0: k0, steps: steps,
 					n: b.Add(n0, b.Mul(grp, b.Int(nr))), rows: rows,
 					c: b.PtrAdd(c, b.Mul(b.Add(b.Int(int64(j)*groups), grp), b.Int(d.mb*nr)))})
 			}
@@ -109,6 +118,7 @@ func (m *mmBuild) epilogue(part int, c, m0, n0, rows, cols *tile.Value, nr, size
 // panel is the work of one column group over one block of k.
 type panel struct {
 	x, w, wide, c      *tile.Value
+	stride             int64 // between rows of x
 	elem               tile.Elem
 	group              Group
 	k0, steps, n, rows *tile.Value
@@ -120,10 +130,16 @@ func (m *mmBuild) panel(d mmSchedule, p panel) {
 	// The first column's place in the packed matrix, and where each vector of a row of B lies from there.
 	w := p.w
 	if p.group.Bits == 0 {
-		w = b.PtrAdd(p.w, b.Add(b.Mul(p.n, b.Int(m.K)), b.Mul(p.k0, b.Int(PanelWidth))))
+		w = b.PtrAdd(p.w, b.Add(b.Mul(p.n, b.Int(m.steps())), b.Mul(p.k0, b.Int(PanelWidth))))
 	}
-	mk := micro{lanes: lanes, aRow: m.xStride, aK: 1, b: m.sources(w, d.vecs, lanes), bK: PanelWidth}
+	mk := micro{lanes: lanes, aRow: p.stride, aK: 1, b: m.sources(w, d.vecs, lanes), bK: PanelWidth}
+	k, widened := p.steps, p.elem != tile.F32
 	switch {
+	case m.Pairs && m.bfloats.dot:
+		mk.way, widened = dotted, false
+	case m.Pairs:
+		m.bfloats.widen(mk.b, p.wide, k, nr)
+		mk.way, k = swapped, b.Mul(k, b.Int(2))
 	case p.group.Bits > 0:
 		m.widen(p, nr)
 	case p.elem != tile.F32:
@@ -135,13 +151,13 @@ func (m *mmBuild) panel(d mmSchedule, p panel) {
 			}
 		})
 	}
-	if p.elem != tile.F32 {
+	if widened {
 		mk.bK = nr
 		for v := range mk.b {
 			mk.b[v] = source{p.wide, int64(v * lanes)}
 		}
 	}
-	next := m.sources(b.PtrAdd(w, b.Int(nr*m.K)), d.vecs, lanes)
+	next := m.sources(b.PtrAdd(w, b.Int(nr*m.steps())), d.vecs, lanes)
 	rowBlocks(b, p.rows, d.mr, func(first *tile.Value, n int) {
 		mk := mk
 		for v := 0; v < d.vecs; v += max(1, PanelWidth/lanes) {
@@ -153,7 +169,7 @@ func (m *mmBuild) panel(d mmSchedule, p panel) {
 		for i := range init {
 			init[i] = b.Load(c, b.Int(int64(i*lanes)), lanes)
 		}
-		for i, v := range mk.run(b, b.PtrAdd(p.x, b.Mul(first, b.Int(m.xStride))), p.steps, init) {
+		for i, v := range mk.run(b, b.PtrAdd(p.x, b.Mul(first, b.Int(p.stride))), k, init) {
 			b.Store(c, b.Int(int64(i*lanes)), v)
 		}
 	})

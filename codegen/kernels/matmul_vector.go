@@ -50,6 +50,9 @@ func (m *mmBuild) buildVector() {
 	if need := m.vectorScratch(); need > 0 {
 		scratch = b.Scratch(int(need))
 	}
+	if m.Pairs {
+		m.x, _ = m.bfloats.block(m, scratch, b.Int(0), b.Int(m.steps()), b.Int(1), 2*m.steps())
+	}
 	m.each(b.Task(), counts, func(part int, task *tile.Value) {
 		side := int64(m.sideBySide(part))
 		panels := m.Parts[part].columns() / PanelWidth
@@ -100,10 +103,13 @@ func (m *mmBuild) stream(part int, at *tile.Value, n int) {
 	b, lanes := m.g.b, m.g.lanes
 	vecs := n * PanelWidth / lanes
 	mk := micro{rows: 1, lanes: lanes, aK: 1, bK: PanelWidth, ahead: streamAhead}
-	for _, w := range m.weights[part] {
-		mk.b = append(mk.b, m.sources(b.PtrAdd(w, b.Mul(at, b.Int(m.K*PanelWidth))), vecs, lanes)...)
+	if m.Pairs {
+		mk.way = m.bfloats.stream()
 	}
-	m.finishPanels(part, at, mk.run(b, m.x, b.Int(m.K), zeros(b, len(mk.b), lanes)), vecs)
+	for _, w := range m.weights[part] {
+		mk.b = append(mk.b, m.sources(b.PtrAdd(w, b.Mul(at, b.Int(m.steps()*PanelWidth))), vecs, lanes)...)
+	}
+	m.finishPanels(part, at, mk.run(b, m.x, b.Int(m.steps()), zeros(b, len(mk.b), lanes)), vecs)
 }
 
 // finishPanels applies the epilogue to the accumulators of panels from `at` on, vecs of each matrix.
@@ -123,6 +129,9 @@ func (m *mmBuild) vectorScratch() int64 {
 	most := int64(0)
 	for i, p := range m.Parts {
 		switch {
+		case m.Pairs:
+			_, x := m.bfloats.scratch(mmSchedule{kc: m.steps(), mb: 1}, 0)
+			most = max(most, x)
 		case p.Group.Bits > 0 && m.X.Bits > 0 && m.g.dots(p.Group).way == pairs:
 			most = max(most, roundUp(m.K, chunk)/2)
 		case p.Group.Bits > 0 && m.X.Bits == 0:

@@ -20,11 +20,15 @@ type micro struct {
 	b           []source // the vectors of a row of B
 	bK          int64    // elements of B between steps of k
 	ahead       int64    // steps of k before they are needed that B is asked for; 0: never
+	way         way
 }
 
 // run returns the accumulators, row by row, after k steps from init. a points at step 0.
 func (m micro) run(b *tile.Builder, a, k *tile.Value, init []*tile.Value) []*tile.Value {
 	n := len(m.b)
+	if m.way == dotted || m.way == split {
+		return m.loop(b, k, init, m.pair(b, a))
+	}
 	step := func(at *tile.Value, acc []*tile.Value) []*tile.Value {
 		row := make([]*tile.Value, n)
 		for v, src := range m.b {
@@ -40,6 +44,14 @@ func (m micro) run(b *tile.Builder, a, k *tile.Value, init []*tile.Value) []*til
 		}
 		return out
 	}
+	if m.way == swapped {
+		return m.backwards(b, k, init, step)
+	}
+	return m.loop(b, k, init, step)
+}
+
+// loop takes k steps, unroll of them in the body.
+func (m micro) loop(b *tile.Builder, k *tile.Value, init []*tile.Value, step func(at *tile.Value, acc []*tile.Value) []*tile.Value) []*tile.Value {
 	main := b.Mul(b.Div(k, b.Int(unroll)), b.Int(unroll))
 	acc := b.For(b.Int(0), main, b.Int(unroll), init, func(i *tile.Value, c []*tile.Value) []*tile.Value {
 		m.prefetch(b, i)

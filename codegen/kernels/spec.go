@@ -53,6 +53,7 @@ type Lookup struct {
 	Stride int64 // elements per row of a plain table
 	Panel  int64 // elements per row if the table is packed in panels, else 0
 	Group  Group // of the elements of a packed table, if they are quantized
+	Pairs  bool  // it is packed in pairs of k
 }
 
 // Out is how a kernel writes a result over its domain.

@@ -87,6 +87,7 @@ var emissions = map[tile.Op]emission{
 	tile.DotU8:     dot,
 	tile.Dot4:      dot4,
 	tile.DotS4:     dot4,
+	tile.DotBF16:   dotBF16,
 	tile.ReduceAdd: reduce,
 	tile.ReduceMax: reduce,
 
@@ -247,6 +248,29 @@ func dot4(e *emitter, in *tile.Inst, a []value.Value) value.Value {
 			part = e.cur.NewExtractElement(p, constant.NewInt(types.I32, int64(j)))
 		}
 		acc = e.cur.NewAdd(acc, part)
+	}
+	return acc
+}
+
+// dotBF16 adds pairs of products of bfloat16, by one instruction where there is one.
+func dotBF16(e *emitter, in *tile.Inst, a []value.Value) value.Value {
+	acc, n := a[0], in.Out[0].Type.Lanes
+	words := vector(types.I32, n)
+	x, y := e.cur.NewBitCast(a[1], words), e.cur.NewBitCast(a[2], words)
+	if e.target.BF16 && n == 16 {
+		return e.intrinsic("llvm.x86.avx512bf16.dpbf16ps.512", acc.Type(), acc, x, y)
+	}
+	float := func(v value.Value) value.Value { return e.cur.NewBitCast(v, acc.Type()) }
+	flushed := func(v value.Value) value.Value {
+		subnormal := e.cur.NewICmp(enum.IPredEQ, e.cur.NewAnd(v, i32s(0x7f800000, n)), i32s(0, n))
+		return float(e.cur.NewSelect(subnormal, e.cur.NewAnd(v, i32s(math.MinInt32, n)), v))
+	}
+	odd := func(v value.Value) value.Value { return flushed(e.cur.NewAnd(v, i32s(-1<<16, n))) }
+	even := func(v value.Value) value.Value { return flushed(e.cur.NewShl(v, i32s(16, n))) }
+	acc = flushed(e.cur.NewBitCast(acc, words))
+	for _, half := range []func(v value.Value) value.Value{odd, even} {
+		sum := e.intrinsic("llvm.fma."+suffix(acc.Type()), acc.Type(), half(x), half(y), acc)
+		acc = flushed(e.cur.NewBitCast(sum, words))
 	}
 	return acc
 }

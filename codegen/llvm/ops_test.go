@@ -116,6 +116,16 @@ func opCases() []opCase {
 	add("dot4", []tile.Elem{tile.I32, tile.I32, tile.I32}, tile.I32, func(b *tile.Builder, x values) *tile.Value {
 		return b.Dot4(x[0], b.Bits(x[1], tile.I8), b.Bits(x[2], tile.I8))
 	})
+	bfloats := func(b *tile.Builder, v *tile.Value) *tile.Value { return b.Bits(b.Cast(tile.BitI, v), tile.I16) }
+	add("dot_bf16", f3, tile.F32, func(b *tile.Builder, x values) *tile.Value {
+		return b.DotBF16(x[0], bfloats(b, x[1]), bfloats(b, x[2]))
+	})
+	// Products that the accumulator cancels: what is left is their rounding, of one product or of the other.
+	add("dot_bf16_cancels", f2, tile.F32, func(b *tile.Builder, x values) *tile.Value {
+		zero := b.Float(0, x[0].Type.Lanes)
+		sum := b.DotBF16(zero, bfloats(b, x[0]), bfloats(b, x[1]))
+		return b.DotBF16(b.Unary(tile.Neg, sum), bfloats(b, x[0]), bfloats(b, x[1]))
+	})
 	add("dot_u8", i2, tile.I32, func(b *tile.Builder, x values) *tile.Value {
 		one := x[0].Type.Lanes == 1
 		if one {

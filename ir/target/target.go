@@ -25,6 +25,7 @@ type Target struct {
 	Lanes    int      // float32 lanes of a vector register
 	Regs     int      // vector registers
 	VNNI     bool     // tile.Dot4 is one instruction
+	BF16     bool     // tile.DotBF16 is one instruction
 	Signed   bool     // products of bytes are of signed ones: tile.DotS4, in one instruction if dotprod is a feature, else in six
 	Task     int      // about how many elements of an elementwise kernel make one task: some microseconds of work
 	L1, L2   int      // bytes of the first-level data cache and of the second-level cache of a core
@@ -43,11 +44,28 @@ var (
 		Features: []string{"dotprod", "neon"}}
 	v3vnni = v3.withVNNI("avxvnni")
 	v4vnni = v4.withVNNI("avx512vnni")
+	v4bf16 = v4vnni.withBF16("avx512bf16")
 )
 
 // withVNNI is t with the extension that multiplies fours of bytes.
 func (t Target) withVNNI(feature string) Target {
-	t.VNNI, t.Features = true, append(slices.Clone(t.Features), feature)
+	t.VNNI = true
+	return t.with(feature)
+}
+
+// withBF16 is t with the extension that multiplies pairs of bfloat16.
+func (t Target) withBF16(feature string) Target {
+	t.BF16 = true
+	return t.with(feature)
+}
+
+// IsButForBF16 reports whether o is t without that extension.
+func (t Target) IsButForBF16(o Target) bool {
+	return t.BF16 && !o.BF16 && t.Level == o.Level && len(t.Features) == len(o.Features)+1
+}
+
+func (t Target) with(feature string) Target {
+	t.Features = append(slices.Clone(t.Features), feature)
 	slices.Sort(t.Features)
 	return t
 }
@@ -65,12 +83,12 @@ var cpus = []cpu{
 	{"haswell", &v3, 32, 256}, {"broadwell", &v3, 32, 256}, {"skylake", &v3, 32, 256}, {"alderlake", &v3vnni, 48, 1280},
 	{"raptorlake", &v3vnni, 48, 2048}, {"meteorlake", &v3vnni, 48, 2048}, {"lunarlake", &v3vnni, 48, 2560},
 	{"arrowlake", &v3vnni, 48, 3072},
-	{"skylake-avx512", &v4, 32, 1024}, {"cascadelake", &v4vnni, 32, 1024}, {"cooperlake", &v4vnni, 32, 1024},
+	{"skylake-avx512", &v4, 32, 1024}, {"cascadelake", &v4vnni, 32, 1024}, {"cooperlake", &v4bf16, 32, 1024},
 	{"icelake-client", &v4vnni, 48, 512}, {"icelake-server", &v4vnni, 48, 1280}, {"tigerlake", &v4vnni, 48, 1280},
-	{"rocketlake", &v4vnni, 48, 512}, {"sapphirerapids", &v4vnni, 48, 2048}, {"emeraldrapids", &v4vnni, 48, 2048},
-	{"graniterapids", &v4vnni, 48, 2048},
-	{"znver1", &v3, 32, 512}, {"znver2", &v3, 32, 512}, {"znver3", &v3, 32, 512}, {"znver4", &v4vnni, 32, 1024},
-	{"znver5", &v4vnni, 48, 1024},
+	{"rocketlake", &v4vnni, 48, 512}, {"sapphirerapids", &v4bf16, 48, 2048}, {"emeraldrapids", &v4bf16, 48, 2048},
+	{"graniterapids", &v4bf16, 48, 2048},
+	{"znver1", &v3, 32, 512}, {"znver2", &v3, 32, 512}, {"znver3", &v3, 32, 512}, {"znver4", &v4bf16, 32, 1024},
+	{"znver5", &v4bf16, 48, 1024},
 	{"armv8-a", &neon, 32, 512}, {"cortex-a53", &neon, 32, 128}, {"cortex-a72", &neon, 32, 256},
 	{"cortex-a55", &dotprod, 32, 128}, {"cortex-a76", &dotprod, 64, 256},
 	{"neoverse-n1", &dotprod, 64, 512}, {"neoverse-v1", &dotprod, 64, 1024}, {"neoverse-n2", &dotprod, 64, 512},
@@ -94,7 +112,7 @@ func Find(name string) (Target, error) {
 }
 
 // defaults are lists of targets that serve every CPU of an architecture that pgc compiles for.
-var defaults = map[string]string{"amd64": "x86-64-v3,alderlake,x86-64-v4,cascadelake", "arm64": "armv8-a,neoverse-n1"}
+var defaults = map[string]string{"amd64": "x86-64-v3,alderlake,x86-64-v4,cascadelake,cooperlake", "arm64": "armv8-a,neoverse-n1"}
 
 // Default is the list for the architecture of this machine.
 var Default = defaults[runtime.GOARCH]

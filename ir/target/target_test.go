@@ -25,6 +25,9 @@ func TestFindEveryName(t *testing.T) {
 		if vnni := slices.Contains(c.Features, "avx512vnni") || slices.Contains(c.Features, "avxvnni"); vnni != c.VNNI {
 			t.Errorf("%s: VNNI is %v, its features are %v", name, c.VNNI, c.Features)
 		}
+		if bf16 := slices.Contains(c.Features, "avx512bf16"); bf16 != c.BF16 {
+			t.Errorf("%s: BF16 is %v, its features are %v", name, c.BF16, c.Features)
+		}
 		for _, f := range c.Features {
 			if !slices.Contains(cpufeature.Names(c.Arch), f) {
 				t.Errorf("%s needs %s, which the runtime cannot check", name, f)
@@ -55,7 +58,7 @@ func TestListsAreOrdered(t *testing.T) {
 		}
 		return strings.Join(out, " ")
 	}
-	for list, want := range map[string]string{"x86-64-v3": "x86-64-v3", "haswell, znver5,haswell": "znver5 haswell", defaults["amd64"]: "cascadelake x86-64-v4 alderlake x86-64-v3", "armv8-a,apple-m1": "apple-m1 armv8-a"} {
+	for list, want := range map[string]string{"x86-64-v3": "x86-64-v3", "haswell, znver5,haswell": "znver5 haswell", defaults["amd64"]: "cooperlake cascadelake x86-64-v4 alderlake x86-64-v3", "armv8-a,apple-m1": "apple-m1 armv8-a"} {
 		if got := names(list); got != want {
 			t.Errorf("%s: got %s, expected %s", list, got, want)
 		}
@@ -81,7 +84,7 @@ func TestNativeIsTheHighestLevel(t *testing.T) {
 	for _, test := range []struct {
 		missing []string
 		want    string
-	}{{nil, "cascadelake"}, {[]string{"avx512vnni"}, "x86-64-v4"}, {[]string{"avx512vl"}, "alderlake"},
+	}{{nil, "cooperlake"}, {[]string{"avx512bf16"}, "cascadelake"}, {[]string{"avx512bf16", "avx512vnni"}, "x86-64-v4"}, {[]string{"avx512vl"}, "alderlake"},
 		{[]string{"avx512vl", "avxvnni"}, "x86-64-v3"}} {
 		got, err := best(defaults["amd64"], lacks(test.missing...))
 		if err != nil || got.Name != test.want {

@@ -139,6 +139,9 @@ func (b *Builder) Dot4(acc, x, y *Value) *Value { return b.emit(Dot4, acc.Type, 
 // DotS4 is Dot4 of signed bytes with signed ones.
 func (b *Builder) DotS4(acc, x, y *Value) *Value { return b.emit(DotS4, acc.Type, acc, x, y) }
 
+// DotBF16 adds to every lane of acc two products of bfloat16, which i16 lanes hold: the second one first.
+func (b *Builder) DotBF16(acc, x, y *Value) *Value { return b.emit(DotBF16, acc.Type, acc, x, y) }
+
 // Integer returns a constant of any integer type in every lane.
 func (b *Builder) Integer(t Type, v int64) *Value { return b.constant(t, int64(cut(t.Elem, v)), 0) }
 

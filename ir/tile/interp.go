@@ -176,6 +176,15 @@ func (m *machine) compute(in *Inst) state {
 			}
 			r[i] = cut(t.Elem, sum)
 		}
+	case DotBF16:
+		x, y := arg(1).lanes, arg(2).lanes
+		for i := range r {
+			acc := flushed(arg(0).lanes[i])
+			for _, j := range [2]int{2*i + 1, 2 * i} {
+				acc = flushed(fma(in, []word{flushed(x[j] & 0xffff << 16), flushed(y[j] & 0xffff << 16), acc}))
+			}
+			r[i] = acc
+		}
 	case Shuffle:
 		both := slices.Concat(arg(0).lanes, arg(1).lanes)
 		for i, from := range in.Mask {
@@ -199,6 +208,14 @@ func product(op Op, x, y word) int64 {
 		x &= 0xff
 	}
 	return int64(x) * int64(y)
+}
+
+// flushed makes zero, of the same sign, of a float32 that is subnormal.
+func flushed(w word) word {
+	if w&0x7f800000 == 0 {
+		return w & 0x80000000
+	}
+	return w
 }
 
 // reinterpreted returns the bits of integer lanes as lanes of another type.

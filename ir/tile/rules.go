@@ -197,6 +197,11 @@ var dot4 = rule{"i32 lanes and two vectors of four times as many i8", func(in *I
 	return out == Vec(I32, out.Lanes) && in.Args[0].Type == out && in.all(1, Vec(I8, 4*out.Lanes))
 }}
 
+// dotBF16 is the rule of pairs of products of bfloat16, added to an accumulator.
+var dotBF16 = rule{"f32 lanes and two vectors of twice as many i16", func(in *Inst, out Type) bool {
+	return out == Vec(F32, out.Lanes) && in.Args[0].Type == out && in.all(1, Vec(I16, 2*out.Lanes))
+}}
+
 func sameTypes(a, b []*Value) bool {
 	if len(a) != len(b) {
 		return false

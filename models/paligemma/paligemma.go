@@ -17,13 +17,18 @@ func (b *builder) w(key string, dims ...any) *Value {
 	return b.f.Weight(key, b.opt.DType(key), dims...)
 }
 
-// operand is x as products with a weight read it: in groups of 8 bits where the weight has integers and the arithmetic has, too.
+// operand is x as products with a weight read it: in groups of 8 bits where the weight has integers and the arithmetic has, too,
+// and likewise in bfloat16.
 func (b *builder) operand(key string, x *Value) *Value {
-	bits, size := b.opt.DType(key).Group()
-	if bits == 0 || !b.opt.Integers {
-		return x
+	d := b.opt.DType(key)
+	bits, size := d.Group()
+	switch {
+	case bits > 0 && b.opt.Integers:
+		return Convert(Convert(x, ir.Quantized(8, size)), ir.F32)
+	case d == ir.BF16 && b.opt.BFloats:
+		return Convert(Convert(x, ir.BF16), ir.F32)
 	}
-	return Convert(Convert(x, ir.Quantized(8, size)), ir.F32)
+	return x
 }
 
 // trace makes an activation an output when the model is built for comparison with a reference.

@@ -17,6 +17,7 @@ func (b *builder) siglip(pixels *Value) *Value {
 	}
 	// The patch convolution has no overlap: it is a product over (channel, y, x) of each patch.
 	patches := Reshape(Transpose(Reshape(pixels, 3, grid, p, grid, p), 1, 3, 0, 2, 4), grid*grid, 3*p*p)
+	patches = b.operand("vision_tower.embeddings.patch_embedding.weight", patches)
 	kernel := Reshape(b.w("vision_tower.embeddings.patch_embedding.weight", c.HiddenSize, 3, p, p), c.HiddenSize, 3*p*p)
 	x := Linear(patches, kernel, b.w("vision_tower.embeddings.patch_embedding.bias", c.HiddenSize))
 	x = Add(x, b.w("vision_tower.embeddings.position_embedding.weight", grid*grid, c.HiddenSize))

@@ -111,7 +111,8 @@ type information struct {
 	Kind        string   `json:"kind"`
 	Parameters  int64    `json:"parameters"`
 	Weights     string   `json:"weights"`
-	Compute     string   `json:"compute,omitempty"`  // of products with integers
+	Compute     string   `json:"compute,omitempty"` // of products with integers
+	BFloats     bool     `json:"bf16_products,omitempty"`
 	Rounding    string   `json:"rounding,omitempty"` // of 4-bit integers
 	Storage     []part   `json:"storage"`            // of the matrices
 	WeightBytes int64    `json:"weight_bytes"`
@@ -158,7 +159,7 @@ func (c *infoCmd) Run(a *App) error {
 	}
 	chosen := a.Image.Choose(a.isa, engine.Lacks) == nil
 	p, m := a.Image.Program, a.Model
-	i := information{Model: m.Name, Kind: m.Kind, Parameters: m.Parameters, Weights: m.Weights, Compute: m.Compute, Rounding: m.Rounding, Storage: storage(p), WeightBytes: p.WeightBytes,
+	i := information{Model: m.Name, Kind: m.Kind, Parameters: m.Parameters, Weights: m.Weights, Compute: m.Compute, BFloats: m.BFloats, Rounding: m.Rounding, Storage: storage(p), WeightBytes: p.WeightBytes,
 		CodeBytes: len(a.Image.Code), Kernels: len(p.Kernels), CPU: p.Target.CPU, Features: p.Target.Features, ImageSize: m.ImageSize,
 		ImageTokens: m.ImageTokens, MaxTokens: m.MaxTokens, KV: m.KV, Generator: p.Generator, Verified: c.Verify}
 	for _, q := range a.Image.Programs {
@@ -187,6 +188,9 @@ func (c *infoCmd) Run(a *App) error {
 	fmt.Fprintf(a.Out, "weights      %s, %s\n", i.Weights, mib(i.WeightBytes))
 	for _, part := range i.Storage {
 		fmt.Fprintf(a.Out, "  %-18s %s\n", part.Part, part)
+	}
+	if i.BFloats {
+		fmt.Fprintln(a.Out, "bfloat16     products in bf16, sums in f32")
 	}
 	if i.Compute != "" {
 		fmt.Fprintf(a.Out, "integers     products in %s", i.Compute)

@@ -20,7 +20,7 @@ var known = map[string]map[string]bool{
 		"f16c":    cpu.X86.HasAVX2,
 		"avx512f": cpu.X86.HasAVX512F, "avx512bw": cpu.X86.HasAVX512BW, "avx512dq": cpu.X86.HasAVX512DQ,
 		"avx512cd": cpu.X86.HasAVX512CD, "avx512vl": cpu.X86.HasAVX512VL,
-		"avx512vnni": cpu.X86.HasAVX512VNNI, "avxvnni": cpu.X86.HasAVXVNNI,
+		"avx512vnni": cpu.X86.HasAVX512VNNI, "avx512bf16": cpu.X86.HasAVX512BF16, "avxvnni": cpu.X86.HasAVXVNNI,
 	},
 	"arm64": {"neon": cpu.ARM64.HasASIMD, "dotprod": cpu.ARM64.HasASIMDDP},
 }

@@ -34,7 +34,7 @@ func TestAgreesWithTheKernel(t *testing.T) {
 	line, _, _ := strings.Cut(rest, "\n")
 	flags := " " + strings.TrimSpace(strings.TrimLeft(line, "\t :")) + " "
 	names := map[string]string{"sse4.2": "sse4_2", "bmi": "bmi1", "neon": "asimd", "dotprod": "asimddp",
-		"avx512vnni": "avx512_vnni", "avxvnni": "avx_vnni"}
+		"avx512vnni": "avx512_vnni", "avx512bf16": "avx512_bf16", "avxvnni": "avx_vnni"}
 	for _, f := range Names(runtime.GOARCH) {
 		flag := f
 		if n, ok := names[f]; ok {

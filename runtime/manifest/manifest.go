@@ -17,6 +17,7 @@ type Model struct {
 	Weights     string // storage of the matrices
 	KV          string // and of the KV cache
 	Compute     string // arithmetic of products with matrices of integers, f32 or int8; empty without such matrices
+	BFloats     bool   // products with matrices of bfloat16 are of bfloat16
 	Rounding    string // how 4-bit integers were chosen: plain, search or calibrated; empty without them
 
 	BOS, PAD, Image int

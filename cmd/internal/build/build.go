@@ -106,12 +106,12 @@ func (o Options) graph(cfg paligemma.Config, stored tensors, trace bool) (*ir.Mo
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	dtype, integers, err := o.resolve(stored)
+	dtype, a, err := o.resolve(stored)
 	if err != nil {
 		return nil, err
 	}
 	tokens := o.capacity(cfg.Vision.Tokens())
-	return paligemma.Graph(cfg, paligemma.Options{KV: kvTypes[o.KV], MaxTokens: tokens, DType: dtype, Integers: integers, Trace: trace})
+	return paligemma.Graph(cfg, paligemma.Options{KV: kvTypes[o.KV], MaxTokens: tokens, DType: dtype, Integers: a.integers, BFloats: a.bfloats, Trace: trace})
 }
 
 func (o Options) maxTokens(c *hf.Checkpoint) int { return o.capacity(c.Config.Model.Vision.Tokens()) }
@@ -257,7 +257,7 @@ func describe(c *hf.Checkpoint, tok *packed, o Options) *manifest.Model {
 	if m.KV == "" {
 		m.KV = "f32"
 	}
-	m.Compute, m.Rounding = o.integers(c)
+	m.Compute, m.Rounding, m.BFloats = o.products(c)
 	for name, off := range o.Passes.Off {
 		if off {
 			m.Off = append(m.Off, name)

@@ -14,7 +14,7 @@ import (
 type Storage struct {
 	Weights string                          // auto, f32, bf16, f16, int8 or int4
 	Group   int                             // values of a row that share a scale, for integers; 0 for the default
-	Compute string                          // f32 or int8: the arithmetic of products with integer matrices; empty for int8
+	Compute string                          // arithmetics that products may have besides f32, with commas between: int8 with integer matrices, bf16 with bf16 ones; empty for int8
 	Keep    []string                        // PATTERN=TYPE: matrices of these names are stored otherwise
 	Search  bool                            // look for better scales of 4-bit groups
 	Inputs  func(key string) *quant.Moments // of what a matrix is multiplied with, from calibration; nil without it
@@ -44,12 +44,39 @@ type kept struct {
 	dtype   ir.DType
 }
 
-// resolve returns the storage type of every weight and whether products with integer matrices are integer products.
+// arithmetic says of which matrices products are not in float32: x becomes integers where the matrix has them, and bfloat16
+// where the matrix is.
+type arithmetic struct{ integers, bfloats bool }
+
+// arithmetic reads --compute.
+func (s Storage) arithmetic() (arithmetic, error) {
+	if s.Compute == "" {
+		return arithmetic{integers: true}, nil
+	}
+	var a arithmetic
+	for _, name := range strings.Split(s.Compute, ",") {
+		switch name {
+		case "f32":
+		case "int8":
+			a.integers = true
+		case "bf16":
+			a.bfloats = true
+		default:
+			return a, fmt.Errorf("--compute %s is not known: expected f32, int8, bf16 or int8,bf16", s.Compute)
+		}
+	}
+	if strings.Contains(s.Compute, ",") && a != (arithmetic{true, true}) {
+		return a, fmt.Errorf("--compute %s is not understood: expected f32, int8, bf16 or int8,bf16", s.Compute)
+	}
+	return a, nil
+}
+
+// resolve returns the storage type of every weight and the arithmetic of products.
 //
 // With int8, every matrix of the vision tower, the projector and the decoder, and the embedding and head, has groups of 8 bits.
 // With int4, the decoder's matrices have groups of 4 bits and all others of 8: the embedding, which is the head as well, and
 // the vision tower lose more than they save. Vectors, the patch convolution and the position embedding stay as they are.
-func (s Storage) resolve(c tensors) (dtype func(key string) ir.DType, integers bool, err error) {
+func (s Storage) resolve(c tensors) (dtype func(key string) ir.DType, a arithmetic, err error) {
 	size := s.Group
 	if size == 0 {
 		size = DefaultGroup
@@ -60,17 +87,17 @@ func (s Storage) resolve(c tensors) (dtype func(key string) ir.DType, integers b
 	case "int4":
 		small = ir.Quantized(4, size)
 	default:
-		return nil, false, fmt.Errorf("--weights %s is not known: expected auto, f32, bf16, f16, int8 or int4", s.Weights)
+		return nil, a, fmt.Errorf("--weights %s is not known: expected auto, f32, bf16, f16, int8 or int4", s.Weights)
 	}
 	if large == ir.Invalid {
-		return nil, false, fmt.Errorf("--group %d is not supported: expected 32, 64 or 128", size)
+		return nil, a, fmt.Errorf("--group %d is not supported: expected 32, 64 or 128", size)
 	}
-	if s.Compute != "" && s.Compute != "f32" && s.Compute != "int8" {
-		return nil, false, fmt.Errorf("--compute %s is not known: expected f32 or int8", s.Compute)
+	if a, err = s.arithmetic(); err != nil {
+		return nil, a, err
 	}
 	exceptions, err := s.exceptions(size)
 	if err != nil {
-		return nil, false, err
+		return nil, a, err
 	}
 	return func(key string) ir.DType {
 		for _, k := range exceptions {
@@ -93,7 +120,7 @@ func (s Storage) resolve(c tensors) (dtype func(key string) ir.DType, integers b
 			return small
 		}
 		return large
-	}, s.Compute != "f32", nil
+	}, a, nil
 }
 
 // FourBits returns which tensors of a checkpoint are stored in 4 bits.
@@ -105,14 +132,16 @@ func (s Storage) FourBits(c tensors) (func(key string) bool, error) {
 	}, err
 }
 
-// integers says how integers are multiplied and how those of 4 bits were chosen, for a checkpoint; nothing where it has none.
-func (s Storage) integers(c *hf.Checkpoint) (compute, rounding string) {
-	dtype, products, err := s.resolve(c)
+// products says how integers are multiplied and how those of 4 bits were chosen, for a checkpoint, nothing where it has none; and
+// whether matrices of bfloat16 are multiplied with bfloat16.
+func (s Storage) products(c *hf.Checkpoint) (compute, rounding string, bfloats bool) {
+	dtype, a, err := s.resolve(c)
 	if err != nil {
-		return "", ""
+		return "", "", false
 	}
 	most := 0
 	for _, t := range hf.Manifest(c.Config.Model) {
+		bfloats = bfloats || a.bfloats && len(t.Shape) > 1 && dtype(t.Name) == ir.BF16
 		switch bits, _ := dtype(t.Name).Group(); {
 		case bits == 4:
 			most = 4
@@ -120,18 +149,18 @@ func (s Storage) integers(c *hf.Checkpoint) (compute, rounding string) {
 			most = 8
 		}
 	}
-	compute = map[bool]string{true: "int8", false: "f32"}[products]
+	compute = map[bool]string{true: "int8", false: "f32"}[a.integers]
 	switch {
 	case most == 0:
-		return "", ""
+		return "", "", bfloats
 	case most == 8:
-		return compute, ""
+		return compute, "", bfloats
 	case s.Inputs != nil:
-		return compute, "calibrated"
+		return compute, "calibrated", bfloats
 	case s.Search:
-		return compute, "search"
+		return compute, "search", bfloats
 	}
-	return compute, "plain"
+	return compute, "plain", bfloats
 }
 
 // quantizable reports whether a tensor is a matrix that products read row by row.
