@@ -171,13 +171,14 @@ func evaluated(f *ir.Func, in map[string]*eval.Tensor, w weights, syms map[strin
 // TestModelMatchesEvaluator runs whole compiled models against the reference evaluator on the plain graph.
 func TestModelMatchesEvaluator(t *testing.T) {
 	for _, kind := range []struct {
-		gemma2 bool
-		kv     ir.DType
-		limit  float64 // a value near the middle of two of bf16 may round either way
-	}{{false, ir.F32, 2e-5}, {true, ir.F32, 2e-5}, {true, ir.BF16, 3e-3}} {
+		gemma2  bool
+		kv      ir.DType
+		limit   float64 // a value near the middle of two of bf16 may round either way
+		bfloats bool
+	}{{false, ir.F32, 2e-5, false}, {true, ir.F32, 2e-5, false}, {true, ir.BF16, 3e-3, true}} {
 		gemma2 := kind.gemma2
 		cfg := tiny(gemma2)
-		opt := paligemma.Options{MaxTokens: 90, KV: kind.kv, DType: func(key string) ir.DType {
+		opt := paligemma.Options{MaxTokens: 90, KV: kind.kv, BFloats: kind.bfloats, DType: func(key string) ir.DType {
 			if gemma2 {
 				return ir.BF16
 			}
@@ -253,8 +254,8 @@ func TestModelMatchesEvaluator(t *testing.T) {
 				for i, v := range last {
 					equal = equal && math.Float32bits(v) == math.Float32bits(e.Floats("logits")[i])
 				}
-				t.Logf("gemma2=%v kv=%s %s off=%d: encode %.2g, forward %.2g, decode %.2g of the largest; prefill's bits equal forward's: %v; decode's: %v",
-					gemma2, kind.kv, tgt.Name, len(off), encodeErr, forwardErr, decodeErr, same, equal)
+				t.Logf("gemma2=%v kv=%s bf16=%v %s off=%d: encode %.2g, forward %.2g, decode %.2g of the largest; prefill's bits equal forward's: %v; decode's: %v",
+					gemma2, kind.kv, kind.bfloats, tgt.Name, len(off), encodeErr, forwardErr, decodeErr, same, equal)
 				if !(encodeErr < 1e-5) || !(forwardErr < kind.limit) || !(decodeErr < kind.limit) || !same {
 					t.Errorf("gemma2=%v kv=%s %s off=%v: the compiled model differs from the evaluator", gemma2, kind.kv, tgt.Name, off)
 				}

@@ -68,9 +68,14 @@ func stores(op *ir.Op) bool {
 	return op.Def == ir.OpConvert && op.In[0].Type.DType == ir.F32 && d != ir.F32 && ir.Plain.Has(d)
 }
 
-// restores reports whether op makes f32 of stored floats that were computed: products may read these as they are stored.
+// restores reports whether op makes f32 of stored floats that were computed, not looked up: products may read these as they are
+// stored.
 func restores(op *ir.Op) bool {
-	return op.Def == ir.OpConvert && op.Out.Type.DType == ir.F32 && stores16(op.In[0].Type.DType) && !root(op.In[0]).IsParam()
+	if op.Def != ir.OpConvert {
+		return false
+	}
+	from := root(op.In[0])
+	return op.Out.Type.DType == ir.F32 && stores16(from.Type.DType) && !from.IsParam() && !is(from, ir.OpGather)
 }
 
 func stores16(d ir.DType) bool { return d == ir.BF16 || d == ir.F16 }
@@ -89,7 +94,7 @@ func multiplied(x, w *ir.Value) *ir.Value {
 	}
 	stored, matrix := x.Def.In[0].Type.DType, w.Type.DType
 	_, a := stored.Group()
-	if _, b := matrix.Group(); a > 0 && a == b || stored == ir.BF16 && matrix == ir.BF16 {
+	if _, b := matrix.Group(); a > 0 && a == b || stored == ir.BF16 && matrix == ir.BF16 && restores(x.Def) {
 		return x.Def.In[0]
 	}
 	return x

@@ -87,9 +87,12 @@ func (g *grower) linear() *ir.Value {
 	return y
 }
 
-// times multiplies x by a new matrix of n rows.
+// times multiplies x by a new matrix of n rows; where that is of bfloat16, x may be, too.
 func (g *grower) times(x *ir.Value, d ir.DType, n ir.Dim) *ir.Value {
 	w := g.weight(d, n, x.Type.Last())
+	if d == ir.BF16 && g.chance(2) {
+		x = g.op(ir.OpConvert, ir.ConvertAttrs{DType: ir.F32}, g.op(ir.OpConvert, ir.ConvertAttrs{DType: ir.BF16}, x))
+	}
 	if x.Type.Rank() == 3 {
 		return g.op(ir.OpEinsum, ir.EinsumAttrs{Spec: "abc,dc->abd"}, x, w)
 	}

@@ -29,7 +29,7 @@ func example() *Report {
 		return native.Share{Span: native.Span{Start: start, End: end}, Busy: end - start, Tasks: 3}
 	}
 	r := &Report{Model: "m & n", CPU: "x86-64-v3", Threads: 2, Prompt: 266,
-		Peaks: Peaks{Flops: 100e9, Int8: 200e9, Int4: 400e9, Bandwidth: 10e9, Cache: 100e9}}
+		Peaks: Peaks{Flops: 100e9, BFloats: 150e9, Int8: 200e9, Int4: 400e9, Bandwidth: 10e9, Cache: 100e9}}
 	for _, p := range []struct {
 		name  string
 		times []engine.Timing
@@ -67,7 +67,7 @@ func TestRoofs(t *testing.T) {
 		}
 	}
 	for kernel, want := range map[string]float64{"matmul_3_Sx8x8_int8_int8": 200e9, "matmul_3_Sx8x8_int4_int8": 400e9, "matmul_3_Sx8x8_int4": 100e9,
-		"matmul_3_1x8x8_bf16": 100e9, "attention_4_1x8x256": 100e9} {
+		"matmul_3_1x8x8_bf16": 100e9, "matmul_3_1x8x8_bf16_bf16": 150e9, "attention_4_1x8x256": 100e9} {
 		if got, name := r.Peaks.arithmetic(kernel); got != want {
 			t.Errorf("the limit of %s is %g (%s), expected %g", kernel, got, name, want)
 		}

@@ -12,6 +12,8 @@ var integers = regexp.MustCompile(`_int([48])_int8$`)
 // arithmetic is the limit of a kernel's operations per second, and what it is called.
 func (p Peaks) arithmetic(kernel string) (float64, string) {
 	switch m := integers.FindStringSubmatch(kernel); {
+	case strings.HasSuffix(kernel, "_bf16_bf16"):
+		return p.BFloats, "bf16 products"
 	case m == nil:
 		return p.Flops, "f32 multiply-add"
 	case m[1] == "8":

@@ -25,6 +25,7 @@ type peakKernel struct {
 var streams = []int{1, 2, 4, 8}
 
 func fmaName() string            { return "peak_fma" }
+func bfloatName() string         { return "peak_bf16" }
 func cacheName() string          { return "peak_cache" }
 func readName(n int) string      { return fmt.Sprintf("peak_read_%d", n) }
 func intName(weights int) string { return fmt.Sprintf("peak_int%d", weights) }
@@ -46,6 +47,20 @@ func peakKernels(t target.Target) ([]peakKernel, error) {
 		out := b.Ptr("out", tile.F32)
 		x := b.Load(out, b.Int(0), t.Lanes)
 		loop(b, out, int(accs), b.Float(0, t.Lanes), func(c *tile.Value) *tile.Value { return b.FMA(x, x, c) })
+	})
+	// Pairs of products of bfloat16, added up by one instruction; split into two of float32 where there is none.
+	add(bfloatName(), steps*accs*lanes*4, func(b *tile.Builder) {
+		out := b.Ptr("out", tile.F32)
+		x := b.Load(b.PtrCast(out, tile.I16), b.Int(0), 2*t.Lanes)
+		word := b.Bits(x, tile.I32)
+		odd := b.Cast(tile.BitF, b.Logic(tile.And, word, b.Int32(-1<<16, t.Lanes)))
+		even := b.Cast(tile.BitF, b.Logic(tile.Shl, word, b.Int32(16, t.Lanes)))
+		loop(b, out, int(accs), b.Float(0, t.Lanes), func(c *tile.Value) *tile.Value {
+			if t.BF16 {
+				return b.DotBF16(c, x, x)
+			}
+			return b.FMA(even, even, b.FMA(odd, odd, c))
+		})
 	})
 	// Factors are the sums themselves, so that no step can be left out.
 	if t.VNNI {

@@ -48,25 +48,15 @@ type kept struct {
 // where the matrix is.
 type arithmetic struct{ integers, bfloats bool }
 
+// arithmetics are the values of --compute.
+var arithmetics = map[string]arithmetic{"": {integers: true}, "int8": {integers: true}, "bf16": {bfloats: true}, "int8,bf16": {true, true},
+	"bf16,int8": {true, true}, "f32": {}}
+
 // arithmetic reads --compute.
 func (s Storage) arithmetic() (arithmetic, error) {
-	if s.Compute == "" {
-		return arithmetic{integers: true}, nil
-	}
-	var a arithmetic
-	for _, name := range strings.Split(s.Compute, ",") {
-		switch name {
-		case "f32":
-		case "int8":
-			a.integers = true
-		case "bf16":
-			a.bfloats = true
-		default:
-			return a, fmt.Errorf("--compute %s is not known: expected f32, int8, bf16 or int8,bf16", s.Compute)
-		}
-	}
-	if strings.Contains(s.Compute, ",") && a != (arithmetic{true, true}) {
-		return a, fmt.Errorf("--compute %s is not understood: expected f32, int8, bf16 or int8,bf16", s.Compute)
+	a, ok := arithmetics[s.Compute]
+	if !ok {
+		return a, fmt.Errorf("--compute %s is not known: expected int8, bf16, int8,bf16 or f32", s.Compute)
 	}
 	return a, nil
 }

@@ -1,0 +1,83 @@
+package codegen_test
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"pgc/frontend/text"
+	"pgc/ir"
+	"pgc/ir/eval"
+	"pgc/ir/target/targettest"
+)
+
+// bfloatModule multiplies x, rounded to bfloat16, by two matrices of bfloat16, for many rows and for one.
+func bfloatModule(t *testing.T, k, n int) *ir.Module {
+	t.Helper()
+	body := func(name, rows string) string {
+		return fmt.Sprintf(`func @%s(
+    %%%[1]s.x: input f32[%[2]s,%[3]d],
+    %%gate: weight "gate" bf16[%[4]d,%[3]d],
+    %%up: weight "up" bf16[%[4]d,%[3]d]) {
+  %%0 = convert %%%[1]s.x {dtype=bf16} : bf16[%[2]s,%[3]d]
+  %%1 = convert %%0 {dtype=f32} : f32[%[2]s,%[3]d]
+  %%2 = convert %%gate {dtype=f32} : f32[%[4]d,%[3]d]
+  %%3 = convert %%up {dtype=f32} : f32[%[4]d,%[3]d]
+  %%4 = einsum %%1, %%2 {spec="ab,cb->ac"} : f32[%[2]s,%[4]d]
+  %%5 = einsum %%1, %%3 {spec="ab,cb->ac"} : f32[%[2]s,%[4]d]
+  %%6 = mul %%4, %%5 : f32[%[2]s,%[4]d]
+  return %[1]s.y=%%6 : f32[%[2]s,%[4]d]
+}
+`, name, rows, k, n)
+	}
+	m, err := text.Parse("bfloats.pgir", "symbol S <= 400\n\n"+body("many", "S")+"\n"+body("one", "1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// TestBFloatProducts compares products of bfloat16 with the evaluator, and their bits between a row alone and the same row among
+// others, between one thread and two, and, as no number here is subnormal, between instruction sets.
+func TestBFloatProducts(t *testing.T) {
+	for i, shape := range [][3]int{{301, 290, 67}, {205, 301, 35}, {9, 256, 33}, {7, 37, 45}, {1, 1, 1}, {13, 515, 300}} {
+		rows, k, n := shape[0], shape[1], shape[2]
+		rng := rand.New(rand.NewPCG(uint64(rows), uint64(k)))
+		x, err := eval.Random(rng, ir.T(ir.F32, ir.Dims(rows, k)...), nil, ir.Range{Lo: -1, Hi: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var first []float32
+		for _, tgt := range targettest.Runnable(t) {
+			for _, threads := range []int{1, 2}[:2-min(i, 1)] {
+				name := fmt.Sprintf("%s %v, %d threads", tgt.Name, shape, threads)
+				m := bfloatModule(t, k, n)
+				w := randomWeights(t, m)
+				want := reference(t, m.Func("many"), map[string]*eval.Tensor{"many.x": x}, w, map[string]int{"S": rows})["many.y"]
+				e := compiled(t, m, w, tgt, threads)
+				copy(e.Floats("many.x"), x.Float32())
+				call(t, e, "many", map[string]int{"S": rows})
+				got := slices.Clone(e.Floats("many.y")[:rows*n])
+				if worst := compare(got, want); !(worst < 2e-6) {
+					t.Errorf("%s: error %g of the largest value", name, worst)
+				}
+				last := rows - 1
+				copy(e.Floats("one.x"), x.Float32()[last*k:])
+				call(t, e, "one", nil)
+				if alone := e.Floats("one.y")[:n]; !slices.Equal(alone, got[last*n:]) {
+					t.Errorf("%s: the last row differs alone and among others", name)
+				}
+				if first == nil {
+					first = got
+				}
+				for i, v := range got {
+					if math.Float32bits(v) != math.Float32bits(first[i]) {
+						t.Fatalf("%s: element %d is %g, %g on the first instruction set", name, i, v, first[i])
+					}
+				}
+			}
+		}
+	}
+}
