@@ -34,7 +34,7 @@ func BenchmarkMatmul(b *testing.B) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	for _, tgt := range targettest.All(b) {
 		for _, f := range formats {
-			for _, shape := range [][3]int{{266, 2048, 4096}, {256, 1152, 4304}, {266, 16384, 1024}, {1, 2048, 65536}} {
+			for _, shape := range [][3]int{{266, 2048, 4096}, {256, 1152, 4304}, {266, 16384, 1024}, {1, 2048, 65536}, {8, 2048, 65536}} {
 				m, k, n := shape[0], shape[1], shape[2]
 				s := &Matmul{M: Const(int64(m)), K: int64(k), XStride: int64(k), X: f.x, Pairs: f.pairs, Parts: []Part{{
 					Blocks: 1, N: int64(n), Elem: f.elem, Group: f.w, Accs: 1,

@@ -159,9 +159,12 @@ func (m *mmBuild) steps() int64 {
 func (s *Matmul) build(g *gen) {
 	m := &mmBuild{Matmul: s, g: g, xStride: s.XStride, bfloats: g.bfloats(s.K)}
 	m.params()
-	if s.M.Sym == "" && s.M.N == 1 {
+	switch {
+	case s.M.Sym == "" && s.M.N == 1:
 		m.buildVector()
-	} else {
+	case s.few():
+		m.buildFew()
+	default:
 		m.buildBlocked()
 	}
 }
