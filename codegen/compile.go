@@ -138,8 +138,11 @@ func (c *compiler) function(f *ir.Func) error {
 	}
 	for _, op := range f.Ops {
 		if b := op.Out.Buf; b != nil && b.Space == ir.Arena && b.Owner {
-			fn.ArenaBytes = max(fn.ArenaBytes, b.Offset+c.m.Bytes(op.Out.Type))
+			l.arena = max(l.arena, b.Offset+c.m.Bytes(op.Out.Type))
 		}
+	}
+	l.arena = (l.arena + 63) / 64 * 64
+	for _, op := range f.Ops {
 		launches, err := l.lower(op)
 		if err != nil {
 			return err
@@ -153,6 +156,7 @@ func (c *compiler) function(f *ir.Func) error {
 			c.r.Ops[f.Name] = append(c.r.Ops[f.Name], op)
 		}
 	}
+	fn.ArenaBytes = l.arena + l.work
 	p.Funcs = append(p.Funcs, fn)
 	return nil
 }
@@ -285,7 +289,11 @@ func (c *compiler) cost(s kernels.Spec) (flops, bytes program.Expr) {
 			} else {
 				weights += n * kernels.PackedLen(p.Blocks, p.N, kernels.PackedK(s.K, s.Pairs)) * int64(p.Elem.Bytes())
 			}
-			columns += int64(len(p.Exprs)) * p.Blocks * p.N
+			if p.Argmax > 0 {
+				columns += 2 * p.Pairs()
+			} else {
+				columns += int64(len(p.Exprs)) * p.Blocks * p.N
+			}
 		}
 		return mul(2*products, s.M), program.Add(program.C(weights), mul(4*columns, s.M))
 	case *kernels.Attention:

@@ -31,6 +31,8 @@ type lowerer struct {
 	f      *ir.Func
 	uses   map[*ir.Value][]ir.Use
 	packed map[string]packing // by keys of weights
+	arena  int64              // the end of the planned arena
+	work   int64              // bytes behind it that launches of one operation hand on to each other
 }
 
 func (l *lowerer) size(d ir.Dim) kernels.Size {
@@ -69,6 +71,8 @@ func (l *lowerer) lower(op *ir.Op) ([]launch, error) {
 		return l.lowerRow(op)
 	case ir.OpReduceSum, ir.OpReduceMean, ir.OpReduceMax:
 		return l.lowerReduction(op)
+	case ir.OpArgmax:
+		return l.lowerArgmax(op)
 	case ir.OpMatmul:
 		return l.lowerMatmul(op)
 	case ir.OpAttention:

@@ -149,6 +149,9 @@ func (l *lowerer) lowerMatmul(op *ir.Op) ([]launch, error) {
 		}
 		la.in = append(la.in, used...)
 	}
+	if a.Argmax {
+		return l.argmaxOfProduct(op, la), nil
+	}
 	return []launch{la}, nil
 }
 

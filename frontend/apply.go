@@ -156,3 +156,6 @@ func ReduceMean(x *Value) *Value { return x.f.op(ir.OpReduceMean, nil, x) }
 
 // ReduceMax is the maximum over the last axis, which becomes 1.
 func ReduceMax(x *Value) *Value { return x.f.op(ir.OpReduceMax, nil, x) }
+
+// Argmax is the place of the maximum over the last axis, which becomes 1: the first of equals, -1 where an element is NaN.
+func Argmax(x *Value) *Value { return x.f.op(ir.OpArgmax, nil, x) }

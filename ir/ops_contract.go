@@ -31,6 +31,36 @@ var (
 	OpReduceMax  = reduction("reduce_max", "maximum (-inf over nothing)", Range{}, exact)
 )
 
+// OpArgmax says where the maximum is, for results that fused operations and kernels hold as f32 on their way: rows end at 2^24.
+var OpArgmax = Define(OpDef{Name: "argmax", Doc: "the place of the maximum over the last axis, which becomes 1; the first of equals, -1 where an element is NaN or there is none",
+	In: one(Floats),
+	Infer: func(in []Type, _ any) (Type, error) {
+		x := in[0]
+		switch {
+		case x.Rank() == 0:
+			return Type{}, errors.New("operand is a scalar")
+		case x.Last().N > MaxPlaces:
+			return Type{}, fmt.Errorf("operand is %s, wants rows of at most %d elements", x, MaxPlaces)
+		}
+		return Type{I32, append(append([]Dim{}, x.Shape[:x.Rank()-1]...), D(1))}, nil
+	},
+	Check: func(m *Module, op *Op) error {
+		if n := m.MaxDim(op.In[0].Type.Last()); n > MaxPlaces {
+			return fmt.Errorf("operand is %s with rows of up to %d elements, wants at most %d", op.In[0].Type, n, MaxPlaces)
+		}
+		return nil
+	},
+	Samples: []Sample{
+		{In: []Type{T(F32, Dims(3, 5, 37)...)}},
+		{In: []Type{T(F32, D(5), Sym("T"))}, Syms: map[string]int{"T": 1}},
+		{In: []Type{T(F32, Dims(2, 1031)...)}},
+		{In: []Type{T(F32, D(3), Sym("T"))}, Syms: map[string]int{"T": 0}},
+	},
+})
+
+// MaxPlaces is the longest row that argmax takes: all its places are f32 numbers.
+const MaxPlaces = 1 << 24
+
 // EinsumAttrs are the attributes of einsum.
 type EinsumAttrs struct {
 	Spec string `ir:"spec"`

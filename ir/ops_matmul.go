@@ -13,6 +13,7 @@ type MatmulAttrs struct {
 	Accs     int         `ir:"accs"`         // how many matrices follow the operands of the prologue
 	Epilogue []*Expr     `ir:"epilogue"`     // over the accumulators @j and the operands after the matrices, $0, $1, …
 	DType    DType       `ir:"dtype,opt"`    // the 16-bit format that an f32 result is stored in, if any
+	Argmax   bool        `ir:"argmax,opt"`   // the result is the place of the maximum of the only row
 }
 
 // OpMatmul multiplies rows of x [M,K] by the rows of matrices w, acc_j = x·w_jᵀ, and applies expressions to the accumulators and
@@ -28,6 +29,9 @@ type MatmulAttrs struct {
 // Where x is stored in groups of 8 bits and the matrices in groups of as many values, backends multiply integers.
 //
 // A prologue computes x from other operands as a row does; what further expressions it has come after the parts, K columns each.
+//
+// With argmax, which takes one row, one part of one expression and matrices without blocks, the result is that of an argmax over the
+// columns, which need not exist.
 var OpMatmul = Define(OpDef{Name: "matmul", Doc: "expressions over the products of x with transposed matrices and over extra operands; x may be a row of its own",
 	In: []Operands{{"x", AnyDType}, {"w and extra", AnyDType}}, Variadic: true, Attrs: MatmulAttrs{}, Tol: Tol{ULP: 8, Norm: 1e-5},
 	Infer: inferMatmul, Expand: expandMatmul, Samples: matmulSamples(),
@@ -241,7 +245,15 @@ func inferMatmul(in []Type, attrs any) (Type, error) {
 	if err != nil {
 		return Type{}, err
 	}
-	return Type{out, []Dim{parts[0].Domain[0], D(at[len(at)-1])}}, nil
+	result := Type{out, []Dim{parts[0].Domain[0], D(at[len(at)-1])}}
+	if !a.Argmax {
+		return result, nil
+	}
+	if len(a.Epilogue) != 1 || a.Further() > 0 || len(parts[0].Domain) != 2 || parts[0].Domain[0] != D(1) {
+		return Type{}, fmt.Errorf("argmax of %s, %s and %s of the prologue, wants one row of one expression over matrices [N,K]",
+			FormatDims(parts[0].Domain), plural(len(a.Epilogue), "expression"), plural(a.Further(), "further result"))
+	}
+	return OpArgmax.InferType([]Type{result}, nil)
 }
 
 func expandMatmul(b *Builder, op *Op) *Value {
@@ -286,6 +298,9 @@ func expandMatmul(b *Builder, op *Op) *Value {
 	all := b.Concat(1, append(results, further...)...)
 	if a.DType != Invalid {
 		return b.Convert(all, a.DType)
+	}
+	if a.Argmax {
+		return b.Op(OpArgmax, nil, all)
 	}
 	return all
 }

@@ -61,6 +61,7 @@ func matmulSamples() []Sample {
 	sum := Call(OpAdd, Operand(0), Operand(1))
 	normSum := Call(OpMul, sum, Call(OpRsqrt, Call(OpAdd, Reduced(0), Num(1))))
 	unit := []Range{{-1, 1}}
+	argmax := func(a MatmulAttrs) MatmulAttrs { a.Argmax = true; return a }
 	syms := func(s int) map[string]int { return map[string]int{"S": s} }
 	return []Sample{
 		{In: []Type{x(37), w(F32, 11, 37)}, Attrs: one(1, Acc(0)), Syms: syms(5), Ranges: unit},
@@ -99,6 +100,12 @@ func matmulSamples() []Sample {
 			Attrs: MatmulAttrs{Reduce: []Reduction{square}, Prologue: []*Expr{norm}, X: BF16, Accs: 2, Epilogue: []*Expr{Acc(0), Acc(1)}, DType: BF16}, Ranges: unit},
 		{In: []Type{x(42), x(42), w(BF16, 19, 42)}, Syms: syms(9),
 			Attrs: MatmulAttrs{Reduce: []Reduction{{ReduceSum, Call(OpMul, sum, sum)}}, Prologue: []*Expr{normSum, sum}, X: BF16, Accs: 1, Epilogue: []*Expr{Acc(0)}}, Ranges: unit},
+		// The place of the greatest column: with a soft cap, two accumulators and an operand that ends amid a vector, a prologue.
+		{In: []Type{T(F32, D(1), D(19)), w(BF16, 331, 19)}, Attrs: argmax(MatmulAttrs{Accs: 1, Epilogue: []*Expr{softcap}}), Ranges: unit},
+		{In: []Type{T(F32, D(1), D(133)), w(I4G64, 135, 133)}, Attrs: argmax(one(1, Acc(0))), Ranges: unit},
+		{In: []Type{T(F32, D(1), D(33)), w(F16, 217, 33), w(F16, 217, 33), T(F32, D(217))}, Attrs: argmax(one(2, Call(OpAdd, geglu, Operand(0)))), Ranges: unit},
+		{In: []Type{T(F32, D(1), D(37)), T(F32, D(37)), w(BF16, 1024, 37)},
+			Attrs: argmax(MatmulAttrs{Reduce: []Reduction{square}, Prologue: []*Expr{norm}, Accs: 1, Epilogue: []*Expr{Acc(0)}}), Ranges: unit},
 	}
 }
 

@@ -3,7 +3,8 @@ package kernels
 import "fmt"
 
 // Label says for a kernel's name what it works on: of a matmul its rows, K and columns and its weights, as in Sx2048x32768_int4,
-// with _int8 or _bf16 behind if its activations are such, too; of an attention its key heads, query heads for each and head size. Of
+// with _int8 or _bf16 behind if its activations are such, too, and _argmax if it keeps the greatest columns only; of an attention its
+// key heads, query heads for each and head size. Of
 // other kernels it is "".
 func Label(s Spec) string {
 	switch s := s.(type) {
@@ -21,6 +22,9 @@ func Label(s Spec) string {
 		}
 		if s.Pairs {
 			kind += "_bf16"
+		}
+		if s.Parts[0].Argmax > 0 {
+			kind += "_argmax"
 		}
 		return fmt.Sprintf("%sx%dx%d_%s", extent(s.M), s.K, columns, kind)
 	case *Attention:

@@ -53,6 +53,9 @@ type Part struct {
 	Extra     []Operand // over (M, Blocks, N)
 	Exprs     []*scalar.Expr
 	Outs      []Out // pieces of the part's result, over (M, Blocks, N)
+	// Argmax, if not 0, says that of every so many columns only the greatest value and its place are kept: the result is the values
+	// of all such pairs (f32) and then their places (i32). It takes one row, one part, one block and one expression.
+	Argmax int64
 }
 
 // Prologue computes rows over (M, K), as Row does: Exprs[0] is x, the others are results that Outs describe.
@@ -75,6 +78,9 @@ func (s *Matmul) text() string {
 	}
 	for _, p := range s.Parts {
 		fmt.Fprintf(&out, " part %d %d %s %v %d %s %v %+v", p.Blocks, p.N, p.Elem, p.Group, p.Accs, operands(p.Extra), p.Exprs, p.Outs)
+		if p.Argmax > 0 {
+			fmt.Fprintf(&out, " argmax %d", p.Argmax)
+		}
 	}
 	return out.String()
 }
@@ -144,6 +150,7 @@ type mmBuild struct {
 	outs    []*tile.Value
 	pro     rowBody
 	further []*tile.Value // results of the prologue
+	best    greatest      // of an argmax, so far
 	xStride int64
 	bfloats bfloats
 }

@@ -32,7 +32,9 @@ func (m *mmBuild) buildVector() {
 		total += counts[i]
 	}
 	perTask := int64(1)
-	if m.Prologue != nil {
+	if n := m.Parts[0].Argmax; n > 0 {
+		perTask = n / PanelWidth / int64(m.sideBySide(0))
+	} else if m.Prologue != nil {
 		perTask = max(1, total/vectorTasks)
 	} else if m.X.Bits > 0 {
 		perTask = max(total/(2*vectorTasks), (streamBytes+m.panelBytes()-1)/m.panelBytes(), 1)
@@ -69,13 +71,21 @@ func (m *mmBuild) buildVector() {
 		case q.Bits > 0:
 			stream = func(at *tile.Value, n int) { m.streamWide(part, at, n, scratch) }
 		}
-		if panels%side == 0 {
-			b.Range(first, end, b.Int(side), func(at *tile.Value) { stream(at, int(side)) })
-			return
+		streams := func(first, end *tile.Value, n int64) {
+			m.keeping(part, first, end, b.Int(n), func(at *tile.Value) { stream(at, int(n)) })
 		}
-		whole := b.Add(first, b.Mul(b.Div(b.Sub(end, first), b.Int(side)), b.Int(side)))
-		b.Range(first, whole, b.Int(side), func(at *tile.Value) { stream(at, int(side)) })
-		b.Range(whole, end, b.Int(1), func(at *tile.Value) { stream(at, 1) })
+		if m.Parts[part].Argmax > 0 {
+			m.best = noneGreatest(b, m.g.lanes)
+			defer m.kept(part, task)
+		}
+		whole := end
+		if panels%side != 0 {
+			whole = b.Add(first, b.Mul(b.Div(b.Sub(end, first), b.Int(side)), b.Int(side)))
+		}
+		streams(first, whole, side)
+		if whole != end {
+			streams(whole, end, 1)
+		}
 	})
 }
 
@@ -120,7 +130,12 @@ func (m *mmBuild) finishPanels(part int, at *tile.Value, accs []*tile.Value, vec
 		for j := range one {
 			one[j] = accs[j*vecs+v]
 		}
-		m.finish(part, one, b.Int(0), b.Add(b.Mul(at, b.Int(PanelWidth)), b.Int(int64(v*lanes))))
+		col := b.Add(b.Mul(at, b.Int(PanelWidth)), b.Int(int64(v*lanes)))
+		if m.Parts[part].Argmax > 0 {
+			m.keep(part, one, col)
+		} else {
+			m.finish(part, one, b.Int(0), col)
+		}
 	}
 }
 

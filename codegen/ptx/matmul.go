@@ -126,6 +126,8 @@ func (g *gemm) check() {
 		fail("weights are %s, expected bf16", p.Elem)
 	case p.Accs != 1 && p.Accs != 2:
 		fail("%d accumulators, expected 1 or 2", p.Accs)
+	case p.Argmax > 0:
+		fail("the columns are reduced to the place of the greatest, expected all of them: leave out the pass fuse-argmax")
 	case g.K >= 1<<30:
 		fail("K=%d, expected less than %d", g.K, 1<<30)
 	}

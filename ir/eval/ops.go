@@ -34,6 +34,7 @@ var plain = map[*ir.OpDef]func(*call) (*Tensor, error){
 	ir.OpReduceSum:          sum,
 	ir.OpReduceMax:          maximum,
 	ir.OpReduceMean:         mean,
+	ir.OpArgmax:             argmax,
 }
 
 // result returns a tensor of the result's type over data.
@@ -187,4 +188,24 @@ func mean(c *call) (*Tensor, error) {
 		t.Data[i] /= float64(n)
 	}
 	return t, nil
+}
+
+func argmax(c *call) (*Tensor, error) {
+	x := c.in[0]
+	n := x.Shape[len(x.Shape)-1]
+	out := make([]float64, count(c.shape))
+	for i := range out {
+		row := x.Data[i*n : (i+1)*n]
+		at := 0
+		for j, v := range row {
+			if v > row[at] {
+				at = j
+			}
+		}
+		if n == 0 || slices.ContainsFunc(row, math.IsNaN) {
+			at = -1
+		}
+		out[i] = float64(at)
+	}
+	return c.result(out)
 }

@@ -1,0 +1,96 @@
+package kernels
+
+import (
+	"math"
+
+	"pgc/ir/scalar"
+	"pgc/ir/tile"
+)
+
+// argmaxTasks is about how many tasks there are where columns are many: enough for threads to share, and so few pairs that
+// joining them takes no time.
+const argmaxTasks = 256
+
+// ArgmaxColumns returns how many columns a task reduces to one pair where a part has n: whole streams of every target, so that the
+// memory for the pairs is the same for all.
+func ArgmaxColumns(n int64) int64 {
+	const most = 4 * PanelWidth // panels side by side
+	return roundUp(max(1, (n+argmaxTasks-1)/argmaxTasks), most)
+}
+
+// Pairs is how many pairs the columns of an argmax are reduced to.
+func (p *Part) Pairs() int64 { return (p.N + p.Argmax - 1) / p.Argmax }
+
+// greatest is the greatest value so far, in every lane, and its place. What is no number counts as +Inf at place -1, so that the least
+// place of the greatest value is -1 where any is.
+type greatest struct{ value, place *tile.Value }
+
+// nowhere is the place of the greatest of nothing, behind all others.
+const nowhere = math.MaxInt32
+
+func noneGreatest(b *tile.Builder, lanes int) greatest {
+	return greatest{b.Float(math.Inf(-1), lanes), b.Int32(nowhere, lanes)}
+}
+
+// join takes y where it is greater, or as great and further ahead: in whichever order pairs are joined, the result is one.
+func (x greatest) join(b *tile.Builder, y greatest) greatest {
+	ahead := b.Logic(tile.And, b.Compare(tile.EQ, x.value, y.value), b.Compare(tile.LT, y.place, x.place))
+	take := b.Logic(tile.Or, b.Compare(tile.LT, x.value, y.value), ahead)
+	return greatest{b.Select(take, y.value, x.value), b.Select(take, y.place, x.place)}
+}
+
+// lanes joins the pairs of all lanes.
+func (x greatest) lanes(b *tile.Builder) greatest {
+	n := x.value.Type.Lanes
+	top := b.Reduce(tile.ReduceMax, x.value)
+	place := b.Select(b.Compare(tile.EQ, x.value, b.Splat(top, n)), x.place, b.Int32(nowhere, n))
+	// Places are numbers of float32, as far as they are places.
+	least := b.Reduce(tile.ReduceMax, b.Unary(tile.Neg, b.Cast(tile.IToF, place)))
+	return greatest{top, b.Cast(tile.FToI, b.Unary(tile.Neg, least))}
+}
+
+// keep joins one fragment of each accumulator, columns col … col+lanes-1, to what the task has.
+func (m *mmBuild) keep(part int, accs []*tile.Value, col *tile.Value) {
+	p, b, lanes := &m.Parts[part], m.g.b, m.g.lanes
+	whole := p.N%PanelWidth == 0
+	var count *tile.Value // of the columns that exist
+	if !whole {
+		count = b.Max(b.Int(0), b.Min(b.Int(int64(lanes)), b.Sub(b.Int(p.N), col)))
+	}
+	args := append([]*tile.Value{}, accs...)
+	for i, o := range p.Extra {
+		args = append(args, m.g.fragment(o, m.extra[part][i], []*tile.Value{b.Int(0), b.Int(0), col}, lanes, count))
+	}
+	v := b.Expr(scalar.Lower(p.Exprs[0]), args, lanes)
+	place := b.Add(b.Splat(b.Cast(tile.Narrow, col), lanes), b.Iota(lanes))
+	number := b.Compare(tile.EQ, v, v)
+	y := greatest{b.Select(number, v, b.Float(math.Inf(1), lanes)), b.Select(number, place, b.Int32(-1, lanes))}
+	if !whole {
+		none, inside := noneGreatest(b, lanes), b.Compare(tile.LT, place, b.Int32(p.N, lanes))
+		y = greatest{b.Select(inside, y.value, none.value), b.Select(inside, y.place, none.place)}
+	}
+	m.best = m.best.join(b, y)
+}
+
+// keeping runs body for panels first, first+step … below end with the pairs of a part that keeps them.
+func (m *mmBuild) keeping(part int, first, end, step *tile.Value, body func(at *tile.Value)) {
+	b := m.g.b
+	if m.Parts[part].Argmax == 0 {
+		b.Range(first, end, step, body)
+		return
+	}
+	pair := b.For(first, end, step, []*tile.Value{m.best.value, m.best.place}, func(at *tile.Value, pair []*tile.Value) []*tile.Value {
+		m.best = greatest{pair[0], pair[1]}
+		body(at)
+		return []*tile.Value{m.best.value, m.best.place}
+	})
+	m.best = greatest{pair[0], pair[1]}
+}
+
+// kept stores the pair of a task.
+func (m *mmBuild) kept(part int, task *tile.Value) {
+	p, b, out := &m.Parts[part], m.g.b, m.outs[part]
+	pair := m.best.lanes(b)
+	b.Store(out, task, pair.value)
+	b.Store(b.PtrCast(out, tile.I32), b.Add(task, b.Int(p.Pairs())), pair.place)
+}
