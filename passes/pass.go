@@ -51,6 +51,8 @@ var Pipeline = []Pass{
 		Place: "After products, norms and attentions are made; before prologues, which take norms as they are stored, and maps, which store the rest."},
 	{Name: "fuse-prologue", Run: fusePrologue, Doc: "the norm of a single row moves into the matmul that reads it",
 		Place: "After rows are made, and after matmuls of one norm are one, so that no two compute it."},
+	{Name: "fuse-argmax", Run: fuseArgmax, Doc: "the argmax of a single row moves into the matmul that makes it: logits that only greedy decoding reads are never written",
+		Place: "After fuse-prologue, whose norms become results of matmuls that have some."},
 	{Name: "fuse-map", Run: fuseMap, Doc: "chains of elementwise operations, lookups and concatenations become one map",
 		Place: "The last of the fusions: it takes what the others left."},
 	{Name: "legalize", Required: true, Run: legalize, Doc: "single plain operations become maps, rows and matmuls; views that strides cannot express become copies",

@@ -7,7 +7,7 @@ var steps = []func(*grower) *ir.Value{
 	(*grower).unary, (*grower).unary, (*grower).binary, (*grower).binary, (*grower).product, (*grower).quotient,
 	(*grower).reduction, (*grower).softmax, (*grower).norm, (*grower).linear, (*grower).linear, (*grower).gated, (*grower).integers,
 	(*grower).einsum, (*grower).transpose, (*grower).reshape, (*grower).slice, (*grower).concat, (*grower).masked, (*grower).lookup,
-	(*grower).lastRow, (*grower).positions, (*grower).broadcast, (*grower).constants,
+	(*grower).lastRow, (*grower).positions, (*grower).broadcast, (*grower).constants, (*grower).place,
 }
 
 // unary applies an operation whose results stay small.
@@ -29,6 +29,23 @@ func (g *grower) quotient() *ir.Value {
 
 func (g *grower) reduction() *ir.Value {
 	return g.call(ir.OpTanh, g.call(oneOf(g, ir.OpReduceSum, ir.OpReduceMean, ir.OpReduceMax), g.pick()))
+}
+
+// place is that of the greatest element, which no rounding changes: whole numbers in some order, and less than half of one added. Of
+// one row it is perhaps that of a product.
+func (g *grower) place() *ir.Value {
+	x := g.pick()
+	if g.chance(2) {
+		x = g.times(g.input(ir.F32, ir.D(1), g.size()), oneOf(g, g.stored...), g.size())
+	}
+	want(x.Type.Rank() > 0 && x.Type.Last().IsConst())
+	order := make([]float64, x.Type.Last().N)
+	for i, v := range g.rng.Perm(len(order)) {
+		order[i] = float64(v)
+	}
+	c := g.op(ir.OpConstant, ir.ConstantAttrs{DType: ir.F32, Shape: []ir.Dim{x.Type.Last()}, Values: order})
+	y := g.call(ir.OpAdd, g.call(ir.OpMul, g.call(ir.OpTanh, x), g.number(0.4)), c)
+	return g.call(ir.OpMul, g.b.Convert(g.call(ir.OpArgmax, y), ir.F32), g.number(0.1))
 }
 
 func (g *grower) softmax() *ir.Value { return g.softmaxOf(g.pick()) }
