@@ -20,7 +20,7 @@ import (
 // head is one product whose argmax is taken, and whose columns are there as well to compare with.
 type head struct {
 	dtype   string
-	integer bool // x has groups of 8 bits, too
+	x       string // what x is rounded to
 	columns int
 	capped  bool
 }
@@ -28,18 +28,17 @@ type head struct {
 const headWidth = 45
 
 func (h head) name() string {
-	return fmt.Sprintf("%s.%v.%d.%v", h.dtype, h.integer, h.columns, h.capped)
+	return fmt.Sprintf("%s.%s.%d.%v", h.dtype, h.x, h.columns, h.capped)
 }
 
-// text is two functions: @greedy.… gives the place of the greatest column, @logits.… all columns. A row of x is normed first.
+// text is two functions: @greedy.… gives the place of the greatest column, @logits.… all columns.
 func (h head) text() string {
 	k, n := headWidth, h.columns
 	var b strings.Builder
 	fmt.Fprintf(&b, "  %%w0 = convert %%w {dtype=f32} : f32[%d,%d]\n", n, k)
 	x := "%x"
-	if h.integer {
-		group := h.dtype[2:]
-		fmt.Fprintf(&b, "  %%x0 = convert %%x {dtype=i8%s} : i8%s[1,%d]\n  %%x1 = convert %%x0 {dtype=f32} : f32[1,%d]\n", group, group, k, k)
+	if h.x != "f32" {
+		fmt.Fprintf(&b, "  %%x0 = convert %%x {dtype=%s} : %s[1,%d]\n  %%x1 = convert %%x0 {dtype=f32} : f32[1,%d]\n", h.x, h.x, k, k)
 		x = "%x1"
 	}
 	fmt.Fprintf(&b, "  %%y = einsum %s, %%w0 {spec=\"ab,cb->ac\"} : f32[1,%d]\n", x, n)
@@ -107,8 +106,8 @@ func (p plant) into(w *eval.Tensor) *eval.Tensor {
 // TestArgmaxOfProducts compares the place that a product keeps with that of the greatest of all its columns, where they are random,
 // equal within a task and over the ends of tasks, saturated by a soft cap, infinite, and no numbers; on one thread and on three.
 func TestArgmaxOfProducts(t *testing.T) {
-	heads := []head{{"bf16", false, 331, true}, {"bf16", false, 1031, false}, {"f32", false, 37, false}, {"f32", false, 320, true},
-		{"f16", false, 1, false}, {"i4g32", false, 135, false}, {"i8g32", true, 331, false}, {"i4g32", true, 203, true}}
+	heads := []head{{"bf16", "f32", 331, true}, {"bf16", "f32", 1031, false}, {"bf16", "bf16", 331, true}, {"f32", "f32", 37, false}, {"f32", "f32", 320, true},
+		{"f16", "f32", 1, false}, {"i4g32", "f32", 135, false}, {"i8g32", "i8g32", 331, false}, {"i4g32", "i8g32", 203, true}}
 	var source strings.Builder
 	for _, h := range heads {
 		source.WriteString(h.text())

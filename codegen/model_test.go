@@ -218,7 +218,7 @@ func TestModelMatchesEvaluator(t *testing.T) {
 		vocab := cfg.Text.VocabSize
 
 		for _, tgt := range targettest.Runnable(t) {
-			for _, off := range [][]string{nil, {"cse", "cse-again", "dce", "fuse-attention", "sink-gather", "fuse-matmul", "fuse-row", "fuse-map"}} {
+			for _, off := range [][]string{nil, {"cse", "cse-again", "dce", "fuse-attention", "sink-gather", "fuse-matmul", "fuse-row", "fuse-argmax", "fuse-map"}} {
 				m, err := paligemma.Graph(cfg, opt)
 				if err != nil {
 					t.Fatal(err)
@@ -237,6 +237,7 @@ func TestModelMatchesEvaluator(t *testing.T) {
 				last := append([]float32(nil), e.Floats("logits")[(tokens-1)*vocab:tokens*vocab]...)
 
 				call(t, e, "prefill", syms)
+				call(t, e, "logits", nil)
 				same := true
 				for i, v := range last {
 					same = same && math.Float32bits(v) == math.Float32bits(e.Floats("logits")[i])
@@ -248,11 +249,19 @@ func TestModelMatchesEvaluator(t *testing.T) {
 					e.Ints("ids")[0] = ids[i]
 					call(t, e, "decode", map[string]int{"T": i + 1, "past": i, "prefix": prefix})
 				}
+				call(t, e, "logits", nil)
+				call(t, e, "greedy", nil)
 				row := &eval.Tensor{DType: ir.F32, Data: want.Data[(tokens-1)*vocab:]}
 				decodeErr := compare(e.Floats("logits"), row)
-				equal := true
+				equal, best := true, 0
 				for i, v := range last {
 					equal = equal && math.Float32bits(v) == math.Float32bits(e.Floats("logits")[i])
+					if e.Floats("logits")[i] > e.Floats("logits")[best] {
+						best = i
+					}
+				}
+				if next := e.Ints("next")[0]; int(next) != best {
+					t.Errorf("gemma2=%v kv=%s %s off=%v: greedy chooses %d, the greatest logit is %d", gemma2, kind.kv, tgt.Name, off, next, best)
 				}
 				t.Logf("gemma2=%v kv=%s bf16=%v %s off=%d: encode %.2g, forward %.2g, decode %.2g of the largest; prefill's bits equal forward's: %v; decode's: %v",
 					gemma2, kind.kv, kind.bfloats, tgt.Name, len(off), encodeErr, forwardErr, decodeErr, same, equal)

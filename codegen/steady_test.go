@@ -7,6 +7,7 @@ import (
 	"pgc/ir"
 	"pgc/ir/target/targettest"
 	"pgc/models/paligemma"
+	"pgc/runtime/engine"
 )
 
 // A step of decoding allocates nothing, with a context that can be cancelled, too.
@@ -21,16 +22,22 @@ func TestDecodingAllocatesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	greedy, err := e.Func("greedy")
+	if err != nil {
+		t.Fatal(err)
+	}
 	decode.Set("S", 1)
 	decode.Set("prefix", 3)
 	for name, ctx := range map[string]context.Context{"background": context.Background(), "cancellable": t.Context()} {
 		past := 0
 		n := testing.AllocsPerRun(50, func() {
-			e.Ints("ids")[0] = int32(past % 7)
+			e.Ints("ids")[0] = e.Ints("next")[0] % 7
 			decode.Set("past", past)
 			decode.Set("T", past+1)
-			if err := decode.Run(ctx, 0); err != nil {
-				t.Fatal(err)
+			for _, f := range []*engine.Func{decode, greedy} {
+				if err := f.Run(ctx, 0); err != nil {
+					t.Fatal(err)
+				}
 			}
 			past++
 		})

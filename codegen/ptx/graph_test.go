@@ -265,7 +265,24 @@ func TestModel(t *testing.T) {
 		clear(d.count)
 	}
 	check("features of the image", d.call("encode_image", in, nil)["features"], features)
-	check("logits of the prompt", d.call("prefill", in, syms)["logits"], filled["logits"])
+	head := func(of *eval.Tensor) (got, want *eval.Tensor) {
+		in := map[string]*eval.Tensor{"last": of}
+		return d.call("logits", in, nil)["logits"], reference(t, plain.Func("logits"), in, w, nil)["logits"]
+	}
+	last := d.call("prefill", in, syms)["last"]
+	check("the prompt", last, filled["last"])
+	got, want := head(last)
+	check("logits of the prompt", got, want)
+	best := 0
+	for i, v := range got.Data {
+		if v > got.Data[best] {
+			best = i
+		}
+	}
+	if next := d.call("greedy", map[string]*eval.Tensor{"last": last}, nil)["next"].Data[0]; int(next) != best {
+		t.Errorf("greedy chooses %g, the greatest logit is %d", next, best)
+	}
+	clear(d.count)
 	// One token more; the norms are prologues of the products.
 	next := maps.Clone(in)
 	for name, x := range filled {
@@ -275,7 +292,7 @@ func TestModel(t *testing.T) {
 	}
 	next["ids"] = eval.FromInt32([]int32{17}, 1)
 	syms = map[string]int{"T": tokens + 1, "past": tokens, "prefix": patches + 3}
-	check("logits of a token", d.call("decode", next, syms)["logits"], reference(t, plain.Func("decode"), next, w, syms)["logits"])
+	check("a token", d.call("decode", next, syms)["last"], reference(t, plain.Func("decode"), next, w, syms)["last"])
 	if !d.prologue {
 		t.Error("no product has a prologue")
 	}

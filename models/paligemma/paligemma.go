@@ -44,10 +44,14 @@ const HeadRows = 64
 // Graph returns the module of a model:
 //
 //	encode_image(pixels [3,size,size]) -> features [tokens, hidden]
-//	prefill(ids [S], slots [S], features [F, hidden]) -> logits [1, vocabulary] of the last token
-//	decode(ids [1]) -> logits [1, vocabulary]
+//	prefill(ids [S], slots [S], features [F, hidden]) -> last [1, hidden], of the last token
+//	decode(ids [1]) -> last [1, hidden]
+//	greedy(last [1, hidden]) -> next [1, 1], the id of the greatest logit, -1 where one is NaN
+//	logits(last [1, hidden]) -> logits [1, vocabulary]
 //	forward(ids, slots, features) -> hidden [S, hidden]
 //	head(hidden [R, hidden]) -> logits [R, vocabulary]
+//
+// prefill and decode end before the head, so that whoever chooses the token says whether logits are written.
 //
 // Symbols: S tokens of the call, T keys once they are in the cache, past tokens before them, prefix the length of the
 // bidirectional part, F rows of image features, R rows of hidden states.
@@ -73,15 +77,17 @@ func Graph(cfg Config, opt Options) (*ir.Module, error) {
 		define("prefill", func(b *builder) {
 			b.opt.Trace = false
 			last := Reshape(Sub(b.f.Symbol(S), 1), 1)
-			b.f.Return("logits", Gather(b.head(many(b)), last))
+			b.f.Return("last", Gather(many(b), last))
 		})
 		define("forward", func(b *builder) { b.f.Return("hidden", many(b)) })
 		define("decode", func(b *builder) {
 			b.opt.Trace = false
 			x := b.embedText(b.f.Input("ids", ir.I32, 1))
-			x = b.decoder(x, call{rows: ir.D(1), keys: T, past: past, prefix: prefix})
-			b.f.Return("logits", b.head(x))
+			b.f.Return("last", b.decoder(x, call{rows: ir.D(1), keys: T, past: past, prefix: prefix}))
 		})
+		last := func(b *builder) *Value { return b.f.Input("last", ir.F32, 1, hidden) }
+		define("greedy", func(b *builder) { b.f.Return("next", Argmax(b.head(last(b)))) })
+		define("logits", func(b *builder) { b.f.Return("logits", b.head(last(b))) })
 		define("head", func(b *builder) {
 			b.f.Return("logits", b.head(b.f.Input("hidden", ir.F32, R, hidden)))
 		})

@@ -54,28 +54,22 @@ func (s *Session) Generate(ctx context.Context, r Request) (*Answer, error) {
 		return nil, err
 	}
 	a.Prefill = time.Since(start)
-	start = time.Now()
-	defer func() { a.Decode = time.Since(start) }()
+	defer func() { a.Decode = time.Since(start) - a.Prefill }()
 
 	sampler := sample.New(r.Sample, s.Model.VocabSize, s.Model.Suppressed)
-	logits := s.Engine.Floats("logits")[:s.Model.VocabSize]
 	out := newOutput(s, r)
 	seen := slices.Clone(p.IDs)
 	s.decode.Set("prefix", p.Prefix)
 	for len(a.Tokens) < r.MaxNewTokens {
-		if err := ctx.Err(); err != nil {
+		id, logprob, err := s.Choose(ctx, sampler, seen, r.Logprobs)
+		if err != nil {
 			return nil, err
 		}
-		if err := numbers(logits, len(seen)); err != nil {
-			return nil, err
+		if len(a.Tokens) == 0 { // the first token belongs to the prompt
+			a.Prefill = time.Since(start)
 		}
-		var id int32
 		if r.Logprobs {
-			var logprob float64
-			id, logprob = sampler.Next(logits, seen)
 			a.Logprobs = append(a.Logprobs, logprob)
-		} else {
-			id = sampler.NextID(logits, seen)
 		}
 		a.Tokens = append(a.Tokens, id)
 		if slices.Contains(s.Model.EOS, int(id)) {
@@ -99,6 +93,33 @@ func (s *Session) Generate(ctx context.Context, r Request) (*Answer, error) {
 	}
 	a.Text = out.finish()
 	return a, nil
+}
+
+// Choose returns the token behind the last one that prefill or decode saw, and its log-probability if that is asked for; seen are the
+// tokens so far. Logits are written only where the place of the greatest does not settle the choice.
+func (s *Session) Choose(ctx context.Context, sampler *sample.Sampler, seen []int32, logprobs bool) (id int32, logprob float64, err error) {
+	if err := ctx.Err(); err != nil {
+		return 0, 0, err
+	}
+	if sampler.Greedy() && !logprobs {
+		if err := s.greedy.Run(ctx, 0); err != nil {
+			return 0, 0, err
+		}
+		if id = s.Engine.Ints("next")[0]; sampler.Settles(id) {
+			return id, 0, nil
+		}
+	}
+	if err := s.logits.Run(ctx, 0); err != nil {
+		return 0, 0, err
+	}
+	logits := s.Engine.Floats("logits")[:s.Model.VocabSize]
+	if err := numbers(logits, len(seen)); err != nil {
+		return 0, 0, err
+	}
+	if id = sampler.Next(logits, seen); logprobs {
+		logprob = sampler.Logprob(logits, id)
+	}
+	return id, logprob, nil
 }
 
 // numbers says that logits are not numbers, as where the weights are not.

@@ -23,7 +23,7 @@ type Session struct {
 	Engine    *engine.Engine
 	Mapped    int64 // bytes of the file's sections other than runtime and weights
 
-	encode, prefill, decode, forward, head *engine.Func
+	encode, prefill, decode, greedy, logits, forward, head *engine.Func
 
 	encoded []*picture.Picture // whose features the input of prefill and forward holds, picture by picture
 }
@@ -32,7 +32,7 @@ type Session struct {
 func New(m *manifest.Model, t *tokenizer.Tokenizer, e *engine.Engine) (*Session, error) {
 	s := &Session{Model: m, Tokenizer: t, Engine: e}
 	for name, f := range map[string]**engine.Func{"encode_image": &s.encode, "prefill": &s.prefill, "decode": &s.decode,
-		"forward": &s.forward, "head": &s.head} {
+		"greedy": &s.greedy, "logits": &s.logits, "forward": &s.forward, "head": &s.head} {
 		var err error
 		if *f, err = e.Func(name); err != nil {
 			return nil, err

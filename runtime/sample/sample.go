@@ -59,52 +59,49 @@ func New(cfg Config, vocab int, suppressed []int32) *Sampler {
 
 // Next chooses a token from logits [vocabulary], which it leaves as they are; seen are the ids so far, the prompt's
 // <image> and <bos> included, and count for the penalty only. Logits that are not numbers are taken as suppressed.
-//
-// The log-probability is the token's in the softmax over all tokens that are not suppressed, before penalty,
-// temperature, top-k and top-p: log_softmax of output_logits with the suppressed ids at -inf. For greedy decoding
-// without penalty this is what compute_transition_scores(…, normalize_logits=True) gives.
-func (s *Sampler) Next(logits []float32, seen []int32) (id int32, logprob float64) {
-	s.load(logits)
-	total := logSumExp(s.scores)
-	s.penalize(seen)
-	if math.IsInf(total, -1) {
-		return s.firstAllowed(), 0
-	}
-	id = s.choose()
-	if logprob = float64(logits[id]) - total; math.IsNaN(logprob) {
-		logprob = 0 // an infinite logit takes all the probability
-	}
-	return id, logprob
-}
-
-// NextID chooses the same token as Next, in less time: without probabilities, and for the likeliest token without a copy.
-func (s *Sampler) NextID(logits []float32, seen []int32) int32 {
-	if s.cfg.Temperature == 0 && (s.cfg.RepetitionPenalty == 0 || s.cfg.RepetitionPenalty == 1) {
-		best, most := int32(-1), float32(math.Inf(-1))
-		for i, v := range logits {
-			if v > most { // false for NaN
-				best, most = int32(i), v
-			}
-		}
-		if best >= 0 && int(best) < len(s.scores) && !slices.Contains(s.suppressed, best) {
+func (s *Sampler) Next(logits []float32, seen []int32) int32 {
+	if s.Greedy() { // without a copy
+		if best := argmax(logits); s.Settles(best) && logits[best] == logits[best] {
 			return best
 		}
 	}
 	s.load(logits)
 	s.penalize(seen)
-	if math.IsInf(float64(s.scores[argmax(s.scores)]), -1) {
-		return s.firstAllowed()
-	}
-	return s.choose()
-}
-
-// choose takes the likeliest of the scores, or draws.
-func (s *Sampler) choose() int32 {
 	id := argmax(s.scores)
-	if s.cfg.Temperature > 0 {
-		id = s.draw(id)
+	switch {
+	case math.IsInf(float64(s.scores[id]), -1):
+		return s.firstAllowed()
+	case s.cfg.Temperature > 0:
+		return s.draw(id)
 	}
 	return id
+}
+
+// Greedy reports whether the likeliest token is chosen by its logit alone.
+func (s *Sampler) Greedy() bool {
+	return s.cfg.Temperature == 0 && (s.cfg.RepetitionPenalty == 0 || s.cfg.RepetitionPenalty == 1)
+}
+
+// Settles reports whether Next chooses best where that is the first of the greatest logits, so that nobody needs the others: tokens are
+// chosen greedily and without a penalty, and best is not suppressed. -1 is no token.
+func (s *Sampler) Settles(best int32) bool {
+	return s.Greedy() && best >= 0 && int(best) < len(s.scores) && !slices.Contains(s.suppressed, best)
+}
+
+// Logprob is the log-probability of a token in the softmax over all tokens that are not suppressed, before penalty,
+// temperature, top-k and top-p: log_softmax of output_logits with the suppressed ids at -inf. For greedy decoding
+// without penalty this is what compute_transition_scores(…, normalize_logits=True) gives. It is 0 where no logit is a number over
+// -Inf.
+func (s *Sampler) Logprob(logits []float32, id int32) float64 {
+	s.load(logits)
+	total := logSumExp(s.scores)
+	if math.IsInf(total, -1) {
+		return 0
+	}
+	if p := float64(logits[id]) - total; !math.IsNaN(p) {
+		return p
+	}
+	return 0 // an infinite logit takes all the probability
 }
 
 // firstAllowed is the choice where no logit is a number over -Inf: the first id that is not suppressed.
@@ -164,12 +161,12 @@ func (s *Sampler) penalize(seen []int32) {
 	}
 }
 
-// argmax returns the first of the greatest, as torch.argmax.
+// argmax returns the first of the greatest, as torch.argmax; what is no number is passed over.
 func argmax(scores []float32) int32 {
-	best := 0
+	best, most := 0, float32(math.Inf(-1))
 	for i, v := range scores {
-		if v > scores[best] {
-			best = i
+		if v > most { // false for NaN
+			best, most = i, v
 		}
 	}
 	return int32(best)

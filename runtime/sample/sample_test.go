@@ -98,7 +98,8 @@ func TestGreedy(t *testing.T) {
 	s, worst := New(Config{TopK: 3, TopP: .5}, len(c.Logits[0]), c.Suppress), 0.0
 	for i, logits := range c.Logits {
 		before := slices.Clone(logits)
-		id, logprob := s.Next(logits, nil)
+		id := s.Next(logits, nil)
+		logprob := s.Logprob(logits, id)
 		if id != c.Tokens[i] {
 			t.Errorf("step %d chooses %d, transformers %d", i, id, c.Tokens[i])
 		}
@@ -139,9 +140,10 @@ func TestChoice(t *testing.T) {
 	} {
 		s := New(c.cfg, len(c.logits), c.suppress)
 		for range 2 { // a sampler keeps nothing from step to step
-			id, logprob := s.Next(c.logits, c.seen)
-			if alone := New(c.cfg, len(c.logits), c.suppress).NextID(c.logits, c.seen); alone != id {
-				t.Errorf("%s: NextID gives %d, Next %d", c.name, alone, id)
+			id := s.Next(c.logits, c.seen)
+			logprob := s.Logprob(c.logits, id)
+			if best := argmax(c.logits); s.Settles(best) && c.logits[best] == c.logits[best] && best != id {
+				t.Errorf("%s: %d settles the choice, which is %d", c.name, best, id)
 			}
 			if id != c.want || !(math.Abs(logprob-c.logprob) < 1e-6) {
 				t.Errorf("%s: token %d with log-probability %g, expected %d with %g", c.name, id, logprob, c.want, c.logprob)
@@ -168,8 +170,7 @@ func TestFrequencies(t *testing.T) {
 		const n = 40000
 		count := make([]float64, len(logits))
 		for range n {
-			id, _ := s.Next(logits, nil)
-			count[id]++
+			count[s.Next(logits, nil)]++
 		}
 		total, chi := 0.0, 0.0
 		for _, w := range c.want {
@@ -194,8 +195,7 @@ func TestSeed(t *testing.T) {
 	draw := func(seed uint64) (ids []int32) {
 		s := New(Config{Temperature: 1, Seed: seed}, 10, nil)
 		for range 16 {
-			id, _ := s.Next(make([]float32, 10), nil)
-			ids = append(ids, id)
+			ids = append(ids, s.Next(make([]float32, 10), nil))
 		}
 		return ids
 	}
@@ -204,6 +204,22 @@ func TestSeed(t *testing.T) {
 	}
 	if slices.Equal(draw(7), draw(8)) {
 		t.Error("seeds 7 and 8 draw the same")
+	}
+}
+
+// A token that is suppressed, no token, or chosen otherwise than greedily settles nothing.
+func TestSettles(t *testing.T) {
+	for _, c := range []struct {
+		cfg  Config
+		best int32
+		want bool
+	}{
+		{Config{}, 1, true}, {Config{RepetitionPenalty: 1, TopK: 3}, 1, true}, {Config{}, 2, false}, {Config{}, -1, false}, {Config{}, 4, false},
+		{Config{Temperature: 1}, 1, false}, {Config{RepetitionPenalty: 1.5}, 1, false},
+	} {
+		if got := New(c.cfg, 4, []int32{2}).Settles(c.best); got != c.want {
+			t.Errorf("%+v, token %d: %v, expected %v", c.cfg, c.best, got, c.want)
+		}
 	}
 }
 
@@ -236,26 +252,26 @@ func TestNoAllocation(t *testing.T) {
 	values, seen := logits(3001), []int32{1, 2, 3}
 	for _, cfg := range []Config{{}, {RepetitionPenalty: 1.2}, {Temperature: 1, TopK: 50, TopP: .9, RepetitionPenalty: 1.2}} {
 		s := New(cfg, len(values), []int32{0, 7})
-		if n := testing.AllocsPerRun(10, func() { s.Next(values, seen) }); n != 0 {
+		if n := testing.AllocsPerRun(10, func() { s.Logprob(values, s.Next(values, seen)) }); n != 0 {
 			t.Errorf("%+v: %.0f allocations a step", cfg, n)
 		}
 	}
 }
 
-// BenchmarkNext is a step over Gemma's vocabulary.
+// BenchmarkNext is a step over Gemma's vocabulary, with the log-probability and without.
 func BenchmarkNext(b *testing.B) {
 	values := logits(257216)
 	for name, cfg := range map[string]Config{"greedy": {}, "top-k": {Temperature: 1, TopK: 50}, "top-p": {Temperature: 1, TopP: .9}} {
 		b.Run(name, func(b *testing.B) {
 			s := New(cfg, len(values), nil)
 			for b.Loop() {
-				s.Next(values, nil)
+				s.Logprob(values, s.Next(values, nil))
 			}
 		})
 		b.Run(name+" id", func(b *testing.B) {
 			s := New(cfg, len(values), nil)
 			for b.Loop() {
-				s.NextID(values, nil)
+				s.Next(values, nil)
 			}
 		})
 	}

@@ -30,7 +30,7 @@ type AblationRow struct {
 	Funcs   map[string]AblationFunc `json:"functions"`
 }
 
-// AblationFunc is one function of a row.
+// AblationFunc is one phase of a row.
 type AblationFunc struct {
 	Kernels int     `json:"kernels"` // launched
 	Bytes   int64   `json:"bytes"`   // moved at least
@@ -38,7 +38,7 @@ type AblationFunc struct {
 	Seconds float64 `json:"seconds"` // of the fastest run
 }
 
-// ablated are the functions whose costs are shown.
+// ablated are the phases whose costs are shown.
 var ablated = []string{"encode_image", "prefill", "decode"}
 
 // Ablate compiles a plain model with all passes, without each of them in turn, and without any, and times it. The weights are
@@ -150,19 +150,19 @@ func (w *made) time(ctx context.Context, m *ir.Module, r *codegen.Result, thread
 	prepare(e, n, imageTokens)
 	row := &AblationRow{Funcs: map[string]AblationFunc{}}
 	for _, p := range phases(n, imageTokens) {
-		fn, err := e.Func(p.name)
+		fs, err := p.bind(e)
 		if err != nil {
 			return nil, err
 		}
-		for s, v := range p.syms {
-			fn.Set(s, v)
+		f := AblationFunc{}
+		for _, name := range p.funcs {
+			f.Arena = max(f.Arena, passes.ArenaOf(m.Func(name)).Bytes)
 		}
-		f := AblationFunc{Arena: passes.ArenaOf(m.Func(p.name)).Bytes}
-		profile, err := fn.Profile()
+		launches, err := profile(fs)
 		if err != nil {
 			return nil, err
 		}
-		for _, launch := range profile {
+		for _, launch := range launches {
 			f.Kernels++
 			f.Bytes += launch.Bytes
 			f.Seconds += launch.Seconds
@@ -173,12 +173,14 @@ func (w *made) time(ctx context.Context, m *ir.Module, r *codegen.Result, thread
 				break
 			}
 			start := time.Now()
-			if err := fn.Run(ctx, 0); err != nil {
-				return nil, err
+			for _, fn := range fs {
+				if err := fn.Run(ctx, 0); err != nil {
+					return nil, err
+				}
 			}
 			f.Seconds = min(f.Seconds, time.Since(start).Seconds())
 		}
-		row.Funcs[p.name] = f
+		row.Funcs[p.name()] = f
 	}
 	return row, ctx.Err()
 }

@@ -39,7 +39,14 @@ func @decode(%ids: input i32[1], %e: weight "e" bf16[11,5]) {
   %2 = convert %e {dtype=f32} : f32[11,5]
   %3 = einsum %1, %2 {spec="ab,cb->ac"} : f32[1,11]
   %4 = tanh %3 : f32[1,11]
-  return logits=%4 : f32[1,11]
+  return last=%4 : f32[1,11]
+}
+
+func @greedy(%last: input f32[1,11], %h: weight "h" bf16[13,11]) {
+  %0 = convert %h {dtype=f32} : f32[13,11]
+  %1 = einsum %last, %0 {spec="ab,cb->ac"} : f32[1,13]
+  %2 = argmax %1 : i32[1,1]
+  return next=%2 : i32[1,1]
 }
 `
 
@@ -71,12 +78,12 @@ func TestAblate(t *testing.T) {
 		t.Fatalf("no row without %s", without)
 		return 0
 	}
-	// A lookup, a norm and a product; without the fusions an operation each.
+	// A lookup, a norm and a product; without the fusions an operation each. The head is two kernels either way.
 	for _, c := range []struct {
 		without, name string
 		want          int
-	}{{"nothing", "encode_image", 1}, {"nothing", "prefill", 3}, {"fuse-row", "prefill", 5}, {"fuse-matmul", "encode_image", 2}, {"fuse-matmul", "decode", 3},
-		{"every optional pass", "prefill", 5}} {
+	}{{"nothing", "encode_image", 1}, {"nothing", "prefill", 5}, {"fuse-row", "prefill", 7}, {"fuse-matmul", "encode_image", 2}, {"fuse-matmul", "decode", 5},
+		{"every optional pass", "prefill", 7}} {
 		if got := kernels(c.without, c.name); got != c.want {
 			t.Errorf("without %s, %s launches %d kernels, want %d\n%s", c.without, c.name, got, c.want, &out)
 		}

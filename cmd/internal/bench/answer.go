@@ -83,8 +83,10 @@ func (a *Answer) inProcess(ctx context.Context, s *generate.Session, e *engine.E
 		return err
 	}
 	sampler := sample.New(sample.Config{}, s.Model.VocabSize, s.Model.Suppressed)
-	logits := e.Floats("logits")[:s.Model.VocabSize]
-	id := sampler.NextID(logits, nil)
+	id, _, err := s.Choose(ctx, sampler, nil, false)
+	if err != nil {
+		return err
+	}
 	if first := time.Since(start).Seconds(); first < a.First {
 		a.First, a.Picture = first, encoded
 	}
@@ -97,7 +99,9 @@ func (a *Answer) inProcess(ctx context.Context, s *generate.Session, e *engine.E
 		if err := decode.Run(ctx, 0); err != nil {
 			return err
 		}
-		id = sampler.NextID(logits, nil)
+		if id, _, err = s.Choose(ctx, sampler, nil, false); err != nil {
+			return err
+		}
 	}
 	a.PerSecond = max(a.PerSecond, float64(o.New)/time.Since(start).Seconds())
 	return nil

@@ -98,7 +98,7 @@ func Run(ctx context.Context, path string, o Options) (*Report, error) {
 	return r, nil
 }
 
-// phases times the functions, and the limits of the machine around each.
+// phases times the steps of an answer, and the limits of the machine around each.
 func (r *Report) phases(ctx context.Context, e *engine.Engine, m *manifest.Model, limits *prober) error {
 	prepare(e, r.Prompt, m.ImageTokens)
 	measure := func() error {
@@ -110,21 +110,18 @@ func (r *Report) phases(ctx context.Context, e *engine.Engine, m *manifest.Model
 		return err
 	}
 	for _, phase := range phases(r.Prompt, m.ImageTokens) {
-		fn, err := e.Func(phase.name)
+		fs, err := phase.bind(e)
 		if err != nil {
 			return err
 		}
-		for s, v := range phase.syms {
-			fn.Set(s, v)
-		}
 		// How fast memory is changes from second to second where others use it, too: what waits for it gets three chances.
 		rounds := 1
-		if phase.name == "decode" {
+		if phase.name() == "decode" {
 			rounds = 3
 		}
 		var fastest *Phase
 		for range rounds {
-			p, err := best(ctx, fn, phase.runs)
+			p, err := best(ctx, fs, phase.runs)
 			if err != nil {
 				return err
 			}
@@ -135,20 +132,20 @@ func (r *Report) phases(ctx context.Context, e *engine.Engine, m *manifest.Model
 				return err
 			}
 		}
-		fastest.Name = phase.name
+		fastest.Name = phase.name()
 		r.Phases = append(r.Phases, *fastest)
 	}
 	return nil
 }
 
-// best profiles a function some times and keeps the fastest run.
-func best(ctx context.Context, f *engine.Func, runs int) (*Phase, error) {
+// best profiles a phase some times and keeps the fastest run.
+func best(ctx context.Context, fs []*engine.Func, runs int) (*Phase, error) {
 	var fastest *Phase
 	for range runs + 1 { // the first one touches the pages
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		times, err := f.Profile()
+		times, err := profile(fs)
 		if err != nil {
 			return nil, err
 		}

@@ -141,7 +141,7 @@ func (l *loaded) kernels(ctx context.Context, w io.Writer, o build.Options) (mis
 		}
 	}
 	syms := map[string]int{"S": rows, "T": rows, "past": 0, "prefix": rows - 2, "F": 3, "R": 2}
-	for _, name := range []string{"encode_image", "prefill", "decode", "forward", "head"} {
+	for _, name := range []string{"encode_image", "prefill", "decode", "greedy", "logits", "forward", "head"} {
 		if name == "decode" {
 			syms["past"], syms["T"] = rows, rows+1
 		}
@@ -157,38 +157,48 @@ func (l *loaded) kernels(ctx context.Context, w io.Writer, o build.Options) (mis
 	return misses, nil
 }
 
-// function runs one function launch by launch.
+// function runs one function launch by launch. An operation of several launches is compared behind the last of them.
 func (l *loaded) function(ctx context.Context, w io.Writer, name string, syms map[string]int, seen map[int]bool) (misses int, err error) {
 	f := l.m.Func(name)
 	fn := l.r.Program.Func(name)
-	for i, op := range l.r.Ops[name] {
+	ops := l.r.Ops[name]
+	for i := 0; i < len(ops); {
 		if err := ctx.Err(); err != nil {
 			return misses, err
 		}
-		kernel := fn.Launches[i].Kernel
-		fresh := !seen[kernel] && op.Def != ir.OpConcat // a concatenation is several launches
-		seen[kernel] = true
+		op, first := ops[i], i
+		fresh := "" // the first kernel that was not seen yet
+		for ; i < len(ops) && ops[i] == op; i++ {
+			kernel := fn.Launches[i].Kernel
+			if !seen[kernel] && fresh == "" {
+				fresh = l.r.Program.Kernels[kernel].Name
+			}
+			seen[kernel] = true
+		}
 		var in []*eval.Tensor
-		if fresh {
-			for _, v := range op.In {
-				t, err := l.read(f, v, syms)
-				if err != nil {
-					return misses, err
-				}
-				in = append(in, t)
+		for _, v := range op.In {
+			if fresh == "" {
+				break
+			}
+			t, err := l.read(f, v, syms)
+			if err != nil {
+				return misses, err
+			}
+			in = append(in, t)
+		}
+		for at := first; at < i; at++ {
+			run, err := l.e.Func(fmt.Sprintf("%s#%d", name, at))
+			if err != nil {
+				return misses, err
+			}
+			for s, v := range syms {
+				run.Set(s, v)
+			}
+			if err := run.Run(ctx, 0); err != nil {
+				return misses, err
 			}
 		}
-		run, err := l.e.Func(fmt.Sprintf("%s#%d", name, i))
-		if err != nil {
-			return misses, err
-		}
-		for s, v := range syms {
-			run.Set(s, v)
-		}
-		if err := run.Run(ctx, 0); err != nil {
-			return misses, err
-		}
-		if !fresh {
+		if fresh == "" {
 			continue
 		}
 		want, err := eval.Op(l.m, op, in, syms)
@@ -200,12 +210,17 @@ func (l *loaded) function(ctx context.Context, w io.Writer, name string, syms ma
 			return misses, err
 		}
 		worst, miss := compare(got, want, op.Def.Tol)
+		if miss != nil && isArgmax(op) {
+			if worst, miss, err = l.compareArgmax(op, in, got, want, syms); err != nil {
+				return misses, err
+			}
+		}
 		verdict := "ok"
 		if miss != nil {
 			misses++
 			verdict = "MISS " + miss.Error()
 		}
-		fmt.Fprintf(w, "%-16s @%-13s %-40s %8.2g of the tolerance  %s\n", l.r.Program.Kernels[kernel].Name, name, op.Out.Type, worst, verdict)
+		fmt.Fprintf(w, "%-16s @%-13s %-40s %8.2g of the tolerance  %s\n", fresh, name, op.Out.Type, worst, verdict)
 	}
 	return misses, nil
 }
