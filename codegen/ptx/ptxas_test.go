@@ -70,7 +70,7 @@ func largeModel(t *testing.T) []*Kernel {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := passes.Optimize(m, passes.Options{}); err != nil {
+	if err := passes.Optimize(m, passes.Options{Off: passesOff}); err != nil {
 		t.Fatal(err)
 	}
 	cpu, err := target.Find("x86-64-v3")
