@@ -79,6 +79,8 @@ def section(r):
     for weights in ["bf16", "int8", "int4"]:
         t.add(f"{weights}: decoding, bytes of the memory limit", 0.9, shares(weights, bytes_share), share)
     t.ahead("bfloat16: first token, ahead of llama.cpp BF16", 1.5, "bfloat16 2", "pgc bf16", "llama.cpp BF16", first)
+    t.ahead("bfloat16 weights and bfloat16 arithmetic (`--compute bf16`): first token, ahead of llama.cpp BF16", 1.5, "bfloat16 2",
+            "pgc bf16, bf16 arithmetic", "llama.cpp BF16", first)
     t.ahead("bfloat16: first token, ahead of transformers float32", 1.5, "transformers 2", "pgc bf16", "transformers float32", first)
     t.ahead("int8: first token, ahead of llama.cpp Q8_0", 2, "int8 2", "pgc int8", "llama.cpp Q8_0", first)
     for peer, name in [("llama.cpp Q4_0", "int4 2"), ("llama.cpp Q4_K_M", "int4 2"), ("llama.cpp BF16", "bfloat16 2")]:

@@ -24,7 +24,7 @@ import shapes
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "out" / "bench"
 RESULTS = OUT / "results.jsonl"
-FORMATS = ["bf16", "int8", "int4"]
+FORMATS = ["bf16", "bf16, bf16 arithmetic", "int8", "int4"]
 
 
 def run(*command, **more):
@@ -48,10 +48,13 @@ class Bench:
                 path.write_bytes(pictures.noise(i))
         return self.checkpoint
 
-    def executable(self, weights, checkpoint=None, name=None, flags=()):
-        """Compiles a checkpoint for this CPU and for any with AVX2; again if pgc is newer than the executable."""
+    def executable(self, format, checkpoint=None, name=None):
+        """Compiles a checkpoint for this CPU and for any with AVX2; again if pgc is newer than the executable. A format is the weights'
+        type, with the arithmetic of products behind it where that is not the default."""
         checkpoint = checkpoint or self.need_checkpoint()
-        path = OUT / f"pgc-{name or 'main'}-{weights}"
+        path = OUT / f"pgc-{name or 'main'}-{format.replace(', ', '-').replace(' ', '-')}"
+        weights, _, arithmetic = format.partition(", ")
+        flags = ["--compute", arithmetic.removesuffix(" arithmetic")] if arithmetic else []
         if not path.exists() or path.stat().st_mtime < Path(self.args.pgc).stat().st_mtime and not self.args.keep:
             path.unlink(missing_ok=True)
             run(self.args.pgc, "compile", checkpoint, "--weights", weights, "--cpu", self.args.cpu, "-o", path, *flags)
@@ -112,9 +115,9 @@ class Bench:
             for c in started:
                 c.stop()
 
-    def pgc(self, weights, threads):
-        file = self.executable(weights)
-        return lambda: contenders.Pgc(f"pgc {weights}", file, threads, self.pictures)
+    def pgc(self, format, threads):
+        file = self.executable(format)
+        return lambda: contenders.Pgc(f"pgc {format}", file, threads, self.pictures)
 
     def llama(self, kind, threads):
         decoder, mmproj = self.gguf(kind)
@@ -125,7 +128,7 @@ class Bench:
         return lambda: contenders.transformers(kind, checkpoint, threads)
 
     def bfloat16(self, t):
-        self.alternate(f"bfloat16 {t}", t, [self.pgc("bf16", t), self.llama("BF16", t), self.pgc("int4", t)])
+        self.alternate(f"bfloat16 {t}", t, [self.pgc("bf16", t), self.pgc("bf16, bf16 arithmetic", t), self.llama("BF16", t), self.pgc("int4", t)])
 
     def torch32(self, t):
         self.alternate(f"transformers {t}", t, [self.pgc("bf16", t), self.torch("float32", t)])
@@ -180,7 +183,7 @@ class Bench:
         self.begin(f"shares {t}")
         for weights in FORMATS:
             file = self.executable(weights)
-            for isa in [""] if self.args.best else ["", "x86-64-v3"]:
+            for isa in [""] if self.args.best or "arithmetic" in weights else ["", "x86-64-v3"]:
                 for i in range(min(3, self.args.rounds)):
                     r = self.quietly(lambda: self.pgc_bench(file, t, *(["--isa", isa] if isa else [])))
                     self.note(kind="kernels", contender=f"pgc {weights}", isa=isa or "best", threads=t, round=i, report=r)

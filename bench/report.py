@@ -98,7 +98,7 @@ def answer_table(r, section):
     for name in names:
         get = lambda field: r.values(section, name, field)
         first, speed = r.median(section, name, "first_token_s"), r.median(section, name, "tokens_per_s")
-        rows.append([name if base.startswith(name) or not name.startswith("pgc") else f"(for comparison) {name}", spread(get("encode_s"), seconds), spread(get("prefill_s"), seconds), spread(get("first_token_s"), seconds),
+        rows.append([name if name.startswith(base) or not name.startswith("pgc") else f"(for comparison) {name}", spread(get("encode_s"), seconds), spread(get("prefill_s"), seconds), spread(get("first_token_s"), seconds),
                      spread(get("tokens_per_s"), rate), spread(get("start_to_first_s"), seconds), gib(max(get("peak_rss_bytes"), default=0)),
                      "" if name == base else times(first / r.median(section, base, "first_token_s")),
                      "" if name == base else times(r.median(section, base, "tokens_per_s") / speed),
