@@ -1,11 +1,6 @@
 package kernels
 
-import (
-	"math"
-
-	"pgc/ir/scalar"
-	"pgc/ir/tile"
-)
+import "pgc/ir/tile"
 
 // Attention is softmax(mask(softcap(scale · q·kᵀ)))·v for query groups that share a key head, computed over blocks of
 // keys with a running maximum and sum (Milakov and Gimelshein 2018; FlashAttention, Dao et al. 2022), so that no S×T
@@ -30,105 +25,220 @@ type Attention struct {
 // Kind is "attention".
 func (s *Attention) Kind() string { return "attention" }
 
+// attnSchedule is how attention is blocked; no result depends on it.
+type attnSchedule struct {
+	vecs   int   // vectors of query rows in the microkernel
+	mr     int   // its rows: keys for scores, elements of the head for values
+	strips int64 // of vecs vectors of query rows in a task, which take each block of keys and values in turn
+	copies bool  // each block is copied first, so that it lies together and is float32
+}
+
+// attnSchedule: the microkernel fills the register file as a product's does. Tasks of one head follow each other, since that head's
+// keys and values are then in a cache: on Zen 5 and one thread, 4096 × 4096 × 16 heads of 72 run at 90–97 % of what multiply-adds
+// reach where heads in turn gave 62 %. Where those do not fit the second-level cache, strips share the blocks (another 3–5 %; 3 % behind
+// on 256 × 256 × 72), as long as 64 tasks are left and their queries and accumulators stay in the second-level cache. Rows of keys that
+// lie multiples of 2 KiB apart fall into a few sets of a cache: copies gain 20 % with AVX2, nothing with AVX-512 (2058 × 2058 × 8 × 256,
+// 4 key heads); of bfloat16 keys they gain 1–4 %; for two strips or at other strides they lose 2–8 %.
+func (g *gen) attnSchedule(s *Attention) attnSchedule {
+	d := attnSchedule{vecs: 2, mr: map[int]int{4: 8, 8: 6, 16: 12}[g.lanes], strips: 1}
+	if s.S.Sym == "" && s.S.N*s.R <= int64(g.lanes) {
+		d.vecs = 1
+	}
+	const cache = 256 << 10
+	if w := int64(d.vecs * g.lanes); 8*s.T.N*s.H > cache {
+		for d.strips < 8 && s.S.N*s.R*s.G >= 64*2*d.strips*w && 8*s.H*2*d.strips*w <= cache {
+			d.strips *= 2
+		}
+	}
+	folded := func(stride int64) bool { return stride > s.H && stride*int64(s.KV.Bytes())%2048 == 0 }
+	d.copies = d.strips >= 4 && s.K[2] == 1 && s.V[2] == 1 && (s.KV != tile.F32 || folded(s.K[0]) || folded(s.V[0]))
+	return d
+}
+
 const (
-	keyBlock = 64
+	keyBlock = 96    // keys of a block: whole microkernels of every instruction set. 48, 64, 144 and 192 are within 2 %
+	keyStep  = 4     // keys that softmax takes at a time
 	hidden   = -1e30 // a score that no real one comes near
 )
 
-// tileAttn is the state of one task: rows × one key head.
+// tileAttn is the state of one task: rows × one key head. Rows are taken in strips of w, the microkernel's width.
 type tileAttn struct {
 	*Attention
-	g         *gen
-	vecs      int
-	nr        int64
-	k, v      *tile.Value
-	q, p, acc *tile.Value // scratch: Qᵀ [H][nr], scores [keyBlock][nr], accumulators [H][nr]
-	m, l, pos *tile.Value // scratch: [nr] running maximum, running sum, positions (as floats)
-	prefix    *tile.Value
-	total     *tile.Value
+	attnSchedule
+	g             *gen
+	w             int64
+	k, v          *tile.Value
+	q, p, acc     *tile.Value // scratch: Qᵀ [strips][H][w], scores [keyBlock+keyStep][w], accumulators [strips][H][w]
+	m, l, pos     *tile.Value // scratch, of every row: running maximum, running sum, position (as a float)
+	copyK, copyV  *tile.Value // scratch: [keyBlock][row]
+	row           int64
+	prefix, total *tile.Value
+	offset, first *tile.Value // of queries: the first one's position; the task's first row
 }
 
 func (s *Attention) build(g *gen) {
 	b := g.b
-	a := &tileAttn{Attention: s, g: g, vecs: 2}
-	if s.S.Sym == "" && s.S.N*s.R <= int64(g.lanes) {
-		a.vecs = 1
-	}
-	nr := int64(a.vecs * g.lanes)
-	a.nr = nr
+	a := &tileAttn{Attention: s, attnSchedule: g.attnSchedule(s), g: g}
+	a.w = int64(a.vecs * g.lanes)
+	nr := a.w * a.strips
 	qp := g.in(0, tile.F32)
 	kp, vp := g.in(1, s.KV), g.in(2, s.KV)
 	out := g.result(0, s.Elem)
 	rows := b.Mul(g.size(s.S), b.Int(s.R))
-	a.total = g.size(s.T)
-	offset := b.Int(0)
+	a.total, a.offset = g.size(s.T), b.Int(0)
 	if s.Causal {
-		offset = g.size(s.Offset)
+		a.offset = g.size(s.Offset)
 		if s.Prefix != Const(0) {
 			a.prefix = g.size(s.Prefix)
 		}
 	}
-	a.q, a.p, a.acc = b.Scratch(int(s.H*nr)), b.Scratch(int(keyBlock*nr)), b.Scratch(int(s.H*nr))
+	a.q, a.acc = b.Scratch(int(s.H*nr)), b.Scratch(int(s.H*nr))
+	a.p = b.Scratch(int((keyBlock + keyStep) * a.w))
 	a.m, a.l, a.pos = b.Scratch(int(nr)), b.Scratch(int(nr)), b.Scratch(int(nr))
+	if a.copies {
+		a.row = roundUp(s.H, int64(g.lanes))
+		a.copyK, a.copyV = b.Scratch(int(keyBlock*a.row)), b.Scratch(int(keyBlock*a.row))
+	}
 
-	g.out.Tasks = []Factor{{Size{N: s.S.N * s.R, Sym: s.S.Sym}, nr}, {Const(s.G), 1}}
-	if s.S.Sym != "" && s.R > 1 {
-		g.out.Tasks[0] = Factor{Size{N: s.S.N, Sym: s.S.Sym}, max(1, nr/s.R)}
-	}
-	// A task takes whole query positions, so that the number of tasks is a plain quotient.
-	perTask := nr
-	if s.S.Sym != "" && s.R > 1 {
+	// A task takes whole query positions where their number is a symbol, so that the number of tasks is a plain quotient.
+	perTask, blocks := nr, Factor{Size{N: s.S.N * s.R}, nr}
+	if s.S.Sym != "" {
 		perTask = max(1, nr/s.R) * s.R
+		blocks = Factor{s.S, perTask / s.R}
 	}
-	head := b.Rem(b.Task(), b.Int(s.G))
-	first := b.Mul(b.Div(b.Task(), b.Int(s.G)), b.Int(perTask))
-	count := b.Min(b.Int(perTask), b.Sub(rows, first))
+	g.out.Tasks = []Factor{{Const(s.G), 1}, blocks}
+	each := b.Int(perTask)
+	inHead := b.Div(b.Add(rows, b.Int(perTask-1)), each)
+	head := b.Div(b.Task(), inHead)
+	a.first = b.Mul(b.Rem(b.Task(), inHead), each)
+	count := b.Min(each, b.Sub(rows, a.first))
+	w := b.Int(a.w)
+	used := b.Mul(b.Div(b.Add(count, b.Int(a.w-1)), w), w)
 	a.k = b.PtrAdd(kp, b.Mul(head, b.Int(s.K[1])))
 	a.v = b.PtrAdd(vp, b.Mul(head, b.Int(s.V[1])))
 
 	where := func(i *tile.Value, strides [4]int64) *tile.Value {
-		row := b.Add(first, i)
+		row := b.Add(a.first, i)
 		return b.Add(b.Mul(b.Div(row, b.Int(s.R)), b.Int(strides[0])),
 			b.Add(b.Mul(head, b.Int(strides[1])), b.Mul(b.Rem(row, b.Int(s.R)), b.Int(strides[2]))))
 	}
-	a.queries(qp, count, func(i *tile.Value) *tile.Value { return where(i, s.Q) })
-	b.Range(b.Int(0), b.Int(nr), b.Int(1), func(i *tile.Value) {
-		at := b.Add(offset, b.Div(b.Add(first, i), b.Int(s.R)))
-		b.Store(a.pos, i, b.Cast(tile.IToF, b.Cast(tile.Narrow, at)))
-	})
-	g.vectors(b.Int(nr), g.lanes, func(i, _ *tile.Value) {
+	a.queries(qp, count, used, func(i *tile.Value) *tile.Value { return where(i, s.Q) })
+	if s.Causal {
+		b.Range(b.Int(0), used, b.Int(1), func(i *tile.Value) {
+			b.Store(a.pos, i, b.Cast(tile.IToF, b.Cast(tile.Narrow, a.position(i))))
+		})
+	}
+	b.Range(b.Int(0), used, b.Int(int64(g.lanes)), func(i *tile.Value) {
 		b.Store(a.m, i, b.Float(hidden, g.lanes))
 		b.Store(a.l, i, b.Float(0, g.lanes))
 	})
-	g.vectors(b.Int(s.H*nr), g.lanes, func(i, _ *tile.Value) { b.Store(a.acc, i, b.Float(0, g.lanes)) })
+	b.Range(b.Int(0), b.Mul(used, b.Int(s.H)), b.Int(int64(g.lanes)), func(i *tile.Value) { b.Store(a.acc, i, b.Float(0, g.lanes)) })
 
-	// The last key any row of the task may see, and the first one.
-	lo, hi := b.Int(0), a.total
-	if s.Causal {
-		lastPos := b.Add(offset, b.Div(b.Sub(b.Add(first, count), b.Int(1)), b.Int(s.R)))
-		hi = b.Min(a.total, b.Add(lastPos, b.Int(1)))
-		firstPos := b.Add(offset, b.Div(first, b.Int(s.R)))
-		if a.prefix != nil {
-			inPrefix := b.Compare(tile.LT, firstPos, a.prefix)
-			hi = b.Min(a.total, b.Max(hi, b.Select(inPrefix, a.prefix, hi)))
-		}
-		if s.Window > 0 {
-			lo = b.Max(b.Int(0), b.Sub(b.Add(firstPos, b.Int(1)), b.Int(s.Window)))
-			if a.prefix != nil {
-				lo = b.Select(b.Compare(tile.LT, firstPos, a.prefix), b.Int(0), lo)
-			}
-			lo = b.Mul(b.Div(lo, b.Int(keyBlock)), b.Int(keyBlock))
-		}
-	}
-	b.Range(lo, hi, b.Int(keyBlock), func(t *tile.Value) { a.block(t, b.Min(b.Int(keyBlock), b.Sub(hi, t))) })
-
+	lo, hi := a.visible(b.Int(0), count)
+	lo = b.Mul(b.Div(lo, b.Int(keyBlock)), b.Int(keyBlock))
+	b.Range(lo, hi, b.Int(keyBlock), func(t *tile.Value) { a.block(t, hi, count) })
 	a.results(out, count, func(i *tile.Value) *tile.Value { return b.Add(where(i, s.Out), b.Int(s.OutOffset)) })
 }
 
-// block takes keys t…t+n-1 into the running softmax.
-func (a *tileAttn) block(t, n *tile.Value) {
-	b, lanes, nr := a.g.b, a.g.lanes, a.nr
-	mr := map[int]int{4: 8, 8: 6, 16: 12}[lanes]
+// position returns where among the keys row i of the task stands.
+func (a *tileAttn) position(i *tile.Value) *tile.Value {
+	b := a.g.b
+	return b.Add(a.offset, b.Div(b.Add(a.first, i), b.Int(a.R)))
+}
+
+// visible returns the first key that any of n rows of the task from i on may see, and the end of those.
+func (a *tileAttn) visible(i, n *tile.Value) (lo, hi *tile.Value) {
+	b := a.g.b
+	lo, hi = b.Int(0), a.total
+	if !a.Causal {
+		return lo, hi
+	}
+	firstPos := a.position(i)
+	hi = b.Min(a.total, b.Add(a.position(b.Sub(b.Add(i, n), b.Int(1))), b.Int(1)))
+	if a.Window > 0 {
+		lo = b.Max(b.Int(0), b.Sub(b.Add(firstPos, b.Int(1)), b.Int(a.Window)))
+	}
+	if a.prefix != nil {
+		inPrefix := b.Compare(tile.LT, firstPos, a.prefix)
+		hi = b.Min(a.total, b.Max(hi, b.Select(inPrefix, a.prefix, hi)))
+		lo = b.Select(inPrefix, b.Int(0), lo)
+	}
+	return lo, hi
+}
+
+// block takes keys t … t+keyBlock-1, those below hi, into the running softmax of the task's rows.
+func (a *tileAttn) block(t, hi, count *tile.Value) {
+	b := a.g.b
+	keys := operand{b.PtrAdd(a.k, b.Mul(t, b.Int(a.K[0]))), a.K[0], a.K[2]}
+	values := operand{b.PtrAdd(a.v, b.Mul(t, b.Int(a.V[0]))), a.V[0], a.V[2]}
+	next := []operand{keys, values}
+	if a.copies {
+		n := b.Min(b.Int(keyBlock), b.Sub(hi, t))
+		keys, values = a.copied(keys, a.copyK, n), a.copied(values, a.copyV, n)
+	}
+	b.Range(b.Int(0), count, b.Int(a.w), func(i *tile.Value) {
+		if a.strips > 1 {
+			a.ahead(next, i)
+		}
+		if !a.Causal {
+			a.strip(i, t, b.Min(b.Int(keyBlock), b.Sub(hi, t)), keys, values)
+			return
+		}
+		lo, hi := a.visible(i, b.Min(b.Int(a.w), b.Sub(count, i)))
+		n := b.Min(b.Int(keyBlock), b.Sub(hi, t))
+		some := b.Compare(tile.LT, b.Int(0), n)
+		if a.Window > 0 {
+			some = b.Logic(tile.And, some, b.Compare(tile.LT, lo, b.Add(t, n)))
+		}
+		b.When(some, func() { a.strip(i, t, n, keys, values) })
+	})
+}
+
+// operand is a block of keys or values: where it lies, and the elements between keys and between elements of the head.
+type operand struct {
+	p       *tile.Value
+	key, el int64
+}
+
+// copied copies n rows of the head's length into scratch.
+func (a *tileAttn) copied(from operand, to, n *tile.Value) operand {
+	b, lanes := a.g.b, a.g.lanes
+	b.Range(b.Int(0), n, b.Int(1), func(i *tile.Value) {
+		p := b.PtrAdd(from.p, b.Mul(i, b.Int(from.key)))
+		q := b.PtrAdd(to, b.Mul(i, b.Int(a.row)))
+		for h := int64(0); h < a.H; h += int64(lanes) {
+			var count *tile.Value
+			if h+int64(lanes) > a.H {
+				count = b.Int(a.H - h)
+			}
+			b.Store(q, b.Int(h), a.g.load(p, b.Int(h), lanes, count))
+		}
+	})
+	return operand{to, a.row, 1}
+}
+
+// ahead asks for a strip's share of the block of keys and values after this one.
+func (a *tileAttn) ahead(of []operand, i *tile.Value) {
+	b := a.g.b
+	share := keyBlock / a.strips
+	first := b.Add(b.Mul(b.Div(i, b.Int(a.w)), b.Int(share)), b.Int(keyBlock))
+	for _, x := range of {
+		if x.el != 1 {
+			continue
+		}
+		line := int64(64 / x.p.Type.Elem.Bytes())
+		b.Range(first, b.Add(first, b.Int(share)), b.Int(1), func(key *tile.Value) {
+			for h := int64(0); h < a.H; h += line {
+				b.Prefetch(x.p, b.Add(b.Mul(key, b.Int(x.key)), b.Int(h)), 2)
+			}
+		})
+	}
+}
+
+// strip takes n keys from t on into the running softmax of the w rows from i on.
+func (a *tileAttn) strip(i, t, n *tile.Value, keys, values operand) {
+	b, lanes := a.g.b, a.g.lanes
+	q, acc := b.PtrAdd(a.q, b.Mul(i, b.Int(a.H))), b.PtrAdd(a.acc, b.Mul(i, b.Int(a.H)))
 	scratch := func(p *tile.Value) []source {
 		out := make([]source, a.vecs)
 		for v := range out {
@@ -137,86 +247,30 @@ func (a *tileAttn) block(t, n *tile.Value) {
 		return out
 	}
 	// Scores: rows are keys, columns are queries.
-	score := micro{lanes: lanes, aRow: a.K[0], aK: a.K[2], b: scratch(a.q), bK: a.nr}
-	keys := b.PtrAdd(a.k, b.Mul(t, b.Int(a.K[0])))
-	rowBlocks(b, n, mr, func(first *tile.Value, rows int) {
+	score := micro{lanes: lanes, aRow: keys.key, aK: keys.el, b: scratch(q), bK: a.w}
+	rowBlocks(b, n, a.mr, func(first *tile.Value, rows int) {
 		mk := score
 		mk.rows = rows
-		s := mk.run(b, b.PtrAdd(keys, b.Mul(first, b.Int(a.K[0]))), b.Int(a.H), zeros(b, rows*a.vecs, lanes))
-		for r := 0; r < rows; r++ {
-			key := b.Add(t, b.Add(first, b.Int(int64(r))))
-			for v := 0; v < a.vecs; v++ {
-				at := b.Add(b.Mul(b.Add(first, b.Int(int64(r))), b.Int(nr)), b.Int(int64(v*lanes)))
-				b.Store(a.p, at, a.masked(a.capped(s[r*a.vecs+v]), key, v))
-			}
+		p := b.PtrAdd(a.p, b.Mul(first, b.Int(a.w)))
+		for j, s := range mk.run(b, b.PtrAdd(keys.p, b.Mul(first, b.Int(keys.key))), b.Int(a.H), zeros(b, rows*a.vecs, lanes)) {
+			b.Store(p, b.Int(int64(j*lanes)), s)
 		}
 	})
-	// The running maximum and sum, and the factor that older results shrink by.
-	exp := scalar.Lower(scalar.Fn(scalar.Exp, scalar.X(0, scalar.F32)))
-	factor := make([]*tile.Value, a.vecs)
-	for v := range factor {
-		at := b.Int(int64(v * lanes))
-		old := b.Load(a.m, at, lanes)
-		top := b.For(b.Int(0), n, b.Int(1), []*tile.Value{old}, func(i *tile.Value, c []*tile.Value) []*tile.Value {
-			return []*tile.Value{b.Max(c[0], b.Load(a.p, b.Add(b.Mul(i, b.Int(nr)), at), lanes))}
-		})[0]
-		factor[v] = b.Expr(exp, []*tile.Value{b.Sub(old, top)}, lanes)
-		sum := b.For(b.Int(0), n, b.Int(1), []*tile.Value{b.Float(0, lanes)}, func(i *tile.Value, c []*tile.Value) []*tile.Value {
-			where := b.Add(b.Mul(i, b.Int(nr)), at)
-			s := b.Load(a.p, where, lanes)
-			e := b.Expr(exp, []*tile.Value{b.Sub(s, top)}, lanes)
-			e = b.Select(b.Compare(tile.LE, s, b.Float(hidden, lanes)), b.Float(0, lanes), e)
-			b.Store(a.p, where, e)
-			return []*tile.Value{b.Add(c[0], e)}
-		})[0]
-		b.Store(a.l, at, b.FMA(b.Load(a.l, at, lanes), factor[v], sum))
-		b.Store(a.m, at, top)
-	}
+	a.cap(n)
+	a.mask(i, t, n)
+	factor := a.softmax(i, n)
 	// Values: rows are elements of the head, columns are queries.
-	value := micro{lanes: lanes, aRow: a.V[2], aK: a.V[0], b: scratch(a.p), bK: a.nr}
-	values := b.PtrAdd(a.v, b.Mul(t, b.Int(a.V[0])))
-	rowBlocks(b, b.Int(a.H), mr, func(first *tile.Value, rows int) {
+	value := micro{lanes: lanes, aRow: values.el, aK: values.key, b: scratch(a.p), bK: a.w}
+	rowBlocks(b, b.Int(a.H), a.mr, func(first *tile.Value, rows int) {
 		mk := value
 		mk.rows = rows
-		c := b.PtrAdd(a.acc, b.Mul(first, b.Int(nr)))
+		c := b.PtrAdd(acc, b.Mul(first, b.Int(a.w)))
 		init := make([]*tile.Value, rows*a.vecs)
-		for i := range init {
-			init[i] = b.Mul(b.Load(c, b.Int(int64(i*lanes)), lanes), factor[i%a.vecs])
+		for j := range init {
+			init[j] = b.Mul(b.Load(c, b.Int(int64(j*lanes)), lanes), factor[j%a.vecs])
 		}
-		for i, v := range mk.run(b, b.PtrAdd(values, b.Mul(first, b.Int(a.V[2]))), n, init) {
-			b.Store(c, b.Int(int64(i*lanes)), v)
+		for j, v := range mk.run(b, b.PtrAdd(values.p, b.Mul(first, b.Int(values.el))), n, init) {
+			b.Store(c, b.Int(int64(j*lanes)), v)
 		}
 	})
-}
-
-// capped scales a score and applies the soft cap.
-func (a *tileAttn) capped(s *tile.Value) *tile.Value {
-	x := scalar.Fn(scalar.Mul, scalar.X(0, scalar.F32), scalar.C(a.Scale))
-	if a.Softcap != 0 {
-		t := scalar.Fn(scalar.Tanh, scalar.Fn(scalar.Div, x, scalar.C(a.Softcap)))
-		x = scalar.Fn(scalar.Mul, t, scalar.C(a.Softcap))
-	}
-	return a.g.b.Expr(scalar.Lower(x), []*tile.Value{s}, a.g.lanes)
-}
-
-// masked hides a score whose key the queries of vector v do not see. Positions are compared as floats, exact to 2^24.
-func (a *tileAttn) masked(s, key *tile.Value, v int) *tile.Value {
-	if !a.Causal {
-		return s
-	}
-	b, lanes := a.g.b, a.g.lanes
-	num := func(x *tile.Value) *tile.Value {
-		return b.Splat(b.Cast(tile.IToF, b.Cast(tile.Narrow, x)), lanes)
-	}
-	pos, at := b.Load(a.pos, b.Int(int64(v*lanes)), lanes), num(key)
-	seen := b.Compare(tile.LE, at, pos)
-	if a.Window > 0 {
-		seen = b.Logic(tile.And, seen, b.Compare(tile.LT, b.Sub(pos, b.Float(float64(a.Window), lanes)), at))
-	}
-	if a.prefix != nil {
-		p := num(a.prefix)
-		both := b.Logic(tile.And, b.Compare(tile.LT, at, p), b.Compare(tile.LT, pos, p))
-		seen = b.Logic(tile.Or, seen, both)
-	}
-	return b.Select(seen, s, b.Float(math.Inf(-1), lanes))
 }

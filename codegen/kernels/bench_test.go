@@ -94,6 +94,8 @@ func BenchmarkAttention(b *testing.B) {
 			{S: Const(256), T: Const(256), G: 16, R: 1, H: 72, Scale: .1},
 			{S: Const(266), T: Const(266), G: 1, R: 8, H: 256, Scale: .1, Causal: true, Prefix: Const(266), Offset: Const(0)},
 			{S: Const(266), T: Const(266), G: 4, R: 2, H: 256, Scale: .1, Softcap: 50, Causal: true, Prefix: Const(266), Offset: Const(0)},
+			{S: Const(4096), T: Const(4096), G: 16, R: 1, H: 72, Scale: .1},
+			{S: Const(4106), T: Const(4106), G: 1, R: 8, H: 256, Scale: .1, Causal: true, Prefix: Const(4106), Offset: Const(0)},
 		} {
 			heads := s.G * s.R
 			s.Q = [4]int64{heads * s.H, s.R * s.H, s.H, 1}

@@ -185,34 +185,53 @@ func TestAttention(t *testing.T) {
 		s                    Attention
 		S, T, prefix, offset int
 	}
+	// Bounds of 5000 make schedules of long pictures: tasks of many strips, and copies where rows of keys lie 2048 bytes apart or are bfloat16.
+	prefix, past := Size{Sym: "P"}, Size{Sym: "past"}
+	long, keys := Size{5000, "S"}, Size{5000, "T"}
 	cases := []one{
-		{Attention{KV: tile.F32, Elem: tile.F32, G: 3, R: 1, H: 13, Scale: .3}, 25, 25, 0, 0},
-		{Attention{KV: tile.F32, Elem: tile.F32, G: 1, R: 8, H: 10, Scale: .3, Causal: true, Prefix: Size{Sym: "P"}, Offset: Size{Sym: "past"}}, 71, 71, 60, 0},
-		{Attention{KV: tile.F32, Elem: tile.F32, G: 2, R: 3, H: 14, Scale: .5, Softcap: 5, Causal: true, Prefix: Size{Sym: "P"}, Offset: Size{Sym: "past"}, Window: 9}, 90, 90, 40, 0},
-		{Attention{KV: tile.F32, Elem: tile.F32, G: 2, R: 3, H: 14, Scale: .5, Softcap: 5, Causal: true, Prefix: Size{Sym: "P"}, Offset: Size{Sym: "past"}, Window: 19}, 1, 150, 40, 149},
-		{Attention{KV: tile.F32, Elem: tile.F32, G: 1, R: 8, H: 32, Scale: .2, Causal: true, Offset: Size{Sym: "past"}}, 1, 130, 0, 129},
-		{Attention{KV: tile.F32, Elem: tile.F32, G: 2, R: 1, H: 6, Scale: .2, Causal: true, Offset: Size{Sym: "past"}}, 1, 1, 0, 0},
+		{Attention{G: 3, R: 1, H: 13, Scale: .3}, 25, 25, 0, 0},
+		{Attention{G: 1, R: 8, H: 10, Scale: .3, Causal: true, Prefix: prefix, Offset: past}, 71, 71, 60, 0},
+		{Attention{G: 2, R: 3, H: 14, Scale: .5, Softcap: 5, Causal: true, Prefix: prefix, Offset: past, Window: 9}, 90, 90, 40, 0},
+		{Attention{G: 2, R: 3, H: 14, Scale: .5, Softcap: 5, Causal: true, Prefix: prefix, Offset: past, Window: 19}, 1, 150, 40, 149},
+		{Attention{G: 1, R: 8, H: 32, Scale: .2, Causal: true, Offset: past}, 1, 130, 0, 129},
+		{Attention{G: 2, R: 1, H: 6, Scale: .2, Causal: true, Offset: past}, 1, 1, 0, 0},
+		{Attention{G: 4, R: 1, H: 72, Scale: .1, S: long, T: keys}, 2 * keyBlock, 2 * keyBlock, 0, 0},
+		{Attention{G: 4, R: 1, H: 71, Scale: .1, S: long, T: keys}, keyBlock + 1, keyBlock + 1, 0, 0},
+		{Attention{G: 4, R: 2, H: 128, Scale: .1, S: long, T: keys, Causal: true, Prefix: prefix, Offset: past, Window: 50}, 130, 230, 120, 100},
+		{Attention{G: 8, R: 3, H: 64, Scale: .1, S: long, T: keys, Causal: true, Offset: past}, 99, 99, 0, 0},
+		{Attention{G: 2, R: 4, H: 21, Scale: .1, S: long, T: keys, KV: tile.BF16, Causal: true, Prefix: prefix, Offset: past}, 150, 150, 149, 0},
+		{Attention{G: 2, R: 4, H: 21, Scale: .1, KV: tile.BF16, Causal: true, Prefix: prefix, Offset: past}, 1, 100, 98, 99},
 	}
 	for _, tgt := range targettest.Runnable(t) {
 		for i, c := range cases {
 			for _, symbolic := range []bool{true, false} {
-				if symbolic && c.S == 1 {
+				if symbolic && c.S == 1 || !symbolic && c.s.S == long {
 					continue
 				}
 				s := c.s
+				s.Elem = tile.F32
+				if s.KV == 0 {
+					s.KV = tile.F32
+				}
 				G, R, H := s.G, s.R, s.H
 				s.Q, s.Out = [4]int64{G * R * H, R * H, H, 1}, [4]int64{G * R * H, R * H, H, 1}
 				s.K, s.V = [3]int64{G * H, H, 1}, [3]int64{G * H, H, 1}
-				s.S, s.T = Const(int64(c.S)), Size{N: 200, Sym: "T"}
-				if symbolic {
-					s.S = Size{N: 200, Sym: "S"}
+				if s.S != long {
+					s.S, s.T = Const(int64(c.S)), Size{N: 200, Sym: "T"}
+					if symbolic {
+						s.S = Size{N: 200, Sym: "S"}
+					}
 				}
 				q, k, v := randoms(rng, c.S*int(G*R*H)), randoms(rng, c.T*int(G*H)), randoms(rng, c.T*int(G*H))
+				var keys, values any = k, v
+				if s.KV == tile.BF16 {
+					keys, values = narrowed(k), narrowed(v)
+				}
 				want := naiveAttention(&s, c.S, c.T, c.prefix, c.offset, q, k, v)
 				kern, code := build(t, tgt, &s)
 				out := make([]float32, len(want))
 				syms := map[string]int64{"S": int64(c.S), "T": int64(c.T), "P": int64(c.prefix), "past": int64(c.offset)}
-				run(t, kern, code, syms, out, q, k, v)
+				run(t, kern, code, syms, out, q, keys, values)
 				worst := 0.0
 				for j := range out {
 					worst = max(worst, math.Abs(float64(out[j])-want[j]))
@@ -221,9 +240,35 @@ func TestAttention(t *testing.T) {
 				if !(worst < 3e-6) {
 					t.Errorf("%s case %d: error %g", tgt.Name, i, worst)
 				}
+				if !symbolic {
+					continue
+				}
+				// The last query alone gives the same bits.
+				single := s
+				single.S = Const(1)
+				kern, code = build(t, tgt, &single)
+				alone := make([]float32, G*R*H)
+				at := len(q) - len(alone)
+				syms["past"] += int64(c.S - 1)
+				run(t, kern, code, syms, alone, q[at:], keys, values)
+				for j := range alone {
+					if alone[j] != out[at+j] {
+						t.Fatalf("%s case %d: element %d of the last query is %g alone and %g beside others", tgt.Name, i, j, alone[j], out[at+j])
+					}
+				}
 			}
 		}
 	}
+}
+
+// narrowed rounds x to bfloat16 in place, and returns it so.
+func narrowed(x []float32) []uint16 {
+	out := make([]uint16, len(x))
+	for i := range x {
+		out[i] = uint16(math.Float32bits(x[i]) >> 16)
+		x[i] = math.Float32frombits(uint32(out[i]) << 16)
+	}
+	return out
 }
 
 func TestRowAndMap(t *testing.T) {

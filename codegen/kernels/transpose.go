@@ -36,15 +36,16 @@ func (a *tileAttn) squares(body func(h *tile.Value, n int)) {
 	}
 }
 
-// queries transposes the queries, row i at q[at(i)], into scratch; lanes from count on repeat the last row.
-func (a *tileAttn) queries(q, count *tile.Value, at func(i *tile.Value) *tile.Value) {
+// queries transposes the queries, row i at q[at(i)], times factor, into scratch; rows from count to used repeat the last one.
+func (a *tileAttn) queries(q, count, used *tile.Value, at func(i *tile.Value) *tile.Value) {
 	b, lanes := a.g.b, a.g.lanes
-	last := b.Sub(count, b.Int(1))
-	b.Range(b.Int(0), b.Int(a.nr), b.Int(int64(lanes)), func(v *tile.Value) {
+	last, factor := b.Sub(count, b.Int(1)), b.Float(a.factor(), lanes)
+	b.Range(b.Int(0), used, b.Int(int64(lanes)), func(v *tile.Value) {
 		rows := make([]*tile.Value, lanes)
 		for i := range rows {
 			rows[i] = b.PtrAdd(q, at(b.Min(last, b.Add(v, b.Int(int64(i))))))
 		}
+		to := b.PtrAdd(a.q, a.inStrip(v))
 		a.squares(func(h *tile.Value, n int) {
 			square := make([]*tile.Value, lanes)
 			for i, p := range rows {
@@ -58,10 +59,16 @@ func (a *tileAttn) queries(q, count *tile.Value, at func(i *tile.Value) *tile.Va
 				}
 			}
 			for j, x := range transposed(b, square)[:n] {
-				b.Store(a.q, b.Add(b.Mul(b.Add(h, b.Int(int64(j))), b.Int(a.nr)), v), x)
+				b.Store(to, b.Mul(b.Add(h, b.Int(int64(j))), b.Int(a.w)), b.Mul(x, factor))
 			}
 		})
 	})
+}
+
+// inStrip returns where the elements of row i begin in [strips][H][w].
+func (a *tileAttn) inStrip(i *tile.Value) *tile.Value {
+	b, w := a.g.b, a.g.b.Int(a.w)
+	return b.Add(b.Mul(b.Div(i, w), b.Int(a.H*a.w)), b.Rem(i, w))
 }
 
 // gathered loads n elements of a query that are not neighbours.
@@ -75,17 +82,18 @@ func (a *tileAttn) gathered(p, h *tile.Value, n int) *tile.Value {
 	return v
 }
 
-// results divides the accumulators by the sums, transposes them back and stores the first count rows, row i at out[at(i)].
+// results multiplies the accumulators by the reciprocals of the sums, transposes them back and stores the first count rows, row i at out[at(i)].
 func (a *tileAttn) results(out, count *tile.Value, at func(i *tile.Value) *tile.Value) {
 	b, lanes := a.g.b, a.g.lanes
-	b.Range(b.Int(0), b.Int(a.nr), b.Int(int64(lanes)), func(v *tile.Value) {
-		sum := b.Load(a.l, v, lanes)
+	b.Range(b.Int(0), count, b.Int(int64(lanes)), func(v *tile.Value) {
+		share := b.Div(b.Float(1, lanes), b.Load(a.l, v, lanes))
+		from := b.PtrAdd(a.acc, a.inStrip(v))
 		a.squares(func(h *tile.Value, n int) {
 			square := make([]*tile.Value, lanes)
 			for j := range square {
 				square[j] = b.Float(0, lanes)
 				if j < n {
-					square[j] = b.Div(b.Load(a.acc, b.Add(b.Mul(b.Add(h, b.Int(int64(j))), b.Int(a.nr)), v), lanes), sum)
+					square[j] = b.Mul(b.Load(from, b.Mul(b.Add(h, b.Int(int64(j))), b.Int(a.w)), lanes), share)
 				}
 			}
 			for i, x := range transposed(b, square) {

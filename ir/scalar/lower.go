@@ -62,6 +62,17 @@ func lowerExp(x *Expr) *Expr {
 	return scale(Fn(FMA, p, Fn(Mul, r, r), Fn(Add, r, C(1))), n)
 }
 
+// Exp2Falling is 2^x for x ≤ 0, within a unit in the last place, and exactly 0 below -125: what softmax weighs by. The
+// polynomial has the least relative error with 2^0 = 1. Adding 1.5·2^23 rounds x to an integer, in the sum's lowest bits.
+func Exp2Falling(x *Expr) *Expr {
+	const magic = 3 << 22
+	t := Fn(Add, x, C(magic))
+	r := Fn(Sub, x, Fn(Sub, t, C(magic)))
+	p := horner(r, 1.5353362e-4, 1.33988745e-3, 9.61843736e-3, 5.550332471e-2, 2.4022647914e-1, 6.9314720286e-1, 1)
+	v := Fn(BitsF32, Fn(Add, Fn(BitsI32, p), Fn(Shl, Fn(BitsI32, t), CI(23))))
+	return Fn(Select, Fn(LT, x, C(-125)), C(0), v)
+}
+
 // scale returns x·2^n for an integral float n in -252…254, in two steps so that neither exponent overflows.
 func scale(x, n *Expr) *Expr {
 	half := Fn(Floor, Fn(Mul, n, C(0.5)))

@@ -57,8 +57,13 @@ func TestLowerAccuracy(t *testing.T) {
 		{"sin small", Sin, math.Sin, -1, 1, false, 1.5, 0},
 		{"sin far", Sin, math.Sin, 1e3, 1e5, true, 0, 1.2e-7},
 		{"cos far", Cos, math.Cos, -1e5, -1e3, true, 0, 1.2e-7},
+		{"exp2 falling", 0, math.Exp2, -125, 0, true, 1, 0},
+		{"exp2 falling near 0", 0, math.Exp2, -1, 0, true, 1, 0},
 	} {
-		low := CompileF32(Lower(Fn(c.op, X(0, F32))))
+		low := CompileF32(Exp2Falling(X(0, F32)))
+		if c.op != 0 {
+			low = CompileF32(Lower(Fn(c.op, X(0, F32))))
+		}
 		var in []float64
 		sweep(c.from, c.to, points, c.linear, func(x float64) { in = append(in, x) })
 		out := make([]float64, len(in))
@@ -136,6 +141,18 @@ func TestLowerExtremes(t *testing.T) {
 		if exact := Eval(Fn(c.op, args...), c.in); float64(float32(exact)) != c.want && !(math.IsNaN(exact) && math.IsNaN(c.want)) {
 			t.Errorf("the test expects %s%g = %g, math says %g", c.op, c.in, c.want, exact)
 		}
+	}
+}
+
+func TestExp2FallingAtTheEnds(t *testing.T) {
+	inf := math.Inf(1)
+	for _, c := range [][2]float64{{0, 1}, {-1, 0.5}, {-125, 0x1p-125}, {-125.5, 0}, {-1e30, 0}, {-math.MaxFloat32, 0}, {-inf, 0}} {
+		if got := EvalF32(Exp2Falling(X(0, F32)), c[:1]); got != c[1] {
+			t.Errorf("2^%g = %g, want %g", c[0], got, c[1])
+		}
+	}
+	if got := EvalF32(Exp2Falling(X(0, F32)), []float64{math.NaN()}); !math.IsNaN(got) {
+		t.Errorf("2^NaN = %g", got)
 	}
 }
 
