@@ -68,7 +68,7 @@ func BenchmarkMatmul(b *testing.B) {
 					case f.elem == tile.F32:
 						w = make([]float32, PackedLen(1, int64(n), int64(k)))
 					default:
-						w = make([]uint16, PackedLen(1, int64(n), int64(k)))
+						w = make([]uint16, PackedLen(1, int64(n), PackedK(int64(k), f.pairs)))
 					}
 					tasks := int64(1)
 					for _, t := range kern.Tasks {

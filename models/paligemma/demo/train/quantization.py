@@ -20,6 +20,7 @@ from tasks import examples
 INT4 = ["--weights", "int4", "--compute"]
 FORMATS = {
     "bf16": [],
+    "bf16, bf16": ["--compute", "bf16"],
     "int8, f32": ["--weights", "int8", "--compute", "f32"],
     "int8, int8": ["--weights", "int8", "--compute", "int8"],
     "int4, f32": [*INT4, "f32"],
