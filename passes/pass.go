@@ -33,7 +33,7 @@ var Pipeline = []Pass{
 		Place: "Before fusions, which ask whether a value has one user."},
 	{Name: "fuse-attention", Run: fuseAttention, Doc: "scores, cap, mask, softmax and weighted sum become one attention",
 		Place: "Before fuse-row, which would take the softmax inside."},
-	{Name: "sink-gather", Run: sinkGather, Doc: "rows picked from a row-wise result are picked from its operands: logits of the last token only",
+	{Name: "sink-gather", Run: sinkGather, Doc: "rows picked from a row-wise result are picked from its operands: the end of the last layer for the last token only",
 		Place: "After attention, which mixes rows and so stops it; before the fusions that would hide row-wise operations."},
 	{Name: "fuse-rotary", Run: fuseRotary, Doc: "rotary embeddings become the epilogue of their projection",
 		Place: "Before the other products: it knows which of them are halves."},

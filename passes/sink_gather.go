@@ -3,7 +3,7 @@ package passes
 import "pgc/ir"
 
 // sinkGather moves a gather of a constant number of rows above operations that work row by row: only the rows that are
-// wanted are computed. In prefill that leaves one row of the last layer's MLP and of the logits.
+// wanted are computed. In prefill that leaves one row of what follows the last attention.
 func sinkGather(f *ir.Func, budget *Budget) int {
 	n := 0
 	for changed := true; changed; {
