@@ -81,6 +81,7 @@ func lower(m *ir.Module, t target.Target) (*compiler, error) {
 			}
 		}
 	}
+	c.declareStates()
 	for _, f := range m.Funcs {
 		if err := c.function(f); err != nil {
 			return nil, err
@@ -115,19 +116,9 @@ func (c *compiler) function(f *ir.Func) error {
 	l := &lowerer{m: c.m, f: f, uses: f.Uses(), packed: c.packed}
 	inputs, outputs := map[*ir.Value]int{}, map[int]int{}
 	for _, v := range f.Params {
-		switch v.Kind {
-		case ir.Input:
+		if v.Kind == ir.Input {
 			inputs[v] = len(fn.Inputs)
 			fn.Inputs = append(fn.Inputs, c.port(v.Name, v.Type))
-		case ir.State:
-			if _, ok := c.states[v.Name]; !ok {
-				c.states[v.Name] = len(p.States)
-				bytes := v.Type.DType.MemoryBytes()
-				for _, d := range v.Type.Shape {
-					bytes *= int64(d.N)
-				}
-				p.States = append(p.States, program.State{Name: v.Name, Bytes: bytes})
-			}
 		}
 	}
 	for i, r := range f.Results {
@@ -136,6 +127,7 @@ func (c *compiler) function(f *ir.Func) error {
 			fn.Outputs = append(fn.Outputs, c.port(r.Name, r.Value.Type))
 		}
 	}
+	var all []launch
 	for _, op := range f.Ops {
 		if b := op.Out.Buf; b != nil && b.Space == ir.Arena && b.Owner {
 			l.arena = max(l.arena, b.Offset+c.m.Bytes(op.Out.Type))
@@ -147,14 +139,19 @@ func (c *compiler) function(f *ir.Func) error {
 		if err != nil {
 			return err
 		}
-		for _, la := range launches {
-			out, err := c.launch(l, la, inputs, outputs)
-			if err != nil {
-				return fmt.Errorf("@%s: %w", f.Name, err)
-			}
-			fn.Launches = append(fn.Launches, out)
-			c.r.Ops[f.Name] = append(c.r.Ops[f.Name], op)
+		all = append(all, launches...)
+	}
+	groups, err := c.grouped(l, all)
+	if err != nil {
+		return fmt.Errorf("@%s: %w", f.Name, err)
+	}
+	for _, members := range groups {
+		out, err := c.launch(l, members, inputs, outputs)
+		if err != nil {
+			return fmt.Errorf("@%s: %w", f.Name, err)
 		}
+		fn.Launches = append(fn.Launches, out)
+		c.r.Ops[f.Name] = append(c.r.Ops[f.Name], members[0].op)
 	}
 	fn.ArenaBytes = l.arena + l.work
 	p.Funcs = append(p.Funcs, fn)
@@ -183,47 +180,87 @@ func (c *compiler) size(s kernels.Size) program.Expr {
 	return program.Sym(c.r.Program.SymbolIndex(s.Sym))
 }
 
-// launch builds the kernel of a launch, or finds an equal one, and resolves its arguments.
-func (c *compiler) launch(in *lowerer, l launch, inputs map[*ir.Value]int, outputs map[int]int) (program.Launch, error) {
-	key := kernels.Key(l.spec)
-	k, ok := c.byKey[key]
-	if !ok {
-		k = len(c.r.Kernels)
-		name := fmt.Sprintf("%s_%d", l.spec.Kind(), k)
-		if label := kernels.Label(l.spec); label != "" {
-			name += "_" + label
-		}
-		built, err := kernels.Build(name, l.spec, c.target)
-		if err != nil {
-			return program.Launch{}, err
-		}
-		if err := tile.Verify(built.Tile); err != nil {
-			return program.Launch{}, err
-		}
-		c.byKey[key] = k
-		c.r.Kernels = append(c.r.Kernels, built)
-		c.r.Specs = append(c.r.Specs, l.spec)
-		c.r.Program.Kernels = append(c.r.Program.Kernels, program.Kernel{Name: name})
-		c.r.Program.ScratchBytes = max(c.r.Program.ScratchBytes, built.Tile.ScratchBytes)
+// kernel returns the number of the kernel of a spec, which it builds unless there is an equal one. One for groups takes the tasks of
+// several launches.
+func (c *compiler) kernel(spec kernels.Spec, group bool) (int, error) {
+	key := fmt.Sprint(kernels.Key(spec), group)
+	if k, ok := c.byKey[key]; ok {
+		return k, nil
 	}
-	kern := c.r.Kernels[k]
-	out := program.Launch{Kernel: k, Value: fmt.Sprintf("%%%d", l.op.Out.ID)}
-	tasks := []program.Expr{}
-	for _, f := range kern.Tasks {
+	k := len(c.r.Kernels)
+	name := fmt.Sprintf("%s_%d", spec.Kind(), k)
+	if label := kernels.Label(spec); label != "" {
+		name += "_" + label
+	}
+	built, err := kernels.Build(name, spec, c.target)
+	if err != nil {
+		return 0, err
+	}
+	built.Tile.Group = group
+	if err := tile.Verify(built.Tile); err != nil {
+		return 0, err
+	}
+	c.byKey[key] = k
+	c.r.Kernels = append(c.r.Kernels, built)
+	c.r.Specs = append(c.r.Specs, spec)
+	c.r.Program.Kernels = append(c.r.Program.Kernels, program.Kernel{Name: name})
+	c.r.Program.ScratchBytes = max(c.r.Program.ScratchBytes, built.Tile.ScratchBytes)
+	return k, nil
+}
+
+// launch makes one launch of launches of one kernel: the kernel, and the arguments resolved.
+func (c *compiler) launch(in *lowerer, members []launch, inputs map[*ir.Value]int, outputs map[int]int) (program.Launch, error) {
+	first, group := members[0], len(members) > 1
+	spec, names := unnamed(first.spec)
+	k, err := c.kernel(spec, group)
+	if err != nil {
+		return program.Launch{}, err
+	}
+	out := program.Launch{Kernel: k, Value: fmt.Sprintf("%%%d", first.op.Out.ID)}
+	var tasks []program.Expr
+	for _, f := range c.r.Kernels[k].Tasks {
+		if name := names[f.Size.Sym]; name != "" {
+			f.Size.Sym = name
+		}
 		tasks = append(tasks, program.CeilDiv(c.size(f.Size), program.C(f.Div)))
 	}
 	out.Tasks = program.Mul(tasks...)
-	out.Flops, out.Bytes = c.cost(l.spec)
+	if group {
+		out.Args = append(out.Args, program.Arg{Space: program.SpaceConst, Offset: out.Tasks.Eval(nil), OffsetSym: -1})
+		out.Tasks = program.Mul(program.C(int64(len(members))), out.Tasks)
+	}
+	var flops, bytes []program.Expr
+	for _, l := range members {
+		args, err := c.args(in, l, c.r.Kernels[k], inputs, outputs)
+		if err != nil {
+			return program.Launch{}, err
+		}
+		out.Args = append(out.Args, args...)
+		f, b := c.cost(l.spec)
+		flops, bytes = append(flops, f), append(bytes, b)
+	}
+	out.Flops, out.Bytes = program.Add(flops...), program.Add(bytes...)
+	return out, nil
+}
+
+// args resolves the arguments of a launch.
+func (c *compiler) args(in *lowerer, l launch, kern *kernels.Kernel, inputs map[*ir.Value]int, outputs map[int]int) ([]program.Arg, error) {
+	_, names := unnamed(l.spec)
+	var out []program.Arg
 	for _, a := range kern.Args {
 		arg := program.Arg{OffsetSym: -1}
 		switch a.Kind {
 		case kernels.ArgSym:
-			arg.Space, arg.Index = program.SpaceSymbol, c.r.Program.SymbolIndex(a.Sym)
+			name := a.Sym
+			if names[name] != "" {
+				name = names[name]
+			}
+			arg.Space, arg.Index = program.SpaceSymbol, c.r.Program.SymbolIndex(name)
 		case kernels.ArgIn:
 			if v := l.in[a.Index]; l.panels[a.Index] != unpacked {
 				m, err := in.matrixOf(v)
 				if err != nil {
-					return out, err
+					return nil, err
 				}
 				m.pairs = l.panels[a.Index] == inPairs
 				arg.Space, arg.Offset = program.SpaceWeights, c.r.weights.matrix(m)
@@ -233,7 +270,7 @@ func (c *compiler) launch(in *lowerer, l launch, inputs map[*ir.Value]int, outpu
 		case kernels.ArgOut:
 			arg = c.address(l.outs[a.Index], inputs, outputs)
 		}
-		out.Args = append(out.Args, arg)
+		out = append(out, arg)
 	}
 	return out, nil
 }
@@ -257,7 +294,7 @@ func (c *compiler) address(v *ir.Value, inputs map[*ir.Value]int, outputs map[in
 	case ir.Arena:
 		arg.Space = program.SpaceArena
 	case ir.States:
-		arg.Space, arg.Index = program.SpaceState, c.states[b.Param.Name]
+		arg.Space, arg.Index = program.SpaceState, c.state(b.Param)
 	case ir.Inputs:
 		arg.Space, arg.Index = program.SpaceInput, inputs[b.Param]
 	case ir.Outputs:

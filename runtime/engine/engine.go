@@ -22,7 +22,7 @@ type Engine struct {
 	code    []byte
 	weights uintptr
 	arena   *native.Memory
-	states  []*native.Memory
+	states  []*native.Memory          // copy by copy
 	ports   map[string]*native.Memory // inputs and outputs, shared between functions by name
 	funcs   map[string]*Func
 	closers []func() error
@@ -30,14 +30,15 @@ type Engine struct {
 
 // Func is a function of the program, bound to the engine's memory.
 type Func struct {
-	e     *Engine
-	fn    *program.Func
-	table *native.Table
-	bases native.Bases
-	outs  []uintptr // of whole outputs, to which Run adds offsets
-	syms  []int64
-	done  chan error
-	start chan struct{} // tells the goroutine that waits for the kernels to begin; nil before the first run
+	e      *Engine
+	fn     *program.Func
+	table  *native.Table
+	bases  native.Bases
+	states []uintptr // of all copies
+	outs   []uintptr // of whole outputs, to which Run adds offsets
+	syms   []int64
+	done   chan error
+	start  chan struct{} // tells the goroutine that waits for the kernels to begin; nil before the first run
 }
 
 // Lacks says why code for a target cannot run on this machine, or returns nil.
@@ -75,12 +76,14 @@ func (e *Engine) reserve(threads int) error {
 	if e.arena, err = e.memory(arena); err != nil {
 		return err
 	}
-	for _, s := range p.States {
-		m, err := e.memory(s.Bytes)
-		if err != nil {
-			return err
+	for range p.Copies {
+		for _, s := range p.States {
+			m, err := e.memory(s.Bytes)
+			if err != nil {
+				return err
+			}
+			e.states = append(e.states, m)
 		}
-		e.states = append(e.states, m)
 	}
 	most := p.Maxima()
 	for i := range p.Funcs {
@@ -125,8 +128,9 @@ func (e *Engine) bind(fn *program.Func) error {
 	f := &Func{e: e, fn: fn, table: table, syms: make([]int64, len(e.Program.Symbols)), done: make(chan error, 1)}
 	f.bases = native.Bases{Weights: e.weights, Arena: e.arena.Addr()}
 	for _, s := range e.states {
-		f.bases.States = append(f.bases.States, s.Addr())
+		f.states = append(f.states, s.Addr())
 	}
+	f.Use(0)
 	for _, p := range fn.Inputs {
 		f.bases.Inputs = append(f.bases.Inputs, e.ports[p.Name].Addr())
 	}
@@ -165,7 +169,7 @@ func (e *Engine) Ints(port string) []int32 {
 // Arena is the memory of intermediate values.
 func (e *Engine) Arena() []byte { return e.arena.Bytes() }
 
-// State is the memory of a state, by its number in the program.
+// State is the memory of a state, by its number in the program; the states of the second copy follow those of the first.
 func (e *Engine) State(i int) []byte { return e.states[i].Bytes() }
 
 // Port is the memory of an input or output.
@@ -198,6 +202,10 @@ func (f *Func) Set(symbol string, v int) {
 		f.syms[i] = int64(v)
 	}
 }
+
+// Use makes the function work on a copy of the states, counted from 0, in the Runs that follow. A function that names copies itself
+// counts on from it.
+func (f *Func) Use(copy int) { f.bases.States = f.states[copy*len(f.e.Program.States):] }
 
 // Run executes the function. Outputs begin offset bytes into their memory. When ctx is done it returns at once with
 // ctx's error; the kernels still run then, so the engine must neither be used nor closed afterwards: the process is to end.

@@ -19,6 +19,7 @@ type Program struct {
 	Target    Target
 	Symbols   []Symbol
 	States    []State
+	Copies    int // of every state: sequences that can be worked on at the same time
 	Kernels   []Kernel
 	Funcs     []Func
 	Weights   []Weight
@@ -114,7 +115,7 @@ type Space uint8
 const (
 	SpaceWeights Space = iota // the weights section
 	SpaceArena                // the func's intermediate values
-	SpaceState                // state number Index
+	SpaceState                // state number Index; behind the states of the first copy come those of the second, and so on
 	SpaceInput                // input number Index
 	SpaceOutput               // output number Index
 	SpaceSymbol               // the value of symbol number Index

@@ -12,6 +12,7 @@ func sample() *Program {
 		Target:    Target{"amd64", "x86-64-v3", []string{"avx2", "fma", "f16c"}},
 		Symbols:   []Symbol{{"S", 300}, {"T", 1024}},
 		States:    []State{{"k0", 4096}, {"v0", 4096}},
+		Copies:    1,
 		Kernels:   []Kernel{{"gemm_1", 0}, {"row_2", 64}},
 		Funcs: []Func{{
 			Name:    "decode",

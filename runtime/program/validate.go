@@ -34,6 +34,9 @@ func sharedBytes(p *Program) []byte {
 	return c.buf
 }
 
+// maxCopies is the most copies of its states that a program may have.
+const maxCopies = 1024
+
 // Validate checks what the runtime relies on: that every number of a kernel, symbol,
 // state or port names one that exists, and that sizes and fixed offsets are in range.
 func (p *Program) Validate() error {
@@ -46,6 +49,9 @@ func (p *Program) Validate() error {
 		if s.Bytes < 0 {
 			return fmt.Errorf("program: state %s: size %d is negative", s.Name, s.Bytes)
 		}
+	}
+	if p.Copies < 0 || p.Copies > maxCopies || p.Copies == 0 && len(p.States) > 0 {
+		return fmt.Errorf("program: %d copies of the states, expected 1 to %d", p.Copies, maxCopies)
 	}
 	for _, k := range p.Kernels {
 		if k.CodeOffset < 0 {
@@ -126,8 +132,8 @@ func (p *Program) validateArg(f *Func, a Arg) error {
 	case SpaceArena:
 		size = f.ArenaBytes
 	case SpaceState:
-		if count = len(p.States); a.Index >= 0 && a.Index < count {
-			size = p.States[a.Index].Bytes
+		if count = len(p.States) * p.Copies; a.Index >= 0 && a.Index < count {
+			size = p.States[a.Index%len(p.States)].Bytes
 		}
 	case SpaceInput:
 		count = len(f.Inputs)

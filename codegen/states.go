@@ -1,0 +1,48 @@
+package codegen
+
+import (
+	"strconv"
+	"strings"
+
+	"pgc/ir"
+	"pgc/runtime/program"
+)
+
+// stateCopy reads the name of a state: NAME is the first copy of a state, or the only one, and NAME.1, NAME.2 … are further ones.
+func stateCopy(name string) (state string, copy int) {
+	if at := strings.LastIndexByte(name, '.'); at > 0 {
+		if n, err := strconv.Atoi(name[at+1:]); err == nil && n > 0 {
+			return name[:at], n
+		}
+	}
+	return name, 0
+}
+
+// declareStates gives the program the states of all functions, and numbers them.
+func (c *compiler) declareStates() {
+	p := c.r.Program
+	for _, f := range c.m.Funcs {
+		for _, v := range f.Params {
+			if v.Kind != ir.State {
+				continue
+			}
+			name, copy := stateCopy(v.Name)
+			p.Copies = max(p.Copies, copy+1)
+			if _, ok := c.states[name]; ok {
+				continue
+			}
+			c.states[name] = len(p.States)
+			bytes := v.Type.DType.MemoryBytes()
+			for _, d := range v.Type.Shape {
+				bytes *= int64(d.N)
+			}
+			p.States = append(p.States, program.State{Name: name, Bytes: bytes})
+		}
+	}
+}
+
+// state is the number of a state in the program, of whichever copy it is.
+func (c *compiler) state(v *ir.Value) int {
+	name, copy := stateCopy(v.Name)
+	return copy*len(c.r.Program.States) + c.states[name]
+}
