@@ -10,8 +10,12 @@ import (
 
 // call is one run of the decoder: rows tokens at positions past, past+1, …; keys is past+rows, the keys there are once
 // the cache holds the new ones; the first prefix positions see each other in both directions.
+//
+// In a batch every row is a token of another sequence, at a position of its own: pasts holds the past of each.
 type call struct {
 	rows, keys, past, prefix ir.Dim
+	pasts                    []ir.Dim
+	positions                *Value // [rows, 1], of a batch
 	cos, sin                 *Value // [rows, head_dim/2]
 }
 
@@ -63,12 +67,13 @@ func (b *builder) attention(name string, layer int, x *Value, c call) *Value {
 	k := Reshape(b.linear(name+"k_proj", x, groups*dim), c.rows, groups, dim)
 	v := Reshape(b.linear(name+"v_proj", x, groups*dim), c.rows, groups, dim)
 	q, k = Rotary(q, c.cos, c.sin), Rotary(k, c.cos, c.sin)
-	k, v = b.cache(fmt.Sprintf("k%d", layer), k, c), b.cache(fmt.Sprintf("v%d", layer), v, c)
-
-	scores := Mul(Einsum("sgrh,tgh->grst", q, k), 1/math.Sqrt(t.QueryPreAttnScalar))
-	scores = softcap(scores, t.AttnLogitSoftcapping)
-	scores = Select(b.mask(c, t.window(layer)), scores, -math.MaxFloat32)
-	y := Einsum("grst,tgh->sgrh", Softmax(scores), v)
+	var y *Value
+	if c.pasts != nil {
+		y = b.each(layer, q, k, v, c)
+	} else {
+		k, v = b.cache(fmt.Sprintf("k%d", layer), k, c), b.cache(fmt.Sprintf("v%d", layer), v, c)
+		y = b.attend(layer, q, k, v, c)
+	}
 	return b.linear(name+"o_proj", Reshape(y, c.rows, t.NumAttentionHeads*dim), t.HiddenSize)
 }
 
@@ -102,6 +107,9 @@ func (b *builder) mask(c call, window int) *Value {
 	if window > 0 {
 		seen = And(seen, Gt(key, Sub(query, window)))
 	}
+	if c.prefix == (ir.Dim{}) { // the query is behind it
+		return seen
+	}
 	prefix := b.f.Symbol(c.prefix)
 	return Or(seen, And(Lt(query, prefix), Lt(key, prefix)))
 }
@@ -116,7 +124,11 @@ func (b *builder) rotaryTables(c call) (cos, sin *Value) {
 		power := math.Pow(t.RopeTheta, float64(float32(2*i)/float32(t.HeadDim)))
 		freq[i] = float64(1 / float32(power))
 	}
-	position := Add(Add(b.f.Iota(0, c.rows, 1), b.f.Symbol(c.past)), 1)
+	position := c.positions
+	if position == nil {
+		position = Add(b.f.Iota(0, c.rows, 1), b.f.Symbol(c.past))
+	}
+	position = Add(position, 1)
 	angle := Mul(Convert(position, ir.F32), b.f.Const(ir.F32, freq, 1, half))
 	return Cos(angle), Sin(angle)
 }

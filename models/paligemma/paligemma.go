@@ -48,13 +48,16 @@ const HeadRows = 64
 //	decode(ids [1]) -> last [1, hidden]
 //	greedy(last [1, hidden]) -> next [1, 1], the id of the greatest logit, -1 where one is NaN
 //	logits(last [1, hidden]) -> logits [1, vocabulary]
+//	decode_batch(ids [8], positions [8]) -> last [8, hidden], of eight sequences
+//	greedy_batch(last [8, hidden]) -> next [8, 1]
+//	logits_batch(last [8, hidden]) -> logits [8, vocabulary]
 //	forward(ids, slots, features) -> hidden [S, hidden]
 //	head(hidden [R, hidden]) -> logits [R, vocabulary]
 //
 // prefill and decode end before the head, so that whoever chooses the token says whether logits are written.
 //
 // Symbols: S tokens of the call, T keys once they are in the cache, past tokens before them, prefix the length of the
-// bidirectional part, F rows of image features, R rows of hidden states.
+// bidirectional part, F rows of image features, R rows of hidden states; past0 … past7 what past is to each sequence of a batch.
 func Graph(cfg Config, opt Options) (*ir.Module, error) {
 	return Build(func(m *Module) {
 		S, T := m.Symbol("S", opt.MaxTokens), m.Symbol("T", opt.MaxTokens)
@@ -88,6 +91,7 @@ func Graph(cfg Config, opt Options) (*ir.Module, error) {
 		last := func(b *builder) *Value { return b.f.Input("last", ir.F32, 1, hidden) }
 		define("greedy", func(b *builder) { b.f.Return("next", Argmax(b.head(last(b)))) })
 		define("logits", func(b *builder) { b.f.Return("logits", b.head(last(b))) })
+		defineBatch(m, cfg, opt)
 		define("head", func(b *builder) {
 			b.f.Return("logits", b.head(b.f.Input("hidden", ir.F32, R, hidden)))
 		})

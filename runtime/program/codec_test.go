@@ -127,6 +127,7 @@ func TestValidate(t *testing.T) {
 		want   string
 	}{
 		{func(p *Program) { p.Symbols[1].Max = -1 }, "program: symbol T: maximum -1 is negative"},
+		{func(p *Program) { p.Copies = 0 }, "program: 0 copies of the states, expected 1 to 1024"},
 		{func(p *Program) { p.States[0].Bytes = -1 }, "program: state k0: size -1 is negative"},
 		{func(p *Program) { p.Kernels[1].CodeOffset = -8 }, "program: kernel row_2: code offset -8 is negative"},
 		{func(p *Program) { p.Weights[1].Bytes = 769 }, "program: weight model.layers.0.q.weight: bytes 512+769 lie outside the weights section of 1280 bytes"},

@@ -1,0 +1,124 @@
+package codegen_test
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgc/ir"
+	"pgc/ir/target/targettest"
+	"pgc/models/paligemma"
+	"pgc/runtime/engine"
+)
+
+// step is what the functions behind a token return.
+type step struct {
+	last, logits []float32
+	next         int32
+}
+
+// TestBatch decodes some sequences of different lengths one by one, and then together, in other copies of the cache: hidden states, logits
+// and likeliest tokens are the same bits.
+func TestBatch(t *testing.T) {
+	const sequences, steps, most = 5, 3, 90
+	copies := []int{6, 1, 0, 7, 3}
+	plain := func(d ir.DType) func(string) ir.DType { return func(string) ir.DType { return d } }
+	for _, kind := range []struct {
+		name   string
+		gemma2 bool
+		opt    paligemma.Options
+	}{
+		{"f32", false, paligemma.Options{DType: plain(ir.F32)}},
+		{"bf16, products of bf16", true, paligemma.Options{KV: ir.BF16, BFloats: true, DType: plain(ir.BF16)}},
+		{"int4", true, paligemma.Options{KV: ir.BF16, Integers: true, DType: func(key string) ir.DType {
+			if strings.HasSuffix(key, "_proj.weight") || key == "lm_head.weight" {
+				return ir.I4G32
+			}
+			return ir.BF16
+		}}},
+	} {
+		cfg := tiny(kind.gemma2)
+		kind.opt.MaxTokens = most
+		for i, tgt := range targettest.Runnable(t) {
+			if i > 0 && kind.opt.KV == ir.Invalid {
+				break // floats are floats
+			}
+			m, err := paligemma.Graph(cfg, kind.opt)
+			if err != nil {
+				t.Fatal(err)
+			}
+			e := compiled(t, m, randomWeights(t, m), tgt, 2)
+			fn := func(name string) *engine.Func {
+				f, err := e.Func(name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return f
+			}
+			hidden, vocab, patches := cfg.Text.HiddenSize, cfg.Text.VocabSize, cfg.Vision.Tokens()
+			rng := rand.New(rand.NewPCG(5, 6))
+			for i := range e.Floats("features") {
+				e.Floats("features")[i] = rng.Float32() - 0.5
+			}
+			token := func(sequence, at int) int32 { return int32((sequence*131 + at*17 + 5) % vocab) }
+			length := func(sequence int) int { return patches + 3 + 9*sequence }
+			prefill := func(sequence, copy int) {
+				n := length(sequence)
+				for i := range n {
+					e.Ints("ids")[i], e.Ints("slots")[i] = token(sequence, i), -1
+					if i < patches {
+						e.Ints("slots")[i] = int32(i)
+					}
+				}
+				fn("prefill").Use(copy)
+				call(t, e, "prefill", map[string]int{"S": n, "T": n, "past": 0, "prefix": n - 2, "F": patches})
+			}
+			result := func(row int) step {
+				return step{slices.Clone(e.Floats("last")[row*hidden:][:hidden]), slices.Clone(e.Floats("logits")[row*vocab:][:vocab]), e.Ints("next")[row]}
+			}
+			var want [sequences][steps]step
+			for s := range sequences {
+				prefill(s, 2)
+				fn("decode").Use(2)
+				for i := range steps {
+					at := length(s) + i
+					e.Ints("ids")[0] = token(s, at)
+					call(t, e, "decode", map[string]int{"T": at + 1, "past": at, "prefix": length(s) - 2})
+					call(t, e, "logits", nil)
+					call(t, e, "greedy", nil)
+					want[s][i] = result(0)
+				}
+			}
+			for s := range sequences {
+				prefill(s, copies[s])
+			}
+			for i := range steps {
+				syms := map[string]int{}
+				for slot := range paligemma.Sequences {
+					e.Ints("ids")[slot], e.Ints("positions")[slot] = 0, 0
+				}
+				for s, slot := range copies {
+					at := length(s) + i
+					syms[paligemma.PastOf(slot)] = at
+					e.Ints("ids")[slot], e.Ints("positions")[slot] = token(s, at), int32(at)
+				}
+				call(t, e, "decode_batch", syms)
+				call(t, e, "logits_batch", nil)
+				call(t, e, "greedy_batch", nil)
+				for s, slot := range copies {
+					got := result(slot)
+					if !sameBits(got.last, want[s][i].last) || !sameBits(got.logits, want[s][i].logits) || got.next != want[s][i].next {
+						t.Fatalf("%s %s: step %d of sequence %d differs in a batch: token %d, alone %d; hidden %g…, alone %g…", kind.name, tgt.Name,
+							i, s, got.next, want[s][i].next, got.last[:3], want[s][i].last[:3])
+					}
+				}
+			}
+		}
+	}
+}
+
+func sameBits(x, y []float32) bool {
+	return slices.EqualFunc(x, y, func(a, b float32) bool { return math.Float32bits(a) == math.Float32bits(b) })
+}
