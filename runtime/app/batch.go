@@ -35,8 +35,8 @@ type batchAnswer struct {
 	Error string `json:"error,omitempty"`
 }
 
-// Run answers the requests in their order. All are read before the first is answered; one that cannot be answered
-// becomes an error in its line, and the others go on.
+// Run answers the requests, some at a time, and writes the answers in the requests' order. All are read before the first is answered; one
+// that cannot be answered becomes an error in its line, and the others go on.
 func (c *batchCmd) Run(a *App) error {
 	requests, err := c.read(a)
 	if err != nil {
@@ -53,24 +53,36 @@ func (c *batchCmd) Run(a *App) error {
 	}
 	defer closeSession()
 	load := time.Since(a.opened)
-	var pics album
-	failed, skipped := 0, 0
+	var todo []*batchRequest
 	for i := range requests {
-		r := &requests[i]
-		if done[string(r.ID)] {
-			skipped++
-			continue
+		if r := &requests[i]; !done[string(r.ID)] {
+			todo = append(todo, r)
 		}
+	}
+	var pics album
+	failed, skipped := 0, len(requests)-len(todo)
+	open := func(i int) (generate.Request, error) {
+		r := todo[i]
+		r.request.Pictures, err = pics.open(a, r.Images)
+		return r.request, err
+	}
+	err = s.Batch(a.ctx, len(todo), open, func(i int, got *generate.Answer, err error) error {
+		r := todo[i]
 		line := batchAnswer{ID: r.ID}
-		if line.answer, err = r.answer(a, s, &pics, load); a.ctx.Err() != nil {
-			return a.ctx.Err()
-		} else if err != nil {
+		if err != nil {
 			failed++
 			line.Error = err.Error()
+		} else {
+			line.answer = newAnswer(&r.request, got, load)
 		}
+		r.request.Pictures = nil
 		if err := writeJSON(out, line); err != nil {
 			return fmt.Errorf("cannot write %s: %w", c.Output, err)
 		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	if skipped > 0 {
 		fmt.Fprintf(a.Err, "%d of %d requests were answered in %s before\n", skipped, len(requests), c.Output)
@@ -79,18 +91,6 @@ func (c *batchCmd) Run(a *App) error {
 		return fmt.Errorf("%d of %d requests failed: see \"error\" in %s", failed, len(requests), c.Output)
 	}
 	return nil
-}
-
-func (r *batchRequest) answer(a *App, s *generate.Session, pics *album, load time.Duration) (*answer, error) {
-	var err error
-	if r.request.Pictures, err = pics.open(a, r.Images); err != nil {
-		return nil, err
-	}
-	got, err := s.Generate(a.ctx, r.request)
-	if err != nil {
-		return nil, err
-	}
-	return newAnswer(&r.request, got, load), nil
 }
 
 // read reads all requests; empty lines count but are none.

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"time"
@@ -92,45 +91,61 @@ func (c *generateCmd) Run(a *App) error {
 	}
 	defer done()
 	load := time.Since(a.opened)
-	for _, j := range jobs {
-		if r.Pictures, err = pics.open(a, j.images); err != nil {
+	requests := make([]generate.Request, len(jobs))
+	open := func(i int) (generate.Request, error) {
+		r.Prompt = jobs[i].prompt
+		r.Pictures, err = pics.open(a, jobs[i].images)
+		requests[i] = r
+		return r, err
+	}
+	streaming := c.Stream && !c.JSON && term.IsTerminal(int(os.Stdout.Fd()))
+	if len(jobs) > 1 && !streaming {
+		return s.Batch(a.ctx, len(jobs), open, func(i int, got *generate.Answer, err error) error {
+			if err != nil {
+				return err
+			}
+			defer func() { requests[i] = generate.Request{} }()
+			return c.print(a, &requests[i], got, load, false)
+		})
+	}
+	for i := range jobs {
+		r, err := open(i)
+		if err != nil {
 			return err
 		}
-		r.Prompt = j.prompt
-		if err := c.answer(a.ctx, a, s, r, load); err != nil {
+		if streaming {
+			r.OnText = func(text string) { fmt.Fprint(a.Out, text) }
+		}
+		got, err := s.Generate(a.ctx, r)
+		if err != nil {
+			if streaming {
+				fmt.Fprintln(a.Out)
+			}
+			return err
+		}
+		if err := c.print(a, &r, got, load, streaming); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// answer generates and prints one answer.
-func (c *generateCmd) answer(ctx context.Context, a *App, s *generate.Session, r generate.Request, load time.Duration) error {
-	streaming := c.Stream && !c.JSON && term.IsTerminal(int(os.Stdout.Fd()))
-	if streaming {
-		r.OnText = func(text string) { fmt.Fprint(a.Out, text) }
-	}
-	got, err := s.Generate(ctx, r)
-	if err != nil {
-		if streaming {
-			fmt.Fprintln(a.Out)
-		}
-		return err
-	}
-	out := newAnswer(&r, got, load)
+// print prints an answer, of which the text may be there already.
+func (c *generateCmd) print(a *App, r *generate.Request, got *generate.Answer, load time.Duration, streamed bool) error {
+	out := newAnswer(r, got, load)
 	if c.Draw != "" {
 		if err := draw(c.Draw, r.Pictures[0], out.Boxes); err != nil {
 			return err
 		}
 	}
-	switch {
-	case c.JSON:
+	if c.JSON {
 		return writeJSON(a.Out, out)
-	case streaming:
-		_, err = fmt.Fprintln(a.Out)
-	default:
-		_, err = fmt.Fprintln(a.Out, out.Text)
 	}
+	text := out.Text
+	if streamed {
+		text = ""
+	}
+	_, err := fmt.Fprintln(a.Out, text)
 	return err
 }
 

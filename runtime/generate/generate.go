@@ -3,7 +3,6 @@ package generate
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -37,62 +36,23 @@ type Answer struct {
 
 // Generate answers a request. It stops early, with ctx's error, when ctx is done.
 func (s *Session) Generate(ctx context.Context, r Request) (*Answer, error) {
-	p, err := s.Layout(len(r.Pictures), r.Prompt, nil, r.ParseSpecials)
+	p, err := s.layout(&r)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.Check(p, len(r.Pictures), r.MaxNewTokens); err != nil {
+	if err := s.enough(p, &r, 0); err != nil {
 		return nil, err
 	}
-	a := &Answer{PromptTokens: len(p.IDs), FinishReason: "length"}
-	if a.Preprocess, a.Encode, err = s.Encode(ctx, r.Pictures); err != nil {
+	q, err := s.begin(ctx, r, p, 0)
+	if err != nil {
 		return nil, err
 	}
-	start := time.Now()
-	s.start(s.prefill, p, len(r.Pictures))
-	if err := s.prefill.Run(ctx, 0); err != nil {
-		return nil, err
-	}
-	a.Prefill = time.Since(start)
-	defer func() { a.Decode = time.Since(start) - a.Prefill }()
-
-	sampler := sample.New(r.Sample, s.Model.VocabSize, s.Model.Suppressed)
-	out := newOutput(s, r)
-	seen := slices.Clone(p.IDs)
-	s.decode.Set("prefix", p.Prefix)
-	for len(a.Tokens) < r.MaxNewTokens {
-		id, logprob, err := s.Choose(ctx, sampler, seen, r.Logprobs)
-		if err != nil {
-			return nil, err
-		}
-		if len(a.Tokens) == 0 { // the first token belongs to the prompt
-			a.Prefill = time.Since(start)
-		}
-		if r.Logprobs {
-			a.Logprobs = append(a.Logprobs, logprob)
-		}
-		a.Tokens = append(a.Tokens, id)
-		if slices.Contains(s.Model.EOS, int(id)) {
-			a.FinishReason = "stop"
-			break
-		}
-		if out.add(id) {
-			a.FinishReason = "stop"
-			break
-		}
-		if len(seen) >= s.Model.MaxTokens || len(a.Tokens) == r.MaxNewTokens {
-			break
-		}
-		s.Engine.Ints("ids")[0] = id
-		s.decode.Set("past", len(seen))
-		seen = append(seen, id)
-		s.decode.Set("T", len(seen))
-		if err := s.decode.Run(ctx, 0); err != nil {
+	for !q.done {
+		if err := s.step(ctx, q); err != nil {
 			return nil, err
 		}
 	}
-	a.Text = out.finish()
-	return a, nil
+	return q.finish(), nil
 }
 
 // Choose returns the token behind the last one that prefill or decode saw, and its log-probability if that is asked for; seen are the

@@ -28,9 +28,7 @@ const (
 func Needs(p *program.Program, m *manifest.Model, mapped int64, threads, promptTokens, tokens int) Memory {
 	most := int64(m.MaxTokens)
 	n := Memory{Weights: p.WeightBytes}
-	for _, st := range p.States {
-		n.KV += st.Bytes * int64(tokens) / most
-	}
+	n.KV = kvBytes(p, most, tokens)
 	for i := range p.Funcs {
 		need := p.Funcs[i].ArenaBytes
 		if name := p.Funcs[i].Name; name == "prefill" || name == "forward" { // touched as far as the prompt reaches
@@ -41,6 +39,19 @@ func Needs(p *program.Program, m *manifest.Model, mapped int64, threads, promptT
 	features, pixels, logits := promptTokens*m.HiddenSize*4, m.ImageSize*m.ImageSize*3*4, m.VocabSize*4
 	n.Rest = runtimeBytes + heapBytes + mapped + int64(features+2*pixels+logits) + p.ScratchBytes*int64(threads)
 	return n
+}
+
+// kvBytes are the keys and values of so many tokens of one sequence.
+func kvBytes(p *program.Program, most int64, tokens int) (n int64) {
+	for _, st := range p.States {
+		n += st.Bytes * int64(tokens) / most
+	}
+	return n
+}
+
+// cache is what so many tokens of a sequence take.
+func (s *Session) cache(tokens int) int64 {
+	return kvBytes(s.Engine.Program, int64(s.Model.MaxTokens), tokens)
 }
 
 // Memory is what a prompt of so many tokens and an answer up to so many tokens in all take.

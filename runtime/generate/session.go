@@ -24,6 +24,8 @@ type Session struct {
 	Mapped    int64 // bytes of the file's sections other than runtime and weights
 
 	encode, prefill, decode, greedy, logits, forward, head *engine.Func
+	decodeBatch, greedyBatch, logitsBatch                  *engine.Func
+	pasts                                                  []string // symbols of decodeBatch, by sequence
 
 	encoded []*picture.Picture // whose features the input of prefill and forward holds, picture by picture
 }
@@ -32,11 +34,15 @@ type Session struct {
 func New(m *manifest.Model, t *tokenizer.Tokenizer, e *engine.Engine) (*Session, error) {
 	s := &Session{Model: m, Tokenizer: t, Engine: e}
 	for name, f := range map[string]**engine.Func{"encode_image": &s.encode, "prefill": &s.prefill, "decode": &s.decode,
-		"greedy": &s.greedy, "logits": &s.logits, "forward": &s.forward, "head": &s.head} {
+		"greedy": &s.greedy, "logits": &s.logits, "forward": &s.forward, "head": &s.head,
+		"decode_batch": &s.decodeBatch, "greedy_batch": &s.greedyBatch, "logits_batch": &s.logitsBatch} {
 		var err error
 		if *f, err = e.Func(name); err != nil {
 			return nil, err
 		}
+	}
+	for i := range s.sequences() {
+		s.pasts = append(s.pasts, pastOf(i))
 	}
 	return s, nil
 }
@@ -49,6 +55,23 @@ func (s *Session) Layout(images int, text string, suffix *string, parseSpecials 
 
 // Check says why a prompt cannot be run: it is longer than the KV cache, or there is too little memory for it.
 func (s *Session) Check(p tokenizer.Prompt, images, newTokens int) error {
+	if err := s.fits(p, images); err != nil {
+		return err
+	}
+	return s.enough(p, &Request{MaxNewTokens: newTokens}, 0)
+}
+
+// layout is the prompt of a request, if the model can take it.
+func (s *Session) layout(r *Request) (tokenizer.Prompt, error) {
+	p, err := s.Layout(len(r.Pictures), r.Prompt, nil, r.ParseSpecials)
+	if err != nil {
+		return p, err
+	}
+	return p, s.fits(p, len(r.Pictures))
+}
+
+// fits says why a prompt cannot be run whatever the machine.
+func (s *Session) fits(p tokenizer.Prompt, images int) error {
 	n := len(p.IDs)
 	if n > s.Model.MaxTokens {
 		return fmt.Errorf("the prompt has %d tokens (%d pictures of %d and %d of text), but the KV cache holds %d: compile with --max-tokens %d or more",
@@ -59,8 +82,20 @@ func (s *Session) Check(p tokenizer.Prompt, images, newTokens int) error {
 			return fmt.Errorf("token %d of the prompt is id %d, beyond the vocabulary of %d", i, id, s.Model.VocabSize)
 		}
 	}
-	need := s.Memory(n, min(n+newTokens, s.Model.MaxTokens))
-	return native.CheckMemory(need.Total()-need.Weights, fmt.Sprintf("a prompt of %d tokens", n))
+	return nil
+}
+
+// scarce is an error of too little memory.
+type scarce struct{ error }
+
+// enough says why there is too little memory for a request, others bytes being spoken for.
+func (s *Session) enough(p tokenizer.Prompt, r *Request, others int64) error {
+	n := len(p.IDs)
+	need := s.Memory(n, min(n+r.MaxNewTokens, s.Model.MaxTokens))
+	if err := native.CheckMemory(need.Total()-need.Weights+others, fmt.Sprintf("a prompt of %d tokens", n)); err != nil {
+		return scarce{err}
+	}
+	return nil
 }
 
 // Encode runs the image encoder over the pictures; their features fill the input of prefill and forward. What is there

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -85,6 +86,63 @@ func TestBatchResumes(t *testing.T) {
 	left, _ := os.ReadDir(dir)
 	if len(left) != 3 {
 		t.Errorf("files left: %v", left)
+	}
+}
+
+// TestBatchTogether: requests of different lengths and options, answered together, have the tokens and the log-probabilities, bit for bit,
+// that each has alone; one that fails does not disturb the others, and answers come in the order of the requests.
+func TestBatchTogether(t *testing.T) {
+	dir := t.TempDir()
+	type ask struct {
+		fields string // of batch
+		args   []string
+	}
+	greedy := func(n int) ask {
+		return ask{fmt.Sprintf(`"max_new_tokens":%d,"logprobs":true`, n), []string{"--max-new-tokens", fmt.Sprint(n), "--logprobs"}}
+	}
+	plain := func(n int) ask {
+		return ask{fmt.Sprintf(`"max_new_tokens":%d`, n), []string{"--max-new-tokens", fmt.Sprint(n)}}
+	}
+	drawn := func(n, seed int) ask {
+		return ask{fmt.Sprintf(`"max_new_tokens":%d,"temperature":1.5,"seed":%d,"repetition_penalty":1.3,"logprobs":true`, n, seed),
+			[]string{"--max-new-tokens", fmt.Sprint(n), "--temperature", "1.5", "--seed", fmt.Sprint(seed), "--repetition-penalty", "1.3", "--logprobs"}}
+	}
+	asks := []ask{plain(9), greedy(2), drawn(17, 1), plain(1), greedy(30), drawn(3, 2), plain(0), drawn(12, 3), plain(21), greedy(8), drawn(25, 4)}
+	prompts := []string{"caption en", "", "detect cat ; dog", "what is this?"}
+	for _, name := range []string{"pg1-odd", "pg2-odd"} {
+		exe := compiled(t, name)
+		images := []string{picturePath("noise.png"), picturePath("alpha.png")}
+		var want []reply
+		var lines []string
+		for i, a := range asks {
+			image, prompt := images[i/6], prompts[i%len(prompts)]
+			want = append(want, replies(t, output(t, exe, append([]string{"generate", "--json", "--image", image, "--prompt", prompt}, a.args...)...))[0])
+			lines = append(lines, fmt.Sprintf(`{"id":%d,"images":[%q],"prompt":%q,%s}`, i, image, prompt, a.fields))
+		}
+		for _, n := range []int{1, 3, 8, 11} {
+			in := filepath.Join(dir, "in.jsonl")
+			missing := fmt.Sprintf(`{"id":"none","images":[%q],"prompt":""}`, filepath.Join(dir, "none.png"))
+			text := strings.Join(append(append(append([]string{}, lines[:n/2]...), missing), lines[n/2:n]...), "\n")
+			if err := os.WriteFile(in, []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			code, stdout, stderr := status(exe, "batch", "--input", in, "--output", "-", "--threads", fmt.Sprint(1+n%2))
+			got := replies(t, []byte(stdout))
+			if code != 1 || !strings.Contains(stderr, fmt.Sprintf("1 of %d requests failed", n+1)) || len(got) != n+1 {
+				t.Fatalf("%s, %d requests: status %d, %d answers, %q", name, n, code, len(got), stderr)
+			}
+			if !strings.Contains(got[n/2].Error, "none.png") {
+				t.Errorf("%s, %d requests: answer %d is %+v", name, n, n/2, got[n/2])
+			}
+			got = append(got[:n/2], got[n/2+1:]...)
+			for i, g := range got {
+				w := want[i]
+				if string(g.ID) != fmt.Sprint(i) || g.Text != w.Text || !slices.Equal(g.Tokens, w.Tokens) || !slices.Equal(g.Logprobs, w.Logprobs) ||
+					g.FinishReason != w.FinishReason || g.PromptTokens != w.PromptTokens {
+					t.Errorf("%s: request %d among %d: %+v, alone %+v", name, i, n, g, w)
+				}
+			}
+		}
 	}
 }
 

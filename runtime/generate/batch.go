@@ -1,0 +1,229 @@
+package generate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// ahead is how many requests may be answered before an older one is, whose answer theirs then wait for.
+const ahead = 64
+
+// Batch answers n requests, several at a time: request gives the next one, which is asked for once and in order, or why there is none, and
+// answer gets the answers, or why there is none, in the same order. A prompt runs alone; from then on a step of the decoder takes a token
+// of every sequence there is. Answers have the bits of Generate. An error of answer or of ctx ends it.
+func (s *Session) Batch(ctx context.Context, n int, request func(i int) (Request, error), answer func(i int, a *Answer, err error) error) error {
+	b := &batch{s: s, ctx: ctx, slots: make([]*sequence, s.sequences()), at: make([]int, s.sequences()), done: map[int]result{}}
+	for b.answered < n {
+		if err := b.admit(n, request); err != nil {
+			return err
+		}
+		if err := b.flush(answer); err != nil {
+			return err
+		}
+		if err := b.step(); err != nil {
+			return err
+		}
+		if err := b.flush(answer); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sequences is how many sequences the functions for a batch work on.
+func (s *Session) sequences() int { return s.Engine.Program.Copies }
+
+type result struct {
+	a   *Answer
+	err error
+}
+
+// batch is a run of Batch.
+type batch struct {
+	s        *Session
+	ctx      context.Context
+	slots    []*sequence // by copy of the cache; nil where there is none
+	at       []int       // which requests they are
+	live     int
+	next     int // request to ask for
+	waiting  *Request
+	answered int
+	done     map[int]result // of requests behind the first that is not answered
+}
+
+// admit begins requests while there is room.
+func (b *batch) admit(n int, request func(i int) (Request, error)) error {
+	for b.next < n && b.live < len(b.slots) && b.next < b.answered+ahead {
+		if b.waiting == nil {
+			r, err := request(b.next)
+			if err != nil {
+				b.end(b.next, nil, err)
+				b.next++
+				continue
+			}
+			b.waiting = &r
+		}
+		q, err := b.begin(*b.waiting)
+		if err := b.ctx.Err(); err != nil {
+			return err
+		}
+		if errors.As(err, new(scarce)) && b.live > 0 {
+			return nil // those that are there will leave some
+		}
+		switch {
+		case err != nil:
+			b.end(b.next, nil, err)
+		case q.done:
+			b.end(b.next, q.finish(), nil)
+		default:
+			b.slots[q.copy], b.at[q.copy] = q, b.next
+			b.live++
+		}
+		b.waiting = nil
+		b.next++
+	}
+	return nil
+}
+
+// begin begins a request in a free copy of the cache.
+func (b *batch) begin(r Request) (*sequence, error) {
+	p, err := b.s.layout(&r)
+	if err != nil {
+		return nil, err
+	}
+	others, free := int64(0), 0
+	for i, q := range b.slots {
+		if q != nil { // what it has already counts as taken
+			others += b.s.cache(q.most() - len(q.seen))
+		}
+		if q == nil {
+			free = i
+		}
+	}
+	if err := b.s.enough(p, &r, others); err != nil {
+		return nil, err
+	}
+	return b.s.begin(b.ctx, r, p, free)
+}
+
+func (b *batch) end(i int, a *Answer, err error) { b.done[i] = result{a, err} }
+
+// flush hands over the answers that no older request keeps waiting.
+func (b *batch) flush(answer func(i int, a *Answer, err error) error) error {
+	for {
+		r, ok := b.done[b.answered]
+		if !ok {
+			return nil
+		}
+		delete(b.done, b.answered)
+		if err := answer(b.answered, r.a, r.err); err != nil {
+			return err
+		}
+		b.answered++
+	}
+}
+
+// step takes every sequence a token further.
+func (b *batch) step() error {
+	failed := map[int]error{}
+	switch b.live {
+	case 0:
+		return nil
+	case 1: // a product of one row is the faster one
+		for i, q := range b.slots {
+			if q != nil {
+				failed[i] = b.s.step(b.ctx, q)
+			}
+		}
+	default:
+		if err := b.together(failed); err != nil {
+			return err
+		}
+	}
+	if err := b.ctx.Err(); err != nil {
+		return err
+	}
+	for i, q := range b.slots {
+		switch {
+		case q == nil:
+			continue
+		case failed[i] != nil:
+			b.end(b.at[i], nil, failed[i])
+		case q.done:
+			b.end(b.at[i], q.finish(), nil)
+		default:
+			continue
+		}
+		b.slots[i] = nil
+		b.live--
+	}
+	return nil
+}
+
+// together does that for all in one run.
+func (b *batch) together(failed map[int]error) error {
+	s := b.s
+	ids, positions := s.Engine.Ints("ids"), s.Engine.Ints("positions")
+	for i, q := range b.slots {
+		ids[i], positions[i] = 0, 0
+		if q != nil {
+			ids[i], positions[i] = q.next, int32(len(q.seen))
+			q.seen = append(q.seen, q.next)
+		}
+		s.decodeBatch.Set(s.pasts[i], int(positions[i]))
+	}
+	if err := s.decodeBatch.Run(b.ctx, 0); err != nil {
+		return err
+	}
+	settled, err := b.greedy()
+	if err != nil || settled {
+		return err
+	}
+	if err := s.logitsBatch.Run(b.ctx, 0); err != nil {
+		return err
+	}
+	vocab := s.Model.VocabSize
+	for i, q := range b.slots {
+		if q == nil {
+			continue
+		}
+		logits := s.Engine.Floats("logits")[i*vocab:][:vocab]
+		if failed[i] = numbers(logits, len(q.seen)); failed[i] != nil {
+			continue
+		}
+		id, logprob := q.sampler.Next(logits, q.seen), 0.0
+		if q.r.Logprobs {
+			logprob = q.sampler.Logprob(logits, id)
+		}
+		q.take(id, logprob)
+	}
+	return nil
+}
+
+// greedy takes the likeliest tokens if these are what all sequences choose.
+func (b *batch) greedy() (settled bool, err error) {
+	for _, q := range b.slots {
+		if q != nil && (!q.sampler.Greedy() || q.r.Logprobs) {
+			return false, nil
+		}
+	}
+	if err := b.s.greedyBatch.Run(b.ctx, 0); err != nil {
+		return false, err
+	}
+	next := b.s.Engine.Ints("next")
+	for i, q := range b.slots {
+		if q != nil && !q.sampler.Settles(next[i]) {
+			return false, nil
+		}
+	}
+	for i, q := range b.slots {
+		if q != nil {
+			q.take(next[i], 0)
+		}
+	}
+	return true, nil
+}
+
+// pastOf is the symbol of decode_batch that counts the tokens before that of a sequence.
+func pastOf(i int) string { return fmt.Sprintf("past%d", i) }
