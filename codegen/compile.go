@@ -62,7 +62,7 @@ func Lower(m *ir.Module, t target.Target) (*Result, error) {
 }
 
 func lower(m *ir.Module, t target.Target) (*compiler, error) {
-	c := &compiler{m: m, target: t, byKey: map[string]int{}, states: map[string]int{}, packed: map[string]packing{}}
+	c := &compiler{m: m, target: t, byKey: map[string]int{}, packed: map[string]packing{}}
 	c.r.Ops = map[string][]*ir.Op{}
 	c.r.Program = &program.Program{Target: ProgramTarget(t)}
 	for _, s := range m.Symbols {
@@ -105,7 +105,6 @@ type compiler struct {
 	target target.Target
 	r      Result
 	byKey  map[string]int
-	states map[string]int
 	packed map[string]packing
 }
 
@@ -294,7 +293,7 @@ func (c *compiler) address(v *ir.Value, inputs map[*ir.Value]int, outputs map[in
 	case ir.Arena:
 		arg.Space = program.SpaceArena
 	case ir.States:
-		arg.Space, arg.Index = program.SpaceState, c.state(b.Param)
+		arg.Space, arg.Index = program.SpaceState, c.r.State(b.Param)
 	case ir.Inputs:
 		arg.Space, arg.Index = program.SpaceInput, inputs[b.Param]
 	case ir.Outputs:
@@ -334,7 +333,12 @@ func (c *compiler) cost(s kernels.Spec) (flops, bytes program.Expr) {
 		}
 		return mul(2*products, s.M), program.Add(program.C(weights), mul(4*columns, s.M))
 	case *kernels.Attention:
-		return mul(4*s.G*s.R*s.H, s.S, s.T), program.Add(mul(8*s.G*s.R*s.H, s.S), mul(8*s.G*s.H, s.T))
+		keys := c.size(s.T)
+		if s.Causal && s.Prefix == kernels.Const(0) { // none behind the last query
+			keys = program.Min(keys, program.Add(c.size(s.Offset), c.size(s.S)))
+		}
+		return program.Mul(mul(4*s.G*s.R*s.H, s.S), keys),
+			program.Add(mul(8*s.G*s.R*s.H, s.S), program.Mul(program.C(2*int64(s.KV.Bytes())*s.G*s.H), keys))
 	case *kernels.Einsum:
 		// Every operand is read once at least: its elements are those of the dimensions it has strides for.
 		all := append(append([]kernels.Size{}, s.Dims...), s.Sum...)

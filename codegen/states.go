@@ -1,6 +1,7 @@
 package codegen
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -28,10 +29,9 @@ func (c *compiler) declareStates() {
 			}
 			name, copy := stateCopy(v.Name)
 			p.Copies = max(p.Copies, copy+1)
-			if _, ok := c.states[name]; ok {
+			if slices.ContainsFunc(p.States, func(s program.State) bool { return s.Name == name }) {
 				continue
 			}
-			c.states[name] = len(p.States)
 			bytes := v.Type.DType.MemoryBytes()
 			for _, d := range v.Type.Shape {
 				bytes *= int64(d.N)
@@ -41,8 +41,9 @@ func (c *compiler) declareStates() {
 	}
 }
 
-// state is the number of a state in the program, of whichever copy it is.
-func (c *compiler) state(v *ir.Value) int {
+// State is the number of a state in the program, of whichever copy it is.
+func (r *Result) State(v *ir.Value) int {
 	name, copy := stateCopy(v.Name)
-	return copy*len(c.r.Program.States) + c.states[name]
+	states := r.Program.States
+	return copy*len(states) + slices.IndexFunc(states, func(s program.State) bool { return s.Name == name })
 }

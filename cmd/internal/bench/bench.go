@@ -109,14 +109,14 @@ func (r *Report) phases(ctx context.Context, e *engine.Engine, m *manifest.Model
 	if err := measure(); err != nil {
 		return err
 	}
-	for _, phase := range phases(r.Prompt, m.ImageTokens) {
+	for _, phase := range append(phases(r.Prompt, m.ImageTokens), together(r.Prompt)) {
 		fs, err := phase.bind(e)
 		if err != nil {
 			return err
 		}
 		// How fast memory is changes from second to second where others use it, too: what waits for it gets three chances.
 		rounds := 1
-		if phase.name() == "decode" {
+		if phase.name() == "decode" || phase.name() == "decode_batch" {
 			rounds = 3
 		}
 		var fastest *Phase

@@ -3,6 +3,7 @@ package bench
 import (
 	"time"
 
+	"pgc/models/paligemma"
 	"pgc/runtime/engine"
 )
 
@@ -61,6 +62,15 @@ func phases(n, imageTokens int) []phase {
 		{[]string{"prefill", "greedy"}, map[string]int{"S": n, "T": n, "past": 0, "prefix": n, "F": imageTokens}, 3},
 		{[]string{"decode", "greedy"}, map[string]int{"S": 1, "T": n + 1, "past": n, "prefix": n}, 10},
 	}
+}
+
+// together is a step of decoding for all sequences of a batch, with n tokens before each.
+func together(n int) phase {
+	p := phase{[]string{"decode_batch", "greedy_batch"}, map[string]int{}, 10}
+	for i := range paligemma.Sequences {
+		p.syms[paligemma.PastOf(i)] = n
+	}
+	return p
 }
 
 // prepare gives an engine such a prompt.

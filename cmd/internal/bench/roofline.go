@@ -45,7 +45,8 @@ var (
 	ink    = color.NRGBA{40, 40, 40, 255}
 	faint  = color.NRGBA{220, 220, 220, 255}
 	roofs  = color.NRGBA{120, 120, 120, 255}
-	colour = map[string]color.NRGBA{"encode_image": {0, 114, 178, 170}, "prefill": {213, 94, 0, 170}, "decode": {0, 158, 115, 170}}
+	colour = map[string]color.NRGBA{"encode_image": {0, 114, 178, 170}, "prefill": {213, 94, 0, 170}, "decode": {0, 158, 115, 170},
+		"decode_batch": {86, 180, 233, 170}}
 )
 
 // axes map logarithms to places.

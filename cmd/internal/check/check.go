@@ -15,6 +15,7 @@ import (
 	"pgc/ir"
 	"pgc/ir/eval"
 	"pgc/ir/target"
+	"pgc/models/paligemma"
 	"pgc/runtime/engine"
 	"pgc/runtime/native"
 	"pgc/runtime/program"
@@ -141,7 +142,12 @@ func (l *loaded) kernels(ctx context.Context, w io.Writer, o build.Options) (mis
 		}
 	}
 	syms := map[string]int{"S": rows, "T": rows, "past": 0, "prefix": rows - 2, "F": 3, "R": 2}
-	for _, name := range []string{"encode_image", "prefill", "decode", "greedy", "logits", "forward", "head"} {
+	positions := l.e.Ints("positions")
+	for i := range paligemma.Sequences {
+		positions[i] = int32(rows - i%2)
+		syms[paligemma.PastOf(i)] = rows - i%2
+	}
+	for _, name := range []string{"encode_image", "prefill", "decode", "greedy", "logits", "decode_batch", "greedy_batch", "logits_batch", "forward", "head"} {
 		if name == "decode" {
 			syms["past"], syms["T"] = rows, rows+1
 		}
@@ -250,11 +256,7 @@ func (l *loaded) read(f *ir.Func, v *ir.Value, syms map[string]int) (*eval.Tenso
 	case ir.Outputs:
 		mem = l.e.Port(f.Results[b.Result].Name)
 	case ir.States:
-		for i, s := range l.r.Program.States {
-			if s.Name == b.Param.Name {
-				mem = l.e.State(i)
-			}
-		}
+		mem = l.e.State(l.r.State(b.Param))
 	}
 	at := b.Offset
 	if b.Sym != "" {
