@@ -50,6 +50,9 @@ func TestBatch(t *testing.T) {
 				t.Fatal(err)
 			}
 			e := compiled(t, m, randomWeights(t, m), tgt, 2)
+			if err := e.ReserveCopies(); err != nil {
+				t.Fatal(err)
+			}
 			fn := func(name string) *engine.Func {
 				f, err := e.Func(name)
 				if err != nil {

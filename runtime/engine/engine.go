@@ -23,6 +23,7 @@ type Engine struct {
 	weights uintptr
 	arena   *native.Memory
 	states  []*native.Memory          // copy by copy
+	stateAt []uintptr                 // where they lie
 	ports   map[string]*native.Memory // inputs and outputs, shared between functions by name
 	funcs   map[string]*Func
 	closers []func() error
@@ -30,15 +31,14 @@ type Engine struct {
 
 // Func is a function of the program, bound to the engine's memory.
 type Func struct {
-	e      *Engine
-	fn     *program.Func
-	table  *native.Table
-	bases  native.Bases
-	states []uintptr // of all copies
-	outs   []uintptr // of whole outputs, to which Run adds offsets
-	syms   []int64
-	done   chan error
-	start  chan struct{} // tells the goroutine that waits for the kernels to begin; nil before the first run
+	e     *Engine
+	fn    *program.Func
+	table *native.Table
+	bases native.Bases
+	outs  []uintptr // of whole outputs, to which Run adds offsets
+	syms  []int64
+	done  chan error
+	start chan struct{} // tells the goroutine that waits for the kernels to begin; nil before the first run
 }
 
 // Lacks says why code for a target cannot run on this machine, or returns nil.
@@ -76,14 +76,8 @@ func (e *Engine) reserve(threads int) error {
 	if e.arena, err = e.memory(arena); err != nil {
 		return err
 	}
-	for range p.Copies {
-		for _, s := range p.States {
-			m, err := e.memory(s.Bytes)
-			if err != nil {
-				return err
-			}
-			e.states = append(e.states, m)
-		}
+	if err := e.copies(min(1, p.Copies)); err != nil {
+		return err
 	}
 	most := p.Maxima()
 	for i := range p.Funcs {
@@ -111,6 +105,31 @@ func (e *Engine) reserve(threads int) error {
 	return nil
 }
 
+// copies reserves the states of the first n copies.
+func (e *Engine) copies(n int) error {
+	states := e.Program.States
+	for i := len(e.states); i < n*len(states); i++ {
+		m, err := e.memory(states[i%len(states)].Bytes)
+		if err != nil {
+			return err
+		}
+		e.states = append(e.states, m)
+		e.stateAt = append(e.stateAt, m.Addr())
+	}
+	return nil
+}
+
+// ReserveCopies reserves memory for all copies of the states, which Func.Use and functions that name copies then may use.
+func (e *Engine) ReserveCopies() error {
+	if err := e.copies(e.Program.Copies); err != nil {
+		return err
+	}
+	for _, f := range e.funcs {
+		f.Use(0)
+	}
+	return nil
+}
+
 func (e *Engine) memory(n int64) (*native.Memory, error) {
 	m, err := native.Reserve(max(n, 64))
 	if err == nil {
@@ -127,9 +146,6 @@ func (e *Engine) bind(fn *program.Func) error {
 	e.closers = append(e.closers, table.Close)
 	f := &Func{e: e, fn: fn, table: table, syms: make([]int64, len(e.Program.Symbols)), done: make(chan error, 1)}
 	f.bases = native.Bases{Weights: e.weights, Arena: e.arena.Addr()}
-	for _, s := range e.states {
-		f.states = append(f.states, s.Addr())
-	}
 	f.Use(0)
 	for _, p := range fn.Inputs {
 		f.bases.Inputs = append(f.bases.Inputs, e.ports[p.Name].Addr())
@@ -203,9 +219,9 @@ func (f *Func) Set(symbol string, v int) {
 	}
 }
 
-// Use makes the function work on a copy of the states, counted from 0, in the Runs that follow. A function that names copies itself
+// Use makes the function work on a copy of the states, counted from 0, in the Runs that follow; the first is there always. A function that names copies itself
 // counts on from it.
-func (f *Func) Use(copy int) { f.bases.States = f.states[copy*len(f.e.Program.States):] }
+func (f *Func) Use(copy int) { f.bases.States = f.e.stateAt[copy*len(f.e.Program.States):] }
 
 // Run executes the function. Outputs begin offset bytes into their memory. When ctx is done it returns at once with
 // ctx's error; the kernels still run then, so the engine must neither be used nor closed afterwards: the process is to end.

@@ -13,7 +13,11 @@ const ahead = 64
 // answer gets the answers, or why there is none, in the same order. A prompt runs alone; from then on a step of the decoder takes a token
 // of every sequence there is. Answers have the bits of Generate. An error of answer or of ctx ends it.
 func (s *Session) Batch(ctx context.Context, n int, request func(i int) (Request, error), answer func(i int, a *Answer, err error) error) error {
-	b := &batch{s: s, ctx: ctx, slots: make([]*sequence, s.sequences()), at: make([]int, s.sequences()), done: map[int]result{}}
+	most := min(s.sequences(), n)
+	if most > 1 && s.Engine.ReserveCopies() != nil { // no room for more than one cache
+		most = 1
+	}
+	b := &batch{s: s, ctx: ctx, slots: make([]*sequence, most), at: make([]int, most), done: map[int]result{}}
 	for b.answered < n {
 		if err := b.admit(n, request); err != nil {
 			return err
@@ -165,13 +169,14 @@ func (b *batch) step() error {
 func (b *batch) together(failed map[int]error) error {
 	s := b.s
 	ids, positions := s.Engine.Ints("ids"), s.Engine.Ints("positions")
-	for i, q := range b.slots {
+	for i, past := range s.pasts {
 		ids[i], positions[i] = 0, 0
-		if q != nil {
+		if i < len(b.slots) && b.slots[i] != nil {
+			q := b.slots[i]
 			ids[i], positions[i] = q.next, int32(len(q.seen))
 			q.seen = append(q.seen, q.next)
 		}
-		s.decodeBatch.Set(s.pasts[i], int(positions[i]))
+		s.decodeBatch.Set(past, int(positions[i]))
 	}
 	if err := s.decodeBatch.Run(b.ctx, 0); err != nil {
 		return err

@@ -88,6 +88,9 @@ func Run(ctx context.Context, path string, o Options) (*Report, error) {
 		return nil, err
 	}
 	defer e.Close()
+	if err := e.ReserveCopies(); err != nil {
+		return nil, err
+	}
 	if err := r.phases(ctx, e, m, limits); err != nil {
 		return nil, err
 	}

@@ -142,6 +142,9 @@ func (l *loaded) kernels(ctx context.Context, w io.Writer, o build.Options) (mis
 		}
 	}
 	syms := map[string]int{"S": rows, "T": rows, "past": 0, "prefix": rows - 2, "F": 3, "R": 2}
+	if err := l.e.ReserveCopies(); err != nil {
+		return 0, err
+	}
 	positions := l.e.Ints("positions")
 	for i := range paligemma.Sequences {
 		positions[i] = int32(rows - i%2)
