@@ -53,6 +53,15 @@ func TestBatch(t *testing.T) {
 			if err := e.ReserveCopies(); err != nil {
 				t.Fatal(err)
 			}
+			attentions := 0
+			for _, l := range e.Program.Func("decode_batch").Launches {
+				if strings.HasPrefix(e.Program.Kernels[l.Kernel].Name, "attention") {
+					attentions++
+				}
+			}
+			if attentions != cfg.Text.NumHiddenLayers {
+				t.Errorf("%s %s: %d launches of attention in %d layers, expected one each", kind.name, tgt.Name, attentions, cfg.Text.NumHiddenLayers)
+			}
 			fn := func(name string) *engine.Func {
 				f, err := e.Func(name)
 				if err != nil {

@@ -125,7 +125,8 @@ type information struct {
 	ImageTokens int      `json:"image_tokens"`
 	MaxTokens   int      `json:"max_tokens"`
 	KV          string   `json:"kv"`
-	KVBytes     int64    `json:"kv_bytes"`
+	KVBytes     int64    `json:"kv_bytes"`  // of one sequence
+	Sequences   int      `json:"sequences"` // that batch decodes at once
 	ArenaBytes  int64    `json:"arena_bytes"`
 	MemoryBytes int64    `json:"memory_bytes"` // with one picture and 32 tokens of text
 	Generator   string   `json:"generator"`
@@ -161,7 +162,7 @@ func (c *infoCmd) Run(a *App) error {
 	p, m := a.Image.Program, a.Model
 	i := information{Model: m.Name, Kind: m.Kind, Parameters: m.Parameters, Weights: m.Weights, Compute: m.Compute, BFloats: m.BFloats, Rounding: m.Rounding, Storage: storage(p), WeightBytes: p.WeightBytes,
 		CodeBytes: len(a.Image.Code), Kernels: len(p.Kernels), CPU: p.Target.CPU, Features: p.Target.Features, ImageSize: m.ImageSize,
-		ImageTokens: m.ImageTokens, MaxTokens: m.MaxTokens, KV: m.KV, Generator: p.Generator, Verified: c.Verify}
+		ImageTokens: m.ImageTokens, MaxTokens: m.MaxTokens, KV: m.KV, Sequences: p.Copies, Generator: p.Generator, Verified: c.Verify}
 	for _, q := range a.Image.Programs {
 		s := set{CPU: q.Target.CPU, Features: q.Target.Features, Kernels: len(q.Kernels), Runs: chosen && q == p}
 		if err := engine.Lacks(q.Target); err != nil {
@@ -211,7 +212,8 @@ func (c *infoCmd) Run(a *App) error {
 		fmt.Fprintf(a.Out, "             %s: %d kernels %v%s\n", s.CPU, s.Kernels, s.Features, state)
 	}
 	fmt.Fprintf(a.Out, "pictures     %d × %d pixels, %d tokens each\n", i.ImageSize, i.ImageSize, i.ImageTokens)
-	fmt.Fprintf(a.Out, "KV cache     %d tokens in %s, %s; arena at most %s, touched as used\n", i.MaxTokens, i.KV, mib(i.KVBytes), mib(i.ArenaBytes))
+	fmt.Fprintf(a.Out, "KV cache     %d tokens in %s, %s; as much for each of up to %d requests that batch decodes at once\n", i.MaxTokens, i.KV, mib(i.KVBytes), i.Sequences)
+	fmt.Fprintf(a.Out, "arena        at most %s, touched as used, like the caches\n", mib(i.ArenaBytes))
 	fmt.Fprintf(a.Out, "memory       %s for one picture and 32 tokens of text", mib(i.MemoryBytes))
 	if free, source := native.AvailableMemory(); free > 0 {
 		fmt.Fprintf(a.Out, " (available: %s, %s)", mib(free), source)
