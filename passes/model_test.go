@@ -56,9 +56,10 @@ func TestModelsFuse(t *testing.T) {
 		dtype   ir.DType
 		kernels map[string]int // per layer, at most
 	}{
-		{false, ir.BF16, map[string]int{"encode_image": 7, "prefill": 7, "decode": 5}},
-		{true, ir.BF16, map[string]int{"encode_image": 7, "prefill": 9, "decode": 5}},
-		{false, ir.Quantized(4, 128), map[string]int{"encode_image": 8, "prefill": 9, "decode": 9}},
+		// Of decode_batch, 16 updates of caches become one launch, and 8 attentions another.
+		{false, ir.BF16, map[string]int{"encode_image": 7, "prefill": 7, "decode": 5, "decode_batch": 33}},
+		{true, ir.BF16, map[string]int{"encode_image": 7, "prefill": 9, "decode": 5, "decode_batch": 33}},
+		{false, ir.Quantized(4, 128), map[string]int{"encode_image": 8, "prefill": 9, "decode": 9, "decode_batch": 33}},
 	} {
 		name := fmt.Sprintf("gemma2=%v %s", c.gemma2, c.dtype)
 		few, many := released(t, c.gemma2, 2, 448, c.dtype), released(t, c.gemma2, 4, 448, c.dtype)
@@ -82,6 +83,9 @@ func TestModelsFuse(t *testing.T) {
 				case ir.OpMap, ir.OpRow, ir.OpMatmul, ir.OpAttention, ir.OpReshape, ir.OpTranspose, ir.OpSlice, ir.OpBroadcast,
 					ir.OpDynamicUpdateSlice, ir.OpSymbol, ir.OpIota, ir.OpConstant:
 				default:
+					if op.Def == ir.OpArgmax && op.Out.Type.Shape[0] != ir.D(1) {
+						continue // of the logits of several rows, which are written
+					}
 					t.Errorf("%s @%s: %s is left", name, f.Name, op)
 				}
 				long := 0
