@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // ahead is how many requests may be answered before an older one is, whose answer theirs then wait for.
@@ -131,18 +132,15 @@ func (b *batch) flush(answer func(i int, a *Answer, err error) error) error {
 // step takes every sequence a token further.
 func (b *batch) step() error {
 	failed := map[int]error{}
-	switch b.live {
-	case 0:
-		return nil
-	case 1: // a product of one row is the faster one
+	if b.live >= b.s.worthwhile() {
+		if err := b.together(failed); err != nil {
+			return err
+		}
+	} else {
 		for i, q := range b.slots {
 			if q != nil {
 				failed[i] = b.s.step(b.ctx, q)
 			}
-		}
-	default:
-		if err := b.together(failed); err != nil {
-			return err
 		}
 	}
 	if err := b.ctx.Err(); err != nil {
@@ -163,6 +161,16 @@ func (b *batch) step() error {
 		b.live--
 	}
 	return nil
+}
+
+// worthwhile is from how many sequences on a step for all takes less time than a step for each. It computes eight rows however many
+// there are: on two threads of Zen 5 in 4 bits that takes 1.1 times as long as one row with AVX-512-VNNI, and 2.5 to 3.2 times with
+// AVX2, whose products, and not the memory, are the limit then.
+func (s *Session) worthwhile() int {
+	if slices.Contains(s.Engine.Program.Target.Features, "avx512vnni") {
+		return 2
+	}
+	return 4
 }
 
 // together does that for all in one run.
