@@ -138,7 +138,7 @@ func (b *batch) step() error {
 		}
 	} else {
 		for i, q := range b.slots {
-			if q != nil {
+			if q != nil && b.ctx.Err() == nil { // else kernels may still be running
 				failed[i] = b.s.step(b.ctx, q)
 			}
 		}
