@@ -337,8 +337,16 @@ func (c *compiler) cost(s kernels.Spec) (flops, bytes program.Expr) {
 		if s.Causal && s.Prefix == kernels.Const(0) { // none behind the last query
 			keys = program.Min(keys, program.Add(c.size(s.Offset), c.size(s.S)))
 		}
-		return program.Mul(mul(4*s.G*s.R*s.H, s.S), keys),
-			program.Add(mul(8*s.G*s.R*s.H, s.S), program.Mul(program.C(2*int64(s.KV.Bytes())*s.G*s.H), keys))
+		products := program.Mul(mul(2*s.G*s.R*s.H, s.S), keys)
+		scores, stored := program.Mul(mul(4*s.G*s.R, s.S), keys), program.Mul(program.C(int64(s.KV.Bytes())*s.G*s.H), keys)
+		queries := mul(4*s.G*s.R*s.H, s.S)
+		switch s.Step {
+		case kernels.AttentionScores, kernels.AttentionValues:
+			return products, program.Add(queries, stored, scores)
+		case kernels.AttentionWeights:
+			return program.C(0), program.Add(scores, scores)
+		}
+		return program.Add(products, products), program.Add(queries, queries, stored, stored)
 	case *kernels.Einsum:
 		// Every operand is read once at least: its elements are those of the dimensions it has strides for.
 		all := append(append([]kernels.Size{}, s.Dims...), s.Sum...)

@@ -85,6 +85,13 @@ func (l *lowerer) lower(op *ir.Op) ([]launch, error) {
 	return nil, fmt.Errorf("@%s: no kernel for %s : %s", l.f.Name, op.Def, op.Out.Type)
 }
 
+// workspace is a row of n elements behind the planned arena, `at` bytes from its end on, for what launches of op hand on to each other.
+func (l *lowerer) workspace(op *ir.Op, d ir.DType, n, at int64) *ir.Value {
+	l.work = max(l.work, at+n*int64(elem(d).Bytes()))
+	return &ir.Value{Type: ir.T(d, ir.Dims(1, int(n))...), Def: op,
+		Buf: &ir.Buffer{Space: ir.Arena, Offset: l.arena + at, Strides: []int64{n, 1}}}
+}
+
 // readsGroups reports whether op can read operand i where it is stored in groups of integers.
 func readsGroups(op *ir.Op, i int) bool {
 	switch op.Def {
@@ -379,7 +386,20 @@ func (l *lowerer) lowerAttention(op *ir.Op) ([]launch, error) {
 	copy(spec.K[:], l.strides(op.In[1]))
 	copy(spec.V[:], l.strides(op.In[2]))
 	copy(spec.Out[:], l.strides(op.Out))
-	return []launch{to(op, spec, op.In)}, nil
+	if !spec.Splits() {
+		return []launch{to(op, spec, op.In)}, nil
+	}
+	step := func(at kernels.AttentionStep) kernels.Spec {
+		s := *spec
+		s.Step = at
+		return &s
+	}
+	work := l.workspace(op, ir.F32, spec.WorkLen(), 0)
+	return []launch{
+		{spec: step(kernels.AttentionScores), in: op.In[:2], outs: []*ir.Value{work}, op: op},
+		{spec: step(kernels.AttentionWeights), outs: []*ir.Value{work}, op: op},
+		to(op, step(kernels.AttentionValues), []*ir.Value{work, op.In[2]}),
+	}, nil
 }
 
 func (l *lowerer) lowerEinsum(op *ir.Op) ([]launch, error) {

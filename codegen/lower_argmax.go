@@ -42,12 +42,7 @@ func (l *lowerer) argmaxOfProduct(op *ir.Op, la launch) []launch {
 	part := &la.spec.(*kernels.Matmul).Parts[0]
 	part.Argmax = kernels.ArgmaxColumns(part.N)
 	n := part.Pairs()
-	l.work = max(l.work, 8*n)
-	pairs := func(d ir.DType, at int64) *ir.Value {
-		strides := []int64{n, 1}
-		return &ir.Value{Type: ir.T(d, ir.Dims(1, int(n))...), Def: op, Buf: &ir.Buffer{Space: ir.Arena, Offset: l.arena + at, Strides: strides}}
-	}
-	values, places := pairs(ir.F32, 0), pairs(ir.I32, 4*n)
+	values, places := l.workspace(op, ir.F32, n, 0), l.workspace(op, ir.I32, n, 4*n)
 	la.outs = []*ir.Value{values}
 	part.Outs = []kernels.Out{{Elem: tile.F32}}
 	domain := values.Type.Shape

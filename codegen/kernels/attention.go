@@ -20,6 +20,7 @@ type Attention struct {
 	Causal         bool
 	Prefix, Offset Size  // Prefix may be the constant 0: none
 	Window         int64 // 0 for none
+	Step           AttentionStep
 }
 
 // Kind is "attention".
@@ -80,18 +81,16 @@ func (s *Attention) build(g *gen) {
 	b := g.b
 	a := &tileAttn{Attention: s, attnSchedule: g.attnSchedule(s), g: g}
 	a.w = int64(a.vecs * g.lanes)
+	if s.Step != Whole {
+		a.buildStep()
+		return
+	}
 	nr := a.w * a.strips
 	qp := g.in(0, tile.F32)
 	kp, vp := g.in(1, s.KV), g.in(2, s.KV)
 	out := g.result(0, s.Elem)
 	rows := b.Mul(g.size(s.S), b.Int(s.R))
-	a.total, a.offset = g.size(s.T), b.Int(0)
-	if s.Causal {
-		a.offset = g.size(s.Offset)
-		if s.Prefix != Const(0) {
-			a.prefix = g.size(s.Prefix)
-		}
-	}
+	a.sizes()
 	a.q, a.acc = b.Scratch(int(s.H*nr)), b.Scratch(int(s.H*nr))
 	a.p = b.Scratch(int((keyBlock + keyStep) * a.w))
 	a.m, a.l, a.pos = b.Scratch(int(nr)), b.Scratch(int(nr)), b.Scratch(int(nr))
@@ -117,27 +116,57 @@ func (s *Attention) build(g *gen) {
 	a.k = b.PtrAdd(kp, b.Mul(head, b.Int(s.K[1])))
 	a.v = b.PtrAdd(vp, b.Mul(head, b.Int(s.V[1])))
 
-	where := func(i *tile.Value, strides [4]int64) *tile.Value {
-		row := b.Add(a.first, i)
-		return b.Add(b.Mul(b.Div(row, b.Int(s.R)), b.Int(strides[0])),
-			b.Add(b.Mul(head, b.Int(strides[1])), b.Mul(b.Rem(row, b.Int(s.R)), b.Int(strides[2]))))
-	}
-	a.queries(qp, count, used, func(i *tile.Value) *tile.Value { return where(i, s.Q) })
-	if s.Causal {
-		b.Range(b.Int(0), used, b.Int(1), func(i *tile.Value) {
-			b.Store(a.pos, i, b.Cast(tile.IToF, b.Cast(tile.Narrow, a.position(i))))
-		})
-	}
-	b.Range(b.Int(0), used, b.Int(int64(g.lanes)), func(i *tile.Value) {
-		b.Store(a.m, i, b.Float(hidden, g.lanes))
-		b.Store(a.l, i, b.Float(0, g.lanes))
-	})
+	a.queries(qp, count, used, a.where(head, s.Q))
+	a.positions(used)
+	a.clear(used)
 	b.Range(b.Int(0), b.Mul(used, b.Int(s.H)), b.Int(int64(g.lanes)), func(i *tile.Value) { b.Store(a.acc, i, b.Float(0, g.lanes)) })
 
 	lo, hi := a.visible(b.Int(0), count)
 	lo = b.Mul(b.Div(lo, b.Int(keyBlock)), b.Int(keyBlock))
 	b.Range(lo, hi, b.Int(keyBlock), func(t *tile.Value) { a.block(t, hi, count) })
-	a.results(out, count, func(i *tile.Value) *tile.Value { return b.Add(where(i, s.Out), b.Int(s.OutOffset)) })
+	a.results(b.PtrAdd(out, b.Int(s.OutOffset)), count, a.where(head, s.Out))
+}
+
+// sizes asks for the symbols.
+func (a *tileAttn) sizes() {
+	g := a.g
+	a.total, a.offset, a.first = g.size(a.T), g.b.Int(0), g.b.Int(0)
+	if a.Causal {
+		a.offset = g.size(a.Offset)
+		if a.Prefix != Const(0) {
+			a.prefix = g.size(a.Prefix)
+		}
+	}
+}
+
+// where says where row i of the task lies.
+func (a *tileAttn) where(head *tile.Value, strides [4]int64) func(i *tile.Value) *tile.Value {
+	b := a.g.b
+	return func(i *tile.Value) *tile.Value {
+		row := b.Add(a.first, i)
+		return b.Add(b.Mul(b.Div(row, b.Int(a.R)), b.Int(strides[0])),
+			b.Add(b.Mul(head, b.Int(strides[1])), b.Mul(b.Rem(row, b.Int(a.R)), b.Int(strides[2]))))
+	}
+}
+
+// positions notes where among the keys the task's rows stand.
+func (a *tileAttn) positions(used *tile.Value) {
+	b := a.g.b
+	if !a.Causal {
+		return
+	}
+	b.Range(b.Int(0), used, b.Int(1), func(i *tile.Value) {
+		b.Store(a.pos, i, b.Cast(tile.IToF, b.Cast(tile.Narrow, a.position(i))))
+	})
+}
+
+// clear begins the running maxima and sums.
+func (a *tileAttn) clear(used *tile.Value) {
+	b, lanes := a.g.b, a.g.lanes
+	b.Range(b.Int(0), used, b.Int(int64(lanes)), func(i *tile.Value) {
+		b.Store(a.m, i, b.Float(hidden, lanes))
+		b.Store(a.l, i, b.Float(0, lanes))
+	})
 }
 
 // position returns where among the keys row i of the task stands.
@@ -237,17 +266,15 @@ func (a *tileAttn) ahead(of []operand, i *tile.Value) {
 
 // strip takes n keys from t on into the running softmax of the w rows from i on.
 func (a *tileAttn) strip(i, t, n *tile.Value, keys, values operand) {
+	b := a.g.b
+	a.scores(i, t, n, keys)
+	a.values(b.PtrAdd(a.acc, b.Mul(i, b.Int(a.H))), n, values, a.softmax(i, n))
+}
+
+// scores computes what softmax gets of n keys from t on and the w rows from i on: rows are keys, columns are queries.
+func (a *tileAttn) scores(i, t, n *tile.Value, keys operand) {
 	b, lanes := a.g.b, a.g.lanes
-	q, acc := b.PtrAdd(a.q, b.Mul(i, b.Int(a.H))), b.PtrAdd(a.acc, b.Mul(i, b.Int(a.H)))
-	scratch := func(p *tile.Value) []source {
-		out := make([]source, a.vecs)
-		for v := range out {
-			out[v] = source{p, int64(v * lanes)}
-		}
-		return out
-	}
-	// Scores: rows are keys, columns are queries.
-	score := micro{lanes: lanes, aRow: keys.key, aK: keys.el, b: scratch(q), bK: a.w}
+	score := micro{lanes: lanes, aRow: keys.key, aK: keys.el, b: a.vectors(b.PtrAdd(a.q, b.Mul(i, b.Int(a.H)))), bK: a.w}
 	rowBlocks(b, n, a.mr, func(first *tile.Value, rows int) {
 		mk := score
 		mk.rows = rows
@@ -258,9 +285,12 @@ func (a *tileAttn) strip(i, t, n *tile.Value, keys, values operand) {
 	})
 	a.cap(n)
 	a.mask(i, t, n)
-	factor := a.softmax(i, n)
-	// Values: rows are elements of the head, columns are queries.
-	value := micro{lanes: lanes, aRow: values.el, aK: values.key, b: scratch(a.p), bK: a.w}
+}
+
+// values multiplies accumulators by factor and adds n keys' values times their weights: rows are elements of the head, columns are queries.
+func (a *tileAttn) values(acc, n *tile.Value, values operand, factor []*tile.Value) {
+	b, lanes := a.g.b, a.g.lanes
+	value := micro{lanes: lanes, aRow: values.el, aK: values.key, b: a.vectors(a.p), bK: a.w}
 	rowBlocks(b, b.Int(a.H), a.mr, func(first *tile.Value, rows int) {
 		mk := value
 		mk.rows = rows
@@ -273,4 +303,13 @@ func (a *tileAttn) strip(i, t, n *tile.Value, keys, values operand) {
 			b.Store(c, b.Int(int64(j*lanes)), v)
 		}
 	})
+}
+
+// vectors are the vectors of a row of w.
+func (a *tileAttn) vectors(p *tile.Value) []source {
+	out := make([]source, a.vecs)
+	for v := range out {
+		out[v] = source{p, int64(v * a.g.lanes)}
+	}
+	return out
 }

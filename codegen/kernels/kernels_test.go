@@ -240,6 +240,9 @@ func TestAttention(t *testing.T) {
 				if !(worst < 3e-6) {
 					t.Errorf("%s case %d: error %g", tgt.Name, i, worst)
 				}
+				if c.S == 1 {
+					sameInSteps(t, tgt, s, syms, out, q, keys, values)
+				}
 				if !symbolic {
 					continue
 				}
@@ -251,12 +254,34 @@ func TestAttention(t *testing.T) {
 				at := len(q) - len(alone)
 				syms["past"] += int64(c.S - 1)
 				run(t, kern, code, syms, alone, q[at:], keys, values)
+				if i == 1 {
+					sameInSteps(t, tgt, single, syms, alone, q[at:], keys, values)
+				}
 				for j := range alone {
 					if alone[j] != out[at+j] {
 						t.Fatalf("%s case %d: element %d of the last query is %g alone and %g beside others", tgt.Name, i, j, alone[j], out[at+j])
 					}
 				}
 			}
+		}
+	}
+}
+
+// sameInSteps runs attention of one position as three kernels, which must give the bits of one.
+func sameInSteps(t *testing.T, tgt target.Target, s Attention, syms map[string]int64, want, q []float32, keys, values any) {
+	t.Helper()
+	work, out := make([]float32, s.WorkLen()), make([]float32, len(want))
+	step := func(at AttentionStep, out any, in ...any) {
+		s.Step = at
+		kern, code := build(t, tgt, &s)
+		run(t, kern, code, syms, out, in...)
+	}
+	step(AttentionScores, work, q, keys)
+	step(AttentionWeights, work)
+	step(AttentionValues, out, work, values)
+	for j := range out {
+		if out[j] != want[j] {
+			t.Fatalf("%s %+v: element %d is %g in three steps and %g in one", tgt.Name, s, j, out[j], want[j])
 		}
 	}
 }

@@ -1,0 +1,167 @@
+package kernels
+
+import "pgc/ir/tile"
+
+// AttentionStep says which part of attention a kernel does. The rows of one position that share a key head are one task, which
+// leaves the other threads idle where key heads are few: decoding. Three kernels then share its work among tasks, one behind the other,
+// and hand on what they have in memory (WorkLen floats):
+//
+//	AttentionScores   q, k -> work     scores; a task for a key head and scoreKeys keys
+//	AttentionWeights  work -> work     softmax, block by block; a task for a key head
+//	AttentionValues   work, v -> out   sums of values; a task for a key head and valueElems elements of the head
+//
+// Every number is computed from the same ones in the same order as in one kernel: bits are equal.
+type AttentionStep int
+
+const (
+	Whole AttentionStep = iota
+	AttentionScores
+	AttentionWeights
+	AttentionValues
+)
+
+const (
+	scoreKeys  = keyBlock / 2 // whole microkernels, as keyBlock
+	valueElems = 48           // likewise
+)
+
+// splitHeads are as many key heads as give threads enough tasks, splitWork is how many multiply-adds are worth two more launches.
+const (
+	splitHeads = 4
+	splitWork  = 1 << 18
+)
+
+// Splits reports whether attention should be three kernels.
+func (s *Attention) Splits() bool {
+	return s.S == Const(1) && s.T.Sym != "" && s.G < splitHeads && s.R <= 8 && s.T.N*s.G*s.R*s.H >= splitWork
+}
+
+// What lies in work: the scores or weights of every block, then for every block the factors by which its weights make older results
+// shrink, then the sums of weights.
+
+const widest = 16 // queries of a task at most, with R ≤ 8
+
+func (s *Attention) blocks() int64    { return (s.T.N + keyBlock - 1) / keyBlock }
+func (s *Attention) factorsAt() int64 { return s.G * s.blocks() * (keyBlock + keyStep) * widest }
+func (s *Attention) sumsAt() int64    { return s.factorsAt() + s.G*s.blocks()*widest }
+
+// WorkLen is how many floats the three kernels hand on.
+func (s *Attention) WorkLen() int64 { return s.sumsAt() + s.G*widest }
+
+// buildStep is build for one of the three kernels.
+func (a *tileAttn) buildStep() {
+	switch a.Step {
+	case AttentionScores:
+		a.buildScores()
+	case AttentionWeights:
+		a.buildWeights()
+	case AttentionValues:
+		a.buildValues()
+	}
+}
+
+// range of keys that the queries see, from the beginning of a block on.
+func (a *tileAttn) seen() (lo, hi *tile.Value) {
+	b := a.g.b
+	lo, hi = a.visible(b.Int(0), b.Int(a.R))
+	return b.Mul(b.Div(lo, b.Int(keyBlock)), b.Int(keyBlock)), hi
+}
+
+// block is where the scores of a block of keys lie, factors where its factors do.
+func (a *tileAttn) scoresOf(work, head, block *tile.Value) *tile.Value {
+	b := a.g.b
+	return b.PtrAdd(work, b.Mul(b.Add(b.Mul(head, b.Int(a.blocks())), block), b.Int((keyBlock+keyStep)*widest)))
+}
+
+func (a *tileAttn) factorsOf(work, head, block *tile.Value) *tile.Value {
+	b := a.g.b
+	return b.PtrAdd(work, b.Add(b.Mul(b.Add(b.Mul(head, b.Int(a.blocks())), block), b.Int(widest)), b.Int(a.factorsAt())))
+}
+
+func (a *tileAttn) buildScores() {
+	g, b := a.g, a.g.b
+	q, k, work := g.in(0, tile.F32), g.in(1, a.KV), g.result(0, tile.F32)
+	a.sizes()
+	a.q, a.pos = b.Scratch(int(a.H*a.w)), b.Scratch(int(a.w))
+	g.out.Tasks = []Factor{{Const(a.G), 1}, {a.T, scoreKeys}}
+	inHead := b.Div(b.Add(a.total, b.Int(scoreKeys-1)), b.Int(scoreKeys))
+	head, t := b.Div(b.Task(), inHead), b.Mul(b.Rem(b.Task(), inHead), b.Int(scoreKeys))
+	lo, hi := a.seen()
+	some := b.Logic(tile.And, b.Compare(tile.LE, lo, t), b.Compare(tile.LT, t, hi))
+	b.When(some, func() {
+		rows, used := b.Int(a.R), b.Int(a.w)
+		a.queries(q, rows, used, a.where(head, a.Q))
+		a.positions(used)
+		within := b.Rem(t, b.Int(keyBlock))
+		a.p = b.PtrAdd(a.scoresOf(work, head, b.Div(t, b.Int(keyBlock))), b.Mul(within, used))
+		keys := operand{b.PtrAdd(k, b.Add(b.Mul(head, b.Int(a.K[1])), b.Mul(t, b.Int(a.K[0])))), a.K[0], a.K[2]}
+		a.scores(b.Int(0), t, b.Min(b.Int(scoreKeys), b.Sub(hi, t)), keys)
+	})
+}
+
+func (a *tileAttn) buildWeights() {
+	g, b := a.g, a.g.b
+	work := g.result(0, tile.F32)
+	a.sizes()
+	a.m, a.l = b.Scratch(int(a.w)), b.Scratch(int(a.w))
+	g.out.Tasks = []Factor{{Const(a.G), 1}}
+	head := b.Task()
+	a.clear(b.Int(a.w))
+	lo, hi := a.seen()
+	b.Range(lo, hi, b.Int(keyBlock), func(t *tile.Value) {
+		block := b.Div(t, b.Int(keyBlock))
+		a.p = a.scoresOf(work, head, block)
+		to := a.factorsOf(work, head, block)
+		for v, f := range a.softmax(b.Int(0), b.Min(b.Int(keyBlock), b.Sub(hi, t))) {
+			b.Store(to, b.Int(int64(v*g.lanes)), f)
+		}
+	})
+	sums := b.PtrAdd(work, b.Add(b.Mul(head, b.Int(widest)), b.Int(a.sumsAt())))
+	for v := range a.vecs {
+		b.Store(sums, b.Int(int64(v*g.lanes)), b.Load(a.l, b.Int(int64(v*g.lanes)), g.lanes))
+	}
+}
+
+func (a *tileAttn) buildValues() {
+	g, b := a.g, a.g.b
+	work, v, out := g.in(0, tile.F32), g.in(1, a.KV), g.result(0, a.Elem)
+	a.sizes()
+	a.acc = b.Scratch(int(min(a.H, valueElems) * a.w))
+	parts := (a.H + valueElems - 1) / valueElems
+	g.out.Tasks = []Factor{{Const(a.G * parts), 1}}
+	head, part := b.Div(b.Task(), b.Int(parts)), b.Rem(b.Task(), b.Int(parts))
+	first := b.Mul(part, b.Int(valueElems))
+	a.l = b.PtrAdd(work, b.Add(b.Mul(head, b.Int(widest)), b.Int(a.sumsAt())))
+	// elems sums n elements of the head.
+	elems := func(n int64) {
+		spec := *a.Attention
+		spec.H = n
+		p := *a
+		p.Attention = &spec
+		b.Range(b.Int(0), b.Int(n*a.w), b.Int(int64(g.lanes)), func(i *tile.Value) { b.Store(a.acc, i, b.Float(0, g.lanes)) })
+		lo, hi := a.seen()
+		b.Range(lo, hi, b.Int(keyBlock), func(t *tile.Value) {
+			block := b.Div(t, b.Int(keyBlock))
+			p.p = a.scoresOf(work, head, block)
+			from := a.factorsOf(work, head, block)
+			factor := make([]*tile.Value, a.vecs)
+			for v := range factor {
+				factor[v] = b.Load(from, b.Int(int64(v*g.lanes)), g.lanes)
+			}
+			at := b.Add(b.Mul(head, b.Int(a.V[1])), b.Add(b.Mul(t, b.Int(a.V[0])), b.Mul(first, b.Int(a.V[2]))))
+			p.values(a.acc, b.Min(b.Int(keyBlock), b.Sub(hi, t)), operand{b.PtrAdd(v, at), a.V[0], a.V[2]}, factor)
+		})
+		p.results(b.PtrAdd(out, b.Add(b.Mul(first, b.Int(a.Out[3])), b.Int(a.OutOffset))), b.Int(a.R), a.where(head, a.Out))
+	}
+	whole, rest := a.H/valueElems, a.H%valueElems
+	switch {
+	case rest == 0:
+		elems(valueElems)
+	case whole == 0:
+		elems(rest)
+	default:
+		b.If(b.Compare(tile.LT, part, b.Int(whole)),
+			func() []*tile.Value { elems(valueElems); return nil },
+			func() []*tile.Value { elems(rest); return nil })
+	}
+}
