@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
 	"pgc/frontend/text"
 	"pgc/ir"
 	"pgc/ir/eval"
+	"pgc/ir/target"
 	"pgc/ir/target/targettest"
 )
 
@@ -66,6 +68,9 @@ func TestFewRows(t *testing.T) {
 			{"i4g128", "f32", 201, 35}, {"i8g32", "f32", 45, 300},
 			{"i8g32", "i8g32", 45, 67}, {"i8g128", "i8g128", 301, 300}, {"i4g32", "i8g32", 133, 19}, {"i4g128", "i8g128", 515, 67},
 		} {
+			if !strings.HasPrefix(c.operand, "i8") && !slices.ContainsFunc(targettest.Runnable(t), func(r target.Target) bool { return r.Name == tgt.Name }) {
+				continue // the others differ in products of integers
+			}
 			name := fmt.Sprintf("%s %s × %s %d→%d", tgt.Name, c.operand, c.dtype, c.k, c.n)
 			m := fewModule(t, c.dtype, c.operand, c.k, c.n, counts)
 			w := randomWeights(t, m)
