@@ -190,12 +190,29 @@ func (c *deviceCall) tasks(fs []kernels.Factor) int64 {
 
 func (c *deviceCall) launch(l program.Launch) {
 	c.t.Helper()
-	spec, cpu := c.r.Specs[l.Kernel], c.r.Kernels[l.Kernel]
+	cpu := c.r.Kernels[l.Kernel]
+	if cpu.Tile.Group { // several launches in one
+		for member := range slices.Chunk(l.Args[1:], len(cpu.Args)) {
+			c.member(l.Kernel, member, l.Args[0].Offset)
+		}
+		return
+	}
+	var syms []int64
+	for _, s := range c.r.Program.Symbols {
+		syms = append(syms, int64(c.syms[s.Name]))
+	}
+	c.member(l.Kernel, l.Args, l.Tasks.Eval(syms))
+}
+
+// member runs a kernel; tasks are those of the CPU's.
+func (c *deviceCall) member(kernel int, from []program.Arg, tasks int64) {
+	c.t.Helper()
+	spec, cpu := c.r.Specs[kernel], c.r.Kernels[kernel]
 	c.count[spec.Kind()]++
 	args := map[kernels.Arg]any{}
 	var all []any
 	for i, a := range cpu.Args {
-		args[a] = c.argument(l.Args[i])
+		args[a] = c.argument(from[i])
 		all = append(all, args[a])
 	}
 	switch s := spec.(type) {
@@ -208,21 +225,21 @@ func (c *deviceCall) launch(l program.Launch) {
 				all[i] = tile.Buffer(p.Memory.Data[p.Offset:])
 			}
 		}
-		if err := tile.Run(cpu.Tile, all, c.tasks(cpu.Tasks)); err != nil {
+		if err := tile.Run(cpu.Tile, all, tasks); err != nil {
 			c.t.Fatal(err)
 		}
 		return
 	}
-	if c.entries[l.Kernel] == nil {
-		c.text[l.Kernel] = emitSpec(c.t, fmt.Sprintf("%s_%d", spec.Kind(), l.Kernel), spec)
-		c.entries[l.Kernel] = parsed(c.t, c.text[l.Kernel]...)
+	if c.entries[kernel] == nil {
+		c.text[kernel] = emitSpec(c.t, fmt.Sprintf("%s_%d", spec.Kind(), kernel), spec)
+		c.entries[kernel] = parsed(c.t, c.text[kernel]...)
 	}
-	for _, k := range c.text[l.Kernel] {
+	for _, k := range c.text[kernel] {
 		var in []any
 		for _, a := range k.Args {
 			in = append(in, args[a])
 		}
-		launch(c.t, c.entries[l.Kernel], k, c.tasks(k.Tasks), in...)
+		launch(c.t, c.entries[kernel], k, c.tasks(k.Tasks), in...)
 	}
 }
 
