@@ -40,6 +40,7 @@ func TestExecutable(t *testing.T) {
 					{Space: program.SpaceState, OffsetSym: -1}, {Space: program.SpaceSymbol, OffsetSym: -1}}},
 			},
 		}},
+		Copies:       1,
 		WeightBytes:  4 * n,
 		WorkerOffset: int64(image.Symbols[Symbol]),
 	}
