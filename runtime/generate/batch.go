@@ -20,10 +20,7 @@ func (s *Session) Batch(ctx context.Context, n int, request func(i int) (Request
 	}
 	b := &batch{s: s, ctx: ctx, slots: make([]*sequence, most), at: make([]int, most), done: map[int]result{}}
 	for b.answered < n {
-		if err := b.admit(n, request); err != nil {
-			return err
-		}
-		if err := b.flush(answer); err != nil {
+		if err := b.admit(n, request, answer); err != nil {
 			return err
 		}
 		if err := b.step(); err != nil {
@@ -57,14 +54,17 @@ type batch struct {
 	done     map[int]result // of requests behind the first that is not answered
 }
 
-// admit begins requests while there is room.
-func (b *batch) admit(n int, request func(i int) (Request, error)) error {
+// admit begins requests while there is room. One that its prompt settles, or that cannot be answered, does not wait for the next one's prompt.
+func (b *batch) admit(n int, request func(i int) (Request, error), answer func(i int, a *Answer, err error) error) error {
 	for b.next < n && b.live < len(b.slots) && b.next < b.answered+ahead {
 		if b.waiting == nil {
 			r, err := request(b.next)
 			if err != nil {
 				b.end(b.next, nil, err)
 				b.next++
+				if err := b.flush(answer); err != nil {
+					return err
+				}
 				continue
 			}
 			b.waiting = &r
@@ -87,6 +87,9 @@ func (b *batch) admit(n int, request func(i int) (Request, error)) error {
 		}
 		b.waiting = nil
 		b.next++
+		if err := b.flush(answer); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -1,15 +1,20 @@
 package build
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // status runs a command and returns its exit status and what it printed.
@@ -143,6 +148,49 @@ func TestBatchTogether(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestBatchAnswersAtOnce: an answer that its prompt settles is written before the next request's picture is fetched.
+func TestBatchAnswersAtOnce(t *testing.T) {
+	picture, err := os.ReadFile(picturePath("noise.png"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	written := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-written:
+			w.Write(picture)
+		case <-time.After(10 * time.Second):
+			http.Error(w, "the first answer waits for the second picture", http.StatusServiceUnavailable)
+		}
+	}))
+	defer server.Close()
+	in := filepath.Join(t.TempDir(), "in.jsonl")
+	requests := fmt.Sprintf(`{"images":[%q],"prompt":"","max_new_tokens":1}`+"\n"+`{"images":[%q],"prompt":"","max_new_tokens":1}`,
+		picturePath("noise.png"), server.URL+"/late.png")
+	if err := os.WriteFile(in, []byte(requests), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(compiled(t, "pg2-mha"), "batch", "--input", in, "--output", "-")
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewReader(stdout)
+	first, err := lines.ReadBytes('\n')
+	close(written)
+	rest, _ := io.ReadAll(lines)
+	if err := errors.Join(err, cmd.Wait()); err != nil {
+		t.Fatalf("%v: %s%s", err, first, rest)
+	}
+	got := replies(t, append(first, rest...))
+	if len(got) != 2 || !slices.Equal(got[0].Tokens, got[1].Tokens) {
+		t.Errorf("answers %s%s", first, rest)
 	}
 }
 
