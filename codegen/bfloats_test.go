@@ -7,37 +7,10 @@ import (
 	"slices"
 	"testing"
 
-	"pgc/frontend/text"
 	"pgc/ir"
 	"pgc/ir/eval"
 	"pgc/ir/target/targettest"
 )
-
-// bfloatModule multiplies x, rounded to bfloat16, by two matrices of bfloat16, for many rows and for one.
-func bfloatModule(t *testing.T, k, n int) *ir.Module {
-	t.Helper()
-	body := func(name, rows string) string {
-		return fmt.Sprintf(`func @%s(
-    %%%[1]s.x: input f32[%[2]s,%[3]d],
-    %%gate: weight "gate" bf16[%[4]d,%[3]d],
-    %%up: weight "up" bf16[%[4]d,%[3]d]) {
-  %%0 = convert %%%[1]s.x {dtype=bf16} : bf16[%[2]s,%[3]d]
-  %%1 = convert %%0 {dtype=f32} : f32[%[2]s,%[3]d]
-  %%2 = convert %%gate {dtype=f32} : f32[%[4]d,%[3]d]
-  %%3 = convert %%up {dtype=f32} : f32[%[4]d,%[3]d]
-  %%4 = einsum %%1, %%2 {spec="ab,cb->ac"} : f32[%[2]s,%[4]d]
-  %%5 = einsum %%1, %%3 {spec="ab,cb->ac"} : f32[%[2]s,%[4]d]
-  %%6 = mul %%4, %%5 : f32[%[2]s,%[4]d]
-  return %[1]s.y=%%6 : f32[%[2]s,%[4]d]
-}
-`, name, rows, k, n)
-	}
-	m, err := text.Parse("bfloats.pgir", "symbol S <= 400\n\n"+body("many", "S")+"\n"+body("one", "1"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return m
-}
 
 // TestBFloatProducts compares products of bfloat16 with the evaluator, and their bits between a row alone and the same row among
 // others, between one thread and two, and, as no number here is subnormal, between instruction sets.
@@ -53,7 +26,7 @@ func TestBFloatProducts(t *testing.T) {
 		for _, tgt := range targettest.Runnable(t) {
 			for _, threads := range []int{1, 2}[:2-min(i, 1)] {
 				name := fmt.Sprintf("%s %v, %d threads", tgt.Name, shape, threads)
-				m := bfloatModule(t, k, n)
+				m := gatedModule(t, "bf16", "bf16", k, n)
 				w := randomWeights(t, m)
 				want := reference(t, m.Func("many"), map[string]*eval.Tensor{"many.x": x}, w, map[string]int{"S": rows})["many.y"]
 				e := compiled(t, m, w, tgt, threads)

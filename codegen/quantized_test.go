@@ -12,16 +12,15 @@ import (
 	"pgc/ir/target/targettest"
 )
 
-// integerModule norms and quantizes x, multiplies it by two integer matrices and adds a bias, for many rows and for one.
-func integerModule(t *testing.T, dtype, group string, k, n int) *ir.Module {
+// gatedModule rounds x to a type and multiplies it by the two matrices of a gated unit, stored as dtype, for many rows and for one.
+func gatedModule(t *testing.T, dtype, operand string, k, n int) *ir.Module {
 	t.Helper()
 	body := func(name, rows string) string {
 		return fmt.Sprintf(`func @%s(
     %%%[1]s.x: input f32[%[2]s,%[3]d],
     %%gate: weight "gate" %[5]s[%[4]d,%[3]d],
-    %%up: weight "up" %[5]s[%[4]d,%[3]d],
-    %%down: weight "down" %[5]s[%[3]d,%[4]d]) {
-  %%0 = convert %%%[1]s.x {dtype=i8%[6]s} : i8%[6]s[%[2]s,%[3]d]
+    %%up: weight "up" %[5]s[%[4]d,%[3]d]) {
+  %%0 = convert %%%[1]s.x {dtype=%[6]s} : %[6]s[%[2]s,%[3]d]
   %%1 = convert %%0 {dtype=f32} : f32[%[2]s,%[3]d]
   %%2 = convert %%gate {dtype=f32} : f32[%[4]d,%[3]d]
   %%3 = convert %%up {dtype=f32} : f32[%[4]d,%[3]d]
@@ -30,9 +29,9 @@ func integerModule(t *testing.T, dtype, group string, k, n int) *ir.Module {
   %%6 = mul %%4, %%5 : f32[%[2]s,%[4]d]
   return %[1]s.y=%%6 : f32[%[2]s,%[4]d]
 }
-`, name, rows, k, n, dtype, group)
+`, name, rows, k, n, dtype, operand)
 	}
-	m, err := text.Parse("integer.pgir", "symbol S <= 400\n\n"+body("many", "S")+"\n"+body("one", "1"))
+	m, err := text.Parse("gated.pgir", "symbol S <= 400\n\n"+body("many", "S")+"\n"+body("one", "1"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +51,7 @@ func TestIntegerProducts(t *testing.T) {
 				extreme := shape[1] == 256
 				rows, k, n := shape[0], shape[1], shape[2]
 				name := fmt.Sprintf("%s %s %v", tgt.Name, dtype, shape)
-				m := integerModule(t, dtype, dtype[2:], k, n)
+				m := gatedModule(t, dtype, "i8"+dtype[2:], k, n)
 				rng := rand.New(rand.NewPCG(uint64(rows), uint64(k)))
 				w := randomWeights(t, m)
 				x, err := eval.Random(rng, ir.T(ir.F32, ir.Dims(rows, k)...), nil, ir.Range{Lo: -1, Hi: 1})

@@ -25,21 +25,23 @@ const (
 	valueElems = 48           // likewise
 )
 
-// splitHeads are as many key heads as give threads enough tasks, splitWork is how many multiply-adds are worth two more launches.
+// splitHeads are as many key heads as give threads enough tasks; splitRows are the most queries of a head that one vector of every
+// instruction set, or two, hold; splitWork is how many multiply-adds, with all keys, are worth two more launches.
 const (
 	splitHeads = 4
+	splitRows  = 8
 	splitWork  = 1 << 18
 )
 
 // Splits reports whether attention should be three kernels.
 func (s *Attention) Splits() bool {
-	return s.S == Const(1) && s.T.Sym != "" && s.G < splitHeads && s.R <= 8 && s.T.N*s.G*s.R*s.H >= splitWork
+	return s.S == Const(1) && s.T.Sym != "" && s.G < splitHeads && s.R <= splitRows && s.T.N*s.G*s.R*s.H >= splitWork
 }
 
 // What lies in work: the scores or weights of every block, then for every block the factors by which its weights make older results
 // shrink, then the sums of weights.
 
-const widest = 16 // queries of a task at most, with R ≤ 8
+const widest = 16 // lanes of a task at most, with splitRows queries
 
 func (s *Attention) blocks() int64    { return (s.T.N + keyBlock - 1) / keyBlock }
 func (s *Attention) factorsAt() int64 { return s.G * s.blocks() * (keyBlock + keyStep) * widest }
@@ -60,24 +62,26 @@ func (a *tileAttn) buildStep() {
 	}
 }
 
-// range of keys that the queries see, from the beginning of a block on.
+// seen is the range of keys that the queries see, from the beginning of a block on.
 func (a *tileAttn) seen() (lo, hi *tile.Value) {
 	b := a.g.b
 	lo, hi = a.visible(b.Int(0), b.Int(a.R))
 	return b.Mul(b.Div(lo, b.Int(keyBlock)), b.Int(keyBlock)), hi
 }
 
-// block is where the scores of a block of keys lie, factors where its factors do.
+// scoresOf is where the scores of a block of keys lie, later its weights.
 func (a *tileAttn) scoresOf(work, head, block *tile.Value) *tile.Value {
 	b := a.g.b
 	return b.PtrAdd(work, b.Mul(b.Add(b.Mul(head, b.Int(a.blocks())), block), b.Int((keyBlock+keyStep)*widest)))
 }
 
+// factorsOf is where the factors of a block lie.
 func (a *tileAttn) factorsOf(work, head, block *tile.Value) *tile.Value {
 	b := a.g.b
 	return b.PtrAdd(work, b.Add(b.Mul(b.Add(b.Mul(head, b.Int(a.blocks())), block), b.Int(widest)), b.Int(a.factorsAt())))
 }
 
+// buildScores makes the scores of scoreKeys keys.
 func (a *tileAttn) buildScores() {
 	g, b := a.g, a.g.b
 	q, k, work := g.in(0, tile.F32), g.in(1, a.KV), g.result(0, tile.F32)
@@ -99,6 +103,7 @@ func (a *tileAttn) buildScores() {
 	})
 }
 
+// buildWeights makes weights of all scores of a key head, with the factors of every block.
 func (a *tileAttn) buildWeights() {
 	g, b := a.g, a.g.b
 	work := g.result(0, tile.F32)
@@ -122,6 +127,7 @@ func (a *tileAttn) buildWeights() {
 	}
 }
 
+// buildValues sums valueElems elements of the head, or those that are left.
 func (a *tileAttn) buildValues() {
 	g, b := a.g, a.g.b
 	work, v, out := g.in(0, tile.F32), g.in(1, a.KV), g.result(0, a.Elem)

@@ -62,7 +62,7 @@ func (m *mmBuild) buildFew() {
 		case m.Prologue != nil || copied > 0:
 			each[i] *= max(1, total/fewTasks)
 		case m.X.Bits > 0:
-			each[i] *= max(total/(2*vectorTasks), (streamBytes+m.panelBytes()-1)/m.panelBytes(), 1)
+			each[i] *= m.panelsPerTask(total)
 		}
 		counts[i] = (panels + each[i] - 1) / each[i]
 	}

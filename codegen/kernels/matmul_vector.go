@@ -22,6 +22,11 @@ func (m *mmBuild) panelBytes() int64 {
 	return least
 }
 
+// panelsPerTask is how many of `total` panels of integers a task streams.
+func (m *mmBuild) panelsPerTask(total int64) int64 {
+	return max(total/(2*vectorTasks), (streamBytes+m.panelBytes()-1)/m.panelBytes(), 1)
+}
+
 // buildVector is the schedule for one row: it streams each panel once, several side by side so that enough
 // multiply-adds are in flight, in the same order of k as the blocked schedule.
 func (m *mmBuild) buildVector() {
@@ -37,7 +42,7 @@ func (m *mmBuild) buildVector() {
 	} else if m.Prologue != nil {
 		perTask = max(1, total/vectorTasks)
 	} else if m.X.Bits > 0 {
-		perTask = max(total/(2*vectorTasks), (streamBytes+m.panelBytes()-1)/m.panelBytes(), 1)
+		perTask = m.panelsPerTask(total)
 	}
 	if perTask > 1 {
 		total = 0

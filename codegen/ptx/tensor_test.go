@@ -12,16 +12,22 @@ import (
 	"pgc/ir/tile"
 )
 
+// tensorParams loads the parameters of a test's kernel, and which thread and lane this is.
+func tensorParams(a *asm) (in, out, tasks, thread, lane string) {
+	load := func(name string) string {
+		return a.to(long, "cvta.to.global.u64", a.to(long, "ld.param.u64", at("param_"+name, 0)))
+	}
+	in, out, tasks = load("in"), load("out"), a.to(long, "ld.param.u64", at("param_tasks", 0))
+	thread = a.to(word, "mov.u32", "%tid.x")
+	lane = a.to(word, "and.b32", thread, num(warp-1))
+	return in, out, tasks, thread, lane
+}
+
 // tensorKernel is one step of the tensor cores for a warp: task i takes the words of its lanes' fragments, A (4), B (2) and
 // C (4), from in, fragment by fragment, and leaves D (4) in out.
 func tensorKernel() *Kernel {
 	a := &asm{}
-	load := func(name string) string {
-		return a.to(long, "cvta.to.global.u64", a.to(long, "ld.param.u64", at("param_"+name, 0)))
-	}
-	in, out, tasks := load("in"), load("out"), a.to(long, "ld.param.u64", at("param_tasks", 0))
-	thread := a.to(word, "mov.u32", "%tid.x")
-	lane := a.to(word, "and.b32", thread, num(warp-1))
+	in, out, tasks, thread, lane := tensorParams(a)
 	a.tasks(a.to(word, "shr.u32", thread, "5"), warps, binding{reg: tasks}, func(task string) {
 		from := a.to(long, "mad.wide.u32", lane, "4", a.to(long, "mad.lo.s64", task, num(10*4*warp), in))
 		var words []string
@@ -179,12 +185,7 @@ func TestCopiesOfNothing(t *testing.T) {
 // other, on fragments from in, and stores the sum of all, which keeps them. There are as many tasks as warps.
 func tensorPeakKernel(chains, rounds int64) *Kernel {
 	a := &asm{}
-	load := func(name string) string {
-		return a.to(long, "cvta.to.global.u64", a.to(long, "ld.param.u64", at("param_"+name, 0)))
-	}
-	in, out, tasks := load("in"), load("out"), a.to(long, "ld.param.u64", at("param_tasks", 0))
-	thread := a.to(word, "mov.u32", "%tid.x")
-	lane := a.to(word, "and.b32", thread, num(warp-1))
+	in, out, tasks, thread, lane := tensorParams(a)
 	a.tasks(a.to(word, "shr.u32", thread, "5"), warps, binding{reg: tasks}, func(task string) {
 		from := a.to(long, "mad.wide.u32", lane, "4", in)
 		var words []string

@@ -63,6 +63,7 @@ func (c *batchCmd) Run(a *App) error {
 	failed, skipped := 0, len(requests)-len(todo)
 	open := func(i int) (generate.Request, error) {
 		r := todo[i]
+		var err error
 		r.request.Pictures, err = pics.open(a, r.Images)
 		return r.request, err
 	}

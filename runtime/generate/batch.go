@@ -167,7 +167,7 @@ func (b *batch) step() error {
 }
 
 // worthwhile is from how many sequences on a step for all takes less time than a step for each. It computes eight rows however many
-// there are: on two threads of Zen 5 in 4 bits that takes 1.1 times as long as one row with AVX-512-VNNI, and 2.5 to 3.2 times with
+// there are: on two threads of Zen 5 in 4 bits that takes 1.1 to 1.4 times as long as one row with AVX-512-VNNI, and 2.5 to 3.2 times with
 // AVX2, whose products, and not the memory, are the limit then.
 func (s *Session) worthwhile() int {
 	if slices.Contains(s.Engine.Program.Target.Features, "avx512vnni") {

@@ -20,7 +20,7 @@ func (r *Report) Print(w io.Writer) {
 			float64(p.Flops)/p.Seconds/1e9, 100*float64(p.Flops)/p.Seconds/r.Peaks.Flops,
 			float64(p.Bytes)/p.Seconds/1e9, 100*float64(p.Bytes)/p.Seconds/r.Peaks.Bandwidth)
 		for _, k := range p.Rows {
-			fmt.Fprintf(w, "  %-36s %4d × %9.3f ms %5.1f %% of the time %7.1f GFLOP/s %6.1f GB/s %4.0f %% of its roof\n", k.Kernel, k.Launches,
+			fmt.Fprintf(w, "  %-42s %4d × %9.3f ms %5.1f %% of the time %7.1f GFLOP/s %6.1f GB/s %4.0f %% of its roof\n", k.Kernel, k.Launches,
 				k.Seconds*1e3, 100*k.Seconds/p.Seconds, float64(k.Flops)/k.Seconds/1e9, float64(k.Bytes)/k.Seconds/1e9, 100*k.Roof)
 		}
 	}

@@ -191,8 +191,8 @@ func list(c canvas, r *Report, dots []dot) {
 		}
 		c.text(x+16, y+6, 11, 1, ink, fmt.Sprint(i+1))
 		c.text(x+24, y+6, 11, 0, ink, d.row.Kernel)
-		c.text(x+330, y+6, 11, 1, ink, fmt.Sprintf("%.0f %% of the time", 100*d.share))
-		c.text(x+450, y+6, 11, 1, ink, fmt.Sprintf("%.0f %% of its roof", 100*d.row.Roof))
+		c.text(x+370, y+6, 11, 1, ink, fmt.Sprintf("%.0f %% of the time", 100*d.share))
+		c.text(x+485, y+6, 11, 1, ink, fmt.Sprintf("%.0f %% of its roof", 100*d.row.Roof))
 		if y += 16; i+1 < len(dots) && dots[i+1].phase != phase {
 			y += 10
 		}

@@ -2,31 +2,17 @@ package build
 
 import (
 	"encoding/json"
-	"os"
 	"path/filepath"
 	"slices"
 	"testing"
 
-	"pgc/golden"
 	"pgc/runtime/cpufeature"
 )
 
 // TestBFloats compiles a demo checkpoint for products of bfloat16, with and without the instruction for them: where transformers in
 // float32 is sure the answers are its own, on every instruction set and whatever the number of threads, which changes no bit.
 func TestBFloats(t *testing.T) {
-	demo := filepath.Join(golden.Dir(), "..", "models", "paligemma", "demo")
-	raw, err := os.ReadFile(filepath.Join(demo, "pictures", "reference.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var rows []struct {
-		Checkpoint, Image, Prompt, Text string
-		Tokens                          []int32
-		Margin                          float64
-	}
-	if err := json.Unmarshal(raw, &rows); err != nil {
-		t.Fatal(err)
-	}
+	demo, rows := demoAnswers(t)
 	const name = "paligemma-demo"
 	exe := filepath.Join(t.TempDir(), name)
 	r, err := Compile(t.Context(), filepath.Join(demo, name), exe, runtimeELF(t),

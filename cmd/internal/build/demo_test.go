@@ -12,22 +12,31 @@ import (
 	"pgc/golden"
 )
 
-// TestDemo compiles the demo checkpoints and compares their answers about the sample pictures with transformers'
-// (models/paligemma/demo/train/samples.py), and those for which no logits are written with those for which they are.
-func TestDemo(t *testing.T) {
-	demo := filepath.Join(golden.Dir(), "..", "models", "paligemma", "demo")
+// demoAnswer is what transformers answers about a sample picture, and by how much it is sure of every token.
+type demoAnswer struct {
+	Checkpoint, Image, Prompt, Text string
+	Tokens                          []int32
+	Margin                          float64
+}
+
+// demoAnswers returns the folder of the demo checkpoints and transformers' answers (models/paligemma/demo/train/samples.py).
+func demoAnswers(t *testing.T) (demo string, answers []demoAnswer) {
+	t.Helper()
+	demo = filepath.Join(golden.Dir(), "..", "models", "paligemma", "demo")
 	raw, err := os.ReadFile(filepath.Join(demo, "pictures", "reference.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var rows []struct {
-		Checkpoint, Image, Prompt, Text string
-		Tokens                          []int32
-		Margin                          float64
-	}
-	if err := json.Unmarshal(raw, &rows); err != nil {
+	if err := json.Unmarshal(raw, &answers); err != nil {
 		t.Fatal(err)
 	}
+	return demo, answers
+}
+
+// TestDemo compiles the demo checkpoints and compares their answers about the sample pictures with transformers',
+// and those for which no logits are written with those for which they are.
+func TestDemo(t *testing.T) {
+	demo, rows := demoAnswers(t)
 	elf, dir := runtimeELF(t), t.TempDir()
 	built, requests := map[string]string{}, map[string]*strings.Builder{}
 	compared := 0
