@@ -3,7 +3,7 @@ package main
 import (
 	"context"
 
-	"pgc/frontend/hf/random"
+	"pgc/checkpoint/random"
 )
 
 type randomCmd struct {

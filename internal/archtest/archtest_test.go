@@ -49,6 +49,9 @@ var rules = [][2]string{
 	{"pgc/ir", "pgc/frontend"}, {"pgc/ir", "pgc/passes"}, {"pgc/ir", "pgc/codegen"}, {"pgc/ir", "pgc/models"},
 	{"pgc/passes", "pgc/models"}, {"pgc/passes", "pgc/frontend"}, {"pgc/passes", "pgc/runtime"},
 	{"pgc/frontend", "pgc/passes"}, {"pgc/frontend", "pgc/codegen"}, {"pgc/frontend", "pgc/cmd"},
+	{"pgc/frontend", "pgc/models"}, {"pgc/frontend", "pgc/checkpoint"}, {"pgc/models", "pgc/checkpoint"},
+	{"pgc/checkpoint", "pgc/passes"}, {"pgc/checkpoint", "pgc/codegen"}, {"pgc/checkpoint", "pgc/cmd"},
+	{"pgc/ir", "pgc/checkpoint"}, {"pgc/passes", "pgc/checkpoint"}, {"pgc/codegen", "pgc/checkpoint"}, {"pgc/runtime", "pgc/checkpoint"},
 	{"pgc/models", "pgc/passes"}, {"pgc/models", "pgc/codegen"},
 }
 

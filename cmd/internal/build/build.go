@@ -9,8 +9,8 @@ import (
 	"slices"
 	"time"
 
+	"pgc/checkpoint/hf"
 	"pgc/codegen"
-	"pgc/frontend/hf"
 	"pgc/ir"
 	"pgc/ir/target"
 	"pgc/models/paligemma"

@@ -14,7 +14,7 @@ import (
 
 	"github.com/x448/float16"
 
-	"pgc/frontend/hf"
+	"pgc/checkpoint/hf"
 	"pgc/golden"
 	"pgc/runtime/safetensors"
 )

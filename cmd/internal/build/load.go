@@ -10,8 +10,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"pgc/checkpoint/hf"
 	"pgc/codegen"
-	"pgc/frontend/hf"
 	"pgc/ir"
 	"pgc/ir/target"
 	"pgc/passes"

@@ -7,8 +7,8 @@ import (
 	"slices"
 	"strings"
 
-	"pgc/frontend/hf"
-	"pgc/frontend/hf/random"
+	"pgc/checkpoint/hf"
+	"pgc/checkpoint/random"
 	"pgc/ir"
 	"pgc/models/paligemma"
 	"pgc/runtime/manifest"

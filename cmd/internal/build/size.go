@@ -5,8 +5,8 @@ import (
 	"io"
 	"runtime"
 
+	"pgc/checkpoint/hf"
 	"pgc/codegen"
-	"pgc/frontend/hf"
 	"pgc/ir/target"
 	"pgc/passes"
 	"pgc/runtime/generate"

@@ -5,7 +5,7 @@ import (
 	"path"
 	"strings"
 
-	"pgc/frontend/hf"
+	"pgc/checkpoint/hf"
 	"pgc/ir"
 	"pgc/ir/quant"
 )

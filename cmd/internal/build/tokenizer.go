@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 	"regexp"
 
-	"pgc/frontend/hf"
+	"pgc/checkpoint/hf"
 	"pgc/runtime/safetensors"
 	"pgc/runtime/tokenizer"
 )

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"pgc/frontend/hf"
+	"pgc/checkpoint/hf"
 )
 
 // TestPromptTokens checks that prompts are laid out with the tokenizer's tokens, whatever ends generation.

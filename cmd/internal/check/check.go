@@ -9,9 +9,9 @@ import (
 	"math/rand/v2"
 	"runtime"
 
+	"pgc/checkpoint/hf"
 	"pgc/cmd/internal/build"
 	"pgc/codegen"
-	"pgc/frontend/hf"
 	"pgc/ir"
 	"pgc/ir/eval"
 	"pgc/ir/target"

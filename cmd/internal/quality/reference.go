@@ -7,8 +7,8 @@ import (
 	"math"
 	"slices"
 
+	"pgc/checkpoint/hf"
 	"pgc/cmd/internal/build"
-	"pgc/frontend/hf"
 	"pgc/ir/quant"
 	"pgc/runtime/generate"
 	"pgc/runtime/tokenizer"

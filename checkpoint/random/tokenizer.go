@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"pgc/frontend/hf"
+	"pgc/checkpoint/hf"
 )
 
 // gemmaTokenizer makes a Gemma-shaped tokenizer.json for a configuration: characters and bytes as pieces, filler for the

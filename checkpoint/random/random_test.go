@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"pgc/frontend/hf"
+	"pgc/checkpoint/hf"
 	"pgc/runtime/tokenizer"
 )
 

@@ -10,8 +10,8 @@ import (
 	"strings"
 	"testing"
 
-	"pgc/frontend/hf"
-	"pgc/frontend/hf/random"
+	"pgc/checkpoint/hf"
+	"pgc/checkpoint/random"
 	"pgc/runtime/safetensors"
 )
 

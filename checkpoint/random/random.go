@@ -1,5 +1,5 @@
 // Package random writes checkpoints of random weights in the hub's layout, so that speed and memory can be measured
-// without a released model and without Python. It imports frontend/hf, models/paligemma and runtime/safetensors.
+// without a released model and without Python. It imports checkpoint/hf, models/paligemma and runtime/safetensors.
 package random
 
 import (
@@ -12,7 +12,7 @@ import (
 	"sort"
 	"strings"
 
-	"pgc/frontend/hf"
+	"pgc/checkpoint/hf"
 	"pgc/runtime/safetensors"
 )
 
