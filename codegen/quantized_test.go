@@ -119,3 +119,43 @@ func fill(t *eval.Tensor, v float64) {
 		}
 	}
 }
+
+// TestTwoGroupLengths quantizes the same rows twice, in groups of 32 and of 64, for products with matrices of either: two kernels that
+// differ in the length of groups alone.
+func TestTwoGroupLengths(t *testing.T) {
+	const rows, k, n = 5, 192, 33
+	body := ""
+	for i, dtype := range []string{"i8g32", "i8g64"} {
+		body += fmt.Sprintf(`  %%q%[1]d = convert %%x {dtype=%[2]s} : %[2]s[S,192]
+  %%x%[1]d = convert %%q%[1]d {dtype=f32} : f32[S,192]
+  %%w%[1]d = convert %%m%[1]d {dtype=f32} : f32[33,192]
+  %%y%[1]d = einsum %%x%[1]d, %%w%[1]d {spec="ab,cb->ac"} : f32[S,33]
+`, i, dtype)
+	}
+	m, err := text.Parse("groups.pgir", `symbol S <= 8
+
+func @f(%x: input f32[S,192], %m0: weight "m0" i8g32[33,192], %m1: weight "m1" i8g64[33,192]) {
+`+body+`  return y0=%y0 : f32[S,33], y1=%y1 : f32[S,33]
+}
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tgt := range targettest.Runnable(t) {
+		w := randomWeights(t, m)
+		x, err := eval.Random(rand.New(rand.NewPCG(3, 2)), ir.T(ir.F32, ir.Dims(rows, k)...), nil, ir.Range{Lo: -1, Hi: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		syms := map[string]int{"S": rows}
+		want := reference(t, m.Func("f"), map[string]*eval.Tensor{"x": x}, w, syms)
+		e := compiled(t, m, w, tgt, 2)
+		copy(e.Floats("x"), x.Float32())
+		call(t, e, "f", syms)
+		for name, y := range want {
+			if worst := compare(e.Floats(name)[:rows*n], y); !(worst < 2e-6) {
+				t.Errorf("%s: %s: error %g", tgt.Name, name, worst)
+			}
+		}
+	}
+}

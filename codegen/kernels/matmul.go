@@ -1,9 +1,6 @@
 package kernels
 
 import (
-	"fmt"
-	"strings"
-
 	"pgc/ir/quant"
 	"pgc/ir/scalar"
 	"pgc/ir/tile"
@@ -68,22 +65,6 @@ type Prologue struct {
 
 // Kind is "matmul".
 func (s *Matmul) Kind() string { return "matmul" }
-
-// text is the spec for Key.
-func (s *Matmul) text() string {
-	var out strings.Builder
-	fmt.Fprintf(&out, "%+v %d %d %v %v", s.M, s.K, s.XStride, s.X, s.Pairs)
-	if p := s.Prologue; p != nil {
-		fmt.Fprintf(&out, " prologue %s %+v %v %+v", operands(p.In), p.Reduce, p.Exprs, p.Outs)
-	}
-	for _, p := range s.Parts {
-		fmt.Fprintf(&out, " part %d %d %s %v %d %s %v %+v", p.Blocks, p.N, p.Elem, p.Group, p.Accs, operands(p.Extra), p.Exprs, p.Outs)
-		if p.Argmax > 0 {
-			fmt.Fprintf(&out, " argmax %d", p.Argmax)
-		}
-	}
-	return out.String()
-}
 
 // block is the number of packed columns of a block, columns of all blocks.
 func (p *Part) block() int64   { return roundUp(p.N, PanelWidth) }

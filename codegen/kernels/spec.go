@@ -11,9 +11,7 @@ package kernels
 
 import (
 	"fmt"
-	"strings"
 
-	"pgc/ir/scalar"
 	"pgc/ir/target"
 	"pgc/ir/tile"
 )
@@ -114,11 +112,6 @@ func Build(name string, s Spec, t target.Target) (*Kernel, error) {
 	return &g.out, nil
 }
 
-// Key is a canonical text of a spec: equal keys build equal kernels.
-func Key(s Spec) string {
-	return s.Kind() + strings.ReplaceAll(fmt.Sprintf("%+v", printable(s)), "0x", "")
-}
-
 // gen is the state of building one kernel.
 type gen struct {
 	b      *tile.Builder
@@ -192,47 +185,4 @@ func (g *gen) store(p, off, v, count *tile.Value) {
 	} else {
 		g.b.StoreTail(p, off, v, count)
 	}
-}
-
-// printable replaces scalar expressions by their text, for Key.
-func printable(s Spec) any {
-	switch s := s.(type) {
-	case *Map:
-		return struct {
-			Dims  []Size
-			In    string
-			Exprs []*scalar.Expr
-			Outs  []Out
-		}{s.Dims, operands(s.In), s.Exprs, s.Outs}
-	case *Row:
-		return struct {
-			Outer  []Size
-			C      Size
-			In     string
-			Reduce []Reduction
-			Expr   *scalar.Expr
-			Out    Out
-		}{s.Outer, s.C, operands(s.In), s.Reduce, s.Expr, s.Out}
-	case *Matmul:
-		return s.text()
-	case *Epilogue:
-		return fmt.Sprint(s.Matmul.text(), s.Part, s.Rows, s.Stride)
-	case *Attention:
-		return *s
-	case *Einsum:
-		return *s
-	}
-	return s
-}
-
-func operands(in []Operand) string {
-	var out strings.Builder
-	for _, o := range in {
-		fmt.Fprintf(&out, "{%d %s %v %d %s", o.Kind, o.Elem, o.Strides, o.Dim, o.Sym)
-		if o.Rows != nil {
-			fmt.Fprintf(&out, " %+v", *o.Rows)
-		}
-		out.WriteString("}")
-	}
-	return out.String()
 }
