@@ -2,7 +2,11 @@ package codegen_test
 
 import (
 	"context"
+	"errors"
+	"math/rand/v2"
+	"slices"
 	"testing"
+	"time"
 
 	"pgc/ir"
 	"pgc/ir/target/targettest"
@@ -45,5 +49,57 @@ func TestDecodingAllocatesNothing(t *testing.T) {
 		if n != 0 {
 			t.Errorf("%s: %g allocations a step, want none", name, n)
 		}
+	}
+}
+
+// A prompt that is canceled at a random moment leaves nothing behind: the next one has its bits.
+func TestCanceledPromptLeavesNothing(t *testing.T) {
+	m, err := paligemma.Graph(tiny(false), paligemma.Options{MaxTokens: 90, DType: func(string) ir.DType { return ir.F32 }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := compiled(t, m, randomWeights(t, m), targettest.Runnable(t)[0], 3)
+	f, err := e.Func("prefill")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const n = 80
+	for i := range n {
+		e.Ints("ids")[i], e.Ints("slots")[i] = int32(i*7%31), -1
+	}
+	for s, v := range map[string]int{"S": n, "T": n, "past": 0, "prefix": n, "F": 0} {
+		f.Set(s, v)
+	}
+	prompt := func(ctx context.Context) ([]float32, error) {
+		err := f.Run(ctx, 0)
+		return slices.Clone(e.Floats("last")[:tiny(false).Text.HiddenSize]), err
+	}
+	want, err := prompt(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin := time.Now()
+	prompt(t.Context())
+	usual := time.Since(begin)
+	rng := rand.New(rand.NewPCG(3, 4))
+	canceled := 0
+	for range 300 {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Duration(rng.Int64N(int64(usual))))
+		switch got, err := prompt(ctx); {
+		case errors.Is(err, context.DeadlineExceeded):
+			canceled++
+		case err != nil:
+			t.Fatal(err)
+		case !sameBits(got, want):
+			t.Fatal("a prompt that was not canceled has other bits")
+		}
+		cancel()
+		if got, err := prompt(context.Background()); err != nil || !sameBits(got, want) {
+			t.Fatalf("error %v, or other bits, after a cancellation", err)
+		}
+	}
+	t.Logf("%d of 300 prompts were canceled; one takes %v", canceled, usual)
+	if canceled == 0 {
+		t.Error("no prompt was canceled")
 	}
 }

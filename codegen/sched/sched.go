@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/llir/llvm/ir"
+	"github.com/llir/llvm/ir/constant"
 	"github.com/llir/llvm/ir/enum"
 	"github.com/llir/llvm/ir/types"
 	"github.com/llir/llvm/ir/value"
@@ -17,11 +18,11 @@ import (
 const Symbol = "pgc_worker"
 
 const (
-	epochAt  = program.CtlState + 4    // the upper half of the state word
-	doneAt   = program.RecProgress + 4 // the upper half of the progress word
-	inJob    = program.StateClosed - 1 // the bits of the state word that count workers
-	recShift = 6                       // RecordBytes == 1 << recShift
-	traShift = 5                       // TraceBytes == 1 << traShift
+	epochAt  = program.CtlState + 4      // the upper half of the state word
+	doneAt   = program.RecProgress + 4   // the upper half of the progress word
+	inJob    = program.StateCanceled - 1 // the bits of the state word that count workers
+	recShift = 6                         // RecordBytes == 1 << recShift
+	traShift = 5                         // TraceBytes == 1 << traShift
 )
 
 // Source returns the LLVM IR text of the worker loop, to be compiled for any processor of an architecture, one of Go's GOARCH.
@@ -47,7 +48,7 @@ func Source(arch string) (ll string, err error) {
 //
 //	wait    until the epoch differs from the one last seen, asleep
 //	open    stop, or join the job unless it is closed already
-//	launch  for each launch record: take runs of tasks and do them; then wait until it is complete
+//	launch  for each launch record: take runs of tasks and do them, unless the job is canceled; then wait until it is complete
 //	leave   the job, close it, and finish it if this was the last worker in it
 func (b *builder) worker(m *ir.Module) {
 	ctl, index := ir.NewParam("control", types.I8Ptr), ir.NewParam("index", types.I64)
@@ -138,8 +139,10 @@ func (b *builder) launches(ctl, index, scratch, limit value.Value, done *ir.Bloc
 	b.at(take)
 	progress := b.NewPhi(ir.NewIncoming(seen, body))
 	taken := b.low(progress)
-	try, retry, taskLoop := b.block("launch.try"), b.block("launch.retry"), b.block("launch.task")
-	b.NewCondBr(b.NewICmp(enum.IPredULT, taken, tasks), try, complete)
+	some, try, retry, taskLoop := b.block("launch.some"), b.block("launch.try"), b.block("launch.retry"), b.block("launch.task")
+	b.NewCondBr(b.NewICmp(enum.IPredULT, taken, tasks), some, complete)
+	b.at(some)
+	b.NewCondBr(b.canceled(ctl), done, try)
 	b.at(try)
 	share := b.NewUDiv(b.NewSub(tasks, taken), shares)
 	length := b.NewAdd(share, b.NewZExt(b.NewICmp(enum.IPredEQ, share, i64(0)), types.I64)) // at least one
@@ -170,7 +173,8 @@ func (b *builder) launches(ctl, index, scratch, limit value.Value, done *ir.Bloc
 	b.at(called)
 	following := b.NewAdd(task, i64(1))
 	task.Incs = append(task.Incs, ir.NewIncoming(following, called))
-	b.NewCondBr(b.NewICmp(enum.IPredULT, following, b.NewAdd(taken, length)), taskLoop, did)
+	more := b.NewICmp(enum.IPredULT, following, b.NewAdd(taken, length))
+	b.NewCondBr(b.NewAnd(more, b.NewXor(b.canceled(ctl), constant.True)), taskLoop, did)
 	b.at(did)
 	after := b.NewAdd(b.add(rec, program.RecProgress, types.I64, b.NewShl(length, i64(32))), b.NewShl(length, i64(32)))
 	ended := b.block("launch.ended")
@@ -210,6 +214,12 @@ func (b *builder) launches(ctl, index, scratch, limit value.Value, done *ir.Bloc
 	b.at(next)
 	i.Incs = append(i.Incs, ir.NewIncoming(b.NewAdd(i, i64(1)), next))
 	b.NewBr(launch)
+}
+
+// canceled reads whether the job is canceled.
+func (b *builder) canceled(ctl value.Value) value.Value {
+	state := b.acquire(ctl, program.CtlState, types.I64)
+	return b.NewICmp(enum.IPredNE, b.NewAnd(state, i64(program.StateCanceled)), i64(0))
 }
 
 // trace notes in a trace record that a task began at the tick begin and is done now, and goes on in the block next.

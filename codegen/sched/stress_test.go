@@ -2,6 +2,7 @@ package sched
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/signal"
 	"runtime"
@@ -62,7 +63,7 @@ func TestStress(t *testing.T) {
 		begin := time.Now()
 		underPressure(t, func() {
 			for range runs {
-				if err := pool.Run(tab); err != nil {
+				if err := pool.Run(context.Background(), tab); err != nil {
 					t.Error(err)
 					return
 				}
@@ -90,7 +91,7 @@ func TestTwoPools(t *testing.T) {
 			go func() {
 				defer wg.Done()
 				for range 500 {
-					if err := pool.Run(tab); err != nil {
+					if err := pool.Run(context.Background(), tab); err != nil {
 						t.Error(err)
 						return
 					}
@@ -110,7 +111,7 @@ func TestStartStop(t *testing.T) {
 		for i := range 100 {
 			pool := startPool(t, 1+i%5, int64(i))
 			if i%2 == 0 {
-				if err := pool.Run(table(t, launch{"nothing", 3, nil})); err != nil {
+				if err := pool.Run(context.Background(), table(t, launch{"nothing", 3, nil})); err != nil {
 					t.Error(err)
 				}
 			}
@@ -127,29 +128,33 @@ func TestStartStop(t *testing.T) {
 	}
 }
 
-// TestInterrupt delivers Ctrl-C to Go while kernels keep every core busy.
+// TestInterrupt delivers Ctrl-C to Go while kernels keep every core busy; it ends them.
 func TestInterrupt(t *testing.T) {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer cancel()
-	p := memory(t, 8*8)
+	const tasks = 1 << 14
+	p := memory(t, 8*tasks)
 	pool := startPool(t, runtime.NumCPU()+1, 64)
-	tab := table(t, launch{"burn", 8, []any{p, 50_000_000}})
-	done := make(chan error)
+	tab := table(t, launch{"burn", tasks, []any{p, 1_000_000}})
+	done := make(chan error, 1)
 	begin := time.Now()
-	go func() { done <- pool.Run(tab) }()
+	go func() { done <- pool.Run(ctx, tab) }()
 	time.Sleep(20 * time.Millisecond)
 	sent := time.Now()
 	syscall.Kill(os.Getpid(), syscall.SIGINT)
 	select {
 	case <-ctx.Done():
 		t.Logf("the signal arrived after %v", time.Since(sent))
-	case <-done:
-		t.Fatalf("the kernels ended after %v, before the signal arrived", time.Since(begin))
+	case err := <-done:
+		if ctx.Err() == nil {
+			t.Fatalf("the kernels ended after %v, before the signal arrived: %v", time.Since(begin), err)
+		}
+		done <- err
 	}
-	if err := <-done; err != nil {
-		t.Fatal(err)
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Fatalf("error %v, expected that the context is canceled", err)
 	}
-	t.Logf("the kernels ran for %v", time.Since(begin))
+	t.Logf("the kernels ended after %v", time.Since(sent))
 }
 
 func benchmarkRun(b *testing.B, threads int, launches ...launch) {
@@ -158,7 +163,7 @@ func benchmarkRun(b *testing.B, threads int, launches ...launch) {
 	b.ReportAllocs()
 	b.ResetTimer()
 	for range b.N {
-		if err := pool.Run(tab); err != nil {
+		if err := pool.Run(context.Background(), tab); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -150,11 +150,7 @@ func (a *App) session(threads int) (*generate.Session, func(), error) {
 			s.Mapped += section.Bytes
 		}
 	}
-	return s, func() {
-		if a.ctx.Err() == nil { // else kernels may still be running: the memory goes with the process
-			e.Close()
-		}
-	}, nil
+	return s, func() { e.Close() }, nil
 }
 
 func (a *App) tokenizer() (*tokenizer.Tokenizer, error) {

@@ -37,8 +37,6 @@ type Func struct {
 	bases native.Bases
 	outs  []uintptr // of whole outputs, to which Run adds offsets
 	syms  []int64
-	done  chan error
-	start chan struct{} // tells the goroutine that waits for the kernels to begin; nil before the first run
 }
 
 // Lacks says why code for a target cannot run on this machine, or returns nil.
@@ -144,7 +142,7 @@ func (e *Engine) bind(fn *program.Func) error {
 		return err
 	}
 	e.closers = append(e.closers, table.Close)
-	f := &Func{e: e, fn: fn, table: table, syms: make([]int64, len(e.Program.Symbols)), done: make(chan error, 1)}
+	f := &Func{e: e, fn: fn, table: table, syms: make([]int64, len(e.Program.Symbols))}
 	f.bases = native.Bases{Weights: e.weights, Arena: e.arena.Addr()}
 	f.Use(0)
 	for _, p := range fn.Inputs {
@@ -193,12 +191,6 @@ func (e *Engine) Port(name string) []byte { return e.ports[name].Bytes() }
 
 // Close stops the threads and gives the memory back.
 func (e *Engine) Close() error {
-	for _, f := range e.funcs {
-		if f.start != nil {
-			close(f.start)
-			f.start = nil
-		}
-	}
 	if e.pool != nil {
 		e.pool.Close()
 	}
@@ -223,8 +215,8 @@ func (f *Func) Set(symbol string, v int) {
 // counts on from it.
 func (f *Func) Use(copy int) { f.bases.States = f.e.stateAt[copy*len(f.e.Program.States):] }
 
-// Run executes the function. Outputs begin offset bytes into their memory. When ctx is done it returns at once with
-// ctx's error; the kernels still run then, so the engine must neither be used nor closed afterwards: the process is to end.
+// Run executes the function. Outputs begin offset bytes into their memory. When ctx is done it returns ctx's error within
+// the time of a task; outputs, and the states that the function updates, hold anything then.
 func (f *Func) Run(ctx context.Context, offset int64) error {
 	for i, o := range f.outs {
 		f.bases.Outputs[i] = o + uintptr(offset)
@@ -232,27 +224,7 @@ func (f *Func) Run(ctx context.Context, offset int64) error {
 	if err := f.table.Bind(&f.bases, f.syms); err != nil {
 		return err
 	}
-	if ctx.Done() == nil {
-		return f.e.pool.Run(f.table)
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if f.start == nil { // one goroutine for all runs, so that a step of decoding allocates nothing
-		f.start = make(chan struct{})
-		go func() {
-			for range f.start {
-				f.done <- f.e.pool.Run(f.table)
-			}
-		}()
-	}
-	f.start <- struct{}{}
-	select {
-	case err := <-f.done:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return f.e.pool.Run(ctx, f.table)
 }
 
 // Timing is when one launch ran, counted from the start of the first, and what it did.

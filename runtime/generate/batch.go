@@ -141,7 +141,7 @@ func (b *batch) step() error {
 		}
 	} else {
 		for i, q := range b.slots {
-			if q != nil && b.ctx.Err() == nil { // else kernels may still be running
+			if q != nil {
 				failed[i] = b.s.step(b.ctx, q)
 			}
 		}

@@ -1,6 +1,7 @@
 package native
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -28,7 +29,8 @@ type Pool struct {
 	ctl     *Memory // program.Ctl…; nil when closed
 	scratch *Memory
 	workers []*thread
-	epoch   uint32
+	epoch   uint32 // of the last job
+	watched *watch // the last Run's context; nil if that could not be canceled
 	code    []byte
 }
 
@@ -74,41 +76,56 @@ func Start(code []byte, entry int64, threads int, scratchBytes int64) (*Pool, er
 func (p *Pool) Threads() int { return len(p.workers) }
 
 // Run executes the launches of a bound table in order and returns when all are complete.
-// The calling goroutine sleeps in a system call meanwhile. It allocates nothing. What
-// the kernels compute does not depend on the number of threads.
-func (p *Pool) Run(t *Table) error {
+// The calling goroutine sleeps in a system call meanwhile. What the kernels compute does
+// not depend on the number of threads.
+//
+// When ctx is done, Run returns its error as soon as every worker has ended the task it
+// is in: no kernel runs any more, memory that the launches write holds anything, and the
+// pool is ready for the next Run. Run allocates nothing unless ctx is another one than
+// the last time.
+func (p *Pool) Run(ctx context.Context, t *Table) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.runTable(t)
+	return p.runTable(ctx, t)
 }
 
-func (p *Pool) runTable(t *Table) error {
+func (p *Pool) runTable(ctx context.Context, t *Table) error {
 	if p.ctl == nil {
 		return errors.New("the thread pool is closed")
 	}
 	if !t.bound {
 		return fmt.Errorf("the launches of func %s are not bound to memory", t.name)
 	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	t.rewind()
-	p.run(t.records(), t.count)
-	return nil
+	return p.run(ctx, t.records(), t.count)
 }
 
 // run opens a job over count records and waits until it is finished.
-func (p *Pool) run(records uintptr, count int) {
+func (p *Pool) run(ctx context.Context, records uintptr, count int) error {
 	*p.i64(program.CtlTable) = int64(records)
 	*p.i64(program.CtlCount) = int64(count)
 	*p.i64(program.CtlReached) = 0
+	w := p.watch(ctx)
 	p.epoch++
 	p.open(uint64(p.epoch) << 32)
+	if w != nil {
+		w.running(ctx, p.epoch)
+	}
 	done := p.i32(program.CtlDone)
 	for {
 		v := atomic.LoadInt32(done)
 		if uint32(v) == p.epoch {
-			return
+			break
 		}
 		futexWait(done, v, futexPrivate)
 	}
+	if atomic.LoadInt64(p.i64(program.CtlState))&program.StateCanceled != 0 {
+		return ctx.Err()
+	}
+	return nil
 }
 
 // open publishes a new state word and wakes the workers that sleep until its epoch differs.
@@ -122,7 +139,7 @@ func (p *Pool) open(state uint64) {
 // tick measures the duration of a tick of the clock in nanoseconds.
 func (p *Pool) tick() float64 {
 	mark := func() (time.Time, int64) {
-		p.run(0, 0)
+		p.run(context.Background(), 0, 0) // never canceled: no error
 		return time.Now(), *p.i64(program.CtlTicks)
 	}
 	t0, c0 := mark()
@@ -139,6 +156,7 @@ func (p *Pool) Close() {
 	if p.ctl == nil {
 		return
 	}
+	p.watch(context.Background())
 	atomic.StoreInt32(p.i32(program.CtlStop), 1)
 	p.epoch++
 	p.open(uint64(p.epoch)<<32 | program.StateClosed)

@@ -1,6 +1,7 @@
 package native
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -38,7 +39,7 @@ func (p *Pool) Profile(t *Table) (*Profile, error) {
 	defer traces.Close()
 	*p.i64(program.CtlTrace), *p.i64(program.CtlTraces) = int64(traces.Addr()), int64(stride)
 	*p.i32(program.CtlStamp) = 1
-	err = p.runTable(t)
+	err = p.runTable(context.Background(), t)
 	*p.i32(program.CtlStamp) = 0
 	*p.i64(program.CtlTrace) = 0
 	if err != nil {

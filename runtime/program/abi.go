@@ -17,6 +17,12 @@ package program
 // reads long stretches of the weights in order, as memory likes it, and the last runs are
 // single tasks, so that all workers end together.
 //
+// To cancel a job, the pool sets StateCanceled in the state word, by a compare-and-swap: the word names the epoch, so a
+// cancellation that comes late cannot meet the next job, and opening a job stores a word without the bit. Workers read
+// the bit before they take a run and after each task. They then take no more runs, count the rest of a run they hold as
+// done, so that nobody waits for it, and leave; the last one finishes the job as always. Latecomers may join a canceled
+// job, too: if none has joined yet, one must, to finish it.
+//
 // The clock is the time stamp counter on x86-64, the virtual counter on arm64.
 
 // Control block: CtlBytes long, aligned to a cache line.
@@ -31,7 +37,7 @@ const (
 	CtlTrace   = 48 // i64: address of worker 0's trace, one trace record a launch; read only if CtlStamp says so
 	CtlTraces  = 56 // i64: distance of the workers' traces in bytes
 
-	CtlState    = 64  // i64: epoch << 32 | closed << 31 | workers in the job; its high half is a futex
+	CtlState    = 64  // i64: epoch << 32 | closed << 31 | canceled << 30 | workers in the job; its high half is a futex
 	CtlSleepers = 128 // i32: workers asleep on the epoch
 	CtlDone     = 192 // i32: the last finished epoch; a futex on which the pool sleeps
 	CtlTicks    = 200 // i64: the clock when it finished
@@ -41,8 +47,11 @@ const (
 	CtlBytes = 320
 )
 
-// StateClosed is the bit of the state word that says nobody may join any more.
-const StateClosed = 1 << 31
+// Bits of the state word.
+const (
+	StateClosed   = 1 << 31 // nobody may join any more
+	StateCanceled = 1 << 30 // workers must leave
+)
 
 // Launch record: RecordBytes long, aligned to a cache line.
 const (

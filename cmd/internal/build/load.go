@@ -78,10 +78,8 @@ func Load(ctx context.Context, c *hf.Checkpoint, o Loading) (*Loaded, error) {
 	r.SetRounding(o.Rounding)
 	var closers []func() error
 	l.close = func() {
-		if ctx.Err() == nil { // else kernels may still run: the memory goes with the process
-			for i := len(closers) - 1; i >= 0; i-- {
-				closers[i]()
-			}
+		for i := len(closers) - 1; i >= 0; i-- {
+			closers[i]()
 		}
 	}
 	ok := false
