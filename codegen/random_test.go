@@ -75,6 +75,9 @@ func (tr trial) compare(t *testing.T, plain *ir.Module, seed uint64) (misses []*
 		if err := passes.Plan(f); err != nil {
 			return []*miss{{stage, f.Name, err}}
 		}
+		if err := passes.CheckPlan(f); err != nil {
+			return []*miss{{stage, f.Name, err}}
+		}
 	}
 	stage = "code"
 	w := randomWeights(t, plain)

@@ -47,7 +47,8 @@ type ShapeAttrs struct {
 	Shape []Dim `ir:"shape"`
 }
 
-// OpReshape gives the same elements, in row-major order, another shape.
+// OpReshape gives the same elements, in row-major order, another shape. Constant dimensions join and split; a symbol stays a
+// dimension of its own.
 var OpReshape = Define(OpDef{Name: "reshape", Doc: "the same elements in row-major order under another shape",
 	In: one(AnyDType), Attrs: ShapeAttrs{},
 	Infer: func(in []Type, attrs any) (Type, error) {
@@ -56,7 +57,7 @@ var OpReshape = Define(OpDef{Name: "reshape", Doc: "the same elements in row-maj
 			return Type{}, err
 		}
 		if !sameElems(in[0].Shape, shape) {
-			return Type{}, fmt.Errorf("cannot reshape %s to %s: not the same number of elements", FormatDims(in[0].Shape), FormatDims(shape))
+			return Type{}, fmt.Errorf("cannot reshape %s to %s: expected as many elements before, between and after the same symbols", FormatDims(in[0].Shape), FormatDims(shape))
 		}
 		if in[0].DType.IsQuantized() && (len(shape) == 0 || shape[len(shape)-1] != in[0].Last()) {
 			return Type{}, fmt.Errorf("cannot reshape %s to %s: the last dimension holds the groups", in[0], FormatDims(shape))

@@ -1,6 +1,9 @@
 package ir
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 // module returns a module with the symbols the samples use.
 func sampleModule(s Sample) *Module {
@@ -64,6 +67,28 @@ func TestExpandKeepsTheType(t *testing.T) {
 				}
 			}
 			t.Logf("\n%s", f)
+		}
+	}
+}
+
+// A symbol stays a dimension of its own: how its rows lie in memory then does not depend on its value.
+func TestReshapeKeepsSymbolsApart(t *testing.T) {
+	s, u := Sym("S"), Sym("T")
+	for _, c := range []struct {
+		from, to []Dim
+		fits     bool
+	}{
+		{[]Dim{s, D(6)}, []Dim{s, D(2), D(3)}, true},
+		{[]Dim{s, D(6)}, []Dim{D(1), s, D(1), D(6)}, true},
+		{[]Dim{D(4), s, u}, []Dim{D(2), D(2), s, D(1), u}, true},
+		{[]Dim{s, D(6)}, []Dim{D(6), s}, false},
+		{[]Dim{s, D(6)}, []Dim{D(2), s, D(3)}, false},
+		{[]Dim{s, u}, []Dim{u, s}, false},
+		{[]Dim{s, D(6)}, []Dim{s, D(5)}, false},
+	} {
+		_, err := OpReshape.InferType([]Type{T(F32, c.from...)}, ShapeAttrs{c.to})
+		if (err == nil) != c.fits || err != nil && !strings.Contains(err.Error(), "expected as many elements") {
+			t.Errorf("%s to %s: %v", FormatDims(c.from), FormatDims(c.to), err)
 		}
 	}
 }

@@ -130,23 +130,33 @@ func formatShapes(shapes [][]Dim) string {
 	return strings.Join(parts, " and ")
 }
 
-// sameElems reports whether two shapes hold the same number of elements for every value of their symbols: equal constant
-// factors and the same symbols.
+// sameElems reports whether one shape can be read as another for every value of their symbols: the same symbols in one order, and
+// between them constant dimensions of equal products. A symbol so stays a dimension of its own, and strides can be constants.
 func sameElems(a, b []Dim) bool {
-	na, sa := factors(a)
-	nb, sb := factors(b)
-	return na == nb && (na == 0 || slices.Equal(sa, sb))
+	na, sa := runs(a)
+	nb, sb := runs(b)
+	return slices.Equal(na, nb) && slices.Equal(sa, sb)
 }
 
-func factors(dims []Dim) (n int, syms []string) {
-	n = 1
+// runs returns the symbols among dimensions and the products of the constant dimensions before, between and after them.
+func runs(dims []Dim) (products []int, syms []string) {
+	products = []int{1}
 	for _, d := range dims {
 		if d.IsConst() {
-			n *= d.N
+			products[len(products)-1] *= d.N
 		} else {
-			syms = append(syms, d.Sym)
+			syms, products = append(syms, d.Sym), append(products, 1)
 		}
 	}
-	slices.Sort(syms)
+	return products, syms
+}
+
+// factors returns the product of the constant dimensions, and the symbols.
+func factors(dims []Dim) (n int, syms []string) {
+	products, syms := runs(dims)
+	n = 1
+	for _, p := range products {
+		n *= p
+	}
 	return n, syms
 }

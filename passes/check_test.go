@@ -3,6 +3,7 @@ package passes
 import (
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -73,6 +74,16 @@ func TestCheckPlan(t *testing.T) {
 		},
 		"has 2 users":        func(f *ir.Func) { f.Return("old", f.Param("c")) },
 		"does not lie there": func(f *ir.Func) { f.Results[0].Value.Buf.Space = ir.Arena },
+		"outside of its memory": func(f *ir.Func) {
+			b := find(f, inArena).Out.Buf
+			b.Strides = slices.Clone(b.Strides)
+			b.Strides[1] = 2
+		},
+		"reads its element [0 1 0]": func(f *ir.Func) {
+			b := find(f, func(op *ir.Op) bool { return op.Def == ir.OpReshape }).Out.Buf
+			b.Strides = slices.Clone(b.Strides)
+			b.Strides[1] = 0
+		},
 	} {
 		f := plannedModule(t)
 		if err := CheckPlan(f); err != nil {
@@ -81,6 +92,35 @@ func TestCheckPlan(t *testing.T) {
 		plant(f)
 		if err := CheckPlan(f); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("planted %q: %v", want, err)
+		}
+	}
+}
+
+// Views of views have the strides of what they read: a broadcast repeats its element in whatever shape it gets.
+func TestViewsOfViews(t *testing.T) {
+	m := &ir.Module{Symbols: []ir.Symbol{{Name: "S", Max: 9}}}
+	x, s := ir.Dims, ir.Sym("S")
+	for _, c := range []struct {
+		from    []ir.Dim
+		strides []int64
+		to      []ir.Dim
+		want    []int64 // nil where strides cannot express it
+	}{
+		{x(1, 5), []int64{0, 0}, x(5, 1), []int64{0, 0}},
+		{x(3, 4), []int64{0, 0}, x(12), []int64{0}},
+		{x(3, 4), []int64{0, 1}, x(12), nil},
+		{x(3, 4), []int64{1, 0}, x(12), nil},
+		{x(3, 4), []int64{4, 1}, x(2, 6), []int64{6, 1}},
+		{x(12), []int64{7}, x(3, 1, 4), []int64{28, 28, 7}},
+		{x(1, 1), []int64{5, 1}, x(1), []int64{1}},
+		{[]ir.Dim{s, ir.D(3), ir.D(4)}, []int64{4, 0, 1}, []ir.Dim{s, ir.D(12)}, nil},
+		{[]ir.Dim{s, ir.D(3), ir.D(4)}, []int64{1, 0, 0}, []ir.Dim{s, ir.D(12)}, []int64{1, 0}},
+		{[]ir.Dim{ir.D(2), s, ir.D(6)}, []int64{6, 24, 1}, []ir.Dim{ir.D(2), s, ir.D(2), ir.D(3)}, []int64{6, 24, 3, 1}},
+		{x(2, 0, 3), []int64{0, 3, 1}, x(3, 0), []int64{0, 1}},
+	} {
+		got, ok := reshaped(m, c.from, c.strides, c.to)
+		if ok != (c.want != nil) || ok && !slices.Equal(got, c.want) {
+			t.Errorf("%s with the strides %v as %s: %v, %v, expected %v", ir.FormatDims(c.from), c.strides, ir.FormatDims(c.to), got, ok, c.want)
 		}
 	}
 }

@@ -20,10 +20,10 @@ func fuseMatmul(f *ir.Func, budget *Budget) int {
 func isProduct(op *ir.Op) bool { return einsumSpec(op.Out) == "ab,cb->ac" && isWeight(op.In[1]) }
 
 func buildMatmul(f *ir.Func, r *region) *ir.Value {
-	// The products that share the operand and the shape of the last one; the others stay outside.
+	// The last product of the sink's shape and those that share its operand; the others stay outside.
 	var products []*ir.Op
 	for _, op := range slices.Backward(r.ops) {
-		if !isProduct(op) {
+		if !isProduct(op) || !slices.Equal(op.Out.Type.Shape, r.sink.Out.Type.Shape) {
 			continue
 		}
 		if len(products) > 0 {
@@ -35,7 +35,7 @@ func buildMatmul(f *ir.Func, r *region) *ir.Value {
 		}
 		products = append(products, op)
 	}
-	if len(products) == 0 || !slices.Equal(products[0].Out.Type.Shape, r.sink.Out.Type.Shape) {
+	if len(products) == 0 {
 		return nil
 	}
 	slices.Reverse(products)

@@ -74,58 +74,23 @@ func view(m *ir.Module, op *ir.Op, in []int64) (strides []int64, offset int64, o
 	return strides, 0, ok
 }
 
-// reshaped matches groups of dimensions with equal products from the left; a group's input must be dense within itself.
+// reshaped returns the strides under which memory that x reads by the strides in holds a reshape of x. It splits both shapes from
+// the left into groups of equal products; the dimensions of a group must lie densely within each other, or all repeat one element.
 func reshaped(m *ir.Module, x []ir.Dim, in []int64, out []ir.Dim) ([]int64, bool) {
+	if elements(m, x) == 0 {
+		return m.DenseStrides(out), true
+	}
 	strides := make([]int64, len(out))
 	i, j := 0, 0
 	for i < len(x) || j < len(out) {
 		// A group: dimensions x[i:i2] hold the elements of out[j:j2].
-		i2, j2 := i, j
-		px, po := int64(1), int64(1)
-		if i2 < len(x) {
-			px *= int64(m.MaxDim(x[i2]))
-			i2++
+		i2, j2 := group(m, x, i, out, j)
+		if i2 < 0 {
+			return nil, false
 		}
-		if j2 < len(out) {
-			po *= int64(m.MaxDim(out[j2]))
-			j2++
-		}
-		for px != po {
-			switch {
-			case px < po && i2 < len(x):
-				px *= int64(m.MaxDim(x[i2]))
-				i2++
-			case po < px && j2 < len(out):
-				po *= int64(m.MaxDim(out[j2]))
-				j2++
-			default:
-				return nil, false
-			}
-		}
-		// Ones that follow belong to the group, too.
-		for i2 < len(x) && x[i2] == ir.D(1) {
-			i2++
-		}
-		for j2 < len(out) && out[j2] == ir.D(1) {
-			j2++
-		}
-		step := int64(1)
-		inner := int64(0)
-		for k := i2 - 1; k >= i; k-- {
-			if x[k] == ir.D(1) {
-				continue
-			}
-			if inner == 0 {
-				inner, step = in[k], in[k]*int64(m.MaxDim(x[k]))
-				continue
-			}
-			if in[k] != step {
-				return nil, false
-			}
-			step *= int64(m.MaxDim(x[k]))
-		}
-		if inner == 0 {
-			inner = 1
+		inner, ok := step(m, x[i:i2], in[i:i2])
+		if !ok {
+			return nil, false
 		}
 		for k := j2 - 1; k >= j; k-- {
 			strides[k] = inner
@@ -134,4 +99,68 @@ func reshaped(m *ir.Module, x []ir.Dim, in []int64, out []ir.Dim) ([]int64, bool
 		i, j = i2, j2
 	}
 	return strides, true
+}
+
+// group returns the ends of the shortest runs of dimensions of x from i on and of out from j on that have one product, with the
+// ones that follow; or -1 where there are none.
+func group(m *ir.Module, x []ir.Dim, i int, out []ir.Dim, j int) (int, int) {
+	px, po := int64(1), int64(1)
+	if i < len(x) {
+		px = int64(m.MaxDim(x[i]))
+		i++
+	}
+	if j < len(out) {
+		po = int64(m.MaxDim(out[j]))
+		j++
+	}
+	for px != po {
+		switch {
+		case px < po && i < len(x):
+			px *= int64(m.MaxDim(x[i]))
+			i++
+		case po < px && j < len(out):
+			po *= int64(m.MaxDim(out[j]))
+			j++
+		default:
+			return -1, -1
+		}
+	}
+	for i < len(x) && x[i] == ir.D(1) {
+		i++
+	}
+	for j < len(out) && out[j] == ir.D(1) {
+		j++
+	}
+	return i, j
+}
+
+// step returns how far apart neighbouring elements of some dimensions lie, counted in row-major order, or false if that differs
+// among them. It is 0 where the dimensions repeat one element, and 1 where they have only one.
+func step(m *ir.Module, dims []ir.Dim, strides []int64) (inner int64, ok bool) {
+	outer := int64(0) // the stride that the next dimension further out must have
+	first := true
+	for k := len(dims) - 1; k >= 0; k-- {
+		switch {
+		case dims[k] == ir.D(1):
+			continue
+		case first:
+			inner, outer, first = strides[k], strides[k], false
+		case strides[k] != outer:
+			return 0, false
+		}
+		outer *= int64(m.MaxDim(dims[k]))
+	}
+	if first {
+		return 1, true
+	}
+	return inner, true
+}
+
+// elements is the number of elements of a shape with every symbol at its bound.
+func elements(m *ir.Module, shape []ir.Dim) int64 {
+	n := int64(1)
+	for _, d := range shape {
+		n *= int64(m.MaxDim(d))
+	}
+	return n
 }

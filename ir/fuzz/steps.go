@@ -6,8 +6,8 @@ import "pgc/ir"
 var steps = []func(*grower) *ir.Value{
 	(*grower).unary, (*grower).unary, (*grower).binary, (*grower).binary, (*grower).product, (*grower).quotient,
 	(*grower).reduction, (*grower).softmax, (*grower).norm, (*grower).linear, (*grower).linear, (*grower).gated, (*grower).integers,
-	(*grower).einsum, (*grower).transpose, (*grower).reshape, (*grower).slice, (*grower).concat, (*grower).masked, (*grower).lookup,
-	(*grower).lastRow, (*grower).positions, (*grower).broadcast, (*grower).constants, (*grower).place,
+	(*grower).einsum, (*grower).views, (*grower).views, (*grower).views, (*grower).concat, (*grower).masked, (*grower).lookup,
+	(*grower).lastRow, (*grower).positions, (*grower).constants, (*grower).place,
 }
 
 // unary applies an operation whose results stay small.
@@ -164,55 +164,6 @@ func (g *grower) einsum() *ir.Value {
 	return g.op(ir.OpEinsum, ir.EinsumAttrs{Spec: oneOf(g, list...)}, x, y)
 }
 
-func (g *grower) transpose() *ir.Value {
-	x := g.pick()
-	return g.op(ir.OpTranspose, ir.TransposeAttrs{Perm: g.rng.Perm(x.Type.Rank())}, x)
-}
-
-// reshape makes one dimension of two, or two of one, or adds a one.
-func (g *grower) reshape() *ir.Value {
-	x := g.pick()
-	rank, s := x.Type.Rank(), x.Type.Shape
-	join := func(parts ...[]ir.Dim) *ir.Value {
-		var shape []ir.Dim
-		for _, p := range parts {
-			shape = append(shape, p...)
-		}
-		return g.op(ir.OpReshape, ir.ShapeAttrs{Shape: shape}, x)
-	}
-	if rank >= 2 && g.chance(2) {
-		i := g.rng.IntN(rank - 1)
-		want(s[i].IsConst() && s[i+1].IsConst())
-		return join(s[:i], []ir.Dim{ir.D(s[i].N * s[i+1].N)}, s[i+2:])
-	}
-	i := g.rng.IntN(rank + 1)
-	if i < rank && s[i].IsConst() {
-		for _, n := range []int{2, 3, 5, 7, 11} {
-			if s[i].N > n && s[i].N%n == 0 {
-				return join(s[:i], []ir.Dim{ir.D(s[i].N / n), ir.D(n)}, s[i+1:])
-			}
-		}
-	}
-	return join(s[:i], []ir.Dim{ir.D(1)}, s[i:])
-}
-
-// constantAxis is an axis of x of a constant size of at least 2.
-func (g *grower) constantAxis(x *ir.Value) int {
-	want(x.Type.Rank() > 0)
-	axis := g.rng.IntN(x.Type.Rank())
-	d := x.Type.Shape[axis]
-	want(d.IsConst() && d.N >= 2)
-	return axis
-}
-
-func (g *grower) slice() *ir.Value {
-	x := g.pick()
-	axis := g.constantAxis(x)
-	n := x.Type.Shape[axis].N
-	from := g.rng.IntN(n - 1)
-	return g.op(ir.OpSlice, ir.SliceAttrs{Axis: axis, Start: ir.D(from), Limit: ir.D(from + 1 + g.rng.IntN(n-from))}, x)
-}
-
 func (g *grower) concat() *ir.Value {
 	x := g.pick()
 	return g.op(ir.OpConcat, ir.AxisAttrs{Axis: g.constantAxis(x)}, x, g.call(oneOf(g, ir.OpTanh, ir.OpNeg), x))
@@ -279,11 +230,6 @@ func (g *grower) lastRow() *ir.Value {
 	want(x.Type.Rank() > 0 && x.Type.Shape[0] == ir.Sym("S"))
 	last := g.call(ir.OpSub, g.symbol("S"), g.b.Const(ir.I32, 1))
 	return g.call(ir.OpGather, x, g.op(ir.OpReshape, ir.ShapeAttrs{Shape: []ir.Dim{ir.D(1)}}, last))
-}
-
-func (g *grower) broadcast() *ir.Value {
-	x := g.pick()
-	return g.op(ir.OpBroadcast, ir.ShapeAttrs{Shape: append([]ir.Dim{g.upTo(3)}, x.Type.Shape...)}, x)
 }
 
 // constants adds values that can be computed before anything runs.

@@ -1,0 +1,259 @@
+package passes
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"pgc/ir"
+)
+
+// CheckPlan verifies the places of a planned function, independently of how they were chosen: that every value has one inside the
+// memory it is in, that views read the elements of their operands that they stand for, that no two buffers of the arena overlap while
+// both are in use, that results have memory of their own, and that nothing reads a state where it is being overwritten.
+func CheckPlan(f *ir.Func) error {
+	c := &planChecker{f: f, uses: f.Uses(), held: map[*ir.Value]*held{}}
+	for i, op := range f.Ops {
+		c.op(i, op)
+	}
+	for _, p := range f.Params {
+		if p.Buf == nil {
+			c.report("%%%s has no place", p.Name)
+			continue
+		}
+		c.within("%"+p.Name, p)
+	}
+	c.results()
+	for i, a := range c.list {
+		for _, b := range c.list[:i] {
+			if a.from <= b.to && b.from <= a.to && a.lo < b.hi && b.lo < a.hi {
+				c.report("%s and %s overlap in the arena while both are in use", a.op, b.op)
+			}
+		}
+	}
+	return errors.Join(c.errs...)
+}
+
+// held is the arena memory of a value and when it must hold it.
+type held struct {
+	op       *ir.Op
+	lo, hi   int64
+	from, to int
+}
+
+type planChecker struct {
+	f    *ir.Func
+	uses map[*ir.Value][]ir.Use
+	held map[*ir.Value]*held
+	list []*held
+	errs []error
+}
+
+func (c *planChecker) report(format string, args ...any) {
+	c.errs = append(c.errs, fmt.Errorf("@%s: "+format, append([]any{c.f.Name}, args...)...))
+}
+
+func (c *planChecker) op(i int, op *ir.Op) {
+	for _, v := range op.In {
+		if h := c.held[v]; h != nil {
+			h.to = i
+		}
+	}
+	b := op.Out.Buf
+	if b == nil {
+		c.report("%s has no place", op)
+		return
+	}
+	if op.Def == ir.OpDynamicUpdateSlice {
+		c.update(op)
+	}
+	if isView(op) && !isResult(op.Out, c.uses) {
+		c.view(op)
+		c.held[op.Out] = c.held[op.In[0]]
+	} else if b.Space == ir.Arena {
+		c.hold(i, op)
+	}
+	c.within(op.String(), op.Out)
+}
+
+// hold notes the buffer that an operation writes.
+func (c *planChecker) hold(i int, op *ir.Op) {
+	b := op.Out.Buf
+	from := i
+	if isView(op) { // one of several results: written by the operation it is a slice of
+		from = slices.Index(c.f.Ops, op.In[0].Def)
+	}
+	h := &held{op, b.Offset, b.Offset + c.f.Module.Bytes(op.Out.Type), from, i}
+	if b.Offset%alignment != 0 {
+		c.report("%s begins at %d, which is no multiple of %d", op, b.Offset, alignment)
+	}
+	c.held[op.Out] = h
+	c.list = append(c.list, h)
+}
+
+// view checks that a view is where its operand is and reads the elements that it stands for. A kernel that writes into a state writes
+// what is viewed there, too.
+func (c *planChecker) view(op *ir.Op) {
+	in, out := op.In[0].Buf, op.Out.Buf
+	if out.Space != in.Space || out.Param != in.Param || out.Sym != in.Sym {
+		if out.Space != ir.States {
+			c.report("%s lies in %s, what it views in %s", op, out.Space, in.Space)
+		}
+		return
+	}
+	from, to := c.bounds(op.In[0].Type), c.bounds(op.Out.Type)
+	if len(out.Strides) != len(to) {
+		c.report("%s has the strides %v, expected one for each dimension", op, out.Strides)
+		return
+	}
+	size := op.Out.Type.DType.MemoryBytes()
+	for _, at := range samples(to) {
+		source := viewed(op, at, from, to)
+		if reads, lies := address(out, at, size), address(in, source, size); reads != lies {
+			c.report("%s reads its element %v at %d with the strides %v, expected %d, the place of element %v of its operand",
+				op, at, reads, out.Strides, lies, source)
+			return
+		}
+	}
+}
+
+// bounds returns the shape of t with every symbol at its bound.
+func (c *planChecker) bounds(t ir.Type) []int {
+	shape := make([]int, t.Rank())
+	for i, d := range t.Shape {
+		shape[i] = c.f.Module.MaxDim(d)
+	}
+	return shape
+}
+
+// samples returns indices of a shape: all of a small one, some thousand and the last one of another.
+func samples(shape []int) [][]int {
+	const most, step = 2048, 7919 // a prime, so that steps fall into no pattern of the dimensions
+	total := 1
+	for _, n := range shape {
+		total *= n
+	}
+	list := make([][]int, 0, min(total, most))
+	for i := range min(total, most) {
+		at := i
+		if total > most {
+			at = (total - 1 + i*step) % total
+		}
+		list = append(list, unflatten(at, shape))
+	}
+	return list
+}
+
+// unflatten returns the index of the element that is number at in row-major order.
+func unflatten(at int, shape []int) []int {
+	index := make([]int, len(shape))
+	for i := len(shape) - 1; i >= 0; i-- {
+		index[i], at = at%shape[i], at/shape[i]
+	}
+	return index
+}
+
+// viewed returns the index of the element of the operand that is element at of a view, by the definition of its operation.
+func viewed(op *ir.Op, at, from, to []int) []int {
+	index := make([]int, len(from))
+	switch op.Def {
+	case ir.OpTranspose:
+		for i, p := range op.Attrs.(ir.TransposeAttrs).Perm {
+			index[p] = at[i]
+		}
+	case ir.OpSlice:
+		a := op.Attrs.(ir.SliceAttrs)
+		copy(index, at)
+		index[a.Axis] += a.Start.N
+	case ir.OpBroadcast:
+		for i := range from {
+			if j := len(to) - len(from) + i; from[i] == to[j] {
+				index[i] = at[j]
+			}
+		}
+	case ir.OpReshape:
+		n := 0
+		for i, k := range at {
+			n = n*to[i] + k
+		}
+		return unflatten(n, from)
+	}
+	return index
+}
+
+// address returns where an element lies from the start of its memory, in bytes.
+func address(b *ir.Buffer, index []int, size int64) int64 {
+	at := b.Offset
+	for i, k := range index {
+		at += int64(k) * b.Strides[i] * size
+	}
+	return at
+}
+
+// within checks that every element of a value lies inside the memory it is in. Where a symbol moves the value, the caller answers for
+// the symbol.
+func (c *planChecker) within(name string, v *ir.Value) {
+	b := v.Buf
+	lo, hi := int64(0), int64(0)
+	switch b.Space {
+	case ir.Folded:
+		return
+	case ir.Arena:
+		h := c.held[v]
+		if h == nil {
+			c.report("%s lies in no buffer of the arena", name)
+			return
+		}
+		lo, hi = h.lo, h.lo+c.capacity(h.op.Out.Type)
+	case ir.Outputs:
+		hi = c.capacity(c.f.Results[b.Result].Value.Type)
+	default:
+		hi = c.capacity(b.Param.Type)
+	}
+	if len(b.Strides) != v.Type.Rank() {
+		c.report("%s has the strides %v, expected one for each dimension", name, b.Strides)
+		return
+	}
+	last := c.bounds(v.Type)
+	for i := range last {
+		if last[i]--; last[i] < 0 {
+			return // no elements
+		}
+	}
+	size := v.Type.DType.MemoryBytes()
+	if end := address(b, last, size) + size; b.Offset < lo || end > hi {
+		c.report("%s lies from %d to %d with the strides %v, outside of its memory, %d to %d", name, b.Offset, end, b.Strides, lo, hi)
+	}
+}
+
+// capacity is the room for elements in memory of type t, in bytes as element offsets count them.
+func (c *planChecker) capacity(t ir.Type) int64 {
+	return elements(c.f.Module, t.Shape) * t.DType.MemoryBytes()
+}
+
+// update checks that the rows of an update are written straight into the state, which nothing else reads.
+func (c *planChecker) update(op *ir.Op) {
+	state, rows := op.In[0], op.In[1]
+	if rows.Buf == nil || rows.Buf.Space != ir.States || rows.Buf.Param != state {
+		c.report("the rows of %s are not written into its state", op)
+	}
+	if n := len(c.uses[state]); n != 1 {
+		c.report("%%%s is updated in place and has %d users, expected one", state.Name, n)
+	}
+}
+
+func (c *planChecker) results() {
+	seen := map[*ir.Value]bool{}
+	for i, r := range c.f.Results {
+		b := r.Value.Buf
+		switch {
+		case b == nil:
+			c.report("result %d has no place", i)
+		case r.State != nil && (b.Space != ir.States || b.Param != r.State):
+			c.report("the update of %%%s does not lie there", r.State.Name)
+		case r.State == nil && (b.Space != ir.Outputs || b.Result != i || seen[r.Value]):
+			c.report("result %s has no memory of its own", r.Name)
+		}
+		seen[r.Value] = true
+	}
+}
