@@ -128,8 +128,8 @@ func (c *compiler) function(f *ir.Func) error {
 	}
 	var all []launch
 	for _, op := range f.Ops {
-		if b := op.Out.Buf; b != nil && b.Space == ir.Arena && b.Owner {
-			l.arena = max(l.arena, b.Offset+c.m.Bytes(op.Out.Type))
+		if b := op.Result().Buf; b != nil && b.Space == ir.Arena && b.Owner {
+			l.arena = max(l.arena, b.Offset+c.m.Bytes(op.Result().Type))
 		}
 	}
 	l.arena = (l.arena + 63) / 64 * 64
@@ -215,7 +215,7 @@ func (c *compiler) launch(in *lowerer, members []launch, inputs map[*ir.Value]in
 	if err != nil {
 		return program.Launch{}, err
 	}
-	out := program.Launch{Kernel: k, Value: fmt.Sprintf("%%%d", first.op.Out.ID)}
+	out := program.Launch{Kernel: k, Value: fmt.Sprintf("%%%d", first.op.Result().ID)}
 	var tasks []program.Expr
 	for _, f := range c.r.Kernels[k].Tasks {
 		if name := names[f.Size.Sym]; name != "" {

@@ -22,7 +22,7 @@ type launch struct {
 
 // to is a launch with the result of an operation.
 func to(op *ir.Op, spec kernels.Spec, in []*ir.Value) launch {
-	return launch{spec: spec, in: in, outs: []*ir.Value{op.Out}, op: op}
+	return launch{spec: spec, in: in, outs: []*ir.Value{op.Result()}, op: op}
 }
 
 // lowerer turns the operations of a planned function into launches.
@@ -82,7 +82,7 @@ func (l *lowerer) lower(op *ir.Op) ([]launch, error) {
 	case ir.OpConcat:
 		return l.lowerConcat(op)
 	}
-	return nil, fmt.Errorf("@%s: no kernel for %s : %s", l.f.Name, op.Def, op.Out.Type)
+	return nil, fmt.Errorf("@%s: no kernel for %s : %s", l.f.Name, op.Def, op.Result().Type)
 }
 
 // workspace is a row of n elements behind the planned arena, `at` bytes from its end on, for what launches of op hand on to each other.
@@ -189,7 +189,7 @@ func dtypes(vs []*ir.Value) []ir.DType {
 
 func (l *lowerer) lowerMap(op *ir.Op) ([]launch, error) {
 	a := op.Attrs.(ir.MapAttrs)
-	domain := append([]ir.Dim{}, op.Out.Type.Shape...)
+	domain := append([]ir.Dim{}, op.Result().Type.Shape...)
 	width := int64(0)
 	if n := len(a.Exprs); n > 1 {
 		last := len(domain) - 1
@@ -237,7 +237,7 @@ func (l *lowerer) lowerMap(op *ir.Op) ([]launch, error) {
 			return nil, err
 		}
 		spec.Exprs = append(spec.Exprs, s)
-		spec.Outs = append(spec.Outs, kernels.Out{Elem: elem(op.Out.Type.DType), Strides: append([]int64{}, l.strides(op.Out)...),
+		spec.Outs = append(spec.Outs, kernels.Out{Elem: elem(op.Result().Type.DType), Strides: append([]int64{}, l.strides(op.Result())...),
 			Offset: int64(i) * width})
 	}
 	l.dims(spec, domain)
@@ -299,8 +299,8 @@ func (l *lowerer) dims(s *kernels.Map, domain []ir.Dim) {
 
 func (l *lowerer) lowerRow(op *ir.Op) ([]launch, error) {
 	a := op.Attrs.(ir.RowAttrs)
-	domain := op.Out.Type.Shape
-	spec := &kernels.Row{Out: kernels.Out{Elem: elem(op.Out.Type.DType), Strides: l.strides(op.Out)}}
+	domain := op.Result().Type.Shape
+	spec := &kernels.Row{Out: kernels.Out{Elem: elem(op.Result().Type.DType), Strides: l.strides(op.Result())}}
 	for _, v := range op.In {
 		spec.In = append(spec.In, l.operand(v, domain))
 	}
@@ -369,7 +369,7 @@ func (l *lowerer) lowerReduction(op *ir.Op) ([]launch, error) {
 		}
 		spec.Expr = scalar.Fn(scalar.Div, spec.Expr, n)
 	}
-	s := append([]int64{}, l.strides(op.Out)...)
+	s := append([]int64{}, l.strides(op.Result())...)
 	s[len(s)-1] = 0
 	spec.Out = kernels.Out{Elem: tile.F32, Strides: s}
 	l.rowDims(spec, domain)
@@ -381,11 +381,11 @@ func (l *lowerer) lowerAttention(op *ir.Op) ([]launch, error) {
 	q, k := op.In[0].Type.Shape, op.In[1].Type.Shape
 	spec := &kernels.Attention{S: l.size(q[0]), T: l.size(k[0]), G: int64(q[1].N), R: int64(q[2].N), H: int64(q[3].N),
 		KV: elem(op.In[1].Type.DType), Scale: a.Scale, Softcap: a.Softcap, Causal: a.Causal, Window: int64(a.Window),
-		Prefix: l.size(a.Prefix), Offset: l.size(a.Offset), Elem: elem(op.Out.Type.DType)}
+		Prefix: l.size(a.Prefix), Offset: l.size(a.Offset), Elem: elem(op.Result().Type.DType)}
 	copy(spec.Q[:], l.strides(op.In[0]))
 	copy(spec.K[:], l.strides(op.In[1]))
 	copy(spec.V[:], l.strides(op.In[2]))
-	copy(spec.Out[:], l.strides(op.Out))
+	copy(spec.Out[:], l.strides(op.Result()))
 	if !spec.Splits() {
 		return []launch{to(op, spec, op.In)}, nil
 	}
@@ -424,7 +424,7 @@ func (l *lowerer) lowerEinsum(op *ir.Op) ([]launch, error) {
 	}
 	for i, label := range e.Out {
 		spec.Dims = append(spec.Dims, add(label))
-		spec.Out = append(spec.Out, l.strides(op.Out)[i])
+		spec.Out = append(spec.Out, l.strides(op.Result())[i])
 	}
 	if len(spec.Dims) == 0 {
 		spec.Dims, spec.X, spec.Y, spec.Out = []kernels.Size{kernels.Const(1)}, []int64{0}, []int64{0}, []int64{1}
@@ -440,7 +440,7 @@ func (l *lowerer) lowerEinsum(op *ir.Op) ([]launch, error) {
 // lowerConcat copies each part to its place.
 func (l *lowerer) lowerConcat(op *ir.Op) ([]launch, error) {
 	axis := op.Attrs.(ir.AxisAttrs).Axis
-	out := l.strides(op.Out)
+	out := l.strides(op.Result())
 	var launches []launch
 	at := int64(0)
 	for _, v := range op.In {

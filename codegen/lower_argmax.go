@@ -14,7 +14,7 @@ func (l *lowerer) lowerArgmax(op *ir.Op) ([]launch, error) {
 	domain := op.In[0].Type.Shape
 	last := len(domain) - 1
 	at := kernels.Operand{Kind: kernels.Index, Dim: last, Elem: tile.I32, Strides: make([]int64, len(domain))}
-	spec := argmaxRow(l.operand(op.In[0], domain), at, l.strides(op.Out))
+	spec := argmaxRow(l.operand(op.In[0], domain), at, l.strides(op.Result()))
 	l.rowDims(spec, domain)
 	return []launch{to(op, spec, op.In)}, nil
 }
@@ -46,7 +46,7 @@ func (l *lowerer) argmaxOfProduct(op *ir.Op, la launch) []launch {
 	la.outs = []*ir.Value{values}
 	part.Outs = []kernels.Out{{Elem: tile.F32}}
 	domain := values.Type.Shape
-	spec := argmaxRow(l.operand(values, domain), l.operand(places, domain), l.strides(op.Out))
+	spec := argmaxRow(l.operand(values, domain), l.operand(places, domain), l.strides(op.Result()))
 	l.rowDims(spec, domain)
 	return []launch{la, to(op, spec, []*ir.Value{values, places})}
 }

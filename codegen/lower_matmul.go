@@ -94,15 +94,15 @@ func (l *lowerer) results(op *ir.Op) (values []*ir.Value, at []int64, err error)
 		return nil, nil, err
 	}
 	for _, c := range columns[:len(columns)-1] {
-		values, at = append(values, op.Out), append(at, int64(c))
+		values, at = append(values, op.Result()), append(at, int64(c))
 	}
-	if op.Out.Buf.Space != ir.Folded {
+	if op.Result().Buf.Space != ir.Folded {
 		return values, at, nil
 	}
-	for _, u := range l.uses[op.Out] {
+	for _, u := range l.uses[op.Result()] {
 		start := u.Op.Attrs.(ir.SliceAttrs).Start.N
 		i := slices.Index(columns, start)
-		values[i], at[i] = u.Op.Out, 0
+		values[i], at[i] = u.Op.Result(), 0
 	}
 	return values, at, nil
 }

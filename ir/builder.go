@@ -17,7 +17,7 @@ func NewOp(def *OpDef, attrs any, in ...*Value) (*Op, error) {
 		return nil, err
 	}
 	op := &Op{Def: def, In: slices.Clone(in), Attrs: attrs}
-	op.Out = &Value{Type: t, Def: op}
+	op.Results = []*Value{{Type: t, Def: op}}
 	return op, nil
 }
 
@@ -46,7 +46,7 @@ func (b *Builder) Op(def *OpDef, attrs any, in ...*Value) *Value {
 	}
 	op.Loc = b.Loc
 	b.Func.Insert(b.before, op)
-	return op.Out
+	return op.Result()
 }
 
 // Const adds a scalar constant.

@@ -12,7 +12,7 @@ func (f *Func) AddParam(kind ParamKind, name, key string, t Type) *Value {
 
 // Insert places op before another operation of f, or at the end when before is nil.
 func (f *Func) Insert(before, op *Op) {
-	op.Out.ID = f.nextID
+	op.Result().ID = f.nextID
 	f.nextID++
 	at := len(f.Ops)
 	if before != nil {
@@ -98,14 +98,14 @@ func (f *Func) RemoveDead() int {
 		live[r.Value] = true
 	}
 	for i := len(f.Ops) - 1; i >= 0; i-- {
-		if op := f.Ops[i]; live[op.Out] {
+		if op := f.Ops[i]; live[op.Result()] {
 			for _, v := range op.In {
 				live[v] = true
 			}
 		}
 	}
 	n := len(f.Ops)
-	f.Ops = slices.DeleteFunc(f.Ops, func(op *Op) bool { return !live[op.Out] })
+	f.Ops = slices.DeleteFunc(f.Ops, func(op *Op) bool { return !live[op.Result()] })
 	return n - len(f.Ops)
 }
 
@@ -126,7 +126,7 @@ func (f *Func) ExpandFused() int {
 	n := 0
 	for _, op := range slices.Clone(f.Ops) {
 		if op.Def.Fused() {
-			f.ReplaceAllUses(op.Out, op.Def.Expand(Before(f, op), op))
+			f.ReplaceAllUses(op.Result(), op.Def.Expand(Before(f, op), op))
 			n++
 		}
 	}
@@ -186,8 +186,11 @@ func (f *Func) Clone(m *Module) *Func {
 		for i, v := range op.In {
 			o.In[i] = to[v]
 		}
-		o.Out = copyValue(op.Out)
-		o.Out.Def = &o
+		o.Results = make([]*Value, len(op.Results))
+		for i, v := range op.Results {
+			o.Results[i] = copyValue(v)
+			o.Results[i].Def = &o
+		}
 		c.Ops = append(c.Ops, &o)
 	}
 	for _, r := range f.Results {

@@ -41,10 +41,10 @@ func TestUsesAndDeadCode(t *testing.T) {
 	verify(t, f)
 	exp, add := f.Ops[0], f.Ops[3]
 	uses := f.Uses()
-	if got := uses[exp.Out]; len(got) != 3 || got[2] != (Use{add, 0}) {
+	if got := uses[exp.Result()]; len(got) != 3 || got[2] != (Use{add, 0}) {
 		t.Errorf("exp is used at %v", got)
 	}
-	if got := uses[add.Out]; len(got) != 1 || got[0] != (Use{nil, 0}) {
+	if got := uses[add.Result()]; len(got) != 1 || got[0] != (Use{nil, 0}) {
 		t.Errorf("add is used at %v", got)
 	}
 	if n := f.RemoveDead(); n != 1 || names(f) != "exp neg add constant dynamic_update_slice" {
@@ -59,7 +59,7 @@ func TestUsesAndDeadCode(t *testing.T) {
 func TestReplaceFollowsReplacements(t *testing.T) {
 	f := diamond()
 	x, exp, neg, add := f.Params[0], f.Ops[0], f.Ops[2], f.Ops[3]
-	f.Replace(map[*Value]*Value{add.Out: neg.Out, neg.Out: exp.Out, exp.Out: x})
+	f.Replace(map[*Value]*Value{add.Result(): neg.Result(), neg.Result(): exp.Result(), exp.Result(): x})
 	if f.Results[0].Value != x {
 		t.Errorf("the result is %v", f.Results[0].Value)
 	}
@@ -90,16 +90,16 @@ func TestInsertBeforeAndSort(t *testing.T) {
 
 func TestCloneSharesNothingMutable(t *testing.T) {
 	f := diamond()
-	f.Ops[0].Out.Buf = &Buffer{Space: States, Param: f.Params[1], Strides: []int64{3, 1}}
+	f.Ops[0].Result().Buf = &Buffer{Space: States, Param: f.Params[1], Strides: []int64{3, 1}}
 	m := f.Module.Clone()
 	g, before := m.Func("f"), f.String()
 	if g.String() != before {
 		t.Errorf("the copy is\n%s", g)
 	}
-	if g.Ops[0].Out.Buf.Param != g.Params[1] {
+	if g.Ops[0].Result().Buf.Param != g.Params[1] {
 		t.Error("the copy's buffer is of the original's state")
 	}
-	g.ReplaceAllUses(g.Ops[0].Out, g.Params[0])
+	g.ReplaceAllUses(g.Ops[0].Result(), g.Params[0])
 	g.RemoveDead()
 	g.Params[0].Name = "z"
 	g.Results[0].Name = "z"
@@ -112,8 +112,8 @@ func TestCloneSharesNothingMutable(t *testing.T) {
 // What the verifier must find: each case breaks a correct function.
 func TestVerifyFindsDefects(t *testing.T) {
 	for want, damage := range map[string]func(f *Func){
-		"@f %0 exp: operand 0 (%2) is not defined before it":              func(f *Func) { f.Ops[0].In[0] = f.Ops[2].Out },
-		"has the type i32[S,3], its operands make it f32[S,3]":            func(f *Func) { f.Ops[0].Out.Type.DType = I32 },
+		"@f %0 exp: operand 0 (%2) is not defined before it":              func(f *Func) { f.Ops[0].In[0] = f.Ops[2].Result() },
+		"has the type i32[S,3], its operands make it f32[S,3]":            func(f *Func) { f.Ops[0].Result().Type.DType = I32 },
 		"@f %3 add: has 1 operand, wants 2":                               func(f *Func) { f.Ops[3].In = f.Ops[3].In[:1] },
 		"is defined twice":                                                func(f *Func) { f.Ops = append(f.Ops, f.Ops[0]) },
 		"has attributes of type ir.AxisAttrs, wants <nil>":                func(f *Func) { f.Ops[0].Attrs = AxisAttrs{} },
@@ -125,7 +125,7 @@ func TestVerifyFindsDefects(t *testing.T) {
 		"a weight, and nothing else, has a checkpoint name":               func(f *Func) { f.Params[2].Key = "" },
 		"state has the type f32[S,3], wants constant dimensions":          func(f *Func) { f.Params[1].Type.Shape[0] = Sym("S") },
 		"is not in the table of operations":                               func(f *Func) { f.Ops[0].Def = &OpDef{Name: "exp", In: one(Floats), Infer: OpExp.Infer} },
-		"operation without definition":                                    func(f *Func) { f.Ops[0].Out.Def = nil },
+		"operation without definition":                                    func(f *Func) { f.Ops[0].Result().Def = nil },
 		`function "f" is defined twice`:                                   func(f *Func) { f.Clone(f.Module) },
 		"symbol S has the bound -1":                                       func(f *Func) { f.Module.Symbols[0].Max = -1 },
 		"update has up to 10 rows, state has 9":                           func(f *Func) { f.Module.Symbols[0].Max = 10 },

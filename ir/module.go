@@ -101,14 +101,22 @@ func (v *Value) Lineage() int {
 // IsParam reports whether v is a parameter.
 func (v *Value) IsParam() bool { return v.Kind != NotParam }
 
-// Op is an operation: an instance of Def with operands, attributes and one result. Attrs is a value of the struct type
+// Op is an operation: an instance of Def with operands, attributes and one or several results. Attrs is a value of the struct type
 // of Def.Attrs, nil when the definition has none; it is never changed in place.
 type Op struct {
-	Def   *OpDef
-	In    []*Value
-	Attrs any
-	Out   *Value
-	Loc   Loc // where it was written, when known
+	Def     *OpDef
+	In      []*Value
+	Attrs   any
+	Results []*Value
+	Loc     Loc // where it was written, when known
+}
+
+// Result returns the result of an operation that has one.
+func (op *Op) Result() *Value {
+	if len(op.Results) != 1 {
+		panic(fmt.Sprintf("ir: %s has %d results, expected one", op.Def, len(op.Results)))
+	}
+	return op.Results[0]
 }
 
 // Result is a result of a function: a named output, or the new contents of a state.

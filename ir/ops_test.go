@@ -52,8 +52,8 @@ func TestExpandKeepsTheType(t *testing.T) {
 			f := build(t, def, s)
 			fused := f.Ops[0]
 			v := def.Expand(Before(f, fused), fused)
-			if !v.Type.Equal(fused.Out.Type) {
-				t.Errorf("%s expands to %s, is %s", def.Name, v.Type, fused.Out.Type)
+			if !v.Type.Equal(fused.Result().Type) {
+				t.Errorf("%s expands to %s, is %s", def.Name, v.Type, fused.Result().Type)
 			}
 			if n := f.ExpandFused(); n != 1 {
 				t.Errorf("%s: %d fused operations expanded, want 1:\n%s", def.Name, n, f)

@@ -42,7 +42,7 @@ func (f *Func) valueNames() map[*Value]string {
 		names[p] = "%" + p.Name
 	}
 	for i, op := range f.Ops {
-		names[op.Out] = "%" + strconv.Itoa(i)
+		names[op.Result()] = "%" + strconv.Itoa(i)
 	}
 	return names
 }
@@ -63,7 +63,7 @@ func (f *Func) print(b *strings.Builder) {
 	}
 	b.WriteString(") {\n")
 	for _, op := range f.Ops {
-		fmt.Fprintf(b, "  %s = %s", names[op.Out], op.Def.Name)
+		fmt.Fprintf(b, "  %s = %s", names[op.Result()], op.Def.Name)
 		for i, in := range op.In {
 			b.WriteString([]string{", ", " "}[btoi(i == 0)])
 			b.WriteString(names[in])
@@ -71,9 +71,9 @@ func (f *Func) print(b *strings.Builder) {
 		if attrs := FormatAttrs(op.Def, op.Attrs); attrs != "" {
 			b.WriteString(" " + attrs)
 		}
-		b.WriteString(" : " + op.Out.Type.String())
-		if op.Out.Buf != nil {
-			b.WriteString(" // " + op.Out.Buf.text(names))
+		b.WriteString(" : " + op.Result().Type.String())
+		if op.Result().Buf != nil {
+			b.WriteString(" // " + op.Result().Buf.text(names))
 		}
 		b.WriteByte('\n')
 	}
@@ -117,7 +117,7 @@ func (op *Op) String() string {
 		}
 		return "%" + strconv.Itoa(v.ID)
 	}
-	fmt.Fprintf(&b, "%s = %s", name(op.Out), op.Def.Name)
+	fmt.Fprintf(&b, "%s = %s", name(op.Result()), op.Def.Name)
 	for i, in := range op.In {
 		b.WriteString([]string{", ", " "}[btoi(i == 0)])
 		b.WriteString(name(in))
@@ -125,5 +125,5 @@ func (op *Op) String() string {
 	if attrs := FormatAttrs(op.Def, op.Attrs); attrs != "" {
 		b.WriteString(" " + attrs)
 	}
-	return b.String() + " : " + op.Out.Type.String()
+	return b.String() + " : " + op.Result().Type.String()
 }

@@ -119,21 +119,21 @@ func (v *verifier) checkType(loc Loc, where string, t Type) {
 }
 
 func (v *verifier) op(op *Op) {
-	if op.Def == nil || op.Out == nil || op.Out.Def != op || op.Out.Kind != NotParam {
+	if op.Def == nil || op.Result() == nil || op.Result().Def != op || op.Result().Kind != NotParam {
 		v.report(op.Loc, "", "operation without definition or result of its own")
 		return
 	}
-	where := v.names[op.Out] + " " + op.Def.Name
+	where := v.names[op.Result()] + " " + op.Def.Name
 	if OpNamed(op.Def.Name) != op.Def {
 		v.report(op.Loc, where, "is not in the table of operations")
 	}
-	if v.defined[op.Out] {
+	if v.defined[op.Result()] {
 		v.report(op.Loc, where, "is defined twice")
 	}
-	v.defined[op.Out] = true
+	v.defined[op.Result()] = true
 	types := make([]Type, len(op.In))
 	for i, in := range op.In {
-		if in == nil || !v.defined[in] || in == op.Out {
+		if in == nil || !v.defined[in] || in == op.Result() {
 			v.report(op.Loc, where, "operand %d (%s) is not defined before it", i, v.names[in])
 			return
 		}
@@ -146,8 +146,8 @@ func (v *verifier) op(op *Op) {
 	if err == nil && op.Def.Check != nil {
 		err = op.Def.Check(v.f.Module, op)
 	}
-	if err == nil && !t.Equal(op.Out.Type) {
-		err = fmt.Errorf("has the type %s, its operands make it %s", op.Out.Type, t)
+	if err == nil && !t.Equal(op.Result().Type) {
+		err = fmt.Errorf("has the type %s, its operands make it %s", op.Result().Type, t)
 	}
 	if err != nil {
 		v.report(op.Loc, where, "%v", err)

@@ -57,7 +57,7 @@ func identity(_ *ir.Builder, op *ir.Op, _ map[*ir.Value][]ir.Use) *ir.Value {
 		}
 		return nil
 	}()
-	if x == nil || !x.Type.Equal(op.Out.Type) {
+	if x == nil || !x.Type.Equal(op.Result().Type) {
 		return nil
 	}
 	return x
@@ -65,7 +65,7 @@ func identity(_ *ir.Builder, op *ir.Op, _ map[*ir.Value][]ir.Use) *ir.Value {
 
 // without returns the other operand of a binary operation of which one is the given number.
 func without(op *ir.Op, n float64) *ir.Value {
-	if x, c, ok := withNumber(op.Out, op.Def); ok && c == n {
+	if x, c, ok := withNumber(op.Result(), op.Def); ok && c == n {
 		return x
 	}
 	return nil
@@ -110,7 +110,7 @@ func dropBroadcast(b *ir.Builder, op *ir.Op, _ map[*ir.Value][]ir.Use) *ir.Value
 			continue
 		}
 		in[i] = v.Def.In[0]
-		if o, err := ir.NewOp(op.Def, op.Attrs, in...); err != nil || !o.Out.Type.Equal(op.Out.Type) {
+		if o, err := ir.NewOp(op.Def, op.Attrs, in...); err != nil || !o.Result().Type.Equal(op.Result().Type) {
 			in[i] = v
 			continue
 		}
@@ -125,7 +125,7 @@ func dropBroadcast(b *ir.Builder, op *ir.Op, _ map[*ir.Value][]ir.Use) *ir.Value
 // sinkViews computes an elementwise operation on what its operands are views of, and views the result: closer to the
 // producer it can be fused with it.
 func sinkViews(b *ir.Builder, op *ir.Op, uses map[*ir.Value][]ir.Use) *ir.Value {
-	if !op.Def.Elementwise() && (op.Def != ir.OpConvert || op.Out.Type.DType.IsQuantized() || op.In[0].Type.DType.IsQuantized() || restores(op)) {
+	if !op.Def.Elementwise() && (op.Def != ir.OpConvert || op.Result().Type.DType.IsQuantized() || op.In[0].Type.DType.IsQuantized() || restores(op)) {
 		return nil
 	}
 	var like *ir.Op
@@ -158,7 +158,7 @@ func sinkViews(b *ir.Builder, op *ir.Op, uses map[*ir.Value][]ir.Use) *ir.Value 
 
 // turnWeight makes a product with a matrix of [K,N] one with its transposed, [N,K], which is how weights are packed.
 func turnWeight(b *ir.Builder, op *ir.Op, _ map[*ir.Value][]ir.Use) *ir.Value {
-	spec := einsumSpec(op.Out)
+	spec := einsumSpec(op.Result())
 	if spec == "" {
 		return nil
 	}
@@ -181,7 +181,7 @@ func rowsTimesColumns(rank int) string {
 // flattenProduct makes the product of a tensor of more than two dimensions with a matrix one of rows, where the leading
 // dimensions come to one.
 func flattenProduct(b *ir.Builder, op *ir.Op, _ map[*ir.Value][]ir.Use) *ir.Value {
-	spec := einsumSpec(op.Out)
+	spec := einsumSpec(op.Result())
 	if spec == "" || len(op.In) != 2 {
 		return nil
 	}
@@ -207,7 +207,7 @@ func flattenProduct(b *ir.Builder, op *ir.Op, _ map[*ir.Value][]ir.Use) *ir.Valu
 		flat = b.Convert(b.Reshape(x.Def.In[0], shape), ir.F32)
 	}
 	y := b.Op(ir.OpEinsum, ir.EinsumAttrs{Spec: rowsTimesMatrix(2)}, flat, w)
-	return b.Reshape(y, op.Out.Type.Shape)
+	return b.Reshape(y, op.Result().Type.Shape)
 }
 
 // rowsTimesMatrix is the canonical spec of x·wᵀ for x of a rank: "ab,cb->ac" for 2.

@@ -59,7 +59,7 @@ func (c *planChecker) op(i int, op *ir.Op) {
 			h.to = i
 		}
 	}
-	b := op.Out.Buf
+	b := op.Result().Buf
 	if b == nil {
 		c.report("%s has no place", op)
 		return
@@ -67,46 +67,46 @@ func (c *planChecker) op(i int, op *ir.Op) {
 	if op.Def == ir.OpDynamicUpdateSlice {
 		c.update(op)
 	}
-	if isView(op) && !isResult(op.Out, c.uses) {
+	if isView(op) && !isResult(op.Result(), c.uses) {
 		c.view(op)
-		c.held[op.Out] = c.held[op.In[0]]
+		c.held[op.Result()] = c.held[op.In[0]]
 	} else if b.Space == ir.Arena {
 		c.hold(i, op)
 	}
-	c.within(op.String(), op.Out)
+	c.within(op.String(), op.Result())
 }
 
 // hold notes the buffer that an operation writes.
 func (c *planChecker) hold(i int, op *ir.Op) {
-	b := op.Out.Buf
+	b := op.Result().Buf
 	from := i
 	if isView(op) { // one of several results: written by the operation it is a slice of
 		from = slices.Index(c.f.Ops, op.In[0].Def)
 	}
-	h := &held{op, b.Offset, b.Offset + c.f.Module.Bytes(op.Out.Type), from, i}
+	h := &held{op, b.Offset, b.Offset + c.f.Module.Bytes(op.Result().Type), from, i}
 	if b.Offset%alignment != 0 {
 		c.report("%s begins at %d, which is no multiple of %d", op, b.Offset, alignment)
 	}
-	c.held[op.Out] = h
+	c.held[op.Result()] = h
 	c.list = append(c.list, h)
 }
 
 // view checks that a view is where its operand is and reads the elements that it stands for. A kernel that writes into a state writes
 // what is viewed there, too.
 func (c *planChecker) view(op *ir.Op) {
-	in, out := op.In[0].Buf, op.Out.Buf
+	in, out := op.In[0].Buf, op.Result().Buf
 	if out.Space != in.Space || out.Param != in.Param || out.Sym != in.Sym {
 		if out.Space != ir.States {
 			c.report("%s lies in %s, what it views in %s", op, out.Space, in.Space)
 		}
 		return
 	}
-	from, to := c.bounds(op.In[0].Type), c.bounds(op.Out.Type)
+	from, to := c.bounds(op.In[0].Type), c.bounds(op.Result().Type)
 	if len(out.Strides) != len(to) {
 		c.report("%s has the strides %v, expected one for each dimension", op, out.Strides)
 		return
 	}
-	size := op.Out.Type.DType.MemoryBytes()
+	size := op.Result().Type.DType.MemoryBytes()
 	for _, at := range samples(to) {
 		source := viewed(op, at, from, to)
 		if reads, lies := address(out, at, size), address(in, source, size); reads != lies {
@@ -204,7 +204,7 @@ func (c *planChecker) within(name string, v *ir.Value) {
 			c.report("%s lies in no buffer of the arena", name)
 			return
 		}
-		lo, hi = h.lo, h.lo+c.capacity(h.op.Out.Type)
+		lo, hi = h.lo, h.lo+c.capacity(h.op.Result().Type)
 	case ir.Outputs:
 		hi = c.capacity(c.f.Results[b.Result].Value.Type)
 	default:

@@ -57,17 +57,17 @@ func TestCheckPlan(t *testing.T) {
 		t.Fatalf("no such operation in\n%s", f)
 		return nil
 	}
-	inArena := func(op *ir.Op) bool { return op.Out.Buf.Space == ir.Arena && op.Out.Buf.Owner }
+	inArena := func(op *ir.Op) bool { return op.Result().Buf.Space == ir.Arena && op.Result().Buf.Owner }
 	for want, plant := range map[string]func(f *ir.Func){
 		"overlap in the arena": func(f *ir.Func) {
 			for _, op := range f.Ops {
 				if inArena(op) {
-					op.Out.Buf.Offset = 0
+					op.Result().Buf.Offset = 0
 				}
 			}
 		},
-		"no multiple of 64": func(f *ir.Func) { find(f, inArena).Out.Buf.Offset += 4 },
-		"has no place":      func(f *ir.Func) { find(f, inArena).Out.Buf = nil },
+		"no multiple of 64": func(f *ir.Func) { find(f, inArena).Result().Buf.Offset += 4 },
+		"has no place":      func(f *ir.Func) { find(f, inArena).Result().Buf = nil },
 		"no memory of its":  func(f *ir.Func) { f.Results[2].Value.Buf.Result = 1 },
 		"not written into": func(f *ir.Func) {
 			find(f, func(op *ir.Op) bool { return op.Def == ir.OpDynamicUpdateSlice }).In[1].Buf.Space = ir.Arena
@@ -75,12 +75,12 @@ func TestCheckPlan(t *testing.T) {
 		"has 2 users":        func(f *ir.Func) { f.Return("old", f.Param("c")) },
 		"does not lie there": func(f *ir.Func) { f.Results[0].Value.Buf.Space = ir.Arena },
 		"outside of its memory": func(f *ir.Func) {
-			b := find(f, inArena).Out.Buf
+			b := find(f, inArena).Result().Buf
 			b.Strides = slices.Clone(b.Strides)
 			b.Strides[1] = 2
 		},
 		"reads its element [0 1 0]": func(f *ir.Func) {
-			b := find(f, func(op *ir.Op) bool { return op.Def == ir.OpReshape }).Out.Buf
+			b := find(f, func(op *ir.Op) bool { return op.Def == ir.OpReshape }).Result().Buf
 			b.Strides = slices.Clone(b.Strides)
 			b.Strides[1] = 0
 		},
@@ -136,7 +136,7 @@ func TestOrderIsChecked(t *testing.T) {
 		for _, op := range f.Ops {
 			if op.Def == ir.OpExp || op.Def == ir.OpSymbol && len(f.Ops) > 0 {
 				if op.Def == ir.OpExp {
-					f.ReplaceAllUses(op.Out, op.In[0])
+					f.ReplaceAllUses(op.Result(), op.In[0])
 				}
 				return f.RemoveDead()
 			}

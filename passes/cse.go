@@ -26,9 +26,9 @@ func cse(f *ir.Func, budget *Budget) int {
 			fmt.Fprintf(&key, " %d", resolve(v).ID)
 		}
 		if first, ok := seen[key.String()]; ok && budget.Take(op) {
-			with[op.Out] = first
+			with[op.Result()] = first
 		} else {
-			seen[key.String()] = op.Out
+			seen[key.String()] = op.Result()
 		}
 	}
 	f.Replace(with)

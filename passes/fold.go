@@ -28,7 +28,7 @@ func rewrite(f *ir.Func, budget *Budget, rule func(b *ir.Builder, op *ir.Op, use
 				op.In[i] = v
 			}
 			if v := rule(ir.Before(f, op), op, uses); v != nil && budget.Take(op) {
-				with[op.Out] = v
+				with[op.Result()] = v
 				n++
 				changed = true
 			}

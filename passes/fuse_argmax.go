@@ -22,7 +22,7 @@ func fuseArgmax(f *ir.Func, budget *Budget) int {
 			continue
 		}
 		f.Insert(op, fused)
-		f.ReplaceAllUses(op.Out, fused.Out)
+		f.ReplaceAllUses(op.Result(), fused.Result())
 		n++
 	}
 	f.RemoveDead()

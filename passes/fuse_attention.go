@@ -18,7 +18,7 @@ func fuseAttention(f *ir.Func, budget *Budget) int {
 		if !ok || !budget.Take(op) {
 			continue
 		}
-		with[op.Out] = m.build(ir.Before(f, op))
+		with[op.Result()] = m.build(ir.Before(f, op))
 	}
 	f.Replace(with)
 	f.RemoveDead()
@@ -37,7 +37,7 @@ type attention struct {
 }
 
 func matchAttention(op *ir.Op) (m attention, ok bool) {
-	e, ok := einsumOf(op.Out)
+	e, ok := einsumOf(op.Result())
 	if !ok {
 		return m, false
 	}

@@ -21,10 +21,10 @@ func fuseMap(f *ir.Func, budget *Budget) int {
 
 // multipliedAsStored reports whether op only makes f32 of stored floats for products, which read them as they are.
 func multipliedAsStored(op *ir.Op, uses map[*ir.Value][]ir.Use) bool {
-	if op.Def != ir.OpConvert || !isWeight(op.Out) && !restores(op) {
+	if op.Def != ir.OpConvert || !isWeight(op.Result()) && !restores(op) {
 		return false
 	}
-	for _, u := range uses[op.Out] {
+	for _, u := range uses[op.Result()] {
 		if u.Op == nil || !isProduct(u.Op) {
 			return false
 		}
@@ -34,7 +34,7 @@ func multipliedAsStored(op *ir.Op, uses map[*ir.Value][]ir.Use) bool {
 
 // isEvenConcat reports whether op joins f32 parts of one shape along the last axis.
 func isEvenConcat(op *ir.Op) bool {
-	if op.Def != ir.OpConcat || op.Attrs.(ir.AxisAttrs).Axis != op.Out.Type.Rank()-1 {
+	if op.Def != ir.OpConcat || op.Attrs.(ir.AxisAttrs).Axis != op.Result().Type.Rank()-1 {
 		return false
 	}
 	for _, v := range op.In {
@@ -53,15 +53,15 @@ func buildMap(f *ir.Func, r *region) *ir.Value {
 			return nil
 		}
 		gathers[op] = true
-		return b.operand(op.Out)
+		return b.operand(op.Result())
 	}
-	parts := []*ir.Value{r.sink.Out}
+	parts := []*ir.Value{r.sink.Result()}
 	if r.sink.Def == ir.OpConcat {
 		parts = r.sink.In
 	}
 	attrs := ir.MapAttrs{}
 	if stores(r.sink) {
-		parts, attrs.DType = r.sink.In, r.sink.Out.Type.DType
+		parts, attrs.DType = r.sink.In, r.sink.Result().Type.DType
 	}
 	for _, p := range parts {
 		attrs.Exprs = append(attrs.Exprs, b.expr(p))

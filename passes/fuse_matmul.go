@@ -11,19 +11,19 @@ import (
 // matmul with two accumulators.
 func fuseMatmul(f *ir.Func, budget *Budget) int {
 	return fuseRegions(f, budget,
-		func(op *ir.Op) bool { return isProduct(op) || joins(op) && op.Out.Type.Rank() == 2 },
+		func(op *ir.Op) bool { return isProduct(op) || joins(op) && op.Result().Type.Rank() == 2 },
 		func(_, op *ir.Op) bool { return isProduct(op) },
 		func(r *region) *ir.Value { return buildMatmul(f, r) })
 }
 
 // isProduct reports whether op is x·wᵀ with a weight w.
-func isProduct(op *ir.Op) bool { return einsumSpec(op.Out) == "ab,cb->ac" && isWeight(op.In[1]) }
+func isProduct(op *ir.Op) bool { return einsumSpec(op.Result()) == "ab,cb->ac" && isWeight(op.In[1]) }
 
 func buildMatmul(f *ir.Func, r *region) *ir.Value {
 	// The last product of the sink's shape and those that share its operand; the others stay outside.
 	var products []*ir.Op
 	for _, op := range slices.Backward(r.ops) {
-		if !isProduct(op) || !slices.Equal(op.Out.Type.Shape, r.sink.Out.Type.Shape) {
+		if !isProduct(op) || !slices.Equal(op.Result().Type.Shape, r.sink.Result().Type.Shape) {
 			continue
 		}
 		if len(products) > 0 {
@@ -47,9 +47,9 @@ func buildMatmul(f *ir.Func, r *region) *ir.Value {
 		if i := slices.Index(products, op); i >= 0 {
 			return ir.Acc(i)
 		}
-		return b.operand(op.Out)
+		return b.operand(op.Result())
 	}
-	e := b.expr(r.sink.Out)
+	e := b.expr(r.sink.Result())
 	in := []*ir.Value{multiplied(products[0].In[0], unconverted(products[0].In[1]))}
 	for _, p := range products {
 		in = append(in, unconverted(p.In[1]))
@@ -65,5 +65,5 @@ func buildMatmul(f *ir.Func, r *region) *ir.Value {
 		return nil
 	}
 	f.Insert(nil, op)
-	return op.Out
+	return op.Result()
 }

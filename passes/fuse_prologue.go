@@ -32,7 +32,7 @@ func takeNorm(f *ir.Func, op *ir.Op, uses map[*ir.Value][]ir.Use) {
 	r := row.Attrs.(ir.RowAttrs)
 	attrs.Reduce, attrs.Prologue, attrs.X = r.Reduce, []*ir.Expr{r.Out}, r.DType
 	for i, v := range row.In {
-		if is(v, ir.OpRow) && v.Type.Equal(ir.T(ir.F32, row.Out.Type.Shape...)) && op.Out.Type.DType == ir.F32 && ahead(f, op, row, uses[v]) && sliced(op, uses) {
+		if is(v, ir.OpRow) && v.Type.Equal(ir.T(ir.F32, row.Result().Type.Shape...)) && op.Result().Type.DType == ir.F32 && ahead(f, op, row, uses[v]) && sliced(op, uses) {
 			attrs.Reduce, attrs.Prologue, in = inlined(row, i)
 			if stream = v; len(uses[v]) == 1 { // nothing else reads it
 				attrs.Prologue, stream = attrs.Prologue[:1], nil
@@ -43,15 +43,15 @@ func takeNorm(f *ir.Func, op *ir.Op, uses map[*ir.Value][]ir.Use) {
 	b := ir.Before(f, op)
 	operands := append(append(slices.Clone(in), a.Weights(op.In)...), a.Extra(op.In)...)
 	all := b.Op(ir.OpMatmul, attrs, operands...)
-	with := map[*ir.Value]*ir.Value{op.Out: all}
+	with := map[*ir.Value]*ir.Value{op.Result(): all}
 	if stream != nil {
-		n := op.Out.Type.Last().N
+		n := op.Result().Type.Last().N
 		slice := func(start, end int) *ir.Value {
 			return b.Op(ir.OpSlice, ir.SliceAttrs{Axis: 1, Start: ir.D(start), Limit: ir.D(end)}, all)
 		}
 		with[stream] = slice(n, all.Type.Last().N)
 		if at, _ := a.Results(typesOf(op.In)); len(at) == 2 {
-			with[op.Out] = slice(0, n)
+			with[op.Result()] = slice(0, n)
 		}
 	}
 	f.Replace(with)

@@ -35,11 +35,11 @@ func buildRotary(f *ir.Func, r *region) *ir.Value {
 	}
 	// A member reads run i of the product if it is a slice of it seen as [M,…,n·run].
 	which := func(op *ir.Op) (int, bool) {
-		if op.Def != ir.OpSlice || !is(op.In[0], ir.OpReshape) || op.In[0].Def.In[0] != product.Out {
+		if op.Def != ir.OpSlice || !is(op.In[0], ir.OpReshape) || op.In[0].Def.In[0] != product.Result() {
 			return 0, false
 		}
 		a, shape := op.Attrs.(ir.SliceAttrs), op.In[0].Type.Shape
-		if a.Axis != len(shape)-1 || !slices.Equal(shape, r.sink.Out.Type.Shape) || shape[0] != product.Out.Type.Shape[0] {
+		if a.Axis != len(shape)-1 || !slices.Equal(shape, r.sink.Result().Type.Shape) || shape[0] != product.Result().Type.Shape[0] {
 			return 0, false
 		}
 		return a.Start.N / run.N, a.Start.N%run.N == 0 && a.Limit.N == a.Start.N+run.N
@@ -50,7 +50,7 @@ func buildRotary(f *ir.Func, r *region) *ir.Value {
 			return ir.Acc(i)
 		}
 		if !joins(op) {
-			return b.operand(op.Out)
+			return b.operand(op.Result())
 		}
 		return nil
 	}
@@ -63,7 +63,7 @@ func buildRotary(f *ir.Func, r *region) *ir.Value {
 	columns, k := w.Type.Shape[0].N, w.Type.Shape[1]
 	heads := ir.D(columns / (n * run.N))
 	size := 1
-	for _, d := range r.sink.Out.Type.Shape[1:] {
+	for _, d := range r.sink.Result().Type.Shape[1:] {
 		size *= d.N // 0 for a symbol
 	}
 	if size != columns {
@@ -94,7 +94,7 @@ func buildRotary(f *ir.Func, r *region) *ir.Value {
 	}
 	f.Insert(nil, op)
 	b.keep()
-	return build.Reshape(op.Out, r.sink.Out.Type.Shape)
+	return build.Reshape(op.Result(), r.sink.Result().Type.Shape)
 }
 
 // flattened returns the shape of an operand over [M,heads,run] that broadcasts to domain, [M,…,run], whose middle dimensions are

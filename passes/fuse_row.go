@@ -10,9 +10,9 @@ import (
 // and after them, a residual added to a norm's result, and storing the result in groups of integers.
 func fuseRow(f *ir.Func, budget *Budget) int {
 	return fuseRegions(f, budget,
-		func(op *ir.Op) bool { return (joins(op) || quantizes(op)) && op.Out.Type.Rank() > 0 },
+		func(op *ir.Op) bool { return (joins(op) || quantizes(op)) && op.Result().Type.Rank() > 0 },
 		func(sink, op *ir.Op) bool {
-			return isReduction(op) && slices.Equal(op.In[0].Type.Shape, sink.Out.Type.Shape)
+			return isReduction(op) && slices.Equal(op.In[0].Type.Shape, sink.Result().Type.Shape)
 		},
 		func(r *region) *ir.Value { return buildRow(f, r) })
 }
@@ -47,20 +47,20 @@ func buildRow(f *ir.Func, r *region) *ir.Value {
 		reduce = append(reduce, ir.Reduction{Kind: kind, Expr: b.expr(op.In[0])})
 	}
 	if quantizes(r.sink) {
-		return fused(f, r, ir.OpRow, ir.RowAttrs{Reduce: reduce, Out: b.expr(r.sink.In[0]), DType: r.sink.Out.Type.DType}, b.operands)
+		return fused(f, r, ir.OpRow, ir.RowAttrs{Reduce: reduce, Out: b.expr(r.sink.In[0]), DType: r.sink.Result().Type.DType}, b.operands)
 	}
 	if len(reduce) == 0 {
 		return nil
 	}
-	return fused(f, r, ir.OpRow, ir.RowAttrs{Reduce: reduce, Out: b.expr(r.sink.Out)}, b.operands)
+	return fused(f, r, ir.OpRow, ir.RowAttrs{Reduce: reduce, Out: b.expr(r.sink.Result())}, b.operands)
 }
 
 // fused adds an operation in place of a region, or returns nil if its type is not the sink's.
 func fused(f *ir.Func, r *region, def *ir.OpDef, attrs any, operands []*ir.Value) *ir.Value {
 	op, err := ir.NewOp(def, attrs, operands...)
-	if err != nil || !op.Out.Type.Equal(r.sink.Out.Type) {
+	if err != nil || !op.Result().Type.Equal(r.sink.Result().Type) {
 		return nil
 	}
 	f.Insert(nil, op)
-	return op.Out
+	return op.Result()
 }

@@ -20,13 +20,13 @@ func singles(f *ir.Func) int {
 	for _, op := range append([]*ir.Op(nil), f.Ops...) {
 		if isProduct(op) {
 			if v := buildMatmul(f, &region{sink: op, in: map[*ir.Op]bool{op: true}, ops: []*ir.Op{op}}); v != nil {
-				with[op.Out] = v
+				with[op.Result()] = v
 			}
 			continue
 		}
 		if quantizes(op) {
 			if v := buildRow(f, &region{sink: op, in: map[*ir.Op]bool{op: true}, ops: []*ir.Op{op}}); v != nil {
-				with[op.Out] = v
+				with[op.Result()] = v
 			}
 			continue
 		}
@@ -36,7 +36,7 @@ func singles(f *ir.Func) int {
 				r.in[table] = true
 			}
 			if v := buildMap(f, r); v != nil {
-				with[op.Out] = v
+				with[op.Result()] = v
 			}
 		}
 	}
@@ -78,14 +78,14 @@ func copies(f *ir.Func) int {
 		if op.Def == ir.OpDynamicUpdateSlice && !writesInPlace(op.In[1], uses) {
 			op.In[1] = duplicate(op, op.In[1])
 		}
-		strides[op.Out] = m.DenseStrides(op.Out.Type.Shape)
-		if isView(op) && !isResult(op.Out, uses) {
+		strides[op.Result()] = m.DenseStrides(op.Result().Type.Shape)
+		if isView(op) && !isResult(op.Result(), uses) {
 			s, _, ok := view(m, op, strides[op.In[0]])
 			if !ok {
 				op.In[0] = duplicate(op, op.In[0])
 				s, _, _ = view(m, op, strides[op.In[0]])
 			}
-			strides[op.Out] = s
+			strides[op.Result()] = s
 		}
 	}
 	seen := map[*ir.Value]bool{}

@@ -64,7 +64,7 @@ func unconverted(v *ir.Value) *ir.Value {
 
 // stores reports whether op stores f32 in 16 bits.
 func stores(op *ir.Op) bool {
-	d := op.Out.Type.DType
+	d := op.Result().Type.DType
 	return op.Def == ir.OpConvert && op.In[0].Type.DType == ir.F32 && d != ir.F32 && ir.Plain.Has(d)
 }
 
@@ -75,14 +75,14 @@ func restores(op *ir.Op) bool {
 		return false
 	}
 	from := root(op.In[0])
-	return op.Out.Type.DType == ir.F32 && stores16(from.Type.DType) && !from.IsParam() && !is(from, ir.OpGather)
+	return op.Result().Type.DType == ir.F32 && stores16(from.Type.DType) && !from.IsParam() && !is(from, ir.OpGather)
 }
 
 func stores16(d ir.DType) bool { return d == ir.BF16 || d == ir.F16 }
 
 // quantizes reports whether op stores floats in groups of 8 bits.
 func quantizes(op *ir.Op) bool {
-	bits, _ := op.Out.Type.DType.Group()
+	bits, _ := op.Result().Type.DType.Group()
 	return op.Def == ir.OpConvert && bits == 8
 }
 

@@ -13,7 +13,7 @@ func mergeMatmul(f *ir.Func, budget *Budget) int {
 	groups := map[*ir.Value][]*ir.Op{}
 	var xs []*ir.Value
 	for _, op := range f.Ops {
-		if op.Def != ir.OpMatmul || len(op.Attrs.(ir.MatmulAttrs).Prologue) > 0 || op.Out.Type.DType != ir.F32 {
+		if op.Def != ir.OpMatmul || len(op.Attrs.(ir.MatmulAttrs).Prologue) > 0 || op.Result().Type.DType != ir.F32 {
 			continue
 		}
 		x := op.In[0]
@@ -87,8 +87,8 @@ func merge(f *ir.Func, ops []*ir.Op, with map[*ir.Value]*ir.Value) {
 	all := b.Op(ir.OpMatmul, attrs, in...)
 	at := 0
 	for _, op := range ops {
-		end := at + op.Out.Type.Last().N
-		with[op.Out] = b.Op(ir.OpSlice, ir.SliceAttrs{Axis: 1, Start: ir.D(at), Limit: ir.D(end)}, all)
+		end := at + op.Result().Type.Last().N
+		with[op.Result()] = b.Op(ir.OpSlice, ir.SliceAttrs{Axis: 1, Start: ir.D(at), Limit: ir.D(end)}, all)
 		at = end
 	}
 }

@@ -83,13 +83,13 @@ func TestModelsFuse(t *testing.T) {
 				case ir.OpMap, ir.OpRow, ir.OpMatmul, ir.OpAttention, ir.OpReshape, ir.OpTranspose, ir.OpSlice, ir.OpBroadcast,
 					ir.OpDynamicUpdateSlice, ir.OpSymbol, ir.OpIota, ir.OpConstant:
 				default:
-					if op.Def == ir.OpArgmax && op.Out.Type.Shape[0] != ir.D(1) {
+					if op.Def == ir.OpArgmax && op.Result().Type.Shape[0] != ir.D(1) {
 						continue // of the logits of several rows, which are written
 					}
 					t.Errorf("%s @%s: %s is left", name, f.Name, op)
 				}
 				long := 0
-				for _, d := range op.Out.Type.Shape {
+				for _, d := range op.Result().Type.Shape {
 					if d == ir.Sym("S") || d == ir.Sym("T") || f.Name == "encode_image" && d == ir.D(1024) {
 						long++
 					}

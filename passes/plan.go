@@ -83,7 +83,7 @@ func (p *planner) plan() error {
 		return err
 	}
 	for _, op := range p.f.Ops {
-		v := op.Out
+		v := op.Result()
 		switch {
 		case v.Buf != nil: // written straight to its place
 		case isVirtual(op), separated(op, p.uses):
@@ -162,7 +162,7 @@ func (p *planner) lifetimes() {
 	at := positions(p.f)
 	lives := map[*ir.Value]*life{}
 	for _, op := range p.f.Ops {
-		if v := op.Out; v.Buf != nil && v.Buf.Owner {
+		if v := op.Result(); v.Buf != nil && v.Buf.Owner {
 			l := &life{v: v, bytes: p.bytes(v.Type), from: at[op], to: at[op]}
 			if isView(op) { // one of several results
 				l.from = at[op.In[0].Def]
@@ -207,9 +207,9 @@ func (p *planner) allocate() {
 	}
 	// Views were given their operands' offsets before those were known.
 	for _, op := range p.f.Ops {
-		if isView(op) && op.Out.Buf.Space == ir.Arena && !op.Out.Buf.Owner {
+		if isView(op) && op.Result().Buf.Space == ir.Arena && !op.Result().Buf.Owner {
 			_, off, _ := view(p.m, op, op.In[0].Buf.Strides)
-			op.Out.Buf.Offset = op.In[0].Buf.Offset + off*op.Out.Type.DType.MemoryBytes()
+			op.Result().Buf.Offset = op.In[0].Buf.Offset + off*op.Result().Type.DType.MemoryBytes()
 		}
 	}
 }

@@ -15,14 +15,14 @@ func grow(f *ir.Func, sink *ir.Op, order map[*ir.Op]int, uses map[*ir.Value][]ir
 	r := &region{sink: sink, in: map[*ir.Op]bool{sink: true}}
 	for i := order[sink] - 1; i >= 0; i-- {
 		op := f.Ops[i]
-		if !(joins(op) || also(op)) || len(uses[op.Out]) == 0 {
+		if !(joins(op) || also(op)) || len(uses[op.Result()]) == 0 {
 			continue
 		}
 		if table := readsTable(op); table != nil && !also(table) {
 			continue
 		}
 		inside := true
-		for _, u := range uses[op.Out] {
+		for _, u := range uses[op.Result()] {
 			inside = inside && u.Op != nil && r.in[u.Op]
 			// Only elementwise members and views read elementwise: what a lookup or a product reads must exist.
 			inside = inside && (u.Op == nil || joins(u.Op) || isReduction(u.Op) || u.Op.Def == ir.OpConcat || isView(u.Op) || quantizes(u.Op) || stores(u.Op))
@@ -43,7 +43,7 @@ func grow(f *ir.Func, sink *ir.Op, order map[*ir.Op]int, uses map[*ir.Value][]ir
 // products and lookups only.
 func joins(op *ir.Op) bool {
 	if op.Def == ir.OpConvert {
-		return op.Out.Type.DType.IsArithmetic() && (!op.In[0].Type.DType.IsQuantized() || is(op.In[0], ir.OpGather))
+		return op.Result().Type.DType.IsArithmetic() && (!op.In[0].Type.DType.IsQuantized() || is(op.In[0], ir.OpGather))
 	}
 	return op.Def.Elementwise()
 }
@@ -94,10 +94,10 @@ func (b *body) make(v *ir.Value) *ir.Expr {
 		}
 	}
 	if op.Def == ir.OpConvert {
-		if op.Out.Type.DType == ir.FromScalar(op.In[0].Type.DType.Scalar()) {
+		if op.Result().Type.DType == ir.FromScalar(op.In[0].Type.DType.Scalar()) {
 			return b.expr(op.In[0]) // storage formats are read as what they stand for
 		}
-		return ir.Cast(op.Out.Type.DType, b.expr(op.In[0]))
+		return ir.Cast(op.Result().Type.DType, b.expr(op.In[0]))
 	}
 	args := make([]*ir.Expr, len(op.In))
 	for i, x := range op.In {
@@ -148,12 +148,12 @@ func fuseRegions(f *ir.Func, budget *Budget, isSink func(*ir.Op) bool, also func
 	with := map[*ir.Value]*ir.Value{}
 	for i := len(ops) - 1; i >= 0; i-- {
 		sink := ops[i]
-		if taken[sink] || !isSink(sink) || len(uses[sink.Out]) == 0 {
+		if taken[sink] || !isSink(sink) || len(uses[sink.Result()]) == 0 {
 			continue
 		}
 		r := grow(snapshot, sink, order, uses, func(op *ir.Op) bool { return !taken[op] && also(sink, op) })
 		if v := try(r); v != nil && budget.Take(sink) {
-			with[sink.Out] = v
+			with[sink.Result()] = v
 			for op := range r.in {
 				taken[op] = true
 			}

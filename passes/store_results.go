@@ -12,11 +12,11 @@ func storeResults(f *ir.Func, budget *Budget) int {
 			continue
 		}
 		from := op.In[0].Def
-		attrs := stored16(from, op.Out.Type.DType)
+		attrs := stored16(from, op.Result().Type.DType)
 		if attrs == nil || !budget.Take(op) {
 			continue
 		}
-		with[op.Out] = ir.Before(f, from).Op(from.Def, attrs, from.In...)
+		with[op.Result()] = ir.Before(f, from).Op(from.Def, attrs, from.In...)
 	}
 	f.Replace(with)
 	f.RemoveDead()

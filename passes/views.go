@@ -18,11 +18,11 @@ func separated(op *ir.Op, uses map[*ir.Value][]ir.Use) bool {
 		return false
 	}
 	at, err := op.Attrs.(ir.MatmulAttrs).Results(typesOf(op.In))
-	if err != nil || len(at) <= 2 || len(uses[op.Out]) != len(at)-1 {
+	if err != nil || len(at) <= 2 || len(uses[op.Result()]) != len(at)-1 {
 		return false
 	}
 	seen := map[int]bool{}
-	for _, u := range uses[op.Out] {
+	for _, u := range uses[op.Result()] {
 		if u.Op == nil || u.Op.Def != ir.OpSlice {
 			return false
 		}
@@ -61,7 +61,7 @@ func view(m *ir.Module, op *ir.Op, in []int64) (strides []int64, offset int64, o
 		a := op.Attrs.(ir.SliceAttrs)
 		return slices.Clone(in), int64(a.Start.N) * in[a.Axis], true
 	case ir.OpBroadcast:
-		out := op.Out.Type.Shape
+		out := op.Result().Type.Shape
 		strides = make([]int64, len(out))
 		for i := range x {
 			if j := len(out) - len(x) + i; x[i] == out[j] {
@@ -70,7 +70,7 @@ func view(m *ir.Module, op *ir.Op, in []int64) (strides []int64, offset int64, o
 		}
 		return strides, 0, true
 	}
-	strides, ok = reshaped(m, x, in, op.Out.Type.Shape)
+	strides, ok = reshaped(m, x, in, op.Result().Type.Shape)
 	return strides, 0, ok
 }
 

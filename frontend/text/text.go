@@ -211,12 +211,12 @@ func (r *reader) operation(o *operation) error {
 	if err != nil {
 		return err
 	}
-	if !t.Equal(op.Out.Type) {
-		return fail(o.typ.pos, fmt.Errorf("the type is %s, the operands make it %s", t, op.Out.Type))
+	if !t.Equal(op.Result().Type) {
+		return fail(o.typ.pos, fmt.Errorf("the type is %s, the operands make it %s", t, op.Result().Type))
 	}
 	op.Loc = location(o.out.Pos)
 	r.f.Insert(nil, op)
-	return r.define(o.out.Pos, o.out.Value, op.Out)
+	return r.define(o.out.Pos, o.out.Value, op.Result())
 }
 
 func (r *reader) result(res *result) error {

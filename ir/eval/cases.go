@@ -61,7 +61,7 @@ func newCase(def *ir.OpDef, s ir.Sample) (*Case, error) {
 		return nil, err
 	}
 	f.Insert(nil, op)
-	f.Return("y", op.Out)
+	f.Return("y", op.Result())
 	if err := m.Verify(); err != nil {
 		return nil, err
 	}

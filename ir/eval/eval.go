@@ -42,9 +42,9 @@ func Trace(f *ir.Func, inputs map[string]*Tensor, syms map[string]int, visit fun
 		if err != nil {
 			return nil, &ir.Error{Loc: op.Loc, Func: f.Name, Op: fmt.Sprintf("%%%d %s", i, op.Def.Name), Msg: err.Error()}
 		}
-		values[op.Out] = t
+		values[op.Result()] = t
 		if visit != nil {
-			visit(op.Out, t)
+			visit(op.Result(), t)
 		}
 		for _, v := range op.In {
 			if at, ok := last[v]; ok && at == i {
@@ -99,7 +99,7 @@ func lastUses(f *ir.Func) map[*ir.Value]int {
 
 // Op evaluates one operation on the given operands. m declares the symbols.
 func Op(m *ir.Module, op *ir.Op, in []*Tensor, syms map[string]int) (*Tensor, error) {
-	shape, err := op.Out.Type.Eval(syms)
+	shape, err := op.Result().Type.Eval(syms)
 	if err != nil {
 		return nil, err
 	}

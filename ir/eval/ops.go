@@ -39,7 +39,7 @@ var plain = map[*ir.OpDef]func(*call) (*Tensor, error){
 
 // result returns a tensor of the result's type over data.
 func (c *call) result(data []float64) (*Tensor, error) {
-	return &Tensor{c.op.Out.Type.DType, c.shape, data}, nil
+	return &Tensor{c.op.Result().Type.DType, c.shape, data}, nil
 }
 
 func (c *call) elementwise() (*Tensor, error) {
@@ -62,7 +62,7 @@ func (c *call) elementwise() (*Tensor, error) {
 }
 
 func convert(c *call) (*Tensor, error) {
-	x, d := c.in[0], c.op.Out.Type.DType
+	x, d := c.in[0], c.op.Result().Type.DType
 	if d == ir.F32 && x.DType.IsFloat() {
 		return c.result(x.Data) // every storage format is a subset of f32
 	}

@@ -62,7 +62,7 @@ func single(f *ir.Func) bool {
 // Rough reports whether f rounds computed values to integers or to 16 bits: then float32 and float64 may round to neighbours.
 func Rough(f *ir.Func) bool {
 	for _, op := range f.Ops {
-		if op.Def == ir.OpConvert && !op.Out.Type.DType.IsArithmetic() && !op.In[0].IsParam() {
+		if op.Def == ir.OpConvert && !op.Result().Type.DType.IsArithmetic() && !op.In[0].IsParam() {
 			return true
 		}
 	}
@@ -176,7 +176,7 @@ func (g *grower) op(def *ir.OpDef, attrs any, in ...*ir.Value) *ir.Value {
 	o, err := ir.NewOp(def, attrs, in...)
 	want(err == nil)
 	n := 1
-	for _, d := range o.Out.Type.Shape {
+	for _, d := range o.Result().Type.Shape {
 		n *= g.f.Module.MaxDim(d)
 	}
 	want(n <= 5000)

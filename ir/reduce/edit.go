@@ -56,7 +56,7 @@ func (e edit) function(c *ir.Module, f *ir.Func) bool {
 	}
 	for _, op := range f.Ops {
 		if e.inputs[op] {
-			e.values[op.Out] = g.AddParam(ir.Input, fresh(g), "", e.typ(op.Out.Type))
+			e.values[op.Result()] = g.AddParam(ir.Input, fresh(g), "", e.typ(op.Result().Type))
 			continue
 		}
 		in := make([]*ir.Value, len(op.In))
@@ -69,7 +69,7 @@ func (e edit) function(c *ir.Module, f *ir.Func) bool {
 		}
 		o.Loc = op.Loc
 		g.Insert(nil, o)
-		e.values[op.Out] = o.Out
+		e.values[op.Result()] = o.Result()
 	}
 	results, ok := e.results[f]
 	if !ok {

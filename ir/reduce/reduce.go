@@ -72,7 +72,7 @@ func (r *reducer) cutBelow() bool {
 	for _, f := range r.m.Funcs {
 		for _, op := range f.Ops[:max(0, len(f.Ops)-1)] {
 			name := f.Name + ".y"
-			if r.accept(edit{results: map[*ir.Func][]ir.Result{f: {{Name: name, Value: op.Out}}}}) {
+			if r.accept(edit{results: map[*ir.Func][]ir.Result{f: {{Name: name, Value: op.Result()}}}}) {
 				return true
 			}
 		}
@@ -92,7 +92,7 @@ func (r *reducer) bypass() bool {
 	return r.each(func(f *ir.Func) int { return len(f.Ops) }, func(f *ir.Func, i int) bool {
 		op := f.Ops[i]
 		for _, v := range op.In {
-			if v.Type.Equal(op.Out.Type) && r.accept(edit{instead: map[*ir.Value]*ir.Value{op.Out: v}}) {
+			if v.Type.Equal(op.Result().Type) && r.accept(edit{instead: map[*ir.Value]*ir.Value{op.Result(): v}}) {
 				return true
 			}
 		}
@@ -171,7 +171,7 @@ func sizesOf(m *ir.Module) []int {
 			add(p.Type)
 		}
 		for _, op := range f.Ops {
-			add(op.Out.Type)
+			add(op.Result().Type)
 		}
 	}
 	var list []int

@@ -22,12 +22,12 @@ func TestFrequencies(t *testing.T) {
 	found := 0
 	for _, f := range m.Funcs {
 		for _, op := range f.Ops {
-			if op.Def != ir.OpConstant || op.Out.Type.Rank() != 2 || op.Out.Type.Last() != ir.D(8) {
+			if op.Def != ir.OpConstant || op.Result().Type.Rank() != 2 || op.Result().Type.Last() != ir.D(8) {
 				continue
 			}
 			found++
-			if op.Out.Type.DType != ir.F32 {
-				t.Errorf("@%s: frequencies are %s", f.Name, op.Out.Type)
+			if op.Result().Type.DType != ir.F32 {
+				t.Errorf("@%s: frequencies are %s", f.Name, op.Result().Type)
 			}
 			for i, v := range op.Attrs.(ir.ConstantAttrs).Values {
 				if float32(v) != math.Float32frombits(torch[i]) {

@@ -20,9 +20,9 @@ func dot(funcs []*ir.Func) string {
 			fmt.Fprintf(&b, "    %s [shape=ellipse, label=%s];\n", node(p), label(p.Kind.String()+" %"+p.Name, p.Type.String()))
 		}
 		for _, op := range f.Ops {
-			fmt.Fprintf(&b, "    %s [label=%s];\n", node(op.Out), label(op.Def.Name, shortened(ir.FormatAttrs(op.Def, op.Attrs)), op.Out.Type.String()))
+			fmt.Fprintf(&b, "    %s [label=%s];\n", node(op.Result()), label(op.Def.Name, shortened(ir.FormatAttrs(op.Def, op.Attrs)), op.Result().Type.String()))
 			for _, v := range op.In {
-				fmt.Fprintf(&b, "    %s -> %s;\n", node(v), node(op.Out))
+				fmt.Fprintf(&b, "    %s -> %s;\n", node(v), node(op.Result()))
 			}
 		}
 		for i, r := range f.Results {

@@ -89,7 +89,7 @@ func value(v *ir.Value) token {
 }
 
 func describe(op *ir.Op) line {
-	l := line{Tokens: []token{value(op.Out), {" = " + op.Def.Name, -1}}}
+	l := line{Tokens: []token{value(op.Result()), {" = " + op.Def.Name, -1}}}
 	for i, v := range op.In {
 		l.Tokens = append(l.Tokens, token{[]string{", ", " "}[min(1, max(0, 1-i))], -1}, value(v))
 	}
@@ -99,7 +99,7 @@ func describe(op *ir.Op) line {
 		}
 		l.Tokens = append(l.Tokens, token{" " + attrs, -1})
 	}
-	l.Tokens = append(l.Tokens, token{" : " + op.Out.Type.String(), -1})
+	l.Tokens = append(l.Tokens, token{" : " + op.Result().Type.String(), -1})
 	return l
 }
 

@@ -75,7 +75,7 @@ func drawing(f *ir.Func) *graph {
 		if op.Def.Fused() {
 			class = "fused"
 		}
-		b := add(op.Out, class, append(append([]string{op.Def.Name}, wrapped(ir.FormatAttrs(op.Def, op.Attrs))...), op.Out.Type.String())...)
+		b := add(op.Result(), class, append(append([]string{op.Def.Name}, wrapped(ir.FormatAttrs(op.Def, op.Attrs))...), op.Result().Type.String())...)
 		for _, v := range op.In {
 			g.connect(of[v], b)
 		}

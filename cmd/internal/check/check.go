@@ -214,7 +214,7 @@ func (l *loaded) function(ctx context.Context, w io.Writer, name string, syms ma
 		if err != nil {
 			return misses, err
 		}
-		got, err := l.read(f, op.Out, syms)
+		got, err := l.read(f, op.Result(), syms)
 		if err != nil {
 			return misses, err
 		}
@@ -229,7 +229,7 @@ func (l *loaded) function(ctx context.Context, w io.Writer, name string, syms ma
 			misses++
 			verdict = "MISS " + miss.Error()
 		}
-		fmt.Fprintf(w, "%-16s @%-13s %-40s %8.2g of the tolerance  %s\n", fresh, name, op.Out.Type, worst, verdict)
+		fmt.Fprintf(w, "%-16s @%-13s %-40s %8.2g of the tolerance  %s\n", fresh, name, op.Result().Type, worst, verdict)
 	}
 	return misses, nil
 }
@@ -299,7 +299,7 @@ func (l *loaded) joined(f *ir.Func, v *ir.Value, syms map[string]int) (*eval.Ten
 	}
 	t := eval.New(v.Type.DType, shape...)
 	for _, u := range f.Uses()[v] {
-		part, err := l.read(f, u.Op.Out, syms)
+		part, err := l.read(f, u.Op.Result(), syms)
 		if err != nil {
 			return nil, err
 		}
