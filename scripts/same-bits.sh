@@ -1,5 +1,5 @@
 #!/bin/sh
-# Compare the answers of executables that two compilers make: sh scripts/same-bits.sh OLD NEW [quick]
+# Compare the answers of executables that two compilers make: sh scripts/same-bits.sh OLD NEW [smoke|quick]
 # OLD and NEW are programs pgc, or folders that an earlier call made with `sh scripts/same-bits.sh PGC keep DIR`.
 # Every executable runs forward, generate and batch on each of its instruction sets. Prints what differs; exit 1 if anything does.
 set -eu
@@ -9,6 +9,12 @@ trap 'rm -rf "$work"' EXIT
 demo=models/paligemma/demo
 
 cases() {
+    if [ "$1" = smoke ]; then
+        echo "golden/pg1-odd|--cpu x86-64-v3"
+        echo "golden/pg2-odd|--weights int4 --group 32 --cpu cascadelake"
+        echo "golden/pg1-odd|--weights bf16 --compute bf16 --kv bf16 --cpu x86-64-v4"
+        return
+    fi
     for c in golden/pg1-odd golden/pg2-odd; do
         for flags in "" "--weights int8" "--weights int4 --group 32" "--weights bf16 --compute bf16 --kv bf16"; do
             echo "$c|$flags"
@@ -49,8 +55,7 @@ answers() {
     done
 }
 
-list=full
-[ "${3:-}" = quick ] && list=quick
+list=${3:-full}
 if [ "$2" = keep ]; then
     answers "$1" "$3" "${4:-full}"
     exit
