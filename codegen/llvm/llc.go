@@ -108,9 +108,13 @@ func flags(t target.Target, kind string) []string {
 		"-mcpu=" + t.Level, "-mattr=" + t.Attrs(), "-o", "-", "-"}
 }
 
-func runLLC(ctx context.Context, path string, ir []byte, t target.Target, kind string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, path, flags(t, kind)...)
-	cmd.Stdin = bytes.NewReader(ir)
+// Run is how llc is run: the program at path with arguments, on IR. Tests put a memory in front of Exec.
+var Run = Exec
+
+// Exec starts a program on standard input and returns its output. The error holds the first line of what it says.
+func Exec(ctx context.Context, path string, args []string, input []byte) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Stdin = bytes.NewReader(input)
 	cmd.Env = append(os.Environ(), "LC_ALL=C")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
@@ -120,10 +124,18 @@ func runLLC(ctx context.Context, path string, ir []byte, t target.Target, kind s
 			return nil, ctx.Err()
 		}
 		first, _, _ := strings.Cut(strings.TrimSpace(stderr.String()), "\n")
-		if strings.Contains(first, "unable to get target") {
-			return nil, fmt.Errorf("%s has no back end for %s, which --cpu %s needs: install an LLVM that has it, as Debian's llvm does", path, t.Triple(), t.Name)
-		}
-		return nil, fmt.Errorf("%s rejected the generated LLVM IR: %w: %s", path, err, first)
+		return nil, fmt.Errorf("%w: %s", err, first)
 	}
 	return out, nil
+}
+
+func runLLC(ctx context.Context, path string, ir []byte, t target.Target, kind string) ([]byte, error) {
+	out, err := Run(ctx, path, flags(t, kind), ir)
+	switch {
+	case err == nil || ctx.Err() != nil:
+		return out, err
+	case strings.Contains(err.Error(), "unable to get target"):
+		return nil, fmt.Errorf("%s has no back end for %s, which --cpu %s needs: install an LLVM that has it, as Debian's llvm does", path, t.Triple(), t.Name)
+	}
+	return nil, fmt.Errorf("%s rejected the generated LLVM IR: %w", path, err)
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"pgc/codegen/llvm/llctest"
 	"pgc/golden"
 	"pgc/runtime/safetensors"
 )
@@ -240,6 +241,7 @@ func TestNotANumber(t *testing.T) {
 
 // TestDeterministic compiles twice, to different places: the files are equal.
 func TestDeterministic(t *testing.T) {
+	llctest.Alone(t)
 	elf := []byte("\x7fELF and so on")
 	var files [2][]byte
 	for i := range files {

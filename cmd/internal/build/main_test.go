@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"pgc/codegen/llvm/llctest"
 	"pgc/golden"
 )
 
@@ -20,7 +21,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	code := m.Run()
+	code := llctest.Main(m)
 	os.RemoveAll(scratch)
 	os.Exit(code)
 }
