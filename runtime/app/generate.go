@@ -8,8 +8,10 @@ import (
 	"golang.org/x/term"
 
 	"pgc/runtime/boxes"
+	"pgc/runtime/draw"
 	"pgc/runtime/generate"
-	"pgc/runtime/picture"
+	"pgc/runtime/imageio"
+	"pgc/runtime/rgb"
 )
 
 type generateCmd struct {
@@ -134,7 +136,7 @@ func (c *generateCmd) Run(a *App) error {
 func (c *generateCmd) print(a *App, r *generate.Request, got *generate.Answer, load time.Duration, streamed bool) error {
 	out := newAnswer(r, got, load)
 	if c.Draw != "" {
-		if err := draw(c.Draw, r.Pictures[0], out.Boxes); err != nil {
+		if err := drawBoxes(c.Draw, r.Pictures[0], out.Boxes); err != nil {
 			return err
 		}
 	}
@@ -149,11 +151,11 @@ func (c *generateCmd) print(a *App, r *generate.Request, got *generate.Answer, l
 	return err
 }
 
-// draw writes the first picture with the boxes over it.
-func draw(path string, p *picture.Picture, found []boxes.Box) error {
-	var list []picture.Box
+// drawBoxes writes the first picture with the boxes over it.
+func drawBoxes(path string, p *rgb.Image, found []boxes.Box) error {
+	var list []draw.Box
 	for _, b := range found {
-		list = append(list, picture.Box{Label: b.Label, X0: b.Box[0], Y0: b.Box[1], X1: b.Box[2], Y1: b.Box[3]})
+		list = append(list, draw.Box{Label: b.Label, X0: b.Box[0], Y0: b.Box[1], X1: b.Box[2], Y1: b.Box[3]})
 	}
-	return picture.WritePNG(path, picture.Draw(p, list))
+	return imageio.WritePNG(path, draw.Boxes(p, list))
 }

@@ -6,15 +6,16 @@ import (
 	"slices"
 
 	"pgc/runtime/fetch"
-	"pgc/runtime/picture"
+	"pgc/runtime/imageio"
+	"pgc/runtime/rgb"
 )
 
 // pictures reads the pictures that the user named. Nothing is fetched unless a name is a URL.
-func (a *App) pictures(names []string) ([]*picture.Picture, error) {
+func (a *App) pictures(names []string) ([]*rgb.Image, error) {
 	if i := slices.Index(names, "-"); i >= 0 && slices.Contains(names[i+1:], "-") {
 		return nil, usage{fmt.Errorf("standard input (-) is named twice as a picture, expected once")}
 	}
-	var out []*picture.Picture
+	var out []*rgb.Image
 	for _, name := range names {
 		p, err := readPicture(a.ctx, name)
 		if err != nil {
@@ -26,23 +27,23 @@ func (a *App) pictures(names []string) ([]*picture.Picture, error) {
 }
 
 // readPicture reads one picture: a path, - for standard input, a data: URI or an http(s) URL.
-func readPicture(ctx context.Context, name string) (*picture.Picture, error) {
+func readPicture(ctx context.Context, name string) (*rgb.Image, error) {
 	if !fetch.IsURL(name) {
-		return picture.Read(name, picture.DefaultLimits)
+		return imageio.Read(name, imageio.DefaultLimits)
 	}
 	data, err := fetch.Get(ctx, name, fetch.DefaultLimits)
 	if err != nil {
 		return nil, err
 	}
-	return picture.Decode(fetch.Short(name), data, picture.DefaultLimits)
+	return imageio.Decode(fetch.Short(name), data, imageio.DefaultLimits)
 }
 
 // album keeps the pictures of the last request, so that requests about the same ones share them: they are read and
 // encoded once.
-type album map[string]*picture.Picture
+type album map[string]*rgb.Image
 
 // open reads the pictures that it does not hold and lets go of all others.
-func (al *album) open(a *App, names []string) ([]*picture.Picture, error) {
+func (al *album) open(a *App, names []string) ([]*rgb.Image, error) {
 	var fresh []string
 	for _, name := range names {
 		if (*al)[name] == nil && (name == "-" || !slices.Contains(fresh, name)) {
@@ -54,7 +55,7 @@ func (al *album) open(a *App, names []string) ([]*picture.Picture, error) {
 		return nil, err
 	}
 	now := album{}
-	out := make([]*picture.Picture, len(names))
+	out := make([]*rgb.Image, len(names))
 	for i, name := range names {
 		p := (*al)[name]
 		if at := slices.Index(fresh, name); at >= 0 {

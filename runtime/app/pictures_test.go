@@ -50,8 +50,8 @@ func TestPictureSources(t *testing.T) {
 		t.Fatalf("%d pictures, %v", len(pics), err)
 	}
 	for i, p := range pics {
-		if p.Width != 3 || p.Height != 2 || p.Format != "PNG" || !bytes.Equal(p.RGB, pics[0].RGB) || p.RGB[15] != 10 {
-			t.Errorf("picture %d is a %dx%d %s %v", i, p.Width, p.Height, p.Format, p.RGB)
+		if p.Width != 3 || p.Height != 2 || !bytes.Equal(p.Pix, pics[0].Pix) || p.Pix[15] != 10 {
+			t.Errorf("picture %d is a %dx%d %v", i, p.Width, p.Height, p.Pix)
 		}
 	}
 	for name, words := range map[string]string{

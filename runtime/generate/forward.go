@@ -5,14 +5,15 @@ import (
 	"math"
 	"slices"
 
-	"pgc/runtime/picture"
+	"pgc/runtime/preprocess"
+	"pgc/runtime/rgb"
 	"pgc/runtime/safetensors"
 	"pgc/runtime/tokenizer"
 )
 
 // Forward runs the model over pictures, prompt and, if not nil, suffix, as PaliGemmaForConditionalGeneration.forward
 // does, and writes its inputs and results to a safetensors file. Logits are computed and written in blocks of rows.
-func (s *Session) Forward(ctx context.Context, pictures []*picture.Picture, text string, suffix *string, parseSpecials bool, path string) error {
+func (s *Session) Forward(ctx context.Context, pictures []*rgb.Image, text string, suffix *string, parseSpecials bool, path string) error {
 	p, err := s.Layout(len(pictures), text, suffix, parseSpecials)
 	if err != nil {
 		return err
@@ -45,7 +46,7 @@ func (s *Session) Forward(ctx context.Context, pictures []*picture.Picture, text
 	return w.Close()
 }
 
-func (s *Session) forwardTo(ctx context.Context, w *safetensors.Writer, p tokenizer.Prompt, pictures []*picture.Picture, score bool) error {
+func (s *Session) forwardTo(ctx context.Context, w *safetensors.Writer, p tokenizer.Prompt, pictures []*rgb.Image, score bool) error {
 	m := s.Model
 	if err := w.WriteInt32s(p.IDs); err != nil {
 		return err
@@ -53,9 +54,9 @@ func (s *Session) forwardTo(ctx context.Context, w *safetensors.Writer, p tokeni
 	if err := w.WriteInt32s(p.Types); err != nil {
 		return err
 	}
-	norm := picture.Normalization{Rescale: m.RescaleFactor, Mean: m.Mean, Std: m.Std}
+	norm := preprocess.Normalization{Rescale: m.RescaleFactor, Mean: m.Mean, Std: m.Std}
 	for _, pic := range pictures {
-		if err := w.WriteFloat32s(picture.PixelValues(pic, m.ImageSize, norm)); err != nil {
+		if err := w.WriteFloat32s(preprocess.PixelValues(pic, m.ImageSize, norm)); err != nil {
 			return err
 		}
 	}
@@ -85,7 +86,7 @@ func (s *Session) forwardTo(ctx context.Context, w *safetensors.Writer, p tokeni
 
 // Hidden encodes the pictures and runs the decoder over all tokens of a prompt; what the function forward returns is in the
 // engine's outputs then.
-func (s *Session) Hidden(ctx context.Context, p tokenizer.Prompt, pictures []*picture.Picture) error {
+func (s *Session) Hidden(ctx context.Context, p tokenizer.Prompt, pictures []*rgb.Image) error {
 	if _, _, err := s.Encode(ctx, pictures); err != nil {
 		return err
 	}

@@ -6,14 +6,14 @@ import (
 	"strings"
 	"time"
 
-	"pgc/runtime/picture"
+	"pgc/runtime/rgb"
 	"pgc/runtime/sample"
 	"pgc/runtime/tokenizer"
 )
 
 // Request asks for an answer about some pictures.
 type Request struct {
-	Pictures      []*picture.Picture
+	Pictures      []*rgb.Image
 	Prompt        string
 	ParseSpecials bool
 	MaxNewTokens  int

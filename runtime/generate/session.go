@@ -12,7 +12,8 @@ import (
 	"pgc/runtime/engine"
 	"pgc/runtime/manifest"
 	"pgc/runtime/native"
-	"pgc/runtime/picture"
+	"pgc/runtime/preprocess"
+	"pgc/runtime/rgb"
 	"pgc/runtime/tokenizer"
 )
 
@@ -27,7 +28,7 @@ type Session struct {
 	decodeBatch, greedyBatch, logitsBatch                  *engine.Func
 	pasts                                                  []string // symbols of decodeBatch, by sequence
 
-	encoded []*picture.Picture // whose features the input of prefill and forward holds, picture by picture
+	encoded []*rgb.Image // whose features the input of prefill and forward holds, picture by picture
 }
 
 // New prepares a session. The engine stays the caller's to close.
@@ -100,8 +101,8 @@ func (s *Session) enough(p tokenizer.Prompt, r *Request, others int64) error {
 
 // Encode runs the image encoder over the pictures; their features fill the input of prefill and forward. What is there
 // from the last time, a picture at the same place, is not encoded again.
-func (s *Session) Encode(ctx context.Context, pictures []*picture.Picture) (preprocess, encode time.Duration, err error) {
-	n := picture.Normalization{Rescale: s.Model.RescaleFactor, Mean: s.Model.Mean, Std: s.Model.Std}
+func (s *Session) Encode(ctx context.Context, pictures []*rgb.Image) (preprocessing, encoding time.Duration, err error) {
+	n := preprocess.Normalization{Rescale: s.Model.RescaleFactor, Mean: s.Model.Mean, Std: s.Model.Std}
 	for len(s.encoded) < len(pictures) {
 		s.encoded = append(s.encoded, nil)
 	}
@@ -111,16 +112,16 @@ func (s *Session) Encode(ctx context.Context, pictures []*picture.Picture) (prep
 		}
 		s.encoded[i] = nil
 		start := time.Now()
-		copy(s.Engine.Floats("pixels"), picture.PixelValues(p, s.Model.ImageSize, n))
+		copy(s.Engine.Floats("pixels"), preprocess.PixelValues(p, s.Model.ImageSize, n))
 		mid := time.Now()
 		if err := s.encode.Run(ctx, int64(i*s.Model.ImageTokens*s.Model.HiddenSize*4)); err != nil {
 			return 0, 0, err
 		}
 		s.encoded[i] = p
-		preprocess += mid.Sub(start)
-		encode += time.Since(mid)
+		preprocessing += mid.Sub(start)
+		encoding += time.Since(mid)
 	}
-	return preprocess, encode, nil
+	return preprocessing, encoding, nil
 }
 
 // start puts a prompt into the inputs and binds the symbols of f.

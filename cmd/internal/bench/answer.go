@@ -11,11 +11,13 @@ import (
 	"time"
 
 	"pgc/models/paligemma"
+	"pgc/runtime/draw"
 	"pgc/runtime/engine"
 	"pgc/runtime/generate"
+	"pgc/runtime/imageio"
 	"pgc/runtime/manifest"
-	"pgc/runtime/picture"
 	"pgc/runtime/program"
+	"pgc/runtime/rgb"
 	"pgc/runtime/sample"
 	"pgc/runtime/tokenizer"
 )
@@ -64,7 +66,7 @@ func answer(ctx context.Context, e *engine.Engine, m *manifest.Model, image *pro
 }
 
 // inProcess answers once; the inputs' ids are there from the phases.
-func (a *Answer) inProcess(ctx context.Context, s *generate.Session, e *engine.Engine, o Options, p *picture.Picture) error {
+func (a *Answer) inProcess(ctx context.Context, s *generate.Session, e *engine.Engine, o Options, p *rgb.Image) error {
 	n := s.Model.ImageTokens + o.Text
 	prefill, err := e.Func("prefill")
 	if err != nil {
@@ -78,7 +80,7 @@ func (a *Answer) inProcess(ctx context.Context, s *generate.Session, e *engine.E
 		e.Ints("ids")[s.Model.ImageTokens+i] = int32(5 + i%7)
 	}
 	start := time.Now()
-	if _, _, err := s.Encode(ctx, []*picture.Picture{p}); err != nil {
+	if _, _, err := s.Encode(ctx, []*rgb.Image{p}); err != nil {
 		return err
 	}
 	encoded := time.Since(start).Seconds()
@@ -144,7 +146,7 @@ func (a *Answer) newProcess(ctx context.Context, s *generate.Session, path strin
 	}
 	defer os.RemoveAll(dir)
 	file := filepath.Join(dir, "noise.png")
-	if err := picture.WritePNG(file, picture.Draw(noise(0), nil)); err != nil {
+	if err := imageio.WritePNG(file, draw.Boxes(noise(0), nil)); err != nil {
 		return err
 	}
 	if path, err = filepath.Abs(path); err != nil {
@@ -187,14 +189,14 @@ func prompt(s *generate.Session, n int) string {
 }
 
 // noise is a picture of numbers that look random.
-func noise(seed int) *picture.Picture {
-	p := picture.New(side, side)
+func noise(seed int) *rgb.Image {
+	p := rgb.New(side, side)
 	x := uint64(seed)*2 + 88172645463325252
-	for i := range p.RGB {
+	for i := range p.Pix {
 		x ^= x << 13
 		x ^= x >> 7
 		x ^= x << 17
-		p.RGB[i] = byte(x >> 32)
+		p.Pix[i] = byte(x >> 32)
 	}
 	return p
 }

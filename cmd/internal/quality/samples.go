@@ -11,17 +11,18 @@ import (
 	"slices"
 	"strings"
 
-	"pgc/runtime/picture"
+	"pgc/runtime/imageio"
+	"pgc/runtime/rgb"
 )
 
 // Sample is a picture, a prompt, and the answer to follow; without one the checkpoint's own is followed.
 type Sample struct {
-	Picture *picture.Picture
+	Picture *rgb.Image
 	Prompt  string
 	Suffix  *string
 }
 
-func (s Sample) pictures() []*picture.Picture { return []*picture.Picture{s.Picture} }
+func (s Sample) pictures() []*rgb.Image { return []*rgb.Image{s.Picture} }
 
 // Prompts are asked where a folder has none of its own.
 var Prompts = []string{"caption en", "describe en", "ocr", "answer en what is in the picture?", "detect person"}
@@ -46,10 +47,10 @@ func Read(folder string) ([]Sample, error) {
 	if err != nil {
 		return nil, fmt.Errorf("no folder of pictures at %s: %w", folder, err)
 	}
-	var pictures []*picture.Picture
+	var pictures []*rgb.Image
 	for _, e := range entries {
 		if slices.Contains(extensions, strings.ToLower(filepath.Ext(e.Name()))) {
-			p, err := picture.Read(filepath.Join(folder, e.Name()), picture.DefaultLimits)
+			p, err := imageio.Read(filepath.Join(folder, e.Name()), imageio.DefaultLimits)
 			if err != nil {
 				return nil, err
 			}
@@ -69,7 +70,7 @@ func Read(folder string) ([]Sample, error) {
 	return combine(pictures, prompts), nil
 }
 
-func combine(pictures []*picture.Picture, prompts []string) (samples []Sample) {
+func combine(pictures []*rgb.Image, prompts []string) (samples []Sample) {
 	for i := range max(len(pictures), len(prompts)) {
 		samples = append(samples, Sample{Picture: pictures[i%len(pictures)], Prompt: strings.TrimSuffix(prompts[i%len(prompts)], "\r")})
 	}
@@ -77,7 +78,7 @@ func combine(pictures []*picture.Picture, prompts []string) (samples []Sample) {
 }
 
 func readRequests(folder string, f *os.File) (samples []Sample, err error) {
-	read := map[string]*picture.Picture{}
+	read := map[string]*rgb.Image{}
 	lines := bufio.NewScanner(f)
 	lines.Buffer(nil, 1<<20)
 	for n := 1; lines.Scan(); n++ {
@@ -97,7 +98,7 @@ func readRequests(folder string, f *os.File) (samples []Sample, err error) {
 			name = filepath.Join(folder, name)
 		}
 		if read[name] == nil {
-			if read[name], err = picture.Read(name, picture.DefaultLimits); err != nil {
+			if read[name], err = imageio.Read(name, imageio.DefaultLimits); err != nil {
 				return nil, fmt.Errorf("%s: line %d: %w", f.Name(), n, err)
 			}
 		}
@@ -115,10 +116,10 @@ func readRequests(folder string, f *os.File) (samples []Sample, err error) {
 // Drawn are a few pictures of discs on shaded ground, with Prompts: what a report uses that is given none.
 func Drawn() []Sample {
 	const side = 224
-	var pictures []*picture.Picture
+	var pictures []*rgb.Image
 	for n := range len(Prompts) {
-		p := picture.New(side, side)
-		pix := p.RGB
+		p := rgb.New(side, side)
+		pix := p.Pix
 		for y := range side {
 			for x := range side {
 				at := 3 * (y*side + x)

@@ -1,0 +1,63 @@
+package imageio
+
+import (
+	"bytes"
+	"fmt"
+	"unicode"
+	"unicode/utf8"
+)
+
+// foreign describes data that is none of our formats.
+func foreign(data []byte) string {
+	is := func(prefixes ...string) bool { return magic(prefixes...)(data) }
+	switch {
+	case len(data) >= 12 && string(data[4:8]) == "ftyp":
+		switch string(data[8:12]) {
+		case "avif", "avis":
+			return "it is an AVIF picture, which is not supported"
+		case "heic", "heix", "hevc", "mif1", "msf1":
+			return "it is a HEIC picture, which is not supported"
+		}
+		return "it is a video"
+	case is("\xff\x0a", "\x00\x00\x00\x0cJXL "):
+		return "it is a JPEG XL picture, which is not supported"
+	case is("\x00\x00\x00\x0cjP  ", "\xff\x4f\xff\x51"):
+		return "it is a JPEG 2000 picture, which is not supported"
+	case is("II+\x00", "MM\x00+"):
+		return "it is a BigTIFF picture, which is not supported"
+	case is("8BPS"):
+		return "it is a Photoshop document, which is not supported"
+	case is("\x00\x00\x01\x00"):
+		return "it is an icon, which is not supported"
+	case is("%PDF"):
+		return "it is a PDF document"
+	case is("PK\x03\x04", "\x1f\x8b"):
+		return "it is a compressed archive"
+	}
+	head := data[:min(len(data), headBytes)]
+	text := bytes.ToLower(bytes.TrimLeft(head, "\ufeff \t\r\n"))
+	switch {
+	case bytes.Contains(text, []byte("<svg")):
+		return "it is an SVG drawing, which is not supported"
+	case bytes.HasPrefix(text, []byte("<")):
+		return "it holds HTML or XML text"
+	case len(bytes.Trim(head, "\x00")) == 0:
+		return "it holds only zero bytes"
+	case isText(head):
+		return "it holds text"
+	}
+	return fmt.Sprintf("its first bytes % x belong to no known format", data[:min(len(data), 4)])
+}
+
+// isText reports whether head is UTF-8 without control characters; the last
+// character may be cut off.
+func isText(head []byte) bool {
+	for len(head) > 0 {
+		r, n := utf8.DecodeRune(head)
+		if r == utf8.RuneError && n == 1 && utf8.FullRune(head) || unicode.IsControl(r) && !unicode.IsSpace(r) {
+			return false
+		}
+		head = head[n:]
+	}
+	return true
+}

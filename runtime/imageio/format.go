@@ -1,0 +1,72 @@
+package imageio
+
+import (
+	"bytes"
+	"image"
+
+	"pgc/runtime/imageio/internal/bmp"
+	"pgc/runtime/imageio/internal/gif"
+	"pgc/runtime/imageio/internal/jpeg"
+	"pgc/runtime/imageio/internal/png"
+	"pgc/runtime/imageio/internal/tiff"
+	"pgc/runtime/imageio/internal/webp"
+	"pgc/runtime/rgb"
+)
+
+// format is a file format that this package decodes.
+type format struct {
+	name     string
+	match    func(head []byte) bool                                 // reports whether a file that begins with head has it
+	size     func(data []byte) (image.Point, error)                 // reads width and height from the header
+	decode   func(data []byte, maxPixels int64) (*rgb.Image, error) // decodes a file whose size is within maxPixels
+	metadata func(data []byte) (exif, xmp []byte)                   // finds what may hold an orientation; nil: nothing
+}
+
+var formats = []*format{
+	{"PNG", magic("\x89PNG\r\n\x1a\n"), png.Size, whole(png.Decode), png.Metadata},
+	{"JPEG", magic("\xff\xd8\xff"), jpeg.Size, whole(jpeg.Decode), jpeg.Metadata},
+	{"GIF", magic("GIF87a", "GIF89a"), gif.Size, whole(gif.Decode), nil},
+	{"WebP", isWebP, webp.Size, whole(webp.Decode), webp.Metadata},
+	{"BMP", isBMP, bmp.Size, whole(bmp.Decode), nil},
+	{"TIFF", magic("II*\x00", "MM\x00*"), tiff.Size, decodeTIFF, tiff.Metadata},
+}
+
+// magic matches files that begin with one of the prefixes.
+func magic(prefixes ...string) func([]byte) bool {
+	return func(head []byte) bool {
+		for _, p := range prefixes {
+			if bytes.HasPrefix(head, []byte(p)) {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+func isWebP(head []byte) bool {
+	return len(head) >= 12 && string(head[:4]) == "RIFF" && string(head[8:12]) == "WEBP"
+}
+
+func isBMP(head []byte) bool {
+	return len(head) >= 10 && bytes.HasPrefix(head, []byte("BM")) && head[6]|head[7]|head[8]|head[9] == 0
+}
+
+// whole is for decoders that take no more memory than the size of the image asks for.
+func whole(decode func([]byte) (*rgb.Image, error)) func([]byte, int64) (*rgb.Image, error) {
+	return func(data []byte, _ int64) (*rgb.Image, error) { return decode(data) }
+}
+
+// decodeTIFF bounds strips and tiles, too, and gives the codec its JPEG.
+func decodeTIFF(data []byte, maxPixels int64) (*rgb.Image, error) {
+	return tiff.Decode(data, maxPixels, jpeg.DecodeStrip)
+}
+
+// sniff finds the format by the first bytes, or returns nil.
+func sniff(data []byte) *format {
+	for _, f := range formats {
+		if f.match(data) {
+			return f
+		}
+	}
+	return nil
+}

@@ -1,0 +1,120 @@
+// Package imageio reads image files and writes PNG.
+//
+// Read and Decode return packed 8-bit RGB from PNG, JPEG, GIF, WebP, BMP and TIFF, exactly the pixels that Pillow gives; see
+// [Decode] for the rules. A format is a row of one table (format.go) and a package under internal/; codecs import package
+// rgb and internal/exif, never each other.
+package imageio
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+
+	"pgc/runtime/imageio/internal/exif"
+	"pgc/runtime/rgb"
+)
+
+// Limits bound what a decoder may be asked to do. An image over a limit is an error found before its pixels are decoded, so
+// memory is bounded by the file (Bytes) plus at most bytesPerPixel for each of Pixels; most formats take 5 to 8.
+type Limits struct {
+	Pixels int64 // width times height
+	Bytes  int64 // length of the file
+}
+
+// DefaultLimits allow 120 megapixels, enough for phone cameras of 108, and files of 512 MiB.
+var DefaultLimits = Limits{Pixels: 120_000_000, Bytes: 512 << 20}
+
+// bytesPerPixel is what the most demanding decoder takes: a 16-bit PNG, interlaced and turned upright.
+const bytesPerPixel = 24
+
+// maxSide bounds width and height alone, so that a tiny file cannot ask for filter tables of a hundred million entries.
+const maxSide = 1 << 18
+
+// headBytes are enough to tell the format.
+const headBytes = 512
+
+// Read decodes the image in the file at path, or on standard input when path is "-". Every error is one sentence that names
+// the file.
+func Read(path string, lim Limits) (*rgb.Image, error) {
+	name, file := path, os.Stdin
+	if path == "-" {
+		name = "standard input"
+	} else {
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, fmt.Errorf("picture %s: %s", path, openReason(err))
+		}
+		defer f.Close()
+		file = f
+	}
+	var data bytes.Buffer
+	if info, err := file.Stat(); err == nil {
+		switch {
+		case info.IsDir():
+			return nil, fmt.Errorf("picture %s: it is a directory, %s", name, expected)
+		case info.Size() > lim.Bytes:
+			return nil, fmt.Errorf("picture %s: its %d bytes are over the limit of %d", name, info.Size(), lim.Bytes)
+		}
+		data.Grow(int(info.Size()) + bytes.MinRead)
+	}
+	_, err := io.CopyN(&data, file, headBytes)
+	if err == nil && sniff(data.Bytes()) != nil { // else there is no need to read on
+		_, err = data.ReadFrom(io.LimitReader(file, lim.Bytes+1-headBytes))
+	}
+	if err != nil && err != io.EOF {
+		return nil, fmt.Errorf("picture %s: it cannot be read: %w", name, reason(err))
+	}
+	return Decode(name, data.Bytes(), lim)
+}
+
+// Decode decodes an image file held in memory. Its first bytes say its format; name is used in errors only. The rules are
+// those of Pillow and of transformers' convert_to_rgb:
+//
+//   - transparency (an alpha channel, tRNS, a transparent palette entry) is composited over white, see [rgb.OverWhite];
+//   - 16-bit samples keep their high byte (Pillow does so for color; its 16-bit gray clips at 255 instead, which whitens the
+//     image and is not imitated);
+//   - a JPEG is transformed, its chroma upsampled (by the triangle filter) and converted as libjpeg-turbo does, a
+//     progressive one that lacks scans is smoothed; CMYK and YCCK become RGB by Pillow's formula; a lossy WebP is upsampled
+//     and converted as libwebp does;
+//   - an EXIF or TIFF orientation is applied (ImageOps.exif_transpose);
+//   - of an animation the first frame is taken, on its canvas;
+//   - color profiles and gamma are ignored.
+func Decode(name string, data []byte, lim Limits) (*rgb.Image, error) {
+	if len(data) == 0 {
+		return nil, fmt.Errorf("picture %s: it is empty, %s", name, expected)
+	}
+	if int64(len(data)) > lim.Bytes {
+		return nil, fmt.Errorf("picture %s: it is over the limit of %d bytes", name, lim.Bytes)
+	}
+	f := sniff(data)
+	if f == nil {
+		return nil, fmt.Errorf("picture %s: %s, %s", name, foreign(data), expected)
+	}
+	p, err := f.read(data, lim.Pixels)
+	if err != nil {
+		return nil, fmt.Errorf("picture %s: %w", name, f.explain(err))
+	}
+	return p, nil
+}
+
+// read checks the size in the header, decodes and turns upright. It returns a panic inside a decoder, which only a malformed
+// file can cause, as an error.
+func (f *format) read(data []byte, maxPixels int64) (p *rgb.Image, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			p, err = nil, fmt.Errorf("the decoder failed on it (%v)", r)
+		}
+	}()
+	size, err := f.size(data)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkSize(size, maxPixels); err != nil {
+		return nil, err
+	}
+	if p, err = f.decode(data, maxPixels); err != nil || f.metadata == nil {
+		return p, err
+	}
+	return orient(p, exif.Orientation(f.metadata(data))), nil
+}

@@ -1,0 +1,98 @@
+// Package png reads PNG files: the standard library decodes their pixels, this package finds their metadata.
+package png
+
+import (
+	"bytes"
+	"compress/zlib"
+	"encoding/binary"
+	"encoding/hex"
+	"image"
+	"image/png"
+	"io"
+
+	"pgc/runtime/rgb"
+)
+
+// Size reads width and height from the header.
+func Size(data []byte) (image.Point, error) {
+	c, err := png.DecodeConfig(bytes.NewReader(data))
+	return image.Pt(c.Width, c.Height), err
+}
+
+// Decode decodes a file, composited over white.
+func Decode(data []byte) (*rgb.Image, error) {
+	m, err := png.Decode(bytes.NewReader(data))
+	if err != nil {
+		return nil, err
+	}
+	return rgb.FromImage(m), nil
+}
+
+// Metadata returns EXIF and XMP, nil where the file has none. They may stand before or after the pixels. EXIF is an
+// eXIf chunk or, failing that, the text in which ImageMagick kept it before that chunk was defined.
+func Metadata(data []byte) (exif, xmp []byte) {
+	var profile []byte
+	for rest := data[8:]; len(rest) >= 12; {
+		n := int(binary.BigEndian.Uint32(rest))
+		if n > len(rest)-12 {
+			break
+		}
+		tag, body := string(rest[4:8]), rest[8:8+n]
+		rest = rest[12+n:]
+		switch tag {
+		case "eXIf":
+			exif = body
+		case "tEXt", "zTXt", "iTXt":
+			switch key, text := textChunk(tag, body); key {
+			case "Raw profile type exif":
+				profile = rawProfile(text)
+			case "XML:com.adobe.xmp":
+				xmp = text
+			}
+		}
+	}
+	if exif == nil {
+		exif = profile
+	}
+	return exif, xmp
+}
+
+// maxText bounds the length of compressed text once it is inflated.
+const maxText = 1 << 20
+
+// textChunk splits a text chunk into its parts: keyword, 0, for zTXt the method, for iTXt a flag, the method and two
+// more strings that end with 0; then the text, compressed or not.
+func textChunk(tag string, body []byte) (key string, text []byte) {
+	k, text, ok := bytes.Cut(body, []byte{0})
+	packed := tag == "zTXt"
+	switch {
+	case !ok:
+		return "", nil
+	case packed && len(text) > 0:
+		text = text[1:]
+	case tag == "iTXt" && len(text) > 1:
+		packed = text[0] == 1
+		_, text, _ = bytes.Cut(text[2:], []byte{0})
+		_, text, _ = bytes.Cut(text, []byte{0})
+	}
+	if packed {
+		r, err := zlib.NewReader(bytes.NewReader(text))
+		if err != nil {
+			return "", nil
+		}
+		text, _ = io.ReadAll(io.LimitReader(r, maxText))
+	}
+	return string(k), text
+}
+
+// rawProfile decodes ImageMagick's text form of binary data: a line feed, the kind, the length, then lines of
+// hexadecimal digits.
+func rawProfile(text []byte) []byte {
+	lines := bytes.SplitN(text, []byte("\n"), 4)
+	if len(lines) < 4 {
+		return nil
+	}
+	digits := bytes.ReplaceAll(lines[3], []byte("\n"), nil)
+	n, _ := hex.Decode(digits, digits)
+	return digits[:n]
+}

@@ -1,0 +1,95 @@
+package rgb
+
+import (
+	"image"
+	"image/color"
+	"image/draw"
+)
+
+// FromImage converts m, composited over white. A 16-bit sample keeps its high byte.
+func FromImage(m image.Image) *Image {
+	b := m.Bounds()
+	out := New(b.Dx(), b.Dy())
+	eachRow := func(pix []byte, stride int, convert func(dst, src []byte)) {
+		Parallel(out.Height, func(lo, hi int) {
+			for y := lo; y < hi; y++ {
+				convert(out.Row(y), pix[y*stride:])
+			}
+		})
+	}
+	switch m := m.(type) {
+	case *image.Gray:
+		eachRow(m.Pix, m.Stride, func(dst, src []byte) { Gray(dst, src, 1) })
+	case *image.Gray16:
+		eachRow(m.Pix, m.Stride, func(dst, src []byte) { Gray(dst, src, 2) })
+	case *image.RGBA:
+		eachRow(m.Pix, m.Stride, func(dst, src []byte) { premultiplied(dst, src, 1) })
+	case *image.RGBA64:
+		eachRow(m.Pix, m.Stride, func(dst, src []byte) { premultiplied(dst, src, 2) })
+	case *image.NRGBA:
+		eachRow(m.Pix, m.Stride, func(dst, src []byte) { straight(dst, src, 1) })
+	case *image.NRGBA64:
+		eachRow(m.Pix, m.Stride, func(dst, src []byte) { straight(dst, src, 2) })
+	case *image.Paletted:
+		table := paletteOverWhite(m.Palette)
+		eachRow(m.Pix, m.Stride, func(dst, src []byte) {
+			for x := range len(dst) / 3 {
+				copy(dst[3*x:], table[src[x]][:])
+			}
+		})
+	default:
+		n := image.NewNRGBA(image.Rect(0, 0, b.Dx(), b.Dy()))
+		draw.Draw(n, n.Rect, m, b.Min, draw.Src)
+		return FromImage(n)
+	}
+	return out
+}
+
+// Gray, straight and premultiplied convert a row of samples of the given bytes each. Samples of two bytes are
+// big-endian and keep their high byte.
+
+// Gray repeats a gray sample for R, G and B.
+func Gray(dst, src []byte, bytes int) {
+	for x := range len(dst) / 3 {
+		v := src[bytes*x]
+		dst[3*x], dst[3*x+1], dst[3*x+2] = v, v, v
+	}
+}
+
+func straight(dst, src []byte, bytes int) {
+	for x := range len(dst) / 3 {
+		s := src[4*bytes*x:]
+		if a := uint32(s[3*bytes]); a == 255 {
+			dst[3*x], dst[3*x+1], dst[3*x+2] = s[0], s[bytes], s[2*bytes]
+		} else {
+			for c := range 3 {
+				dst[3*x+c] = OverWhite(uint32(s[c*bytes]), a)
+			}
+		}
+	}
+}
+
+// premultiplied undoes the multiplication before it composites, as Pillow does.
+func premultiplied(dst, src []byte, bytes int) {
+	for x := range len(dst) / 3 {
+		s := src[4*bytes*x:]
+		if a := uint32(s[3*bytes]); a == 255 {
+			dst[3*x], dst[3*x+1], dst[3*x+2] = s[0], s[bytes], s[2*bytes]
+		} else {
+			for c := range 3 {
+				dst[3*x+c] = OverWhite(Unmultiply(uint32(s[c*bytes]), a), a)
+			}
+		}
+	}
+}
+
+// paletteOverWhite composites each entry; indices beyond the palette are black.
+func paletteOverWhite(pal color.Palette) (table [256][3]byte) {
+	for i, c := range pal[:min(len(pal), 256)] {
+		n := color.NRGBAModel.Convert(c).(color.NRGBA)
+		for k, v := range [3]byte{n.R, n.G, n.B} {
+			table[i][k] = OverWhite(uint32(v), uint32(n.A))
+		}
+	}
+	return table
+}
