@@ -1,5 +1,5 @@
-// Package codegen is the driver of code generation: it lowers a planned module to kernels, builds and assembles each
-// distinct kernel once, links them with the worker loop, lays out the weights, and returns the Program.
+// Package codegen is the driver of code generation: it lowers a planned module to launches (lower), builds and assembles each
+// distinct kernel once (kernels, cpu), lays out the weights (weights), and returns the Program.
 //
 // It imports ir, the codegen packages and runtime/program; it never imports passes or models.
 package codegen
@@ -8,12 +8,11 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"sync"
 
+	"pgc/codegen/cpu"
 	"pgc/codegen/kernels"
-	"pgc/codegen/link"
-	"pgc/codegen/llvm"
-	"pgc/codegen/sched"
+	"pgc/codegen/lower"
+	"pgc/codegen/weights"
 	"pgc/ir"
 	"pgc/ir/quant"
 	"pgc/ir/target"
@@ -29,57 +28,53 @@ type Result struct {
 	Specs   []kernels.Spec
 	// Ops are the operations that the launches of a function compute, by function and launch.
 	Ops     map[string][]*ir.Op
-	weights weightPlan
+	weights weights.Plan
 }
 
 // SetRounding says how matrices become integers, by their names; without it all are rounded plainly.
-func (r *Result) SetRounding(of func(key string) *quant.Rounding) { r.weights.rounding = of }
+func (r *Result) SetRounding(of func(key string) *quant.Rounding) { r.weights.SetRounding(of) }
 
 // WriteWeights streams the weights section, reading each tensor from src once.
-func (r *Result) WriteWeights(w io.Writer, src Source, progress func(name string, done, total int64)) error {
-	return r.weights.write(w, src, progress)
+func (r *Result) WriteWeights(w io.Writer, src weights.Source, progress func(name string, done, total int64)) error {
+	return r.weights.Write(w, src, progress)
 }
+
+// Constants calls put with every constant of the weights section and the place it has there.
+func (r *Result) Constants(put func(offset int64, data []byte)) { r.weights.Constants(put) }
 
 // Compile compiles a module whose buffers are planned. Errors name the function or the kernel.
 func Compile(ctx context.Context, m *ir.Module, t target.Target) (*Result, error) {
-	c, err := lower(m, t)
+	c, err := build(m, t)
 	if err != nil {
 		return nil, err
 	}
-	if err := c.assemble(ctx); err != nil {
+	image, err := cpu.Assemble(ctx, t, c.r.Kernels)
+	if err != nil {
 		return nil, err
 	}
-	return &c.r, c.r.Program.Validate()
+	p := c.r.Program
+	c.r.Code, p.WorkerOffset = image.Code, image.Worker
+	for i, offset := range image.Offsets {
+		p.Kernels[i].CodeOffset = offset
+	}
+	return &c.r, p.Validate()
 }
 
 // Lower is Compile without machine code: the program's functions and kernels, but no Code and no offsets into it.
 func Lower(m *ir.Module, t target.Target) (*Result, error) {
-	c, err := lower(m, t)
+	c, err := build(m, t)
 	if err != nil {
 		return nil, err
 	}
 	return &c.r, nil
 }
 
-func lower(m *ir.Module, t target.Target) (*compiler, error) {
-	c := &compiler{m: m, target: t, byKey: map[string]int{}, packed: map[string]packing{}}
+func build(m *ir.Module, t target.Target) (*compiler, error) {
+	c := &compiler{m: m, target: t, byKey: map[string]int{}, packed: lower.PackedOf(m)}
 	c.r.Ops = map[string][]*ir.Op{}
 	c.r.Program = &program.Program{Target: ProgramTarget(t)}
 	for _, s := range m.Symbols {
 		c.r.Program.Symbols = append(c.r.Program.Symbols, program.Symbol{Name: s.Name, Max: int64(s.Max)})
-	}
-	// A matrix that any product reads whole is stored in panels, for lookups, too.
-	for _, f := range m.Funcs {
-		for _, op := range f.Ops {
-			if op.Def == ir.OpMatmul {
-				a := op.Attrs.(ir.MatmulAttrs)
-				for _, w := range a.Weights(op.In) {
-					if p := weight(w); p != nil && (w.Type.Rank() == 2 || p.Type.DType.IsQuantized()) && c.packed[p.Key] != inPanels {
-						c.packed[p.Key] = packingOf(a.Factor(op.In) == ir.BF16)
-					}
-				}
-			}
-		}
 	}
 	c.declareStates()
 	for _, f := range m.Funcs {
@@ -88,10 +83,7 @@ func lower(m *ir.Module, t target.Target) (*compiler, error) {
 		}
 	}
 	p := c.r.Program
-	for _, e := range c.r.weights.entries {
-		p.Weights = append(p.Weights, e.Weight)
-	}
-	p.WeightBytes = c.r.weights.bytes
+	p.Weights, p.WeightBytes = c.r.weights.Weights(), c.r.weights.Bytes()
 	return c, nil
 }
 
@@ -105,14 +97,13 @@ type compiler struct {
 	target target.Target
 	r      Result
 	byKey  map[string]int
-	packed map[string]packing
+	packed lower.Packed
 }
 
 // function lowers one function to its launch list.
 func (c *compiler) function(f *ir.Func) error {
 	p := c.r.Program
 	fn := program.Func{Name: f.Name}
-	l := &lowerer{m: c.m, f: f, uses: f.Uses(), packed: c.packed}
 	inputs, outputs := map[*ir.Value]int{}, map[int]int{}
 	for _, v := range f.Params {
 		if v.Kind == ir.Input {
@@ -126,33 +117,29 @@ func (c *compiler) function(f *ir.Func) error {
 			fn.Outputs = append(fn.Outputs, c.port(r.Name, r.Value.Type))
 		}
 	}
-	var all []launch
-	for _, op := range f.Ops {
-		if b := op.Result().Buf; b != nil && b.Space == ir.Arena && b.Owner {
-			l.arena = max(l.arena, b.Offset+c.m.Bytes(op.Result().Type))
-		}
+	all, arena, err := lower.Func(c.m, f, c.packed)
+	if err != nil {
+		return err
 	}
-	l.arena = (l.arena + 63) / 64 * 64
-	for _, op := range f.Ops {
-		launches, err := l.lower(op)
+	groups, err := lower.Grouped(c.m, all, func(spec kernels.Spec) ([]kernels.Factor, error) {
+		k, err := kernels.Build("trial", spec, c.target)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		all = append(all, launches...)
-	}
-	groups, err := c.grouped(l, all)
+		return k.Tasks, nil
+	})
 	if err != nil {
 		return fmt.Errorf("@%s: %w", f.Name, err)
 	}
 	for _, members := range groups {
-		out, err := c.launch(l, members, inputs, outputs)
+		out, err := c.launch(members, inputs, outputs)
 		if err != nil {
 			return fmt.Errorf("@%s: %w", f.Name, err)
 		}
 		fn.Launches = append(fn.Launches, out)
-		c.r.Ops[f.Name] = append(c.r.Ops[f.Name], members[0].op)
+		c.r.Ops[f.Name] = append(c.r.Ops[f.Name], members[0].Op)
 	}
-	fn.ArenaBytes = l.arena + l.work
+	fn.ArenaBytes = arena
 	p.Funcs = append(p.Funcs, fn)
 	return nil
 }
@@ -208,14 +195,14 @@ func (c *compiler) kernel(spec kernels.Spec, group bool) (int, error) {
 }
 
 // launch makes one launch of launches of one kernel: the kernel, and the arguments resolved.
-func (c *compiler) launch(in *lowerer, members []launch, inputs map[*ir.Value]int, outputs map[int]int) (program.Launch, error) {
+func (c *compiler) launch(members []lower.Launch, inputs map[*ir.Value]int, outputs map[int]int) (program.Launch, error) {
 	first, group := members[0], len(members) > 1
-	spec, names := unnamed(first.spec)
+	spec, names := lower.Unnamed(first.Spec)
 	k, err := c.kernel(spec, group)
 	if err != nil {
 		return program.Launch{}, err
 	}
-	out := program.Launch{Kernel: k, Value: fmt.Sprintf("%%%d", first.op.Result().ID)}
+	out := program.Launch{Kernel: k, Value: fmt.Sprintf("%%%d", first.Op.Result().ID)}
 	var tasks []program.Expr
 	for _, f := range c.r.Kernels[k].Tasks {
 		if name := names[f.Size.Sym]; name != "" {
@@ -230,12 +217,12 @@ func (c *compiler) launch(in *lowerer, members []launch, inputs map[*ir.Value]in
 	}
 	var flops, bytes []program.Expr
 	for _, l := range members {
-		args, err := c.args(in, l, c.r.Kernels[k], inputs, outputs)
+		args, err := c.args(l, c.r.Kernels[k], inputs, outputs)
 		if err != nil {
 			return program.Launch{}, err
 		}
 		out.Args = append(out.Args, args...)
-		f, b := c.cost(l.spec)
+		f, b := c.cost(l.Spec)
 		flops, bytes = append(flops, f), append(bytes, b)
 	}
 	out.Flops, out.Bytes = program.Add(flops...), program.Add(bytes...)
@@ -243,8 +230,8 @@ func (c *compiler) launch(in *lowerer, members []launch, inputs map[*ir.Value]in
 }
 
 // args resolves the arguments of a launch.
-func (c *compiler) args(in *lowerer, l launch, kern *kernels.Kernel, inputs map[*ir.Value]int, outputs map[int]int) ([]program.Arg, error) {
-	_, names := unnamed(l.spec)
+func (c *compiler) args(l lower.Launch, kern *kernels.Kernel, inputs map[*ir.Value]int, outputs map[int]int) ([]program.Arg, error) {
+	_, names := lower.Unnamed(l.Spec)
 	var out []program.Arg
 	for _, a := range kern.Args {
 		arg := program.Arg{OffsetSym: -1}
@@ -256,18 +243,13 @@ func (c *compiler) args(in *lowerer, l launch, kern *kernels.Kernel, inputs map[
 			}
 			arg.Space, arg.Index = program.SpaceSymbol, c.r.Program.SymbolIndex(name)
 		case kernels.ArgIn:
-			if v := l.in[a.Index]; l.panels[a.Index] != unpacked {
-				m, err := in.matrixOf(v)
-				if err != nil {
-					return nil, err
-				}
-				m.pairs = l.panels[a.Index] == inPairs
-				arg.Space, arg.Offset = program.SpaceWeights, c.r.weights.matrix(m)
+			if m, ok := l.Packed[a.Index]; ok {
+				arg.Space, arg.Offset = program.SpaceWeights, c.r.weights.Matrix(m)
 			} else {
-				arg = c.address(v, inputs, outputs)
+				arg = c.address(l.In[a.Index], inputs, outputs)
 			}
 		case kernels.ArgOut:
-			arg = c.address(l.outs[a.Index], inputs, outputs)
+			arg = c.address(l.Outs[a.Index], inputs, outputs)
 		}
 		out = append(out, arg)
 	}
@@ -277,8 +259,8 @@ func (c *compiler) args(in *lowerer, l launch, kern *kernels.Kernel, inputs map[
 // address is where a value lies.
 func (c *compiler) address(v *ir.Value, inputs map[*ir.Value]int, outputs map[int]int) program.Arg {
 	arg := program.Arg{OffsetSym: -1}
-	if a, ok := constant(v); ok {
-		arg.Space, arg.Offset = program.SpaceWeights, c.r.weights.constant(a).Offset
+	if v.Def != nil && v.Def.Def == ir.OpConstant {
+		arg.Space, arg.Offset = program.SpaceWeights, c.r.weights.Constant(v.Def.Attrs.(ir.ConstantAttrs))
 		return arg
 	}
 	b := v.Buf
@@ -289,7 +271,7 @@ func (c *compiler) address(v *ir.Value, inputs map[*ir.Value]int, outputs map[in
 	switch b.Space {
 	case ir.Weights:
 		arg.Space = program.SpaceWeights
-		arg.Offset += c.r.weights.plain(b.Param).Offset
+		arg.Offset += c.r.weights.Plain(b.Param)
 	case ir.Arena:
 		arg.Space = program.SpaceArena
 	case ir.States:
@@ -366,54 +348,4 @@ func (c *compiler) cost(s kernels.Spec) (flops, bytes program.Expr) {
 		return program.C(0), mul(8, append(append([]kernels.Size{}, s.Outer...), s.C)...)
 	}
 	return program.C(0), program.C(0)
-}
-
-// assemble compiles the kernels and the worker loop with llc, some at a time, and links them.
-func (c *compiler) assemble(ctx context.Context) error {
-	const perModule = 16
-	var sources [][]byte
-	for first := 0; first < len(c.r.Kernels); first += perModule {
-		var tiles []*tile.Kernel
-		for _, k := range c.r.Kernels[first:min(len(c.r.Kernels), first+perModule)] {
-			tiles = append(tiles, k.Tile)
-		}
-		m, err := llvm.Emit(c.target, tiles)
-		if err != nil {
-			return err
-		}
-		sources = append(sources, []byte(m.String()))
-	}
-	worker, err := sched.Source(c.target.Arch)
-	if err != nil {
-		return err
-	}
-	sources = append(sources, []byte(worker))
-	objs := make([][]byte, len(sources))
-	errs := make([]error, len(sources))
-	var wg sync.WaitGroup
-	slots := make(chan struct{}, 4)
-	for i, src := range sources {
-		wg.Go(func() {
-			slots <- struct{}{}
-			defer func() { <-slots }()
-			objs[i], errs[i] = llvm.Assemble(ctx, src, c.target)
-		})
-	}
-	wg.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	image, err := link.Link(objs)
-	if err != nil {
-		return err
-	}
-	c.r.Code = image.Code
-	p := c.r.Program
-	for i := range p.Kernels {
-		p.Kernels[i].CodeOffset = int64(image.Symbols[p.Kernels[i].Name])
-	}
-	p.WorkerOffset = int64(image.Symbols[sched.Symbol])
-	return nil
 }

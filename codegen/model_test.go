@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"pgc/codegen"
+	store "pgc/codegen/weights"
 	"pgc/ir"
 	"pgc/ir/eval"
 	"pgc/ir/target"
@@ -36,9 +37,9 @@ func tiny(gemma2 bool) paligemma.Config {
 // weights are random tensors by canonical name.
 type weights map[string]*eval.Tensor
 
-func (w weights) Tensor(key string) (codegen.Tensor, error) {
+func (w weights) Tensor(key string) (store.Tensor, error) {
 	t := w[key]
-	return codegen.Tensor{DType: t.DType, Shape: t.Shape, Data: t.Encode()}, nil
+	return store.Tensor{DType: t.DType, Shape: t.Shape, Data: t.Encode()}, nil
 }
 
 // Done does nothing.
@@ -76,7 +77,7 @@ func raw(t ir.Type) ir.Type {
 }
 
 // compiled optimizes, compiles and loads a module.
-func compiled(t testing.TB, m *ir.Module, w codegen.Source, tgt target.Target, threads int, off ...string) *engine.Engine {
+func compiled(t testing.TB, m *ir.Module, w store.Source, tgt target.Target, threads int, off ...string) *engine.Engine {
 	t.Helper()
 	opt := passes.Options{Check: true, Off: map[string]bool{}}
 	for _, name := range off {
@@ -94,7 +95,7 @@ func compiled(t testing.TB, m *ir.Module, w codegen.Source, tgt target.Target, t
 }
 
 // load compiles a planned module and makes it ready to run; free gives its memory back.
-func load(m *ir.Module, w codegen.Source, tgt target.Target, threads int) (e *engine.Engine, free func(), err error) {
+func load(m *ir.Module, w store.Source, tgt target.Target, threads int) (e *engine.Engine, free func(), err error) {
 	r, err := codegen.Compile(context.Background(), m, tgt)
 	if err != nil {
 		return nil, nil, err

@@ -7,7 +7,8 @@ import (
 	"reflect"
 	"slices"
 
-	"pgc/codegen/link"
+	"pgc/codegen/cpu"
+	"pgc/codegen/weights"
 	"pgc/ir"
 	"pgc/ir/target"
 	"pgc/runtime/program"
@@ -39,10 +40,10 @@ func CompileSets(ctx context.Context, m *ir.Module, targets []target.Target) (*S
 		s.Results, s.Targets = append(s.Results, r), append(s.Targets, t)
 	}
 	for i, r := range s.Results {
-		if err := samePlan(&s.Results[0].weights, &r.weights); err != nil {
+		if err := weights.Same(&s.Results[0].weights, &r.weights); err != nil {
 			return nil, fmt.Errorf("%s and %s: %w", s.Targets[0].Name, s.Targets[i].Name, err)
 		}
-		s.Code = append(s.Code, make([]byte, -len(s.Code)&(link.MaxAlign-1))...)
+		s.Code = append(s.Code, make([]byte, -len(s.Code)&(cpu.CodeAlign-1))...)
 		at := int64(len(s.Code))
 		s.Code = append(s.Code, r.Code...)
 		p := r.Program
@@ -83,17 +84,4 @@ func covers(a, b target.Target) bool {
 
 func sameCode(a, b *Result) bool {
 	return bytes.Equal(a.Code, b.Code) && reflect.DeepEqual(a.Program.Funcs, b.Program.Funcs)
-}
-
-// samePlan says where two weight plans differ: all instruction sets read one copy of the weights.
-func samePlan(a, b *weightPlan) error {
-	for i := range max(len(a.entries), len(b.entries)) {
-		if i >= len(a.entries) || i >= len(b.entries) {
-			return fmt.Errorf("they store %d and %d tensors, expected the same", len(a.entries), len(b.entries))
-		}
-		if x, y := a.entries[i], b.entries[i]; !reflect.DeepEqual(x, y) {
-			return fmt.Errorf("they store tensor %s as %s at %d and %s as %s at %d, expected the same", x.Name, x.Layout, x.Offset, y.Name, y.Layout, y.Offset)
-		}
-	}
-	return nil
 }

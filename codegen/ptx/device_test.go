@@ -11,6 +11,7 @@ import (
 	"pgc/codegen"
 	"pgc/codegen/kernels"
 	"pgc/codegen/ptx/emu"
+	store "pgc/codegen/weights"
 	"pgc/ir"
 	"pgc/ir/eval"
 	"pgc/ir/target"
@@ -22,9 +23,9 @@ import (
 // weights are tensors by the name in a checkpoint.
 type weights map[string]*eval.Tensor
 
-func (w weights) Tensor(key string) (codegen.Tensor, error) {
+func (w weights) Tensor(key string) (store.Tensor, error) {
 	t := w[key]
-	return codegen.Tensor{DType: t.DType, Shape: t.Shape, Data: t.Encode()}, nil
+	return store.Tensor{DType: t.DType, Shape: t.Shape, Data: t.Encode()}, nil
 }
 
 // Need and Drop do nothing: all is in memory.

@@ -43,6 +43,8 @@ func packages(t *testing.T) []pkg {
 var rules = [][2]string{
 	{"pgc/passes", "pgc/codegen"}, {"pgc/codegen", "pgc/passes"}, {"pgc/codegen", "pgc/models"}, {"pgc/codegen", "pgc/frontend"},
 	{"pgc/codegen/llvm", "pgc/ir"}, {"pgc/codegen/kernels", "pgc/ir"}, {"pgc/codegen/link", "pgc/ir"},
+	{"pgc/codegen/cpu", "pgc/ir"}, {"pgc/codegen/lower", "pgc/codegen/cpu"}, {"pgc/codegen/lower", "pgc/codegen/ptx"},
+	{"pgc/codegen/lower", "pgc/codegen/llvm"}, {"pgc/codegen/weights", "pgc/codegen/lower"},
 	{"pgc/codegen/ptx", "pgc/ir"}, {"pgc/codegen/ptx/emu", "pgc/codegen"}, {"pgc/codegen/ptx/cuda", "pgc"},
 	{"pgc/runtime", "pgc/ir"}, {"pgc/runtime", "pgc/frontend"}, {"pgc/runtime", "pgc/passes"}, {"pgc/runtime", "pgc/codegen"},
 	{"pgc/runtime", "pgc/models"}, {"pgc/runtime", "pgc/cmd"},

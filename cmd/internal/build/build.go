@@ -11,6 +11,7 @@ import (
 
 	"pgc/checkpoint/hf"
 	"pgc/codegen"
+	"pgc/codegen/weights"
 	"pgc/ir"
 	"pgc/ir/target"
 	"pgc/models/paligemma"
@@ -224,7 +225,7 @@ func (r *Report) fill(m *ir.Module, sets *codegen.Sets, maxTokens int) {
 }
 
 // Source gives code generation the tensors of a checkpoint until ctx is done.
-func Source(ctx context.Context, c *hf.Checkpoint) codegen.Source { return source{ctx, c} }
+func Source(ctx context.Context, c *hf.Checkpoint) weights.Source { return source{ctx, c} }
 
 // source gives code generation the tensors of a checkpoint; pages of tensors read before are given back.
 type source struct {
@@ -233,12 +234,12 @@ type source struct {
 }
 
 // Tensor returns a tensor by canonical name.
-func (s source) Tensor(key string) (codegen.Tensor, error) {
+func (s source) Tensor(key string) (weights.Tensor, error) {
 	if err := s.ctx.Err(); err != nil {
-		return codegen.Tensor{}, err
+		return weights.Tensor{}, err
 	}
 	t, err := s.c.Tensor(key)
-	return codegen.Tensor{DType: s.c.DType(key), Shape: t.Shape, Data: t.Data}, err
+	return weights.Tensor{DType: s.c.DType(key), Shape: t.Shape, Data: t.Data}, err
 }
 
 // Need fetches bytes of a tensor ahead, and Drop gives the pages of those behind back.

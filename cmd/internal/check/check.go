@@ -12,6 +12,7 @@ import (
 	"pgc/checkpoint/hf"
 	"pgc/cmd/internal/build"
 	"pgc/codegen"
+	"pgc/codegen/weights"
 	"pgc/ir"
 	"pgc/ir/eval"
 	"pgc/ir/target"
@@ -24,7 +25,7 @@ import (
 // loaded is a compiled model: a checkpoint compiled into memory, or an executable.
 type loaded struct {
 	c      *hf.Checkpoint // nil for an executable
-	source codegen.Source
+	source weights.Source
 	vocab  int // size of the vocabulary
 	m      *ir.Module
 	r      *codegen.Result

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"pgc/cmd/internal/build"
-	"pgc/codegen"
+	"pgc/codegen/weights"
 	"pgc/golden"
 	"pgc/ir/target"
 	"pgc/runtime/cpufeature"
@@ -93,11 +93,11 @@ func TestKernelsWithoutPasses(t *testing.T) {
 
 // damaged gives one tensor with a flipped sign bit.
 type damaged struct {
-	codegen.Source
+	weights.Source
 	key string
 }
 
-func (d damaged) Tensor(key string) (codegen.Tensor, error) {
+func (d damaged) Tensor(key string) (weights.Tensor, error) {
 	t, err := d.Source.Tensor(key)
 	if key == d.key {
 		t.Data = slices.Clone(t.Data)

@@ -6,7 +6,7 @@ import (
 	"runtime"
 
 	"pgc/cmd/internal/build"
-	"pgc/codegen"
+	"pgc/codegen/weights"
 	"pgc/ir"
 	"pgc/ir/eval"
 	"pgc/runtime/engine"
@@ -54,13 +54,13 @@ func open(path, isa string) (*loaded, error) {
 type stored struct{ image *program.Image }
 
 // Tensor returns a tensor by canonical name.
-func (s stored) Tensor(key string) (codegen.Tensor, error) {
+func (s stored) Tensor(key string) (weights.Tensor, error) {
 	for _, w := range s.image.Program.Weights {
 		if w.Name == key {
-			return codegen.Unpack(w, s.image.Weights)
+			return weights.Unpack(w, s.image.Weights)
 		}
 	}
-	return codegen.Tensor{}, fmt.Errorf("the executable holds no tensor %s", key)
+	return weights.Tensor{}, fmt.Errorf("the executable holds no tensor %s", key)
 }
 
 // Need and Drop have nothing to do: the executable is mapped once and read as it lies.

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"math"
 
-	"pgc/codegen"
+	"pgc/codegen/weights"
 	"pgc/ir"
 	"pgc/ir/eval"
 	"pgc/ir/quant"
@@ -14,16 +14,16 @@ import (
 
 // packed gives matrices of integers as they were written, and everything else as a checkpoint has it.
 type packed struct {
-	codegen.Source
+	weights.Source
 	program *program.Program
 	section []byte
 }
 
 // Tensor returns a tensor by canonical name.
-func (p packed) Tensor(key string) (codegen.Tensor, error) {
+func (p packed) Tensor(key string) (weights.Tensor, error) {
 	for _, w := range p.program.Weights {
 		if d, ok := ir.ParseDType(string(w.DType)); ok && w.Name == key && d.IsQuantized() {
-			return codegen.Unpack(w, p.section)
+			return weights.Unpack(w, p.section)
 		}
 	}
 	return p.Source.Tensor(key)

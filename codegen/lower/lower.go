@@ -1,28 +1,53 @@
-package codegen
+// Package lower turns the operations of a planned function into launches: the specs of kernels, and the values that their
+// operands and results are.
+//
+// It imports ir, codegen/kernels and codegen/weights; it knows no backend and builds no kernel.
+package lower
 
 import (
 	"fmt"
 	"strings"
 
 	"pgc/codegen/kernels"
+	"pgc/codegen/weights"
 	"pgc/ir"
 	"pgc/ir/scalar"
 	"pgc/ir/tile"
 )
 
-// launch is one kernel launch before kernels are built: a spec and the values its operands are read from and its results
+// Launch is one kernel launch before kernels are built: a spec and the values its operands are read from and its results
 // are written to.
-type launch struct {
-	spec   kernels.Spec
-	in     []*ir.Value
-	panels map[int]packing // operands that are read from a packed matrix
-	outs   []*ir.Value
-	op     *ir.Op
+type Launch struct {
+	Spec   kernels.Spec
+	In     []*ir.Value
+	Packed map[int]weights.Matrix // operands that are read from a packed matrix
+	Outs   []*ir.Value
+	Op     *ir.Op // that it computes, or a part of it
 }
 
 // to is a launch with the result of an operation.
-func to(op *ir.Op, spec kernels.Spec, in []*ir.Value) launch {
-	return launch{spec: spec, in: in, outs: []*ir.Value{op.Result()}, op: op}
+func to(op *ir.Op, spec kernels.Spec, in []*ir.Value) Launch {
+	return Launch{Spec: spec, In: in, Outs: []*ir.Value{op.Result()}, Op: op}
+}
+
+// Func returns the launches of a planned function and the bytes of its arena: that of the plan, and behind it what launches of
+// one operation hand on to each other.
+func Func(m *ir.Module, f *ir.Func, packed Packed) (all []Launch, arena int64, err error) {
+	l := &lowerer{m: m, f: f, uses: f.Uses(), packed: packed}
+	for _, op := range f.Ops {
+		if b := op.Result().Buf; b != nil && b.Space == ir.Arena && b.Owner {
+			l.arena = max(l.arena, b.Offset+m.Bytes(op.Result().Type))
+		}
+	}
+	l.arena = (l.arena + 63) / 64 * 64
+	for _, op := range f.Ops {
+		launches, err := l.lower(op)
+		if err != nil {
+			return nil, 0, err
+		}
+		all = append(all, launches...)
+	}
+	return all, l.arena + l.work, nil
 }
 
 // lowerer turns the operations of a planned function into launches.
@@ -30,9 +55,9 @@ type lowerer struct {
 	m      *ir.Module
 	f      *ir.Func
 	uses   map[*ir.Value][]ir.Use
-	packed map[string]packing // by keys of weights
-	arena  int64              // the end of the planned arena
-	work   int64              // bytes behind it that launches of one operation hand on to each other
+	packed Packed
+	arena  int64 // the end of the planned arena
+	work   int64 // bytes behind it that launches of one operation hand on to each other
 }
 
 func (l *lowerer) size(d ir.Dim) kernels.Size {
@@ -40,12 +65,6 @@ func (l *lowerer) size(d ir.Dim) kernels.Size {
 		return kernels.Const(int64(d.N))
 	}
 	return kernels.Size{N: int64(l.m.MaxDim(d)), Sym: d.Sym}
-}
-
-// group is the format of integers that d is, or that of floats.
-func group(d ir.DType) kernels.Group {
-	bits, n := d.Group()
-	return kernels.Group{Bits: bits, Len: int64(n)}
 }
 
 func elem(d ir.DType) tile.Elem {
@@ -56,7 +75,7 @@ func elem(d ir.DType) tile.Elem {
 }
 
 // lower returns the launches of an operation; views and values without memory have none.
-func (l *lowerer) lower(op *ir.Op) ([]launch, error) {
+func (l *lowerer) lower(op *ir.Op) ([]Launch, error) {
 	for i, v := range op.In {
 		if v.Type.DType.IsQuantized() && !readsGroups(op, i) {
 			return nil, fmt.Errorf("@%s: no kernel for %s of %s: groups of integers are read by matmul and as tables only", l.f.Name, op.Def, v.Type)
@@ -187,7 +206,7 @@ func dtypes(vs []*ir.Value) []ir.DType {
 	return out
 }
 
-func (l *lowerer) lowerMap(op *ir.Op) ([]launch, error) {
+func (l *lowerer) lowerMap(op *ir.Op) ([]Launch, error) {
 	a := op.Attrs.(ir.MapAttrs)
 	domain := append([]ir.Dim{}, op.Result().Type.Shape...)
 	width := int64(0)
@@ -197,7 +216,7 @@ func (l *lowerer) lowerMap(op *ir.Op) ([]launch, error) {
 		width = int64(domain[last].N)
 	}
 	spec := &kernels.Map{}
-	in, panels := append([]*ir.Value{}, op.In...), map[int]packing{}
+	in, packed := append([]*ir.Value{}, op.In...), map[int]weights.Matrix{}
 	tables, index := map[int]bool{}, map[int]bool{}
 	for _, g := range a.Gathers {
 		tables[g.Table], index[g.Index] = true, true
@@ -222,9 +241,12 @@ func (l *lowerer) lowerMap(op *ir.Op) ([]launch, error) {
 			k := int64(table.Type.Shape[1].N)
 			o.Strides[len(domain)-1] = kernels.PanelWidth
 			o.Rows.Panel, o.Rows.Stride = k, 0
-			o.Rows.Group = group(table.Type.DType)
+			o.Rows.Group = weights.GroupOf(table.Type.DType)
 			o.Rows.Pairs = l.packed[w.Key] == inPairs
-			panels[g.Table] = packingOf(o.Rows.Pairs)
+			var err error
+			if packed[g.Table], err = l.packedMatrix(table, o.Rows.Pairs); err != nil {
+				return nil, err
+			}
 		}
 		spec.In[g.Table] = o
 		spec.In = append(spec.In, kernels.Operand{Elem: tile.I32, Strides: l.aligned(ids.Type.Shape, l.strides(ids), domain, rest)})
@@ -242,8 +264,8 @@ func (l *lowerer) lowerMap(op *ir.Op) ([]launch, error) {
 	}
 	l.dims(spec, domain)
 	la := to(op, spec, in)
-	la.panels = panels
-	return []launch{la}, nil
+	la.Packed = packed
+	return []Launch{la}, nil
 }
 
 func usesOperand(exprs []*ir.Expr, i int) bool {
@@ -297,7 +319,7 @@ func (l *lowerer) dims(s *kernels.Map, domain []ir.Dim) {
 	}
 }
 
-func (l *lowerer) lowerRow(op *ir.Op) ([]launch, error) {
+func (l *lowerer) lowerRow(op *ir.Op) ([]Launch, error) {
 	a := op.Attrs.(ir.RowAttrs)
 	domain := op.Result().Type.Shape
 	spec := &kernels.Row{Out: kernels.Out{Elem: elem(op.Result().Type.DType), Strides: l.strides(op.Result())}}
@@ -309,9 +331,9 @@ func (l *lowerer) lowerRow(op *ir.Op) ([]launch, error) {
 		return nil, err
 	}
 	spec.Expr = exprs[0]
-	spec.Group = group(a.DType)
+	spec.Group = weights.GroupOf(a.DType)
 	l.rowDims(spec, domain)
-	return []launch{to(op, spec, op.In)}, nil
+	return []Launch{to(op, spec, op.In)}, nil
 }
 
 // rowExprs turns the reductions and the results of a row into scalar form.
@@ -353,7 +375,7 @@ func (l *lowerer) rowDims(s *kernels.Row, domain []ir.Dim) {
 }
 
 // lowerReduction is a reduction that no row took.
-func (l *lowerer) lowerReduction(op *ir.Op) ([]launch, error) {
+func (l *lowerer) lowerReduction(op *ir.Op) ([]Launch, error) {
 	x := op.In[0]
 	domain := x.Type.Shape
 	spec := &kernels.Row{In: []kernels.Operand{l.operand(x, domain)},
@@ -373,10 +395,10 @@ func (l *lowerer) lowerReduction(op *ir.Op) ([]launch, error) {
 	s[len(s)-1] = 0
 	spec.Out = kernels.Out{Elem: tile.F32, Strides: s}
 	l.rowDims(spec, domain)
-	return []launch{to(op, spec, in)}, nil
+	return []Launch{to(op, spec, in)}, nil
 }
 
-func (l *lowerer) lowerAttention(op *ir.Op) ([]launch, error) {
+func (l *lowerer) lowerAttention(op *ir.Op) ([]Launch, error) {
 	a := op.Attrs.(ir.AttentionAttrs)
 	q, k := op.In[0].Type.Shape, op.In[1].Type.Shape
 	spec := &kernels.Attention{S: l.size(q[0]), T: l.size(k[0]), G: int64(q[1].N), R: int64(q[2].N), H: int64(q[3].N),
@@ -387,7 +409,7 @@ func (l *lowerer) lowerAttention(op *ir.Op) ([]launch, error) {
 	copy(spec.V[:], l.strides(op.In[2]))
 	copy(spec.Out[:], l.strides(op.Result()))
 	if !spec.Splits() {
-		return []launch{to(op, spec, op.In)}, nil
+		return []Launch{to(op, spec, op.In)}, nil
 	}
 	step := func(at kernels.AttentionStep) kernels.Spec {
 		s := *spec
@@ -395,14 +417,14 @@ func (l *lowerer) lowerAttention(op *ir.Op) ([]launch, error) {
 		return &s
 	}
 	work := l.workspace(op, ir.F32, spec.WorkLen(), 0)
-	return []launch{
-		{spec: step(kernels.AttentionScores), in: op.In[:2], outs: []*ir.Value{work}, op: op},
-		{spec: step(kernels.AttentionWeights), outs: []*ir.Value{work}, op: op},
+	return []Launch{
+		{Spec: step(kernels.AttentionScores), In: op.In[:2], Outs: []*ir.Value{work}, Op: op},
+		{Spec: step(kernels.AttentionWeights), Outs: []*ir.Value{work}, Op: op},
 		to(op, step(kernels.AttentionValues), []*ir.Value{work, op.In[2]}),
 	}, nil
 }
 
-func (l *lowerer) lowerEinsum(op *ir.Op) ([]launch, error) {
+func (l *lowerer) lowerEinsum(op *ir.Op) ([]Launch, error) {
 	e, err := ir.ParseEinsum(op.Attrs.(ir.EinsumAttrs).Spec)
 	if err != nil {
 		return nil, err
@@ -434,14 +456,14 @@ func (l *lowerer) lowerEinsum(op *ir.Op) ([]launch, error) {
 			spec.Sum = append(spec.Sum, add(label))
 		}
 	}
-	return []launch{to(op, spec, op.In)}, nil
+	return []Launch{to(op, spec, op.In)}, nil
 }
 
 // lowerConcat copies each part to its place.
-func (l *lowerer) lowerConcat(op *ir.Op) ([]launch, error) {
+func (l *lowerer) lowerConcat(op *ir.Op) ([]Launch, error) {
 	axis := op.Attrs.(ir.AxisAttrs).Axis
 	out := l.strides(op.Result())
-	var launches []launch
+	var launches []Launch
 	at := int64(0)
 	for _, v := range op.In {
 		spec := &kernels.Map{In: []kernels.Operand{l.operand(v, v.Type.Shape)},

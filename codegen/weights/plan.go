@@ -1,10 +1,15 @@
-package codegen
+// Package weights lays out the weights section of a program: which tensors it holds, in which layout and where (Plan), and
+// streams it from a checkpoint, converted and packed.
+//
+// It imports ir, ir/quant, codegen/kernels for the order of elements in a panel, and runtime/program.
+package weights
 
 import (
 	"encoding/binary"
 	"fmt"
 	"io"
 	"math"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -38,8 +43,24 @@ type Source interface {
 	Drop(key string, from, to int64)
 }
 
-// weightPlan says what the weights section holds and where.
-type weightPlan struct {
+// Matrix says how a matmul reads a weight: all rows of it, or one of every Split runs of Rows rows, as the halves of
+// the heads of a rotary embedding.
+type Matrix struct {
+	W                  *ir.Value
+	Turned             bool // its rows are the columns of the weight
+	Split, Which       int64
+	Blocks, Rows, Cols int64
+	Pairs              bool
+}
+
+// GroupOf is the format of integers that d is, or that of floats.
+func GroupOf(d ir.DType) kernels.Group {
+	bits, n := d.Group()
+	return kernels.Group{Bits: bits, Len: int64(n)}
+}
+
+// Plan says what the weights section holds and where.
+type Plan struct {
 	entries []entry
 	index   map[string]int // layout + key
 	bytes   int64
@@ -61,7 +82,7 @@ type entry struct {
 // large tensors begin at a page, so that they can be dropped and advised on their own.
 const pageBytes = 4096
 
-func (p *weightPlan) add(e entry) int {
+func (p *Plan) add(e entry) int {
 	align := int64(64)
 	if e.Bytes >= 1<<16 {
 		align = pageBytes
@@ -72,52 +93,52 @@ func (p *weightPlan) add(e entry) int {
 	return len(p.entries) - 1
 }
 
-// matrix returns where a matrix in panels begins. Runs of rows that are read apart are packed apart, one selection behind
+// Matrix returns where a matrix in panels begins. Runs of rows that are read apart are packed apart, one selection behind
 // the other, so that a tensor is stored once.
-func (p *weightPlan) matrix(m matrix) int64 {
+func (p *Plan) Matrix(m Matrix) int64 {
 	layout := LayoutPanels
-	if m.split > 1 || m.blocks > 1 && m.rows%kernels.PanelWidth != 0 {
-		layout = fmt.Sprintf("%s %dx%dx%d", LayoutPanels, m.split, m.rows, m.cols)
+	if m.Split > 1 || m.Blocks > 1 && m.Rows%kernels.PanelWidth != 0 {
+		layout = fmt.Sprintf("%s %dx%dx%d", LayoutPanels, m.Split, m.Rows, m.Cols)
 	}
-	if m.turned {
+	if m.Turned {
 		layout = LayoutTurned
 	}
-	if m.pairs {
+	if m.Pairs {
 		layout += PairsSuffix
 	}
-	dtype := m.w.Type.DType
-	each := kernels.PackedLen(m.blocks, m.rows, kernels.PackedK(m.cols, m.pairs)) * int64(dtype.Bytes())
-	if q := group(dtype); q.Bits > 0 {
-		each = q.PackedBytes(m.blocks, m.rows, m.cols)
+	dtype := m.W.Type.DType
+	each := kernels.PackedLen(m.Blocks, m.Rows, kernels.PackedK(m.Cols, m.Pairs)) * int64(dtype.Bytes())
+	if q := GroupOf(dtype); q.Bits > 0 {
+		each = q.PackedBytes(m.Blocks, m.Rows, m.Cols)
 	}
-	e := p.get(layout+" "+m.w.Key, func() entry {
-		return entry{Weight: p.describe(m.w, layout, m.split*each), dtype: dtype,
-			rows: m.blocks * m.split * m.rows, cols: m.cols, split: m.split, run: m.rows, turned: m.turned, pairs: m.pairs}
+	e := p.get(layout+" "+m.W.Key, func() entry {
+		return entry{Weight: p.describe(m.W, layout, m.Split*each), dtype: dtype,
+			rows: m.Blocks * m.Split * m.Rows, cols: m.Cols, split: m.Split, run: m.Rows, turned: m.Turned, pairs: m.Pairs}
 	})
-	return e.Offset + m.which*each
+	return e.Offset + m.Which*each
 }
 
-// plain returns the entry of a weight as it is.
-func (p *weightPlan) plain(w *ir.Value) entry {
+// Plain returns where a weight as it is begins.
+func (p *Plan) Plain(w *ir.Value) int64 {
 	n := int64(1)
 	for _, d := range w.Type.Shape {
 		n *= int64(d.N)
 	}
 	return p.get(LayoutPlain+w.Key, func() entry {
 		return entry{Weight: p.describe(w, LayoutPlain, n*int64(w.Type.DType.Bytes())), dtype: w.Type.DType}
-	})
+	}).Offset
 }
 
-// constant returns the entry of constant values.
-func (p *weightPlan) constant(a ir.ConstantAttrs) entry {
+// Constant returns where constant values begin.
+func (p *Plan) Constant(a ir.ConstantAttrs) int64 {
 	key := "const " + ir.FormatAttrs(ir.OpConstant, a)
 	return p.get(key, func() entry {
 		return entry{Weight: program.Weight{Name: key, DType: program.DType(a.DType.String()), Layout: LayoutPlain,
 			Bytes: int64(len(a.Values)) * a.DType.MemoryBytes()}, dtype: a.DType, values: a.Values}
-	})
+	}).Offset
 }
 
-func (p *weightPlan) get(key string, build func() entry) entry {
+func (p *Plan) get(key string, build func() entry) entry {
 	if p.index == nil {
 		p.index = map[string]int{}
 	}
@@ -129,7 +150,7 @@ func (p *weightPlan) get(key string, build func() entry) entry {
 	return p.entries[i]
 }
 
-func (p *weightPlan) describe(w *ir.Value, layout string, bytes int64) program.Weight {
+func (p *Plan) describe(w *ir.Value, layout string, bytes int64) program.Weight {
 	shape := make([]int64, w.Type.Rank())
 	for i, d := range w.Type.Shape {
 		shape[i] = int64(d.N)
@@ -138,9 +159,24 @@ func (p *weightPlan) describe(w *ir.Value, layout string, bytes int64) program.W
 		Bytes: bytes}
 }
 
-// write streams the section to w: each tensor is read, converted to its storage type, packed and written. progress, if
+// Bytes is the length of the section.
+func (p *Plan) Bytes() int64 { return p.bytes }
+
+// Weights describes what the section holds, in order.
+func (p *Plan) Weights() []program.Weight {
+	var out []program.Weight
+	for _, e := range p.entries {
+		out = append(out, e.Weight)
+	}
+	return out
+}
+
+// SetRounding says how matrices become integers, by their names; without it all are rounded plainly.
+func (p *Plan) SetRounding(of func(key string) *quant.Rounding) { p.rounding = of }
+
+// Write streams the section to w: each tensor is read once, converted to its storage type, packed and written. progress, if
 // not nil, is called with the bytes done.
-func (p *weightPlan) write(w io.Writer, src Source, progress func(name string, done, total int64)) error {
+func (p *Plan) Write(w io.Writer, src Source, progress func(name string, done, total int64)) error {
 	at := int64(0)
 	for _, e := range p.entries {
 		if err := pad(w, e.Offset-at); err != nil {
@@ -217,9 +253,9 @@ func (e *entry) constant() []byte {
 	return buf
 }
 
-// Constants calls put with every constant of the weights section and the place it has there.
-func (r *Result) Constants(put func(offset int64, data []byte)) {
-	for _, e := range r.weights.entries {
+// Constants calls put with every constant of the section and the place it has there.
+func (p *Plan) Constants(put func(offset int64, data []byte)) {
+	for _, e := range p.entries {
 		if e.values != nil {
 			put(e.Offset, e.constant())
 		}
@@ -275,7 +311,7 @@ func (e *entry) writePanels(w io.Writer, t Tensor, read *cursor, rounding *quant
 		buf = slices.Grow(buf, n)[:n]
 		clear(buf)
 		var z *quantizer
-		if q := group(e.dtype); q.Bits > 0 {
+		if q := GroupOf(e.dtype); q.Bits > 0 {
 			z = newQuantizer(q, int(e.cols), rounding)
 		}
 		for p, r := range parts[i] {
@@ -320,7 +356,7 @@ func (e *entry) store(w io.Writer, t Tensor, piece []byte) error {
 
 // panelBytes is the size of a panel of rows.
 func (e *entry) panelBytes() int64 {
-	if q := group(e.dtype); q.Bits > 0 {
+	if q := GroupOf(e.dtype); q.Bits > 0 {
 		return q.Blocks(e.cols) * q.BlockBytes()
 	}
 	return kernels.PackedK(e.cols, e.pairs) * kernels.PanelWidth * int64(e.dtype.Bytes())
@@ -380,7 +416,7 @@ func Unpack(w program.Weight, section []byte) (Tensor, error) {
 		}
 	}
 	cols, e.rows = int(e.cols), int64(rows*cols)/e.cols
-	if q := group(d); q.Bits > 0 {
+	if q := GroupOf(d); q.Bits > 0 {
 		t.Data = make([]byte, int(e.rows)*cols*4)
 		for at, r := range e.order() {
 			if r >= 0 {
@@ -420,4 +456,17 @@ func transposed(data []byte, rows, cols, size int) []byte {
 		}
 	}
 	return out
+}
+
+// Same says where two plans differ: all instruction sets of a program read one copy of the weights.
+func Same(a, b *Plan) error {
+	for i := range max(len(a.entries), len(b.entries)) {
+		if i >= len(a.entries) || i >= len(b.entries) {
+			return fmt.Errorf("they store %d and %d tensors, expected the same", len(a.entries), len(b.entries))
+		}
+		if x, y := a.entries[i], b.entries[i]; !reflect.DeepEqual(x, y) {
+			return fmt.Errorf("they store tensor %s as %s at %d and %s as %s at %d, expected the same", x.Name, x.Layout, x.Offset, y.Name, y.Layout, y.Offset)
+		}
+	}
+	return nil
 }

@@ -1,4 +1,4 @@
-package codegen
+package lower
 
 import (
 	"math"
@@ -7,9 +7,9 @@ import (
 	"pgc/ir"
 )
 
-// unnamed returns a spec whose symbols are called by their order, and what they are called in the module: attention of one sequence
+// Unnamed returns a spec whose symbols are called by their order, and what they are called in the module: attention of one sequence
 // among several differs from that of the others by symbols only, and is the same kernel.
-func unnamed(spec kernels.Spec) (kernels.Spec, map[string]string) {
+func Unnamed(spec kernels.Spec) (kernels.Spec, map[string]string) {
 	a, ok := spec.(*kernels.Attention)
 	if !ok {
 		return spec, nil
@@ -29,22 +29,23 @@ func unnamed(spec kernels.Spec) (kernels.Spec, map[string]string) {
 	return &b, names
 }
 
-// grouped cuts a function's launches into runs that become one launch each: neighbours of one kernel, a constant number of tasks, and
-// results that no other of the run reads or writes. So the sequences of a batch are worked on at once, by all threads.
-func (c *compiler) grouped(l *lowerer, all []launch) ([][]launch, error) {
-	var out [][]launch
+// Grouped cuts a function's launches into runs that become one launch each: neighbours of one kernel, a constant number of tasks, and
+// results that no other of the run reads or writes. So the sequences of a batch are worked on at once, by all threads. tasks gives the
+// factors of a spec's number of tasks.
+func Grouped(m *ir.Module, all []Launch, tasks func(kernels.Spec) ([]kernels.Factor, error)) ([][]Launch, error) {
+	var out [][]Launch
 	for first := 0; first < len(all); {
 		key, end := specKey(all[first]), first+1
-		for end < len(all) && specKey(all[end]) == key && l.apart(all[first:end], all[end]) {
+		for end < len(all) && specKey(all[end]) == key && apart(m, all[first:end], all[end]) {
 			end++
 		}
 		if end-first > 1 {
-			spec, _ := unnamed(all[first].spec)
-			k, err := kernels.Build("trial", spec, c.target)
+			spec, _ := Unnamed(all[first].Spec)
+			factors, err := tasks(spec)
 			if err != nil {
 				return nil, err
 			}
-			for _, f := range k.Tasks {
+			for _, f := range factors {
 				if f.Size.Sym != "" {
 					end = first + 1
 				}
@@ -56,17 +57,17 @@ func (c *compiler) grouped(l *lowerer, all []launch) ([][]launch, error) {
 	return out, nil
 }
 
-func specKey(l launch) string {
-	spec, _ := unnamed(l.spec)
+func specKey(l Launch) string {
+	spec, _ := Unnamed(l.Spec)
 	return kernels.Key(spec)
 }
 
 // apart reports whether a launch may run at the same time as others.
-func (l *lowerer) apart(others []launch, one launch) bool {
-	reads, writes := l.places(one.in), l.places(one.outs)
+func apart(m *ir.Module, others []Launch, one Launch) bool {
+	reads, writes := places(m, one.In), places(m, one.Outs)
 	for _, o := range others {
-		theirs := l.places(o.outs)
-		if meet(theirs, reads) || meet(theirs, writes) || meet(l.places(o.in), writes) {
+		theirs := places(m, o.Outs)
+		if meet(theirs, reads) || meet(theirs, writes) || meet(places(m, o.In), writes) {
 			return false
 		}
 	}
@@ -81,7 +82,7 @@ type place struct {
 }
 
 // places are where values lie; weights and what has no memory are left out.
-func (l *lowerer) places(values []*ir.Value) []place {
+func places(m *ir.Module, values []*ir.Value) []place {
 	var out []place
 	for _, v := range values {
 		b := v.Buf
@@ -96,10 +97,10 @@ func (l *lowerer) places(values []*ir.Value) []place {
 			p.of = b.Result
 		}
 		for i, d := range v.Type.Shape {
-			p.to += int64(max(l.m.MaxDim(d)-1, 0)) * b.Strides[i] * v.Type.DType.MemoryBytes()
+			p.to += int64(max(m.MaxDim(d)-1, 0)) * b.Strides[i] * v.Type.DType.MemoryBytes()
 		}
 		if v.Type.DType.IsQuantized() {
-			p.to = p.from + l.m.Bytes(v.Type)
+			p.to = p.from + m.Bytes(v.Type)
 		}
 		if b.Sym != "" {
 			p.from, p.to = 0, math.MaxInt64

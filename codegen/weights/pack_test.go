@@ -1,4 +1,4 @@
-package codegen
+package weights
 
 import (
 	"encoding/binary"

@@ -1,4 +1,4 @@
-package codegen
+package lower
 
 import (
 	"math"
@@ -10,13 +10,13 @@ import (
 )
 
 // lowerArgmax is an argmax of values in memory.
-func (l *lowerer) lowerArgmax(op *ir.Op) ([]launch, error) {
+func (l *lowerer) lowerArgmax(op *ir.Op) ([]Launch, error) {
 	domain := op.In[0].Type.Shape
 	last := len(domain) - 1
 	at := kernels.Operand{Kind: kernels.Index, Dim: last, Elem: tile.I32, Strides: make([]int64, len(domain))}
 	spec := argmaxRow(l.operand(op.In[0], domain), at, l.strides(op.Result()))
 	l.rowDims(spec, domain)
-	return []launch{to(op, spec, op.In)}, nil
+	return []Launch{to(op, spec, op.In)}, nil
 }
 
 // argmaxRow is a row that finds the least place of the greatest value, or -1 where a value is no number or there is none. Places are
@@ -38,15 +38,15 @@ func argmaxRow(values, places kernels.Operand, out []int64) *kernels.Row {
 
 // argmaxOfProduct makes two launches of a matmul whose result is an argmax: each task of the product keeps one pair of a value and its
 // place, and a row finds the place of the greatest. The pairs lie behind the planned arena, for no other operation's time.
-func (l *lowerer) argmaxOfProduct(op *ir.Op, la launch) []launch {
-	part := &la.spec.(*kernels.Matmul).Parts[0]
+func (l *lowerer) argmaxOfProduct(op *ir.Op, la Launch) []Launch {
+	part := &la.Spec.(*kernels.Matmul).Parts[0]
 	part.Argmax = kernels.ArgmaxColumns(part.N)
 	n := part.Pairs()
 	values, places := l.workspace(op, ir.F32, n, 0), l.workspace(op, ir.I32, n, 4*n)
-	la.outs = []*ir.Value{values}
+	la.Outs = []*ir.Value{values}
 	part.Outs = []kernels.Out{{Elem: tile.F32}}
 	domain := values.Type.Shape
 	spec := argmaxRow(l.operand(values, domain), l.operand(places, domain), l.strides(op.Result()))
 	l.rowDims(spec, domain)
-	return []launch{la, to(op, spec, []*ir.Value{values, places})}
+	return []Launch{la, to(op, spec, []*ir.Value{values, places})}
 }

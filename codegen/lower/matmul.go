@@ -1,10 +1,11 @@
-package codegen
+package lower
 
 import (
 	"fmt"
 	"slices"
 
 	"pgc/codegen/kernels"
+	"pgc/codegen/weights"
 	"pgc/ir"
 )
 
@@ -27,63 +28,44 @@ func turned(v *ir.Value) *ir.Value {
 	return nil
 }
 
-// matrix says how a matmul reads a weight: all rows of it, or one of every `split` runs of `rows` rows, as the halves of
-// the heads of a rotary embedding.
-type matrix struct {
-	w                  *ir.Value
-	turned             bool // its rows are the columns of the weight
-	split, which       int64
-	blocks, rows, cols int64
-	pairs              bool
-}
-
-// packing is how a weight is stored for products; the zero packing is that of tensors which none reads.
-type packing uint8
-
-const (
-	unpacked packing = iota
-	inPanels
-	inPairs // of k, in panels
-)
-
-func packingOf(pairs bool) packing {
-	if pairs {
-		return inPairs
-	}
-	return inPanels
-}
-
 // matrixOf finds the matrix that a planned value is, which is [N,K] or [B,I,K].
-func (l *lowerer) matrixOf(v *ir.Value) (matrix, error) {
+func (l *lowerer) matrixOf(v *ir.Value) (weights.Matrix, error) {
 	w, shape, s := weight(v), v.Type.Shape, v.Buf.Strides
 	if x := turned(v); x != nil {
-		return matrix{w: x, turned: true, split: 1, blocks: 1, rows: int64(shape[0].N), cols: int64(shape[1].N)}, nil
+		return weights.Matrix{W: x, Turned: true, Split: 1, Blocks: 1, Rows: int64(shape[0].N), Cols: int64(shape[1].N)}, nil
 	}
 	wrong := fmt.Errorf("@%s: matmul by %s with strides %v, which is not a weight or an even selection of its rows", l.f.Name, v.Type, s)
 	if w == nil || w.Type.Rank() < 2 {
-		return matrix{}, wrong
+		return weights.Matrix{}, wrong
 	}
-	m := matrix{w: w, split: 1, blocks: 1, rows: int64(shape[0].N), cols: int64(v.Type.Last().N)}
+	m := weights.Matrix{W: w, Split: 1, Blocks: 1, Rows: int64(shape[0].N), Cols: int64(v.Type.Last().N)}
 	at := v.Buf.Offset / v.Type.DType.MemoryBytes()
 	total := int64(1) // rows of the weight
 	for _, d := range w.Type.Shape {
 		total *= int64(d.N)
 	}
-	total /= m.cols
+	total /= m.Cols
 	if len(shape) == 3 {
-		m.blocks, m.rows = int64(shape[0].N), int64(shape[1].N)
-		m.split = total / (m.blocks * m.rows)
-		m.which = at / (m.rows * m.cols)
+		m.Blocks, m.Rows = int64(shape[0].N), int64(shape[1].N)
+		m.Split = total / (m.Blocks * m.Rows)
+		m.Which = at / (m.Rows * m.Cols)
 		s = s[1:]
-		if m.blocks > 1 && v.Buf.Strides[0] != m.split*m.rows*m.cols {
-			return matrix{}, wrong
+		if m.Blocks > 1 && v.Buf.Strides[0] != m.Split*m.Rows*m.Cols {
+			return weights.Matrix{}, wrong
 		}
 	}
-	dense := m.cols == 1 || s[1] == 1 && (m.rows == 1 || s[0] == m.cols)
-	if !dense || m.blocks*m.split*m.rows != total || at != m.which*m.rows*m.cols {
-		return matrix{}, wrong
+	dense := m.Cols == 1 || s[1] == 1 && (m.Rows == 1 || s[0] == m.Cols)
+	if !dense || m.Blocks*m.Split*m.Rows != total || at != m.Which*m.Rows*m.Cols {
+		return weights.Matrix{}, wrong
 	}
 	return m, nil
+}
+
+// packedMatrix is the matrix that v is, stored in pairs of k or not.
+func (l *lowerer) packedMatrix(v *ir.Value, pairs bool) (weights.Matrix, error) {
+	m, err := l.matrixOf(v)
+	m.Pairs = pairs
+	return m, err
 }
 
 // results returns the values that hold the results of a matmul and the element each begins at: slices of it with memory of
@@ -115,7 +97,7 @@ func types(values []*ir.Value) []ir.Type {
 	return out
 }
 
-func (l *lowerer) lowerMatmul(op *ir.Op) ([]launch, error) {
+func (l *lowerer) lowerMatmul(op *ir.Op) ([]Launch, error) {
 	a := op.Attrs.(ir.MatmulAttrs)
 	parts, err := a.Parts(types(op.In))
 	if err != nil {
@@ -125,34 +107,36 @@ func (l *lowerer) lowerMatmul(op *ir.Op) ([]launch, error) {
 	if err != nil {
 		return nil, err
 	}
-	pro, weights, extra := op.In[:a.Rows()], a.Weights(op.In), a.Extra(op.In)
-	spec := &kernels.Matmul{M: l.size(parts[0].Domain[0]), K: int64(weights[0].Type.Last().N)}
-	la := launch{spec: spec, in: slices.Clone(pro), panels: map[int]packing{}, outs: outs, op: op}
-	if spec.X = group(pro[0].Type.DType); spec.X.Bits > 0 {
+	pro, ws, extra := op.In[:a.Rows()], a.Weights(op.In), a.Extra(op.In)
+	spec := &kernels.Matmul{M: l.size(parts[0].Domain[0]), K: int64(ws[0].Type.Last().N)}
+	la := Launch{Spec: spec, In: slices.Clone(pro), Packed: map[int]weights.Matrix{}, Outs: outs, Op: op}
+	if spec.X = weights.GroupOf(pro[0].Type.DType); spec.X.Bits > 0 {
 		if pro[0].Def == nil || pro[0].Def.Def != ir.OpRow {
 			return nil, fmt.Errorf("@%s: matmul of %s that no row stored", l.f.Name, pro[0].Type)
 		}
 	} else if spec.Pairs = a.Factor(op.In) == ir.BF16; len(a.Prologue) == 0 {
 		spec.XStride = l.strides(pro[0])[0]
-	} else if spec.Prologue, err = l.prologue(a, pro, []ir.Dim{parts[0].Domain[0], weights[0].Type.Last()}, outs[len(parts):], at[len(parts):]); err != nil {
+	} else if spec.Prologue, err = l.prologue(a, pro, []ir.Dim{parts[0].Domain[0], ws[0].Type.Last()}, outs[len(parts):], at[len(parts):]); err != nil {
 		return nil, err
 	}
 	for i, p := range parts {
-		part, used, err := l.part(p, weights[p.First:][:p.Accs], extra, outs[i], at[i])
+		part, used, err := l.part(p, ws[p.First:][:p.Accs], extra, outs[i], at[i])
 		if err != nil {
 			return nil, err
 		}
 		spec.Parts = append(spec.Parts, part)
-		for _, w := range weights[p.First:][:p.Accs] {
-			la.panels[len(la.in)] = packingOf(spec.Pairs)
-			la.in = append(la.in, w)
+		for _, w := range ws[p.First:][:p.Accs] {
+			if la.Packed[len(la.In)], err = l.packedMatrix(w, spec.Pairs); err != nil {
+				return nil, err
+			}
+			la.In = append(la.In, w)
 		}
-		la.in = append(la.in, used...)
+		la.In = append(la.In, used...)
 	}
 	if a.Argmax {
 		return l.argmaxOfProduct(op, la), nil
 	}
-	return []launch{la}, nil
+	return []Launch{la}, nil
 }
 
 // prologue is the row in front of a matmul; its operands read a domain of [M,K].
@@ -172,13 +156,13 @@ func (l *lowerer) prologue(a ir.MatmulAttrs, in []*ir.Value, domain []ir.Dim, ou
 }
 
 // part lowers one part; used are the extra operands that it reads.
-func (l *lowerer) part(p ir.MatmulPart, weights, extra []*ir.Value, out *ir.Value, at int64) (part kernels.Part, used []*ir.Value, err error) {
-	m, err := l.matrixOf(weights[0])
+func (l *lowerer) part(p ir.MatmulPart, ws, extra []*ir.Value, out *ir.Value, at int64) (part kernels.Part, used []*ir.Value, err error) {
+	m, err := l.matrixOf(ws[0])
 	if err != nil {
 		return part, nil, err
 	}
-	dtype := weights[0].Type.DType
-	part = kernels.Part{Blocks: m.blocks, N: m.rows, Elem: elem(dtype), Group: group(dtype), Accs: p.Accs}
+	dtype := ws[0].Type.DType
+	part = kernels.Part{Blocks: m.Blocks, N: m.Rows, Elem: elem(dtype), Group: weights.GroupOf(dtype), Accs: p.Accs}
 	place := map[int]int{} // of extra operands among the part's own
 	var kinds []ir.DType
 	for i, v := range extra {
@@ -197,7 +181,7 @@ func (l *lowerer) part(p ir.MatmulPart, weights, extra []*ir.Value, out *ir.Valu
 		part.Extra = append(part.Extra, o)
 	}
 	s := l.strides(out)
-	n := int64(len(p.Exprs)) * m.rows * s[1]
+	n := int64(len(p.Exprs)) * m.Rows * s[1]
 	for i, e := range p.Exprs {
 		e = e.Rewrite(func(leaf *ir.Expr) *ir.Expr {
 			switch leaf.Kind {
@@ -214,7 +198,7 @@ func (l *lowerer) part(p ir.MatmulPart, weights, extra []*ir.Value, out *ir.Valu
 		}
 		part.Exprs = append(part.Exprs, x)
 		part.Outs = append(part.Outs, kernels.Out{Elem: elem(out.Type.DType), Strides: []int64{s[0], n, s[1]},
-			Offset: at*s[1] + int64(i)*m.rows*s[1]})
+			Offset: at*s[1] + int64(i)*m.Rows*s[1]})
 	}
 	return part, used, nil
 }

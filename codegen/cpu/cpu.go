@@ -1,0 +1,75 @@
+// Package cpu makes machine code of tile kernels: LLVM IR, objects by llc, and a position-independent image of them and
+// the worker loop.
+//
+// It imports the codegen packages of these steps and ir/target; it never sees a graph.
+package cpu
+
+import (
+	"context"
+	"sync"
+
+	"pgc/codegen/kernels"
+	"pgc/codegen/link"
+	"pgc/codegen/llvm"
+	"pgc/codegen/sched"
+	"pgc/ir/target"
+	"pgc/ir/tile"
+)
+
+// CodeAlign is the alignment of an image within a code section.
+const CodeAlign = link.MaxAlign
+
+// Image is machine code.
+type Image struct {
+	Code    []byte
+	Offsets []int64 // where each kernel begins
+	Worker  int64   // where the worker loop begins
+}
+
+// Assemble compiles the kernels and the worker loop with llc, some at a time, and links them.
+func Assemble(ctx context.Context, t target.Target, ks []*kernels.Kernel) (*Image, error) {
+	const perModule = 16
+	var sources [][]byte
+	for first := 0; first < len(ks); first += perModule {
+		var tiles []*tile.Kernel
+		for _, k := range ks[first:min(len(ks), first+perModule)] {
+			tiles = append(tiles, k.Tile)
+		}
+		m, err := llvm.Emit(t, tiles)
+		if err != nil {
+			return nil, err
+		}
+		sources = append(sources, []byte(m.String()))
+	}
+	worker, err := sched.Source(t.Arch)
+	if err != nil {
+		return nil, err
+	}
+	sources = append(sources, []byte(worker))
+	objs := make([][]byte, len(sources))
+	errs := make([]error, len(sources))
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, 4)
+	for i, src := range sources {
+		wg.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			objs[i], errs[i] = llvm.Assemble(ctx, src, t)
+		})
+	}
+	wg.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return nil, err
+		}
+	}
+	linked, err := link.Link(objs)
+	if err != nil {
+		return nil, err
+	}
+	image := &Image{Code: linked.Code, Worker: int64(linked.Symbols[sched.Symbol])}
+	for _, k := range ks {
+		image.Offsets = append(image.Offsets, int64(linked.Symbols[k.Tile.Name]))
+	}
+	return image, nil
+}
