@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -17,13 +18,33 @@ import (
 
 // pkg is what go list tells of a package.
 type pkg struct {
-	ImportPath, Doc string
-	Deps            []string // everything it imports, directly or not
+	ImportPath, Doc                    string
+	Imports, TestImports, XTestImports []string // direct ones
+}
+
+// name returns the path of the package within the module, which is pgc for its root.
+func (p pkg) name() string { return strings.TrimPrefix(p.ImportPath, "pgc/") }
+
+// imports returns the packages of this module and the modules that paths name, without the standard library and p itself.
+func (p pkg) imports(paths, modules []string) (out []string) {
+	for _, path := range paths {
+		switch m := slices.IndexFunc(modules, func(m string) bool { return path == m || strings.HasPrefix(path, m+"/") }); {
+		case path == p.ImportPath:
+		case path == "pgc" || strings.HasPrefix(path, "pgc/"):
+			out = append(out, strings.TrimPrefix(path, "pgc/"))
+		case m >= 0:
+			out = append(out, modules[m])
+		case strings.Contains(strings.Split(path, "/")[0], "."):
+			out = append(out, path) // of an indirect dependency, which no row can name
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 func packages(t *testing.T) []pkg {
 	t.Helper()
-	cmd := exec.Command("go", "list", "-json=ImportPath,Doc,Deps", "pgc/...")
+	cmd := exec.Command("go", "list", "-json=ImportPath,Doc,Imports,TestImports,XTestImports", "pgc/...")
 	out, err := cmd.Output()
 	if err != nil {
 		t.Fatal(err)
@@ -39,58 +60,74 @@ func packages(t *testing.T) []pkg {
 	return list
 }
 
-// rules forbid packages under the first path to import packages under the second.
-var rules = [][2]string{
-	{"pgc/passes", "pgc/codegen"}, {"pgc/codegen", "pgc/passes"}, {"pgc/codegen", "pgc/models"}, {"pgc/codegen", "pgc/frontend"},
-	{"pgc/codegen/llvm", "pgc/ir"}, {"pgc/codegen/kernels", "pgc/ir"}, {"pgc/codegen/link", "pgc/ir"},
-	{"pgc/codegen/cpu", "pgc/ir"}, {"pgc/codegen/lower", "pgc/codegen/cpu"}, {"pgc/codegen/lower", "pgc/codegen/ptx"},
-	{"pgc/codegen/lower", "pgc/codegen/llvm"}, {"pgc/codegen/weights", "pgc/codegen/lower"},
-	{"pgc/codegen/ptx", "pgc/ir"}, {"pgc/codegen/ptx/emu", "pgc/codegen"}, {"pgc/codegen/ptx/cuda", "pgc"},
-	{"pgc/runtime", "pgc/ir"}, {"pgc/runtime", "pgc/frontend"}, {"pgc/runtime", "pgc/passes"}, {"pgc/runtime", "pgc/codegen"},
-	{"pgc/runtime", "pgc/models"}, {"pgc/runtime", "pgc/cmd"},
-	{"pgc/ir", "pgc/frontend"}, {"pgc/ir", "pgc/passes"}, {"pgc/ir", "pgc/codegen"}, {"pgc/ir", "pgc/models"},
-	{"pgc/passes", "pgc/models"}, {"pgc/passes", "pgc/frontend"}, {"pgc/passes", "pgc/runtime"},
-	{"pgc/frontend", "pgc/passes"}, {"pgc/frontend", "pgc/codegen"}, {"pgc/frontend", "pgc/cmd"},
-	{"pgc/frontend", "pgc/models"}, {"pgc/frontend", "pgc/checkpoint"}, {"pgc/models", "pgc/checkpoint"},
-	{"pgc/checkpoint", "pgc/passes"}, {"pgc/checkpoint", "pgc/codegen"}, {"pgc/checkpoint", "pgc/cmd"},
-	{"pgc/ir", "pgc/checkpoint"}, {"pgc/passes", "pgc/checkpoint"}, {"pgc/codegen", "pgc/checkpoint"}, {"pgc/runtime", "pgc/checkpoint"},
-	{"pgc/models", "pgc/passes"}, {"pgc/models", "pgc/codegen"},
+func read(t *testing.T, path ...string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(append([]string{"..", ".."}, path...)...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
-// allowed are the parts of ir that a backend is built on.
-var allowed = map[string]bool{"pgc/ir/tile": true, "pgc/ir/target": true, "pgc/ir/scalar": true, "pgc/ir/quant": true}
+// modules returns the modules that go.mod requires directly, in order.
+func modules(t *testing.T) (out []string) {
+	for _, m := range regexp.MustCompile(`(?m)^\t(\S+) v\S+$`).FindAllStringSubmatch(read(t, "go.mod"), -1) {
+		out = append(out, m[1])
+	}
+	return out
+}
 
-func under(path, root string) bool { return path == root || strings.HasPrefix(path, root+"/") }
-
+// TestImports holds the code to the tables of docs/ARCHITECTURE.md, and the tables to the code.
 func TestImports(t *testing.T) {
-	for _, p := range packages(t) {
-		for _, r := range rules {
-			if !under(p.ImportPath, r[0]) {
-				continue
-			}
-			for _, i := range p.Deps {
-				backend := under(r[0], "pgc/codegen") && r[1] == "pgc/ir"
-				if under(i, r[1]) && !(backend && allowed[i]) {
-					t.Errorf("%s imports %s", p.ImportPath, i)
-				}
-			}
-		}
+	p, err := parsePolicy(read(t, "docs", "ARCHITECTURE.md"))
+	if err != nil {
+		t.Fatalf("docs/ARCHITECTURE.md: %v", err)
+	}
+	for _, v := range p.violations(packages(t), modules(t)) {
+		t.Errorf("docs/ARCHITECTURE.md: %s", v)
 	}
 }
 
-// Programs that do not run on GPUs stay static: only one package opens libraries, and only tests import it.
-func TestOnlyCUDAOpensLibraries(t *testing.T) {
-	found := false
-	for _, p := range packages(t) {
-		if !slices.Contains(p.Deps, "github.com/ebitengine/purego") {
-			continue
-		}
-		if found = true; p.ImportPath != "pgc/codegen/ptx/cuda" {
-			t.Errorf("%s depends on purego", p.ImportPath)
-		}
+// TestPolicy breaks a small policy in every way.
+func TestPolicy(t *testing.T) {
+	const page = "### `low`\n\n| package | its job | imports |\n|---|---|---|\n| `a`, `b` | – | `m.org/x` |\n" +
+		"### `high`: more\n\n| `c/{d,e}` | – | `a`, **high** |\n## End\n| `not` | a | row |\n"
+	list := []pkg{
+		{ImportPath: "pgc/a", Imports: []string{"fmt", "m.org/x/y"}}, {ImportPath: "pgc/b"},
+		{ImportPath: "pgc/c/d", Imports: []string{"pgc/a", "pgc/c/e"}, XTestImports: []string{"pgc/b", "pgc/c/d", "testing"}}, {ImportPath: "pgc/c/e"},
 	}
-	if !found {
-		t.Error("no package depends on purego")
+	with := func(p pkg) []pkg { return append(slices.Clone(list), p) }
+	for _, c := range []struct {
+		old, new string
+		list     []pkg
+		want     string
+	}{
+		{"", "", list, ""},
+		{"", "", with(pkg{ImportPath: "pgc", Imports: []string{"pgc/b", "m.org/x"}}), "pgc has no row: add to the table of its layer\n| `pgc` | its job | `b`, `m.org/x` |"},
+		{"", "", with(pkg{ImportPath: "pgc/a", Imports: []string{"pgc/b"}}), "line 5: a imports b, which its row does not allow"},
+		{"", "", with(pkg{ImportPath: "pgc/a", Imports: []string{"pgc/b"}}), "line 5: as the code is, the row would be\n| `a`, `b` | – | `m.org/x`, `b` |"},
+		{"", "", with(pkg{ImportPath: "pgc/a", Imports: []string{"n.org/z"}}), "line 5: a imports n.org/z"},
+		{"", "", with(pkg{ImportPath: "pgc/b", TestImports: []string{"pgc/c/d"}}), "a test of b imports c/d, a package of a higher layer"},
+		{"`a`, **high**", "`a`, `b`, **high**", list, "line 8: none of the row's packages imports b"},
+		{"`a`, **high**", "`a`, `b`, **high**", list, "line 8: as the code is, the row would be\n| `c/{d,e}` | – | `a`, **high** |"},
+		{"`a`, **high**", "`a`, `x`, **high**", list, "line 8: x is no package, layer or module"},
+		{"`m.org/x`", "`m.org/x`, **high**", list, "line 5: **high** is of a higher layer"},
+		{"`m.org/x`", "`m.org/x`, `c/d`", list, "line 5: c/d is of a higher layer"},
+		{"`a`, `b` |", "`a`, `b`, `x` |", list, "line 5: there is no package x"},
+		{"{d,e}", "{d,e}`, `a", list, "line 8: a is in line 5, too"},
+		{"`a`, **high**", "`a` and **high**", list, "line 8: expected | `package`"},
+	} {
+		p, err := parsePolicy(strings.Replace(page, c.old, c.new, 1))
+		var got []string
+		if err != nil {
+			got = []string{err.Error()}
+		} else {
+			got = p.violations(c.list, []string{"m.org/x"})
+		}
+		found := slices.ContainsFunc(got, func(v string) bool { return strings.HasPrefix(v, c.want) })
+		if c.want == "" && len(got) > 0 || c.want != "" && !found {
+			t.Errorf("with %q for %q: %q, expected %q", c.new, c.old, got, c.want)
+		}
 	}
 }
 
