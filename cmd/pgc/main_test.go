@@ -1,10 +1,31 @@
 package main
 
 import (
+	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 	"testing"
 
 	"pgc/codegen/llvm/llctest"
 )
 
-func TestMain(m *testing.M) { os.Exit(llctest.Main(m)) }
+// TestMain runs the tests, or pgc where the test executable is called so.
+func TestMain(m *testing.M) {
+	if filepath.Base(os.Args[0]) != "pgc" {
+		os.Exit(llctest.Main(m))
+	}
+	if err := llctest.Share(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	main()
+}
+
+func TestSeparate(t *testing.T) {
+	got := separate([]string{"opt", "-d=check", "-p=cse,dce", "-d", "time", "--eval=x", "-o=y", "-x=1", "--", "-d=z"})
+	want := []string{"opt", "-d", "check", "-p", "cse,dce", "-d", "time", "--eval=x", "-o", "y", "-x=1", "--", "-d=z"}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
