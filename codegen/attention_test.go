@@ -1,6 +1,7 @@
 package codegen_test
 
 import (
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -65,6 +66,99 @@ func @window(%q2: input f32[1,2,5,33], %k2: input bf16[T,2,33], %v2: input bf16[
 					if !slices.Equal(got, three.Floats(name)[:len(got)]) {
 						t.Errorf("%s %s, %d keys: three threads give other bits than one", tgt.Name, f.Name, T)
 					}
+				}
+			}
+		}
+	}
+}
+
+// TestAttentionOfABatch runs attention of sequences at positions of their own, as one kernel and as three, and compares each with attention
+// of one sequence: the bits are equal. Where no sequence stands, at -1, the result is 0; what lies behind the positions is never read.
+func TestAttentionOfABatch(t *testing.T) {
+	m, err := text.Parse("attention.pgir", `symbol T <= 4100
+symbol past <= 4099
+
+func @three(%q: input f32[3,1,1,8,60], %k: input f32[3,T,1,60], %v: input f32[3,T,1,60], %at: input i32[3]) {
+  %0 = attention %q, %k, %v, %at {scale=0.25, causal=true} : f32[3,1,1,8,60]
+  return y=%0 : f32[3,1,1,8,60]
+}
+
+func @one(%q: input f32[7,1,1,8,60], %k: input f32[7,4100,1,60], %v: input f32[7,4100,1,60], %at: input i32[7]) {
+  %0 = attention %q, %k, %v, %at {scale=0.25, causal=true} : f32[7,1,1,8,60]
+  return y=%0 : f32[7,1,1,8,60]
+}
+
+func @windows(%q: input f32[5,1,2,4,33], %k: input f32[5,300,2,33], %v: input f32[5,300,2,33], %at: input i32[5]) {
+  %0 = attention %q, %k, %v, %at {scale=0.25, softcap=5, causal=true, window=100} : f32[5,1,2,4,33]
+  return y=%0 : f32[5,1,2,4,33]
+}
+
+func @alone(%q1: input f32[1,1,8,60], %k1: input f32[T,1,60], %v1: input f32[T,1,60]) {
+  %0 = attention %q1, %k1, %v1 {scale=0.25, causal=true, offset=past} : f32[1,1,8,60]
+  return y1=%0 : f32[1,1,8,60]
+}
+
+func @window(%q1: input f32[1,2,4,33], %k1: input f32[T,2,33], %v1: input f32[T,2,33]) {
+  %0 = attention %q1, %k1, %v1 {scale=0.25, softcap=5, causal=true, window=100, offset=past} : f32[1,2,4,33]
+  return y1=%0 : f32[1,2,4,33]
+}
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	type batch struct {
+		name, alone string
+		launches    int
+		positions   []int32
+		keys        int // of memory for each sequence
+	}
+	batches := []batch{
+		{"three", "alone", 3, []int32{96, -1, 399}, 4100},
+		{"one", "alone", 1, []int32{0, 95, -1, 143, 4099, 48, 1}, 4100},
+		{"windows", "window", 1, []int32{0, 299, -1, 99, 100}, 300},
+	}
+	shapes := map[string][]ir.Dim{}
+	for _, b := range batches {
+		shapes[b.name] = m.Func(b.name).Params[0].Type.Shape
+	}
+	for _, tgt := range targettest.Runnable(t) {
+		e := compiled(t, m, weights{}, tgt, 3)
+		for _, b := range batches {
+			if n := len(e.Program.Func(b.name).Launches); n != b.launches {
+				t.Fatalf("@%s: %d launches, expected %d", b.name, n, b.launches)
+			}
+			q := shapes[b.name]
+			heads, dim := q[2].N, q[4].N
+			row, query := heads*dim, heads*q[3].N*dim
+			rng := rand.New(rand.NewPCG(uint64(len(b.positions)), 1))
+			for _, port := range []string{"q", "k", "v"} {
+				x := e.Floats(port)
+				for i := range x {
+					x[i] = rng.Float32()*6 - 3
+				}
+			}
+			for s, at := range b.positions {
+				for _, port := range []string{"k", "v"} {
+					hidden := e.Floats(port)[s*b.keys*row:][:b.keys*row]
+					for i := (int(at) + 1) * row; i < len(hidden); i++ {
+						hidden[i] = float32(math.NaN())
+					}
+				}
+			}
+			copy(e.Ints("at"), b.positions)
+			call(t, e, b.name, map[string]int{"T": b.keys})
+			got := slices.Clone(e.Floats("y")[:len(b.positions)*query])
+			for s, at := range b.positions {
+				want := make([]float32, query)
+				if at >= 0 {
+					copy(e.Floats("q1"), e.Floats("q")[s*query:][:query])
+					copy(e.Floats("k1"), e.Floats("k")[s*b.keys*row:][:b.keys*row])
+					copy(e.Floats("v1"), e.Floats("v")[s*b.keys*row:][:b.keys*row])
+					call(t, e, b.alone, map[string]int{"T": int(at) + 1, "past": int(at)})
+					want = e.Floats("y1")[:query]
+				}
+				if !sameBits(got[s*query:][:query], want) {
+					t.Errorf("%s @%s: sequence %d at %d differs from one alone: %g…, expected %g…", tgt.Name, b.name, s, at, got[s*query:][:3], want[:3])
 				}
 			}
 		}

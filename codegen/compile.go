@@ -212,7 +212,7 @@ func (c *compiler) launch(members []lower.Launch, inputs map[*ir.Value]int, outp
 	}
 	out.Tasks = program.Mul(tasks...)
 	if group {
-		out.Args = append(out.Args, program.Arg{Space: program.SpaceConst, Offset: out.Tasks.Eval(nil), OffsetSym: -1})
+		out.Args = append(out.Args, program.Arg{Space: program.SpaceConst, Offset: out.Tasks.Eval(nil)})
 		out.Tasks = program.Mul(program.C(int64(len(members))), out.Tasks)
 	}
 	var flops, bytes []program.Expr
@@ -234,7 +234,7 @@ func (c *compiler) args(l lower.Launch, kern *kernels.Kernel, inputs map[*ir.Val
 	_, names := lower.Unnamed(l.Spec)
 	var out []program.Arg
 	for _, a := range kern.Args {
-		arg := program.Arg{OffsetSym: -1}
+		arg := program.Arg{}
 		switch a.Kind {
 		case kernels.ArgSym:
 			name := a.Sym
@@ -258,15 +258,15 @@ func (c *compiler) args(l lower.Launch, kern *kernels.Kernel, inputs map[*ir.Val
 
 // address is where a value lies.
 func (c *compiler) address(v *ir.Value, inputs map[*ir.Value]int, outputs map[int]int) program.Arg {
-	arg := program.Arg{OffsetSym: -1}
+	arg := program.Arg{}
 	if v.Def != nil && v.Def.Def == ir.OpConstant {
 		arg.Space, arg.Offset = program.SpaceWeights, c.r.weights.Constant(v.Def.Attrs.(ir.ConstantAttrs))
 		return arg
 	}
 	b := v.Buf
 	arg.Offset = b.Offset
-	if b.Sym != "" {
-		arg.OffsetSym, arg.OffsetStride = c.r.Program.SymbolIndex(b.Sym), b.SymStride
+	for _, t := range b.Terms {
+		arg.Terms = append(arg.Terms, program.Term{Sym: c.r.Program.SymbolIndex(t.Sym), Stride: t.Stride})
 	}
 	switch b.Space {
 	case ir.Weights:

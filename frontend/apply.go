@@ -138,9 +138,20 @@ func Concat(axis int, xs ...*Value) *Value {
 // Gather reads the rows of table that ids names: result[i…, j…] = table[ids[i…], j…].
 func Gather(table, ids *Value) *Value { return table.f.op(ir.OpGather, nil, table, ids) }
 
-// DynamicUpdateSlice is state with its rows from start (i32[]) on replaced by update.
-func DynamicUpdateSlice(state, update, start *Value) *Value {
-	return state.f.op(ir.OpDynamicUpdateSlice, nil, state, update, start)
+// DynamicSlice is the elements start (i32[]), start+1, … of x along an axis, size of them.
+func DynamicSlice(x, start *Value, axis, size int) *Value {
+	return x.f.op(ir.OpDynamicSlice, ir.DynamicSliceAttrs{Axis: x.axis(axis), Size: size}, x, start)
+}
+
+// DynamicUpdateSlice is state with a part replaced by update, which begins at the starts (i32[]) along the leading dimensions.
+func DynamicUpdateSlice(state, update *Value, starts ...*Value) *Value {
+	return state.f.op(ir.OpDynamicUpdateSlice, nil, append([]*Value{state, update}, starts...)...)
+}
+
+// Scatter is state [B,T,…] with row positions[b]+s of state[b] replaced by row s of update[b], for update [B,S,…] and positions i32[B];
+// rows outside the state are dropped.
+func Scatter(state, update, positions *Value) *Value {
+	return state.f.op(ir.OpScatter, nil, state, update, positions)
 }
 
 // Einsum contracts two tensors in Einstein's notation, as "sgrh,tgh->grst".

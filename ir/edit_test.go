@@ -128,7 +128,7 @@ func TestVerifyFindsDefects(t *testing.T) {
 		"operation without definition":                                    func(f *Func) { f.Ops[0].Result().Def = nil },
 		`function "f" is defined twice`:                                   func(f *Func) { f.Clone(f.Module) },
 		"symbol S has the bound -1":                                       func(f *Func) { f.Module.Symbols[0].Max = -1 },
-		"update has up to 10 rows, state has 9":                           func(f *Func) { f.Module.Symbols[0].Max = 10 },
+		"dimension 0 of the update is up to 10, that of the state 9":      func(f *Func) { f.Module.Symbols[0].Max = 10 },
 		"state is f32[9,3], its update f32[S,3]":                          func(f *Func) { f.Results[1].Value = f.Params[0] },
 		`weight "unused.weight" is bf16[6] here and bf16[5] elsewhere`:    func(f *Func) { c := f.Clone(f.Module); c.Name = "g"; c.Params[2].Type.Shape = Dims(6) },
 		"dimension 4294967296 is not from 0 to":                           func(f *Func) { f.Params[2].Type.Shape = Dims(1 << 32) },

@@ -161,16 +161,21 @@ func (s Space) String() string {
 	return [...]string{"folded", "weights", "arena", "state", "input", "output"}[s]
 }
 
+// Term is a part of an address that depends on a symbol: its value times Stride bytes.
+type Term struct {
+	Sym    string
+	Stride int64
+}
+
 // Buffer is where a planned value lies: in the memory of a parameter or result (Param, Result) or in the arena, Offset bytes
-// from its start plus the value of symbol Sym times SymStride bytes. Element (i0, i1, …) lies Σ ik·Strides[k] elements further.
+// from its start plus the terms. Element (i0, i1, …) lies Σ ik·Strides[k] elements further.
 // Offsets and strides take every symbol at its bound, so they are constants.
 type Buffer struct {
-	Space     Space
-	Owner     bool   // of memory in the arena; a view is where its operand is
-	Param     *Value // the weight, state or input
-	Result    int    // index into Func.Results, for Outputs
-	Offset    int64
-	Sym       string // empty when there is no symbolic part
-	SymStride int64
-	Strides   []int64
+	Space   Space
+	Owner   bool   // of memory in the arena; a view is where its operand is
+	Param   *Value // the weight, state or input
+	Result  int    // index into Func.Results, for Outputs
+	Offset  int64
+	Terms   []Term
+	Strides []int64
 }

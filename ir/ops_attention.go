@@ -5,8 +5,9 @@ import (
 	"slices"
 )
 
-// AttentionAttrs are the attributes of attention. Query row i stands at position p = Offset+i. It sees key j iff Causal is off,
-// or j ≤ p and (Window = 0 or j > p-Window), or both p and j are less than Prefix.
+// AttentionAttrs are the attributes of attention. Query row i stands at position p = Offset+i, or positions[b]+i in sequence b of a
+// batch that has positions. It sees key j iff Causal is off, or j ≤ p and (Window = 0 or j > p-Window), or both p and j are less than
+// Prefix.
 type AttentionAttrs struct {
 	Scale   float64 `ir:"scale"`       // of the scores
 	Softcap float64 `ir:"softcap,opt"` // scores become c·tanh(score/c); 0 is off
@@ -19,9 +20,13 @@ type AttentionAttrs struct {
 
 // OpAttention is softmax(mask(softcap(q·kᵀ·scale)))·v in grouped form: q [S,G,R,H] has R query heads for each of the G heads of
 // k and v [T,G,H], which may be stored in 16 bits. The scores never exist as a tensor.
-var OpAttention = Define(OpDef{Name: "attention", Doc: "softmax of the scaled, capped and masked products of q and k, times v",
-	In: []Operands{{"q", Floats}, {"k", Plain}, {"v", Plain}}, Attrs: AttentionAttrs{}, Tol: Tol{ULP: 8, Norm: 1e-5},
-	Infer: inferAttention, Expand: expandAttention, Samples: attentionSamples(),
+//
+// In a batch q is [B,S,G,R,H], k and v are [B,T,G,H], and positions i32[B], if given, says where the first query of every sequence
+// stands among its keys. A query before position 0 sees no key: its result is 0.
+var OpAttention = Define(OpDef{Name: "attention",
+	Doc: "softmax of the scaled, capped and masked products of q and k, times v; 0 for a query at a negative position",
+	In:  []Operands{{"q", Floats}, {"k", Plain}, {"v", Plain}, {"positions", Ints}}, Variadic: true, Attrs: AttentionAttrs{},
+	Tol: Tol{ULP: 8, Norm: 1e-5}, Infer: inferAttention, Expand: expandAttention, Samples: attentionSamples(),
 	Check: func(m *Module, op *Op) error {
 		a := op.Attrs.(AttentionAttrs)
 		for _, d := range []Dim{a.Prefix, a.Offset} {
@@ -35,18 +40,34 @@ var OpAttention = Define(OpDef{Name: "attention", Doc: "softmax of the scaled, c
 
 func inferAttention(in []Type, attrs any) (Type, error) {
 	a := attrs.(AttentionAttrs)
-	q, k, v := in[0], in[1], in[2]
-	if q.Rank() != 4 || k.Rank() != 3 || !k.Equal(v) || q.Shape[1] != k.Shape[1] || q.Shape[3] != k.Shape[2] {
-		return Type{}, fmt.Errorf("q is %s, k is %s, v is %s, wants [S,G,R,H], [T,G,H], [T,G,H]", q, k, v)
+	if err := checkAttention(in); err != nil {
+		return Type{}, err
 	}
 	if a.Window < 0 || a.Softcap < 0 || a.Prefix.N < 0 || a.Offset.N < 0 {
 		return Type{}, fmt.Errorf("softcap, window, prefix and offset must not be negative")
 	}
-	if !a.Causal && (a.Window != 0 || a.Prefix != D(0)) {
-		return Type{}, fmt.Errorf("window and prefix need causal=true")
+	if !a.Causal && (a.Window != 0 || a.Prefix != D(0) || len(in) > 3) {
+		return Type{}, fmt.Errorf("window, prefix and positions need causal=true")
+	}
+	if len(in) > 3 && (a.Prefix != D(0) || a.Offset != D(0)) {
+		return Type{}, fmt.Errorf("prefix and offset are those of all sequences, positions those of each: they exclude each other")
 	}
 	d, err := storedAs(a.DType, F32)
-	return Type{d, slices.Clone(q.Shape)}, err
+	return Type{d, slices.Clone(in[0].Shape)}, err
+}
+
+// checkAttention tests the types of the operands.
+func checkAttention(in []Type) error {
+	q, k, v := in[0], in[1], in[2]
+	n := q.Rank() - 4 // dimensions of a batch
+	if n < 0 || n > 1 || k.Rank() != n+3 || !k.Equal(v) || !slices.Equal(q.Shape[:n], k.Shape[:n]) ||
+		q.Shape[n+1] != k.Shape[n+1] || q.Shape[n+3] != k.Shape[n+2] {
+		return fmt.Errorf("q is %s, k is %s, v is %s, wants [S,G,R,H], [T,G,H], [T,G,H] or [B,S,G,R,H], [B,T,G,H], [B,T,G,H]", q, k, v)
+	}
+	if len(in) > 4 || len(in) == 4 && (n == 0 || !in[3].Equal(T(I32, q.Shape[0]))) {
+		return fmt.Errorf("q is %s and positions are %s, wants [B,S,G,R,H] and i32[B]", q, in[3])
+	}
+	return nil
 }
 
 // maskedScore stands for minus infinity, as transformers' eager attention has it: the lowest finite float32.
@@ -55,44 +76,67 @@ const maskedScore = -3.4028234663852886e38
 func expandAttention(b *Builder, op *Op) *Value {
 	a := op.Attrs.(AttentionAttrs)
 	q, k, v := op.In[0], b.readable(op.In[1]), b.readable(op.In[2])
-	s := b.Op(OpMul, nil, b.Op(OpEinsum, EinsumAttrs{"abcd,ebd->bcae"}, q, k), b.Const(F32, a.Scale))
+	n := q.Type.Rank() - 4
+	scores, sum := "abcd,ebd->bcae", "abcd,dae->cabe"
+	if n == 1 {
+		scores, sum = "zabcd,zebd->zbcae", "zabcd,zdae->zcabe"
+	}
+	s := b.Op(OpMul, nil, b.Op(OpEinsum, EinsumAttrs{scores}, q, k), b.Const(F32, a.Scale))
 	if a.Softcap != 0 {
 		c := b.Const(F32, a.Softcap)
 		s = b.Op(OpMul, nil, b.Op(OpTanh, nil, b.Op(OpDiv, nil, s, c)), c)
 	}
+	rows, keys := q.Type.Shape[n], k.Type.Shape[n]
+	var p *Value // positions of the queries, [S,1] or [B,1,1,S,1]
 	if a.Causal {
-		s = b.Op(OpSelect, nil, attentionMask(b, a, q.Type.Shape[0], k.Type.Shape[0]), s, b.Const(F32, maskedScore))
+		p = attentionPositions(b, a, rows, op.In[3:])
+		s = b.Op(OpSelect, nil, attentionMask(b, a, p, keys), s, b.Const(F32, maskedScore))
 	}
 	e := b.Op(OpExp, nil, b.Op(OpSub, nil, s, b.Op(OpReduceMax, nil, s)))
-	p := b.Op(OpDiv, nil, e, b.Op(OpReduceSum, nil, e))
-	y := b.Op(OpEinsum, EinsumAttrs{"abcd,dae->cabe"}, p, v)
+	w := b.Op(OpDiv, nil, e, b.Op(OpReduceSum, nil, e))
+	y := b.Op(OpEinsum, EinsumAttrs{sum}, w, v)
+	if len(op.In) > 3 {
+		seen := b.Op(OpGe, nil, b.Reshape(p, []Dim{q.Type.Shape[0], rows, D(1), D(1), D(1)}), b.Const(I32, 0))
+		y = b.Op(OpSelect, nil, seen, y, b.Const(F32, 0))
+	}
 	if a.DType != Invalid {
 		y = b.Convert(y, a.DType)
 	}
 	return y
 }
 
-// attentionMask returns the mask bool [S,T] of which keys each query sees.
-func attentionMask(b *Builder, a AttentionAttrs, rows, keys Dim) *Value {
-	scalarOf := func(d Dim) *Value {
-		if d.IsConst() {
-			return b.Const(I32, float64(d.N))
-		}
-		return b.Op(OpSymbol, SymbolAttrs{Ident(d.Sym)})
-	}
+// attentionPositions returns where the queries stand, [S,1], or [B,1,1,S,1] if sequences have positions of their own.
+func attentionPositions(b *Builder, a AttentionAttrs, rows Dim, positions []*Value) *Value {
 	p := b.Op(OpIota, IotaAttrs{[]Dim{rows, D(1)}, 0})
-	if a.Offset != D(0) {
-		p = b.Op(OpAdd, nil, p, scalarOf(a.Offset))
+	switch {
+	case len(positions) > 0:
+		first := b.Reshape(positions[0], []Dim{positions[0].Type.Shape[0], D(1), D(1), D(1), D(1)})
+		p = b.Op(OpAdd, nil, p, first)
+	case a.Offset != D(0):
+		p = b.Op(OpAdd, nil, p, scalarOf(b, a.Offset))
 	}
+	return p
+}
+
+// attentionMask returns the mask, bool [S,T] or [B,1,1,S,T], of which keys the queries at p see.
+func attentionMask(b *Builder, a AttentionAttrs, p *Value, keys Dim) *Value {
 	j := b.Op(OpIota, IotaAttrs{[]Dim{D(1), keys}, 1})
 	mask := b.Op(OpLe, nil, j, p)
 	if a.Window != 0 {
 		mask = b.Op(OpAnd, nil, mask, b.Op(OpGt, nil, j, b.Op(OpSub, nil, p, b.Const(I32, float64(a.Window)))))
 	}
 	if a.Prefix != D(0) {
-		n := scalarOf(a.Prefix)
+		n := scalarOf(b, a.Prefix)
 		both := b.Op(OpAnd, nil, b.Op(OpLt, nil, p, n), b.Op(OpLt, nil, j, n))
 		mask = b.Op(OpOr, nil, mask, both)
 	}
 	return mask
+}
+
+// scalarOf adds a constant or the value of a symbol.
+func scalarOf(b *Builder, d Dim) *Value {
+	if d.IsConst() {
+		return b.Const(I32, float64(d.N))
+	}
+	return b.Op(OpSymbol, SymbolAttrs{Ident(d.Sym)})
 }

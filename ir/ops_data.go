@@ -99,29 +99,3 @@ var OpGather = Define(OpDef{Name: "gather", Doc: "the rows of table that ids nam
 		{In: []Type{T(F32, Dims(3, 2, 5)...), T(I32, Dims(2, 3)...)}, Ranges: []Range{{-4, 4}, {0, 3}}},
 	},
 })
-
-// OpDynamicUpdateSlice overwrites rows: result = state with rows start, start+1, … replaced by update.
-var OpDynamicUpdateSlice = Define(OpDef{Name: "dynamic_update_slice",
-	Doc: "state with its rows from start on replaced by update; they must lie within it",
-	In:  []Operands{{"state", AnyDType}, {"update", AnyDType}, {"start", Ints}},
-	Infer: func(in []Type, _ any) (Type, error) {
-		state, update, start := in[0], in[1], in[2]
-		if start.Rank() != 0 {
-			return Type{}, fmt.Errorf("start is %s, wants i32[]", start)
-		}
-		if state.Rank() == 0 || update.DType != state.DType || update.Rank() != state.Rank() ||
-			!slices.Equal(update.Shape[1:], state.Shape[1:]) {
-			return Type{}, fmt.Errorf("update is %s, state is %s: they may differ only in the first dimension", update, state)
-		}
-		return state, nil
-	},
-	Check: func(m *Module, op *Op) error {
-		state, update := op.In[0].Type.Shape[0], op.In[1].Type.Shape[0]
-		if state != update && m.MaxDim(update) > m.MaxDim(state) {
-			return fmt.Errorf("update has up to %d rows, state has %d", m.MaxDim(update), m.MaxDim(state))
-		}
-		return nil
-	},
-	Samples: []Sample{{In: []Type{T(F32, Dims(9, 2, 3)...), T(F32, Sym("S"), D(2), D(3)), T(I32)},
-		Ranges: []Range{{-4, 4}, {-4, 4}, {2, 5}}, Syms: map[string]int{"S": 4}}},
-})

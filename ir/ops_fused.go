@@ -12,16 +12,25 @@ type Gather struct{ Table, Index int }
 // String prints the pair as [0, 1].
 func (g Gather) String() string { return fmt.Sprintf("[%d, %d]", g.Table, g.Index) }
 
+// Scatter says that the result of a map is operand State with rows of what the map computes, as scatter puts them there; operand
+// Positions says where. The zero Scatter is none.
+type Scatter struct{ State, Positions int }
+
+// String prints the pair as [0, 1].
+func (s Scatter) String() string { return fmt.Sprintf("[%d, %d]", s.State, s.Positions) }
+
 // MapAttrs are the attributes of map.
 type MapAttrs struct {
 	Exprs   []*Expr  `ir:"exprs"`
 	Gathers []Gather `ir:"gathers,opt"`
 	DType   DType    `ir:"dtype,opt"` // the 16-bit format that an f32 result is stored in, if any
+	Scatter Scatter  `ir:"scatter,opt"`
 }
 
 // OpMap is a chain of elementwise operations fused into one: expressions over the elements of the operands, which broadcast to
 // one domain. Several expressions yield their values one after another along the last axis (a rotary embedding has two).
-// An operand may be a table read through another operand, as an embedding is. Stored floats are read as f32.
+// An operand may be a table read through another operand, as an embedding is. Stored floats are read as f32. With scatter the values
+// are rows of a state, each sequence's at a position of its own, as a cache of keys takes those of a batch.
 var OpMap = Define(OpDef{Name: "map", Doc: "expressions over broadcast operands, concatenated along the last axis",
 	In: []Operands{{"x", AnyDType}}, Variadic: true, Attrs: MapAttrs{}, Tol: Tol{ULP: 8, Norm: 1e-6},
 	Infer: inferMap, Expand: expandMap, Samples: mapSamples(),
@@ -47,6 +56,12 @@ func MapOperands(in []Type, a MapAttrs) ([]Type, error) {
 			seen[g.Index] = Type{}
 		}
 	}
+	if s := a.Scatter; s != (Scatter{}) {
+		if s.State < 0 || s.State >= len(in) || s.Positions < 0 || s.Positions >= len(in) || s.State == s.Positions || refs[s.State] || refs[s.Positions] {
+			return nil, fmt.Errorf("scatter %s names operands that are not there or that expressions read", s)
+		}
+		seen[s.State], seen[s.Positions] = Type{}, Type{}
+	}
 	return seen, nil
 }
 
@@ -61,6 +76,15 @@ func refsOf(exprs ...*Expr) map[int]bool {
 		})
 	}
 	return refs
+}
+
+// MapDomain returns the shape that the expressions of a map are over.
+func MapDomain(in []*Value, a MapAttrs) ([]Dim, error) {
+	types, err := MapOperands(typesOf(in), a)
+	if err != nil {
+		return nil, err
+	}
+	return domain(types)
 }
 
 // domain returns the shape the operands take together.
@@ -115,6 +139,9 @@ func inferMap(in []Type, attrs any) (Type, error) {
 		shape[len(shape)-1].N *= n
 	}
 	out, err = storedAs(a.DType, out)
+	if s := a.Scatter; s != (Scatter{}) && err == nil {
+		return OpScatter.InferType([]Type{in[s.State], {out, shape}, in[s.Positions]}, nil)
+	}
 	return Type{out, shape}, err
 }
 
@@ -131,8 +158,7 @@ func storedAs(stored, computed DType) (DType, error) {
 
 func expandMap(b *Builder, op *Op) *Value {
 	a := op.Attrs.(MapAttrs)
-	types, _ := MapOperands(typesOf(op.In), a)
-	shape, _ := domain(types)
+	shape, _ := MapDomain(op.In, a)
 	in := slices.Clone(op.In)
 	for _, g := range a.Gathers {
 		in[g.Table] = b.Op(OpGather, nil, op.In[g.Table], op.In[g.Index])
@@ -145,6 +171,9 @@ func expandMap(b *Builder, op *Op) *Value {
 	v := b.Concat(len(shape)-1, outs...)
 	if a.DType != Invalid {
 		v = b.Convert(v, a.DType)
+	}
+	if s := a.Scatter; s != (Scatter{}) {
+		v = b.Op(OpScatter, nil, op.In[s.State], v, op.In[s.Positions])
 	}
 	return v
 }

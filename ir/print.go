@@ -99,8 +99,8 @@ func (buf *Buffer) text(names map[*Value]string) string {
 	if buf.Space != Folded {
 		fmt.Fprintf(&b, "+%d", buf.Offset)
 	}
-	if buf.Sym != "" {
-		fmt.Fprintf(&b, "+%s*%d", buf.Sym, buf.SymStride)
+	for _, t := range buf.Terms {
+		fmt.Fprintf(&b, "+%s*%d", t.Sym, t.Stride)
 	}
 	if buf.Strides != nil {
 		fmt.Fprintf(&b, " strides %v", buf.Strides)

@@ -17,6 +17,10 @@ func mapSamples() []Sample {
 		{In: []Type{T(F32, Sym("S"), D(3), D(7)), T(F32, D(7))}, Syms: map[string]int{"S": 5}, // stored in 16 bits
 			Attrs: MapAttrs{Exprs: []*Expr{Call(OpMul, Operand(0), Operand(1))}, DType: BF16}},
 		{In: []Type{T(F32, Sym("S"), D(18))}, Syms: map[string]int{"S": 3}, Attrs: MapAttrs{Exprs: []*Expr{Operand(0)}, DType: F16}},
+		{In: []Type{f(5, 2, 3, 7), f(7), f(5, 11, 3, 7), T(I32, D(5))}, Ranges: []Range{{-4, 4}, {-4, 4}, {-4, 4}, {-2, 11}}, // a batch's keys
+			Attrs: MapAttrs{Exprs: []*Expr{Call(OpMul, Operand(0), Operand(1))}, Scatter: Scatter{2, 3}}},
+		{In: []Type{f(3, 1, 37), T(BF16, Dims(3, 5, 37)...), T(I32, D(3))}, Ranges: []Range{{-4, 4}, {-4, 4}, {-1, 5}},
+			Attrs: MapAttrs{Exprs: []*Expr{Operand(0)}, DType: BF16, Scatter: Scatter{1, 2}}},
 		{In: []Type{T(I32, Sym("S"), D(1)), T(I32, D(1), D(6))}, Syms: map[string]int{"S": 7},
 			Attrs: MapAttrs{Exprs: []*Expr{Call(OpSelect, Call(OpLe, Operand(0), Operand(1)), Num(1), Cast(F32, Operand(0)))}}},
 	}
@@ -122,6 +126,19 @@ func attentionSamples() []Sample {
 		}
 		return s
 	}
+	// batch gives every one of n sequences positions of its own, from lo on.
+	batch := func(n, lo int, s Sample) Sample {
+		for i := range s.In {
+			s.In[i].Shape = append([]Dim{D(n)}, s.In[i].Shape...)
+		}
+		all := Range{}.OrDefault()
+		if s.Attrs.(AttentionAttrs).Causal {
+			s.In = append(s.In, T(I32, D(n)))
+		}
+		s.Ranges = []Range{all, all, all, {float64(lo), float64(s.Syms["T"] - s.Syms["S"] + 1)}}
+		return s
+	}
+	causal := AttentionAttrs{Scale: 0.25, Causal: true}
 	return []Sample{
 		halves(sample(1, 23, 1, 3, 10, AttentionAttrs{Scale: 0.25, Causal: true, Prefix: Sym("prefix"), Offset: past}), BF16),
 		halves(sample(9, 9, 2, 2, 12, AttentionAttrs{Scale: 0.25, Causal: true, Prefix: Sym("prefix")}), BF16),
@@ -133,5 +150,13 @@ func attentionSamples() []Sample {
 		sample(1, 23, 2, 2, 16, AttentionAttrs{Scale: 0.25, Causal: true, Prefix: Sym("prefix"), Offset: past}),
 		sample(3, 37, 1, 2, 24, AttentionAttrs{Scale: 0.3, Softcap: 50, Causal: true, Window: 5, Offset: past}),
 		sample(31, 31, 2, 1, 8, AttentionAttrs{Scale: 0.3, Softcap: 2, Causal: true, Window: 4, Prefix: Sym("prefix")}),
+		// Batches: a position for each, among them none (below 0), the first and the last; several rows; no positions at all.
+		batch(5, 0, sample(1, 29, 1, 8, 20, causal)),
+		batch(7, -1, sample(1, 3, 2, 4, 10, causal)),
+		batch(3, 0, sample(1, 1, 2, 1, 6, causal)),
+		halves(batch(5, -2, sample(1, 131, 1, 4, 12, AttentionAttrs{Scale: 0.3, Softcap: 5, Causal: true, Window: 7})), BF16),
+		halves(batch(3, 0, sample(3, 41, 8, 1, 18, AttentionAttrs{Scale: 0.3, Causal: true, Window: 2})), F16),
+		batch(3, -3, sample(4, 9, 2, 2, 8, AttentionAttrs{Scale: 0.25, Softcap: 50, Causal: true, DType: BF16})),
+		batch(3, 0, sample(5, 11, 2, 1, 18, AttentionAttrs{Scale: 0.25})),
 	}
 }

@@ -128,6 +128,9 @@ func sinkViews(b *ir.Builder, op *ir.Op, uses map[*ir.Value][]ir.Use) *ir.Value 
 	if !op.Def.Elementwise() && (op.Def != ir.OpConvert || op.Result().Type.DType.IsQuantized() || op.In[0].Type.DType.IsQuantized() || restores(op)) {
 		return nil
 	}
+	if stores(op) && slices.ContainsFunc(uses[op.Result()], func(u ir.Use) bool { return u.Op != nil && u.Op.Def == ir.OpScatter }) {
+		return nil // the map that scatters stores, too
+	}
 	var like *ir.Op
 	in := make([]*ir.Value, len(op.In))
 	for i, v := range op.In {

@@ -64,7 +64,7 @@ func (c *planChecker) op(i int, op *ir.Op) {
 		c.report("%s has no place", op)
 		return
 	}
-	if op.Def == ir.OpDynamicUpdateSlice {
+	if updatesState(op) {
 		c.update(op)
 	}
 	if isView(op) && !isResult(op.Result(), c.uses) {
@@ -95,7 +95,7 @@ func (c *planChecker) hold(i int, op *ir.Op) {
 // what is viewed there, too.
 func (c *planChecker) view(op *ir.Op) {
 	in, out := op.In[0].Buf, op.Result().Buf
-	if out.Space != in.Space || out.Param != in.Param || out.Sym != in.Sym {
+	if out.Space != in.Space || out.Param != in.Param || !slices.Equal(out.Terms, c.terms(op)) {
 		if out.Space != ir.States {
 			c.report("%s lies in %s, what it views in %s", op, out.Space, in.Space)
 		}
@@ -115,6 +115,18 @@ func (c *planChecker) view(op *ir.Op) {
 			return
 		}
 	}
+}
+
+// terms returns what a view must add to its operand's address for symbols: what the operand does, and for a dynamic_slice its start.
+func (c *planChecker) terms(op *ir.Op) []ir.Term {
+	in := op.In[0].Buf
+	if op.Def == ir.OpDynamicSlice {
+		if d, _ := scalarDim(op.In[1]); !d.IsConst() {
+			stride := in.Strides[op.Attrs.(ir.DynamicSliceAttrs).Axis] * op.Result().Type.DType.MemoryBytes()
+			return append(slices.Clone(in.Terms), ir.Term{Sym: d.Sym, Stride: stride})
+		}
+	}
+	return in.Terms
 }
 
 // bounds returns the shape of t with every symbol at its bound.
@@ -165,6 +177,10 @@ func viewed(op *ir.Op, at, from, to []int) []int {
 		a := op.Attrs.(ir.SliceAttrs)
 		copy(index, at)
 		index[a.Axis] += a.Start.N
+	case ir.OpDynamicSlice: // from the start on, where that is a constant
+		d, _ := scalarDim(op.In[1])
+		copy(index, at)
+		index[op.Attrs.(ir.DynamicSliceAttrs).Axis] += d.N
 	case ir.OpBroadcast:
 		for i := range from {
 			if j := len(to) - len(from) + i; from[i] == to[j] {
@@ -231,10 +247,13 @@ func (c *planChecker) capacity(t ir.Type) int64 {
 	return elements(c.f.Module, t.Shape) * t.DType.MemoryBytes()
 }
 
-// update checks that the rows of an update are written straight into the state, which nothing else reads.
+// update checks that an update is written straight into the state, which nothing else reads.
 func (c *planChecker) update(op *ir.Op) {
-	state, rows := op.In[0], op.In[1]
-	if rows.Buf == nil || rows.Buf.Space != ir.States || rows.Buf.Param != state {
+	state, written := updated(op), op.Result()
+	if op.Def == ir.OpDynamicUpdateSlice {
+		written = op.In[1]
+	}
+	if b := written.Buf; b == nil || b.Space != ir.States || b.Param != state {
 		c.report("the rows of %s are not written into its state", op)
 	}
 	if n := len(c.uses[state]); n != 1 {

@@ -93,6 +93,9 @@ func sameMeaning(t *testing.T, before, after *ir.Func) {
 			if p.Type.DType == ir.I32 {
 				r = ir.Range{Lo: 0, Hi: 1}
 			}
+			if p.Name == "positions" { // some sequences have none
+				r = ir.Range{Lo: -2, Hi: 4}
+			}
 			v, err := eval.Random(rng, p.Type, syms, r)
 			if err != nil {
 				t.Fatal(err)

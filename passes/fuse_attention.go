@@ -10,11 +10,15 @@ import (
 
 // fuseAttention finds softmax(mask(softcap(scale·q·kᵀ)))·v, written with einsums, and makes it one attention, whose scores never
 // exist as a tensor. Heads may have keys of their own, share them in groups, or all share one, and stand on any axis; the mask may be
-// any form of causal, windowed and prefix.
+// any form of causal, windowed and prefix. In a batch every sequence may have a position of its own; the fused operation takes it that
+// way where queries before position 0, which see no key, are given the result 0 by a select.
 func fuseAttention(f *ir.Func, budget *Budget) int {
 	with := map[*ir.Value]*ir.Value{}
 	for _, op := range append([]*ir.Op(nil), f.Ops...) {
 		m, ok := matchAttention(op)
+		if !ok {
+			m, ok = matchSelected(op)
+		}
 		if !ok || !budget.Take(op) {
 			continue
 		}
@@ -31,12 +35,48 @@ type attention struct {
 	ql, kl, vl     string
 	out            string // labels of the result
 	row, key       string // labels
+	batch          string // label of what q, k and v are a batch of, or empty
+	positions      place  // of the first queries; a tensor along the batch or none
 	shared, heads  string // labels of the heads of q: those that k and v have, too, and the others
 	inner, element string // labels: what the scores sum over, and the elements of v
 	attrs          ir.AttentionAttrs
 }
 
+// matchAttention finds attention that ends in op, a product.
 func matchAttention(op *ir.Op) (m attention, ok bool) {
+	m, ok = matchProduct(op)
+	return m, ok && m.positions.tensor == nil
+}
+
+// matchSelected finds attention over sequences with positions of their own that ends in op, a select of what stands at position 0 or
+// behind.
+func matchSelected(op *ir.Op) (m attention, ok bool) {
+	if op.Def != ir.OpSelect {
+		return m, false
+	}
+	condition, y, other := op.In[0], op.In[1], op.In[2]
+	n, isNumber := number(other)
+	negated := !isNumber
+	if negated {
+		y, other = other, y
+		n, isNumber = number(other)
+	}
+	if !isNumber || n != 0 || y.Def == nil || !op.Result().Type.Equal(y.Type) {
+		return m, false
+	}
+	m, ok = matchProduct(y.Def)
+	if !ok || m.positions.tensor == nil {
+		return m, false
+	}
+	rank, axis := len(m.out), strings.Index(m.out, m.row)
+	at := m.positions // along the batch here
+	at.axis = strings.Index(m.out, m.batch) - rank
+	rows := mask{rows: y.Type.Shape[axis], rowAxis: axis - rank}
+	return m, rows.from(condition, negated, at)
+}
+
+// matchProduct finds attention up to its last product, op.
+func matchProduct(op *ir.Op) (m attention, ok bool) {
 	e, ok := einsumOf(op.Result())
 	if !ok {
 		return m, false
@@ -55,10 +95,12 @@ func matchAttention(op *ir.Op) (m attention, ok bool) {
 		return m, false
 	}
 	m.attrs.Scale = 1
-	product, ok := matchScores(scores, &m.attrs)
+	product, seen, ok := matchScores(scores, &m.attrs)
 	if !ok {
 		return m, false
 	}
+	m.attrs.Window, m.attrs.Prefix, m.attrs.Offset = seen.window, seen.prefix, seen.offset.dim
+	m.positions = seen.offset
 	inner, ok := einsumOf(product)
 	if !ok || len(inner.Out) != n {
 		return m, false
@@ -89,9 +131,31 @@ func matchAttention(op *ir.Op) (m attention, ok bool) {
 			m.heads += l
 		}
 	}
-	m.inner = less(m.ql, m.row+m.shared+m.heads)
-	m.element = less(m.vl, m.key+m.shared)
+	if !m.findBatch(e.X) {
+		return m, false
+	}
+	m.inner = less(m.ql, m.batch+m.row+m.shared+m.heads)
+	m.element = less(m.vl, m.batch+m.key+m.shared)
 	return m, m.fits()
+}
+
+// findBatch takes the label of the batch from the shared ones: that which positions run along, and without positions the first of two.
+// labels are those of the scores.
+func (m *attention) findBatch(labels string) bool {
+	switch {
+	case m.positions.tensor != nil:
+		at := len(labels) + m.positions.axis
+		if at < 0 || at >= len(labels) {
+			return false
+		}
+		m.batch = labels[at : at+1]
+	case len(m.shared) == 2:
+		m.batch = m.shared[:1]
+	}
+	rest := less(m.shared, m.batch)
+	ok := len(rest)+len(m.batch) == len(m.shared)
+	m.shared = rest
+	return ok
 }
 
 // fits reports whether the labels are those of an attention: every tensor has its own, and no more than two axes of heads.
@@ -100,8 +164,17 @@ func (m *attention) fits() bool {
 		return false
 	}
 	same := func(labels, want string) bool { return len(labels) == len(want) && less(labels, want) == "" }
-	if !same(m.ql, m.row+m.shared+m.heads+m.inner) || !same(m.kl, m.key+m.shared+m.inner) || !same(m.vl, m.key+m.shared+m.element) ||
-		!same(m.out, m.row+m.shared+m.heads+m.element) {
+	if !same(m.ql, m.batch+m.row+m.shared+m.heads+m.inner) || !same(m.kl, m.batch+m.key+m.shared+m.inner) ||
+		!same(m.vl, m.batch+m.key+m.shared+m.element) || !same(m.out, m.batch+m.row+m.shared+m.heads+m.element) {
+		return false
+	}
+	size := func(v *ir.Value, labels string) ir.Dim {
+		if m.batch == "" {
+			return ir.D(1)
+		}
+		return v.Type.Shape[strings.Index(labels, m.batch)]
+	}
+	if n := size(m.k, m.kl); size(m.q, m.ql) != n || size(m.v, m.vl) != n {
 		return false
 	}
 	return m.k.Type.DType == m.v.Type.DType && m.k.Type.Shape[strings.Index(m.kl, m.inner)] == m.v.Type.Shape[strings.Index(m.vl, m.element)]
@@ -117,9 +190,15 @@ func less(labels, others string) string {
 	}, labels)
 }
 
-// build makes the attention of [S,G,R,H], [T,G,H] and [T,G,H], of which G or R is 1 where there are no such heads.
+// build makes the attention of [S,G,R,H], [T,G,H] and [T,G,H], of which G or R is 1 where there are no such heads; in a batch, all have
+// one more dimension.
 func (m *attention) build(b *ir.Builder) *ir.Value {
+	var batch []string
+	if m.batch != "" {
+		batch = []string{m.batch}
+	}
 	view := func(v *ir.Value, labels string, axes ...string) *ir.Value {
+		axes = append(batch, axes...)
 		var perm []int
 		var shape []ir.Dim
 		for _, l := range axes {
@@ -135,10 +214,14 @@ func (m *attention) build(b *ir.Builder) *ir.Value {
 	q := view(m.q, m.ql, m.row, m.shared, m.heads, m.inner)
 	k := view(m.k, m.kl, m.key, m.shared, m.inner)
 	v := view(m.v, m.vl, m.key, m.shared, m.element)
-	y := b.Op(ir.OpAttention, m.attrs, q, k, v)
-	labels := m.row + m.shared + m.heads + m.element
+	in := []*ir.Value{q, k, v}
+	if m.positions.tensor != nil {
+		in = append(in, m.positions.tensor)
+	}
+	y := b.Op(ir.OpAttention, m.attrs, in...)
+	labels := m.batch + m.row + m.shared + m.heads + m.element
 	var shape []ir.Dim
-	for i, l := range []string{m.row, m.shared, m.heads, m.element} {
+	for i, l := range append(batch, m.row, m.shared, m.heads, m.element) {
 		if l != "" {
 			shape = append(shape, y.Type.Shape[i])
 		}
@@ -163,9 +246,8 @@ func transposed(b *ir.Builder, v *ir.Value, perm []int) *ir.Value {
 const low = -1e9
 
 // matchScores goes down from the softmax to the product of queries and keys and notes what lies between.
-func matchScores(v *ir.Value, a *ir.AttentionAttrs) (product *ir.Value, ok bool) {
-	rank := v.Type.Rank()
-	m := mask{v.Type.Shape[rank-2], v.Type.Shape[rank-1]}
+func matchScores(v *ir.Value, a *ir.AttentionAttrs) (product *ir.Value, s seen, ok bool) {
+	m := ofScores(v.Type.Shape)
 	switch {
 	case is(v, ir.OpSelect):
 		condition, kept, other := v.Def.In[0], v.Def.In[1], v.Def.In[2]
@@ -175,10 +257,13 @@ func matchScores(v *ir.Value, a *ir.AttentionAttrs) (product *ir.Value, ok bool)
 			kept, other = other, kept
 			n, isLow = number(other)
 		}
-		if !isLow || n > low || !m.match(condition, negated, a) {
-			return nil, false
+		if !isLow || n > low {
+			return nil, s, false
 		}
-		v = kept
+		if s, ok = m.match(condition, negated); !ok {
+			return nil, s, false
+		}
+		a.Causal, v = true, kept
 	case is(v, ir.OpAdd): // of a mask of zeros and low numbers
 		found := false
 		for i, side := range v.Def.In {
@@ -187,14 +272,17 @@ func matchScores(v *ir.Value, a *ir.AttentionAttrs) (product *ir.Value, ok bool)
 			}
 			x, isX := number(side.Def.In[1])
 			y, isY := number(side.Def.In[2])
-			if !isX || !isY || max(x, y) != 0 || min(x, y) > low || !m.match(side.Def.In[0], x != 0, a) {
-				return nil, false
+			if !isX || !isY || max(x, y) != 0 || min(x, y) > low {
+				return nil, s, false
 			}
-			v, found = v.Def.In[1-i], true
+			if s, ok = m.match(side.Def.In[0], x != 0); !ok {
+				return nil, s, false
+			}
+			a.Causal, v, found = true, v.Def.In[1-i], true
 			break
 		}
 		if !found {
-			return nil, false
+			return nil, s, false
 		}
 	}
 	if x, c, capped := withNumber(v, ir.OpMul); capped && is(x, ir.OpTanh) {
@@ -205,7 +293,7 @@ func matchScores(v *ir.Value, a *ir.AttentionAttrs) (product *ir.Value, ok bool)
 			}
 		}
 		if !divided || math.Abs(d-c) > 1e-6*c || c <= 0 {
-			return nil, false
+			return nil, s, false
 		}
 		a.Softcap, v = c, inner
 	}
@@ -214,7 +302,7 @@ func matchScores(v *ir.Value, a *ir.AttentionAttrs) (product *ir.Value, ok bool)
 	} else if x, s, scaled := withNumber(v, ir.OpDiv); scaled {
 		a.Scale, v = 1/s, x
 	}
-	return v, is(v, ir.OpEinsum)
+	return v, s, is(v, ir.OpEinsum)
 }
 
 // einsumOf returns the labels of an einsum.

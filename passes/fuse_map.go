@@ -8,14 +8,16 @@ import (
 
 // fuseMap makes chains of elementwise operations one map, with the lookups they read; a concatenation of equal parts
 // along the last axis, as in a rotary embedding, becomes several expressions. Storing the result in 16 bits, as a KV cache of
-// bf16 does, is part of it.
+// bf16 does, is part of it, and so is scattering it.
 func fuseMap(f *ir.Func, budget *Budget) int {
 	uses := f.Uses()
 	return fuseRegions(f, budget,
 		func(op *ir.Op) bool {
-			return !multipliedAsStored(op, uses) && (joins(op) || op.Def == ir.OpGather || isEvenConcat(op) || stores(op))
+			return !multipliedAsStored(op, uses) && (joins(op) || op.Def == ir.OpGather || isEvenConcat(op) || stores(op) || op.Def == ir.OpScatter)
 		},
-		func(_, op *ir.Op) bool { return op.Def == ir.OpGather },
+		func(sink, op *ir.Op) bool {
+			return op.Def == ir.OpGather || sink.Def == ir.OpScatter && stores(op) && sink.In[1] == op.Result()
+		},
 		func(r *region) *ir.Value { return buildMap(f, r) })
 }
 
@@ -60,8 +62,15 @@ func buildMap(f *ir.Func, r *region) *ir.Value {
 		parts = r.sink.In
 	}
 	attrs := ir.MapAttrs{}
-	if stores(r.sink) {
-		parts, attrs.DType = r.sink.In, r.sink.Result().Type.DType
+	end := r.sink // what follows the expressions
+	if end.Def == ir.OpScatter {
+		parts = end.In[1:2]
+		if stored := parts[0].Def; stored != nil && r.in[stored] {
+			end = stored
+		}
+	}
+	if stores(end) {
+		parts, attrs.DType = end.In, end.Result().Type.DType
 	}
 	for _, p := range parts {
 		attrs.Exprs = append(attrs.Exprs, b.expr(p))
@@ -79,6 +88,11 @@ func buildMap(f *ir.Func, r *region) *ir.Value {
 			operands = append(operands, v.Def.In[1])
 		}
 		attrs.Gathers = append(attrs.Gathers, ir.Gather{Table: i, Index: at})
+	}
+	if r.sink.Def == ir.OpScatter {
+		n := len(operands)
+		operands = append(operands, r.sink.In[0], r.sink.In[2])
+		attrs.Scatter = ir.Scatter{State: n, Positions: n + 1}
 	}
 	if len(operands) == 0 { // of numbers alone: the shape is that of one of them
 		if len(r.sink.In) == 0 {

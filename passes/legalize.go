@@ -9,9 +9,34 @@ import (
 // legalize gives every operation a form that a kernel or a view can take: single elementwise operations and lookups
 // become maps, products with weights matmuls, and copies are put where memory is needed or strides cannot express a view.
 func legalize(f *ir.Func, _ *Budget) int {
-	n := singles(f)
+	n := lookups(f)
+	n += singles(f)
 	n += copies(f)
 	return n
+}
+
+// lookups makes lookups of slices whose start is computed: no address of a view depends on what is in memory.
+func lookups(f *ir.Func) int {
+	with := map[*ir.Value]*ir.Value{}
+	for _, op := range append([]*ir.Op(nil), f.Ops...) {
+		if op.Def != ir.OpDynamicSlice {
+			continue
+		}
+		if _, ok := scalarDim(op.In[1]); ok {
+			continue
+		}
+		b, a := ir.Before(f, op), op.Attrs.(ir.DynamicSliceAttrs)
+		swap := make([]int, op.In[0].Type.Rank()) // the axis with the first one
+		for i := range swap {
+			swap[i] = i
+		}
+		swap[0], swap[a.Axis] = a.Axis, 0
+		ids := b.Op(ir.OpAdd, nil, b.Op(ir.OpIota, ir.IotaAttrs{Shape: ir.Dims(a.Size)}), op.In[1])
+		with[op.Result()] = transposed(b, b.Op(ir.OpGather, nil, transposed(b, op.In[0], swap), ids), swap)
+	}
+	f.Replace(with)
+	f.RemoveDead()
+	return len(with)
 }
 
 // singles makes maps of the elementwise operations and lookups that no fusion took, and matmuls of products.
@@ -30,7 +55,7 @@ func singles(f *ir.Func) int {
 			}
 			continue
 		}
-		if joins(op) || op.Def == ir.OpGather || stores(op) {
+		if joins(op) || op.Def == ir.OpGather || stores(op) || op.Def == ir.OpScatter {
 			r := &region{sink: op, in: map[*ir.Op]bool{op: true}, ops: []*ir.Op{op}}
 			if table := readsTable(op); table != nil {
 				r.in[table] = true
@@ -91,7 +116,7 @@ func copies(f *ir.Func) int {
 	seen := map[*ir.Value]bool{}
 	for i, r := range f.Results {
 		def := r.Value.Def
-		if r.State == nil && (def == nil || isView(def) && !isResult(r.Value, uses) || isVirtual(def) || def.Def == ir.OpDynamicUpdateSlice || seen[r.Value]) {
+		if r.State == nil && (def == nil || isView(def) && !isResult(r.Value, uses) || isVirtual(def) || updatesState(def) || seen[r.Value]) {
 			f.Results[i].Value = duplicate(nil, r.Value)
 		}
 		seen[r.Value] = true
@@ -107,13 +132,16 @@ func needsMemory(op *ir.Op, i int, v *ir.Value, strides []int64) bool {
 	if v.Def != nil && isVirtual(v.Def) && v.Def.Def != ir.OpConstant {
 		switch op.Def {
 		case ir.OpMap:
-			return looksUp(op.Attrs.(ir.MapAttrs), i)
+			a := op.Attrs.(ir.MapAttrs)
+			return looksUp(a, i) || a.Scatter != (ir.Scatter{}) && i == a.Scatter.Positions
 		case ir.OpRow:
 			return false
 		case ir.OpMatmul:
 			return i == 0 && len(op.Attrs.(ir.MatmulAttrs).Prologue) == 0
 		case ir.OpDynamicUpdateSlice:
-			return i != 2
+			return i < 2
+		case ir.OpDynamicSlice:
+			return i < 1
 		}
 		return true
 	}
@@ -131,5 +159,5 @@ func writesInPlace(v *ir.Value, uses map[*ir.Value][]ir.Use) bool {
 	for is(v, ir.OpReshape) && len(uses[v]) == 1 {
 		v = v.Def.In[0]
 	}
-	return v.Def != nil && (!isView(v.Def) || isResult(v, uses)) && !isVirtual(v.Def) && v.Def.Def != ir.OpDynamicUpdateSlice && len(uses[v]) == 1
+	return v.Def != nil && (!isView(v.Def) || isResult(v, uses)) && !isVirtual(v.Def) && !updatesState(v.Def) && len(uses[v]) == 1
 }

@@ -6,34 +6,53 @@ import (
 	"pgc/ir"
 )
 
-// linear is a sum of terms over the elements of a mask: the number of the key, that of the query's row, symbols, and a
+// term is a number that a mask may depend on besides the places of its elements: a symbol, or, along an axis numbered from behind, those
+// of a tensor of one dimension, as the positions of a batch's sequences.
+type term struct {
+	sym    string
+	tensor *ir.Value
+	axis   int
+}
+
+// linear is a sum of terms over the elements of a mask: the number of the key, that of the query's row, symbols and tensors, and a
 // constant.
 type linear struct {
 	key, row, constant int
-	symbols            map[string]int
+	terms              map[term]int
 }
 
-// mask is what conditions are over: [.., rows, keys].
-type mask struct{ rows, keys ir.Dim }
+// mask is what conditions are over: how many rows and keys there are, and along which axes, numbered from behind, they count.
+type mask struct {
+	rows, keys       ir.Dim
+	rowAxis, keyAxis int
+	along            int // the axis that tensors of one dimension run along, once a reshape has said so; else 0
+}
 
-// linear reads integers: keys count along the last axis, rows along the one before.
+// ofScores is the mask of scores, [.., rows, keys].
+func ofScores(shape []ir.Dim) mask {
+	n := len(shape)
+	return mask{rows: shape[n-2], keys: shape[n-1], rowAxis: -2, keyAxis: -1}
+}
+
+// linear reads integers.
 func (m mask) linear(v *ir.Value) (l linear, ok bool) {
 	switch {
 	case is(v, ir.OpIota):
 		axis := v.Def.Attrs.(ir.IotaAttrs).Axis
-		return m.count(axis-v.Type.Rank(), v.Type.Shape[axis])
-	case is(v, ir.OpReshape): // of a count, to another place
-		if x := v.Def.In[0]; is(x, ir.OpIota) && x.Type.Rank() == 1 {
-			for i, d := range v.Type.Shape {
-				if d == x.Type.Shape[0] {
-					return m.count(i-v.Type.Rank(), d)
-				}
-			}
+		if m.along != 0 {
+			return m.count(m.along, v.Type.Shape[axis])
 		}
+		return m.count(axis-v.Type.Rank(), v.Type.Shape[axis])
+	case is(v, ir.OpReshape):
+		inner, ok := m.placed(v)
+		if !ok {
+			return l, false
+		}
+		return inner.linear(v.Def.In[0])
 	case is(v, ir.OpBroadcast):
 		return m.linear(v.Def.In[0])
 	case is(v, ir.OpSymbol):
-		return linear{symbols: map[string]int{string(v.Def.Attrs.(ir.SymbolAttrs).Name): 1}}, true
+		return linear{terms: map[term]int{{sym: string(v.Def.Attrs.(ir.SymbolAttrs).Name)}: 1}}, true
 	case is(v, ir.OpAdd), is(v, ir.OpSub):
 		sign := 1
 		if is(v, ir.OpSub) {
@@ -46,46 +65,106 @@ func (m mask) linear(v *ir.Value) (l linear, ok bool) {
 		x, ok := m.linear(v.Def.In[0])
 		return linear{}.plus(x, -1), ok
 	}
-	n, ok := number(v)
-	return linear{constant: int(n)}, ok && v.Type.DType == ir.I32
+	if v.Type.DType != ir.I32 {
+		return l, false
+	}
+	if n, ok := number(v); ok {
+		return linear{constant: int(n)}, true
+	}
+	return linear{terms: map[term]int{{tensor: v, axis: m.along}: 1}}, m.along != 0
 }
 
-// count is the index along an axis, numbered from behind, of a size.
+// placed is m for what v, a reshape of a tensor of one dimension, puts along an axis.
+func (m mask) placed(v *ir.Value) (mask, bool) {
+	x := v.Def.In[0].Type
+	if x.Rank() != 1 || m.along != 0 {
+		return m, false
+	}
+	for i, d := range v.Type.Shape {
+		if d == x.Shape[0] && d != ir.D(1) {
+			m.along = i - v.Type.Rank()
+			return m, true
+		}
+	}
+	return m, false
+}
+
+// count is the index along an axis of a size. That of a single row is 0.
 func (m mask) count(axis int, size ir.Dim) (linear, bool) {
 	switch {
-	case axis == -1 && size == m.keys:
+	case axis == m.rowAxis && size == ir.D(1):
+		return linear{}, true
+	case axis == m.keyAxis && size == m.keys:
 		return linear{key: 1}, true
-	case axis == -2 && size == m.rows:
+	case axis == m.rowAxis && size == m.rows:
 		return linear{row: 1}, true
 	}
 	return linear{}, false
 }
 
+// row is the factor of a row's number where it counts once.
+func (m mask) row() int {
+	if m.rows == ir.D(1) {
+		return 0
+	}
+	return 1
+}
+
 func (l linear) plus(m linear, sign int) linear {
-	sum := linear{l.key + sign*m.key, l.row + sign*m.row, l.constant + sign*m.constant, maps.Clone(l.symbols)}
-	for s, n := range m.symbols {
-		if sum.symbols == nil {
-			sum.symbols = map[string]int{}
+	sum := linear{l.key + sign*m.key, l.row + sign*m.row, l.constant + sign*m.constant, maps.Clone(l.terms)}
+	for t, n := range m.terms {
+		if sum.terms == nil {
+			sum.terms = map[term]int{}
 		}
-		if sum.symbols[s] += sign * n; sum.symbols[s] == 0 {
-			delete(sum.symbols, s)
+		if sum.terms[t] += sign * n; sum.terms[t] == 0 {
+			delete(sum.terms, t)
 		}
 	}
 	return sum
 }
 
-// dim returns what is left when key, row and the given constant are taken away, if that is one positive symbol or a constant that
-// is not negative.
-func (l linear) dim() (ir.Dim, bool) {
-	if len(l.symbols) == 0 {
-		return ir.D(l.constant), l.constant >= 0
+// rest is l without key and row.
+func (l linear) rest() linear { return linear{constant: l.constant, terms: l.terms} }
+
+// place is what a query's row adds to when it says where among the keys it stands: a symbol, a constant that is not negative, or a tensor.
+type place struct {
+	dim    ir.Dim
+	tensor *ir.Value // or nil
+	axis   int
+}
+
+// place returns what is left when key and row are taken away, if it is one.
+func (l linear) place() (place, bool) {
+	if len(l.terms) == 0 {
+		return place{dim: ir.D(l.constant)}, l.constant >= 0
 	}
-	for s, n := range l.symbols {
-		if len(l.symbols) == 1 && n == 1 && l.constant == 0 {
-			return ir.Sym(s), true
+	for t, n := range l.terms {
+		if len(l.terms) == 1 && n == 1 && l.constant == 0 {
+			if t.tensor != nil {
+				return place{tensor: t.tensor, axis: t.axis}, true
+			}
+			return place{dim: ir.Sym(t.sym)}, true
 		}
 	}
-	return ir.Dim{}, false
+	return place{}, false
+}
+
+func (p place) linear() linear {
+	switch {
+	case p.tensor != nil:
+		return linear{terms: map[term]int{{tensor: p.tensor, axis: p.axis}: 1}}
+	case p.dim.IsConst():
+		return linear{constant: p.dim.N}
+	}
+	return linear{terms: map[term]int{{sym: p.dim.Sym}: 1}}
+}
+
+// seen is who sees whom: key j is seen from position p = row+offset iff j ≤ p, and j > p-window if there is a window, or both are
+// within the prefix.
+type seen struct {
+	offset place
+	window int    // 0 is none
+	prefix ir.Dim // 0 is none
 }
 
 // condition is a mask as a tree: comparisons, each "linear ≤ 0", joined by and or by or.
@@ -102,6 +181,12 @@ func (m mask) condition(v *ir.Value, negated bool) (c condition, ok bool) {
 		return m.condition(v.Def.In[0], !negated)
 	case is(v, ir.OpBroadcast):
 		return m.condition(v.Def.In[0], negated)
+	case is(v, ir.OpReshape):
+		inner, ok := m.placed(v)
+		if !ok {
+			return c, false
+		}
+		return inner.condition(v.Def.In[0], negated)
 	case is(v, ir.OpAnd), is(v, ir.OpOr):
 		c.or = is(v, ir.OpOr) != negated
 		for _, side := range v.Def.In {
@@ -139,41 +224,39 @@ func (m mask) condition(v *ir.Value, negated bool) (c condition, ok bool) {
 }
 
 // match reads a mask of positions: causal, perhaps within a window, perhaps lifted within the prefix, however it is written.
-func (m mask) match(v *ir.Value, negated bool, a *ir.AttentionAttrs) bool {
+func (m mask) match(v *ir.Value, negated bool) (s seen, ok bool) {
 	c, ok := m.condition(v, negated)
 	if !ok {
-		return false
+		return s, false
 	}
 	if !c.or {
-		return causal(c, a)
+		return m.causal(c)
 	}
 	if len(c.parts) != 2 {
-		return false
+		return s, false
 	}
 	for i, part := range c.parts {
-		b := *a
-		if causal(part, &b) && prefix(c.parts[1-i], &b) {
-			*a = b
-			return true
+		if s, ok := m.causal(part); ok && m.prefix(c.parts[1-i], &s) {
+			return s, true
 		}
 	}
-	return false
+	return s, false
 }
 
 // causal reads key ≤ row + offset, perhaps with row + offset - key < window.
-func causal(c condition, a *ir.AttentionAttrs) bool {
+func (m mask) causal(c condition) (s seen, ok bool) {
 	parts := c.parts
 	if len(parts) == 0 {
 		parts = []condition{c}
 	}
 	if c.or || len(parts) > 2 {
-		return false
+		return s, false
 	}
 	found := false
 	for _, p := range parts {
-		if l := p.atMost; len(p.parts) == 0 && l.key == 1 && l.row == -1 {
-			if a.Offset, found = (linear{}).plus(linear{symbols: l.symbols, constant: l.constant}, -1).dim(); !found {
-				return false
+		if l := p.atMost; len(p.parts) == 0 && l.key == 1 && l.row == -m.row() {
+			if s.offset, found = (linear{}).plus(l.rest(), -1).place(); !found {
+				return s, false
 			}
 		}
 	}
@@ -181,53 +264,52 @@ func causal(c condition, a *ir.AttentionAttrs) bool {
 		l := p.atMost
 		switch {
 		case len(p.parts) > 0:
-			return false
-		case l.key == 1 && l.row == -1:
-		case l.key == -1 && l.row == 1:
+			return s, false
+		case l.key == 1 && l.row == -m.row():
+		case l.key == -1 && l.row == m.row():
 			// row + offset - key - window + 1 ≤ 0
-			window, ok := offsetOf(a.Offset).plus(linear{symbols: l.symbols, constant: l.constant - 1}, -1).dim()
-			if !ok || !window.IsConst() || window.N < 1 {
-				return false
+			window := s.offset.linear().plus(l.rest(), -1)
+			if window.constant++; len(window.terms) > 0 || window.constant < 1 {
+				return s, false
 			}
-			a.Window = window.N
+			s.window = window.constant
 		default:
-			return false
+			return s, false
 		}
 	}
-	a.Causal = found
-	return found
-}
-
-func offsetOf(d ir.Dim) linear {
-	if d.IsConst() {
-		return linear{constant: d.N}
-	}
-	return linear{symbols: map[string]int{d.Sym: 1}}
+	return s, found
 }
 
 // prefix reads key < prefix and row + offset < prefix, once the offset is known.
-func prefix(c condition, a *ir.AttentionAttrs) bool {
+func (m mask) prefix(c condition, s *seen) bool {
 	if c.or || len(c.parts) != 2 {
 		return false
 	}
-	var limits [2]ir.Dim
-	var seen [2]bool
+	var limits [2]place
+	var found [2]bool
 	for _, p := range c.parts {
 		l := p.atMost
 		if len(p.parts) > 0 {
 			return false
 		}
-		which := 0
-		rest := linear{symbols: l.symbols, constant: l.constant - 1}
+		which, rest := 0, l.rest()
+		rest.constant--
 		switch {
 		case l.key == 1 && l.row == 0:
-		case l.key == 0 && l.row == 1:
-			which, rest = 1, rest.plus(offsetOf(a.Offset), -1)
+		case l.key == 0 && l.row == m.row():
+			which, rest = 1, rest.plus(s.offset.linear(), -1)
 		default:
 			return false
 		}
-		limits[which], seen[which] = (linear{}).plus(rest, -1).dim()
+		limits[which], found[which] = (linear{}).plus(rest, -1).place()
 	}
-	a.Prefix = limits[0]
-	return seen[0] && seen[1] && limits[0] == limits[1]
+	s.prefix = limits[0].dim
+	return found[0] && found[1] && limits[0] == limits[1] && limits[0].tensor == nil && s.offset.tensor == nil
+}
+
+// from reads row + offset ≥ 0: which queries stand at a position at all.
+func (m mask) from(v *ir.Value, negated bool, offset place) bool {
+	c, ok := m.condition(v, negated)
+	l := c.atMost.plus(offset.linear(), 1)
+	return ok && len(c.parts) == 0 && l.key == 0 && l.row == -m.row() && l.constant == 0 && len(l.terms) == 0
 }

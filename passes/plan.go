@@ -89,17 +89,13 @@ func (p *planner) plan() error {
 		case isVirtual(op), separated(op, p.uses):
 			v.Buf = &ir.Buffer{Space: ir.Folded}
 		case isView(op) && !isResult(v, p.uses):
-			in := op.In[0].Buf
-			s, off, ok := view(p.m, op, in.Strides)
+			b, ok := viewBuffer(p.m, op, op.In[0].Buf)
 			if !ok {
 				return fmt.Errorf("@%s: %s of %s has no strides: legalize was not run", p.f.Name, op.Def, op.In[0].Type)
 			}
-			b := *in
-			b.Owner = false
-			b.Strides, b.Offset = s, in.Offset+off*v.Type.DType.MemoryBytes()
-			v.Buf = &b
-		case op.Def == ir.OpDynamicUpdateSlice:
-			v.Buf = op.In[0].Buf
+			v.Buf = b
+		case updatesState(op):
+			v.Buf = updated(op).Buf
 		default:
 			v.Buf = &ir.Buffer{Space: ir.Arena, Owner: true, Strides: p.m.DenseStrides(v.Type.Shape)}
 			if i, ok := outputs[v]; ok {
@@ -115,26 +111,33 @@ func (p *planner) plan() error {
 // states makes the kernels that compute new rows of a state write them there.
 func (p *planner) states() error {
 	for _, op := range p.f.Ops {
+		if !updatesState(op) {
+			continue
+		}
+		state := updated(op)
+		if state.Kind != ir.State || len(p.uses[state]) != 1 {
+			return fmt.Errorf("@%s: %s must be the only user of a state parameter", p.f.Name, op.Def)
+		}
 		if op.Def != ir.OpDynamicUpdateSlice {
 			continue
 		}
-		state, v, start := op.In[0], op.In[1], op.In[2]
-		if state.Kind != ir.State || len(p.uses[state]) != 1 {
-			return fmt.Errorf("@%s: dynamic_update_slice must be the only user of a state parameter", p.f.Name)
+		b := &ir.Buffer{Space: ir.States, Param: state}
+		strides := p.m.DenseStrides(state.Type.Shape)
+		for i, start := range op.In[2:] {
+			offset, terms, ok := at(start, strides[i]*state.Type.DType.MemoryBytes())
+			if !ok {
+				return fmt.Errorf("@%s: dynamic_update_slice must start at symbols or constants", p.f.Name)
+			}
+			b.Offset, b.Terms = b.Offset+offset, append(b.Terms, terms...)
 		}
+		v := op.In[1]
+		b.Strides = strides
 		for is(v, ir.OpReshape) {
-			v = v.Def.In[0]
-		}
-		b := &ir.Buffer{Space: ir.States, Param: state, Strides: p.m.DenseStrides(v.Type.Shape)}
-		row := p.m.DenseStrides(state.Type.Shape)[0] * state.Type.DType.MemoryBytes()
-		d, ok := scalarDim(start)
-		if !ok {
-			return fmt.Errorf("@%s: dynamic_update_slice must start at a symbol or a constant", p.f.Name)
-		}
-		if d.IsConst() {
-			b.Offset = int64(d.N) * row
-		} else {
-			b.Sym, b.SymStride = d.Sym, row
+			s, ok := reshaped(p.m, v.Type.Shape, b.Strides, v.Def.In[0].Type.Shape)
+			if !ok {
+				return fmt.Errorf("@%s: an update of %s has no strides as %s", p.f.Name, v.Type, v.Def.In[0].Type)
+			}
+			v, b.Strides = v.Def.In[0], s
 		}
 		v.Buf = b
 	}

@@ -8,7 +8,27 @@ import (
 
 // isView reports whether op only reads the memory of its operand in another order.
 func isView(op *ir.Op) bool {
-	return op.Def == ir.OpReshape || op.Def == ir.OpTranspose || op.Def == ir.OpSlice || op.Def == ir.OpBroadcast
+	switch op.Def {
+	case ir.OpReshape, ir.OpTranspose, ir.OpSlice, ir.OpBroadcast, ir.OpDynamicSlice:
+		return true
+	}
+	return false
+}
+
+// updatesState reports whether the result of op is a state with a part overwritten: it lies where the state does.
+func updatesState(op *ir.Op) bool {
+	if a, ok := op.Attrs.(ir.MapAttrs); ok {
+		return a.Scatter != ir.Scatter{}
+	}
+	return op.Def == ir.OpDynamicUpdateSlice
+}
+
+// updated is the state that op overwrites a part of.
+func updated(op *ir.Op) *ir.Value {
+	if a, ok := op.Attrs.(ir.MapAttrs); ok {
+		return op.In[a.Scatter.State]
+	}
+	return op.In[0]
 }
 
 // separated reports whether the results of op are read as what they are, each by one slice: these then have memory of their
@@ -46,7 +66,32 @@ func isVirtual(op *ir.Op) bool {
 	return op.Def == ir.OpIota || op.Def == ir.OpSymbol || op.Def == ir.OpConstant
 }
 
-// view returns the strides and the additional element offset of a view of memory with the given strides, or false if
+// at is where a part of something that lies in memory begins, for a start along a dimension whose elements lie stride bytes apart: a
+// constant offset, or a term where the start is a symbol; false if it is neither.
+func at(start *ir.Value, stride int64) (offset int64, terms []ir.Term, ok bool) {
+	d, ok := scalarDim(start)
+	if !d.IsConst() {
+		terms = []ir.Term{{Sym: d.Sym, Stride: stride}}
+	}
+	return int64(d.N) * stride, terms, ok
+}
+
+// viewBuffer is the place of what op, a view, reads of in; false if it has none.
+func viewBuffer(m *ir.Module, op *ir.Op, in *ir.Buffer) (*ir.Buffer, bool) {
+	b := *in
+	b.Owner = false
+	strides, offset, ok := view(m, op, in.Strides)
+	size := op.Result().Type.DType.MemoryBytes()
+	b.Strides, b.Offset = strides, in.Offset+offset*size
+	if op.Def == ir.OpDynamicSlice && ok {
+		var terms []ir.Term
+		offset, terms, ok = at(op.In[1], in.Strides[op.Attrs.(ir.DynamicSliceAttrs).Axis]*size)
+		b.Offset, b.Terms = b.Offset+offset, slices.Concat(in.Terms, terms)
+	}
+	return &b, ok
+}
+
+// view returns the strides and the additional constant element offset of a view of memory with the given strides, or false if
 // strides cannot express it.
 func view(m *ir.Module, op *ir.Op, in []int64) (strides []int64, offset int64, ok bool) {
 	x := op.In[0].Type.Shape
@@ -57,6 +102,8 @@ func view(m *ir.Module, op *ir.Op, in []int64) (strides []int64, offset int64, o
 			strides = append(strides, in[p])
 		}
 		return strides, 0, true
+	case ir.OpDynamicSlice:
+		return slices.Clone(in), 0, true
 	case ir.OpSlice:
 		a := op.Attrs.(ir.SliceAttrs)
 		return slices.Clone(in), int64(a.Start.N) * in[a.Axis], true

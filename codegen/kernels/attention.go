@@ -4,7 +4,7 @@ import "pgc/ir/tile"
 
 // Attention is softmax(mask(softcap(scale · q·kᵀ)))·v for query groups that share a key head, computed over blocks of
 // keys with a running maximum and sum (Milakov and Gimelshein 2018; FlashAttention, Dao et al. 2022), so that no S×T
-// tensor exists. q and out are [S, G, R, H], k and v [T, G, H].
+// tensor exists. q and out are [S, G, R, H], k and v [T, G, H], for every sequence of a batch.
 //
 // The lanes of a vector are query rows: scores of a block are K·Qᵀ, so maxima and sums run down columns without
 // crossing lanes, and keys and values are read as they lie. Key blocks begin at multiples of keyBlock and masked keys
@@ -20,7 +20,18 @@ type Attention struct {
 	Causal         bool
 	Prefix, Offset Size  // Prefix may be the constant 0: none
 	Window         int64 // 0 for none
+	Batch          Batch
 	Step           AttentionStep
+}
+
+// Batch is what attention over several sequences has more than that over one: how many there are, how many elements they lie apart, and
+// where the first query of each stands, in an i32 of its own, instead of at Offset. A query before position 0 sees no key, and no key
+// behind the last position is read. The zero Batch is one sequence.
+type Batch struct {
+	N            Size
+	Q, K, V, Out int64
+	Positions    bool
+	Position     int64 // elements between positions
 }
 
 // Kind is "attention".
@@ -47,7 +58,7 @@ func (g *gen) attnSchedule(s *Attention) attnSchedule {
 	}
 	const cache = 256 << 10
 	if w := int64(d.vecs * g.lanes); 8*s.T.N*s.H > cache {
-		for d.strips < 8 && s.S.N*s.R*s.G >= 64*2*d.strips*w && 8*s.H*2*d.strips*w <= cache {
+		for d.strips < 8 && s.S.N*s.R*s.heads() >= 64*2*d.strips*w && 8*s.H*2*d.strips*w <= cache {
 			d.strips *= 2
 		}
 	}
@@ -62,13 +73,26 @@ const (
 	hidden   = -1e30 // a score that no real one comes near
 )
 
+// heads is how many key heads there are, those of all sequences together.
+func (s *Attention) heads() int64 { return max(1, s.Batch.N.N) * s.G }
+
+// headFactors are the factors of the number of tasks that count key heads.
+func (s *Attention) headFactors() []Factor {
+	heads := Factor{Const(s.G), 1}
+	if s.Batch == (Batch{}) {
+		return []Factor{heads}
+	}
+	return []Factor{{s.Batch.N, 1}, heads}
+}
+
 // tileAttn is the state of one task: rows × one key head. Rows are taken in strips of w, the microkernel's width.
 type tileAttn struct {
 	*Attention
 	attnSchedule
 	g             *gen
 	w             int64
-	k, v          *tile.Value
+	qp, k, v, out *tile.Value // what is there in memory, of the task's sequence
+	at            *tile.Value // the positions of all sequences, or nil
 	q, p, acc     *tile.Value // scratch: Qᵀ [strips][H][w], scores [keyBlock+keyStep][w], accumulators [strips][H][w]
 	m, l, pos     *tile.Value // scratch, of every row: running maximum, running sum, position (as a float)
 	copyK, copyV  *tile.Value // scratch: [keyBlock][row]
@@ -86,9 +110,8 @@ func (s *Attention) build(g *gen) {
 		return
 	}
 	nr := a.w * a.strips
-	qp := g.in(0, tile.F32)
-	kp, vp := g.in(1, s.KV), g.in(2, s.KV)
-	out := g.result(0, s.Elem)
+	a.qp, a.k, a.v, a.out = g.in(0, tile.F32), g.in(1, s.KV), g.in(2, s.KV), g.result(0, s.Elem)
+	a.positionsAt(3)
 	rows := b.Mul(g.size(s.S), b.Int(s.R))
 	a.sizes()
 	a.q, a.acc = b.Scratch(int(s.H*nr)), b.Scratch(int(s.H*nr))
@@ -105,18 +128,18 @@ func (s *Attention) build(g *gen) {
 		perTask = max(1, nr/s.R) * s.R
 		blocks = Factor{s.S, perTask / s.R}
 	}
-	g.out.Tasks = []Factor{{Const(s.G), 1}, blocks}
+	g.out.Tasks = append(s.headFactors(), blocks)
 	each := b.Int(perTask)
 	inHead := b.Div(b.Add(rows, b.Int(perTask-1)), each)
-	head := b.Div(b.Task(), inHead)
+	head := a.choose(b.Div(b.Task(), inHead))
 	a.first = b.Mul(b.Rem(b.Task(), inHead), each)
 	count := b.Min(each, b.Sub(rows, a.first))
 	w := b.Int(a.w)
 	used := b.Mul(b.Div(b.Add(count, b.Int(a.w-1)), w), w)
-	a.k = b.PtrAdd(kp, b.Mul(head, b.Int(s.K[1])))
-	a.v = b.PtrAdd(vp, b.Mul(head, b.Int(s.V[1])))
+	a.k = b.PtrAdd(a.k, b.Mul(head, b.Int(s.K[1])))
+	a.v = b.PtrAdd(a.v, b.Mul(head, b.Int(s.V[1])))
 
-	a.queries(qp, count, used, a.where(head, s.Q))
+	a.queries(count, used, a.where(head, s.Q))
 	a.positions(used)
 	a.clear(used)
 	b.Range(b.Int(0), b.Mul(used, b.Int(s.H)), b.Int(int64(g.lanes)), func(i *tile.Value) { b.Store(a.acc, i, b.Float(0, g.lanes)) })
@@ -124,14 +147,42 @@ func (s *Attention) build(g *gen) {
 	lo, hi := a.visible(b.Int(0), count)
 	lo = b.Mul(b.Div(lo, b.Int(keyBlock)), b.Int(keyBlock))
 	b.Range(lo, hi, b.Int(keyBlock), func(t *tile.Value) { a.block(t, hi, count) })
-	a.results(b.PtrAdd(out, b.Int(s.OutOffset)), count, a.where(head, s.Out))
+	a.results(b.PtrAdd(a.out, b.Int(s.OutOffset)), count, a.where(head, s.Out))
+}
+
+// positionsAt asks for the positions, operand i of the kernel, if there are any.
+func (a *tileAttn) positionsAt(i int) {
+	if a.Batch.Positions {
+		a.at = a.g.in(i, tile.I32)
+	}
+}
+
+// choose makes the task's sequence that of a key head, numbered through all sequences, and returns the head's number in it.
+func (a *tileAttn) choose(head *tile.Value) *tile.Value {
+	b := a.g.b
+	if a.Batch == (Batch{}) {
+		return head
+	}
+	sequence := b.Div(head, b.Int(a.G))
+	for _, m := range []struct {
+		p      **tile.Value
+		stride int64
+	}{{&a.qp, a.Batch.Q}, {&a.k, a.Batch.K}, {&a.v, a.Batch.V}, {&a.out, a.Batch.Out}} {
+		if *m.p != nil {
+			*m.p = b.PtrAdd(*m.p, b.Mul(sequence, b.Int(m.stride)))
+		}
+	}
+	if a.at != nil {
+		a.offset = b.Cast(tile.Widen, b.Load(a.at, b.Mul(sequence, b.Int(a.Batch.Position)), 1))
+	}
+	return b.Rem(head, b.Int(a.G))
 }
 
 // sizes asks for the symbols.
 func (a *tileAttn) sizes() {
 	g := a.g
 	a.total, a.offset, a.first = g.size(a.T), g.b.Int(0), g.b.Int(0)
-	if a.Causal {
+	if a.Causal && a.at == nil {
 		a.offset = g.size(a.Offset)
 		if a.Prefix != Const(0) {
 			a.prefix = g.size(a.Prefix)

@@ -10,7 +10,7 @@ import "pgc/ir/tile"
 //	AttentionWeights  work -> work     softmax, block by block; a task for a key head
 //	AttentionValues   work, v -> out   sums of values; a task for a key head and valueElems elements of the head
 //
-// Every number is computed from the same ones in the same order as in one kernel: bits are equal.
+// In a batch with positions these are one more operand of each. Every number is computed from the same ones in the same order as in one kernel: bits are equal.
 type AttentionStep int
 
 const (
@@ -35,7 +35,7 @@ const (
 
 // Splits reports whether attention should be three kernels.
 func (s *Attention) Splits() bool {
-	return s.S == Const(1) && s.T.Sym != "" && s.G < splitHeads && s.R <= splitRows && s.T.N*s.G*s.R*s.H >= splitWork
+	return s.S == Const(1) && (s.T.Sym != "" || s.Batch.Positions) && s.heads() < splitHeads && s.R <= splitRows && s.T.N*s.G*s.R*s.H >= splitWork
 }
 
 // What lies in work: the scores or weights of every block, then for every block the factors by which its weights make older results
@@ -44,11 +44,11 @@ func (s *Attention) Splits() bool {
 const widest = 16 // lanes of a task at most, with splitRows queries
 
 func (s *Attention) blocks() int64    { return (s.T.N + keyBlock - 1) / keyBlock }
-func (s *Attention) factorsAt() int64 { return s.G * s.blocks() * (keyBlock + keyStep) * widest }
-func (s *Attention) sumsAt() int64    { return s.factorsAt() + s.G*s.blocks()*widest }
+func (s *Attention) factorsAt() int64 { return s.heads() * s.blocks() * (keyBlock + keyStep) * widest }
+func (s *Attention) sumsAt() int64    { return s.factorsAt() + s.heads()*s.blocks()*widest }
 
 // WorkLen is how many floats the three kernels hand on.
-func (s *Attention) WorkLen() int64 { return s.sumsAt() + s.G*widest }
+func (s *Attention) WorkLen() int64 { return s.sumsAt() + s.heads()*widest }
 
 // buildStep is build for one of the three kernels.
 func (a *tileAttn) buildStep() {
@@ -84,21 +84,24 @@ func (a *tileAttn) factorsOf(work, head, block *tile.Value) *tile.Value {
 // buildScores makes the scores of scoreKeys keys.
 func (a *tileAttn) buildScores() {
 	g, b := a.g, a.g.b
-	q, k, work := g.in(0, tile.F32), g.in(1, a.KV), g.result(0, tile.F32)
+	a.qp, a.k = g.in(0, tile.F32), g.in(1, a.KV)
+	work := g.result(0, tile.F32)
+	a.positionsAt(2)
 	a.sizes()
 	a.q, a.pos = b.Scratch(int(a.H*a.w)), b.Scratch(int(a.w))
-	g.out.Tasks = []Factor{{Const(a.G), 1}, {a.T, scoreKeys}}
+	g.out.Tasks = append(a.headFactors(), Factor{a.T, scoreKeys})
 	inHead := b.Div(b.Add(a.total, b.Int(scoreKeys-1)), b.Int(scoreKeys))
-	head, t := b.Div(b.Task(), inHead), b.Mul(b.Rem(b.Task(), inHead), b.Int(scoreKeys))
+	all, t := b.Div(b.Task(), inHead), b.Mul(b.Rem(b.Task(), inHead), b.Int(scoreKeys))
+	head := a.choose(all)
 	lo, hi := a.seen()
 	some := b.Logic(tile.And, b.Compare(tile.LE, lo, t), b.Compare(tile.LT, t, hi))
 	b.When(some, func() {
 		rows, used := b.Int(a.R), b.Int(a.w)
-		a.queries(q, rows, used, a.where(head, a.Q))
+		a.queries(rows, used, a.where(head, a.Q))
 		a.positions(used)
 		within := b.Rem(t, b.Int(keyBlock))
-		a.p = b.PtrAdd(a.scoresOf(work, head, b.Div(t, b.Int(keyBlock))), b.Mul(within, used))
-		keys := operand{b.PtrAdd(k, b.Add(b.Mul(head, b.Int(a.K[1])), b.Mul(t, b.Int(a.K[0])))), a.K[0], a.K[2]}
+		a.p = b.PtrAdd(a.scoresOf(work, all, b.Div(t, b.Int(keyBlock))), b.Mul(within, used))
+		keys := operand{b.PtrAdd(a.k, b.Add(b.Mul(head, b.Int(a.K[1])), b.Mul(t, b.Int(a.K[0])))), a.K[0], a.K[2]}
 		a.scores(b.Int(0), t, b.Min(b.Int(scoreKeys), b.Sub(hi, t)), keys)
 	})
 }
@@ -107,21 +110,23 @@ func (a *tileAttn) buildScores() {
 func (a *tileAttn) buildWeights() {
 	g, b := a.g, a.g.b
 	work := g.result(0, tile.F32)
+	a.positionsAt(0)
 	a.sizes()
 	a.m, a.l = b.Scratch(int(a.w)), b.Scratch(int(a.w))
-	g.out.Tasks = []Factor{{Const(a.G), 1}}
-	head := b.Task()
+	g.out.Tasks = a.headFactors()
+	all := b.Task()
+	a.choose(all)
 	a.clear(b.Int(a.w))
 	lo, hi := a.seen()
 	b.Range(lo, hi, b.Int(keyBlock), func(t *tile.Value) {
 		block := b.Div(t, b.Int(keyBlock))
-		a.p = a.scoresOf(work, head, block)
-		to := a.factorsOf(work, head, block)
+		a.p = a.scoresOf(work, all, block)
+		to := a.factorsOf(work, all, block)
 		for v, f := range a.softmax(b.Int(0), b.Min(b.Int(keyBlock), b.Sub(hi, t))) {
 			b.Store(to, b.Int(int64(v*g.lanes)), f)
 		}
 	})
-	sums := b.PtrAdd(work, b.Add(b.Mul(head, b.Int(widest)), b.Int(a.sumsAt())))
+	sums := b.PtrAdd(work, b.Add(b.Mul(all, b.Int(widest)), b.Int(a.sumsAt())))
 	for v := range a.vecs {
 		b.Store(sums, b.Int(int64(v*g.lanes)), b.Load(a.l, b.Int(int64(v*g.lanes)), g.lanes))
 	}
@@ -130,14 +135,17 @@ func (a *tileAttn) buildWeights() {
 // buildValues sums valueElems elements of the head, or those that are left.
 func (a *tileAttn) buildValues() {
 	g, b := a.g, a.g.b
-	work, v, out := g.in(0, tile.F32), g.in(1, a.KV), g.result(0, a.Elem)
+	work := g.in(0, tile.F32)
+	a.v, a.out = g.in(1, a.KV), g.result(0, a.Elem)
+	a.positionsAt(2)
 	a.sizes()
 	a.acc = b.Scratch(int(min(a.H, valueElems) * a.w))
 	parts := (a.H + valueElems - 1) / valueElems
-	g.out.Tasks = []Factor{{Const(a.G * parts), 1}}
-	head, part := b.Div(b.Task(), b.Int(parts)), b.Rem(b.Task(), b.Int(parts))
+	g.out.Tasks = append(a.headFactors(), Factor{Const(parts), 1})
+	all, part := b.Div(b.Task(), b.Int(parts)), b.Rem(b.Task(), b.Int(parts))
+	head := a.choose(all)
 	first := b.Mul(part, b.Int(valueElems))
-	a.l = b.PtrAdd(work, b.Add(b.Mul(head, b.Int(widest)), b.Int(a.sumsAt())))
+	a.l = b.PtrAdd(work, b.Add(b.Mul(all, b.Int(widest)), b.Int(a.sumsAt())))
 	// elems sums n elements of the head.
 	elems := func(n int64) {
 		spec := *a.Attention
@@ -148,16 +156,16 @@ func (a *tileAttn) buildValues() {
 		lo, hi := a.seen()
 		b.Range(lo, hi, b.Int(keyBlock), func(t *tile.Value) {
 			block := b.Div(t, b.Int(keyBlock))
-			p.p = a.scoresOf(work, head, block)
-			from := a.factorsOf(work, head, block)
+			p.p = a.scoresOf(work, all, block)
+			from := a.factorsOf(work, all, block)
 			factor := make([]*tile.Value, a.vecs)
 			for v := range factor {
 				factor[v] = b.Load(from, b.Int(int64(v*g.lanes)), g.lanes)
 			}
 			at := b.Add(b.Mul(head, b.Int(a.V[1])), b.Add(b.Mul(t, b.Int(a.V[0])), b.Mul(first, b.Int(a.V[2]))))
-			p.values(a.acc, b.Min(b.Int(keyBlock), b.Sub(hi, t)), operand{b.PtrAdd(v, at), a.V[0], a.V[2]}, factor)
+			p.values(a.acc, b.Min(b.Int(keyBlock), b.Sub(hi, t)), operand{b.PtrAdd(a.v, at), a.V[0], a.V[2]}, factor)
 		})
-		p.results(b.PtrAdd(out, b.Add(b.Mul(first, b.Int(a.Out[3])), b.Int(a.OutOffset))), b.Int(a.R), a.where(head, a.Out))
+		p.results(b.PtrAdd(a.out, b.Add(b.Mul(first, b.Int(a.Out[3])), b.Int(a.OutOffset))), b.Int(a.R), a.where(head, a.Out))
 	}
 	whole, rest := a.H/valueElems, a.H%valueElems
 	switch {

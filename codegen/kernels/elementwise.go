@@ -6,12 +6,14 @@ import (
 )
 
 // Map computes one or more expressions over a domain; result i goes to Outs[i] (pieces of one buffer). The arguments of
-// the expressions are the operands.
+// the expressions are the operands. With a Scatter, whose Positions operand has a stride along dimension 0 alone, the domain has three
+// dimensions or more.
 type Map struct {
-	Dims  []Size
-	In    []Operand
-	Exprs []*scalar.Expr
-	Outs  []Out
+	Dims    []Size
+	In      []Operand
+	Exprs   []*scalar.Expr
+	Outs    []Out
+	Scatter Scatter
 }
 
 // Kind is "map".
@@ -43,7 +45,7 @@ func (s *Map) build(g *gen) {
 	for i, e := range s.Exprs {
 		exprs[i] = scalar.Lower(e)
 	}
-	g.domain(s.Dims, func(outer []*tile.Value, lo, n *tile.Value) {
+	row := func(out *tile.Value, outer []*tile.Value, lo, n *tile.Value) {
 		g.vectors(n, lanes, func(i, count *tile.Value) {
 			index := append(append([]*tile.Value{}, outer...), b.Add(lo, i))
 			args := g.fragments(s.In, ptrs, index, lanes, count)
@@ -52,6 +54,16 @@ func (s *Map) build(g *gen) {
 				g.store(out, b.Add(g.at(index, s.Outs[j].Strides), b.Int(s.Outs[j].Offset)), v, count)
 			}
 		})
+	}
+	g.domain(s.Dims, func(outer []*tile.Value, lo, n *tile.Value) {
+		if s.Scatter == (Scatter{}) {
+			row(out, outer, lo, n)
+			return
+		}
+		by := b.Cast(tile.Widen, b.Load(ptrs[s.Scatter.Positions], b.Mul(outer[0], b.Int(s.In[s.Scatter.Positions].Strides[0])), 1))
+		at := b.Add(by, outer[1])
+		inside := b.Logic(tile.And, b.Compare(tile.LE, b.Int(0), at), b.Compare(tile.LT, at, b.Int(s.Scatter.Rows)))
+		b.When(inside, func() { row(b.PtrAdd(out, b.Mul(by, b.Int(s.Outs[0].Strides[1]))), outer, lo, n) })
 	})
 }
 

@@ -61,6 +61,13 @@ type Out struct {
 	Offset  int64 // elements from the buffer's start
 }
 
+// Scatter moves what a map writes along dimension 1 of its domain, for every index of dimension 0 by the i32 that operand Positions
+// holds for it. What then lies outside the Rows there are is not written. The zero Scatter moves nothing.
+type Scatter struct {
+	Positions int // which operand
+	Rows      int64
+}
+
 // ArgKind says what an argument of a kernel is.
 type ArgKind uint8
 

@@ -36,14 +36,14 @@ func (a *tileAttn) squares(body func(h *tile.Value, n int)) {
 	}
 }
 
-// queries transposes the queries, row i at q[at(i)], times factor, into scratch; rows from count to used repeat the last one.
-func (a *tileAttn) queries(q, count, used *tile.Value, at func(i *tile.Value) *tile.Value) {
+// queries transposes the queries, row i at qp[at(i)], times factor, into scratch; rows from count to used repeat the last one.
+func (a *tileAttn) queries(count, used *tile.Value, at func(i *tile.Value) *tile.Value) {
 	b, lanes := a.g.b, a.g.lanes
 	last, factor := b.Sub(count, b.Int(1)), b.Float(a.factor(), lanes)
 	b.Range(b.Int(0), used, b.Int(int64(lanes)), func(v *tile.Value) {
 		rows := make([]*tile.Value, lanes)
 		for i := range rows {
-			rows[i] = b.PtrAdd(q, at(b.Min(last, b.Add(v, b.Int(int64(i))))))
+			rows[i] = b.PtrAdd(a.qp, at(b.Min(last, b.Add(v, b.Int(int64(i))))))
 		}
 		to := b.PtrAdd(a.q, a.inStrip(v))
 		a.squares(func(h *tile.Value, n int) {
@@ -86,7 +86,11 @@ func (a *tileAttn) gathered(p, h *tile.Value, n int) *tile.Value {
 func (a *tileAttn) results(out, count *tile.Value, at func(i *tile.Value) *tile.Value) {
 	b, lanes := a.g.b, a.g.lanes
 	b.Range(b.Int(0), count, b.Int(int64(lanes)), func(v *tile.Value) {
-		share := b.Div(b.Float(1, lanes), b.Load(a.l, v, lanes))
+		sum := b.Load(a.l, v, lanes)
+		share := b.Div(b.Float(1, lanes), sum)
+		if a.at != nil { // some queries may see no key
+			share = b.Select(b.Compare(tile.EQ, sum, b.Float(0, lanes)), b.Float(0, lanes), share)
+		}
 		from := b.PtrAdd(a.acc, a.inStrip(v))
 		a.squares(func(h *tile.Value, n int) {
 			square := make([]*tile.Value, lanes)

@@ -102,7 +102,7 @@ func places(m *ir.Module, values []*ir.Value) []place {
 		if v.Type.DType.IsQuantized() {
 			p.to = p.from + m.Bytes(v.Type)
 		}
-		if b.Sym != "" {
+		if len(b.Terms) > 0 {
 			p.from, p.to = 0, math.MaxInt64
 		}
 		out = append(out, p)

@@ -82,7 +82,8 @@ func (l *lowerer) lower(op *ir.Op) ([]Launch, error) {
 		}
 	}
 	switch op.Def {
-	case ir.OpReshape, ir.OpTranspose, ir.OpSlice, ir.OpBroadcast, ir.OpIota, ir.OpSymbol, ir.OpConstant, ir.OpDynamicUpdateSlice:
+	case ir.OpReshape, ir.OpTranspose, ir.OpSlice, ir.OpBroadcast, ir.OpIota, ir.OpSymbol, ir.OpConstant, ir.OpDynamicUpdateSlice,
+		ir.OpDynamicSlice:
 		return nil, nil
 	case ir.OpMap:
 		return l.lowerMap(op)
@@ -208,12 +209,13 @@ func dtypes(vs []*ir.Value) []ir.DType {
 
 func (l *lowerer) lowerMap(op *ir.Op) ([]Launch, error) {
 	a := op.Attrs.(ir.MapAttrs)
-	domain := append([]ir.Dim{}, op.Result().Type.Shape...)
+	domain, err := ir.MapDomain(op.In, a)
+	if err != nil {
+		return nil, err
+	}
 	width := int64(0)
-	if n := len(a.Exprs); n > 1 {
-		last := len(domain) - 1
-		domain[last] = ir.D(domain[last].N / n)
-		width = int64(domain[last].N)
+	if len(a.Exprs) > 1 {
+		width = int64(domain[len(domain)-1].N)
 	}
 	spec := &kernels.Map{}
 	in, packed := append([]*ir.Value{}, op.In...), map[int]weights.Matrix{}
@@ -225,6 +227,13 @@ func (l *lowerer) lowerMap(op *ir.Op) ([]Launch, error) {
 		switch {
 		case tables[i]: // below
 			spec.In = append(spec.In, kernels.Operand{})
+		case a.Scatter != (ir.Scatter{}) && i == a.Scatter.State: // written, not read
+			spec.In = append(spec.In, zero(domain))
+		case a.Scatter != (ir.Scatter{}) && i == a.Scatter.Positions:
+			strides := make([]int64, len(domain))
+			strides[0] = l.strides(v)[0]
+			spec.In = append(spec.In, kernels.Operand{Elem: tile.I32, Strides: strides})
+			spec.Scatter = kernels.Scatter{Positions: i, Rows: int64(op.Result().Type.Shape[1].N)}
 		case index[i] && !usesOperand(a.Exprs, i): // read through its own entry only
 			spec.In = append(spec.In, zero(domain))
 		default:
@@ -301,7 +310,11 @@ func (l *lowerer) dims(s *kernels.Map, domain []ir.Dim) {
 	for i := range s.Outs {
 		all = append(all, &s.Outs[i].Strides)
 	}
-	for d := len(s.Dims) - 2; d >= 0; d-- {
+	first := 0
+	if s.Scatter != (kernels.Scatter{}) { // sequences and their rows stay apart
+		first = 2
+	}
+	for d := len(s.Dims) - 2; d >= first; d-- {
 		inner := s.Dims[d+1]
 		mergeable := s.Dims[d].Sym == "" && inner.Sym == ""
 		for _, st := range all {
@@ -396,32 +409,6 @@ func (l *lowerer) lowerReduction(op *ir.Op) ([]Launch, error) {
 	spec.Out = kernels.Out{Elem: tile.F32, Strides: s}
 	l.rowDims(spec, domain)
 	return []Launch{to(op, spec, in)}, nil
-}
-
-func (l *lowerer) lowerAttention(op *ir.Op) ([]Launch, error) {
-	a := op.Attrs.(ir.AttentionAttrs)
-	q, k := op.In[0].Type.Shape, op.In[1].Type.Shape
-	spec := &kernels.Attention{S: l.size(q[0]), T: l.size(k[0]), G: int64(q[1].N), R: int64(q[2].N), H: int64(q[3].N),
-		KV: elem(op.In[1].Type.DType), Scale: a.Scale, Softcap: a.Softcap, Causal: a.Causal, Window: int64(a.Window),
-		Prefix: l.size(a.Prefix), Offset: l.size(a.Offset), Elem: elem(op.Result().Type.DType)}
-	copy(spec.Q[:], l.strides(op.In[0]))
-	copy(spec.K[:], l.strides(op.In[1]))
-	copy(spec.V[:], l.strides(op.In[2]))
-	copy(spec.Out[:], l.strides(op.Result()))
-	if !spec.Splits() {
-		return []Launch{to(op, spec, op.In)}, nil
-	}
-	step := func(at kernels.AttentionStep) kernels.Spec {
-		s := *spec
-		s.Step = at
-		return &s
-	}
-	work := l.workspace(op, ir.F32, spec.WorkLen(), 0)
-	return []Launch{
-		{Spec: step(kernels.AttentionScores), In: op.In[:2], Outs: []*ir.Value{work}, Op: op},
-		{Spec: step(kernels.AttentionWeights), Outs: []*ir.Value{work}, Op: op},
-		to(op, step(kernels.AttentionValues), []*ir.Value{work, op.In[2]}),
-	}, nil
 }
 
 func (l *lowerer) lowerEinsum(op *ir.Op) ([]Launch, error) {

@@ -154,8 +154,8 @@ type deviceCall struct {
 // argument resolves an argument of a launch.
 func (c *deviceCall) argument(a program.Arg) any {
 	p := emu.Pointer{Offset: a.Offset}
-	if a.OffsetSym >= 0 {
-		p.Offset += a.OffsetStride * int64(c.syms[c.r.Program.Symbols[a.OffsetSym].Name])
+	for _, t := range a.Terms {
+		p.Offset += t.Stride * int64(c.syms[c.r.Program.Symbols[t.Sym].Name])
 	}
 	switch a.Space {
 	case program.SpaceWeights:

@@ -33,11 +33,11 @@ func TestExecutable(t *testing.T) {
 			ArenaBytes: 4 * n,
 			Launches: []program.Launch{
 				{Tasks: program.CeilDiv(program.Sym(0), program.C(64)), Args: []program.Arg{
-					{Space: program.SpaceWeights, OffsetSym: -1}, {Space: program.SpaceInput, OffsetSym: -1},
-					{Space: program.SpaceArena, OffsetSym: -1}, {Space: program.SpaceSymbol, OffsetSym: -1}}},
+					{Space: program.SpaceWeights}, {Space: program.SpaceInput},
+					{Space: program.SpaceArena}, {Space: program.SpaceSymbol}}},
 				{Tasks: program.CeilDiv(program.Sym(0), program.C(64)), Args: []program.Arg{
-					{Space: program.SpaceArena, OffsetSym: -1}, {Space: program.SpaceState, OffsetSym: -1},
-					{Space: program.SpaceState, OffsetSym: -1}, {Space: program.SpaceSymbol, OffsetSym: -1}}},
+					{Space: program.SpaceArena}, {Space: program.SpaceState},
+					{Space: program.SpaceState}, {Space: program.SpaceSymbol}}},
 			},
 		}},
 		Copies:       1,

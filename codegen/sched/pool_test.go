@@ -195,11 +195,11 @@ func table(t testing.TB, launches ...launch) *native.Table {
 		for _, a := range l.args {
 			switch a := a.(type) {
 			case *native.Memory:
-				out.Args = append(out.Args, program.Arg{Space: program.SpaceInput, Index: len(bases.Inputs), OffsetSym: -1})
+				out.Args = append(out.Args, program.Arg{Space: program.SpaceInput, Index: len(bases.Inputs)})
 				f.Inputs = append(f.Inputs, program.Port{Name: "x", DType: "f32"})
 				bases.Inputs = append(bases.Inputs, a.Addr())
 			case int:
-				out.Args = append(out.Args, program.Arg{Space: program.SpaceConst, Offset: int64(a), OffsetSym: -1})
+				out.Args = append(out.Args, program.Arg{Space: program.SpaceConst, Offset: int64(a)})
 			}
 		}
 		f.Launches = append(f.Launches, out)

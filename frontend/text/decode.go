@@ -100,7 +100,9 @@ func decode(e *expression, to reflect.Value) (err error) {
 	case *ir.Reduction:
 		*p, err = e.reduction()
 	case *ir.Gather:
-		err = e.gather(p)
+		p.Table, p.Index, err = e.pair("a table and its index")
+	case *ir.Scatter:
+		p.State, p.Positions, err = e.pair("a state and its positions")
 	default:
 		return decodeList(e, to)
 	}
@@ -155,14 +157,15 @@ func (e *expression) dim() (ir.Dim, error) {
 	return ir.D(n), nil
 }
 
-func (e *expression) gather(g *ir.Gather) (err error) {
+// pair reads the numbers of two operands.
+func (e *expression) pair(of string) (x, y int, err error) {
 	if e.token.Value != "[" || len(e.items) != 2 {
-		return e.wrong("the operand numbers of a table and its index, as [0, 1]")
+		return 0, 0, e.wrong("the operand numbers of " + of + ", as [0, 1]")
 	}
-	if g.Table, err = e.items[0].integer(); err == nil {
-		g.Index, err = e.items[1].integer()
+	if x, err = e.items[0].integer(); err == nil {
+		y, err = e.items[1].integer()
 	}
-	return err
+	return x, y, err
 }
 
 func (e *expression) reduction() (ir.Reduction, error) {

@@ -27,6 +27,8 @@ func attributeSyntax(t reflect.Type) string {
 		return "sum(expression) or max(expression)"
 	case reflect.TypeFor[ir.Gather]():
 		return "[table, index]"
+	case reflect.TypeFor[ir.Scatter]():
+		return "[state, positions]"
 	case reflect.TypeFor[ir.DType]():
 		return "type"
 	case reflect.TypeFor[ir.Ident]():

@@ -41,13 +41,18 @@ func TestLoweredBodiesMeetTheirTolerance(t *testing.T) {
 // attend is attention by its definition, a query at a time.
 func attend(c *Case, a ir.AttentionAttrs) *Tensor {
 	q, k, v := c.Inputs["x0"], c.Inputs["x1"], c.Inputs["x2"]
-	s, g, r, h, keys := q.Shape[0], q.Shape[1], q.Shape[2], q.Shape[3], k.Shape[0]
+	n := len(q.Shape) - 4
+	batch := count(q.Shape[:n])
+	s, g, r, h, keys := q.Shape[n], q.Shape[n+1], q.Shape[n+2], q.Shape[n+3], k.Shape[n]
 	prefix, _ := a.Prefix.Eval(c.Syms)
 	offset, _ := a.Offset.Eval(c.Syms)
 	out := New(ir.F32, q.Shape...)
-	for head := range s * g * r {
-		row, group := head/(g*r), head/r%g
+	for head := range batch * s * g * r {
+		sequence, row, group := head/(g*r*s), head/(g*r)%s, head/r%g
 		p := offset + row
+		if at := c.Inputs["x3"]; at != nil {
+			p = int(at.Data[sequence]) + row
+		}
 		var weights []float64
 		var seen []int
 		for j := range keys {
@@ -56,7 +61,7 @@ func attend(c *Case, a ir.AttentionAttrs) *Tensor {
 			}
 			dot := 0.0
 			for i := range h {
-				dot += q.Data[head*h+i] * k.Data[(j*g+group)*h+i]
+				dot += q.Data[head*h+i] * k.Data[((sequence*keys+j)*g+group)*h+i]
 			}
 			dot *= a.Scale
 			if a.Softcap != 0 {
@@ -70,7 +75,7 @@ func attend(c *Case, a ir.AttentionAttrs) *Tensor {
 		}
 		for n, j := range seen {
 			for i := range h {
-				out.Data[head*h+i] += weights[n] / total * v.Data[(j*g+group)*h+i]
+				out.Data[head*h+i] += weights[n] / total * v.Data[((sequence*keys+j)*g+group)*h+i]
 			}
 		}
 	}

@@ -29,7 +29,9 @@ var plain = map[*ir.OpDef]func(*call) (*Tensor, error){
 	ir.OpSymbol:             symbol,
 	ir.OpIota:               index,
 	ir.OpGather:             gather,
+	ir.OpDynamicSlice:       dynamicSlice,
 	ir.OpDynamicUpdateSlice: dynamicUpdateSlice,
+	ir.OpScatter:            scatter,
 	ir.OpEinsum:             einsum,
 	ir.OpReduceSum:          sum,
 	ir.OpReduceMax:          maximum,
@@ -143,16 +145,6 @@ func gather(c *call) (*Tensor, error) {
 		}
 		out = append(out, table.Data[int(id)*row:(int(id)+1)*row]...)
 	}
-	return c.result(out)
-}
-
-func dynamicUpdateSlice(c *call) (*Tensor, error) {
-	state, update, start := c.in[0], c.in[1], int(c.in[2].Data[0])
-	if start < 0 || start+update.Shape[0] > state.Shape[0] {
-		return nil, fmt.Errorf("rows %d to %d are outside the %d rows of the state", start, start+update.Shape[0], state.Shape[0])
-	}
-	out := slices.Clone(state.Data)
-	copy(out[start*count(state.Shape[1:]):], update.Data)
 	return c.result(out)
 }
 

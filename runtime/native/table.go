@@ -90,7 +90,7 @@ func (t *Table) Bind(b *Bases, syms []int64) error {
 	return nil
 }
 
-// resolve computes base + offset + symbol × stride.
+// resolve computes base + offset + the terms.
 func resolve(a *program.Arg, b *Bases, syms []int64) (int64, error) {
 	var base int64
 	var list []uintptr
@@ -116,8 +116,8 @@ func resolve(a *program.Arg, b *Bases, syms []int64) (int64, error) {
 		base = int64(list[a.Index])
 	}
 	v := base + a.Offset
-	if a.OffsetSym >= 0 {
-		v += syms[a.OffsetSym] * a.OffsetStride
+	for _, t := range a.Terms {
+		v += syms[t.Sym] * t.Stride
 	}
 	return v, nil
 }

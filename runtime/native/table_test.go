@@ -22,16 +22,16 @@ func bindProgram() *program.Program {
 			Launches: []program.Launch{
 				{Kernel: 0, Tasks: program.C(0)},
 				{Kernel: 1, Tasks: program.CeilDiv(program.Sym(1), program.C(6)), Args: []program.Arg{
-					{Space: program.SpaceWeights, Offset: 0, OffsetSym: -1},
-					{Space: program.SpaceArena, Offset: 64, OffsetSym: -1},
-					{Space: program.SpaceState, Index: 1, Offset: 8, OffsetSym: 0, OffsetStride: 16},
-					{Space: program.SpaceInput, Index: 0, OffsetSym: 1, OffsetStride: -4},
-					{Space: program.SpaceOutput, Index: 1, OffsetSym: -1},
-					{Space: program.SpaceSymbol, Index: 1, OffsetSym: -1},
-					{Space: program.SpaceSymbol, Index: 0, Offset: 5, OffsetSym: 1, OffsetStride: 100},
-					{Space: program.SpaceConst, Offset: -7, OffsetSym: -1},
+					{Space: program.SpaceWeights, Offset: 0},
+					{Space: program.SpaceArena, Offset: 64},
+					{Space: program.SpaceState, Index: 1, Offset: 8, Terms: []program.Term{{Sym: 0, Stride: 16}, {Sym: 1, Stride: 1000}}},
+					{Space: program.SpaceInput, Index: 0, Terms: []program.Term{{Sym: 1, Stride: -4}}},
+					{Space: program.SpaceOutput, Index: 1},
+					{Space: program.SpaceSymbol, Index: 1},
+					{Space: program.SpaceSymbol, Index: 0, Offset: 5, Terms: []program.Term{{Sym: 1, Stride: 100}}},
+					{Space: program.SpaceConst, Offset: -7},
 				}},
-				{Kernel: 0, Tasks: program.C(1), Args: []program.Arg{{Space: program.SpaceConst, OffsetSym: 0, OffsetStride: 3}}},
+				{Kernel: 0, Tasks: program.C(1), Args: []program.Arg{{Space: program.SpaceConst, Terms: []program.Term{{Sym: 0, Stride: 3}}}}},
 			},
 		}},
 	}
@@ -63,7 +63,7 @@ func TestBind(t *testing.T) {
 	for i := range 9 {
 		got = append(got, int64(binary.LittleEndian.Uint64(tab.mem.Bytes()[int(args)+8*i:])))
 	}
-	want := []int64{1 << 20, 2<<20 + 64, 4<<20 + 8 + 48, 5<<20 - 80, 7 << 20, 20, 3 + 5 + 2000, -7, 9}
+	want := []int64{1 << 20, 2<<20 + 64, 4<<20 + 8 + 48 + 20000, 5<<20 - 80, 7 << 20, 20, 3 + 5 + 2000, -7, 9}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("arguments %v, expected %v", got, want)
 	}

@@ -106,7 +106,7 @@ func (c *codec) port(p *Port) {
 func (c *codec) launch(l *Launch) {
 	c.int(&l.Kernel)
 	c.expr(&l.Tasks)
-	list(c, &l.Args, 5, (*codec).arg)
+	list(c, &l.Args, 4, (*codec).arg)
 	c.string(&l.Value)
 	c.expr(&l.Flops)
 	c.expr(&l.Bytes)
@@ -116,8 +116,7 @@ func (c *codec) arg(a *Arg) {
 	c.byte((*uint8)(&a.Space))
 	c.int(&a.Index)
 	c.int64(&a.Offset)
-	c.int(&a.OffsetSym)
-	c.int64(&a.OffsetStride)
+	list(c, &a.Terms, 2, func(c *codec, t *Term) { c.int(&t.Sym); c.int64(&t.Stride) })
 }
 
 func (c *codec) weight(w *Weight) {

@@ -140,7 +140,7 @@ func TestValidate(t *testing.T) {
 		{func(p *Program) { p.Funcs[0].Launches[1].Tasks = Expr{Op: OpAdd} }, "an expression has no arguments"},
 		{func(p *Program) { p.Funcs[0].Launches[0].Args[0].Offset = 1281 }, "launch 0 of kernel gemm_1: argument 0: offset 1281 lies outside the weights of 1280 bytes"},
 		{func(p *Program) { p.Funcs[0].Launches[0].Args[2].Index = 2 }, "argument 2: state 2 of 2"},
-		{func(p *Program) { p.Funcs[0].Launches[0].Args[2].OffsetSym = 2 }, "argument 2: offset by symbol 2 of 2"},
+		{func(p *Program) { p.Funcs[0].Launches[0].Args[2].Terms[0].Sym = 2 }, "argument 2: offset by symbol 2 of 2"},
 		{func(p *Program) { p.Funcs[0].Launches[0].Args[3].Index = -1 }, "argument 3: symbol -1 of 2"},
 		{func(p *Program) { p.Funcs[0].Launches[1].Args[1].Index = 1 }, "argument 1: output 1 of 1"},
 		{func(p *Program) { p.Funcs[0].Launches[1].Args[1].Space = 9 }, "argument 1: unknown space 9"},

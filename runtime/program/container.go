@@ -34,7 +34,7 @@ const PageBytes = 64 << 10
 
 const (
 	magic         = "pgc:exec"
-	formatVersion = 4
+	formatVersion = 5
 	footerBytes   = 40
 	entryBytes    = 40
 	nameBytes     = 16

@@ -131,14 +131,20 @@ func (s Space) String() string {
 	return [...]string{"weights", "arena", "state", "input", "output", "symbol", "const"}[s]
 }
 
-// Arg is one argument of a launch: base of its space + Offset + symbol × OffsetStride,
-// in bytes for memory.
+// Arg is one argument of a launch: base of its space + Offset + the terms, in bytes for
+// memory.
 type Arg struct {
-	Space        Space
-	Index        int // of the state, input, output or symbol; 0 in the other spaces
-	Offset       int64
-	OffsetSym    int // a symbol's number, or -1 for none
-	OffsetStride int64
+	Space  Space
+	Index  int // of the state, input, output or symbol; 0 in the other spaces
+	Offset int64
+	Terms  []Term
+}
+
+// Term is a part of an Arg that depends on a symbol: the value of symbol number Sym times
+// Stride.
+type Term struct {
+	Sym    int
+	Stride int64
 }
 
 // Weight is a tensor in the weights section, packed as Layout says.

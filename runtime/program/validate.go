@@ -122,8 +122,10 @@ func (p *Program) validateArg(f *Func, a Arg) error {
 	if a.Space >= spaces {
 		return fmt.Errorf("unknown %v", a.Space)
 	}
-	if a.OffsetSym < -1 || a.OffsetSym >= len(p.Symbols) {
-		return fmt.Errorf("offset by symbol %d of %d", a.OffsetSym, len(p.Symbols))
+	for _, t := range a.Terms {
+		if t.Sym < 0 || t.Sym >= len(p.Symbols) {
+			return fmt.Errorf("offset by symbol %d of %d", t.Sym, len(p.Symbols))
+		}
 	}
 	count, size := 1, int64(-1) // how many there are, and how large this one is if that is fixed
 	switch a.Space {

@@ -171,7 +171,7 @@ func (p *prober) rate(name string, tasks int, pointers ...uintptr) (float64, err
 	prog := &program.Program{Kernels: []program.Kernel{{Name: name, CodeOffset: p.entry[name]}}}
 	l := program.Launch{Tasks: program.C(int64(tasks))}
 	for i := range pointers {
-		l.Args = append(l.Args, program.Arg{Space: program.SpaceInput, Index: i, OffsetSym: -1})
+		l.Args = append(l.Args, program.Arg{Space: program.SpaceInput, Index: i})
 	}
 	table, err := native.NewTable(prog, &program.Func{Name: name, Launches: []program.Launch{l}}, p.code.Bytes())
 	if err != nil {

@@ -263,8 +263,8 @@ func (l *loaded) read(f *ir.Func, v *ir.Value, syms map[string]int) (*eval.Tenso
 		mem = l.e.State(l.r.State(b.Param))
 	}
 	at := b.Offset
-	if b.Sym != "" {
-		at += int64(syms[b.Sym]) * b.SymStride
+	for _, t := range b.Terms {
+		at += int64(syms[t.Sym]) * t.Stride
 	}
 	if v.Type.DType.IsQuantized() {
 		return groups(v.Type.DType, mem[at:], shape), nil
