@@ -11,18 +11,32 @@ import (
 	"pgc/runtime/tokenizer"
 )
 
-// Forward runs the model over pictures, prompt and, if not nil, suffix, as PaliGemmaForConditionalGeneration.forward
-// does, and writes its inputs and results to a safetensors file. Logits are computed and written in blocks of rows.
-func (s *Session) Forward(ctx context.Context, pictures []*rgb.Image, text string, suffix *string, parseSpecials bool, path string) error {
-	p, err := s.Layout(len(pictures), text, suffix, parseSpecials)
+// ForwardRequest is what Forward runs the model over.
+type ForwardRequest struct {
+	Pictures      []*rgb.Image
+	Prompt        string
+	Suffix        *string // the expected answer; nil is none
+	ParseSpecials bool
+}
+
+// Sink takes tensors in a given order, each in as many pieces as there are.
+type Sink interface {
+	WriteInt32s([]int32) error
+	WriteFloat32s([]float32) error
+}
+
+// Forward runs the model over pictures, prompt and suffix, as PaliGemmaForConditionalGeneration.forward does, in a batch slot, and
+// writes its inputs and results to the sink that open makes for them. Logits are computed and written in blocks of rows.
+func (s *Session) Forward(ctx context.Context, r ForwardRequest, slot int, open func([]safetensors.Spec) (Sink, error)) error {
+	p, err := s.Layout(len(r.Pictures), r.Prompt, r.Suffix, r.ParseSpecials)
 	if err != nil {
 		return err
 	}
-	if err := s.Check(p, len(pictures), 0); err != nil {
+	if err := s.Check(p, len(r.Pictures), 0); err != nil {
 		return err
 	}
 	m := s.Model
-	n, images, scored := len(p.IDs), len(pictures), len(p.IDs)-p.Prefix
+	n, images, scored := len(p.IDs), len(r.Pictures), len(p.IDs)-p.Prefix
 	specs := []safetensors.Spec{
 		{Name: "input_ids", DType: safetensors.I32, Shape: []int{n}},
 		{Name: "token_type_ids", DType: safetensors.I32, Shape: []int{n}},
@@ -30,23 +44,19 @@ func (s *Session) Forward(ctx context.Context, pictures []*rgb.Image, text strin
 		{Name: "image_hidden_states", DType: safetensors.F32, Shape: []int{images, m.ImageTokens, m.HiddenSize}},
 		{Name: "logits", DType: safetensors.F32, Shape: []int{n, m.VocabSize}},
 	}
-	if suffix != nil {
+	if r.Suffix != nil {
 		specs = append(specs, safetensors.Spec{Name: "labels", DType: safetensors.I32, Shape: []int{n}},
 			safetensors.Spec{Name: "loss", DType: safetensors.F32, Shape: []int{1}},
 			safetensors.Spec{Name: "token_logprobs", DType: safetensors.F32, Shape: []int{scored}})
 	}
-	w, err := safetensors.Create(path, nil, specs)
+	w, err := open(specs)
 	if err != nil {
 		return err
 	}
-	if err := s.forwardTo(ctx, w, p, pictures, suffix != nil); err != nil {
-		w.Abort()
-		return err
-	}
-	return w.Close()
+	return s.forwardTo(ctx, w, p, r, slot)
 }
 
-func (s *Session) forwardTo(ctx context.Context, w *safetensors.Writer, p tokenizer.Prompt, pictures []*rgb.Image, score bool) error {
+func (s *Session) forwardTo(ctx context.Context, w Sink, p tokenizer.Prompt, r ForwardRequest, slot int) error {
 	m := s.Model
 	if err := w.WriteInt32s(p.IDs); err != nil {
 		return err
@@ -55,20 +65,21 @@ func (s *Session) forwardTo(ctx context.Context, w *safetensors.Writer, p tokeni
 		return err
 	}
 	norm := preprocess.Normalization{Rescale: m.RescaleFactor, Mean: m.Mean, Std: m.Std}
-	for _, pic := range pictures {
+	for _, pic := range r.Pictures {
 		if err := w.WriteFloat32s(preprocess.PixelValues(pic, m.ImageSize, norm)); err != nil {
 			return err
 		}
 	}
-	if err := s.Hidden(ctx, p, pictures); err != nil {
+	s.forward.Use(slot)
+	if err := s.Hidden(ctx, p, r.Pictures); err != nil {
 		return err
 	}
-	features := len(pictures) * m.ImageTokens * m.HiddenSize
+	features := len(r.Pictures) * m.ImageTokens * m.HiddenSize
 	if err := w.WriteFloat32s(s.Engine.Floats("features")[:features]); err != nil {
 		return err
 	}
 	logprobs, err := s.writeLogits(ctx, w, p)
-	if err != nil || !score {
+	if err != nil || r.Suffix == nil {
 		return err
 	}
 	if err := w.WriteInt32s(p.Labels); err != nil {
@@ -117,7 +128,7 @@ func (s *Session) Logits(ctx context.Context, hidden []float32, use func(at int,
 }
 
 // writeLogits computes the logits of all rows, writes them, and returns the log-probabilities of the suffix's tokens.
-func (s *Session) writeLogits(ctx context.Context, w *safetensors.Writer, p tokenizer.Prompt) ([]float32, error) {
+func (s *Session) writeLogits(ctx context.Context, w Sink, p tokenizer.Prompt) ([]float32, error) {
 	vocab, n := s.Model.VocabSize, len(p.IDs)
 	var logprobs []float32
 	rows := slices.Clone(s.Engine.Floats("hidden")[:n*s.Model.HiddenSize])

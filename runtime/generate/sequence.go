@@ -78,19 +78,23 @@ func (q *sequence) take(id int32, logprob float64) {
 	}
 	q.a.Tokens = append(q.a.Tokens, id)
 	q.next = id
+	before := q.out.text.Len()
 	switch {
 	case slices.Contains(q.s.Model.EOS, int(id)), q.out.add(id):
 		q.a.FinishReason, q.done = "stop", true
 	case len(q.seen) >= q.s.Model.MaxTokens, len(q.a.Tokens) == q.r.MaxNewTokens:
 		q.done = true
 	}
-}
-
-// finish returns the answer of a sequence that is done.
-func (q *sequence) finish() *Answer {
-	q.a.Text = q.out.finish()
-	q.a.Decode = time.Since(q.began)
-	return q.a
+	if q.done {
+		q.out.flush()
+		q.a.Text = q.out.text.String()
+		if !q.began.IsZero() {
+			q.a.Decode = time.Since(q.began)
+		}
+	}
+	if q.r.OnToken != nil {
+		q.r.OnToken(Token{ID: id, Text: q.out.text.String()[before:], Logprob: logprob})
+	}
 }
 
 // most is how many tokens the sequence may come to.
