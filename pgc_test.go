@@ -21,44 +21,58 @@ import (
 	"pgc/golden"
 )
 
-// captioner is the executable of a golden checkpoint.
-var captioner string
+// folder holds the compiler, its runtime, and the executables of these tests.
+var folder string
 
 func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "pgc")
+	var err error
+	if folder, err = os.MkdirTemp("", "pgc"); err == nil {
+		err = run("go", "build", "-o", folder, "pgc/cmd/pgc", "pgc/cmd/pgcrt")
+	}
 	if err == nil {
-		captioner = filepath.Join(dir, "captioner")
-		err = compile(dir)
+		err = os.Rename(filepath.Join(folder, "pgcrt"), filepath.Join(folder, "pgcrt-"+runtime.GOARCH))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 	code := m.Run()
-	os.RemoveAll(dir)
+	os.RemoveAll(folder)
 	os.Exit(code)
 }
 
-// compile builds the compiler and its runtime, and compiles the checkpoint.
-func compile(dir string) error {
-	tool := filepath.Join(dir, "pgc")
-	for _, args := range [][]string{
-		{"go", "build", "-o", filepath.Join(dir, "pgcrt-"+runtime.GOARCH), "pgc/cmd/pgcrt"},
-		{"go", "build", "-o", tool, "pgc/cmd/pgc"},
-		{tool, "compile", filepath.Join(golden.Dir(), "pg1-odd"), "-o", captioner, "--cpu", "native", "--max-tokens", "311"},
-	} {
-		cmd := exec.Command(args[0], args[1:]...)
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("%v: %w: %s", args, err, out)
-		}
+func run(name string, args ...string) error {
+	cmd := exec.Command(name, args...)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s %v: %w: %s", name, args, err, out)
 	}
 	return nil
 }
 
+// captioner is the executable of a golden checkpoint, demo that of the demo.
+var (
+	captioner = compiled(filepath.Join(golden.Dir(), "pg1-odd"))
+	demo      = compiled(filepath.Join(golden.Dir(), "../models/paligemma/demo/paligemma-demo"))
+)
+
+// baseline is an instruction set that every machine of the architecture has.
+var baseline = map[string]string{"amd64": "x86-64-v3", "arm64": "armv8-a"}[runtime.GOARCH]
+
+// compiled returns a function that compiles a checkpoint once and returns the executable's path.
+func compiled(checkpoint string) func() string {
+	return sync.OnceValue(func() string {
+		exe := filepath.Join(folder, filepath.Base(checkpoint))
+		if err := run(filepath.Join(folder, "pgc"), "compile", checkpoint, "-o", exe, "--cpu", baseline, "--max-tokens", "311"); err != nil {
+			panic(err)
+		}
+		return exe
+	})
+}
+
 func open(t *testing.T, opts ...pgc.Option) *pgc.Model {
 	t.Helper()
-	m, err := pgc.Open(captioner, opts...)
+	m, err := pgc.Open(captioner(), opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -225,7 +239,7 @@ func TestStream(t *testing.T) {
 // Many goroutines ask and cancel at random: those that do not get the answers of single runs, and nothing is left behind.
 func TestConcurrentUse(t *testing.T) {
 	goroutines, threads := runtime.NumGoroutine(), tasks(t)
-	m, err := pgc.Open(captioner, pgc.WithThreads(2))
+	m, err := pgc.Open(captioner(), pgc.WithThreads(2))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -289,7 +303,7 @@ func tasks(t *testing.T) int {
 }
 
 func TestClose(t *testing.T) {
-	m, err := pgc.Open(captioner)
+	m, err := pgc.Open(captioner())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -330,8 +344,8 @@ func TestOpenErrors(t *testing.T) {
 	}{
 		{"no such file", nil, "no such file"},
 		{text, nil, "text"},
-		{captioner, []pgc.Option{pgc.WithThreads(0)}, "0 threads"},
-		{captioner, []pgc.Option{pgc.WithISA("z80")}, "z80"},
+		{captioner(), []pgc.Option{pgc.WithThreads(0)}, "0 threads"},
+		{captioner(), []pgc.Option{pgc.WithISA("z80")}, "z80"},
 	} {
 		if _, err := pgc.Open(c.path, c.opts...); err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v, expected an error that says %q", c.path, err, c.says)
