@@ -9,7 +9,6 @@ import (
 
 	"pgc/runtime/draw"
 	"pgc/runtime/fetch"
-
 	"pgc/runtime/imageio"
 	"pgc/runtime/rgb"
 )
