@@ -52,7 +52,7 @@ func (f *Func) print(b *strings.Builder) {
 	fmt.Fprintf(b, "func @%s(", f.Name)
 	for i, p := range f.Params {
 		b.WriteString([]string{",\n    ", "\n    "}[btoi(i == 0)])
-		fmt.Fprintf(b, "%%%s: %s ", p.Name, p.Kind)
+		fmt.Fprintf(b, "%%%s: %s ", p.Name, p.keyword())
 		if p.Kind == Weight {
 			fmt.Fprintf(b, "%s ", strconv.Quote(p.Key))
 		}
@@ -87,6 +87,14 @@ func (f *Func) print(b *strings.Builder) {
 		}
 	}
 	b.WriteString("\n}\n")
+}
+
+// keyword is what the text calls the kind of a parameter.
+func (p *Value) keyword() string {
+	if p.PerSlot {
+		return "slots"
+	}
+	return p.Kind.String()
 }
 
 // text prints a buffer for the comments of a planned function: arena+4096, state %k0+S*1024.

@@ -29,7 +29,8 @@ func (m *Module) Verify() error {
 		symbols[s.Name] = true
 	}
 	funcs := map[string]bool{}
-	shared := map[string]Type{}
+	shared := map[string]*Value{}
+	slots := 0
 	for _, f := range m.Funcs {
 		if !IsIdentifier(f.Name) || funcs[f.Name] {
 			report("function %q is defined twice or its name is not an identifier", f.Name)
@@ -44,10 +45,23 @@ func (m *Module) Verify() error {
 			if p.Kind == Weight {
 				name = fmt.Sprintf("weight %q", p.Key)
 			}
-			if t, ok := shared[name]; ok && !t.Equal(p.Type) {
-				errs = append(errs, &Error{Func: f.Name, Msg: fmt.Sprintf("%s is %s here and %s elsewhere", name, p.Type, t)})
+			differ := func(format string, args ...any) {
+				errs = append(errs, &Error{Func: f.Name, Msg: name + fmt.Sprintf(format, args...)})
 			}
-			shared[name] = p.Type
+			if q := shared[name]; q != nil && !q.Type.Equal(p.Type) {
+				differ(" is %s here and %s elsewhere", p.Type, q.Type)
+			} else if q != nil && q.PerSlot != p.PerSlot {
+				differ(" has batch slots here or elsewhere, expected the same everywhere")
+			}
+			shared[name] = p
+			if n := p.slots(); n > 0 {
+				if slots == 0 {
+					slots = n
+				}
+				if n != slots {
+					differ(" has %d batch slots, others have %d", n, slots)
+				}
+			}
 		}
 	}
 	return errors.Join(errs...)
@@ -92,6 +106,9 @@ func (v *verifier) params() {
 			v.report(Loc{}, where, "a weight, and nothing else, has a checkpoint name")
 		}
 		v.checkType(Loc{}, where, p.Type)
+		if p.PerSlot && (p.Kind != State || p.Type.Rank() == 0) {
+			v.report(Loc{}, where, "a state of one dimension or more, and nothing else, has batch slots")
+		}
 		if p.Kind != Input && !isStatic(p.Type) {
 			v.report(Loc{}, where, "%s has the type %s, wants constant dimensions", p.Kind, p.Type)
 		}

@@ -169,9 +169,9 @@ func (p *parameters) Parse(lex *lexer.PeekingLexer) error {
 	c.list(")", func() {
 		q := &parameter{name: c.next(tokenValue, "a parameter such as %x: input f32[8]")}
 		c.expect(":", "")
-		q.kind = c.next(tokenIdent, "input, weight or state")
+		q.kind = c.next(tokenIdent, "input, weight, state or slots")
 		if c.err == nil && paramKinds[q.kind.Value] == ir.NotParam {
-			c.err = participle.Errorf(q.kind.Pos, "unexpected %s, expected input, weight or state", describe(q.kind))
+			c.err = participle.Errorf(q.kind.Pos, "unexpected %s, expected input, weight, state or slots", describe(q.kind))
 		}
 		if c.err == nil && q.kind.Value == "weight" {
 			q.key = c.next(tokenString, "the name of the tensor in quotes").Value
@@ -182,7 +182,7 @@ func (p *parameters) Parse(lex *lexer.PeekingLexer) error {
 	return c.err
 }
 
-var paramKinds = map[string]ir.ParamKind{"input": ir.Input, "weight": ir.Weight, "state": ir.State}
+var paramKinds = map[string]ir.ParamKind{"input": ir.Input, "weight": ir.Weight, "state": ir.State, "slots": ir.State}
 
 // Parse reads results up to the end of the function.
 func (r *results) Parse(lex *lexer.PeekingLexer) error {

@@ -134,7 +134,9 @@ func (r *reader) parameter(p *parameter) error {
 			}
 		}
 	}
-	return r.define(p.name.Pos, p.name.Value, r.f.AddParam(kind, name, p.key, t))
+	v := r.f.AddParam(kind, name, p.key, t)
+	v.PerSlot = p.kind.Value == "slots"
+	return r.define(p.name.Pos, p.name.Value, v)
 }
 
 func (r *reader) define(pos lexer.Position, name string, v *ir.Value) error {
