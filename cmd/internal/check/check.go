@@ -10,9 +10,9 @@ import (
 	"runtime"
 
 	"pgc/checkpoint/hf"
-	"pgc/cmd/internal/build"
 	"pgc/codegen"
 	"pgc/codegen/weights"
+	"pgc/internal/build"
 	"pgc/ir"
 	"pgc/ir/eval"
 	"pgc/ir/target"

@@ -7,9 +7,9 @@ import (
 	"strings"
 	"testing"
 
-	"pgc/cmd/internal/build"
 	"pgc/codegen/weights"
 	"pgc/golden"
+	"pgc/internal/build"
 	"pgc/ir/target"
 	"pgc/runtime/cpufeature"
 	"pgc/runtime/program"

@@ -5,8 +5,8 @@ import (
 	"os"
 	"runtime"
 
-	"pgc/cmd/internal/build"
 	"pgc/codegen/weights"
+	"pgc/internal/build"
 	"pgc/ir"
 	"pgc/ir/eval"
 	"pgc/runtime/engine"

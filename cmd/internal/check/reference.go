@@ -7,7 +7,7 @@ import (
 	"math"
 	"slices"
 
-	"pgc/cmd/internal/build"
+	"pgc/internal/build"
 	"pgc/ir"
 	"pgc/ir/target"
 	"pgc/runtime/engine"

@@ -8,7 +8,7 @@ import (
 	"slices"
 
 	"pgc/checkpoint/hf"
-	"pgc/cmd/internal/build"
+	"pgc/internal/build"
 	"pgc/ir/quant"
 	"pgc/runtime/generate"
 	"pgc/runtime/tokenizer"

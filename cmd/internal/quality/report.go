@@ -7,7 +7,7 @@ import (
 	"math"
 	"slices"
 
-	"pgc/cmd/internal/build"
+	"pgc/internal/build"
 	"pgc/runtime/program"
 	"pgc/runtime/tokenizer"
 )
