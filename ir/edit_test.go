@@ -186,3 +186,41 @@ func TestBuilderPanicsWithTheOperation(t *testing.T) {
 	b.Loc = Loc{File: "m.go", Line: 3}
 	b.Op(OpAdd, nil, f.Params[0], f.Params[1])
 }
+
+// An operation of several results lives as long as one of them is needed, and is copied and replaced with all of them.
+func TestSeveralResults(t *testing.T) {
+	m := &Module{}
+	f := m.NewFunc("f")
+	x := f.AddParam(Input, "x", "", T(F32, Dims(2, 3)...))
+	w := f.AddParam(Weight, "w", "w", T(F32, Dims(4, 3)...))
+	b := NewBuilder(f)
+	product := b.Add(OpMatmul, MatmulAttrs{Accs: 2, Epilogue: []*Expr{Acc(0), Call(OpTanh, Acc(1))}}, x, w, w)
+	b.Op(OpNeg, nil, product.Results[0])
+	f.Return("y", b.Op(OpExp, nil, product.Results[1]))
+	verify(t, f)
+	const want = "%0, %1 = matmul %x, %w, %w {accs=2, epilogue=[@0, tanh(@1)]} : f32[2,4], f32[2,4]"
+	if got := f.String(); !strings.Contains(got, want) || !strings.Contains(got, "%3 = exp %1") {
+		t.Errorf("printed as\n%s", got)
+	}
+	if n := f.RemoveDead(); n != 1 || len(f.Ops) != 2 {
+		t.Errorf("%d operations removed, expected the negation only:\n%s", n, f)
+	}
+	g := m.Clone().Funcs[0]
+	verify(t, g)
+	if g.Ops[1].In[0] != g.Ops[0].Results[1] || g.Ops[0].Results[1] == product.Results[1] {
+		t.Error("the copy does not use a result of its own")
+	}
+	g.ExpandFused()
+	verify(t, g)
+	if got := g.String(); strings.Contains(got, "matmul") || strings.Count(got, "einsum") != 1 {
+		t.Errorf("expanded to\n%s", got)
+	}
+	product.Results[0].Type = T(F32, Dims(2, 5)...)
+	if err := f.Verify(); err == nil || !strings.Contains(err.Error(), "has the type f32[2,5], f32[2,4], its operands make it f32[2,4], f32[2,4]") {
+		t.Errorf("a wrong type of one result: %v", err)
+	}
+	product.Results = product.Results[:1]
+	if err := f.Verify(); err == nil || !strings.Contains(err.Error(), "is not defined before it") {
+		t.Errorf("a result that is missing: %v", err)
+	}
+}

@@ -136,41 +136,49 @@ func (v *verifier) checkType(loc Loc, where string, t Type) {
 }
 
 func (v *verifier) op(op *Op) {
-	if op.Def == nil || op.Result() == nil || op.Result().Def != op || op.Result().Kind != NotParam {
-		v.report(op.Loc, "", "operation without definition or result of its own")
+	foreign := func(r *Value) bool { return r == nil || r.Def != op || r.Kind != NotParam }
+	if op.Def == nil || len(op.Results) == 0 || slices.ContainsFunc(op.Results, foreign) {
+		v.report(op.Loc, "", "operation without definition or results of its own")
 		return
 	}
-	where := v.names[op.Result()] + " " + op.Def.Name
+	where := list(op.Results, func(r *Value) string { return v.names[r] }) + " " + op.Def.Name
 	if OpNamed(op.Def.Name) != op.Def {
 		v.report(op.Loc, where, "is not in the table of operations")
 	}
-	if v.defined[op.Result()] {
-		v.report(op.Loc, where, "is defined twice")
-	}
-	v.defined[op.Result()] = true
 	types := make([]Type, len(op.In))
 	for i, in := range op.In {
-		if in == nil || !v.defined[in] || in == op.Result() {
+		if in == nil || !v.defined[in] {
 			v.report(op.Loc, where, "operand %d (%s) is not defined before it", i, v.names[in])
-			return
+		} else {
+			types[i] = in.Type
 		}
-		types[i] = in.Type
 	}
-	t, err := op.Def.InferType(types, op.Attrs)
+	for _, r := range op.Results {
+		if v.defined[r] {
+			v.report(op.Loc, where, "is defined twice")
+		}
+		v.defined[r] = true
+	}
+	if slices.ContainsFunc(types, func(t Type) bool { return t.DType == Invalid }) {
+		return
+	}
+	results, err := op.Def.InferTypes(types, op.Attrs)
 	if err == nil && op.Def.Canon != nil && !AttrsEqual(op.Def, op.Attrs, op.Def.Canon(op.Attrs)) {
 		err = fmt.Errorf("attributes %s are not in canonical form", FormatAttrs(op.Def, op.Attrs))
 	}
 	if err == nil && op.Def.Check != nil {
 		err = op.Def.Check(v.f.Module, op)
 	}
-	if err == nil && !t.Equal(op.Result().Type) {
-		err = fmt.Errorf("has the type %s, its operands make it %s", op.Result().Type, t)
+	if have := typesOf(op.Results); err == nil && !slices.EqualFunc(results, have, Type.Equal) {
+		err = fmt.Errorf("has the type %s, its operands make it %s", FormatTypes(have), FormatTypes(results))
 	}
 	if err != nil {
 		v.report(op.Loc, where, "%v", err)
 		return
 	}
-	v.checkType(op.Loc, where, t)
+	for _, t := range results {
+		v.checkType(op.Loc, where, t)
+	}
 }
 
 func (v *verifier) results() {

@@ -78,12 +78,13 @@ type typ struct {
 // operations is the body of a function up to its return.
 type operations struct{ list []*operation }
 
-// operation is one line: %2 = slice %1 {axis=0, start=0, limit=S} : f32[S,8].
+// operation is one line: %2 = slice %1 {axis=0, start=0, limit=S} : f32[S,8]. One of several results has a list of names and of types.
 type operation struct {
-	out, name lexer.Token
-	in        []lexer.Token
-	attrs     []attribute
-	typ       typ
+	out   []lexer.Token
+	name  lexer.Token
+	in    []lexer.Token
+	attrs []attribute
+	types []typ
 }
 
 // attribute is name=value.
@@ -231,7 +232,10 @@ func (o *operations) Parse(lex *lexer.PeekingLexer) error {
 }
 
 func (c *cursor) operation(op *operation) {
-	op.out = c.next(tokenValue, "a value")
+	op.out = []lexer.Token{c.next(tokenValue, "a value")}
+	for c.accept(",") {
+		op.out = append(op.out, c.next(tokenValue, "another result after the comma"))
+	}
 	c.expect("=", "")
 	op.name = c.next(tokenIdent, "the name of an operation")
 	if c.at("(") {
@@ -258,7 +262,13 @@ func (c *cursor) operation(op *operation) {
 		})
 	}
 	c.expect(":", " and the type of the result")
-	c.typ(&op.typ)
+	for range op.out {
+		if len(op.types) > 0 {
+			c.expect(",", " and the type of the next result")
+		}
+		op.types = append(op.types, typ{})
+		c.typ(&op.types[len(op.types)-1])
+	}
 }
 
 func (c *cursor) expression() *expression {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 
 	"pgc/checkpoint/hf"
 	"pgc/codegen"
@@ -211,28 +212,47 @@ func (l *loaded) function(ctx context.Context, w io.Writer, name string, syms ma
 		if fresh == "" {
 			continue
 		}
-		want, err := eval.Op(l.m, op, in, syms)
-		if err != nil {
-			return misses, err
-		}
-		got, err := l.read(f, op.Result(), syms)
-		if err != nil {
-			return misses, err
-		}
-		worst, miss := compare(got, want, op.Def.Tol)
-		if miss != nil && isArgmax(op) {
-			if worst, miss, err = l.compareArgmax(op, in, got, want, syms); err != nil {
+		for _, v := range op.Results {
+			worst, miss, err := l.compare(f, v, in, syms)
+			if err != nil {
 				return misses, err
 			}
+			verdict := "ok"
+			if miss != nil {
+				misses++
+				verdict = "MISS " + miss.Error()
+			}
+			fmt.Fprintf(w, "%-16s @%-13s %-40s %8.2g of the tolerance  %s\n", fresh, name, v.Type, worst, verdict)
 		}
-		verdict := "ok"
-		if miss != nil {
-			misses++
-			verdict = "MISS " + miss.Error()
-		}
-		fmt.Fprintf(w, "%-16s @%-13s %-40s %8.2g of the tolerance  %s\n", fresh, name, op.Result().Type, worst, verdict)
 	}
 	return misses, nil
+}
+
+// compare compares what memory holds for a result of an operation with what the evaluator makes of the operands.
+func (l *loaded) compare(f *ir.Func, v *ir.Value, in []*eval.Tensor, syms map[string]int) (worst float64, miss, err error) {
+	op := v.Def
+	want, err := eval.Op(l.m, op, in, syms)
+	if err != nil {
+		return 0, nil, err
+	}
+	got, err := l.read(f, v, syms)
+	if err != nil {
+		return 0, nil, err
+	}
+	worst, miss = compare(got, want[slices.Index(op.Results, v)], op.Def.Tol)
+	if miss != nil && isArgmax(op) {
+		return l.compareArgmax(op, in, got, want[0], syms)
+	}
+	return worst, miss, nil
+}
+
+// one evaluates an operation of one result.
+func (l *loaded) one(op *ir.Op, syms map[string]int, in ...*eval.Tensor) (*eval.Tensor, error) {
+	out, err := eval.Op(l.m, op, in, syms)
+	if err != nil {
+		return nil, err
+	}
+	return out[0], nil
 }
 
 // read returns the value that memory holds for v.
@@ -244,11 +264,8 @@ func (l *loaded) read(f *ir.Func, v *ir.Value, syms map[string]int) (*eval.Tenso
 	if p := parameter(v); p != nil && p.Kind == ir.Weight {
 		return l.weight(f, v, syms)
 	}
-	if v.Def != nil && v.Buf.Space == ir.Folded && v.Def.Def == ir.OpMatmul {
-		return l.joined(f, v, syms)
-	}
 	if v.Def != nil && v.Buf.Space == ir.Folded {
-		return eval.Op(l.m, v.Def, nil, syms)
+		return l.one(v.Def, syms)
 	}
 	b := v.Buf
 	var mem []byte
@@ -292,26 +309,6 @@ func (l *loaded) read(f *ir.Func, v *ir.Value, syms map[string]int) (*eval.Tenso
 	return t, nil
 }
 
-// joined returns the value of an operation whose results have memory of their own, each as a slice of columns.
-func (l *loaded) joined(f *ir.Func, v *ir.Value, syms map[string]int) (*eval.Tensor, error) {
-	shape, err := v.Type.Eval(syms)
-	if err != nil {
-		return nil, err
-	}
-	t := eval.New(v.Type.DType, shape...)
-	for _, u := range f.Uses()[v] {
-		part, err := l.read(f, u.Op.Result(), syms)
-		if err != nil {
-			return nil, err
-		}
-		n := part.Shape[1]
-		for r := range shape[0] {
-			copy(t.Data[r*shape[1]+u.Op.Attrs.(ir.SliceAttrs).Start.N:], part.Data[r*n:(r+1)*n])
-		}
-	}
-	return t, nil
-}
-
 // parameter follows views to a parameter.
 func parameter(v *ir.Value) *ir.Value {
 	for v.Def != nil && (v.Def.Def == ir.OpReshape || v.Def.Def == ir.OpSlice || v.Def.Def == ir.OpTranspose || v.Def.Def == ir.OpBroadcast) {
@@ -330,7 +327,7 @@ func (l *loaded) weight(f *ir.Func, v *ir.Value, syms map[string]int) (*eval.Ten
 		if err != nil {
 			return nil, err
 		}
-		return eval.Op(l.m, v.Def, []*eval.Tensor{in}, syms)
+		return l.one(v.Def, syms, in)
 	}
 	if t, ok := l.params[v]; ok {
 		return t, nil
