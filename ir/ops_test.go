@@ -24,9 +24,7 @@ func build(t *testing.T, def *OpDef, s Sample) *Func {
 	for i, typ := range s.In {
 		in = append(in, f.AddParam(Input, "x"+string(rune('0'+i)), "", typ))
 	}
-	for i, v := range NewBuilder(f).Add(def, s.Attrs, in...).Results {
-		f.Return("y"+string(rune('0'+i)), v)
-	}
+	f.Return("y", NewBuilder(f).Op(def, s.Attrs, in...))
 	return f
 }
 
@@ -53,9 +51,9 @@ func TestExpandKeepsTheType(t *testing.T) {
 		for _, s := range def.Cases() {
 			f := build(t, def, s)
 			fused := f.Ops[0]
-			got, want := FormatTypes(typesOf(def.Expand(Before(f, fused), fused))), FormatTypes(typesOf(fused.Results))
-			if got != want {
-				t.Errorf("%s expands to %s, is %s", def.Name, got, want)
+			v := def.Expand(Before(f, fused), fused)
+			if !v.Type.Equal(fused.Result().Type) {
+				t.Errorf("%s expands to %s, is %s", def.Name, v.Type, fused.Result().Type)
 			}
 			if n := f.ExpandFused(); n != 1 {
 				t.Errorf("%s: %d fused operations expanded, want 1:\n%s", def.Name, n, f)

@@ -10,7 +10,7 @@ import (
 // cse makes equal operations on equal operands one, so that positions, masks and rotary angles are computed once for
 // all layers.
 func cse(f *ir.Func, budget *Budget) int {
-	seen := map[string]*ir.Op{}
+	seen := map[string]*ir.Value{}
 	with := map[*ir.Value]*ir.Value{}
 	resolve := func(v *ir.Value) *ir.Value {
 		if w, ok := with[v]; ok {
@@ -18,7 +18,6 @@ func cse(f *ir.Func, budget *Budget) int {
 		}
 		return v
 	}
-	n := 0
 	for _, op := range f.Ops {
 		var key strings.Builder
 		key.WriteString(op.Def.Name)
@@ -27,17 +26,14 @@ func cse(f *ir.Func, budget *Budget) int {
 			fmt.Fprintf(&key, " %d", resolve(v).ID)
 		}
 		if first, ok := seen[key.String()]; ok && budget.Take(op) {
-			for i, v := range op.Results {
-				with[v] = first.Results[i]
-			}
-			n++
+			with[op.Result()] = first
 		} else {
-			seen[key.String()] = op
+			seen[key.String()] = op.Result()
 		}
 	}
 	f.Replace(with)
 	f.RemoveDead()
-	return n
+	return len(with)
 }
 
 // dce removes operations and weights that nothing uses.

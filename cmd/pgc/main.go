@@ -12,7 +12,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"pgc/internal/build"
+	"pgc/cmd/internal/build"
 	"pgc/ir/target"
 )
 

@@ -2,26 +2,39 @@ package main
 
 import (
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
 
-	"pgc/internal/build"
+	"pgc/ir/target"
 )
 
-// runtimeFor returns the runtime's ELF file for the architecture of the targets: the one built in, or else the one that is found.
+// runtimeFor returns the runtime's ELF file for the architecture of the targets: the one built in, or the one beside this program.
 func runtimeFor(cpus string) ([]byte, error) {
-	name, err := build.RuntimeName(cpus)
+	targets, err := target.FindAll(cpus)
 	if err != nil {
 		return nil, err
 	}
-	f, err := embedded.Open(name + ".gz")
-	if err != nil {
-		return build.FindRuntime(cpus)
+	name := "pgcrt-" + targets[0].Arch
+	if f, err := embedded.Open(name + ".gz"); err == nil {
+		defer f.Close()
+		z, err := gzip.NewReader(f)
+		if err != nil {
+			return nil, fmt.Errorf("the runtime %s is damaged: %w", name, err)
+		}
+		return io.ReadAll(z)
 	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
+	self, err := os.Executable()
 	if err != nil {
-		return nil, fmt.Errorf("the runtime %s is damaged: %w", name, err)
+		return nil, err
 	}
-	return io.ReadAll(z)
+	path := filepath.Join(filepath.Dir(self), name)
+	rt, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("the runtime %s is missing: build pgc with make build", path)
+	}
+	return rt, err
 }

@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"os"
 
-	"pgc/internal/build"
+	"pgc/cmd/internal/build"
 )
 
 type sizeCmd struct {

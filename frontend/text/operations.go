@@ -78,13 +78,12 @@ type typ struct {
 // operations is the body of a function up to its return.
 type operations struct{ list []*operation }
 
-// operation is one line: %2 = slice %1 {axis=0, start=0, limit=S} : f32[S,8]. One of several results has a list of names and of types.
+// operation is one line: %2 = slice %1 {axis=0, start=0, limit=S} : f32[S,8].
 type operation struct {
-	out   []lexer.Token
-	name  lexer.Token
-	in    []lexer.Token
-	attrs []attribute
-	types []typ
+	out, name lexer.Token
+	in        []lexer.Token
+	attrs     []attribute
+	typ       typ
 }
 
 // attribute is name=value.
@@ -170,9 +169,9 @@ func (p *parameters) Parse(lex *lexer.PeekingLexer) error {
 	c.list(")", func() {
 		q := &parameter{name: c.next(tokenValue, "a parameter such as %x: input f32[8]")}
 		c.expect(":", "")
-		q.kind = c.next(tokenIdent, "input, weight, state or slots")
+		q.kind = c.next(tokenIdent, "input, weight or state")
 		if c.err == nil && paramKinds[q.kind.Value] == ir.NotParam {
-			c.err = participle.Errorf(q.kind.Pos, "unexpected %s, expected input, weight, state or slots", describe(q.kind))
+			c.err = participle.Errorf(q.kind.Pos, "unexpected %s, expected input, weight or state", describe(q.kind))
 		}
 		if c.err == nil && q.kind.Value == "weight" {
 			q.key = c.next(tokenString, "the name of the tensor in quotes").Value
@@ -183,7 +182,7 @@ func (p *parameters) Parse(lex *lexer.PeekingLexer) error {
 	return c.err
 }
 
-var paramKinds = map[string]ir.ParamKind{"input": ir.Input, "weight": ir.Weight, "state": ir.State, "slots": ir.State}
+var paramKinds = map[string]ir.ParamKind{"input": ir.Input, "weight": ir.Weight, "state": ir.State}
 
 // Parse reads results up to the end of the function.
 func (r *results) Parse(lex *lexer.PeekingLexer) error {
@@ -232,10 +231,7 @@ func (o *operations) Parse(lex *lexer.PeekingLexer) error {
 }
 
 func (c *cursor) operation(op *operation) {
-	op.out = []lexer.Token{c.next(tokenValue, "a value")}
-	for c.accept(",") {
-		op.out = append(op.out, c.next(tokenValue, "another result after the comma"))
-	}
+	op.out = c.next(tokenValue, "a value")
 	c.expect("=", "")
 	op.name = c.next(tokenIdent, "the name of an operation")
 	if c.at("(") {
@@ -262,13 +258,7 @@ func (c *cursor) operation(op *operation) {
 		})
 	}
 	c.expect(":", " and the type of the result")
-	for range op.out {
-		if len(op.types) > 0 {
-			c.expect(",", " and the type of the next result")
-		}
-		op.types = append(op.types, typ{})
-		c.typ(&op.types[len(op.types)-1])
-	}
+	c.typ(&op.typ)
 }
 
 func (c *cursor) expression() *expression {

@@ -11,7 +11,7 @@ import (
 type edit struct {
 	only    *ir.Func                 // the function to keep, or nil for all
 	results map[*ir.Func][]ir.Result // other results of a function
-	inputs  map[*ir.Op]bool          // operations whose results become inputs
+	inputs  map[*ir.Op]bool          // operations whose result becomes an input
 	instead map[*ir.Value]*ir.Value  // values to take in place of others
 	kinds   map[*ir.Value]bool       // weights that become inputs
 	floats  map[*ir.Value]bool       // parameters that become f32
@@ -56,9 +56,7 @@ func (e edit) function(c *ir.Module, f *ir.Func) bool {
 	}
 	for _, op := range f.Ops {
 		if e.inputs[op] {
-			for _, v := range op.Results {
-				e.values[v] = g.AddParam(ir.Input, fresh(g), "", e.typ(v.Type))
-			}
+			e.values[op.Result()] = g.AddParam(ir.Input, fresh(g), "", e.typ(op.Result().Type))
 			continue
 		}
 		in := make([]*ir.Value, len(op.In))
@@ -66,14 +64,12 @@ func (e edit) function(c *ir.Module, f *ir.Func) bool {
 			in[i] = e.value(v)
 		}
 		o, err := ir.NewOp(op.Def, e.attrs(op.Attrs), in...)
-		if err != nil || len(o.Results) != len(op.Results) {
+		if err != nil {
 			return false
 		}
 		o.Loc = op.Loc
 		g.Insert(nil, o)
-		for i, v := range op.Results {
-			e.values[v] = o.Results[i]
-		}
+		e.values[op.Result()] = o.Result()
 	}
 	results, ok := e.results[f]
 	if !ok {

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"pgc/internal/build"
+	"pgc/cmd/internal/build"
 	"pgc/runtime/safetensors"
 )
 
