@@ -202,7 +202,7 @@ func (c *compiler) launch(members []lower.Launch, inputs map[*ir.Value]int, outp
 	if err != nil {
 		return program.Launch{}, err
 	}
-	out := program.Launch{Kernel: k, Value: fmt.Sprintf("%%%d", first.Op.Result().ID)}
+	out := program.Launch{Kernel: k, Value: fmt.Sprintf("%%%d", first.Op.Results[0].ID)}
 	var tasks []program.Expr
 	for _, f := range c.r.Kernels[k].Tasks {
 		if name := names[f.Size.Sym]; name != "" {

@@ -22,6 +22,7 @@ import (
 	"pgc/ir/target/targettest"
 	"pgc/passes"
 	"pgc/runtime/engine"
+	"pgc/runtime/program"
 )
 
 var (
@@ -115,8 +116,11 @@ func (tr trial) run(t *testing.T, e *engine.Engine, f, optimized *ir.Func, w wei
 		near, native = 2e-2, 4e-2
 	}
 	for _, p := range f.Params {
-		if p.Kind == ir.Input || p.Kind == ir.State {
-			putTensor(t, e, f.Module, f.Name, p.Name, p.Type, in[p.Name])
+		switch p.Kind {
+		case ir.Input:
+			scatter(f.Module, e.Port(p.Name), p.Type, in[p.Name])
+		case ir.State:
+			scatter(f.Module, e.State(stateIndex(e.Program, p)), p.Type, in[p.Name])
 		}
 	}
 	if *last != "" {
@@ -128,12 +132,14 @@ func (tr trial) run(t *testing.T, e *engine.Engine, f, optimized *ir.Func, w wei
 	}
 	call(t, e, f.Name, syms)
 	for _, r := range f.Results {
-		name := r.Name
+		name, memory := r.Name, []byte(nil)
 		if r.State != nil {
-			name = r.State.Name
+			name, memory = r.State.Name, e.State(stateIndex(e.Program, r.State))
+		} else {
+			memory = e.Port(name)
 		}
 		got := eval.New(r.Value.Type.DType, want[name].Shape...)
-		getTensor(t, e, f.Module, f.Name, name, r.Value.Type, got)
+		gather(t, f.Module, memory, r.Value.Type, got)
 		if d := difference(fused[name], want[name]); !(d < near) {
 			return &miss{"passes", f.Name, fmt.Errorf("%s is changed by %g of the largest, with %v", name, d, syms)}
 		} else if d := difference(got, want[name]); !(d < native) {
@@ -141,6 +147,10 @@ func (tr trial) run(t *testing.T, e *engine.Engine, f, optimized *ir.Func, w wei
 		}
 	}
 	return nil
+}
+
+func stateIndex(p *program.Program, state *ir.Value) int {
+	return slices.IndexFunc(p.States, func(s program.State) bool { return s.Name == state.Name })
 }
 
 // inputs are random inputs and states of a function and values of its symbols.

@@ -111,6 +111,13 @@ func (f *Func) State(name string, d ir.DType, dims ...any) *Value {
 	return f.param(ir.State, name, "", d, dims)
 }
 
+// Slots declares a State whose outermost dimension counts batch slots: each sequence that is worked on at a time has a part of its own.
+func (f *Func) Slots(name string, d ir.DType, dims ...any) *Value {
+	v := f.State(name, d, dims...)
+	v.v.PerSlot = true
+	return v
+}
+
 // Weight is the tensor of the checkpoint with that canonical name. It is shared with the other functions, and asking for it again
 // returns the same value. Where an operation computes in f32, a bf16 or f16 weight is converted.
 func (f *Func) Weight(key string, d ir.DType, dims ...any) *Value {

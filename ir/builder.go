@@ -2,7 +2,7 @@ package ir
 
 import "slices"
 
-// NewOp returns an operation on the given operands, with canonical attributes and an inferred result that is not yet part of any
+// NewOp returns an operation on the given operands, with canonical attributes and inferred results, that is not yet part of any
 // function. The error says what is wrong with the operands or attributes.
 func NewOp(def *OpDef, attrs any, in ...*Value) (*Op, error) {
 	if def.Canon != nil {
@@ -12,12 +12,14 @@ func NewOp(def *OpDef, attrs any, in ...*Value) (*Op, error) {
 	for i, v := range in {
 		types[i] = v.Type
 	}
-	t, err := def.InferType(types, attrs)
+	results, err := def.InferTypes(types, attrs)
 	if err != nil {
 		return nil, err
 	}
 	op := &Op{Def: def, In: slices.Clone(in), Attrs: attrs}
-	op.Results = []*Value{{Type: t, Def: op}}
+	for _, t := range results {
+		op.Results = append(op.Results, &Value{Type: t, Def: op})
+	}
 	return op, nil
 }
 
@@ -35,8 +37,13 @@ func NewBuilder(f *Func) *Builder { return &Builder{Func: f} }
 // Before returns a builder that inserts before op and gives what it builds the place of op.
 func Before(f *Func, op *Op) *Builder { return &Builder{Func: f, Loc: op.Loc, before: op} }
 
-// Op adds an operation and returns its result.
+// Op adds an operation of one result and returns that.
 func (b *Builder) Op(def *OpDef, attrs any, in ...*Value) *Value {
+	return b.Add(def, attrs, in...).Result()
+}
+
+// Add adds an operation.
+func (b *Builder) Add(def *OpDef, attrs any, in ...*Value) *Op {
 	op, err := NewOp(def, attrs, in...)
 	if err == nil && def.Check != nil {
 		err = def.Check(b.Func.Module, op)
@@ -46,7 +53,7 @@ func (b *Builder) Op(def *OpDef, attrs any, in ...*Value) *Value {
 	}
 	op.Loc = b.Loc
 	b.Func.Insert(b.before, op)
-	return op.Result()
+	return op
 }
 
 // Const adds a scalar constant.

@@ -12,8 +12,10 @@ func (f *Func) AddParam(kind ParamKind, name, key string, t Type) *Value {
 
 // Insert places op before another operation of f, or at the end when before is nil.
 func (f *Func) Insert(before, op *Op) {
-	op.Result().ID = f.nextID
-	f.nextID++
+	for _, v := range op.Results {
+		v.ID = f.nextID
+		f.nextID++
+	}
 	at := len(f.Ops)
 	if before != nil {
 		at = slices.Index(f.Ops, before)
@@ -65,6 +67,15 @@ func (f *Func) Uses() map[*Value][]Use {
 // them and calls Replace once.
 func (f *Func) ReplaceAllUses(old, new *Value) { f.Replace(map[*Value]*Value{old: new}) }
 
+// ReplaceResults makes every use of a result of op a use of the value in its place.
+func (f *Func) ReplaceResults(op *Op, by []*Value) {
+	with := map[*Value]*Value{}
+	for i, v := range op.Results {
+		with[v] = by[i]
+	}
+	f.Replace(with)
+}
+
 // Replace makes every use of a key a use of its value; replacements of replacements are followed.
 func (f *Func) Replace(with map[*Value]*Value) {
 	resolve := func(v *Value) *Value {
@@ -91,21 +102,22 @@ func (f *Func) Replace(with map[*Value]*Value) {
 	}
 }
 
-// RemoveDead removes operations whose results are not needed and returns how many there were. Parameters stay.
+// RemoveDead removes operations of which no result is needed and returns how many there were. Parameters stay.
 func (f *Func) RemoveDead() int {
 	live := make(map[*Value]bool, len(f.Ops))
 	for _, r := range f.Results {
 		live[r.Value] = true
 	}
+	needed := func(op *Op) bool { return slices.ContainsFunc(op.Results, func(v *Value) bool { return live[v] }) }
 	for i := len(f.Ops) - 1; i >= 0; i-- {
-		if op := f.Ops[i]; live[op.Result()] {
+		if op := f.Ops[i]; needed(op) {
 			for _, v := range op.In {
 				live[v] = true
 			}
 		}
 	}
 	n := len(f.Ops)
-	f.Ops = slices.DeleteFunc(f.Ops, func(op *Op) bool { return !live[op.Result()] })
+	f.Ops = slices.DeleteFunc(f.Ops, func(op *Op) bool { return !needed(op) })
 	return n - len(f.Ops)
 }
 
@@ -126,7 +138,7 @@ func (f *Func) ExpandFused() int {
 	n := 0
 	for _, op := range slices.Clone(f.Ops) {
 		if op.Def.Fused() {
-			f.ReplaceAllUses(op.Result(), op.Def.Expand(Before(f, op), op))
+			f.ReplaceResults(op, op.Def.Expand(Before(f, op), op))
 			n++
 		}
 	}

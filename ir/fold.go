@@ -13,6 +13,9 @@ const maxFolded = 1 << 12
 // Fold computes an operation whose operands are all constants: elementwise operations, conversions, reshape and broadcast.
 // ok is false for others, for results that are large or not finite, and for types no constant has.
 func (op *Op) Fold() (c ConstantAttrs, ok bool) {
+	if len(op.Results) != 1 {
+		return c, false
+	}
 	t := op.Result().Type
 	n, syms := factors(t.Shape)
 	if len(syms) > 0 || n <= 0 || n > maxFolded || len(op.In) == 0 || !t.DType.IsArithmetic() {

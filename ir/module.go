@@ -25,6 +25,26 @@ func (m *Module) Bound(name string) (int, bool) {
 	return 0, false
 }
 
+// Slots is the number of batch slots that states have, or 0 if none has any.
+func (m *Module) Slots() int {
+	for _, f := range m.Funcs {
+		for _, p := range f.Params {
+			if n := p.slots(); n > 0 {
+				return n
+			}
+		}
+	}
+	return 0
+}
+
+// slots is the number of batch slots of a state, or 0.
+func (v *Value) slots() int {
+	if !v.PerSlot || v.Type.Rank() == 0 {
+		return 0
+	}
+	return v.Type.Shape[0].N
+}
+
 // MaxDim returns the greatest value of d: the constant, or the bound of its symbol (0 when it is undeclared).
 func (m *Module) MaxDim(d Dim) int {
 	if d.IsConst() {
@@ -84,7 +104,9 @@ type Value struct {
 	Def  *Op       // the operation, or nil for a parameter
 	Kind ParamKind // of a parameter
 	Key  string    // of a weight: its canonical name in the checkpoint
-	Buf  *Buffer   // where it lies, once buffers are planned
+	// PerSlot says that the outermost dimension of a state counts batch slots: every sequence worked on at a time has a part of its own.
+	PerSlot bool
+	Buf     *Buffer // where it lies, once buffers are planned
 
 	// Origin is the ID of the value that this one replaced, or 0: what to follow a value through the passes by.
 	Origin int

@@ -24,13 +24,15 @@ type OpDef struct {
 
 	// Infer returns the type of the result. It is derived for elementwise operations.
 	Infer func(in []Type, attrs any) (Type, error)
+	// InferAll takes the place of Infer where operations may have several results, and returns the type of each.
+	InferAll func(in []Type, attrs any) ([]Type, error)
 	// Check tests what inference cannot see: bounds of symbols. Optional.
 	Check func(m *Module, op *Op) error
 
 	// Scalar is the meaning of an elementwise operation on one element of each operand.
 	Scalar func(x []*scalar.Expr) *scalar.Expr
-	// Expand computes a fused operation by plain ones; its oracle and fallback.
-	Expand func(b *Builder, op *Op) *Value
+	// Expand computes the results of a fused operation by plain ones; its oracle and fallback.
+	Expand func(b *Builder, op *Op) []*Value
 
 	Samples []Sample // conformance cases; derived for elementwise operations
 	Range   Range    // elementwise: where samples draw their operands from
@@ -195,17 +197,33 @@ func (def *OpDef) inferElementwise(in []Type, _ any) (Type, error) {
 	return Type{FromScalar(def.Scalar(args).Type), shape}, nil
 }
 
-// InferType returns the type of the result of def on operands of the given types.
-func (def *OpDef) InferType(in []Type, attrs any) (Type, error) {
+// InferTypes returns the types of the results of def on operands of the given types.
+func (def *OpDef) InferTypes(in []Type, attrs any) ([]Type, error) {
 	types := make([]DType, len(in))
 	for i, t := range in {
 		types[i] = t.DType
 	}
 	if err := def.checkTypes(types); err != nil {
-		return Type{}, err
+		return nil, err
 	}
 	if reflect.TypeOf(attrs) != reflect.TypeOf(def.Attrs) {
-		return Type{}, fmt.Errorf("has attributes of type %T, wants %T", attrs, def.Attrs)
+		return nil, fmt.Errorf("has attributes of type %T, wants %T", attrs, def.Attrs)
 	}
-	return def.Infer(in, attrs)
+	if def.InferAll != nil {
+		return def.InferAll(in, attrs)
+	}
+	t, err := def.Infer(in, attrs)
+	return []Type{t}, err
+}
+
+// InferType is InferTypes for operations of one result.
+func (def *OpDef) InferType(in []Type, attrs any) (Type, error) {
+	types, err := def.InferTypes(in, attrs)
+	switch {
+	case err != nil:
+		return Type{}, err
+	case len(types) != 1:
+		return Type{}, fmt.Errorf("has %s, expected one", plural(len(types), "result"))
+	}
+	return types[0], nil
 }

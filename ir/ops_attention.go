@@ -73,7 +73,7 @@ func checkAttention(in []Type) error {
 // maskedScore stands for minus infinity, as transformers' eager attention has it: the lowest finite float32.
 const maskedScore = -3.4028234663852886e38
 
-func expandAttention(b *Builder, op *Op) *Value {
+func expandAttention(b *Builder, op *Op) []*Value {
 	a := op.Attrs.(AttentionAttrs)
 	q, k, v := op.In[0], b.readable(op.In[1]), b.readable(op.In[2])
 	n := q.Type.Rank() - 4
@@ -102,7 +102,7 @@ func expandAttention(b *Builder, op *Op) *Value {
 	if a.DType != Invalid {
 		y = b.Convert(y, a.DType)
 	}
-	return y
+	return []*Value{y}
 }
 
 // attentionPositions returns where the queries stand, [S,1], or [B,1,1,S,1] if sequences have positions of their own.

@@ -156,7 +156,7 @@ func storedAs(stored, computed DType) (DType, error) {
 	return stored, nil
 }
 
-func expandMap(b *Builder, op *Op) *Value {
+func expandMap(b *Builder, op *Op) []*Value {
 	a := op.Attrs.(MapAttrs)
 	shape, _ := MapDomain(op.In, a)
 	in := slices.Clone(op.In)
@@ -175,7 +175,7 @@ func expandMap(b *Builder, op *Op) *Value {
 	if s := a.Scatter; s != (Scatter{}) {
 		v = b.Op(OpScatter, nil, op.In[s.State], v, op.In[s.Positions])
 	}
-	return v
+	return []*Value{v}
 }
 
 func typesOf(values []*Value) []Type {
@@ -267,7 +267,9 @@ func inferRow(in []Type, attrs any) (Type, error) {
 	return Type{a.DType, shape}, nil
 }
 
-func expandRow(b *Builder, op *Op) *Value { return expandRowOf(b, op.In, op.Attrs.(RowAttrs)) }
+func expandRow(b *Builder, op *Op) []*Value {
+	return []*Value{expandRowOf(b, op.In, op.Attrs.(RowAttrs))}
+}
 
 func expandRowOf(b *Builder, in []*Value, a RowAttrs) *Value {
 	shape, _ := domain(typesOf(in))

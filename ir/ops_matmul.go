@@ -8,11 +8,11 @@ import (
 // MatmulAttrs are the attributes of matmul.
 type MatmulAttrs struct {
 	Reduce   []Reduction `ir:"reduce,opt"`   // of the prologue: reductions over K, as of a row
-	Prologue []*Expr     `ir:"prologue,opt"` // x, then further results; none when operand 0 is x itself
+	Prologue []*Expr     `ir:"prologue,opt"` // x, then extra results; none when operand 0 is x itself
 	X        DType       `ir:"x,opt"`        // bf16 if the prologue's x is rounded to it
 	Accs     int         `ir:"accs"`         // how many matrices follow the operands of the prologue
 	Epilogue []*Expr     `ir:"epilogue"`     // over the accumulators @j and the operands after the matrices, $0, $1, …
-	DType    DType       `ir:"dtype,opt"`    // the 16-bit format that an f32 result is stored in, if any
+	DType    DType       `ir:"dtype,opt"`    // the 16-bit format that f32 results of the epilogue are stored in, if any
 	Argmax   bool        `ir:"argmax,opt"`   // the result is the place of the maximum of the only row
 }
 
@@ -20,21 +20,22 @@ type MatmulAttrs struct {
 // to extra operands: bias, residual, activation. Weights of any float format are read as f32. A gated linear unit has two
 // accumulators: mul(gelu_tanh(@0), @1).
 //
-// Expressions that share accumulators form a part, and parts lie one after another along the last axis of the result, as queries,
-// keys and values do that come from one x. The matrices of a part have one shape: [N,K], or [B,I,K], whose N = B·I columns are
-// in blocks of I. Several expressions of a part alternate block by block, so that a rotary embedding, which pairs the halves of
-// every head, is a part with two accumulators and two expressions. Extra operands broadcast to [M,N] or [M,B,I].
+// Expressions that share accumulators form a part, and every part has a result [M,N], as queries, keys and values have that come
+// from one x. The matrices of a part have one shape: [N,K], or [B,I,K], whose N = B·I columns are in blocks of I. Several expressions
+// of a part alternate block by block along the columns of its result, so that a rotary embedding, which pairs the halves of every
+// head, is a part with two accumulators and two expressions. Extra operands broadcast to [M,N] or [M,B,I].
 //
 // Where x and the matrices are bf16, backends multiply these: products are exact and sums f32. Of other matrices x is not bf16.
 // Where x is stored in groups of 8 bits and the matrices in groups of as many values, backends multiply integers.
 //
-// A prologue computes x from other operands as a row does; what further expressions it has come after the parts, K columns each.
+// A prologue computes x from other operands as a row does; each further expression that it has is a result [M,K] after those of the
+// parts.
 //
 // With argmax, which takes one row, one part of one expression and matrices without blocks, the result is that of an argmax over the
 // columns, which need not exist.
 var OpMatmul = Define(OpDef{Name: "matmul", Doc: "expressions over the products of x with transposed matrices and over extra operands; x may be a row of its own",
 	In: []Operands{{"x", AnyDType}, {"w and extra", AnyDType}}, Variadic: true, Attrs: MatmulAttrs{}, Tol: Tol{ULP: 8, Norm: 1e-5},
-	Infer: inferMatmul, Expand: expandMatmul, Samples: matmulSamples(),
+	InferAll: inferMatmul, Expand: expandMatmul, Samples: matmulSamples(),
 })
 
 // MatmulPart is a run of accumulators and the expressions over them.
@@ -44,7 +45,7 @@ type MatmulPart struct {
 	Domain      []Dim // [M,N] or [M,B,I]
 }
 
-// Columns is the number of columns of the result that the part makes.
+// Columns is the number of columns of the part's result.
 func (p MatmulPart) Columns() int {
 	n := len(p.Exprs)
 	for _, d := range p.Domain[1:] {
@@ -86,26 +87,6 @@ func (a MatmulAttrs) Weights(in []*Value) []*Value { return in[a.Rows():][:a.Acc
 
 // Extra returns the operands of the epilogue.
 func (a MatmulAttrs) Extra(in []*Value) []*Value { return in[a.Rows()+a.Accs:] }
-
-// Further is how many results the prologue has besides x.
-func (a MatmulAttrs) Further() int { return max(0, len(a.Prologue)-1) }
-
-// Results returns the columns at which the results of the operation begin, those of the parts and then those of the prologue, and
-// the end of the last.
-func (a MatmulAttrs) Results(in []Type) ([]int, error) {
-	parts, err := a.Parts(in)
-	if err != nil {
-		return nil, err
-	}
-	at := []int{0}
-	for _, p := range parts {
-		at = append(at, at[len(at)-1]+p.Columns())
-	}
-	for range a.Further() {
-		at = append(at, at[len(at)-1]+in[a.Rows()].Last().N)
-	}
-	return at, nil
-}
 
 // Parts groups the expressions by the accumulators they share.
 func (a MatmulAttrs) Parts(in []Type) ([]MatmulPart, error) {
@@ -199,77 +180,83 @@ func (a MatmulAttrs) x(in []Type) (Type, error) {
 	return x, nil
 }
 
-func inferMatmul(in []Type, attrs any) (Type, error) {
+func inferMatmul(in []Type, attrs any) ([]Type, error) {
 	a := attrs.(MatmulAttrs)
 	if len(a.Epilogue) == 0 {
-		return Type{}, errors.New("the epilogue has no expressions")
+		return nil, errors.New("the epilogue has no expressions")
 	}
 	parts, err := a.Parts(in)
 	if err != nil {
-		return Type{}, err
+		return nil, err
 	}
 	extra := in[a.Rows()+a.Accs:]
-	out := Invalid
+	var results []Type
 	for _, p := range parts {
-		for _, e := range p.Exprs {
-			for i := range refsOf(e) {
-				if i < 0 || i >= len(extra) {
-					continue // scalarType below says so
-				}
-				if s, err := Broadcast(extra[i].Shape, p.Domain); err != nil || FormatDims(s) != FormatDims(p.Domain) {
-					return Type{}, fmt.Errorf("extra operand $%d is %s, which does not broadcast to %s", i, extra[i], FormatDims(p.Domain))
-				}
-			}
-			d, err := e.scalarType(func(e *Expr) (DType, error) {
-				if e.Kind != ExprAcc {
-					return operandType(extra)(e)
-				}
-				return F32, nil
-			})
-			if err != nil {
-				return Type{}, err
-			}
-			if out != Invalid && d != out {
-				return Type{}, fmt.Errorf("expressions are of types %s and %s, want one type", out, d)
-			}
-			out = d
+		d, err := p.infer(extra)
+		if err == nil {
+			d, err = storedAs(a.DType, d)
 		}
+		if err != nil {
+			return nil, err
+		}
+		results = append(results, T(d, p.Domain[0], D(p.Columns())))
 	}
-	if out, err = storedAs(a.DType, out); err != nil {
-		return Type{}, err
+	for range a.Prologue[min(1, len(a.Prologue)):] {
+		results = append(results, T(F32, parts[0].Domain[0], in[a.Rows()].Last()))
 	}
-	if a.Further() > 0 && out != F32 {
-		return Type{}, fmt.Errorf("results of the prologue are f32 and of the epilogue %s, want one type", out)
-	}
-	at, err := a.Results(in)
-	if err != nil {
-		return Type{}, err
-	}
-	result := Type{out, []Dim{parts[0].Domain[0], D(at[len(at)-1])}}
 	if !a.Argmax {
-		return result, nil
+		return results, nil
 	}
-	if len(a.Epilogue) != 1 || a.Further() > 0 || len(parts[0].Domain) != 2 || parts[0].Domain[0] != D(1) {
-		return Type{}, fmt.Errorf("argmax of %s, %s and %s of the prologue, wants one row of one expression over matrices [N,K]",
-			FormatDims(parts[0].Domain), plural(len(a.Epilogue), "expression"), plural(a.Further(), "further result"))
+	if len(a.Epilogue) != 1 || len(results) > 1 || len(parts[0].Domain) != 2 || parts[0].Domain[0] != D(1) {
+		return nil, fmt.Errorf("argmax of %s over %s, expected one row of one expression over matrices [N,K]",
+			FormatTypes(results), FormatDims(parts[0].Domain))
 	}
-	return OpArgmax.InferType([]Type{result}, nil)
+	return OpArgmax.InferTypes(results, nil)
 }
 
-func expandMatmul(b *Builder, op *Op) *Value {
+// infer returns the type of the part's expressions over the extra operands of the matmul.
+func (p MatmulPart) infer(extra []Type) (DType, error) {
+	out := Invalid
+	for _, e := range p.Exprs {
+		for i := range refsOf(e) {
+			if i < 0 || i >= len(extra) {
+				continue // scalarType below says so
+			}
+			if s, err := Broadcast(extra[i].Shape, p.Domain); err != nil || FormatDims(s) != FormatDims(p.Domain) {
+				return Invalid, fmt.Errorf("extra operand $%d is %s, which does not broadcast to %s", i, extra[i], FormatDims(p.Domain))
+			}
+		}
+		d, err := e.scalarType(func(e *Expr) (DType, error) {
+			if e.Kind != ExprAcc {
+				return operandType(extra)(e)
+			}
+			return F32, nil
+		})
+		if err != nil {
+			return Invalid, err
+		}
+		if out != Invalid && d != out {
+			return Invalid, fmt.Errorf("expressions of one part are of types %s and %s, expected one type", out, d)
+		}
+		out = d
+	}
+	return out, nil
+}
+
+func expandMatmul(b *Builder, op *Op) []*Value {
 	a := op.Attrs.(MatmulAttrs)
 	parts, _ := a.Parts(typesOf(op.In))
 	x := b.readable(op.In[0])
-	var further []*Value
+	var others []*Value // results of the prologue besides x
 	for i, e := range a.Prologue {
 		v := expandRowOf(b, op.In[:a.Rows()], RowAttrs{Reduce: a.Reduce, Out: e})
-		if i == 0 {
+		switch {
+		case i > 0:
+			others = append(others, v)
+		case a.X != Invalid:
+			x = b.readable(b.Convert(v, a.X))
+		default:
 			x = v
-			if a.X != Invalid {
-				x = b.readable(b.Convert(v, a.X))
-			}
-		} else {
-			further = append(further, v)
 		}
 	}
 	accs, extra := make([]*Value, a.Accs), a.Extra(op.In)
@@ -292,15 +279,14 @@ func expandMatmul(b *Builder, op *Op) *Value {
 			})
 			outs[i] = b.Broadcast(v, p.Domain)
 		}
-		v := b.Concat(len(p.Domain)-1, outs...)
-		results = append(results, b.Reshape(v, []Dim{p.Domain[0], D(p.Columns())}))
+		v := b.Reshape(b.Concat(len(p.Domain)-1, outs...), []Dim{p.Domain[0], D(p.Columns())})
+		switch {
+		case a.DType != Invalid:
+			v = b.Convert(v, a.DType)
+		case a.Argmax:
+			v = b.Op(OpArgmax, nil, v)
+		}
+		results = append(results, v)
 	}
-	all := b.Concat(1, append(results, further...)...)
-	if a.DType != Invalid {
-		return b.Convert(all, a.DType)
-	}
-	if a.Argmax {
-		return b.Op(OpArgmax, nil, all)
-	}
-	return all
+	return append(results, others...)
 }

@@ -24,7 +24,9 @@ func build(t *testing.T, def *OpDef, s Sample) *Func {
 	for i, typ := range s.In {
 		in = append(in, f.AddParam(Input, "x"+string(rune('0'+i)), "", typ))
 	}
-	f.Return("y", NewBuilder(f).Op(def, s.Attrs, in...))
+	for i, v := range NewBuilder(f).Add(def, s.Attrs, in...).Results {
+		f.Return("y"+string(rune('0'+i)), v)
+	}
 	return f
 }
 
@@ -51,9 +53,9 @@ func TestExpandKeepsTheType(t *testing.T) {
 		for _, s := range def.Cases() {
 			f := build(t, def, s)
 			fused := f.Ops[0]
-			v := def.Expand(Before(f, fused), fused)
-			if !v.Type.Equal(fused.Result().Type) {
-				t.Errorf("%s expands to %s, is %s", def.Name, v.Type, fused.Result().Type)
+			got, want := FormatTypes(typesOf(def.Expand(Before(f, fused), fused))), FormatTypes(typesOf(fused.Results))
+			if got != want {
+				t.Errorf("%s expands to %s, is %s", def.Name, got, want)
 			}
 			if n := f.ExpandFused(); n != 1 {
 				t.Errorf("%s: %d fused operations expanded, want 1:\n%s", def.Name, n, f)

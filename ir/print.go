@@ -35,16 +35,26 @@ func (f *Func) String() string {
 	return b.String()
 }
 
-// valueNames numbers the values: parameters by name, results of operations %0, %1, … in order.
+// valueNames names the values: parameters by name, results of operations %0, %1, … in order.
 func (f *Func) valueNames() map[*Value]string {
 	names := make(map[*Value]string, len(f.Params)+len(f.Ops))
 	for _, p := range f.Params {
 		names[p] = "%" + p.Name
 	}
-	for i, op := range f.Ops {
-		names[op.Result()] = "%" + strconv.Itoa(i)
+	n := 0
+	for _, op := range f.Ops {
+		for _, v := range op.Results {
+			names[v] = "%" + strconv.Itoa(n)
+			n++
+		}
 	}
 	return names
+}
+
+// Names lists values as the text of f names them: %0, %1.
+func (f *Func) Names(values []*Value) string {
+	names := f.valueNames()
+	return list(values, func(v *Value) string { return names[v] })
 }
 
 func (f *Func) print(b *strings.Builder) {
@@ -52,7 +62,7 @@ func (f *Func) print(b *strings.Builder) {
 	fmt.Fprintf(b, "func @%s(", f.Name)
 	for i, p := range f.Params {
 		b.WriteString([]string{",\n    ", "\n    "}[btoi(i == 0)])
-		fmt.Fprintf(b, "%%%s: %s ", p.Name, p.Kind)
+		fmt.Fprintf(b, "%%%s: %s ", p.Name, p.keyword())
 		if p.Kind == Weight {
 			fmt.Fprintf(b, "%s ", strconv.Quote(p.Key))
 		}
@@ -63,17 +73,11 @@ func (f *Func) print(b *strings.Builder) {
 	}
 	b.WriteString(") {\n")
 	for _, op := range f.Ops {
-		fmt.Fprintf(b, "  %s = %s", names[op.Result()], op.Def.Name)
-		for i, in := range op.In {
-			b.WriteString([]string{", ", " "}[btoi(i == 0)])
-			b.WriteString(names[in])
-		}
-		if attrs := FormatAttrs(op.Def, op.Attrs); attrs != "" {
-			b.WriteString(" " + attrs)
-		}
-		b.WriteString(" : " + op.Result().Type.String())
-		if op.Result().Buf != nil {
-			b.WriteString(" // " + op.Result().Buf.text(names))
+		b.WriteString("  " + op.text(func(v *Value) string { return names[v] }))
+		for i, v := range op.Results {
+			if v.Buf != nil {
+				b.WriteString([]string{", ", " // "}[btoi(i == 0)] + v.Buf.text(names))
+			}
 		}
 		b.WriteByte('\n')
 	}
@@ -87,6 +91,14 @@ func (f *Func) print(b *strings.Builder) {
 		}
 	}
 	b.WriteString("\n}\n")
+}
+
+// keyword is what the text calls the kind of a parameter.
+func (p *Value) keyword() string {
+	if p.PerSlot {
+		return "slots"
+	}
+	return p.Kind.String()
 }
 
 // text prints a buffer for the comments of a planned function: arena+4096, state %k0+S*1024.
@@ -110,20 +122,32 @@ func (buf *Buffer) text(names map[*Value]string) string {
 
 // String prints the operation as it stands in the text, with values numbered by ID; for messages.
 func (op *Op) String() string {
-	var b strings.Builder
-	name := func(v *Value) string {
+	return op.text(func(v *Value) string {
 		if v.IsParam() {
 			return "%" + v.Name
 		}
 		return "%" + strconv.Itoa(v.ID)
-	}
-	fmt.Fprintf(&b, "%s = %s", name(op.Result()), op.Def.Name)
-	for i, in := range op.In {
-		b.WriteString([]string{", ", " "}[btoi(i == 0)])
-		b.WriteString(name(in))
+	})
+}
+
+// text prints the operation: %2, %3 = name %0, %1 {attr=…} : f32[8], f32[4].
+func (op *Op) text(name func(*Value) string) string {
+	var b strings.Builder
+	b.WriteString(list(op.Results, name) + " = " + op.Def.Name)
+	if len(op.In) > 0 {
+		b.WriteString(" " + list(op.In, name))
 	}
 	if attrs := FormatAttrs(op.Def, op.Attrs); attrs != "" {
 		b.WriteString(" " + attrs)
 	}
-	return b.String() + " : " + op.Result().Type.String()
+	return b.String() + " : " + list(op.Results, func(v *Value) string { return v.Type.String() })
+}
+
+// list prints something of each value, separated by commas.
+func list(values []*Value, text func(*Value) string) string {
+	parts := make([]string, len(values))
+	for i, v := range values {
+		parts[i] = text(v)
+	}
+	return strings.Join(parts, ", ")
 }

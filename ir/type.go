@@ -76,6 +76,15 @@ func T(d DType, shape ...Dim) Type { return Type{DType: d, Shape: shape} }
 // String prints the type as f32[S,2048].
 func (t Type) String() string { return t.DType.String() + FormatDims(t.Shape) }
 
+// FormatTypes prints types as f32[S,2048], f32[S,256].
+func FormatTypes(types []Type) string {
+	parts := make([]string, len(types))
+	for i, t := range types {
+		parts[i] = t.String()
+	}
+	return strings.Join(parts, ", ")
+}
+
 // Equal reports whether t and u are the same type.
 func (t Type) Equal(u Type) bool { return t.DType == u.DType && slices.Equal(t.Shape, u.Shape) }
 

@@ -29,7 +29,8 @@ func (m *Module) Verify() error {
 		symbols[s.Name] = true
 	}
 	funcs := map[string]bool{}
-	shared := map[string]Type{}
+	shared := map[string]*Value{}
+	slots := 0
 	for _, f := range m.Funcs {
 		if !IsIdentifier(f.Name) || funcs[f.Name] {
 			report("function %q is defined twice or its name is not an identifier", f.Name)
@@ -44,10 +45,23 @@ func (m *Module) Verify() error {
 			if p.Kind == Weight {
 				name = fmt.Sprintf("weight %q", p.Key)
 			}
-			if t, ok := shared[name]; ok && !t.Equal(p.Type) {
-				errs = append(errs, &Error{Func: f.Name, Msg: fmt.Sprintf("%s is %s here and %s elsewhere", name, p.Type, t)})
+			differ := func(format string, args ...any) {
+				errs = append(errs, &Error{Func: f.Name, Msg: name + fmt.Sprintf(format, args...)})
 			}
-			shared[name] = p.Type
+			if q := shared[name]; q != nil && !q.Type.Equal(p.Type) {
+				differ(" is %s here and %s elsewhere", p.Type, q.Type)
+			} else if q != nil && q.PerSlot != p.PerSlot {
+				differ(" has batch slots here or elsewhere, expected the same everywhere")
+			}
+			shared[name] = p
+			if n := p.slots(); n > 0 {
+				if slots == 0 {
+					slots = n
+				}
+				if n != slots {
+					differ(" has %d batch slots, others have %d", n, slots)
+				}
+			}
 		}
 	}
 	return errors.Join(errs...)
@@ -92,6 +106,9 @@ func (v *verifier) params() {
 			v.report(Loc{}, where, "a weight, and nothing else, has a checkpoint name")
 		}
 		v.checkType(Loc{}, where, p.Type)
+		if p.PerSlot && (p.Kind != State || p.Type.Rank() == 0) {
+			v.report(Loc{}, where, "a state of one dimension or more, and nothing else, has batch slots")
+		}
 		if p.Kind != Input && !isStatic(p.Type) {
 			v.report(Loc{}, where, "%s has the type %s, wants constant dimensions", p.Kind, p.Type)
 		}
@@ -119,41 +136,49 @@ func (v *verifier) checkType(loc Loc, where string, t Type) {
 }
 
 func (v *verifier) op(op *Op) {
-	if op.Def == nil || op.Result() == nil || op.Result().Def != op || op.Result().Kind != NotParam {
-		v.report(op.Loc, "", "operation without definition or result of its own")
+	foreign := func(r *Value) bool { return r == nil || r.Def != op || r.Kind != NotParam }
+	if op.Def == nil || len(op.Results) == 0 || slices.ContainsFunc(op.Results, foreign) {
+		v.report(op.Loc, "", "operation without definition or results of its own")
 		return
 	}
-	where := v.names[op.Result()] + " " + op.Def.Name
+	where := list(op.Results, func(r *Value) string { return v.names[r] }) + " " + op.Def.Name
 	if OpNamed(op.Def.Name) != op.Def {
 		v.report(op.Loc, where, "is not in the table of operations")
 	}
-	if v.defined[op.Result()] {
-		v.report(op.Loc, where, "is defined twice")
-	}
-	v.defined[op.Result()] = true
 	types := make([]Type, len(op.In))
 	for i, in := range op.In {
-		if in == nil || !v.defined[in] || in == op.Result() {
+		if in == nil || !v.defined[in] {
 			v.report(op.Loc, where, "operand %d (%s) is not defined before it", i, v.names[in])
-			return
+		} else {
+			types[i] = in.Type
 		}
-		types[i] = in.Type
 	}
-	t, err := op.Def.InferType(types, op.Attrs)
+	for _, r := range op.Results {
+		if v.defined[r] {
+			v.report(op.Loc, where, "is defined twice")
+		}
+		v.defined[r] = true
+	}
+	if slices.ContainsFunc(types, func(t Type) bool { return t.DType == Invalid }) {
+		return
+	}
+	results, err := op.Def.InferTypes(types, op.Attrs)
 	if err == nil && op.Def.Canon != nil && !AttrsEqual(op.Def, op.Attrs, op.Def.Canon(op.Attrs)) {
 		err = fmt.Errorf("attributes %s are not in canonical form", FormatAttrs(op.Def, op.Attrs))
 	}
 	if err == nil && op.Def.Check != nil {
 		err = op.Def.Check(v.f.Module, op)
 	}
-	if err == nil && !t.Equal(op.Result().Type) {
-		err = fmt.Errorf("has the type %s, its operands make it %s", op.Result().Type, t)
+	if have := typesOf(op.Results); err == nil && !slices.EqualFunc(results, have, Type.Equal) {
+		err = fmt.Errorf("has the type %s, its operands make it %s", FormatTypes(have), FormatTypes(results))
 	}
 	if err != nil {
 		v.report(op.Loc, where, "%v", err)
 		return
 	}
-	v.checkType(op.Loc, where, t)
+	for _, t := range results {
+		v.checkType(op.Loc, where, t)
+	}
 }
 
 func (v *verifier) results() {

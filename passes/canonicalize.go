@@ -161,7 +161,7 @@ func sinkViews(b *ir.Builder, op *ir.Op, uses map[*ir.Value][]ir.Use) *ir.Value 
 
 // turnWeight makes a product with a matrix of [K,N] one with its transposed, [N,K], which is how weights are packed.
 func turnWeight(b *ir.Builder, op *ir.Op, _ map[*ir.Value][]ir.Use) *ir.Value {
-	spec := einsumSpec(op.Result())
+	spec := einsumSpec(op)
 	if spec == "" {
 		return nil
 	}
@@ -184,7 +184,7 @@ func rowsTimesColumns(rank int) string {
 // flattenProduct makes the product of a tensor of more than two dimensions with a matrix one of rows, where the leading
 // dimensions come to one.
 func flattenProduct(b *ir.Builder, op *ir.Op, _ map[*ir.Value][]ir.Use) *ir.Value {
-	spec := einsumSpec(op.Result())
+	spec := einsumSpec(op)
 	if spec == "" || len(op.In) != 2 {
 		return nil
 	}

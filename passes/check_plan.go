@@ -38,6 +38,7 @@ func CheckPlan(f *ir.Func) error {
 type held struct {
 	op       *ir.Op
 	lo, hi   int64
+	room     int64 // for elements
 	from, to int
 }
 
@@ -59,35 +60,37 @@ func (c *planChecker) op(i int, op *ir.Op) {
 			h.to = i
 		}
 	}
-	b := op.Result().Buf
-	if b == nil {
+	if slices.ContainsFunc(op.Results, func(v *ir.Value) bool { return v.Buf == nil }) {
 		c.report("%s has no place", op)
 		return
 	}
-	if updatesState(op) {
+	switch {
+	case updatesState(op):
 		c.update(op)
-	}
-	if isView(op) && !isResult(op.Result(), c.uses) {
+	case isView(op):
 		c.view(op)
 		c.held[op.Result()] = c.held[op.In[0]]
-	} else if b.Space == ir.Arena {
-		c.hold(i, op)
+	default:
+		for _, v := range op.Results {
+			c.hold(i, op, v)
+		}
 	}
-	c.within(op.String(), op.Result())
+	for _, v := range op.Results {
+		c.within(op.String(), v)
+	}
 }
 
-// hold notes the buffer that an operation writes.
-func (c *planChecker) hold(i int, op *ir.Op) {
-	b := op.Result().Buf
-	from := i
-	if isView(op) { // one of several results: written by the operation it is a slice of
-		from = slices.Index(c.f.Ops, op.In[0].Def)
+// hold notes the buffer that an operation writes a result to.
+func (c *planChecker) hold(i int, op *ir.Op, v *ir.Value) {
+	b := v.Buf
+	if b.Space != ir.Arena {
+		return
 	}
-	h := &held{op, b.Offset, b.Offset + c.f.Module.Bytes(op.Result().Type), from, i}
 	if b.Offset%alignment != 0 {
 		c.report("%s begins at %d, which is no multiple of %d", op, b.Offset, alignment)
 	}
-	c.held[op.Result()] = h
+	h := &held{op: op, lo: b.Offset, hi: b.Offset + c.f.Module.Bytes(v.Type), room: c.capacity(v.Type), from: i, to: i}
+	c.held[v] = h
 	c.list = append(c.list, h)
 }
 
@@ -220,7 +223,7 @@ func (c *planChecker) within(name string, v *ir.Value) {
 			c.report("%s lies in no buffer of the arena", name)
 			return
 		}
-		lo, hi = h.lo, h.lo+c.capacity(h.op.Result().Type)
+		lo, hi = h.lo, h.lo+h.room
 	case ir.Outputs:
 		hi = c.capacity(c.f.Results[b.Result].Value.Type)
 	default:
@@ -247,8 +250,7 @@ func (c *planChecker) capacity(t ir.Type) int64 {
 	return elements(c.f.Module, t.Shape) * t.DType.MemoryBytes()
 }
 
-// update checks that an update is written straight into the state, which nothing reads from then on but what takes
-// the result of op.
+// update checks that an update is written straight into the state, which nothing else reads.
 func (c *planChecker) update(op *ir.Op) {
 	state, written := updated(op), op.Result()
 	if op.Def == ir.OpDynamicUpdateSlice {
@@ -257,27 +259,8 @@ func (c *planChecker) update(op *ir.Op) {
 	if b := written.Buf; b == nil || b.Space != ir.States || b.Param != state {
 		c.report("the rows of %s are not written into its state", op)
 	}
-	writer := op
-	if op.Def == ir.OpDynamicUpdateSlice {
-		for writer = op.In[1].Def; writer != nil && isView(writer); {
-			writer = writer.In[0].Def
-		}
-	}
-	old, over := map[*ir.Value]bool{state: true}, false
-	for _, o := range c.f.Ops {
-		reads := o != op && slices.ContainsFunc(o.In, func(v *ir.Value) bool { return old[v] })
-		over = over || o == writer
-		switch {
-		case reads && isView(o):
-			old[o.Result()] = true
-		case reads && (over || updatesState(o) && updated(o) == state):
-			c.report("%s reads %%%s, which is overwritten in place by then", o, state.Name)
-		}
-	}
-	for _, r := range c.f.Results {
-		if old[r.Value] {
-			c.report("result %s is %%%s, which is overwritten in place", r.Name, state.Name)
-		}
+	if n := len(c.uses[state]); n != 1 {
+		c.report("%%%s is updated in place and has %d users, expected one", state.Name, n)
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 // cse makes equal operations on equal operands one, so that positions, masks and rotary angles are computed once for
 // all layers.
 func cse(f *ir.Func, budget *Budget) int {
-	seen := map[string]*ir.Value{}
+	seen := map[string]*ir.Op{}
 	with := map[*ir.Value]*ir.Value{}
 	resolve := func(v *ir.Value) *ir.Value {
 		if w, ok := with[v]; ok {
@@ -18,6 +18,7 @@ func cse(f *ir.Func, budget *Budget) int {
 		}
 		return v
 	}
+	n := 0
 	for _, op := range f.Ops {
 		var key strings.Builder
 		key.WriteString(op.Def.Name)
@@ -26,14 +27,17 @@ func cse(f *ir.Func, budget *Budget) int {
 			fmt.Fprintf(&key, " %d", resolve(v).ID)
 		}
 		if first, ok := seen[key.String()]; ok && budget.Take(op) {
-			with[op.Result()] = first
+			for i, v := range op.Results {
+				with[v] = first.Results[i]
+			}
+			n++
 		} else {
-			seen[key.String()] = op.Result()
+			seen[key.String()] = op
 		}
 	}
 	f.Replace(with)
 	f.RemoveDead()
-	return len(with)
+	return n
 }
 
 // dce removes operations and weights that nothing uses.

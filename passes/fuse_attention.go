@@ -77,7 +77,7 @@ func matchSelected(op *ir.Op) (m attention, ok bool) {
 
 // matchProduct finds attention up to its last product, op.
 func matchProduct(op *ir.Op) (m attention, ok bool) {
-	e, ok := einsumOf(op.Result())
+	e, ok := einsumOf(op)
 	if !ok {
 		return m, false
 	}
@@ -101,7 +101,7 @@ func matchProduct(op *ir.Op) (m attention, ok bool) {
 	}
 	m.attrs.Window, m.attrs.Prefix, m.attrs.Offset = seen.window, seen.prefix, seen.offset.dim
 	m.positions = seen.offset
-	inner, ok := einsumOf(product)
+	inner, ok := einsumOf(product.Def)
 	if !ok || len(inner.Out) != n {
 		return m, false
 	}
@@ -306,8 +306,8 @@ func matchScores(v *ir.Value, a *ir.AttentionAttrs) (product *ir.Value, s seen, 
 }
 
 // einsumOf returns the labels of an einsum.
-func einsumOf(v *ir.Value) (e ir.Einsum, ok bool) {
-	spec := einsumSpec(v)
+func einsumOf(op *ir.Op) (e ir.Einsum, ok bool) {
+	spec := einsumSpec(op)
 	if spec == "" {
 		return e, false
 	}

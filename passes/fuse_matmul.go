@@ -17,7 +17,7 @@ func fuseMatmul(f *ir.Func, budget *Budget) int {
 }
 
 // isProduct reports whether op is x·wᵀ with a weight w.
-func isProduct(op *ir.Op) bool { return einsumSpec(op.Result()) == "ab,cb->ac" && isWeight(op.In[1]) }
+func isProduct(op *ir.Op) bool { return einsumSpec(op) == "ab,cb->ac" && isWeight(op.In[1]) }
 
 func buildMatmul(f *ir.Func, r *region) *ir.Value {
 	// The last product of the sink's shape and those that share its operand; the others stay outside.

@@ -32,7 +32,7 @@ func takeNorm(f *ir.Func, op *ir.Op, uses map[*ir.Value][]ir.Use) {
 	r := row.Attrs.(ir.RowAttrs)
 	attrs.Reduce, attrs.Prologue, attrs.X = r.Reduce, []*ir.Expr{r.Out}, r.DType
 	for i, v := range row.In {
-		if is(v, ir.OpRow) && v.Type.Equal(ir.T(ir.F32, row.Result().Type.Shape...)) && op.Result().Type.DType == ir.F32 && ahead(f, op, row, uses[v]) && sliced(op, uses) {
+		if is(v, ir.OpRow) && v.Type.Equal(ir.T(ir.F32, row.Result().Type.Shape...)) && ahead(f, op, row, uses[v]) {
 			attrs.Reduce, attrs.Prologue, in = inlined(row, i)
 			if stream = v; len(uses[v]) == 1 { // nothing else reads it
 				attrs.Prologue, stream = attrs.Prologue[:1], nil
@@ -42,31 +42,18 @@ func takeNorm(f *ir.Func, op *ir.Op, uses map[*ir.Value][]ir.Use) {
 	}
 	b := ir.Before(f, op)
 	operands := append(append(slices.Clone(in), a.Weights(op.In)...), a.Extra(op.In)...)
-	all := b.Op(ir.OpMatmul, attrs, operands...)
-	with := map[*ir.Value]*ir.Value{op.Result(): all}
+	results := b.Add(ir.OpMatmul, attrs, operands...).Results
+	n := len(op.Results)
+	f.ReplaceResults(op, results[:n])
 	if stream != nil {
-		n := op.Result().Type.Last().N
-		slice := func(start, end int) *ir.Value {
-			return b.Op(ir.OpSlice, ir.SliceAttrs{Axis: 1, Start: ir.D(start), Limit: ir.D(end)}, all)
-		}
-		with[stream] = slice(n, all.Type.Last().N)
-		if at, _ := a.Results(typesOf(op.In)); len(at) == 2 {
-			with[op.Result()] = slice(0, n)
-		}
+		f.ReplaceAllUses(stream, results[n])
 	}
-	f.Replace(with)
 }
 
 // ahead reports whether op stands before every user of a value but row.
 func ahead(f *ir.Func, op, row *ir.Op, uses []ir.Use) bool {
 	order := positions(f)
 	return !slices.ContainsFunc(uses, func(u ir.Use) bool { return u.Op != nil && u.Op != row && order[u.Op] <= order[op] })
-}
-
-// sliced reports whether the results of op can move within a wider one: it has one, or all its users are slices.
-func sliced(op *ir.Op, uses map[*ir.Value][]ir.Use) bool {
-	at, err := op.Attrs.(ir.MatmulAttrs).Results(typesOf(op.In))
-	return err == nil && (len(at) == 2 || separated(op, uses))
 }
 
 // inlined returns the reductions, the results and the operands of a row with the row that is its operand i inside: the results

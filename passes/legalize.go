@@ -103,8 +103,10 @@ func copies(f *ir.Func) int {
 		if op.Def == ir.OpDynamicUpdateSlice && !writesInPlace(op.In[1], uses) {
 			op.In[1] = duplicate(op, op.In[1])
 		}
-		strides[op.Result()] = m.DenseStrides(op.Result().Type.Shape)
-		if isView(op) && !isResult(op.Result(), uses) {
+		for _, v := range op.Results {
+			strides[v] = m.DenseStrides(v.Type.Shape)
+		}
+		if isView(op) {
 			s, _, ok := view(m, op, strides[op.In[0]])
 			if !ok {
 				op.In[0] = duplicate(op, op.In[0])
@@ -116,7 +118,7 @@ func copies(f *ir.Func) int {
 	seen := map[*ir.Value]bool{}
 	for i, r := range f.Results {
 		def := r.Value.Def
-		if r.State == nil && (def == nil || isView(def) && !isResult(r.Value, uses) || isVirtual(def) || updatesState(def) || seen[r.Value]) {
+		if r.State == nil && (def == nil || isView(def) || isVirtual(def) || updatesState(def) || seen[r.Value]) {
 			f.Results[i].Value = duplicate(nil, r.Value)
 		}
 		seen[r.Value] = true
@@ -159,5 +161,5 @@ func writesInPlace(v *ir.Value, uses map[*ir.Value][]ir.Use) bool {
 	for is(v, ir.OpReshape) && len(uses[v]) == 1 {
 		v = v.Def.In[0]
 	}
-	return v.Def != nil && (!isView(v.Def) || isResult(v, uses)) && !isVirtual(v.Def) && !updatesState(v.Def) && len(uses[v]) == 1
+	return v.Def != nil && !isView(v.Def) && !isVirtual(v.Def) && !updatesState(v.Def) && len(uses[v]) == 1
 }

@@ -30,11 +30,11 @@ func withNumber(v *ir.Value, def *ir.OpDef) (x *ir.Value, n float64, ok bool) {
 }
 
 // einsumSpec returns the canonical spec of an einsum, or "".
-func einsumSpec(v *ir.Value) string {
-	if !is(v, ir.OpEinsum) {
+func einsumSpec(op *ir.Op) string {
+	if op == nil || op.Def != ir.OpEinsum {
 		return ""
 	}
-	return v.Def.Attrs.(ir.EinsumAttrs).Spec
+	return op.Attrs.(ir.EinsumAttrs).Spec
 }
 
 // through follows v through conversions and reshapes to what it was read from.
@@ -64,8 +64,7 @@ func unconverted(v *ir.Value) *ir.Value {
 
 // stores reports whether op stores f32 in 16 bits.
 func stores(op *ir.Op) bool {
-	d := op.Result().Type.DType
-	return op.Def == ir.OpConvert && op.In[0].Type.DType == ir.F32 && d != ir.F32 && ir.Plain.Has(d)
+	return op.Def == ir.OpConvert && op.In[0].Type.DType == ir.F32 && stores16(op.Result().Type.DType)
 }
 
 // restores reports whether op makes f32 of stored floats that were computed, not looked up: products may read these as they are
@@ -82,8 +81,11 @@ func stores16(d ir.DType) bool { return d == ir.BF16 || d == ir.F16 }
 
 // quantizes reports whether op stores floats in groups of 8 bits.
 func quantizes(op *ir.Op) bool {
+	if op.Def != ir.OpConvert {
+		return false
+	}
 	bits, _ := op.Result().Type.DType.Group()
-	return op.Def == ir.OpConvert && bits == 8
+	return bits == 8
 }
 
 // multiplied is what a product reads of its first operand: the integers where it was quantized and the matrix is, too, and the

@@ -7,13 +7,13 @@ import (
 )
 
 // mergeMatmul makes the matmuls of one x a matmul with several parts: queries, keys and values are one kernel, which fills
-// the machine where a single one is small. Their results are slices of the merged one's.
+// the machine where a single one is small.
 func mergeMatmul(f *ir.Func, budget *Budget) int {
 	order := positions(f)
 	groups := map[*ir.Value][]*ir.Op{}
 	var xs []*ir.Value
 	for _, op := range f.Ops {
-		if op.Def != ir.OpMatmul || len(op.Attrs.(ir.MatmulAttrs).Prologue) > 0 || op.Result().Type.DType != ir.F32 {
+		if op.Def != ir.OpMatmul || len(op.Attrs.(ir.MatmulAttrs).Prologue) > 0 || slices.ContainsFunc(op.Results, isNotF32) {
 			continue
 		}
 		x := op.In[0]
@@ -84,11 +84,13 @@ func merge(f *ir.Func, ops []*ir.Op, with map[*ir.Value]*ir.Value) {
 	}
 	b := ir.NewBuilder(f)
 	in := append(append([]*ir.Value{ops[0].In[0]}, weights...), extra...)
-	all := b.Op(ir.OpMatmul, attrs, in...)
-	at := 0
+	results := b.Add(ir.OpMatmul, attrs, in...).Results
 	for _, op := range ops {
-		end := at + op.Result().Type.Last().N
-		with[op.Result()] = b.Op(ir.OpSlice, ir.SliceAttrs{Axis: 1, Start: ir.D(at), Limit: ir.D(end)}, all)
-		at = end
+		for i, v := range op.Results {
+			with[v] = results[i]
+		}
+		results = results[len(op.Results):]
 	}
 }
+
+func isNotF32(v *ir.Value) bool { return v.Type.DType != ir.F32 }

@@ -83,22 +83,15 @@ func (p *planner) plan() error {
 		return err
 	}
 	for _, op := range p.f.Ops {
-		v := op.Result()
-		switch {
-		case v.Buf != nil: // written straight to its place
-		case isVirtual(op), separated(op, p.uses):
-			v.Buf = &ir.Buffer{Space: ir.Folded}
-		case isView(op) && !isResult(v, p.uses):
-			b, ok := viewBuffer(p.m, op, op.In[0].Buf)
-			if !ok {
-				return fmt.Errorf("@%s: %s of %s has no strides: legalize was not run", p.f.Name, op.Def, op.In[0].Type)
+		for _, v := range op.Results {
+			if v.Buf != nil {
+				continue // written straight to its place
 			}
-			v.Buf = b
-		case updatesState(op):
-			v.Buf = updated(op).Buf
-		default:
-			v.Buf = &ir.Buffer{Space: ir.Arena, Owner: true, Strides: p.m.DenseStrides(v.Type.Shape)}
-			if i, ok := outputs[v]; ok {
+			var err error
+			if v.Buf, err = p.buffer(op, v); err != nil {
+				return err
+			}
+			if i, ok := outputs[v]; ok && v.Buf.Owner {
 				v.Buf.Space, v.Buf.Owner, v.Buf.Result = ir.Outputs, false, i
 			}
 		}
@@ -108,6 +101,23 @@ func (p *planner) plan() error {
 	return nil
 }
 
+// buffer returns where a result of op lies, as far as that is known before the arena is laid out.
+func (p *planner) buffer(op *ir.Op, v *ir.Value) (*ir.Buffer, error) {
+	switch {
+	case isVirtual(op):
+		return &ir.Buffer{Space: ir.Folded}, nil
+	case isView(op):
+		b, ok := viewBuffer(p.m, op, op.In[0].Buf)
+		if !ok {
+			return nil, fmt.Errorf("@%s: %s of %s has no strides: legalize was not run", p.f.Name, op.Def, op.In[0].Type)
+		}
+		return b, nil
+	case updatesState(op):
+		return updated(op).Buf, nil
+	}
+	return &ir.Buffer{Space: ir.Arena, Owner: true, Strides: p.m.DenseStrides(v.Type.Shape)}, nil
+}
+
 // states makes the kernels that compute new rows of a state write them there.
 func (p *planner) states() error {
 	for _, op := range p.f.Ops {
@@ -115,8 +125,8 @@ func (p *planner) states() error {
 			continue
 		}
 		state := updated(op)
-		if state.Kind != ir.State || !p.readBefore(state, op) {
-			return fmt.Errorf("@%s: %s must be of a state parameter that nothing reads from then on", p.f.Name, op.Def)
+		if state.Kind != ir.State || len(p.uses[state]) != 1 {
+			return fmt.Errorf("@%s: %s must be the only user of a state parameter", p.f.Name, op.Def)
 		}
 		if op.Def != ir.OpDynamicUpdateSlice {
 			continue
@@ -144,38 +154,9 @@ func (p *planner) states() error {
 	return nil
 }
 
-// readBefore reports whether whatever reads the old contents of a state has done so when the kernel runs that writes the rows of update,
-// its only update.
-func (p *planner) readBefore(state *ir.Value, update *ir.Op) bool {
-	at, writer := positions(p.f), update
-	if update.Def == ir.OpDynamicUpdateSlice {
-		writer = root(update.In[1]).Def
-	}
-	var before func(v *ir.Value) bool
-	before = func(v *ir.Value) bool {
-		for _, u := range p.uses[v] {
-			switch {
-			case u.Op == update:
-			case u.Op == nil, updatesState(u.Op) && updated(u.Op) == v, isView(u.Op) && !before(u.Op.Result()), !isView(u.Op) && at[u.Op] >= at[writer]:
-				return false
-			}
-		}
-		return true
-	}
-	return before(state)
-}
-
 // root follows views to the value that owns the memory.
 func root(v *ir.Value) *ir.Value {
 	for v.Def != nil && isView(v.Def) {
-		v = v.Def.In[0]
-	}
-	return v
-}
-
-// owner follows views to the value that has memory in the arena.
-func owner(v *ir.Value) *ir.Value {
-	for v.Def != nil && isView(v.Def) && !v.Buf.Owner {
 		v = v.Def.In[0]
 	}
 	return v
@@ -186,18 +167,17 @@ func (p *planner) lifetimes() {
 	at := positions(p.f)
 	lives := map[*ir.Value]*life{}
 	for _, op := range p.f.Ops {
-		if v := op.Result(); v.Buf != nil && v.Buf.Owner {
-			l := &life{v: v, bytes: p.bytes(v.Type), from: at[op], to: at[op]}
-			if isView(op) { // one of several results
-				l.from = at[op.In[0].Def]
+		for _, v := range op.Results {
+			if v.Buf == nil || !v.Buf.Owner {
+				continue
 			}
-			lives[v] = l
-			p.lives = append(p.lives, l)
+			lives[v] = &life{v: v, bytes: p.bytes(v.Type), from: at[op], to: at[op]}
+			p.lives = append(p.lives, lives[v])
 		}
 	}
 	for _, op := range p.f.Ops {
 		for _, v := range op.In {
-			if l := lives[owner(v)]; l != nil {
+			if l := lives[root(v)]; l != nil {
 				l.to = max(l.to, at[op])
 			}
 		}
@@ -231,7 +211,7 @@ func (p *planner) allocate() {
 	}
 	// Views were given their operands' offsets before those were known.
 	for _, op := range p.f.Ops {
-		if isView(op) && op.Result().Buf.Space == ir.Arena && !op.Result().Buf.Owner {
+		if isView(op) && op.Result().Buf.Space == ir.Arena {
 			_, off, _ := view(p.m, op, op.In[0].Buf.Strides)
 			op.Result().Buf.Offset = op.In[0].Buf.Offset + off*op.Result().Type.DType.MemoryBytes()
 		}

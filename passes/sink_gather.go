@@ -15,7 +15,7 @@ func sinkGather(f *ir.Func, budget *Budget) int {
 				continue
 			}
 			src := op.In[0].Def
-			if src == nil || src.Result().Type.Shape[0].IsConst() || !onlyPicked(uses[src.Result()], op.In[1]) {
+			if src == nil || op.In[0].Type.Shape[0].IsConst() || !onlyPicked(uses[op.In[0]], op.In[1]) {
 				continue
 			}
 			if v := gatherOperands(ir.Before(f, op), src, op.In[1]); v != nil && budget.Take(op) {
@@ -43,6 +43,9 @@ func onlyPicked(uses []ir.Use, ids *ir.Value) bool {
 
 // gatherOperands builds src on gathered operands, or returns nil if src does not work row by row.
 func gatherOperands(b *ir.Builder, src *ir.Op, ids *ir.Value) *ir.Value {
+	if len(src.Results) != 1 {
+		return nil
+	}
 	rank, rows := src.Result().Type.Rank(), ids.Type.Shape[0]
 	pick := func(v *ir.Value) *ir.Value {
 		if v.Type.Rank() < rank || v.Type.Shape[0] == ir.D(1) {
@@ -58,7 +61,7 @@ func gatherOperands(b *ir.Builder, src *ir.Op, ids *ir.Value) *ir.Value {
 			in[i] = pick(v)
 		}
 		return b.Op(src.Def, src.Attrs, in...)
-	case einsumSpec(src.Result()) == "ab,cb->ac":
+	case einsumSpec(src) == "ab,cb->ac":
 		return b.Op(src.Def, src.Attrs, b.Op(ir.OpGather, nil, src.In[0], ids), src.In[1])
 	case src.Def == ir.OpReshape && src.In[0].Type.Rank() > 0 && src.In[0].Type.Shape[0] == src.Result().Type.Shape[0]:
 		return b.Op(src.Def, ir.ShapeAttrs{Shape: withRows(src.Result().Type.Shape)}, b.Op(ir.OpGather, nil, src.In[0], ids))

@@ -12,6 +12,9 @@ func storeResults(f *ir.Func, budget *Budget) int {
 			continue
 		}
 		from := op.In[0].Def
+		if len(from.Results) > 1 {
+			continue
+		}
 		attrs := stored16(from, op.Result().Type.DType)
 		if attrs == nil || !budget.Take(op) {
 			continue
@@ -33,9 +36,6 @@ func stored16(op *ir.Op, d ir.DType) any {
 		a.DType = d
 		return a
 	case ir.MatmulAttrs:
-		if a.Further() > 0 {
-			return nil
-		}
 		a.DType = d
 		return a
 	}

@@ -31,36 +31,6 @@ func updated(op *ir.Op) *ir.Value {
 	return op.In[0]
 }
 
-// separated reports whether the results of op are read as what they are, each by one slice: these then have memory of their
-// own, and op has none.
-func separated(op *ir.Op, uses map[*ir.Value][]ir.Use) bool {
-	if op == nil || op.Def != ir.OpMatmul {
-		return false
-	}
-	at, err := op.Attrs.(ir.MatmulAttrs).Results(typesOf(op.In))
-	if err != nil || len(at) <= 2 || len(uses[op.Result()]) != len(at)-1 {
-		return false
-	}
-	seen := map[int]bool{}
-	for _, u := range uses[op.Result()] {
-		if u.Op == nil || u.Op.Def != ir.OpSlice {
-			return false
-		}
-		a := u.Op.Attrs.(ir.SliceAttrs)
-		i := slices.Index(at, a.Start.N)
-		if a.Axis != 1 || !a.Start.IsConst() || i < 0 || i+1 == len(at) || a.Limit != ir.D(at[i+1]) || seen[i] {
-			return false
-		}
-		seen[i] = true
-	}
-	return true
-}
-
-// isResult reports whether v is one of the separated results of an operation.
-func isResult(v *ir.Value, uses map[*ir.Value][]ir.Use) bool {
-	return is(v, ir.OpSlice) && separated(v.Def.In[0].Def, uses)
-}
-
 // isVirtual reports whether op has no memory of its own: kernels compute its elements as they need them.
 func isVirtual(op *ir.Op) bool {
 	return op.Def == ir.OpIota || op.Def == ir.OpSymbol || op.Def == ir.OpConstant

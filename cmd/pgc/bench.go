@@ -11,7 +11,7 @@ import (
 
 	"pgc/cmd/internal/aids"
 	"pgc/cmd/internal/bench"
-	"pgc/cmd/internal/build"
+	"pgc/internal/build"
 	"pgc/ir/target"
 )
 

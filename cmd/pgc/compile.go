@@ -12,8 +12,8 @@ import (
 	"path/filepath"
 
 	"pgc/cmd/internal/aids"
-	"pgc/cmd/internal/build"
 	"pgc/cmd/internal/quality"
+	"pgc/internal/build"
 	"pgc/ir/target"
 )
 

@@ -12,7 +12,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"pgc/cmd/internal/build"
+	"pgc/internal/build"
 	"pgc/ir/target"
 )
 

@@ -6,9 +6,9 @@ import (
 	"os"
 
 	"pgc/cmd/internal/aids"
-	"pgc/cmd/internal/build"
 	"pgc/cmd/internal/evaluate"
 	"pgc/frontend/text"
+	"pgc/internal/build"
 	"pgc/ir"
 	"pgc/passes"
 )

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"path/filepath"
 
-	"pgc/cmd/internal/build"
 	"pgc/cmd/internal/quality"
+	"pgc/internal/build"
 )
 
 // measuring is the checkpoint beside the executable, for --calibrate and --report.

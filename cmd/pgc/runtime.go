@@ -2,39 +2,26 @@ package main
 
 import (
 	"compress/gzip"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 
-	"pgc/ir/target"
+	"pgc/internal/build"
 )
 
-// runtimeFor returns the runtime's ELF file for the architecture of the targets: the one built in, or the one beside this program.
+// runtimeFor returns the runtime's ELF file for the architecture of the targets: the one built in, or else the one that is found.
 func runtimeFor(cpus string) ([]byte, error) {
-	targets, err := target.FindAll(cpus)
+	name, err := build.RuntimeName(cpus)
 	if err != nil {
 		return nil, err
 	}
-	name := "pgcrt-" + targets[0].Arch
-	if f, err := embedded.Open(name + ".gz"); err == nil {
-		defer f.Close()
-		z, err := gzip.NewReader(f)
-		if err != nil {
-			return nil, fmt.Errorf("the runtime %s is damaged: %w", name, err)
-		}
-		return io.ReadAll(z)
-	}
-	self, err := os.Executable()
+	f, err := embedded.Open(name + ".gz")
 	if err != nil {
-		return nil, err
+		return build.FindRuntime(cpus)
 	}
-	path := filepath.Join(filepath.Dir(self), name)
-	rt, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("the runtime %s is missing: build pgc with make build", path)
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		return nil, fmt.Errorf("the runtime %s is damaged: %w", name, err)
 	}
-	return rt, err
+	return io.ReadAll(z)
 }

@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"os"
 
-	"pgc/cmd/internal/build"
+	"pgc/internal/build"
 )
 
 type sizeCmd struct {

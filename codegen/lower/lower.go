@@ -33,10 +33,12 @@ func to(op *ir.Op, spec kernels.Spec, in []*ir.Value) Launch {
 // Func returns the launches of a planned function and the bytes of its arena: that of the plan, and behind it what launches of
 // one operation hand on to each other.
 func Func(m *ir.Module, f *ir.Func, packed Packed) (all []Launch, arena int64, err error) {
-	l := &lowerer{m: m, f: f, uses: f.Uses(), packed: packed}
+	l := &lowerer{m: m, f: f, packed: packed}
 	for _, op := range f.Ops {
-		if b := op.Result().Buf; b != nil && b.Space == ir.Arena && b.Owner {
-			l.arena = max(l.arena, b.Offset+m.Bytes(op.Result().Type))
+		for _, v := range op.Results {
+			if b := v.Buf; b != nil && b.Space == ir.Arena && b.Owner {
+				l.arena = max(l.arena, b.Offset+m.Bytes(v.Type))
+			}
 		}
 	}
 	l.arena = (l.arena + 63) / 64 * 64
@@ -54,7 +56,6 @@ func Func(m *ir.Module, f *ir.Func, packed Packed) (all []Launch, arena int64, e
 type lowerer struct {
 	m      *ir.Module
 	f      *ir.Func
-	uses   map[*ir.Value][]ir.Use
 	packed Packed
 	arena  int64 // the end of the planned arena
 	work   int64 // bytes behind it that launches of one operation hand on to each other
@@ -102,7 +103,7 @@ func (l *lowerer) lower(op *ir.Op) ([]Launch, error) {
 	case ir.OpConcat:
 		return l.lowerConcat(op)
 	}
-	return nil, fmt.Errorf("@%s: no kernel for %s : %s", l.f.Name, op.Def, op.Result().Type)
+	return nil, fmt.Errorf("@%s: no kernel for %s : %s", l.f.Name, op.Def, op.Results[0].Type)
 }
 
 // workspace is a row of n elements behind the planned arena, `at` bytes from its end on, for what launches of op hand on to each other.

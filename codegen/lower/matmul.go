@@ -68,27 +68,6 @@ func (l *lowerer) packedMatrix(v *ir.Value, pairs bool) (weights.Matrix, error) 
 	return m, err
 }
 
-// results returns the values that hold the results of a matmul and the element each begins at: slices of it with memory of
-// their own, or the whole of it.
-func (l *lowerer) results(op *ir.Op) (values []*ir.Value, at []int64, err error) {
-	columns, err := op.Attrs.(ir.MatmulAttrs).Results(types(op.In))
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, c := range columns[:len(columns)-1] {
-		values, at = append(values, op.Result()), append(at, int64(c))
-	}
-	if op.Result().Buf.Space != ir.Folded {
-		return values, at, nil
-	}
-	for _, u := range l.uses[op.Result()] {
-		start := u.Op.Attrs.(ir.SliceAttrs).Start.N
-		i := slices.Index(columns, start)
-		values[i], at[i] = u.Op.Result(), 0
-	}
-	return values, at, nil
-}
-
 func types(values []*ir.Value) []ir.Type {
 	out := make([]ir.Type, len(values))
 	for i, v := range values {
@@ -103,24 +82,20 @@ func (l *lowerer) lowerMatmul(op *ir.Op) ([]Launch, error) {
 	if err != nil {
 		return nil, err
 	}
-	outs, at, err := l.results(op)
-	if err != nil {
-		return nil, err
-	}
 	pro, ws, extra := op.In[:a.Rows()], a.Weights(op.In), a.Extra(op.In)
 	spec := &kernels.Matmul{M: l.size(parts[0].Domain[0]), K: int64(ws[0].Type.Last().N)}
-	la := Launch{Spec: spec, In: slices.Clone(pro), Packed: map[int]weights.Matrix{}, Outs: outs, Op: op}
+	la := Launch{Spec: spec, In: slices.Clone(pro), Packed: map[int]weights.Matrix{}, Outs: op.Results, Op: op}
 	if spec.X = weights.GroupOf(pro[0].Type.DType); spec.X.Bits > 0 {
 		if pro[0].Def == nil || pro[0].Def.Def != ir.OpRow {
 			return nil, fmt.Errorf("@%s: matmul of %s that no row stored", l.f.Name, pro[0].Type)
 		}
 	} else if spec.Pairs = a.Factor(op.In) == ir.BF16; len(a.Prologue) == 0 {
 		spec.XStride = l.strides(pro[0])[0]
-	} else if spec.Prologue, err = l.prologue(a, pro, []ir.Dim{parts[0].Domain[0], ws[0].Type.Last()}, outs[len(parts):], at[len(parts):]); err != nil {
+	} else if spec.Prologue, err = l.prologue(a, pro, []ir.Dim{parts[0].Domain[0], ws[0].Type.Last()}, op.Results[len(parts):]); err != nil {
 		return nil, err
 	}
 	for i, p := range parts {
-		part, used, err := l.part(p, ws[p.First:][:p.Accs], extra, outs[i], at[i])
+		part, used, err := l.part(p, ws[p.First:][:p.Accs], extra, op.Results[i])
 		if err != nil {
 			return nil, err
 		}
@@ -139,8 +114,8 @@ func (l *lowerer) lowerMatmul(op *ir.Op) ([]Launch, error) {
 	return []Launch{la}, nil
 }
 
-// prologue is the row in front of a matmul; its operands read a domain of [M,K].
-func (l *lowerer) prologue(a ir.MatmulAttrs, in []*ir.Value, domain []ir.Dim, outs []*ir.Value, at []int64) (*kernels.Prologue, error) {
+// prologue is the row in front of a matmul, with results of its own; its operands read a domain of [M,K].
+func (l *lowerer) prologue(a ir.MatmulAttrs, in []*ir.Value, domain []ir.Dim, outs []*ir.Value) (*kernels.Prologue, error) {
 	p := &kernels.Prologue{}
 	for _, v := range in {
 		p.In = append(p.In, l.operand(v, domain))
@@ -149,14 +124,14 @@ func (l *lowerer) prologue(a ir.MatmulAttrs, in []*ir.Value, domain []ir.Dim, ou
 	if p.Exprs, err = l.rowExprs(in, a.Reduce, a.Prologue, &p.Reduce); err != nil {
 		return nil, err
 	}
-	for i, v := range outs {
-		p.Outs = append(p.Outs, kernels.Out{Elem: elem(ir.F32), Strides: l.strides(v), Offset: at[i]})
+	for _, v := range outs {
+		p.Outs = append(p.Outs, kernels.Out{Elem: elem(v.Type.DType), Strides: l.strides(v)})
 	}
 	return p, nil
 }
 
-// part lowers one part; used are the extra operands that it reads.
-func (l *lowerer) part(p ir.MatmulPart, ws, extra []*ir.Value, out *ir.Value, at int64) (part kernels.Part, used []*ir.Value, err error) {
+// part lowers one part, whose result is out; used are the extra operands that it reads.
+func (l *lowerer) part(p ir.MatmulPart, ws, extra []*ir.Value, out *ir.Value) (part kernels.Part, used []*ir.Value, err error) {
 	m, err := l.matrixOf(ws[0])
 	if err != nil {
 		return part, nil, err
@@ -198,7 +173,7 @@ func (l *lowerer) part(p ir.MatmulPart, ws, extra []*ir.Value, out *ir.Value, at
 		}
 		part.Exprs = append(part.Exprs, x)
 		part.Outs = append(part.Outs, kernels.Out{Elem: elem(out.Type.DType), Strides: []int64{s[0], n, s[1]},
-			Offset: at*s[1] + int64(i)*m.Rows*s[1]})
+			Offset: int64(i) * m.Rows * s[1]})
 	}
 	return part, used, nil
 }

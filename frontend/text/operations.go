@@ -78,12 +78,13 @@ type typ struct {
 // operations is the body of a function up to its return.
 type operations struct{ list []*operation }
 
-// operation is one line: %2 = slice %1 {axis=0, start=0, limit=S} : f32[S,8].
+// operation is one line: %2 = slice %1 {axis=0, start=0, limit=S} : f32[S,8]. One of several results has a list of names and of types.
 type operation struct {
-	out, name lexer.Token
-	in        []lexer.Token
-	attrs     []attribute
-	typ       typ
+	out   []lexer.Token
+	name  lexer.Token
+	in    []lexer.Token
+	attrs []attribute
+	types []typ
 }
 
 // attribute is name=value.
@@ -169,9 +170,9 @@ func (p *parameters) Parse(lex *lexer.PeekingLexer) error {
 	c.list(")", func() {
 		q := &parameter{name: c.next(tokenValue, "a parameter such as %x: input f32[8]")}
 		c.expect(":", "")
-		q.kind = c.next(tokenIdent, "input, weight or state")
+		q.kind = c.next(tokenIdent, "input, weight, state or slots")
 		if c.err == nil && paramKinds[q.kind.Value] == ir.NotParam {
-			c.err = participle.Errorf(q.kind.Pos, "unexpected %s, expected input, weight or state", describe(q.kind))
+			c.err = participle.Errorf(q.kind.Pos, "unexpected %s, expected input, weight, state or slots", describe(q.kind))
 		}
 		if c.err == nil && q.kind.Value == "weight" {
 			q.key = c.next(tokenString, "the name of the tensor in quotes").Value
@@ -182,7 +183,7 @@ func (p *parameters) Parse(lex *lexer.PeekingLexer) error {
 	return c.err
 }
 
-var paramKinds = map[string]ir.ParamKind{"input": ir.Input, "weight": ir.Weight, "state": ir.State}
+var paramKinds = map[string]ir.ParamKind{"input": ir.Input, "weight": ir.Weight, "state": ir.State, "slots": ir.State}
 
 // Parse reads results up to the end of the function.
 func (r *results) Parse(lex *lexer.PeekingLexer) error {
@@ -231,7 +232,10 @@ func (o *operations) Parse(lex *lexer.PeekingLexer) error {
 }
 
 func (c *cursor) operation(op *operation) {
-	op.out = c.next(tokenValue, "a value")
+	op.out = []lexer.Token{c.next(tokenValue, "a value")}
+	for c.accept(",") {
+		op.out = append(op.out, c.next(tokenValue, "another result after the comma"))
+	}
 	c.expect("=", "")
 	op.name = c.next(tokenIdent, "the name of an operation")
 	if c.at("(") {
@@ -258,7 +262,13 @@ func (c *cursor) operation(op *operation) {
 		})
 	}
 	c.expect(":", " and the type of the result")
-	c.typ(&op.typ)
+	for range op.out {
+		if len(op.types) > 0 {
+			c.expect(",", " and the type of the next result")
+		}
+		op.types = append(op.types, typ{})
+		c.typ(&op.types[len(op.types)-1])
+	}
 }
 
 func (c *cursor) expression() *expression {

@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/alecthomas/participle/v2"
 	"github.com/alecthomas/participle/v2/lexer"
@@ -134,7 +135,9 @@ func (r *reader) parameter(p *parameter) error {
 			}
 		}
 	}
-	return r.define(p.name.Pos, p.name.Value, r.f.AddParam(kind, name, p.key, t))
+	v := r.f.AddParam(kind, name, p.key, t)
+	v.PerSlot = p.kind.Value == "slots"
+	return r.define(p.name.Pos, p.name.Value, v)
 }
 
 func (r *reader) define(pos lexer.Position, name string, v *ir.Value) error {
@@ -182,7 +185,7 @@ func (r *reader) operation(o *operation) error {
 		if errors.As(err, &e) {
 			pos, err = e.Position(), errors.New(e.Message())
 		}
-		return &ir.Error{Loc: location(pos), Func: r.f.Name, Op: o.out.Value + " " + o.name.Value, Msg: err.Error()}
+		return &ir.Error{Loc: location(pos), Func: r.f.Name, Op: o.results() + " " + o.name.Value, Msg: err.Error()}
 	}
 	def := ir.OpNamed(o.name.Value)
 	if def == nil {
@@ -207,16 +210,33 @@ func (r *reader) operation(o *operation) error {
 	if err != nil {
 		return fail(o.name.Pos, err)
 	}
-	t, err := r.typ(&o.typ)
-	if err != nil {
-		return err
+	if len(o.out) != len(op.Results) {
+		return fail(o.out[0].Pos, fmt.Errorf("the number of results is %d, expected %d", len(o.out), len(op.Results)))
 	}
-	if !t.Equal(op.Result().Type) {
-		return fail(o.typ.pos, fmt.Errorf("the type is %s, the operands make it %s", t, op.Result().Type))
-	}
-	op.Loc = location(o.out.Pos)
+	op.Loc = location(o.out[0].Pos)
 	r.f.Insert(nil, op)
-	return r.define(o.out.Pos, o.out.Value, op.Result())
+	for i, v := range op.Results {
+		t, err := r.typ(&o.types[i])
+		if err != nil {
+			return err
+		}
+		if !t.Equal(v.Type) {
+			return fail(o.types[i].pos, fmt.Errorf("the type is %s, the operands make it %s", t, v.Type))
+		}
+		if err := r.define(o.out[i].Pos, o.out[i].Value, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// results lists the names of an operation's results.
+func (o *operation) results() string {
+	names := make([]string, len(o.out))
+	for i, t := range o.out {
+		names[i] = t.Value
+	}
+	return strings.Join(names, ", ")
 }
 
 func (r *reader) result(res *result) error {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -54,7 +55,7 @@ func roundTrip(t *testing.T, name string, m *ir.Module) {
 	for i, f := range m.Funcs {
 		g := again.Funcs[i]
 		for j, op := range f.Ops {
-			if o := g.Ops[j]; o.Def != op.Def || !o.Result().Type.Equal(op.Result().Type) || !ir.AttrsEqual(op.Def, o.Attrs, op.Attrs) {
+			if o := g.Ops[j]; o.Def != op.Def || !slices.EqualFunc(o.Results, op.Results, func(x, y *ir.Value) bool { return x.Type.Equal(y.Type) }) || !ir.AttrsEqual(op.Def, o.Attrs, op.Attrs) {
 				t.Errorf("%s: @%s operation %d is %s, want %s", name, f.Name, j, o, op)
 			}
 		}
@@ -77,7 +78,7 @@ func TestPrintedModulesParse(t *testing.T) {
 			roundTrip(t, c.Name, c.Func.Module)
 			if def.Fused() {
 				op := c.Func.Ops[0]
-				c.Func.ReplaceAllUses(op.Result(), def.Expand(ir.Before(c.Func, op), op))
+				c.Func.ReplaceResults(op, def.Expand(ir.Before(c.Func, op), op))
 				roundTrip(t, c.Name+" expanded", c.Func.Module.Clone())
 			}
 		}

@@ -1,6 +1,7 @@
 package eval
 
 import (
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"maps"
@@ -12,14 +13,14 @@ import (
 )
 
 // Case is a conformance case of an operation, ready to run: a verified function @op of that one operation, random inputs x0, x1, … and
-// the reference result. The backends run Func their way and Check what came out.
+// the reference results. The backends run Func their way and Check what came out.
 type Case struct {
 	Name   string // the operation and the types of its operands
 	Def    *ir.OpDef
 	Func   *ir.Func
 	Inputs map[string]*Tensor
 	Syms   map[string]int
-	Want   *Tensor // of the output "y"
+	Want   []*Tensor // of the outputs, which ResultName names
 }
 
 // Cases returns the conformance cases of an operation. Equal calls give equal cases.
@@ -61,7 +62,9 @@ func newCase(def *ir.OpDef, s ir.Sample) (*Case, error) {
 		return nil, err
 	}
 	f.Insert(nil, op)
-	f.Return("y", op.Result())
+	for i, v := range op.Results {
+		f.Return(ResultName(i, len(op.Results)), v)
+	}
 	if err := m.Verify(); err != nil {
 		return nil, err
 	}
@@ -69,18 +72,27 @@ func newCase(def *ir.OpDef, s ir.Sample) (*Case, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.Want = out["y"]
+	for _, r := range f.Results {
+		c.Want = append(c.Want, out[r.Name])
+	}
 	return c, nil
 }
 
-// Check compares a result with the reference under the operation's tolerance. It returns the greatest error, in parts of what is
+// Check compares results with the reference under the operation's tolerance. It returns the greatest error, in parts of what is
 // allowed, and what is wrong when that exceeds 1.
-func (c *Case) Check(got *Tensor) (worst float64, err error) {
-	worst, err = Compare(got, c.Want, c.Def.Tol)
-	if err != nil {
-		err = fmt.Errorf("%s: %w", c.Name, err)
+func (c *Case) Check(got ...*Tensor) (worst float64, err error) {
+	if len(got) != len(c.Want) {
+		return math.Inf(1), fmt.Errorf("%s: %d results, expected %d", c.Name, len(got), len(c.Want))
 	}
-	return worst, err
+	var errs []error
+	for i, want := range c.Want {
+		e, err := Compare(got[i], want, c.Def.Tol)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s, %s: %w", c.Name, ResultName(i, len(got)), err))
+		}
+		worst = max(worst, e)
+	}
+	return worst, errors.Join(errs...)
 }
 
 // Compare measures got against want under a tolerance: the greatest error in parts of what is allowed (0 when all is exact), and

@@ -60,7 +60,7 @@ func TestEinsumAgainstItsDefinition(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			w, err := Compare(c.Want, naive(e, c.Inputs["x0"], c.Inputs["x1"], sizes, c.Want.Shape), ir.Tol{Norm: 1e-14})
+			w, err := Compare(c.Want[0], naive(e, c.Inputs["x0"], c.Inputs["x1"], sizes, c.Want[0].Shape), ir.Tol{Norm: 1e-14})
 			if err != nil {
 				t.Errorf("%s %v: %v", spec, sizes, err)
 			}

@@ -32,19 +32,24 @@ func Trace(f *ir.Func, inputs map[string]*Tensor, syms map[string]int, visit fun
 			visit(p, t)
 		}
 	}
-	last := lastUses(f)
+	last, returned := lastUses(f)
 	for i, op := range f.Ops {
 		in := make([]*Tensor, len(op.In))
 		for j, v := range op.In {
 			in[j] = values[v]
 		}
-		t, err := Op(f.Module, op, in, syms)
+		results, err := Op(f.Module, op, in, syms)
 		if err != nil {
-			return nil, &ir.Error{Loc: op.Loc, Func: f.Name, Op: fmt.Sprintf("%%%d %s", i, op.Def.Name), Msg: err.Error()}
+			return nil, &ir.Error{Loc: op.Loc, Func: f.Name, Op: f.Names(op.Results) + " " + op.Def.Name, Msg: err.Error()}
 		}
-		values[op.Result()] = t
-		if visit != nil {
-			visit(op.Result(), t)
+		for j, v := range op.Results {
+			values[v] = results[j]
+			if visit != nil {
+				visit(v, results[j])
+			}
+			if _, used := last[v]; !used && !returned[v] {
+				delete(values, v)
+			}
 		}
 		for _, v := range op.In {
 			if at, ok := last[v]; ok && at == i {
@@ -83,9 +88,9 @@ func argument(p *ir.Value, inputs map[string]*Tensor, syms map[string]int) (*Ten
 	return t, nil
 }
 
-// lastUses gives for each value the index of the last operation that uses it; results of the function have none.
-func lastUses(f *ir.Func) map[*ir.Value]int {
-	last := map[*ir.Value]int{}
+// lastUses gives for each value the index of the last operation that uses it; results of the function, which are returned, have none.
+func lastUses(f *ir.Func) (last map[*ir.Value]int, returned map[*ir.Value]bool) {
+	last, returned = map[*ir.Value]int{}, map[*ir.Value]bool{}
 	for i, op := range f.Ops {
 		for _, v := range op.In {
 			last[v] = i
@@ -93,44 +98,60 @@ func lastUses(f *ir.Func) map[*ir.Value]int {
 	}
 	for _, r := range f.Results {
 		delete(last, r.Value)
+		returned[r.Value] = true
 	}
-	return last
+	return last, returned
 }
 
-// Op evaluates one operation on the given operands. m declares the symbols.
-func Op(m *ir.Module, op *ir.Op, in []*Tensor, syms map[string]int) (*Tensor, error) {
+// Op evaluates the results of one operation on the given operands. m declares the symbols.
+func Op(m *ir.Module, op *ir.Op, in []*Tensor, syms map[string]int) ([]*Tensor, error) {
+	if op.Def.Fused() {
+		return expanded(m, op, in, syms)
+	}
 	shape, err := op.Result().Type.Eval(syms)
 	if err != nil {
 		return nil, err
 	}
-	c := &call{op: op, in: in, shape: shape, syms: syms}
-	switch compute := plain[op.Def]; {
-	case op.Def.Elementwise():
-		return c.elementwise()
-	case op.Def.Fused():
-		return c.expanded(m)
-	case compute == nil:
-		return nil, fmt.Errorf("no evaluation for %s", op.Def.Name)
-	default:
-		return compute(c)
+	compute := plain[op.Def]
+	if op.Def.Elementwise() {
+		compute = elementwise
 	}
+	if compute == nil {
+		return nil, fmt.Errorf("no evaluation for %s", op.Def.Name)
+	}
+	t, err := compute(&call{op: op, in: in, shape: shape, syms: syms})
+	return []*Tensor{t}, err
 }
 
 // expanded evaluates a fused operation through a function of plain ones.
-func (c *call) expanded(m *ir.Module) (*Tensor, error) {
-	f := &ir.Func{Name: c.op.Def.Name, Module: m}
-	inner := *c.op
-	inner.In = make([]*ir.Value, len(c.in))
+func expanded(m *ir.Module, op *ir.Op, in []*Tensor, syms map[string]int) ([]*Tensor, error) {
+	f := &ir.Func{Name: op.Def.Name, Module: m}
+	inner := *op
+	inner.In = make([]*ir.Value, len(in))
 	inputs := map[string]*Tensor{}
-	for i, v := range c.op.In {
+	for i, v := range op.In {
 		name := fmt.Sprintf("x%d", i)
 		inner.In[i] = f.AddParam(ir.Input, name, "", v.Type)
-		inputs[name] = c.in[i]
+		inputs[name] = in[i]
 	}
-	f.Return("out", c.op.Def.Expand(ir.NewBuilder(f), &inner))
-	out, err := Func(f, inputs, maps.Clone(c.syms))
+	for i, v := range op.Def.Expand(ir.NewBuilder(f), &inner) {
+		f.Return(ResultName(i, len(op.Results)), v)
+	}
+	out, err := Func(f, inputs, maps.Clone(syms))
 	if err != nil {
 		return nil, err
 	}
-	return out["out"], nil
+	results := make([]*Tensor, len(op.Results))
+	for i := range results {
+		results[i] = out[ResultName(i, len(results))]
+	}
+	return results, nil
+}
+
+// ResultName names result i of an operation that has n as the output of a function: y if it is the only one, else y0, y1, …
+func ResultName(i, n int) string {
+	if n == 1 {
+		return "y"
+	}
+	return fmt.Sprintf("y%d", i)
 }

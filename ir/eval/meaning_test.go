@@ -24,9 +24,9 @@ func TestLoweredBodiesMeetTheirTolerance(t *testing.T) {
 			var data [][]float64
 			for i, v := range c.Func.Params {
 				args = append(args, scalar.X(i, v.Type.DType.Scalar()))
-				data = append(data, c.Inputs[v.Name].broadcast(c.Want.Shape))
+				data = append(data, c.Inputs[v.Name].broadcast(c.Want[0].Shape))
 			}
-			got := New(c.Want.DType, c.Want.Shape...)
+			got := New(c.Want[0].DType, c.Want[0].Shape...)
 			scalar.CompileF32(scalar.Lower(def.Scalar(args))).Run(data, got.Data)
 			w, err := c.Check(got)
 			if err != nil {
@@ -92,7 +92,7 @@ func TestAttentionAgainstItsDefinition(t *testing.T) {
 		if a.DType != ir.Invalid {
 			continue // its rounding is convert's
 		}
-		worst, err := Compare(c.Want, attend(c, a), ir.Tol{Norm: 1e-12})
+		worst, err := Compare(c.Want[0], attend(c, a), ir.Tol{Norm: 1e-12})
 		if err != nil {
 			t.Errorf("%s %s: %v", c.Name, ir.FormatAttrs(ir.OpAttention, a), err)
 		}
@@ -100,7 +100,7 @@ func TestAttentionAgainstItsDefinition(t *testing.T) {
 	}
 }
 
-// fused evaluates one fused operation on given numbers.
+// fused evaluates one fused operation on given numbers and returns the elements of its results, one after another.
 func fused(t *testing.T, def *ir.OpDef, attrs any, in ...*Tensor) []float64 {
 	t.Helper()
 	f := (&ir.Module{}).NewFunc("f")
@@ -111,7 +111,10 @@ func fused(t *testing.T, def *ir.OpDef, attrs any, in ...*Tensor) []float64 {
 		params = append(params, f.AddParam(ir.Input, name, "", ir.T(x.DType, ir.Dims(x.Shape...)...)))
 		inputs[name] = x
 	}
-	f.Return("y", ir.NewBuilder(f).Op(def, attrs, params...))
+	results := ir.NewBuilder(f).Add(def, attrs, params...).Results
+	for i, v := range results {
+		f.Return(ResultName(i, len(results)), v)
+	}
 	if err := f.Verify(); err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +122,11 @@ func fused(t *testing.T, def *ir.OpDef, attrs any, in ...*Tensor) []float64 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return out["y"].Data
+	var data []float64
+	for _, r := range f.Results {
+		data = append(data, out[r.Name].Data...)
+	}
+	return data
 }
 
 func near(t *testing.T, what string, got []float64, want ...float64) {
@@ -154,10 +161,10 @@ func TestFusedAgainstArithmetic(t *testing.T) {
 	w := FromFloat32([]float32{1, 0, 0, 0, 1, 1}, 2, 3) // picks x0 and x1+x2
 	near(t, "matmul", fused(t, ir.OpMatmul, ir.MatmulAttrs{Accs: 2, Epilogue: []*ir.Expr{ir.Call(ir.OpAdd, ir.Call(ir.OpMul, ir.Acc(0), ir.Acc(1)), o(0))}},
 		x, w, w, FromFloat32([]float32{100, 200}, 2)), 101, 225, 116, 200.25)
-	// Two heads of one column: accumulators are the rows 0 and 1 of w, results alternate by head; then a part of its own; then x.
+	// Two heads of one column: accumulators are the rows 0 and 1 of w, values alternate by head; then a part of its own; then x.
 	heads := FromFloat32([]float32{1, 0, 0, 0, 1, 1}, 2, 1, 3)
 	near(t, "parts", fused(t, ir.OpMatmul, ir.MatmulAttrs{
 		Prologue: []*ir.Expr{ir.Call(ir.OpMul, o(0), ir.Num(2)), o(0)}, Accs: 2,
 		Epilogue: []*ir.Expr{ir.Acc(0), ir.Call(ir.OpNeg, ir.Acc(0)), ir.Acc(1)}},
-		x, heads, w), 2, -2, 10, -10, 2, 10, 1, 2, 3, 8, -8, -1, 1, 8, -1, 4, -1, 0.5)
+		x, heads, w), 2, -2, 10, -10, 8, -8, -1, 1, 2, 10, 8, -1, 1, 2, 3, 4, -1, 0.5)
 }

@@ -44,7 +44,7 @@ func (c *call) result(data []float64) (*Tensor, error) {
 	return &Tensor{c.op.Result().Type.DType, c.shape, data}, nil
 }
 
-func (c *call) elementwise() (*Tensor, error) {
+func elementwise(c *call) (*Tensor, error) {
 	args := make([]*scalar.Expr, len(c.in))
 	data := make([][]float64, len(c.in))
 	for i, t := range c.in {

@@ -11,7 +11,7 @@ import (
 type edit struct {
 	only    *ir.Func                 // the function to keep, or nil for all
 	results map[*ir.Func][]ir.Result // other results of a function
-	inputs  map[*ir.Op]bool          // operations whose result becomes an input
+	inputs  map[*ir.Op]bool          // operations whose results become inputs
 	instead map[*ir.Value]*ir.Value  // values to take in place of others
 	kinds   map[*ir.Value]bool       // weights that become inputs
 	floats  map[*ir.Value]bool       // parameters that become f32
@@ -56,7 +56,9 @@ func (e edit) function(c *ir.Module, f *ir.Func) bool {
 	}
 	for _, op := range f.Ops {
 		if e.inputs[op] {
-			e.values[op.Result()] = g.AddParam(ir.Input, fresh(g), "", e.typ(op.Result().Type))
+			for _, v := range op.Results {
+				e.values[v] = g.AddParam(ir.Input, fresh(g), "", e.typ(v.Type))
+			}
 			continue
 		}
 		in := make([]*ir.Value, len(op.In))
@@ -64,12 +66,14 @@ func (e edit) function(c *ir.Module, f *ir.Func) bool {
 			in[i] = e.value(v)
 		}
 		o, err := ir.NewOp(op.Def, e.attrs(op.Attrs), in...)
-		if err != nil {
+		if err != nil || len(o.Results) != len(op.Results) {
 			return false
 		}
 		o.Loc = op.Loc
 		g.Insert(nil, o)
-		e.values[op.Result()] = o.Result()
+		for i, v := range op.Results {
+			e.values[v] = o.Results[i]
+		}
 	}
 	results, ok := e.results[f]
 	if !ok {

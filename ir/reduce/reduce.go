@@ -71,16 +71,17 @@ func (r *reducer) results() bool {
 func (r *reducer) cutBelow() bool {
 	for _, f := range r.m.Funcs {
 		for _, op := range f.Ops[:max(0, len(f.Ops)-1)] {
-			name := f.Name + ".y"
-			if r.accept(edit{results: map[*ir.Func][]ir.Result{f: {{Name: name, Value: op.Result()}}}}) {
-				return true
+			for _, v := range op.Results {
+				if r.accept(edit{results: map[*ir.Func][]ir.Result{f: {{Name: f.Name + ".y", Value: v}}}}) {
+					return true
+				}
 			}
 		}
 	}
 	return false
 }
 
-// cutAbove makes the result of an operation an input, the last ones first.
+// cutAbove makes the results of an operation inputs, the last ones first.
 func (r *reducer) cutAbove() bool {
 	return r.each(func(f *ir.Func) int { return len(f.Ops) }, func(f *ir.Func, i int) bool {
 		return r.accept(edit{inputs: map[*ir.Op]bool{f.Ops[len(f.Ops)-1-i]: true}})
@@ -90,10 +91,11 @@ func (r *reducer) cutAbove() bool {
 // bypass takes an operand in place of an operation's result.
 func (r *reducer) bypass() bool {
 	return r.each(func(f *ir.Func) int { return len(f.Ops) }, func(f *ir.Func, i int) bool {
-		op := f.Ops[i]
-		for _, v := range op.In {
-			if v.Type.Equal(op.Result().Type) && r.accept(edit{instead: map[*ir.Value]*ir.Value{op.Result(): v}}) {
-				return true
+		for _, out := range f.Ops[i].Results {
+			for _, v := range f.Ops[i].In {
+				if v.Type.Equal(out.Type) && r.accept(edit{instead: map[*ir.Value]*ir.Value{out: v}}) {
+					return true
+				}
 			}
 		}
 		return false
@@ -171,7 +173,9 @@ func sizesOf(m *ir.Module) []int {
 			add(p.Type)
 		}
 		for _, op := range f.Ops {
-			add(op.Result().Type)
+			for _, v := range op.Results {
+				add(v.Type)
+			}
 		}
 	}
 	var list []int

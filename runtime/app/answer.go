@@ -5,21 +5,20 @@ import (
 	"io"
 	"time"
 
-	"pgc/runtime/boxes"
-	"pgc/runtime/generate"
+	"pgc"
 	"pgc/runtime/native"
 )
 
 // answer is the object that generate --json prints.
 type answer struct {
-	Text         string      `json:"text"`
-	Tokens       []int32     `json:"tokens"`
-	FinishReason string      `json:"finish_reason"`
-	Boxes        []boxes.Box `json:"boxes"`
-	PromptTokens int         `json:"prompt_tokens"`
-	Logprobs     []float64   `json:"logprobs,omitempty"`
-	Timings      timings     `json:"timings"`
-	PeakRSSBytes int64       `json:"peak_rss_bytes"`
+	Text         string           `json:"text"`
+	Tokens       []int32          `json:"tokens"`
+	FinishReason pgc.FinishReason `json:"finish_reason"`
+	Boxes        []pgc.Box        `json:"boxes"`
+	PromptTokens int              `json:"prompt_tokens"`
+	Logprobs     []float64        `json:"logprobs,omitempty"`
+	Timings      timings          `json:"timings"`
+	PeakRSSBytes int64            `json:"peak_rss_bytes"`
 }
 
 type timings struct {
@@ -31,20 +30,20 @@ type timings struct {
 	PerSecond  float64 `json:"tokens_per_s"`
 }
 
-// newAnswer describes what was generated about a request; load is how long the model took to load.
-func newAnswer(r *generate.Request, g *generate.Answer, load time.Duration) *answer {
-	a := &answer{Text: g.Text, Tokens: g.Tokens, Logprobs: g.Logprobs, FinishReason: g.FinishReason, PromptTokens: g.PromptTokens,
-		Timings: timings{Load: load.Seconds(), Preprocess: g.Preprocess.Seconds(), Encode: g.Encode.Seconds(),
-			Prefill: g.Prefill.Seconds(), Decode: g.Decode.Seconds()}}
-	a.Boxes, _ = boxes.Parse(g.Text, r.Pictures[0].Width, r.Pictures[0].Height)
-	if n := len(g.Tokens) - 1; n > 0 && g.Decode > 0 {
-		a.Timings.PerSecond = float64(n) / g.Decode.Seconds()
+// newAnswer describes an answer; load is how long the model took to load.
+func newAnswer(g *pgc.Answer, load time.Duration) *answer {
+	t := g.Timings
+	a := &answer{Text: g.Text, Tokens: g.Tokens, Boxes: g.Boxes, Logprobs: g.Logprobs, FinishReason: g.FinishReason, PromptTokens: g.PromptTokens,
+		Timings: timings{Load: load.Seconds(), Preprocess: t.Preprocess.Seconds(), Encode: t.Encode.Seconds(),
+			Prefill: t.Prefill.Seconds(), Decode: t.Decode.Seconds()}}
+	if n := len(g.Tokens) - 1; n > 0 && t.Decode > 0 {
+		a.Timings.PerSecond = float64(n) / t.Decode.Seconds()
 	}
 	if a.Tokens == nil {
 		a.Tokens = []int32{}
 	}
 	if a.Boxes == nil {
-		a.Boxes = []boxes.Box{}
+		a.Boxes = []pgc.Box{}
 	}
 	a.PeakRSSBytes = native.PeakMemory()
 	return a

@@ -1,6 +1,6 @@
 // Package app is the command line of a compiled executable.
 //
-// It imports the other packages of runtime and nothing of the compiler.
+// It works through the library, package pgc, and imports nothing of the compiler.
 package app
 
 import (
@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -19,12 +18,8 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"pgc/runtime/engine"
-	"pgc/runtime/generate"
-	"pgc/runtime/manifest"
+	"pgc"
 	"pgc/runtime/native"
-	"pgc/runtime/program"
-	"pgc/runtime/tokenizer"
 )
 
 type cli struct {
@@ -42,12 +37,11 @@ type usage struct{ error }
 
 // App is an opened executable.
 type App struct {
-	Out, Err io.Writer
-	Image    *program.Image
-	Model    *manifest.Model
-	isa      string // the instruction set that is asked for
-	ctx      context.Context
-	opened   time.Time
+	Out, Err   io.Writer
+	Executable *pgc.Executable
+	isa        string // the instruction set that is asked for
+	ctx        context.Context
+	opened     time.Time
 }
 
 // Main runs the executable's command line and returns the exit status: 0 done, 1 the work failed, 2 wrong usage.
@@ -60,12 +54,12 @@ func Main() int {
 	if err != nil {
 		return report(name, fmt.Errorf("cannot open this executable: %w", err))
 	}
-	image, err := program.Open(f)
+	e, err := pgc.OpenExecutableFile(f)
 	f.Close()
 	if err != nil {
 		return report(name, err)
 	}
-	return report(name, Run(ctx, name, image, os.Args[1:], start))
+	return report(name, Run(ctx, name, e, os.Args[1:], start))
 }
 
 // report prints an error as one line and returns the exit status.
@@ -86,15 +80,11 @@ func report(name string, err error) int {
 }
 
 // Run executes one command of an opened executable.
-func Run(ctx context.Context, name string, image *program.Image, args []string, start time.Time) error {
-	m, err := manifest.Decode(image.Program.Model)
-	if err != nil {
-		return fmt.Errorf("the model description is damaged: %w", err)
-	}
-	a := &App{Out: os.Stdout, Err: os.Stderr, Image: image, Model: m, ctx: ctx, opened: start}
+func Run(ctx context.Context, name string, e *pgc.Executable, args []string, start time.Time) error {
+	a := &App{Out: os.Stdout, Err: os.Stderr, Executable: e, ctx: ctx, opened: start}
 	var c cli
 	exited := false
-	parser, err := kong.New(&c, kong.Name(name), kong.Description("A PaliGemma model, compiled: "+m.Name+"."),
+	parser, err := kong.New(&c, kong.Name(name), kong.Description("A PaliGemma model, compiled: "+e.Name()+"."),
 		kong.Exit(func(int) { exited = true }), kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
 	if err != nil {
 		return err
@@ -115,44 +105,20 @@ func Run(ctx context.Context, name string, image *program.Image, args []string, 
 		}
 		return usage{fmt.Errorf("%w (%s)", err, hint)}
 	}
-	if a.isa = c.ISA; a.isa != "" && !slices.Contains(image.Sets(), a.isa) {
-		return usage{fmt.Errorf("--isa %s is not in this executable: expected %s", a.isa, strings.Join(image.Sets(), " or "))}
+	if a.isa = c.ISA; a.isa != "" && !slices.Contains(e.ISAs(), a.isa) {
+		return usage{fmt.Errorf("--isa %s is not in this executable: expected %s", a.isa, strings.Join(e.ISAs(), " or "))}
 	}
 	return k.Run(a)
 }
 
-// session loads the model onto threads threads; 0 means all processors.
-func (a *App) session(threads int) (*generate.Session, func(), error) {
-	if err := a.Image.Choose(a.isa, engine.Lacks); err != nil {
-		return nil, nil, fmt.Errorf("%w: compile with --cpu for this machine", err)
-	}
+// load loads the model onto threads threads; 0 means all processors.
+func (a *App) load(threads int) (*pgc.Model, error) {
+	options := []pgc.Option{pgc.WithISA(a.isa)}
 	if threads < 0 {
-		return nil, nil, usage{fmt.Errorf("--threads %d is not a number of threads", threads)}
+		return nil, usage{fmt.Errorf("--threads %d is not a number of threads", threads)}
 	}
-	if threads == 0 {
-		threads = runtime.NumCPU()
+	if threads > 0 {
+		options = append(options, pgc.WithThreads(threads))
 	}
-	tok, err := a.tokenizer()
-	if err != nil {
-		return nil, nil, err
-	}
-	e, err := engine.New(a.Image.Program, a.Image.Code, a.Image.Weights, threads)
-	if err != nil {
-		return nil, nil, err
-	}
-	s, err := generate.New(a.Model, tok, e)
-	if err != nil {
-		e.Close()
-		return nil, nil, err
-	}
-	for _, section := range a.Image.Sections {
-		if section.Name != program.SectionRuntime && section.Name != program.SectionWeights {
-			s.Mapped += section.Bytes
-		}
-	}
-	return s, func() { e.Close() }, nil
-}
-
-func (a *App) tokenizer() (*tokenizer.Tokenizer, error) {
-	return tokenizer.Load(a.Image.Section(manifest.SectionTokenizer))
+	return a.Executable.Load(options...)
 }

@@ -3,14 +3,16 @@ package app
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"path/filepath"
 	"time"
 
-	"pgc/runtime/generate"
+	"pgc"
 )
 
 type batchCmd struct {
@@ -25,7 +27,6 @@ type batchRequest struct {
 	Images []string        `json:"images"`
 	Prompt *string         `json:"prompt"`
 	settings
-	request generate.Request
 }
 
 // batchAnswer is one line of batch's output: an answer, or why there is none.
@@ -38,7 +39,7 @@ type batchAnswer struct {
 // Run answers the requests, some at a time, and writes the answers in the requests' order. All are read before the first is answered; one
 // that cannot be answered becomes an error in its line, and the others go on.
 func (c *batchCmd) Run(a *App) error {
-	requests, err := c.read(a)
+	requests, err := c.read()
 	if err != nil {
 		return err
 	}
@@ -47,11 +48,11 @@ func (c *batchCmd) Run(a *App) error {
 		return err
 	}
 	defer out.Close()
-	s, closeSession, err := a.session(c.Threads)
+	m, err := a.load(c.Threads)
 	if err != nil {
 		return err
 	}
-	defer closeSession()
+	defer m.Close()
 	load := time.Since(a.opened)
 	var todo []*batchRequest
 	for i := range requests {
@@ -59,31 +60,22 @@ func (c *batchCmd) Run(a *App) error {
 			todo = append(todo, r)
 		}
 	}
-	var pics album
-	failed, skipped := 0, len(requests)-len(todo)
-	open := func(i int) (generate.Request, error) {
-		r := todo[i]
-		var err error
-		r.request.Pictures, err = pics.open(a, r.Images)
-		return r.request, err
-	}
-	err = s.Batch(a.ctx, len(todo), open, func(i int, got *generate.Answer, err error) error {
-		r := todo[i]
-		line := batchAnswer{ID: r.ID}
+	failed, skipped, next := 0, len(requests)-len(todo), 0
+	for got, err := range m.Batch(a.ctx, named(todo)) {
+		if a.ctx.Err() != nil {
+			return a.ctx.Err()
+		}
+		line := batchAnswer{ID: todo[next].ID}
+		next++
 		if err != nil {
 			failed++
 			line.Error = err.Error()
 		} else {
-			line.answer = newAnswer(&r.request, got, load)
+			line.answer = newAnswer(got, load)
 		}
-		r.request.Pictures = nil
 		if err := writeJSON(out, line); err != nil {
 			return fmt.Errorf("cannot write %s: %w", c.Output, err)
 		}
-		return nil
-	})
-	if err != nil {
-		return err
 	}
 	if skipped > 0 {
 		fmt.Fprintf(a.Err, "%d of %d requests were answered in %s before\n", skipped, len(requests), c.Output)
@@ -94,8 +86,24 @@ func (c *batchCmd) Run(a *App) error {
 	return nil
 }
 
+// named gives the requests with their images, which those that follow each other share.
+func named(list []*batchRequest) iter.Seq[pgc.Request] {
+	return func(yield func(pgc.Request) bool) {
+		var al album
+		for _, r := range list {
+			images, err := al.images(r.Images)
+			if err != nil {
+				images = []pgc.Image{pgc.Lazy("", func(context.Context) ([]byte, error) { return nil, err })}
+			}
+			if !yield(pgc.Request{Images: images, Prompt: *r.Prompt, Settings: pgc.Settings(r.settings)}) {
+				return
+			}
+		}
+	}
+}
+
 // read reads all requests; empty lines count but are none.
-func (c *batchCmd) read(a *App) ([]batchRequest, error) {
+func (c *batchCmd) read() ([]batchRequest, error) {
 	var in io.Reader = os.Stdin
 	if c.Input != "-" {
 		f, err := os.Open(c.Input)
@@ -114,7 +122,7 @@ func (c *batchCmd) read(a *App) ([]batchRequest, error) {
 			return nil, fmt.Errorf("%s: %w", c.Input, err)
 		}
 		if text := bytes.TrimSpace(line); len(text) > 0 {
-			r, wrong := parseRequest(a, text, n)
+			r, wrong := parseRequest(text, n)
 			if wrong == nil && seen[string(r.ID)] > 0 {
 				wrong = fmt.Errorf("id is %s, as in line %d, expected another", r.ID, seen[string(r.ID)])
 			}
@@ -131,7 +139,7 @@ func (c *batchCmd) read(a *App) ([]batchRequest, error) {
 }
 
 // parseRequest reads one request, line n.
-func parseRequest(a *App, text []byte, n int) (r batchRequest, err error) {
+func parseRequest(text []byte, n int) (r batchRequest, err error) {
 	dec := json.NewDecoder(bytes.NewReader(text))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&r); err != nil {
@@ -152,11 +160,7 @@ func parseRequest(a *App, text []byte, n int) (r batchRequest, err error) {
 	if r.Prompt == nil {
 		return r, fmt.Errorf("prompt is missing, expected a text")
 	}
-	if r.request, err = r.settings.request(a.Model); err != nil {
-		return r, err
-	}
-	r.request.Prompt = *r.Prompt
-	return r, nil
+	return r, r.settings.check()
 }
 
 // resume opens the output to add to it, and tells which ids it answers. Errors and a last line that was cut off go, so

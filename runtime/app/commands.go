@@ -7,8 +7,7 @@ import (
 	"fmt"
 	"os"
 
-	"pgc/runtime/engine"
-	"pgc/runtime/manifest"
+	"pgc"
 	"pgc/runtime/native"
 )
 
@@ -23,16 +22,21 @@ type forwardCmd struct {
 
 // Run writes the forward pass.
 func (c *forwardCmd) Run(a *App) error {
-	pics, err := a.pictures(c.Image)
+	images, err := new(album).images(c.Image)
 	if err != nil {
 		return err
 	}
-	s, done, err := a.session(c.Threads)
+	for _, image := range images {
+		if _, _, err := image.Size(a.ctx); err != nil {
+			return err
+		}
+	}
+	m, err := a.load(c.Threads)
 	if err != nil {
 		return err
 	}
-	defer done()
-	return s.Forward(a.ctx, pics, c.Prompt, c.Suffix, c.ParseSpecials, c.Output)
+	defer m.Close()
+	return m.ForwardFile(a.ctx, pgc.ForwardRequest{Images: images, Prompt: c.Prompt, Suffix: c.Suffix, ParseSpecials: c.ParseSpecials}, c.Output)
 }
 
 type tokenizeCmd struct {
@@ -46,7 +50,7 @@ func (c *tokenizeCmd) Run(a *App) error {
 	if (c.Text == nil) == (c.Input == "") {
 		return usage{fmt.Errorf("expected a text or --input FILE")}
 	}
-	tok, err := a.tokenizer()
+	tok, err := a.Executable.Tokenizer()
 	if err != nil {
 		return err
 	}
@@ -105,82 +109,23 @@ type infoCmd struct {
 	License bool `help:"Print the checkpoint's licence."`
 }
 
-// information is the object that info --json prints.
-type information struct {
-	Model       string   `json:"model"`
-	Kind        string   `json:"kind"`
-	Parameters  int64    `json:"parameters"`
-	Weights     string   `json:"weights"`
-	Compute     string   `json:"compute,omitempty"` // of products with integers
-	BFloats     bool     `json:"bf16_products,omitempty"`
-	Rounding    string   `json:"rounding,omitempty"` // of 4-bit integers
-	Storage     []part   `json:"storage"`            // of the matrices
-	WeightBytes int64    `json:"weight_bytes"`
-	CodeBytes   int      `json:"code_bytes"`
-	Kernels     int      `json:"kernels"`
-	CPU         string   `json:"cpu"`
-	Features    []string `json:"features"`
-	Sets        []set    `json:"sets"`
-	ImageSize   int      `json:"image_size"`
-	ImageTokens int      `json:"image_tokens"`
-	MaxTokens   int      `json:"max_tokens"`
-	KV          string   `json:"kv"`
-	KVBytes     int64    `json:"kv_bytes"`  // of one sequence
-	Sequences   int      `json:"sequences"` // that batch decodes at once
-	ArenaBytes  int64    `json:"arena_bytes"`
-	MemoryBytes int64    `json:"memory_bytes"` // with one picture and 32 tokens of text
-	Generator   string   `json:"generator"`
-	Verified    bool     `json:"verified"`
-}
-
-// set is an instruction set that the executable has code for. The CPU, the features and the kernels beside the list are
-// those of the one that would run here, or else of the best.
-type set struct {
-	CPU      string   `json:"cpu"`
-	Features []string `json:"features"`
-	Kernels  int      `json:"kernels"`
-	Runs     bool     `json:"runs"` // this is the one that runs here
-	Lacks    string   `json:"lacks,omitempty"`
-}
-
 // Run describes the executable.
 func (c *infoCmd) Run(a *App) error {
 	if c.License {
-		text := a.Image.Section(manifest.SectionLicense)
-		if len(text) == 0 {
-			return fmt.Errorf("the checkpoint came without a licence file")
+		text := a.Executable.License()
+		if text == "" {
+			return fmt.Errorf("the checkpoint came without a license file")
 		}
-		_, err := a.Out.Write(text)
+		_, err := fmt.Fprint(a.Out, text)
 		return err
 	}
 	if c.Verify {
-		if err := a.Image.Verify(a.ctx, nil); err != nil {
+		if err := a.Executable.Verify(a.ctx, nil); err != nil {
 			return err
 		}
 	}
-	chosen := a.Image.Choose(a.isa, engine.Lacks) == nil
-	p, m := a.Image.Program, a.Model
-	i := information{Model: m.Name, Kind: m.Kind, Parameters: m.Parameters, Weights: m.Weights, Compute: m.Compute, BFloats: m.BFloats, Rounding: m.Rounding, Storage: storage(p), WeightBytes: p.WeightBytes,
-		CodeBytes: len(a.Image.Code), Kernels: len(p.Kernels), CPU: p.Target.CPU, Features: p.Target.Features, ImageSize: m.ImageSize,
-		ImageTokens: m.ImageTokens, MaxTokens: m.MaxTokens, KV: m.KV, Sequences: p.Copies, Generator: p.Generator, Verified: c.Verify}
-	for _, q := range a.Image.Programs {
-		s := set{CPU: q.Target.CPU, Features: q.Target.Features, Kernels: len(q.Kernels), Runs: chosen && q == p}
-		if err := engine.Lacks(q.Target); err != nil {
-			s.Lacks = err.Error()
-		}
-		i.Sets = append(i.Sets, s)
-	}
-	for _, s := range p.States {
-		i.KVBytes += s.Bytes
-	}
-	for j := range p.Funcs {
-		i.ArenaBytes = max(i.ArenaBytes, p.Funcs[j].ArenaBytes)
-	}
-	if s, done, err := a.session(0); err == nil {
-		n := min(m.ImageTokens+32, m.MaxTokens)
-		i.MemoryBytes = s.Memory(n, n).Total()
-		done()
-	}
+	i := a.Executable.Info(pgc.WithISA(a.isa))
+	i.Verified = c.Verify
 	if c.JSON {
 		return json.NewEncoder(a.Out).Encode(i)
 	}

@@ -3,15 +3,14 @@ package app
 import (
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/term"
 
-	"pgc/runtime/boxes"
-	"pgc/runtime/draw"
-	"pgc/runtime/generate"
+	"pgc"
 	"pgc/runtime/imageio"
-	"pgc/runtime/rgb"
 )
 
 type generateCmd struct {
@@ -79,83 +78,91 @@ func (c *generateCmd) Run(a *App) error {
 	if err != nil {
 		return err
 	}
-	r, err := c.request(a.Model)
-	if err != nil {
+	if err := c.check(); err != nil {
 		return usage{err}
 	}
-	var pics album
-	if r.Pictures, err = pics.open(a, jobs[0].images); err != nil {
-		return err
+	var al album
+	requests := make([]pgc.Request, len(jobs))
+	for i, j := range jobs {
+		requests[i] = pgc.Request{Prompt: j.prompt, Settings: pgc.Settings(c.settings)}
+		if requests[i].Images, err = al.images(j.images); err != nil {
+			return err
+		}
 	}
-	s, done, err := a.session(c.Threads)
+	for _, image := range requests[0].Images { // says what is wrong with them before the model is loaded
+		if _, _, err := image.Size(a.ctx); err != nil {
+			return err
+		}
+	}
+	m, err := a.load(c.Threads)
 	if err != nil {
 		return err
 	}
-	defer done()
+	defer m.Close()
 	load := time.Since(a.opened)
-	requests := make([]generate.Request, len(jobs))
-	open := func(i int) (generate.Request, error) {
-		r.Prompt = jobs[i].prompt
-		r.Pictures, err = pics.open(a, jobs[i].images)
-		requests[i] = r
-		return r, err
+	if c.Stream && !c.JSON && term.IsTerminal(int(os.Stdout.Fd())) {
+		return c.stream(a, m, requests)
 	}
-	streaming := c.Stream && !c.JSON && term.IsTerminal(int(os.Stdout.Fd()))
-	if len(jobs) > 1 && !streaming {
-		return s.Batch(a.ctx, len(jobs), open, func(i int, got *generate.Answer, err error) error {
+	next := 0
+	for got, err := range m.Batch(a.ctx, slices.Values(requests)) {
+		if err != nil {
+			return err
+		}
+		if err := c.print(a, requests[next], got, load); err != nil {
+			return err
+		}
+		requests[next] = pgc.Request{}
+		next++
+	}
+	return nil
+}
+
+// stream prints the answers as they come.
+func (c *generateCmd) stream(a *App, m *pgc.Model, requests []pgc.Request) error {
+	for _, r := range requests {
+		var text strings.Builder
+		for t, err := range m.Stream(a.ctx, r) {
+			if err != nil {
+				fmt.Fprintln(a.Out)
+				return err
+			}
+			text.WriteString(t.Text)
+			fmt.Fprint(a.Out, t.Text)
+		}
+		fmt.Fprintln(a.Out)
+		if c.Draw != "" {
+			width, height, err := r.Images[0].Size(a.ctx)
 			if err != nil {
 				return err
 			}
-			defer func() { requests[i] = generate.Request{} }()
-			return c.print(a, &requests[i], got, load, false)
-		})
-	}
-	for i := range jobs {
-		r, err := open(i)
-		if err != nil {
-			return err
-		}
-		if streaming {
-			r.OnText = func(text string) { fmt.Fprint(a.Out, text) }
-		}
-		got, err := s.Generate(a.ctx, r)
-		if err != nil {
-			if streaming {
-				fmt.Fprintln(a.Out)
+			found, _ := pgc.ParseBoxes(text.String(), width, height)
+			if err := draw(a, c.Draw, r.Images[0], found); err != nil {
+				return err
 			}
-			return err
-		}
-		if err := c.print(a, &r, got, load, streaming); err != nil {
-			return err
 		}
 	}
 	return nil
 }
 
-// print prints an answer, of which the text may be there already.
-func (c *generateCmd) print(a *App, r *generate.Request, got *generate.Answer, load time.Duration, streamed bool) error {
-	out := newAnswer(r, got, load)
+// print prints an answer.
+func (c *generateCmd) print(a *App, r pgc.Request, got *pgc.Answer, load time.Duration) error {
 	if c.Draw != "" {
-		if err := drawBoxes(c.Draw, r.Pictures[0], out.Boxes); err != nil {
+		if err := draw(a, c.Draw, r.Images[0], got.Boxes); err != nil {
 			return err
 		}
 	}
 	if c.JSON {
-		return writeJSON(a.Out, out)
+		return writeJSON(a.Out, newAnswer(got, load))
 	}
-	text := out.Text
-	if streamed {
-		text = ""
-	}
-	_, err := fmt.Fprintln(a.Out, text)
+	_, err := fmt.Fprintln(a.Out, got.Text)
 	return err
 }
 
-// drawBoxes writes the first picture with the boxes over it.
-func drawBoxes(path string, p *rgb.Image, found []boxes.Box) error {
-	var list []draw.Box
-	for _, b := range found {
-		list = append(list, draw.Box{Label: b.Label, X0: b.Box[0], Y0: b.Box[1], X1: b.Box[2], Y1: b.Box[3]})
+// draw writes the first picture with the boxes over it.
+func draw(a *App, path string, image pgc.Image, found []pgc.Box) error {
+	m, err := pgc.Draw(a.ctx, image, found)
+	if err != nil {
+		return err
 	}
-	return imageio.WritePNG(path, draw.Boxes(p, list))
+	return imageio.WritePNG(path, m)
 }

@@ -43,15 +43,18 @@ func TestPictureSources(t *testing.T) {
 		w.Write(file.Bytes())
 	}))
 	defer s.Close()
-	a := &App{ctx: t.Context()}
 	data := "data:image/gif;base64," + base64.StdEncoding.EncodeToString(file.Bytes())
-	pics, err := a.pictures([]string{path, "-", data, s.URL + "/picture"})
-	if err != nil || len(pics) != 4 {
-		t.Fatalf("%d pictures, %v", len(pics), err)
+	list, err := new(album).images([]string{path, "-", data, s.URL + "/picture"})
+	if err != nil || len(list) != 4 {
+		t.Fatalf("%d pictures, %v", len(list), err)
 	}
-	for i, p := range pics {
-		if p.Width != 3 || p.Height != 2 || !bytes.Equal(p.Pix, pics[0].Pix) || p.Pix[15] != 10 {
-			t.Errorf("picture %d is a %dx%d %v", i, p.Width, p.Height, p.Pix)
+	for i, image := range list {
+		p, err := image.Decode(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if size := p.Bounds().Size(); size.X != 3 || size.Y != 2 || p.At(2, 1) != (color.RGBA{10, 20, 30, 255}) || p.At(0, 0) != (color.RGBA{255, 255, 255, 255}) {
+			t.Errorf("picture %d is %v with %v and %v", i, size, p.At(2, 1), p.At(0, 0))
 		}
 	}
 	for name, words := range map[string]string{
@@ -61,11 +64,15 @@ func TestPictureSources(t *testing.T) {
 		"data:;base64,iVBORw0KGg": "belong to no known format",
 		"http.png":                "no such file",
 	} {
-		if _, err := a.pictures([]string{name}); err == nil || !strings.Contains(err.Error(), words) || !strings.HasPrefix(err.Error(), "picture "+name+": ") {
+		list, err := new(album).images([]string{name})
+		if err == nil {
+			_, err = list[0].Decode(t.Context())
+		}
+		if err == nil || !strings.Contains(err.Error(), words) || !strings.HasPrefix(err.Error(), "picture "+name+": ") {
 			t.Errorf("%s gave %v, expected an error that says %q", name, err, words)
 		}
 	}
-	_, err = a.pictures([]string{"-", path, "-"})
+	_, err = new(album).images([]string{"-", path, "-"})
 	if u := (usage{}); !errors.As(err, &u) {
 		t.Errorf("standard input named twice gave %v, expected a usage error", err)
 	}

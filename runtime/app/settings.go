@@ -1,12 +1,6 @@
 package app
 
-import (
-	"fmt"
-
-	"pgc/runtime/generate"
-	"pgc/runtime/manifest"
-	"pgc/runtime/sample"
-)
+import "pgc"
 
 // settings says how an answer is generated: flags of generate, and fields of batch's requests. What is nil is left to the
 // checkpoint's generation_config.
@@ -22,31 +16,8 @@ type settings struct {
 	Logprobs          bool     `json:"logprobs" help:"With --json: log-probabilities of the tokens."`
 }
 
-// request begins a request with these settings; pictures and prompt are the caller's to add.
-func (s *settings) request(m *manifest.Model) (generate.Request, error) {
-	cfg := sample.Config{TopK: pick(s.TopK, m.TopK), TopP: pick(s.TopP, m.TopP),
-		RepetitionPenalty: pick(s.RepetitionPenalty, m.RepetitionPenalty), Seed: s.Seed}
-	if m.DoSample {
-		cfg.Temperature = m.Temperature
-	}
-	cfg.Temperature = pick(s.Temperature, cfg.Temperature)
-	if err := cfg.Check(); err != nil {
-		return generate.Request{}, err
-	}
-	most := 50
-	if m.MaxNewTokens > 0 {
-		most = m.MaxNewTokens
-	}
-	if most = pick(s.MaxNewTokens, most); most < 0 {
-		return generate.Request{}, fmt.Errorf("max_new_tokens is %d, expected 0 or more", most)
-	}
-	return generate.Request{ParseSpecials: s.ParseSpecials, Stop: s.Stop, MaxNewTokens: most, Sample: cfg, Logprobs: s.Logprobs}, nil
-}
-
-// pick returns what was given, or else the checkpoint's own.
-func pick[T any](given *T, own T) T {
-	if given != nil {
-		return *given
-	}
-	return own
+// check reports a setting that is out of its range.
+func (s settings) check() error {
+	options := pgc.Settings(s)
+	return options.Check()
 }

@@ -5,170 +5,131 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-
-	"pgc/runtime/engine"
 )
 
-// ahead is how many requests may be answered before an older one is, whose answer theirs then wait for.
-const ahead = 64
-
-// Batch answers n requests, several at a time: request gives the next one, which is asked for once and in order, or why there is none, and
-// answer gets the answers, or why there is none, in the same order. A prompt runs alone; from then on a step of the decoder takes a token
-// of every sequence there is. Answers have the bits of Generate. An error of answer or of ctx ends it.
-func (s *Session) Batch(ctx context.Context, n int, request func(i int) (Request, error), answer func(i int, a *Answer, err error) error) error {
-	most := min(s.sequences(), n)
-	if most > 1 && s.Engine.Copies(s.sequences()) != nil { // no room for more than one cache
-		most = 1
-	}
-	b := &batch{s: s, ctx: ctx, slots: make([]*sequence, most), at: make([]int, most), done: map[int]result{}}
-	for b.answered < n {
-		if err := b.admit(n, request, answer); err != nil {
-			return err
-		}
-		if err := b.step(); err != nil {
-			return err
-		}
-		if err := b.flush(answer); err != nil {
-			return err
-		}
-	}
-	return nil
+// batch is the sequences that are in the batch slots.
+type batch struct {
+	s     *Session
+	ctx   context.Context // of steps for several sequences
+	slots []*Job          // nil where a slot is free; its capacity is the number of slots that the program has
+	most  int             // number of slots there is memory for; 0 until a second one is needed
 }
 
-// sequences is how many sequences the functions for a batch work on.
+// sequences is the number of sequences that the functions for a batch work on.
 func (s *Session) sequences() int { return s.Engine.Program.Copies }
 
-type result struct {
-	a   *Answer
-	err error
+func (b *batch) live() (n int) {
+	for _, j := range b.slots {
+		if j != nil {
+			n++
+		}
+	}
+	return n
 }
 
-// batch is a run of Batch.
-type batch struct {
-	s        *Session
-	ctx      context.Context
-	slots    []*sequence // by copy of the cache; nil where there is none
-	at       []int       // which requests they are
-	live     int
-	next     int // request to ask for
-	waiting  *Request
-	answered int
-	done     map[int]result // of requests behind the first that is not answered
+// free returns a slot without a sequence, or -1.
+func (b *batch) free() int {
+	if i := slices.Index(b.slots, nil); i >= 0 {
+		return i
+	}
+	if b.most == 0 {
+		b.most = cap(b.slots)
+		if b.most > 1 && b.s.Engine.ReserveCopies() != nil {
+			b.most = 1
+		}
+	}
+	if len(b.slots) == b.most {
+		return -1
+	}
+	b.slots = append(b.slots, nil)
+	return len(b.slots) - 1
 }
 
-// admit begins requests while there is room. One that its prompt settles, or that cannot be answered, does not wait for the next one's prompt.
-func (b *batch) admit(n int, request func(i int) (Request, error), answer func(i int, a *Answer, err error) error) error {
-	for b.next < n && b.live < len(b.slots) && b.next < b.answered+ahead {
-		if b.waiting == nil {
-			r, err := request(b.next)
-			if err != nil {
-				b.end(b.next, nil, err)
-				b.next++
-				if err := b.flush(answer); err != nil {
-					return err
-				}
-				continue
+// admit begins the oldest job of the queue: it runs the prompt and chooses the first token. It reports whether another may follow at once.
+// A request that lacks memory while others hold some waits for those.
+func (b *batch) admit(d *Scheduler) bool {
+	j := d.next()
+	if j == nil {
+		return false
+	}
+	slot := b.free()
+	if slot < 0 {
+		return false
+	}
+	if j.run != nil {
+		d.pop()
+		j.finish(nil, j.run(j.ctx, slot))
+		return true
+	}
+	p, err := b.s.layout(&j.request)
+	if err == nil {
+		err = b.s.enough(p, &j.request, b.spokenFor())
+	}
+	if errors.As(err, new(scarce)) && b.live() > 0 {
+		return false
+	}
+	d.pop()
+	if err == nil {
+		j.seq, err = b.s.begin(j.ctx, j.request, p, slot)
+	}
+	b.slots[slot] = j
+	b.settle(slot, err)
+	return true
+}
+
+// spokenFor is the memory that the sequences may still take; what they have already counts as taken.
+func (b *batch) spokenFor() (bytes int64) {
+	for _, j := range b.slots {
+		if j != nil {
+			bytes += b.s.cache(j.seq.most() - len(j.seq.seen))
+		}
+	}
+	return bytes
+}
+
+// settle frees a slot whose sequence is complete or has failed.
+func (b *batch) settle(slot int, err error) {
+	j := b.slots[slot]
+	switch {
+	case err != nil:
+		j.finish(nil, err)
+	case j.seq.done:
+		j.finish(j.seq.a, nil)
+	default:
+		return
+	}
+	b.slots[slot] = nil
+}
+
+// step takes every sequence a token further. Sequences whose callers have left make room first.
+func (b *batch) step() {
+	for i, j := range b.slots {
+		if j != nil {
+			b.settle(i, j.ctx.Err())
+		}
+	}
+	errs := make([]error, len(b.slots))
+	if n := b.live(); n > 1 && n >= b.s.worthwhile() {
+		if err := b.together(errs); err != nil {
+			for i := range errs {
+				errs[i] = err
 			}
-			b.waiting = &r
-		}
-		q, err := b.begin(*b.waiting)
-		if err := b.ctx.Err(); err != nil {
-			return err
-		}
-		if errors.As(err, new(scarce)) && b.live > 0 {
-			return nil // those that are there will leave some
-		}
-		switch {
-		case err != nil:
-			b.end(b.next, nil, err)
-		case q.done:
-			b.end(b.next, q.finish(), nil)
-		default:
-			b.slots[q.copy], b.at[q.copy] = q, b.next
-			b.live++
-		}
-		b.waiting = nil
-		b.next++
-		if err := b.flush(answer); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// begin begins a request in a free copy of the cache.
-func (b *batch) begin(r Request) (*sequence, error) {
-	p, err := b.s.layout(&r)
-	if err != nil {
-		return nil, err
-	}
-	others, free := int64(0), 0
-	for i, q := range b.slots {
-		if q != nil { // what it has already counts as taken
-			others += b.s.cache(q.most() - len(q.seen))
-		}
-		if q == nil {
-			free = i
-		}
-	}
-	if err := b.s.enough(p, &r, others); err != nil {
-		return nil, err
-	}
-	return b.s.begin(b.ctx, r, p, free)
-}
-
-func (b *batch) end(i int, a *Answer, err error) { b.done[i] = result{a, err} }
-
-// flush hands over the answers that no older request keeps waiting.
-func (b *batch) flush(answer func(i int, a *Answer, err error) error) error {
-	for {
-		r, ok := b.done[b.answered]
-		if !ok {
-			return nil
-		}
-		delete(b.done, b.answered)
-		if err := answer(b.answered, r.a, r.err); err != nil {
-			return err
-		}
-		b.answered++
-	}
-}
-
-// step takes every sequence a token further.
-func (b *batch) step() error {
-	failed := map[int]error{}
-	if b.live >= b.s.worthwhile() {
-		if err := b.together(failed); err != nil {
-			return err
 		}
 	} else {
-		for i, q := range b.slots {
-			if q != nil {
-				failed[i] = b.s.step(b.ctx, q)
+		for i, j := range b.slots {
+			if j != nil {
+				errs[i] = b.s.step(j.ctx, j.seq)
 			}
 		}
 	}
-	if err := b.ctx.Err(); err != nil {
-		return err
-	}
-	for i, q := range b.slots {
-		switch {
-		case q == nil:
-			continue
-		case failed[i] != nil:
-			b.end(b.at[i], nil, failed[i])
-		case q.done:
-			b.end(b.at[i], q.finish(), nil)
-		default:
-			continue
+	for i, j := range b.slots {
+		if j != nil {
+			b.settle(i, errs[i])
 		}
-		b.slots[i] = nil
-		b.live--
 	}
-	return nil
 }
 
-// worthwhile is from how many sequences on a step for all takes less time than a step for each. It computes eight rows however many
+// worthwhile is the smallest batch for which a step for all takes less time than a step for each. It computes eight rows however many
 // there are: on two threads of Zen 5 in 4 bits that takes 1.1 to 1.4 times as long as one row with AVX-512-VNNI, and 2.5 to 3.2 times with
 // AVX2, whose products, and not the memory, are the limit then.
 func (s *Session) worthwhile() int {
@@ -178,63 +139,70 @@ func (s *Session) worthwhile() int {
 	return 4
 }
 
-// together does that for all in one run.
-func (b *batch) together(failed map[int]error) error {
+// together takes all sequences a token further in one step. errs gets the errors of single sequences.
+func (b *batch) together(errs []error) error {
 	s := b.s
-	ids, positions := make([]int32, len(s.pasts)), make([]int32, len(s.pasts))
-	greedy := true
-	for i, q := range b.slots {
-		if q != nil {
+	ids, positions := s.Engine.Ints("ids"), s.Engine.Ints("positions")
+	for i, past := range s.pasts {
+		ids[i], positions[i] = 0, 0
+		if i < len(b.slots) && b.slots[i] != nil {
+			q := b.slots[i].seq
 			ids[i], positions[i] = q.next, int32(len(q.seen))
 			q.seen = append(q.seen, q.next)
-			greedy = greedy && q.greedy()
 		}
+		s.decodeBatch.Set(past, int(positions[i]))
 	}
-	f := s.functions.decodeBatch
-	if greedy {
-		f = s.functions.stepBatch
-	}
-	for i, past := range s.pasts {
-		f.Set(past, int(positions[i]))
-	}
-	if err := engine.Put(s.nextBatch, 0, ids); err != nil {
+	if err := s.decodeBatch.Run(b.ctx, 0); err != nil {
 		return err
 	}
-	if err := engine.Put(f.positions, 0, positions); err != nil {
+	settled, err := b.greedy()
+	if err != nil || settled {
 		return err
 	}
-	if err := f.Run(b.ctx); err != nil {
+	if err := s.logitsBatch.Run(b.ctx, 0); err != nil {
 		return err
 	}
-	if greedy {
-		if err := engine.Get(s.nextBatch, 0, ids); err != nil || b.settled(ids) {
-			return err
+	vocab := s.Model.VocabSize
+	for i, j := range b.slots {
+		if j == nil {
+			continue
 		}
-	}
-	if err := s.logitsBatch.Run(b.ctx); err != nil {
-		return err
-	}
-	for i, q := range b.slots {
-		if q != nil {
-			failed[i] = s.sample(q, s.logitsBatch.out, i)
+		q := j.seq
+		logits := s.Engine.Floats("logits")[i*vocab:][:vocab]
+		if errs[i] = numbers(logits, len(q.seen)); errs[i] != nil {
+			continue
 		}
+		id, logprob := q.sampler.Next(logits, q.seen), 0.0
+		if q.r.Logprobs {
+			logprob = q.sampler.Logprob(logits, id)
+		}
+		q.take(id, logprob)
 	}
 	return nil
 }
 
-// settled takes the likeliest tokens if these are what all sequences choose.
-func (b *batch) settled(ids []int32) bool {
-	for i, q := range b.slots {
-		if q != nil && !q.sampler.Settles(ids[i]) {
-			return false
+// greedy takes the likeliest tokens if these are what all sequences choose.
+func (b *batch) greedy() (settled bool, err error) {
+	for _, j := range b.slots {
+		if j != nil && (!j.seq.sampler.Greedy() || j.seq.r.Logprobs) {
+			return false, nil
 		}
 	}
-	for i, q := range b.slots {
-		if q != nil {
-			q.take(ids[i], 0)
+	if err := b.s.greedyBatch.Run(b.ctx, 0); err != nil {
+		return false, err
+	}
+	next := b.s.Engine.Ints("next")
+	for i, j := range b.slots {
+		if j != nil && !j.seq.sampler.Settles(next[i]) {
+			return false, nil
 		}
 	}
-	return true
+	for i, j := range b.slots {
+		if j != nil {
+			j.seq.take(next[i], 0)
+		}
+	}
+	return true, nil
 }
 
 // pastOf is the symbol of decode_batch that counts the tokens before that of a sequence.

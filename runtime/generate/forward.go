@@ -3,27 +3,40 @@ package generate
 import (
 	"context"
 	"math"
+	"slices"
 
-	"pgc/runtime/engine"
-	"pgc/runtime/entry"
 	"pgc/runtime/preprocess"
 	"pgc/runtime/rgb"
 	"pgc/runtime/safetensors"
 	"pgc/runtime/tokenizer"
 )
 
-// Forward runs the model over pictures, prompt and, if not nil, suffix, as PaliGemmaForConditionalGeneration.forward
-// does, and writes its inputs and results to a safetensors file. Logits are computed and written in blocks of rows.
-func (s *Session) Forward(ctx context.Context, pictures []*rgb.Image, text string, suffix *string, parseSpecials bool, path string) error {
-	p, err := s.Layout(len(pictures), text, suffix, parseSpecials)
+// ForwardRequest is what Forward runs the model over.
+type ForwardRequest struct {
+	Pictures      []*rgb.Image
+	Prompt        string
+	Suffix        *string // the expected answer; nil is none
+	ParseSpecials bool
+}
+
+// Sink takes tensors in a given order, each in as many pieces as there are.
+type Sink interface {
+	WriteInt32s([]int32) error
+	WriteFloat32s([]float32) error
+}
+
+// Forward runs the model over pictures, prompt and suffix, as PaliGemmaForConditionalGeneration.forward does, in a batch slot, and
+// writes its inputs and results to the sink that open makes for them. Logits are computed and written in blocks of rows.
+func (s *Session) Forward(ctx context.Context, r ForwardRequest, slot int, open func([]safetensors.Spec) (Sink, error)) error {
+	p, err := s.Layout(len(r.Pictures), r.Prompt, r.Suffix, r.ParseSpecials)
 	if err != nil {
 		return err
 	}
-	if err := s.Check(p, len(pictures), 0); err != nil {
+	if err := s.Check(p, len(r.Pictures), 0); err != nil {
 		return err
 	}
 	m := s.Model
-	n, images, scored := len(p.IDs), len(pictures), len(p.IDs)-p.Prefix
+	n, images, scored := len(p.IDs), len(r.Pictures), len(p.IDs)-p.Prefix
 	specs := []safetensors.Spec{
 		{Name: "input_ids", DType: safetensors.I32, Shape: []int{n}},
 		{Name: "token_type_ids", DType: safetensors.I32, Shape: []int{n}},
@@ -31,23 +44,19 @@ func (s *Session) Forward(ctx context.Context, pictures []*rgb.Image, text strin
 		{Name: "image_hidden_states", DType: safetensors.F32, Shape: []int{images, m.ImageTokens, m.HiddenSize}},
 		{Name: "logits", DType: safetensors.F32, Shape: []int{n, m.VocabSize}},
 	}
-	if suffix != nil {
+	if r.Suffix != nil {
 		specs = append(specs, safetensors.Spec{Name: "labels", DType: safetensors.I32, Shape: []int{n}},
 			safetensors.Spec{Name: "loss", DType: safetensors.F32, Shape: []int{1}},
 			safetensors.Spec{Name: "token_logprobs", DType: safetensors.F32, Shape: []int{scored}})
 	}
-	w, err := safetensors.Create(path, nil, specs)
+	w, err := open(specs)
 	if err != nil {
 		return err
 	}
-	if err := s.forwardTo(ctx, w, p, pictures, suffix != nil); err != nil {
-		w.Abort()
-		return err
-	}
-	return w.Close()
+	return s.forwardTo(ctx, w, p, r, slot)
 }
 
-func (s *Session) forwardTo(ctx context.Context, w *safetensors.Writer, p tokenizer.Prompt, pictures []*rgb.Image, score bool) error {
+func (s *Session) forwardTo(ctx context.Context, w Sink, p tokenizer.Prompt, r ForwardRequest, slot int) error {
 	m := s.Model
 	if err := w.WriteInt32s(p.IDs); err != nil {
 		return err
@@ -56,24 +65,21 @@ func (s *Session) forwardTo(ctx context.Context, w *safetensors.Writer, p tokeni
 		return err
 	}
 	norm := preprocess.Normalization{Rescale: m.RescaleFactor, Mean: m.Mean, Std: m.Std}
-	for _, pic := range pictures {
+	for _, pic := range r.Pictures {
 		if err := w.WriteFloat32s(preprocess.PixelValues(pic, m.ImageSize, norm)); err != nil {
 			return err
 		}
 	}
-	if err := s.Hidden(ctx, p, pictures); err != nil {
+	s.forward.Use(slot)
+	if err := s.Hidden(ctx, p, r.Pictures); err != nil {
 		return err
 	}
-	features := len(pictures) * m.ImageTokens * m.HiddenSize
-	states := make([]float32, features)
-	if err := engine.Get(s.features, 0, states); err != nil {
-		return err
-	}
-	if err := w.WriteFloat32s(states); err != nil {
+	features := len(r.Pictures) * m.ImageTokens * m.HiddenSize
+	if err := w.WriteFloat32s(s.Engine.Floats("features")[:features]); err != nil {
 		return err
 	}
 	logprobs, err := s.writeLogits(ctx, w, p)
-	if err != nil || !score {
+	if err != nil || r.Suffix == nil {
 		return err
 	}
 	if err := w.WriteInt32s(p.Labels); err != nil {
@@ -89,45 +95,44 @@ func (s *Session) forwardTo(ctx context.Context, w *safetensors.Writer, p tokeni
 	return w.WriteFloat32s(logprobs)
 }
 
-// Hidden encodes the pictures and runs the decoder over all tokens of a prompt, whose hidden states stay in the executor.
+// Hidden encodes the pictures and runs the decoder over all tokens of a prompt; what the function forward returns is in the
+// engine's outputs then.
 func (s *Session) Hidden(ctx context.Context, p tokenizer.Prompt, pictures []*rgb.Image) error {
 	if _, _, err := s.Encode(ctx, pictures); err != nil {
 		return err
 	}
-	if err := s.start(s.forward, p); err != nil {
-		return err
-	}
-	return s.forward.Run(ctx)
+	s.start(s.forward, p, len(pictures))
+	return s.forward.Run(ctx, 0)
 }
 
-// Logits computes the logits of the tokens from first to end-1 of the prompt that Hidden ran over, block by block, and gives them to
-// use with the number of the first token.
-func (s *Session) Logits(ctx context.Context, first, end int, use func(at int, logits []float32) error) error {
-	most := int(s.Engine.Program.Symbols[s.Engine.Program.SymbolIndex(entry.SymRows)].Max)
-	logits := make([]float32, min(most, end-first)*s.Model.VocabSize)
-	for at := first; at < end; at += most {
-		count := min(most, end-at)
-		s.head.Set(entry.SymRow, at)
-		s.head.Set(entry.SymRows, count)
-		if err := s.head.Run(ctx); err != nil {
+// Logits computes the logits of hidden states, block by block, and gives them to use with the place of the first row.
+func (s *Session) Logits(ctx context.Context, hidden []float32, use func(at int, logits []float32) error) error {
+	width := s.Model.HiddenSize
+	n := len(hidden) / width
+	block := int(s.Engine.Program.Symbols[s.Engine.Program.SymbolIndex("R")].Max)
+	for at := 0; at < n; at += block {
+		if err := ctx.Err(); err != nil {
 			return err
 		}
-		block := logits[:count*s.Model.VocabSize]
-		if err := engine.Get(s.head.out, 0, block); err != nil {
+		count := min(block, n-at)
+		copy(s.Engine.Floats("hidden"), hidden[at*width:(at+count)*width])
+		s.head.Set("R", count)
+		if err := s.head.Run(ctx, 0); err != nil {
 			return err
 		}
-		if err := use(at, block); err != nil {
+		if err := use(at, s.Engine.Floats("logits")[:count*s.Model.VocabSize]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// writeLogits computes the logits of all tokens, writes them, and returns the log-probabilities of the suffix's tokens.
-func (s *Session) writeLogits(ctx context.Context, w *safetensors.Writer, p tokenizer.Prompt) ([]float32, error) {
+// writeLogits computes the logits of all rows, writes them, and returns the log-probabilities of the suffix's tokens.
+func (s *Session) writeLogits(ctx context.Context, w Sink, p tokenizer.Prompt) ([]float32, error) {
 	vocab, n := s.Model.VocabSize, len(p.IDs)
 	var logprobs []float32
-	err := s.Logits(ctx, 0, n, func(at int, logits []float32) error {
+	rows := slices.Clone(s.Engine.Floats("hidden")[:n*s.Model.HiddenSize])
+	err := s.Logits(ctx, rows, func(at int, logits []float32) error {
 		// Row i predicts token i+1.
 		for i := at; i < at+len(logits)/vocab; i++ {
 			if i+1 >= p.Prefix && i+1 < n {

@@ -18,9 +18,16 @@ type Request struct {
 	ParseSpecials bool
 	MaxNewTokens  int
 	Sample        sample.Config
-	Stop          []string          // texts that end the answer; they are not part of it
-	Logprobs      bool              // tell the tokens' log-probabilities
-	OnText        func(text string) // called with text as it becomes certain; may be nil
+	Stop          []string    // texts that end the answer; they are not part of it
+	Logprobs      bool        // tell the tokens' log-probabilities
+	OnToken       func(Token) // called with every token, on the goroutine that computes, which waits; may be nil
+}
+
+// Token is one token of an answer.
+type Token struct {
+	ID      int32
+	Text    string  // text that became certain with it: of all tokens together, the answer's
+	Logprob float64 // if asked for
 }
 
 // Answer is what was generated.
@@ -52,7 +59,34 @@ func (s *Session) Generate(ctx context.Context, r Request) (*Answer, error) {
 			return nil, err
 		}
 	}
-	return q.finish(), nil
+	return q.a, nil
+}
+
+// Choose returns the token behind the last one that prefill or decode saw, and its log-probability if that is asked for; seen are the
+// tokens so far. Logits are written only where the place of the greatest does not settle the choice.
+func (s *Session) Choose(ctx context.Context, sampler *sample.Sampler, seen []int32, logprobs bool) (id int32, logprob float64, err error) {
+	if err := ctx.Err(); err != nil {
+		return 0, 0, err
+	}
+	if sampler.Greedy() && !logprobs {
+		if err := s.greedy.Run(ctx, 0); err != nil {
+			return 0, 0, err
+		}
+		if id = s.Engine.Ints("next")[0]; sampler.Settles(id) {
+			return id, 0, nil
+		}
+	}
+	if err := s.logits.Run(ctx, 0); err != nil {
+		return 0, 0, err
+	}
+	logits := s.Engine.Floats("logits")[:s.Model.VocabSize]
+	if err := numbers(logits, len(seen)); err != nil {
+		return 0, 0, err
+	}
+	if id = sampler.Next(logits, seen); logprobs {
+		logprob = sampler.Logprob(logits, id)
+	}
+	return id, logprob, nil
 }
 
 // numbers says that logits are not numbers, as where the weights are not.
@@ -65,17 +99,16 @@ func numbers(logits []float32, tokens int) error {
 	return nil
 }
 
-// output collects the text of an answer, streams what is certain, and watches for stop texts.
+// output collects the text of an answer as it becomes certain, and watches for stop texts.
 type output struct {
 	decoder *tokenizer.Decoder
 	stopper *sample.Stopper
-	emit    func(string)
 	text    strings.Builder
 	stopped bool
 }
 
 func newOutput(s *Session, r Request) *output {
-	return &output{decoder: s.Tokenizer.NewDecoder(true), stopper: sample.NewStopper(r.Stop), emit: r.OnText}
+	return &output{decoder: s.Tokenizer.NewDecoder(true), stopper: sample.NewStopper(r.Stop)}
 }
 
 // add takes a token and reports whether a stop text is complete.
@@ -86,24 +119,16 @@ func (o *output) add(id int32) bool {
 
 func (o *output) push(part string) {
 	text, stopped := o.stopper.Push(part)
-	o.write(text)
+	o.text.WriteString(text)
 	o.stopped = o.stopped || stopped
 }
 
-func (o *output) write(text string) {
-	o.text.WriteString(text)
-	if o.emit != nil && text != "" {
-		o.emit(text)
-	}
-}
-
-// finish returns the whole text.
-func (o *output) finish() string {
+// flush adds the text that was held back.
+func (o *output) flush() {
 	if !o.stopped {
 		o.push(o.decoder.Flush())
 	}
 	if !o.stopped {
-		o.write(o.stopper.Flush())
+		o.text.WriteString(o.stopper.Flush())
 	}
-	return o.text.String()
 }

@@ -71,7 +71,7 @@ func (c *codec) file(sets *[]*Program) {
 func (c *codec) shared(p *Program) {
 	c.string(&p.Generator)
 	list(c, &p.Symbols, 2, func(c *codec, s *Symbol) { c.string(&s.Name); c.int64(&s.Max) })
-	list(c, &p.States, 3, func(c *codec, s *State) { c.string(&s.Name); c.int64(&s.Bytes); c.bool(&s.PerSlot) })
+	list(c, &p.States, 2, func(c *codec, s *State) { c.string(&s.Name); c.int64(&s.Bytes) })
 	c.int(&p.Copies)
 	list(c, &p.Funcs, 4, func(c *codec, f *Func) {
 		c.string(&f.Name)
@@ -187,18 +187,6 @@ func (c *codec) bytes(b *[]byte) {
 	}
 	*b = append([]byte(nil), c.buf[:n]...)
 	c.buf = c.buf[n:]
-}
-
-func (c *codec) bool(v *bool) {
-	var b uint8
-	if *v {
-		b = 1
-	}
-	c.byte(&b)
-	if b > 1 {
-		c.fail(fmt.Errorf("a truth value is %d, expected 0 or 1", b))
-	}
-	*v = b == 1
 }
 
 func (c *codec) byte(b *uint8) {

@@ -11,7 +11,7 @@ func sample() *Program {
 		Generator: "pgc test",
 		Target:    Target{"amd64", "x86-64-v3", []string{"avx2", "fma", "f16c"}},
 		Symbols:   []Symbol{{"S", 300}, {"T", 1024}},
-		States:    []State{{"k0", 4096, true}, {"v0", 4096, false}},
+		States:    []State{{"k0", 4096}, {"v0", 4096}},
 		Copies:    1,
 		Kernels:   []Kernel{{"gemm_1", 0}, {"row_2", 64}},
 		Funcs: []Func{{
@@ -65,8 +65,6 @@ func random(r *rand.Rand, v reflect.Value, depth int) {
 		b := make([]byte, r.Intn(12))
 		r.Read(b)
 		v.SetString(string(b))
-	case reflect.Bool:
-		v.SetBool(r.Intn(2) == 1)
 	case reflect.Int, reflect.Int64:
 		v.SetInt(r.Int63() >> r.Intn(64) * int64(1-2*r.Intn(2)))
 	case reflect.Uint8, reflect.Uint32:

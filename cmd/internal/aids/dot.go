@@ -16,13 +16,21 @@ func dot(funcs []*ir.Func) string {
 	for n, f := range funcs {
 		fmt.Fprintf(&b, "  subgraph cluster_%d {\n    label=%s;\n", n, strconv.Quote("@"+f.Name))
 		node := func(v *ir.Value) string { return fmt.Sprintf("v%d_%d", n, v.ID) }
+		boxes := map[*ir.Value]string{} // of the operation for each of its results
 		for _, p := range f.Params {
+			boxes[p] = node(p)
 			fmt.Fprintf(&b, "    %s [shape=ellipse, label=%s];\n", node(p), label(p.Kind.String()+" %"+p.Name, p.Type.String()))
 		}
 		for _, op := range f.Ops {
-			fmt.Fprintf(&b, "    %s [label=%s];\n", node(op.Result()), label(op.Def.Name, shortened(ir.FormatAttrs(op.Def, op.Attrs)), op.Result().Type.String()))
+			box := node(op.Results[0])
+			lines := []string{op.Def.Name, shortened(ir.FormatAttrs(op.Def, op.Attrs))}
+			for _, v := range op.Results {
+				boxes[v] = box
+				lines = append(lines, v.Type.String())
+			}
+			fmt.Fprintf(&b, "    %s [label=%s];\n", box, label(lines...))
 			for _, v := range op.In {
-				fmt.Fprintf(&b, "    %s -> %s;\n", node(v), node(op.Result()))
+				fmt.Fprintf(&b, "    %s -> %s;\n", boxes[v], box)
 			}
 		}
 		for i, r := range f.Results {
@@ -30,7 +38,7 @@ func dot(funcs []*ir.Func) string {
 			if r.State != nil {
 				name = "update %" + r.State.Name
 			}
-			fmt.Fprintf(&b, "    r%d_%d [shape=ellipse, label=%s];\n    %s -> r%d_%d;\n", n, i, label(name), node(r.Value), n, i)
+			fmt.Fprintf(&b, "    r%d_%d [shape=ellipse, label=%s];\n    %s -> r%d_%d;\n", n, i, label(name), boxes[r.Value], n, i)
 		}
 		b.WriteString("  }\n")
 	}

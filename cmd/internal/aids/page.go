@@ -89,18 +89,32 @@ func value(v *ir.Value) token {
 }
 
 func describe(op *ir.Op) line {
-	l := line{Tokens: []token{value(op.Result()), {" = " + op.Def.Name, -1}}}
-	for i, v := range op.In {
-		l.Tokens = append(l.Tokens, token{[]string{", ", " "}[min(1, max(0, 1-i))], -1}, value(v))
-	}
+	l := line{Tokens: values(op.Results)}
+	l.Tokens = append(l.Tokens, token{" = " + op.Def.Name + " ", -1})
+	l.Tokens = append(l.Tokens, values(op.In)...)
 	if attrs := ir.FormatAttrs(op.Def, op.Attrs); attrs != "" {
 		if len(attrs) > 400 {
 			attrs = attrs[:400] + "…"
 		}
 		l.Tokens = append(l.Tokens, token{" " + attrs, -1})
 	}
-	l.Tokens = append(l.Tokens, token{" : " + op.Result().Type.String(), -1})
+	var types []ir.Type
+	for _, v := range op.Results {
+		types = append(types, v.Type)
+	}
+	l.Tokens = append(l.Tokens, token{" : " + ir.FormatTypes(types), -1})
 	return l
+}
+
+// values lists values, separated by commas.
+func values(list []*ir.Value) (tokens []token) {
+	for i, v := range list {
+		if i > 0 {
+			tokens = append(tokens, token{", ", -1})
+		}
+		tokens = append(tokens, value(v))
+	}
+	return tokens
 }
 
 //go:embed page.html

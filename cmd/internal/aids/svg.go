@@ -75,7 +75,14 @@ func drawing(f *ir.Func) *graph {
 		if op.Def.Fused() {
 			class = "fused"
 		}
-		b := add(op.Result(), class, append(append([]string{op.Def.Name}, wrapped(ir.FormatAttrs(op.Def, op.Attrs))...), op.Result().Type.String())...)
+		lines := append([]string{op.Def.Name}, wrapped(ir.FormatAttrs(op.Def, op.Attrs))...)
+		for _, v := range op.Results {
+			lines = append(lines, v.Type.String())
+		}
+		b := add(op.Results[0], class, lines...)
+		for _, v := range op.Results {
+			of[v] = b
+		}
 		for _, v := range op.In {
 			g.connect(of[v], b)
 		}

@@ -147,9 +147,7 @@ func (w *made) time(ctx context.Context, m *ir.Module, r *codegen.Result, thread
 		return nil, err
 	}
 	defer e.Close()
-	if err := prepare(e, n, imageTokens); err != nil {
-		return nil, err
-	}
+	prepare(e, n, imageTokens)
 	row := &AblationRow{Funcs: map[string]AblationFunc{}}
 	for _, p := range phases(n, imageTokens) {
 		fs, err := p.bind(e)
@@ -160,7 +158,7 @@ func (w *made) time(ctx context.Context, m *ir.Module, r *codegen.Result, thread
 		for _, name := range p.funcs {
 			f.Arena = max(f.Arena, passes.ArenaOf(m.Func(name)).Bytes)
 		}
-		launches, err := profile(ctx, fs)
+		launches, err := profile(fs)
 		if err != nil {
 			return nil, err
 		}
@@ -176,13 +174,13 @@ func (w *made) time(ctx context.Context, m *ir.Module, r *codegen.Result, thread
 			}
 			start := time.Now()
 			for _, fn := range fs {
-				if err := fn.Run(ctx); err != nil {
+				if err := fn.Run(ctx, 0); err != nil {
 					return nil, err
 				}
 			}
 			f.Seconds = min(f.Seconds, time.Since(start).Seconds())
 		}
-		row.Funcs[p.name] = f
+		row.Funcs[p.name()] = f
 	}
 	return row, ctx.Err()
 }

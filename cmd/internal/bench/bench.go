@@ -88,7 +88,7 @@ func Run(ctx context.Context, path string, o Options) (*Report, error) {
 		return nil, err
 	}
 	defer e.Close()
-	if err := e.Copies(image.Program.Copies); err != nil {
+	if err := e.ReserveCopies(); err != nil {
 		return nil, err
 	}
 	if err := r.phases(ctx, e, m, limits); err != nil {
@@ -103,9 +103,7 @@ func Run(ctx context.Context, path string, o Options) (*Report, error) {
 
 // phases times the steps of an answer, and the limits of the machine around each.
 func (r *Report) phases(ctx context.Context, e *engine.Engine, m *manifest.Model, limits *prober) error {
-	if err := prepare(e, r.Prompt, m.ImageTokens); err != nil {
-		return err
-	}
+	prepare(e, r.Prompt, m.ImageTokens)
 	measure := func() error {
 		p, err := limits.measure()
 		r.Peaks = r.Peaks.most(p)
@@ -121,7 +119,7 @@ func (r *Report) phases(ctx context.Context, e *engine.Engine, m *manifest.Model
 		}
 		// How fast memory is changes from second to second where others use it, too: what waits for it gets three chances.
 		rounds := 1
-		if phase.name == "decode" || phase.name == "decode_batch" {
+		if phase.name() == "decode" || phase.name() == "decode_batch" {
 			rounds = 3
 		}
 		var fastest *Phase
@@ -137,7 +135,7 @@ func (r *Report) phases(ctx context.Context, e *engine.Engine, m *manifest.Model
 				return err
 			}
 		}
-		fastest.Name = phase.name
+		fastest.Name = phase.name()
 		r.Phases = append(r.Phases, *fastest)
 	}
 	return nil
@@ -150,7 +148,7 @@ func best(ctx context.Context, fs []*engine.Func, runs int) (*Phase, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		times, err := profile(ctx, fs)
+		times, err := profile(fs)
 		if err != nil {
 			return nil, err
 		}

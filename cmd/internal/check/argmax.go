@@ -22,7 +22,7 @@ func (l *loaded) compareArgmax(op *ir.Op, in []*eval.Tensor, got, want *eval.Ten
 		if err != nil {
 			return 0, nil, err
 		}
-		if values, err = eval.Op(l.m, all, in, syms); err != nil {
+		if values, err = l.one(all, syms, in...); err != nil {
 			return 0, nil, err
 		}
 	}

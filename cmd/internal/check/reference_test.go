@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"pgc/cmd/internal/build"
+	"pgc/internal/build"
 	"pgc/runtime/safetensors"
 )
 

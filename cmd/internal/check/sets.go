@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"io"
 
-	"pgc/cmd/internal/build"
 	"pgc/codegen"
+	"pgc/internal/build"
 	"pgc/ir/target"
 	"pgc/runtime/engine"
 	"pgc/runtime/program"

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"pgc/cmd/internal/build"
 	"pgc/golden"
+	"pgc/internal/build"
 )
 
 // runtimeELF stands for the runtime: the files of these tests are read, never run.

@@ -1,4 +1,4 @@
-package app
+package pgc
 
 import (
 	"fmt"
@@ -7,14 +7,14 @@ import (
 	"pgc/runtime/program"
 )
 
-// part is how the matrices of a part of the model are stored.
-type part struct {
-	Part  string `json:"part"`
-	Types []kind `json:"types"` // in the order of their first matrix
+// Storage is how the matrices of a part of the model are stored.
+type Storage struct {
+	Part  string        `json:"part"`
+	Types []StorageType `json:"types"` // in the order of their first matrix
 }
 
-// kind is a storage type and the matrices that have it.
-type kind struct {
+// StorageType is a storage type and the matrices that have it.
+type StorageType struct {
 	Type     string `json:"type"`
 	Matrices int    `json:"matrices"`
 	Bytes    int64  `json:"bytes"`
@@ -25,9 +25,9 @@ var parts = [][2]string{{"vision_tower.", "vision tower"}, {"multi_modal_project
 	{"language_model.embed_tokens.", "embedding"}, {"lm_head.", "head"}}
 
 // storage lists the parts of a program's model. A matrix that is stored in several layouts counts once a layout.
-func storage(p *program.Program) (out []part) {
+func storage(p *program.Program) (out []Storage) {
 	for _, names := range parts {
-		found := part{Part: names[1]}
+		found := Storage{Part: names[1]}
 		for _, w := range p.Weights {
 			if !strings.HasPrefix(w.Name, names[0]) || len(w.Shape) < 2 {
 				continue
@@ -37,7 +37,7 @@ func storage(p *program.Program) (out []part) {
 				at++
 			}
 			if at == len(found.Types) {
-				found.Types = append(found.Types, kind{Type: string(w.DType)})
+				found.Types = append(found.Types, StorageType{Type: string(w.DType)})
 			}
 			found.Types[at].Matrices++
 			found.Types[at].Bytes += w.Bytes
@@ -50,7 +50,7 @@ func storage(p *program.Program) (out []part) {
 }
 
 // String lists the types: i8g128 (162 matrices, 12.3 MiB), bf16 (2 matrices, 0.1 MiB).
-func (p part) String() string {
+func (p Storage) String() string {
 	var list []string
 	for _, k := range p.Types {
 		noun := "matrices"

@@ -9,7 +9,6 @@ import (
 	"pgc/codegen"
 	"pgc/ir/target"
 	"pgc/passes"
-	"pgc/runtime/entry"
 	"pgc/runtime/generate"
 	"pgc/runtime/manifest"
 )
@@ -81,7 +80,7 @@ func (s *Sizes) Print(w io.Writer) {
 	fmt.Fprintf(w, "model        %s, %.1f M parameters\n", s.Model, float64(s.Parameters)/1e6)
 	fmt.Fprintf(w, "weights      %s\n", mib(s.WeightBytes))
 	fmt.Fprintf(w, "KV cache     %d bytes a token, %d tokens: %s\n", s.KVPerToken, s.MaxTokens, mib(s.KVPerToken*int64(s.MaxTokens)))
-	for _, name := range []string{entry.EncodeImage, entry.Prefill, entry.Decode} {
+	for _, name := range []string{"encode_image", "prefill", "decode"} {
 		fmt.Fprintf(w, "arena        %s of %s at %d tokens; at least %s are alive at once\n", mib(s.ArenaBytes[name]), name, s.MaxTokens, mib(s.ArenaMinimum[name]))
 	}
 	for _, c := range []struct {

@@ -1,0 +1,104 @@
+package pgc
+
+import (
+	"context"
+	"iter"
+
+	"pgc/runtime/generate"
+)
+
+// ahead is the number of answers that may wait for an older one.
+const ahead = 64
+
+// Batch answers requests, several at a time, and yields the answers in the requests' order. An error belongs to its request alone; the
+// others go on. Images that consecutive requests share are decoded and encoded once.
+//
+// Batch reads requests on a goroutine of its own, a few more than it works on at a time, so answers come while the next request is still
+// awaited. When the loop over the answers ends early or ctx is done, what is under way ends, and requests is not resumed again.
+func (m *Model) Batch(ctx context.Context, requests iter.Seq[Request]) iter.Seq2[*Answer, error] {
+	return func(yield func(*Answer, error) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		order := make(chan pending, ahead)
+		defer func() { // nothing of this batch runs once the loop has ended
+			cancel()
+			for {
+				select {
+				case p, more := <-order:
+					if !more {
+						return
+					}
+					p.wait()
+				default:
+					return
+				}
+			}
+		}()
+		go m.feed(ctx, requests, order)
+		for {
+			select {
+			case p, more := <-order:
+				if !more {
+					if err := ctx.Err(); err != nil {
+						yield(nil, err)
+					}
+					return
+				}
+				if a, err := p.result(m); !yield(a, err) {
+					return
+				}
+			case <-ctx.Done():
+				yield(nil, ctx.Err())
+				return
+			}
+		}
+	}
+}
+
+// pending is a request of a batch whose answer comes, or why it cannot be answered.
+type pending struct {
+	job     *generate.Job
+	request generate.Request
+	err     error
+}
+
+func (p pending) wait() {
+	if p.job != nil {
+		p.job.Wait()
+	}
+}
+
+func (p pending) result(m *Model) (*Answer, error) {
+	if p.err != nil {
+		return nil, p.err
+	}
+	return m.answer(p.job, p.request)
+}
+
+// feed submits the requests, one more than there are batch slots at a time, and closes order behind the last one.
+func (m *Model) feed(ctx context.Context, requests iter.Seq[Request], order chan<- pending) {
+	defer close(order)
+	room := make(chan struct{}, m.Slots()+1)
+	for r := range requests {
+		select {
+		case room <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
+		var p pending
+		if p.request, p.err = m.request(ctx, r); p.err != nil {
+			<-room
+		} else {
+			p.job = m.scheduler.Submit(ctx, p.request)
+			go func() {
+				p.job.Wait()
+				<-room
+			}()
+		}
+		select {
+		case order <- p:
+		case <-ctx.Done():
+			p.wait()
+			return
+		}
+	}
+}

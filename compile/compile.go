@@ -1,0 +1,55 @@
+// Package compile turns PaliGemma checkpoints into executables, as the command `pgc compile` does:
+//
+//	report, err := compile.Compile(ctx, "./paligemma2-3b-mix-224", "captioner", compile.Options{Weights: "int4"})
+//
+// Package pgc opens the result. Compiling needs llc of LLVM 14 to 22 on the machine; the executable does not.
+package compile
+
+import (
+	"context"
+
+	"pgc/internal/build"
+	"pgc/ir/target"
+)
+
+// Options are the settings of a compilation. The zero value stores matrices as the checkpoint does and runs on any x86-64 with AVX2 and
+// FMA.
+type Options struct {
+	Weights   string   // storage of the matrices: auto (or ""), f32, bf16, f16, int8 or int4
+	Group     int      // values of a row that share a scale in int8 and int4: 32, 64 or 128; 0 is 128
+	Compute   string   // arithmetic that products may have besides float32: int8 (or ""), bf16, "int8,bf16" or f32
+	Keep      []string // PATTERN=TYPE: matrices of these names are stored otherwise
+	Search    bool     // search for the scales of int4 with the least error
+	CPU       string   // LLVM's -mcpu names with commas between, or native; "" is the default of pgc compile
+	KV        string   // storage of the KV cache: f32 (or "") or bf16
+	MaxTokens int      // capacity of the KV cache in tokens; 0 is the larger of 1024 and four images with 512 tokens of text
+
+	// Runtime is the ELF file of the runtime that the executable begins with, cmd/pgcrt built for the architecture of CPU. Without it
+	// Compile takes the file pgcrt-ARCH (such as pgcrt-amd64) beside the running program, in bin/ of the working directory, or on the
+	// PATH, where `make build` leaves it.
+	Runtime []byte
+
+	// Progress, unless nil, is told how many bytes of the weights are written.
+	Progress func(tensor string, done, total int64)
+}
+
+// Report says what a compilation made.
+type Report = build.Report
+
+// Compile compiles the checkpoint directory to an executable at out, which appears there when it is complete. Compiling twice gives
+// identical files. An error is one sentence that names the file and the field at fault.
+func Compile(ctx context.Context, checkpoint, out string, o Options) (*Report, error) {
+	if o.CPU == "" {
+		o.CPU = target.Default
+	}
+	if o.Runtime == nil {
+		var err error
+		if o.Runtime, err = build.FindRuntime(o.CPU); err != nil {
+			return nil, err
+		}
+	}
+	return build.Compile(ctx, checkpoint, out, o.Runtime, build.Options{
+		Storage: build.Storage{Weights: o.Weights, Group: o.Group, Compute: o.Compute, Keep: o.Keep, Search: o.Search},
+		CPU:     o.CPU, KV: o.KV, MaxTokens: o.MaxTokens, Progress: o.Progress,
+	})
+}

@@ -1,0 +1,72 @@
+package compile_test
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"pgc"
+	"pgc/compile"
+	"pgc/golden"
+)
+
+// baseline is an instruction set that every machine of the architecture has.
+var baseline = map[string]string{"amd64": "x86-64-v3", "arm64": "armv8-a"}[runtime.GOARCH]
+
+// TestCompile takes the runtime from the options and from bin/, which gives the same file, and opens it.
+func TestCompile(t *testing.T) {
+	t.Chdir(t.TempDir())
+	elf := filepath.Join("bin", "pgcrt-"+runtime.GOARCH)
+	cmd := exec.Command("go", "build", "-o", filepath.Join(t.TempDir(), "pgcrt"), "pgc/cmd/pgcrt")
+	cmd.Dir, cmd.Env = golden.Dir(), append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	rt, err := os.ReadFile(cmd.Args[3])
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := compile.Options{CPU: baseline, MaxTokens: 100}
+	checkpoint := filepath.Join(golden.Dir(), "pg1-odd")
+	if _, err := compile.Compile(t.Context(), checkpoint, "none", o); err == nil || !strings.Contains(err.Error(), "pgcrt-"+runtime.GOARCH) {
+		t.Errorf("without a runtime: %v, expected an error that names the file", err)
+	}
+	if err := os.Mkdir("bin", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(elf, rt, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	report, err := compile.Compile(t.Context(), checkpoint, "one", o)
+	if err != nil || report.MaxTokens != 100 || report.Kernels == 0 {
+		t.Fatalf("%+v, %v", report, err)
+	}
+	o.Runtime = rt
+	if _, err := compile.Compile(t.Context(), checkpoint, "two", o); err != nil {
+		t.Fatal(err)
+	}
+	one, _ := os.ReadFile("one")
+	two, _ := os.ReadFile("two")
+	if len(one) == 0 || !bytes.Equal(one, two) {
+		t.Errorf("files of %d and %d bytes, expected the same", len(one), len(two))
+	}
+	m, err := pgc.Open("one")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	if i := m.Info(); i.MaxTokens != 100 || i.Model != "pg1-odd" {
+		t.Errorf("%+v", i)
+	}
+	o.Weights = "int5"
+	if _, err := compile.Compile(t.Context(), checkpoint, "three", o); err == nil || !strings.Contains(err.Error(), "int5") {
+		t.Errorf("%v, expected an error that names int5", err)
+	}
+	if _, err := os.Stat("three"); err == nil {
+		t.Error("a failed compilation leaves a file")
+	}
+}

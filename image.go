@@ -1,0 +1,129 @@
+package pgc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	"sync"
+
+	"pgc/runtime/draw"
+	"pgc/runtime/fetch"
+	"pgc/runtime/imageio"
+	"pgc/runtime/rgb"
+)
+
+// Image is a picture to ask about. It is decoded when it is first needed, and once. Consecutive requests about the same Image encode it
+// once, too. The zero Image is none and an error in a request.
+type Image struct{ source *imageSource }
+
+type imageSource struct {
+	read func(ctx context.Context) (*rgb.Image, error)
+
+	mu      sync.Mutex
+	decoded *rgb.Image
+}
+
+// File is the image in the file at path: PNG, JPEG, GIF, WebP, BMP or TIFF. "-" is standard input.
+func File(path string) Image {
+	return newImage(func(context.Context) (*rgb.Image, error) { return imageio.Read(path, imageio.DefaultLimits) })
+}
+
+// URL is the image that a data:, http: or https: URL stands for.
+func URL(url string) Image {
+	return Lazy(fetch.Short(url), func(ctx context.Context) ([]byte, error) { return fetch.Get(ctx, url, fetch.DefaultLimits) })
+}
+
+// Lazy is the image file that read returns when the image is first needed; name stands for it in errors.
+func Lazy(name string, read func(ctx context.Context) ([]byte, error)) Image {
+	return newImage(func(ctx context.Context) (*rgb.Image, error) {
+		data, err := read(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return imageio.Decode(name, data, imageio.DefaultLimits)
+	})
+}
+
+// Bytes is an image file held in memory, which must not change before its first use.
+func Bytes(data []byte) Image {
+	return Lazy("in memory", func(context.Context) ([]byte, error) { return data, nil })
+}
+
+// Pixels is a decoded image, which must not change before its first use. What is transparent is seen over white.
+func Pixels(m image.Image) Image {
+	return newImage(func(context.Context) (*rgb.Image, error) {
+		b := m.Bounds()
+		if b.Empty() {
+			return nil, fmt.Errorf("picture of pixels: its size is %dx%d, expected at least one pixel", b.Dx(), b.Dy())
+		}
+		return rgb.FromImage(m), nil
+	})
+}
+
+func newImage(read func(ctx context.Context) (*rgb.Image, error)) Image {
+	return Image{&imageSource{read: read}}
+}
+
+// Size decodes the image and returns its size in pixels, as it is seen upright.
+func (i Image) Size(ctx context.Context) (width, height int, err error) {
+	p, err := i.decode(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	return p.Width, p.Height, nil
+}
+
+// Decode returns the image upright and opaque, as the model sees it before it is resized.
+func (i Image) Decode(ctx context.Context) (image.Image, error) {
+	p, err := i.decode(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return draw.Boxes(p, nil), nil
+}
+
+// Draw returns the image with boxes and their labels drawn over it.
+func Draw(ctx context.Context, i Image, boxes []Box) (image.Image, error) {
+	p, err := i.decode(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var list []draw.Box
+	for _, b := range boxes {
+		list = append(list, draw.Box{Label: b.Label, X0: b.Box[0], Y0: b.Box[1], X1: b.Box[2], Y1: b.Box[3]})
+	}
+	return draw.Boxes(p, list), nil
+}
+
+// decode returns the decoded image.
+func (i Image) decode(ctx context.Context) (*rgb.Image, error) {
+	if i.source == nil {
+		return nil, errors.New("an image of the request is the zero Image, expected one that File, URL, Bytes or Pixels made")
+	}
+	i.source.mu.Lock()
+	defer i.source.mu.Unlock()
+	if i.source.decoded != nil {
+		return i.source.decoded, nil
+	}
+	p, err := i.source.read(ctx)
+	if err == nil {
+		i.source.decoded = p
+	}
+	return p, err
+}
+
+// decodeAll decodes the images of a request.
+func decodeAll(ctx context.Context, images []Image) ([]*rgb.Image, error) {
+	if len(images) == 0 {
+		return nil, errors.New("the request has no image, expected at least one")
+	}
+	out := make([]*rgb.Image, len(images))
+	for n, i := range images {
+		var err error
+		if out[n], err = i.decode(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}

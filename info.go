@@ -1,0 +1,78 @@
+package pgc
+
+import (
+	"runtime"
+
+	"pgc/runtime/engine"
+	"pgc/runtime/generate"
+)
+
+// Info describes an executable.
+type Info struct {
+	Model       string    `json:"model"`
+	Kind        string    `json:"kind"` // such as "paligemma (gemma2)"
+	Parameters  int64     `json:"parameters"`
+	Weights     string    `json:"weights"`                 // storage of the matrices
+	Compute     string    `json:"compute,omitempty"`       // arithmetic of products with integers
+	BFloats     bool      `json:"bf16_products,omitempty"` // whether products with bfloat16 matrices are of bfloat16
+	Rounding    string    `json:"rounding,omitempty"`      // how 4-bit integers were chosen: plain, search or calibrated
+	Storage     []Storage `json:"storage"`
+	WeightBytes int64     `json:"weight_bytes"`
+	CodeBytes   int       `json:"code_bytes"`
+	Kernels     int       `json:"kernels"`
+	CPU         string    `json:"cpu"`
+	Features    []string  `json:"features"`
+	Sets        []ISA     `json:"sets"`
+	ImageSize   int       `json:"image_size"`   // pixels of a side
+	ImageTokens int       `json:"image_tokens"` // of an image
+	MaxTokens   int       `json:"max_tokens"`   // capacity of the KV cache
+	KV          string    `json:"kv"`           // its storage
+	KVBytes     int64     `json:"kv_bytes"`     // of one sequence
+	Sequences   int       `json:"sequences"`    // decoded at the same time at most
+	ArenaBytes  int64     `json:"arena_bytes"`
+	MemoryBytes int64     `json:"memory_bytes"` // with one image and 32 tokens of text
+	Generator   string    `json:"generator"`    // the compiler
+	Verified    bool      `json:"verified"`     // whether the weights' checksums were compared
+}
+
+// ISA is an instruction set that an executable has code for. CPU, Features and Kernels of an Info are those of the one that runs here, or
+// else of the best.
+type ISA struct {
+	CPU      string   `json:"cpu"` // LLVM's -mcpu name
+	Features []string `json:"features"`
+	Kernels  int      `json:"kernels"`
+	Runs     bool     `json:"runs"`            // whether it is the one that runs here
+	Lacks    string   `json:"lacks,omitempty"` // why it cannot run here
+}
+
+// Info describes the executable.
+func (e *Executable) Info(opts ...Option) Info {
+	var o options
+	for _, set := range opts {
+		set(&o)
+	}
+	chosen := e.file.Choose(o.isa, engine.Lacks) == nil
+	p, m := e.file.Program, e.model
+	i := Info{Model: m.Name, Kind: m.Kind, Parameters: m.Parameters, Weights: m.Weights, Compute: m.Compute, BFloats: m.BFloats,
+		Rounding: m.Rounding, Storage: storage(p), WeightBytes: p.WeightBytes, CodeBytes: len(e.file.Code), Kernels: len(p.Kernels),
+		CPU: p.Target.CPU, Features: p.Target.Features, ImageSize: m.ImageSize, ImageTokens: m.ImageTokens, MaxTokens: m.MaxTokens, KV: m.KV,
+		Sequences: p.Copies, Generator: p.Generator}
+	for _, q := range e.file.Programs {
+		s := ISA{CPU: q.Target.CPU, Features: q.Target.Features, Kernels: len(q.Kernels), Runs: chosen && q == p}
+		if err := engine.Lacks(q.Target); err != nil {
+			s.Lacks = err.Error()
+		}
+		i.Sets = append(i.Sets, s)
+	}
+	for _, s := range p.States {
+		i.KVBytes += s.Bytes
+	}
+	for j := range p.Funcs {
+		i.ArenaBytes = max(i.ArenaBytes, p.Funcs[j].ArenaBytes)
+	}
+	if chosen {
+		n := min(m.ImageTokens+32, m.MaxTokens)
+		i.MemoryBytes = generate.Needs(p, m, e.mapped(), runtime.NumCPU(), n, n).Total()
+	}
+	return i
+}

@@ -1,0 +1,45 @@
+package build
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"pgc/ir/target"
+)
+
+// RuntimeName returns the name of the runtime's ELF file for the architecture of the targets.
+func RuntimeName(cpus string) (string, error) {
+	targets, err := target.FindAll(cpus)
+	if err != nil {
+		return "", OptionError{err}
+	}
+	return "pgcrt-" + targets[0].Arch, nil
+}
+
+// FindRuntime returns the runtime's ELF file for the architecture of the targets: the file beside this program, in bin/ of the working
+// directory, or on the PATH.
+func FindRuntime(cpus string) ([]byte, error) {
+	name, err := RuntimeName(cpus)
+	if err != nil {
+		return nil, err
+	}
+	var paths []string
+	if self, err := os.Executable(); err == nil {
+		paths = append(paths, filepath.Join(filepath.Dir(self), name))
+	}
+	paths = append(paths, filepath.Join("bin", name))
+	if path, err := exec.LookPath(name); err == nil {
+		paths = append(paths, path)
+	}
+	for _, path := range paths {
+		elf, err := os.ReadFile(path)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return elf, err
+		}
+	}
+	return nil, fmt.Errorf("the runtime %s is neither beside this program nor in bin/ nor on the PATH: build it with make build", name)
+}

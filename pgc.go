@@ -1,0 +1,100 @@
+// Package pgc opens executables that `pgc compile` made and answers prompts about images in this process:
+//
+//	m, err := pgc.Open("./captioner")
+//	if err != nil { … }
+//	defer m.Close()
+//	a, err := m.Generate(ctx, pgc.Request{Images: []pgc.Image{pgc.File("photo.jpg")}, Prompt: "caption en"})
+//
+// A [Model] may be used from many goroutines at the same time. Requests share the processor and the weights: their tokens are decoded
+// together where that is faster, and every answer has the bits that it has on its own, for any number of threads.
+//
+// The package reads executables for the machine it runs on. It imports no compiler; package pgc/compile does.
+package pgc
+
+import (
+	"context"
+	"time"
+
+	"pgc/runtime/engine"
+	"pgc/runtime/generate"
+)
+
+// ErrClosed is the error of calls on a closed model.
+var ErrClosed = generate.ErrClosed
+
+// Model is an opened executable, ready to run.
+type Model struct {
+	exe       *Executable
+	owned     bool // whether Close closes exe
+	tokenizer *Tokenizer
+	engine    *engine.Engine
+	scheduler *generate.Scheduler
+	load      time.Duration
+}
+
+// Option is a setting of Open.
+type Option func(*options)
+
+type options struct {
+	threads int
+	isa     string
+}
+
+// WithThreads computes on n threads. The default is one for each processor that the process may use. Results do not depend on it.
+func WithThreads(n int) Option { return func(o *options) { o.threads = n } }
+
+// WithISA runs the code for the named instruction set, one of those that Executable.ISAs lists, instead of the best that the CPU has.
+func WithISA(name string) Option { return func(o *options) { o.isa = name } }
+
+// Open opens the executable at path. Its weights stay in the file and are read as they are needed, so the file must not change while the
+// model is open. An error is one sentence that names the file.
+func Open(path string, opts ...Option) (*Model, error) {
+	start := time.Now()
+	e, err := OpenExecutable(path)
+	if err != nil {
+		return nil, err
+	}
+	m, err := e.Load(opts...)
+	if err != nil {
+		e.Close()
+		return nil, err
+	}
+	m.owned, m.load = true, time.Since(start)
+	return m, nil
+}
+
+// Close ends the calls that are under way with ErrClosed, stops the threads, and gives all memory back. It may be called twice.
+func (m *Model) Close() error {
+	m.scheduler.Close()
+	err := m.engine.Close()
+	if m.owned {
+		if e := m.exe.Close(); err == nil {
+			err = e
+		}
+	}
+	return err
+}
+
+// LoadTime is how long the model took to open.
+func (m *Model) LoadTime() time.Duration { return m.load }
+
+// Slots is how many sequences are decoded at the same time at most.
+func (m *Model) Slots() int { return m.exe.file.Program.Copies }
+
+// Info describes the model.
+func (m *Model) Info() Info { return m.exe.Info() }
+
+// Tokenize returns the ids of a text on its own: without the prompt's template and without <bos>. With parseSpecials, texts such as <eos>
+// are read as tokens.
+func (m *Model) Tokenize(text string, parseSpecials bool) []int32 {
+	return m.tokenizer.Encode(text, parseSpecials)
+}
+
+// Generate answers a request. When ctx ends it returns ctx's error within the time of a task of a kernel, and other calls go on.
+func (m *Model) Generate(ctx context.Context, r Request) (*Answer, error) {
+	g, err := m.request(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return m.answer(m.scheduler.Submit(ctx, g), g)
+}

@@ -1,0 +1,137 @@
+package pgc
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"pgc/runtime/boxes"
+	"pgc/runtime/generate"
+	"pgc/runtime/manifest"
+	"pgc/runtime/sample"
+)
+
+// Request asks for an answer about images. Settings that are nil have the checkpoint's own default, that of its generation_config.json.
+type Request struct {
+	Images []Image
+	Prompt string // such as "caption en", "detect cat" or "answer en what is this?"
+	Settings
+}
+
+// Settings say how an answer is generated, in the terms of transformers' GenerationConfig.
+type Settings struct {
+	MaxNewTokens      *int     `json:"max_new_tokens"`     // most tokens to generate; without a default of the checkpoint 50
+	Temperature       *float64 `json:"temperature"`        // 0 is greedy
+	TopK              *int     `json:"top_k"`              // draw among the K likeliest tokens; 0 is off
+	TopP              *float64 `json:"top_p"`              // draw among the likeliest tokens that make up this probability; 1 is off
+	RepetitionPenalty *float64 `json:"repetition_penalty"` // over 1 makes tokens seen before less likely
+	Seed              uint64   `json:"seed"`               // of the draws: the same seed gives the same answer
+	Stop              []string `json:"stop"`               // texts that end the answer and are not part of it
+	ParseSpecials     bool     `json:"parse_specials"`     // read <eos>, <image> and the like in the prompt as tokens
+	Logprobs          bool     `json:"logprobs"`           // tell the log-probabilities of the tokens
+}
+
+// FinishReason says why an answer ended.
+type FinishReason string
+
+const (
+	Stop   FinishReason = "stop"   // the model ended it, or a stop text
+	Length FinishReason = "length" // at MaxNewTokens, or where the KV cache is full
+)
+
+// Box is an object that an answer to "detect" or "segment" locates.
+type Box = boxes.Box
+
+// Malformed is a part of an answer that looks like an object and is none.
+type Malformed = boxes.Malformed
+
+// ParseBoxes returns the objects that an answer locates in an image of width × height pixels, in order, and what should be one and is none.
+func ParseBoxes(answer string, width, height int) ([]Box, []Malformed) {
+	return boxes.Parse(answer, width, height)
+}
+
+// Answer is a complete answer.
+type Answer struct {
+	Text         string
+	Tokens       []int32   // without the prompt, with the <eos> that ended them
+	Logprobs     []float64 // of the tokens, if asked for
+	FinishReason FinishReason
+	PromptTokens int
+	Boxes        []Box       // in pixels of the first image
+	Malformed    []Malformed // what should be a box and is none
+	Timings      Timings
+}
+
+// Timings are where the time of an answer went. While other requests are answered, their share is in it.
+type Timings struct {
+	Preprocess, Encode time.Duration // 0 for images that the request before was about, too
+	Prefill            time.Duration // the prompt and the first token
+	Decode             time.Duration // the tokens after it
+}
+
+// Token is one token of an answer as it comes.
+type Token struct {
+	ID      int32
+	Text    string  // text that became certain with it; all of them together are the answer's Text
+	Logprob float64 // if asked for
+}
+
+// Check reports a setting that is out of its range.
+func (s *Settings) Check() error {
+	_, err := s.request(&manifest.Model{})
+	return err
+}
+
+// request makes a request with these settings and the model's defaults.
+func (s *Settings) request(m *manifest.Model) (generate.Request, error) {
+	cfg := sample.Config{TopK: pick(s.TopK, m.TopK), TopP: pick(s.TopP, m.TopP),
+		RepetitionPenalty: pick(s.RepetitionPenalty, m.RepetitionPenalty), Seed: s.Seed}
+	if m.DoSample {
+		cfg.Temperature = m.Temperature
+	}
+	cfg.Temperature = pick(s.Temperature, cfg.Temperature)
+	if err := cfg.Check(); err != nil {
+		return generate.Request{}, err
+	}
+	most := 50
+	if m.MaxNewTokens > 0 {
+		most = m.MaxNewTokens
+	}
+	if most = pick(s.MaxNewTokens, most); most < 0 {
+		return generate.Request{}, fmt.Errorf("max_new_tokens is %d, expected 0 or more", most)
+	}
+	return generate.Request{ParseSpecials: s.ParseSpecials, Stop: s.Stop, MaxNewTokens: most, Sample: cfg, Logprobs: s.Logprobs}, nil
+}
+
+// pick returns what was given, or else the checkpoint's own.
+func pick[T any](given *T, own T) T {
+	if given != nil {
+		return *given
+	}
+	return own
+}
+
+// request checks a request and decodes its images.
+func (m *Model) request(ctx context.Context, r Request) (generate.Request, error) {
+	g, err := r.Settings.request(m.exe.model)
+	if err != nil {
+		return g, err
+	}
+	g.Prompt = r.Prompt
+	g.Pictures, err = decodeAll(ctx, r.Images)
+	return g, err
+}
+
+// answer waits for a job and describes its result.
+func (m *Model) answer(j *generate.Job, r generate.Request) (*Answer, error) {
+	g, err := j.Wait()
+	if err != nil {
+		return nil, err
+	}
+	a := &Answer{Text: g.Text, Tokens: g.Tokens, Logprobs: g.Logprobs, FinishReason: FinishReason(g.FinishReason), PromptTokens: g.PromptTokens,
+		Timings: Timings{Preprocess: g.Preprocess, Encode: g.Encode, Prefill: g.Prefill, Decode: g.Decode}}
+	if len(r.Pictures) > 0 {
+		a.Boxes, a.Malformed = boxes.Parse(g.Text, r.Pictures[0].Width, r.Pictures[0].Height)
+	}
+	return a, nil
+}

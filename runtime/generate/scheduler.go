@@ -1,0 +1,148 @@
+package generate
+
+import (
+	"context"
+	"errors"
+	"sync"
+)
+
+// ErrClosed is the error of requests that a scheduler no longer answers.
+var ErrClosed = errors.New("the model is closed")
+
+// Scheduler shares a session between many callers. It keeps the sequences of several requests in batch slots, takes all of them a token
+// further in one step where that is faster, and lets requests join and leave between steps. An answer has the bits of a run of its own.
+// Its methods may be called from any goroutine. Work happens on a goroutine of the scheduler's own, which exists while there is some.
+type Scheduler struct {
+	s     *Session
+	ctx   context.Context // done once the scheduler is closed
+	close context.CancelCauseFunc
+
+	mu    sync.Mutex
+	queue []*Job
+	idle  chan struct{} // closed when the running goroutine ends; nil while none runs
+}
+
+// Job is a request that a scheduler has accepted.
+type Job struct {
+	ctx     context.Context
+	release func()
+	request Request
+	run     func(ctx context.Context, slot int) error // work other than a request, which needs a slot for itself
+	seq     *sequence
+	answer  *Answer
+	err     error
+	done    chan struct{}
+}
+
+// NewScheduler returns a scheduler of the session, which nobody else may use from then on.
+func NewScheduler(s *Session) *Scheduler {
+	d := &Scheduler{s: s}
+	d.ctx, d.close = context.WithCancelCause(context.Background())
+	return d
+}
+
+// Submit queues a request. It never blocks.
+func (d *Scheduler) Submit(ctx context.Context, r Request) *Job {
+	return d.enqueue(ctx, &Job{request: r})
+}
+
+// Do runs work that uses the session directly, with a batch slot that no sequence is in, and returns its error. No step runs meanwhile.
+func (d *Scheduler) Do(ctx context.Context, work func(ctx context.Context, s *Session, slot int) error) error {
+	j := d.enqueue(ctx, &Job{run: func(ctx context.Context, slot int) error { return work(ctx, d.s, slot) }})
+	_, err := j.Wait()
+	return err
+}
+
+// Wait returns the answer once it is complete, or why there is none.
+func (j *Job) Wait() (*Answer, error) {
+	<-j.done
+	return j.answer, j.err
+}
+
+// Done is closed when Wait would not block.
+func (j *Job) Done() <-chan struct{} { return j.done }
+
+// Close ends all requests with ErrClosed and returns when nothing runs any more.
+func (d *Scheduler) Close() {
+	d.mu.Lock()
+	d.close(ErrClosed)
+	idle := d.idle
+	d.mu.Unlock()
+	if idle != nil {
+		<-idle
+	}
+}
+
+func (d *Scheduler) enqueue(ctx context.Context, j *Job) *Job {
+	j.done = make(chan struct{})
+	own, cancel := context.WithCancelCause(ctx)
+	unlink := context.AfterFunc(d.ctx, func() { cancel(ErrClosed) })
+	j.ctx, j.release = own, func() { unlink(); cancel(nil) }
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.ctx.Err() != nil {
+		j.finish(nil, ErrClosed)
+		return j
+	}
+	d.queue = append(d.queue, j)
+	if d.idle == nil {
+		d.idle = make(chan struct{})
+		go d.work(d.idle)
+	}
+	return j
+}
+
+// finish hands the result to whoever waits. An error after the caller's context ended is the context's.
+func (j *Job) finish(a *Answer, err error) {
+	if err != nil && j.ctx.Err() != nil {
+		err = context.Cause(j.ctx)
+	}
+	j.answer, j.err = a, err
+	j.seq = nil
+	j.release()
+	close(j.done)
+}
+
+// work admits jobs and takes their sequences further until there is nothing left to do.
+func (d *Scheduler) work(idle chan struct{}) {
+	defer close(idle)
+	b := &batch{s: d.s, ctx: d.ctx, slots: make([]*Job, 1, d.s.sequences())}
+	for {
+		for b.admit(d) {
+		}
+		if b.live() == 0 {
+			d.mu.Lock()
+			if len(d.queue) == 0 {
+				d.idle = nil
+				d.mu.Unlock()
+				return
+			}
+			d.mu.Unlock()
+			continue
+		}
+		b.step()
+	}
+}
+
+// next returns the oldest job, which stays in the queue. Jobs whose callers have left are dropped.
+func (d *Scheduler) next() *Job {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for len(d.queue) > 0 {
+		j := d.queue[0]
+		if j.ctx.Err() == nil {
+			return j
+		}
+		d.queue = d.queue[1:]
+		j.finish(nil, j.ctx.Err())
+	}
+	return nil
+}
+
+// pop removes the oldest job.
+func (d *Scheduler) pop() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.queue[0] = nil
+	d.queue = d.queue[1:]
+}

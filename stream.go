@@ -1,0 +1,87 @@
+package pgc
+
+import (
+	"context"
+	"iter"
+	"sync"
+
+	"pgc/runtime/generate"
+)
+
+// Stream answers a request token by token. The last pair holds the error if the answer could not be completed. Ending the loop early ends
+// the request. A slow loop holds up no other request.
+func (m *Model) Stream(ctx context.Context, r Request) iter.Seq2[Token, error] {
+	return func(yield func(Token, error) bool) {
+		g, err := m.request(ctx, r)
+		if err != nil {
+			yield(Token{}, err)
+			return
+		}
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		q := newTokens()
+		g.OnToken = q.push
+		j := m.scheduler.Submit(ctx, g)
+		go func() { // after the last token
+			<-j.Done()
+			q.end()
+		}()
+		for {
+			t, more := q.pop()
+			if !more {
+				break
+			}
+			if !yield(t, nil) {
+				cancel()
+				<-j.Done()
+				return
+			}
+		}
+		if _, err := j.Wait(); err != nil {
+			yield(Token{}, err)
+		}
+	}
+}
+
+// tokens is an unbounded queue between the goroutine that computes and the one that reads.
+type tokens struct {
+	mu    sync.Mutex
+	ready *sync.Cond
+	list  []Token
+	ended bool
+}
+
+func newTokens() *tokens {
+	q := &tokens{}
+	q.ready = sync.NewCond(&q.mu)
+	return q
+}
+
+func (q *tokens) push(t generate.Token) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.list = append(q.list, Token(t))
+	q.ready.Signal()
+}
+
+func (q *tokens) end() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.ended = true
+	q.ready.Signal()
+}
+
+// pop waits for the next token; more is false behind the last one.
+func (q *tokens) pop() (t Token, more bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for len(q.list) == 0 && !q.ended {
+		q.ready.Wait()
+	}
+	if len(q.list) == 0 {
+		return Token{}, false
+	}
+	t = q.list[0]
+	q.list = q.list[1:]
+	return t, true
+}
