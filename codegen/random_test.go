@@ -34,7 +34,7 @@ var (
 
 // miss is a function that does not compute what the plain one computes.
 type miss struct {
-	stage string // where: passes, code, or the target that ran it
+	stage string // where: evaluator, passes, code, or the target that ran it
 	name  string // of the function
 	err   error
 }
@@ -105,7 +105,7 @@ func (tr trial) run(t *testing.T, e *engine.Engine, f, optimized *ir.Func, w wei
 	}
 	want, err := evaluated(f, in, w, syms)
 	if err != nil {
-		return nil // a reduced function whose symbols do not fit it
+		return &miss{"evaluator", f.Name, err}
 	}
 	fused, err := evaluated(optimized, in, w, syms)
 	if err != nil {
@@ -202,13 +202,7 @@ func (tr trial) smallest(t *testing.T, plain *ir.Module, seed uint64, m *miss) s
 // which some are left out, and natively on every target. A function that differs is made small and printed: it belongs
 // among the fixtures of TestFound.
 func TestRandomGraphs(t *testing.T) {
-	const batch = 64 // of one theme
-	optional := []string{}
-	for _, p := range passes.Pipeline {
-		if !p.Required {
-			optional = append(optional, p.Name)
-		}
-	}
+	const batch = 16 // functions in one module
 	for first := 0; first < *graphs; first += batch {
 		at := *seed + uint64(first)
 		t.Run(fmt.Sprint(at), func(t *testing.T) {
@@ -221,13 +215,13 @@ func TestRandomGraphs(t *testing.T) {
 			}
 			rng := rand.New(rand.NewPCG(at, 5))
 			off := map[string]bool{}
-			for _, name := range optional { // one batch in two without some of the passes, one in four without all
-				switch at / batch % 4 {
-				case 1:
+			switch at / batch % 4 { // one batch in four without some of the passes, one without all
+			case 1:
+				for _, name := range optional() {
 					off[name] = rng.IntN(4) == 0
-				case 3:
-					off[name] = true
 				}
+			case 3:
+				off = allOptional()
 			}
 			for _, tgt := range targettest.Runnable(t) {
 				tr := trial{passes.Pipeline, off, tgt}
@@ -303,10 +297,20 @@ func adopt(m *ir.Module, f *ir.Func, name string) {
 	}
 }
 
+// optional are the names of the passes that can be left out.
+func optional() (names []string) {
+	for _, p := range passes.Pipeline {
+		if !p.Required {
+			names = append(names, p.Name)
+		}
+	}
+	return names
+}
+
 func allOptional() map[string]bool {
 	off := map[string]bool{}
-	for _, p := range passes.Pipeline {
-		off[p.Name] = !p.Required
+	for _, name := range optional() {
+		off[name] = true
 	}
 	return off
 }

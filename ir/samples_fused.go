@@ -44,6 +44,10 @@ func rowSamples() []Sample {
 		{In: []Type{T(F32, D(1), Sym("T"))}, Attrs: softmax, Syms: map[string]int{"T": 1}},
 		{In: []Type{T(F32, Sym("S"), D(37)), T(BF16, D(37))}, Syms: map[string]int{"S": 3}, // stored in 16 bits
 			Attrs: RowAttrs{Reduce: rms.Reduce, Out: rms.Out, DType: BF16}},
+		{In: []Type{T(F32, Sym("S"), D(37)), T(BF16, D(37))}, Syms: map[string]int{"S": 4}, // in groups of 8 bits, the last one short
+			Attrs: RowAttrs{Reduce: rms.Reduce, Out: rms.Out, DType: I8G32}},
+		{In: []Type{T(F32, D(2), D(128))}, Attrs: RowAttrs{Out: Operand(0), DType: I8G64}}, // only rounded
+		{In: []Type{T(F32, D(2), D(201)), T(F32, D(201))}, Attrs: RowAttrs{Out: Call(OpAdd, x, Operand(1)), DType: I8G128}},
 	}
 }
 

@@ -110,35 +110,41 @@ func (c rowCase) kernel(t testing.TB) *Kernel {
 func TestRowsMatchInterpreter(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 6))
 	for _, c := range rowCases() {
-		k, err := kernels.Build(c.name, c.spec, Target)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var args []any
-		for i, a := range k.Args {
-			switch a.Kind {
-			case kernels.ArgIn:
-				if v, ok := c.in[a.Index].([]int32); ok {
-					args = append(args, v)
-					continue
-				}
-				args = append(args, inputs(rng, k.Tile.Params[i].Type.Elem, c.in[a.Index].(int)))
-			case kernels.ArgOut:
-				args = append(args, inputs(rng, k.Tile.Params[i].Type.Elem, c.out))
-			case kernels.ArgSym:
-				args = append(args, map[string]int{"S": rowsOfS, "past": 11}[a.Sym])
-			}
-		}
-		tasks := int64(1)
-		for _, f := range k.Tasks {
-			n := f.Size.N
-			if f.Size.Sym != "" {
-				n = rowsOfS
-			}
-			tasks *= (n + f.Div - 1) / f.Div
-		}
-		compareWithInterpreter(t, k, tasks, args...)
+		c.compare(t, rng)
 	}
+}
+
+// compare runs the kernel on random operands as PTX and in the interpreter.
+func (c rowCase) compare(t *testing.T, rng *rand.Rand) {
+	t.Helper()
+	k, err := kernels.Build(c.name, c.spec, Target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var args []any
+	for i, a := range k.Args {
+		switch a.Kind {
+		case kernels.ArgIn:
+			if v, ok := c.in[a.Index].([]int32); ok {
+				args = append(args, v)
+				continue
+			}
+			args = append(args, inputs(rng, k.Tile.Params[i].Type.Elem, c.in[a.Index].(int)))
+		case kernels.ArgOut:
+			args = append(args, inputs(rng, k.Tile.Params[i].Type.Elem, c.out))
+		case kernels.ArgSym:
+			args = append(args, map[string]int{"S": rowsOfS, "past": 11}[a.Sym])
+		}
+	}
+	tasks := int64(1)
+	for _, f := range k.Tasks {
+		n := f.Size.N
+		if f.Size.Sym != "" {
+			n = rowsOfS
+		}
+		tasks *= (n + f.Div - 1) / f.Div
+	}
+	compareWithInterpreter(t, k, tasks, args...)
 }
 
 // A warp's work is one instruction for 32 elements: so many are executed that a kernel without vectors is seen.

@@ -2,6 +2,7 @@ package ptx
 
 import (
 	"flag"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"testing"
@@ -15,23 +16,27 @@ import (
 
 var update = flag.Bool("update", false, "write what is emitted to testdata")
 
-// Two small kernels as text: a map with one element a lane and a sum of rows.
+// Two small kernels as text: a map with one element a lane and a sum of rows. What the text computes is compared, too, so that -update
+// cannot write a wrong one.
 func TestText(t *testing.T) {
-	specs := map[string]kernels.Spec{
-		"scale": &kernels.Map{Dims: []kernels.Size{overS, kernels.Const(45)}, In: []kernels.Operand{dense(45), column(tile.BF16)},
+	cases := []rowCase{
+		{"scale", &kernels.Map{Dims: []kernels.Size{overS, kernels.Const(45)}, In: []kernels.Operand{dense(45), column(tile.BF16)},
 			Exprs: []*scalar.Expr{fn(scalar.Mul, f32(0), f32(1))}, Outs: []kernels.Out{{Elem: tile.F32, Strides: []int64{45, 1}}}},
-		"row_sum": &kernels.Row{Outer: []kernels.Size{overS}, C: kernels.Const(2048), In: []kernels.Operand{dense(2048)},
+			[]any{rowsOfS * 45, 45}, rowsOfS * 45},
+		{"row_sum", &kernels.Row{Outer: []kernels.Size{overS}, C: kernels.Const(2048), In: []kernels.Operand{dense(2048)},
 			Reduce: []kernels.Reduction{{Expr: f32(0)}}, Expr: f32(1), Out: kernels.Out{Elem: tile.F32, Strides: []int64{1, 0}}},
+			[]any{rowsOfS * 2048}, rowsOfS},
 	}
-	for name, s := range specs {
-		path := filepath.Join("testdata", name+".ptx")
-		got := Module(emitSpec(t, name, s))
+	rng := rand.New(rand.NewPCG(9, 8))
+	for _, c := range cases {
+		path := filepath.Join("testdata", c.name+".ptx")
+		got := Module(emitSpec(t, c.name, c.spec))
 		if *update {
 			if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			continue
 		}
+		c.compare(t, rng)
 		want, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
