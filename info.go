@@ -54,7 +54,7 @@ func (e *Executable) Info(opts ...Option) Info {
 	chosen := e.file.Choose(o.isa, engine.Lacks) == nil
 	p, m := e.file.Program, e.model
 	i := Info{Model: m.Name, Kind: m.Kind, Parameters: m.Parameters, Weights: m.Weights, Compute: m.Compute, BFloats: m.BFloats,
-		Rounding: m.Rounding, Storage: storage(p), WeightBytes: p.WeightBytes, CodeBytes: len(e.file.Code), Kernels: len(p.Kernels),
+		Rounding: m.Rounding, Storage: storage(m, p), WeightBytes: p.WeightBytes, CodeBytes: len(e.file.Code), Kernels: len(p.Kernels),
 		CPU: p.Target.CPU, Features: p.Target.Features, ImageSize: m.ImageSize, ImageTokens: m.ImageTokens, MaxTokens: m.MaxTokens, KV: m.KV,
 		Sequences: p.Copies, Generator: p.Generator}
 	for _, q := range e.file.Programs {

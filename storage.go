@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"pgc/runtime/manifest"
 	"pgc/runtime/program"
 )
 
@@ -20,16 +21,12 @@ type StorageType struct {
 	Bytes    int64  `json:"bytes"`
 }
 
-// parts are the parts of a model by the beginning of their tensors' names.
-var parts = [][2]string{{"vision_tower.", "vision tower"}, {"multi_modal_projector.", "projector"}, {"language_model.layers.", "decoder"},
-	{"language_model.embed_tokens.", "embedding"}, {"lm_head.", "head"}}
-
-// storage lists the parts of a program's model. A matrix that is stored in several layouts counts once a layout.
-func storage(p *program.Program) (out []Storage) {
-	for _, names := range parts {
-		found := Storage{Part: names[1]}
+// storage lists how the parts of a model are stored. A matrix that is stored in several layouts counts once a layout.
+func storage(m *manifest.Model, p *program.Program) (out []Storage) {
+	for _, name := range m.PartNames() {
+		found := Storage{Part: name}
 		for _, w := range p.Weights {
-			if !strings.HasPrefix(w.Name, names[0]) || len(w.Shape) < 2 {
+			if m.PartOf(w.Name) != name || len(w.Shape) < 2 {
 				continue
 			}
 			at := 0

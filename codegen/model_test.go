@@ -27,8 +27,8 @@ func tiny(gemma2 bool) paligemma.Config {
 			NumKeyValueHeads: 1, HeadDim: 10, RMSNormEps: 1e-6, RopeTheta: 1e4, QueryPreAttnScalar: 10, TieWordEmbeddings: true}}
 	if gemma2 {
 		t := &cfg.Text
-		t.Gemma2, t.NumAttentionHeads, t.NumKeyValueHeads, t.HeadDim, t.QueryPreAttnScalar = true, 6, 2, 14, 11
-		t.AttnLogitSoftcapping, t.FinalLogitSoftcapping, t.SlidingWindow, t.SlidingLayers = 5, 7, 9, []bool{true, false, true}
+		t.ModelType, t.NumAttentionHeads, t.NumKeyValueHeads, t.HeadDim, t.QueryPreAttnScalar = "gemma2", 6, 2, 14, 11
+		t.AttnLogitSoftcapping, t.FinalLogitSoftcapping, t.SlidingWindow, t.LayerTypes = 5, 7, 9, []string{"sliding_attention", "full_attention", "sliding_attention"}
 		t.TieWordEmbeddings = false
 	}
 	return cfg

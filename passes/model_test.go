@@ -18,10 +18,10 @@ func released(t testing.TB, gemma2 bool, layers, imageSize int, dtype ir.DType) 
 			NumKeyValueHeads: 1, HeadDim: 256, RMSNormEps: 1e-6, RopeTheta: 1e4, QueryPreAttnScalar: 256, TieWordEmbeddings: true}}
 	if gemma2 {
 		x := &cfg.Text
-		x.Gemma2, x.HiddenSize, x.IntermediateSize, x.NumKeyValueHeads = true, 2304, 9216, 4
+		x.ModelType, x.HiddenSize, x.IntermediateSize, x.NumKeyValueHeads = "gemma2", 2304, 9216, 4
 		x.AttnLogitSoftcapping, x.FinalLogitSoftcapping, x.SlidingWindow = 50, 30, 4096
 		for i := range layers {
-			x.SlidingLayers = append(x.SlidingLayers, i%2 == 0)
+			x.LayerTypes = append(x.LayerTypes, []string{"sliding_attention", "full_attention"}[i%2])
 		}
 	}
 	stored := func(key string) ir.DType {

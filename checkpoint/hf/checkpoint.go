@@ -1,3 +1,8 @@
+// Package hf reads Hugging Face checkpoints: configuration, weights in every key layout, tokenizer and preprocessor.
+//
+// Everything in a checkpoint is untrusted: what is unknown, missing or inconsistent is one error naming file and key,
+// found before any long work. The package imports models, models/config, models/registry, ir, runtime/manifest and
+// runtime/safetensors.
 package hf
 
 import (
@@ -9,20 +14,27 @@ import (
 	"sort"
 
 	"pgc/ir"
+	"pgc/models"
+	"pgc/models/config"
+	"pgc/models/registry"
+	"pgc/runtime/manifest"
 	"pgc/runtime/safetensors"
 )
 
 // Checkpoint is a checkpoint directory whose weights are mapped. Close it after use.
 type Checkpoint struct {
-	Dir          string // where the files are
-	Name         string // org/name in the Hugging Face cache, else the directory's name
-	Config       *Config
+	Dir          string        // where the files are
+	Name         string        // org/name in the Hugging Face cache, else the directory's name
+	Model        *models.Model // of the architecture
+	Config       models.Config
 	Generation   Generation
 	Preprocessor Preprocessor
-	Tokenizer    []byte // tokenizer.json
-	BOSToken     string // the text of the token that begins a text
-	EOSToken     string // and of the one that ends it
-	License      string // the texts of licence files and what README.md says of the licence
+	Embedding    *manifest.Embedding // how it makes embeddings; nil where the model generates text
+	Weights      []models.Weight     // the tensors that the model reads
+	Tokenizer    []byte              // tokenizer.json
+	BOSToken     string              // the text of the token that begins a text
+	EOSToken     string              // and of the one that ends it
+	License      string              // the texts of licence files and what README.md says of the licence
 	files        []*safetensors.File
 	tensors      map[string]located // by canonical name
 }
@@ -59,10 +71,28 @@ func (c *Checkpoint) Close() {
 }
 
 func (c *Checkpoint) readConfig() (err error) {
-	if c.Config, err = ReadConfig(c.Dir); errors.Is(err, fs.ErrNotExist) {
+	if c.Model, c.Config, err = ReadConfig(c.Dir); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s holds no config.json: expected a Hugging Face checkpoint directory", c.Dir)
 	}
 	return err
+}
+
+// ReadConfig reads dir/config.json.
+func ReadConfig(dir string) (*models.Model, models.Config, error) {
+	s, err := readJSON(dir, "config.json", maxConfig)
+	if err != nil {
+		return nil, nil, err
+	}
+	return registry.Read(s)
+}
+
+// ParseConfig reads the text of a config.json; file names it in errors.
+func ParseConfig(file string, text []byte) (*models.Model, models.Config, error) {
+	s, err := config.Parse(file, text)
+	if err != nil {
+		return nil, nil, err
+	}
+	return registry.Read(s)
 }
 
 func (c *Checkpoint) readLicence() (err error) {
@@ -70,40 +100,64 @@ func (c *Checkpoint) readLicence() (err error) {
 	return err
 }
 
-// validate compares the tensors with the list that the configuration asks for.
+// validate compares the tensors with those that the model's graph declares.
 func (c *Checkpoint) validate() error {
-	head, hasHead := c.tensors["lm_head.weight"]
-	if !hasHead && !c.Config.Model.Text.TieWordEmbeddings {
-		return fmt.Errorf("%s: tensor lm_head.weight is missing, but tie_word_embeddings in config.json is false", c.Dir)
+	head, hasHead, err := c.head()
+	if err != nil {
+		return err
 	}
-	// transformers uses a head that is there, whatever tie_word_embeddings says.
-	c.Config.Model.Text.TieWordEmbeddings = !hasHead
-	wanted := map[string]bool{}
-	for _, s := range Manifest(c.Config.Model) {
-		wanted[s.Name] = true
-		t, ok := c.tensors[s.Name]
-		if !ok {
-			return fmt.Errorf("%s: tensor %s is missing, expected shape %v", c.Dir, s.Name, s.Shape)
-		}
-		if !slices.Equal(t.Shape, s.Shape) {
-			return fmt.Errorf("%s: tensor %s has shape %v, config.json asks for %v", t.file.Path, t.Name, t.Shape, s.Shape)
-		}
-		if _, ok := dtypes[t.DType]; !ok {
-			return fmt.Errorf("%s: tensor %s is %s, expected F32, BF16 or F16", t.file.Path, t.Name, t.DType)
+	if c.Weights, err = models.Weights(c.Config); err != nil {
+		return err
+	}
+	declared := map[string]bool{}
+	for _, w := range c.Weights {
+		declared[w.Name] = true
+		if err := c.fits(w); err != nil {
+			return err
 		}
 	}
 	var unknown []string
 	for key, t := range c.tensors {
-		if !wanted[key] && !ignored(key) {
+		if !declared[key] && !c.Model.Ignored(key) {
 			unknown = append(unknown, safetensors.Printable(t.Name))
 		}
 	}
 	if len(unknown) > 0 {
 		sort.Strings(unknown)
-		return fmt.Errorf("%s: tensor %s is not part of a %s model", c.Dir, unknown[0], c.Config.ModelType)
+		return fmt.Errorf("%s: tensor %s is not part of a %s model", c.Dir, unknown[0], c.Config.Facts().TextModelType)
 	}
-	if hasHead {
-		c.Config.Model.Text.TieWordEmbeddings = sameData(head, c.tensors["language_model.embed_tokens.weight"])
+	if hasHead && sameData(head, c.tensors[c.Model.Embedding]) {
+		c.Config = c.Config.Tied(true)
+		c.Weights, err = models.Weights(c.Config)
+	}
+	return err
+}
+
+// head returns the head's tensor, if the model has one, and sets whether it is tied. transformers uses a head that is
+// there, whatever tie_word_embeddings says.
+func (c *Checkpoint) head() (located, bool, error) {
+	if c.Model.Head == "" {
+		return located{}, false, nil
+	}
+	head, ok := c.tensors[c.Model.Head]
+	if !ok && !c.Config.Facts().TieWordEmbeddings {
+		return head, false, fmt.Errorf("%s: tensor %s is missing, but tie_word_embeddings in config.json is false", c.Dir, c.Model.Head)
+	}
+	c.Config = c.Config.Tied(!ok)
+	return head, ok, nil
+}
+
+// fits checks that a tensor is there, with the shape that the graph declares and in a type of floats.
+func (c *Checkpoint) fits(w models.Weight) error {
+	t, ok := c.tensors[w.Name]
+	if !ok {
+		return fmt.Errorf("%s: tensor %s is missing, expected shape %v", c.Dir, w.Name, w.Shape)
+	}
+	if !slices.Equal(t.Shape, w.Shape) {
+		return fmt.Errorf("%s: tensor %s has shape %v, config.json asks for %v", t.file.Path, t.Name, t.Shape, w.Shape)
+	}
+	if _, ok := dtypes[t.DType]; !ok {
+		return fmt.Errorf("%s: tensor %s is %s, expected F32, BF16 or F16", t.file.Path, t.Name, t.DType)
 	}
 	return nil
 }

@@ -371,7 +371,7 @@ func TestHeadStoredTwice(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c.Config.Model.Text.TieWordEmbeddings != same {
+		if c.Config.Facts().TieWordEmbeddings != same {
 			t.Errorf("equal head: %v, tied: %v", same, !same)
 		}
 		c.Close()

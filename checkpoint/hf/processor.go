@@ -5,6 +5,9 @@ import (
 	"maps"
 	"math"
 	"slices"
+
+	"pgc/models"
+	"pgc/models/config"
 )
 
 // Generation is generation_config.json.
@@ -25,36 +28,37 @@ func (c *Checkpoint) readGeneration() error {
 	if err != nil {
 		return err
 	}
-	g := Generation{EOS: c.Config.EOSList, MaxNewTokens: s.int("max_new_tokens", 0), DoSample: s.bool("do_sample", false),
-		Temperature: s.float("temperature", 1), TopK: s.int("top_k", 50), TopP: s.float("top_p", 1),
-		RepetitionPenalty: s.float("repetition_penalty", 1)}
-	if s.has("eos_token_id") {
-		g.EOS = s.ids("eos_token_id")
+	facts := c.Config.Facts()
+	g := Generation{EOS: facts.EOSTokenID, MaxNewTokens: s.Int("max_new_tokens", 0), DoSample: s.Bool("do_sample", false),
+		Temperature: s.Float("temperature", 1), TopK: s.Int("top_k", 50), TopP: s.Float("top_p", 1),
+		RepetitionPenalty: s.Float("repetition_penalty", 1)}
+	if s.Has("eos_token_id") {
+		g.EOS = s.IDs("eos_token_id")
 	}
-	c.Config.inVocabulary(s, "eos_token_id", g.EOS...)
-	for key, id := range map[string]int{"bos_token_id": c.Config.BOS, "pad_token_id": c.Config.PAD} {
-		if n := s.int(key, id); n != id {
-			s.fail(key, "is %d, but config.json says %d", n, id)
+	models.CheckVocabulary(s, "eos_token_id", facts.VocabSize, g.EOS...)
+	for key, id := range map[string]int{"bos_token_id": facts.BOSTokenID, "pad_token_id": facts.PADTokenID} {
+		if n := s.Int(key, id); n != id {
+			s.Fail(key, "is %d, but config.json says %d", n, id)
 		}
 	}
 	if g.Temperature < 0 || g.DoSample && g.Temperature == 0 {
-		s.fail("temperature", "is %g, expected a positive number", g.Temperature)
+		s.Fail("temperature", "is %g, expected a positive number", g.Temperature)
 	}
 	if !(g.TopP > 0 && g.TopP <= 1) {
-		s.fail("top_p", "is %g, expected a number over 0 and up to 1", g.TopP)
+		s.Fail("top_p", "is %g, expected a number over 0 and up to 1", g.TopP)
 	}
 	if !(g.RepetitionPenalty > 0) {
-		s.fail("repetition_penalty", "is %g, expected a positive number", g.RepetitionPenalty)
+		s.Fail("repetition_penalty", "is %g, expected a positive number", g.RepetitionPenalty)
 	}
-	if s.has("max_length") && g.MaxNewTokens == 0 && s.int("max_length", 20) != 20 { // 20 is transformers' default
-		s.fail("max_length", "is %s and would count the picture's tokens: expected max_new_tokens", s.show("max_length"))
+	if s.Has("max_length") && g.MaxNewTokens == 0 && s.Int("max_length", 20) != 20 { // 20 is transformers' default
+		s.Fail("max_length", "is %s and would count the picture's tokens: expected max_new_tokens", s.Show("max_length"))
 	}
 	for _, key := range slices.Sorted(maps.Keys(neutral)) {
-		s.only(key, neutral[key]...)
+		s.Only(key, neutral[key]...)
 	}
-	s.rest(inertGeneration)
+	s.Rest(inertGeneration)
 	c.Generation = g
-	return s.err
+	return s.Err()
 }
 
 // Preprocessor is how pixels become the model's input: (value·RescaleFactor − Mean) / Std, per channel.
@@ -70,95 +74,95 @@ func (c *Checkpoint) readPreprocessor() error {
 	if err != nil {
 		return err
 	}
-	s, nested := whole.section("image_processor")
-	if whole.err != nil {
-		return whole.err
+	s, nested := whole.Section("image_processor")
+	if whole.Err() != nil {
+		return whole.Err()
 	}
 	if !nested {
 		if s, err = optional(c.Dir, "preprocessor_config.json"); err != nil {
 			return err
 		}
 	}
-	v := c.Config.Model.Vision
-	p := Preprocessor{RescaleFactor: s.float("rescale_factor", 1.0/255), Mean: s.channels("image_mean"), Std: s.channels("image_std")}
-	if !s.bool("do_rescale", true) {
+	facts := c.Config.Facts()
+	p := Preprocessor{RescaleFactor: s.Float("rescale_factor", 1.0/255), Mean: channels(s, "image_mean"), Std: channels(s, "image_std")}
+	if !s.Bool("do_rescale", true) {
 		p.RescaleFactor = 1
 	}
-	if !s.bool("do_normalize", true) {
+	if !s.Bool("do_normalize", true) {
 		p.Mean, p.Std = [3]float64{}, [3]float64{1, 1, 1}
 	}
 	if slices.Contains(p.Std[:], 0) {
-		s.fail("image_std", "is %s, expected numbers other than 0", s.show("image_std"))
+		s.Fail("image_std", "is %s, expected numbers other than 0", s.Show("image_std"))
 	}
 	if p.RescaleFactor == 0 {
-		s.fail("rescale_factor", "is 0, expected another number")
+		s.Fail("rescale_factor", "is 0, expected another number")
 	}
-	s.only("do_resize", true)
-	s.only("resample", 3.0) // bicubic
+	s.Only("do_resize", true)
+	s.Only("resample", 3.0) // bicubic
 	for _, key := range []string{"do_center_crop", "do_pad", "do_flip_channel_order"} {
-		s.only(key, false)
+		s.Only(key, false)
 	}
-	s.has("crop_size") // read only with do_center_crop
-	s.has("pad_size")  // read only with do_pad
-	s.side(v.ImageSize)
-	for _, of := range []*section{s, whole} {
-		if n := of.int("image_seq_length", v.Tokens()); n != v.Tokens() {
-			of.fail("image_seq_length", "is %d, but config.json makes %d tokens of a picture", n, v.Tokens())
+	s.Has("crop_size") // read only with do_center_crop
+	s.Has("pad_size")  // read only with do_pad
+	side(s, facts.ImageSize)
+	for _, of := range []*config.Section{s, whole} {
+		if n := of.Int("image_seq_length", facts.ImageTokens); n != facts.ImageTokens {
+			of.Fail("image_seq_length", "is %d, but config.json makes %d tokens of a picture", n, facts.ImageTokens)
 		}
 	}
-	s.rest(inertImages)
+	s.Rest(inertImages)
 	c.Preprocessor = p
-	if s.err == nil {
-		s.err = whole.err
+	if c.Model.Embeds != nil {
+		c.Embedding = c.Model.Embeds(c.Config, whole)
 	}
-	return s.err
+	if s.Err() != nil {
+		return s.Err()
+	}
+	return whole.Err()
 }
 
 // side checks that pictures are resized to what the encoder takes; size is an object or one number.
-func (s *section) side(want int) {
-	if !s.has("size") {
-		if s.raw != nil && want != 224 && len(s.raw) > 0 {
-			s.fail("size", "is missing, which means 224, but image_size in config.json is %d", want)
+func side(s *config.Section, want int) {
+	if !s.Has("size") {
+		if want != 224 && s.Len() > 0 {
+			s.Fail("size", "is missing, which means 224, but image_size in config.json is %d", want)
 		}
 		return
 	}
 	var one int
-	if json.Unmarshal(s.raw["size"], &one) == nil {
+	if json.Unmarshal(s.Raw("size"), &one) == nil {
 		if one != want {
-			s.fail("size", "is %d, but image_size in config.json is %d", one, want)
+			s.Fail("size", "is %d, but image_size in config.json is %d", one, want)
 		}
 		return
 	}
-	size, _ := s.section("size")
+	size, _ := s.Section("size")
 	for _, key := range []string{"height", "width"} {
-		if !size.has(key) {
-			size.fail(key, "is missing: expected height and width of %d", want)
+		if !size.Has(key) {
+			size.Fail(key, "is missing: expected height and width of %d", want)
 		}
-		if n := size.int(key, want); n != want {
-			size.fail(key, "is %d, but image_size in config.json is %d", n, want)
+		if n := size.Int(key, want); n != want {
+			size.Fail(key, "is %d, but image_size in config.json is %d", n, want)
 		}
 	}
-	size.rest(nil)
-	if s.err == nil {
-		s.err = size.err
-	}
+	size.Rest(nil)
 }
 
 // channels reads a number for each of the three channels, or one for all.
-func (s *section) channels(key string) [3]float64 {
+func channels(s *config.Section, key string) [3]float64 {
 	v := []float64{.5, .5, .5}
-	if s.has(key) {
+	if s.Has(key) {
 		var one float64
-		if json.Unmarshal(s.raw[key], &one) == nil {
+		if json.Unmarshal(s.Raw(key), &one) == nil {
 			v = []float64{one, one, one}
-		} else if json.Unmarshal(s.raw[key], &v) != nil || len(v) != 3 {
-			s.fail(key, "is %s, expected three numbers", s.show(key))
+		} else if json.Unmarshal(s.Raw(key), &v) != nil || len(v) != 3 {
+			s.Fail(key, "is %s, expected three numbers", s.Show(key))
 			return [3]float64{.5, .5, .5}
 		}
 	}
 	for _, x := range v {
 		if math.Abs(x) > 1e6 {
-			s.fail(key, "is %s, expected small numbers", s.show(key))
+			s.Fail(key, "is %s, expected small numbers", s.Show(key))
 		}
 	}
 	return [3]float64(v)

@@ -55,10 +55,9 @@ func TestReleasedConfigurations(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		m := got.Model
-		if m.Text.NumHiddenLayers != c.layers || m.Text.NumAttentionHeads != c.heads || m.Text.NumKeyValueHeads != c.kv || m.Text.HeadDim != c.hd ||
-			m.Text.HiddenSize != c.width || m.Text.QueryPreAttnScalar != c.scale ||
-			m.Vision.Tokens() != c.tokens || m.Vision.IntermediateSize != c.mlp || len(got.EOSList) != c.eos || got.ImageTokenIndex != 257152 {
+		if got.Text.NumHiddenLayers != c.layers || got.Text.NumAttentionHeads != c.heads || got.Text.NumKeyValueHeads != c.kv || got.Text.HeadDim != c.hd ||
+			got.Text.HiddenSize != c.width || got.Text.QueryPreAttnScalar != c.scale ||
+			got.Vision.Tokens() != c.tokens || got.Vision.IntermediateSize != c.mlp || len(got.EOSTokenID) != c.eos || got.ImageTokenIndex != 257152 {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"sort"
 	"strings"
 
+	"pgc/models/config"
 	"pgc/runtime/safetensors"
 )
 
@@ -38,15 +39,15 @@ func (c *Checkpoint) open() error {
 }
 
 // openShards maps the files that the index names and checks that each holds exactly the tensors the index puts there.
-func (c *Checkpoint) openShards(s *section) error {
+func (c *Checkpoint) openShards(s *config.Section) error {
 	var places map[string]string
-	if !s.get("weight_map", &places, "an object of file names") || len(places) == 0 {
-		return fmt.Errorf("%s: weight_map is not an object of file names", s.file)
+	if !s.Get("weight_map", &places, "an object of file names") || len(places) == 0 {
+		return fmt.Errorf("%s: weight_map is not an object of file names", s.File())
 	}
 	keys := map[string][]string{} // by shard
 	for key, name := range places {
 		if name != filepath.Base(name) || !strings.HasSuffix(name, ".safetensors") {
-			return fmt.Errorf("%s: tensor %s lies in %.80q, expected the name of a safetensors file", s.file, safetensors.Printable(key), name)
+			return fmt.Errorf("%s: tensor %s lies in %.80q, expected the name of a safetensors file", s.File(), safetensors.Printable(key), name)
 		}
 		keys[name] = append(keys[name], key)
 	}
@@ -58,7 +59,7 @@ func (c *Checkpoint) openShards(s *section) error {
 	total := int64(0)
 	for _, name := range names {
 		if _, err := os.Stat(filepath.Join(c.Dir, name)); errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("%s names the shard %s, which is missing", s.file, name)
+			return fmt.Errorf("%s names the shard %s, which is missing", s.File(), name)
 		}
 		f, err := c.add(name)
 		if err != nil {
@@ -78,17 +79,14 @@ func (c *Checkpoint) openShards(s *section) error {
 			}
 		}
 	}
-	meta, _ := s.section("metadata")
-	if meta.has("total_size") {
+	meta, _ := s.Section("metadata")
+	if meta.Has("total_size") {
 		var size json.Number
-		if meta.get("total_size", &size, "a number of bytes") && string(size) != fmt.Sprint(total) {
-			meta.fail("total_size", "is %s, but the tensors of the shards have %d bytes", meta.show("total_size"), total)
+		if meta.Get("total_size", &size, "a number of bytes") && string(size) != fmt.Sprint(total) {
+			meta.Fail("total_size", "is %s, but the tensors of the shards have %d bytes", meta.Show("total_size"), total)
 		}
 	}
-	if s.err == nil {
-		s.err = meta.err
-	}
-	return s.err
+	return s.Err()
 }
 
 // add maps a file and takes its tensors under their canonical names.
@@ -106,33 +104,11 @@ func (c *Checkpoint) add(name string) (*safetensors.File, error) {
 	c.files = append(c.files, f)
 	for _, key := range f.Names() {
 		t, _ := f.Tensor(key)
-		canonical := Canonical(key)
+		canonical := c.Model.Canonical(key)
 		if first, twice := c.tensors[canonical]; twice {
 			return nil, fmt.Errorf("%s: tensor %s is also in %s as %s", f.Path, safetensors.Printable(key), first.file.Path, safetensors.Printable(first.Name))
 		}
 		c.tensors[canonical] = located{f, t}
 	}
 	return f, nil
-}
-
-// Canonical turns a tensor's name in any of the four layouts that transformers writes into one form:
-// language_model.…, vision_tower.…, multi_modal_projector.…, lm_head.weight.
-func Canonical(key string) string {
-	key = strings.TrimPrefix(key, "model.")
-	if rest, ok := strings.CutPrefix(key, "language_model.model."); ok {
-		key = "language_model." + rest
-	}
-	if rest, ok := strings.CutPrefix(key, "language_model.lm_head."); ok {
-		key = "lm_head." + rest
-	}
-	if rest, ok := strings.CutPrefix(key, "vision_tower.vision_model."); ok {
-		key = "vision_tower." + rest
-	}
-	return key
-}
-
-// ignored are tensors that old checkpoints carry and no computation reads.
-func ignored(key string) bool {
-	return key == "vision_tower.embeddings.position_ids" || strings.HasPrefix(key, "vision_tower.head.") ||
-		strings.HasPrefix(key, "language_model.") && strings.HasSuffix(key, "rotary_emb.inv_freq")
 }

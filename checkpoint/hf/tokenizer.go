@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"pgc/models/config"
 )
 
 // readTokenizer reads tokenizer.json, and from tokenizer_config.json which tokens begin and end a text: by default
@@ -26,18 +28,18 @@ func (c *Checkpoint) readTokenizer() error {
 	if err != nil {
 		return err
 	}
-	c.BOSToken, c.EOSToken = s.token("bos_token", "<bos>"), s.token("eos_token", "<eos>")
-	return s.err
+	c.BOSToken, c.EOSToken = token(s, "bos_token", "<bos>"), token(s, "eos_token", "<eos>")
+	return s.Err()
 }
 
 // token reads a token: its text, or an object that holds it.
-func (s *section) token(key, missing string) string {
-	if !s.has(key) {
+func token(s *config.Section, key, missing string) string {
+	if !s.Has(key) {
 		return missing
 	}
 	var v struct{ Content string }
-	if json.Unmarshal(s.raw[key], &v.Content) != nil && json.Unmarshal(s.raw[key], &v) != nil || v.Content == "" {
-		s.fail(key, "is %.100s, expected the text of a token", s.raw[key])
+	if json.Unmarshal(s.Raw(key), &v.Content) != nil && json.Unmarshal(s.Raw(key), &v) != nil || v.Content == "" {
+		s.Fail(key, "is %.100s, expected the text of a token", s.Raw(key))
 	}
 	return v.Content
 }

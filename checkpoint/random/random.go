@@ -1,5 +1,6 @@
 // Package random writes checkpoints of random weights in the hub's layout, so that speed and memory can be measured
-// without a released model and without Python. It imports checkpoint/hf, models/paligemma and runtime/safetensors.
+// without a released model and without Python. It imports checkpoint/hf, models, models/registry
+// and runtime/safetensors.
 package random
 
 import (
@@ -7,12 +8,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
-	"sort"
+	"slices"
 	"strings"
 
 	"pgc/checkpoint/hf"
+	"pgc/models"
+	"pgc/models/registry"
 	"pgc/runtime/safetensors"
 )
 
@@ -24,35 +28,22 @@ type Options struct {
 	Shard    int64 // bytes of a shard; 0 for the hub's 5 GB
 }
 
-// text sizes of the released models: layers, width, heads, key heads, head_dim, feed-forward width.
-var text = map[string][6]int{
-	"paligemma-3b":   {18, 2048, 8, 1, 256, 16384},
-	"paligemma2-3b":  {26, 2304, 8, 4, 256, 9216},
-	"paligemma2-10b": {42, 3584, 16, 8, 256, 14336},
-	"paligemma2-28b": {46, 4608, 32, 16, 128, 36864},
+// released are the configurations of released checkpoints, by name.
+func released() map[string]any {
+	all := map[string]any{}
+	for _, m := range registry.All {
+		maps.Copy(all, m.Released())
+	}
+	return all
 }
 
 // Shapes lists the names of the released sizes.
-func Shapes() []string {
-	var names []string
-	for name := range text {
-		for _, side := range []int{224, 448, 896} {
-			names = append(names, fmt.Sprintf("%s-%d", name, side))
-		}
-	}
-	sort.Strings(names)
-	return names
-}
+func Shapes() []string { return slices.Sorted(maps.Keys(released())) }
 
 // config returns the config.json of a released size, or that of a file.
 func config(shape string) ([]byte, error) {
-	at := strings.LastIndexByte(shape, '-')
-	if at > 0 {
-		if t, ok := text[shape[:at]]; ok {
-			if side := shape[at+1:]; side == "224" || side == "448" || side == "896" {
-				return released(shape[:at], t, side)
-			}
-		}
+	if c, ok := released()[shape]; ok {
+		return json.MarshalIndent(c, "", "  ")
 	}
 	data, err := os.ReadFile(shape)
 	if err != nil {
@@ -61,31 +52,13 @@ func config(shape string) ([]byte, error) {
 	return data, nil
 }
 
-// Config is the configuration that Write gives a checkpoint.
-func Config(shape string) (*hf.Config, error) {
+// Config reads the configuration that Write gives a checkpoint.
+func Config(shape string) (*models.Model, models.Config, error) {
 	data, err := config(shape)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	return hf.ParseConfig(shape, data)
-}
-
-func released(name string, t [6]int, side string) ([]byte, error) {
-	kind, size := "gemma", map[string]int{"224": 224, "448": 448, "896": 896}[side]
-	tc := map[string]any{"model_type": kind, "vocab_size": 257216, "num_hidden_layers": t[0], "hidden_size": t[1], "num_attention_heads": t[2],
-		"num_key_value_heads": t[3], "head_dim": t[4], "intermediate_size": t[5], "hidden_activation": "gelu_pytorch_tanh"}
-	if strings.HasPrefix(name, "paligemma2") {
-		tc["model_type"], tc["query_pre_attn_scalar"] = "gemma2", 256
-		tc["attn_logit_softcapping"], tc["final_logit_softcapping"], tc["sliding_window"] = 50.0, 30.0, 4096
-		if name == "paligemma2-28b" {
-			tc["query_pre_attn_scalar"] = 144
-		}
-	}
-	return json.MarshalIndent(map[string]any{"model_type": "paligemma", "architectures": []string{"PaliGemmaForConditionalGeneration"},
-		"image_token_index": 257152, "bos_token_id": 2, "eos_token_id": 1, "pad_token_id": 0, "projection_dim": t[1], "hidden_size": t[1],
-		"text_config": tc,
-		"vision_config": map[string]any{"model_type": "siglip_vision_model", "hidden_size": 1152, "intermediate_size": 4304, "num_hidden_layers": 27,
-			"num_attention_heads": 16, "patch_size": 14, "image_size": size, "vision_use_head": false, "projection_dim": t[1]}}, "", "  ")
 }
 
 // Write makes a checkpoint directory of a released size (paligemma-3b-224, …) or of a config.json. The same seed gives
@@ -123,25 +96,30 @@ func Write(ctx context.Context, shape, dir string, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	c, err := hf.ReadConfig(tmp)
+	m, c, err := hf.ReadConfig(tmp)
 	if err != nil {
 		return err
 	}
-	tok, err := gemmaTokenizer(c)
+	facts := c.Facts()
+	tok, err := gemmaTokenizer(facts)
 	if err != nil {
 		return err
 	}
-	size := c.Model.Vision.ImageSize
+	size := facts.ImageSize
 	pre, _ := json.MarshalIndent(map[string]any{"image_processor_type": "SiglipImageProcessor", "do_resize": true, "do_rescale": true,
 		"do_normalize": true, "resample": 3, "rescale_factor": 1.0 / 255, "image_mean": []float64{.5, .5, .5}, "image_std": []float64{.5, .5, .5},
-		"size": map[string]int{"height": size, "width": size}, "image_seq_length": c.Model.Vision.Tokens()}, "", "  ")
+		"size": map[string]int{"height": size, "width": size}, "image_seq_length": facts.ImageTokens}, "", "  ")
 	save("tokenizer.json", tok)
 	save("preprocessor_config.json", pre)
 	save("generation_config.json", []byte(`{"bos_token_id": 2, "eos_token_id": 1, "pad_token_id": 0}`+"\n"))
 	if err != nil {
 		return err
 	}
-	if err = weights(ctx, tmp, hf.Manifest(c.Model), dtype, o); err != nil {
+	list, err := models.Weights(c)
+	if err != nil {
+		return err
+	}
+	if err = weights(ctx, tmp, m, list, dtype, o); err != nil {
 		return err
 	}
 	if err = os.Remove(dir); err != nil && !errors.Is(err, os.ErrNotExist) {

@@ -4,12 +4,12 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"pgc/checkpoint/hf"
+	"pgc/models"
 )
 
 // gemmaTokenizer makes a Gemma-shaped tokenizer.json for a configuration: characters and bytes as pieces, filler for the
 // rest, <loc>, <seg> and <image> where PaliGemma has them (at the real ids for the real vocabulary).
-func gemmaTokenizer(c *hf.Config) ([]byte, error) {
+func gemmaTokenizer(c models.Facts) ([]byte, error) {
 	image := c.ImageTokenIndex
 	real := image == 257152
 	first := image - 1024 - 128
@@ -25,9 +25,9 @@ func gemmaTokenizer(c *hf.Config) ([]byte, error) {
 			vocab[text], taken[id] = id, true
 		}
 	}
-	if c.Model.Text.VocabSize <= image || first < newline+2+96 && !real {
+	if c.VocabSize <= image || first < newline+2+96 && !real {
 		return nil, fmt.Errorf("config.json: vocab_size %d and image_token_index %d leave no room for bytes, <loc> and <seg>: expected at least 1,514 ids before <image>",
-			c.Model.Text.VocabSize, image)
+			c.VocabSize, image)
 	}
 	for b := range 256 {
 		put(fmt.Sprintf("<0x%02X>", b), bytesAt+b)

@@ -14,39 +14,20 @@ import (
 
 	"github.com/x448/float16"
 
-	"pgc/checkpoint/hf"
+	"pgc/models"
 	"pgc/runtime/safetensors"
 )
 
-// hubKey is a canonical name as the hub's checkpoints have it.
-func hubKey(key string) string {
-	if rest, ok := strings.CutPrefix(key, "language_model."); ok {
-		return "language_model.model." + rest
-	}
-	if rest, ok := strings.CutPrefix(key, "vision_tower."); ok {
-		return "vision_tower.vision_model." + rest
-	}
-	return key
-}
-
-func elements(s hf.Spec) int64 {
-	n := int64(1)
-	for _, d := range s.Shape {
-		n *= int64(d)
-	}
-	return n
-}
-
 // weights writes all tensors, in shards if they are more than one holds.
-func weights(ctx context.Context, dir string, specs []hf.Spec, dtype safetensors.DType, o Options) error {
+func weights(ctx context.Context, dir string, m *models.Model, specs []models.Weight, dtype safetensors.DType, o Options) error {
 	limit := o.Shard
 	if limit == 0 {
 		limit = 5_000_000_000
 	}
-	var shards [][]hf.Spec
+	var shards [][]models.Weight
 	total, filled := int64(0), limit
 	for _, s := range specs {
-		n := elements(s) * int64(dtype.Bytes())
+		n := s.Elements() * int64(dtype.Bytes())
 		if filled+n > limit && filled > 0 {
 			shards, filled = append(shards, nil), 0
 		}
@@ -63,7 +44,7 @@ func weights(ctx context.Context, dir string, specs []hf.Spec, dtype safetensors
 		}
 		list := make([]safetensors.Spec, len(part))
 		for j, s := range part {
-			list[j] = safetensors.Spec{Name: hubKey(s.Name), DType: dtype, Shape: s.Shape}
+			list[j] = safetensors.Spec{Name: m.Hub(s.Name), DType: dtype, Shape: s.Shape}
 			index[list[j].Name] = name
 		}
 		w, err := safetensors.Create(filepath.Join(dir, name), map[string]string{"format": "pt"}, list)
@@ -71,11 +52,11 @@ func weights(ctx context.Context, dir string, specs []hf.Spec, dtype safetensors
 			return err
 		}
 		for _, s := range part {
-			if err := fill(ctx, w, s, dtype, o.Seed); err != nil {
+			if err := fill(ctx, w, m, s, dtype, o.Seed); err != nil {
 				w.Abort()
 				return err
 			}
-			done += elements(s) * int64(dtype.Bytes())
+			done += s.Elements() * int64(dtype.Bytes())
 			if o.Progress != nil {
 				o.Progress(s.Name, done, total)
 			}
@@ -95,15 +76,15 @@ func weights(ctx context.Context, dir string, specs []hf.Spec, dtype safetensors
 }
 
 // scale returns mean and spread of a tensor's uniform values, so that activations stay of order one.
-func scale(s hf.Spec) (mean, spread float64) {
+func scale(m *models.Model, s models.Weight) (mean, spread float64) {
 	uniform := math.Sqrt(3) // half the width of a uniform distribution of variance one
 	if len(s.Shape) == 1 {
-		if strings.HasPrefix(s.Name, "vision_tower") && strings.Contains(s.Name, "norm") && strings.HasSuffix(s.Name, ".weight") {
+		if m.Role(s.Name) == models.VisionTower && strings.Contains(s.Name, "norm") && strings.HasSuffix(s.Name, ".weight") {
 			return 1, .05
 		}
 		return 0, .05
 	}
-	fan := elements(s) / int64(s.Shape[0])
+	fan := s.Elements() / int64(s.Shape[0])
 	return 0, uniform / math.Sqrt(float64(fan))
 }
 
@@ -111,14 +92,14 @@ func scale(s hf.Spec) (mean, spread float64) {
 const block = 1 << 20
 
 // fill writes one tensor, two blocks at a time in parallel; each block has a generator of its own.
-func fill(ctx context.Context, w *safetensors.Writer, s hf.Spec, dtype safetensors.DType, seed uint64) error {
+func fill(ctx context.Context, w *safetensors.Writer, m *models.Model, s models.Weight, dtype safetensors.DType, seed uint64) error {
 	h := fnv.New64a()
 	fmt.Fprint(h, seed, s.Name)
 	base := h.Sum64()
-	mean, spread := scale(s)
+	mean, spread := scale(m, s)
 	const workers = 4
 	var bufs [workers][]byte
-	n := elements(s)
+	n := s.Elements()
 	for at := int64(0); at < n; at += workers * block {
 		if err := ctx.Err(); err != nil {
 			return err

@@ -14,7 +14,7 @@ import (
 	"pgc/codegen/weights"
 	"pgc/ir"
 	"pgc/ir/target"
-	"pgc/models/paligemma"
+	"pgc/models"
 	"pgc/passes"
 	"pgc/runtime/manifest"
 	"pgc/runtime/program"
@@ -83,7 +83,7 @@ const maxCapacity = 100_000
 
 // check looks at the options alone, before any work.
 func (o Options) check() error {
-	if _, _, err := o.resolve(nil); err != nil {
+	if _, _, err := o.resolve(nil, nil); err != nil {
 		return OptionError{err}
 	}
 	if _, ok := kvTypes[o.KV]; !ok {
@@ -99,23 +99,23 @@ var kvTypes = map[string]ir.DType{"": ir.F32, "f32": ir.F32, "bf16": ir.BF16}
 
 // plain builds the module of a checkpoint, before any pass.
 func plain(c *hf.Checkpoint, o Options, trace bool) (*ir.Module, error) {
-	return o.graph(c.Config.Model, c, trace)
+	return o.graph(c.Model, c.Config, c, trace)
 }
 
 // graph builds the module of a configuration whose weights are stored so.
-func (o Options) graph(cfg paligemma.Config, stored tensors, trace bool) (*ir.Module, error) {
+func (o Options) graph(m *models.Model, cfg models.Config, stored tensors, trace bool) (*ir.Module, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	dtype, a, err := o.resolve(stored)
+	dtype, a, err := o.resolve(m, stored)
 	if err != nil {
 		return nil, err
 	}
-	tokens := o.capacity(cfg.Vision.Tokens())
-	return paligemma.Graph(cfg, paligemma.Options{KV: kvTypes[o.KV], MaxTokens: tokens, DType: dtype, Integers: a.integers, BFloats: a.bfloats, Trace: trace})
+	tokens := o.capacity(cfg.Facts().ImageTokens)
+	return cfg.Graph(models.Options{KV: kvTypes[o.KV], MaxTokens: tokens, DType: dtype, Integers: a.integers, BFloats: a.bfloats, Trace: trace})
 }
 
-func (o Options) maxTokens(c *hf.Checkpoint) int { return o.capacity(c.Config.Model.Vision.Tokens()) }
+func (o Options) maxTokens(c *hf.Checkpoint) int { return o.capacity(c.Config.Facts().ImageTokens) }
 
 // capacity is that of the KV cache in tokens.
 func (o Options) capacity(imageTokens int) int {
@@ -152,7 +152,7 @@ func Compile(ctx context.Context, dir, out string, runtime []byte, o Options) (*
 		return nil, err
 	}
 	defer c.Close()
-	if need := c.Config.Model.Vision.Tokens() + 2; o.maxTokens(c) < need {
+	if need := c.Config.Facts().ImageTokens + 2; o.maxTokens(c) < need {
 		return nil, fmt.Errorf("--max-tokens %d holds no picture: expected at least %d", o.maxTokens(c), need)
 	}
 	tok, err := packTokenizer(c)
@@ -248,13 +248,16 @@ func (s source) Drop(key string, from, to int64) { s.c.Drop(key, from, to) }
 
 // describe collects what the application needs to know.
 func describe(c *hf.Checkpoint, tok *packed, o Options) *manifest.Model {
-	cfg := c.Config
-	m := &manifest.Model{Name: c.Name, Kind: "paligemma (" + cfg.ModelType + ")", ImageSize: cfg.Model.Vision.ImageSize,
-		ImageTokens: cfg.Model.Vision.Tokens(), HiddenSize: cfg.Model.Text.HiddenSize, VocabSize: cfg.Model.Text.VocabSize,
-		MaxTokens: o.maxTokens(c), Weights: o.Weights, KV: o.KV, BOS: tok.bos, SuffixEnd: tok.eos, PAD: cfg.PAD, Image: cfg.ImageTokenIndex, EOS: c.Generation.EOS,
+	facts := c.Config.Facts()
+	m := &manifest.Model{Name: c.Name, Kind: facts.Kind, ImageSize: facts.ImageSize, ImageTokens: facts.ImageTokens,
+		HiddenSize: facts.HiddenSize, VocabSize: facts.VocabSize, MaxTokens: o.maxTokens(c), Weights: o.Weights, KV: o.KV,
+		BOS: tok.bos, SuffixEnd: tok.eos, PAD: facts.PADTokenID, Image: facts.ImageTokenIndex, EOS: c.Generation.EOS,
 		MaxNewTokens: c.Generation.MaxNewTokens, DoSample: c.Generation.DoSample, Temperature: c.Generation.Temperature,
 		TopK: c.Generation.TopK, TopP: c.Generation.TopP, RepetitionPenalty: c.Generation.RepetitionPenalty,
-		RescaleFactor: c.Preprocessor.RescaleFactor, Mean: c.Preprocessor.Mean, Std: c.Preprocessor.Std}
+		RescaleFactor: c.Preprocessor.RescaleFactor, Mean: c.Preprocessor.Mean, Std: c.Preprocessor.Std, Embedding: c.Embedding}
+	for _, r := range c.Model.Roles {
+		m.Parts = append(m.Parts, manifest.Part{Prefix: r.Prefix, Name: r.Role.String()})
+	}
 	if m.KV == "" {
 		m.KV = "f32"
 	}
@@ -266,14 +269,10 @@ func describe(c *hf.Checkpoint, tok *packed, o Options) *manifest.Model {
 	}
 	slices.Sort(m.Off)
 	if m.Weights == "" || m.Weights == "auto" {
-		m.Weights = c.DType("language_model.embed_tokens.weight").String()
+		m.Weights = c.DType(c.Model.Embedding).String()
 	}
-	for _, s := range hf.Manifest(cfg.Model) {
-		n := int64(1)
-		for _, d := range s.Shape {
-			n *= int64(d)
-		}
-		m.Parameters += n
+	for _, w := range c.Weights {
+		m.Parameters += w.Elements()
 	}
 	for _, id := range []int{m.Image, m.PAD, m.BOS} {
 		if id < m.VocabSize {

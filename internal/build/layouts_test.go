@@ -14,8 +14,8 @@ import (
 
 	"github.com/x448/float16"
 
-	"pgc/checkpoint/hf"
 	"pgc/golden"
+	"pgc/models/paligemma"
 	"pgc/runtime/safetensors"
 )
 
@@ -54,7 +54,7 @@ func relaid(t *testing.T, name string, layout byte, shards int, change func(*saf
 			defer f.Close()
 			for _, key := range f.Names() {
 				x, _ := f.Tensor(key)
-				x.Name = keyOf(hf.Canonical(key), layout)
+				x.Name = keyOf(paligemma.Canonical(key), layout)
 				if change != nil {
 					change(&x)
 				}

@@ -10,7 +10,7 @@ import (
 	"pgc/checkpoint/hf"
 	"pgc/checkpoint/random"
 	"pgc/ir"
-	"pgc/models/paligemma"
+	"pgc/models"
 	"pgc/runtime/manifest"
 	"pgc/runtime/program"
 )
@@ -21,7 +21,7 @@ type Model struct {
 	Layers      int // of the encoder and the decoder, where not all
 	ImageTokens int
 	Module      *ir.Module
-	Config      *paligemma.Config // nil for an executable's
+	Config      models.Config // nil for an executable's
 }
 
 // HasModel reports whether Plain can make a graph of path: anything but a .pgir file.
@@ -53,7 +53,8 @@ func Plain(path string, layers int, o Options) (*Model, error) {
 		}
 		return carried(path)
 	}
-	var cfg *hf.Config
+	var record *models.Model
+	var cfg models.Config
 	var stored tensors
 	if err == nil && info.IsDir() {
 		c, err := hf.Load(path)
@@ -61,22 +62,24 @@ func Plain(path string, layers int, o Options) (*Model, error) {
 			return nil, err
 		}
 		defer c.Close()
-		cfg, stored = c.Config, c
+		record, cfg, stored = c.Model, c.Config, c
 	} else {
-		if cfg, err = random.Config(path); err != nil {
+		if record, cfg, err = random.Config(path); err != nil {
 			return nil, err
 		}
-		stored = newBFloats(cfg.Model)
+		if stored, err = newBFloats(cfg); err != nil {
+			return nil, err
+		}
 	}
-	m := &Model{Name: strings.TrimSuffix(filepath.Base(path), ".json"), ImageTokens: cfg.Model.Vision.Tokens(), Config: &cfg.Model}
-	text, vision := &cfg.Model.Text, &cfg.Model.Vision
-	if least := min(text.NumHiddenLayers, vision.NumHiddenLayers); layers > least || layers < 0 {
+	m := &Model{Name: strings.TrimSuffix(filepath.Base(path), ".json"), ImageTokens: cfg.Facts().ImageTokens}
+	if least := cfg.Facts().NumHiddenLayers; layers > least || layers < 0 {
 		return nil, fmt.Errorf("%d layers of %s: expected 1 to %d", layers, path, least)
 	}
 	if m.Layers = layers; layers > 0 {
-		text.NumHiddenLayers, vision.NumHiddenLayers = layers, layers
+		cfg = cfg.WithLayers(layers)
 	}
-	m.Module, err = o.graph(cfg.Model, stored, false)
+	m.Config = cfg
+	m.Module, err = o.graph(record, cfg, stored, false)
 	return m, err
 }
 
@@ -99,12 +102,13 @@ func carried(path string) (*Model, error) {
 // bfloats are the tensors of a configuration, all bf16.
 type bfloats map[string]int
 
-func newBFloats(c paligemma.Config) bfloats {
+func newBFloats(c models.Config) (bfloats, error) {
+	list, err := models.Weights(c)
 	ranks := bfloats{}
-	for _, s := range hf.Manifest(c) {
-		ranks[s.Name] = len(s.Shape)
+	for _, w := range list {
+		ranks[w.Name] = len(w.Shape)
 	}
-	return ranks
+	return ranks, err
 }
 
 func (b bfloats) DType(string) ir.DType { return ir.BF16 }

@@ -5,9 +5,9 @@ import (
 	"io"
 	"runtime"
 
-	"pgc/checkpoint/hf"
 	"pgc/codegen"
 	"pgc/ir/target"
+	"pgc/models"
 	"pgc/passes"
 	"pgc/runtime/generate"
 	"pgc/runtime/manifest"
@@ -51,15 +51,15 @@ func Measure(path string, o Options) (*Sizes, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, text := r.Program, m.Config.Text
+	p, facts := r.Program, m.Config.Facts()
 	s := &Sizes{Model: m.Name, WeightBytes: p.WeightBytes, ImageTokens: m.ImageTokens, MaxTokens: o.capacity(m.ImageTokens),
 		ArenaBytes: map[string]int64{}, ArenaMinimum: map[string]int64{}, Kernels: len(p.Kernels)}
-	for _, spec := range hf.Manifest(*m.Config) {
-		n := int64(1)
-		for _, d := range spec.Shape {
-			n *= int64(d)
-		}
-		s.Parameters += n
+	list, err := models.Weights(m.Config)
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range list {
+		s.Parameters += w.Elements()
 	}
 	for _, st := range p.States {
 		s.KVPerToken += st.Bytes / int64(s.MaxTokens)
@@ -68,7 +68,7 @@ func Measure(path string, o Options) (*Sizes, error) {
 		a := passes.ArenaOf(f)
 		s.ArenaBytes[f.Name], s.ArenaMinimum[f.Name] = a.Bytes, a.LowerBound
 	}
-	model := &manifest.Model{MaxTokens: s.MaxTokens, HiddenSize: text.HiddenSize, VocabSize: text.VocabSize, ImageSize: m.Config.Vision.ImageSize}
+	model := &manifest.Model{MaxTokens: s.MaxTokens, HiddenSize: facts.HiddenSize, VocabSize: facts.VocabSize, ImageSize: facts.ImageSize}
 	need := func(n int) generate.Memory { return generate.Needs(p, model, tables, runtime.NumCPU(), n, n) }
 	s.One, s.Full = need(min(m.ImageTokens+32, s.MaxTokens)), need(s.MaxTokens)
 	return s, nil

@@ -8,6 +8,7 @@ import (
 	"pgc/checkpoint/hf"
 	"pgc/ir"
 	"pgc/ir/quant"
+	"pgc/models"
 )
 
 // Storage says how matrices are stored and multiplied.
@@ -66,7 +67,7 @@ func (s Storage) arithmetic() (arithmetic, error) {
 // With int8, every matrix of the vision tower, the projector and the decoder, and the embedding and head, has groups of 8 bits.
 // With int4, the decoder's matrices have groups of 4 bits and all others of 8: the embedding, which is the head as well, and
 // the vision tower lose more than they save. Vectors, the patch convolution and the position embedding stay as they are.
-func (s Storage) resolve(c tensors) (dtype func(key string) ir.DType, a arithmetic, err error) {
+func (s Storage) resolve(m *models.Model, c tensors) (dtype func(key string) ir.DType, a arithmetic, err error) {
 	size := s.Group
 	if size == 0 {
 		size = DefaultGroup
@@ -92,7 +93,7 @@ func (s Storage) resolve(c tensors) (dtype func(key string) ir.DType, a arithmet
 	return func(key string) ir.DType {
 		for _, k := range exceptions {
 			if ok, _ := path.Match(k.pattern, key); ok && c.Rank(key) > 1 {
-				if k.dtype.IsQuantized() && !quantizable(c, key) {
+				if k.dtype.IsQuantized() && !quantizable(m, c, key) {
 					break
 				}
 				return k.dtype
@@ -104,9 +105,9 @@ func (s Storage) resolve(c tensors) (dtype func(key string) ir.DType, a arithmet
 		case s.Weights != "int8" && s.Weights != "int4":
 			to, _ := ir.ParseDType(s.Weights)
 			return to
-		case !quantizable(c, key):
+		case !quantizable(m, c, key):
 			return c.DType(key)
-		case strings.HasPrefix(key, "language_model.layers."):
+		case m.Role(key) == models.Decoder:
 			return small
 		}
 		return large
@@ -114,8 +115,8 @@ func (s Storage) resolve(c tensors) (dtype func(key string) ir.DType, a arithmet
 }
 
 // FourBits returns which tensors of a checkpoint are stored in 4 bits.
-func (s Storage) FourBits(c tensors) (func(key string) bool, error) {
-	dtype, _, err := s.resolve(c)
+func (s Storage) FourBits(c *hf.Checkpoint) (func(key string) bool, error) {
+	dtype, _, err := s.resolve(c.Model, c)
 	return func(key string) bool {
 		bits, _ := dtype(key).Group()
 		return bits == 4
@@ -125,12 +126,12 @@ func (s Storage) FourBits(c tensors) (func(key string) bool, error) {
 // products says how integers are multiplied and how those of 4 bits were chosen, for a checkpoint, nothing where it has none; and
 // whether matrices of bfloat16 are multiplied with bfloat16.
 func (s Storage) products(c *hf.Checkpoint) (compute, rounding string, bfloats bool) {
-	dtype, a, err := s.resolve(c)
+	dtype, a, err := s.resolve(c.Model, c)
 	if err != nil {
 		return "", "", false
 	}
 	most := 0
-	for _, t := range hf.Manifest(c.Config.Model) {
+	for _, t := range c.Weights {
 		bfloats = bfloats || a.bfloats && len(t.Shape) > 1 && dtype(t.Name) == ir.BF16
 		switch bits, _ := dtype(t.Name).Group(); {
 		case bits == 4:
@@ -154,8 +155,8 @@ func (s Storage) products(c *hf.Checkpoint) (compute, rounding string, bfloats b
 }
 
 // quantizable reports whether a tensor is a matrix that products read row by row.
-func quantizable(c tensors, key string) bool {
-	return c.Rank(key) == 2 && !strings.HasPrefix(key, "vision_tower.embeddings.")
+func quantizable(m *models.Model, c tensors, key string) bool {
+	return c.Rank(key) == 2 && m.Role(key) != models.VisionEmbedding
 }
 
 func (s Storage) exceptions(size int) ([]kept, error) {

@@ -38,10 +38,11 @@ func packTokenizer(c *hf.Checkpoint) (*packed, error) {
 	if !begins || !ends {
 		return nil, fmt.Errorf("%s has no token %q or %q, expected the bos_token and eos_token of tokenizer_config.json", file, c.BOSToken, c.EOSToken)
 	}
+	facts := c.Config.Facts()
 	for _, special := range []struct {
 		token, key string
 		want       int
-	}{{"<image>", "image_token_index", c.Config.ImageTokenIndex}, {c.BOSToken, "bos_token_id", c.Config.BOS}, {"<pad>", "pad_token_id", c.Config.PAD}} {
+	}{{"<image>", "image_token_index", facts.ImageTokenIndex}, {c.BOSToken, "bos_token_id", facts.BOSTokenID}, {"<pad>", "pad_token_id", facts.PADTokenID}} {
 		id, ok := tok.ID(special.token)
 		if !ok {
 			return nil, fmt.Errorf("%s: %s is missing", file, special.token)
@@ -54,7 +55,7 @@ func packTokenizer(c *hf.Checkpoint) (*packed, error) {
 	for boxes.MatchString(tok.Token(int32(last))) { // a file without them gets them added, whether the model has rows for them or not
 		last--
 	}
-	if rows := c.Config.Model.Text.VocabSize; last >= rows {
+	if rows := facts.VocabSize; last >= rows {
 		return nil, fmt.Errorf("%s: token %s has the id %d, but the embedding (text_config.vocab_size in config.json) has %d rows",
 			file, safetensors.Printable(tok.Token(int32(last))), last, rows)
 	}

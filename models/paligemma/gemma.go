@@ -30,7 +30,7 @@ func (b *builder) embed(ids, slots, features *Value, rows ir.Dim) *Value {
 
 func (b *builder) embedText(ids *Value) *Value {
 	c := b.cfg.Text
-	table := b.w("language_model.embed_tokens.weight", c.VocabSize, c.HiddenSize)
+	table := b.w(embedTokens, c.VocabSize, c.HiddenSize)
 	return Mul(Convert(Gather(table, ids), ir.F32), math.Sqrt(float64(c.HiddenSize)))
 }
 
@@ -42,7 +42,7 @@ func (b *builder) decoder(x *Value, c call) *Value {
 		name := fmt.Sprintf("language_model.layers.%d.", i)
 		attend := func(x *Value) *Value { return b.attention(name+"self_attn.", i, x, c) }
 		mlp := func(x *Value) *Value { return b.mlp(name+"mlp.", x) }
-		if b.cfg.Text.Gemma2 {
+		if b.cfg.Text.ModelType == gemma2 {
 			// Gemma 2 norms what goes into a block and what comes out of it.
 			x = Add(x, b.rmsNorm(name+"post_attention_layernorm", attend(b.rmsNorm(name+"input_layernorm", x))))
 			x = Add(x, b.rmsNorm(name+"post_feedforward_layernorm", mlp(b.rmsNorm(name+"pre_feedforward_layernorm", x))))
@@ -79,7 +79,7 @@ func (b *builder) attention(name string, layer int, x *Value, c call) *Value {
 
 // window is the sliding window of a layer, or 0.
 func (t Text) window(layer int) int {
-	if layer < len(t.SlidingLayers) && t.SlidingLayers[layer] {
+	if layer < len(t.LayerTypes) && t.LayerTypes[layer] == slidingAttention {
 		return t.SlidingWindow
 	}
 	return 0
@@ -143,9 +143,9 @@ func (b *builder) mlp(name string, x *Value) *Value {
 // head maps hidden states [rows, hidden] to logits [rows, vocabulary].
 func (b *builder) head(x *Value) *Value {
 	t := b.cfg.Text
-	key := "language_model.embed_tokens.weight"
+	key := embedTokens
 	if !t.TieWordEmbeddings {
-		key = "lm_head.weight"
+		key = lmHead
 	}
 	return softcap(Linear(b.operand(key, x), b.w(key, t.VocabSize, t.HiddenSize), nil), t.FinalLogitSoftcapping)
 }

@@ -2,7 +2,11 @@
 // Compiler and runtime share it; it imports nothing of the project.
 package manifest
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+)
 
 // Model describes the compiled checkpoint.
 type Model struct {
@@ -32,10 +36,49 @@ type Model struct {
 	TopP              float64
 	RepetitionPenalty float64
 
+	Embedding *Embedding `json:",omitempty"` // how it makes embeddings; nil where it generates text
+	Parts     []Part     // of the model, by the beginnings of their weights' names; the first that fits counts
+
 	Off []string // optional passes left out by the compiler
 
 	RescaleFactor float64
 	Mean, Std     [3]float64
+}
+
+// Embedding is how a model makes an embedding, a vector a token, of an image or of a query.
+type Embedding struct {
+	Dim          int // elements of a vector
+	Image, Query []Segment
+}
+
+// Segment is a piece of a prompt: Count times a token or, where Count is 0, a text.
+type Segment struct {
+	Token, Count int
+	Text         string // tokenized in one piece with the user's text, which follows it
+	User         bool   // the user's text follows
+}
+
+// Part is a part of a model.
+type Part struct{ Prefix, Name string }
+
+// PartOf is the name of the part that a weight belongs to, or empty.
+func (m *Model) PartOf(weight string) string {
+	for _, p := range m.Parts {
+		if strings.HasPrefix(weight, p.Prefix) {
+			return p.Name
+		}
+	}
+	return ""
+}
+
+// PartNames lists the names of the parts.
+func (m *Model) PartNames() (names []string) {
+	for _, p := range m.Parts {
+		if !slices.Contains(names, p.Name) {
+			names = append(names, p.Name)
+		}
+	}
+	return names
 }
 
 // Sections of the executable beside the program's own.

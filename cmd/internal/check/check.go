@@ -42,7 +42,7 @@ func load(ctx context.Context, dir string, t target.Target, o build.Options, tra
 	if err != nil {
 		return nil, err
 	}
-	l := &loaded{c: c, source: build.Source(ctx, c), vocab: c.Config.Model.Text.VocabSize, params: map[*ir.Value]*eval.Tensor{}, close: c.Close}
+	l := &loaded{c: c, source: build.Source(ctx, c), vocab: c.Config.Facts().VocabSize, params: map[*ir.Value]*eval.Tensor{}, close: c.Close}
 	if l.m, err = build.Module(c, o, trace); err != nil {
 		return nil, err
 	}

@@ -99,9 +99,9 @@ type inputs struct {
 
 // inputs reads the inputs of the reference and checks that the model can be run on them.
 func (r *comparison) inputs() (p inputs, err error) {
-	cfg := r.l.c.Config.Model
+	cfg := r.l.c.Config.Facts()
 	pixels, ok := r.ref.Tensor("pixel_values")
-	side := cfg.Vision.ImageSize
+	side := cfg.ImageSize
 	if !ok || len(pixels.Shape) != 4 || pixels.Shape[0] == 0 || !slices.Equal(pixels.Shape[1:], []int{3, side, side}) {
 		return p, fmt.Errorf("%s: pixel_values is missing or of shape %v, expected [images 3 %d %d]", r.path, pixels.Shape, side, side)
 	}
@@ -125,10 +125,10 @@ func (r *comparison) inputs() (p inputs, err error) {
 	}
 	slots := 0
 	for i, id := range p.ids {
-		if id < 0 || int(id) >= cfg.Text.VocabSize {
-			return p, fmt.Errorf("%s: input_ids holds %d, expected ids under %d", r.path, id, cfg.Text.VocabSize)
+		if id < 0 || int(id) >= cfg.VocabSize {
+			return p, fmt.Errorf("%s: input_ids holds %d, expected ids under %d", r.path, id, cfg.VocabSize)
 		}
-		if int(id) == r.l.c.Config.ImageTokenIndex {
+		if int(id) == cfg.ImageTokenIndex {
 			slots++
 		}
 		if i < len(kinds) && kinds[i] == 0 && p.prefix == i {
@@ -138,20 +138,20 @@ func (r *comparison) inputs() (p inputs, err error) {
 	if len(kinds) != len(p.ids) || slices.Contains(kinds[p.prefix:], 0) {
 		return p, fmt.Errorf("%s: token_type_ids is not one list of zeros and ones behind them, as long as input_ids", r.path)
 	}
-	if want := p.images * cfg.Vision.Tokens(); slots != want {
-		return p, fmt.Errorf("%s: input_ids holds %d image tokens, expected %d: %d pictures of %d", r.path, slots, want, p.images, cfg.Vision.Tokens())
+	if want := p.images * cfg.ImageTokens; slots != want {
+		return p, fmt.Errorf("%s: input_ids holds %d image tokens, expected %d: %d pictures of %d", r.path, slots, want, p.images, cfg.ImageTokens)
 	}
 	return p, nil
 }
 
 // images encodes every picture and compares the encoder's layers; the features stay in the input of forward.
 func (r *comparison) images(ctx context.Context, p inputs) error {
-	cfg, e := r.l.c.Config.Model, r.l.e
+	cfg, e := r.l.c.Config.Facts(), r.l.e
 	encode, err := e.Func("encode_image")
 	if err != nil {
 		return err
 	}
-	per, n := len(p.pixels)/p.images, cfg.Vision.Tokens()*cfg.Text.HiddenSize
+	per, n := len(p.pixels)/p.images, cfg.ImageTokens*cfg.HiddenSize
 	features := make([]float32, p.images*n)
 	for i := range p.images {
 		copy(e.Floats("pixels"), p.pixels[i*per:(i+1)*per])
@@ -181,11 +181,11 @@ func elements(t ir.Type) int {
 
 // tokens runs the decoder and compares its layers and the logits.
 func (r *comparison) tokens(ctx context.Context, p inputs) error {
-	cfg, e := r.l.c.Config.Model, r.l.e
+	cfg, e := r.l.c.Config.Facts(), r.l.e
 	next := int32(0)
 	for i, id := range p.ids {
 		e.Ints("ids")[i], e.Ints("slots")[i] = id, -1
-		if int(id) == r.l.c.Config.ImageTokenIndex {
+		if int(id) == cfg.ImageTokenIndex {
 			e.Ints("slots")[i] = next
 			next++
 		}
@@ -195,7 +195,7 @@ func (r *comparison) tokens(ctx context.Context, p inputs) error {
 		return err
 	}
 	n := len(p.ids)
-	for name, v := range map[string]int{"S": n, "T": n, "past": 0, "prefix": p.prefix, "F": p.images * cfg.Vision.Tokens()} {
+	for name, v := range map[string]int{"S": n, "T": n, "past": 0, "prefix": p.prefix, "F": p.images * cfg.ImageTokens} {
 		forward.Set(name, v)
 	}
 	if err := forward.Run(ctx, 0); err != nil {
@@ -203,7 +203,7 @@ func (r *comparison) tokens(ctx context.Context, p inputs) error {
 	}
 	for _, res := range r.l.m.Func("forward").Results {
 		if res.State == nil && res.Name != "hidden" {
-			if err := r.compare(res.Name, -1, e.Floats(res.Name)[:n*cfg.Text.HiddenSize]); err != nil {
+			if err := r.compare(res.Name, -1, e.Floats(res.Name)[:n*cfg.HiddenSize]); err != nil {
 				return err
 			}
 		}
@@ -212,7 +212,7 @@ func (r *comparison) tokens(ctx context.Context, p inputs) error {
 	if err != nil {
 		return err
 	}
-	logits, err := allLogits(ctx, e, head, n, cfg.Text.HiddenSize, cfg.Text.VocabSize)
+	logits, err := allLogits(ctx, e, head, n, cfg.HiddenSize, cfg.VocabSize)
 	if err != nil {
 		return err
 	}

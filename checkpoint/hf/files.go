@@ -1,0 +1,64 @@
+package hf
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"pgc/models/config"
+)
+
+// Bounds of the files that are read whole.
+const (
+	maxConfig    = 16 << 20
+	maxIndex     = 256 << 20
+	maxTokenizer = 256 << 20 // Gemma's have 17 to 35 MB
+	maxLicence   = 4 << 20
+)
+
+// readFile reads dir/name, which must be a file of at most limit bytes.
+func readFile(dir, name string, limit int64) ([]byte, error) {
+	path := filepath.Join(dir, name)
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if target, linkErr := os.Readlink(path); linkErr == nil {
+			return nil, fmt.Errorf("%s points to %s, which is missing: the download is not complete", path, target)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file", path)
+	}
+	if info.Size() > limit {
+		return nil, fmt.Errorf("%s has %d bytes, expected at most %d", path, info.Size(), limit)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, limit))
+}
+
+// readJSON reads a file that holds one JSON object.
+func readJSON(dir, name string, limit int64) (*config.Section, error) {
+	text, err := readFile(dir, name, limit)
+	if err != nil {
+		return nil, err
+	}
+	return config.Parse(filepath.Join(dir, name), text)
+}
+
+// optional is readJSON where a missing file is an empty object.
+func optional(dir, name string) (*config.Section, error) {
+	s, err := readJSON(dir, name, maxConfig)
+	if errors.Is(err, fs.ErrNotExist) {
+		return config.Empty(filepath.Join(dir, name)), nil
+	}
+	return s, err
+}

@@ -1,0 +1,200 @@
+// Package config reads the JSON files of a checkpoint setting by setting: every error names file and key, what was found and
+// what was expected, and a setting that nobody has asked for is an error, too. It imports nothing of the project.
+package config
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+)
+
+// Section is a JSON object of a file. It remembers which keys were asked for, so that Rest can name one nobody knows, and the
+// first error of the whole file.
+type Section struct {
+	file, path string
+	raw        map[string]json.RawMessage
+	known      map[string]bool
+	err        *error // shared with the sections inside
+}
+
+// Parse reads one JSON object; file names it in errors.
+func Parse(file string, text []byte) (*Section, error) {
+	s := Empty(file)
+	s.raw = nil
+	if err := json.Unmarshal(text, &s.raw); err != nil {
+		return nil, fmt.Errorf("%s is not a JSON object: %w", file, err)
+	}
+	if s.raw == nil {
+		return nil, fmt.Errorf("%s is not a JSON object: it is null", file)
+	}
+	return s, nil
+}
+
+// Empty is the section of a file that is missing: it has no key.
+func Empty(file string) *Section {
+	return &Section{file: file, raw: map[string]json.RawMessage{}, known: map[string]bool{}, err: new(error)}
+}
+
+// File is the path of the file.
+func (s *Section) File() string { return s.file }
+
+// Err is the first error of the file.
+func (s *Section) Err() error { return *s.err }
+
+// Len is the number of keys.
+func (s *Section) Len() int { return len(s.raw) }
+
+// Raw is the text of a value, or nil.
+func (s *Section) Raw(key string) []byte { return s.raw[key] }
+
+// Null reports whether a key is there and null.
+func (s *Section) Null(key string) bool { return string(s.raw[key]) == "null" }
+
+// Fail notes an error about a key, unless the file has one already. The format continues the sentence that the key begins.
+func (s *Section) Fail(key, format string, args ...any) {
+	if *s.err == nil {
+		*s.err = fmt.Errorf("%s: %s%s %s", s.file, s.path, key, fmt.Sprintf(format, args...))
+	}
+}
+
+// Has reports whether a key is there and not null.
+func (s *Section) Has(key string) bool {
+	s.known[key] = true
+	v, ok := s.raw[key]
+	return ok && string(v) != "null"
+}
+
+// Show is a value as an error shows it: on one line and not too long.
+func (s *Section) Show(key string) string {
+	var b bytes.Buffer
+	if json.Compact(&b, s.raw[key]) != nil || b.Len() > 80 {
+		return fmt.Sprintf("%.80q…", s.raw[key])
+	}
+	return b.String()
+}
+
+// Get decodes the value of a key into to, unless the key is missing or null; expected says what it should have been.
+func (s *Section) Get(key string, to any, expected string) bool {
+	if !s.Has(key) {
+		return false
+	}
+	if err := json.Unmarshal(s.raw[key], to); err != nil {
+		s.Fail(key, "is %s, expected %s", s.Show(key), expected)
+		return false
+	}
+	return true
+}
+
+// Int reads a whole number from 0 to 2³¹-1; missing is the value of a missing key.
+func (s *Section) Int(key string, missing int) int {
+	v := missing
+	if s.Get(key, &v, "a whole number") && (v < 0 || v > math.MaxInt32) {
+		s.Fail(key, "is %s, expected a whole number", s.Show(key))
+		return missing
+	}
+	return v
+}
+
+// Size reads a whole number from 1 to most.
+func (s *Section) Size(key string, missing, most int) int {
+	v := s.Int(key, missing)
+	if v == 0 {
+		s.Fail(key, "is 0, expected a positive number")
+		return 1
+	}
+	if v > most {
+		s.Fail(key, "is %d, expected at most %d", v, most)
+		return 1
+	}
+	return v
+}
+
+// Float reads a number.
+func (s *Section) Float(key string, missing float64) float64 {
+	v := missing
+	s.Get(key, &v, "a number")
+	return v
+}
+
+// Positive returns v, the value of a key, and fails unless it is greater than 0.
+func (s *Section) Positive(key string, v float64) float64 {
+	if !(v > 0) {
+		s.Fail(key, "is %g, expected a positive number", v)
+		return 1
+	}
+	return v
+}
+
+// Bool reads true or false.
+func (s *Section) Bool(key string, missing bool) bool {
+	v := missing
+	s.Get(key, &v, "true or false")
+	return v
+}
+
+// String reads a text.
+func (s *Section) String(key, missing string) string {
+	v := missing
+	s.Get(key, &v, "a string")
+	return v
+}
+
+// Only demands that a key, if it is there and not null, has one of some values; an empty list counts as null.
+func (s *Section) Only(key string, allowed ...any) {
+	var v any
+	if !s.Get(key, &v, "JSON") {
+		return
+	}
+	for _, a := range allowed {
+		if list, ok := v.([]any); ok && len(list) == 0 && a == nil || v == a {
+			return
+		}
+	}
+	text, _ := json.Marshal(allowed[0])
+	s.Fail(key, "is %s, which is not supported: expected %s", s.Show(key), text)
+}
+
+// IDs reads a token id or a list of them.
+func (s *Section) IDs(key string) []int {
+	var list []int
+	if json.Unmarshal(s.raw[key], &list) != nil {
+		list = []int{s.Int(key, 0)}
+	}
+	s.Has(key)
+	if len(list) == 0 || slices.Min(list) < 0 || slices.Max(list) > math.MaxInt32 {
+		s.Fail(key, "is %s, expected token ids", s.Show(key))
+		return []int{0}
+	}
+	return list
+}
+
+// Section returns a nested object; present tells whether it is there.
+func (s *Section) Section(key string) (sub *Section, present bool) {
+	sub = Empty(s.file)
+	sub.path, sub.err = s.path+key+".", s.err
+	if !s.Has(key) {
+		return sub, false
+	}
+	if err := json.Unmarshal(s.raw[key], &sub.raw); err != nil {
+		s.Fail(key, "is not an object")
+	}
+	return sub, true
+}
+
+// Rest fails if a key is left that nothing has read and that is not one of inert: an unknown setting might change the
+// results. Null values and private keys (_name_or_path) set nothing.
+func (s *Section) Rest(inert map[string]bool) {
+	for _, key := range slices.Sorted(maps.Keys(s.raw)) {
+		if s.known[key] || inert[key] || strings.HasPrefix(key, "_") || s.Null(key) {
+			continue
+		}
+		if len(key) > 80 {
+			key = key[:80] + "…"
+		}
+		s.Fail(fmt.Sprintf("%q", key), "is not a known setting: expected no such key (remove it if it changes nothing)")
+	}
+}

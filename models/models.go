@@ -1,0 +1,129 @@
+// Package models says what the house must know of a model: one record each, which the model's own folder below exports.
+// models/registry lists them.
+//
+// A record holds everything by which a checkpoint of one architecture differs from that of another: how to read its
+// configuration, its graph, the names and roles of its weights, its prompts. The package imports ir, models/config and
+// runtime/manifest.
+package models
+
+import (
+	"pgc/ir"
+	"pgc/models/config"
+	"pgc/runtime/manifest"
+)
+
+// Model describes an architecture.
+type Model struct {
+	Type string // model_type of config.json
+
+	// Read reads config.json. An error stays in the section, and the result is of no use then.
+	Read func(s *config.Section) Config
+
+	// Canonical maps the name of a stored tensor, in any layout that transformers reads, to the name that the graph asks for.
+	Canonical func(stored string) string
+	// Hub maps a name of the graph to the one that checkpoints on the hub have.
+	Hub func(key string) string
+	// Ignored reports whether a stored tensor, by canonical name, takes part in no computation.
+	Ignored func(key string) bool
+	// Roles says what weights are for, by the beginnings of their names; the first that fits counts.
+	Roles []RoleOf
+	// Embedding and Head name the table of token embeddings and the matrix that maps hidden states to logits. Checkpoints
+	// may leave the head out and use the embedding. Head is empty where the model has none.
+	Embedding, Head string
+
+	// Embeds returns how the model makes embeddings of images and queries, as processor_config.json has it. It is nil for a
+	// model that generates text.
+	Embeds func(c Config, processor *config.Section) *manifest.Embedding
+
+	// Released returns the config.json of released checkpoints, by the names that pgc random takes.
+	Released func() map[string]any
+}
+
+// Config is a model's configuration.
+type Config interface {
+	Facts() Facts
+	// WithLayers returns the configuration with so many layers in encoder and decoder.
+	WithLayers(n int) Config
+	// Tied returns the configuration with the embedding as its head, or with a head of its own.
+	Tied(tied bool) Config
+	// Graph builds the module in plain operations.
+	Graph(o Options) (*ir.Module, error)
+}
+
+// Facts are the settings that compiler and runtime need whatever the model; names are those of Hugging Face's keys.
+type Facts struct {
+	Kind                   string // the model and its decoder, for people: paligemma (gemma2)
+	TextModelType          string // text_config.model_type
+	ImageSize              int    // pixels of a side
+	ImageTokens            int    // tokens of an image
+	HiddenSize, VocabSize  int    // of the decoder
+	NumHiddenLayers        int    // of encoder or decoder, whichever has fewer
+	TieWordEmbeddings      bool
+	ImageTokenIndex        int
+	BOSTokenID, PADTokenID int
+	EOSTokenID             []int
+}
+
+// CheckVocabulary fails where ids, the value of a key, have no row in the table of token embeddings.
+func CheckVocabulary(s *config.Section, key string, vocabSize int, ids ...int) {
+	for _, id := range ids {
+		if id >= vocabSize {
+			s.Fail(key, "is %d, beyond text_config.vocab_size %d", id, vocabSize)
+		}
+	}
+}
+
+// Options says how to build a graph.
+type Options struct {
+	// MaxTokens is the most tokens of a call or, for a model that generates, of the KV cache; image tokens count.
+	MaxTokens int
+	// DType is the storage type of a weight.
+	DType func(key string) ir.DType
+	// KV is the storage type of the KV cache; the zero value is f32.
+	KV ir.DType
+	// Integers makes products with integer matrices integer products: x is stored in groups of 8 bits first.
+	Integers bool
+	// BFloats makes products with bfloat16 matrices products of bfloat16: x is rounded to it first. Sums are float32.
+	BFloats bool
+	// Trace makes every layer's result an output, named as in the reference files of golden/.
+	Trace bool
+}
+
+// Weight is a tensor that a model reads.
+type Weight struct {
+	Name  string
+	Shape []int
+}
+
+// Elements is the number of elements.
+func (w Weight) Elements() int64 {
+	n := int64(1)
+	for _, d := range w.Shape {
+		n *= int64(d)
+	}
+	return n
+}
+
+// Weights lists the tensors that a configuration's graph declares, in the order in which it asks for them.
+func Weights(c Config) ([]Weight, error) {
+	m, err := c.Graph(Options{MaxTokens: c.Facts().ImageTokens + 1, DType: func(string) ir.DType { return ir.F32 }})
+	if err != nil {
+		return nil, err
+	}
+	var list []Weight
+	seen := map[string]bool{}
+	for _, f := range m.Funcs {
+		for _, p := range f.Params {
+			if p.Kind != ir.Weight || seen[p.Key] {
+				continue
+			}
+			seen[p.Key] = true
+			w := Weight{Name: p.Key}
+			for _, d := range p.Type.Shape {
+				w.Shape = append(w.Shape, d.N)
+			}
+			list = append(list, w)
+		}
+	}
+	return list, nil
+}

@@ -1,0 +1,36 @@
+// Package registry lists the models that pgc compiles. It imports models and every model's folder.
+package registry
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"pgc/models"
+	"pgc/models/config"
+	"pgc/models/paligemma"
+)
+
+// All are the models, a line each.
+var All = []*models.Model{
+	&paligemma.Model,
+}
+
+// Read reads a config.json with the model that its model_type names.
+func Read(s *config.Section) (*models.Model, models.Config, error) {
+	kind := s.String("model_type", "")
+	i := slices.IndexFunc(All, func(m *models.Model) bool { return m.Type == kind })
+	if i < 0 {
+		var types []string
+		for _, m := range All {
+			types = append(types, fmt.Sprintf("%q", m.Type))
+		}
+		s.Fail("model_type", "is %.80q, expected %s", kind, strings.Join(types, " or "))
+		return nil, nil, s.Err()
+	}
+	if s.Has("quantization_config") {
+		s.Fail("quantization_config", "is set: expected a checkpoint of float weights")
+	}
+	c := All[i].Read(s)
+	return All[i], c, s.Err()
+}
