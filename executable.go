@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"pgc/runtime/embed"
 	"pgc/runtime/engine"
 	"pgc/runtime/generate"
 	"pgc/runtime/manifest"
@@ -51,6 +52,12 @@ func (e *Executable) Close() error { return e.file.Close() }
 
 // Name is the name of the checkpoint.
 func (e *Executable) Name() string { return e.model.Name }
+
+// Kind is the architecture, such as "paligemma (gemma2)".
+func (e *Executable) Kind() string { return e.model.Kind }
+
+// Embeds reports whether the model makes embeddings. If not, it generates text.
+func (e *Executable) Embeds() bool { return e.model.Embedding != nil }
 
 // ISAs lists the instruction sets that the executable has code for, the best first.
 func (e *Executable) ISAs() []string { return e.file.Sets() }
@@ -106,15 +113,28 @@ func (e *Executable) Load(opts ...Option) (*Model, error) {
 	if m.engine, err = engine.New(e.file.Program, e.file.Code, e.file.Weights, o.threads); err != nil {
 		return nil, err
 	}
-	session, err := generate.New(e.model, tok.t, m.engine)
-	if err != nil {
+	if err := m.start(); err != nil {
 		m.engine.Close()
 		return nil, err
 	}
-	session.Mapped = e.mapped()
-	m.scheduler = generate.NewScheduler(session)
 	m.load = time.Since(start)
 	return m, nil
+}
+
+// start makes what runs the model's functions.
+func (m *Model) start() (err error) {
+	e := m.exe
+	if e.Embeds() {
+		m.embedder, err = embed.New(e.model, m.tokenizer.t, m.engine)
+		return err
+	}
+	session, err := generate.New(e.model, m.tokenizer.t, m.engine)
+	if err != nil {
+		return err
+	}
+	session.Mapped = e.mapped()
+	m.scheduler = generate.NewScheduler(session)
+	return nil
 }
 
 // mapped is the size of all sections but the runtime and the weights.

@@ -61,6 +61,9 @@ func (m *Model) ForwardFile(ctx context.Context, r ForwardRequest, path string) 
 }
 
 func (m *Model) forward(ctx context.Context, r ForwardRequest, open func([]safetensors.Spec) (generate.Sink, error)) error {
+	if err := m.generates(); err != nil {
+		return err
+	}
 	pictures, err := decodeAll(ctx, r.Images)
 	if err != nil {
 		return err

@@ -9,30 +9,31 @@ import (
 
 // Info describes an executable.
 type Info struct {
-	Model       string    `json:"model"`
-	Kind        string    `json:"kind"` // such as "paligemma (gemma2)"
-	Parameters  int64     `json:"parameters"`
-	Weights     string    `json:"weights"`                 // storage of the matrices
-	Compute     string    `json:"compute,omitempty"`       // arithmetic of products with integers
-	BFloats     bool      `json:"bf16_products,omitempty"` // whether products with bfloat16 matrices are of bfloat16
-	Rounding    string    `json:"rounding,omitempty"`      // how 4-bit integers were chosen: plain, search or calibrated
-	Storage     []Storage `json:"storage"`
-	WeightBytes int64     `json:"weight_bytes"`
-	CodeBytes   int       `json:"code_bytes"`
-	Kernels     int       `json:"kernels"`
-	CPU         string    `json:"cpu"`
-	Features    []string  `json:"features"`
-	Sets        []ISA     `json:"sets"`
-	ImageSize   int       `json:"image_size"`   // pixels of a side
-	ImageTokens int       `json:"image_tokens"` // of an image
-	MaxTokens   int       `json:"max_tokens"`   // capacity of the KV cache
-	KV          string    `json:"kv"`           // its storage
-	KVBytes     int64     `json:"kv_bytes"`     // of one sequence
-	Sequences   int       `json:"sequences"`    // decoded at the same time at most
-	ArenaBytes  int64     `json:"arena_bytes"`
-	MemoryBytes int64     `json:"memory_bytes"` // with one image and 32 tokens of text
-	Generator   string    `json:"generator"`    // the compiler
-	Verified    bool      `json:"verified"`     // whether the weights' checksums were compared
+	Model        string    `json:"model"`
+	Kind         string    `json:"kind"` // such as "paligemma (gemma2)"
+	Parameters   int64     `json:"parameters"`
+	Weights      string    `json:"weights"`                 // storage of the matrices
+	Compute      string    `json:"compute,omitempty"`       // arithmetic of products with integers
+	BFloats      bool      `json:"bf16_products,omitempty"` // whether products with bfloat16 matrices are of bfloat16
+	Rounding     string    `json:"rounding,omitempty"`      // how 4-bit integers were chosen: plain, search or calibrated
+	Storage      []Storage `json:"storage"`
+	WeightBytes  int64     `json:"weight_bytes"`
+	CodeBytes    int       `json:"code_bytes"`
+	Kernels      int       `json:"kernels"`
+	CPU          string    `json:"cpu"`
+	Features     []string  `json:"features"`
+	Sets         []ISA     `json:"sets"`
+	ImageSize    int       `json:"image_size"`   // pixels of a side
+	ImageTokens  int       `json:"image_tokens"` // of an image
+	MaxTokens    int       `json:"max_tokens"`   // capacity of the KV cache
+	KV           string    `json:"kv"`           // its storage
+	KVBytes      int64     `json:"kv_bytes"`     // of one sequence
+	Sequences    int       `json:"sequences"`    // decoded at the same time at most
+	ArenaBytes   int64     `json:"arena_bytes"`
+	EmbeddingDim int       `json:"embedding_dim,omitempty"` // of a model that makes embeddings: elements of a vector
+	MemoryBytes  int64     `json:"memory_bytes"`            // with one image and 32 tokens of text
+	Generator    string    `json:"generator"`               // the compiler
+	Verified     bool      `json:"verified"`                // whether the weights' checksums were compared
 }
 
 // ISA is an instruction set that an executable has code for. CPU, Features and Kernels of an Info are those of the one that runs here, or
@@ -57,6 +58,9 @@ func (e *Executable) Info(opts ...Option) Info {
 		Rounding: m.Rounding, Storage: storage(m, p), WeightBytes: p.WeightBytes, CodeBytes: len(e.file.Code), Kernels: len(p.Kernels),
 		CPU: p.Target.CPU, Features: p.Target.Features, ImageSize: m.ImageSize, ImageTokens: m.ImageTokens, MaxTokens: m.MaxTokens, KV: m.KV,
 		Sequences: p.Copies, Generator: p.Generator}
+	if m.Embedding != nil {
+		i.EmbeddingDim = m.Embedding.Dim
+	}
 	for _, q := range e.file.Programs {
 		s := ISA{CPU: q.Target.CPU, Features: q.Target.Features, Kernels: len(q.Kernels), Runs: chosen && q == p}
 		if err := engine.Lacks(q.Target); err != nil {

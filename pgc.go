@@ -15,6 +15,7 @@ import (
 	"context"
 	"time"
 
+	"pgc/runtime/embed"
 	"pgc/runtime/engine"
 	"pgc/runtime/generate"
 )
@@ -28,7 +29,8 @@ type Model struct {
 	owned     bool // whether Close closes exe
 	tokenizer *Tokenizer
 	engine    *engine.Engine
-	scheduler *generate.Scheduler
+	scheduler *generate.Scheduler // of a model that generates text
+	embedder  *embed.Session      // of a model that makes embeddings
 	load      time.Duration
 }
 
@@ -65,7 +67,11 @@ func Open(path string, opts ...Option) (*Model, error) {
 
 // Close ends the calls that are under way with ErrClosed, stops the threads, and gives all memory back. It may be called twice.
 func (m *Model) Close() error {
-	m.scheduler.Close()
+	if m.scheduler != nil {
+		m.scheduler.Close()
+	} else {
+		m.embedder.Close(ErrClosed)
+	}
 	err := m.engine.Close()
 	if m.owned {
 		if e := m.exe.Close(); err == nil {

@@ -113,6 +113,9 @@ func pick[T any](given *T, own T) T {
 
 // request checks a request and decodes its images.
 func (m *Model) request(ctx context.Context, r Request) (generate.Request, error) {
+	if err := m.generates(); err != nil {
+		return generate.Request{}, err
+	}
 	g, err := r.Settings.request(m.exe.model)
 	if err != nil {
 		return g, err

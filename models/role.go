@@ -10,14 +10,14 @@ const (
 	Other           Role = iota
 	VisionEmbedding      // patch convolution and position table of the image encoder, which are never quantized
 	VisionTower
-	Projector           // from the image encoder to the decoder
-	Decoder             // a layer of the decoder
-	Embedding           // the table of token embeddings
-	Head                // from hidden states to logits
-	EmbeddingProjection // from hidden states to the vectors of retrieval
+	Projector     // from the image encoder to the decoder
+	Decoder       // a layer of the decoder
+	Embedding     // the table of token embeddings
+	Head          // from hidden states to logits
+	RetrievalHead // from hidden states to the vectors of an embedding
 )
 
-var roleNames = [...]string{"", "vision tower", "vision tower", "projector", "decoder", "embedding", "head", "embedding projection"}
+var roleNames = [...]string{"", "vision tower", "vision tower", "projector", "decoder", "embedding", "head", "retrieval head"}
 
 // String is the part of the model that weights of the role belong to, as info prints it.
 func (r Role) String() string { return roleNames[r] }

@@ -79,8 +79,13 @@ func (s *Sizes) Print(w io.Writer) {
 	mib := func(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
 	fmt.Fprintf(w, "model        %s, %.1f M parameters\n", s.Model, float64(s.Parameters)/1e6)
 	fmt.Fprintf(w, "weights      %s\n", mib(s.WeightBytes))
-	fmt.Fprintf(w, "KV cache     %d bytes a token, %d tokens: %s\n", s.KVPerToken, s.MaxTokens, mib(s.KVPerToken*int64(s.MaxTokens)))
-	for _, name := range []string{"encode_image", "prefill", "decode"} {
+	if s.KVPerToken > 0 {
+		fmt.Fprintf(w, "KV cache     %d bytes a token, %d tokens: %s\n", s.KVPerToken, s.MaxTokens, mib(s.KVPerToken*int64(s.MaxTokens)))
+	}
+	for _, name := range []string{"encode_image", "prefill", "decode", "embed"} {
+		if _, ok := s.ArenaBytes[name]; !ok {
+			continue
+		}
 		fmt.Fprintf(w, "arena        %s of %s at %d tokens; at least %s are alive at once\n", mib(s.ArenaBytes[name]), name, s.MaxTokens, mib(s.ArenaMinimum[name]))
 	}
 	for _, c := range []struct {

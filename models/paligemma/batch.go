@@ -64,8 +64,18 @@ func (b *builder) each(layer int, q, k, v *Value, c call) *Value {
 // attend is attention over the keys and values of one sequence.
 func (b *builder) attend(layer int, q, k, v *Value, c call) *Value {
 	t := b.cfg.Text
-	scores := Mul(Einsum("sgrh,tgh->grst", q, k), 1/math.Sqrt(t.QueryPreAttnScalar))
-	scores = softcap(scores, t.AttnLogitSoftcapping)
+	scores := b.scores(q, k)
 	scores = Select(b.mask(c, t.window(layer)), scores, -math.MaxFloat32)
 	return Einsum("grst,tgh->sgrh", Softmax(scores), v)
+}
+
+// bidirectional is attention in which every token sees every other.
+func (b *builder) bidirectional(q, k, v *Value) *Value {
+	return Einsum("grst,tgh->sgrh", Softmax(b.scores(q, k)), v)
+}
+
+// scores are the scaled and capped products of queries and keys.
+func (b *builder) scores(q, k *Value) *Value {
+	t := b.cfg.Text
+	return softcap(Mul(Einsum("sgrh,tgh->grst", q, k), 1/math.Sqrt(t.QueryPreAttnScalar)), t.AttnLogitSoftcapping)
 }

@@ -9,7 +9,8 @@ import (
 )
 
 // call is one run of the decoder: rows tokens at positions past, past+1, …; keys is past+rows, the keys there are once
-// the cache holds the new ones; the first prefix positions see each other in both directions.
+// the cache holds the new ones; the first prefix positions see each other in both directions. Without keys there is no
+// cache: the tokens are at positions 0, 1, … and all of them see each other.
 //
 // In a batch every row is a token of another sequence, at a position of its own: pasts holds the past of each.
 type call struct {
@@ -68,9 +69,12 @@ func (b *builder) attention(name string, layer int, x *Value, c call) *Value {
 	v := Reshape(b.linear(name+"v_proj", x, groups*dim), c.rows, groups, dim)
 	q, k = Rotary(q, c.cos, c.sin), Rotary(k, c.cos, c.sin)
 	var y *Value
-	if c.pasts != nil {
+	switch {
+	case c.pasts != nil:
 		y = b.each(layer, q, k, v, c)
-	} else {
+	case c.keys == (ir.Dim{}):
+		y = b.bidirectional(q, k, v)
+	default:
 		k, v = b.cache(fmt.Sprintf("k%d", layer), k, c), b.cache(fmt.Sprintf("v%d", layer), v, c)
 		y = b.attend(layer, q, k, v, c)
 	}
@@ -126,7 +130,10 @@ func (b *builder) rotaryTables(c call) (cos, sin *Value) {
 	}
 	position := c.positions
 	if position == nil {
-		position = Add(b.f.Iota(0, c.rows, 1), b.f.Symbol(c.past))
+		position = b.f.Iota(0, c.rows, 1)
+		if c.past != (ir.Dim{}) {
+			position = Add(position, b.f.Symbol(c.past))
+		}
 	}
 	position = Add(position, 1)
 	angle := Mul(Convert(position, ir.F32), b.f.Const(ir.F32, freq, 1, half))

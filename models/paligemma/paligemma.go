@@ -67,11 +67,7 @@ func Graph(cfg Config, opt Options) (*ir.Module, error) {
 		define := func(name string, body func(b *builder)) {
 			m.Func(name, func(f *Func) { body(&builder{cfg, opt, f}) })
 		}
-		define("encode_image", func(b *builder) {
-			size := cfg.Vision.ImageSize
-			features := b.project(b.siglip(b.f.Input("pixels", ir.F32, 3, size, size)))
-			b.f.Return("features", features)
-		})
+		EncodeImage(m, cfg, opt)
 		many := func(b *builder) *Value {
 			ids, slots := b.f.Input("ids", ir.I32, S), b.f.Input("slots", ir.I32, S)
 			x := b.embed(ids, slots, b.f.Input("features", ir.F32, F, hidden), S)

@@ -22,10 +22,23 @@ import (
 	"pgc/runtime/native"
 )
 
-type cli struct {
+// generating are the commands of a model that generates text.
+type generating struct {
 	Generate generateCmd `cmd:"" default:"withargs" help:"Answer a prompt about pictures. The word generate may be left out: IMAGE… PROMPT."`
 	Batch    batchCmd    `cmd:"" help:"Answer the requests of a JSON Lines file."`
 	Forward  forwardCmd  `cmd:"" help:"Run the forward pass and write its tensors to a safetensors file."`
+	common
+}
+
+// embedding are the commands of a model that makes embeddings.
+type embedding struct {
+	Embed embedCmd `cmd:"" help:"Write embeddings of images or of queries to a safetensors file."`
+	Rank  rankCmd  `cmd:"" help:"Print how well images answer a query, the best first: SCORE, a tab, IMAGE."`
+	common
+}
+
+// common are the commands of every executable.
+type common struct {
 	Tokenize tokenizeCmd `cmd:"" help:"Print the token ids of a text."`
 	Info     infoCmd     `cmd:"" help:"Describe this executable."`
 
@@ -82,15 +95,23 @@ func report(name string, err error) int {
 // Run executes one command of an opened executable.
 func Run(ctx context.Context, name string, e *pgc.Executable, args []string, start time.Time) error {
 	a := &App{Out: os.Stdout, Err: os.Stderr, Executable: e, ctx: ctx, opened: start}
-	var c cli
+	var generates generating
+	var embeds embedding
+	own, foreign, c := any(&generates), any(&embeds), &generates.common
+	if e.Embeds() {
+		own, foreign, c = foreign, own, &embeds.common
+	}
 	exited := false
-	parser, err := kong.New(&c, kong.Name(name), kong.Description("A PaliGemma model, compiled: "+e.Name()+"."),
+	parser, err := kong.New(own, kong.Name(name), kong.Description(fmt.Sprintf("The model %s, %s, compiled.", e.Name(), e.Kind())),
 		kong.Exit(func(int) { exited = true }), kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
 	if err != nil {
 		return err
 	}
 	if len(args) == 0 {
 		args = []string{"--help"}
+	}
+	if err := refuse(parser, foreign, e.Kind(), args[0]); err != nil {
+		return err
 	}
 	k, err := parser.Parse(args)
 	if exited {
@@ -109,6 +130,23 @@ func Run(ctx context.Context, name string, e *pgc.Executable, args []string, sta
 		return usage{fmt.Errorf("--isa %s is not in this executable: expected %s", a.isa, strings.Join(e.ISAs(), " or "))}
 	}
 	return k.Run(a)
+}
+
+// refuse says that a word is a command of other models only, or returns nil.
+func refuse(parser *kong.Kong, foreign any, kind, word string) error {
+	named := func(n *kong.Node) bool { return n.Name == word }
+	if slices.ContainsFunc(parser.Model.Children, named) {
+		return nil
+	}
+	other, err := kong.New(foreign)
+	if err != nil || !slices.ContainsFunc(other.Model.Children, named) {
+		return err
+	}
+	var own []string
+	for _, n := range parser.Model.Children {
+		own = append(own, n.Name)
+	}
+	return usage{fmt.Errorf("%s is not a command of a %s model, expected %s", word, kind, strings.Join(own, ", "))}
 }
 
 // load loads the model onto threads threads; 0 means all processors.

@@ -157,7 +157,12 @@ func (c *infoCmd) Run(a *App) error {
 		fmt.Fprintf(a.Out, "             %s: %d kernels %v%s\n", s.CPU, s.Kernels, s.Features, state)
 	}
 	fmt.Fprintf(a.Out, "pictures     %d × %d pixels, %d tokens each\n", i.ImageSize, i.ImageSize, i.ImageTokens)
-	fmt.Fprintf(a.Out, "KV cache     %d tokens in %s, %s; as much for each of up to %d requests that batch decodes at once\n", i.MaxTokens, i.KV, mib(i.KVBytes), i.Sequences)
+	if i.KVBytes > 0 {
+		fmt.Fprintf(a.Out, "KV cache     %d tokens in %s, %s; as much for each of up to %d requests that batch decodes at once\n", i.MaxTokens, i.KV, mib(i.KVBytes), i.Sequences)
+	}
+	if i.EmbeddingDim > 0 {
+		fmt.Fprintf(a.Out, "embeddings   %d numbers a token, up to %d tokens\n", i.EmbeddingDim, i.MaxTokens)
+	}
 	fmt.Fprintf(a.Out, "arena        at most %s, touched as used, like the caches\n", mib(i.ArenaBytes))
 	fmt.Fprintf(a.Out, "memory       %s for one picture and 32 tokens of text", mib(i.MemoryBytes))
 	if free, source := native.AvailableMemory(); free > 0 {

@@ -31,7 +31,7 @@ func Needs(p *program.Program, m *manifest.Model, mapped int64, threads, promptT
 	n.KV = kvBytes(p, most, tokens)
 	for i := range p.Funcs {
 		need := p.Funcs[i].ArenaBytes
-		if name := p.Funcs[i].Name; name == "prefill" || name == "forward" { // touched as far as the prompt reaches
+		if name := p.Funcs[i].Name; name == "prefill" || name == "forward" || name == "embed" { // touched as far as the prompt reaches
 			need = need * int64(promptTokens) / most
 		}
 		n.Arena = max(n.Arena, need)

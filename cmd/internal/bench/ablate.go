@@ -45,6 +45,9 @@ var ablated = []string{"encode_image", "prefill", "decode"}
 // made up: their values change no time, only NaNs and subnormal numbers would, and so no checkpoint need be read. each is called
 // after every row.
 func Ablate(ctx context.Context, plain *ir.Module, imageTokens int, t target.Target, threads, text int, model string, layers int, each func(*Ablation)) (*Ablation, error) {
+	if plain.Func("prefill") == nil {
+		return nil, fmt.Errorf("%s makes embeddings: expected a model that generates text", model)
+	}
 	a := &Ablation{Model: model, Layers: layers, CPU: t.Name, Threads: threads, Prompt: imageTokens + text}
 	var weights *made
 	defer func() {

@@ -37,16 +37,16 @@ type Answer struct {
 const side = 640
 
 // answer times whole answers about a picture of noise.
-func answer(ctx context.Context, e *engine.Engine, m *manifest.Model, image *program.Image, path string, o Options) (Answer, error) {
+func answer(ctx context.Context, e *engine.Engine, m *manifest.Model, image *program.Image, path string, o Options) (*Answer, error) {
 	tok, err := tokenizer.Load(image.Section(manifest.SectionTokenizer))
 	if err != nil {
-		return Answer{}, err
+		return nil, err
 	}
 	s, err := generate.New(m, tok, e)
 	if err != nil {
-		return Answer{}, err
+		return nil, err
 	}
-	a := Answer{Tokens: o.New, First: 1e9, Start: 1e9}
+	a := &Answer{Tokens: o.New, First: 1e9, Start: 1e9}
 	for run := range 3 {
 		if err := a.inProcess(ctx, s, e, o, noise(run)); err != nil {
 			return a, err

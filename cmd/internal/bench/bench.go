@@ -40,7 +40,7 @@ type Report struct {
 	Peaks      Peaks   `json:"peaks"` // the best seen before and after
 	ArenaBytes int64   `json:"arena_bytes"`
 	Phases     []Phase `json:"phases"`
-	Answer     Answer  `json:"answer"`
+	Answer     *Answer `json:"answer,omitempty"` // nil for a model that makes embeddings
 }
 
 // Options say what to time.
@@ -52,7 +52,7 @@ type Options struct {
 }
 
 // Run times an executable with one picture and some tokens of text: the encoder, prefill, and a step of decoding, the
-// fastest of a few runs each, and whole answers.
+// fastest of a few runs each, and whole answers; or the encoder and the embedding of an image, where the model makes those.
 func Run(ctx context.Context, path string, o Options) (*Report, error) {
 	image, err := program.OpenFile(path)
 	if err != nil {
@@ -94,8 +94,10 @@ func Run(ctx context.Context, path string, o Options) (*Report, error) {
 	if err := r.phases(ctx, e, m, limits); err != nil {
 		return nil, err
 	}
-	if r.Answer, err = answer(ctx, e, m, image, path, o); err != nil {
-		return nil, err
+	if m.Embedding == nil {
+		if r.Answer, err = answer(ctx, e, m, image, path, o); err != nil {
+			return nil, err
+		}
 	}
 	r.rate()
 	return r, nil
@@ -112,7 +114,11 @@ func (r *Report) phases(ctx context.Context, e *engine.Engine, m *manifest.Model
 	if err := measure(); err != nil {
 		return err
 	}
-	for _, phase := range append(phases(r.Prompt, m.ImageTokens), together(r.Prompt)) {
+	list := append(phases(r.Prompt, m.ImageTokens), together(r.Prompt))
+	if m.Embedding != nil {
+		list = embedding(r.Prompt, m.ImageTokens)
+	}
+	for _, phase := range list {
 		fs, err := phase.bind(e)
 		if err != nil {
 			return err

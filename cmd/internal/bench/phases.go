@@ -64,6 +64,14 @@ func phases(n, imageTokens int) []phase {
 	}
 }
 
+// embedding are the steps of embedding an image whose prompt has n tokens.
+func embedding(n, imageTokens int) []phase {
+	return []phase{
+		{[]string{"encode_image"}, nil, 3},
+		{[]string{"embed"}, map[string]int{"S": n, "F": imageTokens}, 3},
+	}
+}
+
 // together is a step of decoding for all sequences of a batch, with n tokens before each.
 func together(n int) phase {
 	p := phase{[]string{"decode_batch", "greedy_batch"}, map[string]int{}, 10}

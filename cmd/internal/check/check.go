@@ -147,19 +147,18 @@ func (l *loaded) kernels(ctx context.Context, w io.Writer, o build.Options) (mis
 	if err := l.e.ReserveCopies(); err != nil {
 		return 0, err
 	}
-	positions := l.e.Ints("positions")
-	for i := range paligemma.Sequences {
-		positions[i] = int32(rows - i%2)
-		syms[paligemma.PastOf(i)] = rows - i%2
+	if l.m.Func("decode_batch") != nil {
+		positions := l.e.Ints("positions")
+		for i := range paligemma.Sequences {
+			positions[i] = int32(rows - i%2)
+			syms[paligemma.PastOf(i)] = rows - i%2
+		}
 	}
-	for _, name := range []string{"encode_image", "prefill", "decode", "greedy", "logits", "decode_batch", "greedy_batch", "logits_batch", "forward", "head"} {
-		if name == "decode" {
+	for _, f := range l.m.Funcs {
+		if f.Name == "decode" { // behind the tokens that the functions before it left in the cache
 			syms["past"], syms["T"] = rows, rows+1
 		}
-		if name == "forward" {
-			syms["past"], syms["T"] = 0, rows
-		}
-		n, err := l.function(ctx, w, name, syms, seen)
+		n, err := l.function(ctx, w, f.Name, syms, seen)
 		misses += n
 		if err != nil {
 			return misses, err

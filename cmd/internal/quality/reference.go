@@ -33,6 +33,10 @@ func Open(ctx context.Context, dir, folder string, o build.Options, progress fun
 	if err != nil {
 		return nil, err
 	}
+	if c.Embedding != nil {
+		c.Close()
+		return nil, fmt.Errorf("%s makes embeddings: expected a checkpoint that generates text, whose answers can be compared", dir)
+	}
 	r := &Reference{c: c, options: o, folder: folder, progress: progress}
 	four, err := o.FourBits(c)
 	if err != nil {

@@ -1,0 +1,136 @@
+package pgc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"pgc/runtime/embed"
+	"pgc/runtime/safetensors"
+)
+
+// EmbedRequest asks for embeddings of images or of queries, not of both.
+type EmbedRequest struct {
+	Images  []Image
+	Queries []string
+}
+
+// Embed returns the embedding of every image or query, in order: float32 [tokens, dim], a vector of length 1 for each token
+// of the prompt that the model's processor makes. An embedding has the bits that it has on its own, whatever is asked for
+// beside it.
+func (m *Model) Embed(ctx context.Context, r EmbedRequest) ([]Tensor, error) {
+	var list []Tensor
+	err := m.embed(ctx, r, func(shapes [][]int) error {
+		for _, s := range shapes {
+			list = append(list, Tensor{Shape: s})
+		}
+		return nil
+	}, func(i int, rows []float32) error {
+		list[i].Float32s = rows
+		return nil
+	})
+	return list, err
+}
+
+// EmbedFile is Embed into a safetensors file with the tensors embeddings.0, embeddings.1, …, which is written as the results
+// come and appears at path when it is complete.
+func (m *Model) EmbedFile(ctx context.Context, r EmbedRequest, path string) error {
+	var w *safetensors.Writer
+	err := m.embed(ctx, r, func(shapes [][]int) (err error) {
+		var specs []safetensors.Spec
+		for i, s := range shapes {
+			specs = append(specs, safetensors.Spec{Name: fmt.Sprintf("embeddings.%d", i), DType: safetensors.F32, Shape: s})
+		}
+		w, err = safetensors.Create(path, nil, specs)
+		return err
+	}, func(_ int, rows []float32) error { return w.WriteFloat32s(rows) })
+	switch {
+	case w == nil:
+		return err
+	case err != nil:
+		w.Abort()
+		return err
+	}
+	return w.Close()
+}
+
+// Score returns how well an image answers a query, by their embeddings: for every vector of the query the greatest dot
+// product with a vector of the image, summed (late interaction).
+func Score(query, image Tensor) float64 {
+	return embed.Score(query.Float32s, image.Float32s, query.Shape[1])
+}
+
+// embed tells start the shapes of the embeddings, then each the embeddings in order. It lets go of images that it has
+// embedded.
+func (m *Model) embed(ctx context.Context, r EmbedRequest, start func(shapes [][]int) error, each func(i int, rows []float32) error) error {
+	if m.embedder == nil {
+		return fmt.Errorf("a %s model makes no embeddings, expected one that does, such as colpali", m.exe.Kind())
+	}
+	if (len(r.Images) == 0) == (len(r.Queries) == 0) {
+		return errors.New("the request has images and queries or none of them, expected either")
+	}
+	prompts, err := m.prompts(r)
+	if err != nil {
+		return err
+	}
+	var shapes [][]int
+	for _, ids := range prompts {
+		shapes = append(shapes, []int{len(ids), m.exe.model.Embedding.Dim})
+	}
+	if err := start(shapes); err != nil {
+		return err
+	}
+	images := slices.Clone(r.Images)
+	r.Images = nil
+	for i, ids := range prompts {
+		var rows []float32
+		if len(images) == 0 {
+			rows, err = m.embedder.Query(ctx, ids)
+		} else {
+			rows, err = m.embedImage(ctx, images[i])
+			images[i] = Image{}
+		}
+		if err == nil {
+			err = each(i, rows)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// prompts returns the tokens of a request.
+func (m *Model) prompts(r EmbedRequest) (prompts [][]int32, err error) {
+	for range r.Images {
+		prompts = append(prompts, m.embedder.ImageTokens())
+	}
+	for i, q := range r.Queries {
+		if q == "" {
+			return nil, fmt.Errorf("query %d is empty, expected a text", i)
+		}
+		ids, err := m.embedder.QueryTokens(q)
+		if err != nil {
+			return nil, err
+		}
+		prompts = append(prompts, ids)
+	}
+	return prompts, nil
+}
+
+func (m *Model) embedImage(ctx context.Context, i Image) ([]float32, error) {
+	p, err := i.decode(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return m.embedder.Image(ctx, p)
+}
+
+// generates says that the model generates no text, or returns nil.
+func (m *Model) generates() error {
+	if m.scheduler == nil {
+		return fmt.Errorf("a %s model makes embeddings, expected one that generates text, such as paligemma", m.exe.Kind())
+	}
+	return nil
+}

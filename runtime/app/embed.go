@@ -1,0 +1,109 @@
+package app
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"pgc"
+)
+
+type embedCmd struct {
+	Image   []string `arg:"" optional:"" name:"image" help:"An image of a page: path, - for standard input, data: or http(s): URL."`
+	Query   []string `sep:"none" placeholder:"TEXT" help:"A query instead of images. Repeat for several."`
+	Output  string   `short:"o" required:"" placeholder:"OUT.safetensors" help:"Where to write the embeddings: embeddings.0, embeddings.1, …, in the order given, float32 [tokens, dim]."`
+	Threads int      `help:"Threads to compute on (default: all processors)."`
+}
+
+// Run writes embeddings of images or of queries.
+func (c *embedCmd) Run(a *App) error {
+	switch {
+	case len(c.Image) == 0 && len(c.Query) == 0:
+		return usage{fmt.Errorf("an image or a query is missing: write IMAGE… or --query TEXT")}
+	case len(c.Image) > 0 && len(c.Query) > 0:
+		return usage{fmt.Errorf("unexpected image %q beside --query, expected images or queries", c.Image[0])}
+	}
+	if err := checkQueries(c.Query); err != nil {
+		return err
+	}
+	images, err := new(album).images(c.Image)
+	if err != nil {
+		return err
+	}
+	m, err := a.load(c.Threads)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	return m.EmbedFile(a.ctx, pgc.EmbedRequest{Images: images, Queries: c.Query}, c.Output)
+}
+
+// checkQueries refuses empty queries.
+func checkQueries(queries []string) error {
+	if slices.Contains(queries, "") {
+		return usage{fmt.Errorf("--query is empty, expected a text")}
+	}
+	return nil
+}
+
+type rankCmd struct {
+	Query   string   `required:"" placeholder:"TEXT" help:"What to look for."`
+	Image   []string `arg:"" optional:"" name:"image" help:"An image of a page: path, - for standard input, data: or http(s): URL."`
+	Threads int      `help:"Threads to compute on (default: all processors)."`
+	JSON    bool     `name:"json" help:"Print one JSON object."`
+}
+
+// ranking is the object that rank --json prints.
+type ranking struct {
+	Query  string   `json:"query"`
+	Images []ranked `json:"images"` // the best first
+}
+
+// ranked is an image and its score.
+type ranked struct {
+	Score float64 `json:"score"`
+	Image string  `json:"image"`
+}
+
+// Run prints the images, the one that answers the query best first, equal ones in the order given.
+func (c *rankCmd) Run(a *App) error {
+	if err := checkQueries([]string{c.Query}); err != nil {
+		return err
+	}
+	if len(c.Image) == 0 {
+		return usage{fmt.Errorf("images are missing: write rank --query TEXT IMAGE…")}
+	}
+	images, err := new(album).images(c.Image)
+	if err != nil {
+		return err
+	}
+	m, err := a.load(c.Threads)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	query, err := m.Embed(a.ctx, pgc.EmbedRequest{Queries: []string{c.Query}})
+	if err != nil {
+		return err
+	}
+	out := ranking{Query: c.Query}
+	for i, name := range c.Image {
+		image, err := m.Embed(a.ctx, pgc.EmbedRequest{Images: images[i : i+1]})
+		if err != nil {
+			return err
+		}
+		out.Images = append(out.Images, ranked{pgc.Score(query[0], image[0]), name})
+		images[i] = pgc.Image{} // its pixels are not needed any more
+	}
+	slices.SortStableFunc(out.Images, func(x, y ranked) int { return cmp.Compare(y.Score, x.Score) })
+	if c.JSON {
+		return writeJSON(a.Out, out)
+	}
+	for _, r := range out.Images {
+		if _, err := fmt.Fprintf(a.Out, "%s\t%s\n", strconv.FormatFloat(r.Score, 'f', 6, 64), r.Image); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,182 @@
+// Package embed runs models that make embeddings, a vector for every token, of images and of queries, and scores images
+// against a query by late interaction.
+//
+// It imports the other packages of runtime and nothing of the compiler.
+package embed
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"pgc/runtime/engine"
+	"pgc/runtime/manifest"
+	"pgc/runtime/native"
+	"pgc/runtime/preprocess"
+	"pgc/runtime/rgb"
+	"pgc/runtime/tokenizer"
+)
+
+// Session is a loaded model. Its methods may be called from any goroutine.
+type Session struct {
+	Model     *manifest.Model
+	Tokenizer *tokenizer.Tokenizer
+	Engine    *engine.Engine
+
+	encode, embed *engine.Func
+
+	running sync.Mutex      // of who uses the engine
+	open    context.Context // done once the session is closed
+	close   context.CancelCauseFunc
+}
+
+// New prepares a session. The engine stays the caller's to close.
+func New(m *manifest.Model, t *tokenizer.Tokenizer, e *engine.Engine) (*Session, error) {
+	s := &Session{Model: m, Tokenizer: t, Engine: e}
+	var err error
+	if s.encode, err = e.Func("encode_image"); err != nil {
+		return nil, err
+	}
+	if s.embed, err = e.Func("embed"); err != nil {
+		return nil, err
+	}
+	s.open, s.close = context.WithCancelCause(context.Background())
+	return s, nil
+}
+
+// Close ends what runs with the error cause, which later calls return, too. It returns when nothing runs any more.
+func (s *Session) Close(cause error) {
+	s.close(cause)
+	s.running.Lock()
+	defer s.running.Unlock()
+}
+
+// alone runs work while nothing else runs, under a context that also ends when the session is closed.
+func (s *Session) alone(ctx context.Context, work func(context.Context) ([]float32, error)) ([]float32, error) {
+	s.running.Lock()
+	defer s.running.Unlock()
+	own, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(s.open, func() { cancel(context.Cause(s.open)) })()
+	if s.open.Err() != nil {
+		return nil, context.Cause(s.open)
+	}
+	rows, err := work(own)
+	if err != nil && own.Err() != nil {
+		return nil, context.Cause(own)
+	}
+	return rows, err
+}
+
+// ImageTokens returns the tokens of every image's prompt.
+func (s *Session) ImageTokens() []int32 { return s.tokens(s.Model.Embedding.Image, "") }
+
+// QueryTokens returns the tokens of a query, whose text is taken literally, or an error where the model cannot take them.
+func (s *Session) QueryTokens(text string) ([]int32, error) {
+	ids := s.tokens(s.Model.Embedding.Query, text)
+	if n := s.Model.MaxTokens; len(ids) > n {
+		return nil, fmt.Errorf("the query has %d tokens, but the model takes %d: compile with --max-tokens %d or more", len(ids), n, len(ids))
+	}
+	return ids, nil
+}
+
+// tokens lays out a prompt.
+func (s *Session) tokens(segments []manifest.Segment, text string) (ids []int32) {
+	for _, g := range segments {
+		for range g.Count {
+			ids = append(ids, int32(g.Token))
+		}
+		if g.Count > 0 {
+			continue
+		}
+		if g.User {
+			g.Text += text
+		}
+		ids = append(ids, s.Tokenizer.Encode(g.Text, false)...)
+	}
+	return ids
+}
+
+// Image returns the embedding of an image, float32 [tokens, dim], tokens being those of ImageTokens.
+func (s *Session) Image(ctx context.Context, p *rgb.Image) ([]float32, error) {
+	ids := s.ImageTokens()
+	if err := s.enough(len(ids), "an image"); err != nil {
+		return nil, err
+	}
+	n := preprocess.Normalization{Rescale: s.Model.RescaleFactor, Mean: s.Model.Mean, Std: s.Model.Std}
+	pixels := preprocess.PixelValues(p, s.Model.ImageSize, n)
+	return s.alone(ctx, func(ctx context.Context) ([]float32, error) {
+		copy(s.Engine.Floats("pixels"), pixels)
+		if err := s.encode.Run(ctx, 0); err != nil {
+			return nil, err
+		}
+		return s.run(ctx, ids, s.Model.ImageTokens)
+	})
+}
+
+// Query returns the embedding of a query, float32 [tokens, dim], tokens being those that QueryTokens returned.
+func (s *Session) Query(ctx context.Context, ids []int32) ([]float32, error) {
+	if err := s.enough(len(ids), "a query"); err != nil {
+		return nil, err
+	}
+	return s.alone(ctx, func(ctx context.Context) ([]float32, error) { return s.run(ctx, ids, 0) })
+}
+
+// run embeds tokens, of which the first images take the rows of features that the image encoder left.
+func (s *Session) run(ctx context.Context, ids []int32, images int) ([]float32, error) {
+	at, slots := s.Engine.Ints("ids"), s.Engine.Ints("slots")
+	next := int32(0)
+	for i, id := range ids {
+		at[i], slots[i] = id, -1
+		if int(id) == s.Model.Image && int(next) < images {
+			slots[i] = next
+			next++
+		}
+	}
+	s.embed.Set("S", len(ids))
+	s.embed.Set("F", images)
+	if err := s.embed.Run(ctx, 0); err != nil {
+		return nil, err
+	}
+	rows := slices.Clone(s.Engine.Floats("embeddings")[:len(ids)*s.Model.Embedding.Dim])
+	for i, v := range rows {
+		if v != v {
+			return nil, fmt.Errorf("element %d of the embedding is NaN: the checkpoint holds weights that are NaN or too large", i)
+		}
+	}
+	return rows, nil
+}
+
+// enough says why there is too little memory for so many tokens: activations take as much of the arena as the tokens are
+// of the most that the model takes.
+func (s *Session) enough(tokens int, what string) error {
+	p := s.Engine.Program
+	need := int64(0)
+	for i := range p.Funcs {
+		need = max(need, p.Funcs[i].ArenaBytes)
+	}
+	return native.CheckMemory(need*int64(tokens)/int64(s.Model.MaxTokens), fmt.Sprintf("%s of %d tokens", what, tokens))
+}
+
+// Score returns how well an image answers a query: for every vector of the query the greatest dot product with a vector of
+// the image, summed (late interaction; Khattab and Zaharia 2020, "ColBERT"; score_retrieval of transformers'
+// ColPaliProcessor). Both are float32 [tokens, dim].
+func Score(query, image []float32, dim int) float64 {
+	sum := 0.0
+	for q := range slices.Chunk(query, dim) {
+		best := dot(q, image[:dim])
+		for v := range slices.Chunk(image[dim:], dim) {
+			best = max(best, dot(q, v))
+		}
+		sum += best
+	}
+	return sum
+}
+
+func dot(a, b []float32) (sum float64) {
+	for i := range a {
+		sum += float64(a[i]) * float64(b[i])
+	}
+	return sum
+}
