@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"pgc/models"
+	"pgc/models/colpali"
 	"pgc/models/config"
 	"pgc/models/paligemma"
 )
@@ -14,6 +15,7 @@ import (
 // All are the models, a line each.
 var All = []*models.Model{
 	&paligemma.Model,
+	&colpali.Model,
 }
 
 // Read reads a config.json with the model that its model_type names.
