@@ -40,6 +40,20 @@ func Cases() []Case {
 	return out
 }
 
+// Embeddings lists the checkpoints of models that make embeddings, with the references that gen/colpali.py wrote beside
+// them, sorted as Cases are.
+func Embeddings() []string {
+	files, _ := filepath.Glob(filepath.Join(Dir(), "*", "embeddings-images.safetensors"))
+	if more := os.Getenv("PGC_GOLDEN"); more != "" {
+		others, _ := filepath.Glob(filepath.Join(more, "*", "embeddings-images.safetensors"))
+		files = append(files, others...)
+	}
+	for i := range files {
+		files[i] = filepath.Dir(files[i])
+	}
+	return files
+}
+
 // Floats reads a float tensor of a file, or nil if there is none.
 func Floats(f *safetensors.File, name string) []float32 {
 	t, ok := f.Tensor(name)
