@@ -25,8 +25,9 @@ type Session struct {
 	Engine    *engine.Engine
 
 	encode, embed *engine.Func
+	image         []int32 // the tokens of every image's prompt
 
-	running sync.Mutex      // of who uses the engine
+	running sync.Mutex      // of who uses the engine or the tokenizer
 	open    context.Context // done once the session is closed
 	close   context.CancelCauseFunc
 }
@@ -41,6 +42,7 @@ func New(m *manifest.Model, t *tokenizer.Tokenizer, e *engine.Engine) (*Session,
 	if s.embed, err = e.Func("embed"); err != nil {
 		return nil, err
 	}
+	s.image = s.tokens(m.Embedding.Image, "")
 	s.open, s.close = context.WithCancelCause(context.Background())
 	return s, nil
 }
@@ -53,28 +55,35 @@ func (s *Session) Close(cause error) {
 }
 
 // alone runs work while nothing else runs, under a context that also ends when the session is closed.
-func (s *Session) alone(ctx context.Context, work func(context.Context) ([]float32, error)) ([]float32, error) {
+func (s *Session) alone(ctx context.Context, work func(context.Context) error) error {
 	s.running.Lock()
 	defer s.running.Unlock()
 	own, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(s.open, func() { cancel(context.Cause(s.open)) })()
 	if s.open.Err() != nil {
-		return nil, context.Cause(s.open)
+		return context.Cause(s.open)
 	}
-	rows, err := work(own)
+	err := work(own)
 	if err != nil && own.Err() != nil {
-		return nil, context.Cause(own)
+		return context.Cause(own)
 	}
-	return rows, err
+	return err
 }
 
 // ImageTokens returns the tokens of every image's prompt.
-func (s *Session) ImageTokens() []int32 { return s.tokens(s.Model.Embedding.Image, "") }
+func (s *Session) ImageTokens() []int32 { return s.image }
 
 // QueryTokens returns the tokens of a query, whose text is taken literally, or an error where the model cannot take them.
 func (s *Session) QueryTokens(text string) ([]int32, error) {
-	ids := s.tokens(s.Model.Embedding.Query, text)
+	var ids []int32
+	err := s.alone(context.Background(), func(context.Context) error {
+		ids = s.tokens(s.Model.Embedding.Query, text)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
 	if n := s.Model.MaxTokens; len(ids) > n {
 		return nil, fmt.Errorf("the query has %d tokens, but the model takes %d: compile with --max-tokens %d or more", len(ids), n, len(ids))
 	}
@@ -106,13 +115,15 @@ func (s *Session) Image(ctx context.Context, p *rgb.Image) ([]float32, error) {
 	}
 	n := preprocess.Normalization{Rescale: s.Model.RescaleFactor, Mean: s.Model.Mean, Std: s.Model.Std}
 	pixels := preprocess.PixelValues(p, s.Model.ImageSize, n)
-	return s.alone(ctx, func(ctx context.Context) ([]float32, error) {
+	var rows []float32
+	err := s.alone(ctx, func(ctx context.Context) (err error) {
 		copy(s.Engine.Floats("pixels"), pixels)
-		if err := s.encode.Run(ctx, 0); err != nil {
-			return nil, err
+		if err = s.encode.Run(ctx, 0); err == nil {
+			rows, err = s.run(ctx, ids, s.Model.ImageTokens)
 		}
-		return s.run(ctx, ids, s.Model.ImageTokens)
+		return err
 	})
+	return rows, err
 }
 
 // Query returns the embedding of a query, float32 [tokens, dim], tokens being those that QueryTokens returned.
@@ -120,7 +131,12 @@ func (s *Session) Query(ctx context.Context, ids []int32) ([]float32, error) {
 	if err := s.enough(len(ids), "a query"); err != nil {
 		return nil, err
 	}
-	return s.alone(ctx, func(ctx context.Context) ([]float32, error) { return s.run(ctx, ids, 0) })
+	var rows []float32
+	err := s.alone(ctx, func(ctx context.Context) (err error) {
+		rows, err = s.run(ctx, ids, 0)
+		return err
+	})
+	return rows, err
 }
 
 // run embeds tokens, of which the first images take the rows of features that the image encoder left.
