@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"pgc/codegen"
+	store "pgc/codegen/weights"
 	"pgc/frontend/text"
 	"pgc/ir/eval"
 	"pgc/ir/target/targettest"
@@ -154,7 +155,7 @@ func TestArgmaxOfProducts(t *testing.T) {
 				}
 			}
 			var section bytes.Buffer
-			if err := r.WriteWeights(&section, planted, nil); err != nil {
+			if err := r.WriteWeights(&section, planted, store.Writing{}); err != nil {
 				t.Fatal(err)
 			}
 			memory, err := native.Reserve(int64(section.Len()))

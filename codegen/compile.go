@@ -14,7 +14,6 @@ import (
 	"pgc/codegen/lower"
 	"pgc/codegen/weights"
 	"pgc/ir"
-	"pgc/ir/quant"
 	"pgc/ir/target"
 	"pgc/ir/tile"
 	"pgc/runtime/program"
@@ -31,12 +30,9 @@ type Result struct {
 	weights weights.Plan
 }
 
-// SetRounding says how matrices become integers, by their names; without it all are rounded plainly.
-func (r *Result) SetRounding(of func(key string) *quant.Rounding) { r.weights.SetRounding(of) }
-
 // WriteWeights streams the weights section, reading each tensor from src once.
-func (r *Result) WriteWeights(w io.Writer, src weights.Source, progress func(name string, done, total int64)) error {
-	return r.weights.Write(w, src, progress)
+func (r *Result) WriteWeights(w io.Writer, src weights.Source, o weights.Writing) error {
+	return r.weights.Write(w, src, o)
 }
 
 // Constants calls put with every constant of the weights section and the place it has there.

@@ -101,7 +101,7 @@ func load(m *ir.Module, w store.Source, tgt target.Target, threads int) (e *engi
 		return nil, nil, err
 	}
 	var section bytes.Buffer
-	if err := r.WriteWeights(&section, w, nil); err != nil {
+	if err := r.WriteWeights(&section, w, store.Writing{}); err != nil {
 		return nil, nil, err
 	}
 	code, err := native.LoadCode(r.Code)

@@ -247,12 +247,12 @@ func (l *lowerer) lowerMap(op *ir.Op) ([]Launch, error) {
 		s := l.strides(table)
 		o := kernels.Operand{Elem: elem(table.Type.DType), Strides: l.aligned(table.Type.Shape[1:], s[1:], domain, 0)}
 		o.Rows = &kernels.Lookup{Index: len(spec.In), Stride: s[0]}
-		if w := weight(table); w != nil && (l.packed[w.Key] != unpacked || w.Type.DType.IsQuantized()) {
+		if w := weight(table); w != nil && (l.packed[w.Key] > 0 || w.Type.DType.IsQuantized()) {
 			k := int64(table.Type.Shape[1].N)
 			o.Strides[len(domain)-1] = kernels.PanelWidth
 			o.Rows.Panel, o.Rows.Stride = k, 0
 			o.Rows.Group = weights.GroupOf(table.Type.DType)
-			o.Rows.Pairs = l.packed[w.Key] == inPairs
+			o.Rows.Pairs = l.packed[w.Key] == 2
 			var err error
 			if packed[g.Table], err = l.packedMatrix(table, o.Rows.Pairs); err != nil {
 				return nil, err

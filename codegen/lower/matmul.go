@@ -32,7 +32,7 @@ func turned(v *ir.Value) *ir.Value {
 func (l *lowerer) matrixOf(v *ir.Value) (weights.Matrix, error) {
 	w, shape, s := weight(v), v.Type.Shape, v.Buf.Strides
 	if x := turned(v); x != nil {
-		return weights.Matrix{W: x, Turned: true, Split: 1, Blocks: 1, Rows: int64(shape[0].N), Cols: int64(shape[1].N)}, nil
+		return weights.Matrix{W: x, Transposed: true, Split: 1, Blocks: 1, Rows: int64(shape[0].N), Cols: int64(shape[1].N)}, nil
 	}
 	wrong := fmt.Errorf("@%s: matmul by %s with strides %v, which is not a weight or an even selection of its rows", l.f.Name, v.Type, s)
 	if w == nil || w.Type.Rank() < 2 {
@@ -64,7 +64,7 @@ func (l *lowerer) matrixOf(v *ir.Value) (weights.Matrix, error) {
 // packedMatrix is the matrix that v is, stored in pairs of k or not.
 func (l *lowerer) packedMatrix(v *ir.Value, pairs bool) (weights.Matrix, error) {
 	m, err := l.matrixOf(v)
-	m.Pairs = pairs
+	m.KPack = kpack(pairs)
 	return m, err
 }
 

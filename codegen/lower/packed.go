@@ -2,24 +2,16 @@ package lower
 
 import "pgc/ir"
 
-// packing is how a weight is stored for products; the zero packing is that of tensors which none reads.
-type packing uint8
+// Packed is how the weights that products read are stored, by their keys: the number of neighbours in k that lie side by side.
+type Packed map[string]uint8
 
-const (
-	unpacked packing = iota
-	inPanels
-	inPairs // of k, in panels
-)
-
-func packingOf(pairs bool) packing {
-	if pairs {
-		return inPairs
+// kpack is how products with rows of bfloat16, and others, have their weights.
+func kpack(bf16 bool) uint8 {
+	if bf16 {
+		return 2
 	}
-	return inPanels
+	return 1
 }
-
-// Packed says how weights are stored, by their keys.
-type Packed map[string]packing
 
 // PackedOf finds the weights of a module that products read. A matrix that any product reads whole is stored in panels, for
 // lookups, too.
@@ -30,8 +22,8 @@ func PackedOf(m *ir.Module) Packed {
 			if op.Def == ir.OpMatmul {
 				a := op.Attrs.(ir.MatmulAttrs)
 				for _, w := range a.Weights(op.In) {
-					if p := weight(w); p != nil && (w.Type.Rank() == 2 || p.Type.DType.IsQuantized()) && packed[p.Key] != inPanels {
-						packed[p.Key] = packingOf(a.Factor(op.In) == ir.BF16)
+					if p := weight(w); p != nil && (w.Type.Rank() == 2 || p.Type.DType.IsQuantized()) && packed[p.Key] != 1 {
+						packed[p.Key] = kpack(a.Factor(op.In) == ir.BF16)
 					}
 				}
 			}

@@ -65,7 +65,7 @@ func newDevice(t *testing.T, m *ir.Module, w weights) *device {
 		t.Fatal(err)
 	}
 	var section bytes.Buffer
-	if err := r.WriteWeights(&section, w, nil); err != nil {
+	if err := r.WriteWeights(&section, w, store.Writing{}); err != nil {
 		t.Fatal(err)
 	}
 	d := &device{t: t, m: m, r: r, weights: &emu.Memory{Data: section.Bytes()}, count: map[string]int{}, text: map[int][]*Kernel{},

@@ -187,12 +187,11 @@ func Compile(ctx context.Context, dir, out string, runtime []byte, o Options) (*
 	if err != nil {
 		return nil, err
 	}
-	sets.Results[0].SetRounding(o.Rounding)
 	for _, p := range sets.Programs {
 		p.Generator, p.Model = Version, model
 	}
 	weights := program.Section{Name: program.SectionWeights, Write: func(w io.Writer) error {
-		return sets.Results[0].WriteWeights(w, Source(ctx, c), o.Progress)
+		return sets.Results[0].WriteWeights(w, Source(ctx, c), weights.Writing{Rounding: o.Rounding, Progress: o.Progress})
 	}}
 	sections := []program.Section{weights, program.Bytes(program.SectionCode, sets.Code), program.Bytes(manifest.SectionTokenizer, tok.compact),
 		program.Bytes(manifest.SectionGraph, graph)}

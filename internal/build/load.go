@@ -12,6 +12,7 @@ import (
 
 	"pgc/checkpoint/hf"
 	"pgc/codegen"
+	"pgc/codegen/weights"
 	"pgc/ir"
 	"pgc/ir/target"
 	"pgc/passes"
@@ -75,7 +76,6 @@ func Load(ctx context.Context, c *hf.Checkpoint, o Loading) (*Loaded, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.SetRounding(o.Rounding)
 	var closers []func() error
 	l.close = func() {
 		for i := len(closers) - 1; i >= 0; i-- {
@@ -126,7 +126,7 @@ func temporary(ctx context.Context, r *codegen.Result, c *hf.Checkpoint, o Loadi
 	defer f.Close()
 	os.Remove(f.Name())
 	w := bufio.NewWriterSize(f, 1<<20)
-	err = r.WriteWeights(w, Source(ctx, c), o.Progress)
+	err = r.WriteWeights(w, Source(ctx, c), weights.Writing{Rounding: o.Rounding, Progress: o.Progress})
 	if err == nil {
 		err = w.Flush()
 	}

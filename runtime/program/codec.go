@@ -79,7 +79,7 @@ func (c *codec) shared(p *Program) {
 		list(c, &f.Outputs, 3, (*codec).port)
 		c.int64(&f.ArenaBytes)
 	})
-	list(c, &p.Weights, 7, (*codec).weight)
+	list(c, &p.Weights, 12, (*codec).weight)
 	c.int64(&p.WeightBytes)
 	c.bytes(&p.Model)
 }
@@ -123,12 +123,21 @@ func (c *codec) weight(w *Weight) {
 	c.string(&w.Name)
 	c.string((*string)(&w.DType))
 	list(c, &w.Shape, 1, (*codec).int64)
-	c.string(&w.Layout)
+	c.layout(&w.Layout)
 	c.int64(&w.Offset)
 	c.int64(&w.Bytes)
 	sum := int64(w.Sum)
 	c.int64(&sum)
 	w.Sum = uint32(sum)
+}
+
+func (c *codec) layout(l *Layout) {
+	c.byte((*uint8)(&l.Kind))
+	c.bool(&l.Transposed)
+	c.byte(&l.KPack)
+	c.int64(&l.Split)
+	c.int64(&l.Run)
+	c.int64(&l.Cols)
 }
 
 func (c *codec) expr(e *Expr) {
@@ -201,6 +210,15 @@ func (c *codec) byte(b *uint8) {
 		return
 	}
 	*b, c.buf = c.buf[0], c.buf[1:]
+}
+
+func (c *codec) bool(b *bool) {
+	v := uint8(0)
+	if *b {
+		v = 1
+	}
+	c.byte(&v)
+	*b = v != 0
 }
 
 func (c *codec) int(i *int) {

@@ -88,7 +88,11 @@ func TestSets(t *testing.T) {
 	}{
 		{func(sets []*Program) []*Program { return nil }, "no instruction set is given"},
 		{func(sets []*Program) []*Program { return append(sets, sets[0]) }, "instruction set x86-64-v4 is given twice"},
-		{func(sets []*Program) []*Program { sets[1].Weights[0].Layout = "panel8"; return sets },
+		{func(sets []*Program) []*Program {
+			sets[1].Weights[0].Layout = sets[1].Weights[1].Layout
+			sets[1].Weights[0].Layout.Run, sets[1].Weights[0].Layout.Transposed = 257, false
+			return sets
+		},
 			"instruction sets x86-64-v4 and x86-64-v3 differ in more than their code"},
 		{func(sets []*Program) []*Program { sets[1].Funcs[0].ArenaBytes++; return sets }, "differ in more than their code"},
 		{func(sets []*Program) []*Program { sets[1].Kernels[1].CodeOffset = -8; return sets }, "code offset -8 is negative"},
@@ -132,6 +136,13 @@ func TestValidate(t *testing.T) {
 		{func(p *Program) { p.Kernels[1].CodeOffset = -8 }, "program: kernel row_2: code offset -8 is negative"},
 		{func(p *Program) { p.Weights[1].Bytes = 769 }, "program: weight model.layers.0.q.weight: bytes 512+769 lie outside the weights section of 1280 bytes"},
 		{func(p *Program) { p.Weights[1].Offset = 1 << 62 }, "lie outside the weights section"},
+		{func(p *Program) { p.Weights[0].Layout.Cols = 1 }, "weight model.embed.weight: a plain layout has fields of a packed one"},
+		{func(p *Program) { p.Weights[1].Layout.Kind = 9 }, "weight model.layers.0.q.weight: unknown layout 9 transposed of 1x3x64 packed by 2 of k"},
+		{func(p *Program) { p.Weights[1].Layout.KPack = 3 }, "K is packed by 3, expected 1 or 2"},
+		{func(p *Program) { p.Weights[1].Layout.Run = 5 }, "layout panels of 16 transposed of 1x5x64 packed by 2 of k does not fit the shape [64 3]"},
+		{func(p *Program) { p.Weights[1].Layout.Split = 0 }, "does not fit the shape"},
+		{func(p *Program) { p.Weights[1].Layout.Cols = 1 << 62 }, "does not fit the shape"},
+		{func(p *Program) { p.Weights[1].Shape = []int64{64, 3, 1} }, "of 3 dimensions, expected 2"},
 		{func(p *Program) { p.Funcs[0].ArenaBytes = -1 }, "program: func decode: arena size -1 is negative"},
 		{func(p *Program) { p.Funcs[0].Inputs[0].DType = "f33" }, `program: func decode: port ids: unknown dtype "f33"`},
 		{func(p *Program) { p.Funcs[0].Outputs[0].Shape[0] = Sym(2) }, "program: func decode: port logits: an expression uses symbol 2 of 2"},

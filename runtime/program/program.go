@@ -152,8 +152,8 @@ type Weight struct {
 	Name   string // in the checkpoint
 	DType  DType  // as stored here
 	Shape  []int64
-	Layout string // name of the packing
-	Offset int64  // in the weights section
+	Layout Layout
+	Offset int64 // in the weights section
 	Bytes  int64
 	Sum    uint32 // CRC-32C of its bytes, filled in by Write
 }

@@ -27,8 +27,8 @@ func sample() *Program {
 			ArenaBytes: 1 << 20,
 		}},
 		Weights: []Weight{
-			{"model.embed.weight", "bf16", []int64{257, 64}, "rows", 0, 500, 0},
-			{"model.layers.0.q.weight", "f32", []int64{64, 3}, "panel8", 512, 768, 0},
+			{"model.embed.weight", "bf16", []int64{257, 64}, Layout{}, 0, 500, 0},
+			{"model.layers.0.q.weight", "f32", []int64{64, 3}, Layout{LayoutPanels, true, 2, 1, 3, 64}, 512, 768, 0},
 		},
 		WeightBytes: 1280, WorkerOffset: 100, ScratchBytes: 8192, Model: []byte(`{"image_size":224}`),
 	}
@@ -67,6 +67,8 @@ func random(r *rand.Rand, v reflect.Value, depth int) {
 		v.SetString(string(b))
 	case reflect.Int, reflect.Int64:
 		v.SetInt(r.Int63() >> r.Intn(64) * int64(1-2*r.Intn(2)))
+	case reflect.Bool:
+		v.SetBool(r.Intn(2) == 1)
 	case reflect.Uint8, reflect.Uint32:
 		v.SetUint(uint64(r.Uint32()) >> (32 - v.Type().Bits()))
 	default:

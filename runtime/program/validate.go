@@ -67,6 +67,9 @@ func (p *Program) Validate() error {
 			return fmt.Errorf("program: weight %s: bytes %d+%d lie outside the weights section of %d bytes",
 				w.Name, w.Offset, w.Bytes, p.WeightBytes)
 		}
+		if err := w.Layout.validate(w.Shape); err != nil {
+			return fmt.Errorf("program: weight %s: %w", w.Name, err)
+		}
 	}
 	for i := range p.Funcs {
 		if err := p.validateFunc(&p.Funcs[i]); err != nil {

@@ -56,21 +56,20 @@ func load(ctx context.Context, dir string, t target.Target, o build.Options, tra
 	if err != nil {
 		return nil, err
 	}
-	weights, err := native.Reserve(max(64, l.r.Program.WeightBytes))
+	section, err := native.Reserve(max(64, l.r.Program.WeightBytes))
 	if err != nil {
 		return nil, err
 	}
-	l.r.SetRounding(o.Rounding)
 	if o.Search { // the integers are not those that the evaluator would choose
-		l.source = packed{l.source, l.r.Program, weights.Bytes()}
+		l.source = packed{l.source, l.r.Program, section.Bytes()}
 	}
-	if err := l.r.WriteWeights(&into{weights.Bytes()}, build.Source(ctx, c), o.Progress); err != nil {
+	if err := l.r.WriteWeights(&into{section.Bytes()}, build.Source(ctx, c), weights.Writing{Rounding: o.Rounding, Progress: o.Progress}); err != nil {
 		return nil, err
 	}
-	if l.e, err = engine.New(l.r.Program, code.Bytes(), weights.Bytes(), runtime.GOMAXPROCS(0)); err != nil {
+	if l.e, err = engine.New(l.r.Program, code.Bytes(), section.Bytes(), runtime.GOMAXPROCS(0)); err != nil {
 		return nil, err
 	}
-	l.close = func() { l.e.Close(); code.Close(); weights.Close(); c.Close() }
+	l.close = func() { l.e.Close(); code.Close(); section.Close(); c.Close() }
 	return l, nil
 }
 
