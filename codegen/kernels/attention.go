@@ -325,12 +325,11 @@ func (a *tileAttn) strip(i, t, n *tile.Value, keys, values operand) {
 // scores computes what softmax gets of n keys from t on and the w rows from i on: rows are keys, columns are queries.
 func (a *tileAttn) scores(i, t, n *tile.Value, keys operand) {
 	b, lanes := a.g.b, a.g.lanes
-	score := micro{lanes: lanes, aRow: keys.key, aK: keys.el, b: a.vectors(b.PtrAdd(a.q, b.Mul(i, b.Int(a.H)))), bK: a.w}
+	queries := a.vectors(b.PtrAdd(a.q, b.Mul(i, b.Int(a.H))))
 	rowBlocks(b, n, a.mr, func(first *tile.Value, rows int) {
-		mk := score
-		mk.rows = rows
 		p := b.PtrAdd(a.p, b.Mul(first, b.Int(a.w)))
-		for j, s := range mk.run(b, b.PtrAdd(keys.p, b.Mul(first, b.Int(keys.key))), b.Int(a.H), zeros(b, rows*a.vecs, lanes)) {
+		x := lhs{b.PtrAdd(keys.p, b.Mul(first, b.Int(keys.key))), keys.key, keys.el, 1, 1}
+		for j, s := range a.micro(rows, x, queries).run(a.g, b.Int(a.H), zeros(b, rows*a.vecs, lanes)) {
 			b.Store(p, b.Int(int64(j*lanes)), s)
 		}
 	})
@@ -341,26 +340,28 @@ func (a *tileAttn) scores(i, t, n *tile.Value, keys operand) {
 // values multiplies accumulators by factor and adds n keys' values times their weights: rows are elements of the head, columns are queries.
 func (a *tileAttn) values(acc, n *tile.Value, values operand, factor []*tile.Value) {
 	b, lanes := a.g.b, a.g.lanes
-	value := micro{lanes: lanes, aRow: values.el, aK: values.key, b: a.vectors(a.p), bK: a.w}
 	rowBlocks(b, b.Int(a.H), a.mr, func(first *tile.Value, rows int) {
-		mk := value
-		mk.rows = rows
 		c := b.PtrAdd(acc, b.Mul(first, b.Int(a.w)))
 		init := make([]*tile.Value, rows*a.vecs)
 		for j := range init {
 			init[j] = b.Mul(b.Load(c, b.Int(int64(j*lanes)), lanes), factor[j%a.vecs])
 		}
-		for j, v := range mk.run(b, b.PtrAdd(values.p, b.Mul(first, b.Int(values.el))), n, init) {
+		x := lhs{b.PtrAdd(values.p, b.Mul(first, b.Int(values.el))), values.el, values.key, 1, 1}
+		for j, v := range a.micro(rows, x, a.vectors(a.p)).run(a.g, n, init) {
 			b.Store(c, b.Int(int64(j*lanes)), v)
 		}
 	})
 }
 
-// vectors are the vectors of a row of w.
-func (a *tileAttn) vectors(p *tile.Value) []source {
-	out := make([]source, a.vecs)
-	for v := range out {
-		out[v] = source{p, int64(v * a.g.lanes)}
+// micro is the inner loop over rows of keys or of elements of the head.
+func (a *tileAttn) micro(rows int, x lhs, w vectors) micro {
+	return micro{mma: form(a.g.target, F32, F32, 1), rows: rows, vecs: a.vecs, chains: 1, x: x, w: w}
+}
+
+// vectors reads rows of w elements.
+func (a *tileAttn) vectors(p *tile.Value) vectors {
+	b, lanes := a.g.b, a.g.lanes
+	return func(k *tile.Value, v int) func(i int) *tile.Value {
+		return func(int) *tile.Value { return b.Load(p, b.Add(b.Mul(k, b.Int(a.w)), b.Int(int64(v*lanes))), lanes) }
 	}
-	return out
 }

@@ -91,9 +91,9 @@ func pack(w []float32, n, k int, elem tile.Elem) (packed any, seen []float32) {
 // ulp is what rounding to float32 changes a number by at most, relative to it.
 const ulp = 0x1p-24
 
-// product is Σ x·y of the elements of x, and how far a sum in float32 may be from it: the roundings of k partial sums, each about as large as
+// dotProduct is Σ x·y of the elements of x, and how far a sum in float32 may be from it: the roundings of k partial sums, each about as large as
 // √k terms, mostly cancel, which leaves √k of them.
-func product(x, y []float32) (sum, allowed float64) {
+func dotProduct(x, y []float32) (sum, allowed float64) {
 	squares := 0.0
 	for i, v := range x {
 		p := float64(v) * float64(y[i])
@@ -129,8 +129,8 @@ func TestMatmul(t *testing.T) {
 				for i := 0; i < m; i++ {
 					for j := 0; j < n; j++ {
 						row := x[i*(k+3):][:k]
-						a0, e0 := product(row, seen0[j*k:])
-						a1, e1 := product(row, seen1[j*k:])
+						a0, e0 := dotProduct(row, seen0[j*k:])
+						a1, e1 := dotProduct(row, seen1[j*k:])
 						th := math.Tanh(a1)
 						want := a0*th + float64(bias[j]) + float64(res[i*n+j])
 						allowed := e0*math.Abs(th) + e1*math.Abs(a0)*(1-th*th) +

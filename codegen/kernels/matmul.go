@@ -70,57 +70,6 @@ func (s *Matmul) Kind() string { return "matmul" }
 func (p *Part) block() int64   { return roundUp(p.N, PanelWidth) }
 func (p *Part) columns() int64 { return p.Blocks * p.block() }
 
-// mmSchedule is the blocking of a part; the names are those of BLIS.
-type mmSchedule struct {
-	mr, vecs int   // microkernel: rows and vectors
-	kc       int64 // steps of k for which B's panel is kept in the first-level cache
-	mb       int64 // rows of a task
-	nb       int64 // columns of a task, over all accumulators
-}
-
-// schedule: the microkernel fills the register file (6×16 of 16 ymm, 12×32 of 32 zmm, 6×16 of 32 registers of NEON); kc keeps kc×nr floats of B, and what
-// they are widened from, in 8–24 KiB of L1; mb×kc floats of A, 144 KiB, stay in L2 while the columns of a task pass by. 288 rows
-// are a small picture and its prompt, whose weights are then read once. Measured with BenchmarkMatmul on Zen 5, 266 rows of
-// bfloat16: kc 128 and mb 288 are 1–3 % (AVX2) and 5–8 % (AVX-512) ahead of 256 and 192, nb 256 another 2 % on AVX-512.
-func (g *gen) schedule(s *Matmul, p *Part) mmSchedule {
-	d := mmSchedule{mr: 6, vecs: 2, kc: 128, mb: 288, nb: 128}
-	switch g.lanes {
-	case 16:
-		d.mr, d.nb = 12, 256
-	case 4:
-		d.vecs = 4
-	}
-	switch {
-	case s.X.Bits > 0:
-		d = g.dots(p.Group).schedule(d)
-	case s.Pairs:
-		d = g.bfloats(s.K).schedule(d)
-	}
-	nr := int64(d.vecs * g.lanes)
-	d.nb /= int64(p.Accs)
-	// At least sixteen tasks where the matrix is small, so that threads share it.
-	for d.nb > max(nr, PanelWidth) && (p.columns()+d.nb-1)/d.nb < 16 {
-		d.nb /= 2
-	}
-	d.nb = max(d.nb, nr, PanelWidth)
-	if s.M.N < d.mb {
-		d.mb = roundUp(s.M.N, int64(d.mr))
-	}
-	return d
-}
-
-// prefetch asks for n elements from p[off] on, which the next block of k or columns reads: a share for each block of rows,
-// so that a task's rows share all of them.
-func (d mmSchedule) prefetch(b *tile.Builder, p *tile.Value, off, n int64, row *tile.Value) {
-	line := int64(64 / p.Type.Elem.Bytes())
-	blocks := (d.mb + int64(d.mr) - 1) / int64(d.mr)
-	lines := ((n+line-1)/line + blocks - 1) / blocks
-	at := b.Mul(b.Div(row, b.Int(int64(d.mr))), b.Int(lines*line))
-	for i := range lines {
-		b.Prefetch(p, b.Add(at, b.Int(off+i*line)), 2)
-	}
-}
-
 // mmBuild is a matmul being built: its parameters and the row block that the task works on.
 type mmBuild struct {
 	*Matmul
@@ -133,26 +82,14 @@ type mmBuild struct {
 	further []*tile.Value // results of the prologue
 	best    greatest      // of an argmax, so far
 	xStride int64
-	bfloats bfloats
-}
-
-// steps is how many steps of k a product has: two values a step where they are multiplied in pairs.
-func (m *mmBuild) steps() int64 {
-	if m.Pairs {
-		return m.bfloats.steps()
-	}
-	return m.K
 }
 
 func (s *Matmul) build(g *gen) {
-	m := &mmBuild{Matmul: s, g: g, xStride: s.XStride, bfloats: g.bfloats(s.K)}
+	m := &mmBuild{Matmul: s, g: g, xStride: s.XStride}
 	m.params()
-	switch {
-	case s.M.Sym == "" && s.M.N == 1:
-		m.buildVector()
-	case s.few():
-		m.buildFew()
-	default:
+	if s.M.Sym == "" && s.M.N <= fewRows {
+		m.buildStreams()
+	} else {
 		m.buildBlocked()
 	}
 }
@@ -301,14 +238,4 @@ func (m *mmBuild) write(part int, accs, index []*tile.Value, count *tile.Value) 
 		v := m.g.stored(o.Elem, b.Expr(scalar.Lower(e), args, lanes))
 		m.g.store(m.outs[part], b.Add(m.g.at(index, o.Strides), b.Int(o.Offset)), v, count)
 	}
-}
-
-// sources lists the vectors of a row of B from the packed columns at p on.
-func (m *mmBuild) sources(p *tile.Value, vecs, lanes int) []source {
-	out := make([]source, vecs)
-	for v := range out {
-		col := int64(v * lanes)
-		out[v] = source{p, col/PanelWidth*m.steps()*PanelWidth + col%PanelWidth}
-	}
-	return out
 }

@@ -4,188 +4,211 @@ import "pgc/ir/tile"
 
 // buildBlocked is the schedule for many rows: a task is a block of rows by a block of columns of one part.
 func (m *mmBuild) buildBlocked() {
-	b, lanes := m.g.b, m.g.lanes
-	d := make([]mmSchedule, len(m.Parts))
-	counts, total := make([]int64, len(m.Parts)), int64(0)
-	scratch, deq, copied := int64(0), int64(0), int64(0)
-	for i := range m.Parts {
-		p := &m.Parts[i]
-		d[i] = m.g.schedule(m.Matmul, p)
-		nr := int64(d[i].vecs * lanes)
-		counts[i] = (p.columns() + d[i].nb - 1) / d[i].nb
-		total += counts[i]
-		scratch = max(scratch, int64(p.Accs)*d[i].nb*d[i].mb)
-		switch {
-		case m.X.Bits > 0:
-			weights, x := m.g.dots(p.Group).intScratch(d[i])
-			deq, copied = max(deq, weights), max(copied, x)
-		case m.Pairs:
-			weights, x := m.bfloats.scratch(d[i], nr)
-			deq, copied = max(deq, weights), max(copied, x)
-		case p.Elem != tile.F32:
-			deq = max(deq, d[i].kc*nr)
+	b := m.g.b
+	parts := make([]*product, len(m.Parts))
+	counts, tasks := make([]int64, len(m.Parts)), int64(0)
+	sums, wide, copied := int64(0), int64(0), int64(0)
+	for i := range parts {
+		p := m.product(i)
+		parts[i] = p
+		counts[i] = (p.columns() + p.nb - 1) / p.nb
+		tasks += counts[i]
+		sums = max(sums, int64(p.Accs)*p.nb*p.mb)
+		copied = max(copied, p.copiesLen(p.mb, p.kc))
+		if !p.inPlace {
+			wide = max(wide, p.stagedLen(p.kc, p.vecs))
 		}
 	}
-	rowsOf := b.Int(d[0].mb)
-	all := m.g.size(m.M)
-	c := b.Scratch(int(scratch))
-	var wide, copies *tile.Value
-	if deq > 0 {
-		wide = b.Scratch(int(deq))
-	}
-	if copied > 0 {
-		copies = b.Scratch(int(copied))
-	}
-	m.g.out.Tasks = []Factor{{m.M, d[0].mb}, {Const(total), 1}}
-	m0 := b.Mul(b.Div(b.Task(), b.Int(total)), rowsOf)
-	rows := b.Min(rowsOf, b.Sub(all, m0))
-	col := b.Rem(b.Task(), b.Int(total))
-	m.rows(m0, rows, d[0].mb, b.Compare(tile.EQ, col, b.Int(0)))
+	rowsOf, all := parts[0].mb, m.g.size(m.M)
+	c, floats, copies := m.scratch(sums), m.scratch(wide), m.scratch(copied)
+	m.g.out.Tasks = []Factor{{m.M, rowsOf}, {Const(tasks), 1}}
+	m0 := b.Mul(b.Div(b.Task(), b.Int(tasks)), b.Int(rowsOf))
+	rows := b.Min(b.Int(rowsOf), b.Sub(all, m0))
+	col := b.Rem(b.Task(), b.Int(tasks))
+	m.rows(m0, rows, rowsOf, b.Compare(tile.EQ, col, b.Int(0)))
 	m.each(col, counts, func(part int, task *tile.Value) {
-		n0 := b.Mul(task, b.Int(d[part].nb))
-		if m.X.Bits > 0 {
-			m.tileInt(part, d[part], c, wide, copies, m0, n0, rows)
-		} else {
-			m.tile(part, d[part], c, wide, copies, m0, n0, rows)
-		}
+		t := blocked{product: parts[part], c: c, m0: m0, rows: rows}
+		t.wide, t.copies = floats, copies
+		t.n0 = b.Mul(task, b.Int(t.nb))
+		t.columns = b.Min(b.Int(t.nb), b.Sub(b.Int(roundUp(t.Part.columns(), t.span())), t.n0))
+		t.build()
 	})
 }
 
-// tile computes the columns from n0 on of one part for a block of rows; c, wide and copies are scratch.
-func (m *mmBuild) tile(part int, d mmSchedule, c, wide, copies, m0, n0, rows *tile.Value) {
-	p, b, lanes := &m.Parts[part], m.g.b, m.g.lanes
-	nr := int64(d.vecs * lanes)
-	groups := d.nb / nr
-	cols := b.Min(b.Int(d.nb), b.Sub(b.Int(roundUp(p.columns(), nr)), n0))
-	used := b.Div(cols, b.Int(nr))
+// blocked is a task: columns from n0 on of one part for rows from m0 on. C is scratch, by matrix, by nr columns, by row.
+type blocked struct {
+	*product
+	c, m0, n0     *tile.Value
+	rows, columns *tile.Value
+}
 
-	m.clear(c, rows, used, groups, int64(p.Accs), d.mb*nr)
-	kn := d.kc
-	b.Range(b.Int(0), b.Int(m.steps()), b.Int(kn), func(k0 *tile.Value) {
-		steps := b.Min(b.Int(kn), b.Sub(b.Int(m.steps()), k0))
-		if m.steps()%kn == 0 {
-			steps = b.Int(kn)
+// span is how many columns are multiplied before those behind them: whole panels.
+func (t *blocked) span() int64 { return max(t.nr(), PanelWidth) }
+
+// at returns where C of a matrix begins for nr columns from `column` on.
+func (t *blocked) at(matrix int, column *tile.Value) *tile.Value {
+	b := t.g.b
+	return b.PtrAdd(t.c, b.Add(b.Mul(column, b.Int(t.mb)), b.Int(int64(matrix)*t.nb*t.mb)))
+}
+
+func (t *blocked) build() {
+	b := t.g.b
+	t.clear()
+	b.Range(b.Int(0), b.Int(t.units), b.Int(t.kc), func(k0 *tile.Value) {
+		k := b.Int(t.kc)
+		if t.units%t.kc != 0 {
+			k = b.Min(k, b.Sub(b.Int(t.units), k0))
 		}
-		x, stride := m.x, m.xStride
-		if m.Pairs {
-			x, stride = m.bfloats.block(m, copies, k0, steps, rows, 2*kn)
-		} else {
-			x = b.PtrAdd(x, k0)
-		}
-		b.Range(b.Int(0), used, b.Int(1), func(grp *tile.Value) {
-			for j, w := range m.weights[part] {
-				m.panel(d, panel{x: x, stride: stride, w: w, elem: p.Elem, group: p.Group, wide: wide, k0: k0, steps: steps,
-					n: b.Add(n0, b.Mul(grp, b.Int(nr))), rows: rows,
-					c: b.PtrAdd(c, b.Mul(b.Add(b.Int(int64(j)*groups), grp), b.Int(d.mb*nr)))})
+		x := t.rowsOfX(k0, k, t.rows, t.kc)
+		b.Range(b.Int(0), t.columns, b.Int(t.span()), func(column *tile.Value) {
+			for j, w := range t.weights[t.number] {
+				c := t.at(j, column)
+				for first := int64(0); first < t.span(); first += t.nr() {
+					t.panel(w, b.Add(t.n0, column), int(first)/t.g.lanes, k0, k, x, b.PtrAdd(c, b.Int(first*t.mb)))
+				}
 			}
 		})
 	})
-	m.epilogue(part, c, m0, n0, rows, cols, nr, d.mb*nr, groups)
+	t.epilogue()
 }
 
-// clear sets the accumulators of a task to zero: accs matrices of `groups` groups of columns, of which `used` are, size apart.
-func (m *mmBuild) clear(c, rows, used *tile.Value, groups, accs, size int64) {
-	b, lanes := m.g.b, m.g.lanes
-	for j := range accs {
-		b.Range(b.Int(0), used, b.Int(1), func(grp *tile.Value) {
-			base := b.Mul(b.Add(b.Int(j*groups), grp), b.Int(size))
-			b.Range(b.Int(0), b.Mul(rows, b.Int(size/m.blockRows())), b.Int(int64(lanes)), func(i *tile.Value) {
-				b.Store(c, b.Add(base, i), b.Float(0, lanes))
-			})
+// panel multiplies all rows by nr columns, those from vector `first` behind column n on, and k units from k0 on. B is unpacked once for
+// all rows; each block of them asks for a share of the next columns.
+func (t *blocked) panel(w, n *tile.Value, first int, k0, k *tile.Value, x lhs, c *tile.Value) {
+	b, lanes := t.g.b, int64(t.g.lanes)
+	panel, at := b.Div(n, b.Int(PanelWidth)), k0
+	if t.Group.Bits > 0 {
+		at = b.Div(k0, b.Int(t.Group.Len))
+	}
+	columns := func(panel, at *tile.Value, first, n int) []column {
+		out := make([]column, n)
+		for v := range out {
+			out[v] = t.column(w, panel, at, first+v)
+		}
+		return out
+	}
+	if !t.inPlace {
+		t.groups(k, func(group, from, n *tile.Value) {
+			of := columns(panel, b.Add(at, group), first, t.vecs)
+			t.stage(from, n, of)
+			for v, c := range of {
+				t.stageHeader(group, v, c)
+			}
+		})
+	}
+	weights := func(from *tile.Value) vectors {
+		if t.inPlace {
+			return t.inMemory(columns(panel, at, first, t.vecs))
+		}
+		return t.fromStage(t.vecs, from)
+	}
+	rowBlocks(b, t.rows, t.mr, func(row *tile.Value, n int) {
+		if first == 0 {
+			t.prefetchNext(columns(b.Add(panel, b.Int(t.span()/PanelWidth)), at, 0, int(t.span()/lanes)), row)
+		}
+		to := b.PtrAdd(c, b.Mul(row, b.Int(t.nr())))
+		multiply := func(group, from, k *tile.Value) {
+			t.accumulate(block{micro: micro{mma: t.mma, rows: n, vecs: t.vecs, chains: 1, x: x.at(b, row, from), w: weights(from)},
+				row: row, group: b.Add(at, group),
+				header: func(v int) (scale, low *tile.Value) { return t.stagedHeader(group, v) },
+				get:    func(i int) *tile.Value { return b.Load(to, b.Int(int64(i)*lanes), int(lanes)) },
+				put:    func(i int, x *tile.Value) { b.Store(to, b.Int(int64(i)*lanes), x) }}, k)
+		}
+		if t.grouped() {
+			t.groups(k, multiply)
+		} else {
+			multiply(b.Int(0), b.Int(0), k)
+		}
+	})
+}
+
+// groups runs body for every group of k units, or once for all where there are none: its number, its first unit and how many it has.
+func (t *blocked) groups(k *tile.Value, body func(group, from, n *tile.Value)) {
+	b, q := t.g.b, t.Group
+	if q.Bits == 0 {
+		body(b.Int(0), b.Int(0), k)
+		return
+	}
+	b.Range(b.Int(0), k, b.Int(q.Len), func(from *tile.Value) {
+		n := b.Int(q.Len)
+		if t.units%q.Len != 0 {
+			n = b.Min(n, b.Sub(k, from))
+		}
+		body(b.Div(from, b.Int(q.Len)), from, n)
+	})
+}
+
+// headerAt is where the scales of vector v of a group lie behind the staged columns; minima follow them.
+func (t *blocked) headerAt(group *tile.Value, v int) *tile.Value {
+	b, lanes := t.g.b, int64(t.g.lanes)
+	behind := t.kc * int64(t.loader.vecs) / t.loader.units * t.nr()
+	return b.Add(b.Mul(group, b.Int(2*t.nr())), b.Int(behind+int64(2*v)*lanes))
+}
+
+func (t *blocked) stageHeader(group *tile.Value, v int, c column) {
+	if !t.grouped() {
+		return
+	}
+	b, at := t.g.b, t.headerAt(group, v)
+	scale, low := c.header(t.g)
+	b.Store(t.wide, at, scale)
+	if low != nil {
+		b.Store(t.wide, b.Add(at, b.Int(int64(t.g.lanes))), low)
+	}
+}
+
+func (t *blocked) stagedHeader(group *tile.Value, v int) (scale, low *tile.Value) {
+	b, lanes, at := t.g.b, t.g.lanes, t.headerAt(group, v)
+	scale = b.Load(t.wide, at, lanes)
+	if t.Group.Bits == 4 {
+		low = b.Load(t.wide, b.Add(at, b.Int(int64(lanes))), lanes)
+	}
+	return scale, low
+}
+
+// prefetchNext asks for the share of a block of rows of a block of k of the next columns.
+func (t *blocked) prefetchNext(columns []column, row *tile.Value) {
+	b := t.g.b
+	for _, c := range columns {
+		if c.in > 0 {
+			continue
+		}
+		n := t.kc * PanelWidth
+		if q := t.Group; q.Bits > 0 {
+			n = t.kc / q.Len * q.BlockBytes()
+		}
+		line := int64(64 / c.p.Type.Elem.Bytes())
+		blocks := (t.mb + int64(t.mr) - 1) / int64(t.mr)
+		lines := ((n+line-1)/line + blocks - 1) / blocks
+		at := b.Mul(b.Div(row, b.Int(int64(t.mr))), b.Int(lines*line))
+		for i := range lines {
+			b.Prefetch(c.p, b.Add(at, b.Int(c.panel+i*line)), 2)
+		}
+	}
+}
+
+// clear sets C to zero.
+func (t *blocked) clear() {
+	b, lanes := t.g.b, t.g.lanes
+	for j := range t.Accs {
+		b.Range(b.Int(0), t.columns, b.Int(t.nr()), func(column *tile.Value) {
+			c := t.at(j, column)
+			b.Range(b.Int(0), b.Mul(t.rows, b.Int(t.nr())), b.Int(int64(lanes)), func(i *tile.Value) { b.Store(c, i, b.Float(0, lanes)) })
 		})
 	}
 }
 
-// blockRows is the most rows of a task.
-func (m *mmBuild) blockRows() int64 { return m.g.schedule(m.Matmul, &m.Parts[0]).mb }
-
-// epilogue reads the accumulators of a task back, nr columns a group, and writes the results once.
-func (m *mmBuild) epilogue(part int, c, m0, n0, rows, cols *tile.Value, nr, size, groups int64) {
-	p, b, lanes := &m.Parts[part], m.g.b, m.g.lanes
-	b.Range(b.Int(0), rows, b.Int(1), func(r *tile.Value) {
-		b.Range(b.Int(0), cols, b.Int(int64(lanes)), func(i *tile.Value) {
-			grp, in := b.Div(i, b.Int(nr)), b.Rem(i, b.Int(nr))
-			accs := make([]*tile.Value, p.Accs)
+// epilogue reads C back and writes the results once.
+func (t *blocked) epilogue() {
+	b, lanes, nr := t.g.b, t.g.lanes, t.g.b.Int(t.nr())
+	b.Range(b.Int(0), t.rows, b.Int(1), func(r *tile.Value) {
+		b.Range(b.Int(0), t.columns, b.Int(int64(lanes)), func(i *tile.Value) {
+			in := b.Rem(i, nr)
+			accs := make([]*tile.Value, t.Accs)
 			for j := range accs {
-				at := b.Add(b.Mul(b.Add(b.Int(int64(j)*groups), grp), b.Int(size)), b.Add(b.Mul(r, b.Int(nr)), in))
-				accs[j] = b.Load(c, at, lanes)
+				accs[j] = b.Load(t.at(j, b.Sub(i, in)), b.Add(b.Mul(r, nr), in), lanes)
 			}
-			m.finish(part, accs, b.Add(m0, r), b.Add(n0, i))
+			t.finish(t.number, accs, b.Add(t.m0, r), b.Add(t.n0, i))
 		})
-	})
-}
-
-// panel is the work of one column group over one block of k.
-type panel struct {
-	x, w, wide, c      *tile.Value
-	stride             int64 // between rows of x
-	elem               tile.Elem
-	group              Group
-	k0, steps, n, rows *tile.Value
-}
-
-func (m *mmBuild) panel(d mmSchedule, p panel) {
-	b, lanes := m.g.b, m.g.lanes
-	nr := int64(d.vecs * lanes)
-	// The first column's place in the packed matrix, and where each vector of a row of B lies from there.
-	w := p.w
-	if p.group.Bits == 0 {
-		w = b.PtrAdd(p.w, b.Add(b.Mul(p.n, b.Int(m.steps())), b.Mul(p.k0, b.Int(PanelWidth))))
-	}
-	mk := micro{lanes: lanes, aRow: p.stride, aK: 1, b: m.sources(w, d.vecs, lanes), bK: PanelWidth}
-	k, widened := p.steps, p.elem != tile.F32
-	switch {
-	case m.Pairs && m.bfloats.dot:
-		mk.way, widened = dotted, false
-	case m.Pairs:
-		m.bfloats.widen(mk.b, p.wide, k, nr)
-		mk.way, k = swapped, b.Mul(k, b.Int(2))
-	case p.group.Bits > 0:
-		m.widen(p, nr)
-	case p.elem != tile.F32:
-		// Widen the panel once; all rows of the task use it.
-		b.Range(b.Int(0), p.steps, b.Int(1), func(k *tile.Value) {
-			for v, src := range mk.b {
-				x := b.Load(src.p, b.Add(b.Mul(k, b.Int(PanelWidth)), b.Int(src.off)), lanes)
-				b.Store(p.wide, b.Add(b.Mul(k, b.Int(nr)), b.Int(int64(v*lanes))), x)
-			}
-		})
-	}
-	if widened {
-		mk.bK = nr
-		for v := range mk.b {
-			mk.b[v] = source{p.wide, int64(v * lanes)}
-		}
-	}
-	next := m.sources(b.PtrAdd(w, b.Int(nr*m.steps())), d.vecs, lanes)
-	rowBlocks(b, p.rows, d.mr, func(first *tile.Value, n int) {
-		mk := mk
-		for v := 0; v < d.vecs; v += max(1, PanelWidth/lanes) {
-			d.prefetch(b, next[v].p, next[v].off, d.kc*PanelWidth, first)
-		}
-		mk.rows = n
-		c := b.PtrAdd(p.c, b.Mul(first, b.Int(nr)))
-		init := make([]*tile.Value, n*d.vecs)
-		for i := range init {
-			init[i] = b.Load(c, b.Int(int64(i*lanes)), lanes)
-		}
-		for i, v := range mk.run(b, b.PtrAdd(p.x, b.Mul(first, b.Int(p.stride))), k, init) {
-			b.Store(c, b.Int(int64(i*lanes)), v)
-		}
-	})
-}
-
-// widen makes floats of the groups of a quantized panel's block of k.
-func (m *mmBuild) widen(p panel, nr int64) {
-	b, q := m.g.b, p.group
-	first := b.Div(p.k0, b.Int(q.Len))
-	b.Range(b.Int(0), p.steps, b.Int(q.Len), func(k *tile.Value) {
-		group := b.Add(first, b.Div(k, b.Int(q.Len)))
-		steps := b.Min(b.Int(q.Len), b.Sub(p.steps, k))
-		for i := range nr / PanelWidth {
-			at := b.Add(b.Div(p.n, b.Int(PanelWidth)), b.Int(i))
-			block := b.PtrAdd(p.w, b.Mul(b.Add(b.Mul(at, b.Int(q.Blocks(m.K))), group), b.Int(q.BlockBytes())))
-			q.widen(m.g, block, steps, b.PtrAdd(p.wide, b.Add(b.Mul(k, b.Int(nr)), b.Int(i*PanelWidth))), nr)
-		}
 	})
 }

@@ -1,85 +1,74 @@
 package kernels
 
-import "pgc/ir/tile"
+import (
+	"slices"
 
-// unroll is how many steps of k the microkernel's loop body holds.
-const unroll = 4
+	"pgc/ir/tile"
+)
 
-// source is where one vector of B's row lies: off elements behind p.
-type source struct {
-	p   *tile.Value
-	off int64
-}
-
-// micro is the one inner loop of matmul and attention: a rows × len(b)·lanes block of C += A·B, accumulators in
-// registers, k ascending with one fused multiply-add per element and step. Whatever calls it, however many rows lie
-// beside a row, that row sees the same operations in the same order.
+// micro is the inner loop of matmul and attention: sums of rows × vecs vectors of columns in registers, k ascending. Whatever calls it,
+// however many rows lie beside a row, that row sees the same operations in the same order.
 type micro struct {
-	rows, lanes int
-	aRow, aK    int64    // elements of A between rows and between steps of k
-	b           []source // the vectors of a row of B
-	bK          int64    // elements of B between steps of k
-	ahead       int64    // steps of k before they are needed that B is asked for; 0: never
-	way         way
+	*mma
+	rows, vecs, chains int
+	x                  lhs
+	w                  vectors
+	prefetch           func(k *tile.Value) // asks for what later bodies read; nil for nothing
 }
 
-// run returns the accumulators, row by row, after k steps from init. a points at step 0.
-func (m micro) run(b *tile.Builder, a, k *tile.Value, init []*tile.Value) []*tile.Value {
-	n := len(m.b)
-	if m.way == dotted || m.way == split {
-		return m.loop(b, k, init, m.pair(b, a))
-	}
-	step := func(at *tile.Value, acc []*tile.Value) []*tile.Value {
-		row := make([]*tile.Value, n)
-		for v, src := range m.b {
-			row[v] = b.Load(src.p, b.Add(b.Mul(at, b.Int(m.bK)), b.Int(src.off)), m.lanes)
-		}
-		out := make([]*tile.Value, len(acc))
-		for r := 0; r < m.rows; r++ {
-			x := b.Load(a, b.Add(b.Mul(at, b.Int(m.aK)), b.Int(int64(r)*m.aRow)), 1)
-			s := b.Splat(x, m.lanes)
-			for v := range row {
-				out[r*n+v] = b.FMA(s, row[v], acc[r*n+v])
-			}
-		}
-		return out
-	}
-	if m.way == swapped {
-		return m.backwards(b, k, init, step)
-	}
-	return m.loop(b, k, init, step)
+// vectors gives vector i of the weights of vector of columns v at unit k.
+type vectors func(k *tile.Value, v int) func(i int) *tile.Value
+
+// lhs is where rows of x, or copies of them, lie as a form reads them: word i of row r at unit k is `words` elements from
+// p[k·mul/div + r·stride + i].
+type lhs struct {
+	p        *tile.Value
+	stride   int64
+	mul, div int64
+	words    int
 }
 
-// loop takes k steps, unroll of them in the body.
-func (m micro) loop(b *tile.Builder, k *tile.Value, init []*tile.Value, step func(at *tile.Value, acc []*tile.Value) []*tile.Value) []*tile.Value {
-	main := b.Mul(b.Div(k, b.Int(unroll)), b.Int(unroll))
-	acc := b.For(b.Int(0), main, b.Int(unroll), init, func(i *tile.Value, c []*tile.Value) []*tile.Value {
-		m.prefetch(b, i)
-		for u := int64(0); u < unroll; u++ {
+// at returns x from a row and a unit of k on.
+func (x lhs) at(b *tile.Builder, row, k *tile.Value) lhs {
+	x.p = b.PtrAdd(x.p, b.Add(b.Mul(row, b.Int(x.stride)), x.offset(b, k)))
+	return x
+}
+
+func (x lhs) offset(b *tile.Builder, k *tile.Value) *tile.Value {
+	return b.Div(b.Mul(k, b.Int(x.mul)), b.Int(x.div))
+}
+
+// run returns the sums after k units from init.
+func (m micro) run(g *gen, k *tile.Value, init []*tile.Value) []*tile.Value {
+	b, body := g.b, g.b.Int(m.body)
+	step := func(at *tile.Value, sums []*tile.Value) []*tile.Value {
+		w := make([]func(i int) *tile.Value, m.vecs)
+		for v := range w {
+			w[v] = once(m.w(at, v))
+		}
+		x := func(r, i int) *tile.Value {
+			off := b.Add(m.x.offset(b, at), b.Int(int64(r)*m.x.stride+int64(i)))
+			return b.Load(m.x.p, off, m.x.words)
+		}
+		return m.do(mmaStep{m.mma, g, m.rows, m.vecs, m.chains, slices.Clone(sums), x, func(v, i int) *tile.Value { return w[v](i) }})
+	}
+	main := b.Mul(b.Div(k, body), body)
+	if m.step == m.body { // rows are padded to it
+		main = k
+	}
+	sums := b.For(b.Int(0), main, body, init, func(i *tile.Value, c []*tile.Value) []*tile.Value {
+		if m.prefetch != nil {
+			m.prefetch(i)
+		}
+		for u := int64(0); u < m.body; u += m.step {
 			c = step(b.Add(i, b.Int(u)), c)
 		}
 		return c
 	})
-	if n, ok := tile.ConstInt(k); ok && n%unroll == 0 {
-		return acc
+	if main == k {
+		return sums
 	}
-	return b.For(main, k, b.Int(1), acc, func(i *tile.Value, c []*tile.Value) []*tile.Value { return step(i, c) })
-}
-
-// prefetch asks for the lines of B that unroll steps read, from those at step i + ahead on, line by line of what lies together.
-func (m micro) prefetch(b *tile.Builder, i *tile.Value) {
-	if m.ahead == 0 {
-		return
-	}
-	for v, src := range m.b {
-		size := int64(src.p.Type.Elem.Bytes())
-		if v > 0 && m.b[v-1].p == src.p && m.b[v-1].off+int64(m.lanes) == src.off && src.off*size%64 != 0 {
-			continue // in a line asked for already
-		}
-		for at := int64(0); at < unroll*m.bK*size; at += 64 {
-			b.Prefetch(src.p, b.Add(b.Mul(i, b.Int(m.bK)), b.Int(src.off+m.ahead*m.bK+at/size)), 1)
-		}
-	}
+	return b.For(main, k, b.Int(m.step), sums, func(i *tile.Value, c []*tile.Value) []*tile.Value { return step(i, c) })
 }
 
 // zeros returns n zero vectors.

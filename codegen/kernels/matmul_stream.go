@@ -1,0 +1,237 @@
+package kernels
+
+import (
+	"slices"
+
+	"pgc/ir/tile"
+)
+
+const (
+	// fewRows is the most rows of the schedules that stream panels, a constant number of them: a batch of sequences decoded together.
+	fewRows = 8
+
+	// vectorTasks is about how many tasks one row has where each of them computes a prologue again; fewTasks where each copies all rows.
+	vectorTasks = 128
+	fewTasks    = 32
+
+	// streamBytes is the least that a task with integers reads in one stream, some microseconds of what memory gives one core, so
+	// that finding the stream's beginning does not count.
+	streamBytes = 128 << 10
+
+	// fewAhead is how many bytes before few rows need them the lines of a panel are asked for. Between two lines of one stream there is
+	// much work, so that the processor alone, which looks ahead by instructions and not beyond a page, waits for each: measured with
+	// BenchmarkMatmul on Zen 5, 8 rows of int4 run at 14 GB/s without, at 20 with 2 KiB, and at 27, which the products take, from 8 KiB on.
+	fewAhead = 8 << 10
+)
+
+// stream is a product whose panels are streamed once for all rows.
+type stream struct {
+	*product
+	perTask int64       // panels of each matrix
+	sums    *tile.Value // scratch: of few rows, on their way to the epilogue
+}
+
+// buildStreams is the schedule for one row and that for few rows. A task streams panels, several side by side so that enough
+// multiply-adds are in flight, in the same order of k as everywhere. Where the sums of all rows do not fit the registers, blocks of rows
+// take turns on a block of k, which stays in the first-level cache.
+func (m *mmBuild) buildStreams() {
+	b, rows := m.g.b, m.M.N
+	parts := make([]*stream, len(m.Parts))
+	copied, wide, sums := int64(0), int64(0), int64(0)
+	for i := range parts {
+		s := &stream{product: m.product(i)}
+		parts[i] = s
+		if rows > 1 {
+			s.side = min(s.side, int(s.nr())/PanelWidth)
+			sums = max(sums, rows*int64(s.vectors(max(1, s.side/s.Accs))*m.g.lanes))
+		}
+		s.side = max(1, s.side/s.Accs)
+		copied = max(copied, s.copiesLen(rows, s.units))
+		if s.unpacks() {
+			wide = max(wide, s.stagedLen(s.Group.Len, s.vectors(s.side)))
+		}
+	}
+	counts, tasks := m.share(parts, copied > 0)
+	m.g.out.Tasks = []Factor{{Const(tasks), 1}}
+	m.rows(b.Int(0), b.Int(rows), rows, b.Compare(tile.EQ, b.Task(), b.Int(0)))
+	c, floats, copies := m.scratch(sums), m.scratch(wide), m.scratch(copied)
+	m.each(b.Task(), counts, func(part int, task *tile.Value) {
+		s := parts[part]
+		s.sums, s.wide, s.copies = c, floats, copies
+		s.panels(task, s.rowsOfX(b.Int(0), b.Int(s.units), b.Int(rows), s.units))
+	})
+}
+
+// scratch returns scratch for n floats, nil for none.
+func (m *mmBuild) scratch(n int64) *tile.Value {
+	if n == 0 {
+		return nil
+	}
+	return m.g.b.Scratch(int(n))
+}
+
+// unpacks reports whether groups are unpacked before they are multiplied, for sums of floats.
+func (s *stream) unpacks() bool { return s.Group.Bits > 0 && !s.grouped() }
+
+// vectors is how many vectors of columns n panels of all matrices have.
+func (s *stream) vectors(n int) int { return s.Accs * n * PanelWidth / s.g.lanes }
+
+// share gives panels to tasks: counts are the tasks of every part.
+func (m *mmBuild) share(parts []*stream, copies bool) (counts []int64, tasks int64) {
+	total, least := int64(0), int64(1)<<62
+	for _, s := range parts {
+		total += (s.columns()/PanelWidth + int64(s.side) - 1) / int64(s.side)
+		if s.Group.Bits > 0 {
+			least = min(least, s.Group.Blocks(m.K)*s.Group.BlockBytes()*int64(s.Accs))
+		}
+	}
+	times := int64(1) // side by side
+	switch one := m.M.N == 1; {
+	case m.Parts[0].Argmax > 0:
+		times = m.Parts[0].Argmax / PanelWidth / int64(parts[0].side)
+	case one && m.Prologue != nil:
+		times = max(1, total/vectorTasks)
+	case !one && (m.Prologue != nil || copies):
+		times = max(1, total/fewTasks)
+	case m.X.Bits > 0:
+		times = max(total/(2*vectorTasks), (streamBytes+least-1)/least, 1)
+	}
+	for _, s := range parts {
+		s.perTask = times * int64(s.side)
+		n := (s.columns()/PanelWidth + s.perTask - 1) / s.perTask
+		counts, tasks = append(counts, n), tasks+n
+	}
+	return counts, tasks
+}
+
+// panels computes the columns of a task.
+func (s *stream) panels(task *tile.Value, x lhs) {
+	b, side, panels := s.g.b, int64(s.side), s.columns()/PanelWidth
+	first := b.Mul(task, b.Int(s.perTask))
+	end := b.Min(b.Add(first, b.Int(s.perTask)), b.Int(panels))
+	if s.Argmax > 0 {
+		s.best = noneGreatest(b, s.g.lanes)
+		defer s.kept(s.number, task)
+	}
+	whole := end
+	if panels%side != 0 {
+		whole = b.Add(first, b.Mul(b.Div(b.Sub(end, first), b.Int(side)), b.Int(side)))
+	}
+	s.keeping(s.number, first, whole, b.Int(side), func(at *tile.Value) { s.results(at, s.side, s.multiply(at, s.side, x)) })
+	if whole != end {
+		s.keeping(s.number, whole, end, b.Int(1), func(at *tile.Value) { s.results(at, 1, s.multiply(at, 1, x)) })
+	}
+}
+
+// multiply returns C for n panels from panel `at` on and all rows.
+func (s *stream) multiply(at *tile.Value, n int, x lhs) []*tile.Value {
+	b, vectors := s.g.b, s.vectors(n)
+	c := zeros(b, int(s.M.N)*vectors, s.g.lanes)
+	units := b.Int(s.units)
+	count, from, size := units, int64(1), s.kc // a loop over k, or over groups of it
+	switch q := s.Group; {
+	case q.Bits > 0:
+		count, from, size = b.Int(q.Blocks(s.K)), q.Len, q.Len
+	case s.M.N == 1 || int(s.M.N) <= s.mr && vectors <= s.vecs: // nothing is read twice
+		return s.pass(at, n, b.Int(0), b.Int(0), units, x, c)
+	}
+	return b.For(b.Int(0), count, b.Int(size/from), c, func(index *tile.Value, c []*tile.Value) []*tile.Value {
+		k0, k := b.Mul(index, b.Int(from)), b.Int(size)
+		if s.units%size != 0 {
+			k = b.Min(k, b.Sub(units, k0))
+		}
+		return s.pass(at, n, index, k0, k, x, c)
+	})
+}
+
+// pass adds k units from k0 on, which `index` finds in the panels, a block of rows and of vectors that fit the registers at a time.
+func (s *stream) pass(at *tile.Value, n int, index, k0, k *tile.Value, x lhs, c []*tile.Value) []*tile.Value {
+	b, all := s.g.b, s.vectors(n)
+	c = slices.Clone(c)
+	var columns []column
+	for _, w := range s.weights[s.number] {
+		for v := range all / s.Accs {
+			columns = append(columns, s.column(w, at, index, v))
+		}
+	}
+	var w vectors
+	if s.unpacks() {
+		s.stage(b.Int(0), k, columns)
+		w = s.fromStage(all, b.Int(0))
+	} else {
+		w = s.inMemory(columns)
+	}
+	s.blocks(all, func(row, rows, first, vecs int) {
+		mk := micro{mma: s.mma, rows: rows, vecs: vecs, chains: 1, x: x.at(b, b.Int(int64(row)), k0),
+			w: func(k *tile.Value, v int) func(i int) *tile.Value { return w(k, first+v) }}
+		if s.M.N == 1 {
+			mk.chains = s.chains
+		}
+		if ahead := s.lookahead(columns[0]); ahead > 0 && row == 0 {
+			mk.prefetch = func(k *tile.Value) { s.prefetch(columns[first:first+vecs], ahead, k) }
+		}
+		at := func(i int) int { return (row+i/vecs)*all + first + i%vecs }
+		s.accumulate(block{micro: mk, row: b.Int(int64(row)), group: index,
+			header: func(v int) (scale, low *tile.Value) { return columns[first+v].header(s.g) },
+			get:    func(i int) *tile.Value { return c[at(i)] },
+			put:    func(i int, x *tile.Value) { c[at(i)] = x }}, k)
+	})
+	return c
+}
+
+// lookahead is how many elements ahead a column is asked for.
+func (s *stream) lookahead(c column) int64 {
+	switch {
+	case s.unpacks():
+		return 0
+	case s.M.N == 1:
+		return s.ahead * s.stepElems()
+	}
+	return fewAhead / int64(c.p.Type.Elem.Bytes())
+}
+
+// blocks runs body for blocks of rows and of vectors whose sums fit the registers; one row has all vectors of its panels there.
+func (s *stream) blocks(vectors int, body func(row, rows, first, vecs int)) {
+	rows, vecs := int(s.M.N), s.vecs
+	if rows == 1 {
+		vecs = vectors
+	}
+	count := (rows + s.mr - 1) / s.mr
+	for i := range count {
+		row, end := i*rows/count, (i+1)*rows/count
+		for v := 0; v < vectors; v += vecs {
+			body(row, end-row, v, min(vecs, vectors-v))
+		}
+	}
+}
+
+// results applies the epilogue to C of n panels from panel `at` on. One row's goes on in registers, a loop over few rows reads it from scratch.
+func (s *stream) results(at *tile.Value, n int, c []*tile.Value) {
+	b, lanes := s.g.b, s.g.lanes
+	vectors := s.vectors(n) / s.Accs
+	row := func(r *tile.Value, acc func(i int) *tile.Value) {
+		for v := range vectors {
+			accs := make([]*tile.Value, s.Accs)
+			for j := range accs {
+				accs[j] = acc(j*vectors + v)
+			}
+			col := b.Add(b.Mul(at, b.Int(PanelWidth)), b.Int(int64(v*lanes)))
+			if s.Argmax > 0 {
+				s.keep(s.number, accs, col)
+			} else {
+				s.finish(s.number, accs, r, col)
+			}
+		}
+	}
+	if s.M.N == 1 {
+		row(b.Int(0), func(i int) *tile.Value { return c[i] })
+		return
+	}
+	for i, acc := range c {
+		b.Store(s.sums, b.Int(int64(i*lanes)), acc)
+	}
+	b.Range(b.Int(0), b.Int(s.M.N), b.Int(1), func(r *tile.Value) {
+		first := b.Mul(r, b.Int(int64(s.vectors(n)*lanes)))
+		row(r, func(i int) *tile.Value { return b.Load(s.sums, b.Add(first, b.Int(int64(i*lanes))), lanes) })
+	})
+}

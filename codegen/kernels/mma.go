@@ -1,0 +1,143 @@
+package kernels
+
+import (
+	"fmt"
+	"slices"
+
+	"pgc/ir/target"
+	"pgc/ir/tile"
+)
+
+// DType is how the numbers of a product's operand are stored.
+type DType uint8
+
+const (
+	F32 DType = iota
+	BF16
+	F16
+	Int8 // groups of 8 bits, see Group
+	Int4 // groups of 4 bits
+)
+
+// mma is a form of multiply-accumulate, D = C + A·B: an instruction, or a few that do the work of one. A are rows of x, B weights, C
+// sums. Its row of the table says all that the schedules ask of it.
+//
+// They count k in units and take it in loops whose body has `body` units, `step` at a time. Vectors of B, in the order in which do
+// asks for them, come from the loader: straight from the packed matrix, or through scratch, where the blocked schedule unpacks them
+// once for all rows of a task. Sums are the form's own: the schedules hand a slice of them from start to do to total, and know
+// neither how many rows one has nor what type it is.
+//
+// So a matrix unit fits, too. AMX's tdpbusd is MMA_X86_AMXINT8_16x16x64_I32_UI8_I8: rows 16, step 64, sums and weights of a tile type
+// that the tile IR gets, a loader whose vector is a tile of 16 columns by 64 of k (VNNI4, as groups lie already), do loads a tile of x with
+// s.x and multiplies, total stores the tile to scratch and loads a row of it; schedule mr 32, vecs 2. tdpbf16ps is the same in pairs (VNNI2).
+// A tensor core's m16n8k16 has rows 16 and sums that are a warp's fragments.
+type mma struct {
+	name     string // as in IREE's IREECPUEnums.td: set, M×N×K of the instruction, types of sums and factors; CAST where they are widened
+	lhs      DType
+	rhs      []DType
+	features []string // any of them; nil for every target
+
+	rows, halves int       // rows of x in a sum; sums of a vector of columns
+	acc          tile.Elem // I32 for sums of a group, which are scaled when they are added to C
+	x, w         tile.Elem // factors: of rows of x in memory, which are copied if they have another type, and of vectors of B
+	unit         int64     // values of k: those of a word in a VNNI2 panel
+	body, step   int64     // units
+	loader       loader
+	inPlace      bool  // the blocked schedule, too, reads B where it lies
+	unsigned     bool  // B is offset by 128, and sums begin with what that adds taken off
+	ahead        int64 // units before one row's stream needs them that B is asked for; 0 where the processor does it better
+	do           func(s mmaStep) []*tile.Value
+	total        func(s mmaStep, r, v int) *tile.Value // of row r and vector of columns v
+	schedules    map[int]schedule                      // by lanes
+}
+
+// schedule is the blocking of a part; the names are those of BLIS.
+type schedule struct {
+	mr, vecs int   // microkernel: rows and vectors of columns
+	side     int   // panels that a stream reads side by side, over all matrices
+	chains   int   // sums of a vector of columns that a single row keeps, so that no product waits for the one before
+	kc       int64 // units of k for which B's panel is kept in the first-level cache; whole groups
+	nb       int64 // columns of a task, over all matrices
+	mb       int64 // rows of a task
+}
+
+// The microkernel fills the register file: 6×16 of 16 ymm, 12×32 of 32 zmm, 6×16 of 32 registers of NEON. kc×nr floats of B, and what
+// they are widened from, take 8–24 KiB of L1; mb×kc floats of A, 144 KiB, stay in L2 while the columns of a task pass by. 288 rows are
+// a small picture and its prompt, whose weights are then read once. Measured with BenchmarkMatmul on Zen 5, 266 rows of bfloat16: kc 128
+// and mb 288 are 1–3 % (AVX2) and 5–8 % (AVX-512) ahead of 256 and 192, nb 256 another 2 % on AVX-512.
+//
+// A single row reads so many panels that multiply-adds do not wait for the ones before; integers have other sums to do and read one
+// stream, which memory likes best. Unpacking wants registers, too; so do the words of x on NEON, the halves of DotI16's sums, and
+// DotU8's sum in 16 bits.
+var (
+	floats   = map[int]schedule{4: {6, 4, 4, 1, 128, 128, 288}, 8: {6, 2, 4, 1, 128, 128, 288}, 16: {12, 2, 4, 1, 128, 256, 288}}
+	unpacked = map[int]schedule{4: {6, 4, 1, 1, 128, 128, 288}, 8: {6, 2, 2, 1, 128, 128, 288}, 16: {12, 2, 4, 1, 128, 256, 288}}
+	pairs    = map[int]schedule{4: {6, 4, 4, 1, 64, 128, 288}, 8: {6, 2, 4, 1, 64, 128, 288}, 16: {12, 2, 4, 1, 64, 256, 288}}
+	fours    = map[int]schedule{4: {4, 4, 1, 2, 512, 128, 288}, 8: {6, 2, 1, 4, 512, 128, 288}, 16: {12, 2, 1, 4, 512, 128, 288}}
+	widened  = map[int]schedule{8: {6, 1, 1, 1, 256, 128, 288}, 16: {12, 1, 1, 1, 256, 128, 288}}
+	eights   = map[int]schedule{8: {8, 1, 1, 1, 512, 128, 288}, 16: {8, 1, 1, 1, 512, 128, 288}}
+)
+
+// forms is the table. Forms of integers are exact over the whole range, so all give the same sums; those of bfloat16, whose
+// products are exact in f32, do where nothing is subnormal.
+var forms = []*mma{
+	{name: "MMA_1xNx1_F32_F32", lhs: F32, rhs: []DType{F32}, rows: 1, halves: 1, acc: tile.F32, x: tile.F32, w: tile.F32,
+		unit: 1, body: 4, step: 1, loader: plain, inPlace: true, ahead: 32, do: fma(1), total: joined, schedules: floats},
+	{name: "MMA_1xNx1_F32_CASTF32", lhs: F32, rhs: []DType{BF16, F16}, rows: 1, halves: 1, acc: tile.F32, x: tile.F32, w: tile.F32,
+		unit: 1, body: 4, step: 1, loader: plain, ahead: 32, do: fma(1), total: joined, schedules: floats},
+	{name: "MMA_1xNx1_F32_CASTI8", lhs: F32, rhs: []DType{Int8}, rows: 1, halves: 1, acc: tile.F32, x: tile.F32, w: tile.F32,
+		unit: 1, body: 4, step: 1, loader: dequantized8, do: fma(1), total: joined, schedules: unpacked},
+	{name: "MMA_1xNx1_F32_CASTI4", lhs: F32, rhs: []DType{Int4}, rows: 1, halves: 1, acc: tile.F32, x: tile.F32, w: tile.F32,
+		unit: 1, body: 4, step: 1, loader: dequantized4, do: fma(1), total: joined, schedules: unpacked},
+	{name: "MMA_X86_AVX512BF16_1x16x2_F32_BF16", lhs: BF16, rhs: []DType{BF16}, features: []string{"avx512bf16"},
+		rows: 1, halves: 1, acc: tile.F32, x: tile.BF16, w: tile.I16,
+		unit: 2, body: 4, step: 1, loader: words, inPlace: true, ahead: 32, do: dot(1, (*tile.Builder).DotBF16), total: joined, schedules: floats},
+	{name: "MMA_1xNx2_F32_CASTBF16", lhs: BF16, rhs: []DType{BF16}, rows: 1, halves: 1, acc: tile.F32, x: tile.F32, w: tile.F32,
+		unit: 2, body: 4, step: 1, loader: halved, ahead: 32, do: fma(2), total: joined, schedules: pairs},
+	{name: "MMA_X86_VNNI_1xNx4_I32_UI8_I8", lhs: Int8, rhs: []DType{Int8}, features: []string{"avx512vnni", "avxvnni"},
+		rows: 1, halves: 1, acc: tile.I32, x: tile.I8, w: tile.I8, unsigned: true,
+		unit: 1, body: chunk, step: chunk, loader: offset8, do: dot(chunk/4, (*tile.Builder).Dot4), total: joined, schedules: fours},
+	{name: "MMA_X86_VNNI_1xNx4_I32_UI4_I8", lhs: Int8, rhs: []DType{Int4}, features: []string{"avx512vnni", "avxvnni"},
+		rows: 1, halves: 1, acc: tile.I32, x: tile.I8, w: tile.I8,
+		unit: 1, body: chunk, step: chunk, loader: bytes4, do: dot(chunk/4, (*tile.Builder).Dot4), total: joined, schedules: fours},
+	{name: "MMA_ARM_1x4x4_I32_I8_I8", lhs: Int8, rhs: []DType{Int8}, features: []string{"neon"}, // sdot, or smull and pairwise sums
+		rows: 1, halves: 1, acc: tile.I32, x: tile.I8, w: tile.I8,
+		unit: 1, body: chunk, step: chunk, loader: bytes8, do: dot(chunk/4, (*tile.Builder).DotS4), total: joined, schedules: fours},
+	{name: "MMA_ARM_1x4x4_I32_I8_UI4", lhs: Int8, rhs: []DType{Int4}, features: []string{"neon"},
+		rows: 1, halves: 1, acc: tile.I32, x: tile.I8, w: tile.I8,
+		unit: 1, body: chunk, step: chunk, loader: bytes4, do: dot(chunk/4, (*tile.Builder).DotS4), total: joined, schedules: fours},
+	{name: "MMA_X86_1xNx2_I32_CASTI16", lhs: Int8, rhs: []DType{Int8}, // pmaddwd
+		rows: 1, halves: 2, acc: tile.I32, x: tile.I16, w: tile.I16,
+		unit: 1, body: chunk, step: chunk, loader: shorts8, do: dot(chunk/4, addDotI16), total: joined, schedules: widened},
+	{name: "MMA_X86_1xNx8_I32_UI4_I8", lhs: Int8, rhs: []DType{Int4}, // pmaddubs: eight products fit in 16 bits
+		rows: 1, halves: 1, acc: tile.I32, x: tile.I8, w: tile.I8,
+		unit: 1, body: chunk, step: chunk, loader: bytes4, do: dotU8, total: joined, schedules: eights},
+}
+
+// form returns the form in which a target multiplies rows of x by weights: the first one that takes both, and no more rows than there are.
+func form(t target.Target, x, w DType, rows int64) *mma {
+	for _, f := range forms {
+		if f.lhs == x && slices.Contains(f.rhs, w) && int64(f.rows) <= rows && f.runs(t) {
+			return f
+		}
+	}
+	panic(fmt.Sprintf("kernels: no form multiplies x of DType %d by weights of DType %d on %s", x, w, t.Name))
+}
+
+func (f *mma) runs(t target.Target) bool {
+	return f.features == nil || slices.ContainsFunc(f.features, func(name string) bool { return slices.Contains(t.Features, name) })
+}
+
+// units is how many units of k a product of K values has; loops of integers take whole bodies, which packed rows are padded to.
+func (f *mma) units(k int64) int64 { return roundUp((k+f.unit-1)/f.unit, f.step) }
+
+// grouped reports whether sums belong to a group and are scaled.
+func (f *mma) grouped() bool { return f.acc == tile.I32 }
+
+// width is how many elements a vector of B has.
+func (f *mma) width(lanes int) int { return 4 * lanes / f.w.Bytes() }
+
+// sums is how many sums a block of rows and vectors of columns has.
+func (f *mma) sums(rows, vecs, chains int) int {
+	return (rows + f.rows - 1) / f.rows * vecs * chains * f.halves
+}

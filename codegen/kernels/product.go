@@ -1,0 +1,284 @@
+package kernels
+
+import (
+	"pgc/ir/quant"
+	"pgc/ir/tile"
+)
+
+// product is one part of a matmul as a form multiplies it.
+type product struct {
+	*mmBuild
+	*Part
+	*mma
+	schedule
+	number int         // of the part
+	units  int64       // of k
+	copies *tile.Value // scratch: rows of x as the form takes them
+	wide   *tile.Value // scratch: vectors of B, in the order k, vector of a unit, vector of columns; then scales and minima of sums
+}
+
+func (m *mmBuild) product(number int) *product {
+	p := &product{mmBuild: m, Part: &m.Parts[number], number: number}
+	p.mma = form(m.g.target, m.dtype(), p.dtype(), m.M.N)
+	p.units, p.schedule = p.mma.units(m.K), p.schedules[m.g.lanes]
+	nr := p.nr()
+	p.nb /= int64(p.Accs)
+	// At least sixteen tasks where the matrix is small, so that threads share it.
+	for p.nb > max(nr, PanelWidth) && (p.columns()+p.nb-1)/p.nb < 16 {
+		p.nb /= 2
+	}
+	p.nb = max(p.nb, nr, PanelWidth)
+	if m.M.N < p.mb {
+		p.mb = roundUp(m.M.N, int64(p.mr))
+	}
+	return p
+}
+
+// dtype is how x is stored.
+func (s *Matmul) dtype() DType {
+	switch {
+	case s.X.Bits > 0:
+		return Int8
+	case s.Pairs:
+		return BF16
+	}
+	return F32
+}
+
+// dtype is how the weights are stored.
+func (p *Part) dtype() DType {
+	switch {
+	case p.Group.Bits == 8:
+		return Int8
+	case p.Group.Bits == 4:
+		return Int4
+	}
+	return map[tile.Elem]DType{tile.F32: F32, tile.BF16: BF16, tile.F16: F16}[p.Elem]
+}
+
+// nr is how many columns the microkernel has.
+func (p *product) nr() int64 { return int64(p.vecs * p.g.lanes) }
+
+// column returns vector v of the columns of a weight from a panel on; at is the unit of k, or the group of a matrix of groups.
+func (p *product) column(w, panel, at *tile.Value, v int) column {
+	b, perPanel := p.g.b, PanelWidth/p.g.lanes
+	c := column{in: v % perPanel, q: p.Group}
+	size := p.units * PanelWidth
+	off := b.Add(b.Mul(panel, b.Int(size)), b.Mul(at, b.Int(PanelWidth)))
+	if q := p.Group; q.Bits > 0 {
+		size = q.Blocks(p.K) * q.BlockBytes()
+		off = b.Mul(b.Add(b.Mul(panel, b.Int(q.Blocks(p.K))), at), b.Int(q.BlockBytes()))
+	}
+	c.p, c.panel = b.PtrAdd(w, off), int64(v/perPanel)*size
+	return c
+}
+
+// stepElems is how many elements of a packed matrix a unit of k takes.
+func (p *product) stepElems() int64 {
+	if p.Group.Bits > 0 {
+		return p.Group.stepBytes()
+	}
+	return PanelWidth
+}
+
+// prefetch asks for the lines of columns that a loop's body at unit k reads, from `ahead` elements on.
+func (p *product) prefetch(columns []column, ahead int64, k *tile.Value) {
+	b, step := p.g.b, p.stepElems()
+	for _, c := range columns {
+		if c.in > 0 {
+			continue // in a line asked for already
+		}
+		size := int64(c.p.Type.Elem.Bytes())
+		for at := int64(0); at < p.body*step*size; at += 64 {
+			b.Prefetch(c.p, b.Add(b.Mul(k, b.Int(step)), b.Int(c.panel+ahead+at/size)), 1)
+		}
+	}
+}
+
+// staged is where vector i of columns v lies in scratch from unit k on, of vecs vectors of columns.
+func (p *product) staged(k *tile.Value, vecs, v, i int) *tile.Value {
+	b, width, each := p.g.b, int64(p.width(p.g.lanes)), int64(p.loader.vecs)
+	return b.Add(b.Mul(k, b.Int(int64(vecs)*width*each/p.loader.units)), b.Int(int64(i*vecs+v)*width))
+}
+
+// stagedLen is how many floats of scratch n units of vecs vectors of columns take, with the scales and minima of their groups.
+func (p *product) stagedLen(n int64, vecs int) int64 {
+	words := n * int64(p.loader.vecs) / p.loader.units * int64(vecs*p.g.lanes)
+	if p.grouped() {
+		words += n / p.Group.Len * int64(2*vecs*p.g.lanes)
+	}
+	return words
+}
+
+// stage writes n units of columns to scratch, from unit `first` there on.
+func (p *product) stage(first, n *tile.Value, columns []column) {
+	b := p.g.b
+	to := b.PtrCast(p.wide, p.mma.w)
+	load := make([]func(k *tile.Value) func(i int) *tile.Value, len(columns))
+	pass := func(from, end int) {
+		for v := from; v < end; v++ {
+			load[v] = p.loader.open(p.g, columns[v])
+		}
+		b.Range(b.Int(0), n, b.Int(p.loader.units), func(k *tile.Value) {
+			for v := from; v < end; v++ {
+				w := load[v](k)
+				for i := range p.loader.vecs {
+					b.Store(to, p.staged(b.Add(first, k), len(columns), v, i), w(i))
+				}
+			}
+		})
+	}
+	if p.Group.Bits == 0 {
+		pass(0, len(columns))
+		return
+	}
+	for v := range columns { // scales stay in registers
+		pass(v, v+1)
+	}
+}
+
+// fromStage reads what stage wrote of vecs vectors of columns, from unit `first` on.
+func (p *product) fromStage(vecs int, first *tile.Value) vectors {
+	b := p.g.b
+	from := b.PtrCast(p.wide, p.mma.w)
+	return func(k *tile.Value, v int) func(i int) *tile.Value {
+		return func(i int) *tile.Value {
+			return b.Load(from, p.staged(b.Add(first, k), vecs, v, i), p.width(p.g.lanes))
+		}
+	}
+}
+
+// inMemory reads columns where they lie.
+func (p *product) inMemory(columns []column) vectors {
+	load := make([]func(k *tile.Value) func(i int) *tile.Value, len(columns))
+	for v, c := range columns {
+		load[v] = p.loader.open(p.g, c)
+	}
+	return func(k *tile.Value, v int) func(i int) *tile.Value { return load[v](k) }
+}
+
+// copiesX reports whether rows of x are copied: where they are not what the form takes, and where an odd K leaves half a word.
+func (p *product) copiesX() bool {
+	return p.mma.x != map[DType]tile.Elem{F32: tile.F32, BF16: tile.BF16, Int8: tile.I8}[p.lhs] || p.K%p.unit != 0
+}
+
+// copiesLen is how many floats of scratch n units of so many rows of x take.
+func (p *product) copiesLen(rows, n int64) int64 {
+	if !p.copiesX() {
+		return 0
+	}
+	return rows * n * p.unit * int64(p.mma.x.Bytes()) / 4
+}
+
+// rowsOfX returns n units of x from unit k0 on, as the form takes them; copies have room for `most` units.
+func (p *product) rowsOfX(k0, n, rows *tile.Value, most int64) lhs {
+	b := p.g.b
+	x := lhs{p: b.PtrAdd(p.mmBuild.x, b.Mul(k0, b.Int(p.unit))), stride: p.xStride, mul: p.unit, div: 1, words: 1}
+	if p.copiesX() {
+		x.p, x.stride = p.copyX(x, k0, n, rows, most*p.unit), most*p.unit
+	}
+	switch p.mma.x {
+	case tile.BF16:
+		x.p, x.words = b.PtrCast(x.p, tile.I16), 2
+	case tile.I8:
+		x.p, x.stride, x.div = b.PtrCast(x.p, tile.I32), x.stride/4, 4
+	case tile.I16:
+		x.p, x.stride, x.div = b.PtrCast(x.p, tile.I64), x.stride/4, 4
+	}
+	return x
+}
+
+// copyX copies rows of x into scratch, stride elements apart: integers in whole chunks, as they are stored, floats with a zero behind
+// an odd K.
+func (p *product) copyX(x lhs, k0, n, rows *tile.Value, stride int64) *tile.Value {
+	b, lanes := p.g.b, p.g.lanes
+	to, values := b.PtrCast(p.copies, p.mma.x), b.Mul(n, b.Int(p.unit))
+	b.Range(b.Int(0), rows, b.Int(1), func(r *tile.Value) {
+		from, row := b.PtrAdd(x.p, b.Mul(r, b.Int(x.stride))), b.PtrAdd(to, b.Mul(r, b.Int(stride)))
+		if p.lhs == Int8 {
+			b.Range(b.Int(0), n, b.Int(chunk), func(k *tile.Value) { b.Store(row, k, b.WidenTo(b.Load(from, k, chunk), p.mma.x)) })
+			return
+		}
+		whole := b.Min(values, b.Sub(b.Int(p.K), b.Mul(k0, b.Int(p.unit))))
+		p.g.vectors(whole, lanes, func(i, count *tile.Value) { p.g.store(row, i, p.g.load(from, i, lanes, count), count) })
+		if p.K%p.unit != 0 {
+			b.When(b.Compare(tile.LT, whole, values), func() { b.Store(row, whole, b.Float(0, 1)) })
+		}
+	})
+	return to
+}
+
+// block is an accumulation into rows × vecs vectors of C, which get reads and put writes.
+type block struct {
+	micro
+	row, group *tile.Value // the first row; the group of k that sums belong to
+	header     func(v int) (scale, low *tile.Value)
+	get        func(i int) *tile.Value
+	put        func(i int, x *tile.Value)
+}
+
+// accumulate adds k units of products to C. Sums of floats begin with what C has; those of a group of integers are scaled when they are
+// added: sum·scale of x·scale, and for 4 bits the minimum times the sum of the group of x.
+func (p *product) accumulate(x block, k *tile.Value) {
+	b, lanes := p.g.b, p.g.lanes
+	row := func(r int) *tile.Value { return b.Add(x.row, b.Int(int64(r))) }
+	s := mmaStep{mma: p.mma, g: p.g, rows: x.rows, vecs: x.vecs, chains: x.chains}
+	if p.grouped() {
+		s.sums = p.start(x, row)
+	} else {
+		for i := range x.rows * x.vecs {
+			s.sums = append(s.sums, x.get(i))
+		}
+	}
+	s.sums = x.run(p.g, k, s.sums)
+	header := make([][2]*tile.Value, x.vecs)
+	for r := range x.rows {
+		var sx, xs *tile.Value
+		if p.grouped() {
+			lay := quant.RowLayout(p.K, p.X.Len)
+			sx = b.Splat(p.ofGroup(tile.F32, lay.Scales, row(r), x.group), lanes)
+			if p.Group.Bits == 4 {
+				xs = b.Splat(p.ofGroup(tile.F32, lay.Sums, row(r), x.group), lanes)
+			}
+		}
+		for v := range x.vecs {
+			sum := p.total(s, r, v)
+			if p.grouped() {
+				if r == 0 {
+					header[v][0], header[v][1] = x.header(v)
+				}
+				sum = b.FMA(b.Mul(b.Cast(tile.IToF, sum), sx), header[v][0], x.get(r*x.vecs+v))
+				if xs != nil {
+					sum = b.FMA(xs, header[v][1], sum)
+				}
+			}
+			x.put(r*x.vecs+v, sum)
+		}
+	}
+}
+
+// start returns the sums of a group before its first product.
+func (p *product) start(x block, row func(r int) *tile.Value) []*tile.Value {
+	b, lanes := p.g.b, p.g.lanes
+	sums := make([]*tile.Value, p.sums(x.rows, x.vecs, x.chains))
+	for i := range sums {
+		sums[i] = b.Int32(0, lanes)
+	}
+	if !p.unsigned {
+		return sums
+	}
+	for r := range x.rows {
+		offset := b.Splat(p.ofGroup(tile.I32, quant.RowLayout(p.K, p.X.Len).Offsets, row(r), x.group), lanes)
+		for v := range x.vecs {
+			sums[(r*x.vecs+v)*x.chains] = offset
+		}
+	}
+	return sums
+}
+
+// ofGroup loads what a row of x has for a group, of the numbers that begin at `first` of the row.
+func (p *product) ofGroup(e tile.Elem, first int64, row, group *tile.Value) *tile.Value {
+	b := p.g.b
+	numbers := b.PtrCast(b.PtrAdd(p.mmBuild.x, b.Mul(row, b.Int(quant.RowLayout(p.K, p.X.Len).Bytes))), e)
+	return b.Load(numbers, b.Add(b.Int(first/4), group), 1)
+}
