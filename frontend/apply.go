@@ -8,7 +8,7 @@ import (
 // of the other operands. At least one operand is a *Value.
 type Operand = any
 
-// Apply adds an elementwise operation of the table. The functions of elementwise.go are its shorthand.
+// Apply adds an elementwise operation or a reduction of the table. The functions of operations.go are its shorthand.
 func Apply(def *ir.OpDef, operands ...Operand) *Value {
 	var f *Func
 	d := ir.F32
@@ -158,15 +158,6 @@ func Scatter(state, update, positions *Value) *Value {
 func Einsum(spec string, x, y *Value) *Value {
 	return x.f.op(ir.OpEinsum, ir.EinsumAttrs{Spec: spec}, x, y)
 }
-
-// ReduceSum sums over the last axis, which becomes 1.
-func ReduceSum(x *Value) *Value { return x.f.op(ir.OpReduceSum, nil, x) }
-
-// ReduceMean averages over the last axis, which becomes 1.
-func ReduceMean(x *Value) *Value { return x.f.op(ir.OpReduceMean, nil, x) }
-
-// ReduceMax is the maximum over the last axis, which becomes 1.
-func ReduceMax(x *Value) *Value { return x.f.op(ir.OpReduceMax, nil, x) }
 
 // Argmax is the place of the maximum over the last axis, which becomes 1: the first of equals, -1 where an element is NaN.
 func Argmax(x *Value) *Value { return x.f.op(ir.OpArgmax, nil, x) }

@@ -31,6 +31,8 @@ type OpDef struct {
 
 	// Scalar is the meaning of an elementwise operation on one element of each operand.
 	Scalar func(x []*scalar.Expr) *scalar.Expr
+	// Folds is the meaning of a reduction of the last axis.
+	Folds *Folds
 	// Expand computes the results of a fused operation by plain ones; its oracle and fallback.
 	Expand func(b *Builder, op *Op) []*Value
 
@@ -110,6 +112,9 @@ func OpNamed(name string) *OpDef { return table.byName[name] }
 
 // Elementwise reports whether the operation has a scalar meaning.
 func (def *OpDef) Elementwise() bool { return def.Scalar != nil }
+
+// Reduces reports whether the operation is a reduction of the last axis.
+func (def *OpDef) Reduces() bool { return def.Folds != nil }
 
 // Fused reports whether the operation expands into plain ones.
 func (def *OpDef) Fused() bool { return def.Expand != nil }

@@ -6,31 +6,6 @@ import (
 	"strings"
 )
 
-// reduction defines a reduction of the last axis.
-func reduction(name, doc string, ranges Range, tol Tol) *OpDef {
-	return Define(OpDef{Name: name, Doc: doc + " over the last axis, which becomes 1", In: one(Floats), Tol: tol,
-		Infer: func(in []Type, _ any) (Type, error) {
-			x := in[0]
-			if x.Rank() == 0 {
-				return Type{}, errors.New("operand is a scalar")
-			}
-			return Type{x.DType, append(append([]Dim{}, x.Shape[:x.Rank()-1]...), D(1))}, nil
-		},
-		Samples: []Sample{
-			{In: []Type{T(F32, Dims(3, 5, 37)...)}, Ranges: []Range{ranges}},
-			{In: []Type{T(F32, D(5), Sym("T"))}, Ranges: []Range{ranges}, Syms: map[string]int{"T": 1}},
-			{In: []Type{T(F32, Dims(2, 1031)...)}, Ranges: []Range{ranges}},
-		},
-	})
-}
-
-// Reductions of the last axis; the result keeps it with size 1.
-var (
-	OpReduceSum  = reduction("reduce_sum", "sum", Range{}, Tol{ULP: 2, Norm: 1e-5})
-	OpReduceMean = reduction("reduce_mean", "arithmetic mean", Range{}, Tol{ULP: 2, Norm: 1e-5})
-	OpReduceMax  = reduction("reduce_max", "maximum (-inf over nothing)", Range{}, exact)
-)
-
 // OpArgmax says where the maximum is, for results that fused operations and kernels hold as f32 on their way: rows end at 2^24.
 var OpArgmax = Define(OpDef{Name: "argmax", Doc: "the place of the maximum over the last axis, which becomes 1; the first of equals, -1 where an element is NaN or there is none",
 	In: one(Floats),

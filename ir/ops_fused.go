@@ -186,27 +186,6 @@ func typesOf(values []*Value) []Type {
 	return types
 }
 
-// ReduceKind is the operation of a reduction of a row.
-type ReduceKind uint8
-
-// The kinds of reductions.
-const (
-	ReduceSum ReduceKind = iota
-	ReduceMax
-)
-
-// String returns the name in the text form.
-func (k ReduceKind) String() string { return [...]string{"sum", "max"}[k] }
-
-// Reduction reduces the values of an expression over the last axis.
-type Reduction struct {
-	Kind ReduceKind
-	Expr *Expr
-}
-
-// String prints the reduction as sum(mul($0, $0)).
-func (r Reduction) String() string { return r.Kind.String() + "(" + r.Expr.String() + ")" }
-
 // RowAttrs are the attributes of row.
 type RowAttrs struct {
 	Reduce []Reduction `ir:"reduce"`
@@ -281,11 +260,7 @@ func expandRowOf(b *Builder, in []*Value, a RowAttrs) *Value {
 		return b.readable(in[e.Index])
 	}
 	for _, r := range a.Reduce {
-		def := OpReduceSum
-		if r.Kind == ReduceMax {
-			def = OpReduceMax
-		}
-		reduced = append(reduced, b.Op(def, nil, b.Broadcast(b.Expr(r.Expr, leaf), shape)))
+		reduced = append(reduced, b.Op(foldOp(r.Kind), nil, b.Broadcast(b.Expr(r.Expr, leaf), shape)))
 	}
 	v := b.Broadcast(b.Expr(a.Out, leaf), shape)
 	if a.DType != Invalid {

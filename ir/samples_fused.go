@@ -1,5 +1,7 @@
 package ir
 
+import "pgc/ir/scalar"
+
 // Conformance cases of the fused operations: odd sizes, one row, tails, every attribute.
 
 func mapSamples() []Sample {
@@ -27,7 +29,7 @@ func mapSamples() []Sample {
 }
 
 func rowSamples() []Sample {
-	sum := func(e *Expr) Reduction { return Reduction{ReduceSum, e} }
+	sum := func(e *Expr) Reduction { return Reduction{scalar.Sum, e} }
 	mean := func(i, n int) *Expr { return Call(OpDiv, Reduced(i), Num(float64(n))) }
 	x := Operand(0)
 	rms := RowAttrs{Reduce: []Reduction{sum(Call(OpMul, x, x))},
@@ -36,7 +38,7 @@ func rowSamples() []Sample {
 	layer := RowAttrs{Reduce: []Reduction{sum(x), sum(Call(OpMul, centred, centred))},
 		Out: Call(OpAdd, Call(OpMul, Call(OpMul, centred, Call(OpRsqrt, Call(OpAdd, mean(1, 21), Num(1e-6)))), Operand(1)), Operand(2))}
 	e := Call(OpExp, Call(OpSub, x, Reduced(0)))
-	softmax := RowAttrs{Reduce: []Reduction{{ReduceMax, x}, sum(e)}, Out: Call(OpDiv, e, Reduced(1))}
+	softmax := RowAttrs{Reduce: []Reduction{{scalar.Maximum, x}, sum(e)}, Out: Call(OpDiv, e, Reduced(1))}
 	return []Sample{
 		{In: []Type{T(F32, Sym("S"), D(37)), T(BF16, D(37))}, Attrs: rms, Syms: map[string]int{"S": 3}},
 		{In: []Type{T(F32, D(5), D(21)), T(F32, D(21)), T(F32, D(21))}, Attrs: layer},
@@ -63,7 +65,7 @@ func matmulSamples() []Sample {
 		a, b, cos, sin := Acc(i), Acc(i+1), Operand(0), Operand(1)
 		return []*Expr{Call(OpSub, Call(OpMul, a, cos), Call(OpMul, b, sin)), Call(OpAdd, Call(OpMul, b, cos), Call(OpMul, a, sin))}
 	}
-	square := Reduction{ReduceSum, Call(OpMul, Operand(0), Operand(0))}
+	square := Reduction{scalar.Sum, Call(OpMul, Operand(0), Operand(0))}
 	norm := Call(OpMul, Call(OpMul, Operand(0), Call(OpRsqrt, Call(OpAdd, Call(OpDiv, Reduced(0), Num(37)), Num(1e-6)))), Operand(1))
 	// A residual is added and the sum normed; the sum is a result, too.
 	sum := Call(OpAdd, Operand(0), Operand(1))
@@ -95,7 +97,7 @@ func matmulSamples() []Sample {
 		{In: []Type{T(F32, D(1), D(37)), T(F32, D(37)), w(BF16, 139, 37), w(F32, 3, 5, 37)},
 			Attrs: MatmulAttrs{Reduce: []Reduction{square}, Prologue: []*Expr{norm}, Accs: 2, Epilogue: []*Expr{Acc(0), Acc(1)}}, Ranges: unit},
 		{In: []Type{T(F32, D(1), D(41)), T(F32, D(1), D(41)), w(BF16, 19, 41)},
-			Attrs: MatmulAttrs{Reduce: []Reduction{{ReduceSum, Call(OpMul, sum, sum)}}, Prologue: []*Expr{normSum, sum}, Accs: 1, Epilogue: []*Expr{Acc(0)}}, Ranges: unit},
+			Attrs: MatmulAttrs{Reduce: []Reduction{{scalar.Sum, Call(OpMul, sum, sum)}}, Prologue: []*Expr{normSum, sum}, Accs: 1, Epilogue: []*Expr{Acc(0)}}, Ranges: unit},
 		// bfloat16 by bfloat16, of even and odd K, for many rows and for one; a rotary embedding; results stored in 16 bits; prologues.
 		{In: []Type{T(BF16, Sym("S"), D(38)), w(BF16, 11, 38)}, Attrs: one(1, Acc(0)), Syms: syms(5), Ranges: unit},
 		{In: []Type{T(BF16, Sym("S"), D(37)), w(BF16, 45, 37), w(BF16, 45, 37), T(F32, D(45))},
@@ -107,7 +109,7 @@ func matmulSamples() []Sample {
 		{In: []Type{T(F32, D(1), D(37)), T(F32, D(37)), w(BF16, 139, 37), w(BF16, 3, 5, 37)},
 			Attrs: MatmulAttrs{Reduce: []Reduction{square}, Prologue: []*Expr{norm}, X: BF16, Accs: 2, Epilogue: []*Expr{Acc(0), Acc(1)}, DType: BF16}, Ranges: unit},
 		{In: []Type{x(42), x(42), w(BF16, 19, 42)}, Syms: syms(9),
-			Attrs: MatmulAttrs{Reduce: []Reduction{{ReduceSum, Call(OpMul, sum, sum)}}, Prologue: []*Expr{normSum, sum}, X: BF16, Accs: 1, Epilogue: []*Expr{Acc(0)}}, Ranges: unit},
+			Attrs: MatmulAttrs{Reduce: []Reduction{{scalar.Sum, Call(OpMul, sum, sum)}}, Prologue: []*Expr{normSum, sum}, X: BF16, Accs: 1, Epilogue: []*Expr{Acc(0)}}, Ranges: unit},
 		// The place of the greatest column: with a soft cap, two accumulators and an operand that ends amid a vector, a prologue.
 		{In: []Type{T(F32, D(1), D(19)), w(BF16, 331, 19)}, Attrs: argmax(MatmulAttrs{Accs: 1, Epilogue: []*Expr{softcap}}), Ranges: unit},
 		{In: []Type{T(F32, D(1), D(133)), w(I4G64, 135, 133)}, Attrs: argmax(one(1, Acc(0))), Ranges: unit},

@@ -12,7 +12,7 @@ func fuseRow(f *ir.Func, budget *Budget) int {
 	return fuseRegions(f, budget,
 		func(op *ir.Op) bool { return (joins(op) || quantizes(op)) && op.Result().Type.Rank() > 0 },
 		func(sink, op *ir.Op) bool {
-			return isReduction(op) && slices.Equal(op.In[0].Type.Shape, sink.Result().Type.Shape)
+			return op.Def.Reduces() && slices.Equal(op.In[0].Type.Shape, sink.Result().Type.Shape)
 		},
 		func(r *region) *ir.Value { return buildRow(f, r) })
 }
@@ -20,31 +20,34 @@ func fuseRow(f *ir.Func, budget *Budget) int {
 func buildRow(f *ir.Func, r *region) *ir.Value {
 	b := newBody(r, nil)
 	var reduce []ir.Reduction
-	place := map[*ir.Op]int{}
+	results := map[*ir.Op]*ir.Expr{} // of the reductions
+	b.special = func(op *ir.Op) *ir.Expr { return results[op] }
 	// Members are in order, so a reduction comes after those it uses.
-	b.special = func(op *ir.Op) *ir.Expr {
-		if !isReduction(op) {
-			return nil
-		}
-		e := ir.Reduced(place[op])
-		if op.Def == ir.OpReduceMean {
-			e = ir.Call(ir.OpDiv, e, ir.Num(float64(op.In[0].Type.Last().N)))
-		}
-		return e
-	}
 	for _, op := range r.ops {
-		if !isReduction(op) {
+		if !op.Def.Reduces() {
 			continue
 		}
-		if op.Def == ir.OpReduceMean && !op.In[0].Type.Last().IsConst() {
+		folds, x, first := op.Def.Folds, op.In[0], len(reduce)
+		if folds.CountsElements() && !x.Type.Last().IsConst() {
 			return nil
 		}
-		kind := ir.ReduceSum
-		if op.Def == ir.OpReduceMax {
-			kind = ir.ReduceMax
+		inRow := func(e *ir.Expr) *ir.Expr {
+			return e.Rewrite(func(leaf *ir.Expr) *ir.Expr {
+				switch {
+				case leaf.Kind == ir.ExprReduce:
+					return ir.Reduced(first + leaf.Index)
+				case leaf.Kind == ir.ExprOperand && leaf.Index == 0:
+					return b.expr(x)
+				case leaf.Kind == ir.ExprOperand:
+					return ir.Num(float64(x.Type.Last().N))
+				}
+				return leaf
+			})
 		}
-		place[op] = len(reduce)
-		reduce = append(reduce, ir.Reduction{Kind: kind, Expr: b.expr(op.In[0])})
+		for _, step := range folds.Reduce {
+			reduce = append(reduce, ir.Reduction{Kind: step.Kind, Expr: inRow(step.Expr)})
+		}
+		results[op] = inRow(folds.Out)
 	}
 	if quantizes(r.sink) {
 		return fused(f, r, ir.OpRow, ir.RowAttrs{Reduce: reduce, Out: b.expr(r.sink.In[0]), DType: r.sink.Result().Type.DType}, b.operands)

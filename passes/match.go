@@ -102,11 +102,6 @@ func multiplied(x, w *ir.Value) *ir.Value {
 	return x
 }
 
-// isReduction reports whether op reduces the last axis.
-func isReduction(op *ir.Op) bool {
-	return op.Def == ir.OpReduceSum || op.Def == ir.OpReduceMean || op.Def == ir.OpReduceMax
-}
-
 func typesOf(values []*ir.Value) []ir.Type {
 	types := make([]ir.Type, len(values))
 	for i, v := range values {

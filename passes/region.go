@@ -25,7 +25,7 @@ func grow(f *ir.Func, sink *ir.Op, order map[*ir.Op]int, uses map[*ir.Value][]ir
 		for _, u := range uses[op.Result()] {
 			inside = inside && u.Op != nil && r.in[u.Op]
 			// Only elementwise members and views read elementwise: what a lookup or a product reads must exist.
-			inside = inside && (u.Op == nil || joins(u.Op) || isReduction(u.Op) || u.Op.Def == ir.OpConcat || isView(u.Op) || quantizes(u.Op) ||
+			inside = inside && (u.Op == nil || joins(u.Op) || u.Op.Def.Reduces() || u.Op.Def == ir.OpConcat || isView(u.Op) || quantizes(u.Op) ||
 				stores(u.Op) || u.Op.Def == ir.OpScatter && u.Index == 1)
 		}
 		if inside {

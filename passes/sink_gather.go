@@ -55,7 +55,7 @@ func gatherOperands(b *ir.Builder, src *ir.Op, ids *ir.Value) *ir.Value {
 	}
 	withRows := func(shape []ir.Dim) []ir.Dim { return append([]ir.Dim{rows}, shape[1:]...) }
 	switch {
-	case src.Def.Elementwise() || src.Def == ir.OpConvert || isReduction(src) && rank > 1:
+	case src.Def.Elementwise() || src.Def == ir.OpConvert || src.Def.Reduces() && rank > 1:
 		in := make([]*ir.Value, len(src.In))
 		for i, v := range src.In {
 			in[i] = pick(v)

@@ -324,7 +324,7 @@ func TestRowAndMap(t *testing.T) {
 			r := scalar.Fn(scalar.Div, scalar.C(1), scalar.Fn(scalar.Sqrt, scalar.Fn(add, ms, scalar.C(1e-6))))
 			s := &Row{Outer: []Size{{N: 90, Sym: "S"}}, C: Const(int64(c)),
 				In:     []Operand{{Elem: tile.F32, Strides: []int64{int64(c), 1}}, {Elem: tile.F32, Strides: []int64{0, 1}}},
-				Reduce: []Reduction{{Expr: scalar.Fn(mul, f32(0), f32(0))}},
+				Reduce: []Reduction{{Kind: scalar.Sum, Expr: scalar.Fn(mul, f32(0), f32(0))}},
 				Expr:   scalar.Fn(mul, scalar.Fn(mul, f32(0), r), scalar.Fn(add, scalar.C(1), f32(1))),
 				Out:    Out{Elem: tile.F32, Strides: []int64{int64(c), 1}}}
 			x, w, out := randoms(rng, rows*c), randoms(rng, c), make([]float32, rows*c)

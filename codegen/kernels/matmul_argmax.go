@@ -42,10 +42,10 @@ func (x greatest) join(b *tile.Builder, y greatest) greatest {
 // lanes joins the pairs of all lanes.
 func (x greatest) lanes(b *tile.Builder) greatest {
 	n := x.value.Type.Lanes
-	top := b.Reduce(tile.ReduceMax, x.value)
+	top := b.Reduce(tile.Max, x.value)
 	place := b.Select(b.Compare(tile.EQ, x.value, b.Splat(top, n)), x.place, b.Int32(nowhere, n))
 	// Places are numbers of float32, as far as they are places.
-	least := b.Reduce(tile.ReduceMax, b.Unary(tile.Neg, b.Cast(tile.IToF, place)))
+	least := b.Reduce(tile.Max, b.Unary(tile.Neg, b.Cast(tile.IToF, place)))
 	return greatest{top, b.Cast(tile.FToI, b.Unary(tile.Neg, least))}
 }
 

@@ -1,16 +1,14 @@
 package kernels
 
 import (
-	"math"
-
 	"pgc/ir/scalar"
 	"pgc/ir/tile"
 )
 
-// Reduction is one reduction along the last axis: Sum or the greatest of Expr, whose arguments are the operands and
-// then the results of the reductions before it.
+// Reduction is one reduction along the last axis: the values of Expr, whose arguments are the operands and then the results of
+// the reductions before it, folded by a monoid.
 type Reduction struct {
-	Max  bool
+	Kind scalar.Monoid
 	Expr *scalar.Expr
 }
 
@@ -100,23 +98,18 @@ func (r *rowBody) reductions(outer []*tile.Value, n *tile.Value) []*tile.Value {
 
 // reduce folds one reduction over n elements: lane by lane first, then the lanes by halves.
 func (g *gen) reduce(r Reduction, n *tile.Value, lanes int, args func(i, count *tile.Value) []*tile.Value) *tile.Value {
-	start, join, last := 0.0, (*tile.Builder).Add, tile.ReduceAdd
-	if r.Max {
-		start, join, last = math.Inf(-1), (*tile.Builder).Max, tile.ReduceMax
-	}
 	e := scalar.Lower(r.Expr)
-	return g.b.Reduce(last, g.accumulate(n, lanes, start, join, func(i, count *tile.Value) *tile.Value {
+	return g.b.Fold(r.Kind, g.accumulate(n, lanes, r.Kind, func(i, count *tile.Value) *tile.Value {
 		return g.b.Expr(e, args(i, count), lanes)
 	}))
 }
 
-// accumulate joins the values of f lane by lane, beginning with start, which also stands for the lanes beyond n.
-func (g *gen) accumulate(n *tile.Value, lanes int, start float64, join func(b *tile.Builder, x, y *tile.Value) *tile.Value,
-	f func(i, tail *tile.Value) *tile.Value) *tile.Value {
-	b, l, neutral := g.b, g.b.Int(int64(lanes)), g.b.Float(start, lanes)
+// accumulate folds the values of f lane by lane; the identity also stands for the lanes beyond n.
+func (g *gen) accumulate(n *tile.Value, lanes int, m scalar.Monoid, f func(i, tail *tile.Value) *tile.Value) *tile.Value {
+	b, l, neutral := g.b, g.b.Int(int64(lanes)), g.b.Float(m.Identity, lanes)
 	full := b.Mul(b.Div(n, l), l)
 	acc := b.For(b.Int(0), full, l, []*tile.Value{neutral}, func(i *tile.Value, c []*tile.Value) []*tile.Value {
-		return []*tile.Value{join(b, c[0], f(i, nil))}
+		return []*tile.Value{b.Join(m, c[0], f(i, nil))}
 	})[0]
 	if c, ok := tile.ConstInt(n); lanes == 1 || ok && c%int64(lanes) == 0 {
 		return acc
@@ -124,6 +117,6 @@ func (g *gen) accumulate(n *tile.Value, lanes int, start float64, join func(b *t
 	return b.If(b.Compare(tile.LT, full, n), func() []*tile.Value {
 		count := b.Sub(n, full)
 		inside := b.Compare(tile.LT, b.Iota(lanes), b.Splat(b.Cast(tile.Narrow, count), lanes))
-		return []*tile.Value{join(b, acc, b.Select(inside, f(full, count), neutral))}
+		return []*tile.Value{b.Join(m, acc, b.Select(inside, f(full, count), neutral))}
 	}, func() []*tile.Value { return []*tile.Value{acc} })[0]
 }

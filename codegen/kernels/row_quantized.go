@@ -30,7 +30,7 @@ func (s *Row) buildQuantized(g *gen) {
 			if k%s.Group.Len != 0 {
 				count = b.Min(count, b.Sub(n, first))
 			}
-			top := b.Reduce(tile.ReduceMax, g.accumulate(count, lanes, 0, (*tile.Builder).Max, func(i, tail *tile.Value) *tile.Value {
+			top := b.Reduce(tile.Max, g.accumulate(count, lanes, scalar.Monoid{Join: scalar.Max, Identity: 0}, func(i, tail *tile.Value) *tile.Value {
 				v := b.Expr(e, r.args(outer, b.Add(first, i), tail, reduced, lanes), lanes)
 				g.store(values, i, v, tail)
 				return b.Unary(tile.Abs, v)
@@ -38,7 +38,7 @@ func (s *Row) buildQuantized(g *gen) {
 			scale, inverse := b.Div(top, b.Float(127, 1)), b.Div(b.Float(127, 1), top)
 			none := b.Compare(tile.LT, top, b.Float(quant.Smallest, 1))
 			scale, inverse = b.Select(none, b.Float(0, 1), scale), b.Select(none, b.Float(0, 1), inverse)
-			total := b.Reduce(tile.ReduceAdd, g.accumulate(count, lanes, 0, (*tile.Builder).Add, func(i, tail *tile.Value) *tile.Value {
+			total := b.Reduce(tile.Add, g.accumulate(count, lanes, scalar.Sum, func(i, tail *tile.Value) *tile.Value {
 				q := b.Unary(tile.Rint, b.Mul(g.load(values, i, lanes, tail), b.Splat(inverse, lanes)))
 				g.store(row, b.Add(first, i), b.Cast(tile.Narrow, b.Cast(tile.FToI, q)), tail)
 				return q

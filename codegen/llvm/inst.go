@@ -83,13 +83,11 @@ var emissions = map[tile.Op]emission{
 	tile.Shuffle: func(e *emitter, in *tile.Inst, a []value.Value) value.Value {
 		return e.cur.NewShuffleVector(a[0], a[1], mask(in.Mask))
 	},
-	tile.DotI16:    dot,
-	tile.DotU8:     dot,
-	tile.Dot4:      dot4,
-	tile.DotS4:     dot4,
-	tile.DotBF16:   dotBF16,
-	tile.ReduceAdd: reduce,
-	tile.ReduceMax: reduce,
+	tile.DotI16:  dot,
+	tile.DotU8:   dot,
+	tile.Dot4:    dot4,
+	tile.DotS4:   dot4,
+	tile.DotBF16: dotBF16,
 
 	tile.PtrAdd: func(e *emitter, in *tile.Inst, a []value.Value) value.Value {
 		return e.cur.NewGetElementPtr(elemType(in.Out[0].Type.Elem), a[0], a[1])
@@ -97,6 +95,9 @@ var emissions = map[tile.Op]emission{
 	tile.Load:     load,
 	tile.LoadTail: load,
 }
+
+// A reduction is emitted by the row of what it folds with.
+func init() { emissions[tile.Reduce] = reduce }
 
 // param reads a parameter from the table of arguments.
 func param(e *emitter, in *tile.Inst, _ []value.Value) value.Value {
@@ -317,11 +318,7 @@ func reduce(e *emitter, in *tile.Inst, a []value.Value) value.Value {
 	for n := in.Args[0].Type.Lanes / 2; n > 0; n /= 2 {
 		lo := e.cur.NewShuffleVector(v, constant.NewUndef(v.Type()), lanes(0, n))
 		hi := e.cur.NewShuffleVector(v, constant.NewUndef(v.Type()), lanes(n, n))
-		if in.Op == tile.ReduceAdd {
-			v = e.cur.NewFAdd(lo, hi)
-		} else {
-			v = e.cur.NewSelect(e.cur.NewFCmp(enum.FPredOLT, hi, lo), lo, hi)
-		}
+		v = emissions[in.Fold](e, in.Half(n), []value.Value{lo, hi})
 	}
 	return e.cur.NewExtractElement(v, constant.NewInt(types.I32, 0))
 }

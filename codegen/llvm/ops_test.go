@@ -143,15 +143,15 @@ func opCases() []opCase {
 	add("widen_i32", i1, tile.I64, func(b *tile.Builder, x values) *tile.Value { return b.Cast(tile.Widen, x[0]) })
 	add("narrow_i32", i1, tile.I8, func(b *tile.Builder, x values) *tile.Value { return b.Cast(tile.Narrow, x[0]) })
 	add("narrow_i64", l2, tile.I32, func(b *tile.Builder, x values) *tile.Value { return b.Cast(tile.Narrow, b.Add(x[0], x[1])) })
-	for _, op := range []tile.Op{tile.ReduceAdd, tile.ReduceMax} {
-		add(op.String(), f1, tile.F32, func(b *tile.Builder, x values) *tile.Value {
+	for _, op := range []tile.Op{tile.Add, tile.Mul, tile.Min, tile.Max} {
+		add("reduce_"+op.String(), f1, tile.F32, func(b *tile.Builder, x values) *tile.Value {
 			return b.Splat(b.Reduce(op, x[0]), x[0].Type.Lanes)
 		})
 	}
 	add("reduce_max_zeros", f2, tile.F32, func(b *tile.Builder, x values) *tile.Value {
 		n := x[0].Type.Lanes
 		zeros := b.Select(b.Compare(tile.LT, x[0], x[1]), b.Float(math.Copysign(0, -1), n), b.Float(0, n))
-		return b.Splat(b.Reduce(tile.ReduceMax, zeros), n)
+		return b.Splat(b.Reduce(tile.Max, zeros), n)
 	})
 	add("lane", f1, tile.F32, func(b *tile.Builder, x values) *tile.Value {
 		return b.Splat(b.Lane(x[0], x[0].Type.Lanes-1), x[0].Type.Lanes)

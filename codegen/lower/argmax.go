@@ -29,9 +29,9 @@ func argmaxRow(values, places kernels.Operand, out []int64) *kernels.Row {
 	s[len(s)-1] = 0
 	return &kernels.Row{In: []kernels.Operand{values, places},
 		Reduce: []kernels.Reduction{
-			{Max: true, Expr: fn(scalar.Select, number, x, c(math.Inf(1)))},
+			{Kind: scalar.Maximum, Expr: fn(scalar.Select, number, x, c(math.Inf(1)))},
 			// Negated, so that the greatest is the least.
-			{Max: true, Expr: fn(scalar.Select, number, fn(scalar.Select, fn(scalar.EQ, x, top), fn(scalar.Neg, at), c(math.Inf(-1))), c(1))}},
+			{Kind: scalar.Maximum, Expr: fn(scalar.Select, number, fn(scalar.Select, fn(scalar.EQ, x, top), fn(scalar.Neg, at), c(math.Inf(-1))), c(1))}},
 		Expr: scalar.Convert(fn(scalar.Neg, fn(scalar.Select, fn(scalar.LT, least, c(-ir.MaxPlaces)), c(1), least)), scalar.I32),
 		Out:  kernels.Out{Elem: tile.I32, Strides: s}}
 }

@@ -6,6 +6,7 @@ package lower
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"pgc/codegen/kernels"
@@ -82,6 +83,9 @@ func (l *lowerer) lower(op *ir.Op) ([]Launch, error) {
 			return nil, fmt.Errorf("@%s: no kernel for %s of %s: groups of integers are read by matmul and as tables only", l.f.Name, op.Def, v.Type)
 		}
 	}
+	if op.Def.Reduces() {
+		return l.lowerReduction(op)
+	}
 	switch op.Def {
 	case ir.OpReshape, ir.OpTranspose, ir.OpSlice, ir.OpBroadcast, ir.OpIota, ir.OpSymbol, ir.OpConstant, ir.OpDynamicUpdateSlice,
 		ir.OpDynamicSlice:
@@ -90,8 +94,6 @@ func (l *lowerer) lower(op *ir.Op) ([]Launch, error) {
 		return l.lowerMap(op)
 	case ir.OpRow:
 		return l.lowerRow(op)
-	case ir.OpReduceSum, ir.OpReduceMean, ir.OpReduceMax:
-		return l.lowerReduction(op)
 	case ir.OpArgmax:
 		return l.lowerArgmax(op)
 	case ir.OpMatmul:
@@ -358,7 +360,7 @@ func (l *lowerer) rowExprs(in []*ir.Value, reduce []ir.Reduction, outs []*ir.Exp
 		if err != nil {
 			return nil, err
 		}
-		*to = append(*to, kernels.Reduction{Max: r.Kind == ir.ReduceMax, Expr: e})
+		*to = append(*to, kernels.Reduction{Kind: r.Kind, Expr: e})
 	}
 	exprs := make([]*scalar.Expr, len(outs))
 	for i, e := range outs {
@@ -388,28 +390,41 @@ func (l *lowerer) rowDims(s *kernels.Row, domain []ir.Dim) {
 	}
 }
 
-// lowerReduction is a reduction that no row took.
+// lowerReduction is a reduction that no row took. Where the number of elements matters and is a symbol, it is an operand.
 func (l *lowerer) lowerReduction(op *ir.Op) ([]Launch, error) {
-	x := op.In[0]
-	domain := x.Type.Shape
-	spec := &kernels.Row{In: []kernels.Operand{l.operand(x, domain)},
-		Reduce: []kernels.Reduction{{Max: op.Def == ir.OpReduceMax, Expr: scalar.X(0, scalar.F32)}},
-		Expr:   scalar.X(1, scalar.F32)}
+	folds, domain := op.Def.Folds, op.In[0].Type.Shape
 	last := domain[len(domain)-1]
-	in := op.In
-	if op.Def == ir.OpReduceMean {
-		n := scalar.C(float64(last.N))
-		if !last.IsConst() { // the count is one more operand
-			spec.In = append(spec.In, kernels.Operand{Kind: kernels.Symbol, Sym: last.Sym, Elem: tile.I32, Strides: make([]int64, len(domain))})
-			spec.Expr, n = scalar.X(2, scalar.F32), scalar.Convert(scalar.X(1, scalar.I32), scalar.F32)
-		}
-		spec.Expr = scalar.Fn(scalar.Div, spec.Expr, n)
+	spec := &kernels.Row{In: []kernels.Operand{l.operand(op.In[0], domain)}}
+	length := scalar.C(float64(last.N))
+	if folds.CountsElements() && !last.IsConst() {
+		length = scalar.Convert(scalar.X(len(spec.In), scalar.I32), scalar.F32)
+		spec.In = append(spec.In, kernels.Operand{Kind: kernels.Symbol, Sym: last.Sym, Elem: tile.I32, Strides: make([]int64, len(domain))})
 	}
-	s := append([]int64{}, l.strides(op.Result())...)
+	leaf := func(e *ir.Expr) (*scalar.Expr, error) {
+		switch {
+		case e.Kind == ir.ExprReduce:
+			return scalar.X(len(spec.In)+e.Index, scalar.F32), nil
+		case e.Index > 0:
+			return length, nil
+		}
+		return scalar.X(0, scalar.F32), nil
+	}
+	for _, r := range folds.Reduce {
+		e, err := r.Expr.Scalar(leaf)
+		if err != nil {
+			return nil, err
+		}
+		spec.Reduce = append(spec.Reduce, kernels.Reduction{Kind: r.Kind, Expr: e})
+	}
+	var err error
+	if spec.Expr, err = folds.Out.Scalar(leaf); err != nil {
+		return nil, err
+	}
+	s := slices.Clone(l.strides(op.Result()))
 	s[len(s)-1] = 0
 	spec.Out = kernels.Out{Elem: tile.F32, Strides: s}
 	l.rowDims(spec, domain)
-	return []Launch{to(op, spec, in)}, nil
+	return []Launch{to(op, spec, op.In)}, nil
 }
 
 func (l *lowerer) lowerEinsum(op *ir.Op) ([]Launch, error) {

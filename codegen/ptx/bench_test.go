@@ -157,7 +157,7 @@ func BenchmarkGPUMemory(b *testing.B) {
 		{"map_rows_bf16", &kernels.Map{Dims: twoDims, In: []kernels.Operand{dense(columns)},
 			Exprs: []*scalar.Expr{f32(0)}, Outs: []kernels.Out{{Elem: tile.BF16, Strides: []int64{columns, 1}}}}, 6 * n},
 		{"row_rms_2048", &kernels.Row{Outer: twoDims[:1], C: twoDims[1], In: []kernels.Operand{dense(columns), column(tile.F32)},
-			Reduce: []kernels.Reduction{{Expr: fn(scalar.Mul, f32(0), f32(0))}}, Expr: fn(scalar.Mul, fn(scalar.Mul, f32(0), rms), f32(1)),
+			Reduce: []kernels.Reduction{{Kind: scalar.Sum, Expr: fn(scalar.Mul, f32(0), f32(0))}}, Expr: fn(scalar.Mul, fn(scalar.Mul, f32(0), rms), f32(1)),
 			Out: kernels.Out{Elem: tile.F32, Strides: []int64{columns, 1}}}, 8 * n},
 	} {
 		b.Run(c.name, func(b *testing.B) {

@@ -105,10 +105,6 @@ var emissions = map[tile.Op]emission{
 		}
 		return e.to(c, "shfl.sync.idx.b32", e.register(a[0], in.Out[0].Type), num(in.Imm), "31", everyone)
 	},
-	tile.ReduceAdd: reduce(func(e *emitter, x, y string) string { return e.to(float, "add.rn.f32", x, y) }),
-	tile.ReduceMax: reduce(func(e *emitter, x, y string) string {
-		return e.to(float, "selp.f32", x, y, e.to(pred, "setp.gt.f32", x, y))
-	}),
 
 	tile.PtrAdd: func(e *emitter, in *tile.Inst, a []string) string {
 		e.shared[in.Out[0]] = e.shared[in.Args[0]]
@@ -121,6 +117,9 @@ var emissions = map[tile.Op]emission{
 	tile.Load:     load,
 	tile.LoadTail: load,
 }
+
+// A reduction is emitted by the row of what it folds with.
+func init() { emissions[tile.Reduce] = reduce }
 
 // everyone is the mask of all threads of a warp.
 const everyone = "0xffffffff"
@@ -198,12 +197,11 @@ func compare(op string) emission {
 
 // reduce folds the lanes by halves into the first, and gives it to all: so they hold the same bits even where the order
 // of the operands counts.
-func reduce(fold func(e *emitter, x, y string) string) emission {
-	return func(e *emitter, in *tile.Inst, a []string) string {
-		v := e.register(a[0], in.Args[0].Type)
-		for n := int64(warp / 2); n > 0; n /= 2 {
-			v = fold(e, v, e.to(float, "shfl.sync.down.b32", v, num(n), "31", everyone))
-		}
-		return e.to(float, "shfl.sync.idx.b32", v, "0", "31", everyone)
+func reduce(e *emitter, in *tile.Inst, a []string) string {
+	v := e.register(a[0], in.Args[0].Type)
+	for n := warp / 2; n > 0; n /= 2 {
+		other := e.to(float, "shfl.sync.down.b32", v, num(int64(n)), "31", everyone)
+		v = emissions[in.Fold](e, in.Half(n), []string{v, other})
 	}
+	return e.to(float, "shfl.sync.idx.b32", v, "0", "31", everyone)
 }

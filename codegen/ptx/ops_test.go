@@ -92,15 +92,15 @@ func opCases() []opCase {
 	add("widen_i8_i16", same(tile.I8, 1), tile.I16, func(b *tile.Builder, x values) *tile.Value { return b.WidenTo(x[0], tile.I16) })
 	add("widen_i16", same(tile.I16, 1), tile.I32, func(b *tile.Builder, x values) *tile.Value { return b.WidenTo(x[0], tile.I32) })
 	add("narrow_i32", same(tile.I32, 1), tile.I8, func(b *tile.Builder, x values) *tile.Value { return b.Cast(tile.Narrow, x[0]) })
-	for _, op := range []tile.Op{tile.ReduceAdd, tile.ReduceMax} {
-		add(op.String(), same(tile.F32, 1), tile.F32, func(b *tile.Builder, x values) *tile.Value {
+	for _, op := range []tile.Op{tile.Add, tile.Mul, tile.Min, tile.Max} {
+		add("reduce_"+op.String(), same(tile.F32, 1), tile.F32, func(b *tile.Builder, x values) *tile.Value {
 			return b.Splat(b.Reduce(op, x[0]), x[0].Type.Lanes)
 		})
 	}
 	add("reduce_max_zeros", same(tile.F32, 2), tile.F32, func(b *tile.Builder, x values) *tile.Value {
 		n := x[0].Type.Lanes
 		zeros := b.Select(b.Compare(tile.LT, x[0], x[1]), b.Float(math.Copysign(0, -1), n), b.Float(0, n))
-		return b.Splat(b.Reduce(tile.ReduceMax, zeros), n)
+		return b.Splat(b.Reduce(tile.Max, zeros), n)
 	})
 	add("lane", same(tile.F32, 1), tile.F32, func(b *tile.Builder, x values) *tile.Value {
 		return b.Splat(b.Lane(x[0], x[0].Type.Lanes-1), x[0].Type.Lanes)

@@ -44,7 +44,7 @@ func rowCases() []rowCase {
 		mean := fn(scalar.Div, f32(2), scalar.C(float64(c)))
 		r := fn(scalar.Div, add1, fn(scalar.Sqrt, fn(scalar.Add, mean, scalar.C(1e-6))))
 		add(name, &kernels.Row{Outer: []kernels.Size{overS}, C: kernels.Const(c), In: []kernels.Operand{dense(c), column(tile.BF16)},
-			Reduce: []kernels.Reduction{{Expr: fn(scalar.Mul, f32(0), f32(0))}},
+			Reduce: []kernels.Reduction{{Kind: scalar.Sum, Expr: fn(scalar.Mul, f32(0), f32(0))}},
 			Expr:   fn(scalar.Mul, fn(scalar.Mul, f32(0), r), fn(scalar.Add, add1, f32(1))),
 			Out:    kernels.Out{Elem: tile.BF16, Strides: []int64{c, 1}}}, int(rowsOfS*c), int(rowsOfS*c), int(c))
 	}
@@ -53,20 +53,20 @@ func rowCases() []rowCase {
 		centred := fn(scalar.Sub, f32(0), fn(scalar.Div, f32(3), n))
 		std := fn(scalar.Sqrt, fn(scalar.Add, fn(scalar.Div, f32(4), n), scalar.C(1e-6)))
 		add(name, &kernels.Row{Outer: []kernels.Size{overS}, C: kernels.Const(c), In: []kernels.Operand{dense(c), column(tile.F32), column(tile.F32)},
-			Reduce: []kernels.Reduction{{Expr: f32(0)}, {Expr: fn(scalar.Mul, centred, centred)}},
+			Reduce: []kernels.Reduction{{Kind: scalar.Sum, Expr: f32(0)}, {Kind: scalar.Sum, Expr: fn(scalar.Mul, centred, centred)}},
 			Expr:   fn(scalar.Add, fn(scalar.Mul, fn(scalar.Div, centred, std), f32(1)), f32(2)),
 			Out:    kernels.Out{Elem: tile.F32, Strides: []int64{c, 1}}}, int(rowsOfS*c), int(rowsOfS*c), int(c), int(c))
 	}
 	for name, c := range map[string]int64{"row_softmax_7": 7, "row_softmax_71": 71} {
 		e := fn(scalar.Exp, fn(scalar.Sub, f32(0), f32(1)))
 		add(name, &kernels.Row{Outer: []kernels.Size{overS}, C: kernels.Const(c), In: []kernels.Operand{dense(c)},
-			Reduce: []kernels.Reduction{{Max: true, Expr: f32(0)}, {Expr: e}}, Expr: fn(scalar.Div, e, f32(2)),
+			Reduce: []kernels.Reduction{{Kind: scalar.Maximum, Expr: f32(0)}, {Kind: scalar.Sum, Expr: e}}, Expr: fn(scalar.Div, e, f32(2)),
 			Out: kernels.Out{Elem: tile.F32, Strides: []int64{c, 1}}}, int(rowsOfS*c), int(rowsOfS*c))
 	}
 	// A sum along the columns of a matrix that lies transposed, one element a row: no vectors.
 	add("row_sum_transposed", &kernels.Row{Outer: []kernels.Size{overS}, C: kernels.Const(13),
 		In:     []kernels.Operand{{Elem: tile.F32, Strides: []int64{1, 90}}},
-		Reduce: []kernels.Reduction{{Expr: f32(0)}}, Expr: f32(1), Out: kernels.Out{Elem: tile.F32, Strides: []int64{1, 0}}}, rowsOfS, 90*13)
+		Reduce: []kernels.Reduction{{Kind: scalar.Sum, Expr: f32(0)}}, Expr: f32(1), Out: kernels.Out{Elem: tile.F32, Strides: []int64{1, 0}}}, rowsOfS, 90*13)
 	// Rotary embedding of 3 heads of 2·7: both halves are results; the angle comes of the position and a table of frequencies.
 	half := kernels.Operand{Elem: tile.F32, Strides: []int64{42, 14, 1}}
 	angle := fn(scalar.Mul, fn(scalar.ToF32, fn(scalar.Add, scalar.X(2, scalar.I32), scalar.X(4, scalar.I32))), f32(3))

@@ -24,7 +24,7 @@ func TestText(t *testing.T) {
 			Exprs: []*scalar.Expr{fn(scalar.Mul, f32(0), f32(1))}, Outs: []kernels.Out{{Elem: tile.F32, Strides: []int64{45, 1}}}},
 			[]any{rowsOfS * 45, 45}, rowsOfS * 45},
 		{"row_sum", &kernels.Row{Outer: []kernels.Size{overS}, C: kernels.Const(2048), In: []kernels.Operand{dense(2048)},
-			Reduce: []kernels.Reduction{{Expr: f32(0)}}, Expr: f32(1), Out: kernels.Out{Elem: tile.F32, Strides: []int64{1, 0}}},
+			Reduce: []kernels.Reduction{{Kind: scalar.Sum, Expr: f32(0)}}, Expr: f32(1), Out: kernels.Out{Elem: tile.F32, Strides: []int64{1, 0}}},
 			[]any{rowsOfS * 2048}, rowsOfS},
 	}
 	rng := rand.New(rand.NewPCG(9, 8))

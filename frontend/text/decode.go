@@ -10,6 +10,7 @@ import (
 	"github.com/alecthomas/participle/v2"
 
 	"pgc/ir"
+	"pgc/ir/scalar"
 )
 
 // decodeAttrs fills the attribute struct of def from the text, field by field as its schema has them.
@@ -169,13 +170,15 @@ func (e *expression) pair(of string) (x, y int, err error) {
 }
 
 func (e *expression) reduction() (ir.Reduction, error) {
-	for _, kind := range []ir.ReduceKind{ir.ReduceSum, ir.ReduceMax} {
-		if e.call && e.token.Value == kind.String() && len(e.items) == 1 {
+	var names []string
+	for _, kind := range scalar.Monoids() {
+		if e.call && e.token.Value == kind.Name && len(e.items) == 1 {
 			x, err := e.items[0].expr()
 			return ir.Reduction{Kind: kind, Expr: x}, err
 		}
+		names = append(names, kind.Name+"(…)")
 	}
-	return ir.Reduction{}, e.wrong("a reduction, sum(…) or max(…)")
+	return ir.Reduction{}, e.wrong("a reduction, " + strings.Join(names, " or "))
 }
 
 // expr reads the body of a fused operation.

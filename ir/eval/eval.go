@@ -113,8 +113,11 @@ func Op(m *ir.Module, op *ir.Op, in []*Tensor, syms map[string]int) ([]*Tensor, 
 		return nil, err
 	}
 	compute := plain[op.Def]
-	if op.Def.Elementwise() {
+	switch {
+	case op.Def.Elementwise():
 		compute = elementwise
+	case op.Def.Reduces():
+		compute = reduce
 	}
 	if compute == nil {
 		return nil, fmt.Errorf("no evaluation for %s", op.Def.Name)

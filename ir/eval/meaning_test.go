@@ -145,12 +145,12 @@ func near(t *testing.T, what string, got []float64, want ...float64) {
 func TestFusedAgainstArithmetic(t *testing.T) {
 	x := FromFloat32([]float32{1, 2, 3, 4, -1, 0.5}, 2, 3)
 	o := ir.Operand
-	sum := func(e *ir.Expr) ir.Reduction { return ir.Reduction{Kind: ir.ReduceSum, Expr: e} }
+	sum := func(e *ir.Expr) ir.Reduction { return ir.Reduction{Kind: scalar.Sum, Expr: e} }
 
 	near(t, "sum of squares over x", fused(t, ir.OpRow, ir.RowAttrs{Reduce: []ir.Reduction{sum(ir.Call(ir.OpMul, o(0), o(0)))},
 		Out: ir.Call(ir.OpDiv, o(0), ir.Reduced(0))}, x), 1./14, 2./14, 3./14, 4/17.25, -1/17.25, 0.5/17.25)
 	// The second reduction uses the first; the reduced expression does not mention the widest operand.
-	near(t, "sum of 1s", fused(t, ir.OpRow, ir.RowAttrs{Reduce: []ir.Reduction{{Kind: ir.ReduceMax, Expr: o(0)},
+	near(t, "sum of 1s", fused(t, ir.OpRow, ir.RowAttrs{Reduce: []ir.Reduction{{Kind: scalar.Maximum, Expr: o(0)},
 		sum(ir.Call(ir.OpDiv, ir.Reduced(0), ir.Reduced(0)))}, Out: ir.Call(ir.OpMul, ir.Reduced(1), ir.Reduced(0))}, x),
 		9, 9, 9, 12, 12, 12)
 	near(t, "two halves", fused(t, ir.OpMap, ir.MapAttrs{Exprs: []*ir.Expr{ir.Call(ir.OpNeg, o(0)), ir.Num(7)}}, x),

@@ -17,7 +17,7 @@ type call struct {
 	syms  map[string]int
 }
 
-// plain has the meaning of the plain operations that are not elementwise. A test checks that it is complete.
+// plain has the meaning of the plain operations that are neither elementwise nor reductions. A test checks that it is complete.
 var plain = map[*ir.OpDef]func(*call) (*Tensor, error){
 	ir.OpConvert:            convert,
 	ir.OpReshape:            reshape,
@@ -33,9 +33,6 @@ var plain = map[*ir.OpDef]func(*call) (*Tensor, error){
 	ir.OpDynamicUpdateSlice: dynamicUpdateSlice,
 	ir.OpScatter:            scatter,
 	ir.OpEinsum:             einsum,
-	ir.OpReduceSum:          sum,
-	ir.OpReduceMax:          maximum,
-	ir.OpReduceMean:         mean,
 	ir.OpArgmax:             argmax,
 }
 
@@ -148,39 +145,47 @@ func gather(c *call) (*Tensor, error) {
 	return c.result(out)
 }
 
-// reduce folds the last axis.
-func reduce(init float64, fold func(x, y float64) float64) func(*call) (*Tensor, error) {
-	return func(c *call) (*Tensor, error) {
-		x := c.in[0]
-		n := x.Shape[len(x.Shape)-1]
-		out := make([]float64, count(c.shape))
-		for i := range out {
-			acc := init
-			for _, v := range x.Data[i*n : (i+1)*n] {
-				acc = fold(acc, v)
-			}
-			out[i] = acc
+// reduce computes the folds of every row, then what becomes of them.
+func reduce(c *call) (*Tensor, error) {
+	folds, x := c.op.Def.Folds, c.in[0]
+	n := x.Shape[len(x.Shape)-1]
+	leaf := func(l *ir.Expr) (*scalar.Expr, error) {
+		if l.Kind == ir.ExprReduce {
+			return scalar.X(2+l.Index, scalar.F32), nil // behind the element and the number of elements
 		}
-		return c.result(out)
+		return scalar.X(l.Index, scalar.F32), nil
 	}
-}
-
-var (
-	sum     = reduce(0, func(x, y float64) float64 { return x + y })
-	maximum = reduce(math.Inf(-1), math.Max)
-)
-
-func mean(c *call) (*Tensor, error) {
-	t, err := sum(c)
+	bodies := make([]*scalar.Expr, len(folds.Reduce))
+	for i, r := range folds.Reduce {
+		var err error
+		if bodies[i], err = r.Expr.Scalar(leaf); err != nil {
+			return nil, err
+		}
+	}
+	last, err := folds.Out.Scalar(leaf)
 	if err != nil {
 		return nil, err
 	}
-	n := c.in[0].Shape[len(c.in[0].Shape)-1]
-	for i := range t.Data {
-		t.Data[i] /= float64(n)
-	}
-	return t, nil
+	out := make([]float64, count(c.shape))
+	parallel(len(out), 1+1<<14/(1+n), func(lo, hi int) {
+		values := make([]float64, n)
+		args := make([][]float64, 2, 2+len(bodies))
+		args[1] = repeated(float64(n), n)
+		for row := lo; row < hi; row++ {
+			args[0], args = x.Data[row*n:][:n], args[:2]
+			at := []float64{0, float64(n)}
+			for i, body := range bodies {
+				scalar.Compile(body).Run(args, values)
+				v := folds.Reduce[i].Kind.Fold(values)
+				at, args = append(at, v), append(args, repeated(v, n))
+			}
+			out[row] = scalar.Eval(last, at)
+		}
+	})
+	return c.result(out)
 }
+
+func repeated(v float64, n int) []float64 { return slices.Repeat([]float64{v}, n) }
 
 func argmax(c *call) (*Tensor, error) {
 	x := c.in[0]

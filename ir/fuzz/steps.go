@@ -1,6 +1,10 @@
 package fuzz
 
-import "pgc/ir"
+import (
+	"slices"
+
+	"pgc/ir"
+)
 
 // steps are the ways a function grows.
 var steps = []func(*grower) *ir.Value{
@@ -27,8 +31,11 @@ func (g *grower) quotient() *ir.Value {
 	return g.call(ir.OpDiv, g.pick(), g.call(oneOf(g, ir.OpSqrt, ir.OpRsqrt, ir.OpLog, ir.OpNeg), g.call(ir.OpAdd, y, g.number(1))))
 }
 
+// reductions are those of the table.
+var reductions = slices.DeleteFunc(ir.Ops(), func(def *ir.OpDef) bool { return !def.Reduces() })
+
 func (g *grower) reduction() *ir.Value {
-	return g.call(ir.OpTanh, g.call(oneOf(g, ir.OpReduceSum, ir.OpReduceMean, ir.OpReduceMax), g.pick()))
+	return g.call(ir.OpTanh, g.call(oneOf(g, reductions...), g.pick()))
 }
 
 // place is that of the greatest element, which no rounding changes: whole numbers in some order, and less than half of one added. Of

@@ -1,6 +1,11 @@
 package tile
 
-import "math"
+import (
+	"math"
+	"slices"
+
+	"pgc/ir/scalar"
+)
 
 // Int returns an i64 constant.
 func (b *Builder) Int(v int64) *Value { return b.constant(Scalar(I64), v, 0) }
@@ -177,12 +182,29 @@ func (b *Builder) Shuffle(x, y *Value, mask ...int) *Value {
 	return b.inst(&Inst{Op: Shuffle, Args: []*Value{x, y}, Mask: mask}, Vec(x.Type.Elem, len(mask)))
 }
 
-// Reduce folds the lanes with ReduceAdd or ReduceMax, always by halves.
-func (b *Builder) Reduce(op Op, x *Value) *Value {
+// joins are the operations that lanes can be folded by.
+var joins = []Op{Add, Mul, Min, Max}
+
+// Reduce folds the lanes by an operation of two, always by halves.
+func (b *Builder) Reduce(fold Op, x *Value) *Value {
 	if x.Type == Scalar(F32) {
 		return x
 	}
-	return b.emit(op, Scalar(x.Type.Elem), x)
+	return b.inst(&Inst{Op: Reduce, Args: []*Value{x}, Fold: fold}, Scalar(x.Type.Elem))
+}
+
+// Fold folds the lanes by a monoid.
+func (b *Builder) Fold(m scalar.Monoid, x *Value) *Value { return b.Reduce(joinOf(m), x) }
+
+// Join joins two fragments lane by lane by a monoid.
+func (b *Builder) Join(m scalar.Monoid, x, y *Value) *Value { return b.emit(joinOf(m), x.Type, x, y) }
+
+func joinOf(m scalar.Monoid) Op {
+	op := fromScalar[m.Join]
+	if !slices.Contains(joins, op) {
+		fail("lanes cannot be folded by scalar %s", m.Join)
+	}
+	return op
 }
 
 // PtrAdd moves a pointer by elements.

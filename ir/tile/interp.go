@@ -139,8 +139,8 @@ func (m *machine) compute(in *Inst) state {
 		return state{lanes: []word{arg(0).lanes[in.Imm]}}
 	case Bits:
 		return state{lanes: reinterpreted(arg(0).lanes, in.Args[0].Type.Elem, t)}
-	case ReduceAdd, ReduceMax:
-		return state{lanes: []word{reduce(in.Op, arg(0).lanes)}}
+	case Reduce:
+		return state{lanes: []word{reduce(in, arg(0).lanes)}}
 	}
 	r := make([]word, t.Lanes)
 	switch in.Op {
@@ -234,16 +234,11 @@ func reinterpreted(lanes []word, from Elem, to Type) []word {
 }
 
 // reduce folds lanes by halves.
-func reduce(op Op, lanes []word) word {
-	v := slices.Clone(lanes)
+func reduce(in *Inst, lanes []word) word {
+	v, step := slices.Clone(lanes), in.Half(1)
 	for n := len(v) / 2; n > 0; n /= 2 {
 		for i := range n {
-			x, y := v[i].float(), v[i+n].float()
-			if op == ReduceAdd {
-				v[i] = floatWord(x + y)
-			} else {
-				v[i] = floatWord(pick(x > y, x, y))
-			}
+			v[i] = ops[in.Fold].eval(step, []word{v[i], v[i+n]})
 		}
 	}
 	return v[0]

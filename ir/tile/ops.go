@@ -50,8 +50,7 @@ const (
 	Dot4                // i32 lanes, unsigned and signed i8 vectors: lane i is acc[i] + Σ x[4i+j]·y[4i+j] over j < 4, wrapping
 	DotS4               // likewise, both signed
 	DotBF16             // f32 lanes, i16 vectors of bfloat16: lane i is acc[i] + x[2i+1]·y[2i+1], then + x[2i]·y[2i], each rounded once; what is subnormal is 0
-	ReduceAdd           // lanes added by halves: (x[0..n/2) + x[n/2..n)) until one is left
-	ReduceMax           // likewise the greatest
+	Reduce              // lanes joined by the operation Fold by halves: x[0..n/2) with x[n/2..n), until one is left
 	PtrAdd              // pointer, i64 elements
 	PtrCast             // pointer to another element type
 	Load                // pointer, i64 offset in elements
@@ -116,8 +115,7 @@ var ops = [numOps]opDef{
 	Dot4:      {"dot4", 3, dot4, nil},
 	DotS4:     {"dot_s4", 3, dot4, nil},
 	DotBF16:   {"dot_bf16", 3, dotBF16, nil},
-	ReduceAdd: {"reduce_add", 1, reduction, nil},
-	ReduceMax: {"reduce_max", 1, reduction, nil},
+	Reduce:    {"reduce", 1, reduction, nil},
 	PtrAdd:    {"ptr_add", 2, moved, nil},
 	PtrCast:   {"ptr_cast", 1, recast, nil},
 	Load:      {"load", 2, loaded, nil},

@@ -65,6 +65,8 @@ func (p *printer) block(b *Block, depth int) {
 			}
 		case Param, Lane:
 			fmt.Fprintf(&p.out, " #%d", in.Imm)
+		case Reduce:
+			p.out.WriteString(" " + in.Fold.String())
 		case Shuffle:
 			fmt.Fprintf(&p.out, " %v", in.Mask)
 		}

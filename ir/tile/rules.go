@@ -2,6 +2,7 @@ package tile
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -149,8 +150,8 @@ var (
 		t := in.Args[0].Type
 		return integers.has(t) && integers.has(out) && t.Lanes*t.Elem.Bytes() == out.Lanes*out.Elem.Bytes()
 	}}
-	reduction = rule{"an f32 vector, giving one lane", func(in *Inst, out Type) bool {
-		return in.Args[0].Type.IsFloat() && out == Scalar(F32)
+	reduction = rule{"an f32 vector and an operation of two, giving one lane", func(in *Inst, out Type) bool {
+		return in.Args[0].Type.IsFloat() && out == Scalar(F32) && slices.Contains(joins, in.Fold)
 	}}
 	moved = rule{"a pointer and an i64", func(in *Inst, out Type) bool {
 		return in.at(0, 2) && out == in.Args[0].Type

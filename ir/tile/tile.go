@@ -104,7 +104,14 @@ type Inst struct {
 	Imm    int64    // of Const, Param, Lane
 	Num    float64  // of Const, floats
 	Mask   []int    // of Shuffle
+	Fold   Op       // of Reduce: the operation that joins two halves
 	Blocks []*Block // the body of For; then and else of If
+}
+
+// Half is the step of a Reduce that joins two halves of n lanes.
+func (in *Inst) Half(n int) *Inst {
+	v := &Value{Type: Vec(in.Args[0].Type.Elem, n)}
+	return &Inst{Op: in.Fold, Args: []*Value{v, v}, Out: []*Value{v}}
 }
 
 // Block is a straight list of instructions with arguments and the values it yields.

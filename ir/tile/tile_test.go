@@ -89,7 +89,7 @@ func TestPrint(t *testing.T) {
 			return []*Value{b.Add(c[0], b.Load(x, i, 8))}
 		})[0]
 		half := b.Shuffle(acc, acc, 4, 5, 6, 7)
-		b.When(b.Compare(LT, b.Int(0), n), func() { b.Store(out, b.Task(), b.Reduce(ReduceAdd, half)) })
+		b.When(b.Compare(LT, b.Int(0), n), func() { b.Store(out, b.Task(), b.Reduce(Add, half)) })
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -110,7 +110,7 @@ func TestPrint(t *testing.T) {
   %12: i1 = lt %2, %5
   if %12 {()
     %13: i64 = task
-    %14: f32 = reduce_add %11
+    %14: f32 = reduce %11 add
     store %4, %13, %14
   } {()
   }

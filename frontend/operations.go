@@ -96,3 +96,12 @@ func Or(x, y Operand) *Value { return Apply(ir.OpOr, x, y) }
 
 // Select is elementwise: x where cond holds, else y.
 func Select(cond, x, y Operand) *Value { return Apply(ir.OpSelect, cond, x, y) }
+
+// ReduceSum is a reduction: sum over the last axis, which becomes 1.
+func ReduceSum(x *Value) *Value { return Apply(ir.OpReduceSum, x) }
+
+// ReduceMean is a reduction: arithmetic mean over the last axis, which becomes 1.
+func ReduceMean(x *Value) *Value { return Apply(ir.OpReduceMean, x) }
+
+// ReduceMax is a reduction: maximum (-inf over nothing) over the last axis, which becomes 1.
+func ReduceMax(x *Value) *Value { return Apply(ir.OpReduceMax, x) }

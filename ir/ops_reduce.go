@@ -1,0 +1,73 @@
+package ir
+
+import (
+	"errors"
+	"fmt"
+
+	"pgc/ir/scalar"
+)
+
+// Reduction folds the values of an expression over the last axis.
+type Reduction struct {
+	Kind scalar.Monoid
+	Expr *Expr
+}
+
+// String prints the reduction as sum(mul($0, $0)).
+func (r Reduction) String() string { return r.Kind.Name + "(" + r.Expr.String() + ")" }
+
+// Folds computes a number of the elements of a row: reductions one after another, over the element $0, the number of elements $1 and
+// the reductions before (#0, #1, …), then an expression over the reductions and the number of elements.
+type Folds struct {
+	Reduce []Reduction
+	Out    *Expr
+}
+
+// CountsElements reports whether the number of elements matters.
+func (f *Folds) CountsElements() bool {
+	return refsOf(append(reduced(f.Reduce), f.Out)...)[length.Index]
+}
+
+// What the expressions of Folds refer to.
+var element, length = Operand(0), Operand(1)
+
+// Reductions of the last axis; the result keeps it with size 1. Evaluation, fusion into rows, kernels, text and the DSL derive from
+// the folds.
+var (
+	OpReduceSum = reduction("reduce_sum", "sum", Tol{ULP: 2, Norm: 1e-5},
+		Folds{[]Reduction{{scalar.Sum, element}}, Reduced(0)})
+
+	OpReduceMean = reduction("reduce_mean", "arithmetic mean", Tol{ULP: 2, Norm: 1e-5},
+		Folds{[]Reduction{{scalar.Sum, element}}, Call(OpDiv, Reduced(0), length)})
+
+	OpReduceMax = reduction("reduce_max", "maximum (-inf over nothing)", exact,
+		Folds{[]Reduction{{scalar.Maximum, element}}, Reduced(0)})
+)
+
+// reduction defines a reduction of the last axis.
+func reduction(name, doc string, tol Tol, folds Folds) *OpDef {
+	return Define(OpDef{Name: name, Doc: doc + " over the last axis, which becomes 1", In: one(Floats), Tol: tol, Folds: &folds,
+		Infer: func(in []Type, _ any) (Type, error) {
+			x := in[0]
+			if x.Rank() == 0 {
+				return Type{}, errors.New("operand is a scalar")
+			}
+			return Type{x.DType, append(append([]Dim{}, x.Shape[:x.Rank()-1]...), D(1))}, nil
+		},
+		Samples: []Sample{
+			{In: []Type{T(F32, Dims(3, 5, 37)...)}},
+			{In: []Type{T(F32, D(5), Sym("T"))}, Syms: map[string]int{"T": 1}},
+			{In: []Type{T(F32, Dims(2, 1031)...)}},
+		},
+	})
+}
+
+// foldOp returns the operation that is nothing but the fold of its elements.
+func foldOp(kind scalar.Monoid) *OpDef {
+	for _, def := range table.defs {
+		if f := def.Folds; f != nil && len(f.Reduce) == 1 && f.Reduce[0] == (Reduction{kind, element}) && f.Out.Kind == ExprReduce {
+			return def
+		}
+	}
+	panic(fmt.Sprintf("ir: no operation folds by %s alone", kind))
+}
