@@ -34,7 +34,7 @@ type Checkpoint struct {
 	Tokenizer    []byte              // tokenizer.json
 	BOSToken     string              // the text of the token that begins a text
 	EOSToken     string              // and of the one that ends it
-	License      string              // the texts of licence files and what README.md says of the licence
+	License      string              // the texts of license files and what README.md says of the license
 	files        []*safetensors.File
 	tensors      map[string]located // by canonical name
 }
@@ -53,7 +53,7 @@ func Load(dir string) (*Checkpoint, error) {
 		return nil, err
 	}
 	c := &Checkpoint{Dir: dir, Name: modelName(dir), tensors: map[string]located{}}
-	for _, step := range []func() error{c.readConfig, c.readTokenizer, c.readGeneration, c.readPreprocessor, c.readLicence, c.open, c.validate} {
+	for _, step := range []func() error{c.readConfig, c.readTokenizer, c.readGeneration, c.readPreprocessor, c.readLicense, c.open, c.validate} {
 		if err := step(); err != nil {
 			c.Close()
 			return nil, err
@@ -95,8 +95,8 @@ func ParseConfig(file string, text []byte) (*models.Model, models.Config, error)
 	return registry.Read(s)
 }
 
-func (c *Checkpoint) readLicence() (err error) {
-	c.License, err = licence(c.Dir)
+func (c *Checkpoint) readLicense() (err error) {
+	c.License, err = license(c.Dir)
 	return err
 }
 

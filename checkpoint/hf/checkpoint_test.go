@@ -323,8 +323,8 @@ func TestCacheFolder(t *testing.T) {
 	load(repo, "expected the name of a snapshot")
 }
 
-// TestLicence collects licence files and what the README's front matter says.
-func TestLicence(t *testing.T) {
+// TestLicense collects license files and what the README's front matter says.
+func TestLicense(t *testing.T) {
 	dir := tinyCheckpoint(t, false)
 	license := func() string {
 		t.Helper()
@@ -336,20 +336,20 @@ func TestLicence(t *testing.T) {
 		return c.License
 	}
 	if got := license(); got != "" {
-		t.Errorf("licence %q of a checkpoint without one", got)
+		t.Errorf("license %q of a checkpoint without one", got)
 	}
 	save(t, filepath.Join(dir, "README.md"), "# no front matter\nlicense: mit\n")
 	if got := license(); got != "" {
-		t.Errorf("licence %q of a README without front matter", got)
+		t.Errorf("license %q of a README without front matter", got)
 	}
 	save(t, filepath.Join(dir, "README.md"), "---\nlibrary_name: transformers\nlicense: other\nlicense_name: gemma\nlicense_link: LICENSE\ntags:\n- license\n---\n# Text\nlicense: no\n")
 	if got, want := license(), "license: other\nlicense_name: gemma\nlicense_link: LICENSE\n"; got != want {
-		t.Errorf("licence %q, want %q", got, want)
+		t.Errorf("license %q, want %q", got, want)
 	}
 	save(t, filepath.Join(dir, "LICENSE.txt"), "Terms of use\n\n")
 	save(t, filepath.Join(dir, "NOTICE"), "Notice")
 	if got, want := license(), "Terms of use\n\nNotice\n\nlicense: other\nlicense_name: gemma\nlicense_link: LICENSE\n"; got != want {
-		t.Errorf("licence %q, want %q", got, want)
+		t.Errorf("license %q, want %q", got, want)
 	}
 }
 

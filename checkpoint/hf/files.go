@@ -16,7 +16,7 @@ const (
 	maxConfig    = 16 << 20
 	maxIndex     = 256 << 20
 	maxTokenizer = 256 << 20 // Gemma's have 17 to 35 MB
-	maxLicence   = 4 << 20
+	maxLicense   = 4 << 20
 )
 
 // readFile reads dir/name, which must be a file of at most limit bytes.

@@ -1,6 +1,7 @@
-"""Writes reference activations of any PaliGemma checkpoint, for `pgc check --reference FILE`.
+"""Writes reference activations of any PaliGemma or ColPali checkpoint, for `pgc check --reference FILE`.
 
     python reference.py CHECKPOINT OUT.safetensors --image A.png [--image B.png] --prompt "caption en" [--suffix "a cat"]
+    python reference.py CHECKPOINT OUT.safetensors --image A.png        a page, of a ColPali checkpoint
 
 transformers in float32, eager attention, dynamic cache, token_type_ids passed: the only combination that computes
 PaliGemma exactly. Pictures are resized with Pillow's two-pass bicubic and fed as pixel_values. Tensors:
@@ -14,6 +15,7 @@ PaliGemma exactly. Pictures are resized with Pillow's two-pass bicubic and fed a
 """
 
 import argparse
+import contextlib
 import json
 
 import numpy as np
@@ -21,13 +23,14 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
-from transformers import AutoConfig, PaliGemmaForConditionalGeneration
+from transformers import AutoConfig, ColPaliForRetrieval, PaliGemmaForConditionalGeneration
 
 
 def load(path):
     """The checkpoint in float32 with eager attention, its tokenizer, and its configuration."""
     cfg = AutoConfig.from_pretrained(path)
-    net = PaliGemmaForConditionalGeneration.from_pretrained(path, dtype=torch.float32, attn_implementation="eager").eval()
+    kind = ColPaliForRetrieval if cfg.model_type == "colpali" else PaliGemmaForConditionalGeneration
+    net = kind.from_pretrained(path, dtype=torch.float32, attn_implementation="eager").eval()
     return net, Tokenizer.from_file(f"{path}/tokenizer.json"), cfg
 
 
@@ -50,6 +53,46 @@ def suppressed(net, codes, cfg):
     return sorted(i for i in ids if i < vocab)
 
 
+@contextlib.contextmanager
+def activations(model):
+    """Collects every layer's result of the runs inside; model is a PaliGemmaModel."""
+    kept = {}
+
+    def keep(name, many=False):
+        def hook(_, __, out):
+            value = out[0] if isinstance(out, tuple) else getattr(out, "last_hidden_state", out)
+            kept[name] = (value if many else value[0]).float().contiguous().clone()
+        return hook
+
+    tower = getattr(model.vision_tower, "vision_model", model.vision_tower)
+    hooks = [tower.embeddings.register_forward_hook(keep("vision.embeddings", True)),
+             tower.post_layernorm.register_forward_hook(keep("vision.post_layernorm", True)),
+             model.multi_modal_projector.register_forward_hook(keep("image_hidden_states", True)),
+             model.language_model.norm.register_forward_hook(keep("norm"))]
+    hooks += [m.register_forward_hook(keep(f"vision.layers.{i}", True)) for i, m in enumerate(tower.encoder.layers)]
+    hooks += [m.register_forward_hook(keep(f"layers.{i}")) for i, m in enumerate(model.language_model.layers)]
+    first = keep("inputs_embeds")
+    hooks.append(model.language_model.layers[0].register_forward_pre_hook(
+        lambda _, args, kw: first(None, None, args if args else (kw["hidden_states"],)), with_kwargs=True))
+    yield kept
+    for h in hooks:
+        h.remove()
+
+
+@torch.no_grad()
+def page(net, codes, cfg, values):
+    """All reference tensors of a page, as ColPaliProcessor lays it out. values: pixel_values [1, 3, side, side]."""
+    vision = cfg.vlm_config.vision_config
+    patches = (vision.image_size // vision.patch_size) ** 2
+    text = codes.encode("Describe the image.\n", add_special_tokens=False).ids
+    ids = torch.tensor([[cfg.vlm_config.image_token_index] * patches + [2] + text])
+    kinds = torch.zeros_like(ids)
+    with activations(net.vlm) as tensors:
+        out = net(input_ids=ids, pixel_values=values, token_type_ids=kinds, attention_mask=torch.ones_like(ids))
+    return tensors | {"input_ids": ids[0].int(), "token_type_ids": kinds[0].int(), "pixel_values": values.contiguous(),
+                      "embeddings": out.embeddings[0].contiguous()}
+
+
 @torch.no_grad()
 def run(net, codes, cfg, values, prompt, suffix=None, new_tokens=16):
     """All reference tensors of one case. values: pixel_values [images, 3, side, side]."""
@@ -61,29 +104,9 @@ def run(net, codes, cfg, values, prompt, suffix=None, new_tokens=16):
     ids = torch.tensor([prefix + tail])
     kinds = torch.tensor([[0] * len(prefix) + [1] * len(tail)])
     labels = torch.tensor([[-100] * len(prefix) + tail]) if tail else None
-    kept = {}
-
-    def keep(name, many=False):
-        def hook(_, __, out):
-            value = out[0] if isinstance(out, tuple) else getattr(out, "last_hidden_state", out)
-            kept[name] = value if many else value[0]
-        return hook
-
-    tower = net.model.vision_tower
-    tower = getattr(tower, "vision_model", tower)
-    hooks = [tower.embeddings.register_forward_hook(keep("vision.embeddings", True)),
-             tower.post_layernorm.register_forward_hook(keep("vision.post_layernorm", True)),
-             net.model.multi_modal_projector.register_forward_hook(keep("image_hidden_states", True)),
-             net.model.language_model.norm.register_forward_hook(keep("norm"))]
-    hooks += [m.register_forward_hook(keep(f"vision.layers.{i}", True)) for i, m in enumerate(tower.encoder.layers)]
-    hooks += [m.register_forward_hook(keep(f"layers.{i}")) for i, m in enumerate(net.model.language_model.layers)]
-    hooks.append(net.model.language_model.layers[0].register_forward_pre_hook(
-        lambda _, args, kw: kept.__setitem__("inputs_embeds", (args[0] if args else kw["hidden_states"])[0]), with_kwargs=True))
     extra = {} if labels is None else {"labels": labels}
-    out = net(input_ids=ids, pixel_values=values, token_type_ids=kinds, attention_mask=torch.ones_like(ids), **extra)
-    for h in hooks:
-        h.remove()
-    tensors = {k: v.float().contiguous().clone() for k, v in kept.items()}
+    with activations(net.model) as tensors:
+        out = net(input_ids=ids, pixel_values=values, token_type_ids=kinds, attention_mask=torch.ones_like(ids), **extra)
     tensors |= {"input_ids": ids[0].int(), "token_type_ids": kinds[0].int(), "pixel_values": values.contiguous(),
                 "logits": out.logits[0].float().contiguous()}
     if labels is not None:
@@ -120,10 +143,13 @@ def main():
     args.add_argument("checkpoint")
     args.add_argument("out")
     args.add_argument("--image", action="append", required=True)
-    args.add_argument("--prompt", required=True)
+    args.add_argument("--prompt")
     args.add_argument("--suffix")
     args = args.parse_args()
     net, codes, cfg = load(args.checkpoint)
+    if cfg.model_type == "colpali":
+        write(args.out, page(net, codes, cfg, pixels(args.image[0], cfg.vlm_config.vision_config.image_size)[None]), images=args.image)
+        return
     values = torch.stack([pixels(p, cfg.vision_config.image_size) for p in args.image])
     tensors = run(net, codes, cfg, values, args.prompt, args.suffix)
     meta = dict(prompt=args.prompt, images=args.image)

@@ -106,7 +106,7 @@ func splitLine(data []byte, atEOF bool) (advance int, token []byte, err error) {
 type infoCmd struct {
 	JSON    bool `name:"json" help:"Print one JSON object."`
 	Verify  bool `help:"Read all weights and compare their checksum."`
-	License bool `help:"Print the checkpoint's licence."`
+	License bool `help:"Print the checkpoint's license."`
 }
 
 // Run describes the executable.

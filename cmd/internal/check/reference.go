@@ -190,7 +190,11 @@ func (r *comparison) tokens(ctx context.Context, p inputs) error {
 			next++
 		}
 	}
-	forward, err := e.Func("forward")
+	name := "forward"
+	if r.l.m.Func(name) == nil {
+		name = "embed"
+	}
+	forward, err := e.Func(name)
 	if err != nil {
 		return err
 	}
@@ -201,12 +205,16 @@ func (r *comparison) tokens(ctx context.Context, p inputs) error {
 	if err := forward.Run(ctx, 0); err != nil {
 		return err
 	}
-	for _, res := range r.l.m.Func("forward").Results {
+	for _, res := range r.l.m.Func(name).Results {
 		if res.State == nil && res.Name != "hidden" {
-			if err := r.compare(res.Name, -1, e.Floats(res.Name)[:n*cfg.HiddenSize]); err != nil {
+			width := res.Value.Type.Shape[1].N
+			if err := r.compare(res.Name, -1, e.Floats(res.Name)[:n*width]); err != nil {
 				return err
 			}
 		}
+	}
+	if r.l.m.Func("head") == nil {
+		return nil
 	}
 	head, err := e.Func("head")
 	if err != nil {

@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// licence returns what a checkpoint says about its use: the texts of its licence files, and the lines about the licence
+// license returns what a checkpoint says about its use: the texts of its license files, and the lines about the license
 // in the front matter of its README.md. It is empty where there is neither.
-func licence(dir string) (string, error) {
+func license(dir string) (string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return "", err
@@ -24,13 +24,13 @@ func licence(dir string) (string, error) {
 		if !match || err == nil && info.IsDir() {
 			continue
 		}
-		text, err := readFile(dir, e.Name(), maxLicence)
+		text, err := readFile(dir, e.Name(), maxLicense)
 		if err != nil {
 			return "", err
 		}
 		parts = append(parts, strings.TrimRight(string(text), "\n")+"\n")
 	}
-	if readme, err := readFile(dir, "README.md", maxLicence); err == nil {
+	if readme, err := readFile(dir, "README.md", maxLicense); err == nil {
 		if lines := frontMatter(string(readme)); lines != "" {
 			parts = append(parts, lines)
 		}
@@ -38,7 +38,7 @@ func licence(dir string) (string, error) {
 	return strings.Join(parts, "\n"), nil
 }
 
-// frontMatter returns the entries about the licence (license, license_name, license_link, …) of the YAML between the
+// frontMatter returns the entries about the license (license, license_name, license_link, …) of the YAML between the
 // first two lines of ---, with the indented lines that belong to them.
 func frontMatter(readme string) string {
 	var out strings.Builder
