@@ -10,7 +10,8 @@ padding, which attention_mask names. Tensors of image or query i:
 
     input_ids.{i} [tokens]   embeddings.{i} [tokens, dim]
 
-scores.safetensors holds score_retrieval's scores [queries, images]. Metadata lists images and queries.
+scores.safetensors holds score_retrieval's scores [queries, images], activations.safetensors what reference.py writes of the
+first image. Metadata lists images and queries.
 """
 
 import json
@@ -110,6 +111,9 @@ def references(out, spec):
         tensors = {f"input_ids.{i}": x for i, x in enumerate(ids)} | {f"embeddings.{i}": x for i, x in enumerate(made[name])}
         reference.write(out / f"embeddings-{name}.safetensors", tensors, **{name: spec[name]}, error=error)
         print(out.name, name, [tuple(v.shape) for v in made[name]], f"float32 is off by {error:.1e}")
+    values = inputs["images"]["pixel_values"][:1]
+    codes = reference.Tokenizer.from_file(str(out / "tokenizer.json"))
+    reference.write(out / "activations.safetensors", reference.page(net, codes, net.config, values), images=spec["images"][:1])
     scores = process.score_retrieval(made["queries"], made["images"])
     reference.write(out / "scores.safetensors", {"scores": scores.contiguous()}, images=spec["images"], queries=spec["queries"])
 

@@ -41,7 +41,7 @@ func kernels(t *testing.T, path string) (report string, misses int) {
 
 // A checkpoint and the executable made of it run the same kernels, all of them right.
 func TestKernels(t *testing.T) {
-	for _, name := range []string{"pg1-bf16", "pg2-odd"} {
+	for _, name := range []string{"pg1-bf16", "pg2-odd", "colpali-odd"} {
 		fresh, misses := kernels(t, checkpoint(name))
 		if misses > 0 || strings.Count(fresh, "\n") < 20 {
 			t.Errorf("%s: %d misses:\n%s", name, misses, fresh)

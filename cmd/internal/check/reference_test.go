@@ -35,6 +35,14 @@ func TestReference(t *testing.T) {
 	}
 }
 
+// TestReferenceOfEmbeddings: the layers of a model that makes embeddings and the embedding agree.
+func TestReferenceOfEmbeddings(t *testing.T) {
+	report, found, err := compareWith(t, checkpoint("colpali-odd"), filepath.Join(checkpoint("colpali-odd"), "activations.safetensors"))
+	if err != nil || len(found) > 0 || strings.Contains(report, "not in the reference") || !strings.Contains(report, "\nembeddings ") {
+		t.Errorf("%v, %v\n%s", found, err, report)
+	}
+}
+
 // rewrite copies a safetensors file with the bytes of one tensor changed in place.
 func rewrite(t *testing.T, from, to, tensor string, change func(data []byte)) {
 	t.Helper()
