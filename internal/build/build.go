@@ -16,6 +16,7 @@ import (
 	"pgc/ir/target"
 	"pgc/models"
 	"pgc/passes"
+	"pgc/runtime/embed"
 	"pgc/runtime/manifest"
 	"pgc/runtime/program"
 )
@@ -125,6 +126,14 @@ func (o Options) capacity(imageTokens int) int {
 	return DefaultMaxTokens(imageTokens)
 }
 
+// imagePrompt is the number of tokens in the shortest prompt about an image.
+func imagePrompt(c *hf.Checkpoint, tok *packed) int {
+	if c.Embedding != nil {
+		return len(embed.Tokens(tok.Tokenizer, c.Embedding.Image, ""))
+	}
+	return c.Config.Facts().ImageTokens + 2 // <bos> and the newline
+}
+
 // Compile compiles a checkpoint directory to an executable at out. runtime is the runtime's own ELF file.
 func Compile(ctx context.Context, dir, out string, runtime []byte, o Options) (*Report, error) {
 	r := &Report{Output: out, Seconds: map[string]float64{}, ArenaBytes: map[string]int64{}, ArenaMinimum: map[string]int64{}, Launches: map[string]int{}}
@@ -152,12 +161,12 @@ func Compile(ctx context.Context, dir, out string, runtime []byte, o Options) (*
 		return nil, err
 	}
 	defer c.Close()
-	if need := c.Config.Facts().ImageTokens + 2; o.maxTokens(c) < need {
-		return nil, fmt.Errorf("--max-tokens %d holds no picture: expected at least %d", o.maxTokens(c), need)
-	}
 	tok, err := packTokenizer(c)
 	if err != nil {
 		return nil, err
+	}
+	if need := imagePrompt(c, tok); o.maxTokens(c) < need {
+		return nil, fmt.Errorf("--max-tokens %d holds no picture: expected at least %d", o.maxTokens(c), need)
 	}
 	lap("load")
 	m, err := plain(c, o, false)

@@ -319,6 +319,16 @@ func TestEmbeddingMisuse(t *testing.T) {
 			t.Errorf("%q: %v, printed %q and the error\n%s\nexpected\n%s", c.args, err, out, stderr.String(), c.want)
 		}
 	}
+	dir := filepath.Join(golden.Dir(), "colpali-odd")
+	for tokens, want := range map[int]string{42: "--max-tokens 42 holds no picture: expected at least 43", 43: ""} {
+		exe := filepath.Join(t.TempDir(), "model")
+		_, err := Compile(t.Context(), dir, exe, runtimeELF(t), Options{CPU: "x86-64-v3", MaxTokens: tokens})
+		if want == "" && err == nil {
+			embedded(t, exe, picture)
+		} else if err == nil || err.Error() != want {
+			t.Errorf("--max-tokens %d: error %v, expected %q", tokens, err, want)
+		}
+	}
 	help := string(output(t, compiled(t, "colpali-odd"), "--help"))
 	if !strings.Contains(help, "  rank ") || strings.Contains(help, "generate") {
 		t.Errorf("--help shows commands that the model does not have:\n%s", help)

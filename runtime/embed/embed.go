@@ -42,7 +42,7 @@ func New(m *manifest.Model, t *tokenizer.Tokenizer, e *engine.Engine) (*Session,
 	if s.embed, err = e.Func("embed"); err != nil {
 		return nil, err
 	}
-	s.image = s.tokens(m.Embedding.Image, "")
+	s.image = Tokens(t, m.Embedding.Image, "")
 	s.open, s.close = context.WithCancelCause(context.Background())
 	return s, nil
 }
@@ -78,7 +78,7 @@ func (s *Session) ImageTokens() []int32 { return s.image }
 func (s *Session) QueryTokens(text string) ([]int32, error) {
 	var ids []int32
 	err := s.alone(context.Background(), func(context.Context) error {
-		ids = s.tokens(s.Model.Embedding.Query, text)
+		ids = Tokens(s.Tokenizer, s.Model.Embedding.Query, text)
 		return nil
 	})
 	if err != nil {
@@ -90,8 +90,8 @@ func (s *Session) QueryTokens(text string) ([]int32, error) {
 	return ids, nil
 }
 
-// tokens lays out a prompt.
-func (s *Session) tokens(segments []manifest.Segment, text string) (ids []int32) {
+// Tokens lays out a prompt about the user's text.
+func Tokens(t *tokenizer.Tokenizer, segments []manifest.Segment, text string) (ids []int32) {
 	for _, g := range segments {
 		for range g.Count {
 			ids = append(ids, int32(g.Token))
@@ -102,7 +102,7 @@ func (s *Session) tokens(segments []manifest.Segment, text string) (ids []int32)
 		if g.User {
 			g.Text += text
 		}
-		ids = append(ids, s.Tokenizer.Encode(g.Text, false)...)
+		ids = append(ids, t.Encode(g.Text, false)...)
 	}
 	return ids
 }
