@@ -169,14 +169,18 @@ func TestArgmaxOfProducts(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				for i := range headWidth {
-					e.Floats("x")[i] = float32(1 + i%5)
+				x := make([]float32, headWidth)
+				for i := range x {
+					x[i] = float32(1 + i%5)
 				}
 				for _, h := range heads {
-					call(t, e, "logits."+h.name(), nil)
-					want := first(e.Floats("logits")[:h.columns])
-					call(t, e, "greedy."+h.name(), nil)
-					if got := e.Ints("next")[0]; got != want {
+					logits, greedy := "logits."+h.name(), "greedy."+h.name()
+					put(t, e, logits, "x", x...)
+					call(t, e, logits, nil)
+					want := first(get[float32](t, e, logits, "logits", h.columns))
+					put(t, e, greedy, "x", x...)
+					call(t, e, greedy, nil)
+					if got := get[int32](t, e, greedy, "next", 1)[0]; got != want {
 						t.Errorf("%s %s %s, %d threads: place %d, the greatest is at %d", tgt.Name, h.name(), p.name, threads, got, want)
 					}
 					counts[want]++

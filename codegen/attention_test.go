@@ -10,6 +10,7 @@ import (
 	"pgc/ir"
 	"pgc/ir/eval"
 	"pgc/ir/target/targettest"
+	"pgc/runtime/engine"
 )
 
 // TestSplitAttention runs the attention of one position over many keys, whose work three kernels share, against the evaluator, and
@@ -51,19 +52,22 @@ func @window(%q2: input f32[1,2,5,33], %k2: input bf16[T,2,33], %v2: input bf16[
 						t.Fatal(err)
 					}
 					in[p.Name] = x
-					copy(one.Port(p.Name), x.Encode())
-					copy(three.Port(p.Name), x.Encode())
+					for _, e := range []*engine.Engine{one, three} {
+						if err := tensor(t, e, f.Name, p.Name).PutBytes(0, x.Encode()); err != nil {
+							t.Fatal(err)
+						}
+					}
 				}
 				call(t, one, f.Name, syms)
 				call(t, three, f.Name, syms)
 				for name, want := range reference(t, f, in, nil, syms) {
-					got := one.Floats(name)[:len(want.Data)]
+					got := get[float32](t, one, f.Name, name, len(want.Data))
 					worst := compare(got, want)
 					t.Logf("%s %s, %d keys: worst error %.2g", tgt.Name, f.Name, T, worst)
 					if !(worst < 1e-5) {
 						t.Errorf("%s %s, %d keys: error %g", tgt.Name, f.Name, T, worst)
 					}
-					if !slices.Equal(got, three.Floats(name)[:len(got)]) {
+					if !slices.Equal(got, get[float32](t, three, f.Name, name, len(got))) {
 						t.Errorf("%s %s, %d keys: three threads give other bits than one", tgt.Name, f.Name, T)
 					}
 				}
@@ -131,31 +135,37 @@ func @window(%q1: input f32[1,2,4,33], %k1: input f32[T,2,33], %v1: input f32[T,
 			heads, dim := q[2].N, q[4].N
 			row, query := heads*dim, heads*q[3].N*dim
 			rng := rand.New(rand.NewPCG(uint64(len(b.positions)), 1))
+			x := map[string][]float32{}
+			for port, n := range map[string]int{"q": query, "k": b.keys * row, "v": b.keys * row} {
+				x[port] = make([]float32, len(b.positions)*n)
+			}
 			for _, port := range []string{"q", "k", "v"} {
-				x := e.Floats(port)
-				for i := range x {
-					x[i] = rng.Float32()*6 - 3
+				for i := range x[port] {
+					x[port][i] = rng.Float32()*6 - 3
 				}
 			}
 			for s, at := range b.positions {
 				for _, port := range []string{"k", "v"} {
-					hidden := e.Floats(port)[s*b.keys*row:][:b.keys*row]
+					hidden := x[port][s*b.keys*row:][:b.keys*row]
 					for i := (int(at) + 1) * row; i < len(hidden); i++ {
 						hidden[i] = float32(math.NaN())
 					}
 				}
 			}
-			copy(e.Ints("at"), b.positions)
+			for port, data := range x {
+				put(t, e, b.name, port, data...)
+			}
+			put(t, e, b.name, "at", b.positions...)
 			call(t, e, b.name, map[string]int{"T": b.keys})
-			got := slices.Clone(e.Floats("y")[:len(b.positions)*query])
+			got := get[float32](t, e, b.name, "y", len(b.positions)*query)
 			for s, at := range b.positions {
 				want := make([]float32, query)
 				if at >= 0 {
-					copy(e.Floats("q1"), e.Floats("q")[s*query:][:query])
-					copy(e.Floats("k1"), e.Floats("k")[s*b.keys*row:][:b.keys*row])
-					copy(e.Floats("v1"), e.Floats("v")[s*b.keys*row:][:b.keys*row])
+					put(t, e, b.alone, "q1", x["q"][s*query:][:query]...)
+					put(t, e, b.alone, "k1", x["k"][s*b.keys*row:][:(int(at)+1)*row]...)
+					put(t, e, b.alone, "v1", x["v"][s*b.keys*row:][:(int(at)+1)*row]...)
 					call(t, e, b.alone, map[string]int{"T": int(at) + 1, "past": int(at)})
-					want = e.Floats("y1")[:query]
+					want = get[float32](t, e, b.alone, "y1", query)
 				}
 				if !sameBits(got[s*query:][:query], want) {
 					t.Errorf("%s @%s: sequence %d at %d differs from one alone: %g…, expected %g…", tgt.Name, b.name, s, at, got[s*query:][:3], want[:3])

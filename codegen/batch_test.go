@@ -50,7 +50,7 @@ func TestBatch(t *testing.T) {
 				t.Fatal(err)
 			}
 			e := compiled(t, m, randomWeights(t, m), tgt, 2)
-			if err := e.ReserveCopies(); err != nil {
+			if err := e.Copies(paligemma.Sequences); err != nil {
 				t.Fatal(err)
 			}
 			attentions := func(name string) (n int) {
@@ -78,36 +78,47 @@ func TestBatch(t *testing.T) {
 			}
 			hidden, vocab, patches := cfg.Text.HiddenSize, cfg.Text.VocabSize, cfg.Vision.Tokens()
 			rng := rand.New(rand.NewPCG(5, 6))
-			for i := range e.Floats("features") {
-				e.Floats("features")[i] = rng.Float32() - 0.5
+			features := make([]float32, patches*hidden)
+			for i := range features {
+				features[i] = rng.Float32() - 0.5
 			}
+			put(t, e, "prefill", "features", features...)
 			token := func(sequence, at int) int32 { return int32((sequence*131 + at*17 + 5) % vocab) }
 			length := func(sequence int) int { return patches + 3 + 9*sequence }
 			prefill := func(sequence, copy int) {
 				n := length(sequence)
+				ids, slots := make([]int32, n), make([]int32, n)
 				for i := range n {
-					e.Ints("ids")[i], e.Ints("slots")[i] = token(sequence, i), -1
+					ids[i], slots[i] = token(sequence, i), -1
 					if i < patches {
-						e.Ints("slots")[i] = int32(i)
+						slots[i] = int32(i)
 					}
 				}
+				put(t, e, "prefill", "ids", ids...)
+				put(t, e, "prefill", "slots", slots...)
 				fn("prefill").Use(copy)
-				call(t, e, "prefill", map[string]int{"S": n, "T": n, "past": 0, "prefix": n - 2, "F": patches})
+				call(t, e, "prefill", map[string]int{"S": n, "T": n, "past": 0, "prefix": n - 2})
 			}
-			result := func(row int) step {
-				return step{slices.Clone(e.Floats("last")[row*hidden:][:hidden]), slices.Clone(e.Floats("logits")[row*vocab:][:vocab]), e.Ints("next")[row]}
+			// result is what is there of a sequence behind a step of so many and the logits of that step.
+			result := func(row, of int, logits, last, next string) step {
+				return step{get[float32](t, e, logits, last, of*hidden)[row*hidden:][:hidden], get[float32](t, e, logits, "logits", of*vocab)[row*vocab:][:vocab],
+					get[int32](t, e, logits, next, of)[row]}
 			}
 			var want [sequences][steps]step
 			for s := range sequences {
 				prefill(s, 2)
 				fn("decode").Use(2)
+				fn("step").Use(2)
 				for i := range steps {
 					at := length(s) + i
-					e.Ints("ids")[0] = token(s, at)
-					call(t, e, "decode", map[string]int{"T": at + 1, "past": at, "prefix": length(s) - 2})
+					name := []string{"decode", "step"}[i%2]
+					put(t, e, name, "next", token(s, at))
+					call(t, e, name, map[string]int{"T": at + 1, "past": at, "prefix": length(s) - 2})
 					call(t, e, "logits", nil)
-					call(t, e, "greedy", nil)
-					want[s][i] = result(0)
+					if name == "decode" {
+						call(t, e, "greedy", nil)
+					}
+					want[s][i] = result(0, 1, "logits", "last", "next")
 				}
 			}
 			for s := range sequences {
@@ -115,19 +126,20 @@ func TestBatch(t *testing.T) {
 			}
 			for i := range steps {
 				syms := map[string]int{}
-				for slot := range paligemma.Sequences {
-					e.Ints("ids")[slot], e.Ints("positions")[slot] = 0, 0
-				}
+				var ids, positions [paligemma.Sequences]int32
 				for s, slot := range copies {
 					at := length(s) + i
 					syms[paligemma.PastOf(slot)] = at
-					e.Ints("ids")[slot], e.Ints("positions")[slot] = token(s, at), int32(at)
+					ids[slot], positions[slot] = token(s, at), int32(at)
 				}
-				call(t, e, "decode_batch", syms)
+				for _, name := range []string{"decode_batch", "step_batch"} { // the second does the first's work again
+					put(t, e, name, "next_batch", ids[:]...)
+					put(t, e, name, "positions", positions[:]...)
+					call(t, e, name, syms)
+				}
 				call(t, e, "logits_batch", nil)
-				call(t, e, "greedy_batch", nil)
 				for s, slot := range copies {
-					got := result(slot)
+					got := result(slot, paligemma.Sequences, "logits_batch", "last_batch", "next_batch")
 					if !sameBits(got.last, want[s][i].last) || !sameBits(got.logits, want[s][i].logits) || got.next != want[s][i].next {
 						t.Fatalf("%s %s: step %d of sequence %d differs in a batch: token %d, alone %d; hidden %g…, alone %g…", kind.name, tgt.Name,
 							i, s, got.next, want[s][i].next, got.last[:3], want[s][i].last[:3])

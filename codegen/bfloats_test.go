@@ -30,16 +30,16 @@ func TestBFloatProducts(t *testing.T) {
 				w := randomWeights(t, m)
 				want := reference(t, m.Func("many"), map[string]*eval.Tensor{"many.x": x}, w, map[string]int{"S": rows})["many.y"]
 				e := compiled(t, m, w, tgt, threads)
-				copy(e.Floats("many.x"), x.Float32())
+				put(t, e, "many", "many.x", x.Float32()...)
 				call(t, e, "many", map[string]int{"S": rows})
-				got := slices.Clone(e.Floats("many.y")[:rows*n])
+				got := get[float32](t, e, "many", "many.y", rows*n)
 				if worst := compare(got, want); !(worst < 2e-6) {
 					t.Errorf("%s: error %g of the largest value", name, worst)
 				}
 				last := rows - 1
-				copy(e.Floats("one.x"), x.Float32()[last*k:])
+				put(t, e, "one", "one.x", x.Float32()[last*k:]...)
 				call(t, e, "one", nil)
-				if alone := e.Floats("one.y")[:n]; !slices.Equal(alone, got[last*n:]) {
+				if alone := get[float32](t, e, "one", "one.y", n); !slices.Equal(alone, got[last*n:]) {
 					t.Errorf("%s: the last row differs alone and among others", name)
 				}
 				if first == nil {

@@ -17,7 +17,6 @@ import (
 	"pgc/ir/target"
 	"pgc/ir/target/targettest"
 	"pgc/passes"
-	"pgc/runtime/program"
 )
 
 // softsign is all that adding an elementwise operation takes; the conformance run below finds it in the table.
@@ -146,18 +145,18 @@ func conform(t *testing.T, tgt target.Target, ops []*ir.OpDef) (names []string) 
 		c := cases[f.Name]
 		for j, p := range f.Params {
 			if p.Kind == ir.Input {
-				scatter(m, e.Port(p.Name), p.Type, c.Inputs[fmt.Sprintf("x%d", j)])
+				putTensor(t, e, m, f.Name, p.Name, p.Type, c.Inputs[fmt.Sprintf("x%d", j)])
 			}
 		}
-		memory := func(r ir.Result) []byte {
+		name := func(r ir.Result) string {
 			if r.State == nil {
-				return e.Port(r.Name)
+				return r.Name
 			}
-			return e.State(slices.IndexFunc(e.Program.States, func(s program.State) bool { return s.Name == r.State.Name }))
+			return r.State.Name
 		}
 		for _, r := range f.Results {
 			if r.State != nil {
-				scatter(m, memory(r), r.State.Type, c.Inputs[fmt.Sprintf("x%d", slices.Index(f.Params, r.State))])
+				putTensor(t, e, m, f.Name, name(r), r.State.Type, c.Inputs[fmt.Sprintf("x%d", slices.Index(f.Params, r.State))])
 			}
 		}
 		call(t, e, f.Name, c.Syms)
@@ -165,9 +164,14 @@ func conform(t *testing.T, tgt target.Target, ops []*ir.OpDef) (names []string) 
 		for k, r := range f.Results {
 			x := eval.New(c.Want[k].DType, c.Want[k].Shape...)
 			if x.DType.IsQuantized() {
-				gatherGroups(t, e.Arena()[groupsOf(m.Func(f.Name), x.DType).Buf.Offset:], x)
+				groups := groupsOf(m.Func(f.Name), x.DType)
+				data := make([]byte, m.Bytes(groups.Type))
+				if err := e.Arena().GetBytes(groups.Buf.Offset, data); err != nil {
+					t.Fatal(err)
+				}
+				gatherGroups(t, data, x)
 			} else {
-				gather(t, m, memory(r), r.Value.Type, x)
+				getTensor(t, e, m, f.Name, name(r), r.Value.Type, x)
 			}
 			got = append(got, x)
 		}
@@ -211,7 +215,7 @@ func scatter(m *ir.Module, memory []byte, t ir.Type, x *eval.Tensor) {
 	})
 }
 
-func gather(t *testing.T, m *ir.Module, memory []byte, typ ir.Type, x *eval.Tensor) {
+func gather(t testing.TB, m *ir.Module, memory []byte, typ ir.Type, x *eval.Tensor) {
 	elements(m, memory, typ, x, func(i int, at []byte) {
 		one, err := eval.Decode(stored(typ.DType), at)
 		if err != nil {

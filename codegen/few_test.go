@@ -86,11 +86,11 @@ func TestFewRows(t *testing.T) {
 			for r := range 8 {
 				in := eval.New(ir.F32, 1, c.k)
 				copy(in.Data, x.Data[r*c.k:])
-				copy(e.Floats("x1"), rows[r*c.k:][:c.k])
+				put(t, e, "rows1", "x1", rows[r*c.k:][:c.k]...)
 				call(t, e, "rows1", nil)
 				want := reference(t, plain, map[string]*eval.Tensor{"x1": in}, w, nil)
 				for _, out := range []string{"y", "z"} {
-					got := e.Floats(out + "1")[:c.n]
+					got := get[float32](t, e, "rows1", out+"1", c.n)
 					worst = max(worst, compare(got, want[out+"1"]))
 					alone[out] = append(alone[out], got...)
 				}
@@ -100,10 +100,11 @@ func TestFewRows(t *testing.T) {
 				t.Errorf("%s: error %g", name, worst)
 			}
 			for _, n := range counts {
-				copy(e.Floats(fmt.Sprint("x", n)), rows[:n*c.k])
-				call(t, e, fmt.Sprint("rows", n), nil)
+				name := fmt.Sprint("rows", n)
+				put(t, e, name, fmt.Sprint("x", n), rows[:n*c.k]...)
+				call(t, e, name, nil)
 				for _, out := range []string{"y", "z"} {
-					for j, v := range e.Floats(fmt.Sprint(out, n))[:n*c.n] {
+					for j, v := range get[float32](t, e, name, fmt.Sprint(out, n), n*c.n) {
 						if want := alone[out][j]; math.Float32bits(v) != math.Float32bits(want) {
 							t.Fatalf("%s: %s of %d rows: row %d, column %d is %g among others and %g alone", name, out, n, j/c.n, j%c.n, v, want)
 						}

@@ -131,7 +131,7 @@ func call(t testing.TB, e *engine.Engine, name string, syms map[string]int) {
 	for s, v := range syms {
 		f.Set(s, v)
 	}
-	if err := f.Run(t.Context(), 0); err != nil {
+	if err := f.Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -204,20 +204,20 @@ func TestModelMatchesEvaluator(t *testing.T) {
 				slots[i] = int32(i)
 			}
 		}
-		features := reference(t, plain.Func("encode_image"), map[string]*eval.Tensor{"pixels": pixels}, w, nil)["features"]
-		cache := map[string]*eval.Tensor{}
-		for _, p := range plain.Func("prefill").Params {
-			if p.Kind == ir.State {
-				cache[p.Name] = eval.New(p.Type.DType, p.Type.Shape[0].N, p.Type.Shape[1].N, p.Type.Shape[2].N)
+		in := map[string]*eval.Tensor{"pixels": pixels}
+		for _, f := range plain.Funcs {
+			for _, p := range f.Params {
+				if shape, err := p.Type.Eval(nil); err == nil && p.Kind == ir.State {
+					in[p.Name] = eval.New(p.Type.DType, shape...)
+				}
 			}
 		}
-		in := map[string]*eval.Tensor{"ids": eval.FromInt32(ids, tokens), "slots": eval.FromInt32(slots, tokens), "features": features}
-		for k, v := range cache {
-			in[k] = v
-		}
-		syms := map[string]int{"S": tokens, "T": tokens, "past": 0, "prefix": prefix, "F": patches, "R": tokens}
-		whole := reference(t, plain.Func("forward"), in, w, syms)
-		want := reference(t, plain.Func("head"), map[string]*eval.Tensor{"hidden": whole["hidden"]}, w, syms)["logits"]
+		features := reference(t, plain.Func("encode_image"), in, w, map[string]int{"row": 0})["features"]
+		in["features"] = features
+		in["ids"], in["slots"] = eval.FromInt32(ids, tokens), eval.FromInt32(slots, tokens)
+		syms := map[string]int{"S": tokens, "T": tokens, "past": 0, "prefix": prefix, "row": 0, "R": tokens}
+		in["hidden"] = reference(t, plain.Func("forward"), in, w, syms)["hidden"]
+		want := reference(t, plain.Func("head"), in, w, syms)["logits"]
 		vocab := cfg.Text.VocabSize
 
 		for _, tgt := range targettest.Runnable(t) {
@@ -227,44 +227,47 @@ func TestModelMatchesEvaluator(t *testing.T) {
 					t.Fatal(err)
 				}
 				e := compiled(t, m, w, tgt, 2, off...)
-				for i, v := range pixels.Data {
-					e.Floats("pixels")[i] = float32(v)
+				put(t, e, "encode_image", "pixels", pixels.Float32()...)
+				call(t, e, "encode_image", map[string]int{"row": 0})
+				encodeErr := compare(get[float32](t, e, "encode_image", "features", len(features.Data)), features)
+				for _, f := range []string{"forward", "prefill"} {
+					put(t, e, f, "ids", ids...)
+					put(t, e, f, "slots", slots...)
 				}
-				call(t, e, "encode_image", nil)
-				encodeErr := compare(e.Floats("features"), features)
-				copy(e.Ints("ids"), ids)
-				copy(e.Ints("slots"), slots)
 				call(t, e, "forward", syms)
 				call(t, e, "head", syms)
-				forwardErr := compare(e.Floats("logits"), want)
-				last := append([]float32(nil), e.Floats("logits")[(tokens-1)*vocab:tokens*vocab]...)
+				all := get[float32](t, e, "head", "logits", tokens*vocab)
+				forwardErr := compare(all, want)
+				last := all[(tokens-1)*vocab:]
 
 				call(t, e, "prefill", syms)
 				call(t, e, "logits", nil)
-				same := true
-				for i, v := range last {
-					same = same && math.Float32bits(v) == math.Float32bits(e.Floats("logits")[i])
-				}
-				// Prefill the prefix only, then decode the rest token by token.
-				part := map[string]int{"S": prefix, "T": prefix, "past": 0, "prefix": prefix, "F": patches}
+				same := sameBits(get[float32](t, e, "logits", "logits", vocab), last)
+				// Prefill the prefix only, then decode the rest token by token, the last one with the choice of the next.
+				part := map[string]int{"S": prefix, "T": prefix, "past": 0, "prefix": prefix}
 				call(t, e, "prefill", part)
 				for i := prefix; i < tokens; i++ {
-					e.Ints("ids")[0] = ids[i]
-					call(t, e, "decode", map[string]int{"T": i + 1, "past": i, "prefix": prefix})
+					f := "decode"
+					if i == tokens-1 {
+						f = "step"
+					}
+					put(t, e, f, "next", ids[i])
+					call(t, e, f, map[string]int{"T": i + 1, "past": i, "prefix": prefix})
 				}
+				stepped := get[int32](t, e, "step", "next", 1)[0]
 				call(t, e, "logits", nil)
 				call(t, e, "greedy", nil)
 				row := &eval.Tensor{DType: ir.F32, Data: want.Data[(tokens-1)*vocab:]}
-				decodeErr := compare(e.Floats("logits"), row)
-				equal, best := true, 0
-				for i, v := range last {
-					equal = equal && math.Float32bits(v) == math.Float32bits(e.Floats("logits")[i])
-					if e.Floats("logits")[i] > e.Floats("logits")[best] {
+				decoded := get[float32](t, e, "logits", "logits", vocab)
+				decodeErr := compare(decoded, row)
+				equal, best := sameBits(decoded, last), 0
+				for i, v := range decoded {
+					if v > decoded[best] {
 						best = i
 					}
 				}
-				if next := e.Ints("next")[0]; int(next) != best {
-					t.Errorf("gemma2=%v kv=%s %s off=%v: greedy chooses %d, the greatest logit is %d", gemma2, kind.kv, tgt.Name, off, next, best)
+				if next := get[int32](t, e, "greedy", "next", 1)[0]; int(next) != best || next != stepped {
+					t.Errorf("gemma2=%v kv=%s %s off=%v: greedy chooses %d, step %d, the greatest logit is %d", gemma2, kind.kv, tgt.Name, off, next, stepped, best)
 				}
 				t.Logf("gemma2=%v kv=%s bf16=%v %s off=%d: encode %.2g, forward %.2g, decode %.2g of the largest; prefill's bits equal forward's: %v; decode's: %v",
 					gemma2, kind.kv, kind.bfloats, tgt.Name, len(off), encodeErr, forwardErr, decodeErr, same, equal)

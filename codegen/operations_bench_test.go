@@ -28,7 +28,7 @@ func BenchmarkOperations(b *testing.B) {
 			b.Run(f.Name+" "+c.Name, func(b *testing.B) {
 				b.SetBytes(int64(4 * len(c.Want[0].Data)))
 				for b.Loop() {
-					if err := fn.Run(b.Context(), 0); err != nil {
+					if err := fn.Run(b.Context()); err != nil {
 						b.Fatal(err)
 					}
 				}

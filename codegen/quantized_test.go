@@ -67,18 +67,18 @@ func TestIntegerProducts(t *testing.T) {
 				e := compiled(t, m, w, tgt, 2)
 				for i, x := range inputs {
 					want := reference(t, m.Func("many"), map[string]*eval.Tensor{"many.x": x}, w, map[string]int{"S": rows})["many.y"]
-					copy(e.Floats("many.x"), x.Float32())
+					put(t, e, "many", "many.x", x.Float32()...)
 					call(t, e, "many", map[string]int{"S": rows})
-					got := e.Floats("many.y")[:rows*n]
+					got := get[float32](t, e, "many", "many.y", rows*n)
 					worst := compare(got, want)
 					t.Logf("%s, %d: worst error %.2g of the largest value", name, i, worst)
 					if !(worst < 2e-6) {
 						t.Errorf("%s, %d: error %g", name, i, worst)
 					}
 					last := rows - 1
-					copy(e.Floats("one.x"), x.Float32()[last*k:])
+					put(t, e, "one", "one.x", x.Float32()[last*k:]...)
 					call(t, e, "one", nil)
-					for j, v := range e.Floats("one.y")[:n] {
+					for j, v := range get[float32](t, e, "one", "one.y", n) {
 						if v != got[last*n+j] {
 							t.Fatalf("%s, %d: column %d of the last row is %g alone and %g among others", name, i, j, v, got[last*n+j])
 						}
@@ -150,10 +150,10 @@ func @f(%x: input f32[S,192], %m0: weight "m0" i8g32[33,192], %m1: weight "m1" i
 		syms := map[string]int{"S": rows}
 		want := reference(t, m.Func("f"), map[string]*eval.Tensor{"x": x}, w, syms)
 		e := compiled(t, m, w, tgt, 2)
-		copy(e.Floats("x"), x.Float32())
+		put(t, e, "f", "x", x.Float32()...)
 		call(t, e, "f", syms)
 		for name, y := range want {
-			if worst := compare(e.Floats(name)[:rows*n], y); !(worst < 2e-6) {
+			if worst := compare(get[float32](t, e, "f", name, rows*n), y); !(worst < 2e-6) {
 				t.Errorf("%s: %s: error %g", tgt.Name, name, worst)
 			}
 		}

@@ -22,7 +22,6 @@ import (
 	"pgc/ir/target/targettest"
 	"pgc/passes"
 	"pgc/runtime/engine"
-	"pgc/runtime/program"
 )
 
 var (
@@ -116,11 +115,8 @@ func (tr trial) run(t *testing.T, e *engine.Engine, f, optimized *ir.Func, w wei
 		near, native = 2e-2, 4e-2
 	}
 	for _, p := range f.Params {
-		switch p.Kind {
-		case ir.Input:
-			scatter(f.Module, e.Port(p.Name), p.Type, in[p.Name])
-		case ir.State:
-			scatter(f.Module, e.State(stateIndex(e.Program, p)), p.Type, in[p.Name])
+		if p.Kind == ir.Input || p.Kind == ir.State {
+			putTensor(t, e, f.Module, f.Name, p.Name, p.Type, in[p.Name])
 		}
 	}
 	if *last != "" {
@@ -132,14 +128,12 @@ func (tr trial) run(t *testing.T, e *engine.Engine, f, optimized *ir.Func, w wei
 	}
 	call(t, e, f.Name, syms)
 	for _, r := range f.Results {
-		name, memory := r.Name, []byte(nil)
+		name := r.Name
 		if r.State != nil {
-			name, memory = r.State.Name, e.State(stateIndex(e.Program, r.State))
-		} else {
-			memory = e.Port(name)
+			name = r.State.Name
 		}
 		got := eval.New(r.Value.Type.DType, want[name].Shape...)
-		gather(t, f.Module, memory, r.Value.Type, got)
+		getTensor(t, e, f.Module, f.Name, name, r.Value.Type, got)
 		if d := difference(fused[name], want[name]); !(d < near) {
 			return &miss{"passes", f.Name, fmt.Errorf("%s is changed by %g of the largest, with %v", name, d, syms)}
 		} else if d := difference(got, want[name]); !(d < native) {
@@ -147,10 +141,6 @@ func (tr trial) run(t *testing.T, e *engine.Engine, f, optimized *ir.Func, w wei
 		}
 	}
 	return nil
-}
-
-func stateIndex(p *program.Program, state *ir.Value) int {
-	return slices.IndexFunc(p.States, func(s program.State) bool { return s.Name == state.Name })
 }
 
 // inputs are random inputs and states of a function and values of its symbols.

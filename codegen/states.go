@@ -29,14 +29,15 @@ func (c *compiler) declareStates() {
 			}
 			name, copy := stateCopy(v.Name)
 			p.Copies = max(p.Copies, copy+1)
-			if slices.ContainsFunc(p.States, func(s program.State) bool { return s.Name == name }) {
+			if i := slices.IndexFunc(p.States, func(s program.State) bool { return s.Name == name }); i >= 0 {
+				p.States[i].PerSlot = p.States[i].PerSlot || copy > 0
 				continue
 			}
 			bytes := v.Type.DType.MemoryBytes()
 			for _, d := range v.Type.Shape {
 				bytes *= int64(d.N)
 			}
-			p.States = append(p.States, program.State{Name: name, Bytes: bytes})
+			p.States = append(p.States, program.State{Name: name, Bytes: bytes, PerSlot: copy > 0})
 		}
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
-	"slices"
 	"testing"
 	"time"
 
@@ -26,23 +25,30 @@ func TestDecodingAllocatesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	greedy, err := e.Func("greedy")
+	step, err := e.Func("step")
 	if err != nil {
 		t.Fatal(err)
 	}
-	decode.Set("S", 1)
-	decode.Set("prefix", 3)
+	next := make([]int32, 1)
+	token := tensor(t, e, "step", "next")
 	for name, ctx := range map[string]context.Context{"background": context.Background(), "cancellable": t.Context()} {
 		past := 0
 		n := testing.AllocsPerRun(50, func() {
-			e.Ints("ids")[0] = e.Ints("next")[0] % 7
-			decode.Set("past", past)
-			decode.Set("T", past+1)
-			for _, f := range []*engine.Func{decode, greedy} {
-				if err := f.Run(ctx, 0); err != nil {
+			for _, f := range []*engine.Func{decode, step} {
+				f.Set("prefix", 3)
+				f.Set("past", past)
+				f.Set("T", past+1)
+				if err := engine.Put(token, 0, next); err != nil {
+					t.Fatal(err)
+				}
+				if err := f.Run(ctx); err != nil {
 					t.Fatal(err)
 				}
 			}
+			if err := engine.Get(token, 0, next); err != nil {
+				t.Fatal(err)
+			}
+			next[0] %= 7
 			past++
 		})
 		t.Logf("%s: %g allocations a step", name, n)
@@ -64,15 +70,18 @@ func TestCanceledPromptLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	const n = 80
+	ids, slots := make([]int32, n), make([]int32, n)
 	for i := range n {
-		e.Ints("ids")[i], e.Ints("slots")[i] = int32(i*7%31), -1
+		ids[i], slots[i] = int32(i*7%31), -1
 	}
-	for s, v := range map[string]int{"S": n, "T": n, "past": 0, "prefix": n, "F": 0} {
+	put(t, e, "prefill", "ids", ids...)
+	put(t, e, "prefill", "slots", slots...)
+	for s, v := range map[string]int{"S": n, "T": n, "past": 0, "prefix": n} {
 		f.Set(s, v)
 	}
 	prompt := func(ctx context.Context) ([]float32, error) {
-		err := f.Run(ctx, 0)
-		return slices.Clone(e.Floats("last")[:tiny(false).Text.HiddenSize]), err
+		err := f.Run(ctx)
+		return get[float32](t, e, "prefill", "last", tiny(false).Text.HiddenSize), err
 	}
 	want, err := prompt(t.Context())
 	if err != nil {

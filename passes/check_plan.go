@@ -250,7 +250,8 @@ func (c *planChecker) capacity(t ir.Type) int64 {
 	return elements(c.f.Module, t.Shape) * t.DType.MemoryBytes()
 }
 
-// update checks that an update is written straight into the state, which nothing else reads.
+// update checks that an update is written straight into the state, which nothing reads from then on but what takes
+// the result of op.
 func (c *planChecker) update(op *ir.Op) {
 	state, written := updated(op), op.Result()
 	if op.Def == ir.OpDynamicUpdateSlice {
@@ -259,8 +260,27 @@ func (c *planChecker) update(op *ir.Op) {
 	if b := written.Buf; b == nil || b.Space != ir.States || b.Param != state {
 		c.report("the rows of %s are not written into its state", op)
 	}
-	if n := len(c.uses[state]); n != 1 {
-		c.report("%%%s is updated in place and has %d users, expected one", state.Name, n)
+	writer := op
+	if op.Def == ir.OpDynamicUpdateSlice {
+		for writer = op.In[1].Def; writer != nil && isView(writer); {
+			writer = writer.In[0].Def
+		}
+	}
+	old, over := map[*ir.Value]bool{state: true}, false
+	for _, o := range c.f.Ops {
+		reads := o != op && slices.ContainsFunc(o.In, func(v *ir.Value) bool { return old[v] })
+		over = over || o == writer
+		switch {
+		case reads && isView(o):
+			old[o.Result()] = true
+		case reads && (over || updatesState(o) && updated(o) == state):
+			c.report("%s reads %%%s, which is overwritten in place by then", o, state.Name)
+		}
+	}
+	for _, r := range c.f.Results {
+		if old[r.Value] {
+			c.report("result %s is %%%s, which is overwritten in place", r.Name, state.Name)
+		}
 	}
 }
 

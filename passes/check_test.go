@@ -72,7 +72,11 @@ func TestCheckPlan(t *testing.T) {
 		"not written into": func(f *ir.Func) {
 			find(f, func(op *ir.Op) bool { return op.Def == ir.OpDynamicUpdateSlice }).In[1].Buf.Space = ir.Arena
 		},
-		"has 2 users":        func(f *ir.Func) { f.Return("old", f.Param("c")) },
+		"result old is %c": func(f *ir.Func) { f.Return("old", f.Param("c")) },
+		"is overwritten in place by then": func(f *ir.Func) {
+			v := ir.NewBuilder(f).Op(ir.OpReduceSum, nil, f.Param("c"))
+			v.Buf = &ir.Buffer{Space: ir.Arena, Owner: true, Offset: 1 << 20}
+		},
 		"does not lie there": func(f *ir.Func) { f.Results[0].Value.Buf.Space = ir.Arena },
 		"outside of its memory": func(f *ir.Func) {
 			b := find(f, inArena).Result().Buf
@@ -167,5 +171,27 @@ func TestShuffle(t *testing.T) {
 	}
 	if len(texts) < 5 {
 		t.Errorf("only %d orders", len(texts))
+	}
+}
+
+// A state may be read before it is updated in place, and not afterwards.
+func TestReadThenUpdate(t *testing.T) {
+	const product = `{spec="ab,bc->ac"} : f32[4,4]`
+	for _, c := range []struct{ body, want string }{
+		{"%1 = einsum %x, %s " + product + "\n  %2 = einsum %1, %x " + product + "\n  %3 = dynamic_update_slice %s, %2, %0 : f32[4,4]\n  return update %s=%3", ""},
+		{"%1 = einsum %x, %x " + product + "\n  %2 = dynamic_update_slice %s, %1, %0 : f32[4,4]\n  %3 = einsum %s, %1 " + product +
+			"\n  return update %s=%2, y=%3 : f32[4,4]", "nothing reads from then on"},
+	} {
+		m, err := text.Parse("f.pgir", "func @f(\n    %x: input f32[4,4],\n    %s: state f32[4,4]) {\n  %0 = constant {dtype=i32, shape=[], values=[0]} : i32[]\n  "+c.body+"\n}\n")
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = Optimize(m, Options{})
+		if c.want == "" && err == nil {
+			err = CheckPlan(m.Funcs[0])
+		}
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: error %v, expected %q", c.body, err, c.want)
+		}
 	}
 }

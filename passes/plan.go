@@ -125,8 +125,8 @@ func (p *planner) states() error {
 			continue
 		}
 		state := updated(op)
-		if state.Kind != ir.State || len(p.uses[state]) != 1 {
-			return fmt.Errorf("@%s: %s must be the only user of a state parameter", p.f.Name, op.Def)
+		if state.Kind != ir.State || !p.readBefore(state, op) {
+			return fmt.Errorf("@%s: %s must be of a state parameter that nothing reads from then on", p.f.Name, op.Def)
 		}
 		if op.Def != ir.OpDynamicUpdateSlice {
 			continue
@@ -152,6 +152,27 @@ func (p *planner) states() error {
 		v.Buf = b
 	}
 	return nil
+}
+
+// readBefore reports whether whatever reads the old contents of a state has done so when the kernel runs that writes the rows of update,
+// its only update.
+func (p *planner) readBefore(state *ir.Value, update *ir.Op) bool {
+	at, writer := positions(p.f), update
+	if update.Def == ir.OpDynamicUpdateSlice {
+		writer = root(update.In[1]).Def
+	}
+	var before func(v *ir.Value) bool
+	before = func(v *ir.Value) bool {
+		for _, u := range p.uses[v] {
+			switch {
+			case u.Op == update:
+			case u.Op == nil, updatesState(u.Op) && updated(u.Op) == v, isView(u.Op) && !before(u.Op.Result()), !isView(u.Op) && at[u.Op] >= at[writer]:
+				return false
+			}
+		}
+		return true
+	}
+	return before(state)
 }
 
 // root follows views to the value that owns the memory.

@@ -29,7 +29,7 @@ func TestCancel(t *testing.T) {
 	for threads := 1; threads <= 8; threads++ {
 		pool := startPool(t, threads, 64)
 		begin := time.Now()
-		if err := pool.Run(context.Background(), tab); err != nil {
+		if err := pool.Run(context.Background(), tab, 0, tab.Launches()); err != nil {
 			t.Fatal(err)
 		}
 		usual := time.Since(begin)
@@ -46,7 +46,7 @@ func TestCancel(t *testing.T) {
 					cancel()
 				}()
 				before := words(p)
-				switch err := pool.Run(ctx, tab); {
+				switch err := pool.Run(ctx, tab, 0, tab.Launches()); {
 				case err == nil:
 					whole++
 					checkRan(t, before, words(p), launches, launches)
@@ -62,7 +62,7 @@ func TestCancel(t *testing.T) {
 				if rng.IntN(4) == 0 {
 					clear(floats(z))
 					before := words(p)
-					if err := pool.Run(context.Background(), tab); err != nil {
+					if err := pool.Run(context.Background(), tab, 0, tab.Launches()); err != nil {
 						t.Error(err)
 						return
 					}
@@ -104,7 +104,7 @@ func TestCancelIsPrompt(t *testing.T) {
 		tab := table(t, launch{"burn", tasks, []any{p, 1_000_000}}, launch{"burn", tasks, []any{p, 1_000_000}})
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		begin := time.Now()
-		err := pool.Run(ctx, tab)
+		err := pool.Run(ctx, tab, 0, tab.Launches())
 		took := time.Since(begin)
 		cancel()
 		if !errors.Is(err, context.DeadlineExceeded) {
@@ -132,16 +132,16 @@ func TestCancelEarly(t *testing.T) {
 	other, cancelOther := context.WithCancel(t.Context())
 	defer cancelOther()
 	for _, c := range []context.Context{ctx, other, ctx} {
-		if err := pool.Run(c, tab); err != nil {
+		if err := pool.Run(c, tab, 0, tab.Launches()); err != nil {
 			t.Fatal(err)
 		}
 	}
 	cancel()
 	for range 100 {
-		if err := pool.Run(ctx, tab); !errors.Is(err, context.Canceled) {
+		if err := pool.Run(ctx, tab, 0, tab.Launches()); !errors.Is(err, context.Canceled) {
 			t.Fatalf("error %v, expected that the context is canceled", err)
 		}
-		if err := pool.Run(other, tab); err != nil {
+		if err := pool.Run(other, tab, 0, tab.Launches()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -169,7 +169,7 @@ func TestCancelLeavesNothing(t *testing.T) {
 		if i%2 == 0 {
 			go cancel()
 		}
-		if err := pool.Run(ctx, tab); err != nil && !errors.Is(err, context.Canceled) {
+		if err := pool.Run(ctx, tab, 0, tab.Launches()); err != nil && !errors.Is(err, context.Canceled) {
 			t.Fatal(err)
 		}
 		pool.Close()

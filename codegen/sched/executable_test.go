@@ -81,7 +81,7 @@ func TestExecutable(t *testing.T) {
 		if err := tab.Bind(bases, []int64{s}); err != nil {
 			t.Fatal(err)
 		}
-		if err := pool.Run(context.Background(), tab); err != nil {
+		if err := pool.Run(context.Background(), tab, 0, tab.Launches()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -99,7 +99,7 @@ func TestExecutable(t *testing.T) {
 	// A step of a decoder: bind and run without allocations.
 	syms := []int64{65}
 	if allocs := testing.AllocsPerRun(100, func() {
-		if tab.Bind(bases, syms) != nil || pool.Run(context.Background(), tab) != nil {
+		if tab.Bind(bases, syms) != nil || pool.Run(context.Background(), tab, 0, tab.Launches()) != nil {
 			t.Error("a step failed")
 		}
 	}); allocs != 0 {

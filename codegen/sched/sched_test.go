@@ -25,7 +25,7 @@ func TestOnce(t *testing.T) {
 			}
 			tab := table(t, list...)
 			for range runs {
-				if err := pool.Run(context.Background(), tab); err != nil {
+				if err := pool.Run(context.Background(), tab, 0, tab.Launches()); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -55,7 +55,7 @@ func TestOrder(t *testing.T) {
 			for i := range n {
 				floats(x)[i] = float32(i)
 			}
-			if err := pool.Run(context.Background(), tab); err != nil {
+			if err := pool.Run(context.Background(), tab, 0, tab.Launches()); err != nil {
 				t.Fatal(err)
 			}
 			for i := range n {
@@ -79,7 +79,7 @@ func TestBits(t *testing.T) {
 	var want uint32
 	for threads := 1; threads <= 8; threads++ {
 		pool := startPool(t, threads, 0)
-		if err := pool.Run(context.Background(), tab); err != nil {
+		if err := pool.Run(context.Background(), tab, 0, tab.Launches()); err != nil {
 			t.Fatal(err)
 		}
 		for i := range tasks {
@@ -100,7 +100,8 @@ func TestScratch(t *testing.T) {
 	const threads, bytes, tasks = 4, 10_000, 64
 	p := memory(t, 8*tasks)
 	pool := startPool(t, threads, bytes)
-	if err := pool.Run(context.Background(), table(t, launch{"touch", tasks, []any{p, bytes}})); err != nil {
+	tab := table(t, launch{"touch", tasks, []any{p, bytes}})
+	if err := pool.Run(context.Background(), tab, 0, tab.Launches()); err != nil {
 		t.Fatal(err)
 	}
 	seen := map[int64]bool{}
@@ -125,11 +126,11 @@ func TestProfile(t *testing.T) {
 	p := memory(t, 8*8)
 	pool := startPool(t, 2, 64)
 	tab := table(t, launch{"burn", 8, []any{p, 1_000_000}}, launch{"count", 0, nil}, launch{"burn", 1, []any{p, 1_000_000}})
-	if err := pool.Run(context.Background(), tab); err != nil {
+	if err := pool.Run(context.Background(), tab, 0, tab.Launches()); err != nil {
 		t.Fatal(err)
 	}
 	begin := time.Now()
-	profile, err := pool.Profile(tab)
+	profile, err := pool.Profile(context.Background(), tab, 0, tab.Launches())
 	wall := time.Since(begin)
 	if err != nil {
 		t.Fatal(err)
@@ -163,7 +164,7 @@ func TestClosed(t *testing.T) {
 	tab := table(t, launch{"nothing", 1, nil})
 	pool.Close()
 	pool.Close()
-	if err := pool.Run(context.Background(), tab); err == nil {
+	if err := pool.Run(context.Background(), tab, 0, tab.Launches()); err == nil {
 		t.Fatal("a closed pool runs")
 	}
 }

@@ -63,7 +63,7 @@ func TestStress(t *testing.T) {
 		begin := time.Now()
 		underPressure(t, func() {
 			for range runs {
-				if err := pool.Run(context.Background(), tab); err != nil {
+				if err := pool.Run(context.Background(), tab, 0, tab.Launches()); err != nil {
 					t.Error(err)
 					return
 				}
@@ -91,7 +91,7 @@ func TestTwoPools(t *testing.T) {
 			go func() {
 				defer wg.Done()
 				for range 500 {
-					if err := pool.Run(context.Background(), tab); err != nil {
+					if err := pool.Run(context.Background(), tab, 0, tab.Launches()); err != nil {
 						t.Error(err)
 						return
 					}
@@ -111,7 +111,8 @@ func TestStartStop(t *testing.T) {
 		for i := range 100 {
 			pool := startPool(t, 1+i%5, int64(i))
 			if i%2 == 0 {
-				if err := pool.Run(context.Background(), table(t, launch{"nothing", 3, nil})); err != nil {
+				tab := table(t, launch{"nothing", 3, nil})
+				if err := pool.Run(context.Background(), tab, 0, tab.Launches()); err != nil {
 					t.Error(err)
 				}
 			}
@@ -138,7 +139,7 @@ func TestInterrupt(t *testing.T) {
 	tab := table(t, launch{"burn", tasks, []any{p, 1_000_000}})
 	done := make(chan error, 1)
 	begin := time.Now()
-	go func() { done <- pool.Run(ctx, tab) }()
+	go func() { done <- pool.Run(ctx, tab, 0, tab.Launches()) }()
 	time.Sleep(20 * time.Millisecond)
 	sent := time.Now()
 	syscall.Kill(os.Getpid(), syscall.SIGINT)
@@ -163,7 +164,7 @@ func benchmarkRun(b *testing.B, threads int, launches ...launch) {
 	b.ReportAllocs()
 	b.ResetTimer()
 	for range b.N {
-		if err := pool.Run(context.Background(), tab); err != nil {
+		if err := pool.Run(context.Background(), tab, 0, tab.Launches()); err != nil {
 			b.Fatal(err)
 		}
 	}

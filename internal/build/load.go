@@ -18,6 +18,7 @@ import (
 	"pgc/passes"
 	"pgc/runtime/cpufeature"
 	"pgc/runtime/engine"
+	"pgc/runtime/entry"
 	"pgc/runtime/generate"
 	"pgc/runtime/native"
 	"pgc/runtime/program"
@@ -63,7 +64,7 @@ func Load(ctx context.Context, c *hf.Checkpoint, o Loading) (*Loaded, error) {
 		return nil, err
 	}
 	if o.Observe != nil {
-		for _, name := range []string{"encode_image", "forward"} {
+		for _, name := range []string{entry.EncodeImage, entry.Forward} {
 			for key, output := range passes.Observe(l.Module.Func(name), o.Observe) {
 				l.Inputs[key] = Observed{name, output}
 			}

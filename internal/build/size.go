@@ -9,6 +9,7 @@ import (
 	"pgc/ir/target"
 	"pgc/models"
 	"pgc/passes"
+	"pgc/runtime/entry"
 	"pgc/runtime/generate"
 	"pgc/runtime/manifest"
 )
@@ -82,7 +83,7 @@ func (s *Sizes) Print(w io.Writer) {
 	if s.KVPerToken > 0 {
 		fmt.Fprintf(w, "KV cache     %d bytes a token, %d tokens: %s\n", s.KVPerToken, s.MaxTokens, mib(s.KVPerToken*int64(s.MaxTokens)))
 	}
-	for _, name := range []string{"encode_image", "prefill", "decode", "embed"} {
+	for _, name := range []string{entry.EncodeImage, entry.Prefill, entry.Decode, entry.Embed} {
 		if _, ok := s.ArenaBytes[name]; !ok {
 			continue
 		}

@@ -2,7 +2,7 @@
 // which pages are found (Faysse et al. 2024, "ColPali: Efficient Document Retrieval with Vision Language Models").
 //
 // It follows transformers' modeling_colpali.py and processing_colpali.py and imports frontend, ir, models, models/config,
-// models/paligemma and runtime/manifest.
+// models/paligemma, runtime/entry and runtime/manifest.
 package colpali
 
 import (
@@ -14,6 +14,7 @@ import (
 	"pgc/models"
 	"pgc/models/config"
 	"pgc/models/paligemma"
+	"pgc/runtime/entry"
 	"pgc/runtime/manifest"
 )
 
@@ -70,20 +71,19 @@ func (c Config) Tied(bool) models.Config { return c }
 
 // Graph returns the module:
 //
-//	encode_image(pixels [3,size,size]) -> features [tokens, hidden]
-//	embed(ids [S], slots [S], features [F, hidden]) -> embeddings [S, dim], vectors of length 1
+//	encode_image(pixels [3,size,size]) -> state features [tokens, hidden], from row on
+//	embed(ids [S], slots [S], state features) -> embeddings [S, dim], vectors of length 1
 //
 // All tokens of a call see each other. slots [S] holds the row of features for image tokens and -1 for text.
 func (c Config) Graph(o models.Options) (*ir.Module, error) {
 	return Build(func(m *Module) {
-		S, F := m.Symbol("S", o.MaxTokens), m.Symbol("F", o.MaxTokens)
+		S := m.Symbol(entry.SymTokens, o.MaxTokens)
 		paligemma.EncodeImage(m, c.Config, o)
-		m.Func("embed", func(f *Func) {
-			ids, slots := f.Input("ids", ir.I32, S), f.Input("slots", ir.I32, S)
-			features := f.Input("features", ir.F32, F, c.Text.HiddenSize)
-			x := paligemma.Hidden(f, c.Config, o, ids, slots, features, S)
+		m.Func(entry.Embed, func(f *Func) {
+			ids, slots := f.Input(entry.InIDs, ir.I32, S), f.Input(entry.InSlots, ir.I32, S)
+			x := paligemma.Hidden(f, c.Config, o, ids, slots, paligemma.Features(f, c.Config, o), S)
 			x = paligemma.Biased(f, o, projection, x, c.EmbeddingDim)
-			f.Return("embeddings", Div(x, Sqrt(ReduceSum(Mul(x, x)))))
+			f.Return(entry.OutEmbeddings, Div(x, Sqrt(ReduceSum(Mul(x, x)))))
 		})
 	})
 }

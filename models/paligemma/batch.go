@@ -6,6 +6,7 @@ import (
 
 	. "pgc/frontend"
 	"pgc/ir"
+	"pgc/runtime/entry"
 )
 
 // Sequences is how many sequences decode_batch works on at once. Each has a KV cache of its own: those of the first are the states
@@ -15,7 +16,7 @@ const Sequences = 8
 // PastOf is the symbol that counts the tokens before the one of sequence i in decode_batch.
 func PastOf(i int) string { return fmt.Sprintf("past%d", i) }
 
-// defineBatch adds the functions that do for Sequences sequences at once what decode, greedy and logits do for one, with the same bits:
+// defineBatch adds the functions that do for Sequences sequences at once what decode, step and logits do for one, with the same bits:
 // the rows of products are the sequences' tokens, so that weights are read once for all. A sequence that is not there has a token and
 // a position like any other, 0, and nobody reads its results.
 func defineBatch(m *Module, cfg Config, opt Options) {
@@ -27,14 +28,17 @@ func defineBatch(m *Module, cfg Config, opt Options) {
 	for i := range Sequences {
 		pasts = append(pasts, m.Symbol(PastOf(i), opt.MaxTokens))
 	}
-	define("decode_batch", func(b *builder) {
-		x := b.embedText(b.f.Input("ids", ir.I32, Sequences))
-		positions := Reshape(b.f.Input("positions", ir.I32, Sequences), Sequences, 1)
-		b.f.Return("last", b.decoder(x, call{rows: ir.D(Sequences), positions: positions, pasts: pasts}))
+	all := func(b *builder, next *Value) *Value {
+		positions := Reshape(b.f.Input(entry.InPositions, ir.I32, Sequences), Sequences, 1)
+		x := b.decoder(b.embedText(next), call{rows: ir.D(Sequences), positions: positions, pasts: pasts})
+		return b.keep(b.last(Sequences), ir.D(0), x)
+	}
+	define(entry.DecodeBatch, func(b *builder) { all(b, b.next(Sequences)) })
+	define(entry.StepBatch, func(b *builder) {
+		next := b.next(Sequences)
+		b.choose(next, all(b, next))
 	})
-	last := func(b *builder) *Value { return b.f.Input("last", ir.F32, Sequences, cfg.Text.HiddenSize) }
-	define("greedy_batch", func(b *builder) { b.f.Return("next", Argmax(b.head(last(b)))) })
-	define("logits_batch", func(b *builder) { b.f.Return("logits", b.head(last(b))) })
+	define(entry.LogitsBatch, func(b *builder) { b.f.Return(entry.OutLogits, b.head(b.last(Sequences))) })
 }
 
 // each is the attention of sequences whose tokens are the rows of q, k and v: over its own cache each, whose keys behind its token hide

@@ -3,6 +3,7 @@ package paligemma
 import (
 	. "pgc/frontend"
 	"pgc/ir"
+	"pgc/runtime/entry"
 )
 
 // builder builds one function.
@@ -41,55 +42,60 @@ func (b *builder) trace(name string, v *Value) {
 // HeadRows is the most rows of logits the function head computes at once.
 const HeadRows = 64
 
-// Graph returns the module of a model:
+// Graph returns the module of a model. What functions hand on to each other lies in states: "state x" below is read, "-> x" is
+// written there unless it says output.
 //
-//	encode_image(pixels [3,size,size]) -> features [tokens, hidden]
-//	prefill(ids [S], slots [S], features [F, hidden]) -> last [1, hidden], of the last token
-//	decode(ids [1]) -> last [1, hidden]
-//	greedy(last [1, hidden]) -> next [1, 1], the id of the greatest logit, -1 where one is NaN
-//	logits(last [1, hidden]) -> logits [1, vocabulary]
-//	decode_batch(ids [8], positions [8]) -> last [8, hidden], of eight sequences
-//	greedy_batch(last [8, hidden]) -> next [8, 1]
-//	logits_batch(last [8, hidden]) -> logits [8, vocabulary]
-//	forward(ids, slots, features) -> hidden [S, hidden]
-//	head(hidden [R, hidden]) -> logits [R, vocabulary]
+//	encode_image(pixels [3,size,size]) -> features [tokens of a picture, hidden], from row on
+//	prefill(ids [S], slots [S], state features) -> last [1, hidden], of the last token
+//	greedy(state last) -> next [1], the id of the greatest logit, -1 where one is NaN
+//	logits(state last) -> output logits [1, vocabulary]
+//	decode(state next) -> last
+//	step(state next) -> last, next: decode and greedy at once
+//	decode_batch(state next_batch [8], positions [8]) -> last_batch [8, hidden], of eight sequences
+//	step_batch(state next_batch, positions [8]) -> last_batch, next_batch
+//	logits_batch(state last_batch) -> output logits [8, vocabulary]
+//	forward(ids [S], slots [S], state features) -> hidden [S, hidden]
+//	head(state hidden) -> output logits [R, vocabulary], of the rows from row on
 //
 // prefill and decode end before the head, so that whoever chooses the token says whether logits are written.
 //
 // Symbols: S tokens of the call, T keys once they are in the cache, past tokens before them, prefix the length of the
-// bidirectional part, F rows of image features, R rows of hidden states; past0 … past7 what past is to each sequence of a batch.
+// bidirectional part, row and R rows of features or hidden states; past0 … past7 what past is to each sequence of a batch.
 func Graph(cfg Config, opt Options) (*ir.Module, error) {
 	return Build(func(m *Module) {
-		S, T := m.Symbol("S", opt.MaxTokens), m.Symbol("T", opt.MaxTokens)
-		past, prefix := m.Symbol("past", opt.MaxTokens), m.Symbol("prefix", opt.MaxTokens)
-		F, R := m.Symbol("F", opt.MaxTokens), m.Symbol("R", HeadRows)
-		hidden := cfg.Text.HiddenSize
+		S, T := m.Symbol(entry.SymTokens, opt.MaxTokens), m.Symbol(entry.SymKeys, opt.MaxTokens)
+		past, prefix := m.Symbol(entry.SymPast, opt.MaxTokens), m.Symbol(entry.SymPrefix, opt.MaxTokens)
+		row, R := m.Symbol(entry.SymRow, opt.MaxTokens), m.Symbol(entry.SymRows, HeadRows)
 		define := func(name string, body func(b *builder)) {
 			m.Func(name, func(f *Func) { body(&builder{cfg, opt, f}) })
 		}
 		EncodeImage(m, cfg, opt)
 		many := func(b *builder) *Value {
-			ids, slots := b.f.Input("ids", ir.I32, S), b.f.Input("slots", ir.I32, S)
-			x := b.embed(ids, slots, b.f.Input("features", ir.F32, F, hidden), S)
-			return b.decoder(x, call{rows: S, keys: T, past: past, prefix: prefix})
+			ids, slots := b.f.Input(entry.InIDs, ir.I32, S), b.f.Input(entry.InSlots, ir.I32, S)
+			return b.decoder(b.embed(ids, slots, b.features(), S), call{rows: S, keys: T, past: past, prefix: prefix})
 		}
-		define("prefill", func(b *builder) {
+		define(entry.Prefill, func(b *builder) {
 			b.opt.Trace = false
 			last := Reshape(Sub(b.f.Symbol(S), 1), 1)
-			b.f.Return("last", Gather(many(b), last))
+			b.keep(b.last(1), ir.D(0), Gather(many(b), last))
 		})
-		define("forward", func(b *builder) { b.f.Return("hidden", many(b)) })
-		define("decode", func(b *builder) {
+		define(entry.Forward, func(b *builder) { b.keep(b.hidden(), ir.D(0), many(b)) })
+		define(entry.Head, func(b *builder) {
+			rows := Gather(b.hidden(), Reshape(Add(b.f.Iota(0, R), b.f.Symbol(row)), R))
+			b.f.Return(entry.OutLogits, b.head(rows))
+		})
+		define(entry.Greedy, func(b *builder) { b.choose(b.next(1), b.last(1)) })
+		define(entry.Logits, func(b *builder) { b.f.Return(entry.OutLogits, b.head(b.last(1))) })
+		one := func(b *builder, next *Value) *Value {
 			b.opt.Trace = false
-			x := b.embedText(b.f.Input("ids", ir.I32, 1))
-			b.f.Return("last", b.decoder(x, call{rows: ir.D(1), keys: T, past: past, prefix: prefix}))
+			x := b.decoder(b.embedText(next), call{rows: ir.D(1), keys: T, past: past, prefix: prefix})
+			return b.keep(b.last(1), ir.D(0), x)
+		}
+		define(entry.Decode, func(b *builder) { one(b, b.next(1)) })
+		define(entry.Step, func(b *builder) {
+			next := b.next(1)
+			b.choose(next, one(b, next))
 		})
-		last := func(b *builder) *Value { return b.f.Input("last", ir.F32, 1, hidden) }
-		define("greedy", func(b *builder) { b.f.Return("next", Argmax(b.head(last(b)))) })
-		define("logits", func(b *builder) { b.f.Return("logits", b.head(last(b))) })
 		defineBatch(m, cfg, opt)
-		define("head", func(b *builder) {
-			b.f.Return("logits", b.head(b.f.Input("hidden", ir.F32, R, hidden)))
-		})
 	})
 }

@@ -3,18 +3,23 @@ package paligemma
 import (
 	. "pgc/frontend"
 	"pgc/ir"
+	"pgc/runtime/entry"
 )
 
 // Models that are built on PaliGemma use these parts of its graph.
 
-// EncodeImage adds the function encode_image(pixels [3,size,size]) -> features [tokens, hidden].
+// EncodeImage adds the function encode_image(pixels [3,size,size]), which writes the state features [tokens, hidden] from row on.
 func EncodeImage(m *Module, cfg Config, opt Options) {
-	m.Func("encode_image", func(f *Func) {
+	row := m.Symbol(entry.SymRow, opt.MaxTokens)
+	m.Func(entry.EncodeImage, func(f *Func) {
 		b := &builder{cfg, opt, f}
 		size := cfg.Vision.ImageSize
-		f.Return("features", b.project(b.siglip(f.Input("pixels", ir.F32, 3, size, size))))
+		b.keep(b.features(), row, b.project(b.siglip(f.Input(entry.InPixels, ir.F32, 3, size, size))))
 	})
 }
+
+// Features returns the state that EncodeImage's function writes.
+func Features(f *Func, cfg Config, opt Options) *Value { return (&builder{cfg, opt, f}).features() }
 
 // Hidden returns the normed hidden states [rows, hidden] of tokens that all see each other, without a KV cache. ids [rows]
 // and slots [rows] are the tokens and the rows of features that stand for image tokens, -1 for text.

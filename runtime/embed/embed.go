@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"pgc/runtime/engine"
+	"pgc/runtime/entry"
 	"pgc/runtime/manifest"
 	"pgc/runtime/native"
 	"pgc/runtime/preprocess"
@@ -24,8 +25,9 @@ type Session struct {
 	Tokenizer *tokenizer.Tokenizer
 	Engine    *engine.Engine
 
-	encode, embed *engine.Func
-	image         []int32 // the tokens of every image's prompt
+	encode, embed                  *engine.Func
+	pixels, ids, slots, embeddings engine.Tensor
+	image                          []int32 // the tokens of every image's prompt
 
 	running sync.Mutex      // of who uses the engine or the tokenizer
 	open    context.Context // done once the session is closed
@@ -36,10 +38,22 @@ type Session struct {
 func New(m *manifest.Model, t *tokenizer.Tokenizer, e *engine.Engine) (*Session, error) {
 	s := &Session{Model: m, Tokenizer: t, Engine: e}
 	var err error
-	if s.encode, err = e.Func("encode_image"); err != nil {
+	if s.encode, err = e.Func(entry.EncodeImage); err != nil {
 		return nil, err
 	}
-	if s.embed, err = e.Func("embed"); err != nil {
+	if s.embed, err = e.Func(entry.Embed); err != nil {
+		return nil, err
+	}
+	if s.pixels, err = s.encode.Input(entry.InPixels); err != nil {
+		return nil, err
+	}
+	if s.ids, err = s.embed.Input(entry.InIDs); err != nil {
+		return nil, err
+	}
+	if s.slots, err = s.embed.Input(entry.InSlots); err != nil {
+		return nil, err
+	}
+	if s.embeddings, err = s.embed.Output(entry.OutEmbeddings); err != nil {
 		return nil, err
 	}
 	s.image = Tokens(t, m.Embedding.Image, "")
@@ -117,10 +131,13 @@ func (s *Session) Image(ctx context.Context, p *rgb.Image) ([]float32, error) {
 	pixels := preprocess.PixelValues(p, s.Model.ImageSize, n)
 	var rows []float32
 	err := s.alone(ctx, func(ctx context.Context) (err error) {
-		copy(s.Engine.Floats("pixels"), pixels)
-		if err = s.encode.Run(ctx, 0); err == nil {
-			rows, err = s.run(ctx, ids, s.Model.ImageTokens)
+		if err := engine.Put(s.pixels, 0, pixels); err != nil {
+			return err
 		}
+		if err := s.encode.Run(ctx); err != nil {
+			return err
+		}
+		rows, err = s.run(ctx, ids, s.Model.ImageTokens)
 		return err
 	})
 	return rows, err
@@ -141,21 +158,29 @@ func (s *Session) Query(ctx context.Context, ids []int32) ([]float32, error) {
 
 // run embeds tokens, of which the first images take the rows of features that the image encoder left.
 func (s *Session) run(ctx context.Context, ids []int32, images int) ([]float32, error) {
-	at, slots := s.Engine.Ints("ids"), s.Engine.Ints("slots")
+	slots := make([]int32, len(ids))
 	next := int32(0)
 	for i, id := range ids {
-		at[i], slots[i] = id, -1
+		slots[i] = -1
 		if int(id) == s.Model.Image && int(next) < images {
 			slots[i] = next
 			next++
 		}
 	}
-	s.embed.Set("S", len(ids))
-	s.embed.Set("F", images)
-	if err := s.embed.Run(ctx, 0); err != nil {
+	if err := engine.Put(s.ids, 0, ids); err != nil {
 		return nil, err
 	}
-	rows := slices.Clone(s.Engine.Floats("embeddings")[:len(ids)*s.Model.Embedding.Dim])
+	if err := engine.Put(s.slots, 0, slots); err != nil {
+		return nil, err
+	}
+	s.embed.Set(entry.SymTokens, len(ids))
+	if err := s.embed.Run(ctx); err != nil {
+		return nil, err
+	}
+	rows := make([]float32, len(ids)*s.Model.Embedding.Dim)
+	if err := engine.Get(s.embeddings, 0, rows); err != nil {
+		return nil, err
+	}
 	for i, v := range rows {
 		if v != v {
 			return nil, fmt.Errorf("element %d of the embedding is NaN: the checkpoint holds weights that are NaN or too large", i)

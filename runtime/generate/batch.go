@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"pgc/runtime/engine"
 )
 
 // batch is the sequences that are in the batch slots.
@@ -34,7 +36,7 @@ func (b *batch) free() int {
 	}
 	if b.most == 0 {
 		b.most = cap(b.slots)
-		if b.most > 1 && b.s.Engine.ReserveCopies() != nil {
+		if b.most > 1 && b.s.Engine.Copies(b.most) != nil {
 			b.most = 1
 		}
 	}
@@ -142,67 +144,61 @@ func (s *Session) worthwhile() int {
 // together takes all sequences a token further in one step. errs gets the errors of single sequences.
 func (b *batch) together(errs []error) error {
 	s := b.s
-	ids, positions := s.Engine.Ints("ids"), s.Engine.Ints("positions")
-	for i, past := range s.pasts {
-		ids[i], positions[i] = 0, 0
-		if i < len(b.slots) && b.slots[i] != nil {
-			q := b.slots[i].seq
+	ids, positions := make([]int32, len(s.pasts)), make([]int32, len(s.pasts))
+	greedy := true
+	for i, j := range b.slots {
+		if j != nil {
+			q := j.seq
 			ids[i], positions[i] = q.next, int32(len(q.seen))
 			q.seen = append(q.seen, q.next)
+			greedy = greedy && q.greedy()
 		}
-		s.decodeBatch.Set(past, int(positions[i]))
 	}
-	if err := s.decodeBatch.Run(b.ctx, 0); err != nil {
+	f := s.functions.decodeBatch
+	if greedy {
+		f = s.functions.stepBatch
+	}
+	for i, past := range s.pasts {
+		f.Set(past, int(positions[i]))
+	}
+	if err := engine.Put(s.nextBatch, 0, ids); err != nil {
 		return err
 	}
-	settled, err := b.greedy()
-	if err != nil || settled {
+	if err := engine.Put(f.positions, 0, positions); err != nil {
 		return err
 	}
-	if err := s.logitsBatch.Run(b.ctx, 0); err != nil {
+	if err := f.Run(b.ctx); err != nil {
 		return err
 	}
-	vocab := s.Model.VocabSize
+	if greedy {
+		if err := engine.Get(s.nextBatch, 0, ids); err != nil || b.settled(ids) {
+			return err
+		}
+	}
+	if err := s.logitsBatch.Run(b.ctx); err != nil {
+		return err
+	}
 	for i, j := range b.slots {
-		if j == nil {
-			continue
+		if j != nil {
+			errs[i] = s.sample(j.seq, s.logitsBatch.out, i)
 		}
-		q := j.seq
-		logits := s.Engine.Floats("logits")[i*vocab:][:vocab]
-		if errs[i] = numbers(logits, len(q.seen)); errs[i] != nil {
-			continue
-		}
-		id, logprob := q.sampler.Next(logits, q.seen), 0.0
-		if q.r.Logprobs {
-			logprob = q.sampler.Logprob(logits, id)
-		}
-		q.take(id, logprob)
 	}
 	return nil
 }
 
-// greedy takes the likeliest tokens if these are what all sequences choose.
-func (b *batch) greedy() (settled bool, err error) {
-	for _, j := range b.slots {
-		if j != nil && (!j.seq.sampler.Greedy() || j.seq.r.Logprobs) {
-			return false, nil
-		}
-	}
-	if err := b.s.greedyBatch.Run(b.ctx, 0); err != nil {
-		return false, err
-	}
-	next := b.s.Engine.Ints("next")
+// settled takes the likeliest tokens if these are what all sequences choose.
+func (b *batch) settled(ids []int32) bool {
 	for i, j := range b.slots {
-		if j != nil && !j.seq.sampler.Settles(next[i]) {
-			return false, nil
+		if j != nil && !j.seq.sampler.Settles(ids[i]) {
+			return false
 		}
 	}
 	for i, j := range b.slots {
 		if j != nil {
-			j.seq.take(next[i], 0)
+			j.seq.take(ids[i], 0)
 		}
 	}
-	return true, nil
+	return true
 }
 
 // pastOf is the symbol of decode_batch that counts the tokens before that of a sequence.

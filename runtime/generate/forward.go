@@ -3,8 +3,9 @@ package generate
 import (
 	"context"
 	"math"
-	"slices"
 
+	"pgc/runtime/engine"
+	"pgc/runtime/entry"
 	"pgc/runtime/preprocess"
 	"pgc/runtime/rgb"
 	"pgc/runtime/safetensors"
@@ -75,7 +76,11 @@ func (s *Session) forwardTo(ctx context.Context, w Sink, p tokenizer.Prompt, r F
 		return err
 	}
 	features := len(r.Pictures) * m.ImageTokens * m.HiddenSize
-	if err := w.WriteFloat32s(s.Engine.Floats("features")[:features]); err != nil {
+	rows := make([]float32, features)
+	if err := engine.Get(s.features, 0, rows); err != nil {
+		return err
+	}
+	if err := w.WriteFloat32s(rows); err != nil {
 		return err
 	}
 	logprobs, err := s.writeLogits(ctx, w, p)
@@ -95,44 +100,45 @@ func (s *Session) forwardTo(ctx context.Context, w Sink, p tokenizer.Prompt, r F
 	return w.WriteFloat32s(logprobs)
 }
 
-// Hidden encodes the pictures and runs the decoder over all tokens of a prompt; what the function forward returns is in the
-// engine's outputs then.
+// Hidden encodes the pictures and runs the decoder over all tokens of a prompt, whose hidden states stay in the executor.
 func (s *Session) Hidden(ctx context.Context, p tokenizer.Prompt, pictures []*rgb.Image) error {
 	if _, _, err := s.Encode(ctx, pictures); err != nil {
 		return err
 	}
-	s.start(s.forward, p, len(pictures))
-	return s.forward.Run(ctx, 0)
+	if err := s.start(s.forward, p); err != nil {
+		return err
+	}
+	return s.forward.Run(ctx)
 }
 
-// Logits computes the logits of hidden states, block by block, and gives them to use with the place of the first row.
-func (s *Session) Logits(ctx context.Context, hidden []float32, use func(at int, logits []float32) error) error {
-	width := s.Model.HiddenSize
-	n := len(hidden) / width
-	block := int(s.Engine.Program.Symbols[s.Engine.Program.SymbolIndex("R")].Max)
-	for at := 0; at < n; at += block {
-		if err := ctx.Err(); err != nil {
+// Logits computes the logits of the tokens from first to end-1 of the prompt that Hidden ran over, block by block, and gives them to
+// use with the number of the first token.
+func (s *Session) Logits(ctx context.Context, first, end int, use func(at int, logits []float32) error) error {
+	most := int(s.Engine.Program.Symbols[s.Engine.Program.SymbolIndex(entry.SymRows)].Max)
+	logits := make([]float32, min(most, end-first)*s.Model.VocabSize)
+	for at := first; at < end; at += most {
+		count := min(most, end-at)
+		s.head.Set(entry.SymRow, at)
+		s.head.Set(entry.SymRows, count)
+		if err := s.head.Run(ctx); err != nil {
 			return err
 		}
-		count := min(block, n-at)
-		copy(s.Engine.Floats("hidden"), hidden[at*width:(at+count)*width])
-		s.head.Set("R", count)
-		if err := s.head.Run(ctx, 0); err != nil {
+		block := logits[:count*s.Model.VocabSize]
+		if err := engine.Get(s.head.out, 0, block); err != nil {
 			return err
 		}
-		if err := use(at, s.Engine.Floats("logits")[:count*s.Model.VocabSize]); err != nil {
+		if err := use(at, block); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// writeLogits computes the logits of all rows, writes them, and returns the log-probabilities of the suffix's tokens.
+// writeLogits computes the logits of all tokens, writes them, and returns the log-probabilities of the suffix's tokens.
 func (s *Session) writeLogits(ctx context.Context, w Sink, p tokenizer.Prompt) ([]float32, error) {
 	vocab, n := s.Model.VocabSize, len(p.IDs)
 	var logprobs []float32
-	rows := slices.Clone(s.Engine.Floats("hidden")[:n*s.Model.HiddenSize])
-	err := s.Logits(ctx, rows, func(at int, logits []float32) error {
+	err := s.Logits(ctx, 0, n, func(at int, logits []float32) error {
 		// Row i predicts token i+1.
 		for i := at; i < at+len(logits)/vocab; i++ {
 			if i+1 >= p.Prefix && i+1 < n {

@@ -62,33 +62,6 @@ func (s *Session) Generate(ctx context.Context, r Request) (*Answer, error) {
 	return q.a, nil
 }
 
-// Choose returns the token behind the last one that prefill or decode saw, and its log-probability if that is asked for; seen are the
-// tokens so far. Logits are written only where the place of the greatest does not settle the choice.
-func (s *Session) Choose(ctx context.Context, sampler *sample.Sampler, seen []int32, logprobs bool) (id int32, logprob float64, err error) {
-	if err := ctx.Err(); err != nil {
-		return 0, 0, err
-	}
-	if sampler.Greedy() && !logprobs {
-		if err := s.greedy.Run(ctx, 0); err != nil {
-			return 0, 0, err
-		}
-		if id = s.Engine.Ints("next")[0]; sampler.Settles(id) {
-			return id, 0, nil
-		}
-	}
-	if err := s.logits.Run(ctx, 0); err != nil {
-		return 0, 0, err
-	}
-	logits := s.Engine.Floats("logits")[:s.Model.VocabSize]
-	if err := numbers(logits, len(seen)); err != nil {
-		return 0, 0, err
-	}
-	if id = sampler.Next(logits, seen); logprobs {
-		logprob = sampler.Logprob(logits, id)
-	}
-	return id, logprob, nil
-}
-
 // numbers says that logits are not numbers, as where the weights are not.
 func numbers(logits []float32, tokens int) error {
 	for id, v := range logits {

@@ -1,6 +1,7 @@
 package generate
 
 import (
+	"pgc/runtime/entry"
 	"pgc/runtime/manifest"
 	"pgc/runtime/program"
 )
@@ -31,7 +32,7 @@ func Needs(p *program.Program, m *manifest.Model, mapped int64, threads, promptT
 	n.KV = kvBytes(p, most, tokens)
 	for i := range p.Funcs {
 		need := p.Funcs[i].ArenaBytes
-		if name := p.Funcs[i].Name; name == "prefill" || name == "forward" || name == "embed" { // touched as far as the prompt reaches
+		if name := p.Funcs[i].Name; name == entry.Prefill || name == entry.Forward || name == entry.Embed { // touched as far as the prompt reaches
 			need = need * int64(promptTokens) / most
 		}
 		n.Arena = max(n.Arena, need)
@@ -44,6 +45,9 @@ func Needs(p *program.Program, m *manifest.Model, mapped int64, threads, promptT
 // kvBytes are the keys and values of so many tokens of one sequence.
 func kvBytes(p *program.Program, most int64, tokens int) (n int64) {
 	for _, st := range p.States {
+		if !st.PerSlot {
+			continue
+		}
 		n += st.Bytes * int64(tokens) / most
 	}
 	return n

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"pgc/runtime/engine"
+	"pgc/runtime/entry"
 	"pgc/runtime/sample"
 	"pgc/runtime/tokenizer"
 )
@@ -32,15 +34,22 @@ func (s *Session) begin(ctx context.Context, r Request, p tokenizer.Prompt, copy
 		return nil, err
 	}
 	start := time.Now()
-	s.start(s.prefill, p, len(r.Pictures))
+	if err := s.start(s.prefill, p); err != nil {
+		return nil, err
+	}
 	s.prefill.Use(copy)
-	if err := s.prefill.Run(ctx, 0); err != nil {
+	if err := s.prefill.Run(ctx); err != nil {
 		return nil, err
 	}
 	q.sampler = sample.New(r.Sample, s.Model.VocabSize, s.Model.Suppressed)
 	q.out = newOutput(s, r)
 	if q.done = r.MaxNewTokens <= 0; !q.done {
-		err = s.choose(ctx, q)
+		if q.greedy() {
+			err = s.greedy.Run(ctx)
+		}
+		if err == nil {
+			err = s.choose(ctx, q)
+		}
 	}
 	// The first token belongs to the prompt.
 	q.began = time.Now()
@@ -48,27 +57,63 @@ func (s *Session) begin(ctx context.Context, r Request, p tokenizer.Prompt, copy
 	return q, err
 }
 
+// greedy reports whether the likeliest token is what the sequence chooses, unless that is suppressed or none.
+func (q *sequence) greedy() bool { return q.sampler.Greedy() && !q.r.Logprobs }
+
 // step runs the decoder over the last token of a sequence and chooses another one.
 func (s *Session) step(ctx context.Context, q *sequence) error {
-	s.Engine.Ints("ids")[0] = q.next
-	s.decode.Use(q.copy)
-	s.decode.Set("prefix", q.prefix)
-	s.decode.Set("past", len(q.seen))
+	s.id[0] = q.next
+	if err := engine.Put(s.next, 0, s.id[:]); err != nil {
+		return err
+	}
+	f := s.functions.decode
+	if q.greedy() {
+		f = s.functions.step
+	}
+	f.Use(q.copy)
+	f.Set(entry.SymPrefix, q.prefix)
+	f.Set(entry.SymPast, len(q.seen))
 	q.seen = append(q.seen, q.next)
-	s.decode.Set("T", len(q.seen))
-	if err := s.decode.Run(ctx, 0); err != nil {
+	f.Set(entry.SymKeys, len(q.seen))
+	if err := f.Run(ctx); err != nil {
 		return err
 	}
 	return s.choose(ctx, q)
 }
 
-// choose takes a token behind the last one that prefill or decode saw.
+// choose takes a token behind the last one that the executor saw. Logits are written only where the place of the greatest does not
+// settle the choice.
 func (s *Session) choose(ctx context.Context, q *sequence) error {
-	id, logprob, err := s.Choose(ctx, q.sampler, q.seen, q.r.Logprobs)
-	if err == nil {
-		q.take(id, logprob)
+	if q.greedy() {
+		id, err := s.token()
+		if err != nil {
+			return err
+		}
+		if q.sampler.Settles(id) {
+			q.take(id, 0)
+			return nil
+		}
 	}
-	return err
+	if err := s.logits.Run(ctx); err != nil {
+		return err
+	}
+	return s.sample(q, s.logits.out, 0)
+}
+
+// sample takes a token by the logits of row i of a function's output.
+func (s *Session) sample(q *sequence, out engine.Tensor, i int) error {
+	if err := engine.Get(out, i*len(s.row), s.row); err != nil {
+		return err
+	}
+	if err := numbers(s.row, len(q.seen)); err != nil {
+		return err
+	}
+	id, logprob := q.sampler.Next(s.row, q.seen), 0.0
+	if q.r.Logprobs {
+		logprob = q.sampler.Logprob(s.row, id)
+	}
+	q.take(id, logprob)
+	return nil
 }
 
 // take adds a token to the answer, and sees whether it is the last one.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"pgc/runtime/engine"
+	"pgc/runtime/entry"
 	"pgc/runtime/manifest"
 	"pgc/runtime/native"
 	"pgc/runtime/preprocess"
@@ -24,24 +25,20 @@ type Session struct {
 	Engine    *engine.Engine
 	Mapped    int64 // bytes of the file's sections other than runtime and weights
 
-	encode, prefill, decode, greedy, logits, forward, head *engine.Func
-	decodeBatch, greedyBatch, logitsBatch                  *engine.Func
-	pasts                                                  []string // symbols of decodeBatch, by sequence
-
-	encoded []*rgb.Image // whose features the input of prefill and forward holds, picture by picture
+	*functions
+	pasts   []string     // symbols of decodeBatch and stepBatch, by sequence
+	encoded []*rgb.Image // whose features the executor holds, picture by picture
+	id      [1]int32     // what goes into the state next and comes from it
+	row     []float32    // logits of one sequence
 }
 
 // New prepares a session. The engine stays the caller's to close.
 func New(m *manifest.Model, t *tokenizer.Tokenizer, e *engine.Engine) (*Session, error) {
-	s := &Session{Model: m, Tokenizer: t, Engine: e}
-	for name, f := range map[string]**engine.Func{"encode_image": &s.encode, "prefill": &s.prefill, "decode": &s.decode,
-		"greedy": &s.greedy, "logits": &s.logits, "forward": &s.forward, "head": &s.head,
-		"decode_batch": &s.decodeBatch, "greedy_batch": &s.greedyBatch, "logits_batch": &s.logitsBatch} {
-		var err error
-		if *f, err = e.Func(name); err != nil {
-			return nil, err
-		}
+	f, err := find(e)
+	if err != nil {
+		return nil, err
 	}
+	s := &Session{Model: m, Tokenizer: t, Engine: e, functions: f, row: make([]float32, m.VocabSize)}
 	for i := range s.sequences() {
 		s.pasts = append(s.pasts, pastOf(i))
 	}
@@ -99,7 +96,7 @@ func (s *Session) enough(p tokenizer.Prompt, r *Request, others int64) error {
 	return nil
 }
 
-// Encode runs the image encoder over the pictures; their features fill the input of prefill and forward. What is there
+// Encode runs the image encoder over the pictures; their features stay in the executor for prefill and forward. What is there
 // from the last time, a picture at the same place, is not encoded again.
 func (s *Session) Encode(ctx context.Context, pictures []*rgb.Image) (preprocessing, encoding time.Duration, err error) {
 	n := preprocess.Normalization{Rescale: s.Model.RescaleFactor, Mean: s.Model.Mean, Std: s.Model.Std}
@@ -112,9 +109,12 @@ func (s *Session) Encode(ctx context.Context, pictures []*rgb.Image) (preprocess
 		}
 		s.encoded[i] = nil
 		start := time.Now()
-		copy(s.Engine.Floats("pixels"), preprocess.PixelValues(p, s.Model.ImageSize, n))
+		if err := engine.Put(s.pixels, 0, preprocess.PixelValues(p, s.Model.ImageSize, n)); err != nil {
+			return 0, 0, err
+		}
 		mid := time.Now()
-		if err := s.encode.Run(ctx, int64(i*s.Model.ImageTokens*s.Model.HiddenSize*4)); err != nil {
+		s.encode.Set(entry.SymRow, i*s.Model.ImageTokens)
+		if err := s.encode.Run(ctx); err != nil {
 			return 0, 0, err
 		}
 		s.encoded[i] = p
@@ -124,19 +124,32 @@ func (s *Session) Encode(ctx context.Context, pictures []*rgb.Image) (preprocess
 	return preprocessing, encoding, nil
 }
 
-// start puts a prompt into the inputs and binds the symbols of f.
-func (s *Session) start(f *engine.Func, p tokenizer.Prompt, images int) {
-	ids, slots := s.Engine.Ints("ids"), s.Engine.Ints("slots")
+// start puts a prompt into the inputs of f and binds its symbols.
+func (s *Session) start(f prompted, p tokenizer.Prompt) error {
+	slots := make([]int32, len(p.IDs))
 	next := int32(0)
 	for i, id := range p.IDs {
-		ids[i], slots[i] = id, -1
+		slots[i] = -1
 		if int(id) == s.Model.Image {
 			slots[i] = next
 			next++
 		}
 	}
-	n := len(p.IDs)
-	for name, v := range map[string]int{"S": n, "T": n, "past": 0, "prefix": p.Prefix, "F": images * s.Model.ImageTokens} {
-		f.Set(name, v)
+	if err := engine.Put(f.ids, 0, p.IDs); err != nil {
+		return err
 	}
+	if err := engine.Put(f.slots, 0, slots); err != nil {
+		return err
+	}
+	f.Set(entry.SymTokens, len(p.IDs))
+	f.Set(entry.SymKeys, len(p.IDs))
+	f.Set(entry.SymPast, 0)
+	f.Set(entry.SymPrefix, p.Prefix)
+	return nil
+}
+
+// token is what the last greedy or step chose.
+func (s *Session) token() (int32, error) {
+	err := engine.Get(s.next, 0, s.id[:])
+	return s.id[0], err
 }

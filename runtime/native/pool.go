@@ -75,32 +75,35 @@ func Start(code []byte, entry int64, threads int, scratchBytes int64) (*Pool, er
 // Threads is the number of threads.
 func (p *Pool) Threads() int { return len(p.workers) }
 
-// Run executes the launches of a bound table in order and returns when all are complete.
-// The calling goroutine sleeps in a system call meanwhile. What the kernels compute does
-// not depend on the number of threads.
+// Run executes the launches from first to end-1 of a bound table in order and returns when
+// all are complete. The calling goroutine sleeps in a system call meanwhile. What the
+// kernels compute does not depend on the number of threads.
 //
 // When ctx is done, Run returns its error as soon as every worker has ended the task it
 // is in: no kernel runs any more, memory that the launches write holds anything, and the
 // pool is ready for the next Run. Run allocates nothing unless ctx is another one than
 // the last time.
-func (p *Pool) Run(ctx context.Context, t *Table) error {
+func (p *Pool) Run(ctx context.Context, t *Table, first, end int) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.runTable(ctx, t)
+	return p.runTable(ctx, t, first, end)
 }
 
-func (p *Pool) runTable(ctx context.Context, t *Table) error {
+func (p *Pool) runTable(ctx context.Context, t *Table, first, end int) error {
 	if p.ctl == nil {
 		return errors.New("the thread pool is closed")
 	}
 	if !t.bound {
 		return fmt.Errorf("the launches of func %s are not bound to memory", t.name)
 	}
+	if first < 0 || end < first || end > t.count {
+		return fmt.Errorf("func %s: launches %d to %d of %d", t.name, first, end, t.count)
+	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	t.rewind()
-	return p.run(ctx, t.records(), t.count)
+	t.rewind(first, end)
+	return p.run(ctx, t.record(first), end-first)
 }
 
 // run opens a job over count records and waits until it is finished.

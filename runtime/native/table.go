@@ -122,9 +122,12 @@ func resolve(a *program.Arg, b *Bases, syms []int64) (int64, error) {
 	return v, nil
 }
 
-// rewind makes every launch ready to run again.
-func (t *Table) rewind() {
-	for i := range t.count {
+// Launches is the number of launches.
+func (t *Table) Launches() int { return t.count }
+
+// rewind makes the launches from first to end-1 ready to run again.
+func (t *Table) rewind(first, end int) {
+	for i := first; i < end; i++ {
 		*t.i64(i, program.RecProgress) = 0
 		*t.i64(i, program.RecSleepers) = 0
 		*t.i64(i, program.RecStart) = 0
@@ -138,7 +141,8 @@ func (t *Table) Close() error {
 	return t.mem.Close()
 }
 
-func (t *Table) records() uintptr { return t.mem.Addr() }
+// record is the address of launch record i.
+func (t *Table) record(i int) uintptr { return t.mem.Addr() + uintptr(i*program.RecordBytes) }
 
 // i64 is a field of launch record i.
 func (t *Table) i64(i, offset int) *int64 {

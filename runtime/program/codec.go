@@ -71,7 +71,7 @@ func (c *codec) file(sets *[]*Program) {
 func (c *codec) shared(p *Program) {
 	c.string(&p.Generator)
 	list(c, &p.Symbols, 2, func(c *codec, s *Symbol) { c.string(&s.Name); c.int64(&s.Max) })
-	list(c, &p.States, 2, func(c *codec, s *State) { c.string(&s.Name); c.int64(&s.Bytes) })
+	list(c, &p.States, 3, func(c *codec, s *State) { c.string(&s.Name); c.int64(&s.Bytes); c.bool(&s.PerSlot) })
 	c.int(&p.Copies)
 	list(c, &p.Funcs, 4, func(c *codec, f *Func) {
 		c.string(&f.Name)
@@ -198,6 +198,18 @@ func (c *codec) bytes(b *[]byte) {
 	c.buf = c.buf[n:]
 }
 
+func (c *codec) bool(v *bool) {
+	var b uint8
+	if *v {
+		b = 1
+	}
+	c.byte(&b)
+	if b > 1 {
+		c.fail(fmt.Errorf("a truth value is %d, expected 0 or 1", b))
+	}
+	*v = b == 1
+}
+
 func (c *codec) byte(b *uint8) {
 	if c.writing {
 		c.buf = append(c.buf, *b)
@@ -210,15 +222,6 @@ func (c *codec) byte(b *uint8) {
 		return
 	}
 	*b, c.buf = c.buf[0], c.buf[1:]
-}
-
-func (c *codec) bool(b *bool) {
-	v := uint8(0)
-	if *b {
-		v = 1
-	}
-	c.byte(&v)
-	*b = v != 0
 }
 
 func (c *codec) int(i *int) {

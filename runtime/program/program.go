@@ -19,7 +19,7 @@ type Program struct {
 	Target    Target
 	Symbols   []Symbol
 	States    []State
-	Copies    int // of every state: sequences that can be worked on at the same time
+	Copies    int // batch slots: sequences that can be worked on at the same time
 	Kernels   []Kernel
 	Funcs     []Func
 	Weights   []Weight
@@ -45,10 +45,11 @@ type Symbol struct {
 	Max  int64 // its largest value; the smallest is 0
 }
 
-// State is memory that outlives a run of a func: a key or value cache.
+// State is memory that outlives a run of a func: a key or value cache, or what one func hands on to another.
 type State struct {
-	Name  string
-	Bytes int64
+	Name    string
+	Bytes   int64
+	PerSlot bool // whether every batch slot has its own, as of a cache; otherwise one serves all
 }
 
 // Kernel is a piece of machine code with the ABI void(i64* args, i64 task, i8* scratch).
@@ -115,7 +116,7 @@ type Space uint8
 const (
 	SpaceWeights Space = iota // the weights section
 	SpaceArena                // the func's intermediate values
-	SpaceState                // state number Index; behind the states of the first copy come those of the second, and so on
+	SpaceState                // state number Index; behind the states of the first batch slot come those of the second, and so on
 	SpaceInput                // input number Index
 	SpaceOutput               // output number Index
 	SpaceSymbol               // the value of symbol number Index

@@ -11,7 +11,7 @@ func sample() *Program {
 		Generator: "pgc test",
 		Target:    Target{"amd64", "x86-64-v3", []string{"avx2", "fma", "f16c"}},
 		Symbols:   []Symbol{{"S", 300}, {"T", 1024}},
-		States:    []State{{"k0", 4096}, {"v0", 4096}},
+		States:    []State{{"k0", 4096, true}, {"v0", 4096, false}},
 		Copies:    1,
 		Kernels:   []Kernel{{"gemm_1", 0}, {"row_2", 64}},
 		Funcs: []Func{{

@@ -150,9 +150,11 @@ func (w *made) time(ctx context.Context, m *ir.Module, r *codegen.Result, thread
 		return nil, err
 	}
 	defer e.Close()
-	prepare(e, n, imageTokens)
+	if err := prepare(e, n, imageTokens); err != nil {
+		return nil, err
+	}
 	row := &AblationRow{Funcs: map[string]AblationFunc{}}
-	for _, p := range phases(n, imageTokens) {
+	for _, p := range phases(n) {
 		fs, err := p.bind(e)
 		if err != nil {
 			return nil, err
@@ -161,7 +163,7 @@ func (w *made) time(ctx context.Context, m *ir.Module, r *codegen.Result, thread
 		for _, name := range p.funcs {
 			f.Arena = max(f.Arena, passes.ArenaOf(m.Func(name)).Bytes)
 		}
-		launches, err := profile(fs)
+		launches, err := profile(ctx, fs)
 		if err != nil {
 			return nil, err
 		}
@@ -177,13 +179,13 @@ func (w *made) time(ctx context.Context, m *ir.Module, r *codegen.Result, thread
 			}
 			start := time.Now()
 			for _, fn := range fs {
-				if err := fn.Run(ctx, 0); err != nil {
+				if err := fn.Run(ctx); err != nil {
 					return nil, err
 				}
 			}
 			f.Seconds = min(f.Seconds, time.Since(start).Seconds())
 		}
-		row.Funcs[p.name()] = f
+		row.Funcs[p.name] = f
 	}
 	return row, ctx.Err()
 }

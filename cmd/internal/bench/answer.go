@@ -13,12 +13,12 @@ import (
 	"pgc/models/paligemma"
 	"pgc/runtime/draw"
 	"pgc/runtime/engine"
+	"pgc/runtime/entry"
 	"pgc/runtime/generate"
 	"pgc/runtime/imageio"
 	"pgc/runtime/manifest"
 	"pgc/runtime/program"
 	"pgc/runtime/rgb"
-	"pgc/runtime/sample"
 	"pgc/runtime/tokenizer"
 )
 
@@ -68,32 +68,13 @@ func answer(ctx context.Context, e *engine.Engine, m *manifest.Model, image *pro
 // inProcess answers once; the inputs' ids are there from the phases.
 func (a *Answer) inProcess(ctx context.Context, s *generate.Session, e *engine.Engine, o Options, p *rgb.Image) error {
 	n := s.Model.ImageTokens + o.Text
-	prefill, err := e.Func("prefill")
-	if err != nil {
-		return err
-	}
-	decode, err := e.Func("decode")
-	if err != nil {
-		return err
-	}
-	for i := range o.Text {
-		e.Ints("ids")[s.Model.ImageTokens+i] = int32(5 + i%7)
-	}
 	start := time.Now()
 	if _, _, err := s.Encode(ctx, []*rgb.Image{p}); err != nil {
 		return err
 	}
 	encoded := time.Since(start).Seconds()
-	e.Ints("ids")[0] = 5
-	for name, v := range map[string]int{"S": n, "T": n, "past": 0, "prefix": n, "F": s.Model.ImageTokens} {
-		prefill.Set(name, v)
-	}
-	if err := prefill.Run(ctx, 0); err != nil {
-		return err
-	}
-	sampler := sample.New(sample.Config{}, s.Model.VocabSize, s.Model.Suppressed)
-	id, _, err := s.Choose(ctx, sampler, nil, false)
-	if err != nil {
+	all := phases(n)
+	if err := run(ctx, e, all[1], entry.StateNext, 1); err != nil {
 		return err
 	}
 	if first := time.Since(start).Seconds(); first < a.First {
@@ -101,14 +82,7 @@ func (a *Answer) inProcess(ctx context.Context, s *generate.Session, e *engine.E
 	}
 	start = time.Now()
 	for i := range o.New {
-		e.Ints("ids")[0] = id
-		for name, v := range map[string]int{"S": 1, "T": n + i + 1, "past": n + i, "prefix": n} {
-			decode.Set(name, v)
-		}
-		if err := decode.Run(ctx, 0); err != nil {
-			return err
-		}
-		if id, _, err = s.Choose(ctx, sampler, nil, false); err != nil {
+		if err := run(ctx, e, phases(n + i)[2], entry.StateNext, 1); err != nil {
 			return err
 		}
 	}
@@ -118,24 +92,39 @@ func (a *Answer) inProcess(ctx context.Context, s *generate.Session, e *engine.E
 
 // together decodes a batch of sequences with n tokens before them.
 func (a *Answer) together(ctx context.Context, e *engine.Engine, o Options, n int) error {
-	ids, next, positions := e.Ints("ids"), e.Ints("next"), e.Ints("positions")
 	start := time.Now()
 	for i := range o.New {
-		fs, err := together(n + i).bind(e)
-		if err != nil {
+		if err := run(ctx, e, together(n+i), entry.StateNextBatch, paligemma.Sequences); err != nil {
 			return err
-		}
-		for j := range paligemma.Sequences {
-			ids[j], positions[j] = max(0, next[j]), int32(n+i) // -1 is no token
-		}
-		for _, f := range fs {
-			if err := f.Run(ctx, 0); err != nil {
-				return err
-			}
 		}
 	}
 	a.Batch = max(a.Batch, float64(o.New*paligemma.Sequences)/time.Since(start).Seconds())
 	return nil
+}
+
+// run runs a phase and looks at the tokens that it chose, as generation does. A token that is none becomes the first one.
+func run(ctx context.Context, e *engine.Engine, p phase, state string, n int) error {
+	fs, err := p.bind(e)
+	if err != nil {
+		return err
+	}
+	for _, f := range fs {
+		if err := f.Run(ctx); err != nil {
+			return err
+		}
+	}
+	next, err := e.State(state)
+	if err != nil {
+		return err
+	}
+	ids := make([]int32, n)
+	if err := engine.Get(next, 0, ids); err != nil {
+		return err
+	}
+	for i := range ids {
+		ids[i] = max(ids[i], 0)
+	}
+	return engine.Put(next, 0, ids)
 }
 
 // newProcess has the executable answer on its own, about a PNG.

@@ -88,7 +88,7 @@ func Run(ctx context.Context, path string, o Options) (*Report, error) {
 		return nil, err
 	}
 	defer e.Close()
-	if err := e.ReserveCopies(); err != nil {
+	if err := e.Copies(image.Program.Copies); err != nil {
 		return nil, err
 	}
 	if err := r.phases(ctx, e, m, limits); err != nil {
@@ -105,7 +105,9 @@ func Run(ctx context.Context, path string, o Options) (*Report, error) {
 
 // phases times the steps of an answer, and the limits of the machine around each.
 func (r *Report) phases(ctx context.Context, e *engine.Engine, m *manifest.Model, limits *prober) error {
-	prepare(e, r.Prompt, m.ImageTokens)
+	if err := prepare(e, r.Prompt, m.ImageTokens); err != nil {
+		return err
+	}
 	measure := func() error {
 		p, err := limits.measure()
 		r.Peaks = r.Peaks.most(p)
@@ -114,9 +116,9 @@ func (r *Report) phases(ctx context.Context, e *engine.Engine, m *manifest.Model
 	if err := measure(); err != nil {
 		return err
 	}
-	list := append(phases(r.Prompt, m.ImageTokens), together(r.Prompt))
+	list := append(phases(r.Prompt), together(r.Prompt))
 	if m.Embedding != nil {
-		list = embedding(r.Prompt, m.ImageTokens)
+		list = embedding(r.Prompt)
 	}
 	for _, phase := range list {
 		fs, err := phase.bind(e)
@@ -125,7 +127,7 @@ func (r *Report) phases(ctx context.Context, e *engine.Engine, m *manifest.Model
 		}
 		// How fast memory is changes from second to second where others use it, too: what waits for it gets three chances.
 		rounds := 1
-		if phase.name() == "decode" || phase.name() == "decode_batch" {
+		if phase.name == "decode" || phase.name == "decode_batch" {
 			rounds = 3
 		}
 		var fastest *Phase
@@ -141,7 +143,7 @@ func (r *Report) phases(ctx context.Context, e *engine.Engine, m *manifest.Model
 				return err
 			}
 		}
-		fastest.Name = phase.name()
+		fastest.Name = phase.name
 		r.Phases = append(r.Phases, *fastest)
 	}
 	return nil
@@ -154,7 +156,7 @@ func best(ctx context.Context, fs []*engine.Func, runs int) (*Phase, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		times, err := profile(fs)
+		times, err := profile(ctx, fs)
 		if err != nil {
 			return nil, err
 		}

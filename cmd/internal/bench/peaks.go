@@ -190,7 +190,7 @@ func (p *prober) rate(name string, tasks int, pointers ...uintptr) (float64, err
 	best := 0.0
 	for range 8 {
 		start := time.Now()
-		if err := p.pool.Run(p.ctx, table); err != nil {
+		if err := p.pool.Run(p.ctx, table, 0, table.Launches()); err != nil {
 			return 0, err
 		}
 		best = max(best, float64(work)/time.Since(start).Seconds())

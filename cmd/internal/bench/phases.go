@@ -1,20 +1,21 @@
 package bench
 
 import (
+	"context"
 	"time"
 
 	"pgc/models/paligemma"
 	"pgc/runtime/engine"
+	"pgc/runtime/entry"
 )
 
-// phase is a step of an answer: functions as generation calls them, one after another, named after the first.
+// phase is a step of an answer: functions as generation calls them, one after another.
 type phase struct {
+	name  string // as reports call it
 	funcs []string
 	syms  map[string]int
 	runs  int // how often to time it
 }
-
-func (p phase) name() string { return p.funcs[0] }
 
 // bind returns the functions, ready to run.
 func (p phase) bind(e *engine.Engine) ([]*engine.Func, error) {
@@ -32,14 +33,14 @@ func (p phase) bind(e *engine.Engine) ([]*engine.Func, error) {
 }
 
 // profile runs functions one after another and reports every launch.
-func profile(fs []*engine.Func) ([]engine.Timing, error) {
+func profile(ctx context.Context, fs []*engine.Func) ([]engine.Timing, error) {
 	var all []engine.Timing
 	for _, f := range fs {
 		end := 0.0
 		if n := len(all); n > 0 {
 			end = all[n-1].Start + all[n-1].Seconds
 		}
-		times, err := f.Profile()
+		times, err := f.Profile(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -56,38 +57,58 @@ func profile(fs []*engine.Func) ([]engine.Timing, error) {
 }
 
 // phases are the steps of an answer to a prompt of n tokens that begin with those of a picture.
-func phases(n, imageTokens int) []phase {
+func phases(n int) []phase {
 	return []phase{
-		{[]string{"encode_image"}, nil, 3},
-		{[]string{"prefill", "greedy"}, map[string]int{"S": n, "T": n, "past": 0, "prefix": n, "F": imageTokens}, 3},
-		{[]string{"decode", "greedy"}, map[string]int{"S": 1, "T": n + 1, "past": n, "prefix": n}, 10},
+		{"encode_image", []string{entry.EncodeImage}, nil, 3},
+		{"prefill", []string{entry.Prefill, entry.Greedy}, map[string]int{entry.SymTokens: n, entry.SymKeys: n, entry.SymPast: 0, entry.SymPrefix: n}, 3},
+		{"decode", []string{entry.Step}, map[string]int{entry.SymKeys: n + 1, entry.SymPast: n, entry.SymPrefix: n}, 10},
 	}
 }
 
 // embedding are the steps of embedding an image whose prompt has n tokens.
-func embedding(n, imageTokens int) []phase {
+func embedding(n int) []phase {
 	return []phase{
-		{[]string{"encode_image"}, nil, 3},
-		{[]string{"embed"}, map[string]int{"S": n, "F": imageTokens}, 3},
+		{"encode_image", []string{entry.EncodeImage}, nil, 3},
+		{"embed", []string{entry.Embed}, map[string]int{entry.SymTokens: n}, 3},
 	}
 }
 
 // together is a step of decoding for all sequences of a batch, with n tokens before each.
 func together(n int) phase {
-	p := phase{[]string{"decode_batch", "greedy_batch"}, map[string]int{}, 10}
+	p := phase{"decode_batch", []string{entry.StepBatch}, map[string]int{}, 10}
 	for i := range paligemma.Sequences {
 		p.syms[paligemma.PastOf(i)] = n
 	}
 	return p
 }
 
-// prepare gives an engine such a prompt.
-func prepare(e *engine.Engine, n, imageTokens int) {
-	ids, slots := e.Ints("ids"), e.Ints("slots")
+// prepare gives an executor such a prompt, and sequences of a batch with n tokens before each.
+func prepare(e *engine.Engine, n, imageTokens int) error {
+	ids, slots, positions := make([]int32, n), make([]int32, n), make([]int32, paligemma.Sequences)
 	for i := range n {
 		ids[i], slots[i] = int32(5+i%7), -1
 		if i < imageTokens {
 			slots[i] = int32(i)
 		}
 	}
+	for i := range positions {
+		positions[i] = int32(n)
+	}
+	inputs := map[string][]int32{entry.InIDs: ids, entry.InSlots: slots, entry.InPositions: positions}
+	for _, p := range e.Program.Funcs {
+		f, err := e.Func(p.Name)
+		if err != nil {
+			return err
+		}
+		for _, in := range p.Inputs {
+			t, err := f.Input(in.Name)
+			if err == nil {
+				err = engine.Put(t, 0, inputs[in.Name])
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

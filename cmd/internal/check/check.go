@@ -19,6 +19,7 @@ import (
 	"pgc/ir/target"
 	"pgc/models/paligemma"
 	"pgc/runtime/engine"
+	"pgc/runtime/entry"
 	"pgc/runtime/native"
 	"pgc/runtime/program"
 )
@@ -35,9 +36,8 @@ type loaded struct {
 	close  func()
 }
 
-// load compiles a checkpoint in memory for a target. With single, every launch is also a function of its own, named
-// FUNC#LAUNCH.
-func load(ctx context.Context, dir string, t target.Target, o build.Options, trace, single bool) (*loaded, error) {
+// load compiles a checkpoint in memory for a target.
+func load(ctx context.Context, dir string, t target.Target, o build.Options, trace bool) (*loaded, error) {
 	c, err := hf.Load(dir)
 	if err != nil {
 		return nil, err
@@ -48,9 +48,6 @@ func load(ctx context.Context, dir string, t target.Target, o build.Options, tra
 	}
 	if l.r, err = codegen.Compile(ctx, l.m, t); err != nil {
 		return nil, err
-	}
-	if single {
-		addSingles(l.r.Program)
 	}
 	code, err := native.LoadCode(l.r.Code)
 	if err != nil {
@@ -71,18 +68,6 @@ func load(ctx context.Context, dir string, t target.Target, o build.Options, tra
 	}
 	l.close = func() { l.e.Close(); code.Close(); section.Close(); c.Close() }
 	return l, nil
-}
-
-// addSingles makes every launch of every function a function of its own.
-func addSingles(p *program.Program) {
-	for _, f := range p.Funcs[:len(p.Funcs):len(p.Funcs)] {
-		for i := range f.Launches {
-			one := f
-			one.Name = fmt.Sprintf("%s#%d", f.Name, i)
-			one.Launches = f.Launches[i : i+1]
-			p.Funcs = append(p.Funcs, one)
-		}
-	}
 }
 
 // into writes to the front of memory.
@@ -109,7 +94,7 @@ func Kernels(ctx context.Context, w io.Writer, path string, o build.Options) (mi
 		} else {
 			var t target.Target
 			if t, err = target.Find(set.CPU); err == nil {
-				l, err = load(ctx, path, t, o, false, true)
+				l, err = load(ctx, path, t, o, false)
 			}
 		}
 		if err != nil {
@@ -125,37 +110,25 @@ func Kernels(ctx context.Context, w io.Writer, path string, o build.Options) (mi
 
 // kernels runs and compares the kernels of one instruction set.
 func (l *loaded) kernels(ctx context.Context, w io.Writer, o build.Options) (misses int, err error) {
-	rng := rand.New(rand.NewPCG(1, 1))
 	seen := map[int]bool{}
-	pixels := l.e.Floats("pixels")
-	for i := range pixels {
-		pixels[i] = float32(rng.Float64()*2 - 1)
-	}
 	rows := min(7, o.MaxTokens)
 	if rows <= 0 {
 		rows = 7
 	}
-	ids, slots := l.e.Ints("ids"), l.e.Ints("slots")
-	for i := range rows {
-		ids[i], slots[i] = int32(rng.IntN(l.vocab)), -1
-		if i < 3 {
-			slots[i] = int32(i)
-		}
-	}
-	syms := map[string]int{"S": rows, "T": rows, "past": 0, "prefix": rows - 2, "F": 3, "R": 2}
-	if err := l.e.ReserveCopies(); err != nil {
+	if err := l.e.Copies(l.r.Program.Copies); err != nil {
 		return 0, err
 	}
-	if l.m.Func("decode_batch") != nil {
-		positions := l.e.Ints("positions")
-		for i := range paligemma.Sequences {
-			positions[i] = int32(rows - i%2)
-			syms[paligemma.PastOf(i)] = rows - i%2
-		}
+	if err := l.inputs(rows); err != nil {
+		return 0, err
+	}
+	syms := map[string]int{entry.SymTokens: rows, entry.SymPrefix: rows - 2, entry.SymRow: 0, entry.SymRows: 2}
+	for i := range paligemma.Sequences {
+		syms[paligemma.PastOf(i)] = rows - i%2
 	}
 	for _, f := range l.m.Funcs {
-		if f.Name == "decode" { // behind the tokens that the functions before it left in the cache
-			syms["past"], syms["T"] = rows, rows+1
+		syms[entry.SymPast], syms[entry.SymKeys] = 0, rows
+		if f.Name == entry.Decode || f.Name == entry.Step { // behind the tokens that the functions before them left in the cache
+			syms[entry.SymPast], syms[entry.SymKeys] = rows, rows+1
 		}
 		n, err := l.function(ctx, w, f.Name, syms, seen)
 		misses += n
@@ -166,11 +139,68 @@ func (l *loaded) kernels(ctx context.Context, w io.Writer, o build.Options) (mis
 	return misses, nil
 }
 
+// inputs fills the inputs of all functions, and the states that none of them fills, with random numbers; a prompt has rows tokens.
+func (l *loaded) inputs(rows int) error {
+	rng := rand.New(rand.NewPCG(1, 1))
+	pixels := make([]float32, elements(l.m.Func(entry.EncodeImage).Param(entry.InPixels).Type))
+	for i := range pixels {
+		pixels[i] = float32(rng.Float64()*2 - 1)
+	}
+	ids, slots := make([]int32, rows), make([]int32, rows)
+	for i := range rows {
+		ids[i], slots[i] = int32(rng.IntN(l.vocab)), -1
+		if i < 3 {
+			slots[i] = int32(i)
+		}
+	}
+	positions, next := make([]int32, paligemma.Sequences), make([]int32, paligemma.Sequences)
+	for i := range positions {
+		positions[i], next[i] = int32(rows-i%2), int32(rng.IntN(l.vocab))
+	}
+	for _, p := range l.r.Program.Funcs {
+		f, err := l.e.Func(p.Name)
+		if err != nil {
+			return err
+		}
+		for _, in := range p.Inputs {
+			t, err := f.Input(in.Name)
+			if err != nil {
+				return err
+			}
+			switch in.Name {
+			case entry.InPixels:
+				err = engine.Put(t, 0, pixels)
+			case entry.InIDs:
+				err = engine.Put(t, 0, ids)
+			case entry.InSlots:
+				err = engine.Put(t, 0, slots)
+			case entry.InPositions:
+				err = engine.Put(t, 0, positions)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	t, err := l.e.State(entry.StateNextBatch)
+	if err != nil {
+		return err
+	}
+	return engine.Put(t, 0, next)
+}
+
 // function runs one function launch by launch. An operation of several launches is compared behind the last of them.
 func (l *loaded) function(ctx context.Context, w io.Writer, name string, syms map[string]int, seen map[int]bool) (misses int, err error) {
 	f := l.m.Func(name)
 	fn := l.r.Program.Func(name)
 	ops := l.r.Ops[name]
+	run, err := l.e.Func(name)
+	if err != nil {
+		return misses, err
+	}
+	for s, v := range syms {
+		run.Set(s, v)
+	}
 	for i := 0; i < len(ops); {
 		if err := ctx.Err(); err != nil {
 			return misses, err
@@ -196,14 +226,7 @@ func (l *loaded) function(ctx context.Context, w io.Writer, name string, syms ma
 			in = append(in, t)
 		}
 		for at := first; at < i; at++ {
-			run, err := l.e.Func(fmt.Sprintf("%s#%d", name, at))
-			if err != nil {
-				return misses, err
-			}
-			for s, v := range syms {
-				run.Set(s, v)
-			}
-			if err := run.Run(ctx, 0); err != nil {
+			if err := run.RunLaunch(ctx, at); err != nil {
 				return misses, err
 			}
 		}
@@ -265,32 +288,20 @@ func (l *loaded) read(f *ir.Func, v *ir.Value, syms map[string]int) (*eval.Tenso
 	if v.Def != nil && v.Buf.Space == ir.Folded {
 		return l.one(v.Def, syms)
 	}
-	b := v.Buf
-	var mem []byte
-	switch b.Space {
-	case ir.Arena:
-		mem = l.e.Arena()
-	case ir.Inputs:
-		mem = l.e.Port(b.Param.Name)
-	case ir.Outputs:
-		mem = l.e.Port(f.Results[b.Result].Name)
-	case ir.States:
-		mem = l.e.State(l.r.State(b.Param))
-	}
-	at := b.Offset
-	for _, t := range b.Terms {
-		at += int64(syms[t.Sym]) * t.Stride
+	mem, err := l.memory(f, v, shape, syms)
+	if err != nil {
+		return nil, err
 	}
 	if v.Type.DType.IsQuantized() {
-		return groups(v.Type.DType, mem[at:], shape), nil
+		return groups(v.Type.DType, mem, shape), nil
 	}
 	size := v.Type.DType.MemoryBytes()
 	t := eval.New(v.Type.DType, shape...)
 	index := make([]int, len(shape))
 	for i := range t.Data {
-		off := at
+		off := int64(0)
 		for d, k := range index {
-			off += int64(k) * b.Strides[d] * size
+			off += int64(k) * v.Buf.Strides[d] * size
 		}
 		one, err := eval.Decode(map[bool]ir.DType{true: ir.I32, false: v.Type.DType}[v.Type.DType == ir.Bool], mem[off:off+size], 1)
 		if err != nil {
@@ -305,6 +316,43 @@ func (l *loaded) read(f *ir.Func, v *ir.Value, syms map[string]int) (*eval.Tenso
 		}
 	}
 	return t, nil
+}
+
+// memory gets the bytes in which v lies, from its first element to its last.
+func (l *loaded) memory(f *ir.Func, v *ir.Value, shape []int, syms map[string]int) ([]byte, error) {
+	b := v.Buf
+	run, err := l.e.Func(f.Name)
+	if err != nil {
+		return nil, err
+	}
+	var from engine.Tensor
+	switch b.Space {
+	case ir.Arena:
+		from = l.e.Arena()
+	case ir.Inputs:
+		from, err = run.Input(b.Param.Name)
+	case ir.Outputs:
+		from, err = run.Output(f.Results[b.Result].Name)
+	case ir.States:
+		from = l.e.StateAt(l.r.State(b.Param))
+	}
+	if err != nil {
+		return nil, err
+	}
+	at := b.Offset
+	for _, t := range b.Terms {
+		at += int64(syms[t.Sym]) * t.Stride
+	}
+	n := l.m.Bytes(v.Type)
+	if !v.Type.DType.IsQuantized() {
+		n = 1
+		for d, k := range shape {
+			n += int64(k-1) * b.Strides[d]
+		}
+		n *= v.Type.DType.MemoryBytes()
+	}
+	mem := make([]byte, n)
+	return mem, from.GetBytes(at, mem)
 }
 
 // parameter follows views to a parameter.

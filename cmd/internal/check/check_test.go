@@ -12,6 +12,7 @@ import (
 	"pgc/internal/build"
 	"pgc/ir/target"
 	"pgc/runtime/cpufeature"
+	"pgc/runtime/entry"
 	"pgc/runtime/program"
 )
 
@@ -112,17 +113,17 @@ func TestKernelsFindsFaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := load(t.Context(), checkpoint("pg1-odd"), tgt, options(), false, true)
+	l, err := load(t.Context(), checkpoint("pg1-odd"), tgt, options(), false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.close()
 	l.source = damaged{l.source, "vision_tower.encoder.layers.0.mlp.fc1.weight"}
-	for i := range l.e.Floats("pixels") {
-		l.e.Floats("pixels")[i] = float32(i%7) - 3
+	if err := l.inputs(5); err != nil {
+		t.Fatal(err)
 	}
 	var b strings.Builder
-	misses, err := l.function(t.Context(), &b, "encode_image", map[string]int{"S": 5, "T": 5, "past": 0, "prefix": 5, "F": 3, "R": 2}, map[int]bool{})
+	misses, err := l.function(t.Context(), &b, entry.EncodeImage, map[string]int{entry.SymRow: 0}, map[int]bool{})
 	if err != nil {
 		t.Fatal(err)
 	}

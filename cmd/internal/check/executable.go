@@ -20,8 +20,7 @@ func IsExecutable(path string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// open loads an executable with the code for an instruction set and the weights it was shipped with. Every launch is also a function of its
-// own, named FUNC#LAUNCH.
+// open loads an executable with the code for an instruction set and the weights it was shipped with.
 func open(path, isa string) (*loaded, error) {
 	image, err := program.OpenFile(path)
 	if err != nil {
@@ -41,7 +40,6 @@ func open(path, isa string) (*loaded, error) {
 		return nil, err
 	}
 	l.r.Program = image.Program
-	addSingles(image.Program)
 	if l.e, err = engine.New(image.Program, image.Code, image.Weights, runtime.GOMAXPROCS(0)); err != nil {
 		l.close()
 		return nil, err

@@ -11,6 +11,7 @@ import (
 	"pgc/ir"
 	"pgc/ir/target"
 	"pgc/runtime/engine"
+	"pgc/runtime/entry"
 	"pgc/runtime/program"
 	"pgc/runtime/safetensors"
 )
@@ -49,7 +50,7 @@ func Reference(ctx context.Context, w io.Writer, dir, path string, o build.Optio
 		if err != nil {
 			return err
 		}
-		l, err := load(ctx, dir, t, o, true, false)
+		l, err := load(ctx, dir, t, o, true)
 		if err != nil {
 			return err
 		}
@@ -144,31 +145,57 @@ func (r *comparison) inputs() (p inputs, err error) {
 	return p, nil
 }
 
-// images encodes every picture and compares the encoder's layers; the features stay in the input of forward.
+// images encodes every picture and compares the encoder's layers; the features stay in the executor for forward.
 func (r *comparison) images(ctx context.Context, p inputs) error {
 	cfg, e := r.l.c.Config.Facts(), r.l.e
-	encode, err := e.Func("encode_image")
+	encode, err := e.Func(entry.EncodeImage)
 	if err != nil {
 		return err
 	}
-	per, n := len(p.pixels)/p.images, cfg.ImageTokens*cfg.HiddenSize
-	features := make([]float32, p.images*n)
+	pixels, err := encode.Input(entry.InPixels)
+	if err != nil {
+		return err
+	}
+	per := len(p.pixels) / p.images
 	for i := range p.images {
-		copy(e.Floats("pixels"), p.pixels[i*per:(i+1)*per])
-		if err := encode.Run(ctx, 0); err != nil {
+		if err := engine.Put(pixels, 0, p.pixels[i*per:(i+1)*per]); err != nil {
 			return err
 		}
-		// Every picture writes the whole of the outputs.
-		for _, res := range r.l.m.Func("encode_image").Results {
-			if res.Name == "features" {
-				copy(features[i*n:], e.Floats("features")[:n])
-			} else if err := r.compare(res.Name, i, e.Floats(res.Name)[:elements(res.Value.Type)]); err != nil {
+		encode.Set(entry.SymRow, i*cfg.ImageTokens)
+		if err := encode.Run(ctx); err != nil {
+			return err
+		}
+		for _, res := range r.l.m.Func(entry.EncodeImage).Results {
+			if res.State != nil {
+				continue
+			}
+			if err := r.output(encode, res.Name, i, elements(res.Value.Type)); err != nil {
 				return err
 			}
 		}
 	}
-	copy(e.Floats("features"), features)
+	features := make([]float32, p.images*cfg.ImageTokens*cfg.HiddenSize)
+	state, err := e.State(entry.StateFeatures)
+	if err != nil {
+		return err
+	}
+	if err := engine.Get(state, 0, features); err != nil {
+		return err
+	}
 	return r.compare("image_hidden_states", -1, features)
+}
+
+// output compares the first n numbers of an output of f, which has its name in the reference.
+func (r *comparison) output(f *engine.Func, name string, part, n int) error {
+	t, err := f.Output(name)
+	if err != nil {
+		return err
+	}
+	got := make([]float32, n)
+	if err := engine.Get(t, 0, got); err != nil {
+		return err
+	}
+	return r.compare(name, part, got)
 }
 
 func elements(t ir.Type) int {
@@ -182,64 +209,78 @@ func elements(t ir.Type) int {
 // tokens runs the decoder and compares its layers and the logits.
 func (r *comparison) tokens(ctx context.Context, p inputs) error {
 	cfg, e := r.l.c.Config.Facts(), r.l.e
+	slots := make([]int32, len(p.ids))
 	next := int32(0)
 	for i, id := range p.ids {
-		e.Ints("ids")[i], e.Ints("slots")[i] = id, -1
+		slots[i] = -1
 		if int(id) == cfg.ImageTokenIndex {
-			e.Ints("slots")[i] = next
+			slots[i] = next
 			next++
 		}
 	}
-	name := "forward"
+	name := entry.Forward
 	if r.l.m.Func(name) == nil {
-		name = "embed"
+		name = entry.Embed
 	}
 	forward, err := e.Func(name)
 	if err != nil {
 		return err
 	}
+	for name, data := range map[string][]int32{entry.InIDs: p.ids, entry.InSlots: slots} {
+		t, err := forward.Input(name)
+		if err != nil {
+			return err
+		}
+		if err := engine.Put(t, 0, data); err != nil {
+			return err
+		}
+	}
 	n := len(p.ids)
-	for name, v := range map[string]int{"S": n, "T": n, "past": 0, "prefix": p.prefix, "F": p.images * cfg.ImageTokens} {
+	for name, v := range map[string]int{entry.SymTokens: n, entry.SymKeys: n, entry.SymPast: 0, entry.SymPrefix: p.prefix} {
 		forward.Set(name, v)
 	}
-	if err := forward.Run(ctx, 0); err != nil {
+	if err := forward.Run(ctx); err != nil {
 		return err
 	}
 	for _, res := range r.l.m.Func(name).Results {
-		if res.State == nil && res.Name != "hidden" {
-			width := res.Value.Type.Shape[1].N
-			if err := r.compare(res.Name, -1, e.Floats(res.Name)[:n*width]); err != nil {
+		if res.State == nil {
+			if err := r.output(forward, res.Name, -1, n*res.Value.Type.Shape[1].N); err != nil {
 				return err
 			}
 		}
 	}
-	if r.l.m.Func("head") == nil {
+	if r.l.m.Func(entry.Head) == nil {
 		return nil
 	}
-	head, err := e.Func("head")
-	if err != nil {
-		return err
-	}
-	logits, err := allLogits(ctx, e, head, n, cfg.HiddenSize, cfg.VocabSize)
+	logits, err := allLogits(ctx, e, n, cfg.VocabSize)
 	if err != nil {
 		return err
 	}
 	return r.compare("logits", -1, logits)
 }
 
-// allLogits computes the logits of all rows from the hidden states, a block at a time.
-func allLogits(ctx context.Context, e *engine.Engine, head *engine.Func, rows, width, vocab int) ([]float32, error) {
-	all := slices.Clone(e.Floats("hidden")[:rows*width])
-	block := int(e.Program.Maxima()[e.Program.SymbolIndex("R")])
-	var out []float32
+// allLogits computes the logits of the first rows tokens that forward ran over, a block at a time.
+func allLogits(ctx context.Context, e *engine.Engine, rows, vocab int) ([]float32, error) {
+	head, err := e.Func(entry.Head)
+	if err != nil {
+		return nil, err
+	}
+	t, err := head.Output(entry.OutLogits)
+	if err != nil {
+		return nil, err
+	}
+	block := int(e.Program.Maxima()[e.Program.SymbolIndex(entry.SymRows)])
+	out := make([]float32, rows*vocab)
 	for at := 0; at < rows; at += block {
 		n := min(block, rows-at)
-		copy(e.Floats("hidden"), all[at*width:(at+n)*width])
-		head.Set("R", n)
-		if err := head.Run(ctx, 0); err != nil {
+		head.Set(entry.SymRow, at)
+		head.Set(entry.SymRows, n)
+		if err := head.Run(ctx); err != nil {
 			return nil, err
 		}
-		out = append(out, e.Floats("logits")[:n*vocab]...)
+		if err := engine.Get(t, 0, out[at*vocab:(at+n)*vocab]); err != nil {
+			return nil, err
+		}
 	}
 	return out, nil
 }

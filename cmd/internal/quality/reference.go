@@ -10,6 +10,8 @@ import (
 	"pgc/checkpoint/hf"
 	"pgc/internal/build"
 	"pgc/ir/quant"
+	"pgc/runtime/engine"
+	"pgc/runtime/entry"
 	"pgc/runtime/generate"
 	"pgc/runtime/tokenizer"
 )
@@ -89,10 +91,27 @@ func (r *Reference) prompt(ctx context.Context, sm Sample) (tokenizer.Prompt, er
 
 // rows is how many rows the outputs of a function have, run on a prompt.
 func (r *Reference) rows(function string, p tokenizer.Prompt) int {
-	if function == "forward" {
+	if function == entry.Forward {
 		return len(p.IDs)
 	}
 	return r.model.Session.Model.ImageTokens
+}
+
+// output is the first n numbers of an output of a model's function, or of a state that it leaves.
+func (r *Reference) output(m *build.Loaded, function, name string, n int) ([]float32, error) {
+	f, err := m.Session.Engine.Func(function)
+	if err != nil {
+		return nil, err
+	}
+	t, err := f.Output(name)
+	if err != nil {
+		t, err = m.Session.Engine.State(name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	x := make([]float32, n)
+	return x, engine.Get(t, 0, x)
 }
 
 // Calibrate runs the samples and returns the second moments of the inputs of every matrix in 4 bits.
@@ -123,8 +142,11 @@ func (r *Reference) Calibrate(ctx context.Context, samples []Sample) (func(key s
 			return nil, err
 		}
 		for _, at := range order {
-			x := r.model.Session.Engine.Floats(at.Output)[:r.rows(at.Func, p)*widths[at]]
-			if at.Func == "forward" {
+			x, err := r.output(r.model, at.Func, at.Output, r.rows(at.Func, p)*widths[at])
+			if err != nil {
+				return nil, err
+			}
+			if at.Func == entry.Forward {
 				x = r.balanced(x, p.IDs, widths[at])
 			}
 			moments[at].Add(x)

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"pgc/internal/build"
+	"pgc/runtime/entry"
 	"pgc/runtime/program"
 	"pgc/runtime/tokenizer"
 )
@@ -46,10 +47,14 @@ func (r *Reference) Report(ctx context.Context, path string, samples []Sample) (
 	}
 	defer other.Close()
 	out := &Report{Samples: len(samples)}
-	for _, function := range []string{"encode_image", "forward"} {
+	for _, function := range []string{entry.EncodeImage, entry.Forward} {
 		for _, res := range other.Module.Func(function).Results {
-			if res.State == nil && res.Name != "hidden" {
-				out.Layers = append(out.Layers, Layer{Name: res.Name, function: function, width: res.Value.Type.Last().N})
+			name := res.Name
+			if res.State != nil {
+				name = res.State.Name
+			}
+			if res.State == nil || name == entry.StateFeatures {
+				out.Layers = append(out.Layers, Layer{Name: name, function: function, width: res.Value.Type.Last().N})
 			}
 		}
 	}
@@ -110,12 +115,14 @@ func (r *Reference) run(ctx context.Context, m *build.Loaded, sm Sample, p token
 		return out, err
 	}
 	for _, l := range layers {
-		out.layers = append(out.layers, slices.Clone(s.Engine.Floats(l.Name)[:r.rows(l.function, p)*l.width]))
+		x, err := r.output(m, l.function, l.Name, r.rows(l.function, p)*l.width)
+		if err != nil {
+			return out, err
+		}
+		out.layers = append(out.layers, x)
 	}
-	width := s.Model.HiddenSize
 	first, end := p.Prefix-1, max(p.Prefix, len(p.IDs)-1)
-	hidden := slices.Clone(s.Engine.Floats("hidden")[first*width : end*width])
-	err = s.Logits(ctx, hidden, func(_ int, logits []float32) error {
+	err = s.Logits(ctx, first, end, func(_ int, logits []float32) error {
 		out.logits = append(out.logits, logits...)
 		return nil
 	})

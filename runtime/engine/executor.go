@@ -1,0 +1,54 @@
+package engine
+
+import (
+	"context"
+
+	"pgc/runtime/native"
+	"pgc/runtime/program"
+)
+
+// Executor holds the memory of a program (inputs, outputs, states, intermediate values) and runs its functions. Nobody else
+// holds pointers into that memory: Put and Get copy, and what functions hand on to each other they leave in states, which
+// outlive a run. One goroutine uses an Executor at a time.
+type Executor interface {
+	// Put copies data into memory, from the byte at offset on.
+	Put(m Memory, offset int64, data []byte) error
+	// Get copies memory into data, from the byte at offset on. It returns once earlier runs are complete.
+	Get(m Memory, offset int64, data []byte) error
+	// Run executes a call. When ctx is done it returns ctx's error within the time of a task; outputs, and the states that
+	// the function updates, hold anything then. Run keeps nothing of c.
+	Run(ctx context.Context, c *Call) error
+	// Profile runs a call and reports its launches, in order.
+	Profile(ctx context.Context, c *Call) ([]Timing, error)
+	// Copies reserves memory for the states of the first n batch slots. The first slot is there always.
+	Copies(n int) error
+	// Close gives all memory back. It may be called twice.
+	Close() error
+}
+
+// Memory names a piece of an executor's memory: an input or output of a function, a state, or the arena, in which a run
+// keeps intermediate values. Each input and output has memory of its own, at its largest size.
+type Memory struct {
+	Space program.Space // SpaceInput, SpaceOutput, SpaceState or SpaceArena
+	Func  int           // number of the function, for an input or output
+	Index int           // number of the input, output or state; the states of a batch slot follow those of the one before it
+}
+
+// Call says what to run.
+type Call struct {
+	Func    int     // number of the function in the program
+	Symbols []int64 // one value for each of the program's symbols
+	Slot    int     // batch slot whose states the function works on
+	// The launches First to End-1 run; if End is 0, all do.
+	First, End int
+}
+
+// Timing is when one launch ran, counted from the start of the first, and what it did.
+type Timing struct {
+	Kernel       string
+	Value        string
+	Start        float64 // seconds
+	Seconds      float64
+	Flops, Bytes int64
+	Threads      []native.Share // each thread's share of it; nil where the program does not tell
+}

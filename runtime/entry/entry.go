@@ -1,0 +1,56 @@
+// Package entry names what the graph of a model and the runtime must agree on: the functions of a program, their inputs and
+// outputs, the states that functions hand on to each other, and the symbols that they depend on. The graph's own comment
+// says what each function computes.
+//
+// It imports nothing.
+package entry
+
+// Functions.
+const (
+	EncodeImage = "encode_image"
+	Prefill     = "prefill"
+	Greedy      = "greedy"
+	Logits      = "logits"
+	Decode      = "decode"
+	Step        = "step"
+	DecodeBatch = "decode_batch"
+	StepBatch   = "step_batch"
+	LogitsBatch = "logits_batch"
+	Forward     = "forward"
+	Head        = "head"
+	Embed       = "embed"
+)
+
+// Inputs.
+const (
+	InPixels    = "pixels"    // f32 [3, size, size], normalized, of encode_image
+	InIDs       = "ids"       // i32 [S], token ids, of prefill, forward and embed
+	InSlots     = "slots"     // i32 [S], the row of features for each image token, -1 for text, of prefill, forward and embed
+	InPositions = "positions" // i32 [8], the position of each sequence's token, of decode_batch and step_batch
+)
+
+// Outputs.
+const (
+	OutLogits     = "logits"     // f32 [rows, vocabulary], of logits, logits_batch and head
+	OutEmbeddings = "embeddings" // f32 [S, dim], of embed
+)
+
+// States. They hold what a function leaves for those that run after it.
+const (
+	StateFeatures  = "features"   // f32 [rows, hidden], image features, from encode_image to prefill, forward and embed
+	StateHidden    = "hidden"     // f32 [tokens, hidden], of all tokens, from forward to head
+	StateLast      = "last"       // f32 [1, hidden], of the last token, to greedy and logits
+	StateLastBatch = "last_batch" // f32 [8, hidden], of the last token of each sequence, to logits_batch
+	StateNext      = "next"       // i32 [1], the token that decode or step reads next, from greedy, step or the caller
+	StateNextBatch = "next_batch" // i32 [8], the tokens that decode_batch or step_batch reads next
+)
+
+// Symbols.
+const (
+	SymTokens = "S"      // tokens of the call
+	SymKeys   = "T"      // keys in the cache once those of the call are there
+	SymPast   = "past"   // tokens before those of the call
+	SymPrefix = "prefix" // length of the part of the prompt that sees itself in both directions
+	SymRow    = "row"    // first row of features that encode_image writes, or of hidden states that head reads
+	SymRows   = "R"      // rows of hidden states that head reads
+)
