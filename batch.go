@@ -10,11 +10,12 @@ import (
 // ahead is the number of answers that may wait for an older one.
 const ahead = 64
 
-// Batch answers requests, several at a time, and yields the answers in the requests' order. An error belongs to its request alone; the
-// others go on. Images that consecutive requests share are decoded and encoded once.
+// Batch answers requests, several at a time, and yields the answers in the requests' order. An error belongs to its
+// request alone; the others go on. Images that consecutive requests share are decoded and encoded once.
 //
-// Batch reads requests on a goroutine of its own, a few more than it works on at a time, so answers come while the next request is still
-// awaited. When the loop over the answers ends early or ctx is done, what is under way ends, and requests is not resumed again.
+// Batch reads requests on a goroutine of its own, a few more than it works on at a time, so answers come while the next
+// request is still awaited. When the loop over the answers ends early or ctx is done, what is under way ends, and
+// requests is not resumed again.
 func (m *Model) Batch(ctx context.Context, requests iter.Seq[Request]) iter.Seq2[*Answer, error] {
 	return func(yield func(*Answer, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)

@@ -22,8 +22,8 @@ type Executable struct {
 	model *manifest.Model
 }
 
-// OpenExecutable maps the executable at path and checks all of it but the weights. An error is one sentence that names the file and the
-// section at fault.
+// OpenExecutable maps the executable at path and checks all of it but the weights. An error is one sentence that names
+// the file and the section at fault.
 func OpenExecutable(path string) (*Executable, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -65,8 +65,8 @@ func (e *Executable) ISAs() []string { return e.file.Sets() }
 // License is the text of the checkpoint's license, or "" if it came without one.
 func (e *Executable) License() string { return string(e.file.Section(manifest.SectionLicense)) }
 
-// Verify reads all weights and compares their checksums, which takes as long as reading the file. progress, unless nil, is told how many
-// bytes of how many are done. An error names the damaged tensors.
+// Verify reads all weights and compares their checksums, which takes as long as reading the file. progress, unless nil,
+// is told how many bytes of how many are done. An error names the damaged tensors.
 func (e *Executable) Verify(ctx context.Context, progress func(done, total int64)) error {
 	return e.file.Verify(ctx, progress)
 }
@@ -83,8 +83,8 @@ func (e *Executable) Tokenizer() (*Tokenizer, error) {
 // Tokenizer turns texts into ids.
 type Tokenizer struct{ t *tokenizer.Tokenizer }
 
-// Encode returns the ids of a text on its own: without the prompt's template and without <bos>. With parseSpecials, texts such as <eos>
-// are read as tokens.
+// Encode returns the ids of a text on its own: without the prompt's template and without <bos>. With parseSpecials,
+// texts such as <eos> are read as tokens.
 func (t *Tokenizer) Encode(text string, parseSpecials bool) []int32 {
 	return t.t.Encode(text, parseSpecials)
 }

@@ -23,14 +23,16 @@ type Tensor struct {
 	Int32s   []int32
 }
 
-// Forward runs the model once over all tokens, as transformers' PaliGemmaForConditionalGeneration.forward does, and returns by name:
+// Forward runs the model once over all tokens, as transformers' PaliGemmaForConditionalGeneration.forward does, and
+// returns by name:
 //
 //	input_ids, token_type_ids  int32 [tokens]
 //	pixel_values               float32 [images, 3, H, W]
 //	image_hidden_states        float32 [images, image tokens, width]
 //	logits                     float32 [tokens, vocabulary]
 //
-// and with a suffix labels int32 [tokens] (-100 where masked), loss float32 [1] and token_logprobs float32 [suffix tokens with <eos>].
+// and with a suffix labels int32 [tokens] (-100 where masked), loss float32 [1] and token_logprobs float32 [suffix
+// tokens with <eos>].
 func (m *Model) Forward(ctx context.Context, r ForwardRequest) (map[string]Tensor, error) {
 	c := &collector{tensors: map[string]Tensor{}}
 	err := m.forward(ctx, r, func(specs []safetensors.Spec) (generate.Sink, error) {
@@ -43,7 +45,8 @@ func (m *Model) Forward(ctx context.Context, r ForwardRequest) (map[string]Tenso
 	return c.tensors, nil
 }
 
-// ForwardFile is Forward into a safetensors file, which is written as the results come and appears at path when it is complete.
+// ForwardFile is Forward into a safetensors file, which is written as the results come and appears at path when it is
+// complete.
 func (m *Model) ForwardFile(ctx context.Context, r ForwardRequest, path string) error {
 	var w *safetensors.Writer
 	err := m.forward(ctx, r, func(specs []safetensors.Spec) (sink generate.Sink, err error) {

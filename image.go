@@ -13,8 +13,8 @@ import (
 	"pgc/runtime/rgb"
 )
 
-// Image is a picture to ask about. It is decoded when it is first needed, and once. Consecutive requests about the same Image encode it
-// once, too. The zero Image is none and an error in a request.
+// Image is a picture to ask about. It is decoded when it is first needed, and once. Consecutive requests about the same
+// Image encode it once, too. The zero Image is none and an error in a request.
 type Image struct{ source *imageSource }
 
 type imageSource struct {

@@ -36,8 +36,8 @@ type Info struct {
 	Verified     bool      `json:"verified"`                // whether the weights' checksums were compared
 }
 
-// ISA is an instruction set that an executable has code for. CPU, Features and Kernels of an Info are those of the one that runs here, or
-// else of the best.
+// ISA is an instruction set that an executable has code for. CPU, Features and Kernels of an Info are those of the one
+// that runs here, or else of the best.
 type ISA struct {
 	CPU      string   `json:"cpu"` // LLVM's -mcpu name
 	Features []string `json:"features"`

@@ -5,8 +5,9 @@
 //	defer m.Close()
 //	a, err := m.Generate(ctx, pgc.Request{Images: []pgc.Image{pgc.File("photo.jpg")}, Prompt: "caption en"})
 //
-// A [Model] may be used from many goroutines at the same time. Requests share the processor and the weights: their tokens are decoded
-// together where that is faster, and every answer has the bits that it has on its own, for any number of threads.
+// A [Model] may be used from many goroutines at the same time. Requests share the processor and the weights: their
+// tokens are decoded together where that is faster, and every answer has the bits that it has on its own, for any
+// number of threads.
 //
 // The package reads executables for the machine it runs on. It imports no compiler; package pgc/compile does.
 package pgc
@@ -42,14 +43,16 @@ type options struct {
 	isa     string
 }
 
-// WithThreads computes on n threads. The default is one for each processor that the process may use. Results do not depend on it.
+// WithThreads computes on n threads. The default is one for each processor that the process may use. Results do not
+// depend on it.
 func WithThreads(n int) Option { return func(o *options) { o.threads = n } }
 
-// WithISA runs the code for the named instruction set, one of those that Executable.ISAs lists, instead of the best that the CPU has.
+// WithISA runs the code for the named instruction set, one of those that Executable.ISAs lists, instead of the best
+// that the CPU has.
 func WithISA(name string) Option { return func(o *options) { o.isa = name } }
 
-// Open opens the executable at path. Its weights stay in the file and are read as they are needed, so the file must not change while the
-// model is open. An error is one sentence that names the file.
+// Open opens the executable at path. Its weights stay in the file and are read as they are needed, so the file must not
+// change while the model is open. An error is one sentence that names the file.
 func Open(path string, opts ...Option) (*Model, error) {
 	start := time.Now()
 	e, err := OpenExecutable(path)
@@ -65,7 +68,8 @@ func Open(path string, opts ...Option) (*Model, error) {
 	return m, nil
 }
 
-// Close ends the calls that are under way with ErrClosed, stops the threads, and gives all memory back. It may be called twice.
+// Close ends the calls that are under way with ErrClosed, stops the threads, and gives all memory back. It may be
+// called twice.
 func (m *Model) Close() error {
 	if m.scheduler != nil {
 		m.scheduler.Close()
@@ -90,13 +94,14 @@ func (m *Model) Slots() int { return m.exe.file.Program.Copies }
 // Info describes the model.
 func (m *Model) Info() Info { return m.exe.Info() }
 
-// Tokenize returns the ids of a text on its own: without the prompt's template and without <bos>. With parseSpecials, texts such as <eos>
-// are read as tokens.
+// Tokenize returns the ids of a text on its own: without the prompt's template and without <bos>. With parseSpecials,
+// texts such as <eos> are read as tokens.
 func (m *Model) Tokenize(text string, parseSpecials bool) []int32 {
 	return m.tokenizer.Encode(text, parseSpecials)
 }
 
-// Generate answers a request. When ctx ends it returns ctx's error within the time of a task of a kernel, and other calls go on.
+// Generate answers a request. When ctx ends it returns ctx's error within the time of a task of a kernel, and other
+// calls go on.
 func (m *Model) Generate(ctx context.Context, r Request) (*Answer, error) {
 	g, err := m.request(ctx, r)
 	if err != nil {

@@ -236,7 +236,8 @@ func TestStream(t *testing.T) {
 	}
 }
 
-// Many goroutines ask and cancel at random: those that do not get the answers of single runs, and nothing is left behind.
+// Many goroutines ask and cancel at random: those that do not get the answers of single runs, and nothing is left
+// behind.
 func TestConcurrentUse(t *testing.T) {
 	goroutines, threads := runtime.NumGoroutine(), tasks(t)
 	m, err := pgc.Open(captioner(), pgc.WithThreads(2))

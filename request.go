@@ -11,7 +11,8 @@ import (
 	"pgc/runtime/sample"
 )
 
-// Request asks for an answer about images. Settings that are nil have the checkpoint's own default, that of its generation_config.json.
+// Request asks for an answer about images. Settings that are nil have the checkpoint's own default, that of its
+// generation_config.json.
 type Request struct {
 	Images []Image
 	Prompt string // such as "caption en", "detect cat" or "answer en what is this?"
@@ -45,7 +46,8 @@ type Box = boxes.Box
 // Malformed is a part of an answer that looks like an object and is none.
 type Malformed = boxes.Malformed
 
-// ParseBoxes returns the objects that an answer locates in an image of width × height pixels, in order, and what should be one and is none.
+// ParseBoxes returns the objects that an answer locates in an image of width × height pixels, in order, and what should
+// be one and is none.
 func ParseBoxes(answer string, width, height int) ([]Box, []Malformed) {
 	return boxes.Parse(answer, width, height)
 }

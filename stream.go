@@ -8,8 +8,8 @@ import (
 	"pgc/runtime/generate"
 )
 
-// Stream answers a request token by token. The last pair holds the error if the answer could not be completed. Ending the loop early ends
-// the request. A slow loop holds up no other request.
+// Stream answers a request token by token. The last pair holds the error if the answer could not be completed. Ending
+// the loop early ends the request. A slow loop holds up no other request.
 func (m *Model) Stream(ctx context.Context, r Request) iter.Seq2[Token, error] {
 	return func(yield func(Token, error) bool) {
 		g, err := m.request(ctx, r)

@@ -9,25 +9,25 @@ import (
 	"path/filepath"
 	"runtime"
 
-	"pgc/cmd/internal/aids"
 	"pgc/cmd/internal/bench"
+	"pgc/cmd/internal/debug"
 	"pgc/internal/build"
 	"pgc/ir/target"
 )
 
 type benchCmd struct {
 	compileFlags
-	Model   string `arg:"" name:"checkpoint|file" help:"An executable, or a checkpoint directory to compile for it."`
-	ISA     string `name:"isa" placeholder:"NAME" help:"Time the code for this instruction set, one of the executable's, instead of the best."`
+	Model   string `arg:"" name:"checkpoint|file" help:"An executable, or a checkpoint directory, which is compiled first."`
+	ISA     string `name:"isa" placeholder:"NAME" help:"Time the code for this instruction set, one of those in the executable, instead of the best."`
 	Threads int    `help:"Threads to compute on (default: all processors)."`
-	Text    int    `default:"10" help:"Tokens of text behind the picture."`
+	Text    int    `default:"10" help:"Tokens of text after the picture."`
 	New     int    `default:"32" help:"Tokens to generate for the end-to-end figures."`
 	JSON    bool   `name:"json" help:"Print one JSON object."`
 
-	Roofline string `placeholder:"FILE.svg|.png" help:"Draw every kernel's speed below the machine's limits."`
-	Trace    string `placeholder:"FILE.json" help:"Write what each thread ran when, for Perfetto or chrome://tracing."`
-	Ablate   bool   `help:"Compile and time the model without each pass in turn: what every pass buys. Needs no weights: a released size such as paligemma-3b-224 or a config.json will do."`
-	Layers   int    `placeholder:"N" help:"For --ablate: only this many layers of the encoder and of the decoder."`
+	Roofline string `placeholder:"FILE.svg|.png" help:"Draw every kernel's speed in a roofline chart of this machine."`
+	Trace    string `placeholder:"FILE.json" help:"Write a trace of all threads for Perfetto or chrome://tracing."`
+	Ablate   bool   `help:"Compile and time the model without each pass in turn, to show what every pass buys. Needs no weights: a released size such as paligemma-3b-224 or a config.json will do."`
+	Layers   int    `placeholder:"N" help:"For --ablate: keep only this many layers of the encoder and of the decoder."`
 }
 
 // Run times the kernels.
@@ -43,7 +43,7 @@ func (c *benchCmd) Run(ctx context.Context) error {
 		return c.ablate(ctx, threads)
 	}
 	if c.Layers != 0 {
-		return usage{errors.New("--layers belongs to --ablate")}
+		return usage{errors.New("--layers is given without --ablate, expected both")}
 	}
 	path := c.Model
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
@@ -62,7 +62,7 @@ func (c *benchCmd) Run(ctx context.Context) error {
 		defer os.RemoveAll(dir)
 		path = filepath.Join(dir, "model")
 		if _, err := build.Compile(ctx, c.Model, path, rt, o); err != nil {
-			return aids.Explain(err)
+			return debug.Explain(err)
 		}
 		if err := a.Finish(); err != nil {
 			return err
@@ -87,7 +87,7 @@ func (c *benchCmd) Run(ctx context.Context) error {
 	return nil
 }
 
-// ablate says what each pass buys.
+// ablate times the model without each pass in turn.
 func (c *benchCmd) ablate(ctx context.Context, threads int) error {
 	o, _, err := c.options()
 	if err != nil {

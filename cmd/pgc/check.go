@@ -14,7 +14,7 @@ type checkCmd struct {
 	Reference string `placeholder:"FILE" help:"Reference activations written by golden/gen/reference.py: compare the model layer by layer."`
 }
 
-// Run checks; a miss makes the exit status 1.
+// Run checks; a mismatch makes the exit status 1.
 func (c *checkCmd) Run(ctx context.Context) error {
 	o, _, err := c.options()
 	if err != nil {
@@ -28,12 +28,12 @@ func (c *checkCmd) Run(ctx context.Context) error {
 		}
 		return err
 	}
-	misses, err := check.Kernels(ctx, os.Stdout, c.Path, o)
+	mismatches, err := check.Kernels(ctx, os.Stdout, c.Path, o)
 	if err != nil {
 		return err
 	}
-	if misses > 0 {
-		return fmt.Errorf("%d comparisons missed", misses)
+	if mismatches > 0 {
+		return fmt.Errorf("%d comparisons are out of tolerance, expected none", mismatches)
 	}
 	return nil
 }

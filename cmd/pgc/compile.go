@@ -11,7 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 
-	"pgc/cmd/internal/aids"
+	"pgc/cmd/internal/debug"
 	"pgc/cmd/internal/quality"
 	"pgc/internal/build"
 	"pgc/ir/target"
@@ -19,20 +19,20 @@ import (
 
 // compileFlags are the flags that compile and run share.
 type compileFlags struct {
-	Weights   string   `default:"auto" help:"Storage of the matrices: auto (as the checkpoint has them), f32, bf16, f16, int8 or int4 (the decoder's; the others int8)."`
-	Group     int      `default:"128" help:"Values of a row that share a scale in int8 and int4: 32, 64 or 128."`
-	Compute   string   `default:"int8" help:"Arithmetic that products may have besides f32: int8 (with int8 and int4 matrices, activations become integers, too), bf16 (with bf16 matrices, activations are rounded to bf16), int8,bf16 (both), or f32 (neither)."`
-	Keep      []string `sep:"none" placeholder:"PATTERN=TYPE" help:"Store the matrices of these names otherwise, as in 'vision_tower.*=bf16'. May be repeated."`
-	Search    bool     `help:"Search for the scales of int4 that make the least error."`
-	CPU       string   `name:"cpu" default:"${cpu}" help:"LLVM's -mcpu names with commas between, or native: the file has code for each and runs the best that a CPU has. The default serves any x86-64 with AVX2 and FMA."`
+	Weights   string   `default:"auto" help:"Storage of the matrices: auto (as in the checkpoint), f32, bf16, f16, int8, or int4 (in the decoder; int8 elsewhere)."`
+	Group     int      `default:"128" help:"Group size of int8 and int4, the values of a row that share a scale: 32, 64 or 128."`
+	Compute   string   `default:"int8" help:"Arithmetic of matrix products besides f32: int8 (quantizes activations where matrices are int8 or int4), bf16 (rounds activations to bf16 where matrices are bf16), int8,bf16 (both), or f32 (neither)."`
+	Keep      []string `sep:"none" placeholder:"PATTERN=TYPE" help:"Store matrices whose names match PATTERN as TYPE, as in 'vision_tower.*=bf16'. Repeat for several."`
+	Search    bool     `help:"Search for the int4 scales with the smallest error."`
+	CPU       string   `name:"cpu" default:"${cpu}" help:"LLVM -mcpu names, separated by commas, or native. The file has code for each and runs the best that the CPU supports. The default runs on any x86-64 with AVX2 and FMA."`
 	KV        string   `name:"kv" default:"f32" help:"Storage of the KV cache: f32 or bf16."`
-	MaxTokens int      `help:"KV-cache capacity in tokens, image tokens included (default: max(1024, 4 pictures + 512))."`
+	MaxTokens int      `help:"Capacity of the KV cache in tokens, image tokens included (default: max(1024, 4 pictures + 512))."`
 	Debug     []string `short:"d" placeholder:"AID" help:"Debugging aids; -d help lists them."`
 }
 
-// options reads the flags; the aids are for the end of the passes.
-func (f *compileFlags) options() (build.Options, *aids.Aids, error) {
-	a, err := aids.Parse(f.Debug, os.Stderr)
+// options reads the flags. The caller finishes the session when the passes have run.
+func (f *compileFlags) options() (build.Options, *debug.Session, error) {
+	a, err := debug.Parse(f.Debug, os.Stderr)
 	if err != nil {
 		return build.Options{}, nil, usage{err}
 	}
@@ -44,18 +44,18 @@ type compileCmd struct {
 	compileFlags
 	Checkpoint string   `arg:"" help:"A Hugging Face checkpoint directory."`
 	Output     string   `short:"o" required:"" placeholder:"FILE" help:"The executable to write."`
-	Emit       []string `placeholder:"STAGE" help:"Also write graph (before and after the passes), tile, llvm, asm or ptx (a file per kernel, in a folder per instruction set if there are several; of attention there is no PTX)."`
-	EmitDir    string   `placeholder:"DIR" help:"Where --emit writes; the current folder unless given."`
-	Calibrate  string   `placeholder:"DIR" help:"Round int4 for the least error on the pictures of this folder, with the prompts of its prompts.txt or requests.jsonl."`
-	Report     bool     `help:"Measure how far the executable is from the checkpoint as it is stored: error of every layer, KL divergence and agreement of logits."`
-	Pictures   string   `placeholder:"DIR" help:"The pictures and prompts of --report (default: those of --calibrate, else drawn ones)."`
+	Emit       []string `placeholder:"STAGE" help:"Also write graph (before and after the passes), tile, llvm, asm or ptx: a file per kernel, in a folder per instruction set if there are several. Attention has no PTX."`
+	EmitDir    string   `placeholder:"DIR" help:"Where --emit writes (default: the current folder)."`
+	Calibrate  string   `placeholder:"DIR" help:"Round int4 for the smallest error on the pictures of this folder, with the prompts of its prompts.txt or requests.jsonl."`
+	Report     bool     `help:"Compare the executable with the checkpoint as it is stored: error of every layer, KL divergence and agreement of logits."`
+	Pictures   string   `placeholder:"DIR" help:"The pictures and prompts of --report (default: those of --calibrate, else generated ones)."`
 	JSON       bool     `name:"json" help:"Print a report on standard output."`
 }
 
 // Run compiles.
 func (c *compileCmd) Run(ctx context.Context) error {
 	if c.Debug != nil && c.Debug[0] == "help" {
-		aids.Help(os.Stdout)
+		debug.Help(os.Stdout)
 		return nil
 	}
 	o, a, err := c.options()
@@ -69,12 +69,12 @@ func (c *compileCmd) Run(ctx context.Context) error {
 	o.Emit, o.EmitDir = c.Emit, c.EmitDir
 	q, err := c.quality(ctx, &o)
 	if err != nil {
-		return aids.Explain(err)
+		return debug.Explain(err)
 	}
 	defer q.close()
 	r, err := build.Compile(ctx, c.Checkpoint, c.Output, rt, o)
 	if err != nil {
-		return aids.Explain(err)
+		return debug.Explain(err)
 	}
 	if err := a.Finish(); err != nil {
 		return err
@@ -98,10 +98,10 @@ func (c *compileCmd) Run(ctx context.Context) error {
 type runCmd struct {
 	compileFlags
 	Checkpoint string   `arg:"" help:"A Hugging Face checkpoint directory."`
-	Args       []string `arg:"" optional:"" passthrough:"" help:"What the executable is called with."`
+	Args       []string `arg:"" optional:"" passthrough:"" help:"Arguments of the executable."`
 }
 
-// Run compiles if the cache does not hold this checkpoint with these flags, then runs the executable.
+// Run compiles unless the cache holds this checkpoint with these flags, then runs the executable.
 func (c *runCmd) Run(ctx context.Context) error {
 	if c.CPU == target.Default {
 		c.CPU = "native"
@@ -120,7 +120,7 @@ func (c *runCmd) Run(ctx context.Context) error {
 			return err
 		}
 		if _, err := build.Compile(ctx, c.Checkpoint, path, rt, o); err != nil {
-			return aids.Explain(err)
+			return debug.Explain(err)
 		}
 		if err := a.Finish(); err != nil {
 			return err
@@ -137,8 +137,8 @@ func (c *runCmd) Run(ctx context.Context) error {
 	return err
 }
 
-// cached is the place of the executable in the user's cache folder: it depends on the flags, on this compiler, and on
-// name, size and time of every file of the checkpoint.
+// cached returns the path of the executable in the user's cache folder. It depends on the flags, on this compiler, and
+// on name, size and time of every file of the checkpoint.
 func (c *runCmd) cached() (string, error) {
 	dir, err := os.UserCacheDir()
 	if err != nil {

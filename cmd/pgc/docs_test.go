@@ -12,8 +12,9 @@ import (
 	"testing"
 )
 
-// TestFromTransformers runs the shell blocks of docs/FROM_TRANSFORMERS.md, one after another in one folder, and holds each to
-// the text block that follows before the next code. golden/gen/from_transformers.py does the same with the Python.
+// TestFromTransformers runs the shell blocks of docs/FROM_TRANSFORMERS.md, one after another in one folder, and holds
+// each to the text block that follows before the next code. golden/gen/from_transformers.py does the same with the
+// Python.
 func TestFromTransformers(t *testing.T) {
 	root, err := filepath.Abs("../..")
 	if err != nil {

@@ -18,16 +18,16 @@ import (
 
 type cli struct {
 	Compile compileCmd `cmd:"" help:"Compile a Hugging Face checkpoint directory to one executable."`
-	Run     runCmd     `cmd:"" help:"Compile for this CPU into the cache folder, then run as the executable would."`
+	Run     runCmd     `cmd:"" help:"Compile for this CPU into the cache folder, then run the executable with the other arguments."`
 	Random  randomCmd  `cmd:"" help:"Write a checkpoint of random weights."`
-	Size    sizeCmd    `cmd:"" help:"How large a model is and what memory it takes; needs no weights."`
+	Size    sizeCmd    `cmd:"" help:"Print how large a model is and what memory it takes. Needs no weights."`
 	Check   checkCmd   `cmd:"" help:"Test every kernel of a checkpoint against the reference evaluator, and the model against reference activations."`
 	Bench   benchCmd   `cmd:"" help:"Time the kernels of an executable against this machine's measured peaks."`
-	Opt     optCmd     `cmd:"" help:"Parse a .pgir file, run passes over it, verify and print it."`
+	Opt     optCmd     `cmd:"" help:"Parse a .pgir file, run passes over it, verify it and print it."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 
-// usage is an error of the command line; the process exits with 2.
+// usage is an error of the command line: the process exits with status 2.
 type usage struct{ error }
 
 type versionCmd struct{}
@@ -59,7 +59,8 @@ func run() int {
 	return report(err)
 }
 
-// separate makes two arguments of -d=check, which kong would read as -d with the value "=check". What follows -- stays.
+// separate splits -d=check into two arguments, because kong would read it as -d with the value "=check". It leaves what
+// follows -- as it is.
 func separate(args []string) []string {
 	var out []string
 	for i, a := range args {
@@ -97,8 +98,8 @@ func report(err error) int {
 	return 1
 }
 
-// exitStatus is the status of a program that was run and has reported its own error.
+// exitStatus is the status of a program that pgc ran and that has reported its own error.
 type exitStatus int
 
-// Error says so.
+// Error implements error.
 func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)) }

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"os"
 
-	"pgc/cmd/internal/aids"
+	"pgc/cmd/internal/debug"
 	"pgc/cmd/internal/evaluate"
 	"pgc/frontend/text"
 	"pgc/internal/build"
@@ -15,25 +15,25 @@ import (
 
 type optCmd struct {
 	File   string         `arg:"" help:"A .pgir file, or - for standard input; or a model: an executable, a checkpoint directory, a config.json, or a released size such as paligemma-3b-224."`
-	Passes []string       `short:"p" sep:"," placeholder:"PASS,PASS" help:"Passes to run, in this order; all for the whole pipeline; none only parses and prints."`
-	Debug  []string       `short:"d" placeholder:"AID" help:"Debugging aids; -d help lists them. What they print goes to standard error."`
-	Plan   bool           `help:"Plan buffers, too, and show them; wants legalize among the passes."`
+	Passes []string       `short:"p" sep:"," placeholder:"PASS,PASS" help:"Passes to run, in this order; all stands for the whole pipeline. Without it the file is only parsed and printed."`
+	Debug  []string       `short:"d" placeholder:"AID" help:"Debugging aids; -d help lists them. They print to standard error."`
+	Plan   bool           `help:"Also plan buffers and print them. Needs legalize among the passes."`
 	Eval   string         `placeholder:"IN.safetensors" help:"Evaluate the result on these tensors instead of printing it."`
 	Output string         `short:"o" placeholder:"OUT.safetensors" help:"Where --eval writes the results."`
 	Func   string         `placeholder:"NAME" help:"The function that --eval evaluates."`
-	Sym    map[string]int `placeholder:"NAME=N" help:"The value of a symbol for --eval that is no dimension of an input."`
+	Sym    map[string]int `placeholder:"NAME=N" help:"For --eval: the value of a symbol that is not a dimension of an input."`
 }
 
-// Run parses, runs the passes, verifies after each, and prints or evaluates.
+// Run parses, runs the passes, verifies after each of them, and prints or evaluates.
 func (c *optCmd) Run() error {
 	if len(c.Debug) > 0 && c.Debug[0] == "help" {
-		aids.Help(os.Stdout)
+		debug.Help(os.Stdout)
 		return nil
 	}
 	if (c.Eval == "") != (c.Output == "") {
-		return usage{errors.New("--eval and -o belong together: expected both")}
+		return usage{errors.New("--eval or -o is missing, expected both")}
 	}
-	a, err := aids.Parse(c.Debug, os.Stderr)
+	a, err := debug.Parse(c.Debug, os.Stderr)
 	if err != nil {
 		return usage{err}
 	}
@@ -45,7 +45,7 @@ func (c *optCmd) Run() error {
 		}
 		pass := passes.Find(name)
 		if pass == nil {
-			return usage{fmt.Errorf("no pass is named %q: -d help lists them", name)}
+			return usage{fmt.Errorf("no pass is named %q, expected one that -d help lists", name)}
 		}
 		list = append(list, *pass)
 	}
@@ -55,7 +55,7 @@ func (c *optCmd) Run() error {
 	}
 	a.Options.Check = true
 	if err := passes.Run(m, list, a.Options); err != nil {
-		return aids.Explain(err)
+		return debug.Explain(err)
 	}
 	if c.Plan {
 		for _, f := range m.Funcs {

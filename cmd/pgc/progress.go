@@ -9,7 +9,7 @@ import (
 	"golang.org/x/term"
 )
 
-// bar draws a bar on a terminal's standard error, with what speed adds to it; elsewhere it is nil.
+// bar returns a function that draws a progress bar with a speed, or nil where standard error is not a terminal.
 func bar(speed func(done int64, seconds float64) string) func(what string, done, total int64) {
 	if !term.IsTerminal(int(os.Stderr.Fd())) {
 		return nil
@@ -39,14 +39,14 @@ func bar(speed func(done int64, seconds float64) string) func(what string, done,
 	}
 }
 
-// progress is a bar of bytes.
+// progress returns a bar that counts bytes.
 func progress() func(what string, done, total int64) {
 	return bar(func(done int64, seconds float64) string {
 		return fmt.Sprintf(" %.2f GB/s", float64(done)/1e9/max(seconds, 1e-3))
 	})
 }
 
-// steps is a bar of things that are not bytes.
+// steps returns a bar that counts anything but bytes.
 func steps() func(what string, done, total int64) {
 	return bar(func(int64, float64) string { return "" })
 }

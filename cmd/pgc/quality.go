@@ -10,22 +10,22 @@ import (
 	"pgc/internal/build"
 )
 
-// measuring is the checkpoint beside the executable, for --calibrate and --report.
+// measuring compares an executable with its checkpoint, for --calibrate and --report.
 type measuring struct {
 	reference *quality.Reference // nil if neither is asked for
 	samples   []quality.Sample   // of the report; nil without one
 }
 
-// quality does what comes before a compilation: it reads the pictures, and adds to the options what calibration finds.
+// quality prepares a compilation: it reads the images and adds the results of calibration to the options.
 func (c *compileCmd) quality(ctx context.Context, o *build.Options) (m measuring, err error) {
 	if c.Pictures != "" && !c.Report {
-		return m, usage{errors.New("--pictures goes with --report")}
+		return m, usage{errors.New("--pictures is given without --report, expected both")}
 	}
 	if c.Calibrate == "" && !c.Report {
 		return m, nil
 	}
 	if c.Calibrate != "" && c.Weights != "int4" && !fourBits(c.Keep) {
-		return m, usage{fmt.Errorf("--calibrate has nothing to do with --weights %s: it rounds int4", c.Weights)}
+		return m, usage{fmt.Errorf("--calibrate is given with --weights %s, expected int4, which it rounds", c.Weights)}
 	}
 	var calibration []quality.Sample
 	if c.Calibrate != "" {

@@ -201,7 +201,7 @@ func TestBatchErrors(t *testing.T) {
 	in, out := filepath.Join(dir, "in.jsonl"), filepath.Join(dir, "out.jsonl")
 	good := fmt.Sprintf(`{"images": [%q], "prompt": "x"}`, picturePath("noise.png"))
 	for _, c := range []struct{ requests, have, want string }{
-		{good + "\n{", "", "line 2: is no request"},
+		{good + "\n{", "", "line 2: expected a request"},
 		{good + good, "", "line 1: holds more than one"},
 		{`{"images": ["a"], "prompt": "x", "colour": 1}`, "", `unknown field "colour"`},
 		{`{"images": [], "prompt": "x"}`, "", "images is missing"},
@@ -210,9 +210,9 @@ func TestBatchErrors(t *testing.T) {
 		{`{"id": 2, "images": ["a"], "prompt": ""}` + "\n" + good, "", "id is 2, as in line 1"},
 		{`{"images": ["a"], "prompt": "", "temperature": -1}`, "", "temperature is -1"},
 		{`{"images": ["a"], "prompt": "", "max_new_tokens": -1}`, "", "max_new_tokens is -1"},
-		{good, "my notes\n", "line 1 is no answer of batch"},
-		{good, "my notes", "line 1 is no answer of batch"},
-		{good, `{"id":1}` + "\n", "line 1 is no answer of batch"},
+		{good, "my notes\n", "line 1 is not an answer of batch"},
+		{good, "my notes", "line 1 is not an answer of batch"},
+		{good, `{"id":1}` + "\n", "line 1 is not an answer of batch"},
 	} {
 		if err := os.WriteFile(in, []byte(c.requests), 0o644); err != nil {
 			t.Fatal(err)

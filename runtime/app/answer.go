@@ -23,14 +23,14 @@ type answer struct {
 
 type timings struct {
 	Load       float64 `json:"load_s"`
-	Preprocess float64 `json:"preprocess_s"` // 0, as encode_s, for pictures that an answer before this one encoded
+	Preprocess float64 `json:"preprocess_s"` // like encode_s 0 where an earlier answer encoded the same images
 	Encode     float64 `json:"encode_s"`
 	Prefill    float64 `json:"prefill_s"`
 	Decode     float64 `json:"decode_s"`
 	PerSecond  float64 `json:"tokens_per_s"`
 }
 
-// newAnswer describes an answer; load is how long the model took to load.
+// newAnswer converts a generated answer; load is the time the model took to load.
 func newAnswer(g *pgc.Answer, load time.Duration) *answer {
 	t := g.Timings
 	a := &answer{Text: g.Text, Tokens: g.Tokens, Boxes: g.Boxes, Logprobs: g.Logprobs, FinishReason: g.FinishReason, PromptTokens: g.PromptTokens,
@@ -49,7 +49,7 @@ func newAnswer(g *pgc.Answer, load time.Duration) *answer {
 	return a
 }
 
-// writeJSON writes one object on a line; <loc0001> stays readable.
+// writeJSON writes v on one line, without HTML escapes so that <loc0001> stays readable.
 func writeJSON(w io.Writer, v any) error {
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)

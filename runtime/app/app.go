@@ -45,7 +45,7 @@ type common struct {
 	ISA string `name:"isa" placeholder:"NAME" help:"Run the code for this instruction set, one of those that info lists, instead of the best."`
 }
 
-// usage is an error of the command line; the process exits with 2.
+// usage is an error of the command line: the process exits with status 2.
 type usage struct{ error }
 
 // App is an opened executable.
@@ -149,11 +149,11 @@ func refuse(parser *kong.Kong, foreign any, kind, word string) error {
 	return usage{fmt.Errorf("%s is not a command of a %s model, expected %s", word, kind, strings.Join(own, ", "))}
 }
 
-// load loads the model onto threads threads; 0 means all processors.
+// load loads the model to run on so many threads; 0 means all processors.
 func (a *App) load(threads int) (*pgc.Model, error) {
 	options := []pgc.Option{pgc.WithISA(a.isa)}
 	if threads < 0 {
-		return nil, usage{fmt.Errorf("--threads %d is not a number of threads", threads)}
+		return nil, usage{fmt.Errorf("--threads is %d, expected 0 (all processors) or more", threads)}
 	}
 	if threads > 0 {
 		options = append(options, pgc.WithThreads(threads))

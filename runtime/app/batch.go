@@ -17,7 +17,7 @@ import (
 
 type batchCmd struct {
 	Input   string `required:"" placeholder:"IN.jsonl" help:"Requests, one a line: {\"id\", \"images\": […], \"prompt\"} and generate's options as fields (max_new_tokens, stop, …); - for standard input."`
-	Output  string `required:"" placeholder:"OUT.jsonl" help:"Answers, one a line, as generate --json prints them, with the id. What is answered there already is left out; - for standard output."`
+	Output  string `required:"" placeholder:"OUT.jsonl" help:"Answers, one a line, as generate --json prints them, with the id. Requests already answered there are skipped; - for standard output."`
 	Threads int    `help:"Threads to compute on (default: all processors)."`
 }
 
@@ -29,15 +29,15 @@ type batchRequest struct {
 	settings
 }
 
-// batchAnswer is one line of batch's output: an answer, or why there is none.
+// batchAnswer is one line of batch's output: an answer or an error.
 type batchAnswer struct {
 	ID json.RawMessage `json:"id"`
 	*answer
 	Error string `json:"error,omitempty"`
 }
 
-// Run answers the requests, some at a time, and writes the answers in the requests' order. All are read before the first is answered; one
-// that cannot be answered becomes an error in its line, and the others go on.
+// Run answers the requests, several at a time, and writes the answers in the order of the requests. It reads all of
+// them before it answers the first. A request that fails becomes a line with an error; the others go on.
 func (c *batchCmd) Run(a *App) error {
 	requests, err := c.read()
 	if err != nil {
@@ -86,7 +86,7 @@ func (c *batchCmd) Run(a *App) error {
 	return nil
 }
 
-// named gives the requests with their images, which those that follow each other share.
+// named yields the requests with their images; consecutive requests share equal ones.
 func named(list []*batchRequest) iter.Seq[pgc.Request] {
 	return func(yield func(pgc.Request) bool) {
 		var al album
@@ -102,7 +102,7 @@ func named(list []*batchRequest) iter.Seq[pgc.Request] {
 	}
 }
 
-// read reads all requests; empty lines count but are none.
+// read reads all requests. It skips empty lines but counts them.
 func (c *batchCmd) read() ([]batchRequest, error) {
 	var in io.Reader = os.Stdin
 	if c.Input != "-" {
@@ -143,7 +143,7 @@ func parseRequest(text []byte, n int) (r batchRequest, err error) {
 	dec := json.NewDecoder(bytes.NewReader(text))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&r); err != nil {
-		return r, fmt.Errorf("is no request: %w", err)
+		return r, fmt.Errorf("expected a request, one JSON object: %w", err)
 	}
 	if _, err := dec.Token(); err != io.EOF {
 		return r, fmt.Errorf("holds more than one JSON object")
@@ -163,8 +163,8 @@ func parseRequest(text []byte, n int) (r batchRequest, err error) {
 	return r, r.settings.check()
 }
 
-// resume opens the output to add to it, and tells which ids it answers. Errors and a last line that was cut off go, so
-// that their requests are answered again. A file that holds anything else is left alone.
+// resume opens the output for appending and returns the ids that it answers. It removes lines with errors and an
+// incomplete last line, so that their requests are answered again, and refuses a file that holds anything else.
 func (c *batchCmd) resume(a *App) (io.WriteCloser, map[string]bool, error) {
 	if c.Output == "-" {
 		return nopCloser{a.Out}, nil, nil
@@ -189,7 +189,7 @@ func (c *batchCmd) resume(a *App) (io.WriteCloser, map[string]bool, error) {
 			keep = append(keep, line...)
 		case whole:
 		case !last || !bytes.HasPrefix(line, begin[:min(len(line), len(begin))]):
-			return nil, nil, fmt.Errorf("%s: line %d is no answer of batch, expected a file that batch wrote or none", c.Output, n+1)
+			return nil, nil, fmt.Errorf("%s: line %d is not an answer of batch, expected a file that batch wrote, or none", c.Output, n+1)
 		}
 	}
 	if len(keep) < len(data) {
@@ -204,7 +204,7 @@ func (c *batchCmd) resume(a *App) (io.WriteCloser, map[string]bool, error) {
 	return f, done, nil
 }
 
-// replace writes a file beside path and puts it in its place.
+// replace atomically replaces the file at path.
 func replace(path string, data []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".batch-*")
 	if err != nil {

@@ -20,7 +20,7 @@ type forwardCmd struct {
 	Threads       int      `help:"Threads to compute on (default: all processors)."`
 }
 
-// Run writes the forward pass.
+// Run writes the tensors of the forward pass.
 func (c *forwardCmd) Run(a *App) error {
 	images, err := new(album).images(c.Image)
 	if err != nil {
@@ -41,11 +41,11 @@ func (c *forwardCmd) Run(a *App) error {
 
 type tokenizeCmd struct {
 	Text          *string `arg:"" optional:"" help:"The text."`
-	Input         string  `placeholder:"FILE" help:"A file; one list of ids is printed for each of its lines."`
+	Input         string  `placeholder:"FILE" help:"A file: print a list of ids for each of its lines."`
 	ParseSpecials bool    `help:"Read <eos>, <image> and the like as tokens."`
 }
 
-// Run prints ids.
+// Run prints the ids.
 func (c *tokenizeCmd) Run(a *App) error {
 	if (c.Text == nil) == (c.Input == "") {
 		return usage{fmt.Errorf("expected a text or --input FILE")}
@@ -82,17 +82,17 @@ func (c *tokenizeCmd) Run(a *App) error {
 		}
 	}
 	if err := lines.Err(); err == bufio.ErrTooLong {
-		return fmt.Errorf("%s has a line of over %d bytes", c.Input, maxLine)
+		return fmt.Errorf("%s has a line of over %d bytes, expected shorter lines", c.Input, maxLine)
 	} else if err != nil {
 		return fmt.Errorf("%s: %w", c.Input, err)
 	}
 	return out.Flush()
 }
 
-// maxLine bounds a line of tokenize --input.
+// maxLine bounds a line of tokenize --input, in bytes.
 const maxLine = 64 << 20
 
-// splitLine is bufio.ScanLines, except that only a newline ends a line: a carriage return is text and has an id.
+// splitLine is bufio.ScanLines, except that a carriage return before the newline belongs to the line: it has an id.
 func splitLine(data []byte, atEOF bool) (advance int, token []byte, err error) {
 	if i := bytes.IndexByte(data, '\n'); i >= 0 {
 		return i + 1, data[:i], nil
@@ -105,7 +105,7 @@ func splitLine(data []byte, atEOF bool) (advance int, token []byte, err error) {
 
 type infoCmd struct {
 	JSON    bool `name:"json" help:"Print one JSON object."`
-	Verify  bool `help:"Read all weights and compare their checksum."`
+	Verify  bool `help:"Read all weights and verify their checksum."`
 	License bool `help:"Print the checkpoint's license."`
 }
 

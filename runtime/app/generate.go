@@ -17,12 +17,12 @@ type generateCmd struct {
 	Args   []string `arg:"" optional:"" name:"image… prompt" help:"Short form: pictures, then the prompt."`
 	Image  []string `sep:"none" help:"A picture (PNG, JPEG, GIF, WebP, BMP or TIFF): path, - for standard input, data: or http(s): URL. Repeat for several."`
 	Prompt []string `sep:"none" help:"The prompt, such as 'caption en', 'detect cat' or 'answer en what is this?'. Repeat for several answers about the same pictures, which are encoded once."`
-	Each   bool     `help:"Answer about each picture on its own instead of about all together."`
+	Each   bool     `help:"Answer about each picture separately instead of about all together."`
 	settings
 	Threads int    `help:"Threads to compute on (default: all processors)."`
 	Draw    string `placeholder:"OUT.png" help:"Draw the boxes of the answer over the first picture."`
-	Stream  bool   `default:"true" negatable:"" help:"Print text as it comes, on a terminal."`
-	JSON    bool   `name:"json" help:"Print one JSON object an answer."`
+	Stream  bool   `default:"true" negatable:"" help:"On a terminal, print text as it is generated."`
+	JSON    bool   `name:"json" help:"Print one JSON object per answer."`
 }
 
 // job is one answer to give.
@@ -31,7 +31,7 @@ type job struct {
 	prompt string
 }
 
-// jobs sorts out the two ways to name pictures and prompts. Answers come in the order of pictures, then of prompts.
+// jobs resolves the two ways to name images and prompts. Answers come in the order of images, then of prompts.
 func (c *generateCmd) jobs() ([]job, error) {
 	images, prompts := c.Image, c.Prompt
 	if len(prompts) > 0 || len(images) > 0 {
@@ -67,7 +67,7 @@ func (c *generateCmd) jobs() ([]job, error) {
 		}
 	}
 	if c.Draw != "" && len(out) > 1 {
-		return nil, usage{fmt.Errorf("--draw takes one answer, but there are %d", len(out))}
+		return nil, usage{fmt.Errorf("--draw is given with %d answers, expected one", len(out))}
 	}
 	return out, nil
 }
@@ -117,7 +117,7 @@ func (c *generateCmd) Run(a *App) error {
 	return nil
 }
 
-// stream prints the answers as they come.
+// stream prints the text of the answers as it is generated.
 func (c *generateCmd) stream(a *App, m *pgc.Model, requests []pgc.Request) error {
 	for _, r := range requests {
 		var text strings.Builder
@@ -158,7 +158,7 @@ func (c *generateCmd) print(a *App, r pgc.Request, got *pgc.Answer, load time.Du
 	return err
 }
 
-// draw writes the first picture with the boxes over it.
+// draw writes the first image with the boxes over it to a PNG.
 func draw(a *App, path string, image pgc.Image, found []pgc.Box) error {
 	m, err := pgc.Draw(a.ctx, image, found)
 	if err != nil {

@@ -8,11 +8,11 @@ import (
 	"pgc/runtime/fetch"
 )
 
-// album keeps the images of the last request, so that requests about the same ones share them: they are read and encoded once.
+// album keeps the images of the last request, so that requests about the same ones read and encode them once.
 type album map[string]pgc.Image
 
-// images names the images of a request, which are read when it is its turn. Nothing is fetched unless a name is a URL. Images of other
-// names than these are let go of.
+// images returns the images of a request and drops all others. They are read when the request runs; only URLs use the
+// network.
 func (al *album) images(names []string) ([]pgc.Image, error) {
 	now := album{}
 	var out []pgc.Image

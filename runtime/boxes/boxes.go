@@ -1,9 +1,7 @@
-// Package boxes reads PaliGemma's answers to "detect" and "segment": for every object four location tokens, for a mask
+// Package boxes parses PaliGemma's answers to "detect" and "segment": for every object four location tokens, for a mask
 // sixteen segment tokens, and a label, joined by " ; " (big_vision, configs/proj/paligemma/README.md):
 //
 //	<loc0120><loc0034><loc0800><loc0512> cat ; <loc0001>…
-//
-// The package imports only the standard library.
 package boxes
 
 import (
@@ -23,11 +21,11 @@ const (
 type Box struct {
 	Label string     `json:"label"`
 	Box   [4]float64 `json:"box"`           // x0, y0, x1, y1 in pixels of the picture: location / 1024 × size
-	Loc   [4]int     `json:"loc"`           // y0, x0, y1, x1 in 0…1023, as the model says them
-	Seg   []int      `json:"seg,omitempty"` // the mask's sixteen codes in 0…127, if there are any
+	Loc   [4]int     `json:"loc"`           // y0, x0, y1, x1 in 0…1023, as in the answer
+	Seg   []int      `json:"seg,omitempty"` // the sixteen codes 0…127 of the mask; nil without one
 }
 
-// Malformed is a part of an answer that should be an object but is none.
+// Malformed is a part of an answer that should describe an object but does not.
 type Malformed struct {
 	Text   string // as the model wrote it
 	Reason string // one clause: what is wrong and what was expected
@@ -39,9 +37,9 @@ var tokens = regexp.MustCompile(`(?:<loc\d{4}>|<seg\d{3}>)+`)
 // tokenLen is the length of "<loc0000>"; "<seg000>" is one shorter.
 const tokenLen = len("<loc0000>")
 
-// Parse returns the objects of an answer about a picture of w×h pixels, in order. What is malformed (too few locations,
-// an end that does not lie behind its begin, a number out of range, a mask of other than sixteen codes, text without a
-// box among boxes) is left out and reported. An answer without any such token holds no objects and nothing malformed.
+// Parse returns the objects of an answer about an image of w×h pixels, in order. It skips and reports malformed parts:
+// too few locations, an empty box, a number out of range, a mask of other than sixteen codes, text without a box among
+// boxes. An answer without any such token has no objects and no malformed parts.
 func Parse(answer string, w, h int) (found []Box, malformed []Malformed) {
 	runs := tokens.FindAllStringIndex(answer, -1)
 	if len(runs) == 0 {
@@ -85,13 +83,13 @@ func Parse(answer string, w, h int) (found []Box, malformed []Malformed) {
 	return found, malformed
 }
 
-// group is what stands for one object in a run of tokens.
+// group holds the tokens of one object.
 type group struct {
 	text     string
 	loc, seg []int
 }
 
-// split cuts a run into groups: one begins at every location token that follows four of them or a segment token.
+// split splits a run into groups: a location token after four of them, or after a segment token, begins another.
 func split(run string) (groups []group) {
 	var g group
 	for len(run) > 0 {
@@ -118,7 +116,7 @@ func split(run string) (groups []group) {
 	return append(groups, g)
 }
 
-// check says what is wrong with a group, or "".
+// check returns what is wrong with a group, or "".
 func (g *group) check() string {
 	if len(g.loc) != corners {
 		return fmt.Sprintf("%d location tokens, expected %d", len(g.loc), corners)

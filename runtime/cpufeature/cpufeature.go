@@ -1,5 +1,5 @@
-// Package cpufeature names the instruction set extensions that compiled kernels may need and asks this CPU for them.
-// Compiler and runtime share it; it imports nothing of the project.
+// Package cpufeature names the instruction set extensions that compiled kernels may need and tells which of them this
+// CPU has.
 package cpufeature
 
 import (
@@ -11,7 +11,8 @@ import (
 	"golang.org/x/sys/cpu"
 )
 
-// known maps LLVM's -mattr names, by Go's GOARCH, to what this CPU has and the operating system keeps (x/sys/cpu asks both).
+// known maps LLVM's -mattr names, by Go's GOARCH, to whether this CPU has the feature and the operating system saves
+// its registers (x/sys/cpu checks both).
 var known = map[string]map[string]bool{
 	"amd64": {
 		"sse4.2": cpu.X86.HasSSE42, "popcnt": cpu.X86.HasPOPCNT, "avx": cpu.X86.HasAVX, "avx2": cpu.X86.HasAVX2,
@@ -38,7 +39,7 @@ func Names(arch string) []string {
 // Has reports whether this CPU has every feature.
 func Has(features []string) bool { return Check(features) == nil }
 
-// Check returns an error naming the features that this CPU lacks; those it does not know count as lacking.
+// Check returns an error that names the features this CPU lacks. Unknown features count as lacking.
 func Check(features []string) error { return check(features, known[runtime.GOARCH]) }
 
 func check(features []string, has map[string]bool) error {

@@ -26,8 +26,8 @@ var palette = []color.RGBA{
 	{144, 202, 249, 255}, // light blue
 }
 
-// labelColors assigns every label a color: in alphabetical order the one its hash picks, or the next free one while any is
-// free.
+// labelColors assigns every label a color: in alphabetical order the one its hash picks, or the next free one while any
+// is free.
 func labelColors(boxes []Box) map[string]color.RGBA {
 	var labels []string
 	for _, b := range boxes {
@@ -49,8 +49,9 @@ func labelColors(boxes []Box) map[string]color.RGBA {
 	return out
 }
 
-// contrast returns black or white, whichever reads better on c: the two contrast ratios of WCAG 2 are equal at a relative
-// luminance of about 0.18; the threshold is a little higher because white letters on a saturated plate look clearer.
+// contrast returns black or white, whichever reads better on c: the two contrast ratios of WCAG 2 are equal at a
+// relative luminance of about 0.18; the threshold is a little higher because white letters on a saturated plate look
+// clearer.
 func contrast(c color.RGBA) color.RGBA {
 	luminance := 0.2126*linear(c.R) + 0.7152*linear(c.G) + 0.0722*linear(c.B)
 	if luminance > 0.33 {

@@ -11,16 +11,17 @@ import (
 	"pgc/runtime/rgb"
 )
 
-// Box is a labeled rectangle in pixels of the image: X grows to the right, Y downwards, the corner (X0, Y0) is the upper left
-// one.
+// Box is a labeled rectangle in pixels of the image: X grows to the right, Y downwards, the corner (X0, Y0) is the
+// upper left one.
 type Box struct {
 	Label          string
 	X0, Y0, X1, Y1 float64
 }
 
-// Boxes returns p with the boxes and their labels drawn over it. Lines and text scale with the image. A label has the same
-// color in every image unless two labels of one image would share it. Tags stay inside the image and avoid each other where
-// there is room. Parts of boxes outside the image are cut off, and boxes with a NaN or wholly outside are left out.
+// Boxes returns p with the boxes and their labels drawn over it. Lines and text scale with the image. A label has the
+// same color in every image unless two labels of one image would share it. Tags stay inside the image and avoid each
+// other where there is room. Parts of boxes outside the image are cut off, and boxes with a NaN or wholly outside are
+// left out.
 func Boxes(p *rgb.Image, boxes []Box) *image.RGBA {
 	m := opaque(p)
 	st := newStyle(p)
@@ -84,8 +85,8 @@ func newStyle(p *rgb.Image) *style {
 	return &style{line: line, radius: 2 * line, text: max(text, 5), font: newFace(max(text, 5))}
 }
 
-// outline draws the line of a box inside its rectangle, with a faint dark edge on both sides that keeps it visible on any
-// background.
+// outline draws the line of a box inside its rectangle, with a faint dark edge on both sides that keeps it visible on
+// any background.
 func (st *style) outline(m *image.RGBA, b Box, c color.RGBA) {
 	x0, y0 := math.Round(b.X0), math.Round(b.Y0)
 	x1, y1 := max(math.Round(b.X1), x0+2*st.line), max(math.Round(b.Y1), y0+2*st.line)
@@ -108,9 +109,9 @@ func (st *style) tag(m *image.RGBA, b Box, c color.RGBA, boxes []Box, taken []im
 	return at
 }
 
-// tagPosition tries above the box, below it, inside its top and inside its bottom, at the left and at the right, moved into
-// the frame, and returns the position that hides least: other tags above all, then the inside of the box itself, then other
-// boxes. Of about equals it prefers the earlier.
+// tagPosition tries above the box, below it, inside its top and inside its bottom, at the left and at the right, moved
+// into the frame, and returns the position that hides least: other tags above all, then the inside of the box itself,
+// then other boxes. Of about equals it prefers the earlier.
 func tagPosition(b Box, w, h int, frame image.Rectangle, boxes []Box, taken []image.Rectangle) image.Rectangle {
 	own := b.bounds()
 	left, right := own.Min.X, own.Max.X-w

@@ -46,8 +46,8 @@ func (r roundRect) bounds() image.Rectangle {
 	return image.Rect(int(math.Floor(r.x0)), int(math.Floor(r.y0)), int(math.Ceil(r.x1)), int(math.Ceil(r.y1)))
 }
 
-// paint blends c over the pixels of area. depth turns the distance of a pixel's center into how deep it lies in the shape;
-// antialiasing ramps over half a pixel on either side of the edge.
+// paint blends c over the pixels of area. depth turns the distance of a pixel's center into how deep it lies in the
+// shape; antialiasing ramps over half a pixel on either side of the edge.
 func (r roundRect) paint(m *image.RGBA, area image.Rectangle, c color.RGBA, depth func(distance float64) float64) {
 	area = area.Intersect(m.Rect)
 	for y := area.Min.Y; y < area.Max.Y; y++ {

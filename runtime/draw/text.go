@@ -20,8 +20,8 @@ type face struct {
 	ascent, descent float64 // of capital letters and of letters such as g, in pixels
 }
 
-// newFace makes a face of size pixels to the em. The font is part of the program, so failing to parse it is a defect of the
-// program.
+// newFace makes a face of size pixels to the em. The font is part of the program, so failing to parse it is a defect of
+// the program.
 func newFace(size float64) face {
 	f, err := goBold()
 	if err != nil {

@@ -7,9 +7,8 @@ import (
 	"strings"
 )
 
-// decodeData decodes what follows "data:" (RFC 2397): [type][;base64],text. The
-// text may be percent-encoded, base64 or not. Base64 is taken in both alphabets,
-// with or without padding, and broken over lines.
+// decodeData decodes what follows "data:" (RFC 2397): [type][;base64],text. The text may be percent-encoded, with or
+// without base64. Base64 may use either alphabet, may lack padding and may contain white space.
 func decodeData(rest string, limit int64) ([]byte, error) {
 	head, text, ok := strings.Cut(rest, ",")
 	if !ok {
@@ -54,7 +53,7 @@ func unescape(text string) ([]byte, error) {
 	return data, nil
 }
 
-// unhex is the value of a hexadecimal digit, 255 for another character.
+// unhex returns the value of a hexadecimal digit, and 255 for any other character.
 func unhex(c byte) byte {
 	switch {
 	case '0' <= c && c <= '9':

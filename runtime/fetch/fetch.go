@@ -1,11 +1,5 @@
-// Package fetch gets the bytes of a picture that is named by a URL: data:, http
-// or https. Nothing is fetched but what the user named, and no more of it than
-// the limits allow; what the server says of the kind of data is not believed, the
-// decoder looks at the bytes.
-//
-// The package imports the standard library and the root certificates of
-// golang.org/x/crypto/x509roots, nothing of the compiler, nothing of the rest of
-// the runtime.
+// Package fetch reads the bytes of an image at a data:, http: or https: URL, within limits. It fetches nothing but the
+// URL that the user named, and ignores the Content-Type: the decoder looks at the bytes.
 package fetch
 
 import (
@@ -17,9 +11,9 @@ import (
 	"unicode/utf8"
 )
 
-// Limits bound what a URL may cost.
+// Limits bound the cost of a URL.
 type Limits struct {
-	Bytes     int64         // of the picture
+	Bytes     int64         // of the image file
 	Time      time.Duration // from the look-up of the host's name to the last byte
 	Redirects int
 }
@@ -27,10 +21,10 @@ type Limits struct {
 // DefaultLimits allow 64 MiB in 30 seconds, after five redirects.
 var DefaultLimits = Limits{Bytes: 64 << 20, Time: 30 * time.Second, Redirects: 5}
 
-// IsURL reports whether name is a URL that Get takes, and not a path.
+// IsURL reports whether name is a URL that Get accepts, not a path.
 func IsURL(name string) bool { return scheme(name) != "" }
 
-// scheme is the lower-case scheme of a URL that Get takes, or empty.
+// scheme returns the lower-case scheme of a URL that Get accepts, or "".
 func scheme(name string) string {
 	head, _, _ := strings.Cut(name, ":")
 	head = strings.ToLower(head)
@@ -43,8 +37,8 @@ func scheme(name string) string {
 	return ""
 }
 
-// Get returns what the URL stands for. An error is one sentence that names it, as
-// Short does; one that wraps ctx's error when ctx has ended.
+// Get returns the content of a URL. An error is one sentence that names the URL as Short does. It wraps ctx's error
+// when ctx has ended.
 func Get(ctx context.Context, name string, lim Limits) ([]byte, error) {
 	var data []byte
 	var err error
@@ -62,11 +56,10 @@ func Get(ctx context.Context, name string, lim Limits) ([]byte, error) {
 	return data, nil
 }
 
-// shortest is how many bytes of a name an error repeats, about.
-const shortest = 60
+// maxShort is about how many bytes of a URL an error repeats.
+const maxShort = 60
 
-// Short is a URL fit for a message: without its password and its query, which may
-// be secret, and cut when it is long.
+// Short returns a URL fit for a message: without user, password and query, which may be secret, and cut when long.
 func Short(name string) string {
 	if s := scheme(name); s == "http" || s == "https" {
 		u, err := url.Parse(name)
@@ -85,17 +78,17 @@ func Short(name string) string {
 		}
 		return r
 	}, name)
-	if len(name) <= shortest {
+	if len(name) <= maxShort {
 		return name
 	}
-	cut := shortest
+	cut := maxShort
 	for cut > 0 && !utf8.RuneStart(name[cut]) {
 		cut--
 	}
 	return name[:cut] + "…"
 }
 
-// size says a number of bytes.
+// size formats a number of bytes.
 func size(n int64) string {
 	if n%(1<<20) == 0 {
 		return fmt.Sprintf("%d MiB", n>>20)

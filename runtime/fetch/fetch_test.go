@@ -251,8 +251,8 @@ func FuzzData(f *testing.F) {
 	})
 }
 
-// TestRoots has the system's certificates where there are some, and else ours. The
-// certificates of a process are read once, so it runs itself again without any.
+// TestRoots has the system's certificates where there are some, and else ours. The certificates of a process are read
+// once, so it runs itself again without any.
 func TestRoots(t *testing.T) {
 	if os.Getenv("SSL_CERT_FILE") != "/nonexistent" {
 		cmd := exec.Command(os.Args[0], "-test.run=^TestRoots$", "-test.v")

@@ -15,14 +15,14 @@ import (
 	"time"
 )
 
-// maxHeader bounds an answer's header.
+// maxHeader bounds the header of a response.
 const maxHeader = 256 << 10
 
-// errTime is why the context of a request ends when its time is over.
+// errTime is the cause of a context that ends because time is over.
 var errTime = errors.New("out of time")
 
-// overHTTP gets the body of one http or https address. A proxy is used if the
-// environment names one, as usual (HTTPS_PROXY and the like).
+// overHTTP reads the body at an http or https address, through the proxy that the environment names, if any
+// (HTTPS_PROXY and the like).
 func overHTTP(parent context.Context, address string, lim Limits) ([]byte, error) {
 	ctx, cancel := context.WithTimeoutCause(parent, lim.Time, errTime)
 	defer cancel()
@@ -70,7 +70,7 @@ func overHTTP(parent context.Context, address string, lim Limits) ([]byte, error
 	return body.Bytes(), nil
 }
 
-// status is the status line, were the server's words what they may.
+// status returns the status code with its standard text, whatever the server calls it.
 func status(resp *http.Response) string {
 	if text := http.StatusText(resp.StatusCode); text != "" {
 		return fmt.Sprintf("%d %s", resp.StatusCode, text)
@@ -78,7 +78,7 @@ func status(resp *http.Response) string {
 	return fmt.Sprint(resp.StatusCode)
 }
 
-// explain says in words why a request failed.
+// explain turns an error of net/http into one that a user can act on.
 func explain(ctx context.Context, lim Limits, err error) error {
 	switch cause := context.Cause(ctx); {
 	case errors.Is(cause, errTime):

@@ -6,9 +6,8 @@ import (
 	"golang.org/x/crypto/x509roots/fallback/bundle"
 )
 
-// roots are the certificates that vouch for servers: nil for the system's, or,
-// where the system has none, as in an empty container, those embedded here, the
-// list of Mozilla. They are parsed when asked for, not at start.
+// roots returns the root certificates: nil, which means the system's, or, where the system has none, as in an empty
+// container, Mozilla's, which are embedded here. They are parsed when needed, not at start.
 func roots() *x509.CertPool {
 	system, err := x509.SystemCertPool()
 	if err != nil || !system.Equal(x509.NewCertPool()) {

@@ -162,9 +162,8 @@ func TestBadFiles(t *testing.T) {
 	}
 }
 
-// TestTruncated cuts every fixture: the small ones at every byte, the others at
-// many. What is cut within the pixel data must be an error; only trailing metadata
-// may be missed.
+// TestTruncated cuts every fixture: the small ones at every byte, the others at many. What is cut within the pixel data
+// must be an error; only trailing metadata may be missed.
 func TestTruncated(t *testing.T) {
 	cuts, whole := 0, 0
 	for _, path := range fixtures(t) {
@@ -187,8 +186,8 @@ func TestTruncated(t *testing.T) {
 	t.Logf("%d cuts, %d of them behind the pixels", cuts, whole)
 }
 
-// TestBombs gives headers that promise gigantic or no pictures: the answer must
-// come from the header, without memory for the pixels.
+// TestBombs gives headers that promise gigantic or no pictures: the answer must come from the header, without memory
+// for the pixels.
 func TestBombs(t *testing.T) {
 	le16, le32 := binary.LittleEndian.AppendUint16, binary.LittleEndian.AppendUint32
 	be32 := binary.BigEndian.AppendUint32
@@ -251,8 +250,7 @@ func TestDecoderPanic(t *testing.T) {
 	}
 }
 
-// TestMutated changes bytes of fixtures at random: our own decoders never rely on
-// the net that TestDecoderPanic tests.
+// TestMutated changes bytes of fixtures at random: our own decoders never rely on the net that TestDecoderPanic tests.
 func TestMutated(t *testing.T) {
 	seed, errs, count := uint32(7), 0, 0
 	random := func(n int) int {

@@ -49,8 +49,7 @@ func foreign(data []byte) string {
 	return fmt.Sprintf("its first bytes % x belong to no known format", data[:min(len(data), 4)])
 }
 
-// isText reports whether head is UTF-8 without control characters; the last
-// character may be cut off.
+// isText reports whether head is UTF-8 without control characters; the last character may be cut off.
 func isText(head []byte) bool {
 	for len(head) > 0 {
 		r, n := utf8.DecodeRune(head)

@@ -1,8 +1,8 @@
 // Package imageio reads image files and writes PNG.
 //
-// Read and Decode return packed 8-bit RGB from PNG, JPEG, GIF, WebP, BMP and TIFF, exactly the pixels that Pillow gives; see
-// [Decode] for the rules. A format is a row of one table (format.go) and a package under internal/; codecs import package
-// rgb and internal/exif, never each other.
+// Read and Decode return packed 8-bit RGB from PNG, JPEG, GIF, WebP, BMP and TIFF, exactly the pixels that Pillow
+// gives; see [Decode] for the rules. A format is a row of one table (format.go) and a package under internal/; codecs
+// import package rgb and internal/exif, never each other.
 package imageio
 
 import (
@@ -15,8 +15,9 @@ import (
 	"pgc/runtime/rgb"
 )
 
-// Limits bound what a decoder may be asked to do. An image over a limit is an error found before its pixels are decoded, so
-// memory is bounded by the file (Bytes) plus at most bytesPerPixel for each of Pixels; most formats take 5 to 8.
+// Limits bound what a decoder may be asked to do. An image over a limit is an error found before its pixels are
+// decoded, so memory is bounded by the file (Bytes) plus at most bytesPerPixel for each of Pixels; most formats take 5
+// to 8.
 type Limits struct {
 	Pixels int64 // width times height
 	Bytes  int64 // length of the file
@@ -34,8 +35,8 @@ const maxSide = 1 << 18
 // headBytes are enough to tell the format.
 const headBytes = 512
 
-// Read decodes the image in the file at path, or on standard input when path is "-". Every error is one sentence that names
-// the file.
+// Read decodes the image in the file at path, or on standard input when path is "-". Every error is one sentence that
+// names the file.
 func Read(path string, lim Limits) (*rgb.Image, error) {
 	name, file := path, os.Stdin
 	if path == "-" {
@@ -68,8 +69,8 @@ func Read(path string, lim Limits) (*rgb.Image, error) {
 	return Decode(name, data.Bytes(), lim)
 }
 
-// Decode decodes an image file held in memory. Its first bytes say its format; name is used in errors only. The rules are
-// those of Pillow and of transformers' convert_to_rgb:
+// Decode decodes an image file held in memory. Its first bytes say its format; name is used in errors only. The rules
+// are those of Pillow and of transformers' convert_to_rgb:
 //
 //   - transparency (an alpha channel, tRNS, a transparent palette entry) is composited over white, see [rgb.OverWhite];
 //   - 16-bit samples keep their high byte (Pillow does so for color; its 16-bit gray clips at 255 instead, which whitens the
@@ -98,8 +99,8 @@ func Decode(name string, data []byte, lim Limits) (*rgb.Image, error) {
 	return p, nil
 }
 
-// read checks the size in the header, decodes and turns upright. It returns a panic inside a decoder, which only a malformed
-// file can cause, as an error.
+// read checks the size in the header, decodes and turns upright. It returns a panic inside a decoder, which only a
+// malformed file can cause, as an error.
 func (f *format) read(data []byte, maxPixels int64) (p *rgb.Image, err error) {
 	defer func() {
 		if r := recover(); r != nil {

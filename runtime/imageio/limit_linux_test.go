@@ -6,8 +6,7 @@ import (
 	"testing"
 )
 
-// limitFileSize makes writes beyond n bytes of a file fail until the test ends,
-// as a full disk does.
+// limitFileSize makes writes beyond n bytes of a file fail until the test ends, as a full disk does.
 func limitFileSize(t *testing.T, n uint64) {
 	var old syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &old); err != nil {

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// bigJPEG is a JPEG of grey blocks, one bit each: four components in full
-// resolution, in progressive coding, or three that are halved, in baseline coding.
+// bigJPEG is a JPEG of grey blocks, one bit each: four components in full resolution, in progressive coding, or three
+// that are halved, in baseline coding.
 func bigJPEG(w, h int, progressive bool) []byte {
 	segment := func(marker byte, body string) string {
 		n := len(body) + 2
@@ -46,8 +46,8 @@ func bigBMP(w, h uint32) []byte {
 	return append(append(b, make([]byte, 20)...), 0, 1)
 }
 
-// TestMemory decodes small files of two megapixels, as decompression bombs are
-// small, and holds what all allocations add up to against the promise of Limits.
+// TestMemory decodes small files of two megapixels, as decompression bombs are small, and holds what all allocations
+// add up to against the promise of Limits.
 func TestMemory(t *testing.T) {
 	const w, h = 2000, 1000
 	files := map[string][]byte{"baseline.jpg": bigJPEG(w, h, false), "progressive-cmyk.jpg": bigJPEG(w, h, true), "rle.bmp": bigBMP(w, h)}

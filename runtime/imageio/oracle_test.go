@@ -41,8 +41,8 @@ func (d *deviation) add(got, want []byte) (most int, mean float64) {
 	return most, mean
 }
 
-// TestOracle compares the large set of testdata/oracle.py with Pillow and prints
-// a table. All must be the same to the bit.
+// TestOracle compares the large set of testdata/oracle.py with Pillow and prints a table. All must be the same to the
+// bit.
 func TestOracle(t *testing.T) {
 	if *oracle == "" {
 		t.Skip("no folder given: write one with testdata/oracle.py and name it with -args -oracle")

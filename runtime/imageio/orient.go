@@ -2,8 +2,8 @@ package imageio
 
 import "pgc/runtime/rgb"
 
-// orient turns p upright. Orientation o says where row 0 and column 0 of p belong: 1 top left, 2 top right, 3 bottom right,
-// 4 bottom left, 5 left top, 6 right top, 7 right bottom, 8 left bottom.
+// orient turns p upright. Orientation o says where row 0 and column 0 of p belong: 1 top left, 2 top right, 3 bottom
+// right, 4 bottom left, 5 left top, 6 right top, 7 right bottom, 8 left bottom.
 func orient(p *rgb.Image, o int) *rgb.Image {
 	if o < 2 || o > 8 {
 		return p

@@ -9,8 +9,8 @@ import (
 	"os"
 )
 
-// WritePNG writes m to path atomically: whatever happens, path holds either what it held before or the whole new image, and
-// no other file is left behind. It writes straight into a device or a pipe.
+// WritePNG writes m to path atomically: whatever happens, path holds either what it held before or the whole new image,
+// and no other file is left behind. It writes straight into a device or a pipe.
 func WritePNG(path string, m image.Image) error {
 	var b bytes.Buffer
 	encoder := png.Encoder{CompressionLevel: png.DefaultCompression}

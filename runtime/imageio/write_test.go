@@ -52,8 +52,7 @@ func TestWritePNG(t *testing.T) {
 	}
 }
 
-// TestWriteFails fails after the temporary file was made: the old file stays and
-// nothing else does.
+// TestWriteFails fails after the temporary file was made: the old file stays and nothing else does.
 func TestWriteFails(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "out.png")

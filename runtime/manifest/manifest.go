@@ -1,5 +1,4 @@
-// Package manifest is what an executable's application needs to know of its model: the content of program.Program.Model.
-// Compiler and runtime share it; it imports nothing of the project.
+// Package manifest describes a compiled model to the executable's commands: the content of program.Program.Model.
 package manifest
 
 import (
@@ -10,7 +9,7 @@ import (
 
 // Model describes the compiled checkpoint.
 type Model struct {
-	Name        string // of the checkpoint: org/name if it lay in the Hugging Face cache, else its directory's
+	Name        string // of the checkpoint: org/name where it came from the Hugging Face cache, else the name of its directory
 	Kind        string // "paligemma (gemma)" or "paligemma (gemma2)"
 	ImageSize   int    // pixels of a side
 	ImageTokens int    // per picture
@@ -27,7 +26,7 @@ type Model struct {
 	BOS, PAD, Image int
 	SuffixEnd       int     // the tokenizer's <eos>, which ends the suffix of forward
 	EOS             []int   // each of them ends an answer
-	Suppressed      []int32 // ids that are no words: never generated
+	Suppressed      []int32 // ids that are not words and never generated
 
 	MaxNewTokens      int // the default of generate
 	DoSample          bool
@@ -85,7 +84,7 @@ func (m *Model) PartNames() (names []string) {
 const (
 	SectionTokenizer = "tokenizer"
 	SectionLicense   = "license"
-	SectionGraph     = "graph" // the model before any pass, as compressed text: what check compares the kernels with
+	SectionGraph     = "graph" // the graph before any pass, as compressed text: check compares kernels with it
 )
 
 // Encode returns m as JSON.

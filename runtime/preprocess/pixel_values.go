@@ -1,5 +1,5 @@
-// Package preprocess makes the pixel_values of a vision tower from images: Resize is Pillow's bicubic, PixelValues rescales
-// and normalizes as transformers does, both exactly.
+// Package preprocess makes the pixel_values of a vision tower from images: Resize is Pillow's bicubic, PixelValues
+// rescales and normalizes as transformers does, both exactly.
 package preprocess
 
 import "pgc/runtime/rgb"
@@ -11,8 +11,9 @@ type Normalization struct {
 	Mean, Std [3]float64 // image_mean, image_std of R, G, B
 }
 
-// PixelValues resizes p to size x size and returns pixel_values [3, size, size] (channel R, G, B; row; column). It computes
-// as transformers' image_transforms: rescale in float64 and round to float32, then subtract and divide in float32.
+// PixelValues resizes p to size x size and returns pixel_values [3, size, size] (channel R, G, B; row; column). It
+// computes as transformers' image_transforms: rescale in float64 and round to float32, then subtract and divide in
+// float32.
 func PixelValues(p *rgb.Image, size int, n Normalization) []float32 {
 	var table [3][256]float32
 	for c := range table {

@@ -9,8 +9,9 @@ import (
 
 // Resize squashes p to width x height with exactly the pixels of Pillow's Image.resize(resample=BICUBIC) (Resample.c of
 // Pillow up to 12.3): cubic with a = -0.5, widened by the scale when shrinking, in two passes, horizontal first, with
-// coefficients of 22 fractional bits and results rounded to 8 bits between the passes. A pass that would not change the size
-// is left out, and an image over a hundred times as tall as wide is first shrunk in height. Both sizes must be positive.
+// coefficients of 22 fractional bits and results rounded to 8 bits between the passes. A pass that would not change the
+// size is left out, and an image over a hundred times as tall as wide is first shrunk in height. Both sizes must be
+// positive.
 func Resize(p *rgb.Image, width, height int) *rgb.Image {
 	if p.Height > 100*p.Width && height < p.Height && width != p.Width {
 		p = Resize(p, p.Width, height)
@@ -43,7 +44,8 @@ func Resize(p *rgb.Image, width, height int) *rgb.Image {
 
 const precision = 22 // fractional bits of a coefficient: 32 - 8 for the sample - 2 for overshoot
 
-// taps holds the filter coefficients of one direction: output i is the sum of inputs first[i]… times coefficients of(i).
+// taps holds the filter coefficients of one direction: output i is the sum of inputs first[i]… times coefficients
+// of(i).
 type taps struct {
 	first []int
 	end   []int // where the coefficients of output i end in all
@@ -66,8 +68,8 @@ func (t *taps) widest(lo, hi int) int {
 	return n
 }
 
-// newTaps computes coefficients in double precision and in the order of Pillow's precompute_coeffs. It converts each product
-// on its own so that no compiler may fuse it with an addition.
+// newTaps computes coefficients in double precision and in the order of Pillow's precompute_coeffs. It converts each
+// product on its own so that no compiler may fuse it with an addition.
 func newTaps(in, out int) *taps {
 	t := &taps{first: make([]int, out), end: make([]int, out)}
 	scale := float64(in) / float64(out)
@@ -110,9 +112,9 @@ func bicubic(x float64) float64 {
 	return 0
 }
 
-// One multiplication filters two samples: they lie in the two halves of an int64, and so do the sums. A sum fits 32 bits
-// with its sign, for the absolute values of a filter's coefficients add up to less than 1.5. A negative low half borrows
-// from the high one, which unpack gives back.
+// One multiplication filters two samples: they lie in the two halves of an int64, and so do the sums. A sum fits 32
+// bits with its sign, for the absolute values of a filter's coefficients add up to less than 1.5. A negative low half
+// borrows from the high one, which unpack gives back.
 const half = int64(1)<<(precision-1) | int64(1)<<(precision-1+32)
 
 func unpack(sum int64) (lo, hi byte) {
@@ -174,8 +176,8 @@ func (h *horizontal) filterPair(top, bottom []byte) {
 	}
 }
 
-// window holds the resized rows that the next output rows need, so that a very tall image is never held at the new width as
-// a whole.
+// window holds the resized rows that the next output rows need, so that a very tall image is never held at the new
+// width as a whole.
 type window struct {
 	h      *horizontal
 	buf    []byte
@@ -199,8 +201,8 @@ func (w *window) slide(lo, hi int) []byte {
 	return w.buf[:(hi-lo)*n]
 }
 
-// blend writes the sum of the rows times the coefficients k, eight columns at a time: bytes 0 and 4, 1 and 5, 2 and 6, 3 and
-// 7 of a word are the pairs.
+// blend writes the sum of the rows times the coefficients k, eight columns at a time: bytes 0 and 4, 1 and 5, 2 and 6,
+// 3 and 7 of a word are the pairs.
 func blend(dst, rows []byte, k []int64) {
 	n := len(dst)
 	if n < 8 {

@@ -32,8 +32,7 @@ func load(t *testing.T, path string, v any) {
 	}
 }
 
-// TestResizePillow compares digests with Pillow's, on one processor and on
-// several, whose borders must not show.
+// TestResizePillow compares digests with Pillow's, on one processor and on several, whose borders must not show.
 func TestResizePillow(t *testing.T) {
 	var cases []struct {
 		From, To [2]int
@@ -55,8 +54,8 @@ func TestResizePillow(t *testing.T) {
 	t.Logf("%d of %d sizes mismatch", wrong, len(cases))
 }
 
-// TestResizeExtremes drives the packed sums to both ends: alternating black and
-// white columns and rows, against plain 64-bit arithmetic.
+// TestResizeExtremes drives the packed sums to both ends: alternating black and white columns and rows, against plain
+// 64-bit arithmetic.
 func TestResizeExtremes(t *testing.T) {
 	for _, size := range [][4]int{{64, 48, 100, 77}, {64, 48, 9, 7}, {5, 7, 33, 31}, {97, 3, 13, 8}} {
 		p := rgb.New(size[0], size[1])

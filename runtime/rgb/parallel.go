@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// Parallel splits 0…n into one contiguous part per processor and waits for all. The parts must not depend on each other.
-// A panic in one is raised again here.
+// Parallel splits 0…n into one contiguous part per processor and waits for all. The parts must not depend on each
+// other. A panic in one is raised again here.
 func Parallel(n int, part func(lo, hi int)) {
 	workers := min(runtime.GOMAXPROCS(0), n)
 	if workers <= 1 {

@@ -26,18 +26,18 @@ type span struct {
 	start, end int64
 }
 
-// parse checks the content of a file: the header describes tensors that follow each other without gaps from the first
-// byte behind it to the last of the file, as the reference implementation demands.
+// parse checks the content of a file. As in the reference implementation, the tensors must follow each other without
+// gaps from the end of the header to the end of the file.
 func parse(data []byte) (*File, error) {
 	if len(data) < 8 {
-		return nil, fmt.Errorf("%d bytes cannot be a safetensors file", len(data))
+		return nil, fmt.Errorf("it has %d bytes, expected a safetensors file of at least 8", len(data))
 	}
 	n := binary.LittleEndian.Uint64(data)
 	if n > uint64(len(data)-8) {
 		return nil, fmt.Errorf("the header claims %d bytes, the file has %d: truncated or not a safetensors file", n, len(data)-8)
 	}
 	if n > maxHeader {
-		return nil, fmt.Errorf("the header claims %d bytes, at most %d are allowed", n, maxHeader)
+		return nil, fmt.Errorf("the header claims %d bytes, expected at most %d", n, maxHeader)
 	}
 	text, body := data[8:8+n], data[8+n:]
 	if len(text) == 0 || text[0] != '{' || !utf8.Valid(text) {
@@ -52,7 +52,7 @@ func parse(data []byte) (*File, error) {
 			return h.metadata(f.Metadata)
 		}
 		if len(name) > maxName {
-			return fmt.Errorf("a tensor's name has %d bytes, at most %d are allowed", len(name), maxName)
+			return fmt.Errorf("a tensor's name has %d bytes, expected at most %d", len(name), maxName)
 		}
 		t, at, err := h.tensor(name, body)
 		f.tensors[name] = t
@@ -94,11 +94,11 @@ func adjacent(spans []span, size int64) error {
 	return nil
 }
 
-// headerReader reads the header's JSON token by token: nothing is kept that the format does not have, and a key given
-// twice is an error, not the last one's victory.
+// headerReader reads the header's JSON token by token. Unknown keys are errors, and so are keys given twice, of which
+// encoding/json would take the last.
 type headerReader struct{ *json.Decoder }
 
-// object reads an object, calling value for each key; what names the object in errors.
+// object reads an object and calls value for each key. what names the object in errors.
 func (h *headerReader) object(what string, value func(key string) error) error {
 	if err := h.delim(what, '{'); err != nil {
 		return err
@@ -181,7 +181,7 @@ func (h *headerReader) tensor(name string, body []byte) (Tensor, span, error) {
 		case "data_offsets":
 			offsets, err = h.integers(what + ": data_offsets")
 		default:
-			return fmt.Errorf("%s: %s is no key of the format", what, Printable(key))
+			return fmt.Errorf("%s: %s is not a key of the format", what, Printable(key))
 		}
 		return err
 	})
@@ -209,7 +209,7 @@ func (h *headerReader) tensor(name string, body []byte) (Tensor, span, error) {
 	return t, at, nil
 }
 
-// integers reads a short list of whole numbers that are not negative.
+// integers reads a short list of integers that are not negative.
 func (h *headerReader) integers(what string) ([]int64, error) {
 	if err := h.delim(what, '['); err != nil {
 		return nil, err
@@ -230,18 +230,19 @@ func (h *headerReader) integers(what string) ([]int64, error) {
 	return list, h.delim(what, ']')
 }
 
-// Printable returns a name as it is if it is plain, else quoted and shortened, so that an error with it stays one line.
+// Printable returns a name as it is if it is plain, else quoted and shortened, so that an error with it stays on one
+// line.
 func Printable(name string) string {
-	const most = 200
-	plain := len(name) > 0 && len(name) <= most
+	const limit = 200
+	plain := len(name) > 0 && len(name) <= limit
 	for i := range len(name) {
 		plain = plain && name[i] > ' ' && name[i] < 0x7f
 	}
 	if plain || name == "the header" {
 		return name
 	}
-	if len(name) > most {
-		return strconv.QuoteToASCII(name[:most]) + "…"
+	if len(name) > limit {
+		return strconv.QuoteToASCII(name[:limit]) + "…"
 	}
 	return strconv.QuoteToASCII(name)
 }

@@ -1,5 +1,5 @@
 // Package safetensors reads and writes the safetensors format (8 bytes of header length, a JSON header, raw
-// little-endian tensors). Compiler and runtime share it; it imports nothing of the project.
+// little-endian tensors).
 //
 // A file's header is untrusted: every length, type and range is checked before it is used.
 package safetensors
@@ -30,7 +30,7 @@ const (
 	Bool DType = "BOOL"
 )
 
-// Bytes is the size of an element, or 0 for an unknown type.
+// Bytes returns the size of an element, or 0 for an unknown type.
 func (d DType) Bytes() int {
 	return map[DType]int{F64: 8, I64: 8, F32: 4, I32: 4, F16: 2, BF16: 2, I16: 2, I8: 1, U8: 1, Bool: 1}[d]
 }
@@ -70,7 +70,7 @@ func Open(path string) (*File, error) {
 		return nil, err
 	}
 	if info.Size() < 8 || info.Size() != int64(int(info.Size())) {
-		return nil, fmt.Errorf("%s: %d bytes cannot be a safetensors file", path, info.Size())
+		return nil, fmt.Errorf("%s: it has %d bytes, expected a safetensors file of at least 8", path, info.Size())
 	}
 	data, err := unix.Mmap(int(f.Fd()), 0, int(info.Size()), unix.PROT_READ, unix.MAP_PRIVATE)
 	if err != nil {
@@ -94,14 +94,14 @@ func (f *File) Tensor(name string) (Tensor, bool) {
 	return t, ok
 }
 
-// Need tells the system that bytes from to to of a tensor will soon be read, so that it fetches them meanwhile.
+// Need asks the system to read bytes from…to of a tensor ahead.
 func (f *File) Need(name string, from, to int64) { f.advise(name, from, to, unix.MADV_WILLNEED) }
 
-// Drop tells the system that bytes from to to of a tensor are no longer needed: they no longer count as memory of this
-// process. Reading them again is possible.
+// Drop releases the memory of bytes from…to of a tensor. They may be read again.
 func (f *File) Drop(name string, from, to int64) { f.advise(name, from, to, unix.MADV_DONTNEED) }
 
-// advise covers the pages that begin in a range of a tensor, and the one the range begins in, so that neighbouring ranges leave out none.
+// advise covers the page that the range begins in and all pages that begin in the range, so that adjacent ranges cover
+// every page.
 func (f *File) advise(name string, from, to int64, advice int) {
 	page := int64(os.Getpagesize())
 	t, ok := f.tensors[name]
@@ -111,7 +111,7 @@ func (f *File) advise(name string, from, to int64, advice int) {
 	start := int64(cap(f.mapped) - cap(t.Data))
 	lo, hi := (start+from)/page*page, (start+to)/page*page
 	if hi > lo {
-		unix.Madvise(f.mapped[lo:hi], advice) // advice only: what fails costs memory or time, nothing else
+		unix.Madvise(f.mapped[lo:hi], advice) // a failure costs only memory or time
 	}
 }
 

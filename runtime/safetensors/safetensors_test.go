@@ -78,7 +78,7 @@ func TestBrokenHeaders(t *testing.T) {
 		data []byte
 		want string
 	}{
-		{[]byte{1, 2}, "2 bytes cannot be a safetensors file"},
+		{[]byte{1, 2}, "it has 2 bytes, expected a safetensors file of at least 8"},
 		{binary.LittleEndian.AppendUint64(nil, 1<<63), "the header claims 9223372036854775808 bytes, the file has 0: truncated or not a safetensors file"},
 		{file("[]", 0), "the header is not a JSON object in UTF-8: truncated or not a safetensors file"},
 		{file("", 4), "the header is not a JSON object in UTF-8: truncated or not a safetensors file"},
@@ -105,10 +105,10 @@ func TestBrokenHeaders(t *testing.T) {
 		{file(`{"a":{"dtype":"F32","dtype":"F32","shape":[1],"data_offsets":[0,4]}}`, 4), "tensor a gives dtype twice"},
 		{file(`{"a":{"dtype":"F32","shape":[1]}}`, 4), "tensor a: expected dtype, shape and two data_offsets"},
 		{file(`{"a":{"dtype":"F32","shape":[1],"data_offsets":[0]}}`, 4), "tensor a: expected dtype, shape and two data_offsets"},
-		{file(`{"a":{"DTYPE":"F32","shape":[1],"data_offsets":[0,4]}}`, 4), "tensor a: DTYPE is no key of the format"},
+		{file(`{"a":{"DTYPE":"F32","shape":[1],"data_offsets":[0,4]}}`, 4), "tensor a: DTYPE is not a key of the format"},
 		{file(`{"a":7}`, 0), "tensor a: expected { in the header's JSON, found 7"},
 		{file(`{"a\nb":7}`, 0), `tensor "a\nb": expected { in the header's JSON, found 7`},
-		{file(`{"`+strings.Repeat("n", 5000)+`":7}`, 0), "a tensor's name has 5000 bytes, at most 1024 are allowed"},
+		{file(`{"`+strings.Repeat("n", 5000)+`":7}`, 0), "a tensor's name has 5000 bytes, expected at most 1024"},
 		{file(`{"a":`+strings.Repeat("[", 1<<20), 0), "tensor a: expected { in the header's JSON, found ["},
 		{file(`{"__metadata__":{"x":1}}`, 0), "__metadata__: x is not a string"},
 	} {

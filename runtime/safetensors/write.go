@@ -10,7 +10,7 @@ import (
 	"unsafe"
 )
 
-// Spec announces a tensor to be written.
+// Spec describes a tensor to be written.
 type Spec struct {
 	Name  string
 	DType DType
@@ -32,7 +32,7 @@ type Writer struct {
 	buf   *bufio.Writer
 	specs []Spec
 	next  int
-	left  int64 // bytes still to come of the tensor before next
+	left  int64 // bytes missing of the tensor before next
 }
 
 // Create starts a file with the given tensors and metadata. The caller must Close or Abort it.
@@ -98,7 +98,7 @@ func (w *Writer) WriteFloat32s(v []float32) error { return writeRaw(w, v) }
 // WriteInt32s adds int32 elements.
 func (w *Writer) WriteInt32s(v []int32) error { return writeRaw(w, v) }
 
-// writeRaw writes elements as they lie in memory: this project runs on little-endian machines only.
+// writeRaw writes elements as they are in memory: pgc runs on little-endian machines only.
 func writeRaw[E float32 | int32](w *Writer, v []E) error {
 	if len(v) == 0 {
 		return nil
@@ -107,7 +107,7 @@ func writeRaw[E float32 | int32](w *Writer, v []E) error {
 	return err
 }
 
-// Close completes the file and puts it in place, replacing an older one.
+// Close completes the file and renames it to its path, replacing an older one.
 func (w *Writer) Close() error {
 	missing := w.left
 	for _, s := range w.specs[w.next:] {
@@ -134,7 +134,7 @@ func (w *Writer) Close() error {
 	return nil
 }
 
-// Abort gives the file up and removes what was written.
+// Abort removes the incomplete file.
 func (w *Writer) Abort() {
 	w.file.Close()
 	os.Remove(w.file.Name())

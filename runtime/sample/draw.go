@@ -6,8 +6,9 @@ import (
 	"slices"
 )
 
-// draw chooses among the scores that the warpers leave by the inverse of their cumulative distribution, ids rising:
-// the first id whose cumulative probability exceeds a uniform number in [0, 1). best is the id with the greatest score.
+// draw samples from the scores that the warpers leave by inverting their cumulative distribution in order of ids: it
+// returns the first id whose cumulative probability exceeds a uniform number in [0, 1). best is the id of the greatest
+// score.
 func (s *Sampler) draw(best int32) int32 {
 	if !s.warp(best) {
 		return best
@@ -27,7 +28,7 @@ func (s *Sampler) draw(best int32) int32 {
 	return last
 }
 
-// warp applies temperature, top-k and top-p to the scores; what they take away becomes -Inf. It reports false where the
+// warp applies temperature, top-k and top-p to the scores; removed tokens become -Inf. It reports false where the
 // temperature is so low that the scores overflow and only the best is left.
 func (s *Sampler) warp(best int32) bool {
 	temperature := float32(s.cfg.Temperature)
@@ -42,13 +43,13 @@ func (s *Sampler) warp(best int32) bool {
 	return true
 }
 
-// topK takes away what is less than the K-th greatest score; ties with it stay (TopKLogitsWarper).
+// topK removes scores below the K-th greatest; ties with it stay (TopKLogitsWarper).
 func (s *Sampler) topK() {
 	k := s.cfg.TopK
 	if k == 0 || k >= len(s.scores) {
 		return
 	}
-	// heap holds the K greatest so far with the least of them first.
+	// heap holds the K greatest so far, the smallest of them first.
 	h := append(s.heap[:0], s.scores[:k]...)
 	slices.Sort(h)
 	for _, v := range s.scores[k:] {
@@ -81,21 +82,21 @@ func (s *Sampler) topK() {
 	}
 }
 
-// topP takes away the unlikeliest tokens as long as their probabilities add up to 1-p at most, but not the last
-// (TopPLogitsWarper, min_tokens_to_keep 1). Which of equal
-// scores go first torch leaves open (its sort is not stable); here the higher ids do, so that top_p near 0 is greedy.
+// topP removes the unlikeliest tokens while their probabilities add up to at most 1-p, but never the last one
+// (TopPLogitsWarper, min_tokens_to_keep 1). torch does not define which of equal scores go first (its sort is not
+// stable); here higher ids do, so that top_p near 0 is greedy.
 func (s *Sampler) topP(best int32) {
 	p := s.cfg.TopP
 	if p == 0 || p == 1 {
 		return
 	}
 	total, limit, inf := s.softmax(best), float32(1-p), float32(math.Inf(-1))
-	// What has less than half an even share of 1-p goes in any case; so only the rest needs an order.
-	few := (1 - p) / float64(2*len(s.scores)) * total
+	// Tokens with less than half an even share of 1-p go in any case, so only the rest needs sorting.
+	negligible := (1 - p) / float64(2*len(s.scores)) * total
 	sum := 0.0
 	s.order = s.order[:0]
 	for i, q := range s.probs {
-		if q < few {
+		if q < negligible {
 			sum += float64(float32(q / total))
 			s.scores[i] = inf
 		} else if q > 0 {

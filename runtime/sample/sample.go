@@ -1,8 +1,6 @@
 // Package sample chooses the next token from logits with transformers' definitions and order of processors
 // (generation/utils.py, _get_logits_processor): repetition penalty, suppressed tokens, then when drawing temperature,
 // top-k and top-p. It also finds stop texts in streamed text.
-//
-// The package imports only the standard library.
 package sample
 
 import (
@@ -12,13 +10,13 @@ import (
 	"slices"
 )
 
-// Config says how tokens are chosen, in the terms of transformers' GenerationConfig. The zero value is greedy.
+// Config configures sampling in the terms of transformers' GenerationConfig. The zero value is greedy.
 type Config struct {
-	Temperature       float64 // divides the logits before a draw; 0 is greedy: the likeliest token, whatever TopK and TopP are
-	TopK              int     // draw among the K likeliest tokens; 0 is off
-	TopP              float64 // draw among the likeliest tokens that together reach this probability; 0 and 1 are off
-	RepetitionPenalty float64 // makes tokens seen before less likely if over 1; 0 and 1 are off
-	Seed              uint64  // of the draws
+	Temperature       float64 // divides the logits before sampling; 0 is greedy, whatever TopK and TopP are
+	TopK              int     // sample from the K likeliest tokens; 0 is off
+	TopP              float64 // sample from the likeliest tokens that together reach this probability; 0 and 1 are off
+	RepetitionPenalty float64 // over 1 makes tokens seen before less likely; 0 and 1 are off
+	Seed              uint64  // of the random numbers
 }
 
 // Check returns an error that names a setting out of its range.
@@ -43,24 +41,24 @@ type Sampler struct {
 	suppressed []int32
 	rng        *rand.PCG
 	scores     []float32 // [vocabulary]
-	probs      []float64 // [vocabulary], when drawing
+	probs      []float64 // [vocabulary], when sampling
 	order      []int32   // the candidates of top-p
 	heap       []float32 // the K greatest scores
 	seen       []bool    // [vocabulary], with a penalty
 }
 
-// New returns a sampler over a vocabulary. Suppressed ids are never chosen: tokens that are no words, such as <image>
-// and <bos>, and rows of the logits that have no token. Draws come from a PCG generator (math/rand/v2) seeded with
-// (Seed, 0x9e3779b97f4a7c15): the same logits and seed give the same tokens everywhere.
+// New returns a sampler over a vocabulary. It never chooses suppressed ids: tokens that are not words, such as <image>
+// and <bos>, and rows of the logits without a token. Random numbers come from PCG (math/rand/v2), seeded with (Seed,
+// 0x9e3779b97f4a7c15): the same logits and seed give the same tokens everywhere.
 func New(cfg Config, vocab int, suppressed []int32) *Sampler {
 	return &Sampler{cfg: cfg, suppressed: suppressed, rng: rand.NewPCG(cfg.Seed, 0x9e3779b97f4a7c15),
 		scores: make([]float32, vocab)}
 }
 
-// Next chooses a token from logits [vocabulary], which it leaves as they are; seen are the ids so far, the prompt's
-// <image> and <bos> included, and count for the penalty only. Logits that are not numbers are taken as suppressed.
+// Next chooses a token from logits [vocabulary], which it does not change. seen are the ids so far, including <image>
+// and <bos> of the prompt; only the penalty uses them. NaN logits count as suppressed.
 func (s *Sampler) Next(logits []float32, seen []int32) int32 {
-	if s.Greedy() { // without a copy
+	if s.Greedy() { // avoids a copy
 		if best := argmax(logits); s.Settles(best) && logits[best] == logits[best] {
 			return best
 		}
@@ -77,21 +75,21 @@ func (s *Sampler) Next(logits []float32, seen []int32) int32 {
 	return id
 }
 
-// Greedy reports whether the likeliest token is chosen by its logit alone.
+// Greedy reports whether Next chooses the token with the greatest logit.
 func (s *Sampler) Greedy() bool {
 	return s.cfg.Temperature == 0 && (s.cfg.RepetitionPenalty == 0 || s.cfg.RepetitionPenalty == 1)
 }
 
-// Settles reports whether Next chooses best where that is the first of the greatest logits, so that nobody needs the others: tokens are
-// chosen greedily and without a penalty, and best is not suppressed. -1 is no token.
+// Settles reports whether Next would choose best, the first of the greatest logits, so that the other logits are not
+// needed: sampling is greedy without a penalty, and best is not suppressed. best is -1 where there is none.
 func (s *Sampler) Settles(best int32) bool {
 	return s.Greedy() && best >= 0 && int(best) < len(s.scores) && !slices.Contains(s.suppressed, best)
 }
 
-// Logprob is the log-probability of a token in the softmax over all tokens that are not suppressed, before penalty,
-// temperature, top-k and top-p: log_softmax of output_logits with the suppressed ids at -inf. For greedy decoding
-// without penalty this is what compute_transition_scores(…, normalize_logits=True) gives. It is 0 where no logit is a number over
-// -Inf.
+// Logprob returns the log-probability of a token in the softmax over all tokens that are not suppressed, before
+// penalty, temperature, top-k and top-p: log_softmax of output_logits with the suppressed ids at -inf. For greedy
+// decoding without a penalty it equals compute_transition_scores(…, normalize_logits=True). It is 0 where every logit
+// is NaN or -Inf.
 func (s *Sampler) Logprob(logits []float32, id int32) float64 {
 	s.load(logits)
 	total := logSumExp(s.scores)
@@ -104,7 +102,7 @@ func (s *Sampler) Logprob(logits []float32, id int32) float64 {
 	return 0 // an infinite logit takes all the probability
 }
 
-// firstAllowed is the choice where no logit is a number over -Inf: the first id that is not suppressed.
+// firstAllowed returns the first id that is not suppressed, the choice where every logit is NaN or -Inf.
 func (s *Sampler) firstAllowed() int32 {
 	for id := range int32(len(s.scores)) {
 		if !slices.Contains(s.suppressed, id) {
@@ -114,7 +112,7 @@ func (s *Sampler) firstAllowed() int32 {
 	return 0
 }
 
-// load copies the logits and suppresses.
+// load copies the logits, with -Inf for NaN and for suppressed ids.
 func (s *Sampler) load(logits []float32) {
 	inf := float32(math.Inf(-1))
 	copy(s.scores, logits)
@@ -161,12 +159,12 @@ func (s *Sampler) penalize(seen []int32) {
 	}
 }
 
-// argmax returns the first of the greatest, as torch.argmax; what is no number is passed over.
+// argmax returns the index of the first of the greatest, as torch.argmax, and ignores NaN.
 func argmax(scores []float32) int32 {
-	best, most := 0, float32(math.Inf(-1))
+	best, top := 0, float32(math.Inf(-1))
 	for i, v := range scores {
-		if v > most { // false for NaN
-			best, most = i, v
+		if v > top { // false for NaN
+			best, top = i, v
 		}
 	}
 	return int32(best)
@@ -180,7 +178,7 @@ func logSumExp(scores []float32) float64 {
 	}
 	sum := 0.0
 	for _, v := range scores {
-		// What is e^-45 times the greatest changes nothing, even 2^20 times.
+		// Terms below e^-45 of the greatest change nothing, even 2^20 of them.
 		if d := float64(v) - top; d > -45 {
 			sum += math.Exp(d)
 		}

@@ -2,14 +2,14 @@ package sample
 
 import "strings"
 
-// Stopper looks for stop texts in text that comes in parts, also where they begin in one part and end in another.
+// Stopper finds stop texts in text that comes in parts, even across their borders.
 type Stopper struct {
 	stops   []string
-	held    string // the end of the text so far, which could be the begin of a stop text
-	matched string
+	held    string // the end of the text so far, which a stop text may begin with
+	matched string // the stop text that was found
 }
 
-// NewStopper returns a stopper at the begin of a text. Empty stop texts are left out.
+// NewStopper returns a stopper at the beginning of a text. Empty stop texts are ignored.
 func NewStopper(stops []string) *Stopper {
 	s := &Stopper{}
 	for _, stop := range stops {
@@ -20,9 +20,9 @@ func NewStopper(stops []string) *Stopper {
 	return s
 }
 
-// Push takes the next part of the text and returns what certainly stands before any stop text, and whether a stop text
-// is complete. The one that is complete first counts, however the text is cut into parts, and of those that end at the
-// same place the longest; neither it nor what follows is returned, now or later.
+// Push adds the next part of the text. It returns the text that certainly precedes any stop text, and whether a stop
+// text is complete. The stop text that ends first counts, however the text is cut into parts, and the longest of those
+// that end together. Neither it nor what follows is ever returned.
 func (s *Stopper) Push(part string) (text string, stopped bool) {
 	if s.matched != "" {
 		return "", true
@@ -54,12 +54,9 @@ func (s *Stopper) Push(part string) (text string, stopped bool) {
 	return all[:len(all)-keep], false
 }
 
-// Flush returns what was held back, at the end of a text without a stop text.
+// Flush returns the text held back, at the end of a text without a stop text.
 func (s *Stopper) Flush() string {
 	held := s.held
 	s.held = ""
 	return held
 }
-
-// Matched returns the stop text that was found, or "".
-func (s *Stopper) Matched() string { return s.matched }

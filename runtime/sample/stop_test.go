@@ -35,8 +35,8 @@ func TestStopper(t *testing.T) {
 			text, stopped = text+out, stop
 		}
 		text += s.Flush()
-		if text != c.text || s.Matched() != c.stop || stopped != (c.stop != "") {
-			t.Errorf("%q, %q: text %q and stop text %q, expected %q and %q", c.stops, c.parts, text, s.Matched(), c.text, c.stop)
+		if text != c.text || s.matched != c.stop || stopped != (c.stop != "") {
+			t.Errorf("%q, %q: text %q and stop text %q, expected %q and %q", c.stops, c.parts, text, s.matched, c.text, c.stop)
 		}
 	}
 }
@@ -51,10 +51,10 @@ func FuzzStopper(f *testing.F) {
 			for _, p := range parts {
 				part, stopped := s.Push(p)
 				if out += part; stopped {
-					return out, s.Matched()
+					return out, s.matched
 				}
 			}
-			return out + s.Flush(), s.Matched()
+			return out + s.Flush(), s.matched
 		}
 		want, stop := run(text)
 		if !strings.HasPrefix(text, want+stop) || stop == "" && want != text {

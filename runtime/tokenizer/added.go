@@ -16,14 +16,14 @@ const (
 	patternRstrip
 )
 
-// patterns is a set of added tokens, sorted by text, which are searched for before the byte-pair encoder sees a text.
+// patterns is a set of added tokens, sorted by text, to be found before the byte-pair encoder sees a text.
 type patterns struct {
 	records []byte       // 4×u32: id, flags, begin, length
 	text    []byte       // of all patterns
 	first   *[257]uint32 // the patterns that begin with byte b are first[b]…first[b+1]-1; nil if there are none
 }
 
-// newPatterns checks records against the text they point into.
+// newPatterns checks records against the text that they refer to.
 func newPatterns(records, text []byte, vocab int) (patterns, error) {
 	p := patterns{records: records, text: text}
 	n := len(records) / 16
@@ -79,8 +79,9 @@ func (p *patterns) longest(s string) int {
 	return found
 }
 
-// split hands out s in order: stretches of text (id -1) and the added tokens between them. Matching is leftmost-longest.
-// A special token is text unless parseSpecials is set; as in the library, the search goes on behind it.
+// split passes the parts of s to emit in order: stretches of text (id -1) and the added tokens between them. Matching
+// is leftmost-longest. A special token is text unless parseSpecials is set; as in the library, the search goes on after
+// it.
 func (p *patterns) split(s string, parseSpecials bool, emit func(id int32, text string)) {
 	start := 0
 	for at := 0; p.first != nil && at < len(s); {
@@ -123,7 +124,7 @@ func isWord(s string, from, to int) bool {
 	return (n == 0 || !wordCharacter(before)) && (m == 0 || !wordCharacter(after))
 }
 
-// wordCharacter is \w of Unicode Technical Standard 18, Annex C.
+// wordCharacter reports whether r matches \w of Unicode Technical Standard 18, Annex C.
 func wordCharacter(r rune) bool {
 	return unicode.In(r, unicode.L, unicode.Nl, unicode.Other_Alphabetic, unicode.M, unicode.Nd, unicode.Pc, unicode.Join_Control)
 }

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// large is a tokenizer of PaliGemma's size: 257,216 tokens, of which all strings of up to three letters and many of four,
-// and every way to merge two into a third.
+// large is a tokenizer of PaliGemma's size: 257,216 tokens, of which all strings of up to three letters and many of
+// four, and every way to merge two into a third.
 var large = sync.OnceValues(func() ([]byte, error) {
 	const alphabet = "▁abcdefghijklmnopqrstuvwxy"
 	letters := strings.Split(alphabet, "")

@@ -10,7 +10,7 @@ import (
 	"slices"
 )
 
-// builder collects what the compact form holds.
+// builder collects the content of the compact form.
 type builder struct {
 	tokens    []string // by id; "" where an id has no token
 	flags     []byte
@@ -50,8 +50,8 @@ func (b *builder) set(token string, id uint32, flags byte) error {
 	return nil
 }
 
-// add does what the library's add_tokens does: a token that the vocabulary has keeps its id and takes the new
-// properties, another gets the next id behind all others.
+// add works as the library's add_tokens: a token of the vocabulary keeps its id and takes the new properties, another
+// gets the next id after all others.
 func (b *builder) add(tokens []AddedToken) error {
 	if b.added == nil {
 		b.added, b.specials = map[uint32]AddedToken{}, map[string]bool{}
@@ -80,7 +80,7 @@ func (b *builder) add(tokens []AddedToken) error {
 	return nil
 }
 
-// pattern is an added token as it is searched for.
+// pattern is an added token as it appears in text.
 type pattern struct {
 	text      string
 	id, flags uint32
@@ -140,7 +140,7 @@ func (b *builder) compact() ([]byte, error) {
 		if b.specials[a.Content] {
 			b.flags[id] |= flagSpecial
 		}
-		// As in the library, what decoding leaves out is looked up by its normalized text.
+		// As in the library, decoding looks up by normalized text what to leave out.
 		text := a.Content
 		if a.Normalized {
 			text = replace(text, b.normalizer)
@@ -196,7 +196,7 @@ func (b *builder) compact() ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// pieceTable is the hash table from a token's text to its id, in order of ids so that equal files give equal bytes.
+// pieceTable builds the hash table from texts to ids, in order of ids so that equal files give equal bytes.
 func (b *builder) pieceTable() (table []byte, probe uint32) {
 	slots := tableSize(len(b.ids))
 	table = make([]byte, 4*slots)
@@ -214,7 +214,7 @@ func (b *builder) pieceTable() (table []byte, probe uint32) {
 	return table, probe
 }
 
-// mergeTable is the hash table from a pair to its rank, filled in order of ranks.
+// mergeTable builds the hash table from pairs to ranks, in order of ranks.
 func (b *builder) mergeTable() (table []byte, probe uint32) {
 	slots := tableSize(len(b.ranks))
 	table = make([]byte, 8*slots)
@@ -236,7 +236,7 @@ func (b *builder) mergeTable() (table []byte, probe uint32) {
 // textSection collects texts that records refer to.
 type textSection []byte
 
-// refer appends a text, and where it lies to a record.
+// refer appends s to the texts, and its position and length to a record.
 func (t *textSection) refer(record []byte, s string) []byte {
 	record = le.AppendUint32(le.AppendUint32(record, uint32(len(*t))), uint32(len(s)))
 	*t = append(*t, s...)

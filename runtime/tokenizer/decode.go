@@ -5,8 +5,8 @@ import (
 	"unicode/utf8"
 )
 
-// Decode returns the text of ids; special tokens are left out if skipSpecial is set, ids without a token always.
-// Neighbouring byte tokens are decoded together; if they are not UTF-8, each becomes one U+FFFD, as in the library.
+// Decode returns the text of ids. It skips special tokens if skipSpecial is set, and always ids without a token. It
+// decodes adjacent byte tokens together; if they are not UTF-8, each becomes one U+FFFD, as in the library.
 func (t *Tokenizer) Decode(ids []int32, skipSpecial bool) string {
 	d := t.NewDecoder(skipSpecial)
 	var out strings.Builder
@@ -17,20 +17,20 @@ func (t *Tokenizer) Decode(ids []int32, skipSpecial bool) string {
 	return out.String()
 }
 
-// Decoder decodes ids as they come. What it returns is always complete UTF-8, and all of it together is what Decode
-// returns for all the ids: a run of byte tokens therefore appears only when it has ended.
+// Decoder decodes ids as they come. Each text it returns is complete UTF-8, and together they are the text that Decode
+// returns for all ids. A run of byte tokens therefore appears only when it has ended.
 type Decoder struct {
 	t           *Tokenizer
 	skipSpecial bool
 	run         []byte
 }
 
-// NewDecoder returns a decoder at the begin of a text.
+// NewDecoder returns a decoder at the beginning of a text.
 func (t *Tokenizer) NewDecoder(skipSpecial bool) *Decoder {
 	return &Decoder{t: t, skipSpecial: skipSpecial}
 }
 
-// Next takes an id and returns the text that is certain now.
+// Next adds an id and returns the text that is complete now.
 func (d *Decoder) Next(id int32) string {
 	if id < 0 || int(id) >= d.t.vocab || d.skipSpecial && d.t.flags[id]&flagSkip != 0 {
 		return ""
@@ -49,7 +49,7 @@ func (d *Decoder) Next(id int32) string {
 	return d.Flush() + text
 }
 
-// Flush returns what is held back, at the end of a text.
+// Flush returns the text held back, at the end of a text.
 func (d *Decoder) Flush() string {
 	run := d.run
 	d.run = d.run[:0]
@@ -59,7 +59,7 @@ func (d *Decoder) Flush() string {
 	return strings.Repeat("\uFFFD", len(run))
 }
 
-// byteToken reads <0xAB>. A plus sign may stand for the first digit, as where the library parses the number.
+// byteToken parses <0xAB>. A plus sign may replace the first digit, as in the library's number parser.
 func byteToken(s string) (byte, bool) {
 	if len(s) != 6 || s[:3] != "<0x" || s[5] != '>' {
 		return 0, false

@@ -6,9 +6,9 @@ import (
 	"unicode/utf8"
 )
 
-// Encode returns the ids of a text, without <bos>. Added tokens such as <loc0001> are recognised in it; special ones
-// (<eos>, <image>) only if parseSpecials is set, so that what a user types cannot forge them. Text that is not UTF-8 has
-// U+FFFD in place of each maximal ill-formed part, as Python's errors="replace".
+// Encode returns the ids of a text, without <bos>. Added tokens such as <loc0001> are recognized in it; special ones
+// (<eos>, <image>) only if parseSpecials is set, so that users cannot forge them. Each maximal part that is not UTF-8
+// becomes U+FFFD, as with Python's errors="replace".
 func (t *Tokenizer) Encode(text string, parseSpecials bool) []int32 {
 	return t.append(nil, text, parseSpecials)
 }
@@ -38,7 +38,7 @@ func replace(s string, rules []replacement) string {
 	return s
 }
 
-// merger holds the symbols of a text while their pairs are merged, and the queue of possible merges.
+// merger holds the symbols of a text while it merges their pairs, and the queue of possible merges.
 type merger struct {
 	symbols []symbol
 	queue   []candidate
@@ -47,11 +47,11 @@ type merger struct {
 // symbol is a token in a linked list of tokens; next and prev are -1 at the ends.
 type symbol struct {
 	id, prev, next int32 // id is -1 once the symbol is part of the one before it
-	merged         int32 // what it and the next one merge to, or -1
+	merged         int32 // the id that it and the next one merge to, or -1
 }
 
-// candidate is a possible merge of the symbol at the low half of order; the high half is its rank, so the least order
-// is the next merge.
+// candidate is a possible merge of the symbol at the low half of order; the high half is its rank, so the smallest
+// order is the next merge.
 type candidate struct {
 	order  uint64
 	merged int32
@@ -79,7 +79,7 @@ func (m *merger) encode(t *Tokenizer, ids []int32, text string) []int32 {
 		c := m.pop()
 		at := int32(uint32(c.order))
 		s := &m.symbols[at]
-		// A pair that has changed since is queued again under its new rank, or is gone.
+		// A pair that has changed since was queued again under its new rank, or is gone.
 		if s.id < 0 || s.next < 0 || s.merged != c.merged {
 			continue
 		}
@@ -100,9 +100,9 @@ func (m *merger) encode(t *Tokenizer, ids []int32, text string) []int32 {
 	return ids
 }
 
-// characters fills symbols with the text's characters. One that the vocabulary lacks becomes its bytes, and where a
-// byte has no token either, <unk>. An <unk> appears, as in the library, when the next known character does, so bytes
-// come before it; a run of them is one if fuse_unk is set.
+// characters fills symbols with the characters of the text. A character that the vocabulary lacks becomes its bytes,
+// and <unk> where a byte has no token either. As in the library, an <unk> appears only with the next known character,
+// so bytes come before it; a run of them is one if fuse_unk is set.
 func (m *merger) characters(t *Tokenizer, text string) {
 	add := func(id int32) {
 		n := int32(len(m.symbols))
@@ -165,7 +165,7 @@ func (m *merger) candidate(t *Tokenizer, at int32) (candidate, bool) {
 	return candidate{uint64(rank)<<32 | uint64(uint32(at)), id}, true
 }
 
-// arity is the number of children of a node of the queue, a heap with the least order at 0.
+// arity is the number of children of a node of the queue, a heap with the smallest order at 0.
 const arity = 4
 
 func (m *merger) push(t *Tokenizer, at int32) {
@@ -225,7 +225,7 @@ func (m *merger) down(i int) {
 	q[i] = c
 }
 
-// wellFormed replaces every maximal ill-formed part of a text by U+FFFD (Unicode 15, section 3.9, best practice).
+// wellFormed replaces every maximal ill-formed part of a text with U+FFFD (Unicode 15, section 3.9, best practice).
 func wellFormed(s string) string {
 	if utf8.ValidString(s) {
 		return s
@@ -242,7 +242,7 @@ func wellFormed(s string) string {
 	return b.String()
 }
 
-// illFormed is the length of the maximal part at the begin of s that begins a character but is not one.
+// illFormed returns the length of the longest prefix of s that begins a character but does not complete it.
 func illFormed(s string) int {
 	low, high, most := byte(0x80), byte(0xBF), 1
 	switch c := s[0]; {

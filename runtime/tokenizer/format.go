@@ -20,7 +20,7 @@ import (
 //	ruleText    byte [ruleBytes]
 const magic = "pgctok03"
 
-// header is what stands behind the magic, in this order.
+// header follows the magic, its fields in this order.
 type header struct {
 	Vocab, TextBytes, PieceSlots, PieceProbe, MergeSlots, MergeProbe, Merges uint32
 	RawPatterns, NormPatterns, PatternBytes                                  uint32
@@ -39,8 +39,8 @@ var le = binary.LittleEndian
 
 func u32(b []byte, i int) uint32 { return le.Uint32(b[4*i:]) }
 
-// Load uses the compact form that Parse returns, in place: data stays referenced. Data that Parse did not write is an
-// error or, where only single entries of the hash tables are damaged, a tokenizer that gives wrong but valid ids.
+// Load uses the compact form that Parse returns in place: data stays referenced. Data that Parse did not write is an
+// error or, where only single entries of the hash tables are damaged, gives a tokenizer of wrong but valid ids.
 func Load(data []byte) (*Tokenizer, error) {
 	t, err := load(data)
 	if err != nil {
@@ -114,7 +114,7 @@ func load(data []byte) (*Tokenizer, error) {
 	return t, nil
 }
 
-// cacheCharacters looks up the characters and bytes that every text is made of.
+// cacheCharacters looks up the tokens of all ASCII characters and of all bytes.
 func (t *Tokenizer) cacheCharacters() {
 	find := func(token string) int32 {
 		if id, ok := t.lookup(token, flagModel); ok {
@@ -152,8 +152,8 @@ func newRules(records, text []byte) ([]replacement, error) {
 	return rules, checkRules(rules)
 }
 
-// Bounds of a normalizer or decoder: Gemma's have one replacement, which makes three bytes of one. Without a bound a few
-// rules could make gigabytes of a word.
+// Bounds of a normalizer or decoder: Gemma's have one replacement, which makes three bytes of one. Without a bound a
+// few rules could make gigabytes of a word.
 const maxRules, maxGrowth = 64, 256
 
 func checkRules(rules []replacement) error {

@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 )
 
-// unmarshal is json.Unmarshal with errors that name the field of the file, not of our types.
+// unmarshal is json.Unmarshal with errors that name fields of the file, not of Go types.
 func unmarshal(text []byte, into any) error {
 	if !utf8.Valid(text) {
 		return errors.New("is not UTF-8 text")
@@ -28,7 +28,7 @@ func unmarshal(text []byte, into any) error {
 	return err
 }
 
-// phrase turns encoding/json's description of a value into words.
+// phrase rewrites encoding/json's description of a value.
 func phrase(value string) string {
 	switch value {
 	case "array", "object":
@@ -41,7 +41,7 @@ func phrase(value string) string {
 	return "the " + value // "number 1.5"
 }
 
-// expected says what a field of a kind takes.
+// expected describes the values that a field of a kind takes.
 func expected(k reflect.Kind) string {
 	switch k {
 	case reflect.String:

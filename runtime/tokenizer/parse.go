@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// AddedToken is a token that is found in text before the byte-pair encoder sees it, with the properties of
-// added_tokens in a tokenizer.json.
+// AddedToken is a token that is found before the byte-pair encoder sees a text, with the properties of added_tokens in
+// a tokenizer.json.
 type AddedToken struct {
 	Content    string `json:"content"`
 	SingleWord bool   `json:"single_word"` // only where no word character stands beside it
@@ -69,8 +69,8 @@ func Parse(text []byte, extra ...AddedToken) ([]byte, error) {
 }
 
 // ParsePaliGemma is Parse as PaliGemmaProcessor loads a tokenizer (transformers, processing_paligemma.py and
-// tokenization_gemma.py): <mask> and <image> are special, and <loc0000>…<loc1023>, <seg000>…<seg127> are added
-// tokens, whether the file says so or not. A file without them gets them behind its last id, <image> first.
+// tokenization_gemma.py): <mask> and <image> are special, and <loc0000>…<loc1023>, <seg000>…<seg127> are added tokens,
+// whether the file says so or not. A file without them gets them behind its last id, <image> first.
 func ParsePaliGemma(text []byte) ([]byte, error) {
 	return parse(text, func(f *file) []AddedToken {
 		var extra []AddedToken
@@ -190,7 +190,7 @@ func (c *component) replacements(name string) ([]replacement, error) {
 
 func (c *component) replacement(name string) (replacement, error) {
 	if c.Pattern.String == nil || *c.Pattern.String == "" {
-		return replacement{}, fmt.Errorf("%s.pattern is not a String, as Gemma's is", name)
+		return replacement{}, fmt.Errorf("%s.pattern is not a String, expected one as Gemma has", name)
 	}
 	if c.Content == nil {
 		return replacement{}, fmt.Errorf("%s.content is missing", name)
@@ -198,8 +198,8 @@ func (c *component) replacement(name string) (replacement, error) {
 	return replacement{*c.Pattern.String, *c.Content}, nil
 }
 
-// splitsNothing accepts a pre-tokenizer that does nothing after the normalizer: Gemma 2's splits at blanks, of which
-// the normalizer leaves none.
+// splitsNothing accepts a pre-tokenizer that does nothing after the normalizer: Gemma 2's splits at spaces, which the
+// normalizer replaces.
 func (c *component) splitsNothing(name string, normalizer []replacement) error {
 	if c == nil {
 		return nil
@@ -221,7 +221,7 @@ func (c *component) splitsNothing(name string, normalizer []replacement) error {
 	return fmt.Errorf("%s.type is %q, expected null or \"Split\"", name, c.Type)
 }
 
-// removes reports whether no character p is left after the rules.
+// removes reports whether the rules leave no character p.
 func removes(rules []replacement, p string) bool {
 	gone := false
 	for _, r := range rules {
@@ -230,7 +230,7 @@ func removes(rules []replacement, p string) bool {
 	return gone
 }
 
-// readDecoder accepts what Gemma's decoder is made of, in its order: Replace, ByteFallback, Fuse.
+// readDecoder accepts the components of Gemma's decoder in their order: Replace, ByteFallback, Fuse.
 func (b *builder) readDecoder(c *component) error {
 	if c == nil {
 		return errors.New("decoder is null, expected a sequence of Replace, ByteFallback and Fuse")
@@ -288,8 +288,7 @@ func (b *builder) readVocab(m *model) error {
 	return nil
 }
 
-// readMerges reads both forms, ["a", "b"] and "a b". Of a pair that stands twice the later rank holds, as in the
-// library.
+// readMerges reads both forms, ["a", "b"] and "a b". A pair given twice has the later rank, as in the library.
 func (b *builder) readMerges(raw json.RawMessage) error {
 	if len(raw) == 0 {
 		return errors.New("model.merges is missing")

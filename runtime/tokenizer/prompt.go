@@ -5,17 +5,17 @@ import (
 	"strings"
 )
 
-// Layout says how a model lays out its prompts: the ids of the tokens that no text makes, from the checkpoint's
-// configuration, and how many tokens a picture takes.
+// Layout describes the prompts of a model: the ids of tokens that are not text, from the checkpoint's configuration,
+// and the number of tokens of an image.
 type Layout struct {
 	Image, BOS, EOS int32
 	ImageTokens     int
 }
 
-// IgnoreLabel marks tokens that count for no loss (PyTorch's ignore_index).
+// IgnoreLabel marks tokens that the loss ignores (PyTorch's ignore_index).
 const IgnoreLabel = -100
 
-// Prompt is a tokenized prompt, as the processor's input_ids, token_type_ids and labels, each [tokens].
+// Prompt is a tokenized prompt: the processor's input_ids, token_type_ids and labels, each [tokens].
 type Prompt struct {
 	IDs    []int32
 	Types  []int32 // 0 in the prefix, whose tokens see each other in both directions; 1 in the suffix
@@ -23,12 +23,12 @@ type Prompt struct {
 	Prefix int     // tokens of the prefix
 }
 
-// Prompt lays out a prompt about some pictures as transformers' PaliGemmaProcessor does (processing_paligemma.py):
-// the image tokens of every picture, <bos>, the text and a newline, tokenized together; then, if suffix is not nil,
-// the suffix and <eos>.
+// Prompt lays out a prompt about images as transformers' PaliGemmaProcessor does (processing_paligemma.py): the image
+// tokens of every picture, <bos>, the text and a newline, tokenized together; then, if suffix is not nil, the suffix
+// and <eos>.
 //
 // The texts are taken literally unless parseSpecials is set. Then special tokens in them count, and where the prompt
-// itself says <image>, it must do so once for every picture: their tokens stand there, and <bos> behind the last.
+// itself says <image>, it must do so once for every image: their tokens stand there, and <bos> behind the last.
 func (t *Tokenizer) Prompt(l Layout, images int, prompt string, suffix *string, parseSpecials bool) (Prompt, error) {
 	var ids []int32
 	image := t.Token(l.Image)

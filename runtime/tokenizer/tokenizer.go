@@ -1,11 +1,9 @@
-// Package tokenizer turns text into token ids and back exactly as Hugging Face's tokenizers library does for the
+// Package tokenizer converts text to token ids and back exactly as Hugging Face's tokenizers library does for the
 // byte-pair encoders of Gemma and Gemma 2, and lays out PaliGemma's prompts as transformers' processor does.
 //
 // A tokenizer.json is parsed once, when a checkpoint is compiled, into a compact form of flat, precomputed tables
-// (Parse). An executable uses these in place from its mapped file (Load): start-up parses nothing and allocates
-// nothing per token.
-//
-// The package imports only the standard library.
+// (Parse). An executable uses these in place from its mapped file (Load): start-up parses nothing and allocates nothing
+// per token.
 package tokenizer
 
 import (
@@ -47,7 +45,7 @@ const (
 // replacement is a rule of the normalizer or decoder: every old becomes new.
 type replacement struct{ old, new string }
 
-// VocabSize is one more than the largest id, added tokens included.
+// VocabSize returns one more than the largest id, added tokens included.
 func (t *Tokenizer) VocabSize() int { return t.vocab }
 
 // Token returns the text of a token as the vocabulary writes it ("▁cat", "<0x0A>", "<eos>"), or "" for an id that has
@@ -62,12 +60,7 @@ func (t *Tokenizer) Token(id int32) string {
 // ID returns the id of a token's text.
 func (t *Tokenizer) ID(token string) (id int32, ok bool) { return t.lookup(token, 0) }
 
-// IsSpecial reports whether a token is declared special, such as <eos> and <image>, but not <loc0000>.
-func (t *Tokenizer) IsSpecial(id int32) bool {
-	return id >= 0 && int(id) < t.vocab && t.flags[id]&flagSpecial != 0
-}
-
-// content is the text of an id within the vocabulary.
+// content returns the text of an id within the vocabulary.
 func (t *Tokenizer) content(id int32) []byte {
 	return t.text[u32(t.offsets, int(id)):u32(t.offsets, int(id)+1)]
 }
@@ -122,7 +115,7 @@ func (t *Tokenizer) merge(left, right int32) (rank uint32, id int32, ok bool) {
 	return 0, 0, false
 }
 
-// textHash is 64-bit FNV-1a with a last mix, so that its high bits depend on every byte.
+// textHash returns 64-bit FNV-1a with a final mix, so that its high bits depend on every byte.
 func textHash(s string) uint64 {
 	h := uint64(14695981039346656037)
 	for i := range len(s) {
@@ -139,7 +132,7 @@ const (
 	maxMerges = 1<<rankBits - 1
 )
 
-// pairKey is the entry of a pair in the table of merges, less its rank+1 in the low bits.
+// pairKey returns the entry of a pair in the table of merges, without rank+1 in the low bits.
 func pairKey(left, right int32) uint64 {
 	return uint64(left)<<(idBits+rankBits) | uint64(right)<<rankBits
 }

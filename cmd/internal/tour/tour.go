@@ -9,7 +9,7 @@ import (
 	"regexp"
 	"strings"
 
-	"pgc/cmd/internal/aids"
+	"pgc/cmd/internal/debug"
 	"pgc/codegen"
 	"pgc/codegen/kernels"
 	"pgc/codegen/llvm"
@@ -62,7 +62,7 @@ func Dumps(ctx context.Context, t target.Target) (dumps []Dump, svg string, err 
 		return nil, "", err
 	}
 	add("planned", m.String())
-	svg = aids.SVG(m.Funcs)
+	svg = debug.SVG(m.Funcs)
 	r, err := codegen.Compile(ctx, m, t)
 	if err != nil {
 		return nil, "", err

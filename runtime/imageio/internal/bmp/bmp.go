@@ -32,8 +32,8 @@ type file struct {
 	pixels        []byte
 }
 
-// parse reads the headers: BITMAPCOREHEADER of OS/2 (12 bytes), BITMAPINFOHEADER
-// (40) and the longer ones that begin like it.
+// parse reads the headers: BITMAPCOREHEADER of OS/2 (12 bytes), BITMAPINFOHEADER (40) and the longer ones that begin
+// like it.
 func parse(data []byte) (*file, error) {
 	if len(data) < fileHeader+4 {
 		return nil, io.ErrUnexpectedEOF

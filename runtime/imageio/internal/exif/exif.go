@@ -1,5 +1,5 @@
-// Package exif reads the directories of TIFF structures, the form of TIFF files and of all EXIF data, and the orientation
-// in EXIF and XMP.
+// Package exif reads the directories of TIFF structures, the form of TIFF files and of all EXIF data, and the
+// orientation in EXIF and XMP.
 package exif
 
 import (

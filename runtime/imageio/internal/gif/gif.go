@@ -1,4 +1,5 @@
-// Package gif reads the first frame of GIF files: the standard library decodes it, this package places it on its canvas.
+// Package gif reads the first frame of GIF files: the standard library decodes it, this package places it on its
+// canvas.
 package gif
 
 import (

@@ -2,8 +2,7 @@ package jpeg
 
 import "pgc/runtime/rgb"
 
-// ycc reports whether the first three components are YCbCr, by libjpeg's rules
-// (jdapimin.c, default_decompress_parms).
+// ycc reports whether the first three components are YCbCr, by libjpeg's rules (jdapimin.c, default_decompress_parms).
 func (f *file) ycc() bool {
 	switch len(f.comps) {
 	case 3:
@@ -48,9 +47,8 @@ func rgbRow(dst []byte, c [][]byte) {
 	}
 }
 
-// yccRow is libjpeg's conversion (jdcolor.c): ITU-R BT.601 over the full range,
-// constants of 16 fractional bits, each product rounded but the two of green
-// rounded together.
+// yccRow is libjpeg's conversion (jdcolor.c): ITU-R BT.601 over the full range, constants of 16 fractional bits, each
+// product rounded but the two of green rounded together.
 func yccRow(dst []byte, c [][]byte) {
 	n := len(dst) / 3
 	ys, cbs, crs := c[0][:n], c[1][:n], c[2][:n]

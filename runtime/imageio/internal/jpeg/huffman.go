@@ -6,8 +6,8 @@ import (
 	"io"
 )
 
-// bitReader reads the entropy-coded bits of a scan. It stops at a marker; the
-// first thing that goes wrong stays in err, and zeros are read from then on.
+// bitReader reads the entropy-coded bits of a scan. It stops at a marker; the first thing that goes wrong stays in err,
+// and zeros are read from then on.
 type bitReader struct {
 	data []byte
 	pos  int
@@ -22,8 +22,7 @@ func (r *bitReader) fail(err error) {
 	}
 }
 
-// fill reads bytes while there is room; 0xff 0x00 is the byte 0xff, however often
-// the 0xff is repeated.
+// fill reads bytes while there is room; 0xff 0x00 is the byte 0xff, however often the 0xff is repeated.
 func (r *bitReader) fill() {
 	for r.n <= 56 && r.pos < len(r.data) {
 		v := r.data[r.pos]
@@ -67,8 +66,7 @@ func (r *bitReader) bits(n uint) uint32 {
 	return v
 }
 
-// signed reads the n bits of a number whose top bit says that it is positive
-// (T.81, EXTEND).
+// signed reads the n bits of a number whose top bit says that it is positive (T.81, EXTEND).
 func (r *bitReader) signed(n uint) int32 {
 	v := int32(r.bits(n))
 	if n > 0 && v < 1<<(n-1) {

@@ -2,8 +2,8 @@ package jpeg
 
 import "pgc/runtime/rgb"
 
-// zigzag is the natural order (8 times the vertical plus the horizontal frequency)
-// of coefficients in the order they are coded.
+// zigzag is the natural order (8 times the vertical plus the horizontal frequency) of coefficients in the order they
+// are coded.
 var zigzag = [64]uint8{
 	0, 1, 8, 16, 9, 2, 3, 10,
 	17, 24, 32, 25, 18, 11, 4, 5,
@@ -15,8 +15,8 @@ var zigzag = [64]uint8{
 	53, 60, 61, 54, 47, 55, 62, 63,
 }
 
-// Cosines in 13 fractional bits, as libjpeg's slow integer transform has them
-// (jidctint.c; Loeffler, Ligtenberg and Moschytz, ICASSP 1989).
+// Cosines in 13 fractional bits, as libjpeg's slow integer transform has them (jidctint.c; Loeffler, Ligtenberg and
+// Moschytz, ICASSP 1989).
 const (
 	dctBits = 13
 	dctMore = 2 // fractional bits kept between the passes
@@ -54,8 +54,7 @@ func butterfly(x *[8]int32) {
 	x[3], x[4] = d+p, d-p
 }
 
-// inverseDCT writes the 8x8 samples of a block to dst, to the bit as libjpeg does:
-// columns first.
+// inverseDCT writes the 8x8 samples of a block to dst, to the bit as libjpeg does: columns first.
 func inverseDCT(dst []byte, stride int, b *[64]int16, q *quantTable) {
 	var work [64]int32
 	flat := true // only the DC coefficient is there

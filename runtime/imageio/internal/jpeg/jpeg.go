@@ -1,6 +1,6 @@
-// Package jpeg decodes JPEG (ITU-T T.81: baseline, extended and progressive Huffman coding of 8-bit samples) to exactly the
-// pixels of libjpeg-turbo. image/jpeg transforms with other roundings, repeats chroma samples where libjpeg interpolates,
-// and fails on restart intervals in progressive files and on uncommon sampling factors.
+// Package jpeg decodes JPEG (ITU-T T.81: baseline, extended and progressive Huffman coding of 8-bit samples) to exactly
+// the pixels of libjpeg-turbo. image/jpeg transforms with other roundings, repeats chroma samples where libjpeg
+// interpolates, and fails on restart intervals in progressive files and on uncommon sampling factors.
 package jpeg
 
 import (
@@ -34,8 +34,8 @@ type file struct {
 	scans   int
 }
 
-// component is one color component. Its blocks are those of whole MCUs; the
-// ones that hold pixels of the picture are the first across x down.
+// component is one color component. Its blocks are those of whole MCUs; the ones that hold pixels of the picture are
+// the first across x down.
 type component struct {
 	id, h, v, table int // identifier, sampling factors, quantization table
 	plane           plane

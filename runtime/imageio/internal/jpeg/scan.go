@@ -106,8 +106,8 @@ func (f *file) component(id int) *component {
 	return nil
 }
 
-// decode runs over the MCUs: of one block each, in the component's own grid, when
-// the scan has one component, and else of h x v blocks of each component.
+// decode runs over the MCUs: of one block each, in the component's own grid, when the scan has one component, and else
+// of h x v blocks of each component.
 func (f *file) decode(s *scan) error {
 	across, down := ceilDiv(f.width, 8*f.hmax), ceilDiv(f.height, 8*f.vmax)
 	single := len(s.comps) == 1
@@ -140,8 +140,7 @@ func (f *file) decode(s *scan) error {
 	return nil
 }
 
-// block decodes one block: into the coefficients of a progressive file, else as
-// far as its pixels.
+// block decodes one block: into the coefficients of a progressive file, else as far as its pixels.
 func (s *scan) block(c *scanComponent, bx, by int) {
 	if at := 64 * (by*c.stride + bx); c.coefs != nil {
 		s.decoder(c, (*[64]int16)(c.coefs[at:]))
@@ -226,8 +225,8 @@ func (s *scan) firstAC(c *scanComponent, b *[64]int16) {
 	}
 }
 
-// refineAC gives one more bit to the coefficients that are not zero, and new ones
-// of one bit between them (T.81 G.1.2.3).
+// refineAC gives one more bit to the coefficients that are not zero, and new ones of one bit between them (T.81
+// G.1.2.3).
 func (s *scan) refineAC(c *scanComponent, b *[64]int16) {
 	k := s.ss
 	for ; s.eobRun == 0 && k <= s.se; k++ {
@@ -252,8 +251,7 @@ func (s *scan) refineAC(c *scanComponent, b *[64]int16) {
 	}
 }
 
-// refineOver refines coefficients from k on, up to and without the one after
-// `zeros` zeros, whose place it returns.
+// refineOver refines coefficients from k on, up to and without the one after `zeros` zeros, whose place it returns.
 func (s *scan) refineOver(b *[64]int16, k, zeros int) int {
 	for ; k <= s.se; k++ {
 		at := zigzag[k]

@@ -1,8 +1,8 @@
 package jpeg
 
-// A progressive file that lacks scans has coefficients that are not known, or not
-// to their last bit. As libjpeg-turbo does, those that are zero are estimated from
-// the DC coefficients of the 5x5 blocks around, after an idea of T.81, K.8.
+// A progressive file that lacks scans has coefficients that are not known, or not to their last bit. As libjpeg-turbo
+// does, those that are zero are estimated from the DC coefficients of the 5x5 blocks around, after an idea of T.81,
+// K.8.
 
 // known is how many coefficients, in zigzag order, take part.
 const known = 10
@@ -19,9 +19,8 @@ func (k kernel) transposed() (t kernel) {
 	return t
 }
 
-// The kernels of the first coefficients of the top row; those of the left column
-// are their transposes. Without any AC coefficients all are wider, and the DC
-// coefficient is smoothed too.
+// The kernels of the first coefficients of the top row; those of the left column are their transposes. Without any AC
+// coefficients all are wider, and the DC coefficient is smoothed too.
 var (
 	narrow01 = kernel{2: {-7, 50, 0, -50, 7}}
 	narrow02 = kernel{2: {-1, 13, -24, 13, -1}}
@@ -38,8 +37,8 @@ var (
 	wide   = []kernel{wide00, wide01, wide01.transposed(), wide02.transposed(), wide11, wide02, wide03, wide12, wide12.transposed(), wide03.transposed()}
 )
 
-// unfinished reports whether a coefficient that can be estimated is not known to
-// its last bit, and no quantizer stands in the way.
+// unfinished reports whether a coefficient that can be estimated is not known to its last bit, and no quantizer stands
+// in the way.
 func (f *file) unfinished() bool {
 	found := false
 	for i := range f.comps {
@@ -89,8 +88,8 @@ func (c *component) smooth(bx, by int) (b [64]int16) {
 	return b
 }
 
-// around are the DC coefficients of the 5x5 blocks around a block; beyond the edges
-// the last ones go on. Below, rows of padding count, but for the last row of MCUs.
+// around are the DC coefficients of the 5x5 blocks around a block; beyond the edges the last ones go on. Below, rows of
+// padding count, but for the last row of MCUs.
 func (c *component) around(bx, by int) (dc [5][5]int16) {
 	rows := len(c.coefs) / 64 / c.stride
 	lastMCU, bottom := rows-c.v, rows-1

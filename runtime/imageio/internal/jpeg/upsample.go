@@ -13,9 +13,8 @@ func (p *plane) line(y int) []byte {
 	return p.pix[y*p.stride : y*p.stride+p.width]
 }
 
-// upsampler gives rows of a plane at the picture's resolution as libjpeg does
-// (jdsample.c): doubling interpolates with the triangle filter ("fancy
-// upsampling"), every other ratio repeats samples.
+// upsampler gives rows of a plane at the picture's resolution as libjpeg does (jdsample.c): doubling interpolates with
+// the triangle filter ("fancy upsampling"), every other ratio repeats samples.
 type upsampler struct {
 	*plane
 	out []byte
@@ -66,8 +65,8 @@ func (u *upsampler) betweenRows(near []byte, y int) {
 	}
 }
 
-// betweenColumns: 3/4 near + 1/4 far, the outermost columns thus as they are;
-// rounding alternates between the columns of a pair.
+// betweenColumns: 3/4 near + 1/4 far, the outermost columns thus as they are; rounding alternates between the columns
+// of a pair.
 func (u *upsampler) betweenColumns(near []byte) {
 	last := len(near) - 1
 	for x, v := range near {

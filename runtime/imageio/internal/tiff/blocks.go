@@ -17,8 +17,8 @@ import (
 	"pgc/runtime/rgb"
 )
 
-// JPEG decodes a JPEG whose colors are YCbCr where ycc is set, and gray or RGB otherwise, once fits has accepted its size
-// and its number of components.
+// JPEG decodes a JPEG whose colors are YCbCr where ycc is set, and gray or RGB otherwise, once fits has accepted its
+// size and its number of components.
 type JPEG func(data []byte, ycc bool, fits func(width, height, components int) error) (*rgb.Image, error)
 
 // Decode decodes the first page, composited over white. A strip or tile may have a little more than maxPixels; those of
@@ -177,8 +177,8 @@ func (f *file) predict(row []byte, step int) {
 	}
 }
 
-// samples8 converts a row of samples to 8 bits each: 16 bits keep the high byte, fewer bits are scaled to the whole range,
-// and indices of a palette stay as they are.
+// samples8 converts a row of samples to 8 bits each: 16 bits keep the high byte, fewer bits are scaled to the whole
+// range, and indices of a palette stay as they are.
 func (f *file) samples8(dst, src []byte) {
 	switch f.bits {
 	case 8:

@@ -1,5 +1,5 @@
-// Package tiff decodes TIFF 6.0. golang.org/x/image/tiff lacks CMYK, planar samples, gray with alpha and JPEG inside; its
-// LZW and fax decoders are used.
+// Package tiff decodes TIFF 6.0. golang.org/x/image/tiff lacks CMYK, planar samples, gray with alpha and JPEG inside;
+// its LZW and fax decoders are used.
 package tiff
 
 import (

@@ -1,5 +1,5 @@
-// Package webp reads the first frame of WebP files: golang.org/x/image/webp decodes its bitstream, this package finds it,
-// converts its colors as libwebp does and places it on its canvas.
+// Package webp reads the first frame of WebP files: golang.org/x/image/webp decodes its bitstream, this package finds
+// it, converts its colors as libwebp does and places it on its canvas.
 package webp
 
 import (
@@ -245,9 +245,8 @@ func (f *file) convert(m image.Image) (*rgb.Image, error) {
 	return nil, errors.New("unsupported pixel layout")
 }
 
-// fromYUV upsamples and converts a lossy frame as libwebp does
-// (dsp/upsampling.c, dsp/yuv.h): chroma is interpolated with weights 9, 3, 3, 1,
-// colors are ITU-R BT.601 of limited range in 14-bit fixed point.
+// fromYUV upsamples and converts a lossy frame as libwebp does (dsp/upsampling.c, dsp/yuv.h): chroma is interpolated
+// with weights 9, 3, 3, 1, colors are ITU-R BT.601 of limited range in 14-bit fixed point.
 func fromYUV(m *image.YCbCr) *rgb.Image {
 	p := rgb.New(m.Rect.Dx(), m.Rect.Dy())
 	cw, ch := (p.Width+1)/2, (p.Height+1)/2

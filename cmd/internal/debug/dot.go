@@ -1,4 +1,4 @@
-package aids
+package debug
 
 import (
 	"fmt"
@@ -9,7 +9,8 @@ import (
 	"pgc/ir"
 )
 
-// dot draws functions in Graphviz's language, a cluster each: boxes are operations, ellipses parameters and results.
+// dot draws functions in Graphviz's language, a cluster per function: operations are boxes, parameters and results
+// ellipses.
 func dot(funcs []*ir.Func) string {
 	var b strings.Builder
 	b.WriteString("digraph pgc {\n  node [shape=box, fontname=monospace, fontsize=10];\n")
@@ -46,7 +47,7 @@ func dot(funcs []*ir.Func) string {
 	return b.String()
 }
 
-// label is a quoted label of the lines that are not empty.
+// label returns a quoted label of the lines that are not empty.
 func label(lines ...string) string {
 	var kept []string
 	for _, l := range lines {
@@ -58,12 +59,12 @@ func label(lines ...string) string {
 }
 
 func shortened(s string) string {
-	const most = 80
-	if len(s) > most {
-		return s[:most] + "…"
+	const limit = 80
+	if len(s) > limit {
+		return s[:limit] + "…"
 	}
 	return s
 }
 
-// writeDot writes the picture of what the passes made.
-func (a *Aids) writeDot() error { return os.WriteFile(a.dot, []byte(dot(a.final)), 0o644) }
+// writeDot writes a drawing of the functions after the passes.
+func (d *Session) writeDot() error { return os.WriteFile(d.dot, []byte(dot(d.final)), 0o644) }

@@ -1,12 +1,13 @@
-package aids
+package debug
 
 import (
 	"cmp"
 	"slices"
 )
 
-// graph is a drawing in layers (Sugiyama, Tagawa and Toda 1981): every box stands below those it reads, edges over several
-// layers go through bends, boxes of a layer are ordered so that few edges cross, then moved towards their neighbours.
+// graph is a drawing in layers (Sugiyama, Tagawa and Toda 1981): every box stands below those it reads, edges over
+// several layers go through bends, boxes of a layer are ordered so that few edges cross, then moved towards their
+// neighbors.
 type graph struct {
 	boxes  []*box
 	edges  []*edge
@@ -20,7 +21,7 @@ type box struct {
 	w, h     float64
 	x        float64 // of the middle
 	layer    int
-	up, down []*box // neighbours in the layers beside its own
+	up, down []*box // neighbors in the adjacent layers
 	reads    []*edge
 	readBy   []*edge
 }
@@ -44,7 +45,7 @@ func (g *graph) connect(from, to *box) {
 	g.edges = append(g.edges, e)
 }
 
-// through lists the boxes from one end of an edge to the other.
+// through returns the boxes from one end of an edge to the other.
 func (e *edge) through() []*box { return append(append([]*box{e.from}, e.bends...), e.to) }
 
 func (g *graph) layout() {
@@ -56,14 +57,15 @@ func (g *graph) layout() {
 	g.place()
 }
 
-// rank gives every box its layer: as far up as what it reads allows, but those that read nothing just above their first user.
+// rank assigns layers to boxes: as far up as the boxes they read allow. Boxes that read nothing stand just above their
+// first user.
 func (g *graph) rank() {
 	for _, b := range g.boxes { // boxes come in order of the program
 		for _, e := range b.reads {
 			b.layer = max(b.layer, e.from.layer+1)
 		}
 	}
-	// Parameters and constants in layer 0 would pull long edges through the picture.
+	// Parameters and constants in layer 0 would pull long edges through the drawing.
 	for _, b := range slices.Backward(g.boxes) {
 		if len(b.reads) == 0 && len(b.readBy) > 0 {
 			first := b.readBy[0].to.layer
@@ -83,7 +85,7 @@ func (g *graph) rank() {
 	}
 }
 
-// bends cuts edges into pieces from one layer to the next.
+// bends splits edges into pieces from one layer to the next.
 func (g *graph) bends() {
 	for _, e := range g.edges {
 		last := e.from
@@ -98,36 +100,36 @@ func (g *graph) bends() {
 	}
 }
 
-// order sorts every layer by the middle of the neighbours in the layer before (or behind, going up).
+// order sorts every layer by the mean position of the neighbors in the layer before (after it, going up).
 func (g *graph) order(downwards bool) {
 	for i := range g.layers {
 		if !downwards {
 			i = len(g.layers) - 1 - i
 		}
 		layer := g.layers[i]
-		place := map[*box]float64{}
+		position := map[*box]float64{}
 		for at, b := range layer {
 			near := b.up
 			if !downwards {
 				near = b.down
 			}
-			place[b] = float64(at)
+			position[b] = float64(at)
 			if len(near) > 0 {
 				sum := 0.0
 				for _, n := range near {
 					sum += n.x
 				}
-				place[b] = sum / float64(len(near))
+				position[b] = sum / float64(len(near))
 			}
 		}
-		slices.SortStableFunc(layer, func(a, b *box) int { return cmp.Compare(place[a], place[b]) })
+		slices.SortStableFunc(layer, func(a, b *box) int { return cmp.Compare(position[a], position[b]) })
 		for at, b := range layer {
 			b.x = float64(at) - float64(len(layer))/2
 		}
 	}
 }
 
-// place moves boxes towards their neighbours as far as the order and the gaps allow.
+// place moves boxes towards their neighbors as far as order and gaps allow.
 func (g *graph) place() {
 	for _, layer := range g.layers {
 		x := 0.0
@@ -144,23 +146,24 @@ func (g *graph) place() {
 			g.relax(g.layers[i])
 		}
 	}
-	least := 0.0
+	left := 0.0
 	for _, layer := range g.layers {
 		for _, b := range layer {
-			least = min(least, b.x-b.w/2)
+			left = min(left, b.x-b.w/2)
 		}
 	}
 	for _, layer := range g.layers {
 		for _, b := range layer {
-			b.x -= least
+			b.x -= left
 		}
 	}
 }
 
-// relax gives the boxes of a layer the places nearest to those they want, in the least squares (pool adjacent violators).
+// relax moves the boxes of a layer as near to the mean of their neighbors as possible, by least squares (pool adjacent
+// violators).
 func (g *graph) relax(layer []*box) {
 	type block struct {
-		sum   float64 // of wanted places, each less its distance from the block's first box
+		sum   float64 // of wanted positions, each less its distance from the block's first box
 		n     float64
 		first int
 	}
@@ -170,20 +173,20 @@ func (g *graph) relax(layer []*box) {
 		if i > 0 {
 			offset[i] = offset[i-1] + layer[i-1].w/2 + columnGap + b.w/2
 		}
-		want, n := 0.0, 0.0
+		wanted, n := 0.0, 0.0
 		for _, list := range [][]*box{b.up, b.down} {
 			for _, v := range list {
 				weight := 1.0
 				if v.class == bend && b.class == bend {
 					weight = 4 // long edges go straight
 				}
-				want, n = want+weight*v.x, n+weight
+				wanted, n = wanted+weight*v.x, n+weight
 			}
 		}
 		if n == 0 {
-			want, n = b.x, 0.1
+			wanted, n = b.x, 0.1
 		}
-		blocks = append(blocks, block{want - n*offset[i], n, i})
+		blocks = append(blocks, block{wanted - n*offset[i], n, i})
 		for k := len(blocks) - 1; k > 0 && blocks[k-1].sum/blocks[k-1].n > blocks[k].sum/blocks[k].n; k-- {
 			blocks[k-1].sum += blocks[k].sum
 			blocks[k-1].n += blocks[k].n
@@ -201,7 +204,7 @@ func (g *graph) relax(layer []*box) {
 	}
 }
 
-// height is that of the tallest box of a layer.
+// height returns the height of the tallest box of a layer.
 func (g *graph) height(layer int) float64 {
 	tallest := 0.0
 	for _, b := range g.layers[layer] {

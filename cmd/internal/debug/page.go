@@ -1,4 +1,4 @@
-package aids
+package debug
 
 import (
 	"bufio"
@@ -12,13 +12,13 @@ import (
 	"pgc/passes"
 )
 
-// page collects the columns of -d html: every function as it came and after every pass that changed it.
+// page collects the columns of -d html: every function as built and after every pass that changed it.
 type page struct {
 	path  string
 	funcs []*column
 }
 
-// column is one function through the passes.
+// column is the history of one function.
 type column struct {
 	Func  string
 	Steps []stage
@@ -32,7 +32,7 @@ type stage struct {
 	lines    map[string]bool
 }
 
-// line is one operation: the tokens of its text, where values can be followed by their lineage.
+// line is one operation: the tokens of its text, with the lineage of values, which the page can highlight.
 type line struct {
 	Tokens  []token
 	Changed bool // not in the stage before
@@ -80,7 +80,7 @@ func (p *page) add(s passes.Step) {
 	c.Steps = append(c.Steps, st)
 }
 
-// value is a token that can be followed.
+// value returns the token of a value.
 func value(v *ir.Value) token {
 	if v.IsParam() {
 		return token{"%" + v.Name, v.ID}

@@ -1,4 +1,4 @@
-package aids
+package debug
 
 import (
 	"fmt"
@@ -10,7 +10,7 @@ import (
 	"pgc/ir"
 )
 
-// The measures of a picture, in pixels.
+// The dimensions of a drawing, in pixels.
 const (
 	charWidth, lineHeight = 6.7, 14.0 // of monospaced text of 11 pixels
 	boxPad                = 8.0
@@ -18,7 +18,8 @@ const (
 	margin                = 20.0
 )
 
-// SVG draws functions below each other: boxes are operations, rounded ones parameters and results, and data flows downwards.
+// SVG draws functions below each other: operations are boxes, parameters and results rounded ones, and data flows
+// downwards.
 func SVG(funcs []*ir.Func) string {
 	var body strings.Builder
 	width, y := 0.0, margin
@@ -48,7 +49,7 @@ path.weight { stroke: #d5d8de }
 `, width+2*margin, y, body.String())
 }
 
-// drawing makes the boxes and edges of a function.
+// drawing returns the boxes and edges of a function.
 func drawing(f *ir.Func) *graph {
 	g := &graph{}
 	of := map[*ir.Value]*box{}
@@ -97,11 +98,11 @@ func drawing(f *ir.Func) *graph {
 	return g
 }
 
-// wrapped cuts attributes into lines of a bearable length, at commas where there are some, and leaves out what is too much.
+// wrapped splits attributes into a few lines, at commas if possible, and cuts off the rest.
 func wrapped(s string) []string {
-	const width, most = 46, 4
+	const width, maxLines = 46, 4
 	var lines []string
-	for s != "" && len(lines) < most {
+	for s != "" && len(lines) < maxLines {
 		n := min(width, len(s))
 		if n < len(s) {
 			if at := strings.LastIndex(s[:n], ", "); at > width/2 {
@@ -112,12 +113,12 @@ func wrapped(s string) []string {
 		s = s[n:]
 	}
 	if s != "" {
-		lines[most-1] += " …"
+		lines[maxLines-1] += " …"
 	}
 	return lines
 }
 
-// draw writes the picture with its corner at a place and returns its size.
+// draw writes the drawing with its upper left corner at (left, top) and returns its size.
 func (g *graph) draw(b *strings.Builder, left, top float64) (width, height float64) {
 	var ys []float64
 	for _, layer := range g.layers {
@@ -170,5 +171,5 @@ func (g *graph) draw(b *strings.Builder, left, top float64) (width, height float
 	return width, height
 }
 
-// writeSVG writes the picture of what the passes made.
-func (a *Aids) writeSVG() error { return os.WriteFile(a.svg, []byte(SVG(a.final)), 0o644) }
+// writeSVG writes a drawing of the functions after the passes.
+func (d *Session) writeSVG() error { return os.WriteFile(d.svg, []byte(SVG(d.final)), 0o644) }

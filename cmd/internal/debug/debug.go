@@ -1,5 +1,6 @@
-// Package aids is what -d switches on: looking at the passes, limiting them, and finding the one that is wrong.
-package aids
+// Package debug implements the debugging aids of -d: they show what passes do, limit them, and help to find a wrong
+// one.
+package debug
 
 import (
 	"cmp"
@@ -17,64 +18,64 @@ import (
 	"pgc/passes"
 )
 
-// aid is one thing that -d can be given.
-type aid struct {
+// option is an argument that -d takes.
+type option struct {
 	name, argument, doc string
-	set                 func(a *Aids, argument string) error
+	set                 func(d *Session, argument string) error
 }
 
-var table = []aid{
-	{"check", "", "verify the graph after every pass, try every pass on other orders of operations, and verify the plan of the buffers; a failing pass leaves a file that replays it",
-		func(a *Aids, _ string) error { a.Options.Check = true; return nil }},
-	{"time", "", "a table of the time and the rewrites of every pass",
-		func(a *Aids, _ string) error { a.time = true; return nil }},
+var options = []option{
+	{"check", "", "verify the graph after every pass, run every pass on shuffled operations, and verify the plan of the buffers; a failing pass leaves a file that replays it",
+		func(d *Session, _ string) error { d.Options.Check = true; return nil }},
+	{"time", "", "print a table of the time and the rewrites of every pass",
+		func(d *Session, _ string) error { d.time = true; return nil }},
 	{"after-change", "", "print every function after every pass that changed it",
-		func(a *Aids, _ string) error { a.afterChange = true; return nil }},
+		func(d *Session, _ string) error { d.afterChange = true; return nil }},
 	{"after", "PASS", "print every function after this pass",
-		func(a *Aids, pass string) error {
+		func(d *Session, pass string) error {
 			if passes.Find(pass) == nil {
 				return unknownPass(pass)
 			}
-			a.after = pass
+			d.after = pass
 			return nil
 		}},
-	{"fuse", "N", "do the first N rewrites only, to find a wrong one by bisection",
-		func(a *Aids, n string) error {
+	{"fuse", "N", "do only the first N rewrites, to find a wrong one by bisection",
+		func(d *Session, n string) error {
 			left, err := strconv.Atoi(n)
 			if err != nil || left < 0 {
-				return fmt.Errorf("-d fuse=%s is not a number of rewrites", n)
+				return fmt.Errorf("-d fuse=%s: expected a number of rewrites", n)
 			}
-			a.Options.Budget = &passes.Budget{Left: left}
+			d.Options.Budget = &passes.Budget{Left: left}
 			return nil
 		}},
-	{"html", "FILE", "write a page with a column for every pass, in which values can be followed",
-		func(a *Aids, path string) error {
+	{"html", "FILE", "write a page with a column per pass; clicking on a value shows where it goes",
+		func(d *Session, path string) error {
 			if path == "" {
 				return errors.New("-d html names no file: expected html=FILE")
 			}
-			a.page = &page{path: path}
+			d.page = &page{path: path}
 			return nil
 		}},
 	{"dot", "FILE", "write a picture of the functions after the passes in Graphviz's language (dot -Tsvg makes an SVG)",
-		func(a *Aids, path string) error {
+		func(d *Session, path string) error {
 			if path == "" {
 				return errors.New("-d dot names no file: expected dot=FILE")
 			}
-			a.dot = path
+			d.dot = path
 			return nil
 		}},
 	{"svg", "FILE", "write a picture of the functions after the passes",
-		func(a *Aids, path string) error {
+		func(d *Session, path string) error {
 			if path == "" {
 				return errors.New("-d svg names no file: expected svg=FILE")
 			}
-			a.svg = path
+			d.svg = path
 			return nil
 		}},
 }
 
-// Aids are the aids of one run.
-type Aids struct {
+// Session is one run with debugging aids.
+type Session struct {
 	Options passes.Options
 
 	out         io.Writer
@@ -83,13 +84,13 @@ type Aids struct {
 	after       string
 	page        *page
 	dot, svg    string
-	final       []*ir.Func // as the last pass left them
+	final       []*ir.Func // after the last pass
 	steps       []passes.Step
 }
 
-// Parse reads what was given with -d. Output of the aids goes to out.
-func Parse(list []string, out io.Writer) (*Aids, error) {
-	a := &Aids{out: out, Options: passes.Options{Off: map[string]bool{}}}
+// Parse reads the arguments of -d. The aids print to out.
+func Parse(list []string, out io.Writer) (*Session, error) {
+	d := &Session{out: out, Options: passes.Options{Off: map[string]bool{}}}
 	for _, text := range list {
 		if pass, ok := strings.CutSuffix(text, "/off"); ok {
 			p := passes.Find(pass)
@@ -99,20 +100,20 @@ func Parse(list []string, out io.Writer) (*Aids, error) {
 			if p.Required {
 				return nil, fmt.Errorf("pass %s cannot be switched off: code generation relies on it", pass)
 			}
-			a.Options.Off[pass] = true
+			d.Options.Off[pass] = true
 			continue
 		}
 		name, argument, _ := strings.Cut(text, "=")
-		i := slices.IndexFunc(table, func(d aid) bool { return d.name == name })
+		i := slices.IndexFunc(options, func(o option) bool { return o.name == name })
 		if i < 0 {
 			return nil, fmt.Errorf("-d %s is not known: expected %s or PASS/off with one of %s", text, strings.Join(names(), ", "), strings.Join(passNames(), ", "))
 		}
-		if err := table[i].set(a, argument); err != nil {
+		if err := options[i].set(d, argument); err != nil {
 			return nil, err
 		}
 	}
-	a.Options.Observe = a.observe
-	return a, nil
+	d.Options.Observe = d.observe
+	return d, nil
 }
 
 func unknownPass(name string) error {
@@ -121,17 +122,17 @@ func unknownPass(name string) error {
 
 func names() []string {
 	var out []string
-	for _, d := range table {
-		out = append(out, d.syntax())
+	for _, o := range options {
+		out = append(out, o.syntax())
 	}
 	return out
 }
 
-func (d aid) syntax() string {
-	if d.argument == "" {
-		return d.name
+func (o option) syntax() string {
+	if o.argument == "" {
+		return o.name
 	}
-	return d.name + "=" + d.argument
+	return o.name + "=" + o.argument
 }
 
 func passNames() []string {
@@ -142,10 +143,10 @@ func passNames() []string {
 	return out
 }
 
-// Help lists the aids and the passes, a line each.
+// Help lists the arguments of -d, a line each.
 func Help(w io.Writer) {
-	for _, d := range table {
-		fmt.Fprintf(w, "%-22s %s\n", d.syntax(), d.doc)
+	for _, o := range options {
+		fmt.Fprintf(w, "%-22s %s\n", o.syntax(), o.doc)
 	}
 	for _, p := range passes.Pipeline {
 		if !p.Required {
@@ -154,50 +155,50 @@ func Help(w io.Writer) {
 	}
 }
 
-func (a *Aids) observe(s passes.Step) {
-	if a.page != nil {
-		a.page.add(s)
+func (d *Session) observe(s passes.Step) {
+	if d.page != nil {
+		d.page.add(s)
 	}
 	if s.Pass == "" {
-		a.final = append(a.final, s.Func)
+		d.final = append(d.final, s.Func)
 		return
 	}
-	a.steps = append(a.steps, passes.Step{Pass: s.Pass, Rewrites: s.Rewrites, Took: s.Took})
-	if a.afterChange && s.Rewrites > 0 || a.after == s.Pass {
-		fmt.Fprintf(a.out, "// after %s: %d rewrites\n%s", s.Pass, s.Rewrites, s.Func)
+	d.steps = append(d.steps, passes.Step{Pass: s.Pass, Rewrites: s.Rewrites, Took: s.Took})
+	if d.afterChange && s.Rewrites > 0 || d.after == s.Pass {
+		fmt.Fprintf(d.out, "// after %s: %d rewrites\n%s", s.Pass, s.Rewrites, s.Func)
 	}
 }
 
 // Finish prints and writes what the aids collected.
-func (a *Aids) Finish() error {
-	if a.time {
-		a.table()
+func (d *Session) Finish() error {
+	if d.time {
+		d.table()
 	}
-	if b := a.Options.Budget; b != nil {
-		fmt.Fprintf(a.out, "%d rewrites done", b.Done)
+	if b := d.Options.Budget; b != nil {
+		fmt.Fprintf(d.out, "%d rewrites done", b.Done)
 		if b.Done > 0 {
-			fmt.Fprintf(a.out, ", the last one of %s", b.Last)
+			fmt.Fprintf(d.out, ", the last one of %s", b.Last)
 		}
-		fmt.Fprintln(a.out)
+		fmt.Fprintln(d.out)
 	}
-	if a.dot != "" {
-		if err := a.writeDot(); err != nil {
+	if d.dot != "" {
+		if err := d.writeDot(); err != nil {
 			return err
 		}
 	}
-	if a.svg != "" {
-		if err := a.writeSVG(); err != nil {
+	if d.svg != "" {
+		if err := d.writeSVG(); err != nil {
 			return err
 		}
 	}
-	if a.page != nil {
-		return a.page.write()
+	if d.page != nil {
+		return d.page.write()
 	}
 	return nil
 }
 
 // table prints the time of every pass over all functions, the slowest first.
-func (a *Aids) table() {
+func (d *Session) table() {
 	type row struct {
 		pass     string
 		rewrites int
@@ -205,7 +206,7 @@ func (a *Aids) table() {
 	}
 	var rows []*row
 	total := time.Duration(0)
-	for _, s := range a.steps {
+	for _, s := range d.steps {
 		i := slices.IndexFunc(rows, func(r *row) bool { return r.pass == s.Pass })
 		if i < 0 {
 			i = len(rows)
@@ -218,12 +219,12 @@ func (a *Aids) table() {
 	slices.SortStableFunc(rows, func(x, y *row) int { return cmp.Compare(y.took, x.took) })
 	for _, r := range rows {
 		share := 100 * r.took.Seconds() / math.Max(1e-9, total.Seconds())
-		fmt.Fprintf(a.out, "%-16s %6d rewrites %9.2f ms %5.1f %%\n", r.pass, r.rewrites, r.took.Seconds()*1e3, share)
+		fmt.Fprintf(d.out, "%-16s %6d rewrites %9.2f ms %5.1f %%\n", r.pass, r.rewrites, r.took.Seconds()*1e3, share)
 	}
-	fmt.Fprintf(a.out, "%-16s %6s          %9.2f ms\n", "all", "", total.Seconds()*1e3)
+	fmt.Fprintf(d.out, "%-16s %6s          %9.2f ms\n", "all", "", total.Seconds()*1e3)
 }
 
-// Explain leaves a file that replays a failed pass and says so in the error; other errors are returned as they are.
+// Explain writes a file that replays a failed pass and names it in the error. It returns other errors as they are.
 func Explain(err error) error {
 	var f *passes.Failure
 	if !errors.As(err, &f) || f.Before == "" {

@@ -1,4 +1,4 @@
-package aids
+package debug
 
 import (
 	"bytes"
@@ -65,7 +65,7 @@ func run(t *testing.T, list ...string) string {
 	return b.String()
 }
 
-func TestAids(t *testing.T) {
+func TestOptions(t *testing.T) {
 	all := run(t, "after-change")
 	for _, want := range []string{"// after fuse-matmul: 1 rewrites\n", "// after fuse-row: 1 rewrites\n", "// after fuse-map: 1 rewrites\n"} {
 		if strings.Count(all, want) != 1 {
@@ -137,7 +137,8 @@ func TestDot(t *testing.T) {
 	}
 }
 
-// TestSVG reads a picture back: a box for every operation, parameter and result, none over another, and every edge downwards.
+// TestSVG reads a picture back: a box for every operation, parameter and result, none over another, and every edge
+// downwards.
 func TestSVG(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f.svg")
 	run(t, "svg="+path)
