@@ -105,3 +105,6 @@ func ReduceMean(x *Value) *Value { return Apply(ir.OpReduceMean, x) }
 
 // ReduceMax is a reduction: maximum (-inf over nothing) over the last axis, which becomes 1.
 func ReduceMax(x *Value) *Value { return Apply(ir.OpReduceMax, x) }
+
+// ReduceLogSumExp is a reduction: logarithm of the sum of e to the x (-inf over nothing) over the last axis, which becomes 1.
+func ReduceLogSumExp(x *Value) *Value { return Apply(ir.OpReduceLogSumExp, x) }
