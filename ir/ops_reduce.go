@@ -81,5 +81,5 @@ func foldOp(kind scalar.Monoid) *OpDef {
 			return def
 		}
 	}
-	panic(fmt.Sprintf("ir: no operation folds by %s alone", kind))
+	panic(fmt.Sprintf("ir: no operation folds by %s alone", kind.Name))
 }

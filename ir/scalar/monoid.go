@@ -27,6 +27,3 @@ func (m Monoid) Fold(x []float64) float64 {
 	}
 	return acc
 }
-
-// String returns the name.
-func (m Monoid) String() string { return m.Name }
