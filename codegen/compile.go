@@ -185,7 +185,7 @@ func (c *compiler) kernel(spec kernels.Spec, group bool) (int, error) {
 	c.byKey[key] = k
 	c.r.Kernels = append(c.r.Kernels, built)
 	c.r.Specs = append(c.r.Specs, spec)
-	c.r.Program.Kernels = append(c.r.Program.Kernels, program.Kernel{Name: name})
+	c.r.Program.Kernels = append(c.r.Program.Kernels, program.Kernel{Name: name, LHS: program.DType(built.LHS.String()), RHS: program.DType(built.RHS.String())})
 	c.r.Program.ScratchBytes = max(c.r.Program.ScratchBytes, built.Tile.ScratchBytes)
 	return k, nil
 }
@@ -218,8 +218,8 @@ func (c *compiler) launch(members []lower.Launch, inputs map[*ir.Value]int, outp
 			return program.Launch{}, err
 		}
 		out.Args = append(out.Args, args...)
-		f, b := c.cost(l.Spec)
-		flops, bytes = append(flops, f), append(bytes, b)
+		cost := l.Spec.Cost()
+		flops, bytes = append(flops, c.sum(cost.Flops)), append(bytes, c.sum(cost.Bytes))
 	}
 	out.Flops, out.Bytes = program.Add(flops...), program.Add(bytes...)
 	return out, nil
@@ -280,68 +280,23 @@ func (c *compiler) address(v *ir.Value, inputs map[*ir.Value]int, outputs map[in
 	return arg
 }
 
-// cost is the arithmetic of a kernel and the bytes it must at least move, for benchmarks.
-func (c *compiler) cost(s kernels.Spec) (flops, bytes program.Expr) {
-	mul := func(n int64, sizes ...kernels.Size) program.Expr {
-		e := []program.Expr{program.C(n)}
-		for _, s := range sizes {
-			e = append(e, c.size(s))
+// sum is a cost as an expression over the symbols.
+func (c *compiler) sum(terms []kernels.Term) program.Expr {
+	var sum []program.Expr
+	for _, t := range terms {
+		product := []program.Expr{program.C(t.N)}
+		for _, x := range t.Of {
+			var sizes []program.Expr
+			for _, s := range x.Sum {
+				sizes = append(sizes, c.size(s))
+			}
+			extent := program.Add(sizes...)
+			if x.Most != nil {
+				extent = program.Min(c.size(*x.Most), extent)
+			}
+			product = append(product, extent)
 		}
-		return program.Mul(e...)
+		sum = append(sum, program.Mul(product...))
 	}
-	switch s := s.(type) {
-	case *kernels.Matmul:
-		products, weights, columns := int64(0), int64(0), s.K
-		if s.Pairs {
-			columns /= 2
-		}
-		for _, p := range s.Parts {
-			n := int64(p.Accs)
-			products += n * p.Blocks * p.N * s.K
-			if p.Group.Bits > 0 {
-				weights += n * p.Group.PackedBytes(p.Blocks, p.N, s.K)
-			} else {
-				weights += n * kernels.PackedLen(p.Blocks, p.N, kernels.PackedK(s.K, s.Pairs)) * int64(p.Elem.Bytes())
-			}
-			if p.Argmax > 0 {
-				columns += 2 * p.Pairs()
-			} else {
-				columns += int64(len(p.Exprs)) * p.Blocks * p.N
-			}
-		}
-		return mul(2*products, s.M), program.Add(program.C(weights), mul(4*columns, s.M))
-	case *kernels.Attention:
-		keys := c.size(s.T)
-		if s.Causal && s.Prefix == kernels.Const(0) { // none behind the last query
-			keys = program.Min(keys, program.Add(c.size(s.Offset), c.size(s.S)))
-		}
-		products := program.Mul(mul(2*s.G*s.R*s.H, s.S), keys)
-		scores, stored := program.Mul(mul(4*s.G*s.R, s.S), keys), program.Mul(program.C(int64(s.KV.Bytes())*s.G*s.H), keys)
-		queries := mul(4*s.G*s.R*s.H, s.S)
-		switch s.Step {
-		case kernels.AttentionScores, kernels.AttentionValues:
-			return products, program.Add(queries, stored, scores)
-		case kernels.AttentionWeights:
-			return program.C(0), program.Add(scores, scores)
-		}
-		return program.Add(products, products), program.Add(queries, queries, stored, stored)
-	case *kernels.Einsum:
-		// Every operand is read once at least: its elements are those of the dimensions it has strides for.
-		all := append(append([]kernels.Size{}, s.Dims...), s.Sum...)
-		read := func(strides []int64) program.Expr {
-			var own []kernels.Size
-			for i, d := range all {
-				if strides[i] != 0 {
-					own = append(own, d)
-				}
-			}
-			return mul(4, own...)
-		}
-		return mul(2, all...), program.Add(read(s.X), read(s.Y), mul(4, s.Dims...))
-	case *kernels.Map:
-		return program.C(0), mul(4*int64(len(s.In)+len(s.Outs)), s.Dims...)
-	case *kernels.Row:
-		return program.C(0), mul(8, append(append([]kernels.Size{}, s.Outer...), s.C)...)
-	}
-	return program.C(0), program.C(0)
+	return program.Add(sum...)
 }

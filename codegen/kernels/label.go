@@ -13,15 +13,9 @@ func Label(s Spec) string {
 		for _, p := range s.Parts {
 			columns += int64(p.Accs) * p.Blocks * p.N
 		}
-		kind := s.Parts[0].Elem.String()
-		if bits := s.Parts[0].Group.Bits; bits > 0 {
-			kind = fmt.Sprintf("int%d", bits)
-		}
-		if s.X.Bits > 0 {
-			kind += fmt.Sprintf("_int%d", s.X.Bits)
-		}
-		if s.Pairs {
-			kind += "_bf16"
+		kind := s.Parts[0].dtype().String()
+		if x := s.dtype(); x != F32 {
+			kind += "_" + x.String()
 		}
 		if s.Parts[0].Argmax > 0 {
 			kind += "_argmax"

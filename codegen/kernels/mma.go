@@ -12,12 +12,16 @@ import (
 type DType uint8
 
 const (
-	F32 DType = iota
+	None DType = iota
+	F32
 	BF16
 	F16
 	Int8 // groups of 8 bits, see Group
 	Int4 // groups of 4 bits
 )
+
+// String returns the name of t, such as bf16 or int8.
+func (t DType) String() string { return [...]string{"", "f32", "bf16", "f16", "int8", "int4"}[t] }
 
 // mma is a form of multiply-accumulate, D = C + A·B: an instruction, or a few that do the work of one. A are rows of x, B weights, C
 // sums. Its row of the table says all that the schedules ask of it.
@@ -121,7 +125,7 @@ func form(t target.Target, x, w DType, rows int64) *mma {
 			return f
 		}
 	}
-	panic(fmt.Sprintf("kernels: no form multiplies x of DType %d by weights of DType %d on %s", x, w, t.Name))
+	panic(fmt.Sprintf("kernels: no form multiplies %s by %s on %s", x, w, t.Name))
 }
 
 func (f *mma) runs(t target.Target) bool {

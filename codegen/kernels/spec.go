@@ -91,17 +91,20 @@ type Factor struct {
 	Div  int64
 }
 
-// Kernel is a built kernel, its arguments, and the number of its tasks (the product of the factors).
+// Kernel is a built kernel, its arguments, and the number of its tasks (the product of the factors). LHS and RHS are the types of x and
+// of the weights that a matmul multiplies, of its first part if there are several; None for other kernels.
 type Kernel struct {
-	Tile  *tile.Kernel
-	Args  []Arg
-	Tasks []Factor
+	Tile     *tile.Kernel
+	Args     []Arg
+	Tasks    []Factor
+	LHS, RHS DType
 }
 
 // Spec is a kernel to build.
 type Spec interface {
 	// Kind is the template's name.
 	Kind() string
+	Cost() Cost
 	build(g *gen)
 }
 

@@ -191,7 +191,8 @@ func (x *cpu) Profile(ctx context.Context, c *Call) ([]Timing, error) {
 	out := make([]Timing, len(p.Launches))
 	for i, s := range p.Launches {
 		l := &x.p.Funcs[c.Func].Launches[c.First+i]
-		out[i] = Timing{Kernel: x.p.Kernels[l.Kernel].Name, Value: l.Value, Start: s.Start.Seconds(), Seconds: (s.End - s.Start).Seconds(),
+		k := &x.p.Kernels[l.Kernel]
+		out[i] = Timing{Kernel: k.Name, LHS: k.LHS, RHS: k.RHS, Value: l.Value, Start: s.Start.Seconds(), Seconds: (s.End - s.Start).Seconds(),
 			Flops: l.Flops.Eval(c.Symbols), Bytes: l.Bytes.Eval(c.Symbols)}
 		for _, shares := range p.Threads {
 			out[i].Threads = append(out[i].Threads, shares[i])

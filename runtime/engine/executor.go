@@ -46,6 +46,7 @@ type Call struct {
 // Timing is when one launch ran, counted from the start of the first, and what it did.
 type Timing struct {
 	Kernel       string
+	LHS, RHS     program.DType // of its products, as program.Kernel has them
 	Value        string
 	Start        float64 // seconds
 	Seconds      float64

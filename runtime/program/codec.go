@@ -89,7 +89,12 @@ func (c *codec) set(p *Program) {
 	c.string(&p.Target.Arch)
 	c.string(&p.Target.CPU)
 	list(c, &p.Target.Features, 1, (*codec).string)
-	list(c, &p.Kernels, 2, func(c *codec, k *Kernel) { c.string(&k.Name); c.int64(&k.CodeOffset) })
+	list(c, &p.Kernels, 4, func(c *codec, k *Kernel) {
+		c.string(&k.Name)
+		c.int64(&k.CodeOffset)
+		c.string((*string)(&k.LHS))
+		c.string((*string)(&k.RHS))
+	})
 	c.int64(&p.WorkerOffset)
 	c.int64(&p.ScratchBytes)
 	for i := range p.Funcs {

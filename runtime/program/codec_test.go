@@ -134,6 +134,8 @@ func TestValidate(t *testing.T) {
 		{func(p *Program) { p.Copies = 0 }, "program: 0 copies of the states, expected 1 to 1024"},
 		{func(p *Program) { p.States[0].Bytes = -1 }, "program: state k0: size -1 is negative"},
 		{func(p *Program) { p.Kernels[1].CodeOffset = -8 }, "program: kernel row_2: code offset -8 is negative"},
+		{func(p *Program) { p.Kernels[0].RHS = "i32" }, `program: kernel gemm_1: products of "bf16" by "i32", expected f32, bf16, f16, int8 or int4 of both or neither`},
+		{func(p *Program) { p.Kernels[1].LHS = "f32" }, `program: kernel row_2: products of "f32" by ""`},
 		{func(p *Program) { p.Weights[1].Bytes = 769 }, "program: weight model.layers.0.q.weight: bytes 512+769 lie outside the weights section of 1280 bytes"},
 		{func(p *Program) { p.Weights[1].Offset = 1 << 62 }, "lie outside the weights section"},
 		{func(p *Program) { p.Weights[0].Layout.Cols = 1 }, "weight model.embed.weight: a plain layout has fields of a packed one"},

@@ -34,7 +34,7 @@ const PageBytes = 64 << 10
 
 const (
 	magic         = "pgc:exec"
-	formatVersion = 6
+	formatVersion = 7
 	footerBytes   = 40
 	entryBytes    = 40
 	nameBytes     = 16

@@ -52,10 +52,12 @@ type State struct {
 	PerSlot bool // whether every batch slot has its own, as of a cache; otherwise one serves all
 }
 
-// Kernel is a piece of machine code with the ABI void(i64* args, i64 task, i8* scratch).
+// Kernel is a piece of machine code with the ABI void(i64* args, i64 task, i8* scratch). LHS and RHS are the types of what it multiplies,
+// activations and weights, for the limits that bound it: f32, bf16, f16, int8 or int4. Both are empty where it is no product of matrices.
 type Kernel struct {
 	Name       string
 	CodeOffset int64
+	LHS, RHS   DType
 }
 
 // DType is the name of a storage format: "f32", "i32", "bf16", "f16", "bool" or that of

@@ -13,7 +13,7 @@ func sample() *Program {
 		Symbols:   []Symbol{{"S", 300}, {"T", 1024}},
 		States:    []State{{"k0", 4096, true}, {"v0", 4096, false}},
 		Copies:    1,
-		Kernels:   []Kernel{{"gemm_1", 0}, {"row_2", 64}},
+		Kernels:   []Kernel{{"gemm_1", 0, "bf16", "int8"}, {Name: "row_2", CodeOffset: 64}},
 		Funcs: []Func{{
 			Name:    "decode",
 			Inputs:  []Port{{"ids", "i32", []Expr{Sym(0)}}},

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // validateSets checks the programs of a file: each one, and that all but what an instruction set has of its own is equal.
@@ -37,6 +38,9 @@ func sharedBytes(p *Program) []byte {
 // maxCopies is the most copies of its states that a program may have.
 const maxCopies = 1024
 
+// factors are the types of a kernel's products.
+var factors = []DType{"", "f32", "bf16", "f16", "int8", "int4"}
+
 // Validate checks what the runtime relies on: that every number of a kernel, symbol,
 // state or port names one that exists, and that sizes and fixed offsets are in range.
 func (p *Program) Validate() error {
@@ -56,6 +60,9 @@ func (p *Program) Validate() error {
 	for _, k := range p.Kernels {
 		if k.CodeOffset < 0 {
 			return fmt.Errorf("program: kernel %s: code offset %d is negative", k.Name, k.CodeOffset)
+		}
+		if !slices.Contains(factors, k.LHS) || !slices.Contains(factors, k.RHS) || (k.LHS == "") != (k.RHS == "") {
+			return fmt.Errorf("program: kernel %s: products of %q by %q, expected f32, bf16, f16, int8 or int4 of both or neither", k.Name, k.LHS, k.RHS)
 		}
 	}
 	if p.WorkerOffset < 0 || p.ScratchBytes < 0 || p.WeightBytes < 0 {

@@ -13,12 +13,13 @@ import (
 
 // Row is a kernel's share of a phase.
 type Row struct {
-	Kernel   string  `json:"kernel"`
-	Launches int     `json:"launches"`
-	Seconds  float64 `json:"seconds"`
-	Flops    int64   `json:"flops"`
-	Bytes    int64   `json:"bytes"`
-	Roof     float64 `json:"roof_share"` // its speed as a share of what the nearest limit allows
+	Kernel   string        `json:"kernel"`
+	Launches int           `json:"launches"`
+	Seconds  float64       `json:"seconds"`
+	Flops    int64         `json:"flops"`
+	Bytes    int64         `json:"bytes"`
+	Roof     float64       `json:"roof_share"` // its speed as a share of what the nearest limit allows
+	lhs, rhs program.DType // of its products; "" where it has none
 }
 
 // Phase is one function, run as in generation.
@@ -174,7 +175,7 @@ func newPhase(times []engine.Timing) *Phase {
 	for _, t := range times {
 		row := rows[t.Kernel]
 		if row == nil {
-			row = &Row{Kernel: t.Kernel}
+			row = &Row{Kernel: t.Kernel, lhs: t.LHS, rhs: t.RHS}
 			rows[t.Kernel] = row
 		}
 		row.Launches++

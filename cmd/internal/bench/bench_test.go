@@ -13,18 +13,13 @@ import (
 	"testing"
 	"time"
 
-	"pgc/codegen/kernels"
-	"pgc/ir/tile"
 	"pgc/runtime/engine"
 	"pgc/runtime/native"
+	"pgc/runtime/program"
 )
 
 // example is a report of two phases with one launch each on two threads, of which the second did nothing in the first phase.
 func example() *Report {
-	label := func(m kernels.Size, bits int) string {
-		return "matmul_1_" + kernels.Label(&kernels.Matmul{M: m, K: 2048, X: kernels.Group{Bits: 8}, Parts: []kernels.Part{{Blocks: 1, N: 4096, Elem: tile.I8,
-			Group: kernels.Group{Bits: bits}, Accs: 2}}})
-	}
 	share := func(start, end time.Duration) native.Share {
 		return native.Share{Span: native.Span{Start: start, End: end}, Busy: end - start, Tasks: 3}
 	}
@@ -34,9 +29,9 @@ func example() *Report {
 		name  string
 		times []engine.Timing
 	}{
-		{"prefill", []engine.Timing{{Kernel: label(kernels.Size{N: 1024, Sym: "S"}, 4), Seconds: 0.1, Flops: 20e9, Bytes: 1e6,
+		{"prefill", []engine.Timing{{Kernel: "matmul_1_Sx2048x8192_int4_int8", LHS: "int8", RHS: "int4", Seconds: 0.1, Flops: 20e9, Bytes: 1e6,
 			Threads: []native.Share{share(0, 100*time.Millisecond), {}}}}},
-		{"decode", []engine.Timing{{Kernel: label(kernels.Const(1), 8), Seconds: 0.001, Flops: 1e7, Bytes: 5e6,
+		{"decode", []engine.Timing{{Kernel: "matmul_1_1x2048x8192_int8_int8", LHS: "int8", RHS: "int8", Seconds: 0.001, Flops: 1e7, Bytes: 5e6,
 			Threads: []native.Share{share(0, time.Millisecond), share(time.Microsecond, time.Millisecond)}},
 			{Kernel: "row_2", Start: 0.001, Seconds: 0.0005, Bytes: 1e6}}},
 	} {
@@ -66,10 +61,15 @@ func TestRoofs(t *testing.T) {
 			t.Errorf("%s is at %g of its roof, expected %g", row.Kernel, row.Roof, c.want)
 		}
 	}
-	for kernel, want := range map[string]float64{"matmul_3_Sx8x8_int8_int8": 200e9, "matmul_3_Sx8x8_int4_int8": 400e9, "matmul_3_Sx8x8_int4": 100e9,
-		"matmul_3_1x8x8_bf16": 100e9, "matmul_3_1x8x8_bf16_bf16": 150e9, "attention_4_1x8x256": 100e9} {
-		if got, name := r.Peaks.arithmetic(kernel); got != want {
-			t.Errorf("the limit of %s is %g (%s), expected %g", kernel, got, name, want)
+	for _, c := range []struct {
+		lhs, rhs program.DType
+		want     float64
+	}{
+		{"int8", "int8", 200e9}, {"int8", "int4", 400e9}, {"f32", "int4", 100e9}, {"f32", "bf16", 100e9}, {"bf16", "bf16", 150e9}, {"", "", 100e9},
+	} {
+		row := &Row{lhs: c.lhs, rhs: c.rhs}
+		if got, name := r.Peaks.arithmetic(row); got != c.want {
+			t.Errorf("the limit of %s by %s is %g (%s), expected %g", c.lhs, c.rhs, got, name, c.want)
 		}
 	}
 }

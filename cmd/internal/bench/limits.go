@@ -1,32 +1,22 @@
 package bench
 
-import (
-	"regexp"
-	"strings"
-)
-
-// integers finds the bits of a matmul's integer weights where its activations are integers, too, in the name that
-// kernels.Label gave the kernel.
-var integers = regexp.MustCompile(`_int([48])_int8$`)
-
 // arithmetic is the limit of a kernel's operations per second, and what it is called.
-func (p Peaks) arithmetic(kernel string) (float64, string) {
-	switch m := integers.FindStringSubmatch(kernel); {
-	case strings.HasSuffix(kernel, "_bf16_bf16"):
+func (p Peaks) arithmetic(r *Row) (float64, string) {
+	switch {
+	case r.lhs == "bf16":
 		return p.BFloats, "bf16 products"
-	case m == nil:
-		return p.Flops, "f32 multiply-add"
-	case m[1] == "8":
+	case r.lhs == "int8" && r.rhs == "int8":
 		return p.Int8, "int8 products"
-	default:
+	case r.lhs == "int8":
 		return p.Int4, "int4 by int8 products"
 	}
+	return p.Flops, "f32 multiply-add"
 }
 
 // bandwidth is the limit of the bytes per second that a kernel reads. Matrices come from memory; all else was written a
 // moment before and may still be in a cache.
-func (p Peaks) bandwidth(kernel string) (float64, string) {
-	if strings.HasPrefix(kernel, "matmul") {
+func (p Peaks) bandwidth(r *Row) (float64, string) {
+	if r.rhs != "" {
 		return p.Bandwidth, "memory"
 	}
 	return p.Cache, "cache"
@@ -34,8 +24,8 @@ func (p Peaks) bandwidth(kernel string) (float64, string) {
 
 // roof is the least time that a kernel's work takes at the limits.
 func (p Peaks) roof(r *Row) float64 {
-	flops, _ := p.arithmetic(r.Kernel)
-	bytes, _ := p.bandwidth(r.Kernel)
+	flops, _ := p.arithmetic(r)
+	bytes, _ := p.bandwidth(r)
 	return max(float64(r.Flops)/flops, float64(r.Bytes)/bytes)
 }
 

@@ -144,7 +144,7 @@ func (r *Report) grid(c canvas, a axes) {
 func (r *Report) drawRoofs(c canvas, a axes, dots []dot) {
 	levels := map[string]float64{"f32 multiply-add": r.Peaks.Flops}
 	for _, d := range dots {
-		v, name := r.Peaks.arithmetic(d.row.Kernel)
+		v, name := r.Peaks.arithmetic(&d.row)
 		levels[name] = v
 	}
 	names := slices.SortedFunc(maps.Keys(levels), func(a, b string) int {
