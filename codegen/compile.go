@@ -50,6 +50,7 @@ func Compile(ctx context.Context, m *ir.Module, t target.Target) (*Result, error
 	}
 	p := c.r.Program
 	c.r.Code, p.WorkerOffset = image.Code, image.Worker
+	p.MinBatch = cpu.MinBatch(t)
 	for i, offset := range image.Offsets {
 		p.Kernels[i].CodeOffset = offset
 	}

@@ -111,7 +111,7 @@ func (b *batch) step() {
 		}
 	}
 	errs := make([]error, len(b.slots))
-	if n := b.live(); n > 1 && n >= b.s.worthwhile() {
+	if n := b.live(); n > 1 && n >= b.s.Engine.Program.MinBatch {
 		if err := b.together(errs); err != nil {
 			for i := range errs {
 				errs[i] = err
@@ -129,16 +129,6 @@ func (b *batch) step() {
 			b.settle(i, errs[i])
 		}
 	}
-}
-
-// worthwhile is the smallest batch for which a step for all takes less time than a step for each. It computes eight rows however many
-// there are: on two threads of Zen 5 in 4 bits that takes 1.1 to 1.4 times as long as one row with AVX-512-VNNI, and 2.5 to 3.2 times with
-// AVX2, whose products, and not the memory, are the limit then.
-func (s *Session) worthwhile() int {
-	if slices.Contains(s.Engine.Program.Target.Features, "avx512vnni") {
-		return 2
-	}
-	return 4
 }
 
 // together takes all sequences a token further in one step. errs gets the errors of single sequences.

@@ -97,6 +97,7 @@ func (c *codec) set(p *Program) {
 	})
 	c.int64(&p.WorkerOffset)
 	c.int64(&p.ScratchBytes)
+	c.int(&p.MinBatch)
 	for i := range p.Funcs {
 		list(c, &p.Funcs[i].Launches, 12, (*codec).launch)
 	}

@@ -27,6 +27,9 @@ type Program struct {
 	WeightBytes  int64 // length of the weights section
 	WorkerOffset int64 // offset in the code of the worker loop (see abi.go)
 	ScratchBytes int64 // scratch memory each thread needs, the most any kernel asks for
+	// MinBatch is the smallest number of sequences for which a step for all batch slots takes less time than a step for each
+	// sequence: a property of the processor that the code is for, since a step for all slots computes all of them.
+	MinBatch int
 	// Model is what the application around the kernels needs to know (picture size, token
 	// ids, generation defaults …) as JSON. This package does not look into it.
 	Model []byte

@@ -30,7 +30,7 @@ func sample() *Program {
 			{"model.embed.weight", "bf16", []int64{257, 64}, Layout{}, 0, 500, 0},
 			{"model.layers.0.q.weight", "f32", []int64{64, 3}, Layout{LayoutPanels, true, 2, 1, 3, 64}, 512, 768, 0},
 		},
-		WeightBytes: 1280, WorkerOffset: 100, ScratchBytes: 8192, Model: []byte(`{"image_size":224}`),
+		WeightBytes: 1280, WorkerOffset: 100, ScratchBytes: 8192, MinBatch: 2, Model: []byte(`{"image_size":224}`),
 	}
 }
 
@@ -39,6 +39,7 @@ func samples() []*Program {
 	p, q := sample(), sample()
 	p.Target = Target{"amd64", "x86-64-v4", []string{"avx2", "avx512f"}}
 	p.Kernels, p.WorkerOffset, p.ScratchBytes = p.Kernels[:1], 50, 4096
+	p.MinBatch = 4
 	p.Funcs[0].Launches = p.Funcs[0].Launches[:1]
 	return []*Program{p, q}
 }

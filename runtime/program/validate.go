@@ -65,6 +65,9 @@ func (p *Program) Validate() error {
 			return fmt.Errorf("program: kernel %s: products of %q by %q, expected f32, bf16, f16, int8 or int4 of both or neither", k.Name, k.LHS, k.RHS)
 		}
 	}
+	if p.MinBatch < 0 {
+		return fmt.Errorf("program: smallest batch %d is negative", p.MinBatch)
+	}
 	if p.WorkerOffset < 0 || p.ScratchBytes < 0 || p.WeightBytes < 0 {
 		return fmt.Errorf("program: worker offset %d, scratch size %d or weights size %d is negative",
 			p.WorkerOffset, p.ScratchBytes, p.WeightBytes)
