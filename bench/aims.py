@@ -115,4 +115,4 @@ def section(r):
             t.add(f"{weights}: cost of odd dimensions, time per operation", 1.1, even / odd, times, at_most=True)
     if not t.rows:
         return ""
-    return "## Aims and what was measured\n\n2 threads unless said.\n\n" + table(["", "aim", "measured", "reached"], t.rows)
+    return "## Goals and results\n\n2 threads unless stated otherwise.\n\n" + table(["", "goal", "measured", "met"], t.rows)

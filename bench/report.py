@@ -55,18 +55,18 @@ def write(results, path):
 
 def head(r):
     lines = ["# Benchmarks", "",
-             "Written by `make bench` (`bench/`), which makes everything that is measured here: a PaliGemma 3B checkpoint for pictures of 224 pixels with",
-             "random weights, the peers' environment, and the same weights in the peers' formats. One picture and 10 tokens of text (266 with the picture's),",
-             "then 32 tokens chosen greedily. Contenders of a table answer in turn, round by round; figures are medians, in brackets the least and the most,",
-             "and ratios are of figures of one table. First token: from a decoded picture to the first id, in a process that runs already and has answered",
-             "before. From process start: a new process, its files in the page cache, to its first token.", ""]
+             "Written by `make bench` (`bench/`), which prepares everything measured here: a PaliGemma 3B checkpoint at 224 pixels with random weights,",
+             "the peers' environment, and the same weights in the peers' formats. The input is one picture and 10 tokens of text (266 tokens in all),",
+             "followed by 32 greedy tokens. The contenders of a table run interleaved, round by round. Numbers are medians, with minimum and maximum in",
+             "brackets; ratios compare numbers of one table. First token: from a decoded picture to the first id, in a warm process. From process",
+             "start: from the start of a process, with its files in the page cache, to the first token.", ""]
     for c in r.of("conditions"):
         lines.append(f"- {c['section']}: {c['date']} UTC, commit {c['commit']}")
     c = r.of("conditions")[-1]
     lines += ["", f"Machine: {c['cpu']} (family/model {c['family']}), {c['cores']} cores, {', '.join(c['sets'])}; {gib(c['memory_bytes'])} of memory; Linux {c['kernel']}.",
               "Peers: " + versions(r) + ".", "",
-              "llama.cpp does not know PaliGemma: it gets the decoder as a Gemma model with the prompt as 266 ids in one batch, and the SigLIP tower in float16",
-              "through its multimodal library (as Gemma 3's, without the pooling). Nothing of it is compared for what it answers."]
+              "llama.cpp does not support PaliGemma: it runs the decoder as a Gemma model with the prompt as 266 ids in one batch, and the SigLIP tower",
+              "in float16 through its multimodal library (as Gemma 3's, without the pooling). Its answers are not compared."]
     return "\n".join(lines)
 
 
@@ -123,8 +123,9 @@ def products(r):
         out.append(f"### {threads} thread{'s' if threads > 1 else ''}\n\n" + table(["GFLOP/s (integers: GOP/s)"] + [f"{m} × {k} × {n}" for m, k, n in shapes], rows))
     if not out:
         return ""
-    note = ("Peers multiply one matrix again and again; one row's matrix may stay in a cache, which the peers' figures in the last column profit from. pgc's are the kernels of its model:\n"
-            "gate and up projection in one (twice the columns, with GELU and product), the down projection with its residual sum, both without the row that quantizes.")
+    note = ("Peers multiply the same matrix repeatedly; in the last column it may stay in a cache, which favors them. pgc's numbers are those of kernels\n"
+            "in its model: gate and up projection in one kernel (twice the columns, with GELU and product), and the down projection with its residual\n"
+            "sum, both without the row that quantizes.")
     return "## Single products\n\n" + note + "\n\n" + "\n\n".join(out)
 
 
@@ -138,8 +139,8 @@ def shares_section(r):
         out.append(f"### {threads} thread{'s' if threads > 1 else ''}\n\n" + table(["", "instructions", "f32 multiply-add, GFLOP/s", "memory, GB/s", *PHASES, "arena"], rows))
     if not out:
         return ""
-    return ("## Shares of the machine's limits\n\nFrom `pgc bench`, medians. Encoder and prefill: operations a second as a share of what float32 multiply-adds reach from registers;\n"
-            "decoding: bytes of weights and cache a second as a share of what reading memory reaches; limits are measured before and after.\n\n" + "\n\n".join(out))
+    return ("## Shares of the machine's limits\n\nMedians from `pgc bench`. Encoder and prefill: operations per second relative to the peak of float32 multiply-adds from registers.\n"
+            "Decoding: bytes of weights and cache per second relative to the peak read bandwidth of memory. Both peaks are measured before and after.\n\n" + "\n\n".join(out))
 
 
 PHASES = ["encoder", "prefill", "encoder + prefill", "largest products", "decoding"]
@@ -170,4 +171,4 @@ def shapes_section(r):
         out.append(f"### {threads} thread{'s' if threads > 1 else ''}\n\n" + table(["", "tokens", "", "f32 multiply-add, GFLOP/s", "memory, GB/s", *PHASES, "arena"], rows))
     if not out:
         return ""
-    return "## Other shapes\n\nA few layers of the released widths with a vocabulary of 20,481; shares as above.\n\n" + "\n\n".join(out)
+    return "## Other shapes\n\nA few layers of the released widths with a vocabulary of 20,481. Shares as above.\n\n" + "\n\n".join(out)
