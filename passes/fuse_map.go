@@ -65,6 +65,9 @@ func buildMap(f *ir.Func, r *region) *ir.Value {
 	end := r.sink // what follows the expressions
 	if end.Def == ir.OpScatter {
 		parts = end.In[1:2]
+		if d := parts[0].Type.DType; stores16(d) {
+			attrs.DType = d
+		}
 		if stored := parts[0].Def; stored != nil && r.in[stored] {
 			end = stored
 		}
