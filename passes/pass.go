@@ -17,48 +17,30 @@ import (
 type Pass struct {
 	Name     string
 	Doc      string
-	Place    string // the reason of its place in the pipeline
-	Required bool   // codegen relies on it; it cannot be switched off
+	Required bool // codegen relies on it; it cannot be switched off
 	// Run rewrites f, asking the budget before each rewrite, and returns how many it did.
 	Run func(f *ir.Func, b *Budget) (rewrites int)
 }
 
-// Pipeline lists the passes in the order they run, with the reason of each place.
+// Pipeline lists the passes in the order they run. The table constraints in order.go says why.
 var Pipeline = []Pass{
-	{Name: "fold-constants", Run: foldConstants, Doc: "what depends on constants only is computed",
-		Place: "First, so that every later pass meets one form of a thing; before the identities that constants show."},
-	{Name: "canonicalize", Run: canonicalize, Doc: "views merge and sink below elementwise operations, products become products of rows, identities go",
-		Place: "Before all fusions, which know one form of everything."},
-	{Name: "cse", Run: cse, Doc: "equal operations on equal operands become one",
-		Place: "Before fusions, which ask whether a value has one user."},
-	{Name: "fuse-attention", Run: fuseAttention, Doc: "scores, cap, mask, softmax and weighted sum become one attention",
-		Place: "Before fuse-row, which would take the softmax inside."},
-	{Name: "sink-gather", Run: sinkGather, Doc: "rows picked from a row-wise result are picked from its operands: the end of the last layer for the last token only",
-		Place: "After attention, which mixes rows and so stops it; before the fusions that would hide row-wise operations."},
-	{Name: "fuse-rotary", Run: fuseRotary, Doc: "rotary embeddings become the epilogue of their projection",
-		Place: "Before the other products: it knows which of them are halves."},
-	{Name: "cse-again", Run: cse, Doc: "the gathers that sinking copied, and the angles that queries and keys share, become one again",
-		Place: "After sink-gather and fuse-rotary, which copy."},
-	{Name: "dce", Run: dce, Doc: "what nothing uses goes",
-		Place: "Before the fusions that count users."},
-	{Name: "fuse-matmul", Run: fuseMatmul, Doc: "products with weights take bias, residual, activation, soft cap and the gate of a GLU as epilogue",
-		Place: "Before rows and maps: an epilogue saves a pass over memory, so matrix products choose first."},
-	{Name: "merge-matmul", Run: mergeMatmul, Doc: "matmuls of one operand, as queries, keys and values, become one with several results",
-		Place: "After the epilogues, by which products of one operand differ."},
-	{Name: "fuse-row", Run: fuseRow, Doc: "norms and softmax: last-axis reductions and what surrounds them become one row",
-		Place: "Before maps, which would take the ends of norms."},
-	{Name: "store-results", Run: storeResults, Doc: "results that are only stored in 16 bits are stored so by the operation that has them",
-		Place: "After products, norms and attentions are made; before prologues, which take norms as they are stored, and maps, which store the rest."},
-	{Name: "fuse-prologue", Run: fusePrologue, Doc: "the norm of a single row moves into the matmul that reads it",
-		Place: "After rows are made, and after matmuls of one norm are one, so that no two compute it."},
-	{Name: "fuse-argmax", Run: fuseArgmax, Doc: "the argmax of a single row moves into the matmul that makes it: logits that only greedy decoding reads are never written",
-		Place: "After fuse-prologue, whose norms become results of matmuls that have some."},
-	{Name: "fuse-map", Run: fuseMap, Doc: "chains of elementwise operations, lookups and concatenations become one map",
-		Place: "The last of the fusions: it takes what the others left."},
-	{Name: "legalize", Required: true, Run: legalize, Doc: "single plain operations become maps, rows and matmuls; views that strides cannot express become copies",
-		Place: "When no fusion follows: what is left gets the form that kernels exist for."},
-	{Name: "final-dce", Required: true, Run: dce, Doc: "what fusion left behind goes",
-		Place: "Last; buffers are planned after it."},
+	{Name: "fold-constants", Run: foldConstants, Doc: "what depends on constants only is computed"},
+	{Name: "canonicalize", Run: canonicalize, Doc: "views merge and sink below elementwise operations, products become products of rows, identities go"},
+	{Name: "cse", Run: cse, Doc: "equal operations on equal operands become one"},
+	{Name: "fuse-attention", Run: fuseAttention, Doc: "scores, cap, mask, softmax and weighted sum become one attention"},
+	{Name: "sink-gather", Run: sinkGather, Doc: "rows picked from a row-wise result are picked from its operands: the end of the last layer for the last token only"},
+	{Name: "fuse-rotary", Run: fuseRotary, Doc: "rotary embeddings become the epilogue of their projection"},
+	{Name: "cse-again", Run: cse, Doc: "the gathers that sinking copied, and the angles that queries and keys share, become one again"},
+	{Name: "dce", Run: dce, Doc: "what nothing uses goes"},
+	{Name: "fuse-matmul", Run: fuseMatmul, Doc: "products with weights take bias, residual, activation, soft cap and the gate of a GLU as epilogue"},
+	{Name: "merge-matmul", Run: mergeMatmul, Doc: "matmuls of one operand, as queries, keys and values, become one with several results"},
+	{Name: "fuse-row", Run: fuseRow, Doc: "norms and softmax: last-axis reductions and what surrounds them become one row"},
+	{Name: "store-results", Run: storeResults, Doc: "results that are only stored in 16 bits are stored so by the operation that has them"},
+	{Name: "fuse-prologue", Run: fusePrologue, Doc: "the norm of a single row moves into the matmul that reads it"},
+	{Name: "fuse-argmax", Run: fuseArgmax, Doc: "the argmax of a single row moves into the matmul that makes it: logits that only greedy decoding reads are never written"},
+	{Name: "fuse-map", Run: fuseMap, Doc: "chains of elementwise operations, lookups and concatenations become one map"},
+	{Name: "legalize", Required: true, Run: legalize, Doc: "single plain operations become maps, rows and matmuls; views that strides cannot express become copies"},
+	{Name: "final-dce", Required: true, Run: dce, Doc: "what fusion left behind goes"},
 }
 
 // Options controls a run of passes.
