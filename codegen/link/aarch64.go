@@ -6,9 +6,8 @@ import (
 	"fmt"
 )
 
-// aarch64 makes the instruction at the place at refer to the offset to. An address is made of
-// its page, relative to the place's, and its low twelve bits: both stay right wherever a blob
-// is mapped at a page boundary.
+// aarch64 makes the instruction at the place at refer to the offset to. An address is made of its page, relative to the
+// place's, and its low twelve bits: both stay right wherever a blob is mapped at a page boundary.
 func (l *linker) aarch64(at, to uint64, r rela, name string) error {
 	if at%4 != 0 {
 		return fmt.Errorf("the use of %s at %d is not at an instruction", name, at)

@@ -1,11 +1,9 @@
-// Package link joins llc's relocatable x86-64 or AArch64 ELF objects into one blob of
-// position-independent code.
+// Package link joins llc's relocatable x86-64 or AArch64 ELF objects into one blob of position-independent code.
 //
-// The blob holds all functions, then all read-only constants, and refers only to
-// itself, relative to the program counter: it runs wherever it is mapped at a page
-// boundary, with no dynamic loader and no writable part. Whatever does not fit that
-// form (writable data, thread-local storage, absolute addresses, a call out of the
-// objects such as memset or expf) is an error that names the function and the symbol.
+// The blob holds all functions, then all read-only constants, and refers only to itself, relative to the program
+// counter: it runs wherever it is mapped at a page boundary, with no dynamic loader and no writable part. Whatever does
+// not fit that form (writable data, thread-local storage, absolute addresses, a call out of the objects such as memset
+// or expf) is an error that names the function and the symbol.
 //
 // The package imports nothing of the project.
 package link
@@ -17,8 +15,7 @@ import (
 	"sort"
 )
 
-// MaxAlign is the largest section alignment, in bytes, that the blob can keep: it is
-// mapped at page boundaries.
+// MaxAlign is the largest section alignment, in bytes, that the blob can keep: it is mapped at page boundaries.
 const MaxAlign = 4096
 
 // Image is a linked blob of code.
@@ -46,8 +43,8 @@ func (m *Image) Functions() []string {
 	return names
 }
 
-// Link joins relocatable ELF objects of one architecture. The result depends only on the objects
-// and their order. Errors name the object by its index when no symbol says more.
+// Link joins relocatable ELF objects of one architecture. The result depends only on the objects and their order.
+// Errors name the object by its index when no symbol says more.
 func Link(objs [][]byte) (*Image, error) {
 	l := &linker{symbols: map[string]uint64{}, defined: map[string]int{}, pool: map[constant]uint64{}}
 	for i, raw := range objs {
@@ -120,8 +117,8 @@ func (l *linker) place(o *object, exec elf.SectionFlag) {
 	}
 }
 
-// add appends data at a multiple of align and returns its offset. The gap between
-// functions is filled with int3 or AArch64's udf, so that a wild jump traps.
+// add appends data at a multiple of align and returns its offset. The gap between functions is filled with int3 or
+// AArch64's udf, so that a wild jump traps.
 func (l *linker) add(data []byte, align int) uint64 {
 	if pad := -len(l.code) & (align - 1); pad > 0 {
 		trap := byte(0xcc)

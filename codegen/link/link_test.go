@@ -48,8 +48,8 @@ func assemble(t testing.TB, llc, ll string, flags ...string) []byte {
 	return obj
 }
 
-// caller has every kind of reference llc makes: a vector constant, a table, a jump
-// table, a call to another object and the address of a symbol of another object.
+// caller has every kind of reference llc makes: a vector constant, a table, a jump table, a call to another object and
+// the address of a symbol of another object.
 const caller = `
 @table = private unnamed_addr constant [3 x float] [float 1.0, float 2.0, float 3.0], align 64
 @elsewhere = external constant i64

@@ -123,9 +123,9 @@ func parse(i int, raw []byte) (*object, error) {
 	return o, nil
 }
 
-// keepWhole takes the permission to merge from sections for which a relocation does
-// not say which entry it means: those it reaches through the section's own symbol
-// (the addend then mixes entry and instruction length) and those it writes into.
+// keepWhole takes the permission to merge from sections for which a relocation does not say which entry it means: those
+// it reaches through the section's own symbol (the addend then mixes entry and instruction length) and those it writes
+// into.
 func (o *object) keepWhole() {
 	for _, s := range o.sections {
 		if len(s.relas) > 0 {

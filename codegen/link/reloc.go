@@ -7,8 +7,8 @@ import (
 	"math"
 )
 
-// relocate patches the copy of section s of object o that lies in the blob. All the
-// kinds it knows are relative to the program counter, or with AArch64 to its page.
+// relocate patches the copy of section s of object o that lies in the blob. All the kinds it knows are relative to the
+// program counter, or with AArch64 to its page.
 func (l *linker) relocate(o *object, s *section) error {
 	patch := l.amd64
 	if o.machine == elf.EM_AARCH64 {
@@ -60,10 +60,9 @@ func (l *linker) amd64(at, to uint64, r rela, name string) error {
 	return nil
 }
 
-// relax rewrites an instruction that goes through the global offset table into one
-// that reaches its symbol directly, as the x86-64 ABI (section B.2) allows. ins is
-// opcode, ModRM and the four bytes to be relocated; shift is by how many bytes the
-// place of the relocation moved to the left.
+// relax rewrites an instruction that goes through the global offset table into one that reaches its symbol directly, as
+// the x86-64 ABI (section B.2) allows. ins is opcode, ModRM and the four bytes to be relocated; shift is by how many
+// bytes the place of the relocation moved to the left.
 func relax(ins []byte) (shift int, ok bool) {
 	op, modrm := ins[0], ins[1]
 	switch {

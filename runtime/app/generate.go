@@ -67,7 +67,7 @@ func (c *generateCmd) jobs() ([]job, error) {
 		}
 	}
 	if c.Draw != "" && len(out) > 1 {
-		return nil, usage{fmt.Errorf("--draw is given with %d answers, expected one", len(out))}
+		return nil, usage{fmt.Errorf("--draw takes one answer, found %d, expected one", len(out))}
 	}
 	return out, nil
 }

@@ -13,10 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// CheckMemory says in one line why need bytes of memory for what (a noun phrase) cannot
-// be had, or returns nil. It is to be asked before memory is touched: the kernel promises
-// memory freely and ends the process when it cannot keep the promise. Where the machine's
-// state cannot be read, it errs on the side of nil.
+// CheckMemory says in one line why need bytes of memory for what (a noun phrase) cannot be had, or returns nil. It is
+// to be asked before memory is touched: the kernel promises memory freely and ends the process when it cannot keep the
+// promise. Where the machine's state cannot be read, it errs on the side of nil.
 func CheckMemory(need int64, what string) error {
 	limit := available(os.DirFS("/"), sysinfo())
 	if need > limit.bytes {
@@ -30,15 +29,15 @@ func CheckMemory(need int64, what string) error {
 	return unix.Munmap(trial)
 }
 
-// AvailableMemory estimates how many bytes the process can still use without being ended
-// for it, and says what sets this limit.
+// AvailableMemory estimates how many bytes the process can still use without being ended for it, and says what sets
+// this limit.
 func AvailableMemory() (bytes int64, source string) {
 	l := available(os.DirFS("/"), sysinfo())
 	return l.bytes, l.source
 }
 
-// PeakMemory is the most bytes that the process has had resident, or 0 if that cannot be known. Where /proc is missing, as
-// in an empty chroot, the number may be that of the process that started this one, if it was larger.
+// PeakMemory is the most bytes that the process has had resident, or 0 if that cannot be known. Where /proc is missing,
+// as in an empty chroot, the number may be that of the process that started this one, if it was larger.
 func PeakMemory() int64 {
 	if data, err := os.ReadFile("/proc/self/status"); err == nil {
 		if n := fields(data)["VmHWM:"]; n > 0 {
@@ -58,8 +57,8 @@ type limit struct {
 	source string
 }
 
-// available is the least of what the machine and the control groups have left. root is
-// the file system, machine what is known without /proc.
+// available is the least of what the machine and the control groups have left. root is the file system, machine what is
+// known without /proc.
 func available(root fs.FS, machine limit) limit {
 	least := machine
 	if l, ok := memInfo(root); ok {
@@ -73,8 +72,7 @@ func available(root fs.FS, machine limit) limit {
 	return least
 }
 
-// sysinfo is an upper bound: the kernel's call does not tell how much of the memory that
-// is in use could be freed.
+// sysinfo is an upper bound: the kernel's call does not tell how much of the memory that is in use could be freed.
 func sysinfo() limit {
 	var info unix.Sysinfo_t
 	if unix.Sysinfo(&info) != nil {
@@ -98,8 +96,7 @@ func swapFree(root fs.FS) int64 {
 	return fields(data)["SwapFree:"] << 10
 }
 
-// controlGroups reads the limits of the process's control group and of those above it,
-// of version 2 and of version 1.
+// controlGroups reads the limits of the process's control group and of those above it, of version 2 and of version 1.
 func controlGroups(root fs.FS, swap int64) []limit {
 	data, err := fs.ReadFile(root, "proc/self/cgroup")
 	if err != nil {
@@ -118,8 +115,8 @@ func controlGroups(root fs.FS, swap int64) []limit {
 		} else if part[0] != "0" {
 			continue
 		}
-		// In a container the group's path may be the host's: those folders do not exist, the
-		// mount's root then is the container's group.
+		// In a container the group's path may be the host's: those folders do not exist, the mount's root then is the
+		// container's group.
 		for dir := path.Join("/", part[2]); ; dir = path.Dir(dir) {
 			if l, ok := controlGroup(root, path.Join(mount, dir), names, swap); ok {
 				list = append(list, l)
@@ -132,8 +129,8 @@ func controlGroups(root fs.FS, swap int64) []limit {
 	return list
 }
 
-// controlGroup computes what one group has left; file pages it has cached can be freed.
-// swap is what the machine has free; version 2 may allow less of it.
+// controlGroup computes what one group has left; file pages it has cached can be freed. swap is what the machine has
+// free; version 2 may allow less of it.
 func controlGroup(root fs.FS, dir string, names [4]string, swap int64) (limit, bool) {
 	number := func(name string) (int64, bool) {
 		data, err := fs.ReadFile(root, path.Join(dir, name))

@@ -11,16 +11,14 @@ import (
 // pageBytes is 4096 on x86-64; on arm64 it depends on the kernel.
 var pageBytes = os.Getpagesize()
 
-// Memory is a range of address space outside Go's heap: the garbage collector neither
-// scans nor moves it. It starts at a page boundary and lies between two pages that
-// fault when touched.
+// Memory is a range of address space outside Go's heap: the garbage collector neither scans nor moves it. It starts at
+// a page boundary and lies between two pages that fault when touched.
 type Memory struct {
 	whole []byte // with the guard pages
 	size  int
 }
 
-// Reserve maps size zero bytes, readable and writable. Pages take memory when they are
-// first touched.
+// Reserve maps size zero bytes, readable and writable. Pages take memory when they are first touched.
 func Reserve(size int64) (*Memory, error) {
 	if size < 0 || size > 1<<46 {
 		return nil, fmt.Errorf("cannot reserve %d bytes of memory", size)
@@ -43,8 +41,8 @@ func Reserve(size int64) (*Memory, error) {
 	return m, nil
 }
 
-// LoadCode copies a blob of position-independent machine code into fresh memory and
-// makes that readable and executable. It serves code that does not lie in a file.
+// LoadCode copies a blob of position-independent machine code into fresh memory and makes that readable and executable.
+// It serves code that does not lie in a file.
 func LoadCode(code []byte) (*Memory, error) {
 	m, err := Reserve(int64(len(code)))
 	if err != nil {

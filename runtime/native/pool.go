@@ -17,13 +17,12 @@ import (
 // MaxThreads bounds the threads of a Pool.
 const MaxThreads = 1024
 
-// A worker that waits for the others to complete a launch spins for about 200 µs before it
-// sleeps in the kernel: as long as going to sleep and being woken takes. With more threads
-// than processors it sleeps at once.
+// A worker that waits for the others to complete a launch spins for about 200 µs before it sleeps in the kernel: as
+// long as going to sleep and being woken takes. With more threads than processors it sleeps at once.
 const spinMicros = 200
 
-// Pool is a set of native threads that run launch tables with the executable's own
-// worker loop. Its methods may be called from any goroutine; runs happen one at a time.
+// Pool is a set of native threads that run launch tables with the executable's own worker loop. Its methods may be
+// called from any goroutine; runs happen one at a time.
 type Pool struct {
 	mu      sync.Mutex
 	ctl     *Memory // program.Ctl…; nil when closed
@@ -34,9 +33,9 @@ type Pool struct {
 	code    []byte
 }
 
-// Start maps scratch memory and starts the threads. code is mapped executable, entry the
-// offset in it of the worker loop (program.Program.WorkerOffset); scratchBytes is what
-// each thread needs (ScratchBytes). The pool must be closed before code is unmapped.
+// Start maps scratch memory and starts the threads. code is mapped executable, entry the offset in it of the worker
+// loop (program.Program.WorkerOffset); scratchBytes is what each thread needs (ScratchBytes). The pool must be closed
+// before code is unmapped.
 func Start(code []byte, entry int64, threads int, scratchBytes int64) (*Pool, error) {
 	if threads < 1 || threads > MaxThreads {
 		return nil, fmt.Errorf("cannot use %d threads, expected 1 to %d", threads, MaxThreads)
@@ -75,14 +74,13 @@ func Start(code []byte, entry int64, threads int, scratchBytes int64) (*Pool, er
 // Threads is the number of threads.
 func (p *Pool) Threads() int { return len(p.workers) }
 
-// Run executes the launches from first to end-1 of a bound table in order and returns when
-// all are complete. The calling goroutine sleeps in a system call meanwhile. What the
-// kernels compute does not depend on the number of threads.
+// Run executes the launches from first to end-1 of a bound table in order and returns when all are complete. The
+// calling goroutine sleeps in a system call meanwhile. What the kernels compute does not depend on the number of
+// threads.
 //
-// When ctx is done, Run returns its error as soon as every worker has ended the task it
-// is in: no kernel runs any more, memory that the launches write holds anything, and the
-// pool is ready for the next Run. Run allocates nothing unless ctx is another one than
-// the last time.
+// When ctx is done, Run returns its error as soon as every worker has ended the task it is in: no kernel runs any more,
+// memory that the launches write holds anything, and the pool is ready for the next Run. Run allocates nothing unless
+// ctx is another one than the last time.
 func (p *Pool) Run(ctx context.Context, t *Table, first, end int) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -151,8 +149,7 @@ func (p *Pool) tick() float64 {
 	return float64(t1.Sub(t0)) / float64(c1-c0)
 }
 
-// Close ends the threads and frees their memory. It waits for a Run in progress and may
-// be called twice.
+// Close ends the threads and frees their memory. It waits for a Run in progress and may be called twice.
 func (p *Pool) Close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -177,9 +174,9 @@ func (p *Pool) i32(offset int) *int32 { return (*int32)(p.ctl.at(offset)) }
 // at is a pointer to the byte at an offset.
 func (m *Memory) at(offset int) unsafe.Pointer { return unsafe.Pointer(&m.Bytes()[offset]) }
 
-// processors is the number of processors that this process may use. Threads are not bound
-// to them: a bound thread whose processor another program takes holds its task, and with
-// it everyone, for whole time slices, while the system moves an unbound one.
+// processors is the number of processors that this process may use. Threads are not bound to them: a bound thread whose
+// processor another program takes holds its task, and with it everyone, for whole time slices, while the system moves
+// an unbound one.
 func processors() int {
 	var set unix.CPUSet
 	if unix.SchedGetaffinity(0, &set) != nil {

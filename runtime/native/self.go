@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// SelfPath is the path this process was started with, as the kernel tells every program,
-// or "" if it does not. It may be relative to the folder the process was started in.
+// SelfPath is the path this process was started with, as the kernel tells every program, or "" if it does not. It may
+// be relative to the folder the process was started in.
 func SelfPath() string {
 	const execFn = 31 // AT_EXECFN
 	aux, err := unix.Auxv()
@@ -26,9 +26,8 @@ func SelfPath() string {
 	return ""
 }
 
-// OpenSelf opens the file that this process runs from. /proc names it even if it has
-// been replaced since; where there is no /proc, as in an empty chroot, SelfPath does. It
-// is to be called before the process changes its working folder.
+// OpenSelf opens the file that this process runs from. /proc names it even if it has been replaced since; where there
+// is no /proc, as in an empty chroot, SelfPath does. It is to be called before the process changes its working folder.
 func OpenSelf() (*os.File, error) { return openSelf("/proc/self/exe", SelfPath()) }
 
 func openSelf(proc, path string) (*os.File, error) {

@@ -7,8 +7,8 @@ import (
 	"pgc/runtime/program"
 )
 
-// Table is the launch list of one func in the form the worker loop reads: launch records
-// and argument tables in native memory.
+// Table is the launch list of one func in the form the worker loop reads: launch records and argument tables in native
+// memory.
 type Table struct {
 	name     string
 	count    int // launches
@@ -18,8 +18,8 @@ type Table struct {
 	bound    bool
 }
 
-// Bases are the addresses that launch arguments count from. All of it is memory outside
-// Go's heap: a Memory's Addr or that of a mapped file.
+// Bases are the addresses that launch arguments count from. All of it is memory outside Go's heap: a Memory's Addr or
+// that of a mapped file.
 type Bases struct {
 	Weights uintptr
 	Arena   uintptr
@@ -31,8 +31,7 @@ type Bases struct {
 // Addr is the address of the first byte of b, which must lie outside Go's heap.
 func Addr(b []byte) uintptr { return addr(b) }
 
-// NewTable lays out the launches of func f of program p, whose kernels are mapped
-// executable at code.
+// NewTable lays out the launches of func f of program p, whose kernels are mapped executable at code.
 func NewTable(p *program.Program, f *program.Func, code []byte) (*Table, error) {
 	args := 0
 	for _, l := range f.Launches {
@@ -55,8 +54,8 @@ func NewTable(p *program.Program, f *program.Func, code []byte) (*Table, error) 
 	return t, nil
 }
 
-// Bind computes the arguments and the number of tasks of every launch for the given
-// addresses and values of the program's symbols. It allocates nothing, unless it fails.
+// Bind computes the arguments and the number of tasks of every launch for the given addresses and values of the
+// program's symbols. It allocates nothing, unless it fails.
 func (t *Table) Bind(b *Bases, syms []int64) error {
 	t.bound = false
 	if len(syms) != len(t.symbols) {

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// stackBytes is the stack of a native thread: kernels keep their arrays in scratch
-// memory and use the stack for spilled registers and calls only.
+// stackBytes is the stack of a native thread: kernels keep their arrays in scratch memory and use the stack for spilled
+// registers and calls only.
 const stackBytes = 256 << 10
 
 // clone is in thread_amd64.s and thread_arm64.s.
@@ -19,15 +19,14 @@ func clone(flags, stack uintptr, tid *int32, fn, arg, first, end, last uintptr) 
 const cloneFlags = unix.CLONE_VM | unix.CLONE_FS | unix.CLONE_FILES | unix.CLONE_SIGHAND | unix.CLONE_THREAD |
 	unix.CLONE_SYSVSEM | unix.CLONE_SETTLS | unix.CLONE_PARENT_SETTID | unix.CLONE_CHILD_CLEARTID
 
-// thread is a thread of the process that the Go runtime does not know: it runs native
-// code only, on a stack of its own, with every signal blocked.
+// thread is a thread of the process that the Go runtime does not know: it runs native code only, on a stack of its own,
+// with every signal blocked.
 type thread struct {
 	stack *Memory
 	tid   *int32 // at the low end of the stack; the kernel clears it and wakes us at the thread's end
 }
 
-// start runs fn(arg, i, last), a C function in executable memory, for every i from first
-// to end-1 on a new thread.
+// start runs fn(arg, i, last), a C function in executable memory, for every i from first to end-1 on a new thread.
 func start(fn, arg, first, end, last uintptr) (*thread, error) {
 	stack, err := Reserve(stackBytes)
 	if err != nil {
@@ -59,9 +58,8 @@ const (
 	futexPrivate = 128
 )
 
-// futexWait sleeps while *p == v, or returns early for no reason. The thread is in a
-// system call as far as Go's scheduler knows: its processor is free for others and a
-// garbage collection does not wait for it.
+// futexWait sleeps while *p == v, or returns early for no reason. The thread is in a system call as far as Go's
+// scheduler knows: its processor is free for others and a garbage collection does not wait for it.
 func futexWait(p *int32, v int32, flags uintptr) {
 	syscall.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(p)), futexWaitOp|flags, uintptr(uint32(v)), 0, 0, 0)
 }
@@ -71,10 +69,9 @@ func futexWake(p *int32, n int) {
 	syscall.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(p)), futexWakeOp|futexPrivate, uintptr(n), 0, 0, 0)
 }
 
-// Call runs the tasks 0 … tasks-1 of one kernel, in this order, on a thread of its own
-// and waits for it: for tests and checks of single kernels, where a Pool would be too
-// much. kernel is the address of its code, args that of its argument table, scratch that
-// of its scratch memory.
+// Call runs the tasks 0 … tasks-1 of one kernel, in this order, on a thread of its own and waits for it: for tests and
+// checks of single kernels, where a Pool would be too much. kernel is the address of its code, args that of its
+// argument table, scratch that of its scratch memory.
 func Call(kernel, args uintptr, tasks int64, scratch uintptr) error {
 	t, err := start(kernel, args, 0, uintptr(max(tasks, 0)), scratch)
 	if err != nil {

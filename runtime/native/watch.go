@@ -8,8 +8,8 @@ import (
 	"pgc/runtime/program"
 )
 
-// watch cancels the jobs that a pool runs under one context once that is done. It stays
-// registered with the context from run to run, so that a step of decoding costs nothing.
+// watch cancels the jobs that a pool runs under one context once that is done. It stays registered with the context
+// from run to run, so that a step of decoding costs nothing.
 type watch struct {
 	done <-chan struct{} // the context's
 	stop func() bool     // of context.AfterFunc
@@ -38,8 +38,8 @@ func (p *Pool) watch(ctx context.Context) *watch {
 	return w
 }
 
-// running says which job is open under the context, ctx. It cancels the job if ctx is done already: cancel may have been
-// called before it knew of this job.
+// running says which job is open under the context, ctx. It cancels the job if ctx is done already: cancel may have
+// been called before it knew of this job.
 func (w *watch) running(ctx context.Context, epoch uint32) {
 	w.mu.Lock()
 	w.epoch = epoch

@@ -1,21 +1,19 @@
 package program
 
-// The worker loop (codegen/sched) and the pool that drives it (runtime/native) meet in
-// two structures of native memory, little-endian, laid out here.
+// The worker loop (codegen/sched) and the pool that drives it (runtime/native) meet in two structures of native memory,
+// little-endian, laid out here.
 //
-// A job is an array of launch records. The pool opens a job by storing a new epoch into
-// the state word; each worker that sees it in time joins (adds one to the count), walks
-// the records in order, and leaves. The first to leave closes the job to newcomers, the
-// last one to leave finishes it. Nobody needs to join: a worker that the system has
-// put aside holds up nothing unless it holds a task. Between jobs workers sleep at once:
-// the cores belong to Go, which must run before there is a next job.
+// A job is an array of launch records. The pool opens a job by storing a new epoch into the state word; each worker
+// that sees it in time joins (adds one to the count), walks the records in order, and leaves. The first to leave closes
+// the job to newcomers, the last one to leave finishes it. Nobody needs to join: a worker that the system has put aside
+// holds up nothing unless it holds a task. Between jobs workers sleep at once: the cores belong to Go, which must run
+// before there is a next job.
 //
-// Within a launch, workers take runs of task numbers from the record's progress word: its
-// low half counts the tasks taken, its high half those done. A launch is complete, and the
-// next one may start, when all are done. A run is as many of the tasks that are left as
-// half a worker's share (guided self-scheduling, Polychronopoulos and Kuck 1987): a worker
-// reads long stretches of the weights in order, as memory likes it, and the last runs are
-// single tasks, so that all workers end together.
+// Within a launch, workers take runs of task numbers from the record's progress word: its low half counts the tasks
+// taken, its high half those done. A launch is complete, and the next one may start, when all are done. A run is as
+// many of the tasks that are left as half a worker's share (guided self-scheduling, Polychronopoulos and Kuck 1987): a
+// worker reads long stretches of the weights in order, as memory likes it, and the last runs are single tasks, so that
+// all workers end together.
 //
 // To cancel a job, the pool sets StateCanceled in the state word, by a compare-and-swap: the word names the epoch, so a
 // cancellation that comes late cannot meet the next job, and opening a job stores a word without the bit. Workers read

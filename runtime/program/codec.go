@@ -18,8 +18,8 @@ func Encode(sets []*Program) []byte {
 	return c.buf
 }
 
-// Decode reads what Encode wrote and validates it. It trusts nothing: it never panics,
-// and takes memory in proportion to len(data). Empty lists come back as nil.
+// Decode reads what Encode wrote and validates it. It trusts nothing: it never panics, and takes memory in proportion
+// to len(data). Empty lists come back as nil.
 func Decode(data []byte) ([]*Program, error) {
 	c := &codec{buf: data}
 	var sets []*Program
@@ -41,8 +41,8 @@ func Decode(data []byte) ([]*Program, error) {
 	return sets, nil
 }
 
-// codec walks programs in one fixed order. Writing, it appends to buf; reading, it
-// takes from buf's front and fills the Program in. After an error it only reads zeros.
+// codec walks programs in one fixed order. Writing, it appends to buf; reading, it takes from buf's front and fills the
+// Program in. After an error it only reads zeros.
 type codec struct {
 	writing bool
 	buf     []byte

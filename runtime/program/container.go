@@ -17,8 +17,8 @@ import (
 //	section table       an entry for each section
 //	footer              footerBytes long, at the very end
 //
-// A section's checksum covers the zeros that fill its last page too, and the footer's
-// covers table and footer, so that no byte of the file can change unnoticed.
+// A section's checksum covers the zeros that fill its last page too, and the footer's covers table and footer, so that
+// no byte of the file can change unnoticed.
 
 // Names of the sections that have a meaning here.
 const (

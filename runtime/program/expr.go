@@ -67,8 +67,8 @@ func fold(op ExprOp, args []Expr) Expr {
 	return C(e.Eval(nil))
 }
 
-// Eval computes e for the given values of the symbols. It allocates nothing and never
-// panics: an unknown symbol counts as 0. Overflow wraps, as in Go.
+// Eval computes e for the given values of the symbols. It allocates nothing and never panics: an unknown symbol counts
+// as 0. Overflow wraps, as in Go.
 func (e *Expr) Eval(syms []int64) int64 {
 	switch e.Op {
 	case OpConst:

@@ -24,9 +24,9 @@ type Image struct {
 	mapped map[string][]byte // with the padding
 }
 
-// Open maps the sections of an executable file, of which the first byte must be that of
-// the runtime, and checks everything but the weights. Errors are one line and name the
-// file and the section at fault. The file may be closed afterwards.
+// Open maps the sections of an executable file, of which the first byte must be that of the runtime, and checks
+// everything but the weights. Errors are one line and name the file and the section at fault. The file may be closed
+// afterwards.
 func Open(f *os.File) (*Image, error) {
 	m := &Image{path: f.Name(), mapped: map[string][]byte{}}
 	if err := m.open(f); err != nil {
@@ -136,8 +136,8 @@ func (m *Image) mapSection(f *os.File, s *SectionInfo) error {
 	}
 	m.mapped[s.Name] = b
 	if s.Name == SectionWeights {
-		// Asks for huge pages, which the system may deny: what is read from the disk then comes in huge pages, and mapping
-		// them when they are touched takes 4 ms instead of 126 for 2 GB that are in memory already.
+		// Asks for huge pages, which the system may deny: what is read from the disk then comes in huge pages, and
+		// mapping them when they are touched takes 4 ms instead of 126 for 2 GB that are in memory already.
 		unix.Madvise(b, unix.MADV_HUGEPAGE)
 	}
 	if s.Name != SectionWeights && crc32.Checksum(b, crcTable) != s.Sum {
@@ -146,8 +146,7 @@ func (m *Image) mapSection(f *os.File, s *SectionInfo) error {
 	return nil
 }
 
-// Section returns the bytes of the named section, read-only, or nil if there is none.
-// The runtime's own are not kept.
+// Section returns the bytes of the named section, read-only, or nil if there is none. The runtime's own are not kept.
 func (m *Image) Section(name string) []byte {
 	for _, s := range m.Sections {
 		if s.Name == name && m.mapped[name] != nil {
@@ -157,9 +156,9 @@ func (m *Image) Section(name string) []byte {
 	return nil
 }
 
-// Verify reads all weights and compares their checksum; it may take as long as reading
-// the file. progress, unless nil, is told now and then how many bytes of how many are
-// done. An error names the tensors that are damaged, or is that of ctx.
+// Verify reads all weights and compares their checksum; it may take as long as reading the file. progress, unless nil,
+// is told now and then how many bytes of how many are done. An error names the tensors that are damaged, or is that of
+// ctx.
 func (m *Image) Verify(ctx context.Context, progress func(done, total int64)) error {
 	for _, s := range m.Sections {
 		if s.Name != SectionWeights || s.Bytes == 0 {

@@ -15,12 +15,12 @@ const (
 	layoutKinds
 )
 
-// Layout says how a tensor lies in the weights section. It is a value: equal layouts store a tensor in the same bytes. A plain
-// layout has no other fields.
+// Layout says how a tensor lies in the weights section. It is a value: equal layouts store a tensor in the same bytes.
+// A plain layout has no other fields.
 //
-// A packed matrix has rows of Cols elements, which are the tensor's elements in their order. Run after run, rows are taken in turns
-// by Split selections, which lie one behind the other: with Split 2 and Run 128, rows 0…127, 256…383, … lie together, and behind
-// them the others.
+// A packed matrix has rows of Cols elements, which are the tensor's elements in their order. Run after run, rows are
+// taken in turns by Split selections, which lie one behind the other: with Split 2 and Run 128, rows 0…127, 256…383, …
+// lie together, and behind them the others.
 type Layout struct {
 	Kind       LayoutKind
 	Transposed bool  // the rows are the tensor's columns

@@ -1,19 +1,18 @@
-// Package program is the format of a compiled executable: everything that the compiler,
-// which writes it, and the runtime, which runs it, must agree on.
+// Package program is the format of a compiled executable: everything that the compiler, which writes it, and the
+// runtime, which runs it, must agree on.
 //
-// An executable is the prebuilt runtime with sections behind it: weights, tokenizer,
-// machine code, and for each instruction set the Program that says which kernels to launch
-// over which memory.
-// abi.go holds the layout of what native code and the Go runtime share while running.
+// An executable is the prebuilt runtime with sections behind it: weights, tokenizer, machine code, and for each
+// instruction set the Program that says which kernels to launch over which memory. abi.go holds the layout of what
+// native code and the Go runtime share while running.
 //
 // The package imports nothing of the project.
 package program
 
 import "fmt"
 
-// Program is a model compiled for an instruction set, without its bulk data. The programs
-// of a file differ in their targets, kernels, launches, worker loops and scratch memory
-// only: everything else, the weights above all, is there once.
+// Program is a model compiled for an instruction set, without its bulk data. The programs of a file differ in their
+// targets, kernels, launches, worker loops and scratch memory only: everything else, the weights above all, is there
+// once.
 type Program struct {
 	Generator string // the compiler and its version
 	Target    Target
@@ -27,11 +26,11 @@ type Program struct {
 	WeightBytes  int64 // length of the weights section
 	WorkerOffset int64 // offset in the code of the worker loop (see abi.go)
 	ScratchBytes int64 // scratch memory each thread needs, the most any kernel asks for
-	// MinBatch is the smallest number of sequences for which a step for all batch slots takes less time than a step for each
-	// sequence: a property of the processor that the code is for, since a step for all slots computes all of them.
+	// MinBatch is the smallest number of sequences for which a step for all batch slots takes less time than a step for
+	// each sequence: a property of the processor that the code is for, since a step for all slots computes all of them.
 	MinBatch int
-	// Model is what the application around the kernels needs to know (picture size, token
-	// ids, generation defaults …) as JSON. This package does not look into it.
+	// Model is what the application around the kernels needs to know (picture size, token ids, generation defaults …)
+	// as JSON. This package does not look into it.
 	Model []byte
 }
 
@@ -55,16 +54,16 @@ type State struct {
 	PerSlot bool // whether every batch slot has its own, as of a cache; otherwise one serves all
 }
 
-// Kernel is a piece of machine code with the ABI void(i64* args, i64 task, i8* scratch). LHS and RHS are the types of what it multiplies,
-// activations and weights, for the limits that bound it: f32, bf16, f16, int8 or int4. Both are empty where it is no product of matrices.
+// Kernel is a piece of machine code with the ABI void(i64* args, i64 task, i8* scratch). LHS and RHS are the types of
+// what it multiplies, activations and weights, for the limits that bound it: f32, bf16, f16, int8 or int4. Both are
+// empty where it is no product of matrices.
 type Kernel struct {
 	Name       string
 	CodeOffset int64
 	LHS, RHS   DType
 }
 
-// DType is the name of a storage format: "f32", "i32", "bf16", "f16", "bool" or that of
-// a packed one.
+// DType is the name of a storage format: "f32", "i32", "bf16", "f16", "bool" or that of a packed one.
 type DType string
 
 // Bytes is the size of an element in memory, where a boolean is an i32, or 0 if the format has no fixed size.
@@ -116,8 +115,7 @@ type Launch struct {
 // Space says what an Arg counts from.
 type Space uint8
 
-// The spaces. The first five are memory and make the argument a pointer; the last two
-// make it a number.
+// The spaces. The first five are memory and make the argument a pointer; the last two make it a number.
 const (
 	SpaceWeights Space = iota // the weights section
 	SpaceArena                // the func's intermediate values
@@ -137,8 +135,7 @@ func (s Space) String() string {
 	return [...]string{"weights", "arena", "state", "input", "output", "symbol", "const"}[s]
 }
 
-// Arg is one argument of a launch: base of its space + Offset + the terms, in bytes for
-// memory.
+// Arg is one argument of a launch: base of its space + Offset + the terms, in bytes for memory.
 type Arg struct {
 	Space  Space
 	Index  int // of the state, input, output or symbol; 0 in the other spaces
@@ -146,8 +143,7 @@ type Arg struct {
 	Terms  []Term
 }
 
-// Term is a part of an Arg that depends on a symbol: the value of symbol number Sym times
-// Stride.
+// Term is a part of an Arg that depends on a symbol: the value of symbol number Sym times Stride.
 type Term struct {
 	Sym    int
 	Stride int64

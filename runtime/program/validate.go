@@ -7,7 +7,8 @@ import (
 	"slices"
 )
 
-// validateSets checks the programs of a file: each one, and that all but what an instruction set has of its own is equal.
+// validateSets checks the programs of a file: each one, and that all but what an instruction set has of its own is
+// equal.
 func validateSets(sets []*Program) error {
 	if len(sets) == 0 {
 		return errors.New("program: no instruction set is given")
@@ -41,8 +42,8 @@ const maxCopies = 1024
 // factors are the types of a kernel's products.
 var factors = []DType{"", "f32", "bf16", "f16", "int8", "int4"}
 
-// Validate checks what the runtime relies on: that every number of a kernel, symbol,
-// state or port names one that exists, and that sizes and fixed offsets are in range.
+// Validate checks what the runtime relies on: that every number of a kernel, symbol, state or port names one that
+// exists, and that sizes and fixed offsets are in range.
 func (p *Program) Validate() error {
 	for _, s := range p.Symbols {
 		if s.Max < 0 {

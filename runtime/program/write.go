@@ -29,14 +29,12 @@ func Bytes(name string, data []byte) Section {
 	}}
 }
 
-// Write makes an executable file at path: the runtime, the sections in their order, then
-// the programs of its instruction sets, the best set first. They are encoded when the sections
-// have been written, so that these may still complete them. Write itself fills in the
-// checksums of the weights.
+// Write makes an executable file at path: the runtime, the sections in their order, then the programs of its
+// instruction sets, the best set first. They are encoded when the sections have been written, so that these may still
+// complete them. Write itself fills in the checksums of the weights.
 //
-// The file appears at path only when it is complete; on an error, or when ctx is
-// cancelled, what was at path before is untouched and nothing else stays behind. Memory
-// use does not depend on the sizes of the sections.
+// The file appears at path only when it is complete; on an error, or when ctx is cancelled, what was at path before is
+// untouched and nothing else stays behind. Memory use does not depend on the sizes of the sections.
 func Write(ctx context.Context, path string, runtime []byte, sets []*Program, sections ...Section) error {
 	target, err := checkPath(path)
 	if err != nil {
@@ -239,8 +237,8 @@ func (w *fileWriter) section(s Section, also func([]byte)) error {
 	return nil
 }
 
-// weightSums returns a function that is given the weights section piece by piece and
-// computes the checksum of each weight. Weights may share bytes.
+// weightSums returns a function that is given the weights section piece by piece and computes the checksum of each
+// weight. Weights may share bytes.
 func weightSums(weights []Weight) func([]byte) {
 	order := make([]*Weight, len(weights))
 	for i := range weights {

@@ -1,6 +1,5 @@
-// Package linktest runs single kernels natively in tests: it links llc's objects, maps
-// the code and calls a kernel on a native thread, on copies of Go slices that lie
-// between guard pages.
+// Package linktest runs single kernels natively in tests: it links llc's objects, maps the code and calls a kernel on a
+// native thread, on copies of Go slices that lie between guard pages.
 //
 // It imports codegen/link and runtime/native, and is imported by tests only.
 package linktest
@@ -41,22 +40,21 @@ func Load(t testing.TB, objs ...[]byte) *Code {
 type Call struct {
 	Symbol string // the kernel's name
 	Tasks  int64  // it is called with 0 … Tasks-1, in this order
-	// Args are the kernel's arguments in order: a slice of numbers becomes a pointer to a
-	// copy of it, an int or int64 a scalar. What the kernel wrote is copied back.
+	// Args are the kernel's arguments in order: a slice of numbers becomes a pointer to a copy of it, an int or int64 a
+	// scalar. What the kernel wrote is copied back.
 	Args         []any
 	ScratchBytes int64
-	// Flush puts the end, not the beginning, of every slice at a page boundary, so that
-	// reading or writing one element too far faults. The beginning is then aligned only to
-	// the element size; without Flush it is aligned to 4096 bytes, reading before it faults,
-	// and writing past the end is found when the kernel has returned.
+	// Flush puts the end, not the beginning, of every slice at a page boundary, so that reading or writing one element
+	// too far faults. The beginning is then aligned only to the element size; without Flush it is aligned to 4096
+	// bytes, reading before it faults, and writing past the end is found when the kernel has returned.
 	Flush bool
 }
 
 // canary fills what lies between the end of a slice and the end of its last page.
 const canary = 0xa5
 
-// Run runs one kernel to its end. It fails the test if the symbol is unknown or an
-// argument is of another type; a kernel that touches a guard page kills the test binary.
+// Run runs one kernel to its end. It fails the test if the symbol is unknown or an argument is of another type; a
+// kernel that touches a guard page kills the test binary.
 func (c *Code) Run(t testing.TB, call Call) {
 	t.Helper()
 	r := c.prepare(t, call)
@@ -69,8 +67,8 @@ func (c *Code) Run(t testing.TB, call Call) {
 	}
 }
 
-// Bench runs one kernel b.N times on one thread, on the same copies of its arguments,
-// and leaves the slices as they are.
+// Bench runs one kernel b.N times on one thread, on the same copies of its arguments, and leaves the slices as they
+// are.
 func (c *Code) Bench(b *testing.B, call Call) {
 	b.Helper()
 	r := c.prepare(b, call)
@@ -161,8 +159,8 @@ func place(t testing.TB, a any, flush bool) (copied, error) {
 	return s, nil
 }
 
-// finish copies the results back. ok is false if something beside the slice was written;
-// off is then the distance of the first such byte from the slice's end, or negative.
+// finish copies the results back. ok is false if something beside the slice was written; off is then the distance of
+// the first such byte from the slice's end, or negative.
 func (s copied) finish() (off int, ok bool) {
 	end := s.at + len(s.host)
 	for i, b := range s.mem.Bytes() {

@@ -27,8 +27,7 @@ func object(t testing.TB, ll string) []byte {
 	return obj
 }
 
-// scale multiplies task's element of the first argument by the second and adds a
-// constant, which lies in .rodata.
+// scale multiplies task's element of the first argument by the second and adds a constant, which lies in .rodata.
 const scale = `
 define void @scale(i64* %args, i64 %task, i8* %scratch) {
   %x0 = load i64, i64* %args
@@ -62,8 +61,8 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// references runs code whose parts find each other through relocations: a jump table,
-// calls across objects, the address of another object's constant, merged constants.
+// references runs code whose parts find each other through relocations: a jump table, calls across objects, the address
+// of another object's constant, merged constants.
 const references = `
 @elsewhere = external constant i64
 declare i64 @triple(i64) nonlazybind
