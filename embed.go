@@ -16,9 +16,9 @@ type EmbedRequest struct {
 	Queries []string
 }
 
-// Embed returns the embedding of every image or query, in order: float32 [tokens, dim], a vector of length 1 for each token
-// of the prompt that the model's processor makes. An embedding has the bits that it has on its own, whatever is asked for
-// beside it.
+// Embed returns the embedding of every image or query, in order: float32 [tokens, dim], a vector of length 1 for each
+// token of the prompt that the model's processor makes. An embedding has the bits that it has on its own, whatever is
+// asked for beside it.
 func (m *Model) Embed(ctx context.Context, r EmbedRequest) ([]Tensor, error) {
 	var list []Tensor
 	err := m.embed(ctx, r, func(shapes [][]int) error {
@@ -33,8 +33,8 @@ func (m *Model) Embed(ctx context.Context, r EmbedRequest) ([]Tensor, error) {
 	return list, err
 }
 
-// EmbedFile is Embed into a safetensors file with the tensors embeddings.0, embeddings.1, …, which is written as the results
-// come and appears at path when it is complete.
+// EmbedFile is Embed into a safetensors file with the tensors embeddings.0, embeddings.1, …, which is written as the
+// results come and appears at path when it is complete.
 func (m *Model) EmbedFile(ctx context.Context, r EmbedRequest, path string) error {
 	var w *safetensors.Writer
 	err := m.embed(ctx, r, func(shapes [][]int) (err error) {

@@ -1,9 +1,8 @@
-// Package models says what the house must know of a model: one record each, which the model's own folder below exports.
-// models/registry lists them.
+// Package models defines the record by which the compiler knows a model. Each folder below exports one, and models/registry
+// lists them.
 //
-// A record holds everything by which a checkpoint of one architecture differs from that of another: how to read its
-// configuration, its graph, the names and roles of its weights, its prompts. The package imports ir, models/config and
-// runtime/manifest.
+// A record holds everything that sets checkpoints of one architecture apart from those of another: how to read the
+// configuration, the graph, the names and roles of weights, the prompts.
 package models
 
 import (
@@ -19,7 +18,8 @@ type Model struct {
 	// Read reads config.json. An error stays in the section, and the result is of no use then.
 	Read func(s *config.Section) Config
 
-	// Canonical maps the name of a stored tensor, in any layout that transformers reads, to the name that the graph asks for.
+	// Canonical maps the name of a stored tensor, in any layout that transformers reads, to the name that the graph
+	// asks for.
 	Canonical func(stored string) string
 	// Hub maps a name of the graph to the one that checkpoints on the hub have.
 	Hub func(key string) string
@@ -27,12 +27,12 @@ type Model struct {
 	Ignored func(key string) bool
 	// Roles says what weights are for, by the beginnings of their names; the first that fits counts.
 	Roles []RoleOf
-	// Embedding and Head name the table of token embeddings and the matrix that maps hidden states to logits. Checkpoints
-	// may leave the head out and use the embedding. Head is empty where the model has none.
+	// Embedding and Head name the table of token embeddings and the matrix that maps hidden states to logits.
+	// Checkpoints may leave the head out and use the embedding. Head is empty where the model has none.
 	Embedding, Head string
 
-	// Embeds returns how the model makes embeddings of images and queries, as processor_config.json has it. It is nil for a
-	// model that generates text.
+	// Embeds returns how the model makes embeddings of images and queries, as processor_config.json has it. It is nil
+	// for a model that generates text.
 	Embeds func(c Config, processor *config.Section) *manifest.Embedding
 
 	// Released returns the config.json of released checkpoints, by the names that pgc random takes.

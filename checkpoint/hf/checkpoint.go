@@ -1,8 +1,7 @@
 // Package hf reads Hugging Face checkpoints: configuration, weights in every key layout, tokenizer and preprocessor.
 //
 // Everything in a checkpoint is untrusted: what is unknown, missing or inconsistent is one error naming file and key,
-// found before any long work. The package imports models, models/config, models/registry, ir, runtime/manifest and
-// runtime/safetensors.
+// found before any long work.
 package hf
 
 import (
@@ -45,8 +44,8 @@ type located struct {
 }
 
 // Load reads a checkpoint directory and checks that its files fit together, down to every tensor's name, shape and
-// type. Of the weights' data nothing is read, but for a head that may be the embedding stored twice. A model's folder of
-// the Hugging Face cache stands for the snapshot of its main branch.
+// type. Of the weights' data nothing is read, but for a head that may be the embedding stored twice. A model's folder
+// of the Hugging Face cache stands for the snapshot of its main branch.
 func Load(dir string) (*Checkpoint, error) {
 	dir, err := snapshot(dir)
 	if err != nil {

@@ -21,8 +21,8 @@ type Generation struct {
 	RepetitionPenalty float64
 }
 
-// readGeneration reads generation_config.json. What config.json says holds for ids that it does not give; a setting that
-// is not supported must have its neutral value.
+// readGeneration reads generation_config.json. What config.json says holds for ids that it does not give; a setting
+// that is not supported must have its neutral value.
 func (c *Checkpoint) readGeneration() error {
 	s, err := optional(c.Dir, "generation_config.json")
 	if err != nil {

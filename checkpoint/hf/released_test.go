@@ -2,9 +2,9 @@ package hf
 
 import "testing"
 
-// TestReleasedConfigurations reads configurations with the keys that the hub's checkpoints have: PaliGemma 1's leaves out
-// all that has a default, PaliGemma 2's carries Gemma 2's whole configuration of its time; and what transformers 5 makes
-// of one, every key written.
+// TestReleasedConfigurations reads configurations with the keys that the hub's checkpoints have: PaliGemma 1's leaves
+// out all that has a default, PaliGemma 2's carries Gemma 2's whole configuration of its time; and what transformers 5
+// makes of one, every key written.
 func TestReleasedConfigurations(t *testing.T) {
 	for name, c := range map[string]struct {
 		text                  string

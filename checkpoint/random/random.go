@@ -1,6 +1,5 @@
 // Package random writes checkpoints of random weights in the hub's layout, so that speed and memory can be measured
-// without a released model and without Python. It imports checkpoint/hf, models, models/registry
-// and runtime/safetensors.
+// without a released model and without Python.
 package random
 
 import (

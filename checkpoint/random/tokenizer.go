@@ -7,8 +7,8 @@ import (
 	"pgc/models"
 )
 
-// gemmaTokenizer makes a Gemma-shaped tokenizer.json for a configuration: characters and bytes as pieces, filler for the
-// rest, <loc>, <seg> and <image> where PaliGemma has them (at the real ids for the real vocabulary).
+// gemmaTokenizer makes a Gemma-shaped tokenizer.json for a configuration: characters and bytes as pieces, filler for
+// the rest, <loc>, <seg> and <image> where PaliGemma has them (at the real ids for the real vocabulary).
 func gemmaTokenizer(c models.Facts) ([]byte, error) {
 	image := c.ImageTokenIndex
 	real := image == 257152

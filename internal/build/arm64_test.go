@@ -13,8 +13,8 @@ import (
 	"pgc/runtime/safetensors"
 )
 
-// TestArm64 compiles a checkpoint for arm64 and compares the executable, run by qemu, with transformers and its pixels with
-// those that this machine computes.
+// TestArm64 compiles a checkpoint for arm64 and compares the executable, run by qemu, with transformers and its pixels
+// with those that this machine computes.
 func TestArm64(t *testing.T) {
 	qemu, err := exec.LookPath("qemu-aarch64")
 	if err != nil {
@@ -51,8 +51,8 @@ func TestArm64(t *testing.T) {
 			t.Run(c.Name, func(t *testing.T) { compareCase(t, exe, c.Path) })
 		}
 	}
-	// With integer products, the best of the file's sets and the other one give what this machine does, but for activations
-	// that round otherwise.
+	// With integer products, the best of the file's sets and the other one give what this machine does, but for
+	// activations that round otherwise.
 	o := Options{Storage: Storage{Weights: "int4"}}
 	exe = emulated("integers", "armv8-a,neoverse-n1", o)
 	native := filepath.Join(dir, "native")

@@ -94,8 +94,9 @@ func TestBatchResumes(t *testing.T) {
 	}
 }
 
-// TestBatchTogether: requests of different lengths and options, answered together, have the tokens and the log-probabilities, bit for bit,
-// that each has alone; one that fails does not disturb the others, and answers come in the order of the requests.
+// TestBatchTogether: requests of different lengths and options, answered together, have the tokens and the
+// log-probabilities, bit for bit, that each has alone; one that fails does not disturb the others, and answers come in
+// the order of the requests.
 func TestBatchTogether(t *testing.T) {
 	dir := t.TempDir()
 	type ask struct {

@@ -9,8 +9,9 @@ import (
 	"pgc/runtime/cpufeature"
 )
 
-// TestBFloats compiles a demo checkpoint for products of bfloat16, with and without the instruction for them: where transformers in
-// float32 is sure the answers are its own, on every instruction set and whatever the number of threads, which changes no bit.
+// TestBFloats compiles a demo checkpoint for products of bfloat16, with and without the instruction for them: where
+// transformers in float32 is sure the answers are its own, on every instruction set and whatever the number of threads,
+// which changes no bit.
 func TestBFloats(t *testing.T) {
 	demo, rows := demoAnswers(t)
 	const name = "paligemma-demo"

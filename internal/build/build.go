@@ -1,5 +1,4 @@
-// Package build turns a checkpoint into an executable: it joins the frontend, the model, the passes, code generation
-// and the container. It is what pgc's commands share.
+// Package build compiles a checkpoint to an executable. The commands of pgc share it.
 package build
 
 import (
@@ -59,8 +58,8 @@ type SetReport struct {
 	CodeBytes int      `json:"code_bytes"`
 }
 
-// DefaultMaxTokens is the KV-cache capacity unless one is asked for: the larger of 1024 and four pictures with 512
-// tokens of text.
+// DefaultMaxTokens returns the KV-cache capacity, in tokens, where none is given: four images and 512 tokens of text,
+// but at least 1024.
 func DefaultMaxTokens(imageTokens int) int { return max(1024, 4*imageTokens+512) }
 
 // Module builds and optimizes the module of a checkpoint. With trace, activations are outputs.
@@ -76,13 +75,13 @@ func (o Options) optimize(m *ir.Module) error {
 	return passes.Optimize(m, o.Passes)
 }
 
-// OptionError is an option that no checkpoint could be compiled with: the command is used wrongly.
+// OptionError reports an option that is wrong for every checkpoint.
 type OptionError struct{ error }
 
-// maxCapacity bounds the KV cache: rotary angles are exact to 1e-7 for positions up to here.
+// maxCapacity is the largest KV cache, in tokens: rotary angles are exact to 1e-7 up to this position.
 const maxCapacity = 100_000
 
-// check looks at the options alone, before any work.
+// check validates the options alone, before any work.
 func (o Options) check() error {
 	if _, _, err := o.resolve(nil, nil); err != nil {
 		return OptionError{err}
@@ -98,12 +97,12 @@ func (o Options) check() error {
 
 var kvTypes = map[string]ir.DType{"": ir.F32, "f32": ir.F32, "bf16": ir.BF16}
 
-// plain builds the module of a checkpoint, before any pass.
+// plain builds the module of a checkpoint and runs no pass.
 func plain(c *hf.Checkpoint, o Options, trace bool) (*ir.Module, error) {
 	return o.graph(c.Model, c.Config, c, trace)
 }
 
-// graph builds the module of a configuration whose weights are stored so.
+// graph builds the module of a configuration whose checkpoint has the tensors stored.
 func (o Options) graph(m *models.Model, cfg models.Config, stored tensors, trace bool) (*ir.Module, error) {
 	if err := o.check(); err != nil {
 		return nil, err
@@ -118,7 +117,7 @@ func (o Options) graph(m *models.Model, cfg models.Config, stored tensors, trace
 
 func (o Options) maxTokens(c *hf.Checkpoint) int { return o.capacity(c.Config.Facts().ImageTokens) }
 
-// capacity is that of the KV cache in tokens.
+// capacity returns the capacity of the KV cache in tokens.
 func (o Options) capacity(imageTokens int) int {
 	if o.MaxTokens > 0 {
 		return o.MaxTokens
@@ -126,7 +125,7 @@ func (o Options) capacity(imageTokens int) int {
 	return DefaultMaxTokens(imageTokens)
 }
 
-// imagePrompt is the number of tokens in the shortest prompt about an image.
+// imagePrompt returns the number of tokens in the shortest prompt about an image.
 func imagePrompt(c *hf.Checkpoint, tok *packed) int {
 	if c.Embedding != nil {
 		return len(embed.Tokens(tok.Tokenizer, c.Embedding.Image, ""))
@@ -134,7 +133,8 @@ func imagePrompt(c *hf.Checkpoint, tok *packed) int {
 	return c.Config.Facts().ImageTokens + 2 // <bos> and the newline
 }
 
-// Compile compiles a checkpoint directory to an executable at out. runtime is the runtime's own ELF file.
+// Compile compiles a checkpoint directory to an executable at out, a copy of the ELF file runtime with sections behind
+// it.
 func Compile(ctx context.Context, dir, out string, runtime []byte, o Options) (*Report, error) {
 	r := &Report{Output: out, Seconds: map[string]float64{}, ArenaBytes: map[string]int64{}, ArenaMinimum: map[string]int64{}, Launches: map[string]int{}}
 	clock := time.Now()
@@ -232,10 +232,10 @@ func (r *Report) fill(m *ir.Module, sets *codegen.Sets, maxTokens int) {
 	}
 }
 
-// Source gives code generation the tensors of a checkpoint until ctx is done.
+// Source returns the tensors of a checkpoint for code generation. They are there until ctx is done.
 func Source(ctx context.Context, c *hf.Checkpoint) weights.Source { return source{ctx, c} }
 
-// source gives code generation the tensors of a checkpoint; pages of tensors read before are given back.
+// source reads the tensors of a checkpoint.
 type source struct {
 	ctx context.Context
 	c   *hf.Checkpoint
@@ -250,11 +250,11 @@ func (s source) Tensor(key string) (weights.Tensor, error) {
 	return weights.Tensor{DType: s.c.DType(key), Shape: t.Shape, Data: t.Data}, err
 }
 
-// Need fetches bytes of a tensor ahead, and Drop gives the pages of those behind back.
+// Need prefetches bytes of a tensor. Drop returns the pages of bytes that are not read again.
 func (s source) Need(key string, from, to int64) { s.c.Need(key, from, to) }
 func (s source) Drop(key string, from, to int64) { s.c.Drop(key, from, to) }
 
-// describe collects what the application needs to know.
+// describe collects what the runtime needs to know of the model.
 func describe(c *hf.Checkpoint, tok *packed, o Options) *manifest.Model {
 	facts := c.Config.Facts()
 	m := &manifest.Model{Name: c.Name, Kind: facts.Kind, ImageSize: facts.ImageSize, ImageTokens: facts.ImageTokens,

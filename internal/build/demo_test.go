@@ -19,7 +19,8 @@ type demoAnswer struct {
 	Margin                          float64
 }
 
-// demoAnswers returns the folder of the demo checkpoints and transformers' answers (models/paligemma/demo/train/samples.py).
+// demoAnswers returns the folder of the demo checkpoints and transformers' answers
+// (models/paligemma/demo/train/samples.py).
 func demoAnswers(t *testing.T) (demo string, answers []demoAnswer) {
 	t.Helper()
 	demo = filepath.Join(golden.Dir(), "..", "models", "paligemma", "demo")

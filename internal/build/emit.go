@@ -16,17 +16,17 @@ import (
 	"pgc/ir/tile"
 )
 
-// Stages are the forms of the program that a compilation can also write.
+// Stages lists the intermediate forms that a compilation can write.
 var Stages = []string{"graph", "tile", "llvm", "asm", "ptx"}
 
-// emitter writes the stages that were asked for into a folder: graph as plain.pgir and graph.pgir (before and after the
-// passes), the others as a file per kernel, in a folder per instruction set if there are several.
+// emitter writes stages into a folder: the graph before and after the passes as plain.pgir and graph.pgir, the others
+// as a file a kernel, in a folder for each ISA variant if there are several.
 type emitter struct {
 	dir    string
 	stages []string
 }
 
-// newEmitter checks what was asked for and makes the folder.
+// newEmitter checks the names of the stages and makes the folder.
 func newEmitter(stages []string, dir string) (*emitter, error) {
 	for _, s := range stages {
 		if !slices.Contains(Stages, s) {
@@ -56,7 +56,7 @@ func (e *emitter) graph(name string, m fmt.Stringer) error {
 	return e.write(name, []byte(m.String()))
 }
 
-// kernels writes every kernel, those of several instruction sets into a folder each.
+// kernels writes the kernels of every ISA variant.
 func (e *emitter) kernels(ctx context.Context, sets *codegen.Sets) error {
 	if !e.wants("tile") && !e.wants("llvm") && !e.wants("asm") && !e.wants("ptx") {
 		return nil
@@ -76,7 +76,7 @@ func (e *emitter) kernels(ctx context.Context, sets *codegen.Sets) error {
 	return nil
 }
 
-// set writes the kernels of one instruction set.
+// set writes the kernels of one ISA variant.
 func (e *emitter) set(ctx context.Context, r *codegen.Result, t target.Target, folder string) error {
 	for i, k := range r.Kernels {
 		name := filepath.Join(folder, k.Tile.Name)
@@ -116,7 +116,7 @@ func (e *emitter) set(ctx context.Context, r *codegen.Result, t target.Target, f
 	return nil
 }
 
-// ptxText is a kernel for NVIDIA GPUs, or a comment that says why there is none.
+// ptxText returns a kernel as PTX, or a comment that says why it has none.
 func ptxText(name string, s kernels.Spec) []byte {
 	ks, err := ptx.Build(name, s)
 	if err != nil {

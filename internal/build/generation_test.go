@@ -51,8 +51,8 @@ func replies(t *testing.T, out []byte) []reply {
 
 func picturePath(name string) string { return filepath.Join(golden.Dir(), "pictures", name) }
 
-// TestGeneration compares answers with transformers' generate: greedy, with repetition penalties, with lists of ids that
-// end an answer, and with the ids that are no words suppressed, of which the reference left alone would emit one.
+// TestGeneration compares answers with transformers' generate: greedy, with repetition penalties, with lists of ids
+// that end an answer, and with the ids that are no words suppressed, of which the reference left alone would emit one.
 func TestGeneration(t *testing.T) {
 	raw, err := os.ReadFile(filepath.Join(golden.Dir(), "generation.json"))
 	if err != nil {

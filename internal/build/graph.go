@@ -15,10 +15,11 @@ import (
 	"pgc/runtime/program"
 )
 
-// maxGraph bounds the text of a graph, which is read from an untrusted file: some hundred times a 28B model's.
+// maxGraph is the largest text of a graph in bytes, some hundred times a 28B model's. The file it is read from is
+// untrusted.
 const maxGraph = 1 << 28
 
-// EncodeGraph returns the compressed text of a module; equal modules give equal bytes.
+// EncodeGraph compresses the text of a module. Equal modules give equal bytes.
 func EncodeGraph(m *ir.Module) []byte {
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
@@ -40,8 +41,8 @@ func decodeGraph(path string, image *program.Image) (*ir.Module, error) {
 	return text.Parse(path, string(src))
 }
 
-// Relower repeats the compilation of an executable up to its kernels, from the graph that it carries. The launches of
-// the result are the executable's; an error says that they are not, because another pgc made the file.
+// Relower lowers the graph that an executable carries. It fails where the launches differ from the executable's, which
+// another version of pgc made.
 func Relower(path string, image *program.Image) (*ir.Module, *codegen.Result, error) {
 	model, err := manifest.Decode(image.Program.Model)
 	if err != nil {

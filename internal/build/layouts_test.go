@@ -19,8 +19,8 @@ import (
 	"pgc/runtime/safetensors"
 )
 
-// keyOf writes a canonical key as the layouts of Hugging Face have it: A is the hub's, B what transformers 5 saves of it,
-// C and D have a leading model.
+// keyOf writes a canonical key as the layouts of Hugging Face have it: A is the hub's, B what transformers 5 saves of
+// it, C and D have a leading model.
 func keyOf(key string, layout byte) string {
 	if key == "lm_head.weight" {
 		return key

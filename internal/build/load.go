@@ -24,7 +24,7 @@ import (
 	"pgc/runtime/program"
 )
 
-// Loaded is a checkpoint's model, compiled to run in this process. Every layer's result is an output of its functions.
+// Loaded is a model compiled to run in this process. Its functions return every layer's result.
 type Loaded struct {
 	Module  *ir.Module
 	Session *generate.Session
@@ -32,10 +32,10 @@ type Loaded struct {
 	close   func()
 }
 
-// Observed is what a weight is multiplied with: rows that are an output of a function.
+// Observed names the function and the output that hold the rows a weight is multiplied with.
 type Observed struct{ Func, Output string }
 
-// Loading says how to load a model.
+// Loading holds the options of Load.
 type Loading struct {
 	Options
 	Observe func(key string) bool // weights whose inputs are outputs, too; nil for none
@@ -43,7 +43,7 @@ type Loading struct {
 	Folder  string                // where the weights lie otherwise, in a file without a name
 }
 
-// anyCPU is the target of loaded models: figures and calibrations are the same on every machine.
+// anyCPU is the target of loaded models, so that calibrations and reports are the same on every machine.
 const anyCPU = "x86-64-v3"
 
 // Load compiles the checkpoint. Close what it returns before c.
@@ -118,7 +118,7 @@ func Load(ctx context.Context, c *hf.Checkpoint, o Loading) (*Loaded, error) {
 // Close stops the threads and gives memory and disk back.
 func (l *Loaded) Close() { l.close() }
 
-// temporary writes the weights to a file that has no name any more, and maps it: what is not in use can leave memory.
+// temporary maps the weights from an unlinked file, so that the system can evict what is not in use.
 func temporary(ctx context.Context, r *codegen.Result, c *hf.Checkpoint, o Loading) ([]byte, error) {
 	f, err := os.CreateTemp(o.Folder, ".pgc-weights-*")
 	if err != nil {

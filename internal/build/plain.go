@@ -15,7 +15,7 @@ import (
 	"pgc/runtime/program"
 )
 
-// Model is a model as a graph, before any pass and without weights.
+// Model is a graph without weights that no pass has seen.
 type Model struct {
 	Name        string
 	Layers      int // of the encoder and the decoder, where not all
@@ -24,7 +24,7 @@ type Model struct {
 	Config      models.Config // nil for an executable's
 }
 
-// HasModel reports whether Plain can make a graph of path: anything but a .pgir file.
+// HasModel reports whether Plain accepts path.
 func HasModel(path string) bool {
 	if info, err := os.Stat(path); err == nil {
 		return info.IsDir() || filepath.Ext(path) == ".json" || filepath.Ext(path) != ".pgir" && isELF(path)
@@ -43,8 +43,8 @@ func isELF(path string) bool {
 	return err == nil && string(magic[:]) == "\x7fELF"
 }
 
-// Plain returns the graph of a checkpoint directory, of an executable, or of the released size or config.json that pgc random
-// takes. layers, if not 0, is how many layers of the encoder and of the decoder to build.
+// Plain returns the graph of a checkpoint directory, of an executable, or of the released size or config.json that pgc
+// random takes. layers, if not 0, is how many layers of the encoder and of the decoder to build.
 func Plain(path string, layers int, o Options) (*Model, error) {
 	info, err := os.Stat(path)
 	if err == nil && !info.IsDir() && filepath.Ext(path) != ".json" {
@@ -83,7 +83,7 @@ func Plain(path string, layers int, o Options) (*Model, error) {
 	return m, err
 }
 
-// carried reads the graph of an executable.
+// carried reads the graph that an executable carries.
 func carried(path string) (*Model, error) {
 	image, err := program.OpenFile(path)
 	if err != nil {
@@ -99,7 +99,7 @@ func carried(path string) (*Model, error) {
 	return m, err
 }
 
-// bfloats are the tensors of a configuration, all bf16.
+// bfloats stands for a checkpoint whose tensors are all bf16. It holds their ranks.
 type bfloats map[string]int
 
 func newBFloats(c models.Config) (bfloats, error) {

@@ -20,8 +20,8 @@ func RuntimeName(cpus string) (string, error) {
 	return "pgcrt-" + targets[0].Arch, nil
 }
 
-// FindRuntime returns the runtime's ELF file for the architecture of the targets: the file beside this program, in bin/ of the working
-// directory, or on the PATH.
+// FindRuntime returns the runtime's ELF file for the architecture of the targets: the file beside this program, in bin/
+// of the working directory, or on the PATH.
 func FindRuntime(cpus string) ([]byte, error) {
 	name, err := RuntimeName(cpus)
 	if err != nil {

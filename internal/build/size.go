@@ -14,7 +14,7 @@ import (
 	"pgc/runtime/manifest"
 )
 
-// Sizes says how large a model's executable is and what memory it takes, known without its weights.
+// Sizes holds the size of a model's executable and its memory, computed without the weights.
 type Sizes struct {
 	Model        string           `json:"model"`
 	Parameters   int64            `json:"parameters"`
@@ -29,10 +29,10 @@ type Sizes struct {
 	Full         generate.Memory  `json:"full"`        // as many tokens as the cache holds
 }
 
-// tables are what an executable carries beside runtime and weights, of which nearly all is Gemma's tokenizer.
+// tables is the size in bytes of an executable's other sections, mostly Gemma's tokenizer.
 const tables = 15 << 20
 
-// Measure lowers the model of a checkpoint, a released size or a config.json to its launch lists and adds up.
+// Measure lowers a checkpoint, a released size or a config.json and adds up the sizes.
 func Measure(path string, o Options) (*Sizes, error) {
 	m, err := Plain(path, 0, o)
 	if err != nil {

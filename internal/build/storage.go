@@ -11,7 +11,7 @@ import (
 	"pgc/models"
 )
 
-// Storage says how matrices are stored and multiplied.
+// Storage selects how matrices are stored and multiplied.
 type Storage struct {
 	Weights string                          // auto, f32, bf16, f16, int8 or int4
 	Group   int                             // values of a row that share a scale, for integers; 0 for the default
@@ -30,7 +30,7 @@ func (s Storage) Rounding(key string) *quant.Rounding {
 	return r
 }
 
-// tensors are what a checkpoint stores: *hf.Checkpoint, or a configuration alone.
+// tensors tells the storage types and ranks of a checkpoint's tensors.
 type tensors interface {
 	DType(key string) ir.DType
 	Rank(key string) int
@@ -39,21 +39,21 @@ type tensors interface {
 // DefaultGroup is torchao's usual group size.
 const DefaultGroup = 128
 
-// kept is one exception.
+// kept stores the matrices that match a pattern as dtype.
 type kept struct {
 	pattern string
 	dtype   ir.DType
 }
 
-// arithmetic says of which matrices products are not in float32: x becomes integers where the matrix has them, and bfloat16
-// where the matrix is.
+// arithmetic selects products other than float32: x is quantized to integers for quantized matrices, or rounded to
+// bfloat16 for bfloat16 matrices.
 type arithmetic struct{ integers, bfloats bool }
 
-// arithmetics are the values of --compute.
+// arithmetics maps the values of --compute.
 var arithmetics = map[string]arithmetic{"": {integers: true}, "int8": {integers: true}, "bf16": {bfloats: true}, "int8,bf16": {true, true},
 	"bf16,int8": {true, true}, "f32": {}}
 
-// arithmetic reads --compute.
+// arithmetic parses --compute.
 func (s Storage) arithmetic() (arithmetic, error) {
 	a, ok := arithmetics[s.Compute]
 	if !ok {
@@ -64,9 +64,10 @@ func (s Storage) arithmetic() (arithmetic, error) {
 
 // resolve returns the storage type of every weight and the arithmetic of products.
 //
-// With int8, every matrix of the vision tower, the projector and the decoder, and the embedding and head, has groups of 8 bits.
-// With int4, the decoder's matrices have groups of 4 bits and all others of 8: the embedding, which is the head as well, and
-// the vision tower lose more than they save. Vectors, the patch convolution and the position embedding stay as they are.
+// With int8, every matrix of the vision tower, the projector and the decoder, and the embedding and head, has groups of
+// 8 bits. With int4, the decoder's matrices have groups of 4 bits and all others of 8: the embedding, which is the head
+// as well, and the vision tower lose more than they save. Vectors, the patch convolution and the position embedding
+// stay as they are.
 func (s Storage) resolve(m *models.Model, c tensors) (dtype func(key string) ir.DType, a arithmetic, err error) {
 	size := s.Group
 	if size == 0 {
@@ -114,7 +115,7 @@ func (s Storage) resolve(m *models.Model, c tensors) (dtype func(key string) ir.
 	}, a, nil
 }
 
-// FourBits returns which tensors of a checkpoint are stored in 4 bits.
+// FourBits returns a function that reports whether a tensor is stored in 4 bits.
 func (s Storage) FourBits(c *hf.Checkpoint) (func(key string) bool, error) {
 	dtype, _, err := s.resolve(c.Model, c)
 	return func(key string) bool {
@@ -123,8 +124,8 @@ func (s Storage) FourBits(c *hf.Checkpoint) (func(key string) bool, error) {
 	}, err
 }
 
-// products says how integers are multiplied and how those of 4 bits were chosen, for a checkpoint, nothing where it has none; and
-// whether matrices of bfloat16 are multiplied with bfloat16.
+// products describes the products of a checkpoint for info: the arithmetic of quantized matrices, how 4-bit integers
+// were rounded, both empty where there are none, and whether bfloat16 matrices are multiplied in bfloat16.
 func (s Storage) products(c *hf.Checkpoint) (compute, rounding string, bfloats bool) {
 	dtype, a, err := s.resolve(c.Model, c)
 	if err != nil {
@@ -154,7 +155,7 @@ func (s Storage) products(c *hf.Checkpoint) (compute, rounding string, bfloats b
 	return compute, "plain", bfloats
 }
 
-// quantizable reports whether a tensor is a matrix that products read row by row.
+// quantizable reports whether a tensor is a matrix of a product or the table of token embeddings.
 func quantizable(m *models.Model, c tensors, key string) bool {
 	return c.Rank(key) == 2 && m.Role(key) != models.VisionEmbedding
 }

@@ -11,18 +11,18 @@ import (
 	"pgc/runtime/tokenizer"
 )
 
-// boxes are the tokens of places and shapes.
+// boxes matches the tokens of locations and segmentation codes.
 var boxes = regexp.MustCompile(`^<(loc[0-9]{4}|seg[0-9]{3})>$`)
 
-// packed is a checkpoint's tokenizer as it travels in the executable, and the ids of the tokens that no text makes.
+// packed is the tokenizer in the executable's form, with the ids of <bos> and <eos>.
 type packed struct {
 	*tokenizer.Tokenizer
 	compact  []byte
 	bos, eos int
 }
 
-// packTokenizer compacts tokenizer.json and finds in it the tokens that lay out a prompt. Like transformers' processor
-// it takes <bos> and <eos> from the tokenizer: generation_config.json may name other tokens that end generation.
+// packTokenizer compiles tokenizer.json and looks up the special tokens of prompts. As in transformers' processor,
+// <bos> and <eos> are the tokenizer's; generation_config.json may name other tokens that end generation.
 func packTokenizer(c *hf.Checkpoint) (*packed, error) {
 	file := filepath.Join(c.Dir, "tokenizer.json")
 	compact, err := tokenizer.ParsePaliGemma(c.Tokenizer)

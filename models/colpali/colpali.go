@@ -1,8 +1,6 @@
-// Package colpali describes ColPali: PaliGemma with a projection of the last hidden states to short vectors of length 1, by
-// which pages are found (Faysse et al. 2024, "ColPali: Efficient Document Retrieval with Vision Language Models").
-//
-// It follows transformers' modeling_colpali.py and processing_colpali.py and imports frontend, ir, models, models/config,
-// models/paligemma, runtime/entry and runtime/manifest.
+// Package colpali describes ColPali: PaliGemma with a projection of the last hidden states to short vectors of length
+// 1, by which pages are found (Faysse et al. 2024, "ColPali: Efficient Document Retrieval with Vision Language
+// Models"). It follows transformers' modeling_colpali.py and processing_colpali.py.
 package colpali
 
 import (
@@ -88,8 +86,8 @@ func (c Config) Graph(o models.Options) (*ir.Module, error) {
 	})
 }
 
-// canonical maps a tensor's name in the layouts of transformers 4 and 5 and of colpali-engine, which calls the projection
-// custom_text_proj, to embedding_proj_layer.… and to PaliGemma's names.
+// canonical maps a tensor's name in the layouts of transformers 4 and 5 and of colpali-engine, which calls the
+// projection custom_text_proj, to embedding_proj_layer.… and to PaliGemma's names.
 func canonical(stored string) string {
 	key := strings.TrimPrefix(stored, "vlm.")
 	if rest, ok := strings.CutPrefix(key, "custom_text_proj."); ok {
@@ -106,8 +104,8 @@ func hub(key string) string {
 	return "vlm." + paligemma.Hub(key)
 }
 
-// embeds lays out the prompts as transformers' ColPaliProcessor does: image tokens, <bos> and a fixed text; or <bos>, the
-// query behind a prefix, ten <pad> as room for thought, and a newline.
+// embeds lays out the prompts as transformers' ColPaliProcessor does: image tokens, <bos> and a fixed text; or <bos>,
+// the query behind a prefix, ten <pad> as room for thought, and a newline.
 func embeds(c models.Config, processor *config.Section) *manifest.Embedding {
 	f := c.Facts()
 	bos := manifest.Segment{Token: f.BOSTokenID, Count: 1}

@@ -1,5 +1,5 @@
-// Package config reads the JSON files of a checkpoint setting by setting: every error names file and key, what was found and
-// what was expected, and a setting that nobody has asked for is an error, too. It imports nothing of the project.
+// Package config reads the JSON files of a checkpoint key by key. Every error names file and key, what was found and
+// what was expected. A key that nobody has asked for is an error, too.
 package config
 
 import (
@@ -12,8 +12,8 @@ import (
 	"strings"
 )
 
-// Section is a JSON object of a file. It remembers which keys were asked for, so that Rest can name one nobody knows, and the
-// first error of the whole file.
+// Section is a JSON object of a file. It remembers which keys were asked for, so that Rest can name one nobody knows,
+// and the first error of the whole file.
 type Section struct {
 	file, path string
 	raw        map[string]json.RawMessage
@@ -54,7 +54,8 @@ func (s *Section) Raw(key string) []byte { return s.raw[key] }
 // Null reports whether a key is there and null.
 func (s *Section) Null(key string) bool { return string(s.raw[key]) == "null" }
 
-// Fail notes an error about a key, unless the file has one already. The format continues the sentence that the key begins.
+// Fail notes an error about a key, unless the file has one already. The format continues the sentence that the key
+// begins.
 func (s *Section) Fail(key, format string, args ...any) {
 	if *s.err == nil {
 		*s.err = fmt.Errorf("%s: %s%s %s", s.file, s.path, key, fmt.Sprintf(format, args...))

@@ -13,8 +13,9 @@ func Keys(lists ...string) map[string]bool {
 	return m
 }
 
-// Inert lists keys that change no result and that every configuration of transformers 4 and 5 may carry: names, training,
-// labels, output options, and generation settings of the time before generation_config.json, which nothing reads any more.
+// Inert lists keys that change no result and that every configuration of transformers 4 and 5 may carry: names,
+// training, labels, output options, and generation settings of the time before generation_config.json, which nothing
+// reads any more.
 const Inert = `architectures transformers_version torch_dtype dtype output_hidden_states output_attentions return_dict
 	chunk_size_feed_forward is_encoder_decoder id2label label2id num_labels problem_type torchscript use_bfloat16 tf_legacy_loss
 	pruned_heads tie_encoder_decoder cross_attention_hidden_size add_cross_attention is_decoder max_length min_length do_sample

@@ -4,7 +4,7 @@
 // The code follows the papers (Beyer et al. 2024, "PaliGemma"; Steiner et al. 2024, "PaliGemma 2"; Zhai et al. 2023,
 // "Sigmoid loss for language image pre-training"; Gemma Team 2024) and transformers' modeling_siglip.py,
 // modeling_gemma.py, modeling_gemma2.py and modeling_paligemma.py, whose names weights and settings keep. Nothing here
-// knows about fusion, layouts or machines. It imports frontend, ir, models and models/config.
+// knows about fusion, layouts or machines.
 package paligemma
 
 import (

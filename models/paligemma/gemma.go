@@ -118,8 +118,8 @@ func (b *builder) mask(c call, window int) *Value {
 	return Or(seen, And(Lt(query, prefix), Lt(key, prefix)))
 }
 
-// rotaryTables are cosine and sine of position times frequency. Positions count from 1 and frequencies are rounded at every
-// step, as in transformers: at position 8000 one unit in the last place of a frequency is 5e-4 of an angle.
+// rotaryTables are cosine and sine of position times frequency. Positions count from 1 and frequencies are rounded at
+// every step, as in transformers: at position 8000 one unit in the last place of a frequency is 5e-4 of an angle.
 func (b *builder) rotaryTables(c call) (cos, sin *Value) {
 	t := b.cfg.Text
 	half := t.HeadDim / 2

@@ -38,8 +38,8 @@ var Roles = []models.RoleOf{
 	{Prefix: lmHead, Role: models.Head},
 }
 
-// Canonical maps a tensor's name in any of the four layouts that transformers writes to language_model.…, vision_tower.…,
-// multi_modal_projector.… or lm_head.weight.
+// Canonical maps a tensor's name in any of the four layouts that transformers writes to language_model.…,
+// vision_tower.…, multi_modal_projector.… or lm_head.weight.
 func Canonical(stored string) string {
 	key := strings.TrimPrefix(stored, "model.")
 	if rest, ok := strings.CutPrefix(key, "language_model.model."); ok {

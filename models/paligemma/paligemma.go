@@ -18,8 +18,8 @@ func (b *builder) w(key string, dims ...any) *Value {
 	return b.f.Weight(key, b.opt.DType(key), dims...)
 }
 
-// operand is x as products with a weight read it: in groups of 8 bits where the weight has integers and the arithmetic has, too,
-// and likewise in bfloat16.
+// operand is x as products with a weight read it: in groups of 8 bits where the weight has integers and the arithmetic
+// has, too, and likewise in bfloat16.
 func (b *builder) operand(key string, x *Value) *Value {
 	d := b.opt.DType(key)
 	bits, size := d.Group()

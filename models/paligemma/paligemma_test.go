@@ -7,8 +7,8 @@ import (
 	"pgc/ir"
 )
 
-// TestFrequencies looks at the rotary frequencies in the graph of a model whose weights and cache are bf16: they are those that
-// torch computes in float32, bit for bit, and none was rounded to bf16.
+// TestFrequencies looks at the rotary frequencies in the graph of a model whose weights and cache are bf16: they are
+// those that torch computes in float32, bit for bit, and none was rounded to bf16.
 func TestFrequencies(t *testing.T) {
 	cfg := Config{Vision: Vision{HiddenSize: 8, IntermediateSize: 8, NumHiddenLayers: 1, NumAttentionHeads: 2, ImageSize: 4, PatchSize: 2, LayerNormEps: 1e-6},
 		Text: Text{VocabSize: 11, HiddenSize: 8, IntermediateSize: 8, NumHiddenLayers: 1, NumAttentionHeads: 2, NumKeyValueHeads: 1, HeadDim: 16,

@@ -8,8 +8,8 @@ import (
 	"pgc/models/config"
 )
 
-// Settings that transformers' PaliGemma does not read, or overwrites: the sizes beside the sub-configurations, and those
-// of one kind of decoder in the other's configuration.
+// Settings that transformers' PaliGemma does not read, or overwrites: the sizes beside the sub-configurations, and
+// those of one kind of decoder in the other's configuration.
 var (
 	inertTop  = config.Keys(config.Inert, "vocab_size hidden_size num_hidden_layers ignore_index")
 	inertText = map[string]map[string]bool{
@@ -88,7 +88,8 @@ func (c *Config) checkIDs(s *config.Section) {
 	models.CheckVocabulary(s, "image_token_index", vocab, c.ImageTokenIndex)
 }
 
-// tanhGelu are the names of the tanh form of GELU. "gelu" is another function, but Gemma's configuration means this one.
+// tanhGelu are the names of the tanh form of GELU. "gelu" is another function, but Gemma's configuration means this
+// one.
 var tanhGelu = []string{"gelu_pytorch_tanh", "gelu_fast", "gelu_new", "gelu_python_tanh", "gelu_accurate"}
 
 // Bounds of sizes, far beyond any model: what follows from them fits into memory and into 64 bits.
@@ -97,8 +98,8 @@ const (
 	maxLayers = 1 << 10
 )
 
-// readText reads Gemma's configuration; the defaults of missing keys are those of GemmaConfig and Gemma2Config. Without a
-// text_config they are those PaliGemmaConfig gives: Gemma 2B.
+// readText reads Gemma's configuration; the defaults of missing keys are those of GemmaConfig and Gemma2Config. Without
+// a text_config they are those PaliGemmaConfig gives: Gemma 2B.
 func readText(s *config.Section, present bool, kind string) Text {
 	d := Text{VocabSize: 256000, HiddenSize: 3072, IntermediateSize: 24576, NumHiddenLayers: 28, NumAttentionHeads: 16,
 		NumKeyValueHeads: 16, HeadDim: 256}

@@ -1,4 +1,4 @@
-// Package registry lists the models that pgc compiles. It imports models and every model's folder.
+// Package registry lists the models that pgc compiles.
 package registry
 
 import (

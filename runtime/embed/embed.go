@@ -1,7 +1,5 @@
 // Package embed runs models that make embeddings, a vector for every token, of images and of queries, and scores images
 // against a query by late interaction.
-//
-// It imports the other packages of runtime and nothing of the compiler.
 package embed
 
 import (
@@ -88,7 +86,8 @@ func (s *Session) alone(ctx context.Context, work func(context.Context) error) e
 // ImageTokens returns the tokens of every image's prompt.
 func (s *Session) ImageTokens() []int32 { return s.image }
 
-// QueryTokens returns the tokens of a query, whose text is taken literally, or an error where the model cannot take them.
+// QueryTokens returns the tokens of a query, whose text is taken literally, or an error where the model cannot take
+// them.
 func (s *Session) QueryTokens(text string) ([]int32, error) {
 	var ids []int32
 	err := s.alone(context.Background(), func(context.Context) error {
@@ -189,8 +188,8 @@ func (s *Session) run(ctx context.Context, ids []int32, images int) ([]float32, 
 	return rows, nil
 }
 
-// enough says why there is too little memory for so many tokens: activations take as much of the arena as the tokens are
-// of the most that the model takes.
+// enough says why there is too little memory for so many tokens: activations take as much of the arena as the tokens
+// are of the most that the model takes.
 func (s *Session) enough(tokens int, what string) error {
 	p := s.Engine.Program
 	need := int64(0)
@@ -200,8 +199,8 @@ func (s *Session) enough(tokens int, what string) error {
 	return native.CheckMemory(need*int64(tokens)/int64(s.Model.MaxTokens), fmt.Sprintf("%s of %d tokens", what, tokens))
 }
 
-// Score returns how well an image answers a query: for every vector of the query the greatest dot product with a vector of
-// the image, summed (late interaction; Khattab and Zaharia 2020, "ColBERT"; score_retrieval of transformers'
+// Score returns how well an image answers a query: for every vector of the query the greatest dot product with a vector
+// of the image, summed (late interaction; Khattab and Zaharia 2020, "ColBERT"; score_retrieval of transformers'
 // ColPaliProcessor). Both are float32 [tokens, dim].
 func Score(query, image []float32, dim int) float64 {
 	sum := 0.0

@@ -14,8 +14,8 @@ import (
 // runtimeELF stands for the runtime: the files of these tests are read, never run.
 var runtimeELF = []byte("\x7fELF")
 
-// TestCalibrationAndReport compiles the demo checkpoint to int4 with and without calibration and measures both on pictures that
-// the calibration has not seen.
+// TestCalibrationAndReport compiles the demo checkpoint to int4 with and without calibration and measures both on
+// pictures that the calibration has not seen.
 func TestCalibrationAndReport(t *testing.T) {
 	ctx, dir := t.Context(), t.TempDir()
 	demo := filepath.Join(golden.Dir(), "..", "models", "paligemma", "demo")

@@ -16,10 +16,10 @@ import (
 	"pgc/runtime/tokenizer"
 )
 
-// maxAnswer is how many tokens of the checkpoint's own answer are followed.
+// maxAnswer limits the tokens of the checkpoint's own answer.
 const maxAnswer = 16
 
-// Reference is a checkpoint as it is stored, ready to run.
+// Reference is a checkpoint, ready to run in the storage it comes in.
 type Reference struct {
 	c        *hf.Checkpoint
 	options  build.Options // of the executable
@@ -28,8 +28,8 @@ type Reference struct {
 	model    *build.Loaded
 }
 
-// Open compiles a checkpoint for an executable with the given options: its weights are stored as they are, the inputs of matrices
-// that the executable stores in 4 bits can be observed. They lie in folder meanwhile.
+// Open compiles a checkpoint without quantization and observes the inputs of the matrices that an executable with these
+// options stores in 4 bits. folder holds the weights meanwhile.
 func Open(ctx context.Context, dir, folder string, o build.Options, progress func(what string, done, total int64)) (*Reference, error) {
 	c, err := hf.Load(dir)
 	if err != nil {
@@ -60,14 +60,14 @@ func (r *Reference) Close() {
 	r.c.Close()
 }
 
-// step tells the progress of a loop over samples.
+// step reports the progress of a loop over samples.
 func (r *Reference) step(what string, done, total int) {
 	if r.progress != nil {
 		r.progress(fmt.Sprintf("%s: %d of %d samples", what, done, total), int64(done), int64(total))
 	}
 }
 
-// prompt lays out a sample with its answer behind it: the one that is known, or the beginning of the checkpoint's own.
+// prompt lays out a sample and its answer: the given one, or the beginning of the checkpoint's own.
 func (r *Reference) prompt(ctx context.Context, sm Sample) (tokenizer.Prompt, error) {
 	s := r.model.Session
 	p, err := s.Layout(1, sm.Prompt, sm.Suffix, false)
@@ -89,7 +89,7 @@ func (r *Reference) prompt(ctx context.Context, sm Sample) (tokenizer.Prompt, er
 	return p, nil
 }
 
-// rows is how many rows the outputs of a function have, run on a prompt.
+// rows returns the number of rows in the outputs of a function on a prompt.
 func (r *Reference) rows(function string, p tokenizer.Prompt) int {
 	if function == entry.Forward {
 		return len(p.IDs)
@@ -157,8 +157,8 @@ func (r *Reference) Calibrate(ctx context.Context, samples []Sample) (func(key s
 	return r.options.Inputs, nil
 }
 
-// balanced are the rows of tokens, those of text scaled to count as much as those of the picture together: answers come from few
-// tokens among many. docs/QUANTIZATION.md has what calibration brings.
+// balanced scales the rows of text tokens so that together they count as much as those of the image: answers come from
+// few tokens among many (docs/QUANTIZATION.md measures calibration).
 func (r *Reference) balanced(x []float32, ids []int32, width int) []float32 {
 	image := int32(r.model.Session.Model.Image)
 	text := 0

@@ -13,7 +13,7 @@ import (
 	"pgc/runtime/tokenizer"
 )
 
-// Report says how far an executable is from its checkpoint as it is stored.
+// Report compares an executable with its checkpoint.
 type Report struct {
 	Samples   int     `json:"samples"`
 	Positions int     `json:"positions"` // whose logits are compared: those that predict the answers
@@ -23,7 +23,7 @@ type Report struct {
 	Layers    []Layer `json:"layers"`
 }
 
-// Layer is the result of one layer, after all before it.
+// Layer compares the outputs of one layer.
 type Layer struct {
 	Name  string  `json:"name"`
 	Error float64 `json:"error"` // root of the squared difference over the squared result
@@ -33,8 +33,8 @@ type Layer struct {
 	diff, size float64
 }
 
-// Report runs the samples through the checkpoint and the executable at path, which was compiled from it with the reference's
-// options, and compares.
+// Report runs the samples through the checkpoint and through the executable at path, compiled with the same options,
+// and compares.
 func (r *Reference) Report(ctx context.Context, path string, samples []Sample) (*Report, error) {
 	image, err := program.OpenFile(path)
 	if err != nil {
@@ -103,7 +103,7 @@ func (r *Reference) Report(ctx context.Context, path string, samples []Sample) (
 	return out, nil
 }
 
-// results are what a model computes for a sample: layers, and the logits of the positions that predict the answer.
+// results holds the layers of a sample and the logits of the positions that predict its answer.
 type results struct {
 	layers [][]float32
 	logits []float32
@@ -129,7 +129,7 @@ func (r *Reference) run(ctx context.Context, m *build.Loaded, sm Sample, p token
 	return out, err
 }
 
-// divergence is KL(a ‖ b) of the distributions that logits stand for, in nats.
+// divergence returns KL(softmax a ‖ softmax b) in nats.
 func divergence(a, b []float32) float64 {
 	la, lb := logSum(a), logSum(b)
 	kl := 0.0
@@ -148,7 +148,7 @@ func logSum(x []float32) float64 {
 	return top + math.Log(sum)
 }
 
-// best is the token that greedy decoding chooses.
+// best returns the token that greedy decoding chooses.
 func best(logits []float32, suppressed []int32) int {
 	at := -1
 	for i, v := range logits {

@@ -1,5 +1,5 @@
-// Package quality runs a checkpoint, as it is stored, on pictures and prompts: to collect what its matrices are multiplied with,
-// for their calibration, and to measure how far a compiled executable is from it.
+// Package quality runs a checkpoint without quantization on images and prompts, to calibrate the rounding of its
+// matrices and to measure how far a compiled executable is from it.
 package quality
 
 import (
@@ -15,7 +15,7 @@ import (
 	"pgc/runtime/rgb"
 )
 
-// Sample is a picture, a prompt, and the answer to follow; without one the checkpoint's own is followed.
+// Sample is an image, a prompt and its answer, by default the checkpoint's own.
 type Sample struct {
 	Picture *rgb.Image
 	Prompt  string
@@ -24,7 +24,7 @@ type Sample struct {
 
 func (s Sample) pictures() []*rgb.Image { return []*rgb.Image{s.Picture} }
 
-// Prompts are asked where a folder has none of its own.
+// Prompts are the prompts for folders without prompts of their own.
 var Prompts = []string{"caption en", "describe en", "ocr", "answer en what is in the picture?", "detect person"}
 
 var extensions = []string{".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff"}
@@ -35,9 +35,9 @@ const (
 	requestsFile = "requests.jsonl"
 )
 
-// Read reads the samples of a folder. With requests.jsonl, {"images": ["a.png"], "prompt": …, "suffix": …} a line, these are
-// the samples. Otherwise they are the pictures of the folder in the order of their names, each with one line of prompts.txt, or of
-// Prompts, in turn, until all pictures and all prompts have been used.
+// Read reads the samples of a folder. With requests.jsonl, {"images": ["a.png"], "prompt": …, "suffix": …} a line,
+// these are the samples. Otherwise they are the pictures of the folder in the order of their names, each with one line
+// of prompts.txt, or of Prompts, in turn, until all pictures and all prompts have been used.
 func Read(folder string) ([]Sample, error) {
 	if f, err := os.Open(filepath.Join(folder, requestsFile)); err == nil {
 		defer f.Close()
@@ -113,7 +113,7 @@ func readRequests(folder string, f *os.File) (samples []Sample, err error) {
 	return samples, nil
 }
 
-// Drawn are a few pictures of discs on shaded ground, with Prompts: what a report uses that is given none.
+// Drawn returns a few images of discs on shaded ground with Prompts, the samples of a report that is given none.
 func Drawn() []Sample {
 	const side = 224
 	var pictures []*rgb.Image
