@@ -100,6 +100,11 @@ func (s *Session) QueryTokens(text string) ([]int32, error) {
 	if n := s.Model.MaxTokens; len(ids) > n {
 		return nil, fmt.Errorf("the query has %d tokens, but the model takes %d: compile with --max-tokens %d or more", len(ids), n, len(ids))
 	}
+	for i, id := range ids {
+		if int(id) >= s.Model.VocabSize {
+			return nil, fmt.Errorf("token %d of the query is id %d, expected an id under %d, the size of the vocabulary", i, id, s.Model.VocabSize)
+		}
+	}
 	return ids, nil
 }
 
