@@ -334,3 +334,41 @@ func TestEmbeddingMisuse(t *testing.T) {
 		t.Errorf("--help shows commands that the model does not have:\n%s", help)
 	}
 }
+
+// TestQueryBeyondTheVocabulary: a tokenizer without location tokens gets them added behind its own, where the embedding has no
+// rows. A query that names one is refused.
+func TestQueryBeyondTheVocabulary(t *testing.T) {
+	dir := copyCheckpoint(t, "colpali-odd")
+	path := filepath.Join(dir, "tokenizer.json")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file map[string]any
+	if err := json.Unmarshal(text, &file); err != nil {
+		t.Fatal(err)
+	}
+	vocabulary := file["model"].(map[string]any)["vocab"].(map[string]any)
+	file["added_tokens"] = slices.DeleteFunc(file["added_tokens"].([]any), func(a any) bool {
+		token := a.(map[string]any)
+		content := token["content"].(string)
+		located := strings.HasPrefix(content, "<loc") || strings.HasPrefix(content, "<seg")
+		if located {
+			vocabulary["piece of "+content] = token["id"]
+		}
+		return located
+	})
+	if text, err = json.Marshal(file); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	exe := filepath.Join(t.TempDir(), "model")
+	compileTo(t, exe, dir)
+	cmd := exec.Command(exe, "rank", "--query", "<loc0500>", pictures([]string{"grey.png"})[0])
+	out, err := cmd.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "of the query is id ") {
+		t.Errorf("error %v: %s, expected one about the id", err, out)
+	}
+}

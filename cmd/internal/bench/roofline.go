@@ -46,7 +46,7 @@ var (
 	faint  = color.NRGBA{220, 220, 220, 255}
 	roofs  = color.NRGBA{120, 120, 120, 255}
 	colour = map[string]color.NRGBA{"encode_image": {0, 114, 178, 170}, "prefill": {213, 94, 0, 170}, "decode": {0, 158, 115, 170},
-		"decode_batch": {86, 180, 233, 170}}
+		"decode_batch": {86, 180, 233, 170}, "embed": {213, 94, 0, 170}}
 )
 
 // axes map logarithms to places.
