@@ -31,6 +31,9 @@ type Model struct {
 	// Checkpoints may leave the head out and use the embedding. Head is empty where the model has none.
 	Embedding, Head string
 
+	// PromptEnd is the text that a model's processor puts behind every prompt, for a model that generates text: image tokens, <bos>,
+	// the user's text and this.
+	PromptEnd string
 	// Embeds returns how the model makes embeddings of images and queries, as processor_config.json has it. It is nil
 	// for a model that generates text.
 	Embeds func(c Config, processor *config.Section) *manifest.Embedding

@@ -262,7 +262,7 @@ func describe(c *hf.Checkpoint, tok *packed, o Options) *manifest.Model {
 		BOS: tok.bos, SuffixEnd: tok.eos, PAD: facts.PADTokenID, Image: facts.ImageTokenIndex, EOS: c.Generation.EOS,
 		MaxNewTokens: c.Generation.MaxNewTokens, DoSample: c.Generation.DoSample, Temperature: c.Generation.Temperature,
 		TopK: c.Generation.TopK, TopP: c.Generation.TopP, RepetitionPenalty: c.Generation.RepetitionPenalty,
-		RescaleFactor: c.Preprocessor.RescaleFactor, Mean: c.Preprocessor.Mean, Std: c.Preprocessor.Std, Embedding: c.Embedding}
+		RescaleFactor: c.Preprocessor.RescaleFactor, Mean: c.Preprocessor.Mean, Std: c.Preprocessor.Std, Embedding: c.Embedding, PromptEnd: c.Model.PromptEnd}
 	for _, r := range c.Model.Roles {
 		m.Parts = append(m.Parts, manifest.Part{Prefix: r.Prefix, Name: r.Role.String()})
 	}

@@ -36,6 +36,10 @@ func TestRead(t *testing.T) {
 	if f.Kind != "colpali (gemma2)" || f.ImageTokens != 9 || f.VocabSize != 99 || c.(Config).EmbeddingDim != 7 {
 		t.Errorf("%+v", c)
 	}
+	// Checkpoints of transformers 4 say the text model's configuration twice.
+	if s := parse(t, small+`, "text_config": {"model_type": "gemma"}, "initializer_range": 0.02}`); Model.Read(s) == nil || s.Err() != nil {
+		t.Error(s.Err())
+	}
 	if c := Model.Read(parse(t, `{}`)).(Config); c.EmbeddingDim != 128 || c.Text.HiddenSize != 2048 {
 		t.Errorf("defaults %+v, expected Gemma 2B and 128 elements", c)
 	}

@@ -25,6 +25,7 @@ var Model = models.Model{
 	Roles:     Roles,
 	Embedding: embedTokens,
 	Head:      lmHead,
+	PromptEnd: "\n",
 	Released:  released,
 }
 

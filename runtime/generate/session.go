@@ -47,7 +47,7 @@ func New(m *manifest.Model, t *tokenizer.Tokenizer, e *engine.Engine) (*Session,
 
 // Layout makes the prompt of a text about some pictures as transformers' PaliGemmaProcessor does. A nil suffix is none.
 func (s *Session) Layout(images int, text string, suffix *string, parseSpecials bool) (tokenizer.Prompt, error) {
-	l := tokenizer.Layout{Image: int32(s.Model.Image), BOS: int32(s.Model.BOS), EOS: int32(s.Model.SuffixEnd), ImageTokens: s.Model.ImageTokens}
+	l := tokenizer.Layout{Image: int32(s.Model.Image), BOS: int32(s.Model.BOS), EOS: int32(s.Model.SuffixEnd), ImageTokens: s.Model.ImageTokens, End: s.Model.PromptEnd}
 	return s.Tokenizer.Prompt(l, images, text, suffix, parseSpecials)
 }
 

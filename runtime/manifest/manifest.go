@@ -24,6 +24,7 @@ type Model struct {
 	Rounding    string // how 4-bit integers were chosen: plain, search or calibrated; empty without them
 
 	BOS, PAD, Image int
+	PromptEnd       string  // text behind a prompt, tokenized with it
 	SuffixEnd       int     // the tokenizer's <eos>, which ends the suffix of forward
 	EOS             []int   // each of them ends an answer
 	Suppressed      []int32 // ids that are not words and never generated

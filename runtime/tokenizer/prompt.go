@@ -10,6 +10,7 @@ import (
 type Layout struct {
 	Image, BOS, EOS int32
 	ImageTokens     int
+	End             string // text behind the prompt, a newline in PaliGemma
 }
 
 // IgnoreLabel marks tokens that the loss ignores (PyTorch's ignore_index).
@@ -24,7 +25,7 @@ type Prompt struct {
 }
 
 // Prompt lays out a prompt about images as transformers' PaliGemmaProcessor does (processing_paligemma.py): the image
-// tokens of every picture, <bos>, the text and a newline, tokenized together; then, if suffix is not nil, the suffix
+// tokens of every picture, <bos>, the text and the end, tokenized together; then, if suffix is not nil, the suffix
 // and <eos>.
 //
 // The texts are taken literally unless parseSpecials is set. Then special tokens in them count, and where the prompt
@@ -38,13 +39,13 @@ func (t *Tokenizer) Prompt(l Layout, images int, prompt string, suffix *string, 
 		}
 		end := strings.LastIndex(prompt, image) + len(image)
 		text := strings.ReplaceAll(prompt[:end], image, strings.Repeat(image, l.ImageTokens))
-		ids = t.append(ids, text+t.Token(l.BOS)+prompt[end:]+"\n", true)
+		ids = t.append(ids, text+t.Token(l.BOS)+prompt[end:]+l.End, true)
 	} else {
 		ids = make([]int32, 0, images*l.ImageTokens+len(prompt)/2+16)
 		for range images * l.ImageTokens {
 			ids = append(ids, l.Image)
 		}
-		ids = t.append(append(ids, l.BOS), prompt+"\n", parseSpecials)
+		ids = t.append(append(ids, l.BOS), prompt+l.End, parseSpecials)
 	}
 	p := Prompt{Prefix: len(ids)}
 	if suffix != nil {

@@ -173,7 +173,7 @@ func (c *promptCase) compare(t *testing.T, tok *Tokenizer, l Layout) (wrong int)
 // paligemmaLayout finds the tokens of a prompt by name.
 func paligemmaLayout(t *testing.T, tok *Tokenizer, imageTokens int) Layout {
 	t.Helper()
-	l := Layout{ImageTokens: imageTokens}
+	l := Layout{ImageTokens: imageTokens, End: "\n"}
 	for name, id := range map[string]*int32{"<image>": &l.Image, "<bos>": &l.BOS, "<eos>": &l.EOS} {
 		var ok bool
 		if *id, ok = tok.ID(name); !ok || !isSpecial(tok, *id) {
