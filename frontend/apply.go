@@ -33,7 +33,7 @@ func Apply(def *ir.OpDef, operands ...Operand) *Value {
 		case float64:
 			in[i] = f.constant(d, nil, []float64{o})
 		default:
-			fail(f, "operand %d of %s is a %T, wants a *Value, an int or a float64", i, def.Name, o)
+			fail(f, "operand %d of %s is a %T, expected a *Value, an int or a float64", i, def.Name, o)
 		}
 	}
 	return f.op(def, nil, in...)

@@ -162,7 +162,7 @@ func (f *Func) dim(d any) ir.Dim {
 	case ir.Dim:
 		return d
 	}
-	fail(f, "dimension is a %T, wants an int or an ir.Dim", d)
+	fail(f, "dimension is a %T, expected an int or an ir.Dim", d)
 	return ir.Dim{}
 }
 

@@ -5,7 +5,7 @@ import "pgc/ir"
 // Linear is x·wᵀ + bias for x […,K], w [N,K] and bias [N], which may be nil.
 func Linear(x, w, bias *Value) *Value {
 	if w.Rank() != 2 || x.Rank() == 0 || x.Rank() > 20 || x.Dim(-1) != w.Dim(1) {
-		fail(x.f, "linear: x is %s and w is %s, wants […,K] and [N,K]", x.Type(), w.Type())
+		fail(x.f, "linear: x is %s and w is %s, expected […,K] and [N,K]", x.Type(), w.Type())
 	}
 	const labels = "abcdefghijklmnopqrst"
 	rows := labels[:x.Rank()-1]
@@ -14,7 +14,7 @@ func Linear(x, w, bias *Value) *Value {
 		return y
 	}
 	if !bias.Type().Equal(ir.T(bias.DType(), w.Dim(0))) {
-		fail(x.f, "linear: w is %s and bias is %s, wants [N,K] and [N]", w.Type(), bias.Type())
+		fail(x.f, "linear: w is %s and bias is %s, expected [N,K] and [N]", w.Type(), bias.Type())
 	}
 	return Add(y, bias)
 }
@@ -43,7 +43,7 @@ func Rotary(x, cos, sin *Value) *Value {
 	h := x.Dim(-1)
 	half := ir.D(h.N / 2)
 	if want := ir.T(ir.F32, x.Dim(0), half); !h.IsConst() || h.N%2 != 0 || !cos.Type().Equal(want) || !sin.Type().Equal(want) {
-		fail(x.f, "rotary: x is %s, cos is %s and sin is %s, wants [S,…,H] and f32[S,H/2]", x.Type(), cos.Type(), sin.Type())
+		fail(x.f, "rotary: x is %s, cos is %s and sin is %s, expected [S,…,H] and f32[S,H/2]", x.Type(), cos.Type(), sin.Type())
 	}
 	shape := make([]any, x.Rank()) // cos and sin as [S,1,…,1,H/2]
 	for i := range shape {

@@ -131,9 +131,9 @@ func (def *OpDef) operand(i int) Operands { return def.In[min(i, len(def.In)-1)]
 func (def *OpDef) checkArity(n int) error {
 	switch want := len(def.In); {
 	case def.Variadic && n < want-1:
-		return fmt.Errorf("has %s, wants at least %d", plural(n, "operand"), want-1)
+		return fmt.Errorf("has %s, expected at least %d", plural(n, "operand"), want-1)
 	case !def.Variadic && n != want:
-		return fmt.Errorf("has %s, wants %d", plural(n, "operand"), want)
+		return fmt.Errorf("has %s, expected %d", plural(n, "operand"), want)
 	}
 	return nil
 }
@@ -153,7 +153,7 @@ func (def *OpDef) checkTypes(in []DType) error {
 	}
 	for i, d := range in {
 		if o := def.operand(i); !o.Types.Has(d) {
-			return fmt.Errorf("operand %s is %s, wants %s", o.Name, d, o.Types)
+			return fmt.Errorf("operand %s is %s, expected %s", o.Name, d, o.Types)
 		}
 	}
 	return nil
@@ -212,7 +212,7 @@ func (def *OpDef) InferTypes(in []Type, attrs any) ([]Type, error) {
 		return nil, err
 	}
 	if reflect.TypeOf(attrs) != reflect.TypeOf(def.Attrs) {
-		return nil, fmt.Errorf("has attributes of type %T, wants %T", attrs, def.Attrs)
+		return nil, fmt.Errorf("has attributes of type %T, expected %T", attrs, def.Attrs)
 	}
 	if def.InferAll != nil {
 		return def.InferAll(in, attrs)

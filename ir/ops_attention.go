@@ -62,10 +62,10 @@ func checkAttention(in []Type) error {
 	n := q.Rank() - 4 // dimensions of a batch
 	if n < 0 || n > 1 || k.Rank() != n+3 || !k.Equal(v) || !slices.Equal(q.Shape[:n], k.Shape[:n]) ||
 		q.Shape[n+1] != k.Shape[n+1] || q.Shape[n+3] != k.Shape[n+2] {
-		return fmt.Errorf("q is %s, k is %s, v is %s, wants [S,G,R,H], [T,G,H], [T,G,H] or [B,S,G,R,H], [B,T,G,H], [B,T,G,H]", q, k, v)
+		return fmt.Errorf("q is %s, k is %s, v is %s, expected [S,G,R,H], [T,G,H], [T,G,H] or [B,S,G,R,H], [B,T,G,H], [B,T,G,H]", q, k, v)
 	}
 	if len(in) > 4 || len(in) == 4 && (n == 0 || !in[3].Equal(T(I32, q.Shape[0]))) {
-		return fmt.Errorf("q is %s and positions are %s, wants [B,S,G,R,H] and i32[B]", q, in[3])
+		return fmt.Errorf("q is %s and positions are %s, expected [B,S,G,R,H] and i32[B]", q, in[3])
 	}
 	return nil
 }

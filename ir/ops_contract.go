@@ -15,13 +15,13 @@ var OpArgmax = Define(OpDef{Name: "argmax", Doc: "the place of the maximum over 
 		case x.Rank() == 0:
 			return Type{}, errors.New("operand is a scalar")
 		case x.Last().N > MaxPlaces:
-			return Type{}, fmt.Errorf("operand is %s, wants rows of at most %d elements", x, MaxPlaces)
+			return Type{}, fmt.Errorf("operand is %s, expected rows of at most %d elements", x, MaxPlaces)
 		}
 		return Type{I32, append(append([]Dim{}, x.Shape[:x.Rank()-1]...), D(1))}, nil
 	},
 	Check: func(m *Module, op *Op) error {
 		if n := m.MaxDim(op.In[0].Type.Last()); n > MaxPlaces {
-			return fmt.Errorf("operand is %s with rows of up to %d elements, wants at most %d", op.In[0].Type, n, MaxPlaces)
+			return fmt.Errorf("operand is %s with rows of up to %d elements, expected at most %d", op.In[0].Type, n, MaxPlaces)
 		}
 		return nil
 	},

@@ -17,11 +17,11 @@ var OpConstant = Define(OpDef{Name: "constant", Doc: "values in row-major order,
 	Infer: func(_ []Type, attrs any) (Type, error) {
 		a := attrs.(ConstantAttrs)
 		if !a.DType.IsArithmetic() {
-			return Type{}, fmt.Errorf("constant of type %s, wants f32, i32 or bool", a.DType)
+			return Type{}, fmt.Errorf("constant of type %s, expected f32, i32 or bool", a.DType)
 		}
 		n, syms := factors(a.Shape)
 		if len(syms) > 0 || n < 0 {
-			return Type{}, fmt.Errorf("constant of shape %s, wants constant dimensions", FormatDims(a.Shape))
+			return Type{}, fmt.Errorf("constant of shape %s, expected constant dimensions", FormatDims(a.Shape))
 		}
 		if len(a.Values) != 1 && len(a.Values) != n {
 			return Type{}, fmt.Errorf("constant of shape %s has %d values", FormatDims(a.Shape), len(a.Values))

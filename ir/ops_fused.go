@@ -151,7 +151,7 @@ func storedAs(stored, computed DType) (DType, error) {
 		return computed, nil
 	}
 	if computed != F32 || stored == F32 || !stored.IsFloat() || !Plain.Has(stored) {
-		return Invalid, fmt.Errorf("stores %s as %s, wants f32 as bf16 or f16", computed, stored)
+		return Invalid, fmt.Errorf("stores %s as %s, expected f32 as bf16 or f16", computed, stored)
 	}
 	return stored, nil
 }
@@ -226,7 +226,7 @@ func inferRow(in []Type, attrs any) (Type, error) {
 			return Type{}, err
 		}
 		if d != F32 {
-			return Type{}, fmt.Errorf("reduction %d is over %s, wants f32", i, d)
+			return Type{}, fmt.Errorf("reduction %d is over %s, expected f32", i, d)
 		}
 	}
 	if a.Out == nil {
@@ -241,7 +241,7 @@ func inferRow(in []Type, attrs any) (Type, error) {
 		return Type{d, shape}, err
 	}
 	if bits, _ := a.DType.Group(); bits != 8 || d != F32 || !shape[len(shape)-1].IsConst() {
-		return Type{}, fmt.Errorf("stores %s as %s, wants f32 rows of constant length as groups of 8 bits", Type{d, shape}, a.DType)
+		return Type{}, fmt.Errorf("stores %s as %s, expected f32 rows of constant length as groups of 8 bits", Type{d, shape}, a.DType)
 	}
 	return Type{a.DType, shape}, nil
 }

@@ -130,21 +130,21 @@ func (a MatmulAttrs) Parts(in []Type) ([]MatmulPart, error) {
 		ws := in[rows+p.First:][:p.Accs]
 		for _, w := range ws {
 			if r := w.Rank(); r < 2 || r > 3 || w.Last() != x.Shape[1] || !w.Equal(ws[0]) {
-				return nil, fmt.Errorf("x is %s and w is %s, wants [M,K] and [N,K] or [B,I,K]", x, w)
+				return nil, fmt.Errorf("x is %s and w is %s, expected [M,K] and [N,K] or [B,I,K]", x, w)
 			}
 			if !w.DType.IsFloat() {
-				return nil, fmt.Errorf("w is %s, wants floats", w)
+				return nil, fmt.Errorf("w is %s, expected floats", w)
 			}
 			_, have := w.DType.Group()
 			if _, want := x.DType.Group(); want > 0 && have != want {
-				return nil, fmt.Errorf("x is %s and w is %s, wants groups of one length", x, w)
+				return nil, fmt.Errorf("x is %s and w is %s, expected groups of one length", x, w)
 			}
 			if x.DType == BF16 && w.DType != BF16 {
-				return nil, fmt.Errorf("x is %s and w is %s, wants bf16", x, w)
+				return nil, fmt.Errorf("x is %s and w is %s, expected bf16", x, w)
 			}
 			for _, d := range w.Shape {
 				if !d.IsConst() {
-					return nil, fmt.Errorf("w is %s, wants constant dimensions", w)
+					return nil, fmt.Errorf("w is %s, expected constant dimensions", w)
 				}
 			}
 		}
@@ -162,17 +162,17 @@ func (a MatmulAttrs) x(in []Type) (Type, error) {
 			return Type{}, fmt.Errorf("prologue: %w", err)
 		}
 		if x = t; x.DType != F32 {
-			return Type{}, fmt.Errorf("prologue: x is %s, wants f32", x)
+			return Type{}, fmt.Errorf("prologue: x is %s, expected f32", x)
 		}
 	}
 	if a.X != Invalid {
 		if len(a.Prologue) == 0 || a.X != BF16 {
-			return Type{}, fmt.Errorf("rounds x to %s, wants that of a prologue as bf16", a.X)
+			return Type{}, fmt.Errorf("rounds x to %s, expected that of a prologue as bf16", a.X)
 		}
 		x.DType = BF16
 	}
 	if bits, _ := x.DType.Group(); x.Rank() != 2 || x.DType != F32 && x.DType != BF16 && bits != 8 {
-		return Type{}, fmt.Errorf("x is %s, wants f32, bf16 or groups of 8 bits of two dimensions", x)
+		return Type{}, fmt.Errorf("x is %s, expected f32, bf16 or groups of 8 bits of two dimensions", x)
 	}
 	if len(a.Prologue) == 0 && len(a.Reduce) > 0 {
 		return Type{}, errors.New("has reductions without a prologue")

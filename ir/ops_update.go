@@ -37,7 +37,7 @@ var OpDynamicSlice = Define(OpDef{Name: "dynamic_slice", Doc: "elements start to
 
 func checkStart(start Type) error {
 	if start.Rank() != 0 {
-		return fmt.Errorf("start is %s, wants i32[]", start)
+		return fmt.Errorf("start is %s, expected i32[]", start)
 	}
 	return nil
 }
@@ -56,7 +56,7 @@ var OpDynamicUpdateSlice = Define(OpDef{Name: "dynamic_update_slice",
 		}
 		n := len(starts)
 		if n == 0 || n > state.Rank() {
-			return Type{}, fmt.Errorf("has %s for %s, wants one for each of its leading dimensions that the update is shorter in", plural(n, "start"), state)
+			return Type{}, fmt.Errorf("has %s for %s, expected one for each of its leading dimensions that the update is shorter in", plural(n, "start"), state)
 		}
 		if update.DType != state.DType || update.Rank() != state.Rank() || !slices.Equal(update.Shape[n:], state.Shape[n:]) {
 			return Type{}, fmt.Errorf("update is %s, state is %s: they may differ only in the first %s", update, state, plural(n, "dimension"))
@@ -90,7 +90,7 @@ var OpScatter = Define(OpDef{Name: "scatter",
 		state, update, positions := in[0], in[1], in[2]
 		if state.Rank() < 3 || update.DType != state.DType || update.Rank() != state.Rank() || update.Shape[0] != state.Shape[0] ||
 			!slices.Equal(update.Shape[2:], state.Shape[2:]) || !positions.Equal(T(I32, state.Shape[0])) {
-			return Type{}, fmt.Errorf("state is %s, update is %s, positions is %s, wants [B,T,…], [B,S,…] and i32[B]", state, update, positions)
+			return Type{}, fmt.Errorf("state is %s, update is %s, positions is %s, expected [B,T,…], [B,S,…] and i32[B]", state, update, positions)
 		}
 		return state, nil
 	},

@@ -24,7 +24,7 @@ func (m *Module) Verify() error {
 			report("symbol %q is declared twice or is not an identifier", s.Name)
 		}
 		if s.Max < 0 || s.Max > DimLimit {
-			report("symbol %s has the bound %d, wants 0 to %d", s.Name, s.Max, DimLimit)
+			report("symbol %s has the bound %d, expected 0 to %d", s.Name, s.Max, DimLimit)
 		}
 		symbols[s.Name] = true
 	}
@@ -110,7 +110,7 @@ func (v *verifier) params() {
 			v.report(Loc{}, where, "a state of one dimension or more, and nothing else, has batch slots")
 		}
 		if p.Kind != Input && !isStatic(p.Type) {
-			v.report(Loc{}, where, "%s has the type %s, wants constant dimensions", p.Kind, p.Type)
+			v.report(Loc{}, where, "%s has the type %s, expected constant dimensions", p.Kind, p.Type)
 		}
 		v.defined[p] = true
 	}

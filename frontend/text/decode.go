@@ -265,7 +265,7 @@ func (s *scope) call(e *expression) (*ir.Expr, error) {
 		return nil, e.wrong("the name of an elementwise operation")
 	}
 	if len(args) != len(def.In) {
-		return nil, participle.Errorf(e.token.Pos, "%s of %d values, wants %d", def.Name, len(args), len(def.In))
+		return nil, participle.Errorf(e.token.Pos, "%s of %d values, expected %d", def.Name, len(args), len(def.In))
 	}
 	return ir.Call(def, args...), nil
 }

@@ -131,7 +131,7 @@ func TestDocumentsExamples(t *testing.T) {
 			case !wrong && err != nil:
 				t.Errorf("%s: %v in\n%s", path, err, src)
 			case !wrong && m.String() != stripComments(src):
-				t.Errorf("%s: not in canonical form:\n%s\nwants\n%s", path, src, m)
+				t.Errorf("%s: not in canonical form:\n%s\nexpected\n%s", path, src, m)
 			}
 		}
 	}

@@ -39,7 +39,7 @@ func Parse(file, src string) (*ir.Module, error) {
 	for _, s := range tree.Symbols.list {
 		bound, err := strconv.Atoi(s.bound.Value)
 		if err != nil || bound < 0 || bound > ir.DimLimit {
-			return nil, failure(s.bound.Pos, "the bound of symbol %s is %s, wants an integer from 0 to %d", s.name.Value, s.bound.Value, ir.DimLimit)
+			return nil, failure(s.bound.Pos, "the bound of symbol %s is %s, expected an integer from 0 to %d", s.name.Value, s.bound.Value, ir.DimLimit)
 		}
 		if _, twice := m.Bound(s.name.Value); twice {
 			return nil, failure(s.name.Pos, "symbol %s is declared twice", s.name.Value)

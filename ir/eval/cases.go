@@ -187,7 +187,7 @@ func nearest(stored, exact *Tensor) *Tensor {
 // an error naming the worst element when that exceeds 1 or the tensors differ in type or shape.
 func Compare(got, want *Tensor, tol ir.Tol) (worst float64, err error) {
 	if got.DType != want.DType || !slices.Equal(got.Shape, want.Shape) || len(got.Data) != len(want.Data) {
-		return math.Inf(1), fmt.Errorf("result is %s%v, wants %s%v", got.DType, got.Shape, want.DType, want.Shape)
+		return math.Inf(1), fmt.Errorf("result is %s%v, expected %s%v", got.DType, got.Shape, want.DType, want.Shape)
 	}
 	norm := Norm(want)
 	at := 0
@@ -197,7 +197,7 @@ func Compare(got, want *Tensor, tol ir.Tol) (worst float64, err error) {
 		}
 	}
 	if worst > 1 {
-		return worst, fmt.Errorf("element %d of %v is %.9g, wants %.9g: %.3g times the error allowed (%g ULP + %g of the largest, %.3g)",
+		return worst, fmt.Errorf("element %d of %v is %.9g, expected %.9g: %.3g times the error allowed (%g ULP + %g of the largest, %.3g)",
 			at, want.Shape, got.Data[at], want.Data[at], worst, tol.ULP, tol.Norm, norm)
 	}
 	return worst, nil

@@ -18,7 +18,7 @@ func Func(f *ir.Func, inputs map[string]*Tensor, syms map[string]int) (map[strin
 func Trace(f *ir.Func, inputs map[string]*Tensor, syms map[string]int, visit func(*ir.Value, *Tensor)) (map[string]*Tensor, error) {
 	for _, s := range f.Module.Symbols {
 		if n, ok := syms[s.Name]; ok && (n < 0 || n > s.Max) {
-			return nil, fmt.Errorf("symbol %s is %d, wants 0 to %d", s.Name, n, s.Max)
+			return nil, fmt.Errorf("symbol %s is %d, expected 0 to %d", s.Name, n, s.Max)
 		}
 	}
 	values := map[*ir.Value]*Tensor{}
@@ -83,7 +83,7 @@ func argument(p *ir.Value, inputs map[string]*Tensor, syms map[string]int) (*Ten
 		return nil, fmt.Errorf("%s %q: %w", p.Kind, name, err)
 	}
 	if t.DType != p.Type.DType || !slices.Equal(t.Shape, shape) || len(t.Data) != count(shape) {
-		return nil, fmt.Errorf("%s %q is %s%v with %d values, wants %s%v", p.Kind, name, t.DType, t.Shape, len(t.Data), p.Type.DType, shape)
+		return nil, fmt.Errorf("%s %q is %s%v with %d values, expected %s%v", p.Kind, name, t.DType, t.Shape, len(t.Data), p.Type.DType, shape)
 	}
 	return t, nil
 }

@@ -85,9 +85,9 @@ func TestErrors(t *testing.T) {
 		{"ids[0] is 3, the table has 3 rows", in(3, 2), 2},
 		{"ids[0] is -1", in(-1, 2), 2},
 		{"@f %2 dynamic_update_slice: elements 2 to 4 are outside dimension 0 of the state, [2 2]", in(0, 2), 2},
-		{`input "ids" is i32[2] with 2 values, wants i32[3]`, in(0, 2), 3},
+		{`input "ids" is i32[2] with 2 values, expected i32[3]`, in(0, 2), 3},
 		{`no tensor for the weight "table"`, map[string]*Tensor{"ids": New(ir.I32, 1)}, 1},
-		{"symbol S is 5, wants 0 to 4", in(0, 5), 5},
+		{"symbol S is 5, expected 0 to 4", in(0, 5), 5},
 	} {
 		_, err := Func(f, c.inputs, map[string]int{"S": c.s})
 		if err == nil || !strings.Contains(err.Error(), c.want) {

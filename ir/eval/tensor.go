@@ -53,7 +53,7 @@ func Decode(d ir.DType, raw []byte, shape ...int) (*Tensor, error) {
 		return nil, fmt.Errorf("%s is no type of single values", d)
 	}
 	if len(raw) != size*len(t.Data) {
-		return nil, fmt.Errorf("%d bytes for a tensor %s%v, wants %d", len(raw), d, shape, size*len(t.Data))
+		return nil, fmt.Errorf("%d bytes for a tensor %s%v, expected %d", len(raw), d, shape, size*len(t.Data))
 	}
 	for i := range t.Data {
 		t.Data[i] = decode(d, raw[i*size:])

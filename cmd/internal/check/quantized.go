@@ -67,7 +67,7 @@ func compare(got, want *eval.Tensor, tol ir.Tol) (worst float64, err error) {
 				worst = e
 			}
 			if !(e <= 1) && err == nil {
-				err = fmt.Errorf("element %d of %v is %.9g, wants %.9g: %.3g steps of %.3g, of which one is allowed", i+j, want.Shape, got.Data[i+j], v, e, step)
+				err = fmt.Errorf("element %d of %v is %.9g, expected %.9g: %.3g steps of %.3g, of which one is allowed", i+j, want.Shape, got.Data[i+j], v, e, step)
 			}
 		}
 	}

@@ -49,7 +49,7 @@ func Run(m *ir.Module, r Request) error {
 			t, ok = file.Tensor(p.Key)
 		}
 		if !ok {
-			return fmt.Errorf("%s: no tensor %s: @%s wants the %s %s", r.In, p.Name, f.Name, p.Kind, p.Type)
+			return fmt.Errorf("%s: no tensor %s, expected the %s %s of @%s", r.In, p.Name, p.Kind, p.Type, f.Name)
 		}
 		if err := bind(p.Type, t.Shape, syms); err != nil {
 			return fmt.Errorf("%s: tensor %s is %s%v: %w", r.In, t.Name, t.DType, t.Shape, err)

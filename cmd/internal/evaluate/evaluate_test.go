@@ -108,10 +108,10 @@ func TestErrors(t *testing.T) {
 		syms    map[string]int
 		want    string
 	}{
-		"missing":   {[]tensor{x, k}, map[string]int{"past": 0}, "no tensor w: @f wants the weight f32[3,2]"},
+		"missing":   {[]tensor{x, k}, map[string]int{"past": 0}, "no tensor w, expected the weight f32[3,2] of @f"},
 		"rank":      {[]tensor{flat, w, k}, map[string]int{"past": 0}, "expected f32[S,2]"},
 		"size":      {[]tensor{wide, w, k}, map[string]int{"past": 0}, "expected f32[S,2]"},
-		"bound":     {[]tensor{long, w, k}, map[string]int{"past": 0}, "symbol S is 10, wants 0 to 9"},
+		"bound":     {[]tensor{long, w, k}, map[string]int{"past": 0}, "symbol S is 10, expected 0 to 9"},
 		"no symbol": {[]tensor{x, w, k}, nil, "symbols that no dimension gives are set by --sym"},
 		"contrary":  {[]tensor{x, w, k}, map[string]int{"past": 0, "S": 3}, "expected f32[S,2] with S = 3"},
 		"unknown":   {[]tensor{x, w, k}, map[string]int{"P": 0}, "declares no symbol P"},
