@@ -133,19 +133,6 @@ func (f *Func) RemoveUnusedParams() int {
 	return n - len(f.Params)
 }
 
-// ExpandFused replaces every fused operation by the plain ones it stands for and returns how many there were.
-func (f *Func) ExpandFused() int {
-	n := 0
-	for _, op := range slices.Clone(f.Ops) {
-		if op.Def.Fused() {
-			f.ReplaceResults(op, op.Def.Expand(Before(f, op), op))
-			n++
-		}
-	}
-	f.RemoveDead()
-	return n
-}
-
 // Sort puts the operations into an order in which definitions precede uses, moving as little as possible: each operation
 // moves up only to stand before its first user. A pass may append operations anywhere and sort once.
 func (f *Func) Sort() {

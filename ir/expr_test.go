@@ -123,3 +123,6 @@ func TestAttributeSchemas(t *testing.T) {
 		}
 	}
 }
+
+// Equal reports whether e and x compute the same by the same operations.
+func (e *Expr) Equal(x *Expr) bool { return e == x || e.String() == x.String() }

@@ -16,9 +16,6 @@ func (e *Expr) String() string {
 	return p.out.String()
 }
 
-// Equal reports whether e and x compute the same by the same operations.
-func (e *Expr) Equal(x *Expr) bool { return e == x || e.String() == x.String() }
-
 // exprPrinter numbers the different parts of an expression and prints each once.
 type exprPrinter struct {
 	node  map[*Expr]int  // number of a node

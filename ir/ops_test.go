@@ -1,6 +1,7 @@
 package ir
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -93,4 +94,17 @@ func TestReshapeKeepsSymbolsApart(t *testing.T) {
 			t.Errorf("%s to %s: %v", FormatDims(c.from), FormatDims(c.to), err)
 		}
 	}
+}
+
+// ExpandFused replaces every fused operation by the plain ones it stands for and returns how many there were.
+func (f *Func) ExpandFused() int {
+	n := 0
+	for _, op := range slices.Clone(f.Ops) {
+		if op.Def.Fused() {
+			f.ReplaceResults(op, op.Def.Expand(Before(f, op), op))
+			n++
+		}
+	}
+	f.RemoveDead()
+	return n
 }

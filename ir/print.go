@@ -2,7 +2,6 @@ package ir
 
 import (
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 )
@@ -20,12 +19,6 @@ func (m *Module) String() string {
 		f.print(&b)
 	}
 	return b.String()
-}
-
-// Print writes the canonical text of the module to w.
-func (m *Module) Print(w io.Writer) error {
-	_, err := io.WriteString(w, m.String())
-	return err
 }
 
 // String returns the text of the function.

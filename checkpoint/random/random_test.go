@@ -37,7 +37,7 @@ func TestRoundTrip(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := tokenizer.Parse(c.Tokenizer); err != nil {
+		if _, err := tokenizer.ParsePaliGemma(c.Tokenizer); err != nil {
 			t.Error(err)
 		}
 		c.Close()

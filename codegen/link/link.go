@@ -12,7 +12,6 @@ import (
 	"bytes"
 	"debug/elf"
 	"fmt"
-	"sort"
 )
 
 // MaxAlign is the largest section alignment, in bytes, that the blob can keep: it is mapped at page boundaries.
@@ -26,21 +25,6 @@ type Image struct {
 	TextBytes int
 	// Symbols maps each global symbol to its offset in Code.
 	Symbols map[string]uint64
-}
-
-// Functions returns the global symbols that lie in the text part, by rising offset.
-func (m *Image) Functions() []string {
-	var names []string
-	for name, off := range m.Symbols {
-		if off < uint64(m.TextBytes) {
-			names = append(names, name)
-		}
-	}
-	sort.Slice(names, func(i, j int) bool {
-		a, b := m.Symbols[names[i]], m.Symbols[names[j]]
-		return a < b || a == b && names[i] < names[j]
-	})
-	return names
 }
 
 // Link joins relocatable ELF objects of one architecture. The result depends only on the objects and their order.

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"regexp"
 	"slices"
+	"sort"
 	"strings"
 	"testing"
 )
@@ -241,4 +242,19 @@ func TestDamaged(t *testing.T) {
 		}
 	}
 	t.Logf("%d of %d damaged objects link all the same", linked, 6*len(whole))
+}
+
+// Functions returns the global symbols that lie in the text part, by rising offset.
+func (m *Image) Functions() []string {
+	var names []string
+	for name, off := range m.Symbols {
+		if off < uint64(m.TextBytes) {
+			names = append(names, name)
+		}
+	}
+	sort.Slice(names, func(i, j int) bool {
+		a, b := m.Symbols[names[i]], m.Symbols[names[j]]
+		return a < b || a == b && names[i] < names[j]
+	})
+	return names
 }

@@ -153,3 +153,9 @@ func filled[T any](n int, f func() T) []T {
 	}
 	return out
 }
+
+// Blocks is the size of the grid that takes every task in one go. A smaller one takes them in turns.
+func (k *Kernel) Blocks(tasks int64) int64 {
+	n := int64(k.Threads / k.perTask)
+	return (tasks + n - 1) / n
+}

@@ -47,12 +47,6 @@ type Kernel struct {
 	perTask int // threads of a task
 }
 
-// Blocks is the size of the grid that takes every task in one go. A smaller one takes them in turns.
-func (k *Kernel) Blocks(tasks int64) int64 {
-	n := int64(k.Threads / k.perTask)
-	return (tasks + n - 1) / n
-}
-
 // Build emits the kernels of a spec: one of a map, row or einsum, those of Matmul of a product. Attention is an error.
 func Build(name string, s kernels.Spec) ([]*Kernel, error) {
 	switch s := s.(type) {

@@ -3,8 +3,10 @@ package sched
 import (
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -184,7 +186,7 @@ func table(t testing.TB, launches ...launch) *native.Table {
 	image := code(t)
 	p := &program.Program{Funcs: []program.Func{{Name: "test"}}}
 	number := map[string]int{}
-	for i, name := range image.Functions() {
+	for i, name := range slices.Sorted(maps.Keys(image.Symbols)) {
 		number[name] = i
 		p.Kernels = append(p.Kernels, program.Kernel{Name: name, CodeOffset: int64(image.Symbols[name])})
 	}

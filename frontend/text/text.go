@@ -62,15 +62,6 @@ func Parse(file, src string) (*ir.Module, error) {
 	return m, nil
 }
 
-// Format returns the canonical form of a text.
-func Format(file, src string) (string, error) {
-	m, err := Parse(file, src)
-	if err != nil {
-		return "", err
-	}
-	return m.String(), nil
-}
-
 func location(pos lexer.Position) ir.Loc {
 	return ir.Loc{File: pos.Filename, Line: pos.Line, Col: pos.Column}
 }

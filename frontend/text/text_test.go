@@ -231,3 +231,12 @@ func TestDeepNestingIsAnError(t *testing.T) {
 		t.Errorf("got %.200v", err)
 	}
 }
+
+// Format returns the canonical form of a text.
+func Format(file, src string) (string, error) {
+	m, err := Parse(file, src)
+	if err != nil {
+		return "", err
+	}
+	return m.String(), nil
+}

@@ -41,7 +41,7 @@ func TestSets(t *testing.T) {
 	}
 	ran := 0
 	for i, s := range r.Sets {
-		has := cpufeature.Has(s.Features)
+		has := cpufeature.Check(s.Features) == nil
 		if info.Sets[i].CPU != s.CPU || (info.Sets[i].Lacks == "") != has || info.Sets[i].Runs != (has && ran == 0) || info.Sets[i].Runs && info.CPU != s.CPU {
 			t.Errorf("info says %+v of %+v", info.Sets[i], s)
 		}

@@ -34,9 +34,6 @@ func NewMoments(k int) *Moments {
 	return m
 }
 
-// Rows is how many rows were added.
-func (m *Moments) Rows() int { return m.rows }
-
 // Add adds rows, one behind the other, before the moments are first used.
 func (m *Moments) Add(x []float32) {
 	rows := len(x) / m.k

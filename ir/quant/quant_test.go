@@ -189,3 +189,6 @@ func TestMomentsMatter(t *testing.T) {
 		}
 	}
 }
+
+// Rows is how many rows were added.
+func (m *Moments) Rows() int { return m.rows }

@@ -5,9 +5,6 @@ import "math"
 // Eval computes e in float64: the reference semantics. Integers and booleans (0 or 1) are carried in float64 exactly.
 func Eval(e *Expr, args []float64) float64 { return Compile(e).one(args) }
 
-// EvalF32 computes e with every float operation rounded to float32, as a backend does; FMA is rounded once.
-func EvalF32(e *Expr, args []float64) float64 { return CompileF32(e).one(args) }
-
 // Evaluator computes one expression many times. It is not safe for concurrent use.
 type Evaluator struct {
 	code   []inst

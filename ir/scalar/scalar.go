@@ -130,28 +130,3 @@ func Convert(e *Expr, t Type) *Expr {
 		return Fn(ToI32, e)
 	}
 }
-
-// Subst returns e with every Arg i replaced by args[i]; shared nodes stay shared.
-func Subst(e *Expr, args []*Expr) *Expr {
-	done := map[*Expr]*Expr{}
-	var walk func(*Expr) *Expr
-	walk = func(e *Expr) *Expr {
-		if r, ok := done[e]; ok {
-			return r
-		}
-		r := e
-		if e.Op == Arg {
-			r = args[e.Index]
-		} else if len(e.Args) > 0 {
-			c := *e
-			c.Args = make([]*Expr, len(e.Args))
-			for i, a := range e.Args {
-				c.Args[i] = walk(a)
-			}
-			r = &c
-		}
-		done[e] = r
-		return r
-	}
-	return walk(e)
-}

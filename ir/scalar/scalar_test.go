@@ -254,3 +254,31 @@ func TestStringTellsExpressionsApart(t *testing.T) {
 		t.Errorf("the text of 120 shared nodes has %d bytes", n)
 	}
 }
+
+// EvalF32 computes e with every float operation rounded to float32, as a backend does; FMA is rounded once.
+func EvalF32(e *Expr, args []float64) float64 { return CompileF32(e).one(args) }
+
+// Subst returns e with every Arg i replaced by args[i]; shared nodes stay shared.
+func Subst(e *Expr, args []*Expr) *Expr {
+	done := map[*Expr]*Expr{}
+	var walk func(*Expr) *Expr
+	walk = func(e *Expr) *Expr {
+		if r, ok := done[e]; ok {
+			return r
+		}
+		r := e
+		if e.Op == Arg {
+			r = args[e.Index]
+		} else if len(e.Args) > 0 {
+			c := *e
+			c.Args = make([]*Expr, len(e.Args))
+			for i, a := range e.Args {
+				c.Args[i] = walk(a)
+			}
+			r = &c
+		}
+		done[e] = r
+		return r
+	}
+	return walk(e)
+}

@@ -36,9 +36,6 @@ func Names(arch string) []string {
 	return names
 }
 
-// Has reports whether this CPU has every feature.
-func Has(features []string) bool { return Check(features) == nil }
-
 // Check returns an error that names the features this CPU lacks. Unknown features count as lacking.
 func Check(features []string) error { return check(features, known[runtime.GOARCH]) }
 

@@ -16,7 +16,6 @@ const (
 	OpMul                   // A × B …
 	OpCeilDiv               // A / B, rounded up; 0 if B is not positive
 	OpMin
-	OpMax
 	exprOps
 )
 
@@ -49,9 +48,6 @@ func CeilDiv(a, b Expr) Expr { return fold(OpCeilDiv, []Expr{a, b}) }
 
 // Min is the least of its arguments.
 func Min(a ...Expr) Expr { return fold(OpMin, a) }
-
-// Max is the greatest of its arguments.
-func Max(a ...Expr) Expr { return fold(OpMax, a) }
 
 // fold builds an expression, which is a constant if all its arguments are.
 func fold(op ExprOp, args []Expr) Expr {
@@ -93,8 +89,6 @@ func (e *Expr) Eval(syms []int64) int64 {
 			r = ceilDiv(r, v)
 		case e.Op == OpMin:
 			r = min(r, v)
-		case e.Op == OpMax:
-			r = max(r, v)
 		}
 	}
 	return r
@@ -132,6 +126,6 @@ func (e Expr) Format(symbols []Symbol) string {
 	for i, a := range e.Args {
 		args[i] = a.Format(symbols)
 	}
-	name := map[ExprOp]string{OpAdd: "add", OpMul: "mul", OpCeilDiv: "ceildiv", OpMin: "min", OpMax: "max"}[e.Op]
+	name := map[ExprOp]string{OpAdd: "add", OpMul: "mul", OpCeilDiv: "ceildiv", OpMin: "min"}[e.Op]
 	return name + "(" + strings.Join(args, ", ") + ")"
 }

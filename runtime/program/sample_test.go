@@ -22,7 +22,7 @@ func sample() *Program {
 				{0, CeilDiv(Sym(0), C(6)), []Arg{
 					{SpaceWeights, 0, 128, nil}, {SpaceInput, 0, 0, nil}, {SpaceState, 1, 64, []Term{{1, -16}, {0, 8}}},
 					{SpaceSymbol, 0, 0, nil}}, "%3", Mul(C(2), Sym(0), C(64)), Add(Sym(0), Sym(1), C(3))},
-				{1, C(1), []Arg{{SpaceArena, 0, 0, nil}, {SpaceOutput, 0, 4, []Term{{0, 8}}}, {SpaceConst, 0, -5, nil}}, "%4", Max(Sym(0), Min(Sym(1), C(7))), C(0)},
+				{1, C(1), []Arg{{SpaceArena, 0, 0, nil}, {SpaceOutput, 0, 4, []Term{{0, 8}}}, {SpaceConst, 0, -5, nil}}, "%4", Add(Sym(0), Min(Sym(1), C(7))), C(0)},
 			},
 			ArenaBytes: 1 << 20,
 		}},

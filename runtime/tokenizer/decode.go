@@ -5,18 +5,6 @@ import (
 	"unicode/utf8"
 )
 
-// Decode returns the text of ids. It skips special tokens if skipSpecial is set, and always ids without a token. It
-// decodes adjacent byte tokens together; if they are not UTF-8, each becomes one U+FFFD, as in the library.
-func (t *Tokenizer) Decode(ids []int32, skipSpecial bool) string {
-	d := t.NewDecoder(skipSpecial)
-	var out strings.Builder
-	for _, id := range ids {
-		out.WriteString(d.Next(id))
-	}
-	out.WriteString(d.Flush())
-	return out.String()
-}
-
 // Decoder decodes ids as they come. Each text it returns is complete UTF-8, and together they are the text that Decode
 // returns for all ids. A run of byte tokens therefore appears only when it has ended.
 type Decoder struct {

@@ -379,3 +379,20 @@ func TestConcurrent(t *testing.T) {
 		}
 	}
 }
+
+// IsSpecial reports whether a token is declared special, such as <eos> and <image>, but not <loc0000>.
+func (t *Tokenizer) IsSpecial(id int32) bool {
+	return id >= 0 && int(id) < t.vocab && t.flags[id]&flagSpecial != 0
+}
+
+// Decode returns the text of ids; special tokens are left out if skipSpecial is set, ids without a token always.
+// Neighbouring byte tokens are decoded together; if they are not UTF-8, each becomes one U+FFFD, as in the library.
+func (t *Tokenizer) Decode(ids []int32, skipSpecial bool) string {
+	d := t.NewDecoder(skipSpecial)
+	var out strings.Builder
+	for _, id := range ids {
+		out.WriteString(d.Next(id))
+	}
+	out.WriteString(d.Flush())
+	return out.String()
+}

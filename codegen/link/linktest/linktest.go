@@ -7,7 +7,9 @@ package linktest
 import (
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"testing"
 	"unsafe"
 
@@ -107,7 +109,7 @@ func (c *Code) prepare(t testing.TB, call Call) *prepared {
 	t.Helper()
 	at, ok := c.image.Symbols[call.Symbol]
 	if !ok {
-		t.Fatalf("no kernel %s in the code, which has %v", call.Symbol, c.image.Functions())
+		t.Fatalf("no kernel %s in the code, which has %v", call.Symbol, slices.Sorted(maps.Keys(c.image.Symbols)))
 	}
 	r := &prepared{kernel: c.mem.Addr() + uintptr(at), tasks: call.Tasks,
 		table: reserve(t, int64(8*len(call.Args))), scratch: reserve(t, call.ScratchBytes)}

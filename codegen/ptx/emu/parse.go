@@ -11,9 +11,6 @@ import (
 // Module is parsed PTX.
 type Module struct{ entries map[string]*entry }
 
-// Entries returns the names of the entries, sorted.
-func (m *Module) Entries() []string { return slices.Sorted(maps.Keys(m.entries)) }
-
 // Opcodes returns the instructions that occur in the module, sorted.
 func (m *Module) Opcodes() []string {
 	used := map[string]bool{}
