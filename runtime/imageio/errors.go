@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// expected ends the errors about files that are no image.
+// expected ends errors about files that are not images.
 const expected = "expected a PNG, JPEG, GIF, WebP, BMP or TIFF picture"
 
-// sizeError is about the size in a header.
+// sizeError is an error about the size in a header.
 type sizeError string
 
 func (e sizeError) Error() string { return string(e) }

@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// foreign describes data that is none of our formats.
+// foreign describes data of another format.
 func foreign(data []byte) string {
 	is := func(prefixes ...string) bool { return magic(prefixes...)(data) }
 	switch {

@@ -51,12 +51,12 @@ func isBMP(head []byte) bool {
 	return len(head) >= 10 && bytes.HasPrefix(head, []byte("BM")) && head[6]|head[7]|head[8]|head[9] == 0
 }
 
-// whole is for decoders that take no more memory than the size of the image asks for.
+// whole adapts decoders whose memory depends only on the size of the image.
 func whole(decode func([]byte) (*rgb.Image, error)) func([]byte, int64) (*rgb.Image, error) {
 	return func(data []byte, _ int64) (*rgb.Image, error) { return decode(data) }
 }
 
-// decodeTIFF bounds strips and tiles, too, and gives the codec its JPEG.
+// decodeTIFF also bounds strips and tiles, and passes the JPEG codec to the TIFF codec.
 func decodeTIFF(data []byte, maxPixels int64) (*rgb.Image, error) {
 	return tiff.Decode(data, maxPixels, jpeg.DecodeStrip)
 }

@@ -32,7 +32,7 @@ const bytesPerPixel = 24
 // maxSide bounds width and height alone, so that a tiny file cannot ask for filter tables of a hundred million entries.
 const maxSide = 1 << 18
 
-// headBytes are enough to tell the format.
+// headBytes is the number of bytes that determine the format.
 const headBytes = 512
 
 // Read decodes the image in the file at path, or on standard input when path is "-". Every error is one sentence that

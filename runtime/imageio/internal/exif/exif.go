@@ -8,7 +8,7 @@ import (
 	"regexp"
 )
 
-// Signature stands before EXIF data in JPEG files, and sometimes in others.
+// Signature precedes EXIF data in JPEG files, and sometimes in others.
 const Signature = "Exif\x00\x00"
 
 const tagOrientation = 274

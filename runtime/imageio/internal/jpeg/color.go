@@ -19,7 +19,7 @@ func (f *file) ycc() bool {
 	return false
 }
 
-// rowConverter gives the function that turns a row of every component into RGB.
+// rowConverter returns the function that converts a row of every component to RGB.
 func rowConverter(components int, ycc bool) func(dst []byte, c [][]byte) {
 	switch {
 	case components == 1:
@@ -47,7 +47,7 @@ func rgbRow(dst []byte, c [][]byte) {
 	}
 }
 
-// yccRow is libjpeg's conversion (jdcolor.c): ITU-R BT.601 over the full range, constants of 16 fractional bits, each
+// yccRow converts as libjpeg does (jdcolor.c): ITU-R BT.601 over the full range, constants of 16 fractional bits, each
 // product rounded but the two of green rounded together.
 func yccRow(dst []byte, c [][]byte) {
 	n := len(dst) / 3
@@ -61,7 +61,7 @@ func yccRow(dst []byte, c [][]byte) {
 	}
 }
 
-// ids are the components' identifiers as a string.
+// ids returns the components' identifiers as a string.
 func (f *file) ids() string {
 	var s []byte
 	for _, c := range f.comps {

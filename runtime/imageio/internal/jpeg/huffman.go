@@ -6,8 +6,8 @@ import (
 	"io"
 )
 
-// bitReader reads the entropy-coded bits of a scan. It stops at a marker; the first thing that goes wrong stays in err,
-// and zeros are read from then on.
+// bitReader reads the entropy-coded bits of a scan. It stops at a marker; the first error stays in err, and zeros are
+// read from then on.
 type bitReader struct {
 	data []byte
 	pos  int
@@ -22,7 +22,7 @@ func (r *bitReader) fail(err error) {
 	}
 }
 
-// fill reads bytes while there is room; 0xff 0x00 is the byte 0xff, however often the 0xff is repeated.
+// fill reads bytes while acc has room. 0xff 0x00 is the byte 0xff, however often the 0xff is repeated.
 func (r *bitReader) fill() {
 	for r.n <= 56 && r.pos < len(r.data) {
 		v := r.data[r.pos]
@@ -66,7 +66,7 @@ func (r *bitReader) bits(n uint) uint32 {
 	return v
 }
 
-// signed reads the n bits of a number whose top bit says that it is positive (T.81, EXTEND).
+// signed reads a number of n bits, which is positive if its top bit is set (T.81, EXTEND).
 func (r *bitReader) signed(n uint) int32 {
 	v := int32(r.bits(n))
 	if n > 0 && v < 1<<(n-1) {
@@ -75,7 +75,7 @@ func (r *bitReader) signed(n uint) int32 {
 	return v
 }
 
-// marker drops the bits left over and expects the marker m.
+// marker drops the remaining bits and reads the marker m.
 func (r *bitReader) marker(m byte) error {
 	r.acc, r.n = 0, 0
 	for ; r.pos+1 < len(r.data); r.pos++ {

@@ -2,8 +2,8 @@ package jpeg
 
 import "pgc/runtime/rgb"
 
-// zigzag is the natural order (8 times the vertical plus the horizontal frequency) of coefficients in the order they
-// are coded.
+// zigzag maps the order in which coefficients are coded to natural order: 8 times the vertical plus the horizontal
+// frequency.
 var zigzag = [64]uint8{
 	0, 1, 8, 16, 9, 2, 3, 10,
 	17, 24, 32, 25, 18, 11, 4, 5,
@@ -35,7 +35,7 @@ const (
 	c3072 = 25172
 )
 
-// butterfly is the transform of 8 values, scaled by 2^13.
+// butterfly transforms 8 values, scaled by 2^13.
 func butterfly(x *[8]int32) {
 	z := (x[2] + x[6]) * c0541
 	even2, even3 := z-x[6]*c1847, z+x[2]*c0765
@@ -54,7 +54,7 @@ func butterfly(x *[8]int32) {
 	x[3], x[4] = d+p, d-p
 }
 
-// inverseDCT writes the 8x8 samples of a block to dst, to the bit as libjpeg does: columns first.
+// inverseDCT writes the 8x8 samples of a block to dst with the bits of libjpeg: columns first.
 func inverseDCT(dst []byte, stride int, b *[64]int16, q *quantTable) {
 	var work [64]int32
 	flat := true // only the DC coefficient is there
@@ -97,7 +97,7 @@ func inverseDCT(dst []byte, stride int, b *[64]int16, q *quantTable) {
 	}
 }
 
-// transform makes the samples of a progressive file's component, smoothed or not.
+// transform computes the samples of a progressive component, smoothed or not.
 func (c *component) transform(smooth bool) {
 	rgb.Parallel(c.down, func(lo, hi int) {
 		var work [64]int16

@@ -34,22 +34,22 @@ type file struct {
 	scans   int
 }
 
-// component is one color component. Its blocks are those of whole MCUs; the ones that hold pixels of the picture are
-// the first across x down.
+// component is one color component. It has the blocks of whole MCUs, of which the first across x down hold pixels of
+// the image.
 type component struct {
 	id, h, v, table int // identifier, sampling factors, quantization table
 	plane           plane
-	across, down    int         // blocks with pixels of the picture
+	across, down    int         // blocks with pixels of the image
 	stride          int         // blocks in a row of whole MCUs
-	quant           *quantTable // as it stood at the component's first scan; nil before
+	quant           *quantTable // at the component's first scan; nil before
 	coefs           []int16     // of a progressive file: 64 a block, natural order
-	bits            [known]int  // of a progressive file: the last bit of a coefficient that has come; -1 for none
+	bits            [known]int  // of a progressive file: the lowest bit known of a coefficient; -1 for none
 }
 
-// quantTable is in natural order.
+// quantTable holds the 64 quantizers of a block in natural order.
 type quantTable [64]int32
 
-// xmpSignature stands before XMP.
+// xmpSignature precedes XMP.
 const xmpSignature = "http://ns.adobe.com/xap/1.0/\x00"
 
 const (
@@ -81,7 +81,7 @@ func parse(data []byte) (*file, []byte, error) {
 	return f, scan, nil
 }
 
-// toScan reads segments up to a scan, whose header is returned, or the end.
+// toScan reads segments up to a scan, whose header it returns, or up to the end.
 func (f *file) toScan() (marker byte, body []byte, err error) {
 	for {
 		marker, body, err = f.next()
@@ -94,7 +94,7 @@ func (f *file) toScan() (marker byte, body []byte, err error) {
 	}
 }
 
-// next reads one segment. Garbage before it is skipped, as libjpeg does.
+// next reads one segment. It skips garbage before it, as libjpeg does.
 func (f *file) next() (marker byte, body []byte, err error) {
 	data, i := f.data, f.pos
 	for {
@@ -109,7 +109,7 @@ func (f *file) next() (marker byte, body []byte, err error) {
 		}
 		marker = data[i]
 		i++
-		if marker > 1 && (marker < 0xd0 || 0xd8 < marker) { // the others stand alone
+		if marker > 1 && (marker < 0xd0 || 0xd8 < marker) { // the others have no body
 			break
 		}
 	}
@@ -127,7 +127,7 @@ func (f *file) next() (marker byte, body []byte, err error) {
 	return marker, data[i+2 : i+n], nil
 }
 
-// segment notes what matters of one segment.
+// segment processes one segment.
 func (f *file) segment(marker byte, body []byte) error {
 	switch {
 	case marker == markerDHT:
@@ -253,7 +253,7 @@ func DecodeStrip(data []byte, ycc bool, fits func(width, height, components int)
 	return f.render(ycc), nil
 }
 
-// decodeComponents decodes all scans, of which the header of the first is given, to the planes of the components.
+// decodeComponents decodes all scans to the planes of the components, given the header of the first.
 func (f *file) decodeComponents(scan []byte) (err error) {
 	if err := f.standardTables(); err != nil {
 		return err
@@ -301,7 +301,7 @@ func (f *file) render(ycc bool) *rgb.Image {
 	return p
 }
 
-// allocate makes the planes, and the coefficients of a progressive file.
+// allocate allocates the planes, and the coefficients of a progressive file.
 func (f *file) allocate() {
 	mcux, mcuy := ceilDiv(f.width, 8*f.hmax), ceilDiv(f.height, 8*f.vmax)
 	for i := range f.comps {

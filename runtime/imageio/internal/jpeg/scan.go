@@ -10,9 +10,9 @@ type scan struct {
 	*bitReader
 	comps   []scanComponent
 	ss, se  int  // first and last coefficient, in zigzag order
-	al      uint // successive approximation: the bit that is coded
-	refine  bool // a bit more of coefficients coded before
-	eobRun  int  // blocks that have nothing more in this band
+	al      uint // successive approximation: the bit coded
+	refine  bool // codes one more bit of coefficients coded before
+	eobRun  int  // blocks without further coefficients in this band
 	work    [64]int16
 	decoder func(c *scanComponent, b *[64]int16) // of a progressive file
 }
@@ -24,7 +24,7 @@ type scanComponent struct {
 	pred   int32 // the last DC coefficient
 }
 
-// scan decodes one scan, whose header is given.
+// scan decodes one scan, given its header.
 func (f *file) scan(header []byte) error {
 	if f.scans++; f.scans > maxScans {
 		return fmt.Errorf("it has more than %d scans", maxScans)
@@ -106,8 +106,8 @@ func (f *file) component(id int) *component {
 	return nil
 }
 
-// decode runs over the MCUs: of one block each, in the component's own grid, when the scan has one component, and else
-// of h x v blocks of each component.
+// decode runs over the MCUs. If the scan has one component, an MCU is a block in the component's own grid, else h x v
+// blocks of each component.
 func (f *file) decode(s *scan) error {
 	across, down := ceilDiv(f.width, 8*f.hmax), ceilDiv(f.height, 8*f.vmax)
 	single := len(s.comps) == 1
@@ -140,7 +140,7 @@ func (f *file) decode(s *scan) error {
 	return nil
 }
 
-// block decodes one block: into the coefficients of a progressive file, else as far as its pixels.
+// block decodes one block, to the coefficients of a progressive file or to the samples of any other.
 func (s *scan) block(c *scanComponent, bx, by int) {
 	if at := 64 * (by*c.stride + bx); c.coefs != nil {
 		s.decoder(c, (*[64]int16)(c.coefs[at:]))
@@ -163,7 +163,7 @@ func (s *scan) restart(n byte) error {
 	return nil
 }
 
-// sequential decodes all of a block.
+// sequential decodes a whole block of a sequential file.
 func (s *scan) sequential(c *scanComponent, b *[64]int16) {
 	s.firstDC(c, b)
 	for k := 1; k < 64; k++ {
@@ -225,8 +225,7 @@ func (s *scan) firstAC(c *scanComponent, b *[64]int16) {
 	}
 }
 
-// refineAC gives one more bit to the coefficients that are not zero, and new ones of one bit between them (T.81
-// G.1.2.3).
+// refineAC decodes one more bit of nonzero coefficients, and new coefficients of one bit between them (T.81 G.1.2.3).
 func (s *scan) refineAC(c *scanComponent, b *[64]int16) {
 	k := s.ss
 	for ; s.eobRun == 0 && k <= s.se; k++ {
@@ -251,7 +250,7 @@ func (s *scan) refineAC(c *scanComponent, b *[64]int16) {
 	}
 }
 
-// refineOver refines coefficients from k on, up to and without the one after `zeros` zeros, whose place it returns.
+// refineOver refines coefficients from k on, up to but without the one after `zeros` zeros, and returns its index.
 func (s *scan) refineOver(b *[64]int16, k, zeros int) int {
 	for ; k <= s.se; k++ {
 		at := zigzag[k]

@@ -1,10 +1,10 @@
 package jpeg
 
-// A progressive file that lacks scans has coefficients that are not known, or not to their last bit. As libjpeg-turbo
-// does, those that are zero are estimated from the DC coefficients of the 5x5 blocks around, after an idea of T.81,
-// K.8.
+// A progressive file that lacks scans leaves coefficients unknown, or without their last bits. As libjpeg-turbo does,
+// this file estimates those that are zero from the DC coefficients of the surrounding 5x5 blocks, after an idea of
+// T.81, K.8.
 
-// known is how many coefficients, in zigzag order, take part.
+// known is the number of coefficients, in zigzag order, that take part.
 const known = 10
 
 // kernel weighs the DC coefficients around a block, in 256ths.
@@ -19,8 +19,8 @@ func (k kernel) transposed() (t kernel) {
 	return t
 }
 
-// The kernels of the first coefficients of the top row; those of the left column are their transposes. Without any AC
-// coefficients all are wider, and the DC coefficient is smoothed too.
+// The kernels of the first coefficients of the top row; their transposes serve the left column. Without any AC
+// coefficients all are wider, and the DC coefficient is smoothed, too.
 var (
 	narrow01 = kernel{2: {-7, 50, 0, -50, 7}}
 	narrow02 = kernel{2: {-1, 13, -24, 13, -1}}
@@ -77,8 +77,8 @@ func (c *component) smooth(bx, by int) (b [64]int16) {
 		sum *= int64(c.quant[0])
 		q := int64(c.quant[at])
 		v := (q<<7 + max(sum, -sum)) / (q << 8)
-		if most := int64(1)<<max(c.bits[k], 0) - 1; k > 0 && c.bits[k] > 0 {
-			v = min(v, most)
+		if limit := int64(1)<<max(c.bits[k], 0) - 1; k > 0 && c.bits[k] > 0 {
+			v = min(v, limit)
 		}
 		if sum < 0 {
 			v = -v
@@ -88,8 +88,8 @@ func (c *component) smooth(bx, by int) (b [64]int16) {
 	return b
 }
 
-// around are the DC coefficients of the 5x5 blocks around a block; beyond the edges the last ones go on. Below, rows of
-// padding count, but for the last row of MCUs.
+// around returns the DC coefficients of the 5x5 blocks around a block, clamped at the edges. At the bottom, rows of
+// padding count except for the last row of MCUs.
 func (c *component) around(bx, by int) (dc [5][5]int16) {
 	rows := len(c.coefs) / 64 / c.stride
 	lastMCU, bottom := rows-c.v, rows-1
@@ -98,7 +98,7 @@ func (c *component) around(bx, by int) (dc [5][5]int16) {
 	}
 	for y := range dc {
 		from := min(max(by+y-2, 0), bottom)
-		if y == 0 && by == c.v && c.down == c.v+1 { // libjpeg's count of rows is off here
+		if y == 0 && by == c.v && c.down == c.v+1 { // libjpeg miscounts rows here
 			from = by - 1
 		}
 		for x := range dc[y] {

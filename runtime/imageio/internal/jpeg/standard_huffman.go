@@ -5,7 +5,7 @@ import "encoding/hex"
 // Frames of Motion JPEG, such as webcams give, leave out their Huffman tables and mean the typical ones of T.81, Annex
 // K.3, which libjpeg-turbo assumes too.
 
-// standardTables sets the tables that no segment has set: number 0 for luminance, number 1 for chrominance.
+// standardTables sets the tables that no segment has set: 0 for luminance, 1 for chrominance.
 func (f *file) standardTables() error {
 	for class, pair := range standardHuffman {
 		for i, t := range pair {
@@ -28,7 +28,7 @@ func (f *file) standardTables() error {
 	return nil
 }
 
-// standardHuffman are tables K.3 to K.6: codes of each length from 1 to 16, and what they stand for.
+// standardHuffman holds tables K.3 to K.6: the number of codes of each length from 1 to 16, and their symbols.
 var standardHuffman = [2][2]struct{ counts, symbols string }{
 	{{
 		"00010501010101010100000000000000",

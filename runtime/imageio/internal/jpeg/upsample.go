@@ -4,8 +4,8 @@ package jpeg
 type plane struct {
 	pix           []byte
 	stride        int
-	width, height int // of the samples that belong to the picture, padding excluded
-	hx, vx        int // how many picture columns and rows one sample stands for
+	width, height int // of the samples of the image, without padding
+	hx, vx        int // columns and rows of the image per sample
 }
 
 func (p *plane) line(y int) []byte {
@@ -13,7 +13,7 @@ func (p *plane) line(y int) []byte {
 	return p.pix[y*p.stride : y*p.stride+p.width]
 }
 
-// upsampler gives rows of a plane at the picture's resolution as libjpeg does (jdsample.c): doubling interpolates with
+// upsampler returns rows of a plane at the image's resolution as libjpeg does (jdsample.c): doubling interpolates with
 // the triangle filter ("fancy upsampling"), every other ratio repeats samples.
 type upsampler struct {
 	*plane
@@ -30,7 +30,7 @@ func newUpsampler(p *plane, width int) upsampler {
 	return u
 }
 
-// row returns row y of the picture; it is valid until the next call.
+// row returns row y of the image. It is valid until the next call.
 func (u *upsampler) row(y int) []byte {
 	near := u.line(y / u.vx)
 	switch {
@@ -48,7 +48,7 @@ func (u *upsampler) row(y int) []byte {
 	return u.out
 }
 
-// far is the row on the other side of picture row y, clamped at the edges.
+// far returns the row on the other side of image row y, clamped at the edges.
 func (u *upsampler) far(y int) []byte { return u.line(y/2 - 1 + 2*(y&1)) }
 
 func (u *upsampler) repeat(near []byte) {
