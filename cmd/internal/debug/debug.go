@@ -150,7 +150,7 @@ func Help(w io.Writer) {
 	}
 	for _, p := range passes.Pipeline {
 		if !p.Required {
-			fmt.Fprintf(w, "%-22s leave out: %s\n", p.Name+"/off", p.Doc)
+			fmt.Fprintf(w, "%-22s skip the pass that %s\n", p.Name+"/off", p.Doc)
 		}
 	}
 }
