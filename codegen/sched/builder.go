@@ -8,8 +8,7 @@ import (
 	"github.com/llir/llvm/ir/value"
 )
 
-// builder appends instructions to the block it is at. A field is a byte
-// offset from an i8 pointer.
+// builder appends instructions to the block it is at. A field is a byte offset from an i8 pointer.
 type builder struct {
 	*ir.Block
 	f *ir.Func
@@ -26,7 +25,7 @@ func (b *builder) block(name string) *ir.Block { return b.f.NewBlock(name) }
 // at enters a block.
 func (b *builder) at(block *ir.Block) { b.Block = block }
 
-// field is the address of the field at a fixed offset of p.
+// field returns the address of the field at a fixed offset of p.
 func (b *builder) field(p value.Value, offset int64, t types.Type) value.Value {
 	return b.NewBitCast(b.NewGetElementPtr(types.I8, p, i64(offset)), types.NewPointer(t))
 }
@@ -53,12 +52,12 @@ func (b *builder) add(p value.Value, offset int64, t *types.IntType, v value.Val
 	return b.NewAtomicRMW(enum.AtomicOpAdd, b.field(p, offset, t), v, enum.AtomicOrderingSequentiallyConsistent)
 }
 
-// high is the upper half of an i64 as i32.
+// high returns the upper half of an i64 as i32.
 func (b *builder) high(v value.Value) value.Value {
 	return b.NewTrunc(b.NewLShr(v, i64(32)), types.I32)
 }
 
-// low is the lower half of an i64 as i64.
+// low returns the lower half of an i64 as i64.
 func (b *builder) low(v value.Value) value.Value {
 	return b.NewAnd(v, i64(0xffffffff))
 }
@@ -72,9 +71,8 @@ func (b *builder) futexWake(p value.Value, offset int64) {
 	b.NewCall(b.wake, b.field(p, offset, types.I32))
 }
 
-// spin enters a loop that runs check, which leaves it by the branch it builds to a block
-// of its own or else enters the block it is given, until limit ticks have gone by; then
-// it enters the block timeout.
+// spin enters a loop that runs check, which leaves it by the branch it builds to a block of its own or else enters the
+// block it is given, until limit ticks have gone by; then it enters the block timeout.
 func (b *builder) spin(name string, limit value.Value, timeout *ir.Block, check func(again *ir.Block)) {
 	loop, again := b.block(name+".spin"), b.block(name+".again")
 	start := b.NewCall(b.ticks)
@@ -105,7 +103,7 @@ var machines = map[string]machine{
 		ticks:  [2]string{"mrs $0, cntvct_el0", "=r"}},
 }
 
-// assembly is a function of inline assembly.
+// assembly returns a function of inline assembly.
 func assembly(text [2]string, sig *types.FuncType) *ir.InlineAsm {
 	a := ir.NewInlineAsm(types.NewPointer(sig), text[0], text[1])
 	a.SideEffect = true

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// TestCancel cancels thousands of jobs at random moments, some before they begin, some when they are over. Each Run ends
-// with the context's error or with the whole result, and the next one has the bits of an undisturbed run.
+// TestCancel cancels thousands of jobs at random moments, some before they begin, some when they are over. Each Run
+// ends with the context's error or with the whole result, and the next one has the bits of an undisturbed run.
 func TestCancel(t *testing.T) {
 	const n, tasks, launches = 257, 40, 12
 	x, z, p := memory(t, 4*n), memory(t, 4*tasks), memory(t, 8*tasks)
@@ -95,7 +95,8 @@ func checkRan(t *testing.T, before, after []int64, min, max int64) {
 	}
 }
 
-// TestCancelIsPrompt checks that a run of seconds ends within the time of a few tasks, and that no task runs afterwards.
+// TestCancelIsPrompt checks that a run of seconds ends within the time of a few tasks, and that no task runs
+// afterwards.
 func TestCancelIsPrompt(t *testing.T) {
 	const tasks = 1 << 14
 	p := memory(t, 8*tasks)

@@ -13,8 +13,8 @@ import (
 	"pgc/runtime/program"
 )
 
-// TestExecutable writes an executable whose func adds weights to an input and to a state,
-// opens it again and runs it from the file's own pages.
+// TestExecutable writes an executable whose func adds weights to an input and to a state, opens it again and runs it
+// from the file's own pages.
 func TestExecutable(t *testing.T) {
 	image := code(t)
 	const n = 1000

@@ -95,8 +95,7 @@ func kernels() string {
 	b, c = loop(f, b, i64(0), n, i64(3), func(b *ir.Block, i, c value.Value) value.Value {
 		return b.NewXor(b.NewMul(c, i64(6364136223846793005)), i)
 	})
-	// The parity of the product is that of an odd number times odd numbers xor i: it is
-	// used so that the loop stays.
+	// The parity of the product is that of an odd number times odd numbers xor i: it is used so that the loop stays.
 	increment(b, at, b.NewOr(b.NewAnd(c, i64(0)), i64(1)))
 	b.NewStore(c, b.NewBitCast(p[2], types.I64Ptr))
 	b.NewRet(nil)

@@ -12,9 +12,8 @@ import (
 	"pgc/runtime/program"
 )
 
-// Symbol is the name of the worker loop: void(i8* control, i64 index), where control is
-// a control block (program.Ctl…) and index the worker's number from 0. It returns when
-// the control block says stop.
+// Symbol is the name of the worker loop: void(i8* control, i64 index), where control is a control block (program.Ctl…)
+// and index the worker's number from 0. It returns when the control block says stop.
 const Symbol = "pgc_worker"
 
 const (
@@ -25,7 +24,8 @@ const (
 	traShift = 5                         // TraceBytes == 1 << traShift
 )
 
-// Source returns the LLVM IR text of the worker loop, to be compiled for any processor of an architecture, one of Go's GOARCH.
+// Source returns the LLVM IR text of the worker loop, to be compiled for any processor of an architecture, one of Go's
+// GOARCH.
 func Source(arch string) (ll string, err error) {
 	defer func() {
 		if r := recover(); r != nil {

@@ -39,8 +39,7 @@ func TestOnce(t *testing.T) {
 	}
 }
 
-// TestOrder checks that a launch sees what the one before it wrote on other threads:
-// every element is doubled 40 times.
+// TestOrder checks that a launch sees what the one before it wrote on other threads: every element is doubled 40 times.
 func TestOrder(t *testing.T) {
 	const n = 1000
 	x, y := memory(t, 4*(n+64)), memory(t, 4*(n+64))

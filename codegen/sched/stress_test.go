@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// underPressure runs f while goroutines collect garbage, allocate, and storm the process
-// with the signal Go preempts with. It fails the test if f takes longer than a minute.
+// underPressure runs f while goroutines collect garbage, allocate, and storm the process with the signal Go preempts
+// with. It fails the test if f takes longer than a minute.
 func underPressure(t *testing.T, f func()) {
 	t.Helper()
 	defer debug.SetGCPercent(debug.SetGCPercent(1))
@@ -48,8 +48,8 @@ func underPressure(t *testing.T, f func()) {
 
 var sink atomic.Value
 
-// TestStress runs thousands of jobs on pools from one thread to more threads than cores,
-// under garbage collections and signals.
+// TestStress runs thousands of jobs on pools from one thread to more threads than cores, under garbage collections and
+// signals.
 func TestStress(t *testing.T) {
 	for _, threads := range []int{1, 2, 3, 8} {
 		const runs, launches, tasks = 1500, 7, 5
@@ -201,8 +201,8 @@ func Benchmark20000Tasks2(b *testing.B) {
 	benchmarkRun(b, 2, repeat(10, launch{"nothing", 2000, nil})...)
 }
 
-// Two hundred launches of two tasks of about 10 µs, against the same work on one thread:
-// how well barriers a few microseconds apart scale.
+// Two hundred launches of two tasks of about 10 µs, against the same work on one thread: how well barriers a few
+// microseconds apart scale.
 func Benchmark200x2x10us(b *testing.B) {
 	p := memory(b, 8*2)
 	for _, threads := range []int{1, 2} {

@@ -1,4 +1,4 @@
 package native
 
-// clockRate is how often a second the clock ticks that the worker loop reads.
+// clockRate returns how often a second the clock ticks that the worker loop reads.
 func clockRate() int64

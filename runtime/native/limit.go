@@ -36,8 +36,8 @@ func AvailableMemory() (bytes int64, source string) {
 	return l.bytes, l.source
 }
 
-// PeakMemory is the most bytes that the process has had resident, or 0 if that cannot be known. Where /proc is missing,
-// as in an empty chroot, the number may be that of the process that started this one, if it was larger.
+// PeakMemory returns the most bytes that the process has had resident, or 0 if that cannot be known. Where /proc is
+// missing, as in an empty chroot, the number may be that of the process that started this one, if it was larger.
 func PeakMemory() int64 {
 	if data, err := os.ReadFile("/proc/self/status"); err == nil {
 		if n := fields(data)["VmHWM:"]; n > 0 {
@@ -57,8 +57,8 @@ type limit struct {
 	source string
 }
 
-// available is the least of what the machine and the control groups have left. root is the file system, machine what is
-// known without /proc.
+// available returns the least of what the machine and the control groups have left. root is the file system, machine
+// what is known without /proc.
 func available(root fs.FS, machine limit) limit {
 	least := machine
 	if l, ok := memInfo(root); ok {
@@ -72,7 +72,7 @@ func available(root fs.FS, machine limit) limit {
 	return least
 }
 
-// sysinfo is an upper bound: the kernel's call does not tell how much of the memory that is in use could be freed.
+// sysinfo returns an upper bound: the kernel's call does not tell how much of the memory that is in use could be freed.
 func sysinfo() limit {
 	var info unix.Sysinfo_t
 	if unix.Sysinfo(&info) != nil {

@@ -58,13 +58,13 @@ func LoadCode(code []byte) (*Memory, error) {
 	return m, nil
 }
 
-// Bytes is the range as a slice.
+// Bytes returns the range as a slice.
 func (m *Memory) Bytes() []byte { return m.whole[pageBytes:][:m.size:m.size] }
 
-// Addr is the address of the first byte.
+// Addr returns the address of the first byte.
 func (m *Memory) Addr() uintptr { return addr(m.whole) + uintptr(pageBytes) }
 
-// Len is the size in bytes.
+// Len returns the size in bytes.
 func (m *Memory) Len() int { return m.size }
 
 // Close gives the range back. Nothing may use it any more. It may be called twice.
@@ -77,5 +77,5 @@ func (m *Memory) Close() error {
 	return unix.Munmap(whole)
 }
 
-// addr is the address of the first byte of b.
+// addr returns the address of the first byte of b.
 func addr(b []byte) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(b))) }

@@ -71,7 +71,7 @@ func Start(code []byte, entry int64, threads int, scratchBytes int64) (*Pool, er
 	return p, nil
 }
 
-// Threads is the number of threads.
+// Threads returns the number of threads.
 func (p *Pool) Threads() int { return len(p.workers) }
 
 // Run executes the launches from first to end-1 of a bound table in order and returns when all are complete. The
@@ -171,10 +171,10 @@ func (p *Pool) Close() {
 func (p *Pool) i64(offset int) *int64 { return (*int64)(p.ctl.at(offset)) }
 func (p *Pool) i32(offset int) *int32 { return (*int32)(p.ctl.at(offset)) }
 
-// at is a pointer to the byte at an offset.
+// at returns a pointer to the byte at an offset.
 func (m *Memory) at(offset int) unsafe.Pointer { return unsafe.Pointer(&m.Bytes()[offset]) }
 
-// processors is the number of processors that this process may use. Threads are not bound to them: a bound thread whose
+// processors counts the processors that this process may use. Threads are not bound to them: a bound thread whose
 // processor another program takes holds its task, and with it everyone, for whole time slices, while the system moves
 // an unbound one.
 func processors() int {

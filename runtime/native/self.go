@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// SelfPath is the path this process was started with, as the kernel tells every program, or "" if it does not. It may
-// be relative to the folder the process was started in.
+// SelfPath returns the path this process was started with, as the kernel tells every program, or "" if it does not. It
+// may be relative to the folder the process was started in.
 func SelfPath() string {
 	const execFn = 31 // AT_EXECFN
 	aux, err := unix.Auxv()

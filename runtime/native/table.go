@@ -28,7 +28,7 @@ type Bases struct {
 	Outputs []uintptr // one per output of the func
 }
 
-// Addr is the address of the first byte of b, which must lie outside Go's heap.
+// Addr returns the address of the first byte of b, which must lie outside Go's heap.
 func Addr(b []byte) uintptr { return addr(b) }
 
 // NewTable lays out the launches of func f of program p, whose kernels are mapped executable at code.
@@ -121,7 +121,7 @@ func resolve(a *program.Arg, b *Bases, syms []int64) (int64, error) {
 	return v, nil
 }
 
-// Launches is the number of launches.
+// Launches returns the number of launches.
 func (t *Table) Launches() int { return t.count }
 
 // rewind makes the launches from first to end-1 ready to run again.
@@ -140,10 +140,10 @@ func (t *Table) Close() error {
 	return t.mem.Close()
 }
 
-// record is the address of launch record i.
+// record returns the address of launch record i.
 func (t *Table) record(i int) uintptr { return t.mem.Addr() + uintptr(i*program.RecordBytes) }
 
-// i64 is a field of launch record i.
+// i64 returns a field of launch record i.
 func (t *Table) i64(i, offset int) *int64 {
 	return (*int64)(t.mem.at(i*program.RecordBytes + offset))
 }

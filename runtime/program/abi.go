@@ -5,7 +5,7 @@ package program
 //
 // A job is an array of launch records. The pool opens a job by storing a new epoch into the state word; each worker
 // that sees it in time joins (adds one to the count), walks the records in order, and leaves. The first to leave closes
-// the job to newcomers, the last one to leave finishes it. Nobody needs to join: a worker that the system has put aside
+// the job to newcomers, the last one to leave finishes it. One worker is enough: one that the system has put aside
 // holds up nothing unless it holds a task. Between jobs workers sleep at once: the cores belong to Go, which must run
 // before there is a next job.
 //

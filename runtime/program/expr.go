@@ -26,16 +26,16 @@ type Expr struct {
 	Args  []Expr
 }
 
-// C is a constant.
+// C returns a constant.
 func C(v int64) Expr { return Expr{Op: OpConst, Value: v} }
 
-// Sym is the value of symbol number i.
+// Sym returns the value of symbol number i.
 func Sym(i int) Expr { return Expr{Op: OpSym, Value: int64(i)} }
 
-// Add is a sum.
+// Add returns a sum.
 func Add(a ...Expr) Expr { return fold(OpAdd, a) }
 
-// Mul is a product; of nothing, 1.
+// Mul returns a product; of nothing, 1.
 func Mul(a ...Expr) Expr {
 	if len(a) == 0 {
 		return C(1)
@@ -43,10 +43,10 @@ func Mul(a ...Expr) Expr {
 	return fold(OpMul, a)
 }
 
-// CeilDiv is a divided by b, rounded up.
+// CeilDiv divides a by b and rounds up.
 func CeilDiv(a, b Expr) Expr { return fold(OpCeilDiv, []Expr{a, b}) }
 
-// Min is the least of its arguments.
+// Min returns the least of its arguments.
 func Min(a ...Expr) Expr { return fold(OpMin, a) }
 
 // fold builds an expression, which is a constant if all its arguments are.
