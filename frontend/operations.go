@@ -46,6 +46,9 @@ func Silu(x *Value) *Value { return Apply(ir.OpSilu, x) }
 // GeluTanh is elementwise: x*(1+tanh(u))/2 with u = sqrt(2/pi)*(x+0.044715*x^3), computed as x*sigmoid(2u).
 func GeluTanh(x *Value) *Value { return Apply(ir.OpGeluTanh, x) }
 
+// QuickGelu is elementwise: x*sigmoid(1.702*x), the approximation of GELU in CLIP.
+func QuickGelu(x *Value) *Value { return Apply(ir.OpQuickGelu, x) }
+
 // Not is elementwise: logical negation.
 func Not(x *Value) *Value { return Apply(ir.OpNot, x) }
 

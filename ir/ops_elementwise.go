@@ -58,6 +58,10 @@ var (
 			u := fn(scalar.FMA, scalar.C(0.044715), cubic, x[0])
 			return fn(scalar.Mul, x[0], sigmoid(fn(scalar.Mul, u, scalar.C(2*math.Sqrt(2/math.Pi)))))
 		}})
+	OpQuickGelu = Define(OpDef{Name: "quick_gelu", Doc: "x*sigmoid(1.702*x), the approximation of GELU in CLIP", In: one(Floats), Tol: ulp(8),
+		Scalar: func(x scalars) *scalar.Expr {
+			return fn(scalar.Mul, x[0], sigmoid(fn(scalar.Mul, x[0], scalar.C(1.702))))
+		}})
 	OpNot = Define(OpDef{Name: "not", Doc: "logical negation", In: one(Bools), Scalar: prim(scalar.Not)})
 )
 
