@@ -154,7 +154,7 @@ func inputs(f *ir.Func, seed uint64) (map[string]*eval.Tensor, map[string]int, e
 		}
 		r := ir.Range{Lo: -2, Hi: 2}
 		if p.Type.DType == ir.I32 {
-			r = ir.Range{Lo: 0, Hi: fuzz.Rows}
+			r = ir.Range{Lo: 0, Hi: float64(min(fuzz.Rows, syms["T"]))} // a row of a table, or a position among T keys
 		}
 		x, err := eval.Random(rng, p.Type, syms, r)
 		if err != nil {
