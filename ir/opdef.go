@@ -173,7 +173,7 @@ func (def *OpDef) checkScalars(in []DType) error {
 			continue // only one type possible
 		}
 		if first >= 0 && in[first] != d {
-			return fmt.Errorf("operands %s and %s are %s and %s, want one type",
+			return fmt.Errorf("operands %s and %s are %s and %s, expected one type",
 				def.operand(first).Name, def.operand(i).Name, in[first], d)
 		}
 		if first < 0 {

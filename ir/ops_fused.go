@@ -128,7 +128,7 @@ func inferMap(in []Type, attrs any) (Type, error) {
 			return Type{}, err
 		}
 		if i > 0 && d != out {
-			return Type{}, fmt.Errorf("expressions are of types %s and %s, want one type", out, d)
+			return Type{}, fmt.Errorf("expressions are of types %s and %s, expected one type", out, d)
 		}
 		out = d
 	}
