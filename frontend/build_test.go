@@ -51,7 +51,7 @@ func TestMisuseIsAnErrorWithItsPlace(t *testing.T) {
 		"shapes do not broadcast: [2,3] and [5]":                       func() { Add(x, f.Input("y", ir.F32, 5)) },
 		"operand 1 of mul is a string, expected a *Value":              func() { Mul(x, "2") },
 		"0.5 is not a value of type i32":                               func() { Add(f.Iota(0, 3), 0.5) },
-		"want one type":                                                func() { Add(x, f.Iota(0, 3)) },
+		"expected one type":                                            func() { Add(x, f.Iota(0, 3)) },
 		"cannot reshape [2,3] to [7]":                                  func() { Reshape(x, 7) },
 		"dimension is a float64":                                       func() { Reshape(x, 7.0) },
 		"axis 2 is not a dimension of f32[2,3]":                        func() { Slice(x, 2, 0, 1) },

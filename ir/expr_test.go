@@ -70,12 +70,12 @@ func TestExprSharing(t *testing.T) {
 func TestExprTypeErrors(t *testing.T) {
 	x := []Type{T(BF16, D(3)), T(I32, D(3))}
 	for want, e := range map[string]*Expr{
-		"add operands x and y are f32 and i32, want one type":   Call(OpAdd, Operand(0), Operand(1)),
-		"exp operand x is i32, expected f32":                    Call(OpExp, Operand(1)),
-		"convert is not elementwise":                            Call(OpConvert, Operand(1)),
-		"expression refers to $2, the operation has 2 operands": Operand(2),
-		"expression refers to @0":                               Acc(0),
-		"add has 1 operand, expected 2":                         Call(OpAdd, Operand(0)),
+		"add operands x and y are f32 and i32, expected one type": Call(OpAdd, Operand(0), Operand(1)),
+		"exp operand x is i32, expected f32":                      Call(OpExp, Operand(1)),
+		"convert is not elementwise":                              Call(OpConvert, Operand(1)),
+		"expression refers to $2, the operation has 2 operands":   Operand(2),
+		"expression refers to @0":                                 Acc(0),
+		"add has 1 operand, expected 2":                           Call(OpAdd, Operand(0)),
 	} {
 		if _, err := OpMap.InferType(x, MapAttrs{Exprs: []*Expr{e}}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)

@@ -6,11 +6,11 @@ import (
 	"pgc/ir"
 )
 
-// canonicalize gives equal computations one form, so that the fusions need to know only that: views of views become one,
-// views that change nothing go, elementwise operations move above reshapes and transposes (which so sink towards the
-// users), products of more than two dimensions become products of rows, weights stand behind them as [N,K], and operations that return an operand go.
+// canonicalize brings equal computations to one form, the only one that the fusions match. It merges views of views, removes
+// operations that return an operand, moves elementwise operations above reshapes and transposes (which sink towards their users),
+// flattens products of more than two dimensions to products of rows, and makes their weights [N,K] and the second operand.
 func canonicalize(f *ir.Func, budget *Budget) int {
-	rules := []func(b *ir.Builder, op *ir.Op, uses map[*ir.Value][]ir.Use) *ir.Value{identity, mergeViews, dropBroadcast, sinkViews, turnWeight, flattenProduct}
+	rules := []func(b *ir.Builder, op *ir.Op, uses map[*ir.Value][]ir.Use) *ir.Value{identity, mergeViews, dropBroadcast, sinkViews, transposeWeight, flattenProduct}
 	return rewrite(f, budget, func(b *ir.Builder, op *ir.Op, uses map[*ir.Value][]ir.Use) *ir.Value {
 		for _, rule := range rules {
 			if v := rule(b, op, uses); v != nil {
@@ -21,7 +21,7 @@ func canonicalize(f *ir.Func, budget *Budget) int {
 	})
 }
 
-// identity removes operations that return an operand, bit for bit.
+// identity removes operations that return an operand bit for bit.
 func identity(_ *ir.Builder, op *ir.Op, _ map[*ir.Value][]ir.Use) *ir.Value {
 	x := func() *ir.Value {
 		if len(op.In) == 0 {
@@ -63,7 +63,7 @@ func identity(_ *ir.Builder, op *ir.Op, _ map[*ir.Value][]ir.Use) *ir.Value {
 	return x
 }
 
-// without returns the other operand of a binary operation of which one is the given number.
+// without returns the other operand of a binary operation if one operand is the number n, and nil otherwise.
 func without(op *ir.Op, n float64) *ir.Value {
 	if x, c, ok := withNumber(op.Result(), op.Def); ok && c == n {
 		return x
@@ -71,7 +71,7 @@ func without(op *ir.Op, n float64) *ir.Value {
 	return nil
 }
 
-// mergeViews makes one view of two.
+// mergeViews replaces a view of a view by one view.
 func mergeViews(b *ir.Builder, op *ir.Op, _ map[*ir.Value][]ir.Use) *ir.Value {
 	if len(op.In) == 0 || !is(op.In[0], op.Def) {
 		return nil
@@ -99,7 +99,7 @@ func mergeViews(b *ir.Builder, op *ir.Op, _ map[*ir.Value][]ir.Use) *ir.Value {
 	return nil
 }
 
-// dropBroadcast removes broadcasts that an elementwise operation does by itself.
+// dropBroadcast removes broadcasts in front of elementwise operations, which broadcast by themselves.
 func dropBroadcast(b *ir.Builder, op *ir.Op, _ map[*ir.Value][]ir.Use) *ir.Value {
 	if !op.Def.Elementwise() {
 		return nil
@@ -122,13 +122,13 @@ func dropBroadcast(b *ir.Builder, op *ir.Op, _ map[*ir.Value][]ir.Use) *ir.Value
 	return b.Op(op.Def, op.Attrs, in...)
 }
 
-// sinkViews computes an elementwise operation on what its operands are views of, and views the result: closer to the
-// producer it can be fused with it.
+// sinkViews moves an elementwise operation above the views that are its operands and views its result instead, so that the
+// operation stands next to its producer and can be fused with it.
 func sinkViews(b *ir.Builder, op *ir.Op, uses map[*ir.Value][]ir.Use) *ir.Value {
-	if !op.Def.Elementwise() && (op.Def != ir.OpConvert || op.Result().Type.DType.IsQuantized() || op.In[0].Type.DType.IsQuantized() || restores(op)) {
+	if !op.Def.Elementwise() && (op.Def != ir.OpConvert || op.Result().Type.DType.IsQuantized() || op.In[0].Type.DType.IsQuantized() || widens(op)) {
 		return nil
 	}
-	if stores(op) && slices.ContainsFunc(uses[op.Result()], func(u ir.Use) bool { return u.Op != nil && u.Op.Def == ir.OpScatter }) {
+	if rounds(op) && slices.ContainsFunc(uses[op.Result()], func(u ir.Use) bool { return u.Op != nil && u.Op.Def == ir.OpScatter }) {
 		return nil // the map that scatters stores, too
 	}
 	var like *ir.Op
@@ -159,8 +159,8 @@ func sinkViews(b *ir.Builder, op *ir.Op, uses map[*ir.Value][]ir.Use) *ir.Value 
 	return b.Op(like.Def, like.Attrs, b.Op(op.Def, op.Attrs, in...))
 }
 
-// turnWeight makes a product with a matrix of [K,N] one with its transposed, [N,K], which is how weights are packed.
-func turnWeight(b *ir.Builder, op *ir.Op, _ map[*ir.Value][]ir.Use) *ir.Value {
+// transposeWeight replaces a weight [K,N] of a product by its transpose [N,K], the layout in which weights are packed.
+func transposeWeight(b *ir.Builder, op *ir.Op, _ map[*ir.Value][]ir.Use) *ir.Value {
 	spec := einsumSpec(op)
 	if spec == "" {
 		return nil
@@ -170,8 +170,8 @@ func turnWeight(b *ir.Builder, op *ir.Op, _ map[*ir.Value][]ir.Use) *ir.Value {
 	if rank < 2 || w.Type.Rank() != 2 || spec != rowsTimesColumns(rank) || unconverted(w).Kind != ir.Weight || unconverted(w).Type.DType.IsQuantized() {
 		return nil
 	}
-	turned := b.Convert(b.Op(ir.OpTranspose, ir.TransposeAttrs{Perm: []int{1, 0}}, unconverted(w)), ir.F32)
-	return b.Op(ir.OpEinsum, ir.EinsumAttrs{Spec: rowsTimesMatrix(rank)}, x, turned)
+	transposed := b.Convert(b.Op(ir.OpTranspose, ir.TransposeAttrs{Perm: []int{1, 0}}, unconverted(w)), ir.F32)
+	return b.Op(ir.OpEinsum, ir.EinsumAttrs{Spec: rowsTimesMatrix(rank)}, x, transposed)
 }
 
 // rowsTimesColumns is the canonical spec of x·w for x of a rank: "ab,bc->ac" for 2.
@@ -181,8 +181,7 @@ func rowsTimesColumns(rank int) string {
 	return rows + k + "," + k + n + "->" + rows + n
 }
 
-// flattenProduct makes the product of a tensor of more than two dimensions with a matrix one of rows, where the leading
-// dimensions come to one.
+// flattenProduct reshapes the tensor of a tensor-by-matrix product to two dimensions, [rows,K].
 func flattenProduct(b *ir.Builder, op *ir.Op, _ map[*ir.Value][]ir.Use) *ir.Value {
 	spec := einsumSpec(op)
 	if spec == "" || len(op.In) != 2 {
@@ -206,7 +205,7 @@ func flattenProduct(b *ir.Builder, op *ir.Op, _ map[*ir.Value][]ir.Use) *ir.Valu
 	}
 	shape := []ir.Dim{rows, x.Type.Shape[rank-1]}
 	flat := b.Reshape(x, shape)
-	if is(x, ir.OpConvert) && restores(x.Def) { // products read what is stored
+	if is(x, ir.OpConvert) && widens(x.Def) { // products read what is stored
 		flat = b.Convert(b.Reshape(x.Def.In[0], shape), ir.F32)
 	}
 	y := b.Op(ir.OpEinsum, ir.EinsumAttrs{Spec: rowsTimesMatrix(2)}, flat, w)

@@ -9,8 +9,8 @@ import (
 	"pgc/ir"
 )
 
-// checkOrder runs a pass on copies of a function whose operations stand in other valid orders: what it makes of them must be valid,
-// and as many operations of every kind as in the given order.
+// checkOrder runs a pass on copies of a function with the operations in other valid orders. The result must verify and have as many
+// operations of every kind as in the original order.
 func checkOrder(p Pass, before, after *ir.Func) error {
 	want := kinds(after)
 	rng := rand.New(rand.NewPCG(uint64(len(before.Ops)), 7))
@@ -38,7 +38,7 @@ func kinds(f *ir.Func) map[string]int {
 	return n
 }
 
-// shuffle puts the operations in a random order in which definitions still precede uses.
+// shuffle reorders the operations at random, keeping definitions before uses.
 func shuffle(f *ir.Func, rng *rand.Rand) {
 	waits, users := map[*ir.Op]int{}, map[*ir.Op][]*ir.Op{}
 	var ready []*ir.Op

@@ -7,8 +7,8 @@ import (
 	"pgc/ir"
 )
 
-// cse makes equal operations on equal operands one, so that positions, masks and rotary angles are computed once for
-// all layers.
+// cse eliminates common subexpressions: it merges equal operations on equal operands, so that positions, masks and rotary angles are
+// computed once for all layers.
 func cse(f *ir.Func, budget *Budget) int {
 	seen := map[string]*ir.Op{}
 	with := map[*ir.Value]*ir.Value{}
@@ -40,5 +40,5 @@ func cse(f *ir.Func, budget *Budget) int {
 	return n
 }
 
-// dce removes operations and weights that nothing uses.
+// dce eliminates dead code: operations and weights without users.
 func dce(f *ir.Func, _ *Budget) int { return f.RemoveDead() + f.RemoveUnusedParams() }

@@ -2,7 +2,7 @@ package passes
 
 import "pgc/ir"
 
-// foldConstants computes what depends on constants only.
+// foldConstants evaluates operations whose operands are all constants.
 func foldConstants(f *ir.Func, budget *Budget) int {
 	return rewrite(f, budget, func(b *ir.Builder, op *ir.Op, _ map[*ir.Value][]ir.Use) *ir.Value {
 		if c, ok := op.Fold(); ok {
@@ -12,8 +12,8 @@ func foldConstants(f *ir.Func, budget *Budget) int {
 	})
 }
 
-// rewrite offers every operation, in order, to a rule that returns an equal value or nil, until none is left that the
-// rule changes.
+// rewrite applies a rule to every operation, in order, until nothing changes. The rule returns a value that is equal to the
+// operation's result, or nil.
 func rewrite(f *ir.Func, budget *Budget, rule func(b *ir.Builder, op *ir.Op, uses map[*ir.Value][]ir.Use) *ir.Value) int {
 	n := 0
 	for changed := true; changed; {

@@ -8,10 +8,10 @@ import (
 	"pgc/ir"
 )
 
-// fuseAttention finds softmax(mask(softcap(scale·q·kᵀ)))·v, written with einsums, and makes it one attention, whose scores never
-// exist as a tensor. Heads may have keys of their own, share them in groups, or all share one, and stand on any axis; the mask may be
-// any form of causal, windowed and prefix. In a batch every sequence may have a position of its own; the fused operation takes it that
-// way where queries before position 0, which see no key, are given the result 0 by a select.
+// fuseAttention replaces softmax(mask(softcap(scale·q·kᵀ)))·v, written with einsums, by one attention, so that the scores never exist as
+// a tensor. It covers multi-head, grouped-query and multi-query attention with the heads on any axis, and causal, sliding-window and
+// prefix masks. In a batch every sequence may have its own position; that form is fused only if a select sets the result of queries
+// before position 0, which see no key, to 0.
 func fuseAttention(f *ir.Func, budget *Budget) int {
 	with := map[*ir.Value]*ir.Value{}
 	for _, op := range append([]*ir.Op(nil), f.Ops...) {
@@ -29,27 +29,27 @@ func fuseAttention(f *ir.Func, budget *Budget) int {
 	return len(with)
 }
 
-// attention is what was found: operands with their labels, as an einsum has them.
+// attention holds the operands of a match with their einsum labels.
 type attention struct {
 	q, k, v        *ir.Value
 	ql, kl, vl     string
 	out            string // labels of the result
 	row, key       string // labels
-	batch          string // label of what q, k and v are a batch of, or empty
+	batch          string // label of the batch dimension, or empty
 	positions      place  // of the first queries; a tensor along the batch or none
-	shared, heads  string // labels of the heads of q: those that k and v have, too, and the others
-	inner, element string // labels: what the scores sum over, and the elements of v
+	shared, heads  string // labels of q's heads: those that k and v have as well, and the others
+	inner, element string // labels: the dimension that the scores sum over, and the elements of v
 	attrs          ir.AttentionAttrs
 }
 
-// matchAttention finds attention that ends in op, a product.
+// matchAttention matches attention whose last operation is op, a product.
 func matchAttention(op *ir.Op) (m attention, ok bool) {
 	m, ok = matchProduct(op)
 	return m, ok && m.positions.tensor == nil
 }
 
-// matchSelected finds attention over sequences with positions of their own that ends in op, a select of what stands at position 0 or
-// behind.
+// matchSelected matches attention over sequences with their own positions whose last operation is op, a select of the rows at
+// position 0 or later.
 func matchSelected(op *ir.Op) (m attention, ok bool) {
 	if op.Def != ir.OpSelect {
 		return m, false
@@ -75,7 +75,7 @@ func matchSelected(op *ir.Op) (m attention, ok bool) {
 	return m, rows.from(condition, negated, at)
 }
 
-// matchProduct finds attention up to its last product, op.
+// matchProduct matches attention up to its last product, op.
 func matchProduct(op *ir.Op) (m attention, ok bool) {
 	e, ok := einsumOf(op)
 	if !ok {
@@ -105,7 +105,7 @@ func matchProduct(op *ir.Op) (m attention, ok bool) {
 	if !ok || len(inner.Out) != n {
 		return m, false
 	}
-	// One set of labels for both: those of the weighted sum, and one more for what the scores sum over.
+	// Both products get one set of labels: those of the weighted sum, and one more for the dimension that the scores sum over.
 	names := map[rune]rune{}
 	for i, l := range inner.Out {
 		names[l] = rune(e.X[i])
@@ -139,7 +139,7 @@ func matchProduct(op *ir.Op) (m attention, ok bool) {
 	return m, m.fits()
 }
 
-// findBatch takes the label of the batch from the shared ones: that which positions run along, and without positions the first of two.
+// findBatch moves the label of the batch out of the shared ones: the axis of the positions, or without positions the first of two.
 // labels are those of the scores.
 func (m *attention) findBatch(labels string) bool {
 	switch {
@@ -158,7 +158,7 @@ func (m *attention) findBatch(labels string) bool {
 	return ok
 }
 
-// fits reports whether the labels are those of an attention: every tensor has its own, and no more than two axes of heads.
+// fits reports whether every tensor has the labels that an attention needs, and at most two axes of heads.
 func (m *attention) fits() bool {
 	if len(m.shared) > 1 || len(m.heads) > 1 || len(m.inner) != 1 || len(m.element) != 1 {
 		return false
@@ -190,8 +190,8 @@ func less(labels, others string) string {
 	}, labels)
 }
 
-// build makes the attention of [S,G,R,H], [T,G,H] and [T,G,H], of which G or R is 1 where there are no such heads; in a batch, all have
-// one more dimension.
+// build adds the attention of [S,G,R,H], [T,G,H] and [T,G,H]; G or R is 1 where there are no such heads. In a batch all have one more
+// leading dimension.
 func (m *attention) build(b *ir.Builder) *ir.Value {
 	var batch []string
 	if m.batch != "" {
@@ -234,7 +234,7 @@ func (m *attention) build(b *ir.Builder) *ir.Value {
 	return transposed(b, y, perm)
 }
 
-// transposed permutes the axes of v, where that changes anything.
+// transposed permutes the axes of v, or returns v if the permutation is the identity.
 func transposed(b *ir.Builder, v *ir.Value, perm []int) *ir.Value {
 	if slices.IsSorted(perm) {
 		return v
@@ -242,10 +242,10 @@ func transposed(b *ir.Builder, v *ir.Value, perm []int) *ir.Value {
 	return b.Op(ir.OpTranspose, ir.TransposeAttrs{Perm: perm}, v)
 }
 
-// low is from where on a number masks a score: nothing is left of its exponential.
+// low is the greatest number that counts as a mask: added to a score, it makes the exponential 0.
 const low = -1e9
 
-// matchScores goes down from the softmax to the product of queries and keys and notes what lies between.
+// matchScores follows the operand of the softmax down to the product of queries and keys and records scale, soft cap and mask.
 func matchScores(v *ir.Value, a *ir.AttentionAttrs) (product *ir.Value, s seen, ok bool) {
 	m := ofScores(v.Type.Shape)
 	switch {
@@ -315,7 +315,7 @@ func einsumOf(op *ir.Op) (e ir.Einsum, ok bool) {
 	return e, err == nil
 }
 
-// stored is what keys or values are converted from, as from a cache of bf16: the kernel reads that.
+// stored returns the tensor in storage format, such as a bf16 cache, that keys or values were converted from. The kernel reads that.
 func stored(v *ir.Value) *ir.Value {
 	if is(v, ir.OpConvert) && ir.Plain.Has(v.Def.In[0].Type.DType) {
 		return v.Def.In[0]

@@ -6,24 +6,24 @@ import (
 	"pgc/ir"
 )
 
-// fuseMap makes chains of elementwise operations one map, with the lookups they read; a concatenation of equal parts
-// along the last axis, as in a rotary embedding, becomes several expressions. Storing the result in 16 bits, as a KV cache of
-// bf16 does, is part of it, and so is scattering it.
+// fuseMap fuses chains of elementwise operations, and the lookups they read, into one map. A concatenation of equal parts along the
+// last axis, as in a rotary embedding, becomes several expressions. Rounding the result to 16 bits, as for a bf16 KV cache, and
+// scattering it are parts of the map.
 func fuseMap(f *ir.Func, budget *Budget) int {
 	uses := f.Uses()
 	return fuseRegions(f, budget,
 		func(op *ir.Op) bool {
-			return !multipliedAsStored(op, uses) && (joins(op) || op.Def == ir.OpGather || isEvenConcat(op) || stores(op) || op.Def == ir.OpScatter)
+			return !multipliedAsStored(op, uses) && (isElementwise(op) || op.Def == ir.OpGather || isEvenConcat(op) || rounds(op) || op.Def == ir.OpScatter)
 		},
 		func(sink, op *ir.Op) bool {
-			return op.Def == ir.OpGather || sink.Def == ir.OpScatter && stores(op) && sink.In[1] == op.Result()
+			return op.Def == ir.OpGather || sink.Def == ir.OpScatter && rounds(op) && sink.In[1] == op.Result()
 		},
 		func(r *region) *ir.Value { return buildMap(f, r) })
 }
 
-// multipliedAsStored reports whether op only makes f32 of stored floats for products, which read them as they are.
+// multipliedAsStored reports whether op only widens stored floats for products, which read the storage format themselves.
 func multipliedAsStored(op *ir.Op, uses map[*ir.Value][]ir.Use) bool {
-	if op.Def != ir.OpConvert || !isWeight(op.Result()) && !restores(op) {
+	if op.Def != ir.OpConvert || !isWeight(op.Result()) && !widens(op) {
 		return false
 	}
 	for _, u := range uses[op.Result()] {
@@ -62,23 +62,23 @@ func buildMap(f *ir.Func, r *region) *ir.Value {
 		parts = r.sink.In
 	}
 	attrs := ir.MapAttrs{}
-	end := r.sink // what follows the expressions
+	end := r.sink // the first operation behind the expressions
 	if end.Def == ir.OpScatter {
 		parts = end.In[1:2]
-		if d := parts[0].Type.DType; stores16(d) {
+		if d := parts[0].Type.DType; is16Bit(d) {
 			attrs.DType = d
 		}
 		if stored := parts[0].Def; stored != nil && r.in[stored] {
 			end = stored
 		}
 	}
-	if stores(end) {
+	if rounds(end) {
 		parts, attrs.DType = end.In, end.Result().Type.DType
 	}
 	for _, p := range parts {
 		attrs.Exprs = append(attrs.Exprs, b.expr(p))
 	}
-	// A gather inside becomes a table operand and an index operand.
+	// A gather in the region becomes a table operand and an index operand.
 	operands := slices.Clone(b.operands)
 	for i, v := range b.operands {
 		if v.Def == nil || !gathers[v.Def] {
@@ -97,7 +97,7 @@ func buildMap(f *ir.Func, r *region) *ir.Value {
 		operands = append(operands, r.sink.In[0], r.sink.In[2])
 		attrs.Scatter = ir.Scatter{State: n, Positions: n + 1}
 	}
-	if len(operands) == 0 { // of numbers alone: the shape is that of one of them
+	if len(operands) == 0 { // the expressions are of numbers only: an operand gives the shape
 		if len(r.sink.In) == 0 {
 			return nil
 		}

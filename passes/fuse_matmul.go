@@ -6,12 +6,12 @@ import (
 	"pgc/ir"
 )
 
-// fuseMatmul makes products with weights matmuls and gives them the elementwise operations around them as epilogue:
-// bias, residual, activation, soft cap. Two products of one operand that meet, as in a gated linear unit, become one
-// matmul with two accumulators.
+// fuseMatmul fuses products with weights and the elementwise operations behind them (bias, residual, activation, soft cap) into
+// matmuls with an epilogue. Two products of one operand whose results meet, as in a gated linear unit, become one matmul with two
+// accumulators.
 func fuseMatmul(f *ir.Func, budget *Budget) int {
 	return fuseRegions(f, budget,
-		func(op *ir.Op) bool { return isProduct(op) || joins(op) && op.Result().Type.Rank() == 2 },
+		func(op *ir.Op) bool { return isProduct(op) || isElementwise(op) && op.Result().Type.Rank() == 2 },
 		func(_, op *ir.Op) bool { return isProduct(op) },
 		func(r *region) *ir.Value { return buildMatmul(f, r) })
 }
@@ -20,7 +20,7 @@ func fuseMatmul(f *ir.Func, budget *Budget) int {
 func isProduct(op *ir.Op) bool { return einsumSpec(op) == "ab,cb->ac" && isWeight(op.In[1]) }
 
 func buildMatmul(f *ir.Func, r *region) *ir.Value {
-	// The last product of the sink's shape and those that share its operand; the others stay outside.
+	// Take the last product of the sink's shape and those that share its operand. The others stay outside.
 	var products []*ir.Op
 	for _, op := range slices.Backward(r.ops) {
 		if !isProduct(op) || !slices.Equal(op.Result().Type.Shape, r.sink.Result().Type.Shape) {
@@ -50,11 +50,11 @@ func buildMatmul(f *ir.Func, r *region) *ir.Value {
 		return b.operand(op.Result())
 	}
 	e := b.expr(r.sink.Result())
-	in := []*ir.Value{multiplied(products[0].In[0], unconverted(products[0].In[1]))}
+	in := []*ir.Value{storedOperand(products[0].In[0], unconverted(products[0].In[1]))}
 	for _, p := range products {
 		in = append(in, unconverted(p.In[1]))
 	}
-	// Products left outside, and whatever only they need, are sinks of their own later on.
+	// Products left outside become sinks of their own later, with everything that only they need.
 	for op := range r.in {
 		if isProduct(op) && !slices.Contains(products, op) {
 			delete(r.in, op)

@@ -6,9 +6,9 @@ import (
 	"pgc/ir"
 )
 
-// fusePrologue moves the norm in front of a matmul into it where that pays: for a single row, which every task of the matmul
-// norms again at next to no cost. A row that the norm reads, such as the residual stream after a norm and an addition, comes
-// along and becomes a result of its own.
+// fusePrologue fuses the norm of a single row into the matmul that reads it; for one row it costs next to nothing that every task of
+// the matmul computes the norm again. A row that the norm reads, such as the residual stream after a norm and an addition, is fused
+// as well and becomes another result.
 func fusePrologue(f *ir.Func, budget *Budget) int {
 	n := 0
 	for _, op := range slices.Clone(f.Ops) {
@@ -25,7 +25,7 @@ func fusePrologue(f *ir.Func, budget *Budget) int {
 	return n
 }
 
-// takeNorm replaces a matmul by one that computes the row it multiplies.
+// takeNorm replaces a matmul by one that computes its first operand, a norm, itself.
 func takeNorm(f *ir.Func, op *ir.Op, uses map[*ir.Value][]ir.Use) {
 	a, row := op.Attrs.(ir.MatmulAttrs), op.In[0].Def
 	attrs, in, stream := a, row.In, (*ir.Value)(nil)
@@ -50,14 +50,14 @@ func takeNorm(f *ir.Func, op *ir.Op, uses map[*ir.Value][]ir.Use) {
 	}
 }
 
-// ahead reports whether op stands before every user of a value but row.
+// ahead reports whether op precedes every user of a value except row.
 func ahead(f *ir.Func, op, row *ir.Op, uses []ir.Use) bool {
 	order := positions(f)
 	return !slices.ContainsFunc(uses, func(u ir.Use) bool { return u.Op != nil && u.Op != row && order[u.Op] <= order[op] })
 }
 
-// inlined returns the reductions, the results and the operands of a row with the row that is its operand i inside: the results
-// are the row's own and that of operand i.
+// inlined returns the reductions, results and operands of a row into which the row that makes operand i is inlined. The results are
+// the outer row's and that of operand i.
 func inlined(row *ir.Op, i int) (reduce []ir.Reduction, exprs []*ir.Expr, in []*ir.Value) {
 	inner := row.In[i].Def
 	first, second := inner.Attrs.(ir.RowAttrs), row.Attrs.(ir.RowAttrs)

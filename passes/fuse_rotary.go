@@ -6,9 +6,8 @@ import (
 	"pgc/ir"
 )
 
-// fuseRotary makes a product with a weight, cut into equal runs of columns that meet again element by element, one matmul with
-// an accumulator and a result for every run: a rotary embedding, which turns the halves of every head, becomes the epilogue
-// of its projection.
+// fuseRotary fuses a rotary embedding into its projection. More generally it matches a product with a weight whose columns are split
+// into equal runs that meet again element by element, and makes it one matmul with an accumulator and an expression for every run.
 func fuseRotary(f *ir.Func, budget *Budget) int {
 	return fuseRegions(f, budget, isEvenConcat,
 		func(_, op *ir.Op) bool { return isProduct(op) || op.Def == ir.OpReshape || op.Def == ir.OpSlice },
@@ -33,7 +32,7 @@ func buildRotary(f *ir.Func, r *region) *ir.Value {
 	if product == nil {
 		return nil
 	}
-	// A member reads run i of the product if it is a slice of it seen as [M,…,n·run].
+	// A member reads run i of the product if it is a slice of the product reshaped to [M,…,n·run].
 	which := func(op *ir.Op) (int, bool) {
 		if op.Def != ir.OpSlice || !is(op.In[0], ir.OpReshape) || op.In[0].Def.In[0] != product.Result() {
 			return 0, false
@@ -49,7 +48,7 @@ func buildRotary(f *ir.Func, r *region) *ir.Value {
 		if i, ok := which(op); ok {
 			return ir.Acc(i)
 		}
-		if !joins(op) {
+		if !isElementwise(op) {
 			return b.operand(op.Result())
 		}
 		return nil
@@ -69,7 +68,7 @@ func buildRotary(f *ir.Func, r *region) *ir.Value {
 	if size != columns {
 		return nil
 	}
-	in := []*ir.Value{multiplied(product.In[0], w)}
+	in := []*ir.Value{storedOperand(product.In[0], w)}
 	halves := build.Reshape(w, []ir.Dim{heads, ir.D(n), run, k})
 	for i := range n {
 		half := build.Op(ir.OpSlice, ir.SliceAttrs{Axis: 1, Start: ir.D(i), Limit: ir.D(i + 1)}, halves)
@@ -80,7 +79,7 @@ func buildRotary(f *ir.Func, r *region) *ir.Value {
 		if !ok {
 			return nil
 		}
-		for is(v, ir.OpReshape) { // one form of the angles for queries and keys
+		for is(v, ir.OpReshape) { // so that queries and keys read the angles in one shape
 			v = v.Def.In[0]
 		}
 		in = append(in, build.Reshape(v, shape))
@@ -97,8 +96,8 @@ func buildRotary(f *ir.Func, r *region) *ir.Value {
 	return build.Reshape(op.Result(), r.sink.Result().Type.Shape)
 }
 
-// flattened returns the shape of an operand over [M,heads,run] that broadcasts to domain, [M,…,run], whose middle dimensions are
-// the heads; false if it varies along some of them only.
+// flattened returns the shape over [M,heads,run] of an operand that broadcasts to domain, [M,…,run], whose middle dimensions are the
+// heads. It returns false if the operand varies along only some of them.
 func flattened(shape, domain []ir.Dim, heads ir.Dim) ([]ir.Dim, bool) {
 	missing := len(domain) - len(shape)
 	full := append(slices.Repeat([]ir.Dim{ir.D(1)}, missing), shape...)

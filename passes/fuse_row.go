@@ -6,11 +6,11 @@ import (
 	"pgc/ir"
 )
 
-// fuseRow makes norms and softmax one row each: reductions of the last axis, the elementwise operations before, between
-// and after them, a residual added to a norm's result, and storing the result in groups of integers.
+// fuseRow fuses norms and softmax into one row each: reductions of the last axis, the elementwise operations before, between and after
+// them, a residual added to a norm's result, and quantizing the result.
 func fuseRow(f *ir.Func, budget *Budget) int {
 	return fuseRegions(f, budget,
-		func(op *ir.Op) bool { return (joins(op) || quantizes(op)) && op.Result().Type.Rank() > 0 },
+		func(op *ir.Op) bool { return (isElementwise(op) || quantizes(op)) && op.Result().Type.Rank() > 0 },
 		func(sink, op *ir.Op) bool {
 			return op.Def.Reduces() && slices.Equal(op.In[0].Type.Shape, sink.Result().Type.Shape)
 		},
@@ -58,7 +58,7 @@ func buildRow(f *ir.Func, r *region) *ir.Value {
 	return fused(f, r, ir.OpRow, ir.RowAttrs{Reduce: reduce, Out: b.expr(r.sink.Result())}, b.operands)
 }
 
-// fused adds an operation in place of a region, or returns nil if its type is not the sink's.
+// fused adds an operation that replaces a region and returns its result, or nil if its type is not the sink's.
 func fused(f *ir.Func, r *region, def *ir.OpDef, attrs any, operands []*ir.Value) *ir.Value {
 	op, err := ir.NewOp(def, attrs, operands...)
 	if err != nil || !op.Result().Type.Equal(r.sink.Result().Type) {

@@ -6,8 +6,8 @@ import (
 	"pgc/ir"
 )
 
-// legalize gives every operation a form that a kernel or a view can take: single elementwise operations and lookups
-// become maps, products with weights matmuls, and copies are put where memory is needed or strides cannot express a view.
+// legalize brings every operation to a form that kernels or views exist for. Single elementwise operations and lookups become maps,
+// products with weights become matmuls, and copies are inserted where an operand needs memory or strides cannot express a view.
 func legalize(f *ir.Func, _ *Budget) int {
 	n := lookups(f)
 	n += singles(f)
@@ -15,7 +15,7 @@ func legalize(f *ir.Func, _ *Budget) int {
 	return n
 }
 
-// lookups makes lookups of slices whose start is computed: no address of a view depends on what is in memory.
+// lookups replaces slices whose start is computed by lookups, because the address of a view must not depend on values in memory.
 func lookups(f *ir.Func) int {
 	with := map[*ir.Value]*ir.Value{}
 	for _, op := range append([]*ir.Op(nil), f.Ops...) {
@@ -39,7 +39,7 @@ func lookups(f *ir.Func) int {
 	return len(with)
 }
 
-// singles makes maps of the elementwise operations and lookups that no fusion took, and matmuls of products.
+// singles replaces elementwise operations and lookups that no fusion took by maps, and products by matmuls.
 func singles(f *ir.Func) int {
 	with := map[*ir.Value]*ir.Value{}
 	for _, op := range append([]*ir.Op(nil), f.Ops...) {
@@ -55,7 +55,7 @@ func singles(f *ir.Func) int {
 			}
 			continue
 		}
-		if joins(op) || op.Def == ir.OpGather || stores(op) || op.Def == ir.OpScatter {
+		if isElementwise(op) || op.Def == ir.OpGather || rounds(op) || op.Def == ir.OpScatter {
 			r := &region{sink: op, in: map[*ir.Op]bool{op: true}, ops: []*ir.Op{op}}
 			if table := readsTable(op); table != nil {
 				r.in[table] = true
@@ -71,7 +71,7 @@ func singles(f *ir.Func) int {
 	return len(with)
 }
 
-// copies materializes values. It walks the function once with the strides every value will have.
+// copies inserts copies where they are needed. It walks the function once with the strides that every value will have.
 func copies(f *ir.Func) int {
 	m, n := f.Module, 0
 	strides := map[*ir.Value][]int64{}
@@ -82,7 +82,7 @@ func copies(f *ir.Func) int {
 		n++
 		var c *ir.Value
 		attrs := ir.MapAttrs{Exprs: []*ir.Expr{ir.Operand(0)}}
-		if stores16(v.Type.DType) {
+		if is16Bit(v.Type.DType) {
 			attrs.DType = v.Type.DType
 		}
 		if before == nil {
@@ -126,9 +126,9 @@ func copies(f *ir.Func) int {
 	return n
 }
 
-// needsMemory reports whether operand i of op must be laid out otherwise than it is.
+// needsMemory reports whether operand i of op must be copied to memory of another layout.
 func needsMemory(op *ir.Op, i int, v *ir.Value, strides []int64) bool {
-	if is(v, ir.OpConstant) { // of one value, perhaps, for all elements
+	if is(v, ir.OpConstant) { // may be stored as one value for all elements
 		return isView(op) || op.Def == ir.OpMatmul && i == 0 && len(op.Attrs.(ir.MatmulAttrs).Prologue) == 0
 	}
 	if v.Def != nil && isVirtual(v.Def) && v.Def.Def != ir.OpConstant {
@@ -151,12 +151,12 @@ func needsMemory(op *ir.Op, i int, v *ir.Value, strides []int64) bool {
 		strides[1] != 1 && v.Type.Shape[1] != ir.D(1)
 }
 
-// looksUp reports whether operand i is a table of a map or says which of its rows to read.
+// looksUp reports whether operand i of a map is a table or the index of one.
 func looksUp(a ir.MapAttrs, i int) bool {
 	return slices.ContainsFunc(a.Gathers, func(g ir.Gather) bool { return g.Table == i || g.Index == i })
 }
 
-// writesInPlace reports whether the kernel that makes v can write it straight to its place in a state.
+// writesInPlace reports whether the kernel that computes v can write it directly into a state.
 func writesInPlace(v *ir.Value, uses map[*ir.Value][]ir.Use) bool {
 	for is(v, ir.OpReshape) && len(uses[v]) == 1 {
 		v = v.Def.In[0]

@@ -6,35 +6,35 @@ import (
 	"pgc/ir"
 )
 
-// term is a number that a mask may depend on besides the places of its elements: a symbol, or, along an axis numbered from behind, those
-// of a tensor of one dimension, as the positions of a batch's sequences.
+// term is a number that a mask may depend on besides the indices of its elements: a symbol, or the elements of a one-dimensional tensor,
+// such as the positions of the sequences of a batch, along an axis counted from the last.
 type term struct {
 	sym    string
 	tensor *ir.Value
 	axis   int
 }
 
-// linear is a sum of terms over the elements of a mask: the number of the key, that of the query's row, symbols and tensors, and a
+// linear is a sum over the elements of a mask: multiples of the key index, of the query index, of symbols and of tensors, and a
 // constant.
 type linear struct {
 	key, row, constant int
 	terms              map[term]int
 }
 
-// mask is what conditions are over: how many rows and keys there are, and along which axes, numbered from behind, they count.
+// mask describes the domain of a condition: the numbers of rows and keys and their axes, counted from the last.
 type mask struct {
 	rows, keys       ir.Dim
 	rowAxis, keyAxis int
-	along            int // the axis that tensors of one dimension run along, once a reshape has said so; else 0
+	along            int // the axis of one-dimensional tensors, once a reshape has told it; else 0
 }
 
-// ofScores is the mask of scores, [.., rows, keys].
+// ofScores returns the mask of scores [.., rows, keys].
 func ofScores(shape []ir.Dim) mask {
 	n := len(shape)
 	return mask{rows: shape[n-2], keys: shape[n-1], rowAxis: -2, keyAxis: -1}
 }
 
-// linear reads integers.
+// linear parses an integer expression.
 func (m mask) linear(v *ir.Value) (l linear, ok bool) {
 	switch {
 	case is(v, ir.OpIota):
@@ -74,7 +74,7 @@ func (m mask) linear(v *ir.Value) (l linear, ok bool) {
 	return linear{terms: map[term]int{{tensor: v, axis: m.along}: 1}}, m.along != 0
 }
 
-// placed is m for what v, a reshape of a tensor of one dimension, puts along an axis.
+// placed returns m with the axis along which v, a reshape of a one-dimensional tensor, lies.
 func (m mask) placed(v *ir.Value) (mask, bool) {
 	x := v.Def.In[0].Type
 	if x.Rank() != 1 || m.along != 0 {
@@ -89,7 +89,7 @@ func (m mask) placed(v *ir.Value) (mask, bool) {
 	return m, false
 }
 
-// count is the index along an axis of a size. That of a single row is 0.
+// count returns the index along an axis of some size. The index of a single row is 0.
 func (m mask) count(axis int, size ir.Dim) (linear, bool) {
 	switch {
 	case axis == m.rowAxis && size == ir.D(1):
@@ -102,7 +102,7 @@ func (m mask) count(axis int, size ir.Dim) (linear, bool) {
 	return linear{}, false
 }
 
-// row is the factor of a row's number where it counts once.
+// row returns the factor of the row index.
 func (m mask) row() int {
 	if m.rows == ir.D(1) {
 		return 0
@@ -123,17 +123,17 @@ func (l linear) plus(m linear, sign int) linear {
 	return sum
 }
 
-// rest is l without key and row.
+// rest returns l without key and row.
 func (l linear) rest() linear { return linear{constant: l.constant, terms: l.terms} }
 
-// place is what a query's row adds to when it says where among the keys it stands: a symbol, a constant that is not negative, or a tensor.
+// place is the position of the first query among the keys: a symbol, a constant that is not negative, or a tensor.
 type place struct {
 	dim    ir.Dim
 	tensor *ir.Value // or nil
 	axis   int
 }
 
-// place returns what is left when key and row are taken away, if it is one.
+// place returns the sum without key and row, if that is a place.
 func (l linear) place() (place, bool) {
 	if len(l.terms) == 0 {
 		return place{dim: ir.D(l.constant)}, l.constant >= 0
@@ -159,22 +159,22 @@ func (p place) linear() linear {
 	return linear{terms: map[term]int{{sym: p.dim.Sym}: 1}}
 }
 
-// seen is who sees whom: key j is seen from position p = row+offset iff j ≤ p, and j > p-window if there is a window, or both are
-// within the prefix.
+// seen says which keys a query attends to: position p = row+offset sees key j iff j ≤ p, and j > p-window if there is a window, or both
+// are within the prefix.
 type seen struct {
 	offset place
 	window int    // 0 is none
 	prefix ir.Dim // 0 is none
 }
 
-// condition is a mask as a tree: comparisons, each "linear ≤ 0", joined by and or by or.
+// condition is a mask as a tree of comparisons, each "linear ≤ 0", combined by and or or.
 type condition struct {
 	or     bool
 	parts  []condition
 	atMost linear // of a comparison
 }
 
-// condition reads a mask, negated if so wanted; nested operations of one kind become one.
+// condition parses a mask, or its negation, and flattens nested operations of one kind.
 func (m mask) condition(v *ir.Value, negated bool) (c condition, ok bool) {
 	switch {
 	case is(v, ir.OpNot):
@@ -223,7 +223,7 @@ func (m mask) condition(v *ir.Value, negated bool) (c condition, ok bool) {
 	return c, ok1 && ok2
 }
 
-// match reads a mask of positions: causal, perhaps within a window, perhaps lifted within the prefix, however it is written.
+// match recognizes a mask of positions in any spelling: causal, with an optional window and an optional prefix.
 func (m mask) match(v *ir.Value, negated bool) (s seen, ok bool) {
 	c, ok := m.condition(v, negated)
 	if !ok {
@@ -243,7 +243,7 @@ func (m mask) match(v *ir.Value, negated bool) (s seen, ok bool) {
 	return s, false
 }
 
-// causal reads key ≤ row + offset, perhaps with row + offset - key < window.
+// causal recognizes key ≤ row + offset, with or without row + offset - key < window.
 func (m mask) causal(c condition) (s seen, ok bool) {
 	parts := c.parts
 	if len(parts) == 0 {
@@ -280,7 +280,7 @@ func (m mask) causal(c condition) (s seen, ok bool) {
 	return s, found
 }
 
-// prefix reads key < prefix and row + offset < prefix, once the offset is known.
+// prefix recognizes key < prefix and row + offset < prefix for a known offset.
 func (m mask) prefix(c condition, s *seen) bool {
 	if c.or || len(c.parts) != 2 {
 		return false
@@ -307,7 +307,7 @@ func (m mask) prefix(c condition, s *seen) bool {
 	return found[0] && found[1] && limits[0] == limits[1] && limits[0].tensor == nil && s.offset.tensor == nil
 }
 
-// from reads row + offset ≥ 0: which queries stand at a position at all.
+// from recognizes row + offset ≥ 0, the queries that have a position.
 func (m mask) from(v *ir.Value, negated bool, offset place) bool {
 	c, ok := m.condition(v, negated)
 	l := c.atMost.plus(offset.linear(), 1)

@@ -37,7 +37,7 @@ func einsumSpec(op *ir.Op) string {
 	return op.Attrs.(ir.EinsumAttrs).Spec
 }
 
-// through follows v through conversions and reshapes to what it was read from.
+// through follows v through conversions and reshapes to their source.
 func through(v *ir.Value) *ir.Value {
 	for is(v, ir.OpConvert) || is(v, ir.OpReshape) {
 		v = v.Def.In[0]
@@ -53,8 +53,7 @@ func isWeight(v *ir.Value) bool {
 	return through(v).Kind == ir.Weight
 }
 
-// unconverted follows v through conversions to f32 of stored floats in memory, which fused operations do as they read.
-// Only parameters hold stored floats.
+// unconverted follows v through conversions of parameters from a storage format to f32. Fused operations convert as they read.
 func unconverted(v *ir.Value) *ir.Value {
 	for is(v, ir.OpConvert) && v.Type.DType == ir.F32 && v.Def.In[0].Type.DType.IsFloat() && root(v.Def.In[0]).IsParam() {
 		v = v.Def.In[0]
@@ -62,24 +61,24 @@ func unconverted(v *ir.Value) *ir.Value {
 	return v
 }
 
-// stores reports whether op stores f32 in 16 bits.
-func stores(op *ir.Op) bool {
-	return op.Def == ir.OpConvert && op.In[0].Type.DType == ir.F32 && stores16(op.Result().Type.DType)
+// rounds reports whether op rounds f32 to a 16-bit format.
+func rounds(op *ir.Op) bool {
+	return op.Def == ir.OpConvert && op.In[0].Type.DType == ir.F32 && is16Bit(op.Result().Type.DType)
 }
 
-// restores reports whether op makes f32 of stored floats that were computed, not looked up: products may read these as they are
-// stored.
-func restores(op *ir.Op) bool {
+// widens reports whether op converts computed 16-bit floats to f32, not those of a parameter or a lookup. Products may read the 16-bit
+// floats themselves.
+func widens(op *ir.Op) bool {
 	if op.Def != ir.OpConvert {
 		return false
 	}
 	from := root(op.In[0])
-	return op.Result().Type.DType == ir.F32 && stores16(from.Type.DType) && !from.IsParam() && !is(from, ir.OpGather)
+	return op.Result().Type.DType == ir.F32 && is16Bit(from.Type.DType) && !from.IsParam() && !is(from, ir.OpGather)
 }
 
-func stores16(d ir.DType) bool { return d == ir.BF16 || d == ir.F16 }
+func is16Bit(d ir.DType) bool { return d == ir.BF16 || d == ir.F16 }
 
-// quantizes reports whether op stores floats in groups of 8 bits.
+// quantizes reports whether op converts floats to groups of 8-bit integers.
 func quantizes(op *ir.Op) bool {
 	if op.Def != ir.OpConvert {
 		return false
@@ -88,15 +87,15 @@ func quantizes(op *ir.Op) bool {
 	return bits == 8
 }
 
-// multiplied is what a product reads of its first operand: the integers where it was quantized and the matrix is, too, and the
-// bfloat16 where both are.
-func multiplied(x, w *ir.Value) *ir.Value {
+// storedOperand returns the storage form of x that a product with w multiplies: integers if both are quantized with one group length,
+// bf16 if both are bf16, and x itself otherwise.
+func storedOperand(x, w *ir.Value) *ir.Value {
 	if !is(x, ir.OpConvert) || x.Type.DType != ir.F32 {
 		return x
 	}
 	stored, matrix := x.Def.In[0].Type.DType, w.Type.DType
 	_, a := stored.Group()
-	if _, b := matrix.Group(); a > 0 && a == b || stored == ir.BF16 && matrix == ir.BF16 && restores(x.Def) {
+	if _, b := matrix.Group(); a > 0 && a == b || stored == ir.BF16 && matrix == ir.BF16 && widens(x.Def) {
 		return x.Def.In[0]
 	}
 	return x

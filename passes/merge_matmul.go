@@ -6,8 +6,8 @@ import (
 	"pgc/ir"
 )
 
-// mergeMatmul makes the matmuls of one x a matmul with several parts: queries, keys and values are one kernel, which fills
-// the machine where a single one is small.
+// mergeMatmul merges the matmuls of one x into a matmul with several parts. Queries, keys and values become one kernel, which keeps all
+// threads busy where each alone is small.
 func mergeMatmul(f *ir.Func, budget *Budget) int {
 	order := positions(f)
 	groups := map[*ir.Value][]*ir.Op{}
@@ -36,8 +36,7 @@ func mergeMatmul(f *ir.Func, budget *Budget) int {
 	return len(with)
 }
 
-// follows reports whether op reads, through whatever operations, a result of first or of something that stands behind it and
-// multiplies the same: then the two cannot be one.
+// follows reports whether op depends on first, or on a later matmul of the same x. Then the two cannot be merged.
 func follows(op, first *ir.Op, order map[*ir.Op]int) bool {
 	seen := map[*ir.Op]bool{op: true}
 	var reads func(op *ir.Op) bool

@@ -1,9 +1,8 @@
-// Package passes rewrites the plain graph a model builds into the fused operations that kernels exist for, one file a
-// pass, and plans its memory.
+// Package passes rewrites the plain graph of a model into the fused operations that kernels exist for, and plans its memory. Every pass
+// has a file.
 //
-// A pass matches operations and types, never names, layer counts or sizes. Every fused operation it builds names its
-// plain equivalent (OpDef.Expand), against which tests compare it. The package imports ir and nothing else of the
-// project.
+// A pass matches operations and types, never names, layer counts or sizes. Every fused operation expands into an equivalent of plain
+// ones (OpDef.Expand), against which tests compare it. The package imports only ir.
 package passes
 
 import (
@@ -13,7 +12,7 @@ import (
 	"pgc/ir"
 )
 
-// Pass is one rewriting of a function.
+// Pass rewrites a function.
 type Pass struct {
 	Name     string
 	Doc      string

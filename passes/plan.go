@@ -12,15 +12,15 @@ import (
 // alignment of buffers in the arena: a cache line.
 const alignment = 64
 
-// Arena is what planning a function's buffers came to.
+// Arena gives the size of a planned function's arena.
 type Arena struct {
 	Bytes      int64 // the size of the arena
-	LowerBound int64 // the most bytes alive at once, which no plan can beat
+	LowerBound int64 // the most bytes alive at once: no plan needs less
 }
 
-// Plan gives every value of a legalized function its place: results of kernels in the arena, in an output, or straight
-// in a state; views where their operand is. Values that live at different times share memory. Symbols count at their
-// bounds, so that offsets are constants; memory that a call does not reach is never touched.
+// Plan assigns a buffer to every value of a legalized function: in the arena, in an output or in a state for results of kernels, in the
+// operand's memory for views. Values with disjoint lifetimes share memory. Sizes take symbols at their bounds, so that offsets are
+// constants; a call does not touch memory beyond its actual sizes.
 func Plan(f *ir.Func) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -85,7 +85,7 @@ func (p *planner) plan() error {
 	for _, op := range p.f.Ops {
 		for _, v := range op.Results {
 			if v.Buf != nil {
-				continue // written straight to its place
+				continue // written directly into a state
 			}
 			var err error
 			if v.Buf, err = p.buffer(op, v); err != nil {
@@ -101,7 +101,7 @@ func (p *planner) plan() error {
 	return nil
 }
 
-// buffer returns where a result of op lies, as far as that is known before the arena is laid out.
+// buffer returns the buffer of a result of op; offsets in the arena follow later.
 func (p *planner) buffer(op *ir.Op, v *ir.Value) (*ir.Buffer, error) {
 	switch {
 	case isVirtual(op):
@@ -118,7 +118,7 @@ func (p *planner) buffer(op *ir.Op, v *ir.Value) (*ir.Buffer, error) {
 	return &ir.Buffer{Space: ir.Arena, Owner: true, Strides: p.m.DenseStrides(v.Type.Shape)}, nil
 }
 
-// states makes the kernels that compute new rows of a state write them there.
+// states lets the kernels that compute new rows of a state write them there directly.
 func (p *planner) states() error {
 	for _, op := range p.f.Ops {
 		if !updatesState(op) {
@@ -154,8 +154,7 @@ func (p *planner) states() error {
 	return nil
 }
 
-// readBefore reports whether whatever reads the old contents of a state has done so when the kernel runs that writes the rows of update,
-// its only update.
+// readBefore reports whether all reads of a state's old contents precede the kernel that writes the rows of update, its only update.
 func (p *planner) readBefore(state *ir.Value, update *ir.Op) bool {
 	at, writer := positions(p.f), update
 	if update.Def == ir.OpDynamicUpdateSlice {
@@ -175,7 +174,7 @@ func (p *planner) readBefore(state *ir.Value, update *ir.Op) bool {
 	return before(state)
 }
 
-// root follows views to the value that owns the memory.
+// root follows views to the value whose memory they read.
 func root(v *ir.Value) *ir.Value {
 	for v.Def != nil && isView(v.Def) {
 		v = v.Def.In[0]
@@ -183,7 +182,7 @@ func root(v *ir.Value) *ir.Value {
 	return v
 }
 
-// lifetimes finds when each arena buffer is alive, uses through views included.
+// lifetimes computes when each arena buffer is alive, counting uses through views.
 func (p *planner) lifetimes() {
 	at := positions(p.f)
 	lives := map[*ir.Value]*life{}
@@ -205,9 +204,9 @@ func (p *planner) lifetimes() {
 	}
 }
 
-// allocate places the buffers greedily, each at the lowest free offset, in several orders, of which the best counts
-// (Pisarchyk and Lee 2020, "Efficient memory management for deep neural net inference": the largest first; the longest
-// lived first and the first needed first win on some graphs).
+// allocate assigns offsets greedily, each the lowest that is free, in several orders, and keeps the best. Largest first is from
+// Pisarchyk and Lee 2020, "Efficient memory management for deep neural net inference"; on some graphs longest-lived first or
+// first-needed first needs less.
 func (p *planner) allocate() {
 	orders := []func(x, y *life) int{
 		func(x, y *life) int { return cmp.Compare(y.bytes, x.bytes) },
@@ -230,7 +229,7 @@ func (p *planner) allocate() {
 	for i, l := range p.lives {
 		l.v.Buf.Offset = best[i]
 	}
-	// Views were given their operands' offsets before those were known.
+	// Offsets of views follow from those of their operands.
 	for _, op := range p.f.Ops {
 		if isView(op) && op.Result().Buf.Space == ir.Arena {
 			_, off, _ := view(p.m, op, op.In[0].Buf.Strides)
@@ -239,7 +238,7 @@ func (p *planner) allocate() {
 	}
 }
 
-// place gives every buffer its offset, in an order, and returns the size of the arena.
+// place assigns offsets in one order and returns the size of the arena.
 func (p *planner) place(order func(x, y *life) int) int64 {
 	lives := slices.Clone(p.lives)
 	slices.SortStableFunc(lives, order)

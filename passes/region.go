@@ -2,20 +2,20 @@ package passes
 
 import "pgc/ir"
 
-// region is a set of operations that ends in one sink and can become one fused operation: every use of a member's
-// result, except the sink's, lies inside. Elementwise operations and conversions always belong; `also` admits more.
+// region is a set of operations with one sink that can be fused: every use of a member's result, except the sink's, lies inside.
 type region struct {
 	sink *ir.Op
 	in   map[*ir.Op]bool
 	ops  []*ir.Op // members in order, the sink last
 }
 
-// grow collects the largest region that ends in sink. order gives the position of every operation.
+// grow returns the largest region that ends in sink, of elementwise operations, conversions and the operations that also admits. order
+// gives the position of every operation.
 func grow(f *ir.Func, sink *ir.Op, order map[*ir.Op]int, uses map[*ir.Value][]ir.Use, also func(op *ir.Op) bool) *region {
 	r := &region{sink: sink, in: map[*ir.Op]bool{sink: true}}
 	for i := order[sink] - 1; i >= 0; i-- {
 		op := f.Ops[i]
-		if !(joins(op) || also(op)) || len(uses[op.Result()]) == 0 {
+		if !(isElementwise(op) || also(op)) || len(uses[op.Result()]) == 0 {
 			continue
 		}
 		if table := readsTable(op); table != nil && !also(table) {
@@ -24,9 +24,9 @@ func grow(f *ir.Func, sink *ir.Op, order map[*ir.Op]int, uses map[*ir.Value][]ir
 		inside := true
 		for _, u := range uses[op.Result()] {
 			inside = inside && u.Op != nil && r.in[u.Op]
-			// Only elementwise members and views read elementwise: what a lookup or a product reads must exist.
-			inside = inside && (u.Op == nil || joins(u.Op) || u.Op.Def.Reduces() || u.Op.Def == ir.OpConcat || isView(u.Op) || quantizes(u.Op) ||
-				stores(u.Op) || u.Op.Def == ir.OpScatter && u.Index == 1)
+			// Elementwise members and views read element by element. Operands of lookups and products must exist in memory.
+			inside = inside && (u.Op == nil || isElementwise(u.Op) || u.Op.Def.Reduces() || u.Op.Def == ir.OpConcat || isView(u.Op) || quantizes(u.Op) ||
+				rounds(u.Op) || u.Op.Def == ir.OpScatter && u.Index == 1)
 		}
 		if inside {
 			r.in[op] = true
@@ -40,17 +40,17 @@ func grow(f *ir.Func, sink *ir.Op, order map[*ir.Op]int, uses map[*ir.Value][]ir
 	return r
 }
 
-// joins reports whether op computes element by element and so can be part of any expression. Integers of groups are read by
-// products and lookups only.
-func joins(op *ir.Op) bool {
+// isElementwise reports whether op computes element by element and so can be part of any expression. Conversions from quantized
+// formats are not: only products and lookups read those.
+func isElementwise(op *ir.Op) bool {
 	if op.Def == ir.OpConvert {
 		return op.Result().Type.DType.IsArithmetic() && (!op.In[0].Type.DType.IsQuantized() || is(op.In[0], ir.OpGather))
 	}
 	return op.Def.Elementwise()
 }
 
-// readsTable returns the lookup whose rows of stored floats op converts, or nil: they exist only as what they convert to, so
-// the two belong to one region.
+// readsTable returns the lookup whose rows op converts from a storage format, or nil. Such rows are never stored, so both operations
+// belong to one region.
 func readsTable(op *ir.Op) *ir.Op {
 	if op.Def == ir.OpConvert && is(op.In[0], ir.OpGather) && !op.In[0].Type.DType.IsArithmetic() {
 		return op.In[0].Def
@@ -58,8 +58,8 @@ func readsTable(op *ir.Op) *ir.Op {
 	return nil
 }
 
-// body turns the members of a region into expressions: special members by the caller, scalar constants to numbers, and
-// whatever lies outside to operands in order of first use.
+// body turns the members of a region into expressions. The caller handles special members, scalar constants become numbers, and values
+// from outside become operands in order of first use.
 type body struct {
 	r        *region
 	special  func(op *ir.Op) *ir.Expr // nil for ordinary members
@@ -96,7 +96,7 @@ func (b *body) make(v *ir.Value) *ir.Expr {
 	}
 	if op.Def == ir.OpConvert {
 		if op.Result().Type.DType == ir.FromScalar(op.In[0].Type.DType.Scalar()) {
-			return b.expr(op.In[0]) // storage formats are read as what they stand for
+			return b.expr(op.In[0]) // reading a storage format converts it
 		}
 		return ir.Cast(op.Result().Type.DType, b.expr(op.In[0]))
 	}
@@ -118,8 +118,7 @@ func (b *body) operand(v *ir.Value) *ir.Expr {
 	return ir.Operand(i)
 }
 
-// keep leaves only those members in the region that the expressions made so far stand for; the others, and whatever only they
-// need, are sinks of their own later on.
+// keep removes the members that no expression covers. They become sinks of their own later, with everything that only they need.
 func (b *body) keep() {
 	in := map[*ir.Op]bool{b.r.sink: true}
 	for v := range b.done {
@@ -139,8 +138,8 @@ func positions(f *ir.Func) map[*ir.Op]int {
 	return order
 }
 
-// fuseRegions tries every operation as a sink, the last first, so that regions are as large as they can be. try returns
-// the fused value, or nil; members of fused regions are not tried again.
+// fuseRegions tries every operation as a sink, last first, so that regions are as large as possible. try returns the fused value, or
+// nil. Members of fused regions are not tried again.
 func fuseRegions(f *ir.Func, budget *Budget, isSink func(*ir.Op) bool, also func(sink, op *ir.Op) bool, try func(r *region) *ir.Value) int {
 	order, uses := positions(f), f.Uses()
 	ops := append([]*ir.Op(nil), f.Ops...)

@@ -2,8 +2,8 @@ package passes
 
 import "pgc/ir"
 
-// sinkGather moves a gather of a constant number of rows above operations that work row by row: only the rows that are
-// wanted are computed. In prefill that leaves one row of what follows the last attention.
+// sinkGather moves a gather of a constant number of rows above row-wise operations, so that only those rows are computed. In prefill
+// one row is left of everything behind the last attention.
 func sinkGather(f *ir.Func, budget *Budget) int {
 	n := 0
 	for changed := true; changed; {
@@ -31,7 +31,7 @@ func sinkGather(f *ir.Func, budget *Budget) int {
 	return n
 }
 
-// onlyPicked reports whether every use is a gather of the same rows, so that the other rows need not exist.
+// onlyPicked reports whether every use is a gather of the same rows.
 func onlyPicked(uses []ir.Use, ids *ir.Value) bool {
 	for _, u := range uses {
 		if u.Op == nil || u.Op.Def != ir.OpGather || u.Index != 0 || u.Op.In[1] != ids {
@@ -41,7 +41,7 @@ func onlyPicked(uses []ir.Use, ids *ir.Value) bool {
 	return true
 }
 
-// gatherOperands builds src on gathered operands, or returns nil if src does not work row by row.
+// gatherOperands applies src to gathered operands, or returns nil if src is not row-wise.
 func gatherOperands(b *ir.Builder, src *ir.Op, ids *ir.Value) *ir.Value {
 	if len(src.Results) != 1 {
 		return nil

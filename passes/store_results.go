@@ -2,13 +2,13 @@ package passes
 
 import "pgc/ir"
 
-// storeResults makes operations store their results in 16 bits where that is all that becomes of them, as of what a product of
-// bfloat16 multiplies: norms, attentions, and products with their activation.
+// storeResults lets norms, attentions and matmuls write their results in bf16 or f16 directly if those are only rounded to it, as the
+// operand of a bf16 product is.
 func storeResults(f *ir.Func, budget *Budget) int {
 	with := map[*ir.Value]*ir.Value{}
 	uses := f.Uses()
 	for _, op := range append([]*ir.Op(nil), f.Ops...) {
-		if !stores(op) || len(uses[op.In[0]]) != 1 || op.In[0].Def == nil {
+		if !rounds(op) || len(uses[op.In[0]]) != 1 || op.In[0].Def == nil {
 			continue
 		}
 		from := op.In[0].Def
@@ -26,7 +26,7 @@ func storeResults(f *ir.Func, budget *Budget) int {
 	return len(with)
 }
 
-// stored16 returns the attributes of op with its result stored as d, or nil if it cannot store it so.
+// stored16 returns the attributes with which op writes its result as d, or nil if it cannot.
 func stored16(op *ir.Op, d ir.DType) any {
 	switch a := op.Attrs.(type) {
 	case ir.RowAttrs:

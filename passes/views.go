@@ -6,7 +6,7 @@ import (
 	"pgc/ir"
 )
 
-// isView reports whether op only reads the memory of its operand in another order.
+// isView reports whether op only reads its operand's memory with other strides.
 func isView(op *ir.Op) bool {
 	switch op.Def {
 	case ir.OpReshape, ir.OpTranspose, ir.OpSlice, ir.OpBroadcast, ir.OpDynamicSlice:
@@ -15,7 +15,7 @@ func isView(op *ir.Op) bool {
 	return false
 }
 
-// updatesState reports whether the result of op is a state with a part overwritten: it lies where the state does.
+// updatesState reports whether op overwrites a part of a state. Its result lies in the state's memory.
 func updatesState(op *ir.Op) bool {
 	if a, ok := op.Attrs.(ir.MapAttrs); ok {
 		return a.Scatter != ir.Scatter{}
@@ -23,7 +23,7 @@ func updatesState(op *ir.Op) bool {
 	return op.Def == ir.OpDynamicUpdateSlice
 }
 
-// updated is the state that op overwrites a part of.
+// updated returns the state that op overwrites a part of.
 func updated(op *ir.Op) *ir.Value {
 	if a, ok := op.Attrs.(ir.MapAttrs); ok {
 		return op.In[a.Scatter.State]
@@ -36,8 +36,8 @@ func isVirtual(op *ir.Op) bool {
 	return op.Def == ir.OpIota || op.Def == ir.OpSymbol || op.Def == ir.OpConstant
 }
 
-// at is where a part of something that lies in memory begins, for a start along a dimension whose elements lie stride bytes apart: a
-// constant offset, or a term where the start is a symbol; false if it is neither.
+// at returns the address of a start along a dimension whose elements lie stride bytes apart: an offset for a constant start, a term for
+// a symbol. It returns false for any other start.
 func at(start *ir.Value, stride int64) (offset int64, terms []ir.Term, ok bool) {
 	d, ok := scalarDim(start)
 	if !d.IsConst() {
@@ -46,7 +46,7 @@ func at(start *ir.Value, stride int64) (offset int64, terms []ir.Term, ok bool) 
 	return int64(d.N) * stride, terms, ok
 }
 
-// viewBuffer is the place of what op, a view, reads of in; false if it has none.
+// viewBuffer returns the buffer of op, a view of memory at in, or false if strides cannot express it.
 func viewBuffer(m *ir.Module, op *ir.Op, in *ir.Buffer) (*ir.Buffer, bool) {
 	b := *in
 	b.Owner = false
@@ -61,8 +61,8 @@ func viewBuffer(m *ir.Module, op *ir.Op, in *ir.Buffer) (*ir.Buffer, bool) {
 	return &b, ok
 }
 
-// view returns the strides and the additional constant element offset of a view of memory with the given strides, or false if
-// strides cannot express it.
+// view returns the strides of a view of memory with the given strides, and the offset in elements that it adds. It returns false if
+// strides cannot express the view.
 func view(m *ir.Module, op *ir.Op, in []int64) (strides []int64, offset int64, ok bool) {
 	x := op.In[0].Type.Shape
 	switch op.Def {
@@ -91,8 +91,8 @@ func view(m *ir.Module, op *ir.Op, in []int64) (strides []int64, offset int64, o
 	return strides, 0, ok
 }
 
-// reshaped returns the strides under which memory that x reads by the strides in holds a reshape of x. It splits both shapes from
-// the left into groups of equal products; the dimensions of a group must lie densely within each other, or all repeat one element.
+// reshaped returns the strides of a reshape of a value with shape x and strides in, or false if there are none. It splits both shapes
+// from the left into groups of equal products. The dimensions of a group must be contiguous, or all repeat one element.
 func reshaped(m *ir.Module, x []ir.Dim, in []int64, out []ir.Dim) ([]int64, bool) {
 	if elements(m, x) == 0 {
 		return m.DenseStrides(out), true
@@ -118,8 +118,8 @@ func reshaped(m *ir.Module, x []ir.Dim, in []int64, out []ir.Dim) ([]int64, bool
 	return strides, true
 }
 
-// group returns the ends of the shortest runs of dimensions of x from i on and of out from j on that have one product, with the
-// ones that follow; or -1 where there are none.
+// group returns the ends of the shortest runs of dimensions, of x from i and of out from j, that have equal products. Dimensions of 1
+// behind a run belong to it. It returns -1, -1 if there are no such runs.
 func group(m *ir.Module, x []ir.Dim, i int, out []ir.Dim, j int) (int, int) {
 	px, po := int64(1), int64(1)
 	if i < len(x) {
@@ -151,10 +151,10 @@ func group(m *ir.Module, x []ir.Dim, i int, out []ir.Dim, j int) (int, int) {
 	return i, j
 }
 
-// step returns how far apart neighbouring elements of some dimensions lie, counted in row-major order, or false if that differs
-// among them. It is 0 where the dimensions repeat one element, and 1 where they have only one.
+// step returns the distance of consecutive elements of some dimensions in row-major order, or false if the distances differ. It is 0 if
+// the dimensions repeat one element, and 1 if there is only one element.
 func step(m *ir.Module, dims []ir.Dim, strides []int64) (inner int64, ok bool) {
-	outer := int64(0) // the stride that the next dimension further out must have
+	outer := int64(0) // the stride that the next outer dimension must have
 	first := true
 	for k := len(dims) - 1; k >= 0; k-- {
 		switch {
@@ -173,7 +173,7 @@ func step(m *ir.Module, dims []ir.Dim, strides []int64) (inner int64, ok bool) {
 	return inner, true
 }
 
-// elements is the number of elements of a shape with every symbol at its bound.
+// elements returns the number of elements of a shape with every symbol at its bound.
 func elements(m *ir.Module, shape []ir.Dim) int64 {
 	n := int64(1)
 	for _, d := range shape {
