@@ -79,6 +79,8 @@ func ExampleModel_Batch() {
 		}
 		fmt.Println(a.Text)
 	}
-	// Output: a fish, a bird and a guitar on a green background error: picture missing.png: no such file, expected a
-	// PNG, JPEG, GIF, WebP, BMP or TIFF picture green
+	// Output:
+	// a fish, a bird and a guitar on a green background
+	// error: picture missing.png: no such file, expected a PNG, JPEG, GIF, WebP, BMP or TIFF picture
+	// green
 }
