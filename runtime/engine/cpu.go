@@ -195,7 +195,8 @@ func (x *cpu) Profile(ctx context.Context, c *Call) ([]Timing, error) {
 		out[i] = Timing{Kernel: k.Name, LHS: k.LHS, RHS: k.RHS, Value: l.Value, Start: s.Start.Seconds(), Seconds: (s.End - s.Start).Seconds(),
 			Flops: l.Flops.Eval(c.Symbols), Bytes: l.Bytes.Eval(c.Symbols)}
 		for _, shares := range p.Threads {
-			out[i].Threads = append(out[i].Threads, shares[i])
+			s := shares[i]
+			out[i].Threads = append(out[i].Threads, Share{s.Start, s.End, s.Busy, s.Tasks})
 		}
 	}
 	return out, nil

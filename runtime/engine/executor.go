@@ -2,8 +2,8 @@ package engine
 
 import (
 	"context"
+	"time"
 
-	"pgc/runtime/native"
 	"pgc/runtime/program"
 )
 
@@ -51,5 +51,12 @@ type Timing struct {
 	Start        float64 // seconds
 	Seconds      float64
 	Flops, Bytes int64
-	Threads      []native.Share // each thread's share of it; nil where the program does not tell
+	Threads      []Share // each thread's share of it; nil where the executor cannot tell
+}
+
+// Share is what one thread did of one launch. Times count from the start of the run's first launch.
+type Share struct {
+	Start, End time.Duration // of its first task, of its last
+	Busy       time.Duration // in tasks
+	Tasks      int
 }

@@ -14,14 +14,13 @@ import (
 	"time"
 
 	"pgc/runtime/engine"
-	"pgc/runtime/native"
 	"pgc/runtime/program"
 )
 
 // example is a report of two phases with one launch each on two threads, of which the second did nothing in the first phase.
 func example() *Report {
-	share := func(start, end time.Duration) native.Share {
-		return native.Share{Span: native.Span{Start: start, End: end}, Busy: end - start, Tasks: 3}
+	share := func(start, end time.Duration) engine.Share {
+		return engine.Share{Start: start, End: end, Busy: end - start, Tasks: 3}
 	}
 	r := &Report{Model: "m & n", CPU: "x86-64-v3", Threads: 2, Prompt: 266,
 		Peaks: Peaks{Flops: 100e9, BFloats: 150e9, Int8: 200e9, Int4: 400e9, Bandwidth: 10e9, Cache: 100e9}}
@@ -30,9 +29,9 @@ func example() *Report {
 		times []engine.Timing
 	}{
 		{"prefill", []engine.Timing{{Kernel: "matmul_1_Sx2048x8192_int4_int8", LHS: "int8", RHS: "int4", Seconds: 0.1, Flops: 20e9, Bytes: 1e6,
-			Threads: []native.Share{share(0, 100*time.Millisecond), {}}}}},
+			Threads: []engine.Share{share(0, 100*time.Millisecond), {}}}}},
 		{"decode", []engine.Timing{{Kernel: "matmul_1_1x2048x8192_int8_int8", LHS: "int8", RHS: "int8", Seconds: 0.001, Flops: 1e7, Bytes: 5e6,
-			Threads: []native.Share{share(0, time.Millisecond), share(time.Microsecond, time.Millisecond)}},
+			Threads: []engine.Share{share(0, time.Millisecond), share(time.Microsecond, time.Millisecond)}},
 			{Kernel: "row_2", Start: 0.001, Seconds: 0.0005, Bytes: 1e6}}},
 	} {
 		phase := newPhase(p.times)
