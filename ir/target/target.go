@@ -42,6 +42,7 @@ var (
 		Features: []string{"neon"}}
 	dotprod = Target{Level: "generic", Tune: "neoverse-n1", Arch: "arm64", Signed: true, Lanes: 4, Regs: 32, Task: 8192, L1: 64 << 10, L2: 512 << 10,
 		Features: []string{"dotprod", "neon"}}
+	i8mm   = dotprod.with("i8mm")
 	v3vnni = v3.withVNNI("avxvnni")
 	v4vnni = v4.withVNNI("avx512vnni")
 	v4bf16 = v4vnni.withBF16("avx512bf16")
@@ -91,8 +92,8 @@ var cpus = []cpu{
 	{"znver5", &v4bf16, 48, 1024},
 	{"armv8-a", &neon, 32, 512}, {"cortex-a53", &neon, 32, 128}, {"cortex-a72", &neon, 32, 256},
 	{"cortex-a55", &dotprod, 32, 128}, {"cortex-a76", &dotprod, 64, 256},
-	{"neoverse-n1", &dotprod, 64, 512}, {"neoverse-v1", &dotprod, 64, 1024}, {"neoverse-n2", &dotprod, 64, 512},
-	{"neoverse-v2", &dotprod, 64, 1024}, {"apple-m1", &dotprod, 128, 4096}, {"apple-m2", &dotprod, 128, 4096},
+	{"neoverse-n1", &dotprod, 64, 512}, {"neoverse-v1", &i8mm, 64, 1024}, {"neoverse-n2", &i8mm, 64, 512},
+	{"neoverse-v2", &i8mm, 64, 1024}, {"apple-m1", &dotprod, 128, 4096}, {"apple-m2", &i8mm, 128, 4096},
 }
 
 // Find returns the target of an -mcpu name, or for "native" the best of Default that this machine's CPU has. An unknown

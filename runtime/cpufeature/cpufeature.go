@@ -23,7 +23,7 @@ var known = map[string]map[string]bool{
 		"avx512cd": cpu.X86.HasAVX512CD, "avx512vl": cpu.X86.HasAVX512VL,
 		"avx512vnni": cpu.X86.HasAVX512VNNI, "avx512bf16": cpu.X86.HasAVX512BF16, "avxvnni": cpu.X86.HasAVXVNNI,
 	},
-	"arm64": {"neon": cpu.ARM64.HasASIMD, "dotprod": cpu.ARM64.HasASIMDDP},
+	"arm64": {"neon": cpu.ARM64.HasASIMD, "dotprod": cpu.ARM64.HasASIMDDP, "i8mm": cpu.ARM64.HasI8MM},
 }
 
 // Names returns the features of an architecture that Check knows, sorted.
