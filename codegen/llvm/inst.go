@@ -87,6 +87,7 @@ var emissions = map[tile.Op]emission{
 	tile.DotU8:   dot,
 	tile.Dot4:    dot4,
 	tile.DotS4:   dot4,
+	tile.MMLA:    mmla,
 	tile.DotBF16: dotBF16,
 
 	tile.PtrAdd: func(e *emitter, in *tile.Inst, a []value.Value) value.Value {
@@ -249,6 +250,24 @@ func dot4(e *emitter, in *tile.Inst, a []value.Value) value.Value {
 			part = e.cur.NewExtractElement(p, constant.NewInt(types.I32, int64(j)))
 		}
 		acc = e.cur.NewAdd(acc, part)
+	}
+	return acc
+}
+
+// mmla adds products of matrices, by one instruction where there is one.
+func mmla(e *emitter, in *tile.Inst, a []value.Value) value.Value {
+	acc, n := a[0], in.Out[0].Type.Lanes
+	if slices.Contains(e.target.Features, "i8mm") && n == 4 {
+		return e.intrinsic("llvm.aarch64.neon.smmla.v4i32.v16i8", acc.Type(), acc, a[1], a[2])
+	}
+	wide := vector(types.I32, 4*n)
+	x, y := e.cur.NewSExt(a[1], wide), e.cur.NewSExt(a[2], wide)
+	for k := range 8 {
+		left, right := make([]int, n), make([]int, n)
+		for i := range n {
+			left[i], right[i] = i/4*16+i%4/2*8+k, i/4*16+i%2*8+k
+		}
+		acc = e.cur.NewAdd(acc, e.cur.NewMul(e.cur.NewShuffleVector(x, x, mask(left)), e.cur.NewShuffleVector(y, y, mask(right))))
 	}
 	return acc
 }

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"runtime"
+	"slices"
 	"testing"
 
 	"pgc/codegen/link/linktest"
@@ -115,6 +116,20 @@ func opCases() []opCase {
 	})
 	add("dot4", []tile.Elem{tile.I32, tile.I32, tile.I32}, tile.I32, func(b *tile.Builder, x values) *tile.Value {
 		return b.Dot4(x[0], b.Bits(x[1], tile.I8), b.Bits(x[2], tile.I8))
+	})
+	add("mmla", []tile.Elem{tile.I32, tile.I32, tile.I32}, tile.I32, func(b *tile.Builder, x values) *tile.Value {
+		n := x[0].Type.Lanes
+		if n < 4 { // as the first of four
+			x = slices.Clone(x)
+			for i, v := range x {
+				x[i] = b.Splat(b.Lane(v, n-1), 4)
+			}
+		}
+		v := b.MMLA(x[0], b.Bits(x[1], tile.I8), b.Bits(x[2], tile.I8))
+		if n < 4 {
+			return b.Splat(b.Lane(v, 3), n)
+		}
+		return v
 	})
 	bfloats := func(b *tile.Builder, v *tile.Value) *tile.Value { return b.Bits(b.Cast(tile.BitI, v), tile.I16) }
 	add("dot_bf16", f3, tile.F32, func(b *tile.Builder, x values) *tile.Value {

@@ -176,6 +176,15 @@ func (m *machine) compute(in *Inst) state {
 			}
 			r[i] = cut(t.Elem, sum)
 		}
+	case MMLA:
+		x, y := arg(1).lanes, arg(2).lanes
+		for i := range r {
+			sum, first := int64(arg(0).lanes[i]), i/4*16
+			for k := range 8 {
+				sum += product(in.Op, x[first+i%4/2*8+k], y[first+i%2*8+k])
+			}
+			r[i] = cut(t.Elem, sum)
+		}
 	case DotBF16:
 		x, y := arg(1).lanes, arg(2).lanes
 		for i := range r {

@@ -49,6 +49,7 @@ const (
 	DotU8               // unsigned and signed i8 vectors: i16 lane i is x[2i]·y[2i] + x[2i+1]·y[2i+1], which must fit
 	Dot4                // i32 lanes, unsigned and signed i8 vectors: lane i is acc[i] + Σ x[4i+j]·y[4i+j] over j < 4, wrapping
 	DotS4               // likewise, both signed
+	MMLA                // i32 lanes, signed i8 vectors: of every four lanes 2i+j is acc + Σ x[8i+k]·y[8j+k] over k < 8 of the four's sixteen, wrapping
 	DotBF16             // f32 lanes, i16 vectors of bfloat16: lane i is acc[i] + x[2i+1]·y[2i+1], then + x[2i]·y[2i], each rounded once; what is subnormal is 0
 	Reduce              // lanes joined by the operation Fold by halves: x[0..n/2) with x[n/2..n), until one is left
 	PtrAdd              // pointer, i64 elements
@@ -114,6 +115,7 @@ var ops = [numOps]opDef{
 	DotU8:     {"dot_u8", 2, dot(I8, I16), nil},
 	Dot4:      {"dot4", 3, dot4, nil},
 	DotS4:     {"dot_s4", 3, dot4, nil},
+	MMLA:      {"mmla", 3, mmla, nil},
 	DotBF16:   {"dot_bf16", 3, dotBF16, nil},
 	Reduce:    {"reduce", 1, reduction, nil},
 	PtrAdd:    {"ptr_add", 2, moved, nil},

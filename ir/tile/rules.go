@@ -198,6 +198,11 @@ var dot4 = rule{"i32 lanes and two vectors of four times as many i8", func(in *I
 	return out == Vec(I32, out.Lanes) && in.Args[0].Type == out && in.all(1, Vec(I8, 4*out.Lanes))
 }}
 
+// mmla is the rule of products of 2×8 by 8×2 matrices, added to an accumulator.
+var mmla = rule{"fours of i32 lanes and two vectors of four times as many i8", func(in *Inst, out Type) bool {
+	return out.Lanes%4 == 0 && dot4.ok(in, out)
+}}
+
 // dotBF16 is the rule of pairs of products of bfloat16, added to an accumulator.
 var dotBF16 = rule{"f32 lanes and two vectors of twice as many i16", func(in *Inst, out Type) bool {
 	return out == Vec(F32, out.Lanes) && in.Args[0].Type == out && in.all(1, Vec(I16, 2*out.Lanes))

@@ -2,6 +2,7 @@
 package targettest
 
 import (
+	"runtime"
 	"slices"
 	"testing"
 
@@ -9,7 +10,7 @@ import (
 	"pgc/runtime/cpufeature"
 )
 
-// Runnable returns the least and the best target of the default that this machine can run.
+// Runnable returns the least and the best of All.
 func Runnable(t testing.TB) []target.Target {
 	t.Helper()
 	all := All(t)
@@ -19,11 +20,14 @@ func Runnable(t testing.TB) []target.Target {
 	return all
 }
 
-// All returns the targets of the default that this machine can run, the least first.
+// more are targets that forms of instructions have code for beyond the default's.
+var more = map[string]string{"arm64": ",neoverse-v1"}
+
+// All returns the targets of the default, and those with more forms of instructions, that this machine can run, the least first.
 func All(t testing.TB) []target.Target {
 	t.Helper()
 	var out []target.Target
-	all, err := target.FindAll(target.Default)
+	all, err := target.FindAll(target.Default + more[runtime.GOARCH])
 	if err != nil {
 		t.Fatal(err)
 	}
