@@ -31,10 +31,10 @@ func (t DType) String() string { return [...]string{"", "f32", "bf16", "f16", "i
 // once for all rows of a task. Sums are the form's own: the schedules hand a slice of them from start to do to total, and know
 // neither how many rows one has nor what type it is.
 //
-// So a matrix unit fits, too. AMX's tdpbusd is MMA_X86_AMXINT8_16x16x64_I32_UI8_I8: rows 16, step 64, sums and weights of a tile type
-// that the tile IR gets, a loader whose vector is a tile of 16 columns by 64 of k (VNNI4, as groups lie already), do loads a tile of x with
-// s.x and multiplies, total stores the tile to scratch and loads a row of it; schedule mr 32, vecs 2. tdpbf16ps is the same in pairs (VNNI2).
-// A tensor core's m16n8k16 has rows 16 and sums that are a warp's fragments.
+// So a matrix unit is a row, too. AMX's tdpbusd, MMA_X86_AMXINT8_16x16x64_I32_UI8_I8: rows 16, step and body 64, sums of a tile type that
+// the tile IR is to get; its loader gives tiles of 16 columns by 64 of k (VNNI4, as groups lie already), do loads tiles of x at the stride of
+// its rows, total stores a tile to scratch and loads row r of it; schedule mr 32, vecs 2. tdpbf16ps is the same in units of two (VNNI2), its
+// sums begin with zero and are added to C, as those of groups are. A tensor core's m16n8k16: rows 16, and sums are a warp's fragments.
 type mma struct {
 	name     string // as in IREE's IREECPUEnums.td: set, M×N×K of the instruction, types of sums and factors; CAST where they are widened
 	lhs      DType
@@ -44,6 +44,7 @@ type mma struct {
 	rows, halves int       // rows of x in a sum; sums of a vector of columns
 	acc          tile.Elem // I32 for sums of a group, which are scaled when they are added to C
 	x, w         tile.Elem // factors: of rows of x in memory, which are copied if they have another type, and of vectors of B
+	words        int       // of x that a load takes
 	unit         int64     // values of k: those of a word in a VNNI2 panel
 	body, step   int64     // units
 	loader       loader
@@ -85,36 +86,36 @@ var (
 // forms is the table. Forms of integers are exact over the whole range, so all give the same sums; those of bfloat16, whose
 // products are exact in f32, do where nothing is subnormal.
 var forms = []*mma{
-	{name: "MMA_1xNx1_F32_F32", lhs: F32, rhs: []DType{F32}, rows: 1, halves: 1, acc: tile.F32, x: tile.F32, w: tile.F32,
+	{name: "MMA_1xNx1_F32_F32", lhs: F32, rhs: []DType{F32}, rows: 1, halves: 1, acc: tile.F32, x: tile.F32, words: 1, w: tile.F32,
 		unit: 1, body: 4, step: 1, loader: plain, inPlace: true, ahead: 32, do: fma(1), total: joined, schedules: floats},
-	{name: "MMA_1xNx1_F32_CASTF32", lhs: F32, rhs: []DType{BF16, F16}, rows: 1, halves: 1, acc: tile.F32, x: tile.F32, w: tile.F32,
+	{name: "MMA_1xNx1_F32_CASTF32", lhs: F32, rhs: []DType{BF16, F16}, rows: 1, halves: 1, acc: tile.F32, x: tile.F32, words: 1, w: tile.F32,
 		unit: 1, body: 4, step: 1, loader: plain, ahead: 32, do: fma(1), total: joined, schedules: floats},
-	{name: "MMA_1xNx1_F32_CASTI8", lhs: F32, rhs: []DType{Int8}, rows: 1, halves: 1, acc: tile.F32, x: tile.F32, w: tile.F32,
+	{name: "MMA_1xNx1_F32_CASTI8", lhs: F32, rhs: []DType{Int8}, rows: 1, halves: 1, acc: tile.F32, x: tile.F32, words: 1, w: tile.F32,
 		unit: 1, body: 4, step: 1, loader: dequantized8, do: fma(1), total: joined, schedules: unpacked},
-	{name: "MMA_1xNx1_F32_CASTI4", lhs: F32, rhs: []DType{Int4}, rows: 1, halves: 1, acc: tile.F32, x: tile.F32, w: tile.F32,
+	{name: "MMA_1xNx1_F32_CASTI4", lhs: F32, rhs: []DType{Int4}, rows: 1, halves: 1, acc: tile.F32, x: tile.F32, words: 1, w: tile.F32,
 		unit: 1, body: 4, step: 1, loader: dequantized4, do: fma(1), total: joined, schedules: unpacked},
 	{name: "MMA_X86_AVX512BF16_1x16x2_F32_BF16", lhs: BF16, rhs: []DType{BF16}, features: []string{"avx512bf16"},
-		rows: 1, halves: 1, acc: tile.F32, x: tile.BF16, w: tile.I16,
+		rows: 1, halves: 1, acc: tile.F32, x: tile.BF16, words: 2, w: tile.I16,
 		unit: 2, body: 4, step: 1, loader: words, inPlace: true, ahead: 32, do: dot(1, (*tile.Builder).DotBF16), total: joined, schedules: floats},
-	{name: "MMA_1xNx2_F32_CASTBF16", lhs: BF16, rhs: []DType{BF16}, rows: 1, halves: 1, acc: tile.F32, x: tile.F32, w: tile.F32,
+	{name: "MMA_1xNx2_F32_CASTBF16", lhs: BF16, rhs: []DType{BF16}, rows: 1, halves: 1, acc: tile.F32, x: tile.F32, words: 1, w: tile.F32,
 		unit: 2, body: 4, step: 1, loader: halved, ahead: 32, do: fma(2), total: joined, schedules: pairs},
 	{name: "MMA_X86_VNNI_1xNx4_I32_UI8_I8", lhs: Int8, rhs: []DType{Int8}, features: []string{"avx512vnni", "avxvnni"},
-		rows: 1, halves: 1, acc: tile.I32, x: tile.I8, w: tile.I8, unsigned: true,
+		rows: 1, halves: 1, acc: tile.I32, x: tile.I8, words: 1, w: tile.I8, unsigned: true,
 		unit: 1, body: chunk, step: chunk, loader: offset8, do: dot(chunk/4, (*tile.Builder).Dot4), total: joined, schedules: fours},
 	{name: "MMA_X86_VNNI_1xNx4_I32_UI4_I8", lhs: Int8, rhs: []DType{Int4}, features: []string{"avx512vnni", "avxvnni"},
-		rows: 1, halves: 1, acc: tile.I32, x: tile.I8, w: tile.I8,
+		rows: 1, halves: 1, acc: tile.I32, x: tile.I8, words: 1, w: tile.I8,
 		unit: 1, body: chunk, step: chunk, loader: bytes4, do: dot(chunk/4, (*tile.Builder).Dot4), total: joined, schedules: fours},
 	{name: "MMA_ARM_1x4x4_I32_I8_I8", lhs: Int8, rhs: []DType{Int8}, features: []string{"neon"}, // sdot, or smull and pairwise sums
-		rows: 1, halves: 1, acc: tile.I32, x: tile.I8, w: tile.I8,
+		rows: 1, halves: 1, acc: tile.I32, x: tile.I8, words: 1, w: tile.I8,
 		unit: 1, body: chunk, step: chunk, loader: bytes8, do: dot(chunk/4, (*tile.Builder).DotS4), total: joined, schedules: fours},
 	{name: "MMA_ARM_1x4x4_I32_I8_UI4", lhs: Int8, rhs: []DType{Int4}, features: []string{"neon"},
-		rows: 1, halves: 1, acc: tile.I32, x: tile.I8, w: tile.I8,
+		rows: 1, halves: 1, acc: tile.I32, x: tile.I8, words: 1, w: tile.I8,
 		unit: 1, body: chunk, step: chunk, loader: bytes4, do: dot(chunk/4, (*tile.Builder).DotS4), total: joined, schedules: fours},
 	{name: "MMA_X86_1xNx2_I32_CASTI16", lhs: Int8, rhs: []DType{Int8}, // pmaddwd
-		rows: 1, halves: 2, acc: tile.I32, x: tile.I16, w: tile.I16,
+		rows: 1, halves: 2, acc: tile.I32, x: tile.I16, words: 1, w: tile.I16,
 		unit: 1, body: chunk, step: chunk, loader: shorts8, do: dot(chunk/4, addDotI16), total: joined, schedules: widened},
 	{name: "MMA_X86_1xNx8_I32_UI4_I8", lhs: Int8, rhs: []DType{Int4}, // pmaddubs: eight products fit in 16 bits
-		rows: 1, halves: 1, acc: tile.I32, x: tile.I8, w: tile.I8,
+		rows: 1, halves: 1, acc: tile.I32, x: tile.I8, words: 1, w: tile.I8,
 		unit: 1, body: chunk, step: chunk, loader: bytes4, do: dotU8, total: joined, schedules: eights},
 }
 

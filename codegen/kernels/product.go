@@ -173,13 +173,13 @@ func (p *product) copiesLen(rows, n int64) int64 {
 // rowsOfX returns n units of x from unit k0 on, as the form takes them; copies have room for `most` units.
 func (p *product) rowsOfX(k0, n, rows *tile.Value, most int64) lhs {
 	b := p.g.b
-	x := lhs{p: b.PtrAdd(p.mmBuild.x, b.Mul(k0, b.Int(p.unit))), stride: p.xStride, mul: p.unit, div: 1, words: 1}
+	x := lhs{p: b.PtrAdd(p.mmBuild.x, b.Mul(k0, b.Int(p.unit))), stride: p.xStride, mul: p.unit, div: 1, words: p.words}
 	if p.copiesX() {
 		x.p, x.stride = p.copyX(x, k0, n, rows, most*p.unit), most*p.unit
 	}
 	switch p.mma.x {
 	case tile.BF16:
-		x.p, x.words = b.PtrCast(x.p, tile.I16), 2
+		x.p = b.PtrCast(x.p, tile.I16)
 	case tile.I8:
 		x.p, x.stride, x.div = b.PtrCast(x.p, tile.I32), x.stride/4, 4
 	case tile.I16:
