@@ -1,9 +1,16 @@
 package kernels
 
 import (
+	"bytes"
+	"encoding/binary"
+	"math"
+	"math/rand/v2"
 	"testing"
 
+	"pgc/ir/quant"
+	"pgc/ir/scalar"
 	"pgc/ir/target"
+	"pgc/ir/tile"
 )
 
 // products are the types of x and of weights that matmuls have.
@@ -49,24 +56,129 @@ func TestFormOfTarget(t *testing.T) {
 	for _, c := range []struct {
 		cpu  string
 		x, w DType
+		rows int64
 		want string
 	}{
-		{"haswell", F32, BF16, "MMA_1xNx1_F32_CASTF32"},
-		{"haswell", BF16, BF16, "MMA_1xNx2_F32_CASTBF16"},
-		{"znver4", BF16, BF16, "MMA_X86_AVX512BF16_1x16x2_F32_BF16"},
-		{"haswell", Int8, Int8, "MMA_X86_1xNx2_I32_CASTI16"},
-		{"skylake-avx512", Int8, Int4, "MMA_X86_1xNx8_I32_UI4_I8"},
-		{"alderlake", Int8, Int8, "MMA_X86_VNNI_1xNx4_I32_UI8_I8"},
-		{"cascadelake", Int8, Int4, "MMA_X86_VNNI_1xNx4_I32_UI4_I8"},
-		{"armv8-a", Int8, Int8, "MMA_ARM_1x4x4_I32_I8_I8"},
-		{"neoverse-n1", Int8, Int4, "MMA_ARM_1x4x4_I32_I8_UI4"},
+		{"haswell", F32, BF16, 1, "MMA_1xNx1_F32_CASTF32"},
+		{"haswell", BF16, BF16, 1, "MMA_1xNx2_F32_CASTBF16"},
+		{"znver4", BF16, BF16, 1, "MMA_X86_AVX512BF16_1x16x2_F32_BF16"},
+		{"haswell", Int8, Int8, 1, "MMA_X86_1xNx2_I32_CASTI16"},
+		{"skylake-avx512", Int8, Int4, 1, "MMA_X86_1xNx8_I32_UI4_I8"},
+		{"alderlake", Int8, Int8, 1, "MMA_X86_VNNI_1xNx4_I32_UI8_I8"},
+		{"cascadelake", Int8, Int4, 1, "MMA_X86_VNNI_1xNx4_I32_UI4_I8"},
+		{"armv8-a", Int8, Int8, 1, "MMA_ARM_1x4x4_I32_I8_I8"},
+		{"neoverse-n1", Int8, Int4, 1, "MMA_ARM_1x4x4_I32_I8_UI4"},
 	} {
 		tgt, err := target.Find(c.cpu)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if f := form(tgt, c.x, c.w, 1); f.name != c.want {
-			t.Errorf("%s: %s, expected %s", c.cpu, f.name, c.want)
+		if f := form(tgt, c.x, c.w, c.rows); f.name != c.want {
+			t.Errorf("%s, %d rows: %s, expected %s", c.cpu, c.rows, f.name, c.want)
 		}
 	}
+}
+
+// TestFormsAgree runs a product of all types and several numbers of rows in the interpreter, with the code for every kind of CPU, and
+// expects the same bits of all.
+func TestFormsAgree(t *testing.T) {
+	const n, k = 37, 75
+	cpus := []string{"haswell", "alderlake", "skylake-avx512", "cascadelake", "znver4", "armv8-a", "neoverse-n1", "neoverse-v1"}
+	rng := rand.New(rand.NewPCG(8, 2))
+	for _, types := range products {
+		for _, rows := range []int64{1, 2, 3, 8, 11} {
+			s := &Matmul{M: Const(rows), K: k, XStride: k, Pairs: types[0] == BF16, Parts: []Part{{Blocks: 1, N: n, Accs: 1,
+				Exprs: []*scalar.Expr{scalar.X(0, scalar.F32)}, Outs: []Out{{Elem: tile.F32, Strides: []int64{n, 0, 1}}}}}}
+			p := &s.Parts[0]
+			p.Elem = map[DType]tile.Elem{F32: tile.F32, BF16: tile.BF16, F16: tile.F16, Int8: tile.I8, Int4: tile.I8}[types[1]]
+			w := floatBytes(rng, p.Elem, PackedLen(1, n, PackedK(k, s.Pairs)))
+			if p.Elem == tile.I8 {
+				p.Group = Group{map[DType]int{Int8: 8, Int4: 4}[types[1]], 32}
+				w = groupBytes(rng, p.Group, n, k)
+			}
+			x := floatBytes(rng, map[bool]tile.Elem{false: tile.F32, true: tile.BF16}[s.Pairs], rows*k)
+			if types[0] == Int8 {
+				s.X = Group{8, 32}
+				x = rowBytes(rng, rows, k, 32)
+			}
+			var first tile.Buffer
+			for _, cpu := range cpus {
+				tgt, err := target.Find(cpu)
+				if err != nil {
+					t.Fatal(err)
+				}
+				kern, err := Build("k", s, tgt)
+				if err != nil {
+					t.Fatal(err)
+				}
+				tasks := int64(1)
+				for _, f := range kern.Tasks {
+					tasks *= (f.Size.N + f.Div - 1) / f.Div
+				}
+				out := make(tile.Buffer, 4*rows*n)
+				if err := tile.Run(kern.Tile, []any{x, w, out}, tasks); err != nil {
+					t.Fatalf("%s by %s, %d rows on %s: %v", types[0], types[1], rows, cpu, err)
+				}
+				if first == nil {
+					first = out
+				}
+				if !bytes.Equal(out, first) {
+					t.Errorf("%s by %s, %d rows: %s (%s) and %s differ", types[0], types[1], rows, cpu, form(tgt, types[0], types[1], rows).name, cpus[0])
+				}
+			}
+			if bytes.Count(first, []byte{0}) > len(first)/8 {
+				t.Errorf("%s by %s, %d rows: results are mostly zero", types[0], types[1], rows)
+			}
+		}
+	}
+}
+
+// floatBytes are n random floats of a type.
+func floatBytes(rng *rand.Rand, e tile.Elem, n int64) tile.Buffer {
+	var out tile.Buffer
+	for range n {
+		bits := math.Float32bits(float32(1 + rng.Float64()))
+		switch e {
+		case tile.F32:
+			out = binary.LittleEndian.AppendUint32(out, bits)
+		case tile.BF16:
+			out = binary.LittleEndian.AppendUint16(out, uint16(bits>>16))
+		case tile.F16: // 1 to 2
+			out = binary.LittleEndian.AppendUint16(out, 0x3c00|uint16(bits>>13&0x3ff))
+		}
+	}
+	return out
+}
+
+// groupBytes is a packed matrix of random groups.
+func groupBytes(rng *rand.Rand, q Group, n, k int64) tile.Buffer {
+	out := make(tile.Buffer, q.PackedBytes(1, n, k))
+	for i := range out {
+		out[i] = byte(rng.Uint32())
+	}
+	for at := int64(0); at < int64(len(out)); at += q.BlockBytes() {
+		copy(out[at:], floatBytes(rng, map[int]tile.Elem{8: tile.F32, 4: tile.BF16}[q.Bits], groupHeader*2/int64(q.Bits)))
+	}
+	return out
+}
+
+// rowBytes are rows of random groups of 8 bits with their scales, sums and offsets.
+func rowBytes(rng *rand.Rand, rows, k, length int64) tile.Buffer {
+	lay := quant.RowLayout(k, length)
+	out := make(tile.Buffer, rows*lay.Bytes)
+	for r := range rows {
+		row := out[r*lay.Bytes:][:lay.Bytes]
+		sums := make([]int32, (k+length-1)/length)
+		for i := range k {
+			v := int8(rng.Uint32())
+			row[i] = byte(v)
+			sums[i/length] += int32(v)
+		}
+		for g, sum := range sums {
+			copy(row[lay.Scales+4*int64(g):], floatBytes(rng, tile.F32, 1))
+			copy(row[lay.Sums+4*int64(g):], floatBytes(rng, tile.F32, 1))
+			binary.LittleEndian.PutUint32(row[lay.Offsets+4*int64(g):], uint32(-quant.Offset*sum))
+		}
+	}
+	return out
 }
