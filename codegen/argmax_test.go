@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"pgc/codegen"
+	"pgc/codegen/cpu"
 	store "pgc/codegen/weights"
 	"pgc/frontend/text"
 	"pgc/ir/eval"
@@ -127,7 +128,7 @@ func TestArgmaxOfProducts(t *testing.T) {
 		}
 	}
 	for _, tgt := range targettest.Runnable(t) {
-		r, err := codegen.Compile(t.Context(), m, tgt)
+		r, err := codegen.Compile(t.Context(), m, cpu.Backend(tgt))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -140,7 +141,7 @@ func TestArgmaxOfProducts(t *testing.T) {
 				t.Errorf("@%s writes %d bytes and has an arena of %d", f.Name, out, f.ArenaBytes)
 			}
 		}
-		code, err := native.LoadCode(r.Code)
+		code, err := native.LoadCode(r.Code.Bytes)
 		if err != nil {
 			t.Fatal(err)
 		}

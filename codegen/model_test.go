@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"pgc/codegen"
+	"pgc/codegen/cpu"
 	store "pgc/codegen/weights"
 	"pgc/ir"
 	"pgc/ir/eval"
@@ -96,7 +97,7 @@ func compiled(t testing.TB, m *ir.Module, w store.Source, tgt target.Target, thr
 
 // load compiles a planned module and makes it ready to run; free gives its memory back.
 func load(m *ir.Module, w store.Source, tgt target.Target, threads int) (e *engine.Engine, free func(), err error) {
-	r, err := codegen.Compile(context.Background(), m, tgt)
+	r, err := codegen.Compile(context.Background(), m, cpu.Backend(tgt))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -104,7 +105,7 @@ func load(m *ir.Module, w store.Source, tgt target.Target, threads int) (e *engi
 	if err := r.WriteWeights(&section, w, store.Writing{}); err != nil {
 		return nil, nil, err
 	}
-	code, err := native.LoadCode(r.Code)
+	code, err := native.LoadCode(r.Code.Bytes)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -5,59 +5,76 @@ import (
 	"context"
 	"fmt"
 	"reflect"
-	"slices"
 
-	"pgc/codegen/cpu"
+	"pgc/codegen/backend"
 	"pgc/codegen/weights"
 	"pgc/ir"
-	"pgc/ir/target"
 	"pgc/runtime/program"
 )
 
-// Sets is a module compiled for several targets: one code section and one program each over the same weights.
+// Sets is a module compiled for several targets: a program each over the same weights, and code in the sections of
+// their kinds.
 type Sets struct {
 	Results  []*Result // the best target first
-	Targets  []target.Target
+	Backends []*backend.Backend
 	Programs []*program.Program
-	Code     []byte
+	Sections []Section
 }
 
-// CompileSets compiles a module for every target, the best first. A set whose code is that of a later one, which asks less
-// of the CPU, is left out.
-func CompileSets(ctx context.Context, m *ir.Module, targets []target.Target) (*Sets, error) {
+// Section is the code of all targets that share a section of the file.
+type Section struct {
+	Name  string
+	Bytes []byte
+}
+
+// CompileSets compiles a module for every target, the best first. A set whose code is that of a later one, which asks
+// less of the machine, is left out.
+func CompileSets(ctx context.Context, m *ir.Module, backends []*backend.Backend) (*Sets, error) {
 	s := &Sets{}
-	for i, t := range targets {
-		if t.BF16 && !bfloats(m) && slices.ContainsFunc(targets[i+1:], t.IsButForBF16) {
-			continue // the code would be the same
-		}
-		r, err := Compile(ctx, m, t)
+	for _, b := range backends {
+		r, err := Compile(ctx, m, b)
 		if err != nil {
 			return nil, err
 		}
-		if n := len(s.Results); n > 0 && covers(s.Targets[n-1], t) && sameCode(s.Results[n-1], r) {
-			s.Results, s.Targets = s.Results[:n-1], s.Targets[:n-1]
+		if n := len(s.Results); n > 0 && covers(s.Backends[n-1].Target, b.Target) && sameCode(s.Results[n-1], r) {
+			s.Results, s.Backends = s.Results[:n-1], s.Backends[:n-1]
 		}
-		s.Results, s.Targets = append(s.Results, r), append(s.Targets, t)
+		s.Results, s.Backends = append(s.Results, r), append(s.Backends, b)
 	}
 	for i, r := range s.Results {
 		if err := weights.Same(&s.Results[0].weights, &r.weights); err != nil {
-			return nil, fmt.Errorf("%s and %s: %w", s.Targets[0].Name, s.Targets[i].Name, err)
+			return nil, fmt.Errorf("%s and %s: %w", s.Backends[0].Target.CPU, s.Backends[i].Target.CPU, err)
 		}
-		s.Code = append(s.Code, make([]byte, -len(s.Code)&(cpu.CodeAlign-1))...)
-		at := int64(len(s.Code))
-		s.Code = append(s.Code, r.Code...)
-		p := r.Program
-		for k := range p.Kernels {
-			p.Kernels[k].CodeOffset += at
-		}
-		p.WorkerOffset += at
-		s.Programs = append(s.Programs, p)
+		r.Program.MoveCode(s.place(r.Code))
+		s.Programs = append(s.Programs, r.Program)
 	}
 	return s, nil
 }
 
-// bfloats reports whether a product of m is of bfloat16 on both sides.
-func bfloats(m *ir.Module) bool {
+// place adds code to its section and returns where it begins.
+func (s *Sets) place(c *backend.Code) int64 {
+	for i := range s.Sections {
+		if to := &s.Sections[i]; to.Name == c.Section {
+			to.Bytes = append(to.Bytes, make([]byte, -int64(len(to.Bytes))&(c.Align-1))...)
+			at := int64(len(to.Bytes))
+			to.Bytes = append(to.Bytes, c.Bytes...)
+			return at
+		}
+	}
+	s.Sections = append(s.Sections, Section{c.Section, bytes.Clone(c.Bytes)})
+	return 0
+}
+
+// CodeBytes is the size of the code of all targets.
+func (s *Sets) CodeBytes() (n int) {
+	for _, c := range s.Sections {
+		n += len(c.Bytes)
+	}
+	return n
+}
+
+// MultipliesBFloat16 reports whether a product of m is of bfloat16 on both sides.
+func MultipliesBFloat16(m *ir.Module) bool {
 	for _, f := range m.Funcs {
 		for _, op := range f.Ops {
 			if op.Def == ir.OpMatmul && op.Attrs.(ir.MatmulAttrs).Factor(op.In) == ir.BF16 {
@@ -68,8 +85,11 @@ func bfloats(m *ir.Module) bool {
 	return false
 }
 
-// covers reports whether a has every feature that b asks for.
-func covers(a, b target.Target) bool {
+// covers reports whether a machine that has all of a has all that b asks for.
+func covers(a, b program.Target) bool {
+	if a.Kind != b.Kind || a.Arch != b.Arch {
+		return false
+	}
 	has := map[string]bool{}
 	for _, f := range a.Features {
 		has[f] = true
@@ -83,5 +103,5 @@ func covers(a, b target.Target) bool {
 }
 
 func sameCode(a, b *Result) bool {
-	return bytes.Equal(a.Code, b.Code) && reflect.DeepEqual(a.Program.Funcs, b.Program.Funcs)
+	return bytes.Equal(a.Code.Bytes, b.Code.Bytes) && reflect.DeepEqual(a.Program.Funcs, b.Program.Funcs)
 }

@@ -1,5 +1,5 @@
-// Package cpu makes machine code of tile kernels: LLVM IR, objects by llc, and a position-independent image of them and
-// the worker loop.
+// Package cpu is the backend for CPUs: tile kernels become LLVM IR and objects by llc, and these and the worker loop one
+// position-independent image.
 //
 // It imports the codegen packages of these steps and ir/target; it never sees a graph.
 package cpu
@@ -8,26 +8,17 @@ import (
 	"context"
 	"sync"
 
-	"pgc/codegen/kernels"
+	"pgc/codegen/backend"
 	"pgc/codegen/link"
 	"pgc/codegen/llvm"
 	"pgc/codegen/sched"
 	"pgc/ir/target"
 	"pgc/ir/tile"
+	"pgc/runtime/program"
 )
 
-// CodeAlign is the alignment of an image within a code section.
-const CodeAlign = link.MaxAlign
-
-// Image is machine code.
-type Image struct {
-	Code    []byte
-	Offsets []int64 // where each kernel begins
-	Worker  int64   // where the worker loop begins
-}
-
-// Assemble compiles the kernels and the worker loop with llc, some at a time, and links them.
-func Assemble(ctx context.Context, t target.Target, ks []*kernels.Kernel) (*Image, error) {
+// assemble compiles the kernels and the worker loop with llc, some at a time, and links them.
+func assemble(ctx context.Context, t target.Target, ks []*backend.Kernel) (*backend.Code, error) {
 	const perModule = 16
 	var sources [][]byte
 	for first := 0; first < len(ks); first += perModule {
@@ -67,11 +58,11 @@ func Assemble(ctx context.Context, t target.Target, ks []*kernels.Kernel) (*Imag
 	if err != nil {
 		return nil, err
 	}
-	image := &Image{Code: linked.Code, Worker: int64(linked.Symbols[sched.Symbol])}
+	code := &backend.Code{Section: program.SectionCode, Align: link.MaxAlign, Bytes: linked.Code, Worker: int64(linked.Symbols[sched.Symbol])}
 	for _, k := range ks {
-		image.Offsets = append(image.Offsets, int64(linked.Symbols[k.Tile.Name]))
+		code.Offsets = append(code.Offsets, int64(linked.Symbols[k.Name]))
 	}
-	return image, nil
+	return code, nil
 }
 
 // MinBatch is the smallest number of sequences for which a decoding step for all batch slots takes less time than a step for each

@@ -76,6 +76,7 @@ const (
 	ArgOut                  // pointer of result Index
 	ArgSym                  // value of the symbol Sym
 	ArgLocal                // what the kernel around an Epilogue supplies, by Index
+	ArgWork                 // pointer to memory that a backend's kernels for one spec hand on to each other
 )
 
 // Arg is one argument of a kernel, in order.

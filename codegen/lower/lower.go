@@ -14,6 +14,7 @@ import (
 	"pgc/ir"
 	"pgc/ir/scalar"
 	"pgc/ir/tile"
+	"pgc/runtime/program"
 )
 
 // Launch is one kernel launch before kernels are built: a spec and the values its operands are read from and its results
@@ -33,8 +34,8 @@ func to(op *ir.Op, spec kernels.Spec, in []*ir.Value) Launch {
 
 // Func returns the launches of a planned function and the bytes of its arena: that of the plan, and behind it what launches of
 // one operation hand on to each other.
-func Func(m *ir.Module, f *ir.Func, packed Packed) (all []Launch, arena int64, err error) {
-	l := &lowerer{m: m, f: f, packed: packed}
+func Func(m *ir.Module, f *ir.Func, layouts Layouts) (all []Launch, arena int64, err error) {
+	l := &lowerer{m: m, f: f, layouts: layouts}
 	for _, op := range f.Ops {
 		for _, v := range op.Results {
 			if b := v.Buf; b != nil && b.Space == ir.Arena && b.Owner {
@@ -55,11 +56,11 @@ func Func(m *ir.Module, f *ir.Func, packed Packed) (all []Launch, arena int64, e
 
 // lowerer turns the operations of a planned function into launches.
 type lowerer struct {
-	m      *ir.Module
-	f      *ir.Func
-	packed Packed
-	arena  int64 // the end of the planned arena
-	work   int64 // bytes behind it that launches of one operation hand on to each other
+	m       *ir.Module
+	f       *ir.Func
+	layouts Layouts
+	arena   int64 // the end of the planned arena
+	work    int64 // bytes behind it that launches of one operation hand on to each other
 }
 
 func (l *lowerer) size(d ir.Dim) kernels.Size {
@@ -249,15 +250,14 @@ func (l *lowerer) lowerMap(op *ir.Op) ([]Launch, error) {
 		s := l.strides(table)
 		o := kernels.Operand{Elem: elem(table.Type.DType), Strides: l.aligned(table.Type.Shape[1:], s[1:], domain, 0)}
 		o.Rows = &kernels.Lookup{Index: len(spec.In), Stride: s[0]}
-		if w := weight(table); w != nil && (l.packed[w.Key] > 0 || w.Type.DType.IsQuantized()) {
-			k := int64(table.Type.Shape[1].N)
-			o.Strides[len(domain)-1] = kernels.PanelWidth
-			o.Rows.Panel, o.Rows.Stride = k, 0
-			o.Rows.Group = weights.GroupOf(table.Type.DType)
-			o.Rows.Pairs = l.packed[w.Key] == 2
-			var err error
-			if packed[g.Table], err = l.packedMatrix(table, o.Rows.Pairs); err != nil {
-				return nil, err
+		if w := weight(table); w != nil {
+			if layout, ok := l.layouts.lookup(w); ok {
+				m, err := l.matrixOf(table)
+				if err != nil {
+					return nil, err
+				}
+				packed[g.Table] = m.As(layout)
+				lookIn(packed[g.Table], &o, len(domain)-1)
 			}
 		}
 		spec.In[g.Table] = o
@@ -278,6 +278,17 @@ func (l *lowerer) lowerMap(op *ir.Op) ([]Launch, error) {
 	la := to(op, spec, in)
 	la.Packed = packed
 	return []Launch{la}, nil
+}
+
+// lookIn makes o, a lookup whose rows run along a dimension of the domain, one in a packed table.
+func lookIn(m weights.Matrix, o *kernels.Operand, dim int) {
+	if m.Kind == program.LayoutRows {
+		o.Rows.Stride = m.RowStride()
+		return
+	}
+	o.Strides[dim] = kernels.PanelWidth
+	o.Rows.Panel, o.Rows.Stride = m.Cols, 0
+	o.Rows.Group, o.Rows.Pairs = weights.GroupOf(m.W.Type.DType), m.KPack == 2
 }
 
 func usesOperand(exprs []*ir.Expr, i int) bool {

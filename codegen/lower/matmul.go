@@ -61,13 +61,6 @@ func (l *lowerer) matrixOf(v *ir.Value) (weights.Matrix, error) {
 	return m, nil
 }
 
-// packedMatrix is the matrix that v is, stored in pairs of k or not.
-func (l *lowerer) packedMatrix(v *ir.Value, pairs bool) (weights.Matrix, error) {
-	m, err := l.matrixOf(v)
-	m.KPack = kpack(pairs)
-	return m, err
-}
-
 func types(values []*ir.Value) []ir.Type {
 	out := make([]ir.Type, len(values))
 	for i, v := range values {
@@ -101,9 +94,11 @@ func (l *lowerer) lowerMatmul(op *ir.Op) ([]Launch, error) {
 		}
 		spec.Parts = append(spec.Parts, part)
 		for _, w := range ws[p.First:][:p.Accs] {
-			if la.Packed[len(la.In)], err = l.packedMatrix(w, spec.Pairs); err != nil {
+			m, err := l.matrixOf(w)
+			if err != nil {
 				return nil, err
 			}
+			la.Packed[len(la.In)] = m.As(l.layouts.of(m.W, spec.Pairs))
 			la.In = append(la.In, w)
 		}
 		la.In = append(la.In, used...)

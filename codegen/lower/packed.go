@@ -1,33 +1,50 @@
 package lower
 
-import "pgc/ir"
+import (
+	"pgc/ir"
+	"pgc/runtime/program"
+)
 
-// Packed is how the weights that products read are stored, by their keys: the number of neighbours in k that lie side by side.
-type Packed map[string]uint8
-
-// kpack is how products with rows of bfloat16, and others, have their weights.
-func kpack(bf16 bool) uint8 {
-	if bf16 {
-		return 2
-	}
-	return 1
+// Layouts says how the weights are packed that products read.
+type Layouts struct {
+	choose func(d program.DType, bf16 bool) program.Layout
+	read   map[string]program.Layout // of what a product reads, by key
 }
 
-// PackedOf finds the weights of a module that products read. A matrix that any product reads whole is stored in panels, for
-// lookups, too.
-func PackedOf(m *ir.Module) Packed {
-	packed := Packed{}
+// LayoutsOf finds the weights of a module that products read; choose gives the kind and the packing of k of a storage
+// format, for products with rows of bfloat16 or others. A matrix that any product reads whole is packed for lookups,
+// too; where products with both kinds of rows read it, lookups take that of other rows.
+func LayoutsOf(m *ir.Module, choose func(d program.DType, bf16 bool) program.Layout) Layouts {
+	l := Layouts{choose, map[string]program.Layout{}}
 	for _, f := range m.Funcs {
 		for _, op := range f.Ops {
-			if op.Def == ir.OpMatmul {
-				a := op.Attrs.(ir.MatmulAttrs)
-				for _, w := range a.Weights(op.In) {
-					if p := weight(w); p != nil && (w.Type.Rank() == 2 || p.Type.DType.IsQuantized()) && packed[p.Key] != 1 {
-						packed[p.Key] = kpack(a.Factor(op.In) == ir.BF16)
-					}
+			if op.Def != ir.OpMatmul {
+				continue
+			}
+			a := op.Attrs.(ir.MatmulAttrs)
+			for _, w := range a.Weights(op.In) {
+				p := weight(w)
+				if p == nil || w.Type.Rank() != 2 && !p.Type.DType.IsQuantized() {
+					continue
+				}
+				if l.read[p.Key] != l.of(p, false) {
+					l.read[p.Key] = l.of(p, a.Factor(op.In) == ir.BF16)
 				}
 			}
 		}
 	}
-	return packed
+	return l
+}
+
+// of is the layout of a weight for products with rows of bfloat16 or others.
+func (l Layouts) of(w *ir.Value, bf16 bool) program.Layout {
+	return l.choose(program.DType(w.Type.DType.String()), bf16)
+}
+
+// lookup is the layout of a table, if it is packed.
+func (l Layouts) lookup(w *ir.Value) (program.Layout, bool) {
+	if layout, ok := l.read[w.Key]; ok {
+		return layout, true
+	}
+	return l.of(w, false), w.Type.DType.IsQuantized()
 }

@@ -16,8 +16,8 @@ import (
 )
 
 // The benchmarks need a GPU: PGC_CUDA=1 go test ./codegen/ptx -run '^$' -bench GPU. Times are between events on the
-// device, after warming up; medians of what b.Loop runs. Where several launches are timed together, each has operands of
-// its own, so that caches hold none from the last one.
+// device, after warming up; medians of what b.Loop runs. Where several launches are timed together, each has operands
+// of its own, so that caches hold none from the last one.
 
 // measure reports the median time of f, which launches n times, for one launch.
 func measure(b *testing.B, g *gpu, n int, f func(i int) error) time.Duration {
@@ -83,7 +83,7 @@ func on(b *testing.B, g *gpu, v any) *cuda.Memory {
 // entry loads a kernel.
 func entry(b *testing.B, g *gpu, k *Kernel) *cuda.Function {
 	b.Helper()
-	f, err := g.function(Module([]*Kernel{k}), k.Name)
+	f, err := g.function(moduleOf([]*Kernel{k}), k.Name)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -112,7 +112,7 @@ func BenchmarkGPUTensorPeak(b *testing.B) {
 			tasks := int64(g.Multiprocessors) * 4 * warps
 			in, out := on(b, g, tensorInputs(8)[:10*warp]), on(b, g, tasks*warp*4)
 			took := measure(b, g, 1, func(int) error {
-				return f.Launch(k.Blocks(tasks), k.Threads, in.Address, out.Address, uint64(tasks))
+				return f.Launch(blocksOf(k, tasks), k.Threads, in.Address, out.Address, uint64(tasks))
 			})
 			flops := float64(tasks * chains * rounds * tensorFlops)
 			peak = max(peak, flops/took.Seconds())
@@ -161,7 +161,7 @@ func BenchmarkGPUMemory(b *testing.B) {
 			Out: kernels.Out{Elem: tile.F32, Strides: []int64{columns, 1}}}, 8 * n},
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			k := emitSpec(b, c.name, c.spec)[0]
+			k := one(b, c.name, c.spec)
 			f := entry(b, g, k)
 			var args []uint64
 			for _, a := range k.Args {
@@ -179,7 +179,7 @@ func BenchmarkGPUMemory(b *testing.B) {
 				tasks *= (t.Size.N + t.Div - 1) / t.Div
 			}
 			args = append(args, uint64(tasks))
-			report(b, c.bytes, measure(b, g, 1, func(int) error { return f.Launch(k.Blocks(tasks), k.Threads, args...) }))
+			report(b, c.bytes, measure(b, g, 1, func(int) error { return f.Launch(blocksOf(k, tasks), k.Threads, args...) }))
 		})
 	}
 }
@@ -218,7 +218,7 @@ func BenchmarkGPUMatmul(b *testing.B) {
 	g := needGPU(b)
 	for _, c := range []benchProduct{{266, 2048, 16384, 2}, {266, 16384, 2048, 1}, {4096, 2048, 16384, 2}, {1, 2048, 16384, 2}, {8192, 8192, 8192, 1}} {
 		b.Run(fmt.Sprintf("%dx%dx%d_accs=%d", c.m, c.k, c.n, c.accs), func(b *testing.B) {
-			ks, err := Matmul("product", c.spec())
+			ks, err := parts("product", c.spec(), kernels.Arg{}, int64(c.k))
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -241,7 +241,7 @@ func BenchmarkGPUMatmul(b *testing.B) {
 			if err := out.Fill(0xff); err != nil { // NaN
 				b.Fatal(err)
 			}
-			took := measure(b, g, int(sets), func(i int) error { return f.Launch(k.Blocks(tasks), k.Threads, args[i]...) })
+			took := measure(b, g, int(sets), func(i int) error { return f.Launch(blocksOf(k, tasks), k.Threads, args[i]...) })
 			flops := 2 * float64(c.m) * float64(c.k) * float64(c.n) * float64(c.accs)
 			b.ReportMetric(per(flops, 1e12, took), "TFLOP/s")
 			b.ReportMetric(per(float64(weightBytes), 1e9, took), "weightGB/s")

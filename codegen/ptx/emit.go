@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"slices"
 
+	"pgc/codegen/backend"
 	"pgc/codegen/kernels"
 	"pgc/ir/tile"
+	"pgc/runtime/program"
 )
 
 // failure is why a kernel cannot be emitted; recovered turns it into an error.
@@ -25,21 +27,21 @@ func recovered(name string, err *error) {
 
 // Emit lowers a kernel that was built for Target. A kernel that needs scratch memory, or fragments that are neither
 // scalar nor a warp's width, is an error.
-func Emit(k *kernels.Kernel) (out *Kernel, err error) {
+func Emit(k *kernels.Kernel) (out *backend.Kernel, err error) {
 	defer recovered(k.Tile.Name, &err)
 	if k.Tile.ScratchBytes > 0 {
 		fail("it uses %d bytes of scratch memory a thread, which a warp has not", k.Tile.ScratchBytes)
 	}
 	e := &emitter{asm: &asm{}, vals: map[*tile.Value]string{}, shared: map[*tile.Value]bool{}}
-	out = &Kernel{Name: k.Tile.Name, Args: k.Args, Tasks: k.Tasks, Threads: threads, perTask: 1}
+	out = &backend.Kernel{Kernel: program.Kernel{Name: k.Tile.Name, Threads: threads, TaskThreads: 1}, Args: k.Args, Tasks: k.Tasks, Tile: k.Tile}
 	params := e.declare(k.Tile.Params)
 	thread := e.to(word, "mov.u32", "%tid.x")
 	if hasVectors(k.Tile.Body) {
-		out.perTask = warp
+		out.TaskThreads = warp
 		e.lanes(e.to(word, "and.b32", thread, num(warp-1)))
 		thread = e.to(word, "shr.u32", thread, "5")
 	}
-	e.tasks(thread, int64(threads/out.perTask), e.params[len(k.Tile.Params)], func(task string) {
+	e.tasks(thread, int64(threads/out.TaskThreads), e.params[len(k.Tile.Params)], func(task string) {
 		e.task = task
 		e.block(k.Tile.Body)
 	})

@@ -40,8 +40,8 @@ type gpu struct {
 	tally  tally
 }
 
-// onGPU is the device if PGC_CUDA is set. Then every launch of a test takes place twice, in the emulator and on the device,
-// what the buffers hold is compared, and the test goes on with the device's results.
+// onGPU is the device if PGC_CUDA is set. Then every launch of a test takes place twice, in the emulator and on the
+// device, what the buffers hold is compared, and the test goes on with the device's results.
 var onGPU *gpu
 
 const environment = "PGC_CUDA"
@@ -201,8 +201,8 @@ func stored(k *Kernel) tile.Elem {
 	return elem
 }
 
-// compare compares a buffer after a launch. It must hold the emulator's bits, but where tensor cores of another generation
-// than the emulator's were used.
+// compare compares a buffer after a launch. It must hold the emulator's bits, but where tensor cores of another
+// generation than the emulator's were used.
 func (c *tally) compare(t testing.TB, k *Kernel, before, got, want []byte) {
 	t.Helper()
 	e, products, hopper := stored(k), strings.Contains(k.Text, mma), onGPU.Major == 9

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"pgc/frontend/text"
@@ -12,8 +13,8 @@ import (
 	"pgc/models/paligemma"
 )
 
-// graphCase is a module in text whose function @f is run, the kernels that it must become, and the error allowed relative
-// to the largest value.
+// graphCase is a module in text whose function @f is run, the kernels that it must become, and the error allowed
+// relative to the largest value.
 type graphCase struct {
 	name, source string
 	syms         map[string]int
@@ -101,7 +102,7 @@ var graphCases = []graphCase{
   %2 = add %1, %b : f32[S,45]
   %3 = add %2, %r : f32[S,45]
   return y=%3 : f32[S,45]
-}`, map[string]int{"S": 67}, map[string]int{"matmul": 1}, 1e-6},
+}`, map[string]int{"S": 67}, map[string]int{"map": 1, "matmul": 1}, 1e-6}, // the map rounds x to bfloat16
 	{"geglu", symbolS + `func @f(%x: input f32[S,39], %g: weight "g" bf16[71,39], %u: weight "u" bf16[71,39]) {
   %0 = convert %g {dtype=f32} : f32[71,39]
   %1 = einsum %x, %0 {spec="ab,cb->ac"} : f32[S,71]
@@ -110,7 +111,7 @@ var graphCases = []graphCase{
   %4 = einsum %x, %3 {spec="ab,cb->ac"} : f32[S,71]
   %5 = mul %2, %4 : f32[S,71]
   return y=%5 : f32[S,71]
-}`, map[string]int{"S": 9}, map[string]int{"matmul": 1}, 1e-6},
+}`, map[string]int{"S": 9}, map[string]int{"map": 1, "matmul": 1}, 1e-6},
 	// The norm is the product's prologue and rounds to bfloat16.
 	{"norm_and_product", symbolS + `func @f(%x: input f32[S,45], %w: weight "w" bf16[31,45]) {
   %0 = mul %x, %x : f32[S,45]
@@ -181,7 +182,8 @@ func difference(got, want *eval.Tensor) float64 {
 	return worst / top
 }
 
-// TestGraphsMatchEvaluator optimizes functions, runs them in PTX, and compares with the evaluator on what was not optimized.
+// TestGraphsMatchEvaluator optimizes functions, runs them in PTX, and compares with the evaluator on what was not
+// optimized.
 func TestGraphsMatchEvaluator(t *testing.T) {
 	for _, c := range graphCases {
 		t.Run(c.name, func(t *testing.T) {
@@ -207,8 +209,8 @@ func TestGraphsMatchEvaluator(t *testing.T) {
 	}
 }
 
-// TestModel runs a whole small PaliGemma with every product on tensor cores, its activations rounded to bfloat16 in front
-// of them.
+// TestModel runs a whole small PaliGemma with every product on tensor cores, its activations rounded to bfloat16 in
+// front of them.
 func TestModel(t *testing.T) {
 	cfg := paligemma.Config{
 		Vision: paligemma.Vision{HiddenSize: 39, IntermediateSize: 53, NumHiddenLayers: 1, NumAttentionHeads: 3, ImageSize: 21, PatchSize: 7, LayerNormEps: 1e-6},
@@ -245,13 +247,15 @@ func TestModel(t *testing.T) {
 		}
 	}
 	in := map[string]*eval.Tensor{"pixels": pixels, "ids": ids, "slots": slots}
-	for _, p := range plain.Func("prefill").Params {
-		if p.Kind == ir.State {
-			in[p.Name] = eval.New(ir.F32, p.Type.Shape[0].N, p.Type.Shape[1].N, p.Type.Shape[2].N)
+	for _, f := range plain.Funcs {
+		for _, p := range f.Params {
+			if shape, err := p.Type.Eval(nil); err == nil && p.Kind == ir.State {
+				in[p.Name] = eval.New(p.Type.DType, shape...)
+			}
 		}
 	}
-	syms := map[string]int{"S": tokens, "T": tokens, "past": 0, "prefix": patches + 3, "F": patches, "R": tokens}
-	features := reference(t, plain.Func("encode_image"), in, w, nil)["features"]
+	syms := map[string]int{"S": tokens, "T": tokens, "past": 0, "prefix": patches + 3, "row": 0, "R": tokens}
+	features := reference(t, plain.Func("encode_image"), in, w, syms)["features"]
 	in["features"] = features
 	filled := reference(t, plain.Func("prefill"), in, w, syms)
 
@@ -264,35 +268,47 @@ func TestModel(t *testing.T) {
 		}
 		clear(d.count)
 	}
-	check("features of the image", d.call("encode_image", in, nil)["features"], features)
-	head := func(of *eval.Tensor) (got, want *eval.Tensor) {
-		in := map[string]*eval.Tensor{"last": of}
-		return d.call("logits", in, nil)["logits"], reference(t, plain.Func("logits"), in, w, nil)["logits"]
-	}
-	last := d.call("prefill", in, syms)["last"]
-	check("the prompt", last, filled["last"])
-	got, want := head(last)
-	check("logits of the prompt", got, want)
-	best := 0
-	for i, v := range got.Data {
-		if v > got.Data[best] {
-			best = i
+	d.call("encode_image", in, syms)
+	check("features of the image", d.state("features"), features)
+	// greedily compares the logits of the last token with those of the evaluator, and the greatest of them with what
+	// greedy chooses.
+	greedily := func(what string) {
+		in := map[string]*eval.Tensor{"last": d.state("last")}
+		got := d.call("logits", in, nil)["logits"]
+		check("logits of "+what, got, reference(t, plain.Func("logits"), in, w, nil)["logits"])
+		best := 0
+		for i, v := range got.Data {
+			if v > got.Data[best] {
+				best = i
+			}
 		}
+		d.call("greedy", nil, nil)
+		if next := d.state("next").Data[0]; int(next) != best {
+			t.Errorf("greedy chooses %g of %s, the greatest logit is %d", next, what, best)
+		}
+		clear(d.count)
 	}
-	if next := d.call("greedy", map[string]*eval.Tensor{"last": last}, nil)["next"].Data[0]; int(next) != best {
-		t.Errorf("greedy chooses %g, the greatest logit is %d", next, best)
-	}
-	clear(d.count)
+	d.call("prefill", in, syms)
+	check("the prompt", d.state("last"), filled["last"])
+	greedily("the prompt")
 	// One token more; the norms are prologues of the products.
 	next := maps.Clone(in)
-	for name, x := range filled {
-		if _, ok := in[name]; ok { // a state
-			next[name] = x
-		}
+	maps.Copy(next, filled)
+	next["next"] = eval.FromInt32([]int32{17}, 1)
+	syms["T"], syms["past"] = tokens+1, tokens
+	want := reference(t, plain.Func("decode"), next, w, syms)["last"]
+	d.setState("next", next["next"])
+	d.call("decode", nil, syms)
+	check("a token", d.state("last"), want)
+	decoded := d.state("last")
+	greedily("a token")
+	// The same token again, with the choice in one function.
+	chosen := d.state("next").Data[0]
+	d.setState("next", next["next"])
+	d.call("step", nil, syms)
+	if !slices.Equal(d.state("last").Data, decoded.Data) || d.state("next").Data[0] != chosen {
+		t.Errorf("a step chooses %g, decode and greedy %g", d.state("next").Data[0], chosen)
 	}
-	next["ids"] = eval.FromInt32([]int32{17}, 1)
-	syms = map[string]int{"T": tokens + 1, "past": tokens, "prefix": patches + 3}
-	check("a token", d.call("decode", next, syms)["last"], reference(t, plain.Func("decode"), next, w, syms)["last"])
 	if !d.prologue {
 		t.Error("no product has a prologue")
 	}

@@ -2,6 +2,7 @@ package ptx
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"fmt"
 	"math"
@@ -9,15 +10,35 @@ import (
 	"slices"
 	"testing"
 
+	"pgc/codegen/backend"
 	"pgc/codegen/kernels"
 	"pgc/codegen/ptx/emu"
 	"pgc/ir/tile"
 )
 
+// Kernel is what most tests are about.
+type Kernel = backend.Kernel
+
+// moduleOf returns the text of a module of kernels.
+func moduleOf(ks []*Kernel) string {
+	code, _ := assemble(context.Background(), ks) // puts texts together, which cannot fail
+	return string(code.Bytes)
+}
+
+// one emits a spec that is one kernel.
+func one(t testing.TB, name string, s kernels.Spec) *Kernel {
+	t.Helper()
+	k, err := emitSpec(name, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
 // parsed emits, prints and parses kernels.
 func parsed(t testing.TB, ks ...*Kernel) *module {
 	t.Helper()
-	text := Module(ks)
+	text := moduleOf(ks)
 	m, err := emu.Parse(text)
 	if err != nil {
 		t.Fatal(err)
@@ -29,7 +50,7 @@ func parsed(t testing.TB, ks ...*Kernel) *module {
 // number of tasks follows them.
 func launch(t testing.TB, m *module, k *Kernel, tasks int64, args ...any) emu.Stats {
 	t.Helper()
-	blocks := (k.Blocks(tasks) + 1) / 2
+	blocks := (blocksOf(k, tasks) + 1) / 2
 	args = append(slices.Clone(args), tasks)
 	if onGPU != nil {
 		return both(t, m, k, blocks, args)
@@ -154,8 +175,8 @@ func filled[T any](n int, f func() T) []T {
 	return out
 }
 
-// Blocks is the size of the grid that takes every task in one go. A smaller one takes them in turns.
-func (k *Kernel) Blocks(tasks int64) int64 {
-	n := int64(k.Threads / k.perTask)
+// blocksOf is the size of the grid that takes every task in one go. A smaller one takes them in turns.
+func blocksOf(k *Kernel, tasks int64) int64 {
+	n := int64(k.Threads / k.TaskThreads)
 	return (tasks + n - 1) / n
 }

@@ -153,7 +153,8 @@ func arith(op string) emission {
 	}
 }
 
-// extremum is min or max of integers; that of floats is a comparison, which says which operand is taken when one is NaN.
+// extremum is min or max of integers; that of floats is a comparison, which says which operand is taken when one is
+// NaN.
 func extremum(op, cmp string) emission {
 	return func(e *emitter, in *tile.Inst, a []string) string {
 		t := in.Out[0].Type

@@ -4,13 +4,16 @@ import (
 	"fmt"
 	"math/bits"
 
+	"pgc/codegen/backend"
 	"pgc/codegen/kernels"
+	"pgc/ir/scalar"
 	"pgc/ir/tile"
+	"pgc/runtime/program"
 )
 
-// The blocking of the product. A block of 128 threads computes blockM rows by blockN columns, the columns shared among the
-// accumulators of the part; every warp has 64·32 sums. Four stages of both operands are 48 KiB, as much as every GPU has
-// without being asked.
+// The blocking of the product. A block of 128 threads computes blockM rows by blockN columns, the columns shared among
+// the accumulators of the part; every warp has 64·32 sums. Four stages of both operands are 48 KiB, as much as every
+// GPU has without being asked.
 const (
 	blockM = 64
 	blockN = 128
@@ -24,48 +27,80 @@ const (
 	slabStride = warp + 8 // floats between rows of the sums: no two threads of a half warp meet in a bank
 )
 
-// RowAlign is the number of elements that the rows of a product's bfloat16 operands are padded to, as copies of 16 bytes
-// need. Padding is never read.
-const RowAlign = 8
+// rowAlign is the number of elements that the rows of a product's bfloat16 operands are padded to, as copies of 16
+// bytes need. Padding is never read.
+const rowAlign = 8
 
-// Padded returns the distance of rows of k elements.
-func Padded(k int64) int64 { return (k + RowAlign - 1) / RowAlign * RowAlign }
+// padded returns the distance of rows of k elements.
+func padded(k int64) int64 { return (k + rowAlign - 1) / rowAlign * rowAlign }
 
-// RowStride returns the distance of the rows of a product's x in bfloat16 elements: the CPU's, padded.
-func RowStride(s *kernels.Matmul) int64 { return max(Padded(s.K), Padded(s.XStride)) }
-
-// Matmul emits a product: one kernel per part, on tensor cores, after one per expression of the prologue.
+// product emits the kernels of a matmul: rows that write its x as bfloat16, a product on tensor cores for each part.
 //
-// x [M,K] is bfloat16 in memory, its rows RowStride(s) elements apart; where there is a prologue, it is a workspace with
-// Padded(K) between rows that the first kernel writes, and has the number Workspace among the operands.
-// The weights are bfloat16 [Blocks·N, K], row by row, Padded(K) apart. All of them begin at multiples of 16 bytes, and are
-// allocated in such units: of the last one, what lies behind the end is not used, but may be read. The
-// other operands and results are as on the CPU. Sums are float32, of exact products, in steps of 16 along K.
-func Matmul(name string, s *kernels.Matmul) (out []*Kernel, err error) {
-	defer recovered(name, &err)
-	x, stride := 0, RowStride(s)
-	if p := s.Prologue; p != nil {
-		x, stride = Workspace, Padded(s.K)
-		for i, row := range prologue(s) {
-			k, err := kernels.Build(fmt.Sprintf("%s_prologue%d", name, i), row, Target)
-			if err != nil {
-				return nil, err
-			}
-			for j, a := range k.Args { // results of the prologue come behind those of the parts
-				switch {
-				case a.Kind == kernels.ArgOut && i == 0:
-					k.Args[j] = kernels.Arg{Kind: kernels.ArgIn, Index: Workspace}
-				case a.Kind == kernels.ArgOut:
-					k.Args[j].Index = len(s.Parts) + i - 1
-				}
-			}
-			e, err := Emit(k)
-			if err != nil {
-				return nil, err
-			}
-			out = append(out, e)
-		}
+// x is a workspace with padded(K) elements between rows, which a map fills from memory, or a row for each result of the
+// prologue. So rows begin where copies of 16 bytes may, wherever the operand lies.
+func product(name string, s *kernels.Matmul) (*backend.Launches, error) {
+	if s.X.Bits > 0 {
+		return nil, fmt.Errorf("kernel %s: PTX: rows of x are integers, expected floats", name)
 	}
+	var rows []kernels.Spec
+	if s.Prologue != nil {
+		rows = prologue(s)
+	} else {
+		rows = []kernels.Spec{roundedRows(s)}
+	}
+	out := &backend.Launches{WorkBytes: 2 * s.M.N * padded(s.K)}
+	for i, row := range rows {
+		k, err := emitSpec(fmt.Sprintf("%s_prologue%d", name, i), row)
+		if err != nil {
+			return nil, err
+		}
+		for j, a := range k.Args { // results of the prologue come behind those of the parts
+			switch {
+			case a.Kind == kernels.ArgOut && i == 0:
+				k.Args[j] = kernels.Arg{Kind: kernels.ArgWork}
+			case a.Kind == kernels.ArgOut:
+				k.Args[j].Index = len(s.Parts) + i - 1
+			}
+		}
+		out.Kernels = append(out.Kernels, k)
+	}
+	ks, err := parts(name, s, kernels.Arg{Kind: kernels.ArgWork}, padded(s.K))
+	out.Kernels = append(out.Kernels, ks...)
+	return out, err
+}
+
+// roundedRows is a map that copies the rows of a matmul's x as bfloat16.
+func roundedRows(s *kernels.Matmul) *kernels.Map {
+	x := kernels.Operand{Elem: tile.F32, Strides: []int64{s.XStride, 1}}
+	if s.Pairs {
+		x.Elem = tile.BF16
+	}
+	return &kernels.Map{Dims: []kernels.Size{s.M, kernels.Const(s.K)}, In: []kernels.Operand{x}, Exprs: []*scalar.Expr{scalar.X(0, scalar.F32)},
+		Outs: []kernels.Out{{Elem: tile.BF16, Strides: []int64{padded(s.K), 1}}}}
+}
+
+// prologue returns row kernels that compute a prologue: x as bfloat16, then the further results.
+func prologue(s *kernels.Matmul) []kernels.Spec {
+	rows := make([]kernels.Spec, len(s.Prologue.Exprs))
+	for i, e := range s.Prologue.Exprs {
+		row := &kernels.Row{Outer: []kernels.Size{s.M}, C: kernels.Const(s.K), In: s.Prologue.In, Reduce: s.Prologue.Reduce,
+			Expr: e, Out: kernels.Out{Elem: tile.BF16, Strides: []int64{padded(s.K), 1}}}
+		if i > 0 {
+			row.Out = s.Prologue.Outs[i-1]
+		}
+		rows[i] = row
+	}
+	return rows
+}
+
+// parts emits a product: one kernel per part, on tensor cores.
+//
+// x is the argument of bfloat16 rows [M,K], stride elements apart, the weights are bfloat16 [Blocks·N, K], row by row,
+// padded(K) apart. All of them begin at multiples of 16 bytes, rows, too, and are allocated in such units: of the last
+// one, what lies behind the end is not used, but may be read. The other operands and results are as on the CPU. Sums
+// are float32, of exact products, in steps of 16 along K.
+func parts(name string, s *kernels.Matmul, x kernels.Arg, stride int64) (out []*backend.Kernel, err error) {
+	defer recovered(name, &err)
 	for i := range s.Parts {
 		g := &gemm{emitter: &emitter{asm: &asm{}, vals: map[*tile.Value]string{}, shared: map[*tile.Value]bool{}}, Matmul: s,
 			part: &s.Parts[i], number: i, x: x, xStride: stride}
@@ -74,42 +109,27 @@ func Matmul(name string, s *kernels.Matmul) (out []*Kernel, err error) {
 	return out, nil
 }
 
-// Workspace is the number of the operand that stands for the result of a prologue.
-const Workspace = -1
-
-// prologue returns row kernels that compute a prologue: x as bfloat16, then the further results.
-func prologue(s *kernels.Matmul) []*kernels.Row {
-	rows := make([]*kernels.Row, len(s.Prologue.Exprs))
-	for i, e := range s.Prologue.Exprs {
-		rows[i] = &kernels.Row{Outer: []kernels.Size{s.M}, C: kernels.Const(s.K), In: s.Prologue.In, Reduce: s.Prologue.Reduce,
-			Expr: e, Out: kernels.Out{Elem: tile.BF16, Strides: []int64{Padded(s.K), 1}}}
-		if i > 0 {
-			rows[i].Out = s.Prologue.Outs[i-1]
-		}
-	}
-	return rows
-}
-
 // gemm is a part of a product being emitted.
 type gemm struct {
 	*emitter
 	*kernels.Matmul
 	part    *kernels.Part
 	number  int
-	x       int // operand
+	x       kernels.Arg
 	xStride int64
 
 	base string // of shared memory
 	warp string
-	// Copies: where this thread's chunk of a stage lies in shared memory, its sources, and how many bytes of each row are left.
+	// Copies: where this thread's chunk of a stage lies in shared memory, its sources, and how many bytes of each row
+	// are left.
 	target       string
 	source, left []string
 	readA, readB [2]string // what ldmatrix reads at the two halves of blockK, within a stage
 	sums         [][][]string
 }
 
-// cols is the number of columns of a block of threads for each accumulator, warpsN how many warps share them, warpM the rows
-// of a warp; a warp has 32 columns.
+// cols is the number of columns of a block of threads for each accumulator, warpsN how many warps share them, warpM the
+// rows of a warp; a warp has 32 columns.
 func (g *gemm) cols() int64   { return blockN / int64(g.part.Accs) }
 func (g *gemm) warpsN() int64 { return g.cols() / warp }
 func (g *gemm) warpM() int64  { return blockM * g.warpsN() / warps }
@@ -127,7 +147,7 @@ func (g *gemm) check() {
 	case p.Accs != 1 && p.Accs != 2:
 		fail("%d accumulators, expected 1 or 2", p.Accs)
 	case p.Argmax > 0:
-		fail("the columns are reduced to the place of the greatest, expected all of them: leave out the pass fuse-argmax")
+		fail("the columns are reduced to the place of the greatest, expected all of them")
 	case g.K >= 1<<30:
 		fail("K=%d, expected less than %d", g.K, 1<<30)
 	}
@@ -143,19 +163,21 @@ func (g *gemm) check() {
 	}
 }
 
-func (g *gemm) wStride() int64 { return Padded(g.K) }
+func (g *gemm) wStride() int64 { return padded(g.K) }
 
-func (g *gemm) build(name string) *Kernel {
+func (g *gemm) build(name string) *backend.Kernel {
 	g.check()
 	end, err := kernels.Build(name, &kernels.Epilogue{Matmul: g.Matmul, Part: g.number, Rows: g.warpM(), Stride: slabStride}, Target)
 	if err != nil {
 		fail("%v", err)
 	}
 	// Parameters: x, the weights, and then those of the epilogue that are not local.
-	out := &Kernel{Name: name, Threads: threads, perTask: threads,
+	one := *g.Matmul
+	one.Prologue, one.Pairs, one.Parts = nil, true, one.Parts[g.number:][:1]
+	out := &backend.Kernel{Kernel: program.Kernel{Name: name, LHS: "bf16", RHS: "bf16", Threads: threads, TaskThreads: threads, SharedBytes: stages * stageBytes}, Spec: &one,
 		Tasks: []kernels.Factor{{Size: g.M, Div: blockM}, {Size: kernels.Const(g.columns()), Div: g.cols()}}}
 	pointers := []tile.KernelParam{{Name: "x", Type: tile.Type{Elem: tile.BF16, Lanes: 1, Ptr: true}}}
-	out.Args = append(out.Args, kernels.Arg{Kind: kernels.ArgIn, Index: g.x})
+	out.Args = append(out.Args, g.x)
 	for j := range g.part.Accs {
 		pointers = append(pointers, tile.KernelParam{Name: fmt.Sprintf("w%d", j), Type: pointers[0].Type})
 		out.Args = append(out.Args, kernels.Arg{Kind: kernels.ArgIn, Index: g.FirstOperand(g.number) + j})
@@ -190,8 +212,8 @@ func (g *gemm) setup() {
 	row, c := g.to(word, "shr.u32", thread, "2"), g.to(word, "and.b32", thread, "3")
 	g.target = g.to(word, "add.s32", g.base, g.place4(row, c))
 
-	// ldmatrix: lane i gives the address of row i%8 of matrix i/8. For A the matrices are rows 0–7 and 8–15 of the first
-	// eight k, then of the next; for B, the two halves of k for columns 0–7, and then for columns 8–15.
+	// ldmatrix: lane i gives the address of row i%8 of matrix i/8. For A the matrices are rows 0–7 and 8–15 of the
+	// first eight k, then of the next; for B, the two halves of k for columns 0–7, and then for columns 8–15.
 	m, n := g.warpAt()
 	rowA := g.to(word, "and.b32", g.lane, "15")
 	rowA = g.to(word, "mad.lo.s32", m, num(g.warpM()), rowA)
@@ -222,9 +244,9 @@ func (g *gemm) place4(r, c string) string {
 	return g.to(word, "mad.lo.s32", r, num(rowBytes), c)
 }
 
-// groupM is how many blocks of rows are taken before the next columns, so that blocks of threads that run at the same time
-// find each other's operands in the cache. With 1, where the weights are read again for every block of rows, products of 266
-// to 8192 rows take 1.7 to 2.4 times as long on an H100 (docs/PTX.md).
+// groupM is how many blocks of rows are taken before the next columns, so that blocks of threads that run at the same
+// time find each other's operands in the cache. With 1, where the weights are read again for every block of rows,
+// products of 266 to 8192 rows take 1.7 to 2.4 times as long on an H100 (docs/PTX.md).
 const groupM = 16
 
 // origin is the first row and column of a task.

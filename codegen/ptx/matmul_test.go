@@ -37,7 +37,7 @@ func (c matmulCase) spec() *kernels.Matmul {
 		e = scalar.Fn(scalar.Mul, f32(0), scalar.Fn(scalar.Tanh, f32(1)))
 	}
 	e = scalar.Fn(scalar.Add, scalar.Fn(scalar.Add, e, f32(c.accs)), f32(c.accs+1))
-	s := &kernels.Matmul{M: kernels.Size{N: int64(c.m + 50), Sym: "S"}, K: int64(c.k), XStride: Padded(int64(c.k)) + 8, Parts: []kernels.Part{{
+	s := &kernels.Matmul{M: kernels.Size{N: int64(c.m + 50), Sym: "S"}, K: int64(c.k), XStride: padded(int64(c.k)) + 8, Parts: []kernels.Part{{
 		Blocks: int64(c.blocks), N: n, Elem: tile.BF16, Accs: c.accs,
 		Extra: []kernels.Operand{{Elem: tile.F32, Strides: []int64{0, n, 1}}, {Elem: tile.F32, Strides: []int64{bn, n, 1}}},
 		Exprs: []*scalar.Expr{e}, Outs: []kernels.Out{{Elem: c.out, Strides: []int64{bn, n, 1}}}}}}
@@ -49,14 +49,16 @@ func (c matmulCase) spec() *kernels.Matmul {
 
 func (c matmulCase) kernels(t testing.TB) []*Kernel {
 	t.Helper()
-	ks, err := Matmul(fmt.Sprintf("matmul_%dx%dx%dx%dx%d_%s", c.m, c.k, c.blocks, c.n, c.accs, c.out), c.spec())
+	s := c.spec()
+	ks, err := parts(fmt.Sprintf("matmul_%dx%dx%dx%dx%d_%s", c.m, c.k, c.blocks, c.n, c.accs, c.out), s, kernels.Arg{}, s.XStride)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return ks
 }
 
-// bfloats makes rows of n bfloat16 numbers, stride elements apart, the last one not padded, and what they are as floats.
+// bfloats makes rows of n bfloat16 numbers, stride elements apart, the last one not padded, and what they are as
+// floats.
 func bfloats(rng *rand.Rand, rows, n, stride int) (packed []uint16, seen []float64) {
 	for r := range rows {
 		for range n {
@@ -91,7 +93,7 @@ func (c matmulCase) operands(t testing.TB) operands {
 	packed, x := bfloats(rng, c.m, c.k, int(s.XStride))
 	o := operands{args: []any{memory(t, packed)}, x: x, bias: randoms(rng, bn), residual: randoms(rng, c.m*bn), out: make([]byte, c.m*bn*c.out.Bytes())}
 	for range c.accs {
-		packed, w := bfloats(rng, bn, c.k, int(Padded(int64(c.k))))
+		packed, w := bfloats(rng, bn, c.k, int(padded(int64(c.k))))
 		o.w, o.args = append(o.w, w), append(o.args, memory(t, packed))
 	}
 	o.args = append(o.args, memory(t, o.bias), memory(t, o.residual), emu.Pointer{Memory: &emu.Memory{Data: o.out}})
@@ -148,11 +150,12 @@ func TestMatmul(t *testing.T) {
 	}
 }
 
-// Without any one of the barriers and waits, the emulator finds the race; and without the swizzle, that banks are waited for.
+// Without any one of the barriers and waits, the emulator finds the race; and without the swizzle, that banks are
+// waited for.
 func TestEveryBarrierCounts(t *testing.T) {
 	c := matmulCases()[1]
 	k := c.kernels(t)[0]
-	lines := strings.SplitAfter(Module([]*Kernel{k}), "\n")
+	lines := strings.SplitAfter(moduleOf([]*Kernel{k}), "\n")
 	try := func(lines []string) (emu.Stats, error) {
 		m, err := emu.Parse(strings.Join(lines, ""))
 		if err != nil {

@@ -14,8 +14,8 @@ func (e *asm) moved(p, off string, elem tile.Elem) string {
 // happens, "" for always.
 type place struct{ address, space, guard string }
 
-// place finds the place of an access to lanes elements at in.Args[0][in.Args[1]]; count is the tail's, or nil. A scalar is
-// loaded by every lane and stored by the first.
+// place finds the place of an access to lanes elements at in.Args[0][in.Args[1]]; count is the tail's, or nil. A scalar
+// is loaded by every lane and stored by the first.
 func (e *emitter) access(in *tile.Inst, lanes int, count *tile.Value, store bool) place {
 	p := in.Args[0]
 	elem := p.Type.Elem

@@ -1,31 +1,36 @@
-// Package ptx emits kernels as PTX 7.0 text for NVIDIA GPUs of compute capability 8.0 and later. It is a second backend
-// in miniature: what it shows is that the tile IR fits a warp as well as a SIMD register.
+// Package ptx is the backend for NVIDIA GPUs of compute capability 8.0 and later: kernels become the text of a PTX 7.0
+// module. No runtime executes its programs yet, tests do; what it shows is that the tile IR fits a warp as well as a
+// SIMD register.
 //
-// A fragment of 32 lanes is one register in each thread of a warp, and a scalar is a register that holds the same in all
-// of them. So the templates Map, Row and Einsum, built for Target, are lowered as they are: a warp takes a task, lane i of a load
-// is thread i's address, a tail is a predicate on the lane, a reduction by halves is shuffles. A kernel whose operands lie
-// such that it has no vectors gives every thread a task of its own. Warps stride over the tasks, so any grid will do.
+// A fragment of 32 lanes is one register in each thread of a warp, and a scalar is a register that holds the same in
+// all of them. So the templates Map, Row and Einsum, built for Target, are lowered as they are: a warp takes a task,
+// lane i of a load is thread i's address, a tail is a predicate on the lane, a reduction by halves is shuffles. A
+// kernel whose operands lie such that it has no vectors gives every thread a task of its own. Warps stride over the
+// tasks, so any grid will do.
 //
-// The loop of a matrix product is not shared with the CPU: a pipeline of asynchronous copies into swizzled shared memory
-// and tensor cores is another algorithm than panels and a microkernel. It leaves the sums in shared memory, and the end is
-// the tile kernel kernels.Epilogue, whose expressions are those that the CPU runs. A prologue becomes a row kernel.
+// The loop of a matrix product is not shared with the CPU: a pipeline of asynchronous copies into swizzled shared
+// memory and tensor cores is another algorithm than panels and a microkernel. It leaves the sums in shared memory, and
+// the end is the tile kernel kernels.Epilogue, whose expressions are those that the CPU runs. A prologue becomes a row
+// kernel.
 //
-// Arithmetic is that of the tile interpreter, bit for bit, but for the payload of NaN: every rounding is .rn, nothing is
-// contracted or approximated, and transcendental functions are the polynomials of ir/scalar. Only how the tensor cores add
-// is their own; emu knows how an H100 does it.
+// Arithmetic is that of the tile interpreter, bit for bit, but for the payload of NaN: every rounding is .rn, nothing
+// is contracted or approximated, and transcendental functions are the polynomials of ir/scalar. Only how the tensor
+// cores add is their own; emu knows how an H100 does it.
 //
 // The tests run every kernel in the emulator emu and, where PGC_CUDA is set, on a GPU, too (docs/PTX.md).
 //
-// Every kernel's last parameter is the number of tasks. The package imports ir/scalar, ir/tile, ir/target and
-// codegen/kernels; it never sees a graph.
+// Every kernel's last parameter is the number of tasks. The package never sees a graph.
 package ptx
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
+	"pgc/codegen/backend"
 	"pgc/codegen/kernels"
 	"pgc/ir/target"
+	"pgc/runtime/program"
 )
 
 // Target is what kernels are built for: the lanes are a warp's. Tasks are short, as there are thousands of warps.
@@ -36,41 +41,66 @@ const (
 	threads = 128 // of a block
 )
 
-// Kernel is an entry and how it is launched.
-type Kernel struct {
-	Name  string
-	Text  string           // the entry, without the module's head
-	Args  []kernels.Arg    // the parameters before the last one, which is the number of tasks
-	Tasks []kernels.Factor // their product is the number of tasks
-	// A grid of one dimension and of Threads in a block; Blocks of them have a task for everyone.
-	Threads int
-	perTask int // threads of a task
+// Backend compiles for GPUs: maps, rows and einsums are the tile kernels of the CPU, products have a loop of their own.
+// A program's code is the text of one module.
+func Backend() *backend.Backend {
+	return &backend.Backend{
+		Target:   program.Target{Kind: program.PTX, CPU: Target.Name},
+		Without:  []string{"fuse-argmax", "fuse-attention"},
+		Layout:   layout,
+		Build:    build,
+		Assemble: assemble,
+	}
 }
 
-// Build emits the kernels of a spec: one of a map, row or einsum, those of Matmul of a product. Attention is an error.
-func Build(name string, s kernels.Spec) ([]*Kernel, error) {
+// layout has matrices of floats row by row, as the copies of a product read them. Groups of integers lie as on the CPU.
+func layout(d program.DType, _ bool) program.Layout {
+	if d.Bytes() == 0 {
+		return program.Layout{Kind: program.LayoutPanels, KPack: 1}
+	}
+	return program.Layout{Kind: program.LayoutRows, KPack: 1}
+}
+
+// build emits the kernels of a spec: one of a map, row or einsum, those of product. Attention is an error.
+func build(name string, s kernels.Spec) (*backend.Launches, error) {
 	switch s := s.(type) {
 	case *kernels.Map, *kernels.Row, *kernels.Einsum:
-		k, err := kernels.Build(name, s, Target)
+		k, err := emitSpec(name, s)
 		if err != nil {
 			return nil, err
 		}
-		e, err := Emit(k)
-		return []*Kernel{e}, err
+		return &backend.Launches{Kernels: []*backend.Kernel{k}}, nil
 	case *kernels.Matmul:
-		return Matmul(name, s)
+		return product(name, s)
 	}
 	return nil, fmt.Errorf("kernel %s: PTX: no template for %s", name, s.Kind())
 }
 
-// Module returns the text of a module: the kernels' entries, in order.
-func Module(ks []*Kernel) string {
-	var out strings.Builder
-	out.WriteString(".version 7.0\n.target sm_80\n.address_size 64\n")
-	for _, k := range ks {
-		out.WriteString("\n" + k.Text)
+// emitSpec emits a spec that is one tile kernel.
+func emitSpec(name string, s kernels.Spec) (*backend.Kernel, error) {
+	k, err := kernels.Build(name, s, Target)
+	if err != nil {
+		return nil, err
 	}
-	return out.String()
+	e, err := Emit(k)
+	if err != nil {
+		return nil, err
+	}
+	e.Spec = s
+	return e, nil
+}
+
+const head = ".version 7.0\n.target sm_80\n.address_size 64\n"
+
+// assemble puts the kernels' entries, in order, into a module.
+func assemble(_ context.Context, ks []*backend.Kernel) (*backend.Code, error) {
+	code := &backend.Code{Section: program.SectionPTX, Align: 1, Bytes: []byte(head)}
+	for _, k := range ks {
+		code.Bytes = append(code.Bytes, '\n')
+		code.Offsets = append(code.Offsets, int64(len(code.Bytes)))
+		code.Bytes = append(code.Bytes, k.Text...)
+	}
+	return code, nil
 }
 
 // entry makes a kernel's text of its body: parameters, registers, instructions.

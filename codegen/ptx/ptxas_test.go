@@ -11,12 +11,8 @@ import (
 	"strings"
 	"testing"
 
-	"pgc/codegen"
-	"pgc/codegen/kernels"
 	"pgc/ir"
-	"pgc/ir/target"
 	"pgc/models/paligemma"
-	"pgc/passes"
 )
 
 // ptxas finds NVIDIA's assembler: $PTXAS, the PATH, or where make ptxas puts it. Without one the test is skipped.
@@ -38,8 +34,8 @@ func ptxas(t *testing.T) string {
 	return path
 }
 
-// assemble returns what ptxas says of a module for an architecture; -v reports registers and spills.
-func assemble(t *testing.T, ptxas, text, arch string) string {
+// ptxasOn returns what ptxas says of a module for an architecture; -v reports registers and spills.
+func ptxasOn(t *testing.T, ptxas, text, arch string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "module.ptx")
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
@@ -59,7 +55,7 @@ var (
 	registers  = regexp.MustCompile(`Compiling entry function '(\S+)'[^U]*Used (\d+) registers`)
 )
 
-// largeModel is the kernels of a PaliGemma of 3 billion parameters, but for attention.
+// largeModel is the kernels of a PaliGemma of 3 billion parameters.
 func largeModel(t *testing.T) []*Kernel {
 	t.Helper()
 	m, err := paligemma.Graph(paligemma.Config{
@@ -70,22 +66,9 @@ func largeModel(t *testing.T) []*Kernel {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := passes.Optimize(m, passes.Options{Off: passesOff}); err != nil {
-		t.Fatal(err)
-	}
-	cpu, err := target.Find("x86-64-v3")
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := codegen.Lower(m, cpu)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var ks []*Kernel
-	for i, s := range r.Specs {
-		if _, ok := s.(*kernels.Attention); !ok {
-			ks = append(ks, emitSpec(t, fmt.Sprintf("large_%s_%d", s.Kind(), i), s)...)
-		}
+	ks := compileModule(t, m, false).Kernels
+	for _, k := range ks {
+		k.Name, k.Text = "large_"+k.Name, strings.Replace(k.Text, ".entry ", ".entry large_", 1)
 	}
 	if len(ks) < 20 {
 		t.Errorf("only %d kernels", len(ks))
@@ -93,7 +76,8 @@ func largeModel(t *testing.T) []*Kernel {
 	return ks
 }
 
-// Every kernel that the other tests execute, and those of a large model, are accepted for three generations of GPUs, and none spills registers.
+// Every kernel that the other tests execute, and those of a large model, are accepted for three generations of GPUs,
+// and none spills registers.
 func TestPtxasAcceptsWithoutSpills(t *testing.T) {
 	path := ptxas(t)
 	var ks, ops []*Kernel
@@ -118,7 +102,7 @@ func TestPtxasAcceptsWithoutSpills(t *testing.T) {
 			if arch == "sm_80" { // once is enough for the operations one by one
 				ks = append(slices.Clone(ks), ops...)
 			}
-			said := assemble(t, path, Module(ks), arch)
+			said := ptxasOn(t, path, moduleOf(ks), arch)
 			found := properties.FindAllStringSubmatch(said, -1)
 			for _, m := range found {
 				if m[2] != "0" || m[3] != "0" || m[4] != "0" {

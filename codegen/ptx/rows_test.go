@@ -11,7 +11,8 @@ import (
 	"pgc/ir/tile"
 )
 
-// rowCase is a kernel from one of the templates, and the sizes of its operands and result. Over the symbol S there are 5 rows.
+// rowCase is a kernel from one of the templates, and the sizes of its operands and result. Over the symbol S there are
+// 5 rows.
 type rowCase struct {
 	name string
 	spec kernels.Spec
@@ -67,7 +68,8 @@ func rowCases() []rowCase {
 	add("row_sum_transposed", &kernels.Row{Outer: []kernels.Size{overS}, C: kernels.Const(13),
 		In:     []kernels.Operand{{Elem: tile.F32, Strides: []int64{1, 90}}},
 		Reduce: []kernels.Reduction{{Kind: scalar.Sum, Expr: f32(0)}}, Expr: f32(1), Out: kernels.Out{Elem: tile.F32, Strides: []int64{1, 0}}}, rowsOfS, 90*13)
-	// Rotary embedding of 3 heads of 2·7: both halves are results; the angle comes of the position and a table of frequencies.
+	// Rotary embedding of 3 heads of 2·7: both halves are results; the angle comes of the position and a table of
+	// frequencies.
 	half := kernels.Operand{Elem: tile.F32, Strides: []int64{42, 14, 1}}
 	angle := fn(scalar.Mul, fn(scalar.ToF32, fn(scalar.Add, scalar.X(2, scalar.I32), scalar.X(4, scalar.I32))), f32(3))
 	add("map_rotary", &kernels.Map{Dims: []kernels.Size{overS, kernels.Const(3), kernels.Const(7)},

@@ -10,6 +10,7 @@ import (
 
 	"pgc/codegen/ptx/emu"
 	"pgc/ir/tile"
+	"pgc/runtime/program"
 )
 
 // tensorParams loads the parameters of a test's kernel, and which thread and lane this is.
@@ -23,8 +24,8 @@ func tensorParams(a *asm) (in, out, tasks, thread, lane string) {
 	return in, out, tasks, thread, lane
 }
 
-// tensorKernel is one step of the tensor cores for a warp: task i takes the words of its lanes' fragments, A (4), B (2) and
-// C (4), from in, fragment by fragment, and leaves D (4) in out.
+// tensorKernel is one step of the tensor cores for a warp: task i takes the words of its lanes' fragments, A (4), B (2)
+// and C (4), from in, fragment by fragment, and leaves D (4) in out.
 func tensorKernel() *Kernel {
 	a := &asm{}
 	in, out, tasks, thread, lane := tensorParams(a)
@@ -45,7 +46,7 @@ func tensorKernel() *Kernel {
 			a.do("st.global.f32", at(to, i*4*warp), d[i])
 		}
 	})
-	return &Kernel{Name: "tensor", Threads: threads, perTask: warp,
+	return &Kernel{Kernel: program.Kernel{Name: "tensor", Threads: threads, TaskThreads: warp},
 		Text: a.entry("tensor", []param{{"u64", "param_in"}, {"u64", "param_out"}, {"u64", "param_tasks"}}, 0)}
 }
 
@@ -144,8 +145,8 @@ func TestTensorCores(t *testing.T) {
 	}
 }
 
-// nothingKernel fills shared memory with ones, copies no bytes of 16 over them from an address that is a number, and stores
-// what is there then: two of the floats of every thread.
+// nothingKernel fills shared memory with ones, copies no bytes of 16 over them from an address that is a number, and
+// stores what is there then: two of the floats of every thread.
 func nothingKernel() *Kernel {
 	a := &asm{}
 	from, out := a.to(long, "ld.param.u64", at("param_from", 0)), a.to(long, "ld.param.u64", at("param_out", 0))
@@ -164,7 +165,7 @@ func nothingKernel() *Kernel {
 	for half := range int64(2) {
 		a.do("st.global.f32", at(to64, 4*half), a.to(float, "ld.shared.f32", at(to, 12*half)))
 	}
-	return &Kernel{Name: "nothing", Threads: threads, perTask: threads,
+	return &Kernel{Kernel: program.Kernel{Name: "nothing", Threads: threads, TaskThreads: threads},
 		Text: a.entry("nothing", []param{{"u64", "param_from"}, {"u64", "param_out"}, {"u64", "param_tasks"}}, threads*chunk)}
 }
 
@@ -217,7 +218,7 @@ func tensorPeakKernel(chains, rounds int64) *Kernel {
 		}
 		a.do("st.global.f32", at(a.to(long, "mad.wide.u32", lane, "4", a.to(long, "mad.lo.s64", task, num(4*warp), out)), 0), total)
 	})
-	return &Kernel{Name: "peak", Threads: threads, perTask: warp,
+	return &Kernel{Kernel: program.Kernel{Name: "peak", Threads: threads, TaskThreads: warp},
 		Text: a.entry("peak", []param{{"u64", "param_in"}, {"u64", "param_out"}, {"u64", "param_tasks"}}, 0)}
 }
 

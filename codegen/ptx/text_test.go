@@ -16,8 +16,8 @@ import (
 
 var update = flag.Bool("update", false, "write what is emitted to testdata")
 
-// Two small kernels as text: a map with one element a lane and a sum of rows. What the text computes is compared, too, so that -update
-// cannot write a wrong one.
+// Two small kernels as text: a map with one element a lane and a sum of rows. What the text computes is compared, too,
+// so that -update cannot write a wrong one.
 func TestText(t *testing.T) {
 	cases := []rowCase{
 		{"scale", &kernels.Map{Dims: []kernels.Size{overS, kernels.Const(45)}, In: []kernels.Operand{dense(45), column(tile.BF16)},
@@ -30,7 +30,7 @@ func TestText(t *testing.T) {
 	rng := rand.New(rand.NewPCG(9, 8))
 	for _, c := range cases {
 		path := filepath.Join("testdata", c.name+".ptx")
-		got := Module(emitSpec(t, c.name, c.spec))
+		got := moduleOf([]*Kernel{one(t, c.name, c.spec)})
 		if *update {
 			if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
 				t.Fatal(err)
@@ -56,7 +56,7 @@ func TestTextIsDeterministic(t *testing.T) {
 		for _, c := range matmulCases() {
 			ks = append(ks, c.kernels(t)...)
 		}
-		return Module(ks)
+		return moduleOf(ks)
 	}
 	first := module()
 	for range 5 {
@@ -68,7 +68,7 @@ func TestTextIsDeterministic(t *testing.T) {
 
 // A template that has no PTX says so.
 func TestNoTemplate(t *testing.T) {
-	_, err := Build("k", &kernels.Attention{})
+	_, err := build("k", &kernels.Attention{})
 	if err == nil || err.Error() != "kernel k: PTX: no template for attention" {
 		t.Errorf("got %v", err)
 	}
@@ -77,16 +77,17 @@ func TestNoTemplate(t *testing.T) {
 // What the tensor cores' kernel is not made for is an error that says so.
 func TestMatmulErrors(t *testing.T) {
 	for want, change := range map[string]func(s *kernels.Matmul){
-		"kernel m: PTX: weights are f32, expected bf16": func(s *kernels.Matmul) { s.Parts[0].Elem = tile.F32 },
-		"kernel m: PTX: the columns are reduced to the place of the greatest, expected all of them: leave out the pass fuse-argmax": func(s *kernels.Matmul) { s.Parts[0].Argmax = 64 },
-		"kernel m: PTX: 3 accumulators, expected 1 or 2":                            func(s *kernels.Matmul) { s.Parts[0].Accs = 3 },
-		"kernel m: PTX: an operand's columns are 2 elements apart, expected 0 or 1": func(s *kernels.Matmul) { s.Parts[0].Extra[1].Strides[2] = 2 },
-		"kernel m: PTX: the result's columns are 3 elements apart, expected 1":      func(s *kernels.Matmul) { s.Parts[0].Outs[0].Strides[2] = 3 },
-		"kernel m: PTX: kernel m_part0: a scalar expression uses operand 3 of 3":    func(s *kernels.Matmul) { s.Parts[0].Exprs[0] = f32(3) },
+		"kernel m: PTX: weights are f32, expected bf16":                                             func(s *kernels.Matmul) { s.Parts[0].Elem = tile.F32 },
+		"kernel m: PTX: the columns are reduced to the place of the greatest, expected all of them": func(s *kernels.Matmul) { s.Parts[0].Argmax = 64 },
+		"kernel m: PTX: rows of x are integers, expected floats":                                    func(s *kernels.Matmul) { s.X = kernels.Group{Bits: 8, Len: 32} },
+		"kernel m: PTX: 3 accumulators, expected 1 or 2":                                            func(s *kernels.Matmul) { s.Parts[0].Accs = 3 },
+		"kernel m: PTX: an operand's columns are 2 elements apart, expected 0 or 1":                 func(s *kernels.Matmul) { s.Parts[0].Extra[1].Strides[2] = 2 },
+		"kernel m: PTX: the result's columns are 3 elements apart, expected 1":                      func(s *kernels.Matmul) { s.Parts[0].Outs[0].Strides[2] = 3 },
+		"kernel m: PTX: kernel m_part0: a scalar expression uses operand 3 of 3":                    func(s *kernels.Matmul) { s.Parts[0].Exprs[0] = f32(3) },
 	} {
 		s := matmulCases()[1].spec()
 		change(s)
-		if _, err := Matmul("m", s); err == nil || err.Error() != want {
+		if _, err := build("m", s); err == nil || err.Error() != want {
 			t.Errorf("got %v, want %s", err, want)
 		}
 	}

@@ -13,14 +13,26 @@ type Matrix struct {
 	Transposed         bool // its rows are the columns of the weight
 	Split, Which       int64
 	Blocks, Rows, Cols int64
+	Kind               program.LayoutKind // with KPack, how it is packed
 	KPack              uint8
 }
 
-// layout is how the weight is stored for it. Runs of rows that are read apart are packed apart, so that a tensor is stored once;
-// blocks of whole panels are like one run.
+// As is the matrix in the kind and the packing of k of a layout.
+func (m Matrix) As(l program.Layout) Matrix {
+	m.Kind, m.KPack = l.Kind, l.KPack
+	return m
+}
+
+// RowStride is the number of elements between rows that lie one by one.
+func (m Matrix) RowStride() int64 {
+	return packing{m.layout(), m.W.Type.DType, 0}.packedCols()
+}
+
+// layout is how the weight is stored for it. Runs of rows that are read apart are packed apart, so that a tensor is
+// stored once; blocks of whole panels are like one run.
 func (m Matrix) layout() program.Layout {
-	l := program.Layout{Kind: program.LayoutPanels, Transposed: m.Transposed, KPack: m.KPack, Split: m.Split, Run: m.Rows, Cols: m.Cols}
-	if m.Split == 1 && m.Rows%kernels.PanelWidth == 0 {
+	l := program.Layout{Kind: m.Kind, Transposed: m.Transposed, KPack: m.KPack, Split: m.Split, Run: m.Rows, Cols: m.Cols}
+	if m.Split == 1 && m.Rows%width(m.Kind) == 0 {
 		l.Run *= m.Blocks
 	}
 	return l
@@ -47,24 +59,50 @@ func GroupOf(d ir.DType) kernels.Group {
 	return kernels.Group{Bits: bits, Len: int64(n)}
 }
 
-// packedCols is how many elements a row has with its padding.
-func (p packing) packedCols() int64 { return kernels.PackedK(p.Cols, p.KPack == 2) }
+// width is the number of rows that lie side by side, and padding of how many the rows of a selection are a multiple.
+func width(k program.LayoutKind) int64 {
+	if k == program.LayoutRows {
+		return 1
+	}
+	return kernels.PanelWidth
+}
 
-// panelBytes is the size of a panel of rows.
+func (p packing) padding() int64 {
+	if p.Kind == program.LayoutRows {
+		return 1
+	}
+	return kernels.PanelPad
+}
+
+// rowAlign is what rows that lie one by one begin at multiples of, in bytes.
+const rowAlign = 16
+
+// packedCols is how many elements a row has with its padding.
+func (p packing) packedCols() int64 {
+	if p.Kind == program.LayoutRows {
+		return roundUp(p.Cols, rowAlign/int64(p.dtype.Bytes()))
+	}
+	return roundUp(p.Cols, int64(p.KPack))
+}
+
+func roundUp(n, step int64) int64 { return (n + step - 1) / step * step }
+
+// panelBytes is the size of the rows that lie side by side.
 func (p packing) panelBytes() int64 {
 	if q := GroupOf(p.dtype); q.Bits > 0 {
 		return q.Blocks(p.Cols) * q.BlockBytes()
 	}
-	return p.packedCols() * kernels.PanelWidth * int64(p.dtype.Bytes())
+	return p.packedCols() * width(p.Kind) * int64(p.dtype.Bytes())
 }
 
 // selectionBytes is the size of the rows that are packed together.
 func (p packing) selectionBytes() int64 {
-	return kernels.PackedLen(p.rows/(p.Split*p.Run), p.Run, 1) / kernels.PanelWidth * p.panelBytes()
+	w := width(p.Kind)
+	return roundUp(p.rows/(p.Split*p.Run)*roundUp(p.Run, w), p.padding()) / w * p.panelBytes()
 }
 
-// order returns the rows in the places they have, -1 for padding: selection by selection, run by run, every run padded to whole
-// panels and every selection to kernels.PanelPad.
+// order returns the rows in the places they have, -1 for padding: selection by selection, run by run, every run padded
+// to whole panels and every selection to kernels.PanelPad rows where they lie in panels.
 func (p packing) order() []int64 {
 	var places []int64
 	for which := range p.Split {
@@ -73,21 +111,22 @@ func (p packing) order() []int64 {
 			for r := range p.Run {
 				places = append(places, first+r)
 			}
-			for len(places)%kernels.PanelWidth != 0 {
+			for int64(len(places))%width(p.Kind) != 0 {
 				places = append(places, -1)
 			}
 		}
-		for (len(places)-start)%kernels.PanelPad != 0 {
+		for int64(len(places)-start)%p.padding() != 0 {
 			places = append(places, -1)
 		}
 	}
 	return places
 }
 
-// at is the place of element c of a panel's n-th row.
+// at is the place of element c of the n-th of rows that lie side by side.
 func (p packing) at(n, c int) int {
+	w := int(width(p.Kind))
 	if p.KPack == 2 {
-		return c/2*2*kernels.PanelWidth + 2*n + c%2
+		return c/2*2*w + 2*n + c%2
 	}
-	return c*kernels.PanelWidth + n
+	return c*w + n
 }

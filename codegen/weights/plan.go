@@ -1,5 +1,5 @@
-// Package weights lays out the weights section of a program: which tensors it holds, in which layout and where (Plan), and
-// streams it from a checkpoint, converted and packed.
+// Package weights lays out the weights section of a program: which tensors it holds, in which layout and where (Plan),
+// and streams it from a checkpoint, converted and packed.
 //
 // It imports ir, ir/quant, codegen/kernels for the order of elements in a panel, and runtime/program.
 package weights
@@ -12,14 +12,13 @@ import (
 	"reflect"
 	"slices"
 
-	"pgc/codegen/kernels"
 	"pgc/ir"
 	"pgc/ir/quant"
 	"pgc/runtime/program"
 )
 
-// Tensor is a tensor of the checkpoint: little-endian data of a float type. One read back from groups of integers has their
-// type and float32 values.
+// Tensor is a tensor of the checkpoint: little-endian data of a float type. One read back from groups of integers has
+// their type and float32 values.
 type Tensor struct {
 	DType ir.DType
 	Shape []int
@@ -29,7 +28,8 @@ type Tensor struct {
 // Source gives the tensors of a checkpoint by canonical name.
 type Source interface {
 	Tensor(key string) (Tensor, error)
-	// Need and Drop are told which bytes of a tensor are about to be read, and which have been, so that their memory may go.
+	// Need and Drop are told which bytes of a tensor are about to be read, and which have been, so that their memory
+	// may go.
 	Need(key string, from, to int64)
 	Drop(key string, from, to int64)
 }
@@ -196,7 +196,7 @@ func (e *entry) write(w io.Writer, src Source, rounding *quant.Rounding) error {
 	if e.Layout.Kind == program.LayoutPlain {
 		return e.writePlain(w, t, read)
 	}
-	return e.writePanels(w, t, read, rounding)
+	return e.writePacked(w, t, read, rounding)
 }
 
 // constant is the data of a constant.
@@ -234,19 +234,19 @@ func (e *entry) writePlain(w io.Writer, t Tensor, read *cursor) error {
 	})
 }
 
-// writePanels interleaves PanelWidth rows at a time; padding is zero.
-func (e *entry) writePanels(w io.Writer, t Tensor, read *cursor, rounding *quant.Rounding) error {
+// writePacked interleaves the rows that lie side by side; padding is zero.
+func (e *entry) writePacked(w io.Writer, t Tensor, read *cursor, rounding *quant.Rounding) error {
 	pk := packingOf(e.Weight, e.dtype)
 	if pk.Transposed {
 		t.Data = transposed(t.Data, int(pk.Cols), int(pk.rows), t.DType.Bytes())
 	}
-	size := pk.panelBytes()
+	size, wide := pk.panelBytes(), int(width(pk.Kind))
 	rowBytes := pk.Cols * int64(t.DType.Bytes())
-	each := int(max(1, chunk/size)) * kernels.PanelWidth
+	each := int(max(1, chunk/size)) * wide
 	parts := slices.Collect(slices.Chunk(pk.order(), each))
 	broken := make([]int64, len(parts)) // of every part a row that is not finite, counted from 1
 	pack := func(i int, buf []byte) []byte {
-		n := int(size) * len(parts[i]) / kernels.PanelWidth
+		n := int(size) * len(parts[i]) / wide
 		buf = slices.Grow(buf, n)[:n]
 		clear(buf)
 		var z *quantizer
@@ -257,14 +257,14 @@ func (e *entry) writePanels(w io.Writer, t Tensor, read *cursor, rounding *quant
 			if r < 0 {
 				continue
 			}
-			panel, row := buf[p/kernels.PanelWidth*int(size):], t.Data[r*rowBytes:(r+1)*rowBytes]
+			panel, row := buf[p/wide*int(size):], t.Data[r*rowBytes:(r+1)*rowBytes]
 			if z != nil {
 				floats(z.row, row, t.DType)
-				if !z.pack(panel, p%kernels.PanelWidth) {
+				if !z.pack(panel, p%wide) {
 					broken[i] = r + 1
 				}
 			} else {
-				interleave(panel, convert(row, t.DType, e.dtype), p%kernels.PanelWidth, e.dtype.Bytes(), pk.KPack == 2)
+				pk.interleave(panel, convert(row, t.DType, e.dtype), p%wide)
 			}
 		}
 		return buf
@@ -293,14 +293,13 @@ func (e *entry) store(w io.Writer, t Tensor, piece []byte) error {
 	return err
 }
 
-// interleave puts a row's elements, or pairs of them, at place r of every group of PanelWidth.
-func interleave(panel, row []byte, r, size int, pairs bool) {
-	if pairs {
-		if size *= 2; len(row)%size > 0 {
-			row = append(slices.Clip(row), make([]byte, size/2)...)
-		}
+// interleave puts a row's elements, or pairs of them, at place r of those that lie side by side.
+func (p packing) interleave(panel, row []byte, r int) {
+	size := p.dtype.Bytes() * int(p.KPack)
+	if n := len(row) % size; n > 0 {
+		row = append(slices.Clip(row), make([]byte, size-n)...)
 	}
-	at, step := r*size, kernels.PanelWidth*size
+	at, step := r*size, int(width(p.Kind))*size
 	if size == 2 {
 		for i := 0; i+2 <= len(row); i += 2 {
 			binary.LittleEndian.PutUint16(panel[at:], binary.LittleEndian.Uint16(row[i:]))

@@ -33,8 +33,8 @@ func (c *cursor) at(at int64) {
 	}
 }
 
-// inOrder makes n pieces on all processors and gives them to write in their order. fill appends a piece to a buffer that
-// is used again; each processor has two. It returns when nothing is being made any more.
+// inOrder makes n pieces on all processors and gives them to write in their order. fill appends a piece to a buffer
+// that is used again; each processor has two. It returns when nothing is being made any more.
 func inOrder(n int, fill func(i int, buf []byte) []byte, write func(i int, piece []byte) error) error {
 	workers := min(n, runtime.GOMAXPROCS(0))
 	type lane struct{ empty, full chan []byte }

@@ -51,15 +51,15 @@ func (p packing) dequantized(packed []byte) []byte {
 
 // unpacked returns the rows of a packed matrix of floats.
 func (p packing) unpacked(packed []byte) []byte {
-	size, cols := p.dtype.Bytes(), int(p.Cols)
+	size, cols, w := p.dtype.Bytes(), int(p.Cols), int(width(p.Kind))
 	out := make([]byte, int(p.rows)*cols*size)
 	for at, r := range p.order() {
 		if r < 0 {
 			continue
 		}
-		panel := packed[int64(at/kernels.PanelWidth)*p.panelBytes():]
+		panel := packed[int64(at/w)*p.panelBytes():]
 		for c := range cols {
-			copy(out[(int(r)*cols+c)*size:][:size], panel[p.at(at%kernels.PanelWidth, c)*size:])
+			copy(out[(int(r)*cols+c)*size:][:size], panel[p.at(at%w, c)*size:])
 		}
 	}
 	return out

@@ -10,6 +10,7 @@ import (
 
 	"pgc/checkpoint/hf"
 	"pgc/codegen"
+	"pgc/codegen/cpu"
 	"pgc/codegen/weights"
 	"pgc/ir"
 	"pgc/ir/target"
@@ -184,7 +185,7 @@ func Compile(ctx context.Context, dir, out string, runtime []byte, o Options) (*
 		return nil, err
 	}
 	lap("passes")
-	sets, err := codegen.CompileSets(ctx, m, targets)
+	sets, err := codegen.CompileSets(ctx, m, cpu.Variants(targets, codegen.MultipliesBFloat16(m)))
 	if err != nil {
 		return nil, err
 	}
@@ -202,8 +203,11 @@ func Compile(ctx context.Context, dir, out string, runtime []byte, o Options) (*
 	weights := program.Section{Name: program.SectionWeights, Write: func(w io.Writer) error {
 		return sets.Results[0].WriteWeights(w, Source(ctx, c), weights.Writing{Rounding: o.Rounding, Progress: o.Progress})
 	}}
-	sections := []program.Section{weights, program.Bytes(program.SectionCode, sets.Code), program.Bytes(manifest.SectionTokenizer, tok.compact),
-		program.Bytes(manifest.SectionGraph, graph)}
+	sections := []program.Section{weights}
+	for _, c := range sets.Sections {
+		sections = append(sections, program.Bytes(c.Name, c.Bytes))
+	}
+	sections = append(sections, program.Bytes(manifest.SectionTokenizer, tok.compact), program.Bytes(manifest.SectionGraph, graph))
 	if c.License != "" {
 		sections = append(sections, program.Bytes(manifest.SectionLicense, []byte(c.License)))
 	}
@@ -217,11 +221,11 @@ func Compile(ctx context.Context, dir, out string, runtime []byte, o Options) (*
 
 func (r *Report) fill(m *ir.Module, sets *codegen.Sets, maxTokens int) {
 	for i, res := range sets.Results {
-		t := sets.Targets[i]
-		r.Sets = append(r.Sets, SetReport{CPU: t.Name, Features: t.Features, Kernels: len(res.Kernels), CodeBytes: len(res.Code)})
+		t := sets.Backends[i].Target
+		r.Sets = append(r.Sets, SetReport{CPU: t.CPU, Features: t.Features, Kernels: len(res.Kernels), CodeBytes: len(res.Code.Bytes)})
 	}
 	p := sets.Programs[0]
-	r.CodeBytes, r.WeightBytes, r.Kernels, r.MaxTokens = len(sets.Code), p.WeightBytes, len(p.Kernels), maxTokens
+	r.CodeBytes, r.WeightBytes, r.Kernels, r.MaxTokens = sets.CodeBytes(), p.WeightBytes, len(p.Kernels), maxTokens
 	for _, s := range p.States {
 		r.KVBytes += s.Bytes
 	}

@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"pgc/codegen"
-	"pgc/codegen/kernels"
+	"pgc/codegen/backend"
 	"pgc/codegen/llvm"
 	"pgc/codegen/ptx"
 	"pgc/ir/target"
@@ -64,12 +64,16 @@ func (e *emitter) kernels(ctx context.Context, sets *codegen.Sets) error {
 	for i, r := range sets.Results {
 		folder := ""
 		if len(sets.Results) > 1 {
-			folder = sets.Targets[i].Name
+			folder = sets.Backends[i].Target.CPU
 			if err := os.MkdirAll(filepath.Join(e.dir, folder), 0o755); err != nil {
 				return err
 			}
 		}
-		if err := e.set(ctx, r, sets.Targets[i], folder); err != nil {
+		t, err := target.Find(sets.Backends[i].Target.CPU)
+		if err != nil {
+			return err
+		}
+		if err := e.set(ctx, r, t, folder); err != nil {
 			return err
 		}
 	}
@@ -78,10 +82,14 @@ func (e *emitter) kernels(ctx context.Context, sets *codegen.Sets) error {
 
 // set writes the kernels of one ISA variant.
 func (e *emitter) set(ctx context.Context, r *codegen.Result, t target.Target, folder string) error {
-	for i, k := range r.Kernels {
-		name := filepath.Join(folder, k.Tile.Name)
+	for _, k := range r.Kernels {
+		name := filepath.Join(folder, k.Name)
 		if e.wants("ptx") {
-			if err := e.write(name+".ptx", ptxText(k.Tile.Name, r.Specs[i])); err != nil {
+			text, err := backendText(ctx, ptx.Backend(), k)
+			if err != nil {
+				return err
+			}
+			if err := e.write(name+".ptx", text); err != nil {
 				return err
 			}
 		}
@@ -116,11 +124,15 @@ func (e *emitter) set(ctx context.Context, r *codegen.Result, t target.Target, f
 	return nil
 }
 
-// ptxText returns a kernel as PTX, or a comment that says why it has none.
-func ptxText(name string, s kernels.Spec) []byte {
-	ks, err := ptx.Build(name, s)
+// backendText is what another backend, whose code is text, makes of a kernel's spec, or a comment that says why there is none.
+func backendText(ctx context.Context, b *backend.Backend, k *backend.Kernel) ([]byte, error) {
+	l, err := b.Build(k.Name, k.Spec)
 	if err != nil {
-		return []byte("// " + err.Error() + "\n")
+		return []byte("// " + err.Error() + "\n"), nil
 	}
-	return []byte(ptx.Module(ks))
+	code, err := b.Assemble(ctx, l.Kernels)
+	if err != nil {
+		return nil, err
+	}
+	return code.Bytes, nil
 }

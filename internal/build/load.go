@@ -12,6 +12,7 @@ import (
 
 	"pgc/checkpoint/hf"
 	"pgc/codegen"
+	"pgc/codegen/cpu"
 	"pgc/codegen/weights"
 	"pgc/ir"
 	"pgc/ir/target"
@@ -73,7 +74,7 @@ func Load(ctx context.Context, c *hf.Checkpoint, o Loading) (*Loaded, error) {
 	if err := o.optimize(l.Module); err != nil {
 		return nil, err
 	}
-	r, err := codegen.Compile(ctx, l.Module, t)
+	r, err := codegen.Compile(ctx, l.Module, cpu.Backend(t))
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +99,7 @@ func Load(ctx context.Context, c *hf.Checkpoint, o Loading) (*Loaded, error) {
 		}
 		closers = append(closers, func() error { return unix.Munmap(weights) })
 	}
-	code, err := native.LoadCode(r.Code)
+	code, err := native.LoadCode(r.Code.Bytes)
 	if err != nil {
 		return nil, err
 	}

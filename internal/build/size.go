@@ -6,6 +6,7 @@ import (
 	"runtime"
 
 	"pgc/codegen"
+	"pgc/codegen/cpu"
 	"pgc/ir/target"
 	"pgc/models"
 	"pgc/passes"
@@ -48,7 +49,7 @@ func Measure(path string, o Options) (*Sizes, error) {
 	if err := o.optimize(m.Module); err != nil {
 		return nil, err
 	}
-	r, err := codegen.Lower(m.Module, targets[0])
+	r, err := codegen.Lower(m.Module, cpu.Backend(targets[0]))
 	if err != nil {
 		return nil, err
 	}

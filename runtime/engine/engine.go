@@ -32,6 +32,9 @@ type Func struct {
 
 // Lacks says why code for a target cannot run on this machine, or returns nil.
 func Lacks(t program.Target) error {
+	if t.Kind != program.CPU {
+		return fmt.Errorf("it is code of kind %v, this runtime executes kind %v", t.Kind, program.CPU)
+	}
 	if t.Arch != runtime.GOARCH {
 		return fmt.Errorf("it is code for %s, this machine is %s", t.Arch, runtime.GOARCH)
 	}

@@ -57,7 +57,7 @@ func (c *codec) file(sets *[]*Program) {
 		shared = (*sets)[0]
 	}
 	c.shared(shared)
-	list(c, sets, 6+len(shared.Funcs), func(c *codec, p **Program) {
+	list(c, sets, 9+len(shared.Funcs), func(c *codec, p **Program) {
 		if !c.writing {
 			*p = &Program{}
 			**p = *shared
@@ -86,21 +86,29 @@ func (c *codec) shared(p *Program) {
 
 // set walks what does; the functions are there already.
 func (c *codec) set(p *Program) {
+	c.byte((*uint8)(&p.Target.Kind))
 	c.string(&p.Target.Arch)
 	c.string(&p.Target.CPU)
 	list(c, &p.Target.Features, 1, (*codec).string)
-	list(c, &p.Kernels, 4, func(c *codec, k *Kernel) {
-		c.string(&k.Name)
-		c.int64(&k.CodeOffset)
-		c.string((*string)(&k.LHS))
-		c.string((*string)(&k.RHS))
-	})
+	list(c, &p.Kernels, 7, (*codec).kernel)
+	c.int64(&p.Text.Offset)
+	c.int64(&p.Text.Bytes)
 	c.int64(&p.WorkerOffset)
 	c.int64(&p.ScratchBytes)
 	c.int(&p.MinBatch)
 	for i := range p.Funcs {
 		list(c, &p.Funcs[i].Launches, 12, (*codec).launch)
 	}
+}
+
+func (c *codec) kernel(k *Kernel) {
+	c.string(&k.Name)
+	c.int64(&k.CodeOffset)
+	c.string((*string)(&k.LHS))
+	c.string((*string)(&k.RHS))
+	c.int(&k.Threads)
+	c.int(&k.TaskThreads)
+	c.int64(&k.SharedBytes)
 }
 
 func (c *codec) port(p *Port) {

@@ -169,6 +169,36 @@ func TestValidate(t *testing.T) {
 	}
 }
 
+// TestValidateGPU breaks a program for GPUs.
+func TestValidateGPU(t *testing.T) {
+	for _, c := range []struct {
+		damage func(p *Program)
+		want   string
+	}{
+		{func(p *Program) { p.Target.Kind = 7 }, "program: a target of unknown kind 7"},
+		{func(p *Program) { p.Target.Kind = CPU }, "program: kernel gemm_1: blocks of threads in a program for CPUs"},
+		{func(p *Program) { p.Target.Kind, p.Kernels, p.Funcs = CPU, nil, nil }, "program: text for GPUs in a program for CPUs"},
+		{func(p *Program) { p.ScratchBytes = 64 }, "program: a worker loop or scratch memory in a program for GPUs"},
+		{func(p *Program) { p.Text.Offset = -1 }, "program: text of 900 bytes at -1"},
+		{func(p *Program) { p.Kernels[0].Threads = 2048 }, "kernel gemm_1: 2048 threads of a block and 128 of a task, expected up to 1024 and a divisor"},
+		{func(p *Program) { p.Kernels[0].TaskThreads = 0 }, "128 threads of a block and 0 of a task"},
+		{func(p *Program) { p.Kernels[0].TaskThreads = 48 }, "128 threads of a block and 48 of a task"},
+		{func(p *Program) { p.Kernels[0].SharedBytes = 1 << 20 }, "1048576 bytes of shared memory, expected up to 232448"},
+		{func(p *Program) { p.Kernels[1].CodeOffset = 900 }, "kernel row_2: its text at 900 lies outside the module of 900 bytes at 0"},
+	} {
+		p := sample()
+		p.Target, p.WorkerOffset, p.ScratchBytes, p.Text = Target{Kind: PTX, CPU: "sm_80"}, 0, 0, Span{0, 900}
+		p.Kernels = []Kernel{{"gemm_1", 40, "bf16", "bf16", 128, 128, 49152}, {"row_2", 400, "", "", 128, 32, 0}}
+		if err := p.Validate(); err != nil {
+			t.Fatal(err)
+		}
+		c.damage(p)
+		if err := p.Validate(); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("error %v, expected %q", err, c.want)
+		}
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	f.Add(Encode(samples()))
 	f.Add(Encode([]*Program{{}}))

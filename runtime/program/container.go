@@ -24,7 +24,8 @@ import (
 const (
 	SectionRuntime = "runtime"
 	SectionWeights = "weights" // the only one not checked when the file is opened
-	SectionCode    = "code"    // of all instruction sets; mapped executable
+	SectionCode    = "code"    // of all instruction sets of CPUs; mapped executable
+	SectionPTX     = "ptx"     // modules for GPUs, as text
 	SectionProgram = "program"
 )
 

@@ -25,6 +25,7 @@ type Program struct {
 
 	WeightBytes  int64 // length of the weights section
 	WorkerOffset int64 // offset in the code of the worker loop (see abi.go)
+	Text         Span  // of kind PTX: the module in its section
 	ScratchBytes int64 // scratch memory each thread needs, the most any kernel asks for
 	// MinBatch is the smallest number of sequences for which a step for all batch slots takes less time than a step for
 	// each sequence: a property of the processor that the code is for, since a step for all slots computes all of them.
@@ -34,11 +35,30 @@ type Program struct {
 	Model []byte
 }
 
+// TargetKind is a kind of machine: what code is, and how kernels are launched.
+type TargetKind uint8
+
+// The kinds.
+const (
+	CPU TargetKind = iota // machine code in the section "code", run by threads (see abi.go)
+	PTX                   // the text of a module for NVIDIA GPUs in the section "ptx"
+	targetKinds
+)
+
+// String is the kind's name.
+func (k TargetKind) String() string {
+	if k >= targetKinds {
+		return fmt.Sprintf("kind %d", uint8(k))
+	}
+	return [...]string{"cpu", "ptx"}[k]
+}
+
 // Target is the machine the code was compiled for.
 type Target struct {
-	Arch     string   // as Go's GOARCH: "amd64"
-	CPU      string   // LLVM's -mcpu name
-	Features []string // what the CPU must have, as runtime/cpufeature names it: "avx2", "fma", …
+	Kind     TargetKind
+	Arch     string   // of a CPU, as Go's GOARCH: "amd64"
+	CPU      string   // LLVM's -mcpu name, or the architecture of a GPU: "sm_80"
+	Features []string // what a CPU must have, as runtime/cpufeature names it: "avx2", "fma", …
 }
 
 // Symbol is a number known only when a func runs, such as a count of tokens.
@@ -54,14 +74,22 @@ type State struct {
 	PerSlot bool // whether every batch slot has its own, as of a cache; otherwise one serves all
 }
 
-// Kernel is a piece of machine code with the ABI void(i64* args, i64 task, i8* scratch). LHS and RHS are the types of
-// what it multiplies, activations and weights, for the limits that bound it: f32, bf16, f16, int8 or int4. Both are
-// empty where it is no product of matrices.
+// Kernel is a piece of code: on a CPU with the ABI void(i64* args, i64 task, i8* scratch), on a GPU an entry whose
+// parameters are the arguments and then the number of tasks. LHS and RHS are the types of what it multiplies,
+// activations and weights, for the limits that bound it: f32, bf16, f16, int8 or int4. Both are empty where it is no
+// product of matrices.
 type Kernel struct {
 	Name       string
-	CodeOffset int64
+	CodeOffset int64 // in the section of the target's kind
 	LHS, RHS   DType
+	// On a GPU, else 0: the threads of a block, how many of them share a task, and the shared memory of a block. Blocks
+	// stride over the tasks, so that any grid will do.
+	Threads, TaskThreads int
+	SharedBytes          int64
 }
+
+// Span is a part of a section.
+type Span struct{ Offset, Bytes int64 }
 
 // DType is the name of a storage format: "f32", "i32", "bf16", "f16", "bool" or that of a packed one.
 type DType string
@@ -187,4 +215,16 @@ func (p *Program) Maxima() []int64 {
 		syms[i] = s.Max
 	}
 	return syms
+}
+
+// MoveCode says that a program's code begins so many bytes further in its section.
+func (p *Program) MoveCode(by int64) {
+	for i := range p.Kernels {
+		p.Kernels[i].CodeOffset += by
+	}
+	if p.Target.Kind == PTX {
+		p.Text.Offset += by
+	} else {
+		p.WorkerOffset += by
+	}
 }

@@ -9,11 +9,11 @@ import (
 func sample() *Program {
 	return &Program{
 		Generator: "pgc test",
-		Target:    Target{"amd64", "x86-64-v3", []string{"avx2", "fma", "f16c"}},
+		Target:    Target{CPU, "amd64", "x86-64-v3", []string{"avx2", "fma", "f16c"}},
 		Symbols:   []Symbol{{"S", 300}, {"T", 1024}},
 		States:    []State{{"k0", 4096, true}, {"v0", 4096, false}},
 		Copies:    1,
-		Kernels:   []Kernel{{"gemm_1", 0, "bf16", "int8"}, {Name: "row_2", CodeOffset: 64}},
+		Kernels:   []Kernel{{Name: "gemm_1", LHS: "bf16", RHS: "int8"}, {Name: "row_2", CodeOffset: 64}},
 		Funcs: []Func{{
 			Name:    "decode",
 			Inputs:  []Port{{"ids", "i32", []Expr{Sym(0)}}},
@@ -37,7 +37,7 @@ func sample() *Program {
 // samples are the programs of a file for two instruction sets.
 func samples() []*Program {
 	p, q := sample(), sample()
-	p.Target = Target{"amd64", "x86-64-v4", []string{"avx2", "avx512f"}}
+	p.Target = Target{CPU, "amd64", "x86-64-v4", []string{"avx2", "avx512f"}}
 	p.Kernels, p.WorkerOffset, p.ScratchBytes = p.Kernels[:1], 50, 4096
 	p.MinBatch = 4
 	p.Funcs[0].Launches = p.Funcs[0].Launches[:1]

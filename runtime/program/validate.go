@@ -59,8 +59,8 @@ func (p *Program) Validate() error {
 		return fmt.Errorf("program: %d copies of the states, expected 1 to %d", p.Copies, maxCopies)
 	}
 	for _, k := range p.Kernels {
-		if k.CodeOffset < 0 {
-			return fmt.Errorf("program: kernel %s: code offset %d is negative", k.Name, k.CodeOffset)
+		if err := p.validateKernel(k); err != nil {
+			return fmt.Errorf("program: kernel %s: %w", k.Name, err)
 		}
 		if !slices.Contains(factors, k.LHS) || !slices.Contains(factors, k.RHS) || (k.LHS == "") != (k.RHS == "") {
 			return fmt.Errorf("program: kernel %s: products of %q by %q, expected f32, bf16, f16, int8 or int4 of both or neither", k.Name, k.LHS, k.RHS)
@@ -68,6 +68,9 @@ func (p *Program) Validate() error {
 	}
 	if p.MinBatch < 0 {
 		return fmt.Errorf("program: smallest batch %d is negative", p.MinBatch)
+	}
+	if err := p.validateTarget(); err != nil {
+		return fmt.Errorf("program: %w", err)
 	}
 	if p.WorkerOffset < 0 || p.ScratchBytes < 0 || p.WeightBytes < 0 {
 		return fmt.Errorf("program: worker offset %d, scratch size %d or weights size %d is negative",
@@ -86,6 +89,49 @@ func (p *Program) Validate() error {
 		if err := p.validateFunc(&p.Funcs[i]); err != nil {
 			return fmt.Errorf("program: func %s: %w", p.Funcs[i].Name, err)
 		}
+	}
+	return nil
+}
+
+// validateTarget checks what a program of its kind of target has.
+func (p *Program) validateTarget() error {
+	switch {
+	case p.Target.Kind >= targetKinds:
+		return fmt.Errorf("a target of unknown %v", p.Target.Kind)
+	case p.Target.Kind == CPU && p.Text != Span{}:
+		return errors.New("text for GPUs in a program for CPUs")
+	case p.Target.Kind == PTX && (p.WorkerOffset != 0 || p.ScratchBytes != 0):
+		return errors.New("a worker loop or scratch memory in a program for GPUs")
+	case p.Text.Offset < 0 || p.Text.Bytes < 0:
+		return fmt.Errorf("text of %d bytes at %d", p.Text.Bytes, p.Text.Offset)
+	}
+	return nil
+}
+
+// maxThreads is the most threads that a block has on any GPU, and maxShared the most shared memory.
+const (
+	maxThreads = 1024
+	maxShared  = 227 << 10
+)
+
+func (p *Program) validateKernel(k Kernel) error {
+	if k.CodeOffset < 0 {
+		return fmt.Errorf("code offset %d is negative", k.CodeOffset)
+	}
+	if p.Target.Kind == CPU {
+		if k.Threads != 0 || k.TaskThreads != 0 || k.SharedBytes != 0 {
+			return errors.New("blocks of threads in a program for CPUs")
+		}
+		return nil
+	}
+	if k.TaskThreads < 1 || k.Threads > maxThreads || k.Threads < k.TaskThreads || k.Threads%k.TaskThreads != 0 {
+		return fmt.Errorf("%d threads of a block and %d of a task, expected up to %d and a divisor", k.Threads, k.TaskThreads, maxThreads)
+	}
+	if k.SharedBytes < 0 || k.SharedBytes > maxShared {
+		return fmt.Errorf("%d bytes of shared memory, expected up to %d", k.SharedBytes, maxShared)
+	}
+	if k.CodeOffset < p.Text.Offset || k.CodeOffset-p.Text.Offset >= p.Text.Bytes {
+		return fmt.Errorf("its text at %d lies outside the module of %d bytes at %d", k.CodeOffset, p.Text.Bytes, p.Text.Offset)
 	}
 	return nil
 }

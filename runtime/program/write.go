@@ -166,6 +166,12 @@ func (p *Program) fits(sections []SectionInfo) error {
 	if got := size[SectionWeights]; got != p.WeightBytes {
 		return fmt.Errorf("program: the weights section has %d bytes, expected %d", got, p.WeightBytes)
 	}
+	if p.Target.Kind == PTX {
+		if text := size[SectionPTX]; p.Text.Bytes > text-p.Text.Offset {
+			return fmt.Errorf("program: the module of %d bytes at %d lies outside the %d bytes of PTX", p.Text.Bytes, p.Text.Offset, text)
+		}
+		return nil
+	}
 	code := size[SectionCode]
 	for _, k := range p.Kernels {
 		if k.CodeOffset >= code {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"pgc/codegen"
+	"pgc/codegen/cpu"
 	"pgc/ir"
 	"pgc/ir/target"
 	"pgc/passes"
@@ -60,7 +61,7 @@ func Ablate(ctx context.Context, plain *ir.Module, imageTokens int, t target.Tar
 		if err := passes.Optimize(m, passes.Options{Off: v.off}); err != nil {
 			return nil, fmt.Errorf("without %s: %w", v.name, err)
 		}
-		r, err := codegen.Compile(ctx, m, t)
+		r, err := codegen.Compile(ctx, m, cpu.Backend(t))
 		if err != nil {
 			return nil, fmt.Errorf("without %s: %w", v.name, err)
 		}
@@ -140,7 +141,7 @@ func (w *made) fill(from, to int64) {
 func (w *made) time(ctx context.Context, m *ir.Module, r *codegen.Result, threads, imageTokens, n int) (*AblationRow, error) {
 	r.Constants(func(at int64, data []byte) { copy(w.memory.Bytes()[at:], data) })
 	defer r.Constants(func(at int64, data []byte) { w.fill(at, at+int64(len(data))) })
-	code, err := native.LoadCode(r.Code)
+	code, err := native.LoadCode(r.Code.Bytes)
 	if err != nil {
 		return nil, err
 	}

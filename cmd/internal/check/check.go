@@ -12,6 +12,7 @@ import (
 
 	"pgc/checkpoint/hf"
 	"pgc/codegen"
+	"pgc/codegen/cpu"
 	"pgc/codegen/weights"
 	"pgc/internal/build"
 	"pgc/ir"
@@ -46,10 +47,10 @@ func load(ctx context.Context, dir string, t target.Target, o build.Options, tra
 	if l.m, err = build.Module(c, o, trace); err != nil {
 		return nil, err
 	}
-	if l.r, err = codegen.Compile(ctx, l.m, t); err != nil {
+	if l.r, err = codegen.Compile(ctx, l.m, cpu.Backend(t)); err != nil {
 		return nil, err
 	}
-	code, err := native.LoadCode(l.r.Code)
+	code, err := native.LoadCode(l.r.Code.Bytes)
 	if err != nil {
 		return nil, err
 	}

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"io"
 
-	"pgc/codegen"
+	"pgc/codegen/cpu"
 	"pgc/internal/build"
 	"pgc/ir/target"
 	"pgc/runtime/engine"
@@ -46,7 +46,7 @@ func setsOf(path string, o build.Options) (sets []program.Target, err error) {
 	if !IsExecutable(path) {
 		targets, err := target.FindAll(o.CPU)
 		for _, t := range targets {
-			sets = append(sets, codegen.ProgramTarget(t))
+			sets = append(sets, cpu.Backend(t).Target)
 		}
 		return sets, err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"pgc/cmd/internal/debug"
 	"pgc/codegen"
+	"pgc/codegen/cpu"
 	"pgc/codegen/kernels"
 	"pgc/codegen/llvm"
 	"pgc/codegen/ptx"
@@ -63,7 +64,7 @@ func Dumps(ctx context.Context, t target.Target) (dumps []Dump, svg string, err 
 	}
 	add("planned", m.String())
 	svg = debug.SVG(m.Funcs)
-	r, err := codegen.Compile(ctx, m, t)
+	r, err := codegen.Compile(ctx, m, cpu.Backend(t))
 	if err != nil {
 		return nil, "", err
 	}
@@ -76,9 +77,9 @@ func Dumps(ctx context.Context, t target.Target) (dumps []Dump, svg string, err 
 		}
 	}
 	add("launches", launches.String())
-	for i, k := range r.Kernels {
-		kind := r.Specs[i].Kind()
-		add("spec "+kind, kernels.Key(r.Specs[i]))
+	for _, k := range r.Kernels {
+		kind := k.Spec.Kind()
+		add("spec "+kind, kernels.Key(k.Spec))
 		add("tile "+kind, excerpt(k.Tile.String(), tileLoop))
 		module, err := llvm.Emit(t, []*tile.Kernel{k.Tile})
 		if err != nil {
@@ -90,11 +91,16 @@ func Dumps(ctx context.Context, t target.Target) (dumps []Dump, svg string, err 
 			return nil, "", err
 		}
 		add("asm "+kind, excerpt(string(asm), asmLoop))
-		gpu, err := ptx.Build(k.Tile.Name, r.Specs[i])
+		gpu := ptx.Backend()
+		launches, err := gpu.Build(k.Name, k.Spec)
 		if err != nil {
 			return nil, "", err
 		}
-		add("ptx "+kind, excerpt(ptx.Module(gpu), ptxLoop))
+		text, err := gpu.Assemble(ctx, launches.Kernels)
+		if err != nil {
+			return nil, "", err
+		}
+		add("ptx "+kind, excerpt(string(text.Bytes), ptxLoop))
 	}
 	return dumps, svg, nil
 }

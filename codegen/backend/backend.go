@@ -1,0 +1,55 @@
+// Package backend is the record by which the driver of code generation knows a kind of machine. codegen/cpu and
+// codegen/ptx make such records; another backend is a package that makes one more.
+//
+// It imports codegen/kernels, whose specs are what a backend is asked for, ir/tile and runtime/program; it never sees a
+// graph.
+package backend
+
+import (
+	"context"
+
+	"pgc/codegen/kernels"
+	"pgc/ir/tile"
+	"pgc/runtime/program"
+)
+
+// Backend is a kind of machine that modules are compiled for.
+type Backend struct {
+	Target   program.Target
+	MinBatch int // as program.Program has it
+	// Without lists the optional passes that make what this backend has no kernels for: they are left out.
+	Without []string
+	// Layout says how a matrix of a storage format is packed that products read, with rows of bfloat16 (bf16) or of
+	// another type: the kind and the packing of k. The driver completes it with which rows of the weight these are.
+	Layout func(d program.DType, bf16 bool) program.Layout
+	// Build makes the kernels that compute a spec, launched one after the other; their names begin with name. Errors
+	// name the kernel.
+	Build func(name string, s kernels.Spec) (*Launches, error)
+	// Assemble makes the code of all kernels of a program.
+	Assemble func(ctx context.Context, ks []*Kernel) (*Code, error)
+}
+
+// Launches are the kernels of one spec.
+type Launches struct {
+	Kernels   []*Kernel
+	WorkBytes int64 // of the memory that they hand on to each other, which arguments of kind kernels.ArgWork point to
+}
+
+// Kernel is a kernel of a program.
+type Kernel struct {
+	program.Kernel                  // how it is launched
+	Spec           kernels.Spec     // what it computes: the spec that was asked for, or a part of it
+	Args           []kernels.Arg    // the parameters; operands and results are numbered as those of the spec that was asked for
+	Tasks          []kernels.Factor // their product is the number of tasks
+	Tile           *tile.Kernel     // what it is made of, or nil where the backend writes its own code
+	Text           string           // code in text that Assemble puts together, where there is any
+}
+
+// Code is the code of a program.
+type Code struct {
+	Section string // of the file
+	Align   int64  // of the code in its section
+	Bytes   []byte
+	Offsets []int64 // where each kernel begins
+	Worker  int64   // where the worker loop begins; 0 for machines that need none
+}

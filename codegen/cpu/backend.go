@@ -1,0 +1,52 @@
+package cpu
+
+import (
+	"context"
+	"slices"
+
+	"pgc/codegen/backend"
+	"pgc/codegen/kernels"
+	"pgc/ir/target"
+	"pgc/runtime/program"
+)
+
+// Backend compiles for a CPU: each spec is one tile kernel, its matrices lie in panels, llc makes the code.
+func Backend(t target.Target) *backend.Backend {
+	return &backend.Backend{
+		Target:   program.Target{Arch: t.Arch, CPU: t.Name, Features: t.Features},
+		MinBatch: MinBatch(t),
+		Layout:   layout,
+		Build:    func(name string, s kernels.Spec) (*backend.Launches, error) { return build(name, s, t) },
+		Assemble: func(ctx context.Context, ks []*backend.Kernel) (*backend.Code, error) { return assemble(ctx, t, ks) },
+	}
+}
+
+// Variants are the backends of several ISA variants, the best first. bf16 says that products of bfloat16 on both sides
+// occur: a variant that differs from another one only in the instruction for these is left out otherwise.
+func Variants(targets []target.Target, bf16 bool) []*backend.Backend {
+	var out []*backend.Backend
+	for i, t := range targets {
+		if !t.BF16 || bf16 || !slices.ContainsFunc(targets[i+1:], t.IsButForBF16) {
+			out = append(out, Backend(t))
+		}
+	}
+	return out
+}
+
+// layout is that of panels; words of two neighbours in k are what products of bfloat16 take.
+func layout(_ program.DType, bf16 bool) program.Layout {
+	l := program.Layout{Kind: program.LayoutPanels, KPack: 1}
+	if bf16 {
+		l.KPack = 2
+	}
+	return l
+}
+
+func build(name string, s kernels.Spec, t target.Target) (*backend.Launches, error) {
+	k, err := kernels.Build(name, s, t)
+	if err != nil {
+		return nil, err
+	}
+	one := &backend.Kernel{Kernel: program.Kernel{Name: name, LHS: program.DType(k.LHS.String()), RHS: program.DType(k.RHS.String())}, Spec: s, Args: k.Args, Tasks: k.Tasks, Tile: k.Tile}
+	return &backend.Launches{Kernels: []*backend.Kernel{one}}, nil
+}

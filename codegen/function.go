@@ -1,0 +1,191 @@
+package codegen
+
+import (
+	"fmt"
+
+	"pgc/codegen/kernels"
+	"pgc/codegen/lower"
+	"pgc/ir"
+	"pgc/runtime/program"
+)
+
+// function is a function being resolved to its launch list.
+type function struct {
+	*compiler
+	program.Func
+	inputs  map[*ir.Value]int
+	outputs map[int]int
+	arena   int64 // the end of what operations use
+	work    int64 // bytes behind it that the kernels of one spec hand on to each other
+}
+
+// function lowers one function to its launch list.
+func (c *compiler) function(f *ir.Func) error {
+	fn := &function{compiler: c, Func: program.Func{Name: f.Name}, inputs: map[*ir.Value]int{}, outputs: map[int]int{}}
+	for _, v := range f.Params {
+		if v.Kind == ir.Input {
+			fn.inputs[v] = len(fn.Inputs)
+			fn.Inputs = append(fn.Inputs, c.port(v.Name, v.Type))
+		}
+	}
+	for i, r := range f.Results {
+		if r.State == nil {
+			fn.outputs[i] = len(fn.Outputs)
+			fn.Outputs = append(fn.Outputs, c.port(r.Name, r.Value.Type))
+		}
+	}
+	all, arena, err := lower.Func(c.m, f, c.layouts)
+	if err != nil {
+		return err
+	}
+	groups, err := c.grouped(all)
+	if err != nil {
+		return fmt.Errorf("@%s: %w", f.Name, err)
+	}
+	fn.arena, fn.ArenaBytes = (arena+63)/64*64, arena
+	for _, members := range groups {
+		if err := fn.launch(members); err != nil {
+			return fmt.Errorf("@%s: %w", f.Name, err)
+		}
+	}
+	if fn.work > 0 {
+		fn.ArenaBytes = fn.arena + fn.work
+	}
+	c.r.Program.Funcs = append(c.r.Program.Funcs, fn.Func)
+	return nil
+}
+
+// grouped is lower.Grouped on CPUs.
+func (c *compiler) grouped(all []lower.Launch) (groups [][]lower.Launch, err error) {
+	if c.backend.Target.Kind == program.CPU {
+		return lower.Grouped(c.m, all, func(spec kernels.Spec) ([]kernels.Factor, error) {
+			l, err := c.backend.Build("trial", spec)
+			if err != nil {
+				return nil, err
+			}
+			return l.Kernels[0].Tasks, nil
+		})
+	}
+	for i := range all {
+		groups = append(groups, all[i:i+1])
+	}
+	return groups, nil
+}
+
+// launch adds the launches of a spec's kernels, for several launches of it at once if there are several members.
+func (f *function) launch(members []lower.Launch) error {
+	first, group := members[0], len(members) > 1
+	spec, names := lower.Unnamed(first.Spec)
+	b, err := f.build(spec, group)
+	if err != nil {
+		return err
+	}
+	f.work = max(f.work, b.WorkBytes)
+	for i, k := range b.Kernels {
+		out := program.Launch{Kernel: b.first + i, Value: fmt.Sprintf("%%%d", first.Op.Results[0].ID)}
+		var tasks []program.Expr
+		for _, t := range k.Tasks {
+			if name := names[t.Size.Sym]; name != "" {
+				t.Size.Sym = name
+			}
+			tasks = append(tasks, program.CeilDiv(f.size(t.Size), program.C(t.Div)))
+		}
+		out.Tasks = program.Mul(tasks...)
+		if group {
+			out.Args = append(out.Args, program.Arg{Space: program.SpaceConst, Offset: out.Tasks.Eval(nil)})
+			out.Tasks = program.Mul(program.C(int64(len(members))), out.Tasks)
+		}
+		var flops, bytes []program.Expr
+		for _, l := range members {
+			out.Args = append(out.Args, f.args(l, k.Args)...)
+			of := k.Spec
+			if len(b.Kernels) == 1 {
+				of = l.Spec
+			}
+			cost := of.Cost()
+			flops, bytes = append(flops, f.sum(cost.Flops)), append(bytes, f.sum(cost.Bytes))
+		}
+		out.Flops, out.Bytes = program.Add(flops...), program.Add(bytes...)
+		f.Launches = append(f.Launches, out)
+		f.r.Ops[f.Name] = append(f.r.Ops[f.Name], first.Op)
+	}
+	return nil
+}
+
+// args resolves the arguments of a launch.
+func (f *function) args(l lower.Launch, args []kernels.Arg) []program.Arg {
+	_, names := lower.Unnamed(l.Spec)
+	var out []program.Arg
+	for _, a := range args {
+		arg := program.Arg{}
+		switch a.Kind {
+		case kernels.ArgSym:
+			name := a.Sym
+			if names[name] != "" {
+				name = names[name]
+			}
+			arg.Space, arg.Index = program.SpaceSymbol, f.r.Program.SymbolIndex(name)
+		case kernels.ArgIn:
+			if m, ok := l.Packed[a.Index]; ok {
+				arg.Space, arg.Offset = program.SpaceWeights, f.r.weights.Matrix(m)
+			} else {
+				arg = f.address(l.In[a.Index])
+			}
+		case kernels.ArgOut:
+			arg = f.address(l.Outs[a.Index])
+		case kernels.ArgWork:
+			arg.Space, arg.Offset = program.SpaceArena, f.arena
+		}
+		out = append(out, arg)
+	}
+	return out
+}
+
+// address is where a value lies.
+func (f *function) address(v *ir.Value) program.Arg {
+	arg := program.Arg{}
+	if v.Def != nil && v.Def.Def == ir.OpConstant {
+		arg.Space, arg.Offset = program.SpaceWeights, f.r.weights.Constant(v.Def.Attrs.(ir.ConstantAttrs))
+		return arg
+	}
+	b := v.Buf
+	arg.Offset = b.Offset
+	for _, t := range b.Terms {
+		arg.Terms = append(arg.Terms, program.Term{Sym: f.r.Program.SymbolIndex(t.Sym), Stride: t.Stride})
+	}
+	switch b.Space {
+	case ir.Weights:
+		arg.Space = program.SpaceWeights
+		arg.Offset += f.r.weights.Plain(b.Param)
+	case ir.Arena:
+		arg.Space = program.SpaceArena
+	case ir.States:
+		arg.Space, arg.Index = program.SpaceState, f.r.State(b.Param)
+	case ir.Inputs:
+		arg.Space, arg.Index = program.SpaceInput, f.inputs[b.Param]
+	case ir.Outputs:
+		arg.Space, arg.Index = program.SpaceOutput, f.outputs[b.Result]
+	}
+	return arg
+}
+
+// sum is a cost as an expression over the symbols.
+func (c *compiler) sum(terms []kernels.Term) program.Expr {
+	var sum []program.Expr
+	for _, t := range terms {
+		product := []program.Expr{program.C(t.N)}
+		for _, x := range t.Of {
+			var sizes []program.Expr
+			for _, s := range x.Sum {
+				sizes = append(sizes, c.size(s))
+			}
+			extent := program.Add(sizes...)
+			if x.Most != nil {
+				extent = program.Min(c.size(*x.Most), extent)
+			}
+			product = append(product, extent)
+		}
+		sum = append(sum, program.Mul(product...))
+	}
+	return program.Add(sum...)
+}
