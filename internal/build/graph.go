@@ -9,7 +9,6 @@ import (
 	"pgc/codegen"
 	"pgc/frontend/text"
 	"pgc/ir"
-	"pgc/ir/target"
 	"pgc/passes"
 	"pgc/runtime/manifest"
 	"pgc/runtime/program"
@@ -52,18 +51,18 @@ func Relower(path string, image *program.Image) (*ir.Module, *codegen.Result, er
 	if err != nil {
 		return nil, nil, err
 	}
+	b, err := BackendOf(image.Program.Target)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", path, err)
+	}
 	off := map[string]bool{}
-	for _, name := range model.Off {
+	for _, name := range append(model.Off, b.Without...) {
 		off[name] = true
 	}
 	if err := passes.Optimize(m, passes.Options{Off: off}); err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", path, err)
 	}
-	t, err := target.Find(image.Program.Target.CPU)
-	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", path, err)
-	}
-	r, err := codegen.Lower(m, t)
+	r, err := codegen.Lower(m, b)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", path, err)
 	}

@@ -8,11 +8,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"pgc/codegen/link"
-	"pgc/codegen/llvm"
-	"pgc/codegen/sched"
+	"pgc/codegen/backend"
+	"pgc/codegen/cpu"
 	"pgc/ir/target"
-	"pgc/ir/tile"
 	"pgc/runtime/native"
 	"pgc/runtime/program"
 )
@@ -44,6 +42,7 @@ type prober struct {
 	kernels []peakKernel
 	code    *native.Memory
 	entry   map[string]int64
+	worker  int64
 	memory  *native.Memory
 	weights []byte // of the executable, mapped from the file; read as well as memory if there are enough
 	pool    *native.Pool
@@ -67,34 +66,19 @@ func (p *prober) build(t target.Target) error {
 	if p.kernels, err = peakKernels(t); err != nil {
 		return err
 	}
-	var tiles []*tile.Kernel
+	var ks []*backend.Kernel
 	for _, k := range p.kernels {
-		tiles = append(tiles, k.tile)
+		ks = append(ks, &backend.Kernel{Kernel: program.Kernel{Name: k.name}, Tile: k.tile})
 	}
-	m, err := llvm.Emit(t, tiles)
+	code, err := cpu.Backend(t).Assemble(p.ctx, ks)
 	if err != nil {
 		return err
 	}
-	worker, err := sched.Source(t.Arch)
-	if err != nil {
-		return err
+	for i, k := range ks {
+		p.entry[k.Name] = code.Offsets[i]
 	}
-	var objs [][]byte
-	for _, src := range []string{m.String(), worker} {
-		obj, err := llvm.Assemble(p.ctx, []byte(src), t)
-		if err != nil {
-			return err
-		}
-		objs = append(objs, obj)
-	}
-	image, err := link.Link(objs)
-	if err != nil {
-		return err
-	}
-	for name, at := range image.Symbols {
-		p.entry[name] = int64(at)
-	}
-	p.code, err = native.LoadCode(image.Code)
+	p.worker = code.Worker
+	p.code, err = native.LoadCode(code.Bytes)
 	return err
 }
 
@@ -109,7 +93,7 @@ func (p *prober) start() error {
 	for i := 0; i < len(b); i += 4096 {
 		b[i] = 1
 	}
-	p.pool, err = native.Start(p.code.Bytes(), p.entry[sched.Symbol], p.threads, 64)
+	p.pool, err = native.Start(p.code.Bytes(), p.worker, p.threads, 64)
 	return err
 }
 
