@@ -58,19 +58,22 @@ func Build(build func(*Module)) (m *ir.Module, err error) {
 	return b.m, nil
 }
 
-// caller is the nearest place on the stack outside this package.
+// caller is the nearest place on the stack outside this package. It is almost always within a few frames, and unwinding
+// takes most of the time of building a graph.
 func caller() ir.Loc {
 	var pcs [32]uintptr
-	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
-	for {
-		f, more := frames.Next()
-		if !strings.HasPrefix(f.Function, "pgc/frontend.") || strings.HasSuffix(f.File, "_test.go") {
-			return ir.Loc{File: f.File[strings.LastIndexByte(f.File, '/')+1:], Line: f.Line}
-		}
-		if !more {
-			return ir.Loc{}
+	for _, depth := range []int{6, len(pcs)} {
+		n := runtime.Callers(2, pcs[:depth])
+		frames := runtime.CallersFrames(pcs[:n])
+		for more := n > 0; more; {
+			var f runtime.Frame
+			f, more = frames.Next()
+			if !strings.HasPrefix(f.Function, "pgc/frontend.") || strings.HasSuffix(f.File, "_test.go") {
+				return ir.Loc{File: f.File[strings.LastIndexByte(f.File, '/')+1:], Line: f.Line}
+			}
 		}
 	}
+	return ir.Loc{}
 }
 
 // fail reports a misuse of the DSL at the caller's place.

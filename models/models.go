@@ -107,12 +107,17 @@ func (w Weight) Elements() int64 {
 	return n
 }
 
-// Weights lists the tensors that a configuration's graph declares, in the order in which it asks for them.
+// Weights lists the tensors that the graph of a configuration declares.
 func Weights(c Config) ([]Weight, error) {
 	m, err := c.Graph(Options{MaxTokens: c.Facts().ImageTokens + 1, DType: func(string) ir.DType { return ir.F32 }})
 	if err != nil {
 		return nil, err
 	}
+	return Declared(m), nil
+}
+
+// Declared lists the tensors that a module declares, in the order in which it asks for them.
+func Declared(m *ir.Module) []Weight {
 	var list []Weight
 	seen := map[string]bool{}
 	for _, f := range m.Funcs {
@@ -128,5 +133,5 @@ func Weights(c Config) ([]Weight, error) {
 			list = append(list, w)
 		}
 	}
-	return list, nil
+	return list
 }

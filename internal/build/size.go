@@ -46,6 +46,10 @@ func Measure(path string, o Options) (*Sizes, error) {
 	if err != nil {
 		return nil, OptionError{err}
 	}
+	parameters := int64(0)
+	for _, w := range models.Declared(m.Module) {
+		parameters += w.Elements()
+	}
 	if err := o.optimize(m.Module); err != nil {
 		return nil, err
 	}
@@ -54,15 +58,8 @@ func Measure(path string, o Options) (*Sizes, error) {
 		return nil, err
 	}
 	p, facts := r.Program, m.Config.Facts()
-	s := &Sizes{Model: m.Name, WeightBytes: p.WeightBytes, ImageTokens: m.ImageTokens, MaxTokens: o.capacity(m.ImageTokens),
+	s := &Sizes{Model: m.Name, Parameters: parameters, WeightBytes: p.WeightBytes, ImageTokens: m.ImageTokens, MaxTokens: o.capacity(m.ImageTokens),
 		ArenaBytes: map[string]int64{}, ArenaMinimum: map[string]int64{}, Kernels: len(p.Kernels)}
-	list, err := models.Weights(m.Config)
-	if err != nil {
-		return nil, err
-	}
-	for _, w := range list {
-		s.Parameters += w.Elements()
-	}
 	for _, st := range p.States {
 		s.KVPerToken += st.Bytes / int64(s.MaxTokens)
 	}
