@@ -87,16 +87,18 @@ func quantizes(op *ir.Op) bool {
 	return bits == 8
 }
 
-// storedOperand returns the storage form of x that a product with w multiplies: integers if both are quantized with one group length,
-// bf16 if both are bf16, and x itself otherwise.
+// storedOperand returns the storage form of x that a product with w multiplies: integers if x was quantized to 8 bits with the group
+// length of w, bf16 if both are bf16, and x itself otherwise. Rows of a table are looked up as f32.
 func storedOperand(x, w *ir.Value) *ir.Value {
 	if !is(x, ir.OpConvert) || x.Type.DType != ir.F32 {
 		return x
 	}
-	stored, matrix := x.Def.In[0].Type.DType, w.Type.DType
-	_, a := stored.Group()
-	if _, b := matrix.Group(); a > 0 && a == b || stored == ir.BF16 && matrix == ir.BF16 && widens(x.Def) {
-		return x.Def.In[0]
+	stored := x.Def.In[0]
+	bits, length := stored.Type.DType.Group()
+	_, want := w.Type.DType.Group()
+	integers := bits == 8 && length == want && !is(root(stored), ir.OpGather)
+	if integers || stored.Type.DType == ir.BF16 && w.Type.DType == ir.BF16 && widens(x.Def) {
+		return stored
 	}
 	return x
 }

@@ -61,6 +61,8 @@ func gatherOperands(b *ir.Builder, src *ir.Op, ids *ir.Value) *ir.Value {
 			in[i] = pick(v)
 		}
 		return b.Op(src.Def, src.Attrs, in...)
+	case src.Def == ir.OpGather && src.In[1].Type.Rank() == 1: // rows of rows
+		return b.Op(ir.OpGather, nil, src.In[0], b.Op(ir.OpGather, nil, src.In[1], ids))
 	case einsumSpec(src) == "ab,cb->ac":
 		return b.Op(src.Def, src.Attrs, b.Op(ir.OpGather, nil, src.In[0], ids), src.In[1])
 	case src.Def == ir.OpReshape && src.In[0].Type.Rank() > 0 && src.In[0].Type.Shape[0] == src.Result().Type.Shape[0]:
