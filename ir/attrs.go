@@ -10,8 +10,8 @@ import (
 // Ident is a string attribute printed as a bare word.
 type Ident string
 
-// Field is one attribute of an operation, read from the struct tag of its attribute type: `ir:"name"` or, for a field that
-// is left out of the text when it is zero, `ir:"name,opt"`.
+// Field is one attribute of an operation, from the struct tag of its attribute type: `ir:"name"`, or `ir:"name,opt"` for a field that
+// the text omits when it is zero.
 type Field struct {
 	Name     string
 	Optional bool
@@ -19,7 +19,7 @@ type Field struct {
 	Type     reflect.Type // int, float64, bool, string, Ident, DType, Dim, *Expr, Reduction or a slice of these
 }
 
-// Fields lists the attributes of def in the order they are printed.
+// Fields lists the attributes of def in the order of the text.
 func (def *OpDef) Fields() []Field {
 	if def.Attrs == nil {
 		return nil
@@ -33,7 +33,7 @@ func (def *OpDef) Fields() []Field {
 	return fields
 }
 
-// FormatAttrs prints the attributes of an operation as {axis=0, start=0, limit=S}; empty when there are none.
+// FormatAttrs returns the attributes of an operation as {axis=0, start=0, limit=S}, or the empty string if there are none.
 func FormatAttrs(def *OpDef, attrs any) string {
 	if attrs == nil {
 		return ""

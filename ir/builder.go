@@ -2,8 +2,8 @@ package ir
 
 import "slices"
 
-// NewOp returns an operation on the given operands, with canonical attributes and inferred results, that is not yet part of any
-// function. The error says what is wrong with the operands or attributes.
+// NewOp returns an operation on the given operands, with canonical attributes and inferred results, outside of any function. The error
+// says what is wrong with the operands or attributes.
 func NewOp(def *OpDef, attrs any, in ...*Value) (*Op, error) {
 	if def.Canon != nil {
 		attrs = def.Canon(attrs)
@@ -23,8 +23,8 @@ func NewOp(def *OpDef, attrs any, in ...*Value) (*Op, error) {
 	return op, nil
 }
 
-// Builder adds operations to a function, at its end or before an operation. Its methods panic with an *Error when operands do
-// not fit: passes and expansions build only what they have checked; the frontend recovers and reports.
+// Builder adds operations to a function, at its end or before an operation. Its methods panic with an *Error if operands do not fit:
+// passes and expansions check before they build, and the frontend recovers and reports.
 type Builder struct {
 	Func   *Func
 	Loc    Loc // given to the operations built
@@ -34,10 +34,10 @@ type Builder struct {
 // NewBuilder returns a builder that appends to f.
 func NewBuilder(f *Func) *Builder { return &Builder{Func: f} }
 
-// Before returns a builder that inserts before op and gives what it builds the place of op.
+// Before returns a builder that inserts before op and gives operations the source location of op.
 func Before(f *Func, op *Op) *Builder { return &Builder{Func: f, Loc: op.Loc, before: op} }
 
-// Op adds an operation of one result and returns that.
+// Op adds an operation with one result and returns the result.
 func (b *Builder) Op(def *OpDef, attrs any, in ...*Value) *Value {
 	return b.Add(def, attrs, in...).Result()
 }
@@ -77,7 +77,7 @@ func (b *Builder) Broadcast(x *Value, shape []Dim) *Value {
 	return b.Op(OpBroadcast, ShapeAttrs{shape}, x)
 }
 
-// Concat joins values along an axis; one value is returned as it is.
+// Concat joins values along an axis. It returns a single value as it is.
 func (b *Builder) Concat(axis int, in ...*Value) *Value {
 	if len(in) == 1 {
 		return in[0]
@@ -93,7 +93,7 @@ func (b *Builder) Reshape(x *Value, shape []Dim) *Value {
 	return b.Op(OpReshape, ShapeAttrs{shape}, x)
 }
 
-// Expr adds the plain operations of an expression; leaf gives the values of its references. A shared subtree is built once.
+// Expr adds the plain operations of an expression, those of a shared subtree once. leaf returns the values of references.
 func (b *Builder) Expr(e *Expr, leaf func(*Expr) *Value) *Value {
 	done := map[*Expr]*Value{}
 	var walk func(*Expr) *Value
@@ -122,7 +122,7 @@ func (b *Builder) Expr(e *Expr, leaf func(*Expr) *Value) *Value {
 	return walk(e)
 }
 
-// readable converts a stored value (bfloat16, float16) to the type expressions compute in.
+// readable converts a value in storage format to the type that expressions compute in.
 func (b *Builder) readable(x *Value) *Value {
 	return b.Convert(x, FromScalar(x.Type.DType.Scalar()))
 }

@@ -14,8 +14,8 @@ const (
 	F32
 	BF16
 	F16
-	// Integers in groups along the last axis: the number behind g is the group's length; the last group of a row may be
-	// short. Package quant says what they stand for.
+	// Integers in groups along the last axis. The number behind g is the group's length; the last group of a row may be shorter. Package
+	// quant defines the values.
 	I8G32
 	I8G64
 	I8G128
@@ -66,16 +66,16 @@ func ParseDType(name string) (DType, bool) {
 	return Invalid, false
 }
 
-// Bytes is the storage size of a value of a plain type, and 0 for formats of groups.
+// Bytes returns the storage size of a value of a plain type, and 0 for quantized formats.
 func (d DType) Bytes() int { return formats[d].bytes }
 
-// Group returns the bits of a value and the length of a group of a format of integers, and 0, 0 for plain types.
+// Group returns the bits of a value and the length of a group of a quantized format, and 0, 0 for plain types.
 func (d DType) Group() (bits, length int) { return formats[d].bits, formats[d].group }
 
 // IsQuantized reports whether d stores groups of integers.
 func (d DType) IsQuantized() bool { return d < numDTypes && formats[d].bits > 0 }
 
-// Quantized returns the format of groups with so many bits and values, or Invalid.
+// Quantized returns the quantized format with that many bits and that group length, or Invalid.
 func Quantized(bits, length int) DType {
 	for d := range numDTypes {
 		if f := formats[d]; f.bits == bits && f.group == length && bits > 0 {
@@ -85,7 +85,7 @@ func Quantized(bits, length int) DType {
 	return Invalid
 }
 
-// Scalar is the type of an element once it has been read: F32 for every float format.
+// Scalar returns the type of an element after a read: F32 for every float format.
 func (d DType) Scalar() scalar.Type { return formats[d].compute }
 
 // IsFloat reports whether d stores real numbers.

@@ -49,7 +49,7 @@ type Use struct {
 	Index int
 }
 
-// Uses returns where every value of f is used, in order; a value without uses is absent.
+// Uses returns the uses of every value of f, in order. Values without uses are absent.
 func (f *Func) Uses() map[*Value][]Use {
 	uses := make(map[*Value][]Use, len(f.Ops))
 	for _, op := range f.Ops {
@@ -63,11 +63,11 @@ func (f *Func) Uses() map[*Value][]Use {
 	return uses
 }
 
-// ReplaceAllUses makes every use of old a use of new. It walks the whole function; a pass that replaces many values collects
-// them and calls Replace once.
+// ReplaceAllUses replaces every use of old by new. It walks the whole function, so a pass that replaces many values collects them and
+// calls Replace once.
 func (f *Func) ReplaceAllUses(old, new *Value) { f.Replace(map[*Value]*Value{old: new}) }
 
-// ReplaceResults makes every use of a result of op a use of the value in its place.
+// ReplaceResults replaces every use of result i of op by by[i].
 func (f *Func) ReplaceResults(op *Op, by []*Value) {
 	with := map[*Value]*Value{}
 	for i, v := range op.Results {
@@ -76,7 +76,7 @@ func (f *Func) ReplaceResults(op *Op, by []*Value) {
 	f.Replace(with)
 }
 
-// Replace makes every use of a key a use of its value; replacements of replacements are followed.
+// Replace replaces every use of a key by its value, following chains of replacements.
 func (f *Func) Replace(with map[*Value]*Value) {
 	resolve := func(v *Value) *Value {
 		for {
@@ -102,7 +102,7 @@ func (f *Func) Replace(with map[*Value]*Value) {
 	}
 }
 
-// RemoveDead removes operations of which no result is needed and returns how many there were. Parameters stay.
+// RemoveDead removes operations none of whose results is needed and returns their number. Parameters stay.
 func (f *Func) RemoveDead() int {
 	live := make(map[*Value]bool, len(f.Ops))
 	for _, r := range f.Results {
@@ -121,8 +121,7 @@ func (f *Func) RemoveDead() int {
 	return n - len(f.Ops)
 }
 
-// RemoveUnusedParams removes weights and states that nothing uses and returns how many; inputs are the function's interface and
-// stay.
+// RemoveUnusedParams removes unused weights and states and returns their number. Inputs are the function's interface and stay.
 func (f *Func) RemoveUnusedParams() int {
 	uses := f.Uses()
 	n := len(f.Params)
@@ -133,8 +132,8 @@ func (f *Func) RemoveUnusedParams() int {
 	return n - len(f.Params)
 }
 
-// Sort puts the operations into an order in which definitions precede uses, moving as little as possible: each operation
-// moves up only to stand before its first user. A pass may append operations anywhere and sort once.
+// Sort orders the operations so that definitions precede uses, moving as few as possible: an operation moves up only if a user precedes
+// it. A pass may append operations and sort once.
 func (f *Func) Sort() {
 	done := make(map[*Op]bool, len(f.Ops))
 	sorted := make([]*Op, 0, len(f.Ops))

@@ -2,7 +2,7 @@ package ir
 
 import "strings"
 
-// Error is a defect of a module, with the place it concerns.
+// Error is a defect of a module, with its location.
 type Error struct {
 	Loc  Loc    // source position, when known
 	Func string // function, when known

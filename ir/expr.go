@@ -19,9 +19,9 @@ const (
 	ExprCast                    // conversion to f32, i32 or bool
 )
 
-// Expr is the body of a fused operation: a tree over elementwise operations, read for every element of the domain. It is
-// immutable and may share subtrees. Text form: mul(gelu_tanh(@0), add(1.0, $1)); f32 constants have a point or exponent, and a
-// part that occurs again is named where it first stands: mul(&0=exp($0), &0).
+// Expr is the body of a fused operation: a tree over elementwise operations, computed for every element of the domain. It is
+// immutable and may share subtrees. In its text form, mul(gelu_tanh(@0), add(1.0, $1)), f32 constants have a point or an exponent, and a
+// subtree that occurs again is named at its first occurrence: mul(&0=exp($0), &0).
 type Expr struct {
 	Kind  ExprKind
 	Index int     // of operand, reduction or accumulator
@@ -52,7 +52,7 @@ func Call(def *OpDef, args ...*Expr) *Expr { return &Expr{Kind: ExprCall, Def: d
 // Cast converts e to f32, i32 or bool.
 func Cast(d DType, e *Expr) *Expr { return &Expr{Kind: ExprCast, DType: d, Args: []*Expr{e}} }
 
-// Walk calls visit for every node of e, arguments first; a shared subtree is visited once.
+// Walk calls visit for every node of e, arguments first, and once for a shared subtree.
 func (e *Expr) Walk(visit func(*Expr)) {
 	seen := map[*Expr]bool{}
 	var walk func(*Expr)
@@ -69,8 +69,8 @@ func (e *Expr) Walk(visit func(*Expr)) {
 	walk(e)
 }
 
-// Rewrite returns e with every leaf (operand, reduction, accumulator, constant) replaced by leaf(it); shared subtrees stay
-// shared. A leaf function may return its argument.
+// Rewrite returns e with every leaf l (operand, reduction, accumulator, constant) replaced by leaf(l), which may be l itself. Shared
+// subtrees stay shared.
 func (e *Expr) Rewrite(leaf func(*Expr) *Expr) *Expr {
 	done := map[*Expr]*Expr{}
 	var walk func(*Expr) *Expr
@@ -95,8 +95,8 @@ func (e *Expr) Rewrite(leaf func(*Expr) *Expr) *Expr {
 	return walk(e)
 }
 
-// Scalar returns the scalar expression e stands for. leaf gives the meaning of operands, reductions and accumulators;
-// constants, casts and calls are expanded here. An error names the call whose argument types do not fit.
+// Scalar converts e to a scalar expression. leaf converts operands, reductions and accumulators. The error names a call whose argument
+// types do not fit.
 func (e *Expr) Scalar(leaf func(*Expr) (*scalar.Expr, error)) (*scalar.Expr, error) {
 	done := map[*Expr]*scalar.Expr{}
 	var walk func(*Expr) (*scalar.Expr, error)
@@ -156,7 +156,7 @@ func (e *Expr) scalarType(leaf func(*Expr) (DType, error)) (DType, error) {
 	return FromScalar(s.Type), nil
 }
 
-// noLeaf is the error for a kind of reference that an operation does not have.
+// noLeaf returns the error for a reference to an operand, reduction or accumulator that does not exist.
 func noLeaf(e *Expr, what string, n int) error {
 	return fmt.Errorf("expression refers to %s, the operation has %s", e, plural(n, what))
 }

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// String prints the canonical text of e. Equal calls within e are printed once, whether or not they are one node, so the text is
-// no longer than the expression has different parts, and equal expressions have equal text.
+// String returns the canonical text of e. It prints equal calls once, whether or not they are one node, so that equal expressions have
+// equal text, whose length is proportional to the number of distinct subexpressions.
 func (e *Expr) String() string {
 	p := &exprPrinter{node: map[*Expr]int{}, same: map[string]int{}}
 	root := p.intern(e)
@@ -16,7 +16,7 @@ func (e *Expr) String() string {
 	return p.out.String()
 }
 
-// exprPrinter numbers the different parts of an expression and prints each once.
+// exprPrinter numbers the distinct subexpressions of an expression and prints each once.
 type exprPrinter struct {
 	node  map[*Expr]int  // number of a node
 	same  map[string]int // number of a part by its structure
@@ -32,7 +32,7 @@ type exprPart struct {
 	name int   // plus one, once it is printed
 }
 
-// intern returns the number of the part that e is.
+// intern returns the number of the subexpression e.
 func (p *exprPrinter) intern(e *Expr) int {
 	if n, ok := p.node[e]; ok {
 		return n

@@ -7,11 +7,11 @@ import (
 	"pgc/ir/scalar"
 )
 
-// maxFolded is how many elements a folded constant may have: beyond it, computing costs less than storing.
+// maxFolded limits the elements of a folded constant: computing larger ones costs less than storing them.
 const maxFolded = 1 << 12
 
-// Fold computes an operation whose operands are all constants: elementwise operations, conversions, reshape and broadcast.
-// ok is false for others, for results that are large or not finite, and for types no constant has.
+// Fold evaluates an elementwise operation, conversion, reshape or broadcast whose operands are all constants. ok is false for other
+// operations, for results that are large or not finite, and for types that constants do not have.
 func (op *Op) Fold() (c ConstantAttrs, ok bool) {
 	if len(op.Results) != 1 {
 		return c, false
@@ -67,7 +67,7 @@ func (op *Op) Fold() (c ConstantAttrs, ok bool) {
 	return c, true
 }
 
-// broadcastIndex returns where a constant keeps the element that lies at index `at` of a shape it broadcasts to.
+// broadcastIndex returns the index of the constant's value that becomes element `at` of a shape it broadcasts to.
 func broadcastIndex(a ConstantAttrs, shape []Dim, at int) int {
 	if len(a.Values) == 1 {
 		return 0

@@ -2,7 +2,7 @@ package ir
 
 import "pgc/ir/quant"
 
-// DenseStrides returns the strides, in elements, of a row-major tensor of that shape with every symbol at its bound.
+// DenseStrides returns the strides, in elements, of a row-major tensor with every symbol at its bound.
 func (m *Module) DenseStrides(shape []Dim) []int64 {
 	strides := make([]int64, len(shape))
 	n := int64(1)
@@ -13,8 +13,8 @@ func (m *Module) DenseStrides(shape []Dim) []int64 {
 	return strides
 }
 
-// MemoryBytes is the size of one element of d in the memory of a running program: booleans take four bytes there. Formats of
-// groups have no such size; they count elements.
+// MemoryBytes returns the size of one element of d in the memory of a running program, where booleans take four bytes. For quantized
+// formats, which have no such size, it is 1: addresses count elements.
 func (d DType) MemoryBytes() int64 {
 	switch {
 	case d == Bool:
@@ -25,7 +25,7 @@ func (d DType) MemoryBytes() int64 {
 	return int64(d.Bytes())
 }
 
-// Bytes is the size of a dense value of type t in the memory of a running program, with every symbol at its bound.
+// Bytes returns the size of a dense value of type t in the memory of a running program, with every symbol at its bound.
 func (m *Module) Bytes(t Type) int64 {
 	n, rows := t.DType.MemoryBytes(), t.Shape
 	if _, group := t.DType.Group(); group > 0 {

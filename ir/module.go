@@ -25,7 +25,7 @@ func (m *Module) Bound(name string) (int, bool) {
 	return 0, false
 }
 
-// Slots is the number of batch slots that states have, or 0 if none has any.
+// Slots returns the number of batch slots of the states, or 0 if none has any.
 func (m *Module) Slots() int {
 	for _, f := range m.Funcs {
 		for _, p := range f.Params {
@@ -37,7 +37,7 @@ func (m *Module) Slots() int {
 	return 0
 }
 
-// slots is the number of batch slots of a state, or 0.
+// slots returns the number of batch slots of a state, or 0.
 func (v *Value) slots() int {
 	if !v.PerSlot || v.Type.Rank() == 0 {
 		return 0
@@ -104,15 +104,15 @@ type Value struct {
 	Def  *Op       // the operation, or nil for a parameter
 	Kind ParamKind // of a parameter
 	Key  string    // of a weight: its canonical name in the checkpoint
-	// PerSlot says that the outermost dimension of a state counts batch slots: every sequence worked on at a time has a part of its own.
+	// PerSlot says that the outermost dimension of a state counts batch slots: each sequence of a batch has its own part.
 	PerSlot bool
 	Buf     *Buffer // where it lies, once buffers are planned
 
-	// Origin is the ID of the value that this one replaced, or 0: what to follow a value through the passes by.
+	// Origin is the ID of the value that this one replaced, or 0. It identifies a value across passes.
 	Origin int
 }
 
-// Lineage identifies the value through replacements: the ID of the first one it stands for.
+// Lineage returns the ID of the value that v replaced, through any number of replacements, or v's own ID.
 func (v *Value) Lineage() int {
 	if v.Origin != 0 {
 		return v.Origin
@@ -123,8 +123,8 @@ func (v *Value) Lineage() int {
 // IsParam reports whether v is a parameter.
 func (v *Value) IsParam() bool { return v.Kind != NotParam }
 
-// Op is an operation: an instance of Def with operands, attributes and one or several results. Attrs is a value of the struct type
-// of Def.Attrs, nil when the definition has none; it is never changed in place.
+// Op is an operation: an instance of Def with operands, attributes and one or more results. Attrs is a value of the struct type of
+// Def.Attrs, or nil if the definition has none, and is never changed in place.
 type Op struct {
 	Def     *OpDef
 	In      []*Value
@@ -133,7 +133,7 @@ type Op struct {
 	Loc     Loc // where it was written, when known
 }
 
-// Result returns the result of an operation that has one.
+// Result returns the result of an operation that has exactly one.
 func (op *Op) Result() *Value {
 	if len(op.Results) != 1 {
 		panic(fmt.Sprintf("ir: %s has %d results, expected one", op.Def, len(op.Results)))
@@ -148,13 +148,13 @@ type Result struct {
 	Value *Value
 }
 
-// Loc is a place in a source file: Go for the DSL, .pgir for the text form. The zero Loc is unknown.
+// Loc is a location in a source file: Go for the DSL, .pgir for the text form. The zero Loc is unknown.
 type Loc struct {
 	File      string
 	Line, Col int
 }
 
-// String prints file:line:col, leaving out what is unknown.
+// String returns file:line:col without the unknown parts.
 func (l Loc) String() string {
 	switch {
 	case l.Line == 0:
@@ -189,12 +189,12 @@ type Term struct {
 	Stride int64
 }
 
-// Buffer is where a planned value lies: in the memory of a parameter or result (Param, Result) or in the arena, Offset bytes
-// from its start plus the terms. Element (i0, i1, …) lies Σ ik·Strides[k] elements further.
-// Offsets and strides take every symbol at its bound, so they are constants.
+// Buffer locates a planned value: in the memory of a parameter or result (Param, Result) or in the arena, Offset bytes plus the terms
+// from its start. Element (i0, i1, …) lies Σ ik·Strides[k] elements further. Offsets and strides take every symbol at its bound, so
+// they are constants.
 type Buffer struct {
 	Space   Space
-	Owner   bool   // of memory in the arena; a view is where its operand is
+	Owner   bool   // owns memory in the arena; views do not
 	Param   *Value // the weight, state or input
 	Result  int    // index into Func.Results, for Outputs
 	Offset  int64

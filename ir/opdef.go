@@ -10,41 +10,41 @@ import (
 	"pgc/ir/scalar"
 )
 
-// OpDef defines an operation. There is one package variable per operation; text syntax, shape inference, evaluation, fusion
-// and conformance tests derive from it. An elementwise operation is complete with In and Scalar.
+// OpDef defines an operation. Every operation is one package variable, from which text syntax, shape inference, evaluation, fusion and
+// conformance tests derive. In and Scalar suffice for an elementwise operation.
 type OpDef struct {
 	Name string
 	Doc  string // the mathematics in one sentence
 
 	In       []Operands // operands in order
-	Variadic bool       // the last of In may stand for any number of operands, also none
+	Variadic bool       // the last of In stands for any number of operands, including none
 
 	Attrs any           // a zero value of the struct that holds the attributes, or nil
 	Canon func(any) any // brings attributes to their canonical form, or nil
 
-	// Infer returns the type of the result. It is derived for elementwise operations.
+	// Infer returns the type of the result. Elementwise operations derive it.
 	Infer func(in []Type, attrs any) (Type, error)
-	// InferAll takes the place of Infer where operations may have several results, and returns the type of each.
+	// InferAll returns the types of the results. Operations with several results have it instead of Infer.
 	InferAll func(in []Type, attrs any) ([]Type, error)
-	// Check tests what inference cannot see: bounds of symbols. Optional.
+	// Check tests bounds of symbols, which inference does not see. Optional.
 	Check func(m *Module, op *Op) error
 
-	// Scalar is the meaning of an elementwise operation on one element of each operand.
+	// Scalar defines an elementwise operation on one element of each operand.
 	Scalar func(x []*scalar.Expr) *scalar.Expr
-	// Folds is the meaning of a reduction of the last axis.
+	// Folds defines a reduction of the last axis.
 	Folds *Folds
-	// Expand computes the results of a fused operation by plain ones; its oracle and fallback.
+	// Expand computes the results of a fused operation by plain ones. Tests compare against it, and the evaluator uses it.
 	Expand func(b *Builder, op *Op) []*Value
 
 	Samples []Sample // conformance cases; derived for elementwise operations
-	Range   Range    // elementwise: where samples draw their operands from
+	Range   Range    // elementwise: the interval that samples draw operands from
 	Tol     Tol      // how far a backend may be from the reference
 
 	index  int
 	schema []Field
 }
 
-// Operands describes one operand, or the variadic tail: its name in the documentation and the data types it may have.
+// Operands describes one operand, or the variadic tail: its name in the documentation and its possible data types.
 type Operands struct {
 	Name  string
 	Types DTypes
@@ -53,7 +53,7 @@ type Operands struct {
 // DTypes is a set of data types.
 type DTypes uint16
 
-// Sets of data types operands are drawn from.
+// Sets of data types.
 const (
 	Floats   DTypes = 1 << F32
 	Ints     DTypes = 1 << I32
@@ -85,7 +85,7 @@ var table struct {
 	byName map[string]*OpDef
 }
 
-// Define adds an operation to the table and returns it. It is meant for package variables and panics on a misuse.
+// Define adds an operation to the table and returns it. It initializes package variables and panics on a duplicate name.
 func Define(d OpDef) *OpDef {
 	if table.byName[d.Name] != nil {
 		panic("ir: operation " + d.Name + " is defined twice")
@@ -110,7 +110,7 @@ func Ops() []*OpDef { return slices.Clone(table.defs) }
 // OpNamed returns the operation of that name, or nil.
 func OpNamed(name string) *OpDef { return table.byName[name] }
 
-// Elementwise reports whether the operation has a scalar meaning.
+// Elementwise reports whether the operation is elementwise.
 func (def *OpDef) Elementwise() bool { return def.Scalar != nil }
 
 // Reduces reports whether the operation is a reduction of the last axis.
@@ -124,7 +124,7 @@ func (def *OpDef) String() string { return def.Name }
 
 func (def *OpDef) fields() []Field { return def.schema }
 
-// operand returns the description of operand i, taking the variadic tail into account.
+// operand returns the description of operand i, which may belong to the variadic tail.
 func (def *OpDef) operand(i int) Operands { return def.In[min(i, len(def.In)-1)] }
 
 // checkArity tests the number of operands.
@@ -159,7 +159,7 @@ func (def *OpDef) checkTypes(in []DType) error {
 	return nil
 }
 
-// checkScalars is checkTypes for elementwise operations, whose operands of several possible types must all be of one.
+// checkScalars is checkTypes for elementwise operations. Operands with several possible types must all have the same one.
 func (def *OpDef) checkScalars(in []DType) error {
 	if !def.Elementwise() {
 		return errors.New("is not elementwise")
@@ -183,7 +183,7 @@ func (def *OpDef) checkScalars(in []DType) error {
 	return nil
 }
 
-// inferElementwise broadcasts the shapes and takes the data type the scalar body yields.
+// inferElementwise broadcasts the shapes and infers the data type from the scalar body.
 func (def *OpDef) inferElementwise(in []Type, _ any) (Type, error) {
 	types := make([]DType, len(in))
 	shapes := make([][]Dim, len(in))
@@ -221,7 +221,7 @@ func (def *OpDef) InferTypes(in []Type, attrs any) ([]Type, error) {
 	return []Type{t}, err
 }
 
-// InferType is InferTypes for operations of one result.
+// InferType is InferTypes for operations with one result.
 func (def *OpDef) InferType(in []Type, attrs any) (Type, error) {
 	types, err := def.InferTypes(in, attrs)
 	switch {

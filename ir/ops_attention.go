@@ -5,9 +5,8 @@ import (
 	"slices"
 )
 
-// AttentionAttrs are the attributes of attention. Query row i stands at position p = Offset+i, or positions[b]+i in sequence b of a
-// batch that has positions. It sees key j iff Causal is off, or j ≤ p and (Window = 0 or j > p-Window), or both p and j are less than
-// Prefix.
+// AttentionAttrs are the attributes of attention. Query row i has position p = Offset+i, or positions[b]+i in sequence b of a batch with
+// positions. It sees key j iff Causal is off, or j ≤ p and (Window = 0 or j > p-Window), or both p and j are less than Prefix.
 type AttentionAttrs struct {
 	Scale   float64 `ir:"scale"`       // of the scores
 	Softcap float64 `ir:"softcap,opt"` // scores become c·tanh(score/c); 0 is off
@@ -18,11 +17,11 @@ type AttentionAttrs struct {
 	DType   DType   `ir:"dtype,opt"`  // the 16-bit format that the result is stored in, if any
 }
 
-// OpAttention is softmax(mask(softcap(q·kᵀ·scale)))·v in grouped form: q [S,G,R,H] has R query heads for each of the G heads of
-// k and v [T,G,H], which may be stored in 16 bits. The scores never exist as a tensor.
+// OpAttention is grouped-query attention, softmax(mask(softcap(q·kᵀ·scale)))·v: q [S,G,R,H] has R query heads for each of the G heads of
+// k and v [T,G,H], which may be bf16 or f16. The scores never exist as a tensor.
 //
-// In a batch q is [B,S,G,R,H], k and v are [B,T,G,H], and positions i32[B], if given, says where the first query of every sequence
-// stands among its keys. A query before position 0 sees no key: its result is 0.
+// In a batch q is [B,S,G,R,H], k and v are [B,T,G,H], and positions i32[B], if given, are the positions of the first queries among the
+// keys. A query before position 0 sees no key: its result is 0.
 var OpAttention = Define(OpDef{Name: "attention",
 	Doc: "softmax of the scaled, capped and masked products of q and k, times v; 0 for a query at a negative position",
 	In:  []Operands{{"q", Floats}, {"k", Plain}, {"v", Plain}, {"positions", Ints}}, Variadic: true, Attrs: AttentionAttrs{},
@@ -70,7 +69,7 @@ func checkAttention(in []Type) error {
 	return nil
 }
 
-// maskedScore stands for minus infinity, as transformers' eager attention has it: the lowest finite float32.
+// maskedScore is the score of masked keys: the lowest finite float32, as in transformers' eager attention.
 const maskedScore = -3.4028234663852886e38
 
 func expandAttention(b *Builder, op *Op) []*Value {
@@ -105,7 +104,7 @@ func expandAttention(b *Builder, op *Op) []*Value {
 	return []*Value{y}
 }
 
-// attentionPositions returns where the queries stand, [S,1], or [B,1,1,S,1] if sequences have positions of their own.
+// attentionPositions returns the positions of the queries, [S,1], or [B,1,1,S,1] if every sequence has its own.
 func attentionPositions(b *Builder, a AttentionAttrs, rows Dim, positions []*Value) *Value {
 	p := b.Op(OpIota, IotaAttrs{[]Dim{rows, D(1)}, 0})
 	switch {
@@ -118,7 +117,7 @@ func attentionPositions(b *Builder, a AttentionAttrs, rows Dim, positions []*Val
 	return p
 }
 
-// attentionMask returns the mask, bool [S,T] or [B,1,1,S,T], of which keys the queries at p see.
+// attentionMask returns the mask bool [S,T] or [B,1,1,S,T]: which keys the queries at positions p see.
 func attentionMask(b *Builder, a AttentionAttrs, p *Value, keys Dim) *Value {
 	j := b.Op(OpIota, IotaAttrs{[]Dim{D(1), keys}, 1})
 	mask := b.Op(OpLe, nil, j, p)

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// OpArgmax says where the maximum is, for results that fused operations and kernels hold as f32 on their way: rows end at 2^24.
-var OpArgmax = Define(OpDef{Name: "argmax", Doc: "the place of the maximum over the last axis, which becomes 1; the first of equals, -1 where an element is NaN or there is none",
+// OpArgmax returns the index of the maximum. Kernels compute indices as f32, so a row has at most 2^24 elements.
+var OpArgmax = Define(OpDef{Name: "argmax", Doc: "the index of the maximum over the last axis, which becomes 1; the first of equals, -1 where an element is NaN or the axis is empty",
 	In: one(Floats),
 	Infer: func(in []Type, _ any) (Type, error) {
 		x := in[0]
@@ -33,7 +33,7 @@ var OpArgmax = Define(OpDef{Name: "argmax", Doc: "the place of the maximum over 
 	},
 })
 
-// MaxPlaces is the longest row that argmax takes: all its places are f32 numbers.
+// MaxPlaces is the length of the longest row of argmax: f32 represents all its indices exactly.
 const MaxPlaces = 1 << 24
 
 // EinsumAttrs are the attributes of einsum.
@@ -41,8 +41,8 @@ type EinsumAttrs struct {
 	Spec string `ir:"spec"`
 }
 
-// OpEinsum is the contraction of two tensors, in Einstein's notation: labels of both operands that the result lacks are summed.
-// The labels are a, b, c, … in order of appearance.
+// OpEinsum contracts two tensors in Einstein notation: it sums over labels that both operands have and the result lacks. The labels are
+// a, b, c, … in order of appearance.
 var OpEinsum = Define(OpDef{Name: "einsum", Doc: "the sum of products over the labels that the result lacks", In: two(Floats),
 	Attrs: EinsumAttrs{}, Tol: Tol{ULP: 2, Norm: 1e-5},
 	Canon: func(attrs any) any { return EinsumAttrs{CanonicalEinsum(attrs.(EinsumAttrs).Spec)} },
@@ -82,8 +82,8 @@ var OpEinsum = Define(OpDef{Name: "einsum", Doc: "the sum of products over the l
 // Einsum is a parsed contraction: the labels of the operands and of the result.
 type Einsum struct{ X, Y, Out string }
 
-// ParseEinsum reads a spec such as "sgrh,tgh->grst". Labels are lower-case letters; none occurs twice in a tensor; the result
-// has only labels of operands; a label that it lacks occurs in both.
+// ParseEinsum parses a spec such as "sgrh,tgh->grst". Labels are lower-case letters, and none occurs twice in a tensor. Every label of
+// the result is in an operand, and every label that the result lacks is in both.
 func ParseEinsum(spec string) (Einsum, error) {
 	operands, out, ok := strings.Cut(spec, "->")
 	x, y, ok2 := strings.Cut(operands, ",")
@@ -114,8 +114,8 @@ func ParseEinsum(spec string) (Einsum, error) {
 	return e, nil
 }
 
-// CanonicalEinsum renames the labels of a spec to a, b, c, … in order of appearance; white space goes. A spec that does not
-// parse is returned as it is.
+// CanonicalEinsum renames the labels of a spec to a, b, c, … in order of appearance and removes white space. It returns a spec that does
+// not parse as it is.
 func CanonicalEinsum(spec string) string {
 	bare := strings.Join(strings.Fields(spec), "")
 	if _, err := ParseEinsum(bare); err != nil {

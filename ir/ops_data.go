@@ -45,7 +45,7 @@ type SymbolAttrs struct {
 	Name Ident `ir:"name"`
 }
 
-// OpSymbol is the run-time value of a symbol of the module.
+// OpSymbol returns the run-time value of a symbol of the module.
 var OpSymbol = Define(OpDef{Name: "symbol", Doc: "the run-time value of a symbol", Attrs: SymbolAttrs{},
 	Infer: func(_ []Type, attrs any) (Type, error) {
 		if attrs.(SymbolAttrs).Name == "" {

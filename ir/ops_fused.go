@@ -6,14 +6,13 @@ import (
 	"slices"
 )
 
-// Gather says that operand Table of a map is read through operand Index: its rows are table[index[…]].
+// Gather makes operand Table of a map a lookup: the map reads rows table[index[…]] for operand Index.
 type Gather struct{ Table, Index int }
 
 // String prints the pair as [0, 1].
 func (g Gather) String() string { return fmt.Sprintf("[%d, %d]", g.Table, g.Index) }
 
-// Scatter says that the result of a map is operand State with rows of what the map computes, as scatter puts them there; operand
-// Positions says where. The zero Scatter is none.
+// Scatter makes the result of a map operand State with the computed rows scattered to operand Positions. The zero Scatter means none.
 type Scatter struct{ State, Positions int }
 
 // String prints the pair as [0, 1].
@@ -27,17 +26,17 @@ type MapAttrs struct {
 	Scatter Scatter  `ir:"scatter,opt"`
 }
 
-// OpMap is a chain of elementwise operations fused into one: expressions over the elements of the operands, which broadcast to
-// one domain. Several expressions yield their values one after another along the last axis (a rotary embedding has two).
-// An operand may be a table read through another operand, as an embedding is. Stored floats are read as f32. With scatter the values
-// are rows of a state, each sequence's at a position of its own, as a cache of keys takes those of a batch.
+// OpMap is a fused chain of elementwise operations: expressions over the elements of the operands, which broadcast to one domain.
+// The values of several expressions are concatenated along the last axis, as in a rotary embedding, which has two. An operand may be a
+// table that another operand indexes, as in an embedding. Storage formats are read as f32. With scatter the values are rows of a state,
+// at a position for each sequence, as in the key cache of a batch.
 var OpMap = Define(OpDef{Name: "map", Doc: "expressions over broadcast operands, concatenated along the last axis",
 	In: []Operands{{"x", AnyDType}}, Variadic: true, Attrs: MapAttrs{}, Tol: Tol{ULP: 8, Norm: 1e-6},
 	Infer: inferMap, Expand: expandMap, Samples: mapSamples(),
 })
 
-// MapOperands returns the types of the operands of a map as its expressions see them: a gathered table has the type of the rows
-// read. An operand used only as an index is no part of the domain and has DType Invalid.
+// MapOperands returns the types of the operands of a map in its expressions. A gathered table has the type of the rows read. An operand
+// that is only an index does not belong to the domain and has DType Invalid.
 func MapOperands(in []Type, a MapAttrs) ([]Type, error) {
 	seen := slices.Clone(in)
 	refs := refsOf(a.Exprs...)
@@ -78,7 +77,7 @@ func refsOf(exprs ...*Expr) map[int]bool {
 	return refs
 }
 
-// MapDomain returns the shape that the expressions of a map are over.
+// MapDomain returns the shape of the domain of a map's expressions.
 func MapDomain(in []*Value, a MapAttrs) ([]Dim, error) {
 	types, err := MapOperands(typesOf(in), a)
 	if err != nil {
@@ -87,7 +86,7 @@ func MapDomain(in []*Value, a MapAttrs) ([]Dim, error) {
 	return domain(types)
 }
 
-// domain returns the shape the operands take together.
+// domain returns the shape that the operands broadcast to.
 func domain(types []Type) ([]Dim, error) {
 	var shapes [][]Dim
 	for _, t := range types {
@@ -98,7 +97,7 @@ func domain(types []Type) ([]Dim, error) {
 	return Broadcast(shapes...)
 }
 
-// operandType is a leaf function for expressions that refer to operands only.
+// operandType returns a leaf function for expressions whose only references are operands.
 func operandType(types []Type) func(*Expr) (DType, error) {
 	return func(e *Expr) (DType, error) {
 		if e.Kind != ExprOperand || e.Index < 0 || e.Index >= len(types) {
@@ -145,7 +144,7 @@ func inferMap(in []Type, attrs any) (Type, error) {
 	return Type{out, shape}, err
 }
 
-// storedAs is the type of a result that is computed in one and stored in another, if that is one.
+// storedAs returns the type of a result that is computed in one type and stored in another, or in the same if stored is Invalid.
 func storedAs(stored, computed DType) (DType, error) {
 	if stored == Invalid {
 		return computed, nil
@@ -193,8 +192,8 @@ type RowAttrs struct {
 	DType  DType       `ir:"dtype,opt"` // the format that the result is stored in, if any: 16 bits, or groups of 8
 }
 
-// OpRow is a fused normalization: reductions of the last axis one after another, each of which may use the earlier ones (#0,
-// #1, …), then an elementwise result. RMSNorm, LayerNorm and softmax are rows.
+// OpRow is a fused normalization such as RMSNorm, LayerNorm or softmax: reductions of the last axis, each of which may use the earlier
+// ones (#0, #1, …), then an elementwise expression.
 var OpRow = Define(OpDef{Name: "row", Doc: "staged reductions of the last axis, then an expression over elements and reductions",
 	In: []Operands{{"x", AnyDType}}, Variadic: true, Attrs: RowAttrs{}, Tol: Tol{ULP: 8, Norm: 1e-5},
 	Infer: inferRow, Expand: expandRow, Samples: rowSamples(),

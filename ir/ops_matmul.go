@@ -10,29 +10,29 @@ type MatmulAttrs struct {
 	Reduce   []Reduction `ir:"reduce,opt"`   // of the prologue: reductions over K, as of a row
 	Prologue []*Expr     `ir:"prologue,opt"` // x, then extra results; none when operand 0 is x itself
 	X        DType       `ir:"x,opt"`        // bf16 if the prologue's x is rounded to it
-	Accs     int         `ir:"accs"`         // how many matrices follow the operands of the prologue
+	Accs     int         `ir:"accs"`         // the number of accumulators, and of matrices behind the operands of the prologue
 	Epilogue []*Expr     `ir:"epilogue"`     // over the accumulators @j and the operands after the matrices, $0, $1, …
 	DType    DType       `ir:"dtype,opt"`    // the 16-bit format that f32 results of the epilogue are stored in, if any
-	Argmax   bool        `ir:"argmax,opt"`   // the result is the place of the maximum of the only row
+	Argmax   bool        `ir:"argmax,opt"`   // the result is the index of the maximum of the only row
 }
 
 // OpMatmul multiplies rows of x [M,K] by the rows of matrices w, acc_j = x·w_jᵀ, and applies expressions to the accumulators and
 // to extra operands: bias, residual, activation. Weights of any float format are read as f32. A gated linear unit has two
 // accumulators: mul(gelu_tanh(@0), @1).
 //
-// Expressions that share accumulators form a part, and every part has a result [M,N], as queries, keys and values have that come
-// from one x. The matrices of a part have one shape: [N,K], or [B,I,K], whose N = B·I columns are in blocks of I. Several expressions
-// of a part alternate block by block along the columns of its result, so that a rotary embedding, which pairs the halves of every
-// head, is a part with two accumulators and two expressions. Extra operands broadcast to [M,N] or [M,B,I].
+// Expressions that share accumulators form a part, such as the queries, keys or values of one x. Every part has a result [M,N]. The
+// matrices of a part have one shape: [N,K], or [B,I,K] for N = B·I columns in blocks of I. Several expressions of a part alternate block
+// by block along the columns of the result. A rotary embedding, which pairs the halves of every head, is a part with two accumulators
+// and two expressions. Extra operands broadcast to [M,N] or [M,B,I].
 //
-// Where x and the matrices are bf16, backends multiply these: products are exact and sums f32. Of other matrices x is not bf16.
-// Where x is stored in groups of 8 bits and the matrices in groups of as many values, backends multiply integers.
+// If x and the matrices are bf16, backends multiply bf16: products are exact, sums are f32. With matrices of another type x is not bf16.
+// If x is stored in groups of 8 bits and the matrices in groups of the same length, backends multiply integers.
 //
-// A prologue computes x from other operands as a row does; each further expression that it has is a result [M,K] after those of the
-// parts.
+// A prologue computes x from other operands, like a row. Each of its expressions after the first is another result [M,K], behind those of
+// the parts.
 //
-// With argmax, which takes one row, one part of one expression and matrices without blocks, the result is that of an argmax over the
-// columns, which need not exist.
+// With argmax, the result is the argmax over the columns, which are never written. It requires one row, one part of one expression and
+// matrices without blocks.
 var OpMatmul = Define(OpDef{Name: "matmul", Doc: "expressions over the products of x with transposed matrices and over extra operands; x may be a row of its own",
 	In: []Operands{{"x", AnyDType}, {"w and extra", AnyDType}}, Variadic: true, Attrs: MatmulAttrs{}, Tol: Tol{ULP: 8, Norm: 1e-5},
 	InferAll: inferMatmul, Expand: expandMatmul, Samples: matmulSamples(),
@@ -45,7 +45,7 @@ type MatmulPart struct {
 	Domain      []Dim // [M,N] or [M,B,I]
 }
 
-// Columns is the number of columns of the part's result.
+// Columns returns the number of columns of the part's result.
 func (p MatmulPart) Columns() int {
 	n := len(p.Exprs)
 	for _, d := range p.Domain[1:] {
@@ -54,7 +54,7 @@ func (p MatmulPart) Columns() int {
 	return n
 }
 
-// Rows returns how many operands the prologue reads: x alone when there is none.
+// Rows returns the number of operands of the prologue, or 1, for x, if there is none.
 func (a MatmulAttrs) Rows() int {
 	n := 1
 	for i := range refsOf(append(reduced(a.Reduce), a.Prologue...)...) {
@@ -71,7 +71,7 @@ func reduced(rs []Reduction) []*Expr {
 	return exprs
 }
 
-// Factor returns the format of what is multiplied.
+// Factor returns the data type of x as it is multiplied.
 func (a MatmulAttrs) Factor(in []*Value) DType {
 	switch {
 	case len(a.Prologue) == 0:
@@ -99,7 +99,7 @@ func (a MatmulAttrs) Parts(in []Type) ([]MatmulPart, error) {
 		return nil, err
 	}
 	var parts []MatmulPart
-	next := 0 // the first accumulator of no part yet
+	next := 0 // the first accumulator that belongs to no part yet
 	for i, e := range a.Epilogue {
 		first, last := a.Accs, -1
 		e.Walk(func(l *Expr) {
@@ -153,7 +153,7 @@ func (a MatmulAttrs) Parts(in []Type) ([]MatmulPart, error) {
 	return parts, nil
 }
 
-// x returns the type of what is multiplied.
+// x returns the type of x as it is multiplied.
 func (a MatmulAttrs) x(in []Type) (Type, error) {
 	x := in[0]
 	for _, e := range a.Prologue {
@@ -220,7 +220,7 @@ func (p MatmulPart) infer(extra []Type) (DType, error) {
 	for _, e := range p.Exprs {
 		for i := range refsOf(e) {
 			if i < 0 || i >= len(extra) {
-				continue // scalarType below says so
+				continue // scalarType reports it
 			}
 			if s, err := Broadcast(extra[i].Shape, p.Domain); err != nil || FormatDims(s) != FormatDims(p.Domain) {
 				return Invalid, fmt.Errorf("extra operand $%d is %s, which does not broadcast to %s", i, extra[i], FormatDims(p.Domain))

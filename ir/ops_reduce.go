@@ -17,22 +17,22 @@ type Reduction struct {
 // String prints the reduction as sum(mul($0, $0)).
 func (r Reduction) String() string { return r.Kind.Name + "(" + r.Expr.String() + ")" }
 
-// Folds computes a number of the elements of a row: reductions one after another, over the element $0, the number of elements $1 and
-// the reductions before (#0, #1, …), then an expression over the reductions and the number of elements.
+// Folds computes one number from the elements of a row: reductions of expressions over the element $0, the number of elements $1 and
+// earlier reductions (#0, #1, …), then an expression over the reductions and the number of elements.
 type Folds struct {
 	Reduce []Reduction
 	Out    *Expr
 }
 
-// CountsElements reports whether the number of elements matters.
+// CountsElements reports whether an expression uses the number of elements.
 func (f *Folds) CountsElements() bool {
 	return refsOf(append(reduced(f.Reduce), f.Out)...)[length.Index]
 }
 
-// What the expressions of Folds refer to.
+// References in the expressions of Folds.
 var element, length = Operand(0), Operand(1)
 
-// Reductions of the last axis; the result keeps it with size 1. Evaluation, fusion into rows, kernels, text and the DSL derive from
+// Reductions of the last axis, which the result keeps with size 1. Evaluation, fusion into rows, kernels, text and the DSL derive from
 // the folds.
 var (
 	OpReduceSum = reduction("reduce_sum", "sum", Tol{ULP: 2, Norm: 1e-5},
@@ -47,8 +47,8 @@ var (
 	OpReduceLogSumExp = reduction("reduce_log_sum_exp", "logarithm of the sum of e to the x (-inf over nothing)", Tol{ULP: 4, Norm: 1e-5}, logSumExp())
 )
 
-// logSumExp takes the maximum out of the sum, so that nothing overflows: log Σ exp(x - top) + top. An infinite maximum stays in, as
-// PyTorch has it.
+// logSumExp subtracts the maximum, so that nothing overflows: log Σ exp(x - top) + top. If the maximum is infinite, top is 0, as in
+// PyTorch.
 func logSumExp() Folds {
 	top := Call(OpSelect, Call(OpLe, Call(OpAbs, Reduced(0)), Num(math.MaxFloat32)), Reduced(0), Num(0))
 	sum := Reduction{scalar.Sum, Call(OpExp, Call(OpSub, element, top))}
@@ -74,7 +74,7 @@ func reduction(name, doc string, tol Tol, folds Folds) *OpDef {
 	})
 }
 
-// foldOp returns the operation that is nothing but the fold of its elements.
+// foldOp returns the operation that folds the elements themselves by kind.
 func foldOp(kind scalar.Monoid) *OpDef {
 	for _, def := range table.defs {
 		if f := def.Folds; f != nil && len(f.Reduce) == 1 && f.Reduce[0] == (Reduction{kind, element}) && f.Out.Kind == ExprReduce {

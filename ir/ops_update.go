@@ -11,7 +11,7 @@ type DynamicSliceAttrs struct {
 	Size int `ir:"size"`
 }
 
-// OpDynamicSlice takes a contiguous part along one axis whose start is a run-time number, as a slot of a cache is chosen.
+// OpDynamicSlice takes a contiguous part along one axis that starts at a run-time number, such as a slot of a cache.
 var OpDynamicSlice = Define(OpDef{Name: "dynamic_slice", Doc: "elements start to start+size-1 along an axis; they must lie within x",
 	In: []Operands{{"x", AnyDType}, {"start", Ints}}, Attrs: DynamicSliceAttrs{},
 	Infer: func(in []Type, attrs any) (Type, error) {
@@ -42,7 +42,7 @@ func checkStart(start Type) error {
 	return nil
 }
 
-// OpDynamicUpdateSlice overwrites a part of a state: result = state with update at the given place.
+// OpDynamicUpdateSlice overwrites a part of a state: the result is the state with update at the given start.
 var OpDynamicUpdateSlice = Define(OpDef{Name: "dynamic_update_slice",
 	Doc:      "state with a part replaced by update, whose first elements along the leading dimensions lie at the starts; it must lie within the state",
 	In:       []Operands{{"state", AnyDType}, {"update", AnyDType}, {"starts", Ints}},
@@ -80,9 +80,8 @@ var OpDynamicUpdateSlice = Define(OpDef{Name: "dynamic_update_slice",
 	},
 })
 
-// OpScatter overwrites rows of a state at a place of its own in every slot, as the caches of a batch grow (ONNX calls it TensorScatter):
-// result[b, positions[b]+s] = update[b, s]. A row that has no place in its slot is dropped, so that a slot that sits out has the
-// position -1.
+// OpScatter overwrites rows of a state at one position per slot, as when the caches of a batch grow (TensorScatter in ONNX):
+// result[b, positions[b]+s] = update[b, s]. It drops rows outside of the slot, so that position -1 leaves a slot unchanged.
 var OpScatter = Define(OpDef{Name: "scatter",
 	Doc: "state with row positions[b]+s of every state[b] replaced by update[b, s]; rows outside it are dropped",
 	In:  []Operands{{"state", AnyDType}, {"update", AnyDType}, {"positions", Ints}},

@@ -86,7 +86,7 @@ func (f *Func) print(b *strings.Builder) {
 	b.WriteString("\n}\n")
 }
 
-// keyword is what the text calls the kind of a parameter.
+// keyword returns the keyword for the kind of a parameter.
 func (p *Value) keyword() string {
 	if p.PerSlot {
 		return "slots"
@@ -94,7 +94,7 @@ func (p *Value) keyword() string {
 	return p.Kind.String()
 }
 
-// text prints a buffer for the comments of a planned function: arena+4096, state %k0+S*1024.
+// text describes a buffer in the comments of a planned function: arena+4096, state %k0+S*1024.
 func (buf *Buffer) text(names map[*Value]string) string {
 	var b strings.Builder
 	b.WriteString(buf.Space.String())
@@ -113,7 +113,7 @@ func (buf *Buffer) text(names map[*Value]string) string {
 	return b.String()
 }
 
-// String prints the operation as it stands in the text, with values numbered by ID; for messages.
+// String returns the text of the operation with values numbered by ID, for messages.
 func (op *Op) String() string {
 	return op.text(func(v *Value) string {
 		if v.IsParam() {
@@ -123,7 +123,7 @@ func (op *Op) String() string {
 	})
 }
 
-// text prints the operation: %2, %3 = name %0, %1 {attr=…} : f32[8], f32[4].
+// text returns the text of the operation: %2, %3 = name %0, %1 {attr=…} : f32[8], f32[4].
 func (op *Op) text(name func(*Value) string) string {
 	var b strings.Builder
 	b.WriteString(list(op.Results, name) + " = " + op.Def.Name)
@@ -136,7 +136,7 @@ func (op *Op) text(name func(*Value) string) string {
 	return b.String() + " : " + list(op.Results, func(v *Value) string { return v.Type.String() })
 }
 
-// list prints something of each value, separated by commas.
+// list joins the texts of values by commas.
 func list(values []*Value, text func(*Value) string) string {
 	parts := make([]string, len(values))
 	for i, v := range values {

@@ -2,7 +2,7 @@ package ir
 
 import "math"
 
-// Range is an interval operands are drawn from: Lo ≤ x < Hi; integers for I32. The zero Range stands for -4 … 4.
+// Range is the interval Lo ≤ x < Hi that operands are drawn from, integers for I32. The zero Range stands for -4 … 4.
 type Range struct{ Lo, Hi float64 }
 
 // OrDefault returns r, or -4 … 4 for the zero Range.
@@ -13,8 +13,8 @@ func (r Range) OrDefault() Range {
 	return r
 }
 
-// Sample is a conformance case of an operation: operand types with odd sizes, attributes, and the range each operand is drawn
-// from (the last one repeats; none stands for -4 … 4).
+// Sample is a conformance case of an operation: operand types with odd sizes, attributes, and the range of each operand. The last range
+// repeats; without ranges all are -4 … 4.
 type Sample struct {
 	In     []Type
 	Attrs  any
@@ -22,7 +22,7 @@ type Sample struct {
 	Syms   map[string]int // values of the symbols that occur
 }
 
-// Range returns the interval operand i is drawn from.
+// Range returns the range of operand i.
 func (s *Sample) Range(i int) Range {
 	if len(s.Ranges) == 0 {
 		return Range{}.OrDefault()
@@ -30,15 +30,15 @@ func (s *Sample) Range(i int) Range {
 	return s.Ranges[min(i, len(s.Ranges)-1)].OrDefault()
 }
 
-// Tol is how far the float32 result of a backend may lie from the float64 reference: ULP units in the last place of the
-// element itself plus Norm times the largest element of the reference (for sums, where terms cancel).
+// Tol limits the distance between the float32 result of a backend and the float64 reference: ULP units in the last place of the element
+// plus Norm times the largest element of the reference, for sums, where terms cancel.
 type Tol struct {
 	ULP  float64
 	Norm float64
 }
 
-// Error is the error of got in parts of what is allowed at want: at most 1 passes. norm is the largest magnitude in the
-// reference tensor. Infinities must be equal, and a NaN a NaN.
+// Error returns the error of got as a fraction of the allowed error at want; up to 1 passes. norm is the largest magnitude in the
+// reference tensor. Infinities must be equal, and NaN matches only NaN.
 func (t Tol) Error(got, want, norm float64) float64 {
 	const eps, tiny = 1.0 / (1 << 23), 0x1p-149 // of a float32: relative step, least subnormal
 	switch d := math.Abs(got - want); {
@@ -50,8 +50,8 @@ func (t Tol) Error(got, want, norm float64) float64 {
 	return math.Inf(1)
 }
 
-// Cases returns the samples of the operation; for an elementwise one without its own it derives them: an odd vector,
-// broadcasting on both sides, a scalar and an empty tensor.
+// Cases returns the samples of the operation. For an elementwise one without samples it derives an odd vector, broadcasting on both
+// sides, a scalar and an empty tensor.
 func (def *OpDef) Cases() []Sample {
 	if def.Samples != nil || !def.Elementwise() {
 		return def.Samples

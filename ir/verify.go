@@ -13,8 +13,8 @@ var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.]*$`)
 // a digit or point.
 func IsIdentifier(name string) bool { return identifier.MatchString(name) }
 
-// Verify checks the whole module: symbols and function names, every function, and that weights and states of one name have one
-// type everywhere. It reports every defect it finds, joined.
+// Verify checks the whole module: names of symbols and functions, every function, and that weights and states have one type in all
+// functions. It joins the errors of all defects.
 func (m *Module) Verify() error {
 	var errs []error
 	report := func(format string, args ...any) { errs = append(errs, &Error{Msg: fmt.Sprintf(format, args...)}) }
@@ -75,8 +75,8 @@ type verifier struct {
 	errs    []error
 }
 
-// Verify checks f: parameters, types and symbols, that values are defined before they are used and once, that every operation
-// has the operands, attributes and result type its definition asks for, and results. It reports every defect, joined.
+// Verify checks f: parameters, types, symbols and results, that values are defined once and before they are used, and that every
+// operation has the operands, attributes and result types of its definition. It joins the errors of all defects.
 func (f *Func) Verify() error {
 	v := &verifier{f: f, names: f.valueNames(), defined: map[*Value]bool{}}
 	v.params()

@@ -13,7 +13,7 @@ import (
 )
 
 // Case is a conformance case of an operation, ready to run: a verified function @op of that one operation, random inputs x0, x1, … and
-// the reference results. The backends run Func their way and Check what came out.
+// the reference results. Backends run Func and Check their results.
 type Case struct {
 	Name   string // the operation and the types of its operands
 	Def    *ir.OpDef
@@ -72,7 +72,7 @@ func newCase(def *ir.OpDef, s ir.Sample) (*Case, error) {
 	return c, c.Evaluate()
 }
 
-// Evaluate sets Want from the inputs, anew where a test changes them.
+// Evaluate computes Want from the inputs. A test that changes inputs calls it again.
 func (c *Case) Evaluate() error {
 	out, err := Func(c.Func, c.Inputs, c.Syms)
 	if err != nil {
@@ -111,7 +111,7 @@ func (c *Case) unrounded() (map[string]*Tensor, error) {
 	return Func(f, c.Inputs, c.Syms)
 }
 
-// Widen makes float32 of results that the operation only hands on as they are stored: kernels read them, and none writes them.
+// Widen converts results in storage formats that the operation only passes on to float32: kernels read such formats but do not write them.
 func (c *Case) Widen() {
 	for i, want := range c.Want {
 		if d := want.DType; c.exact[i] != want || !d.IsFloat() || d.IsQuantized() {
@@ -123,8 +123,8 @@ func (c *Case) Widen() {
 	}
 }
 
-// Check compares results with the reference under the operation's tolerance. One that is rounded to a storage format must be what a value
-// within the tolerance rounds to. Check returns the greatest error, in parts of what is allowed, and what is wrong when that exceeds 1.
+// Check compares results with the reference under the operation's tolerance. A result rounded to a storage format must be what some value
+// within the tolerance rounds to. Check returns the greatest error as a fraction of the allowed one, and an error if that exceeds 1.
 func (c *Case) Check(got ...*Tensor) (worst float64, err error) {
 	if len(got) != len(c.Want) {
 		return math.Inf(1), fmt.Errorf("%s: %d results, expected %d", c.Name, len(got), len(c.Want))
@@ -183,8 +183,8 @@ func nearest(stored, exact *Tensor) *Tensor {
 	return out
 }
 
-// Compare measures got against want under a tolerance: the greatest error in parts of what is allowed (0 when all is exact), and
-// an error naming the worst element when that exceeds 1 or the tensors differ in type or shape.
+// Compare compares got with want under a tolerance. It returns the greatest error as a fraction of the allowed one, and an error that
+// names the worst element if that exceeds 1, or the types or shapes if these differ.
 func Compare(got, want *Tensor, tol ir.Tol) (worst float64, err error) {
 	if got.DType != want.DType || !slices.Equal(got.Shape, want.Shape) || len(got.Data) != len(want.Data) {
 		return math.Inf(1), fmt.Errorf("result is %s%v, expected %s%v", got.DType, got.Shape, want.DType, want.Shape)

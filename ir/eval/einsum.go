@@ -73,7 +73,7 @@ func products(out, x, y []float64) {
 	}
 }
 
-// common returns the labels of the first string that all the others have too.
+// common returns the labels of the first string that all the others contain.
 func common(labels string, others ...string) string {
 	return strings.Map(func(l rune) rune {
 		for _, o := range others {
@@ -95,7 +95,7 @@ func without(labels, remove string) string {
 	}, labels)
 }
 
-// permutation says where each label of to stands in from.
+// permutation returns the index in from of each label of to.
 func permutation(from, to string) []int {
 	perm := make([]int, 0, len(to))
 	for _, l := range to {
@@ -104,7 +104,7 @@ func permutation(from, to string) []int {
 	return perm
 }
 
-// parallel runs body over parts of 0 … n of at least grain, one part a processor.
+// parallel runs body over parts of 0 … n, each at least grain long, with one part per processor.
 func parallel(n, grain int, body func(lo, hi int)) {
 	parts := min(runtime.GOMAXPROCS(0), n/max(grain, 1))
 	if parts <= 1 {

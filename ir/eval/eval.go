@@ -8,13 +8,13 @@ import (
 	"pgc/ir"
 )
 
-// Func evaluates f. inputs holds inputs and states by parameter name and weights by checkpoint name; syms the value of every
-// symbol that occurs. The result holds outputs by name and the new contents of updated states by the name of the state.
+// Func evaluates f. inputs holds inputs and states by parameter name and weights by checkpoint name; syms holds the values of all symbols
+// that occur. The result holds outputs by name and the new contents of updated states by the name of the state.
 func Func(f *ir.Func, inputs map[string]*Tensor, syms map[string]int) (map[string]*Tensor, error) {
 	return Trace(f, inputs, syms, nil)
 }
 
-// Trace is Func that also shows every value as it is computed, parameters first; it may be called with visit nil.
+// Trace evaluates f like Func and calls visit, unless nil, for every value as it is computed, parameters first.
 func Trace(f *ir.Func, inputs map[string]*Tensor, syms map[string]int, visit func(*ir.Value, *Tensor)) (map[string]*Tensor, error) {
 	for _, s := range f.Module.Symbols {
 		if n, ok := syms[s.Name]; ok && (n < 0 || n > s.Max) {
@@ -88,7 +88,8 @@ func argument(p *ir.Value, inputs map[string]*Tensor, syms map[string]int) (*Ten
 	return t, nil
 }
 
-// lastUses gives for each value the index of the last operation that uses it; results of the function, which are returned, have none.
+// lastUses returns the index of the last operation that uses each value, and which values are results of the function. Those are not
+// among the last uses.
 func lastUses(f *ir.Func) (last map[*ir.Value]int, returned map[*ir.Value]bool) {
 	last, returned = map[*ir.Value]int{}, map[*ir.Value]bool{}
 	for i, op := range f.Ops {

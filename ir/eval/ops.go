@@ -17,7 +17,7 @@ type call struct {
 	syms  map[string]int
 }
 
-// plain has the meaning of the plain operations that are neither elementwise nor reductions. A test checks that it is complete.
+// plain evaluates the plain operations that are neither elementwise nor reductions. A test checks that it is complete.
 var plain = map[*ir.OpDef]func(*call) (*Tensor, error){
 	ir.OpConvert:            convert,
 	ir.OpReshape:            reshape,
@@ -145,7 +145,7 @@ func gather(c *call) (*Tensor, error) {
 	return c.result(out)
 }
 
-// reduce computes the folds of every row, then what becomes of them.
+// reduce computes the folds of every row and the expression over them.
 func reduce(c *call) (*Tensor, error) {
 	folds, x := c.op.Def.Folds, c.in[0]
 	n := x.Shape[len(x.Shape)-1]

@@ -1,8 +1,7 @@
 // Package eval is the reference interpreter of the tensor graph and the oracle of every test of passes and backends.
 //
-// Values are carried in float64 from the inputs to the results without rounding in between, so that an optimized function and
-// the plain one it came from agree to about 1e-12; only convert rounds to the storage formats. Fused operations are evaluated through
-// their Expand. The package imports ir and ir/scalar.
+// It computes in float64 and rounds only in convert, so that an optimized function agrees with its plain original to about 1e-12. It
+// evaluates fused operations through their Expand.
 package eval
 
 import (
@@ -115,10 +114,10 @@ func (t *Tensor) Float32() []float32 {
 	return out
 }
 
-// Convert returns the values of t as those of another type: rounded for floats, in groups for formats of integers.
+// Convert converts t to another type: it rounds floats, in groups for quantized formats.
 func (t *Tensor) Convert(d ir.DType) *Tensor { return &Tensor{d, t.Shape, rounded(d, t.Data, t.Shape)} }
 
-// rounded returns values as those of type d.
+// rounded returns values converted to type d.
 func rounded(d ir.DType, values []float64, shape []int) []float64 {
 	out := slices.Clone(values)
 	if bits, group := d.Group(); bits > 0 {
@@ -133,7 +132,7 @@ func rounded(d ir.DType, values []float64, shape []int) []float64 {
 	return out
 }
 
-// round returns v as a value of type d: rounded for floats, truncated for integers.
+// round converts v to type d: it rounds to floats and truncates to integers.
 func round(d ir.DType, v float64) float64 {
 	switch d {
 	case ir.F32:
@@ -180,7 +179,7 @@ func count(shape []int) int {
 	return n
 }
 
-// strides are those of a row-major tensor.
+// strides returns the strides of a row-major tensor.
 func strides(shape []int) []int {
 	s := make([]int, len(shape))
 	n := 1
