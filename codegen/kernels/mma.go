@@ -80,6 +80,7 @@ var (
 	pairs    = map[int]schedule{4: {6, 4, 4, 1, 64, 128, 288}, 8: {6, 2, 4, 1, 64, 128, 288}, 16: {12, 2, 4, 1, 64, 256, 288}}
 	fours    = map[int]schedule{4: {4, 4, 1, 2, 512, 128, 288}, 8: {6, 2, 1, 4, 512, 128, 288}, 16: {12, 2, 1, 4, 512, 128, 288}}
 	widened  = map[int]schedule{8: {6, 1, 1, 1, 256, 128, 288}, 16: {12, 1, 1, 1, 256, 128, 288}}
+	squares  = map[int]schedule{4: {6, 4, 1, 1, 512, 128, 288}}
 	eights   = map[int]schedule{8: {8, 1, 1, 1, 512, 128, 288}, 16: {8, 1, 1, 1, 512, 128, 288}}
 )
 
@@ -105,6 +106,12 @@ var forms = []*mma{
 	{name: "MMA_X86_VNNI_1xNx4_I32_UI4_I8", lhs: Int8, rhs: []DType{Int4}, features: []string{"avx512vnni", "avxvnni"},
 		rows: 1, halves: 1, acc: tile.I32, x: tile.I8, words: 1, w: tile.I8,
 		unit: 1, body: chunk, step: chunk, loader: bytes4, do: dot(chunk/4, (*tile.Builder).Dot4), total: joined, schedules: fours},
+	{name: "MMA_ARM_I8MM_2x2x8_I32_I8_I8", lhs: Int8, rhs: []DType{Int8}, features: []string{"i8mm"}, // smmla
+		rows: 2, halves: 2, acc: tile.I32, x: tile.I8, words: 2, w: tile.I8,
+		unit: 1, body: chunk, step: chunk, loader: zipped(bytes8), do: matrices, total: rowOfMatrix, schedules: squares},
+	{name: "MMA_ARM_I8MM_2x2x8_I32_I8_UI4", lhs: Int8, rhs: []DType{Int4}, features: []string{"i8mm"},
+		rows: 2, halves: 2, acc: tile.I32, x: tile.I8, words: 2, w: tile.I8,
+		unit: 1, body: chunk, step: chunk, loader: zipped(bytes4), do: matrices, total: rowOfMatrix, schedules: squares},
 	{name: "MMA_ARM_1x4x4_I32_I8_I8", lhs: Int8, rhs: []DType{Int8}, features: []string{"neon"}, // sdot, or smull and pairwise sums
 		rows: 1, halves: 1, acc: tile.I32, x: tile.I8, words: 1, w: tile.I8,
 		unit: 1, body: chunk, step: chunk, loader: bytes8, do: dot(chunk/4, (*tile.Builder).DotS4), total: joined, schedules: fours},
@@ -117,6 +124,46 @@ var forms = []*mma{
 	{name: "MMA_X86_1xNx8_I32_UI4_I8", lhs: Int8, rhs: []DType{Int4}, // pmaddubs: eight products fit in 16 bits
 		rows: 1, halves: 1, acc: tile.I32, x: tile.I8, words: 1, w: tile.I8,
 		unit: 1, body: chunk, step: chunk, loader: bytes4, do: dotU8, total: joined, schedules: eights},
+}
+
+// zipped puts the words of a column side by side: of every two vectors of four columns, two of eight values of two.
+func zipped(l loader) loader {
+	return loader{l.units, l.vecs, func(g *gen, c column) func(k *tile.Value) func(i int) *tile.Value {
+		b, open := g.b, l.open(g, c)
+		return func(k *tile.Value) func(i int) *tile.Value {
+			w := once(open(k))
+			return func(i int) *tile.Value {
+				first := 2 * (i % 2)
+				words := b.Shuffle(b.Bits(w(i-i%2), tile.I32), b.Bits(w(i-i%2+1), tile.I32), first, first+4, first+1, first+5)
+				return b.Bits(words, tile.I8)
+			}
+		}
+	}}
+}
+
+// matrices adds products of eight values of two rows, the last of an odd number of them twice, by those of two columns.
+func matrices(s mmaStep) []*tile.Value {
+	b, x := s.g.b, make([]*tile.Value, (s.rows+1)/2)
+	for i := range chunk / 8 {
+		for r := range x {
+			x[r] = b.Bits(b.Shuffle(s.x(2*r, 2*i), s.x(min(2*r+1, s.rows-1), 2*i), 0, 1, 2, 3), tile.I8)
+		}
+		for v := range s.vecs {
+			for h := range s.halves {
+				for r := range x {
+					sum := &s.sums[(r*s.vecs+v)*s.halves+h]
+					*sum = b.MMLA(*sum, x[r], s.w(v, i*s.halves+h))
+				}
+			}
+		}
+	}
+	return s.sums
+}
+
+// rowOfMatrix takes a row of the sums of two rows by two columns, twice.
+func rowOfMatrix(s mmaStep, r, v int) *tile.Value {
+	sums, first := s.sums[(r/2*s.vecs+v)*s.halves:], r%2*2
+	return s.g.b.Shuffle(sums[0], sums[1], first, first+1, first+4, first+5)
 }
 
 // form returns the form in which a target multiplies rows of x by weights: the first one that takes both, and no more rows than there are.

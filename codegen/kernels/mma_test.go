@@ -67,6 +67,9 @@ func TestFormOfTarget(t *testing.T) {
 		{"alderlake", Int8, Int8, 1, "MMA_X86_VNNI_1xNx4_I32_UI8_I8"},
 		{"cascadelake", Int8, Int4, 1, "MMA_X86_VNNI_1xNx4_I32_UI4_I8"},
 		{"armv8-a", Int8, Int8, 1, "MMA_ARM_1x4x4_I32_I8_I8"},
+		{"neoverse-v1", Int8, Int8, 1, "MMA_ARM_1x4x4_I32_I8_I8"},
+		{"neoverse-v1", Int8, Int8, 2, "MMA_ARM_I8MM_2x2x8_I32_I8_I8"},
+		{"apple-m2", Int8, Int4, 266, "MMA_ARM_I8MM_2x2x8_I32_I8_UI4"},
 		{"neoverse-n1", Int8, Int4, 1, "MMA_ARM_1x4x4_I32_I8_UI4"},
 	} {
 		tgt, err := target.Find(c.cpu)
