@@ -226,9 +226,7 @@ func (r *Report) fill(m *ir.Module, sets *codegen.Sets, maxTokens int) {
 	}
 	p := sets.Programs[0]
 	r.CodeBytes, r.WeightBytes, r.Kernels, r.MaxTokens = sets.CodeBytes(), p.WeightBytes, len(p.Kernels), maxTokens
-	for _, s := range p.States {
-		r.KVBytes += s.Bytes
-	}
+	r.KVBytes = p.SlotBytes()
 	for i, f := range m.Funcs {
 		a := passes.ArenaOf(f)
 		r.ArenaBytes[f.Name], r.ArenaMinimum[f.Name] = a.Bytes, a.LowerBound

@@ -60,9 +60,7 @@ func Measure(path string, o Options) (*Sizes, error) {
 	p, facts := r.Program, m.Config.Facts()
 	s := &Sizes{Model: m.Name, Parameters: parameters, WeightBytes: p.WeightBytes, ImageTokens: m.ImageTokens, MaxTokens: o.capacity(m.ImageTokens),
 		ArenaBytes: map[string]int64{}, ArenaMinimum: map[string]int64{}, Kernels: len(p.Kernels)}
-	for _, st := range p.States {
-		s.KVPerToken += st.Bytes / int64(s.MaxTokens)
-	}
+	s.KVPerToken = p.SlotBytes() / int64(s.MaxTokens)
 	for _, f := range m.Module.Funcs {
 		a := passes.ArenaOf(f)
 		s.ArenaBytes[f.Name], s.ArenaMinimum[f.Name] = a.Bytes, a.LowerBound

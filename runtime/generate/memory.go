@@ -43,14 +43,8 @@ func Needs(p *program.Program, m *manifest.Model, mapped int64, threads, promptT
 }
 
 // kvBytes are the keys and values of so many tokens of one sequence.
-func kvBytes(p *program.Program, most int64, tokens int) (n int64) {
-	for _, st := range p.States {
-		if !st.PerSlot {
-			continue
-		}
-		n += st.Bytes * int64(tokens) / most
-	}
-	return n
+func kvBytes(p *program.Program, most int64, tokens int) int64 {
+	return p.SlotBytes() * int64(tokens) / most
 }
 
 // cache is what so many tokens of a sequence take.

@@ -74,6 +74,16 @@ type State struct {
 	PerSlot bool // whether every batch slot has its own, as of a cache; otherwise one serves all
 }
 
+// SlotBytes returns the size of the states of one batch slot: the KV cache of a sequence.
+func (p *Program) SlotBytes() (n int64) {
+	for _, s := range p.States {
+		if s.PerSlot {
+			n += s.Bytes
+		}
+	}
+	return n
+}
+
 // Kernel is a piece of code: on a CPU with the ABI void(i64* args, i64 task, i8* scratch), on a GPU an entry whose
 // parameters are the arguments and then the number of tasks. LHS and RHS are the types of what it multiplies,
 // activations and weights, for the limits that bound it: f32, bf16, f16, int8 or int4. Both are empty where it is no
