@@ -33,13 +33,19 @@ func @prefill(%ids: input i32[S], %slots: input i32[S], %features: input f32[F,5
   return logits=%6 : f32[S,11]
 }
 
-func @decode(%ids: input i32[1], %e: weight "e" bf16[11,5]) {
-  %0 = gather %e, %ids : bf16[1,5]
+func @step(%next: state i32[1], %e: weight "e" bf16[11,5], %h: weight "h" bf16[13,11]) {
+  %0 = gather %e, %next : bf16[1,5]
   %1 = convert %0 {dtype=f32} : f32[1,5]
   %2 = convert %e {dtype=f32} : f32[11,5]
   %3 = einsum %1, %2 {spec="ab,cb->ac"} : f32[1,11]
   %4 = tanh %3 : f32[1,11]
-  return last=%4 : f32[1,11]
+  %5 = convert %h {dtype=f32} : f32[13,11]
+  %6 = einsum %4, %5 {spec="ab,cb->ac"} : f32[1,13]
+  %7 = argmax %6 : i32[1,1]
+  %8 = reshape %7 {shape=[1]} : i32[1]
+  %9 = constant {dtype=i32, shape=[], values=[0]} : i32[]
+  %10 = dynamic_update_slice %next, %8, %9 : i32[1]
+  return update %next=%10
 }
 
 func @greedy(%last: input f32[1,11], %h: weight "h" bf16[13,11]) {

@@ -183,11 +183,17 @@ func (l *loaded) inputs(rows int) error {
 			}
 		}
 	}
-	t, err := l.e.State(entry.StateNextBatch)
-	if err != nil {
-		return err
+	for _, state := range l.r.Program.States {
+		if state.Name != entry.StateNextBatch {
+			continue
+		}
+		t, err := l.e.State(state.Name)
+		if err != nil {
+			return err
+		}
+		return engine.Put(t, 0, next)
 	}
-	return engine.Put(t, 0, next)
+	return nil
 }
 
 // function runs one function launch by launch. An operation of several launches is compared behind the last of them.
