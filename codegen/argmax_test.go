@@ -55,7 +55,7 @@ func (h head) text() string {
 		h.name(), params, y, h.name(), params, y, n)
 }
 
-// first is the rule: the first of the greatest, -1 where one is no number.
+// first is the rule: the first of the greatest, -1 where one is NaN.
 func first(logits []float32) int32 {
 	best := 0
 	for i, v := range logits {
@@ -81,8 +81,8 @@ type plant struct {
 var plants = []plant{{"random", false, nil, 0}, {"equal", false, nil, 0.5}, {"equals of a task", false, map[int]float64{3: 2, 4: 2, 20: 2}, 0},
 	{"equals of tasks", false, map[int]float64{63: 2, 64: 2, 130: 2, 330: 2}, 0}, {"the last", false, map[int]float64{-1: 2}, 0},
 	{"saturated", false, map[int]float64{0: 0.1}, 50}, {"infinite", true, map[int]float64{70: 3e38, 200: 3e38}, 0},
-	{"minus infinity", true, nil, -3e38}, {"no number", true, map[int]float64{31: math.NaN()}, 0},
-	{"no number behind infinity", true, map[int]float64{5: 3e38, 319: math.NaN()}, 0}, {"no numbers", true, nil, math.NaN()}}
+	{"minus infinity", true, nil, -3e38}, {"NaN", true, map[int]float64{31: math.NaN()}, 0},
+	{"NaN after infinity", true, map[int]float64{5: 3e38, 319: math.NaN()}, 0}, {"all NaN", true, nil, math.NaN()}}
 
 // into returns a matrix with the rows planted.
 func (p plant) into(w *eval.Tensor) *eval.Tensor {
@@ -106,7 +106,7 @@ func (p plant) into(w *eval.Tensor) *eval.Tensor {
 }
 
 // TestArgmaxOfProducts compares the place that a product keeps with that of the greatest of all its columns, where they are random,
-// equal within a task and over the ends of tasks, saturated by a soft cap, infinite, and no numbers; on one thread and on three.
+// equal within a task and over the ends of tasks, saturated by a soft cap, infinite, and NaN; on one thread and on three.
 func TestArgmaxOfProducts(t *testing.T) {
 	heads := []head{{"bf16", "f32", 331, true}, {"bf16", "f32", 1031, false}, {"bf16", "bf16", 331, true}, {"f32", "f32", 37, false}, {"f32", "f32", 320, true},
 		{"f16", "f32", 1, false}, {"i4g32", "f32", 135, false}, {"i8g32", "i8g32", 331, false}, {"i4g32", "i8g32", 203, true}}

@@ -12,7 +12,7 @@ type Group struct {
 //	8 bits: 16 float32 scales; byte (k/4)·64 + n·4 + k%4 is element (n, k)
 //	4 bits: 16 bfloat16 scales, 16 bfloat16 minima; byte (k/8)·64 + n·4 + k%4 holds (n, k), in its upper half if k%8 ≥ 4
 //
-// so that a vector of bytes holds neighbours in k, whose products processors add.
+// so that a vector of bytes holds neighbors in k, whose products processors add.
 const groupHeader = 64
 
 // Blocks is the number of groups of a row of k values.

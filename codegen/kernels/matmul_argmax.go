@@ -21,7 +21,7 @@ func ArgmaxColumns(n int64) int64 {
 // Pairs is how many pairs the columns of an argmax are reduced to.
 func (p *Part) Pairs() int64 { return (p.N + p.Argmax - 1) / p.Argmax }
 
-// greatest is the greatest value so far, in every lane, and its place. What is no number counts as +Inf at place -1, so that the least
+// greatest is the greatest value so far, in every lane, and its place. NaN counts as +Inf with index -1, so that the least
 // place of the greatest value is -1 where any is.
 type greatest struct{ value, place *tile.Value }
 

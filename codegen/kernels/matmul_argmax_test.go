@@ -17,7 +17,7 @@ func TestArgmax(t *testing.T) {
 	const n, k = 203, 19
 	rng := rand.New(rand.NewPCG(7, 7))
 	x, bias, w := randoms(rng, k), randoms(rng, n), randoms(rng, n*k)
-	for i := range k { // equals within a task and in another, and no number
+	for i := range k { // equals within a task and in another, and NaN
 		w[70*k+i], w[75*k+i], w[140*k+i] = 3*x[i], 3*x[i], 3*x[i]
 	}
 	bias[70], bias[75], bias[140], bias[199] = 0, 0, 0, float32(math.NaN())

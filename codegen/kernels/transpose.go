@@ -71,7 +71,7 @@ func (a *tileAttn) inStrip(i *tile.Value) *tile.Value {
 	return b.Add(b.Mul(b.Div(i, w), b.Int(a.H*a.w)), b.Rem(i, w))
 }
 
-// gathered loads n elements of a query that are not neighbours.
+// gathered loads n elements of a query that are not neighbors.
 func (a *tileAttn) gathered(p, h *tile.Value, n int) *tile.Value {
 	b, lanes := a.g.b, a.g.lanes
 	v := b.Float(0, lanes)

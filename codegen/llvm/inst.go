@@ -176,7 +176,7 @@ var dots = map[tile.Op]map[int]string{
 	tile.DotU8:  {8: "llvm.x86.ssse3.pmadd.ub.sw.128", 16: "llvm.x86.avx2.pmadd.ub.sw", 32: "llvm.x86.avx512.pmaddubs.w.512"},
 }
 
-// dot adds products of neighbours, by one instruction where there is one.
+// dot adds products of neighbors, by one instruction where there is one.
 func dot(e *emitter, in *tile.Inst, a []value.Value) value.Value {
 	return e.dot(in.Op, in.Out[0].Type, a[0], a[1])
 }

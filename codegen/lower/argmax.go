@@ -19,7 +19,7 @@ func (l *lowerer) lowerArgmax(op *ir.Op) ([]Launch, error) {
 	return []Launch{to(op, spec, op.In)}, nil
 }
 
-// argmaxRow is a row that finds the least place of the greatest value, or -1 where a value is no number or there is none. Places are
+// argmaxRow is a row that finds the least place of the greatest value, or -1 where a value is NaN or there is none. Places are
 // numbers of float32 (ir.MaxPlaces).
 func argmaxRow(values, places kernels.Operand, out []int64) *kernels.Row {
 	c, fn := scalar.C, scalar.Fn

@@ -29,7 +29,7 @@ func Unnamed(spec kernels.Spec) (kernels.Spec, map[string]string) {
 	return &b, names
 }
 
-// Grouped cuts a function's launches into runs that become one launch each: neighbours of one kernel, a constant number of tasks, and
+// Grouped cuts a function's launches into runs that become one launch each: neighbors of one kernel, a constant number of tasks, and
 // results that no other of the run reads or writes. So the sequences of a batch are worked on at once, by all threads. tasks gives the
 // factors of a spec's number of tasks.
 func Grouped(m *ir.Module, all []Launch, tasks func(kernels.Spec) ([]kernels.Factor, error)) ([][]Launch, error) {

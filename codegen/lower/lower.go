@@ -299,7 +299,7 @@ func usesOperand(exprs []*ir.Expr, i int) bool {
 	return used
 }
 
-// dims sets the domain of a map, merging neighbouring constant dimensions that every operand crosses evenly.
+// dims sets the domain of a map, merging neighboring constant dimensions that every operand crosses evenly.
 func (l *lowerer) dims(s *kernels.Map, domain []ir.Dim) {
 	for _, d := range domain {
 		s.Dims = append(s.Dims, l.size(d))

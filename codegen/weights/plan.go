@@ -271,7 +271,7 @@ func (e *entry) writePacked(w io.Writer, t Tensor, read *cursor, rounding *quant
 	}
 	return inOrder(len(parts), pack, func(i int, piece []byte) error {
 		if row := broken[i]; row > 0 {
-			return fmt.Errorf("tensor %s has a value that is infinite or no number in row %d, expected numbers: integers cannot stand for it", e.Name, row-1)
+			return fmt.Errorf("tensor %s has a value that is infinite or NaN in row %d, expected finite values, which integers can represent", e.Name, row-1)
 		}
 		if last := slices.Max(parts[i]); last >= 0 {
 			read.at((last + 1) * rowBytes)

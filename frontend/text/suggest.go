@@ -42,7 +42,7 @@ var composed = map[string]string{
 	"sum":        "reduce_sum",
 }
 
-// distance is how many characters must be changed, added, dropped or swapped with their neighbour to make a of b
+// distance is how many characters must be changed, added, dropped or swapped with their neighbor to make a of b
 // (Damerau's distance, restricted).
 func distance(a, b string) int {
 	const longest = 64

@@ -59,7 +59,7 @@ func single(f *ir.Func) bool {
 	return false
 }
 
-// Rough reports whether f rounds computed values to integers or to 16 bits: then float32 and float64 may round to neighbours.
+// Rough reports whether f rounds computed values to integers or to 16 bits: then float32 and float64 may round to neighbors.
 func Rough(f *ir.Func) bool {
 	for _, op := range f.Ops {
 		if op.Def == ir.OpConvert && !op.Result().Type.DType.IsArithmetic() && !op.In[0].IsParam() {

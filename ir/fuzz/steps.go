@@ -152,7 +152,7 @@ func (g *grower) integers() *ir.Value {
 	if g.chance(3) {
 		y = g.call(ir.OpMul, g.call(ir.OpSilu, y), g.times(x, w, n))
 	}
-	if computed { // neighbours among the integers differ too much to go on with
+	if computed { // neighbors among the integers differ too much to go on with
 		g.ends = append(g.ends, y)
 		return nil
 	}

@@ -4,7 +4,7 @@ import "math"
 
 // Asymmetric4 quantizes a group to q, in 0…15, and returns scale and min, both representable in bfloat16. They begin as those
 // of the group's range and take two steps of least squares from the integers they give, as long as the squared error falls.
-// An exactly constant group has scale 0; a group with a value that is no number has a scale that is none.
+// An exactly constant group has scale 0; a group with a NaN has the scale NaN.
 func Asymmetric4(x []float32, q []uint8) (scale, min float32) {
 	lo, hi := bounds(x)
 	scale, min = clamped(hi/15-lo/15), clamped(lo)
@@ -26,7 +26,7 @@ func Asymmetric4(x []float32, q []uint8) (scale, min float32) {
 	return scale, min
 }
 
-// clamped rounds to a finite bfloat16; what is infinite or no number stays.
+// clamped rounds to a finite bfloat16; infinity and NaN stay.
 func clamped(v float32) float32 {
 	const most = 0x1.fep127
 	if v > most && v <= math.MaxFloat32 {

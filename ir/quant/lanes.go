@@ -14,7 +14,7 @@ type lanes struct {
 // often as it counts.
 type sums struct {
 	n, k, kk, r, rk float32
-	squared         float64 // error in the units of x; no number if a value is none
+	squared         float64 // error in the units of x; NaN if a value is NaN
 }
 
 // magic is added to a small number to round it: the nearest integer is in the lower bits, ties go to even.
@@ -105,7 +105,7 @@ func lesser(a, b float32) float32 {
 	return a
 }
 
-// top is the greatest magnitude, infinite or no number if one of the values is.
+// top is the greatest magnitude, infinite or NaN if one of the values is.
 func top(x []float32) float32 {
 	most := uint32(0)
 	n := 0

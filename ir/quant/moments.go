@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// Moments are the second moments of rows that a matrix is multiplied with: sums of x·xᵀ, in diagonal blocks of neighbouring
+// Moments are the second moments of rows that a matrix is multiplied with: sums of x·xᵀ, in diagonal blocks of neighboring
 // columns.
 type Moments struct {
 	k, block int

@@ -1,4 +1,4 @@
-// Package quant is the arithmetic of the integer storage formats: how a group of neighbouring values of a row becomes small
+// Package quant is the arithmetic of the integer storage formats: how a group of neighboring values of a row becomes small
 // integers and a scale, and what these stand for.
 //
 // Two families exist. Symmetric 8-bit groups hold q·scale with q in -127…127 and a float32 scale; weights and activations use
@@ -20,7 +20,7 @@ func Symmetric8(x []float32, q []byte) (scale float32) {
 	most := top(x)
 	if !(most >= Smallest) {
 		clear(q)
-		return most - most // 0, or no number
+		return most - most // 0, or NaN
 	}
 	scaled(x, q, 127/most)
 	return most / 127

@@ -106,8 +106,8 @@ func TestGroups(t *testing.T) {
 	}
 }
 
-// TestNoNumbers shows that a value that is infinite or no number gives a scale that is not finite, wherever it is.
-func TestNoNumbers(t *testing.T) {
+// TestNaN shows that a value that is infinite or NaN gives a scale that is not finite, wherever it is.
+func TestNaN(t *testing.T) {
 	for _, bad := range []float64{math.Inf(1), math.Inf(-1), math.NaN()} {
 		for at := range 13 {
 			x := make([]float32, 13)

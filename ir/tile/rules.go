@@ -186,7 +186,7 @@ var (
 	}}
 )
 
-// dot is the rule of products of neighbours, added.
+// dot is the rule of products of neighbors, added.
 func dot(from, to Elem) rule {
 	return rule{"two vectors of " + from.String() + ", giving half as many " + to.String(), func(in *Inst, out Type) bool {
 		return out.Lanes > 1 && out == Vec(to, out.Lanes) && in.all(0, Vec(from, 2*out.Lanes))

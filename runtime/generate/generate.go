@@ -62,7 +62,7 @@ func (s *Session) Generate(ctx context.Context, r Request) (*Answer, error) {
 	return q.a, nil
 }
 
-// numbers says that logits are not numbers, as where the weights are not.
+// numbers returns an error about NaN among the logits, as NaN among the weights gives.
 func numbers(logits []float32, tokens int) error {
 	for id, v := range logits {
 		if v != v {

@@ -25,7 +25,7 @@ const (
 type Layout struct {
 	Kind       LayoutKind
 	Transposed bool  // the rows are the tensor's columns
-	KPack      uint8 // so many neighbours in k lie side by side: 1, or 2 (the VNNI layout)
+	KPack      uint8 // so many neighbors in k lie side by side: 1, or 2 (the VNNI layout)
 	Split, Run int64
 	Cols       int64
 }

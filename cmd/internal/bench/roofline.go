@@ -42,10 +42,10 @@ const (
 )
 
 var (
-	ink    = color.NRGBA{40, 40, 40, 255}
-	faint  = color.NRGBA{220, 220, 220, 255}
-	roofs  = color.NRGBA{120, 120, 120, 255}
-	colour = map[string]color.NRGBA{"encode_image": {0, 114, 178, 170}, "prefill": {213, 94, 0, 170}, "decode": {0, 158, 115, 170},
+	ink     = color.NRGBA{40, 40, 40, 255}
+	faint   = color.NRGBA{220, 220, 220, 255}
+	roofs   = color.NRGBA{120, 120, 120, 255}
+	palette = map[string]color.NRGBA{"encode_image": {0, 114, 178, 170}, "prefill": {213, 94, 0, 170}, "decode": {0, 158, 115, 170},
 		"decode_batch": {86, 180, 233, 170}, "embed": {213, 94, 0, 170}}
 )
 
@@ -98,7 +98,7 @@ func (r *Report) plot(c canvas) {
 	for _, i := range order {
 		d := dots[i]
 		x, y := a.x(d.intensity()), a.y(d.speed())
-		c.circle(x, y, 4+14*math.Sqrt(d.share), colour[d.phase])
+		c.circle(x, y, 4+14*math.Sqrt(d.share), palette[d.phase])
 	}
 	var taken [][2]float64
 	for i, d := range dots {
@@ -183,7 +183,7 @@ func list(c canvas, r *Report, dots []dot) {
 			phase = d.phase
 			for _, p := range r.Phases {
 				if p.Name == phase {
-					c.circle(x+6, y+4, 6, colour[phase])
+					c.circle(x+6, y+4, 6, palette[phase])
 					c.text(x+20, y+8, 13, 0, ink, fmt.Sprintf("%s: %.1f ms", phase, p.Seconds*1e3))
 				}
 			}

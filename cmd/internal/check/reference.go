@@ -318,7 +318,7 @@ func (r *comparison) compare(name string, part int, got []float32) error {
 	return nil
 }
 
-// deviation finds the greatest difference; what is not a number differs most.
+// deviation returns the greatest difference; NaN counts as the greatest.
 func deviation(name string, shape []int, got, want []float32) Deviation {
 	worst, at, top := 0.0, 0, 1e-30
 	for i := range want {

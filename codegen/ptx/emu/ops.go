@@ -28,7 +28,7 @@ type opcode struct {
 	run       func(w *warp, in *instr, mask uint32)
 }
 
-// opcodes is what the kernels of codegen/ptx use. Behaviour is the PTX ISA manual's, version 7.0, chapter 9.
+// opcodes is what the kernels of codegen/ptx use. Behavior is the PTX ISA manual's, version 7.0, chapter 9.
 var opcodes = table()
 
 func table() map[string]*opcode {
