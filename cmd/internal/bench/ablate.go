@@ -15,7 +15,7 @@ import (
 	"pgc/runtime/native"
 )
 
-// Ablation says what each pass buys on a model.
+// Ablation measures what each pass buys on a model.
 type Ablation struct {
 	Model   string        `json:"model"`
 	CPU     string        `json:"cpu"`
@@ -39,15 +39,15 @@ type AblationFunc struct {
 	Seconds float64 `json:"seconds"` // of the fastest run
 }
 
-// ablated are the phases whose costs are shown.
+// ablated lists the phases whose costs are shown.
 var ablated = []string{"encode_image", "prefill", "decode"}
 
-// Ablate compiles a plain model with all passes, without each of them in turn, and without any, and times it. The weights are
-// made up: their values change no time, only NaNs and subnormal numbers would, and so no checkpoint need be read. each is called
-// after every row.
+// Ablate compiles a plain model with all passes, without each of them in turn, and without any, and times it. It needs
+// no checkpoint: it makes weights up, because values other than NaN and subnormals do not change the time. It calls
+// each after every row.
 func Ablate(ctx context.Context, plain *ir.Module, imageTokens int, t target.Target, threads, text int, model string, layers int, each func(*Ablation)) (*Ablation, error) {
 	if plain.Func("prefill") == nil {
-		return nil, fmt.Errorf("%s makes embeddings: expected a model that generates text", model)
+		return nil, fmt.Errorf("%s makes embeddings, expected a model that generates text", model)
 	}
 	a := &Ablation{Model: model, Layers: layers, CPU: t.Name, Threads: threads, Prompt: imageTokens + text}
 	var weights *made
@@ -107,11 +107,11 @@ func variants() []variant {
 	return append(list, variant{"every optional pass", all})
 }
 
-// made are made-up weights.
+// made holds made-up weights.
 type made struct{ memory *native.Memory }
 
-// makeUp fills memory with numbers that are sane in every type: as bf16 small ones of both signs, and so as f32, as scales of
-// groups and as integers.
+// makeUp fills memory with values that are sane in every type: small ones of both signs as bf16, and also as f32, as
+// scales of groups and as integers.
 func makeUp(bytes int64) (*made, error) {
 	memory, err := native.Reserve(bytes)
 	if err != nil {
@@ -137,7 +137,7 @@ func (w *made) fill(from, to int64) {
 	}
 }
 
-// time runs the functions of a compiled model as generation does.
+// time times the functions of a compiled model, called as in generation.
 func (w *made) time(ctx context.Context, m *ir.Module, r *codegen.Result, threads, imageTokens, n int) (*AblationRow, error) {
 	r.Constants(func(at int64, data []byte) { copy(w.memory.Bytes()[at:], data) })
 	defer r.Constants(func(at int64, data []byte) { w.fill(at, at+int64(len(data))) })
@@ -173,7 +173,7 @@ func (w *made) time(ctx context.Context, m *ir.Module, r *codegen.Result, thread
 			f.Bytes += launch.Bytes
 			f.Seconds += launch.Seconds
 		}
-		// The first run touches the pages; where it takes long that is nothing beside the rest.
+		// The first run touches the pages.
 		for range p.runs {
 			if f.Seconds > 4 {
 				break
@@ -191,7 +191,7 @@ func (w *made) time(ctx context.Context, m *ir.Module, r *codegen.Result, thread
 	return row, ctx.Err()
 }
 
-// PrintRow writes the last row of the ablation, after the first the head of the table, which Markdown shows as one.
+// PrintRow writes the last row of the ablation in Markdown, with the head of the table before the first.
 func (a *Ablation) PrintRow(w io.Writer) {
 	if len(a.Rows) == 1 {
 		layers := ""

@@ -22,7 +22,7 @@ import (
 	"pgc/runtime/tokenizer"
 )
 
-// Answer is how long an answer takes from end to end: the best of some.
+// Answer holds the times of an answer from end to end, the best of several.
 type Answer struct {
 	Picture   float64 `json:"picture_s"`     // from a decoded picture to its features
 	First     float64 `json:"first_token_s"` // from a decoded picture to the first id, in a process that runs already
@@ -33,10 +33,10 @@ type Answer struct {
 	PeakRSS   int64   `json:"peak_rss_bytes"`     // of that process
 }
 
-// side is that of the pictures: as most are, larger than what the model sees.
+// side is the width and height of the images: like most, larger than what the model sees.
 const side = 640
 
-// answer times whole answers about a picture of noise.
+// answer times whole answers about an image of noise.
 func answer(ctx context.Context, e *engine.Engine, m *manifest.Model, image *program.Image, path string, o Options) (*Answer, error) {
 	tok, err := tokenizer.Load(image.Section(manifest.SectionTokenizer))
 	if err != nil {
@@ -65,7 +65,7 @@ func answer(ctx context.Context, e *engine.Engine, m *manifest.Model, image *pro
 	return a, nil
 }
 
-// inProcess answers once; the inputs' ids are there from the phases.
+// inProcess answers once; the phases have set the ids already.
 func (a *Answer) inProcess(ctx context.Context, s *generate.Session, e *engine.Engine, o Options, p *rgb.Image) error {
 	n := s.Model.ImageTokens + o.Text
 	start := time.Now()
@@ -102,7 +102,7 @@ func (a *Answer) together(ctx context.Context, e *engine.Engine, o Options, n in
 	return nil
 }
 
-// run runs a phase and looks at the tokens that it chose, as generation does. A token that is none becomes the first one.
+// run runs a phase and reads the tokens that it chose, as generation does. It replaces an invalid token by the first.
 func run(ctx context.Context, e *engine.Engine, p phase, state string, n int) error {
 	fs, err := p.bind(e)
 	if err != nil {
@@ -127,7 +127,7 @@ func run(ctx context.Context, e *engine.Engine, p phase, state string, n int) er
 	return engine.Put(next, 0, ids)
 }
 
-// newProcess has the executable answer on its own, about a PNG.
+// newProcess runs the executable in a process of its own on a PNG.
 func (a *Answer) newProcess(ctx context.Context, s *generate.Session, path string, o Options) error {
 	dir, err := os.MkdirTemp("", "pgc-bench-")
 	if err != nil {
@@ -158,13 +158,13 @@ func (a *Answer) newProcess(ctx context.Context, s *generate.Session, path strin
 		PeakRSS int64 `json:"peak_rss_bytes"`
 	}
 	if err := json.Unmarshal(out, &got); err != nil {
-		return fmt.Errorf("%s: its answer is no JSON: %w", path, err)
+		return fmt.Errorf("%s: its answer is not JSON: %w", path, err)
 	}
 	a.Start, a.PeakRSS = min(a.Start, took), max(a.PeakRSS, got.PeakRSS)
 	return nil
 }
 
-// prompt is a text of about n tokens, the template's included.
+// prompt returns a text of about n tokens, including the template's.
 func prompt(s *generate.Session, n int) string {
 	text := "describe"
 	for {
@@ -177,7 +177,7 @@ func prompt(s *generate.Session, n int) string {
 	}
 }
 
-// noise is a picture of numbers that look random.
+// noise returns an image of pseudorandom pixels.
 func noise(seed int) *rgb.Image {
 	p := rgb.New(side, side)
 	x := uint64(seed)*2 + 88172645463325252

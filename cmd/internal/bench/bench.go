@@ -11,7 +11,7 @@ import (
 	"pgc/runtime/program"
 )
 
-// Row is a kernel's share of a phase.
+// Row is the share of a kernel in a phase.
 type Row struct {
 	Kernel   string        `json:"kernel"`
 	Launches int           `json:"launches"`
@@ -32,7 +32,7 @@ type Phase struct {
 	timings []engine.Timing
 }
 
-// Report is what a benchmark found.
+// Report holds the results of a benchmark.
 type Report struct {
 	Model      string  `json:"model"`
 	CPU        string  `json:"cpu"` // the instruction set
@@ -44,7 +44,7 @@ type Report struct {
 	Answer     *Answer `json:"answer,omitempty"` // nil for a model that makes embeddings
 }
 
-// Options say what to time.
+// Options configures Run.
 type Options struct {
 	ISA     string // the instruction set, or "" for the best
 	Threads int
@@ -53,7 +53,8 @@ type Options struct {
 }
 
 // Run times an executable with one picture and some tokens of text: the encoder, prefill, and a step of decoding, the
-// fastest of a few runs each, and whole answers; or the encoder and the embedding of an image, where the model makes those.
+// fastest of a few runs each, and whole answers; or the encoder and the embedding of an image, where the model makes
+// those.
 func Run(ctx context.Context, path string, o Options) (*Report, error) {
 	image, err := program.OpenFile(path)
 	if err != nil {
@@ -104,7 +105,7 @@ func Run(ctx context.Context, path string, o Options) (*Report, error) {
 	return r, nil
 }
 
-// phases times the steps of an answer, and the limits of the machine around each.
+// phases times the steps of an answer, and measures the limits of the machine before and after each.
 func (r *Report) phases(ctx context.Context, e *engine.Engine, m *manifest.Model, limits *prober) error {
 	if err := prepare(e, r.Prompt, m.ImageTokens); err != nil {
 		return err
@@ -126,7 +127,7 @@ func (r *Report) phases(ctx context.Context, e *engine.Engine, m *manifest.Model
 		if err != nil {
 			return err
 		}
-		// How fast memory is changes from second to second where others use it, too: what waits for it gets three chances.
+		// Memory bandwidth changes from second to second on a shared machine, so phases bound by it get three chances.
 		rounds := 1
 		if phase.name == "decode" || phase.name == "decode_batch" {
 			rounds = 3
@@ -150,7 +151,7 @@ func (r *Report) phases(ctx context.Context, e *engine.Engine, m *manifest.Model
 	return nil
 }
 
-// best profiles a phase some times and keeps the fastest run.
+// best profiles a phase several times and keeps the fastest run.
 func best(ctx context.Context, fs []*engine.Func, runs int) (*Phase, error) {
 	var fastest *Phase
 	for range runs + 1 { // the first one touches the pages
@@ -168,7 +169,7 @@ func best(ctx context.Context, fs []*engine.Func, runs int) (*Phase, error) {
 	return fastest, nil
 }
 
-// newPhase adds up the launches of a run by kernel.
+// newPhase sums the launches of a run by kernel.
 func newPhase(times []engine.Timing) *Phase {
 	p := &Phase{timings: times}
 	rows := map[string]*Row{}

@@ -17,7 +17,8 @@ import (
 	"pgc/runtime/program"
 )
 
-// example is a report of two phases with one launch each on two threads, of which the second did nothing in the first phase.
+// example is a report of two phases with one launch each on two threads, of which the second did nothing in the first
+// phase.
 func example() *Report {
 	share := func(start, end time.Duration) engine.Share {
 		return engine.Share{Start: start, End: end, Busy: end - start, Tasks: 3}

@@ -18,16 +18,16 @@ import (
 	"golang.org/x/image/vector"
 )
 
-// canvas is what a picture is drawn on: an SVG text or pixels. Coordinates grow to the right and down.
+// canvas draws to SVG text or to pixels. Coordinates grow to the right and down.
 type canvas interface {
 	line(x0, y0, x1, y1, width float64, c color.NRGBA)
 	circle(x, y, r float64, c color.NRGBA)
-	// text puts the baseline's start, middle or end at x, y for align 0, 0.5 or 1.
+	// text places the start, middle or end of the baseline at x, y for align 0, 0.5 or 1.
 	text(x, y, size, align float64, c color.NRGBA, s string)
 	bytes() ([]byte, error)
 }
 
-// svg is a canvas.
+// svg is a canvas of SVG text.
 type svg struct{ strings.Builder }
 
 func newSVG(w, h float64) *svg {
@@ -55,7 +55,7 @@ func (s *svg) text(x, y, size, align float64, c color.NRGBA, t string) {
 
 func (s *svg) bytes() ([]byte, error) { return []byte(s.String() + "</svg>\n"), nil }
 
-// pixels is a canvas of twice as many pixels to a side.
+// pixels is a canvas of pixels, at twice the resolution.
 type pixels struct {
 	m    *image.NRGBA
 	font *opentype.Font

@@ -1,6 +1,6 @@
 package bench
 
-// arithmetic is the limit of a kernel's operations per second, and what it is called.
+// arithmetic returns the limit of a kernel's operations per second, and its name.
 func (p Peaks) arithmetic(r *Row) (float64, string) {
 	switch {
 	case r.lhs == "bf16":
@@ -13,8 +13,8 @@ func (p Peaks) arithmetic(r *Row) (float64, string) {
 	return p.Flops, "f32 multiply-add"
 }
 
-// bandwidth is the limit of the bytes per second that a kernel reads. Matrices come from memory; all else was written a
-// moment before and may still be in a cache.
+// bandwidth returns the limit of the bytes per second that a kernel reads. Matrices come from memory; everything else
+// was just written and may still be in a cache.
 func (p Peaks) bandwidth(r *Row) (float64, string) {
 	if r.rhs != "" {
 		return p.Bandwidth, "memory"
@@ -22,7 +22,7 @@ func (p Peaks) bandwidth(r *Row) (float64, string) {
 	return p.Cache, "cache"
 }
 
-// roof is the least time that a kernel's work takes at the limits.
+// roof returns the shortest time that a kernel's work takes at the limits.
 func (p Peaks) roof(r *Row) float64 {
 	flops, _ := p.arithmetic(r)
 	bytes, _ := p.bandwidth(r)

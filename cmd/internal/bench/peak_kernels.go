@@ -21,7 +21,7 @@ type peakKernel struct {
 	tile *tile.Kernel
 }
 
-// streams are how many places of a task's memory are read in turn. Which serves memory best depends on the machine.
+// streams lists numbers of streams in which a task reads its memory. Which is fastest depends on the machine.
 var streams = []int{1, 2, 4, 8}
 
 func fmaName() string            { return "peak_fma" }
@@ -30,7 +30,7 @@ func cacheName() string          { return "peak_cache" }
 func readName(n int) string      { return fmt.Sprintf("peak_read_%d", n) }
 func intName(weights int) string { return fmt.Sprintf("peak_int%d", weights) }
 
-// peakKernels are kernels of nothing but multiply-adds, and of nothing but reads.
+// peakKernels returns kernels that only multiply and add, and kernels that only read.
 func peakKernels(t target.Target) ([]peakKernel, error) {
 	var out []peakKernel
 	var first error
@@ -48,7 +48,7 @@ func peakKernels(t target.Target) ([]peakKernel, error) {
 		x := b.Load(out, b.Int(0), t.Lanes)
 		loop(b, out, int(accs), b.Float(0, t.Lanes), func(c *tile.Value) *tile.Value { return b.FMA(x, x, c) })
 	})
-	// Pairs of products of bfloat16, added up by one instruction; split into two of float32 where there is none.
+	// Pairs of products of bfloat16, added by one instruction, or split into two of float32 without it.
 	add(bfloatName(), steps*accs*lanes*4, func(b *tile.Builder) {
 		out := b.Ptr("out", tile.F32)
 		x := b.Load(b.PtrCast(out, tile.I16), b.Int(0), 2*t.Lanes)
@@ -62,16 +62,16 @@ func peakKernels(t target.Target) ([]peakKernel, error) {
 			return b.FMA(even, even, b.FMA(odd, odd, c))
 		})
 	})
-	// Factors are the sums themselves, so that no step can be left out.
+	// The sums are also factors, so that LLVM cannot remove a step.
 	if t.VNNI {
-		// Fours of products of bytes, added up exactly by one instruction.
+		// Fours of products of bytes, added exactly by one instruction.
 		add(intName(8), steps*accs*lanes*8, func(b *tile.Builder) {
 			out := b.Ptr("out", tile.I32)
 			x := b.Bits(b.Load(out, b.Int(0), t.Lanes), tile.I8)
 			loop(b, out, int(accs), b.Int32(1, t.Lanes), func(c *tile.Value) *tile.Value { return b.Dot4(c, x, x) })
 		})
 	} else {
-		// Pairs of bytes that were widened: exact, too.
+		// Pairs of widened bytes, also exact.
 		add(intName(8), steps*accs*lanes*4, func(b *tile.Builder) {
 			out := b.Ptr("out", tile.I32)
 			x := b.Bits(b.Load(out, b.Int(0), t.Lanes), tile.I16)
@@ -117,7 +117,7 @@ func loop(b *tile.Builder, out *tile.Value, n int, init *tile.Value, step func(*
 	}
 }
 
-// read takes the maximum of a task's bytes, which it reads in n streams, a few times over.
+// read computes the maximum of a task's bytes, which it reads in n streams, several times.
 func read(b *tile.Builder, t target.Target, n int, bytes, times int64) {
 	const accs = 16
 	in, out := b.Ptr("in", tile.F32), b.Ptr("out", tile.F32)

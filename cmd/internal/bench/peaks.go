@@ -1,5 +1,5 @@
-// Package bench times compiled kernels and whole answers, and compares them with what the machine can do, measured a
-// moment before and after.
+// Package bench times compiled kernels and whole answers, and compares them with the limits of the machine, which it
+// measures before and after.
 package bench
 
 import (
@@ -15,7 +15,7 @@ import (
 	"pgc/runtime/program"
 )
 
-// Peaks are the limits of the machine on some threads.
+// Peaks holds the limits of the machine for a number of threads.
 type Peaks struct {
 	Flops     float64 `json:"fma_flops_per_s"`   // float32 multiply-adds from registers, two operations each
 	BFloats   float64 `json:"bf16_flops_per_s"`  // products of bfloat16, added up in float32
@@ -25,7 +25,7 @@ type Peaks struct {
 	Cache     float64 `json:"cache_bytes_per_s"` // the second-level caches
 }
 
-// most is the larger of two measurements, limit by limit.
+// most returns the larger of two measurements, limit by limit.
 func (p Peaks) most(o Peaks) Peaks {
 	return Peaks{max(p.Flops, o.Flops), max(p.BFloats, o.BFloats), max(p.Int8, o.Int8), max(p.Int4, o.Int4), max(p.Bandwidth, o.Bandwidth), max(p.Cache, o.Cache)}
 }
@@ -35,7 +35,7 @@ const (
 	outBytes  = 1 << 20
 )
 
-// prober measures peaks, as often as it is asked, with kernels of one target.
+// prober measures peaks with kernels of one target.
 type prober struct {
 	ctx     context.Context
 	threads int
@@ -82,7 +82,7 @@ func (p *prober) build(t target.Target) error {
 	return err
 }
 
-// start takes memory, in huge pages where the system grants them, and threads.
+// start reserves memory, in huge pages where the system grants them, and starts threads.
 func (p *prober) start() error {
 	var err error
 	if p.memory, err = native.Reserve(readBytes + outBytes); err != nil {
@@ -105,7 +105,7 @@ func (p *prober) close() {
 	p.code.Close()
 }
 
-// measure finds the peaks, the best of several runs of every kernel.
+// measure measures the peaks, the best of several runs of every kernel.
 func (p *prober) measure() (Peaks, error) {
 	out := p.memory.Addr() + readBytes
 	var peaks Peaks
@@ -141,7 +141,7 @@ func (p *prober) measure() (Peaks, error) {
 	return peaks, nil
 }
 
-// places are what readBytes of memory are read from.
+// places lists the addresses from which readBytes are read.
 func (p *prober) places() []uintptr {
 	list := []uintptr{p.memory.Addr()}
 	if len(p.weights) >= readBytes {
@@ -150,7 +150,7 @@ func (p *prober) places() []uintptr {
 	return list
 }
 
-// rate is the work per second of tasks tasks of a kernel with these pointers.
+// rate returns the work per second of so many tasks of a kernel with these pointers.
 func (p *prober) rate(name string, tasks int, pointers ...uintptr) (float64, error) {
 	prog := &program.Program{Kernels: []program.Kernel{{Name: name, CodeOffset: p.entry[name]}}}
 	l := program.Launch{Tasks: program.C(int64(tasks))}

@@ -9,7 +9,7 @@ import (
 	"pgc/runtime/entry"
 )
 
-// phase is a step of an answer: functions as generation calls them, one after another.
+// phase is a step of an answer: the functions that generation calls, in order.
 type phase struct {
 	name  string // as reports call it
 	funcs []string
@@ -56,7 +56,7 @@ func profile(ctx context.Context, fs []*engine.Func) ([]engine.Timing, error) {
 	return all, nil
 }
 
-// phases are the steps of an answer to a prompt of n tokens that begin with those of a picture.
+// phases returns the steps of an answer to a prompt of n tokens, of which the first are image tokens.
 func phases(n int) []phase {
 	return []phase{
 		{"encode_image", []string{entry.EncodeImage}, nil, 3},
@@ -65,7 +65,7 @@ func phases(n int) []phase {
 	}
 }
 
-// embedding are the steps of embedding an image whose prompt has n tokens.
+// embedding returns the steps of embedding an image whose prompt has n tokens.
 func embedding(n int) []phase {
 	return []phase{
 		{"encode_image", []string{entry.EncodeImage}, nil, 3},
@@ -73,7 +73,7 @@ func embedding(n int) []phase {
 	}
 }
 
-// together is a step of decoding for all sequences of a batch, with n tokens before each.
+// together returns a step of decoding for all sequences of a batch, with n tokens before each.
 func together(n int) phase {
 	p := phase{"decode_batch", []string{entry.StepBatch}, map[string]int{}, 10}
 	for i := range paligemma.Sequences {
@@ -82,7 +82,7 @@ func together(n int) phase {
 	return p
 }
 
-// prepare gives an executor such a prompt, and sequences of a batch with n tokens before each.
+// prepare sets such a prompt in an executor, and a batch of sequences with n tokens before each.
 func prepare(e *engine.Engine, n, imageTokens int) error {
 	ids, slots, positions := make([]int32, n), make([]int32, n), make([]int32, paligemma.Sequences)
 	for i := range n {

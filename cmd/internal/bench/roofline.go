@@ -12,9 +12,9 @@ import (
 	"sort"
 )
 
-// Roofline writes a picture, by the file's extension an SVG or a PNG, of every kernel that computes: operations per byte
-// against operations per second, below the limits that were measured. Circles are as large as the kernel's share of its
-// phase; the numbers are those of the list beside.
+// Roofline writes a roofline chart of every kernel that computes, as SVG or PNG by the file's extension: operations per
+// byte against operations per second, below the measured limits. The size of a circle is the kernel's share of its
+// phase; the list beside explains the numbers.
 func (r *Report) Roofline(path string) error {
 	var c canvas
 	var err error
@@ -49,13 +49,13 @@ var (
 		"decode_batch": {86, 180, 233, 170}, "embed": {213, 94, 0, 170}}
 )
 
-// axes map logarithms to places.
+// axes maps logarithms to coordinates.
 type axes struct{ x0, x1, y0, y1 float64 }
 
 func (a axes) x(v float64) float64 { return left + (math.Log10(v)-a.x0)/(a.x1-a.x0)*(right-left) }
 func (a axes) y(v float64) float64 { return bottom - (math.Log10(v)-a.y0)/(a.y1-a.y0)*(bottom-top) }
 
-// dot is a kernel in the picture.
+// dot is a kernel in the chart.
 type dot struct {
 	phase string
 	row   Row
@@ -65,7 +65,7 @@ type dot struct {
 func (d dot) intensity() float64 { return float64(d.row.Flops) / float64(d.row.Bytes) }
 func (d dot) speed() float64     { return float64(d.row.Flops) / d.row.Seconds }
 
-// dots are the kernels that compute and take at least a hundredth of a phase, phase by phase.
+// dots returns the kernels that compute and take at least a hundredth of a phase, phase by phase.
 func (r *Report) dots() []dot {
 	var out []dot
 	for _, p := range r.Phases {
@@ -109,7 +109,7 @@ func (r *Report) plot(c canvas) {
 	list(c, r, dots)
 }
 
-// free is the place nearest to x, y that is not too near to others for a number.
+// free returns the position nearest to x, y with room for a number.
 func free(taken [][2]float64, x, y float64) [2]float64 {
 	for step := 0; ; step++ {
 		distance := 5 * math.Sqrt(float64(step)) // a spiral
@@ -140,7 +140,7 @@ func (r *Report) grid(c canvas, a axes) {
 	c.text(left, top-10, 13, 0, ink, "GFLOP/s (integers: GOP/s)")
 }
 
-// drawRoofs draws the limits: memory and cache as slopes, arithmetic as level lines, those that some kernel meets.
+// drawRoofs draws the limits that apply to some kernel: memory and cache as slopes, arithmetic as level lines.
 func (r *Report) drawRoofs(c canvas, a axes, dots []dot) {
 	levels := map[string]float64{"f32 multiply-add": r.Peaks.Flops}
 	for _, d := range dots {
@@ -173,7 +173,7 @@ func (r *Report) drawRoofs(c canvas, a axes, dots []dot) {
 	}
 }
 
-// list writes what the numbers stand for.
+// list writes the names of the numbered kernels.
 func list(c canvas, r *Report, dots []dot) {
 	y := top
 	phase := ""

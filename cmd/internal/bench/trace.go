@@ -7,7 +7,7 @@ import (
 	"os"
 )
 
-// event is one of the Chrome trace format, which Perfetto reads, too: times are in microseconds.
+// event is an event of the Chrome trace format, which Perfetto also reads. Times are in microseconds.
 type event struct {
 	Name  string         `json:"name"`
 	Cat   string         `json:"cat,omitempty"`
@@ -19,8 +19,8 @@ type event struct {
 	Args  map[string]any `json:"args,omitempty"`
 }
 
-// Trace writes what every thread did in the runs that the report tells of: a process for each phase, a thread for each
-// thread, an event for each launch that it took a task of, from its first task to its last.
+// Trace writes what every thread did in the reported runs: a process per phase, a thread per thread, and an event per
+// launch that it took tasks of, from its first task to its last.
 func (r *Report) Trace(path string) error {
 	f, err := os.Create(path)
 	if err != nil {

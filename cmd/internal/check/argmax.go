@@ -7,13 +7,14 @@ import (
 	"pgc/ir/eval"
 )
 
-// isArgmax reports whether the result of op are places of greatest elements.
+// isArgmax reports whether op returns indices of maxima.
 func isArgmax(op *ir.Op) bool {
 	a, product := op.Attrs.(ir.MatmulAttrs)
 	return op.Def == ir.OpArgmax || product && a.Argmax
 }
 
-// compareArgmax compares places by what stands there: where two elements are nearly equal, rounding decides which is the greatest.
+// compareArgmax compares indices by the elements there: where two elements are nearly equal, rounding decides which is
+// the maximum.
 func (l *loaded) compareArgmax(op *ir.Op, in []*eval.Tensor, got, want *eval.Tensor, syms map[string]int) (worst float64, miss, err error) {
 	values := in[0]
 	if a, ok := op.Attrs.(ir.MatmulAttrs); ok {

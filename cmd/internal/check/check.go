@@ -25,7 +25,7 @@ import (
 	"pgc/runtime/program"
 )
 
-// loaded is a compiled model: a checkpoint compiled into memory, or an executable.
+// loaded is a compiled model, from a checkpoint or from an executable.
 type loaded struct {
 	c      *hf.Checkpoint // nil for an executable
 	source weights.Source
@@ -71,7 +71,7 @@ func load(ctx context.Context, dir string, t target.Target, o build.Options, tra
 	return l, nil
 }
 
-// into writes to the front of memory.
+// into is a writer that fills memory from its front.
 type into struct{ rest []byte }
 
 func (w *into) Write(b []byte) (int, error) {
@@ -83,10 +83,10 @@ func (w *into) Write(b []byte) (int, error) {
 	return n, nil
 }
 
-// Kernels runs every function of a checkpoint or an executable launch by launch on random inputs and compares each distinct kernel, where
-// it is first launched, with the evaluator on the very memory it read, for every instruction set that this machine has. A line per kernel
-// goes to w; the result is the number of misses.
-func Kernels(ctx context.Context, w io.Writer, path string, o build.Options) (misses int, err error) {
+// Kernels runs every function of a checkpoint or an executable launch by launch on random inputs and compares each
+// distinct kernel, where it is first launched, with the evaluator on the very memory it read, for every instruction set
+// that this machine has. A line per kernel goes to w; the result is the number of mismatches.
+func Kernels(ctx context.Context, w io.Writer, path string, o build.Options) (mismatches int, err error) {
 	err = eachSet(w, path, o, func(set program.Target) error {
 		var l *loaded
 		var err error
@@ -103,14 +103,14 @@ func Kernels(ctx context.Context, w io.Writer, path string, o build.Options) (mi
 		}
 		defer l.close()
 		n, err := l.kernels(ctx, w, o)
-		misses += n
+		mismatches += n
 		return err
 	})
-	return misses, err
+	return mismatches, err
 }
 
 // kernels runs and compares the kernels of one instruction set.
-func (l *loaded) kernels(ctx context.Context, w io.Writer, o build.Options) (misses int, err error) {
+func (l *loaded) kernels(ctx context.Context, w io.Writer, o build.Options) (mismatches int, err error) {
 	seen := map[int]bool{}
 	rows := min(7, o.MaxTokens)
 	if rows <= 0 {
@@ -132,15 +132,16 @@ func (l *loaded) kernels(ctx context.Context, w io.Writer, o build.Options) (mis
 			syms[entry.SymPast], syms[entry.SymKeys] = rows, rows+1
 		}
 		n, err := l.function(ctx, w, f.Name, syms, seen)
-		misses += n
+		mismatches += n
 		if err != nil {
-			return misses, err
+			return mismatches, err
 		}
 	}
-	return misses, nil
+	return mismatches, nil
 }
 
-// inputs fills the inputs of all functions, and the states that none of them fills, with random numbers; a prompt has rows tokens.
+// inputs fills the inputs of all functions, and the states that none of them fills, with random numbers; a prompt has
+// rows tokens.
 func (l *loaded) inputs(rows int) error {
 	rng := rand.New(rand.NewPCG(1, 1))
 	pixels := make([]float32, elements(l.m.Func(entry.EncodeImage).Param(entry.InPixels).Type))
@@ -196,21 +197,21 @@ func (l *loaded) inputs(rows int) error {
 	return nil
 }
 
-// function runs one function launch by launch. An operation of several launches is compared behind the last of them.
-func (l *loaded) function(ctx context.Context, w io.Writer, name string, syms map[string]int, seen map[int]bool) (misses int, err error) {
+// function runs one function launch by launch. An operation of several launches is compared after the last of them.
+func (l *loaded) function(ctx context.Context, w io.Writer, name string, syms map[string]int, seen map[int]bool) (mismatches int, err error) {
 	f := l.m.Func(name)
 	fn := l.r.Program.Func(name)
 	ops := l.r.Ops[name]
 	run, err := l.e.Func(name)
 	if err != nil {
-		return misses, err
+		return mismatches, err
 	}
 	for s, v := range syms {
 		run.Set(s, v)
 	}
 	for i := 0; i < len(ops); {
 		if err := ctx.Err(); err != nil {
-			return misses, err
+			return mismatches, err
 		}
 		op, first := ops[i], i
 		fresh := "" // the first kernel that was not seen yet
@@ -228,13 +229,13 @@ func (l *loaded) function(ctx context.Context, w io.Writer, name string, syms ma
 			}
 			t, err := l.read(f, v, syms)
 			if err != nil {
-				return misses, err
+				return mismatches, err
 			}
 			in = append(in, t)
 		}
 		for at := first; at < i; at++ {
 			if err := run.RunLaunch(ctx, at); err != nil {
-				return misses, err
+				return mismatches, err
 			}
 		}
 		if fresh == "" {
@@ -243,20 +244,20 @@ func (l *loaded) function(ctx context.Context, w io.Writer, name string, syms ma
 		for _, v := range op.Results {
 			worst, miss, err := l.compare(f, v, in, syms)
 			if err != nil {
-				return misses, err
+				return mismatches, err
 			}
 			verdict := "ok"
 			if miss != nil {
-				misses++
+				mismatches++
 				verdict = "MISS " + miss.Error()
 			}
 			fmt.Fprintf(w, "%-16s @%-13s %-40s %8.2g of the tolerance  %s\n", fresh, name, v.Type, worst, verdict)
 		}
 	}
-	return misses, nil
+	return mismatches, nil
 }
 
-// compare compares what memory holds for a result of an operation with what the evaluator makes of the operands.
+// compare compares the memory of a result of an operation with the evaluator's result for the same operands.
 func (l *loaded) compare(f *ir.Func, v *ir.Value, in []*eval.Tensor, syms map[string]int) (worst float64, miss, err error) {
 	op := v.Def
 	want, err := eval.Op(l.m, op, in, syms)

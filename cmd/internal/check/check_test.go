@@ -30,52 +30,53 @@ func executable(t *testing.T, name string, o build.Options) string {
 	return out
 }
 
-func kernels(t *testing.T, path string) (report string, misses int) {
+func kernels(t *testing.T, path string) (report string, mismatches int) {
 	t.Helper()
 	var b strings.Builder
-	misses, err := Kernels(t.Context(), &b, path, options())
+	mismatches, err := Kernels(t.Context(), &b, path, options())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return b.String(), misses
+	return b.String(), mismatches
 }
 
 // A checkpoint and the executable made of it run the same kernels, all of them right.
 func TestKernels(t *testing.T) {
 	for _, name := range []string{"pg1-bf16", "pg2-odd", "colpali-odd"} {
-		fresh, misses := kernels(t, checkpoint(name))
-		if misses > 0 || strings.Count(fresh, "\n") < 20 {
-			t.Errorf("%s: %d misses:\n%s", name, misses, fresh)
+		fresh, mismatches := kernels(t, checkpoint(name))
+		if mismatches > 0 || strings.Count(fresh, "\n") < 20 {
+			t.Errorf("%s: %d mismatches:\n%s", name, mismatches, fresh)
 		}
-		shipped, misses := kernels(t, executable(t, name, options()))
-		if misses > 0 || shipped != fresh {
-			t.Errorf("%s: the executable: %d misses:\n%s\nwant\n%s", name, misses, shipped, fresh)
+		shipped, mismatches := kernels(t, executable(t, name, options()))
+		if mismatches > 0 || shipped != fresh {
+			t.Errorf("%s: the executable: %d mismatches:\n%s\nwant\n%s", name, mismatches, shipped, fresh)
 		}
 	}
 }
 
-// Kernels with integers are right, whether the integers are those that the evaluator chooses or searched for; in an executable and
-// of a checkpoint.
+// Kernels with integers are right, whether the integers are those that the evaluator chooses or searched for; in an
+// executable and of a checkpoint.
 func TestKernelsOfIntegers(t *testing.T) {
 	o := options()
 	o.Storage = build.Storage{Weights: "int4", Search: true, Keep: []string{"language_model.layers.0.mlp.*=int8"}}
 	for _, path := range []string{checkpoint("pg1-odd"), executable(t, "pg1-odd", o)} {
 		var b strings.Builder
-		misses, err := Kernels(t.Context(), &b, path, o)
-		if err != nil || misses > 0 || strings.Count(b.String(), "i8g128") < 3 {
-			t.Errorf("%s: %v, %d misses:\n%s", path, err, misses, b.String())
+		mismatches, err := Kernels(t.Context(), &b, path, o)
+		if err != nil || mismatches > 0 || strings.Count(b.String(), "i8g128") < 3 {
+			t.Errorf("%s: %v, %d mismatches:\n%s", path, err, mismatches, b.String())
 		}
 	}
 }
 
-// An executable compiled without some passes carries which; all of its instruction sets that this machine has are checked.
+// An executable compiled without some passes carries which; all of its instruction sets that this machine has are
+// checked.
 func TestKernelsWithoutPasses(t *testing.T) {
 	o := options()
 	o.CPU = "x86-64-v3,x86-64-v4"
 	o.Passes.Off = map[string]bool{"fuse-row": true, "fuse-matmul": true}
-	report, misses := kernels(t, executable(t, "pg1-odd", o))
-	if misses > 0 {
-		t.Errorf("%d misses:\n%s", misses, report)
+	report, mismatches := kernels(t, executable(t, "pg1-odd", o))
+	if mismatches > 0 {
+		t.Errorf("%d mismatches:\n%s", mismatches, report)
 	}
 	for _, name := range strings.Split(o.CPU, ",") {
 		tgt, err := target.Find(name)
@@ -123,12 +124,12 @@ func TestKernelsFindsFaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	var b strings.Builder
-	misses, err := l.function(t.Context(), &b, entry.EncodeImage, map[string]int{entry.SymRow: 0}, map[int]bool{})
+	mismatches, err := l.function(t.Context(), &b, entry.EncodeImage, map[string]int{entry.SymRow: 0}, map[int]bool{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if misses != 1 || strings.Count(b.String(), "MISS") != 1 {
-		t.Errorf("%d misses, want 1:\n%s", misses, b.String())
+	if mismatches != 1 || strings.Count(b.String(), "MISS") != 1 {
+		t.Errorf("%d mismatches, want 1:\n%s", mismatches, b.String())
 	}
 }
 

@@ -48,7 +48,7 @@ func open(path, isa string) (*loaded, error) {
 	return l, nil
 }
 
-// stored gives the tensors of an executable.
+// stored provides the tensors of an executable.
 type stored struct{ image *program.Image }
 
 // Tensor returns a tensor by canonical name.
@@ -61,7 +61,7 @@ func (s stored) Tensor(key string) (weights.Tensor, error) {
 	return weights.Tensor{}, fmt.Errorf("the executable holds no tensor %s", key)
 }
 
-// Need and Drop have nothing to do: the executable is mapped once and read as it lies.
+// Need and Drop do nothing: the executable is mapped once and read in place.
 func (stored) Need(string, int64, int64) {}
 
 func (stored) Drop(string, int64, int64) {}

@@ -12,7 +12,7 @@ import (
 	"pgc/runtime/program"
 )
 
-// packed gives matrices of integers as they were written, and everything else as a checkpoint has it.
+// packed provides matrices of integers as they were packed, and everything else from a checkpoint.
 type packed struct {
 	weights.Source
 	program *program.Program
@@ -43,8 +43,8 @@ func groups(d ir.DType, mem []byte, shape []int) *eval.Tensor {
 	return t
 }
 
-// compare is eval.Compare, but for rows of 8-bit groups: there a last bit before the rounding decides between two integers, so
-// that values may be one step apart. The error is a share of that.
+// compare is eval.Compare except for rows of 8-bit groups: there the last bit before rounding decides between two
+// integers, so values may be one step apart. The error is relative to a step.
 func compare(got, want *eval.Tensor, tol ir.Tol) (worst float64, err error) {
 	if !want.DType.IsQuantized() {
 		return eval.Compare(got, want, tol)

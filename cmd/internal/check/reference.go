@@ -16,10 +16,10 @@ import (
 	"pgc/runtime/safetensors"
 )
 
-// Limit is how far an activation may be from the reference, as a fraction of the largest reference value.
+// Limit bounds the error of an activation, relative to the largest value of the reference.
 const Limit = 1e-4
 
-// Deviation is a tensor that is not what the reference says.
+// Deviation is a tensor that differs from the reference.
 type Deviation struct {
 	Tensor    string
 	Error     float64 // the greatest difference, as a fraction of the largest reference value
@@ -27,17 +27,17 @@ type Deviation struct {
 	Got, Want float32
 }
 
-// String says all of it.
+// String formats the deviation.
 func (d Deviation) String() string {
 	return fmt.Sprintf("%s, which is off by %.2g of its largest value at %v: %g, the reference has %g", d.Tensor, d.Error, d.Index, d.Got, d.Want)
 }
 
 // Reference compares a checkpoint, layer by layer, with a file of reference activations (golden/gen/reference.py). A
-// line per tensor goes to w, for every instruction set that this machine has. The result are the tensors that deviate by
-// more than Limit, in the order of computation, so that the first one is the cause of the others.
+// line per tensor goes to w, for every instruction set that this machine has. It returns the tensors that deviate by
+// more than Limit in the order of computation, so that the first one causes the others.
 func Reference(ctx context.Context, w io.Writer, dir, path string, o build.Options) ([]Deviation, error) {
 	if IsExecutable(dir) {
-		return nil, fmt.Errorf("%s is an executable, which keeps no activations: expected a checkpoint directory", dir)
+		return nil, fmt.Errorf("%s is an executable, which keeps no activations, expected a checkpoint directory", dir)
 	}
 	ref, err := safetensors.Open(path)
 	if err != nil {
@@ -62,7 +62,7 @@ func Reference(ctx context.Context, w io.Writer, dir, path string, o build.Optio
 	return found, err
 }
 
-// run compares all of one compilation.
+// run compares all tensors of one compilation.
 func (r *comparison) run(ctx context.Context) ([]Deviation, error) {
 	p, err := r.inputs()
 	if err != nil {
@@ -80,7 +80,7 @@ func (r *comparison) run(ctx context.Context) ([]Deviation, error) {
 	return r.found, ctx.Err()
 }
 
-// comparison is one run beside its reference.
+// comparison is one run and its reference.
 type comparison struct {
 	w        io.Writer
 	path     string
@@ -90,7 +90,7 @@ type comparison struct {
 	found    []Deviation
 }
 
-// inputs are what the model is run on.
+// inputs holds the inputs of the model.
 type inputs struct {
 	pixels []float32 // [images, 3, size, size]
 	images int
@@ -98,7 +98,7 @@ type inputs struct {
 	prefix int     // tokens with the type 0
 }
 
-// inputs reads the inputs of the reference and checks that the model can be run on them.
+// inputs reads the inputs of the reference and checks that the model can run on them.
 func (r *comparison) inputs() (p inputs, err error) {
 	cfg := r.l.c.Config.Facts()
 	pixels, ok := r.ref.Tensor("pixel_values")
@@ -145,7 +145,7 @@ func (r *comparison) inputs() (p inputs, err error) {
 	return p, nil
 }
 
-// images encodes every picture and compares the encoder's layers; the features stay in the executor for forward.
+// images encodes every image and compares the encoder's layers. The features stay in the executor for forward.
 func (r *comparison) images(ctx context.Context, p inputs) error {
 	cfg, e := r.l.c.Config.Facts(), r.l.e
 	encode, err := e.Func(entry.EncodeImage)
@@ -285,7 +285,8 @@ func allLogits(ctx context.Context, e *engine.Engine, rows, vocab int) ([]float3
 	return out, nil
 }
 
-// compare holds a tensor to the reference and prints a line. With part >= 0 it is that part of the reference's first axis.
+// compare compares a tensor with the reference and prints a line. With part >= 0 it uses that part of the reference's
+// first axis.
 func (r *comparison) compare(name string, part int, got []float32) error {
 	t, ok := r.ref.Tensor(name)
 	label := name

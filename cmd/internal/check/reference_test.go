@@ -66,8 +66,8 @@ func rewrite(t *testing.T, from, to, tensor string, change func(data []byte)) {
 	}
 }
 
-// TestReferencePlanted plants a deviation: in an activation of the reference, which alone is named, at its place; and in
-// weights of the checkpoint, where the layer that uses them is named first and the layers before it are right.
+// TestReferencePlanted plants a deviation: in an activation of the reference, which alone is named, at its place; and
+// in weights of the checkpoint, where the layer that uses them is named first and the layers before it are right.
 func TestReferencePlanted(t *testing.T) {
 	ref := filepath.Join(checkpoint("pg1-odd"), "reference-two.safetensors")
 	for _, c := range []struct {

@@ -12,8 +12,8 @@ import (
 	"pgc/runtime/program"
 )
 
-// eachSet runs body for every instruction set of an executable, or of --cpu for a checkpoint, that this machine has. If
-// there are several, a line for each goes to w.
+// eachSet runs body for every ISA variant of an executable, or of --cpu for a checkpoint, that this machine supports.
+// If there are several, it writes a line for each to w.
 func eachSet(w io.Writer, path string, o build.Options, body func(set program.Target) error) error {
 	sets, err := setsOf(path, o)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package tour makes the dumps of docs/TOUR.md: one RMSNorm and one matmul in every form they have on their way through the
-// compiler. A test holds the document to them.
+// Package tour makes the dumps of docs/TOUR.md: an RMSNorm and a matmul in every form that the compiler gives them. A
+// test compares the document with them.
 package tour
 
 import (
@@ -22,7 +22,7 @@ import (
 	"pgc/passes"
 )
 
-// Build is the function of the tour, in the DSL.
+// Build returns the function of the tour, written in the DSL.
 func Build() (*ir.Module, error) {
 	return frontend.Build(func(m *frontend.Module) {
 		S := m.Symbol("S", 32)
@@ -43,7 +43,7 @@ type Dump struct {
 	Text string
 }
 
-// Dumps are all forms, in order.
+// Dumps returns all forms, in order.
 func Dumps(ctx context.Context, t target.Target) (dumps []Dump, svg string, err error) {
 	add := func(name, text string) { dumps = append(dumps, Dump{name, strings.TrimRight(text, "\n") + "\n"}) }
 	add("dsl", between(source, "\treturn frontend.Build", "\n}\n"))
@@ -105,7 +105,7 @@ func Dumps(ctx context.Context, t target.Target) (dumps []Dump, svg string, err 
 	return dumps, svg, nil
 }
 
-// loop is where the inner loop of a product stands: a line to begin at, so many before it, and how many to show.
+// loop locates the inner loop of a product: its first line, the lines to show before it, and the lines to show in all.
 type loop struct {
 	first       *regexp.Regexp
 	before, all int
@@ -118,7 +118,7 @@ var (
 	ptxLoop  = loop{regexp.MustCompile(`(?m)^\tmma.sync`), 12, 24}
 )
 
-// excerpt shortens a long text to its loop and says how much is left out.
+// excerpt shortens a long text to its loop and says how many lines it omits.
 func excerpt(text string, l loop) string {
 	at := l.first.FindStringIndex(text)
 	if at == nil {
@@ -130,7 +130,7 @@ func excerpt(text string, l loop) string {
 	return fmt.Sprintf("… %d lines\n%s\n… %d lines\n", from, strings.Join(lines[from:to], "\n"), len(lines)-to)
 }
 
-// between is the text from a beginning to an end, without the end.
+// between returns the text from a beginning up to an end.
 func between(text, from, to string) string {
 	at := strings.Index(text, from)
 	text = text[at:]

@@ -19,8 +19,8 @@ var update = flag.Bool("update", false, "write the dumps into docs/TOUR.md and d
 
 var marker = regexp.MustCompile("(?s)<!-- dump ([a-z- ]+?)( LLVM [0-9]+)? -->\n```[a-z]*\n(.*?)```\n")
 
-// TestTour holds every dump of docs/TOUR.md to what the compiler makes today. Assembly is that of one LLVM, and compared where that
-// is the one at hand.
+// TestTour holds every dump of docs/TOUR.md to what the compiler makes today. Assembly is that of one LLVM, and
+// compared where that is the one at hand.
 func TestTour(t *testing.T) {
 	tgt, err := target.Find("x86-64-v3")
 	if err != nil {
