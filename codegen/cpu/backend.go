@@ -47,6 +47,7 @@ func build(name string, s kernels.Spec, t target.Target) (*backend.Launches, err
 	if err != nil {
 		return nil, err
 	}
-	one := &backend.Kernel{Kernel: program.Kernel{Name: name, LHS: program.DType(k.LHS.String()), RHS: program.DType(k.RHS.String())}, Spec: s, Args: k.Args, Tasks: k.Tasks, Tile: k.Tile}
+	described := program.Kernel{Name: name, LHS: program.DType(k.LHS.String()), RHS: program.DType(k.RHS.String())}
+	one := &backend.Kernel{Kernel: described, Spec: s, Args: k.Args, Tasks: k.Tasks, Tile: k.Tile}
 	return &backend.Launches{Kernels: []*backend.Kernel{one}}, nil
 }

@@ -7,6 +7,7 @@ import (
 	"pgc/codegen/kernels"
 	"pgc/codegen/weights"
 	"pgc/ir"
+	"pgc/runtime/program"
 )
 
 // weight returns the weight that v reads through views and conversions, or nil.
@@ -32,13 +33,13 @@ func turned(v *ir.Value) *ir.Value {
 func (l *lowerer) matrixOf(v *ir.Value) (weights.Matrix, error) {
 	w, shape, s := weight(v), v.Type.Shape, v.Buf.Strides
 	if x := turned(v); x != nil {
-		return weights.Matrix{W: x, Transposed: true, Split: 1, Blocks: 1, Rows: int64(shape[0].N), Cols: int64(shape[1].N)}, nil
+		return weights.Matrix{W: x, Blocks: 1, Layout: program.Layout{Transposed: true, Split: 1, Run: int64(shape[0].N), Cols: int64(shape[1].N)}}, nil
 	}
 	wrong := fmt.Errorf("@%s: matmul by %s with strides %v, which is not a weight or an even selection of its rows", l.f.Name, v.Type, s)
 	if w == nil || w.Type.Rank() < 2 {
 		return weights.Matrix{}, wrong
 	}
-	m := weights.Matrix{W: w, Split: 1, Blocks: 1, Rows: int64(shape[0].N), Cols: int64(v.Type.Last().N)}
+	m := weights.Matrix{W: w, Blocks: 1, Layout: program.Layout{Split: 1, Run: int64(shape[0].N), Cols: int64(v.Type.Last().N)}}
 	at := v.Buf.Offset / v.Type.DType.MemoryBytes()
 	total := int64(1) // rows of the weight
 	for _, d := range w.Type.Shape {
@@ -46,16 +47,16 @@ func (l *lowerer) matrixOf(v *ir.Value) (weights.Matrix, error) {
 	}
 	total /= m.Cols
 	if len(shape) == 3 {
-		m.Blocks, m.Rows = int64(shape[0].N), int64(shape[1].N)
-		m.Split = total / (m.Blocks * m.Rows)
-		m.Which = at / (m.Rows * m.Cols)
+		m.Blocks, m.Run = int64(shape[0].N), int64(shape[1].N)
+		m.Split = total / (m.Blocks * m.Run)
+		m.Which = at / (m.Run * m.Cols)
 		s = s[1:]
-		if m.Blocks > 1 && v.Buf.Strides[0] != m.Split*m.Rows*m.Cols {
+		if m.Blocks > 1 && v.Buf.Strides[0] != m.Split*m.Run*m.Cols {
 			return weights.Matrix{}, wrong
 		}
 	}
-	dense := m.Cols == 1 || s[1] == 1 && (m.Rows == 1 || s[0] == m.Cols)
-	if !dense || m.Blocks*m.Split*m.Rows != total || at != m.Which*m.Rows*m.Cols {
+	dense := m.Cols == 1 || s[1] == 1 && (m.Run == 1 || s[0] == m.Cols)
+	if !dense || m.Blocks*m.Split*m.Run != total || at != m.Which*m.Run*m.Cols {
 		return weights.Matrix{}, wrong
 	}
 	return m, nil
@@ -132,7 +133,7 @@ func (l *lowerer) part(p ir.MatmulPart, ws, extra []*ir.Value, out *ir.Value) (p
 		return part, nil, err
 	}
 	dtype := ws[0].Type.DType
-	part = kernels.Part{Blocks: m.Blocks, N: m.Rows, Elem: elem(dtype), Group: weights.GroupOf(dtype), Accs: p.Accs}
+	part = kernels.Part{Blocks: m.Blocks, N: m.Run, Elem: elem(dtype), Group: weights.GroupOf(dtype), Accs: p.Accs}
 	place := map[int]int{} // of extra operands among the part's own
 	var kinds []ir.DType
 	for i, v := range extra {
@@ -151,7 +152,7 @@ func (l *lowerer) part(p ir.MatmulPart, ws, extra []*ir.Value, out *ir.Value) (p
 		part.Extra = append(part.Extra, o)
 	}
 	s := l.strides(out)
-	n := int64(len(p.Exprs)) * m.Rows * s[1]
+	n := int64(len(p.Exprs)) * m.Run * s[1]
 	for i, e := range p.Exprs {
 		e = e.Rewrite(func(leaf *ir.Expr) *ir.Expr {
 			switch leaf.Kind {
@@ -168,7 +169,7 @@ func (l *lowerer) part(p ir.MatmulPart, ws, extra []*ir.Value, out *ir.Value) (p
 		}
 		part.Exprs = append(part.Exprs, x)
 		part.Outs = append(part.Outs, kernels.Out{Elem: elem(out.Type.DType), Strides: []int64{s[0], n, s[1]},
-			Offset: int64(i) * m.Rows * s[1]})
+			Offset: int64(i) * m.Run * s[1]})
 	}
 	return part, used, nil
 }

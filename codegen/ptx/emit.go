@@ -25,9 +25,9 @@ func recovered(name string, err *error) {
 	}
 }
 
-// Emit lowers a kernel that was built for Target. A kernel that needs scratch memory, or fragments that are neither
+// emit lowers a kernel that was built for sm80. A kernel that needs scratch memory, or fragments that are neither
 // scalar nor a warp's width, is an error.
-func Emit(k *kernels.Kernel) (out *backend.Kernel, err error) {
+func emit(k *kernels.Kernel) (out *backend.Kernel, err error) {
 	defer recovered(k.Tile.Name, &err)
 	if k.Tile.ScratchBytes > 0 {
 		fail("it uses %d bytes of scratch memory a thread, which a warp has not", k.Tile.ScratchBytes)

@@ -81,7 +81,7 @@ func memory(t testing.TB, v any) emu.Pointer {
 // hold, bit by bit. Arguments are slices and ints.
 func compareWithInterpreter(t *testing.T, k *kernels.Kernel, tasks int64, args ...any) {
 	t.Helper()
-	e, err := Emit(k)
+	e, err := emit(k)
 	if err != nil {
 		t.Fatal(err)
 	}

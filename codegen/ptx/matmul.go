@@ -167,7 +167,7 @@ func (g *gemm) wStride() int64 { return padded(g.K) }
 
 func (g *gemm) build(name string) *backend.Kernel {
 	g.check()
-	end, err := kernels.Build(name, &kernels.Epilogue{Matmul: g.Matmul, Part: g.number, Rows: g.warpM(), Stride: slabStride}, Target)
+	end, err := kernels.Build(name, &kernels.Epilogue{Matmul: g.Matmul, Part: g.number, Rows: g.warpM(), Stride: slabStride}, sm80)
 	if err != nil {
 		fail("%v", err)
 	}

@@ -287,7 +287,7 @@ func TestEveryOpIsCovered(t *testing.T) {
 
 func emitted(t testing.TB, k *kernels.Kernel) *Kernel {
 	t.Helper()
-	e, err := Emit(k)
+	e, err := emit(k)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -309,7 +309,7 @@ func TestWhatAWarpHasNotIsAnError(t *testing.T) {
 			b.For(b.Int(0), b.Task(), b.Int(1), values{x}, func(_ *tile.Value, c []*tile.Value) []*tile.Value { return c })
 		},
 	} {
-		if _, err := Emit(built(t, "k", f)); err == nil || !strings.HasPrefix(err.Error(), want) {
+		if _, err := emit(built(t, "k", f)); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("got %v, expected %s", err, want)
 		}
 	}

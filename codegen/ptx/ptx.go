@@ -3,7 +3,7 @@
 // SIMD register.
 //
 // A fragment of 32 lanes is one register in each thread of a warp, and a scalar is a register that holds the same in
-// all of them. So the templates Map, Row and Einsum, built for Target, are lowered as they are: a warp takes a task,
+// all of them. So the templates Map, Row and Einsum, built for sm80, are lowered as they are: a warp takes a task,
 // lane i of a load is thread i's address, a tail is a predicate on the lane, a reduction by halves is shuffles. A
 // kernel whose operands lie such that it has no vectors gives every thread a task of its own. Warps stride over the
 // tasks, so any grid will do.
@@ -33,8 +33,8 @@ import (
 	"pgc/runtime/program"
 )
 
-// Target is what kernels are built for: the lanes are a warp's. Tasks are short, as there are thousands of warps.
-var Target = target.Target{Name: "sm_80", Level: "sm_80", Lanes: warp, Regs: 255, Task: 1024, L1: 128 << 10, L2: 4 << 20}
+// sm80 is what kernels are built for: the lanes are a warp's. Tasks are short, as there are thousands of warps.
+var sm80 = target.Target{Name: "sm_80", Level: "sm_80", Lanes: warp, Regs: 255, Task: 1024, L1: 128 << 10, L2: 4 << 20}
 
 const (
 	warp    = 32
@@ -45,7 +45,7 @@ const (
 // A program's code is the text of one module.
 func Backend() *backend.Backend {
 	return &backend.Backend{
-		Target:   program.Target{Kind: program.PTX, CPU: Target.Name},
+		Target:   program.Target{Kind: program.PTX, CPU: sm80.Name},
 		Without:  []string{"fuse-argmax", "fuse-attention"},
 		Layout:   layout,
 		Build:    build,
@@ -78,11 +78,11 @@ func build(name string, s kernels.Spec) (*backend.Launches, error) {
 
 // emitSpec emits a spec that is one tile kernel.
 func emitSpec(name string, s kernels.Spec) (*backend.Kernel, error) {
-	k, err := kernels.Build(name, s, Target)
+	k, err := kernels.Build(name, s, sm80)
 	if err != nil {
 		return nil, err
 	}
-	e, err := Emit(k)
+	e, err := emit(k)
 	if err != nil {
 		return nil, err
 	}

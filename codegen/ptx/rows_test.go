@@ -101,7 +101,7 @@ func rowCases() []rowCase {
 
 func (c rowCase) kernel(t testing.TB) *Kernel {
 	t.Helper()
-	k, err := kernels.Build(c.name, c.spec, Target)
+	k, err := kernels.Build(c.name, c.spec, sm80)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +119,7 @@ func TestRowsMatchInterpreter(t *testing.T) {
 // compare runs the kernel on random operands as PTX and in the interpreter.
 func (c rowCase) compare(t *testing.T, rng *rand.Rand) {
 	t.Helper()
-	k, err := kernels.Build(c.name, c.spec, Target)
+	k, err := kernels.Build(c.name, c.spec, sm80)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +152,7 @@ func (c rowCase) compare(t *testing.T, rng *rand.Rand) {
 // A warp's work is one instruction for 32 elements: so many are executed that a kernel without vectors is seen.
 func TestRowsUseTheWarp(t *testing.T) {
 	k, err := kernels.Build("scale", &kernels.Map{Dims: []kernels.Size{kernels.Const(1024)}, In: []kernels.Operand{{Elem: tile.F32, Strides: []int64{1}}},
-		Exprs: []*scalar.Expr{fn(scalar.Mul, f32(0), scalar.C(2))}, Outs: []kernels.Out{{Elem: tile.F32, Strides: []int64{1}}}}, Target)
+		Exprs: []*scalar.Expr{fn(scalar.Mul, f32(0), scalar.C(2))}, Outs: []kernels.Out{{Elem: tile.F32, Strides: []int64{1}}}}, sm80)
 	if err != nil {
 		t.Fatal(err)
 	}

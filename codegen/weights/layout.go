@@ -6,18 +6,14 @@ import (
 	"pgc/runtime/program"
 )
 
-// Matrix says how a matmul reads a weight: all rows of it, or one of every Split runs of Rows rows, as the halves of
-// the heads of a rotary embedding.
+// Matrix is what a product reads of a weight: one of the selections of a layout, Blocks runs of rows.
 type Matrix struct {
-	W                  *ir.Value
-	Transposed         bool // its rows are the columns of the weight
-	Split, Which       int64
-	Blocks, Rows, Cols int64
-	Kind               program.LayoutKind // with KPack, how it is packed
-	KPack              uint8
+	program.Layout
+	W             *ir.Value
+	Which, Blocks int64
 }
 
-// As is the matrix in the kind and the packing of k of a layout.
+// As is the matrix in the kind and the packing of k of another layout.
 func (m Matrix) As(l program.Layout) Matrix {
 	m.Kind, m.KPack = l.Kind, l.KPack
 	return m
@@ -25,14 +21,13 @@ func (m Matrix) As(l program.Layout) Matrix {
 
 // RowStride is the number of elements between rows that lie one by one.
 func (m Matrix) RowStride() int64 {
-	return packing{m.layout(), m.W.Type.DType, 0}.packedCols()
+	return packing{m.Layout, m.W.Type.DType, 0}.packedCols()
 }
 
-// layout is how the weight is stored for it. Runs of rows that are read apart are packed apart, so that a tensor is
-// stored once; blocks of whole panels are like one run.
-func (m Matrix) layout() program.Layout {
-	l := program.Layout{Kind: m.Kind, Transposed: m.Transposed, KPack: m.KPack, Split: m.Split, Run: m.Rows, Cols: m.Cols}
-	if m.Split == 1 && m.Rows%width(m.Kind) == 0 {
+// stored is the layout that the weight has for it: runs that are neighbors and need no padding are one.
+func (m Matrix) stored() program.Layout {
+	l := m.Layout
+	if l.Split == 1 && l.Run%width(l.Kind) == 0 {
 		l.Run *= m.Blocks
 	}
 	return l

@@ -27,23 +27,23 @@ func TestLayouts(t *testing.T) {
 		want  program.Layout
 		first []float32 // of the section
 	}{
-		{Matrix{Split: 1, Blocks: 1, Rows: 19, Cols: 5, Kind: program.LayoutPanels, KPack: 1}, []int{19, 5}, program.Layout{Kind: program.LayoutPanels, KPack: 1, Split: 1, Run: 19, Cols: 5},
+		{Matrix{Layout: program.Layout{Kind: program.LayoutPanels, KPack: 1, Split: 1, Run: 19, Cols: 5}, Blocks: 1}, []int{19, 5}, program.Layout{Kind: program.LayoutPanels, KPack: 1, Split: 1, Run: 19, Cols: 5},
 			[]float32{1, 6, 11}},
-		{Matrix{Split: 1, Blocks: 1, Rows: 19, Cols: 5, Kind: program.LayoutPanels, KPack: 2}, []int{19, 5}, program.Layout{Kind: program.LayoutPanels, KPack: 2, Split: 1, Run: 19, Cols: 5},
+		{Matrix{Layout: program.Layout{Kind: program.LayoutPanels, KPack: 2, Split: 1, Run: 19, Cols: 5}, Blocks: 1}, []int{19, 5}, program.Layout{Kind: program.LayoutPanels, KPack: 2, Split: 1, Run: 19, Cols: 5},
 			[]float32{1, 2, 6, 7}},
-		{Matrix{Split: 1, Blocks: 1, Rows: 5, Cols: 19, Kind: program.LayoutPanels, KPack: 1, Transposed: true}, []int{19, 5}, program.Layout{Kind: program.LayoutPanels, Transposed: true, KPack: 1, Split: 1, Run: 5, Cols: 19},
+		{Matrix{Layout: program.Layout{Kind: program.LayoutPanels, KPack: 1, Split: 1, Run: 5, Cols: 19, Transposed: true}, Blocks: 1}, []int{19, 5}, program.Layout{Kind: program.LayoutPanels, Transposed: true, KPack: 1, Split: 1, Run: 5, Cols: 19},
 			[]float32{1, 2, 3, 4, 5, 0}},
-		{Matrix{Split: 2, Blocks: 3, Rows: 4, Cols: 6, Kind: program.LayoutPanels, KPack: 1}, []int{24, 6}, program.Layout{Kind: program.LayoutPanels, KPack: 1, Split: 2, Run: 4, Cols: 6},
+		{Matrix{Layout: program.Layout{Kind: program.LayoutPanels, KPack: 1, Split: 2, Run: 4, Cols: 6}, Blocks: 3}, []int{24, 6}, program.Layout{Kind: program.LayoutPanels, KPack: 1, Split: 2, Run: 4, Cols: 6},
 			[]float32{1, 7, 13, 19, 0}},
-		{Matrix{Split: 1, Blocks: 3, Rows: 4, Cols: 6, Kind: program.LayoutPanels, KPack: 1}, []int{3, 4, 6}, program.Layout{Kind: program.LayoutPanels, KPack: 1, Split: 1, Run: 4, Cols: 6},
+		{Matrix{Layout: program.Layout{Kind: program.LayoutPanels, KPack: 1, Split: 1, Run: 4, Cols: 6}, Blocks: 3}, []int{3, 4, 6}, program.Layout{Kind: program.LayoutPanels, KPack: 1, Split: 1, Run: 4, Cols: 6},
 			[]float32{1, 7, 13, 19, 0}},
 		// Rows one by one begin at multiples of 16 bytes; selections lie behind each other.
-		{Matrix{Split: 1, Blocks: 3, Rows: 4, Cols: 6, Kind: program.LayoutRows, KPack: 1}, []int{12, 6}, program.Layout{Kind: program.LayoutRows, KPack: 1, Split: 1, Run: 12, Cols: 6},
+		{Matrix{Layout: program.Layout{Kind: program.LayoutRows, KPack: 1, Split: 1, Run: 4, Cols: 6}, Blocks: 3}, []int{12, 6}, program.Layout{Kind: program.LayoutRows, KPack: 1, Split: 1, Run: 12, Cols: 6},
 			[]float32{1, 2, 3, 4, 5, 6, 0, 0, 7}},
-		{Matrix{Split: 2, Blocks: 3, Rows: 2, Cols: 3, Kind: program.LayoutRows, KPack: 1}, []int{12, 3}, program.Layout{Kind: program.LayoutRows, KPack: 1, Split: 2, Run: 2, Cols: 3},
+		{Matrix{Layout: program.Layout{Kind: program.LayoutRows, KPack: 1, Split: 2, Run: 2, Cols: 3}, Blocks: 3}, []int{12, 3}, program.Layout{Kind: program.LayoutRows, KPack: 1, Split: 2, Run: 2, Cols: 3},
 			[]float32{1, 2, 3, 0, 4, 5, 6, 0, 13, 14, 15, 0}},
 		// Blocks of whole panels are like one run.
-		{Matrix{Split: 1, Blocks: 2, Rows: 16, Cols: 3, Kind: program.LayoutPanels, KPack: 1}, []int{2, 16, 3}, program.Layout{Kind: program.LayoutPanels, KPack: 1, Split: 1, Run: 32, Cols: 3},
+		{Matrix{Layout: program.Layout{Kind: program.LayoutPanels, KPack: 1, Split: 1, Run: 16, Cols: 3}, Blocks: 2}, []int{2, 16, 3}, program.Layout{Kind: program.LayoutPanels, KPack: 1, Split: 1, Run: 32, Cols: 3},
 			[]float32{1, 4, 7}},
 	} {
 		n := 1

@@ -71,7 +71,7 @@ func (p *Plan) add(e entry) int {
 
 // Matrix returns where a matrix in panels begins.
 func (p *Plan) Matrix(m Matrix) int64 {
-	w := describe(m.W, m.layout())
+	w := describe(m.W, m.stored())
 	rows := packingOf(w, m.W.Type.DType)
 	w.Bytes = w.Layout.Split * rows.selectionBytes()
 	return p.get(key{name: m.W.Key, layout: w.Layout}, entry{Weight: w, dtype: m.W.Type.DType}) + m.Which*rows.selectionBytes()
