@@ -28,9 +28,10 @@ bin/pgc: $(shell find . -name '*.go' -o -name '*.s' -o -name go.mod -o -name go.
 demo: llvm build ## compile the demo checkpoint and run it on the pictures beside it
 	@sh scripts/demo.sh $(DEMO)
 
-test: llvm build ## run every test
+# MUST names tests, with commas between, that must not be skipped.
+test: llvm build ## run every test, and list those that this machine skips
 	$(GO) vet ./...
-	$(GO) test ./...
+	$(GO) test -timeout 80m -json ./... | $(GO) run ./internal/testreport -must "$(MUST)"
 
 # Left out are tests that start themselves again or look at the machine's own /proc.
 test-arm64: llvm qemu ## run the tests of code generation and runtime on an emulated arm64 (some minutes)
