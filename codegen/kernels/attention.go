@@ -326,7 +326,7 @@ func (a *tileAttn) strip(i, t, n *tile.Value, keys, values operand) {
 func (a *tileAttn) scores(i, t, n *tile.Value, keys operand) {
 	b, lanes := a.g.b, a.g.lanes
 	queries := a.vectors(b.PtrAdd(a.q, b.Mul(i, b.Int(a.H))))
-	rowBlocks(b, n, a.mr, func(first *tile.Value, rows int) {
+	rowBlocks(b, n, a.T.N, a.mr, func(first *tile.Value, rows int) {
 		p := b.PtrAdd(a.p, b.Mul(first, b.Int(a.w)))
 		x := lhs{b.PtrAdd(keys.p, b.Mul(first, b.Int(keys.key))), keys.key, keys.el, 1, 1}
 		for j, s := range a.micro(rows, x, queries).run(a.g, b.Int(a.H), zeros(b, rows*a.vecs, lanes)) {
@@ -340,7 +340,7 @@ func (a *tileAttn) scores(i, t, n *tile.Value, keys operand) {
 // values multiplies accumulators by factor and adds n keys' values times their weights: rows are elements of the head, columns are queries.
 func (a *tileAttn) values(acc, n *tile.Value, values operand, factor []*tile.Value) {
 	b, lanes := a.g.b, a.g.lanes
-	rowBlocks(b, b.Int(a.H), a.mr, func(first *tile.Value, rows int) {
+	rowBlocks(b, b.Int(a.H), a.H, a.mr, func(first *tile.Value, rows int) {
 		c := b.PtrAdd(acc, b.Mul(first, b.Int(a.w)))
 		init := make([]*tile.Value, rows*a.vecs)
 		for j := range init {

@@ -102,7 +102,7 @@ func (t *blocked) panel(w, n *tile.Value, first int, k0, k *tile.Value, x lhs, c
 		}
 		return t.fromStage(t.vecs, from)
 	}
-	rowBlocks(b, t.rows, t.mr, func(row *tile.Value, n int) {
+	rowBlocks(b, t.rows, t.M.N, t.mr, func(row *tile.Value, n int) {
 		if first == 0 {
 			t.prefetchNext(columns(b.Add(panel, b.Int(t.span()/PanelWidth)), at, 0, int(t.span()/lanes)), row)
 		}

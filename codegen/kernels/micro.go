@@ -80,27 +80,29 @@ func zeros(b *tile.Builder, n, lanes int) []*tile.Value {
 	return out
 }
 
-// rowBlocks covers rows with blocks of at most `most` rows: whole blocks first, then falling powers of two.
-func rowBlocks(b *tile.Builder, rows *tile.Value, most int, body func(first *tile.Value, n int)) {
-	m := b.Int(int64(most))
-	main := b.Mul(b.Div(rows, m), m)
-	b.Range(b.Int(0), main, m, func(i *tile.Value) { body(i, most) })
-	if n, ok := tile.ConstInt(rows); ok {
-		at := n / int64(most) * int64(most)
-		for p := floorPow2(most - 1); p > 0; p /= 2 {
-			if n-at >= int64(p) {
-				body(b.Int(at), p)
-				at += int64(p)
-			}
-		}
-		return
+// rowBlocks covers rows, of which there are never more than bound, with blocks of at most `most` rows: whole blocks first, then falling
+// powers of two. There is code for no larger block than the bound asks for.
+func rowBlocks(b *tile.Builder, rows *tile.Value, bound int64, most int, body func(first *tile.Value, n int)) {
+	at := b.Int(0)
+	if bound >= int64(most) {
+		m := b.Int(int64(most))
+		at = b.Mul(b.Div(rows, m), m)
+		b.Range(b.Int(0), at, m, func(i *tile.Value) { body(i, most) })
 	}
-	at := main
-	for p := floorPow2(most - 1); p > 0; p /= 2 {
-		at = b.If(b.Compare(tile.LE, b.Add(at, b.Int(int64(p))), rows), func() []*tile.Value {
-			body(at, p)
-			return []*tile.Value{b.Add(at, b.Int(int64(p)))}
-		}, func() []*tile.Value { return []*tile.Value{at} })[0]
+	left, isConst := tile.ConstInt(rows)
+	left %= int64(most)
+	for p := floorPow2(int(min(int64(most)-1, bound))); p > 0; p /= 2 {
+		first := at
+		switch {
+		case !isConst:
+			at = b.If(b.Compare(tile.LE, b.Add(at, b.Int(int64(p))), rows), func() []*tile.Value {
+				body(first, p)
+				return []*tile.Value{b.Add(first, b.Int(int64(p)))}
+			}, func() []*tile.Value { return []*tile.Value{first} })[0]
+		case left >= int64(p):
+			body(first, p)
+			at, left = b.Add(first, b.Int(int64(p))), left-int64(p)
+		}
 	}
 }
 
