@@ -56,7 +56,7 @@ func conformance(t testing.TB, ops []*ir.OpDef) (*ir.Module, map[string]*eval.Ca
 			op := f.Ops[0]
 			for j, p := range f.Params {
 				p.Name = fmt.Sprintf("%s.%s", f.Name, p.Name)
-				if def == ir.OpMatmul && slices.Contains(f.Ops[0].Attrs.(ir.MatmulAttrs).Weights(f.Ops[0].In), p) {
+				if def == ir.OpMatmul && slices.Contains(ir.ViewMatmul(f.Ops[0]).Weights, p) {
 					p.Kind, p.Key = ir.Weight, p.Name
 					name := fmt.Sprintf("x%d", j)
 					w[p.Key] = c.Inputs[name]

@@ -77,7 +77,7 @@ func (s *Sets) CodeBytes() (n int) {
 func MultipliesBFloat16(m *ir.Module) bool {
 	for _, f := range m.Funcs {
 		for _, op := range f.Ops {
-			if op.Def == ir.OpMatmul && op.Attrs.(ir.MatmulAttrs).Factor(op.In) == ir.BF16 {
+			if op.Def == ir.OpMatmul && ir.ViewMatmul(op).Factor == ir.BF16 {
 				return true
 			}
 		}

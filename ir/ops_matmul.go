@@ -42,7 +42,9 @@ var OpMatmul = Define(OpDef{Name: "matmul", Doc: "expressions over the products 
 type MatmulPart struct {
 	First, Accs int // accumulators
 	Exprs       []*Expr
-	Domain      []Dim // [M,N] or [M,B,I]
+	Domain      []Dim    // [M,N] or [M,B,I]
+	Weights     []*Value // in a view: the matrices of the part
+	Result      *Value   // in a view: the result of the part
 }
 
 // Columns returns the number of columns of the part's result.
@@ -54,8 +56,35 @@ func (p MatmulPart) Columns() int {
 	return n
 }
 
-// Rows returns the number of operands of the prologue, or 1, for x, if there is none.
-func (a MatmulAttrs) Rows() int {
+// MatmulView is a matmul operation with its operands told apart.
+type MatmulView struct {
+	MatmulAttrs
+	Row     []*Value // the operands of the prologue, or x alone if there is none
+	Weights []*Value // the matrices, one for each accumulator
+	Extra   []*Value // the operands of the epilogue
+	Parts   []MatmulPart
+	Others  []*Value // the results of the prologue besides x
+	Factor  DType    // x as it is multiplied
+}
+
+// ViewMatmul returns the view of a matmul of a verified function.
+func ViewMatmul(op *Op) MatmulView {
+	a := op.Attrs.(MatmulAttrs)
+	parts, x, err := a.parts(typesOf(op.In))
+	if err != nil {
+		panic(fmt.Sprintf("ir: %s: %v", op, err))
+	}
+	rows := a.rows()
+	v := MatmulView{a, op.In[:rows], op.In[rows:][:a.Accs], op.In[rows+a.Accs:], parts, op.Results[len(parts):], x.DType}
+	for i := range parts {
+		p := &parts[i]
+		p.Weights, p.Result = v.Weights[p.First:][:p.Accs], op.Results[i]
+	}
+	return v
+}
+
+// rows returns the number of operands of the prologue, or 1, for x, if there is none.
+func (a MatmulAttrs) rows() int {
 	n := 1
 	for i := range refsOf(append(reduced(a.Reduce), a.Prologue...)...) {
 		n = max(n, i+1)
@@ -71,34 +100,15 @@ func reduced(rs []Reduction) []*Expr {
 	return exprs
 }
 
-// Factor returns the data type of x as it is multiplied.
-func (a MatmulAttrs) Factor(in []*Value) DType {
-	switch {
-	case len(a.Prologue) == 0:
-		return in[0].Type.DType
-	case a.X != Invalid:
-		return a.X
-	}
-	return F32
-}
-
-// Weights returns the matrices among the operands.
-func (a MatmulAttrs) Weights(in []*Value) []*Value { return in[a.Rows():][:a.Accs] }
-
-// Extra returns the operands of the epilogue.
-func (a MatmulAttrs) Extra(in []*Value) []*Value { return in[a.Rows()+a.Accs:] }
-
-// Parts groups the expressions by the accumulators they share.
-func (a MatmulAttrs) Parts(in []Type) ([]MatmulPart, error) {
-	rows := a.Rows()
+// parts groups the expressions by the accumulators they share. It also returns the type of x as it is multiplied.
+func (a MatmulAttrs) parts(in []Type) (parts []MatmulPart, x Type, err error) {
+	rows := a.rows()
 	if a.Accs < 1 || len(in) < rows+a.Accs {
-		return nil, fmt.Errorf("has %s, but accs=%d", plural(len(in), "operand"), a.Accs)
+		return nil, x, fmt.Errorf("has %s, but accs=%d", plural(len(in), "operand"), a.Accs)
 	}
-	x, err := a.x(in[:rows])
-	if err != nil {
-		return nil, err
+	if x, err = a.x(in[:rows]); err != nil {
+		return nil, x, err
 	}
-	var parts []MatmulPart
 	next := 0 // the first accumulator that belongs to no part yet
 	for i, e := range a.Epilogue {
 		first, last := a.Accs, -1
@@ -109,11 +119,11 @@ func (a MatmulAttrs) Parts(in []Type) ([]MatmulPart, error) {
 		})
 		switch {
 		case last < 0:
-			return nil, fmt.Errorf("expression %d of the epilogue uses no accumulator", i)
+			return nil, x, fmt.Errorf("expression %d of the epilogue uses no accumulator", i)
 		case last >= a.Accs:
-			return nil, noLeaf(Acc(last), "accumulator", a.Accs)
+			return nil, x, noLeaf(Acc(last), "accumulator", a.Accs)
 		case first > next || len(parts) > 0 && first < parts[len(parts)-1].First:
-			return nil, fmt.Errorf("expression %d of the epilogue uses accumulators out of order", i)
+			return nil, x, fmt.Errorf("expression %d of the epilogue uses accumulators out of order", i)
 		case first == next:
 			parts = append(parts, MatmulPart{First: next})
 		}
@@ -123,34 +133,34 @@ func (a MatmulAttrs) Parts(in []Type) ([]MatmulPart, error) {
 		next = p.First + p.Accs
 	}
 	if next < a.Accs {
-		return nil, fmt.Errorf("accumulator @%d is not used", next)
+		return nil, x, fmt.Errorf("accumulator @%d is not used", next)
 	}
 	for i := range parts {
 		p := &parts[i]
 		ws := in[rows+p.First:][:p.Accs]
 		for _, w := range ws {
 			if r := w.Rank(); r < 2 || r > 3 || w.Last() != x.Shape[1] || !w.Equal(ws[0]) {
-				return nil, fmt.Errorf("x is %s and w is %s, expected [M,K] and [N,K] or [B,I,K]", x, w)
+				return nil, x, fmt.Errorf("x is %s and w is %s, expected [M,K] and [N,K] or [B,I,K]", x, w)
 			}
 			if !w.DType.IsFloat() {
-				return nil, fmt.Errorf("w is %s, expected floats", w)
+				return nil, x, fmt.Errorf("w is %s, expected floats", w)
 			}
 			_, have := w.DType.Group()
 			if _, want := x.DType.Group(); want > 0 && have != want {
-				return nil, fmt.Errorf("x is %s and w is %s, expected groups of one length", x, w)
+				return nil, x, fmt.Errorf("x is %s and w is %s, expected groups of one length", x, w)
 			}
 			if x.DType == BF16 && w.DType != BF16 {
-				return nil, fmt.Errorf("x is %s and w is %s, expected bf16", x, w)
+				return nil, x, fmt.Errorf("x is %s and w is %s, expected bf16", x, w)
 			}
 			for _, d := range w.Shape {
 				if !d.IsConst() {
-					return nil, fmt.Errorf("w is %s, expected constant dimensions", w)
+					return nil, x, fmt.Errorf("w is %s, expected constant dimensions", w)
 				}
 			}
 		}
 		p.Domain = append([]Dim{x.Shape[0]}, ws[0].Shape[:ws[0].Rank()-1]...)
 	}
-	return parts, nil
+	return parts, x, nil
 }
 
 // x returns the type of x as it is multiplied.
@@ -185,11 +195,11 @@ func inferMatmul(in []Type, attrs any) ([]Type, error) {
 	if len(a.Epilogue) == 0 {
 		return nil, errors.New("the epilogue has no expressions")
 	}
-	parts, err := a.Parts(in)
+	parts, x, err := a.parts(in)
 	if err != nil {
 		return nil, err
 	}
-	extra := in[a.Rows()+a.Accs:]
+	extra := in[a.rows()+a.Accs:]
 	var results []Type
 	for _, p := range parts {
 		d, err := p.infer(extra)
@@ -202,7 +212,7 @@ func inferMatmul(in []Type, attrs any) ([]Type, error) {
 		results = append(results, T(d, p.Domain[0], D(p.Columns())))
 	}
 	for range a.Prologue[min(1, len(a.Prologue)):] {
-		results = append(results, T(F32, parts[0].Domain[0], in[a.Rows()].Last()))
+		results = append(results, T(F32, x.Shape...))
 	}
 	if !a.Argmax {
 		return results, nil
@@ -244,12 +254,11 @@ func (p MatmulPart) infer(extra []Type) (DType, error) {
 }
 
 func expandMatmul(b *Builder, op *Op) []*Value {
-	a := op.Attrs.(MatmulAttrs)
-	parts, _ := a.Parts(typesOf(op.In))
+	a := ViewMatmul(op)
 	x := b.readable(op.In[0])
 	var others []*Value // results of the prologue besides x
 	for i, e := range a.Prologue {
-		v := expandRowOf(b, op.In[:a.Rows()], RowAttrs{Reduce: a.Reduce, Out: e})
+		v := expandRowOf(b, a.Row, RowAttrs{Reduce: a.Reduce, Out: e})
 		switch {
 		case i > 0:
 			others = append(others, v)
@@ -259,8 +268,8 @@ func expandMatmul(b *Builder, op *Op) []*Value {
 			x = v
 		}
 	}
-	accs, extra := make([]*Value, a.Accs), a.Extra(op.In)
-	for i, w := range a.Weights(op.In) {
+	accs := make([]*Value, a.Accs)
+	for i, w := range a.Weights {
 		spec := "ab,cb->ac"
 		if w.Type.Rank() == 3 {
 			spec = "ab,cdb->acd"
@@ -268,14 +277,14 @@ func expandMatmul(b *Builder, op *Op) []*Value {
 		accs[i] = b.Op(OpEinsum, EinsumAttrs{spec}, x, b.readable(w))
 	}
 	var results []*Value
-	for _, p := range parts {
+	for _, p := range a.Parts {
 		outs := make([]*Value, len(p.Exprs))
 		for i, e := range p.Exprs {
 			v := b.Expr(e, func(l *Expr) *Value {
 				if l.Kind == ExprAcc {
 					return accs[l.Index]
 				}
-				return b.readable(extra[l.Index])
+				return b.readable(a.Extra[l.Index])
 			})
 			outs[i] = b.Broadcast(v, p.Domain)
 		}

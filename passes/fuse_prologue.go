@@ -27,8 +27,8 @@ func fusePrologue(f *ir.Func, budget *Budget) int {
 
 // takeNorm replaces a matmul by one that computes its first operand, a norm, itself.
 func takeNorm(f *ir.Func, op *ir.Op, uses map[*ir.Value][]ir.Use) {
-	a, row := op.Attrs.(ir.MatmulAttrs), op.In[0].Def
-	attrs, in, stream := a, row.In, (*ir.Value)(nil)
+	a, row := ir.ViewMatmul(op), op.In[0].Def
+	attrs, in, stream := a.MatmulAttrs, row.In, (*ir.Value)(nil)
 	r := row.Attrs.(ir.RowAttrs)
 	attrs.Reduce, attrs.Prologue, attrs.X = r.Reduce, []*ir.Expr{r.Out}, r.DType
 	for i, v := range row.In {
@@ -41,7 +41,7 @@ func takeNorm(f *ir.Func, op *ir.Op, uses map[*ir.Value][]ir.Use) {
 		}
 	}
 	b := ir.Before(f, op)
-	operands := append(append(slices.Clone(in), a.Weights(op.In)...), a.Extra(op.In)...)
+	operands := append(append(slices.Clone(in), a.Weights...), a.Extra...)
 	results := b.Add(ir.OpMatmul, attrs, operands...).Results
 	n := len(op.Results)
 	f.ReplaceResults(op, results[:n])

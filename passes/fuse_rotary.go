@@ -84,11 +84,8 @@ func buildRotary(f *ir.Func, r *region) *ir.Value {
 		}
 		in = append(in, build.Reshape(v, shape))
 	}
-	if parts, err := attrs.Parts(typesOf(in)); err != nil || len(parts) != 1 {
-		return nil
-	}
 	op, err := ir.NewOp(ir.OpMatmul, attrs, in...)
-	if err != nil {
+	if err != nil || len(op.Results) != 1 {
 		return nil
 	}
 	f.Insert(nil, op)

@@ -102,11 +102,3 @@ func storedOperand(x, w *ir.Value) *ir.Value {
 	}
 	return x
 }
-
-func typesOf(values []*ir.Value) []ir.Type {
-	types := make([]ir.Type, len(values))
-	for i, v := range values {
-		types[i] = v.Type
-	}
-	return types
-}

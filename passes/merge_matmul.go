@@ -60,18 +60,17 @@ func merge(f *ir.Func, ops []*ir.Op, with map[*ir.Value]*ir.Value) {
 	var attrs ir.MatmulAttrs
 	var weights, extra []*ir.Value
 	for _, op := range ops {
-		a := op.Attrs.(ir.MatmulAttrs)
-		mine, accs := a.Extra(op.In), attrs.Accs
+		a, accs := ir.ViewMatmul(op), attrs.Accs
 		for _, e := range a.Epilogue {
 			attrs.Epilogue = append(attrs.Epilogue, e.Rewrite(func(leaf *ir.Expr) *ir.Expr {
 				switch leaf.Kind {
 				case ir.ExprAcc:
 					return ir.Acc(accs + leaf.Index)
 				case ir.ExprOperand:
-					i := slices.Index(extra, mine[leaf.Index])
+					i := slices.Index(extra, a.Extra[leaf.Index])
 					if i < 0 {
 						i = len(extra)
-						extra = append(extra, mine[leaf.Index])
+						extra = append(extra, a.Extra[leaf.Index])
 					}
 					return ir.Operand(i)
 				}
@@ -79,7 +78,7 @@ func merge(f *ir.Func, ops []*ir.Op, with map[*ir.Value]*ir.Value) {
 			}))
 		}
 		attrs.Accs += a.Accs
-		weights = append(weights, a.Weights(op.In)...)
+		weights = append(weights, a.Weights...)
 	}
 	b := ir.NewBuilder(f)
 	in := append(append([]*ir.Value{ops[0].In[0]}, weights...), extra...)

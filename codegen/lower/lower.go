@@ -122,8 +122,8 @@ func readsGroups(op *ir.Op, i int) bool {
 	case ir.OpReshape, ir.OpSlice, ir.OpConvert: // of weights
 		return weight(op.In[i]) != nil
 	case ir.OpMatmul:
-		a := op.Attrs.(ir.MatmulAttrs)
-		return i < a.Rows()+a.Accs
+		a := ir.ViewMatmul(op)
+		return i < len(a.Row)+len(a.Weights)
 	case ir.OpMap:
 		for _, g := range op.Attrs.(ir.MapAttrs).Gathers {
 			if g.Table == i {

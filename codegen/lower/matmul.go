@@ -62,39 +62,32 @@ func (l *lowerer) matrixOf(v *ir.Value) (weights.Matrix, error) {
 	return m, nil
 }
 
-func types(values []*ir.Value) []ir.Type {
-	out := make([]ir.Type, len(values))
-	for i, v := range values {
-		out[i] = v.Type
-	}
-	return out
-}
-
 func (l *lowerer) lowerMatmul(op *ir.Op) ([]Launch, error) {
-	a := op.Attrs.(ir.MatmulAttrs)
-	parts, err := a.Parts(types(op.In))
-	if err != nil {
-		return nil, err
-	}
-	pro, ws, extra := op.In[:a.Rows()], a.Weights(op.In), a.Extra(op.In)
-	spec := &kernels.Matmul{M: l.size(parts[0].Domain[0]), K: int64(ws[0].Type.Last().N)}
-	la := Launch{Spec: spec, In: slices.Clone(pro), Packed: map[int]weights.Matrix{}, Outs: op.Results, Op: op}
-	if spec.X = weights.GroupOf(pro[0].Type.DType); spec.X.Bits > 0 {
-		if pro[0].Def == nil || pro[0].Def.Def != ir.OpRow {
-			return nil, fmt.Errorf("@%s: matmul of %s that no row stored", l.f.Name, pro[0].Type)
+	a := ir.ViewMatmul(op)
+	x := a.Row[0]
+	spec := &kernels.Matmul{M: l.size(a.Parts[0].Domain[0]), K: int64(a.Weights[0].Type.Last().N)}
+	la := Launch{Spec: spec, In: slices.Clone(a.Row), Packed: map[int]weights.Matrix{}, Outs: op.Results, Op: op}
+	spec.X, spec.Pairs = weights.GroupOf(x.Type.DType), a.Factor == ir.BF16
+	switch {
+	case spec.X.Bits > 0:
+		if x.Def == nil || x.Def.Def != ir.OpRow {
+			return nil, fmt.Errorf("@%s: matmul of %s that no row stored", l.f.Name, x.Type)
 		}
-	} else if spec.Pairs = a.Factor(op.In) == ir.BF16; len(a.Prologue) == 0 {
-		spec.XStride = l.strides(pro[0])[0]
-	} else if spec.Prologue, err = l.prologue(a, pro, []ir.Dim{parts[0].Domain[0], ws[0].Type.Last()}, op.Results[len(parts):]); err != nil {
-		return nil, err
+	case len(a.Prologue) == 0:
+		spec.XStride = l.strides(x)[0]
+	default:
+		var err error
+		if spec.Prologue, err = l.prologue(a); err != nil {
+			return nil, err
+		}
 	}
-	for i, p := range parts {
-		part, used, err := l.part(p, ws[p.First:][:p.Accs], extra, op.Results[i])
+	for _, p := range a.Parts {
+		part, used, err := l.part(p, a.Extra)
 		if err != nil {
 			return nil, err
 		}
 		spec.Parts = append(spec.Parts, part)
-		for _, w := range ws[p.First:][:p.Accs] {
+		for _, w := range p.Weights {
 			m, err := l.matrixOf(w)
 			if err != nil {
 				return nil, err
@@ -110,29 +103,30 @@ func (l *lowerer) lowerMatmul(op *ir.Op) ([]Launch, error) {
 	return []Launch{la}, nil
 }
 
-// prologue is the row in front of a matmul, with results of its own; its operands read a domain of [M,K].
-func (l *lowerer) prologue(a ir.MatmulAttrs, in []*ir.Value, domain []ir.Dim, outs []*ir.Value) (*kernels.Prologue, error) {
+// prologue lowers the row in front of a matmul, whose operands are read over the domain [M,K].
+func (l *lowerer) prologue(a ir.MatmulView) (*kernels.Prologue, error) {
 	p := &kernels.Prologue{}
-	for _, v := range in {
+	domain := []ir.Dim{a.Parts[0].Domain[0], a.Weights[0].Type.Last()}
+	for _, v := range a.Row {
 		p.In = append(p.In, l.operand(v, domain))
 	}
 	var err error
-	if p.Exprs, err = l.rowExprs(in, a.Reduce, a.Prologue, &p.Reduce); err != nil {
+	if p.Exprs, err = l.rowExprs(a.Row, a.Reduce, a.Prologue, &p.Reduce); err != nil {
 		return nil, err
 	}
-	for _, v := range outs {
+	for _, v := range a.Others {
 		p.Outs = append(p.Outs, kernels.Out{Elem: elem(v.Type.DType), Strides: l.strides(v)})
 	}
 	return p, nil
 }
 
-// part lowers one part, whose result is out; used are the extra operands that it reads.
-func (l *lowerer) part(p ir.MatmulPart, ws, extra []*ir.Value, out *ir.Value) (part kernels.Part, used []*ir.Value, err error) {
-	m, err := l.matrixOf(ws[0])
+// part lowers one part; used are the extra operands that it reads.
+func (l *lowerer) part(p ir.MatmulPart, extra []*ir.Value) (part kernels.Part, used []*ir.Value, err error) {
+	m, err := l.matrixOf(p.Weights[0])
 	if err != nil {
 		return part, nil, err
 	}
-	dtype := ws[0].Type.DType
+	dtype := p.Weights[0].Type.DType
 	part = kernels.Part{Blocks: m.Blocks, N: m.Run, Elem: elem(dtype), Group: weights.GroupOf(dtype), Accs: p.Accs}
 	place := map[int]int{} // of extra operands among the part's own
 	var kinds []ir.DType
@@ -151,7 +145,7 @@ func (l *lowerer) part(p ir.MatmulPart, ws, extra []*ir.Value, out *ir.Value) (p
 		}
 		part.Extra = append(part.Extra, o)
 	}
-	s := l.strides(out)
+	s := l.strides(p.Result)
 	n := int64(len(p.Exprs)) * m.Run * s[1]
 	for i, e := range p.Exprs {
 		e = e.Rewrite(func(leaf *ir.Expr) *ir.Expr {
@@ -168,7 +162,7 @@ func (l *lowerer) part(p ir.MatmulPart, ws, extra []*ir.Value, out *ir.Value) (p
 			return part, nil, err
 		}
 		part.Exprs = append(part.Exprs, x)
-		part.Outs = append(part.Outs, kernels.Out{Elem: elem(out.Type.DType), Strides: []int64{s[0], n, s[1]},
+		part.Outs = append(part.Outs, kernels.Out{Elem: elem(p.Result.Type.DType), Strides: []int64{s[0], n, s[1]},
 			Offset: int64(i) * m.Run * s[1]})
 	}
 	return part, used, nil

@@ -21,14 +21,14 @@ func LayoutsOf(m *ir.Module, choose func(d program.DType, bf16 bool) program.Lay
 			if op.Def != ir.OpMatmul {
 				continue
 			}
-			a := op.Attrs.(ir.MatmulAttrs)
-			for _, w := range a.Weights(op.In) {
+			a := ir.ViewMatmul(op)
+			for _, w := range a.Weights {
 				p := weight(w)
 				if p == nil || w.Type.Rank() != 2 && !p.Type.DType.IsQuantized() {
 					continue
 				}
 				if l.read[p.Key] != l.of(p, false) {
-					l.read[p.Key] = l.of(p, a.Factor(op.In) == ir.BF16)
+					l.read[p.Key] = l.of(p, a.Factor == ir.BF16)
 				}
 			}
 		}
