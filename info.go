@@ -57,7 +57,7 @@ func (e *Executable) Info(opts ...Option) Info {
 	i := Info{Model: m.Name, Kind: m.Kind, Parameters: m.Parameters, Weights: m.Weights, Compute: m.Compute, BFloats: m.BFloats,
 		Rounding: m.Rounding, Storage: storage(m, p), WeightBytes: p.WeightBytes, CodeBytes: len(e.file.Code), Kernels: len(p.Kernels),
 		CPU: p.Target.CPU, Features: p.Target.Features, ImageSize: m.ImageSize, ImageTokens: m.ImageTokens, MaxTokens: m.MaxTokens, KV: m.KV,
-		KVBytes: p.SlotBytes(), Sequences: p.Copies, Generator: p.Generator}
+		KVBytes: p.SlotBytes(), Sequences: p.Slots, Generator: p.Generator}
 	if m.Embedding != nil {
 		i.EmbeddingDim = m.Embedding.Dim
 	}

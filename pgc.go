@@ -89,7 +89,7 @@ func (m *Model) Close() error {
 func (m *Model) LoadTime() time.Duration { return m.load }
 
 // Slots is how many sequences are decoded at the same time at most.
-func (m *Model) Slots() int { return m.exe.file.Program.Copies }
+func (m *Model) Slots() int { return m.exe.file.Program.Slots }
 
 // Info describes the model.
 func (m *Model) Info() Info { return m.exe.Info() }

@@ -1,6 +1,7 @@
 package codegen_test
 
 import (
+	"bytes"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -10,7 +11,7 @@ import (
 	"pgc/ir"
 	"pgc/ir/target/targettest"
 	"pgc/models/paligemma"
-	"pgc/runtime/engine"
+	"pgc/runtime/program"
 )
 
 // step is what the functions behind a token return.
@@ -19,11 +20,11 @@ type step struct {
 	next         int32
 }
 
-// TestBatch decodes some sequences of different lengths one by one, and then together, in other copies of the cache: hidden states, logits
+// TestBatch decodes some sequences of different lengths one by one, and then together, in other batch slots: hidden states, logits
 // and likeliest tokens are the same bits.
 func TestBatch(t *testing.T) {
 	const sequences, steps = 5, 3
-	copies := []int{6, 1, 0, 7, 3}
+	slots := []int{6, 1, 0, 7, 3}
 	plain := func(d ir.DType) func(string) ir.DType { return func(string) ir.DType { return d } }
 	for _, kind := range []struct {
 		name   string
@@ -50,7 +51,7 @@ func TestBatch(t *testing.T) {
 				t.Fatal(err)
 			}
 			e := compiled(t, m, randomWeights(t, m), tgt, 2)
-			if err := e.Copies(paligemma.Sequences); err != nil {
+			if err := e.Slots(paligemma.Sequences); err != nil {
 				t.Fatal(err)
 			}
 			attentions := func(name string) (n int) {
@@ -69,13 +70,6 @@ func TestBatch(t *testing.T) {
 			if n, m := attentions("decode_batch"), attentions("decode"); n != layers || m != alone {
 				t.Errorf("%s %s: %d launches of attention, %d of a single row, expected %d and %d", kind.name, tgt.Name, n, m, layers, alone)
 			}
-			fn := func(name string) *engine.Func {
-				f, err := e.Func(name)
-				if err != nil {
-					t.Fatal(err)
-				}
-				return f
-			}
 			hidden, vocab, patches := cfg.Text.HiddenSize, cfg.Text.VocabSize, cfg.Vision.Tokens()
 			rng := rand.New(rand.NewPCG(5, 6))
 			features := make([]float32, patches*hidden)
@@ -85,19 +79,18 @@ func TestBatch(t *testing.T) {
 			put(t, e, "prefill", "features", features...)
 			token := func(sequence, at int) int32 { return int32((sequence*131 + at*17 + 5) % vocab) }
 			length := func(sequence int) int { return patches + 3 + 9*sequence }
-			prefill := func(sequence, copy int) {
+			prefill := func(sequence, slot int) {
 				n := length(sequence)
-				ids, slots := make([]int32, n), make([]int32, n)
+				ids, images := make([]int32, n), make([]int32, n)
 				for i := range n {
-					ids[i], slots[i] = token(sequence, i), -1
+					ids[i], images[i] = token(sequence, i), -1
 					if i < patches {
-						slots[i] = int32(i)
+						images[i] = int32(i)
 					}
 				}
 				put(t, e, "prefill", "ids", ids...)
-				put(t, e, "prefill", "slots", slots...)
-				fn("prefill").Use(copy)
-				call(t, e, "prefill", map[string]int{"S": n, "T": n, "past": 0, "prefix": n - 2})
+				put(t, e, "prefill", "slots", images...)
+				call(t, e, "prefill", map[string]int{"S": n, "T": n, "past": 0, "prefix": n - 2, "slot": slot})
 			}
 			// result is what is there of a sequence behind a step of so many and the logits of that step.
 			result := func(row, of int, logits, last, next string) step {
@@ -107,13 +100,11 @@ func TestBatch(t *testing.T) {
 			var want [sequences][steps]step
 			for s := range sequences {
 				prefill(s, 2)
-				fn("decode").Use(2)
-				fn("step").Use(2)
 				for i := range steps {
 					at := length(s) + i
 					name := []string{"decode", "step"}[i%2]
 					put(t, e, name, "next", token(s, at))
-					call(t, e, name, map[string]int{"T": at + 1, "past": at, "prefix": length(s) - 2})
+					call(t, e, name, map[string]int{"T": at + 1, "past": at, "prefix": length(s) - 2, "slot": 2})
 					call(t, e, "logits", nil)
 					if name == "decode" {
 						call(t, e, "greedy", nil)
@@ -122,28 +113,57 @@ func TestBatch(t *testing.T) {
 				}
 			}
 			for s := range sequences {
-				prefill(s, copies[s])
+				prefill(s, slots[s])
 			}
-			for i := range steps {
-				syms := map[string]int{}
-				var ids, positions [paligemma.Sequences]int32
-				for s, slot := range copies {
-					at := length(s) + i
-					syms[paligemma.PastOf(slot)] = at
-					ids[slot], positions[slot] = token(s, at), int32(at)
+			// Slot 4 stays empty: what is there is neither read nor written.
+			empty := func(state string) ([]byte, int64) {
+				n := e.Program.States[slices.IndexFunc(e.Program.States, func(s program.State) bool { return s.Name == state })].Bytes
+				return bytes.Repeat([]byte{0xff}, int(n)), 4 * n
+			}
+			for _, state := range []string{"k0", "v0"} {
+				data, at := empty(state)
+				if err := tensor(t, e, "decode", state).PutBytes(at, data); err != nil {
+					t.Fatal(err)
+				}
+			}
+			// The last sequence joins at the second step, the first one leaves then.
+			joins := func(s int) int { return s / (sequences - 1) }
+			for i := range steps + 1 {
+				keys := 0
+				ids, positions := make([]int32, paligemma.Sequences), slices.Repeat([]int32{-1}, paligemma.Sequences)
+				for s, slot := range slots {
+					if n := i - joins(s); n >= 0 && n < steps {
+						at := length(s) + n
+						ids[slot], positions[slot] = token(s, at), int32(at)
+						keys = max(keys, at+1)
+					}
 				}
 				for _, name := range []string{"decode_batch", "step_batch"} { // the second does the first's work again
-					put(t, e, name, "next_batch", ids[:]...)
-					put(t, e, name, "positions", positions[:]...)
-					call(t, e, name, syms)
+					put(t, e, name, "next_batch", ids...)
+					put(t, e, name, "positions", positions...)
+					call(t, e, name, map[string]int{"T": keys})
 				}
 				call(t, e, "logits_batch", nil)
-				for s, slot := range copies {
+				for s, slot := range slots {
+					i := i - joins(s)
+					if i < 0 || i >= steps {
+						continue
+					}
 					got := result(slot, paligemma.Sequences, "logits_batch", "last_batch", "next_batch")
 					if !sameBits(got.last, want[s][i].last) || !sameBits(got.logits, want[s][i].logits) || got.next != want[s][i].next {
 						t.Fatalf("%s %s: step %d of sequence %d differs in a batch: token %d, alone %d; hidden %g…, alone %g…", kind.name, tgt.Name,
 							i, s, got.next, want[s][i].next, got.last[:3], want[s][i].last[:3])
 					}
+				}
+			}
+			for _, state := range []string{"k0", "v0"} {
+				data, at := empty(state)
+				got := make([]byte, len(data))
+				if err := tensor(t, e, "decode", state).GetBytes(at, got); err != nil {
+					t.Fatal(err)
+				}
+				if !bytes.Equal(got, data) {
+					t.Errorf("%s %s: an empty slot of %s was written", kind.name, tgt.Name, state)
 				}
 			}
 		}

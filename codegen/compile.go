@@ -87,10 +87,9 @@ type built struct {
 	first int
 }
 
-// build returns the kernels of a spec, which it builds unless there is an equal one. One for groups takes the tasks of
-// several launches.
-func (c *compiler) build(spec kernels.Spec, group bool) (*built, error) {
-	key := fmt.Sprint(kernels.Key(spec), group)
+// build returns the kernels of a spec, which it builds unless there is an equal one.
+func (c *compiler) build(spec kernels.Spec) (*built, error) {
+	key := kernels.Key(spec)
 	if k, ok := c.built[key]; ok {
 		return k, nil
 	}
@@ -106,7 +105,6 @@ func (c *compiler) build(spec kernels.Spec, group bool) (*built, error) {
 	}
 	for _, one := range k.Kernels {
 		if one.Tile != nil {
-			one.Tile.Group = group
 			p.ScratchBytes = max(p.ScratchBytes, one.Tile.ScratchBytes)
 		}
 		c.r.Kernels, p.Kernels = append(c.r.Kernels, one), append(p.Kernels, one.Kernel)

@@ -38,13 +38,9 @@ func (c *compiler) function(f *ir.Func) error {
 	if err != nil {
 		return err
 	}
-	groups, err := c.grouped(all)
-	if err != nil {
-		return fmt.Errorf("@%s: %w", f.Name, err)
-	}
 	fn.arena, fn.ArenaBytes = (arena+63)/64*64, arena
-	for _, members := range groups {
-		if err := fn.launch(members); err != nil {
+	for _, l := range all {
+		if err := fn.launch(l); err != nil {
 			return fmt.Errorf("@%s: %w", f.Name, err)
 		}
 	}
@@ -55,76 +51,36 @@ func (c *compiler) function(f *ir.Func) error {
 	return nil
 }
 
-// grouped is lower.Grouped on CPUs.
-func (c *compiler) grouped(all []lower.Launch) (groups [][]lower.Launch, err error) {
-	if c.backend.Target.Kind == program.CPU {
-		return lower.Grouped(c.m, all, func(spec kernels.Spec) ([]kernels.Factor, error) {
-			l, err := c.backend.Build("trial", spec)
-			if err != nil {
-				return nil, err
-			}
-			return l.Kernels[0].Tasks, nil
-		})
-	}
-	for i := range all {
-		groups = append(groups, all[i:i+1])
-	}
-	return groups, nil
-}
-
-// launch adds the launches of a spec's kernels, for several launches of it at once if there are several members.
-func (f *function) launch(members []lower.Launch) error {
-	first, group := members[0], len(members) > 1
-	spec, names := lower.Unnamed(first.Spec)
-	b, err := f.build(spec, group)
+// launch adds the launches of a spec's kernels.
+func (f *function) launch(l lower.Launch) error {
+	b, err := f.build(l.Spec)
 	if err != nil {
 		return err
 	}
 	f.work = max(f.work, b.WorkBytes)
 	for i, k := range b.Kernels {
-		out := program.Launch{Kernel: b.first + i, Value: fmt.Sprintf("%%%d", first.Op.Results[0].ID)}
+		out := program.Launch{Kernel: b.first + i, Value: fmt.Sprintf("%%%d", l.Op.Results[0].ID), Args: f.args(l, k.Args)}
 		var tasks []program.Expr
 		for _, t := range k.Tasks {
-			if name := names[t.Size.Sym]; name != "" {
-				t.Size.Sym = name
-			}
 			tasks = append(tasks, program.CeilDiv(f.size(t.Size), program.C(t.Div)))
 		}
 		out.Tasks = program.Mul(tasks...)
-		if group {
-			out.Args = append(out.Args, program.Arg{Space: program.SpaceConst, Offset: out.Tasks.Eval(nil)})
-			out.Tasks = program.Mul(program.C(int64(len(members))), out.Tasks)
-		}
-		var flops, bytes []program.Expr
-		for _, l := range members {
-			out.Args = append(out.Args, f.args(l, k.Args)...)
-			of := k.Spec
-			if len(b.Kernels) == 1 {
-				of = l.Spec
-			}
-			cost := of.Cost()
-			flops, bytes = append(flops, f.sum(cost.Flops)), append(bytes, f.sum(cost.Bytes))
-		}
-		out.Flops, out.Bytes = program.Add(flops...), program.Add(bytes...)
+		cost := k.Spec.Cost()
+		out.Flops, out.Bytes = f.sum(cost.Flops), f.sum(cost.Bytes)
 		f.Launches = append(f.Launches, out)
-		f.r.Ops[f.Name] = append(f.r.Ops[f.Name], first.Op)
+		f.r.Ops[f.Name] = append(f.r.Ops[f.Name], l.Op)
 	}
 	return nil
 }
 
 // args resolves the arguments of a launch.
 func (f *function) args(l lower.Launch, args []kernels.Arg) []program.Arg {
-	_, names := lower.Unnamed(l.Spec)
 	var out []program.Arg
 	for _, a := range args {
 		arg := program.Arg{}
 		switch a.Kind {
 		case kernels.ArgSym:
-			name := a.Sym
-			if names[name] != "" {
-				name = names[name]
-			}
-			arg.Space, arg.Index = program.SpaceSymbol, f.r.Program.SymbolIndex(name)
+			arg.Space, arg.Index = program.SpaceSymbol, f.r.Program.SymbolIndex(a.Sym)
 		case kernels.ArgIn:
 			if m, ok := l.Packed[a.Index]; ok {
 				arg.Space, arg.Offset = program.SpaceWeights, f.r.weights.Matrix(m)

@@ -60,19 +60,23 @@ func (s *Matmul) Cost() Cost {
 // Cost is nothing: the loop around an epilogue counts.
 func (s *Epilogue) Cost() Cost { return Cost{} }
 
-// Cost counts the keys that a query can see, whatever the window hides of them.
+// Cost counts the keys that a query can see, whatever the window hides of them; in a batch with positions, those of its longest sequence
+// for every one.
 func (s *Attention) Cost() Cost {
-	keys := Extent{Sum: []Size{s.T}}
-	if s.Causal && s.Prefix == Const(0) { // none behind the last query
+	keys, sequences := Extent{Sum: []Size{s.T}}, s.Batch.N
+	if s.Causal && s.Prefix == Const(0) && !s.Batch.Positions { // none behind the last query
 		keys = Extent{Sum: []Size{s.Offset, s.S}, Most: &s.T}
 	}
+	if s.Batch == (Batch{}) {
+		sequences = Const(1)
+	}
 	perKey := func(n int64, sizes ...Size) Term {
-		t := times(n, sizes...)
+		t := times(n, append(sizes, sequences)...)
 		t.Of = append(t.Of, keys)
 		return t
 	}
 	products, scores := perKey(2*s.G*s.R*s.H, s.S), perKey(4*s.G*s.R, s.S)
-	stored, queries := perKey(int64(s.KV.Bytes())*s.G*s.H), times(4*s.G*s.R*s.H, s.S)
+	stored, queries := perKey(int64(s.KV.Bytes())*s.G*s.H), times(4*s.G*s.R*s.H, s.S, sequences)
 	switch s.Step {
 	case AttentionScores, AttentionValues:
 		return Cost{[]Term{products}, []Term{queries, stored, scores}}

@@ -9,7 +9,6 @@ import (
 	"fmt"
 
 	"github.com/llir/llvm/ir"
-	"github.com/llir/llvm/ir/constant"
 	"github.com/llir/llvm/ir/enum"
 	"github.com/llir/llvm/ir/types"
 	"github.com/llir/llvm/ir/value"
@@ -35,8 +34,6 @@ type emitter struct {
 	target   target.Target
 	declared map[string]*ir.Func
 	f        *ir.Func
-	argv     value.Value // where the arguments lie
-	task     value.Value
 	cur      *ir.Block
 	blocks   int
 	vals     map[*tile.Value]value.Value
@@ -60,21 +57,9 @@ func emitKernel(m *ir.Module, t target.Target, declared map[string]*ir.Func, k *
 		e.f.FuncAttrs = append(e.f.FuncAttrs, ir.AttrPair{Key: "tune-cpu", Value: t.Tune})
 	}
 	e.newBlock()
-	e.argv, e.task = args, task
-	if k.Group {
-		e.member(len(k.Params))
-	}
 	e.block(k.Body)
 	e.cur.NewRet(nil)
 	return nil
-}
-
-// member finds whose task it is: see tile.Kernel.Group.
-func (e *emitter) member(params int) {
-	each := e.cur.NewLoad(types.I64, e.argv)
-	each.Align = 8
-	first := e.cur.NewAdd(e.cur.NewMul(e.cur.NewUDiv(e.task, each), constant.NewInt(types.I64, int64(params))), constant.NewInt(types.I64, 1))
-	e.argv, e.task = e.cur.NewGetElementPtr(types.I64, e.argv, first), e.cur.NewURem(e.task, each)
 }
 
 func (e *emitter) newBlock() *ir.Block {

@@ -20,7 +20,7 @@ type emission func(e *emitter, in *tile.Inst, a []value.Value) value.Value
 // the arithmetic is the interpreter's.
 var emissions = map[tile.Op]emission{
 	tile.Param:   param,
-	tile.Task:    func(e *emitter, _ *tile.Inst, _ []value.Value) value.Value { return e.task },
+	tile.Task:    func(e *emitter, _ *tile.Inst, _ []value.Value) value.Value { return e.f.Params[1] },
 	tile.Scratch: scratch,
 	tile.Const:   func(_ *emitter, in *tile.Inst, _ []value.Value) value.Value { return number(in) },
 
@@ -102,7 +102,7 @@ func init() { emissions[tile.Reduce] = reduce }
 
 // param reads a parameter from the table of arguments.
 func param(e *emitter, in *tile.Inst, _ []value.Value) value.Value {
-	slot := e.cur.NewLoad(types.I64, e.cur.NewGetElementPtr(types.I64, e.argv, constant.NewInt(types.I64, in.Imm)))
+	slot := e.cur.NewLoad(types.I64, e.cur.NewGetElementPtr(types.I64, e.f.Params[0], constant.NewInt(types.I64, in.Imm)))
 	slot.Align = 8
 	if t := in.Out[0].Type; t.Ptr {
 		return e.cur.NewIntToPtr(slot, llType(t))

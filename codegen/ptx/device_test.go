@@ -96,7 +96,7 @@ func newDevice(t *testing.T, m *ir.Module, w weights) *device {
 		}
 	}
 	for _, s := range d.p.States {
-		d.states = append(d.states, &emu.Memory{Data: make([]byte, s.Bytes)})
+		d.states = append(d.states, &emu.Memory{Data: make([]byte, d.p.StateBytes(s))})
 	}
 	return d
 }

@@ -40,7 +40,6 @@ func TestExecutable(t *testing.T) {
 					{Space: program.SpaceState}, {Space: program.SpaceSymbol}}},
 			},
 		}},
-		Copies:       1,
 		WeightBytes:  4 * n,
 		WorkerOffset: int64(image.Symbols[Symbol]),
 	}

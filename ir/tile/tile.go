@@ -6,8 +6,7 @@
 // tail. Accumulators are values carried by loops, never memory.
 //
 // Every kernel has the native signature void(i64 *args, i64 task, i8 *scratch): args holds one pointer or integer per
-// parameter, task is the index of the work item, and scratch is memory of the calling thread. Kernel.Group makes it take the tasks
-// of several calls.
+// parameter, task is the index of the work item, and scratch is memory of the calling thread.
 //
 // An operation is one row of a table (ops.go): its name, the types it takes and what it computes on a lane. Builder,
 // Verify, Print and Run derive from it; a backend adds one emission per row.
@@ -133,8 +132,5 @@ type Kernel struct {
 	Params       []KernelParam
 	Body         *Block
 	ScratchBytes int64 // per thread
-	// Group says that the native function does the tasks of several calls, its members: args holds the tasks of each, which are as many
-	// for all, and then the parameters of the first, of the second, and so on.
-	Group  bool
-	values int
+	values       int
 }

@@ -8,16 +8,15 @@ import (
 	"pgc/ir"
 )
 
-// call is one run of the decoder: rows tokens at positions past, past+1, …; keys is past+rows, the keys there are once
-// the cache holds the new ones; the first prefix positions see each other in both directions. Without keys there is no
+// call is one run of the decoder: rows tokens at positions past, past+1, … of the sequence in a batch slot; keys is past+rows, the keys
+// there are once the cache holds the new ones; the first prefix positions see each other in both directions. Without keys there is no
 // cache: the tokens are at positions 0, 1, … and all of them see each other.
 //
-// In a batch every row is a token of another sequence, at a position of its own: pasts holds the past of each.
+// In a batch row i is a token of the sequence in slot i, at a position of its own, behind the prefix. keys is more than any position.
 type call struct {
-	rows, keys, past, prefix ir.Dim
-	pasts                    []ir.Dim
-	positions                *Value // [rows, 1], of a batch
-	cos, sin                 *Value // [rows, head_dim/2]
+	rows, keys, past, prefix, slot ir.Dim
+	positions                      *Value // i32 [rows], of a batch; negative where there is no sequence
+	cos, sin                       *Value // [rows, head_dim/2]
 }
 
 // embed is the decoder's input: token embeddings times sqrt(hidden), image features where a token is a picture's.
@@ -69,12 +68,9 @@ func (b *builder) attention(name string, layer int, x *Value, c call) *Value {
 	v := Reshape(b.linear(name+"v_proj", x, groups*dim), c.rows, groups, dim)
 	q, k = Rotary(q, c.cos, c.sin), Rotary(k, c.cos, c.sin)
 	var y *Value
-	switch {
-	case c.pasts != nil:
-		y = b.each(layer, q, k, v, c)
-	case c.keys == (ir.Dim{}):
+	if c.keys == (ir.Dim{}) {
 		y = b.bidirectional(q, k, v)
-	default:
+	} else {
 		k, v = b.cache(fmt.Sprintf("k%d", layer), k, c), b.cache(fmt.Sprintf("v%d", layer), v, c)
 		y = b.attend(layer, q, k, v, c)
 	}
@@ -89,23 +85,65 @@ func (t Text) window(layer int) int {
 	return 0
 }
 
-// cache puts new keys or values behind the past ones and returns all of them.
+// cache puts new keys or values [rows, groups, dim] behind the past ones and returns all of them: [keys, groups, dim], or for a batch
+// [rows, keys, groups, dim].
 func (b *builder) cache(name string, rows *Value, c call) *Value {
-	t := b.cfg.Text
+	groups, dim := b.cfg.Text.NumKeyValueHeads, b.cfg.Text.HeadDim
 	kv := b.opt.KV
 	if kv == ir.Invalid {
 		kv = ir.F32
 	}
-	state := b.f.State(name, kv, b.opt.MaxTokens, t.NumKeyValueHeads, t.HeadDim)
-	all := DynamicUpdateSlice(state, Convert(rows, kv), b.f.Symbol(c.past))
+	state := b.f.Slots(name, kv, Sequences, b.opt.MaxTokens, groups, dim)
+	if c.positions != nil {
+		all := Scatter(state, Convert(Reshape(rows, c.rows, 1, groups, dim), kv), c.positions)
+		b.f.Update(state, all)
+		return Convert(Slice(all, 1, 0, c.keys), ir.F32)
+	}
+	slot := b.f.Symbol(c.slot)
+	all := DynamicUpdateSlice(state, Convert(Reshape(rows, 1, c.rows, groups, dim), kv), slot, b.f.Symbol(c.past))
 	b.f.Update(state, all)
-	return Convert(Slice(all, 0, 0, c.keys), ir.F32)
+	one := Reshape(DynamicSlice(all, slot, 0, 1), b.opt.MaxTokens, groups, dim)
+	return Convert(Slice(one, 0, 0, c.keys), ir.F32)
 }
 
-// mask says who sees whom, bool [rows, keys]: causal, within the window if there is one, and the prefix in both
-// directions whatever the window.
+// The products of queries and keys, and the sums of values: of one sequence, and of every sequence of a batch.
+const (
+	products, sums           = "sgrh,tgh->grst", "grst,tgh->sgrh"
+	batchProducts, batchSums = "bsgrh,btgh->bgrst", "bgrst,btgh->bsgrh"
+)
+
+// attend is attention over the keys and values of one sequence, or of every sequence of a batch.
+func (b *builder) attend(layer int, q, k, v *Value, c call) *Value {
+	mask := b.mask(c, b.cfg.Text.window(layer))
+	weights := func(scores *Value) *Value { return Softmax(Select(mask, scores, -math.MaxFloat32)) }
+	if c.positions == nil {
+		return Einsum(sums, weights(b.scores(products, q, k)), v)
+	}
+	q = Reshape(q, c.rows, 1, q.Dim(1), q.Dim(2), q.Dim(3))
+	y := Einsum(batchSums, weights(b.scores(batchProducts, q, k)), v)
+	return Select(Ge(Reshape(c.positions, c.rows, 1, 1, 1, 1), 0), y, 0.0) // 0 where there is no sequence
+}
+
+// bidirectional is attention in which every token sees every other.
+func (b *builder) bidirectional(q, k, v *Value) *Value {
+	return Einsum(sums, Softmax(b.scores(products, q, k)), v)
+}
+
+// scores are the scaled and capped products of queries and keys.
+func (b *builder) scores(products string, q, k *Value) *Value {
+	t := b.cfg.Text
+	return softcap(Mul(Einsum(products, q, k), 1/math.Sqrt(t.QueryPreAttnScalar)), t.AttnLogitSoftcapping)
+}
+
+// mask says who sees whom, bool [rows, keys] or for a batch [rows, 1, 1, 1, keys]: causal, within the window if there is one, and the
+// prefix in both directions whatever the window.
 func (b *builder) mask(c call, window int) *Value {
-	query := Add(b.f.Iota(0, c.rows, 1), b.f.Symbol(c.past))
+	var query *Value
+	if c.positions != nil {
+		query = Reshape(c.positions, c.rows, 1, 1, 1, 1)
+	} else {
+		query = Add(b.f.Iota(0, c.rows, 1), b.f.Symbol(c.past))
+	}
 	key := b.f.Iota(1, 1, c.keys)
 	seen := Le(key, query)
 	if window > 0 {
@@ -128,12 +166,14 @@ func (b *builder) rotaryTables(c call) (cos, sin *Value) {
 		power := math.Pow(t.RopeTheta, float64(float32(2*i)/float32(t.HeadDim)))
 		freq[i] = float64(1 / float32(power))
 	}
-	position := c.positions
-	if position == nil {
+	var position *Value
+	switch {
+	case c.positions != nil:
+		position = Reshape(c.positions, c.rows, 1)
+	case c.past != (ir.Dim{}):
+		position = Add(b.f.Iota(0, c.rows, 1), b.f.Symbol(c.past))
+	default:
 		position = b.f.Iota(0, c.rows, 1)
-		if c.past != (ir.Dim{}) {
-			position = Add(position, b.f.Symbol(c.past))
-		}
 	}
 	position = Add(position, 1)
 	angle := Mul(Convert(position, ir.F32), b.f.Const(ir.F32, freq, 1, half))

@@ -60,11 +60,13 @@ const HeadRows = 64
 // prefill and decode end before the head, so that whoever chooses the token says whether logits are written.
 //
 // Symbols: S tokens of the call, T keys once they are in the cache, past tokens before them, prefix the length of the
-// bidirectional part, row and R rows of features or hidden states; past0 … past7 what past is to each sequence of a batch.
+// bidirectional part, slot the batch slot whose caches prefill, forward, decode and step work on, row and R rows of features or hidden
+// states.
 func Graph(cfg Config, opt Options) (*ir.Module, error) {
 	return Build(func(m *Module) {
 		S, T := m.Symbol(entry.SymTokens, opt.MaxTokens), m.Symbol(entry.SymKeys, opt.MaxTokens)
 		past, prefix := m.Symbol(entry.SymPast, opt.MaxTokens), m.Symbol(entry.SymPrefix, opt.MaxTokens)
+		slot := m.Symbol(entry.SymSlot, Sequences-1)
 		row, R := m.Symbol(entry.SymRow, opt.MaxTokens), m.Symbol(entry.SymRows, HeadRows)
 		define := func(name string, body func(b *builder)) {
 			m.Func(name, func(f *Func) { body(&builder{cfg, opt, f}) })
@@ -72,7 +74,7 @@ func Graph(cfg Config, opt Options) (*ir.Module, error) {
 		EncodeImage(m, cfg, opt)
 		many := func(b *builder) *Value {
 			ids, slots := b.f.Input(entry.InIDs, ir.I32, S), b.f.Input(entry.InSlots, ir.I32, S)
-			return b.decoder(b.embed(ids, slots, b.features(), S), call{rows: S, keys: T, past: past, prefix: prefix})
+			return b.decoder(b.embed(ids, slots, b.features(), S), call{rows: S, keys: T, past: past, prefix: prefix, slot: slot})
 		}
 		define(entry.Prefill, func(b *builder) {
 			b.opt.Trace = false
@@ -88,7 +90,7 @@ func Graph(cfg Config, opt Options) (*ir.Module, error) {
 		define(entry.Logits, func(b *builder) { b.f.Return(entry.OutLogits, b.head(b.last(1))) })
 		one := func(b *builder, next *Value) *Value {
 			b.opt.Trace = false
-			x := b.decoder(b.embedText(next), call{rows: ir.D(1), keys: T, past: past, prefix: prefix})
+			x := b.decoder(b.embedText(next), call{rows: ir.D(1), keys: T, past: past, prefix: prefix, slot: slot})
 			return b.keep(b.last(1), ir.D(0), x)
 		}
 		define(entry.Decode, func(b *builder) { one(b, b.next(1)) })

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"pgc/runtime/native"
 	"pgc/runtime/program"
@@ -13,8 +14,9 @@ type cpu struct {
 	p       *program.Program
 	pool    *native.Pool
 	arena   *native.Memory
-	states  []*native.Memory // slot by slot
-	stateAt []uintptr        // where they lie
+	states  []*native.Memory
+	stateAt []uintptr // where they lie
+	slots   int       // batch slots that they have memory for
 	funcs   []function
 	closers []func() error
 }
@@ -24,6 +26,8 @@ type function struct {
 	table           *native.Table
 	bases           native.Bases
 	inputs, outputs []*native.Memory
+	slot            int  // the symbol that chooses a batch slot, or -1
+	all             bool // whether it works on all of them
 }
 
 // newCPU reserves memory at its largest and starts threads. Memory is taken from the system as it is first touched.
@@ -47,16 +51,22 @@ func (x *cpu) open(code, weights []byte, threads int) (err error) {
 	if x.arena, err = x.reserve(arena); err != nil {
 		return err
 	}
-	if err := x.Copies(min(1, x.p.Copies)); err != nil {
-		return err
+	for _, s := range x.p.States {
+		m, err := x.reserve(s.Bytes)
+		if err != nil {
+			return err
+		}
+		x.states, x.stateAt = append(x.states, m), append(x.stateAt, m.Addr())
 	}
+	x.slots = min(1, x.p.Slots)
 	bases := native.Bases{Arena: x.arena.Addr()}
 	if len(weights) > 0 {
 		bases.Weights = native.Addr(weights)
 	}
 	for i := range x.p.Funcs {
-		f := function{bases: bases}
 		fn := &x.p.Funcs[i]
+		f := function{bases: bases}
+		f.slot, f.all = slotsOf(x.p, fn)
 		if f.inputs, f.bases.Inputs, err = x.ports(fn.Inputs); err != nil {
 			return err
 		}
@@ -95,22 +105,44 @@ func (x *cpu) reserve(n int64) (*native.Memory, error) {
 	return m, err
 }
 
-// Copies reserves the states of the first n batch slots.
-func (x *cpu) Copies(n int) error {
-	states := x.p.States
-	for i := len(x.states); i < n*len(states); i++ {
-		number := i % len(states)
-		if i >= len(states) && !states[number].PerSlot {
-			x.states, x.stateAt = append(x.states, x.states[number]), append(x.stateAt, x.stateAt[number])
+// slotsOf returns which symbol chooses the batch slot that a function works on, or -1, and whether it works on all slots: an address in
+// a state of slots that no symbol moves by whole slots is that of all.
+func slotsOf(p *program.Program, f *program.Func) (slot int, all bool) {
+	slot = -1
+	for i := range f.Launches {
+		for _, a := range f.Launches[i].Args {
+			if a.Space != program.SpaceState || !p.States[a.Index].PerSlot {
+				continue
+			}
+			at := slices.IndexFunc(a.Terms, func(t program.Term) bool { return t.Stride == p.States[a.Index].Bytes })
+			if at < 0 {
+				all = true
+			} else {
+				slot = a.Terms[at].Sym
+			}
+		}
+	}
+	return slot, all
+}
+
+// Slots gives the first n batch slots memory.
+func (x *cpu) Slots(n int) error {
+	if n > x.p.Slots {
+		return fmt.Errorf("%d batch slots, the program has %d", n, x.p.Slots)
+	}
+	if n <= x.slots {
+		return nil
+	}
+	for i, s := range x.p.States {
+		if !s.PerSlot {
 			continue
 		}
-		m, err := x.reserve(states[number].Bytes)
-		if err != nil {
+		if err := x.states[i].Grow(s.Bytes * int64(n)); err != nil {
 			return err
 		}
-		x.states = append(x.states, m)
-		x.stateAt = append(x.stateAt, m.Addr())
+		x.stateAt[i] = x.states[i].Addr()
 	}
+	x.slots = n
 	return nil
 }
 
@@ -169,12 +201,13 @@ func (x *cpu) end(c *Call) int {
 // bind makes a function's table ready for a call.
 func (x *cpu) bind(c *Call) (*native.Table, error) {
 	f := &x.funcs[c.Func]
-	if n := len(x.p.States); n > 0 {
-		if c.Slot < 0 || c.Slot >= len(x.states)/n {
-			return nil, fmt.Errorf("batch slot %d is none of the %d that memory is reserved for", c.Slot, len(x.states)/n)
-		}
-		f.bases.States = x.stateAt[c.Slot*n:]
+	if f.all && x.slots < x.p.Slots {
+		return nil, fmt.Errorf("function %s works on %d batch slots, memory is reserved for %d", x.p.Funcs[c.Func].Name, x.p.Slots, x.slots)
 	}
+	if f.slot >= 0 && (c.Symbols[f.slot] < 0 || c.Symbols[f.slot] >= int64(x.slots)) {
+		return nil, fmt.Errorf("batch slot %d is none of the %d that memory is reserved for", c.Symbols[f.slot], x.slots)
+	}
+	f.bases.States = x.stateAt
 	return f.table, f.table.Bind(&f.bases, c.Symbols)
 }
 

@@ -75,10 +75,6 @@ func (f *Func) Set(symbol string, v int) {
 	}
 }
 
-// Use makes the function work on the states of a batch slot in the runs that follow; at first it is slot 0. A function that
-// names slots itself counts on from it.
-func (f *Func) Use(slot int) { f.call.Slot = slot }
-
 // Run executes the function. When ctx is done it returns ctx's error within the time of a task; outputs, and the states that
 // the function updates, hold anything then.
 func (f *Func) Run(ctx context.Context) error { return f.e.Executor.Run(ctx, &f.call) }
@@ -119,7 +115,7 @@ func (f *Func) port(name string, space program.Space, ports []program.Port) (Ten
 	return Tensor{f.e.Executor, Memory{Space: space, Func: f.call.Func, Index: i}}, nil
 }
 
-// State returns a state of the first batch slot by name, or an error naming it.
+// State returns a state by name, or an error naming it.
 func (e *Engine) State(name string) (Tensor, error) {
 	i := slices.IndexFunc(e.Program.States, func(s program.State) bool { return s.Name == name })
 	if i < 0 {
@@ -128,7 +124,7 @@ func (e *Engine) State(name string) (Tensor, error) {
 	return e.StateAt(i), nil
 }
 
-// StateAt returns a state by its number; the states of a batch slot follow those of the one before it.
+// StateAt returns a state by its number in the program.
 func (e *Engine) StateAt(i int) Tensor {
 	return Tensor{e.Executor, Memory{Space: program.SpaceState, Index: i}}
 }

@@ -20,8 +20,8 @@ type Executor interface {
 	Run(ctx context.Context, c *Call) error
 	// Profile runs a call and reports its launches, in order.
 	Profile(ctx context.Context, c *Call) ([]Timing, error)
-	// Copies reserves memory for the states of the first n batch slots. The first slot is there always.
-	Copies(n int) error
+	// Slots reserves memory for the states of the first n batch slots; the first slot is there always. What the slots hold stays.
+	Slots(n int) error
 	// Close gives all memory back. It may be called twice.
 	Close() error
 }
@@ -31,14 +31,13 @@ type Executor interface {
 type Memory struct {
 	Space program.Space // SpaceInput, SpaceOutput, SpaceState or SpaceArena
 	Func  int           // number of the function, for an input or output
-	Index int           // number of the input, output or state; the states of a batch slot follow those of the one before it
+	Index int           // number of the input, output or state; the batch slots of a state follow each other
 }
 
 // Call says what to run.
 type Call struct {
 	Func    int     // number of the function in the program
 	Symbols []int64 // one value for each of the program's symbols
-	Slot    int     // batch slot whose states the function works on
 	// The launches First to End-1 run; if End is 0, all do.
 	First, End int
 }

@@ -26,7 +26,7 @@ const (
 	InPixels    = "pixels"    // f32 [3, size, size], normalized, of encode_image
 	InIDs       = "ids"       // i32 [S], token ids, of prefill, forward and embed
 	InSlots     = "slots"     // i32 [S], the row of features for each image token, -1 for text, of prefill, forward and embed
-	InPositions = "positions" // i32 [8], the position of each sequence's token, of decode_batch and step_batch
+	InPositions = "positions" // i32 [8], the position of each slot's token, -1 for none, of decode_batch and step_batch
 )
 
 // Outputs.
@@ -49,6 +49,7 @@ const (
 const (
 	SymTokens = "S"      // tokens of the call
 	SymKeys   = "T"      // keys in the cache once those of the call are there
+	SymSlot   = "slot"   // batch slot that a function of one sequence works on
 	SymPast   = "past"   // tokens before those of the call
 	SymPrefix = "prefix" // length of the part of the prompt that sees itself in both directions
 	SymRow    = "row"    // first row of features that encode_image writes, or of hidden states that head reads

@@ -3,10 +3,10 @@ package generate
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"pgc/runtime/engine"
+	"pgc/runtime/entry"
 )
 
 // batch is the sequences that are in the batch slots.
@@ -18,7 +18,7 @@ type batch struct {
 }
 
 // sequences is the number of sequences that the functions for a batch work on.
-func (s *Session) sequences() int { return s.Engine.Program.Copies }
+func (s *Session) sequences() int { return s.Engine.Program.Slots }
 
 func (b *batch) live() (n int) {
 	for _, j := range b.slots {
@@ -36,7 +36,7 @@ func (b *batch) free() int {
 	}
 	if b.most == 0 {
 		b.most = cap(b.slots)
-		if b.most > 1 && b.s.Engine.Copies(b.most) != nil {
+		if b.most > 1 && b.s.Engine.Slots(b.most) != nil {
 			b.most = 1
 		}
 	}
@@ -131,16 +131,20 @@ func (b *batch) step() {
 	}
 }
 
+// nobody is the position of a batch slot without a sequence: nothing is written there or read.
+const nobody = -1
+
 // together takes all sequences a token further in one step. errs gets the errors of single sequences.
 func (b *batch) together(errs []error) error {
 	s := b.s
-	ids, positions := make([]int32, len(s.pasts)), make([]int32, len(s.pasts))
-	greedy := true
+	ids, positions := make([]int32, s.sequences()), slices.Repeat([]int32{nobody}, s.sequences())
+	greedy, keys := true, 0
 	for i, j := range b.slots {
 		if j != nil {
 			q := j.seq
 			ids[i], positions[i] = q.next, int32(len(q.seen))
 			q.seen = append(q.seen, q.next)
+			keys = max(keys, len(q.seen))
 			greedy = greedy && q.greedy()
 		}
 	}
@@ -148,9 +152,7 @@ func (b *batch) together(errs []error) error {
 	if greedy {
 		f = s.functions.stepBatch
 	}
-	for i, past := range s.pasts {
-		f.Set(past, int(positions[i]))
-	}
+	f.Set(entry.SymKeys, keys)
 	if err := engine.Put(s.nextBatch, 0, ids); err != nil {
 		return err
 	}
@@ -190,6 +192,3 @@ func (b *batch) settled(ids []int32) bool {
 	}
 	return true
 }
-
-// pastOf is the symbol of decode_batch that counts the tokens before that of a sequence.
-func pastOf(i int) string { return fmt.Sprintf("past%d", i) }

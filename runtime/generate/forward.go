@@ -71,7 +71,7 @@ func (s *Session) forwardTo(ctx context.Context, w Sink, p tokenizer.Prompt, r F
 			return err
 		}
 	}
-	s.forward.Use(slot)
+	s.forward.Set(entry.SymSlot, slot)
 	if err := s.Hidden(ctx, p, r.Pictures); err != nil {
 		return err
 	}

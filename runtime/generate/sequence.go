@@ -11,12 +11,12 @@ import (
 	"pgc/runtime/tokenizer"
 )
 
-// sequence is an answer in the making, whose keys and values are in a copy of the cache.
+// sequence is an answer in the making, whose keys and values are in a batch slot.
 type sequence struct {
 	s       *Session
 	r       Request
 	a       *Answer
-	copy    int
+	slot    int
 	prefix  int
 	seen    []int32 // the prompt and what came after it, but for the last token
 	next    int32   // the last token, which no function has seen yet
@@ -27,8 +27,8 @@ type sequence struct {
 }
 
 // begin encodes the pictures of a request, whose prompt is p, runs the prompt, and chooses the first token.
-func (s *Session) begin(ctx context.Context, r Request, p tokenizer.Prompt, copy int) (*sequence, error) {
-	q := &sequence{s: s, r: r, a: &Answer{PromptTokens: len(p.IDs), FinishReason: "length"}, copy: copy, prefix: p.Prefix, seen: slices.Clone(p.IDs)}
+func (s *Session) begin(ctx context.Context, r Request, p tokenizer.Prompt, slot int) (*sequence, error) {
+	q := &sequence{s: s, r: r, a: &Answer{PromptTokens: len(p.IDs), FinishReason: "length"}, slot: slot, prefix: p.Prefix, seen: slices.Clone(p.IDs)}
 	var err error
 	if q.a.Preprocess, q.a.Encode, err = s.Encode(ctx, r.Pictures); err != nil {
 		return nil, err
@@ -37,7 +37,7 @@ func (s *Session) begin(ctx context.Context, r Request, p tokenizer.Prompt, copy
 	if err := s.start(s.prefill, p); err != nil {
 		return nil, err
 	}
-	s.prefill.Use(copy)
+	s.prefill.Set(entry.SymSlot, slot)
 	if err := s.prefill.Run(ctx); err != nil {
 		return nil, err
 	}
@@ -70,7 +70,7 @@ func (s *Session) step(ctx context.Context, q *sequence) error {
 	if q.greedy() {
 		f = s.functions.step
 	}
-	f.Use(q.copy)
+	f.Set(entry.SymSlot, q.slot)
 	f.Set(entry.SymPrefix, q.prefix)
 	f.Set(entry.SymPast, len(q.seen))
 	q.seen = append(q.seen, q.next)

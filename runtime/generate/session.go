@@ -26,7 +26,6 @@ type Session struct {
 	Mapped    int64 // bytes of the file's sections other than runtime and weights
 
 	*functions
-	pasts   []string     // symbols of decodeBatch and stepBatch, by sequence
 	encoded []*rgb.Image // whose features the executor holds, picture by picture
 	id      [1]int32     // what goes into the state next and comes from it
 	row     []float32    // logits of one sequence
@@ -39,9 +38,6 @@ func New(m *manifest.Model, t *tokenizer.Tokenizer, e *engine.Engine) (*Session,
 		return nil, err
 	}
 	s := &Session{Model: m, Tokenizer: t, Engine: e, functions: f, row: make([]float32, m.VocabSize)}
-	for i := range s.sequences() {
-		s.pasts = append(s.pasts, pastOf(i))
-	}
 	return s, nil
 }
 

@@ -41,6 +41,33 @@ func Reserve(size int64) (*Memory, error) {
 	return m, nil
 }
 
+// Grow makes the range size bytes long, unless it is that long already. What is in it stays, and the new bytes are zero, but it may move.
+func (m *Memory) Grow(size int64) error {
+	if size <= int64(m.size) {
+		return nil
+	}
+	n, err := Reserve(size)
+	if err != nil {
+		return err
+	}
+	old, inner := m.whole, len(m.whole)-2*pageBytes
+	if inner > 0 { // its pages move to the new range, which they are a part of
+		const move = unix.MREMAP_MAYMOVE | unix.MREMAP_FIXED
+		if _, err := unix.MremapPtr(m.at(0), uintptr(inner), n.at(0), uintptr(len(n.whole)-2*pageBytes), move); err != nil {
+			n.Close()
+			return fmt.Errorf("cannot reserve %d bytes of memory: %w", size, err)
+		}
+	}
+	*m = *n
+	// What is left of the old range are the pages at its ends; between them somebody else may have mapped memory since.
+	for _, page := range [][]byte{old[:pageBytes], old[len(old)-pageBytes:]} {
+		if err := unix.MunmapPtr(unsafe.Pointer(unsafe.SliceData(page)), uintptr(pageBytes)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // LoadCode copies a blob of position-independent machine code into fresh memory and makes that readable and executable.
 // It serves code that does not lie in a file.
 func LoadCode(code []byte) (*Memory, error) {

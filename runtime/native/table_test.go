@@ -13,7 +13,6 @@ func bindProgram() *program.Program {
 	return &program.Program{
 		Symbols: []program.Symbol{{Name: "S", Max: 10}, {Name: "T", Max: 100}},
 		States:  []program.State{{Name: "k", Bytes: 1000}, {Name: "v", Bytes: 1000}},
-		Copies:  1,
 		Kernels: []program.Kernel{{Name: "k0"}, {Name: "k1", CodeOffset: 3}},
 		Funcs: []program.Func{{Name: "f",
 			Inputs:     []program.Port{{Name: "x", DType: "f32"}},

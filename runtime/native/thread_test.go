@@ -80,6 +80,36 @@ func TestMemory(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	// It grows wherever there is room: what was there stays, the rest is zero, and only what is touched counts.
+	for _, n := range []int64{0, 10, 4096, 1 << 20} {
+		m, err := Reserve(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range m.Bytes() {
+			m.Bytes()[i] = byte(i%251 + 1)
+		}
+		for _, more := range []int64{1, 4095, 1 << 22, 1 << 36} {
+			if err := m.Grow(n + more); err != nil {
+				t.Fatal(err)
+			}
+			if m.Len() != int(n+more) || m.Addr()%uintptr(pageBytes) != 0 {
+				t.Fatalf("%d bytes that grow by %d: got %d at %#x", n, more, m.Len(), m.Addr())
+			}
+			for i, v := range m.Bytes()[:min(n+more, n+1<<22)] {
+				if want := byte(i%251 + 1); i < int(n) && v != want || i >= int(n) && v != 0 {
+					t.Fatalf("byte %d of %d is %d after growing by %d", i, n, v, more)
+				}
+			}
+		}
+		if err := m.Grow(1); err != nil || int64(m.Len()) != n+1<<36 {
+			t.Errorf("grown to less than it is: %d bytes, %v", m.Len(), err)
+		}
+		m.Bytes()[n+1<<36-1] = 1
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	}
 	// Far more than there is: only what is touched counts.
 	m, err := Reserve(1 << 38)
 	if err != nil {

@@ -72,7 +72,7 @@ func (c *codec) shared(p *Program) {
 	c.string(&p.Generator)
 	list(c, &p.Symbols, 2, func(c *codec, s *Symbol) { c.string(&s.Name); c.int64(&s.Max) })
 	list(c, &p.States, 3, func(c *codec, s *State) { c.string(&s.Name); c.int64(&s.Bytes); c.bool(&s.PerSlot) })
-	c.int(&p.Copies)
+	c.int(&p.Slots)
 	list(c, &p.Funcs, 4, func(c *codec, f *Func) {
 		c.string(&f.Name)
 		list(c, &f.Inputs, 3, (*codec).port)

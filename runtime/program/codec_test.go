@@ -131,7 +131,8 @@ func TestValidate(t *testing.T) {
 		want   string
 	}{
 		{func(p *Program) { p.Symbols[1].Max = -1 }, "program: symbol T: maximum -1 is negative"},
-		{func(p *Program) { p.Copies = 0 }, "program: 0 copies of the states, expected 1 to 1024"},
+		{func(p *Program) { p.Slots = 0 }, "program: state k0: 0 batch slots, expected 1 to 1024"},
+		{func(p *Program) { p.Slots = -1 }, "program: -1 batch slots, expected 0 to 1024"},
 		{func(p *Program) { p.States[0].Bytes = -1 }, "program: state k0: size -1 is negative"},
 		{func(p *Program) { p.Kernels[1].CodeOffset = -8 }, "program: kernel row_2: code offset -8 is negative"},
 		{func(p *Program) { p.Kernels[0].RHS = "i32" }, `program: kernel gemm_1: products of "bf16" by "i32", expected f32, bf16, f16, int8 or int4 of both or neither`},

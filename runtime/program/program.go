@@ -18,7 +18,7 @@ type Program struct {
 	Target    Target
 	Symbols   []Symbol
 	States    []State
-	Copies    int // batch slots: sequences that can be worked on at the same time
+	Slots     int // batch slots: sequences that can be worked on at the same time; 0 if no state has any
 	Kernels   []Kernel
 	Funcs     []Func
 	Weights   []Weight
@@ -70,8 +70,16 @@ type Symbol struct {
 // State is memory that outlives a run of a func: a key or value cache, or what one func hands on to another.
 type State struct {
 	Name    string
-	Bytes   int64
-	PerSlot bool // whether every batch slot has its own, as of a cache; otherwise one serves all
+	Bytes   int64 // of one slot
+	PerSlot bool  // whether every batch slot has its own, as of a cache, one behind the other; otherwise one serves all
+}
+
+// StateBytes is the size of a state with all its slots.
+func (p *Program) StateBytes(s State) int64 {
+	if s.PerSlot {
+		return s.Bytes * int64(p.Slots)
+	}
+	return s.Bytes
 }
 
 // SlotBytes returns the size of the states of one batch slot: the KV cache of a sequence.
@@ -157,7 +165,7 @@ type Space uint8
 const (
 	SpaceWeights Space = iota // the weights section
 	SpaceArena                // the func's intermediate values
-	SpaceState                // state number Index; behind the states of the first batch slot come those of the second, and so on
+	SpaceState                // state number Index
 	SpaceInput                // input number Index
 	SpaceOutput               // output number Index
 	SpaceSymbol               // the value of symbol number Index

@@ -12,7 +12,7 @@ func sample() *Program {
 		Target:    Target{CPU, "amd64", "x86-64-v3", []string{"avx2", "fma", "f16c"}},
 		Symbols:   []Symbol{{"S", 300}, {"T", 1024}},
 		States:    []State{{"k0", 4096, true}, {"v0", 4096, false}},
-		Copies:    1,
+		Slots:     8,
 		Kernels:   []Kernel{{Name: "gemm_1", LHS: "bf16", RHS: "int8"}, {Name: "row_2", CodeOffset: 64}},
 		Funcs: []Func{{
 			Name:    "decode",

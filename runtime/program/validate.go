@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 )
 
@@ -36,8 +37,8 @@ func sharedBytes(p *Program) []byte {
 	return c.buf
 }
 
-// maxCopies is the most copies of its states that a program may have.
-const maxCopies = 1024
+// maxSlots is the most batch slots that a program may have.
+const maxSlots = 1024
 
 // factors are the types of a kernel's products.
 var factors = []DType{"", "f32", "bf16", "f16", "int8", "int4"}
@@ -50,13 +51,19 @@ func (p *Program) Validate() error {
 			return fmt.Errorf("program: symbol %s: maximum %d is negative", s.Name, s.Max)
 		}
 	}
+	if p.Slots < 0 || p.Slots > maxSlots {
+		return fmt.Errorf("program: %d batch slots, expected 0 to %d", p.Slots, maxSlots)
+	}
 	for _, s := range p.States {
 		if s.Bytes < 0 {
 			return fmt.Errorf("program: state %s: size %d is negative", s.Name, s.Bytes)
 		}
-	}
-	if p.Copies < 0 || p.Copies > maxCopies || p.Copies == 0 && len(p.States) > 0 {
-		return fmt.Errorf("program: %d copies of the states, expected 1 to %d", p.Copies, maxCopies)
+		if s.Bytes > math.MaxInt64/maxSlots {
+			return fmt.Errorf("program: state %s: size %d, expected at most %d", s.Name, s.Bytes, int64(math.MaxInt64/maxSlots))
+		}
+		if s.PerSlot && p.Slots == 0 {
+			return fmt.Errorf("program: state %s: 0 batch slots, expected 1 to %d", s.Name, maxSlots)
+		}
 	}
 	for _, k := range p.Kernels {
 		if err := p.validateKernel(k); err != nil {
@@ -194,8 +201,8 @@ func (p *Program) validateArg(f *Func, a Arg) error {
 	case SpaceArena:
 		size = f.ArenaBytes
 	case SpaceState:
-		if count = len(p.States) * p.Copies; a.Index >= 0 && a.Index < count {
-			size = p.States[a.Index%len(p.States)].Bytes
+		if count = len(p.States); a.Index >= 0 && a.Index < count {
+			size = p.StateBytes(p.States[a.Index])
 		}
 	case SpaceInput:
 		count = len(f.Inputs)

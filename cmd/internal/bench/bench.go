@@ -90,7 +90,7 @@ func Run(ctx context.Context, path string, o Options) (*Report, error) {
 		return nil, err
 	}
 	defer e.Close()
-	if err := e.Copies(image.Program.Copies); err != nil {
+	if err := e.Slots(image.Program.Slots); err != nil {
 		return nil, err
 	}
 	if err := r.phases(ctx, e, m, limits); err != nil {

@@ -75,11 +75,7 @@ func embedding(n int) []phase {
 
 // together returns a step of decoding for all sequences of a batch, with n tokens before each.
 func together(n int) phase {
-	p := phase{"decode_batch", []string{entry.StepBatch}, map[string]int{}, 10}
-	for i := range paligemma.Sequences {
-		p.syms[paligemma.PastOf(i)] = n
-	}
-	return p
+	return phase{"decode_batch", []string{entry.StepBatch}, map[string]int{entry.SymKeys: n + 1}, 10}
 }
 
 // prepare sets such a prompt in an executor, and a batch of sequences with n tokens before each.

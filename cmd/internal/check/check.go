@@ -116,16 +116,13 @@ func (l *loaded) kernels(ctx context.Context, w io.Writer, o build.Options) (mis
 	if rows <= 0 {
 		rows = 7
 	}
-	if err := l.e.Copies(l.r.Program.Copies); err != nil {
+	if err := l.e.Slots(l.r.Program.Slots); err != nil {
 		return 0, err
 	}
 	if err := l.inputs(rows); err != nil {
 		return 0, err
 	}
-	syms := map[string]int{entry.SymTokens: rows, entry.SymPrefix: rows - 2, entry.SymRow: 0, entry.SymRows: 2}
-	for i := range paligemma.Sequences {
-		syms[paligemma.PastOf(i)] = rows - i%2
-	}
+	syms := map[string]int{entry.SymTokens: rows, entry.SymPrefix: rows - 2, entry.SymRow: 0, entry.SymRows: 2, entry.SymSlot: 1}
 	for _, f := range l.m.Funcs {
 		syms[entry.SymPast], syms[entry.SymKeys] = 0, rows
 		if f.Name == entry.Decode || f.Name == entry.Step { // behind the tokens that the functions before them left in the cache
