@@ -48,11 +48,16 @@ func New(p *program.Program, code []byte, weights []byte, threads int) (*Engine,
 	if err != nil {
 		return nil, err
 	}
+	return On(x, p, threads), nil
+}
+
+// On prepares a program that an executor has loaded, whose calls use so many threads. Closing the engine closes the executor.
+func On(x Executor, p *program.Program, threads int) *Engine {
 	e := &Engine{Program: p, Executor: x, threads: threads, funcs: make([]Func, len(p.Funcs))}
 	for i := range p.Funcs {
 		e.funcs[i] = Func{e: e, fn: &p.Funcs[i], call: Call{Func: i, Symbols: make([]int64, len(p.Symbols))}}
 	}
-	return e, nil
+	return e
 }
 
 // Threads is the number of threads that compute.

@@ -66,7 +66,7 @@ func (s *Session) Generate(ctx context.Context, r Request) (*Answer, error) {
 func numbers(logits []float32, tokens int) error {
 	for id, v := range logits {
 		if v != v {
-			return fmt.Errorf("the logit of token %d is no number after %d tokens: the checkpoint holds weights that are none, or too large ones", id, tokens)
+			return fmt.Errorf("the logit of token %d is NaN after %d tokens: the checkpoint holds weights that are NaN or too large", id, tokens)
 		}
 	}
 	return nil
