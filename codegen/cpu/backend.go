@@ -26,7 +26,7 @@ func Backend(t target.Target) *backend.Backend {
 func Variants(targets []target.Target, bf16 bool) []*backend.Backend {
 	var out []*backend.Backend
 	for i, t := range targets {
-		if !t.BF16 || bf16 || !slices.ContainsFunc(targets[i+1:], t.IsButForBF16) {
+		if !t.Has("avx512bf16") || bf16 || !slices.ContainsFunc(targets[i+1:], t.DiffersOnlyInBF16) {
 			out = append(out, Backend(t))
 		}
 	}

@@ -69,7 +69,7 @@ func assemble(ctx context.Context, t target.Target, ks []*backend.Kernel) (*back
 // sequence. It computes eight rows however many sequences there are: on two threads of Zen 5 in 4 bits that takes 1.1 to 1.4 times as
 // long as one row with AVX-512-VNNI, and 2.5 to 3.2 times with AVX2, whose products, and not the memory, are the limit then.
 func MinBatch(t target.Target) int {
-	if t.VNNI && t.Lanes == 16 {
+	if t.Has(target.VNNI...) && t.Lanes == 16 {
 		return 2
 	}
 	return 4

@@ -73,15 +73,15 @@ func (p *Part) columns() int64 { return p.Blocks * p.block() }
 // mmBuild is a matmul being built: its parameters and the row block that the task works on.
 type mmBuild struct {
 	*Matmul
-	g       *gen
-	x       *tile.Value
-	weights [][]*tile.Value // by part
-	extra   [][]*tile.Value
-	outs    []*tile.Value
-	pro     rowBody
-	further []*tile.Value // results of the prologue
-	best    greatest      // of an argmax, so far
-	xStride int64
+	g         *gen
+	x         *tile.Value
+	weights   [][]*tile.Value // by part
+	extra     [][]*tile.Value
+	outs      []*tile.Value
+	pro       rowBody
+	extraOuts []*tile.Value // results of the prologue
+	best      argmax        // of an argmax, so far
+	xStride   int64
 }
 
 func (s *Matmul) build(g *gen) {
@@ -133,13 +133,13 @@ func (m *mmBuild) params() {
 	}
 	if p := m.Prologue; p != nil {
 		for i, o := range p.Outs {
-			m.further = append(m.further, g.result(len(m.Parts)+i, o.Elem))
+			m.extraOuts = append(m.extraOuts, g.result(len(m.Parts)+i, o.Elem))
 		}
 	}
 }
 
 // rows computes the prologue's rows m0 … m0+rows-1, of at most `most`, into scratch, which becomes x; write says whether this task is the
-// one that writes the further results.
+// one that writes the extra outputs.
 func (m *mmBuild) rows(m0, rows *tile.Value, most int64, write *tile.Value) {
 	p, b, lanes := m.Prologue, m.g.b, m.pro.lanes
 	if p == nil {
@@ -170,7 +170,7 @@ func (m *mmBuild) rows(m0, rows *tile.Value, most int64, write *tile.Value) {
 				args := m.pro.args(outer, i, count, reduced, lanes)
 				for j, o := range p.Outs {
 					at := m.g.at([]*tile.Value{outer[0], i}, o.Strides)
-					m.g.store(m.further[j], b.Add(at, b.Int(o.Offset)), b.Expr(exprs[1+j], args, lanes), count)
+					m.g.store(m.extraOuts[j], b.Add(at, b.Int(o.Offset)), b.Expr(exprs[1+j], args, lanes), count)
 				}
 			})
 		})

@@ -21,32 +21,33 @@ func ArgmaxColumns(n int64) int64 {
 // Pairs is how many pairs the columns of an argmax are reduced to.
 func (p *Part) Pairs() int64 { return (p.N + p.Argmax - 1) / p.Argmax }
 
-// greatest is the greatest value so far, in every lane, and its place. NaN counts as +Inf with index -1, so that the least
-// place of the greatest value is -1 where any is.
-type greatest struct{ value, place *tile.Value }
+// argmax accumulates the greatest value in every lane, and its index. NaN counts as +Inf at index -1, so that the least index of the
+// greatest value is -1 where any is NaN.
+type argmax struct{ value, index *tile.Value }
 
-// nowhere is the place of the greatest of nothing, behind all others.
-const nowhere = math.MaxInt32
+// noIndex is the index of the identity, behind all others.
+const noIndex = math.MaxInt32
 
-func noneGreatest(b *tile.Builder, lanes int) greatest {
-	return greatest{b.Float(math.Inf(-1), lanes), b.Int32(nowhere, lanes)}
+// argmaxIdentity returns the accumulator that every other one wins against.
+func argmaxIdentity(b *tile.Builder, lanes int) argmax {
+	return argmax{b.Float(math.Inf(-1), lanes), b.Int32(noIndex, lanes)}
 }
 
-// join takes y where it is greater, or as great and further ahead: in whichever order pairs are joined, the result is one.
-func (x greatest) join(b *tile.Builder, y greatest) greatest {
-	ahead := b.Logic(tile.And, b.Compare(tile.EQ, x.value, y.value), b.Compare(tile.LT, y.place, x.place))
-	take := b.Logic(tile.Or, b.Compare(tile.LT, x.value, y.value), ahead)
-	return greatest{b.Select(take, y.value, x.value), b.Select(take, y.place, x.place)}
+// join takes y where it is greater, or as great and earlier: the result is the same in whichever order accumulators are joined.
+func (x argmax) join(b *tile.Builder, y argmax) argmax {
+	earlier := b.Logic(tile.And, b.Compare(tile.EQ, x.value, y.value), b.Compare(tile.LT, y.index, x.index))
+	take := b.Logic(tile.Or, b.Compare(tile.LT, x.value, y.value), earlier)
+	return argmax{b.Select(take, y.value, x.value), b.Select(take, y.index, x.index)}
 }
 
-// lanes joins the pairs of all lanes.
-func (x greatest) lanes(b *tile.Builder) greatest {
+// lanes joins the accumulators of all lanes.
+func (x argmax) lanes(b *tile.Builder) argmax {
 	n := x.value.Type.Lanes
 	top := b.Reduce(tile.Max, x.value)
-	place := b.Select(b.Compare(tile.EQ, x.value, b.Splat(top, n)), x.place, b.Int32(nowhere, n))
-	// Places are numbers of float32, as far as they are places.
-	least := b.Reduce(tile.Max, b.Unary(tile.Neg, b.Cast(tile.IToF, place)))
-	return greatest{top, b.Cast(tile.FToI, b.Unary(tile.Neg, least))}
+	index := b.Select(b.Compare(tile.EQ, x.value, b.Splat(top, n)), x.index, b.Int32(noIndex, n))
+	// Float32 holds every column's index exactly; a minimum is the negative of a maximum.
+	negative := b.Reduce(tile.Max, b.Unary(tile.Neg, b.Cast(tile.IToF, index)))
+	return argmax{top, b.Cast(tile.FToI, b.Unary(tile.Neg, negative))}
 }
 
 // keep joins one fragment of each accumulator, columns col … col+lanes-1, to what the task has.
@@ -62,12 +63,12 @@ func (m *mmBuild) keep(part int, accs []*tile.Value, col *tile.Value) {
 		args = append(args, m.g.fragment(o, m.extra[part][i], []*tile.Value{b.Int(0), b.Int(0), col}, lanes, count))
 	}
 	v := b.Expr(scalar.Lower(p.Exprs[0]), args, lanes)
-	place := b.Add(b.Splat(b.Cast(tile.Narrow, col), lanes), b.Iota(lanes))
+	index := b.Add(b.Splat(b.Cast(tile.Narrow, col), lanes), b.Iota(lanes))
 	number := b.Compare(tile.EQ, v, v)
-	y := greatest{b.Select(number, v, b.Float(math.Inf(1), lanes)), b.Select(number, place, b.Int32(-1, lanes))}
+	y := argmax{b.Select(number, v, b.Float(math.Inf(1), lanes)), b.Select(number, index, b.Int32(-1, lanes))}
 	if !whole {
-		none, inside := noneGreatest(b, lanes), b.Compare(tile.LT, place, b.Int32(p.N, lanes))
-		y = greatest{b.Select(inside, y.value, none.value), b.Select(inside, y.place, none.place)}
+		none, inside := argmaxIdentity(b, lanes), b.Compare(tile.LT, index, b.Int32(p.N, lanes))
+		y = argmax{b.Select(inside, y.value, none.value), b.Select(inside, y.index, none.index)}
 	}
 	m.best = m.best.join(b, y)
 }
@@ -79,12 +80,12 @@ func (m *mmBuild) keeping(part int, first, end, step *tile.Value, body func(at *
 		b.Range(first, end, step, body)
 		return
 	}
-	pair := b.For(first, end, step, []*tile.Value{m.best.value, m.best.place}, func(at *tile.Value, pair []*tile.Value) []*tile.Value {
-		m.best = greatest{pair[0], pair[1]}
+	pair := b.For(first, end, step, []*tile.Value{m.best.value, m.best.index}, func(at *tile.Value, pair []*tile.Value) []*tile.Value {
+		m.best = argmax{pair[0], pair[1]}
 		body(at)
-		return []*tile.Value{m.best.value, m.best.place}
+		return []*tile.Value{m.best.value, m.best.index}
 	})
-	m.best = greatest{pair[0], pair[1]}
+	m.best = argmax{pair[0], pair[1]}
 }
 
 // kept stores the pair of a task.
@@ -92,5 +93,5 @@ func (m *mmBuild) kept(part int, task *tile.Value) {
 	p, b, out := &m.Parts[part], m.g.b, m.outs[part]
 	pair := m.best.lanes(b)
 	b.Store(out, task, pair.value)
-	b.Store(b.PtrCast(out, tile.I32), b.Add(task, b.Int(p.Pairs())), pair.place)
+	b.Store(b.PtrCast(out, tile.I32), b.Add(task, b.Int(p.Pairs())), pair.index)
 }

@@ -110,7 +110,7 @@ func (s *stream) panels(task *tile.Value, x lhs) {
 	first := b.Mul(task, b.Int(s.perTask))
 	end := b.Min(b.Add(first, b.Int(s.perTask)), b.Int(panels))
 	if s.Argmax > 0 {
-		s.best = noneGreatest(b, s.g.lanes)
+		s.best = argmaxIdentity(b, s.g.lanes)
 		defer s.kept(s.number, task)
 	}
 	whole := end

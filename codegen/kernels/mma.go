@@ -100,10 +100,10 @@ var forms = []*mma{
 		unit: 2, body: 4, step: 1, loader: words, inPlace: true, ahead: 32, do: dot(1, (*tile.Builder).DotBF16), total: joined, schedules: floats},
 	{name: "MMA_1xNx2_F32_CASTBF16", lhs: BF16, rhs: []DType{BF16}, rows: 1, halves: 1, acc: tile.F32, x: tile.F32, words: 1, w: tile.F32,
 		unit: 2, body: 4, step: 1, loader: halved, ahead: 32, do: fma(2), total: joined, schedules: pairs},
-	{name: "MMA_X86_VNNI_1xNx4_I32_UI8_I8", lhs: Int8, rhs: []DType{Int8}, features: []string{"avx512vnni", "avxvnni"},
+	{name: "MMA_X86_VNNI_1xNx4_I32_UI8_I8", lhs: Int8, rhs: []DType{Int8}, features: target.VNNI,
 		rows: 1, halves: 1, acc: tile.I32, x: tile.I8, words: 1, w: tile.I8, unsigned: true,
 		unit: 1, body: chunk, step: chunk, loader: offset8, do: dot(chunk/4, (*tile.Builder).Dot4), total: joined, schedules: fours},
-	{name: "MMA_X86_VNNI_1xNx4_I32_UI4_I8", lhs: Int8, rhs: []DType{Int4}, features: []string{"avx512vnni", "avxvnni"},
+	{name: "MMA_X86_VNNI_1xNx4_I32_UI4_I8", lhs: Int8, rhs: []DType{Int4}, features: target.VNNI,
 		rows: 1, halves: 1, acc: tile.I32, x: tile.I8, words: 1, w: tile.I8,
 		unit: 1, body: chunk, step: chunk, loader: bytes4, do: dot(chunk/4, (*tile.Builder).Dot4), total: joined, schedules: fours},
 	{name: "MMA_ARM_I8MM_2x2x8_I32_I8_I8", lhs: Int8, rhs: []DType{Int8}, features: []string{"i8mm"}, // smmla
@@ -169,15 +169,11 @@ func rowOfMatrix(s mmaStep, r, v int) *tile.Value {
 // form returns the form in which a target multiplies rows of x by weights: the first one that takes both, and no more rows than there are.
 func form(t target.Target, x, w DType, rows int64) *mma {
 	for _, f := range forms {
-		if f.lhs == x && slices.Contains(f.rhs, w) && int64(f.rows) <= rows && f.runs(t) {
+		if f.lhs == x && slices.Contains(f.rhs, w) && int64(f.rows) <= rows && (f.features == nil || t.Has(f.features...)) {
 			return f
 		}
 	}
 	panic(fmt.Sprintf("kernels: no form multiplies %s by %s on %s", x, w, t.Name))
-}
-
-func (f *mma) runs(t target.Target) bool {
-	return f.features == nil || slices.ContainsFunc(f.features, func(name string) bool { return slices.Contains(t.Features, name) })
 }
 
 // units is how many units of k a product of K values has; loops of integers take whole bodies, which packed rows are padded to.

@@ -2,7 +2,6 @@ package llvm
 
 import (
 	"math"
-	"slices"
 
 	"github.com/llir/llvm/ir"
 	"github.com/llir/llvm/ir/constant"
@@ -10,6 +9,7 @@ import (
 	"github.com/llir/llvm/ir/types"
 	"github.com/llir/llvm/ir/value"
 
+	"pgc/ir/target"
 	"pgc/ir/tile"
 )
 
@@ -170,8 +170,8 @@ func compare(float enum.FPred, integer enum.IPred) emission {
 	}
 }
 
-// dots are the x86 instructions for dots, by operation and lanes of the result.
-var dots = map[tile.Op]map[int]string{
+// pmadd has the x86 instructions for DotI16 and DotU8, by operation and lanes of the result.
+var pmadd = map[tile.Op]map[int]string{
 	tile.DotI16: {4: "llvm.x86.sse2.pmadd.wd", 8: "llvm.x86.avx2.pmadd.wd", 16: "llvm.x86.avx512.pmaddw.d.512"},
 	tile.DotU8:  {8: "llvm.x86.ssse3.pmadd.ub.sw.128", 16: "llvm.x86.avx2.pmadd.ub.sw", 32: "llvm.x86.avx512.pmaddubs.w.512"},
 }
@@ -191,7 +191,7 @@ func (e *emitter) dot(op tile.Op, t tile.Type, x, y value.Value) value.Value {
 		lo, hi := e.dot(op, t, half(x, 0), half(y, 0)), e.dot(op, t, half(x, 1), half(y, 1))
 		return e.cur.NewShuffleVector(lo, hi, lanes(0, n))
 	}
-	if name := dots[op][n]; name != "" && e.target.Arch == "amd64" {
+	if name := pmadd[op][n]; name != "" && e.target.Arch == "amd64" {
 		return e.intrinsic(name, llType(t), x, y)
 	}
 	wide := vector(elemType(t.Elem), 2*n)
@@ -209,19 +209,19 @@ func (e *emitter) dot(op tile.Op, t tile.Type, x, y value.Value) value.Value {
 	return e.cur.NewAdd(e.cur.NewShuffleVector(p, p, mask(even)), e.cur.NewShuffleVector(p, p, mask(odd)))
 }
 
-// fours are the instructions for Dot4 on targets that have VNNI, by lanes.
-var fours = map[int]string{4: "llvm.x86.avx512.vpdpbusd.128", 8: "llvm.x86.avx512.vpdpbusd.256", 16: "llvm.x86.avx512.vpdpbusd.512"}
+// vpdpbusd has the instructions for Dot4 on targets that have VNNI, by lanes.
+var vpdpbusd = map[int]string{4: "llvm.x86.avx512.vpdpbusd.128", 8: "llvm.x86.avx512.vpdpbusd.256", 16: "llvm.x86.avx512.vpdpbusd.512"}
 
 // dot4 adds fours of products, by one instruction where there is one.
 func dot4(e *emitter, in *tile.Inst, a []value.Value) value.Value {
 	acc, x, y := a[0], a[1], a[2]
 	n := in.Out[0].Type.Lanes
 	switch {
-	case in.Op == tile.Dot4 && e.target.VNNI && fours[n] != "" && n <= e.target.Lanes:
+	case in.Op == tile.Dot4 && e.target.Has(target.VNNI...) && vpdpbusd[n] != "" && n <= e.target.Lanes:
 		words := func(v value.Value) value.Value { return e.cur.NewBitCast(v, acc.Type()) }
-		return e.intrinsic(fours[n], acc.Type(), acc, words(x), words(y))
-	case in.Op == tile.DotS4 && e.target.Signed && n == 4:
-		if slices.Contains(e.target.Features, "dotprod") {
+		return e.intrinsic(vpdpbusd[n], acc.Type(), acc, words(x), words(y))
+	case in.Op == tile.DotS4 && e.target.Has("neon") && n == 4:
+		if e.target.Has("dotprod") {
 			return e.intrinsic("llvm.aarch64.neon.sdot.v4i32.v16i8", acc.Type(), acc, x, y)
 		}
 		var half [2]value.Value // of all sums of two
@@ -257,7 +257,7 @@ func dot4(e *emitter, in *tile.Inst, a []value.Value) value.Value {
 // mmla adds products of matrices, by one instruction where there is one.
 func mmla(e *emitter, in *tile.Inst, a []value.Value) value.Value {
 	acc, n := a[0], in.Out[0].Type.Lanes
-	if slices.Contains(e.target.Features, "i8mm") && n == 4 {
+	if e.target.Has("i8mm") && n == 4 {
 		return e.intrinsic("llvm.aarch64.neon.smmla.v4i32.v16i8", acc.Type(), acc, a[1], a[2])
 	}
 	wide := vector(types.I32, 4*n)
@@ -277,7 +277,7 @@ func dotBF16(e *emitter, in *tile.Inst, a []value.Value) value.Value {
 	acc, n := a[0], in.Out[0].Type.Lanes
 	words := vector(types.I32, n)
 	x, y := e.cur.NewBitCast(a[1], words), e.cur.NewBitCast(a[2], words)
-	if e.target.BF16 && n == 16 {
+	if e.target.Has("avx512bf16") && n == 16 {
 		return e.intrinsic("llvm.x86.avx512bf16.dpbf16ps.512", acc.Type(), acc, x, y)
 	}
 	float := func(v value.Value) value.Value { return e.cur.NewBitCast(v, acc.Type()) }

@@ -24,9 +24,6 @@ type Target struct {
 	Features []string // what the CPU must have to run the code, in LLVM's -mattr names, sorted
 	Lanes    int      // float32 lanes of a vector register
 	Regs     int      // vector registers
-	VNNI     bool     // tile.Dot4 is one instruction
-	BF16     bool     // tile.DotBF16 is one instruction
-	Signed   bool     // products of bytes are of signed ones: tile.DotS4, in one instruction if dotprod is a feature, else in six
 	Task     int      // about how many elements of an elementwise kernel make one task: some microseconds of work
 	L1, L2   int      // bytes of the first-level data cache and of the second-level cache of a core
 }
@@ -38,33 +35,30 @@ var (
 	v4 = Target{Level: "x86-64-v4", Arch: "amd64", Lanes: 16, Regs: 32, Task: 8192, L1: 32 << 10, L2: 512 << 10,
 		Features: []string{"avx", "avx2", "avx512bw", "avx512cd", "avx512dq", "avx512f", "avx512vl", "bmi", "bmi2", "f16c",
 			"fma", "popcnt", "sse4.2"}}
-	neon = Target{Level: "generic", Tune: "neoverse-n1", Arch: "arm64", Signed: true, Lanes: 4, Regs: 32, Task: 8192, L1: 32 << 10, L2: 512 << 10,
+	neon = Target{Level: "generic", Tune: "neoverse-n1", Arch: "arm64", Lanes: 4, Regs: 32, Task: 8192, L1: 32 << 10, L2: 512 << 10,
 		Features: []string{"neon"}}
-	dotprod = Target{Level: "generic", Tune: "neoverse-n1", Arch: "arm64", Signed: true, Lanes: 4, Regs: 32, Task: 8192, L1: 64 << 10, L2: 512 << 10,
+	dotprod = Target{Level: "generic", Tune: "neoverse-n1", Arch: "arm64", Lanes: 4, Regs: 32, Task: 8192, L1: 64 << 10, L2: 512 << 10,
 		Features: []string{"dotprod", "neon"}}
 	i8mm   = dotprod.with("i8mm")
-	v3vnni = v3.withVNNI("avxvnni")
-	v4vnni = v4.withVNNI("avx512vnni")
-	v4bf16 = v4vnni.withBF16("avx512bf16")
+	v3vnni = v3.with("avxvnni")
+	v4vnni = v4.with("avx512vnni")
+	v4bf16 = v4vnni.with("avx512bf16")
 )
 
-// withVNNI is t with the extension that multiplies fours of bytes.
-func (t Target) withVNNI(feature string) Target {
-	t.VNNI = true
-	return t.with(feature)
+// VNNI are the extensions of x86 that multiply fours of bytes.
+var VNNI = []string{"avx512vnni", "avxvnni"}
+
+// Has reports whether the code may use any of these features.
+func (t Target) Has(features ...string) bool {
+	return slices.ContainsFunc(features, func(f string) bool { return slices.Contains(t.Features, f) })
 }
 
-// withBF16 is t with the extension that multiplies pairs of bfloat16.
-func (t Target) withBF16(feature string) Target {
-	t.BF16 = true
-	return t.with(feature)
+// DiffersOnlyInBF16 reports whether t is o with the extension that multiplies pairs of bfloat16.
+func (t Target) DiffersOnlyInBF16(o Target) bool {
+	return t.Level == o.Level && slices.Equal(t.Features, o.with("avx512bf16").Features)
 }
 
-// IsButForBF16 reports whether o is t without that extension.
-func (t Target) IsButForBF16(o Target) bool {
-	return t.BF16 && !o.BF16 && t.Level == o.Level && len(t.Features) == len(o.Features)+1
-}
-
+// with adds a feature.
 func (t Target) with(feature string) Target {
 	t.Features = append(slices.Clone(t.Features), feature)
 	slices.Sort(t.Features)

@@ -22,11 +22,10 @@ func TestFindEveryName(t *testing.T) {
 		if avx512 := slices.Contains(c.Features, "avx512f"); avx512 != (c.Lanes == 16) {
 			t.Errorf("%s has %d lanes, AVX-512 %v", name, c.Lanes, avx512)
 		}
-		if vnni := slices.Contains(c.Features, "avx512vnni") || slices.Contains(c.Features, "avxvnni"); vnni != c.VNNI {
-			t.Errorf("%s: VNNI is %v, its features are %v", name, c.VNNI, c.Features)
-		}
-		if bf16 := slices.Contains(c.Features, "avx512bf16"); bf16 != c.BF16 {
-			t.Errorf("%s: BF16 is %v, its features are %v", name, c.BF16, c.Features)
+		for _, f := range []string{"avx512vnni", "avxvnni", "avx512bf16"} {
+			if has := slices.Contains(c.Features, f); has != c.Has(f) || c.Has(f, "none") != has {
+				t.Errorf("%s: Has(%s) is %v, its features are %v", name, f, c.Has(f), c.Features)
+			}
 		}
 		for _, f := range c.Features {
 			if !slices.Contains(cpufeature.Names(c.Arch), f) {

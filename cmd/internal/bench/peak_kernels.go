@@ -56,14 +56,14 @@ func peakKernels(t target.Target) ([]peakKernel, error) {
 		odd := b.Cast(tile.BitF, b.Logic(tile.And, word, b.Int32(-1<<16, t.Lanes)))
 		even := b.Cast(tile.BitF, b.Logic(tile.Shl, word, b.Int32(16, t.Lanes)))
 		loop(b, out, int(accs), b.Float(0, t.Lanes), func(c *tile.Value) *tile.Value {
-			if t.BF16 {
+			if t.Has("avx512bf16") {
 				return b.DotBF16(c, x, x)
 			}
 			return b.FMA(even, even, b.FMA(odd, odd, c))
 		})
 	})
 	// The sums are also factors, so that LLVM cannot remove a step.
-	if t.VNNI {
+	if t.Has(target.VNNI...) {
 		// Fours of products of bytes, added exactly by one instruction.
 		add(intName(8), steps*accs*lanes*8, func(b *tile.Builder) {
 			out := b.Ptr("out", tile.I32)
