@@ -6,13 +6,14 @@ import (
 	"pgc/runtime/entry"
 )
 
-// Sequences is how many sequences can be worked on at a time: the batch slots of the caches k0, v0, k1 …. decode_batch works on all of
-// them, functions of one sequence on the slot that a symbol says.
+// Sequences is how many sequences can be worked on at a time: the batch slots of the caches k0, v0, k1 …. decode_batch
+// works on all of them, functions of one sequence on the slot that a symbol says.
 const Sequences = 8
 
-// defineBatch adds the functions that do for Sequences sequences at once what decode, step and logits do for one, with the same bits:
-// the rows of products are the sequences' tokens, so that weights are read once for all. A slot without a sequence has the position -1
-// and any token: nothing is written into it or read from it, and nobody reads its results.
+// defineBatch adds the functions that do for Sequences sequences at once what decode, step and logits do for one, with
+// the same bits: the rows of products are the sequences' tokens, so that weights are read once for all. A slot without
+// a sequence has the position -1 and any token: nothing is written into it or read from it, and nobody reads its
+// results.
 func defineBatch(m *Module, cfg Config, opt Options) {
 	define := func(name string, body func(b *builder)) {
 		m.Func(name, func(f *Func) { body(&builder{cfg, opt, f}) })

@@ -105,8 +105,8 @@ func (x *cpu) reserve(n int64) (*native.Memory, error) {
 	return m, err
 }
 
-// slotsOf returns which symbol chooses the batch slot that a function works on, or -1, and whether it works on all slots: an address in
-// a state of slots that no symbol moves by whole slots is that of all.
+// slotsOf returns which symbol chooses the batch slot that a function works on, or -1, and whether it works on all
+// slots: an address in a state of slots that no symbol moves by whole slots is that of all.
 func slotsOf(p *program.Program, f *program.Func) (slot int, all bool) {
 	slot = -1
 	for i := range f.Launches {

@@ -1,5 +1,5 @@
-// Package engine runs the functions of a program on an executor, which owns the memory that they work on. The processor's
-// executor binds launch lists to memory outside Go's heap and hands them to the thread pool.
+// Package engine runs the functions of a program on an executor, which owns the memory that they work on. The
+// processor's executor binds launch lists to memory outside Go's heap and hands them to the thread pool.
 //
 // It imports runtime/native, runtime/program and runtime/cpufeature; it knows nothing of models.
 package engine
@@ -41,8 +41,8 @@ func Lacks(t program.Target) error {
 	return cpufeature.Check(t.Features)
 }
 
-// New prepares a program for this machine's processor. Its code must be mapped executable and its weights mapped, until the
-// engine is closed. Memory is reserved at its largest and taken from the system as it is first touched.
+// New prepares a program for this machine's processor. Its code must be mapped executable and its weights mapped, until
+// the engine is closed. Memory is reserved at its largest and taken from the system as it is first touched.
 func New(p *program.Program, code []byte, weights []byte, threads int) (*Engine, error) {
 	x, err := newCPU(p, code, weights, threads)
 	if err != nil {
@@ -51,7 +51,8 @@ func New(p *program.Program, code []byte, weights []byte, threads int) (*Engine,
 	return On(x, p, threads), nil
 }
 
-// On prepares a program that an executor has loaded, whose calls use so many threads. Closing the engine closes the executor.
+// On prepares a program that an executor has loaded, whose calls use so many threads. Closing the engine closes the
+// executor.
 func On(x Executor, p *program.Program, threads int) *Engine {
 	e := &Engine{Program: p, Executor: x, threads: threads, funcs: make([]Func, len(p.Funcs))}
 	for i := range p.Funcs {
@@ -60,7 +61,7 @@ func On(x Executor, p *program.Program, threads int) *Engine {
 	return e
 }
 
-// Threads is the number of threads that compute.
+// Threads returns the number of threads that compute.
 func (e *Engine) Threads() int { return e.threads }
 
 // Func returns a function by name, or an error naming it.
@@ -80,8 +81,8 @@ func (f *Func) Set(symbol string, v int) {
 	}
 }
 
-// Run executes the function. When ctx is done it returns ctx's error within the time of a task; outputs, and the states that
-// the function updates, hold anything then.
+// Run executes the function. When ctx is done it returns ctx's error within the time of a task; outputs, and the states
+// that the function updates, hold anything then.
 func (f *Func) Run(ctx context.Context) error { return f.e.Executor.Run(ctx, &f.call) }
 
 // RunLaunch executes one launch of the function alone, for who looks into its intermediate values.
@@ -134,7 +135,7 @@ func (e *Engine) StateAt(i int) Tensor {
 	return Tensor{e.Executor, Memory{Space: program.SpaceState, Index: i}}
 }
 
-// Arena is the memory of intermediate values. What it holds behind a run is for debugging only.
+// Arena returns the memory of intermediate values. What it holds behind a run is for debugging only.
 func (e *Engine) Arena() Tensor { return Tensor{e.Executor, Memory{Space: program.SpaceArena}} }
 
 // PutBytes copies data to the tensor, from the byte at offset on.

@@ -7,20 +7,21 @@ import (
 	"pgc/runtime/program"
 )
 
-// Executor holds the memory of a program (inputs, outputs, states, intermediate values) and runs its functions. Nobody else
-// holds pointers into that memory: Put and Get copy, and what functions hand on to each other they leave in states, which
-// outlive a run. One goroutine uses an Executor at a time.
+// Executor holds the memory of a program (inputs, outputs, states, intermediate values) and runs its functions. Nobody
+// else holds pointers into that memory: Put and Get copy, and what functions hand on to each other they leave in
+// states, which outlive a run. One goroutine uses an Executor at a time.
 type Executor interface {
 	// Put copies data into memory, from the byte at offset on.
 	Put(m Memory, offset int64, data []byte) error
 	// Get copies memory into data, from the byte at offset on. It returns once earlier runs are complete.
 	Get(m Memory, offset int64, data []byte) error
-	// Run executes a call. When ctx is done it returns ctx's error within the time of a task; outputs, and the states that
-	// the function updates, hold anything then. Run keeps nothing of c.
+	// Run executes a call. When ctx is done it returns ctx's error within the time of a task; outputs, and the states
+	// that the function updates, hold anything then. Run keeps nothing of c.
 	Run(ctx context.Context, c *Call) error
 	// Profile runs a call and reports its launches, in order.
 	Profile(ctx context.Context, c *Call) ([]Timing, error)
-	// Slots reserves memory for the states of the first n batch slots; the first slot is there always. What the slots hold stays.
+	// Slots reserves memory for the states of the first n batch slots; the first slot is there always. What the slots
+	// hold stays.
 	Slots(n int) error
 	// Close gives all memory back. It may be called twice.
 	Close() error

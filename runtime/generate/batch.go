@@ -47,8 +47,8 @@ func (b *batch) free() int {
 	return len(b.slots) - 1
 }
 
-// admit begins the oldest job of the queue: it runs the prompt and chooses the first token. It reports whether another may follow at once.
-// A request that lacks memory while others hold some waits for those.
+// admit begins the oldest job of the queue: it runs the prompt and chooses the first token. It reports whether another
+// may follow at once. A request that lacks memory while others hold some waits for those.
 func (b *batch) admit(d *Scheduler) bool {
 	j := d.next()
 	if j == nil {
@@ -79,7 +79,7 @@ func (b *batch) admit(d *Scheduler) bool {
 	return true
 }
 
-// spokenFor is the memory that the sequences may still take; what they have already counts as taken.
+// spokenFor returns the bytes that the sequences may still take. What they have already is no longer available memory.
 func (b *batch) spokenFor() (bytes int64) {
 	for _, j := range b.slots {
 		if j != nil {
@@ -112,7 +112,7 @@ func (b *batch) step() {
 	}
 	errs := make([]error, len(b.slots))
 	if n := b.live(); n > 1 && n >= b.s.Engine.Program.MinBatch {
-		if err := b.together(errs); err != nil {
+		if err := b.stepAll(errs); err != nil {
 			for i := range errs {
 				errs[i] = err
 			}
@@ -134,8 +134,8 @@ func (b *batch) step() {
 // nobody is the position of a batch slot without a sequence: nothing is written there or read.
 const nobody = -1
 
-// together takes all sequences a token further in one step. errs gets the errors of single sequences.
-func (b *batch) together(errs []error) error {
+// stepAll decodes a token of every sequence in one step. errs gets the errors of single sequences.
+func (b *batch) stepAll(errs []error) error {
 	s := b.s
 	ids, positions := make([]int32, s.sequences()), slices.Repeat([]int32{nobody}, s.sequences())
 	greedy, keys := true, 0
@@ -148,12 +148,12 @@ func (b *batch) together(errs []error) error {
 			greedy = greedy && q.greedy()
 		}
 	}
-	f := s.functions.decodeBatch
+	f := s.fn.decodeBatch
 	if greedy {
-		f = s.functions.stepBatch
+		f = s.fn.stepBatch
 	}
 	f.Set(entry.SymKeys, keys)
-	if err := engine.Put(s.nextBatch, 0, ids); err != nil {
+	if err := engine.Put(s.fn.nextBatch, 0, ids); err != nil {
 		return err
 	}
 	if err := engine.Put(f.positions, 0, positions); err != nil {
@@ -163,22 +163,22 @@ func (b *batch) together(errs []error) error {
 		return err
 	}
 	if greedy {
-		if err := engine.Get(s.nextBatch, 0, ids); err != nil || b.settled(ids) {
+		if err := engine.Get(s.fn.nextBatch, 0, ids); err != nil || b.settled(ids) {
 			return err
 		}
 	}
-	if err := s.logitsBatch.Run(b.ctx); err != nil {
+	if err := s.fn.logitsBatch.Run(b.ctx); err != nil {
 		return err
 	}
 	for i, j := range b.slots {
 		if j != nil {
-			errs[i] = s.sample(j.seq, s.logitsBatch.out, i)
+			errs[i] = s.sample(j.seq, s.fn.logitsBatch.out, i)
 		}
 	}
 	return nil
 }
 
-// settled takes the likeliest tokens if these are what all sequences choose.
+// settled takes the likeliest tokens if every sequence chooses its own.
 func (b *batch) settled(ids []int32) bool {
 	for i, j := range b.slots {
 		if j != nil && !j.seq.sampler.Settles(ids[i]) {

@@ -26,8 +26,9 @@ type Sink interface {
 	WriteFloat32s([]float32) error
 }
 
-// Forward runs the model over pictures, prompt and suffix, as PaliGemmaForConditionalGeneration.forward does, in a batch slot, and
-// writes its inputs and results to the sink that open makes for them. Logits are computed and written in blocks of rows.
+// Forward runs the model over pictures, prompt and suffix, as PaliGemmaForConditionalGeneration.forward does, in a
+// batch slot, and writes its inputs and results to the sink that open makes for them. Logits are computed and written
+// in blocks of rows.
 func (s *Session) Forward(ctx context.Context, r ForwardRequest, slot int, open func([]safetensors.Spec) (Sink, error)) error {
 	p, err := s.Layout(len(r.Pictures), r.Prompt, r.Suffix, r.ParseSpecials)
 	if err != nil {
@@ -71,13 +72,13 @@ func (s *Session) forwardTo(ctx context.Context, w Sink, p tokenizer.Prompt, r F
 			return err
 		}
 	}
-	s.forward.Set(entry.SymSlot, slot)
+	s.fn.forward.Set(entry.SymSlot, slot)
 	if err := s.Hidden(ctx, p, r.Pictures); err != nil {
 		return err
 	}
 	features := len(r.Pictures) * m.ImageTokens * m.HiddenSize
 	rows := make([]float32, features)
-	if err := engine.Get(s.features, 0, rows); err != nil {
+	if err := engine.Get(s.fn.features, 0, rows); err != nil {
 		return err
 	}
 	if err := w.WriteFloat32s(rows); err != nil {
@@ -100,31 +101,32 @@ func (s *Session) forwardTo(ctx context.Context, w Sink, p tokenizer.Prompt, r F
 	return w.WriteFloat32s(logprobs)
 }
 
-// Hidden encodes the pictures and runs the decoder over all tokens of a prompt, whose hidden states stay in the executor.
+// Hidden encodes the pictures and runs the decoder over all tokens of a prompt, whose hidden states stay in the
+// executor.
 func (s *Session) Hidden(ctx context.Context, p tokenizer.Prompt, pictures []*rgb.Image) error {
 	if _, _, err := s.Encode(ctx, pictures); err != nil {
 		return err
 	}
-	if err := s.start(s.forward, p); err != nil {
+	if err := s.start(s.fn.forward, p); err != nil {
 		return err
 	}
-	return s.forward.Run(ctx)
+	return s.fn.forward.Run(ctx)
 }
 
-// Logits computes the logits of the tokens from first to end-1 of the prompt that Hidden ran over, block by block, and gives them to
-// use with the number of the first token.
+// Logits computes the logits of the tokens from first to end-1 of the prompt that Hidden ran over, block by block, and
+// gives them to use with the number of the first token.
 func (s *Session) Logits(ctx context.Context, first, end int, use func(at int, logits []float32) error) error {
 	most := int(s.Engine.Program.Symbols[s.Engine.Program.SymbolIndex(entry.SymRows)].Max)
 	logits := make([]float32, min(most, end-first)*s.Model.VocabSize)
 	for at := first; at < end; at += most {
 		count := min(most, end-at)
-		s.head.Set(entry.SymRow, at)
-		s.head.Set(entry.SymRows, count)
-		if err := s.head.Run(ctx); err != nil {
+		s.fn.head.Set(entry.SymRow, at)
+		s.fn.head.Set(entry.SymRows, count)
+		if err := s.fn.head.Run(ctx); err != nil {
 			return err
 		}
 		block := logits[:count*s.Model.VocabSize]
-		if err := engine.Get(s.head.out, 0, block); err != nil {
+		if err := engine.Get(s.fn.head.out, 0, block); err != nil {
 			return err
 		}
 		if err := use(at, block); err != nil {

@@ -5,7 +5,7 @@ import (
 	"pgc/runtime/entry"
 )
 
-// functions are those of a model's program, and the tensors that a session puts into the executor and gets from it.
+// functions holds the functions of a program, and the tensors that a session puts into the executor and gets from it.
 type functions struct {
 	encode                  *engine.Func
 	pixels                  engine.Tensor // of encode

@@ -6,7 +6,7 @@ import (
 	"pgc/runtime/program"
 )
 
-// Memory is how much memory a run takes, by what takes it; all of it is resident when the run is over.
+// Memory is the memory that a run takes, by purpose. All of it is resident at the end of the run.
 type Memory struct {
 	Weights int64 `json:"weights_bytes"` // mapped from the file: the system can drop them and read them again
 	KV      int64 `json:"kv_bytes"`      // of the tokens there are, not of the capacity
@@ -14,26 +14,26 @@ type Memory struct {
 	Rest    int64 `json:"rest_bytes"`    // the program, its tables, inputs and outputs
 }
 
-// Total is all of it.
+// Total returns the sum.
 func (m Memory) Total() int64 { return m.Weights + m.KV + m.Arena + m.Rest }
 
-// What a process takes whatever its model: the pages of the runtime's own code and data that a run touches, and Go's heap with a
-// picture of moderate size. Measured.
+// What a process takes whatever its model: the pages of the runtime's own code and data that a run touches, and Go's
+// heap with a picture of moderate size. Measured.
 const (
 	runtimeBytes = 7 << 20
 	heapBytes    = 3 << 20
 )
 
-// Needs is the memory of a prompt of so many tokens and an answer up to so many tokens in all. mapped are the bytes of the
-// file's sections other than runtime and weights: all are read, for their checksums, when it starts.
+// Needs estimates the memory of a prompt of promptTokens and an answer that ends at so many tokens in all. mapped are
+// the bytes of the file's sections other than runtime and weights: all are read, for their checksums, when it starts.
 func Needs(p *program.Program, m *manifest.Model, mapped int64, threads, promptTokens, tokens int) Memory {
-	most := int64(m.MaxTokens)
+	capacity := int64(m.MaxTokens)
 	n := Memory{Weights: p.WeightBytes}
-	n.KV = kvBytes(p, most, tokens)
+	n.KV = kvBytes(p, capacity, tokens)
 	for i := range p.Funcs {
 		need := p.Funcs[i].ArenaBytes
 		if name := p.Funcs[i].Name; name == entry.Prefill || name == entry.Forward || name == entry.Embed { // touched as far as the prompt reaches
-			need = need * int64(promptTokens) / most
+			need = need * int64(promptTokens) / capacity
 		}
 		n.Arena = max(n.Arena, need)
 	}
@@ -42,17 +42,18 @@ func Needs(p *program.Program, m *manifest.Model, mapped int64, threads, promptT
 	return n
 }
 
-// kvBytes are the keys and values of so many tokens of one sequence.
-func kvBytes(p *program.Program, most int64, tokens int) int64 {
-	return p.SlotBytes() * int64(tokens) / most
+// kvBytes returns the bytes of the keys and values of so many tokens of one sequence, of capacity tokens in a batch
+// slot.
+func kvBytes(p *program.Program, capacity int64, tokens int) int64 {
+	return p.SlotBytes() * int64(tokens) / capacity
 }
 
-// cache is what so many tokens of a sequence take.
+// cache returns the bytes that so many tokens of a sequence take in the KV cache.
 func (s *Session) cache(tokens int) int64 {
 	return kvBytes(s.Engine.Program, int64(s.Model.MaxTokens), tokens)
 }
 
-// Memory is what a prompt of so many tokens and an answer up to so many tokens in all take.
+// Memory estimates the memory of a prompt of promptTokens and an answer that ends at so many tokens in all.
 func (s *Session) Memory(promptTokens, tokens int) Memory {
 	return Needs(s.Engine.Program, s.Model, s.Mapped, s.Engine.Threads(), promptTokens, tokens)
 }

@@ -9,9 +9,10 @@ import (
 // ErrClosed is the error of requests that a scheduler no longer answers.
 var ErrClosed = errors.New("the model is closed")
 
-// Scheduler shares a session between many callers. It keeps the sequences of several requests in batch slots, takes all of them a token
-// further in one step where that is faster, and lets requests join and leave between steps. An answer has the bits of a run of its own.
-// Its methods may be called from any goroutine. Work happens on a goroutine of the scheduler's own, which exists while there is some.
+// Scheduler shares a session between many callers. It keeps the sequences of several requests in batch slots, takes all
+// of them a token further in one step where that is faster, and lets requests join and leave between steps. An answer
+// has the bits of a run of its own. Its methods may be called from any goroutine. Work happens on a goroutine of the
+// scheduler's own, which exists while there is some.
 type Scheduler struct {
 	s     *Session
 	ctx   context.Context // done once the scheduler is closed
@@ -46,7 +47,8 @@ func (d *Scheduler) Submit(ctx context.Context, r Request) *Job {
 	return d.enqueue(ctx, &Job{request: r})
 }
 
-// Do runs work that uses the session directly, with a batch slot that no sequence is in, and returns its error. No step runs meanwhile.
+// Do runs work that uses the session directly, with a batch slot that no sequence is in, and returns its error. No step
+// runs meanwhile.
 func (d *Scheduler) Do(ctx context.Context, work func(ctx context.Context, s *Session, slot int) error) error {
 	j := d.enqueue(ctx, &Job{run: func(ctx context.Context, slot int) error { return work(ctx, d.s, slot) }})
 	_, err := j.Wait()

@@ -11,7 +11,7 @@ import (
 	"pgc/runtime/tokenizer"
 )
 
-// sequence is an answer in the making, whose keys and values are in a batch slot.
+// sequence is an unfinished answer. Its keys and values are in a batch slot.
 type sequence struct {
 	s       *Session
 	r       Request
@@ -34,18 +34,18 @@ func (s *Session) begin(ctx context.Context, r Request, p tokenizer.Prompt, slot
 		return nil, err
 	}
 	start := time.Now()
-	if err := s.start(s.prefill, p); err != nil {
+	if err := s.start(s.fn.prefill, p); err != nil {
 		return nil, err
 	}
-	s.prefill.Set(entry.SymSlot, slot)
-	if err := s.prefill.Run(ctx); err != nil {
+	s.fn.prefill.Set(entry.SymSlot, slot)
+	if err := s.fn.prefill.Run(ctx); err != nil {
 		return nil, err
 	}
 	q.sampler = sample.New(r.Sample, s.Model.VocabSize, s.Model.Suppressed)
 	q.out = newOutput(s, r)
 	if q.done = r.MaxNewTokens <= 0; !q.done {
 		if q.greedy() {
-			err = s.greedy.Run(ctx)
+			err = s.fn.greedy.Run(ctx)
 		}
 		if err == nil {
 			err = s.choose(ctx, q)
@@ -57,18 +57,18 @@ func (s *Session) begin(ctx context.Context, r Request, p tokenizer.Prompt, slot
 	return q, err
 }
 
-// greedy reports whether the likeliest token is what the sequence chooses, unless that is suppressed or none.
+// greedy reports whether the sequence takes the likeliest token, unless it is suppressed or a logit is NaN.
 func (q *sequence) greedy() bool { return q.sampler.Greedy() && !q.r.Logprobs }
 
 // step runs the decoder over the last token of a sequence and chooses another one.
 func (s *Session) step(ctx context.Context, q *sequence) error {
 	s.id[0] = q.next
-	if err := engine.Put(s.next, 0, s.id[:]); err != nil {
+	if err := engine.Put(s.fn.next, 0, s.id[:]); err != nil {
 		return err
 	}
-	f := s.functions.decode
+	f := s.fn.decode
 	if q.greedy() {
-		f = s.functions.step
+		f = s.fn.step
 	}
 	f.Set(entry.SymSlot, q.slot)
 	f.Set(entry.SymPrefix, q.prefix)
@@ -81,8 +81,8 @@ func (s *Session) step(ctx context.Context, q *sequence) error {
 	return s.choose(ctx, q)
 }
 
-// choose takes a token behind the last one that the executor saw. Logits are written only where the place of the greatest does not
-// settle the choice.
+// choose takes the token behind the last one that the executor saw. It has logits written only if the index of the
+// greatest does not settle the choice.
 func (s *Session) choose(ctx context.Context, q *sequence) error {
 	if q.greedy() {
 		id, err := s.token()
@@ -94,13 +94,13 @@ func (s *Session) choose(ctx context.Context, q *sequence) error {
 			return nil
 		}
 	}
-	if err := s.logits.Run(ctx); err != nil {
+	if err := s.fn.logits.Run(ctx); err != nil {
 		return err
 	}
-	return s.sample(q, s.logits.out, 0)
+	return s.sample(q, s.fn.logits.out, 0)
 }
 
-// sample takes a token by the logits of row i of a function's output.
+// sample takes a token by row i of the logits that a function wrote.
 func (s *Session) sample(q *sequence, out engine.Tensor, i int) error {
 	if err := engine.Get(out, i*len(s.row), s.row); err != nil {
 		return err
@@ -142,7 +142,7 @@ func (q *sequence) take(id int32, logprob float64) {
 	}
 }
 
-// most is how many tokens the sequence may come to.
+// most returns the number of tokens that the sequence may reach.
 func (q *sequence) most() int {
 	return min(q.a.PromptTokens+q.r.MaxNewTokens, q.s.Model.MaxTokens)
 }

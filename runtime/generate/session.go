@@ -1,5 +1,5 @@
-// Package generate runs PaliGemma: it lays out the prompt, encodes pictures, fills the KV cache, and generates or scores
-// tokens with the functions of a compiled program.
+// Package generate runs PaliGemma: it lays out the prompt, encodes pictures, fills the KV cache, and generates or
+// scores tokens with the functions of a compiled program.
 //
 // It imports the other packages of runtime and nothing of the compiler.
 package generate
@@ -25,7 +25,7 @@ type Session struct {
 	Engine    *engine.Engine
 	Mapped    int64 // bytes of the file's sections other than runtime and weights
 
-	*functions
+	fn      *functions
 	encoded []*rgb.Image // whose features the executor holds, picture by picture
 	id      [1]int32     // what goes into the state next and comes from it
 	row     []float32    // logits of one sequence
@@ -37,7 +37,7 @@ func New(m *manifest.Model, t *tokenizer.Tokenizer, e *engine.Engine) (*Session,
 	if err != nil {
 		return nil, err
 	}
-	s := &Session{Model: m, Tokenizer: t, Engine: e, functions: f, row: make([]float32, m.VocabSize)}
+	s := &Session{Model: m, Tokenizer: t, Engine: e, fn: f, row: make([]float32, m.VocabSize)}
 	return s, nil
 }
 
@@ -79,7 +79,7 @@ func (s *Session) fits(p tokenizer.Prompt, images int) error {
 	return nil
 }
 
-// scarce is an error of too little memory.
+// scarce is an error about too little memory.
 type scarce struct{ error }
 
 // enough says why there is too little memory for a request, others bytes being spoken for.
@@ -92,8 +92,8 @@ func (s *Session) enough(p tokenizer.Prompt, r *Request, others int64) error {
 	return nil
 }
 
-// Encode runs the image encoder over the pictures; their features stay in the executor for prefill and forward. What is there
-// from the last time, a picture at the same place, is not encoded again.
+// Encode runs the image encoder over the pictures; their features stay in the executor for prefill and forward. What is
+// there from the last time, a picture at the same place, is not encoded again.
 func (s *Session) Encode(ctx context.Context, pictures []*rgb.Image) (preprocessing, encoding time.Duration, err error) {
 	n := preprocess.Normalization{Rescale: s.Model.RescaleFactor, Mean: s.Model.Mean, Std: s.Model.Std}
 	for len(s.encoded) < len(pictures) {
@@ -105,12 +105,12 @@ func (s *Session) Encode(ctx context.Context, pictures []*rgb.Image) (preprocess
 		}
 		s.encoded[i] = nil
 		start := time.Now()
-		if err := engine.Put(s.pixels, 0, preprocess.PixelValues(p, s.Model.ImageSize, n)); err != nil {
+		if err := engine.Put(s.fn.pixels, 0, preprocess.PixelValues(p, s.Model.ImageSize, n)); err != nil {
 			return 0, 0, err
 		}
 		mid := time.Now()
-		s.encode.Set(entry.SymRow, i*s.Model.ImageTokens)
-		if err := s.encode.Run(ctx); err != nil {
+		s.fn.encode.Set(entry.SymRow, i*s.Model.ImageTokens)
+		if err := s.fn.encode.Run(ctx); err != nil {
 			return 0, 0, err
 		}
 		s.encoded[i] = p
@@ -144,8 +144,8 @@ func (s *Session) start(f prompted, p tokenizer.Prompt) error {
 	return nil
 }
 
-// token is what the last greedy or step chose.
+// token returns the token that the last run of greedy or step chose.
 func (s *Session) token() (int32, error) {
-	err := engine.Get(s.next, 0, s.id[:])
+	err := engine.Get(s.fn.next, 0, s.id[:])
 	return s.id[0], err
 }
