@@ -10,7 +10,7 @@ import (
 	"pgc/runtime/program"
 )
 
-// Backend compiles for a CPU: each spec is one tile kernel, its matrices lie in panels, llc makes the code.
+// Backend compiles for a CPU: specs are tile kernels, matrices of products lie in panels, llc makes the code.
 func Backend(t target.Target) *backend.Backend {
 	return &backend.Backend{
 		Target:   program.Target{Arch: t.Arch, CPU: t.Name, Features: t.Features},
@@ -42,12 +42,24 @@ func layout(_ program.DType, bf16 bool) program.Layout {
 	return l
 }
 
+// build makes the kernel of a spec, or the three of an attention that few heads would leave to few threads.
 func build(name string, s kernels.Spec, t target.Target) (*backend.Launches, error) {
+	if a, ok := s.(*kernels.Attention); ok && a.Splits() {
+		return split(name, a, t)
+	}
+	k, err := one(name, s, t)
+	if err != nil {
+		return nil, err
+	}
+	return &backend.Launches{Kernels: []*backend.Kernel{k}}, nil
+}
+
+// one makes the kernel of a spec.
+func one(name string, s kernels.Spec, t target.Target) (*backend.Kernel, error) {
 	k, err := kernels.Build(name, s, t)
 	if err != nil {
 		return nil, err
 	}
 	described := program.Kernel{Name: name, LHS: program.DType(k.LHS.String()), RHS: program.DType(k.RHS.String())}
-	one := &backend.Kernel{Kernel: described, Spec: s, Args: k.Args, Tasks: k.Tasks, Tile: k.Tile}
-	return &backend.Launches{Kernels: []*backend.Kernel{one}}, nil
+	return &backend.Kernel{Kernel: described, Spec: s, Args: k.Args, Tasks: k.Tasks, Tile: k.Tile}, nil
 }

@@ -4,8 +4,7 @@ import "fmt"
 
 // Label says for a kernel's name what it works on: of a matmul its rows, K and columns and its weights, as in Sx2048x32768_int4,
 // with _int8 or _bf16 behind if its activations are such, too, and _argmax if it keeps the greatest columns only; of an attention its
-// key heads, query heads for each and head size, and the step if it is one of three. Of
-// other kernels it is "".
+// key heads, query heads for each and head size. Of other kernels it is "".
 func Label(s Spec) string {
 	switch s := s.(type) {
 	case *Matmul:
@@ -22,7 +21,7 @@ func Label(s Spec) string {
 		}
 		return fmt.Sprintf("%sx%dx%d_%s", extent(s.M), s.K, columns, kind)
 	case *Attention:
-		return fmt.Sprintf("%dx%dx%d", s.G, s.R, s.H) + [...]string{"", "_scores", "_weights", "_values"}[s.Step]
+		return fmt.Sprintf("%dx%dx%d", s.G, s.R, s.H)
 	}
 	return ""
 }

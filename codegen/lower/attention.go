@@ -27,18 +27,5 @@ func (l *lowerer) lowerAttention(op *ir.Op) ([]Launch, error) {
 	if len(positions) > 0 {
 		spec.Batch.Positions, spec.Batch.Position = true, l.strides(positions[0])[0]
 	}
-	if !spec.Splits() {
-		return []Launch{to(op, spec, op.In)}, nil
-	}
-	step := func(at kernels.AttentionStep) kernels.Spec {
-		s := *spec
-		s.Step = at
-		return &s
-	}
-	work := l.workspace(op, ir.F32, spec.WorkLen(), 0)
-	return []Launch{
-		{Spec: step(kernels.AttentionScores), In: append([]*ir.Value{op.In[0], op.In[1]}, positions...), Outs: []*ir.Value{work}, Op: op},
-		{Spec: step(kernels.AttentionWeights), In: positions, Outs: []*ir.Value{work}, Op: op},
-		to(op, step(kernels.AttentionValues), append([]*ir.Value{work, op.In[2]}, positions...)),
-	}, nil
+	return []Launch{to(op, spec, op.In)}, nil
 }
