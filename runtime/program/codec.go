@@ -57,7 +57,7 @@ func (c *codec) file(sets *[]*Program) {
 		shared = (*sets)[0]
 	}
 	c.shared(shared)
-	list(c, sets, 9+len(shared.Funcs), func(c *codec, p **Program) {
+	list(c, sets, 9+2*len(shared.Funcs), func(c *codec, p **Program) {
 		if !c.writing {
 			*p = &Program{}
 			**p = *shared
@@ -73,11 +73,10 @@ func (c *codec) shared(p *Program) {
 	list(c, &p.Symbols, 2, func(c *codec, s *Symbol) { c.string(&s.Name); c.int64(&s.Max) })
 	list(c, &p.States, 3, func(c *codec, s *State) { c.string(&s.Name); c.int64(&s.Bytes); c.bool(&s.PerSlot) })
 	c.int(&p.Slots)
-	list(c, &p.Funcs, 4, func(c *codec, f *Func) {
+	list(c, &p.Funcs, 3, func(c *codec, f *Func) {
 		c.string(&f.Name)
 		list(c, &f.Inputs, 3, (*codec).port)
 		list(c, &f.Outputs, 3, (*codec).port)
-		c.int64(&f.ArenaBytes)
 	})
 	list(c, &p.Weights, 12, (*codec).weight)
 	c.int64(&p.WeightBytes)
@@ -97,6 +96,7 @@ func (c *codec) set(p *Program) {
 	c.int64(&p.ScratchBytes)
 	c.int(&p.MinBatch)
 	for i := range p.Funcs {
+		c.int64(&p.Funcs[i].ArenaBytes)
 		list(c, &p.Funcs[i].Launches, 12, (*codec).launch)
 	}
 }

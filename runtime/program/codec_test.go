@@ -94,7 +94,7 @@ func TestSets(t *testing.T) {
 			return sets
 		},
 			"instruction sets x86-64-v4 and x86-64-v3 differ in more than their code"},
-		{func(sets []*Program) []*Program { sets[1].Funcs[0].ArenaBytes++; return sets }, "differ in more than their code"},
+		{func(sets []*Program) []*Program { sets[1].States[0].Bytes++; return sets }, "differ in more than their code"},
 		{func(sets []*Program) []*Program { sets[1].Kernels[1].CodeOffset = -8; return sets }, "code offset -8 is negative"},
 	} {
 		if err := validateSets(samples()); err != nil {

@@ -11,8 +11,8 @@ package program
 import "fmt"
 
 // Program is a model compiled for an instruction set, without its bulk data. The programs of a file differ in their
-// targets, kernels, launches, worker loops and scratch memory only: everything else, the weights above all, is there
-// once.
+// targets, kernels, launches, worker loops, arenas and scratch memory only: everything else, the weights above all, is
+// there once.
 type Program struct {
 	Generator string // the compiler and its version
 	Target    Target

@@ -40,7 +40,7 @@ func samples() []*Program {
 	p.Target = Target{CPU, "amd64", "x86-64-v4", []string{"avx2", "avx512f"}}
 	p.Kernels, p.WorkerOffset, p.ScratchBytes = p.Kernels[:1], 50, 4096
 	p.MinBatch = 4
-	p.Funcs[0].Launches = p.Funcs[0].Launches[:1]
+	p.Funcs[0].Launches, p.Funcs[0].ArenaBytes = p.Funcs[0].Launches[:1], 1<<21
 	return []*Program{p, q}
 }
 
