@@ -8,8 +8,8 @@ import (
 	"pgc/internal/build"
 )
 
-// runtimeFor returns the runtime's ELF file for the architecture of the targets: the embedded one, or else the one that is
-// found.
+// runtimeFor returns the runtime's ELF file for the architecture of the targets: the embedded one, or else the one that
+// is found.
 func runtimeFor(cpus string) ([]byte, error) {
 	name, err := build.RuntimeName(cpus)
 	if err != nil {

@@ -25,7 +25,8 @@ type pkg struct {
 // name returns the path of the package within the module, which is pgc for its root.
 func (p pkg) name() string { return strings.TrimPrefix(p.ImportPath, "pgc/") }
 
-// imports returns the packages of this module and the modules that paths name, without the standard library and p itself.
+// imports returns the packages of this module and the modules that paths name, without the standard library and p
+// itself.
 func (p pkg) imports(paths, modules []string) (out []string) {
 	for _, path := range paths {
 		switch m := slices.IndexFunc(modules, func(m string) bool { return path == m || strings.HasPrefix(path, m+"/") }); {

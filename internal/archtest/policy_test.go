@@ -29,7 +29,9 @@ var (
 	braces       = regexp.MustCompile(`^(.*)\{(.*)\}(.*)$`)
 )
 
-// parsePolicy reads the tables under "### `layer`" headings. A row is | `package`, … | its job | `import`, …, **layer** |.
+// parsePolicy reads the tables under headings "### `layer`". A row is
+//
+//	| `package`, … | its job | `import`, …, **layer** |
 func parsePolicy(text string) (policy, error) {
 	var p policy
 	layer := ""

@@ -73,11 +73,11 @@ func Read(path string, lim Limits) (*rgb.Image, error) {
 // are those of Pillow and of transformers' convert_to_rgb:
 //
 //   - transparency (an alpha channel, tRNS, a transparent palette entry) is composited over white, see [rgb.OverWhite];
-//   - 16-bit samples keep their high byte (Pillow does so for color; its 16-bit gray clips at 255 instead, which whitens the
-//     image and is not imitated);
+//   - 16-bit samples keep their high byte (Pillow does so for color; its 16-bit gray clips at 255 instead, which
+//     whitens the image and is not imitated);
 //   - a JPEG is transformed, its chroma upsampled (by the triangle filter) and converted as libjpeg-turbo does, a
-//     progressive one that lacks scans is smoothed; CMYK and YCCK become RGB by Pillow's formula; a lossy WebP is upsampled
-//     and converted as libwebp does;
+//     progressive one that lacks scans is smoothed; CMYK and YCCK become RGB by Pillow's formula; a lossy WebP is
+//     upsampled and converted as libwebp does;
 //   - an EXIF or TIFF orientation is applied (ImageOps.exif_transpose);
 //   - of an animation the first frame is taken, on its canvas;
 //   - color profiles and gamma are ignored.
