@@ -24,9 +24,9 @@ type Attention struct {
 	Step           AttentionStep
 }
 
-// Batch is what attention over several sequences has more than that over one: how many there are, how many elements they lie apart, and
-// where the first query of each stands, in an i32 of its own, instead of at Offset. A query before position 0 sees no key, and no key
-// behind the last position is read. The zero Batch is one sequence.
+// Batch is what attention over several sequences has more than that over one: how many there are, how many elements
+// they lie apart, and where the first query of each stands, in an i32 of its own, instead of at Offset. A query before
+// position 0 sees no key, and no key behind the last position is read. The zero Batch is one sequence.
 type Batch struct {
 	N            Size
 	Q, K, V, Out int64
@@ -37,7 +37,7 @@ type Batch struct {
 // Kind is "attention".
 func (s *Attention) Kind() string { return "attention" }
 
-// attnSchedule is how attention is blocked; no result depends on it.
+// attnSchedule blocks attention; no result depends on it.
 type attnSchedule struct {
 	vecs   int   // vectors of query rows in the microkernel
 	mr     int   // its rows: keys for scores, elements of the head for values
@@ -45,12 +45,13 @@ type attnSchedule struct {
 	copies bool  // each block is copied first, so that it lies together and is float32
 }
 
-// attnSchedule: the microkernel fills the register file as a product's does. Tasks of one head follow each other, since that head's
-// keys and values are then in a cache: on Zen 5 and one thread, 4096 × 4096 × 16 heads of 72 run at 90–97 % of what multiply-adds
-// reach where heads in turn gave 62 %. Where those do not fit the second-level cache, strips share the blocks (another 3–5 %; 3 % behind
-// on 256 × 256 × 72), as long as 64 tasks are left and their queries and accumulators stay in the second-level cache. Rows of keys that
-// lie multiples of 2 KiB apart fall into a few sets of a cache: copies gain 20 % with AVX2, nothing with AVX-512 (2058 × 2058 × 8 × 256,
-// 4 key heads); of bfloat16 keys they gain 1–4 %; for two strips or at other strides they lose 2–8 %.
+// attnSchedule: the microkernel fills the register file as a product's does. Tasks of one head follow each other, since
+// that head's keys and values are then in a cache: on Zen 5 and one thread, 4096 × 4096 × 16 heads of 72 run at 90–97 %
+// of what multiply-adds reach where heads in turn gave 62 %. Where those do not fit the second-level cache, strips
+// share the blocks (another 3–5 %; 3 % behind on 256 × 256 × 72), as long as 64 tasks are left and their queries and
+// accumulators stay in the second-level cache. Rows of keys that lie multiples of 2 KiB apart fall into a few sets of a
+// cache: copies gain 20 % with AVX2, nothing with AVX-512 (2058 × 2058 × 8 × 256, 4 key heads); of bfloat16 keys they
+// gain 1–4 %; for two strips or at other strides they lose 2–8 %.
 func (g *gen) attnSchedule(s *Attention) attnSchedule {
 	d := attnSchedule{vecs: 2, mr: map[int]int{4: 8, 8: 6, 16: 12}[g.lanes], strips: 1}
 	if s.S.Sym == "" && s.S.N*s.R <= int64(g.lanes) {
@@ -73,7 +74,7 @@ const (
 	hidden   = -1e30 // a score that no real one comes near
 )
 
-// heads is how many key heads there are, those of all sequences together.
+// heads counts the key heads of all sequences together.
 func (s *Attention) heads() int64 { return max(1, s.Batch.N.N) * s.G }
 
 // headFactors are the factors of the number of tasks that count key heads.
@@ -85,7 +86,7 @@ func (s *Attention) headFactors() []Factor {
 	return []Factor{{s.Batch.N, 1}, heads}
 }
 
-// tileAttn is the state of one task: rows × one key head. Rows are taken in strips of w, the microkernel's width.
+// tileAttn does one task: rows × one key head. Rows are taken in strips of w, the microkernel's width.
 type tileAttn struct {
 	*Attention
 	attnSchedule
@@ -122,7 +123,8 @@ func (s *Attention) build(g *gen) {
 		a.copyK, a.copyV = b.Scratch(int(keyBlock*a.row)), b.Scratch(int(keyBlock*a.row))
 	}
 
-	// A task takes whole query positions where their number is a symbol, so that the number of tasks is a plain quotient.
+	// A task takes whole query positions where their number is a symbol, so that the number of tasks is a plain
+	// quotient.
 	perTask, blocks := nr, Factor{Size{N: s.S.N * s.R}, nr}
 	if s.S.Sym != "" {
 		perTask = max(1, nr/s.R) * s.R
@@ -157,7 +159,8 @@ func (a *tileAttn) positionsAt(i int) {
 	}
 }
 
-// choose makes the task's sequence that of a key head, numbered through all sequences, and returns the head's number in it.
+// choose makes the task's sequence that of a key head, numbered through all sequences, and returns the head's number in
+// it.
 func (a *tileAttn) choose(head *tile.Value) *tile.Value {
 	b := a.g.b
 	if a.Batch == (Batch{}) {
@@ -190,7 +193,7 @@ func (a *tileAttn) sizes() {
 	}
 }
 
-// where says where row i of the task lies.
+// where locates row i of the task.
 func (a *tileAttn) where(head *tile.Value, strides [4]int64) func(i *tile.Value) *tile.Value {
 	b := a.g.b
 	return func(i *tile.Value) *tile.Value {
@@ -274,7 +277,7 @@ func (a *tileAttn) block(t, hi, count *tile.Value) {
 	})
 }
 
-// operand is a block of keys or values: where it lies, and the elements between keys and between elements of the head.
+// operand locates a block of keys or values, and the elements between keys and between elements of the head.
 type operand struct {
 	p       *tile.Value
 	key, el int64
@@ -337,7 +340,8 @@ func (a *tileAttn) scores(i, t, n *tile.Value, keys operand) {
 	a.mask(i, t, n)
 }
 
-// values multiplies accumulators by factor and adds n keys' values times their weights: rows are elements of the head, columns are queries.
+// values multiplies accumulators by factor and adds n keys' values times their weights: rows are elements of the head,
+// columns are queries.
 func (a *tileAttn) values(acc, n *tile.Value, values operand, factor []*tile.Value) {
 	b, lanes := a.g.b, a.g.lanes
 	rowBlocks(b, b.Int(a.H), a.H, a.mr, func(first *tile.Value, rows int) {
@@ -353,7 +357,7 @@ func (a *tileAttn) values(acc, n *tile.Value, values operand, factor []*tile.Val
 	})
 }
 
-// micro is the inner loop over rows of keys or of elements of the head.
+// micro makes the inner loop over rows of keys or of elements of the head.
 func (a *tileAttn) micro(rows int, x lhs, w vectors) micro {
 	return micro{mma: form(a.g.target, F32, F32, 1), rows: rows, vecs: a.vecs, chains: 1, x: x, w: w}
 }

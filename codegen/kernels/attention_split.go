@@ -2,15 +2,16 @@ package kernels
 
 import "pgc/ir/tile"
 
-// AttentionStep says which part of attention a kernel does. The rows of one position that share a key head are one task, which
-// leaves the other threads idle where key heads are few: decoding. Three kernels then share its work among tasks, one behind the other,
-// and hand on what they have in memory (WorkLen floats):
+// AttentionStep names the part of attention a kernel does. The rows of one position that share a key head are one task,
+// which leaves the other threads idle where key heads are few: decoding. Three kernels then share its work among tasks,
+// one behind the other, and hand on what they have in memory (WorkLen floats):
 //
 //	AttentionScores   q, k -> work     scores; a task for a key head and scoreKeys keys
 //	AttentionWeights  work -> work     softmax, block by block; a task for a key head
 //	AttentionValues   work, v -> out   sums of values; a task for a key head and valueElems elements of the head
 //
-// In a batch with positions these are one more operand of each. Every number is computed from the same ones in the same order as in one kernel: bits are equal.
+// In a batch with positions these are one more operand of each. Every number is computed from the same ones in the same
+// order as in one kernel: bits are equal.
 type AttentionStep int
 
 const (
@@ -25,8 +26,9 @@ const (
 	valueElems = 48           // likewise
 )
 
-// splitHeads are as many key heads as give threads enough tasks; splitRows are the most queries of a head that one vector of every
-// instruction set, or two, hold; splitWork is how many multiply-adds, with all keys, are worth two more launches.
+// splitHeads are as many key heads as give threads enough tasks; splitRows are the most queries of a head that one
+// vector of every instruction set, or two, hold; splitWork is how many multiply-adds, with all keys, are worth two more
+// launches.
 const (
 	splitHeads = 4
 	splitRows  = 8
@@ -38,8 +40,8 @@ func (s *Attention) Splits() bool {
 	return s.S == Const(1) && (s.T.Sym != "" || s.Batch.Positions) && s.heads() < splitHeads && s.R <= splitRows && s.T.N*s.G*s.R*s.H >= splitWork
 }
 
-// What lies in work: the scores or weights of every block, then for every block the factors by which its weights make older results
-// shrink, then the sums of weights.
+// What lies in work: the scores or weights of every block, then for every block the factors by which its weights make
+// older results shrink, then the sums of weights.
 
 const widest = 16 // lanes of a task at most, with splitRows queries
 
@@ -47,10 +49,10 @@ func (s *Attention) blocks() int64    { return (s.T.N + keyBlock - 1) / keyBlock
 func (s *Attention) factorsAt() int64 { return s.heads() * s.blocks() * (keyBlock + keyStep) * widest }
 func (s *Attention) sumsAt() int64    { return s.factorsAt() + s.heads()*s.blocks()*widest }
 
-// WorkLen is how many floats the three kernels hand on.
+// WorkLen counts the floats that the three kernels hand on.
 func (s *Attention) WorkLen() int64 { return s.sumsAt() + s.heads()*widest }
 
-// buildStep is build for one of the three kernels.
+// buildStep builds one of the three kernels.
 func (a *tileAttn) buildStep() {
 	switch a.Step {
 	case AttentionScores:
@@ -62,20 +64,20 @@ func (a *tileAttn) buildStep() {
 	}
 }
 
-// seen is the range of keys that the queries see, from the beginning of a block on.
+// seen returns the range of keys that the queries see, from the beginning of a block on.
 func (a *tileAttn) seen() (lo, hi *tile.Value) {
 	b := a.g.b
 	lo, hi = a.visible(b.Int(0), b.Int(a.R))
 	return b.Mul(b.Div(lo, b.Int(keyBlock)), b.Int(keyBlock)), hi
 }
 
-// scoresOf is where the scores of a block of keys lie, later its weights.
+// scoresOf locates the scores of a block of keys, later its weights.
 func (a *tileAttn) scoresOf(work, head, block *tile.Value) *tile.Value {
 	b := a.g.b
 	return b.PtrAdd(work, b.Mul(b.Add(b.Mul(head, b.Int(a.blocks())), block), b.Int((keyBlock+keyStep)*widest)))
 }
 
-// factorsOf is where the factors of a block lie.
+// factorsOf locates the factors of a block.
 func (a *tileAttn) factorsOf(work, head, block *tile.Value) *tile.Value {
 	b := a.g.b
 	return b.PtrAdd(work, b.Add(b.Mul(b.Add(b.Mul(head, b.Int(a.blocks())), block), b.Int(widest)), b.Int(a.factorsAt())))

@@ -1,6 +1,6 @@
 package kernels
 
-// Cost is the arithmetic of a kernel and the bytes that it must at least move, for benchmarks.
+// Cost counts the arithmetic of a kernel and the bytes that it must at least move, for benchmarks.
 type Cost struct{ Flops, Bytes []Term }
 
 // Term is one summand of a cost: N times the product of its extents.
@@ -57,11 +57,11 @@ func (s *Matmul) Cost() Cost {
 	return Cost{Flops: []Term{times(2*products, s.M)}, Bytes: []Term{times(weights), times(4*columns, s.M)}}
 }
 
-// Cost is nothing: the loop around an epilogue counts.
+// Cost counts nothing: the loop around an epilogue counts.
 func (s *Epilogue) Cost() Cost { return Cost{} }
 
-// Cost counts the keys that a query can see, whatever the window hides of them; in a batch with positions, those of its longest sequence
-// for every one.
+// Cost counts the keys that a query can see, whatever the window hides of them; in a batch with positions, those of its
+// longest sequence for every one.
 func (s *Attention) Cost() Cost {
 	keys, sequences := Extent{Sum: []Size{s.T}}, s.Batch.N
 	if s.Causal && s.Prefix == Const(0) && !s.Batch.Positions { // none behind the last query

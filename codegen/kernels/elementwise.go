@@ -6,8 +6,8 @@ import (
 )
 
 // Map computes one or more expressions over a domain; result i goes to Outs[i] (pieces of one buffer). The arguments of
-// the expressions are the operands. With a Scatter, whose Positions operand has a stride along dimension 0 alone, the domain has three
-// dimensions or more.
+// the expressions are the operands. With a Scatter, whose Positions operand has a stride along dimension 0 alone, the
+// domain has three dimensions or more.
 type Map struct {
 	Dims    []Size
 	In      []Operand
@@ -67,7 +67,8 @@ func (s *Map) build(g *gen) {
 	})
 }
 
-// domain splits the outermost dimension into tasks and runs body for every row of the innermost one: n elements from lo.
+// domain splits the outermost dimension into tasks and runs body for every row of the innermost one: n elements from
+// lo.
 func (g *gen) domain(dims []Size, body func(outer []*tile.Value, lo, n *tile.Value)) {
 	b := g.b
 	sizes := make([]*tile.Value, len(dims))
@@ -107,7 +108,7 @@ func (g *gen) domain(dims []Size, body func(outer []*tile.Value, lo, n *tile.Val
 	nest(nil)
 }
 
-// memory is the element type in memory of e: booleans are i32, 0 or 1.
+// memory returns the element type of e in memory: booleans are i32, 0 or 1.
 func memory(e tile.Elem) tile.Elem {
 	if e == tile.I1 {
 		return tile.I32
@@ -178,7 +179,7 @@ func (g *gen) integer(o Operand, table, row *tile.Value, index []*tile.Value) *t
 	return b.FMA(b.Cast(tile.IToF, x), b.Load(header, n, 1), b.Load(header, b.Add(n, b.Int(PanelWidth)), 1))
 }
 
-// column is the place in its row of the element that a packed table's operand reads at an index.
+// column returns the index in its row of the element that a packed table's operand reads at an index.
 func (g *gen) column(o Operand, index []*tile.Value) *tile.Value {
 	strides := make([]int64, len(o.Strides))
 	for d, s := range o.Strides {

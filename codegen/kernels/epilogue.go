@@ -54,7 +54,7 @@ func (s *Epilogue) build(g *gen) {
 	})
 }
 
-// FirstOperand is the number of the first weight of a part among the operands of the matmul.
+// FirstOperand returns the number of the first weight of a part among the operands of the matmul.
 func (s *Matmul) FirstOperand(part int) int {
 	n := 1
 	if s.Prologue != nil {

@@ -15,18 +15,19 @@ type Group struct {
 // so that a vector of bytes holds neighbors in k, whose products processors add.
 const groupHeader = 64
 
-// Blocks is the number of groups of a row of k values.
+// Blocks counts the groups of a row of k values.
 func (q Group) Blocks(k int64) int64 { return (k + q.Len - 1) / q.Len }
 
-// BlockBytes is the size of a block.
+// BlockBytes returns the size of a block.
 func (q Group) BlockBytes() int64 { return groupHeader + PanelWidth*q.Len*int64(q.Bits)/8 }
 
-// PackedBytes is the size of a packed matrix of blocks × n rows of k.
+// PackedBytes returns the size of a packed matrix of blocks × n rows of k.
 func (q Group) PackedBytes(blocks, n, k int64) int64 {
 	return PackedLen(blocks, n, 1) / PanelWidth * q.Blocks(k) * q.BlockBytes()
 }
 
-// At returns where integer (n, k) of a block lies, n below 16 and k below the length of a group, and by how much it is shifted.
+// At returns where integer (n, k) of a block lies, n below 16 and k below the length of a group, and by how much it is
+// shifted.
 func (q Group) At(n, k int64) (at int64, shift int) {
 	if q.Bits == 8 {
 		return groupHeader + k/4*4*PanelWidth + n*4 + k%4, 0
@@ -34,5 +35,5 @@ func (q Group) At(n, k int64) (at int64, shift int) {
 	return groupHeader + k/8*4*PanelWidth + n*4 + k%4, int(k % 8 / 4 * 4)
 }
 
-// stepBytes is how far a step of k is from the next in a block.
+// stepBytes returns how far a step of k is from the next in a block.
 func (q Group) stepBytes() int64 { return PanelWidth * int64(q.Bits) / 8 }

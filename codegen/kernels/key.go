@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// Key is a canonical text of a spec: equal keys build equal kernels. It derives from every field, so that no new one is left out.
+// Key returns a canonical text of a spec: equal keys build equal kernels. It derives from every field, so that no new
+// one is left out.
 func Key(s Spec) string {
 	var out strings.Builder
 	out.WriteString(s.Kind())
@@ -14,8 +15,8 @@ func Key(s Spec) string {
 	return out.String()
 }
 
-// writeKey writes a value by its structure: a pointer as what it points to, and what has a text of its own, such as an expression or
-// a type, as that text. It panics on kinds that have no canonical text.
+// writeKey writes a value by its structure: a pointer as what it points to, and what has a text of its own, such as an
+// expression or a type, as that text. It panics on kinds that have no canonical text.
 func writeKey(out *strings.Builder, v reflect.Value) {
 	switch text, ok := v.Interface().(fmt.Stringer); {
 	case v.Kind() == reflect.Pointer && v.IsNil():

@@ -6,7 +6,7 @@ import (
 	"pgc/ir/tile"
 )
 
-// PanelWidth is the number of matrix rows (output columns) that a packed panel interleaves; a packed matrix is padded
+// PanelWidth counts the matrix rows (output columns) that a packed panel interleaves; a packed matrix is padded
 // with zero rows to a multiple of PanelPad. Element (n, k) of an N×K matrix lies at (n/16)·K·16 + k·16 + n%16. A matrix
 // whose rows come in blocks has every block padded to whole panels.
 const (
@@ -19,7 +19,8 @@ func PackedLen(blocks, n, k int64) int64 {
 	return roundUp(blocks*roundUp(n, PanelWidth), PanelPad) * k
 }
 
-// PackedK is how many values of k a packed matrix has for each row: those of an odd K in pairs are padded with a zero.
+// PackedK counts the values of k that a packed matrix has for each row: those of an odd K in pairs are padded with a
+// zero.
 func PackedK(k int64, pairs bool) int64 {
 	if pairs {
 		return roundUp(k, 2)
@@ -50,8 +51,9 @@ type Part struct {
 	Extra     []Operand // over (M, Blocks, N)
 	Exprs     []*scalar.Expr
 	Outs      []Out // pieces of the part's result, over (M, Blocks, N)
-	// Argmax, if not 0, says that of every so many columns only the greatest value and its place are kept: the result is the values
-	// of all such pairs (f32) and then their places (i32). It takes one row, one part, one block and one expression.
+	// Argmax, if not 0, says that of every so many columns only the greatest value and its place are kept: the result
+	// is the values of all such pairs (f32) and then their places (i32). It takes one row, one part, one block and one
+	// expression.
 	Argmax int64
 }
 
@@ -66,11 +68,11 @@ type Prologue struct {
 // Kind is "matmul".
 func (s *Matmul) Kind() string { return "matmul" }
 
-// block is the number of packed columns of a block, columns of all blocks.
+// block counts the packed columns of a block, columns those of all blocks.
 func (p *Part) block() int64   { return roundUp(p.N, PanelWidth) }
 func (p *Part) columns() int64 { return p.Blocks * p.block() }
 
-// mmBuild is a matmul being built: its parameters and the row block that the task works on.
+// mmBuild builds a matmul: its parameters and the row block that the task works on.
 type mmBuild struct {
 	*Matmul
 	g         *gen
@@ -138,8 +140,8 @@ func (m *mmBuild) params() {
 	}
 }
 
-// rows computes the prologue's rows m0 … m0+rows-1, of at most `most`, into scratch, which becomes x; write says whether this task is the
-// one that writes the extra outputs.
+// rows computes the prologue's rows m0 … m0+rows-1, of at most `most`, into scratch, which becomes x; write says
+// whether this task is the one that writes the extra outputs.
 func (m *mmBuild) rows(m0, rows *tile.Value, most int64, write *tile.Value) {
 	p, b, lanes := m.Prologue, m.g.b, m.pro.lanes
 	if p == nil {
@@ -227,7 +229,8 @@ func (m *mmBuild) finish(part int, accs []*tile.Value, r, col *tile.Value) {
 	})
 }
 
-// write computes the expressions of a part at index (row, block, column) from one fragment of each accumulator, and stores them.
+// write computes the expressions of a part at index (row, block, column) from one fragment of each accumulator, and
+// stores them.
 func (m *mmBuild) write(part int, accs, index []*tile.Value, count *tile.Value) {
 	p, b, lanes := &m.Parts[part], m.g.b, m.g.lanes
 	args := append([]*tile.Value{}, accs...)

@@ -7,22 +7,22 @@ import (
 	"pgc/ir/tile"
 )
 
-// argmaxTasks is about how many tasks there are where columns are many: enough for threads to share, and so few pairs that
+// argmaxTasks is about the number of tasks where columns are many: enough for threads to share, and so few pairs that
 // joining them takes no time.
 const argmaxTasks = 256
 
-// ArgmaxColumns returns how many columns a task reduces to one pair where a part has n: whole streams of every target, so that the
-// memory for the pairs is the same for all.
+// ArgmaxColumns returns how many columns a task reduces to one pair where a part has n: whole streams of every target,
+// so that the memory for the pairs is the same for all.
 func ArgmaxColumns(n int64) int64 {
 	const most = 4 * PanelWidth // panels side by side
 	return roundUp(max(1, (n+argmaxTasks-1)/argmaxTasks), most)
 }
 
-// Pairs is how many pairs the columns of an argmax are reduced to.
+// Pairs counts the pairs that the columns of an argmax are reduced to.
 func (p *Part) Pairs() int64 { return (p.N + p.Argmax - 1) / p.Argmax }
 
-// argmax accumulates the greatest value in every lane, and its index. NaN counts as +Inf at index -1, so that the least index of the
-// greatest value is -1 where any is NaN.
+// argmax accumulates the greatest value in every lane, and its index. NaN counts as +Inf at index -1, so that the least
+// index of the greatest value is -1 where any is NaN.
 type argmax struct{ value, index *tile.Value }
 
 // noIndex is the index of the identity, behind all others.
@@ -33,7 +33,8 @@ func argmaxIdentity(b *tile.Builder, lanes int) argmax {
 	return argmax{b.Float(math.Inf(-1), lanes), b.Int32(noIndex, lanes)}
 }
 
-// join takes y where it is greater, or as great and earlier: the result is the same in whichever order accumulators are joined.
+// join takes y where it is greater, or as great and earlier: the result is the same in whichever order accumulators are
+// joined.
 func (x argmax) join(b *tile.Builder, y argmax) argmax {
 	earlier := b.Logic(tile.And, b.Compare(tile.EQ, x.value, y.value), b.Compare(tile.LT, y.index, x.index))
 	take := b.Logic(tile.Or, b.Compare(tile.LT, x.value, y.value), earlier)

@@ -2,7 +2,7 @@ package kernels
 
 import "pgc/ir/tile"
 
-// buildBlocked is the schedule for many rows: a task is a block of rows by a block of columns of one part.
+// buildBlocked schedules many rows (GEMM): a task is a block of rows by a block of columns of one part.
 func (m *mmBuild) buildBlocked() {
 	b := m.g.b
 	parts := make([]*product, len(m.Parts))
@@ -35,14 +35,15 @@ func (m *mmBuild) buildBlocked() {
 	})
 }
 
-// blocked is a task: columns from n0 on of one part for rows from m0 on. C is scratch, by matrix, by nr columns, by row.
+// blocked does a task: columns from n0 on of one part for rows from m0 on. C is scratch, by matrix, by nr columns, by
+// row.
 type blocked struct {
 	*product
 	c, m0, n0     *tile.Value
 	rows, columns *tile.Value
 }
 
-// span is how many columns are multiplied before those behind them: whole panels.
+// span returns how many columns are multiplied before those behind them: whole panels.
 func (t *blocked) span() int64 { return max(t.nr(), PanelWidth) }
 
 // at returns where C of a matrix begins for nr columns from `column` on.
@@ -72,8 +73,8 @@ func (t *blocked) build() {
 	t.epilogue()
 }
 
-// panel multiplies all rows by nr columns, those from vector `first` behind column n on, and k units from k0 on. B is unpacked once for
-// all rows; each block of them asks for a share of the next columns.
+// panel multiplies all rows by nr columns, those from vector `first` behind column n on, and k units from k0 on. B is
+// unpacked once for all rows; each block of them asks for a share of the next columns.
 func (t *blocked) panel(w, n *tile.Value, first int, k0, k *tile.Value, x lhs, c *tile.Value) {
 	b, lanes := t.g.b, int64(t.g.lanes)
 	panel, at := b.Div(n, b.Int(PanelWidth)), k0
@@ -122,7 +123,8 @@ func (t *blocked) panel(w, n *tile.Value, first int, k0, k *tile.Value, x lhs, c
 	})
 }
 
-// groups runs body for every group of k units, or once for all where there are none: its number, its first unit and how many it has.
+// groups runs body for every group of k units, or once for all where there are none: its number, its first unit and how
+// many it has.
 func (t *blocked) groups(k *tile.Value, body func(group, from, n *tile.Value)) {
 	b, q := t.g.b, t.Group
 	if q.Bits == 0 {
@@ -138,7 +140,7 @@ func (t *blocked) groups(k *tile.Value, body func(group, from, n *tile.Value)) {
 	})
 }
 
-// headerAt is where the scales of vector v of a group lie behind the staged columns; minima follow them.
+// headerAt locates the scales of vector v of a group behind the staged columns; minima follow them.
 func (t *blocked) headerAt(group *tile.Value, v int) *tile.Value {
 	b, lanes := t.g.b, int64(t.g.lanes)
 	behind := t.kc * int64(t.loader.vecs) / t.loader.units * t.nr()

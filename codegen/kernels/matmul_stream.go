@@ -7,33 +7,36 @@ import (
 )
 
 const (
-	// fewRows is the most rows of the schedules that stream panels, a constant number of them: a batch of sequences decoded together.
+	// fewRows is the most rows of the schedules that stream panels, a constant number of them: a batch of sequences
+	// decoded together.
 	fewRows = 8
 
-	// vectorTasks is about how many tasks one row has where each of them computes a prologue again; fewTasks where each copies all rows.
+	// vectorTasks is about the number of tasks of one row where each computes a prologue again; fewTasks where each
+	// copies all rows.
 	vectorTasks = 128
 	fewTasks    = 32
 
-	// streamBytes is the least that a task with integers reads in one stream, some microseconds of what memory gives one core, so
-	// that finding the stream's beginning does not count.
+	// streamBytes is the least that a task with integers reads in one stream, some microseconds of what memory gives
+	// one core, so that finding the stream's beginning does not count.
 	streamBytes = 128 << 10
 
-	// fewAhead is how many bytes before few rows need them the lines of a panel are asked for. Between two lines of one stream there is
-	// much work, so that the processor alone, which looks ahead by instructions and not beyond a page, waits for each: measured with
-	// BenchmarkMatmul on Zen 5, 8 rows of int4 run at 14 GB/s without, at 20 with 2 KiB, and at 27, which the products take, from 8 KiB on.
+	// fewAhead is how many bytes before few rows need them the lines of a panel are asked for. Between two lines of one
+	// stream there is much work, so that the processor alone, which looks ahead by instructions and not beyond a page,
+	// waits for each: measured with BenchmarkMatmul on Zen 5, 8 rows of int4 run at 14 GB/s without, at 20 with 2 KiB,
+	// and at 27, which the products take, from 8 KiB on.
 	fewAhead = 8 << 10
 )
 
-// stream is a product whose panels are streamed once for all rows.
+// stream reads the panels of a product once for all rows.
 type stream struct {
 	*product
 	perTask int64       // panels of each matrix
 	sums    *tile.Value // scratch: of few rows, on their way to the epilogue
 }
 
-// buildStreams is the schedule for one row and that for few rows. A task streams panels, several side by side so that enough
-// multiply-adds are in flight, in the same order of k as everywhere. Where the sums of all rows do not fit the registers, blocks of rows
-// take turns on a block of k, which stays in the first-level cache.
+// buildStreams schedules one row (GEMV) and few rows. A task streams panels, several side by side so that enough
+// multiply-adds are in flight, in the same order of k as everywhere. Where the sums of all rows do not fit the
+// registers, blocks of rows take turns on a block of k, which stays in the first-level cache.
 func (m *mmBuild) buildStreams() {
 	b, rows := m.g.b, m.M.N
 	parts := make([]*stream, len(m.Parts))
@@ -73,7 +76,7 @@ func (m *mmBuild) scratch(n int64) *tile.Value {
 // unpacks reports whether groups are unpacked before they are multiplied, for sums of floats.
 func (s *stream) unpacks() bool { return s.Group.Bits > 0 && !s.grouped() }
 
-// vectors is how many vectors of columns n panels of all matrices have.
+// vectors counts the vectors of columns of n panels of all matrices.
 func (s *stream) vectors(n int) int { return s.Accs * n * PanelWidth / s.g.lanes }
 
 // share gives panels to tasks: counts are the tasks of every part.
@@ -144,7 +147,8 @@ func (s *stream) multiply(at *tile.Value, n int, x lhs) []*tile.Value {
 	})
 }
 
-// pass adds k units from k0 on, which `index` finds in the panels, a block of rows and of vectors that fit the registers at a time.
+// pass adds k units from k0 on, which `index` finds in the panels, a block of rows and of vectors that fit the
+// registers at a time.
 func (s *stream) pass(at *tile.Value, n int, index, k0, k *tile.Value, x lhs, c []*tile.Value) []*tile.Value {
 	b, all := s.g.b, s.vectors(n)
 	c = slices.Clone(c)
@@ -179,7 +183,7 @@ func (s *stream) pass(at *tile.Value, n int, index, k0, k *tile.Value, x lhs, c 
 	return c
 }
 
-// lookahead is how many elements ahead a column is asked for.
+// lookahead returns how many elements ahead a column is asked for.
 func (s *stream) lookahead(c column) int64 {
 	switch {
 	case s.unpacks():
@@ -190,7 +194,8 @@ func (s *stream) lookahead(c column) int64 {
 	return fewAhead / int64(c.p.Type.Elem.Bytes())
 }
 
-// blocks runs body for blocks of rows and of vectors whose sums fit the registers; one row has all vectors of its panels there.
+// blocks runs body for blocks of rows and of vectors whose sums fit the registers; one row has all vectors of its
+// panels there.
 func (s *stream) blocks(vectors int, body func(row, rows, first, vecs int)) {
 	rows, vecs := int(s.M.N), s.vecs
 	if rows == 1 {
@@ -205,7 +210,8 @@ func (s *stream) blocks(vectors int, body func(row, rows, first, vecs int)) {
 	}
 }
 
-// results applies the epilogue to C of n panels from panel `at` on. One row's goes on in registers, a loop over few rows reads it from scratch.
+// results applies the epilogue to C of n panels from panel `at` on. One row's goes on in registers, a loop over few
+// rows reads it from scratch.
 func (s *stream) results(at *tile.Value, n int, c []*tile.Value) {
 	b, lanes := s.g.b, s.g.lanes
 	vectors := s.vectors(n) / s.Accs

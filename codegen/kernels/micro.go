@@ -6,8 +6,8 @@ import (
 	"pgc/ir/tile"
 )
 
-// micro is the inner loop of matmul and attention: sums of rows × vecs vectors of columns in registers, k ascending. Whatever calls it,
-// however many rows lie beside a row, that row sees the same operations in the same order.
+// micro runs the inner loop of matmul and attention: sums of rows × vecs vectors of columns in registers, k ascending.
+// Whatever calls it, however many rows lie beside a row, that row sees the same operations in the same order.
 type micro struct {
 	*mma
 	rows, vecs, chains int
@@ -19,7 +19,7 @@ type micro struct {
 // vectors gives vector i of the weights of vector of columns v at unit k.
 type vectors func(k *tile.Value, v int) func(i int) *tile.Value
 
-// lhs is where rows of x, or copies of them, lie as a form reads them: word i of row r at unit k is `words` elements from
+// lhs locates rows of x, or copies of them, as a form reads them: word i of row r at unit k is `words` elements from
 // p[k·mul/div + r·stride + i].
 type lhs struct {
 	p        *tile.Value
@@ -50,7 +50,7 @@ func (m micro) run(g *gen, k *tile.Value, init []*tile.Value) []*tile.Value {
 			off := b.Add(m.x.offset(b, at), b.Int(int64(r)*m.x.stride+int64(i)))
 			return b.Load(m.x.p, off, m.x.words)
 		}
-		return m.do(mmaStep{m.mma, g, m.rows, m.vecs, m.chains, slices.Clone(sums), x, func(v, i int) *tile.Value { return w[v](i) }})
+		return m.emit(mmaStep{m.mma, g, m.rows, m.vecs, m.chains, slices.Clone(sums), x, func(v, i int) *tile.Value { return w[v](i) }})
 	}
 	main := b.Mul(b.Div(k, body), body)
 	if m.step == m.body { // rows are padded to it
@@ -80,8 +80,8 @@ func zeros(b *tile.Builder, n, lanes int) []*tile.Value {
 	return out
 }
 
-// rowBlocks covers rows, of which there are never more than bound, with blocks of at most `most` rows: whole blocks first, then falling
-// powers of two. There is code for no larger block than the bound asks for.
+// rowBlocks covers rows, of which there are never more than bound, with blocks of at most `most` rows: whole blocks
+// first, then falling powers of two. There is code for no larger block than the bound asks for.
 func rowBlocks(b *tile.Builder, rows *tile.Value, bound int64, most int, body func(first *tile.Value, n int)) {
 	at := b.Int(0)
 	if bound >= int64(most) {

@@ -8,7 +8,7 @@ import (
 	"pgc/ir/tile"
 )
 
-// DType is how the numbers of a product's operand are stored.
+// DType names how the numbers of a product's operand are stored.
 type DType uint8
 
 const (
@@ -23,18 +23,19 @@ const (
 // String returns the name of t, such as bf16 or int8.
 func (t DType) String() string { return [...]string{"", "f32", "bf16", "f16", "int8", "int4"}[t] }
 
-// mma is a form of multiply-accumulate, D = C + A·B: an instruction, or a few that do the work of one. A are rows of x, B weights, C
-// sums. Its row of the table says all that the schedules ask of it.
+// mma describes a form of multiply-accumulate, D = C + A·B: an instruction, or a few that do the work of one. A are
+// rows of x, B weights, C sums. Its row of the table says all that the schedules ask of it.
 //
-// They count k in units and take it in loops whose body has `body` units, `step` at a time. Vectors of B, in the order in which do
-// asks for them, come from the loader: straight from the packed matrix, or through scratch, where the blocked schedule unpacks them
-// once for all rows of a task. Sums are the form's own: the schedules hand a slice of them from start to do to total, and know
-// neither how many rows one has nor what type it is.
+// They count k in units and take it in loops whose body has `body` units, `step` at a time. Vectors of B, in the order
+// in which emit asks for them, come from the loader: straight from the packed matrix, or through scratch, where the
+// blocked schedule unpacks them once for all rows of a task. Sums are the form's own: the schedules hand a slice of
+// them from start to emit to total, and know neither how many rows one has nor what type it is.
 //
-// So a matrix unit is a row, too. AMX's tdpbusd, MMA_X86_AMXINT8_16x16x64_I32_UI8_I8: rows 16, step and body 64, sums of a tile type that
-// the tile IR is to get; its loader gives tiles of 16 columns by 64 of k (VNNI4, as groups lie already), do loads tiles of x at the stride of
-// its rows, total stores a tile to scratch and loads row r of it; schedule mr 32, vecs 2. tdpbf16ps is the same in units of two (VNNI2), its
-// sums begin with zero and are added to C, as those of groups are. A tensor core's m16n8k16: rows 16, and sums are a warp's fragments.
+// So a matrix unit is a row, too. AMX's tdpbusd, MMA_X86_AMXINT8_16x16x64_I32_UI8_I8: rows 16, step and body 64, sums
+// of a tile type that the tile IR is to get; its loader gives tiles of 16 columns by 64 of k (VNNI4, as groups lie
+// already), emit loads tiles of x at the stride of its rows, total stores a tile to scratch and loads row r of it;
+// schedule mr 32, vecs 2. tdpbf16ps is the same in units of two (VNNI2), its sums begin with zero and are added to C,
+// as those of groups are. A tensor core's m16n8k16: rows 16, and sums are a warp's fragments.
 type mma struct {
 	name     string // as in IREE's IREECPUEnums.td: set, M×N×K of the instruction, types of sums and factors; CAST where they are widened
 	lhs      DType
@@ -51,12 +52,12 @@ type mma struct {
 	inPlace      bool  // the blocked schedule, too, reads B where it lies
 	unsigned     bool  // B is offset by 128, and sums begin with what that adds taken off
 	ahead        int64 // units before one row's stream needs them that B is asked for; 0 where the processor does it better
-	do           func(s mmaStep) []*tile.Value
+	emit         func(s mmaStep) []*tile.Value
 	total        func(s mmaStep, r, v int) *tile.Value // of row r and vector of columns v
 	schedules    map[int]schedule                      // by lanes
 }
 
-// schedule is the blocking of a part; the names are those of BLIS.
+// schedule blocks a part; the names are those of BLIS.
 type schedule struct {
 	mr, vecs int   // microkernel: rows and vectors of columns
 	side     int   // panels that a stream reads side by side, over all matrices
@@ -66,64 +67,65 @@ type schedule struct {
 	mb       int64 // rows of a task
 }
 
-// The microkernel fills the register file: 6×16 of 16 ymm, 12×32 of 32 zmm, 6×16 of 32 registers of NEON. kc×nr floats of B, and what
-// they are widened from, take 8–24 KiB of L1; mb×kc floats of A, 144 KiB, stay in L2 while the columns of a task pass by. 288 rows are
-// a small picture and its prompt, whose weights are then read once. Measured with BenchmarkMatmul on Zen 5, 266 rows of bfloat16: kc 128
-// and mb 288 are 1–3 % (AVX2) and 5–8 % (AVX-512) ahead of 256 and 192, nb 256 another 2 % on AVX-512.
+// The microkernel fills the register file: 6×16 of 16 ymm, 12×32 of 32 zmm, 6×16 of 32 registers of NEON. kc×nr floats
+// of B, and what they are widened from, take 8–24 KiB of L1; mb×kc floats of A, 144 KiB, stay in L2 while the columns
+// of a task pass by. 288 rows are a small picture and its prompt, whose weights are then read once. Measured with
+// BenchmarkMatmul on Zen 5, 266 rows of bfloat16: kc 128 and mb 288 are 1–3 % (AVX2) and 5–8 % (AVX-512) ahead of 256
+// and 192, nb 256 another 2 % on AVX-512.
 //
-// A single row reads so many panels that multiply-adds do not wait for the ones before; integers have other sums to do and read one
-// stream, which memory likes best. Unpacking wants registers, too; so do the words of x on NEON, the halves of DotI16's sums, and
-// DotU8's sum in 16 bits.
-var (
-	floats   = map[int]schedule{4: {6, 4, 4, 1, 128, 128, 288}, 8: {6, 2, 4, 1, 128, 128, 288}, 16: {12, 2, 4, 1, 128, 256, 288}}
-	unpacked = map[int]schedule{4: {6, 4, 1, 1, 128, 128, 288}, 8: {6, 2, 2, 1, 128, 128, 288}, 16: {12, 2, 4, 1, 128, 256, 288}}
-	pairs    = map[int]schedule{4: {6, 4, 4, 1, 64, 128, 288}, 8: {6, 2, 4, 1, 64, 128, 288}, 16: {12, 2, 4, 1, 64, 256, 288}}
-	fours    = map[int]schedule{4: {4, 4, 1, 2, 512, 128, 288}, 8: {6, 2, 1, 4, 512, 128, 288}, 16: {12, 2, 1, 4, 512, 128, 288}}
-	widened  = map[int]schedule{8: {6, 1, 1, 1, 256, 128, 288}, 16: {12, 1, 1, 1, 256, 128, 288}}
-	squares  = map[int]schedule{4: {6, 4, 1, 1, 512, 128, 288}}
-	eights   = map[int]schedule{8: {8, 1, 1, 1, 512, 128, 288}, 16: {8, 1, 1, 1, 512, 128, 288}}
+// A single row reads so many panels that multiply-adds do not wait for the ones before; integers have other sums to do
+// and read one stream, which is fastest from memory. Unpacking wants registers, too; so do the words of x on NEON, the
+// halves of DotI16's sums, and DotU8's sum in 16 bits.
+var ( // mr, vecs, side, chains, kc, nb, mb
+	fmaSchedules     = map[int]schedule{4: {6, 4, 4, 1, 128, 128, 288}, 8: {6, 2, 4, 1, 128, 128, 288}, 16: {12, 2, 4, 1, 128, 256, 288}}
+	dequantSchedules = map[int]schedule{4: {6, 4, 1, 1, 128, 128, 288}, 8: {6, 2, 2, 1, 128, 128, 288}, 16: {12, 2, 4, 1, 128, 256, 288}}
+	vnni2Schedules   = map[int]schedule{4: {6, 4, 4, 1, 64, 128, 288}, 8: {6, 2, 4, 1, 64, 128, 288}, 16: {12, 2, 4, 1, 64, 256, 288}}
+	vnni4Schedules   = map[int]schedule{4: {4, 4, 1, 2, 512, 128, 288}, 8: {6, 2, 1, 4, 512, 128, 288}, 16: {12, 2, 1, 4, 512, 128, 288}}
+	i16Schedules     = map[int]schedule{8: {6, 1, 1, 1, 256, 128, 288}, 16: {12, 1, 1, 1, 256, 128, 288}}
+	mmlaSchedules    = map[int]schedule{4: {6, 4, 1, 1, 512, 128, 288}}
+	u8Schedules      = map[int]schedule{8: {8, 1, 1, 1, 512, 128, 288}, 16: {8, 1, 1, 1, 512, 128, 288}}
 )
 
-// forms is the table. Forms of integers are exact over the whole range, so all give the same sums; those of bfloat16, whose
-// products are exact in f32, do where nothing is subnormal.
+// forms lists every form. Forms of integers are exact over the whole range, so all give the same sums; those of
+// bfloat16, whose products are exact in f32, do where nothing is subnormal.
 var forms = []*mma{
 	{name: "MMA_1xNx1_F32_F32", lhs: F32, rhs: []DType{F32}, rows: 1, halves: 1, acc: tile.F32, x: tile.F32, words: 1, w: tile.F32,
-		unit: 1, body: 4, step: 1, loader: plain, inPlace: true, ahead: 32, do: fma(1), total: joined, schedules: floats},
+		unit: 1, body: 4, step: 1, loader: panel16, inPlace: true, ahead: 32, emit: fma(1), total: joined, schedules: fmaSchedules},
 	{name: "MMA_1xNx1_F32_CASTF32", lhs: F32, rhs: []DType{BF16, F16}, rows: 1, halves: 1, acc: tile.F32, x: tile.F32, words: 1, w: tile.F32,
-		unit: 1, body: 4, step: 1, loader: plain, ahead: 32, do: fma(1), total: joined, schedules: floats},
+		unit: 1, body: 4, step: 1, loader: panel16, ahead: 32, emit: fma(1), total: joined, schedules: fmaSchedules},
 	{name: "MMA_1xNx1_F32_CASTI8", lhs: F32, rhs: []DType{Int8}, rows: 1, halves: 1, acc: tile.F32, x: tile.F32, words: 1, w: tile.F32,
-		unit: 1, body: 4, step: 1, loader: dequantized8, do: fma(1), total: joined, schedules: unpacked},
+		unit: 1, body: 4, step: 1, loader: dequantized8, emit: fma(1), total: joined, schedules: dequantSchedules},
 	{name: "MMA_1xNx1_F32_CASTI4", lhs: F32, rhs: []DType{Int4}, rows: 1, halves: 1, acc: tile.F32, x: tile.F32, words: 1, w: tile.F32,
-		unit: 1, body: 4, step: 1, loader: dequantized4, do: fma(1), total: joined, schedules: unpacked},
+		unit: 1, body: 4, step: 1, loader: dequantized4, emit: fma(1), total: joined, schedules: dequantSchedules},
 	{name: "MMA_X86_AVX512BF16_1x16x2_F32_BF16", lhs: BF16, rhs: []DType{BF16}, features: []string{"avx512bf16"},
 		rows: 1, halves: 1, acc: tile.F32, x: tile.BF16, words: 2, w: tile.I16,
-		unit: 2, body: 4, step: 1, loader: words, inPlace: true, ahead: 32, do: dot(1, (*tile.Builder).DotBF16), total: joined, schedules: floats},
+		unit: 2, body: 4, step: 1, loader: vnni2, inPlace: true, ahead: 32, emit: dot(1, (*tile.Builder).DotBF16), total: joined, schedules: fmaSchedules},
 	{name: "MMA_1xNx2_F32_CASTBF16", lhs: BF16, rhs: []DType{BF16}, rows: 1, halves: 1, acc: tile.F32, x: tile.F32, words: 1, w: tile.F32,
-		unit: 2, body: 4, step: 1, loader: halved, ahead: 32, do: fma(2), total: joined, schedules: pairs},
+		unit: 2, body: 4, step: 1, loader: vnni2Split, ahead: 32, emit: fma(2), total: joined, schedules: vnni2Schedules},
 	{name: "MMA_X86_VNNI_1xNx4_I32_UI8_I8", lhs: Int8, rhs: []DType{Int8}, features: target.VNNI,
 		rows: 1, halves: 1, acc: tile.I32, x: tile.I8, words: 1, w: tile.I8, unsigned: true,
-		unit: 1, body: chunk, step: chunk, loader: offset8, do: dot(chunk/4, (*tile.Builder).Dot4), total: joined, schedules: fours},
+		unit: 1, body: chunk, step: chunk, loader: vnni4Unsigned, emit: dot(chunk/4, (*tile.Builder).Dot4), total: joined, schedules: vnni4Schedules},
 	{name: "MMA_X86_VNNI_1xNx4_I32_UI4_I8", lhs: Int8, rhs: []DType{Int4}, features: target.VNNI,
 		rows: 1, halves: 1, acc: tile.I32, x: tile.I8, words: 1, w: tile.I8,
-		unit: 1, body: chunk, step: chunk, loader: bytes4, do: dot(chunk/4, (*tile.Builder).Dot4), total: joined, schedules: fours},
+		unit: 1, body: chunk, step: chunk, loader: vnni4Int4, emit: dot(chunk/4, (*tile.Builder).Dot4), total: joined, schedules: vnni4Schedules},
 	{name: "MMA_ARM_I8MM_2x2x8_I32_I8_I8", lhs: Int8, rhs: []DType{Int8}, features: []string{"i8mm"}, // smmla
 		rows: 2, halves: 2, acc: tile.I32, x: tile.I8, words: 2, w: tile.I8,
-		unit: 1, body: chunk, step: chunk, loader: zipped(bytes8), do: matrices, total: rowOfMatrix, schedules: squares},
+		unit: 1, body: chunk, step: chunk, loader: zipped(vnni4), emit: matrices, total: rowOfMatrix, schedules: mmlaSchedules},
 	{name: "MMA_ARM_I8MM_2x2x8_I32_I8_UI4", lhs: Int8, rhs: []DType{Int4}, features: []string{"i8mm"},
 		rows: 2, halves: 2, acc: tile.I32, x: tile.I8, words: 2, w: tile.I8,
-		unit: 1, body: chunk, step: chunk, loader: zipped(bytes4), do: matrices, total: rowOfMatrix, schedules: squares},
+		unit: 1, body: chunk, step: chunk, loader: zipped(vnni4Int4), emit: matrices, total: rowOfMatrix, schedules: mmlaSchedules},
 	{name: "MMA_ARM_1x4x4_I32_I8_I8", lhs: Int8, rhs: []DType{Int8}, features: []string{"neon"}, // sdot, or smull and pairwise sums
 		rows: 1, halves: 1, acc: tile.I32, x: tile.I8, words: 1, w: tile.I8,
-		unit: 1, body: chunk, step: chunk, loader: bytes8, do: dot(chunk/4, (*tile.Builder).DotS4), total: joined, schedules: fours},
+		unit: 1, body: chunk, step: chunk, loader: vnni4, emit: dot(chunk/4, (*tile.Builder).DotS4), total: joined, schedules: vnni4Schedules},
 	{name: "MMA_ARM_1x4x4_I32_I8_UI4", lhs: Int8, rhs: []DType{Int4}, features: []string{"neon"},
 		rows: 1, halves: 1, acc: tile.I32, x: tile.I8, words: 1, w: tile.I8,
-		unit: 1, body: chunk, step: chunk, loader: bytes4, do: dot(chunk/4, (*tile.Builder).DotS4), total: joined, schedules: fours},
+		unit: 1, body: chunk, step: chunk, loader: vnni4Int4, emit: dot(chunk/4, (*tile.Builder).DotS4), total: joined, schedules: vnni4Schedules},
 	{name: "MMA_X86_1xNx2_I32_CASTI16", lhs: Int8, rhs: []DType{Int8}, // pmaddwd
 		rows: 1, halves: 2, acc: tile.I32, x: tile.I16, words: 1, w: tile.I16,
-		unit: 1, body: chunk, step: chunk, loader: shorts8, do: dot(chunk/4, addDotI16), total: joined, schedules: widened},
+		unit: 1, body: chunk, step: chunk, loader: vnni4Widened, emit: dot(chunk/4, addDotI16), total: joined, schedules: i16Schedules},
 	{name: "MMA_X86_1xNx8_I32_UI4_I8", lhs: Int8, rhs: []DType{Int4}, // pmaddubs: eight products fit in 16 bits
 		rows: 1, halves: 1, acc: tile.I32, x: tile.I8, words: 1, w: tile.I8,
-		unit: 1, body: chunk, step: chunk, loader: bytes4, do: dotU8, total: joined, schedules: eights},
+		unit: 1, body: chunk, step: chunk, loader: vnni4Int4, emit: dotU8, total: joined, schedules: u8Schedules},
 }
 
 // zipped puts the words of a column side by side: of every two vectors of four columns, two of eight values of two.
@@ -166,7 +168,8 @@ func rowOfMatrix(s mmaStep, r, v int) *tile.Value {
 	return s.g.b.Shuffle(sums[0], sums[1], first, first+1, first+4, first+5)
 }
 
-// form returns the form in which a target multiplies rows of x by weights: the first one that takes both, and no more rows than there are.
+// form returns the form in which a target multiplies rows of x by weights: the first one that takes both, and no more
+// rows than there are.
 func form(t target.Target, x, w DType, rows int64) *mma {
 	for _, f := range forms {
 		if f.lhs == x && slices.Contains(f.rhs, w) && int64(f.rows) <= rows && (f.features == nil || t.Has(f.features...)) {
@@ -176,16 +179,17 @@ func form(t target.Target, x, w DType, rows int64) *mma {
 	panic(fmt.Sprintf("kernels: no form multiplies %s by %s on %s", x, w, t.Name))
 }
 
-// units is how many units of k a product of K values has; loops of integers take whole bodies, which packed rows are padded to.
+// units counts the units of k of a product of K values; loops of integers take whole bodies, which packed rows are
+// padded to.
 func (f *mma) units(k int64) int64 { return roundUp((k+f.unit-1)/f.unit, f.step) }
 
 // grouped reports whether sums belong to a group and are scaled.
 func (f *mma) grouped() bool { return f.acc == tile.I32 }
 
-// width is how many elements a vector of B has.
+// width counts the elements of a vector of B.
 func (f *mma) width(lanes int) int { return 4 * lanes / f.w.Bytes() }
 
-// sums is how many sums a block of rows and vectors of columns has.
+// sums counts the sums of a block of rows and vectors of columns.
 func (f *mma) sums(rows, vecs, chains int) int {
 	return (rows + f.rows - 1) / f.rows * vecs * chains * f.halves
 }

@@ -5,17 +5,17 @@ import (
 	"pgc/ir/tile"
 )
 
-// chunk is how many values of k loops of integers take at once, and what rows are padded to: four words of four.
+// chunk counts the values of k that loops of integers take at once, and that rows are padded to: four words of four.
 const chunk = 16
 
-// nibbles are the lower halves of the bytes of an i32; offsets make the signed bytes of one unsigned.
+// nibbles masks the lower halves of the bytes of an i32; offsets makes its signed bytes unsigned.
 const (
 	nibbles = 0x0f0f0f0f
 	offsets = quant.Offset * 0x01010101
 )
 
-// column is where a vector of columns lies in a packed matrix: p points at a panel, or at a block of groups, from the unit of k on that
-// loads count from; the column's own panel is `panel` elements on, and of that it is vector `in`.
+// column locates a vector of columns in a packed matrix: p points at a panel, or at a block of groups, from the unit of
+// k on that loads count from; the column's own panel is `panel` elements on, and of that it is vector `in`.
 type column struct {
 	p     *tile.Value
 	panel int64
@@ -23,8 +23,8 @@ type column struct {
 	q     Group
 }
 
-// loader reads vectors of B: so many for so many units of k. open prepares a column, the function that it returns a place in k; vectors
-// are asked for in order.
+// loader reads vectors of B from a packing: panels of floats, of pairs of k (VNNI2) or of fours (VNNI4), so many for so
+// many units of k. open prepares a column, the function that it returns a place in k; vectors are asked for in order.
 type loader struct {
 	units int64
 	vecs  int
@@ -32,15 +32,15 @@ type loader struct {
 }
 
 var (
-	plain        = loader{1, 1, loadFloats}
-	words        = loader{1, 1, loadWords}  // VNNI2
-	halved       = loader{1, 2, loadHalves} // VNNI2, split into two vectors of f32
-	dequantized8 = loader{4, 4, dequantized}
-	dequantized4 = loader{8, 8, dequantized}
-	bytes8       = loader{chunk, chunk / 4, loadBytes(0)} // VNNI4
-	offset8      = loader{chunk, chunk / 4, loadBytes(offsets)}
-	bytes4       = loader{chunk, chunk / 4, loadNibbles}
-	shorts8      = loader{chunk, chunk / 2, loadShorts} // VNNI4, widened: half the columns of a word in each
+	panel16       = loader{1, 1, loadFloats}
+	vnni2         = loader{1, 1, loadWords}
+	vnni2Split    = loader{1, 2, loadHalves} // two vectors of f32
+	dequantized8  = loader{4, 4, dequantized}
+	dequantized4  = loader{8, 8, dequantized}
+	vnni4         = loader{chunk, chunk / 4, loadBytes(0)}
+	vnni4Unsigned = loader{chunk, chunk / 4, loadBytes(offsets)}
+	vnni4Int4     = loader{chunk, chunk / 4, loadNibbles}
+	vnni4Widened  = loader{chunk, chunk / 2, loadShorts} // half the columns of a word in each
 )
 
 // loadFloats reads a step of a panel.
@@ -171,8 +171,8 @@ func once(f func(i int) *tile.Value) func(i int) *tile.Value {
 	}
 }
 
-// mmaStep is one step of k for a block of rows and vectors of columns: its sums, row by row and vector by vector, of each its chains and
-// halves; x gives word i of a row and w vector i of the weights of a vector of columns.
+// mmaStep holds one step of k for a block of rows and vectors of columns: its sums, row by row and vector by vector, of
+// each its chains and halves; x gives word i of a row and w vector i of the weights of a vector of columns.
 type mmaStep struct {
 	*mma
 	g                  *gen
@@ -201,7 +201,7 @@ func fma(n int) func(s mmaStep) []*tile.Value {
 	}
 }
 
-// word is word i of a row in every lane, as factors.
+// word copies word i of a row into every lane, as factors.
 func (s mmaStep) word(r, i int) *tile.Value {
 	x := s.x(r, i)
 	if x.Type.Lanes > 1 {

@@ -45,7 +45,7 @@ func TestForms(t *testing.T) {
 		if !taken[f] {
 			t.Errorf("%s: no CPU takes it", f.name)
 		}
-		if f.body%f.step != 0 || f.step%f.loader.units != 0 && f.loader.units%f.step != 0 || f.rows < 1 || f.halves < 1 || f.do == nil || f.total == nil {
+		if f.body%f.step != 0 || f.step%f.loader.units != 0 && f.loader.units%f.step != 0 || f.rows < 1 || f.halves < 1 || f.emit == nil || f.total == nil {
 			t.Errorf("%s: %+v does not hold together", f.name, *f)
 		}
 	}

@@ -5,7 +5,7 @@ import (
 	"pgc/ir/tile"
 )
 
-// product is one part of a matmul as a form multiplies it.
+// product multiplies one part of a matmul in a form.
 type product struct {
 	*mmBuild
 	*Part
@@ -34,7 +34,7 @@ func (m *mmBuild) product(number int) *product {
 	return p
 }
 
-// dtype is how x is stored.
+// dtype returns how x is stored.
 func (s *Matmul) dtype() DType {
 	switch {
 	case s.X.Bits > 0:
@@ -45,7 +45,7 @@ func (s *Matmul) dtype() DType {
 	return F32
 }
 
-// dtype is how the weights are stored.
+// dtype returns how the weights are stored.
 func (p *Part) dtype() DType {
 	switch {
 	case p.Group.Bits == 8:
@@ -56,10 +56,11 @@ func (p *Part) dtype() DType {
 	return map[tile.Elem]DType{tile.F32: F32, tile.BF16: BF16, tile.F16: F16}[p.Elem]
 }
 
-// nr is how many columns the microkernel has.
+// nr returns the columns of the microkernel.
 func (p *product) nr() int64 { return int64(p.vecs * p.g.lanes) }
 
-// column returns vector v of the columns of a weight from a panel on; at is the unit of k, or the group of a matrix of groups.
+// column returns vector v of the columns of a weight from a panel on; at is the unit of k, or the group of a matrix of
+// groups.
 func (p *product) column(w, panel, at *tile.Value, v int) column {
 	b, perPanel := p.g.b, PanelWidth/p.g.lanes
 	c := column{in: v % perPanel, q: p.Group}
@@ -73,7 +74,7 @@ func (p *product) column(w, panel, at *tile.Value, v int) column {
 	return c
 }
 
-// stepElems is how many elements of a packed matrix a unit of k takes.
+// stepElems counts the elements of a packed matrix that a unit of k takes.
 func (p *product) stepElems() int64 {
 	if p.Group.Bits > 0 {
 		return p.Group.stepBytes()
@@ -95,13 +96,14 @@ func (p *product) prefetch(columns []column, ahead int64, k *tile.Value) {
 	}
 }
 
-// staged is where vector i of columns v lies in scratch from unit k on, of vecs vectors of columns.
+// staged locates vector i of columns v in scratch from unit k on, of vecs vectors of columns.
 func (p *product) staged(k *tile.Value, vecs, v, i int) *tile.Value {
 	b, width, each := p.g.b, int64(p.width(p.g.lanes)), int64(p.loader.vecs)
 	return b.Add(b.Mul(k, b.Int(int64(vecs)*width*each/p.loader.units)), b.Int(int64(i*vecs+v)*width))
 }
 
-// stagedLen is how many floats of scratch n units of vecs vectors of columns take, with the scales and minima of their groups.
+// stagedLen counts the floats of scratch that n units of vecs vectors of columns take, with the scales and minima of
+// their groups.
 func (p *product) stagedLen(n int64, vecs int) int64 {
 	words := n * int64(p.loader.vecs) / p.loader.units * int64(vecs*p.g.lanes)
 	if p.grouped() {
@@ -157,12 +159,13 @@ func (p *product) inMemory(columns []column) vectors {
 	return func(k *tile.Value, v int) func(i int) *tile.Value { return load[v](k) }
 }
 
-// copiesX reports whether rows of x are copied: where they are not what the form takes, and where an odd K leaves half a word.
+// copiesX reports whether rows of x are copied: where they are not what the form takes, and where an odd K leaves half
+// a word.
 func (p *product) copiesX() bool {
 	return p.mma.x != map[DType]tile.Elem{F32: tile.F32, BF16: tile.BF16, Int8: tile.I8}[p.lhs] || p.K%p.unit != 0
 }
 
-// copiesLen is how many floats of scratch n units of so many rows of x take.
+// copiesLen counts the floats of scratch that n units of so many rows of x take.
 func (p *product) copiesLen(rows, n int64) int64 {
 	if !p.copiesX() {
 		return 0
@@ -188,8 +191,8 @@ func (p *product) rowsOfX(k0, n, rows *tile.Value, most int64) lhs {
 	return x
 }
 
-// copyX copies rows of x into scratch, stride elements apart: integers in whole chunks, as they are stored, floats with a zero behind
-// an odd K.
+// copyX copies rows of x into scratch, stride elements apart: integers in whole chunks, as they are stored, floats with
+// a zero behind an odd K.
 func (p *product) copyX(x lhs, k0, n, rows *tile.Value, stride int64) *tile.Value {
 	b, lanes := p.g.b, p.g.lanes
 	to, values := b.PtrCast(p.copies, p.mma.x), b.Mul(n, b.Int(p.unit))
@@ -208,7 +211,7 @@ func (p *product) copyX(x lhs, k0, n, rows *tile.Value, stride int64) *tile.Valu
 	return to
 }
 
-// block is an accumulation into rows × vecs vectors of C, which get reads and put writes.
+// block accumulates into rows × vecs vectors of C, which get reads and put writes.
 type block struct {
 	micro
 	row, group *tile.Value // the first row; the group of k that sums belong to
@@ -217,8 +220,8 @@ type block struct {
 	put        func(i int, x *tile.Value)
 }
 
-// accumulate adds k units of products to C. Sums of floats begin with what C has; those of a group of integers are scaled when they are
-// added: sum·scale of x·scale, and for 4 bits the minimum times the sum of the group of x.
+// accumulate adds k units of products to C. Sums of floats begin with what C has; those of a group of integers are
+// scaled when they are added: sum·scale of x·scale, and for 4 bits the minimum times the sum of the group of x.
 func (p *product) accumulate(x block, k *tile.Value) {
 	b, lanes := p.g.b, p.g.lanes
 	row := func(r int) *tile.Value { return b.Add(x.row, b.Int(int64(r))) }

@@ -5,8 +5,8 @@ import (
 	"pgc/ir/tile"
 )
 
-// Reduction is one reduction along the last axis: the values of Expr, whose arguments are the operands and then the results of
-// the reductions before it, folded by a monoid.
+// Reduction is one reduction along the last axis: the values of Expr, whose arguments are the operands and then the
+// results of the reductions before it, folded by a monoid.
 type Reduction struct {
 	Kind scalar.Monoid
 	Expr *scalar.Expr
@@ -56,7 +56,7 @@ func (s *Row) build(g *gen) {
 	})
 }
 
-// rowLanes is how many elements of a row are computed at a time: operands that are not dense allow only one.
+// rowLanes returns how many elements of a row are computed at a time: operands that are not dense allow only one.
 func (g *gen) rowLanes(in []Operand, last int) int {
 	for _, o := range in {
 		if o.Kind == Tensor && o.Strides[last] > 1 {
@@ -66,7 +66,7 @@ func (g *gen) rowLanes(in []Operand, last int) int {
 	return g.lanes
 }
 
-// rowBody is the part of a row that normalizations in front of a product share: operands and reductions.
+// rowBody computes what rows and the prologues of products share: operands and reductions.
 type rowBody struct {
 	g      *gen
 	in     []Operand

@@ -6,7 +6,7 @@ import (
 	"pgc/ir/tile"
 )
 
-// buildQuantized is a row whose result is written in symmetric 8-bit groups, with the arithmetic of quant.Symmetric8.
+// buildQuantized writes the result in symmetric 8-bit groups, with the arithmetic of quant.Symmetric8.
 func (s *Row) buildQuantized(g *gen) {
 	b := g.b
 	r := rowBody{g: g, in: s.In, reduce: s.Reduce, lanes: g.rowLanes(s.In, len(s.Outer))}

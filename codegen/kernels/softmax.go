@@ -10,7 +10,7 @@ import (
 // Scores are in units of the binary logarithm: queries are multiplied by scale/ln 2 when they are transposed, or with a soft
 // cap by scale/cap, which tanh then gets. Weights are 2^(score - maximum), exactly zero for masked keys.
 
-// factor is what queries are multiplied by.
+// factor returns what queries are multiplied by.
 func (s *Attention) factor() float64 {
 	if s.Softcap != 0 {
 		return s.Scale / s.Softcap

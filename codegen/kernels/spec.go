@@ -1,10 +1,10 @@
 // Package kernels turns fused operations into tile kernels.
 //
 // There are five templates: Map (elementwise over a broadcast domain, with gathers), Row (reductions along the last
-// axis, then an elementwise result), Matmul (packed weights, an epilogue), Attention (flash style) and Einsum (any other
-// contraction); Epilogue is the end of a Matmul alone, for a backend whose loop is its own. A template takes a Spec, plain
-// data that says everything the code depends on, so that equal specs share one kernel. Elementwise meaning comes as scalar
-// expressions, and fusion composes them instead of multiplying templates.
+// axis, then an elementwise result), Matmul (packed weights, an epilogue), Attention (flash style) and Einsum (any
+// other contraction); Epilogue is the end of a Matmul alone, for a backend whose loop is its own. A template takes a
+// Spec, plain data that says everything the code depends on, so that equal specs share one kernel. Elementwise meaning
+// comes as scalar expressions, and fusion composes them instead of multiplying templates.
 //
 // The package imports ir/scalar, ir/tile and ir/target; it never sees a graph or a backend.
 package kernels
@@ -25,7 +25,7 @@ type Size struct {
 // Const returns a constant extent.
 func Const(n int64) Size { return Size{N: n} }
 
-// OperandKind says where an operand's elements come from.
+// OperandKind tells where an operand's elements come from.
 type OperandKind uint8
 
 const (
@@ -61,14 +61,15 @@ type Out struct {
 	Offset  int64 // elements from the buffer's start
 }
 
-// Scatter moves what a map writes along dimension 1 of its domain, for every index of dimension 0 by the i32 that operand Positions
-// holds for it. What then lies outside the Rows there are is not written. The zero Scatter moves nothing.
+// Scatter moves what a map writes along dimension 1 of its domain, for every index of dimension 0 by the i32 that
+// operand Positions holds for it. What then lies outside the Rows there are is not written. The zero Scatter moves
+// nothing.
 type Scatter struct {
 	Positions int // which operand
 	Rows      int64
 }
 
-// ArgKind says what an argument of a kernel is.
+// ArgKind tells what an argument of a kernel is.
 type ArgKind uint8
 
 const (
@@ -92,8 +93,9 @@ type Factor struct {
 	Div  int64
 }
 
-// Kernel is a built kernel, its arguments, and the number of its tasks (the product of the factors). LHS and RHS are the types of x and
-// of the weights that a matmul multiplies, of its first part if there are several; None for other kernels.
+// Kernel is a built kernel, its arguments, and the number of its tasks (the product of the factors). LHS and RHS are
+// the types of x and of the weights that a matmul multiplies, of its first part if there are several; None for other
+// kernels.
 type Kernel struct {
 	Tile     *tile.Kernel
 	Args     []Arg
@@ -123,7 +125,7 @@ func Build(name string, s Spec, t target.Target) (*Kernel, error) {
 	return &g.out, nil
 }
 
-// gen is the state of building one kernel.
+// gen builds one kernel.
 type gen struct {
 	b      *tile.Builder
 	target target.Target

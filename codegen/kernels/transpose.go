@@ -2,8 +2,8 @@ package kernels
 
 import "pgc/ir/tile"
 
-// transposed returns the columns of a square of vectors: lane j of result i is lane i of rows[j]. Squares of 1, 2, 4 … lanes
-// trade places, a shuffle each.
+// transposed returns the columns of a square of vectors: lane j of result i is lane i of rows[j]. Squares of 1, 2, 4 …
+// lanes trade places, a shuffle each.
 func transposed(b *tile.Builder, rows []*tile.Value) []*tile.Value {
 	n := len(rows)
 	out := append([]*tile.Value{}, rows...)
@@ -36,7 +36,8 @@ func (a *tileAttn) squares(body func(h *tile.Value, n int)) {
 	}
 }
 
-// queries transposes the queries, row i at qp[at(i)], times factor, into scratch; rows from count to used repeat the last one.
+// queries transposes the queries, row i at qp[at(i)], times factor, into scratch; rows from count to used repeat the
+// last one.
 func (a *tileAttn) queries(count, used *tile.Value, at func(i *tile.Value) *tile.Value) {
 	b, lanes := a.g.b, a.g.lanes
 	last, factor := b.Sub(count, b.Int(1)), b.Float(a.factor(), lanes)
@@ -82,7 +83,8 @@ func (a *tileAttn) gathered(p, h *tile.Value, n int) *tile.Value {
 	return v
 }
 
-// results multiplies the accumulators by the reciprocals of the sums, transposes them back and stores the first count rows, row i at out[at(i)].
+// results multiplies the accumulators by the reciprocals of the sums, transposes them back and stores the first count
+// rows, row i at out[at(i)].
 func (a *tileAttn) results(out, count *tile.Value, at func(i *tile.Value) *tile.Value) {
 	b, lanes := a.g.b, a.g.lanes
 	b.Range(b.Int(0), count, b.Int(int64(lanes)), func(v *tile.Value) {
