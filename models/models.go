@@ -1,5 +1,5 @@
-// Package models defines the record by which the compiler knows a model. Each folder below exports one, and models/registry
-// lists them.
+// Package models defines the record by which the compiler knows a model. Each folder below exports one, and
+// models/registry lists them.
 //
 // A record holds everything that sets checkpoints of one architecture apart from those of another: how to read the
 // configuration, the graph, the names and roles of weights, the prompts.
@@ -31,8 +31,8 @@ type Model struct {
 	// Checkpoints may leave the head out and use the embedding. Head is empty where the model has none.
 	Embedding, Head string
 
-	// PromptEnd is the text that a model's processor puts behind every prompt, for a model that generates text: image tokens, <bos>,
-	// the user's text and this.
+	// PromptEnd is the text that a model's processor puts behind every prompt, for a model that generates text: image
+	// tokens, <bos>, the user's text and this.
 	PromptEnd string
 	// Embeds returns how the model makes embeddings of images and queries, as processor_config.json has it. It is nil
 	// for a model that generates text.

@@ -335,8 +335,8 @@ func TestEmbeddingMisuse(t *testing.T) {
 	}
 }
 
-// TestQueryBeyondTheVocabulary: a tokenizer without location tokens gets them added behind its own, where the embedding has no
-// rows. A query that names one is refused.
+// TestQueryBeyondTheVocabulary: a tokenizer without location tokens gets them added behind its own, where the embedding
+// has no rows. A query that names one is refused.
 func TestQueryBeyondTheVocabulary(t *testing.T) {
 	dir := copyCheckpoint(t, "colpali-odd")
 	path := filepath.Join(dir, "tokenizer.json")

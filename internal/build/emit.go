@@ -124,7 +124,8 @@ func (e *emitter) set(ctx context.Context, r *codegen.Result, t target.Target, f
 	return nil
 }
 
-// backendText is what another backend, whose code is text, makes of a kernel's spec, or a comment that says why there is none.
+// backendText is what another backend, whose code is text, makes of a kernel's spec, or a comment that says why there
+// is none.
 func backendText(ctx context.Context, b *backend.Backend, k *backend.Kernel) ([]byte, error) {
 	l, err := b.Build(k.Name, k.Spec)
 	if err != nil {

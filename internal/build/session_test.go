@@ -103,8 +103,8 @@ func noise(t *testing.T) []*rgb.Image {
 	return []*rgb.Image{p}
 }
 
-// TestStep checks which functions an answer takes: a step for each token where the choice is greedy, logits where something else decides
-// or where the greatest logit settles nothing; the tokens are the same.
+// TestStep checks which functions an answer takes: a step for each token where the choice is greedy, logits where
+// something else decides or where the greatest logit settles nothing; the tokens are the same.
 func TestStep(t *testing.T) {
 	s, x := spied(t, "pg1-odd")
 	request := generate.Request{Pictures: noise(t), Prompt: "caption en", MaxNewTokens: 9}

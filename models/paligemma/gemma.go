@@ -8,11 +8,12 @@ import (
 	"pgc/ir"
 )
 
-// call is one run of the decoder: rows tokens at positions past, past+1, … of the sequence in a batch slot; keys is past+rows, the keys
-// there are once the cache holds the new ones; the first prefix positions see each other in both directions. Without keys there is no
-// cache: the tokens are at positions 0, 1, … and all of them see each other.
+// call is one run of the decoder: rows tokens at positions past, past+1, … of the sequence in a batch slot; keys is
+// past+rows, the keys there are once the cache holds the new ones; the first prefix positions see each other in both
+// directions. Without keys there is no cache: the tokens are at positions 0, 1, … and all of them see each other.
 //
-// In a batch row i is a token of the sequence in slot i, at a position of its own, behind the prefix. keys is more than any position.
+// In a batch row i is a token of the sequence in slot i, at a position of its own, behind the prefix. keys is more than
+// any position.
 type call struct {
 	rows, keys, past, prefix, slot ir.Dim
 	positions                      *Value // i32 [rows], of a batch; negative where there is no sequence
@@ -85,8 +86,8 @@ func (t Text) window(layer int) int {
 	return 0
 }
 
-// cache puts new keys or values [rows, groups, dim] behind the past ones and returns all of them: [keys, groups, dim], or for a batch
-// [rows, keys, groups, dim].
+// cache puts new keys or values [rows, groups, dim] behind the past ones and returns all of them: [keys, groups, dim],
+// or for a batch [rows, keys, groups, dim].
 func (b *builder) cache(name string, rows *Value, c call) *Value {
 	groups, dim := b.cfg.Text.NumKeyValueHeads, b.cfg.Text.HeadDim
 	kv := b.opt.KV
@@ -135,8 +136,8 @@ func (b *builder) scores(products string, q, k *Value) *Value {
 	return softcap(Mul(Einsum(products, q, k), 1/math.Sqrt(t.QueryPreAttnScalar)), t.AttnLogitSoftcapping)
 }
 
-// mask says who sees whom, bool [rows, keys] or for a batch [rows, 1, 1, 1, keys]: causal, within the window if there is one, and the
-// prefix in both directions whatever the window.
+// mask says who sees whom, bool [rows, keys] or for a batch [rows, 1, 1, 1, keys]: causal, within the window if there
+// is one, and the prefix in both directions whatever the window.
 func (b *builder) mask(c call, window int) *Value {
 	var query *Value
 	if c.positions != nil {

@@ -42,8 +42,8 @@ func (b *builder) trace(name string, v *Value) {
 // HeadRows is the most rows of logits the function head computes at once.
 const HeadRows = 64
 
-// Graph returns the module of a model. What functions hand on to each other lies in states: "state x" below is read, "-> x" is
-// written there unless it says output.
+// Graph returns the module of a model. What functions hand on to each other lies in states: "state x" below is read,
+// "-> x" is written there unless it says output.
 //
 //	encode_image(pixels [3,size,size]) -> features [tokens of a picture, hidden], from row on
 //	prefill(ids [S], slots [S], state features) -> last [1, hidden], of the last token
@@ -60,8 +60,8 @@ const HeadRows = 64
 // prefill and decode end before the head, so that whoever chooses the token says whether logits are written.
 //
 // Symbols: S tokens of the call, T keys once they are in the cache, past tokens before them, prefix the length of the
-// bidirectional part, slot the batch slot whose caches prefill, forward, decode and step work on, row and R rows of features or hidden
-// states.
+// bidirectional part, slot the batch slot whose caches prefill, forward, decode and step work on, row and R rows of
+// features or hidden states.
 func Graph(cfg Config, opt Options) (*ir.Module, error) {
 	return Build(func(m *Module) {
 		S, T := m.Symbol(entry.SymTokens, opt.MaxTokens), m.Symbol(entry.SymKeys, opt.MaxTokens)

@@ -8,7 +8,8 @@ import (
 
 // Models that are built on PaliGemma use these parts of its graph.
 
-// EncodeImage adds the function encode_image(pixels [3,size,size]), which writes the state features [tokens, hidden] from row on.
+// EncodeImage adds the function encode_image(pixels [3,size,size]), which writes the state features [tokens, hidden]
+// from row on.
 func EncodeImage(m *Module, cfg Config, opt Options) {
 	row := m.Symbol(entry.SymRow, opt.MaxTokens)
 	m.Func(entry.EncodeImage, func(f *Func) {
@@ -21,8 +22,8 @@ func EncodeImage(m *Module, cfg Config, opt Options) {
 // Features returns the state that EncodeImage's function writes.
 func Features(f *Func, cfg Config, opt Options) *Value { return (&builder{cfg, opt, f}).features() }
 
-// Hidden returns the normed hidden states [rows, hidden] of tokens that all see each other, without a KV cache. ids [rows]
-// and slots [rows] are the tokens and the rows of features that stand for image tokens, -1 for text.
+// Hidden returns the normed hidden states [rows, hidden] of tokens that all see each other, without a KV cache. ids
+// [rows] and slots [rows] are the tokens and the rows of features that stand for image tokens, -1 for text.
 func Hidden(f *Func, cfg Config, opt Options, ids, slots, features *Value, rows ir.Dim) *Value {
 	b := &builder{cfg, opt, f}
 	return b.decoder(b.embed(ids, slots, features, rows), call{rows: rows})
