@@ -254,7 +254,7 @@ func TestModel(t *testing.T) {
 			}
 		}
 	}
-	syms := map[string]int{"S": tokens, "T": tokens, "past": 0, "prefix": patches + 3, "row": 0, "R": tokens}
+	syms := map[string]int{"S": tokens, "T": tokens, "past": 0, "prefix": patches + 3, "row": 0, "R": tokens, "slot": 2}
 	features := reference(t, plain.Func("encode_image"), in, w, syms)["features"]
 	in["features"] = features
 	filled := reference(t, plain.Func("prefill"), in, w, syms)
