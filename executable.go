@@ -102,15 +102,12 @@ func (e *Executable) Load(opts ...Option) (*Model, error) {
 		return nil, fmt.Errorf("%s is no instruction set of the executable, expected one of %v", o.isa, e.ISAs())
 	}
 	start := time.Now()
-	if err := e.file.Choose(o.isa, engine.Lacks); err != nil {
-		return nil, fmt.Errorf("%w: compile with --cpu for this machine", err)
-	}
 	tok, err := e.Tokenizer()
 	if err != nil {
 		return nil, err
 	}
 	m := &Model{exe: e, tokenizer: tok}
-	if m.engine, err = engine.New(e.file.Program, e.file.Code, e.file.Weights, o.threads); err != nil {
+	if m.engine, err = engine.Open(e.file, o.isa, o.threads); err != nil {
 		return nil, err
 	}
 	if err := m.start(); err != nil {

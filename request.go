@@ -28,6 +28,7 @@ type Settings struct {
 	RepetitionPenalty *float64 `json:"repetition_penalty"` // over 1 makes tokens seen before less likely
 	Seed              uint64   `json:"seed"`               // of the draws: the same seed gives the same answer
 	Stop              []string `json:"stop"`               // texts that end the answer and are not part of it
+	IgnoreEOS         bool     `json:"ignore_eos"`         // go on behind <eos>, as benchmarks do
 	ParseSpecials     bool     `json:"parse_specials"`     // read <eos>, <image> and the like in the prompt as tokens
 	Logprobs          bool     `json:"logprobs"`           // tell the log-probabilities of the tokens
 }
@@ -102,7 +103,7 @@ func (s *Settings) request(m *manifest.Model) (generate.Request, error) {
 	if most = pick(s.MaxNewTokens, most); most < 0 {
 		return generate.Request{}, fmt.Errorf("max_new_tokens is %d, expected 0 or more", most)
 	}
-	return generate.Request{ParseSpecials: s.ParseSpecials, Stop: s.Stop, MaxNewTokens: most, Sample: cfg, Logprobs: s.Logprobs}, nil
+	return generate.Request{ParseSpecials: s.ParseSpecials, Stop: s.Stop, IgnoreEOS: s.IgnoreEOS, MaxNewTokens: most, Sample: cfg, Logprobs: s.Logprobs}, nil
 }
 
 // pick returns what was given, or else the checkpoint's own.

@@ -19,6 +19,7 @@ type Request struct {
 	MaxNewTokens  int
 	Sample        sample.Config
 	Stop          []string    // texts that end the answer; they are not part of it
+	IgnoreEOS     bool        // go on behind <eos>
 	Logprobs      bool        // tell the tokens' log-probabilities
 	OnToken       func(Token) // called with every token, on the goroutine that computes, which waits; may be nil
 }

@@ -125,7 +125,7 @@ func (q *sequence) take(id int32, logprob float64) {
 	q.next = id
 	before := q.out.text.Len()
 	switch {
-	case slices.Contains(q.s.Model.EOS, int(id)), q.out.add(id):
+	case !q.r.IgnoreEOS && slices.Contains(q.s.Model.EOS, int(id)), q.out.add(id):
 		q.a.FinishReason, q.done = "stop", true
 	case len(q.seen) >= q.s.Model.MaxTokens, len(q.a.Tokens) == q.r.MaxNewTokens:
 		q.done = true

@@ -69,9 +69,11 @@ func Run(ctx context.Context, path string, o Options) (*Report, error) {
 		return nil, fmt.Errorf("%s: %d tokens of a picture, %d of text and %d new ones are more than its KV cache of %d tokens, or no text: expected 1 to %d tokens of text",
 			path, m.ImageTokens, o.Text, o.New, m.MaxTokens, m.MaxTokens-m.ImageTokens-o.New)
 	}
-	if err := image.Choose(o.ISA, engine.Lacks); err != nil {
+	e, err := engine.Open(image, o.ISA, o.Threads)
+	if err != nil {
 		return nil, err
 	}
+	defer e.Close()
 	t, err := target.Find(image.Program.Target.CPU)
 	if err != nil {
 		return nil, err
@@ -85,11 +87,6 @@ func Run(ctx context.Context, path string, o Options) (*Report, error) {
 		return nil, err
 	}
 	defer limits.close()
-	e, err := engine.New(image.Program, image.Code, image.Weights, o.Threads)
-	if err != nil {
-		return nil, err
-	}
-	defer e.Close()
 	if err := e.Slots(image.Program.Slots); err != nil {
 		return nil, err
 	}
@@ -97,7 +94,7 @@ func Run(ctx context.Context, path string, o Options) (*Report, error) {
 		return nil, err
 	}
 	if m.Embedding == nil {
-		if r.Answer, err = answer(ctx, e, m, image, path, o); err != nil {
+		if r.Answer, err = answer(ctx, path, m.ImageTokens, o); err != nil {
 			return nil, err
 		}
 	}

@@ -27,10 +27,12 @@ func open(path, isa string) (*loaded, error) {
 		return nil, err
 	}
 	l := &loaded{source: stored{image}, params: map[*ir.Value]*eval.Tensor{}, close: func() { image.Close() }}
-	model, err := manifest.Decode(image.Program.Model)
-	if err == nil {
-		err = image.Choose(isa, engine.Lacks)
+	if l.e, err = engine.Open(image, isa, runtime.GOMAXPROCS(0)); err != nil {
+		l.close()
+		return nil, err
 	}
+	l.close = func() { l.e.Close(); image.Close() }
+	model, err := manifest.Decode(image.Program.Model)
 	if err == nil {
 		l.vocab = model.VocabSize
 		l.m, l.r, err = build.Relower(path, image)
@@ -40,11 +42,6 @@ func open(path, isa string) (*loaded, error) {
 		return nil, err
 	}
 	l.r.Program = image.Program
-	if l.e, err = engine.New(image.Program, image.Code, image.Weights, runtime.GOMAXPROCS(0)); err != nil {
-		l.close()
-		return nil, err
-	}
-	l.close = func() { l.e.Close(); image.Close() }
 	return l, nil
 }
 
