@@ -7,7 +7,7 @@ func (m *mmBuild) buildBlocked() {
 	b := m.g.b
 	parts := make([]*product, len(m.Parts))
 	counts, tasks := make([]int64, len(m.Parts)), int64(0)
-	sums, wide, copied := int64(0), int64(0), int64(0)
+	sums, staged, copied := int64(0), int64(0), int64(0)
 	for i := range parts {
 		p := m.product(i)
 		parts[i] = p
@@ -16,11 +16,11 @@ func (m *mmBuild) buildBlocked() {
 		sums = max(sums, int64(p.Accs)*p.nb*p.mb)
 		copied = max(copied, p.copiesLen(p.mb, p.kc))
 		if !p.inPlace {
-			wide = max(wide, p.stagedLen(p.kc, p.vecs))
+			staged = max(staged, p.stagedLen(p.kc, p.vecs))
 		}
 	}
 	rowsOf, all := parts[0].mb, m.g.size(m.M)
-	c, floats, copies := m.scratch(sums), m.scratch(wide), m.scratch(copied)
+	c, staging, copies := m.scratch(sums), m.scratch(staged), m.scratch(copied)
 	m.g.out.Tasks = []Factor{{m.M, rowsOf}, {Const(tasks), 1}}
 	m0 := b.Mul(b.Div(b.Task(), b.Int(tasks)), b.Int(rowsOf))
 	rows := b.Min(b.Int(rowsOf), b.Sub(all, m0))
@@ -28,7 +28,7 @@ func (m *mmBuild) buildBlocked() {
 	m.rows(m0, rows, rowsOf, b.Compare(tile.EQ, col, b.Int(0)))
 	m.each(col, counts, func(part int, task *tile.Value) {
 		t := blocked{product: parts[part], c: c, m0: m0, rows: rows}
-		t.wide, t.copies = floats, copies
+		t.staging, t.copies = staging, copies
 		t.n0 = b.Mul(task, b.Int(t.nb))
 		t.columns = b.Min(b.Int(t.nb), b.Sub(b.Int(roundUp(t.Part.columns(), t.span())), t.n0))
 		t.build()
@@ -153,17 +153,17 @@ func (t *blocked) stageHeader(group *tile.Value, v int, c column) {
 	}
 	b, at := t.g.b, t.headerAt(group, v)
 	scale, low := c.header(t.g)
-	b.Store(t.wide, at, scale)
+	b.Store(t.staging, at, scale)
 	if low != nil {
-		b.Store(t.wide, b.Add(at, b.Int(int64(t.g.lanes))), low)
+		b.Store(t.staging, b.Add(at, b.Int(int64(t.g.lanes))), low)
 	}
 }
 
 func (t *blocked) stagedHeader(group *tile.Value, v int) (scale, low *tile.Value) {
 	b, lanes, at := t.g.b, t.g.lanes, t.headerAt(group, v)
-	scale = b.Load(t.wide, at, lanes)
+	scale = b.Load(t.staging, at, lanes)
 	if t.Group.Bits == 4 {
-		low = b.Load(t.wide, b.Add(at, b.Int(int64(lanes))), lanes)
+		low = b.Load(t.staging, b.Add(at, b.Int(int64(lanes))), lanes)
 	}
 	return scale, low
 }

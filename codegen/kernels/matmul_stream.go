@@ -40,7 +40,7 @@ type stream struct {
 func (m *mmBuild) buildStreams() {
 	b, rows := m.g.b, m.M.N
 	parts := make([]*stream, len(m.Parts))
-	copied, wide, sums := int64(0), int64(0), int64(0)
+	copied, staged, sums := int64(0), int64(0), int64(0)
 	for i := range parts {
 		s := &stream{product: m.product(i)}
 		parts[i] = s
@@ -51,16 +51,16 @@ func (m *mmBuild) buildStreams() {
 		s.side = max(1, s.side/s.Accs)
 		copied = max(copied, s.copiesLen(rows, s.units))
 		if s.unpacks() {
-			wide = max(wide, s.stagedLen(s.Group.Len, s.vectors(s.side)))
+			staged = max(staged, s.stagedLen(s.Group.Len, s.vectors(s.side)))
 		}
 	}
 	counts, tasks := m.share(parts, copied > 0)
 	m.g.out.Tasks = []Factor{{Const(tasks), 1}}
 	m.rows(b.Int(0), b.Int(rows), rows, b.Compare(tile.EQ, b.Task(), b.Int(0)))
-	c, floats, copies := m.scratch(sums), m.scratch(wide), m.scratch(copied)
+	c, staging, copies := m.scratch(sums), m.scratch(staged), m.scratch(copied)
 	m.each(b.Task(), counts, func(part int, task *tile.Value) {
 		s := parts[part]
-		s.sums, s.wide, s.copies = c, floats, copies
+		s.sums, s.staging, s.copies = c, staging, copies
 		s.panels(task, s.rowsOfX(b.Int(0), b.Int(s.units), b.Int(rows), s.units))
 	})
 }

@@ -11,10 +11,10 @@ type product struct {
 	*Part
 	*mma
 	schedule
-	number int         // of the part
-	units  int64       // of k
-	copies *tile.Value // scratch: rows of x as the form takes them
-	wide   *tile.Value // scratch: vectors of B, in the order k, vector of a unit, vector of columns; then scales and minima of sums
+	number  int         // of the part
+	units   int64       // of k
+	copies  *tile.Value // scratch: rows of x as the form takes them
+	staging *tile.Value // scratch: vectors of B, in the order k, vector of a unit, vector of columns; then scales and minima of sums
 }
 
 func (m *mmBuild) product(number int) *product {
@@ -115,7 +115,7 @@ func (p *product) stagedLen(n int64, vecs int) int64 {
 // stage writes n units of columns to scratch, from unit `first` there on.
 func (p *product) stage(first, n *tile.Value, columns []column) {
 	b := p.g.b
-	to := b.PtrCast(p.wide, p.mma.w)
+	to := b.PtrCast(p.staging, p.mma.w)
 	load := make([]func(k *tile.Value) func(i int) *tile.Value, len(columns))
 	pass := func(from, end int) {
 		for v := from; v < end; v++ {
@@ -142,7 +142,7 @@ func (p *product) stage(first, n *tile.Value, columns []column) {
 // fromStage reads what stage wrote of vecs vectors of columns, from unit `first` on.
 func (p *product) fromStage(vecs int, first *tile.Value) vectors {
 	b := p.g.b
-	from := b.PtrCast(p.wide, p.mma.w)
+	from := b.PtrCast(p.staging, p.mma.w)
 	return func(k *tile.Value, v int) func(i int) *tile.Value {
 		return func(i int) *tile.Value {
 			return b.Load(from, p.staged(b.Add(first, k), vecs, v, i), p.width(p.g.lanes))
