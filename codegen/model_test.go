@@ -216,7 +216,7 @@ func TestModelMatchesEvaluator(t *testing.T) {
 		features := reference(t, plain.Func("encode_image"), in, w, map[string]int{"row": 0})["features"]
 		in["features"] = features
 		in["ids"], in["slots"] = eval.FromInt32(ids, tokens), eval.FromInt32(slots, tokens)
-		syms := map[string]int{"S": tokens, "T": tokens, "past": 0, "prefix": prefix, "row": 0, "R": tokens}
+		syms := map[string]int{"S": tokens, "T": tokens, "past": 0, "prefix": prefix, "slot": 0, "row": 0, "R": tokens}
 		in["hidden"] = reference(t, plain.Func("forward"), in, w, syms)["hidden"]
 		want := reference(t, plain.Func("head"), in, w, syms)["logits"]
 		vocab := cfg.Text.VocabSize
