@@ -85,6 +85,9 @@ func (tr trial) compare(t *testing.T, plain *ir.Module, seed uint64) (misses []*
 		return []*miss{{stage, strings.TrimPrefix(strings.SplitN(err.Error(), ":", 2)[0], "@"), err}}
 	}
 	defer free()
+	if err := e.Slots(e.Program.Slots); err != nil {
+		t.Fatal(err)
+	}
 	for _, f := range plain.Funcs {
 		for n := range uint64(3) {
 			if found := tr.run(t, e, f, m.Func(f.Name), w, seed+n); found != nil {

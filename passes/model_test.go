@@ -81,7 +81,7 @@ func TestModelsFuse(t *testing.T) {
 			for _, op := range f.Ops {
 				switch op.Def {
 				case ir.OpMap, ir.OpRow, ir.OpMatmul, ir.OpAttention, ir.OpReshape, ir.OpTranspose, ir.OpSlice, ir.OpBroadcast,
-					ir.OpDynamicUpdateSlice, ir.OpSymbol, ir.OpIota, ir.OpConstant:
+					ir.OpDynamicSlice, ir.OpDynamicUpdateSlice, ir.OpSymbol, ir.OpIota, ir.OpConstant:
 				default:
 					if op.Def == ir.OpArgmax && op.Result().Type.Shape[0] != ir.D(1) {
 						continue // of the logits of several rows, which are written

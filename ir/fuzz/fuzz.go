@@ -11,10 +11,11 @@ import (
 )
 
 // The bounds of the symbols: S rows of a call, past rows before them in a state, T of both together, prefix of those that see
-// each other.
+// each other, slot of the batch slots.
 const (
-	maxRows = 9
-	maxPast = 11
+	batchSlots = 3
+	maxRows    = 9
+	maxPast    = 11
 	// Rows is how many rows the tables of lookups have: integers from 0 to Rows-1 are ids.
 	Rows = 4
 )
@@ -22,7 +23,7 @@ const (
 // NewModule returns an empty module with the symbols that functions use.
 func NewModule() *ir.Module {
 	return &ir.Module{Symbols: []ir.Symbol{{Name: "S", Max: maxRows}, {Name: "T", Max: maxRows + maxPast},
-		{Name: "past", Max: maxPast}, {Name: "prefix", Max: maxRows + maxPast}}}
+		{Name: "past", Max: maxPast}, {Name: "prefix", Max: maxRows + maxPast}, {Name: "slot", Max: batchSlots - 1}}}
 }
 
 // Syms returns values of the symbols that f can be called with.
@@ -52,7 +53,7 @@ func Syms(f *ir.Func, seed uint64) map[string]int {
 // single reports whether f updates states by one row, so that S must be 1.
 func single(f *ir.Func) bool {
 	for _, op := range f.Ops {
-		if op.Def == ir.OpDynamicUpdateSlice && op.In[1].Type.Shape[0] == ir.D(1) {
+		if op.Def == ir.OpDynamicUpdateSlice && op.In[1].Type.Shape[len(op.In)-3] == ir.D(1) {
 			return true
 		}
 	}

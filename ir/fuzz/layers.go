@@ -19,18 +19,46 @@ func (g *grower) attentionOfInputs() *ir.Value {
 // it that it must leave alone; [rows, heads·dim].
 func (g *grower) attention(q, k, v *ir.Value) *ir.Value {
 	rows, keys := q.Type.Shape[0], k.Type.Shape[0]
-	scores := g.op(ir.OpEinsum, ir.EinsumAttrs{Spec: "abcd,ebd->bcae"}, q, k)
+	scores := g.scaled(g.op(ir.OpEinsum, ir.EinsumAttrs{Spec: "abcd,ebd->bcae"}, q, k))
+	if !g.chance(4) {
+		scores = g.call(ir.OpSelect, g.mask(rows, keys), scores, g.number(-math.MaxFloat32))
+	}
+	y := g.op(ir.OpEinsum, ir.EinsumAttrs{Spec: "abcd,dae->cabe"}, g.softmaxOf(scores), v)
+	return g.op(ir.OpReshape, ir.ShapeAttrs{Shape: []ir.Dim{rows, ir.D(q.Type.Shape[1].N * q.Type.Shape[2].N * q.Type.Shape[3].N)}}, y)
+}
+
+// scaled multiplies and caps scores, or not.
+func (g *grower) scaled(scores *ir.Value) *ir.Value {
 	if !g.chance(3) {
 		scores = g.call(ir.OpMul, scores, g.number(0.3))
 	}
 	if g.chance(3) {
 		scores = g.call(ir.OpMul, g.call(ir.OpTanh, g.call(ir.OpDiv, scores, g.number(2))), g.number(oneOf(g, 2.0, 3)))
 	}
-	if !g.chance(4) {
-		scores = g.call(ir.OpSelect, g.mask(rows, keys), scores, g.number(-math.MaxFloat32))
+	return scores
+}
+
+// batchAttention is attention of one query of every sequence [B, groups, per, dim] over keys of its own [B, keys, groups, dim], up to its
+// position: in the form that the fusion knows, or without the select that gives queries at no position 0; [B, heads·dim].
+func (g *grower) batchAttention(q, k, v, positions *ir.Value) *ir.Value {
+	shape := q.Type.Shape
+	one := func(x *ir.Value) *ir.Value { // of every sequence, against scores and results
+		return g.op(ir.OpReshape, ir.ShapeAttrs{Shape: append([]ir.Dim{shape[0]}, ir.Dims(1, 1, 1, 1)...)}, x)
 	}
-	y := g.op(ir.OpEinsum, ir.EinsumAttrs{Spec: "abcd,dae->cabe"}, g.softmaxOf(scores), v)
-	return g.op(ir.OpReshape, ir.ShapeAttrs{Shape: []ir.Dim{rows, ir.D(q.Type.Shape[1].N * q.Type.Shape[2].N * q.Type.Shape[3].N)}}, y)
+	q = g.op(ir.OpReshape, ir.ShapeAttrs{Shape: append([]ir.Dim{shape[0], ir.D(1)}, shape[1:]...)}, q)
+	scores := g.scaled(g.op(ir.OpEinsum, ir.EinsumAttrs{Spec: "abcde,afce->acdbf"}, q, k))
+	key := g.op(ir.OpIota, ir.IotaAttrs{Shape: []ir.Dim{ir.D(1), k.Type.Shape[1]}, Axis: 1})
+	seen := g.call(ir.OpLe, key, one(positions))
+	if g.chance(2) {
+		window := g.b.Const(ir.I32, float64(1+g.rng.IntN(6)))
+		seen = g.call(ir.OpAnd, seen, g.call(ir.OpGt, key, g.call(ir.OpSub, one(positions), window)))
+	}
+	scores = g.call(ir.OpSelect, seen, scores, g.number(-math.MaxFloat32))
+	y := g.op(ir.OpEinsum, ir.EinsumAttrs{Spec: "abcde,aebf->adbcf"}, g.softmaxOf(scores), v)
+	if !g.chance(5) {
+		y = g.call(ir.OpSelect, g.call(ir.OpGe, one(positions), g.b.Const(ir.I32, 0)), y, g.number(0))
+	}
+	return g.op(ir.OpReshape, ir.ShapeAttrs{Shape: []ir.Dim{shape[0], ir.D(shape[1].N * shape[2].N * shape[3].N)}}, y)
 }
 
 // mask is bool [rows, keys]: causal, perhaps with a window, perhaps with a prefix, or something else.
@@ -49,10 +77,17 @@ func (g *grower) mask(rows, keys ir.Dim) *ir.Value {
 	return seen
 }
 
-// decoderLayer is a layer of a transformer with a cache, of one row or of many: norm, projections with rotary embeddings,
-// attention, and a gated or plain feed-forward part, with residuals.
+// decoderLayer is a layer of a transformer with a cache, of one row, of many, or of a row of every sequence of a batch: norm, projections
+// with rotary embeddings, attention, and a gated or plain feed-forward part, with residuals.
 func (g *grower) decoderLayer() *ir.Value {
-	rows := oneOf(g, ir.Sym("S"), ir.D(1))
+	rows := oneOf(g, ir.Sym("S"), ir.D(1), ir.D(batchSlots))
+	var positions *ir.Value // of a batch
+	if rows == ir.D(batchSlots) {
+		positions = g.input(ir.I32, rows)
+		if g.chance(2) { // some at none
+			positions = g.call(ir.OpSub, positions, g.b.Const(ir.I32, 1))
+		}
+	}
 	width, groups, per, half := g.size(), g.upTo(2), g.upTo(2), g.size()
 	d := oneOf(g, g.stored...)
 	x := g.input(ir.F32, rows, width)
@@ -74,8 +109,13 @@ func (g *grower) decoderLayer() *ir.Value {
 	if !g.chance(4) {
 		q, k = g.rotary(q, angles), g.rotary(k, angles)
 	}
-	k, v = g.cached(k), g.cached(v)
-	a := g.attention(q, k, v)
+	var a *ir.Value
+	if positions != nil {
+		a = g.batchAttention(q, g.scattered(k, positions), g.scattered(v, positions), positions)
+	} else {
+		slots := g.chance(2)
+		a = g.attention(q, g.cached(k, slots), g.cached(v, slots))
+	}
 	x = g.call(ir.OpAdd, x, g.times(a, d, width))
 	h = g.normOf(x)
 	n := g.size()
@@ -109,12 +149,45 @@ func (g *grower) rotary(x *ir.Value, angles []*ir.Value) *ir.Value {
 		g.call(ir.OpAdd, g.call(ir.OpMul, b, cos), g.call(ir.OpMul, a, sin)))
 }
 
-// cached writes rows into a state behind those that are past and returns all of them.
-func (g *grower) cached(rows *ir.Value) *ir.Value {
+// state is a new state of the rows' type with room for all rows of a call and some more, or of batch slots of such.
+func (g *grower) state(rows *ir.Value, slots bool) *ir.Value {
 	shape := append([]ir.Dim{ir.D(maxRows + maxPast + 3)}, rows.Type.Shape[1:]...)
-	d := oneOf(g, ir.F32, ir.F32, ir.BF16)
-	state := g.f.AddParam(ir.State, fmt.Sprintf("%s.s%d", g.f.Name, len(g.f.Params)), "", ir.T(d, shape...))
-	all := g.call(ir.OpDynamicUpdateSlice, state, g.b.Convert(rows, d), g.symbol("past"))
-	g.f.Update(state, all)
-	return g.b.Convert(g.op(ir.OpSlice, ir.SliceAttrs{Axis: 0, Start: ir.D(0), Limit: ir.Sym("T")}, all), ir.F32)
+	if slots {
+		shape = append([]ir.Dim{ir.D(batchSlots)}, shape...)
+	}
+	v := g.f.AddParam(ir.State, fmt.Sprintf("%s.s%d", g.f.Name, len(g.f.Params)), "", ir.T(oneOf(g, ir.F32, ir.F32, ir.BF16), shape...))
+	v.PerSlot = slots
+	return v
+}
+
+// keys are the rows of a state, T of them, as floats.
+func (g *grower) keys(state *ir.Value, axis int) *ir.Value {
+	return g.b.Convert(g.op(ir.OpSlice, ir.SliceAttrs{Axis: axis, Start: ir.D(0), Limit: ir.Sym("T")}, state), ir.F32)
+}
+
+// cached writes rows into a state behind those that are past, or into a slot of one, and returns all of them.
+func (g *grower) cached(rows *ir.Value, slots bool) *ir.Value {
+	state := g.state(rows, slots)
+	d, all := state.Type.DType, state.Type.Shape
+	if !slots {
+		next := g.call(ir.OpDynamicUpdateSlice, state, g.b.Convert(rows, d), g.symbol("past"))
+		g.f.Update(state, next)
+		return g.keys(next, 0)
+	}
+	rows = g.op(ir.OpReshape, ir.ShapeAttrs{Shape: append([]ir.Dim{ir.D(1)}, rows.Type.Shape...)}, rows)
+	slot := g.symbol("slot")
+	next := g.call(ir.OpDynamicUpdateSlice, state, g.b.Convert(rows, d), slot, g.symbol("past"))
+	g.f.Update(state, next)
+	one := g.op(ir.OpDynamicSlice, ir.DynamicSliceAttrs{Axis: 0, Size: 1}, next, slot)
+	return g.keys(g.op(ir.OpReshape, ir.ShapeAttrs{Shape: all[1:]}, one), 0)
+}
+
+// scattered writes a row of every sequence into its slot, at its position, and returns the rows of all slots.
+func (g *grower) scattered(rows, positions *ir.Value) *ir.Value {
+	state := g.state(rows, true)
+	shape := append([]ir.Dim{ir.D(batchSlots), ir.D(1)}, rows.Type.Shape[1:]...)
+	rows = g.op(ir.OpReshape, ir.ShapeAttrs{Shape: shape}, rows)
+	next := g.call(ir.OpScatter, state, g.b.Convert(rows, state.Type.DType), positions)
+	g.f.Update(state, next)
+	return g.keys(next, 1)
 }
