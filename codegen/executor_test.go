@@ -82,6 +82,15 @@ func @twice(%x: input f32[2]) {
 	if err := e.Close(); err != nil {
 		t.Errorf("closed twice: %v", err)
 	}
+	f, err := e.Func("add")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, err := range map[string]error{"Run": f.Run(t.Context()), "Get": engine.Get(rows, 0, one), "Put": engine.Put(rows, 0, one)} {
+		if err == nil || err.Error() != "the executor is closed" {
+			t.Errorf("%s on a closed executor: error %v", what, err)
+		}
+	}
 }
 
 // checkLaunches runs the launches of twice one by one.

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -29,6 +30,9 @@ type function struct {
 	slot            int  // the symbol that chooses a batch slot, or -1
 	all             bool // whether it works on all of them
 }
+
+// errClosed is the error of calls on a closed executor.
+var errClosed = errors.New("the executor is closed")
 
 // newCPU reserves memory at its largest and starts threads. Memory is taken from the system as it is first touched.
 func newCPU(p *program.Program, code, weights []byte, threads int) (*cpu, error) {
@@ -85,9 +89,9 @@ func (x *cpu) open(code, weights []byte, threads int) (err error) {
 
 // ports reserves memory for inputs or outputs.
 func (x *cpu) ports(ports []program.Port) (list []*native.Memory, at []uintptr, err error) {
-	most := x.p.Maxima()
+	bounds := x.p.Maxima()
 	for i := range ports {
-		m, err := x.reserve(ports[i].Bytes(most))
+		m, err := x.reserve(ports[i].Bytes(bounds))
 		if err != nil {
 			return nil, nil, err
 		}
@@ -162,6 +166,9 @@ func (x *cpu) Get(m Memory, offset int64, data []byte) error {
 
 // memory returns n bytes of a piece of memory.
 func (x *cpu) memory(m Memory, offset int64, n int) ([]byte, error) {
+	if x.closers == nil {
+		return nil, errClosed
+	}
 	list, i := x.states, m.Index
 	switch m.Space {
 	case program.SpaceArena:
@@ -190,7 +197,7 @@ func (x *cpu) Run(ctx context.Context, c *Call) error {
 	return x.pool.Run(ctx, t, c.First, x.end(c))
 }
 
-// end is the end of a call's launches.
+// end returns the end of a call's launches.
 func (x *cpu) end(c *Call) int {
 	if c.End == 0 {
 		return len(x.p.Funcs[c.Func].Launches)
@@ -200,6 +207,9 @@ func (x *cpu) end(c *Call) int {
 
 // bind makes a function's table ready for a call.
 func (x *cpu) bind(c *Call) (*native.Table, error) {
+	if x.closers == nil {
+		return nil, errClosed
+	}
 	f := &x.funcs[c.Func]
 	if f.all && x.slots < x.p.Slots {
 		return nil, fmt.Errorf("function %s works on %d batch slots, memory is reserved for %d", x.p.Funcs[c.Func].Name, x.p.Slots, x.slots)
