@@ -8,9 +8,9 @@ import (
 	"pgc/ir"
 )
 
-// CheckPlan verifies the places of a planned function, independently of how they were chosen: that every value has one inside the
-// memory it is in, that views read the elements of their operands that they stand for, that no two buffers of the arena overlap while
-// both are in use, that results have memory of their own, and that nothing reads a state where it is being overwritten.
+// CheckPlan verifies the buffers of a planned function, independently of the planner: every value lies inside its memory, views read the
+// right elements of their operands, no two buffers of the arena overlap while both are alive, results have their own memory, and nothing
+// reads a state where it is being overwritten.
 func CheckPlan(f *ir.Func) error {
 	c := &planChecker{f: f, uses: f.Uses(), held: map[*ir.Value]*held{}}
 	for i, op := range f.Ops {
@@ -34,11 +34,11 @@ func CheckPlan(f *ir.Func) error {
 	return errors.Join(c.errs...)
 }
 
-// held is the arena memory of a value and when it must hold it.
+// held is the arena memory of a value and the operations between which it is alive.
 type held struct {
 	op       *ir.Op
 	lo, hi   int64
-	room     int64 // for elements
+	room     int64 // for elements, in bytes as element offsets count them
 	from, to int
 }
 
@@ -80,7 +80,7 @@ func (c *planChecker) op(i int, op *ir.Op) {
 	}
 }
 
-// hold notes the buffer that an operation writes a result to.
+// hold records the arena buffer that an operation writes a result to.
 func (c *planChecker) hold(i int, op *ir.Op, v *ir.Value) {
 	b := v.Buf
 	if b.Space != ir.Arena {
@@ -94,8 +94,8 @@ func (c *planChecker) hold(i int, op *ir.Op, v *ir.Value) {
 	c.list = append(c.list, h)
 }
 
-// view checks that a view is where its operand is and reads the elements that it stands for. A kernel that writes into a state writes
-// what is viewed there, too.
+// view checks that a view lies in its operand's memory and reads the right elements. A view of a value that a kernel writes directly into a
+// state lies there as well.
 func (c *planChecker) view(op *ir.Op) {
 	in, out := op.In[0].Buf, op.Result().Buf
 	if out.Space != in.Space || out.Param != in.Param || !slices.Equal(out.Terms, c.terms(op)) {
@@ -120,7 +120,7 @@ func (c *planChecker) view(op *ir.Op) {
 	}
 }
 
-// terms returns what a view must add to its operand's address for symbols: what the operand does, and for a dynamic_slice its start.
+// terms returns the symbolic terms that the address of a view must have: those of the operand, and for a dynamic_slice its start.
 func (c *planChecker) terms(op *ir.Op) []ir.Term {
 	in := op.In[0].Buf
 	if op.Def == ir.OpDynamicSlice {
@@ -141,9 +141,9 @@ func (c *planChecker) bounds(t ir.Type) []int {
 	return shape
 }
 
-// samples returns indices of a shape: all of a small one, some thousand and the last one of another.
+// samples returns indices of a shape: all of them if they are few, else the last and some more.
 func samples(shape []int) [][]int {
-	const most, step = 2048, 7919 // a prime, so that steps fall into no pattern of the dimensions
+	const most, step = 2048, 7919 // a prime step has no common pattern with the dimensions
 	total := 1
 	for _, n := range shape {
 		total *= n
@@ -159,7 +159,7 @@ func samples(shape []int) [][]int {
 	return list
 }
 
-// unflatten returns the index of the element that is number at in row-major order.
+// unflatten returns the index of element number at in row-major order.
 func unflatten(at int, shape []int) []int {
 	index := make([]int, len(shape))
 	for i := len(shape) - 1; i >= 0; i-- {
@@ -168,7 +168,7 @@ func unflatten(at int, shape []int) []int {
 	return index
 }
 
-// viewed returns the index of the element of the operand that is element at of a view, by the definition of its operation.
+// viewed returns the index in the operand of element at of a view, by the definition of the view's operation.
 func viewed(op *ir.Op, at, from, to []int) []int {
 	index := make([]int, len(from))
 	switch op.Def {
@@ -200,7 +200,7 @@ func viewed(op *ir.Op, at, from, to []int) []int {
 	return index
 }
 
-// address returns where an element lies from the start of its memory, in bytes.
+// address returns the offset of an element in its memory, in bytes.
 func address(b *ir.Buffer, index []int, size int64) int64 {
 	at := b.Offset
 	for i, k := range index {
@@ -209,8 +209,7 @@ func address(b *ir.Buffer, index []int, size int64) int64 {
 	return at
 }
 
-// within checks that every element of a value lies inside the memory it is in. Where a symbol moves the value, the caller answers for
-// the symbol.
+// within checks that every element of a value lies inside its memory. It leaves out symbolic terms, whose range callers check.
 func (c *planChecker) within(name string, v *ir.Value) {
 	b := v.Buf
 	lo, hi := int64(0), int64(0)
@@ -245,7 +244,7 @@ func (c *planChecker) within(name string, v *ir.Value) {
 	}
 }
 
-// capacity is the room for elements in memory of type t, in bytes as element offsets count them.
+// capacity returns the room for elements in memory of type t, in bytes as element offsets count them.
 func (c *planChecker) capacity(t ir.Type) int64 {
 	return elements(c.f.Module, t.Shape) * t.DType.MemoryBytes()
 }

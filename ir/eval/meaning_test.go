@@ -168,3 +168,25 @@ func TestFusedAgainstArithmetic(t *testing.T) {
 		Epilogue: []*ir.Expr{ir.Acc(0), ir.Call(ir.OpNeg, ir.Acc(0)), ir.Acc(1)}},
 		x, heads, w), 2, -2, 10, -10, 8, -8, -1, 1, 2, 10, 8, -1, 1, 2, 3, 4, -1, 0.5)
 }
+
+// The logarithm of a sum of exponentials neither overflows nor loses infinities and NaN.
+func TestLogSumExp(t *testing.T) {
+	inf, nan := float32(math.Inf(1)), float32(math.NaN())
+	for _, c := range []struct {
+		row  []float32
+		want float64
+	}{
+		{[]float32{1000, 1000}, 1000 + math.Ln2},
+		{[]float32{-1000, -1000, -1000, -1000}, -1000 + 2*math.Ln2},
+		{[]float32{1, -inf}, 1},
+		{[]float32{-inf, -inf}, math.Inf(-1)},
+		{[]float32{1, inf, -inf}, math.Inf(1)},
+		{[]float32{1, nan}, math.NaN()},
+		{nil, math.Inf(-1)},
+	} {
+		got := fused(t, ir.OpReduceLogSumExp, nil, FromFloat32(c.row, 1, len(c.row)))[0]
+		if got != c.want && !(math.Abs(got-c.want) < 1e-12) && !(math.IsNaN(got) && math.IsNaN(c.want)) {
+			t.Errorf("of %v: %g, expected %g", c.row, got, c.want)
+		}
+	}
+}

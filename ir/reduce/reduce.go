@@ -91,9 +91,10 @@ func (r *reducer) cutAbove() bool {
 // bypass takes an operand in place of an operation's result.
 func (r *reducer) bypass() bool {
 	return r.each(func(f *ir.Func) int { return len(f.Ops) }, func(f *ir.Func, i int) bool {
+		uses := f.Uses()
 		for _, out := range f.Ops[i].Results {
 			for _, v := range f.Ops[i].In {
-				if v.Type.Equal(out.Type) && r.accept(edit{instead: map[*ir.Value]*ir.Value{out: v}}) {
+				if len(uses[out]) > 0 && v.Type.Equal(out.Type) && r.accept(edit{instead: map[*ir.Value]*ir.Value{out: v}}) {
 					return true
 				}
 			}

@@ -48,3 +48,31 @@ func TestModule(t *testing.T) {
 	}
 	t.Logf("%d candidates, of %d bytes are left:\n%s", tried, len(before), small)
 }
+
+// Of an operation with several results, those stay that show the defect.
+func TestSeveralResults(t *testing.T) {
+	m := &ir.Module{}
+	f := m.NewFunc("f")
+	x := f.AddParam(ir.Input, "x", "", ir.T(ir.F32, ir.Dims(3, 5)...))
+	w := f.AddParam(ir.Weight, "w", "w", ir.T(ir.F32, ir.Dims(7, 5)...))
+	v := f.AddParam(ir.Weight, "v", "v", ir.T(ir.F32, ir.Dims(7, 5)...))
+	b := ir.NewBuilder(f)
+	product := b.Add(ir.OpMatmul, ir.MatmulAttrs{Accs: 2, Epilogue: []*ir.Expr{ir.Acc(0), ir.Call(ir.OpExp, ir.Acc(1))}}, x, w, v)
+	f.Return("y", b.Op(ir.OpNeg, nil, product.Results[0]))
+	f.Return("z", b.Op(ir.OpTanh, nil, b.Op(ir.OpReduceSum, nil, b.Op(ir.OpTanh, nil, product.Results[1]))))
+	if err := m.Verify(); err != nil {
+		t.Fatal(err)
+	}
+	// The second result of a matmul is read by a tanh.
+	small := reduce.Module(m, func(m *ir.Module) bool {
+		for _, op := range m.Funcs[0].Ops {
+			if d := op.In[0].Def; op.Def == ir.OpTanh && d != nil && d.Def == ir.OpMatmul && op.In[0] == d.Results[1] {
+				return true
+			}
+		}
+		return false
+	})
+	if f := small.Funcs[0]; len(f.Ops) != 2 || len(f.Results) != 1 || small.Verify() != nil {
+		t.Errorf("not small:\n%s", small)
+	}
+}
