@@ -33,7 +33,7 @@ func Variants(targets []target.Target, bf16 bool) []*backend.Backend {
 	return out
 }
 
-// layout is that of panels; words of two neighbours in k are what products of bfloat16 take.
+// layout returns that of panels; products of bfloat16 read words of two neighbors in k.
 func layout(_ program.DType, bf16 bool) program.Layout {
 	l := program.Layout{Kind: program.LayoutPanels, KPack: 1}
 	if bf16 {

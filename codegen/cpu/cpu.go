@@ -1,5 +1,5 @@
-// Package cpu is the backend for CPUs: tile kernels become LLVM IR and objects by llc, and these and the worker loop one
-// position-independent image.
+// Package cpu is the backend for CPUs: tile kernels become LLVM IR and objects by llc, and these and the worker loop
+// one position-independent image.
 //
 // It imports the codegen packages of these steps and ir/target; it never sees a graph.
 package cpu
@@ -65,9 +65,10 @@ func assemble(ctx context.Context, t target.Target, ks []*backend.Kernel) (*back
 	return code, nil
 }
 
-// MinBatch is the smallest number of sequences for which a decoding step for all batch slots takes less time than a step for each
-// sequence. It computes eight rows however many sequences there are: on two threads of Zen 5 in 4 bits that takes 1.1 to 1.4 times as
-// long as one row with AVX-512-VNNI, and 2.5 to 3.2 times with AVX2, whose products, and not the memory, are the limit then.
+// MinBatch is the smallest number of sequences for which a decoding step for all batch slots takes less time than a
+// step for each sequence. It computes eight rows however many sequences there are: on two threads of Zen 5 in 4 bits
+// that takes 1.1 to 1.4 times as long as one row with AVX-512-VNNI, and 2.5 to 3.2 times with AVX2, whose products, and
+// not the memory, are the limit then.
 func MinBatch(t target.Target) int {
 	if t.Has(target.VNNI...) && t.Lanes == 16 {
 		return 2

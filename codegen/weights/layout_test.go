@@ -18,6 +18,19 @@ func (c counting) Tensor(string) (Tensor, error) { return c.t, nil }
 func (counting) Need(string, int64, int64)       {}
 func (counting) Drop(string, int64, int64)       {}
 
+func panels(kpack uint8, split, run, cols int64) program.Layout {
+	return program.Layout{Kind: program.LayoutPanels, KPack: kpack, Split: split, Run: run, Cols: cols}
+}
+
+func rows(kpack uint8, split, run, cols int64) program.Layout {
+	return program.Layout{Kind: program.LayoutRows, KPack: kpack, Split: split, Run: run, Cols: cols}
+}
+
+func transposedLayout(l program.Layout) program.Layout {
+	l.Transposed = true
+	return l
+}
+
 // TestLayouts packs a tensor in every layout that products ask for and unpacks it; the section has the size that the
 // layout says, and the first elements lie where its definition has them.
 func TestLayouts(t *testing.T) {
@@ -27,23 +40,23 @@ func TestLayouts(t *testing.T) {
 		want  program.Layout
 		first []float32 // of the section
 	}{
-		{Matrix{Layout: program.Layout{Kind: program.LayoutPanels, KPack: 1, Split: 1, Run: 19, Cols: 5}, Blocks: 1}, []int{19, 5}, program.Layout{Kind: program.LayoutPanels, KPack: 1, Split: 1, Run: 19, Cols: 5},
+		{Matrix{Layout: panels(1, 1, 19, 5), Blocks: 1}, []int{19, 5}, panels(1, 1, 19, 5),
 			[]float32{1, 6, 11}},
-		{Matrix{Layout: program.Layout{Kind: program.LayoutPanels, KPack: 2, Split: 1, Run: 19, Cols: 5}, Blocks: 1}, []int{19, 5}, program.Layout{Kind: program.LayoutPanels, KPack: 2, Split: 1, Run: 19, Cols: 5},
+		{Matrix{Layout: panels(2, 1, 19, 5), Blocks: 1}, []int{19, 5}, panels(2, 1, 19, 5),
 			[]float32{1, 2, 6, 7}},
-		{Matrix{Layout: program.Layout{Kind: program.LayoutPanels, KPack: 1, Split: 1, Run: 5, Cols: 19, Transposed: true}, Blocks: 1}, []int{19, 5}, program.Layout{Kind: program.LayoutPanels, Transposed: true, KPack: 1, Split: 1, Run: 5, Cols: 19},
+		{Matrix{Layout: transposedLayout(panels(1, 1, 5, 19)), Blocks: 1}, []int{19, 5}, transposedLayout(panels(1, 1, 5, 19)),
 			[]float32{1, 2, 3, 4, 5, 0}},
-		{Matrix{Layout: program.Layout{Kind: program.LayoutPanels, KPack: 1, Split: 2, Run: 4, Cols: 6}, Blocks: 3}, []int{24, 6}, program.Layout{Kind: program.LayoutPanels, KPack: 1, Split: 2, Run: 4, Cols: 6},
+		{Matrix{Layout: panels(1, 2, 4, 6), Blocks: 3}, []int{24, 6}, panels(1, 2, 4, 6),
 			[]float32{1, 7, 13, 19, 0}},
-		{Matrix{Layout: program.Layout{Kind: program.LayoutPanels, KPack: 1, Split: 1, Run: 4, Cols: 6}, Blocks: 3}, []int{3, 4, 6}, program.Layout{Kind: program.LayoutPanels, KPack: 1, Split: 1, Run: 4, Cols: 6},
+		{Matrix{Layout: panels(1, 1, 4, 6), Blocks: 3}, []int{3, 4, 6}, panels(1, 1, 4, 6),
 			[]float32{1, 7, 13, 19, 0}},
 		// Rows one by one begin at multiples of 16 bytes; selections lie behind each other.
-		{Matrix{Layout: program.Layout{Kind: program.LayoutRows, KPack: 1, Split: 1, Run: 4, Cols: 6}, Blocks: 3}, []int{12, 6}, program.Layout{Kind: program.LayoutRows, KPack: 1, Split: 1, Run: 12, Cols: 6},
+		{Matrix{Layout: rows(1, 1, 4, 6), Blocks: 3}, []int{12, 6}, rows(1, 1, 12, 6),
 			[]float32{1, 2, 3, 4, 5, 6, 0, 0, 7}},
-		{Matrix{Layout: program.Layout{Kind: program.LayoutRows, KPack: 1, Split: 2, Run: 2, Cols: 3}, Blocks: 3}, []int{12, 3}, program.Layout{Kind: program.LayoutRows, KPack: 1, Split: 2, Run: 2, Cols: 3},
+		{Matrix{Layout: rows(1, 2, 2, 3), Blocks: 3}, []int{12, 3}, rows(1, 2, 2, 3),
 			[]float32{1, 2, 3, 0, 4, 5, 6, 0, 13, 14, 15, 0}},
 		// Blocks of whole panels are like one run.
-		{Matrix{Layout: program.Layout{Kind: program.LayoutPanels, KPack: 1, Split: 1, Run: 16, Cols: 3}, Blocks: 2}, []int{2, 16, 3}, program.Layout{Kind: program.LayoutPanels, KPack: 1, Split: 1, Run: 32, Cols: 3},
+		{Matrix{Layout: panels(1, 1, 16, 3), Blocks: 2}, []int{2, 16, 3}, panels(1, 1, 32, 3),
 			[]float32{1, 4, 7}},
 	} {
 		n := 1
