@@ -30,7 +30,7 @@ func TestCompile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := compile.Options{CPU: baseline, MaxTokens: 100}
+	o := compile.Options{CPU: baseline, MaxTokens: 311}
 	checkpoint := filepath.Join(golden.Dir(), "pg1-odd")
 	if _, err := compile.Compile(t.Context(), checkpoint, "none", o); err == nil || !strings.Contains(err.Error(), "pgcrt-"+runtime.GOARCH) {
 		t.Errorf("without a runtime: %v, expected an error that names the file", err)
@@ -42,7 +42,7 @@ func TestCompile(t *testing.T) {
 		t.Fatal(err)
 	}
 	report, err := compile.Compile(t.Context(), checkpoint, "one", o)
-	if err != nil || report.MaxTokens != 100 || report.Kernels == 0 {
+	if err != nil || report.MaxTokens != 311 || report.Kernels == 0 {
 		t.Fatalf("%+v, %v", report, err)
 	}
 	o.Runtime = rt
@@ -59,7 +59,7 @@ func TestCompile(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	if i := m.Info(); i.MaxTokens != 100 || i.Model != "pg1-odd" {
+	if i := m.Info(); i.MaxTokens != 311 || i.Model != "pg1-odd" {
 		t.Errorf("%+v", i)
 	}
 	o.Weights = "int5"

@@ -102,7 +102,7 @@ func TestLayouts(t *testing.T) {
 	for i, layout := range []byte("ABCD") {
 		exe := filepath.Join(t.TempDir(), "exe")
 		dir := relaid(t, "pg1-bf16", layout, 1+i%3, nil)
-		if _, err := Compile(t.Context(), dir, exe, []byte("\x7fELF"), Options{CPU: "x86-64-v3", MaxTokens: 64}); err != nil {
+		if _, err := Compile(t.Context(), dir, exe, []byte("\x7fELF"), Options{CPU: "x86-64-v3", MaxTokens: 311}); err != nil {
 			t.Fatalf("layout %c: %v", layout, err)
 		}
 		data, _ := os.ReadFile(exe)
@@ -149,7 +149,7 @@ func TestMixedTypes(t *testing.T) {
 			t.Errorf("%s: only %v", name, types)
 		}
 		exe := filepath.Join(t.TempDir(), "exe")
-		if _, err := Compile(t.Context(), dir, exe, elf, Options{CPU: "x86-64-v3", MaxTokens: 211}); err != nil {
+		if _, err := Compile(t.Context(), dir, exe, elf, Options{CPU: "x86-64-v3", MaxTokens: 311}); err != nil {
 			t.Fatal(err)
 		}
 		cases := slices.DeleteFunc(golden.Cases(), func(c golden.Case) bool { return filepath.Base(c.Checkpoint) != name || c.Name != "suffix" })

@@ -16,7 +16,7 @@ import (
 	"pgc/runtime/program"
 )
 
-func options() build.Options { return build.Options{CPU: "x86-64-v3", MaxTokens: 64} }
+func options() build.Options { return build.Options{CPU: "x86-64-v3", MaxTokens: 311} }
 
 func checkpoint(name string) string { return filepath.Join(golden.Dir(), name) }
 

@@ -16,7 +16,7 @@ import (
 func compareWith(t *testing.T, dir, path string) (report string, found []Deviation, err error) {
 	t.Helper()
 	var b strings.Builder
-	found, err = Reference(t.Context(), &b, dir, path, build.Options{CPU: "x86-64-v3", MaxTokens: 211})
+	found, err = Reference(t.Context(), &b, dir, path, build.Options{CPU: "x86-64-v3", MaxTokens: 311})
 	return b.String(), found, err
 }
 
