@@ -90,7 +90,7 @@ func (f *function) args(l lower.Launch, args []kernels.Arg) []program.Arg {
 		case kernels.ArgOut:
 			arg = f.address(l.Outs[a.Index])
 		case kernels.ArgWork:
-			arg.Space, arg.Offset = program.SpaceArena, f.arena
+			arg.Space, arg.Offset = program.SpaceArena, f.arena+int64(a.Index)
 		}
 		out = append(out, arg)
 	}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"pgc/ir/scalar"
 )
 
 // OpArgmax returns the index of the maximum. Kernels compute indices as f32, so a row has at most 2^24 elements.
@@ -34,7 +36,7 @@ var OpArgmax = Define(OpDef{Name: "argmax", Doc: "the index of the maximum over 
 })
 
 // MaxPlaces is the length of the longest row of argmax: f32 represents all its indices exactly.
-const MaxPlaces = 1 << 24
+const MaxPlaces = scalar.ExactInts
 
 // EinsumAttrs are the attributes of einsum.
 type EinsumAttrs struct {

@@ -42,10 +42,16 @@ func layout(_ program.DType, bf16 bool) program.Layout {
 	return l
 }
 
-// build makes the kernel of a spec, or the three of an attention that few heads would leave to few threads.
+// build makes the kernel of a spec. An attention that few heads would leave to few threads is three kernels, an argmax
+// of a product is two.
 func build(name string, s kernels.Spec, t target.Target) (*backend.Launches, error) {
-	if a, ok := s.(*kernels.Attention); ok && a.Splits() {
-		return split(name, a, t)
+	switch s := s.(type) {
+	case *kernels.Attention:
+		if s.Splits() {
+			return split(name, s, t)
+		}
+	case *kernels.Argmax:
+		return argmax(name, s, t)
 	}
 	k, err := one(name, s, t)
 	if err != nil {
@@ -62,4 +68,28 @@ func one(name string, s kernels.Spec, t target.Target) (*backend.Kernel, error) 
 	}
 	described := program.Kernel{Name: name, LHS: program.DType(k.LHS.String()), RHS: program.DType(k.RHS.String())}
 	return &backend.Kernel{Kernel: described, Spec: s, Args: k.Args, Tasks: k.Tasks, Tile: k.Tile}, nil
+}
+
+// argmax builds a product whose tasks keep pairs of a value and its index, and the row that finds the greatest.
+func argmax(name string, s *kernels.Argmax, t target.Target) (*backend.Launches, error) {
+	product, row, n := s.Pairs()
+	first, err := one(name, product, t)
+	if err != nil {
+		return nil, err
+	}
+	second, err := one(name+"_index", row, t)
+	if err != nil {
+		return nil, err
+	}
+	for i, a := range first.Args {
+		if a.Kind == kernels.ArgOut {
+			first.Args[i] = kernels.Arg{Kind: kernels.ArgWork}
+		}
+	}
+	for i, a := range second.Args {
+		if a.Kind == kernels.ArgIn { // values, and behind them indices
+			second.Args[i] = kernels.Arg{Kind: kernels.ArgWork, Index: a.Index * int(4*n)}
+		}
+	}
+	return &backend.Launches{Kernels: []*backend.Kernel{first, second}, WorkBytes: 8 * n}, nil
 }

@@ -3,8 +3,7 @@ package kernels
 import "fmt"
 
 // Label describes for a kernel's name what it works on: of a matmul its rows, K and columns and its weights, as in
-// Sx2048x32768_int4, with _int8 or _bf16 behind if its activations are such, too, and _argmax if it keeps the greatest
-// columns only; of an attention its key heads, query heads for each and head size. Of other kernels it returns "".
+// Sx2048x32768_int4, with _int8 or _bf16 behind if its activations are such, too; of an attention its key heads, query heads for each and head size. Of other kernels it returns "".
 func Label(s Spec) string {
 	switch s := s.(type) {
 	case *Matmul:
@@ -16,10 +15,9 @@ func Label(s Spec) string {
 		if x := s.dtype(); x != F32 {
 			kind += "_" + x.String()
 		}
-		if s.Parts[0].Argmax > 0 {
-			kind += "_argmax"
-		}
 		return fmt.Sprintf("%sx%dx%d_%s", extent(s.M), s.K, columns, kind)
+	case *Argmax:
+		return Label(s.Matmul)
 	case *Attention:
 		return fmt.Sprintf("%dx%dx%d", s.G, s.R, s.H)
 	}

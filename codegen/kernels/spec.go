@@ -2,9 +2,10 @@
 //
 // There are five templates: Map (elementwise over a broadcast domain, with gathers), Row (reductions along the last
 // axis, then an elementwise result), Matmul (packed weights, an epilogue), Attention (flash style) and Einsum (any
-// other contraction); Epilogue is the end of a Matmul alone, for a backend whose loop is its own. A template takes a
-// Spec, plain data that says everything the code depends on, so that equal specs share one kernel. Elementwise meaning
-// comes as scalar expressions, and fusion composes them instead of multiplying templates.
+// other contraction); Epilogue is the end of a Matmul alone, for a backend whose loop is its own, and Argmax a Matmul
+// of which backends make several kernels. A template takes a Spec, plain data that says everything the code depends on,
+// so that equal specs share one kernel. Elementwise meaning comes as scalar expressions, and fusion composes them
+// instead of multiplying templates.
 //
 // The package imports ir/scalar, ir/tile and ir/target; it never sees a graph or a backend.
 package kernels
@@ -77,7 +78,7 @@ const (
 	ArgOut                  // pointer of result Index
 	ArgSym                  // value of the symbol Sym
 	ArgLocal                // what the kernel around an Epilogue supplies, by Index
-	ArgWork                 // pointer to memory that a backend's kernels for one spec hand on to each other
+	ArgWork                 // pointer, Index bytes into the memory that a backend's kernels for one spec hand on to each other
 )
 
 // Arg is one argument of a kernel, in order.

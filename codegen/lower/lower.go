@@ -32,8 +32,7 @@ func to(op *ir.Op, spec kernels.Spec, in []*ir.Value) Launch {
 	return Launch{Spec: spec, In: in, Outs: []*ir.Value{op.Result()}, Op: op}
 }
 
-// Func returns the launches of a planned function and the bytes of its arena: that of the plan, and behind it what launches of
-// one operation hand on to each other.
+// Func returns the launches of a planned function and the bytes of its arena.
 func Func(m *ir.Module, f *ir.Func, layouts Layouts) (all []Launch, arena int64, err error) {
 	l := &lowerer{m: m, f: f, layouts: layouts}
 	for _, op := range f.Ops {
@@ -51,7 +50,7 @@ func Func(m *ir.Module, f *ir.Func, layouts Layouts) (all []Launch, arena int64,
 		}
 		all = append(all, launches...)
 	}
-	return all, l.arena + l.work, nil
+	return all, l.arena, nil
 }
 
 // lowerer turns the operations of a planned function into launches.
@@ -59,8 +58,7 @@ type lowerer struct {
 	m       *ir.Module
 	f       *ir.Func
 	layouts Layouts
-	arena   int64 // the end of the planned arena
-	work    int64 // bytes behind it that launches of one operation hand on to each other
+	arena   int64
 }
 
 func (l *lowerer) size(d ir.Dim) kernels.Size {
@@ -107,13 +105,6 @@ func (l *lowerer) lower(op *ir.Op) ([]Launch, error) {
 		return l.lowerConcat(op)
 	}
 	return nil, fmt.Errorf("@%s: no kernel for %s : %s", l.f.Name, op.Def, op.Results[0].Type)
-}
-
-// workspace is a row of n elements behind the planned arena, `at` bytes from its end on, for what launches of op hand on to each other.
-func (l *lowerer) workspace(op *ir.Op, d ir.DType, n, at int64) *ir.Value {
-	l.work = max(l.work, at+n*int64(elem(d).Bytes()))
-	return &ir.Value{Type: ir.T(d, ir.Dims(1, int(n))...), Def: op,
-		Buf: &ir.Buffer{Space: ir.Arena, Offset: l.arena + at, Strides: []int64{n, 1}}}
 }
 
 // readsGroups reports whether op can read operand i where it is stored in groups of integers.

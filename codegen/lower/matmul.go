@@ -98,7 +98,7 @@ func (l *lowerer) lowerMatmul(op *ir.Op) ([]Launch, error) {
 		la.In = append(la.In, used...)
 	}
 	if a.Argmax {
-		return l.argmaxOfProduct(op, la), nil
+		la.Spec = &kernels.Argmax{Matmul: spec}
 	}
 	return []Launch{la}, nil
 }

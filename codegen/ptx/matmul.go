@@ -69,6 +69,39 @@ func product(name string, s *kernels.Matmul) (*backend.Launches, error) {
 	return out, err
 }
 
+// argmax emits the kernels of a product, which writes its columns into the workspace, and a row that finds the
+// greatest.
+func argmax(name string, s *kernels.Argmax) (*backend.Launches, error) {
+	m := *s.Matmul
+	n := m.Parts[0].N
+	m.Parts = []kernels.Part{m.Parts[0]}
+	m.Parts[0].Outs = []kernels.Out{{Elem: tile.F32, Strides: []int64{n, n, 1}}}
+	out, err := product(name, &m)
+	if err != nil {
+		return nil, err
+	}
+	columns := kernels.Arg{Kind: kernels.ArgWork, Index: int(out.WorkBytes)}
+	last := out.Kernels[len(out.Kernels)-1]
+	for i, a := range last.Args {
+		if a.Kind == kernels.ArgOut {
+			last.Args[i] = columns
+		}
+	}
+	index := kernels.Operand{Kind: kernels.Index, Dim: 1, Elem: tile.I32, Strides: []int64{0, 0}}
+	values := kernels.Operand{Elem: tile.F32, Strides: []int64{n, 1}}
+	row, err := emitSpec(name+"_index", kernels.ArgmaxRow(values, index, []kernels.Size{kernels.Const(1)}, kernels.Const(n), []int64{1, 1}))
+	if err != nil {
+		return nil, err
+	}
+	for i, a := range row.Args {
+		if a.Kind == kernels.ArgIn {
+			row.Args[i] = columns
+		}
+	}
+	out.Kernels, out.WorkBytes = append(out.Kernels, row), out.WorkBytes+4*n
+	return out, nil
+}
+
 // roundedRows is a map that copies the rows of a matmul's x as bfloat16.
 func roundedRows(s *kernels.Matmul) *kernels.Map {
 	x := kernels.Operand{Elem: tile.F32, Strides: []int64{s.XStride, 1}}
@@ -147,7 +180,7 @@ func (g *gemm) check() {
 	case p.Accs != 1 && p.Accs != 2:
 		fail("%d accumulators, expected 1 or 2", p.Accs)
 	case p.Argmax > 0:
-		fail("the columns are reduced to the place of the greatest, expected all of them")
+		fail("the greatest of some columns, expected all of them")
 	case g.K >= 1<<30:
 		fail("K=%d, expected less than %d", g.K, 1<<30)
 	}

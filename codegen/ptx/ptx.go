@@ -46,7 +46,7 @@ const (
 func Backend() *backend.Backend {
 	return &backend.Backend{
 		Target:   program.Target{Kind: program.PTX, CPU: sm80.Name},
-		Without:  []string{"fuse-argmax", "fuse-attention"},
+		Without:  []string{"fuse-attention"},
 		Layout:   layout,
 		Build:    build,
 		Assemble: assemble,
@@ -61,7 +61,7 @@ func layout(d program.DType, _ bool) program.Layout {
 	return program.Layout{Kind: program.LayoutRows, KPack: 1}
 }
 
-// build emits the kernels of a spec: one of a map, row or einsum, those of product. Attention is an error.
+// build emits the kernels of a spec: one of a map, row or einsum, those of product and argmax. Attention is an error.
 func build(name string, s kernels.Spec) (*backend.Launches, error) {
 	switch s := s.(type) {
 	case *kernels.Map, *kernels.Row, *kernels.Einsum:
@@ -72,6 +72,8 @@ func build(name string, s kernels.Spec) (*backend.Launches, error) {
 		return &backend.Launches{Kernels: []*backend.Kernel{k}}, nil
 	case *kernels.Matmul:
 		return product(name, s)
+	case *kernels.Argmax:
+		return argmax(name, s)
 	}
 	return nil, fmt.Errorf("kernel %s: PTX: no template for %s", name, s.Kind())
 }

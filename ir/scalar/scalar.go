@@ -22,6 +22,9 @@ const (
 // String returns the name of t in the text of the IR.
 func (t Type) String() string { return [...]string{"f32", "i32", "bool"}[t] }
 
+// ExactInts is the number up to which F32 represents every integer exactly.
+const ExactInts = 1 << 24
+
 // Op is the operation of a node.
 type Op uint8
 
