@@ -71,9 +71,6 @@ func Start(code []byte, entry int64, threads int, scratchBytes int64) (*Pool, er
 	return p, nil
 }
 
-// Threads returns the number of threads.
-func (p *Pool) Threads() int { return len(p.workers) }
-
 // Run executes the launches from first to end-1 of a bound table in order and returns when all are complete. The
 // calling goroutine sleeps in a system call meanwhile. What the kernels compute does not depend on the number of
 // threads.

@@ -172,3 +172,8 @@ func TestManySpaces(t *testing.T) {
 
 // isSpecial reports whether a token is declared special, such as <eos> and <image>, but not <loc0000>.
 func isSpecial(t *Tokenizer, id int32) bool { return t.flags[id]&flagSpecial != 0 }
+
+// Parse is ParsePaliGemma with the tokens that the file has, and extra ones added as by the library's add_tokens.
+func Parse(text []byte, extra ...AddedToken) ([]byte, error) {
+	return parse(text, func(*file) []AddedToken { return extra })
+}
