@@ -10,8 +10,8 @@ import (
 	"io"
 
 	"pgc/codegen/backend"
+	"pgc/codegen/internal/lower"
 	"pgc/codegen/kernels"
-	"pgc/codegen/lower"
 	"pgc/codegen/weights"
 	"pgc/ir"
 	"pgc/runtime/program"

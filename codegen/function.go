@@ -3,8 +3,8 @@ package codegen
 import (
 	"fmt"
 
+	"pgc/codegen/internal/lower"
 	"pgc/codegen/kernels"
-	"pgc/codegen/lower"
 	"pgc/ir"
 	"pgc/runtime/program"
 )

@@ -9,9 +9,9 @@ import (
 	"sync"
 
 	"pgc/codegen/backend"
-	"pgc/codegen/link"
+	"pgc/codegen/internal/link"
+	"pgc/codegen/internal/sched"
 	"pgc/codegen/llvm"
-	"pgc/codegen/sched"
 	"pgc/ir/target"
 	"pgc/ir/tile"
 	"pgc/runtime/program"

@@ -6,7 +6,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"pgc/codegen/link/linktest"
+	"pgc/codegen/internal/link/linktest"
 	"pgc/codegen/llvm"
 	"pgc/ir/scalar"
 	"pgc/ir/target"

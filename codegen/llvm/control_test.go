@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"pgc/codegen/link/linktest"
+	"pgc/codegen/internal/link/linktest"
 	"pgc/ir/target/targettest"
 	"pgc/ir/tile"
 )

@@ -12,7 +12,7 @@ import (
 	"slices"
 	"testing"
 
-	"pgc/codegen/link/linktest"
+	"pgc/codegen/internal/link/linktest"
 	"pgc/ir/target"
 	"pgc/ir/target/targettest"
 	"pgc/ir/tile"

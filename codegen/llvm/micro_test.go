@@ -8,7 +8,7 @@ import (
 	"regexp"
 	"testing"
 
-	"pgc/codegen/link/linktest"
+	"pgc/codegen/internal/link/linktest"
 	"pgc/ir/target"
 	"pgc/ir/target/targettest"
 	"pgc/ir/tile"

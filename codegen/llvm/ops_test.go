@@ -9,7 +9,7 @@ import (
 	"slices"
 	"testing"
 
-	"pgc/codegen/link/linktest"
+	"pgc/codegen/internal/link/linktest"
 	"pgc/ir/scalar"
 	"pgc/ir/tile"
 )

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"pgc/codegen/kernels"
-	"pgc/codegen/ptx/cuda"
+	"pgc/codegen/ptx/internal/cuda"
 	"pgc/ir/scalar"
 	"pgc/ir/tile"
 )

@@ -6,7 +6,7 @@ import (
 
 	"pgc/runtime/engine"
 	"pgc/runtime/entry"
-	"pgc/runtime/preprocess"
+	"pgc/runtime/internal/preprocess"
 	"pgc/runtime/rgb"
 	"pgc/runtime/safetensors"
 	"pgc/runtime/tokenizer"

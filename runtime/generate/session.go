@@ -11,9 +11,9 @@ import (
 
 	"pgc/runtime/engine"
 	"pgc/runtime/entry"
+	"pgc/runtime/internal/preprocess"
 	"pgc/runtime/manifest"
 	"pgc/runtime/native"
-	"pgc/runtime/preprocess"
 	"pgc/runtime/rgb"
 	"pgc/runtime/tokenizer"
 )

@@ -12,7 +12,7 @@ import (
 	"slices"
 	"testing"
 
-	"pgc/runtime/preprocess"
+	"pgc/runtime/internal/preprocess"
 )
 
 var oracle = flag.String("oracle", "", "folder that testdata/oracle.py has filled")

@@ -1,6 +1,6 @@
 package program
 
-// The worker loop (codegen/sched) and the pool that drives it (runtime/native) meet in two structures of native memory,
+// The worker loop (codegen/internal/sched) and the pool that drives it (runtime/native) meet in two structures of native memory,
 // little-endian, laid out here.
 //
 // A job is an array of launch records. The pool opens a job by storing a new epoch into the state word; each worker

@@ -1,7 +1,7 @@
 // Package linktest runs single kernels natively in tests: it links llc's objects, maps the code and calls a kernel on a
 // native thread, on copies of Go slices that lie between guard pages.
 //
-// It imports codegen/link and runtime/native, and is imported by tests only.
+// It imports codegen/internal/link and runtime/native, and is imported by tests only.
 package linktest
 
 import (
@@ -13,7 +13,7 @@ import (
 	"testing"
 	"unsafe"
 
-	"pgc/codegen/link"
+	"pgc/codegen/internal/link"
 	"pgc/runtime/native"
 )
 

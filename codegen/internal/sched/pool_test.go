@@ -18,7 +18,7 @@ import (
 	"github.com/llir/llvm/ir/types"
 	"github.com/llir/llvm/ir/value"
 
-	"pgc/codegen/link"
+	"pgc/codegen/internal/link"
 	"pgc/runtime/native"
 	"pgc/runtime/program"
 )
