@@ -71,7 +71,7 @@ func report(r io.Reader, w io.Writer, must []string) error {
 		}
 	}
 	if len(skipped) > 0 {
-		fmt.Fprintf(w, "%d tests were skipped:\n\t%s\n", len(skipped), strings.Join(skipped, "\n\t"))
+		fmt.Fprintf(w, "skipped tests, %d:\n\t%s\n", len(skipped), strings.Join(skipped, "\n\t"))
 	}
 	var errs []error
 	if failed > 0 || packages == 0 {

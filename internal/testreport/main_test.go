@@ -28,7 +28,7 @@ func TestReport(t *testing.T) {
 {"Action":"fail","Package":"b"}
 `
 	const good = "ok  \ta\t0.1s\n"
-	const skips = "1 tests were skipped:\n\ta TestRare: a_test.go:9: no emulator\n"
+	const skips = "skipped tests, 1:\n\ta TestRare: a_test.go:9: no emulator\n"
 	for name, c := range map[string]struct {
 		in, must, out, err string
 	}{

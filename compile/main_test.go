@@ -1,0 +1,10 @@
+package compile_test
+
+import (
+	"os"
+	"testing"
+
+	"pgc/codegen/llvm/llctest"
+)
+
+func TestMain(m *testing.M) { os.Exit(llctest.Main(m)) }
