@@ -18,7 +18,7 @@ import (
 
 // Executable is a file that `pgc compile` made, mapped into memory but not running. It may be for another machine.
 type Executable struct {
-	file  *program.Image
+	file  *program.Executable
 	model *manifest.Model
 }
 
@@ -60,7 +60,7 @@ func (e *Executable) Kind() string { return e.model.Kind }
 func (e *Executable) Embeds() bool { return e.model.Embedding != nil }
 
 // ISAs lists the instruction sets that the executable has code for, the best first.
-func (e *Executable) ISAs() []string { return e.file.Sets() }
+func (e *Executable) ISAs() []string { return e.file.Variants() }
 
 // License is the text of the checkpoint's license, or "" if it came without one.
 func (e *Executable) License() string { return string(e.file.Section(manifest.SectionLicense)) }

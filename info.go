@@ -14,7 +14,7 @@ type Info struct {
 	Parameters   int64     `json:"parameters"`
 	Weights      string    `json:"weights"`                 // storage of the matrices
 	Compute      string    `json:"compute,omitempty"`       // arithmetic of products with integers
-	BFloats      bool      `json:"bf16_products,omitempty"` // whether products with bfloat16 matrices are of bfloat16
+	BF16Products bool      `json:"bf16_products,omitempty"` // whether products with bfloat16 matrices are of bfloat16
 	Rounding     string    `json:"rounding,omitempty"`      // how 4-bit integers were chosen: plain, search or calibrated
 	Storage      []Storage `json:"storage"`
 	WeightBytes  int64     `json:"weight_bytes"`
@@ -22,7 +22,7 @@ type Info struct {
 	Kernels      int       `json:"kernels"`
 	CPU          string    `json:"cpu"`
 	Features     []string  `json:"features"`
-	Sets         []ISA     `json:"sets"`
+	Variants     []ISA     `json:"sets"`
 	ImageSize    int       `json:"image_size"`   // pixels of a side
 	ImageTokens  int       `json:"image_tokens"` // of an image
 	MaxTokens    int       `json:"max_tokens"`   // capacity of the KV cache
@@ -52,9 +52,9 @@ func (e *Executable) Info(opts ...Option) Info {
 	for _, set := range opts {
 		set(&o)
 	}
-	chosen := e.file.Choose(o.isa, engine.Lacks) == nil
+	chosen := e.file.Choose(o.isa, engine.CheckSupport) == nil
 	p, m := e.file.Program, e.model
-	i := Info{Model: m.Name, Kind: m.Kind, Parameters: m.Parameters, Weights: m.Weights, Compute: m.Compute, BFloats: m.BFloats,
+	i := Info{Model: m.Name, Kind: m.Kind, Parameters: m.Parameters, Weights: m.Weights, Compute: m.Compute, BF16Products: m.BF16Products,
 		Rounding: m.Rounding, Storage: storage(m, p), WeightBytes: p.WeightBytes, CodeBytes: len(e.file.Code), Kernels: len(p.Kernels),
 		CPU: p.Target.CPU, Features: p.Target.Features, ImageSize: m.ImageSize, ImageTokens: m.ImageTokens, MaxTokens: m.MaxTokens, KV: m.KV,
 		KVBytes: p.SlotBytes(), Sequences: p.Slots, Generator: p.Generator}
@@ -63,10 +63,10 @@ func (e *Executable) Info(opts ...Option) Info {
 	}
 	for _, q := range e.file.Programs {
 		s := ISA{CPU: q.Target.CPU, Features: q.Target.Features, Kernels: len(q.Kernels), Runs: chosen && q == p}
-		if err := engine.Lacks(q.Target); err != nil {
+		if err := engine.CheckSupport(q.Target); err != nil {
 			s.Lacks = err.Error()
 		}
-		i.Sets = append(i.Sets, s)
+		i.Variants = append(i.Variants, s)
 	}
 	for j := range p.Funcs {
 		i.ArenaBytes = max(i.ArenaBytes, p.Funcs[j].ArenaBytes)

@@ -33,8 +33,8 @@ func TestBatch(t *testing.T) {
 	}{
 		// With so large a cache the attention of a single row is three kernels, in a batch it is one.
 		{"f32", false, paligemma.Options{MaxTokens: 5300, DType: plain(ir.F32)}},
-		{"bf16, products of bf16", true, paligemma.Options{MaxTokens: 90, KV: ir.BF16, BFloats: true, DType: plain(ir.BF16)}},
-		{"int4", true, paligemma.Options{MaxTokens: 90, KV: ir.BF16, Integers: true, DType: func(key string) ir.DType {
+		{"bf16, products of bf16", true, paligemma.Options{MaxTokens: 90, KV: ir.BF16, BF16Activations: true, DType: plain(ir.BF16)}},
+		{"int4", true, paligemma.Options{MaxTokens: 90, KV: ir.BF16, QuantizeActivations: true, DType: func(key string) ir.DType {
 			if strings.HasSuffix(key, "_proj.weight") || key == "lm_head.weight" {
 				return ir.I4G32
 			}
@@ -51,7 +51,7 @@ func TestBatch(t *testing.T) {
 				t.Fatal(err)
 			}
 			e := compiled(t, m, randomWeights(t, m), tgt, 2)
-			if err := e.Slots(paligemma.Sequences); err != nil {
+			if err := e.Slots(paligemma.MaxBatch); err != nil {
 				t.Fatal(err)
 			}
 			attentions := func(name string) (n int) {
@@ -130,7 +130,7 @@ func TestBatch(t *testing.T) {
 			joins := func(s int) int { return s / (sequences - 1) }
 			for i := range steps + 1 {
 				keys := 0
-				ids, positions := make([]int32, paligemma.Sequences), slices.Repeat([]int32{-1}, paligemma.Sequences)
+				ids, positions := make([]int32, paligemma.MaxBatch), slices.Repeat([]int32{-1}, paligemma.MaxBatch)
 				for s, slot := range slots {
 					if n := i - joins(s); n >= 0 && n < steps {
 						at := length(s) + n
@@ -149,7 +149,7 @@ func TestBatch(t *testing.T) {
 					if i < 0 || i >= steps {
 						continue
 					}
-					got := result(slot, paligemma.Sequences, "logits_batch", "last_batch", "next_batch")
+					got := result(slot, paligemma.MaxBatch, "logits_batch", "last_batch", "next_batch")
 					if !sameBits(got.last, want[s][i].last) || !sameBits(got.logits, want[s][i].logits) || got.next != want[s][i].next {
 						t.Fatalf("%s %s: step %d of sequence %d differs in a batch: token %d, alone %d; hidden %g…, alone %g…", kind.name, tgt.Name,
 							i, s, got.next, want[s][i].next, got.last[:3], want[s][i].last[:3])

@@ -44,8 +44,8 @@ func (w weights) Tensor(key string) (store.Tensor, error) {
 }
 
 // Done does nothing.
-func (w weights) Need(string, int64, int64) {}
-func (w weights) Drop(string, int64, int64) {}
+func (w weights) Prefetch(string, int64, int64) {}
+func (w weights) Evict(string, int64, int64)    {}
 
 func randomWeights(t testing.TB, m *ir.Module) weights {
 	rng := rand.New(rand.NewPCG(7, 8))
@@ -182,7 +182,7 @@ func TestModelMatchesEvaluator(t *testing.T) {
 	}{{false, ir.F32, 2e-5, false}, {true, ir.F32, 2e-5, false}, {true, ir.BF16, 8e-3, true}} {
 		gemma2 := kind.gemma2
 		cfg := tiny(gemma2)
-		opt := paligemma.Options{MaxTokens: 90, KV: kind.kv, BFloats: kind.bfloats, DType: func(key string) ir.DType {
+		opt := paligemma.Options{MaxTokens: 90, KV: kind.kv, BF16Activations: kind.bfloats, DType: func(key string) ir.DType {
 			if gemma2 {
 				return ir.BF16
 			}

@@ -84,10 +84,10 @@ type Options struct {
 	DType func(key string) ir.DType
 	// KV is the storage type of the KV cache; the zero value is f32.
 	KV ir.DType
-	// Integers makes products with integer matrices integer products: x is stored in groups of 8 bits first.
-	Integers bool
-	// BFloats makes products with bfloat16 matrices products of bfloat16: x is rounded to it first. Sums are float32.
-	BFloats bool
+	// QuantizeActivations makes products with integer matrices integer products: x is stored in groups of 8 bits first.
+	QuantizeActivations bool
+	// BF16Activations makes products with bfloat16 matrices products of bfloat16: x is rounded to it first. Sums are float32.
+	BF16Activations bool
 	// Trace makes every layer's result an output, named as in the reference files of golden/.
 	Trace bool
 }

@@ -30,7 +30,7 @@ func released(t testing.TB, gemma2 bool, layers, imageSize int, dtype ir.DType) 
 		}
 		return ir.BF16
 	}
-	m, err := paligemma.Graph(cfg, paligemma.Options{MaxTokens: 2048, DType: stored, Integers: dtype.IsQuantized()})
+	m, err := paligemma.Graph(cfg, paligemma.Options{MaxTokens: 2048, DType: stored, QuantizeActivations: dtype.IsQuantized()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -171,7 +171,7 @@ func sameData(a, b located) bool {
 		end := min(at+step, len(a.Data))
 		same := bytes.Equal(a.Data[at:end], b.Data[at:end])
 		for _, t := range []located{a, b} {
-			t.file.Drop(t.Name, int64(at), int64(end))
+			t.file.Evict(t.Name, int64(at), int64(end))
 		}
 		if !same {
 			return false
@@ -200,13 +200,13 @@ func (c *Checkpoint) Tensor(key string) (safetensors.Tensor, error) {
 // Need tells the system that bytes from to to of a tensor will soon be read.
 func (c *Checkpoint) Need(key string, from, to int64) {
 	if t, ok := c.tensors[key]; ok {
-		t.file.Need(t.Name, from, to)
+		t.file.Prefetch(t.Name, from, to)
 	}
 }
 
-// Drop tells the system that bytes from to to of a tensor have been read for the last time.
+// Evict tells the system that bytes from to to of a tensor have been read for the last time.
 func (c *Checkpoint) Drop(key string, from, to int64) {
 	if t, ok := c.tensors[key]; ok {
-		t.file.Drop(t.Name, from, to)
+		t.file.Evict(t.Name, from, to)
 	}
 }

@@ -24,9 +24,9 @@ func (w weights) Tensor(key string) (store.Tensor, error) {
 	return store.Tensor{DType: t.DType, Shape: t.Shape, Data: t.Encode()}, nil
 }
 
-// Need and Drop do nothing: all is in memory.
-func (w weights) Need(string, int64, int64) {}
-func (w weights) Drop(string, int64, int64) {}
+// Prefetch and Evict do nothing: all is in memory.
+func (w weights) Prefetch(string, int64, int64) {}
+func (w weights) Evict(string, int64, int64)    {}
 
 // device runs the functions of a module that the driver compiled for this backend: launch list, memory plan, weights
 // and text are the program's, read back from its bytes.

@@ -15,8 +15,8 @@ import (
 type counting struct{ t Tensor }
 
 func (c counting) Tensor(string) (Tensor, error) { return c.t, nil }
-func (counting) Need(string, int64, int64)       {}
-func (counting) Drop(string, int64, int64)       {}
+func (counting) Prefetch(string, int64, int64)   {}
+func (counting) Evict(string, int64, int64)      {}
 
 func panels(kpack uint8, split, run, cols int64) program.Layout {
 	return program.Layout{Kind: program.LayoutPanels, KPack: kpack, Split: split, Run: run, Cols: cols}

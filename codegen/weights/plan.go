@@ -28,10 +28,10 @@ type Tensor struct {
 // Source gives the tensors of a checkpoint by canonical name.
 type Source interface {
 	Tensor(key string) (Tensor, error)
-	// Need and Drop are told which bytes of a tensor are about to be read, and which have been, so that their memory
+	// Prefetch and Evict are told which bytes of a tensor are about to be read, and which have been, so that their memory
 	// may go.
-	Need(key string, from, to int64)
-	Drop(key string, from, to int64)
+	Prefetch(key string, from, to int64)
+	Evict(key string, from, to int64)
 }
 
 // Plan says what the weights section holds and where.

@@ -20,15 +20,15 @@ type cursor struct {
 // at says that nothing before position at is needed any more, until a smaller position follows.
 func (c *cursor) at(at int64) {
 	if at < c.begin { // once more from the beginning
-		c.src.Drop(c.key, c.begin, c.bytes)
+		c.src.Evict(c.key, c.begin, c.bytes)
 		c.begin, c.end = at, at
 	}
 	if at-c.begin >= window || at == c.bytes {
-		c.src.Drop(c.key, c.begin, at)
+		c.src.Evict(c.key, c.begin, at)
 		c.begin = at
 	}
 	if ahead := min(at+window, c.bytes); ahead-c.end >= window/4 || ahead == c.bytes && ahead > c.end {
-		c.src.Need(c.key, max(c.end, at), ahead)
+		c.src.Prefetch(c.key, max(c.end, at), ahead)
 		c.end = ahead
 	}
 }

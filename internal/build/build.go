@@ -41,7 +41,7 @@ type Report struct {
 	Output       string             `json:"output"`
 	Seconds      map[string]float64 `json:"seconds"`    // per phase
 	Sets         []SetReport        `json:"sets"`       // the best first
-	CodeBytes    int                `json:"code_bytes"` // of all sets
+	CodeBytes    int                `json:"code_bytes"` // of all variants
 	WeightBytes  int64              `json:"weight_bytes"`
 	Kernels      int                `json:"kernels"`
 	KVBytes      int64              `json:"kv_bytes"`
@@ -113,7 +113,7 @@ func (o Options) graph(m *models.Model, cfg models.Config, stored tensors, trace
 		return nil, err
 	}
 	tokens := o.capacity(cfg.Facts().ImageTokens)
-	return cfg.Graph(models.Options{KV: kvTypes[o.KV], MaxTokens: tokens, DType: dtype, Integers: a.integers, BFloats: a.bfloats, Trace: trace})
+	return cfg.Graph(models.Options{KV: kvTypes[o.KV], MaxTokens: tokens, DType: dtype, QuantizeActivations: a.integers, BF16Activations: a.bfloats, Trace: trace})
 }
 
 func (o Options) maxTokens(c *hf.Checkpoint) int { return o.capacity(c.Config.Facts().ImageTokens) }
@@ -185,11 +185,11 @@ func Compile(ctx context.Context, dir, out string, runtime []byte, o Options) (*
 		return nil, err
 	}
 	lap("passes")
-	sets, err := codegen.CompileSets(ctx, m, cpu.Variants(targets, codegen.MultipliesBFloat16(m)))
+	variants, err := codegen.CompileVariants(ctx, m, cpu.Variants(targets, codegen.MultipliesBFloat16(m)))
 	if err != nil {
 		return nil, err
 	}
-	if err := emit.kernels(ctx, sets); err != nil {
+	if err := emit.kernels(ctx, variants); err != nil {
 		return nil, err
 	}
 	lap("code")
@@ -197,35 +197,35 @@ func Compile(ctx context.Context, dir, out string, runtime []byte, o Options) (*
 	if err != nil {
 		return nil, err
 	}
-	for _, p := range sets.Programs {
+	for _, p := range variants.Programs {
 		p.Generator, p.Model = Version, model
 	}
 	weights := program.Section{Name: program.SectionWeights, Write: func(w io.Writer) error {
-		return sets.Results[0].WriteWeights(w, Source(ctx, c), weights.Writing{Rounding: o.Rounding, Progress: o.Progress})
+		return variants.Results[0].WriteWeights(w, Source(ctx, c), weights.Writing{Rounding: o.Rounding, Progress: o.Progress})
 	}}
 	sections := []program.Section{weights}
-	for _, c := range sets.Sections {
+	for _, c := range variants.Sections {
 		sections = append(sections, program.Bytes(c.Name, c.Bytes))
 	}
 	sections = append(sections, program.Bytes(manifest.SectionTokenizer, tok.compact), program.Bytes(manifest.SectionGraph, graph))
 	if c.License != "" {
 		sections = append(sections, program.Bytes(manifest.SectionLicense, []byte(c.License)))
 	}
-	if err := program.Write(ctx, out, runtime, sets.Programs, sections...); err != nil {
+	if err := program.Write(ctx, out, runtime, variants.Programs, sections...); err != nil {
 		return nil, err
 	}
 	lap("write")
-	r.fill(m, sets, o.maxTokens(c))
+	r.fill(m, variants, o.maxTokens(c))
 	return r, nil
 }
 
-func (r *Report) fill(m *ir.Module, sets *codegen.Sets, maxTokens int) {
-	for i, res := range sets.Results {
-		t := sets.Backends[i].Target
+func (r *Report) fill(m *ir.Module, variants *codegen.Variants, maxTokens int) {
+	for i, res := range variants.Results {
+		t := variants.Backends[i].Target
 		r.Sets = append(r.Sets, SetReport{CPU: t.CPU, Features: t.Features, Kernels: len(res.Kernels), CodeBytes: len(res.Code.Bytes)})
 	}
-	p := sets.Programs[0]
-	r.CodeBytes, r.WeightBytes, r.Kernels, r.MaxTokens = sets.CodeBytes(), p.WeightBytes, len(p.Kernels), maxTokens
+	p := variants.Programs[0]
+	r.CodeBytes, r.WeightBytes, r.Kernels, r.MaxTokens = variants.CodeBytes(), p.WeightBytes, len(p.Kernels), maxTokens
 	r.KVBytes = p.SlotBytes()
 	for i, f := range m.Funcs {
 		a := passes.ArenaOf(f)
@@ -252,9 +252,9 @@ func (s source) Tensor(key string) (weights.Tensor, error) {
 	return weights.Tensor{DType: s.c.DType(key), Shape: t.Shape, Data: t.Data}, err
 }
 
-// Need prefetches bytes of a tensor. Drop returns the pages of bytes that are not read again.
-func (s source) Need(key string, from, to int64) { s.c.Need(key, from, to) }
-func (s source) Drop(key string, from, to int64) { s.c.Drop(key, from, to) }
+// Prefetch prefetches bytes of a tensor. Evict returns the pages of bytes that are not read again.
+func (s source) Prefetch(key string, from, to int64) { s.c.Need(key, from, to) }
+func (s source) Evict(key string, from, to int64)    { s.c.Drop(key, from, to) }
 
 // describe collects what the runtime needs to know of the model.
 func describe(c *hf.Checkpoint, tok *packed, o Options) *manifest.Model {
@@ -271,7 +271,7 @@ func describe(c *hf.Checkpoint, tok *packed, o Options) *manifest.Model {
 	if m.KV == "" {
 		m.KV = "f32"
 	}
-	m.Compute, m.Rounding, m.BFloats = o.products(c)
+	m.Compute, m.Rounding, m.BF16Products = o.products(c)
 	for name, off := range o.Passes.Off {
 		if off {
 			m.Off = append(m.Off, name)
@@ -286,11 +286,11 @@ func describe(c *hf.Checkpoint, tok *packed, o Options) *manifest.Model {
 	}
 	for _, id := range []int{m.Image, m.PAD, m.BOS} {
 		if id < m.VocabSize {
-			m.Suppressed = append(m.Suppressed, int32(id))
+			m.SuppressTokens = append(m.SuppressTokens, int32(id))
 		}
 	}
 	for id := tok.VocabSize(); id < m.VocabSize; id++ {
-		m.Suppressed = append(m.Suppressed, int32(id))
+		m.SuppressTokens = append(m.SuppressTokens, int32(id))
 	}
 	return m
 }

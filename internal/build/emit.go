@@ -57,19 +57,19 @@ func (e *emitter) graph(name string, m fmt.Stringer) error {
 }
 
 // kernels writes the kernels of every ISA variant.
-func (e *emitter) kernels(ctx context.Context, sets *codegen.Sets) error {
+func (e *emitter) kernels(ctx context.Context, variants *codegen.Variants) error {
 	if !e.wants("tile") && !e.wants("llvm") && !e.wants("asm") && !e.wants("ptx") {
 		return nil
 	}
-	for i, r := range sets.Results {
+	for i, r := range variants.Results {
 		folder := ""
-		if len(sets.Results) > 1 {
-			folder = sets.Backends[i].Target.CPU
+		if len(variants.Results) > 1 {
+			folder = variants.Backends[i].Target.CPU
 			if err := os.MkdirAll(filepath.Join(e.dir, folder), 0o755); err != nil {
 				return err
 			}
 		}
-		t, err := target.Find(sets.Backends[i].Target.CPU)
+		t, err := target.Find(variants.Backends[i].Target.CPU)
 		if err != nil {
 			return err
 		}

@@ -28,7 +28,7 @@ func EncodeGraph(m *ir.Module) []byte {
 }
 
 // decodeGraph reads the plain graph of an executable.
-func decodeGraph(path string, image *program.Image) (*ir.Module, error) {
+func decodeGraph(path string, image *program.Executable) (*ir.Module, error) {
 	z, err := gzip.NewReader(bytes.NewReader(image.Section(manifest.SectionGraph)))
 	if err != nil {
 		return nil, fmt.Errorf("%s carries no graph: it was made by %s, this is %s", path, image.Program.Generator, Version)
@@ -42,7 +42,7 @@ func decodeGraph(path string, image *program.Image) (*ir.Module, error) {
 
 // Relower lowers the graph that an executable carries. It fails where the launches differ from the executable's, which
 // another version of pgc made.
-func Relower(path string, image *program.Image) (*ir.Module, *codegen.Result, error) {
+func Relower(path string, image *program.Executable) (*ir.Module, *codegen.Result, error) {
 	model, err := manifest.Decode(image.Program.Model)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", path, err)

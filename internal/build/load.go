@@ -36,11 +36,11 @@ type Loaded struct {
 // Observed names the function and the output that hold the rows a weight is multiplied with.
 type Observed struct{ Func, Output string }
 
-// Loading holds the options of Load.
-type Loading struct {
+// LoadOptions holds the options of Load.
+type LoadOptions struct {
 	Options
 	Observe func(key string) bool // weights whose inputs are outputs, too; nil for none
-	Image   *program.Image        // an executable of the same checkpoint and options, whose weights are used; nil for none
+	Image   *program.Executable   // an executable of the same checkpoint and options, whose weights are used; nil for none
 	Folder  string                // where the weights lie otherwise, in a file without a name
 }
 
@@ -48,7 +48,7 @@ type Loading struct {
 const anyCPU = "x86-64-v3"
 
 // Load compiles the checkpoint. Close what it returns before c.
-func Load(ctx context.Context, c *hf.Checkpoint, o Loading) (*Loaded, error) {
+func Load(ctx context.Context, c *hf.Checkpoint, o LoadOptions) (*Loaded, error) {
 	t, err := target.Find(anyCPU)
 	if err != nil {
 		return nil, err
@@ -120,7 +120,7 @@ func Load(ctx context.Context, c *hf.Checkpoint, o Loading) (*Loaded, error) {
 func (l *Loaded) Close() { l.close() }
 
 // temporary maps the weights from an unlinked file, so that the system can evict what is not in use.
-func temporary(ctx context.Context, r *codegen.Result, c *hf.Checkpoint, o Loading) ([]byte, error) {
+func temporary(ctx context.Context, r *codegen.Result, c *hf.Checkpoint, o LoadOptions) ([]byte, error) {
 	f, err := os.CreateTemp(o.Folder, ".pgc-weights-*")
 	if err != nil {
 		return nil, err

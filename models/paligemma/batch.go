@@ -6,9 +6,9 @@ import (
 	"pgc/runtime/entry"
 )
 
-// Sequences is how many sequences can be worked on at a time: the batch slots of the caches k0, v0, k1 …. decode_batch
+// MaxBatch is how many sequences can be worked on at a time: the batch slots of the caches k0, v0, k1 …. decode_batch
 // works on all of them, functions of one sequence on the slot that a symbol says.
-const Sequences = 8
+const MaxBatch = 8
 
 // defineBatch adds the functions that do for Sequences sequences at once what decode, step and logits do for one, with
 // the same bits: the rows of products are the sequences' tokens, so that weights are read once for all. A slot without
@@ -20,14 +20,14 @@ func defineBatch(m *Module, cfg Config, opt Options) {
 	}
 	opt.Trace = false
 	all := func(b *builder, next *Value) *Value {
-		positions := b.f.Input(entry.InPositions, ir.I32, Sequences)
-		x := b.decoder(b.embedText(next), call{rows: ir.D(Sequences), keys: ir.Sym(entry.SymKeys), positions: positions})
-		return b.keep(b.last(Sequences), ir.D(0), x)
+		positions := b.f.Input(entry.InPositions, ir.I32, MaxBatch)
+		x := b.decoder(b.embedText(next), call{rows: ir.D(MaxBatch), keys: ir.Sym(entry.SymKeys), positions: positions})
+		return b.keep(b.last(MaxBatch), ir.D(0), x)
 	}
-	define(entry.DecodeBatch, func(b *builder) { all(b, b.next(Sequences)) })
+	define(entry.DecodeBatch, func(b *builder) { all(b, b.next(MaxBatch)) })
 	define(entry.StepBatch, func(b *builder) {
-		next := b.next(Sequences)
+		next := b.next(MaxBatch)
 		b.choose(next, all(b, next))
 	})
-	define(entry.LogitsBatch, func(b *builder) { b.f.Return(entry.OutLogits, b.head(b.last(Sequences))) })
+	define(entry.LogitsBatch, func(b *builder) { b.f.Return(entry.OutLogits, b.head(b.last(MaxBatch))) })
 }

@@ -94,7 +94,7 @@ func (b *builder) cache(name string, rows *Value, c call) *Value {
 	if kv == ir.Invalid {
 		kv = ir.F32
 	}
-	state := b.f.Slots(name, kv, Sequences, b.opt.MaxTokens, groups, dim)
+	state := b.f.Slots(name, kv, MaxBatch, b.opt.MaxTokens, groups, dim)
 	if c.positions != nil {
 		all := Scatter(state, Convert(Reshape(rows, c.rows, 1, groups, dim), kv), c.positions)
 		b.f.Update(state, all)

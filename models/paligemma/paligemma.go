@@ -24,9 +24,9 @@ func (b *builder) operand(key string, x *Value) *Value {
 	d := b.opt.DType(key)
 	bits, size := d.Group()
 	switch {
-	case bits > 0 && b.opt.Integers:
+	case bits > 0 && b.opt.QuantizeActivations:
 		return Convert(Convert(x, ir.Quantized(8, size)), ir.F32)
-	case d == ir.BF16 && b.opt.BFloats:
+	case d == ir.BF16 && b.opt.BF16Activations:
 		return Convert(Convert(x, ir.BF16), ir.F32)
 	}
 	return x
@@ -66,7 +66,7 @@ func Graph(cfg Config, opt Options) (*ir.Module, error) {
 	return Build(func(m *Module) {
 		S, T := m.Symbol(entry.SymTokens, opt.MaxTokens), m.Symbol(entry.SymKeys, opt.MaxTokens)
 		past, prefix := m.Symbol(entry.SymPast, opt.MaxTokens), m.Symbol(entry.SymPrefix, opt.MaxTokens)
-		slot := m.Symbol(entry.SymSlot, Sequences-1)
+		slot := m.Symbol(entry.SymSlot, MaxBatch-1)
 		row, R := m.Symbol(entry.SymRow, opt.MaxTokens), m.Symbol(entry.SymRows, HeadRows)
 		define := func(name string, body func(b *builder)) {
 			m.Func(name, func(f *Func) { body(&builder{cfg, opt, f}) })

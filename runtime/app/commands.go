@@ -135,7 +135,7 @@ func (c *infoCmd) Run(a *App) error {
 	for _, part := range i.Storage {
 		fmt.Fprintf(a.Out, "  %-18s %s\n", part.Part, part)
 	}
-	if i.BFloats {
+	if i.BF16Products {
 		fmt.Fprintln(a.Out, "bfloat16     products in bf16, sums in f32")
 	}
 	if i.Compute != "" {
@@ -146,7 +146,7 @@ func (c *infoCmd) Run(a *App) error {
 		fmt.Fprintln(a.Out)
 	}
 	fmt.Fprintf(a.Out, "code         %s\n", mib(int64(i.CodeBytes)))
-	for _, s := range i.Sets {
+	for _, s := range i.Variants {
 		state := ""
 		switch {
 		case s.Runs:

@@ -30,8 +30,8 @@ type Func struct {
 	call Call
 }
 
-// Lacks says why code for a target cannot run on this machine, or returns nil.
-func Lacks(t program.Target) error {
+// CheckSupport says why code for a target cannot run on this machine, or returns nil.
+func CheckSupport(t program.Target) error {
 	if t.Kind != program.CPU {
 		return fmt.Errorf("it is code of kind %v, this runtime executes kind %v", t.Kind, program.CPU)
 	}
@@ -53,8 +53,8 @@ func New(p *program.Program, code []byte, weights []byte, threads int) (*Engine,
 
 // Open prepares the program of an executable for the named instruction set, or for "" the best that this machine runs. The executable
 // must stay open until the engine is closed.
-func Open(image *program.Image, isa string, threads int) (*Engine, error) {
-	if err := image.Choose(isa, Lacks); err != nil {
+func Open(image *program.Executable, isa string, threads int) (*Engine, error) {
+	if err := image.Choose(isa, CheckSupport); err != nil {
 		return nil, fmt.Errorf("%w: compile with --cpu for this machine", err)
 	}
 	return New(image.Program, image.Code, image.Weights, threads)

@@ -41,7 +41,7 @@ func (s *Session) begin(ctx context.Context, r Request, p tokenizer.Prompt, slot
 	if err := s.fn.prefill.Run(ctx); err != nil {
 		return nil, err
 	}
-	q.sampler = sample.New(r.Sample, s.Model.VocabSize, s.Model.Suppressed)
+	q.sampler = sample.New(r.Sample, s.Model.VocabSize, s.Model.SuppressTokens)
 	q.out = newOutput(s, r)
 	if q.done = r.MaxNewTokens <= 0; !q.done {
 		if q.greedy() {

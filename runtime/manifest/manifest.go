@@ -9,25 +9,25 @@ import (
 
 // Model describes the compiled checkpoint.
 type Model struct {
-	Name        string // of the checkpoint: org/name where it came from the Hugging Face cache, else the name of its directory
-	Kind        string // "paligemma (gemma)" or "paligemma (gemma2)"
-	ImageSize   int    // pixels of a side
-	ImageTokens int    // per picture
-	HiddenSize  int
-	VocabSize   int
-	MaxTokens   int // capacity of the KV cache
-	Parameters  int64
-	Weights     string // storage of the matrices
-	KV          string // and of the KV cache
-	Compute     string // arithmetic of products with matrices of integers, f32 or int8; empty without such matrices
-	BFloats     bool   // products with matrices of bfloat16 are of bfloat16
-	Rounding    string // how 4-bit integers were chosen: plain, search or calibrated; empty without them
+	Name         string // of the checkpoint: org/name where it came from the Hugging Face cache, else the name of its directory
+	Kind         string // "paligemma (gemma)" or "paligemma (gemma2)"
+	ImageSize    int    // pixels of a side
+	ImageTokens  int    // per picture
+	HiddenSize   int
+	VocabSize    int
+	MaxTokens    int // capacity of the KV cache
+	Parameters   int64
+	Weights      string // storage of the matrices
+	KV           string // and of the KV cache
+	Compute      string // arithmetic of products with matrices of integers, f32 or int8; empty without such matrices
+	BF16Products bool   // products with matrices of bfloat16 are of bfloat16
+	Rounding     string // how 4-bit integers were chosen: plain, search or calibrated; empty without them
 
 	BOS, PAD, Image int
 	PromptEnd       string  // text behind a prompt, tokenized with it
 	SuffixEnd       int     // the tokenizer's <eos>, which ends the suffix of forward
 	EOS             []int   // each of them ends an answer
-	Suppressed      []int32 // ids that are not words and never generated
+	SuppressTokens  []int32 // ids that are not words and never generated
 
 	MaxNewTokens      int // the default of generate
 	DoSample          bool

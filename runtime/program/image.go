@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Image is an opened executable: its programs decoded, its sections mapped from the file.
-type Image struct {
+// Executable is an opened executable: its programs decoded, its sections mapped from the file.
+type Executable struct {
 	Programs []*Program // one for each instruction set, the best first
 	Program  *Program   // the one in use: the first, unless Choose has chosen another
 	Code     []byte     // readable and executable
@@ -27,8 +27,8 @@ type Image struct {
 // Open maps the sections of an executable file, of which the first byte must be that of the runtime, and checks
 // everything but the weights. Errors are one line and name the file and the section at fault. The file may be closed
 // afterwards.
-func Open(f *os.File) (*Image, error) {
-	m := &Image{path: f.Name(), mapped: map[string][]byte{}}
+func Open(f *os.File) (*Executable, error) {
+	m := &Executable{path: f.Name(), mapped: map[string][]byte{}}
 	if err := m.open(f); err != nil {
 		m.Close()
 		return nil, fmt.Errorf("%s: %w", f.Name(), err)
@@ -37,7 +37,7 @@ func Open(f *os.File) (*Image, error) {
 }
 
 // OpenFile is Open of the file at a path.
-func OpenFile(path string) (*Image, error) {
+func OpenFile(path string) (*Executable, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -46,7 +46,7 @@ func OpenFile(path string) (*Image, error) {
 	return Open(f)
 }
 
-func (m *Image) open(f *os.File) error {
+func (m *Executable) open(f *os.File) error {
 	info, err := f.Stat()
 	if err != nil {
 		return cause(err)
@@ -78,8 +78,8 @@ func (m *Image) open(f *os.File) error {
 	return nil
 }
 
-// Sets lists the instruction sets, the best first.
-func (m *Image) Sets() []string {
+// Variants lists the instruction sets, the best first.
+func (m *Executable) Variants() []string {
 	names := make([]string, len(m.Programs))
 	for i, p := range m.Programs {
 		names[i] = p.Target.CPU
@@ -89,7 +89,7 @@ func (m *Image) Sets() []string {
 
 // Choose makes Program that of the named instruction set, or for "" of the best one that lacks nothing. lacks says what
 // this machine lacks for a target. An error leaves Program as it is.
-func (m *Image) Choose(name string, lacks func(Target) error) error {
+func (m *Executable) Choose(name string, lacks func(Target) error) error {
 	var errs []string
 	for _, p := range m.Programs {
 		if name != "" && p.Target.CPU != name {
@@ -103,13 +103,13 @@ func (m *Image) Choose(name string, lacks func(Target) error) error {
 		errs = append(errs, fmt.Sprintf("its code for %s does not run here: %v", p.Target.CPU, err))
 	}
 	if len(errs) == 0 {
-		return fmt.Errorf("%s has no code for %s: it has %s", m.path, name, strings.Join(m.Sets(), ", "))
+		return fmt.Errorf("%s has no code for %s: it has %s", m.path, name, strings.Join(m.Variants(), ", "))
 	}
 	return fmt.Errorf("%s: %s", m.path, strings.Join(errs, "; "))
 }
 
 // mapSection maps a section and, unless it is the weights, compares its checksum.
-func (m *Image) mapSection(f *os.File, s *SectionInfo) error {
+func (m *Executable) mapSection(f *os.File, s *SectionInfo) error {
 	if s.Bytes == 0 {
 		return nil
 	}
@@ -147,7 +147,7 @@ func (m *Image) mapSection(f *os.File, s *SectionInfo) error {
 }
 
 // Section returns the bytes of the named section, read-only, or nil if there is none. The runtime's own are not kept.
-func (m *Image) Section(name string) []byte {
+func (m *Executable) Section(name string) []byte {
 	for _, s := range m.Sections {
 		if s.Name == name && m.mapped[name] != nil {
 			return m.mapped[name][:s.Bytes:s.Bytes]
@@ -159,7 +159,7 @@ func (m *Image) Section(name string) []byte {
 // Verify reads all weights and compares their checksum; it may take as long as reading the file. progress, unless nil,
 // is told now and then how many bytes of how many are done. An error names the tensors that are damaged, or is that of
 // ctx.
-func (m *Image) Verify(ctx context.Context, progress func(done, total int64)) error {
+func (m *Executable) Verify(ctx context.Context, progress func(done, total int64)) error {
 	for _, s := range m.Sections {
 		if s.Name != SectionWeights || s.Bytes == 0 {
 			continue
@@ -180,7 +180,7 @@ func (m *Image) Verify(ctx context.Context, progress func(done, total int64)) er
 }
 
 // findDamage names the first damaged tensor and the number of others.
-func (m *Image) findDamage(ctx context.Context) error {
+func (m *Executable) findDamage(ctx context.Context) error {
 	first, count := "", 0
 	for _, w := range m.Program.Weights {
 		sum, err := checksum(ctx, m.Weights[w.Offset:w.Offset+w.Bytes], nil)
@@ -221,7 +221,7 @@ func checksum(ctx context.Context, b []byte, progress func(done, total int64)) (
 }
 
 // Close unmaps all sections. Nothing of them may be used any more.
-func (m *Image) Close() error {
+func (m *Executable) Close() error {
 	var first error
 	for name, b := range m.mapped {
 		delete(m.mapped, name)

@@ -94,11 +94,11 @@ func (f *File) Tensor(name string) (Tensor, bool) {
 	return t, ok
 }
 
-// Need asks the system to read bytes from…to of a tensor ahead.
-func (f *File) Need(name string, from, to int64) { f.advise(name, from, to, unix.MADV_WILLNEED) }
+// Prefetch asks the system to read bytes from…to of a tensor ahead.
+func (f *File) Prefetch(name string, from, to int64) { f.advise(name, from, to, unix.MADV_WILLNEED) }
 
-// Drop releases the memory of bytes from…to of a tensor. They may be read again.
-func (f *File) Drop(name string, from, to int64) { f.advise(name, from, to, unix.MADV_DONTNEED) }
+// Evict releases the memory of bytes from…to of a tensor. They may be read again.
+func (f *File) Evict(name string, from, to int64) { f.advise(name, from, to, unix.MADV_DONTNEED) }
 
 // advise covers the page that the range begins in and all pages that begin in the range, so that adjacent ranges cover
 // every page.

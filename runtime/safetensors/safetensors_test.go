@@ -39,7 +39,7 @@ func TestRoundTrip(t *testing.T) {
 	if n, err := b.Int32s(); err != nil || n[0] != -7 {
 		t.Errorf("read %v %v", n, err)
 	}
-	f.Drop("a", 0, 24)
+	f.Evict("a", 0, 24)
 	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(path), ".*")); len(left) != 0 {
 		t.Errorf("left behind: %v", left)
 	}
@@ -176,8 +176,8 @@ func FuzzOpen(f *testing.F) {
 			left -= n
 			tensor.Float32s()
 			tensor.Int32s()
-			file.Need(name, 0, int64(n))
-			file.Drop(name, 0, int64(n))
+			file.Prefetch(name, 0, int64(n))
+			file.Evict(name, 0, int64(n))
 		}
 		if left != 0 {
 			t.Errorf("%d bytes belong to no tensor", left)

@@ -24,7 +24,7 @@ func example() *Report {
 		return engine.Share{Start: start, End: end, Busy: end - start, Tasks: 3}
 	}
 	r := &Report{Model: "m & n", CPU: "x86-64-v3", Threads: 2, Prompt: 266,
-		Peaks: Peaks{Flops: 100e9, BFloats: 150e9, Int8: 200e9, Int4: 400e9, Bandwidth: 10e9, Cache: 100e9}}
+		Peaks: Peaks{Flops: 100e9, BF16: 150e9, Int8: 200e9, Int4: 400e9, Bandwidth: 10e9, Cache: 100e9}}
 	for _, p := range []struct {
 		name  string
 		times []engine.Timing

@@ -4,7 +4,7 @@ package bench
 func (p Peaks) arithmetic(r *Row) (float64, string) {
 	switch {
 	case r.lhs == "bf16":
-		return p.BFloats, "bf16 products"
+		return p.BF16, "bf16 products"
 	case r.lhs == "int8" && r.rhs == "int8":
 		return p.Int8, "int8 products"
 	case r.lhs == "int8":

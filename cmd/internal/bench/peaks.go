@@ -18,7 +18,7 @@ import (
 // Peaks holds the limits of the machine for a number of threads.
 type Peaks struct {
 	Flops     float64 `json:"fma_flops_per_s"`   // float32 multiply-adds from registers, two operations each
-	BFloats   float64 `json:"bf16_flops_per_s"`  // products of bfloat16, added up in float32
+	BF16      float64 `json:"bf16_flops_per_s"`  // products of bfloat16, added up in float32
 	Int8      float64 `json:"int8_ops_per_s"`    // exact products of bytes, added up in 32 bits
 	Int4      float64 `json:"int4_ops_per_s"`    // products of 4 by 8 bits, added up in 32 bits
 	Bandwidth float64 `json:"read_bytes_per_s"`  // memory, the best of some ways to read it
@@ -27,7 +27,7 @@ type Peaks struct {
 
 // most returns the larger of two measurements, limit by limit.
 func (p Peaks) most(o Peaks) Peaks {
-	return Peaks{max(p.Flops, o.Flops), max(p.BFloats, o.BFloats), max(p.Int8, o.Int8), max(p.Int4, o.Int4), max(p.Bandwidth, o.Bandwidth), max(p.Cache, o.Cache)}
+	return Peaks{max(p.Flops, o.Flops), max(p.BF16, o.BF16), max(p.Int8, o.Int8), max(p.Int4, o.Int4), max(p.Bandwidth, o.Bandwidth), max(p.Cache, o.Cache)}
 }
 
 const (
@@ -116,7 +116,7 @@ func (p *prober) measure() (Peaks, error) {
 		args  []uintptr
 	}{
 		{fmaName(), 4 * p.threads, &peaks.Flops, []uintptr{out}},
-		{bfloatName(), 4 * p.threads, &peaks.BFloats, []uintptr{out}},
+		{bfloatName(), 4 * p.threads, &peaks.BF16, []uintptr{out}},
 		{intName(8), 4 * p.threads, &peaks.Int8, []uintptr{out}},
 		{intName(4), 4 * p.threads, &peaks.Int4, []uintptr{out}},
 		{cacheName(), 4 * p.threads, &peaks.Cache, []uintptr{p.memory.Addr(), out}},
@@ -127,8 +127,8 @@ func (p *prober) measure() (Peaks, error) {
 		}
 		*m.to = max(*m.to, rate)
 	}
-	peaks.BFloats = max(peaks.BFloats, peaks.Flops) // as f32
-	peaks.Int4 = max(peaks.Int4, peaks.Int8)        // 4 bits are also bytes
+	peaks.BF16 = max(peaks.BF16, peaks.Flops) // as f32
+	peaks.Int4 = max(peaks.Int4, peaks.Int8)  // 4 bits are also bytes
 	for _, n := range streams {
 		for _, place := range p.places() {
 			rate, err := p.rate(readName(n), readBytes/chunkBytes, place, out)

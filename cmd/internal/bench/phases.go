@@ -80,7 +80,7 @@ func together(n int) phase {
 
 // prepare sets such a prompt in an executor, and a batch of sequences with n tokens before each.
 func prepare(e *engine.Engine, n, imageTokens int) error {
-	ids, slots, positions := make([]int32, n), make([]int32, n), make([]int32, paligemma.Sequences)
+	ids, slots, positions := make([]int32, n), make([]int32, n), make([]int32, paligemma.MaxBatch)
 	for i := range n {
 		ids[i], slots[i] = int32(5+i%7), -1
 		if i < imageTokens {

@@ -9,7 +9,7 @@ import (
 func (r *Report) Print(w io.Writer) {
 	fmt.Fprintf(w, "%s, %s, %d threads, prompt of %d tokens, arena of %.1f MB\n", r.Model, r.CPU, r.Threads, r.Prompt, float64(r.ArenaBytes)/1e6)
 	fmt.Fprintf(w, "peaks: %.1f GFLOP/s (f32 multiply-add), %.1f GFLOP/s (bf16 products), %.1f GOP/s (int8 products), %.1f GOP/s (int4 by int8), %.1f GB/s (memory reads), %.1f GB/s (cache reads)\n",
-		r.Peaks.Flops/1e9, r.Peaks.BFloats/1e9, r.Peaks.Int8/1e9, r.Peaks.Int4/1e9, r.Peaks.Bandwidth/1e9, r.Peaks.Cache/1e9)
+		r.Peaks.Flops/1e9, r.Peaks.BF16/1e9, r.Peaks.Int8/1e9, r.Peaks.Int4/1e9, r.Peaks.Bandwidth/1e9, r.Peaks.Cache/1e9)
 	if a := r.Answer; a != nil {
 		fmt.Fprintf(w, "answer: first token after %.3f s (picture %.3f, prefill and sampling %.3f), then %.2f tokens/s over %d (%.2f for %d sequences together); from process start %.3f s; peak RSS %.1f MB\n",
 			a.First, a.Picture, a.First-a.Picture, a.PerSecond, a.Tokens, a.Batch, a.Sequences, a.Start, float64(a.PeakRSS)/1e6)

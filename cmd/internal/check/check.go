@@ -87,7 +87,7 @@ func (w *into) Write(b []byte) (int, error) {
 // distinct kernel, where it is first launched, with the evaluator on the very memory it read, for every instruction set
 // that this machine has. A line per kernel goes to w; the result is the number of mismatches.
 func Kernels(ctx context.Context, w io.Writer, path string, o build.Options) (mismatches int, err error) {
-	err = eachSet(w, path, o, func(set program.Target) error {
+	err = eachVariant(w, path, o, func(set program.Target) error {
 		var l *loaded
 		var err error
 		if IsExecutable(path) {
@@ -152,7 +152,7 @@ func (l *loaded) inputs(rows int) error {
 			slots[i] = int32(i)
 		}
 	}
-	positions, next := make([]int32, paligemma.Sequences), make([]int32, paligemma.Sequences)
+	positions, next := make([]int32, paligemma.MaxBatch), make([]int32, paligemma.MaxBatch)
 	for i := range positions {
 		positions[i], next[i] = int32(rows-i%2), int32(rng.IntN(l.vocab))
 	}

@@ -46,7 +46,7 @@ func open(path, isa string) (*loaded, error) {
 }
 
 // stored provides the tensors of an executable.
-type stored struct{ image *program.Image }
+type stored struct{ image *program.Executable }
 
 // Tensor returns a tensor by canonical name.
 func (s stored) Tensor(key string) (weights.Tensor, error) {
@@ -58,7 +58,7 @@ func (s stored) Tensor(key string) (weights.Tensor, error) {
 	return weights.Tensor{}, fmt.Errorf("the executable holds no tensor %s", key)
 }
 
-// Need and Drop do nothing: the executable is mapped once and read in place.
-func (stored) Need(string, int64, int64) {}
+// Prefetch and Evict do nothing: the executable is mapped once and read in place.
+func (stored) Prefetch(string, int64, int64) {}
 
-func (stored) Drop(string, int64, int64) {}
+func (stored) Evict(string, int64, int64) {}

@@ -47,7 +47,7 @@ func Open(ctx context.Context, dir, folder string, o build.Options, progress fun
 	}
 	plain := o
 	plain.Storage, plain.KV = build.Storage{}, ""
-	if r.model, err = build.Load(ctx, c, build.Loading{Options: plain, Observe: four, Folder: folder}); err != nil {
+	if r.model, err = build.Load(ctx, c, build.LoadOptions{Options: plain, Observe: four, Folder: folder}); err != nil {
 		c.Close()
 		return nil, err
 	}

@@ -41,7 +41,7 @@ func (r *Reference) Report(ctx context.Context, path string, samples []Sample) (
 		return nil, err
 	}
 	defer image.Close()
-	other, err := build.Load(ctx, r.c, build.Loading{Options: r.options, Image: image, Folder: r.folder})
+	other, err := build.Load(ctx, r.c, build.LoadOptions{Options: r.options, Image: image, Folder: r.folder})
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +88,7 @@ func (r *Reference) Report(ctx context.Context, path string, samples []Sample) (
 			out.Positions++
 			out.KL += kl
 			out.KLMax = max(out.KLMax, kl)
-			if best(a, other.Session.Model.Suppressed) == best(b, other.Session.Model.Suppressed) {
+			if best(a, other.Session.Model.SuppressTokens) == best(b, other.Session.Model.SuppressTokens) {
 				same++
 			}
 		}

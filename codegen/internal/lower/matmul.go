@@ -21,8 +21,8 @@ func weight(v *ir.Value) *ir.Value {
 	return nil
 }
 
-// turned returns the weight of which v is the transposed, or nil.
-func turned(v *ir.Value) *ir.Value {
+// transposedWeight returns the weight of which v is the transposed, or nil.
+func transposedWeight(v *ir.Value) *ir.Value {
 	if v.Def != nil && v.Def.Def == ir.OpTranspose && v.Type.Rank() == 2 && v.Def.In[0].Kind == ir.Weight {
 		return v.Def.In[0]
 	}
@@ -32,7 +32,7 @@ func turned(v *ir.Value) *ir.Value {
 // matrixOf finds the matrix that a planned value is, which is [N,K] or [B,I,K].
 func (l *lowerer) matrixOf(v *ir.Value) (weights.Matrix, error) {
 	w, shape, s := weight(v), v.Type.Shape, v.Buf.Strides
-	if x := turned(v); x != nil {
+	if x := transposedWeight(v); x != nil {
 		return weights.Matrix{W: x, Blocks: 1, Layout: program.Layout{Transposed: true, Split: 1, Run: int64(shape[0].N), Cols: int64(shape[1].N)}}, nil
 	}
 	wrong := fmt.Errorf("@%s: matmul by %s with strides %v, which is not a weight or an even selection of its rows", l.f.Name, v.Type, s)

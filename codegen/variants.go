@@ -12,9 +12,9 @@ import (
 	"pgc/runtime/program"
 )
 
-// Sets is a module compiled for several targets: a program each over the same weights, and code in the sections of
+// Variants is a module compiled for several targets: a program each over the same weights, and code in the sections of
 // their kinds.
-type Sets struct {
+type Variants struct {
 	Results  []*Result // the best target first
 	Backends []*backend.Backend
 	Programs []*program.Program
@@ -27,10 +27,10 @@ type Section struct {
 	Bytes []byte
 }
 
-// CompileSets compiles a module for every target, the best first. A set whose code is that of a later one, which asks
+// CompileVariants compiles a module for every target, the best first. A set whose code is that of a later one, which asks
 // less of the machine, is left out.
-func CompileSets(ctx context.Context, m *ir.Module, backends []*backend.Backend) (*Sets, error) {
-	s := &Sets{}
+func CompileVariants(ctx context.Context, m *ir.Module, backends []*backend.Backend) (*Variants, error) {
+	s := &Variants{}
 	for _, b := range backends {
 		r, err := Compile(ctx, m, b)
 		if err != nil {
@@ -52,7 +52,7 @@ func CompileSets(ctx context.Context, m *ir.Module, backends []*backend.Backend)
 }
 
 // place adds code to its section and returns where it begins.
-func (s *Sets) place(c *backend.Code) int64 {
+func (s *Variants) place(c *backend.Code) int64 {
 	for i := range s.Sections {
 		if to := &s.Sections[i]; to.Name == c.Section {
 			to.Bytes = append(to.Bytes, make([]byte, -int64(len(to.Bytes))&(c.Align-1))...)
@@ -66,7 +66,7 @@ func (s *Sets) place(c *backend.Code) int64 {
 }
 
 // CodeBytes is the size of the code of all targets.
-func (s *Sets) CodeBytes() (n int) {
+func (s *Variants) CodeBytes() (n int) {
 	for _, c := range s.Sections {
 		n += len(c.Bytes)
 	}

@@ -51,7 +51,7 @@ func TestKindsOfTargets(t *testing.T) {
   return y=%1 : f32[9,45]
 }`, both...)
 	w := randomWeights(t, m)
-	s, err := codegen.CompileSets(t.Context(), m, both)
+	s, err := codegen.CompileVariants(t.Context(), m, both)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,11 +72,11 @@ func TestKindsOfTargets(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer image.Close()
-	if err := image.Choose("sm_80", engine.Lacks); err == nil || !strings.Contains(err.Error(), "code of kind ptx") {
+	if err := image.Choose("sm_80", engine.CheckSupport); err == nil || !strings.Contains(err.Error(), "code of kind ptx") {
 		t.Errorf("error %v", err)
 	}
-	why := engine.Lacks(s.Programs[0].Target)
-	if err := image.Choose("x86-64-v3", engine.Lacks); (err == nil) != (why == nil) {
+	why := engine.CheckSupport(s.Programs[0].Target)
+	if err := image.Choose("x86-64-v3", engine.CheckSupport); (err == nil) != (why == nil) {
 		t.Errorf("error %v, where this machine lacks %v", err, why)
 	}
 
@@ -85,7 +85,7 @@ func TestKindsOfTargets(t *testing.T) {
   %1 = einsum %x, %0 {spec="ab,cb->ac"} : f32[9,31]
   return y=%1 : f32[9,31]
 }`, both...)
-	_, err = codegen.CompileSets(t.Context(), m, both)
+	_, err = codegen.CompileVariants(t.Context(), m, both)
 	want := "x86-64-v3 and sm_80: they store tensor w as panels of 16 of 1x31x45 at 0 and w as rows of 1x31x45 at 0, expected the same"
 	if err == nil || err.Error() != want {
 		t.Errorf("error %v, expected %s", err, want)
