@@ -48,7 +48,7 @@ func Get(ctx context.Context, name string, lim Limits) ([]byte, error) {
 	case "":
 		err = fmt.Errorf("expected a data:, http: or https: URL")
 	default:
-		data, err = overHTTP(ctx, name, lim)
+		data, err = overHTTP(ctx, name, lim, internet)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("picture %s: %w", Short(name), err)

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -21,9 +22,18 @@ const maxHeader = 256 << 10
 // errTime is the cause of a context that ends because time is over.
 var errTime = errors.New("out of time")
 
+// A network says whom to trust.
+type network struct {
+	roots   func() *x509.CertPool // the authorities that sign certificates; nil for the system's
+	scopeOf func(netip.Addr) scope
+}
+
+// internet is the network of every command.
+var internet = network{roots: roots, scopeOf: scopeOf}
+
 // overHTTP reads the body at an http or https address, through the proxy that the environment names, if any
 // (HTTPS_PROXY and the like).
-func overHTTP(parent context.Context, address string, lim Limits) ([]byte, error) {
+func overHTTP(parent context.Context, address string, lim Limits, on network) ([]byte, error) {
 	ctx, cancel := context.WithTimeoutCause(parent, lim.Time, errTime)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
@@ -35,16 +45,11 @@ func overHTTP(parent context.Context, address string, lim Limits) ([]byte, error
 	}
 	req.Header.Set("User-Agent", "pgc")
 	req.Header.Set("Accept", "image/*")
-	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, MaxResponseHeaderBytes: maxHeader, DisableKeepAlives: true,
-		TLSClientConfig: &tls.Config{RootCAs: roots()}}
+	trip := journey{scopeOf: on.scopeOf, reach: loopback}
+	transport := &http.Transport{Proxy: trip.proxy, DialContext: trip.dial,
+		MaxResponseHeaderBytes: maxHeader, DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: on.roots()}}
 	client := &http.Client{Transport: transport, CheckRedirect: func(next *http.Request, via []*http.Request) error {
-		switch {
-		case len(via) > lim.Redirects:
-			return fmt.Errorf("it redirects more than %d times", lim.Redirects)
-		case next.URL.Scheme != "http" && next.URL.Scheme != "https":
-			return fmt.Errorf("it redirects to a %s: address, expected http or https", next.URL.Scheme)
-		}
-		return nil
+		return redirect(next, via, lim)
 	}}
 	resp, err := client.Do(req)
 	if err != nil {
@@ -88,6 +93,9 @@ func explain(ctx context.Context, lim Limits, err error) error {
 	}
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		err = e.Err
+	}
+	if e, ok := errors.AsType[*errNear](err); ok {
+		return e
 	}
 	if e, ok := errors.AsType[*net.DNSError](err); ok {
 		return fmt.Errorf("the host %s is not found (%s)", e.Name, e.Err)
