@@ -65,7 +65,7 @@ const HeadRows = 64
 func Graph(cfg Config, opt Options) (*ir.Module, error) {
 	return Build(func(m *Module) {
 		S, T := m.Symbol(entry.SymTokens, opt.MaxTokens), m.Symbol(entry.SymKeys, opt.MaxTokens)
-		past, prefix := m.Symbol(entry.SymPast, opt.MaxTokens), m.Symbol(entry.SymPrefix, opt.MaxTokens)
+		past, prefix := m.Symbol(entry.SymPast, opt.MaxTokens-1), m.Symbol(entry.SymPrefix, opt.MaxTokens)
 		slot := m.Symbol(entry.SymSlot, MaxBatch-1)
 		row, R := m.Symbol(entry.SymRow, opt.MaxTokens), m.Symbol(entry.SymRows, HeadRows)
 		define := func(name string, body func(b *builder)) {

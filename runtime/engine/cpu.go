@@ -27,8 +27,8 @@ type function struct {
 	table           *native.Table
 	bases           native.Bases
 	inputs, outputs []*native.Memory
-	slot            int  // the symbol that chooses a batch slot, or -1
-	all             bool // whether it works on all of them
+	slots           []int // the symbols that choose batch slots
+	all             bool  // whether it works on all of them
 }
 
 // errClosed is the error of calls on a closed executor.
@@ -70,7 +70,7 @@ func (x *cpu) open(code, weights []byte, threads int) (err error) {
 	for i := range x.p.Funcs {
 		fn := &x.p.Funcs[i]
 		f := function{bases: bases}
-		f.slot, f.all = slotsOf(x.p, fn)
+		f.slots, f.all = slotsOf(x.p, fn)
 		if f.inputs, f.bases.Inputs, err = x.ports(fn.Inputs); err != nil {
 			return err
 		}
@@ -109,10 +109,9 @@ func (x *cpu) reserve(n int64) (*native.Memory, error) {
 	return m, err
 }
 
-// slotsOf returns which symbol chooses the batch slot that a function works on, or -1, and whether it works on all
-// slots: an address in a state of slots that no symbol moves by whole slots is that of all.
-func slotsOf(p *program.Program, f *program.Func) (slot int, all bool) {
-	slot = -1
+// slotsOf returns the symbols that choose a batch slot which a function works on, and whether it works on all slots: an
+// address in a state of slots that no symbol moves by whole slots is that of all.
+func slotsOf(p *program.Program, f *program.Func) (symbols []int, all bool) {
 	for i := range f.Launches {
 		for _, a := range f.Launches[i].Args {
 			if a.Space != program.SpaceState || !p.States[a.Index].PerSlot {
@@ -121,12 +120,12 @@ func slotsOf(p *program.Program, f *program.Func) (slot int, all bool) {
 			at := slices.IndexFunc(a.Terms, func(t program.Term) bool { return t.Stride == p.States[a.Index].Bytes })
 			if at < 0 {
 				all = true
-			} else {
-				slot = a.Terms[at].Sym
+			} else if s := a.Terms[at].Sym; !slices.Contains(symbols, s) {
+				symbols = append(symbols, s)
 			}
 		}
 	}
-	return slot, all
+	return symbols, all
 }
 
 // Slots gives the first n batch slots memory.
@@ -214,8 +213,10 @@ func (x *cpu) bind(c *Call) (*native.Table, error) {
 	if f.all && x.slots < x.p.Slots {
 		return nil, fmt.Errorf("function %s works on %d batch slots, memory is reserved for %d", x.p.Funcs[c.Func].Name, x.p.Slots, x.slots)
 	}
-	if f.slot >= 0 && (c.Symbols[f.slot] < 0 || c.Symbols[f.slot] >= int64(x.slots)) {
-		return nil, fmt.Errorf("batch slot %d is none of the %d that memory is reserved for", c.Symbols[f.slot], x.slots)
+	for _, s := range f.slots {
+		if n := c.Symbols[s]; n < 0 || n >= int64(x.slots) {
+			return nil, fmt.Errorf("batch slot %d is none of the %d that memory is reserved for", n, x.slots)
+		}
 	}
 	f.bases.States = x.stateAt
 	return f.table, f.table.Bind(&f.bases, c.Symbols)
