@@ -3,6 +3,7 @@ package codegen_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -158,4 +159,77 @@ func @f(%x: input f32[S,192], %m0: weight "m0" i8g32[33,192], %m1: weight "m1" i
 			}
 		}
 	}
+}
+
+// TestFormats compares products of float32 rows with matrices in every type of groups, and rows looked up in such matrices, with the
+// evaluator, whose weights are rounded likewise: many rows, few and one, and K that is no multiple of a group. A row of a product has the
+// same bits alone and among others.
+func TestFormats(t *testing.T) {
+	const n = 45
+	for _, d := range ir.Groups.List() {
+		for _, k := range []int{37, 201} {
+			m, err := text.Parse("formats.pgir", formatsText(d, n, k))
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := randomWeights(t, m)
+			for _, tgt := range targettest.Runnable(t) {
+				e := compiled(t, m.Clone(), w, tgt, 2)
+				check := func(f string, inputs map[string]*eval.Tensor, syms map[string]int, size int, tol float64) []float32 {
+					for name, x := range inputs {
+						if x.DType == ir.I32 {
+							ids := make([]int32, len(x.Data))
+							for i, v := range x.Data {
+								ids[i] = int32(v)
+							}
+							put(t, e, f, name, ids...)
+						} else {
+							put(t, e, f, name, x.Float32()...)
+						}
+					}
+					call(t, e, f, syms)
+					got := get[float32](t, e, f, f+".y", size)
+					if worst := compare(got, reference(t, m.Func(f), inputs, w, syms)[f+".y"]); !(worst <= tol) {
+						t.Errorf("%s: @%s of %s, k %d: error %g of the largest value", tgt.Name, f, d, k, worst)
+					}
+					return got
+				}
+				x, err := eval.Random(rand.New(rand.NewPCG(4, uint64(k))), ir.T(ir.F32, ir.Dims(21, k)...), nil, ir.Range{Lo: -1, Hi: 1})
+				if err != nil {
+					t.Fatal(err)
+				}
+				first := func(rows int) *eval.Tensor {
+					return &eval.Tensor{DType: ir.F32, Shape: []int{rows, k}, Data: x.Data[:rows*k]}
+				}
+				many := check("many", map[string]*eval.Tensor{"many.x": x}, map[string]int{"S": 21}, 21*n, 2e-6)
+				few := check("few", map[string]*eval.Tensor{"few.x": first(3)}, nil, 3*n, 2e-6)
+				one := check("one", map[string]*eval.Tensor{"one.x": first(1)}, nil, n, 2e-6)
+				if !slices.Equal(many[:3*n], few) || !slices.Equal(few[:n], one) {
+					t.Errorf("%s: products with %s, k %d: rows differ alone and among others", tgt.Name, d, k)
+				}
+				check("lookup", map[string]*eval.Tensor{"lookup.ids": {DType: ir.I32, Shape: []int{3}, Data: []float64{n - 1, 0, 17}}}, nil, 3*k, 0)
+			}
+		}
+	}
+}
+
+// formatsText multiplies by a matrix in groups and looks rows up in it.
+func formatsText(d ir.DType, n, k int) string {
+	source := "symbol S <= 30\n"
+	for _, f := range [][2]string{{"many", "S"}, {"few", "3"}, {"one", "1"}} {
+		source += fmt.Sprintf(`
+func @%[1]s(%%%[1]s.x: input f32[%[2]s,%[3]d], %%w: weight "w" %[5]s[%[4]d,%[3]d]) {
+  %%0 = convert %%w {dtype=f32} : f32[%[4]d,%[3]d]
+  %%1 = einsum %%%[1]s.x, %%0 {spec="ab,cb->ac"} : f32[%[2]s,%[4]d]
+  return %[1]s.y=%%1 : f32[%[2]s,%[4]d]
+}
+`, f[0], f[1], k, n, d)
+	}
+	return source + fmt.Sprintf(`
+func @lookup(%%lookup.ids: input i32[3], %%w: weight "w" %[3]s[%[2]d,%[1]d]) {
+  %%0 = gather %%w, %%lookup.ids : %[3]s[3,%[1]d]
+  %%1 = convert %%0 {dtype=f32} : f32[3,%[1]d]
+  return lookup.y=%%1 : f32[3,%[1]d]
+}
+`, k, n, d)
 }

@@ -51,7 +51,7 @@ type Operands struct {
 }
 
 // DTypes is a set of data types.
-type DTypes uint16
+type DTypes uint32
 
 // Sets of data types.
 const (
@@ -61,7 +61,7 @@ const (
 	Numbers         = Floats | Ints
 	Values          = Numbers | Bools
 	Plain           = Floats | 1<<BF16 | 1<<F16
-	Groups          = 1<<I8G32 | 1<<I8G64 | 1<<I8G128 | 1<<I4G32 | 1<<I4G64 | 1<<I4G128
+	Groups   DTypes = 1<<32 - 1<<I8G32 // all that are quantized
 	Stored          = Plain | Groups
 	AnyDType        = Stored | Values
 )
@@ -69,13 +69,24 @@ const (
 // Has reports whether d is in the set.
 func (s DTypes) Has(d DType) bool { return d < numDTypes && s>>d&1 == 1 }
 
-// String lists the types as "f32 or i32".
+// List returns the types of the set.
+func (s DTypes) List() (list []DType) {
+	for d := range numDTypes {
+		if s.Has(d) {
+			list = append(list, d)
+		}
+	}
+	return list
+}
+
+// String lists the types as "f32 or i32", those of groups together as "groups".
 func (s DTypes) String() string {
 	var names []string
-	for d := Bool; d < numDTypes; d++ {
-		if s.Has(d) {
-			names = append(names, d.String())
-		}
+	for _, d := range (s &^ Groups).List() {
+		names = append(names, d.String())
+	}
+	if s&Groups != 0 {
+		names = append(names, "groups")
 	}
 	return strings.Join(names, " or ")
 }

@@ -239,7 +239,7 @@ func inferRow(in []Type, attrs any) (Type, error) {
 		d, err = storedAs(a.DType, d)
 		return Type{d, shape}, err
 	}
-	if bits, _ := a.DType.Group(); bits != 8 || d != F32 || !shape[len(shape)-1].IsConst() {
+	if !a.DType.IsActivation() || d != F32 || !shape[len(shape)-1].IsConst() {
 		return Type{}, fmt.Errorf("stores %s as %s, expected f32 rows of constant length as groups of 8 bits", Type{d, shape}, a.DType)
 	}
 	return Type{a.DType, shape}, nil

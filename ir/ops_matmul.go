@@ -145,9 +145,8 @@ func (a MatmulAttrs) parts(in []Type) (parts []MatmulPart, x Type, err error) {
 			if !w.DType.IsFloat() {
 				return nil, x, fmt.Errorf("w is %s, expected floats", w)
 			}
-			_, have := w.DType.Group()
-			if _, want := x.DType.Group(); want > 0 && have != want {
-				return nil, x, fmt.Errorf("x is %s and w is %s, expected groups of one length", x, w)
+			if x.DType.IsQuantized() && w.DType.Activation() != x.DType {
+				return nil, x, fmt.Errorf("x is %s and w is %s, expected groups of integers of one length", x, w)
 			}
 			if x.DType == BF16 && w.DType != BF16 {
 				return nil, x, fmt.Errorf("x is %s and w is %s, expected bf16", x, w)
@@ -181,7 +180,7 @@ func (a MatmulAttrs) x(in []Type) (Type, error) {
 		}
 		x.DType = BF16
 	}
-	if bits, _ := x.DType.Group(); x.Rank() != 2 || x.DType != F32 && x.DType != BF16 && bits != 8 {
+	if x.Rank() != 2 || x.DType != F32 && x.DType != BF16 && !x.DType.IsActivation() {
 		return Type{}, fmt.Errorf("x is %s, expected f32, bf16 or groups of 8 bits of two dimensions", x)
 	}
 	if len(a.Prologue) == 0 && len(a.Reduce) > 0 {

@@ -83,8 +83,7 @@ func quantizes(op *ir.Op) bool {
 	if op.Def != ir.OpConvert {
 		return false
 	}
-	bits, _ := op.Result().Type.DType.Group()
-	return bits == 8
+	return op.Result().Type.DType.IsActivation()
 }
 
 // storedOperand returns the storage form of x that a product with w multiplies: integers if x was quantized to 8 bits with the group
@@ -94,9 +93,7 @@ func storedOperand(x, w *ir.Value) *ir.Value {
 		return x
 	}
 	stored := x.Def.In[0]
-	bits, length := stored.Type.DType.Group()
-	_, want := w.Type.DType.Group()
-	integers := bits == 8 && length == want && !is(root(stored), ir.OpGather)
+	integers := stored.Type.DType.IsQuantized() && stored.Type.DType == w.Type.DType.Activation() && !is(root(stored), ir.OpGather)
 	if integers || stored.Type.DType == ir.BF16 && w.Type.DType == ir.BF16 && widens(x.Def) {
 		return stored
 	}

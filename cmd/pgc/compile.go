@@ -19,7 +19,7 @@ import (
 
 // compileFlags are the flags that compile and run share.
 type compileFlags struct {
-	Weights   string   `default:"auto" help:"Storage of the matrices: auto (as in the checkpoint), f32, bf16, f16, int8, or int4 (in the decoder; int8 elsewhere)."`
+	Weights   string   `default:"auto" help:"Storage of the matrices: auto (as in the checkpoint), ${stored}. Formats of 4 bits are the decoder's; all else is int8 then."`
 	Group     int      `default:"128" help:"Group size of int8 and int4, the values of a row that share a scale: 32, 64 or 128."`
 	Compute   string   `default:"int8" help:"Arithmetic of matrix products besides f32: int8 (quantizes activations where matrices are int8 or int4), bf16 (rounds activations to bf16 where matrices are bf16), int8,bf16 (both), or f32 (neither)."`
 	Keep      []string `sep:"none" placeholder:"PATTERN=TYPE" help:"Store matrices whose names match PATTERN as TYPE, as in 'vision_tower.*=bf16'. Repeat for several."`

@@ -45,7 +45,7 @@ func run() int {
 	defer stop()
 	var c cli
 	parser := kong.Must(&c, kong.Name("pgc"), kong.Description("Compiles a PaliGemma checkpoint into one executable file."),
-		kong.BindTo(ctx, (*context.Context)(nil)), kong.Vars{"cpu": target.Default}, kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+		kong.BindTo(ctx, (*context.Context)(nil)), kong.Vars{"cpu": target.Default, "stored": build.Stored()}, kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
 	args := os.Args[1:]
 	if len(args) == 0 {
 		args = []string{"--help"}

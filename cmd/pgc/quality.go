@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"pgc/cmd/internal/quality"
 	"pgc/internal/build"
@@ -24,7 +26,7 @@ func (c *compileCmd) quality(ctx context.Context, o *build.Options) (m measuring
 	if c.Calibrate == "" && !c.Report {
 		return m, nil
 	}
-	if c.Calibrate != "" && c.Weights != "int4" && !fourBits(c.Keep) {
+	if c.Calibrate != "" && !build.Fitted(c.Weights) && !slices.ContainsFunc(c.Keep, fitted) {
 		return m, usage{fmt.Errorf("--calibrate is given with --weights %s, expected int4, which it rounds", c.Weights)}
 	}
 	var calibration []quality.Sample
@@ -57,14 +59,10 @@ func (c *compileCmd) quality(ctx context.Context, o *build.Options) (m measuring
 	return m, nil
 }
 
-// fourBits reports whether an exception of --keep asks for int4.
-func fourBits(keep []string) bool {
-	for _, k := range keep {
-		if len(k) > 5 && k[len(k)-5:] == "=int4" {
-			return true
-		}
-	}
-	return false
+// fitted reports whether an exception of --keep asks for a format that calibration fits.
+func fitted(rule string) bool {
+	_, name, _ := strings.Cut(rule, "=")
+	return build.Fitted(name)
 }
 
 // report compares the executable with the checkpoint, if asked to.

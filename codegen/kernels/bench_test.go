@@ -24,9 +24,9 @@ var formats = []struct {
 	{"f32", tile.F32, Group{}, Group{}, false},
 	{"bf16", tile.BF16, Group{}, Group{}, false},
 	{"bf16xbf16", tile.BF16, Group{}, Group{}, true},
-	{"i8", tile.I8, Group{8, 128}, Group{8, 128}, false},
-	{"i4", tile.I8, Group{4, 128}, Group{8, 128}, false},
-	{"i4xf32", tile.I8, Group{4, 128}, Group{}, false},
+	{"i8", tile.I8, Group{quant.Int8, 128}, Group{quant.Int8, 128}, false},
+	{"i4", tile.I8, Group{quant.Int4, 128}, Group{quant.Int8, 128}, false},
+	{"i4xf32", tile.I8, Group{quant.Int4, 128}, Group{}, false},
 }
 
 // BenchmarkMatmul measures products at the sizes of a 3B model on one thread, by format and target: rows × K → N.
@@ -54,7 +54,7 @@ func BenchmarkMatmul(b *testing.B) {
 						b.Fatal(err)
 					}
 					var x, w any = randoms(rng, m*k), nil
-					if f.x.Bits > 0 {
+					if f.x.Len > 0 {
 						x = make([]int8, int64(m)*quant.RowLayout(int64(k), f.x.Len).Bytes)
 					}
 					if f.pairs {
@@ -62,7 +62,7 @@ func BenchmarkMatmul(b *testing.B) {
 					}
 					bytes := int64(n*k) * int64(f.elem.Bytes())
 					switch {
-					case f.w.Bits > 0:
+					case f.w.Len > 0:
 						bytes = f.w.PackedBytes(1, int64(n), int64(k))
 						w = make([]int8, bytes)
 					case f.elem == tile.F32:

@@ -43,7 +43,7 @@ func (s *Matmul) Cost() Cost {
 	for _, p := range s.Parts {
 		n := int64(p.Accs)
 		products += n * p.Blocks * p.N * s.K
-		if p.Group.Bits > 0 {
+		if p.Group.Len > 0 {
 			weights += n * p.Group.PackedBytes(p.Blocks, p.N, s.K)
 		} else {
 			weights += n * PackedLen(p.Blocks, p.N, PackedK(s.K, s.Pairs)) * int64(p.Elem.Bytes())

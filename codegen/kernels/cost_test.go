@@ -3,6 +3,7 @@ package kernels
 import (
 	"testing"
 
+	"pgc/ir/quant"
 	"pgc/ir/scalar"
 	"pgc/ir/target"
 	"pgc/ir/tile"
@@ -49,7 +50,7 @@ func TestCost(t *testing.T) {
 	}{
 		{"matmul", &Matmul{M: s, K: 100, Parts: []Part{{Blocks: 1, N: 40, Elem: tile.BF16, Accs: 2, Exprs: []*scalar.Expr{nil}}}},
 			2 * 3 * 100 * 80, 2*64*100*2 + 4*3*(100+40)},
-		{"int4", &Matmul{M: s, K: 128, X: Group{8, 128}, Parts: []Part{{Blocks: 1, N: 32, Elem: tile.I8, Group: Group{4, 128}, Accs: 1, Exprs: []*scalar.Expr{nil}}}},
+		{"int4", &Matmul{M: s, K: 128, X: Group{quant.Int8, 128}, Parts: []Part{{Blocks: 1, N: 32, Elem: tile.I8, Group: Group{quant.Int4, 128}, Accs: 1, Exprs: []*scalar.Expr{nil}}}},
 			2 * 3 * 128 * 32, 2*(64+16*128/2) + 4*3*(128+32)},
 		{"visible keys", &attention, 2 * 2 * 3 * 64 * 13, 2*4*3*64 + 2*2*16*13},
 		{"scores", &scores, 2 * 3 * 64 * 13, 4*3*64 + 2*16*13 + 4*3*8*13},
@@ -74,14 +75,14 @@ func TestKernelOperands(t *testing.T) {
 	x := scalar.X(0, scalar.F32)
 	part := Part{Blocks: 1, N: 32, Elem: tile.BF16, Accs: 1, Exprs: []*scalar.Expr{x}, Outs: []Out{{Elem: tile.F32, Strides: []int64{32, 0, 1}}}}
 	int4 := part
-	int4.Elem, int4.Group = tile.I8, Group{4, 32}
+	int4.Elem, int4.Group = tile.I8, Group{quant.Int4, 32}
 	for _, c := range []struct {
 		spec     Spec
 		lhs, rhs DType
 	}{
 		{&Matmul{M: Const(2), K: 64, XStride: 64, Parts: []Part{part}}, F32, BF16},
 		{&Matmul{M: Const(2), K: 64, XStride: 64, Pairs: true, Parts: []Part{part}}, BF16, BF16},
-		{&Matmul{M: Const(2), K: 64, XStride: 64, X: Group{8, 32}, Parts: []Part{int4}}, Int8, Int4},
+		{&Matmul{M: Const(2), K: 64, XStride: 64, X: Group{quant.Int8, 32}, Parts: []Part{int4}}, Int8, Int4},
 		{&Map{Dims: []Size{Const(5)}, Exprs: []*scalar.Expr{scalar.C(1)}, Outs: []Out{{Elem: tile.F32, Strides: []int64{1}}}}, None, None},
 	} {
 		k, err := Build("k", c.spec, tgt)

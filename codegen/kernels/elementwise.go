@@ -27,7 +27,7 @@ func (s *Map) build(g *gen) {
 		if o.Kind == Tensor && o.Strides[last] > 1 {
 			lanes = 1
 		}
-		if o.Rows != nil && (o.Rows.Group.Bits > 0 || o.Rows.Pairs) {
+		if o.Rows != nil && (o.Rows.Group.Len > 0 || o.Rows.Pairs) {
 			lanes = 1
 		}
 		if o.Rows != nil && s.In[o.Rows.Index].Strides[last] != 0 {
@@ -141,8 +141,8 @@ func (g *gen) fragments(in []Operand, ptrs, index []*tile.Value, lanes int, coun
 		ptr := ptrs[i]
 		if o.Rows != nil {
 			row := g.b.Cast(tile.Widen, g.b.Lane(g.fragment(in[o.Rows.Index], ptrs[o.Rows.Index], index, 1, nil), 0))
-			if o.Rows.Group.Bits > 0 {
-				args[i] = g.integer(o, ptr, row, index)
+			if o.Rows.Group.Len > 0 {
+				args[i] = g.code(o, ptr, row, index)
 				continue
 			}
 			if o.Rows.Pairs {
@@ -156,8 +156,8 @@ func (g *gen) fragments(in []Operand, ptrs, index []*tile.Value, lanes int, coun
 	return args
 }
 
-// integer reads one element of a quantized table.
-func (g *gen) integer(o Operand, table, row *tile.Value, index []*tile.Value) *tile.Value {
+// code reads one element of a quantized table.
+func (g *gen) code(o Operand, table, row *tile.Value, index []*tile.Value) *tile.Value {
 	b, q := g.b, o.Rows.Group
 	k := g.column(o, index)
 	n := b.Rem(row, b.Int(PanelWidth))
@@ -166,17 +166,14 @@ func (g *gen) integer(o Operand, table, row *tile.Value, index []*tile.Value) *t
 	k = b.Rem(k, b.Int(q.Len))
 	// The place of (n, k) is linear in n and in the parts of k, as Group.At has it.
 	at := b.Add(b.Add(b.Int(groupHeader), b.Mul(n, b.Int(4))), b.Rem(k, b.Int(4)))
-	if q.Bits == 8 {
-		at = b.Add(at, b.Mul(b.Div(k, b.Int(4)), b.Int(4*PanelWidth)))
-		x := b.Cast(tile.IToF, b.WidenTo(b.Load(table, at, 1), tile.I32))
-		return b.Mul(x, b.Load(b.PtrCast(table, tile.F32), n, 1))
-	}
-	at = b.Add(at, b.Mul(b.Div(k, b.Int(8)), b.Int(4*PanelWidth)))
+	at = b.Add(at, b.Mul(b.Div(k, b.Int(q.wordCodes())), b.Int(4*PanelWidth)))
 	x := b.WidenTo(b.Load(table, at, 1), tile.I32)
-	upper := b.Compare(tile.LE, b.Int(4), b.Rem(k, b.Int(8)))
-	x = b.Logic(tile.And, b.Select(upper, b.Logic(tile.Shr, x, b.Int32(4, 1)), x), b.Int32(15, 1))
-	header := b.PtrCast(table, tile.BF16)
-	return b.FMA(b.Cast(tile.IToF, x), b.Load(header, n, 1), b.Load(header, b.Add(n, b.Int(PanelWidth)), 1))
+	if q.wordCodes() > 4 {
+		upper := b.Compare(tile.LE, b.Int(4), b.Rem(k, b.Int(q.wordCodes())))
+		x = b.Select(upper, b.Logic(tile.Shr, x, b.Int32(q.bits(), 1)), x)
+	}
+	scale, low := q.header(b, table, n, 1)
+	return q.scaled(b, q.decoded(b, x, 0), scale, low)
 }
 
 // column returns the index in its row of the element that a packed table's operand reads at an index.

@@ -109,7 +109,7 @@ func (m *mmBuild) params() {
 			x = tile.BF16
 		}
 		m.x = g.in(0, x)
-		if m.X.Bits > 0 {
+		if m.X.Len > 0 {
 			m.x = g.b.PtrCast(m.x, tile.I8)
 			m.xStride = quant.RowLayout(m.K, m.X.Len).Bytes
 		}

@@ -78,7 +78,7 @@ func (t *blocked) build() {
 func (t *blocked) panel(w, n *tile.Value, first int, k0, k *tile.Value, x lhs, c *tile.Value) {
 	b, lanes := t.g.b, int64(t.g.lanes)
 	panel, at := b.Div(n, b.Int(PanelWidth)), k0
-	if t.Group.Bits > 0 {
+	if t.Group.Len > 0 {
 		at = b.Div(k0, b.Int(t.Group.Len))
 	}
 	columns := func(panel, at *tile.Value, first, n int) []column {
@@ -127,7 +127,7 @@ func (t *blocked) panel(w, n *tile.Value, first int, k0, k *tile.Value, x lhs, c
 // many it has.
 func (t *blocked) groups(k *tile.Value, body func(group, from, n *tile.Value)) {
 	b, q := t.g.b, t.Group
-	if q.Bits == 0 {
+	if q.Len == 0 {
 		body(b.Int(0), b.Int(0), k)
 		return
 	}
@@ -162,7 +162,7 @@ func (t *blocked) stageHeader(group *tile.Value, v int, c column) {
 func (t *blocked) stagedHeader(group *tile.Value, v int) (scale, low *tile.Value) {
 	b, lanes, at := t.g.b, t.g.lanes, t.headerAt(group, v)
 	scale = b.Load(t.staging, at, lanes)
-	if t.Group.Bits == 4 {
+	if t.Group.affine() {
 		low = b.Load(t.staging, b.Add(at, b.Int(int64(lanes))), lanes)
 	}
 	return scale, low
@@ -176,7 +176,7 @@ func (t *blocked) prefetchNext(columns []column, row *tile.Value) {
 			continue
 		}
 		n := t.kc * PanelWidth
-		if q := t.Group; q.Bits > 0 {
+		if q := t.Group; q.Len > 0 {
 			n = t.kc / q.Len * q.BlockBytes()
 		}
 		line := int64(64 / c.p.Type.Elem.Bytes())

@@ -74,7 +74,7 @@ func (m *mmBuild) scratch(n int64) *tile.Value {
 }
 
 // unpacks reports whether groups are unpacked before they are multiplied, for sums of floats.
-func (s *stream) unpacks() bool { return s.Group.Bits > 0 && !s.grouped() }
+func (s *stream) unpacks() bool { return s.Group.Len > 0 && !s.grouped() }
 
 // vectors counts the vectors of columns of n panels of all matrices.
 func (s *stream) vectors(n int) int { return s.Accs * n * PanelWidth / s.g.lanes }
@@ -84,7 +84,7 @@ func (m *mmBuild) share(parts []*stream, copies bool) (counts []int64, tasks int
 	total, least := int64(0), int64(1)<<62
 	for _, s := range parts {
 		total += (s.columns()/PanelWidth + int64(s.side) - 1) / int64(s.side)
-		if s.Group.Bits > 0 {
+		if s.Group.Len > 0 {
 			least = min(least, s.Group.Blocks(m.K)*s.Group.BlockBytes()*int64(s.Accs))
 		}
 	}
@@ -96,7 +96,7 @@ func (m *mmBuild) share(parts []*stream, copies bool) (counts []int64, tasks int
 		times = max(1, total/vectorTasks)
 	case !one && (m.Prologue != nil || copies):
 		times = max(1, total/fewTasks)
-	case m.X.Bits > 0:
+	case m.X.Len > 0:
 		times = max(total/(2*vectorTasks), (streamBytes+least-1)/least, 1)
 	}
 	for _, s := range parts {
@@ -133,7 +133,7 @@ func (s *stream) multiply(at *tile.Value, n int, x lhs) []*tile.Value {
 	units := b.Int(s.units)
 	count, from, size := units, int64(1), s.kc // a loop over k, or over groups of it
 	switch q := s.Group; {
-	case q.Bits > 0:
+	case q.Len > 0:
 		count, from, size = b.Int(q.Blocks(s.K)), q.Len, q.Len
 	case s.M.N == 1 || int(s.M.N) <= s.mr && vectors <= s.vecs: // nothing is read twice
 		return s.pass(at, n, b.Int(0), b.Int(0), units, x, c)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"pgc/ir/quant"
 	"pgc/ir/target"
 	"pgc/ir/tile"
 )
@@ -16,12 +17,32 @@ const (
 	F32
 	BF16
 	F16
-	Int8 // groups of 8 bits, see Group
-	Int4 // groups of 4 bits
+	groups // behind it, groups of the formats of package quant, see Group
+
+	Int8 = groups + DType(quant.Int8)
+	Int4 = groups + DType(quant.Int4)
 )
 
+// groupsOf returns the type of groups of a format.
+func groupsOf(f quant.Format) DType { return groups + DType(f) }
+
+// groupsOfBits returns the types of groups whose codes have so many bits.
+func groupsOfBits(bits int) (types []DType) {
+	for _, f := range quant.Formats() {
+		if f.Traits().Bits == bits {
+			types = append(types, groupsOf(f))
+		}
+	}
+	return types
+}
+
 // String returns the name of t, such as bf16 or int8.
-func (t DType) String() string { return [...]string{"", "f32", "bf16", "f16", "int8", "int4"}[t] }
+func (t DType) String() string {
+	if t > groups {
+		return quant.Format(t - groups).String()
+	}
+	return [...]string{"", "f32", "bf16", "f16"}[t]
+}
 
 // mma describes a form of multiply-accumulate, D = C + A·B: an instruction, or a few that do the work of one. A are
 // rows of x, B weights, C sums. Its row of the table says all that the schedules ask of it.
@@ -93,9 +114,9 @@ var forms = []*mma{
 		unit: 1, body: 4, step: 1, loader: panel16, inPlace: true, ahead: 32, emit: fma(1), total: joined, schedules: fmaSchedules},
 	{name: "MMA_1xNx1_F32_CASTF32", lhs: F32, rhs: []DType{BF16, F16}, rows: 1, halves: 1, acc: tile.F32, x: tile.F32, words: 1, w: tile.F32,
 		unit: 1, body: 4, step: 1, loader: panel16, ahead: 32, emit: fma(1), total: joined, schedules: fmaSchedules},
-	{name: "MMA_1xNx1_F32_CASTI8", lhs: F32, rhs: []DType{Int8}, rows: 1, halves: 1, acc: tile.F32, x: tile.F32, words: 1, w: tile.F32,
+	{name: "MMA_1xNx1_F32_CASTI8", lhs: F32, rhs: groupsOfBits(8), rows: 1, halves: 1, acc: tile.F32, x: tile.F32, words: 1, w: tile.F32,
 		unit: 1, body: 4, step: 1, loader: dequantized8, emit: fma(1), total: joined, schedules: dequantSchedules},
-	{name: "MMA_1xNx1_F32_CASTI4", lhs: F32, rhs: []DType{Int4}, rows: 1, halves: 1, acc: tile.F32, x: tile.F32, words: 1, w: tile.F32,
+	{name: "MMA_1xNx1_F32_CASTI4", lhs: F32, rhs: groupsOfBits(4), rows: 1, halves: 1, acc: tile.F32, x: tile.F32, words: 1, w: tile.F32,
 		unit: 1, body: 4, step: 1, loader: dequantized4, emit: fma(1), total: joined, schedules: dequantSchedules},
 	{name: "MMA_X86_AVX512BF16_1x16x2_F32_BF16", lhs: BF16, rhs: []DType{BF16}, features: []string{"avx512bf16"},
 		rows: 1, halves: 1, acc: tile.F32, x: tile.BF16, words: 2, w: tile.I16,

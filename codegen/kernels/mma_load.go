@@ -127,37 +127,22 @@ func loadShorts(g *gen, c column) func(k *tile.Value) func(i int) *tile.Value {
 	}
 }
 
-// dequantized reads integers as floats.
+// dequantized reads codes as floats.
 func dequantized(g *gen, c column) func(k *tile.Value) func(i int) *tile.Value {
-	b, lanes := g.b, g.lanes
+	b := g.b
 	scale, low := c.header(g)
 	return func(k *tile.Value) func(i int) *tile.Value {
 		word := c.words(g, k)(0)
 		return func(i int) *tile.Value {
-			x := word
-			if c.q.Bits == 8 { // each byte in turn to the top of its word, and down again with its sign
-				if i < 3 {
-					x = b.Logic(tile.Shl, x, b.Int32(int64(8*(3-i)), lanes))
-				}
-				return b.Mul(b.Cast(tile.IToF, b.Logic(tile.Sar, x, b.Int32(24, lanes))), scale)
-			}
-			if by := 8*(i%4) + i/4*4; by > 0 {
-				x = b.Logic(tile.Shr, x, b.Int32(int64(by), lanes))
-			}
-			return b.FMA(b.Cast(tile.IToF, b.Logic(tile.And, x, b.Int32(15, lanes))), scale, low)
+			return c.q.scaled(b, c.q.decoded(b, word, i), scale, low)
 		}
 	}
 }
 
-// header loads the scales, and the minima of 4 bits, of a column of a block of groups.
+// header loads the scales, and the minima of affine codes, of a column of a block of groups.
 func (c column) header(g *gen) (scale, low *tile.Value) {
-	b, at := g.b, g.b.Int(int64(c.in*g.lanes))
-	block := b.PtrAdd(c.p, b.Int(c.panel))
-	if c.q.Bits == 8 {
-		return b.Load(b.PtrCast(block, tile.F32), at, g.lanes), nil
-	}
-	p := b.PtrCast(block, tile.BF16)
-	return b.Load(p, at, g.lanes), b.Load(p, b.Add(at, b.Int(PanelWidth)), g.lanes)
+	at := g.b.Int(int64(c.in * g.lanes))
+	return c.q.header(g.b, g.b.PtrAdd(c.p, g.b.Int(c.panel)), at, g.lanes)
 }
 
 // once remembers what f gives.

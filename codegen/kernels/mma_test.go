@@ -14,7 +14,16 @@ import (
 )
 
 // products are the types of x and of weights that matmuls have.
-var products = [][2]DType{{F32, F32}, {F32, BF16}, {F32, F16}, {F32, Int8}, {F32, Int4}, {BF16, BF16}, {Int8, Int8}, {Int8, Int4}}
+var products = func() [][2]DType {
+	all := [][2]DType{{F32, F32}, {F32, BF16}, {F32, F16}, {BF16, BF16}}
+	for _, f := range quant.Formats() {
+		all = append(all, [2]DType{F32, groupsOf(f)})
+		if f.Traits().Integers {
+			all = append(all, [2]DType{groupsOf(quant.Activation), groupsOf(f)})
+		}
+	}
+	return all
+}()
 
 // TestForms expects for every CPU a form of every product whose row of the table is whole and holds together.
 func TestForms(t *testing.T) {
@@ -93,15 +102,18 @@ func TestFormsAgree(t *testing.T) {
 			s := &Matmul{M: Const(rows), K: k, XStride: k, Pairs: types[0] == BF16, Parts: []Part{{Blocks: 1, N: n, Accs: 1,
 				Exprs: []*scalar.Expr{scalar.X(0, scalar.F32)}, Outs: []Out{{Elem: tile.F32, Strides: []int64{n, 0, 1}}}}}}
 			p := &s.Parts[0]
-			p.Elem = map[DType]tile.Elem{F32: tile.F32, BF16: tile.BF16, F16: tile.F16, Int8: tile.I8, Int4: tile.I8}[types[1]]
+			p.Elem = map[DType]tile.Elem{F32: tile.F32, BF16: tile.BF16, F16: tile.F16}[types[1]]
+			if types[1] > groups {
+				p.Elem = tile.I8
+			}
 			w := floatBytes(rng, p.Elem, PackedLen(1, n, PackedK(k, s.Pairs)))
 			if p.Elem == tile.I8 {
-				p.Group = Group{map[DType]int{Int8: 8, Int4: 4}[types[1]], 32}
+				p.Group = Group{quant.Format(types[1] - groups), 32}
 				w = groupBytes(rng, p.Group, n, k)
 			}
 			x := floatBytes(rng, map[bool]tile.Elem{false: tile.F32, true: tile.BF16}[s.Pairs], rows*k)
 			if types[0] == Int8 {
-				s.X = Group{8, 32}
+				s.X = Group{quant.Int8, 32}
 				x = rowBytes(rng, rows, k, 32)
 			}
 			var first tile.Buffer
@@ -159,8 +171,12 @@ func groupBytes(rng *rand.Rand, q Group, n, k int64) tile.Buffer {
 	for i := range out {
 		out[i] = byte(rng.Uint32())
 	}
+	e := tile.F32
+	if q.affine() {
+		e = tile.BF16
+	}
 	for at := int64(0); at < int64(len(out)); at += q.BlockBytes() {
-		copy(out[at:], floatBytes(rng, map[int]tile.Elem{8: tile.F32, 4: tile.BF16}[q.Bits], groupHeader*2/int64(q.Bits)))
+		copy(out[at:], floatBytes(rng, e, groupHeader/int64(e.Bytes())))
 	}
 	return out
 }

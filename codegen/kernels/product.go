@@ -37,8 +37,8 @@ func (m *mmBuild) product(number int) *product {
 // dtype returns how x is stored.
 func (s *Matmul) dtype() DType {
 	switch {
-	case s.X.Bits > 0:
-		return Int8
+	case s.X.Len > 0:
+		return groupsOf(s.X.Format)
 	case s.Pairs:
 		return BF16
 	}
@@ -47,11 +47,8 @@ func (s *Matmul) dtype() DType {
 
 // dtype returns how the weights are stored.
 func (p *Part) dtype() DType {
-	switch {
-	case p.Group.Bits == 8:
-		return Int8
-	case p.Group.Bits == 4:
-		return Int4
+	if p.Group.Len > 0 {
+		return groupsOf(p.Group.Format)
 	}
 	return map[tile.Elem]DType{tile.F32: F32, tile.BF16: BF16, tile.F16: F16}[p.Elem]
 }
@@ -66,7 +63,7 @@ func (p *product) column(w, panel, at *tile.Value, v int) column {
 	c := column{in: v % perPanel, q: p.Group}
 	size := p.units * PanelWidth
 	off := b.Add(b.Mul(panel, b.Int(size)), b.Mul(at, b.Int(PanelWidth)))
-	if q := p.Group; q.Bits > 0 {
+	if q := p.Group; q.Len > 0 {
 		size = q.Blocks(p.K) * q.BlockBytes()
 		off = b.Mul(b.Add(b.Mul(panel, b.Int(q.Blocks(p.K))), at), b.Int(q.BlockBytes()))
 	}
@@ -76,7 +73,7 @@ func (p *product) column(w, panel, at *tile.Value, v int) column {
 
 // stepElems counts the elements of a packed matrix that a unit of k takes.
 func (p *product) stepElems() int64 {
-	if p.Group.Bits > 0 {
+	if p.Group.Len > 0 {
 		return p.Group.stepBytes()
 	}
 	return PanelWidth
@@ -130,7 +127,7 @@ func (p *product) stage(first, n *tile.Value, columns []column) {
 			}
 		})
 	}
-	if p.Group.Bits == 0 {
+	if p.Group.Len == 0 {
 		pass(0, len(columns))
 		return
 	}
@@ -221,7 +218,7 @@ type block struct {
 }
 
 // accumulate adds k units of products to C. Sums of floats begin with what C has; those of a group of integers are
-// scaled when they are added: sum·scale of x·scale, and for 4 bits the minimum times the sum of the group of x.
+// scaled when they are added: sum·scale of x·scale, and for affine codes the minimum times the sum of the group of x.
 func (p *product) accumulate(x block, k *tile.Value) {
 	b, lanes := p.g.b, p.g.lanes
 	row := func(r int) *tile.Value { return b.Add(x.row, b.Int(int64(r))) }
@@ -240,7 +237,7 @@ func (p *product) accumulate(x block, k *tile.Value) {
 		if p.grouped() {
 			lay := quant.RowLayout(p.K, p.X.Len)
 			sx = b.Splat(p.ofGroup(tile.F32, lay.Scales, row(r), x.group), lanes)
-			if p.Group.Bits == 4 {
+			if p.Group.affine() {
 				xs = b.Splat(p.ofGroup(tile.F32, lay.Sums, row(r), x.group), lanes)
 			}
 		}

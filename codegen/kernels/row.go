@@ -28,7 +28,7 @@ type Row struct {
 func (s *Row) Kind() string { return "row" }
 
 func (s *Row) build(g *gen) {
-	if s.Group.Bits > 0 {
+	if s.Group.Len > 0 {
 		s.buildQuantized(g)
 		return
 	}

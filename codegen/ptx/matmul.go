@@ -39,7 +39,7 @@ func padded(k int64) int64 { return (k + rowAlign - 1) / rowAlign * rowAlign }
 // x is a workspace with padded(K) elements between rows, which a map fills from memory, or a row for each result of the
 // prologue. So rows begin where copies of 16 bytes may, wherever the operand lies.
 func product(name string, s *kernels.Matmul) (*backend.Launches, error) {
-	if s.X.Bits > 0 {
+	if s.X.Len > 0 {
 		return nil, fmt.Errorf("kernel %s: PTX: rows of x are integers, expected floats", name)
 	}
 	var rows []kernels.Spec

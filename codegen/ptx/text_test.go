@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"pgc/codegen/kernels"
+	"pgc/ir/quant"
 	"pgc/ir/scalar"
 	"pgc/ir/tile"
 )
@@ -79,7 +80,7 @@ func TestMatmulErrors(t *testing.T) {
 	for want, change := range map[string]func(s *kernels.Matmul){
 		"kernel m: PTX: weights are f32, expected bf16":                             func(s *kernels.Matmul) { s.Parts[0].Elem = tile.F32 },
 		"kernel m: PTX: the greatest of some columns, expected all of them":         func(s *kernels.Matmul) { s.Parts[0].Argmax = 64 },
-		"kernel m: PTX: rows of x are integers, expected floats":                    func(s *kernels.Matmul) { s.X = kernels.Group{Bits: 8, Len: 32} },
+		"kernel m: PTX: rows of x are integers, expected floats":                    func(s *kernels.Matmul) { s.X = kernels.Group{Format: quant.Int8, Len: 32} },
 		"kernel m: PTX: 3 accumulators, expected 1 or 2":                            func(s *kernels.Matmul) { s.Parts[0].Accs = 3 },
 		"kernel m: PTX: an operand's columns are 2 elements apart, expected 0 or 1": func(s *kernels.Matmul) { s.Parts[0].Extra[1].Strides[2] = 2 },
 		"kernel m: PTX: the result's columns are 3 elements apart, expected 1":      func(s *kernels.Matmul) { s.Parts[0].Outs[0].Strides[2] = 3 },

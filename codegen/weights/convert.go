@@ -77,16 +77,16 @@ func floats(to []float32, data []byte, from ir.DType) {
 	}
 }
 
-// quantizer packs rows into panels of integers. One goroutine uses it at a time.
+// quantizer packs rows into panels of codes. One goroutine uses it at a time.
 type quantizer struct {
 	format   kernels.Group
 	rounding *quant.Rounding
 	groups   *quant.Groups
 	row      []float32
-	at       []int   // where the integers of a block lie, for the first row
+	at       []int   // where the codes of a block lie, for the first row
 	shift    []uint8 // by how much each is shifted
 	step     int     // from one row to the next
-	fours    bool    // that integers lie four and four together
+	fours    bool    // that codes lie four and four together
 }
 
 func newQuantizer(q kernels.Group, cols int, r *quant.Rounding) *quantizer {
@@ -107,26 +107,27 @@ func newQuantizer(q kernels.Group, cols int, r *quant.Rounding) *quantizer {
 // pack quantizes z.row as the n-th of a panel. It reports false for what has no finite scale.
 func (z *quantizer) pack(panel []byte, n int) bool {
 	le, g, q := binary.LittleEndian, z.groups, z.format
-	z.rounding.Row(z.row, q.Bits, g)
+	affine := q.Format.Traits().Codes == quant.Affine
+	z.rounding.Row(z.row, q.Format, g)
 	finite := true
 	for i, scale := range g.Scale {
-		if q.Bits == 8 {
-			le.PutUint32(panel[4*n:], math.Float32bits(scale))
-		} else {
+		if affine {
 			le.PutUint16(panel[2*n:], uint16(math.Float32bits(scale)>>16))
 			le.PutUint16(panel[2*(kernels.PanelWidth+n):], uint16(math.Float32bits(g.Min[i])>>16))
 			finite = finite && g.Min[i]-g.Min[i] == 0
+		} else {
+			le.PutUint32(panel[4*n:], math.Float32bits(scale))
 		}
 		finite = finite && scale-scale == 0
 		first := i * g.Len
-		integers := g.Q[first:min(len(g.Q), first+g.Len)]
+		codes := g.Q[first:min(len(g.Q), first+g.Len)]
 		place, k := panel[n*z.step:], 0
-		for ; z.fours && k+4 <= len(integers); k += 4 {
+		for ; z.fours && k+4 <= len(codes); k += 4 {
 			word := place[z.at[k]:]
-			le.PutUint32(word, le.Uint32(word)|le.Uint32(integers[k:])<<(z.shift[k]&7))
+			le.PutUint32(word, le.Uint32(word)|le.Uint32(codes[k:])<<(z.shift[k]&7))
 		}
-		for ; k < len(integers); k++ {
-			place[z.at[k]] |= integers[k] << (z.shift[k] & 7)
+		for ; k < len(codes); k++ {
+			place[z.at[k]] |= codes[k] << (z.shift[k] & 7)
 		}
 		panel = panel[q.BlockBytes():]
 	}
@@ -135,17 +136,16 @@ func (z *quantizer) pack(panel []byte, n int) bool {
 
 // dequantize reads the n-th row of a panel as float32 values.
 func dequantize(row, panel []byte, n int, q kernels.Group) {
-	le := binary.LittleEndian
+	le, t := binary.LittleEndian, q.Format.Traits()
 	for k := range int64(len(row) / 4) {
 		block := panel[k/q.Len*q.BlockBytes():]
 		at, shift := q.At(int64(n), k%q.Len)
-		v := float32(0)
-		if q.Bits == 8 {
-			v = float32(int8(block[at])) * math.Float32frombits(le.Uint32(block[4*n:]))
-		} else {
+		scale, low := math.Float32frombits(le.Uint32(block[4*n:])), float32(0)
+		if t.Codes == quant.Affine {
 			bf16 := func(at int) float32 { return math.Float32frombits(uint32(le.Uint16(block[at:])) << 16) }
-			v = quant.Value4(block[at]>>shift&15, bf16(2*n), bf16(2*(kernels.PanelWidth+n)))
+			scale, low = bf16(2*n), bf16(2*(kernels.PanelWidth+n))
 		}
-		le.PutUint32(row[4*k:], math.Float32bits(v))
+		code := block[at] >> shift & byte(1<<t.Bits-1)
+		le.PutUint32(row[4*k:], math.Float32bits(q.Format.Value(code, scale, low)))
 	}
 }

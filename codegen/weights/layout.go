@@ -48,10 +48,10 @@ func packingOf(w program.Weight, d ir.DType) packing {
 	return packing{w.Layout, d, n / w.Layout.Cols}
 }
 
-// GroupOf is the format of integers that d is, or that of floats.
+// GroupOf is the format in groups that d is, or that of floats.
 func GroupOf(d ir.DType) kernels.Group {
-	bits, n := d.Group()
-	return kernels.Group{Bits: bits, Len: int64(n)}
+	f, n := d.Group()
+	return kernels.Group{Format: f, Len: int64(n)}
 }
 
 // width is the number of rows that lie side by side, and padding of how many the rows of a selection are a multiple.
@@ -84,7 +84,7 @@ func roundUp(n, step int64) int64 { return (n + step - 1) / step * step }
 
 // panelBytes is the size of the rows that lie side by side.
 func (p packing) panelBytes() int64 {
-	if q := GroupOf(p.dtype); q.Bits > 0 {
+	if q := GroupOf(p.dtype); q.Len > 0 {
 		return q.Blocks(p.Cols) * q.BlockBytes()
 	}
 	return p.packedCols() * width(p.Kind) * int64(p.dtype.Bytes())

@@ -4,10 +4,12 @@ import (
 	"encoding/binary"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"pgc/codegen/kernels"
 	"pgc/ir"
+	"pgc/ir/quant"
 )
 
 // BenchmarkPack packs rows of bfloat16; a byte is one of the checkpoint.
@@ -18,8 +20,9 @@ func BenchmarkPack(b *testing.B) {
 	for range k {
 		row = binary.LittleEndian.AppendUint16(row, uint16(math.Float32bits(float32(rng.NormFloat64()))>>16))
 	}
-	for _, q := range []kernels.Group{{Bits: 4, Len: 128}, {Bits: 8, Len: 128}} {
-		b.Run(map[int]string{4: "int4", 8: "int8"}[q.Bits], func(b *testing.B) {
+	for _, f := range quant.Formats() {
+		b.Run(f.String(), func(b *testing.B) {
+			q := kernels.Group{Format: f, Len: int64(slices.Max(f.Traits().Lengths))}
 			z := newQuantizer(q, k, nil)
 			panel := make([]byte, q.Blocks(k)*q.BlockBytes())
 			b.SetBytes(2 * k)

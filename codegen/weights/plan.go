@@ -250,7 +250,7 @@ func (e *entry) writePacked(w io.Writer, t Tensor, read *cursor, rounding *quant
 		buf = slices.Grow(buf, n)[:n]
 		clear(buf)
 		var z *quantizer
-		if q := GroupOf(e.dtype); q.Bits > 0 {
+		if q := GroupOf(e.dtype); q.Len > 0 {
 			z = newQuantizer(q, int(pk.Cols), rounding)
 		}
 		for p, r := range parts[i] {

@@ -3,6 +3,7 @@ package build
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"pgc/checkpoint/hf"
@@ -13,15 +14,15 @@ import (
 
 // Storage selects how matrices are stored and multiplied.
 type Storage struct {
-	Weights string                          // auto, f32, bf16, f16, int8 or int4
-	Group   int                             // values of a row that share a scale, for integers; 0 for the default
+	Weights string                          // auto, f32, bf16, f16, or a format of package quant: int8 or int4
+	Group   int                             // values of a row that share a scale, in formats that have a choice; 0 for the default
 	Compute string                          // arithmetics that products may have besides f32, with commas between: int8 with integer matrices, bf16 with bf16 ones; empty for int8
 	Keep    []string                        // PATTERN=TYPE: matrices of these names are stored otherwise
-	Search  bool                            // look for better scales of 4-bit groups
+	Search  bool                            // look for better scales, in formats that are fitted
 	Inputs  func(key string) *quant.Moments // of what a matrix is multiplied with, from calibration; nil without it
 }
 
-// Rounding returns how a matrix becomes integers.
+// Rounding returns how a matrix becomes groups.
 func (s Storage) Rounding(key string) *quant.Rounding {
 	r := &quant.Rounding{Search: s.Search}
 	if s.Inputs != nil {
@@ -62,32 +63,53 @@ func (s Storage) arithmetic() (arithmetic, error) {
 	return a, nil
 }
 
-// resolve returns the storage type of every weight and the arithmetic of products.
-//
-// With int8, every matrix of the vision tower, the projector and the decoder, and the embedding and head, has groups of
-// 8 bits. With int4, the decoder's matrices have groups of 4 bits and all others of 8: the embedding, which is the head
-// as well, and the vision tower lose more than they save. Vectors, the patch convolution and the position embedding
-// stay as they are.
-func (s Storage) resolve(m *models.Model, c tensors) (dtype func(key string) ir.DType, a arithmetic, err error) {
+// plainTypes are the storage types that --weights and --keep have besides formats of groups.
+var plainTypes = []string{"f32", "bf16", "f16"}
+
+// Stored lists the values of --weights but auto, and types of --keep, as "f32, bf16 or f16".
+func Stored() string {
+	names := slices.Clone(plainTypes)
+	for _, f := range quant.Formats() {
+		names = append(names, f.String())
+	}
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " or " + names[last]
+}
+
+// Fitted reports whether --search and --calibrate have a say in the format of that name.
+func Fitted(name string) bool { return quant.Named(name).Traits().Fitted }
+
+// groups returns the type of groups of a format, as long as --group says unless the format has one length only. It is
+// Invalid if there is no such length.
+func (s Storage) groups(f quant.Format) ir.DType {
 	size := s.Group
 	if size == 0 {
 		size = DefaultGroup
 	}
-	small, large := ir.Quantized(8, size), ir.Quantized(8, size)
-	switch s.Weights {
-	case "", "auto", "f32", "bf16", "f16", "int8":
-	case "int4":
-		small = ir.Quantized(4, size)
-	default:
-		return nil, a, fmt.Errorf("--weights %s is not known: expected auto, f32, bf16, f16, int8 or int4", s.Weights)
+	if only := f.Traits().Lengths; len(only) == 1 {
+		size = only[0]
 	}
+	return ir.Quantized(f, size)
+}
+
+// resolve returns the storage type of every weight and the arithmetic of products.
+//
+// With a format of groups the decoder's matrices have it, and all others, those of the vision tower and the projector,
+// and the embedding, which is the head as well, have groups of 8 bits: with fewer they lose more than they save.
+// Vectors, the patch convolution and the position embedding stay as they are.
+func (s Storage) resolve(m *models.Model, c tensors) (dtype func(key string) ir.DType, a arithmetic, err error) {
+	format := quant.Named(s.Weights)
+	if format == quant.None && s.Weights != "" && s.Weights != "auto" && !slices.Contains(plainTypes, s.Weights) {
+		return nil, a, fmt.Errorf("--weights %s is not known: expected auto, %s", s.Weights, Stored())
+	}
+	small, large := s.groups(format), s.groups(quant.Int8)
 	if large == ir.Invalid {
-		return nil, a, fmt.Errorf("--group %d is not supported: expected 32, 64 or 128", size)
+		return nil, a, fmt.Errorf("--group %d is not supported: expected 32, 64 or 128", s.Group)
 	}
 	if a, err = s.arithmetic(); err != nil {
 		return nil, a, err
 	}
-	exceptions, err := s.exceptions(size)
+	exceptions, err := s.exceptions()
 	if err != nil {
 		return nil, a, err
 	}
@@ -103,7 +125,7 @@ func (s Storage) resolve(m *models.Model, c tensors) (dtype func(key string) ir.
 		switch {
 		case s.Weights == "" || s.Weights == "auto" || c.Rank(key) < 2: // vectors keep their precision
 			return c.DType(key)
-		case s.Weights != "int8" && s.Weights != "int4":
+		case format == quant.None:
 			to, _ := ir.ParseDType(s.Weights)
 			return to
 		case !quantizable(m, c, key):
@@ -115,37 +137,37 @@ func (s Storage) resolve(m *models.Model, c tensors) (dtype func(key string) ir.
 	}, a, nil
 }
 
-// FourBits returns a function that reports whether a tensor is stored in 4 bits.
-func (s Storage) FourBits(c *hf.Checkpoint) (func(key string) bool, error) {
+// Fitted returns a function that reports whether a tensor is stored in a format that calibration can fit.
+func (s Storage) Fitted(c *hf.Checkpoint) (func(key string) bool, error) {
 	dtype, _, err := s.resolve(c.Model, c)
-	return func(key string) bool {
-		bits, _ := dtype(key).Group()
-		return bits == 4
-	}, err
+	return func(key string) bool { return traits(dtype(key)).Fitted }, err
 }
 
-// products describes the products of a checkpoint for info: the arithmetic of quantized matrices, how 4-bit integers
-// were rounded, both empty where there are none, and whether bfloat16 matrices are multiplied in bfloat16.
+func traits(d ir.DType) *quant.Traits {
+	f, _ := d.Group()
+	return f.Traits()
+}
+
+// products describes the products of a checkpoint for info: the arithmetic of quantized matrices, how those of a fitted
+// format were rounded, both empty where there are none, and whether bfloat16 matrices are multiplied in bfloat16.
 func (s Storage) products(c *hf.Checkpoint) (compute, rounding string, bfloats bool) {
 	dtype, a, err := s.resolve(c.Model, c)
 	if err != nil {
 		return "", "", false
 	}
-	most := 0
+	quantized, integers, fitted := false, false, false
 	for _, t := range c.Weights {
-		bfloats = bfloats || a.bfloats && len(t.Shape) > 1 && dtype(t.Name) == ir.BF16
-		switch bits, _ := dtype(t.Name).Group(); {
-		case bits == 4:
-			most = 4
-		case bits == 8 && most == 0:
-			most = 8
-		}
+		d := dtype(t.Name)
+		bfloats = bfloats || a.bfloats && len(t.Shape) > 1 && d == ir.BF16
+		quantized = quantized || d.IsQuantized()
+		integers = integers || a.integers && traits(d).Integers
+		fitted = fitted || traits(d).Fitted
 	}
-	compute = map[bool]string{true: "int8", false: "f32"}[a.integers]
+	if quantized {
+		compute = map[bool]string{true: "int8", false: "f32"}[integers]
+	}
 	switch {
-	case most == 0:
-		return "", "", bfloats
-	case most == 8:
+	case !fitted:
 		return compute, "", bfloats
 	case s.Inputs != nil:
 		return compute, "calibrated", bfloats
@@ -160,19 +182,16 @@ func quantizable(m *models.Model, c tensors, key string) bool {
 	return c.Rank(key) == 2 && m.Role(key) != models.VisionEmbedding
 }
 
-func (s Storage) exceptions(size int) ([]kept, error) {
+func (s Storage) exceptions() ([]kept, error) {
 	var list []kept
 	for _, rule := range s.Keep {
 		pattern, name, ok := strings.Cut(rule, "=")
 		d, known := ir.ParseDType(name)
-		switch name {
-		case "int8":
-			d, known = ir.Quantized(8, size), true
-		case "int4":
-			d, known = ir.Quantized(4, size), true
+		if f := quant.Named(name); f != quant.None {
+			d, known = s.groups(f), true
 		}
 		if _, err := path.Match(pattern, ""); !ok || err != nil || !known || !d.IsFloat() {
-			return nil, fmt.Errorf("--keep %s is not understood: expected PATTERN=TYPE, such as 'vision_tower.*=bf16', with f32, bf16, f16, int8 or int4", rule)
+			return nil, fmt.Errorf("--keep %s is not understood: expected PATTERN=TYPE, such as 'vision_tower.*=bf16', with %s", rule, Stored())
 		}
 		list = append(list, kept{pattern, d})
 	}

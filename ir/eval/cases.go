@@ -104,7 +104,7 @@ func (c *Case) unrounded() (map[string]*Tensor, error) {
 	results := f.Results
 	f.Results = nil
 	for i, v := range values {
-		if bits, _ := v.Type.DType.Group(); v.Def.Def == ir.OpConvert && bits != 4 && !v.Type.DType.IsArithmetic() {
+		if d := v.Type.DType; v.Def.Def == ir.OpConvert && !d.IsArithmetic() && (!d.IsQuantized() || d.IsActivation()) {
 			f.Return(results[i].Name, v.Def.In[0])
 		}
 	}

@@ -120,9 +120,9 @@ func (t *Tensor) Convert(d ir.DType) *Tensor { return &Tensor{d, t.Shape, rounde
 // rounded returns values converted to type d.
 func rounded(d ir.DType, values []float64, shape []int) []float64 {
 	out := slices.Clone(values)
-	if bits, group := d.Group(); bits > 0 {
+	if f, group := d.Group(); group > 0 {
 		for row := range slices.Chunk(out, max(1, shape[len(shape)-1])) {
-			quant.Round(row, bits, group)
+			quant.Round(row, f, group)
 		}
 		return out
 	}

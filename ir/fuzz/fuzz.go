@@ -91,7 +91,7 @@ func newGrower(f *ir.Func, seed uint64) *grower {
 	common := rand.New(rand.NewPCG(seed/theme, 98))
 	g.sizes = some(common, 4, ir.D(1), ir.D(2), ir.D(3), ir.D(5), ir.D(7), ir.D(17), ir.D(33))
 	g.vectors = some(common, 2, ir.F32, ir.BF16, ir.F16)
-	g.stored = some(common, 3, ir.F32, ir.BF16, ir.F16, ir.I8G32, ir.I8G64, ir.I8G128, ir.I4G32, ir.I4G64, ir.I4G128)
+	g.stored = some(common, 3, append([]ir.DType{ir.F32, ir.BF16, ir.F16}, ir.Groups.List()...)...)
 	return g
 }
 

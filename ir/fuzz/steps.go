@@ -138,16 +138,16 @@ func (g *grower) gated() *ir.Value {
 
 // integers is a product of integers: a row in groups of 8 bits with a matrix in groups as long.
 func (g *grower) integers() *ir.Value {
-	_, size := oneOf(g, g.stored...).Group()
-	want(size > 0)
+	w := oneOf(g, g.stored...)
+	want(w.Activation() != ir.Invalid)
 	x := g.matrix()
 	computed := !x.IsParam()
 	if computed && g.chance(2) {
 		x = g.normOf(x)
 	}
-	q := g.op(ir.OpConvert, ir.ConvertAttrs{DType: ir.Quantized(8, size)}, x)
+	q := g.op(ir.OpConvert, ir.ConvertAttrs{DType: w.Activation()}, x)
 	x = g.op(ir.OpConvert, ir.ConvertAttrs{DType: ir.F32}, q)
-	w, n := ir.Quantized(oneOf(g, 4, 8), size), g.size()
+	n := g.size()
 	y := g.times(x, w, n)
 	if g.chance(3) {
 		y = g.call(ir.OpMul, g.call(ir.OpSilu, y), g.times(x, w, n))

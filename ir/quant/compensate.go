@@ -27,7 +27,7 @@ func (r *Rounding) compensated(x []float32, g *Groups) {
 			for j := at; j < end; j++ {
 				v := w[j] + dot(f.before[j*n+at:][:j-at], e[at:j])
 				_, q[j] = nearest(float32((v - least) * inverse))
-				e[j] = x[j] - Value4(q[j], scale, least)
+				e[j] = x[j] - affineValue(q[j], scale, least)
 			}
 		}
 	}

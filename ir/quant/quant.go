@@ -1,7 +1,7 @@
-// Package quant is the arithmetic of the integer storage formats: how a group of neighboring values of a row becomes small
-// integers and a scale, and what these stand for.
+// Package quant is the arithmetic of the storage formats of weights in groups: how a group of neighboring values of a row
+// becomes codes of a few bits and a scale, and what these stand for.
 //
-// Two families exist. Symmetric 8-bit groups hold q·scale with q in -127…127 and a float32 scale; weights and activations use
+// A format is a row of one table (Traits). Symmetric 8-bit groups hold q·scale with q in -127…127 and a float32 scale; weights and activations use
 // them. Asymmetric 4-bit groups hold q·scale + min with q in 0…15, scale and min rounded to bfloat16, as torchao's
 // int4_weight_only has them. All arithmetic is float32, one rounding an operation, so that kernels reproduce it bit for bit
 // and every machine compiles to the same bytes.
@@ -29,8 +29,8 @@ func Symmetric8(x []float32, q []byte) (scale float32) {
 // Smallest is the least magnitude that an 8-bit group is scaled by: the reciprocal of anything smaller may overflow.
 const Smallest = 1e-30
 
-// Value4 is what a 4-bit integer stands for: q·scale + min, rounded once.
-func Value4(q uint8, scale, min float32) float32 {
+// affineValue is q·scale + min, rounded once.
+func affineValue(q uint8, scale, min float32) float32 {
 	return float32(math.FMA(float64(q), float64(scale), float64(min))) // exact in float64: 4 by 8 bits, and one addition
 }
 
@@ -43,23 +43,23 @@ func BF16(v float32) float32 {
 	return math.Float32frombits((b + 0x7fff + b>>16&1) &^ 0xffff)
 }
 
-// Round replaces the values of a row by what a format of the given bits and group stands for; the last group may be short.
-func Round(row []float64, bits, group int) {
+// Round replaces the values of a row by what they are in a format; the last group may be short.
+func Round(row []float64, f Format, group int) {
 	x := make([]float32, len(row))
 	for i, v := range row {
 		x[i] = float32(v)
 	}
 	g := NewGroups(len(x), group)
-	(*Rounding)(nil).Row(x, bits, g)
+	(*Rounding)(nil).Row(x, f, g)
 	for i := range row {
-		row[i] = float64(g.Value(i, bits))
+		row[i] = float64(g.Value(i, f))
 	}
 }
 
-// Groups are the integers of a row and what scales them.
+// Groups are the codes of a row and what scales them.
 type Groups struct {
 	Len        int       // of a group
-	Q          []byte    // the integers of the row: 0…15, or 8 bits in two's complement
+	Q          []byte    // the codes of the row
 	Scale, Min []float32 // of every group
 	work       []float32 // room for a row
 }
@@ -70,12 +70,9 @@ func NewGroups(n, group int) *Groups {
 	return &Groups{Len: group, Q: make([]byte, n), Scale: make([]float32, blocks), Min: make([]float32, blocks)}
 }
 
-// Value is what integer i of the row stands for.
-func (g *Groups) Value(i, bits int) float32 {
-	if bits == 8 {
-		return float32(int8(g.Q[i])) * g.Scale[i/g.Len]
-	}
-	return Value4(g.Q[i], g.Scale[i/g.Len], g.Min[i/g.Len])
+// Value is what code i of the row stands for.
+func (g *Groups) Value(i int, f Format) float32 {
+	return f.Value(g.Q[i], g.Scale[i/g.Len], g.Min[i/g.Len])
 }
 
 // Row says how a row of values in symmetric 8-bit groups lies in the memory of a running program: the integers, padded with

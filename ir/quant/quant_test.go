@@ -85,16 +85,16 @@ func TestGroups(t *testing.T) {
 	for _, x := range groups(rand.New(rand.NewPCG(3, 4))) {
 		lo, hi := bounds(x)
 		g := NewGroups(len(x), maxGroup)
-		(*Rounding)(nil).Row(x, 8, g)
+		(*Rounding)(nil).Row(x, Int8, g)
 		limit := float64(top(x))/254*1.0001 + Smallest
 		for i, v := range x {
-			if e := math.Abs(float64(g.Value(i, 8)) - float64(v)); !(e <= limit) {
-				t.Fatalf("8 bits: %g of a group from %g to %g became %g, expected an error of at most %g", v, lo, hi, g.Value(i, 8), limit)
+			if e := math.Abs(float64(g.Value(i, Int8)) - float64(v)); !(e <= limit) {
+				t.Fatalf("8 bits: %g of a group from %g to %g became %g, expected an error of at most %g", v, lo, hi, g.Value(i, Int8), limit)
 			}
 		}
-		(*Rounding)(nil).Row(x, 4, g)
+		(*Rounding)(nil).Row(x, Int4, g)
 		for i, v := range x {
-			if got := g.Value(i, 4); got-got != 0 {
+			if got := g.Value(i, Int4); got-got != 0 {
 				t.Fatalf("4 bits: %g of a group from %g to %g became %g", v, lo, hi, got)
 			}
 		}
@@ -133,8 +133,8 @@ func TestConstant(t *testing.T) {
 		q := make([]byte, len(x))
 		for _, f := range []func() (float32, float32){func() (float32, float32) { return Asymmetric4(x, q) }, func() (float32, float32) { return search4(x, nil, q) }} {
 			s, m := f()
-			if s != 0 || m != BF16(v) || Value4(q[3], s, m) != BF16(v) {
-				t.Errorf("%g: scale %g, min %g, value %g", v, s, m, Value4(q[3], s, m))
+			if s != 0 || m != BF16(v) || affineValue(q[3], s, m) != BF16(v) {
+				t.Errorf("%g: scale %g, min %g, value %g", v, s, m, affineValue(q[3], s, m))
 			}
 		}
 	}

@@ -42,9 +42,9 @@ func read(w matrix, r *Rounding) matrix {
 	out := matrix{w.rows, w.k, make([]float32, len(w.x))}
 	g := NewGroups(w.k, 128)
 	for i := range w.rows {
-		r.Row(w.row(i), 4, g)
+		r.Row(w.row(i), Int4, g)
 		for k := range w.k {
-			out.row(i)[k] = g.Value(k, 4)
+			out.row(i)[k] = g.Value(k, Int4)
 		}
 	}
 	return out

@@ -18,14 +18,13 @@ func (b *builder) w(key string, dims ...any) *Value {
 	return b.f.Weight(key, b.opt.DType(key), dims...)
 }
 
-// operand is x as products with a weight read it: in groups of 8 bits where the weight has integers and the arithmetic
-// has, too, and likewise in bfloat16.
+// operand is x as products with a weight read it: in groups of 8 bits where the weight's format and the arithmetic have
+// integers, and likewise in bfloat16.
 func (b *builder) operand(key string, x *Value) *Value {
 	d := b.opt.DType(key)
-	bits, size := d.Group()
 	switch {
-	case bits > 0 && b.opt.QuantizeActivations:
-		return Convert(Convert(x, ir.Quantized(8, size)), ir.F32)
+	case d.Activation() != ir.Invalid && b.opt.QuantizeActivations:
+		return Convert(Convert(x, d.Activation()), ir.F32)
 	case d == ir.BF16 && b.opt.BF16Activations:
 		return Convert(Convert(x, ir.BF16), ir.F32)
 	}

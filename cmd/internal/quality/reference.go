@@ -40,14 +40,14 @@ func Open(ctx context.Context, dir, folder string, o build.Options, progress fun
 		return nil, fmt.Errorf("%s makes embeddings: expected a checkpoint that generates text, whose answers can be compared", dir)
 	}
 	r := &Reference{c: c, options: o, folder: folder, progress: progress}
-	four, err := o.FourBits(c)
+	fitted, err := o.Fitted(c)
 	if err != nil {
 		c.Close()
 		return nil, err
 	}
 	plain := o
 	plain.Storage, plain.KV = build.Storage{}, ""
-	if r.model, err = build.Load(ctx, c, build.LoadOptions{Options: plain, Observe: four, Folder: folder}); err != nil {
+	if r.model, err = build.Load(ctx, c, build.LoadOptions{Options: plain, Observe: fitted, Folder: folder}); err != nil {
 		c.Close()
 		return nil, err
 	}

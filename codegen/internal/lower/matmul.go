@@ -69,7 +69,7 @@ func (l *lowerer) lowerMatmul(op *ir.Op) ([]Launch, error) {
 	la := Launch{Spec: spec, In: slices.Clone(a.Row), Packed: map[int]weights.Matrix{}, Outs: op.Results, Op: op}
 	spec.X, spec.Pairs = weights.GroupOf(x.Type.DType), a.Factor == ir.BF16
 	switch {
-	case spec.X.Bits > 0:
+	case spec.X.Len > 0:
 		if x.Def == nil || x.Def.Def != ir.OpRow {
 			return nil, fmt.Errorf("@%s: matmul of %s that no row stored", l.f.Name, x.Type)
 		}
