@@ -106,6 +106,9 @@ func (p *patterns) split(s string, parseSpecials bool, emit func(id int32, text 
 		if flags&patternRstrip != 0 {
 			to = len(s) - len(strings.TrimLeftFunc(s[to:], unicode.IsSpace))
 		}
+		if from >= to {
+			continue // the token before it has taken it as white space
+		}
 		if start < from {
 			emit(-1, s[start:from])
 		}

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-var fixtures = []string{"gemma", "gemma2", "pieces", "partial", "unfused"}
+var fixtures = []string{"gemma", "gemma2", "pieces", "partial", "unfused", "strip"}
 
 func read(t testing.TB, name string, into any) []byte {
 	t.Helper()

@@ -346,7 +346,7 @@ def tiff(samples, photometric, order="<", planar=False, tile=None, compress=None
                 b = plane[y:y + bh, x:x + bw]
                 if tile:
                     b = np.pad(b, ((0, bh - b.shape[0]), (0, bw - b.shape[1]), (0, 0)))
-                if predictor == 2:
+                if predictor == 2 and code in (5, 8):  # libtiff ignores the tag with others
                     b = np.concatenate([b[:, :1], b[:, 1:] - b[:, :-1]], 1).astype(data.dtype)
                 raw = b.tobytes()
                 if bits < 8:
@@ -378,6 +378,11 @@ def tiff(samples, photometric, order="<", planar=False, tile=None, compress=None
     return head + body + b"\0" * (len(body) % 2) + struct.pack(order + "H", len(entries)) + directory + b"\0\0\0\0" + tail
 
 
+def literals(raw):
+    """PackBits without a run of equal bytes."""
+    return b"".join(bytes([len(raw[i:i + 128]) - 1]) + raw[i:i + 128] for i in range(0, len(raw), 128))
+
+
 def tiffs():
     rgb, rgba = Image.fromarray(scene()), Image.fromarray(scene(channels=4))
     put("raw.tiff", saved(rgb, "TIFF"))
@@ -403,6 +408,8 @@ def tiffs():
     put("planes.tiff", tiff(rgba, 2, extra=(2,), planar=True, **deflate))
     put("tiles.tiff", tiff(rgb, 2, order=">", tile=(16, 16), predictor=2, **deflate))
     put("rgb16.tiff", tiff(rgb.astype(np.uint16) * 257 ^ 85, 2, order=">", bits=16, predictor=2, **deflate))
+    put("raw-predictor.tiff", tiff(rgb, 2, predictor=2))
+    put("packbits-predictor.tiff", tiff(rgb, 2, compress=literals, code=32773, predictor=2))
     put("white4.tiff", tiff(rgb[..., :1] >> 4, 0, bits=4))
     put("jpeg.tiff", saved(Image.fromarray(scene(40, 40)), "TIFF", compression="jpeg", quality=80))
     put("jpeg-grey.tiff", saved(Image.fromarray(scene(21, 9, 1)[..., 0]), "TIFF", compression="jpeg"))

@@ -9,6 +9,7 @@ gemma2.json  Gemma 2's shape: merges as strings, a normalizer sequence, a split 
 pieces.json  a vocabulary with every way to merge two pieces into a third, ordered by the third, as the converter of SentencePiece
              models orders Gemma's: most tokens have several merges, and many orders of merging end in the same text.
 partial.json byte tokens only below 0xC0 and fused <unk>; unfused.json the same, each <unk> alone.
+strip.json   added tokens that take the white space beside them, and others that are or begin with white space.
 NAME.cases.json   encoding of library.py; with pieces.json of lines of corpus.py.
 decode.json       decoding of library.py with gemma.json: byte runs, special tokens between bytes, unknown ids.
 prompts.json      layout of library.py with gemma.json.
@@ -111,6 +112,35 @@ def partial(base, fuse):
     return f
 
 
+def strip(base):
+    f = copy.deepcopy(base)
+    sides = {"n": {}, "l": {"lstrip": True}, "r": {"rstrip": True}, "b": {"lstrip": True, "rstrip": True}}
+    tokens = [added(s, True) for s in SPECIALS]
+    for side, properties in sides.items():
+        tokens += [added(f"<{side}>", **properties), added(f" x{side}", **properties), added(f"{side}y ", **properties)]
+        tokens += [added(f"\t {side}<s>", True, **properties), added(f" N{side}", normalized=True, **properties)]
+    tokens += [added(" ", lstrip=True), added("\t"), added("\n", rstrip=True), added("\u00a0", lstrip=True, rstrip=True)]
+    f["added_tokens"] = number(tokens, f["model"]["vocab"])
+    return f
+
+
+def stripped(name, f, count, seed):
+    """Texts of added tokens and white space. The library panics where one with lstrip lies within the white space that
+    one with rstrip has taken and ends before it; such texts are left out."""
+    dump(name + ".json", f)
+    backend, rng = Tokenizer.from_str(json.dumps(f)), random.Random(seed)
+    parts = [t["content"] for t in f["added_tokens"][4:]] + [" ", " ", "  ", "\n", "\t", "\u2003", "a", "x"]
+    out = []
+    while len(out) < count:
+        text = "".join(rng.choice(parts) for _ in range(rng.randint(2, 6)))
+        try:
+            out.append(library.encoding(backend, text))
+        except BaseException as e:
+            if type(e).__name__ != "PanicException":
+                raise
+    dump(name + ".cases.json", out)
+
+
 def pieces(base):
     """The most frequent stretches of corpus.py's words and code, and every way to merge two of them into a third."""
     rng, counts = random.Random(7), collections.Counter()
@@ -195,6 +225,7 @@ if __name__ == "__main__":
     cases("gemma2", gemma2(base), 160, 2)
     cases("partial", partial(base, True), 40, 3)
     cases("unfused", partial(base, False), 40, 4)
+    stripped("strip", strip(base), 400, 5)
     mixed(pieces(base))
     decoding(base)
     bare = copy.deepcopy(base)

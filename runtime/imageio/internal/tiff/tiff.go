@@ -173,6 +173,11 @@ func (f *file) layout() error {
 			f.alpha = straight
 		}
 	}
+	switch f.compression {
+	case 5, 8, 32946:
+	default:
+		f.predictor = 1 // as libtiff, which knows the tag with LZW and deflate only
+	}
 	if f.predictor != 1 && (f.predictor != 2 || f.bits < 8) {
 		return fmt.Errorf("unsupported predictor %d with samples of %d bits", f.predictor, f.bits)
 	}
