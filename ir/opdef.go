@@ -225,6 +225,16 @@ func (def *OpDef) InferTypes(in []Type, attrs any) ([]Type, error) {
 	if reflect.TypeOf(attrs) != reflect.TypeOf(def.Attrs) {
 		return nil, fmt.Errorf("has attributes of type %T, expected %T", attrs, def.Attrs)
 	}
+	results, err := def.infer(in, attrs)
+	for _, t := range results {
+		if err == nil {
+			err = checkElements(t.Shape, func(d Dim) int { return d.N })
+		}
+	}
+	return results, err
+}
+
+func (def *OpDef) infer(in []Type, attrs any) ([]Type, error) {
 	if def.InferAll != nil {
 		return def.InferAll(in, attrs)
 	}

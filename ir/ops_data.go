@@ -19,8 +19,11 @@ var OpConstant = Define(OpDef{Name: "constant", Doc: "values in row-major order,
 		if !a.DType.IsArithmetic() {
 			return Type{}, fmt.Errorf("constant of type %s, expected f32, i32 or bool", a.DType)
 		}
+		if err := checkShape(a.Shape); err != nil {
+			return Type{}, err
+		}
 		n, syms := factors(a.Shape)
-		if len(syms) > 0 || n < 0 {
+		if len(syms) > 0 {
 			return Type{}, fmt.Errorf("constant of shape %s, expected constant dimensions", FormatDims(a.Shape))
 		}
 		if len(a.Values) != 1 && len(a.Values) != n {

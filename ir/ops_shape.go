@@ -71,13 +71,14 @@ var OpReshape = Define(OpDef{Name: "reshape", Doc: "the same elements in row-maj
 	},
 })
 
+// checkShape checks the shape of an attribute as far as it is known without the bounds of symbols.
 func checkShape(shape []Dim) error {
 	for _, d := range shape {
 		if d.N < 0 {
 			return fmt.Errorf("shape %s has a negative dimension", FormatDims(shape))
 		}
 	}
-	return nil
+	return checkElements(shape, func(d Dim) int { return d.N })
 }
 
 // OpBroadcast repeats x along dimensions of 1 and new leading ones.

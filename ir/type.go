@@ -152,7 +152,7 @@ func runs(dims []Dim) (products []int, syms []string) {
 	products = []int{1}
 	for _, d := range dims {
 		if d.IsConst() {
-			products[len(products)-1] *= d.N
+			products[len(products)-1] = int(times(int64(products[len(products)-1]), int64(d.N)))
 		} else {
 			syms, products = append(syms, d.Sym), append(products, 1)
 		}
@@ -165,7 +165,7 @@ func factors(dims []Dim) (n int, syms []string) {
 	products, syms := runs(dims)
 	n = 1
 	for _, p := range products {
-		n *= p
+		n = int(times(int64(n), int64(p)))
 	}
 	return n, syms
 }

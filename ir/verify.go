@@ -124,6 +124,9 @@ func (v *verifier) checkType(loc Loc, where string, t Type) {
 	if t.DType == Invalid || t.DType >= numDTypes {
 		v.report(loc, where, "has no data type")
 	}
+	if err := checkElements(t.Shape, v.f.Module.MaxDim); err != nil {
+		v.report(loc, where, "%v", err)
+	}
 	for _, d := range t.Shape {
 		if d.IsConst() {
 			if d.N < 0 || d.N > DimLimit {

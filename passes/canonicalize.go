@@ -195,6 +195,8 @@ func flattenProduct(b *ir.Builder, op *ir.Op, _ map[*ir.Value][]ir.Use) *ir.Valu
 	rows := ir.D(1)
 	for _, d := range x.Type.Shape[:rank-1] {
 		switch {
+		case rows.IsConst() && d.IsConst() && rows.N*d.N > ir.DimLimit:
+			return nil // no dimension is so long
 		case rows.IsConst() && d.IsConst():
 			rows.N *= d.N
 		case rows == ir.D(1):

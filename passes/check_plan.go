@@ -246,7 +246,7 @@ func (c *planChecker) within(name string, v *ir.Value) {
 
 // capacity returns the room for elements in memory of type t, in bytes as element offsets count them.
 func (c *planChecker) capacity(t ir.Type) int64 {
-	return elements(c.f.Module, t.Shape) * t.DType.MemoryBytes()
+	return c.f.Module.Elements(t.Shape) * t.DType.MemoryBytes()
 }
 
 // update checks that an update is written straight into the state, which nothing reads from then on but what takes

@@ -97,8 +97,7 @@ func (p *planner) plan() error {
 		}
 	}
 	p.lifetimes()
-	p.allocate()
-	return nil
+	return p.allocate()
 }
 
 // buffer returns the buffer of a result of op; offsets in the arena follow later.
@@ -207,7 +206,7 @@ func (p *planner) lifetimes() {
 // allocate assigns offsets greedily, each the lowest that is free, in several orders, and keeps the best. Largest first is from
 // Pisarchyk and Lee 2020, "Efficient memory management for deep neural net inference"; on some graphs longest-lived first or
 // first-needed first needs less.
-func (p *planner) allocate() {
+func (p *planner) allocate() error {
 	orders := []func(x, y *life) int{
 		func(x, y *life) int { return cmp.Compare(y.bytes, x.bytes) },
 		func(x, y *life) int { return cmp.Compare(y.bytes*int64(y.to-y.from+1), x.bytes*int64(x.to-x.from+1)) },
@@ -226,6 +225,9 @@ func (p *planner) allocate() {
 			}
 		}
 	}
+	if least > ir.MemoryLimit {
+		return fmt.Errorf("@%s needs an arena of over %d bytes, expected at most that", p.f.Name, int64(ir.MemoryLimit))
+	}
 	for i, l := range p.lives {
 		l.v.Buf.Offset = best[i]
 	}
@@ -236,9 +238,10 @@ func (p *planner) allocate() {
 			op.Result().Buf.Offset = op.In[0].Buf.Offset + off*op.Result().Type.DType.MemoryBytes()
 		}
 	}
+	return nil
 }
 
-// place assigns offsets in one order and returns the size of the arena.
+// place assigns offsets in one order and returns the size of the arena. It stops with one that is over ir.MemoryLimit.
 func (p *planner) place(order func(x, y *life) int) int64 {
 	lives := slices.Clone(p.lives)
 	slices.SortStableFunc(lives, order)
@@ -256,7 +259,9 @@ func (p *planner) place(order func(x, y *life) int) int64 {
 			at = max(at, q.v.Buf.Offset+q.bytes)
 		}
 		l.v.Buf.Offset = at
-		total = max(total, at+l.bytes)
+		if total = max(total, at+l.bytes); total > ir.MemoryLimit {
+			return total
+		}
 		i, _ := slices.BinarySearchFunc(placed, at, func(q *life, at int64) int { return cmp.Compare(q.v.Buf.Offset, at) })
 		placed = slices.Insert(placed, i, l)
 	}

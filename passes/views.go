@@ -94,7 +94,7 @@ func view(m *ir.Module, op *ir.Op, in []int64) (strides []int64, offset int64, o
 // reshaped returns the strides of a reshape of a value with shape x and strides in, or false if there are none. It splits both shapes
 // from the left into groups of equal products. The dimensions of a group must be contiguous, or all repeat one element.
 func reshaped(m *ir.Module, x []ir.Dim, in []int64, out []ir.Dim) ([]int64, bool) {
-	if elements(m, x) == 0 {
+	if m.Elements(x) == 0 {
 		return m.DenseStrides(out), true
 	}
 	strides := make([]int64, len(out))
@@ -171,13 +171,4 @@ func step(m *ir.Module, dims []ir.Dim, strides []int64) (inner int64, ok bool) {
 		return 1, true
 	}
 	return inner, true
-}
-
-// elements returns the number of elements of a shape with every symbol at its bound.
-func elements(m *ir.Module, shape []ir.Dim) int64 {
-	n := int64(1)
-	for _, d := range shape {
-		n *= int64(m.MaxDim(d))
-	}
-	return n
 }

@@ -113,6 +113,9 @@ func Op(m *ir.Module, op *ir.Op, in []*Tensor, syms map[string]int) ([]*Tensor, 
 	if err != nil {
 		return nil, err
 	}
+	if err := fits(op.Result().Type, shape); err != nil {
+		return nil, err
+	}
 	compute := plain[op.Def]
 	switch {
 	case op.Def.Elementwise():

@@ -157,6 +157,9 @@ func Random(rng *rand.Rand, t ir.Type, syms map[string]int, r ir.Range) (*Tensor
 	if err != nil {
 		return nil, err
 	}
+	if err := fits(t, shape); err != nil {
+		return nil, err
+	}
 	out := New(t.DType, shape...)
 	for i := range out.Data {
 		v := r.Lo + (r.Hi-r.Lo)*rng.Float64()
@@ -169,6 +172,18 @@ func Random(rng *rand.Rand, t ir.Type, syms map[string]int, r ir.Range) (*Tensor
 		out.Data[i] = v
 	}
 	return out.Convert(t.DType), nil
+}
+
+// maxElements limits what one tensor may take: 32 GiB.
+const maxElements = 1 << 32
+
+// fits returns an error for a tensor that is too large to be evaluated. t has passed ir's verifier, so that its number
+// of elements is no overflow.
+func fits(t ir.Type, shape []int) error {
+	if n := count(shape); n > maxElements {
+		return fmt.Errorf("%s has %d elements, expected at most %d where it is evaluated", t, n, maxElements)
+	}
+	return nil
 }
 
 func count(shape []int) int {
