@@ -5,7 +5,6 @@ package random
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -16,6 +15,7 @@ import (
 	"pgc/checkpoint/hf"
 	"pgc/models"
 	"pgc/models/registry"
+	"pgc/runtime/output"
 	"pgc/runtime/safetensors"
 )
 
@@ -71,24 +71,19 @@ func Write(ctx context.Context, shape, dir string, o Options) (err error) {
 	if !ok {
 		return fmt.Errorf("--dtype %s is not known: expected bf16, f16 or f32", o.DType)
 	}
-	if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 {
-		return fmt.Errorf("%s is not empty: expected a new directory", dir)
-	}
-	tmp, err := os.MkdirTemp(filepath.Dir(filepath.Clean(dir)), "."+filepath.Base(dir)+"-")
+	folder, err := output.CreateFolder(dir)
 	if err != nil {
-		return fmt.Errorf("cannot write %s: %w", dir, errors.Unwrap(err))
+		return err
 	}
 	defer func() {
 		if err != nil {
-			os.RemoveAll(tmp)
+			folder.Abort()
 		}
 	}()
-	if err := os.Chmod(tmp, 0o755); err != nil {
-		return err
-	}
+	tmp := folder.Dir
 	save := func(name string, data []byte) {
 		if err == nil {
-			err = os.WriteFile(filepath.Join(tmp, name), data, 0o644)
+			err = output.WriteFile(filepath.Join(tmp, name), data)
 		}
 	}
 	save("config.json", cfg)
@@ -121,8 +116,5 @@ func Write(ctx context.Context, shape, dir string, o Options) (err error) {
 	if err = weights(ctx, tmp, m, list, dtype, o); err != nil {
 		return err
 	}
-	if err = os.Remove(dir); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	return os.Rename(tmp, dir)
+	return folder.Close()
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"hash/fnv"
 	"math"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -15,6 +14,7 @@ import (
 	"github.com/x448/float16"
 
 	"pgc/models"
+	"pgc/runtime/output"
 	"pgc/runtime/safetensors"
 )
 
@@ -72,7 +72,7 @@ func weights(ctx context.Context, dir string, m *models.Model, specs []models.We
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, "model.safetensors.index.json"), text, 0o644)
+	return output.WriteFile(filepath.Join(dir, "model.safetensors.index.json"), text)
 }
 
 // scale returns mean and spread of a tensor's uniform values, so that activations stay of order one.

@@ -81,9 +81,9 @@ func (c *benchCmd) Run(ctx context.Context) error {
 		}
 	}
 	if c.JSON {
-		return json.NewEncoder(os.Stdout).Encode(r)
+		return json.NewEncoder(stdout).Encode(r)
 	}
-	r.Print(os.Stdout)
+	r.Print(stdout)
 	return nil
 }
 
@@ -107,11 +107,11 @@ func (c *benchCmd) ablate(ctx context.Context, threads int) error {
 	}
 	a, err := bench.Ablate(ctx, m.Module, m.ImageTokens, t, threads, c.Text, m.Name, m.Layers, func(a *bench.Ablation) {
 		if !c.JSON {
-			a.PrintRow(os.Stdout)
+			a.PrintRow(stdout)
 		}
 	})
 	if err == nil && c.JSON {
-		err = json.NewEncoder(os.Stdout).Encode(a)
+		err = json.NewEncoder(stdout).Encode(a)
 	}
 	return err
 }

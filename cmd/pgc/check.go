@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 
 	"pgc/cmd/internal/check"
 )
@@ -22,13 +21,13 @@ func (c *checkCmd) Run(ctx context.Context) error {
 	}
 	o.Progress = nil
 	if c.Reference != "" {
-		found, err := check.Reference(ctx, os.Stdout, c.Path, c.Reference, o)
+		found, err := check.Reference(ctx, stdout, c.Path, c.Reference, o)
 		if err == nil && len(found) > 0 {
 			err = fmt.Errorf("%d tensors deviate from the reference; the first is %s", len(found), found[0])
 		}
 		return err
 	}
-	mismatches, err := check.Kernels(ctx, os.Stdout, c.Path, o)
+	mismatches, err := check.Kernels(ctx, stdout, c.Path, o)
 	if err != nil {
 		return err
 	}

@@ -55,7 +55,7 @@ type compileCmd struct {
 // Run compiles.
 func (c *compileCmd) Run(ctx context.Context) error {
 	if c.Debug != nil && c.Debug[0] == "help" {
-		debug.Help(os.Stdout)
+		debug.Help(stdout)
 		return nil
 	}
 	o, a, err := c.options()
@@ -84,13 +84,13 @@ func (c *compileCmd) Run(ctx context.Context) error {
 		return err
 	}
 	if c.JSON {
-		return json.NewEncoder(os.Stdout).Encode(struct {
+		return json.NewEncoder(stdout).Encode(struct {
 			*build.Report
 			Quality *quality.Report `json:"quality,omitempty"`
 		}{r, measured})
 	}
 	if measured != nil {
-		measured.Print(os.Stdout)
+		measured.Print(stdout)
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"pgc/internal/build"
 	"pgc/ir/target"
+	"pgc/runtime/output"
 )
 
 type cli struct {
@@ -34,9 +35,12 @@ type versionCmd struct{}
 
 // Run prints the version.
 func (versionCmd) Run() error {
-	_, err := fmt.Println(build.Version)
+	_, err := fmt.Fprintln(stdout, build.Version)
 	return err
 }
+
+// stdout is standard output, to which every command prints.
+var stdout = output.Stdout()
 
 func main() { os.Exit(run()) }
 
@@ -44,19 +48,24 @@ func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var c cli
+	exited := false
 	parser := kong.Must(&c, kong.Name("pgc"), kong.Description("Compiles a PaliGemma checkpoint into one executable file."),
-		kong.BindTo(ctx, (*context.Context)(nil)), kong.Vars{"cpu": target.Default, "stored": build.Stored()}, kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+		kong.BindTo(ctx, (*context.Context)(nil)), kong.Vars{"cpu": target.Default, "stored": build.Stored()},
+		kong.Exit(func(int) { exited = true }), kong.Writers(stdout, os.Stderr), kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
 	args := os.Args[1:]
 	if len(args) == 0 {
 		args = []string{"--help"}
 	}
 	k, err := parser.Parse(separate(args))
-	if err != nil {
+	switch {
+	case exited || stdout.Err() != nil:
+		err = nil
+	case err != nil:
 		err = usage{fmt.Errorf("%w (see --help)", err)}
-	} else {
+	default:
 		err = k.Run()
 	}
-	return report(err)
+	return report(stdout.Finish(err))
 }
 
 // separate splits -d=check into two arguments, because kong would read it as -d with the value "=check". It leaves what

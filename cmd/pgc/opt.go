@@ -27,7 +27,7 @@ type optCmd struct {
 // Run parses, runs the passes, verifies after each of them, and prints or evaluates.
 func (c *optCmd) Run() error {
 	if len(c.Debug) > 0 && c.Debug[0] == "help" {
-		debug.Help(os.Stdout)
+		debug.Help(stdout)
 		return nil
 	}
 	if (c.Eval == "") != (c.Output == "") {
@@ -75,8 +75,8 @@ func (c *optCmd) Run() error {
 	if c.Eval != "" {
 		return evaluate.Run(m, evaluate.Request{Func: c.Func, Syms: c.Sym, In: c.Eval, Out: c.Output})
 	}
-	fmt.Print(m)
-	return nil
+	_, err = fmt.Fprint(stdout, m)
+	return err
 }
 
 // read returns the module that the argument names.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"os"
 
 	"pgc/internal/build"
 )
@@ -24,8 +23,8 @@ func (c *sizeCmd) Run() error {
 		return err
 	}
 	if c.JSON {
-		return json.NewEncoder(os.Stdout).Encode(s)
+		return json.NewEncoder(stdout).Encode(s)
 	}
-	s.Print(os.Stdout)
+	s.Print(stdout)
 	return nil
 }

@@ -62,7 +62,7 @@ func TestArm64(t *testing.T) {
 	}
 	logits := func(name string, args ...string) []float32 {
 		out := filepath.Join(dir, "logits.safetensors")
-		output(t, name, append(args, "forward", "--image", filepath.Join(golden.Dir(), "pictures", "noise.png"), "--prompt", "caption en", "-o", out)...)
+		mustRun(t, name, append(args, "forward", "--image", filepath.Join(golden.Dir(), "pictures", "noise.png"), "--prompt", "caption en", "-o", out)...)
 		f, err := safetensors.Open(out)
 		if err != nil {
 			t.Fatal(err)
@@ -72,7 +72,7 @@ func TestArm64(t *testing.T) {
 	}
 	want := logits(native)
 	var info struct{ Sets []struct{ CPU string } }
-	if err := json.Unmarshal(output(t, exe, "info", "--json"), &info); err != nil || len(info.Sets) != 2 {
+	if err := json.Unmarshal(mustRun(t, exe, "info", "--json"), &info); err != nil || len(info.Sets) != 2 {
 		t.Errorf("info lists the instruction sets %v (%v)", info.Sets, err)
 	}
 	for _, set := range info.Sets {

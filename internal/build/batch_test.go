@@ -122,7 +122,7 @@ func TestBatchTogether(t *testing.T) {
 		var lines []string
 		for i, a := range asks {
 			image, prompt := images[i/6], prompts[i%len(prompts)]
-			want = append(want, replies(t, output(t, exe, append([]string{"generate", "--json", "--image", image, "--prompt", prompt}, a.args...)...))[0])
+			want = append(want, replies(t, mustRun(t, exe, append([]string{"generate", "--json", "--image", image, "--prompt", prompt}, a.args...)...))[0])
 			lines = append(lines, fmt.Sprintf(`{"id":%d,"images":[%q],"prompt":%q,%s}`, i, image, prompt, a.fields))
 		}
 		for _, n := range []int{1, 3, 8, 11} {

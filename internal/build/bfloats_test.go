@@ -24,7 +24,7 @@ func TestBFloats(t *testing.T) {
 	var info struct {
 		BFloats bool `json:"bf16_products"`
 	}
-	if err := json.Unmarshal(output(t, exe, "info", "--json"), &info); err != nil || !info.BFloats || len(r.Sets) != 2 {
+	if err := json.Unmarshal(mustRun(t, exe, "info", "--json"), &info); err != nil || !info.BFloats || len(r.Sets) != 2 {
 		t.Fatalf("info says %+v, %v; compiled %+v", info, err, r.Sets)
 	}
 	for _, s := range r.Sets {
@@ -38,7 +38,7 @@ func TestBFloats(t *testing.T) {
 				continue
 			}
 			args := []string{"generate", "--isa", s.CPU, "--json", "--logprobs", "--image", filepath.Join(demo, "pictures", r.Image), "--prompt", r.Prompt}
-			got := replies(t, output(t, exe, args...))[0]
+			got := replies(t, mustRun(t, exe, args...))[0]
 			compared++
 			switch {
 			case slices.Equal(got.Tokens, r.Tokens):
@@ -47,7 +47,7 @@ func TestBFloats(t *testing.T) {
 				t.Errorf("%s, %s %q: %q, transformers says %q and is sure by %g", s.CPU, r.Image, r.Prompt, got.Text, r.Text, r.Margin)
 			}
 			if compared == 1 {
-				one := replies(t, output(t, exe, append(args, "--threads", "1")...))[0]
+				one := replies(t, mustRun(t, exe, append(args, "--threads", "1")...))[0]
 				if !slices.Equal(one.Logprobs, got.Logprobs) {
 					t.Errorf("%s: log-probabilities are %v on one thread and %v on all", s.CPU, one.Logprobs, got.Logprobs)
 				}

@@ -18,6 +18,7 @@ import (
 	"pgc/passes"
 	"pgc/runtime/embed"
 	"pgc/runtime/manifest"
+	"pgc/runtime/output"
 	"pgc/runtime/program"
 )
 
@@ -150,7 +151,7 @@ func Compile(ctx context.Context, dir, out string, runtime []byte, o Options) (*
 	if err != nil {
 		return nil, OptionError{err}
 	}
-	if err := program.Writable(out); err != nil {
+	if err := output.Check(out); err != nil {
 		return nil, err
 	}
 	emit, err := newEmitter(o.Emit, o.EmitDir)

@@ -59,7 +59,7 @@ func TestDemo(t *testing.T) {
 			Text   string
 			Tokens []int32
 		}
-		out := output(t, exe, "generate", "--json", "--image", picture, "--prompt", r.Prompt)
+		out := mustRun(t, exe, "generate", "--json", "--image", picture, "--prompt", r.Prompt)
 		if err := json.Unmarshal(out, &got); err != nil {
 			t.Fatal(err)
 		}
@@ -75,7 +75,7 @@ func TestDemo(t *testing.T) {
 			if err := os.WriteFile(in, []byte(strings.ReplaceAll(requests[name].String(), "LOGPROBS", logprobs)), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			answers[i] = replies(t, output(t, exe, "batch", "--input", in, "--output", "-"))
+			answers[i] = replies(t, mustRun(t, exe, "batch", "--input", in, "--output", "-"))
 		}
 		for i, a := range answers[0] {
 			if b := answers[1][i]; len(a.Tokens) == 0 || !slices.Equal(a.Tokens, b.Tokens) || len(b.Logprobs) != len(b.Tokens) {

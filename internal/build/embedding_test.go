@@ -51,7 +51,7 @@ func embedArgs(t *testing.T, ref *safetensors.File, kind string) (args []string)
 func embedded(t *testing.T, exe string, args ...string) []byte {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "out.safetensors")
-	output(t, exe, append([]string{"embed", "-o", path}, args...)...)
+	mustRun(t, exe, append([]string{"embed", "-o", path}, args...)...)
 	data, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -154,7 +154,7 @@ func compareRanking(t *testing.T, exe string, ref *safetensors.File) {
 				Image string
 			}
 		}
-		if err := json.Unmarshal(output(t, exe, append(args, "--json")...), &got); err != nil {
+		if err := json.Unmarshal(mustRun(t, exe, append(args, "--json")...), &got); err != nil {
 			t.Fatal(err)
 		}
 		if got.Query != query || len(got.Images) != len(images) {
@@ -171,12 +171,12 @@ func compareRanking(t *testing.T, exe string, ref *safetensors.File) {
 			}
 			fmt.Fprintf(&lines, "%.6f\t%s\n", r.Score, r.Image)
 		}
-		if text := string(output(t, exe, args...)); text != lines.String() {
+		if text := string(mustRun(t, exe, args...)); text != lines.String() {
 			t.Errorf("%q: printed\n%s\nexpected\n%s", query, text, lines.String())
 		}
 	}
 	again := append([]string{"rank", "--query", "q"}, images[0], images[0])
-	if text := string(output(t, exe, again...)); strings.Count(text, images[0]+"\n") != 2 {
+	if text := string(mustRun(t, exe, again...)); strings.Count(text, images[0]+"\n") != 2 {
 		t.Errorf("an image given twice: %q", text)
 	}
 }
@@ -197,7 +197,7 @@ func TestRankKeepsTheOrderOfTies(t *testing.T) {
 		args = append(args, path)
 	}
 	var order []string
-	for line := range strings.Lines(string(output(t, exe, args...))) {
+	for line := range strings.Lines(string(mustRun(t, exe, args...))) {
 		_, path, _ := strings.Cut(strings.TrimSpace(line), "\t")
 		order = append(order, path)
 	}
@@ -329,7 +329,7 @@ func TestEmbeddingMisuse(t *testing.T) {
 			t.Errorf("--max-tokens %d: error %v, expected %q", tokens, err, want)
 		}
 	}
-	help := string(output(t, compiled(t, "colpali-odd"), "--help"))
+	help := string(mustRun(t, compiled(t, "colpali-odd"), "--help"))
 	if !strings.Contains(help, "  rank ") || strings.Contains(help, "generate") {
 		t.Errorf("--help shows commands that the model does not have:\n%s", help)
 	}

@@ -14,6 +14,7 @@ import (
 	"pgc/codegen/ptx"
 	"pgc/ir/target"
 	"pgc/ir/tile"
+	"pgc/runtime/output"
 )
 
 // Stages lists the intermediate forms that a compilation can write.
@@ -45,7 +46,7 @@ func newEmitter(stages []string, dir string) (*emitter, error) {
 func (e *emitter) wants(stage string) bool { return slices.Contains(e.stages, stage) }
 
 func (e *emitter) write(name string, text []byte) error {
-	return os.WriteFile(filepath.Join(e.dir, name), text, 0o644)
+	return output.WriteFile(filepath.Join(e.dir, name), text)
 }
 
 // graph writes the text of a module.

@@ -89,9 +89,9 @@ func TestGeneration(t *testing.T) {
 		if p := r.Options["repetition_penalty"]; p != nil {
 			args = append(args, "--repetition-penalty", string(p))
 		}
-		got := replies(t, output(t, exe, append(args, "--logprobs")...))[0]
+		got := replies(t, mustRun(t, exe, append(args, "--logprobs")...))[0]
 		// Without log-probabilities no logits are written: the tokens are the same.
-		if short := replies(t, output(t, exe, args...))[0]; !slices.Equal(short.Tokens, got.Tokens) {
+		if short := replies(t, mustRun(t, exe, args...))[0]; !slices.Equal(short.Tokens, got.Tokens) {
 			t.Errorf("%s %s: tokens %v without log-probabilities, %v with them", r.Checkpoint, r.Kind, short.Tokens, got.Tokens)
 		}
 		sure := 0
@@ -148,7 +148,7 @@ func TestBatch(t *testing.T) {
 			for _, image := range q.images {
 				args = append(args, "--image", image)
 			}
-			want = append(want, replies(t, output(t, exe, args...))[0])
+			want = append(want, replies(t, mustRun(t, exe, args...))[0])
 			images, _ := json.Marshal(q.images)
 			prompt, _ := json.Marshal(q.prompt)
 			fmt.Fprintf(&in, `{"id":"<%d>","images":%s,"prompt":%s,%s}`+"\n", i, images, prompt, fields)
@@ -164,7 +164,7 @@ func TestBatch(t *testing.T) {
 		if err := os.WriteFile(requests, []byte(in.String()), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		got := replies(t, output(t, exe, "batch", "--input", requests, "--output", "-"))
+		got := replies(t, mustRun(t, exe, "batch", "--input", requests, "--output", "-"))
 		if len(got) != len(want) {
 			t.Fatalf("%d answers to %d requests", len(got), len(want))
 		}
@@ -178,14 +178,14 @@ func TestBatch(t *testing.T) {
 			t.Error("a picture was encoded for each of its prompts")
 		}
 		flags := append([]string{"generate", "--json", "--logprobs", "--image", a, "--image", b, "--prompt", "caption en", "--prompt", "", "--each"}, draw...)
-		for i, r := range replies(t, output(t, exe, flags...)) {
+		for i, r := range replies(t, mustRun(t, exe, flags...)) {
 			equal(fmt.Sprint("each ", i), r, want[i])
 		}
-		short := output(t, exe, append([]string{a, b, "caption en", "--each"}, draw...)...)
+		short := mustRun(t, exe, append([]string{a, b, "caption en", "--each"}, draw...)...)
 		if text := want[0].Text + "\n" + want[2].Text + "\n"; string(short) != text {
 			t.Errorf("%s --each: %q, expected %q", name, short, text)
 		}
-		both := output(t, exe, append([]string{"generate", "--image", b, "--image", a, "--prompt", "detect cat"}, draw...)...)
+		both := mustRun(t, exe, append([]string{"generate", "--image", b, "--image", a, "--prompt", "detect cat"}, draw...)...)
 		if string(both) != want[4].Text+"\n" {
 			t.Errorf("%s two pictures: %q, expected %q", name, both, want[4].Text)
 		}
@@ -198,7 +198,7 @@ func TestNoWords(t *testing.T) {
 	args := []string{"generate", "--json", "--image", picturePath("grey.png"), "--prompt", "caption en", "--temperature", "300", "--max-new-tokens", "250"}
 	seen, longest := map[int32]bool{}, reply{}
 	for _, seed := range []string{"1", "2", "3", "4", "5", "6"} {
-		r := replies(t, output(t, exe, append(args, "--seed", seed)...))[0]
+		r := replies(t, mustRun(t, exe, append(args, "--seed", seed)...))[0]
 		for _, id := range r.Tokens {
 			seen[id] = true
 			if id == 0 || id == 2 || id >= 1572 {
@@ -216,7 +216,7 @@ func TestNoWords(t *testing.T) {
 	stop := string(text[len(text)/2 : len(text)/2+3])
 	before, _, _ := strings.Cut(longest.Text, stop)
 	for _, seed := range []string{"1", "2", "3", "4", "5", "6"} {
-		r := replies(t, output(t, exe, append(args, "--seed", seed, "--stop", "no such text", "--stop", stop)...))[0]
+		r := replies(t, mustRun(t, exe, append(args, "--seed", seed, "--stop", "no such text", "--stop", stop)...))[0]
 		if !strings.HasPrefix(longest.Text, r.Text) {
 			continue // another seed's
 		}

@@ -16,7 +16,7 @@ import (
 	"pgc/runtime/safetensors"
 )
 
-func output(t *testing.T, name string, args ...string) []byte {
+func mustRun(t *testing.T, name string, args ...string) []byte {
 	t.Helper()
 	var stderr bytes.Buffer
 	cmd := exec.Command(name, args...)
@@ -70,8 +70,8 @@ func compareCase(t *testing.T, exe, path string, flags ...string) {
 	}
 	dir := t.TempDir()
 	files := []string{filepath.Join(dir, "two"), filepath.Join(dir, "one")}
-	output(t, exe, append(forward, "-o", files[0], "--threads", "2")...)
-	output(t, exe, append(forward, "-o", files[1], "--threads", "1")...)
+	mustRun(t, exe, append(forward, "-o", files[0], "--threads", "2")...)
+	mustRun(t, exe, append(forward, "-o", files[1], "--threads", "1")...)
 	two, _ := os.ReadFile(files[0])
 	one, _ := os.ReadFile(files[1])
 	if !bytes.Equal(one, two) {
@@ -107,7 +107,7 @@ func compareCase(t *testing.T, exe, path string, flags ...string) {
 	}
 	want, margins := golden.Ints(ref, "generated"), golden.Floats(ref, "generated_margin")
 	var answer struct{ Tokens []int32 }
-	out := output(t, exe, append([]string{"generate", "--json", "--max-new-tokens", "16"}, args...)...)
+	out := mustRun(t, exe, append([]string{"generate", "--json", "--max-new-tokens", "16"}, args...)...)
 	if err := json.Unmarshal(out, &answer); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}

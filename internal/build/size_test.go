@@ -23,7 +23,7 @@ func TestMemory(t *testing.T) {
 		KVB    int64 `json:"kv_bytes"`
 		Memory int64 `json:"memory_bytes"`
 	}
-	if err := json.Unmarshal(output(t, exe, "info", "--json"), &info); err != nil {
+	if err := json.Unmarshal(mustRun(t, exe, "info", "--json"), &info); err != nil {
 		t.Fatal(err)
 	}
 	var ran struct {
@@ -31,7 +31,7 @@ func TestMemory(t *testing.T) {
 		PromptTokens int   `json:"prompt_tokens"`
 		Peak         int64 `json:"peak_rss_bytes"`
 	}
-	out := output(t, exe, "generate", "--json", "--image", filepath.Join(demo, "pictures/05-purple.png"), "--prompt", "caption en caption en caption en")
+	out := mustRun(t, exe, "generate", "--json", "--image", filepath.Join(demo, "pictures/05-purple.png"), "--prompt", "caption en caption en caption en")
 	if err := json.Unmarshal(out, &ran); err != nil {
 		t.Fatal(err)
 	}

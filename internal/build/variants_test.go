@@ -33,7 +33,7 @@ func TestSets(t *testing.T) {
 			Runs       bool
 		}
 	}
-	if err := json.Unmarshal(output(t, exe, "info", "--json"), &info); err != nil {
+	if err := json.Unmarshal(mustRun(t, exe, "info", "--json"), &info); err != nil {
 		t.Fatal(err)
 	}
 	if len(info.Sets) != len(r.Sets) || len(r.Sets) != 2 || info.CodeBytes != r.CodeBytes {

@@ -20,6 +20,7 @@ import (
 
 	"pgc"
 	"pgc/runtime/native"
+	"pgc/runtime/output"
 )
 
 // generating are the commands of a model that generates text.
@@ -94,7 +95,8 @@ func report(name string, err error) int {
 
 // Run executes one command of an opened executable.
 func Run(ctx context.Context, name string, e *pgc.Executable, args []string, start time.Time) error {
-	a := &App{Out: os.Stdout, Err: os.Stderr, Executable: e, ctx: ctx, opened: start}
+	out := output.Stdout()
+	a := &App{Out: out, Err: os.Stderr, Executable: e, ctx: ctx, opened: start}
 	var generates generating
 	var embeds embedding
 	own, foreign, c := any(&generates), any(&embeds), &generates.common
@@ -103,7 +105,7 @@ func Run(ctx context.Context, name string, e *pgc.Executable, args []string, sta
 	}
 	exited := false
 	parser, err := kong.New(own, kong.Name(name), kong.Description(fmt.Sprintf("The model %s, %s, compiled.", e.Name(), e.Kind())),
-		kong.Exit(func(int) { exited = true }), kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+		kong.Exit(func(int) { exited = true }), kong.Writers(out, os.Stderr), kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
 	if err != nil {
 		return err
 	}
@@ -114,8 +116,8 @@ func Run(ctx context.Context, name string, e *pgc.Executable, args []string, sta
 		return err
 	}
 	k, err := parser.Parse(args)
-	if exited {
-		return nil
+	if exited || out.Err() != nil {
+		return out.Err()
 	}
 	if err != nil {
 		hint := "see --help"
@@ -129,7 +131,7 @@ func Run(ctx context.Context, name string, e *pgc.Executable, args []string, sta
 	if a.isa = c.ISA; a.isa != "" && !slices.Contains(e.ISAs(), a.isa) {
 		return usage{fmt.Errorf("--isa %s is not in this executable: expected %s", a.isa, strings.Join(e.ISAs(), " or "))}
 	}
-	return k.Run(a)
+	return out.Finish(k.Run(a))
 }
 
 // refuse says that a word is a command of other models only, or returns nil.

@@ -9,10 +9,10 @@ import (
 	"io"
 	"iter"
 	"os"
-	"path/filepath"
 	"time"
 
 	"pgc"
+	"pgc/runtime/output"
 )
 
 type batchCmd struct {
@@ -74,7 +74,7 @@ func (c *batchCmd) Run(a *App) error {
 			line.answer = newAnswer(got, load)
 		}
 		if err := writeJSON(out, line); err != nil {
-			return fmt.Errorf("cannot write %s: %w", c.Output, err)
+			return err
 		}
 	}
 	if skipped > 0 {
@@ -163,65 +163,91 @@ func parseRequest(text []byte, n int) (r batchRequest, err error) {
 	return r, r.settings.check()
 }
 
-// resume opens the output for appending and returns the ids that it answers. It removes lines with errors and an
-// incomplete last line, so that their requests are answered again, and refuses a file that holds anything else.
+// resume opens the output for appending and returns the ids that it answers. It removes lines with errors, lines whose id
+// was answered before and an incomplete last line, so that each request has one answer, and refuses a file that holds
+// anything else.
 func (c *batchCmd) resume(a *App) (io.WriteCloser, map[string]bool, error) {
 	if c.Output == "-" {
 		return nopCloser{a.Out}, nil, nil
 	}
-	data, err := os.ReadFile(c.Output)
-	if err != nil && !os.IsNotExist(err) {
+	log, err := output.OpenLog(c.Output)
+	if err != nil {
 		return nil, nil, err
 	}
 	done := map[string]bool{}
-	var keep []byte
-	for n, line := range bytes.SplitAfter(data, []byte("\n")) {
-		var a struct {
-			ID    json.RawMessage
-			Text  *string
-			Error string
+	dropped := 0
+	err = c.answered(log, func(id string, _ []byte) error {
+		if id == "" || done[id] {
+			dropped++
 		}
-		begin := []byte(`{"id":`)
-		whole := json.Unmarshal(line, &a) == nil && a.ID != nil && (a.Text != nil || a.Error != "") && bytes.HasSuffix(line, []byte("\n"))
-		switch last := !bytes.HasSuffix(line, []byte("\n")); {
-		case whole && a.Error == "":
-			done[string(a.ID)] = true
-			keep = append(keep, line...)
-		case whole:
-		case !last || !bytes.HasPrefix(line, begin[:min(len(line), len(begin))]):
-			return nil, nil, fmt.Errorf("%s: line %d is not an answer of batch, expected a file that batch wrote, or none", c.Output, n+1)
-		}
+		done[id] = true
+		return nil
+	})
+	delete(done, "")
+	if err == nil && dropped > 0 {
+		err = log.Replace(func(w io.Writer) error {
+			written := map[string]bool{}
+			return c.answered(log, func(id string, line []byte) error {
+				if id == "" || written[id] {
+					return nil
+				}
+				written[id] = true
+				_, err := w.Write(line)
+				return err
+			})
+		})
 	}
-	if len(keep) < len(data) {
-		if err := replace(c.Output, keep); err != nil {
-			return nil, nil, err
-		}
-	}
-	f, err := os.OpenFile(c.Output, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
 	if err != nil {
+		log.Close()
 		return nil, nil, err
 	}
-	return f, done, nil
+	return log, done, nil
 }
 
-// replace atomically replaces the file at path.
-func replace(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".batch-*")
+// answered calls each with every line of an output and the id that it answers, "" where it is an error or incomplete.
+func (c *batchCmd) answered(log *output.Log, each func(id string, line []byte) error) error {
+	content, err := log.Reader()
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Chmod(0o644)
+	lines := bufio.NewReader(content)
+	for n := 1; ; n++ {
+		line, err := lines.ReadBytes('\n')
+		if err != nil && err != io.EOF {
+			return fmt.Errorf("cannot read %s: %w", c.Output, output.Cause(err))
+		}
+		if len(line) == 0 {
+			return nil
+		}
+		id, ok := answeredID(line)
+		if !ok {
+			return fmt.Errorf("%s: line %d is not an answer of batch, expected a file that batch wrote, or none", c.Output, n)
+		}
+		if err := each(id, line); err != nil {
+			return err
+		}
 	}
-	if e := f.Close(); err == nil {
-		err = e
+}
+
+// answeredID returns the id that a line of an output answers, "" where it is an error or incomplete. It reports whether
+// batch can have written the line.
+func answeredID(line []byte) (id string, ok bool) {
+	if !bytes.HasSuffix(line, []byte("\n")) {
+		begin := []byte(`{"id":`)
+		return "", bytes.HasPrefix(line, begin[:min(len(line), len(begin))])
 	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
+	var a struct {
+		ID    json.RawMessage
+		Text  *string
+		Error string
 	}
-	return err
+	switch {
+	case json.Unmarshal(line, &a) != nil || a.ID == nil || a.Text == nil && a.Error == "":
+		return "", false
+	case a.Error != "":
+		return "", true
+	}
+	return string(a.ID), true
 }
 
 // nopCloser leaves a writer open.

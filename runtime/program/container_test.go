@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"pgc/runtime/output"
 )
 
 // runtimeELF stands for the runtime: bytes of an odd length.
@@ -342,13 +344,13 @@ func TestWritable(t *testing.T) {
 		{filepath.Join(dir, "new"), ""},
 		{file, ""},
 		{link, ""},
-		{dir, "it exists and is not a regular file"},
+		{dir, "it is a folder, expected a file"},
 		{"/dev/null", "cannot write /dev/null: it exists and is not a regular file"},
 		{filepath.Join(dir, "none", "x"), "no such file or directory"},
 		{filepath.Join(file, "x"), "not a directory"},
 		{"", "no name"},
 	} {
-		err := Writable(c.path)
+		err := output.Check(c.path)
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%s: error %v, expected %q", c.path, err, c.want)
 		}

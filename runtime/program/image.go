@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"pgc/runtime/output"
 )
 
 // Executable is an opened executable: its programs decoded, its sections mapped from the file.
@@ -49,7 +51,7 @@ func OpenFile(path string) (*Executable, error) {
 func (m *Executable) open(f *os.File) error {
 	info, err := f.Stat()
 	if err != nil {
-		return cause(err)
+		return output.Cause(err)
 	}
 	if !info.Mode().IsRegular() {
 		return errors.New("not a regular file")
@@ -119,7 +121,7 @@ func (m *Executable) mapSection(f *os.File, s *SectionInfo) error {
 	if s.Name == SectionRuntime { // the kernel has it mapped already; read in pieces, it adds nothing to the memory
 		sum := crc32.New(crcTable)
 		if _, err := io.CopyBuffer(sum, struct{ io.Reader }{io.NewSectionReader(f, s.Offset, s.padded())}, make([]byte, 256<<10)); err != nil {
-			return cause(err)
+			return output.Cause(err)
 		}
 		if sum.Sum32() != s.Sum {
 			return errors.New("damaged: its checksum is wrong")

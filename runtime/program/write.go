@@ -4,15 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
-	"io/fs"
-	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"sort"
+
+	"pgc/runtime/output"
 )
 
 // Section is a section to be written: Write produces its bytes, as many as it likes.
@@ -36,90 +33,29 @@ func Bytes(name string, data []byte) Section {
 // The file appears at path only when it is complete; on an error, or when ctx is cancelled, what was at path before is
 // untouched and nothing else stays behind. Memory use does not depend on the sizes of the sections.
 func Write(ctx context.Context, path string, runtime []byte, sets []*Program, sections ...Section) error {
-	target, err := checkPath(path)
+	f, err := output.CreateExecutable(path)
 	if err != nil {
 		return err
 	}
-	f, err := createBeside(target)
+	defer f.Abort()
+	if err := writeFile(ctx, bare{f}, runtime, sets, sections); err != nil {
+		return &output.Error{Path: path, Err: err}
+	}
+	if err := ctx.Err(); err != nil {
+		return &output.Error{Path: path, Err: err}
+	}
+	return f.Close()
+}
+
+// bare is a file whose errors do not name it: Write does.
+type bare struct{ f *output.File }
+
+func (b bare) Write(p []byte) (int, error) {
+	n, err := b.f.Write(p)
 	if err != nil {
-		return fmt.Errorf("cannot write %s: %w", path, cause(err))
+		err = output.Cause(err)
 	}
-	err = writeFile(ctx, output{f}, runtime, sets, sections)
-	if closed := f.Close(); err == nil {
-		err = cause(closed)
-	}
-	if err == nil {
-		err = ctx.Err()
-	}
-	if err == nil {
-		err = cause(os.Rename(f.Name(), target))
-	}
-	if err != nil {
-		os.Remove(f.Name())
-		return fmt.Errorf("cannot write %s: %w", path, err)
-	}
-	return nil
-}
-
-// Writable says why Write could not make a file at path, or nil: to be asked before long work.
-func Writable(path string) error {
-	target, err := checkPath(path)
-	if err != nil {
-		return err
-	}
-	f, err := createBeside(target)
-	if err != nil {
-		return fmt.Errorf("cannot write %s: %w", path, cause(err))
-	}
-	f.Close()
-	return os.Remove(f.Name())
-}
-
-// checkPath follows a symbolic link at path and refuses to replace what is not a file.
-func checkPath(path string) (string, error) {
-	if path == "" {
-		return "", errors.New("no name for the file to write")
-	}
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
-	}
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return "", fmt.Errorf("cannot write %s: it exists and is not a regular file", path)
-	}
-	return path, nil
-}
-
-// createBeside makes a new executable file, hidden, in the folder of path.
-func createBeside(path string) (*os.File, error) {
-	dir, base := filepath.Split(path)
-	for {
-		name := filepath.Join(dir, fmt.Sprintf(".%.100s.%08x", base, rand.Uint32()))
-		f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o755)
-		if !errors.Is(err, fs.ErrExist) {
-			return f, err
-		}
-	}
-}
-
-// output is a file whose errors do not mention its temporary name.
-type output struct{ f *os.File }
-
-func (o output) Write(b []byte) (int, error) {
-	n, err := o.f.Write(b)
-	return n, cause(err)
-}
-
-// cause strips the name of the file from an error of package os.
-func cause(err error) error {
-	var pathErr *fs.PathError
-	if errors.As(err, &pathErr) {
-		return pathErr.Err
-	}
-	var linkErr *os.LinkError
-	if errors.As(err, &linkErr) {
-		return linkErr.Err
-	}
-	return err
+	return n, err
 }
 
 func writeFile(ctx context.Context, f io.Writer, runtime []byte, sets []*Program, sections []Section) error {

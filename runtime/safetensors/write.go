@@ -5,9 +5,9 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 	"unsafe"
+
+	"pgc/runtime/output"
 )
 
 // Spec describes a tensor to be written.
@@ -25,10 +25,10 @@ func (s Spec) bytes() int64 {
 	return n
 }
 
-// Writer streams tensors in the order of their specs. The file appears under its name only when Close succeeds.
+// Writer streams tensors in the order of their specs through an output.File.
 type Writer struct {
 	path  string
-	file  *os.File
+	file  *output.File
 	buf   *bufio.Writer
 	specs []Spec
 	next  int
@@ -60,9 +60,9 @@ func Create(path string, metadata map[string]string, specs []Spec) (*Writer, err
 	for len(text)%8 != 0 {
 		text = append(text, ' ')
 	}
-	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	file, err := output.Create(path)
 	if err != nil {
-		return nil, fmt.Errorf("cannot write %s: %w", path, err)
+		return nil, err
 	}
 	w := &Writer{path: path, file: file, buf: bufio.NewWriterSize(file, 1<<20), specs: specs}
 	w.buf.Write(binary.LittleEndian.AppendUint64(nil, uint64(len(text))))
@@ -83,7 +83,7 @@ func (w *Writer) Write(data []byte) (int, error) {
 		}
 		n := min(int64(len(data)), w.left)
 		if _, err := w.buf.Write(data[:n]); err != nil {
-			return written, fmt.Errorf("cannot write %s: %w", w.path, err)
+			return written, err
 		}
 		w.left -= n
 		written += int(n)
@@ -107,7 +107,7 @@ func writeRaw[E float32 | int32](w *Writer, v []E) error {
 	return err
 }
 
-// Close completes the file and renames it to its path, replacing an older one.
+// Close completes the file, which then has its name.
 func (w *Writer) Close() error {
 	missing := w.left
 	for _, s := range w.specs[w.next:] {
@@ -117,25 +117,12 @@ func (w *Writer) Close() error {
 		w.Abort()
 		return fmt.Errorf("%s: %d bytes of tensors were not written", w.path, missing)
 	}
-	err := w.buf.Flush()
-	if err == nil {
-		err = w.file.Chmod(0o644)
-	}
-	if err == nil {
-		err = w.file.Close()
-	}
-	if err == nil {
-		err = os.Rename(w.file.Name(), w.path)
-	}
-	if err != nil {
+	if err := w.buf.Flush(); err != nil {
 		w.Abort()
-		return fmt.Errorf("cannot write %s: %w", w.path, err)
+		return err
 	}
-	return nil
+	return w.file.Close()
 }
 
 // Abort removes the incomplete file.
-func (w *Writer) Abort() {
-	w.file.Close()
-	os.Remove(w.file.Name())
-}
+func (w *Writer) Abort() { w.file.Abort() }

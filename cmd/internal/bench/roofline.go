@@ -6,10 +6,11 @@ import (
 	"image/color"
 	"maps"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 	"sort"
+
+	"pgc/runtime/output"
 )
 
 // Roofline writes a roofline chart of every kernel that computes, as SVG or PNG by the file's extension: operations per
@@ -33,7 +34,7 @@ func (r *Report) Roofline(path string) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(path, data, 0o644)
+	return output.WriteFile(path, data)
 }
 
 const (

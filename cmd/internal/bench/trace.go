@@ -4,7 +4,8 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
-	"os"
+
+	"pgc/runtime/output"
 )
 
 // event is an event of the Chrome trace format, which Perfetto also reads. Times are in microseconds.
@@ -22,16 +23,16 @@ type event struct {
 // Trace writes what every thread did in the reported runs: a process per phase, a thread per thread, and an event per
 // launch that it took tasks of, from its first task to its last.
 func (r *Report) Trace(path string) error {
-	f, err := os.Create(path)
+	f, err := output.Create(path)
 	if err != nil {
 		return err
 	}
+	defer f.Abort()
 	w := bufio.NewWriter(f)
 	w.WriteString("{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n")
 	for i, e := range r.events() {
 		line, err := json.Marshal(e)
 		if err != nil {
-			f.Close()
 			return err
 		}
 		if i > 0 {
@@ -41,7 +42,6 @@ func (r *Report) Trace(path string) error {
 	}
 	w.WriteString("\n]}\n")
 	if err := w.Flush(); err != nil {
-		f.Close()
 		return err
 	}
 	return f.Close()

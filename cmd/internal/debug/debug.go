@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +15,7 @@ import (
 
 	"pgc/ir"
 	"pgc/passes"
+	"pgc/runtime/output"
 )
 
 // option is an argument that -d takes.
@@ -232,7 +232,7 @@ func Explain(err error) error {
 	}
 	path := "pgc-repro-" + f.Pass + ".pgir"
 	text := fmt.Sprintf("// pgc opt -p %s -d check %s\n%s", f.Pass, path, f.Before)
-	if werr := os.WriteFile(path, []byte(text), 0o644); werr != nil {
+	if werr := output.WriteFile(path, []byte(text)); werr != nil {
 		return fmt.Errorf("%w; the file that replays it cannot be written: %w", err, werr)
 	}
 	return fmt.Errorf("%w; to replay it: pgc opt -p %s -d check %s", err, f.Pass, path)

@@ -2,11 +2,11 @@ package debug
 
 import (
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 
 	"pgc/ir"
+	"pgc/runtime/output"
 )
 
 // dot draws functions in Graphviz's language, a cluster per function: operations are boxes, parameters and results
@@ -67,4 +67,4 @@ func shortened(s string) string {
 }
 
 // writeDot writes a drawing of the functions after the passes.
-func (d *Session) writeDot() error { return os.WriteFile(d.dot, []byte(dot(d.final)), 0o644) }
+func (d *Session) writeDot() error { return output.WriteFile(d.dot, []byte(dot(d.final))) }

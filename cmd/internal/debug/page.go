@@ -5,11 +5,11 @@ import (
 	_ "embed"
 	"fmt"
 	"html/template"
-	"os"
 	"strings"
 
 	"pgc/ir"
 	"pgc/passes"
+	"pgc/runtime/output"
 )
 
 // page collects the columns of -d html: every function as built and after every pass that changed it.
@@ -123,11 +123,11 @@ var pageSource string
 var pageTemplate = template.Must(template.New("page").Parse(strings.TrimSpace(pageSource)))
 
 func (p *page) write() error {
-	f, err := os.Create(p.path)
+	f, err := output.Create(p.path)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer f.Abort()
 	w := bufio.NewWriter(f)
 	if err := pageTemplate.Execute(w, p.funcs); err != nil {
 		return err

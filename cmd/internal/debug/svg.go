@@ -3,11 +3,11 @@ package debug
 import (
 	"fmt"
 	"html"
-	"os"
 	"strings"
 	"unicode/utf8"
 
 	"pgc/ir"
+	"pgc/runtime/output"
 )
 
 // The dimensions of a drawing, in pixels.
@@ -172,4 +172,4 @@ func (g *graph) draw(b *strings.Builder, left, top float64) (width, height float
 }
 
 // writeSVG writes a drawing of the functions after the passes.
-func (d *Session) writeSVG() error { return os.WriteFile(d.svg, []byte(SVG(d.final)), 0o644) }
+func (d *Session) writeSVG() error { return output.WriteFile(d.svg, []byte(SVG(d.final))) }

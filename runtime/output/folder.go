@@ -1,0 +1,85 @@
+package output
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// Folder is a folder of results that is being filled. The caller must Close or Abort it.
+type Folder struct {
+	Dir    string // where to write the files until Close
+	path   string
+	target string
+	mode   fs.FileMode // of the folder that is replaced, or 0
+}
+
+// CreateFolder starts a folder at path, where there must be nothing or an empty folder. Links are followed.
+func CreateFolder(path string) (*Folder, error) {
+	d := &Folder{path: path, target: filepath.Clean(path)}
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		d.target = real
+	}
+	switch entries, err := os.ReadDir(path); {
+	case err == nil && len(entries) > 0:
+		return nil, d.cannot(errors.New("it is not empty, expected a new folder"))
+	case err == nil:
+		info, err := os.Stat(d.target)
+		if err != nil {
+			return nil, d.cannot(err)
+		}
+		d.mode = info.Mode().Perm()
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, d.cannot(fmt.Errorf("%w, expected a new folder", Cause(err)))
+	default:
+		if _, err := os.Lstat(d.target); err == nil {
+			return nil, d.cannot(errors.New("it is a link to nothing, expected a new folder"))
+		}
+	}
+	var err error
+	if d.Dir, err = os.MkdirTemp(filepath.Dir(d.target), ".pgc-"); err != nil {
+		return nil, d.cannot(err)
+	}
+	return d, nil
+}
+
+// Close gives the complete folder its name. It replaces nothing but an empty folder.
+func (d *Folder) Close() error {
+	err := d.publish()
+	if err != nil {
+		d.Abort()
+		return d.cannot(err)
+	}
+	return nil
+}
+
+func (d *Folder) publish() error {
+	mode := d.mode
+	if mode == 0 { // what the umask leaves, which only making a folder tells
+		probe := filepath.Join(d.Dir, ".mode")
+		if err := os.Mkdir(probe, 0o777); err != nil {
+			return err
+		}
+		info, err := os.Stat(probe)
+		if err != nil {
+			return err
+		}
+		mode = info.Mode().Perm()
+		if err := os.Remove(probe); err != nil {
+			return err
+		}
+	}
+	if err := os.Chmod(d.Dir, mode); err != nil {
+		return err
+	}
+	return unix.Rename(d.Dir, d.target) // os.Rename refuses an empty folder
+}
+
+// Abort removes what was written so far.
+func (d *Folder) Abort() { os.RemoveAll(d.Dir) }
+
+func (d *Folder) cannot(err error) error { return &Error{d.path, Cause(err)} }
