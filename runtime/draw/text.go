@@ -1,18 +1,41 @@
 package draw
 
 import (
+	"bytes"
+	"compress/gzip"
+	_ "embed"
 	"image"
 	"image/color"
+	"io"
 	"strings"
 	"sync"
 
 	"golang.org/x/image/font"
-	"golang.org/x/image/font/gofont/gobold"
 	"golang.org/x/image/font/opentype"
 	"golang.org/x/image/math/fixed"
 )
 
-var goBold = sync.OnceValues(func() (*opentype.Font, error) { return opentype.Parse(gobold.TTF) })
+// compressed is golang.org/x/image's Go Bold: every executable has it, few draw.
+//
+//go:embed gobold.ttf.gz
+var compressed []byte
+
+var goBold = sync.OnceValues(func() (*opentype.Font, error) {
+	text, err := ttf()
+	if err != nil {
+		return nil, err
+	}
+	return opentype.Parse(text)
+})
+
+// ttf returns the font's file.
+func ttf() ([]byte, error) {
+	z, err := gzip.NewReader(bytes.NewReader(compressed))
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(z)
+}
 
 // face is the label font at one size.
 type face struct {
