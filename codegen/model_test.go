@@ -5,6 +5,8 @@ import (
 	"context"
 	"math"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"testing"
 
 	"pgc/codegen"
@@ -12,6 +14,7 @@ import (
 	store "pgc/codegen/weights"
 	"pgc/ir"
 	"pgc/ir/eval"
+	"pgc/ir/quant"
 	"pgc/ir/target"
 	"pgc/ir/target/targettest"
 	"pgc/models/paligemma"
@@ -172,18 +175,27 @@ func evaluated(f *ir.Func, in map[string]*eval.Tensor, w weights, syms map[strin
 
 // TestModelMatchesEvaluator runs whole compiled models against the reference evaluator on the plain graph.
 func TestModelMatchesEvaluator(t *testing.T) {
-	for _, kind := range []struct {
+	type model struct {
 		gemma2 bool
 		kv     ir.DType
 		// Where values become bf16, one near the middle of two may round either way: the evaluator differs from itself by 5e-4 to 8e-3
 		// where the features of the picture move by 2e-6.
 		limit   float64
 		bfloats bool
-	}{{false, ir.F32, 2e-5, false}, {true, ir.F32, 2e-5, false}, {true, ir.BF16, 8e-3, true}} {
+		groups  quant.Format // of the matrices of layers, where products are float32
+	}
+	kinds := []model{{false, ir.F32, 2e-5, false, quant.None}, {true, ir.F32, 2e-5, false, quant.None}, {true, ir.BF16, 8e-3, true, quant.None}}
+	for _, f := range quant.Formats() {
+		kinds = append(kinds, model{false, ir.F32, 2e-5, false, f})
+	}
+	for _, kind := range kinds {
 		gemma2 := kind.gemma2
 		cfg := tiny(gemma2)
 		opt := paligemma.Options{MaxTokens: 90, KV: kind.kv, BF16Activations: kind.bfloats, DType: func(key string) ir.DType {
-			if gemma2 {
+			switch {
+			case kind.groups != quant.None && strings.HasSuffix(key, "_proj.weight"):
+				return ir.Quantized(kind.groups, slices.Max(kind.groups.Traits().Lengths))
+			case gemma2:
 				return ir.BF16
 			}
 			return ir.F32
@@ -223,6 +235,9 @@ func TestModelMatchesEvaluator(t *testing.T) {
 
 		for _, tgt := range targettest.Runnable(t) {
 			for _, off := range [][]string{nil, optional()} {
+				if off != nil && kind.groups != quant.None {
+					break // the passes do not tell formats apart
+				}
 				m, err := paligemma.Graph(cfg, opt)
 				if err != nil {
 					t.Fatal(err)
@@ -270,10 +285,10 @@ func TestModelMatchesEvaluator(t *testing.T) {
 				if next := get[int32](t, e, "greedy", "next", 1)[0]; int(next) != best || next != stepped {
 					t.Errorf("gemma2=%v kv=%s %s off=%v: greedy chooses %d, step %d, the greatest logit is %d", gemma2, kind.kv, tgt.Name, off, next, stepped, best)
 				}
-				t.Logf("gemma2=%v kv=%s bf16=%v %s off=%d: encode %.2g, forward %.2g, decode %.2g of the largest; prefill's bits equal forward's: %v; decode's: %v",
-					gemma2, kind.kv, kind.bfloats, tgt.Name, len(off), encodeErr, forwardErr, decodeErr, same, equal)
+				t.Logf("gemma2=%v kv=%s bf16=%v groups=%s %s off=%d: encode %.2g, forward %.2g, decode %.2g of the largest; prefill's bits equal forward's: %v; decode's: %v",
+					gemma2, kind.kv, kind.bfloats, kind.groups, tgt.Name, len(off), encodeErr, forwardErr, decodeErr, same, equal)
 				if !(encodeErr < 1e-5) || !(forwardErr < kind.limit) || !(decodeErr < kind.limit) || !same || !equal {
-					t.Errorf("gemma2=%v kv=%s %s off=%v: the compiled model differs from the evaluator, or its functions from each other", gemma2, kind.kv, tgt.Name, off)
+					t.Errorf("gemma2=%v kv=%s groups=%s %s off=%v: the compiled model differs from the evaluator, or its functions from each other", gemma2, kind.kv, kind.groups, tgt.Name, off)
 				}
 			}
 		}

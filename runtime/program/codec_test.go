@@ -135,7 +135,7 @@ func TestValidate(t *testing.T) {
 		{func(p *Program) { p.Slots = -1 }, "program: -1 batch slots, expected 0 to 1024"},
 		{func(p *Program) { p.States[0].Bytes = -1 }, "program: state k0: size -1 is negative"},
 		{func(p *Program) { p.Kernels[1].CodeOffset = -8 }, "program: kernel row_2: code offset -8 is negative"},
-		{func(p *Program) { p.Kernels[0].RHS = "i32" }, `program: kernel gemm_1: products of "bf16" by "i32", expected f32, bf16, f16, int8 or int4 of both or neither`},
+		{func(p *Program) { p.Kernels[0].RHS = "i32" }, `program: kernel gemm_1: products of "bf16" by "i32", expected types that products have, of both or neither`},
 		{func(p *Program) { p.Kernels[1].LHS = "f32" }, `program: kernel row_2: products of "f32" by ""`},
 		{func(p *Program) { p.Weights[1].Bytes = 769 }, "program: weight model.layers.0.q.weight: bytes 512+769 lie outside the weights section of 1280 bytes"},
 		{func(p *Program) { p.Weights[1].Offset = 1 << 62 }, "lie outside the weights section"},

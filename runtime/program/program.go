@@ -94,7 +94,7 @@ func (p *Program) SlotBytes() (n int64) {
 
 // Kernel is a piece of code: on a CPU with the ABI void(i64* args, i64 task, i8* scratch), on a GPU an entry whose
 // parameters are the arguments and then the number of tasks. LHS and RHS are the types of what it multiplies,
-// activations and weights, for the limits that bound it: f32, bf16, f16, int8 or int4. Both are empty where it is no
+// activations and weights, for the limits that bound it: f32, bf16, int8 and so on. Both are empty where it is no
 // product of matrices.
 type Kernel struct {
 	Name       string

@@ -40,8 +40,13 @@ func sharedBytes(p *Program) []byte {
 // maxSlots is the most batch slots that a program may have.
 const maxSlots = 1024
 
-// factors are the types of a kernel's products.
-var factors = []DType{"", "f32", "bf16", "f16", "int8", "int4"}
+// factors are the types of what kernels multiply.
+var factors = []DType{"f32", "bf16", "f16", "int8", "int4"}
+
+// multiplies reports whether a kernel has the types of a product, or none.
+func (k Kernel) multiplies() bool {
+	return k.LHS == "" && k.RHS == "" || slices.Contains(factors, k.LHS) && slices.Contains(factors, k.RHS)
+}
 
 // Validate checks what the runtime relies on: that every number of a kernel, symbol, state or port names one that
 // exists, and that sizes and fixed offsets are in range.
@@ -69,8 +74,8 @@ func (p *Program) Validate() error {
 		if err := p.validateKernel(k); err != nil {
 			return fmt.Errorf("program: kernel %s: %w", k.Name, err)
 		}
-		if !slices.Contains(factors, k.LHS) || !slices.Contains(factors, k.RHS) || (k.LHS == "") != (k.RHS == "") {
-			return fmt.Errorf("program: kernel %s: products of %q by %q, expected f32, bf16, f16, int8 or int4 of both or neither", k.Name, k.LHS, k.RHS)
+		if !k.multiplies() {
+			return fmt.Errorf("program: kernel %s: products of %q by %q, expected types that products have, of both or neither", k.Name, k.LHS, k.RHS)
 		}
 	}
 	if p.MinBatch < 0 {

@@ -10,6 +10,7 @@ import (
 	"pgc/codegen/weights"
 	"pgc/golden"
 	"pgc/internal/build"
+	"pgc/ir/quant"
 	"pgc/ir/target"
 	"pgc/runtime/cpufeature"
 	"pgc/runtime/entry"
@@ -54,16 +55,18 @@ func TestKernels(t *testing.T) {
 	}
 }
 
-// Kernels with integers are right, whether the integers are those that the evaluator chooses or searched for; in an
+// Kernels with weights in every format are right, whether the codes are those that the evaluator chooses or searched for; in an
 // executable and of a checkpoint.
 func TestKernelsOfIntegers(t *testing.T) {
-	o := options()
-	o.Storage = build.Storage{Weights: "int4", Search: true, Keep: []string{"language_model.layers.0.mlp.*=int8"}}
-	for _, path := range []string{checkpoint("pg1-odd"), executable(t, "pg1-odd", o)} {
-		var b strings.Builder
-		mismatches, err := Kernels(t.Context(), &b, path, o)
-		if err != nil || mismatches > 0 || strings.Count(b.String(), "i8g128") < 3 {
-			t.Errorf("%s: %v, %d mismatches:\n%s", path, err, mismatches, b.String())
+	for _, f := range quant.Formats() {
+		o := options()
+		o.Storage = build.Storage{Weights: f.String(), Search: true, Keep: []string{"language_model.layers.0.mlp.*=int8"}}
+		for _, path := range []string{checkpoint("pg1-odd"), executable(t, "pg1-odd", o)} {
+			var b strings.Builder
+			mismatches, err := Kernels(t.Context(), &b, path, o)
+			if err != nil || mismatches > 0 || strings.Count(b.String(), "i8g128") < 3 {
+				t.Errorf("%s as %s: %v, %d mismatches:\n%s", path, f, err, mismatches, b.String())
+			}
 		}
 	}
 }
