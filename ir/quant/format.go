@@ -10,6 +10,7 @@ const (
 	None Format = iota
 	Int8
 	Int4
+	NF4
 )
 
 // Activation is the format of activations that products of integers read.
@@ -45,6 +46,7 @@ var formats = [...]Traits{
 	None: {Name: "none"},
 	Int8: {Name: "int8", Stem: "i8", Bits: 8, Lengths: []int{32, 64, 128}, Codes: Symmetric, Integers: true, encode: symmetric},
 	Int4: {Name: "int4", Stem: "i4", Bits: 4, Lengths: []int{32, 64, 128}, Codes: Affine, Integers: true, Fitted: true, encode: affine},
+	NF4:  {Name: "nf4", Stem: "nf4", Bits: 4, Lengths: []int{64}, Codes: Lookup, Levels: normalFloat4, encode: lookup(normalFloat4)},
 }
 
 // Formats returns every format but None, in the order of the table.

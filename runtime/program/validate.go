@@ -41,7 +41,7 @@ func sharedBytes(p *Program) []byte {
 const maxSlots = 1024
 
 // factors are the types of what kernels multiply.
-var factors = []DType{"f32", "bf16", "f16", "int8", "int4"}
+var factors = []DType{"f32", "bf16", "f16", "int8", "int4", "nf4"}
 
 // multiplies reports whether a kernel has the types of a product, or none.
 func (k Kernel) multiplies() bool {
