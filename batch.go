@@ -2,6 +2,7 @@ package pgc
 
 import (
 	"context"
+	"errors"
 	"iter"
 
 	"pgc/runtime/generate"
@@ -18,6 +19,14 @@ const ahead = 64
 // requests is not resumed again.
 func (m *Model) Batch(ctx context.Context, requests iter.Seq[Request]) iter.Seq2[*Answer, error] {
 	return func(yield func(*Answer, error) bool) {
+		if m.exe == nil {
+			yield(nil, ErrClosed)
+			return
+		}
+		if requests == nil {
+			yield(nil, errors.New("the requests of a batch are nil, expected a sequence"))
+			return
+		}
 		ctx, cancel := context.WithCancel(ctx)
 		order := make(chan pending, ahead)
 		defer func() { // nothing of this batch runs once the loop has ended

@@ -21,7 +21,7 @@ type EmbedRequest struct {
 // asked for beside it.
 func (m *Model) Embed(ctx context.Context, r EmbedRequest) ([]Tensor, error) {
 	var list []Tensor
-	err := m.embed(ctx, r, func(shapes [][]int) error {
+	if err := m.embed(ctx, r, func(shapes [][]int) error {
 		for _, s := range shapes {
 			list = append(list, Tensor{Shape: s})
 		}
@@ -29,8 +29,10 @@ func (m *Model) Embed(ctx context.Context, r EmbedRequest) ([]Tensor, error) {
 	}, func(i int, rows []float32) error {
 		list[i].Float32s = rows
 		return nil
-	})
-	return list, err
+	}); err != nil {
+		return nil, err
+	}
+	return list, nil
 }
 
 // EmbedFile is Embed into a safetensors file with the tensors embeddings.0, embeddings.1, …, which is written as the
@@ -56,21 +58,33 @@ func (m *Model) EmbedFile(ctx context.Context, r EmbedRequest, path string) erro
 }
 
 // Score returns how well an image answers a query, by their embeddings: for every vector of the query the greatest dot
-// product with a vector of the image, summed (late interaction).
-func Score(query, image Tensor) float64 {
-	return embed.Score(query.Float32s, image.Float32s, query.Shape[1])
+// product with a vector of the image, summed (late interaction). An error says what is no embedding of the model that
+// made the other.
+func Score(query, image Tensor) (float64, error) {
+	for _, t := range []Tensor{query, image} {
+		if len(t.Shape) != 2 || t.Shape[0] < 1 || t.Shape[1] < 1 || len(t.Float32s) != t.Shape[0]*t.Shape[1] {
+			return 0, fmt.Errorf("a tensor of shape %v with %d elements of float32, expected an embedding [tokens, dim]", t.Shape, len(t.Float32s))
+		}
+	}
+	if query.Shape[1] != image.Shape[1] {
+		return 0, fmt.Errorf("vectors of %d and %d elements, expected embeddings of the same model", query.Shape[1], image.Shape[1])
+	}
+	return embed.Score(query.Float32s, image.Float32s, query.Shape[1]), nil
 }
 
 // embed tells start the shapes of the embeddings, then each the embeddings in order. It lets go of images that it has
 // embedded.
 func (m *Model) embed(ctx context.Context, r EmbedRequest, start func(shapes [][]int) error, each func(i int, rows []float32) error) error {
+	if m.exe == nil {
+		return ErrClosed
+	}
 	if m.embedder == nil {
 		return fmt.Errorf("a %s model makes no embeddings, expected one that does, such as colpali", m.exe.Kind())
 	}
 	if (len(r.Images) == 0) == (len(r.Queries) == 0) {
 		return errors.New("the request has images and queries or none of them, expected either")
 	}
-	prompts, err := m.prompts(r)
+	prompts, err := m.prompts(ctx, r)
 	if err != nil {
 		return err
 	}
@@ -102,7 +116,7 @@ func (m *Model) embed(ctx context.Context, r EmbedRequest, start func(shapes [][
 }
 
 // prompts returns the tokens of a request.
-func (m *Model) prompts(r EmbedRequest) (prompts [][]int32, err error) {
+func (m *Model) prompts(ctx context.Context, r EmbedRequest) (prompts [][]int32, err error) {
 	for range r.Images {
 		prompts = append(prompts, m.embedder.ImageTokens())
 	}
@@ -110,7 +124,7 @@ func (m *Model) prompts(r EmbedRequest) (prompts [][]int32, err error) {
 		if q == "" {
 			return nil, fmt.Errorf("query %d is empty, expected a text", i)
 		}
-		ids, err := m.embedder.QueryTokens(q)
+		ids, err := m.embedder.QueryTokens(ctx, q)
 		if err != nil {
 			return nil, err
 		}
@@ -129,6 +143,9 @@ func (m *Model) embedImage(ctx context.Context, i Image) ([]float32, error) {
 
 // generates says that the model generates no text, or returns nil.
 func (m *Model) generates() error {
+	if m.exe == nil {
+		return ErrClosed
+	}
 	if m.scheduler == nil {
 		return fmt.Errorf("a %s model makes embeddings, expected one that generates text, such as paligemma", m.exe.Kind())
 	}

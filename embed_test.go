@@ -34,8 +34,16 @@ func ExampleModel_Embed() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Printf("%.2f, %.2f\n", pgc.Score(query[0], images[0]), pgc.Score(query[0], images[1]))
-	// Output: 20.34, 20.50
+	for _, image := range images {
+		score, err := pgc.Score(query[0], image)
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Printf("%.2f\n", score)
+	}
+	// Output:
+	// 20.34
+	// 20.50
 }
 
 // TestEmbedFromManyGoroutines embeds from several goroutines, some of which give up: the others' embeddings have the bits that

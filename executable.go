@@ -6,6 +6,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"sync"
 	"time"
 
 	"pgc/runtime/embed"
@@ -18,8 +19,11 @@ import (
 
 // Executable is a file that `pgc compile` made, mapped into memory but not running. It may be for another machine.
 type Executable struct {
-	file  *program.Executable
-	model *manifest.Model
+	file      *program.Executable
+	model     *manifest.Model
+	license   string
+	tokenizer func() (*tokenizer.Tokenizer, error) // reads the mapped file
+	mapped    lease                                // of the file
 }
 
 // OpenExecutable maps the executable at path and checks all of it but the weights. An error is one sentence that names
@@ -44,11 +48,13 @@ func OpenExecutableFile(f *os.File) (*Executable, error) {
 		file.Close()
 		return nil, fmt.Errorf("%s: the model description is damaged: %w", f.Name(), err)
 	}
-	return &Executable{file, m}, nil
+	return &Executable{file: file, model: m, license: string(file.Section(manifest.SectionLicense)), mapped: newLease(file.Close),
+		tokenizer: sync.OnceValues(func() (*tokenizer.Tokenizer, error) { return tokenizer.Load(file.Section(manifest.SectionTokenizer)) })}, nil
 }
 
-// Close unmaps the file. Models that it loaded must be closed before.
-func (e *Executable) Close() error { return e.file.Close() }
+// Close unmaps the file, once the calls that read it have returned and the models that it loaded are closed. It may be
+// called twice.
+func (e *Executable) Close() error { return e.mapped.shut() }
 
 // Name is the name of the checkpoint.
 func (e *Executable) Name() string { return e.model.Name }
@@ -63,33 +69,33 @@ func (e *Executable) Embeds() bool { return e.model.Embedding != nil }
 func (e *Executable) ISAs() []string { return e.file.Variants() }
 
 // License is the text of the checkpoint's license, or "" if it came without one.
-func (e *Executable) License() string { return string(e.file.Section(manifest.SectionLicense)) }
+func (e *Executable) License() string { return e.license }
 
 // Verify reads all weights and compares their checksums, which takes as long as reading the file. progress, unless nil,
 // is told how many bytes of how many are done. An error names the damaged tensors.
 func (e *Executable) Verify(ctx context.Context, progress func(done, total int64)) error {
+	if err := e.mapped.take(); err != nil {
+		return err
+	}
+	defer e.mapped.give()
 	return e.file.Verify(ctx, progress)
 }
 
-// Tokenizer returns the checkpoint's tokenizer.
-func (e *Executable) Tokenizer() (*Tokenizer, error) {
-	t, err := tokenizer.Load(e.file.Section(manifest.SectionTokenizer))
+// Tokenize returns the ids of a text on its own: without the prompt's template and without <bos>. With parseSpecials,
+// texts such as <eos> are read as tokens.
+func (e *Executable) Tokenize(text string, parseSpecials bool) ([]int32, error) {
+	if err := e.mapped.take(); err != nil {
+		return nil, err
+	}
+	defer e.mapped.give()
+	t, err := e.tokenizer()
 	if err != nil {
 		return nil, err
 	}
-	return &Tokenizer{t}, nil
+	return t.Encode(text, parseSpecials), nil
 }
 
-// Tokenizer turns texts into ids.
-type Tokenizer struct{ t *tokenizer.Tokenizer }
-
-// Encode returns the ids of a text on its own: without the prompt's template and without <bos>. With parseSpecials,
-// texts such as <eos> are read as tokens.
-func (t *Tokenizer) Encode(text string, parseSpecials bool) []int32 {
-	return t.t.Encode(text, parseSpecials)
-}
-
-// Load prepares the model to run in this process. The executable must stay open until the model is closed.
+// Load prepares the model to run in this process.
 func (e *Executable) Load(opts ...Option) (*Model, error) {
 	o := options{threads: runtime.NumCPU()}
 	for _, set := range opts {
@@ -101,16 +107,29 @@ func (e *Executable) Load(opts ...Option) (*Model, error) {
 	if o.isa != "" && !slices.Contains(e.ISAs(), o.isa) {
 		return nil, fmt.Errorf("%s is no instruction set of the executable, expected one of %v", o.isa, e.ISAs())
 	}
+	if err := e.mapped.take(); err != nil {
+		return nil, err
+	}
+	m, err := e.load(o)
+	if err != nil {
+		e.mapped.give()
+		return nil, err
+	}
+	return m, nil
+}
+
+// load starts a model, which gives the mapped file back when it has been closed.
+func (e *Executable) load(o options) (*Model, error) {
 	start := time.Now()
-	tok, err := e.Tokenizer()
+	t, err := e.tokenizer()
 	if err != nil {
 		return nil, err
 	}
-	m := &Model{exe: e, tokenizer: tok}
+	m := &Model{exe: e, mapped: newLease(e.mapped.give)}
 	if m.engine, err = engine.Open(e.file, o.isa, o.threads); err != nil {
 		return nil, err
 	}
-	if err := m.start(); err != nil {
+	if err := m.start(t); err != nil {
 		m.engine.Close()
 		return nil, err
 	}
@@ -119,23 +138,33 @@ func (e *Executable) Load(opts ...Option) (*Model, error) {
 }
 
 // start makes what runs the model's functions.
-func (m *Model) start() (err error) {
+func (m *Model) start(t *tokenizer.Tokenizer) (err error) {
 	e := m.exe
 	if e.Embeds() {
-		m.embedder, err = embed.New(e.model, m.tokenizer.t, m.engine)
+		m.embedder, err = embed.New(e.model, t, m.engine)
 		return err
 	}
-	session, err := generate.New(e.model, m.tokenizer.t, m.engine)
+	session, err := generate.New(e.model, t, m.engine)
 	if err != nil {
 		return err
 	}
-	session.Mapped = e.mapped()
+	session.Mapped = e.mappedBytes()
 	m.scheduler = generate.NewScheduler(session)
 	return nil
 }
 
-// mapped is the size of all sections but the runtime and the weights.
-func (e *Executable) mapped() (bytes int64) {
+// codeBytes is the size of the code for all instruction sets.
+func (e *Executable) codeBytes() int {
+	for _, s := range e.file.Sections {
+		if s.Name == program.SectionCode {
+			return int(s.Bytes)
+		}
+	}
+	return 0
+}
+
+// mappedBytes is the size of all sections but the runtime and the weights.
+func (e *Executable) mappedBytes() (bytes int64) {
 	for _, s := range e.file.Sections {
 		if s.Name != program.SectionRuntime && s.Name != program.SectionWeights {
 			bytes += s.Bytes

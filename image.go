@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"image"
-	"sync"
 
 	"pgc/runtime/draw"
 	"pgc/runtime/fetch"
@@ -18,9 +17,8 @@ import (
 type Image struct{ source *imageSource }
 
 type imageSource struct {
-	read func(ctx context.Context) (*rgb.Image, error)
-
-	mu      sync.Mutex
+	read    func(ctx context.Context) (*rgb.Image, error)
+	turn    chan struct{} // holds one while somebody reads
 	decoded *rgb.Image
 }
 
@@ -37,6 +35,9 @@ func URL(url string) Image {
 // Lazy is the image file that read returns when the image is first needed; name stands for it in errors.
 func Lazy(name string, read func(ctx context.Context) ([]byte, error)) Image {
 	return newImage(func(ctx context.Context) (*rgb.Image, error) {
+		if read == nil {
+			return nil, fmt.Errorf("picture %s: its function is nil, expected one that returns an image file", name)
+		}
 		data, err := read(ctx)
 		if err != nil {
 			return nil, err
@@ -53,16 +54,39 @@ func Bytes(data []byte) Image {
 // Pixels is a decoded image, which must not change before its first use. What is transparent is seen over white.
 func Pixels(m image.Image) Image {
 	return newImage(func(context.Context) (*rgb.Image, error) {
-		b := m.Bounds()
-		if b.Empty() {
-			return nil, fmt.Errorf("picture of pixels: its size is %dx%d, expected at least one pixel", b.Dx(), b.Dy())
+		if err := checkPixels(m); err != nil {
+			return nil, fmt.Errorf("picture of pixels: %w", err)
 		}
 		return rgb.FromImage(m), nil
 	})
 }
 
+// checkPixels says why an image cannot be converted: it is nil, has no pixels or too many, or its buffer is shorter than
+// its bounds.
+func checkPixels(m image.Image) (err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = fmt.Errorf("its pixels cannot be read, expected an image whose buffer holds its bounds: %v", cause)
+		}
+	}()
+	if m == nil {
+		return errors.New("it is nil, expected an image")
+	}
+	b := m.Bounds()
+	w, h := b.Dx(), b.Dy()
+	if b.Empty() {
+		return fmt.Errorf("its size is %dx%d, expected at least one pixel", w, h)
+	}
+	if most := imageio.DefaultLimits.Pixels; int64(w) > most || int64(h) > most/int64(w) {
+		return fmt.Errorf("its size is %dx%d, expected at most %d pixels", w, h, most)
+	}
+	m.At(b.Min.X, b.Min.Y)
+	m.At(b.Max.X-1, b.Max.Y-1)
+	return nil
+}
+
 func newImage(read func(ctx context.Context) (*rgb.Image, error)) Image {
-	return Image{&imageSource{read: read}}
+	return Image{&imageSource{read: read, turn: make(chan struct{}, 1)}}
 }
 
 // Size decodes the image and returns its size in pixels, as it is seen upright.
@@ -101,8 +125,15 @@ func (i Image) decode(ctx context.Context) (*rgb.Image, error) {
 	if i.source == nil {
 		return nil, errors.New("an image of the request is the zero Image, expected one that File, URL, Bytes or Pixels made")
 	}
-	i.source.mu.Lock()
-	defer i.source.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	select {
+	case i.source.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	defer func() { <-i.source.turn }()
 	if i.source.decoded != nil {
 		return i.source.decoded, nil
 	}

@@ -5,6 +5,7 @@ import (
 
 	"pgc/runtime/engine"
 	"pgc/runtime/generate"
+	"pgc/runtime/program"
 )
 
 // Info describes an executable.
@@ -52,10 +53,18 @@ func (e *Executable) Info(opts ...Option) Info {
 	for _, set := range opts {
 		set(&o)
 	}
-	chosen := e.file.Choose(o.isa, engine.CheckSupport) == nil
-	p, m := e.file.Program, e.model
+	p, err := e.file.Choose(o.isa, engine.CheckSupport)
+	if err != nil {
+		return e.info(e.file.Program, false)
+	}
+	return e.info(p, true)
+}
+
+// info describes the executable with one of its programs, which runs here if chosen.
+func (e *Executable) info(p *program.Program, chosen bool) Info {
+	m := e.model
 	i := Info{Model: m.Name, Kind: m.Kind, Parameters: m.Parameters, Weights: m.Weights, Compute: m.Compute, BF16Products: m.BF16Products,
-		Rounding: m.Rounding, Storage: storage(m, p), WeightBytes: p.WeightBytes, CodeBytes: len(e.file.Code), Kernels: len(p.Kernels),
+		Rounding: m.Rounding, Storage: storage(m, p), WeightBytes: p.WeightBytes, CodeBytes: e.codeBytes(), Kernels: len(p.Kernels),
 		CPU: p.Target.CPU, Features: p.Target.Features, ImageSize: m.ImageSize, ImageTokens: m.ImageTokens, MaxTokens: m.MaxTokens, KV: m.KV,
 		KVBytes: p.SlotBytes(), Sequences: p.Slots, Generator: p.Generator}
 	if m.Embedding != nil {
@@ -73,7 +82,7 @@ func (e *Executable) Info(opts ...Option) Info {
 	}
 	if chosen {
 		n := min(m.ImageTokens+32, m.MaxTokens)
-		i.MemoryBytes = generate.Needs(p, m, e.mapped(), runtime.NumCPU(), n, n).Total()
+		i.MemoryBytes = generate.Needs(p, m, e.mappedBytes(), runtime.NumCPU(), n, n).Total()
 	}
 	return i
 }

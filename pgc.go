@@ -14,6 +14,8 @@ package pgc
 
 import (
 	"context"
+	"errors"
+	"sync"
 	"time"
 
 	"pgc/runtime/embed"
@@ -21,18 +23,19 @@ import (
 	"pgc/runtime/generate"
 )
 
-// ErrClosed is the error of calls on a closed model.
+// ErrClosed is the error of calls on a closed model or executable.
 var ErrClosed = generate.ErrClosed
 
 // Model is an opened executable, ready to run.
 type Model struct {
 	exe       *Executable
 	owned     bool // whether Close closes exe
-	tokenizer *Tokenizer
 	engine    *engine.Engine
 	scheduler *generate.Scheduler // of a model that generates text
 	embedder  *embed.Session      // of a model that makes embeddings
 	load      time.Duration
+	mapped    lease // of the executable's file
+	closing   sync.Once
 }
 
 // Option is a setting of Open.
@@ -70,18 +73,22 @@ func Open(path string, opts ...Option) (*Model, error) {
 
 // Close ends the calls that are under way with ErrClosed, stops the threads, and gives all memory back. It may be
 // called twice.
-func (m *Model) Close() error {
-	if m.scheduler != nil {
-		m.scheduler.Close()
-	} else {
-		m.embedder.Close(ErrClosed)
-	}
-	err := m.engine.Close()
-	if m.owned {
-		if e := m.exe.Close(); err == nil {
-			err = e
+func (m *Model) Close() (err error) {
+	m.closing.Do(func() {
+		switch {
+		case m.scheduler != nil:
+			m.scheduler.Close()
+		case m.embedder != nil:
+			m.embedder.Close(ErrClosed)
+		default:
+			return // the zero Model
 		}
-	}
+		err = m.engine.Close()
+		if m.owned {
+			err = errors.Join(err, m.exe.Close())
+		}
+		err = errors.Join(err, m.mapped.shut())
+	})
 	return err
 }
 
@@ -89,15 +96,23 @@ func (m *Model) Close() error {
 func (m *Model) LoadTime() time.Duration { return m.load }
 
 // Slots is how many sequences are decoded at the same time at most.
-func (m *Model) Slots() int { return m.exe.file.Program.Slots }
+func (m *Model) Slots() int { return m.engine.Program.Slots }
 
 // Info describes the model.
-func (m *Model) Info() Info { return m.exe.Info() }
+func (m *Model) Info() Info { return m.exe.info(m.engine.Program, true) }
 
 // Tokenize returns the ids of a text on its own: without the prompt's template and without <bos>. With parseSpecials,
 // texts such as <eos> are read as tokens.
-func (m *Model) Tokenize(text string, parseSpecials bool) []int32 {
-	return m.tokenizer.Encode(text, parseSpecials)
+func (m *Model) Tokenize(text string, parseSpecials bool) ([]int32, error) {
+	if err := m.mapped.take(); err != nil {
+		return nil, err
+	}
+	defer m.mapped.give()
+	t, err := m.exe.tokenizer()
+	if err != nil {
+		return nil, err
+	}
+	return t.Encode(text, parseSpecials), nil
 }
 
 // Generate answers a request. When ctx ends it returns ctx's error within the time of a task of a kernel, and other

@@ -303,7 +303,7 @@ func tasks(t *testing.T) int {
 	return len(list)
 }
 
-func TestClose(t *testing.T) {
+func TestCloseEndsRequests(t *testing.T) {
 	m, err := pgc.Open(captioner())
 	if err != nil {
 		t.Fatal(err)

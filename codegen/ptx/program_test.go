@@ -49,7 +49,7 @@ func TestProgramFile(t *testing.T) {
 	if l := image.Program.Weights[0].Layout; l.Kind != program.LayoutRows || image.Program.Weights[0].Bytes != 45*40*2 {
 		t.Errorf("the matrix is stored as %v in %d bytes", l, image.Program.Weights[0].Bytes)
 	}
-	err = image.Choose("", engine.CheckSupport)
+	_, err = image.Choose("", engine.CheckSupport)
 	if want := "its code for sm_80 does not run here: it is code of kind ptx, this runtime executes kind cpu"; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("error %v, expected %q", err, want)
 	}

@@ -50,13 +50,12 @@ func (c *tokenizeCmd) Run(a *App) error {
 	if (c.Text == nil) == (c.Input == "") {
 		return usage{fmt.Errorf("expected a text or --input FILE")}
 	}
-	tok, err := a.Executable.Tokenizer()
-	if err != nil {
-		return err
-	}
 	out := bufio.NewWriter(a.Out)
 	line := func(text string) error {
-		ids := tok.Encode(text, c.ParseSpecials)
+		ids, err := a.Executable.Tokenize(text, c.ParseSpecials)
+		if err != nil {
+			return err
+		}
 		if ids == nil {
 			ids = []int32{}
 		}

@@ -93,7 +93,11 @@ func (c *rankCmd) Run(a *App) error {
 		if err != nil {
 			return err
 		}
-		out.Images = append(out.Images, ranked{pgc.Score(query[0], image[0]), name})
+		score, err := pgc.Score(query[0], image[0])
+		if err != nil {
+			return err
+		}
+		out.Images = append(out.Images, ranked{score, name})
 		images[i] = pgc.Image{} // its pixels are not needed any more
 	}
 	slices.SortStableFunc(out.Images, func(x, y ranked) int { return cmp.Compare(y.Score, x.Score) })

@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync"
 
 	"pgc/runtime/engine"
 	"pgc/runtime/entry"
@@ -27,7 +26,7 @@ type Session struct {
 	pixels, ids, slots, embeddings engine.Tensor
 	image                          []int32 // the tokens of every image's prompt
 
-	running sync.Mutex      // of who uses the engine or the tokenizer
+	running chan struct{}   // holds one while somebody uses the engine or the tokenizer
 	open    context.Context // done once the session is closed
 	close   context.CancelCauseFunc
 }
@@ -55,6 +54,7 @@ func New(m *manifest.Model, t *tokenizer.Tokenizer, e *engine.Engine) (*Session,
 		return nil, err
 	}
 	s.image = Tokens(t, m.Embedding.Image, "")
+	s.running = make(chan struct{}, 1)
 	s.open, s.close = context.WithCancelCause(context.Background())
 	return s, nil
 }
@@ -62,17 +62,21 @@ func New(m *manifest.Model, t *tokenizer.Tokenizer, e *engine.Engine) (*Session,
 // Close ends what runs with the error cause, which later calls return, too. It returns when nothing runs any more.
 func (s *Session) Close(cause error) {
 	s.close(cause)
-	s.running.Lock()
-	defer s.running.Unlock()
+	s.running <- struct{}{}
+	<-s.running
 }
 
 // alone runs work while nothing else runs, under a context that also ends when the session is closed.
 func (s *Session) alone(ctx context.Context, work func(context.Context) error) error {
-	s.running.Lock()
-	defer s.running.Unlock()
 	own, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(s.open, func() { cancel(context.Cause(s.open)) })()
+	select {
+	case s.running <- struct{}{}:
+	case <-own.Done():
+		return context.Cause(own)
+	}
+	defer func() { <-s.running }()
 	if s.open.Err() != nil {
 		return context.Cause(s.open)
 	}
@@ -88,9 +92,9 @@ func (s *Session) ImageTokens() []int32 { return s.image }
 
 // QueryTokens returns the tokens of a query, whose text is taken literally, or an error where the model cannot take
 // them.
-func (s *Session) QueryTokens(text string) ([]int32, error) {
+func (s *Session) QueryTokens(ctx context.Context, text string) ([]int32, error) {
 	var ids []int32
-	err := s.alone(context.Background(), func(context.Context) error {
+	err := s.alone(ctx, func(context.Context) error {
 		ids = Tokens(s.Tokenizer, s.Model.Embedding.Query, text)
 		return nil
 	})

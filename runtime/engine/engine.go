@@ -54,10 +54,11 @@ func New(p *program.Program, code []byte, weights []byte, threads int) (*Engine,
 // Open prepares the program of an executable for the named instruction set, or for "" the best that this machine runs. The executable
 // must stay open until the engine is closed.
 func Open(image *program.Executable, isa string, threads int) (*Engine, error) {
-	if err := image.Choose(isa, CheckSupport); err != nil {
+	p, err := image.Choose(isa, CheckSupport)
+	if err != nil {
 		return nil, fmt.Errorf("%w: compile with --cpu for this machine", err)
 	}
-	return New(image.Program, image.Code, image.Weights, threads)
+	return New(p, image.Code, image.Weights, threads)
 }
 
 // On prepares a program that an executor has loaded, whose calls use so many threads. Closing the engine closes the

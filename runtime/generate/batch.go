@@ -54,12 +54,18 @@ func (b *batch) admit(d *Scheduler) bool {
 	if j == nil {
 		return false
 	}
+	if j.ctx.Err() != nil {
+		d.leave(j)
+		return true
+	}
 	slot := b.free()
 	if slot < 0 {
 		return false
 	}
 	if j.run != nil {
-		d.pop()
+		if !d.take(j) {
+			return true
+		}
 		j.finish(nil, j.run(j.ctx, slot))
 		return true
 	}
@@ -70,7 +76,9 @@ func (b *batch) admit(d *Scheduler) bool {
 	if errors.As(err, new(scarce)) && b.live() > 0 {
 		return false
 	}
-	d.pop()
+	if !d.take(j) {
+		return true
+	}
 	if err == nil {
 		j.seq, err = b.s.begin(j.ctx, j.request, p, slot)
 	}

@@ -3,6 +3,7 @@ package generate
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 )
 
@@ -79,7 +80,9 @@ func (d *Scheduler) enqueue(ctx context.Context, j *Job) *Job {
 	j.done = make(chan struct{})
 	own, cancel := context.WithCancelCause(ctx)
 	unlink := context.AfterFunc(d.ctx, func() { cancel(ErrClosed) })
-	j.ctx, j.release = own, func() { unlink(); cancel(nil) }
+	j.ctx = own
+	stay := context.AfterFunc(own, func() { d.leave(j) })
+	j.release = func() { unlink(); stay(); cancel(nil) }
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.ctx.Err() != nil {
@@ -126,25 +129,31 @@ func (d *Scheduler) work(idle chan struct{}) {
 	}
 }
 
-// next returns the oldest job, which stays in the queue. Jobs whose callers have left are dropped.
+// next returns the oldest job, which stays in the queue, or nil.
 func (d *Scheduler) next() *Job {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for len(d.queue) > 0 {
-		j := d.queue[0]
-		if j.ctx.Err() == nil {
-			return j
-		}
-		d.queue = d.queue[1:]
-		j.finish(nil, j.ctx.Err())
+	if len(d.queue) == 0 {
+		return nil
 	}
-	return nil
+	return d.queue[0]
 }
 
-// pop removes the oldest job.
-func (d *Scheduler) pop() {
+// leave ends a job whose context is done, if it still waits in the queue.
+func (d *Scheduler) leave(j *Job) {
+	if d.take(j) {
+		j.finish(nil, j.ctx.Err())
+	}
+}
+
+// take removes a job from the queue. It reports whether the job was there: its caller may have left.
+func (d *Scheduler) take(j *Job) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.queue[0] = nil
-	d.queue = d.queue[1:]
+	i := slices.Index(d.queue, j)
+	if i < 0 {
+		return false
+	}
+	d.queue = slices.Delete(d.queue, i, i+1)
+	return true
 }

@@ -149,17 +149,16 @@ func TestChoose(t *testing.T) {
 		{"", "avx2", "", "its code for x86-64-v4 does not run here: no avx2; its code for x86-64-v3 does not run here: no avx2"},
 		{"znver9", "", "", "has no code for znver9: it has x86-64-v4, x86-64-v3"},
 	} {
-		m.Program = nil
-		err := m.Choose(c.name, func(t Target) error {
+		p, err := m.Choose(c.name, func(t Target) error {
 			if slices.Contains(t.Features, c.lacking) {
 				return errors.New("no " + c.lacking)
 			}
 			return nil
 		})
 		switch {
-		case c.chosen != "" && (err != nil || m.Program.Target.CPU != c.chosen):
+		case c.chosen != "" && (err != nil || p.Target.CPU != c.chosen):
 			t.Errorf("%+v: error %v", c, err)
-		case c.chosen == "" && (err == nil || m.Program != nil || !strings.Contains(err.Error(), c.want)):
+		case c.chosen == "" && (err == nil || p != nil || !strings.Contains(err.Error(), c.want)):
 			t.Errorf("%+v: error %v", c, err)
 		}
 	}

@@ -17,7 +17,7 @@ import (
 // Executable is an opened executable: its programs decoded, its sections mapped from the file.
 type Executable struct {
 	Programs []*Program // one for each instruction set, the best first
-	Program  *Program   // the one in use: the first, unless Choose has chosen another
+	Program  *Program   // the one in use: the first, unless the owner sets another
 	Code     []byte     // readable and executable
 	Weights  []byte     // read-only; pages come from the file when they are first touched
 	Sections []SectionInfo
@@ -89,9 +89,9 @@ func (m *Executable) Variants() []string {
 	return names
 }
 
-// Choose makes Program that of the named instruction set, or for "" of the best one that lacks nothing. lacks says what
-// this machine lacks for a target. An error leaves Program as it is.
-func (m *Executable) Choose(name string, lacks func(Target) error) error {
+// Choose returns the program of the named instruction set, or for "" of the best one that lacks nothing. lacks says what
+// this machine lacks for a target.
+func (m *Executable) Choose(name string, lacks func(Target) error) (*Program, error) {
 	var errs []string
 	for _, p := range m.Programs {
 		if name != "" && p.Target.CPU != name {
@@ -99,15 +99,14 @@ func (m *Executable) Choose(name string, lacks func(Target) error) error {
 		}
 		err := lacks(p.Target)
 		if err == nil {
-			m.Program = p
-			return nil
+			return p, nil
 		}
 		errs = append(errs, fmt.Sprintf("its code for %s does not run here: %v", p.Target.CPU, err))
 	}
 	if len(errs) == 0 {
-		return fmt.Errorf("%s has no code for %s: it has %s", m.path, name, strings.Join(m.Variants(), ", "))
+		return nil, fmt.Errorf("%s has no code for %s: it has %s", m.path, name, strings.Join(m.Variants(), ", "))
 	}
-	return fmt.Errorf("%s: %s", m.path, strings.Join(errs, "; "))
+	return nil, fmt.Errorf("%s: %s", m.path, strings.Join(errs, "; "))
 }
 
 // mapSection maps a section and, unless it is the weights, compares its checksum.

@@ -43,7 +43,10 @@ func answer(ctx context.Context, path string, imageTokens int, o Options) (*Answ
 	}
 	defer m.Close()
 	a := &Answer{Tokens: o.New, Sequences: m.Slots(), First: 1e9, Start: 1e9}
-	text := prompt(m, o.Text)
+	text, err := prompt(m, o.Text)
+	if err != nil {
+		return nil, err
+	}
 	for run := range 3 {
 		if err := a.inProcess(ctx, m, request(pgc.Pixels(noise(run)), text, o.New)); err != nil {
 			return a, err
@@ -134,12 +137,13 @@ func (a *Answer) newProcess(ctx context.Context, path, text string, o Options) e
 }
 
 // prompt returns a text of about n tokens, including the <bos> and the newline of the template.
-func prompt(m *pgc.Model, n int) string {
+func prompt(m *pgc.Model, n int) (string, error) {
 	text := "describe"
 	for {
 		next := text + " it"
-		if len(m.Tokenize(next, false))+2 > n {
-			return text
+		ids, err := m.Tokenize(next, false)
+		if err != nil || len(ids)+2 > n {
+			return text, err
 		}
 		text = next
 	}

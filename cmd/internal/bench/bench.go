@@ -74,20 +74,20 @@ func Run(ctx context.Context, path string, o Options) (*Report, error) {
 		return nil, err
 	}
 	defer e.Close()
-	t, err := target.Find(image.Program.Target.CPU)
+	t, err := target.Find(e.Program.Target.CPU)
 	if err != nil {
 		return nil, err
 	}
 	r := &Report{Model: m.Name, CPU: t.Name, Threads: o.Threads, Prompt: m.ImageTokens + o.Text}
-	for i := range image.Program.Funcs {
-		r.ArenaBytes = max(r.ArenaBytes, image.Program.Funcs[i].ArenaBytes)
+	for i := range e.Program.Funcs {
+		r.ArenaBytes = max(r.ArenaBytes, e.Program.Funcs[i].ArenaBytes)
 	}
 	limits, err := newProber(ctx, t, o.Threads, image.Weights)
 	if err != nil {
 		return nil, err
 	}
 	defer limits.close()
-	if err := e.Slots(image.Program.Slots); err != nil {
+	if err := e.Slots(e.Program.Slots); err != nil {
 		return nil, err
 	}
 	if err := r.phases(ctx, e, m, limits); err != nil {

@@ -32,6 +32,7 @@ func open(path, isa string) (*loaded, error) {
 		return nil, err
 	}
 	l.close = func() { l.e.Close(); image.Close() }
+	image.Program = l.e.Program
 	model, err := manifest.Decode(image.Program.Model)
 	if err == nil {
 		l.vocab = model.VocabSize
