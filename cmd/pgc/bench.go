@@ -13,6 +13,7 @@ import (
 	"pgc/cmd/internal/debug"
 	"pgc/internal/build"
 	"pgc/ir/target"
+	"pgc/runtime/process"
 )
 
 type benchCmd struct {
@@ -55,11 +56,11 @@ func (c *benchCmd) Run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		dir, err := os.MkdirTemp("", "pgc-bench-")
+		dir, remove, err := process.TempDir("pgc-bench-")
 		if err != nil {
 			return err
 		}
-		defer os.RemoveAll(dir)
+		defer remove()
 		path = filepath.Join(dir, "model")
 		if _, err := build.Compile(ctx, c.Model, path, rt, o); err != nil {
 			return debug.Explain(err)

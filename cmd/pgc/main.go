@@ -6,15 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 
 	"github.com/alecthomas/kong"
 
 	"pgc/internal/build"
 	"pgc/ir/target"
 	"pgc/runtime/output"
+	"pgc/runtime/process"
 )
 
 type cli struct {
@@ -42,11 +41,13 @@ func (versionCmd) Run() error {
 // stdout is standard output, to which every command prints.
 var stdout = output.Stdout()
 
-func main() { os.Exit(run()) }
+func main() { os.Exit(process.Run(run, report)) }
 
-func run() int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+// run executes the command line.
+func run(ctx context.Context) error {
+	if err := process.CheckLimits(); err != nil {
+		return err
+	}
 	var c cli
 	exited := false
 	parser := kong.Must(&c, kong.Name("pgc"), kong.Description("Compiles a PaliGemma checkpoint into one executable file."),
@@ -65,7 +66,7 @@ func run() int {
 	default:
 		err = k.Run()
 	}
-	return report(stdout.Finish(err))
+	return stdout.Finish(err)
 }
 
 // separate splits -d=check into two arguments, because kong would read it as -d with the value "=check". It leaves what

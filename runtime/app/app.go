@@ -9,11 +9,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -21,6 +19,7 @@ import (
 	"pgc"
 	"pgc/runtime/native"
 	"pgc/runtime/output"
+	"pgc/runtime/process"
 )
 
 // generating are the commands of a model that generates text.
@@ -60,20 +59,22 @@ type App struct {
 
 // Main runs the executable's command line and returns the exit status: 0 done, 1 the work failed, 2 wrong usage.
 func Main() int {
-	name := filepath.Base(os.Args[0])
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	start := time.Now()
-	f, err := native.OpenSelf()
-	if err != nil {
-		return report(name, fmt.Errorf("cannot open this executable: %w", err))
-	}
-	e, err := pgc.OpenExecutableFile(f)
-	f.Close()
-	if err != nil {
-		return report(name, err)
-	}
-	return report(name, Run(ctx, name, e, os.Args[1:], start))
+	name, start := filepath.Base(os.Args[0]), time.Now()
+	return process.Run(func(ctx context.Context) error {
+		if err := process.CheckLimits(); err != nil {
+			return err
+		}
+		f, err := native.OpenSelf()
+		if err != nil {
+			return fmt.Errorf("cannot open this executable: %w", err)
+		}
+		e, err := pgc.OpenExecutableFile(f)
+		f.Close()
+		if err != nil {
+			return err
+		}
+		return Run(ctx, name, e, os.Args[1:], start)
+	}, func(err error) int { return report(name, err) })
 }
 
 // report prints an error as one line and returns the exit status.

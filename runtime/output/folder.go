@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"pgc/runtime/process"
 )
 
 // Folder is a folder of results that is being filled. The caller must Close or Abort it.
@@ -16,6 +18,7 @@ type Folder struct {
 	path   string
 	target string
 	mode   fs.FileMode // of the folder that is replaced, or 0
+	forget func()      // of process.Temporary for Dir
 }
 
 // CreateFolder starts a folder at path, where there must be nothing or an empty folder. Links are followed.
@@ -41,7 +44,11 @@ func CreateFolder(path string) (*Folder, error) {
 		}
 	}
 	var err error
-	if d.Dir, err = os.MkdirTemp(filepath.Dir(d.target), ".pgc-"); err != nil {
+	d.forget, err = process.Temporary(func() (string, error) {
+		d.Dir, err = os.MkdirTemp(filepath.Dir(d.target), ".pgc-")
+		return d.Dir, err
+	})
+	if err != nil {
 		return nil, d.cannot(err)
 	}
 	return d, nil
@@ -54,6 +61,7 @@ func (d *Folder) Close() error {
 		d.Abort()
 		return d.cannot(err)
 	}
+	d.forget()
 	return nil
 }
 
@@ -80,6 +88,9 @@ func (d *Folder) publish() error {
 }
 
 // Abort removes what was written so far.
-func (d *Folder) Abort() { os.RemoveAll(d.Dir) }
+func (d *Folder) Abort() {
+	os.RemoveAll(d.Dir)
+	d.forget()
+}
 
 func (d *Folder) cannot(err error) error { return &Error{d.path, Cause(err)} }

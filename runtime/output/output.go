@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"pgc/runtime/process"
 )
 
 // File is a result that is being written. The caller must Close or Abort it.
@@ -21,6 +23,7 @@ type File struct {
 	place  place
 	f      *os.File
 	temp   string      // the hidden name of the incomplete file, or "" where it has none yet or is a stream
+	forget func()      // of process.Temporary for temp
 	mode   fs.FileMode // of the complete file
 	owner  int         // user of the file that is replaced, or -1
 	group  int
@@ -107,14 +110,23 @@ func (o *File) createNamed(perm fs.FileMode) error {
 // nameless is where the kernel shows the open file.
 func (o *File) nameless() string { return fmt.Sprintf("/proc/self/fd/%d", o.f.Fd()) }
 
-// unused calls try with hidden names beside the target until one is free.
-func (o *File) unused(try func(name string) error) error {
-	for {
-		err := try(filepath.Join(filepath.Dir(o.place.target), fmt.Sprintf(".pgc-%016x", rand.Uint64())))
-		if !errors.Is(err, fs.ErrExist) {
-			return err
+// unused calls try with hidden names beside the target until one is free, which is temp then.
+func (o *File) unused(try func(name string) error) (err error) {
+	o.forget, err = process.Temporary(func() (string, error) {
+		for {
+			name := filepath.Join(filepath.Dir(o.place.target), fmt.Sprintf(".pgc-%016x", rand.Uint64()))
+			if err := try(name); !errors.Is(err, fs.ErrExist) {
+				return name, err
+			}
 		}
-	}
+	})
+	return err
+}
+
+// unnamed says that the hidden name is gone.
+func (o *File) unnamed() {
+	o.temp = ""
+	o.forget()
 }
 
 // Write implements io.Writer.
@@ -167,7 +179,7 @@ func (o *File) publish() error {
 	}
 	err := os.Rename(o.temp, o.place.target)
 	if err == nil {
-		o.temp = ""
+		o.unnamed()
 	}
 	return err
 }
@@ -181,6 +193,7 @@ func (o *File) Abort() {
 	o.f.Close()
 	if o.temp != "" {
 		os.Remove(o.temp)
+		o.unnamed()
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"image"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -14,6 +13,7 @@ import (
 
 	"pgc"
 	"pgc/runtime/imageio"
+	"pgc/runtime/process"
 )
 
 // Answer holds the times of an answer from end to end, the best of several.
@@ -101,11 +101,11 @@ func (a *Answer) together(ctx context.Context, m *pgc.Model, r pgc.Request) erro
 
 // newProcess runs the executable in a process of its own on a PNG.
 func (a *Answer) newProcess(ctx context.Context, path, text string, o Options) error {
-	dir, err := os.MkdirTemp("", "pgc-bench-")
+	dir, remove, err := process.TempDir("pgc-bench-")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer remove()
 	file := filepath.Join(dir, "noise.png")
 	if err := imageio.WritePNG(file, noise(0)); err != nil {
 		return err

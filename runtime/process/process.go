@@ -1,0 +1,85 @@
+// Package process is how a program of pgc lives and ends: the signals that end it, the limits that it needs, the files
+// that it must not leave behind.
+package process
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"syscall"
+	"time"
+)
+
+// grace is how long work may take to end by itself after a signal, and line how long the last line may take: whoever
+// should read it may not.
+const (
+	grace = 300 * time.Millisecond
+	line  = 100 * time.Millisecond
+)
+
+// Run runs work, reports its error and returns the exit status that report gives. At the first INT or TERM it cancels
+// work's context. Work that does not end then, because it waits for input or for a reader of its output or computes
+// where no context is looked at, is left behind: Run removes temporary files and reports context.Canceled. A second
+// signal ends the process at once, with status 1.
+func Run(work func(ctx context.Context) error, report func(error) int) int {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- guard(func() error { return work(ctx) }) }()
+	select {
+	case err := <-ended:
+		return report(err)
+	case <-signals:
+	}
+	cancel()
+	go func() {
+		<-signals
+		os.Exit(1)
+	}()
+	select {
+	case err := <-ended:
+		return last(err, report)
+	case <-time.After(grace):
+	}
+	removeTemporaries()
+	return last(context.Canceled, report)
+}
+
+// last reports an error after a signal. It gives up where nobody reads what report prints.
+func last(err error, report func(error) int) int {
+	status := make(chan int, 1)
+	go func() { status <- report(err) }()
+	select {
+	case s := <-status:
+		return s
+	case <-time.After(line):
+		return 1
+	}
+}
+
+// errCut is what a fault on mapped memory means.
+var errCut = errors.New("a file that is mapped into memory is cut short or cannot be read, expected it whole and unchanged while this program runs")
+
+// guard runs work and turns a fault on memory that is mapped from a file into an error: the system raises one where the
+// file has become shorter or cannot be read. It covers the goroutine of work alone.
+func guard(work func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case interface {
+			runtime.Error
+			Addr() uintptr
+		}:
+			err = errCut
+		default:
+			panic(r)
+		}
+	}()
+	return work()
+}
