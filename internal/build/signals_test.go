@@ -34,6 +34,7 @@ func TestSignalsWhileBlocked(t *testing.T) {
 		{"generate", "--image", fifo, "--prompt", ""},
 		{"generate", "--image", noise, "--prompt", "", "--draw", fifo},
 		{"forward", "--image", fifo, "--prompt", "", "-o", filepath.Join(dir, "out")},
+		{"forward", "--image", noise, "--prompt", "", "-o", fifo},
 		{"tokenize", "--input", fifo},
 	} {
 		// Both of its pipes stay open, and nobody reads the second.
