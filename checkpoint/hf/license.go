@@ -3,6 +3,7 @@ package hf
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -15,13 +16,8 @@ func license(dir string) (string, error) {
 	}
 	var parts []string
 	for _, e := range entries {
-		name := strings.ToUpper(e.Name())
-		match := false
-		for _, start := range []string{"LICENSE", "LICENCE", "NOTICE", "GEMMA_TERMS", "GEMMA TERMS", "USE_POLICY", "COPYING"} {
-			match = match || strings.HasPrefix(name, start)
-		}
 		info, err := os.Stat(filepath.Join(dir, e.Name()))
-		if !match || err == nil && info.IsDir() {
+		if !isLicense(e.Name()) || err == nil && info.IsDir() {
 			continue
 		}
 		text, err := readFile(dir, e.Name(), maxLicense)
@@ -30,12 +26,21 @@ func license(dir string) (string, error) {
 		}
 		parts = append(parts, strings.TrimRight(string(text), "\n")+"\n")
 	}
-	if readme, err := readFile(dir, "README.md", maxLicense); err == nil {
+	if readme, err := readFile(dir, readmeFile, maxLicense); err == nil {
 		if lines := frontMatter(string(readme)); lines != "" {
 			parts = append(parts, lines)
 		}
 	}
 	return strings.Join(parts, "\n"), nil
+}
+
+const readmeFile = "README.md"
+
+// isLicense reports whether a file of that name holds a license.
+func isLicense(name string) bool {
+	name = strings.ToUpper(name)
+	return slices.ContainsFunc([]string{"LICENSE", "LICENCE", "NOTICE", "GEMMA_TERMS", "GEMMA TERMS", "USE_POLICY", "COPYING"},
+		func(start string) bool { return strings.HasPrefix(name, start) })
 }
 
 // frontMatter returns the entries about the license (license, license_name, license_link, …) of the YAML between the

@@ -55,3 +55,26 @@ func modelName(dir string) string {
 	}
 	return filepath.Base(abs)
 }
+
+// Files returns the name of the checkpoint in dir and the paths of the files that Load may read, in order.
+func Files(dir string) (name string, paths []string, err error) {
+	dir, err = snapshot(dir)
+	if err != nil {
+		return "", nil, err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return "", nil, fmt.Errorf("cannot read the checkpoint %s: %w", dir, errors.Unwrap(err))
+	}
+	for _, e := range entries {
+		path := filepath.Join(dir, e.Name())
+		ext := filepath.Ext(path)
+		if ext != ".json" && ext != ".safetensors" && e.Name() != readmeFile && !isLicense(e.Name()) {
+			continue
+		}
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+			paths = append(paths, path)
+		}
+	}
+	return modelName(dir), paths, nil
+}

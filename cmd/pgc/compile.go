@@ -2,19 +2,12 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 
 	"pgc/cmd/internal/debug"
 	"pgc/cmd/internal/quality"
 	"pgc/internal/build"
-	"pgc/ir/target"
 )
 
 // compileFlags are the flags that compile and run share.
@@ -93,80 +86,4 @@ func (c *compileCmd) Run(ctx context.Context) error {
 		measured.Print(stdout)
 	}
 	return nil
-}
-
-type runCmd struct {
-	compileFlags
-	Checkpoint string   `arg:"" help:"A Hugging Face checkpoint directory."`
-	Args       []string `arg:"" optional:"" passthrough:"" help:"Arguments of the executable."`
-}
-
-// Run compiles unless the cache holds this checkpoint with these flags, then runs the executable.
-func (c *runCmd) Run(ctx context.Context) error {
-	if c.CPU == target.Default {
-		c.CPU = "native"
-	}
-	o, a, err := c.options()
-	if err != nil {
-		return err
-	}
-	path, err := c.cached()
-	if err != nil {
-		return err
-	}
-	if _, err := os.Stat(path); err != nil {
-		rt, err := runtimeFor(o.CPU)
-		if err != nil {
-			return err
-		}
-		if _, err := build.Compile(ctx, c.Checkpoint, path, rt, o); err != nil {
-			return debug.Explain(err)
-		}
-		if err := a.Finish(); err != nil {
-			return err
-		}
-	}
-	cmd := exec.CommandContext(ctx, path, c.Args...)
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	err = cmd.Run()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		return exitStatus(max(1, exit.ExitCode()))
-	}
-	return err
-}
-
-// cached returns the path of the executable in the user's cache folder. It depends on the flags, on this compiler, and
-// on name, size and time of every file of the checkpoint.
-func (c *runCmd) cached() (string, error) {
-	dir, err := os.UserCacheDir()
-	if err != nil {
-		return "", fmt.Errorf("no cache folder: %w", err)
-	}
-	abs, err := filepath.Abs(c.Checkpoint)
-	if err != nil {
-		return "", err
-	}
-	entries, err := os.ReadDir(abs)
-	if err != nil {
-		return "", fmt.Errorf("no checkpoint at %s: %w", c.Checkpoint, errors.Unwrap(err))
-	}
-	h := sha256.New()
-	fmt.Fprintln(h, build.Version, abs, c.Weights, c.Group, c.Compute, c.Keep, c.Search, c.CPU, c.KV, c.MaxTokens, c.Debug)
-	if self, err := os.Executable(); err == nil {
-		if info, err := os.Stat(self); err == nil {
-			fmt.Fprintln(h, info.Size(), info.ModTime().UnixNano())
-		}
-	}
-	for _, e := range entries {
-		if info, err := os.Stat(filepath.Join(abs, e.Name())); err == nil {
-			fmt.Fprintln(h, e.Name(), info.Size(), info.ModTime().UnixNano())
-		}
-	}
-	dir = filepath.Join(dir, "pgc")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", err
-	}
-	return filepath.Join(dir, filepath.Base(abs)+"-"+hex.EncodeToString(h.Sum(nil))[:16]), nil
 }
