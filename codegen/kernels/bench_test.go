@@ -27,6 +27,7 @@ var formats = []struct {
 	{"i8", tile.I8, Group{quant.Int8, 128}, Group{quant.Int8, 128}, false},
 	{"i4", tile.I8, Group{quant.Int4, 128}, Group{quant.Int8, 128}, false},
 	{"i4xf32", tile.I8, Group{quant.Int4, 128}, Group{}, false},
+	{"nf4xf32", tile.I8, Group{quant.NF4, 64}, Group{}, false},
 }
 
 // BenchmarkMatmul measures products at the sizes of a 3B model on one thread, by format and target: rows × K → N.

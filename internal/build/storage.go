@@ -14,7 +14,7 @@ import (
 
 // Storage selects how matrices are stored and multiplied.
 type Storage struct {
-	Weights string                          // auto, f32, bf16, f16, or a format of package quant: int8 or int4
+	Weights string                          // auto, f32, bf16, f16, or a format of package quant: int8, int4, nf4
 	Group   int                             // values of a row that share a scale, in formats that have a choice; 0 for the default
 	Compute string                          // arithmetics that products may have besides f32, with commas between: int8 with integer matrices, bf16 with bf16 ones; empty for int8
 	Keep    []string                        // PATTERN=TYPE: matrices of these names are stored otherwise

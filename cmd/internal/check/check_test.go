@@ -57,7 +57,7 @@ func TestKernels(t *testing.T) {
 
 // Kernels with weights in every format are right, whether the codes are those that the evaluator chooses or searched for; in an
 // executable and of a checkpoint.
-func TestKernelsOfIntegers(t *testing.T) {
+func TestKernelsOfFormats(t *testing.T) {
 	for _, f := range quant.Formats() {
 		o := options()
 		o.Storage = build.Storage{Weights: f.String(), Search: true, Keep: []string{"language_model.layers.0.mlp.*=int8"}}
