@@ -3,6 +3,7 @@ package pgc
 import (
 	"context"
 	"errors"
+	"image"
 	"iter"
 
 	"pgc/runtime/generate"
@@ -66,9 +67,9 @@ func (m *Model) Batch(ctx context.Context, requests iter.Seq[Request]) iter.Seq2
 
 // pending is a request of a batch whose answer comes, or why it cannot be answered.
 type pending struct {
-	job     *generate.Job
-	request generate.Request
-	err     error
+	job  *generate.Job
+	size image.Point // of the first picture
+	err  error
 }
 
 func (p pending) wait() {
@@ -81,7 +82,7 @@ func (p pending) result(m *Model) (*Answer, error) {
 	if p.err != nil {
 		return nil, p.err
 	}
-	return m.answer(p.job, p.request)
+	return m.answer(p.job, p.size)
 }
 
 // feed submits the requests, one more than there are batch slots at a time, and closes order behind the last one.
@@ -95,10 +96,11 @@ func (m *Model) feed(ctx context.Context, requests iter.Seq[Request], order chan
 			return
 		}
 		var p pending
-		if p.request, p.err = m.request(ctx, r); p.err != nil {
+		var g generate.Request
+		if g, p.err = m.request(ctx, r); p.err != nil {
 			<-room
 		} else {
-			p.job = m.scheduler.Submit(ctx, p.request)
+			p.job, p.size = m.scheduler.Submit(ctx, g), firstSize(g)
 			go func() {
 				p.job.Wait()
 				<-room

@@ -122,5 +122,5 @@ func (m *Model) Generate(ctx context.Context, r Request) (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return m.answer(m.scheduler.Submit(ctx, g), g)
+	return m.answer(m.scheduler.Submit(ctx, g), firstSize(g))
 }

@@ -3,6 +3,7 @@ package pgc
 import (
 	"context"
 	"fmt"
+	"image"
 	"time"
 
 	"pgc/runtime/boxes"
@@ -128,16 +129,19 @@ func (m *Model) request(ctx context.Context, r Request) (generate.Request, error
 	return g, err
 }
 
-// answer waits for a job and describes its result.
-func (m *Model) answer(j *generate.Job, r generate.Request) (*Answer, error) {
+// answer waits for a job and describes its result. Boxes are in pixels of the first picture, of the given size.
+func (m *Model) answer(j *generate.Job, first image.Point) (*Answer, error) {
 	g, err := j.Wait()
 	if err != nil {
 		return nil, err
 	}
 	a := &Answer{Text: g.Text, Tokens: g.Tokens, Logprobs: g.Logprobs, FinishReason: FinishReason(g.FinishReason), PromptTokens: g.PromptTokens,
 		Timings: Timings{Preprocess: g.Preprocess, Encode: g.Encode, Prefill: g.Prefill, Decode: g.Decode}}
-	if len(r.Pictures) > 0 {
-		a.Boxes, a.Malformed = boxes.Parse(g.Text, r.Pictures[0].Width, r.Pictures[0].Height)
-	}
+	a.Boxes, a.Malformed = boxes.Parse(g.Text, first.X, first.Y)
 	return a, nil
+}
+
+// firstSize is the size of a request's first picture.
+func firstSize(r generate.Request) image.Point {
+	return image.Pt(r.Pictures[0].Width, r.Pictures[0].Height)
 }

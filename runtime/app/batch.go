@@ -3,15 +3,11 @@ package app
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
-	"iter"
-	"os"
 	"time"
 
-	"pgc"
 	"pgc/runtime/output"
 )
 
@@ -21,14 +17,6 @@ type batchCmd struct {
 	Threads int    `help:"Threads to compute on (default: all processors)."`
 }
 
-// batchRequest is one line of batch's input.
-type batchRequest struct {
-	ID     json.RawMessage `json:"id"` // a string or a number; the line's number if missing
-	Images []string        `json:"images"`
-	Prompt *string         `json:"prompt"`
-	settings
-}
-
 // batchAnswer is one line of batch's output: an answer or an error.
 type batchAnswer struct {
 	ID json.RawMessage `json:"id"`
@@ -36,13 +24,15 @@ type batchAnswer struct {
 	Error string `json:"error,omitempty"`
 }
 
-// Run answers the requests, several at a time, and writes the answers in the order of the requests. It reads all of
-// them before it answers the first. A request that fails becomes a line with an error; the others go on.
+// Run answers the requests, several at a time, and writes the answers in the order of the requests. A regular file is
+// read to its end before any work, so that a line that is no request stops batch at once; any other input is answered
+// as it comes. A request that fails becomes a line with an error; the others go on.
 func (c *batchCmd) Run(a *App) error {
-	requests, err := c.read()
+	in, err := openRequests(c.Input)
 	if err != nil {
 		return err
 	}
+	defer in.Close()
 	out, done, err := c.resume(a)
 	if err != nil {
 		return err
@@ -53,20 +43,13 @@ func (c *batchCmd) Run(a *App) error {
 		return err
 	}
 	defer m.Close()
-	load := time.Since(a.opened)
-	var todo []*batchRequest
-	for i := range requests {
-		if r := &requests[i]; !done[string(r.ID)] {
-			todo = append(todo, r)
-		}
-	}
-	failed, skipped, next := 0, len(requests)-len(todo), 0
-	for got, err := range m.Batch(a.ctx, named(todo)) {
+	load, failed := time.Since(a.opened), 0
+	var ids queue
+	for got, err := range m.Batch(a.ctx, in.except(done, &ids)) {
 		if a.ctx.Err() != nil {
 			return a.ctx.Err()
 		}
-		line := batchAnswer{ID: todo[next].ID}
-		next++
+		line := batchAnswer{ID: ids.pop()}
 		if err != nil {
 			failed++
 			line.Error = err.Error()
@@ -77,90 +60,20 @@ func (c *batchCmd) Run(a *App) error {
 			return err
 		}
 	}
-	if skipped > 0 {
-		fmt.Fprintf(a.Err, "%d of %d requests were answered in %s before\n", skipped, len(requests), c.Output)
+	switch {
+	case a.ctx.Err() != nil:
+		return a.ctx.Err()
+	case in.err != io.EOF:
+		return in.err
+	}
+	total := len(in.seen)
+	if in.skipped > 0 {
+		fmt.Fprintf(a.Err, "%d of %d requests were answered in %s before\n", in.skipped, total, c.Output)
 	}
 	if failed > 0 {
-		return fmt.Errorf("%d of %d requests failed: see \"error\" in %s", failed, len(requests), c.Output)
+		return fmt.Errorf("%d of %d requests failed: see \"error\" in %s", failed, total, c.Output)
 	}
 	return nil
-}
-
-// named yields the requests with their images; consecutive requests share equal ones.
-func named(list []*batchRequest) iter.Seq[pgc.Request] {
-	return func(yield func(pgc.Request) bool) {
-		var al album
-		for _, r := range list {
-			images, err := al.images(r.Images)
-			if err != nil {
-				images = []pgc.Image{pgc.Lazy("", func(context.Context) ([]byte, error) { return nil, err })}
-			}
-			if !yield(pgc.Request{Images: images, Prompt: *r.Prompt, Settings: pgc.Settings(r.settings)}) {
-				return
-			}
-		}
-	}
-}
-
-// read reads all requests. It skips empty lines but counts them.
-func (c *batchCmd) read() ([]batchRequest, error) {
-	var in io.Reader = os.Stdin
-	if c.Input != "-" {
-		f, err := os.Open(c.Input)
-		if err != nil {
-			return nil, err
-		}
-		defer f.Close()
-		in = f
-	}
-	var out []batchRequest
-	seen := map[string]int{}
-	lines := bufio.NewReader(in)
-	for n := 1; ; n++ {
-		line, err := lines.ReadBytes('\n')
-		if err != nil && err != io.EOF {
-			return nil, fmt.Errorf("%s: %w", c.Input, err)
-		}
-		if text := bytes.TrimSpace(line); len(text) > 0 {
-			r, wrong := parseRequest(text, n)
-			if wrong == nil && seen[string(r.ID)] > 0 {
-				wrong = fmt.Errorf("id is %s, as in line %d, expected another", r.ID, seen[string(r.ID)])
-			}
-			if wrong != nil {
-				return nil, fmt.Errorf("%s: line %d: %w", c.Input, n, wrong)
-			}
-			seen[string(r.ID)] = n
-			out = append(out, r)
-		}
-		if err == io.EOF {
-			return out, nil
-		}
-	}
-}
-
-// parseRequest reads one request, line n.
-func parseRequest(text []byte, n int) (r batchRequest, err error) {
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&r); err != nil {
-		return r, fmt.Errorf("expected a request, one JSON object: %w", err)
-	}
-	if _, err := dec.Token(); err != io.EOF {
-		return r, fmt.Errorf("holds more than one JSON object")
-	}
-	switch {
-	case r.ID == nil:
-		r.ID = fmt.Append(nil, n)
-	case r.ID[0] != '"' && r.ID[0] != '-' && (r.ID[0] < '0' || r.ID[0] > '9'):
-		return r, fmt.Errorf("id is %s, expected a string or a number", r.ID)
-	}
-	if len(r.Images) == 0 {
-		return r, fmt.Errorf("images is missing or empty, expected a list of pictures")
-	}
-	if r.Prompt == nil {
-		return r, fmt.Errorf("prompt is missing, expected a text")
-	}
-	return r, r.settings.check()
 }
 
 // resume opens the output for appending and returns the ids that it answers. It removes lines with errors, lines whose id

@@ -103,7 +103,7 @@ func (j *Job) finish(a *Answer, err error) {
 		err = context.Cause(j.ctx)
 	}
 	j.answer, j.err = a, err
-	j.seq = nil
+	j.seq, j.request = nil, Request{} // with its pictures
 	j.release()
 	close(j.done)
 }
