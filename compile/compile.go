@@ -48,6 +48,9 @@ func Compile(ctx context.Context, checkpoint, out string, o Options) (*Report, e
 			return nil, err
 		}
 	}
+	if err := build.CheckRuntime(o.Runtime, o.CPU); err != nil {
+		return nil, err
+	}
 	return build.Compile(ctx, checkpoint, out, o.Runtime, build.Options{
 		Storage: build.Storage{Weights: o.Weights, Group: o.Group, Compute: o.Compute, Keep: o.Keep, Search: o.Search},
 		CPU:     o.CPU, KV: o.KV, MaxTokens: o.MaxTokens, Progress: o.Progress,

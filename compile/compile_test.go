@@ -62,6 +62,20 @@ func TestCompile(t *testing.T) {
 	if i := m.Info(); i.MaxTokens != 311 || i.Model != "pg1-odd" {
 		t.Errorf("%+v", i)
 	}
+	other := map[string]string{"amd64": "armv8-a", "arm64": "x86-64-v3"}[runtime.GOARCH]
+	for _, c := range []struct {
+		cpu, says string
+		runtime   []byte
+	}{
+		{baseline, "the runtime, 5 bytes, is no ELF file", []byte("hello")},
+		{baseline, "the runtime, 0 bytes, is no ELF file", []byte{}},
+		{other, "as code for " + other + " needs", rt},
+	} {
+		_, err := compile.Compile(t.Context(), checkpoint, "three", compile.Options{CPU: c.cpu, Runtime: c.runtime})
+		if err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%v, expected an error that says %q", err, c.says)
+		}
+	}
 	o.Weights = "int5"
 	if _, err := compile.Compile(t.Context(), checkpoint, "three", o); err == nil || !strings.Contains(err.Error(), "int5") {
 		t.Errorf("%v, expected an error that names int5", err)

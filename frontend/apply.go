@@ -111,11 +111,6 @@ func Reshape(x *Value, dims ...any) *Value {
 	return x.f.op(ir.OpReshape, ir.ShapeAttrs{Shape: x.f.dims(dims)}, x)
 }
 
-// Broadcast repeats x to a shape, right aligned.
-func Broadcast(x *Value, dims ...any) *Value {
-	return x.f.op(ir.OpBroadcast, ir.ShapeAttrs{Shape: x.f.dims(dims)}, x)
-}
-
 // Transpose permutes dimensions: dimension i of the result is dimension perm[i] of x.
 func Transpose(x *Value, perm ...int) *Value {
 	return x.f.op(ir.OpTranspose, ir.TransposeAttrs{Perm: perm}, x)

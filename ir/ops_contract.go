@@ -134,6 +134,3 @@ func CanonicalEinsum(spec string) string {
 		return names[l]
 	}, bare)
 }
-
-// String prints the spec.
-func (e Einsum) String() string { return e.X + "," + e.Y + "->" + e.Out }

@@ -1,6 +1,8 @@
 package build
 
 import (
+	"bytes"
+	"debug/elf"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -42,4 +44,23 @@ func FindRuntime(cpus string) ([]byte, error) {
 		}
 	}
 	return nil, fmt.Errorf("the runtime %s is neither beside this program nor in bin/ nor on the PATH: build it with make build", name)
+}
+
+var machines = map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64}
+
+// CheckRuntime says why runtime cannot begin an executable for the targets: it is no ELF file, or one for another
+// architecture.
+func CheckRuntime(runtime []byte, cpus string) error {
+	targets, err := target.FindAll(cpus)
+	if err != nil {
+		return OptionError{err}
+	}
+	f, err := elf.NewFile(bytes.NewReader(runtime))
+	if err != nil {
+		return fmt.Errorf("the runtime, %d bytes, is no ELF file, expected cmd/pgcrt built for linux/%s: %w", len(runtime), targets[0].Arch, err)
+	}
+	if want := machines[targets[0].Arch]; f.Machine != want {
+		return fmt.Errorf("the runtime is an ELF file for %v, expected %v as code for %s needs", f.Machine, want, targets[0].Name)
+	}
+	return nil
 }

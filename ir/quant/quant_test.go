@@ -189,6 +189,3 @@ func TestMomentsMatter(t *testing.T) {
 		}
 	}
 }
-
-// Rows is how many rows were added.
-func (m *Moments) Rows() int { return m.rows }

@@ -67,6 +67,3 @@ func FuzzStopper(f *testing.F) {
 		}
 	})
 }
-
-// Matched returns the stop text that was found, or "".
-func (s *Stopper) Matched() string { return s.matched }
