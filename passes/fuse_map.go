@@ -11,14 +11,15 @@ import (
 // scattering it are parts of the map.
 func fuseMap(f *ir.Func, budget *Budget) int {
 	uses := f.Uses()
-	return fuseRegions(f, budget,
-		func(op *ir.Op) bool {
+	return fuseRegions(f, budget, fusion{
+		sink: func(op *ir.Op) bool {
 			return !multipliedAsStored(op, uses) && (isElementwise(op) || op.Def == ir.OpGather || isEvenConcat(op) || rounds(op) || op.Def == ir.OpScatter)
 		},
-		func(sink, op *ir.Op) bool {
+		also: func(sink, op *ir.Op) bool {
 			return op.Def == ir.OpGather || sink.Def == ir.OpScatter && rounds(op) && sink.In[1] == op.Result()
 		},
-		func(r *region) *ir.Value { return buildMap(f, r) })
+		build: func(r *region) *ir.Value { return buildMap(f, r) },
+	})
 }
 
 // multipliedAsStored reports whether op only widens stored floats for products, which read the storage format themselves.

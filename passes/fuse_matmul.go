@@ -10,20 +10,27 @@ import (
 // matmuls with an epilogue. Two products of one operand whose results meet, as in a gated linear unit, become one matmul with two
 // accumulators.
 func fuseMatmul(f *ir.Func, budget *Budget) int {
-	return fuseRegions(f, budget,
-		func(op *ir.Op) bool { return isProduct(op) || isElementwise(op) && op.Result().Type.Rank() == 2 },
-		func(_, op *ir.Op) bool { return isProduct(op) },
-		func(r *region) *ir.Value { return buildMatmul(f, r) })
+	return fuseRegions(f, budget, fusion{
+		sink:  func(op *ir.Op) bool { return isProduct(op) || isElementwise(op) && op.Result().Type.Rank() == 2 },
+		also:  func(_, op *ir.Op) bool { return isProduct(op) },
+		core:  isProductLike,
+		build: func(r *region) *ir.Value { return buildMatmul(f, r) },
+	})
 }
 
 // isProduct reports whether op is x·wᵀ with a weight w.
 func isProduct(op *ir.Op) bool { return einsumSpec(op) == "ab,cb->ac" && isWeight(op.In[1]) }
 
+// isProductLike reports whether op is a product with a weight, of the shape of a sink.
+func isProductLike(sink, op *ir.Op) bool {
+	return isProduct(op) && slices.Equal(op.Result().Type.Shape, sink.Result().Type.Shape)
+}
+
 func buildMatmul(f *ir.Func, r *region) *ir.Value {
 	// Take the last product of the sink's shape and those that share its operand. The others stay outside.
 	var products []*ir.Op
 	for _, op := range slices.Backward(r.ops) {
-		if !isProduct(op) || !slices.Equal(op.Result().Type.Shape, r.sink.Result().Type.Shape) {
+		if !isProductLike(r.sink, op) {
 			continue
 		}
 		if len(products) > 0 {
@@ -34,9 +41,6 @@ func buildMatmul(f *ir.Func, r *region) *ir.Value {
 			}
 		}
 		products = append(products, op)
-	}
-	if len(products) == 0 {
-		return nil
 	}
 	slices.Reverse(products)
 	b := newBody(r, nil)

@@ -9,9 +9,11 @@ import (
 // fuseRotary fuses a rotary embedding into its projection. More generally it matches a product with a weight whose columns are split
 // into equal runs that meet again element by element, and makes it one matmul with an accumulator and an expression for every run.
 func fuseRotary(f *ir.Func, budget *Budget) int {
-	return fuseRegions(f, budget, isEvenConcat,
-		func(_, op *ir.Op) bool { return isProduct(op) || op.Def == ir.OpReshape || op.Def == ir.OpSlice },
-		func(r *region) *ir.Value { return buildRotary(f, r) })
+	return fuseRegions(f, budget, fusion{
+		sink:  isEvenConcat,
+		also:  func(_, op *ir.Op) bool { return isProduct(op) || op.Def == ir.OpReshape || op.Def == ir.OpSlice },
+		build: func(r *region) *ir.Value { return buildRotary(f, r) },
+	})
 }
 
 func buildRotary(f *ir.Func, r *region) *ir.Value {

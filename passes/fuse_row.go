@@ -9,12 +9,14 @@ import (
 // fuseRow fuses norms and softmax into one row each: reductions of the last axis, the elementwise operations before, between and after
 // them, a residual added to a norm's result, and quantizing the result.
 func fuseRow(f *ir.Func, budget *Budget) int {
-	return fuseRegions(f, budget,
-		func(op *ir.Op) bool { return (isElementwise(op) || quantizes(op)) && op.Result().Type.Rank() > 0 },
-		func(sink, op *ir.Op) bool {
+	return fuseRegions(f, budget, fusion{
+		sink: func(op *ir.Op) bool { return (isElementwise(op) || quantizes(op)) && op.Result().Type.Rank() > 0 },
+		also: func(sink, op *ir.Op) bool {
 			return op.Def.Reduces() && slices.Equal(op.In[0].Type.Shape, sink.Result().Type.Shape)
 		},
-		func(r *region) *ir.Value { return buildRow(f, r) })
+		core:  func(_, op *ir.Op) bool { return op.Def.Reduces() || quantizes(op) },
+		build: func(r *region) *ir.Value { return buildRow(f, r) },
+	})
 }
 
 func buildRow(f *ir.Func, r *region) *ir.Value {
@@ -51,9 +53,6 @@ func buildRow(f *ir.Func, r *region) *ir.Value {
 	}
 	if quantizes(r.sink) {
 		return fused(f, r, ir.OpRow, ir.RowAttrs{Reduce: reduce, Out: b.expr(r.sink.In[0]), DType: r.sink.Result().Type.DType}, b.operands)
-	}
-	if len(reduce) == 0 {
-		return nil
 	}
 	return fused(f, r, ir.OpRow, ir.RowAttrs{Reduce: reduce, Out: b.expr(r.sink.Result())}, b.operands)
 }

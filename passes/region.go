@@ -1,6 +1,11 @@
 package passes
 
-import "pgc/ir"
+import (
+	"container/heap"
+	"slices"
+
+	"pgc/ir"
+)
 
 // region is a set of operations with one sink that can be fused: every use of a member's result, except the sink's, lies inside.
 type region struct {
@@ -10,18 +15,29 @@ type region struct {
 }
 
 // grow returns the largest region that ends in sink, of elementwise operations, conversions and the operations that also admits. order
-// gives the position of every operation.
-func grow(f *ir.Func, sink *ir.Op, order map[*ir.Op]int, uses map[*ir.Value][]ir.Use, also func(op *ir.Op) bool) *region {
-	r := &region{sink: sink, in: map[*ir.Op]bool{sink: true}}
-	for i := order[sink] - 1; i >= 0; i-- {
-		op := f.Ops[i]
-		if !(isElementwise(op) || also(op)) || len(uses[op.Result()]) == 0 {
+// gives the position of every operation. It looks at producers of members only, later ones first, since every use of a member is
+// behind it: the time is that of the region, not of the function.
+func grow(sink *ir.Op, order map[*ir.Op]int, uses map[*ir.Value][]ir.Use, also func(op *ir.Op) bool) *region {
+	r := &region{sink: sink, in: map[*ir.Op]bool{sink: true}, ops: []*ir.Op{sink}}
+	seen := map[*ir.Op]bool{sink: true}
+	next := &latest{order: order}
+	reach := func(member *ir.Op) {
+		for _, v := range member.In {
+			if op := v.Def; op != nil && !seen[op] {
+				seen[op] = true
+				heap.Push(next, op)
+			}
+		}
+	}
+	for reach(sink); next.Len() > 0; {
+		op := heap.Pop(next).(*ir.Op)
+		if !(isElementwise(op) || also(op)) {
 			continue
 		}
 		if table := readsTable(op); table != nil && !also(table) {
 			continue
 		}
-		inside := true
+		inside := len(uses[op.Result()]) > 0
 		for _, u := range uses[op.Result()] {
 			inside = inside && u.Op != nil && r.in[u.Op]
 			// Elementwise members and views read element by element. Operands of lookups and products must exist in memory.
@@ -30,14 +46,28 @@ func grow(f *ir.Func, sink *ir.Op, order map[*ir.Op]int, uses map[*ir.Value][]ir
 		}
 		if inside {
 			r.in[op] = true
+			r.ops = append(r.ops, op)
+			reach(op)
 		}
 	}
-	for i := 0; i <= order[sink]; i++ {
-		if r.in[f.Ops[i]] {
-			r.ops = append(r.ops, f.Ops[i])
-		}
-	}
+	slices.Reverse(r.ops)
 	return r
+}
+
+// latest is a heap of operations, the last in order first.
+type latest struct {
+	order map[*ir.Op]int
+	ops   []*ir.Op
+}
+
+func (l *latest) Len() int           { return len(l.ops) }
+func (l *latest) Less(i, j int) bool { return l.order[l.ops[i]] > l.order[l.ops[j]] }
+func (l *latest) Swap(i, j int)      { l.ops[i], l.ops[j] = l.ops[j], l.ops[i] }
+func (l *latest) Push(op any)        { l.ops = append(l.ops, op.(*ir.Op)) }
+func (l *latest) Pop() any {
+	op := l.ops[len(l.ops)-1]
+	l.ops = l.ops[:len(l.ops)-1]
+	return op
 }
 
 // isElementwise reports whether op computes element by element and so can be part of any expression. Conversions from quantized
@@ -138,21 +168,38 @@ func positions(f *ir.Func) map[*ir.Op]int {
 	return order
 }
 
-// fuseRegions tries every operation as a sink, last first, so that regions are as large as possible. try returns the fused value, or
-// nil. Members of fused regions are not tried again.
-func fuseRegions(f *ir.Func, budget *Budget, isSink func(*ir.Op) bool, also func(sink, op *ir.Op) bool, try func(r *region) *ir.Value) int {
+// fusion says what a pass over regions fuses. Its functions look at no more of a sink than its operation and shape.
+type fusion struct {
+	sink func(op *ir.Op) bool       // may end a region
+	also func(sink, op *ir.Op) bool // admits operations to a region besides those that compute element by element
+	// core tells the operations of which a region must have one to be fused; nil for none.
+	core func(sink, op *ir.Op) bool
+	// build adds the operation that replaces a region, and returns its result, or nil.
+	build func(r *region) *ir.Value
+}
+
+// fuseRegions tries every operation as a sink, last first, so that regions are as large as possible. Members of fused regions are not
+// tried again.
+func fuseRegions(f *ir.Func, budget *Budget, fusion fusion) int {
 	order, uses := positions(f), f.Uses()
-	ops := append([]*ir.Op(nil), f.Ops...)
-	snapshot := &ir.Func{Ops: ops}
 	taken := map[*ir.Op]bool{}
+	// A member's own region lies within the region of its sink. Without a core there, it has none either where the shape is the same.
+	barren := map[*ir.Op]bool{}
 	with := map[*ir.Value]*ir.Value{}
-	for i := len(ops) - 1; i >= 0; i-- {
-		sink := ops[i]
-		if taken[sink] || !isSink(sink) || len(uses[sink.Result()]) == 0 {
+	for _, sink := range slices.Backward(slices.Clone(f.Ops)) {
+		if taken[sink] || barren[sink] || !fusion.sink(sink) || len(uses[sink.Result()]) == 0 {
 			continue
 		}
-		r := grow(snapshot, sink, order, uses, func(op *ir.Op) bool { return !taken[op] && also(sink, op) })
-		if v := try(r); v != nil && budget.Take(sink) {
+		r := grow(sink, order, uses, func(op *ir.Op) bool { return !taken[op] && fusion.also(sink, op) })
+		if fusion.core != nil && !slices.ContainsFunc(r.ops, func(op *ir.Op) bool { return fusion.core(sink, op) }) {
+			for _, op := range r.ops {
+				if slices.Equal(op.Result().Type.Shape, sink.Result().Type.Shape) {
+					barren[op] = true
+				}
+			}
+			continue
+		}
+		if v := fusion.build(r); v != nil && budget.Take(sink) {
 			with[sink.Result()] = v
 			for op := range r.in {
 				taken[op] = true

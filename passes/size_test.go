@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"pgc/frontend/text"
 )
@@ -62,6 +63,56 @@ func @f(
 			if got := fmt.Sprint(err); !strings.HasSuffix(got, c.want) || c.want == "<nil>" && err != nil {
 				t.Errorf("the error is %q, expected %q", got, c.want)
 			}
+		})
+	}
+}
+
+// TestLongChains compiles chains of 10,000 operations, of which a quadratic pass would take half a minute, and chains
+// a tenth as long, to whose time theirs is compared.
+func TestLongChains(t *testing.T) {
+	elementwise := func(i int, x string, shape string) string {
+		return fmt.Sprintf("  %%%d = %s %s : %s\n", i, []string{"exp", "neg", "abs", "tanh"}[i%4], x, shape)
+	}
+	for name, line := range map[string]func(i int, x string) string{
+		"elementwise": func(i int, x string) string { return elementwise(i, x, "f32[64,64]") },
+		"transposed": func(i int, x string) string {
+			if i%2 == 0 {
+				return elementwise(i, x, "f32[64,64]")
+			}
+			return fmt.Sprintf("  %%%d = transpose %s {perm=[1,0]} : f32[64,64]\n", i, x)
+		},
+		"products": func(i int, x string) string {
+			if i%3 > 0 {
+				return elementwise(i, x, "f32[64,64]")
+			}
+			return fmt.Sprintf("  %%%d = einsum %s, %%w {spec=\"ab,cb->ac\"} : f32[64,64]\n", i, x)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var took [2]time.Duration
+			for i, n := range []int{1000, 10000} {
+				var src strings.Builder
+				src.WriteString("func @f(\n    %x: input f32[64,64], %w: weight \"w\" f32[64,64]) {\n")
+				x := "%x"
+				for i := range n {
+					src.WriteString(line(i, x))
+					x = fmt.Sprintf("%%%d", i)
+				}
+				fmt.Fprintf(&src, "  return y=%s : f32[64,64]\n}\n", x)
+				m, err := text.Parse("f.pgir", src.String())
+				if err != nil {
+					t.Fatal(err)
+				}
+				start := time.Now()
+				if err := Optimize(m, Options{}); err != nil {
+					t.Fatal(err)
+				}
+				took[i] = time.Since(start)
+			}
+			if took[1] > 30*took[0] && took[1] > 5*time.Second {
+				t.Errorf("10,000 operations took %v, 1,000 took %v, expected about ten times as much", took[1], took[0])
+			}
+			t.Logf("1,000 operations took %v, 10,000 took %v", took[0], took[1])
 		})
 	}
 }
