@@ -1,7 +1,6 @@
 package passes
 
 import (
-	"container/heap"
 	"slices"
 
 	"pgc/ir"
@@ -20,17 +19,19 @@ type region struct {
 func grow(sink *ir.Op, order map[*ir.Op]int, uses map[*ir.Value][]ir.Use, also func(op *ir.Op) bool) *region {
 	r := &region{sink: sink, in: map[*ir.Op]bool{sink: true}, ops: []*ir.Op{sink}}
 	seen := map[*ir.Op]bool{sink: true}
-	next := &latest{order: order}
+	var next []*ir.Op // in order
 	reach := func(member *ir.Op) {
 		for _, v := range member.In {
 			if op := v.Def; op != nil && !seen[op] {
 				seen[op] = true
-				heap.Push(next, op)
+				i, _ := slices.BinarySearchFunc(next, order[op], func(o *ir.Op, at int) int { return order[o] - at })
+				next = slices.Insert(next, i, op)
 			}
 		}
 	}
-	for reach(sink); next.Len() > 0; {
-		op := heap.Pop(next).(*ir.Op)
+	for reach(sink); len(next) > 0; {
+		op := next[len(next)-1]
+		next = next[:len(next)-1]
 		if !(isElementwise(op) || also(op)) {
 			continue
 		}
@@ -52,22 +53,6 @@ func grow(sink *ir.Op, order map[*ir.Op]int, uses map[*ir.Value][]ir.Use, also f
 	}
 	slices.Reverse(r.ops)
 	return r
-}
-
-// latest is a heap of operations, the last in order first.
-type latest struct {
-	order map[*ir.Op]int
-	ops   []*ir.Op
-}
-
-func (l *latest) Len() int           { return len(l.ops) }
-func (l *latest) Less(i, j int) bool { return l.order[l.ops[i]] > l.order[l.ops[j]] }
-func (l *latest) Swap(i, j int)      { l.ops[i], l.ops[j] = l.ops[j], l.ops[i] }
-func (l *latest) Push(op any)        { l.ops = append(l.ops, op.(*ir.Op)) }
-func (l *latest) Pop() any {
-	op := l.ops[len(l.ops)-1]
-	l.ops = l.ops[:len(l.ops)-1]
-	return op
 }
 
 // isElementwise reports whether op computes element by element and so can be part of any expression. Conversions from quantized
