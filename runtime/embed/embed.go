@@ -27,6 +27,7 @@ type Session struct {
 	image                          []int32 // the tokens of every image's prompt
 
 	running chan struct{}   // holds one while somebody uses the engine or the tokenizer
+	used    int64           // bytes of activations that are resident; whoever holds running may use it
 	open    context.Context // done once the session is closed
 	close   context.CancelCauseFunc
 }
@@ -132,13 +133,13 @@ func Tokens(t *tokenizer.Tokenizer, segments []manifest.Segment, text string) (i
 // Image returns the embedding of an image, float32 [tokens, dim], tokens being those of ImageTokens.
 func (s *Session) Image(ctx context.Context, p *rgb.Image) ([]float32, error) {
 	ids := s.ImageTokens()
-	if err := s.enough(len(ids), "an image"); err != nil {
-		return nil, err
-	}
 	n := preprocess.Normalization{Rescale: s.Model.RescaleFactor, Mean: s.Model.Mean, Std: s.Model.Std}
 	pixels := preprocess.PixelValues(p, s.Model.ImageSize, n)
 	var rows []float32
 	err := s.alone(ctx, func(ctx context.Context) (err error) {
+		if err := s.enough(len(ids), "an image"); err != nil {
+			return err
+		}
 		if err := engine.Put(s.pixels, 0, pixels); err != nil {
 			return err
 		}
@@ -153,11 +154,11 @@ func (s *Session) Image(ctx context.Context, p *rgb.Image) ([]float32, error) {
 
 // Query returns the embedding of a query, float32 [tokens, dim], tokens being those that QueryTokens returned.
 func (s *Session) Query(ctx context.Context, ids []int32) ([]float32, error) {
-	if err := s.enough(len(ids), "a query"); err != nil {
-		return nil, err
-	}
 	var rows []float32
 	err := s.alone(ctx, func(ctx context.Context) (err error) {
+		if err := s.enough(len(ids), "a query"); err != nil {
+			return err
+		}
 		rows, err = s.run(ctx, ids, 0)
 		return err
 	})
@@ -185,6 +186,7 @@ func (s *Session) run(ctx context.Context, ids []int32, images int) ([]float32, 
 	if err := s.embed.Run(ctx); err != nil {
 		return nil, err
 	}
+	s.used = max(s.used, s.arena(len(ids)))
 	rows := make([]float32, len(ids)*s.Model.Embedding.Dim)
 	if err := engine.Get(s.embeddings, 0, rows); err != nil {
 		return nil, err
@@ -197,15 +199,18 @@ func (s *Session) run(ctx context.Context, ids []int32, images int) ([]float32, 
 	return rows, nil
 }
 
-// enough says why there is too little memory for so many tokens: activations take as much of the arena as the tokens
-// are of the most that the model takes.
+// enough says why there is too little memory for so many tokens, beyond what earlier runs have made resident.
 func (s *Session) enough(tokens int, what string) error {
-	p := s.Engine.Program
-	need := int64(0)
-	for i := range p.Funcs {
-		need = max(need, p.Funcs[i].ArenaBytes)
+	return native.CheckMemory(max(0, s.arena(tokens)-s.used), fmt.Sprintf("%s of %d tokens", what, tokens))
+}
+
+// arena returns the bytes of activations: they take as much of the arena as the tokens are of the most that the model
+// takes.
+func (s *Session) arena(tokens int) (bytes int64) {
+	for i := range s.Engine.Program.Funcs {
+		bytes = max(bytes, s.Engine.Program.Funcs[i].ArenaBytes)
 	}
-	return native.CheckMemory(need*int64(tokens)/int64(s.Model.MaxTokens), fmt.Sprintf("%s of %d tokens", what, tokens))
+	return bytes * int64(tokens) / int64(s.Model.MaxTokens)
 }
 
 // Score returns how well an image answers a query: for every vector of the query the greatest dot product with a vector

@@ -71,7 +71,7 @@ func (b *batch) admit(d *Scheduler) bool {
 	}
 	p, err := b.s.layout(&j.request)
 	if err == nil {
-		err = b.s.enough(p, &j.request, b.spokenFor())
+		err = b.s.enough(p, j.request.MaxNewTokens, slot, b.spokenFor())
 	}
 	if errors.As(err, new(scarce)) && b.live() > 0 {
 		return false
@@ -87,11 +87,12 @@ func (b *batch) admit(d *Scheduler) bool {
 	return true
 }
 
-// spokenFor returns the bytes that the sequences may still take. What they have already is no longer available memory.
+// spokenFor returns the bytes that the sequences may still take. What their slots have already, from them or from
+// sequences before, is no longer available memory.
 func (b *batch) spokenFor() (bytes int64) {
-	for _, j := range b.slots {
+	for i, j := range b.slots {
 		if j != nil {
-			bytes += b.s.cache(j.seq.most() - len(j.seq.seen))
+			bytes += b.s.cache(max(0, j.seq.most()-b.s.used.tokens[i]))
 		}
 	}
 	return bytes

@@ -34,7 +34,7 @@ func (s *Session) Forward(ctx context.Context, r ForwardRequest, slot int, open 
 	if err != nil {
 		return err
 	}
-	if err := s.Check(p, len(r.Pictures), 0); err != nil {
+	if err := s.Check(p, len(r.Pictures), 0, slot); err != nil {
 		return err
 	}
 	m := s.Model
@@ -76,6 +76,7 @@ func (s *Session) forwardTo(ctx context.Context, w Sink, p tokenizer.Prompt, r F
 	if err := s.Hidden(ctx, p, r.Pictures); err != nil {
 		return err
 	}
+	s.ran(len(p.IDs), slot)
 	features := len(r.Pictures) * m.ImageTokens * m.HiddenSize
 	rows := make([]float32, features)
 	if err := engine.Get(s.fn.features, 0, rows); err != nil {

@@ -48,7 +48,7 @@ func (s *Session) Generate(ctx context.Context, r Request) (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.enough(p, &r, 0); err != nil {
+	if err := s.enough(p, r.MaxNewTokens, 0, 0); err != nil {
 		return nil, err
 	}
 	q, err := s.begin(ctx, r, p, 0)

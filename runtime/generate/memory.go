@@ -57,3 +57,27 @@ func (s *Session) cache(tokens int) int64 {
 func (s *Session) Memory(promptTokens, tokens int) Memory {
 	return Needs(s.Engine.Program, s.Model, s.Mapped, s.Engine.Threads(), promptTokens, tokens)
 }
+
+// used is the memory that the runs of a session have made resident. It stays so, and the next runs use it again.
+type used struct {
+	arena, rest int64
+	tokens      []int // how many tokens of each batch slot were written
+}
+
+// further returns the bytes that a run takes beyond what is resident, if its sequence ends at so many tokens in a batch
+// slot. The weights are not counted: they can be dropped.
+func (s *Session) further(run Memory, tokens, slot int) int64 {
+	return max(0, run.Arena-s.used.arena) + max(0, run.Rest-s.used.rest) + s.cache(max(0, tokens-s.used.tokens[slot]))
+}
+
+// ran notes that a prompt of so many tokens was run in a batch slot.
+func (s *Session) ran(promptTokens, slot int) {
+	run := s.Memory(promptTokens, 0)
+	s.used.arena, s.used.rest = max(s.used.arena, run.Arena), max(s.used.rest, run.Rest)
+	s.wrote(promptTokens, slot)
+}
+
+// wrote notes how many tokens a batch slot holds.
+func (s *Session) wrote(tokens, slot int) {
+	s.used.tokens[slot] = max(s.used.tokens[slot], tokens)
+}

@@ -41,6 +41,7 @@ func (s *Session) begin(ctx context.Context, r Request, p tokenizer.Prompt, slot
 	if err := s.fn.prefill.Run(ctx); err != nil {
 		return nil, err
 	}
+	s.ran(len(p.IDs), slot)
 	q.sampler = sample.New(r.Sample, s.Model.VocabSize, s.Model.SuppressTokens)
 	q.out = newOutput(s, r)
 	if q.done = r.MaxNewTokens <= 0; !q.done {
@@ -123,6 +124,7 @@ func (q *sequence) take(id int32, logprob float64) {
 	}
 	q.a.Tokens = append(q.a.Tokens, id)
 	q.next = id
+	q.s.wrote(len(q.seen), q.slot)
 	before := q.out.text.Len()
 	switch {
 	case !q.r.IgnoreEOS && slices.Contains(q.s.Model.EOS, int(id)), q.out.add(id):

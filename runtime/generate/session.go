@@ -26,6 +26,7 @@ type Session struct {
 	Mapped    int64 // bytes of the file's sections other than runtime and weights
 
 	fn      *functions
+	used    used
 	encoded []*rgb.Image // whose features the executor holds, picture by picture
 	id      [1]int32     // what goes into the state next and comes from it
 	row     []float32    // logits of one sequence
@@ -37,7 +38,7 @@ func New(m *manifest.Model, t *tokenizer.Tokenizer, e *engine.Engine) (*Session,
 	if err != nil {
 		return nil, err
 	}
-	s := &Session{Model: m, Tokenizer: t, Engine: e, fn: f, row: make([]float32, m.VocabSize)}
+	s := &Session{Model: m, Tokenizer: t, Engine: e, fn: f, row: make([]float32, m.VocabSize), used: used{tokens: make([]int, max(1, e.Program.Slots))}}
 	return s, nil
 }
 
@@ -47,12 +48,13 @@ func (s *Session) Layout(images int, text string, suffix *string, parseSpecials 
 	return s.Tokenizer.Prompt(l, images, text, suffix, parseSpecials)
 }
 
-// Check says why a prompt cannot be run: it is longer than the KV cache, or there is too little memory for it.
-func (s *Session) Check(p tokenizer.Prompt, images, newTokens int) error {
+// Check says why a prompt cannot be run in a batch slot: it is longer than the KV cache, or there is too little memory
+// for it.
+func (s *Session) Check(p tokenizer.Prompt, images, newTokens, slot int) error {
 	if err := s.fits(p, images); err != nil {
 		return err
 	}
-	return s.enough(p, &Request{MaxNewTokens: newTokens}, 0)
+	return s.enough(p, newTokens, slot, 0)
 }
 
 // layout is the prompt of a request, if the model can take it.
@@ -82,11 +84,12 @@ func (s *Session) fits(p tokenizer.Prompt, images int) error {
 // scarce is an error about too little memory.
 type scarce struct{ error }
 
-// enough says why there is too little memory for a request, others bytes being spoken for.
-func (s *Session) enough(p tokenizer.Prompt, r *Request, others int64) error {
+// enough says why there is too little memory for a prompt and an answer of newTokens at most in a batch slot, others
+// bytes being spoken for.
+func (s *Session) enough(p tokenizer.Prompt, newTokens, slot int, others int64) error {
 	n := len(p.IDs)
-	need := s.Memory(n, min(n+r.MaxNewTokens, s.Model.MaxTokens))
-	if err := native.CheckMemory(need.Total()-need.Weights+others, fmt.Sprintf("a prompt of %d tokens", n)); err != nil {
+	need := s.further(s.Memory(n, 0), min(n+newTokens, s.Model.MaxTokens), slot)
+	if err := native.CheckMemory(need+others, fmt.Sprintf("a prompt of %d tokens", n)); err != nil {
 		return scarce{err}
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path"
+	"runtime/debug"
 	"strconv"
 	"strings"
 
@@ -18,6 +19,10 @@ import (
 // promise. Where the machine's state cannot be read, it errs on the side of nil.
 func CheckMemory(need int64, what string) error {
 	limit := available(os.DirFS("/"), sysinfo())
+	if need > limit.bytes {
+		debug.FreeOSMemory() // what Go has collected, or could, is not in use
+		limit = available(os.DirFS("/"), sysinfo())
+	}
 	if need > limit.bytes {
 		return fmt.Errorf("%s needs %s of memory, but only %s can be had (%s)", what, size(need), size(limit.bytes), limit.source)
 	}

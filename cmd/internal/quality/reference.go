@@ -74,7 +74,7 @@ func (r *Reference) prompt(ctx context.Context, sm Sample) (tokenizer.Prompt, er
 	if err != nil {
 		return p, err
 	}
-	if err := s.Check(p, 1, maxAnswer); err != nil {
+	if err := s.Check(p, 1, maxAnswer, 0); err != nil {
 		return p, err
 	}
 	room := min(maxAnswer, s.Model.MaxTokens-len(p.IDs))

@@ -1,0 +1,85 @@
+package build
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// group makes a control group of so many bytes of memory, without swap, and returns the file that processes join it by.
+// It skips the test where this user may not.
+func group(t *testing.T, bytes int) string {
+	t.Helper()
+	for _, version := range []struct{ root, memory, swap string }{
+		{"/sys/fs/cgroup", "memory.max", "memory.swap.max"},
+		{"/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.memsw.limit_in_bytes"},
+	} {
+		dir, err := os.MkdirTemp(version.root, "pgc-test-")
+		if err != nil {
+			continue
+		}
+		t.Cleanup(func() { os.Remove(dir) })
+		limit := filepath.Join(dir, version.memory)
+		if _, err := os.Stat(limit); err != nil {
+			os.Remove(dir)
+			continue
+		}
+		if err := os.WriteFile(limit, fmt.Append(nil, bytes), 0); err == nil {
+			swap := map[bool]string{true: "0", false: fmt.Sprint(bytes)}[version.memory == "memory.max"]
+			os.WriteFile(filepath.Join(dir, version.swap), []byte(swap), 0) // where swap is counted
+			return filepath.Join(dir, "cgroup.procs")
+		}
+	}
+	t.Skip("no control group of memory can be made here, which takes root and a writable /sys/fs/cgroup")
+	return ""
+}
+
+// within runs a command in a control group.
+func within(procs, name string, args ...string) (int, string, string) {
+	return status("sh", append([]string{"-c", `echo $$ > "$0" && exec "$@"`, procs, name}, args...)...)
+}
+
+// TestBatchInGroup: requests that fit into a control group one by one fit as a batch, whatever their lengths; the
+// pages that earlier ones have touched are not counted again.
+func TestBatchInGroup(t *testing.T) {
+	exe := compiled(t, "pg2-mha")
+	dir := t.TempDir()
+	in := filepath.Join(dir, "in.jsonl")
+	var lines []string
+	for i := range 12 {
+		lines = append(lines, fmt.Sprintf(`{"id":%d,"images":[%q],"prompt":%q,"max_new_tokens":%d}`, i, picturePath("noise.png"), strings.Repeat("cat ", 20*(i%4)), 5+90*(i%3)))
+	}
+	if err := os.WriteFile(in, []byte(strings.Join(lines, "\n")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want := replies(t, mustRun(t, exe, "batch", "--input", in, "--output", "-"))
+	tried := 0
+	for mib := 8; mib <= 40; mib += 2 {
+		procs := group(t, mib<<20)
+		longest := strings.Repeat("cat ", 60)
+		code, _, stderr := within(procs, exe, "generate", "--image", picturePath("noise.png"), "--prompt", longest, "--max-new-tokens", "185")
+		if code != 0 {
+			if code != 1 || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, "of memory, but only") {
+				t.Errorf("in %d MiB: status %d, %q, expected a sentence about memory", mib, code, stderr)
+			}
+			continue
+		}
+		tried++
+		code, stdout, stderr := within(procs, exe, "batch", "--input", in, "--output", "-")
+		got := replies(t, []byte(stdout))
+		if code != 0 || len(got) != len(want) {
+			t.Errorf("in %d MiB: status %d, %d answers, %q", mib, code, len(got), stderr)
+			continue
+		}
+		for i := range got {
+			if got[i].Text != want[i].Text {
+				t.Errorf("in %d MiB: answer %d is %q, expected %q", mib, i, got[i].Text, want[i].Text)
+			}
+		}
+	}
+	if tried == 0 {
+		t.Error("the longest request fits into no group")
+	}
+}
