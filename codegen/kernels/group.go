@@ -64,18 +64,7 @@ func (q Group) decoded(b *tile.Builder, word *tile.Value, i int) *tile.Value {
 	case quant.Affine:
 		return b.Cast(tile.IToF, b.Logic(tile.And, by(tile.Shr, first), b.Int32(1<<bits-1, lanes)))
 	case quant.Lookup:
-		values := make([]*tile.Value, len(t.Levels))
-		for c, v := range t.Levels {
-			values[c] = b.Float(float64(v), lanes)
-		}
-		for bit := first; len(values) > 1; bit++ { // the lowest bit selects among neighbors; each at the place of the sign
-			set := b.Compare(tile.LT, by(tile.Shl, 31-bit), b.Int32(0, lanes))
-			for c := range len(values) / 2 {
-				values[c] = b.Select(set, values[2*c+1], values[2*c])
-			}
-			values = values[:len(values)/2]
-		}
-		return values[0]
+		return b.Lookup(by(tile.Shr, first), t.Levels)
 	}
 	word = by(tile.Shl, 32-bits-first) // to the top of its word, and down again with its sign
 	return b.Cast(tile.IToF, b.Logic(tile.Sar, word, b.Int32(int64(32-bits), lanes)))

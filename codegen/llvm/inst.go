@@ -83,6 +83,7 @@ var emissions = map[tile.Op]emission{
 	tile.Shuffle: func(e *emitter, in *tile.Inst, a []value.Value) value.Value {
 		return e.cur.NewShuffleVector(a[0], a[1], mask(in.Mask))
 	},
+	tile.Lookup:  lookup,
 	tile.DotI16:  dot,
 	tile.DotU8:   dot,
 	tile.Dot4:    dot4,

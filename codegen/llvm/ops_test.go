@@ -183,6 +183,13 @@ func opCases() []opCase {
 		}
 		return b.Shuffle(x[0], x[1], mask...)
 	})
+	for _, n := range []int{1, 2, 16, 32} {
+		table := make([]float32, n)
+		for i := range table {
+			table[i] = float32(7-i) / 3
+		}
+		add(fmt.Sprint("lookup_", n), i1, tile.F32, func(b *tile.Builder, x values) *tile.Value { return b.Lookup(x[0], table) })
+	}
 	for _, e := range []tile.Elem{tile.BF16, tile.F16} {
 		add("load_"+e.String(), []tile.Elem{e}, tile.F32, func(b *tile.Builder, x values) *tile.Value { return x[0] })
 		add("store_"+e.String(), f1, e, func(b *tile.Builder, x values) *tile.Value { return x[0] })

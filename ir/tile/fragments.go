@@ -180,6 +180,11 @@ func (b *Builder) Iota(lanes int) *Value {
 	return b.emit(Iota, Vec(I32, lanes))
 }
 
+// Lookup returns the elements of a table at places x, modulo its length, a power of two.
+func (b *Builder) Lookup(x *Value, table []float32) *Value {
+	return b.inst(&Inst{Op: Lookup, Args: []*Value{x}, Table: table}, Vec(F32, x.Type.Lanes))
+}
+
 // Shuffle returns lanes mask[0], mask[1], … of x and y one behind the other.
 func (b *Builder) Shuffle(x, y *Value, mask ...int) *Value {
 	return b.inst(&Inst{Op: Shuffle, Args: []*Value{x, y}, Mask: mask}, Vec(x.Type.Elem, len(mask)))

@@ -45,6 +45,7 @@ const (
 	Lane                // lane Imm of a vector
 	Iota                // 0, 1, 2, … (i32)
 	Shuffle             // two vectors of one type: lane i is lane Mask[i] of their concatenation
+	Lookup              // i32 to f32: lane i is Table[x[i] mod its length]
 	DotI16              // two i16 vectors: i32 lane i is x[2i]·y[2i] + x[2i+1]·y[2i+1], wrapping
 	DotU8               // unsigned and signed i8 vectors: i16 lane i is x[2i]·y[2i] + x[2i+1]·y[2i+1], which must fit
 	Dot4                // i32 lanes, unsigned and signed i8 vectors: lane i is acc[i] + Σ x[4i+j]·y[4i+j] over j < 4, wrapping
@@ -111,6 +112,7 @@ var ops = [numOps]opDef{
 	Lane:      {"lane", 1, lane, nil},
 	Iota:      {"iota", 0, iota32, nil},
 	Shuffle:   {"shuffle", 2, shuffle, nil},
+	Lookup:    {"lookup", 1, lookup, func(in *Inst, a []word) word { return floatWord(in.Table[int(a[0])&(len(in.Table)-1)]) }},
 	DotI16:    {"dot_i16", 2, dot(I16, I32), nil},
 	DotU8:     {"dot_u8", 2, dot(I8, I16), nil},
 	Dot4:      {"dot4", 3, dot4, nil},

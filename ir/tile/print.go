@@ -69,6 +69,8 @@ func (p *printer) block(b *Block, depth int) {
 			p.out.WriteString(" " + in.Fold.String())
 		case Shuffle:
 			fmt.Fprintf(&p.out, " %v", in.Mask)
+		case Lookup:
+			fmt.Fprintf(&p.out, " %v", in.Table)
 		}
 		for _, blk := range in.Blocks {
 			fmt.Fprintf(&p.out, " {(%s)\n", p.list(blk.Args, true))

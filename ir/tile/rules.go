@@ -146,6 +146,10 @@ var (
 		}
 		return !t.Ptr && t.Lanes > 1 && in.all(0, t) && out == Vec(t.Elem, len(in.Mask)) && out.Lanes > 1
 	}}
+	lookup = rule{"i32 lanes giving f32 lanes and a table as long as a power of two", func(in *Inst, out Type) bool {
+		n := len(in.Table)
+		return in.Args[0].Type == Vec(I32, out.Lanes) && out == Vec(F32, out.Lanes) && n > 0 && n&(n-1) == 0
+	}}
 	sameBits = rule{"an integer fragment, giving another of as many bits", func(in *Inst, out Type) bool {
 		t := in.Args[0].Type
 		return integers.has(t) && integers.has(out) && t.Lanes*t.Elem.Bytes() == out.Lanes*out.Elem.Bytes()

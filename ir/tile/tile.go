@@ -99,12 +99,13 @@ type Value struct {
 type Inst struct {
 	Op     Op
 	Args   []*Value
-	Out    []*Value // one for most; none for stores; the carried values of For and If
-	Imm    int64    // of Const, Param, Lane
-	Num    float64  // of Const, floats
-	Mask   []int    // of Shuffle
-	Fold   Op       // of Reduce: the operation that joins two halves
-	Blocks []*Block // the body of For; then and else of If
+	Out    []*Value  // one for most; none for stores; the carried values of For and If
+	Imm    int64     // of Const, Param, Lane
+	Num    float64   // of Const, floats
+	Mask   []int     // of Shuffle
+	Table  []float32 // of Lookup, as long as a power of two
+	Fold   Op        // of Reduce: the operation that joins two halves
+	Blocks []*Block  // the body of For; then and else of If
 }
 
 // Half is the step of a Reduce that joins two halves of n lanes.

@@ -28,6 +28,8 @@ func TestMisuseIsAnErrorThatNamesIt(t *testing.T) {
 		{"widen of (i64)", func(b *Builder) { b.Cast(Widen, b.Int(1)) }},
 		{"shuffle of (f32x2, f32x2) giving (f32x2): expected vectors of one type and a mask of their lanes",
 			func(b *Builder) { v := b.Float(1, 2); b.Shuffle(v, v, 0, 4) }},
+		{"lookup of (i32x4) giving (f32x4): expected i32 lanes giving f32 lanes and a table as long as a power of two",
+			func(b *Builder) { b.Lookup(b.Int32(0, 4), make([]float32, 3)) }},
 		{"load of (i64, i64)", func(b *Builder) { b.Load(b.Scalar("n"), b.Int(0), 1) }},
 		{"load of (*f32, i32)", func(b *Builder) { b.Load(b.Ptr("p", F32), b.Int32(0, 1), 1) }},
 		{"store of (*i32, i64, f32) giving ()", func(b *Builder) { b.Store(b.Ptr("p", I32), b.Int(0), b.Float(1, 1)) }},
