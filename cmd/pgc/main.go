@@ -52,7 +52,7 @@ func run(ctx context.Context) error {
 	exited := false
 	parser := kong.Must(&c, kong.Name("pgc"), kong.Description("Compiles a PaliGemma checkpoint into one executable file."),
 		kong.BindTo(ctx, (*context.Context)(nil)), kong.Vars{"cpu": target.Default, "stored": build.Stored()},
-		kong.Exit(func(int) { exited = true }), kong.Writers(stdout, os.Stderr), kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+		process.Verbatim(), kong.Exit(func(int) { exited = true }), kong.Writers(stdout, os.Stderr), kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
 	args := os.Args[1:]
 	if len(args) == 0 {
 		args = []string{"--help"}
@@ -95,7 +95,7 @@ func report(err error) int {
 	if errors.As(err, &exit) {
 		return int(exit)
 	}
-	text := strings.ReplaceAll(err.Error(), "\n", "; ")
+	text := process.Line(err.Error())
 	if errors.Is(err, context.Canceled) {
 		text = "interrupted"
 	}

@@ -207,6 +207,7 @@ func TestBatchErrors(t *testing.T) {
 		{`{"images": ["a"], "prompt": "x", "colour": 1}`, "", `unknown field "colour"`},
 		{`{"images": [], "prompt": "x"}`, "", "images is missing"},
 		{`{"images": ["a"]}`, "", "prompt is missing"},
+		{"{\"id\": \"\xff\", \"images\": [\"a\"], \"prompt\": \"\"}", "", "line 1: is no UTF-8, expected JSON in UTF-8"},
 		{`{"id": [1], "images": ["a"], "prompt": ""}`, "", "id is [1]"},
 		{`{"id": 2, "images": ["a"], "prompt": ""}` + "\n" + good, "", "id is 2, as in line 1"},
 		{`{"images": ["a"], "prompt": "", "temperature": -1}`, "", "temperature is -1"},

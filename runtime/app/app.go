@@ -59,7 +59,7 @@ type App struct {
 
 // Main runs the executable's command line and returns the exit status: 0 done, 1 the work failed, 2 wrong usage.
 func Main() int {
-	name, start := filepath.Base(os.Args[0]), time.Now()
+	name, start := process.Line(filepath.Base(os.Args[0])), time.Now()
 	return process.Run(func(ctx context.Context) error {
 		if err := process.CheckLimits(); err != nil {
 			return err
@@ -82,7 +82,7 @@ func report(name string, err error) int {
 	if err == nil {
 		return 0
 	}
-	text := strings.ReplaceAll(err.Error(), "\n", "; ")
+	text := process.Line(err.Error())
 	if errors.Is(err, context.Canceled) {
 		text = "interrupted"
 	}
@@ -105,7 +105,7 @@ func Run(ctx context.Context, name string, e *pgc.Executable, args []string, sta
 		own, foreign, c = foreign, own, &embeds.common
 	}
 	exited := false
-	parser, err := kong.New(own, kong.Name(name), kong.Description(fmt.Sprintf("The model %s, %s, compiled.", e.Name(), e.Kind())),
+	parser, err := kong.New(own, kong.Name(name), kong.Description(describe(e)), process.Verbatim(),
 		kong.Exit(func(int) { exited = true }), kong.Writers(out, os.Stderr), kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
 	if err != nil {
 		return err
@@ -133,6 +133,11 @@ func Run(ctx context.Context, name string, e *pgc.Executable, args []string, sta
 		return usage{fmt.Errorf("--isa %s is not in this executable: expected %s", a.isa, strings.Join(e.ISAs(), " or "))}
 	}
 	return out.Finish(k.Run(a))
+}
+
+// describe says in --help what the executable is. kong reads $ in it.
+func describe(e *pgc.Executable) string {
+	return strings.ReplaceAll(fmt.Sprintf("The model %s, %s, compiled.", process.Line(e.Name()), e.Kind()), "$", "$$")
 }
 
 // refuse says that a word is a command of other models only, or returns nil.

@@ -9,6 +9,7 @@ import (
 
 	"pgc"
 	"pgc/runtime/native"
+	"pgc/runtime/process"
 )
 
 type forwardCmd struct {
@@ -129,7 +130,7 @@ func (c *infoCmd) Run(a *App) error {
 		return json.NewEncoder(a.Out).Encode(i)
 	}
 	mib := func(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
-	fmt.Fprintf(a.Out, "model        %s, %s, %.1f M parameters\n", i.Model, i.Kind, float64(i.Parameters)/1e6)
+	fmt.Fprintf(a.Out, "model        %s, %s, %.1f M parameters\n", process.Line(i.Model), i.Kind, float64(i.Parameters)/1e6)
 	fmt.Fprintf(a.Out, "weights      %s, %s\n", i.Weights, mib(i.WeightBytes))
 	for _, part := range i.Storage {
 		fmt.Fprintf(a.Out, "  %-18s %s\n", part.Part, part)

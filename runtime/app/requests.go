@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"unicode/utf8"
 
 	"pgc"
 	"pgc/runtime/native"
@@ -183,6 +184,9 @@ func (q *queue) pop() json.RawMessage {
 
 // parseRequest reads one request, line n.
 func parseRequest(text []byte, n int) (r batchRequest, err error) {
+	if !utf8.Valid(text) {
+		return r, fmt.Errorf("is no UTF-8, expected JSON in UTF-8")
+	}
 	dec := json.NewDecoder(bytes.NewReader(text))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&r); err != nil {

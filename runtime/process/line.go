@@ -1,0 +1,56 @@
+package process
+
+import (
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/alecthomas/kong"
+)
+
+// longest bounds what Line shows of a text, in bytes, and end is how much of that is its end.
+const (
+	longest = 4096
+	end     = 1024
+)
+
+// Line makes one line for people of a text that may quote names from anywhere: a newline becomes "; ", bytes that are no
+// UTF-8 and what a terminal would obey instead of print are escaped, and the middle of a very long text is left out.
+func Line(text string) string {
+	if len(text) > longest {
+		text = strings.ToValidUTF8(text[:longest-end], "") + " … " + strings.ToValidUTF8(text[len(text)-end:], "")
+	}
+	var b strings.Builder
+	for len(text) > 0 {
+		r, n := utf8.DecodeRuneInString(text)
+		switch {
+		case r == '\n':
+			b.WriteString("; ")
+		case r == utf8.RuneError && n == 1:
+			fmt.Fprintf(&b, `\x%02x`, text[0])
+		case unicode.IsPrint(r):
+			b.WriteRune(r)
+		default:
+			quoted := strconv.QuoteRune(r)
+			b.WriteString(quoted[1 : len(quoted)-1])
+		}
+		text = text[n:]
+	}
+	return b.String()
+}
+
+// Verbatim takes arguments as the bytes that they are. kong itself would replace those that are no UTF-8, so that two
+// names of files could become one.
+func Verbatim() kong.Option {
+	return kong.KindMapper(reflect.String, kong.MapperFunc(func(ctx *kong.DecodeContext, target reflect.Value) error {
+		token, err := ctx.Scan.PopValue("string")
+		if err != nil {
+			return err
+		}
+		target.SetString(fmt.Sprint(token.Value))
+		return nil
+	}))
+}
