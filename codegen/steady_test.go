@@ -13,7 +13,7 @@ import (
 	"pgc/runtime/engine"
 )
 
-// A step of decoding allocates nothing, with a context that can be cancelled, too.
+// A step of decoding allocates nothing, with a context that can be canceled, too.
 func TestDecodingAllocatesNothing(t *testing.T) {
 	m, err := paligemma.Graph(tiny(true), paligemma.Options{MaxTokens: 90, DType: func(string) ir.DType { return ir.BF16 }})
 	if err != nil {

@@ -71,7 +71,7 @@ func (g *gen) attnSchedule(s *Attention) attnSchedule {
 const (
 	keyBlock = 96    // keys of a block: whole microkernels of every instruction set. 48, 64, 144 and 192 are within 2 %
 	keyStep  = 4     // keys that softmax takes at a time
-	hidden   = -1e30 // a score that no real one comes near
+	hidden   = -1e30 // finite stand-in for the score -Inf of what is masked
 )
 
 // heads counts the key heads of all sequences together.

@@ -140,8 +140,8 @@ func (m *mmBuild) params() {
 	}
 }
 
-// rows computes the prologue's rows m0 … m0+rows-1, of at most `most`, into scratch, which becomes x; write says
-// whether this task is the one that writes the extra outputs.
+// rows computes rows m0 … m0+rows-1 of the prologue, at most `most`, into scratch and points x at it; write tells
+// whether this task also writes the extra outputs.
 func (m *mmBuild) rows(m0, rows *tile.Value, most int64, write *tile.Value) {
 	p, b, lanes := m.Prologue, m.g.b, m.pro.lanes
 	if p == nil {

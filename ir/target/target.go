@@ -18,7 +18,7 @@ import (
 // Target is a CPU to compile for.
 type Target struct {
 	Name     string   // LLVM's -mcpu name, as the user gave it
-	Level    string   // LLVM's -mcpu name, one that every llc from 14 on knows, of what code is generated for
+	Level    string   // the -mcpu name that code is generated for; every llc from LLVM 14 on knows it
 	Tune     string   // the -mcpu name whose pipelines instructions are scheduled for, if it is not Level's
 	Arch     string   // as Go's GOARCH
 	Features []string // what the CPU must have to run the code, in LLVM's -mattr names, sorted

@@ -198,7 +198,7 @@ func TestInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(50*time.Millisecond, cancel)
 	if _, err := Get(ctx, s.URL+"/silent", DefaultLimits); !errors.Is(err, context.Canceled) {
-		t.Errorf("a cancelled request gave %v", err)
+		t.Errorf("a canceled request gave %v", err)
 	}
 }
 

@@ -123,7 +123,7 @@ func TestWriteOpen(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if err := m.Verify(ctx, nil); !errors.Is(err, context.Canceled) {
-		t.Errorf("cancelled verify: %v", err)
+		t.Errorf("canceled verify: %v", err)
 	}
 }
 
@@ -262,7 +262,7 @@ func TestWriteFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	background := context.Background()
-	cancelled, cancel := context.WithCancel(background)
+	canceled, cancel := context.WithCancel(background)
 	broken := errors.New("tensor x: the file is truncated")
 	bad := sample()
 	bad.Kernels[0].CodeOffset = 99
@@ -281,7 +281,7 @@ func TestWriteFails(t *testing.T) {
 		{"kernel outside", background, bad, []Section{Bytes(SectionCode, make([]byte, 99)), weights(weightBytes())}, "kernel gemm_1 at 99 lies outside the 99 bytes of code"},
 		{"twice", background, sample(), []Section{code, code, weights(weightBytes())}, "section code is given twice"},
 		{"long name", background, sample(), []Section{Bytes("a name that is too long", nil)}, "expected a name of 1 to 16 bytes"},
-		{"interrupt", cancelled, sample(), []Section{code, {SectionWeights, func(w io.Writer) error {
+		{"interrupt", canceled, sample(), []Section{code, {SectionWeights, func(w io.Writer) error {
 			cancel()
 			_, err := w.Write(weightBytes())
 			return err

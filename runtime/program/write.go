@@ -30,7 +30,7 @@ func Bytes(name string, data []byte) Section {
 // instruction sets, the best set first. They are encoded when the sections have been written, so that these may still
 // complete them. Write itself fills in the checksums of the weights.
 //
-// The file appears at path only when it is complete; on an error, or when ctx is cancelled, what was at path before is
+// The file appears at path only when it is complete; on an error, or when ctx is canceled, what was at path before is
 // untouched and nothing else stays behind. Memory use does not depend on the sizes of the sections.
 func Write(ctx context.Context, path string, runtime []byte, sets []*Program, sections ...Section) error {
 	f, err := output.CreateExecutable(path)

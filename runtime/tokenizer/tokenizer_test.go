@@ -386,7 +386,7 @@ func (t *Tokenizer) IsSpecial(id int32) bool {
 }
 
 // Decode returns the text of ids; special tokens are left out if skipSpecial is set, ids without a token always.
-// Neighbouring byte tokens are decoded together; if they are not UTF-8, each becomes one U+FFFD, as in the library.
+// Neighboring byte tokens are decoded together; if they are not UTF-8, each becomes one U+FFFD, as in the library.
 func (t *Tokenizer) Decode(ids []int32, skipSpecial bool) string {
 	d := t.NewDecoder(skipSpecial)
 	var out strings.Builder

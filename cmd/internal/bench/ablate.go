@@ -12,6 +12,7 @@ import (
 	"pgc/ir/target"
 	"pgc/passes"
 	"pgc/runtime/engine"
+	"pgc/runtime/entry"
 	"pgc/runtime/native"
 )
 
@@ -40,13 +41,13 @@ type AblationFunc struct {
 }
 
 // ablated lists the phases whose costs are shown.
-var ablated = []string{"encode_image", "prefill", "decode"}
+var ablated = []string{entry.EncodeImage, entry.Prefill, entry.Decode}
 
 // Ablate compiles a plain model with all passes, without each of them in turn, and without any, and times it. It needs
 // no checkpoint: it makes weights up, because values other than NaN and subnormals do not change the time. It calls
 // each after every row.
 func Ablate(ctx context.Context, plain *ir.Module, imageTokens int, t target.Target, threads, text int, model string, layers int, each func(*Ablation)) (*Ablation, error) {
-	if plain.Func("prefill") == nil {
+	if plain.Func(entry.Prefill) == nil {
 		return nil, fmt.Errorf("%s makes embeddings, expected a model that generates text", model)
 	}
 	a := &Ablation{Model: model, Layers: layers, CPU: t.Name, Threads: threads, Prompt: imageTokens + text}

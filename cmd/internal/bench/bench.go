@@ -7,6 +7,7 @@ import (
 
 	"pgc/ir/target"
 	"pgc/runtime/engine"
+	"pgc/runtime/entry"
 	"pgc/runtime/manifest"
 	"pgc/runtime/program"
 )
@@ -126,7 +127,7 @@ func (r *Report) phases(ctx context.Context, e *engine.Engine, m *manifest.Model
 		}
 		// Memory bandwidth changes from second to second on a shared machine, so phases bound by it get three chances.
 		rounds := 1
-		if phase.name == "decode" || phase.name == "decode_batch" {
+		if phase.name == entry.Decode || phase.name == entry.DecodeBatch {
 			rounds = 3
 		}
 		var fastest *Phase

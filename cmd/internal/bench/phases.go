@@ -59,23 +59,23 @@ func profile(ctx context.Context, fs []*engine.Func) ([]engine.Timing, error) {
 // phases returns the steps of an answer to a prompt of n tokens, of which the first are image tokens.
 func phases(n int) []phase {
 	return []phase{
-		{"encode_image", []string{entry.EncodeImage}, nil, 3},
-		{"prefill", []string{entry.Prefill, entry.Greedy}, map[string]int{entry.SymTokens: n, entry.SymKeys: n, entry.SymPast: 0, entry.SymPrefix: n}, 3},
-		{"decode", []string{entry.Step}, map[string]int{entry.SymKeys: n + 1, entry.SymPast: n, entry.SymPrefix: n}, 10},
+		{entry.EncodeImage, []string{entry.EncodeImage}, nil, 3},
+		{entry.Prefill, []string{entry.Prefill, entry.Greedy}, map[string]int{entry.SymTokens: n, entry.SymKeys: n, entry.SymPast: 0, entry.SymPrefix: n}, 3},
+		{entry.Decode, []string{entry.Step}, map[string]int{entry.SymKeys: n + 1, entry.SymPast: n, entry.SymPrefix: n}, 10},
 	}
 }
 
 // embedding returns the steps of embedding an image whose prompt has n tokens.
 func embedding(n int) []phase {
 	return []phase{
-		{"encode_image", []string{entry.EncodeImage}, nil, 3},
-		{"embed", []string{entry.Embed}, map[string]int{entry.SymTokens: n}, 3},
+		{entry.EncodeImage, []string{entry.EncodeImage}, nil, 3},
+		{entry.Embed, []string{entry.Embed}, map[string]int{entry.SymTokens: n}, 3},
 	}
 }
 
 // together returns a step of decoding for all sequences of a batch, with n tokens before each.
 func together(n int) phase {
-	return phase{"decode_batch", []string{entry.StepBatch}, map[string]int{entry.SymKeys: n + 1}, 10}
+	return phase{entry.DecodeBatch, []string{entry.StepBatch}, map[string]int{entry.SymKeys: n + 1}, 10}
 }
 
 // prepare sets such a prompt in an executor, and a batch of sequences with n tokens before each.

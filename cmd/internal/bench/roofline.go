@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sort"
 
+	"pgc/runtime/entry"
 	"pgc/runtime/output"
 )
 
@@ -46,8 +47,8 @@ var (
 	ink     = color.NRGBA{40, 40, 40, 255}
 	faint   = color.NRGBA{220, 220, 220, 255}
 	roofs   = color.NRGBA{120, 120, 120, 255}
-	palette = map[string]color.NRGBA{"encode_image": {0, 114, 178, 170}, "prefill": {213, 94, 0, 170}, "decode": {0, 158, 115, 170},
-		"decode_batch": {86, 180, 233, 170}, "embed": {213, 94, 0, 170}}
+	palette = map[string]color.NRGBA{entry.EncodeImage: {0, 114, 178, 170}, entry.Prefill: {213, 94, 0, 170}, entry.Decode: {0, 158, 115, 170},
+		entry.DecodeBatch: {86, 180, 233, 170}, entry.Embed: {213, 94, 0, 170}}
 )
 
 // axes maps logarithms to coordinates.

@@ -120,7 +120,7 @@ func (r *comparison) inputs() (p inputs, err error) {
 			return p, fmt.Errorf("%s: %s: %w", r.path, name, err)
 		}
 	}
-	capacity := int(r.l.r.Program.Maxima()[r.l.r.Program.SymbolIndex("S")])
+	capacity := int(r.l.r.Program.Maxima()[r.l.r.Program.SymbolIndex(entry.SymTokens)])
 	if len(p.ids) == 0 || len(p.ids) > capacity {
 		return p, fmt.Errorf("%s: input_ids has %d tokens, expected 1 to %d: give --max-tokens %d or more", r.path, len(p.ids), capacity, len(p.ids))
 	}

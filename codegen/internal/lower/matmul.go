@@ -21,7 +21,7 @@ func weight(v *ir.Value) *ir.Value {
 	return nil
 }
 
-// transposedWeight returns the weight of which v is the transposed, or nil.
+// transposedWeight returns the weight that v transposes, or nil.
 func transposedWeight(v *ir.Value) *ir.Value {
 	if v.Def != nil && v.Def.Def == ir.OpTranspose && v.Type.Rank() == 2 && v.Def.In[0].Kind == ir.Weight {
 		return v.Def.In[0]

@@ -73,7 +73,7 @@ func TestFailuresAreNotKept(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := s.get(ctx, path, nil, nil); err != context.Canceled {
-		t.Errorf("cancelled: got %v", err)
+		t.Errorf("canceled: got %v", err)
 	}
 }
 
