@@ -46,8 +46,8 @@ func ExampleModel_Embed() {
 	// 20.50
 }
 
-// TestEmbedFromManyGoroutines embeds from several goroutines, some of which give up: the others' embeddings have the bits that
-// they have alone.
+// TestEmbedFromManyGoroutines embeds from several goroutines, some of which give up: the others' embeddings have the
+// bits that they have alone.
 func TestEmbedFromManyGoroutines(t *testing.T) {
 	m, err := pgc.Open(pages())
 	if err != nil {

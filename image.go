@@ -61,8 +61,8 @@ func Pixels(m image.Image) Image {
 	})
 }
 
-// checkPixels says why an image cannot be converted: it is nil, has no pixels or too many, or its buffer is shorter than
-// its bounds.
+// checkPixels says why an image cannot be converted: it is nil, has no pixels or too many, or its buffer is shorter
+// than its bounds.
 func checkPixels(m image.Image) (err error) {
 	defer func() {
 		if cause := recover(); cause != nil {

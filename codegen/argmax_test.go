@@ -105,8 +105,9 @@ func (p plant) into(w *eval.Tensor) *eval.Tensor {
 	return out
 }
 
-// TestArgmaxOfProducts compares the place that a product keeps with that of the greatest of all its columns, where they are random,
-// equal within a task and over the ends of tasks, saturated by a soft cap, infinite, and NaN; on one thread and on three.
+// TestArgmaxOfProducts compares the place that a product keeps with that of the greatest of all its columns, where they
+// are random, equal within a task and over the ends of tasks, saturated by a soft cap, infinite, and NaN; on one thread
+// and on three.
 func TestArgmaxOfProducts(t *testing.T) {
 	heads := []head{{"bf16", "f32", 331, true}, {"bf16", "f32", 1031, false}, {"bf16", "bf16", 331, true}, {"f32", "f32", 37, false}, {"f32", "f32", 320, true},
 		{"f16", "f32", 1, false}, {"i4g32", "f32", 135, false}, {"i8g32", "i8g32", 331, false}, {"i4g32", "i8g32", 203, true}}

@@ -13,8 +13,8 @@ import (
 	"pgc/runtime/engine"
 )
 
-// TestSplitAttention runs the attention of one position over many keys, whose work three kernels share, against the evaluator, and
-// with several numbers of threads.
+// TestSplitAttention runs the attention of one position over many keys, whose work three kernels share, against the
+// evaluator, and with several numbers of threads.
 func TestSplitAttention(t *testing.T) {
 	m, err := text.Parse("attention.pgir", `symbol T <= 4100
 symbol past <= 4099
@@ -76,8 +76,9 @@ func @window(%q2: input f32[1,2,5,33], %k2: input bf16[T,2,33], %v2: input bf16[
 	}
 }
 
-// TestAttentionOfABatch runs attention of sequences at positions of their own, as one kernel and as three, and compares each with attention
-// of one sequence: the bits are equal. Where no sequence stands, at -1, the result is 0; what lies behind the positions is never read.
+// TestAttentionOfABatch runs attention of sequences at positions of their own, as one kernel and as three, and compares
+// each with attention of one sequence: the bits are equal. Where no sequence stands, at -1, the result is 0; what lies
+// behind the positions is never read.
 func TestAttentionOfABatch(t *testing.T) {
 	m, err := text.Parse("attention.pgir", `symbol T <= 4100
 symbol past <= 4099

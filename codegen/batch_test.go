@@ -20,8 +20,8 @@ type step struct {
 	next         int32
 }
 
-// TestBatch decodes some sequences of different lengths one by one, and then together, in other batch slots: hidden states, logits
-// and likeliest tokens are the same bits.
+// TestBatch decodes some sequences of different lengths one by one, and then together, in other batch slots: hidden
+// states, logits and likeliest tokens are the same bits.
 func TestBatch(t *testing.T) {
 	const sequences, steps = 5, 3
 	slots := []int{6, 1, 0, 7, 3}

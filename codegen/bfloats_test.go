@@ -12,8 +12,8 @@ import (
 	"pgc/ir/target/targettest"
 )
 
-// TestBFloatProducts compares products of bfloat16 with the evaluator, and their bits between a row alone and the same row among
-// others, between one thread and two, and, as no value here is subnormal, between instruction sets.
+// TestBFloatProducts compares products of bfloat16 with the evaluator, and their bits between a row alone and the same
+// row among others, between one thread and two, and, as no value here is subnormal, between instruction sets.
 func TestBFloatProducts(t *testing.T) {
 	for i, shape := range [][3]int{{301, 290, 67}, {205, 301, 35}, {9, 256, 33}, {7, 37, 45}, {1, 1, 1}, {13, 515, 300}} {
 		rows, k, n := shape[0], shape[1], shape[2]

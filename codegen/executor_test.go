@@ -12,8 +12,8 @@ import (
 	"pgc/runtime/program"
 )
 
-// TestExecutor checks what functions share and what not: inputs and outputs are each function's own, states outlive runs, and Put and Get
-// stay inside the memory they are given.
+// TestExecutor checks what functions share and what not: inputs and outputs are each function's own, states outlive
+// runs, and Put and Get stay inside the memory they are given.
 func TestExecutor(t *testing.T) {
 	m, err := text.Parse("f.pgir", `symbol at <= 3
 

@@ -15,8 +15,8 @@ import (
 	"pgc/ir/target/targettest"
 )
 
-// fewModule multiplies a row, and some rows, by two matrices as a gated unit has them, and by a third one with a bias. x is stored as
-// operand says first, in groups of 8 bits or as bf16, or is f32.
+// fewModule multiplies a row, and some rows, by two matrices as a gated unit has them, and by a third one with a bias.
+// x is stored as operand says first, in groups of 8 bits or as bf16, or is f32.
 func fewModule(t *testing.T, dtype, operand string, k, n int, counts []int) *ir.Module {
 	t.Helper()
 	var out strings.Builder
@@ -55,8 +55,8 @@ func fewModule(t *testing.T, dtype, operand string, k, n int, counts []int) *ir.
 	return m
 }
 
-// TestFewRows multiplies two to eight rows, for which there is a schedule of its own, and compares every row bit for bit with the same
-// row alone, and that with the evaluator.
+// TestFewRows multiplies two to eight rows, for which there is a schedule of its own, and compares every row bit for
+// bit with the same row alone, and that with the evaluator.
 func TestFewRows(t *testing.T) {
 	counts := []int{3, 8}
 	for _, tgt := range targettest.All(t) {

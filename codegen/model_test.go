@@ -178,8 +178,8 @@ func TestModelMatchesEvaluator(t *testing.T) {
 	type model struct {
 		gemma2 bool
 		kv     ir.DType
-		// Where values become bf16, one near the middle of two may round either way: the evaluator differs from itself by 5e-4 to 8e-3
-		// where the features of the picture move by 2e-6.
+		// Where values become bf16, one near the middle of two may round either way: the evaluator differs from itself
+		// by 5e-4 to 8e-3 where the features of the picture move by 2e-6.
 		limit   float64
 		bfloats bool
 		groups  quant.Format // of the matrices of layers, where products are float32
@@ -259,7 +259,8 @@ func TestModelMatchesEvaluator(t *testing.T) {
 				call(t, e, "prefill", syms)
 				call(t, e, "logits", nil)
 				same := sameBits(get[float32](t, e, "logits", "logits", vocab), last)
-				// Prefill the prefix only, then decode the rest token by token, the last one with the choice of the next.
+				// Prefill the prefix only, then decode the rest token by token, the last one with the choice of the
+				// next.
 				part := map[string]int{"S": prefix, "T": prefix, "past": 0, "prefix": prefix}
 				call(t, e, "prefill", part)
 				for i := prefix; i < tokens; i++ {

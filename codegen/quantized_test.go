@@ -13,7 +13,8 @@ import (
 	"pgc/ir/target/targettest"
 )
 
-// gatedModule rounds x to a type and multiplies it by the two matrices of a gated unit, stored as dtype, for many rows and for one.
+// gatedModule rounds x to a type and multiplies it by the two matrices of a gated unit, stored as dtype, for many rows
+// and for one.
 func gatedModule(t *testing.T, dtype, operand string, k, n int) *ir.Module {
 	t.Helper()
 	body := func(name, rows string) string {
@@ -39,9 +40,9 @@ func gatedModule(t *testing.T, dtype, operand string, k, n int) *ir.Module {
 	return m
 }
 
-// TestIntegerProducts compares products of quantized rows and matrices with the evaluator, whose integers are the same, and a
-// row alone with the same row among others, bit for bit. Extreme cases have the greatest and the least integers everywhere, of
-// every pattern of signs within a word: sums of products that an instruction could saturate.
+// TestIntegerProducts compares products of quantized rows and matrices with the evaluator, whose integers are the same,
+// and a row alone with the same row among others, bit for bit. Extreme cases have the greatest and the least integers
+// everywhere, of every pattern of signs within a word: sums of products that an instruction could saturate.
 func TestIntegerProducts(t *testing.T) {
 	for _, tgt := range targettest.All(t) {
 		for _, dtype := range []string{"i8g32", "i8g128", "i4g32", "i4g64", "i4g128"} {
@@ -111,8 +112,8 @@ func extremes(shape []int) []*eval.Tensor {
 	return append(out, zeros)
 }
 
-// fill makes a tensor's values alternate in blocks so that every group spans the greatest range: the value, and once in 32
-// zero, for minima and maxima to differ.
+// fill makes a tensor's values alternate in blocks so that every group spans the greatest range: the value, and once in
+// 32 zero, for minima and maxima to differ.
 func fill(t *eval.Tensor, v float64) {
 	for i := range t.Data {
 		if t.Data[i] = v; i%32 == 0 {
@@ -121,8 +122,8 @@ func fill(t *eval.Tensor, v float64) {
 	}
 }
 
-// TestTwoGroupLengths quantizes the same rows twice, in groups of 32 and of 64, for products with matrices of either: two kernels that
-// differ in the length of groups alone.
+// TestTwoGroupLengths quantizes the same rows twice, in groups of 32 and of 64, for products with matrices of either:
+// two kernels that differ in the length of groups alone.
 func TestTwoGroupLengths(t *testing.T) {
 	const rows, k, n = 5, 192, 33
 	body := ""
@@ -161,9 +162,9 @@ func @f(%x: input f32[S,192], %m0: weight "m0" i8g32[33,192], %m1: weight "m1" i
 	}
 }
 
-// TestFormats compares products of float32 rows with matrices in every type of groups, and rows looked up in such matrices, with the
-// evaluator, whose weights are rounded likewise: many rows, few and one, and K that is no multiple of a group. A row of a product has the
-// same bits alone and among others.
+// TestFormats compares products of float32 rows with matrices in every type of groups, and rows looked up in such
+// matrices, with the evaluator, whose weights are rounded likewise: many rows, few and one, and K that is no multiple
+// of a group. A row of a product has the same bits alone and among others.
 func TestFormats(t *testing.T) {
 	const n = 45
 	for _, d := range ir.Groups.List() {

@@ -191,9 +191,9 @@ func (tr trial) smallest(t *testing.T, plain *ir.Module, seed uint64, m *miss) s
 	return small.String()
 }
 
-// TestRandomGraphs compiles random functions and compares them with the evaluator on the plain ones: after the passes, of
-// which some are left out, and natively on every target. A function that differs is made small and printed: it belongs
-// among the fixtures of TestFound.
+// TestRandomGraphs compiles random functions and compares them with the evaluator on the plain ones: after the passes,
+// of which some are left out, and natively on every target. A function that differs is made small and printed: it
+// belongs among the fixtures of TestFound.
 func TestRandomGraphs(t *testing.T) {
 	const batch = 16 // functions in one module
 	for first := 0; first < *graphs; first += batch {
@@ -226,8 +226,8 @@ func TestRandomGraphs(t *testing.T) {
 	}
 }
 
-// TestFound runs the functions that were once compiled wrong, and others like them: testdata/found/*.pgir. The fixtures of the passes
-// are among the others.
+// TestFound runs the functions that were once compiled wrong, and others like them: testdata/found/*.pgir. The fixtures
+// of the passes are among the others.
 func TestFound(t *testing.T) {
 	whole := &ir.Module{} // all of them in one, so that equal kernels are compiled once
 	n := 0
@@ -265,7 +265,8 @@ func TestFound(t *testing.T) {
 	}
 }
 
-// adopt adds a function of another module to m with names of its own; symbols of one name get the least of their bounds.
+// adopt adds a function of another module to m with names of its own; symbols of one name get the least of their
+// bounds.
 func adopt(m *ir.Module, f *ir.Func, name string) {
 	for _, s := range f.Module.Symbols {
 		i := slices.IndexFunc(m.Symbols, func(have ir.Symbol) bool { return have.Name == s.Name })

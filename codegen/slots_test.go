@@ -8,8 +8,8 @@ import (
 	"pgc/ir/target/targettest"
 )
 
-// TestSlots works on batch slots one by one and all at once. A slot that memory was not reserved for is an error, and what slots hold stays
-// when others get memory.
+// TestSlots works on batch slots one by one and all at once. A slot that memory was not reserved for is an error, and
+// what slots hold stays when others get memory.
 func TestSlots(t *testing.T) {
 	m, err := text.Parse("f.pgir", `symbol slot <= 2
 symbol past <= 4

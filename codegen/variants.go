@@ -27,8 +27,8 @@ type Section struct {
 	Bytes []byte
 }
 
-// CompileVariants compiles a module for every target, the best first. A set whose code is that of a later one, which asks
-// less of the machine, is left out.
+// CompileVariants compiles a module for every target, the best first. A set whose code is that of a later one, which
+// asks less of the machine, is left out.
 func CompileVariants(ctx context.Context, m *ir.Module, backends []*backend.Backend) (*Variants, error) {
 	s := &Variants{}
 	for _, b := range backends {

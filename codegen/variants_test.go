@@ -38,7 +38,8 @@ func planned(t *testing.T, source string, backends ...*backend.Backend) *ir.Modu
 	return m
 }
 
-// TestKindsOfTargets puts a function for two kinds of targets into one file, and refuses to where they want a matrix in two layouts.
+// TestKindsOfTargets puts a function for two kinds of targets into one file, and refuses to where they want a matrix in
+// two layouts.
 func TestKindsOfTargets(t *testing.T) {
 	v3, err := target.Find("x86-64-v3")
 	if err != nil {

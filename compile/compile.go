@@ -12,8 +12,8 @@ import (
 	"pgc/ir/target"
 )
 
-// Options are the settings of a compilation. The zero value stores matrices as the checkpoint does and runs on any x86-64 with AVX2 and
-// FMA.
+// Options are the settings of a compilation. The zero value stores matrices as the checkpoint does and runs on any
+// x86-64 with AVX2 and FMA.
 type Options struct {
 	Weights   string   // storage of the matrices: auto (or ""), f32, bf16, f16, int8 or int4
 	Group     int      // values of a row that share a scale in int8 and int4: 32, 64 or 128; 0 is 128
@@ -24,9 +24,9 @@ type Options struct {
 	KV        string   // storage of the KV cache: f32 (or "") or bf16
 	MaxTokens int      // capacity of the KV cache in tokens; 0 is the larger of 1024 and four images with 512 tokens of text
 
-	// Runtime is the ELF file of the runtime that the executable begins with, cmd/pgcrt built for the architecture of CPU. Without it
-	// Compile takes the file pgcrt-ARCH (such as pgcrt-amd64) beside the running program, in bin/ of the working directory, or on the
-	// PATH, where `make build` leaves it.
+	// Runtime is the ELF file of the runtime that the executable begins with, cmd/pgcrt built for the architecture of
+	// CPU. Without it Compile takes the file pgcrt-ARCH (such as pgcrt-amd64) beside the running program, in bin/ of
+	// the working directory, or on the PATH, where `make build` leaves it.
 	Runtime []byte
 
 	// Progress, unless nil, is told how many bytes of the weights are written.
@@ -36,8 +36,8 @@ type Options struct {
 // Report says what a compilation made.
 type Report = build.Report
 
-// Compile compiles the checkpoint directory to an executable at out, which appears there when it is complete. Compiling twice gives
-// identical files. An error is one sentence that names the file and the field at fault.
+// Compile compiles the checkpoint directory to an executable at out, which appears there when it is complete. Compiling
+// twice gives identical files. An error is one sentence that names the file and the field at fault.
 func Compile(ctx context.Context, checkpoint, out string, o Options) (*Report, error) {
 	if o.CPU == "" {
 		o.CPU = target.Default

@@ -4,8 +4,8 @@ import (
 	"pgc/ir"
 )
 
-// Operand is what elementwise functions take: a *Value, or a number (int or float64) that becomes a scalar constant of the type
-// of the other operands. At least one operand is a *Value.
+// Operand is what elementwise functions take: a *Value, or a number (int or float64) that becomes a scalar constant of
+// the type of the other operands. At least one operand is a *Value.
 type Operand = any
 
 // Apply adds an elementwise operation or a reduction of the table. The functions of operations.go are its shorthand.
@@ -70,8 +70,8 @@ func (f *Func) constant(d ir.DType, shape []ir.Dim, values []float64) *Value {
 	return f.op(ir.OpConstant, ir.ConstantAttrs{DType: d, Shape: shape, Values: values})
 }
 
-// Const is a constant tensor of type d with the given values in row-major order, or one value for every element. Without
-// dimensions it is a scalar.
+// Const is a constant tensor of type d with the given values in row-major order, or one value for every element.
+// Without dimensions it is a scalar.
 func (f *Func) Const(d ir.DType, values []float64, dims ...int) *Value {
 	return f.constant(d, ir.Dims(dims...), values)
 }
@@ -116,8 +116,8 @@ func Transpose(x *Value, perm ...int) *Value {
 	return x.f.op(ir.OpTranspose, ir.TransposeAttrs{Perm: perm}, x)
 }
 
-// Slice takes elements start ≤ i < limit along an axis, which counts from the end when it is negative. The bounds are ints or
-// ir.Dims.
+// Slice takes elements start ≤ i < limit along an axis, which counts from the end when it is negative. The bounds are
+// ints or ir.Dims.
 func Slice(x *Value, axis int, start, limit any) *Value {
 	return x.f.op(ir.OpSlice, ir.SliceAttrs{Axis: x.axis(axis), Start: x.f.dim(start), Limit: x.f.dim(limit)}, x)
 }
@@ -138,13 +138,14 @@ func DynamicSlice(x, start *Value, axis, size int) *Value {
 	return x.f.op(ir.OpDynamicSlice, ir.DynamicSliceAttrs{Axis: x.axis(axis), Size: size}, x, start)
 }
 
-// DynamicUpdateSlice is state with a part replaced by update, which begins at the starts (i32[]) along the leading dimensions.
+// DynamicUpdateSlice is state with a part replaced by update, which begins at the starts (i32[]) along the leading
+// dimensions.
 func DynamicUpdateSlice(state, update *Value, starts ...*Value) *Value {
 	return state.f.op(ir.OpDynamicUpdateSlice, nil, append([]*Value{state, update}, starts...)...)
 }
 
-// Scatter is state [B,T,…] with row positions[b]+s of state[b] replaced by row s of update[b], for update [B,S,…] and positions i32[B];
-// rows outside the state are dropped.
+// Scatter is state [B,T,…] with row positions[b]+s of state[b] replaced by row s of update[b], for update [B,S,…] and
+// positions i32[B]; rows outside the state are dropped.
 func Scatter(state, update, positions *Value) *Value {
 	return state.f.op(ir.OpScatter, nil, state, update, positions)
 }
@@ -154,5 +155,6 @@ func Einsum(spec string, x, y *Value) *Value {
 	return x.f.op(ir.OpEinsum, ir.EinsumAttrs{Spec: spec}, x, y)
 }
 
-// Argmax is the place of the maximum over the last axis, which becomes 1: the first of equals, -1 where an element is NaN.
+// Argmax is the place of the maximum over the last axis, which becomes 1: the first of equals, -1 where an element is
+// NaN.
 func Argmax(x *Value) *Value { return x.f.op(ir.OpArgmax, nil, x) }

@@ -1,4 +1,5 @@
-// Package frontend is the Go DSL in which models are written: functions over *Value that build an ir.Module in plain operations.
+// Package frontend is the Go DSL in which models are written: functions over *Value that build an ir.Module in plain
+// operations.
 //
 //	m, err := frontend.Build(func(m *frontend.Module) {
 //		S := m.Symbol("S", 1024)
@@ -9,9 +10,9 @@
 //		})
 //	})
 //
-// What a model does wrong (shapes that do not fit, a number where a tensor is wanted) is a panic with the place in the model's
-// source; Build alone recovers it and returns it as an error. Elementwise functions are generated from the table of
-// operations. The package imports only ir.
+// What a model does wrong (shapes that do not fit, a number where a tensor is wanted) is a panic with the place in the
+// model's source; Build alone recovers it and returns it as an error. Elementwise functions are generated from the
+// table of operations. The package imports only ir.
 package frontend
 
 import (
@@ -38,8 +39,8 @@ type Value struct {
 	v *ir.Value
 }
 
-// Build runs build on an empty module and returns what it made, verified. An error names the Go source line of the model that
-// caused it.
+// Build runs build on an empty module and returns what it made, verified. An error names the Go source line of the
+// model that caused it.
 func Build(build func(*Module)) (m *ir.Module, err error) {
 	defer func() {
 		switch e := recover().(type) {
@@ -85,8 +86,8 @@ func fail(f *Func, format string, args ...any) {
 	panic(e)
 }
 
-// Symbol declares a run-time number of at most max and returns it as a dimension. Declaring it again with the same bound returns
-// the same symbol.
+// Symbol declares a run-time number of at most max and returns it as a dimension. Declaring it again with the same
+// bound returns the same symbol.
 func (m *Module) Symbol(name string, max int) ir.Dim {
 	if have, ok := m.m.Bound(name); ok {
 		if have != max {
@@ -114,15 +115,16 @@ func (f *Func) State(name string, d ir.DType, dims ...any) *Value {
 	return f.param(ir.State, name, "", d, dims)
 }
 
-// Slots declares a State whose outermost dimension counts batch slots: each sequence that is worked on at a time has a part of its own.
+// Slots declares a State whose outermost dimension counts batch slots: each sequence that is worked on at a time has a
+// part of its own.
 func (f *Func) Slots(name string, d ir.DType, dims ...any) *Value {
 	v := f.State(name, d, dims...)
 	v.v.PerSlot = true
 	return v
 }
 
-// Weight is the tensor of the checkpoint with that canonical name. It is shared with the other functions, and asking for it again
-// returns the same value. Where an operation computes in f32, a bf16 or f16 weight is converted.
+// Weight is the tensor of the checkpoint with that canonical name. It is shared with the other functions, and asking
+// for it again returns the same value. Where an operation computes in f32, a bf16 or f16 weight is converted.
 func (f *Func) Weight(key string, d ir.DType, dims ...any) *Value {
 	for _, p := range f.f.Params {
 		if p.Key == key && key != "" {

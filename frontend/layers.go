@@ -25,7 +25,8 @@ func Softmax(x *Value) *Value {
 	return Div(e, ReduceSum(e))
 }
 
-// RMSNorm is Gemma's: x/√(mean x² + eps)·(1+w) over the last axis (Zhang and Sennrich 2019; transformers' GemmaRMSNorm).
+// RMSNorm is Gemma's: x/√(mean x² + eps)·(1+w) over the last axis (Zhang and Sennrich 2019; transformers'
+// GemmaRMSNorm).
 func RMSNorm(x, w *Value, eps float64) *Value {
 	return Mul(Mul(x, Rsqrt(Add(ReduceMean(Mul(x, x)), eps))), Add(w, 1.0))
 }
@@ -37,8 +38,8 @@ func LayerNorm(x, w, b *Value, eps float64) *Value {
 	return Add(Mul(Mul(centred, Rsqrt(Add(variance, eps))), w), b)
 }
 
-// Rotary turns the pairs (x[i], x[i+H/2]) of the last axis by the angles whose cosine and sine are given (Su et al. 2021, in the
-// rotate-half form of transformers). x is [S,…,H], cos and sin are [S,H/2].
+// Rotary turns the pairs (x[i], x[i+H/2]) of the last axis by the angles whose cosine and sine are given (Su et al.
+// 2021, in the rotate-half form of transformers). x is [S,…,H], cos and sin are [S,H/2].
 func Rotary(x, cos, sin *Value) *Value {
 	h := x.Dim(-1)
 	half := ir.D(h.N / 2)

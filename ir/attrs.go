@@ -10,8 +10,8 @@ import (
 // Ident is a string attribute printed as a bare word.
 type Ident string
 
-// Field is one attribute of an operation, from the struct tag of its attribute type: `ir:"name"`, or `ir:"name,opt"` for a field that
-// the text omits when it is zero.
+// Field is one attribute of an operation, from the struct tag of its attribute type: `ir:"name"`, or `ir:"name,opt"`
+// for a field that the text omits when it is zero.
 type Field struct {
 	Name     string
 	Optional bool
@@ -33,7 +33,8 @@ func (def *OpDef) Fields() []Field {
 	return fields
 }
 
-// FormatAttrs returns the attributes of an operation as {axis=0, start=0, limit=S}, or the empty string if there are none.
+// FormatAttrs returns the attributes of an operation as {axis=0, start=0, limit=S}, or the empty string if there are
+// none.
 func FormatAttrs(def *OpDef, attrs any) string {
 	if attrs == nil {
 		return ""

@@ -2,8 +2,8 @@ package ir
 
 import "slices"
 
-// NewOp returns an operation on the given operands, with canonical attributes and inferred results, outside of any function. The error
-// says what is wrong with the operands or attributes.
+// NewOp returns an operation on the given operands, with canonical attributes and inferred results, outside of any
+// function. The error says what is wrong with the operands or attributes.
 func NewOp(def *OpDef, attrs any, in ...*Value) (*Op, error) {
 	if def.Canon != nil {
 		attrs = def.Canon(attrs)
@@ -23,8 +23,8 @@ func NewOp(def *OpDef, attrs any, in ...*Value) (*Op, error) {
 	return op, nil
 }
 
-// Builder adds operations to a function, at its end or before an operation. Its methods panic with an *Error if operands do not fit:
-// passes and expansions check before they build, and the frontend recovers and reports.
+// Builder adds operations to a function, at its end or before an operation. Its methods panic with an *Error if
+// operands do not fit: passes and expansions check before they build, and the frontend recovers and reports.
 type Builder struct {
 	Func   *Func
 	Loc    Loc // given to the operations built
@@ -93,7 +93,8 @@ func (b *Builder) Reshape(x *Value, shape []Dim) *Value {
 	return b.Op(OpReshape, ShapeAttrs{shape}, x)
 }
 
-// Expr adds the plain operations of an expression, those of a shared subtree once. leaf returns the values of references.
+// Expr adds the plain operations of an expression, those of a shared subtree once. leaf returns the values of
+// references.
 func (b *Builder) Expr(e *Expr, leaf func(*Expr) *Value) *Value {
 	done := map[*Expr]*Value{}
 	var walk func(*Expr) *Value

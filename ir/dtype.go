@@ -7,8 +7,8 @@ import (
 	"pgc/ir/scalar"
 )
 
-// DType is the element type of a tensor. Arithmetic is done in F32, I32 and Bool; the others are storage formats that are
-// converted when read.
+// DType is the element type of a tensor. Arithmetic is done in F32, I32 and Bool; the others are storage formats that
+// are converted when read.
 type DType uint8
 
 // The data types.
@@ -19,8 +19,8 @@ const (
 	F32
 	BF16
 	F16
-	// From here on groups along the last axis, of every format of package quant and every length that its groups have. The last group of
-	// a row may be shorter. These have names of their own in Go; Quantized gives all.
+	// From here on groups along the last axis, of every format of package quant and every length that its groups have.
+	// The last group of a row may be shorter. These have names of their own in Go; Quantized gives all.
 	I8G32
 	I8G64
 	I8G128
@@ -97,8 +97,8 @@ func Quantized(f quant.Format, length int) DType {
 	return Invalid
 }
 
-// Activation returns the type of activations that products of integers with weights of type d read, or Invalid if products with d are
-// float32.
+// Activation returns the type of activations that products of integers with weights of type d read, or Invalid if
+// products with d are float32.
 func (d DType) Activation() DType {
 	if d.IsQuantized() && formats[d].codes.Traits().Integers {
 		return Quantized(quant.Activation, formats[d].group)

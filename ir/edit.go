@@ -63,8 +63,8 @@ func (f *Func) Uses() map[*Value][]Use {
 	return uses
 }
 
-// ReplaceAllUses replaces every use of old by new. It walks the whole function, so a pass that replaces many values collects them and
-// calls Replace once.
+// ReplaceAllUses replaces every use of old by new. It walks the whole function, so a pass that replaces many values
+// collects them and calls Replace once.
 func (f *Func) ReplaceAllUses(old, new *Value) { f.Replace(map[*Value]*Value{old: new}) }
 
 // ReplaceResults replaces every use of result i of op by by[i].
@@ -121,7 +121,8 @@ func (f *Func) RemoveDead() int {
 	return n - len(f.Ops)
 }
 
-// RemoveUnusedParams removes unused weights and states and returns their number. Inputs are the function's interface and stay.
+// RemoveUnusedParams removes unused weights and states and returns their number. Inputs are the function's interface
+// and stay.
 func (f *Func) RemoveUnusedParams() int {
 	uses := f.Uses()
 	n := len(f.Params)
@@ -132,8 +133,8 @@ func (f *Func) RemoveUnusedParams() int {
 	return n - len(f.Params)
 }
 
-// Sort orders the operations so that definitions precede uses, moving as few as possible: an operation moves up only if a user precedes
-// it. A pass may append operations and sort once.
+// Sort orders the operations so that definitions precede uses, moving as few as possible: an operation moves up only if
+// a user precedes it. A pass may append operations and sort once.
 func (f *Func) Sort() {
 	done := make(map[*Op]bool, len(f.Ops))
 	sorted := make([]*Op, 0, len(f.Ops))

@@ -19,9 +19,9 @@ const (
 	ExprCast                    // conversion to f32, i32 or bool
 )
 
-// Expr is the body of a fused operation: a tree over elementwise operations, computed for every element of the domain. It is
-// immutable and may share subtrees. In its text form, mul(gelu_tanh(@0), add(1.0, $1)), f32 constants have a point or an exponent, and a
-// subtree that occurs again is named at its first occurrence: mul(&0=exp($0), &0).
+// Expr is the body of a fused operation: a tree over elementwise operations, computed for every element of the domain.
+// It is immutable and may share subtrees. In its text form, mul(gelu_tanh(@0), add(1.0, $1)), f32 constants have a
+// point or an exponent, and a subtree that occurs again is named at its first occurrence: mul(&0=exp($0), &0).
 type Expr struct {
 	Kind  ExprKind
 	Index int     // of operand, reduction or accumulator
@@ -69,8 +69,8 @@ func (e *Expr) Walk(visit func(*Expr)) {
 	walk(e)
 }
 
-// Rewrite returns e with every leaf l (operand, reduction, accumulator, constant) replaced by leaf(l), which may be l itself. Shared
-// subtrees stay shared.
+// Rewrite returns e with every leaf l (operand, reduction, accumulator, constant) replaced by leaf(l), which may be l
+// itself. Shared subtrees stay shared.
 func (e *Expr) Rewrite(leaf func(*Expr) *Expr) *Expr {
 	done := map[*Expr]*Expr{}
 	var walk func(*Expr) *Expr
@@ -95,8 +95,8 @@ func (e *Expr) Rewrite(leaf func(*Expr) *Expr) *Expr {
 	return walk(e)
 }
 
-// Scalar converts e to a scalar expression. leaf converts operands, reductions and accumulators. The error names a call whose argument
-// types do not fit.
+// Scalar converts e to a scalar expression. leaf converts operands, reductions and accumulators. The error names a call
+// whose argument types do not fit.
 func (e *Expr) Scalar(leaf func(*Expr) (*scalar.Expr, error)) (*scalar.Expr, error) {
 	done := map[*Expr]*scalar.Expr{}
 	var walk func(*Expr) (*scalar.Expr, error)

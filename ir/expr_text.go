@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// String returns the canonical text of e. It prints equal calls once, whether or not they are one node, so that equal expressions have
-// equal text, whose length is proportional to the number of distinct subexpressions.
+// String returns the canonical text of e. It prints equal calls once, whether or not they are one node, so that equal
+// expressions have equal text, whose length is proportional to the number of distinct subexpressions.
 func (e *Expr) String() string {
 	p := &exprPrinter{node: map[*Expr]int{}, same: map[string]int{}}
 	root := p.intern(e)

@@ -10,8 +10,8 @@ import (
 // maxFolded limits the elements of a folded constant: computing larger ones costs less than storing them.
 const maxFolded = 1 << 12
 
-// Fold evaluates an elementwise operation, conversion, reshape or broadcast whose operands are all constants. ok is false for other
-// operations, for results that are large or not finite, and for types that constants do not have.
+// Fold evaluates an elementwise operation, conversion, reshape or broadcast whose operands are all constants. ok is
+// false for other operations, for results that are large or not finite, and for types that constants do not have.
 func (op *Op) Fold() (c ConstantAttrs, ok bool) {
 	if len(op.Results) != 1 {
 		return c, false

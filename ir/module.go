@@ -2,8 +2,8 @@ package ir
 
 import "fmt"
 
-// Symbol declares a run-time number: a dimension such as the rows of a call, or a scalar such as the length of the prefix.
-// Its value lies in 0 … Max.
+// Symbol declares a run-time number: a dimension such as the rows of a call, or a scalar such as the length of the
+// prefix. Its value lies in 0 … Max.
 type Symbol struct {
 	Name string
 	Max  int
@@ -71,7 +71,8 @@ func (m *Module) NewFunc(name string) *Func {
 	return f
 }
 
-// Func is a function: parameters, operations in an order in which every value is defined before it is used, and results.
+// Func is a function: parameters, operations in an order in which every value is defined before it is used, and
+// results.
 type Func struct {
 	Name    string
 	Module  *Module
@@ -104,7 +105,8 @@ type Value struct {
 	Def  *Op       // the operation, or nil for a parameter
 	Kind ParamKind // of a parameter
 	Key  string    // of a weight: its canonical name in the checkpoint
-	// PerSlot says that the outermost dimension of a state counts batch slots: each sequence of a batch has its own part.
+	// PerSlot says that the outermost dimension of a state counts batch slots: each sequence of a batch has its own
+	// part.
 	PerSlot bool
 	Buf     *Buffer // where it lies, once buffers are planned
 
@@ -123,8 +125,8 @@ func (v *Value) Lineage() int {
 // IsParam reports whether v is a parameter.
 func (v *Value) IsParam() bool { return v.Kind != NotParam }
 
-// Op is an operation: an instance of Def with operands, attributes and one or more results. Attrs is a value of the struct type of
-// Def.Attrs, or nil if the definition has none, and is never changed in place.
+// Op is an operation: an instance of Def with operands, attributes and one or more results. Attrs is a value of the
+// struct type of Def.Attrs, or nil if the definition has none, and is never changed in place.
 type Op struct {
 	Def     *OpDef
 	In      []*Value
@@ -189,9 +191,9 @@ type Term struct {
 	Stride int64
 }
 
-// Buffer locates a planned value: in the memory of a parameter or result (Param, Result) or in the arena, Offset bytes plus the terms
-// from its start. Element (i0, i1, …) lies Σ ik·Strides[k] elements further. Offsets and strides take every symbol at its bound, so
-// they are constants.
+// Buffer locates a planned value: in the memory of a parameter or result (Param, Result) or in the arena, Offset bytes
+// plus the terms from its start. Element (i0, i1, …) lies Σ ik·Strides[k] elements further. Offsets and strides take
+// every symbol at its bound, so they are constants.
 type Buffer struct {
 	Space   Space
 	Owner   bool   // owns memory in the arena; views do not

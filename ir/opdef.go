@@ -10,8 +10,8 @@ import (
 	"pgc/ir/scalar"
 )
 
-// OpDef defines an operation. Every operation is one package variable, from which text syntax, shape inference, evaluation, fusion and
-// conformance tests derive. In and Scalar suffice for an elementwise operation.
+// OpDef defines an operation. Every operation is one package variable, from which text syntax, shape inference,
+// evaluation, fusion and conformance tests derive. In and Scalar suffice for an elementwise operation.
 type OpDef struct {
 	Name string
 	Doc  string // the mathematics in one sentence
@@ -33,7 +33,8 @@ type OpDef struct {
 	Scalar func(x []*scalar.Expr) *scalar.Expr
 	// Folds defines a reduction of the last axis.
 	Folds *Folds
-	// Expand computes the results of a fused operation by plain ones. Tests compare against it, and the evaluator uses it.
+	// Expand computes the results of a fused operation by plain ones. Tests compare against it, and the evaluator uses
+	// it.
 	Expand func(b *Builder, op *Op) []*Value
 
 	Samples []Sample // conformance cases; derived for elementwise operations
@@ -96,7 +97,8 @@ var table struct {
 	byName map[string]*OpDef
 }
 
-// Define adds an operation to the table and returns it. It initializes package variables and panics on a duplicate name.
+// Define adds an operation to the table and returns it. It initializes package variables and panics on a duplicate
+// name.
 func Define(d OpDef) *OpDef {
 	if table.byName[d.Name] != nil {
 		panic("ir: operation " + d.Name + " is defined twice")
@@ -170,7 +172,8 @@ func (def *OpDef) checkTypes(in []DType) error {
 	return nil
 }
 
-// checkScalars is checkTypes for elementwise operations. Operands with several possible types must all have the same one.
+// checkScalars is checkTypes for elementwise operations. Operands with several possible types must all have the same
+// one.
 func (def *OpDef) checkScalars(in []DType) error {
 	if !def.Elementwise() {
 		return errors.New("is not elementwise")

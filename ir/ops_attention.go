@@ -5,8 +5,9 @@ import (
 	"slices"
 )
 
-// AttentionAttrs are the attributes of attention. Query row i has position p = Offset+i, or positions[b]+i in sequence b of a batch with
-// positions. It sees key j iff Causal is off, or j ≤ p and (Window = 0 or j > p-Window), or both p and j are less than Prefix.
+// AttentionAttrs are the attributes of attention. Query row i has position p = Offset+i, or positions[b]+i in sequence
+// b of a batch with positions. It sees key j iff Causal is off, or j ≤ p and (Window = 0 or j > p-Window), or both p
+// and j are less than Prefix.
 type AttentionAttrs struct {
 	Scale   float64 `ir:"scale"`       // of the scores
 	Softcap float64 `ir:"softcap,opt"` // scores become c·tanh(score/c); 0 is off
@@ -17,11 +18,11 @@ type AttentionAttrs struct {
 	DType   DType   `ir:"dtype,opt"`  // the 16-bit format that the result is stored in, if any
 }
 
-// OpAttention is grouped-query attention, softmax(mask(softcap(q·kᵀ·scale)))·v: q [S,G,R,H] has R query heads for each of the G heads of
-// k and v [T,G,H], which may be bf16 or f16. The scores never exist as a tensor.
+// OpAttention is grouped-query attention, softmax(mask(softcap(q·kᵀ·scale)))·v: q [S,G,R,H] has R query heads for each
+// of the G heads of k and v [T,G,H], which may be bf16 or f16. The scores never exist as a tensor.
 //
-// In a batch q is [B,S,G,R,H], k and v are [B,T,G,H], and positions i32[B], if given, are the positions of the first queries among the
-// keys. A query before position 0 sees no key: its result is 0.
+// In a batch q is [B,S,G,R,H], k and v are [B,T,G,H], and positions i32[B], if given, are the positions of the first
+// queries among the keys. A query before position 0 sees no key: its result is 0.
 var OpAttention = Define(OpDef{Name: "attention",
 	Doc: "softmax of the scaled, capped and masked products of q and k, times v; 0 for a query at a negative position",
 	In:  []Operands{{"q", Floats}, {"k", Plain}, {"v", Plain}, {"positions", Ints}}, Variadic: true, Attrs: AttentionAttrs{},

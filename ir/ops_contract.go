@@ -43,8 +43,8 @@ type EinsumAttrs struct {
 	Spec string `ir:"spec"`
 }
 
-// OpEinsum contracts two tensors in Einstein notation: it sums over labels that both operands have and the result lacks. The labels are
-// a, b, c, … in order of appearance.
+// OpEinsum contracts two tensors in Einstein notation: it sums over labels that both operands have and the result
+// lacks. The labels are a, b, c, … in order of appearance.
 var OpEinsum = Define(OpDef{Name: "einsum", Doc: "the sum of products over the labels that the result lacks", In: two(Floats),
 	Attrs: EinsumAttrs{}, Tol: Tol{ULP: 2, Norm: 1e-5},
 	Canon: func(attrs any) any { return EinsumAttrs{CanonicalEinsum(attrs.(EinsumAttrs).Spec)} },
@@ -84,8 +84,8 @@ var OpEinsum = Define(OpDef{Name: "einsum", Doc: "the sum of products over the l
 // Einsum is a parsed contraction: the labels of the operands and of the result.
 type Einsum struct{ X, Y, Out string }
 
-// ParseEinsum parses a spec such as "sgrh,tgh->grst". Labels are lower-case letters, and none occurs twice in a tensor. Every label of
-// the result is in an operand, and every label that the result lacks is in both.
+// ParseEinsum parses a spec such as "sgrh,tgh->grst". Labels are lower-case letters, and none occurs twice in a tensor.
+// Every label of the result is in an operand, and every label that the result lacks is in both.
 func ParseEinsum(spec string) (Einsum, error) {
 	operands, out, ok := strings.Cut(spec, "->")
 	x, y, ok2 := strings.Cut(operands, ",")
@@ -116,8 +116,8 @@ func ParseEinsum(spec string) (Einsum, error) {
 	return e, nil
 }
 
-// CanonicalEinsum renames the labels of a spec to a, b, c, … in order of appearance and removes white space. It returns a spec that does
-// not parse as it is.
+// CanonicalEinsum renames the labels of a spec to a, b, c, … in order of appearance and removes white space. It returns
+// a spec that does not parse as it is.
 func CanonicalEinsum(spec string) string {
 	bare := strings.Join(strings.Fields(spec), "")
 	if _, err := ParseEinsum(bare); err != nil {

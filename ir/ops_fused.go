@@ -12,7 +12,8 @@ type Gather struct{ Table, Index int }
 // String prints the pair as [0, 1].
 func (g Gather) String() string { return fmt.Sprintf("[%d, %d]", g.Table, g.Index) }
 
-// Scatter makes the result of a map operand State with the computed rows scattered to operand Positions. The zero Scatter means none.
+// Scatter makes the result of a map operand State with the computed rows scattered to operand Positions. The zero
+// Scatter means none.
 type Scatter struct{ State, Positions int }
 
 // String prints the pair as [0, 1].
@@ -26,17 +27,17 @@ type MapAttrs struct {
 	Scatter Scatter  `ir:"scatter,opt"`
 }
 
-// OpMap is a fused chain of elementwise operations: expressions over the elements of the operands, which broadcast to one domain.
-// The values of several expressions are concatenated along the last axis, as in a rotary embedding, which has two. An operand may be a
-// table that another operand indexes, as in an embedding. Storage formats are read as f32. With scatter the values are rows of a state,
-// at a position for each sequence, as in the key cache of a batch.
+// OpMap is a fused chain of elementwise operations: expressions over the elements of the operands, which broadcast to
+// one domain. The values of several expressions are concatenated along the last axis, as in a rotary embedding, which
+// has two. An operand may be a table that another operand indexes, as in an embedding. Storage formats are read as f32.
+// With scatter the values are rows of a state, at a position for each sequence, as in the key cache of a batch.
 var OpMap = Define(OpDef{Name: "map", Doc: "expressions over broadcast operands, concatenated along the last axis",
 	In: []Operands{{"x", AnyDType}}, Variadic: true, Attrs: MapAttrs{}, Tol: Tol{ULP: 8, Norm: 1e-6},
 	Infer: inferMap, Expand: expandMap, Samples: mapSamples(),
 })
 
-// MapOperands returns the types of the operands of a map in its expressions. A gathered table has the type of the rows read. An operand
-// that is only an index does not belong to the domain and has DType Invalid.
+// MapOperands returns the types of the operands of a map in its expressions. A gathered table has the type of the rows
+// read. An operand that is only an index does not belong to the domain and has DType Invalid.
 func MapOperands(in []Type, a MapAttrs) ([]Type, error) {
 	seen := slices.Clone(in)
 	refs := refsOf(a.Exprs...)
@@ -144,7 +145,8 @@ func inferMap(in []Type, attrs any) (Type, error) {
 	return Type{out, shape}, err
 }
 
-// storedAs returns the type of a result that is computed in one type and stored in another, or in the same if stored is Invalid.
+// storedAs returns the type of a result that is computed in one type and stored in another, or in the same if stored is
+// Invalid.
 func storedAs(stored, computed DType) (DType, error) {
 	if stored == Invalid {
 		return computed, nil
@@ -192,8 +194,8 @@ type RowAttrs struct {
 	DType  DType       `ir:"dtype,opt"` // the format that the result is stored in, if any: 16 bits, or groups of 8
 }
 
-// OpRow is a fused normalization such as RMSNorm, LayerNorm or softmax: reductions of the last axis, each of which may use the earlier
-// ones (#0, #1, …), then an elementwise expression.
+// OpRow is a fused normalization such as RMSNorm, LayerNorm or softmax: reductions of the last axis, each of which may
+// use the earlier ones (#0, #1, …), then an elementwise expression.
 var OpRow = Define(OpDef{Name: "row", Doc: "staged reductions of the last axis, then an expression over elements and reductions",
 	In: []Operands{{"x", AnyDType}}, Variadic: true, Attrs: RowAttrs{}, Tol: Tol{ULP: 8, Norm: 1e-5},
 	Infer: inferRow, Expand: expandRow, Samples: rowSamples(),

@@ -16,23 +16,25 @@ type MatmulAttrs struct {
 	Argmax   bool        `ir:"argmax,opt"`   // the result is the index of the maximum of the only row
 }
 
-// OpMatmul multiplies rows of x [M,K] by the rows of matrices w, acc_j = x·w_jᵀ, and applies expressions to the accumulators and
-// to extra operands: bias, residual, activation. Weights of any float format are read as f32. A gated linear unit has two
-// accumulators: mul(gelu_tanh(@0), @1).
+// OpMatmul multiplies rows of x [M,K] by the rows of matrices w, acc_j = x·w_jᵀ, and applies expressions to the
+// accumulators and to extra operands: bias, residual, activation. Weights of any float format are read as f32. A gated
+// linear unit has two accumulators: mul(gelu_tanh(@0), @1).
 //
-// Expressions that share accumulators form a part, such as the queries, keys or values of one x. Every part has a result [M,N]. The
-// matrices of a part have one shape: [N,K], or [B,I,K] for N = B·I columns in blocks of I. Several expressions of a part alternate block
-// by block along the columns of the result. A rotary embedding, which pairs the halves of every head, is a part with two accumulators
-// and two expressions. Extra operands broadcast to [M,N] or [M,B,I].
+// Expressions that share accumulators form a part, such as the queries, keys or values of one x. Every part has a
+// result [M,N]. The matrices of a part have one shape: [N,K], or [B,I,K] for N = B·I columns in blocks of I. Several
+// expressions of a part alternate block by block along the columns of the result. A rotary embedding, which pairs the
+// halves of every head, is a part with two accumulators and two expressions. Extra operands broadcast to [M,N] or
+// [M,B,I].
 //
-// If x and the matrices are bf16, backends multiply bf16: products are exact, sums are f32. With matrices of another type x is not bf16.
-// If x is stored in groups of 8 bits and the matrices in groups of the same length, backends multiply integers.
+// If x and the matrices are bf16, backends multiply bf16: products are exact, sums are f32. With matrices of another
+// type x is not bf16. If x is stored in groups of 8 bits and the matrices in groups of the same length, backends
+// multiply integers.
 //
-// A prologue computes x from other operands, like a row. Each of its expressions after the first is another result [M,K], behind those of
-// the parts.
+// A prologue computes x from other operands, like a row. Each of its expressions after the first is another result
+// [M,K], behind those of the parts.
 //
-// With argmax, the result is the argmax over the columns, which are never written. It requires one row, one part of one expression and
-// matrices without blocks.
+// With argmax, the result is the argmax over the columns, which are never written. It requires one row, one part of one
+// expression and matrices without blocks.
 var OpMatmul = Define(OpDef{Name: "matmul", Doc: "expressions over the products of x with transposed matrices and over extra operands; x may be a row of its own",
 	In: []Operands{{"x", AnyDType}, {"w and extra", AnyDType}}, Variadic: true, Attrs: MatmulAttrs{}, Tol: Tol{ULP: 8, Norm: 1e-5},
 	InferAll: inferMatmul, Expand: expandMatmul, Samples: matmulSamples(),

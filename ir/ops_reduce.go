@@ -17,8 +17,8 @@ type Reduction struct {
 // String prints the reduction as sum(mul($0, $0)).
 func (r Reduction) String() string { return r.Kind.Name + "(" + r.Expr.String() + ")" }
 
-// Folds computes one number from the elements of a row: reductions of expressions over the element $0, the number of elements $1 and
-// earlier reductions (#0, #1, …), then an expression over the reductions and the number of elements.
+// Folds computes one number from the elements of a row: reductions of expressions over the element $0, the number of
+// elements $1 and earlier reductions (#0, #1, …), then an expression over the reductions and the number of elements.
 type Folds struct {
 	Reduce []Reduction
 	Out    *Expr
@@ -32,8 +32,8 @@ func (f *Folds) CountsElements() bool {
 // References in the expressions of Folds.
 var element, length = Operand(0), Operand(1)
 
-// Reductions of the last axis, which the result keeps with size 1. Evaluation, fusion into rows, kernels, text and the DSL derive from
-// the folds.
+// Reductions of the last axis, which the result keeps with size 1. Evaluation, fusion into rows, kernels, text and the
+// DSL derive from the folds.
 var (
 	OpReduceSum = reduction("reduce_sum", "sum", Tol{ULP: 2, Norm: 1e-5},
 		Folds{[]Reduction{{scalar.Sum, element}}, Reduced(0)})
@@ -47,8 +47,8 @@ var (
 	OpReduceLogSumExp = reduction("reduce_log_sum_exp", "logarithm of the sum of e to the x (-inf over nothing)", Tol{ULP: 4, Norm: 1e-5}, logSumExp())
 )
 
-// logSumExp subtracts the maximum, so that nothing overflows: log Σ exp(x - top) + top. If the maximum is infinite, top is 0, as in
-// PyTorch.
+// logSumExp subtracts the maximum, so that nothing overflows: log Σ exp(x - top) + top. If the maximum is infinite, top
+// is 0, as in PyTorch.
 func logSumExp() Folds {
 	top := Call(OpSelect, Call(OpLe, Call(OpAbs, Reduced(0)), Num(math.MaxFloat32)), Reduced(0), Num(0))
 	sum := Reduction{scalar.Sum, Call(OpExp, Call(OpSub, element, top))}

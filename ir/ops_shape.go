@@ -11,8 +11,8 @@ type ConvertAttrs struct {
 	DType DType `ir:"dtype"`
 }
 
-// OpConvert changes the data type. Floats round to nearest even, float to integer truncates, bool becomes 0 or 1, and a number is true
-// if it is not zero.
+// OpConvert changes the data type. Floats round to nearest even, float to integer truncates, bool becomes 0 or 1, and a
+// number is true if it is not zero.
 var OpConvert = Define(OpDef{Name: "convert", Doc: "x as another data type", In: one(AnyDType), Attrs: ConvertAttrs{},
 	Infer: func(in []Type, attrs any) (Type, error) {
 		d := attrs.(ConvertAttrs).DType
@@ -47,8 +47,8 @@ type ShapeAttrs struct {
 	Shape []Dim `ir:"shape"`
 }
 
-// OpReshape gives the elements, in row-major order, another shape. Constant dimensions join and split; a symbol stays a separate
-// dimension.
+// OpReshape gives the elements, in row-major order, another shape. Constant dimensions join and split; a symbol stays a
+// separate dimension.
 var OpReshape = Define(OpDef{Name: "reshape", Doc: "the same elements in row-major order under another shape",
 	In: one(AnyDType), Attrs: ShapeAttrs{},
 	Infer: func(in []Type, attrs any) (Type, error) {

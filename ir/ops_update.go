@@ -80,8 +80,9 @@ var OpDynamicUpdateSlice = Define(OpDef{Name: "dynamic_update_slice",
 	},
 })
 
-// OpScatter overwrites rows of a state at one position per slot, as when the caches of a batch grow (TensorScatter in ONNX):
-// result[b, positions[b]+s] = update[b, s]. It drops rows outside of the slot, so that position -1 leaves a slot unchanged.
+// OpScatter overwrites rows of a state at one position per slot, as when the caches of a batch grow (TensorScatter in
+// ONNX): result[b, positions[b]+s] = update[b, s]. It drops rows outside of the slot, so that position -1 leaves a slot
+// unchanged.
 var OpScatter = Define(OpDef{Name: "scatter",
 	Doc: "state with row positions[b]+s of every state[b] replaced by update[b, s]; rows outside it are dropped",
 	In:  []Operands{{"state", AnyDType}, {"update", AnyDType}, {"positions", Ints}},

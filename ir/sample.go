@@ -13,8 +13,8 @@ func (r Range) OrDefault() Range {
 	return r
 }
 
-// Sample is a conformance case of an operation: operand types with odd sizes, attributes, and the range of each operand. The last range
-// repeats; without ranges all are -4 … 4.
+// Sample is a conformance case of an operation: operand types with odd sizes, attributes, and the range of each
+// operand. The last range repeats; without ranges all are -4 … 4.
 type Sample struct {
 	In     []Type
 	Attrs  any
@@ -30,15 +30,15 @@ func (s *Sample) Range(i int) Range {
 	return s.Ranges[min(i, len(s.Ranges)-1)].OrDefault()
 }
 
-// Tol limits the distance between the float32 result of a backend and the float64 reference: ULP units in the last place of the element
-// plus Norm times the largest element of the reference, for sums, where terms cancel.
+// Tol limits the distance between the float32 result of a backend and the float64 reference: ULP units in the last
+// place of the element plus Norm times the largest element of the reference, for sums, where terms cancel.
 type Tol struct {
 	ULP  float64
 	Norm float64
 }
 
-// Error returns the error of got as a fraction of the allowed error at want; up to 1 passes. norm is the largest magnitude in the
-// reference tensor. Infinities must be equal, and NaN matches only NaN.
+// Error returns the error of got as a fraction of the allowed error at want; up to 1 passes. norm is the largest
+// magnitude in the reference tensor. Infinities must be equal, and NaN matches only NaN.
 func (t Tol) Error(got, want, norm float64) float64 {
 	const eps, tiny = 1.0 / (1 << 23), 0x1p-149 // of a float32: relative step, least subnormal
 	switch d := math.Abs(got - want); {
@@ -50,8 +50,8 @@ func (t Tol) Error(got, want, norm float64) float64 {
 	return math.Inf(1)
 }
 
-// Cases returns the samples of the operation. For an elementwise one without samples it derives an odd vector, broadcasting on both
-// sides, a scalar and an empty tensor.
+// Cases returns the samples of the operation. For an elementwise one without samples it derives an odd vector,
+// broadcasting on both sides, a scalar and an empty tensor.
 func (def *OpDef) Cases() []Sample {
 	if def.Samples != nil || !def.Elementwise() {
 		return def.Samples

@@ -98,7 +98,8 @@ func matmulSamples() []Sample {
 			Attrs: MatmulAttrs{Reduce: []Reduction{square}, Prologue: []*Expr{norm}, Accs: 2, Epilogue: []*Expr{Acc(0), Acc(1)}}, Ranges: unit},
 		{In: []Type{T(F32, D(1), D(41)), T(F32, D(1), D(41)), w(BF16, 19, 41)},
 			Attrs: MatmulAttrs{Reduce: []Reduction{{scalar.Sum, Call(OpMul, sum, sum)}}, Prologue: []*Expr{normSum, sum}, Accs: 1, Epilogue: []*Expr{Acc(0)}}, Ranges: unit},
-		// bfloat16 by bfloat16, of even and odd K, for many rows and for one; a rotary embedding; results stored in 16 bits; prologues.
+		// bfloat16 by bfloat16, of even and odd K, for many rows and for one; a rotary embedding; results stored in 16
+		// bits; prologues.
 		{In: []Type{T(BF16, Sym("S"), D(38)), w(BF16, 11, 38)}, Attrs: one(1, Acc(0)), Syms: syms(5), Ranges: unit},
 		{In: []Type{T(BF16, Sym("S"), D(37)), w(BF16, 45, 37), w(BF16, 45, 37), T(F32, D(45))},
 			Attrs: MatmulAttrs{Accs: 2, Epilogue: []*Expr{Call(OpAdd, geglu, Operand(0))}, DType: BF16}, Syms: syms(7), Ranges: unit},
@@ -110,7 +111,8 @@ func matmulSamples() []Sample {
 			Attrs: MatmulAttrs{Reduce: []Reduction{square}, Prologue: []*Expr{norm}, X: BF16, Accs: 2, Epilogue: []*Expr{Acc(0), Acc(1)}, DType: BF16}, Ranges: unit},
 		{In: []Type{x(42), x(42), w(BF16, 19, 42)}, Syms: syms(9),
 			Attrs: MatmulAttrs{Reduce: []Reduction{{scalar.Sum, Call(OpMul, sum, sum)}}, Prologue: []*Expr{normSum, sum}, X: BF16, Accs: 1, Epilogue: []*Expr{Acc(0)}}, Ranges: unit},
-		// The place of the greatest column: with a soft cap, two accumulators and an operand that ends amid a vector, a prologue.
+		// The place of the greatest column: with a soft cap, two accumulators and an operand that ends amid a vector, a
+		// prologue.
 		{In: []Type{T(F32, D(1), D(19)), w(BF16, 331, 19)}, Attrs: argmax(MatmulAttrs{Accs: 1, Epilogue: []*Expr{softcap}}), Ranges: unit},
 		{In: []Type{T(F32, D(1), D(133)), w(I4G64, 135, 133)}, Attrs: argmax(one(1, Acc(0))), Ranges: unit},
 		{In: []Type{T(F32, D(1), D(33)), w(F16, 217, 33), w(F16, 217, 33), T(F32, D(217))}, Attrs: argmax(one(2, Call(OpAdd, geglu, Operand(0)))), Ranges: unit},
@@ -156,7 +158,8 @@ func attentionSamples() []Sample {
 		sample(1, 23, 2, 2, 16, AttentionAttrs{Scale: 0.25, Causal: true, Prefix: Sym("prefix"), Offset: past}),
 		sample(3, 37, 1, 2, 24, AttentionAttrs{Scale: 0.3, Softcap: 50, Causal: true, Window: 5, Offset: past}),
 		sample(31, 31, 2, 1, 8, AttentionAttrs{Scale: 0.3, Softcap: 2, Causal: true, Window: 4, Prefix: Sym("prefix")}),
-		// Batches: a position for each, among them none (below 0), the first and the last; several rows; no positions at all.
+		// Batches: a position for each, among them none (below 0), the first and the last; several rows; no positions
+		// at all.
 		batch(5, 0, sample(1, 29, 1, 8, 20, causal)),
 		batch(7, -1, sample(1, 3, 2, 4, 10, causal)),
 		batch(3, 0, sample(1, 1, 2, 1, 6, causal)),

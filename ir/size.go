@@ -8,10 +8,10 @@ import (
 	"pgc/ir/quant"
 )
 
-// ElementLimit is the greatest number of elements of a value, with every symbol at its bound and dimensions of 0 counted
-// as 1. An element takes at most eight bytes, so that every value has addresses in 47 bits, and every product of some
-// of its dimensions, and every stride, fits an int64. Functions that multiply dimensions rely on it: Verify and NewOp
-// refuse greater values.
+// ElementLimit is the greatest number of elements of a value, with every symbol at its bound and dimensions of 0
+// counted as 1. An element takes at most eight bytes, so that every value has addresses in 47 bits, and every product
+// of some of its dimensions, and every stride, fits an int64. Functions that multiply dimensions rely on it: Verify and
+// NewOp refuse greater values.
 const ElementLimit = 1 << 44
 
 // MemoryLimit is the greatest number of bytes that a function's memory may have: what 47 bits address.

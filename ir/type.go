@@ -107,8 +107,8 @@ func (t Type) Eval(syms map[string]int) ([]int, error) {
 	return shape, nil
 }
 
-// Broadcast returns the shape that shapes take together under right-aligned broadcasting: missing leading dimensions and
-// dimensions of 1 stretch; any others must be equal.
+// Broadcast returns the shape that shapes take together under right-aligned broadcasting: missing leading dimensions
+// and dimensions of 1 stretch; any others must be equal.
 func Broadcast(shapes ...[]Dim) ([]Dim, error) {
 	rank := 0
 	for _, s := range shapes {
@@ -139,8 +139,9 @@ func formatShapes(shapes [][]Dim) string {
 	return strings.Join(parts, " and ")
 }
 
-// sameElems reports whether one shape can be read as another for every value of their symbols: the same symbols in one order, and
-// between them constant dimensions of equal products. A symbol so stays a dimension of its own, and strides can be constants.
+// sameElems reports whether one shape can be read as another for every value of their symbols: the same symbols in one
+// order, and between them constant dimensions of equal products. A symbol so stays a dimension of its own, and strides
+// can be constants.
 func sameElems(a, b []Dim) bool {
 	na, sa := runs(a)
 	nb, sb := runs(b)

@@ -9,12 +9,12 @@ import (
 
 var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.]*$`)
 
-// IsIdentifier reports whether name can name a function, a symbol or a parameter: letters, digits, _ and points, not beginning with
-// a digit or point.
+// IsIdentifier reports whether name can name a function, a symbol or a parameter: letters, digits, _ and points, not
+// beginning with a digit or point.
 func IsIdentifier(name string) bool { return identifier.MatchString(name) }
 
-// Verify checks the whole module: names of symbols and functions, every function, and that weights and states have one type in all
-// functions. It joins the errors of all defects.
+// Verify checks the whole module: names of symbols and functions, every function, and that weights and states have one
+// type in all functions. It joins the errors of all defects.
 func (m *Module) Verify() error {
 	var errs []error
 	report := func(format string, args ...any) { errs = append(errs, &Error{Msg: fmt.Sprintf(format, args...)}) }
@@ -75,8 +75,9 @@ type verifier struct {
 	errs    []error
 }
 
-// Verify checks f: parameters, types, symbols and results, that values are defined once and before they are used, and that every
-// operation has the operands, attributes and result types of its definition. It joins the errors of all defects.
+// Verify checks f: parameters, types, symbols and results, that values are defined once and before they are used, and
+// that every operation has the operands, attributes and result types of its definition. It joins the errors of all
+// defects.
 func (f *Func) Verify() error {
 	v := &verifier{f: f, names: f.valueNames(), defined: map[*Value]bool{}}
 	v.params()

@@ -86,7 +86,8 @@ type Options struct {
 	KV ir.DType
 	// QuantizeActivations makes products with integer matrices integer products: x is stored in groups of 8 bits first.
 	QuantizeActivations bool
-	// BF16Activations makes products with bfloat16 matrices products of bfloat16: x is rounded to it first. Sums are float32.
+	// BF16Activations makes products with bfloat16 matrices products of bfloat16: x is rounded to it first. Sums are
+	// float32.
 	BF16Activations bool
 	// Trace makes every layer's result an output, named as in the reference files of golden/.
 	Trace bool

@@ -6,9 +6,10 @@ import (
 	"pgc/ir"
 )
 
-// canonicalize brings equal computations to one form, the only one that the fusions match. It merges views of views, removes
-// operations that return an operand, moves elementwise operations above reshapes and transposes (which sink towards their users),
-// flattens products of more than two dimensions to products of rows, and makes their weights [N,K] and the second operand.
+// canonicalize brings equal computations to one form, the only one that the fusions match. It merges views of views,
+// removes operations that return an operand, moves elementwise operations above reshapes and transposes (which sink
+// towards their users), flattens products of more than two dimensions to products of rows, and makes their weights
+// [N,K] and the second operand.
 func canonicalize(f *ir.Func, budget *Budget) int {
 	rules := []func(b *ir.Builder, op *ir.Op, uses map[*ir.Value][]ir.Use) *ir.Value{identity, mergeViews, dropBroadcast, sinkViews, transposeWeight, flattenProduct}
 	return rewrite(f, budget, func(b *ir.Builder, op *ir.Op, uses map[*ir.Value][]ir.Use) *ir.Value {
@@ -122,8 +123,8 @@ func dropBroadcast(b *ir.Builder, op *ir.Op, _ map[*ir.Value][]ir.Use) *ir.Value
 	return b.Op(op.Def, op.Attrs, in...)
 }
 
-// sinkViews moves an elementwise operation above the views that are its operands and views its result instead, so that the
-// operation stands next to its producer and can be fused with it.
+// sinkViews moves an elementwise operation above the views that are its operands and views its result instead, so that
+// the operation stands next to its producer and can be fused with it.
 func sinkViews(b *ir.Builder, op *ir.Op, uses map[*ir.Value][]ir.Use) *ir.Value {
 	if !op.Def.Elementwise() && (op.Def != ir.OpConvert || op.Result().Type.DType.IsQuantized() || op.In[0].Type.DType.IsQuantized() || widens(op)) {
 		return nil

@@ -9,8 +9,8 @@ import (
 	"pgc/ir"
 )
 
-// checkOrder runs a pass on copies of a function with the operations in other valid orders. The result must verify and have as many
-// operations of every kind as in the original order.
+// checkOrder runs a pass on copies of a function with the operations in other valid orders. The result must verify and
+// have as many operations of every kind as in the original order.
 func checkOrder(p Pass, before, after *ir.Func) error {
 	want := kinds(after)
 	rng := rand.New(rand.NewPCG(uint64(len(before.Ops)), 7))

@@ -8,9 +8,9 @@ import (
 	"pgc/ir"
 )
 
-// CheckPlan verifies the buffers of a planned function, independently of the planner: every value lies inside its memory, views read the
-// right elements of their operands, no two buffers of the arena overlap while both are alive, results have their own memory, and nothing
-// reads a state where it is being overwritten.
+// CheckPlan verifies the buffers of a planned function, independently of the planner: every value lies inside its
+// memory, views read the right elements of their operands, no two buffers of the arena overlap while both are alive,
+// results have their own memory, and nothing reads a state where it is being overwritten.
 func CheckPlan(f *ir.Func) error {
 	c := &planChecker{f: f, uses: f.Uses(), held: map[*ir.Value]*held{}}
 	for i, op := range f.Ops {
@@ -94,8 +94,8 @@ func (c *planChecker) hold(i int, op *ir.Op, v *ir.Value) {
 	c.list = append(c.list, h)
 }
 
-// view checks that a view lies in its operand's memory and reads the right elements. A view of a value that a kernel writes directly into a
-// state lies there as well.
+// view checks that a view lies in its operand's memory and reads the right elements. A view of a value that a kernel
+// writes directly into a state lies there as well.
 func (c *planChecker) view(op *ir.Op) {
 	in, out := op.In[0].Buf, op.Result().Buf
 	if out.Space != in.Space || out.Param != in.Param || !slices.Equal(out.Terms, c.terms(op)) {
@@ -120,7 +120,8 @@ func (c *planChecker) view(op *ir.Op) {
 	}
 }
 
-// terms returns the symbolic terms that the address of a view must have: those of the operand, and for a dynamic_slice its start.
+// terms returns the symbolic terms that the address of a view must have: those of the operand, and for a dynamic_slice
+// its start.
 func (c *planChecker) terms(op *ir.Op) []ir.Term {
 	in := op.In[0].Buf
 	if op.Def == ir.OpDynamicSlice {
@@ -209,7 +210,8 @@ func address(b *ir.Buffer, index []int, size int64) int64 {
 	return at
 }
 
-// within checks that every element of a value lies inside its memory. It leaves out symbolic terms, whose range callers check.
+// within checks that every element of a value lies inside its memory. It leaves out symbolic terms, whose range callers
+// check.
 func (c *planChecker) within(name string, v *ir.Value) {
 	b := v.Buf
 	lo, hi := int64(0), int64(0)

@@ -7,8 +7,8 @@ import (
 	"pgc/ir"
 )
 
-// cse eliminates common subexpressions: it merges equal operations on equal operands, so that positions, masks and rotary angles are
-// computed once for all layers.
+// cse eliminates common subexpressions: it merges equal operations on equal operands, so that positions, masks and
+// rotary angles are computed once for all layers.
 func cse(f *ir.Func, budget *Budget) int {
 	seen := map[string]*ir.Op{}
 	with := map[*ir.Value]*ir.Value{}

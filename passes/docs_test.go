@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestPassesDocument holds the list in docs/PASSES.md to the pipeline, and every optional pass to having fixtures and a reason for its
-// place.
+// TestPassesDocument holds the list in docs/PASSES.md to the pipeline, and every optional pass to having fixtures and a
+// reason for its place.
 func TestPassesDocument(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("| pass | what it does | it must run |\n|---|---|---|\n")
@@ -52,7 +52,8 @@ func TestPassesDocument(t *testing.T) {
 	}
 }
 
-// A pipeline in another order than its constraints ask for is refused, and so is a constraint of a pass that is not there.
+// A pipeline in another order than its constraints ask for is refused, and so is a constraint of a pass that is not
+// there.
 func TestOrderOfPasses(t *testing.T) {
 	for _, c := range constraints {
 		swapped := slices.Clone(Pipeline)

@@ -12,8 +12,8 @@ func foldConstants(f *ir.Func, budget *Budget) int {
 	})
 }
 
-// rewrite applies a rule to every operation, in order, until nothing changes. The rule returns a value that is equal to the
-// operation's result, or nil.
+// rewrite applies a rule to every operation, in order, until nothing changes. The rule returns a value that is equal to
+// the operation's result, or nil.
 func rewrite(f *ir.Func, budget *Budget, rule func(b *ir.Builder, op *ir.Op, uses map[*ir.Value][]ir.Use) *ir.Value) int {
 	n := 0
 	for changed := true; changed; {

@@ -6,8 +6,8 @@ import (
 	"pgc/ir"
 )
 
-// fuseArgmax fuses an argmax into the matmul of one row that it alone reads: greedy decoding needs the index of the largest logit only.
-// It leaves matmuls that cannot be an argmax (ir.MatmulAttrs.Argmax) as they are.
+// fuseArgmax fuses an argmax into the matmul of one row that it alone reads: greedy decoding needs the index of the
+// largest logit only. It leaves matmuls that cannot be an argmax (ir.MatmulAttrs.Argmax) as they are.
 func fuseArgmax(f *ir.Func, budget *Budget) int {
 	n := 0
 	for _, op := range slices.Clone(f.Ops) {

@@ -8,10 +8,10 @@ import (
 	"pgc/ir"
 )
 
-// fuseAttention replaces softmax(mask(softcap(scale·q·kᵀ)))·v, written with einsums, by one attention, so that the scores never exist as
-// a tensor. It covers multi-head, grouped-query and multi-query attention with the heads on any axis, and causal, sliding-window and
-// prefix masks. In a batch every sequence may have its own position; that form is fused only if a select sets the result of queries
-// before position 0, which see no key, to 0.
+// fuseAttention replaces softmax(mask(softcap(scale·q·kᵀ)))·v, written with einsums, by one attention, so that the
+// scores never exist as a tensor. It covers multi-head, grouped-query and multi-query attention with the heads on any
+// axis, and causal, sliding-window and prefix masks. In a batch every sequence may have its own position; that form is
+// fused only if a select sets the result of queries before position 0, which see no key, to 0.
 func fuseAttention(f *ir.Func, budget *Budget) int {
 	with := map[*ir.Value]*ir.Value{}
 	for _, op := range append([]*ir.Op(nil), f.Ops...) {
@@ -48,8 +48,8 @@ func matchAttention(op *ir.Op) (m attention, ok bool) {
 	return m, ok && m.positions.tensor == nil
 }
 
-// matchSelected matches attention over sequences with their own positions whose last operation is op, a select of the rows at
-// position 0 or later.
+// matchSelected matches attention over sequences with their own positions whose last operation is op, a select of the
+// rows at position 0 or later.
 func matchSelected(op *ir.Op) (m attention, ok bool) {
 	if op.Def != ir.OpSelect {
 		return m, false
@@ -105,7 +105,8 @@ func matchProduct(op *ir.Op) (m attention, ok bool) {
 	if !ok || len(inner.Out) != n {
 		return m, false
 	}
-	// Both products get one set of labels: those of the weighted sum, and one more for the dimension that the scores sum over.
+	// Both products get one set of labels: those of the weighted sum, and one more for the dimension that the scores
+	// sum over.
 	names := map[rune]rune{}
 	for i, l := range inner.Out {
 		names[l] = rune(e.X[i])
@@ -139,8 +140,8 @@ func matchProduct(op *ir.Op) (m attention, ok bool) {
 	return m, m.fits()
 }
 
-// findBatch moves the label of the batch out of the shared ones: the axis of the positions, or without positions the first of two.
-// labels are those of the scores.
+// findBatch moves the label of the batch out of the shared ones: the axis of the positions, or without positions the
+// first of two. labels are those of the scores.
 func (m *attention) findBatch(labels string) bool {
 	switch {
 	case m.positions.tensor != nil:
@@ -190,8 +191,8 @@ func less(labels, others string) string {
 	}, labels)
 }
 
-// build adds the attention of [S,G,R,H], [T,G,H] and [T,G,H]; G or R is 1 where there are no such heads. In a batch all have one more
-// leading dimension.
+// build adds the attention of [S,G,R,H], [T,G,H] and [T,G,H]; G or R is 1 where there are no such heads. In a batch all
+// have one more leading dimension.
 func (m *attention) build(b *ir.Builder) *ir.Value {
 	var batch []string
 	if m.batch != "" {
@@ -245,7 +246,8 @@ func transposed(b *ir.Builder, v *ir.Value, perm []int) *ir.Value {
 // low is the greatest number that counts as a mask: added to a score, it makes the exponential 0.
 const low = -1e9
 
-// matchScores follows the operand of the softmax down to the product of queries and keys and records scale, soft cap and mask.
+// matchScores follows the operand of the softmax down to the product of queries and keys and records scale, soft cap
+// and mask.
 func matchScores(v *ir.Value, a *ir.AttentionAttrs) (product *ir.Value, s seen, ok bool) {
 	m := ofScores(v.Type.Shape)
 	switch {
@@ -315,7 +317,8 @@ func einsumOf(op *ir.Op) (e ir.Einsum, ok bool) {
 	return e, err == nil
 }
 
-// stored returns the tensor in storage format, such as a bf16 cache, that keys or values were converted from. The kernel reads that.
+// stored returns the tensor in storage format, such as a bf16 cache, that keys or values were converted from. The
+// kernel reads that.
 func stored(v *ir.Value) *ir.Value {
 	if is(v, ir.OpConvert) && ir.Plain.Has(v.Def.In[0].Type.DType) {
 		return v.Def.In[0]

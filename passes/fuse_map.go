@@ -6,9 +6,9 @@ import (
 	"pgc/ir"
 )
 
-// fuseMap fuses chains of elementwise operations, and the lookups they read, into one map. A concatenation of equal parts along the
-// last axis, as in a rotary embedding, becomes several expressions. Rounding the result to 16 bits, as for a bf16 KV cache, and
-// scattering it are parts of the map.
+// fuseMap fuses chains of elementwise operations, and the lookups they read, into one map. A concatenation of equal
+// parts along the last axis, as in a rotary embedding, becomes several expressions. Rounding the result to 16 bits, as
+// for a bf16 KV cache, and scattering it are parts of the map.
 func fuseMap(f *ir.Func, budget *Budget) int {
 	uses := f.Uses()
 	return fuseRegions(f, budget, fusion{
@@ -22,7 +22,8 @@ func fuseMap(f *ir.Func, budget *Budget) int {
 	})
 }
 
-// multipliedAsStored reports whether op only widens stored floats for products, which read the storage format themselves.
+// multipliedAsStored reports whether op only widens stored floats for products, which read the storage format
+// themselves.
 func multipliedAsStored(op *ir.Op, uses map[*ir.Value][]ir.Use) bool {
 	if op.Def != ir.OpConvert || !isWeight(op.Result()) && !widens(op) {
 		return false

@@ -6,9 +6,9 @@ import (
 	"pgc/ir"
 )
 
-// fuseMatmul fuses products with weights and the elementwise operations behind them (bias, residual, activation, soft cap) into
-// matmuls with an epilogue. Two products of one operand whose results meet, as in a gated linear unit, become one matmul with two
-// accumulators.
+// fuseMatmul fuses products with weights and the elementwise operations behind them (bias, residual, activation, soft
+// cap) into matmuls with an epilogue. Two products of one operand whose results meet, as in a gated linear unit, become
+// one matmul with two accumulators.
 func fuseMatmul(f *ir.Func, budget *Budget) int {
 	return fuseRegions(f, budget, fusion{
 		sink:  func(op *ir.Op) bool { return isProduct(op) || isElementwise(op) && op.Result().Type.Rank() == 2 },

@@ -6,9 +6,9 @@ import (
 	"pgc/ir"
 )
 
-// fusePrologue fuses the norm of a single row into the matmul that reads it; for one row it costs next to nothing that every task of
-// the matmul computes the norm again. A row that the norm reads, such as the residual stream after a norm and an addition, is fused
-// as well and becomes another result.
+// fusePrologue fuses the norm of a single row into the matmul that reads it; for one row it costs next to nothing that
+// every task of the matmul computes the norm again. A row that the norm reads, such as the residual stream after a norm
+// and an addition, is fused as well and becomes another result.
 func fusePrologue(f *ir.Func, budget *Budget) int {
 	n := 0
 	for _, op := range slices.Clone(f.Ops) {
@@ -56,8 +56,8 @@ func ahead(f *ir.Func, op, row *ir.Op, uses []ir.Use) bool {
 	return !slices.ContainsFunc(uses, func(u ir.Use) bool { return u.Op != nil && u.Op != row && order[u.Op] <= order[op] })
 }
 
-// inlined returns the reductions, results and operands of a row into which the row that makes operand i is inlined. The results are
-// the outer row's and that of operand i.
+// inlined returns the reductions, results and operands of a row into which the row that makes operand i is inlined. The
+// results are the outer row's and that of operand i.
 func inlined(row *ir.Op, i int) (reduce []ir.Reduction, exprs []*ir.Expr, in []*ir.Value) {
 	inner := row.In[i].Def
 	first, second := inner.Attrs.(ir.RowAttrs), row.Attrs.(ir.RowAttrs)

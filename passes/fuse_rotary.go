@@ -6,8 +6,9 @@ import (
 	"pgc/ir"
 )
 
-// fuseRotary fuses a rotary embedding into its projection. More generally it matches a product with a weight whose columns are split
-// into equal runs that meet again element by element, and makes it one matmul with an accumulator and an expression for every run.
+// fuseRotary fuses a rotary embedding into its projection. More generally it matches a product with a weight whose
+// columns are split into equal runs that meet again element by element, and makes it one matmul with an accumulator and
+// an expression for every run.
 func fuseRotary(f *ir.Func, budget *Budget) int {
 	return fuseRegions(f, budget, fusion{
 		sink:  isEvenConcat,
@@ -95,8 +96,8 @@ func buildRotary(f *ir.Func, r *region) *ir.Value {
 	return build.Reshape(op.Result(), r.sink.Result().Type.Shape)
 }
 
-// flattened returns the shape over [M,heads,run] of an operand that broadcasts to domain, [M,…,run], whose middle dimensions are the
-// heads. It returns false if the operand varies along only some of them.
+// flattened returns the shape over [M,heads,run] of an operand that broadcasts to domain, [M,…,run], whose middle
+// dimensions are the heads. It returns false if the operand varies along only some of them.
 func flattened(shape, domain []ir.Dim, heads ir.Dim) ([]ir.Dim, bool) {
 	missing := len(domain) - len(shape)
 	full := append(slices.Repeat([]ir.Dim{ir.D(1)}, missing), shape...)

@@ -6,8 +6,8 @@ import (
 	"pgc/ir"
 )
 
-// fuseRow fuses norms and softmax into one row each: reductions of the last axis, the elementwise operations before, between and after
-// them, a residual added to a norm's result, and quantizing the result.
+// fuseRow fuses norms and softmax into one row each: reductions of the last axis, the elementwise operations before,
+// between and after them, a residual added to a norm's result, and quantizing the result.
 func fuseRow(f *ir.Func, budget *Budget) int {
 	return fuseRegions(f, budget, fusion{
 		sink: func(op *ir.Op) bool { return (isElementwise(op) || quantizes(op)) && op.Result().Type.Rank() > 0 },

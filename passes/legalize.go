@@ -6,8 +6,9 @@ import (
 	"pgc/ir"
 )
 
-// legalize brings every operation to a form that kernels or views exist for. Single elementwise operations and lookups become maps,
-// products with weights become matmuls, and copies are inserted where an operand needs memory or strides cannot express a view.
+// legalize brings every operation to a form that kernels or views exist for. Single elementwise operations and lookups
+// become maps, products with weights become matmuls, and copies are inserted where an operand needs memory or strides
+// cannot express a view.
 func legalize(f *ir.Func, _ *Budget) int {
 	n := lookups(f)
 	n += singles(f)
@@ -15,7 +16,8 @@ func legalize(f *ir.Func, _ *Budget) int {
 	return n
 }
 
-// lookups replaces slices whose start is computed by lookups, because the address of a view must not depend on values in memory.
+// lookups replaces slices whose start is computed by lookups, because the address of a view must not depend on values
+// in memory.
 func lookups(f *ir.Func) int {
 	with := map[*ir.Value]*ir.Value{}
 	for _, op := range append([]*ir.Op(nil), f.Ops...) {

@@ -6,16 +6,16 @@ import (
 	"pgc/ir"
 )
 
-// term is a number that a mask may depend on besides the indices of its elements: a symbol, or the elements of a one-dimensional tensor,
-// such as the positions of the sequences of a batch, along an axis counted from the last.
+// term is a number that a mask may depend on besides the indices of its elements: a symbol, or the elements of a
+// one-dimensional tensor, such as the positions of the sequences of a batch, along an axis counted from the last.
 type term struct {
 	sym    string
 	tensor *ir.Value
 	axis   int
 }
 
-// linear is a sum over the elements of a mask: multiples of the key index, of the query index, of symbols and of tensors, and a
-// constant.
+// linear is a sum over the elements of a mask: multiples of the key index, of the query index, of symbols and of
+// tensors, and a constant.
 type linear struct {
 	key, row, constant int
 	terms              map[term]int
@@ -159,8 +159,8 @@ func (p place) linear() linear {
 	return linear{terms: map[term]int{{sym: p.dim.Sym}: 1}}
 }
 
-// seen says which keys a query attends to: position p = row+offset sees key j iff j ≤ p, and j > p-window if there is a window, or both
-// are within the prefix.
+// seen says which keys a query attends to: position p = row+offset sees key j iff j ≤ p, and j > p-window if there is a
+// window, or both are within the prefix.
 type seen struct {
 	offset place
 	window int    // 0 is none

@@ -53,7 +53,8 @@ func isWeight(v *ir.Value) bool {
 	return through(v).Kind == ir.Weight
 }
 
-// unconverted follows v through conversions of parameters from a storage format to f32. Fused operations convert as they read.
+// unconverted follows v through conversions of parameters from a storage format to f32. Fused operations convert as
+// they read.
 func unconverted(v *ir.Value) *ir.Value {
 	for is(v, ir.OpConvert) && v.Type.DType == ir.F32 && v.Def.In[0].Type.DType.IsFloat() && root(v.Def.In[0]).IsParam() {
 		v = v.Def.In[0]
@@ -66,8 +67,8 @@ func rounds(op *ir.Op) bool {
 	return op.Def == ir.OpConvert && op.In[0].Type.DType == ir.F32 && is16Bit(op.Result().Type.DType)
 }
 
-// widens reports whether op converts computed 16-bit floats to f32, not those of a parameter or a lookup. Products may read the 16-bit
-// floats themselves.
+// widens reports whether op converts computed 16-bit floats to f32, not those of a parameter or a lookup. Products may
+// read the 16-bit floats themselves.
 func widens(op *ir.Op) bool {
 	if op.Def != ir.OpConvert {
 		return false
@@ -86,8 +87,8 @@ func quantizes(op *ir.Op) bool {
 	return op.Result().Type.DType.IsActivation()
 }
 
-// storedOperand returns the storage form of x that a product with w multiplies: integers if x was quantized to 8 bits with the group
-// length of w, bf16 if both are bf16, and x itself otherwise. Rows of a table are looked up as f32.
+// storedOperand returns the storage form of x that a product with w multiplies: integers if x was quantized to 8 bits
+// with the group length of w, bf16 if both are bf16, and x itself otherwise. Rows of a table are looked up as f32.
 func storedOperand(x, w *ir.Value) *ir.Value {
 	if !is(x, ir.OpConvert) || x.Type.DType != ir.F32 {
 		return x

@@ -6,8 +6,8 @@ import (
 	"pgc/ir"
 )
 
-// mergeMatmul merges the matmuls of one x into a matmul with several parts. Queries, keys and values become one kernel, which keeps all
-// threads busy where each alone is small.
+// mergeMatmul merges the matmuls of one x into a matmul with several parts. Queries, keys and values become one kernel,
+// which keeps all threads busy where each alone is small.
 func mergeMatmul(f *ir.Func, budget *Budget) int {
 	order := positions(f)
 	groups := map[*ir.Value][]*ir.Op{}

@@ -48,8 +48,8 @@ func kernelsOf(f *ir.Func) (n int) {
 	return n
 }
 
-// TestModelsFuse holds the fused models to what they should be: per layer so many kernels, nothing that a fusion should have taken, no
-// tensor of scores, an arena near the least possible.
+// TestModelsFuse holds the fused models to what they should be: per layer so many kernels, nothing that a fusion should
+// have taken, no tensor of scores, an arena near the least possible.
 func TestModelsFuse(t *testing.T) {
 	for _, c := range []struct {
 		gemma2  bool

@@ -2,9 +2,9 @@ package passes
 
 import "pgc/ir"
 
-// Observe adds results to f: the activations that weights are multiplied with, for the weights whose keys want selects. It returns the
-// names of the results by key; weights of one activation, such as those of queries, keys and values, share a name. Calibration calls it
-// on the plain graph, before all passes.
+// Observe adds results to f: the activations that weights are multiplied with, for the weights whose keys want selects.
+// It returns the names of the results by key; weights of one activation, such as those of queries, keys and values,
+// share a name. Calibration calls it on the plain graph, before all passes.
 func Observe(f *ir.Func, want func(key string) bool) map[string]string {
 	names := map[string]string{}
 	seen := map[*ir.Value]string{}

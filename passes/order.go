@@ -5,7 +5,8 @@ import "fmt"
 // constraint is a pair of passes whose order in the pipeline matters, and why.
 type constraint struct{ before, after, reason string }
 
-// constraints are the pairs that the order of the pipeline keeps. Passes that no chain of pairs joins could change places.
+// constraints are the pairs that the order of the pipeline keeps. Passes that no chain of pairs joins could change
+// places.
 var constraints = []constraint{
 	{"fold-constants", "canonicalize", "identities show once their constants are computed"},
 	{"canonicalize", "cse", "equal computations are equal operations in one form only"},
@@ -40,7 +41,8 @@ func init() {
 	}
 }
 
-// checkConstraints returns an error if a list of passes breaks a constraint, or if a constraint names a pass that is not there.
+// checkConstraints returns an error if a list of passes breaks a constraint, or if a constraint names a pass that is
+// not there.
 func checkConstraints(list []Pass, constraints []constraint) error {
 	at := map[string]int{}
 	for i, p := range list {

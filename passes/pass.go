@@ -1,8 +1,8 @@
-// Package passes rewrites the plain graph of a model into the fused operations that kernels exist for, and plans its memory. Every pass
-// has a file.
+// Package passes rewrites the plain graph of a model into the fused operations that kernels exist for, and plans its
+// memory. Every pass has a file.
 //
-// A pass matches operations and types, never names, layer counts or sizes. Every fused operation expands into an equivalent of plain
-// ones (OpDef.Expand), against which tests compare it. The package imports only ir.
+// A pass matches operations and types, never names, layer counts or sizes. Every fused operation expands into an
+// equivalent of plain ones (OpDef.Expand), against which tests compare it. The package imports only ir.
 package passes
 
 import (

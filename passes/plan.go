@@ -18,9 +18,9 @@ type Arena struct {
 	LowerBound int64 // the most bytes alive at once: no plan needs less
 }
 
-// Plan assigns a buffer to every value of a legalized function: in the arena, in an output or in a state for results of kernels, in the
-// operand's memory for views. Values with disjoint lifetimes share memory. Sizes take symbols at their bounds, so that offsets are
-// constants; a call does not touch memory beyond its actual sizes.
+// Plan assigns a buffer to every value of a legalized function: in the arena, in an output or in a state for results of
+// kernels, in the operand's memory for views. Values with disjoint lifetimes share memory. Sizes take symbols at their
+// bounds, so that offsets are constants; a call does not touch memory beyond its actual sizes.
 func Plan(f *ir.Func) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -153,7 +153,8 @@ func (p *planner) states() error {
 	return nil
 }
 
-// readBefore reports whether all reads of a state's old contents precede the kernel that writes the rows of update, its only update.
+// readBefore reports whether all reads of a state's old contents precede the kernel that writes the rows of update, its
+// only update.
 func (p *planner) readBefore(state *ir.Value, update *ir.Op) bool {
 	at, writer := positions(p.f), update
 	if update.Def == ir.OpDynamicUpdateSlice {
@@ -203,9 +204,9 @@ func (p *planner) lifetimes() {
 	}
 }
 
-// allocate assigns offsets greedily, each the lowest that is free, in several orders, and keeps the best. Largest first is from
-// Pisarchyk and Lee 2020, "Efficient memory management for deep neural net inference"; on some graphs longest-lived first or
-// first-needed first needs less.
+// allocate assigns offsets greedily, each the lowest that is free, in several orders, and keeps the best. Largest first
+// is from Pisarchyk and Lee 2020, "Efficient memory management for deep neural net inference"; on some graphs
+// longest-lived first or first-needed first needs less.
 func (p *planner) allocate() error {
 	orders := []func(x, y *life) int{
 		func(x, y *life) int { return cmp.Compare(y.bytes, x.bytes) },

@@ -7,8 +7,8 @@ import (
 	"pgc/passes"
 )
 
-// Plans of random functions, with all passes and without the optional ones, pass the independent check. Tests of code generation check
-// what the functions compute.
+// Plans of random functions, with all passes and without the optional ones, pass the independent check. Tests of code
+// generation check what the functions compute.
 func TestPlansOfRandomFunctions(t *testing.T) {
 	off := map[string]bool{}
 	for _, p := range passes.Pipeline {

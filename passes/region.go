@@ -6,16 +6,17 @@ import (
 	"pgc/ir"
 )
 
-// region is a set of operations with one sink that can be fused: every use of a member's result, except the sink's, lies inside.
+// region is a set of operations with one sink that can be fused: every use of a member's result, except the sink's,
+// lies inside.
 type region struct {
 	sink *ir.Op
 	in   map[*ir.Op]bool
 	ops  []*ir.Op // members in order, the sink last
 }
 
-// grow returns the largest region that ends in sink, of elementwise operations, conversions and the operations that also admits. order
-// gives the position of every operation. It looks at producers of members only, later ones first, since every use of a member is
-// behind it: the time is that of the region, not of the function.
+// grow returns the largest region that ends in sink, of elementwise operations, conversions and the operations that
+// also admits. order gives the position of every operation. It looks at producers of members only, later ones first,
+// since every use of a member is behind it: the time is that of the region, not of the function.
 func grow(sink *ir.Op, order map[*ir.Op]int, uses map[*ir.Value][]ir.Use, also func(op *ir.Op) bool) *region {
 	r := &region{sink: sink, in: map[*ir.Op]bool{sink: true}, ops: []*ir.Op{sink}}
 	seen := map[*ir.Op]bool{sink: true}
@@ -41,7 +42,8 @@ func grow(sink *ir.Op, order map[*ir.Op]int, uses map[*ir.Value][]ir.Use, also f
 		inside := len(uses[op.Result()]) > 0
 		for _, u := range uses[op.Result()] {
 			inside = inside && u.Op != nil && r.in[u.Op]
-			// Elementwise members and views read element by element. Operands of lookups and products must exist in memory.
+			// Elementwise members and views read element by element. Operands of lookups and products must exist in
+			// memory.
 			inside = inside && (u.Op == nil || isElementwise(u.Op) || u.Op.Def.Reduces() || u.Op.Def == ir.OpConcat || isView(u.Op) || quantizes(u.Op) ||
 				rounds(u.Op) || u.Op.Def == ir.OpScatter && u.Index == 1)
 		}
@@ -55,8 +57,8 @@ func grow(sink *ir.Op, order map[*ir.Op]int, uses map[*ir.Value][]ir.Use, also f
 	return r
 }
 
-// isElementwise reports whether op computes element by element and so can be part of any expression. Conversions from quantized
-// formats are not: only products and lookups read those.
+// isElementwise reports whether op computes element by element and so can be part of any expression. Conversions from
+// quantized formats are not: only products and lookups read those.
 func isElementwise(op *ir.Op) bool {
 	if op.Def == ir.OpConvert {
 		return op.Result().Type.DType.IsArithmetic() && (!op.In[0].Type.DType.IsQuantized() || is(op.In[0], ir.OpGather))
@@ -64,8 +66,8 @@ func isElementwise(op *ir.Op) bool {
 	return op.Def.Elementwise()
 }
 
-// readsTable returns the lookup whose rows op converts from a storage format, or nil. Such rows are never stored, so both operations
-// belong to one region.
+// readsTable returns the lookup whose rows op converts from a storage format, or nil. Such rows are never stored, so
+// both operations belong to one region.
 func readsTable(op *ir.Op) *ir.Op {
 	if op.Def == ir.OpConvert && is(op.In[0], ir.OpGather) && !op.In[0].Type.DType.IsArithmetic() {
 		return op.In[0].Def
@@ -73,8 +75,8 @@ func readsTable(op *ir.Op) *ir.Op {
 	return nil
 }
 
-// body turns the members of a region into expressions. The caller handles special members, scalar constants become numbers, and values
-// from outside become operands in order of first use.
+// body turns the members of a region into expressions. The caller handles special members, scalar constants become
+// numbers, and values from outside become operands in order of first use.
 type body struct {
 	r        *region
 	special  func(op *ir.Op) *ir.Expr // nil for ordinary members
@@ -133,7 +135,8 @@ func (b *body) operand(v *ir.Value) *ir.Expr {
 	return ir.Operand(i)
 }
 
-// keep removes the members that no expression covers. They become sinks of their own later, with everything that only they need.
+// keep removes the members that no expression covers. They become sinks of their own later, with everything that only
+// they need.
 func (b *body) keep() {
 	in := map[*ir.Op]bool{b.r.sink: true}
 	for v := range b.done {
@@ -163,12 +166,13 @@ type fusion struct {
 	build func(r *region) *ir.Value
 }
 
-// fuseRegions tries every operation as a sink, last first, so that regions are as large as possible. Members of fused regions are not
-// tried again.
+// fuseRegions tries every operation as a sink, last first, so that regions are as large as possible. Members of fused
+// regions are not tried again.
 func fuseRegions(f *ir.Func, budget *Budget, fusion fusion) int {
 	order, uses := positions(f), f.Uses()
 	taken := map[*ir.Op]bool{}
-	// A member's own region lies within the region of its sink. Without a core there, it has none either where the shape is the same.
+	// A member's own region lies within the region of its sink. Without a core there, it has none either where the
+	// shape is the same.
 	barren := map[*ir.Op]bool{}
 	with := map[*ir.Value]*ir.Value{}
 	for _, sink := range slices.Backward(slices.Clone(f.Ops)) {

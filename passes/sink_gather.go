@@ -2,8 +2,8 @@ package passes
 
 import "pgc/ir"
 
-// sinkGather moves a gather of a constant number of rows above row-wise operations, so that only those rows are computed. In prefill
-// one row is left of everything behind the last attention.
+// sinkGather moves a gather of a constant number of rows above row-wise operations, so that only those rows are
+// computed. In prefill one row is left of everything behind the last attention.
 func sinkGather(f *ir.Func, budget *Budget) int {
 	n := 0
 	for changed := true; changed; {

@@ -2,8 +2,8 @@ package passes
 
 import "pgc/ir"
 
-// storeResults lets norms, attentions and matmuls write their results in bf16 or f16 directly if those are only rounded to it, as the
-// operand of a bf16 product is.
+// storeResults lets norms, attentions and matmuls write their results in bf16 or f16 directly if those are only rounded
+// to it, as the operand of a bf16 product is.
 func storeResults(f *ir.Func, budget *Budget) int {
 	with := map[*ir.Value]*ir.Value{}
 	uses := f.Uses()

@@ -36,8 +36,8 @@ func isVirtual(op *ir.Op) bool {
 	return op.Def == ir.OpIota || op.Def == ir.OpSymbol || op.Def == ir.OpConstant
 }
 
-// at returns the address of a start along a dimension whose elements lie stride bytes apart: an offset for a constant start, a term for
-// a symbol. It returns false for any other start.
+// at returns the address of a start along a dimension whose elements lie stride bytes apart: an offset for a constant
+// start, a term for a symbol. It returns false for any other start.
 func at(start *ir.Value, stride int64) (offset int64, terms []ir.Term, ok bool) {
 	d, ok := scalarDim(start)
 	if !d.IsConst() {
@@ -61,8 +61,8 @@ func viewBuffer(m *ir.Module, op *ir.Op, in *ir.Buffer) (*ir.Buffer, bool) {
 	return &b, ok
 }
 
-// view returns the strides of a view of memory with the given strides, and the offset in elements that it adds. It returns false if
-// strides cannot express the view.
+// view returns the strides of a view of memory with the given strides, and the offset in elements that it adds. It
+// returns false if strides cannot express the view.
 func view(m *ir.Module, op *ir.Op, in []int64) (strides []int64, offset int64, ok bool) {
 	x := op.In[0].Type.Shape
 	switch op.Def {
@@ -91,8 +91,9 @@ func view(m *ir.Module, op *ir.Op, in []int64) (strides []int64, offset int64, o
 	return strides, 0, ok
 }
 
-// reshaped returns the strides of a reshape of a value with shape x and strides in, or false if there are none. It splits both shapes
-// from the left into groups of equal products. The dimensions of a group must be contiguous, or all repeat one element.
+// reshaped returns the strides of a reshape of a value with shape x and strides in, or false if there are none. It
+// splits both shapes from the left into groups of equal products. The dimensions of a group must be contiguous, or all
+// repeat one element.
 func reshaped(m *ir.Module, x []ir.Dim, in []int64, out []ir.Dim) ([]int64, bool) {
 	if m.Elements(x) == 0 {
 		return m.DenseStrides(out), true
@@ -118,8 +119,8 @@ func reshaped(m *ir.Module, x []ir.Dim, in []int64, out []ir.Dim) ([]int64, bool
 	return strides, true
 }
 
-// group returns the ends of the shortest runs of dimensions, of x from i and of out from j, that have equal products. Dimensions of 1
-// behind a run belong to it. It returns -1, -1 if there are no such runs.
+// group returns the ends of the shortest runs of dimensions, of x from i and of out from j, that have equal products.
+// Dimensions of 1 behind a run belong to it. It returns -1, -1 if there are no such runs.
 func group(m *ir.Module, x []ir.Dim, i int, out []ir.Dim, j int) (int, int) {
 	px, po := int64(1), int64(1)
 	if i < len(x) {
@@ -151,8 +152,8 @@ func group(m *ir.Module, x []ir.Dim, i int, out []ir.Dim, j int) (int, int) {
 	return i, j
 }
 
-// step returns the distance of consecutive elements of some dimensions in row-major order, or false if the distances differ. It is 0 if
-// the dimensions repeat one element, and 1 if there is only one element.
+// step returns the distance of consecutive elements of some dimensions in row-major order, or false if the distances
+// differ. It is 0 if the dimensions repeat one element, and 1 if there is only one element.
 func step(m *ir.Module, dims []ir.Dim, strides []int64) (inner int64, ok bool) {
 	outer := int64(0) // the stride that the next outer dimension must have
 	first := true

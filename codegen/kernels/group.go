@@ -35,8 +35,8 @@ func (q Group) PackedBytes(blocks, n, k int64) int64 {
 // wordCodes counts the codes in four bytes.
 func (q Group) wordCodes() int64 { return 32 / q.bits() }
 
-// At returns where the code of (n, k) of a block lies, n below 16 and k below the length of a group, and by how much it is
-// shifted.
+// At returns where the code of (n, k) of a block lies, n below 16 and k below the length of a group, and by how much it
+// is shifted.
 func (q Group) At(n, k int64) (at int64, shift int) {
 	word, in := k/q.wordCodes(), k%q.wordCodes()
 	return groupHeader + word*4*PanelWidth + n*4 + in%4, int(in / 4 * q.bits())

@@ -91,8 +91,8 @@ func pack(w []float32, n, k int, elem tile.Elem) (packed any, seen []float32) {
 // ulp is what rounding to float32 changes a number by at most, relative to it.
 const ulp = 0x1p-24
 
-// dotProduct is Σ x·y of the elements of x, and how far a sum in float32 may be from it: the roundings of k partial sums, each about as large as
-// √k terms, mostly cancel, which leaves √k of them.
+// dotProduct is Σ x·y of the elements of x, and how far a sum in float32 may be from it: the roundings of k partial
+// sums, each about as large as √k terms, mostly cancel, which leaves √k of them.
 func dotProduct(x, y []float32) (sum, allowed float64) {
 	squares := 0.0
 	for i, v := range x {
@@ -201,7 +201,8 @@ func TestAttention(t *testing.T) {
 		s                    Attention
 		S, T, prefix, offset int
 	}
-	// Bounds of 5000 make schedules of long pictures: tasks of many strips, and copies where rows of keys lie 2048 bytes apart or are bfloat16.
+	// Bounds of 5000 make schedules of long pictures: tasks of many strips, and copies where rows of keys lie 2048
+	// bytes apart or are bfloat16.
 	prefix, past := Size{Sym: "P"}, Size{Sym: "past"}
 	long, keys := Size{5000, "S"}, Size{5000, "T"}
 	cases := []one{

@@ -40,7 +40,8 @@ func TestKeyHasEveryField(t *testing.T) {
 	}
 }
 
-// TestKeySamples finds the kinds of specs in the source and expects each of them among those that the test of keys changes.
+// TestKeySamples finds the kinds of specs in the source and expects each of them among those that the test of keys
+// changes.
 func TestKeySamples(t *testing.T) {
 	var declared, sampled []string
 	for _, s := range specs {

@@ -3,7 +3,8 @@ package kernels
 import "fmt"
 
 // Label describes for a kernel's name what it works on: of a matmul its rows, K and columns and its weights, as in
-// Sx2048x32768_int4, with _int8 or _bf16 behind if its activations are such, too; of an attention its key heads, query heads for each and head size. Of other kernels it returns "".
+// Sx2048x32768_int4, with _int8 or _bf16 behind if its activations are such, too; of an attention its key heads, query
+// heads for each and head size. Of other kernels it returns "".
 func Label(s Spec) string {
 	switch s := s.(type) {
 	case *Matmul:

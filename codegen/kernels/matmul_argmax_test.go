@@ -12,7 +12,8 @@ import (
 	"pgc/ir/tile"
 )
 
-// TestArgmax runs a product that keeps the greatest of every 64 columns natively and in the interpreter, and compares with the columns.
+// TestArgmax runs a product that keeps the greatest of every 64 columns natively and in the interpreter, and compares
+// with the columns.
 func TestArgmax(t *testing.T) {
 	const n, k = 203, 19
 	rng := rand.New(rand.NewPCG(7, 7))

@@ -91,8 +91,8 @@ func TestFormOfTarget(t *testing.T) {
 	}
 }
 
-// TestFormsAgree runs a product of all types and several numbers of rows in the interpreter, with the code for every kind of CPU, and
-// expects the same bits of all.
+// TestFormsAgree runs a product of all types and several numbers of rows in the interpreter, with the code for every
+// kind of CPU, and expects the same bits of all.
 func TestFormsAgree(t *testing.T) {
 	const n, k = 37, 75
 	cpus := []string{"haswell", "alderlake", "skylake-avx512", "cascadelake", "znver4", "armv8-a", "neoverse-n1", "neoverse-v1"}

@@ -7,8 +7,8 @@ import (
 	"pgc/ir/tile"
 )
 
-// Scores are in units of the binary logarithm: queries are multiplied by scale/ln 2 when they are transposed, or with a soft
-// cap by scale/cap, which tanh then gets. Weights are 2^(score - maximum), exactly zero for masked keys.
+// Scores are in units of the binary logarithm: queries are multiplied by scale/ln 2 when they are transposed, or with a
+// soft cap by scale/cap, which tanh then gets. Weights are 2^(score - maximum), exactly zero for masked keys.
 
 // factor returns what queries are multiplied by.
 func (s *Attention) factor() float64 {
@@ -76,9 +76,9 @@ func (a *tileAttn) masked(s, pos, key *tile.Value) *tile.Value {
 	return b.Select(seen, s, b.Float(math.Inf(-1), lanes))
 }
 
-// softmax makes weights of the scores of n keys and the w rows from i on, brings the rows' maxima and sums up to date, and
-// returns the factors that their older results shrink by. It takes keyStep keys at a time, each into a sum of its own; those
-// after the last weigh nothing.
+// softmax makes weights of the scores of n keys and the w rows from i on, brings the rows' maxima and sums up to date,
+// and returns the factors that their older results shrink by. It takes keyStep keys at a time, each into a sum of its
+// own; those after the last weigh nothing.
 func (a *tileAttn) softmax(i, n *tile.Value) []*tile.Value {
 	b, lanes := a.g.b, a.g.lanes
 	end := b.PtrAdd(a.p, b.Mul(n, b.Int(a.w)))

@@ -12,8 +12,8 @@ import (
 	"pgc/runtime/program"
 )
 
-// TestGroups packs a matrix in every type of groups and unpacks it: the values are those that the evaluator rounds to, also
-// of a short last group and of rows that are padded. What has no finite scale is refused.
+// TestGroups packs a matrix in every type of groups and unpacks it: the values are those that the evaluator rounds to,
+// also of a short last group and of rows that are padded. What has no finite scale is refused.
 func TestGroups(t *testing.T) {
 	const rows = 19
 	rng := rand.New(rand.NewPCG(6, 4))

@@ -28,8 +28,8 @@ type Tensor struct {
 // Source gives the tensors of a checkpoint by canonical name.
 type Source interface {
 	Tensor(key string) (Tensor, error)
-	// Prefetch and Evict are told which bytes of a tensor are about to be read, and which have been, so that their memory
-	// may go.
+	// Prefetch and Evict are told which bytes of a tensor are about to be read, and which have been, so that their
+	// memory may go.
 	Prefetch(key string, from, to int64)
 	Evict(key string, from, to int64)
 }

@@ -5,8 +5,8 @@ import (
 	"github.com/alecthomas/participle/v2/lexer"
 )
 
-// The grammar, as participle reads it from struct tags. The lists in a function, which are nearly all of a text, parse themselves
-// over participle's tokens (operations.go): that is faster, and they can say what they expected.
+// The grammar, as participle reads it from struct tags. The lists in a function, which are nearly all of a text, parse
+// themselves over participle's tokens (operations.go): that is faster, and they can say what they expected.
 
 type module struct {
 	Symbols   symbols     `parser:"@@"`

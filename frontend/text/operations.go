@@ -78,7 +78,8 @@ type typ struct {
 // operations is the body of a function up to its return.
 type operations struct{ list []*operation }
 
-// operation is one line: %2 = slice %1 {axis=0, start=0, limit=S} : f32[S,8]. One of several results has a list of names and of types.
+// operation is one line: %2 = slice %1 {axis=0, start=0, limit=S} : f32[S,8]. One of several results has a list of
+// names and of types.
 type operation struct {
 	out   []lexer.Token
 	name  lexer.Token
@@ -93,8 +94,8 @@ type attribute struct {
 	value *expression
 }
 
-// expression is an attribute's value: 1.5, "ab,bc->ac", $0, S, [0, 1], mul($0, @1), &0=exp($0) or &0. Its kind is that of its first
-// token.
+// expression is an attribute's value: 1.5, "ab,bc->ac", $0, S, [0, 1], mul($0, @1), &0=exp($0) or &0. Its kind is that
+// of its first token.
 type expression struct {
 	token lexer.Token
 	str   string        // of a string, unquoted

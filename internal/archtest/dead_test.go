@@ -47,8 +47,8 @@ type built struct {
 	Standard                      bool
 }
 
-// TestNothingIsForTestsOnly looks for functions, methods, types and variables that no code uses but tests. Packages that only tests
-// import are tests themselves.
+// TestNothingIsForTestsOnly looks for functions, methods, types and variables that no code uses but tests. Packages
+// that only tests import are tests themselves.
 func TestNothingIsForTestsOnly(t *testing.T) {
 	all := builtPackages(t)
 	lookup := func(path string) (io.ReadCloser, error) { return os.Open(all[path].Export) }

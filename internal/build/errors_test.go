@@ -239,7 +239,8 @@ func TestNotANumber(t *testing.T) {
 	}
 }
 
-// TestDeterministic compiles twice, to different places: the files are equal. The second time llc runs anew, whatever the tests share.
+// TestDeterministic compiles twice, to different places: the files are equal. The second time llc runs anew, whatever
+// the tests share.
 func TestDeterministic(t *testing.T) {
 	elf := []byte("\x7fELF and so on")
 	var files [2][]byte

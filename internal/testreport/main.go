@@ -1,5 +1,6 @@
-// Command testreport reads what go test -json prints and says what go test says without it; at the end it lists the tests that were skipped,
-// with their reasons. It exits with 1 if anything failed, and if a test that -must names was skipped or did not run.
+// Command testreport reads what go test -json prints and says what go test says without it; at the end it lists the
+// tests that were skipped, with their reasons. It exits with 1 if anything failed, and if a test that -must names was
+// skipped or did not run.
 package main
 
 import (

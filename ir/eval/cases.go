@@ -12,8 +12,8 @@ import (
 	"pgc/ir"
 )
 
-// Case is a conformance case of an operation, ready to run: a verified function @op of that one operation, random inputs x0, x1, … and
-// the reference results. Backends run Func and Check their results.
+// Case is a conformance case of an operation, ready to run: a verified function @op of that one operation, random
+// inputs x0, x1, … and the reference results. Backends run Func and Check their results.
 type Case struct {
 	Name   string // the operation and the types of its operands
 	Def    *ir.OpDef
@@ -111,7 +111,8 @@ func (c *Case) unrounded() (map[string]*Tensor, error) {
 	return Func(f, c.Inputs, c.Syms)
 }
 
-// Widen converts results in storage formats that the operation only passes on to float32: kernels read such formats but do not write them.
+// Widen converts results in storage formats that the operation only passes on to float32: kernels read such formats but
+// do not write them.
 func (c *Case) Widen() {
 	for i, want := range c.Want {
 		if d := want.DType; c.exact[i] != want || !d.IsFloat() || d.IsQuantized() {
@@ -123,8 +124,9 @@ func (c *Case) Widen() {
 	}
 }
 
-// Check compares results with the reference under the operation's tolerance. A result rounded to a storage format must be what some value
-// within the tolerance rounds to. Check returns the greatest error as a fraction of the allowed one, and an error if that exceeds 1.
+// Check compares results with the reference under the operation's tolerance. A result rounded to a storage format must
+// be what some value within the tolerance rounds to. Check returns the greatest error as a fraction of the allowed one,
+// and an error if that exceeds 1.
 func (c *Case) Check(got ...*Tensor) (worst float64, err error) {
 	if len(got) != len(c.Want) {
 		return math.Inf(1), fmt.Errorf("%s: %d results, expected %d", c.Name, len(got), len(c.Want))
@@ -144,8 +146,9 @@ func (c *Case) Check(got ...*Tensor) (worst float64, err error) {
 	return worst, errors.Join(errs...)
 }
 
-// nearest returns, for every element in a storage format, the value nearest to that of exact which rounds to it: within half a step of
-// the format. The greatest magnitude of a group of 8-bit integers is exact, but for float32 arithmetic: it gives their scale.
+// nearest returns, for every element in a storage format, the value nearest to that of exact which rounds to it: within
+// half a step of the format. The greatest magnitude of a group of 8-bit integers is exact, but for float32 arithmetic:
+// it gives their scale.
 func nearest(stored, exact *Tensor) *Tensor {
 	out := New(exact.DType, exact.Shape...)
 	within := func(i int, half float64) {
@@ -183,8 +186,8 @@ func nearest(stored, exact *Tensor) *Tensor {
 	return out
 }
 
-// Compare compares got with want under a tolerance. It returns the greatest error as a fraction of the allowed one, and an error that
-// names the worst element if that exceeds 1, or the types or shapes if these differ.
+// Compare compares got with want under a tolerance. It returns the greatest error as a fraction of the allowed one, and
+// an error that names the worst element if that exceeds 1, or the types or shapes if these differ.
 func Compare(got, want *Tensor, tol ir.Tol) (worst float64, err error) {
 	if got.DType != want.DType || !slices.Equal(got.Shape, want.Shape) || len(got.Data) != len(want.Data) {
 		return math.Inf(1), fmt.Errorf("result is %s%v, expected %s%v", got.DType, got.Shape, want.DType, want.Shape)

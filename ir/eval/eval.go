@@ -8,8 +8,9 @@ import (
 	"pgc/ir"
 )
 
-// Func evaluates f. inputs holds inputs and states by parameter name and weights by checkpoint name; syms holds the values of all symbols
-// that occur. The result holds outputs by name and the new contents of updated states by the name of the state.
+// Func evaluates f. inputs holds inputs and states by parameter name and weights by checkpoint name; syms holds the
+// values of all symbols that occur. The result holds outputs by name and the new contents of updated states by the name
+// of the state.
 func Func(f *ir.Func, inputs map[string]*Tensor, syms map[string]int) (map[string]*Tensor, error) {
 	return Trace(f, inputs, syms, nil)
 }
@@ -88,8 +89,8 @@ func argument(p *ir.Value, inputs map[string]*Tensor, syms map[string]int) (*Ten
 	return t, nil
 }
 
-// lastUses returns the index of the last operation that uses each value, and which values are results of the function. Those are not
-// among the last uses.
+// lastUses returns the index of the last operation that uses each value, and which values are results of the function.
+// Those are not among the last uses.
 func lastUses(f *ir.Func) (last map[*ir.Value]int, returned map[*ir.Value]bool) {
 	last, returned = map[*ir.Value]int{}, map[*ir.Value]bool{}
 	for i, op := range f.Ops {
@@ -155,7 +156,8 @@ func expanded(m *ir.Module, op *ir.Op, in []*Tensor, syms map[string]int) ([]*Te
 	return results, nil
 }
 
-// ResultName names result i of an operation that has n as the output of a function: y if it is the only one, else y0, y1, …
+// ResultName names result i of an operation that has n as the output of a function: y if it is the only one, else y0,
+// y1, …
 func ResultName(i, n int) string {
 	if n == 1 {
 		return "y"

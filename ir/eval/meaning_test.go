@@ -161,7 +161,8 @@ func TestFusedAgainstArithmetic(t *testing.T) {
 	w := FromFloat32([]float32{1, 0, 0, 0, 1, 1}, 2, 3) // picks x0 and x1+x2
 	near(t, "matmul", fused(t, ir.OpMatmul, ir.MatmulAttrs{Accs: 2, Epilogue: []*ir.Expr{ir.Call(ir.OpAdd, ir.Call(ir.OpMul, ir.Acc(0), ir.Acc(1)), o(0))}},
 		x, w, w, FromFloat32([]float32{100, 200}, 2)), 101, 225, 116, 200.25)
-	// Two heads of one column: accumulators are the rows 0 and 1 of w, values alternate by head; then a part of its own; then x.
+	// Two heads of one column: accumulators are the rows 0 and 1 of w, values alternate by head; then a part of its
+	// own; then x.
 	heads := FromFloat32([]float32{1, 0, 0, 0, 1, 1}, 2, 1, 3)
 	near(t, "parts", fused(t, ir.OpMatmul, ir.MatmulAttrs{
 		Prologue: []*ir.Expr{ir.Call(ir.OpMul, o(0), ir.Num(2)), o(0)}, Accs: 2,

@@ -1,7 +1,7 @@
 // Package eval is the reference interpreter of the tensor graph and the oracle of every test of passes and backends.
 //
-// It computes in float64 and rounds only in convert, so that an optimized function agrees with its plain original to about 1e-12. It
-// evaluates fused operations through their Expand.
+// It computes in float64 and rounds only in convert, so that an optimized function agrees with its plain original to
+// about 1e-12. It evaluates fused operations through their Expand.
 package eval
 
 import (
@@ -17,8 +17,8 @@ import (
 	"pgc/ir/quant"
 )
 
-// Tensor is a dense tensor in row-major order. Data holds integers and booleans (0 or 1) exactly; bf16 and f16 tensors hold
-// values of those formats.
+// Tensor is a dense tensor in row-major order. Data holds integers and booleans (0 or 1) exactly; bf16 and f16 tensors
+// hold values of those formats.
 type Tensor struct {
 	DType ir.DType
 	Shape []int

@@ -1,6 +1,6 @@
-// Package fuzz builds random well-typed functions, for tests that run them in two ways and compare: passes against the plain
-// graph, kernels against the reference evaluator. What it builds is well conditioned (no comparison of computed floats, no
-// unbounded growth), so that a large difference is a wrong compiler and not rounding. It imports ir.
+// Package fuzz builds random well-typed functions, for tests that run them in two ways and compare: passes against the
+// plain graph, kernels against the reference evaluator. What it builds is well conditioned (no comparison of computed
+// floats, no unbounded growth), so that a large difference is a wrong compiler and not rounding. It imports ir.
 package fuzz
 
 import (
@@ -10,8 +10,8 @@ import (
 	"pgc/ir"
 )
 
-// The bounds of the symbols: S rows of a call, past rows before them in a state, T of both together, prefix of those that see
-// each other, slot of the batch slots.
+// The bounds of the symbols: S rows of a call, past rows before them in a state, T of both together, prefix of those
+// that see each other, slot of the batch slots.
 const (
 	batchSlots = 3
 	maxRows    = 9
@@ -60,7 +60,8 @@ func single(f *ir.Func) bool {
 	return false
 }
 
-// Rough reports whether f rounds computed values to integers or to 16 bits: then float32 and float64 may round to neighbors.
+// Rough reports whether f rounds computed values to integers or to 16 bits: then float32 and float64 may round to
+// neighbors.
 func Rough(f *ir.Func) bool {
 	for _, op := range f.Ops {
 		if op.Def == ir.OpConvert && !op.Result().Type.DType.IsArithmetic() && !op.In[0].IsParam() {

@@ -15,8 +15,8 @@ func (g *grower) attentionOfInputs() *ir.Value {
 	return y
 }
 
-// attention is softmax(mask(cap(scale·q·kᵀ)))·v for grouped heads in one of the forms that the fusion knows, or in one near
-// it that it must leave alone; [rows, heads·dim].
+// attention is softmax(mask(cap(scale·q·kᵀ)))·v for grouped heads in one of the forms that the fusion knows, or in one
+// near it that it must leave alone; [rows, heads·dim].
 func (g *grower) attention(q, k, v *ir.Value) *ir.Value {
 	rows, keys := q.Type.Shape[0], k.Type.Shape[0]
 	scores := g.scaled(g.op(ir.OpEinsum, ir.EinsumAttrs{Spec: "abcd,ebd->bcae"}, q, k))
@@ -38,8 +38,9 @@ func (g *grower) scaled(scores *ir.Value) *ir.Value {
 	return scores
 }
 
-// batchAttention is attention of one query of every sequence [B, groups, per, dim] over keys of its own [B, keys, groups, dim], up to its
-// position: in the form that the fusion knows, or without the select that gives queries at no position 0; [B, heads·dim].
+// batchAttention is attention of one query of every sequence [B, groups, per, dim] over keys of its own [B, keys,
+// groups, dim], up to its position: in the form that the fusion knows, or without the select that gives queries at no
+// position 0; [B, heads·dim].
 func (g *grower) batchAttention(q, k, v, positions *ir.Value) *ir.Value {
 	shape := q.Type.Shape
 	one := func(x *ir.Value) *ir.Value { // of every sequence, against scores and results
@@ -77,8 +78,8 @@ func (g *grower) mask(rows, keys ir.Dim) *ir.Value {
 	return seen
 }
 
-// decoderLayer is a layer of a transformer with a cache, of one row, of many, or of a row of every sequence of a batch: norm, projections
-// with rotary embeddings, attention, and a gated or plain feed-forward part, with residuals.
+// decoderLayer is a layer of a transformer with a cache, of one row, of many, or of a row of every sequence of a batch:
+// norm, projections with rotary embeddings, attention, and a gated or plain feed-forward part, with residuals.
 func (g *grower) decoderLayer() *ir.Value {
 	rows := oneOf(g, ir.Sym("S"), ir.D(1), ir.D(batchSlots))
 	var positions *ir.Value // of a batch

@@ -38,8 +38,8 @@ func (g *grower) reduction() *ir.Value {
 	return g.call(ir.OpTanh, g.call(oneOf(g, reductions...), g.pick()))
 }
 
-// place is that of the greatest element, which no rounding changes: whole numbers in some order, and less than half of one added. Of
-// one row it is perhaps that of a product.
+// place is that of the greatest element, which no rounding changes: whole numbers in some order, and less than half of
+// one added. Of one row it is perhaps that of a product.
 func (g *grower) place() *ir.Value {
 	x := g.pick()
 	if g.chance(2) {

@@ -2,7 +2,8 @@ package fuzz
 
 import "pgc/ir"
 
-// views views a value one to four times over: a reshape of a broadcast, of a slice or of a transpose has strides of its own.
+// views views a value one to four times over: a reshape of a broadcast, of a slice or of a transpose has strides of its
+// own.
 func (g *grower) views() *ir.Value {
 	x := g.pick()
 	for range 1 + g.rng.IntN(4) {

@@ -1,8 +1,9 @@
 package quant
 
-// compensated quantizes a row to 4 bits so that the products with inputs of the given moments change least (Frantar et al.
-// 2022, "GPTQ"): columns are rounded one after the other, each to make up for the errors of those before it in its block. Scales
-// are searched for what is left of the values when a group begins, errors weighted by what later columns cannot make up for.
+// compensated quantizes a row to 4 bits so that the products with inputs of the given moments change least (Frantar et
+// al. 2022, "GPTQ"): columns are rounded one after the other, each to make up for the errors of those before it in its
+// block. Scales are searched for what is left of the values when a group begins, errors weighted by what later columns
+// cannot make up for.
 func (r *Rounding) compensated(x []float32, g *Groups) {
 	m := r.Inputs
 	factors := m.factored()

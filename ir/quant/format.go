@@ -1,8 +1,8 @@
 package quant
 
 // Format says how the values of a group are stored: a code of a few bits for each, and a header. What there is to know
-// about a format is its row of the table below, as in ggml's type_traits: the IR's types, packing, kernels and flags ask
-// the row, never for a format by its name.
+// about a format is its row of the table below, as in ggml's type_traits: the IR's types, packing, kernels and flags
+// ask the row, never for a format by its name.
 type Format uint8
 
 // The formats. None stands for values that are not in groups.

@@ -2,16 +2,16 @@ package quant
 
 import "math"
 
-// The loops over the values of a group, eight lanes wide: value i belongs to lane i mod 8, and lanes are added in one order,
-// so that vectors and plain code give the same bits. Nothing here depends on a machine but the time it takes.
+// The loops over the values of a group, eight lanes wide: value i belongs to lane i mod 8, and lanes are added in one
+// order, so that vectors and plain code give the same bits. Nothing here depends on a machine but the time it takes.
 
 // lanes are the sums of assign, by lane.
 type lanes struct {
 	n, k, kk, r, rk, rr [8]float32
 }
 
-// sums are what a rounding of a group leaves: n values, their integers k and residuals r in units of the scale, every value as
-// often as it counts.
+// sums are what a rounding of a group leaves: n values, their integers k and residuals r in units of the scale, every
+// value as often as it counts.
 type sums struct {
 	n, k, kk, r, rk float32
 	squared         float64 // error in the units of x; NaN if a value is NaN

@@ -2,7 +2,8 @@ package quant
 
 import "golang.org/x/sys/cpu"
 
-// vectors says that this machine runs the loops of lanes_amd64.s. Their results are those of the loops in Go, bit for bit.
+// vectors says that this machine runs the loops of lanes_amd64.s. Their results are those of the loops in Go, bit for
+// bit.
 var vectors = cpu.X86.HasAVX2
 
 // All take n > 0 values, a multiple of 8.

@@ -10,9 +10,9 @@ var normalFloat4 = []float32{-1, -0.6961928009986877, -0.5250730514526367, -0.39
 // smallestLookup is the least magnitude that values are divided by to find their levels: its reciprocal is finite.
 const smallestLookup = 1e-38
 
-// lookup rounds to the nearest of levels, as bitsandbytes' blockwise quantization does on CPUs: the scale is the greatest
-// magnitude, and a value times the scale's reciprocal that lies halfway between two levels gets the lower one. There are
-// as many levels as a code has values.
+// lookup rounds to the nearest of levels, as bitsandbytes' blockwise quantization does on CPUs: the scale is the
+// greatest magnitude, and a value times the scale's reciprocal that lies halfway between two levels gets the lower one.
+// There are as many levels as a code has values.
 func lookup(levels []float32) encoder {
 	halfway := make([]float32, len(levels)-1)
 	for i := range halfway {

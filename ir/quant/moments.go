@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// Moments are the second moments of rows that a matrix is multiplied with: sums of x·xᵀ, in diagonal blocks of neighboring
-// columns.
+// Moments are the second moments of rows that a matrix is multiplied with: sums of x·xᵀ, in diagonal blocks of
+// neighboring columns.
 type Moments struct {
 	k, block int
 	rows     int
@@ -17,8 +17,8 @@ type Moments struct {
 	factors []factor
 }
 
-// momentsBlock is how many columns a block has, wholeBlock how many a matrix has that is one block: the work of compensation and
-// the memory of moments grow with it. All groups divide it.
+// momentsBlock is how many columns a block has, wholeBlock how many a matrix has that is one block: the work of
+// compensation and the memory of moments grow with it. All groups divide it.
 const momentsBlock, wholeBlock = 256, 512
 
 // NewMoments begins moments of rows of k values.
@@ -102,8 +102,8 @@ func (m *Moments) factored() []factor {
 	return m.factors
 }
 
-// doubt says how many rows it takes, for each column, to trust what they say of the correlation of columns by half: few rows show
-// correlations by chance.
+// doubt says how many rows it takes, for each column, to trust what they say of the correlation of columns by half: few
+// rows show correlations by chance.
 const doubt = 2
 
 // factorize is Cholesky's decomposition from the last column to the first, with correlations taken trust times.

@@ -1,21 +1,22 @@
-// Package quant is the arithmetic of the storage formats of weights in groups: how a group of neighboring values of a row
-// becomes codes of a few bits and a scale, and what these stand for.
+// Package quant is the arithmetic of the storage formats of weights in groups: how a group of neighboring values of a
+// row becomes codes of a few bits and a scale, and what these stand for.
 //
-// A format is a row of one table (Traits). Symmetric 8-bit groups hold q·scale with q in -127…127 and a float32 scale; weights and activations use
-// them. Asymmetric 4-bit groups hold q·scale + min with q in 0…15, scale and min rounded to bfloat16, as torchao's
-// int4_weight_only has them. All arithmetic is float32, one rounding an operation, so that kernels reproduce it bit for bit
-// and every machine compiles to the same bytes.
+// A format is a row of one table (Traits). Symmetric 8-bit groups hold q·scale with q in -127…127 and a float32 scale;
+// weights and activations use them. Asymmetric 4-bit groups hold q·scale + min with q in 0…15, scale and min rounded to
+// bfloat16, as torchao's int4_weight_only has them. All arithmetic is float32, one rounding an operation, so that
+// kernels reproduce it bit for bit and every machine compiles to the same bytes.
 //
-// How integers are chosen is a Rounding: plain, with a search for the scale, or with second moments of the inputs, so that
-// the error of the products is small rather than that of the weights.
+// How integers are chosen is a Rounding: plain, with a search for the scale, or with second moments of the inputs, so
+// that the error of the products is small rather than that of the weights.
 //
 // The package imports nothing of the project; of other modules, x/sys/cpu tells what this machine can do.
 package quant
 
 import "math"
 
-// Symmetric8 quantizes a group to q, bytes in two's complement, as long as x, and returns the scale: the greatest magnitude over 127. Values
-// round to nearest, ties to even. A group of zeros, or of values whose scale is too small to invert, has scale 0.
+// Symmetric8 quantizes a group to q, bytes in two's complement, as long as x, and returns the scale: the greatest
+// magnitude over 127. Values round to nearest, ties to even. A group of zeros, or of values whose scale is too small to
+// invert, has scale 0.
 func Symmetric8(x []float32, q []byte) (scale float32) {
 	most := top(x)
 	if !(most >= Smallest) {
@@ -75,8 +76,8 @@ func (g *Groups) Value(i int, f Format) float32 {
 	return f.Value(g.Q[i], g.Scale[i/g.Len], g.Min[i/g.Len])
 }
 
-// Row says how a row of values in symmetric 8-bit groups lies in the memory of a running program: the integers, padded with
-// zeros to a cache line, and behind them three numbers a group. All are byte counts.
+// Row says how a row of values in symmetric 8-bit groups lies in the memory of a running program: the integers, padded
+// with zeros to a cache line, and behind them three numbers a group. All are byte counts.
 type Row struct {
 	Scales  int64 // float32
 	Sums    int64 // float32: the sum of the integers times the scale, for products with asymmetric weights

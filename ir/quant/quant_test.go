@@ -79,8 +79,8 @@ func TestVectorsGiveTheSameBits(t *testing.T) {
 	}
 }
 
-// TestGroups holds every group to what it promises: values of 8 bits are off by half a step at most, and those of 4 bits are
-// finite and together no worse than with the range of the group as scale.
+// TestGroups holds every group to what it promises: values of 8 bits are off by half a step at most, and those of 4
+// bits are finite and together no worse than with the range of the group as scale.
 func TestGroups(t *testing.T) {
 	for _, x := range groups(rand.New(rand.NewPCG(3, 4))) {
 		lo, hi := bounds(x)
@@ -140,8 +140,8 @@ func TestConstant(t *testing.T) {
 	}
 }
 
-// TestMomentsMatter shows that rounding with moments of the inputs makes the error of the products smaller than without, for inputs
-// that are correlated and have outlier channels, on rows that the moments do not hold.
+// TestMomentsMatter shows that rounding with moments of the inputs makes the error of the products smaller than
+// without, for inputs that are correlated and have outlier channels, on rows that the moments do not hold.
 func TestMomentsMatter(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 6))
 	for _, k := range []int{72, 192, 600} {

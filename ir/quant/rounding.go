@@ -1,7 +1,7 @@
 package quant
 
-// Rounding says how the rows of a matrix become codes. Nil is plain rounding: scales from the range of a group, those of
-// formats that are fitted by least squares. Formats that are not fitted are always rounded plainly.
+// Rounding says how the rows of a matrix become codes. Nil is plain rounding: scales from the range of a group, those
+// of formats that are fitted by least squares. Formats that are not fitted are always rounded plainly.
 type Rounding struct {
 	Search bool     // look for better scales
 	Inputs *Moments // of what the matrix is multiplied with; nil if unknown

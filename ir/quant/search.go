@@ -1,14 +1,14 @@
 package quant
 
-// cuts are the shares of a group's range, below and above, that a search starts without. Clipping the few outermost values
-// makes the steps between all others finer.
+// cuts are the shares of a group's range, below and above, that a search starts without. Clipping the few outermost
+// values makes the steps between all others finer.
 var cuts = [][2]float32{{0, 0}, {.05, .05}, {.1, .1}, {.15, .15}, {.2, .2}, {.3, .3}, {.12, 0}, {0, .12}}
 
 // steps is how often a search improves scale and min from each start.
 const steps = 4
 
-// search4 is Asymmetric4 with a search: scale and min are fitted from several ranges narrower than that of the values. The
-// error of value i counts weight[i] times, or once.
+// search4 is Asymmetric4 with a search: scale and min are fitted from several ranges narrower than that of the values.
+// The error of value i counts weight[i] times, or once.
 func search4(x, weight []float32, q []uint8) (scale, min float32) {
 	lo, hi := bounds(x)
 	span := hi/15 - lo/15

@@ -83,9 +83,9 @@ func double(x []float32) []float64 {
 	return out
 }
 
-// TestErrorIsNotAboveTorchaos compares 4-bit groups of 128 with torchao's int4 weight-only of the same matrices: the error of the
-// weights, and of products with normal activations, of each matrix; and of products with activations that have outlier channels,
-// where a few columns of weights decide, on average over the matrices.
+// TestErrorIsNotAboveTorchaos compares 4-bit groups of 128 with torchao's int4 weight-only of the same matrices: the
+// error of the weights, and of products with normal activations, of each matrix; and of products with activations that
+// have outlier channels, where a few columns of weights decide, on average over the matrices.
 func TestErrorIsNotAboveTorchaos(t *testing.T) {
 	f, load := fixture(t)
 	activations := map[string]matrix{"normal": load("activations.normal"), "outlier": load("activations.outlier")}

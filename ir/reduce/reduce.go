@@ -8,8 +8,8 @@ import (
 	"pgc/ir"
 )
 
-// Module returns a small module for which fails is still true, as it is for m. fails sees verified modules only and must not
-// change them. Equal calls give equal modules.
+// Module returns a small module for which fails is still true, as it is for m. fails sees verified modules only and
+// must not change them. Equal calls give equal modules.
 func Module(m *ir.Module, fails func(*ir.Module) bool) *ir.Module {
 	r := &reducer{m: m.Clone(), fails: fails}
 	for changed := true; changed; {

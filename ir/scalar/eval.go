@@ -179,8 +179,8 @@ func pick(c bool, x, y float64) float64 {
 	return y
 }
 
-// FMA32 returns x*y + z for float32 values, rounded once to float32. The product of two float32 is exact in float64; the
-// sum is rounded to odd there, so that the second rounding cannot err.
+// FMA32 returns x*y + z for float32 values, rounded once to float32. The product of two float32 is exact in float64;
+// the sum is rounded to odd there, so that the second rounding cannot err.
 func FMA32(x, y, z float64) float64 {
 	p := x * y
 	s := p + z

@@ -2,9 +2,10 @@ package scalar
 
 import "math"
 
-// Lower rewrites the transcendental functions of e into float32 arithmetic: argument reduction and polynomials, with the
-// coefficients of Cephes' single-precision library. The errors that the tests of this package measure: exp 1.3 ULP,
-// log 0.85, tanh 1.3, pow 2; sin and cos 1e-7 absolute for |x| ≤ 1e5. Subnormal results and NaN come out as they should.
+// Lower rewrites the transcendental functions of e into float32 arithmetic: argument reduction and polynomials, with
+// the coefficients of Cephes' single-precision library. The errors that the tests of this package measure: exp 1.3 ULP,
+// log 0.85, tanh 1.3, pow 2; sin and cos 1e-7 absolute for |x| ≤ 1e5. Subnormal results and NaN come out as they
+// should.
 func Lower(e *Expr) *Expr {
 	done := map[*Expr]*Expr{}
 	var walk func(*Expr) *Expr
@@ -63,7 +64,8 @@ func lowerExp(x *Expr) *Expr {
 }
 
 // Exp2Falling is 2^x for x ≤ 0, within a unit in the last place, and exactly 0 below -125: what softmax weighs by. The
-// polynomial has the least relative error with 2^0 = 1. Adding 1.5·2^23 rounds x to an integer, in the sum's lowest bits.
+// polynomial has the least relative error with 2^0 = 1. Adding 1.5·2^23 rounds x to an integer, in the sum's lowest
+// bits.
 func Exp2Falling(x *Expr) *Expr {
 	const magic = 3 << 22
 	t := Fn(Add, x, C(magic))
@@ -121,7 +123,8 @@ func lowerTanh(x *Expr) *Expr {
 	return Fn(Select, Fn(LT, a, C(0.625)), small, big) // NaN comes out of big
 }
 
-// lowerSin: sin(x + quarter·π/2) by reduction with π/2 in three parts (exact products by FMA), then the sine or cosine polynomial.
+// lowerSin: sin(x + quarter·π/2) by reduction with π/2 in three parts (exact products by FMA), then the sine or cosine
+// polynomial.
 func lowerSin(x *Expr, quarter int32) *Expr {
 	n := Fn(Rint, Fn(Mul, x, C(2/math.Pi)))
 	r := x

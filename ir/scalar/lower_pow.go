@@ -2,8 +2,8 @@ package scalar
 
 import "math"
 
-// lowerPow: |x|^y = 2^(y·log2|x|), with the logarithm and the product in two float32 each, since an error of the exponent's last
-// place would be one of 2^-17 in the result. A negative x has powers at integers only.
+// lowerPow: |x|^y = 2^(y·log2|x|), with the logarithm and the product in two float32 each, since an error of the
+// exponent's last place would be one of 2^-17 in the result. A negative x has powers at integers only.
 func lowerPow(x, y *Expr) *Expr {
 	zero, one, inf := C(0), C(1), C(math.Inf(1))
 	ax := Fn(Abs, x)

@@ -2,8 +2,8 @@ package scalar
 
 import "math"
 
-// Monoid is a way to fold numbers into one: an operation of two that is associative, but for rounding, and commutative, and the
-// number that it leaves every other as it is with, which is what nothing folds to.
+// Monoid is a way to fold numbers into one: an operation of two that is associative, but for rounding, and commutative,
+// and the number that it leaves every other as it is with, which is what nothing folds to.
 type Monoid struct {
 	Name     string // in the text of rows
 	Join     Op

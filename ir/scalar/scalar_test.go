@@ -12,8 +12,8 @@ func ulps(got, want float64) float64 {
 	return math.Abs(got-want) / (float64(math.Nextafter32(float32(w), float32(math.Inf(1)))) - w)
 }
 
-// sweep calls visit with n float32 numbers from … to, evenly in value when linear and else evenly in representation, which
-// visits every binade.
+// sweep calls visit with n float32 numbers from … to, evenly in value when linear and else evenly in representation,
+// which visits every binade.
 func sweep(from, to float64, n int, linear bool, visit func(x float64)) {
 	order := func(x float64) int64 { // float32 numbers in ascending order as integers
 		b := int64(int32(math.Float32bits(float32(x))))

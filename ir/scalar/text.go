@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// String prints e as nested calls, operands as $0, $1, …. A call that occurs again is named where it first stands, as in
-// mul(&0=exp($0), &0), so the text is no longer than e has different parts, and tells e apart from any other expression over
-// operands of the same types.
+// String prints e as nested calls, operands as $0, $1, …. A call that occurs again is named where it first stands, as
+// in mul(&0=exp($0), &0), so the text is no longer than e has different parts, and tells e apart from any other
+// expression over operands of the same types.
 func (e *Expr) String() string {
 	p := &printer{node: map[*Expr]int{}, same: map[string]int{}}
 	root := p.intern(e)

@@ -1,5 +1,5 @@
-// Package target holds the facts of CPUs that kernels are scheduled and compiled for: instruction set, vector registers,
-// caches.
+// Package target holds the facts of CPUs that kernels are scheduled and compiled for: instruction set, vector
+// registers, caches.
 //
 // It imports only runtime/cpufeature, to look at the CPU it runs on.
 package target
@@ -112,8 +112,8 @@ var defaults = map[string]string{"amd64": "x86-64-v3,alderlake,x86-64-v4,cascade
 // Default is the list for the architecture of this machine.
 var Default = defaults[runtime.GOARCH]
 
-// FindAll returns the targets of a list of names with commas between, the best first: of those that a CPU can run, it is
-// to run the first. A name given twice counts once; two names that ask the same of a CPU are an error.
+// FindAll returns the targets of a list of names with commas between, the best first: of those that a CPU can run, it
+// is to run the first. A name given twice counts once; two names that ask the same of a CPU are an error.
 func FindAll(list string) ([]Target, error) {
 	var all []Target
 	for _, name := range strings.Split(list, ",") {
@@ -155,8 +155,8 @@ func best(list string, check func(features []string) error) (Target, error) {
 	return Target{}, fmt.Errorf("--cpu native: %w; pgc needs AVX2 and FMA, or an arm64 processor", err)
 }
 
-// Attrs is the value of llc's -mattr: the features that the runtime checks, and without those that an x86-64 level implies
-// and nothing checks. Vectors are as long as the registers, which LLVM would avoid for AVX-512.
+// Attrs is the value of llc's -mattr: the features that the runtime checks, and without those that an x86-64 level
+// implies and nothing checks. Vectors are as long as the registers, which LLVM would avoid for AVX-512.
 func (t Target) Attrs() string {
 	var out []string
 	for _, f := range t.Features {

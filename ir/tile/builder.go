@@ -88,7 +88,8 @@ func (b *Builder) param(name string, t Type) *Value {
 // Task returns the index of the work item.
 func (b *Builder) Task() *Value { return b.emit(Task, Scalar(I64)) }
 
-// Scratch returns n fresh float32 elements of the thread's scratch memory, 64-byte aligned. What they hold is undefined.
+// Scratch returns n fresh float32 elements of the thread's scratch memory, 64-byte aligned. What they hold is
+// undefined.
 func (b *Builder) Scratch(n int) *Value {
 	base := b.emit(Scratch, pointerTo(F32))
 	off := b.kernel.ScratchBytes

@@ -144,7 +144,8 @@ func (b *Builder) Dot4(acc, x, y *Value) *Value { return b.emit(Dot4, acc.Type, 
 // DotS4 is Dot4 of signed bytes with signed ones.
 func (b *Builder) DotS4(acc, x, y *Value) *Value { return b.emit(DotS4, acc.Type, acc, x, y) }
 
-// MMLA adds to every four lanes of acc, which are a matrix of 2×2, the product of 2×8 bytes of x by the transpose of 2×8 of y.
+// MMLA adds to every four lanes of acc, which are a matrix of 2×2, the product of 2×8 bytes of x by the transpose of
+// 2×8 of y.
 func (b *Builder) MMLA(acc, x, y *Value) *Value { return b.emit(MMLA, acc.Type, acc, x, y) }
 
 // DotBF16 adds to every lane of acc two products of bfloat16, which i16 lanes hold: the second one first.

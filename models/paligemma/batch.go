@@ -10,7 +10,7 @@ import (
 // works on all of them, functions of one sequence on the slot that a symbol says.
 const MaxBatch = 8
 
-// defineBatch adds the functions that do for Sequences sequences at once what decode, step and logits do for one, with
+// defineBatch adds the functions that do for MaxBatch sequences at once what decode, step and logits do for one, with
 // the same bits: the rows of products are the sequences' tokens, so that weights are read once for all. A slot without
 // a sequence has the position -1 and any token: nothing is written into it or read from it, and nobody reads its
 // results.

@@ -76,9 +76,9 @@ func (c *batchCmd) Run(a *App) error {
 	return nil
 }
 
-// resume opens the output for appending and returns the ids that it answers. It removes lines with errors, lines whose id
-// was answered before and an incomplete last line, so that each request has one answer, and refuses a file that holds
-// anything else.
+// resume opens the output for appending and returns the ids that it answers. It removes lines with errors, lines whose
+// id was answered before and an incomplete last line, so that each request has one answer, and refuses a file that
+// holds anything else.
 func (c *batchCmd) resume(a *App) (io.WriteCloser, map[string]bool, error) {
 	if c.Output == "-" {
 		return nopCloser{a.Out}, nil, nil

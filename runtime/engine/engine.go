@@ -51,8 +51,8 @@ func New(p *program.Program, code []byte, weights []byte, threads int) (*Engine,
 	return On(x, p, threads), nil
 }
 
-// Open prepares the program of an executable for the named instruction set, or for "" the best that this machine runs. The executable
-// must stay open until the engine is closed.
+// Open prepares the program of an executable for the named instruction set, or for "" the best that this machine runs.
+// The executable must stay open until the engine is closed.
 func Open(image *program.Executable, isa string, threads int) (*Engine, error) {
 	p, err := image.Choose(isa, CheckSupport)
 	if err != nil {

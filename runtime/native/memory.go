@@ -41,7 +41,8 @@ func Reserve(size int64) (*Memory, error) {
 	return m, nil
 }
 
-// Grow makes the range size bytes long, unless it is that long already. What is in it stays, and the new bytes are zero, but it may move.
+// Grow makes the range size bytes long, unless it is that long already. What is in it stays, and the new bytes are
+// zero, but it may move.
 func (m *Memory) Grow(size int64) error {
 	if size <= int64(m.size) {
 		return nil

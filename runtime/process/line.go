@@ -17,8 +17,8 @@ const (
 	end     = 1024
 )
 
-// Line makes one line for people of a text that may quote names from anywhere: a newline becomes "; ", bytes that are no
-// UTF-8 and what a terminal would obey instead of print are escaped, and the middle of a very long text is left out.
+// Line makes one line for people of a text that may quote names from anywhere: a newline becomes "; ", bytes that are
+// no UTF-8 and what a terminal would obey instead of print are escaped, and the middle of a very long text is left out.
 func Line(text string) string {
 	if len(text) > longest {
 		text = strings.ToValidUTF8(text[:longest-end], "") + " … " + strings.ToValidUTF8(text[len(text)-end:], "")

@@ -1,7 +1,7 @@
 package program
 
-// The worker loop (codegen/internal/sched) and the pool that drives it (runtime/native) meet in two structures of native memory,
-// little-endian, laid out here.
+// The worker loop (codegen/internal/sched) and the pool that drives it (runtime/native) meet in two structures of
+// native memory, little-endian, laid out here.
 //
 // A job is an array of launch records. The pool opens a job by storing a new epoch into the state word; each worker
 // that sees it in time joins (adds one to the count), walks the records in order, and leaves. The first to leave closes

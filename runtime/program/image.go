@@ -89,8 +89,8 @@ func (m *Executable) Variants() []string {
 	return names
 }
 
-// Choose returns the program of the named instruction set, or for "" of the best one that lacks nothing. lacks says what
-// this machine lacks for a target.
+// Choose returns the program of the named instruction set, or for "" of the best one that lacks nothing. lacks says
+// what this machine lacks for a target.
 func (m *Executable) Choose(name string, lacks func(Target) error) (*Program, error) {
 	var errs []string
 	for _, p := range m.Programs {

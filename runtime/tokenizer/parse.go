@@ -61,11 +61,11 @@ type component struct {
 	Decoders      []*component `json:"decoders"`
 }
 
-// ParsePaliGemma reads a tokenizer.json of Gemma's or Gemma 2's shape and returns its compact form, ready for Load; equal
-// files give equal bytes. Tokens are added as PaliGemmaProcessor does it (transformers, processing_paligemma.py and
-// tokenization_gemma.py): <mask> and <image> are special, and <loc0000>…<loc1023>, <seg000>…<seg127> are added tokens,
-// whether the file says so or not. A file without them gets them behind its last id, <image> first. What the encoder does
-// not know is an error that names the field; every error wraps one without the file's name.
+// ParsePaliGemma reads a tokenizer.json of Gemma's or Gemma 2's shape and returns its compact form, ready for Load;
+// equal files give equal bytes. Tokens are added as PaliGemmaProcessor does it (transformers, processing_paligemma.py
+// and tokenization_gemma.py): <mask> and <image> are special, and <loc0000>…<loc1023>, <seg000>…<seg127> are added
+// tokens, whether the file says so or not. A file without them gets them behind its last id, <image> first. What the
+// encoder does not know is an error that names the field; every error wraps one without the file's name.
 func ParsePaliGemma(text []byte) ([]byte, error) {
 	return parse(text, func(f *file) []AddedToken {
 		var extra []AddedToken

@@ -55,8 +55,8 @@ func TestKernels(t *testing.T) {
 	}
 }
 
-// Kernels with weights in every format are right, whether the codes are those that the evaluator chooses or searched for; in an
-// executable and of a checkpoint.
+// Kernels with weights in every format are right, whether the codes are those that the evaluator chooses or searched
+// for; in an executable and of a checkpoint.
 func TestKernelsOfFormats(t *testing.T) {
 	for _, f := range quant.Formats() {
 		o := options()

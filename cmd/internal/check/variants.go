@@ -12,8 +12,8 @@ import (
 	"pgc/runtime/program"
 )
 
-// eachVariant runs body for every ISA variant of an executable, or of --cpu for a checkpoint, that this machine supports.
-// If there are several, it writes a line for each to w.
+// eachVariant runs body for every ISA variant of an executable, or of --cpu for a checkpoint, that this machine
+// supports. If there are several, it writes a line for each to w.
 func eachVariant(w io.Writer, path string, o build.Options, body func(variant program.Target) error) error {
 	variants, err := variantsOf(path, o)
 	if err != nil {

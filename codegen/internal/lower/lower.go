@@ -1,5 +1,5 @@
-// Package lower turns the operations of a planned function into launches: the specs of kernels, and the values that their
-// operands and results are.
+// Package lower turns the operations of a planned function into launches: the specs of kernels, and the values that
+// their operands and results are.
 //
 // It imports ir, codegen/kernels and codegen/weights; it knows no backend and builds no kernel.
 package lower
@@ -17,8 +17,8 @@ import (
 	"pgc/runtime/program"
 )
 
-// Launch is one kernel launch before kernels are built: a spec and the values its operands are read from and its results
-// are written to.
+// Launch is one kernel launch before kernels are built: a spec and the values its operands are read from and its
+// results are written to.
 type Launch struct {
 	Spec   kernels.Spec
 	In     []*ir.Value
@@ -392,7 +392,8 @@ func (l *lowerer) rowDims(s *kernels.Row, domain []ir.Dim) {
 	}
 }
 
-// lowerReduction is a reduction that no row took. Where the number of elements matters and is a symbol, it is an operand.
+// lowerReduction is a reduction that no row took. Where the number of elements matters and is a symbol, it is an
+// operand.
 func (l *lowerer) lowerReduction(op *ir.Op) ([]Launch, error) {
 	folds, domain := op.Def.Folds, op.In[0].Type.Shape
 	last := domain[len(domain)-1]

@@ -1,6 +1,6 @@
-// Package llctest lets tests share what llc makes. Packages of this module compile the same kernels again and again, each in a process of
-// its own; with this package an object is made once. Objects lie in a folder of the user's under the system's temporary one, named by the
-// hash of all that they depend on.
+// Package llctest lets tests share what llc makes. Packages of this module compile the same kernels again and again,
+// each in a process of its own; with this package an object is made once. Objects lie in a folder of the user's under
+// the system's temporary one, named by the hash of all that they depend on.
 package llctest
 
 import (
@@ -21,7 +21,8 @@ import (
 	"pgc/codegen/llvm"
 )
 
-// What stays in the folder when tests begin: objects that a test used within a day, the latest of them up to so many bytes.
+// What stays in the folder when tests begin: objects that a test used within a day, the latest of them up to so many
+// bytes.
 const (
 	maxAge   = 24 * time.Hour
 	maxBytes = 256 << 20
@@ -62,7 +63,8 @@ type store struct {
 	run func(ctx context.Context, path string, args []string, ir []byte) ([]byte, error)
 }
 
-// get returns what llc makes of IR. Of processes and goroutines that ask for the same at once, one runs llc and the others wait.
+// get returns what llc makes of IR. Of processes and goroutines that ask for the same at once, one runs llc and the
+// others wait.
 func (s *store) get(ctx context.Context, path string, args []string, ir []byte) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err

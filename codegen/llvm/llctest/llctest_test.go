@@ -28,7 +28,8 @@ func counting(t *testing.T, dir string) (s *store, path string, runs *atomic.Int
 	}}, path, runs
 }
 
-// Many that ask at once, of two processes, get the same from one run; another argument, text or program is another object.
+// Many that ask at once, of two processes, get the same from one run; another argument, text or program is another
+// object.
 func TestObjectsAreMadeOnce(t *testing.T) {
 	dir := t.TempDir()
 	a, path, runs := counting(t, dir)

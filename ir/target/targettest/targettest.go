@@ -23,7 +23,8 @@ func Runnable(t testing.TB) []target.Target {
 // more are targets that forms of instructions have code for beyond the default's.
 var more = map[string]string{"arm64": ",neoverse-v1"}
 
-// All returns the targets of the default, and those with more forms of instructions, that this machine can run, the least first.
+// All returns the targets of the default, and those with more forms of instructions, that this machine can run, the
+// least first.
 func All(t testing.TB) []target.Target {
 	t.Helper()
 	var out []target.Target

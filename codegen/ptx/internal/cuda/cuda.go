@@ -1,10 +1,10 @@
-// Package cuda runs kernels on an NVIDIA GPU through the CUDA driver API, without cgo: libcuda.so.1, which comes with the
-// driver, is opened when a device is. Functions are named as in the CUDA Driver API manual, and errors begin with the name
-// of the function that failed. It has only what the kernels of codegen/ptx need: they take 64-bit parameters and run in the
-// default stream, one after the other.
+// Package cuda runs kernels on an NVIDIA GPU through the CUDA driver API, without cgo: libcuda.so.1, which comes with
+// the driver, is opened when a device is. Functions are named as in the CUDA Driver API manual, and errors begin with
+// the name of the function that failed. It has only what the kernels of codegen/ptx need: they take 64-bit parameters
+// and run in the default stream, one after the other.
 //
-// A program that imports the package is linked to the system's libc and libdl; one that does not is not. Today only tests
-// do. The package imports nothing else of the project.
+// A program that imports the package is linked to the system's libc and libdl; one that does not is not. Today only
+// tests do. The package imports nothing else of the project.
 package cuda
 
 import (

@@ -12,8 +12,8 @@ type Memory struct {
 	Bytes   int64
 }
 
-// unit is what memory is allocated in. The asynchronous copies of codegen/ptx take fewer than 16 bytes at the end of a row,
-// but compute-sanitizer sees 16. None at all would be an error of the driver's.
+// unit is what memory is allocated in. The asynchronous copies of codegen/ptx take fewer than 16 bytes at the end of a
+// row, but compute-sanitizer sees 16. None at all would be an error of the driver's.
 const unit = 16
 
 // Alloc allocates global memory, which holds anything.

@@ -83,8 +83,8 @@ func (f *Function) Resources() (registers, local int, err error) {
 // maxBlocks is the largest grid in one dimension.
 const maxBlocks = 1<<31 - 1
 
-// Launch starts a function on a grid of blocks of threads, both in one dimension. All parameters are 64 bits: numbers and
-// the addresses of Memory. It does not wait.
+// Launch starts a function on a grid of blocks of threads, both in one dimension. All parameters are 64 bits: numbers
+// and the addresses of Memory. It does not wait.
 func (f *Function) Launch(blocks int64, threads int, args ...uint64) error {
 	if blocks < 0 || blocks > maxBlocks {
 		return fmt.Errorf("cuLaunchKernel: %s: %d blocks, expected at most %d", f.name, blocks, maxBlocks)

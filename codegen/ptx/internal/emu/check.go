@@ -1,15 +1,15 @@
 package emu
 
-// check holds an instruction's operands against the signature of its opcode, a letter an operand, a digit before it for a
-// tuple of so many:
+// check holds an instruction's operands against the signature of its opcode, a letter an operand, a digit before it for
+// a tuple of so many:
 //
 //	p  predicate             h  16 bits               w  32 bits, integer    l  64 bits, integer
 //	f  f32                   b  32 bits of either     i  immediate           s  special register or shared memory
 //	g  address in global memory, 64 bits              m  one in shared memory, 32 or 64 bits
 //	q  a parameter
 //
-// The first operand is the result, unless the opcode says otherwise; results are registers. It also notes which registers
-// are read.
+// The first operand is the result, unless the opcode says otherwise; results are registers. It also notes which
+// registers are read.
 func (p *parser) check(in *instr) {
 	at := 0
 	for s := in.op.signature; s != ""; s = s[1:] {

@@ -1,8 +1,9 @@
-// Package emu executes PTX text: it shows that the kernels of codegen/ptx compute what they should where there is no GPU.
+// Package emu executes PTX text: it shows that the kernels of codegen/ptx compute what they should where there is no
+// GPU.
 //
 // It knows exactly the instructions that those kernels use. Parse reads the text and checks the operands' types; Run
-// executes a grid, block by block. The threads of a warp run in lockstep; those that branch apart wait for the hindmost and
-// join where they meet. What the hardware would let pass with unspecified results is an error that names the line:
+// executes a grid, block by block. The threads of a warp run in lockstep; those that branch apart wait for the hindmost
+// and join where they meet. What the hardware would let pass with unspecified results is an error that names the line:
 //   - access outside a buffer or not aligned to its size;
 //   - reading a register or shared memory that was not written;
 //   - a shuffle, barrier or matrix instruction that not all threads of a warp reach together;

@@ -62,8 +62,8 @@ func waitGroup(w *warp, in *instr, mask uint32) {
 	}
 }
 
-// loadMatrix reads four 8×8 matrices of 16 bits: thread i gives the address of row i%8 of matrix i/8, and gets of each the
-// elements of row i/4 at columns 2·(i%4) and the next (PTX ISA, figure "ldmatrix fragment layout").
+// loadMatrix reads four 8×8 matrices of 16 bits: thread i gives the address of row i%8 of matrix i/8, and gets of each
+// the elements of row i/4 at columns 2·(i%4) and the next (PTX ISA, figure "ldmatrix fragment layout").
 func loadMatrix(w *warp, in *instr, mask uint32) {
 	w.together(in, mask)
 	w.conflicts(&in.args[1], mask, 16, 8)
@@ -77,9 +77,10 @@ func loadMatrix(w *warp, in *instr, mask uint32) {
 	}
 }
 
-// multiply is D = A·B + C with A 16×16 and B 16×8 of bfloat16, C and D 16×8 of float32 (PTX ISA, figures of the fragments
-// of mma.m16n8k16). With g = lane/4 and t = lane%4: register i of A holds row g + 8·(i%2), columns 2t + 8·(i/2) and the
-// next; register i of B rows 2t + 8i and the next of column g; register i of C row g + 8·(i/2), column 2t + i%2.
+// multiply is D = A·B + C with A 16×16 and B 16×8 of bfloat16, C and D 16×8 of float32 (PTX ISA, figures of the
+// fragments of mma.m16n8k16). With g = lane/4 and t = lane%4: register i of A holds row g + 8·(i%2), columns 2t +
+// 8·(i/2) and the next; register i of B rows 2t + 8i and the next of column g; register i of C row g + 8·(i/2), column
+// 2t + i%2.
 func multiply(w *warp, in *instr, mask uint32) {
 	w.together(in, mask)
 	var a [16][16]bfloat

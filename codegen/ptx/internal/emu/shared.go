@@ -31,7 +31,8 @@ func newShared(n int) sharedMemory {
 	return s
 }
 
-// before reports whether an access surely precedes what a thread of w does now: it is its own, or a barrier lies between.
+// before reports whether an access surely precedes what a thread of w does now: it is its own, or a barrier lies
+// between.
 func (a access) before(w *warp, lane int) bool {
 	if a.warp == nobody || a.epoch != w.block.epoch {
 		return true
@@ -107,8 +108,8 @@ func (w *warp) expect(lane int, at uint64, who int32) {
 	}
 }
 
-// conflicts counts how often threads of an instruction wait for each other because their words lie in one of the 32 banks
-// of 4 bytes. n bytes are accessed by `together` threads at a time; equal words are read once.
+// conflicts counts how often threads of an instruction wait for each other because their words lie in one of the 32
+// banks of 4 bytes. n bytes are accessed by `together` threads at a time; equal words are read once.
 func (w *warp) conflicts(o *operand, mask uint32, n, together int) {
 	for first := 0; first < warpSize; first += together {
 		var addresses []uint64

@@ -26,13 +26,13 @@ func newBfloat(b uint64) bfloat {
 	return x
 }
 
-// kept is how many bits behind the leading one of the largest term a sum of the tensor cores keeps. Measured on an H100,
-// where all 16 products and the number that they are added to are one sum.
+// kept is how many bits behind the leading one of the largest term a sum of the tensor cores keeps. Measured on an
+// H100, where all 16 products and the number that they are added to are one sum.
 const kept = 25
 
 // fusedSum is the sum of products and c as tensor cores compute it: the exact terms are moved to the exponent of the
-// largest, that of a product being the sum of its factors', and cut off towards zero; their sum is exact, and it is cut off
-// to float32, towards zero, too.
+// largest, that of a product being the sum of its factors', and cut off towards zero; their sum is exact, and it is cut
+// off to float32, towards zero, too.
 func fusedSum(x, y *[16]bfloat, c float32) float32 {
 	const none = math.MinInt32
 	top := int32(none)
