@@ -234,7 +234,7 @@ func TestNotANumber(t *testing.T) {
 	cmd := exec.Command(exe, picturePath("grey.png"), "caption en")
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
-	if err == nil || len(out) > 0 || !strings.Contains(stderr.String(), "is NaN after ") || strings.Count(stderr.String(), "\n") != 1 {
+	if err == nil || len(out) > 0 || !strings.Contains(stderr.String(), "is NaN after ") || !strings.Contains(stderr.String(), "FILE info --verify tells") || strings.Count(stderr.String(), "\n") != 1 {
 		t.Errorf("error %v, %q, %q", err, out, &stderr)
 	}
 }

@@ -63,11 +63,11 @@ func (s *Session) Generate(ctx context.Context, r Request) (*Answer, error) {
 	return q.a, nil
 }
 
-// numbers returns an error about NaN among the logits, as NaN among the weights gives.
+// numbers returns an error about NaN among the logits, as a damaged file or NaN among the weights gives.
 func numbers(logits []float32, tokens int) error {
 	for id, v := range logits {
 		if v != v {
-			return fmt.Errorf("the logit of token %d is NaN after %d tokens: the checkpoint holds weights that are NaN or too large", id, tokens)
+			return fmt.Errorf("the logit of token %d is NaN after %d tokens: FILE info --verify tells whether the file is damaged; if not, the checkpoint holds weights that are NaN or too large", id, tokens)
 		}
 	}
 	return nil

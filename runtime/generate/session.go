@@ -43,7 +43,18 @@ func New(m *manifest.Model, t *tokenizer.Tokenizer, e *engine.Engine) (*Session,
 }
 
 // Layout makes the prompt of a text about some pictures as transformers' PaliGemmaProcessor does. A nil suffix is none.
+// A text that cannot fit the KV cache by its length alone is refused before it is encoded.
 func (s *Session) Layout(images int, text string, suffix *string, parseSpecials bool) (tokenizer.Prompt, error) {
+	given := text
+	if suffix != nil {
+		given += *suffix
+	}
+	if len(given) > s.Model.MaxTokens { // else the bound says nothing
+		if n := s.Tokenizer.AtLeast(given); n > s.Model.MaxTokens {
+			return tokenizer.Prompt{}, fmt.Errorf("the %d bytes of the prompt are at least %d tokens, but the KV cache holds %d: compile with --max-tokens %d or more",
+				len(given), n, s.Model.MaxTokens, n)
+		}
+	}
 	l := tokenizer.Layout{Image: int32(s.Model.Image), BOS: int32(s.Model.BOS), EOS: int32(s.Model.SuffixEnd), ImageTokens: s.Model.ImageTokens, End: s.Model.PromptEnd}
 	return s.Tokenizer.Prompt(l, images, text, suffix, parseSpecials)
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"slices"
 	"testing"
+	"time"
 )
 
 // TestJPEGKinds alters a good file in one place and reads the error.
@@ -76,4 +77,16 @@ func TestJPEGScans(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// TestJPEGBlocks repeats the scan of a large file, each scan of which takes a few bytes: what the scans code in all is
+// bounded, and so is the time.
+func TestJPEGBlocks(t *testing.T) {
+	data := bigJPEG(8000, 4000, true) // two million blocks, in four components
+	from := bytes.Index(data, []byte("\xff\xda"))
+	scan := data[from : len(data)-2]
+	start := time.Now()
+	_, err := Decode("x", slices.Concat(data[:from], bytes.Repeat(scan, 50), []byte("\xff\xd9")), DefaultLimits)
+	sentence(t, "x", err, "its first 34 scans code 68000000 blocks of coefficients, expected at most 67500000")
+	t.Logf("%v after %v", err, time.Since(start))
 }

@@ -32,6 +32,7 @@ type file struct {
 	huffman [2][4]*huffmanTable // DC, AC
 	restart int                 // restart interval in MCUs, 0 for none
 	scans   int
+	blocks  int64 // coded in the scans so far
 }
 
 // component is one color component. It has the blocks of whole MCUs, of which the first across x down hold pixels of
@@ -63,8 +64,12 @@ const (
 	markerAPP14 = 0xee
 )
 
-// maxScans bounds the time that a small file can ask for; encoders write about ten.
-const maxScans = 100
+// Bounds of the time that a small file can ask for. Encoders write about ten scans, which go over the picture about six
+// times. maxBlocks is twelve times a picture of 120 megapixels in three components of full size.
+const (
+	maxScans  = 100
+	maxBlocks = 12 * 3 * 120_000_000 / 64
+)
 
 // parse walks the segments up to the first scan and returns its header too.
 func parse(data []byte) (*file, []byte, error) {

@@ -33,6 +33,12 @@ func (f *file) scan(header []byte) error {
 	if err != nil {
 		return err
 	}
+	for _, c := range s.comps {
+		f.blocks += int64(c.across) * int64(c.down)
+	}
+	if f.blocks > maxBlocks {
+		return fmt.Errorf("its first %d scans code %d blocks of coefficients, expected at most %d", f.scans, f.blocks, maxBlocks)
+	}
 	if err := f.decode(s); err != nil {
 		return err
 	}
