@@ -108,3 +108,16 @@ func (f *Func) ExpandFused() int {
 	f.RemoveDead()
 	return n
 }
+
+// The types of groups that have names in Go are those of the table of formats.
+func TestNamedGroups(t *testing.T) {
+	for d, want := range map[DType]string{I8G32: "i8g32", I8G64: "i8g64", I8G128: "i8g128", I4G32: "i4g32", I4G64: "i4g64", I4G128: "i4g128"} {
+		if got, ok := ParseDType(want); !ok || got != d || d.String() != want {
+			t.Errorf("%s is %d and %d is %s", want, got, d, d)
+		}
+		f, n := d.Group()
+		if Quantized(f, n) != d {
+			t.Errorf("groups of %d of %s are %s, expected %s", n, f, Quantized(f, n), d)
+		}
+	}
+}

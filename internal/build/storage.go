@@ -103,7 +103,7 @@ func (s Storage) resolve(m *models.Model, c tensors) (dtype func(key string) ir.
 		return nil, a, fmt.Errorf("--weights %s is not known: expected auto, %s", s.Weights, Stored())
 	}
 	small, large := s.groups(format), s.groups(quant.Int8)
-	if large == ir.Invalid {
+	if large == ir.Invalid || format != quant.None && small == ir.Invalid {
 		return nil, a, fmt.Errorf("--group %d is not supported: expected 32, 64 or 128", s.Group)
 	}
 	if a, err = s.arithmetic(); err != nil {

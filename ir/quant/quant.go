@@ -2,11 +2,12 @@
 // row becomes codes of a few bits and a scale, and what these stand for.
 //
 // A format is a row of one table (Traits). Symmetric 8-bit groups hold q·scale with q in -127…127 and a float32 scale;
-// weights and activations use them. Asymmetric 4-bit groups hold q·scale + min with q in 0…15, scale and min rounded to
-// bfloat16, as torchao's int4_weight_only has them. All arithmetic is float32, one rounding an operation, so that
-// kernels reproduce it bit for bit and every machine compiles to the same bytes.
+// weights and activations use them. Affine 4-bit groups hold q·scale + min with q in 0…15, scale and min rounded to
+// bfloat16, as torchao's int4_weight_only has them. Groups of a lookup hold level·scale, as bitsandbytes' NF4. All
+// arithmetic is float32, one rounding an operation, so that kernels reproduce it bit for bit and every machine compiles
+// to the same bytes.
 //
-// How integers are chosen is a Rounding: plain, with a search for the scale, or with second moments of the inputs, so
+// How codes are chosen is a Rounding: plain, with a search for the scale, or with second moments of the inputs, so
 // that the error of the products is small rather than that of the weights.
 //
 // The package imports nothing of the project; of other modules, x/sys/cpu tells what this machine can do.

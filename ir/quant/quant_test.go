@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -102,6 +103,27 @@ func TestGroups(t *testing.T) {
 		ranged, fitted := assign(x, nil, q, clamped(hi/15-lo/15), clamped(lo)).squared, assign(x, nil, q, g.Scale[0], g.Min[0]).squared
 		if fitted > ranged {
 			t.Fatalf("the squared error of a group from %g to %g is %g, that of its range %g", lo, hi, fitted, ranged)
+		}
+	}
+}
+
+// TestFormats holds every row of the table to what those who read it rely on.
+func TestFormats(t *testing.T) {
+	for _, f := range Formats() {
+		r := f.Traits()
+		if Named(r.Name) != f || r.Stem == "" || r.Bits != 4 && r.Bits != 8 || r.encode == nil {
+			t.Errorf("%s: the row is %+v", f, r)
+		}
+		if (r.Codes == Lookup) != (len(r.Levels) == 1<<r.Bits) || !slices.IsSorted(r.Levels) {
+			t.Errorf("%s: %d levels, expected one for each code of a lookup, in increasing order", f, len(r.Levels))
+		}
+		for _, n := range r.Lengths {
+			if n <= 0 || n > maxGroup || n%16 != 0 {
+				t.Errorf("%s: groups of %d, expected at most %d and a multiple of the 16 values that loops take at once", f, n, maxGroup)
+			}
+			if r.Integers && !slices.Contains(Activation.Traits().Lengths, n) {
+				t.Errorf("%s: products of integers in groups of %d, which activations do not have", f, n)
+			}
 		}
 	}
 }
