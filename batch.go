@@ -7,6 +7,7 @@ import (
 	"iter"
 
 	"pgc/runtime/generate"
+	"pgc/runtime/native"
 )
 
 // ahead is the number of answers that may wait for an older one.
@@ -97,7 +98,10 @@ func (m *Model) feed(ctx context.Context, requests iter.Seq[Request], order chan
 		}
 		var p pending
 		var g generate.Request
-		if g, p.err = m.request(ctx, r); p.err != nil {
+		if g, p.err = m.request(ctx, r); errors.Is(p.err, native.ErrMemory) && drain(ctx, room) {
+			g, p.err = m.request(ctx, r)
+		}
+		if p.err != nil {
 			<-room
 		} else {
 			p.job, p.size = m.scheduler.Submit(ctx, g), firstSize(g)
@@ -113,4 +117,20 @@ func (m *Model) feed(ctx context.Context, requests iter.Seq[Request], order chan
 			return
 		}
 	}
+}
+
+// drain waits until the request at hand alone has room, and so memory. It reports whether ctx still runs.
+func drain(ctx context.Context, room chan struct{}) bool {
+	taken := 0
+	for ; taken < cap(room)-1 && ctx.Err() == nil; taken++ {
+		select {
+		case room <- struct{}{}:
+		case <-ctx.Done():
+			taken--
+		}
+	}
+	for range taken {
+		<-room
+	}
+	return ctx.Err() == nil
 }

@@ -9,6 +9,7 @@ import (
 	"pgc/runtime/draw"
 	"pgc/runtime/fetch"
 	"pgc/runtime/imageio"
+	"pgc/runtime/native"
 	"pgc/runtime/rgb"
 )
 
@@ -24,7 +25,7 @@ type imageSource struct {
 
 // File is the image in the file at path: PNG, JPEG, GIF, WebP, BMP or TIFF. "-" is standard input.
 func File(path string) Image {
-	return newImage(func(context.Context) (*rgb.Image, error) { return imageio.Read(path, imageio.DefaultLimits) })
+	return newImage(func(context.Context) (*rgb.Image, error) { return imageio.Read(path, limits()) })
 }
 
 // URL is the image that a data:, http: or https: URL stands for.
@@ -42,7 +43,7 @@ func Lazy(name string, read func(ctx context.Context) ([]byte, error)) Image {
 		if err != nil {
 			return nil, err
 		}
-		return imageio.Decode(name, data, imageio.DefaultLimits)
+		return imageio.Decode(name, data, limits())
 	})
 }
 
@@ -83,6 +84,13 @@ func checkPixels(m image.Image) (err error) {
 	m.At(b.Min.X, b.Min.Y)
 	m.At(b.Max.X-1, b.Max.Y-1)
 	return nil
+}
+
+// limits are those of the pictures that are read here: the default ones, and the memory there is.
+func limits() imageio.Limits {
+	l := imageio.DefaultLimits
+	l.Memory = native.CheckMemory
+	return l
 }
 
 func newImage(read func(ctx context.Context) (*rgb.Image, error)) Image {

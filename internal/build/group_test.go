@@ -1,7 +1,11 @@
 package build
 
 import (
+	"errors"
 	"fmt"
+	"image"
+	"image/color"
+	"image/png"
 	"os"
 	"path/filepath"
 	"strings"
@@ -81,5 +85,65 @@ func TestBatchInGroup(t *testing.T) {
 	}
 	if tried == 0 {
 		t.Error("the longest request fits into no group")
+	}
+}
+
+// TestPictureInGroup: a picture that is too large for a control group is refused from its header with the numbers, in a
+// batch on its own line alone; one that fits alone waits until others have given their memory back.
+func TestPictureInGroup(t *testing.T) {
+	exe := compiled(t, "pg2-mha")
+	dir := t.TempDir()
+	large := filepath.Join(dir, "large.png")
+	gray := image.NewPaletted(image.Rect(0, 0, 10000, 9000), color.Palette{color.Black, color.White})
+	f, err := os.Create(large)
+	if err == nil {
+		err = errors.Join((&png.Encoder{CompressionLevel: png.BestSpeed}).Encode(f, gray), f.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "picture " + large + ": its size 10000x9000 needs 343.3 MiB of memory, but only "
+	procs := group(t, 64<<20)
+	code, _, stderr := within(procs, exe, "generate", "--image", large, "--prompt", "", "--max-new-tokens", "1")
+	if code != 1 || !strings.Contains(stderr, want) || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, "(the limit of control group /") {
+		t.Errorf("status %d, %q, expected %q", code, stderr, want)
+	}
+	var lines []string
+	for i := range 5 {
+		lines = append(lines, fmt.Sprintf(`{"id":%d,"images":[%q],"prompt":"","max_new_tokens":4}`, i, map[bool]string{true: large, false: picturePath("noise.png")}[i == 2]))
+	}
+	in := filepath.Join(dir, "in.jsonl")
+	if err := os.WriteFile(in, []byte(strings.Join(lines, "\n")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr := within(procs, exe, "batch", "--input", in, "--output", "-")
+	got := replies(t, []byte(stdout))
+	if code != 1 || !strings.Contains(stderr, "1 of 5 requests failed") || len(got) != 5 {
+		t.Fatalf("status %d, %d answers, %q", code, len(got), stderr)
+	}
+	for i, r := range got {
+		if (i == 2) != strings.HasPrefix(r.Error, want) || (i == 2) == (len(r.Tokens) > 0) {
+			t.Errorf("answer %d is %+v", i, r)
+		}
+	}
+	// Eight pictures, of which a few fit at a time.
+	lines = nil
+	for i := range 8 {
+		path := filepath.Join(dir, fmt.Sprintf("%d.png", i))
+		f, err := os.Create(path)
+		if err == nil {
+			err = errors.Join(png.Encode(f, gray.SubImage(image.Rect(0, 0, 2500, 1500+i))), f.Close())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines = append(lines, fmt.Sprintf(`{"id":%d,"images":[%q],"prompt":"","max_new_tokens":40}`, i, path))
+	}
+	if err := os.WriteFile(in, []byte(strings.Join(lines, "\n")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr = within(procs, exe, "batch", "--input", in, "--output", "-")
+	if got := replies(t, []byte(stdout)); code != 0 || len(got) != len(lines) {
+		t.Errorf("status %d, %d answers, %q: %s", code, len(got), stderr, stdout)
 	}
 }

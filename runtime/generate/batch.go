@@ -7,6 +7,7 @@ import (
 
 	"pgc/runtime/engine"
 	"pgc/runtime/entry"
+	"pgc/runtime/native"
 )
 
 // batch is the sequences that are in the batch slots.
@@ -73,7 +74,7 @@ func (b *batch) admit(d *Scheduler) bool {
 	if err == nil {
 		err = b.s.enough(p, j.request.MaxNewTokens, slot, b.spokenFor())
 	}
-	if errors.As(err, new(scarce)) && b.live() > 0 {
+	if errors.Is(err, native.ErrMemory) && b.live() > 0 {
 		return false
 	}
 	if !d.take(j) {

@@ -92,18 +92,12 @@ func (s *Session) fits(p tokenizer.Prompt, images int) error {
 	return nil
 }
 
-// scarce is an error about too little memory.
-type scarce struct{ error }
-
 // enough says why there is too little memory for a prompt and an answer of newTokens at most in a batch slot, others
 // bytes being spoken for.
 func (s *Session) enough(p tokenizer.Prompt, newTokens, slot int, others int64) error {
 	n := len(p.IDs)
 	need := s.further(s.Memory(n, 0), min(n+newTokens, s.Model.MaxTokens), slot)
-	if err := native.CheckMemory(need+others, fmt.Sprintf("a prompt of %d tokens", n)); err != nil {
-		return scarce{err}
-	}
-	return nil
+	return native.CheckMemory(need+others, fmt.Sprintf("a prompt of %d tokens", n))
 }
 
 // Encode runs the image encoder over the pictures; their features stay in the executor for prefill and forward. What is

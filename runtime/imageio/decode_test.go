@@ -243,8 +243,8 @@ func TestDecoderPanic(t *testing.T) {
 	f := &format{"PNG", nil, one, func([]byte, int64) (*rgb.Image, error) {
 		rgb.Parallel(4, func(int, int) { panic("out of range") })
 		return nil, nil
-	}, nil}
-	p, err := f.read(nil, 1)
+	}, nil, constant(1)}
+	p, err := f.read(nil, Limits{Pixels: 1})
 	if p != nil || err == nil || !strings.Contains(err.Error(), "out of range") {
 		t.Errorf("a panic became %v, %v", p, err)
 	}

@@ -16,6 +16,11 @@ type sizeError string
 
 func (e sizeError) Error() string { return string(e) }
 
+// memoryError is an error of Limits.Memory.
+type memoryError struct{ error }
+
+func (e memoryError) Unwrap() error { return e.error }
+
 // checkSize refuses a size that no image has or that is over the limits.
 func checkSize(size image.Point, maxPixels int64) error {
 	over := func(limit string) error {
@@ -60,7 +65,7 @@ var truncation = []string{"eof", "short chunk", "missing chunk", "not enough", "
 
 // explain turns a decoder's error into a sentence about the file.
 func (f *format) explain(err error) error {
-	if _, ok := errors.AsType[sizeError](err); ok {
+	if errors.As(err, new(sizeError)) || errors.As(err, new(memoryError)) {
 		return err
 	}
 	text := err.Error()

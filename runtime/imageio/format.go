@@ -20,16 +20,20 @@ type format struct {
 	size     func(data []byte) (image.Point, error)                 // reads width and height from the header
 	decode   func(data []byte, maxPixels int64) (*rgb.Image, error) // decodes a file whose size is within maxPixels
 	metadata func(data []byte) (exif, xmp []byte)                   // finds what may hold an orientation; nil: nothing
+	memory   func(data []byte) int                                  // most bytes a pixel that decode takes, by the header
 }
 
 var formats = []*format{
-	{"PNG", magic("\x89PNG\r\n\x1a\n"), png.Size, whole(png.Decode), png.Metadata},
-	{"JPEG", magic("\xff\xd8\xff"), jpeg.Size, whole(jpeg.Decode), jpeg.Metadata},
-	{"GIF", magic("GIF87a", "GIF89a"), gif.Size, whole(gif.Decode), nil},
-	{"WebP", isWebP, webp.Size, whole(webp.Decode), webp.Metadata},
-	{"BMP", isBMP, bmp.Size, whole(bmp.Decode), nil},
-	{"TIFF", magic("II*\x00", "MM\x00*"), tiff.Size, decodeTIFF, tiff.Metadata},
+	{"PNG", magic("\x89PNG\r\n\x1a\n"), png.Size, whole(png.Decode), png.Metadata, png.BytesPerPixel},
+	{"JPEG", magic("\xff\xd8\xff"), jpeg.Size, whole(jpeg.Decode), jpeg.Metadata, jpeg.BytesPerPixel},
+	{"GIF", magic("GIF87a", "GIF89a"), gif.Size, whole(gif.Decode), nil, constant(5)},
+	{"WebP", isWebP, webp.Size, whole(webp.Decode), webp.Metadata, webp.BytesPerPixel},
+	{"BMP", isBMP, bmp.Size, whole(bmp.Decode), nil, constant(4)},
+	{"TIFF", magic("II*\x00", "MM\x00*"), tiff.Size, decodeTIFF, tiff.Metadata, constant(12)},
 }
+
+// constant is the memory of a decoder that takes as much for every file, or nearly.
+func constant(bytes int) func([]byte) int { return func([]byte) int { return bytes } }
 
 // magic matches files that begin with one of the prefixes.
 func magic(prefixes ...string) func([]byte) bool {

@@ -7,6 +7,7 @@ package imageio
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -17,10 +18,23 @@ import (
 
 // Limits bound what a decoder may be asked to do. An image over a limit is an error found before its pixels are
 // decoded, so memory is bounded by the file (Bytes) plus at most bytesPerPixel for each of Pixels; most formats take 5
-// to 8.
+// to 8. Memory, unless nil, says why what (a noun phrase) cannot have need bytes of memory. It is asked before a file is
+// read and before its pixels are decoded; its error ends either and stays in the chain of the error returned.
 type Limits struct {
 	Pixels int64 // width times height
 	Bytes  int64 // length of the file
+	Memory func(need int64, what string) error
+}
+
+// memory asks for memory that is not negligible.
+func (l *Limits) memory(need int64, what string) error {
+	if l.Memory == nil || need < 1<<20 {
+		return nil
+	}
+	if err := l.Memory(need, what); err != nil {
+		return memoryError{err}
+	}
+	return nil
 }
 
 // DefaultLimits allow 120 megapixels, enough for phone cameras of 108, and files of 512 MiB.
@@ -57,16 +71,42 @@ func Read(path string, lim Limits) (*rgb.Image, error) {
 		case info.Size() > lim.Bytes:
 			return nil, fmt.Errorf("picture %s: its %d bytes are over the limit of %d", name, info.Size(), lim.Bytes)
 		}
+		if err := lim.memory(info.Size(), "the file"); err != nil {
+			return nil, fmt.Errorf("picture %s: %w", name, err)
+		}
 		data.Grow(int(info.Size()) + bytes.MinRead)
 	}
 	_, err := io.CopyN(&data, file, headBytes)
 	if err == nil && sniff(data.Bytes()) != nil { // else there is no need to read on
-		_, err = data.ReadFrom(io.LimitReader(file, lim.Bytes+1-headBytes))
+		_, err = data.ReadFrom(io.LimitReader(&asking{Reader: file, lim: lim, next: int64(data.Cap())}, lim.Bytes+1-headBytes))
+	}
+	if errors.As(err, new(memoryError)) {
+		return nil, fmt.Errorf("picture %s: %w", name, err)
 	}
 	if err != nil && err != io.EOF {
 		return nil, fmt.Errorf("picture %s: it cannot be read: %w", name, reason(err))
 	}
 	return Decode(name, data.Bytes(), lim)
+}
+
+// asking is a reader that asks for memory whenever what it has read doubles: a buffer of it doubles, too.
+type asking struct {
+	io.Reader
+	lim     Limits
+	n, next int64
+}
+
+// Read implements io.Reader.
+func (r *asking) Read(b []byte) (int, error) {
+	if r.n > r.next {
+		r.next = 2 * r.n
+		if err := r.lim.memory(r.next, "the file"); err != nil {
+			return 0, err
+		}
+	}
+	n, err := r.Reader.Read(b)
+	r.n += int64(n)
+	return n, err
 }
 
 // Decode decodes an image file held in memory. Its first bytes say its format; name is used in errors only. The rules
@@ -92,16 +132,16 @@ func Decode(name string, data []byte, lim Limits) (*rgb.Image, error) {
 	if f == nil {
 		return nil, fmt.Errorf("picture %s: %s, %s", name, foreign(data), expected)
 	}
-	p, err := f.read(data, lim.Pixels)
+	p, err := f.read(data, lim)
 	if err != nil {
 		return nil, fmt.Errorf("picture %s: %w", name, f.explain(err))
 	}
 	return p, nil
 }
 
-// read checks the size in the header, decodes and turns upright. It returns a panic inside a decoder, which only a
+// read checks size and memory by the header, decodes and turns upright. It returns a panic inside a decoder, which only a
 // malformed file can cause, as an error.
-func (f *format) read(data []byte, maxPixels int64) (p *rgb.Image, err error) {
+func (f *format) read(data []byte, lim Limits) (p *rgb.Image, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			p, err = nil, fmt.Errorf("the decoder failed on it (%v)", r)
@@ -111,11 +151,20 @@ func (f *format) read(data []byte, maxPixels int64) (p *rgb.Image, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkSize(size, maxPixels); err != nil {
+	if err := checkSize(size, lim.Pixels); err != nil {
 		return nil, err
 	}
-	if p, err = f.decode(data, maxPixels); err != nil || f.metadata == nil {
-		return p, err
+	orientation, each := 1, int64(f.memory(data))
+	if f.metadata != nil {
+		if orientation = exif.Orientation(f.metadata(data)); orientation > 1 {
+			each += 3 // the picture, turned
+		}
 	}
-	return orient(p, exif.Orientation(f.metadata(data))), nil
+	if err := lim.memory(each*int64(size.X)*int64(size.Y), fmt.Sprintf("its size %dx%d", size.X, size.Y)); err != nil {
+		return nil, err
+	}
+	if p, err = f.decode(data, lim.Pixels); err != nil {
+		return nil, err
+	}
+	return orient(p, orientation), nil
 }

@@ -3,8 +3,11 @@ package imageio
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"image"
 	"image/png"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -82,6 +85,27 @@ func TestMemory(t *testing.T) {
 		t.Logf("%-22s %6d bytes, %4d ms, %5.1f bytes a pixel", name, len(data), took.Milliseconds(), each)
 		if p.Width*p.Height != w*h || each > bytesPerPixel {
 			t.Errorf("%s: %dx%d at %.1f bytes a pixel, expected %d at most", name, p.Width, p.Height, each, bytesPerPixel)
+		}
+		asked := int64(0)
+		lim := DefaultLimits
+		lim.Memory = func(need int64, what string) error {
+			asked = need
+			if what != fmt.Sprintf("its size %dx%d", w, h) && what != fmt.Sprintf("its size %dx%d", h, w) {
+				t.Errorf("%s: memory is asked for %q", name, what)
+			}
+			return io.ErrShortBuffer
+		}
+		before = after
+		_, err = Decode(name, data, lim)
+		runtime.ReadMemStats(&after)
+		if !errors.Is(err, io.ErrShortBuffer) || err.Error() != "picture "+name+": short buffer" {
+			t.Errorf("%s: without memory: %v", name, err)
+		}
+		if took := after.TotalAlloc - before.TotalAlloc; took > 2<<20 {
+			t.Errorf("%s: %d bytes were taken before memory was denied, expected to read the header alone", name, took)
+		}
+		if need := float64(asked) / (w * h); need < 0.98*each || need > 2*each {
+			t.Errorf("%s: %.1f bytes a pixel were asked for, %.1f taken", name, need, each)
 		}
 	}
 }

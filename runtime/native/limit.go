@@ -2,6 +2,7 @@ package native
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io/fs"
 	"math"
@@ -14,6 +15,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// ErrMemory is in the chain of the errors of CheckMemory.
+var ErrMemory = errors.New("too little memory")
+
+// tooLittle is an error of CheckMemory.
+type tooLittle struct{ error }
+
+// Is makes it ErrMemory.
+func (e tooLittle) Is(target error) bool { return target == ErrMemory }
+
 // CheckMemory says in one line why need bytes of memory for what (a noun phrase) cannot be had, or returns nil. It is
 // to be asked before memory is touched: the kernel promises memory freely and ends the process when it cannot keep the
 // promise. Where the machine's state cannot be read, it errs on the side of nil.
@@ -24,12 +34,12 @@ func CheckMemory(need int64, what string) error {
 		limit = available(os.DirFS("/"), sysinfo())
 	}
 	if need > limit.bytes {
-		return fmt.Errorf("%s needs %s of memory, but only %s can be had (%s)", what, size(need), size(limit.bytes), limit.source)
+		return tooLittle{fmt.Errorf("%s needs %s of memory, but only %s can be had (%s)", what, size(need), size(limit.bytes), limit.source)}
 	}
 	// A trial finds limits on the address space and on promises (ulimit -v, -d).
 	trial, err := unix.Mmap(-1, 0, int(max(need, 1)), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
 	if err != nil {
-		return fmt.Errorf("%s needs %s of memory, which this process is not allowed (ulimit -v or the like): %w", what, size(need), err)
+		return tooLittle{fmt.Errorf("%s needs %s of memory, which this process is not allowed (ulimit -v or the like): %w", what, size(need), err)}
 	}
 	return unix.Munmap(trial)
 }

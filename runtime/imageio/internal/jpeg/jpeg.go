@@ -221,6 +221,23 @@ func Size(data []byte) (image.Point, error) {
 	return image.Pt(f.width, f.height), nil
 }
 
+// BytesPerPixel returns the most memory that Decode takes for a pixel of the file: a byte in the planes, in a progressive
+// file also the coefficients of two bytes, and the result.
+func BytesPerPixel(data []byte) int {
+	f, _, err := parse(data)
+	if err != nil {
+		return 0
+	}
+	each, samples := 1, 0
+	if f.progressive {
+		each = 3
+	}
+	for _, c := range f.comps {
+		samples += c.h * c.v
+	}
+	return ceilDiv(each*samples, f.hmax*f.vmax) + 3
+}
+
 // Metadata returns EXIF and XMP, nil where the file has none before its first scan.
 func Metadata(data []byte) (exif, xmp []byte) {
 	f, _, err := parse(data)

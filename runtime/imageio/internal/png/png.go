@@ -19,6 +19,22 @@ func Size(data []byte) (image.Point, error) {
 	return image.Pt(c.Width, c.Height), err
 }
 
+// BytesPerPixel returns the most memory that Decode takes for a pixel of the file: its samples, in 8 or 16 bits, those of
+// a pass if it is interlaced, and the result.
+func BytesPerPixel(data []byte) int {
+	const depth, colorType, interlace, palette = 24, 25, 28, 3 // places in the header, and a type
+	samples := 4
+	if data[colorType] == palette {
+		samples = 1
+	} else if data[depth] == 16 {
+		samples = 8
+	}
+	if data[interlace] != 0 {
+		samples *= 2
+	}
+	return samples + 3
+}
+
 // Decode decodes a file, composited over white.
 func Decode(data []byte) (*rgb.Image, error) {
 	m, err := png.Decode(bytes.NewReader(data))

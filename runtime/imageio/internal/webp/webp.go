@@ -175,6 +175,26 @@ func Size(data []byte) (image.Point, error) {
 	return f.canvas, nil
 }
 
+// BytesPerPixel returns the most memory that Decode takes for a pixel of the file, as measured: more for alpha and for a
+// canvas around the frame.
+func BytesPerPixel(data []byte) int {
+	f, err := parse(data)
+	if err != nil {
+		return 0
+	}
+	each := 5
+	switch {
+	case f.lossless:
+		each = 8
+	case f.alpha != nil:
+		each = 11
+	}
+	if f.onCanvas() {
+		each += 3
+	}
+	return each
+}
+
 // Metadata returns EXIF and XMP, nil where the file has none.
 func Metadata(data []byte) (exif, xmp []byte) {
 	f, err := parse(data)
