@@ -71,13 +71,17 @@ func Write(ctx context.Context, shape, dir string, o Options) (err error) {
 	if !ok {
 		return fmt.Errorf("--dtype %s is not known: expected bf16, f16 or f32", o.DType)
 	}
+	m, c, err := hf.ParseConfig(shape, cfg)
+	if err != nil {
+		return err
+	}
 	folder, err := output.CreateFolder(dir)
 	if err != nil {
 		return err
 	}
 	defer func() {
 		if err != nil {
-			folder.Abort()
+			err = folder.Abort(err)
 		}
 	}()
 	tmp := folder.Dir
@@ -87,13 +91,6 @@ func Write(ctx context.Context, shape, dir string, o Options) (err error) {
 		}
 	}
 	save("config.json", cfg)
-	if err != nil {
-		return err
-	}
-	m, c, err := hf.ReadConfig(tmp)
-	if err != nil {
-		return err
-	}
 	facts := c.Facts()
 	tok, err := gemmaTokenizer(facts)
 	if err != nil {

@@ -26,6 +26,7 @@ func writers(t *testing.T) [][]string {
 	return [][]string{
 		{exe, "forward", "--image", picture, "--prompt", "x", "-o"},
 		{exe, "generate", "--image", picture, "--prompt", "x", "--max-new-tokens", "1", "--draw"},
+		{compiled(t, "colpali-odd"), "embed", "--query", "x", "-o"},
 		{exe, "batch", "--input", in, "--output"},
 	}
 }

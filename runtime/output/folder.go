@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -35,6 +37,9 @@ func CreateFolder(path string) (*Folder, error) {
 		if err != nil {
 			return nil, d.cannot(err)
 		}
+		if parent, err := os.Stat(filepath.Dir(d.target)); err == nil && device(parent) != device(info) {
+			return nil, d.cannot(errors.New("a file system is mounted there, expected a folder in it"))
+		}
 		d.mode = info.Mode().Perm()
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, d.cannot(fmt.Errorf("%w, expected a new folder", Cause(err)))
@@ -58,8 +63,7 @@ func CreateFolder(path string) (*Folder, error) {
 func (d *Folder) Close() error {
 	err := d.publish()
 	if err != nil {
-		d.Abort()
-		return d.cannot(err)
+		return d.Abort(d.cannot(err))
 	}
 	d.forget()
 	return nil
@@ -87,10 +91,27 @@ func (d *Folder) publish() error {
 	return unix.Rename(d.Dir, d.target) // os.Rename refuses an empty folder
 }
 
-// Abort removes what was written so far.
-func (d *Folder) Abort() {
+// Abort removes what was written so far. It returns the error that is the reason, which then names the folder as the user
+// does.
+func (d *Folder) Abort(reason error) error {
 	os.RemoveAll(d.Dir)
 	d.forget()
+	return &inFolder{reason, d.Dir, filepath.Clean(d.path)}
 }
 
+// inFolder is an error about a file in a folder that has another name meanwhile.
+type inFolder struct {
+	error
+	meanwhile, name string
+}
+
+// Error implements error.
+func (e *inFolder) Error() string { return strings.ReplaceAll(e.error.Error(), e.meanwhile, e.name) }
+
+// Unwrap returns the error as it came.
+func (e *inFolder) Unwrap() error { return e.error }
+
 func (d *Folder) cannot(err error) error { return &Error{d.path, Cause(err)} }
+
+// device tells the file system of a file.
+func device(info fs.FileInfo) uint64 { return uint64(info.Sys().(*syscall.Stat_t).Dev) }

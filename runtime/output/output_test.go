@@ -299,6 +299,19 @@ func TestFolder(t *testing.T) {
 			t.Errorf("%s has the mode %v, expected %v", path, info.Mode(), mode)
 		}
 	}
+	if entries, err := os.ReadDir("/dev/shm"); err == nil && len(entries) == 0 {
+		if _, err := CreateFolder("/dev/shm"); err == nil || err.Error() != "cannot write /dev/shm: a file system is mounted there, expected a folder in it" {
+			t.Errorf("where a file system is mounted: %v", err)
+		}
+	}
+	failed, err := CreateFolder(at("failed"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	reason := WriteFile(filepath.Join(failed.Dir, "none", "x"), nil)
+	if err := failed.Abort(reason); err.Error() != "cannot write "+at("failed")+"/none/x: no such file or directory" || !errors.Is(err, unix.ENOENT) {
+		t.Errorf("a failure in a folder: %v", err)
+	}
 	d, err := CreateFolder(at("late"))
 	if err != nil {
 		t.Fatal(err)
