@@ -1,9 +1,7 @@
 package safetensors
 
 import (
-	"bytes"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -19,6 +17,9 @@ const (
 	maxName   = 1 << 10
 	maxRank   = 16
 )
+
+// metadataKey names what is no tensor.
+const metadataKey = "__metadata__"
 
 // span is where a tensor lies in the bytes behind the header.
 type span struct {
@@ -44,11 +45,16 @@ func parse(data []byte) (*File, error) {
 		return nil, errors.New("the header is not a JSON object in UTF-8: truncated or not a safetensors file")
 	}
 	f := &File{tensors: map[string]Tensor{}, Metadata: map[string]string{}}
-	h := &headerReader{json.NewDecoder(bytes.NewReader(text))}
-	h.UseNumber()
+	h := &headerReader{text: text}
 	var spans []span
-	err := h.object("the header", func(name string) error {
-		if name == "__metadata__" {
+	metadata := false
+	given := func(name string) bool {
+		_, tensor := f.tensors[name]
+		return tensor || metadata && name == metadataKey
+	}
+	err := h.object("the header", given, func(name string) error {
+		if name == metadataKey {
+			metadata = true
 			return h.metadata(f.Metadata)
 		}
 		if len(name) > maxName {
@@ -63,8 +69,8 @@ func parse(data []byte) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := h.Token(); err != io.EOF {
-		return nil, errors.New("the header holds more than one JSON object")
+	if err := h.end(); err != nil {
+		return nil, err
 	}
 	slices.Sort(f.names)
 	return f, adjacent(spans, int64(len(body)))
@@ -94,63 +100,14 @@ func adjacent(spans []span, size int64) error {
 	return nil
 }
 
-// headerReader reads the header's JSON token by token. Unknown keys are errors, and so are keys given twice, of which
-// encoding/json would take the last.
-type headerReader struct{ *json.Decoder }
-
-// object reads an object and calls value for each key. what names the object in errors.
-func (h *headerReader) object(what string, value func(key string) error) error {
-	if err := h.delim(what, '{'); err != nil {
-		return err
-	}
-	seen := map[string]bool{}
-	for h.More() {
-		token, err := h.Token()
-		if err != nil {
-			return malformed(what, err)
-		}
-		key := token.(string) // a decoder gives no other token here
-		if seen[key] {
-			return fmt.Errorf("%s gives %s twice", what, Printable(key))
-		}
-		seen[key] = true
-		if err := value(key); err != nil {
-			return err
-		}
-	}
-	return h.delim(what, '}')
-}
-
-func (h *headerReader) delim(what string, want json.Delim) error {
-	token, err := h.Token()
-	if err != nil {
-		return malformed(what, err)
-	}
-	if token != want {
-		return fmt.Errorf("%s: expected %v in the header's JSON, found %s", what, want, Printable(fmt.Sprint(token)))
-	}
-	return nil
-}
-
-func malformed(what string, err error) error {
-	if err == io.EOF {
-		err = io.ErrUnexpectedEOF
-	}
-	return fmt.Errorf("%s is not valid JSON: %w", what, err)
-}
-
 func (h *headerReader) metadata(into map[string]string) error {
-	return h.object("__metadata__", func(key string) error {
-		token, err := h.Token()
-		if err != nil {
-			return malformed("__metadata__", err)
+	given := func(key string) bool { _, ok := into[key]; return ok }
+	return h.object(metadataKey, given, func(key string) (err error) {
+		if c := h.peek(); c != '"' && h.at < len(h.text) {
+			return fmt.Errorf("%s: %s is not a string", metadataKey, Printable(key))
 		}
-		text, ok := token.(string)
-		if !ok {
-			return fmt.Errorf("__metadata__: %s is not a string", Printable(key))
-		}
-		into[key] = text
-		return nil
+		into[key], err = h.str(metadataKey)
+		return err
 	})
 }
 
@@ -159,24 +116,29 @@ func (h *headerReader) tensor(name string, body []byte) (Tensor, span, error) {
 	t, at := Tensor{Name: name}, span{name: name}
 	what := "tensor " + Printable(name)
 	var offsets []int64
+	var keys [3]string
 	given := 0
-	err := h.object(what, func(key string) (err error) {
-		given++
+	err := h.object(what, func(key string) bool { return slices.Contains(keys[:given], key) }, func(key string) (err error) {
+		if given < len(keys) {
+			keys[given] = key
+			given++
+		}
 		switch key {
 		case "dtype":
-			token, err := h.Token()
-			if err != nil {
-				return malformed(what, err)
+			quoted := h.peek() == '"'
+			if h.at == len(h.text) {
+				return malformed(what, io.ErrUnexpectedEOF)
 			}
-			text, _ := token.(string)
-			if t.DType = DType(text); t.DType.Bytes() == 0 {
-				return fmt.Errorf("%s: dtype %s is not known", what, Printable(fmt.Sprint(token)))
+			text := h.word()
+			if t.DType = DType(text); !quoted || t.DType.Bytes() == 0 {
+				return fmt.Errorf("%s: dtype %s is not known", what, Printable(text))
 			}
 		case "shape":
 			var shape []int64
 			shape, err = h.integers(what + ": shape")
-			for _, d := range shape {
-				t.Shape = append(t.Shape, int(d))
+			t.Shape = make([]int, len(shape))
+			for i, d := range shape {
+				t.Shape[i] = int(d)
 			}
 		case "data_offsets":
 			offsets, err = h.integers(what + ": data_offsets")
@@ -207,27 +169,6 @@ func (h *headerReader) tensor(name string, body []byte) (Tensor, span, error) {
 	}
 	t.Data = body[at.start:at.end]
 	return t, at, nil
-}
-
-// integers reads a short list of integers that are not negative.
-func (h *headerReader) integers(what string) ([]int64, error) {
-	if err := h.delim(what, '['); err != nil {
-		return nil, err
-	}
-	list := []int64{}
-	for h.More() {
-		token, err := h.Token()
-		if err != nil {
-			return nil, malformed(what, err)
-		}
-		number, _ := token.(json.Number)
-		n, err := strconv.ParseInt(string(number), 10, 64)
-		if err != nil || n < 0 || len(list) == maxRank {
-			return nil, fmt.Errorf("%s: expected at most %d whole numbers that are not negative, found %s", what, maxRank, Printable(fmt.Sprint(token)))
-		}
-		list = append(list, n)
-	}
-	return list, h.delim(what, ']')
 }
 
 // Printable returns a name as it is if it is plain, else quoted and shortened, so that an error with it stays on one

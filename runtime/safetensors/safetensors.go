@@ -32,7 +32,17 @@ const (
 
 // Bytes returns the size of an element, or 0 for an unknown type.
 func (d DType) Bytes() int {
-	return map[DType]int{F64: 8, I64: 8, F32: 4, I32: 4, F16: 2, BF16: 2, I16: 2, I8: 1, U8: 1, Bool: 1}[d]
+	switch d {
+	case F64, I64:
+		return 8
+	case F32, I32:
+		return 4
+	case F16, BF16, I16:
+		return 2
+	case I8, U8, Bool:
+		return 1
+	}
+	return 0
 }
 
 // Tensor is a tensor of a mapped file. Data is valid until the file is closed.
