@@ -29,9 +29,19 @@ const (
 	SectionProgram = "program"
 )
 
-// PageBytes is the alignment of sections in the file: the largest page that a kernel maps files by, which on arm64 may
-// be 64 KiB.
-const PageBytes = 64 << 10
+// maxPageBytes is the largest page that a kernel maps files by: 64 KiB, on arm64.
+const maxPageBytes = 64 << 10
+
+// pageBytes returns the alignment of sections in a file of some programs: the largest page of the machines that they are
+// for.
+func pageBytes(programs []*Program) int64 {
+	for _, p := range programs {
+		if p.Target.Kind == CPU && p.Target.Arch == "amd64" {
+			return 4 << 10
+		}
+	}
+	return maxPageBytes
+}
 
 const (
 	magic         = "pgc:exec"
@@ -51,15 +61,16 @@ type SectionInfo struct {
 	Offset int64  // in the file
 	Bytes  int64  // without the padding to a page
 	Sum    uint32 // CRC-32C of the section and its padding
+	page   int64
 }
 
-// padded is the length of the section with its padding.
-func (s *SectionInfo) padded() int64 { return padded(s.Bytes) }
+// padded returns the length of the section with its padding.
+func (s *SectionInfo) padded() int64 { return padded(s.Bytes, s.page) }
 
-func padded(n int64) int64 { return (n + PageBytes - 1) / PageBytes * PageBytes }
+func padded(n, page int64) int64 { return (n + page - 1) / page * page }
 
 // appendTable appends the section table and the footer.
-func appendTable(b []byte, sections []SectionInfo) []byte {
+func appendTable(b []byte, page int64, sections []SectionInfo) []byte {
 	le := binary.LittleEndian
 	start := len(b)
 	end := int64(0)
@@ -73,11 +84,11 @@ func appendTable(b []byte, sections []SectionInfo) []byte {
 		b = le.AppendUint32(b, 0)
 		end = s.Offset + s.padded()
 	}
-	// Footer: file size, sections, version, two reserved words, checksum, magic.
+	// Footer: file size, sections, version, alignment of sections, a reserved word, checksum, magic.
 	b = le.AppendUint64(b, uint64(end)+uint64(len(sections)*entryBytes+footerBytes))
 	b = le.AppendUint32(b, uint32(len(sections)))
 	b = le.AppendUint32(b, formatVersion)
-	b = le.AppendUint64(b, 0)
+	b = le.AppendUint64(b, uint64(page))
 	b = le.AppendUint32(b, 0)
 	b = le.AppendUint32(b, crc32.Checksum(b[start:], crcTable))
 	return append(b, magic...)
@@ -116,17 +127,21 @@ func readTable(r io.ReaderAt, size int64) ([]SectionInfo, error) {
 	if want := le.Uint64(footer[:]); want != uint64(size) {
 		return nil, fmt.Errorf("the file has %d bytes, expected %d", size, want)
 	}
+	page := int64(le.Uint64(footer[16:]))
+	if page < 1 || page > maxPageBytes || page&(page-1) != 0 {
+		return nil, fmt.Errorf("damaged footer: sections are aligned to %d bytes, expected a power of two up to %d", page, maxPageBytes)
+	}
 	sections := make([]SectionInfo, count)
 	next := int64(0)
 	for i := range sections {
 		e := table[i*entryBytes:]
 		name, _, _ := bytes.Cut(e[:nameBytes], []byte{0})
 		offset, length := le.Uint64(e[16:]), le.Uint64(e[24:])
-		if length > math.MaxInt64-PageBytes || offset != uint64(next) || int64(length) > start-next || next+padded(int64(length)) > start {
+		if length > math.MaxInt64-maxPageBytes || offset != uint64(next) || int64(length) > start-next || next+padded(int64(length), page) > start {
 			return nil, fmt.Errorf("damaged section table: section %s at %d of %d bytes, expected it at %d within %d", name, offset, length, next, start)
 		}
-		sections[i] = SectionInfo{string(name), next, int64(length), le.Uint32(e[32:])}
-		next += padded(int64(length))
+		sections[i] = SectionInfo{string(name), next, int64(length), le.Uint32(e[32:]), page}
+		next += padded(int64(length), page)
 	}
 	if next != start {
 		return nil, fmt.Errorf("damaged section table: sections end at %d, expected %d", next, start)

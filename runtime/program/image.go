@@ -127,6 +127,9 @@ func (m *Executable) mapSection(f *os.File, s *SectionInfo) error {
 		}
 		return nil
 	}
+	if page := int64(os.Getpagesize()); s.page%page != 0 {
+		return fmt.Errorf("it lies at a multiple of %d bytes, this machine's pages have %d: expected a file for it", s.page, page)
+	}
 	prot := unix.PROT_READ
 	if s.Name == SectionCode {
 		prot |= unix.PROT_EXEC

@@ -62,7 +62,7 @@ func writeFile(ctx context.Context, f io.Writer, runtime []byte, sets []*Program
 	if err := validateSets(sets); err != nil {
 		return err
 	}
-	w := &fileWriter{ctx: ctx, buf: bufio.NewWriterSize(f, 1<<20)}
+	w := &fileWriter{ctx: ctx, buf: bufio.NewWriterSize(f, 1<<20), page: pageBytes(sets)}
 	if err := w.section(Bytes(SectionRuntime, runtime), nil); err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ func writeFile(ctx context.Context, f io.Writer, runtime []byte, sets []*Program
 	if err := w.section(Bytes(SectionProgram, Encode(sets)), nil); err != nil {
 		return err
 	}
-	if _, err := w.buf.Write(appendTable(nil, w.done)); err != nil {
+	if _, err := w.buf.Write(appendTable(nil, w.page, w.done)); err != nil {
 		return err
 	}
 	return w.buf.Flush()
@@ -124,6 +124,7 @@ func (p *Program) fits(sections []SectionInfo) error {
 type fileWriter struct {
 	ctx    context.Context
 	buf    *bufio.Writer
+	page   int64 // alignment of sections
 	offset int64
 	sum    uint32       // of the section being written
 	also   func([]byte) // told of the section's bytes, unless nil
@@ -172,10 +173,10 @@ func (w *fileWriter) section(s Section, also func([]byte)) error {
 	}
 	length := w.offset - start
 	w.also = nil
-	if _, err := w.Write(make([]byte, padded(length)-length)); err != nil {
+	if _, err := w.Write(make([]byte, padded(length, w.page)-length)); err != nil {
 		return fmt.Errorf("section %s: %w", s.Name, err)
 	}
-	w.done = append(w.done, SectionInfo{s.Name, start, length, w.sum})
+	w.done = append(w.done, SectionInfo{s.Name, start, length, w.sum, w.page})
 	return nil
 }
 
