@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // write makes files of a folder by name and content.
@@ -123,6 +125,32 @@ func TestName(t *testing.T) {
 	}
 	if name() != last {
 		t.Error("without the memory the name is another")
+	}
+}
+
+// TestOddMemory: what lies in the place of the memory is neither followed, waited for nor an obstacle.
+func TestOddMemory(t *testing.T) {
+	outside := filepath.Join(t.TempDir(), "outside")
+	write(t, filepath.Dir(outside), map[string]string{"outside": "mine"})
+	for what, put := range map[string]func(path string) error{
+		"a link":   func(path string) error { return os.Symlink(outside, path) },
+		"a FIFO":   func(path string) error { return unix.Mkfifo(path, 0o600) },
+		"a folder": func(path string) error { return os.Mkdir(path, 0o700) },
+	} {
+		f := open(t)
+		if err := put(filepath.Join(f.dir, memoryFile)); err != nil {
+			t.Fatal(err)
+		}
+		write(t, f.dir, map[string]string{"exe": ""})
+		if err := f.update(func(m *memory) error { m.Used["exe"] = 7; return nil }); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+		if f.load().Used["exe"] != 7 {
+			t.Errorf("%s: nothing is remembered", what)
+		}
+	}
+	if data, err := os.ReadFile(outside); err != nil || string(data) != "mine" {
+		t.Errorf("a link was followed: %q, %v", data, err)
 	}
 }
 

@@ -45,11 +45,14 @@ func (i identity) settled() bool {
 	return time.Now().UnixNano()-max(i.Changed, i.Modified) > int64(2*time.Second)
 }
 
-// load reads the memory. One that is missing or damaged is empty.
+// load reads the memory. One that is missing, damaged or no regular file is empty.
 func (f *Folder) load() *memory {
 	m := new(memory)
-	if text, err := os.ReadFile(filepath.Join(f.dir, memoryFile)); err != nil || json.Unmarshal(text, m) != nil {
-		m = new(memory)
+	path := filepath.Join(f.dir, memoryFile)
+	if info, err := os.Lstat(path); err == nil && info.Mode().IsRegular() {
+		if text, err := os.ReadFile(path); err != nil || json.Unmarshal(text, m) != nil {
+			m = new(memory)
+		}
 	}
 	if m.Sums == nil {
 		m.Sums = map[string]sum{}
@@ -66,7 +69,7 @@ func (f *Folder) load() *memory {
 // update changes the memory, one process at a time, and forgets files that are not there any more.
 func (f *Folder) update(change func(m *memory) error) error {
 	path := filepath.Join(f.dir, lockFile)
-	lock, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	lock, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|unix.O_NOFOLLOW, 0o600)
 	if err == nil {
 		defer lock.Close()
 		err = unix.Flock(int(lock.Fd()), unix.LOCK_EX)
@@ -97,5 +100,11 @@ func (f *Folder) update(change func(m *memory) error) error {
 	if err != nil {
 		return err
 	}
-	return output.WriteFile(filepath.Join(f.dir, memoryFile), text)
+	path = filepath.Join(f.dir, memoryFile)
+	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
+		if err := os.RemoveAll(path); err != nil { // a link is not to be followed, a FIFO not to be waited for
+			return fmt.Errorf("cannot replace %s: %w", path, output.Cause(err))
+		}
+	}
+	return output.WriteFile(path, text)
 }
