@@ -62,7 +62,7 @@ func whole(decode func([]byte) (*rgb.Image, error)) func([]byte, int64) (*rgb.Im
 
 // decodeTIFF also bounds strips and tiles, and passes the JPEG codec to the TIFF codec.
 func decodeTIFF(data []byte, maxPixels int64) (*rgb.Image, error) {
-	return tiff.Decode(data, maxPixels, jpeg.DecodeStrip)
+	return tiff.Decode(data, maxPixels, new(jpeg.Strips).Decode)
 }
 
 // sniff finds the format by the first bytes, or returns nil.

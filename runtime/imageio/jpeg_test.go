@@ -87,6 +87,6 @@ func TestJPEGBlocks(t *testing.T) {
 	scan := data[from : len(data)-2]
 	start := time.Now()
 	_, err := Decode("x", slices.Concat(data[:from], bytes.Repeat(scan, 50), []byte("\xff\xd9")), DefaultLimits)
-	sentence(t, "x", err, "its first 34 scans code 68000000 blocks of coefficients, expected at most 67500000")
+	sentence(t, "x", err, "its scans code over 67500000 blocks of coefficients, expected at most that")
 	t.Logf("%v after %v", err, time.Since(start))
 }

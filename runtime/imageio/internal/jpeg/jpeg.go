@@ -32,7 +32,7 @@ type file struct {
 	huffman [2][4]*huffmanTable // DC, AC
 	restart int                 // restart interval in MCUs, 0 for none
 	scans   int
-	blocks  int64 // coded in the scans so far
+	blocks  int64 // coded in the scans so far, and in the strips before
 }
 
 // component is one color component. It has the blocks of whole MCUs, of which the first across x down hold pixels of
@@ -259,9 +259,12 @@ func Decode(data []byte) (*rgb.Image, error) {
 	return f.render(f.ycc()), nil
 }
 
-// DecodeStrip decodes the JPEG of a strip or tile of a TIFF, whose colors are YCbCr where ycc is set and gray or RGB
-// otherwise. fits accepts its size and number of components before memory is taken.
-func DecodeStrip(data []byte, ycc bool, fits func(width, height, components int) error) (*rgb.Image, error) {
+// Strips decodes the JPEGs of the strips or tiles of one TIFF, which share the bound of blocks.
+type Strips struct{ blocks int64 }
+
+// Decode decodes the JPEG of one, whose colors are YCbCr where ycc is set and gray or RGB otherwise. fits accepts its
+// size and number of components before memory is taken.
+func (s *Strips) Decode(data []byte, ycc bool, fits func(width, height, components int) error) (*rgb.Image, error) {
 	f, scan, err := parse(data)
 	if err != nil {
 		return nil, err
@@ -269,9 +272,11 @@ func DecodeStrip(data []byte, ycc bool, fits func(width, height, components int)
 	if err := fits(f.width, f.height, len(f.comps)); err != nil {
 		return nil, err
 	}
+	f.blocks = s.blocks
 	if err := f.decodeComponents(scan); err != nil {
 		return nil, err
 	}
+	s.blocks = f.blocks
 	return f.render(ycc), nil
 }
 

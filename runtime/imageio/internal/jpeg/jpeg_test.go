@@ -2,6 +2,7 @@ package jpeg
 
 import (
 	"math"
+	"os"
 	"testing"
 )
 
@@ -14,6 +15,26 @@ func TestHuffmanTable(t *testing.T) {
 	counts[3] = 1
 	if _, err := newHuffmanTable(counts, make([]byte, 6)); err == nil {
 		t.Error("a code of more than all bits was taken")
+	}
+}
+
+// TestStrips decodes strips until their scans have coded what one file may.
+func TestStrips(t *testing.T) {
+	data, err := os.ReadFile("../../testdata/q90-444-progressive.jpg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fits := func(int, int, int) error { return nil }
+	one := &Strips{}
+	if _, err := one.Decode(data, true, fits); err != nil || one.blocks == 0 {
+		t.Fatalf("a strip of %d blocks gave %v", one.blocks, err)
+	}
+	strips := &Strips{blocks: maxBlocks - 2*one.blocks}
+	for i := range 3 {
+		_, err := strips.Decode(data, true, fits)
+		if want := "its scans code over 67500000 blocks of coefficients, expected at most that"; i < 2 && err != nil || i == 2 && (err == nil || err.Error() != want) {
+			t.Errorf("strip %d gave %v, expected %q of the last alone", i, err, want)
+		}
 	}
 }
 

@@ -37,7 +37,7 @@ func (f *file) scan(header []byte) error {
 		f.blocks += int64(c.across) * int64(c.down)
 	}
 	if f.blocks > maxBlocks {
-		return fmt.Errorf("its first %d scans code %d blocks of coefficients, expected at most %d", f.scans, f.blocks, maxBlocks)
+		return fmt.Errorf("its scans code over %d blocks of coefficients, expected at most that", int64(maxBlocks))
 	}
 	if err := f.decode(s); err != nil {
 		return err
