@@ -4,7 +4,7 @@ GO   ?= go
 DEMO := models/paligemma/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-arm64 test-gpu check lint llvm qemu ptxas bench bench-quick tokenizer-parity golden clean
+.PHONY: help build demo test test-race test-arm64 test-gpu check lint llvm qemu ptxas bench bench-quick tokenizer-parity golden clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -37,6 +37,9 @@ test: llvm build ## run every test, and list those that this machine skips
 test-arm64: llvm qemu ## run the tests of code generation and runtime on an emulated arm64 (some minutes)
 	GOARCH=arm64 $(GO) test -exec "$$(command -v qemu-aarch64 qemu-aarch64-static | head -1)" -timeout 60m \
 		-skip 'TestSelf|TestSignalsBlocked|TestHTTP|TestRoots' ./runtime/... ./codegen ./codegen/kernels ./codegen/llvm ./codegen/internal/sched ./codegen/internal/link/...
+
+test-race: llvm ## run the library's tests under Go's race detector, which needs a C compiler
+	CGO_ENABLED=1 $(GO) test -vet=off -race -count=1 . ./runtime/generate
 
 test-gpu: ## run the tests and benchmarks of PTX on an NVIDIA GPU of this machine
 	PGC_CUDA=1 $(GO) test -count=1 -v ./codegen/ptx/...

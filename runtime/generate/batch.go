@@ -102,15 +102,16 @@ func (b *batch) spokenFor() (bytes int64) {
 // settle frees a slot whose sequence is complete or has failed.
 func (b *batch) settle(slot int, err error) {
 	j := b.slots[slot]
-	switch {
-	case err != nil:
-		j.finish(nil, err)
-	case j.seq.done:
-		j.finish(j.seq.a, nil)
-	default:
-		return
+	var a *Answer
+	if err == nil {
+		if !j.seq.done {
+			return
+		}
+		a = j.seq.a
 	}
 	b.slots[slot] = nil
+	j.seq, j.request = nil, Request{} // with its pictures
+	j.finish(a, err)
 }
 
 // step takes every sequence a token further. Sequences whose callers have left make room first.

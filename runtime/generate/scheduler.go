@@ -103,7 +103,6 @@ func (j *Job) finish(a *Answer, err error) {
 		err = context.Cause(j.ctx)
 	}
 	j.answer, j.err = a, err
-	j.seq, j.request = nil, Request{} // with its pictures
 	j.release()
 	close(j.done)
 }
