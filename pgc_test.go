@@ -19,6 +19,7 @@ import (
 
 	"pgc"
 	"pgc/golden"
+	"pgc/runtime/native"
 )
 
 // folder holds the compiler, its runtime, and the executables of these tests.
@@ -163,6 +164,35 @@ func TestBatchErrors(t *testing.T) {
 		if i >= len(got) || !strings.Contains(got[i], w) {
 			t.Errorf("answers %q, expected number %d to say %q", got, i, w)
 		}
+	}
+}
+
+// TestBatchWaitsForMemory: an image for which there is too little memory is read again when no other request holds any;
+// if there is too little then, the error is that request's alone.
+func TestBatchWaitsForMemory(t *testing.T) {
+	m := open(t)
+	file, err := os.ReadFile(filepath.Join(golden.Dir(), "pictures", "noise.png"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, times := requests()[:4], map[int]int{}
+	for i, most := range map[int]int{1: 1, 2: 2} {
+		list[i].Images = []pgc.Image{pgc.Lazy("scarce", func(context.Context) ([]byte, error) {
+			if times[i]++; times[i] <= most {
+				return nil, fmt.Errorf("picture scarce: %w", native.ErrMemory)
+			}
+			return file, nil
+		})}
+	}
+	n := 0
+	for a, err := range m.Batch(t.Context(), slices.Values(list)) {
+		if failed := n == 2; failed != errors.Is(err, native.ErrMemory) || failed != (a == nil) {
+			t.Errorf("answer %d is %v, %v", n, a, err)
+		}
+		n++
+	}
+	if n != 4 || times[1] != 2 || times[2] != 2 {
+		t.Errorf("%d answers; the images were read %v times, expected 4 and twice", n, times)
 	}
 }
 

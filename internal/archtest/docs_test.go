@@ -40,7 +40,11 @@ func findTests(t *testing.T, page, line string) {
 		t.Errorf("%s: no test in the row %s", page, line)
 	}
 	for _, m := range tests {
-		files, _ := filepath.Glob(filepath.Join("..", "..", m[1], "*_test.go"))
+		dir := m[1]
+		if dir == "pgc" { // the module's root
+			dir = "."
+		}
+		files, _ := filepath.Glob(filepath.Join("..", "..", dir, "*_test.go"))
 		found := false
 		for _, file := range files {
 			src, err := os.ReadFile(file)

@@ -35,7 +35,7 @@ func start(fn, arg, first, end, last uintptr) (*thread, error) {
 	t := &thread{stack, (*int32)(unsafe.Pointer(unsafe.SliceData(stack.Bytes())))}
 	if r := clone(cloneFlags, stack.Addr()+stackBytes, t.tid, fn, arg, first, end, last); r < 0 {
 		stack.Close()
-		return nil, fmt.Errorf("cannot start a thread: %w", syscall.Errno(-r))
+		return nil, fmt.Errorf("cannot start a thread (ulimit -u): %w", syscall.Errno(-r))
 	}
 	return t, nil
 }
