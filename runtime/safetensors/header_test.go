@@ -26,15 +26,15 @@ func manyTensors(n int) []byte {
 	return append(append(data, b.String()...), make([]byte, n)...)
 }
 
-// TestManyTensors reads a header of a million tensors, and counts what it allocates for each.
+// TestManyTensors reads a header of 100,000 tensors, and counts what it allocates for each.
 func TestManyTensors(t *testing.T) {
-	data := manyTensors(1_000_000)
+	data := manyTensors(100_000)
 	start := time.Now()
 	f, err := parse(data)
-	if err != nil || len(f.Names()) != 1_000_000 {
+	if err != nil || len(f.Names()) != 100_000 {
 		t.Fatal(err)
 	}
-	t.Logf("a million tensors took %v", time.Since(start))
+	t.Logf("100,000 tensors took %v", time.Since(start))
 	data = manyTensors(1000)
 	if n := testing.AllocsPerRun(5, func() { parse(data) }); n > 15*1000 {
 		t.Errorf("1,000 tensors took %g allocations, expected at most 15 each", n)
