@@ -48,10 +48,7 @@ func Compile(ctx context.Context, m *ir.Module, b *backend.Backend) (*Result, er
 	for i, offset := range r.Code.Offsets {
 		p.Kernels[i].CodeOffset = offset
 	}
-	p.WorkerOffset = r.Code.Worker
-	if p.Target.Kind == program.PTX {
-		p.Text.Bytes = int64(len(r.Code.Bytes))
-	}
+	p.WorkerOffset, p.Text.Bytes = r.Code.Worker, r.Code.Text
 	return r, p.Validate()
 }
 

@@ -52,4 +52,5 @@ type Code struct {
 	Bytes   []byte
 	Offsets []int64 // where each kernel begins
 	Worker  int64   // where the worker loop begins; 0 for machines that need none
+	Text    int64   // length of the code that is the program's own text; 0 where kernels are code of the machine
 }

@@ -102,6 +102,7 @@ func assemble(_ context.Context, ks []*backend.Kernel) (*backend.Code, error) {
 		code.Offsets = append(code.Offsets, int64(len(code.Bytes)))
 		code.Bytes = append(code.Bytes, k.Text...)
 	}
+	code.Text = int64(len(code.Bytes))
 	return code, nil
 }
 
