@@ -16,6 +16,7 @@ import (
 	"pgc/cmd/internal/debug"
 	"pgc/internal/build"
 	"pgc/ir/target"
+	"pgc/runtime/process"
 )
 
 type runCmd struct {
@@ -86,6 +87,7 @@ func execute(ctx context.Context, path string, args []string) error {
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	process.AwaitChild()
 	err := cmd.Run()
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) {

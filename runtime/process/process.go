@@ -9,16 +9,26 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
 
-// grace is how long work may take to end by itself after a signal, and line how long the last line may take: whoever
-// should read it may not.
+// line is how long the last line may take, because whoever should read it may not. A signal within echo of the first is
+// the same one: a terminal sends it to a program and to its parent, which hands it on.
 const (
-	grace = 300 * time.Millisecond
-	line  = 100 * time.Millisecond
+	line = 100 * time.Millisecond
+	echo = 20 * time.Millisecond
 )
+
+// grace is how many nanoseconds work may take to end by itself after a signal.
+var grace atomic.Int64
+
+func init() { grace.Store(int64(300 * time.Millisecond)) }
+
+// AwaitChild gives work more time to end after a signal, because it waits for a child process that runs under Run, too,
+// and that it has handed the signal on to.
+func AwaitChild() { grace.Store(int64(time.Second)) }
 
 // Run runs work, reports its error and returns the exit status that report gives. At the first INT or TERM it cancels
 // work's context. Work that does not end then, because it waits for input or for a reader of its output or computes
@@ -36,15 +46,19 @@ func Run(work func(ctx context.Context) error, report func(error) int) int {
 		return report(err)
 	case <-signals:
 	}
+	first := time.Now()
 	cancel()
 	go func() {
-		<-signals
-		os.Exit(1)
+		for range signals {
+			if time.Since(first) > echo {
+				os.Exit(1)
+			}
+		}
 	}()
 	select {
 	case err := <-ended:
 		return last(err, report)
-	case <-time.After(grace):
+	case <-time.After(time.Duration(grace.Load())):
 	}
 	removeTemporaries()
 	return last(context.Canceled, report)

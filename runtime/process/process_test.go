@@ -147,7 +147,7 @@ func TestSecondSignal(t *testing.T) {
 	defer os.Remove(strings.TrimPrefix(said, "ready "))
 	time.Sleep(20 * time.Millisecond)
 	cmd.Process.Signal(syscall.SIGINT)
-	time.Sleep(20 * time.Millisecond)
+	time.Sleep(2 * echo)
 	cmd.Process.Signal(syscall.SIGTERM)
 	cmd.Wait()
 	if cmd.ProcessState.ExitCode() != 1 || stderr.Len() > 0 {
