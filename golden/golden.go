@@ -5,16 +5,20 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 
 	"pgc/runtime/safetensors"
 )
 
-// Dir is the folder golden of the source tree.
+// Dir is the folder golden of the source tree, found from the working directory, so that it also works with -trimpath.
 func Dir() string {
-	_, file, _, _ := runtime.Caller(0)
-	return filepath.Dir(file)
+	dir, err := os.Getwd() // of the package under test, somewhere in the tree
+	for ; err == nil && dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return filepath.Join(dir, "golden")
+		}
+	}
+	return "golden"
 }
 
 // Case is one reference file of a checkpoint.

@@ -11,8 +11,8 @@ demo=models/paligemma/demo
 cases() {
     if [ "$1" = smoke ]; then
         echo "golden/pg1-odd|--cpu x86-64-v3"
-        echo "golden/pg2-odd|--weights int4 --group 32 --cpu cascadelake"
-        echo "golden/pg1-odd|--weights bf16 --compute bf16 --kv bf16 --cpu x86-64-v4"
+        echo "golden/pg2-odd|--weights int4 --group 32 --cpu x86-64-v3,cascadelake"
+        echo "golden/pg1-odd|--weights bf16 --compute bf16 --kv bf16 --cpu x86-64-v3,x86-64-v4"
         return
     fi
     for c in golden/pg1-odd golden/pg2-odd; do
