@@ -8,7 +8,7 @@ import (
 
 	"pgc/codegen"
 	"pgc/codegen/kernels"
-	"pgc/codegen/ptx/internal/emu"
+	"pgc/codegen/ptx/emu"
 	store "pgc/codegen/weights"
 	"pgc/ir"
 	"pgc/ir/eval"

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"pgc/codegen/ptx/emu"
 	"pgc/codegen/ptx/internal/cuda"
-	"pgc/codegen/ptx/internal/emu"
 	"pgc/ir/tile"
 )
 

@@ -12,7 +12,7 @@ import (
 
 	"pgc/codegen/backend"
 	"pgc/codegen/kernels"
-	"pgc/codegen/ptx/internal/emu"
+	"pgc/codegen/ptx/emu"
 	"pgc/ir/tile"
 )
 

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"pgc/codegen/kernels"
-	"pgc/codegen/ptx/internal/emu"
+	"pgc/codegen/ptx/emu"
 	"pgc/ir/scalar"
 	"pgc/ir/tile"
 )

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"pgc/codegen/ptx/internal/emu"
+	"pgc/codegen/ptx/emu"
 	"pgc/ir/tile"
 	"pgc/runtime/program"
 )
