@@ -32,7 +32,7 @@ func emit(k *kernels.Kernel) (out *backend.Kernel, err error) {
 	if k.Tile.ScratchBytes > 0 {
 		fail("it uses %d bytes of scratch memory a thread, which a warp has not", k.Tile.ScratchBytes)
 	}
-	e := &emitter{asm: &asm{}, vals: map[*tile.Value]string{}, shared: map[*tile.Value]bool{}}
+	e := newEmitter(&asm{})
 	out = &backend.Kernel{Kernel: program.Kernel{Name: k.Tile.Name, Threads: threads, TaskThreads: 1}, Args: k.Args, Tasks: k.Tasks, Tile: k.Tile}
 	params := e.declare(k.Tile.Params)
 	thread := e.to(word, "mov.u32", "%tid.x")
@@ -49,17 +49,29 @@ func emit(k *kernels.Kernel) (out *backend.Kernel, err error) {
 	return out, nil
 }
 
+// cellBit marks a parameter that is not the value itself but, in the other bits, the address of a cell in global memory
+// which holds it. So one launch record, as in a graph, serves calls with other symbols: they write the cells.
+const cellBit = 63
+
+// parameter reads a parameter, from its cell if it has one.
+func (a *asm) parameter(name string) string {
+	r := a.to(long, "ld.param.u64", at("param_"+name, 0))
+	cell := a.to(pred, "setp.lt.s64", r, "0")
+	a.onlyIf(cell, "ld.global.b64", r, at(a.to(long, "and.b64", r, num(1<<cellBit-1)), 0))
+	return r
+}
+
 // declare lists the entry's parameters, those of the tile kernel and then the number of tasks, and reads them.
 func (e *emitter) declare(tp []tile.KernelParam) []param {
 	var params []param
 	for _, p := range append(slices.Clone(tp), tile.KernelParam{Name: "tasks", Type: tile.Scalar(tile.I64)}) {
-		q := param{"u64", "param_" + p.Name}
-		r := e.to(long, "ld.param.u64", at(q.name, 0))
+		params = append(params, param{"u64", "param_" + p.Name})
+		r := e.parameter(p.Name)
 		if p.Type.Ptr {
 			r = e.to(long, "cvta.to.global.u64", r)
 		}
-		params = append(params, q)
 		e.params = append(e.params, binding{r, false})
+		e.byName[p.Name] = r
 	}
 	return params
 }
@@ -108,11 +120,16 @@ type binding struct {
 type emitter struct {
 	*asm
 	params []binding
+	byName map[string]string      // the registers of the entry's parameters
 	vals   map[*tile.Value]string // registers, or immediates
 	shared map[*tile.Value]bool   // pointers into shared memory
 	task   string
 	// Of a warp: the lane as 32 and 64 bits, and whether it is the first. Empty where each thread has its own task.
 	lane, lane64, first string
+}
+
+func newEmitter(a *asm) *emitter {
+	return &emitter{asm: a, byName: map[string]string{}, vals: map[*tile.Value]string{}, shared: map[*tile.Value]bool{}}
 }
 
 // lanes makes a warp's threads the lanes of fragments.

@@ -1,6 +1,7 @@
 package ptx
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
 	"os"
@@ -30,7 +31,51 @@ type module struct {
 type emulator struct{}
 
 func (emulator) run(m *module, k *Kernel, blocks int64, args []any) (emu.Stats, error) {
-	return m.Run(emu.Launch{Entry: k.Name, Blocks: blocks, Args: args})
+	var buffers []*emu.Memory
+	address := func(p emu.Pointer) (uint64, error) {
+		at := slices.Index(buffers, p.Memory)
+		if at < 0 {
+			at, buffers = len(buffers), append(buffers, p.Memory)
+		}
+		return emu.Address(at) + uint64(p.Offset), nil
+	}
+	cells := &emu.Memory{Data: make([]byte, 8*len(args))}
+	values, err := parameters(args, cells, address)
+	if err != nil {
+		return emu.Stats{}, err
+	}
+	raw := make([]any, len(values))
+	for i, v := range values {
+		raw[i] = v
+	}
+	return m.Run(emu.Launch{Entry: k.Name, Blocks: blocks, Args: raw, Buffers: buffers})
+}
+
+// parameters are the arguments of an entry as its parameters: every other one is a value, the rest are in cells, which it
+// fills in. address says where a pointer points.
+func parameters(args []any, cells *emu.Memory, address func(emu.Pointer) (uint64, error)) ([]uint64, error) {
+	values := make([]uint64, len(args))
+	for i, a := range args {
+		switch a := a.(type) {
+		case int64:
+			values[i] = uint64(a)
+		case emu.Pointer:
+			at, err := address(a)
+			if err != nil {
+				return nil, err
+			}
+			values[i] = at
+		}
+		if i%2 == 1 || i == len(args)-1 {
+			binary.LittleEndian.PutUint64(cells.Data[8*i:], values[i])
+			at, err := address(emu.Pointer{Memory: cells, Offset: int64(8 * i)})
+			if err != nil {
+				return nil, err
+			}
+			values[i] = 1<<cellBit | at
+		}
+	}
+	return values, nil
 }
 
 // gpu is the executor on a device. It has no statistics.
@@ -102,19 +147,21 @@ func (g *gpu) run(m *module, k *Kernel, blocks int64, args []any) (stats emu.Sta
 			}
 		}
 	}()
-	var values []uint64
-	for _, a := range args {
-		p, ok := a.(emu.Pointer)
-		if !ok {
-			values = append(values, uint64(a.(int64)))
-			continue
-		}
+	address := func(p emu.Pointer) (at uint64, err error) {
 		if buffers[p.Memory] == nil {
 			if buffers[p.Memory], err = g.Upload(p.Memory.Data); err != nil {
-				return stats, err
+				return 0, err
 			}
 		}
-		values = append(values, buffers[p.Memory].Address+uint64(p.Offset))
+		return buffers[p.Memory].Address + uint64(p.Offset), nil
+	}
+	cells := &emu.Memory{Data: make([]byte, 8*len(args))}
+	values, err := parameters(args, cells, address)
+	if err == nil {
+		err = buffers[cells].Write(cells.Data)
+	}
+	if err != nil {
+		return stats, err
 	}
 	if err := f.Launch(blocks, k.Threads, values...); err != nil {
 		return stats, err

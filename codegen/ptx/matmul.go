@@ -135,7 +135,7 @@ func prologue(s *kernels.Matmul) []kernels.Spec {
 func parts(name string, s *kernels.Matmul, x kernels.Arg, stride int64) (out []*backend.Kernel, err error) {
 	defer recovered(name, &err)
 	for i := range s.Parts {
-		g := &gemm{emitter: &emitter{asm: &asm{}, vals: map[*tile.Value]string{}, shared: map[*tile.Value]bool{}}, Matmul: s,
+		g := &gemm{emitter: newEmitter(&asm{}), Matmul: s,
 			part: &s.Parts[i], number: i, x: x, xStride: stride}
 		out = append(out, g.build(fmt.Sprintf("%s_part%d", name, i)))
 	}

@@ -2,7 +2,6 @@ package ptx
 
 import (
 	"pgc/codegen/kernels"
-	"pgc/ir/tile"
 )
 
 // copies is how many chunks of a stage a thread copies: one of each 32 rows, first of A and then of B.
@@ -44,7 +43,7 @@ func (g *gemm) rows() string {
 	if g.M.Sym == "" {
 		return num(g.M.N)
 	}
-	return g.to(long, "ld.param.u64", at("param_"+g.M.Sym, 0))
+	return g.byName[g.M.Sym]
 }
 
 // column splits a column, counted with the padding of the blocks, a multiple of 32, into its block and place in it.
@@ -165,8 +164,8 @@ func (g *gemm) finish(end *kernels.Kernel, pointers, locals int, m0, n0 string) 
 	}
 	g.do("bar.warp.sync", everyone)
 	g.note("The epilogue, a row of 32 columns at a time.")
-	e := &emitter{asm: g.asm, vals: map[*tile.Value]string{}, shared: map[*tile.Value]bool{},
-		lane: g.lane, lane64: g.lane64, first: g.first}
+	e := newEmitter(g.asm)
+	e.lane, e.lane64, e.first = g.lane, g.lane64, g.first
 	slab64 := g.to(long, "cvt.u64.u32", slab)
 	for acc := range g.part.Accs {
 		e.params = append(e.params, binding{g.to(long, "add.s64", slab64, num(int64(acc)*accBytes)), true})

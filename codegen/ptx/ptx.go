@@ -19,7 +19,8 @@
 //
 // The tests run every kernel in the emulator emu and, where PGC_CUDA is set, on a GPU, too (docs/PTX.md).
 //
-// Every kernel's last parameter is the number of tasks. The package never sees a graph.
+// Every kernel's last parameter is the number of tasks; any parameter may lie in a cell (cellBit). The package never
+// sees a graph.
 package ptx
 
 import (

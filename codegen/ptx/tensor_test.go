@@ -16,9 +16,9 @@ import (
 // tensorParams loads the parameters of a test's kernel, and which thread and lane this is.
 func tensorParams(a *asm) (in, out, tasks, thread, lane string) {
 	load := func(name string) string {
-		return a.to(long, "cvta.to.global.u64", a.to(long, "ld.param.u64", at("param_"+name, 0)))
+		return a.to(long, "cvta.to.global.u64", a.parameter(name))
 	}
-	in, out, tasks = load("in"), load("out"), a.to(long, "ld.param.u64", at("param_tasks", 0))
+	in, out, tasks = load("in"), load("out"), a.parameter("tasks")
 	thread = a.to(word, "mov.u32", "%tid.x")
 	lane = a.to(word, "and.b32", thread, num(warp-1))
 	return in, out, tasks, thread, lane
@@ -149,8 +149,8 @@ func TestTensorCores(t *testing.T) {
 // stores what is there then: two of the floats of every thread.
 func nothingKernel() *Kernel {
 	a := &asm{}
-	from, out := a.to(long, "ld.param.u64", at("param_from", 0)), a.to(long, "ld.param.u64", at("param_out", 0))
-	a.to(long, "ld.param.u64", at("param_tasks", 0))
+	from, out := a.parameter("from"), a.parameter("out")
+	a.parameter("tasks")
 	out = a.to(long, "cvta.to.global.u64", out)
 	thread := a.to(word, "mov.u32", "%tid.x")
 	to := a.to(word, "mad.lo.s32", thread, num(chunk), a.to(word, "mov.u32", sharedName))

@@ -18,6 +18,7 @@ package emu
 import (
 	"fmt"
 	"math/bits"
+	"slices"
 )
 
 const (
@@ -37,12 +38,17 @@ type Pointer struct {
 	Offset int64
 }
 
-// Launch says which entry of a module to run, on how many blocks, and its arguments: Pointer or int64.
+// Launch says which entry of a module to run, on how many blocks, and its arguments: Pointer, int64 or uint64. Buffers
+// are memory besides that of the pointers, which a uint64 may be an address in; those that are nil are gone.
 type Launch struct {
-	Entry  string
-	Blocks int64
-	Args   []any
+	Entry   string
+	Blocks  int64
+	Args    []any
+	Buffers []*Memory
 }
+
+// Address returns where buffer i of a launch begins.
+func Address(i int) uint64 { return uint64(i+1) << window }
 
 // Stats is what a launch did.
 type Stats struct {
@@ -64,18 +70,24 @@ func (m *Module) Run(l Launch) (Stats, error) {
 	if len(l.Args) != len(e.params) {
 		return Stats{}, fmt.Errorf("entry %s: %d arguments for %d parameters", l.Entry, len(l.Args), len(e.params))
 	}
-	g := &grid{entry: e, blocks: l.Blocks}
+	g := &grid{entry: e, blocks: l.Blocks, memory: slices.Clone(l.Buffers)}
 	for i, a := range l.Args {
 		switch a := a.(type) {
 		case int64:
 			g.args = append(g.args, uint64(a))
+		case uint64:
+			g.args = append(g.args, a)
 		case Pointer:
 			g.args = append(g.args, g.address(a))
 		default:
 			return Stats{}, fmt.Errorf("entry %s: argument %d is a %T", l.Entry, i, a)
 		}
 	}
-	for _, mem := range g.memory {
+	for i, mem := range g.memory {
+		if mem == nil {
+			g.memory[i] = &Memory{} // nothing lies there
+			continue
+		}
 		mem.thread = make([]int32, len(mem.Data))
 	}
 	for b := range l.Blocks {
