@@ -24,7 +24,7 @@ type Result struct {
 	Kernels []*backend.Kernel // by kernel number
 	// Ops are the operations that the launches of a function compute, by function and launch.
 	Ops     map[string][]*ir.Op
-	weights weights.Plan
+	weights *weights.Plan // of all programs of a file
 }
 
 // WriteWeights streams the weights section, reading each tensor from src once.
@@ -41,22 +41,59 @@ func Compile(ctx context.Context, m *ir.Module, b *backend.Backend) (*Result, er
 	if err != nil {
 		return nil, err
 	}
+	return r, r.assemble(ctx, b)
+}
+
+// assemble makes the code of a program that was lowered.
+func (r *Result) assemble(ctx context.Context, b *backend.Backend) (err error) {
 	if r.Code, err = b.Assemble(ctx, r.Kernels); err != nil {
-		return nil, err
+		return err
 	}
 	p := r.Program
 	for i, offset := range r.Code.Offsets {
 		p.Kernels[i].CodeOffset = offset
 	}
 	p.WorkerOffset, p.Text.Bytes = r.Code.Worker, r.Code.Text
-	return r, p.Validate()
+	return p.Validate()
 }
 
 // Lower is Compile without assembly: the program's functions and kernels, but no Code and no offsets into it.
 func Lower(m *ir.Module, b *backend.Backend) (*Result, error) {
+	r, err := lowered(m, b, &weights.Plan{})
+	if err != nil {
+		return nil, err
+	}
+	r.plan()
+	return r, nil
+}
+
+// LowerVariants is Lower of all programs of a file.
+func LowerVariants(variants []Variant) ([]*Result, error) {
+	var all []*Result
+	plan := &weights.Plan{}
+	for _, v := range variants {
+		r, err := lowered(v.Module, v.Backend, plan)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, r)
+	}
+	for _, r := range all {
+		r.plan()
+	}
+	return all, nil
+}
+
+// plan describes the weights once all programs have added theirs.
+func (r *Result) plan() {
+	r.Program.Weights, r.Program.WeightBytes = r.weights.Weights(), r.weights.Bytes()
+}
+
+// lowered lowers a module, whose weights are added to a plan.
+func lowered(m *ir.Module, b *backend.Backend, plan *weights.Plan) (*Result, error) {
 	c := &compiler{m: m, backend: b, built: map[string]*built{}, layouts: lower.LayoutsOf(m, b.Layout)}
 	p := &program.Program{Target: b.Target, MinBatch: b.MinBatch}
-	c.r.Program, c.r.Ops = p, map[string][]*ir.Op{}
+	c.r.Program, c.r.Ops, c.r.weights = p, map[string][]*ir.Op{}, plan
 	for _, s := range m.Symbols {
 		p.Symbols = append(p.Symbols, program.Symbol{Name: s.Name, Max: int64(s.Max)})
 	}
@@ -66,7 +103,11 @@ func Lower(m *ir.Module, b *backend.Backend) (*Result, error) {
 			return nil, err
 		}
 	}
-	p.Weights, p.WeightBytes = c.r.weights.Weights(), c.r.weights.Bytes()
+	if b.Target.Kind != program.CPU {
+		if err := c.loads(); err != nil {
+			return nil, err
+		}
+	}
 	return &c.r, nil
 }
 
@@ -100,14 +141,20 @@ func (c *compiler) build(spec kernels.Spec) (*built, error) {
 	if k.Launches, err = c.backend.Build(name, spec); err != nil {
 		return nil, err
 	}
-	for _, one := range k.Kernels {
+	c.add(k.Kernels)
+	c.built[key] = k
+	return k, nil
+}
+
+// add adds kernels to the program.
+func (c *compiler) add(ks []*backend.Kernel) {
+	p := c.r.Program
+	for _, one := range ks {
 		if one.Tile != nil {
 			p.ScratchBytes = max(p.ScratchBytes, one.Tile.ScratchBytes)
 		}
 		c.r.Kernels, p.Kernels = append(c.r.Kernels, one), append(p.Kernels, one.Kernel)
 	}
-	c.built[key] = k
-	return k, nil
 }
 
 func (c *compiler) port(name string, t ir.Type) program.Port {

@@ -3,6 +3,7 @@ package codegen
 import (
 	"fmt"
 
+	"pgc/codegen/backend"
 	"pgc/codegen/internal/lower"
 	"pgc/codegen/kernels"
 	"pgc/ir"
@@ -60,17 +61,22 @@ func (f *function) launch(l lower.Launch) error {
 	f.work = max(f.work, b.WorkBytes)
 	for i, k := range b.Kernels {
 		out := program.Launch{Kernel: b.first + i, Value: fmt.Sprintf("%%%d", l.Op.Results[0].ID), Args: f.args(l, k.Args)}
-		var tasks []program.Expr
-		for _, t := range k.Tasks {
-			tasks = append(tasks, program.CeilDiv(f.size(t.Size), program.C(t.Div)))
-		}
-		out.Tasks = program.Mul(tasks...)
+		out.Tasks = f.tasks(k)
 		cost := k.Spec.Cost()
 		out.Flops, out.Bytes = f.sum(cost.Flops), f.sum(cost.Bytes)
 		f.Launches = append(f.Launches, out)
 		f.r.Ops[f.Name] = append(f.r.Ops[f.Name], l.Op)
 	}
 	return nil
+}
+
+// tasks is the number of tasks of a kernel.
+func (c *compiler) tasks(k *backend.Kernel) program.Expr {
+	var tasks []program.Expr
+	for _, t := range k.Tasks {
+		tasks = append(tasks, program.CeilDiv(c.size(t.Size), program.C(t.Div)))
+	}
+	return program.Mul(tasks...)
 }
 
 // args resolves the arguments of a launch.

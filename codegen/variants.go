@@ -3,16 +3,21 @@ package codegen
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"reflect"
 
 	"pgc/codegen/backend"
-	"pgc/codegen/weights"
 	"pgc/ir"
 	"pgc/runtime/program"
 )
 
-// Variants is a module compiled for several targets: a program each over the same weights, and code in the sections of
+// Variant is a module for a target. Modules of a file differ in how they compute only: they have the same functions,
+// ports, symbols and weights.
+type Variant struct {
+	Module  *ir.Module
+	Backend *backend.Backend
+}
+
+// Variants is a model compiled for several targets: a program each over the same weights, and code in the sections of
 // their kinds.
 type Variants struct {
 	Results  []*Result // the best target first
@@ -27,13 +32,17 @@ type Section struct {
 	Bytes []byte
 }
 
-// CompileVariants compiles a module for every target, the best first. A set whose code is that of a later one, which
-// asks less of the machine, is left out.
-func CompileVariants(ctx context.Context, m *ir.Module, backends []*backend.Backend) (*Variants, error) {
+// CompileVariants compiles a model for every target, the best first. A set whose code is that of a later one, which
+// asks less of the machine, is left out. What the programs store in the same layout is stored once.
+func CompileVariants(ctx context.Context, variants []Variant) (*Variants, error) {
+	all, err := LowerVariants(variants)
+	if err != nil {
+		return nil, err
+	}
 	s := &Variants{}
-	for _, b := range backends {
-		r, err := Compile(ctx, m, b)
-		if err != nil {
+	for i, r := range all {
+		b := variants[i].Backend
+		if err := r.assemble(ctx, b); err != nil {
 			return nil, err
 		}
 		if n := len(s.Results); n > 0 && covers(s.Backends[n-1].Target, b.Target) && sameCode(s.Results[n-1], r) {
@@ -41,10 +50,7 @@ func CompileVariants(ctx context.Context, m *ir.Module, backends []*backend.Back
 		}
 		s.Results, s.Backends = append(s.Results, r), append(s.Backends, b)
 	}
-	for i, r := range s.Results {
-		if err := weights.Same(&s.Results[0].weights, &r.weights); err != nil {
-			return nil, fmt.Errorf("%s and %s: %w", s.Backends[0].Target.CPU, s.Backends[i].Target.CPU, err)
-		}
+	for _, r := range s.Results {
 		r.Program.MoveCode(s.place(r.Code))
 		s.Programs = append(s.Programs, r.Program)
 	}

@@ -22,6 +22,10 @@ type Backend struct {
 	// Layout says how a matrix of a storage format is packed that products read, with rows of bfloat16 (bf16) or of
 	// another type: the kind and the packing of k. The driver completes it with which rows of the weight these are.
 	Layout func(d program.DType, bf16 bool) program.Layout
+	// Device says how a weight lies in the memory of a device. Where it is nil, or returns nil, the weight lies there as in
+	// the file. The kernels' names begin with name. Weights of one type, shape and layout share them. Programs for CPUs use
+	// the file itself.
+	Device func(name string, w program.Weight) (*Device, error)
 	// Build makes the kernels that compute a spec, launched one after the other; their names begin with name. Errors
 	// name the kernel.
 	Build func(name string, s kernels.Spec) (*Launches, error)
@@ -33,6 +37,14 @@ type Backend struct {
 type Launches struct {
 	Kernels   []*Kernel
 	WorkBytes int64 // of the memory that they hand on to each other, which arguments of kind kernels.ArgWork point to
+}
+
+// Device is a weight in the memory of a device: its size, of which every selection of its layout has an equal part, and
+// the kernels that write it, launched one after the other. Their operand 0 is the weight as it is in the file, their
+// result 0 the weight on the device.
+type Device struct {
+	Bytes   int64
+	Kernels []*Kernel
 }
 
 // Kernel is a kernel of a program.

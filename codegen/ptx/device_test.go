@@ -83,7 +83,7 @@ func newDevice(t *testing.T, m *ir.Module, w weights) *device {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &device{t: t, m: m, r: r, p: sets[0], weights: &emu.Memory{Data: section.Bytes()}, count: map[string]int{}}
+	d := &device{t: t, m: m, r: r, p: sets[0], weights: &emu.Memory{Data: make([]byte, sets[0].DeviceBytes)}, count: map[string]int{}}
 	text := string(r.Code.Bytes)
 	parsed, err := emu.Parse(text)
 	if err != nil {
@@ -95,10 +95,34 @@ func newDevice(t *testing.T, m *ir.Module, w weights) *device {
 			t.Errorf("kernel %s is not at byte %d of the text", k.Name, k.CodeOffset)
 		}
 	}
+	for _, l := range d.p.Loads {
+		d.load(l, section.Bytes()[l.Offset:][:l.Bytes])
+	}
 	for _, s := range d.p.States {
 		d.states = append(d.states, &emu.Memory{Data: make([]byte, d.p.StateBytes(s))})
 	}
 	return d
+}
+
+// load brings a weight to its place.
+func (d *device) load(l program.Load, stored []byte) {
+	d.t.Helper()
+	if len(l.Launches) == 0 {
+		copy(d.weights.Data[l.To:], stored)
+		return
+	}
+	staging := &emu.Memory{Data: slices.Clone(stored)}
+	for _, step := range l.Launches {
+		var args []any
+		for _, a := range step.Args {
+			p := emu.Pointer{Memory: d.weights, Offset: a.Offset}
+			if a.Space == program.SpaceStaging {
+				p.Memory = staging
+			}
+			args = append(args, p)
+		}
+		launch(d.t, d.module, d.r.Kernels[step.Kernel], step.Tasks.Eval(nil), args...)
+	}
 }
 
 // call runs a function on inputs and returns its outputs by name.

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"reflect"
 	"slices"
 
 	"pgc/ir"
@@ -311,17 +310,4 @@ func (p packing) interleave(panel, row []byte, r int) {
 		binary.LittleEndian.PutUint32(panel[at:], binary.LittleEndian.Uint32(row[i:]))
 		at += step
 	}
-}
-
-// Same says where two plans differ: all instruction sets of a program read one copy of the weights.
-func Same(a, b *Plan) error {
-	for i := range max(len(a.entries), len(b.entries)) {
-		if i >= len(a.entries) || i >= len(b.entries) {
-			return fmt.Errorf("they store %d and %d tensors, expected the same", len(a.entries), len(b.entries))
-		}
-		if x, y := a.entries[i], b.entries[i]; !reflect.DeepEqual(x, y) {
-			return fmt.Errorf("they store tensor %s as %v at %d and %s as %v at %d, expected the same", x.Name, x.Layout, x.Offset, y.Name, y.Layout, y.Offset)
-		}
-	}
-	return nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"pgc/checkpoint/hf"
 	"pgc/codegen"
+	"pgc/codegen/backend"
 	"pgc/codegen/cpu"
 	"pgc/codegen/weights"
 	"pgc/ir"
@@ -186,7 +187,7 @@ func Compile(ctx context.Context, dir, out string, runtime []byte, o Options) (*
 		return nil, err
 	}
 	lap("passes")
-	variants, err := codegen.CompileVariants(ctx, m, cpu.Variants(targets, codegen.MultipliesBFloat16(m)))
+	variants, err := codegen.CompileVariants(ctx, variantsOf(m, cpu.Variants(targets, codegen.MultipliesBFloat16(m))))
 	if err != nil {
 		return nil, err
 	}
@@ -218,6 +219,14 @@ func Compile(ctx context.Context, dir, out string, runtime []byte, o Options) (*
 	lap("write")
 	r.fill(m, variants, o.maxTokens(c))
 	return r, nil
+}
+
+// variantsOf is a module for several backends.
+func variantsOf(m *ir.Module, backends []*backend.Backend) (out []codegen.Variant) {
+	for _, b := range backends {
+		out = append(out, codegen.Variant{Module: m, Backend: b})
+	}
+	return out
 }
 
 func (r *Report) fill(m *ir.Module, variants *codegen.Variants, maxTokens int) {

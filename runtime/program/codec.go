@@ -57,7 +57,7 @@ func (c *codec) file(sets *[]*Program) {
 		shared = (*sets)[0]
 	}
 	c.shared(shared)
-	list(c, sets, 9+2*len(shared.Funcs), func(c *codec, p **Program) {
+	list(c, sets, 13+2*len(shared.Funcs), func(c *codec, p **Program) {
 		if !c.writing {
 			*p = &Program{}
 			**p = *shared
@@ -71,7 +71,6 @@ func (c *codec) file(sets *[]*Program) {
 func (c *codec) shared(p *Program) {
 	c.string(&p.Generator)
 	list(c, &p.Symbols, 2, func(c *codec, s *Symbol) { c.string(&s.Name); c.int64(&s.Max) })
-	list(c, &p.States, 3, func(c *codec, s *State) { c.string(&s.Name); c.int64(&s.Bytes); c.bool(&s.PerSlot) })
 	c.int(&p.Slots)
 	list(c, &p.Funcs, 3, func(c *codec, f *Func) {
 		c.string(&f.Name)
@@ -80,7 +79,6 @@ func (c *codec) shared(p *Program) {
 	})
 	list(c, &p.Weights, 12, (*codec).weight)
 	c.int64(&p.WeightBytes)
-	c.bytes(&p.Model)
 }
 
 // set walks what does; the functions are there already.
@@ -89,12 +87,16 @@ func (c *codec) set(p *Program) {
 	c.string(&p.Target.Arch)
 	c.string(&p.Target.CPU)
 	list(c, &p.Target.Features, 1, (*codec).string)
-	list(c, &p.Kernels, 7, (*codec).kernel)
+	c.bytes(&p.Model)
+	list(c, &p.States, 3, func(c *codec, s *State) { c.string(&s.Name); c.int64(&s.Bytes); c.bool(&s.PerSlot) })
+	list(c, &p.Kernels, 8, (*codec).kernel)
 	c.int64(&p.Text.Offset)
 	c.int64(&p.Text.Bytes)
 	c.int64(&p.WorkerOffset)
 	c.int64(&p.ScratchBytes)
 	c.int(&p.MinBatch)
+	list(c, &p.Loads, 5, (*codec).load)
+	c.int64(&p.DeviceBytes)
 	for i := range p.Funcs {
 		c.int64(&p.Funcs[i].ArenaBytes)
 		list(c, &p.Funcs[i].Launches, 12, (*codec).launch)
@@ -109,6 +111,14 @@ func (c *codec) kernel(k *Kernel) {
 	c.int(&k.Threads)
 	c.int(&k.TaskThreads)
 	c.int64(&k.SharedBytes)
+	c.bool(&k.DynamicShared)
+}
+
+func (c *codec) load(l *Load) {
+	for _, n := range []*int64{&l.Offset, &l.Bytes, &l.To, &l.DeviceBytes} {
+		c.int64(n)
+	}
+	list(c, &l.Launches, 12, (*codec).launch)
 }
 
 func (c *codec) port(p *Port) {

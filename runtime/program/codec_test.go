@@ -94,7 +94,7 @@ func TestSets(t *testing.T) {
 			return sets
 		},
 			"instruction sets x86-64-v4 and x86-64-v3 differ in more than their code"},
-		{func(sets []*Program) []*Program { sets[1].States[0].Bytes++; return sets }, "differ in more than their code"},
+		{func(sets []*Program) []*Program { sets[1].Symbols[0].Max++; return sets }, "differ in more than their code"},
 		{func(sets []*Program) []*Program { sets[1].Kernels[1].CodeOffset = -8; return sets }, "code offset -8 is negative"},
 	} {
 		if err := validateSets(samples()); err != nil {
@@ -150,14 +150,14 @@ func TestValidate(t *testing.T) {
 		{func(p *Program) { p.Funcs[0].Inputs[0].DType = "f33" }, `program: func decode: port ids: unknown dtype "f33"`},
 		{func(p *Program) { p.Funcs[0].Outputs[0].Shape[0] = Sym(2) }, "program: func decode: port logits: an expression uses symbol 2 of 2"},
 		{func(p *Program) { p.Funcs[0].Launches[1].Kernel = 2 }, "program: func decode: launch 1: kernel 2 of 2"},
-		{func(p *Program) { p.Funcs[0].Launches[1].Tasks = Expr{Op: 77} }, "program: func decode: launch 1 of kernel row_2: unknown expression 77"},
+		{func(p *Program) { p.Funcs[0].Launches[1].Tasks = Expr{Op: 77} }, "program: func decode: launch 1: kernel row_2: unknown expression 77"},
 		{func(p *Program) { p.Funcs[0].Launches[1].Tasks = Expr{Op: OpAdd} }, "an expression has no arguments"},
-		{func(p *Program) { p.Funcs[0].Launches[0].Args[0].Offset = 1281 }, "launch 0 of kernel gemm_1: argument 0: offset 1281 lies outside the weights of 1280 bytes"},
+		{func(p *Program) { p.Funcs[0].Launches[0].Args[0].Offset = 1281 }, "launch 0: kernel gemm_1: argument 0: offset 1281 lies outside the weights of 1280 bytes"},
 		{func(p *Program) { p.Funcs[0].Launches[0].Args[2].Index = 2 }, "argument 2: state 2 of 2"},
 		{func(p *Program) { p.Funcs[0].Launches[0].Args[2].Terms[0].Sym = 2 }, "argument 2: offset by symbol 2 of 2"},
 		{func(p *Program) { p.Funcs[0].Launches[0].Args[3].Index = -1 }, "argument 3: symbol -1 of 2"},
 		{func(p *Program) { p.Funcs[0].Launches[1].Args[1].Index = 1 }, "argument 1: output 1 of 1"},
-		{func(p *Program) { p.Funcs[0].Launches[1].Args[1].Space = 9 }, "argument 1: unknown space 9"},
+		{func(p *Program) { p.Funcs[0].Launches[1].Args[1].Space = 10 }, "argument 1: unknown space 10"},
 	} {
 		p := sample()
 		if err := p.Validate(); err != nil {
@@ -186,10 +186,22 @@ func TestValidateGPU(t *testing.T) {
 		{func(p *Program) { p.Kernels[0].TaskThreads = 48 }, "128 threads of a block and 48 of a task"},
 		{func(p *Program) { p.Kernels[0].SharedBytes = 1 << 20 }, "1048576 bytes of shared memory, expected up to 232448"},
 		{func(p *Program) { p.Kernels[1].CodeOffset = 900 }, "kernel row_2: its text at 900 lies outside the module of 900 bytes at 0"},
+		{func(p *Program) { p.DeviceBytes = -1 }, "weights of -1 bytes on the device"},
+		{func(p *Program) { p.Loads[0].Bytes = 1281 }, "load 0: bytes 0+1281 lie outside the weights section of 1280 bytes"},
+		{func(p *Program) { p.Loads[1].To = 1025 }, "load 1: bytes 1025+1024 lie outside the 2048 bytes of weights on the device"},
+		{func(p *Program) { p.Loads[0].Bytes = 499 }, "load 0: 499 bytes are copied to 500"},
+		{func(p *Program) { p.Loads[1].Launches[0].Kernel = 2 }, "load 1: launch 0: kernel 2 of 2"},
+		{func(p *Program) { p.Loads[1].Launches[0].Args[0].Offset = 769 }, "offset 769 lies outside the staging of 768 bytes"},
+		{func(p *Program) { p.Loads[1].Launches[0].Args[1].Offset = 2049 }, "offset 2049 lies outside the weights of 2048 bytes"},
+		{func(p *Program) { p.Loads[1].Launches[0].Args[0].Space = SpaceArena }, "argument 0: arena in a load"},
+		{func(p *Program) { p.Funcs[0].Launches[0].Args[0].Space = SpaceStaging }, "argument 0: staging in a function"},
+		{func(p *Program) { p.Target.Kind, p.Text = CPU, Span{}; p.Kernels, p.Funcs = nil, nil }, "weights for a device's memory in a program for CPUs"},
 	} {
 		p := sample()
 		p.Target, p.WorkerOffset, p.ScratchBytes, p.Text = Target{Kind: PTX, CPU: "sm_80"}, 0, 0, Span{0, 900}
-		p.Kernels = []Kernel{{"gemm_1", 40, "bf16", "bf16", 128, 128, 49152}, {"row_2", 400, "", "", 128, 32, 0}}
+		p.Kernels = []Kernel{{"gemm_1", 40, "bf16", "bf16", 128, 128, 65536, true}, {"row_2", 400, "", "", 128, 32, 0, false}}
+		repack := Launch{Kernel: 1, Tasks: C(4), Args: []Arg{{SpaceStaging, 0, 0, nil}, {SpaceWeights, 0, 1024, nil}}}
+		p.DeviceBytes, p.Loads = 2048, []Load{{0, 500, 0, 500, nil}, {512, 768, 1024, 1024, []Launch{repack}}}
 		if err := p.Validate(); err != nil {
 			t.Fatal(err)
 		}

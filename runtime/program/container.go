@@ -45,7 +45,7 @@ func pageBytes(programs []*Program) int64 {
 
 const (
 	magic         = "pgc:exec"
-	formatVersion = 7
+	formatVersion = 8
 	footerBytes   = 40
 	entryBytes    = 40
 	nameBytes     = 16

@@ -10,20 +10,22 @@ package program
 
 import "fmt"
 
-// Program is a model compiled for an instruction set, without its bulk data. The programs of a file differ in their
-// targets, kernels, launches, worker loops, arenas and scratch memory only: everything else, the weights above all, is
-// there once.
+// Program is a model compiled for an instruction set, without its bulk data. The programs of a file share the functions'
+// names and ports, symbols and weights, which are there once.
 type Program struct {
 	Generator string // the compiler and its version
 	Target    Target
 	Symbols   []Symbol
-	States    []State
-	Slots     int // batch slots: sequences that can be worked on at the same time; 0 if no state has any
+	States    []State // as a kind of target stores them
+	Slots     int     // batch slots: sequences that can be worked on at the same time; 0 if no state has any
 	Kernels   []Kernel
 	Funcs     []Func
 	Weights   []Weight
 
-	WeightBytes  int64 // length of the weights section
+	WeightBytes int64 // length of the weights section
+	// Of kind PTX: how the weights come into the device's memory, and how much of it they take.
+	Loads        []Load
+	DeviceBytes  int64
 	WorkerOffset int64 // offset in the code of the worker loop (see abi.go)
 	Text         Span  // of kind PTX: the module in its section
 	ScratchBytes int64 // scratch memory each thread needs, the most any kernel asks for
@@ -100,10 +102,21 @@ type Kernel struct {
 	Name       string
 	CodeOffset int64 // in the section of the target's kind
 	LHS, RHS   DType
-	// On a GPU, else 0: the threads of a block, how many of them share a task, and the shared memory of a block. Blocks
-	// stride over the tasks, so that any grid will do.
+	// On a GPU, else 0: the threads of a block, how many of them share a task, and the shared memory of a block, which
+	// the code asks for itself unless DynamicShared says that the launch does. Blocks stride over the tasks, so that any
+	// grid will do.
 	Threads, TaskThreads int
 	SharedBytes          int64
+	DynamicShared        bool
+}
+
+// Load brings a part of the weights section, Bytes from Offset on, to the place To in the device's memory for weights,
+// where it takes DeviceBytes. It is copied as it is, or, where there are launches, to a staging buffer (SpaceStaging),
+// from which they write it (SpaceWeights) as the kernels read it.
+type Load struct {
+	Offset, Bytes   int64
+	To, DeviceBytes int64
+	Launches        []Launch
 }
 
 // Span is a part of a section.
@@ -161,15 +174,16 @@ type Launch struct {
 // Space says what an Arg counts from.
 type Space uint8
 
-// The spaces. The first five are memory and make the argument a pointer; the last two make it a number.
+// The spaces. Symbol and const make the argument a number; the others are memory and make it a pointer.
 const (
-	SpaceWeights Space = iota // the weights section
+	SpaceWeights Space = iota // the weights section; for GPUs, the device's memory that Loads fill
 	SpaceArena                // the func's intermediate values
 	SpaceState                // state number Index
 	SpaceInput                // input number Index
 	SpaceOutput               // output number Index
 	SpaceSymbol               // the value of symbol number Index
 	SpaceConst                // zero
+	SpaceStaging              // of a load: the weight as it is in the file
 	spaces
 )
 
@@ -178,7 +192,7 @@ func (s Space) String() string {
 	if s >= spaces {
 		return fmt.Sprintf("space %d", uint8(s))
 	}
-	return [...]string{"weights", "arena", "state", "input", "output", "symbol", "const"}[s]
+	return [...]string{"weights", "arena", "state", "input", "output", "symbol", "const", "staging"}[s]
 }
 
 // Arg is one argument of a launch: base of its space + Offset + the terms, in bytes for memory.

@@ -97,6 +97,9 @@ func (p *Program) Validate() error {
 			return fmt.Errorf("program: weight %s: %w", w.Name, err)
 		}
 	}
+	if err := p.validateLoads(); err != nil {
+		return fmt.Errorf("program: %w", err)
+	}
 	for i := range p.Funcs {
 		if err := p.validateFunc(&p.Funcs[i]); err != nil {
 			return fmt.Errorf("program: func %s: %w", p.Funcs[i].Name, err)
@@ -120,6 +123,34 @@ func (p *Program) validateTarget() error {
 	return nil
 }
 
+// validateLoads checks how weights come into a device's memory.
+func (p *Program) validateLoads() error {
+	if p.Target.Kind == CPU && (p.DeviceBytes != 0 || len(p.Loads) > 0) {
+		return errors.New("weights for a device's memory in a program for CPUs")
+	}
+	if p.DeviceBytes < 0 {
+		return fmt.Errorf("weights of %d bytes on the device", p.DeviceBytes)
+	}
+	for i := range p.Loads {
+		l := &p.Loads[i]
+		if l.Offset < 0 || l.Bytes < 0 || l.Bytes > p.WeightBytes-l.Offset {
+			return fmt.Errorf("load %d: bytes %d+%d lie outside the weights section of %d bytes", i, l.Offset, l.Bytes, p.WeightBytes)
+		}
+		if l.To < 0 || l.DeviceBytes < 0 || l.DeviceBytes > p.DeviceBytes-l.To {
+			return fmt.Errorf("load %d: bytes %d+%d lie outside the %d bytes of weights on the device", i, l.To, l.DeviceBytes, p.DeviceBytes)
+		}
+		if len(l.Launches) == 0 && l.Bytes != l.DeviceBytes {
+			return fmt.Errorf("load %d: %d bytes are copied to %d", i, l.Bytes, l.DeviceBytes)
+		}
+		for j := range l.Launches {
+			if err := p.validateLaunch(nil, &l.Launches[j], l.Bytes); err != nil {
+				return fmt.Errorf("load %d: launch %d: %w", i, j, err)
+			}
+		}
+	}
+	return nil
+}
+
 // maxThreads is the most threads that a block has on any GPU, and maxShared the most shared memory.
 const (
 	maxThreads = 1024
@@ -131,7 +162,7 @@ func (p *Program) validateKernel(k Kernel) error {
 		return fmt.Errorf("code offset %d is negative", k.CodeOffset)
 	}
 	if p.Target.Kind == CPU {
-		if k.Threads != 0 || k.TaskThreads != 0 || k.SharedBytes != 0 {
+		if k.Threads != 0 || k.TaskThreads != 0 || k.SharedBytes != 0 || k.DynamicShared {
 			return errors.New("blocks of threads in a program for CPUs")
 		}
 		return nil
@@ -166,33 +197,46 @@ func (p *Program) validateFunc(f *Func) error {
 	}
 	for i := range f.Launches {
 		l := &f.Launches[i]
-		if l.Kernel < 0 || l.Kernel >= len(p.Kernels) {
-			return fmt.Errorf("launch %d: kernel %d of %d", i, l.Kernel, len(p.Kernels))
-		}
-		if err := p.validateLaunch(f, l); err != nil {
-			return fmt.Errorf("launch %d of kernel %s: %w", i, p.Kernels[l.Kernel].Name, err)
+		if err := p.validateLaunch(f, l, 0); err != nil {
+			return fmt.Errorf("launch %d: %w", i, err)
 		}
 	}
 	return nil
 }
 
-func (p *Program) validateLaunch(f *Func, l *Launch) error {
+// validateLaunch checks a launch of a function or, if f is nil, of a load from a staging buffer of so many bytes.
+func (p *Program) validateLaunch(f *Func, l *Launch, staged int64) error {
+	if l.Kernel < 0 || l.Kernel >= len(p.Kernels) {
+		return fmt.Errorf("kernel %d of %d", l.Kernel, len(p.Kernels))
+	}
+	if err := p.validateWork(f, l, staged); err != nil {
+		return fmt.Errorf("kernel %s: %w", p.Kernels[l.Kernel].Name, err)
+	}
+	return nil
+}
+
+func (p *Program) validateWork(f *Func, l *Launch, staged int64) error {
 	for _, e := range []Expr{l.Tasks, l.Flops, l.Bytes} {
 		if err := p.validateExpr(e, 1); err != nil {
 			return err
 		}
 	}
 	for i, a := range l.Args {
-		if err := p.validateArg(f, a); err != nil {
+		if err := p.validateArg(f, a, staged); err != nil {
 			return fmt.Errorf("argument %d: %w", i, err)
 		}
 	}
 	return nil
 }
 
-func (p *Program) validateArg(f *Func, a Arg) error {
-	if a.Space >= spaces {
+func (p *Program) validateArg(f *Func, a Arg, staged int64) error {
+	switch {
+	case a.Space >= spaces:
 		return fmt.Errorf("unknown %v", a.Space)
+	case f == nil && (a.Space == SpaceArena || a.Space == SpaceInput || a.Space == SpaceOutput || a.Space == SpaceState):
+		return fmt.Errorf("%v in a load", a.Space)
+	case f != nil && a.Space == SpaceStaging:
+		return fmt.Errorf("%v in a function", a.Space)
 	}
 	for _, t := range a.Terms {
 		if t.Sym < 0 || t.Sym >= len(p.Symbols) {
@@ -202,7 +246,11 @@ func (p *Program) validateArg(f *Func, a Arg) error {
 	count, size := 1, int64(-1) // how many there are, and how large this one is if that is fixed
 	switch a.Space {
 	case SpaceWeights:
-		size = p.WeightBytes
+		if size = p.WeightBytes; p.Target.Kind == PTX {
+			size = p.DeviceBytes
+		}
+	case SpaceStaging:
+		size = staged
 	case SpaceArena:
 		size = f.ArenaBytes
 	case SpaceState:
