@@ -27,7 +27,7 @@ func (s *Map) build(g *gen) {
 		if o.Kind == Tensor && o.Strides[last] > 1 {
 			lanes = 1
 		}
-		if o.Rows != nil && (o.Rows.Group.Len > 0 || o.Rows.Pairs) {
+		if o.Rows != nil && (o.Rows.Group.Len > 0 || o.Rows.Pairs || o.Rows.Fragments) {
 			lanes = 1
 		}
 		if o.Rows != nil && s.In[o.Rows.Index].Strides[last] != 0 {
@@ -141,11 +141,14 @@ func (g *gen) fragments(in []Operand, ptrs, index []*tile.Value, lanes int, coun
 		ptr := ptrs[i]
 		if o.Rows != nil {
 			row := g.b.Cast(tile.Widen, g.b.Lane(g.fragment(in[o.Rows.Index], ptrs[o.Rows.Index], index, 1, nil), 0))
-			if o.Rows.Group.Len > 0 {
+			switch {
+			case o.Rows.Fragments:
+				args[i] = Fragments{o.Rows.Panel, o.Rows.Group}.element(g.b, ptr, row, g.column(o, index))
+				continue
+			case o.Rows.Group.Len > 0:
 				args[i] = g.code(o, ptr, row, index)
 				continue
-			}
-			if o.Rows.Pairs {
+			case o.Rows.Pairs:
 				args[i] = g.half(o, ptr, row, index)
 				continue
 			}
@@ -172,7 +175,7 @@ func (g *gen) code(o Operand, table, row *tile.Value, index []*tile.Value) *tile
 		upper := b.Compare(tile.LE, b.Int(4), b.Rem(k, b.Int(q.wordCodes())))
 		x = b.Select(upper, b.Logic(tile.Shr, x, b.Int32(q.bits(), 1)), x)
 	}
-	scale, low := q.header(b, table, n, 1)
+	scale, low := q.header(b, table, n, 1, PanelWidth)
 	return q.scaled(b, q.decoded(b, x, 0), scale, low)
 }
 

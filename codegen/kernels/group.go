@@ -24,6 +24,9 @@ const groupHeader = 64
 // Blocks counts the groups of a row of k values.
 func (q Group) Blocks(k int64) int64 { return (k + q.Len - 1) / q.Len }
 
+// HeaderBytes returns the size of a block's header.
+func (q Group) HeaderBytes() int64 { return groupHeader }
+
 // BlockBytes returns the size of a block.
 func (q Group) BlockBytes() int64 { return groupHeader + q.Len*q.stepBytes() }
 
@@ -70,13 +73,14 @@ func (q Group) decoded(b *tile.Builder, word *tile.Value, i int) *tile.Value {
 	return b.Cast(tile.IToF, b.Logic(tile.Sar, word, b.Int32(int64(32-bits), lanes)))
 }
 
-// header loads the scales, and the minima of affine codes, of `lanes` rows of a block from row n on.
-func (q Group) header(b *tile.Builder, block, n *tile.Value, lanes int) (scale, low *tile.Value) {
+// header loads the scales, and the minima of affine codes, which lie `apart` numbers behind them, of `lanes` rows of a
+// block from row n on.
+func (q Group) header(b *tile.Builder, block, n *tile.Value, lanes int, apart int64) (scale, low *tile.Value) {
 	if !q.affine() {
 		return b.Load(b.PtrCast(block, tile.F32), n, lanes), nil
 	}
 	p := b.PtrCast(block, tile.BF16)
-	return b.Load(p, n, lanes), b.Load(p, b.Add(n, b.Int(PanelWidth)), lanes)
+	return b.Load(p, n, lanes), b.Load(p, b.Add(n, b.Int(apart)), lanes)
 }
 
 // scaled returns values from what their codes stand for, and scales and minima.

@@ -142,7 +142,7 @@ func dequantized(g *gen, c column) func(k *tile.Value) func(i int) *tile.Value {
 // header loads the scales, and the minima of affine codes, of a column of a block of groups.
 func (c column) header(g *gen) (scale, low *tile.Value) {
 	at := g.b.Int(int64(c.in * g.lanes))
-	return c.q.header(g.b, g.b.PtrAdd(c.p, g.b.Int(c.panel)), at, g.lanes)
+	return c.q.header(g.b, g.b.PtrAdd(c.p, g.b.Int(c.panel)), at, g.lanes, PanelWidth)
 }
 
 // once remembers what f gives.

@@ -53,6 +53,8 @@ type Lookup struct {
 	Panel  int64 // elements per row if the table is packed in panels, else 0
 	Group  Group // of the elements of a packed table, if they are quantized
 	Pairs  bool  // it is packed in pairs of k
+	// Fragments says that the table lies as type Fragments has it: Panel and Group are set, Stride and Pairs are not.
+	Fragments bool
 }
 
 // Out is how a kernel writes a result over its domain.

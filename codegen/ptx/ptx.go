@@ -1,4 +1,4 @@
-// Package ptx is the backend for NVIDIA GPUs of compute capability 8.0 and later: kernels become the text of a PTX 7.0
+// Package ptx is the backend for NVIDIA GPUs of compute capability 8.0 and later: kernels become the text of a PTX 7.4
 // module. No runtime executes its programs yet, tests do; what it shows is that the tile IR fits a warp as well as a
 // SIMD register.
 //
@@ -49,6 +49,7 @@ func Backend() *backend.Backend {
 		Target:   program.Target{Kind: program.PTX, CPU: sm80.Name},
 		Without:  []string{"fuse-attention"},
 		Layout:   layout,
+		Device:   onDevice,
 		Build:    build,
 		Assemble: assemble,
 	}
@@ -93,7 +94,7 @@ func emitSpec(name string, s kernels.Spec) (*backend.Kernel, error) {
 	return e, nil
 }
 
-const head = ".version 7.0\n.target sm_80\n.address_size 64\n"
+const head = ".version 7.4\n.target sm_80\n.address_size 64\n"
 
 // assemble puts the kernels' entries, in order, into a module.
 func assemble(_ context.Context, ks []*backend.Kernel) (*backend.Code, error) {

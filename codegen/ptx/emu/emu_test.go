@@ -19,7 +19,7 @@ const registers = `	.reg .pred %p<9>;
 
 // entry wraps a body of one block of n threads with the parameter x; the body's first line is line 14.
 func body(n int, text string) string {
-	return fmt.Sprintf(".version 7.0\n.target sm_80\n.address_size 64\n.visible .entry k(.param .u64 x)\n.reqntid %d, 1, 1 {\n%s"+
+	return fmt.Sprintf(".version 7.4\n.target sm_80\n.address_size 64\n.visible .entry k(.param .u64 x)\n.reqntid %d, 1, 1 {\n%s"+
 		"\tld.param.u64 %%d0, [x];\n\tmov.u32 %%r0, %%tid.x;\n%s\n\tret;\n}\n", n, registers, text)
 }
 
@@ -246,7 +246,7 @@ func TestParseErrors(t *testing.T) {
 			t.Errorf("the first %d bytes: got %v", n, err)
 		}
 	}
-	for from, to := range map[string]string{"7.0": "8.0", "sm_80": "sm_90", "\tret;\n": "", ".u64": ".u32", ".reqntid 32": ".reqntid 33"} {
+	for from, to := range map[string]string{"7.4": "8.0", "sm_80": "sm_90", "\tret;\n": "", ".u64": ".u32", ".reqntid 32": ".reqntid 33"} {
 		if _, err := Parse(strings.Replace(body(32, ""), from, to, 1)); err == nil || !strings.HasPrefix(err.Error(), "line ") {
 			t.Errorf("%q for %q: got %v", to, from, err)
 		}

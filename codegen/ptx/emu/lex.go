@@ -29,7 +29,10 @@ func lex(text string) ([]token, error) {
 			}
 		case wordByte(c):
 			start := i
-			for i < len(text) && wordByte(text[i]) {
+			for i < len(text) && (wordByte(text[i]) || strings.HasPrefix(text[i:], "::") && i > start) {
+				if text[i] == ':' {
+					i++
+				}
 				i++
 			}
 			out = append(out, token{text[start:i], line})

@@ -39,6 +39,7 @@ func table() map[string]*opcode {
 	floats(lane)
 	integers(lane)
 	moves(lane)
+	vectors(t)
 	for name, op := range map[string]opcode{
 		"bra":           {flow: branch},
 		"ret":           {flow: exit},

@@ -2,28 +2,12 @@ package emu
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"strconv"
 	"strings"
 )
 
 // Module is parsed PTX.
 type Module struct{ entries map[string]*entry }
-
-// Opcodes returns the instructions that occur in the module, sorted.
-func (m *Module) Opcodes() []string {
-	used := map[string]bool{}
-	for _, e := range m.entries {
-		for _, in := range e.code {
-			used[in.op.name] = true
-		}
-	}
-	return slices.Sorted(maps.Keys(used))
-}
-
-// Known returns the instructions that the emulator executes, sorted.
-func Known() []string { return slices.Sorted(maps.Keys(opcodes)) }
 
 // entry is a kernel.
 type entry struct {
@@ -133,7 +117,7 @@ func (p *parser) integer() int {
 }
 
 func (p *parser) module() *Module {
-	p.expect(".version", "7.0", ".target", "sm_80", ".address_size", "64")
+	p.expect(".version", "7.4", ".target", "sm_80", ".address_size", "64")
 	m := &Module{entries: map[string]*entry{}}
 	for p.peek() != "" {
 		p.entry()

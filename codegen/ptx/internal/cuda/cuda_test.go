@@ -39,7 +39,7 @@ func TestOpenFails(t *testing.T) {
 }
 
 // add adds a number to the words of a buffer.
-const add = `.version 7.0
+const add = `.version 7.4
 .target sm_80
 .address_size 64
 .visible .entry add(.param .u64 x, .param .u64 by)

@@ -1,0 +1,238 @@
+package ptx
+
+import (
+	"fmt"
+	"math/bits"
+
+	"pgc/codegen/backend"
+	"pgc/codegen/kernels"
+	"pgc/ir/quant"
+	"pgc/ir/tile"
+	"pgc/runtime/program"
+)
+
+// onDevice says how a packed weight lies on the device, in fragments, and with which kernels it is written there from the
+// bytes that the file has of it. What is not packed stays as it is.
+func onDevice(name string, w program.Weight) (*backend.Device, error) {
+	if w.Layout.Kind != program.LayoutPanels {
+		return nil, nil
+	}
+	q := groupOf(w.DType)
+	f := kernels.Fragments{K: w.Layout.Cols, Group: q}
+	if q.Len == 0 && w.DType != "bf16" || !f.Exact() {
+		return nil, fmt.Errorf("weight %s: a GPU multiplies no matrices stored as %s: expected --weights bf16, int8 or int4, or --keep '%s=bf16'", w.Name, w.DType, w.Name)
+	}
+	r := &repack{Fragments: f, pairs: w.Layout.KPack == 2}
+	panels := w.Bytes / r.panelBytes()
+	d := &backend.Device{Bytes: panels * f.StripBytes(), Kernels: []*backend.Kernel{r.emit(name+"_codes", panels*f.Tiles(), (*repack).codes)}}
+	if n := f.ScalePairs(); n > 0 {
+		d.Kernels = append(d.Kernels, r.emit(name+"_scales", panels*r.scaleTasks(), (*repack).scales))
+	}
+	return d, nil
+}
+
+// repack writes a matrix that lies in panels as fragments. A warp writes a tile, or the scales of some pairs of groups.
+type repack struct {
+	kernels.Fragments
+	pairs bool // panels hold pairs of k
+
+	*emitter
+	from, to64 string // the panel and the strip of the task
+}
+
+// panelBytes is the size of a panel in the file.
+func (r *repack) panelBytes() int64 {
+	if q := r.Group; q.Len > 0 {
+		return q.Blocks(r.K) * q.BlockBytes()
+	}
+	return kernels.PackedK(r.K, r.pairs) * kernels.PanelWidth * 2
+}
+
+// pairsOfTask is how many pairs of groups a warp writes the scales of.
+const pairsOfTask = warp / 8
+
+func (r *repack) scaleTasks() int64 { return (r.ScalePairs() + pairsOfTask - 1) / pairsOfTask }
+
+// groupOf is the group of a storage format, the zero Group of floats.
+func groupOf(d program.DType) kernels.Group {
+	for _, f := range quant.Formats() {
+		for _, n := range f.Traits().Lengths {
+			if string(d) == fmt.Sprintf("%sg%d", f.Traits().Stem, n) {
+				return kernels.Group{Format: f, Len: int64(n)}
+			}
+		}
+	}
+	return kernels.Group{}
+}
+
+// emit makes a kernel of so many tasks.
+func (r *repack) emit(name string, tasks int64, body func(r *repack, task string)) *backend.Kernel {
+	one := *r
+	one.emitter = newEmitter(&asm{})
+	out := &backend.Kernel{Kernel: program.Kernel{Name: name, Threads: threads, TaskThreads: warp},
+		Args: []kernels.Arg{{Kind: kernels.ArgIn}, {Kind: kernels.ArgOut}}, Tasks: []kernels.Factor{{Size: kernels.Const(tasks), Div: 1}}}
+	bytes := tile.Type{Elem: tile.I8, Lanes: 1, Ptr: true}
+	params := one.declare([]tile.KernelParam{{Name: "file", Type: bytes}, {Name: "device", Type: bytes}})
+	thread := one.to(word, "mov.u32", "%tid.x")
+	one.lanes(one.to(word, "and.b32", thread, num(warp-1)))
+	one.tasks(one.to(word, "shr.u32", thread, "5"), threads/warp, one.params[2], func(task string) { body(&one, task) })
+	out.Text = one.entry(out.Name, params, 0)
+	return out
+}
+
+// piece splits a task, of n for each strip: the panel is at from, the strip at to, and the number in the strip is
+// returned.
+func (r *repack) piece(task string, n int64) string {
+	strip := r.to(long, "div.s64", task, num(n))
+	r.from = r.to(long, "mad.lo.s64", strip, num(r.panelBytes()), r.params[0].reg)
+	r.to64 = r.to(long, "mad.lo.s64", strip, num(r.StripBytes()), r.params[1].reg)
+	return r.to(word, "cvt.u32.u64", r.to(long, "rem.s64", task, num(n)))
+}
+
+// offset is p moved by n·size bytes, n of 32 bits.
+func (a *asm) offset(p, n string, size int64) string {
+	return a.to(long, "mad.wide.u32", n, num(size), p)
+}
+
+// codes writes a tile.
+func (r *repack) codes(task string) {
+	tile := r.piece(task, r.Tiles())
+	g, t := r.to(word, "shr.u32", r.lane, "2"), r.to(word, "and.b32", r.lane, "3")
+	var words []string
+	switch r.Bits() {
+	case 16:
+		words = r.floats(tile, g, t)
+	case 8:
+		words = r.bytes(tile, g, t)
+	default:
+		words = r.nibbles(tile, g, t)
+	}
+	to := r.offset(r.offset(r.to64, tile, kernels.TileBytes), r.lane, 16)
+	r.do("st.global.v4.b32", at(to, 0), vector(words...))
+}
+
+// floats reads the elements of a tile of bfloat16: the words are rows g and g+8 of the lower k, then of the upper.
+func (r *repack) floats(tile, g, t string) []string {
+	const row = kernels.PanelWidth * 2 // bytes of a value of k
+	first := r.to(word, "mad.lo.s32", tile, "16", r.to(word, "shl.b32", t, "1"))
+	if r.pairs {
+		p := r.offset(r.offset(r.offset(r.from, tile, 16*row), t, 2*row), g, 4)
+		return r.each4(func(u, h int64) string {
+			return r.within(r.below(first, 8*h, kernels.PackedK(r.K, true)), "ld.global.b32", at(p, 8*h*row+8*u*4))
+		})
+	}
+	p := r.offset(r.offset(r.offset(r.from, tile, 16*row), t, 2*row), g, 2)
+	return r.each4(func(u, h int64) string {
+		low := r.within(r.below(first, 8*h, r.K), "ld.global.u16", at(p, 8*h*row+8*u*2))
+		high := r.within(r.below(first, 8*h+1, r.K), "ld.global.u16", at(p, (8*h+1)*row+8*u*2))
+		return r.to(word, "prmt.b32", low, high, "0x5410")
+	})
+}
+
+// each4 calls f for lower and upper k, and for each for lower and upper rows.
+func (r *repack) each4(f func(u, h int64) string) []string {
+	return []string{f(0, 0), f(1, 0), f(0, 1), f(1, 1)}
+}
+
+// below is the predicate that k+by is below n, "" where every k is.
+func (r *repack) below(k string, by, n int64) string {
+	if n%r.TileK() == 0 {
+		return ""
+	}
+	return r.to(pred, "setp.lt.s32", k, num(n-by))
+}
+
+// within loads where a predicate holds, and is 0 elsewhere.
+func (a *asm) within(guard, op string, address string) string {
+	d := a.reg(word)
+	if guard == "" {
+		a.do(op, d, address)
+		return d
+	}
+	a.do("mov.b32", d, "0")
+	a.onlyIf(guard, op, d, address)
+	return d
+}
+
+// sixteen locates the j-th 16 values of k of a tile of groups: the address of its codes, and whether there are such.
+func (r *repack) sixteen(tile string, j int64) (address, guard string) {
+	q := r.Group
+	each, size := q.Len/16, q.BlockBytes()
+	n := r.to(word, "mad.lo.s32", tile, num(r.TileK()/16), num(j))
+	if all := q.Blocks(r.K) * each; all%(r.TileK()/16) != 0 {
+		guard = r.to(pred, "setp.lt.s32", n, num(all))
+	}
+	group, in := r.to(word, "shr.u32", n, num(log2(each))), r.to(word, "and.b32", n, num(each-1))
+	return r.offset(r.offset(r.from, group, size), in, (size-q.HeaderBytes())/each), guard
+}
+
+// bytes reads the codes of a tile of 8 bits: a word has those of row g in its even bytes and of g+8 in the odd ones.
+func (r *repack) bytes(tile, g, t string) (words []string) {
+	thread := r.inPanel(g, r.to(word, "shr.u32", t, "1"), 64, t)
+	for j := range r.TileK() / 16 {
+		p, guard := r.sixteen(tile, j)
+		p = r.to(long, "add.s64", p, thread)
+		for h := range int64(2) {
+			at := func(u int64) string { return at(p, r.Group.HeaderBytes()+128*h+32*u) }
+			low, high := r.within(guard, "ld.global.u16", at(0)), r.within(guard, "ld.global.u16", at(1))
+			words = append(words, r.to(word, "prmt.b32", low, high, "0x5140"))
+		}
+	}
+	return words
+}
+
+// nibbles reads the codes of a tile of 4 bits: a word has those of 16 values of k, k even in the lower half.
+func (r *repack) nibbles(tile, g, t string) (words []string) {
+	thread := r.inPanel(g, "0", 0, t)
+	shift := r.to(word, "shl.b32", r.to(word, "shr.u32", t, "1"), "2") // the upper half of bytes has the upper k
+	for j := range r.TileK() / 16 {
+		p, guard := r.sixteen(tile, j)
+		p = r.to(long, "add.s64", p, thread)
+		all := "0"
+		for i := range int64(4) {
+			u, h := i%2, i/2
+			v := r.to(word, "shr.u32", r.within(guard, "ld.global.u16", at(p, r.Group.HeaderBytes()+64*h+32*u)), shift)
+			v = r.to(word, "and.b32", r.to(word, "prmt.b32", v, "0", "0x4140"), "0x000f000f")
+			all = r.to(word, "or.b32", r.to(word, "shl.b32", v, num(4*i)), all)
+		}
+		words = append(words, all)
+	}
+	return words
+}
+
+// inPanel is where the codes of a thread begin: row g, and 2t of the values of k that lie in fours.
+func (r *repack) inPanel(g, block string, size int64, t string) string {
+	in := r.to(word, "shl.b32", r.to(word, "and.b32", t, "1"), "1")
+	in = r.to(word, "mad.lo.s32", g, "4", in)
+	return r.to(long, "cvt.u64.u32", r.to(word, "mad.lo.s32", block, num(size), in))
+}
+
+// scales writes the scales of pairs of groups, with their minima.
+func (r *repack) scales(task string) {
+	q := r.Group
+	first := r.piece(task, r.scaleTasks())
+	pair := r.to(word, "mad.lo.s32", first, num(pairsOfTask), r.to(word, "shr.u32", r.lane, "3"))
+	g := r.to(word, "and.b32", r.lane, "7")
+	var words []string
+	for i := range int64(2) {
+		group := r.to(word, "mad.lo.s32", pair, "2", num(i))
+		inside := r.to(pred, "setp.lt.s32", group, num(q.Blocks(r.K)))
+		p := r.offset(r.from, group, q.BlockBytes())
+		for u := range int64(2) {
+			if !r.Affine() {
+				words = append(words, r.within(inside, "ld.global.b32", at(r.offset(p, g, 4), 8*u*4)))
+				continue
+			}
+			half := r.offset(p, g, 2)
+			scale := r.within(inside, "ld.global.u16", at(half, 8*u*2))
+			low := r.within(inside, "ld.global.u16", at(half, (8*u+kernels.PanelWidth)*2))
+			words = append(words, r.to(word, "prmt.b32", scale, low, "0x5410"))
+		}
+	}
+	to := r.offset(r.offset(r.to64, pair, kernels.ScalePairBytes), g, 16)
+	inside := r.to(pred, "setp.lt.s32", pair, num(r.ScalePairs()))
+	r.onlyIf(inside, "st.global.v4.b32", at(to, r.Tiles()*kernels.TileBytes), vector(words...))
+}
+
+// log2 is of a power of two.
+func log2(n int64) int64 { return int64(bits.TrailingZeros64(uint64(n))) }
