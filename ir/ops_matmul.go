@@ -26,8 +26,8 @@ type MatmulAttrs struct {
 // halves of every head, is a part with two accumulators and two expressions. Extra operands broadcast to [M,N] or
 // [M,B,I].
 //
-// If x and the matrices are bf16, backends multiply bf16: products are exact, sums are f32. With matrices of another
-// type x is not bf16. If x is stored in groups of 8 bits and the matrices in groups of the same length, backends
+// If x and the matrices are bf16, backends multiply bf16: products are exact, sums are f32. With matrices in groups of
+// integers x may be bf16, too; with those of another type it is not. If x is stored in groups of 8 bits and the matrices in groups of the same length, backends
 // multiply integers.
 //
 // A prologue computes x from other operands, like a row. Each of its expressions after the first is another result
@@ -150,8 +150,8 @@ func (a MatmulAttrs) parts(in []Type) (parts []MatmulPart, x Type, err error) {
 			if x.DType.IsQuantized() && w.DType.Activation() != x.DType {
 				return nil, x, fmt.Errorf("x is %s and w is %s, expected groups of integers of one length", x, w)
 			}
-			if x.DType == BF16 && w.DType != BF16 {
-				return nil, x, fmt.Errorf("x is %s and w is %s, expected bf16", x, w)
+			if x.DType == BF16 && w.DType != BF16 && !w.DType.IsQuantized() {
+				return nil, x, fmt.Errorf("x is %s and w is %s, expected bf16 or groups of integers", x, w)
 			}
 			for _, d := range w.Shape {
 				if !d.IsConst() {

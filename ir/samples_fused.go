@@ -111,6 +111,11 @@ func matmulSamples() []Sample {
 			Attrs: MatmulAttrs{Reduce: []Reduction{square}, Prologue: []*Expr{norm}, X: BF16, Accs: 2, Epilogue: []*Expr{Acc(0), Acc(1)}, DType: BF16}, Ranges: unit},
 		{In: []Type{x(42), x(42), w(BF16, 19, 42)}, Syms: syms(9),
 			Attrs: MatmulAttrs{Reduce: []Reduction{{scalar.Sum, Call(OpMul, sum, sum)}}, Prologue: []*Expr{normSum, sum}, X: BF16, Accs: 1, Epilogue: []*Expr{Acc(0)}}, Ranges: unit},
+		// bfloat16 by groups of integers, for many rows and for one, with a prologue.
+		{In: []Type{T(BF16, Sym("S"), D(71)), w(I8G64, 35, 71), T(F32, D(35))}, Attrs: one(1, bias), Syms: syms(5), Ranges: unit},
+		{In: []Type{T(BF16, D(1), D(201)), w(I4G128, 35, 201), w(I4G128, 35, 201)}, Attrs: one(2, geglu), Ranges: unit},
+		{In: []Type{T(F32, D(1), D(37)), T(F32, D(37)), w(I4G32, 139, 37), w(I8G32, 3, 5, 37)},
+			Attrs: MatmulAttrs{Reduce: []Reduction{square}, Prologue: []*Expr{norm}, X: BF16, Accs: 2, Epilogue: []*Expr{Acc(0), Acc(1)}}, Ranges: unit},
 		// The place of the greatest column: with a soft cap, two accumulators and an operand that ends amid a vector, a
 		// prologue.
 		{In: []Type{T(F32, D(1), D(19)), w(BF16, 331, 19)}, Attrs: argmax(MatmulAttrs{Accs: 1, Epilogue: []*Expr{softcap}}), Ranges: unit},

@@ -89,6 +89,8 @@ type Options struct {
 	// BF16Activations makes products with bfloat16 matrices products of bfloat16: x is rounded to it first. Sums are
 	// float32.
 	BF16Activations bool
+	// BF16Integers does the same with integer matrices, whose values are exact in bfloat16.
+	BF16Integers bool
 	// Trace makes every layer's result an output, named as in the reference files of golden/.
 	Trace bool
 }

@@ -88,14 +88,15 @@ func quantizes(op *ir.Op) bool {
 }
 
 // storedOperand returns the storage form of x that a product with w multiplies: integers if x was quantized to 8 bits
-// with the group length of w, bf16 if both are bf16, and x itself otherwise. Rows of a table are looked up as f32.
+// with the group length of w, bf16 if w is bf16 or in groups, and x itself otherwise. Rows of a table are looked up as f32.
 func storedOperand(x, w *ir.Value) *ir.Value {
 	if !is(x, ir.OpConvert) || x.Type.DType != ir.F32 {
 		return x
 	}
 	stored := x.Def.In[0]
 	integers := stored.Type.DType.IsQuantized() && stored.Type.DType == w.Type.DType.Activation() && !is(root(stored), ir.OpGather)
-	if integers || stored.Type.DType == ir.BF16 && w.Type.DType == ir.BF16 && widens(x.Def) {
+	rounded := stored.Type.DType == ir.BF16 && (w.Type.DType == ir.BF16 || w.Type.DType.IsQuantized())
+	if integers || rounded && widens(x.Def) {
 		return stored
 	}
 	return x

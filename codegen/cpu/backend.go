@@ -34,9 +34,9 @@ func Variants(targets []target.Target, bf16 bool) []*backend.Backend {
 }
 
 // layout returns that of panels; products of bfloat16 read words of two neighbors in k.
-func layout(_ program.DType, bf16 bool) program.Layout {
+func layout(d program.DType, bf16 bool) program.Layout {
 	l := program.Layout{Kind: program.LayoutPanels, KPack: 1}
-	if bf16 {
+	if bf16 && d == "bf16" {
 		l.KPack = 2
 	}
 	return l

@@ -37,7 +37,7 @@ type Matmul struct {
 	K        int64
 	XStride  int64     // elements between rows of x
 	X        Group     // of x, if its rows are quantized; these are dense, as quant.RowLayout has them
-	Pairs    bool      // x and the weights are bfloat16 and multiplied as such: see bfloats
+	Pairs    bool      // x is bfloat16, and so are weights that are not in groups: see bfloats
 	Prologue *Prologue // computes x; nil when x is in memory
 	Parts    []Part
 }
@@ -118,7 +118,7 @@ func (m *mmBuild) params() {
 		var ws, extra []*tile.Value
 		for range p.Accs {
 			w := g.in(next, p.Elem)
-			if m.Pairs {
+			if m.Pairs && p.Group.Len == 0 {
 				w = g.b.PtrCast(w, tile.I32)
 			}
 			ws = append(ws, w)

@@ -17,7 +17,7 @@ import (
 var products = func() [][2]DType {
 	all := [][2]DType{{F32, F32}, {F32, BF16}, {F32, F16}, {BF16, BF16}}
 	for _, f := range quant.Formats() {
-		all = append(all, [2]DType{F32, groupsOf(f)})
+		all = append(all, [2]DType{F32, groupsOf(f)}, [2]DType{BF16, groupsOf(f)})
 		if f.Traits().Integers {
 			all = append(all, [2]DType{groupsOf(quant.Activation), groupsOf(f)})
 		}

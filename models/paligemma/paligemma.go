@@ -25,7 +25,7 @@ func (b *builder) operand(key string, x *Value) *Value {
 	switch {
 	case d.Activation() != ir.Invalid && b.opt.QuantizeActivations:
 		return Convert(Convert(x, d.Activation()), ir.F32)
-	case d == ir.BF16 && b.opt.BF16Activations:
+	case d == ir.BF16 && b.opt.BF16Activations, d.IsQuantized() && b.opt.BF16Integers:
 		return Convert(Convert(x, ir.BF16), ir.F32)
 	}
 	return x
