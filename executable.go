@@ -12,6 +12,7 @@ import (
 	"pgc/runtime/embed"
 	"pgc/runtime/engine"
 	"pgc/runtime/generate"
+	"pgc/runtime/integrity"
 	"pgc/runtime/manifest"
 	"pgc/runtime/program"
 	"pgc/runtime/tokenizer"
@@ -72,13 +73,13 @@ func (e *Executable) ISAs() []string { return e.file.Variants() }
 func (e *Executable) License() string { return e.license }
 
 // Verify reads all weights and compares their checksums, which takes as long as reading the file. progress, unless nil,
-// is told how many bytes of how many are done. An error names the damaged tensors.
+// is told how many bytes of how many are done. An error is ErrDamaged and names the damaged tensors, or is ctx's.
 func (e *Executable) Verify(ctx context.Context, progress func(done, total int64)) error {
 	if err := e.mapped.take(); err != nil {
 		return err
 	}
 	defer e.mapped.give()
-	return e.file.Verify(ctx, progress)
+	return integrity.Verify(ctx, e.file, progress)
 }
 
 // Tokenize returns the ids of a text on its own: without the prompt's template and without <bos>. With parseSpecials,
@@ -132,6 +133,13 @@ func (e *Executable) load(o options) (*Model, error) {
 	if err := m.start(t); err != nil {
 		m.engine.Close()
 		return nil, err
+	}
+	if _, known := integrity.Known(e.file); !o.unverified && !known {
+		busy := m.engine.Busy
+		if o.threads < runtime.NumCPU() { // there is a processor to spare
+			busy = nil
+		}
+		m.check = integrity.Start(e.file, busy, m.fail)
 	}
 	m.load = time.Since(start)
 	return m, nil

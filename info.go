@@ -2,9 +2,11 @@ package pgc
 
 import (
 	"runtime"
+	"time"
 
 	"pgc/runtime/engine"
 	"pgc/runtime/generate"
+	"pgc/runtime/integrity"
 	"pgc/runtime/program"
 )
 
@@ -34,7 +36,9 @@ type Info struct {
 	EmbeddingDim int       `json:"embedding_dim,omitempty"` // of a model that makes embeddings: elements of a vector
 	MemoryBytes  int64     `json:"memory_bytes"`            // with one image and 32 tokens of text
 	Generator    string    `json:"generator"`               // the compiler
-	Verified     bool      `json:"verified"`                // whether the weights' checksums were compared
+	Verified     bool      `json:"verified"`                // whether this version of the file is known to have whole weights
+	VerifiedAt   time.Time `json:"verified_at,omitzero"`    // when their checksums were compared
+	Verifies     bool      `json:"verifies"`                // whether the next answer compares them
 }
 
 // ISA is an instruction set that an executable has code for. CPU, Features and Kernels of an Info are those of the one
@@ -55,13 +59,13 @@ func (e *Executable) Info(opts ...Option) Info {
 	}
 	p, err := e.file.Choose(o.isa, engine.CheckSupport)
 	if err != nil {
-		return e.info(e.file.Program, false)
+		return e.info(e.file.Program, false, o)
 	}
-	return e.info(p, true)
+	return e.info(p, true, o)
 }
 
 // info describes the executable with one of its programs, which runs here if chosen.
-func (e *Executable) info(p *program.Program, chosen bool) Info {
+func (e *Executable) info(p *program.Program, chosen bool, o options) Info {
 	m := e.model
 	i := Info{Model: m.Name, Kind: m.Kind, Parameters: m.Parameters, Weights: m.Weights, Compute: m.Compute, BF16Products: m.BF16Products,
 		Rounding: m.Rounding, Storage: storage(m, p), WeightBytes: p.WeightBytes, CodeBytes: e.codeBytes(), Kernels: len(p.Kernels),
@@ -80,6 +84,8 @@ func (e *Executable) info(p *program.Program, chosen bool) Info {
 	for j := range p.Funcs {
 		i.ArenaBytes = max(i.ArenaBytes, p.Funcs[j].ArenaBytes)
 	}
+	i.VerifiedAt, i.Verified = integrity.Known(e.file)
+	i.Verifies = !i.Verified && !o.unverified
 	if chosen {
 		n := min(m.ImageTokens+32, m.MaxTokens)
 		i.MemoryBytes = generate.Needs(p, m, e.mappedBytes(), runtime.NumCPU(), n, n).Total()

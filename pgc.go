@@ -21,10 +21,16 @@ import (
 	"pgc/runtime/embed"
 	"pgc/runtime/engine"
 	"pgc/runtime/generate"
+	"pgc/runtime/integrity"
+	"pgc/runtime/program"
 )
 
 // ErrClosed is the error of calls on a closed model or executable.
 var ErrClosed = generate.ErrClosed
+
+// ErrDamaged is in the chain of errors that say that a file's weights are not what was compiled. Such a model answers
+// nothing any more.
+var ErrDamaged = program.ErrDamaged
 
 // Model is an opened executable, ready to run.
 type Model struct {
@@ -33,6 +39,7 @@ type Model struct {
 	engine    *engine.Engine
 	scheduler *generate.Scheduler // of a model that generates text
 	embedder  *embed.Session      // of a model that makes embeddings
+	check     *integrity.Check    // of the weights; nil if they are known to be whole, or not to be checked
 	load      time.Duration
 	mapped    lease // of the executable's file
 	closing   sync.Once
@@ -42,8 +49,9 @@ type Model struct {
 type Option func(*options)
 
 type options struct {
-	threads int
-	isa     string
+	threads    int
+	isa        string
+	unverified bool
 }
 
 // WithThreads computes on n threads. The default is one for each processor that the process may use. Results do not
@@ -53,6 +61,11 @@ func WithThreads(n int) Option { return func(o *options) { o.threads = n } }
 // WithISA runs the code for the named instruction set, one of those that Executable.ISAs lists, instead of the best
 // that the CPU has.
 func WithISA(name string) Option { return func(o *options) { o.isa = name } }
+
+// WithoutVerification leaves damaged weights unnoticed. By default the checksums of the weights are compared beside the
+// first work, and no answer is complete before: then its error is ErrDamaged. That a file is whole is remembered in the
+// user's cache folder until the file changes.
+func WithoutVerification() Option { return func(o *options) { o.unverified = true } }
 
 // Open opens the executable at path. Its weights stay in the file and are read as they are needed, so the file must not
 // change while the model is open. An error is one sentence that names the file.
@@ -83,6 +96,9 @@ func (m *Model) Close() (err error) {
 		default:
 			return // the zero Model
 		}
+		if m.check != nil {
+			m.check.Close(ErrClosed)
+		}
 		err = m.engine.Close()
 		if m.owned {
 			err = errors.Join(err, m.exe.Close())
@@ -99,7 +115,9 @@ func (m *Model) LoadTime() time.Duration { return m.load }
 func (m *Model) Slots() int { return m.engine.Program.Slots }
 
 // Info describes the model.
-func (m *Model) Info() Info { return m.exe.info(m.engine.Program, true) }
+func (m *Model) Info() Info {
+	return m.exe.info(m.engine.Program, true, options{unverified: m.check == nil})
+}
 
 // Tokenize returns the ids of a text on its own: without the prompt's template and without <bos>. With parseSpecials,
 // texts such as <eos> are read as tokens.
@@ -122,5 +140,26 @@ func (m *Model) Generate(ctx context.Context, r Request) (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return m.answer(m.scheduler.Submit(ctx, g), firstSize(g))
+	return m.answer(ctx, m.scheduler.Submit(ctx, g), firstSize(g))
+}
+
+// whole returns the error of work, or that the weights which it was done with are damaged. It waits until they have been
+// checked.
+func (m *Model) whole(ctx context.Context, err error) error {
+	if m.check == nil || ctx.Err() != nil || errors.Is(err, ErrClosed) {
+		return err
+	}
+	if damage := m.check.Wait(ctx); damage != nil {
+		return damage
+	}
+	return err
+}
+
+// fail ends all work with an error.
+func (m *Model) fail(err error) {
+	if m.scheduler != nil {
+		m.scheduler.Fail(err)
+	} else {
+		m.embedder.Close(err)
+	}
 }

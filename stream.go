@@ -9,7 +9,8 @@ import (
 )
 
 // Stream answers a request token by token. The last pair holds the error if the answer could not be completed. Ending
-// the loop early ends the request. A slow loop holds up no other request.
+// the loop early ends the request. Tokens come before the weights have been checked: only the end of the loop without an
+// error says that they are right. A slow loop holds up no other request.
 func (m *Model) Stream(ctx context.Context, r Request) iter.Seq2[Token, error] {
 	return func(yield func(Token, error) bool) {
 		g, err := m.request(ctx, r)
@@ -37,7 +38,8 @@ func (m *Model) Stream(ctx context.Context, r Request) iter.Seq2[Token, error] {
 				return
 			}
 		}
-		if _, err := j.Wait(); err != nil {
+		_, err = j.Wait()
+		if err := m.whole(ctx, err); err != nil {
 			yield(Token{}, err)
 		}
 	}

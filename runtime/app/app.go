@@ -42,6 +42,8 @@ type common struct {
 	Tokenize tokenizeCmd `cmd:"" help:"Print the token ids of a text."`
 	Info     infoCmd     `cmd:"" help:"Describe this executable."`
 
+	NoVerify bool `help:"Do not compare the checksums of the weights, which the first run of a file does beside its work."`
+
 	ISA string `name:"isa" placeholder:"NAME" help:"Run the code for this instruction set, one of those that info lists, instead of the best."`
 }
 
@@ -53,6 +55,7 @@ type App struct {
 	Out, Err   io.Writer
 	Executable *pgc.Executable
 	isa        string // the instruction set that is asked for
+	unverified bool   // whether the weights are not to be checked
 	ctx        context.Context
 	opened     time.Time
 }
@@ -129,6 +132,7 @@ func Run(ctx context.Context, name string, e *pgc.Executable, args []string, sta
 		}
 		return usage{fmt.Errorf("%w (%s)", err, hint)}
 	}
+	a.unverified = c.NoVerify
 	if a.isa = c.ISA; a.isa != "" && !slices.Contains(e.ISAs(), a.isa) {
 		return usage{fmt.Errorf("--isa %s is not in this executable: expected %s", a.isa, strings.Join(e.ISAs(), " or "))}
 	}
@@ -159,7 +163,7 @@ func refuse(parser *kong.Kong, foreign any, kind, word string) error {
 
 // load loads the model to run on so many threads; 0 means all processors.
 func (a *App) load(threads int) (*pgc.Model, error) {
-	options := []pgc.Option{pgc.WithISA(a.isa)}
+	options := a.options()
 	if threads < 0 {
 		return nil, usage{fmt.Errorf("--threads is %d, expected 0 (all processors) or more", threads)}
 	}
@@ -167,4 +171,13 @@ func (a *App) load(threads int) (*pgc.Model, error) {
 		options = append(options, pgc.WithThreads(threads))
 	}
 	return a.Executable.Load(options...)
+}
+
+// options are what the flags of all commands ask for.
+func (a *App) options() []pgc.Option {
+	options := []pgc.Option{pgc.WithISA(a.isa)}
+	if a.unverified {
+		options = append(options, pgc.WithoutVerification())
+	}
+	return options
 }

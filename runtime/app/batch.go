@@ -4,10 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"time"
 
+	"pgc"
 	"pgc/runtime/output"
 )
 
@@ -50,6 +52,9 @@ func (c *batchCmd) Run(a *App) error {
 			return a.ctx.Err()
 		}
 		line := batchAnswer{ID: ids.pop()}
+		if errors.Is(err, pgc.ErrDamaged) { // no line is written that is computed from damaged weights
+			return err
+		}
 		if err != nil {
 			failed++
 			line.Error = err.Error()

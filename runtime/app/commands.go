@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 
@@ -105,7 +106,7 @@ func splitLine(data []byte, atEOF bool) (advance int, token []byte, err error) {
 
 type infoCmd struct {
 	JSON    bool `name:"json" help:"Print one JSON object."`
-	Verify  bool `help:"Read all weights and verify their checksum."`
+	Verify  bool `help:"Read all weights and compare their checksums, whatever is remembered."`
 	License bool `help:"Print the checkpoint's license."`
 }
 
@@ -119,13 +120,16 @@ func (c *infoCmd) Run(a *App) error {
 		_, err := fmt.Fprint(a.Out, text)
 		return err
 	}
+	if c.Verify && a.unverified {
+		return usage{errors.New("--verify and --no-verify are given, expected one of them")}
+	}
 	if c.Verify {
 		if err := a.Executable.Verify(a.ctx, nil); err != nil {
 			return err
 		}
 	}
-	i := a.Executable.Info(pgc.WithISA(a.isa))
-	i.Verified = c.Verify
+	i := a.Executable.Info(a.options()...)
+	i.Verified = i.Verified || c.Verify
 	if c.JSON {
 		return json.NewEncoder(a.Out).Encode(i)
 	}
@@ -169,8 +173,21 @@ func (c *infoCmd) Run(a *App) error {
 		fmt.Fprintf(a.Out, " (available: %s, %s)", mib(free), source)
 	}
 	fmt.Fprintf(a.Out, "\nmade by      %s\n", i.Generator)
-	if c.Verify {
-		fmt.Fprintln(a.Out, "checksums    all right")
-	}
+	fmt.Fprintf(a.Out, "checksums    %s\n", c.checksums(a, i))
 	return nil
+}
+
+// checksums says what is known of the weights.
+func (c *infoCmd) checksums(a *App, i pgc.Info) string {
+	text := "those of the weights are compared beside the next answer"
+	if c.Verify {
+		return "all right"
+	}
+	if i.Verified {
+		text = "all right on " + i.VerifiedAt.Local().Format("2006-01-02 15:04:05") + ", the file is the same since"
+	}
+	if a.unverified {
+		text = "those of the weights are not compared (--no-verify)"
+	}
+	return text
 }

@@ -193,7 +193,7 @@ func (s *Session) run(ctx context.Context, ids []int32, images int) ([]float32, 
 	}
 	for i, v := range rows {
 		if v != v {
-			return nil, fmt.Errorf("element %d of the embedding is NaN: the checkpoint holds weights that are NaN or too large", i)
+			return nil, fmt.Errorf("element %d of the embedding is NaN: FILE info --verify tells whether the file is damaged; if not, the checkpoint holds weights that are NaN or too large", i)
 		}
 	}
 	return rows, nil

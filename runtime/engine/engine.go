@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"sync/atomic"
 	"unsafe"
 
 	"pgc/runtime/cpufeature"
@@ -21,6 +22,7 @@ type Engine struct {
 	Executor
 	threads int
 	funcs   []Func
+	busy    atomic.Bool // while a function runs
 }
 
 // Func is a function of the program, and the values of the symbols for its next run.
@@ -71,6 +73,9 @@ func On(x Executor, p *program.Program, threads int) *Engine {
 	return e
 }
 
+// Busy reports whether a function runs. It may be called from any goroutine.
+func (e *Engine) Busy() bool { return e.busy.Load() }
+
 // Threads returns the number of threads that compute.
 func (e *Engine) Threads() int { return e.threads }
 
@@ -93,7 +98,11 @@ func (f *Func) Set(symbol string, v int) {
 
 // Run executes the function. When ctx is done it returns ctx's error within the time of a task; outputs, and the states
 // that the function updates, hold anything then.
-func (f *Func) Run(ctx context.Context) error { return f.e.Executor.Run(ctx, &f.call) }
+func (f *Func) Run(ctx context.Context) error {
+	f.e.busy.Store(true)
+	defer f.e.busy.Store(false)
+	return f.e.Executor.Run(ctx, &f.call)
+}
 
 // RunLaunch executes one launch of the function alone, for who looks into its intermediate values.
 func (f *Func) RunLaunch(ctx context.Context, i int) error {

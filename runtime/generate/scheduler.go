@@ -65,6 +65,9 @@ func (j *Job) Wait() (*Answer, error) {
 // Done is closed when Wait would not block.
 func (j *Job) Done() <-chan struct{} { return j.done }
 
+// Fail ends all requests with an error, which is that of later ones, too.
+func (d *Scheduler) Fail(cause error) { d.close(cause) }
+
 // Close ends all requests with ErrClosed and returns when nothing runs any more.
 func (d *Scheduler) Close() {
 	d.mu.Lock()
@@ -79,14 +82,14 @@ func (d *Scheduler) Close() {
 func (d *Scheduler) enqueue(ctx context.Context, j *Job) *Job {
 	j.done = make(chan struct{})
 	own, cancel := context.WithCancelCause(ctx)
-	unlink := context.AfterFunc(d.ctx, func() { cancel(ErrClosed) })
+	unlink := context.AfterFunc(d.ctx, func() { cancel(context.Cause(d.ctx)) })
 	j.ctx = own
 	stay := context.AfterFunc(own, func() { d.leave(j) })
 	j.release = func() { unlink(); stay(); cancel(nil) }
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.ctx.Err() != nil {
-		j.finish(nil, ErrClosed)
+		j.finish(nil, context.Cause(d.ctx))
 		return j
 	}
 	d.queue = append(d.queue, j)

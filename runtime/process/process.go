@@ -4,14 +4,13 @@ package process
 
 import (
 	"context"
-	"errors"
 	"os"
 	"os/signal"
-	"runtime"
-	"runtime/debug"
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"pgc/runtime/fault"
 )
 
 // line is how long the last line may take, because whoever should read it may not. A signal within echo of the first is
@@ -40,7 +39,7 @@ func Run(work func(ctx context.Context) error, report func(error) int) int {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	ended := make(chan error, 1)
-	go func() { ended <- guard(func() error { return work(ctx) }) }()
+	go func() { ended <- fault.Guard(func() error { return work(ctx) }) }()
 	select {
 	case err := <-ended:
 		return report(err)
@@ -74,26 +73,4 @@ func last(err error, report func(error) int) int {
 	case <-time.After(line):
 		return 1
 	}
-}
-
-// errCut is what a fault on mapped memory means.
-var errCut = errors.New("a file that is mapped into memory is cut short or cannot be read, expected it whole and unchanged while this program runs")
-
-// guard runs work and turns a fault on memory that is mapped from a file into an error: the system raises one where the
-// file has become shorter or cannot be read. It covers the goroutine of work alone.
-func guard(work func() error) (err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		switch r := recover().(type) {
-		case nil:
-		case interface {
-			runtime.Error
-			Addr() uintptr
-		}:
-			err = errCut
-		default:
-			panic(r)
-		}
-	}()
-	return work()
 }

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"pgc/runtime/fault"
 )
 
 // programs are what the test executable runs under another name.
@@ -161,7 +163,7 @@ func TestCut(t *testing.T) {
 	cmd := exec.Command(self)
 	cmd.Args = []string{"cut"}
 	got, err := cmd.CombinedOutput()
-	if cmd.ProcessState.ExitCode() != 1 || string(got) != errCut.Error()+"\n" {
+	if cmd.ProcessState.ExitCode() != 1 || string(got) != fault.ErrCut.Error()+"\n" {
 		t.Errorf("%v, it says %q, expected a sentence", err, got)
 	}
 }

@@ -13,6 +13,7 @@ import (
 //
 //	section "runtime"   the runtime's ELF file, at offset 0
 //	more sections       each at a page boundary, in the order they were given
+//	section "sums"      right behind the weights: the checksums of their blocks
 //	section "program"   Encode's bytes
 //	section table       an entry for each section
 //	footer              footerBytes long, at the very end
@@ -24,6 +25,7 @@ import (
 const (
 	SectionRuntime = "runtime"
 	SectionWeights = "weights" // the only one not checked when the file is opened
+	SectionSums    = "sums"    // of the weights: a CRC-32C for every BlockBytes, the padding included, little-endian
 	SectionCode    = "code"    // of all instruction sets of CPUs; mapped executable
 	SectionPTX     = "ptx"     // modules for GPUs, as text
 	SectionProgram = "program"
@@ -94,57 +96,57 @@ func appendTable(b []byte, page int64, sections []SectionInfo) []byte {
 	return append(b, magic...)
 }
 
-// readTable finds and checks the section table of a file of the given size.
-func readTable(r io.ReaderAt, size int64) ([]SectionInfo, error) {
+// readTable finds and checks the section table of a file of the given size. sum is the footer's checksum.
+func readTable(r io.ReaderAt, size int64) (sections []SectionInfo, sum uint32, err error) {
 	le := binary.LittleEndian
 	var footer [footerBytes]byte
 	if size < footerBytes {
-		return nil, fmt.Errorf("the file has %d bytes and no program at its end", size)
+		return nil, 0, fmt.Errorf("the file has %d bytes and no program at its end", size)
 	}
 	if _, err := r.ReadAt(footer[:], size-footerBytes); err != nil {
-		return nil, fmt.Errorf("cannot read the footer: %w", err)
+		return nil, 0, fmt.Errorf("cannot read the footer: %w", err)
 	}
 	if string(footer[32:]) != magic {
-		return nil, fmt.Errorf("no program at the end of the file: it is truncated, or pgc did not write it")
+		return nil, 0, fmt.Errorf("no program at the end of the file: it is truncated, or pgc did not write it")
 	}
 	if v := le.Uint32(footer[12:]); v != formatVersion {
-		return nil, fmt.Errorf("damaged footer, or a format of version %d, expected %d", v, formatVersion)
+		return nil, 0, fmt.Errorf("damaged footer, or made by another version of pgc, in format %d, expected %d: compile it again", v, formatVersion)
 	}
 	count := le.Uint32(footer[8:])
 	tableBytes := int64(count) * entryBytes
 	if count == 0 || count > maxSections || tableBytes > size-footerBytes {
-		return nil, fmt.Errorf("damaged footer: %d sections, expected 1 to %d", count, maxSections)
+		return nil, 0, fmt.Errorf("damaged footer: %d sections, expected 1 to %d", count, maxSections)
 	}
 	table := make([]byte, tableBytes+footerBytes)
 	start := size - int64(len(table))
 	if _, err := r.ReadAt(table, start); err != nil {
-		return nil, fmt.Errorf("cannot read the section table: %w", err)
+		return nil, 0, fmt.Errorf("cannot read the section table: %w", err)
 	}
 	summed := len(table) - 12
 	if crc32.Checksum(table[:summed], crcTable) != le.Uint32(table[summed:]) {
-		return nil, fmt.Errorf("damaged section table: its checksum is wrong")
+		return nil, 0, fmt.Errorf("damaged section table: its checksum is wrong")
 	}
 	if want := le.Uint64(footer[:]); want != uint64(size) {
-		return nil, fmt.Errorf("the file has %d bytes, expected %d", size, want)
+		return nil, 0, fmt.Errorf("the file has %d bytes, expected %d", size, want)
 	}
 	page := int64(le.Uint64(footer[16:]))
 	if page < 1 || page > maxPageBytes || page&(page-1) != 0 {
-		return nil, fmt.Errorf("damaged footer: sections are aligned to %d bytes, expected a power of two up to %d", page, maxPageBytes)
+		return nil, 0, fmt.Errorf("damaged footer: sections are aligned to %d bytes, expected a power of two up to %d", page, maxPageBytes)
 	}
-	sections := make([]SectionInfo, count)
+	sections = make([]SectionInfo, count)
 	next := int64(0)
 	for i := range sections {
 		e := table[i*entryBytes:]
 		name, _, _ := bytes.Cut(e[:nameBytes], []byte{0})
 		offset, length := le.Uint64(e[16:]), le.Uint64(e[24:])
 		if length > math.MaxInt64-maxPageBytes || offset != uint64(next) || int64(length) > start-next || next+padded(int64(length), page) > start {
-			return nil, fmt.Errorf("damaged section table: section %s at %d of %d bytes, expected it at %d within %d", name, offset, length, next, start)
+			return nil, 0, fmt.Errorf("damaged section table: section %s at %d of %d bytes, expected it at %d within %d", name, offset, length, next, start)
 		}
 		sections[i] = SectionInfo{string(name), next, int64(length), le.Uint32(e[32:]), page}
 		next += padded(int64(length), page)
 	}
 	if next != start {
-		return nil, fmt.Errorf("damaged section table: sections end at %d, expected %d", next, start)
+		return nil, 0, fmt.Errorf("damaged section table: sections end at %d, expected %d", next, start)
 	}
-	return sections, nil
+	return sections, le.Uint32(table[summed:]), nil
 }

@@ -1,13 +1,14 @@
 package program
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -21,9 +22,13 @@ type Executable struct {
 	Code     []byte     // readable and executable
 	Weights  []byte     // read-only; pages come from the file when they are first touched
 	Sections []SectionInfo
+	Info     fs.FileInfo // of the file when it was opened
+	Opened   time.Time
+	Sum      uint32 // the footer's checksum: it covers those of all sections
 
 	path   string
 	mapped map[string][]byte // with the padding
+	sums   []uint32          // of the weights' blocks
 }
 
 // Open maps the sections of an executable file, of which the first byte must be that of the runtime, and checks
@@ -49,14 +54,15 @@ func OpenFile(path string) (*Executable, error) {
 }
 
 func (m *Executable) open(f *os.File) error {
-	info, err := f.Stat()
-	if err != nil {
+	var err error
+	if m.Info, err = f.Stat(); err != nil {
 		return output.Cause(err)
 	}
-	if !info.Mode().IsRegular() {
+	m.Opened = time.Now()
+	if !m.Info.Mode().IsRegular() {
 		return errors.New("not a regular file")
 	}
-	if m.Sections, err = readTable(f, info.Size()); err != nil {
+	if m.Sections, m.Sum, err = readTable(f, m.Info.Size()); err != nil {
 		return err
 	}
 	for i := range m.Sections {
@@ -74,6 +80,9 @@ func (m *Executable) open(f *os.File) error {
 		if err := p.fits(m.Sections); err != nil {
 			return err
 		}
+	}
+	if err := m.readSums(); err != nil {
+		return fmt.Errorf("section %s: %w", SectionSums, err)
 	}
 	m.Program = m.Programs[0]
 	m.Code, m.Weights = m.Section(SectionCode), m.Section(SectionWeights)
@@ -158,70 +167,6 @@ func (m *Executable) Section(name string) []byte {
 		}
 	}
 	return nil
-}
-
-// Verify reads all weights and compares their checksum; it may take as long as reading the file. progress, unless nil,
-// is told now and then how many bytes of how many are done. An error names the tensors that are damaged, or is that of
-// ctx.
-func (m *Executable) Verify(ctx context.Context, progress func(done, total int64)) error {
-	for _, s := range m.Sections {
-		if s.Name != SectionWeights || s.Bytes == 0 {
-			continue
-		}
-		sum, err := checksum(ctx, m.mapped[s.Name], progress)
-		if err != nil {
-			return err
-		}
-		if sum == s.Sum {
-			continue
-		}
-		if err := m.findDamage(ctx); err != nil {
-			return fmt.Errorf("%s: section %s: %w", m.path, s.Name, err)
-		}
-		return fmt.Errorf("%s: section %s: damaged between the tensors", m.path, s.Name)
-	}
-	return nil
-}
-
-// findDamage names the first damaged tensor and the number of others.
-func (m *Executable) findDamage(ctx context.Context) error {
-	first, count := "", 0
-	for _, w := range m.Program.Weights {
-		sum, err := checksum(ctx, m.Weights[w.Offset:w.Offset+w.Bytes], nil)
-		if err != nil {
-			return err
-		}
-		if sum != w.Sum {
-			if count == 0 {
-				first = w.Name
-			}
-			count++
-		}
-	}
-	switch count {
-	case 0:
-		return nil
-	case 1:
-		return fmt.Errorf("tensor %s is damaged", first)
-	}
-	return fmt.Errorf("tensor %s and %d more are damaged", first, count-1)
-}
-
-// checksum is crc32.Checksum in steps.
-func checksum(ctx context.Context, b []byte, progress func(done, total int64)) (uint32, error) {
-	const step = 64 << 20
-	sum, total := uint32(0), int64(len(b))
-	for done := int64(0); done < total; {
-		if err := ctx.Err(); err != nil {
-			return 0, err
-		}
-		n := min(step, total-done)
-		sum = crc32.Update(sum, crcTable, b[done:done+n])
-		if done += n; progress != nil {
-			progress(done, total)
-		}
-	}
-	return sum, nil
 }
 
 // Close unmaps all sections. Nothing of them may be used any more.

@@ -28,7 +28,7 @@ func Bytes(name string, data []byte) Section {
 
 // Write makes an executable file at path: the runtime, the sections in their order, then the programs of its
 // instruction sets, the best set first. They are encoded when the sections have been written, so that these may still
-// complete them. Write itself fills in the checksums of the weights.
+// complete them. Write itself fills in the checksums of the weights and of their blocks.
 //
 // The file appears at path only when it is complete; on an error, or when ctx is canceled, what was at path before is
 // untouched and nothing else stays behind. Memory use does not depend on the sizes of the sections.
@@ -67,11 +67,17 @@ func writeFile(ctx context.Context, f io.Writer, runtime []byte, sets []*Program
 		return err
 	}
 	for _, s := range sections {
-		var also func([]byte)
-		if s.Name == SectionWeights {
-			also = weightSums(sets[0].Weights)
+		if s.Name != SectionWeights {
+			if err := w.section(s, nil); err != nil {
+				return err
+			}
+			continue
 		}
-		if err := w.section(s, also); err != nil {
+		tensors, blocks := weightSums(sets[0].Weights), new(blockSums)
+		if err := w.section(s, func(b []byte) { tensors(b); blocks.add(b) }); err != nil {
+			return err
+		}
+		if err := w.section(Bytes(SectionSums, blocks.encode()), nil); err != nil {
 			return err
 		}
 	}
@@ -127,7 +133,7 @@ type fileWriter struct {
 	page   int64 // alignment of sections
 	offset int64
 	sum    uint32       // of the section being written
-	also   func([]byte) // told of the section's bytes, unless nil
+	also   func([]byte) // told of the section's bytes and of its padding, unless nil
 	done   []SectionInfo
 }
 
@@ -172,7 +178,6 @@ func (w *fileWriter) section(s Section, also func([]byte)) error {
 		return fmt.Errorf("section %s: %w", s.Name, err)
 	}
 	length := w.offset - start
-	w.also = nil
 	if _, err := w.Write(make([]byte, padded(length, w.page)-length)); err != nil {
 		return fmt.Errorf("section %s: %w", s.Name, err)
 	}

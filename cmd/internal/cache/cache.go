@@ -12,9 +12,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"syscall"
 	"time"
 
+	"pgc/runtime/integrity"
 	"pgc/runtime/output"
 	"pgc/runtime/program"
 )
@@ -38,21 +38,10 @@ func Open(dir string) (*Folder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the cache folder %s: %w", dir, output.Cause(err))
 	}
-	if err := private(info); err != nil {
+	if err := integrity.Private(info); err != nil {
 		return nil, fmt.Errorf("the cache folder %s is not safe: %w", dir, err)
 	}
 	return &Folder{Limit: DefaultLimit, Log: io.Discard, dir: dir}, nil
-}
-
-// private says why a file or a folder is not this user's alone to write.
-func private(info fs.FileInfo) error {
-	if owner, me := int(info.Sys().(*syscall.Stat_t).Uid), os.Geteuid(); owner != me {
-		return fmt.Errorf("user %d owns it, expected user %d", owner, me)
-	}
-	if mode := info.Mode().Perm(); mode&0o022 != 0 {
-		return fmt.Errorf("others may write it (mode %04o), expected mode %04o", mode, mode&^0o022)
-	}
-	return nil
 }
 
 // Get returns the path of the executable of a name, as Name makes it. It calls build where there is none, or where the
@@ -84,7 +73,7 @@ func (f *Folder) Get(ctx context.Context, name string, build func(path string) e
 	return path, err
 }
 
-// verify says why the executable at path must not run. It reads all of a file that it has not read before.
+// verify says why the executable at path must not run. It reads the weights of a version that was not verified before.
 func (f *Folder) verify(ctx context.Context, path string) error {
 	info, err := os.Lstat(path)
 	switch {
@@ -95,13 +84,8 @@ func (f *Folder) verify(ctx context.Context, path string) error {
 	case info.Mode().Perm()&0o100 == 0:
 		return errors.New("it is not executable")
 	}
-	if err := private(info); err != nil {
+	if err := integrity.Private(info); err != nil {
 		return err
-	}
-	before := identify(info)
-	m := f.load()
-	if m.Verified[path] == before {
-		return nil
 	}
 	file, err := os.Open(path)
 	if err != nil {
@@ -113,16 +97,7 @@ func (f *Folder) verify(ctx context.Context, path string) error {
 		return err
 	}
 	defer image.Close()
-	if err := image.Verify(ctx, nil); err != nil {
-		return err
-	}
-	if !before.settled() {
-		return nil
-	}
-	return f.update(func(m *memory) error {
-		m.Verified[path] = before
-		return nil
-	})
+	return integrity.Ensure(ctx, image)
 }
 
 // trim removes executables, the one that was used longest ago first, until the folder is within its limit; keep stays.

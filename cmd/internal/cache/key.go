@@ -9,8 +9,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"pgc/checkpoint/hf"
+	"pgc/runtime/integrity"
 	"pgc/runtime/output"
 )
 
@@ -66,7 +68,7 @@ func (f *Folder) sum(ctx context.Context, path string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("cannot read %s: %w", path, output.Cause(err))
 	}
-	version := identify(info)
+	version, seen := integrity.VersionOf(info), time.Now()
 	if s, ok := f.load().Sums[path]; ok && s.File == version {
 		return s.Hex, nil
 	}
@@ -75,7 +77,7 @@ func (f *Folder) sum(ctx context.Context, path string) (string, error) {
 		return "", fmt.Errorf("cannot read %s: %w", path, output.Cause(err))
 	}
 	s := sum{version, hex.EncodeToString(h.Sum(nil))}
-	if after, err := file.Stat(); err != nil || identify(after) != version || !version.settled() {
+	if after, err := file.Stat(); err != nil || integrity.VersionOf(after) != version || !version.Settled(seen) {
 		return s.Hex, nil
 	}
 	return s.Hex, f.update(func(m *memory) error {

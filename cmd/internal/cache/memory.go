@@ -3,14 +3,12 @@ package cache
 import (
 	"encoding/json"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 
+	"pgc/runtime/integrity"
 	"pgc/runtime/output"
 )
 
@@ -21,28 +19,14 @@ const (
 
 // memory is what a folder remembers of files, so that they are read once. It holds nothing that cannot be lost.
 type memory struct {
-	Sums     map[string]sum      // by path, of files that executables are made of
-	Verified map[string]identity // by path, of executables whose checksums are right
-	Used     map[string]int64    // by name, when an executable was asked for last, in nanoseconds since 1970
+	Sums map[string]sum   // by path, of files that executables are made of
+	Used map[string]int64 // by name, when an executable was asked for last, in nanoseconds since 1970
 }
 
 // sum is the SHA-256 of a file.
 type sum struct {
-	File identity
+	File integrity.Version
 	Hex  string
-}
-
-// identity tells versions of a file apart: no program can change a file and leave all of it as it is.
-type identity struct{ Device, Inode, Bytes, Modified, Changed int64 }
-
-func identify(info fs.FileInfo) identity {
-	st := info.Sys().(*syscall.Stat_t)
-	return identity{int64(st.Dev), int64(st.Ino), st.Size, st.Mtim.Nano(), st.Ctim.Nano()}
-}
-
-// settled reports whether a later change will have another time: clocks of file systems have steps.
-func (i identity) settled() bool {
-	return time.Now().UnixNano()-max(i.Changed, i.Modified) > int64(2*time.Second)
 }
 
 // load reads the memory. One that is missing, damaged or no regular file is empty.
@@ -56,9 +40,6 @@ func (f *Folder) load() *memory {
 	}
 	if m.Sums == nil {
 		m.Sums = map[string]sum{}
-	}
-	if m.Verified == nil {
-		m.Verified = map[string]identity{}
 	}
 	if m.Used == nil {
 		m.Used = map[string]int64{}
@@ -82,13 +63,8 @@ func (f *Folder) update(change func(m *memory) error) error {
 		return err
 	}
 	for path, s := range m.Sums {
-		if info, err := os.Stat(path); err != nil || identify(info) != s.File {
+		if info, err := os.Stat(path); err != nil || integrity.VersionOf(info) != s.File {
 			delete(m.Sums, path)
-		}
-	}
-	for path, i := range m.Verified {
-		if info, err := os.Lstat(path); err != nil || identify(info) != i {
-			delete(m.Verified, path)
 		}
 	}
 	for name := range m.Used {
