@@ -20,8 +20,9 @@ type Options struct {
 	Compute   string   // arithmetic that products may have besides float32: int8 (or ""), bf16, "int8,bf16" or f32
 	Keep      []string // PATTERN=TYPE: matrices of these names are stored otherwise
 	Search    bool     // search for the scales of int4 with the least error
+	Target    string   // what the file runs on: cpu (or ""), cuda or "cpu,cuda"
 	CPU       string   // LLVM's -mcpu names with commas between, or native; "" is the default of pgc compile
-	KV        string   // storage of the KV cache: f32 (or "") or bf16
+	KV        string   // storage of the KV cache: f32 or bf16; "" is f32 on CPUs and bf16 on GPUs
 	MaxTokens int      // capacity of the KV cache in tokens; 0 is the larger of 1024 and four images with 512 tokens of text
 
 	// Runtime is the ELF file of the runtime that the executable begins with, cmd/pgcrt built for the architecture of
@@ -53,6 +54,6 @@ func Compile(ctx context.Context, checkpoint, out string, o Options) (*Report, e
 	}
 	return build.Compile(ctx, checkpoint, out, o.Runtime, build.Options{
 		Storage: build.Storage{Weights: o.Weights, Group: o.Group, Compute: o.Compute, Keep: o.Keep, Search: o.Search},
-		CPU:     o.CPU, KV: o.KV, MaxTokens: o.MaxTokens, Progress: o.Progress,
+		Target:  o.Target, CPU: o.CPU, KV: o.KV, MaxTokens: o.MaxTokens, Progress: o.Progress,
 	})
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 
 	"pgc/cmd/internal/debug"
@@ -14,11 +15,12 @@ import (
 type compileFlags struct {
 	Weights   string   `default:"auto" help:"Storage of the matrices: auto (as in the checkpoint), ${stored}. Formats of 4 bits are the decoder's; all else is int8 then."`
 	Group     int      `default:"128" help:"Group size of int8 and int4, the values of a row that share a scale: 32, 64 or 128."`
-	Compute   string   `default:"int8" help:"Arithmetic of matrix products besides f32: int8 (quantizes activations where matrices are int8 or int4), bf16 (rounds activations to bf16 where matrices are bf16), int8,bf16 (both), or f32 (neither)."`
+	Compute   string   `placeholder:"TYPES" help:"Arithmetic of matrix products besides f32: int8 (the default: quantizes activations where matrices are int8 or int4), bf16 (rounds activations to bf16 where matrices are bf16), int8,bf16 (both), or f32 (neither). A GPU has bf16 only."`
 	Keep      []string `sep:"none" placeholder:"PATTERN=TYPE" help:"Store matrices whose names match PATTERN as TYPE, as in 'vision_tower.*=bf16'. Repeat for several."`
 	Search    bool     `help:"Search for the int4 scales with the smallest error."`
+	Target    string   `default:"cpu" help:"What the file runs on: cpu, cuda (NVIDIA GPUs from sm_80 on), or cpu,cuda (both, with one copy of the weights)."`
 	CPU       string   `name:"cpu" default:"${cpu}" help:"LLVM -mcpu names, separated by commas, or native. The file has code for each and runs the best that the CPU supports. The default runs on any x86-64 with AVX2 and FMA."`
-	KV        string   `name:"kv" default:"f32" help:"Storage of the KV cache: f32 or bf16."`
+	KV        string   `name:"kv" placeholder:"TYPE" help:"Storage of the KV cache: f32 or bf16 (default: f32 on CPUs, bf16 on GPUs)."`
 	MaxTokens int      `help:"Capacity of the KV cache in tokens, image tokens included (default: max(1024, 4 pictures + 512))."`
 	Debug     []string `short:"d" placeholder:"AID" help:"Debugging aids; -d help lists them."`
 }
@@ -29,7 +31,7 @@ func (f *compileFlags) options() (build.Options, *debug.Session, error) {
 	if err != nil {
 		return build.Options{}, nil, usage{err}
 	}
-	o := build.Options{Storage: build.Storage{Weights: f.Weights, Group: f.Group, Compute: f.Compute, Keep: f.Keep, Search: f.Search}, CPU: f.CPU, KV: f.KV, MaxTokens: f.MaxTokens, Passes: a.Options, Progress: progress()}
+	o := build.Options{Storage: build.Storage{Weights: f.Weights, Group: f.Group, Compute: f.Compute, Keep: f.Keep, Search: f.Search}, Target: f.Target, CPU: f.CPU, KV: f.KV, MaxTokens: f.MaxTokens, Passes: a.Options, Progress: progress()}
 	return o, a, nil
 }
 
@@ -68,6 +70,9 @@ func (c *compileCmd) Run(ctx context.Context) error {
 	r, err := build.Compile(ctx, c.Checkpoint, c.Output, rt, o)
 	if err != nil {
 		return debug.Explain(err)
+	}
+	for _, note := range r.Notes {
+		fmt.Fprintln(os.Stderr, "pgc: note: "+note)
 	}
 	if err := a.Finish(); err != nil {
 		return err

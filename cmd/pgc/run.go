@@ -79,7 +79,7 @@ func (c *runCmd) name(ctx context.Context, folder *cache.Folder, rt []byte) (str
 		return "", fmt.Errorf("cannot find this program's own file: %w", err)
 	}
 	return folder.Name(ctx, c.Checkpoint, []string{self}, build.Version, fmt.Sprintf("%x", sha256.Sum256(rt)), cpus,
-		c.Weights, c.Group, c.Compute, fmt.Sprintf("%q", c.Keep), c.Search, c.KV, c.MaxTokens, fmt.Sprintf("%q", c.Debug))
+		c.Target, c.Weights, c.Group, c.Compute, fmt.Sprintf("%q", c.Keep), c.Search, c.KV, c.MaxTokens, fmt.Sprintf("%q", c.Debug))
 }
 
 // execute runs an executable with this process's standard files. It hands on an interrupt, and the exit status.

@@ -10,8 +10,6 @@ import (
 
 	"pgc/checkpoint/hf"
 	"pgc/codegen"
-	"pgc/codegen/backend"
-	"pgc/codegen/cpu"
 	"pgc/codegen/weights"
 	"pgc/ir"
 	"pgc/ir/target"
@@ -29,13 +27,16 @@ const Version = "pgc 0.1"
 // Options are the settings of a compilation.
 type Options struct {
 	Storage
+	Target    string // cpu (or ""), cuda or cpu,cuda
 	CPU       string // target names with commas between
-	KV        string // storage of the KV cache: f32, the default, or bf16
+	KV        string // storage of the KV cache: f32 or bf16; "" is f32 on CPUs and bf16 on GPUs
 	MaxTokens int    // 0 for the default
 	Passes    passes.Options
 	Emit      []string // of Stages, to be written into EmitDir
 	EmitDir   string
 	Progress  func(what string, done, total int64)
+
+	kind program.TargetKind // of the machine that a graph is for
 }
 
 // Report says what a compilation made.
@@ -51,6 +52,7 @@ type Report struct {
 	ArenaBytes   map[string]int64   `json:"arena_bytes"`
 	ArenaMinimum map[string]int64   `json:"arena_lower_bound_bytes"`
 	Launches     map[string]int     `json:"launches"`
+	Notes        []string           `json:"notes,omitempty"` // what the user may not expect
 }
 
 // SetReport is the code for one instruction set.
@@ -74,10 +76,6 @@ func Module(c *hf.Checkpoint, o Options, trace bool) (*ir.Module, error) {
 	return m, o.optimize(m)
 }
 
-func (o Options) optimize(m *ir.Module) error {
-	return passes.Optimize(m, o.Passes)
-}
-
 // OptionError reports an option that is wrong for every checkpoint.
 type OptionError struct{ error }
 
@@ -87,6 +85,9 @@ const maxCapacity = 100_000
 // check validates the options alone, before any work.
 func (o Options) check() error {
 	if _, _, err := o.resolve(nil, nil); err != nil {
+		return OptionError{err}
+	}
+	if err := o.checkTarget(); err != nil {
 		return OptionError{err}
 	}
 	if _, ok := kvTypes[o.KV]; !ok {
@@ -115,7 +116,8 @@ func (o Options) graph(m *models.Model, cfg models.Config, stored tensors, trace
 		return nil, err
 	}
 	tokens := o.capacity(cfg.Facts().ImageTokens)
-	return cfg.Graph(models.Options{KV: kvTypes[o.KV], MaxTokens: tokens, DType: dtype, QuantizeActivations: a.integers, BF16Activations: a.bfloats, Trace: trace})
+	return cfg.Graph(models.Options{KV: kvTypes[o.KV], MaxTokens: tokens, DType: dtype, QuantizeActivations: a.integers, BF16Activations: a.bfloats,
+		BF16Integers: o.kind == program.PTX, Trace: trace})
 }
 
 func (o Options) maxTokens(c *hf.Checkpoint) int { return o.capacity(c.Config.Facts().ImageTokens) }
@@ -148,8 +150,7 @@ func Compile(ctx context.Context, dir, out string, runtime []byte, o Options) (*
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	targets, err := target.FindAll(o.CPU)
-	if err != nil {
+	if _, err := target.FindAll(o.CPU); err != nil {
 		return nil, OptionError{err}
 	}
 	if err := output.Check(out); err != nil {
@@ -172,61 +173,68 @@ func Compile(ctx context.Context, dir, out string, runtime []byte, o Options) (*
 		return nil, fmt.Errorf("--max-tokens %d holds no picture: expected at least %d", o.maxTokens(c), need)
 	}
 	lap("load")
-	m, err := plain(c, o, false)
+	parts, err := o.parts(c)
 	if err != nil {
 		return nil, err
 	}
-	graph := EncodeGraph(m)
-	if err := emit.graph("plain.pgir", m); err != nil {
-		return nil, err
-	}
-	if err := o.optimize(m); err != nil {
-		return nil, err
-	}
-	if err := emit.graph("graph.pgir", m); err != nil {
-		return nil, err
+	var variants []codegen.Variant
+	for _, p := range parts {
+		if err := emit.graph(p.named("plain.pgir", len(parts) > 1), p.m); err != nil {
+			return nil, err
+		}
+		if err := p.optimized(); err != nil {
+			return nil, err
+		}
+		if err := emit.graph(p.named("graph.pgir", len(parts) > 1), p.m); err != nil {
+			return nil, err
+		}
+		for _, b := range p.backends {
+			variants = append(variants, codegen.Variant{Module: p.m, Backend: b})
+		}
 	}
 	lap("passes")
-	variants, err := codegen.CompileVariants(ctx, variantsOf(m, cpu.Variants(targets, codegen.MultipliesBFloat16(m))))
+	compiled, err := codegen.CompileVariants(ctx, variants)
 	if err != nil {
 		return nil, err
 	}
-	if err := emit.kernels(ctx, variants); err != nil {
+	if err := emit.kernels(ctx, compiled); err != nil {
 		return nil, err
 	}
 	lap("code")
-	model, err := describe(c, tok, o).Encode()
-	if err != nil {
-		return nil, err
-	}
-	for _, p := range variants.Programs {
-		p.Generator, p.Model = Version, model
+	for _, part := range parts {
+		model, err := describe(c, tok, part.Options).Encode()
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range compiled.Programs {
+			if p.Target.Kind == part.kind {
+				p.Generator, p.Model = Version, model
+			}
+		}
 	}
 	weights := program.Section{Name: program.SectionWeights, Write: func(w io.Writer) error {
-		return variants.Results[0].WriteWeights(w, Source(ctx, c), weights.Writing{Rounding: o.Rounding, Progress: o.Progress})
+		return compiled.Results[0].WriteWeights(w, Source(ctx, c), weights.Writing{Rounding: o.Rounding, Progress: o.Progress})
 	}}
 	sections := []program.Section{weights}
-	for _, c := range variants.Sections {
+	for _, c := range compiled.Sections {
 		sections = append(sections, program.Bytes(c.Name, c.Bytes))
 	}
-	sections = append(sections, program.Bytes(manifest.SectionTokenizer, tok.compact), program.Bytes(manifest.SectionGraph, graph))
+	sections = append(sections, program.Bytes(manifest.SectionTokenizer, tok.compact))
+	for _, p := range parts {
+		sections = append(sections, program.Bytes(graphSection(p.kind), p.graph))
+	}
 	if c.License != "" {
 		sections = append(sections, program.Bytes(manifest.SectionLicense, []byte(c.License)))
 	}
-	if err := program.Write(ctx, out, runtime, variants.Programs, sections...); err != nil {
+	if err := program.Write(ctx, out, runtime, compiled.Programs, sections...); err != nil {
 		return nil, err
 	}
 	lap("write")
-	r.fill(m, variants, o.maxTokens(c))
-	return r, nil
-}
-
-// variantsOf is a module for several backends.
-func variantsOf(m *ir.Module, backends []*backend.Backend) (out []codegen.Variant) {
-	for _, b := range backends {
-		out = append(out, codegen.Variant{Module: m, Backend: b})
+	r.fill(parts[0].m, compiled, o.maxTokens(c))
+	if note := o.rounded(c); note != "" {
+		r.Notes = append(r.Notes, note)
 	}
-	return out
+	return r, nil
 }
 
 func (r *Report) fill(m *ir.Module, variants *codegen.Variants, maxTokens int) {
@@ -282,6 +290,9 @@ func describe(c *hf.Checkpoint, tok *packed, o Options) *manifest.Model {
 		m.KV = "f32"
 	}
 	m.Compute, m.Rounding, m.BF16Products = o.products(c)
+	if o.kind == program.PTX && m.Compute != "" {
+		m.Compute = "bf16"
+	}
 	for name, off := range o.Passes.Off {
 		if off {
 			m.Off = append(m.Off, name)
@@ -289,7 +300,11 @@ func describe(c *hf.Checkpoint, tok *packed, o Options) *manifest.Model {
 	}
 	slices.Sort(m.Off)
 	if m.Weights == "" || m.Weights == "auto" {
-		m.Weights = c.DType(c.Model.Embedding).String()
+		d := c.DType(c.Model.Embedding)
+		if o.half {
+			d = halved(d)
+		}
+		m.Weights = d.String()
 	}
 	for _, w := range c.Weights {
 		m.Parameters += w.Elements()

@@ -15,6 +15,7 @@ import (
 	"pgc/ir/target"
 	"pgc/ir/tile"
 	"pgc/runtime/output"
+	"pgc/runtime/program"
 )
 
 // Stages lists the intermediate forms that a compilation can write.
@@ -70,19 +71,41 @@ func (e *emitter) kernels(ctx context.Context, variants *codegen.Variants) error
 				return err
 			}
 		}
-		t, err := target.Find(variants.Backends[i].Target.CPU)
-		if err != nil {
-			return err
+		set := e.set
+		if variants.Backends[i].Target.Kind == program.PTX {
+			set = e.texts
 		}
-		if err := e.set(ctx, r, t, folder); err != nil {
+		if err := set(ctx, r, variants.Backends[i].Target, folder); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// texts writes the kernels of a program whose code is text.
+func (e *emitter) texts(_ context.Context, r *codegen.Result, _ program.Target, folder string) error {
+	for _, k := range r.Kernels {
+		name := filepath.Join(folder, k.Name)
+		if e.wants("ptx") {
+			if err := e.write(name+".ptx", []byte(k.Text)); err != nil {
+				return err
+			}
+		}
+		if e.wants("tile") && k.Tile != nil {
+			if err := e.write(name+".tile", []byte(k.Tile.String())); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // set writes the kernels of one ISA variant.
-func (e *emitter) set(ctx context.Context, r *codegen.Result, t target.Target, folder string) error {
+func (e *emitter) set(ctx context.Context, r *codegen.Result, on program.Target, folder string) error {
+	t, err := target.Find(on.CPU)
+	if err != nil {
+		return err
+	}
 	for _, k := range r.Kernels {
 		name := filepath.Join(folder, k.Name)
 		if e.wants("ptx") {

@@ -100,6 +100,11 @@ func TestBrokenCheckpoints(t *testing.T) {
 			setFloat(t, filepath.Join(d, "model.safetensors"), "language_model.model.layers.1.mlp.up_proj.weight", 1e5)
 		},
 			Options{Storage: Storage{Weights: "f16"}}, []string{"language_model.layers.1.mlp.up_proj.weight", "65504", "bf16"}},
+		{"target option", func(string) {}, Options{Target: "metal"}, []string{"--target metal", "cpu, cuda or cpu,cuda"}},
+		{"f32 products on a GPU", func(string) {}, Options{Target: "cpu,cuda", Storage: Storage{Compute: "f32"}}, []string{"--compute f32", "bf16"}},
+		{"integer products on a GPU", func(string) {}, Options{Target: "cuda", Storage: Storage{Compute: "int8"}}, []string{"--compute int8", "bf16"}},
+		{"floats on a GPU", func(string) {}, Options{Target: "cuda", Storage: Storage{Weights: "f16"}}, []string{"--weights f16", "auto, bf16, int8, int4"}},
+		{"floats kept on a GPU", func(string) {}, Options{Target: "cuda", Storage: Storage{Keep: []string{"*=f32"}}}, []string{"--keep *=f32", "bf16, int8, int4"}},
 		{"cpu option", func(string) {}, Options{CPU: "z80"}, []string{"--cpu z80", "x86-64-v3"}},
 		{"too large a capacity", func(string) {}, Options{MaxTokens: 100_001}, []string{"--max-tokens 100001", "up to 100000"}},
 		{"capacity", func(string) {}, Options{MaxTokens: 5}, []string{"--max-tokens 5"}},

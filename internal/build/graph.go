@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"fmt"
 	"io"
+	"slices"
 
 	"pgc/codegen"
 	"pgc/frontend/text"
@@ -27,49 +28,71 @@ func EncodeGraph(m *ir.Module) []byte {
 	return b.Bytes()
 }
 
-// decodeGraph reads the plain graph of an executable.
-func decodeGraph(path string, image *program.Executable) (*ir.Module, error) {
-	z, err := gzip.NewReader(bytes.NewReader(image.Section(manifest.SectionGraph)))
+// decodeGraph reads the plain graph of an executable's program for a kind of machine.
+func decodeGraph(path string, image *program.Executable, kind program.TargetKind) (*ir.Module, error) {
+	section := graphSection(kind)
+	z, err := gzip.NewReader(bytes.NewReader(image.Section(section)))
 	if err != nil {
 		return nil, fmt.Errorf("%s carries no graph: it was made by %s, this is %s", path, image.Program.Generator, Version)
 	}
 	src, err := io.ReadAll(io.LimitReader(z, maxGraph))
 	if err != nil {
-		return nil, fmt.Errorf("%s: section %s: %w", path, manifest.SectionGraph, err)
+		return nil, fmt.Errorf("%s: section %s: %w", path, section, err)
 	}
 	return text.Parse(path, string(src))
 }
 
-// Relower lowers the graph that an executable carries. It fails where the launches differ from the executable's, which
-// another version of pgc made.
+// Relower lowers the graph that an executable carries for the program in use. It fails where the launches differ from
+// the executable's, which another version of pgc made.
 func Relower(path string, image *program.Executable) (*ir.Module, *codegen.Result, error) {
-	model, err := manifest.Decode(image.Program.Model)
+	// The programs of a file share its weights, so those of other kinds are lowered, too.
+	var variants []codegen.Variant
+	at := -1
+	for _, p := range image.Programs {
+		kind := p.Target.Kind
+		if p != image.Program && (kind == image.Program.Target.Kind || slices.ContainsFunc(variants, func(v codegen.Variant) bool { return v.Backend.Target.Kind == kind })) {
+			continue
+		}
+		v, err := again(path, image, p)
+		if err != nil {
+			return nil, nil, err
+		}
+		if p == image.Program {
+			at = len(variants)
+		}
+		variants = append(variants, v)
+	}
+	all, err := codegen.LowerVariants(variants)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", path, err)
 	}
-	m, err := decodeGraph(path, image)
-	if err != nil {
-		return nil, nil, err
-	}
-	b, err := BackendOf(image.Program.Target)
-	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", path, err)
-	}
-	off := map[string]bool{}
-	for _, name := range append(model.Off, b.Without...) {
-		off[name] = true
-	}
-	if err := passes.Optimize(m, passes.Options{Off: off}); err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", path, err)
-	}
-	r, err := codegen.Lower(m, b)
-	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", path, err)
-	}
+	r := all[at]
 	if !sameLaunches(r.Program, image.Program) {
 		return nil, nil, fmt.Errorf("%s was made by another pgc (%s): this one gives its graph other kernels", path, image.Program.Generator)
 	}
-	return m, r, nil
+	return variants[at].Module, r, nil
+}
+
+// again optimizes the graph that an executable carries for a program as when the program was made.
+func again(path string, image *program.Executable, p *program.Program) (v codegen.Variant, err error) {
+	model, err := manifest.Decode(p.Model)
+	if err != nil {
+		return v, fmt.Errorf("%s: %w", path, err)
+	}
+	if v.Module, err = decodeGraph(path, image, p.Target.Kind); err != nil {
+		return v, err
+	}
+	if v.Backend, err = BackendOf(p.Target); err != nil {
+		return v, fmt.Errorf("%s: %w", path, err)
+	}
+	off := map[string]bool{}
+	for _, name := range append(model.Off, v.Backend.Without...) {
+		off[name] = true
+	}
+	if err := passes.Optimize(v.Module, passes.Options{Off: off}); err != nil {
+		return v, fmt.Errorf("%s: %w", path, err)
+	}
+	return v, nil
 }
 
 // sameLaunches reports whether two programs run the same kernels in the same order.

@@ -79,7 +79,7 @@ func Plain(path string, layers int, o Options) (*Model, error) {
 		cfg = cfg.WithLayers(layers)
 	}
 	m.Config = cfg
-	m.Module, err = o.graph(record, cfg, stored, false)
+	m.Module, err = o.first().graph(record, cfg, stored, false)
 	return m, err
 }
 
@@ -95,7 +95,7 @@ func carried(path string) (*Model, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	m := &Model{Name: described.Name, ImageTokens: described.ImageTokens}
-	m.Module, err = decodeGraph(path, image)
+	m.Module, err = decodeGraph(path, image, image.Program.Target.Kind)
 	return m, err
 }
 

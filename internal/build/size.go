@@ -6,8 +6,6 @@ import (
 	"runtime"
 
 	"pgc/codegen"
-	"pgc/codegen/cpu"
-	"pgc/ir/target"
 	"pgc/models"
 	"pgc/passes"
 	"pgc/runtime/entry"
@@ -42,18 +40,19 @@ func Measure(path string, o Options) (*Sizes, error) {
 	if m.Config == nil {
 		return nil, fmt.Errorf("%s is compiled: expected a checkpoint or a size (%s info tells the memory that it takes)", path, path)
 	}
-	targets, err := target.FindAll(o.CPU)
-	if err != nil {
-		return nil, OptionError{err}
-	}
 	parameters := int64(0)
 	for _, w := range models.Declared(m.Module) {
 		parameters += w.Elements()
 	}
+	o = o.first()
 	if err := o.optimize(m.Module); err != nil {
 		return nil, err
 	}
-	r, err := codegen.Lower(m.Module, cpu.Backend(targets[0]))
+	backends, err := o.machines(m.Module)
+	if err != nil {
+		return nil, err
+	}
+	r, err := codegen.Lower(m.Module, backends[0])
 	if err != nil {
 		return nil, err
 	}

@@ -20,6 +20,8 @@ type Storage struct {
 	Keep    []string                        // PATTERN=TYPE: matrices of these names are stored otherwise
 	Search  bool                            // look for better scales, in formats that are fitted
 	Inputs  func(key string) *quant.Moments // of what a matrix is multiplied with, from calibration; nil without it
+
+	half bool // matrices of floats are bfloat16, as a GPU needs them
 }
 
 // Rounding returns how a matrix becomes groups.
@@ -113,7 +115,7 @@ func (s Storage) resolve(m *models.Model, c tensors) (dtype func(key string) ir.
 	if err != nil {
 		return nil, a, err
 	}
-	return func(key string) ir.DType {
+	chosen := func(key string) ir.DType {
 		for _, k := range exceptions {
 			if ok, _ := path.Match(k.pattern, key); ok && c.Rank(key) > 1 {
 				if k.dtype.IsQuantized() && !quantizable(m, c, key) {
@@ -134,6 +136,16 @@ func (s Storage) resolve(m *models.Model, c tensors) (dtype func(key string) ir.
 			return small
 		}
 		return large
+	}
+	if !s.half {
+		return chosen, a, nil
+	}
+	return func(key string) ir.DType {
+		if d := chosen(key); c.Rank(key) > 1 {
+			return halved(d)
+		} else {
+			return d
+		}
 	}, a, nil
 }
 

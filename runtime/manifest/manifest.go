@@ -85,7 +85,8 @@ func (m *Model) PartNames() (names []string) {
 const (
 	SectionTokenizer = "tokenizer"
 	SectionLicense   = "license"
-	SectionGraph     = "graph" // the graph before any pass, as compressed text: check compares kernels with it
+	SectionGraph     = "graph"     // the graph before any pass, as compressed text: check compares kernels with it
+	SectionGraphPTX  = "graph-ptx" // that of the program for GPUs
 )
 
 // Encode returns m as JSON.

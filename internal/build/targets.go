@@ -1,0 +1,178 @@
+package build
+
+import (
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"pgc/checkpoint/hf"
+	"pgc/codegen"
+	"pgc/codegen/backend"
+	"pgc/codegen/cpu"
+	"pgc/codegen/ptx"
+	"pgc/ir"
+	"pgc/ir/quant"
+	"pgc/ir/target"
+	"pgc/passes"
+	"pgc/runtime/manifest"
+	"pgc/runtime/program"
+)
+
+// targetKinds are the values of --target: the kinds of machines that a file has programs for, the first one's runtime
+// in front.
+var targetKinds = map[string][]program.TargetKind{"": {program.CPU}, "cpu": {program.CPU}, "cuda": {program.PTX},
+	"cpu,cuda": {program.CPU, program.PTX}, "cuda,cpu": {program.CPU, program.PTX}}
+
+// onGPU reports whether the file has a program for GPUs.
+func (o Options) onGPU() bool { return slices.Contains(targetKinds[o.Target], program.PTX) }
+
+// checkTarget says what a program for GPUs cannot have.
+func (o Options) checkTarget() error {
+	if _, ok := targetKinds[o.Target]; !ok {
+		return fmt.Errorf("--target %s is not known: expected cpu, cuda or cpu,cuda", o.Target)
+	}
+	if !o.onGPU() {
+		return nil
+	}
+	alone := len(targetKinds[o.Target]) == 1
+	if o.Compute == "f32" || alone && o.Compute != "" && o.Compute != "bf16" {
+		return fmt.Errorf("--compute %s is not possible with --target %s: products on a GPU are of bfloat16, expected no --compute or bf16", o.Compute, o.Target)
+	}
+	stored := func(name string) bool { return slices.Contains(gpuTypes, name) }
+	if o.Weights != "" && o.Weights != "auto" && !stored(o.Weights) {
+		return fmt.Errorf("--weights %s is not possible with --target %s: expected auto, %s", o.Weights, o.Target, strings.Join(gpuTypes, ", "))
+	}
+	for _, rule := range o.Keep {
+		if _, name, ok := strings.Cut(rule, "="); ok && !stored(name) {
+			return fmt.Errorf("--keep %s is not possible with --target %s: expected PATTERN=TYPE with %s", rule, o.Target, strings.Join(gpuTypes, ", "))
+		}
+	}
+	return nil
+}
+
+// gpuTypes are the storage types of matrices that products on a GPU read.
+var gpuTypes = []string{"bf16", quant.Int8.String(), quant.Int4.String()}
+
+// on returns the options of the program for a kind of machine. On a GPU, products are of bfloat16, and so is the KV cache
+// unless the options say otherwise.
+func (o Options) on(kind program.TargetKind) Options {
+	o.half = o.onGPU()
+	if o.kind = kind; kind == program.PTX {
+		o.Compute = "bf16"
+		if o.KV == "" {
+			o.KV = "bf16"
+		}
+	}
+	if o.KV == "" {
+		o.KV = "f32"
+	}
+	return o
+}
+
+// first returns the options of the program for the first kind of machine.
+func (o Options) first() Options {
+	kinds := targetKinds[o.Target]
+	if len(kinds) == 0 { // an error of the options
+		return o
+	}
+	return o.on(kinds[0])
+}
+
+// halved is the storage type of a matrix in a file for GPUs, whose products read no floats but bfloat16.
+func halved(d ir.DType) ir.DType {
+	if d == ir.F32 || d == ir.F16 {
+		return ir.BF16
+	}
+	return d
+}
+
+// rounded returns the note about a checkpoint whose matrices a file for GPUs stores with fewer bits than it has itself,
+// or "".
+func (o Options) rounded(c *hf.Checkpoint) string {
+	if !o.onGPU() || o.Weights != "" && o.Weights != "auto" {
+		return ""
+	}
+	for _, w := range c.Weights {
+		if d := c.DType(w.Name); len(w.Shape) > 1 && halved(d) != d {
+			return fmt.Sprintf("the checkpoint's matrices are %s, those of --target %s are bf16", d, o.Target)
+		}
+	}
+	return ""
+}
+
+// part is what a file has for a kind of machine.
+type part struct {
+	Options
+	m        *ir.Module
+	graph    []byte // before the passes, compressed
+	backends []*backend.Backend
+}
+
+// parts builds the graphs of a checkpoint for every kind of machine.
+func (o Options) parts(c *hf.Checkpoint) (all []*part, err error) {
+	for _, kind := range targetKinds[o.Target] {
+		p := &part{Options: o.on(kind)}
+		if p.m, err = plain(c, p.Options, false); err != nil {
+			return nil, err
+		}
+		p.graph = EncodeGraph(p.m)
+		all = append(all, p)
+	}
+	return all, nil
+}
+
+// optimized runs the passes and finds the backends.
+func (p *part) optimized() error {
+	if err := p.optimize(p.m); err != nil {
+		return err
+	}
+	var err error
+	p.backends, err = p.machines(p.m)
+	return err
+}
+
+// machines returns the backends of the options' kind, the best first; m is the module that they compile.
+func (o Options) machines(m *ir.Module) ([]*backend.Backend, error) {
+	if o.kind == program.PTX {
+		return []*backend.Backend{ptx.Backend()}, nil
+	}
+	targets, err := target.FindAll(o.CPU)
+	if err != nil {
+		return nil, OptionError{err}
+	}
+	return cpu.Variants(targets, codegen.MultipliesBFloat16(m)), nil
+}
+
+// optimize runs the passes, without those whose results the kind of machine has no kernels for.
+func (o Options) optimize(m *ir.Module) error {
+	p := o.Passes
+	if o.kind == program.PTX {
+		p.Off = maps.Clone(p.Off)
+		if p.Off == nil {
+			p.Off = map[string]bool{}
+		}
+		for _, name := range ptx.Backend().Without {
+			p.Off[name] = true
+		}
+	}
+	return passes.Optimize(m, p)
+}
+
+// graphSection is the section with the plain graph of a program's kind.
+func graphSection(kind program.TargetKind) string {
+	if kind == program.PTX {
+		return manifest.SectionGraphPTX
+	}
+	return manifest.SectionGraph
+}
+
+// named puts a word that tells kinds of machines apart into the name of a file, if there are several.
+func (p *part) named(file string, several bool) string {
+	if !several {
+		return file
+	}
+	ext := path.Ext(file)
+	return strings.TrimSuffix(file, ext) + "-" + p.kind.String() + ext
+}

@@ -1,0 +1,56 @@
+package build
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgc/golden"
+	"pgc/runtime/manifest"
+	"pgc/runtime/program"
+)
+
+// TestTargets compiles a float32 checkpoint for both kinds of machines: the graph for GPUs multiplies bfloat16 and keeps
+// keys and values in it, that for CPUs is as ever, and both can be lowered again from the file.
+func TestTargets(t *testing.T) {
+	exe := filepath.Join(t.TempDir(), "exe")
+	r, err := Compile(t.Context(), filepath.Join(golden.Dir(), "pg1-odd"), exe, []byte("\x7fELF"), Options{Target: "cpu,cuda", CPU: "x86-64-v3", MaxTokens: 311})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "f32") {
+		t.Errorf("notes %q, expected one about float32", r.Notes)
+	}
+	image, err := program.OpenFile(exe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer image.Close()
+	if len(image.Programs) != 2 {
+		t.Fatalf("programs for %v, expected two", image.Variants())
+	}
+	want := []struct {
+		kind     program.TargetKind
+		kv       string
+		products bool
+	}{{program.CPU, "f32", false}, {program.PTX, "bf16", true}}
+	for i, p := range image.Programs {
+		m, err := manifest.Decode(p.Model)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if w := want[i]; p.Target.Kind != w.kind || m.KV != w.kv || m.BF16Products != w.products || m.Weights != "bf16" {
+			t.Errorf("%v: KV in %s, weights in %s, products of bfloat16 %v, expected %+v", p.Target.Kind, m.KV, m.Weights, m.BF16Products, w)
+		}
+		image.Program = p
+		if _, again, err := Relower(exe, image); err != nil {
+			t.Errorf("%v: %v", p.Target.Kind, err)
+		} else if !slices.EqualFunc(again.Program.Loads, p.Loads, func(a, b program.Load) bool { return a.Offset == b.Offset && a.To == b.To }) {
+			t.Errorf("%v: other loads when lowered again", p.Target.Kind)
+		}
+	}
+	if n := 2 * image.Programs[1].SlotBytes(); n != image.Programs[0].SlotBytes() {
+		t.Errorf("caches of %d and %d bytes, expected half as many on a GPU", image.Programs[0].SlotBytes(), n/2)
+	}
+}
