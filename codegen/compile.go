@@ -134,8 +134,8 @@ func (c *compiler) build(spec kernels.Spec) (*built, error) {
 	p := c.r.Program
 	k := &built{first: len(p.Kernels)}
 	name := fmt.Sprintf("%s_%d", spec.Kind(), k.first)
-	if label := kernels.Label(spec); label != "" {
-		name += "_" + label
+	if l := label(spec); l != "" {
+		name += "_" + l
 	}
 	var err error
 	if k.Launches, err = c.backend.Build(name, spec); err != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"pgc/codegen/backend"
+	"pgc/codegen/internal/cost"
 	"pgc/codegen/internal/lower"
 	"pgc/codegen/kernels"
 	"pgc/ir"
@@ -62,8 +63,8 @@ func (f *function) launch(l lower.Launch) error {
 	for i, k := range b.Kernels {
 		out := program.Launch{Kernel: b.first + i, Value: fmt.Sprintf("%%%d", l.Op.Results[0].ID), Args: f.args(l, k.Args)}
 		out.Tasks = f.tasks(k)
-		cost := k.Spec.Cost()
-		out.Flops, out.Bytes = f.sum(cost.Flops), f.sum(cost.Bytes)
+		c := cost.Of(k.Spec)
+		out.Flops, out.Bytes = f.sum(c.Flops), f.sum(c.Bytes)
 		f.Launches = append(f.Launches, out)
 		f.r.Ops[f.Name] = append(f.r.Ops[f.Name], l.Op)
 	}
@@ -132,7 +133,7 @@ func (f *function) address(v *ir.Value) program.Arg {
 }
 
 // sum is a cost as an expression over the symbols.
-func (c *compiler) sum(terms []kernels.Term) program.Expr {
+func (c *compiler) sum(terms []cost.Term) program.Expr {
 	var sum []program.Expr
 	for _, t := range terms {
 		product := []program.Expr{program.C(t.N)}

@@ -15,9 +15,6 @@ type Argmax struct{ Matmul *Matmul }
 // Kind is "argmax".
 func (s *Argmax) Kind() string { return "argmax" }
 
-// Cost is that of the matmul.
-func (s *Argmax) Cost() Cost { return s.Matmul.Cost() }
-
 func (s *Argmax) build(*gen) { panic("kernels: an argmax of a product is no single kernel") }
 
 // Pairs returns a product whose tasks keep the greatest of some columns each, and the row that finds the greatest of

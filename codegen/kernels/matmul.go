@@ -88,7 +88,7 @@ type mmBuild struct {
 
 func (s *Matmul) build(g *gen) {
 	m := &mmBuild{Matmul: s, g: g, xStride: s.XStride}
-	g.out.LHS, g.out.RHS = s.dtype(), s.Parts[0].dtype()
+	g.out.LHS, g.out.RHS = s.LHS(), s.Parts[0].RHS()
 	m.params()
 	if s.M.Sym == "" && s.M.N <= fewRows {
 		m.buildStreams()

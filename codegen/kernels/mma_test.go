@@ -201,3 +201,32 @@ func rowBytes(rng *rand.Rand, rows, k, length int64) tile.Buffer {
 	}
 	return out
 }
+
+// TestKernelOperands expects of a kernel what it multiplies.
+func TestKernelOperands(t *testing.T) {
+	tgt, err := target.Find("x86-64-v3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := scalar.X(0, scalar.F32)
+	part := Part{Blocks: 1, N: 32, Elem: tile.BF16, Accs: 1, Exprs: []*scalar.Expr{x}, Outs: []Out{{Elem: tile.F32, Strides: []int64{32, 0, 1}}}}
+	int4 := part
+	int4.Elem, int4.Group = tile.I8, Group{quant.Int4, 32}
+	for _, c := range []struct {
+		spec     Spec
+		lhs, rhs DType
+	}{
+		{&Matmul{M: Const(2), K: 64, XStride: 64, Parts: []Part{part}}, F32, BF16},
+		{&Matmul{M: Const(2), K: 64, XStride: 64, Pairs: true, Parts: []Part{part}}, BF16, BF16},
+		{&Matmul{M: Const(2), K: 64, XStride: 64, X: Group{quant.Int8, 32}, Parts: []Part{int4}}, Int8, Int4},
+		{&Map{Dims: []Size{Const(5)}, Exprs: []*scalar.Expr{scalar.C(1)}, Outs: []Out{{Elem: tile.F32, Strides: []int64{1}}}}, None, None},
+	} {
+		k, err := Build("k", c.spec, tgt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if k.LHS != c.lhs || k.RHS != c.rhs {
+			t.Errorf("%s: products of %q by %q, expected %q by %q", Key(c.spec), k.LHS, k.RHS, c.lhs, c.rhs)
+		}
+	}
+}

@@ -19,7 +19,7 @@ type product struct {
 
 func (m *mmBuild) product(number int) *product {
 	p := &product{mmBuild: m, Part: &m.Parts[number], number: number}
-	p.mma = form(m.g.target, m.dtype(), p.dtype(), m.M.N)
+	p.mma = form(m.g.target, m.LHS(), p.RHS(), m.M.N)
 	p.units, p.schedule = p.mma.units(m.K), p.schedules[m.g.lanes]
 	nr := p.nr()
 	p.nb /= int64(p.Accs)
@@ -34,8 +34,8 @@ func (m *mmBuild) product(number int) *product {
 	return p
 }
 
-// dtype returns how x is stored.
-func (s *Matmul) dtype() DType {
+// LHS returns the type of x.
+func (s *Matmul) LHS() DType {
 	switch {
 	case s.X.Len > 0:
 		return groupsOf(s.X.Format)
@@ -45,8 +45,8 @@ func (s *Matmul) dtype() DType {
 	return F32
 }
 
-// dtype returns how the weights are stored.
-func (p *Part) dtype() DType {
+// RHS returns the type of the weights.
+func (p *Part) RHS() DType {
 	if p.Group.Len > 0 {
 		return groupsOf(p.Group.Format)
 	}

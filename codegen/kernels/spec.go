@@ -110,7 +110,6 @@ type Kernel struct {
 type Spec interface {
 	// Kind is the template's name.
 	Kind() string
-	Cost() Cost
 	build(g *gen)
 }
 

@@ -1,31 +1,35 @@
-package kernels
+package codegen
 
-import "fmt"
+import (
+	"fmt"
 
-// Label describes for a kernel's name what it works on: of a matmul its rows, K and columns and its weights, as in
+	"pgc/codegen/kernels"
+)
+
+// label describes for a kernel's name what it works on: of a matmul its rows, K and columns and its weights, as in
 // Sx2048x32768_int4, with _int8 or _bf16 behind if its activations are such, too; of an attention its key heads, query
 // heads for each and head size. Of other kernels it returns "".
-func Label(s Spec) string {
+func label(s kernels.Spec) string {
 	switch s := s.(type) {
-	case *Matmul:
+	case *kernels.Matmul:
 		columns := int64(0)
 		for _, p := range s.Parts {
 			columns += int64(p.Accs) * p.Blocks * p.N
 		}
-		kind := s.Parts[0].dtype().String()
-		if x := s.dtype(); x != F32 {
+		kind := s.Parts[0].RHS().String()
+		if x := s.LHS(); x != kernels.F32 {
 			kind += "_" + x.String()
 		}
 		return fmt.Sprintf("%sx%dx%d_%s", extent(s.M), s.K, columns, kind)
-	case *Argmax:
-		return Label(s.Matmul)
-	case *Attention:
+	case *kernels.Argmax:
+		return label(s.Matmul)
+	case *kernels.Attention:
 		return fmt.Sprintf("%dx%dx%d", s.G, s.R, s.H)
 	}
 	return ""
 }
 
-func extent(s Size) string {
+func extent(s kernels.Size) string {
 	if s.Sym != "" {
 		return s.Sym
 	}

@@ -1,0 +1,120 @@
+// Package cost counts what a kernel computes and moves, for benchmarks and rooflines.
+//
+// It imports codegen/kernels, whose specs it counts.
+package cost
+
+import (
+	"fmt"
+	"slices"
+
+	"pgc/codegen/kernels"
+)
+
+// Cost counts the arithmetic of a kernel and the bytes that it must at least move.
+type Cost struct{ Flops, Bytes []Term }
+
+// Term is one summand of a cost: N times the product of its extents.
+type Term struct {
+	N  int64
+	Of []Extent
+}
+
+// Extent is the sum of sizes, at most Most unless that is nil.
+type Extent struct {
+	Sum  []kernels.Size
+	Most *kernels.Size
+}
+
+// times returns n times the product of sizes.
+func times(n int64, sizes ...kernels.Size) Term {
+	t := Term{N: n}
+	for _, s := range sizes {
+		t.Of = append(t.Of, Extent{Sum: []kernels.Size{s}})
+	}
+	return t
+}
+
+// Of returns the cost of a spec's kernels. It panics on a spec that it does not know.
+func Of(s kernels.Spec) Cost {
+	switch s := s.(type) {
+	case *kernels.Map: // an element of four bytes for every operand and result
+		return Cost{Bytes: []Term{times(4*int64(len(s.In)+len(s.Outs)), s.Dims...)}}
+	case *kernels.Row: // one operand and the result
+		return Cost{Bytes: []Term{times(8, append(slices.Clone(s.Outer), s.C)...)}}
+	case *kernels.Matmul:
+		return matmul(s)
+	case *kernels.Argmax:
+		return matmul(s.Matmul)
+	case *kernels.Epilogue: // the loop around it counts
+		return Cost{}
+	case *kernels.Attention:
+		return attention(s)
+	case *kernels.Einsum:
+		return einsum(s)
+	}
+	panic(fmt.Sprintf("cost: no cost of a %s", s.Kind()))
+}
+
+// matmul counts products and the weights, which are read once, x and the results.
+func matmul(s *kernels.Matmul) Cost {
+	products, weights, columns := int64(0), int64(0), s.K
+	if s.Pairs {
+		columns /= 2
+	}
+	for _, p := range s.Parts {
+		n := int64(p.Accs)
+		products += n * p.Blocks * p.N * s.K
+		if p.Group.Len > 0 {
+			weights += n * p.Group.PackedBytes(p.Blocks, p.N, s.K)
+		} else {
+			weights += n * kernels.PackedLen(p.Blocks, p.N, kernels.PackedK(s.K, s.Pairs)) * int64(p.Elem.Bytes())
+		}
+		if p.Argmax > 0 {
+			columns += 2 * p.Pairs()
+		} else {
+			columns += int64(len(p.Exprs)) * p.Blocks * p.N
+		}
+	}
+	return Cost{Flops: []Term{times(2*products, s.M)}, Bytes: []Term{times(weights), times(4*columns, s.M)}}
+}
+
+// attention counts the keys that a query can see, whatever the window hides of them; in a batch with positions, those
+// of its longest sequence for every one.
+func attention(s *kernels.Attention) Cost {
+	keys, sequences := Extent{Sum: []kernels.Size{s.T}}, s.Batch.N
+	if s.Causal && s.Prefix == kernels.Const(0) && !s.Batch.Positions { // none behind the last query
+		keys = Extent{Sum: []kernels.Size{s.Offset, s.S}, Most: &s.T}
+	}
+	if s.Batch == (kernels.Batch{}) {
+		sequences = kernels.Const(1)
+	}
+	perKey := func(n int64, sizes ...kernels.Size) Term {
+		t := times(n, append(sizes, sequences)...)
+		t.Of = append(t.Of, keys)
+		return t
+	}
+	products, scores := perKey(2*s.G*s.R*s.H, s.S), perKey(4*s.G*s.R, s.S)
+	stored, queries := perKey(int64(s.KV.Bytes())*s.G*s.H), times(4*s.G*s.R*s.H, s.S, sequences)
+	switch s.Step {
+	case kernels.AttentionScores, kernels.AttentionValues:
+		return Cost{[]Term{products}, []Term{queries, stored, scores}}
+	case kernels.AttentionWeights:
+		return Cost{Bytes: []Term{scores, scores}}
+	}
+	return Cost{[]Term{products, products}, []Term{queries, queries, stored, stored}}
+}
+
+// einsum counts every operand once: its elements are those of the dimensions it has strides for.
+func einsum(s *kernels.Einsum) Cost {
+	all := slices.Concat(s.Dims, s.Sum)
+	read := func(strides []int64) Term {
+		var own []kernels.Size
+		for i, d := range all {
+			if strides[i] != 0 {
+				own = append(own, d)
+			}
+		}
+		return times(4, own...)
+	}
+	return Cost{[]Term{times(2, all...)}, []Term{read(s.X), read(s.Y), times(4, s.Dims...)}}
+}
