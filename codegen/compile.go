@@ -133,7 +133,7 @@ func (c *compiler) build(spec kernels.Spec) (*built, error) {
 	}
 	p := c.r.Program
 	k := &built{first: len(p.Kernels)}
-	name := fmt.Sprintf("%s_%d", spec.Kind(), k.first)
+	name := fmt.Sprintf("%s_%d", kernels.Kind(spec), k.first)
 	if l := label(spec); l != "" {
 		name += "_" + l
 	}

@@ -72,7 +72,7 @@ func one(name string, s kernels.Spec, t target.Target) (*backend.Kernel, error) 
 
 // argmax builds a product whose tasks keep pairs of a value and its index, and the row that finds the greatest.
 func argmax(name string, s *kernels.Argmax, t target.Target) (*backend.Launches, error) {
-	product, row, n := s.Pairs()
+	product, row, n := s.Partials()
 	first, err := one(name, product, t)
 	if err != nil {
 		return nil, err

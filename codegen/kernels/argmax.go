@@ -9,23 +9,20 @@ import (
 
 // Argmax is the index of the greatest column of a matmul of one row, one part, one block and one expression: the first
 // of equals, -1 where a column is NaN. Operands are those of the matmul; the result is one i32. It is not one kernel: a
-// backend builds others that hand on the greatest of some columns, such as those of Pairs.
+// backend builds others that hand on the greatest of some columns, such as those of Partials.
 type Argmax struct{ Matmul *Matmul }
-
-// Kind is "argmax".
-func (s *Argmax) Kind() string { return "argmax" }
 
 func (s *Argmax) build(*gen) { panic("kernels: an argmax of a product is no single kernel") }
 
-// Pairs returns a product whose tasks keep the greatest of some columns each, and the row that finds the greatest of
+// Partials returns a product whose tasks find the greatest of some columns each, and the row that finds the greatest of
 // these. The product's result, n values (f32) and behind them their indices (i32), are the row's operands.
-func (s *Argmax) Pairs() (product *Matmul, row *Row, n int64) {
+func (s *Argmax) Partials() (product *Matmul, row *Row, n int64) {
 	m := *s.Matmul
 	part := m.Parts[0]
 	part.Argmax = ArgmaxColumns(part.N)
 	part.Outs = []Out{{Elem: tile.F32}}
 	m.Parts = []Part{part}
-	n = part.Pairs()
+	n = part.Partials()
 	values, indices := Operand{Elem: tile.F32, Strides: []int64{n, 1}}, Operand{Elem: tile.I32, Strides: []int64{n, 1}}
 	return &m, ArgmaxRow(values, indices, []Size{Const(1)}, Const(n), []int64{1, 1}), n
 }

@@ -34,9 +34,6 @@ type Batch struct {
 	Position     int64 // elements between positions
 }
 
-// Kind is "attention".
-func (s *Attention) Kind() string { return "attention" }
-
 // attnSchedule blocks attention; no result depends on it.
 type attnSchedule struct {
 	vecs   int   // vectors of query rows in the microkernel
@@ -103,14 +100,23 @@ type tileAttn struct {
 }
 
 func (s *Attention) build(g *gen) {
-	b := g.b
 	a := &tileAttn{Attention: s, attnSchedule: g.attnSchedule(s), g: g}
 	a.w = int64(a.vecs * g.lanes)
-	if s.Step != Whole {
-		a.buildStep()
-		return
+	switch s.Step {
+	case Whole:
+		a.buildWhole()
+	case AttentionScores:
+		a.buildScores()
+	case AttentionWeights:
+		a.buildWeights()
+	case AttentionValues:
+		a.buildValues()
 	}
-	nr := a.w * a.strips
+}
+
+// buildWhole makes one kernel of attention.
+func (a *tileAttn) buildWhole() {
+	g, b, s, nr := a.g, a.g.b, a.Attention, a.w*a.strips
 	a.qp, a.k, a.v, a.out = g.in(0, tile.F32), g.in(1, s.KV), g.in(2, s.KV), g.result(0, s.Elem)
 	a.positionsAt(3)
 	rows := b.Mul(g.size(s.S), b.Int(s.R))
@@ -144,7 +150,7 @@ func (s *Attention) build(g *gen) {
 	a.queries(count, used, a.where(head, s.Q))
 	a.positions(used)
 	a.clear(used)
-	b.Range(b.Int(0), b.Mul(used, b.Int(s.H)), b.Int(int64(g.lanes)), func(i *tile.Value) { b.Store(a.acc, i, b.Float(0, g.lanes)) })
+	g.clear(a.acc, b.Mul(used, b.Int(s.H)))
 
 	lo, hi := a.visible(b.Int(0), count)
 	lo = b.Mul(b.Div(lo, b.Int(keyBlock)), b.Int(keyBlock))
@@ -256,7 +262,7 @@ func (a *tileAttn) block(t, hi, count *tile.Value) {
 	values := operand{b.PtrAdd(a.v, b.Mul(t, b.Int(a.V[0]))), a.V[0], a.V[2]}
 	next := []operand{keys, values}
 	if a.copies {
-		n := b.Min(b.Int(keyBlock), b.Sub(hi, t))
+		n := a.keys(t, hi)
 		keys, values = a.copied(keys, a.copyK, n), a.copied(values, a.copyV, n)
 	}
 	b.Range(b.Int(0), count, b.Int(a.w), func(i *tile.Value) {
@@ -264,17 +270,22 @@ func (a *tileAttn) block(t, hi, count *tile.Value) {
 			a.ahead(next, i)
 		}
 		if !a.Causal {
-			a.strip(i, t, b.Min(b.Int(keyBlock), b.Sub(hi, t)), keys, values)
+			a.strip(i, t, a.keys(t, hi), keys, values)
 			return
 		}
 		lo, hi := a.visible(i, b.Min(b.Int(a.w), b.Sub(count, i)))
-		n := b.Min(b.Int(keyBlock), b.Sub(hi, t))
+		n := a.keys(t, hi)
 		some := b.Compare(tile.LT, b.Int(0), n)
 		if a.Window > 0 {
 			some = b.Logic(tile.And, some, b.Compare(tile.LT, lo, b.Add(t, n)))
 		}
 		b.When(some, func() { a.strip(i, t, n, keys, values) })
 	})
+}
+
+// keys counts the keys of the block at t that are below hi.
+func (a *tileAttn) keys(t, hi *tile.Value) *tile.Value {
+	return a.g.b.Min(a.g.b.Int(keyBlock), a.g.b.Sub(hi, t))
 }
 
 // operand locates a block of keys or values, and the elements between keys and between elements of the head.
@@ -290,11 +301,7 @@ func (a *tileAttn) copied(from operand, to, n *tile.Value) operand {
 		p := b.PtrAdd(from.p, b.Mul(i, b.Int(from.key)))
 		q := b.PtrAdd(to, b.Mul(i, b.Int(a.row)))
 		for h := int64(0); h < a.H; h += int64(lanes) {
-			var count *tile.Value
-			if h+int64(lanes) > a.H {
-				count = b.Int(a.H - h)
-			}
-			b.Store(q, b.Int(h), a.g.load(p, b.Int(h), lanes, count))
+			b.Store(q, b.Int(h), a.g.load(p, b.Int(h), lanes, a.tail(min(lanes, int(a.H-h)))))
 		}
 	})
 	return operand{to, a.row, 1}
@@ -309,9 +316,8 @@ func (a *tileAttn) ahead(of []operand, i *tile.Value) {
 		if x.el != 1 {
 			continue
 		}
-		line := int64(64 / x.p.Type.Elem.Bytes())
 		b.Range(first, b.Add(first, b.Int(share)), b.Int(1), func(key *tile.Value) {
-			for h := int64(0); h < a.H; h += line {
+			for h := int64(0); h < a.H; h += lineElems(x.p) {
 				b.Prefetch(x.p, b.Add(b.Mul(key, b.Int(x.key)), b.Int(h)), 2)
 			}
 		})
@@ -346,10 +352,9 @@ func (a *tileAttn) values(acc, n *tile.Value, values operand, factor []*tile.Val
 	b, lanes := a.g.b, a.g.lanes
 	rowBlocks(b, b.Int(a.H), a.H, a.mr, func(first *tile.Value, rows int) {
 		c := b.PtrAdd(acc, b.Mul(first, b.Int(a.w)))
-		init := make([]*tile.Value, rows*a.vecs)
-		for j := range init {
-			init[j] = b.Mul(b.Load(c, b.Int(int64(j*lanes)), lanes), factor[j%a.vecs])
-		}
+		init := collect(rows*a.vecs, func(j int) *tile.Value {
+			return b.Mul(b.Load(c, b.Int(int64(j*lanes)), lanes), factor[j%a.vecs])
+		})
 		x := lhs{b.PtrAdd(values.p, b.Mul(first, b.Int(values.el))), values.el, values.key, 1, 1}
 		for j, v := range a.micro(rows, x, a.vectors(a.p)).run(a.g, n, init) {
 			b.Store(c, b.Int(int64(j*lanes)), v)

@@ -43,26 +43,17 @@ func (s *Attention) Splits() bool {
 // What lies in work: the scores or weights of every block, then for every block the factors by which its weights make
 // older results shrink, then the sums of weights.
 
-const widest = 16 // lanes of a task at most, with splitRows queries
+const (
+	widest    = 16 // lanes of a task at most, with splitRows queries
+	scoresLen = (keyBlock + keyStep) * widest
+)
 
 func (s *Attention) blocks() int64    { return (s.T.N + keyBlock - 1) / keyBlock }
-func (s *Attention) factorsAt() int64 { return s.heads() * s.blocks() * (keyBlock + keyStep) * widest }
+func (s *Attention) factorsAt() int64 { return s.heads() * s.blocks() * scoresLen }
 func (s *Attention) sumsAt() int64    { return s.factorsAt() + s.heads()*s.blocks()*widest }
 
 // WorkLen counts the floats that the three kernels hand on.
 func (s *Attention) WorkLen() int64 { return s.sumsAt() + s.heads()*widest }
-
-// buildStep builds one of the three kernels.
-func (a *tileAttn) buildStep() {
-	switch a.Step {
-	case AttentionScores:
-		a.buildScores()
-	case AttentionWeights:
-		a.buildWeights()
-	case AttentionValues:
-		a.buildValues()
-	}
-}
 
 // seen returns the range of keys that the queries see, from the beginning of a block on.
 func (a *tileAttn) seen() (lo, hi *tile.Value) {
@@ -71,16 +62,29 @@ func (a *tileAttn) seen() (lo, hi *tile.Value) {
 	return b.Mul(b.Div(lo, b.Int(keyBlock)), b.Int(keyBlock)), hi
 }
 
-// scoresOf locates the scores of a block of keys, later its weights.
-func (a *tileAttn) scoresOf(work, head, block *tile.Value) *tile.Value {
+// ofBlock locates the n floats that a block of a head's keys has in work, of those from `first` on.
+func (a *tileAttn) ofBlock(work, head, block *tile.Value, n, first int64) *tile.Value {
 	b := a.g.b
-	return b.PtrAdd(work, b.Mul(b.Add(b.Mul(head, b.Int(a.blocks())), block), b.Int((keyBlock+keyStep)*widest)))
+	index := b.Add(b.Mul(head, b.Int(a.blocks())), block)
+	return b.PtrAdd(work, b.Add(b.Mul(index, b.Int(n)), b.Int(first)))
 }
 
-// factorsOf locates the factors of a block.
-func (a *tileAttn) factorsOf(work, head, block *tile.Value) *tile.Value {
+// sumsOf locates the sums of a head's weights.
+func (a *tileAttn) sumsOf(work, head *tile.Value) *tile.Value {
 	b := a.g.b
-	return b.PtrAdd(work, b.Add(b.Mul(b.Add(b.Mul(head, b.Int(a.blocks())), block), b.Int(widest)), b.Int(a.factorsAt())))
+	return b.PtrAdd(work, b.Add(b.Mul(head, b.Int(widest)), b.Int(a.sumsAt())))
+}
+
+// eachBlock runs body for every block of keys that the queries of a head see: keys t and behind, below hi. It points
+// a.p at the block's scores and passes where its factors are.
+func (a *tileAttn) eachBlock(work, head *tile.Value, body func(t, hi, factors *tile.Value)) {
+	b := a.g.b
+	lo, hi := a.seen()
+	b.Range(lo, hi, b.Int(keyBlock), func(t *tile.Value) {
+		block := b.Div(t, b.Int(keyBlock))
+		a.p = a.ofBlock(work, head, block, scoresLen, 0)
+		body(t, hi, a.ofBlock(work, head, block, widest, a.factorsAt()))
+	})
 }
 
 // buildScores makes the scores of scoreKeys keys.
@@ -102,7 +106,7 @@ func (a *tileAttn) buildScores() {
 		a.queries(rows, used, a.where(head, a.Q))
 		a.positions(used)
 		within := b.Rem(t, b.Int(keyBlock))
-		a.p = b.PtrAdd(a.scoresOf(work, all, b.Div(t, b.Int(keyBlock))), b.Mul(within, used))
+		a.p = b.PtrAdd(a.ofBlock(work, all, b.Div(t, b.Int(keyBlock)), scoresLen, 0), b.Mul(within, used))
 		keys := operand{b.PtrAdd(a.k, b.Add(b.Mul(head, b.Int(a.K[1])), b.Mul(t, b.Int(a.K[0])))), a.K[0], a.K[2]}
 		a.scores(b.Int(0), t, b.Min(b.Int(scoreKeys), b.Sub(hi, t)), keys)
 	})
@@ -119,16 +123,12 @@ func (a *tileAttn) buildWeights() {
 	all := b.Task()
 	a.choose(all)
 	a.clear(b.Int(a.w))
-	lo, hi := a.seen()
-	b.Range(lo, hi, b.Int(keyBlock), func(t *tile.Value) {
-		block := b.Div(t, b.Int(keyBlock))
-		a.p = a.scoresOf(work, all, block)
-		to := a.factorsOf(work, all, block)
-		for v, f := range a.softmax(b.Int(0), b.Min(b.Int(keyBlock), b.Sub(hi, t))) {
-			b.Store(to, b.Int(int64(v*g.lanes)), f)
+	a.eachBlock(work, all, func(t, hi, factors *tile.Value) {
+		for v, f := range a.softmax(b.Int(0), a.keys(t, hi)) {
+			b.Store(factors, b.Int(int64(v*g.lanes)), f)
 		}
 	})
-	sums := b.PtrAdd(work, b.Add(b.Mul(all, b.Int(widest)), b.Int(a.sumsAt())))
+	sums := a.sumsOf(work, all)
 	for v := range a.vecs {
 		b.Store(sums, b.Int(int64(v*g.lanes)), b.Load(a.l, b.Int(int64(v*g.lanes)), g.lanes))
 	}
@@ -147,25 +147,18 @@ func (a *tileAttn) buildValues() {
 	all, part := b.Div(b.Task(), b.Int(parts)), b.Rem(b.Task(), b.Int(parts))
 	head := a.choose(all)
 	first := b.Mul(part, b.Int(valueElems))
-	a.l = b.PtrAdd(work, b.Add(b.Mul(all, b.Int(widest)), b.Int(a.sumsAt())))
+	a.l = a.sumsOf(work, all)
 	// elems sums n elements of the head.
 	elems := func(n int64) {
 		spec := *a.Attention
 		spec.H = n
 		p := *a
 		p.Attention = &spec
-		b.Range(b.Int(0), b.Int(n*a.w), b.Int(int64(g.lanes)), func(i *tile.Value) { b.Store(a.acc, i, b.Float(0, g.lanes)) })
-		lo, hi := a.seen()
-		b.Range(lo, hi, b.Int(keyBlock), func(t *tile.Value) {
-			block := b.Div(t, b.Int(keyBlock))
-			p.p = a.scoresOf(work, all, block)
-			from := a.factorsOf(work, all, block)
-			factor := make([]*tile.Value, a.vecs)
-			for v := range factor {
-				factor[v] = b.Load(from, b.Int(int64(v*g.lanes)), g.lanes)
-			}
+		g.clear(a.acc, b.Int(n*a.w))
+		p.eachBlock(work, all, func(t, hi, factors *tile.Value) {
+			factor := collect(a.vecs, func(v int) *tile.Value { return b.Load(factors, b.Int(int64(v*g.lanes)), g.lanes) })
 			at := b.Add(b.Mul(head, b.Int(a.V[1])), b.Add(b.Mul(t, b.Int(a.V[0])), b.Mul(first, b.Int(a.V[2]))))
-			p.values(a.acc, b.Min(b.Int(keyBlock), b.Sub(hi, t)), operand{b.PtrAdd(a.v, at), a.V[0], a.V[2]}, factor)
+			p.values(a.acc, a.keys(t, hi), operand{b.PtrAdd(a.v, at), a.V[0], a.V[2]}, factor)
 		})
 		p.results(b.PtrAdd(a.out, b.Add(b.Mul(first, b.Int(a.Out[3])), b.Int(a.OutOffset))), b.Int(a.R), a.where(head, a.Out))
 	}
@@ -176,8 +169,6 @@ func (a *tileAttn) buildValues() {
 	case whole == 0:
 		elems(rest)
 	default:
-		b.If(b.Compare(tile.LT, part, b.Int(whole)),
-			func() []*tile.Value { elems(valueElems); return nil },
-			func() []*tile.Value { elems(rest); return nil })
+		b.Either(b.Compare(tile.LT, part, b.Int(whole)), func() { elems(valueElems) }, func() { elems(rest) })
 	}
 }

@@ -16,10 +16,10 @@ import (
 
 // formats are the storage and arithmetic that products are measured in: weights, and groups of x.
 var formats = []struct {
-	name  string
-	elem  tile.Elem
-	w, x  Group
-	pairs bool
+	name string
+	elem tile.Elem
+	w, x Group
+	bf16 bool
 }{
 	{"f32", tile.F32, Group{}, Group{}, false},
 	{"bf16", tile.BF16, Group{}, Group{}, false},
@@ -37,7 +37,7 @@ func BenchmarkMatmul(b *testing.B) {
 		for _, f := range formats {
 			for _, shape := range [][3]int{{266, 2048, 4096}, {256, 1152, 4304}, {266, 16384, 1024}, {1, 2048, 65536}, {8, 2048, 65536}} {
 				m, k, n := shape[0], shape[1], shape[2]
-				s := &Matmul{M: Const(int64(m)), K: int64(k), XStride: int64(k), X: f.x, Pairs: f.pairs, Parts: []Part{{
+				s := &Matmul{M: Const(int64(m)), K: int64(k), XStride: int64(k), X: f.x, BF16: f.bf16, Parts: []Part{{
 					Blocks: 1, N: int64(n), Elem: f.elem, Group: f.w, Accs: 1,
 					Exprs: []*scalar.Expr{scalar.X(0, scalar.F32)},
 					Outs:  []Out{{Elem: tile.F32, Strides: []int64{int64(n), 0, 1}}}}}}
@@ -58,7 +58,7 @@ func BenchmarkMatmul(b *testing.B) {
 					if f.x.Len > 0 {
 						x = make([]int8, int64(m)*quant.RowLayout(int64(k), f.x.Len).Bytes)
 					}
-					if f.pairs {
+					if f.bf16 {
 						x = make([]uint16, m*k)
 					}
 					bytes := int64(n*k) * int64(f.elem.Bytes())
@@ -69,7 +69,7 @@ func BenchmarkMatmul(b *testing.B) {
 					case f.elem == tile.F32:
 						w = make([]float32, PackedLen(1, int64(n), int64(k)))
 					default:
-						w = make([]uint16, PackedLen(1, int64(n), PackedK(int64(k), f.pairs)))
+						w = make([]uint16, PackedLen(1, int64(n), PackedK(int64(k), f.bf16)))
 					}
 					tasks := int64(1)
 					for _, t := range kern.Tasks {

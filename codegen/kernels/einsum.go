@@ -1,26 +1,23 @@
 package kernels
 
-import "pgc/ir/tile"
+import (
+	"slices"
+
+	"pgc/ir/tile"
+)
 
 // Einsum is any contraction of two float32 tensors: out[o] = Σ_r x[o,r]·y[o,r], with strides over the output dimensions
-// and then the summed ones (0 where a tensor has no such dimension). It is the way of contractions that no faster
-// template takes.
+// and then the summed ones (0 where a tensor has no such dimension). It takes contractions that no faster template does.
 type Einsum struct {
 	Dims, Sum []Size
 	X, Y      []int64
 	Out       []int64
 }
 
-// Kind is "einsum".
-func (s *Einsum) Kind() string { return "einsum" }
-
 func (s *Einsum) build(g *gen) {
 	b := g.b
 	x, y, out := g.in(0, tile.F32), g.in(1, tile.F32), g.result(0, tile.F32)
-	sums := make([]*tile.Value, len(s.Sum))
-	for i, d := range s.Sum {
-		sums[i] = g.size(d)
-	}
+	sums := collect(len(s.Sum), func(i int) *tile.Value { return g.size(s.Sum[i]) })
 	last := len(s.Dims) - 1
 	lanes := g.lanes
 	if s.X[last] > 1 || s.Y[last] > 1 || s.Out[last] != 1 {
@@ -28,7 +25,7 @@ func (s *Einsum) build(g *gen) {
 	}
 	g.domain(s.Dims, func(outer []*tile.Value, lo, n *tile.Value) {
 		g.vectors(n, lanes, func(i, count *tile.Value) {
-			at := append(append([]*tile.Value{}, outer...), b.Add(lo, i))
+			at := append(slices.Clone(outer), b.Add(lo, i))
 			read := func(p *tile.Value, strides []int64, index []*tile.Value) *tile.Value {
 				off := g.at(index, strides)
 				if strides[last] == 0 || lanes == 1 {
@@ -43,7 +40,7 @@ func (s *Einsum) build(g *gen) {
 					return b.FMA(read(x, s.X, index), read(y, s.Y, index), acc)
 				}
 				return b.For(b.Int(0), sums[d], b.Int(1), []*tile.Value{acc}, func(k *tile.Value, c []*tile.Value) []*tile.Value {
-					return []*tile.Value{nest(append(append([]*tile.Value{}, index...), k), c[0])}
+					return []*tile.Value{nest(append(slices.Clone(index), k), c[0])}
 				})[0]
 			}
 			g.store(out, g.at(at, s.Out), nest(at, b.Float(0, lanes)), count)

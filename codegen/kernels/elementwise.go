@@ -1,6 +1,8 @@
 package kernels
 
 import (
+	"slices"
+
 	"pgc/ir/scalar"
 	"pgc/ir/tile"
 )
@@ -16,21 +18,12 @@ type Map struct {
 	Scatter Scatter
 }
 
-// Kind is "map".
-func (s *Map) Kind() string { return "map" }
-
 func (s *Map) build(g *gen) {
 	b := g.b
-	lanes := g.lanes
 	last := len(s.Dims) - 1
+	lanes := g.rowLanes(s.In, last)
 	for _, o := range s.In {
-		if o.Kind == Tensor && o.Strides[last] > 1 {
-			lanes = 1
-		}
-		if o.Rows != nil && (o.Rows.Group.Len > 0 || o.Rows.Pairs || o.Rows.Fragments) {
-			lanes = 1
-		}
-		if o.Rows != nil && s.In[o.Rows.Index].Strides[last] != 0 {
+		if l := o.Rows; l != nil && (l.Group.Len > 0 || l.VNNI2 || l.Fragments || s.In[l.Index].Strides[last] != 0) {
 			lanes = 1
 		}
 	}
@@ -41,17 +34,13 @@ func (s *Map) build(g *gen) {
 	}
 	ptrs := g.operandPtrs(s.In)
 	out := g.result(0, memory(s.Outs[0].Elem))
-	exprs := make([]*scalar.Expr, len(s.Exprs))
-	for i, e := range s.Exprs {
-		exprs[i] = scalar.Lower(e)
-	}
+	exprs := lowered(s.Exprs)
 	row := func(out *tile.Value, outer []*tile.Value, lo, n *tile.Value) {
 		g.vectors(n, lanes, func(i, count *tile.Value) {
-			index := append(append([]*tile.Value{}, outer...), b.Add(lo, i))
+			index := append(slices.Clone(outer), b.Add(lo, i))
 			args := g.fragments(s.In, ptrs, index, lanes, count)
 			for j, e := range exprs {
-				v := g.stored(s.Outs[j].Elem, b.Expr(e, args, lanes))
-				g.store(out, b.Add(g.at(index, s.Outs[j].Strides), b.Int(s.Outs[j].Offset)), v, count)
+				g.write(out, s.Outs[j], index, b.Expr(e, args, lanes), count)
 			}
 		})
 	}
@@ -102,10 +91,19 @@ func (g *gen) domain(dims []Size, body func(outer []*tile.Value, lo, n *tile.Val
 			lo, hi = first, end
 		}
 		b.Range(lo, hi, b.Int(1), func(i *tile.Value) {
-			nest(append(append([]*tile.Value{}, outer...), i))
+			nest(append(slices.Clone(outer), i))
 		})
 	}
 	nest(nil)
+}
+
+// lowered returns expressions in the operations that kernels have.
+func lowered(exprs []*scalar.Expr) []*scalar.Expr {
+	out := make([]*scalar.Expr, len(exprs))
+	for i, e := range exprs {
+		out[i] = scalar.Lower(e)
+	}
+	return out
 }
 
 // memory returns the element type of e in memory: booleans are i32, 0 or 1.
@@ -118,11 +116,7 @@ func memory(e tile.Elem) tile.Elem {
 
 // operandPtrs declares the parameters of the operands; those that are not in memory have none.
 func (g *gen) operandPtrs(in []Operand) []*tile.Value {
-	ptrs := make([]*tile.Value, len(in))
-	for i, o := range in {
-		ptrs[i] = g.operandPtr(i, o)
-	}
-	return ptrs
+	return collect(len(in), func(i int) *tile.Value { return g.operandPtr(i, in[i]) })
 }
 
 func (g *gen) operandPtr(i int, o Operand) *tile.Value {
@@ -136,27 +130,22 @@ func (g *gen) operandPtr(i int, o Operand) *tile.Value {
 }
 
 func (g *gen) fragments(in []Operand, ptrs, index []*tile.Value, lanes int, count *tile.Value) []*tile.Value {
-	args := make([]*tile.Value, len(in))
-	for i, o := range in {
-		ptr := ptrs[i]
-		if o.Rows != nil {
-			row := g.b.Cast(tile.Widen, g.b.Lane(g.fragment(in[o.Rows.Index], ptrs[o.Rows.Index], index, 1, nil), 0))
-			switch {
-			case o.Rows.Fragments:
-				args[i] = Fragments{o.Rows.Panel, o.Rows.Group}.element(g.b, ptr, row, g.column(o, index))
-				continue
-			case o.Rows.Group.Len > 0:
-				args[i] = g.code(o, ptr, row, index)
-				continue
-			case o.Rows.Pairs:
-				args[i] = g.half(o, ptr, row, index)
-				continue
-			}
-			ptr = g.b.PtrAdd(ptr, g.tableRow(o.Rows, row))
+	return collect(len(in), func(i int) *tile.Value {
+		o, ptr := in[i], ptrs[i]
+		if o.Rows == nil {
+			return g.fragment(o, ptr, index, lanes, count)
 		}
-		args[i] = g.fragment(o, ptr, index, lanes, count)
-	}
-	return args
+		row := g.b.Cast(tile.Widen, g.b.Lane(g.fragment(in[o.Rows.Index], ptrs[o.Rows.Index], index, 1, nil), 0))
+		switch {
+		case o.Rows.Fragments:
+			return Fragments{o.Rows.Panel, o.Rows.Group}.element(g.b, ptr, row, g.column(o, index))
+		case o.Rows.Group.Len > 0:
+			return g.code(o, ptr, row, index)
+		case o.Rows.VNNI2:
+			return g.half(o, ptr, row, index)
+		}
+		return g.fragment(o, g.b.PtrAdd(ptr, g.tableRow(o.Rows, row)), index, lanes, count)
+	})
 }
 
 // code reads one element of a quantized table.
@@ -236,10 +225,10 @@ func (g *gen) fragment(o Operand, ptr *tile.Value, index []*tile.Value, lanes in
 	return v
 }
 
-// stored makes a computed fragment what memory holds: booleans become i32.
-func (g *gen) stored(e tile.Elem, v *tile.Value) *tile.Value {
-	if e == tile.I1 {
-		return g.b.Select(v, g.b.Int32(1, v.Type.Lanes), g.b.Int32(0, v.Type.Lanes))
+// write stores a fragment of a result from an index of its domain on; booleans become i32.
+func (g *gen) write(p *tile.Value, o Out, index []*tile.Value, v, count *tile.Value) {
+	if o.Elem == tile.I1 {
+		v = g.b.Select(v, g.b.Int32(1, v.Type.Lanes), g.b.Int32(0, v.Type.Lanes))
 	}
-	return v
+	g.store(p, g.b.Add(g.at(index, o.Strides), g.b.Int(o.Offset)), v, count)
 }

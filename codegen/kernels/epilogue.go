@@ -18,23 +18,14 @@ type Epilogue struct {
 	Rows, Stride int64
 }
 
-// Kind is "epilogue".
-func (s *Epilogue) Kind() string { return "epilogue" }
-
 func (s *Epilogue) build(g *gen) {
 	b, m := g.b, &mmBuild{Matmul: s.Matmul, g: g, extra: make([][]*tile.Value, s.Part+1), outs: make([]*tile.Value, s.Part+1)}
 	p := &m.Parts[s.Part]
-	local := func() { g.out.Args = append(g.out.Args, Arg{Kind: ArgLocal, Index: len(g.out.Args)}) }
-	sums := make([]*tile.Value, p.Accs)
-	for j := range sums {
-		local()
-		sums[j] = b.Ptr(fmt.Sprintf("sum%d", j), tile.F32)
+	for i := range p.Accs + 3 {
+		g.out.Args = append(g.out.Args, Arg{Kind: ArgLocal, Index: i})
 	}
-	at := make([]*tile.Value, 3)
-	for i, name := range []string{"row", "block", "column"} {
-		local()
-		at[i] = b.Scalar(name)
-	}
+	sums := collect(p.Accs, func(j int) *tile.Value { return b.Ptr(fmt.Sprintf("sum%d", j), tile.F32) })
+	at := collect(3, func(i int) *tile.Value { return b.Scalar([]string{"row", "block", "column"}[i]) })
 	next := m.FirstOperand(s.Part)
 	for i, o := range p.Extra {
 		m.extra[s.Part] = append(m.extra[s.Part], g.operandPtr(next+p.Accs+i, o))
@@ -45,10 +36,7 @@ func (s *Epilogue) build(g *gen) {
 	inside := b.Logic(tile.And, b.Compare(tile.LT, b.Int(0), left), b.Compare(tile.LT, at[1], b.Int(p.Blocks)))
 	b.When(inside, func() {
 		b.Range(b.Int(0), rows, b.Int(1), func(r *tile.Value) {
-			accs := make([]*tile.Value, p.Accs)
-			for j := range accs {
-				accs[j] = b.Load(sums[j], b.Mul(r, b.Int(s.Stride)), g.lanes)
-			}
+			accs := collect(p.Accs, func(j int) *tile.Value { return b.Load(sums[j], b.Mul(r, b.Int(s.Stride)), g.lanes) })
 			m.write(s.Part, accs, []*tile.Value{b.Add(at[0], r), at[1], at[2]}, left)
 		})
 	})

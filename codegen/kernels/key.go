@@ -10,7 +10,7 @@ import (
 // one is left out.
 func Key(s Spec) string {
 	var out strings.Builder
-	out.WriteString(s.Kind())
+	out.WriteString(Kind(s))
 	writeKey(&out, reflect.ValueOf(s).Elem())
 	return out.String()
 }

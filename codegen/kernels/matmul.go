@@ -1,7 +1,8 @@
 package kernels
 
 import (
-	"pgc/ir/quant"
+	"slices"
+
 	"pgc/ir/scalar"
 	"pgc/ir/tile"
 )
@@ -19,10 +20,10 @@ func PackedLen(blocks, n, k int64) int64 {
 	return roundUp(blocks*roundUp(n, PanelWidth), PanelPad) * k
 }
 
-// PackedK counts the values of k that a packed matrix has for each row: those of an odd K in pairs are padded with a
-// zero.
-func PackedK(k int64, pairs bool) int64 {
-	if pairs {
+// PackedK counts the values of k that a packed matrix has for each row: VNNI2 panels, whose words are pairs of k, pad
+// an odd K with a zero.
+func PackedK(k int64, vnni2 bool) int64 {
+	if vnni2 {
 		return roundUp(k, 2)
 	}
 	return k
@@ -37,7 +38,7 @@ type Matmul struct {
 	K        int64
 	XStride  int64     // elements between rows of x
 	X        Group     // of x, if its rows are quantized; these are dense, as quant.RowLayout has them
-	Pairs    bool      // x is bfloat16, and so are weights that are not in groups: see bfloats
+	BF16     bool      // x is bfloat16, and so are weights that are not in groups, which lie in VNNI2 panels
 	Prologue *Prologue // computes x; nil when x is in memory
 	Parts    []Part
 }
@@ -51,9 +52,8 @@ type Part struct {
 	Extra     []Operand // over (M, Blocks, N)
 	Exprs     []*scalar.Expr
 	Outs      []Out // pieces of the part's result, over (M, Blocks, N)
-	// Argmax, if not 0, says that of every so many columns only the greatest value and its place are kept: the result
-	// is the values of all such pairs (f32) and then their places (i32). It takes one row, one part, one block and one
-	// expression.
+	// Argmax, if not 0, reduces every so many columns to the greatest value and its index: the result is the values of
+	// all such pairs (f32) and then their indices (i32). It takes one row, one part, one block and one expression.
 	Argmax int64
 }
 
@@ -64,9 +64,6 @@ type Prologue struct {
 	Exprs  []*scalar.Expr
 	Outs   []Out
 }
-
-// Kind is "matmul".
-func (s *Matmul) Kind() string { return "matmul" }
 
 // block counts the packed columns of a block, columns those of all blocks.
 func (p *Part) block() int64   { return roundUp(p.N, PanelWidth) }
@@ -82,7 +79,7 @@ type mmBuild struct {
 	outs      []*tile.Value
 	pro       rowBody
 	extraOuts []*tile.Value // results of the prologue
-	best      argmax        // of an argmax, so far
+	best      []*tile.Value // the accumulator of an argmax
 	xStride   int64
 }
 
@@ -101,24 +98,24 @@ func (s *Matmul) build(g *gen) {
 func (m *mmBuild) params() {
 	g, next := m.g, 1
 	if p := m.Prologue; p != nil {
-		m.pro = rowBody{g: g, in: p.In, reduce: p.Reduce, lanes: g.rowLanes(p.In, 1), ptrs: g.operandPtrs(p.In)}
+		m.pro = g.rowBody(p.In, p.Reduce, 1)
 		next = len(p.In)
 	} else {
 		x := tile.F32
-		if m.Pairs {
+		if m.BF16 {
 			x = tile.BF16
 		}
 		m.x = g.in(0, x)
 		if m.X.Len > 0 {
 			m.x = g.b.PtrCast(m.x, tile.I8)
-			m.xStride = quant.RowLayout(m.K, m.X.Len).Bytes
+			m.xStride = m.rowLayout().Bytes
 		}
 	}
 	for _, p := range m.Parts {
 		var ws, extra []*tile.Value
 		for range p.Accs {
 			w := g.in(next, p.Elem)
-			if m.Pairs && p.Group.Len == 0 {
+			if m.BF16 && p.Group.Len == 0 {
 				w = g.b.PtrCast(w, tile.I32)
 			}
 			ws = append(ws, w)
@@ -149,14 +146,10 @@ func (m *mmBuild) rows(m0, rows *tile.Value, most int64, write *tile.Value) {
 		return
 	}
 	m.xStride = roundUp(m.K, PanelWidth)
-	if m.x = b.Scratch(int(most * m.xStride)); m.Pairs {
+	if m.x = b.Scratch(int(most * m.xStride)); m.BF16 {
 		m.x = b.PtrCast(m.x, tile.BF16)
 	}
-	exprs := make([]*scalar.Expr, len(p.Exprs))
-	for i, e := range p.Exprs {
-		exprs[i] = scalar.Lower(e)
-	}
-	k := b.Int(m.K)
+	exprs, k := lowered(p.Exprs), b.Int(m.K)
 	b.Range(b.Int(0), rows, b.Int(1), func(r *tile.Value) {
 		outer := []*tile.Value{b.Add(m0, r)}
 		reduced := m.pro.reductions(outer, k)
@@ -171,8 +164,7 @@ func (m *mmBuild) rows(m0, rows *tile.Value, most int64, write *tile.Value) {
 			m.g.vectors(k, lanes, func(i, count *tile.Value) {
 				args := m.pro.args(outer, i, count, reduced, lanes)
 				for j, o := range p.Outs {
-					at := m.g.at([]*tile.Value{outer[0], i}, o.Strides)
-					m.g.store(m.extraOuts[j], b.Add(at, b.Int(o.Offset)), b.Expr(exprs[1+j], args, lanes), count)
+					m.g.write(m.extraOuts[j], o, []*tile.Value{outer[0], i}, b.Expr(exprs[1+j], args, lanes), count)
 				}
 			})
 		})
@@ -189,9 +181,9 @@ func (m *mmBuild) each(task *tile.Value, counts []int64, body func(part int, tas
 			body(part, local)
 			return
 		}
-		b.If(b.Compare(tile.LT, local, b.Int(counts[part])),
-			func() []*tile.Value { body(part, local); return nil },
-			func() []*tile.Value { from(part+1, first+counts[part]); return nil })
+		b.Either(b.Compare(tile.LT, local, b.Int(counts[part])),
+			func() { body(part, local) },
+			func() { from(part+1, first+counts[part]) })
 	}
 	from(0, 0)
 }
@@ -218,28 +210,24 @@ func (m *mmBuild) finish(part int, accs []*tile.Value, r, col *tile.Value) {
 		inside = b.Logic(tile.And, inside, b.Compare(tile.LT, block, b.Int(p.Blocks)))
 	}
 	b.When(inside, func() {
-		b.If(b.Compare(tile.LE, b.Add(at, b.Int(int64(lanes))), b.Int(p.N)),
-			func() []*tile.Value { store(nil); return nil },
-			func() []*tile.Value {
-				if p.N%int64(lanes) != 0 {
-					store(b.Sub(b.Int(p.N), at))
-				}
-				return nil
-			})
+		b.Either(b.Compare(tile.LE, b.Add(at, b.Int(int64(lanes))), b.Int(p.N)), func() { store(nil) }, func() {
+			if p.N%int64(lanes) != 0 {
+				store(b.Sub(b.Int(p.N), at))
+			}
+		})
 	})
 }
 
 // write computes the expressions of a part at index (row, block, column) from one fragment of each accumulator, and
 // stores them.
 func (m *mmBuild) write(part int, accs, index []*tile.Value, count *tile.Value) {
-	p, b, lanes := &m.Parts[part], m.g.b, m.g.lanes
-	args := append([]*tile.Value{}, accs...)
-	for i, o := range p.Extra {
-		args = append(args, m.g.fragment(o, m.extra[part][i], index, lanes, count))
-	}
+	p, args := &m.Parts[part], m.args(part, accs, index, count)
 	for i, e := range p.Exprs {
-		o := p.Outs[i]
-		v := m.g.stored(o.Elem, b.Expr(scalar.Lower(e), args, lanes))
-		m.g.store(m.outs[part], b.Add(m.g.at(index, o.Strides), b.Int(o.Offset)), v, count)
+		m.g.write(m.outs[part], p.Outs[i], index, m.g.b.Expr(scalar.Lower(e), args, m.g.lanes), count)
 	}
+}
+
+// args returns the arguments of a part's expressions: a fragment of each accumulator and of each extra operand.
+func (m *mmBuild) args(part int, accs, index []*tile.Value, count *tile.Value) []*tile.Value {
+	return append(slices.Clone(accs), m.g.fragments(m.Parts[part].Extra, m.extra[part], index, m.g.lanes, count)...)
 }

@@ -18,8 +18,8 @@ func ArgmaxColumns(n int64) int64 {
 	return roundUp(max(1, (n+argmaxTasks-1)/argmaxTasks), most)
 }
 
-// Pairs counts the pairs that the columns of an argmax are reduced to.
-func (p *Part) Pairs() int64 { return (p.N + p.Argmax - 1) / p.Argmax }
+// Partials counts the pairs of a value and its index that the columns of an argmax are reduced to.
+func (p *Part) Partials() int64 { return (p.N + p.Argmax - 1) / p.Argmax }
 
 // argmax accumulates the greatest value in every lane, and its index. NaN counts as +Inf at index -1, so that the least
 // index of the greatest value is -1 where any is NaN.
@@ -32,6 +32,8 @@ const noIndex = math.MaxInt32
 func argmaxIdentity(b *tile.Builder, lanes int) argmax {
 	return argmax{b.Float(math.Inf(-1), lanes), b.Int32(noIndex, lanes)}
 }
+
+func (x argmax) carried() []*tile.Value { return []*tile.Value{x.value, x.index} }
 
 // join takes y where it is greater, or as great and earlier: the result is the same in whichever order accumulators are
 // joined.
@@ -51,19 +53,15 @@ func (x argmax) lanes(b *tile.Builder) argmax {
 	return argmax{top, b.Cast(tile.FToI, b.Unary(tile.Neg, negative))}
 }
 
-// keep joins one fragment of each accumulator, columns col … col+lanes-1, to what the task has.
-func (m *mmBuild) keep(part int, accs []*tile.Value, col *tile.Value) {
+// accumulateArgmax joins one fragment of each accumulator, columns col … col+lanes-1, to what the task has.
+func (m *mmBuild) accumulateArgmax(part int, accs []*tile.Value, col *tile.Value) {
 	p, b, lanes := &m.Parts[part], m.g.b, m.g.lanes
 	whole := p.N%PanelWidth == 0
 	var count *tile.Value // of the columns that exist
 	if !whole {
 		count = b.Max(b.Int(0), b.Min(b.Int(int64(lanes)), b.Sub(b.Int(p.N), col)))
 	}
-	args := append([]*tile.Value{}, accs...)
-	for i, o := range p.Extra {
-		args = append(args, m.g.fragment(o, m.extra[part][i], []*tile.Value{b.Int(0), b.Int(0), col}, lanes, count))
-	}
-	v := b.Expr(scalar.Lower(p.Exprs[0]), args, lanes)
+	v := b.Expr(scalar.Lower(p.Exprs[0]), m.args(part, accs, []*tile.Value{b.Int(0), b.Int(0), col}, count), lanes)
 	index := b.Add(b.Splat(b.Cast(tile.Narrow, col), lanes), b.Iota(lanes))
 	number := b.Compare(tile.EQ, v, v)
 	y := argmax{b.Select(number, v, b.Float(math.Inf(1), lanes)), b.Select(number, index, b.Int32(-1, lanes))}
@@ -71,28 +69,22 @@ func (m *mmBuild) keep(part int, accs []*tile.Value, col *tile.Value) {
 		none, inside := argmaxIdentity(b, lanes), b.Compare(tile.LT, index, b.Int32(p.N, lanes))
 		y = argmax{b.Select(inside, y.value, none.value), b.Select(inside, y.index, none.index)}
 	}
-	m.best = m.best.join(b, y)
+	m.best = argmax{m.best[0], m.best[1]}.join(b, y).carried()
 }
 
-// keeping runs body for panels first, first+step … below end with the pairs of a part that keeps them.
-func (m *mmBuild) keeping(part int, first, end, step *tile.Value, body func(at *tile.Value)) {
-	b := m.g.b
-	if m.Parts[part].Argmax == 0 {
-		b.Range(first, end, step, body)
-		return
-	}
-	pair := b.For(first, end, step, []*tile.Value{m.best.value, m.best.index}, func(at *tile.Value, pair []*tile.Value) []*tile.Value {
-		m.best = argmax{pair[0], pair[1]}
+// overPanels runs body for panels first, first+step … below end, and carries the accumulator of an argmax.
+func (m *mmBuild) overPanels(first, end, step *tile.Value, body func(at *tile.Value)) {
+	m.best = m.g.b.For(first, end, step, m.best, func(at *tile.Value, best []*tile.Value) []*tile.Value {
+		m.best = best
 		body(at)
-		return []*tile.Value{m.best.value, m.best.index}
+		return m.best
 	})
-	m.best = argmax{pair[0], pair[1]}
 }
 
-// kept stores the pair of a task.
-func (m *mmBuild) kept(part int, task *tile.Value) {
+// storePartial stores the pair of a task.
+func (m *mmBuild) storePartial(part int, task *tile.Value) {
 	p, b, out := &m.Parts[part], m.g.b, m.outs[part]
-	pair := m.best.lanes(b)
+	pair := argmax{m.best[0], m.best[1]}.lanes(b)
 	b.Store(out, task, pair.value)
-	b.Store(b.PtrCast(out, tile.I32), b.Add(task, b.Int(p.Pairs())), pair.index)
+	b.Store(b.PtrCast(out, tile.I32), b.Add(task, b.Int(p.Partials())), pair.index)
 }

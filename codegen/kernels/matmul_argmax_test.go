@@ -27,7 +27,7 @@ func TestArgmax(t *testing.T) {
 		Extra: []Operand{{Elem: tile.F32, Strides: []int64{0, 0, 1}}},
 		Exprs: []*scalar.Expr{scalar.Fn(scalar.Add, scalar.X(0, scalar.F32), scalar.X(1, scalar.F32))},
 		Outs:  []Out{{Elem: tile.F32}}, Argmax: ArgmaxColumns(n)}}}
-	pairs := s.Parts[0].Pairs()
+	pairs := s.Parts[0].Partials()
 	raw := func(v []float32) tile.Buffer {
 		b, err := binary.Append(nil, binary.LittleEndian, v)
 		if err != nil {

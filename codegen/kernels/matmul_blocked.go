@@ -170,32 +170,22 @@ func (t *blocked) stagedHeader(group *tile.Value, v int) (scale, low *tile.Value
 
 // prefetchNext asks for the share of a block of rows of a block of k of the next columns.
 func (t *blocked) prefetchNext(columns []column, row *tile.Value) {
-	b := t.g.b
-	for _, c := range columns {
-		if c.in > 0 {
-			continue
-		}
-		n := t.kc * PanelWidth
-		if q := t.Group; q.Len > 0 {
-			n = t.kc / q.Len * q.BlockBytes()
-		}
-		line := int64(64 / c.p.Type.Elem.Bytes())
-		blocks := (t.mb + int64(t.mr) - 1) / int64(t.mr)
-		lines := ((n+line-1)/line + blocks - 1) / blocks
-		at := b.Mul(b.Div(row, b.Int(int64(t.mr))), b.Int(lines*line))
-		for i := range lines {
-			b.Prefetch(c.p, b.Add(at, b.Int(c.panel+i*line)), 2)
-		}
+	b, n := t.g.b, t.kc*PanelWidth
+	if q := t.Group; q.Len > 0 {
+		n = t.kc / q.Len * q.BlockBytes()
 	}
+	share := func(n, of int64) int64 { return (n + of - 1) / of }
+	line := lineElems(columns[0].p)
+	elems := line * share(share(n, line), share(t.mb, int64(t.mr)))
+	t.prefetch(columns, b.Mul(b.Div(row, b.Int(int64(t.mr))), b.Int(elems)), 0, elems, 2)
 }
 
 // clear sets C to zero.
 func (t *blocked) clear() {
-	b, lanes := t.g.b, t.g.lanes
+	b := t.g.b
 	for j := range t.Accs {
 		b.Range(b.Int(0), t.columns, b.Int(t.nr()), func(column *tile.Value) {
-			c := t.at(j, column)
-			b.Range(b.Int(0), b.Mul(t.rows, b.Int(t.nr())), b.Int(int64(lanes)), func(i *tile.Value) { b.Store(c, i, b.Float(0, lanes)) })
+			t.g.clear(t.at(j, column), b.Mul(t.rows, b.Int(t.nr())))
 		})
 	}
 }
@@ -206,10 +196,9 @@ func (t *blocked) epilogue() {
 	b.Range(b.Int(0), t.rows, b.Int(1), func(r *tile.Value) {
 		b.Range(b.Int(0), t.columns, b.Int(int64(lanes)), func(i *tile.Value) {
 			in := b.Rem(i, nr)
-			accs := make([]*tile.Value, t.Accs)
-			for j := range accs {
-				accs[j] = b.Load(t.at(j, b.Sub(i, in)), b.Add(b.Mul(r, nr), in), lanes)
-			}
+			accs := collect(t.Accs, func(j int) *tile.Value {
+				return b.Load(t.at(j, b.Sub(i, in)), b.Add(b.Mul(r, nr), in), lanes)
+			})
 			t.finish(t.number, accs, b.Add(t.m0, r), b.Add(t.n0, i))
 		})
 	})

@@ -113,16 +113,16 @@ func (s *stream) panels(task *tile.Value, x lhs) {
 	first := b.Mul(task, b.Int(s.perTask))
 	end := b.Min(b.Add(first, b.Int(s.perTask)), b.Int(panels))
 	if s.Argmax > 0 {
-		s.best = argmaxIdentity(b, s.g.lanes)
-		defer s.kept(s.number, task)
+		s.best = argmaxIdentity(b, s.g.lanes).carried()
+		defer s.storePartial(s.number, task)
 	}
 	whole := end
 	if panels%side != 0 {
 		whole = b.Add(first, b.Mul(b.Div(b.Sub(end, first), b.Int(side)), b.Int(side)))
 	}
-	s.keeping(s.number, first, whole, b.Int(side), func(at *tile.Value) { s.results(at, s.side, s.multiply(at, s.side, x)) })
+	s.overPanels(first, whole, b.Int(side), func(at *tile.Value) { s.results(at, s.side, s.multiply(at, s.side, x)) })
 	if whole != end {
-		s.keeping(s.number, whole, end, b.Int(1), func(at *tile.Value) { s.results(at, 1, s.multiply(at, 1, x)) })
+		s.overPanels(whole, end, b.Int(1), func(at *tile.Value) { s.results(at, 1, s.multiply(at, 1, x)) })
 	}
 }
 
@@ -172,7 +172,9 @@ func (s *stream) pass(at *tile.Value, n int, index, k0, k *tile.Value, x lhs, c 
 			mk.chains = s.chains
 		}
 		if ahead := s.lookahead(columns[0]); ahead > 0 && row == 0 {
-			mk.prefetch = func(k *tile.Value) { s.prefetch(columns[first:first+vecs], ahead, k) }
+			mk.prefetch = func(k *tile.Value) {
+				s.prefetch(columns[first:first+vecs], b.Mul(k, b.Int(s.stepElems())), ahead, s.body*s.stepElems(), 1)
+			}
 		}
 		at := func(i int) int { return (row+i/vecs)*all + first + i%vecs }
 		s.accumulate(block{micro: mk, row: b.Int(int64(row)), group: index,
@@ -217,13 +219,10 @@ func (s *stream) results(at *tile.Value, n int, c []*tile.Value) {
 	vectors := s.vectors(n) / s.Accs
 	row := func(r *tile.Value, acc func(i int) *tile.Value) {
 		for v := range vectors {
-			accs := make([]*tile.Value, s.Accs)
-			for j := range accs {
-				accs[j] = acc(j*vectors + v)
-			}
+			accs := collect(s.Accs, func(j int) *tile.Value { return acc(j*vectors + v) })
 			col := b.Add(b.Mul(at, b.Int(PanelWidth)), b.Int(int64(v*lanes)))
 			if s.Argmax > 0 {
-				s.keep(s.number, accs, col)
+				s.accumulateArgmax(s.number, accs, col)
 			} else {
 				s.finish(s.number, accs, r, col)
 			}

@@ -1,6 +1,7 @@
 package kernels
 
 import (
+	"math/bits"
 	"slices"
 
 	"pgc/ir/tile"
@@ -73,11 +74,7 @@ func (m micro) run(g *gen, k *tile.Value, init []*tile.Value) []*tile.Value {
 
 // zeros returns n zero vectors.
 func zeros(b *tile.Builder, n, lanes int) []*tile.Value {
-	out := make([]*tile.Value, n)
-	for i := range out {
-		out[i] = b.Float(0, lanes)
-	}
-	return out
+	return collect(n, func(int) *tile.Value { return b.Float(0, lanes) })
 }
 
 // rowBlocks covers rows, of which there are never more than bound, with blocks of at most `most` rows: whole blocks
@@ -91,7 +88,7 @@ func rowBlocks(b *tile.Builder, rows *tile.Value, bound int64, most int, body fu
 	}
 	left, isConst := tile.ConstInt(rows)
 	left %= int64(most)
-	for p := floorPow2(int(min(int64(most)-1, bound))); p > 0; p /= 2 {
+	for p := 1 << bits.Len64(uint64(min(int64(most)-1, bound))) / 2; p > 0; p /= 2 {
 		first := at
 		switch {
 		case !isConst:
@@ -104,15 +101,4 @@ func rowBlocks(b *tile.Builder, rows *tile.Value, bound int64, most int, body fu
 			at, left = b.Add(first, b.Int(int64(p))), left-int64(p)
 		}
 	}
-}
-
-func floorPow2(n int) int {
-	p := 1
-	for p*2 <= n {
-		p *= 2
-	}
-	if n < 1 {
-		return 0
-	}
-	return p
 }

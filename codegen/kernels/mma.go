@@ -155,7 +155,7 @@ var forms = []*mma{
 
 // zipped puts the words of a column side by side: of every two vectors of four columns, two of eight values of two.
 func zipped(l loader) loader {
-	return loader{l.units, l.vecs, func(g *gen, c column) func(k *tile.Value) func(i int) *tile.Value {
+	return loader{l.units, l.vecs, func(g *gen, c column) reader {
 		b, open := g.b, l.open(g, c)
 		return func(k *tile.Value) func(i int) *tile.Value {
 			w := once(open(k))

@@ -23,13 +23,16 @@ type column struct {
 	q     Group
 }
 
-// loader reads vectors of B from a packing: panels of floats, of pairs of k (VNNI2) or of fours (VNNI4), so many for so
-// many units of k. open prepares a column, the function that it returns a place in k; vectors are asked for in order.
+// loader reads vectors of B from a packing: panels of floats, of pairs of k (VNNI2) or of fours (VNNI4). It reads vecs
+// vectors for every `units` units of k; open prepares a column.
 type loader struct {
 	units int64
 	vecs  int
-	open  func(g *gen, c column) func(k *tile.Value) func(i int) *tile.Value
+	open  func(g *gen, c column) reader
 }
+
+// reader prepares reading at a unit of k. The function that it returns reads vector i; callers ask in order.
+type reader func(k *tile.Value) func(i int) *tile.Value
 
 var (
 	panel16       = loader{1, 1, loadFloats}
@@ -44,7 +47,7 @@ var (
 )
 
 // loadFloats reads a step of a panel.
-func loadFloats(g *gen, c column) func(k *tile.Value) func(i int) *tile.Value {
+func loadFloats(g *gen, c column) reader {
 	b := g.b
 	return func(k *tile.Value) func(i int) *tile.Value {
 		return func(int) *tile.Value {
@@ -54,7 +57,7 @@ func loadFloats(g *gen, c column) func(k *tile.Value) func(i int) *tile.Value {
 }
 
 // loadWords reads pairs of bfloat16.
-func loadWords(g *gen, c column) func(k *tile.Value) func(i int) *tile.Value {
+func loadWords(g *gen, c column) reader {
 	load := loadFloats(g, c)
 	return func(k *tile.Value) func(i int) *tile.Value {
 		return func(int) *tile.Value { return g.b.Bits(load(k)(0), tile.I16) }
@@ -62,7 +65,7 @@ func loadWords(g *gen, c column) func(k *tile.Value) func(i int) *tile.Value {
 }
 
 // loadHalves reads pairs of bfloat16 as two vectors of f32: those of even k, then of odd.
-func loadHalves(g *gen, c column) func(k *tile.Value) func(i int) *tile.Value {
+func loadHalves(g *gen, c column) reader {
 	b, lanes, load := g.b, g.lanes, loadFloats(g, c)
 	return func(k *tile.Value) func(i int) *tile.Value {
 		word := once(load(k))
@@ -85,8 +88,8 @@ func (c column) words(g *gen, k *tile.Value) func(i int) *tile.Value {
 }
 
 // loadBytes reads fours of bytes, whose bits `flip` changes.
-func loadBytes(flip int64) func(g *gen, c column) func(k *tile.Value) func(i int) *tile.Value {
-	return func(g *gen, c column) func(k *tile.Value) func(i int) *tile.Value {
+func loadBytes(flip int64) func(g *gen, c column) reader {
+	return func(g *gen, c column) reader {
 		b := g.b
 		return func(k *tile.Value) func(i int) *tile.Value {
 			word := c.words(g, k)
@@ -102,7 +105,7 @@ func loadBytes(flip int64) func(g *gen, c column) func(k *tile.Value) func(i int
 }
 
 // loadNibbles reads fours of 4 bits: the lower halves of the bytes of a word, and then the upper ones.
-func loadNibbles(g *gen, c column) func(k *tile.Value) func(i int) *tile.Value {
+func loadNibbles(g *gen, c column) reader {
 	b := g.b
 	return func(k *tile.Value) func(i int) *tile.Value {
 		word, mask := once(c.words(g, k)), b.Int32(nibbles, g.lanes)
@@ -117,7 +120,7 @@ func loadNibbles(g *gen, c column) func(k *tile.Value) func(i int) *tile.Value {
 }
 
 // loadShorts reads fours of bytes as i16, of half the columns of a vector at a time.
-func loadShorts(g *gen, c column) func(k *tile.Value) func(i int) *tile.Value {
+func loadShorts(g *gen, c column) reader {
 	b := g.b
 	return func(k *tile.Value) func(i int) *tile.Value {
 		at := b.Add(b.Mul(k, b.Int(c.q.stepBytes())), b.Int(c.panel+groupHeader+int64(4*c.in*g.lanes)))
@@ -128,7 +131,7 @@ func loadShorts(g *gen, c column) func(k *tile.Value) func(i int) *tile.Value {
 }
 
 // dequantized reads codes as floats.
-func dequantized(g *gen, c column) func(k *tile.Value) func(i int) *tile.Value {
+func dequantized(g *gen, c column) reader {
 	b := g.b
 	scale, low := c.header(g)
 	return func(k *tile.Value) func(i int) *tile.Value {

@@ -99,19 +99,19 @@ func TestFormsAgree(t *testing.T) {
 	rng := rand.New(rand.NewPCG(8, 2))
 	for _, types := range products {
 		for _, rows := range []int64{1, 2, 3, 8, 11} {
-			s := &Matmul{M: Const(rows), K: k, XStride: k, Pairs: types[0] == BF16, Parts: []Part{{Blocks: 1, N: n, Accs: 1,
+			s := &Matmul{M: Const(rows), K: k, XStride: k, BF16: types[0] == BF16, Parts: []Part{{Blocks: 1, N: n, Accs: 1,
 				Exprs: []*scalar.Expr{scalar.X(0, scalar.F32)}, Outs: []Out{{Elem: tile.F32, Strides: []int64{n, 0, 1}}}}}}
 			p := &s.Parts[0]
 			p.Elem = map[DType]tile.Elem{F32: tile.F32, BF16: tile.BF16, F16: tile.F16}[types[1]]
 			if types[1] > groups {
 				p.Elem = tile.I8
 			}
-			w := floatBytes(rng, p.Elem, PackedLen(1, n, PackedK(k, s.Pairs)))
+			w := floatBytes(rng, p.Elem, PackedLen(1, n, PackedK(k, s.BF16)))
 			if p.Elem == tile.I8 {
 				p.Group = Group{quant.Format(types[1] - groups), 32}
 				w = groupBytes(rng, p.Group, n, k)
 			}
-			x := floatBytes(rng, map[bool]tile.Elem{false: tile.F32, true: tile.BF16}[s.Pairs], rows*k)
+			x := floatBytes(rng, map[bool]tile.Elem{false: tile.F32, true: tile.BF16}[s.BF16], rows*k)
 			if types[0] == Int8 {
 				s.X = Group{quant.Int8, 32}
 				x = rowBytes(rng, rows, k, 32)
@@ -217,7 +217,7 @@ func TestKernelOperands(t *testing.T) {
 		lhs, rhs DType
 	}{
 		{&Matmul{M: Const(2), K: 64, XStride: 64, Parts: []Part{part}}, F32, BF16},
-		{&Matmul{M: Const(2), K: 64, XStride: 64, Pairs: true, Parts: []Part{part}}, BF16, BF16},
+		{&Matmul{M: Const(2), K: 64, XStride: 64, BF16: true, Parts: []Part{part}}, BF16, BF16},
 		{&Matmul{M: Const(2), K: 64, XStride: 64, X: Group{quant.Int8, 32}, Parts: []Part{int4}}, Int8, Int4},
 		{&Map{Dims: []Size{Const(5)}, Exprs: []*scalar.Expr{scalar.C(1)}, Outs: []Out{{Elem: tile.F32, Strides: []int64{1}}}}, None, None},
 	} {

@@ -39,7 +39,7 @@ func (s *Matmul) LHS() DType {
 	switch {
 	case s.X.Len > 0:
 		return groupsOf(s.X.Format)
-	case s.Pairs:
+	case s.BF16:
 		return BF16
 	}
 	return F32
@@ -79,19 +79,20 @@ func (p *product) stepElems() int64 {
 	return PanelWidth
 }
 
-// prefetch asks for the lines of columns that a loop's body at unit k reads, from `ahead` elements on.
-func (p *product) prefetch(columns []column, ahead int64, k *tile.Value) {
-	b, step := p.g.b, p.stepElems()
+// prefetch asks for the lines of n elements of every column, those from at+first on.
+func (p *product) prefetch(columns []column, at *tile.Value, first, n int64, level int) {
 	for _, c := range columns {
 		if c.in > 0 {
 			continue // in a line asked for already
 		}
-		size := int64(c.p.Type.Elem.Bytes())
-		for at := int64(0); at < p.body*step*size; at += 64 {
-			b.Prefetch(c.p, b.Add(b.Mul(k, b.Int(step)), b.Int(c.panel+ahead+at/size)), 1)
+		for i := int64(0); i < n; i += lineElems(c.p) {
+			p.g.b.Prefetch(c.p, p.g.b.Add(at, p.g.b.Int(c.panel+first+i)), level)
 		}
 	}
 }
+
+// lineElems counts the elements of a cache line.
+func lineElems(p *tile.Value) int64 { return int64(64 / p.Type.Elem.Bytes()) }
 
 // staged locates vector i of columns v in scratch from unit k on, of vecs vectors of columns.
 func (p *product) staged(k *tile.Value, vecs, v, i int) *tile.Value {
@@ -112,27 +113,20 @@ func (p *product) stagedLen(n int64, vecs int) int64 {
 // stage writes n units of columns to scratch, from unit `first` there on.
 func (p *product) stage(first, n *tile.Value, columns []column) {
 	b := p.g.b
-	to := b.PtrCast(p.staging, p.mma.w)
-	load := make([]func(k *tile.Value) func(i int) *tile.Value, len(columns))
-	pass := func(from, end int) {
-		for v := from; v < end; v++ {
-			load[v] = p.loader.open(p.g, columns[v])
-		}
+	to, together := b.PtrCast(p.staging, p.mma.w), len(columns)
+	if p.Group.Len > 0 {
+		together = 1 // scales stay in registers
+	}
+	for from := 0; from < len(columns); from += together {
+		load := p.inMemory(columns[from:][:together])
 		b.Range(b.Int(0), n, b.Int(p.loader.units), func(k *tile.Value) {
-			for v := from; v < end; v++ {
-				w := load[v](k)
+			for v := range together {
+				w := load(k, v)
 				for i := range p.loader.vecs {
-					b.Store(to, p.staged(b.Add(first, k), len(columns), v, i), w(i))
+					b.Store(to, p.staged(b.Add(first, k), len(columns), from+v, i), w(i))
 				}
 			}
 		})
-	}
-	if p.Group.Len == 0 {
-		pass(0, len(columns))
-		return
-	}
-	for v := range columns { // scales stay in registers
-		pass(v, v+1)
 	}
 }
 
@@ -149,7 +143,7 @@ func (p *product) fromStage(vecs int, first *tile.Value) vectors {
 
 // inMemory reads columns where they lie.
 func (p *product) inMemory(columns []column) vectors {
-	load := make([]func(k *tile.Value) func(i int) *tile.Value, len(columns))
+	load := make([]reader, len(columns))
 	for v, c := range columns {
 		load[v] = p.loader.open(p.g, c)
 	}
@@ -220,25 +214,21 @@ type block struct {
 // accumulate adds k units of products to C. Sums of floats begin with what C has; those of a group of integers are
 // scaled when they are added: sum·scale of x·scale, and for affine codes the minimum times the sum of the group of x.
 func (p *product) accumulate(x block, k *tile.Value) {
-	b, lanes := p.g.b, p.g.lanes
-	row := func(r int) *tile.Value { return b.Add(x.row, b.Int(int64(r))) }
+	b := p.g.b
 	s := mmaStep{mma: p.mma, g: p.g, rows: x.rows, vecs: x.vecs, chains: x.chains}
 	if p.grouped() {
-		s.sums = p.start(x, row)
+		s.sums = p.start(x)
 	} else {
-		for i := range x.rows * x.vecs {
-			s.sums = append(s.sums, x.get(i))
-		}
+		s.sums = collect(x.rows*x.vecs, x.get)
 	}
 	s.sums = x.run(p.g, k, s.sums)
 	header := make([][2]*tile.Value, x.vecs)
 	for r := range x.rows {
 		var sx, xs *tile.Value
 		if p.grouped() {
-			lay := quant.RowLayout(p.K, p.X.Len)
-			sx = b.Splat(p.ofGroup(tile.F32, lay.Scales, row(r), x.group), lanes)
+			sx = p.ofGroup(tile.F32, p.rowLayout().Scales, x, r)
 			if p.Group.affine() {
-				xs = b.Splat(p.ofGroup(tile.F32, lay.Sums, row(r), x.group), lanes)
+				xs = p.ofGroup(tile.F32, p.rowLayout().Sums, x, r)
 			}
 		}
 		for v := range x.vecs {
@@ -258,17 +248,14 @@ func (p *product) accumulate(x block, k *tile.Value) {
 }
 
 // start returns the sums of a group before its first product.
-func (p *product) start(x block, row func(r int) *tile.Value) []*tile.Value {
+func (p *product) start(x block) []*tile.Value {
 	b, lanes := p.g.b, p.g.lanes
-	sums := make([]*tile.Value, p.sums(x.rows, x.vecs, x.chains))
-	for i := range sums {
-		sums[i] = b.Int32(0, lanes)
-	}
+	sums := collect(p.sums(x.rows, x.vecs, x.chains), func(int) *tile.Value { return b.Int32(0, lanes) })
 	if !p.unsigned {
 		return sums
 	}
 	for r := range x.rows {
-		offset := b.Splat(p.ofGroup(tile.I32, quant.RowLayout(p.K, p.X.Len).Offsets, row(r), x.group), lanes)
+		offset := p.ofGroup(tile.I32, p.rowLayout().Offsets, x, r)
 		for v := range x.vecs {
 			sums[(r*x.vecs+v)*x.chains] = offset
 		}
@@ -276,9 +263,14 @@ func (p *product) start(x block, row func(r int) *tile.Value) []*tile.Value {
 	return sums
 }
 
-// ofGroup loads what a row of x has for a group, of the numbers that begin at `first` of the row.
-func (p *product) ofGroup(e tile.Elem, first int64, row, group *tile.Value) *tile.Value {
+// rowLayout says where quantized rows of x have their scales, sums and offsets.
+func (s *Matmul) rowLayout() quant.Row { return quant.RowLayout(s.K, s.X.Len) }
+
+// ofGroup loads a number that row r of a block has for its group, of those that begin at byte `first` of a row of x,
+// into every lane.
+func (p *product) ofGroup(e tile.Elem, first int64, x block, r int) *tile.Value {
 	b := p.g.b
-	numbers := b.PtrCast(b.PtrAdd(p.mmBuild.x, b.Mul(row, b.Int(quant.RowLayout(p.K, p.X.Len).Bytes))), e)
-	return b.Load(numbers, b.Add(b.Int(first/4), group), 1)
+	row := b.Mul(b.Add(x.row, b.Int(int64(r))), b.Int(p.rowLayout().Bytes))
+	numbers := b.PtrCast(b.PtrAdd(p.mmBuild.x, row), e)
+	return b.Splat(b.Load(numbers, b.Add(b.Int(first/4), x.group), 1), p.g.lanes)
 }

@@ -1,6 +1,8 @@
 package kernels
 
 import (
+	"slices"
+
 	"pgc/ir/scalar"
 	"pgc/ir/tile"
 )
@@ -24,29 +26,24 @@ type Row struct {
 	Group  Group // of the result, if it is quantized; rows lie as quant.RowLayout has them
 }
 
-// Kind is "row".
-func (s *Row) Kind() string { return "row" }
-
 func (s *Row) build(g *gen) {
 	if s.Group.Len > 0 {
 		s.buildQuantized(g)
 		return
 	}
 	b, last := g.b, len(s.Outer)
-	r := rowBody{g: g, in: s.In, reduce: s.Reduce, lanes: g.rowLanes(s.In, last)}
+	r := g.rowBody(s.In, s.Reduce, last)
 	single := s.Out.Strides[last] == 0
 	if !single && s.Out.Strides[last] != 1 {
 		r.lanes = 1
 	}
-	r.ptrs = g.operandPtrs(s.In)
 	out := g.result(0, memory(s.Out.Elem))
 	e := scalar.Lower(s.Expr)
-	g.domain(append(append([]Size{}, s.Outer...), s.C), func(outer []*tile.Value, _, n *tile.Value) {
+	g.domain(s.dims(), func(outer []*tile.Value, _, n *tile.Value) {
 		reduced := r.reductions(outer, n)
 		write := func(i, count *tile.Value, lanes int) {
 			v := b.Expr(e, r.args(outer, i, count, reduced, lanes), lanes)
-			at := g.at(append(append([]*tile.Value{}, outer...), i), s.Out.Strides)
-			g.store(out, b.Add(at, b.Int(s.Out.Offset)), g.stored(s.Out.Elem, v), count)
+			g.write(out, s.Out, append(slices.Clone(outer), i), v, count)
 		}
 		if single {
 			write(b.Int(0), nil, 1)
@@ -55,6 +52,9 @@ func (s *Row) build(g *gen) {
 		g.vectors(n, r.lanes, func(i, count *tile.Value) { write(i, count, r.lanes) })
 	})
 }
+
+// dims returns the domain.
+func (s *Row) dims() []Size { return append(slices.Clone(s.Outer), s.C) }
 
 // rowLanes returns how many elements of a row are computed at a time: operands that are not dense allow only one.
 func (g *gen) rowLanes(in []Operand, last int) int {
@@ -75,10 +75,14 @@ type rowBody struct {
 	lanes  int
 }
 
+// rowBody declares the operands of rows whose elements are dimension `last`.
+func (g *gen) rowBody(in []Operand, reduce []Reduction, last int) rowBody {
+	return rowBody{g: g, in: in, ptrs: g.operandPtrs(in), reduce: reduce, lanes: g.rowLanes(in, last)}
+}
+
 // args returns the operands at element i of a row, and the reductions.
 func (r *rowBody) args(outer []*tile.Value, i, count *tile.Value, reduced []*tile.Value, lanes int) []*tile.Value {
-	index := append(append([]*tile.Value{}, outer...), i)
-	v := r.g.fragments(r.in, r.ptrs, index, lanes, count)
+	v := r.g.fragments(r.in, r.ptrs, append(slices.Clone(outer), i), lanes, count)
 	for _, x := range reduced {
 		v = append(v, r.g.b.Splat(x, lanes))
 	}

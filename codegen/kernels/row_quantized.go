@@ -9,14 +9,13 @@ import (
 // buildQuantized writes the result in symmetric 8-bit groups, with the arithmetic of quant.Symmetric8.
 func (s *Row) buildQuantized(g *gen) {
 	b := g.b
-	r := rowBody{g: g, in: s.In, reduce: s.Reduce, lanes: g.rowLanes(s.In, len(s.Outer))}
-	r.ptrs = g.operandPtrs(s.In)
+	r := g.rowBody(s.In, s.Reduce, len(s.Outer))
 	out := b.PtrCast(g.result(0, tile.F32), tile.I8)
 	values := b.Scratch(int(s.Group.Len))
 	e := scalar.Lower(s.Expr)
 	k, lanes := s.C.N, r.lanes
 	lay := quant.RowLayout(k, s.Group.Len)
-	g.domain(append(append([]Size{}, s.Outer...), s.C), func(outer []*tile.Value, _, n *tile.Value) {
+	g.domain(s.dims(), func(outer []*tile.Value, _, n *tile.Value) {
 		reduced := r.reductions(outer, n)
 		row := b.Int(0)
 		for d, i := range outer {

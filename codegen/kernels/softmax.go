@@ -45,7 +45,7 @@ func (a *tileAttn) mask(i, t, n *tile.Value) {
 		in := b.Logic(tile.And, b.Compare(tile.LE, b.Add(t, n), a.prefix), b.Compare(tile.LT, lastPos, a.prefix))
 		all = b.Logic(tile.Or, all, in)
 	}
-	b.If(all, func() []*tile.Value { return nil }, func() []*tile.Value {
+	b.Either(all, func() {}, func() {
 		b.Range(b.Int(0), n, b.Int(1), func(key *tile.Value) {
 			for v := range a.vecs {
 				at := b.Add(b.Mul(key, b.Int(a.w)), b.Int(int64(v*lanes)))
@@ -53,7 +53,6 @@ func (a *tileAttn) mask(i, t, n *tile.Value) {
 				b.Store(a.p, at, a.masked(b.Load(a.p, at, lanes), pos, b.Add(t, key)))
 			}
 		})
-		return nil
 	})
 }
 
@@ -90,31 +89,21 @@ func (a *tileAttn) softmax(i, n *tile.Value) []*tile.Value {
 	}
 	row := func(v int) *tile.Value { return b.Add(i, b.Int(int64(v*lanes))) }
 
-	old := make([]*tile.Value, a.vecs)
-	for v := range old {
-		old[v] = b.Load(a.m, row(v), lanes)
-	}
+	old := collect(a.vecs, func(v int) *tile.Value { return b.Load(a.m, row(v), lanes) })
 	top := b.For(b.Int(0), n, b.Int(keyStep), old, func(key *tile.Value, c []*tile.Value) []*tile.Value {
-		out := make([]*tile.Value, a.vecs)
-		for v := range out {
-			s := make([]*tile.Value, keyStep)
-			for r := range s {
-				s[r] = b.Load(a.p, at(key, r, v), lanes)
-			}
-			out[v] = b.Max(c[v], b.Max(b.Max(s[0], s[1]), b.Max(s[2], s[3])))
-		}
-		return out
+		return collect(a.vecs, func(v int) *tile.Value {
+			s := collect(keyStep, func(r int) *tile.Value { return b.Load(a.p, at(key, r, v), lanes) })
+			return b.Max(c[v], b.Max(b.Max(s[0], s[1]), b.Max(s[2], s[3])))
+		})
 	})
 	weight := scalar.Exp2Falling(scalar.X(0, scalar.F32))
 	sums := b.For(b.Int(0), n, b.Int(keyStep), zeros(b, keyStep*a.vecs, lanes), func(key *tile.Value, c []*tile.Value) []*tile.Value {
-		out := make([]*tile.Value, len(c))
-		for j := range out {
+		return collect(len(c), func(j int) *tile.Value {
 			r, v := j/a.vecs, j%a.vecs
 			e := b.Expr(weight, []*tile.Value{b.Sub(b.Load(a.p, at(key, r, v), lanes), top[v])}, lanes)
 			b.Store(a.p, at(key, r, v), e)
-			out[j] = b.Add(c[j], e)
-		}
-		return out
+			return b.Add(c[j], e)
+		})
 	})
 	factor := make([]*tile.Value, a.vecs)
 	for v := range factor {

@@ -12,6 +12,8 @@ package kernels
 
 import (
 	"fmt"
+	"reflect"
+	"strings"
 
 	"pgc/ir/target"
 	"pgc/ir/tile"
@@ -52,8 +54,8 @@ type Lookup struct {
 	Stride int64 // elements per row of a plain table
 	Panel  int64 // elements per row if the table is packed in panels, else 0
 	Group  Group // of the elements of a packed table, if they are quantized
-	Pairs  bool  // it is packed in pairs of k
-	// Fragments says that the table lies as type Fragments has it: Panel and Group are set, Stride and Pairs are not.
+	VNNI2  bool  // it is packed in pairs of k
+	// Fragments says that the table lies as type Fragments has it: Panel and Group are set, Stride and VNNI2 are not.
 	Fragments bool
 }
 
@@ -107,11 +109,10 @@ type Kernel struct {
 }
 
 // Spec is a kernel to build.
-type Spec interface {
-	// Kind is the template's name.
-	Kind() string
-	build(g *gen)
-}
+type Spec interface{ build(g *gen) }
+
+// Kind returns the name of a spec's template: that of its type, in lower case.
+func Kind(s Spec) string { return strings.ToLower(reflect.TypeOf(s).Elem().Name()) }
 
 // Build makes the kernel of a spec for a target. Errors name the template.
 func Build(name string, s Spec, t target.Target) (*Kernel, error) {
@@ -173,6 +174,21 @@ func (g *gen) at(index []*tile.Value, strides []int64) *tile.Value {
 		}
 	}
 	return off
+}
+
+// collect returns f(0), …, f(n-1).
+func collect(n int, f func(i int) *tile.Value) []*tile.Value {
+	out := make([]*tile.Value, n)
+	for i := range out {
+		out[i] = f(i)
+	}
+	return out
+}
+
+// clear sets n elements to zero, whole vectors of them.
+func (g *gen) clear(p, n *tile.Value) {
+	b := g.b
+	b.Range(b.Int(0), n, b.Int(int64(g.lanes)), func(i *tile.Value) { b.Store(p, i, b.Float(0, g.lanes)) })
 }
 
 // vectors runs body over [0, n) a vector at a time; count is nil for whole vectors, else the lanes left.

@@ -36,29 +36,29 @@ func (a *tileAttn) squares(body func(h *tile.Value, n int)) {
 	}
 }
 
+// tail returns how many of n lanes load and store count: nil for whole vectors.
+func (a *tileAttn) tail(n int) *tile.Value {
+	if n == a.g.lanes {
+		return nil
+	}
+	return a.g.b.Int(int64(n))
+}
+
 // queries transposes the queries, row i at qp[at(i)], times factor, into scratch; rows from count to used repeat the
 // last one.
 func (a *tileAttn) queries(count, used *tile.Value, at func(i *tile.Value) *tile.Value) {
 	b, lanes := a.g.b, a.g.lanes
 	last, factor := b.Sub(count, b.Int(1)), b.Float(a.factor(), lanes)
 	b.Range(b.Int(0), used, b.Int(int64(lanes)), func(v *tile.Value) {
-		rows := make([]*tile.Value, lanes)
-		for i := range rows {
-			rows[i] = b.PtrAdd(a.qp, at(b.Min(last, b.Add(v, b.Int(int64(i))))))
-		}
+		rows := collect(lanes, func(i int) *tile.Value { return b.PtrAdd(a.qp, at(b.Min(last, b.Add(v, b.Int(int64(i)))))) })
 		to := b.PtrAdd(a.q, a.inStrip(v))
 		a.squares(func(h *tile.Value, n int) {
-			square := make([]*tile.Value, lanes)
-			for i, p := range rows {
-				switch {
-				case a.Q[3] != 1:
-					square[i] = a.gathered(p, h, n)
-				case n < lanes:
-					square[i] = b.LoadTail(p, h, lanes, b.Int(int64(n)))
-				default:
-					square[i] = b.Load(p, h, lanes)
+			square := collect(lanes, func(i int) *tile.Value {
+				if a.Q[3] != 1 {
+					return a.gathered(rows[i], h, n)
 				}
-			}
+				return a.g.load(rows[i], h, lanes, a.tail(n))
+			})
 			for j, x := range transposed(b, square)[:n] {
 				b.Store(to, b.Mul(b.Add(h, b.Int(int64(j))), b.Int(a.w)), b.Mul(x, factor))
 			}
@@ -95,26 +95,20 @@ func (a *tileAttn) results(out, count *tile.Value, at func(i *tile.Value) *tile.
 		}
 		from := b.PtrAdd(a.acc, a.inStrip(v))
 		a.squares(func(h *tile.Value, n int) {
-			square := make([]*tile.Value, lanes)
-			for j := range square {
-				square[j] = b.Float(0, lanes)
-				if j < n {
-					square[j] = b.Mul(b.Load(from, b.Mul(b.Add(h, b.Int(int64(j))), b.Int(a.w)), lanes), share)
-				}
+			square := zeros(b, lanes, lanes)
+			for j := range n {
+				square[j] = b.Mul(b.Load(from, b.Mul(b.Add(h, b.Int(int64(j))), b.Int(a.w)), lanes), share)
 			}
 			for i, x := range transposed(b, square) {
 				row := b.Add(v, b.Int(int64(i)))
 				b.When(b.Compare(tile.LT, row, count), func() {
 					p := b.PtrAdd(out, at(row))
-					switch {
-					case a.Out[3] != 1:
-						for j := range n {
-							b.Store(p, b.Mul(b.Add(h, b.Int(int64(j))), b.Int(a.Out[3])), b.Lane(x, j))
-						}
-					case n < lanes:
-						b.StoreTail(p, h, x, b.Int(int64(n)))
-					default:
-						b.Store(p, h, x)
+					if a.Out[3] == 1 {
+						a.g.store(p, h, x, a.tail(n))
+						return
+					}
+					for j := range n {
+						b.Store(p, b.Mul(b.Add(h, b.Int(int64(j))), b.Int(a.Out[3])), b.Lane(x, j))
 					}
 				})
 			}

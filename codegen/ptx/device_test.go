@@ -260,7 +260,7 @@ func (c *deviceCall) argument(a program.Arg) any {
 func (c *deviceCall) launch(l program.Launch) {
 	c.t.Helper()
 	k := c.r.Kernels[l.Kernel]
-	c.count[k.Spec.Kind()]++
+	c.count[kernels.Kind(k.Spec)]++
 	if _, row := k.Spec.(*kernels.Row); row && slices.Contains(k.Args, kernels.Arg{Kind: kernels.ArgWork}) {
 		c.prologue = true
 	}

@@ -105,7 +105,7 @@ func argmax(name string, s *kernels.Argmax) (*backend.Launches, error) {
 // roundedRows is a map that copies the rows of a matmul's x as bfloat16.
 func roundedRows(s *kernels.Matmul) *kernels.Map {
 	x := kernels.Operand{Elem: tile.F32, Strides: []int64{s.XStride, 1}}
-	if s.Pairs {
+	if s.BF16 {
 		x.Elem = tile.BF16
 	}
 	return &kernels.Map{Dims: []kernels.Size{s.M, kernels.Const(s.K)}, In: []kernels.Operand{x}, Exprs: []*scalar.Expr{scalar.X(0, scalar.F32)},
@@ -206,7 +206,7 @@ func (g *gemm) build(name string) *backend.Kernel {
 	}
 	// Parameters: x, the weights, and then those of the epilogue that are not local.
 	one := *g.Matmul
-	one.Prologue, one.Pairs, one.Parts = nil, true, one.Parts[g.number:][:1]
+	one.Prologue, one.BF16, one.Parts = nil, true, one.Parts[g.number:][:1]
 	out := &backend.Kernel{Kernel: program.Kernel{Name: name, LHS: "bf16", RHS: "bf16", Threads: threads, TaskThreads: threads, SharedBytes: stages * stageBytes}, Spec: &one,
 		Tasks: []kernels.Factor{{Size: g.M, Div: blockM}, {Size: kernels.Const(g.columns()), Div: g.cols()}}}
 	pointers := []tile.KernelParam{{Name: "x", Type: tile.Type{Elem: tile.BF16, Lanes: 1, Ptr: true}}}

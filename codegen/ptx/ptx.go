@@ -77,7 +77,7 @@ func build(name string, s kernels.Spec) (*backend.Launches, error) {
 	case *kernels.Argmax:
 		return argmax(name, s)
 	}
-	return nil, fmt.Errorf("kernel %s: PTX: no template for %s", name, s.Kind())
+	return nil, fmt.Errorf("kernel %s: PTX: no template for %s", name, kernels.Kind(s))
 }
 
 // emitSpec emits a spec that is one tile kernel.

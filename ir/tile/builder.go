@@ -136,6 +136,11 @@ func (b *Builder) When(c *Value, body func()) {
 	b.If(c, func() []*Value { body(); return nil }, nil)
 }
 
+// Either runs one of two bodies.
+func (b *Builder) Either(c *Value, then, otherwise func()) {
+	b.If(c, func() []*Value { then(); return nil }, func() []*Value { otherwise(); return nil })
+}
+
 // fill runs f with blk as the place where instructions go.
 func (b *Builder) fill(blk *Block, f func() []*Value) {
 	outer := b.block

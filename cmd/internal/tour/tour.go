@@ -78,7 +78,7 @@ func Dumps(ctx context.Context, t target.Target) (dumps []Dump, svg string, err 
 	}
 	add("launches", launches.String())
 	for _, k := range r.Kernels {
-		kind := k.Spec.Kind()
+		kind := kernels.Kind(k.Spec)
 		add("spec "+kind, kernels.Key(k.Spec))
 		add("tile "+kind, excerpt(k.Tile.String(), tileLoop))
 		module, err := llvm.Emit(t, []*tile.Kernel{k.Tile})

@@ -52,13 +52,13 @@ func Of(s kernels.Spec) Cost {
 	case *kernels.Einsum:
 		return einsum(s)
 	}
-	panic(fmt.Sprintf("cost: no cost of a %s", s.Kind()))
+	panic(fmt.Sprintf("cost: no cost of a %s", kernels.Kind(s)))
 }
 
 // matmul counts products and the weights, which are read once, x and the results.
 func matmul(s *kernels.Matmul) Cost {
 	products, weights, columns := int64(0), int64(0), s.K
-	if s.Pairs {
+	if s.BF16 {
 		columns /= 2
 	}
 	for _, p := range s.Parts {
@@ -67,10 +67,10 @@ func matmul(s *kernels.Matmul) Cost {
 		if p.Group.Len > 0 {
 			weights += n * p.Group.PackedBytes(p.Blocks, p.N, s.K)
 		} else {
-			weights += n * kernels.PackedLen(p.Blocks, p.N, kernels.PackedK(s.K, s.Pairs)) * int64(p.Elem.Bytes())
+			weights += n * kernels.PackedLen(p.Blocks, p.N, kernels.PackedK(s.K, s.BF16)) * int64(p.Elem.Bytes())
 		}
 		if p.Argmax > 0 {
-			columns += 2 * p.Pairs()
+			columns += 2 * p.Partials()
 		} else {
 			columns += int64(len(p.Exprs)) * p.Blocks * p.N
 		}

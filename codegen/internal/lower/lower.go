@@ -279,7 +279,7 @@ func lookIn(m weights.Matrix, o *kernels.Operand, dim int) {
 	}
 	o.Strides[dim] = kernels.PanelWidth
 	o.Rows.Panel, o.Rows.Stride = m.Cols, 0
-	o.Rows.Group, o.Rows.Pairs = weights.GroupOf(m.W.Type.DType), m.KPack == 2
+	o.Rows.Group, o.Rows.VNNI2 = weights.GroupOf(m.W.Type.DType), m.KPack == 2
 }
 
 func usesOperand(exprs []*ir.Expr, i int) bool {

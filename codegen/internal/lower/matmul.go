@@ -67,7 +67,7 @@ func (l *lowerer) lowerMatmul(op *ir.Op) ([]Launch, error) {
 	x := a.Row[0]
 	spec := &kernels.Matmul{M: l.size(a.Parts[0].Domain[0]), K: int64(a.Weights[0].Type.Last().N)}
 	la := Launch{Spec: spec, In: slices.Clone(a.Row), Packed: map[int]weights.Matrix{}, Outs: op.Results, Op: op}
-	spec.X, spec.Pairs = weights.GroupOf(x.Type.DType), a.Factor == ir.BF16
+	spec.X, spec.BF16 = weights.GroupOf(x.Type.DType), a.Factor == ir.BF16
 	switch {
 	case spec.X.Len > 0:
 		if x.Def == nil || x.Def.Def != ir.OpRow {
@@ -92,7 +92,7 @@ func (l *lowerer) lowerMatmul(op *ir.Op) ([]Launch, error) {
 			if err != nil {
 				return nil, err
 			}
-			la.Packed[len(la.In)] = m.As(l.layouts.of(m.W, spec.Pairs))
+			la.Packed[len(la.In)] = m.As(l.layouts.of(m.W, spec.BF16))
 			la.In = append(la.In, w)
 		}
 		la.In = append(la.In, used...)
