@@ -84,3 +84,37 @@ func TestCompile(t *testing.T) {
 		t.Error("a failed compilation leaves a file")
 	}
 }
+
+// TestErrorsNameFields gives every field a value that is wrong, and expects an error that names the field and no flag.
+func TestErrorsNameFields(t *testing.T) {
+	checkpoint, out := filepath.Join(golden.Dir(), "pg1-odd"), filepath.Join(t.TempDir(), "file")
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	elf, err := os.ReadFile(self)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for field, o := range map[string]compile.Options{
+		"Weights int5":     {Weights: "int5"},
+		"Group 48":         {Weights: "int8", Group: 48},
+		"Compute fp8":      {Compute: "fp8"},
+		"Keep *":           {Keep: []string{"*"}},
+		"Keep nothing=f32": {Keep: []string{"nothing=f32"}},
+		"CPU z80":          {CPU: "z80"},
+		"Target metal":     {Target: "metal"},
+		"KV f16":           {KV: "f16"},
+		"MaxTokens -1":     {MaxTokens: -1},
+		"MaxTokens 5":      {MaxTokens: 5},
+	} {
+		o.Runtime = elf
+		if o.CPU == "" {
+			o.CPU = baseline
+		}
+		_, err := compile.Compile(t.Context(), checkpoint, out, o)
+		if err == nil || !strings.HasPrefix(err.Error(), field+" ") || strings.Contains(err.Error(), "--") {
+			t.Errorf("%+v: %v, expected an error that begins %q and names no flag", o, err, field)
+		}
+	}
+}

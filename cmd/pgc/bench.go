@@ -100,7 +100,7 @@ func (c *benchCmd) ablate(ctx context.Context, threads int) error {
 	}
 	t, err := target.Find(cpu)
 	if err != nil {
-		return err
+		return usage{fmt.Errorf("--cpu %w", err)}
 	}
 	m, err := build.Plain(c.Model, c.Layers, o)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -95,17 +96,27 @@ func report(err error) int {
 	if errors.As(err, &exit) {
 		return int(exit)
 	}
-	text := process.Line(err.Error())
+	text := err.Error()
+	var u usage
+	var option build.OptionError
+	wrongOption := errors.As(err, &option)
+	if wrongOption {
+		text = strings.Replace(text, option.Error(), flagOf(option.Field)+" "+option.Problem, 1)
+	}
 	if errors.Is(err, context.Canceled) {
 		text = "interrupted"
 	}
-	fmt.Fprintln(os.Stderr, "pgc: "+text)
-	var u usage
-	var option build.OptionError
-	if errors.As(err, &u) || errors.As(err, &option) {
+	fmt.Fprintln(os.Stderr, "pgc: "+process.Line(text))
+	if errors.As(err, &u) || wrongOption && !option.Checkpoint {
 		return 2
 	}
 	return 1
+}
+
+// flagOf returns the flag that sets a field of build.Options: --max-tokens for MaxTokens.
+func flagOf(field string) string {
+	words := regexp.MustCompile("[A-Z][a-z]+|[A-Z]+").FindAllString(field, -1)
+	return "--" + strings.ToLower(strings.Join(words, "-"))
 }
 
 // exitStatus is the status of a program that pgc ran and that has reported its own error.

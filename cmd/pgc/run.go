@@ -66,9 +66,9 @@ func (c *runCmd) Run(ctx context.Context) error {
 // name is what the executable is called in the cache: it depends on all that it is made of, among it the code that
 // native stands for on this CPU.
 func (c *runCmd) name(ctx context.Context, folder *cache.Folder, rt []byte) (string, error) {
-	targets, err := target.FindAll(c.CPU)
+	targets, err := build.Targets(c.CPU)
 	if err != nil {
-		return "", usage{err}
+		return "", err
 	}
 	var cpus []string
 	for _, t := range targets {

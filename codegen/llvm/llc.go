@@ -135,7 +135,7 @@ func runLLC(ctx context.Context, path string, ir []byte, t target.Target, kind s
 	case err == nil || ctx.Err() != nil:
 		return out, err
 	case strings.Contains(err.Error(), "unable to get target"):
-		return nil, fmt.Errorf("%s has no back end for %s, which --cpu %s needs: install an LLVM that has it, as Debian's llvm does", path, t.Triple(), t.Name)
+		return nil, fmt.Errorf("%s has no back end for %s, which code for %s needs: install an LLVM that has it, as Debian's llvm does", path, t.Triple(), t.Name)
 	}
 	return nil, fmt.Errorf("%s rejected the generated LLVM IR: %w", path, err)
 }

@@ -57,7 +57,7 @@ func TestMissingBackEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = runLLC(context.Background(), path, nil, tgt, "obj")
-	if want := "llc has no back end for aarch64-linux-gnu, which --cpu neoverse-n1 needs"; err == nil || !strings.Contains(err.Error(), want) {
+	if want := "llc has no back end for aarch64-linux-gnu, which code for neoverse-n1 needs"; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("got %v, expected %s", err, want)
 	}
 }

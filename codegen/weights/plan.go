@@ -284,7 +284,7 @@ func (e *entry) store(w io.Writer, t Tensor, piece []byte) error {
 	if e.dtype == ir.F16 && t.DType != ir.F16 {
 		for i := 0; i+2 <= len(piece); i += 2 {
 			if binary.LittleEndian.Uint16(piece[i:])&0x7fff == 0x7c00 {
-				return fmt.Errorf("tensor %s holds numbers over 65504, which f16 cannot: expected --weights bf16 or f32, or --keep '%s=f32'", e.Name, e.Name)
+				return fmt.Errorf("tensor %s holds numbers over 65504, which f16 cannot: store matrices as bf16 or f32, or keep this one: '%s=f32'", e.Name, e.Name)
 			}
 		}
 	}

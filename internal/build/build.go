@@ -3,7 +3,6 @@ package build
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"slices"
 	"time"
@@ -12,7 +11,6 @@ import (
 	"pgc/codegen"
 	"pgc/codegen/weights"
 	"pgc/ir"
-	"pgc/ir/target"
 	"pgc/models"
 	"pgc/passes"
 	"pgc/runtime/embed"
@@ -76,28 +74,8 @@ func Module(c *hf.Checkpoint, o Options, trace bool) (*ir.Module, error) {
 	return m, o.optimize(m)
 }
 
-// OptionError reports an option that is wrong for every checkpoint.
-type OptionError struct{ error }
-
 // maxCapacity is the largest KV cache, in tokens: rotary angles are exact to 1e-7 up to this position.
 const maxCapacity = 100_000
-
-// check validates the options alone, before any work.
-func (o Options) check() error {
-	if _, _, err := o.resolve(nil, nil); err != nil {
-		return OptionError{err}
-	}
-	if err := o.checkTarget(); err != nil {
-		return OptionError{err}
-	}
-	if _, ok := kvTypes[o.KV]; !ok {
-		return OptionError{fmt.Errorf("--kv %s is not known: expected f32 or bf16", o.KV)}
-	}
-	if o.MaxTokens < 0 || o.MaxTokens > maxCapacity {
-		return OptionError{fmt.Errorf("--max-tokens %d is not possible: expected up to %d", o.MaxTokens, maxCapacity)}
-	}
-	return nil
-}
 
 var kvTypes = map[string]ir.DType{"": ir.F32, "f32": ir.F32, "bf16": ir.BF16}
 
@@ -116,8 +94,12 @@ func (o Options) graph(m *models.Model, cfg models.Config, stored tensors, trace
 		return nil, err
 	}
 	tokens := o.capacity(cfg.Facts().ImageTokens)
-	return cfg.Graph(models.Options{KV: kvTypes[o.KV], MaxTokens: tokens, DType: dtype, QuantizeActivations: a.integers, BF16Activations: a.bfloats,
+	module, err := cfg.Graph(models.Options{KV: kvTypes[o.KV], MaxTokens: tokens, DType: dtype, QuantizeActivations: a.integers, BF16Activations: a.bfloats,
 		BF16Integers: o.kind == program.PTX, Trace: trace})
+	if err != nil {
+		return nil, err
+	}
+	return module, o.checkKeep(module)
 }
 
 func (o Options) maxTokens(c *hf.Checkpoint) int { return o.capacity(c.Config.Facts().ImageTokens) }
@@ -150,8 +132,8 @@ func Compile(ctx context.Context, dir, out string, runtime []byte, o Options) (*
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	if _, err := target.FindAll(o.CPU); err != nil {
-		return nil, OptionError{err}
+	if _, err := Targets(o.CPU); err != nil {
+		return nil, err
 	}
 	if err := output.Check(out); err != nil {
 		return nil, err
@@ -170,7 +152,7 @@ func Compile(ctx context.Context, dir, out string, runtime []byte, o Options) (*
 		return nil, err
 	}
 	if need := imagePrompt(c, tok); o.maxTokens(c) < need {
-		return nil, fmt.Errorf("--max-tokens %d holds no picture: expected at least %d", o.maxTokens(c), need)
+		return nil, checkpointError("MaxTokens", "%d holds no image: expected at least %d", o.maxTokens(c), need)
 	}
 	lap("load")
 	parts, err := o.parts(c)

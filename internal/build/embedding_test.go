@@ -320,13 +320,13 @@ func TestEmbeddingMisuse(t *testing.T) {
 		}
 	}
 	dir := filepath.Join(golden.Dir(), "colpali-odd")
-	for tokens, want := range map[int]string{42: "--max-tokens 42 holds no picture: expected at least 43", 43: ""} {
+	for tokens, want := range map[int]string{42: "MaxTokens 42 holds no image: expected at least 43", 43: ""} {
 		exe := filepath.Join(t.TempDir(), "model")
 		_, err := Compile(t.Context(), dir, exe, runtimeELF(t), Options{CPU: "x86-64-v3", MaxTokens: tokens})
 		if want == "" && err == nil {
 			embedded(t, exe, picture)
 		} else if err == nil || err.Error() != want {
-			t.Errorf("--max-tokens %d: error %v, expected %q", tokens, err, want)
+			t.Errorf("MaxTokens %d: error %v, expected %q", tokens, err, want)
 		}
 	}
 	help := string(mustRun(t, compiled(t, "colpali-odd"), "--help"))

@@ -32,7 +32,7 @@ type emitter struct {
 func newEmitter(stages []string, dir string) (*emitter, error) {
 	for _, s := range stages {
 		if !slices.Contains(Stages, s) {
-			return nil, OptionError{fmt.Errorf("--emit %s is not known: expected one of %s", s, strings.Join(Stages, ", "))}
+			return nil, optionError("Emit", "%s is not known: expected one of %s", s, strings.Join(Stages, ", "))
 		}
 	}
 	if len(stages) == 0 {

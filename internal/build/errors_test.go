@@ -94,20 +94,23 @@ func TestBrokenCheckpoints(t *testing.T) {
   "num_attention_heads": 5`)
 		}, Options{}, []string{"language_model.layers.3.input_layernorm.weight", "missing"}},
 		{"truncated weights", func(d string) { os.Truncate(filepath.Join(d, "model.safetensors"), 100_000) }, Options{}, []string{"model.safetensors", "truncated"}},
-		{"weights option", func(string) {}, Options{Storage: Storage{Weights: "int3"}}, []string{"--weights int3", "bf16"}},
-		{"kv option", func(string) {}, Options{KV: "f16"}, []string{"--kv f16", "f32 or bf16"}},
+		{"weights option", func(string) {}, Options{Storage: Storage{Weights: "int3"}}, []string{"Weights int3", "bf16"}},
+		{"kv option", func(string) {}, Options{KV: "f16"}, []string{"KV f16", "f32 or bf16"}},
 		{"too large for f16", func(d string) {
 			setFloat(t, filepath.Join(d, "model.safetensors"), "language_model.model.layers.1.mlp.up_proj.weight", 1e5)
 		},
 			Options{Storage: Storage{Weights: "f16"}}, []string{"language_model.layers.1.mlp.up_proj.weight", "65504", "bf16"}},
-		{"target option", func(string) {}, Options{Target: "metal"}, []string{"--target metal", "cpu, cuda or cpu,cuda"}},
-		{"f32 products on a GPU", func(string) {}, Options{Target: "cpu,cuda", Storage: Storage{Compute: "f32"}}, []string{"--compute f32", "bf16"}},
-		{"integer products on a GPU", func(string) {}, Options{Target: "cuda", Storage: Storage{Compute: "int8"}}, []string{"--compute int8", "bf16"}},
-		{"floats on a GPU", func(string) {}, Options{Target: "cuda", Storage: Storage{Weights: "f16"}}, []string{"--weights f16", "auto, bf16, int8, int4"}},
-		{"floats kept on a GPU", func(string) {}, Options{Target: "cuda", Storage: Storage{Keep: []string{"*=f32"}}}, []string{"--keep *=f32", "bf16, int8, int4"}},
-		{"cpu option", func(string) {}, Options{CPU: "z80"}, []string{"--cpu z80", "x86-64-v3"}},
-		{"too large a capacity", func(string) {}, Options{MaxTokens: 100_001}, []string{"--max-tokens 100001", "up to 100000"}},
-		{"capacity", func(string) {}, Options{MaxTokens: 5}, []string{"--max-tokens 5"}},
+		{"target option", func(string) {}, Options{Target: "metal"}, []string{"Target metal", "cpu, cuda or cpu,cuda"}},
+		{"f32 products on a GPU", func(string) {}, Options{Target: "cpu,cuda", Storage: Storage{Compute: "f32"}}, []string{"Compute f32", "bf16"}},
+		{"integer products on a GPU", func(string) {}, Options{Target: "cuda", Storage: Storage{Compute: "int8"}}, []string{"Compute int8", "bf16"}},
+		{"floats on a GPU", func(string) {}, Options{Target: "cuda", Storage: Storage{Weights: "f16"}}, []string{"Weights f16", "auto, bf16, int8, int4"}},
+		{"floats kept on a GPU", func(string) {}, Options{Target: "cuda", Storage: Storage{Keep: []string{"*=f32"}}}, []string{"Keep *=f32", "bf16, int8, int4"}},
+		{"cpu option", func(string) {}, Options{CPU: "z80"}, []string{"CPU z80", "x86-64-v3"}},
+		{"too large a capacity", func(string) {}, Options{MaxTokens: 100_001}, []string{"MaxTokens 100001", "up to 100000"}},
+		{"pattern that matches nothing", func(string) {}, Options{Storage: Storage{Keep: []string{"vision_tower.*=f32", "visiontower.*=f32"}}},
+			[]string{"Keep visiontower.*=f32 matches no matrix", "language_model.layers.2.mlp.down_proj.weight"}},
+		{"pattern of vectors", func(string) {}, Options{Storage: Storage{Keep: []string{"*.bias=f32"}}}, []string{"Keep *.bias=f32 matches no matrix"}},
+		{"capacity", func(string) {}, Options{MaxTokens: 5}, []string{"MaxTokens 5"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := copyCheckpoint(t, "pg1-odd")

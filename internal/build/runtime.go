@@ -9,15 +9,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-
-	"pgc/ir/target"
 )
 
 // RuntimeName returns the name of the runtime's ELF file for the architecture of the targets.
 func RuntimeName(cpus string) (string, error) {
-	targets, err := target.FindAll(cpus)
+	targets, err := Targets(cpus)
 	if err != nil {
-		return "", OptionError{err}
+		return "", err
 	}
 	return "pgcrt-" + targets[0].Arch, nil
 }
@@ -51,9 +49,9 @@ var machines = map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AA
 // CheckRuntime says why runtime cannot begin an executable for the targets: it is no ELF file, or one for another
 // architecture.
 func CheckRuntime(runtime []byte, cpus string) error {
-	targets, err := target.FindAll(cpus)
+	targets, err := Targets(cpus)
 	if err != nil {
-		return OptionError{err}
+		return err
 	}
 	f, err := elf.NewFile(bytes.NewReader(runtime))
 	if err != nil {

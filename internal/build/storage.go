@@ -1,7 +1,6 @@
 package build
 
 import (
-	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -52,23 +51,23 @@ type kept struct {
 // bfloat16 for bfloat16 matrices.
 type arithmetic struct{ integers, bfloats bool }
 
-// arithmetics maps the values of --compute.
+// arithmetics maps the values of Storage.Compute.
 var arithmetics = map[string]arithmetic{"": {integers: true}, "int8": {integers: true}, "bf16": {bfloats: true}, "int8,bf16": {true, true},
 	"bf16,int8": {true, true}, "f32": {}}
 
-// arithmetic parses --compute.
+// arithmetic parses Compute.
 func (s Storage) arithmetic() (arithmetic, error) {
 	a, ok := arithmetics[s.Compute]
 	if !ok {
-		return a, fmt.Errorf("--compute %s is not known: expected int8, bf16, int8,bf16 or f32", s.Compute)
+		return a, optionError("Compute", "%s is not known: expected int8, bf16, int8,bf16 or f32", s.Compute)
 	}
 	return a, nil
 }
 
-// plainTypes are the storage types that --weights and --keep have besides formats of groups.
+// plainTypes are the storage types that Weights and Keep have besides formats of groups.
 var plainTypes = []string{"f32", "bf16", "f16"}
 
-// Stored lists the values of --weights but auto, and types of --keep, as "f32, bf16 or f16".
+// Stored lists the values of Weights but auto, and types of Keep, as "f32, bf16 or f16".
 func Stored() string {
 	names := slices.Clone(plainTypes)
 	for _, f := range quant.Formats() {
@@ -78,10 +77,10 @@ func Stored() string {
 	return strings.Join(names[:last], ", ") + " or " + names[last]
 }
 
-// Fitted reports whether --search and --calibrate have a say in the format of that name.
+// Fitted reports whether scales of the format of that name are fitted, by search or calibration.
 func Fitted(name string) bool { return quant.Named(name).Traits().Fitted }
 
-// groups returns the type of groups of a format, as long as --group says unless the format has one length only. It is
+// groups returns the type of groups of a format, as long as Group says unless the format has one length only. It is
 // Invalid if there is no such length.
 func (s Storage) groups(f quant.Format) ir.DType {
 	size := s.Group
@@ -102,11 +101,11 @@ func (s Storage) groups(f quant.Format) ir.DType {
 func (s Storage) resolve(m *models.Model, c tensors) (dtype func(key string) ir.DType, a arithmetic, err error) {
 	format := quant.Named(s.Weights)
 	if format == quant.None && s.Weights != "" && s.Weights != "auto" && !slices.Contains(plainTypes, s.Weights) {
-		return nil, a, fmt.Errorf("--weights %s is not known: expected auto, %s", s.Weights, Stored())
+		return nil, a, optionError("Weights", "%s is not known: expected auto, %s", s.Weights, Stored())
 	}
 	small, large := s.groups(format), s.groups(quant.Int8)
 	if large == ir.Invalid || format != quant.None && small == ir.Invalid {
-		return nil, a, fmt.Errorf("--group %d is not supported: expected 32, 64 or 128", s.Group)
+		return nil, a, optionError("Group", "%d is not supported: expected 32, 64 or 128", s.Group)
 	}
 	if a, err = s.arithmetic(); err != nil {
 		return nil, a, err
@@ -203,7 +202,7 @@ func (s Storage) exceptions() ([]kept, error) {
 			d, known = s.groups(f), true
 		}
 		if _, err := path.Match(pattern, ""); !ok || err != nil || !known || !d.IsFloat() {
-			return nil, fmt.Errorf("--keep %s is not understood: expected PATTERN=TYPE, such as 'vision_tower.*=bf16', with %s", rule, Stored())
+			return nil, optionError("Keep", "%s is not understood: expected PATTERN=TYPE, such as 'vision_tower.*=bf16', with %s", rule, Stored())
 		}
 		list = append(list, kept{pattern, d})
 	}

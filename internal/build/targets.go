@@ -14,13 +14,12 @@ import (
 	"pgc/codegen/ptx"
 	"pgc/ir"
 	"pgc/ir/quant"
-	"pgc/ir/target"
 	"pgc/passes"
 	"pgc/runtime/manifest"
 	"pgc/runtime/program"
 )
 
-// targetKinds are the values of --target: the kinds of machines that a file has programs for, the first one's runtime
+// targetKinds are the values of Options.Target: the kinds of machines that a file has programs for, the first one's runtime
 // in front.
 var targetKinds = map[string][]program.TargetKind{"": {program.CPU}, "cpu": {program.CPU}, "cuda": {program.PTX},
 	"cpu,cuda": {program.CPU, program.PTX}, "cuda,cpu": {program.CPU, program.PTX}}
@@ -31,22 +30,22 @@ func (o Options) onGPU() bool { return slices.Contains(targetKinds[o.Target], pr
 // checkTarget says what a program for GPUs cannot have.
 func (o Options) checkTarget() error {
 	if _, ok := targetKinds[o.Target]; !ok {
-		return fmt.Errorf("--target %s is not known: expected cpu, cuda or cpu,cuda", o.Target)
+		return optionError("Target", "%s is not known: expected cpu, cuda or cpu,cuda", o.Target)
 	}
 	if !o.onGPU() {
 		return nil
 	}
 	alone := len(targetKinds[o.Target]) == 1
 	if o.Compute == "f32" || alone && o.Compute != "" && o.Compute != "bf16" {
-		return fmt.Errorf("--compute %s is not possible with --target %s: products on a GPU are of bfloat16, expected no --compute or bf16", o.Compute, o.Target)
+		return optionError("Compute", "%s is not possible for %s: products on a GPU are of bfloat16, expected bf16", o.Compute, o.Target)
 	}
 	stored := func(name string) bool { return slices.Contains(gpuTypes, name) }
 	if o.Weights != "" && o.Weights != "auto" && !stored(o.Weights) {
-		return fmt.Errorf("--weights %s is not possible with --target %s: expected auto, %s", o.Weights, o.Target, strings.Join(gpuTypes, ", "))
+		return optionError("Weights", "%s is not possible for %s: expected auto, %s", o.Weights, o.Target, strings.Join(gpuTypes, ", "))
 	}
 	for _, rule := range o.Keep {
 		if _, name, ok := strings.Cut(rule, "="); ok && !stored(name) {
-			return fmt.Errorf("--keep %s is not possible with --target %s: expected PATTERN=TYPE with %s", rule, o.Target, strings.Join(gpuTypes, ", "))
+			return optionError("Keep", "%s is not possible for %s: expected PATTERN=TYPE with %s", rule, o.Target, strings.Join(gpuTypes, ", "))
 		}
 	}
 	return nil
@@ -138,9 +137,9 @@ func (o Options) machines(m *ir.Module) ([]*backend.Backend, error) {
 	if o.kind == program.PTX {
 		return []*backend.Backend{ptx.Backend()}, nil
 	}
-	targets, err := target.FindAll(o.CPU)
+	targets, err := Targets(o.CPU)
 	if err != nil {
-		return nil, OptionError{err}
+		return nil, err
 	}
 	return cpu.Variants(targets, codegen.MultipliesBFloat16(m)), nil
 }

@@ -103,7 +103,7 @@ func Find(name string) (Target, error) {
 			return t, nil
 		}
 	}
-	return Target{}, fmt.Errorf("--cpu %s is not known; known are native, %s", name, strings.Join(Names(), ", "))
+	return Target{}, fmt.Errorf("%s is not known: expected native, %s", name, strings.Join(Names(), ", "))
 }
 
 // defaults are lists of targets that serve every CPU of an architecture that pgc compiles for.
@@ -125,10 +125,10 @@ func FindAll(list string) ([]Target, error) {
 		for _, o := range all {
 			twice = twice || o.Name == t.Name
 			if o.Arch != t.Arch {
-				return nil, fmt.Errorf("--cpu %s: %s is %s and %s is %s: expected one kind of processor in an executable", list, o.Name, o.Arch, t.Name, t.Arch)
+				return nil, fmt.Errorf("%s: %s is %s and %s is %s: expected one kind of processor in an executable", list, o.Name, o.Arch, t.Name, t.Arch)
 			}
 			if o.Name != t.Name && slices.Equal(o.Features, t.Features) {
-				return nil, fmt.Errorf("--cpu %s: %s and %s have the same instructions, so that one would never run: expected one of them", list, o.Name, t.Name)
+				return nil, fmt.Errorf("%s: %s and %s have the same instructions, so that one would never run: expected one of them", list, o.Name, t.Name)
 			}
 		}
 		if !twice {
@@ -145,14 +145,14 @@ func FindAll(list string) ([]Target, error) {
 func best(list string, check func(features []string) error) (Target, error) {
 	all, err := FindAll(list)
 	if err != nil {
-		return Target{}, fmt.Errorf("--cpu native: %w", err)
+		return Target{}, fmt.Errorf("native: %w", err)
 	}
 	for _, t := range all {
 		if err = check(t.Features); err == nil {
 			return t, nil
 		}
 	}
-	return Target{}, fmt.Errorf("--cpu native: %w; pgc needs AVX2 and FMA, or an arm64 processor", err)
+	return Target{}, fmt.Errorf("native: %w; pgc needs AVX2 and FMA, or an arm64 processor", err)
 }
 
 // Attrs is the value of llc's -mattr: the features that the runtime checks, and without those that an x86-64 level

@@ -7,7 +7,6 @@ import (
 
 	"pgc/codegen/cpu"
 	"pgc/internal/build"
-	"pgc/ir/target"
 	"pgc/runtime/engine"
 	"pgc/runtime/program"
 )
@@ -44,7 +43,7 @@ func eachVariant(w io.Writer, path string, o build.Options, body func(variant pr
 
 func variantsOf(path string, o build.Options) (variants []program.Target, err error) {
 	if !IsExecutable(path) {
-		targets, err := target.FindAll(o.CPU)
+		targets, err := build.Targets(o.CPU)
 		for _, t := range targets {
 			variants = append(variants, cpu.Backend(t).Target)
 		}
