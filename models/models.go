@@ -27,6 +27,8 @@ type Model struct {
 	Ignored func(key string) bool
 	// Roles says what weights are for, by the beginnings of their names; the first that fits counts.
 	Roles []RoleOf
+	// Scale reports whether a weight is the factor of a norm, which training leaves near one.
+	Scale func(key string) bool
 	// Embedding and Head name the table of token embeddings and the matrix that maps hidden states to logits.
 	// Checkpoints may leave the head out and use the embedding. Head is empty where the model has none.
 	Embedding, Head string

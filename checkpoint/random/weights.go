@@ -8,7 +8,6 @@ import (
 	"hash/fnv"
 	"math"
 	"path/filepath"
-	"strings"
 	"sync"
 
 	"github.com/x448/float16"
@@ -79,7 +78,7 @@ func weights(ctx context.Context, dir string, m *models.Model, specs []models.We
 func scale(m *models.Model, s models.Weight) (mean, spread float64) {
 	uniform := math.Sqrt(3) // half the width of a uniform distribution of variance one
 	if len(s.Shape) == 1 {
-		if m.Role(s.Name) == models.VisionTower && strings.Contains(s.Name, "norm") && strings.HasSuffix(s.Name, ".weight") {
+		if m.Scale(s.Name) {
 			return 1, .05
 		}
 		return 0, .05

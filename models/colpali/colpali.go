@@ -27,6 +27,7 @@ var Model = models.Model{
 	Hub:       hub,
 	Ignored:   func(key string) bool { return paligemma.Ignored(key) || key == paligemma.Model.Head },
 	Roles:     append(slices.Clone(paligemma.Roles), models.RoleOf{Prefix: projection + ".", Role: models.RetrievalHead}),
+	Scale:     paligemma.Model.Scale,
 	Embedding: paligemma.Model.Embedding,
 	Embeds:    embeds,
 	Released:  released,

@@ -23,6 +23,7 @@ var Model = models.Model{
 	Hub:       Hub,
 	Ignored:   Ignored,
 	Roles:     Roles,
+	Scale:     isScale,
 	Embedding: embedTokens,
 	Head:      lmHead,
 	PromptEnd: "\n",

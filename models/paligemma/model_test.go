@@ -1,10 +1,12 @@
 package paligemma
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"pgc/models"
 	"pgc/models/config"
 )
 
@@ -67,6 +69,27 @@ func TestDefaults(t *testing.T) {
 	}
 	vision = Vision{HiddenSize: 1152, IntermediateSize: 4096, NumHiddenLayers: 27, NumAttentionHeads: 16, ImageSize: 224, PatchSize: 14, LayerNormEps: 1e-6}
 	if diff := cmp.Diff(vision, c.Vision); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestScales expects the factors of SigLIP's norms among the weights of a graph, and no others.
+func TestScales(t *testing.T) {
+	c := defaults(t, `{"model_type":"paligemma","text_config":{"model_type":"gemma2"},"vision_config":{}}`).WithLayers(1)
+	weights, err := models.Weights(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, w := range weights {
+		if Model.Scale(w.Name) {
+			got = append(got, w.Name)
+		}
+	}
+	layer := "vision_tower.encoder.layers.0."
+	want := []string{layer + "layer_norm1.weight", layer + "layer_norm2.weight", "vision_tower.post_layernorm.weight"}
+	slices.Sort(got)
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
 }

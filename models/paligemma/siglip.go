@@ -3,9 +3,19 @@ package paligemma
 import (
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 
 	. "pgc/frontend"
 )
+
+// layerNorms are the norms of a layer, before attention and before the MLP, and the one after all layers.
+var layerNorms = [3]string{"layer_norm1", "layer_norm2", "post_layernorm"}
+
+// isScale reports whether a weight is the factor of one of them. Those of Gemma's norms lack one: x·(1+w).
+func isScale(key string) bool {
+	return slices.ContainsFunc(layerNorms[:], func(name string) bool { return strings.HasSuffix(key, "."+name+".weight") })
+}
 
 // siglip is the image encoder for one picture: pixels [3, size, size] to patch features [tokens, hidden].
 func (b *builder) siglip(pixels *Value) *Value {
@@ -24,12 +34,12 @@ func (b *builder) siglip(pixels *Value) *Value {
 	b.trace("vision.embeddings", x)
 	for i := range c.NumHiddenLayers {
 		name := fmt.Sprintf("vision_tower.encoder.layers.%d.", i)
-		x = Add(x, b.siglipAttention(name+"self_attn.", b.layerNorm(name+"layer_norm1", x)))
-		h := GeluTanh(b.biased(name+"mlp.fc1", b.layerNorm(name+"layer_norm2", x), c.IntermediateSize))
+		x = Add(x, b.siglipAttention(name+"self_attn.", b.layerNorm(name+layerNorms[0], x)))
+		h := GeluTanh(b.biased(name+"mlp.fc1", b.layerNorm(name+layerNorms[1], x), c.IntermediateSize))
 		x = Add(x, b.biased(name+"mlp.fc2", h, c.HiddenSize))
 		b.trace(fmt.Sprintf("vision.layers.%d", i), x)
 	}
-	x = b.layerNorm("vision_tower.post_layernorm", x)
+	x = b.layerNorm("vision_tower."+layerNorms[2], x)
 	b.trace("vision.post_layernorm", x)
 	return x
 }
