@@ -19,10 +19,11 @@ var baseline = map[string]string{"amd64": "x86-64-v3", "arm64": "armv8-a"}[runti
 
 // TestCompile takes the runtime from the options and from bin/, which gives the same file, and opens it.
 func TestCompile(t *testing.T) {
+	folder := golden.Dir()
 	t.Chdir(t.TempDir())
 	elf := filepath.Join("bin", "pgcrt-"+runtime.GOARCH)
 	cmd := exec.Command("go", "build", "-o", filepath.Join(t.TempDir(), "pgcrt"), "pgc/cmd/pgcrt")
-	cmd.Dir, cmd.Env = golden.Dir(), append(os.Environ(), "CGO_ENABLED=0")
+	cmd.Dir, cmd.Env = folder, append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
@@ -31,7 +32,7 @@ func TestCompile(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := compile.Options{CPU: baseline, MaxTokens: 311}
-	checkpoint := filepath.Join(golden.Dir(), "pg1-odd")
+	checkpoint := filepath.Join(folder, "pg1-odd")
 	if _, err := compile.Compile(t.Context(), checkpoint, "none", o); err == nil || !strings.Contains(err.Error(), "pgcrt-"+runtime.GOARCH) {
 		t.Errorf("without a runtime: %v, expected an error that names the file", err)
 	}
