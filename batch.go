@@ -69,7 +69,7 @@ func (m *Model) Batch(ctx context.Context, requests iter.Seq[Request]) iter.Seq2
 // pending is a request of a batch whose answer comes, or why it cannot be answered.
 type pending struct {
 	job  *generate.Job
-	size image.Point // of the first picture
+	size image.Point // of the first image
 	err  error
 }
 

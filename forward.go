@@ -67,11 +67,11 @@ func (m *Model) forward(ctx context.Context, r ForwardRequest, open func([]safet
 	if err := m.generates(); err != nil {
 		return err
 	}
-	pictures, err := decodeAll(ctx, r.Images)
+	images, err := decodeAll(ctx, r.Images)
 	if err != nil {
 		return err
 	}
-	f := generate.ForwardRequest{Pictures: pictures, Prompt: r.Prompt, Suffix: r.Suffix, ParseSpecials: r.ParseSpecials}
+	f := generate.ForwardRequest{Images: images, Prompt: r.Prompt, Suffix: r.Suffix, ParseSpecials: r.ParseSpecials}
 	return m.whole(ctx, m.scheduler.Do(ctx, func(ctx context.Context, s *generate.Session, slot int) error {
 		return s.Forward(ctx, f, slot, open)
 	}))

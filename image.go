@@ -13,7 +13,7 @@ import (
 	"pgc/runtime/rgb"
 )
 
-// Image is a picture to ask about. It is decoded when it is first needed, and once. Consecutive requests about the same
+// Image is what to ask about. It is decoded when it is first needed, and once. Consecutive requests about the same
 // Image encode it once, too. The zero Image is none and an error in a request.
 type Image struct{ source *imageSource }
 
@@ -37,7 +37,7 @@ func URL(url string) Image {
 func Lazy(name string, read func(ctx context.Context) ([]byte, error)) Image {
 	return newImage(func(ctx context.Context) (*rgb.Image, error) {
 		if read == nil {
-			return nil, fmt.Errorf("picture %s: its function is nil, expected one that returns an image file", name)
+			return nil, fmt.Errorf("image %s: its function is nil, expected one that returns an image file", name)
 		}
 		data, err := read(ctx)
 		if err != nil {
@@ -56,7 +56,7 @@ func Bytes(data []byte) Image {
 func Pixels(m image.Image) Image {
 	return newImage(func(context.Context) (*rgb.Image, error) {
 		if err := checkPixels(m); err != nil {
-			return nil, fmt.Errorf("picture of pixels: %w", err)
+			return nil, fmt.Errorf("image of pixels: %w", err)
 		}
 		return rgb.FromImage(m), nil
 	})
@@ -86,7 +86,7 @@ func checkPixels(m image.Image) (err error) {
 	return nil
 }
 
-// limits are those of the pictures that are read here: the default ones, and the memory there is.
+// limits are those of the images that are read here: the default ones, and the memory there is.
 func limits() imageio.Limits {
 	l := imageio.DefaultLimits
 	l.Memory = native.CheckMemory

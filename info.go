@@ -31,7 +31,7 @@ type Info struct {
 	MaxTokens    int       `json:"max_tokens"`   // capacity of the KV cache
 	KV           string    `json:"kv"`           // its storage
 	KVBytes      int64     `json:"kv_bytes"`     // of one sequence
-	Sequences    int       `json:"sequences"`    // decoded at the same time at most
+	MaxBatch     int       `json:"sequences"`    // requests decoded at the same time at most
 	ArenaBytes   int64     `json:"arena_bytes"`
 	EmbeddingDim int       `json:"embedding_dim,omitempty"` // of a model that makes embeddings: elements of a vector
 	MemoryBytes  int64     `json:"memory_bytes"`            // with one image and 32 tokens of text
@@ -44,11 +44,11 @@ type Info struct {
 // ISA is an instruction set that an executable has code for. CPU, Features and Kernels of an Info are those of the one
 // that runs here, or else of the best.
 type ISA struct {
-	CPU      string   `json:"cpu"` // LLVM's -mcpu name
-	Features []string `json:"features"`
-	Kernels  int      `json:"kernels"`
-	Runs     bool     `json:"runs"`            // whether it is the one that runs here
-	Lacks    string   `json:"lacks,omitempty"` // why it cannot run here
+	CPU         string   `json:"cpu"` // LLVM's -mcpu name
+	Features    []string `json:"features"`
+	Kernels     int      `json:"kernels"`
+	Runs        bool     `json:"runs"`            // whether it is the one that runs here
+	Unsupported string   `json:"lacks,omitempty"` // why it cannot run here; "" if it can
 }
 
 // Info describes the executable.
@@ -70,14 +70,14 @@ func (e *Executable) info(p *program.Program, chosen bool, o options) Info {
 	i := Info{Model: m.Name, Kind: m.Kind, Parameters: m.Parameters, Weights: m.Weights, Compute: m.Compute, BF16Products: m.BF16Products,
 		Rounding: m.Rounding, Storage: storage(m, p), WeightBytes: p.WeightBytes, CodeBytes: e.codeBytes(), Kernels: len(p.Kernels),
 		CPU: p.Target.CPU, Features: p.Target.Features, ImageSize: m.ImageSize, ImageTokens: m.ImageTokens, MaxTokens: m.MaxTokens, KV: m.KV,
-		KVBytes: p.SlotBytes(), Sequences: p.Slots, Generator: p.Generator}
+		KVBytes: p.SlotBytes(), MaxBatch: p.Slots, Generator: p.Generator}
 	if m.Embedding != nil {
 		i.EmbeddingDim = m.Embedding.Dim
 	}
 	for _, q := range e.file.Programs {
 		s := ISA{CPU: q.Target.CPU, Features: q.Target.Features, Kernels: len(q.Kernels), Runs: chosen && q == p}
 		if err := engine.CheckSupport(q.Target); err != nil {
-			s.Lacks = err.Error()
+			s.Unsupported = err.Error()
 		}
 		i.Variants = append(i.Variants, s)
 	}

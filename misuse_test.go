@@ -154,7 +154,7 @@ func TestImageErrors(t *testing.T) {
 		{pgc.Pixels(&image.RGBA{Stride: 40, Rect: image.Rect(0, 0, 10, 10)}), "its pixels cannot be read"},
 		{pgc.Pixels(image.NewGray(image.Rectangle{})), "its size is 0x0"},
 		{pgc.Pixels(image.NewUniform(color.White)), "expected at most 120000000 pixels"},
-		{pgc.Lazy("photo", nil), "picture photo: its function is nil"},
+		{pgc.Lazy("photo", nil), "image photo: its function is nil"},
 		{pgc.Lazy("photo", func(context.Context) ([]byte, error) { return nil, broken }), "broken"},
 		{pgc.Bytes(nil), "it is empty"},
 		{pgc.Bytes([]byte("\x89PNG\r\n\x1a\nand nothing more")), "damaged"},

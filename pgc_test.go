@@ -179,7 +179,7 @@ func TestBatchWaitsForMemory(t *testing.T) {
 	for i, most := range map[int]int{1: 1, 2: 2} {
 		list[i].Images = []pgc.Image{pgc.Lazy("scarce", func(context.Context) ([]byte, error) {
 			if times[i]++; times[i] <= most {
-				return nil, fmt.Errorf("picture scarce: %w", native.ErrMemory)
+				return nil, fmt.Errorf("image scarce: %w", native.ErrMemory)
 			}
 			return file, nil
 		})}

@@ -125,11 +125,11 @@ func (m *Model) request(ctx context.Context, r Request) (generate.Request, error
 		return g, err
 	}
 	g.Prompt = r.Prompt
-	g.Pictures, err = decodeAll(ctx, r.Images)
+	g.Images, err = decodeAll(ctx, r.Images)
 	return g, err
 }
 
-// answer waits for a job and describes its result. Boxes are in pixels of the first picture, of the given size.
+// answer waits for a job and describes its result. Boxes are in pixels of the first image, of the given size.
 func (m *Model) answer(ctx context.Context, j *generate.Job, first image.Point) (*Answer, error) {
 	g, err := j.Wait()
 	if err := m.whole(ctx, err); err != nil {
@@ -141,7 +141,7 @@ func (m *Model) answer(ctx context.Context, j *generate.Job, first image.Point) 
 	return a, nil
 }
 
-// firstSize is the size of a request's first picture.
+// firstSize is the size of a request's first image.
 func firstSize(r generate.Request) image.Point {
-	return image.Pt(r.Pictures[0].Width, r.Pictures[0].Height)
+	return image.Pt(r.Images[0].Width, r.Images[0].Height)
 }

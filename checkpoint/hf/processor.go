@@ -51,7 +51,7 @@ func (c *Checkpoint) readGeneration() error {
 		s.Fail("repetition_penalty", "is %g, expected a positive number", g.RepetitionPenalty)
 	}
 	if s.Has("max_length") && g.MaxNewTokens == 0 && s.Int("max_length", 20) != 20 { // 20 is transformers' default
-		s.Fail("max_length", "is %s and would count the picture's tokens: expected max_new_tokens", s.Show("max_length"))
+		s.Fail("max_length", "is %s and would count the image's tokens: expected max_new_tokens", s.Show("max_length"))
 	}
 	for _, key := range slices.Sorted(maps.Keys(neutral)) {
 		s.Only(key, neutral[key]...)
@@ -107,7 +107,7 @@ func (c *Checkpoint) readPreprocessor() error {
 	side(s, facts.ImageSize)
 	for _, of := range []*config.Section{s, whole} {
 		if n := of.Int("image_seq_length", facts.ImageTokens); n != facts.ImageTokens {
-			of.Fail("image_seq_length", "is %d, but config.json makes %d tokens of a picture", n, facts.ImageTokens)
+			of.Fail("image_seq_length", "is %d, but config.json makes %d tokens of an image", n, facts.ImageTokens)
 		}
 	}
 	s.Rest(inertImages)
@@ -121,7 +121,7 @@ func (c *Checkpoint) readPreprocessor() error {
 	return whole.Err()
 }
 
-// side checks that pictures are resized to what the encoder takes; size is an object or one number.
+// side checks that images are resized to what the encoder takes; size is an object or one number.
 func side(s *config.Section, want int) {
 	if !s.Has("size") {
 		if want != 224 && s.Len() > 0 {

@@ -90,7 +90,7 @@ type schedule struct {
 
 // The microkernel fills the register file: 6×16 of 16 ymm, 12×32 of 32 zmm, 6×16 of 32 registers of NEON. kc×nr floats
 // of B, and what they are widened from, take 8–24 KiB of L1; mb×kc floats of A, 144 KiB, stay in L2 while the columns
-// of a task pass by. 288 rows are a small picture and its prompt, whose weights are then read once. Measured with
+// of a task pass by. 288 rows are a small image and its prompt, whose weights are then read once. Measured with
 // BenchmarkMatmul on Zen 5, 266 rows of bfloat16: kc 128 and mb 288 are 1–3 % (AVX2) and 5–8 % (AVX-512) ahead of 256
 // and 192, nb 256 another 2 % on AVX-512.
 //

@@ -102,7 +102,7 @@ func TestPictureInGroup(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "picture " + large + ": its size 10000x9000 needs 343.3 MiB of memory, but only "
+	want := "image " + large + ": its size 10000x9000 needs 343.3 MiB of memory, but only "
 	procs := group(t, 64<<20)
 	code, _, stderr := within(procs, exe, "generate", "--image", large, "--prompt", "", "--max-new-tokens", "1")
 	if code != 1 || !strings.Contains(stderr, want) || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, "(the limit of control group /") {

@@ -25,8 +25,8 @@ import (
 	"pgc/runtime/program"
 )
 
-// Loaded is a model compiled to run in this process. Its functions return every layer's result.
-type Loaded struct {
+// Model is a model compiled to run in this process. Its functions return every layer's result.
+type Model struct {
 	Module  *ir.Module
 	Session *generate.Session
 	Inputs  map[string]Observed // by key of an observed weight
@@ -48,7 +48,7 @@ type LoadOptions struct {
 const anyCPU = "x86-64-v3"
 
 // Load compiles the checkpoint. Close what it returns before c.
-func Load(ctx context.Context, c *hf.Checkpoint, o LoadOptions) (*Loaded, error) {
+func Load(ctx context.Context, c *hf.Checkpoint, o LoadOptions) (*Model, error) {
 	t, err := target.Find(anyCPU)
 	if err != nil {
 		return nil, err
@@ -60,7 +60,7 @@ func Load(ctx context.Context, c *hf.Checkpoint, o LoadOptions) (*Loaded, error)
 	if err != nil {
 		return nil, err
 	}
-	l := &Loaded{Inputs: map[string]Observed{}}
+	l := &Model{Inputs: map[string]Observed{}}
 	if l.Module, err = plain(c, o.Options, true); err != nil {
 		return nil, err
 	}
@@ -117,7 +117,7 @@ func Load(ctx context.Context, c *hf.Checkpoint, o LoadOptions) (*Loaded, error)
 }
 
 // Close stops the threads and gives memory and disk back.
-func (l *Loaded) Close() { l.close() }
+func (l *Model) Close() { l.close() }
 
 // temporary maps the weights from an unlinked file, so that the system can evict what is not in use.
 func temporary(ctx context.Context, r *codegen.Result, c *hf.Checkpoint, o LoadOptions) ([]byte, error) {

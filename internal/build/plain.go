@@ -15,8 +15,8 @@ import (
 	"pgc/runtime/program"
 )
 
-// Model is a graph without weights that no pass has seen.
-type Model struct {
+// Graph is the graph of a model, without weights, before any pass.
+type Graph struct {
 	Name        string
 	Layers      int // of the encoder and the decoder, where not all
 	ImageTokens int
@@ -45,7 +45,7 @@ func isELF(path string) bool {
 
 // Plain returns the graph of a checkpoint directory, of an executable, or of the released size or config.json that pgc
 // random takes. layers, if not 0, is how many layers of the encoder and of the decoder to build.
-func Plain(path string, layers int, o Options) (*Model, error) {
+func Plain(path string, layers int, o Options) (*Graph, error) {
 	info, err := os.Stat(path)
 	if err == nil && !info.IsDir() && filepath.Ext(path) != ".json" {
 		if layers != 0 {
@@ -71,7 +71,7 @@ func Plain(path string, layers int, o Options) (*Model, error) {
 			return nil, err
 		}
 	}
-	m := &Model{Name: strings.TrimSuffix(filepath.Base(path), ".json"), ImageTokens: cfg.Facts().ImageTokens}
+	m := &Graph{Name: strings.TrimSuffix(filepath.Base(path), ".json"), ImageTokens: cfg.Facts().ImageTokens}
 	if least := cfg.Facts().NumHiddenLayers; layers > least || layers < 0 {
 		return nil, fmt.Errorf("%d layers of %s: expected 1 to %d", layers, path, least)
 	}
@@ -84,7 +84,7 @@ func Plain(path string, layers int, o Options) (*Model, error) {
 }
 
 // carried reads the graph that an executable carries.
-func carried(path string) (*Model, error) {
+func carried(path string) (*Graph, error) {
 	image, err := program.OpenFile(path)
 	if err != nil {
 		return nil, err
@@ -94,7 +94,7 @@ func carried(path string) (*Model, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	m := &Model{Name: described.Name, ImageTokens: described.ImageTokens}
+	m := &Graph{Name: described.Name, ImageTokens: described.ImageTokens}
 	m.Module, err = decodeGraph(path, image, image.Program.Target.Kind)
 	return m, err
 }

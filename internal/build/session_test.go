@@ -107,7 +107,7 @@ func noise(t *testing.T) []*rgb.Image {
 // something else decides or where the greatest logit settles nothing; the tokens are the same.
 func TestStep(t *testing.T) {
 	s, x := spied(t, "pg1-odd")
-	request := generate.Request{Pictures: noise(t), Prompt: "caption en", MaxNewTokens: 9}
+	request := generate.Request{Images: noise(t), Prompt: "caption en", MaxNewTokens: 9}
 	answer := func(r generate.Request) []int32 {
 		t.Helper()
 		a, err := s.Generate(t.Context(), r)
@@ -179,7 +179,7 @@ func TestStepBatch(t *testing.T) {
 	prompts := []string{"caption en", "detect cat", "what"}
 	var want [][]int32
 	for _, prompt := range prompts {
-		a, err := s.Generate(t.Context(), generate.Request{Pictures: noise(t), Prompt: prompt, MaxNewTokens: 12})
+		a, err := s.Generate(t.Context(), generate.Request{Images: noise(t), Prompt: prompt, MaxNewTokens: 12})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -205,7 +205,7 @@ func TestStepBatch(t *testing.T) {
 		}
 		var jobs []*generate.Job
 		for _, prompt := range prompts {
-			jobs = append(jobs, d.Submit(t.Context(), generate.Request{Pictures: noise(t), Prompt: prompt, MaxNewTokens: 12}))
+			jobs = append(jobs, d.Submit(t.Context(), generate.Request{Images: noise(t), Prompt: prompt, MaxNewTokens: 12}))
 		}
 		close(submitted)
 		for i, j := range jobs {

@@ -86,7 +86,7 @@ type factor struct {
 	before []float32 // row j, from j·n on, holds R[i][j]/R[j][j] for i < j
 }
 
-// damping is added to the diagonal, as a share of its mean: what a few pictures do not show may still happen.
+// damping is added to the diagonal, as a share of its mean: what a few images do not show may still happen.
 const damping = 0.01
 
 // factored returns the factors of all blocks. The sums are gone then.

@@ -21,7 +21,7 @@ type Vision struct {
 	LayerNormEps                                                     float64
 }
 
-// Tokens is the number of patches of a picture, the tokens it becomes.
+// Tokens is the number of patches of an image, the tokens it becomes.
 func (v Vision) Tokens() int { return (v.ImageSize / v.PatchSize) * (v.ImageSize / v.PatchSize) }
 
 // The values of text_config.model_type and of layer_types.

@@ -20,7 +20,7 @@ type call struct {
 	cos, sin                       *Value // [rows, head_dim/2]
 }
 
-// embed is the decoder's input: token embeddings times sqrt(hidden), image features where a token is a picture's.
+// embed is the decoder's input: token embeddings times sqrt(hidden), image features where a token is an image's.
 // slots [rows] holds the row of features for image tokens and -1 for text.
 func (b *builder) embed(ids, slots, features *Value, rows ir.Dim) *Value {
 	text := b.embedText(ids)

@@ -44,7 +44,7 @@ const HeadRows = 64
 // Graph returns the module of a model. What functions hand on to each other lies in states: "state x" below is read,
 // "-> x" is written there unless it says output.
 //
-//	encode_image(pixels [3,size,size]) -> features [tokens of a picture, hidden], from row on
+//	encode_image(pixels [3,size,size]) -> features [tokens of an image, hidden], from row on
 //	prefill(ids [S], slots [S], state features) -> last [1, hidden], of the last token
 //	greedy(state last) -> next [1], the id of the greatest logit, -1 where one is NaN
 //	logits(state last) -> output logits [1, vocabulary]

@@ -17,7 +17,7 @@ func isScale(key string) bool {
 	return slices.ContainsFunc(layerNorms[:], func(name string) bool { return strings.HasSuffix(key, "."+name+".weight") })
 }
 
-// siglip is the image encoder for one picture: pixels [3, size, size] to patch features [tokens, hidden].
+// siglip is the image encoder for one image: pixels [3, size, size] to patch features [tokens, hidden].
 func (b *builder) siglip(pixels *Value) *Value {
 	c := b.cfg.Vision
 	grid, p := c.ImageSize/c.PatchSize, c.PatchSize

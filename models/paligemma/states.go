@@ -13,7 +13,7 @@ func (b *builder) keep(state *Value, first ir.Dim, rows *Value) *Value {
 	return all
 }
 
-// features are those of all pictures of a prompt, of one at least.
+// features are those of all images of a prompt, of one at least.
 func (b *builder) features() *Value {
 	return b.f.State(entry.StateFeatures, ir.F32, max(b.opt.MaxTokens, b.cfg.Vision.Tokens()), b.cfg.Text.HiddenSize)
 }

@@ -155,14 +155,14 @@ func (c *infoCmd) Run(a *App) error {
 		switch {
 		case s.Runs:
 			state = "; runs here"
-		case s.Lacks != "":
-			state = "; " + s.Lacks
+		case s.Unsupported != "":
+			state = "; " + s.Unsupported
 		}
 		fmt.Fprintf(a.Out, "             %s: %d kernels %v%s\n", s.CPU, s.Kernels, s.Features, state)
 	}
 	fmt.Fprintf(a.Out, "pictures     %d × %d pixels, %d tokens each\n", i.ImageSize, i.ImageSize, i.ImageTokens)
 	if i.KVBytes > 0 {
-		fmt.Fprintf(a.Out, "KV cache     %d tokens in %s, %s; as much for each of up to %d requests that batch decodes at once\n", i.MaxTokens, i.KV, mib(i.KVBytes), i.Sequences)
+		fmt.Fprintf(a.Out, "KV cache     %d tokens in %s, %s; as much for each of up to %d requests that batch decodes at once\n", i.MaxTokens, i.KV, mib(i.KVBytes), i.MaxBatch)
 	}
 	if i.EmbeddingDim > 0 {
 		fmt.Fprintf(a.Out, "embeddings   %d numbers a token, up to %d tokens\n", i.EmbeddingDim, i.MaxTokens)

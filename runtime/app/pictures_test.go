@@ -68,7 +68,7 @@ func TestPictureSources(t *testing.T) {
 		if err == nil {
 			_, err = list[0].Decode(t.Context())
 		}
-		if err == nil || !strings.Contains(err.Error(), words) || !strings.HasPrefix(err.Error(), "picture "+name+": ") {
+		if err == nil || !strings.Contains(err.Error(), words) || !strings.HasPrefix(err.Error(), "image "+name+": ") {
 			t.Errorf("%s gave %v, expected an error that says %q", name, err, words)
 		}
 	}

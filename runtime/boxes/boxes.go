@@ -20,7 +20,7 @@ const (
 // Box is one object.
 type Box struct {
 	Label string     `json:"label"`
-	Box   [4]float64 `json:"box"`           // x0, y0, x1, y1 in pixels of the picture: location / 1024 × size
+	Box   [4]float64 `json:"box"`           // x0, y0, x1, y1 in pixels of the image: location / 1024 × size
 	Loc   [4]int     `json:"loc"`           // y0, x0, y1, x1 in 0…1023, as in the answer
 	Seg   []int      `json:"seg,omitempty"` // the sixteen codes 0…127 of the mask; nil without one
 }

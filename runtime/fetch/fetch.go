@@ -51,7 +51,7 @@ func Get(ctx context.Context, name string, lim Limits) ([]byte, error) {
 		data, err = overHTTP(ctx, name, lim, internet)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("picture %s: %w", Short(name), err)
+		return nil, fmt.Errorf("image %s: %w", Short(name), err)
 	}
 	return data, nil
 }

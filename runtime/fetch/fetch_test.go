@@ -120,7 +120,7 @@ func TestHTTP(t *testing.T) {
 				t.Fatalf("%d bytes and no error", len(got))
 			}
 			text := err.Error()
-			if !strings.HasPrefix(text, "picture "+s.URL+path+": ") || !strings.Contains(text, words) || strings.Contains(text, "\n") {
+			if !strings.HasPrefix(text, "image "+s.URL+path+": ") || !strings.Contains(text, words) || strings.Contains(text, "\n") {
 				t.Errorf("error %q, expected one that names the address and says %q", text, words)
 			}
 			used := (after.TotalAlloc - before.TotalAlloc) >> 10
@@ -155,7 +155,7 @@ func TestAddresses(t *testing.T) {
 		}
 		text := err.Error()
 		t.Log(text)
-		if !strings.HasPrefix(text, "picture ") || !strings.Contains(text, words) || len(text) > 250 || strings.Contains(text, "secret") {
+		if !strings.HasPrefix(text, "image ") || !strings.Contains(text, words) || len(text) > 250 || strings.Contains(text, "secret") {
 			t.Errorf("error %q, expected one sentence that says %q", text, words)
 		}
 	}
@@ -242,7 +242,7 @@ func FuzzData(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, rest string) {
 		data, err := Get(t.Context(), "data:"+rest, limits)
-		if err != nil && (strings.ContainsAny(err.Error(), "\n\r") || !strings.HasPrefix(err.Error(), "picture data:")) {
+		if err != nil && (strings.ContainsAny(err.Error(), "\n\r") || !strings.HasPrefix(err.Error(), "image data:")) {
 			t.Errorf("error %q is not one sentence", err)
 		}
 		if int64(len(data)) > limits.Bytes {

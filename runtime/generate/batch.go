@@ -110,7 +110,7 @@ func (b *batch) settle(slot int, err error) {
 		a = j.seq.a
 	}
 	b.slots[slot] = nil
-	j.seq, j.request = nil, Request{} // with its pictures
+	j.seq, j.request = nil, Request{} // with its images
 	j.finish(a, err)
 }
 

@@ -14,7 +14,7 @@ import (
 
 // ForwardRequest is what Forward runs the model over.
 type ForwardRequest struct {
-	Pictures      []*rgb.Image
+	Images        []*rgb.Image
 	Prompt        string
 	Suffix        *string // the expected answer; nil is none
 	ParseSpecials bool
@@ -26,19 +26,19 @@ type Sink interface {
 	WriteFloat32s([]float32) error
 }
 
-// Forward runs the model over pictures, prompt and suffix, as PaliGemmaForConditionalGeneration.forward does, in a
+// Forward runs the model over images, prompt and suffix, as PaliGemmaForConditionalGeneration.forward does, in a
 // batch slot, and writes its inputs and results to the sink that open makes for them. Logits are computed and written
 // in blocks of rows.
 func (s *Session) Forward(ctx context.Context, r ForwardRequest, slot int, open func([]safetensors.Spec) (Sink, error)) error {
-	p, err := s.Layout(len(r.Pictures), r.Prompt, r.Suffix, r.ParseSpecials)
+	p, err := s.Layout(len(r.Images), r.Prompt, r.Suffix, r.ParseSpecials)
 	if err != nil {
 		return err
 	}
-	if err := s.Check(p, len(r.Pictures), 0, slot); err != nil {
+	if err := s.Check(p, len(r.Images), 0, slot); err != nil {
 		return err
 	}
 	m := s.Model
-	n, images, scored := len(p.IDs), len(r.Pictures), len(p.IDs)-p.Prefix
+	n, images, scored := len(p.IDs), len(r.Images), len(p.IDs)-p.Prefix
 	specs := []safetensors.Spec{
 		{Name: "input_ids", DType: safetensors.I32, Shape: []int{n}},
 		{Name: "token_type_ids", DType: safetensors.I32, Shape: []int{n}},
@@ -67,17 +67,17 @@ func (s *Session) forwardTo(ctx context.Context, w Sink, p tokenizer.Prompt, r F
 		return err
 	}
 	norm := preprocess.Normalization{Rescale: m.RescaleFactor, Mean: m.Mean, Std: m.Std}
-	for _, pic := range r.Pictures {
+	for _, pic := range r.Images {
 		if err := w.WriteFloat32s(preprocess.PixelValues(pic, m.ImageSize, norm)); err != nil {
 			return err
 		}
 	}
 	s.fn.forward.Set(entry.SymSlot, slot)
-	if err := s.Hidden(ctx, p, r.Pictures); err != nil {
+	if err := s.Hidden(ctx, p, r.Images); err != nil {
 		return err
 	}
 	s.ran(len(p.IDs), slot)
-	features := len(r.Pictures) * m.ImageTokens * m.HiddenSize
+	features := len(r.Images) * m.ImageTokens * m.HiddenSize
 	rows := make([]float32, features)
 	if err := engine.Get(s.fn.features, 0, rows); err != nil {
 		return err
@@ -102,10 +102,10 @@ func (s *Session) forwardTo(ctx context.Context, w Sink, p tokenizer.Prompt, r F
 	return w.WriteFloat32s(logprobs)
 }
 
-// Hidden encodes the pictures and runs the decoder over all tokens of a prompt, whose hidden states stay in the
+// Hidden encodes the images and runs the decoder over all tokens of a prompt, whose hidden states stay in the
 // executor.
-func (s *Session) Hidden(ctx context.Context, p tokenizer.Prompt, pictures []*rgb.Image) error {
-	if _, _, err := s.Encode(ctx, pictures); err != nil {
+func (s *Session) Hidden(ctx context.Context, p tokenizer.Prompt, images []*rgb.Image) error {
+	if _, _, err := s.Encode(ctx, images); err != nil {
 		return err
 	}
 	if err := s.start(s.fn.forward, p); err != nil {

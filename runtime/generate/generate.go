@@ -11,9 +11,9 @@ import (
 	"pgc/runtime/tokenizer"
 )
 
-// Request asks for an answer about some pictures.
+// Request asks for an answer about some images.
 type Request struct {
-	Pictures      []*rgb.Image
+	Images        []*rgb.Image
 	Prompt        string
 	ParseSpecials bool
 	MaxNewTokens  int

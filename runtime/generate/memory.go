@@ -18,7 +18,7 @@ type Memory struct {
 func (m Memory) Total() int64 { return m.Weights + m.KV + m.Arena + m.Rest }
 
 // What a process takes whatever its model: the pages of the runtime's own code and data that a run touches, and Go's
-// heap with a picture of moderate size. Measured.
+// heap with an image of moderate size. Measured.
 const (
 	runtimeBytes = 7 << 20
 	heapBytes    = 3 << 20

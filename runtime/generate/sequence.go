@@ -26,11 +26,11 @@ type sequence struct {
 	done    bool
 }
 
-// begin encodes the pictures of a request, whose prompt is p, runs the prompt, and chooses the first token.
+// begin encodes the images of a request, whose prompt is p, runs the prompt, and chooses the first token.
 func (s *Session) begin(ctx context.Context, r Request, p tokenizer.Prompt, slot int) (*sequence, error) {
 	q := &sequence{s: s, r: r, a: &Answer{PromptTokens: len(p.IDs), FinishReason: "length"}, slot: slot, prefix: p.Prefix, seen: slices.Clone(p.IDs)}
 	var err error
-	if q.a.Preprocess, q.a.Encode, err = s.Encode(ctx, r.Pictures); err != nil {
+	if q.a.Preprocess, q.a.Encode, err = s.Encode(ctx, r.Images); err != nil {
 		return nil, err
 	}
 	start := time.Now()

@@ -1,4 +1,4 @@
-// Package generate runs PaliGemma: it lays out the prompt, encodes pictures, fills the KV cache, and generates or
+// Package generate runs PaliGemma: it lays out the prompt, encodes images, fills the KV cache, and generates or
 // scores tokens with the functions of a compiled program.
 //
 // It imports the other packages of runtime and nothing of the compiler.
@@ -27,7 +27,7 @@ type Session struct {
 
 	fn      *functions
 	used    used
-	encoded []*rgb.Image // whose features the executor holds, picture by picture
+	encoded []*rgb.Image // whose features the executor holds, image by image
 	id      [1]int32     // what goes into the state next and comes from it
 	row     []float32    // logits of one sequence
 }
@@ -42,7 +42,7 @@ func New(m *manifest.Model, t *tokenizer.Tokenizer, e *engine.Engine) (*Session,
 	return s, nil
 }
 
-// Layout makes the prompt of a text about some pictures as transformers' PaliGemmaProcessor does. A nil suffix is none.
+// Layout makes the prompt of a text about some images as transformers' PaliGemmaProcessor does. A nil suffix is none.
 // A text that cannot fit the KV cache by its length alone is refused before it is encoded.
 func (s *Session) Layout(images int, text string, suffix *string, parseSpecials bool) (tokenizer.Prompt, error) {
 	given := text
@@ -70,18 +70,18 @@ func (s *Session) Check(p tokenizer.Prompt, images, newTokens, slot int) error {
 
 // layout is the prompt of a request, if the model can take it.
 func (s *Session) layout(r *Request) (tokenizer.Prompt, error) {
-	p, err := s.Layout(len(r.Pictures), r.Prompt, nil, r.ParseSpecials)
+	p, err := s.Layout(len(r.Images), r.Prompt, nil, r.ParseSpecials)
 	if err != nil {
 		return p, err
 	}
-	return p, s.fits(p, len(r.Pictures))
+	return p, s.fits(p, len(r.Images))
 }
 
 // fits says why a prompt cannot be run whatever the machine.
 func (s *Session) fits(p tokenizer.Prompt, images int) error {
 	n := len(p.IDs)
 	if n > s.Model.MaxTokens {
-		return fmt.Errorf("the prompt has %d tokens (%d pictures of %d and %d of text), but the KV cache holds %d: compile with --max-tokens %d or more",
+		return fmt.Errorf("the prompt has %d tokens (%d images of %d and %d of text), but the KV cache holds %d: compile with --max-tokens %d or more",
 			n, images, s.Model.ImageTokens, n-images*s.Model.ImageTokens, s.Model.MaxTokens, n)
 	}
 	for i, id := range p.IDs {
@@ -100,14 +100,14 @@ func (s *Session) enough(p tokenizer.Prompt, newTokens, slot int, others int64) 
 	return native.CheckMemory(need+others, fmt.Sprintf("a prompt of %d tokens", n))
 }
 
-// Encode runs the image encoder over the pictures; their features stay in the executor for prefill and forward. What is
-// there from the last time, a picture at the same place, is not encoded again.
-func (s *Session) Encode(ctx context.Context, pictures []*rgb.Image) (preprocessing, encoding time.Duration, err error) {
+// Encode runs the image encoder over the images; their features stay in the executor for prefill and forward. What is
+// there from the last time, an image at the same place, is not encoded again.
+func (s *Session) Encode(ctx context.Context, images []*rgb.Image) (preprocessing, encoding time.Duration, err error) {
 	n := preprocess.Normalization{Rescale: s.Model.RescaleFactor, Mean: s.Model.Mean, Std: s.Model.Std}
-	for len(s.encoded) < len(pictures) {
+	for len(s.encoded) < len(images) {
 		s.encoded = append(s.encoded, nil)
 	}
-	for i, p := range pictures {
+	for i, p := range images {
 		if s.encoded[i] == p {
 			continue
 		}

@@ -114,7 +114,7 @@ func sentence(t *testing.T, name string, err error, words ...string) {
 		return
 	}
 	text := err.Error()
-	if !strings.HasPrefix(text, "picture "+name+": ") || strings.ContainsAny(text, "\n\r") || len(text) > 300+len(name) {
+	if !strings.HasPrefix(text, "image "+name+": ") || strings.ContainsAny(text, "\n\r") || len(text) > 300+len(name) {
 		t.Errorf("error %q is not one sentence that names %s", text, name)
 	}
 	for _, w := range words {
@@ -152,7 +152,7 @@ func TestBadFiles(t *testing.T) {
 		"\xff\xd8\xff\xd9":                    "ends before",
 		"\xff\xd8\xff\xe0\x00\x02\xff\xd9123": "ends before",
 		"GIF89a":                              "truncated",
-		"RIFF\x04\x00\x00\x00WEBP":            "no picture",
+		"RIFF\x04\x00\x00\x00WEBP":            "no image",
 		"RIFF\xff\xff\x00\x00WEBP":            "truncated",
 		"BM\x00\x00\x00\x00\x00\x00\x00\x00":  "truncated",
 		"II*\x00\x08\x00\x00\x00":             "truncated",

@@ -14,17 +14,17 @@ func foreign(data []byte) string {
 	case len(data) >= 12 && string(data[4:8]) == "ftyp":
 		switch string(data[8:12]) {
 		case "avif", "avis":
-			return "it is an AVIF picture, which is not supported"
+			return "it is an AVIF image, which is not supported"
 		case "heic", "heix", "hevc", "mif1", "msf1":
-			return "it is a HEIC picture, which is not supported"
+			return "it is a HEIC image, which is not supported"
 		}
 		return "it is a video"
 	case is("\xff\x0a", "\x00\x00\x00\x0cJXL "):
-		return "it is a JPEG XL picture, which is not supported"
+		return "it is a JPEG XL image, which is not supported"
 	case is("\x00\x00\x00\x0cjP  ", "\xff\x4f\xff\x51"):
-		return "it is a JPEG 2000 picture, which is not supported"
+		return "it is a JPEG 2000 image, which is not supported"
 	case is("II+\x00", "MM\x00+"):
-		return "it is a BigTIFF picture, which is not supported"
+		return "it is a BigTIFF image, which is not supported"
 	case is("8BPS"):
 		return "it is a Photoshop document, which is not supported"
 	case is("\x00\x00\x01\x00"):

@@ -58,7 +58,7 @@ func Read(path string, lim Limits) (*rgb.Image, error) {
 	} else {
 		f, err := os.Open(path)
 		if err != nil {
-			return nil, fmt.Errorf("picture %s: %s", path, openReason(err))
+			return nil, fmt.Errorf("image %s: %s", path, openReason(err))
 		}
 		defer f.Close()
 		file = f
@@ -67,12 +67,12 @@ func Read(path string, lim Limits) (*rgb.Image, error) {
 	if info, err := file.Stat(); err == nil {
 		switch {
 		case info.IsDir():
-			return nil, fmt.Errorf("picture %s: it is a directory, %s", name, expected)
+			return nil, fmt.Errorf("image %s: it is a directory, %s", name, expected)
 		case info.Size() > lim.Bytes:
-			return nil, fmt.Errorf("picture %s: its %d bytes are over the limit of %d", name, info.Size(), lim.Bytes)
+			return nil, fmt.Errorf("image %s: its %d bytes are over the limit of %d", name, info.Size(), lim.Bytes)
 		}
 		if err := lim.memory(info.Size(), "the file"); err != nil {
-			return nil, fmt.Errorf("picture %s: %w", name, err)
+			return nil, fmt.Errorf("image %s: %w", name, err)
 		}
 		data.Grow(int(info.Size()) + bytes.MinRead)
 	}
@@ -81,10 +81,10 @@ func Read(path string, lim Limits) (*rgb.Image, error) {
 		_, err = data.ReadFrom(io.LimitReader(&asking{Reader: file, lim: lim, next: int64(data.Cap())}, lim.Bytes+1-headBytes))
 	}
 	if errors.As(err, new(memoryError)) {
-		return nil, fmt.Errorf("picture %s: %w", name, err)
+		return nil, fmt.Errorf("image %s: %w", name, err)
 	}
 	if err != nil && err != io.EOF {
-		return nil, fmt.Errorf("picture %s: it cannot be read: %w", name, reason(err))
+		return nil, fmt.Errorf("image %s: it cannot be read: %w", name, reason(err))
 	}
 	return Decode(name, data.Bytes(), lim)
 }
@@ -123,18 +123,18 @@ func (r *asking) Read(b []byte) (int, error) {
 //   - color profiles and gamma are ignored.
 func Decode(name string, data []byte, lim Limits) (*rgb.Image, error) {
 	if len(data) == 0 {
-		return nil, fmt.Errorf("picture %s: it is empty, %s", name, expected)
+		return nil, fmt.Errorf("image %s: it is empty, %s", name, expected)
 	}
 	if int64(len(data)) > lim.Bytes {
-		return nil, fmt.Errorf("picture %s: it is over the limit of %d bytes", name, lim.Bytes)
+		return nil, fmt.Errorf("image %s: it is over the limit of %d bytes", name, lim.Bytes)
 	}
 	f := sniff(data)
 	if f == nil {
-		return nil, fmt.Errorf("picture %s: %s, %s", name, foreign(data), expected)
+		return nil, fmt.Errorf("image %s: %s, %s", name, foreign(data), expected)
 	}
 	p, err := f.read(data, lim)
 	if err != nil {
-		return nil, fmt.Errorf("picture %s: %w", name, f.explain(err))
+		return nil, fmt.Errorf("image %s: %w", name, f.explain(err))
 	}
 	return p, nil
 }
@@ -157,7 +157,7 @@ func (f *format) read(data []byte, lim Limits) (p *rgb.Image, err error) {
 	orientation, each := 1, int64(f.memory(data))
 	if f.metadata != nil {
 		if orientation = exif.Orientation(f.metadata(data)); orientation > 1 {
-			each += 3 // the picture, turned
+			each += 3 // the image, turned
 		}
 	}
 	if err := lim.memory(each*int64(size.X)*int64(size.Y), fmt.Sprintf("its size %dx%d", size.X, size.Y)); err != nil {

@@ -98,7 +98,7 @@ func TestMemory(t *testing.T) {
 		before = after
 		_, err = Decode(name, data, lim)
 		runtime.ReadMemStats(&after)
-		if !errors.Is(err, io.ErrShortBuffer) || err.Error() != "picture "+name+": short buffer" {
+		if !errors.Is(err, io.ErrShortBuffer) || err.Error() != "image "+name+": short buffer" {
 			t.Errorf("%s: without memory: %v", name, err)
 		}
 		if took := after.TotalAlloc - before.TotalAlloc; took > 2<<20 {

@@ -12,7 +12,7 @@ type Model struct {
 	Name         string // of the checkpoint: org/name where it came from the Hugging Face cache, else the name of its directory
 	Kind         string // "paligemma (gemma)" or "paligemma (gemma2)"
 	ImageSize    int    // pixels of a side
-	ImageTokens  int    // per picture
+	ImageTokens  int    // per image
 	HiddenSize   int
 	VocabSize    int
 	MaxTokens    int // capacity of the KV cache

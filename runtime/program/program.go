@@ -32,7 +32,7 @@ type Program struct {
 	// MinBatch is the smallest number of sequences for which a step for all batch slots takes less time than a step for
 	// each sequence: a property of the processor that the code is for, since a step for all slots computes all of them.
 	MinBatch int
-	// Model is what the application around the kernels needs to know (picture size, token ids, generation defaults …)
+	// Model is what the application around the kernels needs to know (image size, token ids, generation defaults …)
 	// as JSON. This package does not look into it.
 	Model []byte
 }

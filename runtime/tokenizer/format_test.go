@@ -26,7 +26,7 @@ func use(t *testing.T, tok *Tokenizer, text string) {
 	}
 	tok.ID(text)
 	tok.Token(7)
-	if _, err := tok.Prompt(Layout{Image: 1, BOS: 2, EOS: 3, ImageTokens: 2, End: "\n"}, 1, text, &text, true); err != nil && !strings.Contains(err.Error(), " pictures") {
+	if _, err := tok.Prompt(Layout{Image: 1, BOS: 2, EOS: 3, ImageTokens: 2, End: "\n"}, 1, text, &text, true); err != nil && !strings.Contains(err.Error(), " images") {
 		t.Fatal(err)
 	}
 }

@@ -25,7 +25,7 @@ type Prompt struct {
 }
 
 // Prompt lays out a prompt about images as transformers' PaliGemmaProcessor does (processing_paligemma.py): the image
-// tokens of every picture, <bos>, the text and the end, tokenized together; then, if suffix is not nil, the suffix
+// tokens of every image, <bos>, the text and the end, tokenized together; then, if suffix is not nil, the suffix
 // and <eos>.
 //
 // The texts are taken literally unless parseSpecials is set. Then special tokens in them count, and where the prompt
@@ -35,7 +35,7 @@ func (t *Tokenizer) Prompt(l Layout, images int, prompt string, suffix *string, 
 	image := t.Token(l.Image)
 	if n := strings.Count(prompt, image); parseSpecials && image != "" && n > 0 {
 		if n != images {
-			return Prompt{}, fmt.Errorf("the prompt holds %s %d times, expected once for each of %d pictures", image, n, images)
+			return Prompt{}, fmt.Errorf("the prompt holds %s %d times, expected once for each of %d images", image, n, images)
 		}
 		end := strings.LastIndex(prompt, image) + len(image)
 		text := strings.ReplaceAll(prompt[:end], image, strings.Repeat(image, l.ImageTokens))
@@ -58,7 +58,7 @@ func (t *Tokenizer) Prompt(l Layout, images int, prompt string, suffix *string, 
 		}
 	}
 	if n != images*l.ImageTokens {
-		return Prompt{}, fmt.Errorf("prompt and suffix hold %d image tokens, expected %d for each of %d pictures", n, l.ImageTokens, images)
+		return Prompt{}, fmt.Errorf("prompt and suffix hold %d image tokens, expected %d for each of %d images", n, l.ImageTokens, images)
 	}
 	p.IDs, p.Types, p.Labels = ids, make([]int32, len(ids)), make([]int32, len(ids))
 	for i, id := range ids {

@@ -22,8 +22,8 @@ type Answer struct {
 	First     float64 `json:"first_token_s"` // from a decoded picture to the first id, in a process that runs already
 	Tokens    int     `json:"new_tokens"`
 	PerSecond float64 `json:"tokens_per_s"`       // of the tokens after the first, chosen greedily
-	Batch     float64 `json:"batch_tokens_per_s"` // of so many sequences, decoded together
-	Sequences int     `json:"sequences"`
+	Batch     float64 `json:"batch_tokens_per_s"` // of MaxBatch requests decoded together
+	MaxBatch  int     `json:"sequences"`
 	Start     float64 `json:"process_start_s"` // from the start of a process of its own to its end, with one token
 	PeakRSS   int64   `json:"peak_rss_bytes"`  // of that process
 }
@@ -42,7 +42,7 @@ func answer(ctx context.Context, path string, imageTokens int, o Options) (*Answ
 		return nil, err
 	}
 	defer m.Close()
-	a := &Answer{Tokens: o.New, Sequences: m.Slots(), First: 1e9, Start: 1e9}
+	a := &Answer{Tokens: o.New, MaxBatch: m.Slots(), First: 1e9, Start: 1e9}
 	text, err := prompt(m, o.Text)
 	if err != nil {
 		return nil, err

@@ -12,7 +12,7 @@ func (r *Report) Print(w io.Writer) {
 		r.Peaks.Flops/1e9, r.Peaks.BF16/1e9, r.Peaks.Int8/1e9, r.Peaks.Int4/1e9, r.Peaks.Bandwidth/1e9, r.Peaks.Cache/1e9)
 	if a := r.Answer; a != nil {
 		fmt.Fprintf(w, "answer: first token after %.3f s (picture %.3f, prefill and sampling %.3f), then %.2f tokens/s over %d (%.2f for %d sequences together); from process start %.3f s; peak RSS %.1f MB\n",
-			a.First, a.Picture, a.First-a.Picture, a.PerSecond, a.Tokens, a.Batch, a.Sequences, a.Start, float64(a.PeakRSS)/1e6)
+			a.First, a.Picture, a.First-a.Picture, a.PerSecond, a.Tokens, a.Batch, a.MaxBatch, a.Start, float64(a.PeakRSS)/1e6)
 	}
 	for _, p := range r.Phases {
 		fmt.Fprintf(w, "\n%s: %.2f ms, %.1f GFLOP/s (%.0f %% of f32 multiply-add), %.1f GB/s (%.0f %% of memory reads)\n", p.Name, p.Seconds*1e3,

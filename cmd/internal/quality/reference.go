@@ -25,7 +25,7 @@ type Reference struct {
 	options  build.Options // of the executable
 	folder   string
 	progress func(what string, done, total int64)
-	model    *build.Loaded
+	model    *build.Model
 }
 
 // Open compiles a checkpoint without quantization and observes the inputs of the matrices that an executable with these
@@ -81,7 +81,7 @@ func (r *Reference) prompt(ctx context.Context, sm Sample) (tokenizer.Prompt, er
 	if sm.Suffix != nil || room == 0 {
 		return p, nil
 	}
-	a, err := s.Generate(ctx, generate.Request{Pictures: sm.pictures(), Prompt: sm.Prompt, MaxNewTokens: room})
+	a, err := s.Generate(ctx, generate.Request{Images: sm.pictures(), Prompt: sm.Prompt, MaxNewTokens: room})
 	if err != nil {
 		return p, err
 	}
@@ -98,7 +98,7 @@ func (r *Reference) rows(function string, p tokenizer.Prompt) int {
 }
 
 // output is the first n numbers of an output of a model's function, or of a state that it leaves.
-func (r *Reference) output(m *build.Loaded, function, name string, n int) ([]float32, error) {
+func (r *Reference) output(m *build.Model, function, name string, n int) ([]float32, error) {
 	f, err := m.Session.Engine.Func(function)
 	if err != nil {
 		return nil, err

@@ -109,7 +109,7 @@ type results struct {
 	logits []float32
 }
 
-func (r *Reference) run(ctx context.Context, m *build.Loaded, sm Sample, p tokenizer.Prompt, layers []Layer) (out results, err error) {
+func (r *Reference) run(ctx context.Context, m *build.Model, sm Sample, p tokenizer.Prompt, layers []Layer) (out results, err error) {
 	s := m.Session
 	if err := s.Hidden(ctx, p, sm.pictures()); err != nil {
 		return out, err

@@ -249,7 +249,7 @@ func (f *file) unpack() ([]byte, error) {
 			}
 		case code == 0: // end of the row
 			x, y = 0, y+1
-		case code == 1: // end of the picture
+		case code == 1: // end of the image
 			return out, nil
 		case code == 2: // a move
 			if len(src) < 2 {

@@ -64,8 +64,8 @@ const (
 	markerAPP14 = 0xee
 )
 
-// Bounds of the time that a small file can ask for. Encoders write about ten scans, which go over the picture about six
-// times. maxBlocks is twelve times a picture of 120 megapixels in three components of full size.
+// Bounds of the time that a small file can ask for. Encoders write about ten scans, which go over the image about six
+// times. maxBlocks is twelve times an image of 120 megapixels in three components of full size.
 const (
 	maxScans  = 100
 	maxBlocks = 12 * 3 * 120_000_000 / 64
@@ -79,7 +79,7 @@ func parse(data []byte) (*file, []byte, error) {
 	case err != nil:
 		return nil, nil, err
 	case marker == markerEOI:
-		return nil, nil, errors.New("it ends before its picture begins")
+		return nil, nil, errors.New("it ends before the image begins")
 	case f.comps == nil:
 		return nil, nil, errors.New("its frame header is missing")
 	}

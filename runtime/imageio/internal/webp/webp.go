@@ -92,7 +92,7 @@ func parse(data []byte) (*file, error) {
 		}
 	}
 	if f.pixels == nil {
-		return nil, errors.New("it holds no picture")
+		return nil, errors.New("it holds no image")
 	}
 	if f.opaque {
 		f.alpha = nil
