@@ -4,10 +4,9 @@ import (
 	"encoding/binary"
 	"math"
 
-	"github.com/x448/float16"
-
 	"pgc/codegen/kernels"
 	"pgc/ir"
+	"pgc/ir/floats"
 	"pgc/ir/quant"
 )
 
@@ -16,65 +15,9 @@ func convert(data []byte, from, to ir.DType) []byte {
 	if from == to {
 		return data
 	}
-	n := len(data) / from.Bytes()
-	out := make([]byte, 0, n*to.Bytes())
-	for i := range n {
-		var v float32
-		switch from {
-		case ir.BF16:
-			v = math.Float32frombits(uint32(binary.LittleEndian.Uint16(data[2*i:])) << 16)
-		case ir.F16:
-			v = float16.Frombits(binary.LittleEndian.Uint16(data[2*i:])).Float32()
-		default:
-			v = math.Float32frombits(binary.LittleEndian.Uint32(data[4*i:]))
-		}
-		switch to {
-		case ir.BF16:
-			out = binary.LittleEndian.AppendUint16(out, bfloat16(v))
-		case ir.F16:
-			out = binary.LittleEndian.AppendUint16(out, float16.Fromfloat32(v).Bits())
-		default:
-			out = binary.LittleEndian.AppendUint32(out, math.Float32bits(v))
-		}
-	}
-	return out
-}
-
-// bfloat16 rounds to nearest even; a NaN stays one.
-func bfloat16(v float32) uint16 {
-	bits := math.Float32bits(v)
-	if v != v {
-		return uint16(bits>>16) | 0x40
-	}
-	return uint16((bits + 0x7fff + bits>>16&1) >> 16)
-}
-
-// floats decodes data of a float type into to, which it fills.
-func floats(to []float32, data []byte, from ir.DType) {
-	le := binary.LittleEndian
-	switch from {
-	case ir.BF16:
-		for len(to) >= 4 { // four at a time
-			four := le.Uint64(data)
-			v := to[:4]
-			v[0] = math.Float32frombits(uint32(four) << 16)
-			v[1] = math.Float32frombits(uint32(four) &^ 0xffff)
-			v[2] = math.Float32frombits(uint32(four>>32) << 16)
-			v[3] = math.Float32frombits(uint32(four>>32) &^ 0xffff)
-			to, data = to[4:], data[8:]
-		}
-		for i := range to {
-			to[i] = math.Float32frombits(uint32(le.Uint16(data[2*i:])) << 16)
-		}
-	case ir.F16:
-		for i := range to {
-			to[i] = float16.Frombits(le.Uint16(data[2*i:])).Float32()
-		}
-	default:
-		for i := range to {
-			to[i] = math.Float32frombits(le.Uint32(data[4*i:]))
-		}
-	}
+	v := make([]float32, len(data)/from.Bytes())
+	floats.Decode(v, data, from)
+	return floats.Append(make([]byte, 0, len(v)*to.Bytes()), v, to)
 }
 
 // quantizer packs rows into panels of codes. One goroutine uses it at a time.

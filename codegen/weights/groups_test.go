@@ -37,7 +37,7 @@ func TestGroups(t *testing.T) {
 			plan.Matrix(Matrix{Layout: program.Layout{Kind: program.LayoutPanels, KPack: 1, Split: 1, Run: rows, Cols: int64(cols)},
 				Blocks: 1, W: &ir.Value{Key: "w", Type: ir.T(d, ir.Dims(shape...)...)}})
 			var section bytes.Buffer
-			if err := plan.Write(&section, counting{Tensor{ir.F32, shape, data}}, Writing{}); err != nil {
+			if err := plan.Write(&section, counting{Tensor{DType: ir.F32, Shape: shape, Data: data}}, Writing{}); err != nil {
 				t.Fatal(err)
 			}
 			back, err := Unpack(plan.Weights()[0], section.Bytes())
@@ -48,7 +48,7 @@ func TestGroups(t *testing.T) {
 				t.Errorf("%s of %d columns: unpacking gives other values than rounding", d, cols)
 			}
 			binary.LittleEndian.PutUint32(data[4*(rows*cols/2):], math.Float32bits(float32(math.Inf(-1))))
-			if err := plan.Write(&section, counting{Tensor{ir.F32, shape, data}}, Writing{}); err == nil {
+			if err := plan.Write(&section, counting{Tensor{DType: ir.F32, Shape: shape, Data: data}}, Writing{}); err == nil {
 				t.Errorf("%s of %d columns: an infinite value was accepted", d, cols)
 			}
 		}

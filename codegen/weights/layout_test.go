@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"pgc/ir"
+	"pgc/ir/floats"
 	"pgc/runtime/program"
 )
 
@@ -87,14 +88,14 @@ func TestLayouts(t *testing.T) {
 			}
 		}
 		var section bytes.Buffer
-		if err := plan.Write(&section, counting{Tensor{d, c.shape, data}}, Writing{}); err != nil {
+		if err := plan.Write(&section, counting{Tensor{DType: d, Shape: c.shape, Data: data}}, Writing{}); err != nil {
 			t.Fatal(err)
 		}
 		if int64(section.Len()) != w.Bytes {
 			t.Errorf("%v: %d bytes were written, expected %d", w.Layout, section.Len(), w.Bytes)
 		}
 		got := make([]float32, len(c.first))
-		floats(got, section.Bytes(), d)
+		floats.Decode(got, section.Bytes(), d)
 		if !slices.Equal(got, c.first) {
 			t.Errorf("%v begins with %v, expected %v", w.Layout, got, c.first)
 		}

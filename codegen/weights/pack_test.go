@@ -9,6 +9,7 @@ import (
 
 	"pgc/codegen/kernels"
 	"pgc/ir"
+	"pgc/ir/floats"
 	"pgc/ir/quant"
 )
 
@@ -27,7 +28,7 @@ func BenchmarkPack(b *testing.B) {
 			panel := make([]byte, q.Blocks(k)*q.BlockBytes())
 			b.SetBytes(2 * k)
 			for n := range b.N {
-				floats(z.row, row, ir.BF16)
+				floats.Decode(z.row, row, ir.BF16)
 				z.pack(panel, n%kernels.PanelWidth)
 			}
 		})

@@ -12,6 +12,7 @@ import (
 	"slices"
 
 	"pgc/ir"
+	"pgc/ir/floats"
 	"pgc/ir/quant"
 	"pgc/runtime/program"
 )
@@ -22,6 +23,36 @@ type Tensor struct {
 	DType ir.DType
 	Shape []int
 	Data  []byte
+	// Read stands for the data of a tensor that is made when it is read: it fills to with the bytes from a position on.
+	// It is nil where Data is there. Calls may run at the same time.
+	Read func(to []byte, from int64)
+}
+
+// bytes is the size of the data.
+func (t Tensor) bytes() int64 {
+	n := int64(t.DType.Bytes())
+	for _, d := range t.Shape {
+		n *= int64(d)
+	}
+	return n
+}
+
+// part returns bytes of the data, in buf where they are made.
+func (t Tensor) part(from, to int64, buf []byte) []byte {
+	if t.Read == nil {
+		return t.Data[from:to]
+	}
+	buf = slices.Grow(buf[:0], int(to-from))[:to-from]
+	t.Read(buf, from)
+	return buf
+}
+
+// All returns the whole data.
+func (t Tensor) All() []byte {
+	if t.Read == nil {
+		return t.Data
+	}
+	return t.part(0, t.bytes(), nil)
 }
 
 // Source gives the tensors of a checkpoint by canonical name.
@@ -187,11 +218,14 @@ func (e *entry) write(w io.Writer, src Source, rounding *quant.Rounding) error {
 	for _, d := range e.Shape {
 		want *= d
 	}
-	size := int64(t.DType.Bytes())
-	if int64(len(t.Data)) != want*size {
-		return fmt.Errorf("tensor %s has %d bytes, expected %d", e.Name, len(t.Data), want*size)
+	size, n := int64(t.DType.Bytes()), t.bytes()
+	if t.Read == nil {
+		n = int64(len(t.Data))
 	}
-	read := &cursor{src: src, key: e.Name, bytes: int64(len(t.Data))}
+	if n != want*size {
+		return fmt.Errorf("tensor %s has %d bytes, expected %d", e.Name, n, want*size)
+	}
+	read := &cursor{src: src, key: e.Name, bytes: n}
 	if e.Layout.Kind == program.LayoutPlain {
 		return e.writePlain(w, t, read)
 	}
@@ -224,11 +258,11 @@ func (p *Plan) Constants(put func(offset int64, data []byte)) {
 const chunk = 1 << 20
 
 func (e *entry) writePlain(w io.Writer, t Tensor, read *cursor) error {
-	part := func(i int) []byte { return t.Data[i*chunk : min(len(t.Data), (i+1)*chunk)] }
-	return inOrder((len(t.Data)+chunk-1)/chunk, func(i int, buf []byte) []byte {
-		return append(buf, convert(part(i), t.DType, e.dtype)...)
+	end := func(i int) int64 { return min(read.bytes, int64(i+1)*chunk) }
+	return inOrder(int((read.bytes+chunk-1)/chunk), func(i int, buf []byte) []byte {
+		return append(buf, convert(t.part(int64(i)*chunk, end(i), nil), t.DType, e.dtype)...)
 	}, func(i int, piece []byte) error {
-		read.at(int64(i*chunk + len(part(i))))
+		read.at(end(i))
 		return e.store(w, t, piece)
 	})
 }
@@ -237,7 +271,7 @@ func (e *entry) writePlain(w io.Writer, t Tensor, read *cursor) error {
 func (e *entry) writePacked(w io.Writer, t Tensor, read *cursor, rounding *quant.Rounding) error {
 	pk := packingOf(e.Weight, e.dtype)
 	if pk.Transposed {
-		t.Data = transposed(t.Data, int(pk.Cols), int(pk.rows), t.DType.Bytes())
+		t.Data, t.Read = transposed(t.All(), int(pk.Cols), int(pk.rows), t.DType.Bytes()), nil
 	}
 	size, wide := pk.panelBytes(), int(width(pk.Kind))
 	rowBytes := pk.Cols * int64(t.DType.Bytes())
@@ -252,13 +286,15 @@ func (e *entry) writePacked(w io.Writer, t Tensor, read *cursor, rounding *quant
 		if q := GroupOf(e.dtype); q.Len > 0 {
 			z = newQuantizer(q, int(pk.Cols), rounding)
 		}
+		var made []byte
 		for p, r := range parts[i] {
 			if r < 0 {
 				continue
 			}
-			panel, row := buf[p/wide*int(size):], t.Data[r*rowBytes:(r+1)*rowBytes]
+			made = t.part(r*rowBytes, (r+1)*rowBytes, made)
+			panel, row := buf[p/wide*int(size):], made
 			if z != nil {
-				floats(z.row, row, t.DType)
+				floats.Decode(z.row, row, t.DType)
 				if !z.pack(panel, p%wide) {
 					broken[i] = r + 1
 				}
