@@ -13,7 +13,8 @@ import (
 // Info describes an executable.
 type Info struct {
 	Model        string    `json:"model"`
-	Kind         string    `json:"kind"` // such as "paligemma (gemma2)"
+	Merged       string    `json:"merged_adapter,omitempty"` // the adapter that is merged into it
+	Kind         string    `json:"kind"`                     // such as "paligemma (gemma2)"
 	Parameters   int64     `json:"parameters"`
 	Weights      string    `json:"weights"`                 // storage of the matrices
 	Compute      string    `json:"compute,omitempty"`       // arithmetic of products with integers
@@ -67,7 +68,7 @@ func (e *Executable) Info(opts ...Option) Info {
 // info describes the executable with one of its programs, which runs here if chosen.
 func (e *Executable) info(p *program.Program, chosen bool, o options) Info {
 	m := e.model
-	i := Info{Model: m.Name, Kind: m.Kind, Parameters: m.Parameters, Weights: m.Weights, Compute: m.Compute, BF16Products: m.BF16Products,
+	i := Info{Model: m.Name, Merged: m.Merged, Kind: m.Kind, Parameters: m.Parameters, Weights: m.Weights, Compute: m.Compute, BF16Products: m.BF16Products,
 		Rounding: m.Rounding, Storage: storage(m, p), WeightBytes: p.WeightBytes, CodeBytes: e.codeBytes(), Kernels: len(p.Kernels),
 		CPU: p.Target.CPU, Features: p.Target.Features, ImageSize: m.ImageSize, ImageTokens: m.ImageTokens, MaxTokens: m.MaxTokens, KV: m.KV,
 		KVBytes: p.SlotBytes(), MaxBatch: p.Slots, Generator: p.Generator}

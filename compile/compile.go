@@ -18,6 +18,7 @@ type Options struct {
 	Weights   string   // storage of the matrices: auto (or ""), f32, bf16, f16, int8 or int4
 	Group     int      // values of a row that share a scale in int8 and int4: 32, 64 or 128; 0 is 128
 	Compute   string   // arithmetic that products may have besides float32: int8 (or ""), bf16, "int8,bf16" or f32
+	Adapter   string   // a PEFT adapter (LoRA) to merge into the checkpoint first: its folder, or its name in the Hugging Face cache; "" for none
 	Keep      []string // PATTERN=TYPE: matrices of these names are stored otherwise
 	Search    bool     // search for the scales of int4 with the least error
 	Target    string   // what the file runs on: cpu (or ""), cuda or "cpu,cuda"
@@ -54,6 +55,6 @@ func Compile(ctx context.Context, checkpoint, out string, o Options) (*Report, e
 	}
 	return build.Compile(ctx, checkpoint, out, o.Runtime, build.Options{
 		Storage: build.Storage{Weights: o.Weights, Group: o.Group, Compute: o.Compute, Keep: o.Keep, Search: o.Search},
-		Target:  o.Target, CPU: o.CPU, KV: o.KV, MaxTokens: o.MaxTokens, Progress: o.Progress,
+		Adapter: o.Adapter, Target: o.Target, CPU: o.CPU, KV: o.KV, MaxTokens: o.MaxTokens, Progress: o.Progress,
 	})
 }

@@ -58,6 +58,23 @@ func Embeddings() []string {
 	return files
 }
 
+// Adapters lists the folders of adapters with references, which gen/adapters.py makes: those of this folder and those of
+// a folder that PGC_ADAPTERS names.
+func Adapters() []string {
+	files, _ := filepath.Glob(filepath.Join(Dir(), "adapters", "*", AdapterReference))
+	if more := os.Getenv("PGC_ADAPTERS"); more != "" {
+		others, _ := filepath.Glob(filepath.Join(more, "*", AdapterReference))
+		files = append(files, others...)
+	}
+	for i := range files {
+		files[i] = filepath.Dir(files[i])
+	}
+	return files
+}
+
+// AdapterReference is the file of references in an adapter's folder.
+const AdapterReference = "reference.safetensors"
+
 // Floats reads a float tensor of a file, or nil if there is none.
 func Floats(f *safetensors.File, name string) []float32 {
 	t, ok := f.Tensor(name)

@@ -12,7 +12,9 @@ import (
 	"slices"
 	"sort"
 
+	"pgc/checkpoint/peft"
 	"pgc/ir"
+	"pgc/ir/floats"
 	"pgc/models"
 	"pgc/models/config"
 	"pgc/models/registry"
@@ -34,8 +36,28 @@ type Checkpoint struct {
 	BOSToken     string              // the text of the token that begins a text
 	EOSToken     string              // and of the one that ends it
 	License      string              // the texts of license files and what README.md says of the license
+	Adapter      string              // the name of the adapter that is merged; empty for none
+	Notes        []string            // what a user should know, a sentence each
+	adapterDir   string
+	changes      *peft.Changes       // that the adapter makes
+	merged       map[string]ir.DType // the types of weights that it changes
+	closers      []func()
 	files        []*safetensors.File
 	tensors      map[string]located // by canonical name
+}
+
+// Tensor is a tensor of a checkpoint. Its data lies in a file, or Read fills to with its bytes from a position on.
+type Tensor struct {
+	DType ir.DType
+	Shape []int
+	Data  []byte
+	Read  func(to []byte, from int64)
+}
+
+// Options say how to load a checkpoint.
+type Options struct {
+	Adapter string // a PEFT adapter to merge: its folder, or its name in the Hugging Face cache; empty for none
+	Wide    bool   // weights that it changes are float32, not rounded to the type that they have in the base
 }
 
 type located struct {
@@ -45,14 +67,15 @@ type located struct {
 
 // Load reads a checkpoint directory and checks that its files fit together, down to every tensor's name, shape and
 // type. Of the weights' data nothing is read, but for a head that may be the embedding stored twice. A model's folder
-// of the Hugging Face cache stands for the snapshot of its main branch.
-func Load(dir string) (*Checkpoint, error) {
-	dir, err := snapshot(dir)
+// of the Hugging Face cache stands for the snapshot of its main branch, and a PEFT adapter for its base with it merged.
+func Load(dir string, o Options) (*Checkpoint, error) {
+	dir, adapter, err := locate(dir, o.Adapter)
 	if err != nil {
 		return nil, err
 	}
-	c := &Checkpoint{Dir: dir, Name: modelName(dir), tensors: map[string]located{}}
-	for _, step := range []func() error{c.readConfig, c.readTokenizer, c.readGeneration, c.readPreprocessor, c.readLicense, c.open, c.validate} {
+	c := &Checkpoint{Dir: dir, Name: modelName(dir), adapterDir: adapter, tensors: map[string]located{}}
+	merge := func() error { return c.merge(o.Wide) }
+	for _, step := range []func() error{c.readConfig, c.readTokenizer, c.readGeneration, c.readPreprocessor, c.readLicense, c.open, c.validate, merge} {
 		if err := step(); err != nil {
 			c.Close()
 			return nil, err
@@ -66,7 +89,10 @@ func (c *Checkpoint) Close() {
 	for _, f := range c.files {
 		f.Close()
 	}
-	c.files = nil
+	for _, f := range c.closers {
+		f()
+	}
+	c.files, c.closers = nil, nil
 }
 
 func (c *Checkpoint) readConfig() (err error) {
@@ -78,7 +104,7 @@ func (c *Checkpoint) readConfig() (err error) {
 
 // ReadConfig reads dir/config.json.
 func ReadConfig(dir string) (*models.Model, models.Config, error) {
-	s, err := readJSON(dir, "config.json", maxConfig)
+	s, err := readJSON(dir, configFile, maxConfig)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -155,7 +181,7 @@ func (c *Checkpoint) fits(w models.Weight) error {
 	if !slices.Equal(t.Shape, w.Shape) {
 		return fmt.Errorf("%s: tensor %s has shape %v, config.json asks for %v", t.file.Path, t.Name, t.Shape, w.Shape)
 	}
-	if _, ok := dtypes[t.DType]; !ok {
+	if _, ok := floats.Of(t.DType); !ok {
 		return fmt.Errorf("%s: tensor %s is %s, expected F32, BF16 or F16", t.file.Path, t.Name, t.DType)
 	}
 	return nil
@@ -180,33 +206,46 @@ func sameData(a, b located) bool {
 	return true
 }
 
-var dtypes = map[safetensors.DType]ir.DType{safetensors.F32: ir.F32, safetensors.BF16: ir.BF16, safetensors.F16: ir.F16}
-
-// DType is the storage type of a tensor by canonical name.
-func (c *Checkpoint) DType(key string) ir.DType { return dtypes[c.tensors[key].DType] }
+// DType is the type of a tensor by canonical name.
+func (c *Checkpoint) DType(key string) ir.DType {
+	if d, ok := c.merged[key]; ok {
+		return d
+	}
+	d, _ := floats.Of(c.tensors[key].DType)
+	return d
+}
 
 // Rank is the number of dimensions of a tensor.
 func (c *Checkpoint) Rank(key string) int { return len(c.tensors[key].Shape) }
 
 // Tensor returns a tensor by canonical name.
-func (c *Checkpoint) Tensor(key string) (safetensors.Tensor, error) {
+func (c *Checkpoint) Tensor(key string) (Tensor, error) {
 	t, ok := c.tensors[key]
 	if !ok {
-		return safetensors.Tensor{}, fmt.Errorf("%s: tensor %s is missing", c.Dir, key)
+		return Tensor{}, fmt.Errorf("%s: tensor %s is missing", c.Dir, key)
 	}
-	return t.Tensor, nil
+	d, _ := floats.Of(t.DType)
+	if merged, ok := c.merged[key]; ok {
+		return c.changed(key, t.Tensor, d, merged), nil
+	}
+	return Tensor{DType: d, Shape: t.Shape, Data: t.Data}, nil
 }
 
 // Need tells the system that bytes from to to of a tensor will soon be read.
 func (c *Checkpoint) Need(key string, from, to int64) {
 	if t, ok := c.tensors[key]; ok {
-		t.file.Prefetch(t.Name, from, to)
+		t.file.Prefetch(t.Name, c.inFile(key, from), c.inFile(key, to))
 	}
 }
 
-// Evict tells the system that bytes from to to of a tensor have been read for the last time.
+// Drop tells the system that bytes from to to of a tensor have been read for the last time.
 func (c *Checkpoint) Drop(key string, from, to int64) {
 	if t, ok := c.tensors[key]; ok {
-		t.file.Evict(t.Name, from, to)
+		t.file.Evict(t.Name, c.inFile(key, from), c.inFile(key, to))
 	}
+}
+
+// inFile is where the file has what lies at a position of a tensor, which merging may have widened.
+func (c *Checkpoint) inFile(key string, at int64) int64 {
+	return at / int64(c.DType(key).Bytes()) * int64(c.tensors[key].DType.Bytes())
 }

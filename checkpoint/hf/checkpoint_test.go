@@ -231,7 +231,7 @@ func TestBroken(t *testing.T) {
 		t.Run("", func(t *testing.T) {
 			dir := tinyCheckpoint(t, c.sharded)
 			c.damage(t, dir)
-			ck, err := hf.Load(dir)
+			ck, err := hf.Load(dir, hf.Options{})
 			if err == nil {
 				ck.Close()
 				t.Fatalf("no error, want %s", c.want)
@@ -252,7 +252,7 @@ func TestSettingsHonored(t *testing.T) {
 	save(t, filepath.Join(dir, "preprocessor_config.json"), `{"size":{"height":1,"width":1}}`)
 	save(t, filepath.Join(dir, "processor_config.json"), `{"processor_class":"PaliGemmaProcessor","image_processor":{"do_convert_rgb":null,"do_rescale":true,
 		"image_mean":[0.1,0.2,0.3],"image_std":0.25,"rescale_factor":0.01,"size":{"height":21,"width":21},"image_seq_length":9}}`)
-	c, err := hf.Load(dir)
+	c, err := hf.Load(dir, hf.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -265,7 +265,7 @@ func TestSettingsHonored(t *testing.T) {
 		t.Errorf("picture settings %+v, want %+v", c.Preprocessor, want)
 	}
 	save(t, filepath.Join(dir, "processor_config.json"), `{"image_processor":{"size":21,"do_rescale":false,"do_normalize":false}}`)
-	if c, err = hf.Load(dir); err != nil {
+	if c, err = hf.Load(dir, hf.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
@@ -296,7 +296,7 @@ func TestCacheFolder(t *testing.T) {
 	}
 	load := func(dir, want string) {
 		t.Helper()
-		c, err := hf.Load(dir)
+		c, err := hf.Load(dir, hf.Options{})
 		if err != nil {
 			if !strings.Contains(err.Error(), want) || want == "" {
 				t.Errorf("%v, want %q", err, want)
@@ -328,7 +328,7 @@ func TestLicense(t *testing.T) {
 	dir := tinyCheckpoint(t, false)
 	license := func() string {
 		t.Helper()
-		c, err := hf.Load(dir)
+		c, err := hf.Load(dir, hf.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -367,7 +367,7 @@ func TestHeadStoredTwice(t *testing.T) {
 			}
 			m["lm_head.weight"] = head
 		})
-		c, err := hf.Load(dir)
+		c, err := hf.Load(dir, hf.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -388,7 +388,7 @@ func TestIgnoredTensors(t *testing.T) {
 		}
 		m["vision_tower.vision_model.embeddings.position_ids"] = safetensors.Tensor{DType: safetensors.I64, Shape: []int{1, 9}, Data: make([]byte, 72)}
 	})
-	c, err := hf.Load(dir)
+	c, err := hf.Load(dir, hf.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -400,7 +400,7 @@ func TestTopK(t *testing.T) {
 	dir := tinyCheckpoint(t, false)
 	for text, want := range map[string]int{`{}`: 50, `{"do_sample":true}`: 50, `{"top_k":0}`: 0, `{"top_k":7}`: 7} {
 		save(t, filepath.Join(dir, "generation_config.json"), text)
-		c, err := hf.Load(dir)
+		c, err := hf.Load(dir, hf.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -11,6 +11,8 @@ import (
 	"pgc/models/config"
 )
 
+const configFile = "config.json"
+
 // Bounds of the files that are read whole.
 const (
 	maxConfig    = 16 << 20

@@ -18,7 +18,7 @@ func snapshot(dir string) (string, error) {
 	if !info.IsDir() {
 		return "", fmt.Errorf("%s is not a checkpoint directory", dir)
 	}
-	if _, err := os.Lstat(filepath.Join(dir, "config.json")); err == nil {
+	if _, err := os.Lstat(filepath.Join(dir, configFile)); err == nil {
 		return dir, nil
 	}
 	entries, err := os.ReadDir(filepath.Join(dir, "snapshots"))
@@ -57,23 +57,29 @@ func modelName(dir string) string {
 }
 
 // Files returns the name of the checkpoint in dir and the paths of the files that Load may read, in order.
-func Files(dir string) (name string, paths []string, err error) {
-	dir, err = snapshot(dir)
+func Files(dir string, o Options) (name string, paths []string, err error) {
+	dir, adapter, err := locate(dir, o.Adapter)
 	if err != nil {
 		return "", nil, err
 	}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return "", nil, fmt.Errorf("cannot read the checkpoint %s: %w", dir, errors.Unwrap(err))
+	folders := []string{dir}
+	if adapter != "" && adapter != dir {
+		folders = append(folders, adapter)
 	}
-	for _, e := range entries {
-		path := filepath.Join(dir, e.Name())
-		ext := filepath.Ext(path)
-		if ext != ".json" && ext != ".safetensors" && e.Name() != readmeFile && !isLicense(e.Name()) {
-			continue
+	for _, folder := range folders {
+		entries, err := os.ReadDir(folder)
+		if err != nil {
+			return "", nil, fmt.Errorf("cannot read the checkpoint %s: %w", folder, errors.Unwrap(err))
 		}
-		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
-			paths = append(paths, path)
+		for _, e := range entries {
+			path := filepath.Join(folder, e.Name())
+			ext := filepath.Ext(path)
+			if ext != ".json" && ext != ".safetensors" && e.Name() != readmeFile && !isLicense(e.Name()) {
+				continue
+			}
+			if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+				paths = append(paths, path)
+			}
 		}
 	}
 	return modelName(dir), paths, nil

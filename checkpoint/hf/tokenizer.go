@@ -12,10 +12,17 @@ import (
 )
 
 // readTokenizer reads tokenizer.json, and from tokenizer_config.json which tokens begin and end a text: by default
-// <bos> and <eos>, as in transformers' tokenization_gemma.py.
+// <bos> and <eos>, as in transformers' tokenization_gemma.py. An adapter's folder that has a tokenizer has the one that
+// the adapter was trained with.
 func (c *Checkpoint) readTokenizer() error {
+	dir := c.Dir
+	if c.adapterDir != "" {
+		if _, err := os.Stat(filepath.Join(c.adapterDir, "tokenizer.json")); err == nil {
+			dir = c.adapterDir
+		}
+	}
 	var err error
-	if c.Tokenizer, err = readFile(c.Dir, "tokenizer.json", maxTokenizer); errors.Is(err, fs.ErrNotExist) {
+	if c.Tokenizer, err = readFile(dir, "tokenizer.json", maxTokenizer); errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Stat(filepath.Join(c.Dir, "tokenizer.model")); err == nil {
 			return fmt.Errorf("%s holds tokenizer.model but no tokenizer.json: expected tokenizer.json, as save_pretrained of transformers' tokenizers writes it", c.Dir)
 		}
@@ -24,7 +31,7 @@ func (c *Checkpoint) readTokenizer() error {
 	if err != nil {
 		return err
 	}
-	s, err := optional(c.Dir, "tokenizer_config.json")
+	s, err := optional(dir, "tokenizer_config.json")
 	if err != nil {
 		return err
 	}

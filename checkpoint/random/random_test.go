@@ -33,7 +33,7 @@ func write(t *testing.T, o Options) string {
 
 func TestRoundTrip(t *testing.T) {
 	for _, o := range []Options{{}, {DType: "f32", Shard: 20_000}, {DType: "f16"}} {
-		c, err := hf.Load(write(t, o))
+		c, err := hf.Load(write(t, o), hf.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,10 +9,12 @@ import (
 	"pgc/cmd/internal/debug"
 	"pgc/cmd/internal/quality"
 	"pgc/internal/build"
+	"pgc/runtime/process"
 )
 
 // compileFlags are the flags that compile and run share.
 type compileFlags struct {
+	Adapter   string   `placeholder:"DIR" help:"A PEFT adapter (LoRA) to merge into the checkpoint first: its folder, or its name in the Hugging Face cache."`
 	Weights   string   `default:"auto" help:"Storage of the matrices: auto (as in the checkpoint), ${stored}. Formats of 4 bits are the decoder's; all else is int8 then."`
 	Group     int      `default:"128" help:"Group size of int8 and int4, the values of a row that share a scale: 32, 64 or 128."`
 	Compute   string   `placeholder:"TYPES" help:"Arithmetic of matrix products besides f32: int8 (the default: quantizes activations where matrices are int8 or int4), bf16 (rounds activations to bf16 where matrices are bf16), int8,bf16 (both), or f32 (neither). A GPU has bf16 only."`
@@ -31,13 +33,25 @@ func (f *compileFlags) options() (build.Options, *debug.Session, error) {
 	if err != nil {
 		return build.Options{}, nil, usage{err}
 	}
-	o := build.Options{Storage: build.Storage{Weights: f.Weights, Group: f.Group, Compute: f.Compute, Keep: f.Keep, Search: f.Search}, Target: f.Target, CPU: f.CPU, KV: f.KV, MaxTokens: f.MaxTokens, Passes: a.Options, Progress: progress()}
+	o := build.Options{Storage: build.Storage{Weights: f.Weights, Group: f.Group, Compute: f.Compute, Keep: f.Keep, Search: f.Search}, Adapter: f.Adapter,
+		Target: f.Target, CPU: f.CPU, KV: f.KV, MaxTokens: f.MaxTokens, Passes: a.Options, Progress: progress(), Note: note()}
 	return o, a, nil
+}
+
+// note returns a function that prints what a user should know on standard error, a note once.
+func note() func(note string) {
+	said := map[string]bool{}
+	return func(note string) {
+		if !said[note] {
+			fmt.Fprintln(os.Stderr, "pgc: note: "+process.Line(note))
+		}
+		said[note] = true
+	}
 }
 
 type compileCmd struct {
 	compileFlags
-	Checkpoint string   `arg:"" help:"A Hugging Face checkpoint directory."`
+	Checkpoint string   `arg:"" help:"A Hugging Face checkpoint directory, or that of a PEFT adapter whose base is on this machine."`
 	Output     string   `short:"o" required:"" placeholder:"FILE" help:"The executable to write."`
 	Emit       []string `placeholder:"STAGE" help:"Also write graph (before and after the passes), tile, llvm, asm or ptx: a file per kernel, in a folder per instruction set if there are several. Attention has no PTX."`
 	EmitDir    string   `placeholder:"DIR" help:"Where --emit writes (default: the current folder)."`
@@ -70,9 +84,6 @@ func (c *compileCmd) Run(ctx context.Context) error {
 	r, err := build.Compile(ctx, c.Checkpoint, c.Output, rt, o)
 	if err != nil {
 		return debug.Explain(err)
-	}
-	for _, note := range r.Notes {
-		fmt.Fprintln(os.Stderr, "pgc: note: "+note)
 	}
 	if err := a.Finish(); err != nil {
 		return err

@@ -21,7 +21,7 @@ import (
 
 type runCmd struct {
 	compileFlags
-	Checkpoint string   `arg:"" help:"A Hugging Face checkpoint directory."`
+	Checkpoint string   `arg:"" help:"A Hugging Face checkpoint directory, or that of a PEFT adapter whose base is on this machine."`
 	Args       []string `arg:"" optional:"" passthrough:"" help:"Arguments of the executable."`
 }
 
@@ -78,7 +78,7 @@ func (c *runCmd) name(ctx context.Context, folder *cache.Folder, rt []byte) (str
 	if err != nil {
 		return "", fmt.Errorf("cannot find this program's own file: %w", err)
 	}
-	return folder.Name(ctx, c.Checkpoint, []string{self}, build.Version, fmt.Sprintf("%x", sha256.Sum256(rt)), cpus,
+	return folder.Name(ctx, c.Checkpoint, c.Adapter, []string{self}, build.Version, fmt.Sprintf("%x", sha256.Sum256(rt)), cpus,
 		c.Target, c.Weights, c.Group, c.Compute, fmt.Sprintf("%q", c.Keep), c.Search, c.KV, c.MaxTokens, fmt.Sprintf("%q", c.Debug))
 }
 

@@ -26,6 +26,7 @@ const Version = "pgc 0.1"
 type Options struct {
 	Storage
 	Target    string // cpu (or ""), cuda or cpu,cuda
+	Adapter   string // a PEFT adapter to merge before anything else: its folder; empty for none
 	CPU       string // target names with commas between
 	KV        string // storage of the KV cache: f32 or bf16; "" is f32 on CPUs and bf16 on GPUs
 	MaxTokens int    // 0 for the default
@@ -33,8 +34,26 @@ type Options struct {
 	Emit      []string // of Stages, to be written into EmitDir
 	EmitDir   string
 	Progress  func(what string, done, total int64)
+	Note      func(note string) // is told what a user should know, a sentence each, unless nil
 
 	kind program.TargetKind // of the machine that a graph is for
+}
+
+// Open loads a checkpoint, with the adapter merged that the options name.
+func (o Options) Open(dir string) (*hf.Checkpoint, error) {
+	c, err := hf.Load(dir, hf.Options{Adapter: o.Adapter, Wide: o.Weights == "f32"})
+	if err == nil {
+		o.note(c.Notes...)
+	}
+	return c, err
+}
+
+func (o Options) note(notes ...string) {
+	for _, n := range notes {
+		if o.Note != nil {
+			o.Note(n)
+		}
+	}
 }
 
 // Report says what a compilation made.
@@ -142,11 +161,12 @@ func Compile(ctx context.Context, dir, out string, runtime []byte, o Options) (*
 	if err != nil {
 		return nil, err
 	}
-	c, err := hf.Load(dir)
+	c, err := o.Open(dir)
 	if err != nil {
 		return nil, err
 	}
 	defer c.Close()
+	r.Notes = c.Notes
 	tok, err := packTokenizer(c)
 	if err != nil {
 		return nil, err
@@ -215,6 +235,7 @@ func Compile(ctx context.Context, dir, out string, runtime []byte, o Options) (*
 	r.fill(parts[0].m, compiled, o.maxTokens(c))
 	if note := o.rounded(c); note != "" {
 		r.Notes = append(r.Notes, note)
+		o.note(note)
 	}
 	return r, nil
 }
@@ -249,7 +270,7 @@ func (s source) Tensor(key string) (weights.Tensor, error) {
 		return weights.Tensor{}, err
 	}
 	t, err := s.c.Tensor(key)
-	return weights.Tensor{DType: s.c.DType(key), Shape: t.Shape, Data: t.Data}, err
+	return weights.Tensor{DType: t.DType, Shape: t.Shape, Data: t.Data, Read: t.Read}, err
 }
 
 // Prefetch prefetches bytes of a tensor. Evict returns the pages of bytes that are not read again.
@@ -259,7 +280,7 @@ func (s source) Evict(key string, from, to int64)    { s.c.Drop(key, from, to) }
 // describe collects what the runtime needs to know of the model.
 func describe(c *hf.Checkpoint, tok *packed, o Options) *manifest.Model {
 	facts := c.Config.Facts()
-	m := &manifest.Model{Name: c.Name, Kind: facts.Kind, ImageSize: facts.ImageSize, ImageTokens: facts.ImageTokens,
+	m := &manifest.Model{Name: c.Name, Merged: c.Adapter, Kind: facts.Kind, ImageSize: facts.ImageSize, ImageTokens: facts.ImageTokens,
 		HiddenSize: facts.HiddenSize, VocabSize: facts.VocabSize, MaxTokens: o.maxTokens(c), Weights: o.Weights, KV: o.KV,
 		BOS: tok.bos, SuffixEnd: tok.eos, PAD: facts.PADTokenID, Image: facts.ImageTokenIndex, EOS: c.Generation.EOS,
 		MaxNewTokens: c.Generation.MaxNewTokens, DoSample: c.Generation.DoSample, Temperature: c.Generation.Temperature,

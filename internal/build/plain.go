@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"pgc/checkpoint/hf"
 	"pgc/checkpoint/random"
 	"pgc/ir"
 	"pgc/models"
@@ -57,7 +56,7 @@ func Plain(path string, layers int, o Options) (*Graph, error) {
 	var cfg models.Config
 	var stored tensors
 	if err == nil && info.IsDir() {
-		c, err := hf.Load(path)
+		c, err := o.Open(path)
 		if err != nil {
 			return nil, err
 		}

@@ -26,7 +26,7 @@ func TestPromptTokens(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		ck, err := hf.Load(dir)
+		ck, err := hf.Load(dir, hf.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

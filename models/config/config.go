@@ -186,11 +186,22 @@ func (s *Section) Section(key string) (sub *Section, present bool) {
 	return sub, true
 }
 
+// Unread lists the keys that nothing has read and that are not among inert.
+func (s *Section) Unread(inert map[string]bool) map[string]bool {
+	left := map[string]bool{}
+	for key := range s.raw {
+		if !s.known[key] && !inert[key] {
+			left[key] = true
+		}
+	}
+	return left
+}
+
 // Rest fails if a key is left that nothing has read and that is not one of inert: an unknown setting might change the
 // results. Null values and private keys (_name_or_path) set nothing.
 func (s *Section) Rest(inert map[string]bool) {
-	for _, key := range slices.Sorted(maps.Keys(s.raw)) {
-		if s.known[key] || inert[key] || strings.HasPrefix(key, "_") || s.Null(key) {
+	for _, key := range slices.Sorted(maps.Keys(s.Unread(inert))) {
+		if strings.HasPrefix(key, "_") || s.Null(key) {
 			continue
 		}
 		if len(key) > 80 {

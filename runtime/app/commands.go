@@ -135,6 +135,9 @@ func (c *infoCmd) Run(a *App) error {
 	}
 	mib := func(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
 	fmt.Fprintf(a.Out, "model        %s, %s, %.1f M parameters\n", process.Line(i.Model), i.Kind, float64(i.Parameters)/1e6)
+	if i.Merged != "" {
+		fmt.Fprintf(a.Out, "adapter      %s, merged\n", process.Line(i.Merged))
+	}
 	fmt.Fprintf(a.Out, "weights      %s, %s\n", i.Weights, mib(i.WeightBytes))
 	for _, part := range i.Storage {
 		fmt.Fprintf(a.Out, "  %-18s %s\n", part.Part, part)

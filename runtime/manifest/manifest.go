@@ -10,6 +10,7 @@ import (
 // Model describes the compiled checkpoint.
 type Model struct {
 	Name         string // of the checkpoint: org/name where it came from the Hugging Face cache, else the name of its directory
+	Merged       string `json:",omitempty"` // the adapter that is merged into it
 	Kind         string // "paligemma (gemma)" or "paligemma (gemma2)"
 	ImageSize    int    // pixels of a side
 	ImageTokens  int    // per image

@@ -73,7 +73,7 @@ func TestName(t *testing.T) {
 	facts := []any{"v1", "x86-64-v3", []string{"avx2"}}
 	name := func() string {
 		t.Helper()
-		n, err := f.Name(t.Context(), dir, []string{compiler}, facts...)
+		n, err := f.Name(t.Context(), dir, "", []string{compiler}, facts...)
 		if err != nil {
 			t.Fatal(err)
 		}

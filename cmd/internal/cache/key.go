@@ -16,10 +16,10 @@ import (
 	"pgc/runtime/output"
 )
 
-// Name returns the name of the executable of a checkpoint: it depends on the content of every file that the compiler
-// reads of it, on the checkpoint's name, on the content of the other files given, and on the facts.
-func (f *Folder) Name(ctx context.Context, checkpoint string, files []string, facts ...any) (string, error) {
-	model, read, err := hf.Files(checkpoint)
+// Name returns the name of the executable of a checkpoint with an adapter, empty for none: it depends on the content of
+// every file that the compiler reads of them, on the checkpoint's name, on the content of the other files given, and on the facts.
+func (f *Folder) Name(ctx context.Context, checkpoint, adapter string, files []string, facts ...any) (string, error) {
+	model, read, err := hf.Files(checkpoint, hf.Options{Adapter: adapter})
 	if err != nil {
 		return "", err
 	}

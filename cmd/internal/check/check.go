@@ -39,7 +39,7 @@ type loaded struct {
 
 // load compiles a checkpoint in memory for a target.
 func load(ctx context.Context, dir string, t target.Target, o build.Options, trace bool) (*loaded, error) {
-	c, err := hf.Load(dir)
+	c, err := o.Open(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -391,7 +391,7 @@ func (l *loaded) weight(f *ir.Func, v *ir.Value, syms map[string]int) (*eval.Ten
 	if stored.IsQuantized() { // read back from an executable
 		stored = ir.F32
 	}
-	t, err := eval.Decode(stored, raw.Data, raw.Shape...)
+	t, err := eval.Decode(stored, raw.All(), raw.Shape...)
 	if err != nil {
 		return nil, err
 	}

@@ -31,7 +31,7 @@ type Reference struct {
 // Open compiles a checkpoint without quantization and observes the inputs of the matrices that an executable with these
 // options stores in 4 bits. folder holds the weights meanwhile.
 func Open(ctx context.Context, dir, folder string, o build.Options, progress func(what string, done, total int64)) (*Reference, error) {
-	c, err := hf.Load(dir)
+	c, err := o.Open(dir)
 	if err != nil {
 		return nil, err
 	}

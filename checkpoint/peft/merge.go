@@ -1,0 +1,260 @@
+package peft
+
+import (
+	"math"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"pgc/ir"
+	"pgc/ir/floats"
+)
+
+// Matrix is a stored tensor as rows of its first dimension; a vector is one row.
+type Matrix struct {
+	DType ir.DType
+	Data  []byte
+	Cols  int
+}
+
+func matrix(d ir.DType, data []byte, shape []int) Matrix {
+	m := Matrix{d, data, 1}
+	for _, n := range shape[min(1, len(shape)-1):] {
+		m.Cols *= n
+	}
+	return m
+}
+
+func (m Matrix) rows() int { return len(m.Data) / m.DType.Bytes() / m.Cols }
+
+// decode reads elements of row r from column c on.
+func (m Matrix) decode(to []float32, r, c int) {
+	floats.Decode(to, m.Data[(r*m.Cols+c)*m.DType.Bytes():], m.DType)
+}
+
+// step is one change of a weight, as peft does it; values are rounded to the weight's type after it. It is started with
+// what reads the weight as it is before the step.
+type step func(before reader, dtype ir.DType) change
+
+// change changes x, the elements of row r from column c on.
+type change func(x []float32, r, c int)
+
+// reader fills x with the elements of row r from column c on.
+type reader func(x []float32, r, c int)
+
+// Merged is a weight of the base with an adapter's changes, made when it is read.
+type Merged struct {
+	base    Matrix
+	dtype   ir.DType
+	steps   []step
+	once    sync.Once
+	changes []change // the steps, started
+}
+
+// Read fills to with the bytes of the weight from a position on. Calls may run at the same time.
+func (w *Merged) Read(to []byte, from int64) {
+	w.once.Do(func() {
+		for _, s := range w.steps {
+			w.changes = append(w.changes, s(w.until(w.changes), w.dtype))
+		}
+	})
+	size, cols := int64(w.dtype.Bytes()), w.base.Cols
+	first, last := from/size, (from+int64(len(to))+size-1)/size // elements
+	x := make([]float32, min(int64(cols), last-first))
+	var made []byte
+	read := w.until(w.changes)
+	for at := first; at < last; {
+		r, c := int(at)/cols, int(at)%cols
+		n := min(cols-c, int(last-at))
+		read(x[:n], r, c)
+		made = floats.Append(made[:0], x[:n], w.dtype)
+		to = to[copy(to, made[max(0, from-at*size):]):]
+		at += int64(n)
+	}
+}
+
+// until reads the weight as it is after some changes.
+func (w *Merged) until(changes []change) reader {
+	return func(x []float32, r, c int) {
+		w.base.decode(x, r, c)
+		floats.Round(x, w.dtype)
+		for _, change := range changes {
+			change(x, r, c)
+			floats.Round(x, w.dtype)
+		}
+	}
+}
+
+// replace puts a tensor of the adapter in the place of the weight.
+func replace(by Matrix) step {
+	return func(reader, ir.DType) change { return by.decode }
+}
+
+// rows puts rows of the adapter in the place of some rows; at maps the weight's to the adapter's.
+func rows(at map[int]int, by Matrix) step {
+	return func(reader, ir.DType) change {
+		return func(x []float32, r, c int) {
+			if i, ok := at[r]; ok {
+				by.decode(x, i, c)
+			}
+		}
+	}
+}
+
+// add adds a scaled vector: the bias of lora_B to the bias of a layer.
+func add(by Matrix, scale float32) step {
+	return func(reader, ir.DType) change {
+		return func(x []float32, r, c int) {
+			d := make([]float32, len(x))
+			by.decode(d, r, c)
+			for i := range x {
+				x[i] += float32(d[i] * scale)
+			}
+		}
+	}
+}
+
+// lowRank adds scale·B·A, and with a magnitude gives the rows of the sum, or its columns, that norm (DoRA).
+type lowRank struct {
+	a, b      Matrix // [rank, columns], [rows, rank]
+	embedding bool   // the factors are those of the transposed weight: a [rank, rows], b [columns, rank]
+	scale     float32
+	magnitude *Matrix
+}
+
+// start is its step.
+func (l lowRank) start(before reader, dtype ir.DType) change {
+	whole := func(m Matrix) []float32 {
+		v := make([]float32, m.rows()*m.Cols)
+		m.decode(v, 0, 0)
+		return v
+	}
+	a, b := whole(l.a), whole(l.b)
+	p := &product{rank: l.a.rows(), columns: l.a.Cols, left: b, right: a, scale: l.scale, rounded: ir.F32}
+	if l.embedding {
+		p.columns, p.left, p.right = l.b.rows(), transpose(a, p.rank), transpose(b, l.b.rows())
+	}
+	switch {
+	case l.magnitude != nil:
+		factors := p.normed(before, whole(*l.magnitude), l.embedding)
+		return func(x []float32, r, c int) {
+			p.addTo(x, r, c)
+			for i := range x {
+				if l.embedding {
+					x[i] *= factors[c+i]
+				} else {
+					x[i] *= factors[r]
+				}
+			}
+		}
+	case l.embedding: // peft's Embedding.merge converts the product, its Linear.merge does not
+		p.rounded = dtype
+	}
+	return p.addTo
+}
+
+// product is scale·left·right, with factors [rows, rank] and [rank, columns].
+type product struct {
+	rank, columns int
+	left, right   []float32
+	scale         float32
+	rounded       ir.DType // what elements are rounded to before they are added
+}
+
+// transpose returns m [n, len(m)/n] as [len(m)/n, n].
+func transpose(m []float32, n int) []float32 {
+	width := len(m) / n
+	t := make([]float32, len(m))
+	for i := range n {
+		for j := range width {
+			t[j*n+i] = m[i*width+j]
+		}
+	}
+	return t
+}
+
+// addTo adds elements of row r from column c on to x. Explicit conversions keep compilers from fusing roundings away.
+func (p *product) addTo(x []float32, r, c int) {
+	d := make([]float32, len(x))
+	l := p.left[r*p.rank : (r+1)*p.rank]
+	row := func(k int) []float32 { return p.right[k*p.columns+c:][:len(d)] }
+	k := 0
+	for ; k+4 <= len(l); k += 4 { // four rows at a time
+		a0, a1, a2, a3 := row(k), row(k+1), row(k+2), row(k+3)
+		l0, l1, l2, l3 := l[k], l[k+1], l[k+2], l[k+3]
+		for i := range d {
+			d[i] = float32(float32(float32(d[i]+float32(l0*a0[i]))+float32(l1*a1[i]))+float32(l2*a2[i])) + float32(l3*a3[i])
+		}
+	}
+	for ; k < len(l); k++ {
+		a0, l0 := row(k), l[k]
+		for i := range d {
+			d[i] += float32(l0 * a0[i])
+		}
+	}
+	for i := range d {
+		d[i] = float32(d[i] * p.scale)
+	}
+	floats.Round(d, p.rounded)
+	for i := range x {
+		x[i] += d[i]
+	}
+}
+
+// normed returns by what rows, or columns, are multiplied to have the magnitudes as their norms.
+func (p *product) normed(before reader, magnitude []float32, byColumn bool) []float32 {
+	count := len(p.left) / p.rank
+	sums := make([][]float64, (count+block-1)/block) // of squares, a list a block of rows
+	parallel(len(sums), func(i int) {
+		x := make([]float32, p.columns)
+		if byColumn {
+			sums[i] = make([]float64, p.columns)
+		}
+		for r := i * block; r < min(count, (i+1)*block); r++ {
+			before(x, r, 0)
+			p.addTo(x, r, 0)
+			row := 0.0
+			for c, v := range x {
+				if byColumn {
+					sums[i][c] += float64(v) * float64(v)
+				}
+				row += float64(v) * float64(v)
+			}
+			if !byColumn {
+				sums[i] = append(sums[i], row)
+			}
+		}
+	})
+	squares := slices.Concat(sums...)
+	if byColumn {
+		squares = make([]float64, p.columns)
+		for _, list := range sums { // in order: sums do not depend on the number of processors
+			for c, v := range list {
+				squares[c] += v
+			}
+		}
+	}
+	factors := make([]float32, len(magnitude))
+	for i, v := range squares {
+		factors[i] = magnitude[i] / float32(math.Sqrt(v))
+	}
+	return factors
+}
+
+// block is how many rows are summed up together.
+const block = 256
+
+// parallel calls do for 0 to n-1 on all processors.
+func parallel(n int, do func(i int)) {
+	var next atomic.Int64
+	var busy sync.WaitGroup
+	for range min(n, runtime.GOMAXPROCS(0)) {
+		busy.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				do(i)
+			}
+		})
+	}
+	busy.Wait()
+}
