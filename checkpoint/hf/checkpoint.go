@@ -84,6 +84,16 @@ func Load(dir string, o Options) (*Checkpoint, error) {
 	return c, nil
 }
 
+// Unchanged says which file of weights was written or cut since Load, or returns nil.
+func (c *Checkpoint) Unchanged() error {
+	for _, f := range c.files {
+		if err := f.Unchanged(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Close unmaps the weights.
 func (c *Checkpoint) Close() {
 	for _, f := range c.files {

@@ -13,6 +13,7 @@ import (
 	"pgc/cmd/internal/debug"
 	"pgc/internal/build"
 	"pgc/ir/target"
+	"pgc/runtime/integrity"
 	"pgc/runtime/process"
 )
 
@@ -27,6 +28,7 @@ type benchCmd struct {
 
 	Roofline string `placeholder:"FILE.svg|.png" help:"Draw every kernel's speed in a roofline chart of this machine."`
 	Trace    string `placeholder:"FILE.json" help:"Write a trace of all threads for Perfetto or chrome://tracing."`
+	NoVerify bool   `help:"Do not compare the checksums of the weights first."`
 	Ablate   bool   `help:"Compile and time the model without each pass in turn, to show what every pass buys. Needs no weights: a released size such as paligemma-3b-224 or a config.json will do."`
 	Layers   int    `placeholder:"N" help:"For --ablate: keep only this many layers of the encoder and of the decoder."`
 }
@@ -66,6 +68,11 @@ func (c *benchCmd) Run(ctx context.Context) error {
 			return debug.Explain(err)
 		}
 		if err := a.Finish(); err != nil {
+			return err
+		}
+	}
+	if !c.NoVerify {
+		if err := integrity.EnsureFile(ctx, path); err != nil {
 			return err
 		}
 	}

@@ -5,11 +5,13 @@ import (
 	"fmt"
 
 	"pgc/cmd/internal/check"
+	"pgc/runtime/integrity"
 )
 
 type checkCmd struct {
 	compileFlags
 	Path      string `arg:"" name:"checkpoint|file" help:"A Hugging Face checkpoint directory, or a compiled executable."`
+	NoVerify  bool   `help:"Do not compare the checksums of an executable's weights first."`
 	Reference string `placeholder:"FILE" help:"Reference activations written by golden/gen/reference.py: compare the model layer by layer."`
 }
 
@@ -20,6 +22,11 @@ func (c *checkCmd) Run(ctx context.Context) error {
 		return err
 	}
 	o.Progress = nil
+	if check.IsExecutable(c.Path) && !c.NoVerify {
+		if err := integrity.EnsureFile(ctx, c.Path); err != nil {
+			return err
+		}
+	}
 	if c.Reference != "" {
 		found, err := check.Reference(ctx, stdout, c.Path, c.Reference, o)
 		if err == nil && len(found) > 0 {

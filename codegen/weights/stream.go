@@ -3,6 +3,8 @@ package weights
 import (
 	"runtime"
 	"sync"
+
+	"pgc/runtime/fault"
 )
 
 // window is how many bytes of a tensor are in memory behind the place that is being read, and how many are fetched
@@ -34,14 +36,22 @@ func (c *cursor) at(at int64) {
 }
 
 // inOrder makes n pieces on all processors and gives them to write in their order. fill appends a piece to a buffer
-// that is used again; each processor has two. It returns when nothing is being made any more.
+// that is used again; each processor has two. A fault on memory that fill reads is an error. It returns when nothing is
+// being made any more.
 func inOrder(n int, fill func(i int, buf []byte) []byte, write func(i int, piece []byte) error) error {
 	workers := min(n, runtime.GOMAXPROCS(0))
-	type lane struct{ empty, full chan []byte }
+	type made struct {
+		piece []byte
+		err   error // of reading mapped memory
+	}
+	type lane struct {
+		empty chan []byte
+		full  chan made
+	}
 	lanes := make([]lane, workers)
 	var busy sync.WaitGroup
 	for w := range lanes {
-		l := lane{make(chan []byte, 2), make(chan []byte, 2)}
+		l := lane{make(chan []byte, 2), make(chan made, 2)}
 		l.empty <- nil
 		l.empty <- nil
 		lanes[w] = l
@@ -51,7 +61,12 @@ func inOrder(n int, fill func(i int, buf []byte) []byte, write func(i int, piece
 				if !ok {
 					return
 				}
-				l.full <- fill(i, buf[:0])
+				var m made
+				m.err = fault.Guard(func() error {
+					m.piece = fill(i, buf[:0])
+					return nil
+				})
+				l.full <- m
 			}
 		})
 	}
@@ -63,11 +78,14 @@ func inOrder(n int, fill func(i int, buf []byte) []byte, write func(i int, piece
 	}()
 	for i := range n {
 		l := lanes[i%workers]
-		piece := <-l.full
-		if err := write(i, piece); err != nil {
-			return err
+		m := <-l.full
+		if m.err == nil {
+			m.err = write(i, m.piece)
 		}
-		l.empty <- piece
+		if m.err != nil {
+			return m.err
+		}
+		l.empty <- m.piece
 	}
 	return nil
 }

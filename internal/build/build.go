@@ -14,6 +14,7 @@ import (
 	"pgc/models"
 	"pgc/passes"
 	"pgc/runtime/embed"
+	"pgc/runtime/fault"
 	"pgc/runtime/manifest"
 	"pgc/runtime/output"
 	"pgc/runtime/program"
@@ -215,7 +216,7 @@ func Compile(ctx context.Context, dir, out string, runtime []byte, o Options) (*
 		}
 	}
 	weights := program.Section{Name: program.SectionWeights, Write: func(w io.Writer) error {
-		return compiled.Results[0].WriteWeights(w, Source(ctx, c), weights.Writing{Rounding: o.Rounding, Progress: o.Progress})
+		return WriteWeights(ctx, w, compiled.Results[0], c, o)
 	}}
 	sections := []program.Section{weights}
 	for _, c := range compiled.Sections {
@@ -253,6 +254,17 @@ func (r *Report) fill(m *ir.Module, variants *codegen.Variants, maxTokens int) {
 		r.ArenaBytes[f.Name], r.ArenaMinimum[f.Name] = a.Bytes, a.LowerBound
 		r.Launches[f.Name] = len(p.Funcs[i].Launches)
 	}
+}
+
+// WriteWeights writes the weights section from a checkpoint. It is an error if the checkpoint's files change meanwhile.
+func WriteWeights(ctx context.Context, w io.Writer, r *codegen.Result, c *hf.Checkpoint, o Options) error {
+	err := fault.Guard(func() error {
+		return r.WriteWeights(w, Source(ctx, c), weights.Writing{Rounding: o.Rounding, Progress: o.Progress})
+	})
+	if changed := c.Unchanged(); changed != nil {
+		return changed
+	}
+	return err
 }
 
 // Source returns the tensors of a checkpoint for code generation. They are there until ctx is done.

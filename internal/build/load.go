@@ -13,7 +13,6 @@ import (
 	"pgc/checkpoint/hf"
 	"pgc/codegen"
 	"pgc/codegen/cpu"
-	"pgc/codegen/weights"
 	"pgc/ir"
 	"pgc/ir/target"
 	"pgc/passes"
@@ -128,7 +127,7 @@ func temporary(ctx context.Context, r *codegen.Result, c *hf.Checkpoint, o LoadO
 	defer f.Close()
 	os.Remove(f.Name())
 	w := bufio.NewWriterSize(f, 1<<20)
-	err = r.WriteWeights(w, Source(ctx, c), weights.Writing{Rounding: o.Rounding, Progress: o.Progress})
+	err = WriteWeights(ctx, w, r, c, o.Options)
 	if err == nil {
 		err = w.Flush()
 	}

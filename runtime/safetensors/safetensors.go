@@ -5,12 +5,16 @@
 package safetensors
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"os"
 
 	"github.com/x448/float16"
 	"golang.org/x/sys/unix"
+
+	"pgc/runtime/fault"
 )
 
 // DType is an element type by its name in the format.
@@ -60,6 +64,8 @@ type File struct {
 	tensors  map[string]Tensor
 	names    []string
 	mapped   []byte
+	file     *os.File
+	info     fs.FileInfo // of file when it was mapped
 }
 
 // Open maps a file and checks its header. Errors are one line and name the file and the tensor.
@@ -75,8 +81,18 @@ func Open(path string) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	if info, err = f.Stat(); err != nil {
+	file, err := mapFile(f)
+	if err != nil {
+		f.Close()
+	}
+	return file, err
+}
+
+// mapFile maps an open file, which Close closes.
+func mapFile(f *os.File) (*File, error) {
+	path := f.Name()
+	info, err := f.Stat()
+	if err != nil {
 		return nil, err
 	}
 	if info.Size() < 8 || info.Size() != int64(int(info.Size())) {
@@ -86,13 +102,26 @@ func Open(path string) (*File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: cannot map %d bytes: %w", path, info.Size(), err)
 	}
-	file, err := parse(data)
-	if err != nil {
+	var file *File
+	if err := fault.Guard(func() (err error) { file, err = parse(data); return err }); err != nil {
 		unix.Munmap(data)
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	file.Path, file.mapped = path, data
+	file.Path, file.mapped, file.file, file.info = path, data, f, info
 	return file, nil
+}
+
+// Unchanged says that the file was written or cut since it was mapped, so that what was read of it may be anything, or
+// returns nil.
+func (f *File) Unchanged() error {
+	info, err := f.file.Stat()
+	if err != nil {
+		return err
+	}
+	if was := f.info; info.Size() != was.Size() || !info.ModTime().Equal(was.ModTime()) {
+		return fmt.Errorf("%s has changed while it was read, from %d bytes to %d: begin again when nothing writes it any more", f.Path, was.Size(), info.Size())
+	}
+	return nil
 }
 
 // Names lists the tensors, sorted.
@@ -132,7 +161,7 @@ func (f *File) Close() error {
 	}
 	m := f.mapped
 	f.mapped, f.tensors = nil, nil
-	return unix.Munmap(m)
+	return errors.Join(unix.Munmap(m), f.file.Close())
 }
 
 // Float32s returns the elements of a float tensor as float32.

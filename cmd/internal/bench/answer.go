@@ -33,7 +33,7 @@ const side = 640
 
 // answer times whole answers about images of noise, which have imageTokens tokens each.
 func answer(ctx context.Context, path string, imageTokens int, o Options) (*Answer, error) {
-	options := []pgc.Option{pgc.WithThreads(o.Threads)}
+	options := []pgc.Option{pgc.WithThreads(o.Threads), pgc.WithoutVerification()}
 	if o.ISA != "" {
 		options = append(options, pgc.WithISA(o.ISA))
 	}
@@ -113,7 +113,7 @@ func (a *Answer) newProcess(ctx context.Context, path, text string, o Options) e
 	if path, err = filepath.Abs(path); err != nil {
 		return err
 	}
-	args := []string{"generate", "--image", file, "--prompt", text, "--max-new-tokens", "1", "--json", "--threads", fmt.Sprint(o.Threads)}
+	args := []string{"generate", "--image", file, "--prompt", text, "--max-new-tokens", "1", "--json", "--no-verify", "--threads", fmt.Sprint(o.Threads)}
 	if o.ISA != "" {
 		args = append(args, "--isa", o.ISA)
 	}

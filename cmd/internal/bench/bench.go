@@ -53,7 +53,7 @@ type Options struct {
 	New     int // tokens to decode for the end-to-end figure
 }
 
-// Run times an executable with one picture and some tokens of text: the encoder, prefill, and a step of decoding, the
+// Run times an executable, whose weights are not verified, with one picture and some tokens of text: the encoder, prefill, and a step of decoding, the
 // fastest of a few runs each, and whole answers; or the encoder and the embedding of an image, where the model makes
 // those.
 func Run(ctx context.Context, path string, o Options) (*Report, error) {

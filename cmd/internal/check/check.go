@@ -61,7 +61,7 @@ func load(ctx context.Context, dir string, t target.Target, o build.Options, tra
 	if o.Search { // the integers are not those that the evaluator would choose
 		l.source = packed{l.source, l.r.Program, section.Bytes()}
 	}
-	if err := l.r.WriteWeights(&into{section.Bytes()}, build.Source(ctx, c), weights.Writing{Rounding: o.Rounding, Progress: o.Progress}); err != nil {
+	if err := build.WriteWeights(ctx, &into{section.Bytes()}, l.r, c, o); err != nil {
 		return nil, err
 	}
 	if l.e, err = engine.New(l.r.Program, code.Bytes(), section.Bytes(), runtime.GOMAXPROCS(0)); err != nil {

@@ -1,0 +1,66 @@
+package build
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestChangedWhileCompiling cuts or writes the weights of a checkpoint while they are compiled: an error names the file,
+// and nothing is left.
+func TestChangedWhileCompiling(t *testing.T) {
+	for what, change := range map[string]func(path string, size int64) error{
+		"cut to a page": func(path string, _ int64) error { return os.Truncate(path, 4096) },
+		"emptied":       func(path string, _ int64) error { return os.Truncate(path, 0) },
+		"cut by a byte": func(path string, size int64) error { return os.Truncate(path, size-1) },
+		"cut and filled": func(path string, size int64) error {
+			return errors.Join(os.Truncate(path, size/2), os.Truncate(path, size))
+		},
+		"written": func(path string, size int64) error {
+			f, err := os.OpenFile(path, os.O_WRONLY, 0)
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			_, err = f.WriteAt([]byte("x"), size-1)
+			return err
+		},
+	} {
+		for _, stored := range []string{"auto", "int8"} {
+			dir, folder := copyCheckpoint(t, "pg1-odd"), t.TempDir()
+			out := filepath.Join(folder, "exe")
+			if err := os.WriteFile(out, []byte("old"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join(dir, "model.safetensors")
+			info, err := os.Stat(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Chtimes(path, time.Time{}, info.ModTime().Add(-time.Hour)); err != nil {
+				t.Fatal(err)
+			}
+			done := false
+			o := Options{CPU: "x86-64-v3", MaxTokens: 311, Storage: Storage{Weights: stored, Group: 32}, Progress: func(_ string, _, _ int64) {
+				if !done {
+					done = true
+					if err := change(path, info.Size()); err != nil {
+						t.Error(err)
+					}
+				}
+			}}
+			_, err = Compile(t.Context(), dir, out, []byte("\x7fELF"), o)
+			if want := path + " has changed while it was read, from "; err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("%s, %s: error %v, expected %q", what, stored, err, want)
+			}
+			entries, _ := os.ReadDir(folder)
+			if old, err := os.ReadFile(out); len(entries) != 1 || !bytes.Equal(old, []byte("old")) {
+				t.Errorf("%s, %s: %d files are left, the old one is %.20q (%v)", what, stored, len(entries), old, err)
+			}
+		}
+	}
+}
