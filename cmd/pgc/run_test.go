@@ -12,27 +12,44 @@ import (
 	"pgc/golden"
 )
 
-// TestRunCache damages what lies in the cache of pgc run: it is compiled anew, in a sentence, and the answer is right.
-func TestRunCache(t *testing.T) {
-	dir := t.TempDir()
-	build := exec.Command("go", "build", "-o", filepath.Join(dir, "bin", "pgcrt-"+runtime.GOARCH), "pgc/cmd/pgcrt")
+// runner runs pgc run of a golden checkpoint in a folder of its own, which has the runtime.
+type runner struct{ self, checkpoint, dir string }
+
+func newRunner(t *testing.T) runner {
+	t.Helper()
+	r := runner{dir: t.TempDir()}
+	build := exec.Command("go", "build", "-o", filepath.Join(r.dir, "bin", "pgcrt-"+runtime.GOARCH), "pgc/cmd/pgcrt")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if msg, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v: %s", err, msg)
 	}
-	self, err := filepath.Abs(os.Args[0])
-	if err != nil {
+	var err error
+	if r.self, err = filepath.Abs(os.Args[0]); err != nil {
 		t.Fatal(err)
 	}
-	checkpoint, err := filepath.Abs(filepath.Join(golden.Dir(), "pg1-odd"))
-	if err != nil {
+	if r.checkpoint, err = filepath.Abs(filepath.Join(golden.Dir(), "pg1-odd")); err != nil {
 		t.Fatal(err)
 	}
-	cached := filepath.Join(dir, "cache", "pgc")
+	return r
+}
+
+// cache is the folder of the executables.
+func (r runner) cache() string { return filepath.Join(r.dir, "cache", "pgc") }
+
+// command is pgc run with the executable's arguments.
+func (r runner) command(args ...string) *exec.Cmd {
+	return &exec.Cmd{Path: r.self, Args: append([]string{"pgc", "run", r.checkpoint}, args...), Dir: r.dir,
+		Env: append(os.Environ(), "XDG_CACHE_HOME="+filepath.Join(r.dir, "cache"))}
+}
+
+// TestRunCache damages what lies in the cache of pgc run: it is compiled anew, in a sentence, and the answer is right.
+func TestRunCache(t *testing.T) {
+	r := newRunner(t)
+	cached := r.cache()
 	run := func() (int, string, string) {
 		var stdout, stderr bytes.Buffer
-		cmd := &exec.Cmd{Path: self, Args: []string{"pgc", "run", checkpoint, "tokenize", "caption en"}, Dir: dir, Stdout: &stdout, Stderr: &stderr,
-			Env: append(os.Environ(), "XDG_CACHE_HOME="+filepath.Join(dir, "cache"))}
+		cmd := r.command("tokenize", "caption en")
+		cmd.Stdout, cmd.Stderr = &stdout, &stderr
 		cmd.Run()
 		return cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()
 	}

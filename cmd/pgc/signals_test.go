@@ -3,15 +3,13 @@ package main
 import (
 	"bytes"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
-	"pgc/golden"
+	"pgc/internal/signaltest"
 )
 
 // TestSignals: INT and TERM end pgc where it reads what nobody writes, and within a pass.
@@ -34,60 +32,27 @@ func TestSignals(t *testing.T) {
 		{"opt", "paligemma2-28b-896", "-p", "all", "-d", "check"},
 		{"size", fifo},
 	} {
-		stdin, feed, err := os.Pipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		var stderr bytes.Buffer
-		cmd := exec.Command(pgc, args...)
-		cmd.Stdin, cmd.Stderr = stdin, &stderr
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(600 * time.Millisecond)
-		start := time.Now()
-		cmd.Process.Signal([]os.Signal{syscall.SIGINT, syscall.SIGTERM}[i%2])
-		late := time.AfterFunc(20*time.Second, func() { cmd.Process.Kill() })
-		err = cmd.Wait()
-		late.Stop()
-		if took := time.Since(start); cmd.ProcessState.ExitCode() != 1 || took > 5*time.Second || stderr.String() != "pgc: interrupted\n" {
-			t.Errorf("%q: %v after %v, it says %q, expected status 1 at once and interrupted", args, err, took, stderr.String())
-		}
-		stdin.Close()
-		feed.Close()
+		signaltest.Interrupted(t, i%2 == 1, pgc, args...)
 	}
 }
 
 // TestRunSignal interrupts pgc run while the executable waits for input: alone, and together with the executable, as a
 // terminal does.
 func TestRunSignal(t *testing.T) {
-	dir := t.TempDir()
-	build := exec.Command("go", "build", "-o", filepath.Join(dir, "bin", "pgcrt-"+runtime.GOARCH), "pgc/cmd/pgcrt")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if msg, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v: %s", err, msg)
-	}
-	self, err := filepath.Abs(os.Args[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	checkpoint, err := filepath.Abs(filepath.Join(golden.Dir(), "pg1-odd"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := newRunner(t)
 	for _, all := range []bool{false, true} {
 		stdin, feed, err := os.Pipe()
 		if err != nil {
 			t.Fatal(err)
 		}
 		var stderr bytes.Buffer
-		cmd := &exec.Cmd{Path: self, Args: []string{"pgc", "run", checkpoint, "--image", "-", "--prompt", ""}, Dir: dir, Stdin: stdin, Stderr: &stderr,
-			Env: append(os.Environ(), "XDG_CACHE_HOME="+filepath.Join(dir, "cache")), SysProcAttr: &syscall.SysProcAttr{Setpgid: true}}
+		cmd := r.command("--image", "-", "--prompt", "")
+		cmd.Stdin, cmd.Stderr, cmd.SysProcAttr = stdin, &stderr, &syscall.SysProcAttr{Setpgid: true}
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
 		for range 600 {
-			if found, _ := filepath.Glob(filepath.Join(dir, "cache", "pgc", "pg1-odd-*")); len(found) > 0 {
+			if found, _ := filepath.Glob(filepath.Join(r.cache(), "pg1-odd-*")); len(found) > 0 {
 				break
 			}
 			time.Sleep(100 * time.Millisecond)

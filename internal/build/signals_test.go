@@ -1,14 +1,12 @@
 package build
 
 import (
-	"bytes"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
-	"time"
+
+	"pgc/internal/signaltest"
 )
 
 // TestSignalsWhileBlocked: INT and TERM end an executable that waits for input or for a reader of its output, wherever
@@ -37,33 +35,7 @@ func TestSignalsWhileBlocked(t *testing.T) {
 		{"forward", "--image", noise, "--prompt", "", "-o", fifo},
 		{"tokenize", "--input", fifo},
 	} {
-		// Both of its pipes stay open, and nobody reads the second.
-		stdin, feed, err := os.Pipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		drain, stdout, err := os.Pipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		cmd := exec.Command(exe, args...)
-		var stderr bytes.Buffer
-		cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, stdout, &stderr
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(600 * time.Millisecond)
-		start := time.Now()
-		cmd.Process.Signal([]os.Signal{syscall.SIGINT, syscall.SIGTERM}[i%2])
-		late := time.AfterFunc(20*time.Second, func() { cmd.Process.Kill() })
-		err = cmd.Wait()
-		late.Stop()
-		if took := time.Since(start); cmd.ProcessState.ExitCode() != 1 || took > 5*time.Second || !strings.HasSuffix(stderr.String(), ": interrupted\n") {
-			t.Errorf("%q: %v after %v, it says %q, expected status 1 at once and interrupted", args, err, took, stderr.String())
-		}
-		for _, f := range []*os.File{stdin, feed, drain, stdout} {
-			f.Close()
-		}
+		signaltest.Interrupted(t, i%2 == 1, exe, args...)
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil || len(entries) != 2 {
