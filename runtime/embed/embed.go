@@ -34,25 +34,12 @@ type Session struct {
 
 // New prepares a session. The engine stays the caller's to close.
 func New(m *manifest.Model, t *tokenizer.Tokenizer, e *engine.Engine) (*Session, error) {
-	s := &Session{Model: m, Tokenizer: t, Engine: e}
-	var err error
-	if s.encode, err = e.Func(entry.EncodeImage); err != nil {
-		return nil, err
-	}
-	if s.embed, err = e.Func(entry.Embed); err != nil {
-		return nil, err
-	}
-	if s.pixels, err = s.encode.Input(entry.InPixels); err != nil {
-		return nil, err
-	}
-	if s.ids, err = s.embed.Input(entry.InIDs); err != nil {
-		return nil, err
-	}
-	if s.slots, err = s.embed.Input(entry.InSlots); err != nil {
-		return nil, err
-	}
-	if s.embeddings, err = s.embed.Output(entry.OutEmbeddings); err != nil {
-		return nil, err
+	s, l := &Session{Model: m, Tokenizer: t, Engine: e}, &engine.Lookup{Engine: e}
+	s.encode, s.embed = l.Func(entry.EncodeImage), l.Func(entry.Embed)
+	s.pixels, s.ids, s.slots = l.Input(s.encode, entry.InPixels), l.Input(s.embed, entry.InIDs), l.Input(s.embed, entry.InSlots)
+	s.embeddings = l.Output(s.embed, entry.OutEmbeddings)
+	if l.Err != nil {
+		return nil, l.Err
 	}
 	s.image = Tokens(t, m.Embedding.Image, "")
 	s.running = make(chan struct{}, 1)
@@ -133,8 +120,7 @@ func Tokens(t *tokenizer.Tokenizer, segments []manifest.Segment, text string) (i
 // Image returns the embedding of an image, float32 [tokens, dim], tokens being those of ImageTokens.
 func (s *Session) Image(ctx context.Context, p *rgb.Image) ([]float32, error) {
 	ids := s.ImageTokens()
-	n := preprocess.Normalization{Rescale: s.Model.RescaleFactor, Mean: s.Model.Mean, Std: s.Model.Std}
-	pixels := preprocess.PixelValues(p, s.Model.ImageSize, n)
+	pixels := preprocess.PixelValues(p, s.Model)
 	var rows []float32
 	err := s.alone(ctx, func(ctx context.Context) (err error) {
 		if err := s.enough(len(ids), "an image"); err != nil {

@@ -66,9 +66,8 @@ func (s *Session) forwardTo(ctx context.Context, w Sink, p tokenizer.Prompt, r F
 	if err := w.WriteInt32s(p.Types); err != nil {
 		return err
 	}
-	norm := preprocess.Normalization{Rescale: m.RescaleFactor, Mean: m.Mean, Std: m.Std}
-	for _, pic := range r.Images {
-		if err := w.WriteFloat32s(preprocess.PixelValues(pic, m.ImageSize, norm)); err != nil {
+	for _, image := range r.Images {
+		if err := w.WriteFloat32s(preprocess.PixelValues(image, m)); err != nil {
 			return err
 		}
 	}

@@ -39,56 +39,30 @@ type scored struct {
 
 // find looks all of them up.
 func find(e *engine.Engine) (*functions, error) {
-	r := resolver{e: e}
+	l := &engine.Lookup{Engine: e}
 	f := &functions{
-		encode: r.fn(entry.EncodeImage), greedy: r.fn(entry.Greedy), decode: r.fn(entry.Decode), step: r.fn(entry.Step),
-		prefill: r.prompted(entry.Prefill), forward: r.prompted(entry.Forward),
-		decodeBatch: r.positioned(entry.DecodeBatch), stepBatch: r.positioned(entry.StepBatch),
-		logits: r.scored(entry.Logits), logitsBatch: r.scored(entry.LogitsBatch), head: r.scored(entry.Head),
-		features: r.state(entry.StateFeatures), hidden: r.state(entry.StateHidden),
-		next: r.state(entry.StateNext), nextBatch: r.state(entry.StateNextBatch),
+		encode: l.Func(entry.EncodeImage), greedy: l.Func(entry.Greedy), decode: l.Func(entry.Decode), step: l.Func(entry.Step),
+		prefill: findPrompted(l, entry.Prefill), forward: findPrompted(l, entry.Forward),
+		decodeBatch: findPositioned(l, entry.DecodeBatch), stepBatch: findPositioned(l, entry.StepBatch),
+		logits: findScored(l, entry.Logits), logitsBatch: findScored(l, entry.LogitsBatch), head: findScored(l, entry.Head),
+		features: l.State(entry.StateFeatures), hidden: l.State(entry.StateHidden),
+		next: l.State(entry.StateNext), nextBatch: l.State(entry.StateNextBatch),
 	}
-	f.pixels = r.input(f.encode, entry.InPixels)
-	return f, r.err
+	f.pixels = l.Input(f.encode, entry.InPixels)
+	return f, l.Err
 }
 
-// resolver looks names up until one is missing.
-type resolver struct {
-	e   *engine.Engine
-	err error
+func findPrompted(l *engine.Lookup, name string) prompted {
+	f := l.Func(name)
+	return prompted{f, l.Input(f, entry.InIDs), l.Input(f, entry.InSlots)}
 }
 
-// found returns v unless it could not be found, or something before it.
-func found[T any](r *resolver, look func() (T, error)) (v T) {
-	if r.err == nil {
-		v, r.err = look()
-	}
-	return v
+func findPositioned(l *engine.Lookup, name string) positioned {
+	f := l.Func(name)
+	return positioned{f, l.Input(f, entry.InPositions)}
 }
 
-func (r *resolver) fn(name string) *engine.Func {
-	return found(r, func() (*engine.Func, error) { return r.e.Func(name) })
-}
-
-func (r *resolver) input(f *engine.Func, name string) engine.Tensor {
-	return found(r, func() (engine.Tensor, error) { return f.Input(name) })
-}
-
-func (r *resolver) state(name string) engine.Tensor {
-	return found(r, func() (engine.Tensor, error) { return r.e.State(name) })
-}
-
-func (r *resolver) prompted(name string) prompted {
-	f := r.fn(name)
-	return prompted{f, r.input(f, entry.InIDs), r.input(f, entry.InSlots)}
-}
-
-func (r *resolver) positioned(name string) positioned {
-	f := r.fn(name)
-	return positioned{f, r.input(f, entry.InPositions)}
-}
-
-func (r *resolver) scored(name string) scored {
-	f := r.fn(name)
-	return scored{f, found(r, func() (engine.Tensor, error) { return f.Output(entry.OutLogits) })}
+func findScored(l *engine.Lookup, name string) scored {
+	f := l.Func(name)
+	return scored{f, l.Output(f, entry.OutLogits)}
 }

@@ -103,7 +103,6 @@ func (s *Session) enough(p tokenizer.Prompt, newTokens, slot int, others int64) 
 // Encode runs the image encoder over the images; their features stay in the executor for prefill and forward. What is
 // there from the last time, an image at the same place, is not encoded again.
 func (s *Session) Encode(ctx context.Context, images []*rgb.Image) (preprocessing, encoding time.Duration, err error) {
-	n := preprocess.Normalization{Rescale: s.Model.RescaleFactor, Mean: s.Model.Mean, Std: s.Model.Std}
 	for len(s.encoded) < len(images) {
 		s.encoded = append(s.encoded, nil)
 	}
@@ -113,7 +112,7 @@ func (s *Session) Encode(ctx context.Context, images []*rgb.Image) (preprocessin
 		}
 		s.encoded[i] = nil
 		start := time.Now()
-		if err := engine.Put(s.fn.pixels, 0, preprocess.PixelValues(p, s.Model.ImageSize, n)); err != nil {
+		if err := engine.Put(s.fn.pixels, 0, preprocess.PixelValues(p, s.Model)); err != nil {
 			return 0, 0, err
 		}
 		mid := time.Now()

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"testing"
 
+	"pgc/runtime/manifest"
 	"pgc/runtime/rgb"
 )
 
@@ -127,7 +128,7 @@ func TestPixelValues(t *testing.T) {
 	}
 	worst := 0.0
 	for _, c := range cases {
-		got := PixelValues(ramp, 16, Normalization{c.Rescale, c.Mean, c.Std})
+		got := PixelValues(ramp, &manifest.Model{ImageSize: 16, RescaleFactor: c.Rescale, Mean: c.Mean, Std: c.Std})
 		if len(got) != 3*16*16 {
 			t.Fatalf("%d values, expected 3*16*16", len(got))
 		}
@@ -148,11 +149,11 @@ func BenchmarkResize12MP(b *testing.B) {
 }
 
 // sigLIP maps 0…255 to -1…1, the normalization of every released PaliGemma.
-var sigLIP = Normalization{Rescale: 1.0 / 255, Mean: [3]float64{0.5, 0.5, 0.5}, Std: [3]float64{0.5, 0.5, 0.5}}
+var sigLIP = manifest.Model{ImageSize: 896, RescaleFactor: 1.0 / 255, Mean: [3]float64{0.5, 0.5, 0.5}, Std: [3]float64{0.5, 0.5, 0.5}}
 
 func BenchmarkPixelValues896(b *testing.B) {
 	p := noise(4000, 3000, 1)
 	for b.Loop() {
-		PixelValues(p, 896, sigLIP)
+		PixelValues(p, &sigLIP)
 	}
 }
