@@ -13,6 +13,8 @@ import (
 
 	"pgc/internal/build"
 	"pgc/ir/target"
+	"pgc/runtime/fault"
+	"pgc/runtime/native"
 	"pgc/runtime/output"
 	"pgc/runtime/process"
 )
@@ -47,6 +49,9 @@ func main() { os.Exit(process.Run(run, report)) }
 // run executes the command line.
 func run(ctx context.Context) error {
 	if err := process.CheckLimits(); err != nil {
+		return err
+	}
+	if err := native.ExitOnFault("pgc: " + fault.ErrCut.Error()); err != nil {
 		return err
 	}
 	var c cli

@@ -17,6 +17,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"pgc"
+	"pgc/runtime/fault"
 	"pgc/runtime/native"
 	"pgc/runtime/output"
 	"pgc/runtime/process"
@@ -65,6 +66,9 @@ func Main() int {
 	name, start := process.Line(filepath.Base(os.Args[0])), time.Now()
 	return process.Run(func(ctx context.Context) error {
 		if err := process.CheckLimits(); err != nil {
+			return err
+		}
+		if err := native.ExitOnFault(name + ": " + fault.ErrCut.Error()); err != nil {
 			return err
 		}
 		f, err := native.OpenSelf()

@@ -44,6 +44,7 @@ func Start(code []byte, entry int64, threads int, scratchBytes int64) (*Pool, er
 		return nil, fmt.Errorf("worker loop at %d in %d bytes of code, %d bytes of scratch memory", entry, len(code), scratchBytes)
 	}
 	stride := (scratchBytes + int64(pageBytes) - 1) / int64(pageBytes) * int64(pageBytes)
+	explain(code)
 	p := &Pool{code: code}
 	var err error
 	if p.ctl, err = Reserve(program.CtlBytes); err != nil {

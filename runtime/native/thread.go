@@ -20,7 +20,7 @@ const cloneFlags = unix.CLONE_VM | unix.CLONE_FS | unix.CLONE_FILES | unix.CLONE
 	unix.CLONE_SYSVSEM | unix.CLONE_SETTLS | unix.CLONE_PARENT_SETTID | unix.CLONE_CHILD_CLEARTID
 
 // thread is a thread of the process that the Go runtime does not know: it runs native code only, on a stack of its own,
-// with every signal blocked.
+// with every signal of threadMask blocked.
 type thread struct {
 	stack *Memory
 	tid   *int32 // at the low end of the stack; the kernel clears it and wakes us at the thread's end

@@ -1,6 +1,6 @@
 #include "textflag.h"
 
-// With thread_arm64.s the only assembly of the project: a thread that the Go runtime knows nothing of.
+// With thread_arm64.s and fault_*.s the only assembly of the project: a thread that the Go runtime knows nothing of.
 
 #define SYS_rt_sigprocmask 14
 #define SYS_clone          56
@@ -10,10 +10,10 @@
 // func clone(flags, stack uintptr, tid *int32, fn, arg, first, end, last uintptr) int64
 //
 // Starts a thread that calls fn(arg, i, last) in the C calling convention for every i
-// from first to end-1 and then exits. All signals are blocked across the system call, so the child, which inherits
-// the mask, never takes one: no Go signal handler ever runs on its stack.
+// from first to end-1 and then exits. All signals of threadMask are blocked across the system call, so the child, which
+// inherits the mask, never takes one: no Go signal handler ever runs on its stack.
 TEXT ·clone(SB), NOSPLIT, $16-72
-	MOVQ	$-1, AX
+	MOVQ	·threadMask(SB), AX
 	MOVQ	AX, all-8(SP)
 	MOVL	$SIG_SETMASK, DI
 	LEAQ	all-8(SP), SI

@@ -10,11 +10,11 @@
 // func clone(flags, stack uintptr, tid *int32, fn, arg, first, end, last uintptr) int64
 //
 // Starts a thread that calls fn(arg, i, last) in the C calling convention for every i
-// from first to end-1 and then exits. All signals are blocked across the system call, so
-// the child, which inherits the mask, never takes one: no Go signal handler ever runs on
-// its stack.
+// from first to end-1 and then exits. All signals of threadMask are blocked across the
+// system call, so the child, which inherits the mask, never takes one: no Go signal
+// handler ever runs on its stack.
 TEXT ·clone(SB), NOSPLIT, $16-72
-	MOVD	$-1, R0
+	MOVD	·threadMask(SB), R0
 	MOVD	R0, all-8(SP)
 	MOVD	$SIG_SETMASK, R0
 	MOVD	$all-8(SP), R1

@@ -1,0 +1,46 @@
+package native
+
+import (
+	"fmt"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// What onFault, in fault_amd64.s and fault_arm64.s, looks at.
+var (
+	faultLow, faultHigh uintptr // where native code lies
+	faultText           *byte   // what it prints
+	faultBytes          uintptr
+	goFault             uintptr       // Go's own handler
+	threadMask          = ^uintptr(0) // signals that native threads block
+)
+
+// faultHandler returns the address of onFault.
+func faultHandler() uintptr
+
+// sigaction is the kernel's.
+type sigaction struct{ handler, flags, restorer, mask uintptr }
+
+// ExitOnFault has this process print a text, a line, and exit with status 1 where native code faults on a file that is
+// mapped into memory: it has become shorter, or cannot be read. Otherwise the system ends the process by SIGBUS. It is
+// for programs that run the code of one executable, before its threads are started.
+func ExitOnFault(text string) error {
+	line := []byte(text + "\n")
+	faultText, faultBytes = unsafe.SliceData(line), uintptr(len(line))
+	var action sigaction
+	if _, _, e := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(unix.SIGBUS), 0, uintptr(unsafe.Pointer(&action)), 8, 0, 0); e != 0 {
+		return fmt.Errorf("cannot handle SIGBUS: %w", e)
+	}
+	goFault, action.handler = action.handler, faultHandler()
+	if _, _, e := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(unix.SIGBUS), uintptr(unsafe.Pointer(&action)), 0, 8, 0, 0); e != 0 {
+		return fmt.Errorf("cannot handle SIGBUS: %w", e)
+	}
+	threadMask &^= 1 << (unix.SIGBUS - 1)
+	return nil
+}
+
+// explain has faults of native code explained, if ExitOnFault was called.
+func explain(code []byte) {
+	faultLow, faultHigh = addr(code), addr(code)+uintptr(len(code))
+}
