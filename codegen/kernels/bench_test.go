@@ -8,6 +8,7 @@ import (
 
 	"pgc/codegen/internal/link/linktest"
 	"pgc/codegen/llvm"
+	"pgc/codegen/packing"
 	"pgc/ir/quant"
 	"pgc/ir/scalar"
 	"pgc/ir/target/targettest"
@@ -24,10 +25,10 @@ var formats = []struct {
 	{"f32", tile.F32, Group{}, Group{}, false},
 	{"bf16", tile.BF16, Group{}, Group{}, false},
 	{"bf16xbf16", tile.BF16, Group{}, Group{}, true},
-	{"i8", tile.I8, Group{quant.Int8, 128}, Group{quant.Int8, 128}, false},
-	{"i4", tile.I8, Group{quant.Int4, 128}, Group{quant.Int8, 128}, false},
-	{"i4xf32", tile.I8, Group{quant.Int4, 128}, Group{}, false},
-	{"nf4xf32", tile.I8, Group{quant.NF4, 64}, Group{}, false},
+	{"i8", tile.I8, Group{Format: quant.Int8, Len: 128}, Group{Format: quant.Int8, Len: 128}, false},
+	{"i4", tile.I8, Group{Format: quant.Int4, Len: 128}, Group{Format: quant.Int8, Len: 128}, false},
+	{"i4xf32", tile.I8, Group{Format: quant.Int4, Len: 128}, Group{}, false},
+	{"nf4xf32", tile.I8, Group{Format: quant.NF4, Len: 64}, Group{}, false},
 }
 
 // BenchmarkMatmul measures products at the sizes of a 3B model on one thread, by format and target: rows × K → N.
@@ -67,9 +68,9 @@ func BenchmarkMatmul(b *testing.B) {
 						bytes = f.w.PackedBytes(1, int64(n), int64(k))
 						w = make([]int8, bytes)
 					case f.elem == tile.F32:
-						w = make([]float32, PackedLen(1, int64(n), int64(k)))
+						w = make([]float32, packing.Len(1, int64(n), int64(k)))
 					default:
-						w = make([]uint16, PackedLen(1, int64(n), PackedK(int64(k), f.bf16)))
+						w = make([]uint16, packing.Len(1, int64(n), packing.PaddedK(int64(k), f.bf16)))
 					}
 					tasks := int64(1)
 					for _, t := range kern.Tasks {

@@ -3,6 +3,7 @@ package kernels
 import (
 	"slices"
 
+	"pgc/codegen/packing"
 	"pgc/ir/scalar"
 	"pgc/ir/tile"
 )
@@ -138,7 +139,7 @@ func (g *gen) fragments(in []Operand, ptrs, index []*tile.Value, lanes int, coun
 		row := g.b.Cast(tile.Widen, g.b.Lane(g.fragment(in[o.Rows.Index], ptrs[o.Rows.Index], index, 1, nil), 0))
 		switch {
 		case o.Rows.Fragments:
-			return Fragments{o.Rows.Panel, o.Rows.Group}.element(g.b, ptr, row, g.column(o, index))
+			return element(Fragments{K: o.Rows.Panel, Group: o.Rows.Group}, g.b, ptr, row, g.column(o, index))
 		case o.Rows.Group.Len > 0:
 			return g.code(o, ptr, row, index)
 		case o.Rows.VNNI2:
@@ -157,15 +158,15 @@ func (g *gen) code(o Operand, table, row *tile.Value, index []*tile.Value) *tile
 	table = b.PtrAdd(table, b.Mul(block, b.Int(q.BlockBytes())))
 	k = b.Rem(k, b.Int(q.Len))
 	// The place of (n, k) is linear in n and in the parts of k, as Group.At has it.
-	at := b.Add(b.Add(b.Int(groupHeader), b.Mul(n, b.Int(4))), b.Rem(k, b.Int(4)))
-	at = b.Add(at, b.Mul(b.Div(k, b.Int(q.wordCodes())), b.Int(4*PanelWidth)))
+	at := b.Add(b.Add(b.Int(packing.HeaderBytes), b.Mul(n, b.Int(4))), b.Rem(k, b.Int(4)))
+	at = b.Add(at, b.Mul(b.Div(k, b.Int(q.WordCodes())), b.Int(4*PanelWidth)))
 	x := b.WidenTo(b.Load(table, at, 1), tile.I32)
-	if q.wordCodes() > 4 {
-		upper := b.Compare(tile.LE, b.Int(4), b.Rem(k, b.Int(q.wordCodes())))
-		x = b.Select(upper, b.Logic(tile.Shr, x, b.Int32(q.bits(), 1)), x)
+	if q.WordCodes() > 4 {
+		upper := b.Compare(tile.LE, b.Int(4), b.Rem(k, b.Int(q.WordCodes())))
+		x = b.Select(upper, b.Logic(tile.Shr, x, b.Int32(q.Bits(), 1)), x)
 	}
-	scale, low := q.header(b, table, n, 1, PanelWidth)
-	return q.scaled(b, q.decoded(b, x, 0), scale, low)
+	scale, low := header(q, b, table, n, 1, PanelWidth)
+	return scaled(q, b, decoded(q, b, x, 0), scale, low)
 }
 
 // column returns the index in its row of the element that a packed table's operand reads at an index.

@@ -8,6 +8,7 @@ import (
 
 	"pgc/codegen/internal/link/linktest"
 	"pgc/codegen/llvm"
+	"pgc/codegen/packing"
 	"pgc/ir/scalar"
 	"pgc/ir/target"
 	"pgc/ir/target/targettest"
@@ -70,7 +71,7 @@ func randoms(rng *rand.Rand, n int) []float32 {
 // pack lays an n×k matrix out in panels as bf16 or f32 and returns what the kernel sees of it, too.
 func pack(w []float32, n, k int, elem tile.Elem) (packed any, seen []float32) {
 	seen = append([]float32(nil), w...)
-	f := make([]float32, PackedLen(1, int64(n), int64(k)))
+	f := make([]float32, packing.Len(1, int64(n), int64(k)))
 	h := make([]uint16, len(f))
 	for i := 0; i < n; i++ {
 		for j := 0; j < k; j++ {

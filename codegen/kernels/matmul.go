@@ -7,28 +7,6 @@ import (
 	"pgc/ir/tile"
 )
 
-// PanelWidth counts the matrix rows (output columns) that a packed panel interleaves; a packed matrix is padded
-// with zero rows to a multiple of PanelPad. Element (n, k) of an N×K matrix lies at (n/16)·K·16 + k·16 + n%16. A matrix
-// whose rows come in blocks has every block padded to whole panels.
-const (
-	PanelWidth = 16
-	PanelPad   = 32
-)
-
-// PackedLen returns the number of elements of a packed matrix of blocks × n rows of k.
-func PackedLen(blocks, n, k int64) int64 {
-	return roundUp(blocks*roundUp(n, PanelWidth), PanelPad) * k
-}
-
-// PackedK counts the values of k that a packed matrix has for each row: VNNI2 panels, whose words are pairs of k, pad
-// an odd K with a zero.
-func PackedK(k int64, vnni2 bool) int64 {
-	if vnni2 {
-		return roundUp(k, 2)
-	}
-	return k
-}
-
 func roundUp(n, step int64) int64 { return (n + step - 1) / step * step }
 
 // Matmul is a set of parts that multiply the same x [M,K]. Operands are x, or those of the prologue, and then the

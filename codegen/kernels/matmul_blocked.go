@@ -162,7 +162,7 @@ func (t *blocked) stageHeader(group *tile.Value, v int, c column) {
 func (t *blocked) stagedHeader(group *tile.Value, v int) (scale, low *tile.Value) {
 	b, lanes, at := t.g.b, t.g.lanes, t.headerAt(group, v)
 	scale = b.Load(t.staging, at, lanes)
-	if t.Group.affine() {
+	if t.Group.Affine() {
 		low = b.Load(t.staging, b.Add(at, b.Int(int64(lanes))), lanes)
 	}
 	return scale, low

@@ -1,6 +1,7 @@
 package kernels
 
 import (
+	"pgc/codegen/packing"
 	"pgc/ir/quant"
 	"pgc/ir/tile"
 )
@@ -81,9 +82,9 @@ func loadHalves(g *gen, c column) reader {
 // words returns the words of a block of groups from k on, by their number and in vectors of its column.
 func (c column) words(g *gen, k *tile.Value) func(i int) *tile.Value {
 	b := g.b
-	p := b.PtrCast(b.PtrAdd(c.p, b.Add(b.Mul(k, b.Int(c.q.stepBytes())), b.Int(c.panel))), tile.I32)
+	p := b.PtrCast(b.PtrAdd(c.p, b.Add(b.Mul(k, b.Int(c.q.StepBytes())), b.Int(c.panel))), tile.I32)
 	return func(i int) *tile.Value {
-		return b.Load(p, b.Int(groupHeader/4+int64(i*PanelWidth+c.in*g.lanes)), g.lanes)
+		return b.Load(p, b.Int(packing.HeaderBytes/4+int64(i*PanelWidth+c.in*g.lanes)), g.lanes)
 	}
 }
 
@@ -123,7 +124,7 @@ func loadNibbles(g *gen, c column) reader {
 func loadShorts(g *gen, c column) reader {
 	b := g.b
 	return func(k *tile.Value) func(i int) *tile.Value {
-		at := b.Add(b.Mul(k, b.Int(c.q.stepBytes())), b.Int(c.panel+groupHeader+int64(4*c.in*g.lanes)))
+		at := b.Add(b.Mul(k, b.Int(c.q.StepBytes())), b.Int(c.panel+packing.HeaderBytes+int64(4*c.in*g.lanes)))
 		return func(i int) *tile.Value {
 			return b.WidenTo(b.Load(c.p, b.Add(at, b.Int(int64(i/2*4*PanelWidth+i%2*2*g.lanes))), 2*g.lanes), tile.I16)
 		}
@@ -137,7 +138,7 @@ func dequantized(g *gen, c column) reader {
 	return func(k *tile.Value) func(i int) *tile.Value {
 		word := c.words(g, k)(0)
 		return func(i int) *tile.Value {
-			return c.q.scaled(b, c.q.decoded(b, word, i), scale, low)
+			return scaled(c.q, b, decoded(c.q, b, word, i), scale, low)
 		}
 	}
 }
@@ -145,7 +146,7 @@ func dequantized(g *gen, c column) reader {
 // header loads the scales, and the minima of affine codes, of a column of a block of groups.
 func (c column) header(g *gen) (scale, low *tile.Value) {
 	at := g.b.Int(int64(c.in * g.lanes))
-	return c.q.header(g.b, g.b.PtrAdd(c.p, g.b.Int(c.panel)), at, g.lanes, PanelWidth)
+	return header(c.q, g.b, g.b.PtrAdd(c.p, g.b.Int(c.panel)), at, g.lanes, PanelWidth)
 }
 
 // once remembers what f gives.

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"pgc/codegen/packing"
 	"pgc/ir/quant"
 	"pgc/ir/scalar"
 	"pgc/ir/target"
@@ -106,14 +107,14 @@ func TestFormsAgree(t *testing.T) {
 			if types[1] > groups {
 				p.Elem = tile.I8
 			}
-			w := floatBytes(rng, p.Elem, PackedLen(1, n, PackedK(k, s.BF16)))
+			w := floatBytes(rng, p.Elem, packing.Len(1, n, packing.PaddedK(k, s.BF16)))
 			if p.Elem == tile.I8 {
-				p.Group = Group{quant.Format(types[1] - groups), 32}
+				p.Group = Group{Format: quant.Format(types[1] - groups), Len: 32}
 				w = groupBytes(rng, p.Group, n, k)
 			}
 			x := floatBytes(rng, map[bool]tile.Elem{false: tile.F32, true: tile.BF16}[s.BF16], rows*k)
 			if types[0] == Int8 {
-				s.X = Group{quant.Int8, 32}
+				s.X = Group{Format: quant.Int8, Len: 32}
 				x = rowBytes(rng, rows, k, 32)
 			}
 			var first tile.Buffer
@@ -172,11 +173,11 @@ func groupBytes(rng *rand.Rand, q Group, n, k int64) tile.Buffer {
 		out[i] = byte(rng.Uint32())
 	}
 	e := tile.F32
-	if q.affine() {
+	if q.Affine() {
 		e = tile.BF16
 	}
 	for at := int64(0); at < int64(len(out)); at += q.BlockBytes() {
-		copy(out[at:], floatBytes(rng, e, groupHeader/int64(e.Bytes())))
+		copy(out[at:], floatBytes(rng, e, packing.HeaderBytes/int64(e.Bytes())))
 	}
 	return out
 }
@@ -211,14 +212,14 @@ func TestKernelOperands(t *testing.T) {
 	x := scalar.X(0, scalar.F32)
 	part := Part{Blocks: 1, N: 32, Elem: tile.BF16, Accs: 1, Exprs: []*scalar.Expr{x}, Outs: []Out{{Elem: tile.F32, Strides: []int64{32, 0, 1}}}}
 	int4 := part
-	int4.Elem, int4.Group = tile.I8, Group{quant.Int4, 32}
+	int4.Elem, int4.Group = tile.I8, Group{Format: quant.Int4, Len: 32}
 	for _, c := range []struct {
 		spec     Spec
 		lhs, rhs DType
 	}{
 		{&Matmul{M: Const(2), K: 64, XStride: 64, Parts: []Part{part}}, F32, BF16},
 		{&Matmul{M: Const(2), K: 64, XStride: 64, BF16: true, Parts: []Part{part}}, BF16, BF16},
-		{&Matmul{M: Const(2), K: 64, XStride: 64, X: Group{quant.Int8, 32}, Parts: []Part{int4}}, Int8, Int4},
+		{&Matmul{M: Const(2), K: 64, XStride: 64, X: Group{Format: quant.Int8, Len: 32}, Parts: []Part{int4}}, Int8, Int4},
 		{&Map{Dims: []Size{Const(5)}, Exprs: []*scalar.Expr{scalar.C(1)}, Outs: []Out{{Elem: tile.F32, Strides: []int64{1}}}}, None, None},
 	} {
 		k, err := Build("k", c.spec, tgt)

@@ -74,7 +74,7 @@ func (p *product) column(w, panel, at *tile.Value, v int) column {
 // stepElems counts the elements of a packed matrix that a unit of k takes.
 func (p *product) stepElems() int64 {
 	if p.Group.Len > 0 {
-		return p.Group.stepBytes()
+		return p.Group.StepBytes()
 	}
 	return PanelWidth
 }
@@ -227,7 +227,7 @@ func (p *product) accumulate(x block, k *tile.Value) {
 		var sx, xs *tile.Value
 		if p.grouped() {
 			sx = p.ofGroup(tile.F32, p.rowLayout().Scales, x, r)
-			if p.Group.affine() {
+			if p.Group.Affine() {
 				xs = p.ofGroup(tile.F32, p.rowLayout().Sums, x, r)
 			}
 		}

@@ -7,7 +7,7 @@
 // so that equal specs share one kernel. Elementwise meaning comes as scalar expressions, and fusion composes them
 // instead of multiplying templates.
 //
-// The package imports ir/scalar, ir/tile and ir/target; it never sees a graph or a backend.
+// The package imports codegen/packing, ir/quant, ir/scalar, ir/tile and ir/target; it never sees a graph or a backend.
 package kernels
 
 import (

@@ -6,6 +6,7 @@ import (
 
 	"pgc/codegen/backend"
 	"pgc/codegen/kernels"
+	"pgc/codegen/packing"
 	"pgc/ir/quant"
 	"pgc/ir/tile"
 	"pgc/runtime/program"
@@ -45,7 +46,7 @@ func (r *repack) panelBytes() int64 {
 	if q := r.Group; q.Len > 0 {
 		return q.Blocks(r.K) * q.BlockBytes()
 	}
-	return kernels.PackedK(r.K, r.pairs) * kernels.PanelWidth * 2
+	return packing.PaddedK(r.K, r.pairs) * kernels.PanelWidth * 2
 }
 
 // pairsOfTask is how many pairs of groups a warp writes the scales of.
@@ -118,7 +119,7 @@ func (r *repack) floats(tile, g, t string) []string {
 	if r.pairs {
 		p := r.offset(r.offset(r.offset(r.from, tile, 16*row), t, 2*row), g, 4)
 		return r.each4(func(u, h int64) string {
-			return r.within(r.below(first, 8*h, kernels.PackedK(r.K, true)), "ld.global.b32", at(p, 8*h*row+8*u*4))
+			return r.within(r.below(first, 8*h, packing.PaddedK(r.K, true)), "ld.global.b32", at(p, 8*h*row+8*u*4))
 		})
 	}
 	p := r.offset(r.offset(r.offset(r.from, tile, 16*row), t, 2*row), g, 2)
@@ -163,7 +164,7 @@ func (r *repack) sixteen(tile string, j int64) (address, guard string) {
 		guard = r.to(pred, "setp.lt.s32", n, num(all))
 	}
 	group, in := r.to(word, "shr.u32", n, num(log2(each))), r.to(word, "and.b32", n, num(each-1))
-	return r.offset(r.offset(r.from, group, size), in, (size-q.HeaderBytes())/each), guard
+	return r.offset(r.offset(r.from, group, size), in, (size-packing.HeaderBytes)/each), guard
 }
 
 // bytes reads the codes of a tile of 8 bits: a word has those of row g in its even bytes and of g+8 in the odd ones.
@@ -173,7 +174,7 @@ func (r *repack) bytes(tile, g, t string) (words []string) {
 		p, guard := r.sixteen(tile, j)
 		p = r.to(long, "add.s64", p, thread)
 		for h := range int64(2) {
-			at := func(u int64) string { return at(p, r.Group.HeaderBytes()+128*h+32*u) }
+			at := func(u int64) string { return at(p, packing.HeaderBytes+128*h+32*u) }
 			low, high := r.within(guard, "ld.global.u16", at(0)), r.within(guard, "ld.global.u16", at(1))
 			words = append(words, r.to(word, "prmt.b32", low, high, "0x5140"))
 		}
@@ -191,7 +192,7 @@ func (r *repack) nibbles(tile, g, t string) (words []string) {
 		all := "0"
 		for i := range int64(4) {
 			u, h := i%2, i/2
-			v := r.to(word, "shr.u32", r.within(guard, "ld.global.u16", at(p, r.Group.HeaderBytes()+64*h+32*u)), shift)
+			v := r.to(word, "shr.u32", r.within(guard, "ld.global.u16", at(p, packing.HeaderBytes+64*h+32*u)), shift)
 			v = r.to(word, "and.b32", r.to(word, "prmt.b32", v, "0", "0x4140"), "0x000f000f")
 			all = r.to(word, "or.b32", r.to(word, "shl.b32", v, num(4*i)), all)
 		}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"pgc/codegen/kernels"
+	"pgc/codegen/packing"
 	"pgc/codegen/ptx/emu"
 	"pgc/ir/scalar"
 	"pgc/ir/tile"
@@ -88,7 +89,7 @@ func rowCases() []rowCase {
 		add(name, &kernels.Map{Dims: []kernels.Size{overS, kernels.Const(45)},
 			In:    []kernels.Operand{table, {Elem: tile.I32, Strides: []int64{1, 0}}},
 			Exprs: []*scalar.Expr{fn(scalar.Mul, f32(0), scalar.C(6.7))}, Outs: []kernels.Out{{Elem: tile.F32, Strides: []int64{45, 1}}}},
-			rowsOfS*45, int(kernels.PackedLen(1, 50, 45)), ids)
+			rowsOfS*45, int(packing.Len(1, 50, 45)), ids)
 	}
 	// A chain over 5003 elements in one dimension, more than a task of a warp.
 	inner := fn(scalar.Mul, scalar.C(0.79788456), fn(scalar.FMA, fn(scalar.Mul, f32(0), scalar.C(0.044715)), fn(scalar.Mul, f32(0), f32(0)), f32(0)))

@@ -4,7 +4,7 @@ import (
 	"encoding/binary"
 	"math"
 
-	"pgc/codegen/kernels"
+	"pgc/codegen/packing"
 	"pgc/ir"
 	"pgc/ir/floats"
 	"pgc/ir/quant"
@@ -22,7 +22,7 @@ func convert(data []byte, from, to ir.DType) []byte {
 
 // quantizer packs rows into panels of codes. One goroutine uses it at a time.
 type quantizer struct {
-	format   kernels.Group
+	format   packing.Group
 	rounding *quant.Rounding
 	groups   *quant.Groups
 	row      []float32
@@ -32,7 +32,7 @@ type quantizer struct {
 	fours    bool    // that codes lie four and four together
 }
 
-func newQuantizer(q kernels.Group, cols int, r *quant.Rounding) *quantizer {
+func newQuantizer(q packing.Group, cols int, r *quant.Rounding) *quantizer {
 	z := &quantizer{format: q, rounding: r, groups: quant.NewGroups(cols, int(q.Len)), row: make([]float32, cols)}
 	second, _ := q.At(1, 0)
 	for k := range q.Len {
@@ -56,7 +56,7 @@ func (z *quantizer) pack(panel []byte, n int) bool {
 	for i, scale := range g.Scale {
 		if affine {
 			le.PutUint16(panel[2*n:], uint16(math.Float32bits(scale)>>16))
-			le.PutUint16(panel[2*(kernels.PanelWidth+n):], uint16(math.Float32bits(g.Min[i])>>16))
+			le.PutUint16(panel[2*(packing.PanelWidth+n):], uint16(math.Float32bits(g.Min[i])>>16))
 			finite = finite && g.Min[i]-g.Min[i] == 0
 		} else {
 			le.PutUint32(panel[4*n:], math.Float32bits(scale))
@@ -78,7 +78,7 @@ func (z *quantizer) pack(panel []byte, n int) bool {
 }
 
 // dequantize reads the n-th row of a panel as float32 values.
-func dequantize(row, panel []byte, n int, q kernels.Group) {
+func dequantize(row, panel []byte, n int, q packing.Group) {
 	le, t := binary.LittleEndian, q.Format.Traits()
 	for k := range int64(len(row) / 4) {
 		block := panel[k/q.Len*q.BlockBytes():]
@@ -86,7 +86,7 @@ func dequantize(row, panel []byte, n int, q kernels.Group) {
 		scale, low := math.Float32frombits(le.Uint32(block[4*n:])), float32(0)
 		if t.Codes == quant.Affine {
 			bf16 := func(at int) float32 { return math.Float32frombits(uint32(le.Uint16(block[at:])) << 16) }
-			scale, low = bf16(2*n), bf16(2*(kernels.PanelWidth+n))
+			scale, low = bf16(2*n), bf16(2*(packing.PanelWidth+n))
 		}
 		code := block[at] >> shift & byte(1<<t.Bits-1)
 		le.PutUint32(row[4*k:], math.Float32bits(q.Format.Value(code, scale, low)))

@@ -1,7 +1,7 @@
 package weights
 
 import (
-	"pgc/codegen/kernels"
+	"pgc/codegen/packing"
 	"pgc/ir"
 	"pgc/runtime/program"
 )
@@ -21,7 +21,7 @@ func (m Matrix) As(l program.Layout) Matrix {
 
 // RowStride is the number of elements between rows that lie one by one.
 func (m Matrix) RowStride() int64 {
-	return packing{m.Layout, m.W.Type.DType, 0}.packedCols()
+	return layout{m.Layout, m.W.Type.DType, 0}.packedCols()
 }
 
 // stored is the layout that the weight has for it: runs that are neighbors and need no padding are one.
@@ -33,25 +33,25 @@ func (m Matrix) stored() program.Layout {
 	return l
 }
 
-// packing is the layout of a packed matrix with the sizes that follow from its fields.
-type packing struct {
+// layout is the layout of a packed matrix with the sizes that follow from its fields.
+type layout struct {
 	program.Layout
 	dtype ir.DType
 	rows  int64
 }
 
-func packingOf(w program.Weight, d ir.DType) packing {
+func layoutOf(w program.Weight, d ir.DType) layout {
 	n := int64(1)
 	for _, s := range w.Shape {
 		n *= s
 	}
-	return packing{w.Layout, d, n / w.Layout.Cols}
+	return layout{w.Layout, d, n / w.Layout.Cols}
 }
 
 // GroupOf is the format in groups that d is, or that of floats.
-func GroupOf(d ir.DType) kernels.Group {
+func GroupOf(d ir.DType) packing.Group {
 	f, n := d.Group()
-	return kernels.Group{Format: f, Len: int64(n)}
+	return packing.Group{Format: f, Len: int64(n)}
 }
 
 // width is the number of rows that lie side by side, and padding of how many the rows of a selection are a multiple.
@@ -59,21 +59,21 @@ func width(k program.LayoutKind) int64 {
 	if k == program.LayoutRows {
 		return 1
 	}
-	return kernels.PanelWidth
+	return packing.PanelWidth
 }
 
-func (p packing) padding() int64 {
+func (p layout) padding() int64 {
 	if p.Kind == program.LayoutRows {
 		return 1
 	}
-	return kernels.PanelPad
+	return packing.PanelPad
 }
 
 // rowAlign is what rows that lie one by one begin at multiples of, in bytes.
 const rowAlign = 16
 
 // packedCols is how many elements a row has with its padding.
-func (p packing) packedCols() int64 {
+func (p layout) packedCols() int64 {
 	if p.Kind == program.LayoutRows {
 		return roundUp(p.Cols, rowAlign/int64(p.dtype.Bytes()))
 	}
@@ -83,7 +83,7 @@ func (p packing) packedCols() int64 {
 func roundUp(n, step int64) int64 { return (n + step - 1) / step * step }
 
 // panelBytes is the size of the rows that lie side by side.
-func (p packing) panelBytes() int64 {
+func (p layout) panelBytes() int64 {
 	if q := GroupOf(p.dtype); q.Len > 0 {
 		return q.Blocks(p.Cols) * q.BlockBytes()
 	}
@@ -91,14 +91,14 @@ func (p packing) panelBytes() int64 {
 }
 
 // selectionBytes is the size of the rows that are packed together.
-func (p packing) selectionBytes() int64 {
+func (p layout) selectionBytes() int64 {
 	w := width(p.Kind)
 	return roundUp(p.rows/(p.Split*p.Run)*roundUp(p.Run, w), p.padding()) / w * p.panelBytes()
 }
 
 // order returns the rows in the places they have, -1 for padding: selection by selection, run by run, every run padded
-// to whole panels and every selection to kernels.PanelPad rows where they lie in panels.
-func (p packing) order() []int64 {
+// to whole panels and every selection to packing.PanelPad rows where they lie in panels.
+func (p layout) order() []int64 {
 	var places []int64
 	for which := range p.Split {
 		start := len(places)
@@ -118,7 +118,7 @@ func (p packing) order() []int64 {
 }
 
 // at is the place of element c of the n-th of rows that lie side by side.
-func (p packing) at(n, c int) int {
+func (p layout) at(n, c int) int {
 	w := int(width(p.Kind))
 	if p.KPack == 2 {
 		return c/2*2*w + 2*n + c%2

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"testing"
 
-	"pgc/codegen/kernels"
+	"pgc/codegen/packing"
 	"pgc/ir"
 	"pgc/ir/floats"
 	"pgc/ir/quant"
@@ -23,13 +23,13 @@ func BenchmarkPack(b *testing.B) {
 	}
 	for _, f := range quant.Formats() {
 		b.Run(f.String(), func(b *testing.B) {
-			q := kernels.Group{Format: f, Len: int64(slices.Max(f.Traits().Lengths))}
+			q := packing.Group{Format: f, Len: int64(slices.Max(f.Traits().Lengths))}
 			z := newQuantizer(q, k, nil)
 			panel := make([]byte, q.Blocks(k)*q.BlockBytes())
 			b.SetBytes(2 * k)
 			for n := range b.N {
 				floats.Decode(z.row, row, ir.BF16)
-				z.pack(panel, n%kernels.PanelWidth)
+				z.pack(panel, n%packing.PanelWidth)
 			}
 		})
 	}

@@ -102,7 +102,7 @@ func (p *Plan) add(e entry) int {
 // Matrix returns where a matrix in panels begins.
 func (p *Plan) Matrix(m Matrix) int64 {
 	w := describe(m.W, m.stored())
-	rows := packingOf(w, m.W.Type.DType)
+	rows := layoutOf(w, m.W.Type.DType)
 	w.Bytes = w.Layout.Split * rows.selectionBytes()
 	return p.get(key{name: m.W.Key, layout: w.Layout}, entry{Weight: w, dtype: m.W.Type.DType}) + m.Which*rows.selectionBytes()
 }
@@ -269,7 +269,7 @@ func (e *entry) writePlain(w io.Writer, t Tensor, read *cursor) error {
 
 // writePacked interleaves the rows that lie side by side; padding is zero.
 func (e *entry) writePacked(w io.Writer, t Tensor, read *cursor, rounding *quant.Rounding) error {
-	pk := packingOf(e.Weight, e.dtype)
+	pk := layoutOf(e.Weight, e.dtype)
 	if pk.Transposed {
 		t.Data, t.Read = transposed(t.All(), int(pk.Cols), int(pk.rows), t.DType.Bytes()), nil
 	}
@@ -329,7 +329,7 @@ func (e *entry) store(w io.Writer, t Tensor, piece []byte) error {
 }
 
 // interleave puts a row's elements, or pairs of them, at place r of those that lie side by side.
-func (p packing) interleave(panel, row []byte, r int) {
+func (p layout) interleave(panel, row []byte, r int) {
 	size := p.dtype.Bytes() * int(p.KPack)
 	if n := len(row) % size; n > 0 {
 		row = append(slices.Clip(row), make([]byte, size-n)...)

@@ -3,7 +3,7 @@ package weights
 import (
 	"fmt"
 
-	"pgc/codegen/kernels"
+	"pgc/codegen/packing"
 	"pgc/ir"
 	"pgc/runtime/program"
 )
@@ -21,7 +21,7 @@ func Unpack(w program.Weight, section []byte) (Tensor, error) {
 	if w.Layout.Kind == program.LayoutPlain {
 		return t, nil
 	}
-	p := packingOf(w, d)
+	p := layoutOf(w, d)
 	if want := p.Split * p.selectionBytes(); want != w.Bytes {
 		return Tensor{}, fmt.Errorf("tensor %s, %v, has %d bytes, expected %d", w.Name, w.Layout, w.Bytes, want)
 	}
@@ -37,20 +37,20 @@ func Unpack(w program.Weight, section []byte) (Tensor, error) {
 }
 
 // dequantized returns the rows of a packed matrix of integers as float32 values.
-func (p packing) dequantized(packed []byte) []byte {
+func (p layout) dequantized(packed []byte) []byte {
 	rowBytes := p.Cols * 4
 	out := make([]byte, p.rows*rowBytes)
 	for at, r := range p.order() {
 		if r >= 0 {
-			panel := packed[int64(at/kernels.PanelWidth)*p.panelBytes():]
-			dequantize(out[r*rowBytes:][:rowBytes], panel, at%kernels.PanelWidth, GroupOf(p.dtype))
+			panel := packed[int64(at/packing.PanelWidth)*p.panelBytes():]
+			dequantize(out[r*rowBytes:][:rowBytes], panel, at%packing.PanelWidth, GroupOf(p.dtype))
 		}
 	}
 	return out
 }
 
 // unpacked returns the rows of a packed matrix of floats.
-func (p packing) unpacked(packed []byte) []byte {
+func (p layout) unpacked(packed []byte) []byte {
 	size, cols, w := p.dtype.Bytes(), int(p.Cols), int(width(p.Kind))
 	out := make([]byte, int(p.rows)*cols*size)
 	for at, r := range p.order() {

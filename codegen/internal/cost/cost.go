@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"pgc/codegen/kernels"
+	"pgc/codegen/packing"
 )
 
 // Cost counts the arithmetic of a kernel and the bytes that it must at least move.
@@ -67,7 +68,7 @@ func matmul(s *kernels.Matmul) Cost {
 		if p.Group.Len > 0 {
 			weights += n * p.Group.PackedBytes(p.Blocks, p.N, s.K)
 		} else {
-			weights += n * kernels.PackedLen(p.Blocks, p.N, kernels.PackedK(s.K, s.BF16)) * int64(p.Elem.Bytes())
+			weights += n * packing.Len(p.Blocks, p.N, packing.PaddedK(s.K, s.BF16)) * int64(p.Elem.Bytes())
 		}
 		if p.Argmax > 0 {
 			columns += 2 * p.Partials()

@@ -1,9 +1,6 @@
-package kernels
+package packing
 
-import (
-	"pgc/ir/quant"
-	"pgc/ir/tile"
-)
+import "pgc/ir/quant"
 
 // Fragments is how a matrix lies in the memory of a GPU: as operand A of mma.m16n8k16, in the order in which the
 // threads of a warp hold it. Rows come in strips of PanelWidth, in the places that panels give them; a strip is a row of
@@ -35,7 +32,7 @@ const (
 // Bits is the size of an element.
 func (f Fragments) Bits() int64 {
 	if f.Group.Len > 0 {
-		return f.Group.bits()
+		return f.Group.Bits()
 	}
 	return 16
 }
@@ -64,7 +61,7 @@ func (f Fragments) ScalePairs() int64 {
 func (f Fragments) StripBytes() int64 { return f.Tiles()*TileBytes + f.ScalePairs()*ScalePairBytes }
 
 // Affine reports whether groups have minima.
-func (f Fragments) Affine() bool { return f.Group.Len > 0 && f.Group.affine() }
+func (f Fragments) Affine() bool { return f.Group.Len > 0 && f.Group.Affine() }
 
 // Exact reports whether bfloat16 holds what codes stand for before their scale, and elements lie in fragments at all.
 func (f Fragments) Exact() bool {
@@ -74,41 +71,4 @@ func (f Fragments) Exact() bool {
 // ScaleAt returns where the scale of a group of row n of a strip lies.
 func (f Fragments) ScaleAt(n, group int64) int64 {
 	return f.Tiles()*TileBytes + group/2*ScalePairBytes + n%8*16 + group%2*8 + n/8*4
-}
-
-// element reads element (row, k) of a table in fragments, whose pointer is of bfloat16 or of bytes.
-func (f Fragments) element(b *tile.Builder, table, row, k *tile.Value) *tile.Value {
-	i := func(n int64) *tile.Value { return b.Int(n) }
-	sum := func(terms ...*tile.Value) *tile.Value {
-		s := terms[0]
-		for _, t := range terms[1:] {
-			s = b.Add(s, t)
-		}
-		return s
-	}
-	times := func(x *tile.Value, n int64) *tile.Value { return b.Mul(x, i(n)) }
-	bit := func(x *tile.Value, n int64) *tile.Value { return b.Rem(b.Div(x, i(n)), i(2)) }
-	n, in := b.Rem(row, i(PanelWidth)), b.Rem(k, i(f.TileK()))
-	p, h, j, u := bit(in, 1), bit(in, 8), b.Div(in, i(16)), b.Div(n, i(8))
-	strip := times(b.Div(row, i(PanelWidth)), f.StripBytes())
-	thread := b.Add(times(b.Rem(n, i(8)), 4), b.Div(b.Rem(in, i(8)), i(2)))
-	at := sum(strip, times(b.Div(k, i(f.TileK())), TileBytes), times(thread, 16))
-	if f.Group.Len == 0 {
-		return b.Load(table, b.Div(sum(at, times(h, 8), times(u, 4), times(p, 2)), i(2)), 1)
-	}
-	switch f.Bits() {
-	case 8:
-		at = sum(at, times(j, 8), times(h, 4), times(p, 2), u)
-	default:
-		at = sum(at, times(j, 4), times(p, 2), h)
-	}
-	code := b.WidenTo(b.Load(table, at, 1), tile.I32)
-	if f.Bits() == 4 {
-		code = b.Select(b.Compare(tile.LT, i(0), u), b.Logic(tile.Shr, code, b.Int32(4, 1)), code)
-	}
-	group := b.Div(k, i(f.Group.Len))
-	header := sum(strip, i(f.ScaleAt(0, 0)), times(b.Div(group, i(2)), ScalePairBytes), times(b.Rem(n, i(8)), 16), times(b.Rem(group, i(2)), 8), times(u, 4))
-	header = b.PtrAdd(table, header)
-	scale, low := f.Group.header(b, header, i(0), 1, 1)
-	return f.Group.scaled(b, f.Group.decoded(b, code, 0), scale, low)
 }
