@@ -161,7 +161,7 @@ func TestEveryBarrierCounts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return m.Run(emu.Launch{Entry: k.Name, Blocks: 1, Args: append(c.operands(t).args, c.tasks(k))})
+		return m.Run(emu.Launch{Entry: k.Name, Args: append(c.operands(t).args, c.tasks(k))})
 	}
 	barriers := 0
 	for i, line := range lines {

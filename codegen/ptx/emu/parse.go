@@ -2,290 +2,421 @@ package emu
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
 
-// Module is parsed PTX.
-type Module struct{ entries map[string]*entry }
-
-// entry is a kernel.
-type entry struct {
-	name        string
-	params      map[string]int // number by name
-	threads     int            // of a block
-	regs        []string       // names
-	widths      []byte         // of the registers, as signatures name them
-	number      map[string]int // of registers by name
-	sharedName  string
-	sharedBytes int
-	code        []instr
+// parser reads tokens; it panics with a *Finding where the text is not PTX.
+type parser struct {
+	file   string
+	tokens []token
+	at     int
+	unit   *unit
 }
 
-// instr is an instruction.
-type instr struct {
-	line   int
-	op     *opcode
-	guard  int // register, or -1
-	not    bool
-	args   []operand
-	reads  []int // registers
-	target int   // of a branch
-	label  string
-}
-
-type operandKind uint8
-
-const (
-	register operandKind = iota
-	immediate
-	special
-	memory // base register, or none where imm is all, and imm
-	tuple
-)
-
-type operand struct {
-	kind operandKind
-	reg  int // -1 for a memory operand without one
-	imm  uint64
-	name string // of a special register or a parameter
-	list []operand
-	// float says that an immediate was written as one.
-	float bool
-}
-
-// Parse reads a module. Errors name the line.
-func Parse(text string) (m *Module, err error) {
-	tokens, err := lex(text)
+// parseUnit parses a text.
+func parseUnit(file, text string) (u *unit, err error) {
+	tokens, err := lex(file, text)
 	if err != nil {
 		return nil, err
 	}
-	p := &parser{tokens: tokens}
+	p := &parser{file: file, tokens: tokens, unit: &unit{file: file}}
 	defer func() {
 		if r := recover(); r != nil {
-			t, ok := r.(trap)
+			f, ok := r.(*Finding)
 			if !ok {
 				panic(r)
 			}
-			m, err = nil, fmt.Errorf("line %d: %s", p.line, string(t))
+			u, err = nil, f
 		}
 	}()
-	return p.module(), nil
+	p.module()
+	return p.unit, nil
 }
 
-type parser struct {
-	tokens []token
-	line   int // of the token taken last
-	e      *entry
-	labels map[string]int
+func (p *parser) pos() Pos {
+	t := p.tokens[p.at]
+	return Pos{p.file, int(t.line), int(t.col)}
 }
 
-func (p *parser) peek() string { return p.tokens[0].text }
+// fail stops with a syntax finding at a place.
+func fail(pos Pos, format string, args ...any) {
+	panic(&Finding{Kind: Syntax, Pos: pos, Thread: -1, Text: fmt.Sprintf(format, args...)})
+}
+
+func (p *parser) peek() string { return p.tokens[p.at].text }
 
 func (p *parser) next() string {
-	t := p.tokens[0]
-	if t.text == "" {
-		trapf("the text ends in the middle")
+	t := p.tokens[p.at].text
+	if t == "" {
+		fail(p.pos(), "the text ends in the middle of a statement")
 	}
-	p.tokens, p.line = p.tokens[1:], t.line
-	return t.text
+	p.at++
+	return t
 }
 
 func (p *parser) accept(text string) bool {
 	if p.peek() != text {
 		return false
 	}
-	p.next()
+	p.at++
 	return true
 }
 
-func (p *parser) expect(texts ...string) {
-	for _, want := range texts {
-		if got := p.next(); got != want {
-			trapf("%q, expected %q", got, want)
+func (p *parser) expect(want string) {
+	if p.peek() != want {
+		if p.peek() == "" {
+			fail(p.pos(), "the text ends where %q is expected", want)
 		}
+		fail(p.pos(), "%q where %q is expected", p.peek(), want)
 	}
+	p.at++
 }
 
-func (p *parser) integer() int {
-	text := p.next()
-	n, err := strconv.ParseInt(text, 0, 32)
-	if err != nil {
-		trapf("%q, expected a number", text)
+// identifier reads a name.
+func (p *parser) identifier() string {
+	pos, t := p.pos(), p.next()
+	if c := t[0]; c != '_' && c != '$' && c != '%' && !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z') {
+		fail(pos, "%q where a name is expected", t)
 	}
-	return int(n)
+	return t
 }
 
-func (p *parser) module() *Module {
-	p.expect(".version", "7.4", ".target", "sm_80", ".address_size", "64")
-	m := &Module{entries: map[string]*entry{}}
+// integer reads an integer, with its sign.
+func (p *parser) integer() int64 {
+	pos, negative := p.pos(), false
+	for p.peek() == "-" || p.peek() == "+" {
+		negative = negative != (p.next() == "-")
+	}
+	v, ok := parseInteger(p.next())
+	if !ok {
+		fail(pos, "%q where a whole number is expected", p.tokens[p.at-1].text)
+	}
+	if negative {
+		return -int64(v)
+	}
+	return int64(v)
+}
+
+// parseInteger reads decimal, hexadecimal, octal and binary numbers, with an optional U.
+func parseInteger(text string) (uint64, bool) {
+	if strings.Contains(text, "_") {
+		return 0, false
+	}
+	v, err := strconv.ParseUint(strings.TrimSuffix(text, "U"), 0, 64)
+	return v, err == nil
+}
+
+// module reads the whole text.
+func (p *parser) module() {
+	u := p.unit
+	if p.peek() != ".version" {
+		fail(p.pos(), "a module begins with .version, not %q", p.peek())
+	}
 	for p.peek() != "" {
-		p.entry()
-		if m.entries[p.e.name] != nil {
-			trapf("entry %s is there twice", p.e.name)
+		pos := p.pos()
+		switch word := p.next(); word {
+		case ".version":
+			u.version = p.next()
+		case ".target":
+			u.target = p.next()
+			for p.accept(",") {
+				p.next()
+			}
+		case ".address_size":
+			if n := p.integer(); n != 64 {
+				fail(pos, "addresses of %d bits; only 64 are supported", n)
+			}
+		case ".file", ".loc", ".alias", "@":
+			p.skipLine()
+		case ".section":
+			p.skipSection()
+		case ".pragma":
+			p.next()
+			p.expect(";")
+		case ";":
+		case ".visible", ".extern", ".weak", ".common", ".entry", ".func", ".global", ".const", ".shared":
+			p.at--
+			p.declaration()
+		default:
+			fail(pos, "%q is no directive of a module", word)
 		}
-		m.entries[p.e.name] = p.e
 	}
-	return m
+	if u.target == "" {
+		fail(p.pos(), "the module has no .target")
+	}
 }
 
-func (p *parser) entry() {
-	p.expect(".visible", ".entry")
-	p.e = &entry{name: p.next(), params: map[string]int{}, number: map[string]int{}}
-	p.labels = map[string]int{}
-	p.expect("(")
-	for !p.accept(")") {
-		p.expect(".param", ".u64")
-		p.e.params[p.next()] = len(p.e.params)
-		p.accept(",")
+func (p *parser) skipLine() {
+	for line := p.tokens[p.at-1].line; p.peek() != "" && p.tokens[p.at].line == line; p.at++ {
 	}
-	p.expect(".reqntid")
-	p.e.threads = p.integer()
-	p.expect(",", "1", ",", "1", "{")
-	if p.e.threads <= 0 || p.e.threads%warpSize != 0 {
-		trapf("a block of %d threads is not made of whole warps", p.e.threads)
+}
+
+func (p *parser) skipSection() {
+	for p.next() != "{" {
 	}
-	for !p.accept("}") {
-		p.statement()
+	for depth := 1; depth > 0; {
+		switch p.next() {
+		case "{":
+			depth++
+		case "}":
+			depth--
+		}
 	}
-	if n := len(p.e.code); n == 0 || p.e.code[n-1].op.flow != exit || p.e.code[n-1].guard >= 0 {
-		trapf("entry %s does not end with ret", p.e.name)
+}
+
+// declaration reads a function or variables of the module, with their linkage.
+func (p *parser) declaration() {
+	extern := false
+	for {
+		switch p.peek() {
+		case ".extern", ".common":
+			extern = extern || p.peek() == ".extern"
+			p.at++
+		case ".visible", ".weak":
+			p.at++
+		case ".entry", ".func":
+			p.function(p.next() == ".entry")
+			return
+		case ".global", ".const", ".shared":
+			for _, v := range p.variables(spacesByName[p.next()[1:]]) {
+				v.extern = extern
+				p.unit.variables = append(p.unit.variables, v)
+			}
+			return
+		default:
+			fail(p.pos(), "%q where a declaration is expected", p.peek())
+		}
 	}
-	for i := range p.e.code {
-		in := &p.e.code[i]
-		if in.label == "" {
+}
+
+// variables reads what follows a state space: one or several names of a type, and a semicolon.
+func (p *parser) variables(s space) []*variable {
+	first := p.variable(s)
+	out := []*variable{first}
+	for p.accept(",") {
+		v := &variable{pos: p.pos(), space: s, typ: first.typ, align: first.align, size: first.typ.bytes()}
+		p.named(v)
+		out = append(out, v)
+	}
+	p.expect(";")
+	return out
+}
+
+// variable reads alignment, type, name, size and initial value of a variable or parameter.
+func (p *parser) variable(s space) *variable {
+	v := &variable{space: s}
+	width := 1
+	for {
+		pos := p.pos()
+		word := p.next()
+		if t, ok := typesByName[strings.TrimPrefix(word, ".")]; ok && word[0] == '.' {
+			v.typ = t
+			break
+		}
+		switch word {
+		case ".align":
+			v.align = int(p.integer())
+			if v.align < 1 || v.align&(v.align-1) != 0 {
+				fail(pos, "an alignment of %d, which is no power of two", v.align)
+			}
+		case ".v2", ".v4":
+			width = int(word[2] - '0')
+		case ".attribute":
+			for p.next() != ")" {
+			}
+		case ".ptr", ".global", ".const", ".shared", ".local", ".generic":
+		default:
+			fail(pos, "%q where a type is expected", word)
+		}
+	}
+	p.pointer()
+	v.size = v.typ.bytes() * width
+	v.align = max(v.align, v.size&-v.size)
+	p.named(v)
+	return v
+}
+
+// pointer skips what is said about where a parameter points.
+func (p *parser) pointer() {
+	if !p.accept(".ptr") {
+		return
+	}
+	for {
+		switch p.peek() {
+		case ".global", ".const", ".shared", ".local", ".generic":
+			p.at++
+		case ".align":
+			p.at++
+			p.integer()
+		default:
+			return
+		}
+	}
+}
+
+// named reads the name of a variable, its dimensions and its initial value.
+func (p *parser) named(v *variable) {
+	v.pos = p.pos()
+	v.name = p.identifier()
+	if p.peek() == "<" { // .param .b32 p<3> is not in use; registers have a reader of their own
+		fail(p.pos(), "a range of variables")
+	}
+	for p.accept("[") {
+		if p.accept("]") {
+			v.open, v.size = true, 0
 			continue
 		}
-		at, ok := p.labels[in.label]
-		if !ok || at == len(p.e.code) {
-			p.line = in.line
-			trapf("no instruction at label %s", in.label)
+		pos := p.pos()
+		n := p.integer()
+		if n < 0 || n*int64(v.size) > 1<<34 {
+			fail(pos, "an array of %d elements", n)
 		}
-		in.target = at
-	}
-}
-
-func (p *parser) statement() {
-	switch word := p.next(); {
-	case word == ".reg":
-		p.registers()
-	case word == ".shared":
-		p.expect(".align", "128", ".b8")
-		p.e.sharedName = p.next()
-		p.expect("[")
-		p.e.sharedBytes = p.integer()
-		p.expect("]", ";")
-	case p.accept(":"):
-		if _, ok := p.labels[word]; ok {
-			trapf("label %s is there twice", word)
-		}
-		p.labels[word] = len(p.e.code)
-	default:
-		p.instruction(word)
-	}
-}
-
-// widths are the register types and what signatures call them.
-var widths = map[string]byte{".pred": 'p', ".b16": 'h', ".b32": 'w', ".b64": 'l', ".f32": 'f'}
-
-func (p *parser) registers() {
-	typ := p.next()
-	width, ok := widths[typ]
-	if !ok {
-		trapf("registers of type %s", typ)
-	}
-	prefix := p.next()
-	p.expect("<")
-	n := p.integer()
-	p.expect(">", ";")
-	for i := range n {
-		name := prefix + strconv.Itoa(i)
-		p.e.number[name] = len(p.e.regs)
-		p.e.regs, p.e.widths = append(p.e.regs, name), append(p.e.widths, width)
-	}
-}
-
-func (p *parser) reg(name string) int {
-	r, ok := p.e.number[name]
-	if !ok {
-		trapf("%s is not a declared register", name)
-	}
-	return r
-}
-
-func (p *parser) instruction(word string) {
-	in := instr{guard: -1}
-	if word == "@" {
-		in.not = p.accept("!")
-		in.guard = p.reg(p.next())
-		if p.e.widths[in.guard] != 'p' {
-			trapf("%s is not a predicate", p.e.regs[in.guard])
-		}
-		word = p.next()
-	}
-	in.line = p.line
-	in.op = opcodes[word]
-	if in.op == nil {
-		trapf("unknown instruction %s", word)
-	}
-	if in.op.flow == branch {
-		in.label = p.next()
-		p.expect(";")
-	} else if !p.accept(";") {
-		for {
-			in.args = append(in.args, p.operand())
-			if p.accept(";") {
-				break
-			}
-			p.expect(",")
-		}
-	}
-	p.check(&in)
-	p.e.code = append(p.e.code, in)
-}
-
-func (p *parser) operand() operand {
-	switch word := p.next(); {
-	case word == "{":
-		o := operand{kind: tuple}
-		for {
-			o.list = append(o.list, p.operand())
-			if p.accept("}") {
-				return o
-			}
-			p.expect(",")
-		}
-	case word == "[":
-		o := operand{kind: memory, reg: -1, name: p.next()}
-		if strings.HasPrefix(o.name, "%") {
-			o.reg, o.name = p.reg(o.name), ""
-		}
-		if p.accept("+") {
-			o.imm = uint64(p.integer())
-		}
+		v.size *= int(n)
 		p.expect("]")
-		return o
-	case word == "%tid.x" || word == "%ctaid.x" || word == "%nctaid.x":
-		return operand{kind: special, name: word}
-	case word[0] == '%':
-		return operand{kind: register, reg: p.reg(word)}
-	case word == p.e.sharedName:
-		return operand{kind: special, name: "shared"}
-	case strings.HasPrefix(word, "0f"):
-		v, err := strconv.ParseUint(word[2:], 16, 32)
-		if err != nil || len(word) != 10 {
-			trapf("%q, expected 0f and eight digits", word)
-		}
-		return operand{kind: immediate, imm: v, float: true}
-	default:
-		text := word
-		if word == "-" {
-			text += p.next()
-		}
-		v, err := strconv.ParseInt(text, 0, 64)
-		if err != nil {
-			trapf("%q, expected an operand", text)
-		}
-		return operand{kind: immediate, imm: uint64(v)}
 	}
+	if p.accept("=") {
+		var data []byte
+		p.initializer(v, &data)
+		if v.open {
+			v.open, v.size = false, len(data)
+		}
+		if len(data) > v.size {
+			fail(v.pos, "%s has %d bytes and an initial value of %d", v.name, v.size, len(data))
+		}
+		v.data = append(data, make([]byte, v.size-len(data))...)
+	}
+}
+
+// initializer appends initial values to data.
+func (p *parser) initializer(v *variable, data *[]byte) {
+	if p.accept("{") {
+		for !p.accept("}") {
+			p.initializer(v, data)
+			if !p.accept(",") {
+				p.expect("}")
+				return
+			}
+		}
+		return
+	}
+	size := v.typ.bytes()
+	o := p.operand()
+	if o.kind == nameOperand && o.name == "generic" && p.accept("(") {
+		o = p.operand()
+		p.expect(")")
+		if p.accept("+") {
+			o.offset += p.integer()
+		}
+	}
+	bits := o.bits
+	switch {
+	case o.kind == nameOperand:
+		v.refs = append(v.refs, reference{o.pos, len(*data), o.name, o.offset})
+	case o.kind == floatOperand:
+		bits = floatBits(v.typ, o)
+	case o.kind != numberOperand:
+		fail(o.pos, "an initial value of %s that is neither a number nor a symbol", v.name)
+	case v.typ == f32 || v.typ == f64:
+		fail(o.pos, "the integer %d as a value of type %s", int64(o.bits), v.typ)
+	}
+	for i := range size {
+		*data = append(*data, byte(bits>>(8*i)))
+	}
+}
+
+// function reads an entry or a device function.
+func (p *parser) function(entry bool) {
+	f := &function{entry: entry}
+	if !entry && p.accept("(") {
+		f.results = p.parameters()
+	}
+	f.pos = p.pos()
+	f.name = p.identifier()
+	if p.accept("(") {
+		f.params = p.parameters()
+	}
+	p.attributes(f)
+	if p.accept(";") {
+		if !slices.ContainsFunc(p.unit.functions, func(g *function) bool { return g.name == f.name }) {
+			p.unit.functions = append(p.unit.functions, f)
+		}
+		return
+	}
+	p.expect("{")
+	f.defined = true
+	f.body = p.statements()
+	f.end = p.pos()
+	p.expect("}")
+	for i, g := range p.unit.functions {
+		if g.name == f.name {
+			if g.defined {
+				fail(f.pos, "%s is defined twice", f.name)
+			}
+			p.unit.functions[i] = f
+			return
+		}
+	}
+	p.unit.functions = append(p.unit.functions, f)
+}
+
+// parameters reads a list of parameters after its opening parenthesis.
+func (p *parser) parameters() []*variable {
+	var out []*variable
+	for !p.accept(")") {
+		pos := p.pos()
+		switch word := p.next(); word {
+		case ".param", ".reg":
+			out = append(out, p.variable(paramSpace))
+		default:
+			fail(pos, "%q where a parameter is expected", word)
+		}
+		if !p.accept(",") {
+			p.expect(")")
+			break
+		}
+	}
+	return out
+}
+
+// attributes reads the directives between a function's parameters and its body.
+func (p *parser) attributes(f *function) {
+	for {
+		switch word := p.peek(); word {
+		case ".maxntid", ".reqntid":
+			p.at++
+			f.threads = p.triple()
+			f.exact = word == ".reqntid"
+		case ".reqnctapercluster":
+			p.at++
+			p.triple()
+		case ".minnctapersm", ".maxnctapersm", ".maxnreg", ".maxclusterrank":
+			p.at++
+			p.integer()
+		case ".explicitcluster", ".noreturn", ".blocksareclusters":
+			p.at++
+		case ".pragma":
+			p.at++
+			p.next()
+			p.accept(";")
+		default:
+			return
+		}
+	}
+}
+
+func (p *parser) triple() [3]int {
+	out := [3]int{1, 1, 1}
+	for i := range out {
+		pos := p.pos()
+		out[i] = int(p.integer())
+		if out[i] < 1 {
+			fail(pos, "a dimension of %d", out[i])
+		}
+		if !p.accept(",") {
+			break
+		}
+	}
+	return out
 }

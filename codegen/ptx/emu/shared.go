@@ -1,139 +1,188 @@
 package emu
 
-// sharedBase is the address of the first byte of shared memory; a null pointer is none.
-const sharedBase = 1024
+import "math/bits"
 
-// sharedMemory is a block's, with what races are found by: for every byte, who wrote and who read it last.
+// sharedMemory is a block's, with what races are found by: for every cell, the last write, and the last read of every
+// warp. A cell is as wide as the narrowest access of the kernel.
+//
+// Time is a vector clock: a warp's own entry counts the barriers it has passed, bar.warp.sync among them; the others say
+// what it knows of other warps. An access is ordered before what a warp does now if the warp knows a clock of the
+// accessing warp that is not earlier.
 type sharedMemory struct {
-	data  []byte
-	wrote []access
-	read  []access
+	data   []byte
+	set    []uint64 // a bit for every byte that was written
+	shift  int      // log2 of a cell's bytes
+	warps  int
+	wrote  []uint64
+	reads  []uint64           // by cell, then by warp
+	strong map[int][32]uint32 // clocks that strong operations left at an address
 }
 
-// access is who touched a byte and when. Thread -1 is several of one warp.
-type access struct {
-	warp, thread     int32
-	epoch, warpEpoch int32
-}
-
-// What access.warp is where it is not one warp.
+// A note of an access is clock<<32 | pc<<13 | warp<<8 | flags | thread of the warp.
 const (
-	nobody   = -1
-	several  = -2
-	onTheWay = -3 // an asynchronous copy will write
+	noteMany    = 1 << 5 // several threads of the warp, in one clock
+	noteStrong  = 1 << 6
+	notePending = 1 << 7 // an asynchronous copy that was not waited for
+	noteLane    = 31
+	notePC      = 1<<19 - 1
 )
 
-func newShared(n int) sharedMemory {
-	s := sharedMemory{make([]byte, n), make([]access, n), make([]access, n)}
-	for i := range n {
-		s.wrote[i].warp, s.read[i].warp = nobody, nobody
-	}
-	return s
+func (s *sharedMemory) init(n, granule, warps int) {
+	s.data, s.set = make([]byte, n), make([]uint64, (n+63)/64)
+	s.shift, s.warps = bits.TrailingZeros(uint(granule)), warps
+	cells := n>>s.shift + 1
+	s.wrote, s.reads = make([]uint64, cells), make([]uint64, cells*warps)
+	s.strong = map[int][32]uint32{}
 }
 
-// before reports whether an access surely precedes what a thread of w does now: it is its own, or a barrier lies
-// between.
-func (a access) before(w *warp, lane int) bool {
-	if a.warp == nobody || a.epoch != w.block.epoch {
-		return true
-	}
-	return a.warp == int32(w.index) && (a.thread == int32(lane) || a.warpEpoch != w.epoch)
+// reset forgets what was written; notes of earlier blocks have clocks before any of this one.
+func (s *sharedMemory) reset(*worker) {
+	clear(s.set)
+	clear(s.strong)
 }
 
-func (w *warp) now(lane int) access {
-	return access{int32(w.index), int32(lane), w.block.epoch, w.epoch}
+func (w *warp) note(lane int) uint64 {
+	return uint64(w.vc[w.index])<<32 | uint64(w.pc&notePC)<<13 | uint64(w.index)<<8 | uint64(lane)
 }
 
-// within returns the index of an access to shared memory.
+// within returns the index of an access to shared memory, and stops where it is none.
 func (w *warp) within(lane int, at uint64, n int) int {
 	i := int64(at) - sharedBase
 	if i < 0 || i+int64(n) > int64(len(w.shared.data)) {
-		trapf("thread %d accesses bytes %d to %d of shared memory, which has %d", w.thread(lane), i, i+int64(n), len(w.shared.data))
+		w.fail(OutOfBounds, lane, "%s touches bytes %d to %d of shared memory, which has %d", w.name(), i, i+int64(n)-1, len(w.shared.data))
 	}
-	if at%uint64(n) != 0 {
-		trapf("thread %d accesses %d bytes at address %#x of shared memory, which is not aligned", w.thread(lane), n, at)
+	if at&uint64(n-1) != 0 {
+		w.fail(Misaligned, lane, "%s touches %d bytes at address %#x of shared memory, which is not a multiple", w.name(), n, at)
 	}
 	return int(i)
 }
 
-// sharedRead returns n bytes of shared memory for reading.
-func (w *warp) sharedRead(lane int, at uint64, n int) []byte {
-	first := w.within(lane, at, n)
-	for i := first; i < first+n; i++ {
-		wrote, read := w.shared.wrote[i], &w.shared.read[i]
-		switch {
-		case wrote.warp == nobody:
-			trapf("thread %d reads byte %d of shared memory, which was not written", w.thread(lane), i)
-		case wrote.warp == onTheWay:
-			trapf("thread %d reads byte %d of shared memory, where a copy is on its way", w.thread(lane), i)
-		case !wrote.before(w, lane):
-			trapf("thread %d reads byte %d of shared memory without a barrier after thread %d of warp %d wrote it", w.thread(lane), i, wrote.thread, wrote.warp)
+func (w *warp) name() string { return w.program.code[w.pc].name }
+
+// sharedRead checks and notes a read of n bytes at an index. It reports whether all of them were written.
+func (w *warp) sharedRead(lane, i, n int, strong bool) bool {
+	s := &w.shared
+	me := w.note(lane)
+	if strong {
+		me |= noteStrong
+	}
+	now := me >> 32
+	for c := i >> s.shift; c <= (i+n-1)>>s.shift; c++ {
+		wr := s.wrote[c]
+		if by := wr >> 8 & 31; wr>>32 > uint64(w.vc[by]) || wr&notePending != 0 || by == uint64(w.index) && wr>>32 == now {
+			w.checkRead(lane, c, wr, strong)
 		}
-		mine := w.now(lane)
-		if read.warp != nobody && read.epoch == mine.epoch {
-			switch {
-			case read.warp != mine.warp:
-				mine.warp, mine.thread = several, -1
-			case read.warpEpoch == mine.warpEpoch && read.thread != mine.thread:
-				mine.thread = -1
+		r := &s.reads[c*s.warps+w.index]
+		if old := *r; old>>32 == now && old&noteLane != me&noteLane {
+			*r = me | noteMany | old&noteMany
+		} else {
+			*r = me
+		}
+	}
+	return s.written(i, n)
+}
+
+// written reports whether n bytes were written; they lie in one line of 64.
+func (s *sharedMemory) written(i, n int) bool {
+	want := (uint64(1)<<n - 1) << (i & 63)
+	return s.set[i>>6]&want == want
+}
+
+// checkRead judges a read of a cell that was written a short while ago.
+func (w *warp) checkRead(lane, c int, wr uint64, strong bool) {
+	by := int(wr >> 8 & 31)
+	if uint32(wr>>32) <= w.clock {
+		return // of an earlier block
+	}
+	ordered := wr>>32 <= uint64(w.vc[by])
+	if wr&notePending != 0 && ordered {
+		f := w.finding(MissingWait, lane, "%s reads byte %d of shared memory, where an asynchronous copy is on its way", w.name(), c<<w.shared.shift)
+		f.Other = w.access(wr, true)
+		panic(f)
+	}
+	if by == w.index {
+		ordered = wr>>32 < uint64(w.vc[by]) || wr&noteLane == uint64(lane) && wr&noteMany == 0
+	}
+	if ordered || strong && wr&noteStrong != 0 {
+		return
+	}
+	w.sharedRace(lane, c, "reads", wr, true)
+}
+
+// sharedRace stops with the finding of a race.
+func (w *warp) sharedRace(lane, c int, verb string, other uint64, write bool) {
+	f := w.finding(Race, lane, "%s %s byte %d of shared memory, and no barrier orders it", w.name(), verb, c<<w.shared.shift)
+	f.Other = w.access(other, write)
+	panic(f)
+}
+
+// access is who left a note.
+func (w *warp) access(note uint64, write bool) *Access {
+	pc := int(note >> 13 & notePC)
+	return &Access{Pos: w.program.code[min(pc, len(w.program.code)-1)].pos, Block: w.at, Thread: int(note>>8&31)*warpSize + int(note&noteLane), Write: write}
+}
+
+// sharedWrite checks and notes a write of n bytes at an index. Same says that the bytes are there already: then another
+// write is no race.
+func (w *warp) sharedWrite(lane, i, n int, flags uint64, same bool) {
+	s := &w.shared
+	me := w.note(lane) | flags
+	for c := i >> s.shift; c <= (i+n-1)>>s.shift; c++ {
+		wr := s.wrote[c]
+		if by := wr >> 8 & 31; wr>>32 > uint64(w.vc[by]) || wr&notePending != 0 || by == uint64(w.index) && wr>>32 == me>>32 {
+			w.checkWrite(lane, c, wr, flags, same)
+		}
+		for other, r := range s.reads[c*s.warps : (c+1)*s.warps] {
+			if r>>32 >= uint64(w.vc[other]) && r>>32 > uint64(w.clock) {
+				w.checkOverwrite(lane, c, other, r, flags, same)
 			}
 		}
-		*read = mine
+		s.wrote[c] = me
 	}
-	return w.shared.data[first : first+n]
+	s.set[i>>6] |= (uint64(1)<<n - 1) << (i & 63)
 }
 
-// sharedWrite returns n bytes of shared memory for writing.
-func (w *warp) sharedWrite(lane int, at uint64, n int) []byte {
-	first := w.within(lane, at, n)
-	for i := first; i < first+n; i++ {
-		if a := w.shared.wrote[i]; a.warp == onTheWay {
-			trapf("thread %d writes byte %d of shared memory, where a copy is on its way", w.thread(lane), i)
-		} else if !a.before(w, lane) {
-			trapf("thread %d writes byte %d of shared memory without a barrier after thread %d of warp %d wrote it", w.thread(lane), i, a.thread, a.warp)
-		}
-		if a := w.shared.read[i]; !a.before(w, lane) {
-			trapf("thread %d writes byte %d of shared memory without a barrier after another one read it", w.thread(lane), i)
-		}
-		w.shared.wrote[i] = w.now(lane)
+// checkWrite judges a write over a write.
+func (w *warp) checkWrite(lane, c int, wr, flags uint64, same bool) {
+	if uint32(wr>>32) <= w.clock {
+		return
 	}
-	return w.shared.data[first : first+n]
+	by := int(wr >> 8 & 31)
+	ordered := wr>>32 <= uint64(w.vc[by])
+	if wr&notePending != 0 && ordered {
+		f := w.finding(MissingWait, lane, "%s writes byte %d of shared memory, where an asynchronous copy is on its way", w.name(), c<<w.shared.shift)
+		f.Other = w.access(wr, true)
+		panic(f)
+	}
+	if by == w.index {
+		ordered = wr>>32 < uint64(w.vc[by]) || wr&noteLane == uint64(lane) && wr&noteMany == 0
+	}
+	if ordered || same || flags&noteStrong != 0 && wr&noteStrong != 0 {
+		return
+	}
+	w.sharedRace(lane, c, "writes", wr, true)
 }
 
-// expect says that a copy to 16 bytes of shared memory is on its way, or no longer.
-func (w *warp) expect(lane int, at uint64, who int32) {
-	first := w.within(lane, at, 16)
-	for i := first; i < first+16; i++ {
-		w.shared.wrote[i].warp = who
+// checkOverwrite judges a write over what a warp has read.
+func (w *warp) checkOverwrite(lane, c, other int, r, flags uint64, same bool) {
+	ordered := r>>32 <= uint64(w.vc[other])
+	if other == w.index {
+		ordered = r>>32 < uint64(w.vc[other]) || r&noteLane == uint64(lane) && r&noteMany == 0
 	}
+	if ordered || same || flags&noteStrong != 0 && r&noteStrong != 0 {
+		return
+	}
+	w.sharedRace(lane, c, "writes", r, false)
 }
 
-// conflicts counts how often threads of an instruction wait for each other because their words lie in one of the 32
-// banks of 4 bytes. n bytes are accessed by `together` threads at a time; equal words are read once.
-func (w *warp) conflicts(o *operand, mask uint32, n, together int) {
-	for first := 0; first < warpSize; first += together {
-		var addresses []uint64
-		w.each(o, mask&uint32((1<<together-1)<<first), func(_ int, at uint64) { addresses = append(addresses, at) })
-		w.stats.Conflicts += bankConflicts(addresses, n)
+// strongShared orders a strong operation on shared memory after those on the same address before.
+func (w *warp) strongShared(i int) {
+	at := w.shared.strong[i]
+	for j := range w.warps {
+		w.vc[j] = max(w.vc[j], at[j])
+		at[j] = w.vc[j]
 	}
-}
-
-// bankConflicts is the greatest number of different words in a bank, less one.
-func bankConflicts(addresses []uint64, n int) int64 {
-	var words [32][]uint64
-	worst := 1
-	for _, at := range addresses {
-		for word := at / 4; word < (at+uint64(n))/4; word++ {
-			bank := &words[word%32]
-			known := false
-			for _, other := range *bank {
-				known = known || other == word
-			}
-			if !known {
-				*bank = append(*bank, word)
-				worst = max(worst, len(*bank))
-			}
-		}
-	}
-	return int64(worst - 1)
+	w.shared.strong[i] = at
+	w.vc[w.index]++
+	w.closeInterval()
 }

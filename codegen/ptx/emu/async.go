@@ -1,0 +1,220 @@
+package emu
+
+import "math/bits"
+
+// asyncOps is cp.async: copies from global to shared memory that go on while the warp does.
+var asyncOps = map[string]func(l *lowering, m *mods){"cp": copyOp}
+
+// copyQueue is a warp's asynchronous copies: groups that were committed, the oldest first, and the open one. All copies
+// take place when they are waited for.
+type copyQueue struct {
+	groups []copyGroup
+	open   []asyncCopy
+	issued int // copies ever
+	landed int // of them, those that took place in order
+}
+
+// copyGroup is what threads of a mask committed together.
+type copyGroup struct {
+	mask   uint32
+	copies []asyncCopy
+}
+
+// asyncCopy is one instruction's copies.
+type asyncCopy struct {
+	number int
+	pc     int32
+	mask   uint32
+	size   int
+	to     [warpSize]uint32 // index into shared memory
+	from   [warpSize]uint64
+	bytes  [warpSize]uint8 // read; zeros follow
+}
+
+func (q *copyQueue) reset() { q.groups, q.open, q.issued = q.groups[:0], q.open[:0], 0 }
+
+// copyOp builds cp.async and its companions.
+func copyOp(l *lowering, m *mods) {
+	m.need("async")
+	args := l.now.args
+	switch {
+	case m.flag("commit_group"):
+		l.count(0, 0)
+		l.out.run = func(w *warp, m uint32) { w.commit(m) }
+		return
+	case m.flag("wait_group"):
+		l.count(1, 1)
+		n := int(l.integer(&args[0]))
+		l.out.run = func(w *warp, m uint32) { w.waitGroups(m, n) }
+		return
+	case m.flag("wait_all"):
+		l.count(0, 0)
+		l.out.run = func(w *warp, m uint32) { w.commit(m); w.waitGroups(m, 0) }
+		return
+	case m.flag("mbarrier"):
+		m.need("arrive")
+		noinc := m.flag("noinc")
+		m.drop("shared", "shared::cta")
+		m.among(b64)
+		l.count(1, 1)
+		base, offset, _ := l.place(&args[0], shared)
+		l.out.run = func(w *warp, m uint32) { w.arriveLate(base, offset, m, noinc) }
+		return
+	}
+	if m.flag("bulk") {
+		l.unknown("%s", l.now.in.name)
+	}
+	m.need("ca", "cg")
+	m.need("shared", "shared::cta", "shared::cluster")
+	m.need("global")
+	hint := m.cacheHints()
+	n := l.count(3, 5)
+	if hint {
+		n--
+		l.src(&args[n], b64)
+	}
+	to, toOffset, _ := l.place(&args[0], shared)
+	from, fromOffset, _ := l.place(&args[1], global)
+	size := int(l.integer(&args[2]))
+	if size != 4 && size != 8 && size != 16 {
+		fail(args[2].pos, "a copy of %d bytes; 4, 8 and 16 are possible", size)
+	}
+	l.narrowest(shared, size)
+	some, ignore, not := none, none, false
+	if n == 4 {
+		if args[3].typ == pred {
+			ignore, not = l.predicate(&args[3])
+		} else {
+			some = l.src(&args[3], b32)
+		}
+	}
+	l.out.run = func(w *warp, m uint32) {
+		w.addresses(from, fromOffset, m)
+		c := asyncCopy{number: w.copies.issued, pc: w.pc, mask: m, size: size, from: w.addr}
+		w.copies.issued++
+		w.addresses(to, toOffset, m)
+		w.bankCheck(m, size)
+		for rest := m; rest != 0; rest &= rest - 1 {
+			i := bits.TrailingZeros32(rest)
+			bytes := uint64(size)
+			if some != none {
+				if bytes = w.r[some][i]; bytes > uint64(size) {
+					w.fail(Trap, i, "%s copies %d of %d bytes", w.name(), bytes, size)
+				}
+			}
+			if ignore != none && (w.p[ignore]>>i&1 != 0) != not {
+				bytes = 0
+			}
+			c.bytes[i] = uint8(bytes)
+			at := w.addr[i]
+			j := w.within(i, at, size)
+			c.to[i] = uint32(j)
+			if c.from[i]&uint64(size-1) != 0 {
+				w.fail(Misaligned, i, "%s copies from address %#x, which is no multiple of %d", w.name(), c.from[i], size)
+			}
+			if bytes > 0 {
+				w.source(i, c.from[i], int(bytes))
+			}
+			w.sharedWrite(i, j, size, notePending, false)
+		}
+		w.copies.open = append(w.copies.open, c)
+		if w.counts != nil {
+			w.addr = c.from
+			w.counts.memory(w, global, m, size)
+		}
+	}
+}
+
+// source checks and notes what a copy reads, in pieces that are aligned.
+func (w *warp) source(lane int, at uint64, n int) {
+	mem, offset, ok := w.launch.Device.Find(at)
+	off := int(offset)
+	switch {
+	case !ok:
+		w.fail(OutOfBounds, lane, "%s touches address %#x, where no buffer lies", w.name(), at)
+	case off+n > len(mem.Data):
+		w.outside(lane, mem, at, n)
+	}
+	if mem.written != nil && !mem.has(off, n) {
+		w.fail(Uninitialized, lane, "%s reads %s, which nobody has written", w.name(), w.describe(global, at, n))
+	}
+	if !w.launch.NoRaces && !mem.readOnly {
+		w.noteRead(at, n, lane)
+	}
+}
+
+// commit closes the open copies of the threads of m to a group.
+func (w *warp) commit(m uint32) {
+	q := &w.copies
+	g := copyGroup{mask: m}
+	if len(q.groups) < cap(q.groups) {
+		g.copies = q.groups[:len(q.groups)+1][len(q.groups)].copies[:0]
+	}
+	rest := q.open[:0]
+	for _, c := range q.open {
+		left := c.mask &^ m
+		if c.mask &= m; c.mask != 0 {
+			g.copies = append(g.copies, c)
+		}
+		if c.mask = left; left != 0 {
+			rest = append(rest, c)
+		}
+	}
+	q.open = rest
+	q.groups = append(q.groups, g)
+}
+
+// waitGroups makes all but the last n groups of every thread of m happen.
+func (w *warp) waitGroups(m uint32, n int) {
+	q := &w.copies
+	var kept [warpSize]int
+	for i := len(q.groups) - 1; i >= 0; i-- {
+		g := &q.groups[i]
+		lands := uint32(0)
+		for rest := g.mask & m; rest != 0; rest &= rest - 1 {
+			lane := bits.TrailingZeros32(rest)
+			if kept[lane]++; kept[lane] > n {
+				lands |= 1 << lane
+			}
+		}
+		if lands == 0 {
+			continue
+		}
+		for j := range g.copies {
+			w.land(&g.copies[j], lands)
+		}
+		g.mask &^= lands
+	}
+	done := 0
+	for done < len(q.groups) && q.groups[done].mask == 0 {
+		done++
+	}
+	if done > 0 {
+		// The groups that are gone go behind the others, so that their memory is used again.
+		gone := append([]copyGroup(nil), q.groups[:done]...)
+		left := copy(q.groups, q.groups[done:])
+		copy(q.groups[left:], gone)
+		q.groups = q.groups[:left]
+	}
+}
+
+// land copies what threads of m wait for.
+func (w *warp) land(c *asyncCopy, m uint32) {
+	s := &w.shared
+	for rest := c.mask & m; rest != 0; rest &= rest - 1 {
+		i := bits.TrailingZeros32(rest)
+		at := int(c.to[i])
+		to := s.data[at : at+c.size]
+		clear(to)
+		if n := int(c.bytes[i]); n > 0 {
+			mem, off, _ := w.launch.Device.Find(c.from[i])
+			copy(to, mem.Data[off:int(off)+n])
+		}
+		note := uint64(w.vc[w.index])<<32 | uint64(c.pc&notePC)<<13 | uint64(w.index)<<8 | uint64(i)
+		for cell := at >> s.shift; cell <= (at+c.size-1)>>s.shift; cell++ {
+			s.wrote[cell] = note
+		}
+	}
+	c.mask &^= m
+	w.events++
+}

@@ -1,0 +1,163 @@
+package emu
+
+import "math/bits"
+
+// namedBarrier is one of the 16 barriers of a block. Counts are of threads, in whole warps, as the hardware counts.
+type namedBarrier struct {
+	arrived, expected int
+	phase             int
+	vc                [32]uint32
+	waiting           []*warp
+	votes             uint32 // bar.red: bit w is set where all threads of warp w hold, and so on
+	sum               int
+	all, some         bool
+}
+
+// barrierMode is what a warp does at a barrier.
+type barrierMode uint8
+
+const (
+	barrierSync barrierMode = iota
+	barrierArrive
+	barrierPopc
+	barrierAnd
+	barrierOr
+)
+
+// barrierSpec is the operands of a barrier instruction.
+type barrierSpec struct {
+	mode          barrierMode
+	id, count     reg // count is none where all threads of the block take part
+	result, value reg
+	not           bool
+}
+
+// arrive is a warp's arrival at a barrier.
+func (w *warp) arrive(s barrierSpec, m uint32) {
+	lane := bits.TrailingZeros32(m)
+	id := w.r[s.id][lane]
+	if id >= 16 {
+		w.fail(Trap, lane, "barrier %d; there are 16", id)
+	}
+	bar := &w.barriers[id]
+	expected := len(w.warps) * warpSize
+	if s.count != none {
+		expected = int(uint32(w.r[s.count][lane]))
+		if expected == 0 || expected%warpSize != 0 || expected > len(w.warps)*warpSize {
+			w.fail(Deadlock, lane, "barrier %d of %d threads in a block of %d; a count is a multiple of %d", id, expected, len(w.warps)*warpSize, warpSize)
+		}
+	}
+	if bar.arrived > 0 && bar.expected != expected {
+		w.fail(Deadlock, lane, "barrier %d is waited at for %d threads and for %d", id, bar.expected, expected)
+	}
+	if bar.arrived == 0 {
+		bar.expected = expected
+		bar.sum, bar.all, bar.some = 0, true, false
+		bar.vc = [32]uint32{}
+	}
+	if s.value != none {
+		v := w.p[s.value]
+		if s.not {
+			v = ^v
+		}
+		bar.sum += bits.OnesCount32(v & m)
+		bar.all = bar.all && v&m == m
+		bar.some = bar.some || v&m != 0
+	}
+	bar.arrived += warpSize
+	w.events++
+	for i := range w.warps {
+		bar.vc[i] = max(bar.vc[i], w.vc[i])
+	}
+	w.vc[w.index]++
+	if s.mode != barrierArrive {
+		bar.waiting = append(bar.waiting, w)
+		w.state, w.barrier = atBarrier, int(id)
+	}
+	if bar.arrived < bar.expected {
+		return
+	}
+	if bar.arrived > bar.expected {
+		w.fail(Deadlock, lane, "%d threads arrive at barrier %d, which waits for %d", bar.arrived, id, bar.expected)
+	}
+	bar.arrived = 0
+	bar.phase++
+	w.closeInterval()
+	for _, other := range bar.waiting {
+		other.state = ready
+		for i := range w.warps {
+			other.vc[i] = max(other.vc[i], bar.vc[i])
+		}
+		at := other.groups[0].pc - 1
+		in := &w.program.code[at]
+		other.release(in, bar)
+	}
+	bar.waiting = bar.waiting[:0]
+}
+
+// release gives a warp the result of a barrier that reduces.
+func (w *warp) release(in *instr, bar *namedBarrier) {
+	s, m := in.bar, w.groups[0].mask
+	if in.guard != none {
+		if p := w.p[in.guard]; in.not {
+			m &^= p
+		} else {
+			m &= p
+		}
+	}
+	hold := false
+	switch s.mode {
+	case barrierPopc:
+		for ; m != 0; m &= m - 1 {
+			w.r[s.result][bits.TrailingZeros32(m)] = uint64(bar.sum)
+		}
+		return
+	case barrierAnd:
+		hold = bar.all
+	case barrierOr:
+		hold = bar.some
+	default:
+		return
+	}
+	w.p[s.result] &^= m
+	if hold {
+		w.p[s.result] |= m
+	}
+}
+
+// closeInterval notes that a barrier orders what warps did in global memory before and after.
+func (b *block) closeInterval() {
+	b.epoch++
+	b.closeLogs()
+}
+
+// mbarrier is the state of an mbarrier object in shared memory.
+type mbarrier struct {
+	expected, pending int
+	bytes             int64
+	phase             int
+	vc                [32]uint32 // of the arrivals of this phase
+	done              [32]uint32 // of the phase that was completed last
+	late              []lateArrival
+}
+
+// lateArrival is an arrival that takes place when asynchronous copies have: at the latest legal moment, that is when
+// somebody waits for it.
+type lateArrival struct {
+	w    *warp
+	mask uint32
+	from int // copies of the warp before this one
+
+}
+
+// complete advances the phase where everything has arrived.
+func (b *block) complete(m *mbarrier) {
+	b.events++
+	if m.pending > 0 || m.bytes != 0 {
+		return
+	}
+	m.phase++
+	m.pending = m.expected
+	m.done = m.vc
+	b.closeInterval()
+}

@@ -1,0 +1,336 @@
+package emu
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"slices"
+	"strconv"
+)
+
+// Races in global memory are found from logs. While a warp runs it notes in pages of its own, a bit a byte, what it
+// reads and writes. Where a barrier completes, the pages that warps of the block wrote since the last one are compared.
+// Where a block ends, its pages are compared with what earlier blocks left in the launch's table, and added to it.
+//
+// Blocks are ordered by fences and strong operations (atomics, volatile, acquire and release): what lies before a fence
+// is published by the next strong operation of the block; who does a strong operation later has seen it. That is more
+// generous than the memory model where two pairs of blocks use two flags; it never accuses what the model allows.
+
+const (
+	pageBytes = 512
+	pageShift = 9
+	// never is the number of what no fence and no strong operation published.
+	never = ^uint32(0)
+)
+
+// pageBits has a bit for every byte of a page.
+type pageBits [8]uint64
+
+func (p *pageBits) or(q *pageBits) {
+	for i := range p {
+		p[i] |= q[i]
+	}
+}
+
+// meet returns the index of the first byte in both, or -1.
+func (p *pageBits) meet(q *pageBits) int {
+	for i := range p {
+		if x := p[i] & q[i]; x != 0 {
+			return i*64 + bits.TrailingZeros64(x)
+		}
+	}
+	return -1
+}
+
+// who is the last access to each word of a page: pc<<10 | thread.
+type who [pageBytes / 4]uint32
+
+func whoOf(pc int32, thread int) uint32 { return uint32(pc)<<10 | uint32(thread) }
+
+// page is what a warp did in 512 bytes: in this interval between barriers, and before.
+type page struct {
+	number   uint64
+	epoch    int
+	r, w     pageBits
+	oldR     pageBits
+	oldW     pageBits
+	readers  who
+	writes   *pageWrites
+	writeNow bool // it is in the warp's list of pages written in this interval
+}
+
+// pageWrites is kept for pages that are written.
+type pageWrites struct {
+	writers who
+	data    [pageBytes]byte
+}
+
+// pageSet is pages by number.
+type pageSet map[uint64]*page
+
+// warpLog is what a warp did in global memory since the last fold.
+type warpLog struct {
+	pages pageSet
+	cache [64]*page
+	wrote []*page // in this interval
+}
+
+func (l *warpLog) reset() {
+	clear(l.pages)
+	clear(l.cache[:])
+	l.wrote = l.wrote[:0]
+}
+
+// page returns the page of an address.
+func (w *warp) page(address uint64) *page {
+	number := address >> pageShift
+	p := w.log.cache[number&63]
+	if p == nil || p.number != number {
+		if w.log.pages == nil {
+			w.log.pages = pageSet{}
+		}
+		if p = w.log.pages[number]; p == nil {
+			p = &page{number: number, epoch: w.epoch}
+			w.log.pages[number] = p
+		}
+		w.log.cache[number&63] = p
+	}
+	if p.epoch != w.epoch {
+		p.oldR.or(&p.r)
+		p.oldW.or(&p.w)
+		p.r, p.w, p.epoch, p.writeNow = pageBits{}, pageBits{}, w.epoch, false
+	}
+	return p
+}
+
+// noteRead notes that a thread reads n bytes, which are aligned and lie in one line of 64.
+func (w *warp) noteRead(address uint64, n int, lane int) {
+	p := w.page(address)
+	at := address & (pageBytes - 1)
+	p.r[at>>6] |= (1<<n - 1) << (at & 63)
+	me := whoOf(w.pc, w.thread(lane))
+	for i := at / 4; i <= (at+uint64(n)-1)/4; i++ {
+		p.readers[i] = me
+	}
+}
+
+// noteWrite notes that a thread wrote bytes.
+func (w *warp) noteWrite(address uint64, data []byte, lane int) {
+	p := w.page(address)
+	at, n := address&(pageBytes-1), len(data)
+	p.w[at>>6] |= (1<<n - 1) << (at & 63)
+	if p.writes == nil {
+		p.writes = &pageWrites{}
+	}
+	if !p.writeNow {
+		p.writeNow = true
+		w.log.wrote = append(w.log.wrote, p)
+	}
+	me := whoOf(w.pc, w.thread(lane))
+	for i := at / 4; i <= (at+uint64(n)-1)/4; i++ {
+		p.writes.writers[i] = me
+	}
+	copy(p.writes.data[at:], data)
+}
+
+// closeLogs compares what warps did in the interval that a barrier ends.
+func (b *block) closeLogs() {
+	now := b.epoch - 1
+	for _, w := range b.warps {
+		for _, p := range w.log.wrote {
+			if p.epoch != now {
+				continue
+			}
+			for _, o := range b.warps {
+				q := o.log.pages[p.number]
+				if o == w || q == nil || q.epoch != now {
+					continue
+				}
+				if at := p.w.meet(&q.r); at >= 0 {
+					b.raced(p.number, at, p.writes.writers[at/4], true, q.readers[at/4], false)
+				}
+				if o.index < w.index && q.writes != nil {
+					if at := conflict(&p.w, &q.w, &p.writes.data, &q.writes.data); at >= 0 {
+						b.raced(p.number, at, p.writes.writers[at/4], true, q.writes.writers[at/4], true)
+					}
+				}
+			}
+		}
+		w.log.wrote = w.log.wrote[:0]
+	}
+}
+
+// conflict returns the first byte that both wrote, unless they wrote the same value everywhere.
+func conflict(p, q *pageBits, x, y *[pageBytes]byte) int {
+	for i := range p {
+		for both := p[i] & q[i]; both != 0; both &= both - 1 {
+			if at := i*64 + bits.TrailingZeros64(both); x[at] != y[at] {
+				return at
+			}
+		}
+	}
+	return -1
+}
+
+// raced keeps the finding of a race between two threads of a block.
+func (b *block) raced(number uint64, at int, mine uint32, write bool, other uint32, otherWrite bool) {
+	if mine&1023 < other&1023 {
+		mine, write, other, otherWrite = other, otherWrite, mine, write
+	}
+	b.found(b.launch.race(b, number, at, mine, write, b.index, other, otherWrite))
+}
+
+// race is the finding of a race in global memory.
+func (l *launch) race(b *block, number uint64, at int, mine uint32, write bool, otherBlock int, other uint32, otherWrite bool) *Finding {
+	code, g := l.program.code, l.Grid
+	address := number<<pageShift + uint64(at)
+	verb, ordered := "reads", "no barrier orders them"
+	if write {
+		verb = "writes"
+	}
+	if otherBlock != b.index {
+		ordered = "nothing orders the two blocks"
+	}
+	name := "global memory"
+	off := int64(address & (1<<window - 1))
+	if m, o, ok := l.Device.Find(address); ok {
+		name, off = m.label(), o
+	}
+	return &Finding{Kind: Race, Pos: code[mine>>10].pos, Entry: l.program.fn.name, Block: b.at, Thread: int(mine & 1023), byte: address,
+		Text: verb + " byte " + strconv.FormatInt(off, 10) + " of " + name + " and " + ordered,
+		Other: &Access{Pos: code[other>>10].pos, Block: [3]int{otherBlock % g[0], otherBlock / g[0] % g[1], otherBlock / g[0] / g[1]},
+			Thread: int(other & 1023), Write: otherWrite}}
+}
+
+// segment is what a block did while it had seen the same publications of others.
+type segment struct {
+	acquired     uint32
+	open, fenced pageSet
+}
+
+// blockLog is what a block did, as far as its warps' logs were folded into it.
+type blockLog struct{ segments []*segment }
+
+func (l *blockLog) reset() { l.segments = []*segment{{open: pageSet{}, fenced: pageSet{}}} }
+
+func (l *blockLog) last() *segment { return l.segments[len(l.segments)-1] }
+
+// add moves a page into a set, or what lies before the interval now.
+func (s pageSet) add(p *page, old bool, now int) {
+	r, w := p.oldR, p.oldW
+	if !old || p.epoch != now {
+		r.or(&p.r)
+		w.or(&p.w)
+	}
+	q := s[p.number]
+	if q == nil {
+		q = &page{number: p.number}
+		s[p.number] = q
+	}
+	q.r.or(&r)
+	q.w.or(&w)
+	each4(&r, func(i int) { q.readers[i] = p.readers[i] })
+	if p.writes == nil {
+		return
+	}
+	if q.writes == nil {
+		q.writes = &pageWrites{}
+	}
+	each4(&w, func(i int) { q.writes.writers[i] = p.writes.writers[i] })
+	each1(&w, func(i int) { q.writes.data[i] = p.writes.data[i] })
+}
+
+// each4 calls f with the words of a page of which a byte is set; each1 with the bytes.
+func each4(p *pageBits, f func(i int)) {
+	for i, x := range p {
+		for x != 0 {
+			j := bits.TrailingZeros64(x) / 4
+			f(i*16 + j)
+			x &^= 15 << (4 * j)
+		}
+	}
+}
+
+func each1(p *pageBits, f func(i int)) {
+	for i, x := range p {
+		for ; x != 0; x &= x - 1 {
+			f(i*64 + bits.TrailingZeros64(x))
+		}
+	}
+}
+
+// fold moves what the warps did into the block's log. A fence of one warp takes all that it did, and what the others did
+// before the last barrier.
+func (b *block) fold(fence *warp) {
+	seg := b.log.last()
+	to := seg.open
+	if fence != nil {
+		to = seg.fenced
+		for _, s := range b.log.segments {
+			for _, p := range s.open {
+				s.fenced.add(p, false, 0)
+			}
+			clear(s.open)
+		}
+	}
+	for _, w := range b.warps {
+		for number, p := range w.log.pages {
+			others := fence != nil && w != fence
+			to.add(p, others, b.epoch)
+			if others && p.epoch == b.epoch {
+				p.oldR, p.oldW = pageBits{}, pageBits{}
+				continue
+			}
+			delete(w.log.pages, number)
+			if w.log.cache[number&63] == p {
+				w.log.cache[number&63] = nil
+			}
+		}
+		if fence == nil || w == fence {
+			w.log.wrote = w.log.wrote[:0]
+		}
+	}
+}
+
+// sorted returns the pages by number.
+func (s pageSet) sorted() []*page {
+	out := make([]*page, 0, len(s))
+	for _, p := range s {
+		out = append(out, p)
+	}
+	slices.SortFunc(out, func(a, b *page) int {
+		switch {
+		case a.number < b.number:
+			return -1
+		case a.number > b.number:
+			return 1
+		}
+		return 0
+	})
+	return out
+}
+
+// read and write move little-endian values of 1 to 8 bytes.
+func read(b []byte) uint64 {
+	switch len(b) {
+	case 4:
+		return uint64(binary.LittleEndian.Uint32(b))
+	case 8:
+		return binary.LittleEndian.Uint64(b)
+	case 2:
+		return uint64(binary.LittleEndian.Uint16(b))
+	}
+	return uint64(b[0])
+}
+
+func write(b []byte, v uint64) {
+	switch len(b) {
+	case 4:
+		binary.LittleEndian.PutUint32(b, uint32(v))
+	case 8:
+		binary.LittleEndian.PutUint64(b, v)
+	case 2:
+		binary.LittleEndian.PutUint16(b, uint16(v))
+	default:
+		b[0] = byte(v)
+	}
+}

@@ -1,0 +1,495 @@
+package emu
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// nameScope is the names of a pair of braces.
+type nameScope struct {
+	outer  *nameScope
+	names  map[string]*symbol
+	ranges map[string]statement // registers by prefix
+}
+
+// lowering turns one entry into a program. It panics with a *Finding.
+type lowering struct {
+	unit      *unit
+	program   *program
+	module    map[string]*symbol
+	functions map[string]*function
+	scope     *nameScope
+	active    []*function // being expanded, the entry first
+	exits     []int       // label behind each of them
+	pending   []pending
+	labels    []int // index into pending
+	labelPos  []Pos
+	virtual   []virtualReg
+	constants map[constantReg]reg
+
+	// While an instruction is built:
+	mapping   []reg // virtual to slot; nil in the first pass
+	now       *pending
+	out       *instr
+	recording bool
+	moving    []reg // special registers that change, which the instruction in hand reads
+}
+
+// virtualReg is a register before slots are assigned.
+type virtualReg struct {
+	name string
+	typ  typ
+}
+
+// lower lowers an entry.
+func lower(u *unit, f *function) (p *program, err error) {
+	l := &lowering{unit: u, program: &program{fn: f, granule: 16}, module: map[string]*symbol{}, functions: map[string]*function{},
+		constants: map[constantReg]reg{}}
+	defer func() {
+		if r := recover(); r != nil {
+			finding, ok := r.(*Finding)
+			if !ok {
+				panic(r)
+			}
+			p, err = nil, finding
+			if finding.Kind == UnknownOpcode {
+				p, err = &program{fn: f, failed: finding}, nil
+			}
+		}
+	}()
+	for _, v := range u.variables {
+		l.module[v.name] = &symbol{kind: variableSymbol, v: v, where: v.space, at: -1}
+	}
+	for _, g := range u.functions {
+		l.functions[g.name] = g
+	}
+	l.parameters(f)
+	l.expand(f)
+	l.emit(&syntaxInstr{pos: f.end, name: "exit", parts: []string{"exit"}})
+	l.build()
+	return l.program, nil
+}
+
+// unknown stops with an unknown-opcode finding at the instruction in hand.
+func (l *lowering) unknown(format string, args ...any) {
+	panic(&Finding{Kind: UnknownOpcode, Pos: l.now.in.pos, Thread: -1, Text: fmt.Sprintf(format, args...)})
+}
+
+// parameters lays out the parameter buffer of an entry.
+func (l *lowering) parameters(f *function) {
+	l.push()
+	at := 0
+	for _, v := range f.params {
+		at = roundUp(at, v.align)
+		l.program.params = append(l.program.params, Param{v.name, at, v.size, v.align})
+		l.define(v.pos, v.name, &symbol{kind: variableSymbol, v: v, where: paramSpace, at: at})
+		at += v.size
+	}
+	l.program.paramBytes = at
+}
+
+func roundUp(n, to int) int { return (n + to - 1) / to * to }
+
+func (l *lowering) push() {
+	l.scope = &nameScope{outer: l.scope, names: map[string]*symbol{}, ranges: map[string]statement{}}
+}
+
+func (l *lowering) pop() { l.scope = l.scope.outer }
+
+func (l *lowering) define(pos Pos, name string, s *symbol) {
+	if l.scope.names[name] != nil {
+		fail(pos, "%s is declared twice", name)
+	}
+	s.scope = l.scope
+	l.scope.names[name] = s
+}
+
+// lookup finds a name, or returns nil.
+func (l *lowering) lookup(name string) *symbol {
+	digits := len(name)
+	for digits > 0 && name[digits-1] >= '0' && name[digits-1] <= '9' {
+		digits--
+	}
+	for s := l.scope; s != nil; s = s.outer {
+		if sym := s.names[name]; sym != nil {
+			return sym
+		}
+		// %r12 of .reg .b32 %r<20>; prefixes may end in digits.
+		for cut := digits; cut < len(name); cut++ {
+			r, ok := s.ranges[name[:cut]]
+			n, err := strconv.Atoi(name[cut:])
+			if ok && err == nil && n < r.count && (name[cut] != '0' || cut == len(name)-1) {
+				sym := &symbol{kind: registerSymbol, typ: r.typ, reg: l.newRegister(name, r.typ)}
+				s.names[name] = sym
+				return sym
+			}
+		}
+	}
+	if sym := l.module[name]; sym != nil {
+		return sym
+	}
+	if f := l.functions[name]; f != nil {
+		return &symbol{kind: functionSymbol, f: f}
+	}
+	return nil
+}
+
+func (l *lowering) newRegister(name string, t typ) reg {
+	l.virtual = append(l.virtual, virtualReg{name, t})
+	return reg(len(l.virtual) - 1)
+}
+
+func (l *lowering) newLabel(pos Pos) int {
+	l.labels, l.labelPos = append(l.labels, -1), append(l.labelPos, pos)
+	return len(l.labels) - 1
+}
+
+// expand appends the code of a function's body; ret leads behind it.
+func (l *lowering) expand(f *function) {
+	if slices.Contains(l.active, f) {
+		l.unknown("%s calls itself; the emulator expands calls and has no stack", f.name)
+	}
+	l.active = append(l.active, f)
+	end := l.newLabel(f.end)
+	l.exits = append(l.exits, end)
+	l.statements(f.body)
+	l.labels[end] = len(l.pending)
+	l.active, l.exits = l.active[:len(l.active)-1], l.exits[:len(l.exits)-1]
+}
+
+// statements appends the code of a pair of braces.
+func (l *lowering) statements(list []statement) {
+	l.push()
+	defer l.pop()
+	for _, s := range list {
+		switch s.kind {
+		case declareRegisters:
+			if s.count < 0 {
+				l.define(s.pos, s.name, &symbol{kind: registerSymbol, typ: s.typ, reg: l.newRegister(s.name, s.typ)})
+			} else if _, twice := l.scope.ranges[s.name]; twice {
+				fail(s.pos, "%s is declared twice", s.name)
+			} else {
+				l.scope.ranges[s.name] = s
+			}
+		case defineLabel:
+			l.define(s.pos, s.name, &symbol{kind: labelSymbol, label: l.newLabel(s.pos)})
+		case branchTargets:
+			l.define(s.pos, s.name, &symbol{kind: targetsSymbol, labels: s.list})
+		}
+	}
+	for i := range list {
+		switch s := &list[i]; s.kind {
+		case declareVariable:
+			l.variable(s)
+		case defineLabel:
+			l.labels[l.scope.names[s.name].label] = len(l.pending)
+		case scope:
+			l.statements(s.body)
+		case instruction:
+			l.emit(s.in)
+		}
+	}
+}
+
+// variable places a variable that a body declares.
+func (l *lowering) variable(s *statement) {
+	sym := &symbol{kind: variableSymbol, v: s.v, where: s.v.space, at: -1}
+	if s.v.space == local || s.v.space == paramSpace {
+		l.program.local = roundUp(l.program.local, s.v.align)
+		sym.where, sym.at = local, l.program.local
+		l.program.local += max(s.v.size, 1)
+	}
+	l.define(s.pos, s.v.name, sym)
+}
+
+// emit appends an instruction with its names resolved.
+func (l *lowering) emit(in *syntaxInstr) {
+	p := pending{in: in, guard: none, target: -1}
+	l.now = &p
+	if in.guard != "" {
+		sym := l.lookup(in.guard)
+		if sym == nil || sym.kind != registerSymbol || sym.typ != pred {
+			fail(in.guardPos, "%s is no declared predicate", in.guard)
+		}
+		p.guard = sym.reg
+	}
+	switch in.parts[0] {
+	case "call":
+		l.call(&p)
+		return
+	case "ret":
+		p.target = l.exits[len(l.exits)-1]
+	case "bra":
+		if len(in.args) != 1 {
+			fail(in.pos, "bra takes one label")
+		}
+		p.target = l.labelOf(in.args[0])
+	case "brx":
+		if len(in.args) != 2 {
+			fail(in.pos, "brx.idx takes an index and a list of targets")
+		}
+		sym := l.lookup(in.args[1].name)
+		if sym == nil || sym.kind != targetsSymbol {
+			fail(in.args[1].pos, "%s is no list of targets", in.args[1].name)
+		}
+		p.args = []rop{l.resolve(in.args[0])}
+		for _, name := range sym.labels {
+			p.args = append(p.args, rop{kind: ropLabel, label: l.labelOf(operand{pos: in.args[1].pos, name: name})})
+		}
+	default:
+		for _, a := range in.args {
+			p.args = append(p.args, l.resolve(a))
+		}
+	}
+	l.pending = append(l.pending, p)
+}
+
+func (l *lowering) labelOf(o operand) int {
+	sym := l.lookup(o.name)
+	if sym == nil || sym.kind != labelSymbol {
+		fail(o.pos, "%s is no label of this body", o.name)
+	}
+	return sym.label
+}
+
+// call expands a call: formal parameters are other names of the actual ones.
+func (l *lowering) call(p *pending) {
+	args := p.in.args
+	var results, params []operand
+	if len(args) > 0 && args[0].kind == listOperand {
+		results, args = args[0].list, args[1:]
+	}
+	if len(args) == 0 || args[0].kind != nameOperand {
+		fail(p.in.pos, "a call names no function")
+	}
+	callee := l.functions[args[0].name]
+	if callee == nil {
+		if l.lookup(args[0].name) == nil {
+			fail(args[0].pos, "%s is no declared function", args[0].name)
+		}
+		l.unknown("call through the register %s", args[0].name)
+	}
+	if len(args) > 1 && args[1].kind == listOperand {
+		params = args[1].list
+	}
+	if len(results) != len(callee.results) || len(params) != len(callee.params) {
+		fail(p.in.pos, "%s has %d results and %d parameters, not %d and %d", callee.name, len(callee.results), len(callee.params), len(results), len(params))
+	}
+	if !callee.defined {
+		l.external(p, callee, results)
+		return
+	}
+	outer, end := l.scope, l.newLabel(p.in.pos)
+	if p.guard != none {
+		l.pending = append(l.pending, pending{in: &syntaxInstr{pos: p.in.pos, name: "bra", parts: []string{"bra"}, guard: p.in.guard, not: !p.in.not},
+			guard: p.guard, target: end})
+	}
+	inner := &nameScope{names: map[string]*symbol{}, ranges: map[string]statement{}}
+	for i, list := range [][]operand{results, params} {
+		formal := callee.results
+		if i == 1 {
+			formal = callee.params
+		}
+		for j, o := range list {
+			sym := l.lookup(o.name)
+			if sym == nil || o.kind != nameOperand {
+				fail(o.pos, "an argument of %s that is neither a parameter nor a register", callee.name)
+			}
+			inner.names[formal[j].name] = sym
+		}
+	}
+	l.scope = inner
+	l.expand(callee)
+	l.scope = outer
+	l.labels[end] = len(l.pending)
+}
+
+// external is a call of a function without a body: what compilers' runtimes offer to kernels.
+func (l *lowering) external(p *pending, callee *function, results []operand) {
+	switch callee.name {
+	case "vprintf": // prints nothing and returns 0
+		sym := l.lookup(results[0].name)
+		l.pending = append(l.pending, pending{in: &syntaxInstr{pos: p.in.pos, name: "st.local.b32", parts: []string{"st", "local", "b32"}}, guard: none, target: -1,
+			args: []rop{{kind: ropMemory, pos: p.in.pos, sym: sym}, l.resolve(operand{kind: numberOperand})}})
+	case "__assertfail", "__assert_fail", "__trap":
+		l.pending = append(l.pending, pending{in: &syntaxInstr{pos: p.in.pos, name: "trap", parts: []string{"trap"}, guard: p.in.guard, not: p.in.not}, guard: p.guard, target: -1})
+	default:
+		l.unknown("call of %s, which has no body", callee.name)
+	}
+}
+
+// resolve finds what an operand's names stand for.
+func (l *lowering) resolve(o operand) rop {
+	r := rop{pos: o.pos, text: o.name, not: o.not, offset: o.offset}
+	switch o.kind {
+	case numberOperand, floatOperand:
+		r.kind, r.isLit, r.lit = ropConstant, true, o
+	case vectorOperand, listOperand:
+		r.kind = ropVector
+		for _, e := range o.list {
+			r.list = append(r.list, l.resolve(e))
+		}
+	case memoryOperand:
+		r.kind = ropMemory
+		for _, e := range o.list {
+			r.list = append(r.list, l.resolve(e))
+		}
+		if o.name == "" {
+			break
+		}
+		r.sym = l.lookup(o.name)
+		if r.sym == nil || r.sym.kind != registerSymbol && r.sym.kind != variableSymbol {
+			fail(o.pos, "%s is neither a declared register nor a variable", o.name)
+		}
+		if r.sym.kind == registerSymbol {
+			r.reg, r.typ = r.sym.reg, r.sym.typ
+		}
+	default:
+		l.name(&r, o)
+	}
+	if o.pair != nil {
+		second := l.resolve(*o.pair)
+		r.pair = &second
+	}
+	return r
+}
+
+// name resolves a name that stands alone.
+func (l *lowering) name(r *rop, o operand) {
+	if o.name == "_" {
+		r.kind, r.reg = ropOther, none
+		return
+	}
+	if o.name == "WARP_SZ" {
+		r.kind, r.isLit, r.lit = ropConstant, true, operand{kind: numberOperand, bits: warpSize}
+		return
+	}
+	sym := l.lookup(o.name)
+	switch {
+	case sym == nil && isSpecial(o.name):
+		r.kind, r.reg, r.typ = ropConstant, l.constant(constantReg{kind: specialReg, name: o.name}), specialType(o.name)
+	case sym == nil:
+		fail(o.pos, "%s is not declared", o.name)
+	case sym.kind == registerSymbol:
+		r.kind, r.reg, r.typ = ropRegister, sym.reg, sym.typ
+	case sym.kind == variableSymbol:
+		r.kind, r.reg, r.typ = ropConstant, l.address(sym, o.offset), noType
+	default:
+		r.kind, r.sym = ropOther, sym
+	}
+}
+
+// constant returns the number of a constant register.
+func (l *lowering) constant(c constantReg) reg {
+	if r, ok := l.constants[c]; ok {
+		return r
+	}
+	r := reg(len(l.program.constants))
+	l.constants[c] = r
+	l.program.constants = append(l.program.constants, c)
+	return r
+}
+
+// address is the constant that holds a variable's address in its own space.
+func (l *lowering) address(sym *symbol, offset int64) reg {
+	switch sym.where {
+	case shared:
+		if sym.v.open {
+			l.program.dynamic = true
+			return l.constant(constantReg{kind: dynamicAt, value: uint64(offset)})
+		}
+		if sym.at < 0 {
+			l.program.shared = roundUp(l.program.shared, sym.v.align)
+			sym.at = l.program.shared
+			l.program.shared += sym.v.size
+		}
+		return l.constant(constantReg{value: uint64(sharedBase + int64(sym.at) + offset)})
+	case local:
+		return l.constant(constantReg{value: uint64(localBase + int64(sym.at) + offset)})
+	case paramSpace:
+		return l.constant(constantReg{value: uint64(paramBase + int64(sym.at) + offset)})
+	}
+	if !slices.Contains(l.program.needs, sym.v) {
+		l.program.needs = append(l.program.needs, sym.v)
+	}
+	return l.constant(constantReg{kind: memoryAt, v: sym.v, value: uint64(offset)})
+}
+
+// build makes the code: a first pass notes what every instruction reads and writes, slots are assigned, and a second
+// pass makes the instructions over slots.
+func (l *lowering) build() {
+	p := l.program
+	p.code = make([]instr, len(l.pending))
+	l.recording = true
+	for i := range l.pending {
+		l.instruction(&p.code[i], &l.pending[i])
+	}
+	l.mapping = l.assign()
+	l.recording = false
+	for i := range l.pending {
+		l.instruction(&p.code[i], &l.pending[i])
+	}
+	rankCode(p)
+}
+
+// instruction builds one instruction.
+func (l *lowering) instruction(out *instr, in *pending) {
+	*out = instr{guard: none, member: none, index: none, not: in.in.not, pos: in.in.pos, name: in.in.name}
+	l.now, l.out = in, out
+	if in.guard != none {
+		out.guard = l.slot(in.guard)
+		out.reads = append(out.reads, out.guard)
+	}
+	build := builders[in.in.parts[0]]
+	if build == nil {
+		l.unknown("%s", in.in.name)
+	}
+	if in.target >= 0 {
+		out.target = int32(l.labels[in.target])
+	}
+	m := &mods{l: l, parts: in.in.parts[1:]}
+	build(l, m)
+	if left := m.left(); left != "" {
+		l.unknown("%s: the modifier .%s is not known", in.in.name, left)
+	}
+	if out.run == nil && out.flow == straight {
+		out.run = func(*warp, uint32) {}
+	}
+	if moving, run := l.moving, out.run; len(moving) > 0 {
+		l.moving = nil
+		out.run = func(w *warp, m uint32) {
+			for _, r := range moving {
+				w.refresh(r)
+			}
+			run(w, m)
+		}
+	}
+	slices.SortFunc(out.reads, cmp.Compare)
+	out.reads = slices.Compact(out.reads)
+}
+
+// slot maps a virtual register.
+func (l *lowering) slot(v reg) reg {
+	if l.mapping == nil {
+		return v
+	}
+	return l.mapping[v]
+}
+
+// constSlot maps a constant.
+func (l *lowering) constSlot(c reg) reg {
+	if l.recording {
+		return none
+	}
+	return reg(l.program.slots) + c
+}
+
+// isSpecial reports whether a name is a special register.
+func isSpecial(name string) bool {
+	_, ok := specials[strings.TrimRight(name, "0123456789")]
+	_, exact := specials[name]
+	return ok || exact
+}

@@ -1,0 +1,338 @@
+package emu
+
+import "math/bits"
+
+// memoryOps is loads, stores and hints.
+var memoryOps = map[string]func(l *lowering, m *mods){
+	"ld":  load,
+	"ldu": load,
+	"st":  store,
+	"prefetch": func(l *lowering, m *mods) {
+		sp := m.space()
+		m.drop("L1", "L2", "L2::evict_last", "L2::evict_normal", "tensormap")
+		l.hint(sp)
+	},
+	"prefetchu":     func(l *lowering, m *mods) { m.need("L1"); l.hint(generic) },
+	"discard":       func(l *lowering, m *mods) { sp := m.space(); m.need("L2"); l.hint(sp) },
+	"applypriority": func(l *lowering, m *mods) { sp := m.space(); m.need("L2::evict_normal"); l.hint(sp) },
+	"createpolicy": func(l *lowering, m *mods) {
+		m.drop("fractional", "range", "cvt", "L2", "global", "L2::evict_last", "L2::evict_normal", "L2::evict_first", "L2::evict_unchanged")
+		m.among(b64)
+		a := l.now.args
+		for i := 1; i < len(a); i++ {
+			if a[i].kind == ropRegister {
+				l.source(&a[i], noType, true)
+			}
+		}
+		l.out.run = copyLanes(l.dst(&a[0], b64), l.value(1))
+	},
+	"membar": func(l *lowering, m *mods) {
+		m.drop("proxy")
+		level := m.need("cta", "gl", "sys", "alias", "tensormap", "async")
+		l.count(0, 0)
+		l.fence(level == "cta")
+	},
+	"fence": func(l *lowering, m *mods) {
+		m.drop("sc", "acq_rel", "acquire", "release", "proxy", "alias", "async", "async::generic", "tensormap", "global", "shared::cta", "shared::cluster",
+			"mbarrier_init", "sync_restrict::shared::cta", "sync_restrict::shared::cluster", "tensormap::generic")
+		l.fence(m.take("cta", "cluster", "gpu", "sys") == "cta")
+	},
+}
+
+// space takes a state space.
+func (m *mods) space() space {
+	return spacesByName[m.take("global", "shared", "shared::cta", "shared::cluster", "local", "const", "param", "param::entry", "param::func")]
+}
+
+// cacheHints drops what tells caches how to behave, and reports whether a policy is the last operand.
+func (m *mods) cacheHints() bool {
+	m.drop("ca", "cg", "cs", "lu", "cv", "wb", "wt", "L1::evict_normal", "L1::evict_unchanged", "L1::evict_first", "L1::evict_last", "L1::no_allocate",
+		"L2::evict_first", "L2::evict_last", "L2::evict_normal", "L2::64B", "L2::128B", "L2::256B", "unified")
+	return m.flag("L2::cache_hint")
+}
+
+// hint is an instruction that only tells caches something.
+func (l *lowering) hint(sp space) {
+	l.count(1, 2)
+	l.place(&l.now.args[0], sp)
+}
+
+// fence is membar and fence.
+func (l *lowering) fence(block bool) {
+	l.out.run = func(w *warp, _ uint32) {
+		if !block && !w.launch.NoRaces {
+			w.block.fold(w)
+		}
+	}
+}
+
+// strength says how an access is ordered.
+type strength struct {
+	strong, release, block bool
+}
+
+// strength reads the modifiers of ordering and scope.
+func (m *mods) strength() strength {
+	var s strength
+	switch m.take("weak", "volatile", "relaxed", "acquire", "release", "acq_rel", "mmio", "sc") {
+	case "volatile", "relaxed", "acquire", "mmio":
+		s.strong = true
+	case "release", "acq_rel", "sc":
+		s.strong, s.release = true, true
+	}
+	m.drop("relaxed") // mmio.relaxed
+	s.block = m.take("cta", "cluster", "gpu", "sys") == "cta"
+	return s
+}
+
+// vectorLength takes .v2, .v4 or .v8.
+func (m *mods) vectorLength() int {
+	switch m.take("v2", "v4", "v8") {
+	case "v2":
+		return 2
+	case "v4":
+		return 4
+	case "v8":
+		return 8
+	}
+	return 1
+}
+
+// access is a load or store of a warp: where, how wide, how ordered.
+type access struct {
+	base   reg
+	offset int64
+	space  space
+	size   int // bytes of an element
+	n      int // elements
+	strength
+}
+
+// access reads the modifiers and the address of a load or store.
+func (l *lowering) access(m *mods, o *rop) (a access, t typ) {
+	a.strength = m.strength()
+	sp := m.space()
+	m.drop("nc")
+	hint := m.cacheHints()
+	a.n = m.vectorLength()
+	t = m.typ()
+	l.count(2, 2+int(truth(hint)))
+	if hint {
+		l.src(&l.now.args[2], b64)
+	}
+	a.base, a.offset, a.space = l.place(o, sp)
+	a.size = t.bytes()
+	l.narrowest(a.space, a.size*a.n)
+	return a, t
+}
+
+// narrowest notes the width of an access to shared memory.
+func (l *lowering) narrowest(sp space, n int) {
+	if sp == shared || sp == generic {
+		l.program.granule = min(l.program.granule, n&-n)
+	}
+}
+
+// load is ld.
+func load(l *lowering, m *mods) {
+	args := l.now.args
+	if len(args) < 2 {
+		l.count(2, 3)
+	}
+	a, t := l.access(m, &args[1])
+	dst := l.results(&args[0], a.n, t, true)
+	l.out.manages = true
+	y, size := extend(t), a.size
+	full := make([]uint64, len(dst))
+	for i, e := range l.vector(&args[0], a.n) {
+		full[i] = ^uint64(0)
+		if have := e.typ; have != noType {
+			full[i] = have.mask()
+		}
+	}
+	total := size * a.n
+	l.out.run = func(w *warp, m uint32) {
+		w.addresses(a.base, a.offset, m)
+		if a.strong {
+			w.order(a.space, a.strength, m, total, false)
+		}
+		if a.space == shared {
+			w.bankCheck(m, total)
+		}
+		bad := uint32(0)
+		for rest := m; rest != 0; rest &= rest - 1 {
+			i := bits.TrailingZeros32(rest) & 31
+			b, known := w.fetch(a.space, i, w.addr[i], total, a.strong)
+			if !known {
+				bad |= 1 << i
+			}
+			if t.signed() && size < 8 {
+				for j, d := range dst {
+					w.r[d][i] = uint64(y(read(b[j*size:(j+1)*size]))) & full[j]
+				}
+				continue
+			}
+			for j, d := range dst {
+				w.r[d][i] = read(b[j*size : (j+1)*size])
+			}
+		}
+		if bad != 0 || w.poisoned {
+			w.loaded(dst, a.space, m, bad, total)
+		}
+		if w.counts != nil {
+			w.counts.memory(w, a.space, m, total)
+		}
+		if a.strong {
+			w.lookAgain(a.space, m, w.r[dst[0]])
+		}
+	}
+}
+
+// loaded notes which threads of a load got nothing that was written.
+func (w *warp) loaded(dst []reg, sp space, m, bad uint32, n int) {
+	var f *Finding
+	if bad != 0 {
+		w.poisoned = true
+		lane := bits.TrailingZeros32(bad)
+		f = w.finding(Uninitialized, lane, "%s reads %s, which nobody has written", w.name(), w.describe(sp, w.addr[lane], n))
+		f.byte = w.addr[lane]
+	}
+	for _, d := range dst {
+		w.unknown[d] = w.unknown[d]&^m | bad
+		if f != nil {
+			w.poison[d] = f
+		} else if w.unknown[d] == 0 {
+			delete(w.poison, d)
+		}
+	}
+}
+
+// store is st.
+func store(l *lowering, m *mods) {
+	args := l.now.args
+	if len(args) < 2 {
+		l.count(2, 3)
+	}
+	a, t := l.access(m, &args[0])
+	src := l.sources(&args[1], a.n, t, true)
+	total, size := a.size*a.n, a.size
+	if a.space == local {
+		l.out.copies = true // unwritten registers may be saved
+	}
+	l.out.run = func(w *warp, m uint32) {
+		w.addresses(a.base, a.offset, m)
+		if a.strong {
+			w.order(a.space, a.strength, m, total, true)
+		}
+		if a.space == shared {
+			w.bankCheck(m, total)
+		}
+		w.events++
+		var b [32]byte
+		for rest := m; rest != 0; rest &= rest - 1 {
+			i := bits.TrailingZeros32(rest) & 31
+			for j, s := range src {
+				write(b[j*size:(j+1)*size], w.r[s][i])
+			}
+			w.put(a.space, i, w.addr[i], b[:total], a.strong)
+			if w.poisoned && a.space == local {
+				for j, s := range src {
+					if w.unknown[s]>>i&1 != 0 {
+						w.forget(i, w.addr[i]+uint64(j*size), size)
+					}
+				}
+			}
+		}
+		if (a.space == global || a.space == generic) && !a.strong {
+			w.clash(m, total, src)
+		}
+		if w.counts != nil {
+			w.counts.memory(w, a.space, m, total)
+		}
+	}
+}
+
+// clash stops where threads of one store write different values to one place.
+func (w *warp) clash(m uint32, n int, src []reg) {
+	if m == everyone {
+		rising := true
+		for i := 1; i < warpSize; i++ {
+			rising = rising && w.addr[i] > w.addr[i-1]
+		}
+		if rising {
+			return
+		}
+	}
+	var table [2 * warpSize]uint8 // threads by address, plus one; a power of two
+	for rest := m; rest != 0; rest &= rest - 1 {
+		i := bits.TrailingZeros32(rest)
+		at := w.addr[i]
+		h := at * 0x9e3779b97f4a7c15 >> 58
+		for ; table[h] != 0; h = (h + 1) % uint64(len(table)) {
+			other := int(table[h]) - 1
+			if w.addr[other] != at {
+				continue
+			}
+			for _, s := range src {
+				if w.r[s][other] != w.r[s][i] && at>>window != 0 {
+					f := w.finding(Race, i, "%s writes %s, where another thread of the instruction writes something else", w.name(), w.describe(global, at, n))
+					f.Other = &Access{Pos: f.Pos, Block: w.at, Thread: w.thread(other), Write: true}
+					panic(f)
+				}
+			}
+			break
+		}
+		table[h] = uint8(i + 1)
+	}
+}
+
+// order is the part of a strong access that comes before it.
+func (w *warp) order(sp space, s strength, m uint32, n int, write bool) {
+	inGlobal, inShared := uint32(0), uint32(0)
+	eachLane(m, func(i int) {
+		switch {
+		case sp == shared || sp == generic && spaceOf(w.addr[i]) == shared:
+			inShared |= 1 << i
+		case w.addr[i]>>window != 0:
+			inGlobal |= 1 << i
+		}
+	})
+	if inGlobal != 0 && !s.block {
+		w.strongOperation(inGlobal, n, write, s.release)
+		w.closeInterval()
+	} else if inGlobal != 0 {
+		w.closeInterval()
+	}
+	if inShared != 0 {
+		seen := -1
+		eachLane(inShared, func(i int) {
+			if at := int(w.addr[i]&0xffffffff) - sharedBase; at != seen {
+				w.strongShared(at)
+				seen = at
+			}
+		})
+	}
+}
+
+// spinWatch is what a warp saw when it last looked at memory that others change.
+type spinWatch struct {
+	pc      int32
+	address uint64
+	value   uint64
+	events  int
+	global  bool
+	mbar    uint32
+	seen    bool
+}
+
+// lookAgain notes the result of a strong load. A warp that sees the same at the same place, and nothing happened in
+// between, lets others run.
+func (w *warp) lookAgain(sp space, m uint32, values *lanes) {
+	i := bits.TrailingZeros32(m)
+	now := spinWatch{pc: w.pc, address: w.addr[i], value: values[i], events: w.events, global: sp != shared && w.addr[i]>>window != 0, seen: true}
+	before := w.watch
+	w.watch = now
+	if before.seen && before.pc == now.pc && before.address == now.address && before.value == now.value && !w.yieldGroup() {
+		w.state = spinning
+	}
+}

@@ -1,0 +1,155 @@
+package emu
+
+// reg is an index into a warp's registers: slots that instructions write, then constants and special registers.
+type reg = int32
+
+// none is no register.
+const none reg = -1
+
+// flow is what an instruction does to the order of execution.
+type flow uint8
+
+const (
+	straight    flow = iota
+	branch           // to target
+	multiway         // to targets[value of reads[0]]
+	exit             // the thread ends
+	waits            // run may leave the warp blocked at the instruction; it advances by itself
+	barrierFlow      // all threads of the warp arrive at a barrier of the block
+)
+
+// instr is an instruction, specialized to its registers and types.
+type instr struct {
+	run     func(w *warp, m uint32) // executes it for the threads of m
+	flow    flow
+	not     bool
+	copies  bool // moves values: unwritten ones pass through
+	manages bool // sets w.unknown of its results by itself
+	guard   reg
+	member  reg // threads that must be here together: a register with the mask, or none
+	target  int32
+	targets []int32
+	index   reg   // of multiway
+	reads   []reg // registers whose values count
+	must    []reg // of reads, those that copies may not pass on unwritten
+	writes  []reg
+	rank    int32 // groups with lower ranks run first
+	pos     Pos
+	name    string
+	block   int // basic block
+	bar     barrierSpec
+}
+
+// constantKind says how a constant register gets its value.
+type constantKind uint8
+
+const (
+	literal    constantKind = iota
+	memoryAt                // address of a variable of the module
+	dynamicAt               // address of dynamic shared memory
+	specialReg              // a special register
+)
+
+// constantReg is a register that no instruction writes.
+type constantReg struct {
+	kind  constantKind
+	value uint64
+	v     *variable
+	name  string // of a special register
+}
+
+// Param is a parameter of an entry: its place in the parameter buffer.
+type Param struct {
+	Name                string
+	Offset, Size, Align int
+}
+
+// program is an entry lowered to code.
+type program struct {
+	fn         *function
+	code       []instr
+	slots      int
+	constants  []constantReg
+	params     []Param
+	paramBytes int
+	shared     int            // bytes of static shared memory
+	dynamic    bool           // dynamic shared memory is used
+	local      int            // bytes of local memory a thread
+	unwritten  []reg          // registers that some path reads before it writes them
+	names      map[reg]string // of those
+	granule    int            // smallest width of an access to shared memory
+	failed     *Finding       // an unknown opcode: the entry cannot run
+	needs      []*variable
+}
+
+// symbolKind is what a name stands for.
+type symbolKind uint8
+
+const (
+	registerSymbol symbolKind = iota
+	variableSymbol
+	labelSymbol
+	targetsSymbol
+	functionSymbol
+)
+
+// symbol is a declared name.
+type symbol struct {
+	kind symbolKind
+	typ  typ
+	reg  reg // virtual
+	v    *variable
+	at   int // offset in shared, local or parameter memory
+	// where is the space that a variable lives in; parameters of device functions live in local memory.
+	where   space
+	label   int
+	labels  []string
+	scope   *nameScope
+	f       *function
+	dynamic bool
+}
+
+// ropKind is the kind of a resolved operand.
+type ropKind uint8
+
+const (
+	ropRegister ropKind = iota
+	ropConstant
+	ropVector
+	ropMemory
+	ropLabel
+	ropOther
+)
+
+// rop is a resolved operand.
+type rop struct {
+	kind   ropKind
+	pos    Pos
+	text   string
+	reg    reg // virtual register, or number of a constant
+	typ    typ // of a register
+	not    bool
+	lit    operand // literal constants
+	isLit  bool
+	sym    *symbol
+	offset int64
+	list   []rop
+	pair   *rop
+	label  int
+}
+
+// pending is an instruction whose names are resolved.
+type pending struct {
+	in     *syntaxInstr
+	args   []rop
+	guard  reg // virtual, or none
+	target int // label, or -1
+}
+
+// registerName is the name of a register that may be read unwritten.
+func (p *program) registerName(r reg) string {
+	if name := p.names[r]; name != "" {
+		return name
+	}
+	return "a register"
+}

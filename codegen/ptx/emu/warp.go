@@ -1,0 +1,361 @@
+package emu
+
+import (
+	"fmt"
+	"math/bits"
+)
+
+const (
+	warpSize = 32
+	everyone = 1<<warpSize - 1
+)
+
+// lanes is a register of all threads of a warp.
+type lanes = [warpSize]uint64
+
+// group is threads of a warp that go together.
+type group struct {
+	pc      int32
+	mask    uint32
+	waiting bool // for others of the warp, at a .sync instruction
+	parked  int  // it looked for a change in vain when the block had seen so many events less one
+}
+
+// warpState says whether a warp can run.
+type warpState uint8
+
+const (
+	ready    warpState = iota
+	spinning           // it found nothing new where it looks for a change
+	atBarrier
+	finished
+	stopped // by a finding
+)
+
+// warp is 32 threads.
+type warp struct {
+	*block
+	index    int
+	state    warpState
+	r        []*lanes // by register; constants are shared
+	p        []uint32 // predicates, a bit a thread
+	unknown  []uint32 // by register, the threads in which it holds nothing that was written
+	poisoned bool     // some register may be unknown
+	poison   map[reg]*Finding
+	slab     []lanes
+	own      []lanes // special registers that differ from warp to warp
+	all      uint32  // the threads there are
+	alive    uint32  // those that have not ended
+	groups   []group // the first one runs
+	pc       int32   // being executed
+	addr     lanes   // addresses of the instruction in hand
+	vc       [32]uint32
+	copies   copyQueue
+	log      warpLog
+	carry    uint32 // condition code: the carry of every thread
+	watch    spinWatch
+	barrier  int // that it waits at
+	locals   []byte
+	localSet []byte // a byte for every byte of locals: 1 where written
+}
+
+// quantum is how many instructions a warp runs before others get a turn.
+const quantum = 200_000
+
+// run executes a warp until it ends, waits at a barrier, or finds nothing new where it spins.
+func (w *warp) run() {
+	code := w.program.code
+	w.state = ready
+	for budget := quantum; budget > 0; budget-- {
+		g := &w.groups[0]
+		in := &code[g.pc]
+		w.pc = g.pc
+		w.executed++
+		m := g.mask
+		if w.poisoned {
+			w.inspect(in, m)
+		}
+		if in.guard != none {
+			if p := w.p[in.guard]; in.not {
+				m &^= p
+			} else {
+				m &= p
+			}
+		}
+		if w.counts != nil {
+			w.counts.note(w.pc, m)
+		}
+		switch {
+		case in.flow == straight:
+			if in.member != none && m != 0 && !w.together(in, m) {
+				if w.state != ready {
+					return
+				}
+				continue
+			}
+			g.pc++
+			if m != 0 {
+				in.run(w, m)
+				if w.poisoned && !in.manages {
+					w.settle(in, m)
+				}
+				if w.state != ready {
+					return
+				}
+			}
+		case in.flow == branch:
+			w.branch(in.target, m)
+			continue
+		case in.flow == exit:
+			w.exit(m)
+			if len(w.groups) == 0 {
+				w.state = finished
+				return
+			}
+			continue
+		case in.flow == multiway:
+			w.multiway(in, m)
+			continue
+		case in.flow == barrierFlow:
+			if m == 0 {
+				g.pc++
+				break
+			}
+			if !w.together(in, m) {
+				if w.state != ready {
+					return
+				}
+				continue
+			}
+			g.pc++
+			in.run(w, m)
+			if w.state != ready {
+				return
+			}
+		}
+		if len(w.groups) > 1 {
+			w.merge()
+		}
+	}
+}
+
+// together reports whether all threads that an instruction waits for are there. Where they are not, the threads of m
+// wait and others of the warp run.
+func (w *warp) together(in *instr, m uint32) bool {
+	need := w.all
+	if in.flow == straight {
+		need = uint32(w.r[in.member][bits.TrailingZeros32(m)])
+		if outside := m &^ need; outside != 0 {
+			w.fail(Trap, bits.TrailingZeros32(outside), "%s is executed by a thread that its mask %#x leaves out", in.name, need)
+		}
+		need &= w.alive
+	}
+	if need&^m == 0 {
+		return true
+	}
+	g := &w.groups[0]
+	if rest := g.mask &^ m; rest != 0 {
+		g.mask = m
+		w.groups = append(w.groups, group{pc: g.pc + 1, mask: rest})
+		g = &w.groups[0]
+	}
+	g.waiting = true
+	w.merge()
+	if w.groups[0].waiting {
+		w.fail(Deadlock, bits.TrailingZeros32(m), "%s is reached by %d of %d threads of the warp, and the others never come", in.name,
+			bits.OnesCount32(m), bits.OnesCount32(need|m))
+	}
+	return false
+}
+
+// branch moves the threads of m from the first group to the target, and the others to the next instruction.
+func (w *warp) branch(target int32, m uint32) {
+	g := &w.groups[0]
+	switch m {
+	case 0:
+		g.pc++
+	case g.mask:
+		g.pc = target
+	default:
+		g.mask &^= m
+		g.pc++
+		w.groups = append(w.groups, group{pc: target, mask: m})
+	}
+	if len(w.groups) > 1 {
+		w.merge()
+	}
+}
+
+// multiway is a branch to one of several targets.
+func (w *warp) multiway(in *instr, m uint32) {
+	pc := w.groups[0].pc
+	rest := w.groups[0].mask &^ m
+	w.groups[0].mask = rest
+	w.groups[0].pc = pc + 1
+	for ; m != 0; m &= m - 1 {
+		lane := bits.TrailingZeros32(m)
+		i := uint32(w.r[in.index][lane])
+		if int(i) >= len(in.targets) {
+			w.fail(Trap, lane, "%s takes target %d of %d", in.name, i, len(in.targets))
+		}
+		w.groups = append(w.groups, group{pc: in.targets[i], mask: 1 << lane})
+	}
+	if rest == 0 {
+		w.groups = w.groups[1:]
+	}
+	w.merge()
+}
+
+// exit ends the threads of m.
+func (w *warp) exit(m uint32) {
+	g := &w.groups[0]
+	w.alive &^= m
+	if g.mask &^= m; g.mask == 0 {
+		w.groups = append(w.groups[:0], w.groups[1:]...)
+		for i := range w.groups {
+			w.groups[i].waiting = false // they may have waited for these
+		}
+	} else {
+		g.pc++
+	}
+	if len(w.groups) > 1 {
+		w.merge()
+	}
+}
+
+// merge joins groups that have met and brings the one to run to the front: of those that can run, the hindmost.
+func (w *warp) merge() {
+	out := w.groups[:0]
+	for _, g := range w.groups {
+		joined := false
+		for i := range out {
+			if out[i].pc == g.pc {
+				out[i].mask |= g.mask
+				out[i].waiting = false
+				joined = true
+				break
+			}
+		}
+		if !joined {
+			out = append(out, g)
+		}
+	}
+	w.groups = out
+	first := 0
+	for i := range out {
+		if w.before(&out[i], &out[first]) {
+			first = i
+		}
+	}
+	out[0], out[first] = out[first], out[0]
+}
+
+// before reports whether a group is to run rather than another one: one that can run, then one that has not looked in
+// vain since something changed, then the hindmost.
+func (w *warp) before(a, b *group) bool {
+	if a.waiting != b.waiting {
+		return b.waiting
+	}
+	if x, y := a.parked == w.events+1, b.parked == w.events+1; x != y {
+		return y
+	}
+	return w.program.code[a.pc].rank < w.program.code[b.pc].rank
+}
+
+// yieldGroup lets another group of the warp run before this one goes on, where there is one that can.
+func (w *warp) yieldGroup() bool {
+	if len(w.groups) < 2 {
+		return false
+	}
+	w.groups[0].parked = w.events + 1
+	next := 0
+	for i := range w.groups {
+		if w.before(&w.groups[i], &w.groups[next]) {
+			next = i
+		}
+	}
+	g := &w.groups[next]
+	if g.waiting || g.parked == w.events+1 {
+		return false
+	}
+	w.groups[0], w.groups[next] = w.groups[next], w.groups[0]
+	return true
+}
+
+// inspect stops a thread that uses a register that holds nothing.
+func (w *warp) inspect(in *instr, m uint32) {
+	if in.guard != none {
+		if u := w.unknown[in.guard] & m; u != 0 {
+			w.blame(in.guard, u)
+		}
+		if p := w.p[in.guard]; in.not {
+			m &^= p
+		} else {
+			m &= p
+		}
+	}
+	list := in.reads
+	if in.copies {
+		list = in.must
+	}
+	for _, r := range list {
+		if u := w.unknown[r] & m; u != 0 && r != in.guard {
+			w.blame(r, u)
+		}
+	}
+}
+
+// settle notes that an instruction wrote its results.
+func (w *warp) settle(in *instr, m uint32) {
+	for _, r := range in.writes {
+		w.unknown[r] &^= m
+	}
+}
+
+// blame stops at a register that holds nothing: a load of unwritten memory is to blame if one put it there.
+func (w *warp) blame(r reg, u uint32) {
+	if f := w.poison[r]; f != nil {
+		panic(f)
+	}
+	panic(w.unwritten(r, u))
+}
+
+// unwritten is the finding that the instruction in hand reads a register in threads that have not written it.
+func (w *warp) unwritten(r reg, u uint32) *Finding {
+	return w.finding(Uninitialized, bits.TrailingZeros32(u), "%s reads %s, which the thread has not written", w.name(), w.program.registerName(r))
+}
+
+// copyUnknown says that d holds in the threads of m what s holds, unwritten or not.
+func (w *warp) copyUnknown(d, s reg, m uint32) {
+	if !w.poisoned {
+		return
+	}
+	w.unknown[d] = w.unknown[d]&^m | w.unknown[s]&m
+	w.passPoison(d, s, m)
+}
+
+// passPoison says that what is wrong with s is wrong with d; where nobody is to blame yet, the instruction in hand is.
+func (w *warp) passPoison(d, s reg, m uint32) {
+	delete(w.poison, d)
+	u := w.unknown[s] & m
+	if u == 0 {
+		return
+	}
+	f := w.poison[s]
+	if f == nil {
+		f = w.unwritten(s, u)
+	}
+	w.poison[d] = f
+}
+
+// fail stops the launch with a finding about a thread at the instruction in hand.
+func (w *warp) fail(k Kind, lane int, format string, args ...any) {
+	panic(w.finding(k, lane, format, args...))
+}
+
+func (w *warp) finding(k Kind, lane int, format string, args ...any) *Finding {
+	return &Finding{Kind: k, Pos: w.program.code[w.pc].pos, Entry: w.program.fn.name, Block: w.block.at, Thread: w.thread(lane), Text: fmt.Sprintf(format, args...)}
+}
+
+// thread is the number of a thread in its block.
+func (w *warp) thread(lane int) int { return w.index*warpSize + lane }
