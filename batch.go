@@ -55,7 +55,7 @@ func (m *Model) Batch(ctx context.Context, requests iter.Seq[Request]) iter.Seq2
 					}
 					return
 				}
-				if a, err := p.result(ctx, m); !yield(a, err) {
+				if a, err := p.result(m); !yield(a, err) {
 					return
 				}
 			case <-ctx.Done():
@@ -79,11 +79,11 @@ func (p pending) wait() {
 	}
 }
 
-func (p pending) result(ctx context.Context, m *Model) (*Answer, error) {
+func (p pending) result(m *Model) (*Answer, error) {
 	if p.err != nil {
 		return nil, p.err
 	}
-	return m.answer(ctx, p.job, p.size)
+	return m.answer(p.job, p.size)
 }
 
 // feed submits the requests, one more than there are batch slots at a time, and closes order behind the last one.

@@ -109,10 +109,10 @@ func (m *Model) embed(ctx context.Context, r EmbedRequest, start func(shapes [][
 			err = each(i, rows)
 		}
 		if err != nil {
-			return m.whole(ctx, err)
+			return err
 		}
 	}
-	return m.whole(ctx, nil)
+	return nil
 }
 
 // prompts returns the tokens of a request.

@@ -149,14 +149,17 @@ func (e *Executable) load(o options) (*Model, error) {
 func (m *Model) start(t *tokenizer.Tokenizer) (err error) {
 	e := m.exe
 	if e.Embeds() {
-		m.embedder, err = embed.New(e.model, t, m.engine)
-		return err
+		if m.embedder, err = embed.New(e.model, t, m.engine); err != nil {
+			return err
+		}
+		m.embedder.Whole = m.whole
+		return nil
 	}
 	session, err := generate.New(e.model, t, m.engine)
 	if err != nil {
 		return err
 	}
-	session.Mapped = e.mappedBytes()
+	session.Mapped, session.Whole = e.mappedBytes(), m.whole
 	m.scheduler = generate.NewScheduler(session)
 	return nil
 }

@@ -72,9 +72,9 @@ func (m *Model) forward(ctx context.Context, r ForwardRequest, open func([]safet
 		return err
 	}
 	f := generate.ForwardRequest{Images: images, Prompt: r.Prompt, Suffix: r.Suffix, ParseSpecials: r.ParseSpecials}
-	return m.whole(ctx, m.scheduler.Do(ctx, func(ctx context.Context, s *generate.Session, slot int) error {
+	return m.scheduler.Do(ctx, func(ctx context.Context, s *generate.Session, slot int) error {
 		return s.Forward(ctx, f, slot, open)
-	}))
+	})
 }
 
 // collector keeps tensors in memory.

@@ -140,19 +140,15 @@ func (m *Model) Generate(ctx context.Context, r Request) (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return m.answer(ctx, m.scheduler.Submit(ctx, g), firstSize(g))
+	return m.answer(m.scheduler.Submit(ctx, g), firstSize(g))
 }
 
-// whole returns the error of work, or that the weights which it was done with are damaged. It waits until they have been
-// checked.
-func (m *Model) whole(ctx context.Context, err error) error {
-	if m.check == nil || ctx.Err() != nil || errors.Is(err, ErrClosed) {
-		return err
+// whole waits until the weights are known to be whole, or returns their damage.
+func (m *Model) whole(ctx context.Context) error {
+	if m.check == nil {
+		return nil
 	}
-	if damage := m.check.Wait(ctx); damage != nil {
-		return damage
-	}
-	return err
+	return m.check.Wait(ctx)
 }
 
 // fail ends all work with an error.

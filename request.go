@@ -130,9 +130,9 @@ func (m *Model) request(ctx context.Context, r Request) (generate.Request, error
 }
 
 // answer waits for a job and describes its result. Boxes are in pixels of the first image, of the given size.
-func (m *Model) answer(ctx context.Context, j *generate.Job, first image.Point) (*Answer, error) {
+func (m *Model) answer(j *generate.Job, first image.Point) (*Answer, error) {
 	g, err := j.Wait()
-	if err := m.whole(ctx, err); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	a := &Answer{Text: g.Text, Tokens: g.Tokens, Logprobs: g.Logprobs, FinishReason: FinishReason(g.FinishReason), PromptTokens: g.PromptTokens,

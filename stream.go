@@ -38,8 +38,7 @@ func (m *Model) Stream(ctx context.Context, r Request) iter.Seq2[Token, error] {
 				return
 			}
 		}
-		_, err = j.Wait()
-		if err := m.whole(ctx, err); err != nil {
+		if _, err := j.Wait(); err != nil {
 			yield(Token{}, err)
 		}
 	}

@@ -21,6 +21,7 @@ type Session struct {
 	Model     *manifest.Model
 	Tokenizer *tokenizer.Tokenizer
 	Engine    *engine.Engine
+	Whole     func(ctx context.Context) error // waits until the weights are known to be whole, or returns their damage; nil for no such check
 
 	encode, embed                  *engine.Func
 	pixels, ids, slots, embeddings engine.Tensor
@@ -176,6 +177,11 @@ func (s *Session) run(ctx context.Context, ids []int32, images int) ([]float32, 
 	rows := make([]float32, len(ids)*s.Model.Embedding.Dim)
 	if err := engine.Get(s.embeddings, 0, rows); err != nil {
 		return nil, err
+	}
+	if s.Whole != nil {
+		if err := s.Whole(ctx); err != nil {
+			return nil, err
+		}
 	}
 	for i, v := range rows {
 		if v != v {

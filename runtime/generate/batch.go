@@ -67,7 +67,11 @@ func (b *batch) admit(d *Scheduler) bool {
 		if !d.take(j) {
 			return true
 		}
-		j.finish(nil, j.run(j.ctx, slot))
+		if err := j.run(j.ctx, slot); err != nil {
+			j.finish(nil, err)
+		} else {
+			j.complete(b.s, nil, nil)
+		}
 		return true
 	}
 	p, err := b.s.layout(&j.request)
@@ -109,9 +113,14 @@ func (b *batch) settle(slot int, err error) {
 		}
 		a = j.seq.a
 	}
+	began := j.seq != nil
 	b.slots[slot] = nil
 	j.seq, j.request = nil, Request{} // with its images
-	j.finish(a, err)
+	if began {                        // an error may be NaN, of damaged weights
+		j.complete(b.s, a, err)
+	} else {
+		j.finish(a, err)
+	}
 }
 
 // step takes every sequence a token further. Sequences whose callers have left make room first.

@@ -100,6 +100,17 @@ func (d *Scheduler) enqueue(ctx context.Context, j *Job) *Job {
 	return j
 }
 
+// complete finishes a job that has used the weights, once these are known to be whole: nothing leaves the scheduler
+// before that came from damaged ones.
+func (j *Job) complete(s *Session, a *Answer, err error) {
+	if s.Whole != nil && j.ctx.Err() == nil {
+		if damage := s.Whole(j.ctx); damage != nil {
+			a, err = nil, damage
+		}
+	}
+	j.finish(a, err)
+}
+
 // finish hands the result to whoever waits. An error after the caller's context ended is the context's.
 func (j *Job) finish(a *Answer, err error) {
 	if err != nil && j.ctx.Err() != nil {

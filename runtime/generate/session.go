@@ -23,7 +23,8 @@ type Session struct {
 	Model     *manifest.Model
 	Tokenizer *tokenizer.Tokenizer
 	Engine    *engine.Engine
-	Mapped    int64 // bytes of the file's sections other than runtime and weights
+	Mapped    int64                           // bytes of the file's sections other than runtime and weights
+	Whole     func(ctx context.Context) error // waits until the weights are known to be whole, or returns their damage; nil for no such check
 
 	fn      *functions
 	used    used
