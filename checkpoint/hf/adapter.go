@@ -92,7 +92,7 @@ func (c *Checkpoint) merge(wide bool) error {
 	if err != nil {
 		return err
 	}
-	c.closers = append(c.closers, a.Close)
+	c.adapters = append(c.adapters, a)
 	tied := c.Model.Head != "" && c.Config.Facts().TieWordEmbeddings
 	changes, err := a.Apply(peft.Host{Canonical: c.Model.Canonical, Ignored: c.Model.Ignored, Weights: c.Weights,
 		Embedding: c.Model.Embedding, Head: c.Model.Head, Tied: tied}, wide)

@@ -41,7 +41,7 @@ type Checkpoint struct {
 	adapterDir   string
 	changes      *peft.Changes       // that the adapter makes
 	merged       map[string]ir.DType // the types of weights that it changes
-	closers      []func()
+	adapters     []*peft.Adapter
 	files        []*safetensors.File
 	tensors      map[string]located // by canonical name
 }
@@ -91,6 +91,11 @@ func (c *Checkpoint) Unchanged() error {
 			return err
 		}
 	}
+	for _, a := range c.adapters {
+		if err := a.Unchanged(); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -99,10 +104,10 @@ func (c *Checkpoint) Close() {
 	for _, f := range c.files {
 		f.Close()
 	}
-	for _, f := range c.closers {
-		f()
+	for _, a := range c.adapters {
+		a.Close()
 	}
-	c.files, c.closers = nil, nil
+	c.files, c.adapters = nil, nil
 }
 
 func (c *Checkpoint) readConfig() (err error) {

@@ -90,6 +90,9 @@ func missing(dir string) error {
 	return fmt.Errorf("%s holds no %s: expected the folder of a PEFT adapter", dir, ConfigFile)
 }
 
+// Unchanged says that the tensors' file was written or cut since Open, or returns nil.
+func (a *Adapter) Unchanged() error { return a.file.Unchanged() }
+
 // Close unmaps the tensors.
 func (a *Adapter) Close() { a.file.Close() }
 

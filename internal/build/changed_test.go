@@ -8,6 +8,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"pgc/golden"
+	"pgc/runtime/safetensors"
 )
 
 // TestChangedWhileCompiling cuts or writes the weights of a checkpoint while they are compiled: an error names the file,
@@ -62,5 +65,34 @@ func TestChangedWhileCompiling(t *testing.T) {
 				t.Errorf("%s, %s: %d files are left, the old one is %.20q (%v)", what, stored, len(entries), old, err)
 			}
 		}
+	}
+}
+
+// TestAdapterChangedWhileCompiling is the same for an adapter's file.
+func TestAdapterChangedWhileCompiling(t *testing.T) {
+	from := golden.Adapters()[0]
+	ref, err := safetensors.Open(filepath.Join(from, golden.AdapterReference))
+	if err != nil {
+		t.Fatal(err)
+	}
+	base := filepath.Join(golden.Dir(), ref.Metadata["base"])
+	ref.Close()
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(from)); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "adapter_model.safetensors")
+	o := Options{CPU: "x86-64-v3", MaxTokens: 311, Adapter: dir, Progress: func(string, int64, int64) {
+		if err := os.Truncate(path, 4096); err != nil {
+			t.Error(err)
+		}
+	}}
+	out := filepath.Join(t.TempDir(), "exe")
+	_, err = Compile(t.Context(), base, out, []byte("\x7fELF"), o)
+	if want := path + " has changed while it was read, from "; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("error %v, expected %q", err, want)
+	}
+	if _, err := os.Lstat(out); err == nil {
+		t.Error("an executable is left")
 	}
 }

@@ -57,7 +57,7 @@ func edit(t *testing.T, path, from, to string) {
 	}
 }
 
-// setFloat sets a number of an F32 tensor.
+// setFloat sets a number of an F32 or BF16 tensor.
 func setFloat(t *testing.T, path, name string, to float64) {
 	t.Helper()
 	f, err := safetensors.Open(path)
@@ -66,7 +66,11 @@ func setFloat(t *testing.T, path, name string, to float64) {
 	}
 	defer f.Close()
 	tensor, _ := f.Tensor(name)
-	edit(t, path, string(tensor.Data[80:160]), string(binary.LittleEndian.AppendUint32(nil, math.Float32bits(float32(to))))+string(tensor.Data[84:160]))
+	bits := binary.LittleEndian.AppendUint32(nil, math.Float32bits(float32(to)))
+	if tensor.DType == safetensors.BF16 {
+		bits = bits[2:]
+	}
+	edit(t, path, string(tensor.Data[80:160]), string(bits)+string(tensor.Data[80+len(bits):160]))
 }
 
 // TestBrokenCheckpoints breaks one thing at a time: one clear sentence, the old output kept, nothing left behind.
@@ -232,18 +236,24 @@ func chroot(t *testing.T, exe, picture string) {
 	}
 }
 
-// TestNotANumber compiles a checkpoint of which one weight is NaN: nothing is made up as an answer.
+// TestNotANumber compiles checkpoints of which one weight is NaN: nothing is made up as an answer, and damage is named
+// before the checkpoint.
 func TestNotANumber(t *testing.T) {
-	dir := copyCheckpoint(t, "pg1-odd")
-	setFloat(t, filepath.Join(dir, "model.safetensors"), "language_model.model.layers.1.mlp.up_proj.weight", math.NaN())
-	exe := filepath.Join(t.TempDir(), "exe")
-	compileTo(t, exe, dir)
-	var stderr bytes.Buffer
-	cmd := exec.Command(exe, picturePath("grey.png"), "caption en")
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err == nil || len(out) > 0 || !strings.Contains(stderr.String(), "is NaN after ") || !strings.Contains(stderr.String(), "FILE info --verify tells") || strings.Count(stderr.String(), "\n") != 1 {
-		t.Errorf("error %v, %q, %q", err, out, &stderr)
+	for _, c := range []struct {
+		checkpoint, key string
+		args            []string
+	}{
+		{"pg1-odd", "language_model.model.layers.1.mlp.up_proj.weight", []string{picturePath("grey.png"), "caption en"}},
+		{"colpali-odd", "vlm.language_model.model.layers.1.mlp.up_proj.weight", []string{"rank", "--query", "cat", picturePath("grey.png")}},
+	} {
+		dir := copyCheckpoint(t, c.checkpoint)
+		setFloat(t, filepath.Join(dir, "model.safetensors"), c.key, math.NaN())
+		exe := filepath.Join(t.TempDir(), "exe")
+		compileTo(t, exe, dir)
+		code, stdout, stderr := status(exe, c.args...)
+		if code != 1 || stdout != "" || !strings.Contains(stderr, " is NaN") || !strings.Contains(stderr, ": FILE info --verify tells whether the file is damaged; if not, the checkpoint ") || strings.Count(stderr, "\n") != 1 {
+			t.Errorf("%s: status %d, %q, %q", c.checkpoint, code, stdout, stderr)
+		}
 	}
 }
 
