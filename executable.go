@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"pgc/runtime/embed"
-	"pgc/runtime/engine"
 	"pgc/runtime/generate"
 	"pgc/runtime/integrity"
 	"pgc/runtime/manifest"
@@ -66,8 +65,15 @@ func (e *Executable) Kind() string { return e.model.Kind }
 // Embeds reports whether the model makes embeddings. If not, it generates text.
 func (e *Executable) Embeds() bool { return e.model.Embedding != nil }
 
-// ISAs lists the instruction sets that the executable has code for, the best first.
-func (e *Executable) ISAs() []string { return e.file.Variants() }
+// ISAs lists the instruction sets of processors that the executable has code for, the best first.
+func (e *Executable) ISAs() (names []string) {
+	for _, p := range e.file.Programs {
+		if p.Target.Kind == program.CPU {
+			names = append(names, p.Target.CPU)
+		}
+	}
+	return names
+}
 
 // License is the text of the checkpoint's license, or "" if it came without one.
 func (e *Executable) License() string { return e.license }
@@ -126,8 +132,15 @@ func (e *Executable) load(o options) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Model{exe: e, mapped: newLease(e.mapped.give)}
-	if m.engine, err = engine.Open(e.file, o.isa, o.threads); err != nil {
+	c, err := e.choose(o)
+	if err != nil {
+		return nil, err
+	}
+	m := &Model{exe: e, on: c, mapped: newLease(e.mapped.give)}
+	if m.model, err = e.modelOf(c.program); err != nil {
+		return nil, err
+	}
+	if m.engine, err = e.start(c, o); err != nil {
 		return nil, err
 	}
 	if err := m.start(t); err != nil {
@@ -149,13 +162,13 @@ func (e *Executable) load(o options) (*Model, error) {
 func (m *Model) start(t *tokenizer.Tokenizer) (err error) {
 	e := m.exe
 	if e.Embeds() {
-		if m.embedder, err = embed.New(e.model, t, m.engine); err != nil {
+		if m.embedder, err = embed.New(m.model, t, m.engine); err != nil {
 			return err
 		}
 		m.embedder.Whole = m.whole
 		return nil
 	}
-	session, err := generate.New(e.model, t, m.engine)
+	session, err := generate.New(m.model, t, m.engine)
 	if err != nil {
 		return err
 	}
@@ -164,14 +177,14 @@ func (m *Model) start(t *tokenizer.Tokenizer) (err error) {
 	return nil
 }
 
-// codeBytes is the size of the code for all instruction sets.
-func (e *Executable) codeBytes() int {
+// codeBytes is the size of the code for all targets.
+func (e *Executable) codeBytes() (n int) {
 	for _, s := range e.file.Sections {
-		if s.Name == program.SectionCode {
-			return int(s.Bytes)
+		if s.Name == program.SectionCode || s.Name == program.SectionPTX {
+			n += int(s.Bytes)
 		}
 	}
-	return 0
+	return n
 }
 
 // mappedBytes is the size of all sections but the runtime and the weights.

@@ -6,6 +6,7 @@ import (
 
 	"pgc/runtime/engine"
 	"pgc/runtime/generate"
+	"pgc/runtime/gpu"
 	"pgc/runtime/integrity"
 	"pgc/runtime/program"
 )
@@ -24,6 +25,7 @@ type Info struct {
 	WeightBytes  int64     `json:"weight_bytes"`
 	CodeBytes    int       `json:"code_bytes"`
 	Kernels      int       `json:"kernels"`
+	Target       string    `json:"target"` // cpu or cuda: of what is described here
 	CPU          string    `json:"cpu"`
 	Features     []string  `json:"features"`
 	Variants     []ISA     `json:"sets"`
@@ -35,11 +37,27 @@ type Info struct {
 	MaxBatch     int       `json:"sequences"`    // requests decoded at the same time at most
 	ArenaBytes   int64     `json:"arena_bytes"`
 	EmbeddingDim int       `json:"embedding_dim,omitempty"` // of a model that makes embeddings: elements of a vector
-	MemoryBytes  int64     `json:"memory_bytes"`            // with one image and 32 tokens of text
+	MemoryBytes  int64     `json:"memory_bytes"`            // with one image and 32 tokens of text; of a program for GPUs, that of the machine
+	GPU          *GPU      `json:"gpu,omitempty"`           // of a program for GPUs
 	Generator    string    `json:"generator"`               // the compiler
 	Verified     bool      `json:"verified"`                // whether this version of the file is known to have whole weights
 	VerifiedAt   time.Time `json:"verified_at,omitzero"`    // when their checksums were compared
 	Verifies     bool      `json:"verifies"`                // whether the next answer compares them
+}
+
+// GPU is what a program takes of a GPU's memory.
+type GPU struct {
+	gpu.Memory
+	TotalBytes int64  `json:"total_bytes"`      // with one batch slot
+	BatchBytes int64  `json:"batch_bytes"`      // with all
+	Device     string `json:"device,omitempty"` // the one that it runs on here
+}
+
+func targetName(p *program.Program) string {
+	if p.Target.Kind == program.PTX {
+		return "cuda"
+	}
+	return "cpu"
 }
 
 // ISA is an instruction set that an executable has code for. CPU, Features and Kernels of an Info are those of the one
@@ -58,26 +76,36 @@ func (e *Executable) Info(opts ...Option) Info {
 	for _, set := range opts {
 		set(&o)
 	}
-	p, err := e.file.Choose(o.isa, engine.CheckSupport)
+	c, err := e.choose(o)
 	if err != nil {
-		return e.info(e.file.Program, false, o)
+		return e.info(chosen{program: e.file.Program}, false, o)
 	}
-	return e.info(p, true, o)
+	return e.info(c, true, o)
 }
 
 // info describes the executable with one of its programs, which runs here if chosen.
-func (e *Executable) info(p *program.Program, chosen bool, o options) Info {
-	m := e.model
+func (e *Executable) info(c chosen, runs bool, o options) Info {
+	p := c.program
+	m, err := e.modelOf(p)
+	if err != nil { // that of the first program was read before
+		m = e.model
+	}
 	i := Info{Model: m.Name, Merged: m.Merged, Kind: m.Kind, Parameters: m.Parameters, Weights: m.Weights, Compute: m.Compute, BF16Products: m.BF16Products,
 		Rounding: m.Rounding, Storage: storage(m, p), WeightBytes: p.WeightBytes, CodeBytes: e.codeBytes(), Kernels: len(p.Kernels),
-		CPU: p.Target.CPU, Features: p.Target.Features, ImageSize: m.ImageSize, ImageTokens: m.ImageTokens, MaxTokens: m.MaxTokens, KV: m.KV,
-		KVBytes: p.SlotBytes(), MaxBatch: p.Slots, Generator: p.Generator}
+		Target: targetName(p), CPU: p.Target.CPU, Features: p.Target.Features, ImageSize: m.ImageSize, ImageTokens: m.ImageTokens, MaxTokens: m.MaxTokens,
+		KV: m.KV, KVBytes: p.SlotBytes(), MaxBatch: p.Slots, Generator: p.Generator}
 	if m.Embedding != nil {
 		i.EmbeddingDim = m.Embedding.Dim
 	}
+	if p.Target.Kind == program.PTX {
+		i.GPU = &GPU{Memory: gpu.Needs(p, 1), TotalBytes: gpu.Needs(p, 1).Total(), BatchBytes: gpu.Needs(p, p.Slots).Total()}
+		if c.gpu != nil {
+			i.GPU.Device = c.String()
+		}
+	}
 	for _, q := range e.file.Programs {
-		s := ISA{CPU: q.Target.CPU, Features: q.Target.Features, Kernels: len(q.Kernels), Runs: chosen && q == p}
-		if err := engine.CheckSupport(q.Target); err != nil {
+		s := ISA{CPU: q.Target.CPU, Features: q.Target.Features, Kernels: len(q.Kernels), Runs: runs && q == p}
+		if err := engine.CheckSupport(q.Target); err != nil && q.Target.Kind == program.CPU {
 			s.Unsupported = err.Error()
 		}
 		i.Variants = append(i.Variants, s)
@@ -87,7 +115,7 @@ func (e *Executable) info(p *program.Program, chosen bool, o options) Info {
 	}
 	i.VerifiedAt, i.Verified = integrity.Known(e.file)
 	i.Verifies = !i.Verified && !o.unverified
-	if chosen {
+	if runs {
 		n := min(m.ImageTokens+32, m.MaxTokens)
 		i.MemoryBytes = generate.Needs(p, m, e.mappedBytes(), runtime.NumCPU(), n, n).Total()
 	}

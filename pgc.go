@@ -21,7 +21,9 @@ import (
 	"pgc/runtime/embed"
 	"pgc/runtime/engine"
 	"pgc/runtime/generate"
+	"pgc/runtime/gpu"
 	"pgc/runtime/integrity"
+	"pgc/runtime/manifest"
 	"pgc/runtime/program"
 )
 
@@ -36,6 +38,8 @@ var ErrDamaged = program.ErrDamaged
 type Model struct {
 	exe       *Executable
 	owned     bool // whether Close closes exe
+	on        chosen
+	model     *manifest.Model // as the program that runs has it
 	engine    *engine.Engine
 	scheduler *generate.Scheduler // of a model that generates text
 	embedder  *embed.Session      // of a model that makes embeddings
@@ -51,6 +55,9 @@ type Option func(*options)
 type options struct {
 	threads    int
 	isa        string
+	device     Device
+	driver     gpu.Driver
+	progress   func(what string, done, total int64)
 	unverified bool
 }
 
@@ -108,6 +115,13 @@ func (m *Model) Close() (err error) {
 	return err
 }
 
+// Device says what the model runs on: cpu, or a GPU, its number and name.
+func (m *Model) Device() string { return m.on.String() }
+
+// NoGPU says why the model runs on the processor although its executable has code for GPUs and any device was welcome, or
+// is nil.
+func (m *Model) NoGPU() error { return m.on.missed }
+
 // LoadTime is how long the model took to open.
 func (m *Model) LoadTime() time.Duration { return m.load }
 
@@ -116,7 +130,7 @@ func (m *Model) Slots() int { return m.engine.Program.Slots }
 
 // Info describes the model.
 func (m *Model) Info() Info {
-	return m.exe.info(m.engine.Program, true, options{unverified: m.check == nil})
+	return m.exe.info(m.on, true, options{unverified: m.check == nil})
 }
 
 // Tokenize returns the ids of a text on its own: without the prompt's template and without <bos>. With parseSpecials,

@@ -26,6 +26,7 @@ type cli struct {
 	Size    sizeCmd    `cmd:"" help:"Print how large a model is and what memory it takes. Needs no weights."`
 	Check   checkCmd   `cmd:"" help:"Test every kernel of a checkpoint against the reference evaluator, and the model against reference activations."`
 	Bench   benchCmd   `cmd:"" help:"Time the kernels of an executable against this machine's measured peaks."`
+	Emulate emulateCmd `cmd:"" help:"Run a command of an executable for GPUs in an emulator of one."`
 	Opt     optCmd     `cmd:"" help:"Parse a .pgir file, run passes over it, verify it and print it."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }

@@ -8,4 +8,4 @@ import (
 	"pgc/runtime/app"
 )
 
-func main() { os.Exit(app.Main()) }
+func main() { os.Exit(app.Main(nil)) }

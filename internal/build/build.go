@@ -152,8 +152,10 @@ func Compile(ctx context.Context, dir, out string, runtime []byte, o Options) (*
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	if _, err := Targets(o.CPU); err != nil {
-		return nil, err
+	if o.onCPU() {
+		if _, err := Targets(o.CPU); err != nil {
+			return nil, err
+		}
 	}
 	if err := output.Check(out); err != nil {
 		return nil, err

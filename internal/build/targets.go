@@ -27,6 +27,9 @@ var targetKinds = map[string][]program.TargetKind{"": {program.CPU}, "cpu": {pro
 // onGPU reports whether the file has a program for GPUs.
 func (o Options) onGPU() bool { return slices.Contains(targetKinds[o.Target], program.PTX) }
 
+// onCPU reports whether it has one for processors.
+func (o Options) onCPU() bool { return slices.Contains(targetKinds[o.Target], program.CPU) }
+
 // checkTarget says what a program for GPUs cannot have.
 func (o Options) checkTarget() error {
 	if _, ok := targetKinds[o.Target]; !ok {

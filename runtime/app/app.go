@@ -18,6 +18,7 @@ import (
 
 	"pgc"
 	"pgc/runtime/fault"
+	"pgc/runtime/gpu"
 	"pgc/runtime/native"
 	"pgc/runtime/output"
 	"pgc/runtime/process"
@@ -45,6 +46,8 @@ type common struct {
 
 	NoVerify bool `help:"Do not compare the checksums of the weights, which the first run of a file does beside its work."`
 
+	Device string `default:"auto" placeholder:"NAME" help:"What to run on: cpu, cuda, a GPU by its number such as cuda:1, or auto, a GPU where there is code for one and it is there."`
+
 	ISA string `name:"isa" placeholder:"NAME" help:"Run the code for this instruction set, one of those that info lists, instead of the best."`
 }
 
@@ -56,13 +59,15 @@ type App struct {
 	Out, Err   io.Writer
 	Executable *pgc.Executable
 	isa        string // the instruction set that is asked for
-	unverified bool   // whether the weights are not to be checked
+	machine    machine
+	unverified bool // whether the weights are not to be checked
 	ctx        context.Context
 	opened     time.Time
 }
 
-// Main runs the executable's command line and returns the exit status: 0 done, 1 the work failed, 2 wrong usage.
-func Main() int {
+// Main runs the executable's command line and returns the exit status: 0 done, 1 the work failed, 2 wrong usage. GPUs are
+// opened by the driver, which may be nil.
+func Main(driver gpu.Driver) int {
 	name, start := process.Line(filepath.Base(os.Args[0])), time.Now()
 	return process.Run(func(ctx context.Context) error {
 		if err := process.CheckLimits(); err != nil {
@@ -80,7 +85,7 @@ func Main() int {
 		if err != nil {
 			return err
 		}
-		return Run(ctx, name, e, os.Args[1:], start)
+		return Run(ctx, name, e, driver, os.Args[1:], start)
 	}, func(err error) int { return report(name, err) })
 }
 
@@ -94,15 +99,20 @@ func report(name string, err error) int {
 		text = "interrupted"
 	}
 	fmt.Fprintf(os.Stderr, "%s: %s\n", name, text)
-	var u usage
-	if errors.As(err, &u) {
+	if Misused(err) {
 		return 2
 	}
 	return 1
 }
 
+// Misused reports whether an error of Run is about the command line.
+func Misused(err error) bool {
+	var u usage
+	return errors.As(err, &u)
+}
+
 // Run executes one command of an opened executable.
-func Run(ctx context.Context, name string, e *pgc.Executable, args []string, start time.Time) error {
+func Run(ctx context.Context, name string, e *pgc.Executable, driver gpu.Driver, args []string, start time.Time) error {
 	out := output.Stdout()
 	a := &App{Out: out, Err: os.Stderr, Executable: e, ctx: ctx, opened: start}
 	var generates generating
@@ -137,6 +147,10 @@ func Run(ctx context.Context, name string, e *pgc.Executable, args []string, sta
 		return usage{fmt.Errorf("%w (%s)", err, hint)}
 	}
 	a.unverified = c.NoVerify
+	a.machine.driver = driver
+	if a.machine.device, err = pgc.ParseDevice(c.Device); err != nil {
+		return usage{err}
+	}
 	if a.isa = c.ISA; a.isa != "" && !slices.Contains(e.ISAs(), a.isa) {
 		return usage{fmt.Errorf("--isa %s is not in this executable: expected %s", a.isa, strings.Join(e.ISAs(), " or "))}
 	}
@@ -174,12 +188,16 @@ func (a *App) load(threads int) (*pgc.Model, error) {
 	if threads > 0 {
 		options = append(options, pgc.WithThreads(threads))
 	}
-	return a.Executable.Load(options...)
+	m, err := a.Executable.Load(options...)
+	if err == nil && m.NoGPU() != nil {
+		fmt.Fprintf(a.Err, "runs on the processor: %s\n", process.Line(m.NoGPU().Error()))
+	}
+	return m, err
 }
 
 // options are what the flags of all commands ask for.
 func (a *App) options() []pgc.Option {
-	options := []pgc.Option{pgc.WithISA(a.isa)}
+	options := append(a.machine.options(), pgc.WithISA(a.isa))
 	if a.unverified {
 		options = append(options, pgc.WithoutVerification())
 	}

@@ -170,6 +170,12 @@ func (c *infoCmd) Run(a *App) error {
 	if i.EmbeddingDim > 0 {
 		fmt.Fprintf(a.Out, "embeddings   %d numbers a token, up to %d tokens\n", i.EmbeddingDim, i.MaxTokens)
 	}
+	if g := i.GPU; g != nil {
+		fmt.Fprintf(a.Out, "GPU memory   %s: %s weights, %s KV cache, %s activations; %s with a batch of %d\n", mib(g.TotalBytes), mib(g.Weights), mib(g.KV), mib(g.Arena), mib(g.BatchBytes), i.MaxBatch)
+		if g.Device != "" {
+			fmt.Fprintf(a.Out, "device       %s\n", g.Device)
+		}
+	}
 	fmt.Fprintf(a.Out, "arena        at most %s, touched as used, like the caches\n", mib(i.ArenaBytes))
 	fmt.Fprintf(a.Out, "memory       %s for one picture and 32 tokens of text", mib(i.MemoryBytes))
 	if free, source := native.AvailableMemory(); free > 0 {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"pgc/runtime/native"
 	"pgc/runtime/program"
@@ -70,7 +69,7 @@ func (x *cpu) open(code, weights []byte, threads int) (err error) {
 	for i := range x.p.Funcs {
 		fn := &x.p.Funcs[i]
 		f := function{bases: bases}
-		f.slots, f.all = slotsOf(x.p, fn)
+		f.slots, f.all = SlotsOf(x.p, fn)
 		if f.inputs, f.bases.Inputs, err = x.ports(fn.Inputs); err != nil {
 			return err
 		}
@@ -107,25 +106,6 @@ func (x *cpu) reserve(n int64) (*native.Memory, error) {
 		x.closers = append(x.closers, m.Close)
 	}
 	return m, err
-}
-
-// slotsOf returns the symbols that choose a batch slot which a function works on, and whether it works on all slots: an
-// address in a state of slots that no symbol moves by whole slots is that of all.
-func slotsOf(p *program.Program, f *program.Func) (symbols []int, all bool) {
-	for i := range f.Launches {
-		for _, a := range f.Launches[i].Args {
-			if a.Space != program.SpaceState || !p.States[a.Index].PerSlot {
-				continue
-			}
-			at := slices.IndexFunc(a.Terms, func(t program.Term) bool { return t.Stride == p.States[a.Index].Bytes })
-			if at < 0 {
-				all = true
-			} else if s := a.Terms[at].Sym; !slices.Contains(symbols, s) {
-				symbols = append(symbols, s)
-			}
-		}
-	}
-	return symbols, all
 }
 
 // Slots gives the first n batch slots memory.

@@ -76,6 +76,9 @@ func On(x Executor, p *program.Program, threads int) *Engine {
 // Busy reports whether a function runs. It may be called from any goroutine.
 func (e *Engine) Busy() bool { return e.busy.Load() }
 
+// OnGPU reports whether the functions run on a GPU, which has memory of its own.
+func (e *Engine) OnGPU() bool { return e.Program.Target.Kind == program.PTX }
+
 // Threads returns the number of threads that compute.
 func (e *Engine) Threads() int { return e.threads }
 
@@ -102,6 +105,17 @@ func (f *Func) Run(ctx context.Context) error {
 	f.e.busy.Store(true)
 	defer f.e.busy.Store(false)
 	return f.e.Executor.Run(ctx, &f.call)
+}
+
+// Queue starts the function without waiting for it, and behind it a copy of the first n bytes of a tensor, which wait
+// returns. queues is whether the executor does that.
+func (f *Func) Queue(t Tensor, n int) (wait func(context.Context) ([]byte, error), err error, queues bool) {
+	q, queues := f.e.Executor.(Queue)
+	if !queues {
+		return nil, nil, false
+	}
+	wait, err = q.Queue(&f.call, t.at, n)
+	return wait, err, true
 }
 
 // RunLaunch executes one launch of the function alone, for who looks into its intermediate values.

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"pgc/runtime/program"
@@ -25,6 +26,13 @@ type Executor interface {
 	Slots(n int) error
 	// Close gives all memory back. It may be called twice.
 	Close() error
+}
+
+// Queue is an Executor whose calls need not be waited for.
+type Queue interface {
+	// Queue starts a call behind those before it, and behind it a copy of the first n bytes of memory, which wait returns
+	// once they are there, or ctx's error if ctx ends first. Some few calls may be queued at a time.
+	Queue(c *Call, m Memory, n int) (wait func(ctx context.Context) ([]byte, error), err error)
 }
 
 // Memory names a piece of an executor's memory: an input or output of a function, a state, or the arena, in which a run
@@ -59,4 +67,23 @@ type Share struct {
 	Start, End time.Duration // of its first task, of its last
 	Busy       time.Duration // in tasks
 	Tasks      int
+}
+
+// SlotsOf returns the symbols that choose a batch slot which a function works on, and whether it works on all slots: an
+// address in a state of slots that no symbol moves by whole slots is that of all.
+func SlotsOf(p *program.Program, f *program.Func) (symbols []int, all bool) {
+	for i := range f.Launches {
+		for _, a := range f.Launches[i].Args {
+			if a.Space != program.SpaceState || !p.States[a.Index].PerSlot {
+				continue
+			}
+			at := slices.IndexFunc(a.Terms, func(t program.Term) bool { return t.Stride == p.States[a.Index].Bytes })
+			if at < 0 {
+				all = true
+			} else if s := a.Terms[at].Sym; !slices.Contains(symbols, s) {
+				symbols = append(symbols, s)
+			}
+		}
+	}
+	return symbols, all
 }

@@ -22,12 +22,17 @@ func (m Memory) Total() int64 { return m.Weights + m.KV + m.Arena + m.Rest }
 const (
 	runtimeBytes = 7 << 20
 	heapBytes    = 3 << 20
+	// Of a GPU's driver, and what weights are copied through.
+	driverBytes = 256 << 20
 )
 
 // Needs estimates the memory of a prompt of promptTokens and an answer that ends at so many tokens in all. mapped are
 // the bytes of the file's sections other than runtime and weights: all are read, for their checksums, when it starts.
 func Needs(p *program.Program, m *manifest.Model, mapped int64, threads, promptTokens, tokens int) Memory {
 	capacity := int64(m.MaxTokens)
+	if p.Target.Kind == program.PTX { // the rest is in the memory of a GPU
+		return Memory{Rest: runtimeBytes + heapBytes + mapped + driverBytes + int64(m.VocabSize*4+m.ImageSize*m.ImageSize*24)}
+	}
 	n := Memory{Weights: p.WeightBytes}
 	n.KV = kvBytes(p, capacity, tokens)
 	for i := range p.Funcs {

@@ -96,6 +96,9 @@ func (s *Session) fits(p tokenizer.Prompt, images int) error {
 // enough says why there is too little memory for a prompt and an answer of newTokens at most in a batch slot, others
 // bytes being spoken for.
 func (s *Session) enough(p tokenizer.Prompt, newTokens, slot int, others int64) error {
+	if s.Engine.OnGPU() { // where all memory was taken when it started
+		return nil
+	}
 	n := len(p.IDs)
 	need := s.further(s.Memory(n, 0), min(n+newTokens, s.Model.MaxTokens), slot)
 	return native.CheckMemory(need+others, fmt.Sprintf("a prompt of %d tokens", n))

@@ -129,3 +129,16 @@ func (e Expr) Format(symbols []Symbol) string {
 	name := map[ExprOp]string{OpAdd: "add", OpMul: "mul", OpCeilDiv: "ceildiv", OpMin: "min"}[e.Op]
 	return name + "(" + strings.Join(args, ", ") + ")"
 }
+
+// Depends reports whether the value depends on symbols.
+func (e *Expr) Depends() bool {
+	if e.Op == OpSym {
+		return true
+	}
+	for i := range e.Args {
+		if e.Args[i].Depends() {
+			return true
+		}
+	}
+	return false
+}

@@ -89,6 +89,9 @@ func (m *Executable) open(f *os.File) error {
 	return nil
 }
 
+// Path is the file's.
+func (m *Executable) Path() string { return m.path }
+
 // Variants lists the instruction sets, the best first.
 func (m *Executable) Variants() []string {
 	names := make([]string, len(m.Programs))

@@ -1,0 +1,49 @@
+package gpu
+
+import (
+	"errors"
+	"fmt"
+)
+
+// The oldest device and driver that programs run on.
+const (
+	leastMajor  = 8
+	leastDriver = 11040 // the first whose compiler reads PTX 7.4
+)
+
+// Suits says why a device cannot run programs, or returns nil.
+func (i Info) Suits() error {
+	if i.Major < leastMajor {
+		return fmt.Errorf("%s has compute capability %d.%d, expected %d.0 or later", i.Name, i.Major, i.Minor, leastMajor)
+	}
+	if i.Driver < leastDriver {
+		return fmt.Errorf("the driver of %s is for CUDA %d.%d, expected 11.4 or later: update the NVIDIA driver", i.Name, i.Driver/1000, i.Driver%1000/10)
+	}
+	return nil
+}
+
+// Find returns the number of a device that runs programs: the one that is asked for, or for -1 the first.
+func Find(d Driver, ordinal int) (int, Info, error) {
+	all, err := d.Devices()
+	if err != nil {
+		return 0, Info{}, err
+	}
+	if len(all) == 0 {
+		return 0, Info{}, errors.New("the NVIDIA driver finds no GPU on this machine")
+	}
+	if ordinal >= len(all) {
+		return 0, Info{}, fmt.Errorf("there is no GPU %d: this machine has %d, numbered from 0", ordinal, len(all))
+	}
+	if ordinal >= 0 {
+		return ordinal, all[ordinal], all[ordinal].Suits()
+	}
+	var errs []error
+	for i, info := range all {
+		err := info.Suits()
+		if err == nil {
+			return i, info, nil
+		}
+		errs = append(errs, err)
+	}
+	return 0, Info{}, errors.Join(errs...)
+}
