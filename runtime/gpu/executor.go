@@ -97,7 +97,7 @@ func (x *Executor) reserve() (err error) {
 		return err
 	}
 	for _, s := range x.p.States {
-		a, err := x.alloc(stateBytes(s, x.slots))
+		a, err := x.zeros(stateBytes(s, x.slots))
 		if err != nil {
 			return err
 		}
@@ -168,7 +168,7 @@ func (x *Executor) Slots(n int) error {
 		if !s.PerSlot {
 			continue
 		}
-		a, err := x.alloc(stateBytes(s, n))
+		a, err := x.zeros(stateBytes(s, n))
 		if err != nil {
 			return err
 		}

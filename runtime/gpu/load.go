@@ -43,9 +43,6 @@ func (x *Executor) load(ctx context.Context, weights []byte, staging int64) (err
 			return err
 		}
 	}
-	if err := x.failed(x.d.StreamSynchronize(x.stream)); err != nil { // the memory is cleared
-		return err
-	}
 	for i := range x.p.Loads {
 		if err := l.one(ctx, &x.p.Loads[i], weights); err != nil {
 			x.d.StreamSynchronize(l.stream)

@@ -63,7 +63,7 @@ func (x *Executor) check(n int64, what string) error {
 	return nil
 }
 
-// alloc allocates memory that holds zeros.
+// alloc allocates memory that holds anything.
 func (x *Executor) alloc(bytes int64) (Address, error) {
 	bytes = max(bytes+unit-1, unit) / unit * unit
 	a, err := x.d.MemAlloc(bytes)
@@ -71,6 +71,15 @@ func (x *Executor) alloc(bytes int64) (Address, error) {
 		return 0, x.failed(err)
 	}
 	x.allocated[a] = true
+	return a, nil
+}
+
+// zeros allocates memory that holds zeros.
+func (x *Executor) zeros(bytes int64) (Address, error) {
+	a, err := x.alloc(bytes)
+	if err != nil {
+		return 0, err
+	}
 	return a, x.failed(x.d.MemsetD8(x.stream, a, 0, bytes))
 }
 

@@ -18,8 +18,9 @@ import (
 type Driver struct {
 	// Memory is the device's, in bytes; 0 stands for 64 GiB.
 	Memory int64
-	// Launched is told of every kernel that ran, unless nil.
+	// Launched is told of every kernel that ran, unless nil. With Counts, it learns what every instruction did.
 	Launched func(entry string, blocks int64, s emu.Stats)
+	Counts   bool
 }
 
 // The device is small, so that blocks have to take several tasks.
@@ -43,7 +44,7 @@ func (d *Driver) Devices() ([]gpu.Info, error) { return []gpu.Info{d.info()}, ni
 
 // Open implements gpu.Driver.
 func (d *Driver) Open(int) (gpu.Device, error) {
-	return &device{driver: d, live: map[gpu.Address]*emu.Memory{}, streams: map[gpu.Stream]*stream{}, events: map[gpu.Event]*event{},
+	return &device{driver: d, space: emu.NewDevice(), live: map[gpu.Address]*emu.Memory{}, streams: map[gpu.Stream]*stream{}, events: map[gpu.Event]*event{},
 		graphs: map[gpu.Graph][]gpu.Launch{}, modules: map[gpu.Module]*emu.Module{}, functions: map[gpu.Function]function{}}, nil
 }
 
@@ -52,7 +53,7 @@ type device struct {
 	driver *Driver
 
 	mu        sync.Mutex
-	space     space
+	space     *emu.Device
 	live      map[gpu.Address]*emu.Memory
 	allocated int64
 	last      uintptr // handle
@@ -100,8 +101,8 @@ func (d *device) MemAlloc(bytes int64) (gpu.Address, error) {
 	if d.allocated+bytes > d.driver.info().MemoryBytes {
 		return 0, &gpu.Error{Call: "cuMemAlloc", Code: gpu.OutOfMemory, Text: "out of memory"}
 	}
-	m := newMemory(int(bytes))
-	a := gpu.Address(d.space.add(m))
+	m := emu.Unwritten("device memory", int(bytes))
+	a := gpu.Address(d.space.Add(m))
 	d.live[a], d.allocated = m, d.allocated+bytes
 	return a, nil
 }
@@ -120,7 +121,7 @@ func (d *device) MemFree(a gpu.Address) error {
 	}
 	delete(d.live, a)
 	d.allocated -= int64(len(m.Data))
-	d.space.remove(m)
+	d.space.Remove(m)
 	return nil
 }
 
@@ -233,7 +234,7 @@ func (d *device) MemcpyHtoD(s gpu.Stream, to gpu.Address, from []byte) error {
 		b, err := d.bytes("cuMemcpyHtoDAsync", to, int64(len(from)))
 		if err == nil {
 			copy(b.data(), from)
-			b.written()
+			b.Written(int(b.offset), int(b.n))
 		}
 		return err
 	})
@@ -262,7 +263,7 @@ func (d *device) MemcpyDtoD(s gpu.Stream, to, from gpu.Address, bytes int64) err
 		b, err := d.bytes("cuMemcpyDtoDAsync", to, bytes)
 		if err == nil {
 			copy(b.data(), a.data())
-			b.written()
+			b.Written(int(b.offset), int(b.n))
 		}
 		return err
 	})
@@ -277,7 +278,7 @@ func (d *device) MemsetD8(s gpu.Stream, to gpu.Address, value byte, bytes int64)
 			for i := range b.data() {
 				b.data()[i] = value
 			}
-			b.written()
+			b.Written(int(b.offset), int(b.n))
 		}
 		return err
 	})
@@ -365,7 +366,11 @@ const launchFailed = 719
 // run executes a kernel.
 func (d *device) run(l gpu.Launch) error {
 	f := d.functions[l.Function]
-	stats, err := d.space.run(f, l)
+	args := make([]any, len(l.Params))
+	for i, p := range l.Params {
+		args[i] = p
+	}
+	stats, err := f.module.Run(emu.Launch{Entry: f.name, Blocks: l.Blocks, Shared: int(l.Shared), Args: args, Device: d.space, Counts: d.driver.Counts})
 	if err != nil {
 		return &gpu.Error{Call: "cuLaunchKernel", Code: launchFailed, Text: err.Error()}
 	}
@@ -382,7 +387,7 @@ func invalid(call, format string, args ...any) error {
 
 // bytes finds memory.
 func (d *device) bytes(call string, at gpu.Address, n int64) (area, error) {
-	m, offset, ok := d.space.find(uint64(at))
+	m, offset, ok := d.space.Find(uint64(at))
 	if !ok || offset+n > int64(len(m.Data)) {
 		return area{}, invalid(call, "%d bytes at %#x are not allocated", n, uint64(at))
 	}
