@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"pgc/runtime/engine"
-	"pgc/runtime/gpu"
 	"pgc/runtime/manifest"
 	"pgc/runtime/program"
 )
@@ -43,9 +42,10 @@ func unknownDevice(text string) error {
 	return fmt.Errorf("device %q is not known: expected cpu, cuda, a GPU by its number such as cuda:1, or auto", text)
 }
 
-// WithDevice runs the model on a device. GPUs are opened by a driver: that of package pgc/runtime/cuda, or nil for none.
-func WithDevice(d Device, driver gpu.Driver) Option {
-	return func(o *options) { o.device, o.driver = d, driver }
+// WithDevice runs the model on a device, one of the processor and some GPUs: those of package pgc/runtime/cuda, or nil for
+// none.
+func WithDevice(d Device, gpus engine.GPUs) Option {
+	return func(o *options) { o.device, o.gpus = d, gpus }
 }
 
 // WithProgress tells what is loaded onto a GPU, and how far.
@@ -56,17 +56,17 @@ func WithProgress(progress func(what string, done, total int64)) Option {
 // chosen is the program that runs and what it runs on.
 type chosen struct {
 	program *program.Program
-	gpu     *gpu.Info // nil for the processor
-	number  int       // of the GPU
-	missed  error     // why it is not a GPU, where one was wished for
+	gpu     string // describes the GPU; "" for the processor
+	number  int    // of the GPU
+	missed  error  // why it is not a GPU, where one was wished for
 }
 
 // String describes the device.
 func (c chosen) String() string {
-	if c.gpu == nil {
+	if c.gpu == "" {
 		return "cpu"
 	}
-	return fmt.Sprintf("cuda:%d, %v", c.number, *c.gpu)
+	return fmt.Sprintf("cuda:%d, %s", c.number, c.gpu)
 }
 
 // of returns the first program of a kind, or nil.
@@ -92,14 +92,13 @@ func (e *Executable) choose(o options) (c chosen, err error) {
 	switch {
 	case onGPU == nil:
 		return c, fmt.Errorf("%s has no code for GPUs: compile it with --target cuda or cpu,cuda", e.file.Path())
-	case o.driver == nil:
-		err = errors.New("it has no driver for GPUs: open the executable with WithDevice and package pgc/runtime/cuda")
+	case o.gpus == nil:
+		err = errors.New("this program has no driver for them: expected the executable itself, or WithDevice with the GPUs of package pgc/runtime/cuda")
 	default:
-		var info gpu.Info
-		if c.number, info, err = gpu.Find(o.driver, o.device.number); err == nil {
-			c.gpu = &info
+		if c.number, c.gpu, err = o.gpus.Find(o.device.number); err == nil {
 			return c, nil
 		}
+		c.gpu = ""
 	}
 	if o.device.kind == "cuda" || e.of(program.CPU) == nil {
 		return c, fmt.Errorf("no GPU can run this: %w", err)
@@ -132,14 +131,11 @@ func (e *Executable) modelOf(p *program.Program) (*manifest.Model, error) {
 
 // start makes the engine of a program.
 func (e *Executable) start(c chosen, o options) (*engine.Engine, error) {
-	if c.gpu == nil {
+	if c.gpu == "" {
 		return engine.New(c.program, e.file.Code, e.file.Weights, o.threads)
 	}
-	d, err := o.driver.Open(c.number)
-	if err != nil {
-		return nil, err
-	}
-	x, err := gpu.New(context.Background(), c.program, e.file.Section(program.SectionPTX), e.file.Weights, d, gpu.Options{Cache: codeCache(), Progress: o.progress})
+	x, err := o.gpus.Load(context.Background(), c.program, e.file.Section(program.SectionPTX), e.file.Weights, c.number,
+		engine.LoadOptions{Cache: codeCache(), Progress: o.progress})
 	if err != nil {
 		return nil, err
 	}

@@ -6,7 +6,6 @@ import (
 
 	"pgc/runtime/engine"
 	"pgc/runtime/generate"
-	"pgc/runtime/gpu"
 	"pgc/runtime/integrity"
 	"pgc/runtime/program"
 )
@@ -47,7 +46,7 @@ type Info struct {
 
 // GPU is what a program takes of a GPU's memory.
 type GPU struct {
-	gpu.Memory
+	engine.GPUMemory
 	TotalBytes int64  `json:"total_bytes"`      // with one batch slot
 	BatchBytes int64  `json:"batch_bytes"`      // with all
 	Device     string `json:"device,omitempty"` // the one that it runs on here
@@ -98,8 +97,8 @@ func (e *Executable) info(c chosen, runs bool, o options) Info {
 		i.EmbeddingDim = m.Embedding.Dim
 	}
 	if p.Target.Kind == program.PTX {
-		i.GPU = &GPU{Memory: gpu.Needs(p, 1), TotalBytes: gpu.Needs(p, 1).Total(), BatchBytes: gpu.Needs(p, p.Slots).Total()}
-		if c.gpu != nil {
+		i.GPU = &GPU{GPUMemory: engine.GPUNeeds(p, 1), TotalBytes: engine.GPUNeeds(p, 1).Total(), BatchBytes: engine.GPUNeeds(p, p.Slots).Total()}
+		if c.gpu != "" {
 			i.GPU.Device = c.String()
 		}
 	}

@@ -21,7 +21,6 @@ import (
 	"pgc/runtime/embed"
 	"pgc/runtime/engine"
 	"pgc/runtime/generate"
-	"pgc/runtime/gpu"
 	"pgc/runtime/integrity"
 	"pgc/runtime/manifest"
 	"pgc/runtime/program"
@@ -56,7 +55,7 @@ type options struct {
 	threads    int
 	isa        string
 	device     Device
-	driver     gpu.Driver
+	gpus       engine.GPUs
 	progress   func(what string, done, total int64)
 	unverified bool
 }

@@ -9,6 +9,7 @@ import (
 	"pgc"
 	"pgc/codegen/ptx/emulated"
 	"pgc/golden"
+	"pgc/runtime/gpu"
 	"pgc/runtime/safetensors"
 )
 
@@ -19,7 +20,7 @@ func onGPU(t *testing.T, exe string) *pgc.Model {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := pgc.Open(exe, pgc.WithDevice(device, &emulated.Driver{}), pgc.WithoutVerification())
+	m, err := pgc.Open(exe, pgc.WithDevice(device, gpu.Of(&emulated.Driver{})), pgc.WithoutVerification())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,8 +17,8 @@ import (
 	"github.com/alecthomas/kong"
 
 	"pgc"
+	"pgc/runtime/engine"
 	"pgc/runtime/fault"
-	"pgc/runtime/gpu"
 	"pgc/runtime/native"
 	"pgc/runtime/output"
 	"pgc/runtime/process"
@@ -65,9 +65,9 @@ type App struct {
 	opened     time.Time
 }
 
-// Main runs the executable's command line and returns the exit status: 0 done, 1 the work failed, 2 wrong usage. GPUs are
-// opened by the driver, which may be nil.
-func Main(driver gpu.Driver) int {
+// Main runs the executable's command line and returns the exit status: 0 done, 1 the work failed, 2 wrong usage. There
+// may be GPUs to run on, or nil.
+func Main(gpus engine.GPUs) int {
 	name, start := process.Line(filepath.Base(os.Args[0])), time.Now()
 	return process.Run(func(ctx context.Context) error {
 		if err := process.CheckLimits(); err != nil {
@@ -85,7 +85,7 @@ func Main(driver gpu.Driver) int {
 		if err != nil {
 			return err
 		}
-		return Run(ctx, name, e, driver, os.Args[1:], start)
+		return Run(ctx, name, e, gpus, os.Args[1:], start)
 	}, func(err error) int { return report(name, err) })
 }
 
@@ -112,7 +112,7 @@ func Misused(err error) bool {
 }
 
 // Run executes one command of an opened executable.
-func Run(ctx context.Context, name string, e *pgc.Executable, driver gpu.Driver, args []string, start time.Time) error {
+func Run(ctx context.Context, name string, e *pgc.Executable, gpus engine.GPUs, args []string, start time.Time) error {
 	out := output.Stdout()
 	a := &App{Out: out, Err: os.Stderr, Executable: e, ctx: ctx, opened: start}
 	var generates generating
@@ -147,7 +147,7 @@ func Run(ctx context.Context, name string, e *pgc.Executable, driver gpu.Driver,
 		return usage{fmt.Errorf("%w (%s)", err, hint)}
 	}
 	a.unverified = c.NoVerify
-	a.machine.driver = driver
+	a.machine.gpus = gpus
 	if a.machine.device, err = pgc.ParseDevice(c.Device); err != nil {
 		return usage{err}
 	}

@@ -7,18 +7,18 @@ import (
 	"golang.org/x/term"
 
 	"pgc"
-	"pgc/runtime/gpu"
+	"pgc/runtime/engine"
 )
 
 // machine is what a command may run on.
 type machine struct {
 	device pgc.Device
-	driver gpu.Driver // nil for none
+	gpus   engine.GPUs // nil for none
 }
 
 // options are those of the library.
 func (m machine) options() []pgc.Option {
-	options := []pgc.Option{pgc.WithDevice(m.device, m.driver)}
+	options := []pgc.Option{pgc.WithDevice(m.device, m.gpus)}
 	if term.IsTerminal(int(os.Stderr.Fd())) {
 		options = append(options, pgc.WithProgress(progress))
 	}

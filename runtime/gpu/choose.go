@@ -1,8 +1,12 @@
 package gpu
 
 import (
+	"context"
 	"errors"
 	"fmt"
+
+	"pgc/runtime/engine"
+	"pgc/runtime/program"
 )
 
 // The oldest device and driver that programs run on.
@@ -22,8 +26,33 @@ func (i Info) Suits() error {
 	return nil
 }
 
-// Find returns the number of a device that runs programs: the one that is asked for, or for -1 the first.
-func Find(d Driver, ordinal int) (int, Info, error) {
+// Of returns the GPUs that a driver opens.
+func Of(d Driver) engine.GPUs { return system{d} }
+
+// system is a driver's GPUs.
+type system struct{ Driver }
+
+// Load implements engine.GPUs.
+func (s system) Load(ctx context.Context, p *program.Program, text, weights []byte, number int, o engine.LoadOptions) (engine.Executor, error) {
+	d, err := s.Open(number)
+	if err != nil {
+		return nil, err
+	}
+	x, err := New(ctx, p, text, weights, d, o)
+	if err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// Find implements engine.GPUs.
+func (s system) Find(number int) (int, string, error) {
+	found, info, err := find(s.Driver, number)
+	return found, info.String(), err
+}
+
+// find returns a device that runs programs, and its number.
+func find(d Driver, ordinal int) (int, Info, error) {
 	all, err := d.Devices()
 	if err != nil {
 		return 0, Info{}, err

@@ -10,12 +10,6 @@ import (
 	"pgc/runtime/program"
 )
 
-// Options are the settings of New.
-type Options struct {
-	Cache    string                               // a folder that keeps compiled modules; "" is none
-	Progress func(what string, done, total int64) // is told of what is compiled and loaded, unless nil
-}
-
 // Executor is an engine.Executor on a GPU.
 //
 // Everything but the loading of weights happens in one stream, in order, so that a run sees what was put before it, and
@@ -23,7 +17,7 @@ type Options struct {
 type Executor struct {
 	p       *program.Program
 	d       Device
-	options Options
+	options engine.LoadOptions
 	stream  Stream
 
 	modules   []Module
@@ -53,7 +47,7 @@ var errClosed = errors.New("the executor is closed")
 
 // New loads a program, whose module is text and whose weights section is weights, onto a device, which belongs to the
 // executor from then on, even if New fails. When ctx ends before it is loaded, New returns ctx's error.
-func New(ctx context.Context, p *program.Program, text, weights []byte, d Device, o Options) (*Executor, error) {
+func New(ctx context.Context, p *program.Program, text, weights []byte, d Device, o engine.LoadOptions) (*Executor, error) {
 	x := &Executor{p: p, d: d, options: o, slots: min(1, p.Slots), allocated: map[Address]bool{}}
 	if err := x.open(ctx, text, weights); err != nil {
 		x.Close()
@@ -66,7 +60,7 @@ func (x *Executor) open(ctx context.Context, text, weights []byte) (err error) {
 	if int64(len(weights)) < x.p.WeightBytes {
 		return fmt.Errorf("%d bytes of weights, expected %d", len(weights), x.p.WeightBytes)
 	}
-	need := Needs(x.p, x.slots)
+	need := engine.GPUNeeds(x.p, x.slots)
 	if err := x.check(need.Total(), "the model"); err != nil {
 		return err
 	}
@@ -161,7 +155,7 @@ func (x *Executor) Slots(n int) error {
 	if err := x.ready(); err != nil {
 		return err
 	}
-	if err := x.check(Needs(x.p, n).KV, fmt.Sprintf("a batch of %d", n)); err != nil {
+	if err := x.check(engine.GPUNeeds(x.p, n).KV, fmt.Sprintf("a batch of %d", n)); err != nil {
 		return err
 	}
 	for i, s := range x.p.States {

@@ -6,43 +6,7 @@ import (
 	"pgc/runtime/program"
 )
 
-// Memory is the memory that a program takes on a device, by purpose, in bytes.
-type Memory struct {
-	Weights int64 `json:"weights_bytes"`
-	KV      int64 `json:"kv_bytes"`      // of the batch slots there are
-	Arena   int64 `json:"arena_bytes"`   // activations, inputs and outputs
-	Staging int64 `json:"staging_bytes"` // while the weights are loaded, before the others but the weights are needed
-}
-
-// Total returns what is needed at the same time.
-func (m Memory) Total() int64 { return m.Weights + max(m.Staging, m.KV+m.Arena) }
-
-// Needs returns the memory of a program with so many batch slots.
-func Needs(p *program.Program, slots int) Memory {
-	m := Memory{Weights: p.DeviceBytes}
-	for _, s := range p.States {
-		m.KV += stateBytes(s, slots)
-	}
-	bounds := p.Maxima()
-	for i := range p.Funcs {
-		f := &p.Funcs[i]
-		m.Arena = max(m.Arena, f.ArenaBytes)
-	}
-	for i := range p.Funcs {
-		for _, ports := range [][]program.Port{p.Funcs[i].Inputs, p.Funcs[i].Outputs} {
-			for j := range ports {
-				m.Arena += ports[j].Bytes(bounds)
-			}
-		}
-	}
-	for _, l := range p.Loads {
-		if len(l.Launches) > 0 {
-			m.Staging = max(m.Staging, l.Bytes)
-		}
-	}
-	return m
-}
-
+// stateBytes is the size of a state with so many batch slots.
 func stateBytes(s program.State, slots int) int64 {
 	if s.PerSlot {
 		return s.Bytes * int64(slots)
