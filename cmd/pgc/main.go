@@ -28,6 +28,7 @@ type cli struct {
 	Bench   benchCmd   `cmd:"" help:"Time the kernels of an executable against this machine's measured peaks."`
 	Emulate emulateCmd `cmd:"" help:"Run a command of an executable for GPUs in an emulator of one."`
 	Opt     optCmd     `cmd:"" help:"Parse a .pgir file, run passes over it, verify it and print it."`
+	Ptx     ptxCmd     `cmd:"" help:"Run a kernel of a PTX file in the emulator of a GPU."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 

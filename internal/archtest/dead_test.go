@@ -23,24 +23,17 @@ var public = []string{"pgc", "pgc/compile", "pgc/frontend"}
 
 // oracles are what only tests use and yet is no test, with the reason.
 var oracles = map[string]string{
-	"pgc/codegen/ptx/emu.Device.Symbol":  "looks into what a module of others left in its variables",
-	"pgc/codegen/ptx/emu.Module.Check":   "finds unknown instructions before anything runs",
-	"pgc/codegen/ptx/emu.Module.Entries": "as Check",
-	"pgc/codegen/ptx/emu.Module.Kernel":  "as Check",
-	"pgc/codegen/ptx/emu.Module.Opcodes": "as Check",
-	"pgc/codegen/ptx/emu.Module.Target":  "as Check",
-	"pgc/codegen/ptx/emu.bitset.has":     "as Check",
-	"pgc/ir/eval.Cases":                  "the conformance cases of an operation, for the tests of every backend",
-	"pgc/ir/eval.Case.Check":             "as Cases",
-	"pgc/ir/eval.Case.Widen":             "as Cases",
-	"pgc/ir/eval.FromFloat32":            "makes operands for the evaluator's tests and those that compare with it",
-	"pgc/ir/eval.FromInt32":              "as FromFloat32",
-	"pgc/ir/eval.Tensor.Float32":         "as FromFloat32",
-	"pgc/ir/scalar.CompileF32":           "the reference of what operations are lowered to",
-	"pgc/ir/tile.Run":                    "the interpreter, which every backend is compared with",
-	"pgc/ir/tile.Ops":                    "the table of operations, all of which a backend's tests go through",
-	"pgc/runtime/cpufeature.Names":       "the table of features, which the targets' tests go through",
-	"pgc/runtime/native.Call":            "calls one kernel for the tests of code generation",
+	"pgc/ir/eval.Cases":            "the conformance cases of an operation, for the tests of every backend",
+	"pgc/ir/eval.Case.Check":       "as Cases",
+	"pgc/ir/eval.Case.Widen":       "as Cases",
+	"pgc/ir/eval.FromFloat32":      "makes operands for the evaluator's tests and those that compare with it",
+	"pgc/ir/eval.FromInt32":        "as FromFloat32",
+	"pgc/ir/eval.Tensor.Float32":   "as FromFloat32",
+	"pgc/ir/scalar.CompileF32":     "the reference of what operations are lowered to",
+	"pgc/ir/tile.Run":              "the interpreter, which every backend is compared with",
+	"pgc/ir/tile.Ops":              "the table of operations, all of which a backend's tests go through",
+	"pgc/runtime/cpufeature.Names": "the table of features, which the targets' tests go through",
+	"pgc/runtime/native.Call":      "calls one kernel for the tests of code generation",
 }
 
 // implicit are methods that other modules call, and the parts of pgir's grammar.

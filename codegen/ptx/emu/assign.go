@@ -63,9 +63,8 @@ func blocksOf(code []instr) []basicBlock {
 // bitset is a set of registers.
 type bitset []uint64
 
-func (s bitset) has(r reg) bool { return s[r>>6]>>(r&63)&1 != 0 }
-func (s bitset) add(r reg)      { s[r>>6] |= 1 << (r & 63) }
-func (s bitset) remove(r reg)   { s[r>>6] &^= 1 << (r & 63) }
+func (s bitset) add(r reg)    { s[r>>6] |= 1 << (r & 63) }
+func (s bitset) remove(r reg) { s[r>>6] &^= 1 << (r & 63) }
 
 // each calls f with the members.
 func (s bitset) each(f func(r reg)) {

@@ -130,19 +130,6 @@ func (d *Device) Load(m *Module) error {
 	return nil
 }
 
-// Symbol returns the buffer of a module's variable.
-func (d *Device) Symbol(m *Module, name string) (*Memory, error) {
-	if err := d.Load(m); err != nil {
-		return nil, err
-	}
-	for v, mem := range d.modules[m] {
-		if v.name == name {
-			return mem, nil
-		}
-	}
-	return nil, fmt.Errorf("the module has no variable %s", name)
-}
-
 // has reports whether n aligned bytes were written.
 func (m *Memory) has(off, n int) bool {
 	want := (uint64(1)<<n - 1) << (off & 63)

@@ -15,12 +15,7 @@
 // The package imports ir/scalar, for the one rounding of a fused multiply-add, and nothing else of the project.
 package emu
 
-import (
-	"errors"
-	"fmt"
-	"maps"
-	"slices"
-)
+import "fmt"
 
 // Module is parsed PTX.
 type Module struct {
@@ -54,9 +49,6 @@ func ParseFile(name, text string) (*Module, error) {
 // Entries returns the names of the kernels, in the order of the text.
 func (m *Module) Entries() []string { return m.order }
 
-// Target is the architecture that the text names, such as sm_80.
-func (m *Module) Target() string { return m.unit.target }
-
 // Kernel is what is known of an entry before it runs.
 type Kernel struct {
 	Params     []Param
@@ -85,28 +77,6 @@ func (m *Module) program(name string) (*program, error) {
 		return nil, p.failed
 	}
 	return p, nil
-}
-
-// Check returns the unknown instructions of all entries, the first of each.
-func (m *Module) Check() error {
-	var all []error
-	for _, name := range m.order {
-		if f := m.entries[name].failed; f != nil {
-			all = append(all, f)
-		}
-	}
-	return errors.Join(all...)
-}
-
-// Opcodes returns the instructions that occur in the module, sorted.
-func (m *Module) Opcodes() []string {
-	used := map[string]bool{}
-	for _, p := range m.entries {
-		for _, in := range p.code {
-			used[in.name] = true
-		}
-	}
-	return slices.Sorted(maps.Keys(used))
 }
 
 // Pointer is an argument: Offset bytes behind the beginning of a buffer.

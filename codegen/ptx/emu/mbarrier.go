@@ -18,6 +18,7 @@ func mbarrierOp(l *lowering, m *mods) {
 	expects, parity := m.flag("expect_tx"), m.flag("parity")
 	m.drop("noComplete")
 	m.drop("release", "acquire", "relaxed", "cta", "cluster", "shared", "shared::cta", "shared::cluster")
+	l.narrowest(shared, 8)
 	m.among(b64)
 	switch op {
 	case "init":
@@ -101,11 +102,12 @@ func (l *lowering) arrivals(op string, expects bool) {
 // mbarrier is the object at a thread's address.
 func (w *warp) mbarrier(lane int) *mbarrier {
 	at := w.addr[lane]
-	w.within(lane, at, 8)
+	i := w.within(lane, at, 8)
 	m := w.mbars[uint32(at)]
 	if m == nil {
 		w.fail(Uninitialized, lane, "%s uses the mbarrier at byte %d of shared memory, which nobody has initialized", w.name(), at-sharedBase)
 	}
+	w.sharedRead(lane, i, 8, true)
 	return m
 }
 
@@ -117,7 +119,7 @@ func (w *warp) initBarrier(base reg, offset int64, n reg, m uint32) {
 		if count < 1 || count > 1<<20-1 {
 			w.fail(Trap, i, "an mbarrier for %d arrivals", count)
 		}
-		w.within(i, w.addr[i], 8)
+		w.sharedWrite(i, w.within(i, w.addr[i], 8), 8, 0, false)
 		w.mbars[uint32(w.addr[i])] = &mbarrier{expected: count, pending: count}
 		w.events++
 	})
