@@ -3,12 +3,12 @@ package hf
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 
 	"pgc/models/config"
+	"pgc/runtime/input"
 )
 
 const configFile = "config.json"
@@ -36,15 +36,7 @@ func readFile(dir, name string, limit int64) ([]byte, error) {
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s is not a regular file", path)
 	}
-	if info.Size() > limit {
-		return nil, fmt.Errorf("%s has %d bytes, expected at most %d", path, info.Size(), limit)
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, limit))
+	return input.ReadFile(path, limit)
 }
 
 // readJSON reads a file that holds one JSON object.

@@ -5,7 +5,9 @@ package random
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -15,6 +17,7 @@ import (
 	"pgc/checkpoint/hf"
 	"pgc/models"
 	"pgc/models/registry"
+	"pgc/runtime/input"
 	"pgc/runtime/output"
 	"pgc/runtime/safetensors"
 )
@@ -26,6 +29,9 @@ type Options struct {
 	Progress func(name string, done, total int64)
 	Shard    int64 // bytes of a shard; 0 for the hub's 5 GB
 }
+
+// maxConfig bounds a config.json, in bytes.
+const maxConfig = 16 << 20
 
 // released are the configurations of released checkpoints, by name.
 func released() map[string]any {
@@ -44,11 +50,10 @@ func config(shape string) ([]byte, error) {
 	if c, ok := released()[shape]; ok {
 		return json.MarshalIndent(c, "", "  ")
 	}
-	data, err := os.ReadFile(shape)
-	if err != nil {
+	if _, err := os.Stat(shape); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s is neither a config.json nor one of %s", shape, strings.Join(Shapes(), ", "))
 	}
-	return data, nil
+	return input.ReadFile(shape, maxConfig)
 }
 
 // Config reads the configuration that Write gives a checkpoint.

@@ -11,6 +11,7 @@ import (
 	"pgc/internal/build"
 	"pgc/ir"
 	"pgc/passes"
+	"pgc/runtime/input"
 )
 
 type optCmd struct {
@@ -79,6 +80,9 @@ func (c *optCmd) Run() error {
 	return err
 }
 
+// maxGraph bounds a .pgir file, in bytes: the text of the largest models has one or two million.
+const maxGraph = 64 << 20
+
 // read returns the module that the argument names.
 func (c *optCmd) read() (*ir.Module, error) {
 	if build.HasModel(c.File) {
@@ -88,11 +92,18 @@ func (c *optCmd) read() (*ir.Module, error) {
 		}
 		return m.Module, nil
 	}
-	name, in := c.File, c.File
+	name, in := c.File, os.Stdin
 	if c.File == "-" {
-		name, in = "standard input", "/dev/stdin"
+		name = "standard input"
+	} else {
+		f, err := os.Open(c.File)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		in = f
 	}
-	src, err := os.ReadFile(in)
+	src, err := input.Read(in, name, maxGraph)
 	if err != nil {
 		return nil, err
 	}

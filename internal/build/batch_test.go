@@ -203,8 +203,11 @@ func TestBatchErrors(t *testing.T) {
 	good := fmt.Sprintf(`{"images": [%q], "prompt": "x"}`, picturePath("noise.png"))
 	for _, c := range []struct{ requests, have, want string }{
 		{good + "\n{", "", "line 2: expected a request"},
+		{`{"images": "a", "prompt": "x"}`, "", "expected a request, one JSON object: images holds a string, expected a list\n"},
+		{`{"images": ["a"], "prompt": "x", "top_k": 0.5}`, "", "one JSON object: top_k holds the number 0.5, expected a whole number\n"},
+		{`[]`, "", "one JSON object: it holds an array, expected an object\n"},
 		{good + good, "", "line 1: holds more than one"},
-		{`{"images": ["a"], "prompt": "x", "colour": 1}`, "", `unknown field "colour"`},
+		{`{"images": ["a"], "prompt": "x", "colour": 1}`, "", `one JSON object: unknown field "colour"`},
 		{`{"images": [], "prompt": "x"}`, "", "images is missing"},
 		{`{"images": ["a"]}`, "", "prompt is missing"},
 		{"{\"id\": \"\xff\", \"images\": [\"a\"], \"prompt\": \"\"}", "", "line 1: is no UTF-8, expected JSON in UTF-8"},

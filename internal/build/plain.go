@@ -26,7 +26,7 @@ type Graph struct {
 // HasModel reports whether Plain accepts path.
 func HasModel(path string) bool {
 	if info, err := os.Stat(path); err == nil {
-		return info.IsDir() || filepath.Ext(path) == ".json" || filepath.Ext(path) != ".pgir" && isELF(path)
+		return info.IsDir() || filepath.Ext(path) == ".json" || filepath.Ext(path) != ".pgir" && info.Mode().IsRegular() && isELF(path)
 	}
 	return slices.Contains(random.Shapes(), path)
 }

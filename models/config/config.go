@@ -10,6 +10,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"pgc/runtime/jsonerr"
 )
 
 // Section is a JSON object of a file. It remembers which keys were asked for, so that Rest can name one nobody knows,
@@ -26,7 +28,7 @@ func Parse(file string, text []byte) (*Section, error) {
 	s := Empty(file)
 	s.raw = nil
 	if err := json.Unmarshal(text, &s.raw); err != nil {
-		return nil, fmt.Errorf("%s is not a JSON object: %w", file, err)
+		return nil, fmt.Errorf("%s is not a JSON object: %w", file, jsonerr.Explain(err))
 	}
 	if s.raw == nil {
 		return nil, fmt.Errorf("%s is not a JSON object: it is null", file)

@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"pgc"
+	"pgc/runtime/jsonerr"
 	"pgc/runtime/native"
 )
 
@@ -190,7 +191,7 @@ func parseRequest(text []byte, n int) (r batchRequest, err error) {
 	dec := json.NewDecoder(bytes.NewReader(text))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&r); err != nil {
-		return r, fmt.Errorf("expected a request, one JSON object: %w", err)
+		return r, fmt.Errorf("expected a request, one JSON object: %w", jsonerr.Explain(err, "settings"))
 	}
 	if _, err := dec.Token(); err != io.EOF {
 		return r, fmt.Errorf("holds more than one JSON object")

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+
+	"pgc/runtime/jsonerr"
 )
 
 // Model describes the compiled checkpoint.
@@ -96,5 +98,5 @@ func (m *Model) Encode() ([]byte, error) { return json.Marshal(m) }
 // Decode reads what Encode wrote.
 func Decode(data []byte) (*Model, error) {
 	m := &Model{}
-	return m, json.Unmarshal(data, m)
+	return m, jsonerr.Explain(json.Unmarshal(data, m))
 }

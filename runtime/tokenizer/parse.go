@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
+
+	"pgc/runtime/jsonerr"
 )
 
 // AddedToken is a token that is found before the byte-pair encoder sees a text, with the properties of added_tokens in
@@ -323,4 +325,17 @@ func (b *builder) readMerges(raw json.RawMessage) error {
 		b.merges = append(b.merges, merge{pair, ids[2]})
 	}
 	return nil
+}
+
+// unmarshal is json.Unmarshal with errors that name fields of the file, not of Go types.
+func unmarshal(text []byte, into any) error {
+	if !utf8.Valid(text) {
+		return errors.New("is not UTF-8 text")
+	}
+	err := json.Unmarshal(text, into)
+	var syntax *json.SyntaxError
+	if errors.As(err, &syntax) {
+		return fmt.Errorf("is not JSON at byte %d: %w", syntax.Offset, err)
+	}
+	return jsonerr.Explain(err, "AddedToken")
 }

@@ -13,6 +13,7 @@ import (
 
 	"pgc"
 	"pgc/runtime/imageio"
+	"pgc/runtime/jsonerr"
 	"pgc/runtime/process"
 )
 
@@ -130,7 +131,7 @@ func (a *Answer) newProcess(ctx context.Context, path, text string, o Options) e
 		PeakRSS int64 `json:"peak_rss_bytes"`
 	}
 	if err := json.Unmarshal(out, &got); err != nil {
-		return fmt.Errorf("%s: its answer is not JSON: %w", path, err)
+		return fmt.Errorf("%s: its answer is not JSON: %w", path, jsonerr.Explain(err))
 	}
 	a.Start, a.PeakRSS = min(a.Start, took), max(a.PeakRSS, got.PeakRSS)
 	return nil

@@ -8,12 +8,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"pgc/runtime/input"
 	"pgc/runtime/integrity"
 	"pgc/runtime/output"
 )
 
 const (
 	memoryFile = "index.json"
+	maxMemory  = 64 << 20 // bytes
 	lockFile   = "lock"
 )
 
@@ -34,7 +36,7 @@ func (f *Folder) load() *memory {
 	m := new(memory)
 	path := filepath.Join(f.dir, memoryFile)
 	if info, err := os.Lstat(path); err == nil && info.Mode().IsRegular() {
-		if text, err := os.ReadFile(path); err != nil || json.Unmarshal(text, m) != nil {
+		if text, err := input.ReadFile(path, maxMemory); err != nil || json.Unmarshal(text, m) != nil {
 			m = new(memory)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"pgc/runtime/imageio"
+	"pgc/runtime/input"
 	"pgc/runtime/rgb"
 )
 
@@ -34,6 +35,9 @@ const (
 	promptsFile  = "prompts.txt"
 	requestsFile = "requests.jsonl"
 )
+
+// maxPrompts bounds prompts.txt, in bytes.
+const maxPrompts = 64 << 20
 
 // Read reads the samples of a folder. With requests.jsonl, {"images": ["a.png"], "prompt": …, "suffix": …} a line,
 // these are the samples. Otherwise they are the pictures of the folder in the order of their names, each with one line
@@ -61,7 +65,11 @@ func Read(folder string) ([]Sample, error) {
 		return nil, fmt.Errorf("%s holds no pictures, expected files that end in %s", folder, strings.Join(extensions, ", "))
 	}
 	prompts := Prompts
-	if text, err := os.ReadFile(filepath.Join(folder, promptsFile)); err == nil {
+	if _, err := os.Lstat(filepath.Join(folder, promptsFile)); err == nil {
+		text, err := input.ReadFile(filepath.Join(folder, promptsFile), maxPrompts)
+		if err != nil {
+			return nil, err
+		}
 		prompts = slices.DeleteFunc(strings.Split(string(text), "\n"), func(line string) bool { return strings.TrimSpace(line) == "" })
 		if len(prompts) == 0 {
 			return nil, fmt.Errorf("%s is empty, expected a prompt a line", filepath.Join(folder, promptsFile))
