@@ -9,14 +9,20 @@ import (
 // region is a set of operations with one sink that can be fused: every use of a member's result, except the sink's,
 // lies inside.
 type region struct {
-	sink *ir.Op
-	in   map[*ir.Op]bool
-	ops  []*ir.Op // members in order, the sink last
+	sink       *ir.Op
+	in         map[*ir.Op]bool
+	ops        []*ir.Op // members in order, the sink last
+	reductions int      // members that reduce
 }
+
+// maxReductions bounds the reductions of a region. Each computes anew what lies before it, so the work of a long chain
+// would grow with the square of its length.
+const maxReductions = 8
 
 // grow returns the largest region that ends in sink, of elementwise operations, conversions and the operations that
 // also admits. order gives the position of every operation. It looks at producers of members only, later ones first,
-// since every use of a member is behind it: the time is that of the region, not of the function.
+// since every use of a member is behind it: the time is that of the region, not of the function. It takes at most
+// maxReductions operations that reduce.
 func grow(sink *ir.Op, order map[*ir.Op]int, uses map[*ir.Value][]ir.Use, also func(op *ir.Op) bool) *region {
 	r := &region{sink: sink, in: map[*ir.Op]bool{sink: true}, ops: []*ir.Op{sink}}
 	seen := map[*ir.Op]bool{sink: true}
@@ -33,7 +39,7 @@ func grow(sink *ir.Op, order map[*ir.Op]int, uses map[*ir.Value][]ir.Use, also f
 	for reach(sink); len(next) > 0; {
 		op := next[len(next)-1]
 		next = next[:len(next)-1]
-		if !(isElementwise(op) || also(op)) {
+		if !(isElementwise(op) || also(op)) || op.Def.Reduces() && r.reductions == maxReductions {
 			continue
 		}
 		if table := readsTable(op); table != nil && !also(table) {
@@ -50,6 +56,9 @@ func grow(sink *ir.Op, order map[*ir.Op]int, uses map[*ir.Value][]ir.Use, also f
 		if inside {
 			r.in[op] = true
 			r.ops = append(r.ops, op)
+			if op.Def.Reduces() {
+				r.reductions++
+			}
 			reach(op)
 		}
 	}

@@ -87,6 +87,25 @@ func TestLongChains(t *testing.T) {
 			}
 			return fmt.Sprintf("  %%%d = einsum %s, %%w {spec=\"ab,cb->ac\"} : f32[64,64]\n", i, x)
 		},
+		"softmaxes": func(i int, x string) string {
+			of := func(back int) string { // the value so many operations before, or the function's input
+				if back > i {
+					return "%x"
+				}
+				return fmt.Sprintf("%%%d", i-back)
+			}
+			switch i % 5 {
+			case 0:
+				return fmt.Sprintf("  %%%d = reduce_max %s : f32[64,1]\n", i, x)
+			case 1:
+				return fmt.Sprintf("  %%%d = sub %s, %s : f32[64,64]\n", i, of(2), of(1))
+			case 3:
+				return fmt.Sprintf("  %%%d = reduce_sum %s : f32[64,1]\n", i, of(1))
+			case 4:
+				return fmt.Sprintf("  %%%d = div %s, %s : f32[64,64]\n", i, of(2), of(1))
+			}
+			return fmt.Sprintf("  %%%d = exp %s : f32[64,64]\n", i, x)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var took [2]time.Duration
