@@ -4,7 +4,7 @@ GO   ?= go
 DEMO := models/paligemma/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-race test-arm64 test-gpu check lint llvm qemu ptxas bench bench-quick tokenizer-parity golden clean
+.PHONY: help build demo test test-race test-arm64 test-gpu check fuzz lint llvm qemu ptxas bench bench-quick tokenizer-parity golden clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -44,6 +44,9 @@ test-race: llvm ## run the library's tests under Go's race detector, which needs
 test-gpu: ## run the tests and benchmarks of PTX on an NVIDIA GPU of this machine
 	PGC_CUDA=1 $(GO) test -count=1 -v ./codegen/ptx/...
 	PGC_CUDA=1 $(GO) test -run '^$$' -bench GPU -benchtime 20x ./codegen/ptx
+
+fuzz: llvm ## look for inputs that break a promise of docs/RELIABILITY.md, with fuzz targets and programs under harm: TIME=10m SEED=N
+	$(GO) run ./internal/campaign -time $(or $(TIME),10m) $(if $(SEED),-seed $(SEED))
 
 lint: ## gofmt, go vet and staticcheck
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
