@@ -113,7 +113,7 @@ func (p *product) stagedLen(n int64, vecs int) int64 {
 // stage writes n units of columns to scratch, from unit `first` there on.
 func (p *product) stage(first, n *tile.Value, columns []column) {
 	b := p.g.b
-	to, together := b.PtrCast(p.staging, p.mma.w), len(columns)
+	to, together := b.PtrAdd(b.PtrCast(p.staging, p.mma.w), p.staged(first, len(columns), 0, 0)), len(columns)
 	if p.Group.Len > 0 {
 		together = 1 // scales stay in registers
 	}
@@ -123,7 +123,7 @@ func (p *product) stage(first, n *tile.Value, columns []column) {
 			for v := range together {
 				w := load(k, v)
 				for i := range p.loader.vecs {
-					b.Store(to, p.staged(b.Add(first, k), len(columns), from+v, i), w(i))
+					b.Store(to, p.staged(k, len(columns), from+v, i), w(i))
 				}
 			}
 		})
@@ -133,10 +133,10 @@ func (p *product) stage(first, n *tile.Value, columns []column) {
 // fromStage reads what stage wrote of vecs vectors of columns, from unit `first` on.
 func (p *product) fromStage(vecs int, first *tile.Value) vectors {
 	b := p.g.b
-	from := b.PtrCast(p.staging, p.mma.w)
+	from := b.PtrAdd(b.PtrCast(p.staging, p.mma.w), p.staged(first, vecs, 0, 0))
 	return func(k *tile.Value, v int) func(i int) *tile.Value {
 		return func(i int) *tile.Value {
-			return b.Load(from, p.staged(b.Add(first, k), vecs, v, i), p.width(p.g.lanes))
+			return b.Load(from, p.staged(k, vecs, v, i), p.width(p.g.lanes))
 		}
 	}
 }

@@ -41,6 +41,18 @@ func controlKernels(t *testing.T) map[string]*tile.Kernel {
 		})
 		b.When(b.Compare(tile.LT, b.Int(1), n), func() { b.Store(out, b.Int(1), s[0]) })
 	})
+	// Multiples of the index, with what else is added, in two loops; quotients by two constants, which leave nothing.
+	add("multiples", func(b *tile.Builder, out, x, n *tile.Value) {
+		b.Range(b.Int(0), b.Int(2), one(b), func(i *tile.Value) {
+			b.Range(n, b.Mul(n, b.Int(3)), n, func(j *tile.Value) { b.Store(out, b.Add(i, b.Int(1)), b.Load(x, b.Int(2), 1)) }) // of any step
+			b.Range(b.Int(4), b.Add(n, b.Int(3)), b.Int(4), func(j *tile.Value) {
+				at := b.Add(b.Add(b.Mul(j, b.Int(3)), b.Mul(i, b.Int(20))), b.Int(1))
+				v := b.Add(b.Load(x, b.Div(j, b.Int(2)), 1), b.Load(x, b.Div(j, b.Int(4)), 1))
+				b.When(b.Compare(tile.LT, at, n), func() { b.Store(out, at, b.Add(v, b.Load(x, j, 1))) })
+				b.Store(out, b.Rem(b.Mul(b.Add(j, b.Int(1)), b.Int(5)), n), v)
+			})
+		})
+	})
 	// Tasks write blocks of three, the last one short; scratch carries vectors between two loops of a task.
 	add("tasks", func(b *tile.Builder, out, x, n *tile.Value) {
 		first, second := b.Scratch(5), b.Scratch(24)
@@ -88,7 +100,7 @@ func TestControlMatchesInterpreter(t *testing.T) {
 			}
 			for _, n := range sizes {
 				room := max(n, 2)
-				if k.Name == "counts" {
+				if k.Name == "counts" || k.Name == "multiples" {
 					room = 41
 				}
 				check(t, code, k, max(1, int64(n+2)/3), inputs(rng, tile.F32, room), inputs(rng, tile.F32, room), n)

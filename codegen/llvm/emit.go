@@ -37,6 +37,7 @@ type emitter struct {
 	cur      *ir.Block
 	blocks   int
 	vals     map[*tile.Value]value.Value
+	loop     *loop // that e.cur is in
 }
 
 // emitKernel adds a kernel to m. llir panics on type errors; they become errors that name the kernel.
@@ -72,7 +73,7 @@ func (e *emitter) block(b *tile.Block) {
 	for _, in := range b.Insts {
 		switch in.Op {
 		case tile.For:
-			e.loop(in)
+			e.counted(in)
 		case tile.If:
 			e.branch(in)
 		case tile.Store, tile.StoreTail:
@@ -80,6 +81,9 @@ func (e *emitter) block(b *tile.Block) {
 		case tile.Prefetch:
 			prefetch(e, in, e.args(in))
 		default:
+			if e.vals[in.Out[0]] != nil {
+				continue // a phi of the loop
+			}
 			e.vals[in.Out[0]] = emissions[in.Op](e, in, e.args(in))
 		}
 	}
@@ -90,35 +94,10 @@ func (e *emitter) args(in *tile.Inst) []value.Value {
 	for i, a := range in.Args {
 		out[i] = e.vals[a]
 	}
+	if len(out) > 1 && in.Args[0].Type.Ptr {
+		out[0], out[1] = e.walked(in.Args[0], in.Args[1], out[0], out[1])
+	}
 	return out
-}
-
-// loop emits a counted loop: the index and the carried values are phis of its head.
-func (e *emitter) loop(in *tile.Inst) {
-	a := e.args(in)
-	before := e.cur
-	head := e.newBlock()
-	before.NewBr(head)
-	index := head.NewPhi(ir.NewIncoming(a[0], before))
-	phis := make([]*ir.InstPhi, len(in.Out))
-	for i := range phis {
-		phis[i] = head.NewPhi(ir.NewIncoming(a[3+i], before))
-		e.vals[in.Out[i]] = phis[i]
-		e.vals[in.Blocks[0].Args[1+i]] = phis[i]
-	}
-	e.vals[in.Blocks[0].Args[0]] = index
-	more := head.NewICmp(enum.IPredSLT, index, a[1])
-	body := e.newBlock()
-	e.block(in.Blocks[0])
-	next := e.cur.NewAdd(index, a[2])
-	last := e.cur
-	last.NewBr(head)
-	index.Incs = append(index.Incs, ir.NewIncoming(next, last))
-	for i, y := range in.Blocks[0].Yield {
-		phis[i].Incs = append(phis[i].Incs, ir.NewIncoming(e.vals[y], last))
-	}
-	after := e.newBlock()
-	head.NewCondBr(more, body, after)
 }
 
 func (e *emitter) branch(in *tile.Inst) {

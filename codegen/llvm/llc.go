@@ -102,9 +102,10 @@ func assemble(ctx context.Context, ir []byte, t target.Target, kind string) ([]b
 	return runLLC(ctx, path, ir, t, kind)
 }
 
-// flags are llc's: code that may lie anywhere, and no fusing of a product with a sum, which would change bits.
+// flags are llc's: code that may lie anywhere, no fusing of a product with a sum, which would change bits, and no
+// reduction of strength in loops, which Emit has done.
 func flags(t target.Target, kind string) []string {
-	return []string{"-O3", "-filetype=" + kind, "-relocation-model=pic", "-fp-contract=off", "-mtriple=" + t.Triple(),
+	return []string{"-O3", "-filetype=" + kind, "-relocation-model=pic", "-fp-contract=off", "-disable-lsr", "-mtriple=" + t.Triple(),
 		"-mcpu=" + t.Level, "-mattr=" + t.Attrs(), "-o", "-", "-"}
 }
 

@@ -171,6 +171,11 @@ func (t Target) Attrs() string {
 	return strings.Join(out, ",")
 }
 
+// Scales reports whether memory operands multiply an index by so many bytes.
+func (t Target) Scales(bytes int64) bool {
+	return t.Arch == "amd64" && slices.Contains([]int64{1, 2, 4, 8}, bytes)
+}
+
 // Triple is LLVM's name of the platform.
 func (t Target) Triple() string { return Triple(t.Arch) }
 

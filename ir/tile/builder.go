@@ -10,6 +10,14 @@ type Builder struct {
 	kernel *Kernel
 	block  *Block
 	consts map[constKey]*Value
+	known  []map[addressKey]*Value // what addresses are made of in the blocks around this place, the innermost last
+}
+
+// addressKey identifies arithmetic of i64 and of pointers.
+type addressKey struct {
+	op   Op
+	t    Type
+	x, y *Value
 }
 
 type constKey struct {
@@ -23,7 +31,7 @@ var symbol = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // Build makes a kernel and verifies it. Errors name the kernel.
 func Build(name string, f func(b *Builder)) (k *Kernel, err error) {
-	b := &Builder{kernel: &Kernel{Name: name, Body: &Block{}}, consts: map[constKey]*Value{}}
+	b := &Builder{kernel: &Kernel{Name: name, Body: &Block{}}, consts: map[constKey]*Value{}, known: []map[addressKey]*Value{{}}}
 	b.block = b.kernel.Body
 	defer func() {
 		if r := recover(); r != nil {
@@ -144,9 +152,9 @@ func (b *Builder) Either(c *Value, then, otherwise func()) {
 // fill runs f with blk as the place where instructions go.
 func (b *Builder) fill(blk *Block, f func() []*Value) {
 	outer := b.block
-	b.block = blk
+	b.block, b.known = blk, append(b.known, map[addressKey]*Value{})
 	if f != nil {
 		blk.Yield = f()
 	}
-	b.block = outer
+	b.block, b.known = outer, b.known[:len(b.known)-1]
 }

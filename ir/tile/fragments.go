@@ -48,27 +48,70 @@ func ConstInt(v *Value) (int64, bool) {
 	return 0, false
 }
 
-func (b *Builder) binary(op Op, x, y *Value) *Value { return b.emit(op, x.Type, x, y) }
-
-// folded is arithmetic; that of i64 constants is done at build time, so that static sizes leave no code behind.
-func (b *Builder) folded(op Op, x, y *Value) *Value {
-	if x.Type == Scalar(I64) && y.Type == x.Type {
-		cx, okx := ConstInt(x)
-		cy, oky := ConstInt(y)
-		if okx && oky && !(cy == 0 && (op == Div || op == Rem)) {
-			in := &Inst{Op: op, Out: []*Value{x}}
-			return b.Int(int64(ops[op].eval(in, []word{word(cx), word(cy)})))
-		}
-		switch {
-		case oky && cy == 0 && (op == Add || op == Sub), oky && cy == 1 && (op == Mul || op == Div):
-			return x
-		case okx && cx == 0 && op == Add, okx && cx == 1 && op == Mul:
-			return y
-		case op == Mul && (okx && cx == 0 || oky && cy == 0), op == Rem && oky && cy == 1:
-			return b.Int(0)
+// Displaced returns v as a value and a constant that is added to it.
+func Displaced(v *Value) (*Value, int64) {
+	if v.Def != nil && v.Def.Op == Add {
+		if c, ok := ConstInt(v.Def.Args[1]); ok && v.Type == Scalar(I64) {
+			return v.Def.Args[0], c
 		}
 	}
-	return b.binary(op, x, y)
+	return v, 0
+}
+
+func (b *Builder) binary(op Op, x, y *Value) *Value { return b.emit(op, x.Type, x, y) }
+
+// folded is arithmetic. That of i64 constants is done at build time, so that static sizes leave no code behind; what
+// blocks around this place have computed is not computed again. Constants move outward, (x + c)·d to x·d + c·d, so that
+// addresses in an unrolled body differ in a constant alone, which memory operands hold.
+func (b *Builder) folded(op Op, x, y *Value) *Value {
+	if x.Type != Scalar(I64) || y.Type != x.Type {
+		return b.binary(op, x, y)
+	}
+	cx, okx := ConstInt(x)
+	cy, oky := ConstInt(y)
+	switch {
+	case okx && oky && !(cy == 0 && (op == Div || op == Rem)):
+		in := &Inst{Op: op, Out: []*Value{x}}
+		return b.Int(int64(ops[op].eval(in, []word{word(cx), word(cy)})))
+	case oky && cy == 0 && (op == Add || op == Sub), oky && cy == 1 && (op == Mul || op == Div):
+		return x
+	case op == Mul && oky && cy == 0, op == Rem && oky && cy == 1:
+		return b.Int(0)
+	case okx && (op == Add || op == Mul):
+		return b.folded(op, y, x)
+	case op == Sub && oky:
+		return b.Add(x, b.Int(-cy))
+	}
+	sx, dx := Displaced(x)
+	switch {
+	case op == Add && oky && dx != 0:
+		return b.Add(sx, b.Int(dx+cy))
+	case op == Mul && oky && dx != 0:
+		return b.Add(b.Mul(sx, y), b.Int(dx*cy))
+	case op == Add && dx != 0:
+		return b.Add(b.Add(sx, y), b.Int(dx))
+	}
+	if sy, dy := Displaced(y); op == Add && dy != 0 && !oky {
+		return b.Add(b.Add(x, sy), b.Int(dy))
+	}
+	return b.once(op, x.Type, x, y)
+}
+
+// once emits an operation on addresses, unless a block around this place has its result; y may be nil.
+func (b *Builder) once(op Op, t Type, x, y *Value) *Value {
+	key := addressKey{op, t, x, y}
+	for _, known := range b.known {
+		if v := known[key]; v != nil {
+			return v
+		}
+	}
+	args := []*Value{x, y}
+	if y == nil {
+		args = args[:1]
+	}
+	v := b.emit(op, t, args...)
+	b.known[len(b.known)-1][key] = v
+	return v
 }
 
 // Add returns x + y.
@@ -221,11 +264,11 @@ func (b *Builder) PtrAdd(p, elements *Value) *Value {
 	if c, ok := ConstInt(elements); ok && c == 0 {
 		return p
 	}
-	return b.emit(PtrAdd, p.Type, p, elements)
+	return b.once(PtrAdd, p.Type, p, elements)
 }
 
 // PtrCast changes the element type of a pointer.
-func (b *Builder) PtrCast(p *Value, e Elem) *Value { return b.emit(PtrCast, pointerTo(e), p) }
+func (b *Builder) PtrCast(p *Value, e Elem) *Value { return b.once(PtrCast, pointerTo(e), p, nil) }
 
 // Load reads lanes elements at p[off]; 16-bit floats become F32.
 func (b *Builder) Load(p, off *Value, lanes int) *Value {

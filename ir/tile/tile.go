@@ -121,6 +121,9 @@ type Block struct {
 	Yield []*Value
 }
 
+// Before reports whether v was made before the index of a loop, which all values that the loop's body makes follow.
+func (v *Value) Before(index *Value) bool { return v.ID < index.ID }
+
 // KernelParam is a parameter: a pointer to elements, or an i64 if not Ptr.
 type KernelParam struct {
 	Name string

@@ -145,6 +145,34 @@ func TestStaticSizesLeaveNoCode(t *testing.T) {
 	}
 }
 
+// Addresses in an unrolled body differ in a constant alone, and each is computed once.
+func TestConstantsMoveOutward(t *testing.T) {
+	_, err := Build("k", func(b *Builder) {
+		n := b.Scalar("n")
+		x := b.Mul(n, b.Int(16))
+		for _, y := range []*Value{
+			b.Add(b.Mul(b.Add(n, b.Int(2)), b.Int(16)), b.Int(8)), b.Mul(b.Int(16), b.Add(b.Int(5), b.Sub(n, b.Int(3)))),
+			b.Add(b.Int(7), b.Add(x, b.Int(1))), b.Sub(b.Mul(n, b.Int(16)), b.Int(-6)),
+		} {
+			if base, c := Displaced(y); base != x || c == 0 {
+				t.Errorf("%v is %v and %d, expected %v and a constant", y.Def, base.Def, c, x.Def)
+			}
+		}
+		two := b.Add(b.Add(n, b.Int(3)), b.Add(x, b.Int(4)))
+		if sum, c := Displaced(two); sum != b.Add(n, x) || c != 7 {
+			t.Errorf("a sum of two sums is %v and %d", sum.Def, c)
+		}
+		var inner *Value
+		b.When(b.Compare(LT, n, b.Int(3)), func() { inner = b.Mul(n, b.Int(48)) })
+		if b.Mul(n, b.Int(48)) == inner {
+			t.Error("what a branch computes is used behind it")
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // The interpreter's errors; the bounds of every kind of access.
 func TestTraps(t *testing.T) {
 	for _, test := range []struct {
