@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"fmt"
 	"io"
+	"reflect"
 	"slices"
 
 	"pgc/codegen"
@@ -95,20 +96,18 @@ func again(path string, image *program.Executable, p *program.Program) (v codege
 	return v, nil
 }
 
-// sameLaunches reports whether two programs run the same kernels in the same order.
+// sameLaunches reports whether two programs run the same kernels in the same order, on the same arguments.
 func sameLaunches(a, b *program.Program) bool {
 	if len(a.Funcs) != len(b.Funcs) || len(a.Kernels) != len(b.Kernels) || a.WeightBytes != b.WeightBytes {
 		return false
 	}
+	same := func(x, y program.Launch) bool {
+		return a.Kernels[x.Kernel].Name == b.Kernels[y.Kernel].Name && reflect.DeepEqual(x.Args, y.Args) && reflect.DeepEqual(x.Tasks, y.Tasks)
+	}
 	for i, f := range a.Funcs {
 		g := b.Funcs[i]
-		if f.Name != g.Name || len(f.Launches) != len(g.Launches) || f.ArenaBytes != g.ArenaBytes {
+		if f.Name != g.Name || f.ArenaBytes != g.ArenaBytes || !slices.EqualFunc(f.Launches, g.Launches, same) {
 			return false
-		}
-		for j := range f.Launches {
-			if f.Launches[j].Kernel != g.Launches[j].Kernel {
-				return false
-			}
 		}
 	}
 	return true

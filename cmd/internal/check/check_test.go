@@ -149,9 +149,22 @@ func TestForeignExecutable(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer image.Close()
-	image.Program.Funcs[1].Launches = image.Program.Funcs[1].Launches[1:]
-	if _, _, err := build.Relower("app", image); err == nil || !strings.Contains(err.Error(), "another pgc") {
-		t.Errorf("another program's graph: %v", err)
+	if _, _, err := build.Relower("app", image); err != nil {
+		t.Errorf("its own graph: %v", err)
+	}
+	launches := &image.Program.Funcs[1].Launches
+	for what, change := range map[string]func(){
+		"an argument elsewhere": func() { (*launches)[0].Args[0].Offset += 64 },
+		"other tasks":           func() { (*launches)[0].Tasks = program.C(1234) },
+		"a launch less":         func() { *launches = (*launches)[1:] },
+	} {
+		kept := slices.Clone(*launches)
+		kept[0].Args = slices.Clone(kept[0].Args)
+		change()
+		if _, _, err := build.Relower("app", image); err == nil || !strings.Contains(err.Error(), "another pgc") {
+			t.Errorf("%s: %v, expected an error that another pgc made it", what, err)
+		}
+		*launches = kept
 	}
 	if _, err := Kernels(t.Context(), &strings.Builder{}, os.Args[0], options()); err == nil {
 		t.Error("a test binary was taken for an executable of pgc's")
