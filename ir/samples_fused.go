@@ -61,7 +61,7 @@ func matmulSamples() []Sample {
 	geglu := Call(OpMul, Call(OpGeluTanh, Acc(0)), Acc(1))
 	softcap := Call(OpMul, Call(OpTanh, Call(OpDiv, Acc(0), Num(30))), Num(30))
 	// turned is the rotary embedding of accumulators i and i+1 by the cosine $0 and the sine $1.
-	turned := func(i int) []*Expr {
+	rotated := func(i int) []*Expr {
 		a, b, cos, sin := Acc(i), Acc(i+1), Operand(0), Operand(1)
 		return []*Expr{Call(OpSub, Call(OpMul, a, cos), Call(OpMul, b, sin)), Call(OpAdd, Call(OpMul, b, cos), Call(OpMul, a, sin))}
 	}
@@ -84,13 +84,13 @@ func matmulSamples() []Sample {
 		{In: []Type{x(133), w(I4G64, 35, 133), w(I4G64, 35, 133)}, Attrs: one(2, geglu), Syms: syms(1), Ranges: unit},
 		{In: []Type{T(F32, D(1), D(201)), w(I4G128, 35, 201)}, Attrs: one(1, Acc(0)), Ranges: unit},
 		{In: []Type{x(71), w(I8G64, 3, 5, 71), w(I8G64, 3, 5, 71), T(F32, Sym("S"), D(1), D(5)), T(F32, Sym("S"), D(1), D(5))},
-			Attrs: one(2, turned(0)...), Syms: syms(7), Ranges: unit},
+			Attrs: one(2, rotated(0)...), Syms: syms(7), Ranges: unit},
 		// A rotary embedding of three heads; then queries, keys and values in one.
 		{In: []Type{x(23), w(BF16, 3, 5, 23), w(BF16, 3, 5, 23), T(F32, Sym("S"), D(1), D(5)), T(F32, Sym("S"), D(1), D(5))},
-			Attrs: one(2, turned(0)...), Syms: syms(7), Ranges: unit},
+			Attrs: one(2, rotated(0)...), Syms: syms(7), Ranges: unit},
 		{In: []Type{x(37), w(BF16, 4, 16, 37), w(BF16, 4, 16, 37), w(BF16, 1, 16, 37), w(BF16, 1, 16, 37), w(F32, 32, 37),
 			T(F32, Sym("S"), D(1), D(16)), T(F32, Sym("S"), D(1), D(16))},
-			Attrs: one(5, append(append(turned(0), turned(2)...), Acc(4))...), Syms: syms(3), Ranges: unit},
+			Attrs: one(5, append(append(rotated(0), rotated(2)...), Acc(4))...), Syms: syms(3), Ranges: unit},
 		// Prologues: for many rows and for the one row of decoding.
 		{In: []Type{x(37), T(F32, D(37)), w(BF16, 11, 37), w(BF16, 11, 37)},
 			Attrs: MatmulAttrs{Reduce: []Reduction{square}, Prologue: []*Expr{norm}, Accs: 2, Epilogue: []*Expr{geglu}}, Syms: syms(5), Ranges: unit},
@@ -106,7 +106,7 @@ func matmulSamples() []Sample {
 		{In: []Type{T(BF16, D(1), D(601)), w(BF16, 67, 601)}, Attrs: one(1, softcap), Ranges: unit},
 		{In: []Type{T(BF16, D(1), D(130)), w(BF16, 131, 130), w(BF16, 131, 130)}, Attrs: MatmulAttrs{Accs: 2, Epilogue: []*Expr{geglu}, DType: F16}, Ranges: unit},
 		{In: []Type{T(BF16, Sym("S"), D(22)), w(BF16, 3, 5, 22), w(BF16, 3, 5, 22), w(BF16, 7, 22), T(F32, Sym("S"), D(1), D(5)), T(F32, Sym("S"), D(1), D(5))},
-			Attrs: one(3, append(turned(0), Acc(2))...), Syms: syms(3), Ranges: unit},
+			Attrs: one(3, append(rotated(0), Acc(2))...), Syms: syms(3), Ranges: unit},
 		{In: []Type{T(F32, D(1), D(37)), T(F32, D(37)), w(BF16, 139, 37), w(BF16, 3, 5, 37)},
 			Attrs: MatmulAttrs{Reduce: []Reduction{square}, Prologue: []*Expr{norm}, X: BF16, Accs: 2, Epilogue: []*Expr{Acc(0), Acc(1)}, DType: BF16}, Ranges: unit},
 		{In: []Type{x(42), x(42), w(BF16, 19, 42)}, Syms: syms(9),

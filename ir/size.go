@@ -56,12 +56,12 @@ func (m *Module) DenseStrides(shape []Dim) []int64 {
 	return strides
 }
 
-// checkElements returns an error for a shape of more than ElementLimit elements. greatest returns the greatest value of
+// checkElements returns an error for a shape of more than ElementLimit elements. bound returns the maximum of
 // a dimension.
-func checkElements(shape []Dim, greatest func(Dim) int) error {
+func checkElements(shape []Dim, bound func(Dim) int) error {
 	n := int64(1)
 	for _, d := range shape {
-		n = times(n, int64(max(1, greatest(d))))
+		n = times(n, int64(max(1, bound(d))))
 	}
 	if n > ElementLimit {
 		return fmt.Errorf("shape %s has over %d elements with every symbol at its bound, expected at most that", FormatDims(shape), int64(ElementLimit))

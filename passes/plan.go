@@ -217,16 +217,16 @@ func (p *planner) allocate() error {
 		func(x, y *life) int { return cmp.Compare(x.from, y.from) },
 	}
 	var best []int64
-	least := int64(math.MaxInt64)
+	minBytes := int64(math.MaxInt64)
 	for _, order := range orders {
-		if total := p.place(order); total < least {
-			least, best = total, best[:0]
+		if total := p.place(order); total < minBytes {
+			minBytes, best = total, best[:0]
 			for _, l := range p.lives {
 				best = append(best, l.v.Buf.Offset)
 			}
 		}
 	}
-	if least > ir.MemoryLimit {
+	if minBytes > ir.MemoryLimit {
 		return fmt.Errorf("@%s needs an arena of over %d bytes, expected at most that", p.f.Name, int64(ir.MemoryLimit))
 	}
 	for i, l := range p.lives {

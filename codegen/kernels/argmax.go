@@ -32,7 +32,7 @@ func (s *Argmax) Partials() (product *Matmul, row *Row, n int64) {
 func ArgmaxRow(values, indices Operand, outer []Size, n Size, out []int64) *Row {
 	c, fn := scalar.C, scalar.Fn
 	x, index := scalar.X(0, scalar.F32), scalar.Convert(scalar.X(1, scalar.I32), scalar.F32)
-	top, least := scalar.X(2, scalar.F32), scalar.X(3, scalar.F32)
+	top, first := scalar.X(2, scalar.F32), scalar.X(3, scalar.F32)
 	number := fn(scalar.EQ, x, x)
 	s := append([]int64{}, out...)
 	s[len(s)-1] = 0
@@ -41,6 +41,6 @@ func ArgmaxRow(values, indices Operand, outer []Size, n Size, out []int64) *Row 
 			{Kind: scalar.Maximum, Expr: fn(scalar.Select, number, x, c(math.Inf(1)))},
 			// Negated, so that the greatest is the least.
 			{Kind: scalar.Maximum, Expr: fn(scalar.Select, number, fn(scalar.Select, fn(scalar.EQ, x, top), fn(scalar.Neg, index), c(math.Inf(-1))), c(1))}},
-		Expr: scalar.Convert(fn(scalar.Neg, fn(scalar.Select, fn(scalar.LT, least, c(-scalar.ExactInts)), c(1), least)), scalar.I32),
+		Expr: scalar.Convert(fn(scalar.Neg, fn(scalar.Select, fn(scalar.LT, first, c(-scalar.ExactInts)), c(1), first)), scalar.I32),
 		Out:  Out{Elem: tile.I32, Strides: s}}
 }

@@ -24,9 +24,9 @@ type Attention struct {
 	Step           AttentionStep
 }
 
-// Batch is what attention over several sequences has more than that over one: how many there are, how many elements
-// they lie apart, and where the first query of each stands, in an i32 of its own, instead of at Offset. A query before
-// position 0 sees no key, and no key behind the last position is read. The zero Batch is one sequence.
+// Batch describes several sequences: their number, the elements between them, and whether an i32 for each, instead of
+// Offset, holds the position of its first query. A query before position 0 sees no key, and no key behind the last
+// position is read. The zero Batch is one sequence.
 type Batch struct {
 	N            Size
 	Q, K, V, Out int64
@@ -74,7 +74,7 @@ const (
 // heads counts the key heads of all sequences together.
 func (s *Attention) heads() int64 { return max(1, s.Batch.N.N) * s.G }
 
-// headFactors are the factors of the number of tasks that count key heads.
+// headFactors returns the factors of the number of tasks that are numbers of key heads.
 func (s *Attention) headFactors() []Factor {
 	heads := Factor{Const(s.G), 1}
 	if s.Batch == (Batch{}) {

@@ -7,8 +7,7 @@ import (
 )
 
 const (
-	// fewRows is the most rows of the schedules that stream panels, a constant number of them: a batch of sequences
-	// decoded together.
+	// fewRows is the maximum of rows for the schedules that stream panels: a batch of sequences decoded together.
 	fewRows = 8
 
 	// vectorTasks is about the number of tasks of one row where each computes a prologue again; fewTasks where each
@@ -16,13 +15,12 @@ const (
 	vectorTasks = 128
 	fewTasks    = 32
 
-	// streamBytes is the least that a task with integers reads in one stream, some microseconds of what memory gives
-	// one core, so that finding the stream's beginning does not count.
+	// streamBytes is the minimum that a task with integers reads in one stream: it takes memory some microseconds, so
+	// that the stream's start does not count.
 	streamBytes = 128 << 10
 
-	// fewAhead is how many bytes before few rows need them the lines of a panel are asked for. Between two lines of one
-	// stream there is much work, so that the processor alone, which looks ahead by instructions and not beyond a page,
-	// waits for each: measured with BenchmarkMatmul on Zen 5, 8 rows of int4 run at 14 GB/s without, at 20 with 2 KiB,
+	// fewAhead is the distance in bytes at which few rows prefetch a panel. Much work lies between two lines of a stream,
+	// so that the processor, which looks ahead by instructions and not beyond a page, waits for each one: measured with BenchmarkMatmul on Zen 5, 8 rows of int4 run at 14 GB/s without, at 20 with 2 KiB,
 	// and at 27, which the products take, from 8 KiB on.
 	fewAhead = 8 << 10
 )
@@ -81,11 +79,11 @@ func (s *stream) vectors(n int) int { return s.Accs * n * PanelWidth / s.g.lanes
 
 // share gives panels to tasks: counts are the tasks of every part.
 func (m *mmBuild) share(parts []*stream, copies bool) (counts []int64, tasks int64) {
-	total, least := int64(0), int64(1)<<62
+	total, minBytes := int64(0), int64(1)<<62
 	for _, s := range parts {
 		total += (s.columns()/PanelWidth + int64(s.side) - 1) / int64(s.side)
 		if s.Group.Len > 0 {
-			least = min(least, s.Group.Blocks(m.K)*s.Group.BlockBytes()*int64(s.Accs))
+			minBytes = min(minBytes, s.Group.Blocks(m.K)*s.Group.BlockBytes()*int64(s.Accs))
 		}
 	}
 	times := int64(1) // side by side
@@ -97,7 +95,7 @@ func (m *mmBuild) share(parts []*stream, copies bool) (counts []int64, tasks int
 	case !one && (m.Prologue != nil || copies):
 		times = max(1, total/fewTasks)
 	case m.X.Len > 0:
-		times = max(total/(2*vectorTasks), (streamBytes+least-1)/least, 1)
+		times = max(total/(2*vectorTasks), (streamBytes+minBytes-1)/minBytes, 1)
 	}
 	for _, s := range parts {
 		s.perTask = times * int64(s.side)

@@ -37,7 +37,7 @@ const (
 	Symbol                    // the value of the runtime symbol Sym, i32
 )
 
-// Operand is how a kernel reads one input over its domain.
+// Operand says how a kernel reads one input over its domain.
 type Operand struct {
 	Kind    OperandKind
 	Elem    tile.Elem
@@ -48,7 +48,7 @@ type Operand struct {
 	Rows *Lookup
 }
 
-// Lookup is the row of a table named by an i32 operand of the same kernel.
+// Lookup reads the row of a table that an i32 operand of the same kernel names.
 type Lookup struct {
 	Index  int   // which operand
 	Stride int64 // elements per row of a plain table
@@ -59,7 +59,7 @@ type Lookup struct {
 	Fragments bool
 }
 
-// Out is how a kernel writes a result over its domain.
+// Out says how a kernel writes a result over its domain.
 type Out struct {
 	Elem    tile.Elem
 	Strides []int64

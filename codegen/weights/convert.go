@@ -29,7 +29,7 @@ type quantizer struct {
 	at       []int   // where the codes of a block lie, for the first row
 	shift    []uint8 // by how much each is shifted
 	step     int     // from one row to the next
-	fours    bool    // that codes lie four and four together
+	wordwise bool    // that codes lie four and four together
 }
 
 func newQuantizer(q packing.Group, cols int, r *quant.Rounding) *quantizer {
@@ -40,9 +40,9 @@ func newQuantizer(q packing.Group, cols int, r *quant.Rounding) *quantizer {
 		z.at, z.shift = append(z.at, int(at)), append(z.shift, uint8(shift))
 	}
 	z.step = int(second) - z.at[0]
-	z.fours = true
+	z.wordwise = true
 	for k := range z.at {
-		z.fours = z.fours && z.at[k] == z.at[k&^3]+k&3 && z.shift[k] == z.shift[k&^3]
+		z.wordwise = z.wordwise && z.at[k] == z.at[k&^3]+k&3 && z.shift[k] == z.shift[k&^3]
 	}
 	return z
 }
@@ -65,7 +65,7 @@ func (z *quantizer) pack(panel []byte, n int) bool {
 		first := i * g.Len
 		codes := g.Q[first:min(len(g.Q), first+g.Len)]
 		place, k := panel[n*z.step:], 0
-		for ; z.fours && k+4 <= len(codes); k += 4 {
+		for ; z.wordwise && k+4 <= len(codes); k += 4 {
 			word := place[z.at[k]:]
 			le.PutUint32(word, le.Uint32(word)|le.Uint32(codes[k:])<<(z.shift[k]&7))
 		}

@@ -71,8 +71,8 @@ func Plain(path string, layers int, o Options) (*Graph, error) {
 		}
 	}
 	m := &Graph{Name: strings.TrimSuffix(filepath.Base(path), ".json"), ImageTokens: cfg.Facts().ImageTokens}
-	if least := cfg.Facts().NumHiddenLayers; layers > least || layers < 0 {
-		return nil, fmt.Errorf("%d layers of %s: expected 1 to %d", layers, path, least)
+	if layerCount := cfg.Facts().NumHiddenLayers; layers > layerCount || layers < 0 {
+		return nil, fmt.Errorf("%d layers of %s: expected 1 to %d", layers, path, layerCount)
 	}
 	if m.Layers = layers; layers > 0 {
 		cfg = cfg.WithLayers(layers)

@@ -156,13 +156,13 @@ func nearest(stored, exact *Tensor) *Tensor {
 	}
 	_, size := stored.DType.Group()
 	if size == 0 {
-		digits, least := 8, 0x1p-133 // of bfloat16: binary digits, least subnormal
+		digits, smallest := 8, 0x1p-133 // of bfloat16: binary digits, least subnormal
 		if stored.DType == ir.F16 {
-			digits, least = 11, 0x1p-24
+			digits, smallest = 11, 0x1p-24
 		}
 		for i, v := range stored.Data {
 			_, exp := math.Frexp(v)
-			within(i, max(math.Ldexp(1, exp-digits), least)/2)
+			within(i, max(math.Ldexp(1, exp-digits), smallest)/2)
 		}
 		return out
 	}

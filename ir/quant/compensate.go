@@ -22,13 +22,13 @@ func (r *Rounding) compensated(x []float32, g *Groups) {
 			}
 			i := (first + at) / g.Len
 			weight := f.weight[at:end]
-			scale, least := search4(w[at:end], weight, q[at:end])
-			g.Scale[i], g.Min[i] = scale, least
+			scale, low := search4(w[at:end], weight, q[at:end])
+			g.Scale[i], g.Min[i] = scale, low
 			inverse := inverse4(scale)
 			for j := at; j < end; j++ {
 				v := w[j] + dot(f.before[j*n+at:][:j-at], e[at:j])
-				_, q[j] = nearest(float32((v - least) * inverse))
-				e[j] = x[j] - affineValue(q[j], scale, least)
+				_, q[j] = nearest(float32((v - low) * inverse))
+				e[j] = x[j] - affineValue(q[j], scale, low)
 			}
 		}
 	}

@@ -45,7 +45,7 @@ var (
 	v4bf16 = v4vnni.with("avx512bf16")
 )
 
-// VNNI are the extensions of x86 that multiply fours of bytes.
+// VNNI lists the extensions of x86 with vpdpbusd, which adds four products of bytes to each sum.
 var VNNI = []string{"avx512vnni", "avxvnni"}
 
 // Has reports whether the code may use any of these features.
@@ -72,7 +72,7 @@ type cpu struct {
 	l1, l2 int
 }
 
-// cpus is what is known by name. The caches are those the vendors publish; they size blocks and change no results.
+// cpus lists the CPUs that have a name. Cache sizes are the vendors'; they size blocks and change no results.
 var cpus = []cpu{
 	{"x86-64-v3", &v3, 32, 256}, {"x86-64-v4", &v4, 32, 512},
 	{"haswell", &v3, 32, 256}, {"broadwell", &v3, 32, 256}, {"skylake", &v3, 32, 256}, {"alderlake", &v3vnni, 48, 1280},

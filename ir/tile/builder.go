@@ -26,7 +26,7 @@ type constKey struct {
 	num uint64 // bits of the float64
 }
 
-// symbol is what a kernel may be called, in LLVM IR and in PTX.
+// symbol matches names of kernels that LLVM IR and PTX take.
 var symbol = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // Build makes a kernel and verifies it. Errors name the kernel.

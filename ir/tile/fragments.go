@@ -234,8 +234,8 @@ func (b *Builder) Shuffle(x, y *Value, mask ...int) *Value {
 	return b.inst(&Inst{Op: Shuffle, Args: []*Value{x, y}, Mask: mask}, Vec(x.Type.Elem, len(mask)))
 }
 
-// joins are the operations that lanes can be folded by.
-var joins = []Op{Add, Mul, Min, Max}
+// folds lists the operations that Fold and Reduce take.
+var folds = []Op{Add, Mul, Min, Max}
 
 // Reduce folds the lanes by an operation of two, always by halves.
 func (b *Builder) Reduce(fold Op, x *Value) *Value {
@@ -253,7 +253,7 @@ func (b *Builder) Join(m scalar.Monoid, x, y *Value) *Value { return b.emit(join
 
 func joinOf(m scalar.Monoid) Op {
 	op := fromScalar[m.Join]
-	if !slices.Contains(joins, op) {
+	if !slices.Contains(folds, op) {
 		fail("lanes cannot be folded by scalar %s", m.Join)
 	}
 	return op

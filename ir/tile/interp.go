@@ -8,7 +8,7 @@ import (
 // Buffer is memory that a kernel may touch: an argument of Run.
 type Buffer []byte
 
-// state is what an SSA value holds: lanes, or a pointer.
+// state holds an SSA value: lanes, or a pointer.
 type state struct {
 	lanes []word
 	mem   Buffer

@@ -18,7 +18,7 @@ func (m *machine) at(p *Value, i int64) []byte {
 	return s.mem[at : at+size]
 }
 
-// lanes is how many of an access's lanes touch memory.
+// lanes counts the lanes of an access that touch memory.
 func (m *machine) lanes(all int, count []*Value) int64 {
 	if len(count) == 0 {
 		return int64(all)

@@ -155,7 +155,7 @@ var (
 		return integers.has(t) && integers.has(out) && t.Lanes*t.Elem.Bytes() == out.Lanes*out.Elem.Bytes()
 	}}
 	reduction = rule{"an f32 vector and an operation of two, giving one lane", func(in *Inst, out Type) bool {
-		return in.Args[0].Type.IsFloat() && out == Scalar(F32) && slices.Contains(joins, in.Fold)
+		return in.Args[0].Type.IsFloat() && out == Scalar(F32) && slices.Contains(folds, in.Fold)
 	}}
 	moved = rule{"a pointer and an i64", func(in *Inst, out Type) bool {
 		return in.at(0, 2) && out == in.Args[0].Type

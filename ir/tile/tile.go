@@ -77,7 +77,7 @@ func (t Type) String() string {
 // IsFloat reports whether t is a float fragment.
 func (t Type) IsFloat() bool { return !t.Ptr && t.Elem == F32 }
 
-// MaxLanes is the longest fragment.
+// MaxLanes bounds the lanes of a fragment.
 const MaxLanes = 64
 
 // valid reports whether values of type t exist: 16-bit floats are never in registers, lanes are a power of two.

@@ -7,6 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+//lint:file-ignore U1000 assembly reads the variables
+
 // What onFault, in fault_amd64.s and fault_arm64.s, looks at.
 var (
 	faultLow, faultHigh uintptr // where native code lies
