@@ -9,7 +9,7 @@ import (
 
 //lint:file-ignore U1000 assembly reads the variables
 
-// What onFault, in fault_amd64.s and fault_arm64.s, looks at.
+// What onFault, in fault_amd64.s and fault_arm64.s, looks at, and clone.
 var (
 	faultLow, faultHigh uintptr // where native code lies
 	faultText           *byte   // what it prints
