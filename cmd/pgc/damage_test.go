@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"pgc/golden"
 	"pgc/internal/build"
@@ -41,5 +42,31 @@ func TestDamagedExecutable(t *testing.T) {
 	}
 	if code, stderr := pgc(t, nil, "check", exe, "--no-verify"); code != 0 || strings.Contains(stderr, "damaged") {
 		t.Errorf("check --no-verify: status %d, %q", code, stderr)
+	}
+}
+
+// TestExecutableCut cuts an executable while its kernels run: whatever reads it, the end is a sentence and status 1.
+func TestExecutableCut(t *testing.T) {
+	whole := filepath.Join(t.TempDir(), "whole")
+	if _, err := build.Compile(t.Context(), filepath.Join(golden.Dir(), "pg2-mha"), whole, []byte("\x7fELF"), build.Options{CPU: "x86-64-v3", MaxTokens: 311}); err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(whole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, after := range []time.Duration{200 * time.Millisecond, 500 * time.Millisecond, time.Second} {
+		exe := filepath.Join(t.TempDir(), "exe")
+		if err := os.WriteFile(exe, content, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		cut := time.AfterFunc(after, func() { os.Truncate(exe, 4096) })
+		code, stderr := pgc(t, nil, "bench", exe, "--new", "200", "--no-verify")
+		if cut.Stop() {
+			t.Errorf("it ended before the file was cut: status %d, %q", code, stderr)
+		}
+		if code != 1 || !strings.HasPrefix(stderr, "pgc: ") || strings.Count(stderr, "\n") != 1 {
+			t.Errorf("cut after %v: status %d, %q", after, code, stderr)
+		}
 	}
 }

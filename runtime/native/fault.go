@@ -2,6 +2,7 @@ package native
 
 import (
 	"fmt"
+	"sync"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -11,7 +12,7 @@ import (
 
 // What onFault, in fault_amd64.s and fault_arm64.s, looks at, and clone.
 var (
-	faultLow, faultHigh uintptr // where native code lies
+	faultLow, faultHigh uintptr // all native code lies there, and no other code runs there
 	faultText           *byte   // what it prints
 	faultBytes          uintptr
 	goFault             uintptr       // Go's own handler
@@ -26,7 +27,7 @@ type sigaction struct{ handler, flags, restorer, mask uintptr }
 
 // ExitOnFault has this process print a text, a line, and exit with status 1 where native code faults on a file that is
 // mapped into memory: it has become shorter, or cannot be read. Otherwise the system ends the process by SIGBUS. It is
-// for programs that run the code of one executable, before its threads are started.
+// for programs, before threads are started.
 func ExitOnFault(text string) error {
 	line := []byte(text + "\n")
 	faultText, faultBytes = unsafe.SliceData(line), uintptr(len(line))
@@ -42,7 +43,15 @@ func ExitOnFault(text string) error {
 	return nil
 }
 
+var explaining sync.Mutex
+
 // explain has faults of native code explained, if ExitOnFault was called.
 func explain(code []byte) {
-	faultLow, faultHigh = addr(code), addr(code)+uintptr(len(code))
+	explaining.Lock()
+	defer explaining.Unlock()
+	low, high := addr(code), addr(code)+uintptr(len(code))
+	if faultHigh > 0 {
+		low, high = min(low, faultLow), max(high, faultHigh)
+	}
+	faultLow, faultHigh = low, high
 }

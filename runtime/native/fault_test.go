@@ -45,7 +45,12 @@ func TestExitOnFault(t *testing.T) {
 	if err := ExitOnFault("exe: the file is cut"); err != nil {
 		t.Fatal(err)
 	}
+	other, err := LoadCode(doubling)
+	if err != nil {
+		t.Fatal(err)
+	}
 	explain(code.Bytes())
+	explain(other.Bytes()) // of another pool
 	func() {
 		defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 		defer func() {
