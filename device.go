@@ -42,6 +42,12 @@ func unknownDevice(text string) error {
 	return fmt.Errorf("device %q is not known: expected cpu, cuda, a GPU by its number such as cuda:1, or auto", text)
 }
 
+// IsAuto reports whether any device is welcome.
+func (d Device) IsAuto() bool { return d.kind == "" || d.kind == "auto" }
+
+// IsCPU reports whether it is the processor.
+func (d Device) IsCPU() bool { return d.kind == "cpu" }
+
 // WithDevice runs the model on a device, one of the processor and some GPUs: those of package pgc/runtime/cuda, or nil for
 // none.
 func WithDevice(d Device, gpus engine.GPUs) Option {

@@ -75,6 +75,10 @@ func (e *Executable) ISAs() (names []string) {
 	return names
 }
 
+// GPURuntime is the runtime for GPUs, an ELF file, of an executable that begins with the one for processors and has code
+// for both, or nil.
+func (e *Executable) GPURuntime() []byte { return e.file.Section(manifest.SectionRuntimeGPU) }
+
 // License is the text of the checkpoint's license, or "" if it came without one.
 func (e *Executable) License() string { return e.license }
 
@@ -190,7 +194,7 @@ func (e *Executable) codeBytes() (n int) {
 // mappedBytes is the size of all sections but the runtime and the weights.
 func (e *Executable) mappedBytes() (bytes int64) {
 	for _, s := range e.file.Sections {
-		if s.Name != program.SectionRuntime && s.Name != program.SectionWeights {
+		if s.Name != program.SectionRuntime && s.Name != program.SectionWeights && s.Name != manifest.SectionRuntimeGPU {
 			bytes += s.Bytes
 		}
 	}

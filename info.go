@@ -77,7 +77,11 @@ func (e *Executable) Info(opts ...Option) Info {
 	}
 	c, err := e.choose(o)
 	if err != nil {
-		return e.info(chosen{program: e.file.Program}, false, o)
+		c.program = e.file.Program
+		if p := e.of(program.PTX); o.device.kind == "cuda" && p != nil {
+			c.program = p
+		}
+		return e.info(c, false, o)
 	}
 	return e.info(c, true, o)
 }

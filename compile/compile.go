@@ -30,6 +30,9 @@ type Options struct {
 	// CPU. Without it Compile takes the file pgcrt-ARCH (such as pgcrt-amd64) beside the running program, in bin/ of
 	// the working directory, or on the PATH, where `make build` leaves it.
 	Runtime []byte
+	// GPURuntime is cmd/pgcrt-cuda, for a file that begins with cmd/pgcrt and has code for GPUs as well. A file for GPUs
+	// alone begins with it. It is looked for as Runtime is, under the name pgcrt-cuda-ARCH.
+	GPURuntime []byte
 
 	// Progress, unless nil, is told how many bytes of the weights are written.
 	Progress func(tensor string, done, total int64)
@@ -44,17 +47,17 @@ func Compile(ctx context.Context, checkpoint, out string, o Options) (*Report, e
 	if o.CPU == "" {
 		o.CPU = target.Default
 	}
-	if o.Runtime == nil {
-		var err error
-		if o.Runtime, err = build.FindRuntime(o.CPU); err != nil {
-			return nil, err
-		}
-	}
-	if err := build.CheckRuntime(o.Runtime, o.CPU); err != nil {
-		return nil, err
-	}
-	return build.Compile(ctx, checkpoint, out, o.Runtime, build.Options{
+	b := build.Options{
 		Storage: build.Storage{Weights: o.Weights, Group: o.Group, Compute: o.Compute, Keep: o.Keep, Search: o.Search},
 		Adapter: o.Adapter, Target: o.Target, CPU: o.CPU, KV: o.KV, MaxTokens: o.MaxTokens, Progress: o.Progress,
-	})
+		GPURuntime: o.GPURuntime,
+	}
+	rt, err := b.WithRuntimes(o.Runtime, build.FindRuntime)
+	if err != nil {
+		return nil, err
+	}
+	if err := build.CheckRuntime(rt, o.CPU); err != nil {
+		return nil, err
+	}
+	return build.Compile(ctx, checkpoint, out, rt, b)
 }

@@ -54,7 +54,7 @@ func (c *benchCmd) Run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		rt, err := runtimeFor(o.CPU)
+		rt, err := o.WithRuntimes(nil, runtimeOf)
 		if err != nil {
 			return err
 		}

@@ -71,7 +71,7 @@ func (c *compileCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	rt, err := runtimeFor(o.CPU)
+	rt, err := o.WithRuntimes(nil, runtimeOf)
 	if err != nil {
 		return err
 	}

@@ -25,7 +25,7 @@ func (c *emulateCmd) Run(ctx context.Context) error {
 		return err
 	}
 	defer e.Close()
-	err = app.Run(ctx, process.Line(filepath.Base(c.File)), e, gpu.Of(&emulated.Driver{}), c.Args, start)
+	err = app.Run(ctx, process.Line(filepath.Base(c.File)), e, app.Host{GPUs: gpu.Of(&emulated.Driver{})}, c.Args, start)
 	if app.Misused(err) {
 		return usage{err}
 	}

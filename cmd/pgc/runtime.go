@@ -8,16 +8,11 @@ import (
 	"pgc/internal/build"
 )
 
-// runtimeFor returns the runtime's ELF file for the architecture of the targets: the embedded one, or else the one that
-// is found.
-func runtimeFor(cpus string) ([]byte, error) {
-	name, err := build.RuntimeName(cpus)
-	if err != nil {
-		return nil, err
-	}
+// runtimeOf returns a runtime's ELF file by its name: the embedded one, or else the one that is found.
+func runtimeOf(name string) ([]byte, error) {
 	f, err := embedded.Open(name + ".gz")
 	if err != nil {
-		return build.FindRuntime(cpus)
+		return build.FindRuntime(name)
 	}
 	defer f.Close()
 	z, err := gzip.NewReader(f)

@@ -174,3 +174,16 @@ func TestFixedVersions(t *testing.T) {
 		t.Error("go.mod does not ask for github.com/llir/llvm v0.3.6")
 	}
 }
+
+// TestProcessorRuntime holds the runtime of executables for processors free of what opens the system's libraries.
+func TestProcessorRuntime(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", "pgc/cmd/pgcrt").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"github.com/ebitengine/purego", "pgc/runtime/cuda", "pgc/runtime/gpu", "runtime/cgo"} {
+		if slices.Contains(strings.Fields(string(out)), path) {
+			t.Errorf("cmd/pgcrt is linked to %s", path)
+		}
+	}
+}

@@ -32,6 +32,7 @@ var oracles = map[string]string{
 	"pgc/ir/scalar.CompileF32":     "the reference of what operations are lowered to",
 	"pgc/ir/tile.Run":              "the interpreter, which every backend is compared with",
 	"pgc/ir/tile.Ops":              "the table of operations, all of which a backend's tests go through",
+	"pgc/runtime/cuda.Resources":   "registers and spills of kernels on a GPU, for the table of tests",
 	"pgc/runtime/cpufeature.Names": "the table of features, which the targets' tests go through",
 	"pgc/runtime/native.Call":      "calls one kernel for the tests of code generation",
 }

@@ -36,6 +36,8 @@ type Options struct {
 	EmitDir   string
 	Progress  func(what string, done, total int64)
 	Note      func(note string) // is told what a user should know, a sentence each, unless nil
+	// GPURuntime is the ELF file of the runtime for GPUs in a file that begins with the one for processors.
+	GPURuntime []byte
 
 	kind program.TargetKind // of the machine that a graph is for
 }
@@ -228,6 +230,9 @@ func Compile(ctx context.Context, dir, out string, runtime []byte, o Options) (*
 	for _, p := range parts {
 		sections = append(sections, program.Bytes(graphSection(p.kind), p.graph))
 	}
+	if o.onCPU() && o.onGPU() && o.GPURuntime != nil {
+		sections = append(sections, program.Bytes(manifest.SectionRuntimeGPU, o.GPURuntime))
+	}
 	if c.License != "" {
 		sections = append(sections, program.Bytes(manifest.SectionLicense, []byte(c.License)))
 	}
@@ -238,6 +243,7 @@ func Compile(ctx context.Context, dir, out string, runtime []byte, o Options) (*
 	r.fill(parts[0].m, compiled, o.maxTokens(c))
 	if note := o.rounded(c); note != "" {
 		r.Notes = append(r.Notes, note)
+		o.note(note)
 		o.note(note)
 	}
 	return r, nil

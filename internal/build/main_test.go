@@ -26,16 +26,21 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// built is the runtime's ELF.
-var built = sync.OnceValues(func() ([]byte, error) {
-	out := filepath.Join(scratch, "pgcrt")
-	cmd := exec.Command("go", "build", "-o", out, "pgc/cmd/pgcrt")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if msg, err := cmd.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("%w: %s", err, msg)
-	}
-	return os.ReadFile(out)
-})
+// built are the runtimes' ELF files: that for processors, and that for GPUs.
+var built, builtGPU = building("pgcrt"), building("pgcrt-cuda")
+
+// building builds a command when it is first called.
+func building(name string) func() ([]byte, error) {
+	return sync.OnceValues(func() ([]byte, error) {
+		out := filepath.Join(scratch, name)
+		cmd := exec.Command("go", "build", "-o", out, "pgc/cmd/"+name)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if msg, err := cmd.CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("%w: %s", err, msg)
+		}
+		return os.ReadFile(out)
+	})
+}
 
 // runtimeELF builds the runtime once for the tests of this package.
 func runtimeELF(t *testing.T) []byte {

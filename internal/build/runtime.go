@@ -9,24 +9,46 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+
+	"pgc/runtime/program"
 )
 
-// RuntimeName returns the name of the runtime's ELF file for the architecture of the targets.
-func RuntimeName(cpus string) (string, error) {
-	targets, err := Targets(cpus)
-	if err != nil {
-		return "", err
+// runtimeNames returns the names of the runtimes' ELF files that a file for the targets needs, for the architecture of
+// the first CPU: that which it begins with, and then the one for GPUs if it is another.
+func (o Options) runtimeNames() ([]string, error) {
+	if err := o.checkTarget(); err != nil {
+		return nil, err
 	}
-	return "pgcrt-" + targets[0].Arch, nil
-}
-
-// FindRuntime returns the runtime's ELF file for the architecture of the targets: the file beside this program, in bin/
-// of the working directory, or on the PATH.
-func FindRuntime(cpus string) ([]byte, error) {
-	name, err := RuntimeName(cpus)
+	targets, err := Targets(o.CPU)
 	if err != nil {
 		return nil, err
 	}
+	var names []string
+	for _, kind := range targetKinds[o.Target] {
+		names = append(names, map[program.TargetKind]string{program.CPU: "pgcrt-", program.PTX: "pgcrt-cuda-"}[kind]+targets[0].Arch)
+	}
+	return names, nil
+}
+
+// WithRuntimes finds the runtimes that a file needs by their names, unless they are given: it returns the one that the
+// file begins with, first, and puts the other into the options.
+func (o *Options) WithRuntimes(first []byte, find func(name string) ([]byte, error)) ([]byte, error) {
+	names, err := o.runtimeNames()
+	if err == nil && first == nil {
+		first, err = find(names[0])
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(names) > 1 && o.GPURuntime == nil {
+		o.GPURuntime, err = find(names[1])
+	}
+	return first, err
+}
+
+// FindRuntime returns a runtime's ELF file: the file beside this program, in bin/ of the working directory, or on the
+// PATH.
+func FindRuntime(name string) ([]byte, error) {
 	var paths []string
 	if self, err := os.Executable(); err == nil {
 		paths = append(paths, filepath.Join(filepath.Dir(self), name))

@@ -65,8 +65,8 @@ type App struct {
 	opened     time.Time
 }
 
-// Main runs the executable's command line and returns the exit status: 0 done, 1 the work failed, 2 wrong usage. There
-// may be GPUs to run on, or nil.
+// Main runs the executable's command line and returns the exit status: 0 done, 1 the work failed, 2 wrong usage. A runtime
+// without GPUs, which are nil then, makes way for one that has some where the executable carries it.
 func Main(gpus engine.GPUs) int {
 	name, start := process.Line(filepath.Base(os.Args[0])), time.Now()
 	return process.Run(func(ctx context.Context) error {
@@ -76,16 +76,23 @@ func Main(gpus engine.GPUs) int {
 		if err := native.ExitOnFault(name + ": " + fault.ErrCut.Error()); err != nil {
 			return err
 		}
-		f, err := native.OpenSelf()
+		f, err := native.TakenOver()
+		if err == nil && f == nil {
+			f, err = native.OpenSelf()
+		}
 		if err != nil {
 			return fmt.Errorf("cannot open this executable: %w", err)
 		}
+		defer f.Close()
 		e, err := pgc.OpenExecutableFile(f)
-		f.Close()
 		if err != nil {
 			return err
 		}
-		return Run(ctx, name, e, gpus, os.Args[1:], start)
+		h := Host{GPUs: gpus}
+		if gpus == nil {
+			h.self = f
+		}
+		return Run(ctx, name, e, h, os.Args[1:], start)
 	}, func(err error) int { return report(name, err) })
 }
 
@@ -112,7 +119,7 @@ func Misused(err error) bool {
 }
 
 // Run executes one command of an opened executable.
-func Run(ctx context.Context, name string, e *pgc.Executable, gpus engine.GPUs, args []string, start time.Time) error {
+func Run(ctx context.Context, name string, e *pgc.Executable, h Host, args []string, start time.Time) error {
 	out := output.Stdout()
 	a := &App{Out: out, Err: os.Stderr, Executable: e, ctx: ctx, opened: start}
 	var generates generating
@@ -147,9 +154,13 @@ func Run(ctx context.Context, name string, e *pgc.Executable, gpus engine.GPUs, 
 		return usage{fmt.Errorf("%w (%s)", err, hint)}
 	}
 	a.unverified = c.NoVerify
-	a.machine.gpus = gpus
 	if a.machine.device, err = pgc.ParseDevice(c.Device); err != nil {
 		return usage{err}
+	}
+	if a.machine.gpus = h.GPUs; h.self != nil && needsDevice(k.Command()) {
+		if a.machine.gpus, err = h.handOver(e, a.machine.device); err != nil {
+			return err
+		}
 	}
 	if a.isa = c.ISA; a.isa != "" && !slices.Contains(e.ISAs(), a.isa) {
 		return usage{fmt.Errorf("--isa %s is not in this executable: expected %s", a.isa, strings.Join(e.ISAs(), " or "))}

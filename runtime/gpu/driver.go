@@ -24,6 +24,7 @@ type Info struct {
 	Major, Minor    int // compute capability
 	Multiprocessors int
 	MemoryBytes     int64
+	L2Bytes         int
 	Driver          int // the CUDA version that the driver supports, as 1000·major + 10·minor
 	// Compiles says that compiling takes so long that the results are worth keeping.
 	Compiles bool

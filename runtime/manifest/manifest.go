@@ -86,10 +86,11 @@ func (m *Model) PartNames() (names []string) {
 
 // Sections of the executable beside the program's own.
 const (
-	SectionTokenizer = "tokenizer"
-	SectionLicense   = "license"
-	SectionGraph     = "graph"     // the graph before any pass, as compressed text: check compares kernels with it
-	SectionGraphPTX  = "graph-ptx" // that of the program for GPUs
+	SectionTokenizer  = "tokenizer"
+	SectionLicense    = "license"
+	SectionGraph      = "graph"       // the graph before any pass, as compressed text: check compares kernels with it
+	SectionRuntimeGPU = "runtime-gpu" // the runtime for GPUs, where the file begins with that for processors
+	SectionGraphPTX   = "graph-ptx"   // that of the program for GPUs
 )
 
 // Encode returns m as JSON.
