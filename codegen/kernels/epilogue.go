@@ -7,7 +7,7 @@ import (
 )
 
 // Epilogue is the end of one part of a matmul whose sums another backend's loop has made: it applies the part's
-// expressions to a block of rows by one fragment of columns, and stores the results.
+// expressions to a block of rows by one fragment of columns, of which Width count, and stores the results.
 //
 // Its parameters are, as ArgLocal 0, 1, …: the sums of each accumulator (float32 rows, Stride elements apart), the row,
 // the block and the column within the block where they begin; then, numbered as in the matmul, the extra operands, the
@@ -16,16 +16,14 @@ type Epilogue struct {
 	Matmul       *Matmul
 	Part         int
 	Rows, Stride int64
+	Width        int64
 }
 
 func (s *Epilogue) build(g *gen) {
 	b, m := g.b, &mmBuild{Matmul: s.Matmul, g: g, extra: make([][]*tile.Value, s.Part+1), outs: make([]*tile.Value, s.Part+1)}
 	p := &m.Parts[s.Part]
-	for i := range p.Accs + 3 {
-		g.out.Args = append(g.out.Args, Arg{Kind: ArgLocal, Index: i})
-	}
-	sums := collect(p.Accs, func(j int) *tile.Value { return b.Ptr(fmt.Sprintf("sum%d", j), tile.F32) })
-	at := collect(3, func(i int) *tile.Value { return b.Scalar([]string{"row", "block", "column"}[i]) })
+	sums := collect(p.Accs, func(j int) *tile.Value { return g.localPtr(fmt.Sprintf("sum%d", j), tile.F32) })
+	at := g.locals("row", "block", "column")
 	next := m.FirstOperand(s.Part)
 	for i, o := range p.Extra {
 		m.extra[s.Part] = append(m.extra[s.Part], g.operandPtr(next+p.Accs+i, o))
@@ -36,9 +34,27 @@ func (s *Epilogue) build(g *gen) {
 	inside := b.Logic(tile.And, b.Compare(tile.LT, b.Int(0), left), b.Compare(tile.LT, at[1], b.Int(p.Blocks)))
 	b.When(inside, func() {
 		b.Range(b.Int(0), rows, b.Int(1), func(r *tile.Value) {
-			accs := collect(p.Accs, func(j int) *tile.Value { return b.Load(sums[j], b.Mul(r, b.Int(s.Stride)), g.lanes) })
-			m.write(s.Part, accs, []*tile.Value{b.Add(at[0], r), at[1], at[2]}, left)
+			var width *tile.Value
+			if s.Width < int64(g.lanes) {
+				width = b.Int(s.Width)
+			}
+			accs := collect(p.Accs, func(j int) *tile.Value { return g.load(sums[j], b.Mul(r, b.Int(s.Stride)), g.lanes, width) })
+			m.write(s.Part, accs, []*tile.Value{b.Add(at[0], r), at[1], at[2]}, b.Min(left, b.Int(s.Width)))
 		})
+	})
+}
+
+// localPtr is a pointer that the kernel around supplies.
+func (g *gen) localPtr(name string, e tile.Elem) *tile.Value {
+	g.out.Args = append(g.out.Args, Arg{Kind: ArgLocal, Index: len(g.out.Args)})
+	return g.b.Ptr(name, e)
+}
+
+// locals are numbers that the kernel around supplies.
+func (g *gen) locals(names ...string) []*tile.Value {
+	return collect(len(names), func(i int) *tile.Value {
+		g.out.Args = append(g.out.Args, Arg{Kind: ArgLocal, Index: len(g.out.Args)})
+		return g.b.Scalar(names[i])
 	})
 }
 

@@ -15,6 +15,7 @@ type Matmul struct {
 	M        Size
 	K        int64
 	XStride  int64     // elements between rows of x
+	Aligned  bool      // rows of x in memory begin at multiples of 16 bytes
 	X        Group     // of x, if its rows are quantized; these are dense, as quant.RowLayout has them
 	BF16     bool      // x is bfloat16, and so are weights that are not in groups, which lie in VNNI2 panels
 	Prologue *Prologue // computes x; nil when x is in memory

@@ -32,6 +32,8 @@ type asm struct {
 	text   strings.Builder
 	used   [numClasses]int
 	labels int
+	// directives are lines about how the entry is compiled.
+	directives string
 }
 
 // reg returns a fresh register.

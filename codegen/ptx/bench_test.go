@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"pgc/codegen/kernels"
+	"pgc/codegen/packing"
 	"pgc/codegen/ptx/internal/cuda"
 	"pgc/ir/scalar"
 	"pgc/ir/tile"
@@ -109,7 +110,7 @@ func BenchmarkGPUTensorPeak(b *testing.B) {
 			const rounds = 4096
 			k := tensorPeakKernel(chains, rounds)
 			f := entry(b, g, k)
-			tasks := int64(g.Multiprocessors) * 4 * warps
+			tasks := int64(g.Multiprocessors) * 4 * threads / warp
 			in, out := on(b, g, tensorInputs(8)[:10*warp]), on(b, g, tasks*warp*4)
 			took := measure(b, g, 1, func(int) error {
 				return f.Launch(blocksOf(k, tasks), k.Threads, in.Address, out.Address, uint64(tasks))
@@ -209,39 +210,75 @@ func (c benchProduct) spec() *kernels.Matmul {
 		e = fn(scalar.Mul, fn(scalar.Mul, fn(scalar.Mul, scalar.C(0.5), f32(0)), fn(scalar.Add, scalar.C(1), fn(scalar.Tanh, inner))), f32(1))
 	}
 	n := int64(c.n)
-	return &kernels.Matmul{M: kernels.Const(int64(c.m)), K: int64(c.k), XStride: int64(c.k), Parts: []kernels.Part{{
+	return &kernels.Matmul{M: kernels.Const(int64(c.m)), K: int64(c.k), XStride: int64(c.k), BF16: true, Aligned: true, Parts: []kernels.Part{{
 		Blocks: 1, N: n, Elem: tile.BF16, Accs: c.accs, Exprs: []*scalar.Expr{e}, Outs: []kernels.Out{{Elem: tile.F32, Strides: []int64{n, n, 1}}}}}}
 }
 
-// BenchmarkGPUMatmul is the product's kernel, whose result is compared with float64 at some places.
+// fragmentsOf are rows of k bfloat16 numbers as the device has them.
+func fragmentsOf(w []float32, k int) []uint16 {
+	f := packing.Fragments{K: int64(k)}
+	out := make([]uint16, int64(len(w)/k+packing.PanelWidth-1)/packing.PanelWidth*f.StripBytes()/2)
+	for i, v := range upper(w) {
+		row := int64(i / k)
+		at, _ := placeOf(f, row%packing.PanelWidth, int64(i%k))
+		out[(row/packing.PanelWidth*f.StripBytes()+at)/2] = v
+	}
+	return out
+}
+
+// BenchmarkGPUMatmul is a product's kernels, whose result is compared with float64 at some places.
 func BenchmarkGPUMatmul(b *testing.B) {
 	g := needGPU(b)
 	for _, c := range []benchProduct{{266, 2048, 16384, 2}, {266, 16384, 2048, 1}, {4096, 2048, 16384, 2}, {1, 2048, 16384, 2}, {8192, 8192, 8192, 1}} {
 		b.Run(fmt.Sprintf("%dx%dx%d_accs=%d", c.m, c.k, c.n, c.accs), func(b *testing.B) {
-			ks, err := parts("product", c.spec(), kernels.Arg{}, int64(c.k))
+			l, err := build("product", c.spec())
 			if err != nil {
 				b.Fatal(err)
 			}
-			k := ks[0]
-			f := entry(b, g, k)
-			tasks := (int64(c.m) + blockM - 1) / blockM * ((k.Tasks[1].Size.N + k.Tasks[1].Div - 1) / k.Tasks[1].Div)
 			all := uniform(c.k * (c.m + c.accs*c.n))
 			x, weights := all[:c.m*c.k], all[c.m*c.k:]
-			onX, out := on(b, g, upper(x)), on(b, g, int64(4*c.m*c.n))
+			onX, out, work := on(b, g, upper(x)), on(b, g, int64(4*c.m*c.n)), on(b, g, max(16, l.WorkBytes))
 			weightBytes := int64(2 * c.accs * c.k * c.n)
 			sets := max(1, 4*int64(g.L2Bytes)/weightBytes) // of weights, so that none is left in the cache
-			args := make([][]uint64, sets)
-			for i := range args {
-				args[i] = []uint64{onX.Address}
+			operands := make([][]uint64, sets)
+			for i := range operands {
+				operands[i] = []uint64{onX.Address}
 				for a := range c.accs {
-					args[i] = append(args[i], on(b, g, upper(weights[a*c.k*c.n:][:c.k*c.n])).Address)
+					operands[i] = append(operands[i], on(b, g, fragmentsOf(weights[a*c.k*c.n:][:c.k*c.n], c.k)).Address)
 				}
-				args[i] = append(args[i], out.Address, uint64(tasks))
+			}
+			var launches []func(i int) error
+			for _, k := range l.Kernels {
+				f, tasks := entry(b, g, k), int64(1)
+				for _, t := range k.Tasks {
+					tasks *= (t.Size.N + t.Div - 1) / t.Div
+				}
+				launches = append(launches, func(i int) error {
+					var args []uint64
+					for _, a := range k.Args {
+						switch a.Kind {
+						case kernels.ArgIn:
+							args = append(args, operands[i][a.Index])
+						case kernels.ArgOut:
+							args = append(args, out.Address)
+						case kernels.ArgWork:
+							args = append(args, work.Address+uint64(a.Index))
+						}
+					}
+					return f.Launch(blocksOf(k, tasks), k.Threads, append(args, uint64(tasks))...)
+				})
 			}
 			if err := out.Fill(0xff); err != nil { // NaN
 				b.Fatal(err)
 			}
-			took := measure(b, g, int(sets), func(i int) error { return f.Launch(blocksOf(k, tasks), k.Threads, args[i]...) })
+			took := measure(b, g, int(sets), func(i int) error {
+				for _, launch := range launches {
+					if err := launch(i); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
 			flops := 2 * float64(c.m) * float64(c.k) * float64(c.n) * float64(c.accs)
 			b.ReportMetric(per(flops, 1e12, took), "TFLOP/s")
 			b.ReportMetric(per(float64(weightBytes), 1e9, took), "weightGB/s")

@@ -45,7 +45,7 @@ func emit(k *kernels.Kernel) (out *backend.Kernel, err error) {
 		e.task = task
 		e.block(k.Tile.Body)
 	})
-	out.Text = e.entry(out.Name, params, 0)
+	out.Text = e.entry(out.Name, params)
 	return out, nil
 }
 
@@ -63,17 +63,34 @@ func (a *asm) parameter(name string) string {
 
 // declare lists the entry's parameters, those of the tile kernel and then the number of tasks, and reads them.
 func (e *emitter) declare(tp []tile.KernelParam) []param {
-	var params []param
-	for _, p := range append(slices.Clone(tp), tile.KernelParam{Name: "tasks", Type: tile.Scalar(tile.I64)}) {
-		params = append(params, param{"u64", "param_" + p.Name})
-		r := e.parameter(p.Name)
-		if p.Type.Ptr {
-			r = e.to(long, "cvta.to.global.u64", r)
-		}
-		e.params = append(e.params, binding{r, false})
-		e.byName[p.Name] = r
+	all := withTasks(tp)
+	for _, p := range all {
+		e.params = append(e.params, binding{reg: e.resolve(p)})
 	}
-	return params
+	return entryParams(all)
+}
+
+// withTasks adds the number of tasks to parameters, behind the others.
+func withTasks(tp []tile.KernelParam) []tile.KernelParam {
+	return append(slices.Clone(tp), tile.KernelParam{Name: "tasks", Type: tile.Scalar(tile.I64)})
+}
+
+// entryParams lists parameters as the entry has them.
+func entryParams(tp []tile.KernelParam) (all []param) {
+	for _, p := range tp {
+		all = append(all, param{"u64", "param_" + p.Name})
+	}
+	return all
+}
+
+// resolve reads a parameter.
+func (e *emitter) resolve(p tile.KernelParam) string {
+	r := e.parameter(p.Name)
+	if p.Type.Ptr {
+		r = e.to(long, "cvta.to.global.u64", r)
+	}
+	e.byName[p.Name] = r
+	return r
 }
 
 // tasks runs body for task first, first+n·blocks, …: number `in` of block `of` n per block.
@@ -110,10 +127,12 @@ func hasVectors(b *tile.Block) bool {
 	return found
 }
 
-// binding is what stands for a parameter: a register, which may be a pointer into shared memory.
+// binding is what stands for a parameter: a register, which may be a pointer into shared memory; or, of a pointer that
+// fragments are read through at no offset, the register that holds such a fragment.
 type binding struct {
 	reg    string
 	shared bool
+	held   string
 }
 
 // emitter lowers one tile kernel.
@@ -123,13 +142,14 @@ type emitter struct {
 	byName map[string]string      // the registers of the entry's parameters
 	vals   map[*tile.Value]string // registers, or immediates
 	shared map[*tile.Value]bool   // pointers into shared memory
+	held   map[*tile.Value]string // what pointers stand for that no memory is behind
 	task   string
 	// Of a warp: the lane as 32 and 64 bits, and whether it is the first. Empty where each thread has its own task.
 	lane, lane64, first string
 }
 
 func newEmitter(a *asm) *emitter {
-	return &emitter{asm: a, byName: map[string]string{}, vals: map[*tile.Value]string{}, shared: map[*tile.Value]bool{}}
+	return &emitter{asm: a, byName: map[string]string{}, vals: map[*tile.Value]string{}, shared: map[*tile.Value]bool{}, held: map[*tile.Value]string{}}
 }
 
 // lanes makes a warp's threads the lanes of fragments.

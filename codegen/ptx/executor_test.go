@@ -48,7 +48,7 @@ func (emulator) run(m *module, k *Kernel, blocks int64, args []any) (emu.Stats, 
 	for i, v := range values {
 		raw[i] = v
 	}
-	return m.Run(emu.Launch{Entry: k.Name, Blocks: blocks, Args: raw, Buffers: buffers})
+	return m.Run(emu.Launch{Entry: k.Name, Blocks: blocks, Args: raw, Buffers: buffers, Shared: dynamicBytes(k)})
 }
 
 // parameters are the arguments of an entry as its parameters: every other one is a value, the rest are in cells, which it
@@ -309,4 +309,12 @@ func ulps(e tile.Elem, a, b []byte) int64 {
 		return bits
 	}
 	return max(place(a)-place(b), place(b)-place(a))
+}
+
+// dynamicBytes is the shared memory that a launch gives.
+func dynamicBytes(k *Kernel) int {
+	if k.DynamicShared {
+		return int(k.SharedBytes)
+	}
+	return 0
 }

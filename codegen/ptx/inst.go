@@ -10,7 +10,7 @@ type emission func(e *emitter, in *tile.Inst, a []string) string
 var emissions = map[tile.Op]emission{
 	tile.Param: func(e *emitter, in *tile.Inst, _ []string) string {
 		b := e.params[in.Imm]
-		e.shared[in.Out[0]] = b.shared
+		e.shared[in.Out[0]], e.held[in.Out[0]] = b.shared, b.held
 		return b.reg
 	},
 	tile.Task: func(e *emitter, _ *tile.Inst, _ []string) string { return e.task },

@@ -53,6 +53,9 @@ func (e *emitter) guarded(guard, op string, operands ...string) {
 
 // load reads elements and converts them to their register type; lanes behind the tail are zero.
 func load(e *emitter, in *tile.Inst, _ []string) string {
+	if v := e.held[in.Args[0]]; v != "" {
+		return v
+	}
 	var count *tile.Value
 	if in.Op == tile.LoadTail {
 		count = in.Args[2]

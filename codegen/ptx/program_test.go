@@ -43,10 +43,10 @@ func TestProgramFile(t *testing.T) {
 	if !bytes.Equal(image.Section(program.SectionPTX), r.Code.Bytes) || !bytes.Equal(image.Weights, section.Bytes()) {
 		t.Error("the file has another text or other weights")
 	}
-	if got := image.Program; len(got.Funcs[0].Launches) != 2 || got.Kernels[1].SharedBytes != stages*stageBytes {
+	if got := image.Program; len(got.Funcs[0].Launches) != 2 || !got.Kernels[1].DynamicShared {
 		t.Errorf("launches %v of kernels %v", got.Funcs[0].Launches, got.Kernels)
 	}
-	if l := image.Program.Weights[0].Layout; l.Kind != program.LayoutRows || image.Program.Weights[0].Bytes != 45*40*2 {
+	if l := image.Program.Weights[0].Layout; l.Kind != program.LayoutPanels || image.Program.Weights[0].Bytes != 64*37*2 {
 		t.Errorf("the matrix is stored as %v in %d bytes", l, image.Program.Weights[0].Bytes)
 	}
 	_, err = image.Choose("", engine.CheckSupport)

@@ -26,6 +26,7 @@ package ptx
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"pgc/codegen/backend"
@@ -55,29 +56,44 @@ func Backend() *backend.Backend {
 	}
 }
 
-// layout has matrices of floats row by row, as the copies of a product read them. Groups of integers lie as on the CPU.
-func layout(d program.DType, _ bool) program.Layout {
-	if d.Bytes() == 0 {
-		return program.Layout{Kind: program.LayoutPanels, KPack: 1}
-	}
-	return program.Layout{Kind: program.LayoutRows, KPack: 1}
+// layout is that of the CPU, so that a file for both has weights once; the device repacks them.
+func layout(program.DType, bool) program.Layout {
+	return program.Layout{Kind: program.LayoutPanels, KPack: 1}
 }
 
 // build emits the kernels of a spec: one of a map, row or einsum, those of product and argmax. Attention is an error.
 func build(name string, s kernels.Spec) (*backend.Launches, error) {
 	switch s := s.(type) {
-	case *kernels.Map, *kernels.Row, *kernels.Einsum:
+	case *kernels.Map:
+		k, err := emitSpec(name, lookingInFragments(s))
+		if err != nil {
+			return nil, err
+		}
+		return &backend.Launches{Kernels: []*backend.Kernel{k}}, nil
+	case *kernels.Row, *kernels.Einsum:
 		k, err := emitSpec(name, s)
 		if err != nil {
 			return nil, err
 		}
 		return &backend.Launches{Kernels: []*backend.Kernel{k}}, nil
 	case *kernels.Matmul:
-		return product(name, s)
+		return multiply(name, s)
 	case *kernels.Argmax:
 		return argmax(name, s)
 	}
 	return nil, fmt.Errorf("kernel %s: PTX: no template for %s", name, kernels.Kind(s))
+}
+
+// lookingInFragments is a map whose packed tables lie as they do on the device.
+func lookingInFragments(s *kernels.Map) *kernels.Map {
+	m := *s
+	m.In = slices.Clone(s.In)
+	for i, o := range m.In {
+		if o.Rows != nil && o.Rows.Panel > 0 {
+			m.In[i].Rows = &kernels.Lookup{Index: o.Rows.Index, Panel: o.Rows.Panel, Group: o.Rows.Group, Fragments: true}
+		}
+	}
+	return &m
 }
 
 // emitSpec emits a spec that is one tile kernel.
@@ -99,6 +115,9 @@ const head = ".version 7.4\n.target sm_80\n.address_size 64\n"
 // assemble puts the kernels' entries, in order, into a module.
 func assemble(_ context.Context, ks []*backend.Kernel) (*backend.Code, error) {
 	code := &backend.Code{Section: program.SectionPTX, Align: 1, Bytes: []byte(head)}
+	if slices.ContainsFunc(ks, func(k *backend.Kernel) bool { return k.DynamicShared }) {
+		code.Bytes = fmt.Appendf(code.Bytes, ".extern .shared .align 128 .b8 %s[];\n", dynamicName)
+	}
 	for _, k := range ks {
 		code.Bytes = append(code.Bytes, '\n')
 		code.Offsets = append(code.Offsets, int64(len(code.Bytes)))
@@ -108,10 +127,22 @@ func assemble(_ context.Context, ks []*backend.Kernel) (*backend.Code, error) {
 	return code, nil
 }
 
-// entry makes a kernel's text of its body: parameters, registers, instructions.
-func (a *asm) entry(name string, params []param, shared int) string {
+// mostStatic is the most shared memory that a kernel has without being launched with it, and dynamicName what it is then
+// called.
+const (
+	mostStatic  = 48 << 10
+	dynamicName = "dynamic_memory"
+)
+
+// entry makes the text of a kernel of threads without shared memory.
+func (a *asm) entry(name string, params []param) string {
+	return a.entryOf(&program.Kernel{Name: name, Threads: threads}, params)
+}
+
+// entryOf makes a kernel's text of its body: parameters, registers, instructions.
+func (a *asm) entryOf(k *program.Kernel, params []param) string {
 	var out strings.Builder
-	fmt.Fprintf(&out, ".visible .entry %s(\n", name)
+	fmt.Fprintf(&out, ".visible .entry %s(\n", k.Name)
 	for i, p := range params {
 		fmt.Fprintf(&out, "\t.param .%s %s", p.typ, p.name)
 		if i < len(params)-1 {
@@ -119,16 +150,20 @@ func (a *asm) entry(name string, params []param, shared int) string {
 		}
 		out.WriteByte('\n')
 	}
-	fmt.Fprintf(&out, ")\n.reqntid %d, 1, 1\n{\n", threads)
+	fmt.Fprintf(&out, ")\n.reqntid %d, 1, 1\n%s{\n", k.Threads, a.directives)
 	for c, n := range a.used {
 		if n > 0 {
 			fmt.Fprintf(&out, "\t.reg .%s %s<%d>;\n", classes[c].typ, classes[c].prefix, n)
 		}
 	}
-	if shared > 0 {
-		fmt.Fprintf(&out, "\t.shared .align 128 .b8 %s[%d];\n", sharedName, shared)
+	text := a.text.String()
+	switch {
+	case k.DynamicShared:
+		text = strings.ReplaceAll(text, sharedName, dynamicName)
+	case k.SharedBytes > 0:
+		fmt.Fprintf(&out, "\t.shared .align 128 .b8 %s[%d];\n", sharedName, k.SharedBytes)
 	}
-	out.WriteString(a.text.String())
+	out.WriteString(text)
 	out.WriteString("\tret;\n}\n")
 	return out.String()
 }

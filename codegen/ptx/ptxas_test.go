@@ -87,7 +87,7 @@ func TestPtxasAcceptsWithoutSpills(t *testing.T) {
 	for _, k := range controlKernels(t) {
 		ks = append(ks, emitted(t, k))
 	}
-	for _, c := range matmulCases() {
+	for _, c := range append(fewCases(), manyCases()...) {
 		ks = append(ks, c.kernels(t)...)
 	}
 	for _, c := range rowCases() {

@@ -19,7 +19,7 @@ func onDevice(name string, w program.Weight) (*backend.Device, error) {
 		return nil, nil
 	}
 	q := groupOf(w.DType)
-	f := kernels.Fragments{K: w.Layout.Cols, Group: q}
+	f := packing.Fragments{K: w.Layout.Cols, Group: q}
 	if q.Len == 0 && w.DType != "bf16" || !f.Exact() {
 		return nil, fmt.Errorf("weight %s: a GPU multiplies no matrices stored as %s: expected --weights bf16, int8 or int4, or --keep '%s=bf16'", w.Name, w.DType, w.Name)
 	}
@@ -34,7 +34,7 @@ func onDevice(name string, w program.Weight) (*backend.Device, error) {
 
 // repack writes a matrix that lies in panels as fragments. A warp writes a tile, or the scales of some pairs of groups.
 type repack struct {
-	kernels.Fragments
+	packing.Fragments
 	pairs bool // panels hold pairs of k
 
 	*emitter
@@ -46,7 +46,7 @@ func (r *repack) panelBytes() int64 {
 	if q := r.Group; q.Len > 0 {
 		return q.Blocks(r.K) * q.BlockBytes()
 	}
-	return packing.PaddedK(r.K, r.pairs) * kernels.PanelWidth * 2
+	return packing.PaddedK(r.K, r.pairs) * packing.PanelWidth * 2
 }
 
 // pairsOfTask is how many pairs of groups a warp writes the scales of.
@@ -55,15 +55,15 @@ const pairsOfTask = warp / 8
 func (r *repack) scaleTasks() int64 { return (r.ScalePairs() + pairsOfTask - 1) / pairsOfTask }
 
 // groupOf is the group of a storage format, the zero Group of floats.
-func groupOf(d program.DType) kernels.Group {
+func groupOf(d program.DType) packing.Group {
 	for _, f := range quant.Formats() {
 		for _, n := range f.Traits().Lengths {
 			if string(d) == fmt.Sprintf("%sg%d", f.Traits().Stem, n) {
-				return kernels.Group{Format: f, Len: int64(n)}
+				return packing.Group{Format: f, Len: int64(n)}
 			}
 		}
 	}
-	return kernels.Group{}
+	return packing.Group{}
 }
 
 // emit makes a kernel of so many tasks.
@@ -77,7 +77,7 @@ func (r *repack) emit(name string, tasks int64, body func(r *repack, task string
 	thread := one.to(word, "mov.u32", "%tid.x")
 	one.lanes(one.to(word, "and.b32", thread, num(warp-1)))
 	one.tasks(one.to(word, "shr.u32", thread, "5"), threads/warp, one.params[2], func(task string) { body(&one, task) })
-	out.Text = one.entry(out.Name, params, 0)
+	out.Text = one.entry(out.Name, params)
 	return out
 }
 
@@ -108,13 +108,13 @@ func (r *repack) codes(task string) {
 	default:
 		words = r.nibbles(tile, g, t)
 	}
-	to := r.offset(r.offset(r.to64, tile, kernels.TileBytes), r.lane, 16)
+	to := r.offset(r.offset(r.to64, tile, packing.TileBytes), r.lane, 16)
 	r.do("st.global.v4.b32", at(to, 0), vector(words...))
 }
 
 // floats reads the elements of a tile of bfloat16: the words are rows g and g+8 of the lower k, then of the upper.
 func (r *repack) floats(tile, g, t string) []string {
-	const row = kernels.PanelWidth * 2 // bytes of a value of k
+	const row = packing.PanelWidth * 2 // bytes of a value of k
 	first := r.to(word, "mad.lo.s32", tile, "16", r.to(word, "shl.b32", t, "1"))
 	if r.pairs {
 		p := r.offset(r.offset(r.offset(r.from, tile, 16*row), t, 2*row), g, 4)
@@ -226,13 +226,13 @@ func (r *repack) scales(task string) {
 			}
 			half := r.offset(p, g, 2)
 			scale := r.within(inside, "ld.global.u16", at(half, 8*u*2))
-			low := r.within(inside, "ld.global.u16", at(half, (8*u+kernels.PanelWidth)*2))
+			low := r.within(inside, "ld.global.u16", at(half, (8*u+packing.PanelWidth)*2))
 			words = append(words, r.to(word, "prmt.b32", scale, low, "0x5410"))
 		}
 	}
-	to := r.offset(r.offset(r.to64, pair, kernels.ScalePairBytes), g, 16)
+	to := r.offset(r.offset(r.to64, pair, packing.ScalePairBytes), g, 16)
 	inside := r.to(pred, "setp.lt.s32", pair, num(r.ScalePairs()))
-	r.onlyIf(inside, "st.global.v4.b32", at(to, r.Tiles()*kernels.TileBytes), vector(words...))
+	r.onlyIf(inside, "st.global.v4.b32", at(to, r.Tiles()*packing.TileBytes), vector(words...))
 }
 
 // log2 is of a power of two.

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"pgc/codegen/kernels"
+	"pgc/codegen/packing"
 	"pgc/codegen/ptx/emu"
 	store "pgc/codegen/weights"
 	"pgc/ir"
@@ -63,10 +63,10 @@ func (p packed) onDevice(t testing.TB) []byte {
 }
 
 // placeOf returns where element (n, k) of a strip lies, and by how many bits its code is shifted in the byte there.
-func placeOf(f kernels.Fragments, n, k int64) (at int64, shift int) {
+func placeOf(f packing.Fragments, n, k int64) (at int64, shift int) {
 	in := k % f.TileK()
 	p, h, j, u := in%2, in/8%2, in/16, n/8
-	at = k/f.TileK()*kernels.TileBytes + (n%8*4+in%8/2)*16
+	at = k/f.TileK()*packing.TileBytes + (n%8*4+in%8/2)*16
 	switch f.Bits() {
 	case 16:
 		return at + 8*h + 4*u + 2*p, 0
@@ -77,13 +77,13 @@ func placeOf(f kernels.Fragments, n, k int64) (at int64, shift int) {
 }
 
 // unpackedFragments reads a matrix on the device, in the order of its places, as values.
-func unpackedFragments(f kernels.Fragments, data []byte) [][]float32 {
+func unpackedFragments(f packing.Fragments, data []byte) [][]float32 {
 	var rows [][]float32
 	half := func(at int64) float32 {
 		return math.Float32frombits(uint32(binary.LittleEndian.Uint16(data[at:])) << 16)
 	}
 	for strip := range int64(len(data)) / f.StripBytes() {
-		for n := range int64(kernels.PanelWidth) {
+		for n := range int64(packing.PanelWidth) {
 			row := make([]float32, f.K)
 			for k := range f.K {
 				at, shift := placeOf(f, n, k)
@@ -122,12 +122,12 @@ func TestRepack(t *testing.T) {
 		for _, size := range [][4]int64{{1, 27, 27, 43}, {2, 5, 20, 7}, {1, 16, 32, 128}, {1, 48, 48, 417}} {
 			for kpack := uint8(1); kpack <= 2; kpack++ {
 				q := store.GroupOf(d)
-				if q.Len > 0 && kpack == 2 || !(kernels.Fragments{Group: q}).Exact() {
+				if q.Len > 0 && kpack == 2 || !(packing.Fragments{Group: q}).Exact() {
 					continue
 				}
 				w := newPacked(t, rng, d, kpack, size[0], size[1], size[2], size[3])
 				name := fmt.Sprintf("%s %v packed by %d", d, size, kpack)
-				got := unpackedFragments(kernels.Fragments{K: size[3], Group: q}, w.onDevice(t))
+				got := unpackedFragments(packing.Fragments{K: size[3], Group: q}, w.onDevice(t))
 				back, err := store.Unpack(w.Weight, w.file)
 				if err != nil {
 					t.Fatal(err)
@@ -170,9 +170,9 @@ func placesOf(size [4]int64) (places []int) {
 			for r := range run {
 				places = append(places, first+r)
 			}
-			pad(kernels.PanelWidth)
+			pad(packing.PanelWidth)
 		}
-		pad(kernels.PanelPad)
+		pad(packing.PanelPad)
 	}
 	return places
 }

@@ -85,7 +85,7 @@ func rowCases() []rowCase {
 	ids := []int32{49, 0, 17, 33, 16}
 	for name, table := range map[string]kernels.Operand{
 		"map_embedding":        {Elem: tile.BF16, Strides: []int64{0, 1}, Rows: &kernels.Lookup{Index: 1, Stride: 45}},
-		"map_embedding_packed": {Elem: tile.BF16, Strides: []int64{0, kernels.PanelWidth}, Rows: &kernels.Lookup{Index: 1, Panel: 45}}} {
+		"map_embedding_packed": {Elem: tile.BF16, Strides: []int64{0, packing.PanelWidth}, Rows: &kernels.Lookup{Index: 1, Panel: 45}}} {
 		add(name, &kernels.Map{Dims: []kernels.Size{overS, kernels.Const(45)},
 			In:    []kernels.Operand{table, {Elem: tile.I32, Strides: []int64{1, 0}}},
 			Exprs: []*scalar.Expr{fn(scalar.Mul, f32(0), scalar.C(6.7))}, Outs: []kernels.Out{{Elem: tile.F32, Strides: []int64{45, 1}}}},

@@ -29,7 +29,7 @@ func tensorParams(a *asm) (in, out, tasks, thread, lane string) {
 func tensorKernel() *Kernel {
 	a := &asm{}
 	in, out, tasks, thread, lane := tensorParams(a)
-	a.tasks(a.to(word, "shr.u32", thread, "5"), warps, binding{reg: tasks}, func(task string) {
+	a.tasks(a.to(word, "shr.u32", thread, "5"), threads/warp, binding{reg: tasks}, func(task string) {
 		from := a.to(long, "mad.wide.u32", lane, "4", a.to(long, "mad.lo.s64", task, num(10*4*warp), in))
 		var words []string
 		for i := range int64(6) {
@@ -47,7 +47,7 @@ func tensorKernel() *Kernel {
 		}
 	})
 	return &Kernel{Kernel: program.Kernel{Name: "tensor", Threads: threads, TaskThreads: warp},
-		Text: a.entry("tensor", []param{{"u64", "param_in"}, {"u64", "param_out"}, {"u64", "param_tasks"}}, 0)}
+		Text: a.entry("tensor", []param{{"u64", "param_in"}, {"u64", "param_out"}, {"u64", "param_tasks"}})}
 }
 
 // tensorInputs are the fragments of n steps, of numbers of a dozen kinds.
@@ -166,7 +166,7 @@ func nothingKernel() *Kernel {
 		a.do("st.global.f32", at(to64, 4*half), a.to(float, "ld.shared.f32", at(to, 12*half)))
 	}
 	return &Kernel{Kernel: program.Kernel{Name: "nothing", Threads: threads, TaskThreads: threads},
-		Text: a.entry("nothing", []param{{"u64", "param_from"}, {"u64", "param_out"}, {"u64", "param_tasks"}}, threads*chunk)}
+		Text: a.entryOf(&program.Kernel{Name: "nothing", Threads: threads, SharedBytes: threads * chunk}, []param{{"u64", "param_from"}, {"u64", "param_out"}, {"u64", "param_tasks"}})}
 }
 
 // Copies of no bytes, which the product makes of rows outside its operands, write zeros and never look at the address.
@@ -187,7 +187,7 @@ func TestCopiesOfNothing(t *testing.T) {
 func tensorPeakKernel(chains, rounds int64) *Kernel {
 	a := &asm{}
 	in, out, tasks, thread, lane := tensorParams(a)
-	a.tasks(a.to(word, "shr.u32", thread, "5"), warps, binding{reg: tasks}, func(task string) {
+	a.tasks(a.to(word, "shr.u32", thread, "5"), threads/warp, binding{reg: tasks}, func(task string) {
 		from := a.to(long, "mad.wide.u32", lane, "4", in)
 		var words []string
 		for i := range int64(6) {
@@ -219,7 +219,7 @@ func tensorPeakKernel(chains, rounds int64) *Kernel {
 		a.do("st.global.f32", at(a.to(long, "mad.wide.u32", lane, "4", a.to(long, "mad.lo.s64", task, num(4*warp), out)), 0), total)
 	})
 	return &Kernel{Kernel: program.Kernel{Name: "peak", Threads: threads, TaskThreads: warp},
-		Text: a.entry("peak", []param{{"u64", "param_in"}, {"u64", "param_out"}, {"u64", "param_tasks"}}, 0)}
+		Text: a.entry("peak", []param{{"u64", "param_in"}, {"u64", "param_out"}, {"u64", "param_tasks"}})}
 }
 
 // tensorFlops is the multiplications and additions of a step.

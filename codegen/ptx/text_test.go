@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"pgc/codegen/kernels"
+	"pgc/codegen/packing"
 	"pgc/ir/quant"
 	"pgc/ir/scalar"
 	"pgc/ir/tile"
@@ -54,7 +55,7 @@ func TestTextIsDeterministic(t *testing.T) {
 		for _, c := range rowCases() {
 			ks = append(ks, c.kernel(t))
 		}
-		for _, c := range matmulCases() {
+		for _, c := range append(fewCases(), manyCases()...) {
 			ks = append(ks, c.kernels(t)...)
 		}
 		return moduleOf(ks)
@@ -75,21 +76,25 @@ func TestNoTemplate(t *testing.T) {
 	}
 }
 
-// What the tensor cores' kernel is not made for is an error that says so.
+// What the products' kernels are not made for is an error that says so.
 func TestMatmulErrors(t *testing.T) {
 	for want, change := range map[string]func(s *kernels.Matmul){
-		"kernel m: PTX: weights are f32, expected bf16":                             func(s *kernels.Matmul) { s.Parts[0].Elem = tile.F32 },
-		"kernel m: PTX: the greatest of some columns, expected all of them":         func(s *kernels.Matmul) { s.Parts[0].Argmax = 64 },
-		"kernel m: PTX: rows of x are integers, expected floats":                    func(s *kernels.Matmul) { s.X = kernels.Group{Format: quant.Int8, Len: 32} },
+		"kernel m: PTX: weights are f32, expected bf16, int8 or int4": func(s *kernels.Matmul) { s.Parts[0].Elem = tile.F32 },
+		"kernel m: PTX: weights are nf4, whose levels bfloat16 does not hold, expected bf16, int8 or int4": func(s *kernels.Matmul) {
+			s.Parts[0].Group = packing.Group{Format: quant.NF4, Len: 64}
+		},
+		"kernel m: PTX: rows of x are integers, expected floats":                    func(s *kernels.Matmul) { s.X = packing.Group{Format: quant.Int8, Len: 32} },
 		"kernel m: PTX: 3 accumulators, expected 1 or 2":                            func(s *kernels.Matmul) { s.Parts[0].Accs = 3 },
 		"kernel m: PTX: an operand's columns are 2 elements apart, expected 0 or 1": func(s *kernels.Matmul) { s.Parts[0].Extra[1].Strides[2] = 2 },
 		"kernel m: PTX: the result's columns are 3 elements apart, expected 1":      func(s *kernels.Matmul) { s.Parts[0].Outs[0].Strides[2] = 3 },
-		"kernel m: PTX: kernel m_part0: a scalar expression uses operand 3 of 3":    func(s *kernels.Matmul) { s.Parts[0].Exprs[0] = f32(3) },
+		"kernel m: PTX: kernel m_0: a scalar expression uses operand 3 of 3":        func(s *kernels.Matmul) { s.Parts[0].Exprs[0] = f32(3) },
 	} {
-		s := matmulCases()[1].spec()
-		change(s)
-		if _, err := build("m", s); err == nil || err.Error() != want {
-			t.Errorf("got %v, want %s", err, want)
+		for _, c := range []productCase{fewCases()[0], manyCases()[0]} {
+			s := c.spec()
+			change(s)
+			if _, err := build("m", s); err == nil || err.Error() != want {
+				t.Errorf("%v: got %v, want %s", c, err, want)
+			}
 		}
 	}
 }

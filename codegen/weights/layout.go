@@ -19,15 +19,10 @@ func (m Matrix) As(l program.Layout) Matrix {
 	return m
 }
 
-// RowStride is the number of elements between rows that lie one by one.
-func (m Matrix) RowStride() int64 {
-	return layout{m.Layout, m.W.Type.DType, 0}.packedCols()
-}
-
 // stored is the layout that the weight has for it: runs that are neighbors and need no padding are one.
 func (m Matrix) stored() program.Layout {
 	l := m.Layout
-	if l.Split == 1 && l.Run%width(l.Kind) == 0 {
+	if l.Split == 1 && l.Run%packing.PanelWidth == 0 {
 		l.Run *= m.Blocks
 	}
 	return l
@@ -54,31 +49,8 @@ func GroupOf(d ir.DType) packing.Group {
 	return packing.Group{Format: f, Len: int64(n)}
 }
 
-// width is the number of rows that lie side by side, and padding of how many the rows of a selection are a multiple.
-func width(k program.LayoutKind) int64 {
-	if k == program.LayoutRows {
-		return 1
-	}
-	return packing.PanelWidth
-}
-
-func (p layout) padding() int64 {
-	if p.Kind == program.LayoutRows {
-		return 1
-	}
-	return packing.PanelPad
-}
-
-// rowAlign is what rows that lie one by one begin at multiples of, in bytes.
-const rowAlign = 16
-
 // packedCols is how many elements a row has with its padding.
-func (p layout) packedCols() int64 {
-	if p.Kind == program.LayoutRows {
-		return roundUp(p.Cols, rowAlign/int64(p.dtype.Bytes()))
-	}
-	return roundUp(p.Cols, int64(p.KPack))
-}
+func (p layout) packedCols() int64 { return roundUp(p.Cols, int64(p.KPack)) }
 
 func roundUp(n, step int64) int64 { return (n + step - 1) / step * step }
 
@@ -87,17 +59,17 @@ func (p layout) panelBytes() int64 {
 	if q := GroupOf(p.dtype); q.Len > 0 {
 		return q.Blocks(p.Cols) * q.BlockBytes()
 	}
-	return p.packedCols() * width(p.Kind) * int64(p.dtype.Bytes())
+	return p.packedCols() * packing.PanelWidth * int64(p.dtype.Bytes())
 }
 
 // selectionBytes is the size of the rows that are packed together.
 func (p layout) selectionBytes() int64 {
-	w := width(p.Kind)
-	return roundUp(p.rows/(p.Split*p.Run)*roundUp(p.Run, w), p.padding()) / w * p.panelBytes()
+	const w = packing.PanelWidth
+	return roundUp(p.rows/(p.Split*p.Run)*roundUp(p.Run, w), packing.PanelPad) / w * p.panelBytes()
 }
 
 // order returns the rows in the places they have, -1 for padding: selection by selection, run by run, every run padded
-// to whole panels and every selection to packing.PanelPad rows where they lie in panels.
+// to whole panels and every selection to packing.PanelPad rows.
 func (p layout) order() []int64 {
 	var places []int64
 	for which := range p.Split {
@@ -106,11 +78,11 @@ func (p layout) order() []int64 {
 			for r := range p.Run {
 				places = append(places, first+r)
 			}
-			for int64(len(places))%width(p.Kind) != 0 {
+			for int64(len(places))%packing.PanelWidth != 0 {
 				places = append(places, -1)
 			}
 		}
-		for int64(len(places)-start)%p.padding() != 0 {
+		for int64(len(places)-start)%packing.PanelPad != 0 {
 			places = append(places, -1)
 		}
 	}
@@ -119,7 +91,7 @@ func (p layout) order() []int64 {
 
 // at is the place of element c of the n-th of rows that lie side by side.
 func (p layout) at(n, c int) int {
-	w := int(width(p.Kind))
+	const w = packing.PanelWidth
 	if p.KPack == 2 {
 		return c/2*2*w + 2*n + c%2
 	}

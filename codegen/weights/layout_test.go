@@ -23,10 +23,6 @@ func panels(kpack uint8, split, run, cols int64) program.Layout {
 	return program.Layout{Kind: program.LayoutPanels, KPack: kpack, Split: split, Run: run, Cols: cols}
 }
 
-func rows(kpack uint8, split, run, cols int64) program.Layout {
-	return program.Layout{Kind: program.LayoutRows, KPack: kpack, Split: split, Run: run, Cols: cols}
-}
-
 func transposedLayout(l program.Layout) program.Layout {
 	l.Transposed = true
 	return l
@@ -51,11 +47,6 @@ func TestLayouts(t *testing.T) {
 			[]float32{1, 7, 13, 19, 0}},
 		{Matrix{Layout: panels(1, 1, 4, 6), Blocks: 3}, []int{3, 4, 6}, panels(1, 1, 4, 6),
 			[]float32{1, 7, 13, 19, 0}},
-		// Rows one by one begin at multiples of 16 bytes; selections lie behind each other.
-		{Matrix{Layout: rows(1, 1, 4, 6), Blocks: 3}, []int{12, 6}, rows(1, 1, 12, 6),
-			[]float32{1, 2, 3, 4, 5, 6, 0, 0, 7}},
-		{Matrix{Layout: rows(1, 2, 2, 3), Blocks: 3}, []int{12, 3}, rows(1, 2, 2, 3),
-			[]float32{1, 2, 3, 0, 4, 5, 6, 0, 13, 14, 15, 0}},
 		// Blocks of whole panels are like one run.
 		{Matrix{Layout: panels(1, 1, 16, 3), Blocks: 2}, []int{2, 16, 3}, panels(1, 1, 32, 3),
 			[]float32{1, 4, 7}},

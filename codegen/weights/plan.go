@@ -11,6 +11,7 @@ import (
 	"math"
 	"slices"
 
+	"pgc/codegen/packing"
 	"pgc/ir"
 	"pgc/ir/floats"
 	"pgc/ir/quant"
@@ -273,7 +274,7 @@ func (e *entry) writePacked(w io.Writer, t Tensor, read *cursor, rounding *quant
 	if pk.Transposed {
 		t.Data, t.Read = transposed(t.All(), int(pk.Cols), int(pk.rows), t.DType.Bytes()), nil
 	}
-	size, wide := pk.panelBytes(), int(width(pk.Kind))
+	size, wide := pk.panelBytes(), packing.PanelWidth
 	rowBytes := pk.Cols * int64(t.DType.Bytes())
 	each := int(max(1, chunk/size)) * wide
 	parts := slices.Collect(slices.Chunk(pk.order(), each))
@@ -334,7 +335,7 @@ func (p layout) interleave(panel, row []byte, r int) {
 	if n := len(row) % size; n > 0 {
 		row = append(slices.Clip(row), make([]byte, size-n)...)
 	}
-	at, step := r*size, int(width(p.Kind))*size
+	at, step := r*size, packing.PanelWidth*size
 	if size == 2 {
 		for i := 0; i+2 <= len(row); i += 2 {
 			binary.LittleEndian.PutUint16(panel[at:], binary.LittleEndian.Uint16(row[i:]))

@@ -51,7 +51,7 @@ func (p layout) dequantized(packed []byte) []byte {
 
 // unpacked returns the rows of a packed matrix of floats.
 func (p layout) unpacked(packed []byte) []byte {
-	size, cols, w := p.dtype.Bytes(), int(p.Cols), int(width(p.Kind))
+	size, cols, w := p.dtype.Bytes(), int(p.Cols), packing.PanelWidth
 	out := make([]byte, int(p.rows)*cols*size)
 	for at, r := range p.order() {
 		if r < 0 {

@@ -12,7 +12,6 @@ type LayoutKind uint8
 const (
 	LayoutPlain  LayoutKind = iota // row-major
 	LayoutPanels                   // a matrix as panels of 16 rows side by side, k by k
-	LayoutRows                     // a matrix row by row, each from a multiple of 16 bytes on
 	layoutKinds
 )
 
@@ -37,7 +36,7 @@ func (l Layout) String() string {
 	}
 	s := []string{fmt.Sprintf("layout %d", l.Kind)}
 	if l.Kind < layoutKinds {
-		s[0] = [...]string{"", "panels of 16", "rows"}[l.Kind]
+		s[0] = [...]string{"", "panels of 16"}[l.Kind]
 	}
 	if l.Transposed {
 		s = append(s, "transposed")
@@ -62,9 +61,6 @@ func (l Layout) validate(shape []int64) error {
 	}
 	if l.KPack != 1 && l.KPack != 2 {
 		return fmt.Errorf("layout %v: K is packed by %d, expected 1 or 2", l, l.KPack)
-	}
-	if l.Kind == LayoutRows && l.KPack != 1 {
-		return fmt.Errorf("layout %v: K of rows is packed", l)
 	}
 	elements, ok := product(shape)
 	if whole, fits := product([]int64{l.Split, l.Run, l.Cols}); !ok || !fits || elements%whole != 0 {

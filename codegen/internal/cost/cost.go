@@ -46,7 +46,7 @@ func Of(s kernels.Spec) Cost {
 		return matmul(s)
 	case *kernels.Argmax:
 		return matmul(s.Matmul)
-	case *kernels.Epilogue: // the loop around it counts
+	case *kernels.Epilogue, *kernels.Rows: // the loop around them counts
 		return Cost{}
 	case *kernels.Attention:
 		return attention(s)

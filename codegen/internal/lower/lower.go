@@ -14,7 +14,6 @@ import (
 	"pgc/ir"
 	"pgc/ir/scalar"
 	"pgc/ir/tile"
-	"pgc/runtime/program"
 )
 
 // Launch is one kernel launch before kernels are built: a spec and the values its operands are read from and its
@@ -273,10 +272,6 @@ func (l *lowerer) lowerMap(op *ir.Op) ([]Launch, error) {
 
 // lookIn makes o, a lookup whose rows run along a dimension of the domain, one in a packed table.
 func lookIn(m weights.Matrix, o *kernels.Operand, dim int) {
-	if m.Kind == program.LayoutRows {
-		o.Rows.Stride = m.RowStride()
-		return
-	}
 	o.Strides[dim] = kernels.PanelWidth
 	o.Rows.Panel, o.Rows.Stride = m.Cols, 0
 	o.Rows.Group, o.Rows.VNNI2 = weights.GroupOf(m.W.Type.DType), m.KPack == 2

@@ -62,6 +62,16 @@ func (l *lowerer) matrixOf(v *ir.Value) (weights.Matrix, error) {
 	return m, nil
 }
 
+// alignedRows reports whether every row of a value begins at a multiple of 16 bytes, as buffers do.
+func (l *lowerer) alignedRows(v *ir.Value) bool {
+	const align = 16
+	aligned := v.Buf.Offset%align == 0 && l.strides(v)[0]*v.Type.DType.MemoryBytes()%align == 0
+	for _, t := range v.Buf.Terms {
+		aligned = aligned && t.Stride%align == 0
+	}
+	return aligned
+}
+
 func (l *lowerer) lowerMatmul(op *ir.Op) ([]Launch, error) {
 	a := ir.ViewMatmul(op)
 	x := a.Row[0]
@@ -74,7 +84,7 @@ func (l *lowerer) lowerMatmul(op *ir.Op) ([]Launch, error) {
 			return nil, fmt.Errorf("@%s: matmul of %s that no row stored", l.f.Name, x.Type)
 		}
 	case len(a.Prologue) == 0:
-		spec.XStride = l.strides(x)[0]
+		spec.XStride, spec.Aligned = l.strides(x)[0], l.alignedRows(x)
 	default:
 		var err error
 		if spec.Prologue, err = l.prologue(a); err != nil {
