@@ -40,7 +40,7 @@ type Info struct {
 	GPU          *GPU      `json:"gpu,omitempty"`           // of a program for GPUs
 	Generator    string    `json:"generator"`               // the compiler
 	Verified     bool      `json:"verified"`                // whether this version of the file is known to have whole weights
-	VerifiedAt   time.Time `json:"verified_at,omitzero"`    // when their checksums were compared
+	VerifiedAt   time.Time `json:"verified_at,omitzero"`    // when their checksums were compared, if that was earlier
 	Verifies     bool      `json:"verifies"`                // whether the next answer compares them
 }
 

@@ -166,6 +166,7 @@ func (v *verdict) files() {
 				v.add("partial", "status %d %s, and %s is %s", v.r.status, v.r.signal, name, e.what)
 			}
 		case strings.HasPrefix(name, "home/.cache") && len(v.c.Args) > 0 && v.c.Args[0] == "run":
+		case strings.HasPrefix("home/.cache/pgc-verified", name), strings.HasPrefix(name, "home/.cache/pgc-verified/"): // a record that weights are whole
 		case existed && strings.HasPrefix(name, "home/"): // the program, replaced
 		case !existed && double && strings.Contains(name, "/.pgc-"), !existed && double && strings.HasPrefix(name, "tmp/"):
 		default:

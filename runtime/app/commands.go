@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"pgc"
 	"pgc/runtime/native"
@@ -129,7 +130,9 @@ func (c *infoCmd) Run(a *App) error {
 		}
 	}
 	i := a.Executable.Info(a.options()...)
-	i.Verified = i.Verified || c.Verify
+	if c.Verify {
+		i.Verified, i.VerifiedAt = true, time.Time{} // now
+	}
 	if c.JSON {
 		return json.NewEncoder(a.Out).Encode(i)
 	}

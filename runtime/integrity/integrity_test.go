@@ -291,6 +291,18 @@ func TestRecords(t *testing.T) {
 	if known() {
 		t.Error("a file whose change time is another is known")
 	}
+	t.Setenv("XDG_CACHE_HOME", "")
+	for _, home := range []string{"", "relative", "/dev/null"} {
+		t.Setenv("HOME", home)
+		verify()
+		if known() {
+			t.Errorf("HOME=%s: it is known", home)
+		}
+	}
+	if _, err := os.Lstat("relative"); err == nil {
+		t.Error("a folder is made where the program runs")
+	}
+	t.Setenv("XDG_CACHE_HOME", cache)
 	for range maxRecords {
 		must(os.WriteFile(filepath.Join(folder, "x"+fmt.Sprint(rand.Uint64())), nil, 0o600))
 	}

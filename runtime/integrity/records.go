@@ -55,13 +55,18 @@ func Known(m *program.Executable) (time.Time, bool) {
 	return r.Verified, true
 }
 
+// folder is the path of the records' folder, or "" where the user has none.
+func folder() string {
+	cache, err := os.UserCacheDir()
+	if err != nil || !filepath.IsAbs(cache) { // relative to wherever the program runs
+		return ""
+	}
+	return filepath.Join(cache, folderName)
+}
+
 // openFolder opens the folder of the records, unless it is not this user's alone to write.
 func openFolder() (*os.File, error) {
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return nil, err
-	}
-	path := filepath.Join(cache, folderName)
+	path := folder()
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: path, Err: err}
@@ -86,11 +91,8 @@ func remember(m *program.Executable) {
 		return
 	}
 	dir, err := openFolder()
-	if errors.Is(err, os.ErrNotExist) {
-		if cache, cacheErr := os.UserCacheDir(); cacheErr == nil {
-			os.MkdirAll(filepath.Join(cache, folderName), 0o700)
-			dir, err = openFolder()
-		}
+	if errors.Is(err, os.ErrNotExist) && os.MkdirAll(folder(), 0o700) == nil {
+		dir, err = openFolder()
 	}
 	if err != nil {
 		return
