@@ -75,6 +75,12 @@ func (e *Executable) ISAs() (names []string) {
 	return names
 }
 
+// CheckISA returns an error that says what this CPU lacks for one of the instruction sets that ISAs lists.
+func (e *Executable) CheckISA(name string) error {
+	_, err := e.processor(options{isa: name})
+	return err
+}
+
 // GPURuntime is the runtime for GPUs, an ELF file, of an executable that begins with the one for processors and has code
 // for both, or nil.
 func (e *Executable) GPURuntime() []byte { return e.file.Section(manifest.SectionRuntimeGPU) }

@@ -95,6 +95,10 @@ func TestNoSetFits(t *testing.T) {
 	if err == nil || !strings.Contains(string(out), want) || strings.Count(string(out), "\n") != 1 {
 		t.Errorf("got %q, expected %q", out, want)
 	}
+	// What --isa asks for cannot run whatever the picture is.
+	if out, err := exec.Command(exe, "--isa", "x86-64-v3", "x.png", "caption en").CombinedOutput(); err == nil || !strings.Contains(string(out), want) {
+		t.Errorf("--isa: got %q, expected %q", out, want)
+	}
 	if out, err := exec.Command(exe, "info").CombinedOutput(); err != nil || !strings.Contains(string(out), "lacks mill") {
 		t.Errorf("info: %v: %s", err, out)
 	}

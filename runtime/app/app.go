@@ -165,6 +165,11 @@ func Run(ctx context.Context, name string, e *pgc.Executable, h Host, args []str
 	if a.isa = c.ISA; a.isa != "" && !slices.Contains(e.ISAs(), a.isa) {
 		return usage{fmt.Errorf("--isa %s is not in this executable: expected %s", a.isa, strings.Join(e.ISAs(), " or "))}
 	}
+	if a.isa != "" && needsDevice(k.Command()) { // before anything else, as it does not depend on what is asked
+		if err := e.CheckISA(a.isa); err != nil {
+			return err
+		}
+	}
 	return out.Finish(k.Run(a))
 }
 
