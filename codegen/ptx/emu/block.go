@@ -166,6 +166,7 @@ func (w *warp) reset() {
 	w.groups = append(w.groups[:0], group{mask: w.all})
 	w.poisoned = len(w.program.unwritten) > 0
 	clear(w.poison)
+	clear(w.lost)
 	clear(w.unknown[:w.program.slots])
 	for _, r := range w.program.unwritten {
 		w.unknown[r] = everyone

@@ -195,12 +195,12 @@ func TestFindings(t *testing.T) {
 		kind            Kind
 		want            string
 	}{
-		{1, 32, "add.s32 %r1, %r0, %r2;", Uninitialized, "ptx:17:1: uninitialized: k, block 0, thread 0: add.s32 reads %r2, which the thread has not written"},
+		{1, 32, "add.s32 %r1, %r0, %r2;\n" + store1, Uninitialized, "ptx:17:1: uninitialized: k, block 0, thread 0: add.s32 reads %r2, which the thread has not written"},
 		{1, 32, "setp.lt.s32 %p0, %r0, 9; @%p0 mov.b32 %r1, 1;\n" + store1, Uninitialized, "ptx:18:32: uninitialized: k, block 0, thread 9: st.global.b32 reads %r1"},
 		{1, 32, "@%p3 mov.b32 %r1, 1;", Uninitialized, "thread 0: mov.b32 reads %p3"},
 		{1, 32, "mov.b32 %r1, %r2;\n" + store1, Uninitialized, "ptx:17:1: uninitialized: k, block 0, thread 0: mov.b32 reads %r2"},
 		{1, 32, "mad.wide.u32 %d1, %r0, 4, %d9;\nld.global.b32 %r1, [%d1];\n" + store1, Uninitialized, "ptx:18:1: uninitialized: k, block 0, thread 0: ld.global.b32 reads bytes 0 to 3 of y, which nobody has written"},
-		{1, 32, "ld.shared.f32 %f0, [%r9+4]; add.f32 %f0, %f0, %f0;", Uninitialized, "reads bytes 4 to 7 of shared memory"},
+		{1, 32, "ld.shared.f32 %f0, [%r9+4]; add.f32 %f0, %f0, %f0; mov.b32 %r1, %f0; " + store1, Uninitialized, "reads bytes 4 to 7 of shared memory"},
 		{1, 32, "ld.global.b32 %r1, [%d0+1024];", OutOfBounds, "thread 0: ld.global.b32 touches bytes 1024 to 1027 of x, which has 1024"},
 		{1, 32, "st.global.b32 [%d9+-4], %r0;", OutOfBounds, "touches bytes -4 to -1 of y"},
 		{1, 64, "mov.b64 %d0, 64; ld.global.f32 %f0, [%d0];", OutOfBounds, "touches address 0x40, where no buffer lies"},
@@ -250,10 +250,11 @@ func TestFindings(t *testing.T) {
 		{1, 32, own + "bar.warp.sync 0xffffffff; ld.shared.f32 %f1, [%r9]; bar.warp.sync 0xffffffff; st.shared.v2.f32 [%r5], {%f2, %f0};"},
 		{1, 32, source + "cp.async.cg.shared.global [%r5], [%d2], 16, 3; cp.async.commit_group; cp.async.wait_group 0; bar.sync 0; ld.shared.f32 %f1, [%r9+16];"},
 		{1, 64, copied + "cp.async.wait_all; bar.sync 0; xor.b32 %r5, %r5, 512; ld.shared.f32 %f1, [%r5];"},
-		{4, 64, "mov.b32 %r1, 5; st.global.b32 [%d9], %r1;"},                                                                                               // the same value by all
-		{1, 32, "mov.b32 %r2, %r3; setp.lt.s32 %p0, %r0, 99; selp.b32 %r1, %r0, %r2, %p0;" + store1},                                                       // an unwritten value that nobody chooses
-		{1, 32, "ld.global.b32 %r2, [%d9]; mov.b32 %r1, 1; " + store1},                                                                                     // a load whose result nobody uses
-		{1, 128, "mov.b32 %r1, 1; shr.u32 %r2, %r0, 5; setp.lt.u32 %p0, %r2, 2; @%p0 bra $a; bar.sync 2, 64; bra $b; $a: bar.sync 1, 64; $b: bar.sync 0;"}, // named barriers
+		{4, 64, "mov.b32 %r1, 5; st.global.b32 [%d9], %r1;"},                                                                                                                                                                     // the same value by all
+		{1, 32, "mov.b32 %r2, %r3; setp.lt.s32 %p0, %r0, 99; selp.b32 %r1, %r0, %r2, %p0;" + store1},                                                                                                                             // an unwritten value that nobody chooses
+		{1, 32, "prmt.b32 %r1, %r2, %r0, 0x4444; shl.b32 %r3, %r2, 16; mov.b32 {%h0, %h1}, %r3; cvt.u32.u16 %r3, %h0; add.s32 %r1, %r1, %r3; and.b32 %r4, %r5, 0xff00; and.b32 %r4, %r4, 255; add.s32 %r1, %r1, %r4; " + store1}, // undefined bytes that nobody uses
+		{1, 32, "ld.global.b32 %r2, [%d9]; mov.b32 %r1, 1; " + store1},                                                                                                                                                           // a load whose result nobody uses
+		{1, 128, "mov.b32 %r1, 1; shr.u32 %r2, %r0, 5; setp.lt.u32 %p0, %r2, 2; @%p0 bra $a; bar.sync 2, 64; bra $b; $a: bar.sync 1, 64; $b: bar.sync 0;"},                                                                       // named barriers
 	} {
 		if f := finding(t, c.blocks, c.threads, c.text); f != nil {
 			t.Errorf("%s\n\t%v", c.text, f)

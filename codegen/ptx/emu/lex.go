@@ -65,6 +65,9 @@ func lex(file, text string) ([]token, error) {
 					i++
 				}
 				i++
+				if c == '.' && i < len(text) && text[i] == '.' { // directives follow each other, as in .reg.b32
+					break
+				}
 			}
 		case strings.IndexByte("(){}[]<>,;:@!+-|=*~&", c) >= 0:
 			i++

@@ -8,12 +8,16 @@ import (
 // builders makes instructions by the first part of their opcodes.
 var builders map[string]func(l *lowering, m *mods)
 
+// pureOps is the names of instructions that compute registers from registers, thread by thread.
+var pureOps = map[string]bool{}
+
 func init() {
-	builders = map[string]func(l *lowering, m *mods){}
-	for _, table := range []map[string]func(l *lowering, m *mods){controlOps, integerOps, bitOps, floatOps, convertOps, moveOps, compareOps, memoryOps,
-		atomicOps, asyncOps, warpOps, matrixOps, mbarrierOps} {
-		for name, f := range table {
-			builders[name] = f
+	type table = map[string]func(l *lowering, m *mods)
+	builders = table{}
+	for i, t := range []table{integerOps, bitOps, videoOps, floatOps, convertOps, moveOps, compareOps, controlOps, memoryOps, atomicOps, asyncOps, warpOps,
+		matrixOps, mbarrierOps} {
+		for name, f := range t {
+			builders[name], pureOps[name] = f, i < 7
 		}
 	}
 }
@@ -157,6 +161,7 @@ func (l *lowering) source(o *rop, t typ, wider bool) reg {
 		l.fits(o, t, wider)
 		r := l.slot(o.reg)
 		l.out.reads = append(l.out.reads, r)
+		l.out.must = append(l.out.must, known{r, t.needed()})
 		return r
 	case ropConstant:
 		if !o.isLit {
@@ -271,6 +276,7 @@ func (l *lowering) place(o *rop, sp space) (base reg, offset int64, where space)
 	}
 	r := l.slot(o.reg)
 	l.out.reads = append(l.out.reads, r)
+	l.out.must = append(l.out.must, known{r, o.typ.mask()})
 	return r, o.offset, sp
 }
 

@@ -4,9 +4,9 @@ import "math/bits"
 
 // bitOps is logic, shifts, and what finds, counts and moves bits.
 var bitOps = map[string]func(l *lowering, m *mods){
-	"and": logic(func(a, b uint64) uint64 { return a & b }),
-	"or":  logic(func(a, b uint64) uint64 { return a | b }),
-	"xor": logic(func(a, b uint64) uint64 { return a ^ b }),
+	"and": logic(func(a, b uint64) uint64 { return a & b }, lostAnd(false)),
+	"or":  logic(func(a, b uint64) uint64 { return a | b }, lostAnd(true)),
+	"xor": logic(func(a, b uint64) uint64 { return a ^ b }, lostAny),
 	"not": func(l *lowering, m *mods) {
 		t := m.typ()
 		if t == pred {
@@ -73,7 +73,10 @@ var bitOps = map[string]func(l *lowering, m *mods){
 	"prmt": func(l *lowering, m *mods) {
 		mode := m.take("f4e", "b4e", "rc8", "ecl", "ecr", "rc16")
 		m.among(b32)
-		l.ternary(b32, b32, func(a, b, c uint64) uint64 { return permute(a|b<<32, c, mode) })
+		l.count(4, 4)
+		a := l.now.args
+		d, x, y, c := l.dst(&a[0], b32), l.src(&a[1], b32), l.src(&a[2], b32), l.src(&a[3], b32)
+		l.out.run, l.out.spread = three(d, x, y, c, func(a, b, c uint64) uint64 { return permute(a|b<<32, c, mode) }), lostPermute(x, y, c, mode)
 	},
 	"popc": func(l *lowering, m *mods) {
 		t := m.among(b32, b64)
@@ -160,11 +163,14 @@ var bitOps = map[string]func(l *lowering, m *mods){
 }
 
 // logic is and, or and xor, of bits or predicates.
-func logic(f func(a, b uint64) uint64) func(l *lowering, m *mods) {
+func logic(f func(a, b uint64) uint64, lost func(a, b reg) func(w *warp, lane, i int) uint64) func(l *lowering, m *mods) {
 	return func(l *lowering, m *mods) {
 		t := m.among(pred, b16, b32, b64)
 		if t != pred {
-			l.binary(t, f)
+			l.count(3, 3)
+			a := l.now.args
+			d, x, y := l.dst(&a[0], t), l.src(&a[1], t), l.src(&a[2], t)
+			l.out.run, l.out.spread = two(d, x, y, f), lost(x, y)
 			return
 		}
 		l.count(3, 3)

@@ -38,6 +38,9 @@ func convert(l *lowering, m *mods) {
 	}
 	d, s := l.result(&a[0], storage(to), true), l.source(&a[1], storage(from), true)
 	l.out.run = one(d, s, converter(l, o, to, from, a[0].typ))
+	if to.integer() && from.integer() && !o.sat {
+		l.out.spread = lostCut(s, from, to)
+	}
 }
 
 // storage is the type of a register for a value of a type: alike in class, so that literals fit.

@@ -96,7 +96,8 @@ func (l *lowering) binary(t typ, f func(a, b uint64) uint64) {
 func (l *lowering) shift(t typ, f func(a, b uint64) uint64) {
 	l.count(3, 3)
 	a := l.now.args
-	l.out.run = two(l.dst(&a[0], t), l.src(&a[1], t), l.src(&a[2], u32), f)
+	d, v, by := l.dst(&a[0], t), l.src(&a[1], t), l.src(&a[2], u32)
+	l.out.run, l.out.spread = two(d, v, by, f), lostShift(v, by, f)
 }
 
 func (l *lowering) ternary(t, third typ, f func(a, b, c uint64) uint64) {
@@ -351,6 +352,7 @@ func (l *lowering) divide(m *mods, quotient bool) {
 			p, q := e(w.r[x][i]), e(w.r[y][i])
 			var v uint64
 			switch {
+			case q == 0 && w.unknown[y]>>i&1 != 0:
 			case q == 0:
 				w.fail(Trap, i, "%s divides by zero, which has no defined result", w.name())
 			case t.signed() && quotient:

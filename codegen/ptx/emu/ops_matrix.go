@@ -169,6 +169,13 @@ func multiplyMatrices(l *lowering, m *mods) {
 		}
 		l.integerMatrix(s, ta, tb, limited, "")
 	}
+	run, loss := l.out.run, l.loss
+	l.out.run = func(w *warp, m uint32) {
+		if w.poisoned {
+			loss(w)
+		}
+		run(w, m)
+	}
 }
 
 // fragments is the registers of A, B, C and D, checked against the shape. Elements of D and C fill bits each.
@@ -184,7 +191,49 @@ func (l *lowering) fragments(s mmaShape, element, sum, register typ) (d, a, b, c
 	if na < 1 || nb < 1 {
 		l.unknown("%s", l.now.in.name)
 	}
-	return l.results(&args[0], nc, t, false), l.sources(&args[1], na, register, false), l.sources(&args[2], nb, register, false), l.sources(&args[3], nc, t, false)
+	d, a = l.results(&args[0], nc, t, false), l.sources(&args[1], na, register, false)
+	b, c = l.sources(&args[2], nb, register, false), l.sources(&args[3], nc, t, false)
+	l.lossOf(s, per, sum == f16, d, a, b, c)
+	return d, a, b, c
+}
+
+// lossOf makes unknown what rows of A, columns of B and elements of C make unknown, and no more: what multiplies unused
+// rows or columns may be undefined.
+func (l *lowering) lossOf(s mmaShape, per int, pairs bool, d, a, b, c []reg) {
+	l.out.must, l.out.manages = nil, true
+	l.loss = func(w *warp) {
+		rows, columns, from := uint32(0), uint32(0), none
+		for i, r := range a {
+			eachLane(w.unknown[r], func(lane int) {
+				row, _ := fragmentA(s, per, lane, i)
+				rows, from = rows|1<<row, r
+			})
+		}
+		for _, r := range b {
+			eachLane(w.unknown[r], func(lane int) { columns, from = columns|1<<(lane/4), r })
+		}
+		for i, r := range d {
+			u := w.unknown[c[i]]
+			if u != 0 {
+				from = c[i]
+			}
+			for lane := range warpSize {
+				row, column, two := lane/4+i/2*8, lane%4*2+i%2, uint32(1)
+				if pairs {
+					row, column, two = lane/4+i*8, lane%4*2, 3
+				}
+				if rows>>row&1 != 0 || columns>>column&two != 0 {
+					u |= 1 << lane
+				}
+			}
+			w.unknown[r] = u
+			if delete(w.lost, r); u != 0 {
+				if w.poison[r] = w.poison[from]; w.poison[r] == nil {
+					w.poison[r] = w.unwritten(from, w.unknown[from])
+				}
+			}
+		}
+	}
 }
 
 // doubleProduct multiplies float64: every step is a fused multiply-add, k ascending.

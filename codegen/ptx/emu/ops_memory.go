@@ -151,6 +151,7 @@ func load(l *lowering, m *mods) {
 		}
 	}
 	total := size * a.n
+	free := a.strong || l.swapped[placeOf(&args[1])] // the first look of a loop about compare-and-swap races with nobody
 	l.out.run = func(w *warp, m uint32) {
 		w.addresses(a.base, a.offset, m)
 		if a.strong {
@@ -162,7 +163,7 @@ func load(l *lowering, m *mods) {
 		bad := uint32(0)
 		for rest := m; rest != 0; rest &= rest - 1 {
 			i := bits.TrailingZeros32(rest) & 31
-			b, known := w.fetch(a.space, i, w.addr[i], total, a.strong)
+			b, known := w.fetch(a.space, i, w.addr[i], total, free)
 			if !known {
 				bad |= 1 << i
 			}
@@ -188,25 +189,6 @@ func load(l *lowering, m *mods) {
 	}
 }
 
-// loaded notes which threads of a load got nothing that was written.
-func (w *warp) loaded(dst []reg, sp space, m, bad uint32, n int) {
-	var f *Finding
-	if bad != 0 {
-		w.poisoned = true
-		lane := bits.TrailingZeros32(bad)
-		f = w.finding(Uninitialized, lane, "%s reads %s, which nobody has written", w.name(), w.describe(sp, w.addr[lane], n))
-		f.byte = w.addr[lane]
-	}
-	for _, d := range dst {
-		w.unknown[d] = w.unknown[d]&^m | bad
-		if f != nil {
-			w.poison[d] = f
-		} else if w.unknown[d] == 0 {
-			delete(w.poison, d)
-		}
-	}
-}
-
 // store is st.
 func store(l *lowering, m *mods) {
 	args := l.now.args
@@ -214,11 +196,12 @@ func store(l *lowering, m *mods) {
 		l.count(2, 3)
 	}
 	a, t := l.access(m, &args[0])
+	needs := len(l.out.must)
 	src := l.sources(&args[1], a.n, t, true)
-	total, size := a.size*a.n, a.size
 	if a.space == local {
-		l.out.copies = true // unwritten registers may be saved
+		l.out.must = l.out.must[:needs] // unwritten registers may be saved
 	}
+	total, size := a.size*a.n, a.size
 	l.out.run = func(w *warp, m uint32) {
 		w.addresses(a.base, a.offset, m)
 		if a.strong {
@@ -237,7 +220,7 @@ func store(l *lowering, m *mods) {
 			w.put(a.space, i, w.addr[i], b[:total], a.strong)
 			if w.poisoned && a.space == local {
 				for j, s := range src {
-					if w.unknown[s]>>i&1 != 0 {
+					if w.lostBits(s, i)&t.mask() != 0 {
 						w.forget(i, w.addr[i]+uint64(j*size), size)
 					}
 				}

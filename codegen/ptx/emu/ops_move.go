@@ -40,12 +40,17 @@ var moveOps = map[string]func(l *lowering, m *mods){
 					}
 				}
 			}
-			if w.poisoned {
-				l := w.unknown[x]&yes | w.unknown[y]&^yes
-				w.mergeUnknown(d, l&m, m, x, y)
-			}
 		}
-		l.out.copies, l.out.manages, l.out.must = true, true, append(l.out.must, p)
+		l.out.guardRead = true
+		l.out.spread = func(w *warp, lane, _ int) uint64 {
+			switch yes := w.p[p]>>lane&1 != 0 != not; {
+			case w.lostBits(p, lane) != 0:
+				return ^uint64(0)
+			case yes:
+				return w.lostBits(x, lane)
+			}
+			return w.lostBits(y, lane)
+		}
 	},
 	"slct": func(l *lowering, m *mods) {
 		m.drop("ftz")
@@ -89,17 +94,6 @@ func copyLanes(d, s reg) func(*warp, uint32) {
 				}
 			}
 		}
-		w.copyUnknown(d, s, m)
-	}
-}
-
-// mergeUnknown says in which threads of m a selection holds nothing.
-func (w *warp) mergeUnknown(d reg, u, m uint32, from ...reg) {
-	w.unknown[d] = w.unknown[d]&^m | u
-	for _, s := range from {
-		if w.passPoison(d, s, u); w.poison[d] != nil {
-			return
-		}
 	}
 }
 
@@ -108,7 +102,6 @@ func move(l *lowering, m *mods) {
 	t := m.typ()
 	l.count(2, 2)
 	a := l.now.args
-	l.out.copies, l.out.manages = true, true
 	switch {
 	case a[1].kind == ropVector:
 		l.pack(t)
@@ -123,7 +116,6 @@ func move(l *lowering, m *mods) {
 				v = ^v
 			}
 			w.p[d] = w.p[d]&^m | v&m
-			w.copyUnknown(d, s, m)
 		}
 	default:
 		if a[0].typ == pred {
@@ -133,7 +125,8 @@ func move(l *lowering, m *mods) {
 		if a[1].kind == ropOther && a[1].sym != nil {
 			l.unknown("%s of the address of code", l.now.in.name)
 		}
-		l.out.run = copyLanes(d, l.source(&a[1], moved(t, &a[1]), false))
+		from := l.source(&a[1], moved(t, &a[1]), false)
+		l.out.run, l.out.spread = copyLanes(d, from), lostCopy(from)
 	}
 }
 
@@ -174,14 +167,8 @@ func (l *lowering) pack(t typ) {
 				D[i] = v
 			})
 		}
-		if w.poisoned {
-			u := uint32(0)
-			for _, r := range s {
-				u |= w.unknown[r]
-			}
-			w.mergeUnknown(d, u&m, m, s...)
-		}
 	}
+	l.out.spread = lostPack(s, bits, mask)
 }
 
 func (l *lowering) unpack(t typ) {
@@ -196,7 +183,6 @@ func (l *lowering) unpack(t typ) {
 	bits, mask := part.bits(), part.mask()
 	l.out.run = func(w *warp, m uint32) {
 		S := *w.r[s]
-		u := w.unknown[s]
 		for j, r := range d {
 			D := w.r[r]
 			for i := range D {
@@ -204,11 +190,9 @@ func (l *lowering) unpack(t typ) {
 					D[i] = S[i] >> (j * bits) & mask
 				}
 			}
-			if w.poisoned {
-				w.mergeUnknown(r, u&m, m, s)
-			}
 		}
 	}
+	l.out.spread = lostUnpack(s, bits, mask)
 }
 
 // convertAddress is cvta: only shared memory has addresses of its own.
@@ -222,7 +206,6 @@ func convertAddress(l *lowering, m *mods) {
 	switch {
 	case sp != shared:
 		l.out.run = copyLanes(d, s)
-		l.out.manages = true
 	case to:
 		l.out.run = one(d, s, func(v uint64) uint64 { return v - sharedView })
 	default:

@@ -90,13 +90,15 @@ func shuffle(l *lowering, m *mods) {
 	m.among(b32)
 	l.count(5, 5)
 	a := l.now.args
-	d, s, by, limit := l.dst(&a[0], b32), l.src(&a[1], b32), l.src(&a[2], b32), l.src(&a[3], b32)
+	d, s := l.dst(&a[0], b32), l.src(&a[1], b32)
+	l.out.must = nil // the value may be unwritten where nobody takes it
+	by, limit := l.src(&a[2], b32), l.src(&a[3], b32)
 	p := none
 	if a[0].pair != nil {
 		p = l.dst(a[0].pair, pred)
 	}
 	l.out.member = l.src(&a[4], b32)
-	l.out.copies, l.out.manages = true, true
+	l.out.manages = true
 	l.out.run = func(w *warp, m uint32) {
 		S, u := *w.r[s], w.unknown[s]
 		D, B, C := w.r[d], w.r[by], w.r[limit]
@@ -124,8 +126,12 @@ func shuffle(l *lowering, m *mods) {
 				w.poisoned = true
 				f = w.finding(Uninitialized, bits.TrailingZeros32(outside), "%s takes the value of a thread that does not take part", w.name())
 			}
+			if f == nil && lost != 0 {
+				f = w.unwritten(s, lost)
+			}
 			w.unknown[d] = w.unknown[d]&^m | lost | outside
-			if delete(w.poison, d); f != nil && w.unknown[d] != 0 {
+			delete(w.lost, d)
+			if f != nil {
 				w.poison[d] = f
 			}
 		}

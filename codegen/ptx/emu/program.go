@@ -20,24 +20,26 @@ const (
 
 // instr is an instruction, specialized to its registers and types.
 type instr struct {
-	run     func(w *warp, m uint32) // executes it for the threads of m
-	flow    flow
-	not     bool
-	copies  bool // moves values: unwritten ones pass through
-	manages bool // sets w.unknown of its results by itself
-	guard   reg
-	member  reg // threads that must be here together: a register with the mask, or none
-	target  int32
-	targets []int32
-	index   reg   // of multiway
-	reads   []reg // registers whose values count
-	must    []reg // of reads, those that copies may not pass on unwritten
-	writes  []reg
-	rank    int32 // groups with lower ranks run first
-	pos     Pos
-	name    string
-	block   int // basic block
-	bar     barrierSpec
+	run       func(w *warp, m uint32) // executes it for the threads of m
+	flow      flow
+	not       bool
+	pure      bool                              // computes registers from registers: what is unwritten passes through
+	manages   bool                              // sets w.unknown of its results by itself
+	guardRead bool                              // the guard is an operand, too
+	spread    func(w *warp, lane, i int) uint64 // bits of result i that hold nothing; nil where all or none do
+	guard     reg
+	member    reg // threads that must be here together: a register with the mask, or none
+	target    int32
+	targets   []int32
+	index     reg     // of multiway
+	reads     []reg   // registers whose values count
+	must      []known // what an instruction that is not pure needs
+	writes    []reg
+	rank      int32 // groups with lower ranks run first
+	pos       Pos
+	name      string
+	block     int // basic block
+	bar       barrierSpec
 }
 
 // constantKind says how a constant register gets its value.

@@ -119,26 +119,20 @@ func (l *launch) compare(b *block, p *page, q *tablePage, acquired uint32) *Find
 			return l.race(b, p.number, at, p.writes.writers[at/4], true, int(by.block), by.who, false)
 		}
 	}
-	if q.strong == nil {
+	if q.strong == nil || p.writes == nil {
 		return nil
 	}
 	var found *Finding
-	check := func(bits *pageBits, by *who, write bool) {
-		each4(bits, func(i int) {
-			if s := q.strong[i]; found == nil && s.sequence > acquired && int(s.by.block) != b.index {
-				found = l.race(b, p.number, i*4, by[i], write, int(s.by.block), s.by.who, true)
-			}
-		})
-	}
-	check(&p.r, &p.readers, false)
-	if p.writes != nil {
-		check(&p.w, &p.writes.writers, true)
-	}
+	each4(&p.w, func(i int) {
+		if s := q.strong[i]; found == nil && s.sequence > acquired && int(s.by.block) != b.index {
+			found = l.race(b, p.number, i*4, p.writes.writers[i], true, int(s.by.block), s.by.who, true)
+		}
+	})
 	return found
 }
 
-// strong notes an atomic or strong access to n bytes by a block, and returns the race with a plain access that nothing
-// orders.
+// strong notes an atomic or strong access to n bytes by a block, and returns the race with a plain write that nothing
+// orders. A plain read of what others change by atomics is allowed: it is how loops about compare-and-swap begin.
 func (l *launch) strong(b *block, w *warp, lane int, address uint64, n int, write bool, acquired uint32) *Finding {
 	t := &l.table
 	q := t.page(address >> pageShift)
@@ -155,13 +149,6 @@ func (l *launch) strong(b *block, w *warp, lane int, address uint64, n int, writ
 	}
 	if !write {
 		return nil
-	}
-	for i := range q.reads {
-		o := &q.reads[i]
-		if o.block != b.index && o.sequence > acquired && o.bits.meet(&bits) >= 0 {
-			by := q.readers[at/4]
-			return l.race(b, address>>pageShift, at, me, true, int(by.block), by.who, false)
-		}
 	}
 	if q.strong == nil {
 		q.strong = new([pageBytes / 4]strongMark)

@@ -12,8 +12,8 @@ func fma64(x, y, z float64) float64 { return math.FMA(x, y, z) }
 // bfloat16 are taken to be summed likewise.
 const kept = 25
 
-// factor is an element of A or B: value·2^-exponent has a magnitude below 2. Zero has the exponent none, infinity and
-// NaN have special.
+// factor is an element of A or B: value·2^-exponent has a magnitude below 2. Zero has the exponent noExponent, infinity
+// and NaN have notFinite.
 type factor struct {
 	value    float64
 	exponent int32
@@ -21,16 +21,24 @@ type factor struct {
 
 const (
 	noExponent = -1 << 18
-	special64  = 1 << 20
+	notFinite  = 1 << 20
 )
 
-// factorOf takes a float apart that has a mantissa of so many bits; bits are a float32's.
+// vector is the factors of a row of A or of a column of B, 16 at most; the rest are zeros.
+type vector struct {
+	value    [16]float64
+	exponent [16]int32
+}
+
+func (v *vector) set(k int, f factor) { v.value[k], v.exponent[k] = f.value, f.exponent }
+
+// factorOf takes a float apart; bits are a float32's.
 func factorOf(b uint32) factor {
 	e := int32(b >> 23 & 0xff)
 	v := float64(math.Float32frombits(b))
 	switch {
 	case e == 255:
-		return factor{v, special64}
+		return factor{v, notFinite}
 	case v == 0:
 		return factor{v, noExponent}
 	case e == 0:
@@ -41,31 +49,26 @@ func factorOf(b uint32) factor {
 
 // factorOfHalf takes a float16 apart.
 func factorOfHalf(h uint32) factor {
-	e, f := int32(h>>10&31), h&0x3ff
-	v := math.Ldexp(float64(f), -24)
-	exponent := int32(-14)
+	e := int32(h >> 10 & 31)
+	v := halfOf(uint64(h))
 	switch {
 	case e == 31:
-		return factor{halfOf(uint64(h)), special64}
-	case e > 0:
-		v = math.Ldexp(float64(f|0x400), int(e)-25)
-		exponent = e - 15
-	case f == 0:
-		return factor{0, noExponent}
+		return factor{v, notFinite}
+	case v == 0:
+		return factor{v, noExponent}
+	case e == 0:
+		e = 1
 	}
-	if h&0x8000 != 0 {
-		v = -v
-	}
-	return factor{v, exponent}
+	return factor{v, e - 15}
 }
 
-// halfFactors is factorOfHalf of every float16.
-var halfFactors = func() *[1 << 16]factor {
-	t := new([1 << 16]factor)
-	for h := range t {
-		t[h] = factorOfHalf(uint32(h))
+// halfFactors is factorOfHalf of every float16, brainFactors factorOf of every bfloat16.
+var halfFactors, brainFactors = func() (halves, brains *[1 << 16]factor) {
+	halves, brains = new([1 << 16]factor), new([1 << 16]factor)
+	for b := range uint32(1 << 16) {
+		halves[b], brains[b] = factorOfHalf(b), factorOf(b<<16)
 	}
-	return t
+	return halves, brains
 }()
 
 // floatMatrix multiplies bfloat16, float16 and tf32.
@@ -79,57 +82,61 @@ func (l *lowering) floatMatrix(s mmaShape, td, ta, tb, tc typ) {
 	}
 	d, a, b, c := l.fragments(s, element, td, b32)
 	per := 32 / element.bits()
-	load := func(to []factor, v uint32) {
-		switch ta {
-		case bf16:
-			to[0], to[1] = factorOf(v<<16), factorOf(v&0xffff0000)
-		case f16:
-			to[0], to[1] = halfFactors[v&0xffff], halfFactors[v>>16]
-		default:
-			to[0] = factorOf(v &^ (1<<13 - 1))
+	load := func(to *vector, k int, v uint32) { to.set(k, factorOf(v&^(1<<13-1))) }
+	if ta != tf32 {
+		table := brainFactors
+		if ta == f16 {
+			table = halfFactors
+		}
+		load = func(to *vector, k int, v uint32) {
+			to.set(k, table[v&0xffff])
+			to.set(k+1, table[v>>16])
 		}
 	}
+	padded := func() (v vector) {
+		for k := s.k; k < len(v.exponent); k++ {
+			v.exponent[k] = noExponent
+		}
+		return v
+	}()
 	l.out.run = func(w *warp, _ uint32) {
-		var A [16][16]factor
-		var B [8][16]factor
-		for lane := range warpSize {
-			for i, r := range a {
-				row, k := fragmentA(s, per, lane, i)
-				load(A[row][k:k+per], uint32(w.r[r][lane]))
+		var A [16]vector
+		var B [8]vector
+		if s.k < 16 {
+			for i := range A {
+				A[i] = padded
 			}
-			for i, r := range b {
-				k := lane%4*per + 4*per*i
-				load(B[lane/4][k:k+per], uint32(w.r[r][lane]))
+			for i := range B {
+				B[i] = padded
 			}
 		}
-		var out [16][8]uint32
-		if td == f16 {
-			for lane := range warpSize {
-				for i := range c {
-					v, row, col := w.r[c[i]][lane], lane/4+i*8, lane%4*2
-					for j := range 2 {
-						x := float32(halfOf(v >> (16 * j) & 0xffff))
-						out[row][col+j] = uint32(half(float64(fusedSum(A[row][:s.k], B[col+j][:s.k], x)), nearest))
-					}
-				}
+		for i, r := range a {
+			for lane, v := range w.r[r] {
+				row, k := fragmentA(s, per, lane, i)
+				load(&A[row&15], k, uint32(v))
 			}
-			for lane := range warpSize {
-				for i, r := range d {
-					o := &out[lane/4+i*8]
-					w.r[r][lane] = uint64(o[lane%4*2]) | uint64(o[lane%4*2+1])<<16
+		}
+		for i, r := range b {
+			for lane, v := range w.r[r] {
+				load(&B[lane/4], lane%4*per+4*per*i, uint32(v))
+			}
+		}
+		if td == f16 {
+			for i := range c {
+				C, D := *w.r[c[i]], w.r[d[i]]
+				for lane, v := range C {
+					x, y := &A[lane/4+i*8&15], &B[lane%4*2&7]
+					low := half(float64(fusedSum(x, y, float32(halfOf(v&0xffff)))), nearest)
+					y = &B[lane%4*2&7+1]
+					D[lane] = low | half(float64(fusedSum(x, y, float32(halfOf(v>>16)))), nearest)<<16
 				}
 			}
 			return
 		}
-		for lane := range warpSize {
-			for i := range c {
-				row, col := lane/4+i/2*8, lane%4*2+i%2
-				out[row][col] = uint32(bits32(fusedSum(A[row][:s.k], B[col][:s.k], f32of(w.r[c[i]][lane]))))
-			}
-		}
-		for lane := range warpSize {
-			for i, r := range d {
-				w.r[r][lane] = uint64(out[lane/4+i/2*8][lane%4*2+i%2])
+		for i := range c {
+			C, D := w.r[c[i]], w.r[d[i]]
+			for lane, v := range C {
+				D[lane] = bits32(fusedSum(&A[(lane/4+i/2*8)&15], &B[(lane%4*2+i%2)&7], f32of(v)))
 			}
 		}
 	}
@@ -138,46 +145,50 @@ func (l *lowering) floatMatrix(s mmaShape, td, ta, tb, tc typ) {
 // fusedSum is the sum of products and c as tensor cores compute it: the exact terms are moved to the exponent of the
 // largest, that of a product being the sum of its factors', and cut off towards zero; their sum is exact, and it is cut
 // off to float32, towards zero, too.
-func fusedSum(x, y []factor, c float32) float32 {
-	y = y[:len(x)]
-	top := int32(noExponent)
-	for k := range x {
-		top = max(top, x[k].exponent+y[k].exponent)
-	}
-	if top >= special64/2 {
-		return specialSum(x, y, c)
+func fusedSum(x, y *vector, c float32) float32 {
+	e, f := &x.exponent, &y.exponent
+	t0, t1, t2, t3 := e[0]+f[0], e[1]+f[1], e[2]+f[2], e[3]+f[3]
+	for k := 4; k < 16; k += 4 {
+		t0, t1 = max(t0, e[k]+f[k]), max(t1, e[k+1]+f[k+1])
+		t2, t3 = max(t2, e[k+2]+f[k+2]), max(t3, e[k+3]+f[k+3])
 	}
 	cf := factorOf(math.Float32bits(c))
-	if cf.exponent == special64 {
+	top := max(t0, t1, t2, t3, cf.exponent)
+	if top >= notFinite/2 {
 		return specialSum(x, y, c)
 	}
-	if top = max(top, cf.exponent); top <= noExponent/2 {
+	if top <= noExponent/2 {
 		return 0
 	}
 	// The unit of the sum is 2^(top-kept). Products in float64 are exact here, and so are those with a power of two.
 	scale := math.Float64frombits(uint64(kept-top+1023) << 52)
-	sum := int64(cf.value * scale)
-	for k := range x {
-		sum += int64(x[k].value * y[k].value * scale)
+	v, u := &x.value, &y.value
+	s0, s1, s2, s3 := int64(cf.value*scale), int64(0), int64(0), int64(0)
+	for k := 0; k < 16; k += 4 {
+		s0 += int64(v[k] * u[k] * scale)
+		s1 += int64(v[k+1] * u[k+1] * scale)
+		s2 += int64(v[k+2] * u[k+2] * scale)
+		s3 += int64(v[k+3] * u[k+3] * scale)
 	}
+	sum := s0 + s1 + s2 + s3
 	unit := top - kept
 	magnitude := uint64(max(sum, -sum))
 	last := max(unit+int32(bits.Len64(magnitude))-24, -149)
-	if drop := last - unit; drop > 0 {
-		magnitude = magnitude >> min(drop, 63) << min(drop, 63)
+	if drop := uint32(last - unit); last > unit {
+		magnitude = magnitude >> (drop & 63) << (drop & 63)
 	}
-	v := float32(float64(magnitude) * math.Float64frombits(uint64(unit+1023)<<52))
+	r := float32(float64(magnitude) * math.Float64frombits(uint64(unit+1023)<<52))
 	if sum < 0 {
-		return -v
+		return -r
 	}
-	return v
+	return r
 }
 
 // specialSum is a sum in which infinity or NaN occurs.
-func specialSum(x, y []factor, c float32) float32 {
+func specialSum(x, y *vector, c float32) float32 {
 	sum := float64(c)
-	for k := range x {
-		sum += x[k].value * y[k].value
+	for k := range x.value {
+		sum += x.value[k] * y.value[k]
 	}
 	return float32(sum)
 }

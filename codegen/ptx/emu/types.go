@@ -100,3 +100,11 @@ var spacesByName = map[string]space{"global": global, "shared": shared, "shared:
 func (s space) String() string {
 	return [...]string{"generic", "global", "shared", "local", "const", "param", "register"}[s] + " memory"
 }
+
+// needed has the bits of a register that an operand of the type takes.
+func (t typ) needed() uint64 {
+	if t == noType {
+		return ^uint64(0)
+	}
+	return t.mask()
+}

@@ -39,8 +39,9 @@ type warp struct {
 	state    warpState
 	r        []*lanes // by register; constants are shared
 	p        []uint32 // predicates, a bit a thread
-	unknown  []uint32 // by register, the threads in which it holds nothing that was written
+	unknown  []uint32 // by register, the threads in which it has bits that nobody has written
 	poisoned bool     // some register may be unknown
+	lost     map[reg]*lanes
 	poison   map[reg]*Finding
 	slab     []lanes
 	own      []lanes // special registers that differ from warp to warp
@@ -87,17 +88,20 @@ func (w *warp) run() {
 		}
 		switch {
 		case in.flow == straight:
-			if in.member != none && m != 0 && !w.together(in, m) {
-				if w.state != ready {
-					return
+			if in.member != none && m != 0 {
+				if v := w.r[in.member]; int(in.member) < w.program.slots && !uniform(v, m) {
+					w.split(in, m)
+					continue
 				}
-				continue
+				if !w.together(in, m) {
+					continue
+				}
 			}
 			g.pc++
 			if m != 0 {
 				in.run(w, m)
-				if w.poisoned && !in.manages {
-					w.settle(in, m)
+				if w.poisoned {
+					w.follow(in, m)
 				}
 				if w.state != ready {
 					return
@@ -122,9 +126,6 @@ func (w *warp) run() {
 				break
 			}
 			if !w.together(in, m) {
-				if w.state != ready {
-					return
-				}
 				continue
 			}
 			g.pc++
@@ -153,6 +154,12 @@ func (w *warp) together(in *instr, m uint32) bool {
 	if need&^m == 0 {
 		return true
 	}
+	w.wait(in, m, need)
+	return false
+}
+
+// wait lets the threads of m wait at the instruction in hand for the others of need.
+func (w *warp) wait(in *instr, m, need uint32) {
 	g := &w.groups[0]
 	if rest := g.mask &^ m; rest != 0 {
 		g.mask = m
@@ -165,7 +172,63 @@ func (w *warp) together(in *instr, m uint32) bool {
 		w.fail(Deadlock, bits.TrailingZeros32(m), "%s is reached by %d of %d threads of the warp, and the others never come", in.name,
 			bits.OnesCount32(m), bits.OnesCount32(need|m))
 	}
-	return false
+}
+
+// split executes an instruction for every team that is complete; the others wait.
+func (w *warp) split(in *instr, m uint32) {
+	missing := w.teams(in, m, func(team uint32) {
+		in.run(w, team)
+		if w.poisoned {
+			w.follow(in, team)
+		}
+	})
+	if missing == 0 {
+		w.groups[0].pc++
+		w.merge()
+		return
+	}
+	if rest := w.groups[0].mask &^ missing; rest != 0 {
+		w.groups = append(w.groups, group{pc: w.groups[0].pc + 1, mask: rest})
+		w.groups[0].mask = missing
+	}
+	w.wait(in, missing, missing)
+}
+
+// teams splits the threads of m by the masks that they give to an instruction, such as the tiles of a warp. It calls f
+// with the teams that are complete, and returns the threads of the others.
+func (w *warp) teams(in *instr, m uint32, f func(team uint32)) (missing uint32) {
+	masks := w.r[in.member]
+	for rest := m; rest != 0; {
+		lane := bits.TrailingZeros32(rest)
+		team := uint32(0)
+		for t := rest; t != 0; t &= t - 1 {
+			if i := bits.TrailingZeros32(t); uint32(masks[i]) == uint32(masks[lane]) {
+				team |= 1 << i
+			}
+		}
+		need := uint32(masks[lane])
+		if outside := team &^ need; outside != 0 {
+			w.fail(Trap, bits.TrailingZeros32(outside), "%s is executed by a thread that its mask %#x leaves out", in.name, need)
+		}
+		if need&w.alive == team {
+			f(team)
+		} else {
+			missing |= team
+		}
+		rest &^= team
+	}
+	return missing
+}
+
+// uniform reports whether a register holds the same in all threads of m.
+func uniform(v *lanes, m uint32) bool {
+	first := v[bits.TrailingZeros32(m)&31]
+	for ; m != 0; m &= m - 1 {
+		if v[bits.TrailingZeros32(m)&31] != first {
+			return false
+		}
+	}
+	return true
 }
 
 // branch moves the threads of m from the first group to the target, and the others to the next instruction.
@@ -280,72 +343,6 @@ func (w *warp) yieldGroup() bool {
 	}
 	w.groups[0], w.groups[next] = w.groups[next], w.groups[0]
 	return true
-}
-
-// inspect stops a thread that uses a register that holds nothing.
-func (w *warp) inspect(in *instr, m uint32) {
-	if in.guard != none {
-		if u := w.unknown[in.guard] & m; u != 0 {
-			w.blame(in.guard, u)
-		}
-		if p := w.p[in.guard]; in.not {
-			m &^= p
-		} else {
-			m &= p
-		}
-	}
-	list := in.reads
-	if in.copies {
-		list = in.must
-	}
-	for _, r := range list {
-		if u := w.unknown[r] & m; u != 0 && r != in.guard {
-			w.blame(r, u)
-		}
-	}
-}
-
-// settle notes that an instruction wrote its results.
-func (w *warp) settle(in *instr, m uint32) {
-	for _, r := range in.writes {
-		w.unknown[r] &^= m
-	}
-}
-
-// blame stops at a register that holds nothing: a load of unwritten memory is to blame if one put it there.
-func (w *warp) blame(r reg, u uint32) {
-	if f := w.poison[r]; f != nil {
-		panic(f)
-	}
-	panic(w.unwritten(r, u))
-}
-
-// unwritten is the finding that the instruction in hand reads a register in threads that have not written it.
-func (w *warp) unwritten(r reg, u uint32) *Finding {
-	return w.finding(Uninitialized, bits.TrailingZeros32(u), "%s reads %s, which the thread has not written", w.name(), w.program.registerName(r))
-}
-
-// copyUnknown says that d holds in the threads of m what s holds, unwritten or not.
-func (w *warp) copyUnknown(d, s reg, m uint32) {
-	if !w.poisoned {
-		return
-	}
-	w.unknown[d] = w.unknown[d]&^m | w.unknown[s]&m
-	w.passPoison(d, s, m)
-}
-
-// passPoison says that what is wrong with s is wrong with d; where nobody is to blame yet, the instruction in hand is.
-func (w *warp) passPoison(d, s reg, m uint32) {
-	delete(w.poison, d)
-	u := w.unknown[s] & m
-	if u == 0 {
-		return
-	}
-	f := w.poison[s]
-	if f == nil {
-		f = w.unwritten(s, u)
-	}
-	w.poison[d] = f
 }
 
 // fail stops the launch with a finding about a thread at the instruction in hand.

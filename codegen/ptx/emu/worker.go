@@ -24,7 +24,7 @@ func (l *launch) newBlock() *block {
 	wk.shared.init(l.dynamic-sharedBase+l.Shared, p.granule, n)
 	b := &block{worker: wk, mbars: map[uint32]*mbarrier{}}
 	for i := range n {
-		w := &warp{block: b, index: i, poison: map[reg]*Finding{}, all: everyone}
+		w := &warp{block: b, index: i, poison: map[reg]*Finding{}, lost: map[reg]*lanes{}, all: everyone}
 		if rest := l.threads - i*warpSize; rest < warpSize {
 			w.all = 1<<rest - 1
 		}
