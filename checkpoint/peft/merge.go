@@ -173,24 +173,12 @@ func transpose(m []float32, n int) []float32 {
 	return t
 }
 
-// addTo adds elements of row r from column c on to x. Explicit conversions keep compilers from fusing roundings away.
+// addTo adds elements of row r from column c on to x. As in torch's matrix products a sum is of fused multiply-adds in
+// the order of the rank. Explicit conversions keep compilers from fusing other roundings away.
 func (p *product) addTo(x []float32, r, c int) {
 	d := make([]float32, len(x))
-	l := p.left[r*p.rank : (r+1)*p.rank]
-	row := func(k int) []float32 { return p.right[k*p.columns+c:][:len(d)] }
-	k := 0
-	for ; k+4 <= len(l); k += 4 { // four rows at a time
-		a0, a1, a2, a3 := row(k), row(k+1), row(k+2), row(k+3)
-		l0, l1, l2, l3 := l[k], l[k+1], l[k+2], l[k+3]
-		for i := range d {
-			d[i] = float32(float32(float32(d[i]+float32(l0*a0[i]))+float32(l1*a1[i]))+float32(l2*a2[i])) + float32(l3*a3[i])
-		}
-	}
-	for ; k < len(l); k++ {
-		a0, l0 := row(k), l[k]
-		for i := range d {
-			d[i] += float32(l0 * a0[i])
-		}
+	for k, l := range p.left[r*p.rank : (r+1)*p.rank] {
+		floats.AddProduct(d, p.right[k*p.columns+c:], l)
 	}
 	for i := range d {
 		d[i] = float32(d[i] * p.scale)

@@ -2,6 +2,9 @@ package floats
 
 import (
 	"math"
+	"math/big"
+	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"pgc/ir"
@@ -44,6 +47,31 @@ func TestRound(t *testing.T) {
 		v := []float32{c.v}
 		if Round(v, c.d); v[0] != c.want {
 			t.Errorf("%s: %g becomes %g, expected %g", c.d, c.v, v[0], c.want)
+		}
+	}
+}
+
+// TestAddProduct compares the vector loop with the plain one, which differ where a product is rounded on its own, or
+// twice.
+func TestAddProduct(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for n := range 40 {
+		d, a, l := make([]float32, n), make([]float32, n), math.Float32frombits(0x3f800001+r.Uint32N(64))
+		for i := range d {
+			a[i] = math.Float32frombits(0x3f800001 + r.Uint32N(64)) // products end in bits far below
+			d[i] = math.Float32frombits(0x4b000000+r.Uint32N(4)) * [2]float32{1, -1}[i%2]
+		}
+		want := make([]float32, n)
+		for i := range want {
+			want[i] = fma(l, a[i], d[i])
+			exact := new(big.Float).SetPrec(200).SetFloat64(float64(l))
+			exact.Mul(exact, big.NewFloat(float64(a[i]))).Add(exact, big.NewFloat(float64(d[i])))
+			if f, _ := exact.Float32(); f != want[i] {
+				t.Fatalf("%g·%g + %g is %g, expected %g", l, a[i], d[i], want[i], f)
+			}
+		}
+		if AddProduct(d, a, l); !slices.Equal(d, want) {
+			t.Fatalf("%d elements: %v, expected %v", n, d, want)
 		}
 	}
 }
