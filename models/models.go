@@ -6,6 +6,8 @@
 package models
 
 import (
+	"strings"
+
 	"pgc/ir"
 	"pgc/models/config"
 	"pgc/runtime/manifest"
@@ -93,8 +95,48 @@ type Options struct {
 	BF16Activations bool
 	// BF16Integers does the same with integer matrices, whose values are exact in bfloat16.
 	BF16Integers bool
+	// Adapters are kept beside the weights: functions have a form for each.
+	Adapters []Adapter
 	// Trace makes every layer's result an output, named as in the reference files of golden/.
 	Trace bool
+}
+
+// Adapter is a fine-tuning kept beside the weights: what becomes of those that it changes.
+type Adapter struct {
+	Name    string
+	Changes map[string]Change // by weight
+}
+
+// Change is what an adapter does to a weight: it stands beside a product or has a weight of its own.
+type Change struct {
+	Rank  int     // of the product Scale·B·A that is added to the weight's; 0 for none
+	Scale float64 // of that product
+	Rows  bool    // the rows of the sum are scaled
+	Own   bool    // the weight is replaced
+}
+
+// The weights of an adapter, and what they are to the weight that it changes.
+const (
+	FactorA = "lora_A" // [rank, columns]
+	FactorB = "lora_B" // [rows, rank]
+	Scales  = "scales" // [rows]
+	Whole   = "whole"  // of the same shape
+)
+
+const adapterPrefix = "adapters/"
+
+// AdapterWeight names a weight of an adapter.
+func AdapterWeight(adapter, key, part string) string {
+	return adapterPrefix + adapter + "/" + key + "/" + part
+}
+
+// OfAdapter takes the name of an adapter's weight apart.
+func OfAdapter(weight string) (adapter, key, part string, ok bool) {
+	parts := strings.Split(weight, "/")
+	if len(parts) != 4 || parts[0]+"/" != adapterPrefix {
+		return "", "", "", false
+	}
+	return parts[1], parts[2], parts[3], true
 }
 
 // Weight is a tensor that a model reads.

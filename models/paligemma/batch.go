@@ -15,19 +15,21 @@ const MaxBatch = 8
 // a sequence has the position -1 and any token: nothing is written into it or read from it, and nobody reads its
 // results.
 func defineBatch(m *Module, cfg Config, opt Options) {
-	define := func(name string, body func(b *builder)) {
-		m.Func(name, func(f *Func) { body(&builder{cfg, opt, f}) })
-	}
 	opt.Trace = false
+	define := func(name string, forms []variant, body func(b *builder)) { define(m, cfg, opt, name, forms, body) }
+	var mixed []variant
+	if len(opt.Adapters) > 0 {
+		mixed = []variant{{mixed: true}}
+	}
 	all := func(b *builder, next *Value) *Value {
 		positions := b.f.Input(entry.InPositions, ir.I32, MaxBatch)
 		x := b.decoder(b.embedText(next), call{rows: ir.D(MaxBatch), keys: ir.Sym(entry.SymKeys), positions: positions})
 		return b.keep(b.last(MaxBatch), ir.D(0), x)
 	}
-	define(entry.DecodeBatch, func(b *builder) { all(b, b.next(MaxBatch)) })
-	define(entry.StepBatch, func(b *builder) {
+	define(entry.DecodeBatch, mixed, func(b *builder) { all(b, b.next(MaxBatch)) })
+	define(entry.StepBatch, mixed, func(b *builder) {
 		next := b.next(MaxBatch)
 		b.choose(next, all(b, next))
 	})
-	define(entry.LogitsBatch, func(b *builder) { b.f.Return(entry.OutLogits, b.head(b.last(MaxBatch))) })
+	define(entry.LogitsBatch, nil, func(b *builder) { b.f.Return(entry.OutLogits, b.head(b.last(MaxBatch))) })
 }

@@ -206,10 +206,9 @@ func softcap(x *Value, limit float64) *Value {
 }
 
 func (b *builder) rmsNorm(name string, x *Value) *Value {
-	return RMSNorm(x, b.w(name+".weight", b.cfg.Text.HiddenSize), b.cfg.Text.RMSNormEps)
+	return RMSNorm(x, b.own(name+".weight", b.cfg.Text.HiddenSize), b.cfg.Text.RMSNormEps)
 }
 
 func (b *builder) linear(name string, x *Value, out int) *Value {
-	key := name + ".weight"
-	return Linear(b.operand(key, x), b.w(key, out, x.Dim(-1)), nil)
+	return b.product(name+".weight", x, out, x.Dim(-1))
 }

@@ -8,9 +8,25 @@ import (
 
 // builder builds one function.
 type builder struct {
-	cfg Config
-	opt Options
-	f   *Func
+	cfg      Config
+	opt      Options
+	f        *Func
+	adapters []active
+}
+
+// define adds the forms of a function: that of the model alone and, with forms, one for each adapter.
+func define(m *Module, cfg Config, opt Options, name string, forms []variant, body func(b *builder)) {
+	for _, v := range append([]variant{{}}, forms...) {
+		m.Func(v.name(name), func(f *Func) { body(&builder{cfg, opt, f, v.adapters(f, opt.Adapters)}) })
+	}
+}
+
+// forms are those of a function of one sequence, or of one picture: a form an adapter.
+func forms(opt Options) (list []variant) {
+	for i := range opt.Adapters {
+		list = append(list, variant{number: i + 1})
+	}
+	return list
 }
 
 // w is a weight by its canonical name.
@@ -58,6 +74,10 @@ const HeadRows = 64
 //
 // prefill and decode end before the head, so that whoever chooses the token says whether logits are written.
 //
+// With adapters kept beside the model, encode_image, prefill, forward, decode and step have a form for each,
+// encode_image_adapter1 and so on, and decode_batch_adapters(…, adapters [8]) and step_batch_adapters compute every
+// sequence with its own.
+//
 // Symbols: S tokens of the call, T keys once they are in the cache, past tokens before them, prefix the length of the
 // bidirectional part, slot the batch slot whose caches prefill, forward, decode and step work on, row and R rows of
 // features or hidden states.
@@ -67,33 +87,32 @@ func Graph(cfg Config, opt Options) (*ir.Module, error) {
 		past, prefix := m.Symbol(entry.SymPast, opt.MaxTokens-1), m.Symbol(entry.SymPrefix, opt.MaxTokens)
 		slot := m.Symbol(entry.SymSlot, MaxBatch-1)
 		row, R := m.Symbol(entry.SymRow, opt.MaxTokens), m.Symbol(entry.SymRows, HeadRows)
-		define := func(name string, body func(b *builder)) {
-			m.Func(name, func(f *Func) { body(&builder{cfg, opt, f}) })
-		}
+		define := func(name string, forms []variant, body func(b *builder)) { define(m, cfg, opt, name, forms, body) }
+		each := forms(opt)
 		EncodeImage(m, cfg, opt)
 		many := func(b *builder) *Value {
 			ids, slots := b.f.Input(entry.InIDs, ir.I32, S), b.f.Input(entry.InSlots, ir.I32, S)
 			return b.decoder(b.embed(ids, slots, b.features(), S), call{rows: S, keys: T, past: past, prefix: prefix, slot: slot})
 		}
-		define(entry.Prefill, func(b *builder) {
+		define(entry.Prefill, each, func(b *builder) {
 			b.opt.Trace = false
 			last := Reshape(Sub(b.f.Symbol(S), 1), 1)
 			b.keep(b.last(1), ir.D(0), Gather(many(b), last))
 		})
-		define(entry.Forward, func(b *builder) { b.keep(b.hidden(), ir.D(0), many(b)) })
-		define(entry.Head, func(b *builder) {
+		define(entry.Forward, each, func(b *builder) { b.keep(b.hidden(), ir.D(0), many(b)) })
+		define(entry.Head, nil, func(b *builder) {
 			rows := Gather(b.hidden(), Reshape(Add(b.f.Iota(0, R), b.f.Symbol(row)), R))
 			b.f.Return(entry.OutLogits, b.head(rows))
 		})
-		define(entry.Greedy, func(b *builder) { b.choose(b.next(1), b.last(1)) })
-		define(entry.Logits, func(b *builder) { b.f.Return(entry.OutLogits, b.head(b.last(1))) })
+		define(entry.Greedy, nil, func(b *builder) { b.choose(b.next(1), b.last(1)) })
+		define(entry.Logits, nil, func(b *builder) { b.f.Return(entry.OutLogits, b.head(b.last(1))) })
 		one := func(b *builder, next *Value) *Value {
 			b.opt.Trace = false
 			x := b.decoder(b.embedText(next), call{rows: ir.D(1), keys: T, past: past, prefix: prefix, slot: slot})
 			return b.keep(b.last(1), ir.D(0), x)
 		}
-		define(entry.Decode, func(b *builder) { one(b, b.next(1)) })
-		define(entry.Step, func(b *builder) {
+		define(entry.Decode, each, func(b *builder) { one(b, b.next(1)) })
+		define(entry.Step, each, func(b *builder) {
 			next := b.next(1)
 			b.choose(next, one(b, next))
 		})

@@ -12,20 +12,21 @@ import (
 // from row on.
 func EncodeImage(m *Module, cfg Config, opt Options) {
 	row := m.Symbol(entry.SymRow, opt.MaxTokens)
-	m.Func(entry.EncodeImage, func(f *Func) {
-		b := &builder{cfg, opt, f}
+	define(m, cfg, opt, entry.EncodeImage, forms(opt), func(b *builder) {
 		size := cfg.Vision.ImageSize
-		b.keep(b.features(), row, b.project(b.siglip(f.Input(entry.InPixels, ir.F32, 3, size, size))))
+		b.keep(b.features(), row, b.project(b.siglip(b.f.Input(entry.InPixels, ir.F32, 3, size, size))))
 	})
 }
 
 // Features returns the state that EncodeImage's function writes.
-func Features(f *Func, cfg Config, opt Options) *Value { return (&builder{cfg, opt, f}).features() }
+func Features(f *Func, cfg Config, opt Options) *Value {
+	return (&builder{cfg: cfg, opt: opt, f: f}).features()
+}
 
 // Hidden returns the normed hidden states [rows, hidden] of tokens that all see each other, without a KV cache. ids
 // [rows] and slots [rows] are the tokens and the rows of features that stand for image tokens, -1 for text.
 func Hidden(f *Func, cfg Config, opt Options, ids, slots, features *Value, rows ir.Dim) *Value {
-	b := &builder{cfg, opt, f}
+	b := &builder{cfg: cfg, opt: opt, f: f}
 	return b.decoder(b.embed(ids, slots, features, rows), call{rows: rows})
 }
 

@@ -27,10 +27,9 @@ func (b *builder) siglip(pixels *Value) *Value {
 	}
 	// The patch convolution has no overlap: it is a product over (channel, y, x) of each patch.
 	patches := Reshape(Transpose(Reshape(pixels, 3, grid, p, grid, p), 1, 3, 0, 2, 4), grid*grid, 3*p*p)
-	patches = b.operand("vision_tower.embeddings.patch_embedding.weight", patches)
-	kernel := Reshape(b.w("vision_tower.embeddings.patch_embedding.weight", c.HiddenSize, 3, p, p), c.HiddenSize, 3*p*p)
-	x := Linear(patches, kernel, b.w("vision_tower.embeddings.patch_embedding.bias", c.HiddenSize))
-	x = Add(x, b.w("vision_tower.embeddings.position_embedding.weight", grid*grid, c.HiddenSize))
+	x := b.product("vision_tower.embeddings.patch_embedding.weight", patches, c.HiddenSize, 3, p, p)
+	x = Add(x, b.own("vision_tower.embeddings.patch_embedding.bias", c.HiddenSize))
+	x = Add(x, b.own("vision_tower.embeddings.position_embedding.weight", grid*grid, c.HiddenSize))
 	b.trace("vision.embeddings", x)
 	for i := range c.NumHiddenLayers {
 		name := fmt.Sprintf("vision_tower.encoder.layers.%d.", i)
@@ -58,13 +57,12 @@ func (b *builder) siglipAttention(name string, x *Value) *Value {
 
 func (b *builder) layerNorm(name string, x *Value) *Value {
 	c := b.cfg.Vision
-	return LayerNorm(x, b.w(name+".weight", c.HiddenSize), b.w(name+".bias", c.HiddenSize), c.LayerNormEps)
+	return LayerNorm(x, b.own(name+".weight", c.HiddenSize), b.own(name+".bias", c.HiddenSize), c.LayerNormEps)
 }
 
 // biased is a linear layer with bias from x's width to out.
 func (b *builder) biased(name string, x *Value, out int) *Value {
-	key := name + ".weight"
-	return Linear(b.operand(key, x), b.w(key, out, x.Dim(-1)), b.w(name+".bias", out))
+	return Add(b.product(name+".weight", x, out, x.Dim(-1)), b.own(name+".bias", out))
 }
 
 // project maps patch features into the decoder's embedding space.

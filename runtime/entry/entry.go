@@ -2,8 +2,13 @@
 // and outputs, the states that functions hand on to each other, and the symbols that they depend on. The graph's own
 // comment says what each function computes.
 //
-// It imports nothing.
+// It imports nothing of pgc.
 package entry
+
+import (
+	"strconv"
+	"strings"
+)
 
 // Functions.
 const (
@@ -21,11 +26,32 @@ const (
 	Embed       = "embed"
 )
 
+// Adapted names the form of a function that computes with adapter number n, counted from 1, of those that are kept beside
+// the model. 0 is the model alone.
+func Adapted(function string, n int) string {
+	if n == 0 {
+		return function
+	}
+	return function + adapted + strconv.Itoa(n)
+}
+
+// Mixed names the form of a function in which every sequence of a batch has an adapter of its own.
+func Mixed(function string) string { return function + adapted + "s" }
+
+const adapted = "_adapter"
+
+// Plain returns the function that one is a form of.
+func Plain(function string) string {
+	name, _, _ := strings.Cut(function, adapted)
+	return name
+}
+
 // Inputs.
 const (
 	InPixels    = "pixels"    // f32 [3, size, size], normalized, of encode_image
 	InIDs       = "ids"       // i32 [S], token ids, of prefill, forward and embed
 	InSlots     = "slots"     // i32 [S], the row of features for each image token, -1 for text, of prefill, forward and embed
+	InAdapters  = "adapters"  // i32 [8], the number of each slot's adapter, 0 for none, of the mixed forms
 	InPositions = "positions" // i32 [8], the position of each slot's token, -1 for none, of decode_batch and step_batch
 )
 
