@@ -14,6 +14,7 @@ type ForwardRequest struct {
 	Prompt        string
 	Suffix        *string
 	ParseSpecials bool
+	Adapter       string // the name of an adapter that the executable keeps; "" is the model alone
 }
 
 // Tensor is a row-major tensor. One of Float32s and Int32s holds its elements.
@@ -71,7 +72,11 @@ func (m *Model) forward(ctx context.Context, r ForwardRequest, open func([]safet
 	if err != nil {
 		return err
 	}
-	f := generate.ForwardRequest{Images: images, Prompt: r.Prompt, Suffix: r.Suffix, ParseSpecials: r.ParseSpecials}
+	adapter, err := m.exe.model.AdapterNumber(r.Adapter)
+	if err != nil {
+		return err
+	}
+	f := generate.ForwardRequest{Adapter: adapter, Images: images, Prompt: r.Prompt, Suffix: r.Suffix, ParseSpecials: r.ParseSpecials}
 	return m.scheduler.Do(ctx, func(ctx context.Context, s *generate.Session, slot int) error {
 		return s.Forward(ctx, f, slot, open)
 	})

@@ -14,6 +14,7 @@ import (
 type Info struct {
 	Model        string    `json:"model"`
 	Merged       string    `json:"merged_adapter,omitempty"` // the adapter that is merged into it
+	Adapters     []Adapter `json:"adapters,omitempty"`       // kept beside it, to be chosen for a request
 	Kind         string    `json:"kind"`                     // such as "paligemma (gemma2)"
 	Parameters   int64     `json:"parameters"`
 	Weights      string    `json:"weights"`                 // storage of the matrices
@@ -42,6 +43,13 @@ type Info struct {
 	Verified     bool      `json:"verified"`                // whether this version of the file is known to have whole weights
 	VerifiedAt   time.Time `json:"verified_at,omitzero"`    // when their checksums were compared, if that was earlier
 	Verifies     bool      `json:"verifies"`                // whether the next answer compares them
+}
+
+// Adapter is a fine-tuning that an executable keeps beside the model.
+type Adapter struct {
+	Name    string `json:"name"`
+	Rank    int    `json:"rank"`    // the largest of its products
+	Weights int    `json:"weights"` // how many of the model's it changes
 }
 
 // GPU is what a program takes of a GPU's memory.
@@ -97,6 +105,9 @@ func (e *Executable) info(c chosen, runs bool, o options) Info {
 		Rounding: m.Rounding, Storage: storage(m, p), WeightBytes: p.WeightBytes, CodeBytes: e.codeBytes(), Kernels: len(p.Kernels),
 		Target: targetName(p), CPU: p.Target.CPU, Features: p.Target.Features, ImageSize: m.ImageSize, ImageTokens: m.ImageTokens, MaxTokens: m.MaxTokens,
 		KV: m.KV, KVBytes: p.SlotBytes(), MaxBatch: p.Slots, Generator: p.Generator}
+	for _, a := range m.Adapters {
+		i.Adapters = append(i.Adapters, Adapter(a))
+	}
 	if m.Embedding != nil {
 		i.EmbeddingDim = m.Embedding.Dim
 	}

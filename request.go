@@ -32,6 +32,7 @@ type Settings struct {
 	IgnoreEOS         bool     `json:"ignore_eos"`         // go on behind <eos>, as benchmarks do
 	ParseSpecials     bool     `json:"parse_specials"`     // read <eos>, <image> and the like in the prompt as tokens
 	Logprobs          bool     `json:"logprobs"`           // tell the log-probabilities of the tokens
+	Adapter           string   `json:"adapter"`            // the name of an adapter that the executable keeps; "" is the model alone
 }
 
 // FinishReason says why an answer ended.
@@ -82,7 +83,9 @@ type Token struct {
 
 // Check reports a setting that is out of its range.
 func (s *Settings) Check() error {
-	_, err := s.request(&manifest.Model{})
+	alone := *s
+	alone.Adapter = "" // whose names the executable knows
+	_, err := alone.request(&manifest.Model{})
 	return err
 }
 
@@ -104,7 +107,8 @@ func (s *Settings) request(m *manifest.Model) (generate.Request, error) {
 	if most = pick(s.MaxNewTokens, most); most < 0 {
 		return generate.Request{}, fmt.Errorf("max_new_tokens is %d, expected 0 or more", most)
 	}
-	return generate.Request{ParseSpecials: s.ParseSpecials, Stop: s.Stop, IgnoreEOS: s.IgnoreEOS, MaxNewTokens: most, Sample: cfg, Logprobs: s.Logprobs}, nil
+	adapter, err := m.AdapterNumber(s.Adapter)
+	return generate.Request{Adapter: adapter, ParseSpecials: s.ParseSpecials, Stop: s.Stop, IgnoreEOS: s.IgnoreEOS, MaxNewTokens: most, Sample: cfg, Logprobs: s.Logprobs}, err
 }
 
 // pick returns what was given, or else the checkpoint's own.

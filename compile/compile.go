@@ -19,6 +19,7 @@ type Options struct {
 	Group     int      // values of a row that share a scale in int8 and int4: 32, 64 or 128; 0 is 128
 	Compute   string   // arithmetic that products may have besides float32: int8 (or ""), bf16, "int8,bf16" or f32
 	Adapter   string   // a PEFT adapter (LoRA) to merge into the checkpoint first: its folder, or its name in the Hugging Face cache; "" for none
+	Adapters  []string // NAME=DIR: PEFT adapters to keep beside the model, chosen by a request's Adapter
 	Keep      []string // PATTERN=TYPE: matrices of these names are stored otherwise
 	Search    bool     // search for the scales of int4 with the least error
 	Target    string   // what the file runs on: cpu (or ""), cuda or "cpu,cuda"
@@ -47,9 +48,13 @@ func Compile(ctx context.Context, checkpoint, out string, o Options) (*Report, e
 	if o.CPU == "" {
 		o.CPU = target.Default
 	}
+	_, kept, err := build.ParseAdapters(o.Adapters)
+	if err != nil {
+		return nil, err
+	}
 	b := build.Options{
 		Storage: build.Storage{Weights: o.Weights, Group: o.Group, Compute: o.Compute, Keep: o.Keep, Search: o.Search},
-		Adapter: o.Adapter, Target: o.Target, CPU: o.CPU, KV: o.KV, MaxTokens: o.MaxTokens, Progress: o.Progress,
+		Adapter: o.Adapter, Adapters: kept, Target: o.Target, CPU: o.CPU, KV: o.KV, MaxTokens: o.MaxTokens, Progress: o.Progress,
 		GPURuntime: o.GPURuntime,
 	}
 	rt, err := b.WithRuntimes(o.Runtime, build.FindRuntime)

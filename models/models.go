@@ -127,8 +127,11 @@ const adapterPrefix = "adapters/"
 
 // AdapterWeight names a weight of an adapter.
 func AdapterWeight(adapter, key, part string) string {
-	return adapterPrefix + adapter + "/" + key + "/" + part
+	return AdapterWeights(adapter) + key + "/" + part
 }
+
+// AdapterWeights is how the names of all weights of an adapter begin.
+func AdapterWeights(adapter string) string { return adapterPrefix + adapter + "/" }
 
 // OfAdapter takes the name of an adapter's weight apart.
 func OfAdapter(weight string) (adapter, key, part string, ok bool) {

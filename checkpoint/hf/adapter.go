@@ -88,24 +88,16 @@ func (c *Checkpoint) merge(wide bool) error {
 	if c.adapterDir == "" {
 		return nil
 	}
-	a, err := peft.Open(c.adapterDir)
+	a, err := c.adapter(c.adapterDir)
 	if err != nil {
 		return err
 	}
-	c.adapters = append(c.adapters, a)
-	tied := c.Model.Head != "" && c.Config.Facts().TieWordEmbeddings
-	changes, err := a.Apply(peft.Host{Canonical: c.Model.Canonical, Ignored: c.Model.Ignored, Weights: c.Weights,
-		Embedding: c.Model.Embedding, Head: c.Model.Head, Tied: tied}, wide)
+	changes, err := a.Apply(c.host(), wide)
 	if err != nil {
 		return err
 	}
 	c.Adapter = filepath.Base(c.adapterDir)
-	if base, ok := baseOf(a); ok && !a.Quantized {
-		if s, err := readJSON(base, configFile, maxConfig); err == nil && s.Has("quantization_config") {
-			c.Notes = append(c.Notes, peft.QuantizedNote(a.Dir, base+"/"+configFile+" has a quantization_config"))
-		}
-	}
-	c.Notes = append(append(c.Notes, a.Notes...), changes.Notes...)
+	c.Notes = append(c.Notes, changes.Notes...)
 	c.changes, c.merged = changes, map[string]ir.DType{}
 	if changes.Untied {
 		c.tensors[c.Model.Head] = c.tensors[c.Model.Embedding]
@@ -121,6 +113,28 @@ func (c *Checkpoint) merge(wide bool) error {
 		}
 	}
 	return nil
+}
+
+// adapter opens an adapter until the checkpoint is closed, and takes its notes.
+func (c *Checkpoint) adapter(dir string) (*peft.Adapter, error) {
+	a, err := peft.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	c.adapters = append(c.adapters, a)
+	if base, ok := baseOf(a); ok && !a.Quantized {
+		if s, err := readJSON(base, configFile, maxConfig); err == nil && s.Has("quantization_config") {
+			c.Notes = append(c.Notes, peft.QuantizedNote(a.Dir, base+"/"+configFile+" has a quantization_config"))
+		}
+	}
+	c.Notes = append(c.Notes, a.Notes...)
+	return a, nil
+}
+
+// host is the model as an adapter sees it.
+func (c *Checkpoint) host() peft.Host {
+	return peft.Host{Canonical: c.Model.Canonical, Ignored: c.Model.Ignored, Weights: c.Weights, Embedding: c.Model.Embedding,
+		Head: c.Model.Head, Tied: c.Model.Head != "" && c.Config.Facts().TieWordEmbeddings}
 }
 
 // changed returns a tensor of the base with the adapter's changes.

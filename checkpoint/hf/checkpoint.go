@@ -37,11 +37,13 @@ type Checkpoint struct {
 	EOSToken     string              // and of the one that ends it
 	License      string              // the texts of license files and what README.md says of the license
 	Adapter      string              // the name of the adapter that is merged; empty for none
+	Kept         []models.Adapter    // adapters beside the model, whose weights are among the tensors
 	Notes        []string            // what a user should know, a sentence each
 	adapterDir   string
 	changes      *peft.Changes       // that the adapter makes
 	merged       map[string]ir.DType // the types of weights that it changes
 	adapters     []*peft.Adapter
+	made         map[string]Tensor // of kept adapters, by name
 	files        []*safetensors.File
 	tensors      map[string]located // by canonical name
 }
@@ -57,6 +59,7 @@ type Tensor struct {
 // Options say how to load a checkpoint.
 type Options struct {
 	Adapter string // a PEFT adapter to merge: its folder, or its name in the Hugging Face cache; empty for none
+	Keep    []Kept // adapters to keep beside the model
 	Wide    bool   // weights that it changes are float32, not rounded to the type that they have in the base
 }
 
@@ -74,8 +77,8 @@ func Load(dir string, o Options) (*Checkpoint, error) {
 		return nil, err
 	}
 	c := &Checkpoint{Dir: dir, Name: modelName(dir), adapterDir: adapter, tensors: map[string]located{}}
-	merge := func() error { return c.merge(o.Wide) }
-	for _, step := range []func() error{c.readConfig, c.readTokenizer, c.readGeneration, c.readPreprocessor, c.readLicense, c.open, c.validate, merge} {
+	merge, keep := func() error { return c.merge(o.Wide) }, func() error { return c.keep(o.Keep, o.Wide) }
+	for _, step := range []func() error{c.readConfig, c.readTokenizer, c.readGeneration, c.readPreprocessor, c.readLicense, c.open, c.validate, merge, keep} {
 		if err := step(); err != nil {
 			c.Close()
 			return nil, err
@@ -223,6 +226,9 @@ func sameData(a, b located) bool {
 
 // DType is the type of a tensor by canonical name.
 func (c *Checkpoint) DType(key string) ir.DType {
+	if t, ok := c.made[key]; ok {
+		return t.DType
+	}
 	if d, ok := c.merged[key]; ok {
 		return d
 	}
@@ -231,10 +237,18 @@ func (c *Checkpoint) DType(key string) ir.DType {
 }
 
 // Rank is the number of dimensions of a tensor.
-func (c *Checkpoint) Rank(key string) int { return len(c.tensors[key].Shape) }
+func (c *Checkpoint) Rank(key string) int {
+	if t, ok := c.made[key]; ok {
+		return len(t.Shape)
+	}
+	return len(c.tensors[key].Shape)
+}
 
 // Tensor returns a tensor by canonical name.
 func (c *Checkpoint) Tensor(key string) (Tensor, error) {
+	if t, ok := c.made[key]; ok {
+		return t, nil
+	}
 	t, ok := c.tensors[key]
 	if !ok {
 		return Tensor{}, fmt.Errorf("%s: tensor %s is missing", c.Dir, key)

@@ -66,6 +66,12 @@ func Files(dir string, o Options) (name string, paths []string, err error) {
 	if adapter != "" && adapter != dir {
 		folders = append(folders, adapter)
 	}
+	for _, k := range o.Keep {
+		if adapter, err = adapterFolder(k.Dir); err != nil {
+			return "", nil, err
+		}
+		folders = append(folders, adapter)
+	}
 	for _, folder := range folders {
 		entries, err := os.ReadDir(folder)
 		if err != nil {

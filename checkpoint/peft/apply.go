@@ -56,30 +56,11 @@ func NewMatrix(d ir.DType, data []byte, shape []int) Matrix { return matrix(d, d
 // that is tied to the embedding changes with it, as in the model that merge_and_unload returns; apart keeps what the
 // adapter does to the two apart, as in the model that was trained.
 func (a *Adapter) Apply(h Host, apart bool) (*Changes, error) {
-	c, err := a.sort(h)
+	c, of, err := a.collect(h)
 	if err != nil {
 		return nil, err
 	}
-	if err := a.complete(h, c); err != nil {
-		return nil, err
-	}
 	out := &Changes{steps: map[string][]step{}}
-	of := map[string]weightSteps{}
-	for _, key := range slices.Sorted(maps.Keys(c.replaced)) {
-		r := c.replaced[key]
-		shape, _ := h.shape(key)
-		if !slices.Equal(r.tensor.Shape, shape) {
-			return nil, fmt.Errorf("%s: tensor %s has shape %v, the base's has %v (after resize_token_embeddings save the resized base, too)", a.file.Path, safetensors.Printable(r.tensor.Name), r.tensor.Shape, shape)
-		}
-		w := of[key]
-		w.loaded, w.beside = []step{replace(stored(&r.tensor))}, !r.inPlace
-		of[key] = w
-	}
-	for _, key := range slices.Sorted(maps.Keys(c.modules)) {
-		if err := a.merges(h, key, c.modules[key], of); err != nil {
-			return nil, err
-		}
-	}
 	if h.Tied {
 		out.tied(a, h, c, of, apart)
 	}
@@ -91,10 +72,39 @@ func (a *Adapter) Apply(h Host, apart bool) (*Changes, error) {
 	return out, nil
 }
 
+// collect sorts the tensors to the weights and makes the steps of each.
+func (a *Adapter) collect(h Host) (*contents, map[string]weightSteps, error) {
+	c, err := a.sort(h)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := a.complete(h, c); err != nil {
+		return nil, nil, err
+	}
+	of := map[string]weightSteps{}
+	for _, key := range slices.Sorted(maps.Keys(c.replaced)) {
+		r := c.replaced[key]
+		shape, _ := h.shape(key)
+		if !slices.Equal(r.tensor.Shape, shape) {
+			return nil, nil, fmt.Errorf("%s: tensor %s has shape %v, the base's has %v (after resize_token_embeddings save the resized base, too)", a.file.Path, safetensors.Printable(r.tensor.Name), r.tensor.Shape, shape)
+		}
+		w := of[key]
+		w.loaded, w.beside = []step{replace(stored(&r.tensor))}, !r.inPlace
+		of[key] = w
+	}
+	for _, key := range slices.Sorted(maps.Keys(c.modules)) {
+		if err := a.merges(h, key, c.modules[key], of); err != nil {
+			return nil, nil, err
+		}
+	}
+	return c, of, nil
+}
+
 // weightSteps are the steps of one weight: what is loaded into it, and what is merged.
 type weightSteps struct {
 	loaded, merged []step
-	beside         bool // what is loaded is a tensor of its own beside the base's
+	beside         bool     // what is loaded is a tensor of its own beside the base's
+	low            *lowRank // of the last step that is merged, if it is one
 }
 
 // stored returns a tensor of the adapter as a matrix.
@@ -136,7 +146,7 @@ func (a *Adapter) merges(h Host, key string, m *module, of map[string]weightStep
 		v := stored(m.magnitude)
 		low.magnitude = &v
 	}
-	w.merged = append(w.merged, low.start)
+	w.merged, w.low = append(w.merged, low.start), &low
 	of[key] = w
 	if m.bias == nil {
 		return nil

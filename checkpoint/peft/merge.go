@@ -32,6 +32,13 @@ func (m Matrix) decode(to []float32, r, c int) {
 	floats.Decode(to, m.Data[(r*m.Cols+c)*m.DType.Bytes():], m.DType)
 }
 
+// whole decodes all elements.
+func (m Matrix) whole() []float32 {
+	v := make([]float32, m.rows()*m.Cols)
+	m.decode(v, 0, 0)
+	return v
+}
+
 // step is one change of a weight, as peft does it; values are rounded to the weight's type after it. It is started with
 // what reads the weight as it is before the step.
 type step func(before reader, dtype ir.DType) change
@@ -51,18 +58,23 @@ type Merged struct {
 	changes []change // the steps, started
 }
 
-// Read fills to with the bytes of the weight from a position on. Calls may run at the same time.
-func (w *Merged) Read(to []byte, from int64) {
+// reader reads the weight after all steps, which it starts.
+func (w *Merged) reader() reader {
 	w.once.Do(func() {
 		for _, s := range w.steps {
 			w.changes = append(w.changes, s(w.until(w.changes), w.dtype))
 		}
 	})
+	return w.until(w.changes)
+}
+
+// Read fills to with the bytes of the weight from a position on. Calls may run at the same time.
+func (w *Merged) Read(to []byte, from int64) {
+	read := w.reader()
 	size, cols := int64(w.dtype.Bytes()), w.base.Cols
 	first, last := from/size, (from+int64(len(to))+size-1)/size // elements
 	x := make([]float32, min(int64(cols), last-first))
 	var made []byte
-	read := w.until(w.changes)
 	for at := first; at < last; {
 		r, c := int(at)/cols, int(at)%cols
 		n := min(cols-c, int(last-at))
@@ -124,19 +136,14 @@ type lowRank struct {
 
 // start is its step.
 func (l lowRank) start(before reader, dtype ir.DType) change {
-	whole := func(m Matrix) []float32 {
-		v := make([]float32, m.rows()*m.Cols)
-		m.decode(v, 0, 0)
-		return v
-	}
-	a, b := whole(l.a), whole(l.b)
+	a, b := l.a.whole(), l.b.whole()
 	p := &product{rank: l.a.rows(), columns: l.a.Cols, left: b, right: a, scale: l.scale, rounded: ir.F32}
 	if l.embedding {
 		p.columns, p.left, p.right = l.b.rows(), transpose(a, p.rank), transpose(b, l.b.rows())
 	}
 	switch {
 	case l.magnitude != nil:
-		factors := p.normed(before, whole(*l.magnitude), l.embedding)
+		factors := p.normed(before, l.magnitude.whole(), l.embedding)
 		return func(x []float32, r, c int) {
 			p.addTo(x, r, c)
 			for i := range x {

@@ -14,7 +14,7 @@ import (
 
 // compileFlags are the flags that compile and run share.
 type compileFlags struct {
-	Adapter   string   `placeholder:"DIR" help:"A PEFT adapter (LoRA) to merge into the checkpoint first: its folder, or its name in the Hugging Face cache."`
+	Adapter   []string `sep:"none" placeholder:"[NAME=]DIR" help:"A PEFT adapter (LoRA): its folder, or its name in the Hugging Face cache. It is merged into the checkpoint first, or with NAME= kept beside the model and chosen by a request's --adapter NAME. Repeat for several with names."`
 	Weights   string   `default:"auto" help:"Storage of the matrices: auto (as in the checkpoint), ${stored}. Formats of 4 bits are the decoder's; all else is int8 then."`
 	Group     int      `default:"128" help:"Group size of int8 and int4, the values of a row that share a scale: 32, 64 or 128."`
 	Compute   string   `placeholder:"TYPES" help:"Arithmetic of matrix products besides f32: int8 (the default: quantizes activations where matrices are int8 or int4), bf16 (rounds activations to bf16 where matrices are bf16), int8,bf16 (both), or f32 (neither). A GPU has bf16 only."`
@@ -33,7 +33,11 @@ func (f *compileFlags) options() (build.Options, *debug.Session, error) {
 	if err != nil {
 		return build.Options{}, nil, usage{err}
 	}
-	o := build.Options{Storage: build.Storage{Weights: f.Weights, Group: f.Group, Compute: f.Compute, Keep: f.Keep, Search: f.Search}, Adapter: f.Adapter,
+	merged, kept, err := build.ParseAdapters(f.Adapter)
+	if err != nil {
+		return build.Options{}, nil, err
+	}
+	o := build.Options{Storage: build.Storage{Weights: f.Weights, Group: f.Group, Compute: f.Compute, Keep: f.Keep, Search: f.Search}, Adapter: merged, Adapters: kept,
 		Target: f.Target, CPU: f.CPU, KV: f.KV, MaxTokens: f.MaxTokens, Passes: a.Options, Progress: progress(), Note: note()}
 	return o, a, nil
 }

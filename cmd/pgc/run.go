@@ -47,7 +47,7 @@ func (c *runCmd) Run(ctx context.Context) error {
 		return err
 	}
 	folder.Log = os.Stderr
-	name, err := c.name(ctx, folder, rt)
+	name, err := c.name(ctx, folder, rt, o)
 	if err != nil {
 		return err
 	}
@@ -65,7 +65,7 @@ func (c *runCmd) Run(ctx context.Context) error {
 
 // name is what the executable is called in the cache: it depends on all that it is made of, among it the code that
 // native stands for on this CPU.
-func (c *runCmd) name(ctx context.Context, folder *cache.Folder, rt []byte) (string, error) {
+func (c *runCmd) name(ctx context.Context, folder *cache.Folder, rt []byte, o build.Options) (string, error) {
 	targets, err := build.Targets(c.CPU)
 	if err != nil {
 		return "", err
@@ -78,7 +78,7 @@ func (c *runCmd) name(ctx context.Context, folder *cache.Folder, rt []byte) (str
 	if err != nil {
 		return "", fmt.Errorf("cannot find this program's own file: %w", err)
 	}
-	return folder.Name(ctx, c.Checkpoint, c.Adapter, []string{self}, build.Version, fmt.Sprintf("%x", sha256.Sum256(rt)), cpus,
+	return folder.Name(ctx, c.Checkpoint, o.Loading(), []string{self}, build.Version, fmt.Sprintf("%x", sha256.Sum256(rt)), cpus,
 		c.Target, c.Weights, c.Group, c.Compute, fmt.Sprintf("%q", c.Keep), c.Search, c.KV, c.MaxTokens, fmt.Sprintf("%q", c.Debug))
 }
 

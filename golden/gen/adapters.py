@@ -43,6 +43,8 @@ COMMITTED = {  # name: (base, layout, settings)
     "bias": ("pg2-mha", "4.52", dict(target_modules=VISION + r"(fc1|out_proj|patch_embedding)", r=2, lora_bias=True, bias="all")),
     "saved": ("pg2-mha", "5", dict(target_modules=["v_proj"], r=1, modules_to_save=["multi_modal_projector", "language_model.norm"],
                                    trainable_token_indices=[260, 1300])),
+    "beside": ("pg2-odd", "4.52", dict(target_modules=["q_proj", "v_proj", "up_proj", "fc1"], r=3, use_dora=True,
+                                        modules_to_save=["input_layernorm", "o_proj", "multi_modal_projector"])),
     "tied": ("pg2-mha", "4.4", dict(target_modules=["embed_tokens", "lm_head"], r=2, ensure_weight_tying=True)),
 }
 
@@ -77,6 +79,7 @@ def logits(model, base):
 
 def make(folder, base, layout, settings, seed, named, stored=torch.float32, few=False):
     """One adapter and its reference; named is what the adapter calls its base."""
+    torch.manual_seed(seed)
     draw = torch.Generator().manual_seed(seed)
     model = get_peft_model(load(base, BASES[base]), LoraConfig(**settings))
     for name, p in model.named_parameters():

@@ -26,11 +26,12 @@ const Version = "pgc 0.1"
 // Options are the settings of a compilation.
 type Options struct {
 	Storage
-	Target    string // cpu (or ""), cuda or cpu,cuda
-	Adapter   string // a PEFT adapter to merge before anything else: its folder; empty for none
-	CPU       string // target names with commas between
-	KV        string // storage of the KV cache: f32 or bf16; "" is f32 on CPUs and bf16 on GPUs
-	MaxTokens int    // 0 for the default
+	Target    string    // cpu (or ""), cuda or cpu,cuda
+	Adapter   string    // a PEFT adapter to merge before anything else: its folder; empty for none
+	Adapters  []hf.Kept // PEFT adapters to keep beside the model, chosen for every request
+	CPU       string    // target names with commas between
+	KV        string    // storage of the KV cache: f32 or bf16; "" is f32 on CPUs and bf16 on GPUs
+	MaxTokens int       // 0 for the default
 	Passes    passes.Options
 	Emit      []string // of Stages, to be written into EmitDir
 	EmitDir   string
@@ -42,13 +43,18 @@ type Options struct {
 	kind program.TargetKind // of the machine that a graph is for
 }
 
-// Open loads a checkpoint, with the adapter merged that the options name.
+// Open loads a checkpoint with the adapters that the options name.
 func (o Options) Open(dir string) (*hf.Checkpoint, error) {
-	c, err := hf.Load(dir, hf.Options{Adapter: o.Adapter, Wide: o.Weights == "f32"})
+	c, err := hf.Load(dir, o.Loading())
 	if err == nil {
 		o.note(c.Notes...)
 	}
 	return c, err
+}
+
+// Loading says how a checkpoint is loaded.
+func (o Options) Loading() hf.Options {
+	return hf.Options{Adapter: o.Adapter, Keep: o.Adapters, Wide: o.Weights == "f32"}
 }
 
 func (o Options) note(notes ...string) {
@@ -103,11 +109,11 @@ var kvTypes = map[string]ir.DType{"": ir.F32, "f32": ir.F32, "bf16": ir.BF16}
 
 // plain builds the module of a checkpoint and runs no pass.
 func plain(c *hf.Checkpoint, o Options, trace bool) (*ir.Module, error) {
-	return o.graph(c.Model, c.Config, c, trace)
+	return o.graph(c.Model, c.Config, c, c.Kept, trace)
 }
 
 // graph builds the module of a configuration whose checkpoint has the tensors stored.
-func (o Options) graph(m *models.Model, cfg models.Config, stored tensors, trace bool) (*ir.Module, error) {
+func (o Options) graph(m *models.Model, cfg models.Config, stored tensors, adapters []models.Adapter, trace bool) (*ir.Module, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
@@ -116,7 +122,7 @@ func (o Options) graph(m *models.Model, cfg models.Config, stored tensors, trace
 		return nil, err
 	}
 	tokens := o.capacity(cfg.Facts().ImageTokens)
-	module, err := cfg.Graph(models.Options{KV: kvTypes[o.KV], MaxTokens: tokens, DType: dtype, QuantizeActivations: a.integers, BF16Activations: a.bfloats,
+	module, err := cfg.Graph(models.Options{Adapters: adapters, KV: kvTypes[o.KV], MaxTokens: tokens, DType: dtype, QuantizeActivations: a.integers, BF16Activations: a.bfloats,
 		BF16Integers: o.kind == program.PTX, Trace: trace})
 	if err != nil {
 		return nil, err
@@ -306,6 +312,14 @@ func describe(c *hf.Checkpoint, tok *packed, o Options) *manifest.Model {
 		MaxNewTokens: c.Generation.MaxNewTokens, DoSample: c.Generation.DoSample, Temperature: c.Generation.Temperature,
 		TopK: c.Generation.TopK, TopP: c.Generation.TopP, RepetitionPenalty: c.Generation.RepetitionPenalty,
 		RescaleFactor: c.Preprocessor.RescaleFactor, Mean: c.Preprocessor.Mean, Std: c.Preprocessor.Std, Embedding: c.Embedding, PromptEnd: c.Model.PromptEnd}
+	for _, a := range c.Kept {
+		of := manifest.Adapter{Name: a.Name, Weights: len(a.Changes)}
+		for _, change := range a.Changes {
+			of.Rank = max(of.Rank, change.Rank)
+		}
+		m.Adapters = append(m.Adapters, of)
+		m.Parts = append(m.Parts, manifest.Part{Prefix: models.AdapterWeights(a.Name), Name: "adapter " + a.Name})
+	}
 	for _, r := range c.Model.Roles {
 		m.Parts = append(m.Parts, manifest.Part{Prefix: r.Prefix, Name: r.Role.String()})
 	}

@@ -55,14 +55,18 @@ func Plain(path string, layers int, o Options) (*Graph, error) {
 	var record *models.Model
 	var cfg models.Config
 	var stored tensors
+	var adapters []models.Adapter
 	if err == nil && info.IsDir() {
 		c, err := o.Open(path)
 		if err != nil {
 			return nil, err
 		}
 		defer c.Close()
-		record, cfg, stored = c.Model, c.Config, c
+		record, cfg, stored, adapters = c.Model, c.Config, c, c.Kept
 	} else {
+		if o.Adapter != "" || len(o.Adapters) > 0 {
+			return nil, optionError("Adapter", "is given with %s, which has no weights: expected a checkpoint", path)
+		}
 		if record, cfg, err = random.Config(path); err != nil {
 			return nil, err
 		}
@@ -78,7 +82,7 @@ func Plain(path string, layers int, o Options) (*Graph, error) {
 		cfg = cfg.WithLayers(layers)
 	}
 	m.Config = cfg
-	m.Module, err = o.first().graph(record, cfg, stored, false)
+	m.Module, err = o.first().graph(record, cfg, stored, adapters, false)
 	return m, err
 }
 

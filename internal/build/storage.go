@@ -114,7 +114,16 @@ func (s Storage) resolve(m *models.Model, c tensors) (dtype func(key string) ir.
 	if err != nil {
 		return nil, a, err
 	}
-	chosen := func(key string) ir.DType {
+	var chosen func(key string) ir.DType
+	chosen = func(key string) ir.DType {
+		switch _, of, part, _ := models.OfAdapter(key); {
+		case part == models.Whole && c.Rank(key) > 1:
+			return chosen(of)
+		case (part == models.FactorA || part == models.FactorB) && format != quant.None && c.DType(key) == ir.F32:
+			return ir.BF16 // beside a matrix of fewer bits
+		case part != "" && (c.Rank(key) < 2 || format != quant.None):
+			return c.DType(key)
+		}
 		for _, k := range exceptions {
 			if ok, _ := path.Match(k.pattern, key); ok && c.Rank(key) > 1 {
 				if k.dtype.IsQuantized() && !quantizable(m, c, key) {

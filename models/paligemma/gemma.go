@@ -64,10 +64,12 @@ func (b *builder) attention(name string, layer int, x *Value, c call) *Value {
 	t := b.cfg.Text
 	groups, dim := t.NumKeyValueHeads, t.HeadDim
 	perGroup := t.NumAttentionHeads / groups
-	q := Reshape(b.linear(name+"q_proj", x, t.NumAttentionHeads*dim), c.rows, groups, perGroup, dim)
-	k := Reshape(b.linear(name+"k_proj", x, groups*dim), c.rows, groups, dim)
+	qKey, kKey := name+"q_proj.weight", name+"k_proj.weight"
+	q := Reshape(b.times(b.stored(qKey), x, t.NumAttentionHeads*dim, x.Dim(-1)), c.rows, groups, perGroup, dim)
+	k := Reshape(b.times(b.stored(kKey), x, groups*dim, x.Dim(-1)), c.rows, groups, dim)
 	v := Reshape(b.linear(name+"v_proj", x, groups*dim), c.rows, groups, dim)
 	q, k = Rotary(q, c.cos, c.sin), Rotary(k, c.cos, c.sin)
+	q, k = b.turned(qKey, q, x, c), b.turned(kKey, k, x, c)
 	var y *Value
 	if c.keys == (ir.Dim{}) {
 		y = b.bidirectional(q, k, v)

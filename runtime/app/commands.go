@@ -20,6 +20,7 @@ type forwardCmd struct {
 	Suffix        *string  `help:"The expected answer: adds labels, loss and log-probabilities."`
 	Output        string   `short:"o" required:"" placeholder:"OUT.safetensors" help:"Where to write the tensors."`
 	ParseSpecials bool     `help:"Read <eos>, <image> and the like in the texts as tokens."`
+	Adapter       string   `placeholder:"NAME" help:"Compute with this adapter, one of those that info lists."`
 	Threads       int      `help:"Threads to compute on (default: all processors)."`
 }
 
@@ -39,7 +40,7 @@ func (c *forwardCmd) Run(a *App) error {
 		return err
 	}
 	defer m.Close()
-	return m.ForwardFile(a.ctx, pgc.ForwardRequest{Images: images, Prompt: c.Prompt, Suffix: c.Suffix, ParseSpecials: c.ParseSpecials}, c.Output)
+	return m.ForwardFile(a.ctx, pgc.ForwardRequest{Images: images, Prompt: c.Prompt, Suffix: c.Suffix, ParseSpecials: c.ParseSpecials, Adapter: c.Adapter}, c.Output)
 }
 
 type tokenizeCmd struct {
@@ -140,6 +141,9 @@ func (c *infoCmd) Run(a *App) error {
 	fmt.Fprintf(a.Out, "model        %s, %s, %.1f M parameters\n", process.Line(i.Model), i.Kind, float64(i.Parameters)/1e6)
 	if i.Merged != "" {
 		fmt.Fprintf(a.Out, "adapter      %s, merged\n", process.Line(i.Merged))
+	}
+	for _, k := range i.Adapters {
+		fmt.Fprintf(a.Out, "adapter      %s, chosen by --adapter or a request; rank up to %d, changes %d weights\n", k.Name, k.Rank, k.Weights)
 	}
 	fmt.Fprintf(a.Out, "weights      %s, %s\n", i.Weights, mib(i.WeightBytes))
 	for _, part := range i.Storage {

@@ -15,6 +15,7 @@ type settings struct {
 	IgnoreEOS         bool     `name:"ignore-eos" json:"ignore_eos" help:"Generate on behind <eos>, for benchmarks."`
 	ParseSpecials     bool     `json:"parse_specials" help:"Read <eos>, <image> and the like in the prompt as tokens."`
 	Logprobs          bool     `json:"logprobs" help:"With --json: add the log-probabilities of the tokens."`
+	Adapter           string   `json:"adapter" placeholder:"NAME" help:"Answer with this adapter, one of those that info lists."`
 }
 
 // check returns an error about a setting that is out of its range.

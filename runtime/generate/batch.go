@@ -158,6 +158,7 @@ const nobody = -1
 func (b *batch) stepAll(errs []error) error {
 	s := b.s
 	ids, positions := make([]int32, s.sequences()), slices.Repeat([]int32{nobody}, s.sequences())
+	adapters, adapted := make([]int32, s.sequences()), false
 	greedy, keys := true, 0
 	for i, j := range b.slots {
 		if j != nil {
@@ -166,11 +167,19 @@ func (b *batch) stepAll(errs []error) error {
 			q.seen = append(q.seen, q.next)
 			keys = max(keys, len(q.seen))
 			greedy = greedy && q.greedy()
+			adapters[i] = int32(q.r.Adapter)
+			adapted = adapted || q.r.Adapter > 0
 		}
 	}
-	f := s.fn.decodeBatch
+	f, g := s.fn.decodeBatch, s.fn.mixedDecode
 	if greedy {
-		f = s.fn.stepBatch
+		f, g = s.fn.stepBatch, s.fn.mixedStep
+	}
+	if adapted {
+		f = g.positioned
+		if err := engine.Put(g.adapters, 0, adapters); err != nil {
+			return err
+		}
 	}
 	f.Set(entry.SymKeys, keys)
 	if err := engine.Put(s.fn.nextBatch, 0, ids); err != nil {

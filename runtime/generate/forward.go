@@ -17,6 +17,7 @@ type ForwardRequest struct {
 	Images        []*rgb.Image
 	Prompt        string
 	Suffix        *string // the expected answer; nil is none
+	Adapter       int     // the number of an adapter that is kept beside the model; 0 for none
 	ParseSpecials bool
 }
 
@@ -71,8 +72,8 @@ func (s *Session) forwardTo(ctx context.Context, w Sink, p tokenizer.Prompt, r F
 			return err
 		}
 	}
-	s.fn.forward.Set(entry.SymSlot, slot)
-	if err := s.Hidden(ctx, p, r.Images); err != nil {
+	s.fn.adapted[r.Adapter].forward.Set(entry.SymSlot, slot)
+	if err := s.hidden(ctx, p, r.Images, r.Adapter); err != nil {
 		return err
 	}
 	s.ran(len(p.IDs), slot)
@@ -104,13 +105,18 @@ func (s *Session) forwardTo(ctx context.Context, w Sink, p tokenizer.Prompt, r F
 // Hidden encodes the images and runs the decoder over all tokens of a prompt, whose hidden states stay in the
 // executor.
 func (s *Session) Hidden(ctx context.Context, p tokenizer.Prompt, images []*rgb.Image) error {
-	if _, _, err := s.Encode(ctx, images); err != nil {
+	return s.hidden(ctx, p, images, 0)
+}
+
+func (s *Session) hidden(ctx context.Context, p tokenizer.Prompt, images []*rgb.Image, adapter int) error {
+	if _, _, err := s.Encode(ctx, images, adapter); err != nil {
 		return err
 	}
-	if err := s.start(s.fn.forward, p); err != nil {
+	forward := s.fn.adapted[adapter].forward
+	if err := s.start(forward, p); err != nil {
 		return err
 	}
-	return s.fn.forward.Run(ctx)
+	return forward.Run(ctx)
 }
 
 // Logits computes the logits of the tokens from first to end-1 of the prompt that Hidden ran over, block by block, and

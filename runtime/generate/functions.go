@@ -7,16 +7,22 @@ import (
 
 // functions holds the functions of a program, and the tensors that a session puts into the executor and gets from it.
 type functions struct {
-	encode                  *engine.Func
-	pixels                  engine.Tensor // of encode
-	prefill, forward        prompted
 	greedy                  *engine.Func
-	decode, step            *engine.Func
 	decodeBatch, stepBatch  positioned
 	logits, logitsBatch     scored
 	head                    scored
 	features                engine.Tensor // states
 	next, nextBatch, hidden engine.Tensor
+	mixedDecode, mixedStep  mixed     // of the model alone, where it has adapters
+	adapted                 []adapted // by the number of the adapter; the first is the model alone
+}
+
+// adapted are the functions of one sequence in the form that one adapter gives them.
+type adapted struct {
+	encode           *engine.Func
+	pixels           engine.Tensor // of encode
+	prefill, forward prompted
+	decode, step     *engine.Func
 }
 
 // prompted is a function of a prompt's tokens.
@@ -31,24 +37,37 @@ type positioned struct {
 	positions engine.Tensor
 }
 
+// mixed is a function in which every sequence of a batch has an adapter of its own.
+type mixed struct {
+	positioned
+	adapters engine.Tensor
+}
+
 // scored is a function that writes logits.
 type scored struct {
 	*engine.Func
 	out engine.Tensor
 }
 
-// find looks all of them up.
-func find(e *engine.Engine) (*functions, error) {
+// find looks all of them up; there are so many adapters.
+func find(e *engine.Engine, adapters int) (*functions, error) {
 	l := &engine.Lookup{Engine: e}
 	f := &functions{
-		encode: l.Func(entry.EncodeImage), greedy: l.Func(entry.Greedy), decode: l.Func(entry.Decode), step: l.Func(entry.Step),
-		prefill: findPrompted(l, entry.Prefill), forward: findPrompted(l, entry.Forward),
-		decodeBatch: findPositioned(l, entry.DecodeBatch), stepBatch: findPositioned(l, entry.StepBatch),
+		greedy: l.Func(entry.Greedy), decodeBatch: findPositioned(l, entry.DecodeBatch), stepBatch: findPositioned(l, entry.StepBatch),
 		logits: findScored(l, entry.Logits), logitsBatch: findScored(l, entry.LogitsBatch), head: findScored(l, entry.Head),
 		features: l.State(entry.StateFeatures), hidden: l.State(entry.StateHidden),
 		next: l.State(entry.StateNext), nextBatch: l.State(entry.StateNextBatch),
 	}
-	f.pixels = l.Input(f.encode, entry.InPixels)
+	for n := range adapters + 1 {
+		name := func(function string) string { return entry.Adapted(function, n) }
+		a := adapted{encode: l.Func(name(entry.EncodeImage)), decode: l.Func(name(entry.Decode)), step: l.Func(name(entry.Step)),
+			prefill: findPrompted(l, name(entry.Prefill)), forward: findPrompted(l, name(entry.Forward))}
+		a.pixels = l.Input(a.encode, entry.InPixels)
+		f.adapted = append(f.adapted, a)
+	}
+	if adapters > 0 {
+		f.mixedDecode, f.mixedStep = findMixed(l, entry.DecodeBatch), findMixed(l, entry.StepBatch)
+	}
 	return f, l.Err
 }
 
@@ -60,6 +79,11 @@ func findPrompted(l *engine.Lookup, name string) prompted {
 func findPositioned(l *engine.Lookup, name string) positioned {
 	f := l.Func(name)
 	return positioned{f, l.Input(f, entry.InPositions)}
+}
+
+func findMixed(l *engine.Lookup, name string) mixed {
+	f := findPositioned(l, entry.Mixed(name))
+	return mixed{f, l.Input(f.Func, entry.InAdapters)}
 }
 
 func findScored(l *engine.Lookup, name string) scored {

@@ -15,6 +15,7 @@ import (
 type Request struct {
 	Images        []*rgb.Image
 	Prompt        string
+	Adapter       int // the number of an adapter that is kept beside the model; 0 for none
 	ParseSpecials bool
 	MaxNewTokens  int
 	Sample        sample.Config

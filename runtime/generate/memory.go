@@ -37,7 +37,7 @@ func Needs(p *program.Program, m *manifest.Model, mapped int64, threads, promptT
 	n.KV = kvBytes(p, capacity, tokens)
 	for i := range p.Funcs {
 		need := p.Funcs[i].ArenaBytes
-		if name := p.Funcs[i].Name; name == entry.Prefill || name == entry.Forward || name == entry.Embed { // touched as far as the prompt reaches
+		if name := entry.Plain(p.Funcs[i].Name); name == entry.Prefill || name == entry.Forward || name == entry.Embed { // touched as far as the prompt reaches
 			need = need * int64(promptTokens) / capacity
 		}
 		n.Arena = max(n.Arena, need)

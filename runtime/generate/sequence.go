@@ -30,15 +30,16 @@ type sequence struct {
 func (s *Session) begin(ctx context.Context, r Request, p tokenizer.Prompt, slot int) (*sequence, error) {
 	q := &sequence{s: s, r: r, a: &Answer{PromptTokens: len(p.IDs), FinishReason: "length"}, slot: slot, prefix: p.Prefix, seen: slices.Clone(p.IDs)}
 	var err error
-	if q.a.Preprocess, q.a.Encode, err = s.Encode(ctx, r.Images); err != nil {
+	if q.a.Preprocess, q.a.Encode, err = s.Encode(ctx, r.Images, r.Adapter); err != nil {
 		return nil, err
 	}
 	start := time.Now()
-	if err := s.start(s.fn.prefill, p); err != nil {
+	prefill := s.fn.adapted[r.Adapter].prefill
+	if err := s.start(prefill, p); err != nil {
 		return nil, err
 	}
-	s.fn.prefill.Set(entry.SymSlot, slot)
-	if err := s.fn.prefill.Run(ctx); err != nil {
+	prefill.Set(entry.SymSlot, slot)
+	if err := prefill.Run(ctx); err != nil {
 		return nil, err
 	}
 	s.ran(len(p.IDs), slot)
@@ -67,9 +68,9 @@ func (s *Session) step(ctx context.Context, q *sequence) error {
 	if err := engine.Put(s.fn.next, 0, s.id[:]); err != nil {
 		return err
 	}
-	f := s.fn.decode
+	f := s.fn.adapted[q.r.Adapter].decode
 	if q.greedy() {
-		f = s.fn.step
+		f = s.fn.adapted[q.r.Adapter].step
 	}
 	f.Set(entry.SymSlot, q.slot)
 	f.Set(entry.SymPrefix, q.prefix)

@@ -28,14 +28,20 @@ type Session struct {
 
 	fn      *functions
 	used    used
-	encoded []*rgb.Image // whose features the executor holds, image by image
-	id      [1]int32     // what goes into the state next and comes from it
-	row     []float32    // logits of one sequence
+	encoded []encoded // whose features the executor holds, image by image
+	id      [1]int32  // what goes into the state next and comes from it
+	row     []float32 // logits of one sequence
+}
+
+// encoded is an image with the adapter that the encoder ran with.
+type encoded struct {
+	image   *rgb.Image
+	adapter int
 }
 
 // New prepares a session. The engine stays the caller's to close.
 func New(m *manifest.Model, t *tokenizer.Tokenizer, e *engine.Engine) (*Session, error) {
-	f, err := find(e)
+	f, err := find(e, len(m.Adapters))
 	if err != nil {
 		return nil, err
 	}
@@ -104,27 +110,28 @@ func (s *Session) enough(p tokenizer.Prompt, newTokens, slot int, others int64) 
 	return native.CheckMemory(need+others, fmt.Sprintf("a prompt of %d tokens", n))
 }
 
-// Encode runs the image encoder over the images; their features stay in the executor for prefill and forward. What is
+// Encode runs the image encoder over the images with an adapter, 0 for none; their features stay in the executor for prefill and forward. What is
 // there from the last time, an image at the same place, is not encoded again.
-func (s *Session) Encode(ctx context.Context, images []*rgb.Image) (preprocessing, encoding time.Duration, err error) {
+func (s *Session) Encode(ctx context.Context, images []*rgb.Image, adapter int) (preprocessing, encoding time.Duration, err error) {
+	f := s.fn.adapted[adapter]
 	for len(s.encoded) < len(images) {
-		s.encoded = append(s.encoded, nil)
+		s.encoded = append(s.encoded, encoded{})
 	}
 	for i, p := range images {
-		if s.encoded[i] == p {
+		if s.encoded[i] == (encoded{p, adapter}) {
 			continue
 		}
-		s.encoded[i] = nil
+		s.encoded[i] = encoded{}
 		start := time.Now()
-		if err := engine.Put(s.fn.pixels, 0, preprocess.PixelValues(p, s.Model)); err != nil {
+		if err := engine.Put(f.pixels, 0, preprocess.PixelValues(p, s.Model)); err != nil {
 			return 0, 0, err
 		}
 		mid := time.Now()
-		s.fn.encode.Set(entry.SymRow, i*s.Model.ImageTokens)
-		if err := s.fn.encode.Run(ctx); err != nil {
+		f.encode.Set(entry.SymRow, i*s.Model.ImageTokens)
+		if err := f.encode.Run(ctx); err != nil {
 			return 0, 0, err
 		}
-		s.encoded[i] = p
+		s.encoded[i] = encoded{p, adapter}
 		preprocessing += mid.Sub(start)
 		encoding += time.Since(mid)
 	}

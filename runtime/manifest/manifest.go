@@ -3,6 +3,7 @@ package manifest
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -11,11 +12,12 @@ import (
 
 // Model describes the compiled checkpoint.
 type Model struct {
-	Name         string // of the checkpoint: org/name where it came from the Hugging Face cache, else the name of its directory
-	Merged       string `json:",omitempty"` // the adapter that is merged into it
-	Kind         string // "paligemma (gemma)" or "paligemma (gemma2)"
-	ImageSize    int    // pixels of a side
-	ImageTokens  int    // per image
+	Name         string    // of the checkpoint: org/name where it came from the Hugging Face cache, else the name of its directory
+	Merged       string    `json:",omitempty"` // the adapter that is merged into it
+	Adapters     []Adapter `json:",omitempty"` // kept beside it; a request has the number of one, counted from 1
+	Kind         string    // "paligemma (gemma)" or "paligemma (gemma2)"
+	ImageSize    int       // pixels of a side
+	ImageTokens  int       // per image
 	HiddenSize   int
 	VocabSize    int
 	MaxTokens    int // capacity of the KV cache
@@ -46,6 +48,31 @@ type Model struct {
 
 	RescaleFactor float64
 	Mean, Std     [3]float64
+}
+
+// Adapter is a fine-tuning that is kept beside the model.
+type Adapter struct {
+	Name    string
+	Rank    int // the largest
+	Weights int // how many of the model's it changes
+}
+
+// AdapterNumber returns the number of an adapter, 0 for an empty name.
+func (m *Model) AdapterNumber(name string) (int, error) {
+	if name == "" {
+		return 0, nil
+	}
+	var names []string
+	for i, a := range m.Adapters {
+		if a.Name == name {
+			return i + 1, nil
+		}
+		names = append(names, a.Name)
+	}
+	if names == nil {
+		return 0, fmt.Errorf("no adapter is called %.80q: the executable has none (pgc compile --adapter NAME=DIR keeps them)", name)
+	}
+	return 0, fmt.Errorf("no adapter is called %.80q, expected one of %s", name, strings.Join(names, ", "))
 }
 
 // Embedding is how a model makes an embedding, a vector a token, of an image or of a query.

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"pgc/checkpoint/hf"
 )
 
 // write makes files of a folder by name and content.
@@ -73,7 +75,7 @@ func TestName(t *testing.T) {
 	facts := []any{"v1", "x86-64-v3", []string{"avx2"}}
 	name := func() string {
 		t.Helper()
-		n, err := f.Name(t.Context(), dir, "", []string{compiler}, facts...)
+		n, err := f.Name(t.Context(), dir, hf.Options{}, []string{compiler}, facts...)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -16,15 +16,18 @@ import (
 	"pgc/runtime/output"
 )
 
-// Name returns the name of the executable of a checkpoint with an adapter, empty for none: it depends on the content of
-// every file that the compiler reads of them, on the checkpoint's name, on the content of the other files given, and on the facts.
-func (f *Folder) Name(ctx context.Context, checkpoint, adapter string, files []string, facts ...any) (string, error) {
-	model, read, err := hf.Files(checkpoint, hf.Options{Adapter: adapter})
+// Name returns the name of the executable of a checkpoint with its adapters: it depends on the content of every file that
+// the compiler reads of them, on their names, on the content of the other files given, and on the facts.
+func (f *Folder) Name(ctx context.Context, checkpoint string, o hf.Options, files []string, facts ...any) (string, error) {
+	model, read, err := hf.Files(checkpoint, o)
 	if err != nil {
 		return "", err
 	}
 	h := sha256.New()
-	fmt.Fprintf(h, "%q\n", model)
+	fmt.Fprintf(h, "%q %q\n", model, filepath.Base(o.Adapter))
+	for _, k := range o.Keep {
+		fmt.Fprintf(h, "%q\n", k.Name)
+	}
 	for _, fact := range facts {
 		fmt.Fprintf(h, "%q\n", fmt.Sprint(fact))
 	}

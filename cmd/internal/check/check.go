@@ -125,7 +125,7 @@ func (l *loaded) kernels(ctx context.Context, w io.Writer, o build.Options) (mis
 	syms := map[string]int{entry.SymTokens: rows, entry.SymPrefix: rows - 2, entry.SymRow: 0, entry.SymRows: 2, entry.SymSlot: 1}
 	for _, f := range l.m.Funcs {
 		syms[entry.SymPast], syms[entry.SymKeys] = 0, rows
-		if f.Name == entry.Decode || f.Name == entry.Step { // behind the tokens that the functions before them left in the cache
+		if name := entry.Plain(f.Name); name == entry.Decode || name == entry.Step { // behind the tokens that the functions before them left in the cache
 			syms[entry.SymPast], syms[entry.SymKeys] = rows, rows+1
 		}
 		n, err := l.function(ctx, w, f.Name, syms, seen)

@@ -1,0 +1,62 @@
+package peft
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"pgc/ir"
+	"pgc/ir/floats"
+	"pgc/models"
+)
+
+// Beside is what an adapter does to one weight when it is kept beside the model.
+type Beside struct {
+	models.Change
+	A, B Matrix // the factors [rank, columns] and [rows, rank] of a product, as they are stored
+	low  *lowRank
+	own  []step
+}
+
+// Beside sorts an adapter's tensors like Apply, for keeping them beside the weights: LoRA of matrices as the factors of a
+// product, everything else as weights of its own. Neither the table of token embeddings nor the head may change.
+func (a *Adapter) Beside(h Host) (map[string]*Beside, error) {
+	_, of, err := a.collect(h)
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]*Beside{}
+	for _, key := range slices.Sorted(maps.Keys(of)) {
+		w := of[key]
+		if key == h.Embedding || key == h.Head {
+			return nil, fmt.Errorf("%s changes %s, which an adapter that is kept beside the model may not: expected LoRA of other layers (--adapter %s without a name merges it)", a.Dir, key, a.Dir)
+		}
+		b := &Beside{own: w.loaded}
+		if w.low != nil && !w.low.embedding {
+			b.low, b.A, b.B = w.low, w.low.a, w.low.b
+			b.Rank, b.Scale, b.Rows = w.low.a.rows(), float64(w.low.scale), w.low.magnitude != nil
+		} else {
+			b.own = slices.Concat(w.loaded, w.merged)
+		}
+		if b.Own = len(b.own) > 0; b.Own || b.Rank > 0 {
+			all[key] = b
+		}
+	}
+	return all, nil
+}
+
+// Whole is the weight that replaces the base's.
+func (b *Beside) Whole(base Matrix, dtype ir.DType) *Merged {
+	return &Merged{base: base, dtype: dtype, steps: b.own}
+}
+
+// Scales reads by what the rows of the sum are multiplied, as float32. The first call passes over the weight.
+func (b *Beside) Scales(base Matrix, dtype ir.DType) func(to []byte, from int64) {
+	scales := sync.OnceValue(func() []byte {
+		l := b.low
+		p := &product{rank: l.a.rows(), columns: l.a.Cols, left: l.b.whole(), right: l.a.whole(), scale: l.scale, rounded: ir.F32}
+		return floats.Append(nil, p.normed(b.Whole(base, dtype).reader(), l.magnitude.whole(), false), ir.F32)
+	})
+	return func(to []byte, from int64) { copy(to, scales()[from:]) }
+}
