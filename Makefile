@@ -4,7 +4,7 @@ GO   ?= go
 DEMO := models/paligemma/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-race test-arm64 test-gpu check fuzz lint llvm qemu ptxas bench bench-quick tokenizer-parity golden clean
+.PHONY: help build demo test test-race test-arm64 test-gpu check fuzz soak lint llvm qemu ptxas bench bench-quick tokenizer-parity golden clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -47,6 +47,11 @@ test-gpu: ## run the tests and benchmarks of PTX on an NVIDIA GPU of this machin
 
 fuzz: llvm ## look for inputs that break a promise of docs/RELIABILITY.md, with fuzz targets and programs under harm: TIME=10m SEED=N
 	$(GO) run ./internal/campaign -time $(or $(TIME),10m) $(if $(SEED),-seed $(SEED))
+
+soak: llvm build ## 100,000 answers in one process and 10,000 processes: memory stays flat, nothing is left (some ten minutes)
+	@mkdir -p out
+	bin/pgc compile golden/pg2-mha -o out/soak --cpu native --max-tokens 311
+	$(GO) run ./internal/soak -file out/soak -picture golden/pictures/noise.png
 
 lint: ## gofmt, go vet and staticcheck
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
