@@ -116,7 +116,8 @@ var Run = Exec
 func Exec(ctx context.Context, path string, args []string, input []byte) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Stdin = bytes.NewReader(input)
-	cmd.Env = append(os.Environ(), "LC_ALL=C")
+	// When llc crashes, it would look for names of its functions by way of temporary files, which it may leave.
+	cmd.Env = append(os.Environ(), "LC_ALL=C", "LLVM_DISABLE_SYMBOLIZATION=1")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()

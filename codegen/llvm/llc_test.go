@@ -102,3 +102,11 @@ func llcs(t testing.TB) []string {
 	}
 	return paths
 }
+
+// TestCrashesLeaveNothing: llc is told to look for no names when it crashes, by way of temporary files that it leaves.
+func TestCrashesLeaveNothing(t *testing.T) {
+	out, err := Exec(t.Context(), "sh", []string{"-c", "echo $LLVM_DISABLE_SYMBOLIZATION"}, nil)
+	if err != nil || string(out) != "1\n" {
+		t.Errorf("llc sees %q (%v)", out, err)
+	}
+}

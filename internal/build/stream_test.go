@@ -70,7 +70,7 @@ func TestBatchEndless(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []struct{ in, out, want string }{
-		{"/dev/zero", "-", "/dev/zero: line 1: it is longer than 256 MiB, expected a request"},
+		{"/dev/zero", "-", "/dev/zero: line 1: it begins with \"\\x00\", expected a request, one JSON object\n"},
 		{in, "/dev/full", "/dev/full: no space left on device"},
 	} {
 		code, _, stderr := status(exe, "batch", "--input", c.in, "--output", c.out)
@@ -79,9 +79,11 @@ func TestBatchEndless(t *testing.T) {
 		}
 	}
 	// In a limited address space the line ends where no longer one fits.
-	cmd := exec.Command("sh", "-c", "ulimit -v 2000000; exec "+exe+" batch --input /dev/zero --output -")
-	got, err := cmd.CombinedOutput()
-	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.ExitCode() != 1 || bytes.Count(got, []byte("\n")) != 1 {
-		t.Errorf("in 2 GB: %v, %.300q", err, got)
+	for limit, want := range map[string]string{"unlimited": "line 1: it is longer than 256 MiB, expected a request", "2000000": "line 1: "} {
+		cmd := exec.Command("sh", "-c", `{ printf '{"images": "'; cat /dev/zero; } | { ulimit -v `+limit+"; exec "+exe+" batch --input - --output -; }")
+		got, err := cmd.CombinedOutput()
+		if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.ExitCode() != 1 || bytes.Count(got, []byte("\n")) != 1 || !bytes.Contains(got, []byte(want)) {
+			t.Errorf("ulimit -v %s: %v, %.300q", limit, err, got)
+		}
 	}
 }

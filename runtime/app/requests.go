@@ -138,6 +138,9 @@ func (q *requests) readLine() ([]byte, error) {
 			q.text = line
 			return line, err
 		}
+		if begin := bytes.TrimLeft(line, " \t\r"); len(begin) > 0 && begin[0] != '{' {
+			return nil, fmt.Errorf("it begins with %q, expected a request, one JSON object", begin[:1])
+		}
 	}
 }
 
