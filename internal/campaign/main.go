@@ -106,7 +106,7 @@ func (w *workshop) campaign(ctx context.Context, duration time.Duration, seed ui
 		targets = nil
 	}
 	end, cases, skipped, broken, fuzzed := time.Now().Add(duration), 0, 0, map[string]int{}, 0
-	slice := min(20*time.Second, duration/time.Duration(2*len(targets)+1))
+	slice := min(20*time.Second, duration/time.Duration(4*len(targets)+1)) // of a target; cases have three times as long
 	for n := 0; time.Now().Before(end) && ctx.Err() == nil; n++ {
 		if len(targets) > 0 {
 			t := targets[n%len(targets)]
@@ -116,7 +116,7 @@ func (w *workshop) campaign(ctx context.Context, duration time.Duration, seed ui
 				fmt.Printf("%s in %s: %s\n", t.name, t.dir, found)
 			}
 		}
-		for stop := time.Now().Add(slice); time.Now().Before(stop) && ctx.Err() == nil; cases++ {
+		for stop := time.Now().Add(3 * slice); time.Now().Before(stop) && ctx.Err() == nil; cases++ {
 			c := w.make(seed + uint64(cases))
 			if w.cannot(c) != "" {
 				skipped++
