@@ -25,7 +25,7 @@ type imageSource struct {
 
 // File is the image in the file at path: PNG, JPEG, GIF, WebP, BMP or TIFF. "-" is standard input.
 func File(path string) Image {
-	return newImage(func(context.Context) (*rgb.Image, error) { return imageio.Read(path, limits()) })
+	return newImage(func(ctx context.Context) (*rgb.Image, error) { return imageio.Read(ctx, path, limits()) })
 }
 
 // URL is the image that a data:, http: or https: URL stands for.
@@ -43,7 +43,7 @@ func Lazy(name string, read func(ctx context.Context) ([]byte, error)) Image {
 		if err != nil {
 			return nil, err
 		}
-		return imageio.Decode(name, data, limits())
+		return imageio.Decode(ctx, name, data, limits())
 	})
 }
 

@@ -31,14 +31,14 @@ func (c *compileCmd) quality(ctx context.Context, o *build.Options) (m measuring
 	}
 	var calibration []quality.Sample
 	if c.Calibrate != "" {
-		if calibration, err = quality.Read(c.Calibrate); err != nil {
+		if calibration, err = quality.Read(ctx, c.Calibrate); err != nil {
 			return m, err
 		}
 	}
 	if c.Report {
 		switch {
 		case c.Pictures != "":
-			if m.samples, err = quality.Read(c.Pictures); err != nil {
+			if m.samples, err = quality.Read(ctx, c.Pictures); err != nil {
 				return m, err
 			}
 		case c.Calibrate != "":

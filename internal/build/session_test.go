@@ -96,7 +96,7 @@ func spied(t *testing.T, name string) (*generate.Session, *spy) {
 
 func noise(t *testing.T) []*rgb.Image {
 	t.Helper()
-	p, err := imageio.Read(picturePath("noise.png"), imageio.DefaultLimits)
+	p, err := imageio.Read(t.Context(), picturePath("noise.png"), imageio.DefaultLimits)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package imageio
 
 import (
 	"bytes"
+	"context"
 	"image"
 	"image/color"
 	"image/jpeg"
@@ -26,7 +27,7 @@ func BenchmarkJPEG12MP(b *testing.B) {
 	b.Run("ours", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := Decode("x", file.Bytes(), DefaultLimits); err != nil {
+			if _, err := Decode(context.Background(), "x", file.Bytes(), DefaultLimits); err != nil {
 				b.Fatal(err)
 			}
 		}

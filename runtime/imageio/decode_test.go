@@ -2,6 +2,7 @@ package imageio
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
@@ -47,7 +48,7 @@ func golden(t testing.TB, fixture string) *rgb.Image {
 func TestPillow(t *testing.T) {
 	var d deviation
 	for _, path := range fixtures(t) {
-		got, err := Read(path, DefaultLimits)
+		got, err := Read(context.Background(), path, DefaultLimits)
 		if err != nil {
 			t.Error(err)
 			continue
@@ -74,7 +75,7 @@ func TestContentNotName(t *testing.T) {
 	if err := os.WriteFile(path, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p, err := Read(path, DefaultLimits)
+	p, err := Read(context.Background(), path, DefaultLimits)
 	if err != nil || !bytes.Equal(p.Pix, golden(t, "testdata/lossy.webp").Pix) {
 		t.Errorf("a WebP named .jpg gave %v", err)
 	}
@@ -88,7 +89,7 @@ func TestStdin(t *testing.T) {
 	defer f.Close()
 	defer func(old *os.File) { os.Stdin = old }(os.Stdin)
 	os.Stdin = f
-	p, err := Read("-", DefaultLimits)
+	p, err := Read(context.Background(), "-", DefaultLimits)
 	if err != nil || !bytes.Equal(p.Pix, golden(t, "testdata/c2-d8.png").Pix) {
 		t.Errorf("reading standard input gave %v", err)
 	}
@@ -98,7 +99,7 @@ func TestStdin(t *testing.T) {
 func TestEndless(t *testing.T) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	_, err := Read("/dev/zero", DefaultLimits)
+	_, err := Read(context.Background(), "/dev/zero", DefaultLimits)
 	runtime.ReadMemStats(&after)
 	sentence(t, "/dev/zero", err, "zero bytes")
 	if used := after.TotalAlloc - before.TotalAlloc; used > 1<<20 {
@@ -126,15 +127,15 @@ func sentence(t *testing.T, name string, err error, words ...string) {
 
 func TestBadFiles(t *testing.T) {
 	dir := t.TempDir()
-	_, err := Read(filepath.Join(dir, "none.png"), DefaultLimits)
+	_, err := Read(context.Background(), filepath.Join(dir, "none.png"), DefaultLimits)
 	sentence(t, filepath.Join(dir, "none.png"), err, "no such file", "expected a PNG")
-	_, err = Read(dir, DefaultLimits)
+	_, err = Read(context.Background(), dir, DefaultLimits)
 	sentence(t, dir, err, "directory")
 	long := filepath.Join(dir, "long.png")
 	if err := os.WriteFile(long, make([]byte, 1000), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err = Read(long, Limits{Pixels: 1000, Bytes: 999})
+	_, err = Read(context.Background(), long, Limits{Pixels: 1000, Bytes: 999})
 	sentence(t, long, err, "1000 bytes", "limit of 999")
 	for data, words := range map[string]string{
 		"":                                    "empty",
@@ -157,7 +158,7 @@ func TestBadFiles(t *testing.T) {
 		"BM\x00\x00\x00\x00\x00\x00\x00\x00":  "truncated",
 		"II*\x00\x08\x00\x00\x00":             "truncated",
 	} {
-		_, err := Decode("x", []byte(data), DefaultLimits)
+		_, err := Decode(context.Background(), "x", []byte(data), DefaultLimits)
 		sentence(t, "x", err, words)
 	}
 }
@@ -174,7 +175,7 @@ func TestTruncated(t *testing.T) {
 		want := golden(t, path)
 		for n := 0; n < len(data); n += 1 + len(data)/400 {
 			name := fmt.Sprintf("%s, %d of %d bytes", path, n, len(data))
-			p, err := Decode(name, data[:n:n], DefaultLimits)
+			p, err := Decode(context.Background(), name, data[:n:n], DefaultLimits)
 			cuts++
 			if err == nil && p.Width == want.Width && bytes.Equal(p.Pix, want.Pix) {
 				whole++ // the cut is behind the pixels
@@ -223,7 +224,7 @@ func TestBombs(t *testing.T) {
 	} {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		_, err := Decode(name, []byte(data), DefaultLimits)
+		_, err := Decode(context.Background(), name, []byte(data), DefaultLimits)
 		runtime.ReadMemStats(&after)
 		words := []string{"over the limit"}
 		if strings.HasPrefix(name, "empty") {
@@ -240,11 +241,11 @@ func TestBombs(t *testing.T) {
 // TestDecoderPanic proves that a panicking decoder is an error about the file.
 func TestDecoderPanic(t *testing.T) {
 	one := func([]byte) (image.Point, error) { return image.Pt(1, 1), nil }
-	f := &format{"PNG", nil, one, func([]byte, int64) (*rgb.Image, error) {
+	f := &format{"PNG", nil, one, func(context.Context, []byte, int64) (*rgb.Image, error) {
 		rgb.Parallel(4, func(int, int) { panic("out of range") })
 		return nil, nil
 	}, nil, constant(1)}
-	p, err := f.read(nil, Limits{Pixels: 1})
+	p, err := f.read(t.Context(), nil, Limits{Pixels: 1})
 	if p != nil || err == nil || !strings.Contains(err.Error(), "out of range") {
 		t.Errorf("a panic became %v, %v", p, err)
 	}
@@ -271,7 +272,7 @@ func TestMutated(t *testing.T) {
 				bad[random(min(len(bad), 1+random(len(bad))))] = byte(random(256))
 			}
 			count++
-			if _, err := Decode("x", bad, Limits{Pixels: 1 << 16, Bytes: 1 << 20}); err != nil {
+			if _, err := Decode(context.Background(), "x", bad, Limits{Pixels: 1 << 16, Bytes: 1 << 20}); err != nil {
 				errs++
 				noPanic(t, bad, err)
 				sentence(t, "x", err)
@@ -301,7 +302,7 @@ func FuzzDecode(f *testing.F) {
 	}
 	lim := Limits{Pixels: 1 << 16, Bytes: 1 << 20}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		p, err := Decode("fuzzed", data, lim)
+		p, err := Decode(context.Background(), "fuzzed", data, lim)
 		if err != nil {
 			noPanic(t, data, err)
 			sentence(t, "fuzzed", err)

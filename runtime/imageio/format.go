@@ -2,6 +2,7 @@ package imageio
 
 import (
 	"bytes"
+	"context"
 	"image"
 
 	"pgc/runtime/imageio/internal/bmp"
@@ -16,11 +17,11 @@ import (
 // format is a file format that this package decodes.
 type format struct {
 	name     string
-	match    func(head []byte) bool                                 // reports whether a file that begins with head has it
-	size     func(data []byte) (image.Point, error)                 // reads width and height from the header
-	decode   func(data []byte, maxPixels int64) (*rgb.Image, error) // decodes a file whose size is within maxPixels
-	metadata func(data []byte) (exif, xmp []byte)                   // finds what may hold an orientation; nil: nothing
-	memory   func(data []byte) int                                  // most bytes a pixel that decode takes, by the header
+	match    func(head []byte) bool                                                      // reports whether a file that begins with head has it
+	size     func(data []byte) (image.Point, error)                                      // reads width and height from the header
+	decode   func(ctx context.Context, data []byte, maxPixels int64) (*rgb.Image, error) // decodes a file whose size is within maxPixels
+	metadata func(data []byte) (exif, xmp []byte)                                        // finds what may hold an orientation; nil: nothing
+	memory   func(data []byte) int                                                       // most bytes a pixel that decode takes, by the header
 }
 
 var formats = []*format{
@@ -56,13 +57,16 @@ func isBMP(head []byte) bool {
 }
 
 // whole adapts decoders whose memory depends only on the size of the image.
-func whole(decode func([]byte) (*rgb.Image, error)) func([]byte, int64) (*rgb.Image, error) {
-	return func(data []byte, _ int64) (*rgb.Image, error) { return decode(data) }
+func whole(decode func(context.Context, []byte) (*rgb.Image, error)) func(context.Context, []byte, int64) (*rgb.Image, error) {
+	return func(ctx context.Context, data []byte, _ int64) (*rgb.Image, error) { return decode(ctx, data) }
 }
 
 // decodeTIFF also bounds strips and tiles, and passes the JPEG codec to the TIFF codec.
-func decodeTIFF(data []byte, maxPixels int64) (*rgb.Image, error) {
-	return tiff.Decode(data, maxPixels, new(jpeg.Strips).Decode)
+func decodeTIFF(ctx context.Context, data []byte, maxPixels int64) (*rgb.Image, error) {
+	strips := new(jpeg.Strips)
+	return tiff.Decode(ctx, data, maxPixels, func(data []byte, ycc bool, fits func(width, height, components int) error) (*rgb.Image, error) {
+		return strips.Decode(ctx, data, ycc, fits)
+	})
 }
 
 // sniff finds the format by the first bytes, or returns nil.

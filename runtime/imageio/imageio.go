@@ -7,6 +7,7 @@ package imageio
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -50,15 +51,38 @@ const maxSide = 1 << 18
 const headBytes = 512
 
 // Read decodes the image in the file at path, or on standard input when path is "-". Every error is one sentence that
-// names the file.
-func Read(path string, lim Limits) (*rgb.Image, error) {
+// names the file, or that of ctx when it ends.
+func Read(ctx context.Context, path string, lim Limits) (*rgb.Image, error) {
+	type content struct {
+		name string
+		data []byte
+		err  error
+	}
+	done := make(chan content, 1)
+	go func() { // a file may be a FIFO that nobody writes
+		name, data, err := load(ctx, path, lim)
+		done <- content{name, data, err}
+	}()
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case c := <-done:
+		if c.err != nil {
+			return nil, c.err
+		}
+		return Decode(ctx, c.name, c.data, lim)
+	}
+}
+
+// load reads a file, or so much of it that its beginning shows that it is no image. name stands for it in errors.
+func load(ctx context.Context, path string, lim Limits) (name string, content []byte, err error) {
 	name, file := path, os.Stdin
 	if path == "-" {
 		name = "standard input"
 	} else {
 		f, err := os.Open(path)
 		if err != nil {
-			return nil, fmt.Errorf("image %s: %s", path, openReason(err))
+			return "", nil, fmt.Errorf("image %s: %s", path, openReason(err))
 		}
 		defer f.Close()
 		file = f
@@ -67,30 +91,31 @@ func Read(path string, lim Limits) (*rgb.Image, error) {
 	if info, err := file.Stat(); err == nil {
 		switch {
 		case info.IsDir():
-			return nil, fmt.Errorf("image %s: it is a directory, %s", name, expected)
+			return "", nil, fmt.Errorf("image %s: it is a directory, %s", name, expected)
 		case info.Size() > lim.Bytes:
-			return nil, fmt.Errorf("image %s: its %d bytes are over the limit of %d", name, info.Size(), lim.Bytes)
+			return "", nil, fmt.Errorf("image %s: its %d bytes are over the limit of %d", name, info.Size(), lim.Bytes)
 		}
 		if err := lim.memory(info.Size(), "the file"); err != nil {
-			return nil, fmt.Errorf("image %s: %w", name, err)
+			return "", nil, fmt.Errorf("image %s: %w", name, err)
 		}
 		data.Grow(int(info.Size()) + bytes.MinRead)
 	}
-	_, err := io.CopyN(&data, file, headBytes)
+	_, err = io.CopyN(&data, file, headBytes)
 	if err == nil && sniff(data.Bytes()) != nil { // else there is no need to read on
-		_, err = data.ReadFrom(io.LimitReader(&asking{Reader: file, lim: lim, next: int64(data.Cap())}, lim.Bytes+1-headBytes))
+		_, err = data.ReadFrom(io.LimitReader(&asking{ctx: ctx, Reader: file, lim: lim, next: int64(data.Cap())}, lim.Bytes+1-headBytes))
 	}
 	if errors.As(err, new(memoryError)) {
-		return nil, fmt.Errorf("image %s: %w", name, err)
+		return "", nil, fmt.Errorf("image %s: %w", name, err)
 	}
 	if err != nil && err != io.EOF {
-		return nil, fmt.Errorf("image %s: it cannot be read: %w", name, reason(err))
+		return "", nil, fmt.Errorf("image %s: it cannot be read: %w", name, reason(err))
 	}
-	return Decode(name, data.Bytes(), lim)
+	return name, data.Bytes(), nil
 }
 
 // asking is a reader that asks for memory whenever what it has read doubles: a buffer of it doubles, too.
 type asking struct {
+	ctx context.Context
 	io.Reader
 	lim     Limits
 	n, next int64
@@ -98,6 +123,9 @@ type asking struct {
 
 // Read implements io.Reader.
 func (r *asking) Read(b []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
 	if r.n > r.next {
 		r.next = 2 * r.n
 		if err := r.lim.memory(r.next, "the file"); err != nil {
@@ -109,7 +137,8 @@ func (r *asking) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// Decode decodes an image file held in memory. Its first bytes say its format; name is used in errors only. The rules
+// Decode decodes an image file held in memory. Its first bytes say its format; name is used in errors only. When ctx
+// ends, its error comes within a row of blocks of a JPEG, a strip of a TIFF, some kilobytes of other formats. The rules
 // are those of Pillow and of transformers' convert_to_rgb:
 //
 //   - transparency (an alpha channel, tRNS, a transparent palette entry) is composited over white, see [rgb.OverWhite];
@@ -121,7 +150,7 @@ func (r *asking) Read(b []byte) (int, error) {
 //   - an EXIF or TIFF orientation is applied (ImageOps.exif_transpose);
 //   - of an animation the first frame is taken, on its canvas;
 //   - color profiles and gamma are ignored.
-func Decode(name string, data []byte, lim Limits) (*rgb.Image, error) {
+func Decode(ctx context.Context, name string, data []byte, lim Limits) (*rgb.Image, error) {
 	if len(data) == 0 {
 		return nil, fmt.Errorf("image %s: it is empty, %s", name, expected)
 	}
@@ -132,7 +161,10 @@ func Decode(name string, data []byte, lim Limits) (*rgb.Image, error) {
 	if f == nil {
 		return nil, fmt.Errorf("image %s: %s, %s", name, foreign(data), expected)
 	}
-	p, err := f.read(data, lim)
+	p, err := f.read(ctx, data, lim)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("image %s: %w", name, f.explain(err))
 	}
@@ -141,7 +173,7 @@ func Decode(name string, data []byte, lim Limits) (*rgb.Image, error) {
 
 // read checks size and memory by the header, decodes and turns upright. It returns a panic inside a decoder, which only a
 // malformed file can cause, as an error.
-func (f *format) read(data []byte, lim Limits) (p *rgb.Image, err error) {
+func (f *format) read(ctx context.Context, data []byte, lim Limits) (p *rgb.Image, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			p, err = nil, fmt.Errorf("the decoder failed on it (%v)", r)
@@ -163,7 +195,7 @@ func (f *format) read(data []byte, lim Limits) (p *rgb.Image, err error) {
 	if err := lim.memory(each*int64(size.X)*int64(size.Y), fmt.Sprintf("its size %dx%d", size.X, size.Y)); err != nil {
 		return nil, err
 	}
-	if p, err = f.decode(data, lim.Pixels); err != nil {
+	if p, err = f.decode(ctx, data, lim.Pixels); err != nil {
 		return nil, err
 	}
 	return orient(p, orientation), nil

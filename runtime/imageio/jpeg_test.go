@@ -2,6 +2,7 @@ package imageio
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"slices"
 	"testing"
@@ -47,14 +48,14 @@ func TestJPEGKinds(t *testing.T) {
 		"short":              {append(bytes.Clone(good[:sos+60]), 0xff, 0xd9), "ends early"},
 		"a marker within":    {with(sos+60, 0xff, 0xc4), ""},
 	} {
-		_, err := Decode("x", c.data, DefaultLimits)
+		_, err := Decode(context.Background(), "x", c.data, DefaultLimits)
 		sentence(t, "x", err, c.words)
 		t.Logf("%-18s %v", name, err)
 	}
-	if p, err := Decode("x", cut(dht, sos), DefaultLimits); err != nil || !bytes.Equal(p.Pix, golden(t, "testdata/q90-420.jpg").Pix) {
+	if p, err := Decode(context.Background(), "x", cut(dht, sos), DefaultLimits); err != nil || !bytes.Equal(p.Pix, golden(t, "testdata/q90-420.jpg").Pix) {
 		t.Errorf("a file without Huffman tables, as of Motion JPEG, gave %v", err)
 	}
-	if p, err := Decode("x", cut(sos, sos, 1, 2, 3, 0xff, 0x00, 0xff, 0xff), DefaultLimits); err != nil || !bytes.Equal(p.Pix, golden(t, "testdata/q90-420.jpg").Pix) {
+	if p, err := Decode(context.Background(), "x", cut(sos, sos, 1, 2, 3, 0xff, 0x00, 0xff, 0xff), DefaultLimits); err != nil || !bytes.Equal(p.Pix, golden(t, "testdata/q90-420.jpg").Pix) {
 		t.Errorf("garbage between segments gave %v", err)
 	}
 }
@@ -69,7 +70,7 @@ func TestJPEGScans(t *testing.T) {
 	to := from + 2 + bytes.Index(data[from+2:], []byte("\xff\xc4"))
 	const maxScans = 100 // of package jpeg
 	for _, times := range []int{2, maxScans} {
-		_, err = Decode("x", slices.Concat(data[:to], bytes.Repeat(data[from:to], times), data[to:]), DefaultLimits)
+		_, err = Decode(context.Background(), "x", slices.Concat(data[:to], bytes.Repeat(data[from:to], times), data[to:]), DefaultLimits)
 		t.Log(err)
 		if times == maxScans {
 			sentence(t, "x", err, "more than 100 scans")
@@ -86,7 +87,7 @@ func TestJPEGBlocks(t *testing.T) {
 	from := bytes.Index(data, []byte("\xff\xda"))
 	scan := data[from : len(data)-2]
 	start := time.Now()
-	_, err := Decode("x", slices.Concat(data[:from], bytes.Repeat(scan, 50), []byte("\xff\xd9")), DefaultLimits)
+	_, err := Decode(context.Background(), "x", slices.Concat(data[:from], bytes.Repeat(scan, 50), []byte("\xff\xd9")), DefaultLimits)
 	sentence(t, "x", err, "its scans code over 67500000 blocks of coefficients, expected at most that")
 	t.Logf("%v after %v", err, time.Since(start))
 }

@@ -2,6 +2,7 @@ package imageio
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -74,7 +75,7 @@ func TestMemory(t *testing.T) {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		start := time.Now()
-		p, err := Decode(name, data, DefaultLimits)
+		p, err := Decode(context.Background(), name, data, DefaultLimits)
 		took := time.Since(start)
 		runtime.ReadMemStats(&after)
 		if err != nil {
@@ -96,7 +97,7 @@ func TestMemory(t *testing.T) {
 			return io.ErrShortBuffer
 		}
 		before = after
-		_, err = Decode(name, data, lim)
+		_, err = Decode(context.Background(), name, data, lim)
 		runtime.ReadMemStats(&after)
 		if !errors.Is(err, io.ErrShortBuffer) || err.Error() != "image "+name+": short buffer" {
 			t.Errorf("%s: without memory: %v", name, err)

@@ -1,6 +1,7 @@
 package imageio
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -75,7 +76,7 @@ func TestOracle(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := Read(path, DefaultLimits)
+		got, err := Read(context.Background(), path, DefaultLimits)
 		if err != nil {
 			d.failed++
 			t.Error(err)

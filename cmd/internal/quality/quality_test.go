@@ -20,7 +20,7 @@ func TestCalibrationAndReport(t *testing.T) {
 	ctx, dir := t.Context(), t.TempDir()
 	demo := filepath.Join(golden.Dir(), "..", "models", "paligemma", "demo")
 	checkpoint := filepath.Join(demo, "paligemma-demo")
-	samples, err := Read(filepath.Join(demo, "pictures"))
+	samples, err := Read(t.Context(), filepath.Join(demo, "pictures"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +117,7 @@ func TestSamples(t *testing.T) {
 		{dir: folder("requests.jsonl", ""), wrong: "requests.jsonl is empty"},
 		{dir: filepath.Join(t.TempDir(), "none"), wrong: "no folder of pictures"},
 	} {
-		samples, err := Read(c.dir)
+		samples, err := Read(t.Context(), c.dir)
 		if c.wrong != "" {
 			if err == nil || !strings.Contains(err.Error(), c.wrong) {
 				t.Errorf("the error is %v, expected %q in it", err, c.wrong)

@@ -4,6 +4,7 @@ package quality
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -13,6 +14,7 @@ import (
 
 	"pgc/runtime/imageio"
 	"pgc/runtime/input"
+	"pgc/runtime/native"
 	"pgc/runtime/rgb"
 )
 
@@ -39,13 +41,16 @@ const (
 // maxPrompts bounds prompts.txt, in bytes.
 const maxPrompts = 64 << 20
 
+// limits are those of the pictures.
+var limits = imageio.Limits{Pixels: imageio.DefaultLimits.Pixels, Bytes: imageio.DefaultLimits.Bytes, Memory: native.CheckMemory}
+
 // Read reads the samples of a folder. With requests.jsonl, {"images": ["a.png"], "prompt": …, "suffix": …} a line,
 // these are the samples. Otherwise they are the pictures of the folder in the order of their names, each with one line
 // of prompts.txt, or of Prompts, in turn, until all pictures and all prompts have been used.
-func Read(folder string) ([]Sample, error) {
+func Read(ctx context.Context, folder string) ([]Sample, error) {
 	if f, err := os.Open(filepath.Join(folder, requestsFile)); err == nil {
 		defer f.Close()
-		return readRequests(folder, f)
+		return readRequests(ctx, folder, f)
 	}
 	entries, err := os.ReadDir(folder)
 	if err != nil {
@@ -54,7 +59,7 @@ func Read(folder string) ([]Sample, error) {
 	var pictures []*rgb.Image
 	for _, e := range entries {
 		if slices.Contains(extensions, strings.ToLower(filepath.Ext(e.Name()))) {
-			p, err := imageio.Read(filepath.Join(folder, e.Name()), imageio.DefaultLimits)
+			p, err := imageio.Read(ctx, filepath.Join(folder, e.Name()), limits)
 			if err != nil {
 				return nil, err
 			}
@@ -85,7 +90,7 @@ func combine(pictures []*rgb.Image, prompts []string) (samples []Sample) {
 	return samples
 }
 
-func readRequests(folder string, f *os.File) (samples []Sample, err error) {
+func readRequests(ctx context.Context, folder string, f *os.File) (samples []Sample, err error) {
 	read := map[string]*rgb.Image{}
 	lines := bufio.NewScanner(f)
 	lines.Buffer(nil, 1<<20)
@@ -106,7 +111,7 @@ func readRequests(folder string, f *os.File) (samples []Sample, err error) {
 			name = filepath.Join(folder, name)
 		}
 		if read[name] == nil {
-			if read[name], err = imageio.Read(name, imageio.DefaultLimits); err != nil {
+			if read[name], err = imageio.Read(ctx, name, limits); err != nil {
 				return nil, fmt.Errorf("%s: line %d: %w", f.Name(), n, err)
 			}
 		}

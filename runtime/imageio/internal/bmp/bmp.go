@@ -2,6 +2,7 @@
 package bmp
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"image"
@@ -135,7 +136,7 @@ func Size(data []byte) (image.Point, error) {
 }
 
 // Decode decodes a file, composited over white.
-func Decode(data []byte) (*rgb.Image, error) {
+func Decode(_ context.Context, data []byte) (*rgb.Image, error) {
 	f, err := parse(data)
 	if err != nil {
 		return nil, err

@@ -4,9 +4,11 @@ package gif
 
 import (
 	"bytes"
+	"context"
 	"image"
 	"image/gif"
 
+	"pgc/runtime/imageio/internal/cancel"
 	"pgc/runtime/rgb"
 )
 
@@ -18,12 +20,12 @@ func Size(data []byte) (image.Point, error) {
 
 // Decode decodes the first frame on its canvas, composited over white. As in Pillow, canvas outside the frame is
 // transparent, thus white, if the frame has a transparent color, and otherwise has the first color of the palette.
-func Decode(data []byte) (*rgb.Image, error) {
+func Decode(ctx context.Context, data []byte) (*rgb.Image, error) {
 	size, err := Size(data)
 	if err != nil {
 		return nil, err
 	}
-	m, err := gif.Decode(bytes.NewReader(data))
+	m, err := gif.Decode(cancel.Reader(ctx, data))
 	if err != nil {
 		return nil, err
 	}

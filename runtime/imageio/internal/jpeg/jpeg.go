@@ -5,6 +5,7 @@ package jpeg
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 type file struct {
 	data []byte
 	pos  int
+	ctx  context.Context // ends the decoding of scans
 
 	width, height int
 	progressive   bool
@@ -248,12 +250,12 @@ func Metadata(data []byte) (exif, xmp []byte) {
 }
 
 // Decode decodes a file; its markers say which color space it has.
-func Decode(data []byte) (*rgb.Image, error) {
+func Decode(ctx context.Context, data []byte) (*rgb.Image, error) {
 	f, scan, err := parse(data)
 	if err != nil {
 		return nil, err
 	}
-	if err := f.decodeComponents(scan); err != nil {
+	if err := f.decodeComponents(ctx, scan); err != nil {
 		return nil, err
 	}
 	return f.render(f.ycc()), nil
@@ -264,7 +266,7 @@ type Strips struct{ blocks int64 }
 
 // Decode decodes the JPEG of one, whose colors are YCbCr where ycc is set and gray or RGB otherwise. fits accepts its
 // size and number of components before memory is taken.
-func (s *Strips) Decode(data []byte, ycc bool, fits func(width, height, components int) error) (*rgb.Image, error) {
+func (s *Strips) Decode(ctx context.Context, data []byte, ycc bool, fits func(width, height, components int) error) (*rgb.Image, error) {
 	f, scan, err := parse(data)
 	if err != nil {
 		return nil, err
@@ -273,7 +275,7 @@ func (s *Strips) Decode(data []byte, ycc bool, fits func(width, height, componen
 		return nil, err
 	}
 	f.blocks = s.blocks
-	if err := f.decodeComponents(scan); err != nil {
+	if err := f.decodeComponents(ctx, scan); err != nil {
 		return nil, err
 	}
 	s.blocks = f.blocks
@@ -281,7 +283,8 @@ func (s *Strips) Decode(data []byte, ycc bool, fits func(width, height, componen
 }
 
 // decodeComponents decodes all scans to the planes of the components, given the header of the first.
-func (f *file) decodeComponents(scan []byte) (err error) {
+func (f *file) decodeComponents(ctx context.Context, scan []byte) (err error) {
+	f.ctx = ctx
 	if err := f.standardTables(); err != nil {
 		return err
 	}

@@ -26,12 +26,12 @@ func TestStrips(t *testing.T) {
 	}
 	fits := func(int, int, int) error { return nil }
 	one := &Strips{}
-	if _, err := one.Decode(data, true, fits); err != nil || one.blocks == 0 {
+	if _, err := one.Decode(t.Context(), data, true, fits); err != nil || one.blocks == 0 {
 		t.Fatalf("a strip of %d blocks gave %v", one.blocks, err)
 	}
 	strips := &Strips{blocks: maxBlocks - 2*one.blocks}
 	for i := range 3 {
-		_, err := strips.Decode(data, true, fits)
+		_, err := strips.Decode(t.Context(), data, true, fits)
 		if want := "its scans code over 67500000 blocks of coefficients, expected at most that"; i < 2 && err != nil || i == 2 && (err == nil || err.Error() != want) {
 			t.Errorf("strip %d gave %v, expected %q of the last alone", i, err, want)
 		}

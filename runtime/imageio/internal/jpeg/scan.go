@@ -127,6 +127,11 @@ func (f *file) decode(s *scan) error {
 			}
 		}
 		mx, my := mcu%across, mcu/across
+		if mx == 0 {
+			if err := f.ctx.Err(); err != nil {
+				return err
+			}
+		}
 		for i := range s.comps {
 			c := &s.comps[i]
 			if single {

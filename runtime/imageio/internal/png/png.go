@@ -4,12 +4,14 @@ package png
 import (
 	"bytes"
 	"compress/zlib"
+	"context"
 	"encoding/binary"
 	"encoding/hex"
 	"image"
 	"image/png"
 	"io"
 
+	"pgc/runtime/imageio/internal/cancel"
 	"pgc/runtime/rgb"
 )
 
@@ -36,8 +38,8 @@ func BytesPerPixel(data []byte) int {
 }
 
 // Decode decodes a file, composited over white.
-func Decode(data []byte) (*rgb.Image, error) {
-	m, err := png.Decode(bytes.NewReader(data))
+func Decode(ctx context.Context, data []byte) (*rgb.Image, error) {
+	m, err := png.Decode(cancel.Reader(ctx, data))
 	if err != nil {
 		return nil, err
 	}

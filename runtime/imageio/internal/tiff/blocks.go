@@ -3,6 +3,7 @@ package tiff
 import (
 	"bytes"
 	"compress/zlib"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -23,7 +24,7 @@ type JPEG func(data []byte, ycc bool, fits func(width, height, components int) e
 
 // Decode decodes the first page, composited over white. A strip or tile may have a little more than maxPixels; those of
 // compression 7 are decoded by jpeg.
-func Decode(data []byte, maxPixels int64, jpeg JPEG) (*rgb.Image, error) {
+func Decode(ctx context.Context, data []byte, maxPixels int64, jpeg JPEG) (*rgb.Image, error) {
 	f, err := parse(data)
 	if err != nil {
 		return nil, err
@@ -36,6 +37,9 @@ func Decode(data []byte, maxPixels int64, jpeg JPEG) (*rgb.Image, error) {
 	}
 	p := rgb.New(f.width, f.height)
 	for i := range f.across * f.down {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		x, y := i%f.across*f.blockWidth, i/f.across*f.blockHeight
 		rows := f.blockHeight
 		if !f.tiles {

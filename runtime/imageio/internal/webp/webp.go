@@ -4,6 +4,7 @@ package webp
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"image"
@@ -11,6 +12,7 @@ import (
 
 	"golang.org/x/image/webp"
 
+	"pgc/runtime/imageio/internal/cancel"
 	"pgc/runtime/rgb"
 )
 
@@ -205,7 +207,7 @@ func Metadata(data []byte) (exif, xmp []byte) {
 }
 
 // Decode decodes the first frame, on its canvas if the file is an animation, composited over white.
-func Decode(data []byte) (*rgb.Image, error) {
+func Decode(ctx context.Context, data []byte) (*rgb.Image, error) {
 	f, err := parse(data)
 	if err != nil {
 		return nil, err
@@ -214,7 +216,7 @@ func Decode(data []byte) (*rgb.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := webp.Decode(bytes.NewReader(f.still(size)))
+	m, err := webp.Decode(cancel.Reader(ctx, f.still(size)))
 	if err != nil {
 		return nil, err
 	}
