@@ -61,7 +61,7 @@ func run(ctx context.Context) error {
 	parser := kong.Must(&c, kong.Name("pgc"), kong.Description("Compiles a PaliGemma checkpoint into one executable file."),
 		kong.BindTo(ctx, (*context.Context)(nil)), kong.Vars{"cpu": target.Default, "stored": build.Stored()},
 		process.Verbatim(), kong.Exit(func(int) { exited = true }), kong.Writers(stdout, os.Stderr), kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
-	args := os.Args[1:]
+	args := process.Args()
 	if len(args) == 0 {
 		args = []string{"--help"}
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -180,8 +181,13 @@ func (v *verdict) files() {
 	}
 }
 
-// writes reports whether an argument of the case names a file, or a folder above it, for output.
+// writes reports whether an argument of the case names a file, a folder above it, or a link to it.
 func (c *Case) writes(name string) bool {
+	for _, f := range c.Files {
+		if f.Kind == "link" && path.Join(path.Dir(string(f.Name)), string(f.To)) == name && slices.Contains(c.Args, f.Name) {
+			return true
+		}
+	}
 	return slices.ContainsFunc(c.Args, func(a text) bool {
 		_, value, ok := strings.Cut(string(a), "=")
 		if !ok {

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -68,7 +67,7 @@ type App struct {
 // Main runs the executable's command line and returns the exit status: 0 done, 1 the work failed, 2 wrong usage. A runtime
 // without GPUs, which are nil then, makes way for one that has some where the executable carries it.
 func Main(gpus engine.GPUs) int {
-	name, start := process.Line(filepath.Base(os.Args[0])), time.Now()
+	name, start := process.Name(), time.Now()
 	return process.Run(func(ctx context.Context) error {
 		if err := process.CheckLimits(); err != nil {
 			return err
@@ -92,7 +91,7 @@ func Main(gpus engine.GPUs) int {
 		if gpus == nil {
 			h.self = f
 		}
-		return Run(ctx, name, e, h, os.Args[1:], start)
+		return Run(ctx, name, e, h, process.Args(), start)
 	}, func(err error) int { return report(name, err) })
 }
 

@@ -94,7 +94,7 @@ func (d *Folder) publish() error {
 // Abort removes what was written so far. It returns the error that is the reason, which then names the folder as the user
 // does.
 func (d *Folder) Abort(reason error) error {
-	os.RemoveAll(d.Dir)
+	process.Remove(d.Dir)
 	d.forget()
 	return &inFolder{reason, d.Dir, filepath.Clean(d.path)}
 }

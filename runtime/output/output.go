@@ -192,7 +192,7 @@ func (o *File) Abort() {
 	o.closed = true
 	o.f.Close()
 	if o.temp != "" {
-		os.Remove(o.temp)
+		process.Remove(o.temp)
 		o.unnamed()
 	}
 }

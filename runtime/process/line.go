@@ -2,6 +2,8 @@ package process
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strconv"
 	"strings"
@@ -41,6 +43,21 @@ func Line(text string) string {
 	}
 	return b.String()
 }
+
+// Name is what the program is called, for its messages. One that is started without a name has that of its file.
+func Name() string {
+	if len(os.Args) > 0 && os.Args[0] != "" {
+		return Line(filepath.Base(os.Args[0]))
+	}
+	path, err := os.Executable()
+	if err != nil {
+		return "pgc"
+	}
+	return Line(filepath.Base(path))
+}
+
+// Args are the arguments behind the name.
+func Args() []string { return os.Args[min(1, len(os.Args)):] }
 
 // Verbatim takes arguments as the bytes that they are. kong itself would replace those that are no UTF-8, so that two
 // names of files could become one.

@@ -60,10 +60,11 @@ var programs = map[string]func(ctx context.Context) error{
 		return fmt.Errorf("byte %d", b[5])
 	},
 	"limited": func(context.Context) error { return CheckLimits() },
+	"":        func(context.Context) error { return fmt.Errorf("%s: %q", Name(), Args()) },
 }
 
 func TestMain(m *testing.M) {
-	work := programs[filepath.Base(os.Args[0])]
+	work := programs[strings.TrimPrefix(os.Args[0], filepath.Dir(os.Args[0])+"/")]
 	if work == nil {
 		os.Exit(m.Run())
 	}
@@ -117,7 +118,7 @@ func program(t *testing.T, name string) (cmd *exec.Cmd, said string, stderr *byt
 // TestSignals: whatever a program does, INT and TERM end it within a second, with its line where that can be read.
 func TestSignals(t *testing.T) {
 	for name := range programs {
-		if name == "cut" || name == "limited" {
+		if name == "cut" || name == "limited" || name == "" {
 			continue
 		}
 		for _, sig := range []os.Signal{syscall.SIGINT, syscall.SIGTERM} {
@@ -168,6 +169,17 @@ func TestCut(t *testing.T) {
 	}
 }
 
+// TestNoName starts a program without a name.
+func TestNoName(t *testing.T) {
+	self, _ := os.Executable()
+	cmd := exec.Command(self)
+	cmd.Args = []string{"", "a\xff"}
+	got, _ := cmd.CombinedOutput()
+	if want := filepath.Base(self) + ": [\"a\\xff\"]\n"; string(got) != want {
+		t.Errorf("it says %q, expected %q", got, want)
+	}
+}
+
 // TestLimits lowers limits until programs do not run, and expects a sentence.
 func TestLimits(t *testing.T) {
 	self, _ := os.Executable()
@@ -176,12 +188,18 @@ func TestLimits(t *testing.T) {
 		t.Fatal(err)
 	}
 	for command, want := range map[string]string{
-		"ulimit -n 8":      "(ulimit -n): too many open files",
-		"ulimit -v 750000": "(ulimit -v): cannot allocate memory",
-		"true":             "",
+		"ulimit -n 8":  "(ulimit -n): too many open files",
+		"ulimit -v KB": "(ulimit -v): cannot allocate memory",
+		"true":         "",
 	} {
-		cmd := exec.Command("sh", "-c", command+" && exec "+link)
-		got, err := cmd.CombinedOutput()
+		var got []byte
+		var err error
+		for kb := 700_000; ; kb += 10_000 { // what Go's runtime itself takes differs from run to run
+			cmd := exec.Command("sh", "-c", strings.Replace(command, "KB", fmt.Sprint(kb), 1)+" && exec "+link)
+			if got, err = cmd.CombinedOutput(); !bytes.Contains(got, []byte("fatal error: ")) || kb > 1_500_000 {
+				break
+			}
+		}
 		if strings.TrimSuffix(string(got), "\n") != "" != (want != "") || !strings.Contains(string(got), want) || strings.Count(string(got), "\n") > 1 || (err == nil) != (want == "") {
 			t.Errorf("%s: %v, it says %q, expected a line with %q", command, err, got, want)
 		}

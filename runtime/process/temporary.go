@@ -32,7 +32,16 @@ func Temporary(create func() (path string, err error)) (forget func(), err error
 func removeTemporaries() {
 	temporaries.Lock() // for good
 	for path := range temporaries.paths {
-		os.RemoveAll(path)
+		Remove(path)
+	}
+}
+
+// Remove removes a file or folder that must not be left behind. What fails once may succeed again.
+func Remove(path string) {
+	for range 3 {
+		if os.RemoveAll(path) == nil {
+			return
+		}
 	}
 }
 
@@ -45,5 +54,5 @@ func TempDir(prefix string) (dir string, remove func(), err error) {
 	if err != nil {
 		return "", nil, err
 	}
-	return dir, func() { os.RemoveAll(dir); forget() }, nil
+	return dir, func() { Remove(dir); forget() }, nil
 }
