@@ -66,6 +66,19 @@ func (v *victim) write(t *testing.T, weights []byte) {
 	}
 }
 
+// change writes the weights in place.
+func (v *victim) change(t *testing.T, weights []byte) {
+	t.Helper()
+	f, err := os.OpenFile(v.path, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.WriteAt(weights, v.at); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // damage returns the weights with one change of a kind, somewhere, and says which.
 func (v *victim) damage(r *rand.Rand) (weights []byte, what string) {
 	for {
@@ -134,12 +147,15 @@ func TestDamagedWeights(t *testing.T) {
 	}
 	embeds := [][]string{{"embed", picture, "-o", out}, {"embed", "--query", "cat", "-o", out}, {"rank", "--query", "cat", picture}}
 	r := rand.New(rand.NewPCG(7, 11))
-	for exe, commands := range map[string][][]string{demo: answers, compiled(t, "pg2-mha"): answers, compiled(t, "colpali-odd"): embeds} {
-		v := newVictim(t, exe)
-		for i := range 66 {
+	for exe, c := range map[string]struct {
+		commands [][]string
+		damages  int
+	}{demo: {answers, 30}, compiled(t, "pg2-mha"): {answers, 120}, compiled(t, "colpali-odd"): {embeds, 60}} {
+		v, commands := newVictim(t, exe), c.commands
+		for i := range c.damages {
 			args := commands[i%len(commands)]
 			weights, what := v.damage(r)
-			v.write(t, weights)
+			v.change(t, weights)
 			if wrong := v.complains(status(v.path, args...)); wrong != "" {
 				t.Errorf("%s, %s: %s: %s", filepath.Base(exe), what, args[0], wrong)
 			}
