@@ -26,11 +26,11 @@ func assemble(ctx context.Context, t target.Target, ks []*backend.Kernel) (*back
 		for _, k := range ks[first:min(len(ks), first+perModule)] {
 			tiles = append(tiles, k.Tile)
 		}
-		m, err := llvm.Emit(t, tiles)
+		source, err := llvm.Emit(t, tiles)
 		if err != nil {
 			return nil, err
 		}
-		sources = append(sources, []byte(m.String()))
+		sources = append(sources, source)
 	}
 	worker, err := sched.Source(t.Arch)
 	if err != nil {

@@ -47,11 +47,11 @@ func BenchmarkMatmul(b *testing.B) {
 					if err != nil {
 						b.Fatal(err)
 					}
-					mod, err := llvm.Emit(tgt, []*tile.Kernel{kern.Tile})
+					source, err := llvm.Emit(tgt, []*tile.Kernel{kern.Tile})
 					if err != nil {
 						b.Fatal(err)
 					}
-					obj, err := llvm.Assemble(context.Background(), []byte(mod.String()), tgt)
+					obj, err := llvm.Assemble(context.Background(), source, tgt)
 					if err != nil {
 						b.Fatal(err)
 					}

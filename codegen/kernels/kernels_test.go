@@ -24,11 +24,11 @@ func build(t testing.TB, tgt target.Target, s Spec) (*Kernel, *linktest.Code) {
 	if err := tile.Verify(k.Tile); err != nil {
 		t.Fatal(err)
 	}
-	m, err := llvm.Emit(tgt, []*tile.Kernel{k.Tile})
+	source, err := llvm.Emit(tgt, []*tile.Kernel{k.Tile})
 	if err != nil {
 		t.Fatal(err)
 	}
-	obj, err := llvm.Assemble(context.Background(), []byte(m.String()), tgt)
+	obj, err := llvm.Assemble(context.Background(), source, tgt)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"pgc/codegen/internal/link/linktest"
+	"pgc/ir/target"
 	"pgc/ir/target/targettest"
 	"pgc/ir/tile"
 )
@@ -115,7 +116,7 @@ func TestModuleIsDeterministic(t *testing.T) {
 		for _, c := range opCases()[len(opCases())-8:] {
 			ks = append(ks, c.kernel(t, 8))
 		}
-		return string(text(t, targettest.Runnable(t)[0], ks...))
+		return string(emitted(t, targettest.Runnable(t)[0], ks...))
 	}
 	first := module()
 	for range 3 {
@@ -135,5 +136,23 @@ func TestEmitNamesTheKernel(t *testing.T) {
 	store.Args[2] = store.Args[1]
 	if _, err := Emit(targettest.Runnable(t)[0], []*tile.Kernel{k}); err == nil || !strings.HasPrefix(err.Error(), "kernel broken: LLVM IR: ") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// The text is llir's, whatever instructions a processor has.
+func TestText(t *testing.T) {
+	var ks []*tile.Kernel
+	for _, c := range opCases() {
+		ks = append(ks, c.kernel(t, 8))
+	}
+	for _, k := range controlKernels(t) {
+		ks = append(ks, k)
+	}
+	for _, name := range []string{"x86-64-v3", "cooperlake", "neoverse-v1"} {
+		tgt, err := target.Find(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		emitted(t, tgt, ks...)
 	}
 }

@@ -17,8 +17,16 @@ import (
 	"pgc/ir/tile"
 )
 
-// Emit returns a module for a target with one function per kernel, of the kernel's name.
-func Emit(t target.Target, kernels []*tile.Kernel) (*ir.Module, error) {
+// Emit returns the text of a module for a target with one function per kernel, of the kernel's name.
+func Emit(t target.Target, kernels []*tile.Kernel) ([]byte, error) {
+	m, err := module(t, kernels)
+	if err != nil {
+		return nil, err
+	}
+	return text(m)
+}
+
+func module(t target.Target, kernels []*tile.Kernel) (*ir.Module, error) {
 	m := ir.NewModule()
 	declared := map[string]*ir.Func{}
 	for _, k := range kernels {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"pgc/codegen/internal/link/linktest"
@@ -27,21 +28,36 @@ func build(t testing.TB, name string, f func(b *tile.Builder)) *tile.Kernel {
 	return k
 }
 
-// text is the module of kernels.
-func text(t testing.TB, tgt target.Target, ks ...*tile.Kernel) []byte {
+// emitted is the text of kernels, which must be the one that llir prints.
+func emitted(t testing.TB, tgt target.Target, ks ...*tile.Kernel) []byte {
 	t.Helper()
-	m, err := Emit(tgt, ks)
+	m, err := module(tgt, ks)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return []byte(m.String())
+	got, err := Emit(tgt, ks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := m.String(); string(got) != want {
+		at := 0
+		for at < min(len(got), len(want)) && got[at] == want[at] {
+			at++
+		}
+		line := func(s string) string {
+			first, _, _ := strings.Cut(s[strings.LastIndex(s[:at], "\n")+1:], "\n")
+			return first
+		}
+		t.Fatalf("%s: the text has %q where llir prints %q", tgt.Name, line(string(got)), line(want))
+	}
+	return got
 }
 
 // eachCompiler compiles kernels with every installed llc for every level that this machine can run.
 func eachCompiler(t *testing.T, ks []*tile.Kernel, f func(t *testing.T, code *linktest.Code)) {
 	for _, path := range llcs(t) {
 		for _, tgt := range targettest.All(t) {
-			ir := text(t, tgt, ks...)
+			ir := emitted(t, tgt, ks...)
 			t.Run(filepath.Base(path)+"/"+tgt.Name, func(t *testing.T) {
 				obj, err := runLLC(context.Background(), path, ir, tgt, "obj")
 				if err != nil {

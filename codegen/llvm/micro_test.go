@@ -99,7 +99,7 @@ func TestMicrokernelAssembly(t *testing.T) {
 				t.Fatal(err)
 			}
 			m := shapes[name]
-			asm, err := runLLC(context.Background(), path, text(t, tgt, m.kernel(t, tgt.Lanes)), tgt, "asm")
+			asm, err := runLLC(context.Background(), path, emitted(t, tgt, m.kernel(t, tgt.Lanes)), tgt, "asm")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -138,7 +138,7 @@ func TestAssemblyNeedsNothing(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			asm, err := runLLC(context.Background(), path, text(t, tgt, ks...), tgt, "asm")
+			asm, err := runLLC(context.Background(), path, emitted(t, tgt, ks...), tgt, "asm")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -159,7 +159,7 @@ func BenchmarkMicrokernel(b *testing.B) {
 			fill := func(n int) []float32 { return filled(n, func() float32 { return rng.Float32() }) }
 			run := func(name string, kern *tile.Kernel, flops float64, args ...any) {
 				b.Run(filepath.Base(path)+"/"+tgt.Name+"/"+name, func(b *testing.B) {
-					obj, err := runLLC(context.Background(), path, text(b, tgt, kern), tgt, "obj")
+					obj, err := runLLC(context.Background(), path, emitted(b, tgt, kern), tgt, "obj")
 					if err != nil {
 						b.Fatal(err)
 					}

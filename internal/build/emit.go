@@ -125,11 +125,10 @@ func (e *emitter) set(ctx context.Context, r *codegen.Result, on program.Target,
 		if !e.wants("llvm") && !e.wants("asm") {
 			continue
 		}
-		m, err := llvm.Emit(t, []*tile.Kernel{k.Tile})
+		source, err := llvm.Emit(t, []*tile.Kernel{k.Tile})
 		if err != nil {
 			return err
 		}
-		source := []byte(m.String())
 		if e.wants("llvm") {
 			if err := e.write(name+".ll", source); err != nil {
 				return err

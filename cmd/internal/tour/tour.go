@@ -81,12 +81,12 @@ func Dumps(ctx context.Context, t target.Target) (dumps []Dump, svg string, err 
 		kind := kernels.Kind(k.Spec)
 		add("spec "+kind, kernels.Key(k.Spec))
 		add("tile "+kind, excerpt(k.Tile.String(), tileLoop))
-		module, err := llvm.Emit(t, []*tile.Kernel{k.Tile})
+		source, err := llvm.Emit(t, []*tile.Kernel{k.Tile})
 		if err != nil {
 			return nil, "", err
 		}
-		add("llvm "+kind, excerpt(module.String(), llvmLoop))
-		asm, err := llvm.Assembly(ctx, []byte(module.String()), t)
+		add("llvm "+kind, excerpt(string(source), llvmLoop))
+		asm, err := llvm.Assembly(ctx, source, t)
 		if err != nil {
 			return nil, "", err
 		}
