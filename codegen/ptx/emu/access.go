@@ -126,12 +126,6 @@ func (w *warp) localIndex(lane int, at uint64, n int) int {
 	return lane*w.program.local + int(off)
 }
 
-// forget says that local memory holds nothing, as after saving an unwritten register.
-func (w *warp) forget(lane int, at uint64, n int) {
-	i := w.localIndex(lane, at, n)
-	clear(w.localSet[i : i+n])
-}
-
 // describe names bytes at an address in a sentence.
 func (w *warp) describe(sp space, at uint64, n int) string {
 	if sp == generic {

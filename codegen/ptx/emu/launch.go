@@ -125,7 +125,7 @@ func (l *launch) prepare(m *Module) error {
 		return err
 	}
 	l.variable = l.Device.modules[m]
-	l.dynamic = sharedBase + roundUp(p.shared, 128)
+	l.dynamic = sharedBase + roundUp(p.shared, max(p.dynamicAlign, 128))
 	if err := l.arguments(); err != nil {
 		return err
 	}

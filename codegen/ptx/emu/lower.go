@@ -334,7 +334,7 @@ func (l *lowering) address(sym *symbol, offset int64) reg {
 	switch sym.where {
 	case shared:
 		if sym.v.open {
-			l.program.dynamic = true
+			l.program.dynamicAlign = max(l.program.dynamicAlign, sym.v.align)
 			return l.constant(constantReg{kind: dynamicAt, value: uint64(offset)})
 		}
 		if sym.at < 0 {

@@ -58,21 +58,22 @@ func (l *lowering) matrixAccess(m *mods, store bool) {
 	l.out.run = func(w *warp, m uint32) {
 		w.addresses(base, offset, m)
 		w.rowChecks(m, n)
-		bad := false
+		var missing *Finding
 		var rows [32][]byte
 		for i := range n * 8 {
 			b, known := w.fetch(sp, i, w.addr[i], 16, false)
-			if !known && !bad {
-				w.addr[0], bad = w.addr[i], true
+			if !known && missing == nil {
+				missing = w.finding(Uninitialized, i, "%s reads %s, which nobody has written", w.name(), w.describe(sp, w.addr[i], 16))
 			}
 			rows[i] = b
 		}
-		if bad || w.poisoned {
-			lost := uint32(0)
-			if bad {
-				lost = everyone
+		w.poisoned = w.poisoned || missing != nil
+		for _, r := range dst {
+			w.unknown[r] = 0
+			if missing != nil {
+				delete(w.lost, r)
+				w.unknown[r], w.poison[r] = everyone, missing
 			}
-			w.loaded(dst, sp, everyone, lost, 16)
 		}
 		for k, r := range dst {
 			R := w.r[r]

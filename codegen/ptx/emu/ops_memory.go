@@ -178,7 +178,7 @@ func load(l *lowering, m *mods) {
 			}
 		}
 		if bad != 0 || w.poisoned {
-			w.loaded(dst, a.space, m, bad, total)
+			w.loaded(dst, a.space, m, bad, size)
 		}
 		if w.counts != nil {
 			w.counts.memory(w, a.space, m, total)
@@ -198,9 +198,7 @@ func store(l *lowering, m *mods) {
 	a, t := l.access(m, &args[0])
 	needs := len(l.out.must)
 	src := l.sources(&args[1], a.n, t, true)
-	if a.space == local {
-		l.out.must = l.out.must[:needs] // unwritten registers may be saved
-	}
+	l.out.must = l.out.must[:needs] // unwritten registers may be saved in local memory
 	total, size := a.size*a.n, a.size
 	l.out.run = func(w *warp, m uint32) {
 		w.addresses(a.base, a.offset, m)
@@ -218,12 +216,8 @@ func store(l *lowering, m *mods) {
 				write(b[j*size:(j+1)*size], w.r[s][i])
 			}
 			w.put(a.space, i, w.addr[i], b[:total], a.strong)
-			if w.poisoned && a.space == local {
-				for j, s := range src {
-					if w.lostBits(s, i)&t.mask() != 0 {
-						w.forget(i, w.addr[i]+uint64(j*size), size)
-					}
-				}
+			if w.poisoned {
+				w.keepLost(a, t, i, src)
 			}
 		}
 		if (a.space == global || a.space == generic) && !a.strong {

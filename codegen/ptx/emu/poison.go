@@ -141,20 +141,70 @@ func (w *warp) unwritten(r reg, u uint32) *Finding {
 	return w.finding(Uninitialized, bits.TrailingZeros32(u), "%s reads %s, which the thread has not written", w.name(), w.program.registerName(r))
 }
 
-// loaded notes which threads of a load got nothing that was written.
-func (w *warp) loaded(dst []reg, sp space, m, bad uint32, n int) {
-	var f *Finding
-	if bad != 0 {
-		w.poisoned = true
-		lane := bits.TrailingZeros32(bad)
-		f = w.finding(Uninitialized, lane, "%s reads %s, which nobody has written", w.name(), w.describe(sp, w.addr[lane], n))
-		f.byte = w.addr[lane]
-	}
+// loaded notes which threads of a load got something that nobody has written; registers have size bytes each.
+func (w *warp) loaded(dst []reg, sp space, m, bad uint32, size int) {
 	for _, d := range dst {
-		w.unknown[d] = w.unknown[d]&^m | bad
-		if f != nil {
-			delete(w.lost, d)
-			w.poison[d] = f
+		w.unknown[d] &^= m
+	}
+	if bad == 0 {
+		return
+	}
+	w.poisoned = true
+	lane := bits.TrailingZeros32(bad)
+	f := w.finding(Uninitialized, lane, "%s reads %s, which nobody has written", w.name(), w.describe(sp, w.addr[lane], size*len(dst)))
+	f.byte = w.addr[lane]
+	eachLane(bad, func(lane int) {
+		for j, d := range dst {
+			if lost := w.unset(sp, lane, w.addr[lane]+uint64(j*size), size); lost != 0 {
+				w.lose(d, lane, lost)
+				w.poison[d] = f
+			}
+		}
+	})
+}
+
+// unset is the bits of n bytes at an address that nobody has written.
+func (w *warp) unset(sp space, lane int, at uint64, n int) (lost uint64) {
+	if sp == generic {
+		if sp = spaceOf(at); sp == shared {
+			at -= sharedView
+		}
+	}
+	for i := range n {
+		set := true
+		switch sp {
+		case shared:
+			set = w.shared.written(int(at)-sharedBase+i, 1)
+		case local:
+			set = w.localSet[w.localIndex(lane, at, n)+i] != 0
+		default:
+			if mem, off, ok := w.launch.Device.Find(at); ok && mem.written != nil {
+				set = mem.has(int(off)+i, 1)
+			}
+		}
+		if !set {
+			lost |= 255 << (8 * i)
+		}
+	}
+	return lost
+}
+
+// keepLost keeps in local memory what a store put there of unwritten registers; elsewhere that is a finding.
+func (w *warp) keepLost(a access, t typ, lane int, src []reg) {
+	for j, s := range src {
+		lost := w.lostBits(s, lane) & t.mask()
+		if lost == 0 {
+			continue
+		}
+		at := w.addr[lane] + uint64(j*a.size)
+		if a.space != local && !(a.space == generic && spaceOf(at) == local) {
+			w.blame(s, 1<<lane)
+		}
+		i := w.localIndex(lane, at, a.size)
+		for k := range a.size {
+			if lost>>(8*k)&255 != 0 {
+				w.localSet[i+k] = 0
+			}
 		}
 	}
 }

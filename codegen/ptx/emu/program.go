@@ -68,20 +68,20 @@ type Param struct {
 
 // program is an entry lowered to code.
 type program struct {
-	fn         *function
-	code       []instr
-	slots      int
-	constants  []constantReg
-	params     []Param
-	paramBytes int
-	shared     int            // bytes of static shared memory
-	dynamic    bool           // dynamic shared memory is used
-	local      int            // bytes of local memory a thread
-	unwritten  []reg          // registers that some path reads before it writes them
-	names      map[reg]string // of those
-	granule    int            // smallest width of an access to shared memory
-	failed     *Finding       // an unknown opcode: the entry cannot run
-	needs      []*variable
+	fn           *function
+	code         []instr
+	slots        int
+	constants    []constantReg
+	params       []Param
+	paramBytes   int
+	shared       int            // bytes of static shared memory
+	dynamicAlign int            // of dynamic shared memory
+	local        int            // bytes of local memory a thread
+	unwritten    []reg          // registers that some path reads before it writes them
+	names        map[reg]string // of those
+	granule      int            // smallest width of an access to shared memory
+	failed       *Finding       // an unknown opcode: the entry cannot run
+	needs        []*variable
 }
 
 // symbolKind is what a name stands for.
@@ -103,12 +103,12 @@ type symbol struct {
 	v    *variable
 	at   int // offset in shared, local or parameter memory
 	// where is the space that a variable lives in; parameters of device functions live in local memory.
-	where   space
-	label   int
-	labels  []string
-	scope   *nameScope
-	f       *function
-	dynamic bool
+	where        space
+	label        int
+	labels       []string
+	scope        *nameScope
+	f            *function
+	dynamicAlign int // of dynamic shared memory
 }
 
 // ropKind is the kind of a resolved operand.
