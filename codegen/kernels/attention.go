@@ -22,6 +22,8 @@ type Attention struct {
 	Window         int64 // 0 for none
 	Batch          Batch
 	Step           AttentionStep
+	// Aligned says that q, k, v and out begin at multiples of 16 bytes.
+	Aligned bool
 }
 
 // Batch describes several sequences: their number, the elements between them, and whether an i32 for each, instead of

@@ -81,6 +81,18 @@ func (a *asm) label(what string) string {
 
 func (a *asm) place(label string) { a.text.WriteString(label + ":\n") }
 
+// repeat runs body for first, first+step, … below limit.
+func (a *asm) repeat(first string, limit, step int64, body func(i string)) {
+	i := a.to(word, "mov.b32", first)
+	loop, end := a.label("repeat"), a.label("end")
+	a.place(loop)
+	a.onlyIf(a.to(pred, "setp.ge.s32", i, num(limit)), "bra", end)
+	body(i)
+	a.do("add.s32", i, i, num(step))
+	a.do("bra", loop)
+	a.place(end)
+}
+
 // vector is operands in braces.
 func vector(operands ...string) string { return "{" + strings.Join(operands, ", ") + "}" }
 

@@ -52,16 +52,9 @@ func passesOff() map[string]bool {
 	return off
 }
 
-// compileModule optimizes and compiles a module, attention as plain operations.
+// compileModule optimizes and compiles a module.
 func compileModule(t testing.TB, m *ir.Module, check bool) *codegen.Result {
 	t.Helper()
-	for _, f := range m.Funcs {
-		for _, op := range slices.Clone(f.Ops) {
-			if op.Def == ir.OpAttention {
-				f.ReplaceResults(op, op.Def.Expand(ir.Before(f, op), op))
-			}
-		}
-	}
 	if err := passes.Optimize(m, passes.Options{Check: check, Off: passesOff()}); err != nil {
 		t.Fatal(err)
 	}

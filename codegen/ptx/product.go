@@ -254,18 +254,6 @@ func (p *product) column(part int, strip string) (block, c string) {
 	return block, p.to(long, "mul.wide.u32", in, num(packing.PanelWidth))
 }
 
-// repeat runs body for first, first+step, … below limit.
-func (p *product) repeat(first string, limit, step int64, body func(i string)) {
-	i := p.to(word, "mov.b32", first)
-	loop, end := p.label("repeat"), p.label("end")
-	p.place(loop)
-	p.onlyIf(p.to(pred, "setp.ge.s32", i, num(limit)), "bra", end)
-	body(i)
-	p.do("add.s32", i, i, num(step))
-	p.do("bra", loop)
-	p.place(end)
-}
-
 const (
 	ldmatrix = "ldmatrix.sync.aligned.m8n8.x4.shared.b16"
 	mma      = "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32"

@@ -11,7 +11,7 @@
 // The loop of a matrix product is not shared with the CPU: a pipeline of asynchronous copies into swizzled shared
 // memory and tensor cores is another algorithm than panels and a microkernel. It leaves the sums in shared memory, and
 // the end is the tile kernel kernels.Epilogue, whose expressions are those that the CPU runs. A prologue becomes a row
-// kernel.
+// kernel. Attention is a template of its own, too, with the CPU's expressions for scores and weights.
 //
 // Arithmetic is that of the tile interpreter, bit for bit, but for the payload of NaN: every rounding is .rn, nothing
 // is contracted or approximated, and transcendental functions are the polynomials of ir/scalar. Only how the tensor
@@ -48,7 +48,6 @@ const (
 func Backend() *backend.Backend {
 	return &backend.Backend{
 		Target:   program.Target{Kind: program.PTX, CPU: sm80.Name},
-		Without:  []string{"fuse-attention"},
 		Layout:   layout,
 		Device:   onDevice,
 		Build:    build,
@@ -61,7 +60,7 @@ func layout(program.DType, bool) program.Layout {
 	return program.Layout{Kind: program.LayoutPanels, KPack: 1}
 }
 
-// build emits the kernels of a spec: one of a map, row or einsum, those of product and argmax. Attention is an error.
+// build emits the kernels of a spec: one of a map, row or einsum, those of product and argmax, attention.
 func build(name string, s kernels.Spec) (*backend.Launches, error) {
 	switch s := s.(type) {
 	case *kernels.Map:
@@ -80,6 +79,8 @@ func build(name string, s kernels.Spec) (*backend.Launches, error) {
 		return multiply(name, s)
 	case *kernels.Argmax:
 		return argmax(name, s)
+	case *kernels.Attention:
+		return attend(name, s)
 	}
 	return nil, fmt.Errorf("kernel %s: PTX: no template for %s", name, kernels.Kind(s))
 }

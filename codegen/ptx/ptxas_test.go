@@ -94,6 +94,7 @@ func TestPtxasAcceptsWithoutSpills(t *testing.T) {
 		ks = append(ks, c.kernel(t))
 	}
 	ks = append(ks, tensorKernel(), tensorPeakKernel(16, 2), nothingKernel())
+	ks = append(ks, attentionKernels(t)...)
 	ks = append(ks, largeModel(t)...)
 	for _, arch := range []string{"sm_80", "sm_90", "sm_120"} {
 		t.Run(arch, func(t *testing.T) {

@@ -58,6 +58,7 @@ func TestTextIsDeterministic(t *testing.T) {
 		for _, c := range append(fewCases(), manyCases()...) {
 			ks = append(ks, c.kernels(t)...)
 		}
+		ks = append(ks, attentionKernels(t)...)
 		return moduleOf(ks)
 	}
 	first := module()
@@ -65,14 +66,6 @@ func TestTextIsDeterministic(t *testing.T) {
 		if module() != first {
 			t.Fatal("the same kernels gave two texts")
 		}
-	}
-}
-
-// A template that has no PTX says so.
-func TestNoTemplate(t *testing.T) {
-	_, err := build("k", &kernels.Attention{})
-	if err == nil || err.Error() != "kernel k: PTX: no template for attention" {
-		t.Errorf("got %v", err)
 	}
 }
 

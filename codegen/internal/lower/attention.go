@@ -13,8 +13,10 @@ func (l *lowerer) lowerAttention(op *ir.Op) ([]Launch, error) {
 		KV: elem(op.In[1].Type.DType), Scale: a.Scale, Softcap: a.Softcap, Causal: a.Causal, Window: int64(a.Window),
 		Prefix: l.size(a.Prefix), Offset: l.size(a.Offset), Elem: elem(op.Result().Type.DType)}
 	strides := make([][]int64, 4)
+	spec.Aligned = true
 	for i, v := range []*ir.Value{op.In[0], op.In[1], op.In[2], op.Result()} {
 		strides[i] = l.strides(v)
+		spec.Aligned = spec.Aligned && beginsAtMultiple(v, 16)
 	}
 	copy(spec.Q[:], strides[0][n:])
 	copy(spec.K[:], strides[1][n:])
@@ -28,4 +30,14 @@ func (l *lowerer) lowerAttention(op *ir.Op) ([]Launch, error) {
 		spec.Batch.Positions, spec.Batch.Position = true, l.strides(positions[0])[0]
 	}
 	return []Launch{to(op, spec, op.In)}, nil
+}
+
+// beginsAtMultiple reports whether a value begins at a multiple of n bytes, where its memory does, whatever the symbols
+// are.
+func beginsAtMultiple(v *ir.Value, n int64) bool {
+	ok := v.Buf != nil && v.Buf.Offset%n == 0
+	for i := 0; ok && i < len(v.Buf.Terms); i++ {
+		ok = v.Buf.Terms[i].Stride%n == 0
+	}
+	return ok
 }

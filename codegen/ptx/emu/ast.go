@@ -6,6 +6,7 @@ type unit struct {
 	version   string
 	target    string
 	variables []*variable
+	statics   []*variable // in global or constant memory, of bodies
 	functions []*function
 }
 

@@ -3,6 +3,7 @@ package emu
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"sync/atomic"
 )
 
@@ -103,7 +104,7 @@ func (d *Device) Load(m *Module) error {
 		return nil
 	}
 	placed := map[*variable]*Memory{}
-	for _, v := range m.unit.variables {
+	for _, v := range slices.Concat(m.unit.variables, m.unit.statics) {
 		if v.space != global && v.space != constant || v.open {
 			continue
 		}

@@ -24,6 +24,9 @@ func (p *parser) statements() []statement {
 		case word == ".param" || word == ".local" || word == ".shared" || word == ".global" || word == ".const":
 			for _, v := range p.variables(spacesByName[word[1:]]) {
 				out = append(out, statement{kind: declareVariable, pos: v.pos, v: v})
+				if v.space == global || v.space == constant {
+					p.unit.statics = append(p.unit.statics, v)
+				}
 			}
 		case word == ".loc" || word == ".file":
 			p.skipLine()
