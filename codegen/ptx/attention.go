@@ -223,10 +223,14 @@ func (a *attention) load(x eight, address string, offset int64) []string {
 		return a.four(word, guard, "ld.global.v4.b32", address, offset)
 	}
 	var words, floats []string
+	left := x.left
+	if left != "" && x.guard != "" {
+		left = a.to(word, "selp.b32", left, "0", x.guard)
+	}
 	for i := range int64(8) {
 		guard := x.guard
-		if x.left != "" {
-			guard = a.both(guard, a.to(pred, "setp.gt.s32", x.left, num(i)))
+		if left != "" {
+			guard = a.to(pred, "setp.gt.s32", left, num(i))
 		}
 		place := at(address, offset+i*x.stride*int64(x.elem.Bytes()))
 		switch x.elem {

@@ -305,19 +305,21 @@ func (a *attendMany) mask() {
 	a.onlyIf(all, "bra", skip)
 	first := a.to(word, "mad.lo.s32", a.to(word, "and.b32", a.lane, "3"), "2", a.key)
 	for half := range a.highest {
-		hi := a.to(word, "sub.s32", a.highest[half], first)
-		lo := ""
-		if a.lowest[half] != "" {
-			lo = a.to(word, "sub.s32", a.lowest[half], first)
+		lo := a.lowest[half]
+		end := a.to(word, "sub.s32", a.highest[half], first)
+		if lo != "" { // both ends in one comparison: of key-lo, without sign, with how many there are
+			end = a.to(word, "max.s32", a.to(word, "sub.s32", a.highest[half], lo), "0")
+			lo = a.to(word, "sub.s32", first, lo)
 		}
 		for n, s := range a.scores {
 			for i := range 2 {
-				key := num(int64(8*n + i))
-				see := a.to(pred, "setp.gt.s32", hi, key)
-				if lo != "" {
-					see = a.both(see, a.to(pred, "setp.le.s32", lo, key))
+				key, r := num(int64(8*n+i)), s[2*half+i]
+				see := ""
+				if lo == "" {
+					see = a.to(pred, "setp.gt.s32", end, key)
+				} else {
+					see = a.to(pred, "setp.gt.u32", end, a.to(word, "add.s32", lo, key))
 				}
-				r := s[2*half+i]
 				a.do("selp.f32", r, r, floatNum(math.Inf(-1)), see)
 			}
 		}
