@@ -56,6 +56,9 @@ func run(ctx context.Context) error {
 	if err := native.ExitOnFault("pgc: " + fault.ErrCut.Error()); err != nil {
 		return err
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stdout.Cancels(cancel)
 	var c cli
 	exited := false
 	parser := kong.Must(&c, kong.Name("pgc"), kong.Description("Compiles a PaliGemma checkpoint into one executable file."),

@@ -34,8 +34,8 @@ var limits = map[string]int{
 	"stack": unix.RLIMIT_STACK, "data": unix.RLIMIT_DATA, "memlock": unix.RLIMIT_MEMLOCK, "core": unix.RLIMIT_CORE,
 }
 
-// nobody is the user of cases that do not run as root.
-const nobody = 65534
+// nobody is the user of cases that do not run as root: one without other processes, which limits would count.
+const nobody = 61_234
 
 // become turns this process into the program. It returns only an error.
 func (l *launch) become() error {

@@ -3,10 +3,14 @@ package app
 import (
 	"cmp"
 	"fmt"
+	"os"
 	"slices"
 	"strconv"
 
+	"golang.org/x/term"
+
 	"pgc"
+	"pgc/runtime/process"
 )
 
 type embedCmd struct {
@@ -66,7 +70,8 @@ type ranked struct {
 	Image string  `json:"image"`
 }
 
-// Run prints the images, the one that answers the query best first, equal ones in the order given.
+// Run prints the images, the one that answers the query best first, equal ones in the order given. Their names are bytes
+// in a pipe or a file; a terminal is shown no more than it prints.
 func (c *rankCmd) Run(a *App) error {
 	if err := checkQueries([]string{c.Query}); err != nil {
 		return err
@@ -104,8 +109,12 @@ func (c *rankCmd) Run(a *App) error {
 	if c.JSON {
 		return writeJSON(a.Out, out)
 	}
+	show := func(name string) string { return name }
+	if term.IsTerminal(int(os.Stdout.Fd())) {
+		show = process.Line
+	}
 	for _, r := range out.Images {
-		if _, err := fmt.Fprintf(a.Out, "%s\t%s\n", strconv.FormatFloat(r.Score, 'f', 6, 64), r.Image); err != nil {
+		if _, err := fmt.Fprintf(a.Out, "%s\t%s\n", strconv.FormatFloat(r.Score, 'f', 6, 64), show(r.Image)); err != nil {
 			return err
 		}
 	}

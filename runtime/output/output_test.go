@@ -2,6 +2,7 @@ package output
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"io/fs"
@@ -336,6 +337,15 @@ func TestChecked(t *testing.T) {
 	io.WriteString(c, "y")
 	if err := c.Finish(nil); err == nil || err.Error() != "cannot write standard output: no space left on device" {
 		t.Errorf("error %v", err)
+	}
+	if err := c.Finish(context.Canceled); errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, expected the reason of the end", err)
+	}
+	ended := false
+	c = &Checked{w: full}
+	c.Cancels(func() { ended = true })
+	if io.WriteString(c, "x"); !ended {
+		t.Error("an error of printing ends no work")
 	}
 	if own := errors.New("own"); c.Finish(own) != own {
 		t.Error("an error of printing has replaced the command's own")
