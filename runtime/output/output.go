@@ -69,6 +69,9 @@ func create(path string, perm fs.FileMode, executable bool) (*File, error) {
 		if err := unix.Access(p.target, unix.W_OK); err != nil {
 			return nil, p.cannot(err)
 		}
+		if mounted(p.target) {
+			return nil, p.cannot(errors.New("a file is mounted there and cannot be replaced, expected its folder to be mounted"))
+		}
 		old := p.info.Mode().Perm()
 		if executable {
 			old |= old & 0o444 >> 2

@@ -213,6 +213,31 @@ func TestRefusals(t *testing.T) {
 	listed(t, dir, "file")
 }
 
+// TestMounted: what is mounted over a file cannot be replaced, which is said before the work.
+func TestMounted(t *testing.T) {
+	dir := t.TempDir()
+	from, at := filepath.Join(dir, "from"), filepath.Join(dir, "at")
+	put(t, from, "mounted", 0o600)
+	put(t, at, "below", 0o600)
+	if err := unix.Mount(from, at, "", unix.MS_BIND, ""); err != nil {
+		t.Skip("nothing can be mounted here, which takes root:", err)
+	}
+	defer unix.Unmount(at, unix.MNT_DETACH)
+	if _, err := Create(at); err == nil || err.Error() != "cannot write "+at+": a file is mounted there and cannot be replaced, expected its folder to be mounted" {
+		t.Errorf("error %v", err)
+	}
+	if err := Check(at); err == nil {
+		t.Error("an executable could be written there")
+	}
+	holds(t, at, "mounted", 0o600)
+	listed(t, dir, "at", "from")
+	if l, err := OpenLog(at); err != nil { // it only grows
+		t.Error(err)
+	} else {
+		l.Close()
+	}
+}
+
 // TestFailures: an incomplete file has no name, and none is left when writing fails, is given up, or does not end.
 func TestFailures(t *testing.T) {
 	dir := t.TempDir()

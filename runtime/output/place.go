@@ -84,6 +84,13 @@ func (p place) open() (*os.File, error) {
 // cannot is the sentence about an error of writing there.
 func (p place) cannot(err error) error { return &Error{p.path, Cause(err)} }
 
+// mounted reports whether a file system begins at path, so that nothing else can have its name.
+func mounted(path string) bool {
+	var st unix.Statx_t
+	err := unix.Statx(unix.AT_FDCWD, path, unix.AT_SYMLINK_NOFOLLOW, unix.STATX_TYPE, &st)
+	return err == nil && st.Attributes_mask&st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0
+}
+
 // ownerOf returns the user and the group of a file.
 func ownerOf(info fs.FileInfo) (uid, gid int) {
 	st := info.Sys().(*syscall.Stat_t)
