@@ -47,7 +47,7 @@ func overHTTP(parent context.Context, address string, lim Limits, on network) ([
 	req.Header.Set("Accept", "image/*")
 	trip := journey{scopeOf: on.scopeOf, reach: loopback}
 	transport := &http.Transport{Proxy: trip.proxy, DialContext: trip.dial,
-		MaxResponseHeaderBytes: maxHeader, DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: on.roots()}}
+		OnProxyConnectResponse: tunnel, MaxResponseHeaderBytes: maxHeader, DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: on.roots()}}
 	client := &http.Client{Transport: transport, CheckRedirect: func(next *http.Request, via []*http.Request) error {
 		return redirect(next, via, lim)
 	}}
@@ -73,6 +73,14 @@ func overHTTP(parent context.Context, address string, lim Limits, on network) ([
 		return nil, fmt.Errorf("it is over the limit of %s", size(lim.Bytes))
 	}
 	return body.Bytes(), nil
+}
+
+// tunnel refuses what a proxy answers instead of a way to a server.
+func tunnel(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("the proxy answered %s, expected 200 OK", status(resp))
+	}
+	return nil
 }
 
 // status returns the status code with its standard text, whatever the server calls it.
