@@ -23,7 +23,7 @@ func (s *Einsum) build(g *gen) {
 	if s.X[last] > 1 || s.Y[last] > 1 || s.Out[last] != 1 {
 		lanes = 1
 	}
-	g.domain(s.Dims, func(outer []*tile.Value, lo, n *tile.Value) {
+	g.domain(s.Dims, lanes, func(outer []*tile.Value, lo, n *tile.Value) {
 		g.vectors(n, lanes, func(i, count *tile.Value) {
 			at := append(slices.Clone(outer), b.Add(lo, i))
 			read := func(p *tile.Value, strides []int64, index []*tile.Value) *tile.Value {

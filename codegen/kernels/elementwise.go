@@ -34,7 +34,7 @@ func (s *Map) build(g *gen) {
 		}
 	}
 	ptrs := g.operandPtrs(s.In)
-	out := g.result(0, memory(s.Outs[0].Elem))
+	out := g.resultOf(0, s.Outs[0])
 	exprs := lowered(s.Exprs)
 	row := func(out *tile.Value, outer []*tile.Value, lo, n *tile.Value) {
 		g.vectors(n, lanes, func(i, count *tile.Value) {
@@ -45,7 +45,7 @@ func (s *Map) build(g *gen) {
 			}
 		})
 	}
-	g.domain(s.Dims, func(outer []*tile.Value, lo, n *tile.Value) {
+	g.domain(s.Dims, lanes, func(outer []*tile.Value, lo, n *tile.Value) {
 		if s.Scatter == (Scatter{}) {
 			row(out, outer, lo, n)
 			return
@@ -58,8 +58,12 @@ func (s *Map) build(g *gen) {
 }
 
 // domain splits the outermost dimension into tasks and runs body for every row of the innermost one: n elements from
-// lo.
-func (g *gen) domain(dims []Size, body func(outer []*tile.Value, lo, n *tile.Value)) {
+// lo. For a target of many threads every row is tasks, of `lanes` elements or more of its elements each; 0 keeps it whole.
+func (g *gen) domain(dims []Size, lanes int, body func(outer []*tile.Value, lo, n *tile.Value)) {
+	if g.target.Threads {
+		g.flat(dims, lanes, body)
+		return
+	}
 	b := g.b
 	sizes := make([]*tile.Value, len(dims))
 	inner := int64(1)
@@ -98,6 +102,39 @@ func (g *gen) domain(dims []Size, body func(outer []*tile.Value, lo, n *tile.Val
 	nest(nil)
 }
 
+// flat makes tasks of a row of the innermost dimension, or of some fragments of it.
+func (g *gen) flat(dims []Size, lanes int, body func(outer []*tile.Value, lo, n *tile.Value)) {
+	b, last := g.b, len(dims)-1
+	size := func(d int) *tile.Value { return g.size(dims[d]) }
+	n := size(last)
+	task, lo := b.Task(), b.Int(0)
+	if lanes > 0 && (dims[last].Sym != "" || dims[last].N > 2*int64(lanes)) {
+		each := int64(lanes) * max(1, min(4, dims[last].N/int64(4*lanes)))
+		if lanes == 1 {
+			each = 1
+		}
+		pieces := b.Div(b.Add(n, b.Int(each-1)), b.Int(each))
+		lo = b.Mul(b.Rem(task, pieces), b.Int(each))
+		task = b.Div(task, pieces)
+		if c, ok := tile.ConstInt(n); ok && c%each == 0 {
+			n = b.Int(each)
+		} else {
+			n = b.Min(b.Int(each), b.Sub(n, lo))
+		}
+		g.out.Tasks = []Factor{{dims[last], each}}
+	}
+	outer := make([]*tile.Value, last)
+	for d := last - 1; d >= 0; d-- {
+		outer[d] = task
+		if d > 0 {
+			outer[d] = b.Rem(task, size(d))
+			task = b.Div(task, size(d))
+		}
+		g.out.Tasks = append(g.out.Tasks, Factor{dims[d], 1})
+	}
+	body(outer, lo, n)
+}
+
 // lowered returns expressions in the operations that kernels have.
 func lowered(exprs []*scalar.Expr) []*scalar.Expr {
 	out := make([]*scalar.Expr, len(exprs))
@@ -123,7 +160,9 @@ func (g *gen) operandPtrs(in []Operand) []*tile.Value {
 func (g *gen) operandPtr(i int, o Operand) *tile.Value {
 	switch o.Kind {
 	case Tensor:
-		return g.in(i, memory(o.Elem))
+		p := g.in(i, memory(o.Elem))
+		g.out.Args[len(g.out.Args)-1].Aligned = o.Aligned
+		return p
 	case Symbol:
 		return g.sym(o.Sym)
 	}

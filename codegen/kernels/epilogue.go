@@ -28,7 +28,7 @@ func (s *Epilogue) build(g *gen) {
 	for i, o := range p.Extra {
 		m.extra[s.Part] = append(m.extra[s.Part], g.operandPtr(next+p.Accs+i, o))
 	}
-	m.outs[s.Part] = g.result(s.Part, memory(p.Outs[0].Elem))
+	m.outs[s.Part] = g.resultOf(s.Part, p.Outs[0])
 	rows := b.Min(b.Int(s.Rows), b.Sub(g.size(m.M), at[0]))
 	left := b.Sub(b.Int(p.N), at[2])
 	inside := b.Logic(tile.And, b.Compare(tile.LT, b.Int(0), left), b.Compare(tile.LT, at[1], b.Int(p.Blocks)))

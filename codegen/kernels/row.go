@@ -37,9 +37,9 @@ func (s *Row) build(g *gen) {
 	if !single && s.Out.Strides[last] != 1 {
 		r.lanes = 1
 	}
-	out := g.result(0, memory(s.Out.Elem))
+	out := g.resultOf(0, s.Out)
 	e := scalar.Lower(s.Expr)
-	g.domain(s.dims(), func(outer []*tile.Value, _, n *tile.Value) {
+	g.domain(s.dims(), 0, func(outer []*tile.Value, _, n *tile.Value) {
 		reduced := r.reductions(outer, n)
 		write := func(i, count *tile.Value, lanes int) {
 			v := b.Expr(e, r.args(outer, i, count, reduced, lanes), lanes)

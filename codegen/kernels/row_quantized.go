@@ -15,7 +15,7 @@ func (s *Row) buildQuantized(g *gen) {
 	e := scalar.Lower(s.Expr)
 	k, lanes := s.C.N, r.lanes
 	lay := quant.RowLayout(k, s.Group.Len)
-	g.domain(s.dims(), func(outer []*tile.Value, _, n *tile.Value) {
+	g.domain(s.dims(), 0, func(outer []*tile.Value, _, n *tile.Value) {
 		reduced := r.reductions(outer, n)
 		row := b.Int(0)
 		for d, i := range outer {

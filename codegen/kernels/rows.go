@@ -22,7 +22,7 @@ func (s *Rows) build(g *gen) {
 	r := g.rowBody(p.In, p.Reduce, 1)
 	var outs []*tile.Value
 	for i, o := range p.Outs {
-		outs = append(outs, g.result(len(m.Parts)+i, o.Elem))
+		outs = append(outs, g.resultOf(len(m.Parts)+i, o))
 	}
 	exprs := lowered(p.Exprs)
 	outer, lanes := []*tile.Value{row}, int64(r.lanes)
@@ -61,7 +61,7 @@ func (s *Matmul) prologue() *Prologue {
 	if s.Prologue != nil {
 		return s.Prologue
 	}
-	x := Operand{Elem: tile.F32, Strides: []int64{s.XStride, 1}}
+	x := Operand{Elem: tile.F32, Strides: []int64{s.XStride, 1}, Aligned: s.Aligned}
 	if s.BF16 {
 		x.Elem = tile.BF16
 	}

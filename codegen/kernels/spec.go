@@ -44,6 +44,8 @@ type Operand struct {
 	Strides []int64 // elements per step along each domain dimension; 0 broadcasts
 	Dim     int
 	Sym     string
+	// Aligned says that the first element of the operand lies at a multiple of 16 bytes.
+	Aligned bool
 	// Rows, if not nil, adds the row that another operand names: a lookup in a table.
 	Rows *Lookup
 }
@@ -64,6 +66,7 @@ type Out struct {
 	Elem    tile.Elem
 	Strides []int64
 	Offset  int64 // elements from the buffer's start
+	Aligned bool  // the buffer starts at a multiple of 16 bytes
 }
 
 // Scatter moves what a map writes along dimension 1 of its domain, for every index of dimension 0 by the i32 that
@@ -90,6 +93,8 @@ type Arg struct {
 	Kind  ArgKind
 	Index int
 	Sym   string
+	// Aligned says that a pointer is a multiple of 16.
+	Aligned bool
 }
 
 // Factor is one factor of the number of tasks: ceil(Size / Div).
@@ -140,6 +145,13 @@ type gen struct {
 func (g *gen) in(i int, e tile.Elem) *tile.Value {
 	g.out.Args = append(g.out.Args, Arg{Kind: ArgIn, Index: i})
 	return g.b.Ptr(fmt.Sprintf("in%d", i), e)
+}
+
+// resultOf is the pointer of a result.
+func (g *gen) resultOf(i int, o Out) *tile.Value {
+	p := g.result(i, memory(o.Elem))
+	g.out.Args[len(g.out.Args)-1].Aligned = o.Aligned
+	return p
 }
 
 func (g *gen) result(i int, e tile.Elem) *tile.Value {

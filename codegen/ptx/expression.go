@@ -34,9 +34,10 @@ func newExpression(x *scalar.Expr, inputs int) *expression {
 // apply computes an expression of registers.
 func (a *asm) apply(x *expression, inputs ...string) string {
 	e := newEmitter(a)
+	e.each = 1
 	for _, v := range inputs {
-		e.params = append(e.params, binding{held: v})
+		e.params = append(e.params, binding{held: []string{v}})
 	}
 	e.block(x.body)
-	return e.vals[x.result]
+	return e.element(x.result, 0)
 }

@@ -6,6 +6,7 @@ import (
 	"pgc/codegen/backend"
 	"pgc/codegen/kernels"
 	"pgc/codegen/packing"
+	"pgc/ir/tile"
 )
 
 // fewRows is the most rows that stream weights: the columns of operand B.
@@ -22,8 +23,9 @@ type few struct {
 	chunkUnits int64 // units of x that are in shared memory at a time
 	argmax     int64 // strips of a task of which it keeps the greatest value; 0 keeps all
 	argmaxOf
-	rows     *kernels.Rows
-	rowsTile *kernels.Kernel
+	rows      *kernels.Rows
+	rowsTile  *kernels.Kernel
+	rowsLanes int // of its fragments
 
 	task, last, more string
 	weights, scales  []string       // by accumulator, of the thread
@@ -84,7 +86,8 @@ func (f *few) shared() int64 {
 // build emits the kernel, which computes rows of x, or with chunks reads them; from is where they are read from. The
 // further results of the prologue are stored by the first of a matmul's kernels.
 func (f *few) build(name string, rows *kernels.Rows, from *kernels.Arg, further bool) *backend.Kernel {
-	f.rows, f.rowsTile = rows, tileKernel(name, rows)
+	f.rows = rows
+	f.rowsTile, f.rowsLanes = tileKernel(name, rows)
 	if from != nil {
 		f.rowsTile.Args[slices.IndexFunc(f.rowsTile.Args, func(a kernels.Arg) bool { return a.Kind == kernels.ArgIn })] = *from
 	}
@@ -95,18 +98,17 @@ func (f *few) build(name string, rows *kernels.Rows, from *kernels.Arg, further 
 		if f.argmax > 0 {
 			m = partial(m, m.Parts[i].Exprs)
 		}
-		end := tileKernel(name, &kernels.Epilogue{Matmul: m, Part: i, Rows: 1, Width: packing.PanelWidth})
+		end, _ := tileKernel(name, &kernels.Epilogue{Matmul: m, Part: i, Rows: 1, Width: packing.PanelWidth})
 		f.ends = append(f.ends, end)
 		f.addTile(end)
 	}
-	params := f.declare(f.list)
 
 	f.directives = ".minnctapersm 2\n"
 	f.setup()
 	f.registers()
 	done, loop := f.label("done"), f.label("strip")
 	f.task = f.to(word, "mov.u32", "%ctaid.x")
-	tasks := f.to(word, "cvt.u32.u64", f.byName["tasks"])
+	tasks := f.to(word, "cvt.u32.u64", f.parameter("tasks"))
 	f.onlyIf(f.to(pred, "setp.ge.s32", f.task, tasks), "bra", done)
 	if f.argmax > 0 {
 		f.beginArgmax()
@@ -140,7 +142,7 @@ func (f *few) build(name string, rows *kernels.Rows, from *kernels.Arg, further 
 	if f.argmax > 0 {
 		n = f.Parts[0].Partials()
 	}
-	return f.kernel(name, params, f.warps*warp, f.shared(), []kernels.Factor{{Size: kernels.Const(n), Div: 1}})
+	return f.kernel(name, entryParams(withTasks(f.list)), f.warps*warp, f.shared(), []kernels.Factor{{Size: kernels.Const(n), Div: 1}})
 }
 
 // registers names what control flow changes.
@@ -184,6 +186,11 @@ func (f *few) ragged() bool { return f.Tiles()%f.unitTiles() != 0 }
 
 // locate points at the weights of the task's strip, the warp's first unit.
 func (f *few) locate() {
+	for _, i := range f.parts {
+		for j := range f.Parts[i].Accs {
+			f.resolve(tile.KernelParam{Name: f.weightName(i, j), Type: tile.Type{Ptr: true}})
+		}
+	}
 	base, strip := f.sources(f.task, 1)
 	mine := f.to(word, "mad.lo.s32", f.warpID, num(f.unitTiles()*packing.TileBytes), f.to(word, "shl.b32", f.lane, "4"))
 	mine64 := f.to(long, "cvt.u64.u32", mine)
@@ -251,7 +258,7 @@ func (f *few) loadScales(to [][][]string, i, pair int64, there string) {
 // stage puts the rows of a chunk of x into shared memory. Warps share a row, by fragments of columns.
 func (f *few) stage(chunk string, further bool) {
 	f.note("The rows of x.")
-	lanes := int64(f.rows.Lanes(warp))
+	lanes := int64(f.rows.Lanes(f.rowsLanes))
 	pieces, each := (f.Matmul.K+lanes-1)/lanes, f.chunkK()/lanes
 	share := int64(1) // warps of a row
 	for share*2*f.M.N <= f.warps {
@@ -267,6 +274,7 @@ func (f *few) stage(chunk string, further bool) {
 		end = f.to(long, "min.s64", end, num(pieces))
 		x = f.to(word, "mad.lo.s32", chunk, num(-2*f.chunkK()), x)
 	}
+	f.resolveOf(f.rowsTile)
 	write := f.to(long, "mov.b64", "0")
 	if further {
 		block0 := f.to(pred, "setp.eq.s32", f.to(word, "mov.u32", "%ctaid.x"), "0")
@@ -459,10 +467,11 @@ func (f *few) meet() {
 				one := f.to(float, "ld.shared.f32", at(from, (w*int64(len(f.sums))+int64(j))*accBytes))
 				total = f.to(float, "add.rn.f32", total, one)
 			}
-			totals = append(totals, binding{held: total})
+			totals = append(totals, binding{held: []string{total}})
 		}
 		row64 := binding{reg: f.to(long, "cvt.u64.u32", row)}
 		f.ofPart(f.last, 1, func(part int, task string) {
+			f.resolveOf(f.ends[part])
 			end := func(strip string, totals []binding) {
 				block, c := f.column(part, strip)
 				if f.argmax > 0 {

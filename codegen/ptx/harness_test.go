@@ -35,6 +35,13 @@ func one(t testing.TB, name string, s kernels.Spec) *Kernel {
 	return k
 }
 
+// emit lowers a tile kernel.
+func emit(k *kernels.Kernel) (out *Kernel, err error) {
+	defer recovered(k.Tile.Name, &err)
+	out, _ = emitTile(k)
+	return out, nil
+}
+
 // parsed emits, prints and parses kernels.
 func parsed(t testing.TB, ks ...*Kernel) *module {
 	t.Helper()

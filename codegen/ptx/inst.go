@@ -11,6 +11,9 @@ var emissions = map[tile.Op]emission{
 	tile.Param: func(e *emitter, in *tile.Inst, _ []string) string {
 		b := e.params[in.Imm]
 		e.shared[in.Out[0]], e.held[in.Out[0]] = b.shared, b.held
+		if e.known[in.Out[0]] = 1; b.aligned || b.shared {
+			e.known[in.Out[0]] = 16
+		}
 		return b.reg
 	},
 	tile.Task: func(e *emitter, _ *tile.Inst, _ []string) string { return e.task },
@@ -97,14 +100,6 @@ var emissions = map[tile.Op]emission{
 	},
 
 	tile.Splat: func(_ *emitter, _ *tile.Inst, a []string) string { return a[0] },
-	tile.Iota:  func(e *emitter, _ *tile.Inst, _ []string) string { return e.lane },
-	tile.Lane: func(e *emitter, in *tile.Inst, a []string) string {
-		c := classOf(in.Out[0].Type)
-		if c != word && c != float {
-			fail("lane of %s; shuffles take 32 bits", in.Args[0].Type)
-		}
-		return e.to(c, "shfl.sync.idx.b32", e.register(a[0], in.Out[0].Type), num(in.Imm), "31", everyone)
-	},
 
 	tile.PtrAdd: func(e *emitter, in *tile.Inst, a []string) string {
 		e.shared[in.Out[0]] = e.shared[in.Args[0]]
@@ -114,12 +109,7 @@ var emissions = map[tile.Op]emission{
 		e.shared[in.Out[0]] = e.shared[in.Args[0]]
 		return a[0]
 	},
-	tile.Load:     load,
-	tile.LoadTail: load,
 }
-
-// A reduction is emitted by the row of what it folds with.
-func init() { emissions[tile.Reduce] = reduce }
 
 // everyone is the mask of all threads of a warp.
 const everyone = "0xffffffff"
@@ -198,11 +188,43 @@ func compare(op string) emission {
 
 // reduce folds the lanes by halves into the first, and gives it to all: so they hold the same bits even where the order
 // of the operands counts.
-func reduce(e *emitter, in *tile.Inst, a []string) string {
-	v := e.register(a[0], in.Args[0].Type)
-	for n := warp / 2; n > 0; n /= 2 {
-		other := e.to(float, "shfl.sync.down.b32", v, num(int64(n)), "31", everyone)
-		v = emissions[in.Fold](e, in.Half(n), []string{v, other})
+func (e *emitter) reduce(in *tile.Inst) string {
+	v := make([]string, e.each)
+	for i := range v {
+		v[i] = e.register(e.element(in.Args[0], i), in.Args[0].Type)
 	}
-	return e.to(float, "shfl.sync.idx.b32", v, "0", "31", everyone)
+	fold := func(x, y string) string { return emissions[in.Fold](e, in.Half(1), []string{x, y}) }
+	for n := warp / 2; n > 0; n /= 2 {
+		for i, x := range v {
+			v[i] = fold(x, e.to(float, "shfl.sync.down.b32", x, num(int64(n)), "31", everyone))
+		}
+	}
+	for n := len(v) / 2; n > 0; n /= 2 {
+		for i := range n {
+			v[i] = fold(v[i], v[i+n])
+		}
+	}
+	return e.to(float, "shfl.sync.idx.b32", v[0], "0", "31", everyone)
+}
+
+// laneOf is one lane of a fragment.
+func (e *emitter) laneOf(in *tile.Inst) string {
+	c, each := classOf(in.Out[0].Type), int64(e.count(in.Args[0].Type))
+	if c != word && c != float {
+		fail("lane of %s; shuffles take 32 bits", in.Args[0].Type)
+	}
+	v := e.register(e.element(in.Args[0], int(in.Imm%each)), in.Out[0].Type)
+	return e.to(c, "shfl.sync.idx.b32", v, num(in.Imm/each), "31", everyone)
+}
+
+// iota numbers the lanes.
+func (e *emitter) iota() []string {
+	if e.each == 1 {
+		return []string{e.lane}
+	}
+	out := make([]string, e.each)
+	for i := range out {
+		out[i] = e.to(word, "mad.lo.s32", e.lane, num(int64(e.each)), num(int64(i)))
+	}
+	return out
 }

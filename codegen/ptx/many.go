@@ -115,7 +115,7 @@ func (g *many) build(name string, x, sumsX kernels.Arg, work int64) *backend.Ker
 		if g.split > 1 {
 			m = partial(m, nil)
 		}
-		end := tileKernel(name, &kernels.Epilogue{Matmul: m, Part: i, Rows: 1, Width: pieceOf(&g.Parts[i])})
+		end, _ := tileKernel(name, &kernels.Epilogue{Matmul: m, Part: i, Rows: 1, Width: pieceOf(&g.Parts[i])})
 		if g.split > 1 {
 			for n, a := range end.Args {
 				if a.Kind == kernels.ArgOut {

@@ -69,7 +69,7 @@ func (m *matmul) few() {
 				at := m.rows()
 				x = &at
 			}
-			rows = &kernels.Rows{Matmul: &kernels.Matmul{M: m.M, K: m.K, XStride: padded(m.K), BF16: true}}
+			rows = &kernels.Rows{Matmul: &kernels.Matmul{M: m.M, K: m.K, XStride: padded(m.K), BF16: true, Aligned: true}}
 		}
 		m.out.Kernels = append(m.out.Kernels, f.build(fmt.Sprintf("%s_%d", m.name, i), rows, x, i == 0 && x == nil))
 	}
@@ -78,9 +78,9 @@ func (m *matmul) few() {
 // rows emits what makes x rows of bfloat16 in the workspace, padded(K) elements apart, and returns where.
 func (m *matmul) rows() kernels.Arg {
 	x := m.work(2 * m.M.N * padded(m.K))
-	out := kernels.Out{Elem: tile.BF16, Strides: []int64{padded(m.K), 1}}
+	out := kernels.Out{Elem: tile.BF16, Strides: []int64{padded(m.K), 1}, Aligned: true}
 	if m.Prologue == nil {
-		in := kernels.Operand{Elem: tile.F32, Strides: []int64{m.XStride, 1}}
+		in := kernels.Operand{Elem: tile.F32, Strides: []int64{m.XStride, 1}, Aligned: m.Aligned}
 		if m.BF16 {
 			in.Elem = tile.BF16
 		}
@@ -154,8 +154,9 @@ func (m *matmul) finish(part int, split int64, at kernels.Arg) {
 			} else {
 				args[j] = scalar.Fn(scalar.Add, args[j], x)
 			}
-			s.In = append(s.In, kernels.Operand{Elem: tile.F32, Strides: []int64{n, p.N, 1}})
-			offsets = append(offsets, i*partialBytes(m.Matmul, part)+int64(j)*m.M.N*n*4)
+			offset := i*partialBytes(m.Matmul, part) + int64(j)*m.M.N*n*4
+			s.In = append(s.In, kernels.Operand{Elem: tile.F32, Strides: []int64{n, p.N, 1}, Aligned: offset%16 == 0})
+			offsets = append(offsets, offset)
 		}
 	}
 	for i, o := range p.Extra {

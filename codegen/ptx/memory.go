@@ -10,35 +10,56 @@ func (e *asm) moved(p, off string, elem tile.Elem) string {
 	return e.to(long, "mad.lo.s64", off, num(int64(elem.Bytes())), p)
 }
 
-// place is where a load or store goes in a thread: its address, the state space, and the predicate under which it
-// happens, "" for always.
-type place struct{ address, space, guard string }
+// place is where a load or store goes in a thread: the address of its first element, the state space, the predicate for
+// each of its elements under which it happens, "" for always; and whether all elements are one access.
+type place struct {
+	address, space string
+	guards         []string
+	whole          bool
+	apart          int64 // bytes between elements
+}
 
-// place finds the place of an access to lanes elements at in.Args[0][in.Args[1]]; count is the tail's, or nil. A scalar
-// is loaded by every lane and stored by the first.
-func (e *emitter) access(in *tile.Inst, lanes int, count *tile.Value, store bool) place {
+// access finds the place of an access to a value of a type at in.Args[0][in.Args[1]]; count is the tail's, or nil. A
+// scalar is loaded by every lane and stored by the first.
+func (e *emitter) access(in *tile.Inst, t tile.Type, count *tile.Value, store bool) place {
 	p := in.Args[0]
 	elem := p.Type.Elem
-	base := e.moved(e.vals[p], e.vals[in.Args[1]], elem)
-	pl := place{space: "global"}
+	size := int64(elem.Bytes())
+	n := e.count(t)
+	pl := place{address: e.moved(e.scalar(p), e.scalar(in.Args[1]), elem), space: "global", guards: make([]string, n), apart: size}
 	if e.shared[p] {
 		pl.space = "shared"
 	}
-	switch {
-	case lanes == warp:
-		base = e.to(long, "mad.wide.u32", e.lane, num(int64(elem.Bytes())), base)
+	if t.Lanes == 1 {
 		if count != nil {
-			pl.guard = e.to(pred, "setp.lt.s64", e.lane64, e.vals[count])
+			pl.guards[0] = e.to(pred, "setp.gt.s64", e.scalar(count), "0")
+			if store && e.first != "" {
+				pl.guards[0] = e.to(pred, "and.pred", pl.guards[0], e.first)
+			}
+		} else if store {
+			pl.guards[0] = e.first
 		}
-	case count != nil:
-		pl.guard = e.to(pred, "setp.gt.s64", e.vals[count], "0")
-		if store && e.first != "" {
-			pl.guard = e.to(pred, "and.pred", pl.guard, e.first)
-		}
-	case store:
-		pl.guard = e.first
+		return pl
 	}
-	pl.address = at(base, 0)
+	pl.address = e.to(long, "mad.wide.u32", e.lane, num(size*int64(n)), pl.address)
+	if n > 1 {
+		pl.whole = min(e.multiple(p), e.multiple(in.Args[1])*size)%(4*size) == 0 && (count == nil || e.multiple(count)%4 == 0)
+		e.apart = e.apart || !pl.whole
+	}
+	if count == nil {
+		return pl
+	}
+	for i := range pl.guards {
+		if pl.whole && i > 0 {
+			pl.guards[i] = pl.guards[0]
+			continue
+		}
+		lane := e.lane64
+		if n > 1 {
+			lane = e.to(long, "mad.wide.u32", e.lane, num(int64(n)), e.to(long, "mov.b64", num(int64(i))))
+		}
+		pl.guards[i] = e.to(pred, "setp.lt.s64", lane, e.scalar(count))
+	}
 	return pl
 }
 
@@ -52,15 +73,15 @@ func (e *emitter) guarded(guard, op string, operands ...string) {
 }
 
 // load reads elements and converts them to their register type; lanes behind the tail are zero.
-func load(e *emitter, in *tile.Inst, _ []string) string {
-	if v := e.held[in.Args[0]]; v != "" {
+func (e *emitter) load(in *tile.Inst) []string {
+	if v := e.held[in.Args[0]]; v != nil {
 		return v
 	}
 	var count *tile.Value
 	if in.Op == tile.LoadTail {
 		count = in.Args[2]
 	}
-	pl := e.access(in, in.Out[0].Type.Lanes, count, false)
+	pl := e.access(in, in.Out[0].Type, count, false)
 	elem := in.Args[0].Type.Elem
 	c, typ := classOf(in.Out[0].Type), memoryType[elem]
 	switch elem {
@@ -69,20 +90,30 @@ func load(e *emitter, in *tile.Inst, _ []string) string {
 	case tile.F16:
 		c = half
 	}
-	d := e.reg(c)
-	if pl.guard != "" {
-		zero := "0"
-		if c == float {
-			zero = floatNum(0)
+	d := e.regs(c, len(pl.guards))
+	for i, guard := range pl.guards {
+		if guard != "" {
+			zero := "0"
+			if c == float {
+				zero = floatNum(0)
+			}
+			e.do("mov."+classes[c].typ, d[i], zero)
 		}
-		e.do("mov."+classes[c].typ, d, zero)
 	}
-	e.guarded(pl.guard, "ld."+pl.space+"."+typ, d, pl.address)
-	switch elem {
-	case tile.BF16:
-		return e.to(float, "mov.b32", e.to(word, "shl.b32", d, "16"))
-	case tile.F16:
-		return e.to(float, "cvt.f32.f16", d)
+	if pl.whole {
+		e.guarded(pl.guards[0], "ld."+pl.space+".v4."+typ, vector(d...), at(pl.address, 0))
+	} else {
+		for i, guard := range pl.guards {
+			e.guarded(guard, "ld."+pl.space+"."+typ, d[i], at(pl.address, int64(i)*pl.apart))
+		}
+	}
+	for i, r := range d {
+		switch elem {
+		case tile.BF16:
+			d[i] = e.to(float, "mov.b32", e.to(word, "shl.b32", r, "16"))
+		case tile.F16:
+			d[i] = e.to(float, "cvt.f32.f16", r)
+		}
 	}
 	return d
 }
@@ -96,16 +127,26 @@ func (e *emitter) store(in *tile.Inst) {
 		count = in.Args[3]
 	}
 	t := in.Args[2].Type
-	v := e.register(e.vals[in.Args[2]], t)
 	elem := in.Args[0].Type.Elem
-	switch elem {
-	case tile.BF16:
-		v = e.bfloat16(v)
-	case tile.F16:
-		v = e.to(half, "cvt.rn.f16.f32", v)
+	v := make([]string, e.count(t))
+	for i := range v {
+		v[i] = e.register(e.element(in.Args[2], i), t)
+		switch elem {
+		case tile.BF16:
+			v[i] = e.bfloat16(v[i])
+		case tile.F16:
+			v[i] = e.to(half, "cvt.rn.f16.f32", v[i])
+		}
 	}
-	pl := e.access(in, t.Lanes, count, true)
-	e.guarded(pl.guard, "st."+pl.space+"."+memoryType[elem], pl.address, v)
+	pl := e.access(in, t, count, true)
+	typ := memoryType[elem]
+	if pl.whole {
+		e.guarded(pl.guards[0], "st."+pl.space+".v4."+typ, at(pl.address, 0), vector(v...))
+		return
+	}
+	for i, guard := range pl.guards {
+		e.guarded(guard, "st."+pl.space+"."+typ, at(pl.address, int64(i)*pl.apart), v[i])
+	}
 }
 
 // bfloat16 rounds to nearest, ties to even, into the low 16 bits; NaN stays one.

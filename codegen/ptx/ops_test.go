@@ -160,7 +160,7 @@ func built(t testing.TB, name string, f func(b *tile.Builder)) *kernels.Kernel {
 func TestOpsMatchInterpreter(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for _, c := range opCases() {
-		for _, lanes := range []int{1, warp} {
+		for _, lanes := range []int{1, warp, 4 * warp} {
 			k := c.kernel(t, lanes)
 			for _, n := range []int{0, 7, 1000 / warp * lanes} {
 				var args []any
@@ -176,7 +176,7 @@ func TestOpsMatchInterpreter(t *testing.T) {
 // controlKernels are loops, branches and pointers; out, x and n are their parameters.
 func controlKernels(t testing.TB) []*kernels.Kernel {
 	var ks []*kernels.Kernel
-	for _, lanes := range []int{1, warp} {
+	for _, lanes := range []int{1, warp, 4 * warp} {
 		add := func(name string, f func(b *tile.Builder, out, x, n *tile.Value)) {
 			ks = append(ks, built(t, fmt.Sprintf("%s_x%d", name, lanes), func(b *tile.Builder) {
 				f(b, b.Ptr("out", tile.F32), b.Ptr("x", tile.F32), b.Scalar("n"))
@@ -232,7 +232,7 @@ func TestControlMatchesInterpreter(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	for _, k := range controlKernels(t) {
 		for _, n := range []int{0, 1, 7, 23} {
-			numbers := func() any { return filled(warp*24, func() float32 { return float32(rng.NormFloat64()) }) }
+			numbers := func() any { return filled(4*warp*24, func() float32 { return float32(rng.NormFloat64()) }) }
 			compareWithInterpreter(t, k, int64(n+5)/3, numbers(), numbers(), n)
 		}
 	}
@@ -255,7 +255,7 @@ func TestEveryOpIsCovered(t *testing.T) {
 			}
 		}
 	}
-	for _, lanes := range []int{1, warp} {
+	for _, lanes := range []int{1, warp, 4 * warp} {
 		for _, c := range opCases() {
 			visit(c.kernel(t, lanes).Tile.Body)
 		}

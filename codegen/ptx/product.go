@@ -166,22 +166,32 @@ func (p *product) addTile(k *kernels.Kernel) {
 	}
 }
 
+// resolveOf reads the parameters of a tile kernel that are the entry's: where they are used, so that they take no
+// registers elsewhere.
+func (p *product) resolveOf(k *kernels.Kernel) {
+	for i, a := range k.Args {
+		if a.Kind != kernels.ArgLocal {
+			p.resolve(k.Tile.Params[i])
+		}
+	}
+}
+
 // tileKernel builds a tile kernel for a warp.
-func tileKernel(name string, s kernels.Spec) *kernels.Kernel {
-	k, err := kernels.Build(name, s, sm80)
+func tileKernel(name string, s kernels.Spec) (*kernels.Kernel, int) {
+	k, lanes, err := widest(name, s)
 	if err != nil {
 		fail("%v", err)
 	}
 	if k.Tile.ScratchBytes > 0 {
 		fail("a part of it uses scratch memory, which a warp has not")
 	}
-	return k
+	return k, lanes
 }
 
 // inline emits a tile kernel as a part of this one; locals stand for what this one supplies.
 func (p *product) inline(k *kernels.Kernel, locals ...binding) {
 	e := newEmitter(p.asm)
-	e.lane, e.lane64, e.first = p.lane, p.lane64, p.first
+	e.lane, e.lane64, e.first, e.each = p.lane, p.lane64, p.first, max(1, elements(k.Tile.Body))
 	for i, a := range k.Args {
 		name := k.Tile.Params[i].Name
 		b, other := p.bound[name]
@@ -189,7 +199,7 @@ func (p *product) inline(k *kernels.Kernel, locals ...binding) {
 		case a.Kind == kernels.ArgLocal:
 			b = locals[a.Index]
 		case !other:
-			b = binding{reg: p.byName[name]}
+			b = binding{reg: p.byName[name], aligned: a.Aligned || a.Kind == kernels.ArgWork}
 		}
 		e.params = append(e.params, b)
 	}

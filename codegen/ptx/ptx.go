@@ -36,7 +36,10 @@ import (
 )
 
 // sm80 is what kernels are built for: the lanes are a warp's. Tasks are short, as there are thousands of warps.
-var sm80 = target.Target{Name: "sm_80", Level: "sm_80", Lanes: warp, Regs: 255, Task: 1024, L1: 128 << 10, L2: 4 << 20}
+var sm80 = target.Target{Name: "sm_80", Level: "sm_80", Lanes: warp, Regs: 255, Task: 1024, L1: 128 << 10, L2: 4 << 20, Threads: true}
+
+// quads is the same with fragments of four elements a thread, which it reads and writes at once.
+var quads = func() target.Target { t := sm80; t.Lanes = 4 * warp; return t }()
 
 const (
 	warp    = 32
@@ -98,17 +101,47 @@ func lookingInFragments(s *kernels.Map) *kernels.Map {
 }
 
 // emitSpec emits a spec that is one tile kernel.
-func emitSpec(name string, s kernels.Spec) (*backend.Kernel, error) {
-	k, err := kernels.Build(name, s, sm80)
+func emitSpec(name string, s kernels.Spec) (out *backend.Kernel, err error) {
+	defer recovered(name, &err)
+	k, _, err := widest(name, s)
 	if err != nil {
 		return nil, err
 	}
-	e, err := emit(k)
-	if err != nil {
-		return nil, err
+	out, _ = emitTile(k)
+	out.Spec = s
+	return out, nil
+}
+
+// widest builds a kernel with four elements a thread if all of them are read and written at once, else with one. It also
+// returns how many lanes its fragments have.
+func widest(name string, s kernels.Spec) (k *kernels.Kernel, lanes int, err error) {
+	if wide(s) {
+		if k, err = kernels.Build(name, s, quads); err != nil {
+			return nil, 0, err
+		}
+		if _, whole := emitTile(k); whole {
+			return k, quads.Lanes, nil
+		}
 	}
-	e.Spec = s
-	return e, nil
+	k, err = kernels.Build(name, s, sm80)
+	return k, warp, err
+}
+
+// wide reports whether rows of a spec are long enough for fragments of four elements a thread.
+func wide(s kernels.Spec) bool {
+	last := func(sizes []kernels.Size) bool {
+		n := sizes[len(sizes)-1]
+		return n.Sym == "" && n.N >= int64(quads.Lanes)
+	}
+	switch s := s.(type) {
+	case *kernels.Map:
+		return last(s.Dims)
+	case *kernels.Row:
+		return last([]kernels.Size{s.C})
+	case *kernels.Rows:
+		return last([]kernels.Size{kernels.Const(s.Matmul.K)})
+	}
+	return false
 }
 
 const head = ".version 7.4\n.target sm_80\n.address_size 64\n"

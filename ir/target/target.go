@@ -24,6 +24,7 @@ type Target struct {
 	Features []string // what the CPU must have to run the code, in LLVM's -mattr names, sorted
 	Lanes    int      // float32 lanes of a vector register
 	Regs     int      // vector registers
+	Threads  bool     // thousands of threads: every row of a kernel is a task, or several
 	Task     int      // about how many elements of an elementwise kernel make one task: some microseconds of work
 	L1, L2   int      // bytes of the first-level data cache and of the second-level cache of a core
 }

@@ -78,7 +78,7 @@ func (t Type) String() string {
 func (t Type) IsFloat() bool { return !t.Ptr && t.Elem == F32 }
 
 // MaxLanes bounds the lanes of a fragment.
-const MaxLanes = 64
+const MaxLanes = 128
 
 // valid reports whether values of type t exist: 16-bit floats are never in registers, lanes are a power of two.
 func (t Type) valid() bool {

@@ -173,7 +173,23 @@ func (l *lowerer) operand(v *ir.Value, domain []ir.Dim) kernels.Operand {
 				Strides: make([]int64, len(domain))}
 		}
 	}
-	return kernels.Operand{Elem: elem(v.Type.DType), Strides: l.aligned(v.Type.Shape, l.strides(v), domain, 0)}
+	return kernels.Operand{Elem: elem(v.Type.DType), Strides: l.aligned(v.Type.Shape, l.strides(v), domain, 0), Aligned: startsAligned(v)}
+}
+
+// alignment is what buffers begin at multiples of, in bytes.
+const alignment = 16
+
+// startsAligned reports whether a value begins at a multiple of alignment, as buffers do.
+func startsAligned(v *ir.Value) bool {
+	b := v.Buf
+	if b == nil { // a constant
+		return true
+	}
+	aligned := b.Offset%alignment == 0
+	for _, t := range b.Terms {
+		aligned = aligned && t.Stride%alignment == 0
+	}
+	return aligned
 }
 
 // zero is an operand that is 0 everywhere.
@@ -262,7 +278,7 @@ func (l *lowerer) lowerMap(op *ir.Op) ([]Launch, error) {
 		}
 		spec.Exprs = append(spec.Exprs, s)
 		spec.Outs = append(spec.Outs, kernels.Out{Elem: elem(op.Result().Type.DType), Strides: append([]int64{}, l.strides(op.Result())...),
-			Offset: int64(i) * width})
+			Offset: int64(i) * width, Aligned: startsAligned(op.Result())})
 	}
 	l.dims(spec, domain)
 	la := to(op, spec, in)
@@ -335,7 +351,7 @@ func (l *lowerer) dims(s *kernels.Map, domain []ir.Dim) {
 func (l *lowerer) lowerRow(op *ir.Op) ([]Launch, error) {
 	a := op.Attrs.(ir.RowAttrs)
 	domain := op.Result().Type.Shape
-	spec := &kernels.Row{Out: kernels.Out{Elem: elem(op.Result().Type.DType), Strides: l.strides(op.Result())}}
+	spec := &kernels.Row{Out: kernels.Out{Elem: elem(op.Result().Type.DType), Strides: l.strides(op.Result()), Aligned: startsAligned(op.Result())}}
 	for _, v := range op.In {
 		spec.In = append(spec.In, l.operand(v, domain))
 	}
@@ -469,7 +485,8 @@ func (l *lowerer) lowerConcat(op *ir.Op) ([]Launch, error) {
 	for _, v := range op.In {
 		spec := &kernels.Map{In: []kernels.Operand{l.operand(v, v.Type.Shape)},
 			Exprs: []*scalar.Expr{scalar.X(0, v.Type.DType.Scalar())},
-			Outs:  []kernels.Out{{Elem: elem(v.Type.DType), Strides: append([]int64{}, out...), Offset: at * out[axis]}}}
+			Outs: []kernels.Out{{Elem: elem(v.Type.DType), Strides: append([]int64{}, out...), Offset: at * out[axis],
+				Aligned: startsAligned(op.Result())}}}
 		l.dims(spec, v.Type.Shape)
 		launches = append(launches, to(op, spec, []*ir.Value{v}))
 		at += int64(v.Type.Shape[axis].N)

@@ -62,14 +62,9 @@ func (l *lowerer) matrixOf(v *ir.Value) (weights.Matrix, error) {
 	return m, nil
 }
 
-// alignedRows reports whether every row of a value begins at a multiple of 16 bytes, as buffers do.
+// alignedRows reports whether every row of a value begins at a multiple of alignment.
 func (l *lowerer) alignedRows(v *ir.Value) bool {
-	const align = 16
-	aligned := v.Buf.Offset%align == 0 && l.strides(v)[0]*v.Type.DType.MemoryBytes()%align == 0
-	for _, t := range v.Buf.Terms {
-		aligned = aligned && t.Stride%align == 0
-	}
-	return aligned
+	return startsAligned(v) && l.strides(v)[0]*v.Type.DType.MemoryBytes()%alignment == 0
 }
 
 func (l *lowerer) lowerMatmul(op *ir.Op) ([]Launch, error) {
@@ -125,7 +120,7 @@ func (l *lowerer) prologue(a ir.MatmulView) (*kernels.Prologue, error) {
 		return nil, err
 	}
 	for _, v := range a.Others {
-		p.Outs = append(p.Outs, kernels.Out{Elem: elem(v.Type.DType), Strides: l.strides(v)})
+		p.Outs = append(p.Outs, kernels.Out{Elem: elem(v.Type.DType), Strides: l.strides(v), Aligned: startsAligned(v)})
 	}
 	return p, nil
 }
@@ -173,7 +168,7 @@ func (l *lowerer) part(p ir.MatmulPart, extra []*ir.Value) (part kernels.Part, u
 		}
 		part.Exprs = append(part.Exprs, x)
 		part.Outs = append(part.Outs, kernels.Out{Elem: elem(p.Result.Type.DType), Strides: []int64{s[0], n, s[1]},
-			Offset: int64(i) * m.Run * s[1]})
+			Offset: int64(i) * m.Run * s[1], Aligned: startsAligned(p.Result)})
 	}
 	return part, used, nil
 }
