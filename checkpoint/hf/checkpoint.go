@@ -113,20 +113,19 @@ func (c *Checkpoint) Close() {
 	c.files, c.adapters = nil, nil
 }
 
-func (c *Checkpoint) readConfig() (err error) {
-	if c.Model, c.Config, err = ReadConfig(c.Dir); errors.Is(err, fs.ErrNotExist) {
+// readConfig reads config.json.
+func (c *Checkpoint) readConfig() error {
+	s, err := readJSON(c.Dir, configFile, maxConfig)
+	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s holds no config.json: expected a Hugging Face checkpoint directory", c.Dir)
 	}
-	return err
-}
-
-// ReadConfig reads dir/config.json.
-func ReadConfig(dir string) (*models.Model, models.Config, error) {
-	s, err := readJSON(dir, configFile, maxConfig)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	return registry.Read(s)
+	if c.Model, c.Config, err = registry.Read(s); err != nil {
+		return err
+	}
+	return c.take(s)
 }
 
 // ParseConfig reads the text of a config.json; file names it in errors.

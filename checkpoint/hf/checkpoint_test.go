@@ -151,28 +151,21 @@ func TestBroken(t *testing.T) {
 		{false, write("config.json", "null"), "$/config.json is not a JSON object: it is null"},
 		{false, write("config.json", strings.Repeat(`{"a":`, 20_000)), "$/config.json is not a JSON object: invalid character '{' exceeded max depth"},
 		{false, replace("config.json", `"model_type":"gemma2"`, `"model_type":"gemma3_text"`), `$/config.json: text_config.model_type is "gemma3_text", expected "gemma" or "gemma2"`},
-		{false, replace("config.json", `"image_token_index":1600`, `"image_token_index":1613`), "$/config.json: image_token_index is 1613, beyond text_config.vocab_size 1613"},
-		{false, replace("config.json", `"eos_token_id":1`, `"eos_token_id":[1,9999]`), "$/config.json: eos_token_id is 9999, beyond text_config.vocab_size 1613"},
 		{false, replace("config.json", `"num_image_tokens":9`, `"num_image_tokens":256`), "$/config.json: text_config.num_image_tokens is 256, but image_size 21 and patch_size 7 make 9"},
 		{false, replace("config.json", `"projection_dim":42`, `"projection_dim":43`), "$/config.json: projection_dim is 43, but text_config.hidden_size is 42"},
-		{false, replace("config.json", `"head_dim":10`, `"head_dim":10,"rotary_pct":0.5`), `$/config.json: text_config."rotary_pct" is not a known setting: expected no such key (remove it if it changes nothing)`},
 		{false, replace("config.json", `"vocab_size":1613`, `"vocab_size":1620`), weight + ": tensor language_model.model.embed_tokens.weight has shape [1613 42], config.json asks for [1620 42]"},
 		{false, replace("config.json", `"num_hidden_layers":2`, `"num_hidden_layers":3`), "$: tensor language_model.layers.2.input_layernorm.weight is missing, expected shape [42]"},
 		{false, replace("config.json", `"num_hidden_layers":2`, `"num_hidden_layers":1`), "$: tensor language_model.model.layers.1.input_layernorm.weight is not part of a gemma2 model"},
 		{false, replace("config.json", `"eos_token_id":1`, `"tie_word_embeddings":false`), "$: tensor lm_head.weight is missing, but tie_word_embeddings in config.json is false"},
 
-		{false, write("generation_config.json", `{"eos_token_id":[1,5000]}`), "$/generation_config.json: eos_token_id is 5000, beyond text_config.vocab_size 1613"},
 		{false, write("generation_config.json", `{"eos_token_id":"</s>"}`), `$/generation_config.json: eos_token_id is "</s>", expected a whole number`},
-		{false, write("generation_config.json", `{"bos_token_id":5}`), "$/generation_config.json: bos_token_id is 5, but config.json says 2"},
-		{false, write("generation_config.json", `{"num_beams":4}`), "$/generation_config.json: num_beams is 4, which is not supported: expected 1"},
 		{false, write("generation_config.json", `{"no_repeat_ngram_size":3}`), "$/generation_config.json: no_repeat_ngram_size is 3, which is not supported: expected 0"},
 		{false, write("generation_config.json", `{"suppress_tokens":[5]}`), "$/generation_config.json: suppress_tokens is [5], which is not supported: expected null"},
-		{false, write("generation_config.json", `{"max_length":400}`), "$/generation_config.json: max_length is 400 and would count the image's tokens: expected max_new_tokens"},
+		{false, write("generation_config.json", `{"do_sample":true,"min_p":0.1}`), "$/generation_config.json: min_p is 0.1, which is not supported: expected null"},
 		{false, write("generation_config.json", `{"max_new_tokens":-1}`), "$/generation_config.json: max_new_tokens is -1, expected a whole number"},
 		{false, write("generation_config.json", `{"do_sample":true,"temperature":0}`), "$/generation_config.json: temperature is 0, expected a positive number"},
 		{false, write("generation_config.json", `{"top_p":1.5}`), "$/generation_config.json: top_p is 1.5, expected a number over 0 and up to 1"},
 		{false, write("generation_config.json", `{"repetition_penalty":0}`), "$/generation_config.json: repetition_penalty is 0, expected a positive number"},
-		{false, write("generation_config.json", `{"mirostat":2}`), `$/generation_config.json: "mirostat" is not a known setting: expected no such key (remove it if it changes nothing)`},
 
 		{false, write("preprocessor_config.json", `{"size":{"height":21,"width":224}}`), "$/preprocessor_config.json: size.width is 224, but image_size in config.json is 21"},
 		{false, write("preprocessor_config.json", `{"size":{"shortest_edge":21}}`), "$/preprocessor_config.json: size.height is missing: expected height and width of 21"},
@@ -184,7 +177,6 @@ func TestBroken(t *testing.T) {
 		{false, write("preprocessor_config.json", `{"size":21,"image_mean":[0.5,0.5]}`), "$/preprocessor_config.json: image_mean is [0.5,0.5], expected three numbers"},
 		{false, write("preprocessor_config.json", `{"size":21,"image_std":[0.5,0,0.5]}`), "$/preprocessor_config.json: image_std is [0.5,0,0.5], expected numbers other than 0"},
 		{false, write("preprocessor_config.json", `{"size":21,"image_seq_length":256}`), "$/preprocessor_config.json: image_seq_length is 256, but config.json makes 9 tokens of an image"},
-		{false, write("preprocessor_config.json", `{"size":21,"do_sharpen":true}`), `$/preprocessor_config.json: "do_sharpen" is not a known setting: expected no such key (remove it if it changes nothing)`},
 		{false, write("processor_config.json", `{"image_processor":{"size":22}}`), "$/processor_config.json: image_processor.size is 22, but image_size in config.json is 21"},
 		{false, write("processor_config.json", `{"image_processor":7}`), "$/processor_config.json: image_processor is not an object"},
 		{false, write("processor_config.json", `{"image_seq_length":7}`), "$/processor_config.json: image_seq_length is 7, but config.json makes 9 tokens of an image"},
@@ -393,6 +385,47 @@ func TestIgnoredTensors(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.Close()
+}
+
+// TestSettingsNoted reads settings that change nothing in transformers, or only a search that nobody asked for: they are
+// notes, one line for all those of a file that transformers does not have.
+func TestSettingsNoted(t *testing.T) {
+	const generation, config, pictures = "generation_config.json", "config.json", "preprocessor_config.json"
+	for _, c := range []struct{ file, keys, want string }{
+		{generation, `"num_beams":4,"early_stopping":true,"length_penalty":2`, "$: num_beams is 4, which is not supported: passed over, answers are those of greedy search"},
+		{generation, `"num_return_sequences":3`, "$: num_return_sequences is 3, which is not supported: passed over, answers are those of greedy search"},
+		{generation, `"min_p":0.1`, "$: min_p is 0.1, which is not supported: passed over where --temperature draws tokens"},
+		{generation, `"max_length":400`, "$: max_length is 400 and counts the prompt's tokens: passed over, expected max_new_tokens (or --max-new-tokens N)"},
+		{generation, `"pad_token_id":1,"bos_token_id":5`, "$: bos_token_id is 5 and 2 in config.json: passed over, the tokenizer's is used\n" +
+			"$: pad_token_id is 1 and 0 in config.json: passed over, the tokenizer's is used"},
+		{generation, `"pad_token_id":-1`, ""},
+		{generation, `"eos_token_id":[1,5000]`, "$: eos_token_id is 5000, beyond text_config.vocab_size 1613: no answer ends with it"},
+		{generation, `"mirostat":2,"attn_implementation":"eager"`, "$: passed over, because transformers has no such settings: attn_implementation, mirostat"},
+		{config, `"unsloth_fixed":true,"auto_map":{"AutoModel":"x.py"},"some version":"1.2","pad_token_id":-1,"_private":1,"nothing":null`,
+			`$: passed over, because transformers has no such settings: auto_map, "some version", unsloth_fixed`},
+		{config, `"pad_token_id":5000`, "@/generation_config.json: pad_token_id is 0 and 5000 in config.json: passed over, the tokenizer's is used"},
+		{config, `"k0":1,"k1":1,"k2":1,"k3":1,"k4":1,"k5":1,"k6":1,"k7":1,"k8":1,"k9":1`,
+			"$: passed over, because transformers has no such settings: k0, k1, k2, k3, k4, k5, k6, k7 and 2 more"},
+		{config, `"text_config.extra":1`, `$: passed over, because transformers has no such settings: "text_config.extra"`},
+		{pictures, `"size":21,"do_sharpen":true`, "$: passed over, because transformers has no such settings: do_sharpen"},
+	} {
+		dir := tinyCheckpoint(t, false)
+		path := filepath.Join(dir, c.file)
+		if c.file == config {
+			edit(t, path, `{"model_type":"paligemma"`, "{"+c.keys+`,"model_type":"paligemma"`)
+		} else {
+			save(t, path, "{"+c.keys+"}")
+		}
+		ck, err := hf.Load(dir, hf.Options{})
+		if err != nil {
+			t.Errorf("%s: %v", c.keys, err)
+			continue
+		}
+		if got := strings.NewReplacer(path, "$", dir, "@").Replace(strings.Join(ck.Notes, "\n")); got != c.want {
+			t.Errorf("notes  %s\nwanted %s", got, c.want)
+		}
+		ck.Close()
+	}
 }
 
 // TestTopK reads generation_config files that do not give top_k: transformers draws among 50.

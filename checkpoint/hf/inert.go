@@ -16,12 +16,17 @@ var (
 
 // neutral are the settings of generation_config.json that are not supported, with the values that leave them off.
 var neutral = map[string][]any{
-	"num_beams": {1.0, 0.0}, "num_beam_groups": {1.0, 0.0}, "num_return_sequences": {1.0}, "diversity_penalty": {0.0},
-	"min_length": {0.0}, "min_new_tokens": {0.0}, "max_time": {nil}, "stop_strings": {nil}, "typical_p": {1.0}, "min_p": {nil, 0.0},
-	"top_h": {nil}, "epsilon_cutoff": {0.0}, "eta_cutoff": {0.0}, "encoder_repetition_penalty": {1.0}, "no_repeat_ngram_size": {0.0},
+	"min_length": {0.0}, "min_new_tokens": {0.0}, "max_time": {nil}, "stop_strings": {nil},
+	"encoder_repetition_penalty": {1.0}, "no_repeat_ngram_size": {0.0},
 	"encoder_no_repeat_ngram_size": {0.0}, "bad_words_ids": {nil}, "force_words_ids": {nil}, "constraints": {nil},
 	"renormalize_logits": {false}, "forced_bos_token_id": {nil}, "forced_eos_token_id": {nil},
 	"exponential_decay_length_penalty": {nil}, "suppress_tokens": {nil}, "begin_suppress_tokens": {nil}, "sequence_bias": {nil},
 	"token_healing": {false}, "guidance_scale": {nil, 1.0}, "watermarking_config": {nil}, "prompt_lookup_num_tokens": {nil},
 	"penalty_alpha": {nil, 0.0}, "dola_layers": {nil},
 }
+
+// searching are those that ask for another search than the greedy one, drawing those that only drawing reads.
+var (
+	searching = map[string][]any{"num_beams": {1.0, 0.0}, "num_beam_groups": {1.0, 0.0}, "num_return_sequences": {1.0}, "diversity_penalty": {0.0}}
+	drawing   = map[string][]any{"typical_p": {1.0}, "min_p": {nil, 0.0}, "top_h": {nil}, "epsilon_cutoff": {0.0}, "eta_cutoff": {0.0}}
+)

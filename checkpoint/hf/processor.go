@@ -2,6 +2,7 @@ package hf
 
 import (
 	"encoding/json"
+	"errors"
 	"maps"
 	"math"
 	"slices"
@@ -21,8 +22,9 @@ type Generation struct {
 	RepetitionPenalty float64
 }
 
-// readGeneration reads generation_config.json. What config.json says holds for ids that it does not give; a setting
-// that is not supported must have its neutral value.
+// readGeneration reads generation_config.json. What config.json says holds for ids that it does not give. A setting that
+// would change the answer to a request and is not supported must have its neutral value. One that says how to search or
+// draw is a note: a request decides whether it is greedy.
 func (c *Checkpoint) readGeneration() error {
 	s, err := optional(c.Dir, "generation_config.json")
 	if err != nil {
@@ -35,10 +37,11 @@ func (c *Checkpoint) readGeneration() error {
 	if s.Has("eos_token_id") {
 		g.EOS = s.IDs("eos_token_id")
 	}
-	models.CheckVocabulary(s, "eos_token_id", facts.VocabSize, g.EOS...)
-	for key, id := range map[string]int{"bos_token_id": facts.BOSTokenID, "pad_token_id": facts.PADTokenID} {
-		if n := s.Int(key, id); n != id {
-			s.Fail(key, "is %d, but config.json says %d", n, id)
+	models.CheckEnds(s, "eos_token_id", facts.VocabSize, g.EOS...)
+	for _, key := range []string{"bos_token_id", "pad_token_id"} {
+		id := map[string]int{"bos_token_id": facts.BOSTokenID, "pad_token_id": facts.PADTokenID}[key]
+		if n := s.ID(key, id); n != id {
+			s.Note(key, "is %d and %d in config.json: passed over, the tokenizer's is used", n, id)
 		}
 	}
 	if g.Temperature < 0 || g.DoSample && g.Temperature == 0 {
@@ -51,14 +54,26 @@ func (c *Checkpoint) readGeneration() error {
 		s.Fail("repetition_penalty", "is %g, expected a positive number", g.RepetitionPenalty)
 	}
 	if s.Has("max_length") && g.MaxNewTokens == 0 && s.Int("max_length", 20) != 20 { // 20 is transformers' default
-		s.Fail("max_length", "is %s and would count the image's tokens: expected max_new_tokens", s.Show("max_length"))
+		s.Note("max_length", "is %s and counts the prompt's tokens: passed over, expected max_new_tokens (or --max-new-tokens N)", s.Show("max_length"))
 	}
 	for _, key := range slices.Sorted(maps.Keys(neutral)) {
 		s.Only(key, neutral[key]...)
 	}
+	for _, key := range slices.Sorted(maps.Keys(searching)) {
+		if !s.Is(key, searching[key]...) {
+			s.Note(key, "is %s, which is not supported: passed over, answers are those of greedy search", s.Show(key))
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(drawing)) {
+		if g.DoSample {
+			s.Only(key, drawing[key]...)
+		} else if !s.Is(key, drawing[key]...) {
+			s.Note(key, "is %s, which is not supported: passed over where --temperature draws tokens", s.Show(key))
+		}
+	}
 	s.Rest(inertGeneration)
 	c.Generation = g
-	return s.Err()
+	return c.take(s)
 }
 
 // Preprocessor is how pixels become the model's input: (value·RescaleFactor − Mean) / Std, per channel.
@@ -115,10 +130,16 @@ func (c *Checkpoint) readPreprocessor() error {
 	if c.Model.Embeds != nil {
 		c.Embedding = c.Model.Embeds(c.Config, whole)
 	}
-	if s.Err() != nil {
-		return s.Err()
+	if s.File() == whole.File() {
+		return c.take(s)
 	}
-	return whole.Err()
+	return errors.Join(c.take(s), c.take(whole))
+}
+
+// take takes the notes on a file, or returns its error.
+func (c *Checkpoint) take(s *config.Section) error {
+	c.Notes = append(c.Notes, s.Notes()...)
+	return s.Err()
 }
 
 // side checks that images are resized to what the encoder takes; size is an object or one number.

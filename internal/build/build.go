@@ -182,6 +182,10 @@ func Compile(ctx context.Context, dir, out string, runtime []byte, o Options) (*
 	if err != nil {
 		return nil, err
 	}
+	if note := tok.note(c.Config.Facts()); note != "" {
+		o.note(note)
+		r.Notes = append(r.Notes, note)
+	}
 	if need := imagePrompt(c, tok); o.maxTokens(c) < need {
 		return nil, checkpointError("MaxTokens", "%d holds no image: expected at least %d", o.maxTokens(c), need)
 	}
@@ -308,7 +312,7 @@ func describe(c *hf.Checkpoint, tok *packed, o Options) *manifest.Model {
 	facts := c.Config.Facts()
 	m := &manifest.Model{Name: c.Name, Merged: c.Adapter, Kind: facts.Kind, ImageSize: facts.ImageSize, ImageTokens: facts.ImageTokens,
 		HiddenSize: facts.HiddenSize, VocabSize: facts.VocabSize, MaxTokens: o.maxTokens(c), Weights: o.Weights, KV: o.KV,
-		BOS: tok.bos, SuffixEnd: tok.eos, PAD: facts.PADTokenID, Image: facts.ImageTokenIndex, EOS: c.Generation.EOS,
+		BOS: tok.bos, SuffixEnd: tok.eos, PAD: tok.pad, Image: facts.ImageTokenIndex, EOS: c.Generation.EOS,
 		MaxNewTokens: c.Generation.MaxNewTokens, DoSample: c.Generation.DoSample, Temperature: c.Generation.Temperature,
 		TopK: c.Generation.TopK, TopP: c.Generation.TopP, RepetitionPenalty: c.Generation.RepetitionPenalty,
 		RescaleFactor: c.Preprocessor.RescaleFactor, Mean: c.Preprocessor.Mean, Std: c.Preprocessor.Std, Embedding: c.Embedding, PromptEnd: c.Model.PromptEnd}
@@ -347,7 +351,7 @@ func describe(c *hf.Checkpoint, tok *packed, o Options) *manifest.Model {
 		m.Parameters += w.Elements()
 	}
 	for _, id := range []int{m.Image, m.PAD, m.BOS} {
-		if id < m.VocabSize {
+		if 0 <= id && id < m.VocabSize {
 			m.SuppressTokens = append(m.SuppressTokens, int32(id))
 		}
 	}

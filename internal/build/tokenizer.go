@@ -7,6 +7,7 @@ import (
 	"regexp"
 
 	"pgc/checkpoint/hf"
+	"pgc/models"
 	"pgc/runtime/safetensors"
 	"pgc/runtime/tokenizer"
 )
@@ -19,6 +20,7 @@ type packed struct {
 	*tokenizer.Tokenizer
 	compact  []byte
 	bos, eos int
+	pad      int // -1 where there is none
 }
 
 // packTokenizer compiles tokenizer.json and looks up the special tokens of prompts. As in transformers' processor,
@@ -39,25 +41,48 @@ func packTokenizer(c *hf.Checkpoint) (*packed, error) {
 		return nil, fmt.Errorf("%s has no token %q or %q, expected the bos_token and eos_token of tokenizer_config.json", file, c.BOSToken, c.EOSToken)
 	}
 	facts := c.Config.Facts()
-	for _, special := range []struct {
-		token, key string
-		want       int
-	}{{"<image>", "image_token_index", facts.ImageTokenIndex}, {c.BOSToken, "bos_token_id", facts.BOSTokenID}, {"<pad>", "pad_token_id", facts.PADTokenID}} {
-		id, ok := tok.ID(special.token)
+	if rows := facts.VocabSize; int(bos) >= rows {
+		return nil, fmt.Errorf("%s: token %s has the id %d, but the embedding (text_config.vocab_size in config.json) has %d rows", file, c.BOSToken, bos, rows)
+	}
+	p := &packed{Tokenizer: tok, compact: compact, bos: int(bos), eos: int(eos), pad: -1}
+	if id, ok := tok.ID("<pad>"); ok {
+		p.pad = int(id)
+	}
+	needed := []special{{"<image>", "image_token_index", facts.ImageTokenIndex}}
+	if c.Embedding != nil { // whose prompts are made of the configuration's ids
+		needed = append(needed, special{c.BOSToken, "bos_token_id", facts.BOSTokenID}, special{"<pad>", "pad_token_id", facts.PADTokenID})
+	}
+	for _, s := range needed {
+		id, ok := tok.ID(s.token)
 		if !ok {
-			return nil, fmt.Errorf("%s: %s is missing", file, special.token)
+			return nil, fmt.Errorf("%s: %s is missing", file, s.token)
 		}
-		if int(id) != special.want {
-			return nil, fmt.Errorf("%s: %s has the id %d, but %s in config.json is %d", file, special.token, id, special.key, special.want)
+		if int(id) != s.want {
+			return nil, fmt.Errorf("%s: %s has the id %d, but %s in config.json is %d", file, s.token, id, s.key, s.want)
 		}
 	}
-	last := tok.VocabSize() - 1
-	for boxes.MatchString(tok.Token(int32(last))) { // a file without them gets them added, whether the model has rows for them or not
-		last--
+	return p, nil
+}
+
+// special is a token and the setting of config.json that has its id.
+type special struct {
+	token, key string
+	want       int
+}
+
+// note says which of the tokenizer's tokens have no row in the embedding, if there are any. The image token needs none.
+// Tokens of locations and segmentation codes are none of the file's: a file without them gets them added.
+func (p *packed) note(facts models.Facts) string {
+	first, count, rows := 0, 0, facts.VocabSize
+	for id := p.VocabSize() - 1; id >= rows; id-- {
+		if text := p.Token(int32(id)); text != "" && id != facts.ImageTokenIndex && !boxes.MatchString(text) {
+			first = id
+			count++
+		}
 	}
-	if rows := facts.VocabSize; last >= rows {
-		return nil, fmt.Errorf("%s: token %s has the id %d, but the embedding (text_config.vocab_size in config.json) has %d rows",
-			file, safetensors.Printable(tok.Token(int32(last))), last, rows)
+	if count == 0 {
+		return ""
 	}
-	return &packed{Tokenizer: tok, compact: compact, bos: int(bos), eos: int(eos)}, nil
+	return fmt.Sprintf("tokenizer.json has %d tokens (the first is %s, id %d) beyond the %d rows of the embedding: prompts with them are refused",
+		count, safetensors.Printable(p.Token(int32(first))), first, rows)
 }

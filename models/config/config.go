@@ -1,26 +1,35 @@
 // Package config reads the JSON files of a checkpoint key by key. Every error names file and key, what was found and
-// what was expected. A key that nobody has asked for is an error, too.
+// what was expected. Models ask for every key that transformers computes with, so a key that nobody has asked for
+// changes nothing there either: it is a note.
 package config
 
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"pgc/runtime/jsonerr"
 )
 
-// Section is a JSON object of a file. It remembers which keys were asked for, so that Rest can name one nobody knows,
-// and the first error of the whole file.
+// Section is a JSON object of a file. It remembers which keys were asked for, so that Rest can name those nobody knows.
 type Section struct {
 	file, path string
 	raw        map[string]json.RawMessage
 	known      map[string]bool
-	err        *error // shared with the sections inside
+	*found     // in the whole file
+}
+
+// found is what there is to say about a file.
+type found struct {
+	err   error    // the first
+	notes []string // a sentence each
+	rest  []string // keys that nobody knows
 }
 
 // Parse reads one JSON object; file names it in errors.
@@ -38,14 +47,32 @@ func Parse(file string, text []byte) (*Section, error) {
 
 // Empty is the section of a file that is missing: it has no key.
 func Empty(file string) *Section {
-	return &Section{file: file, raw: map[string]json.RawMessage{}, known: map[string]bool{}, err: new(error)}
+	return &Section{file: file, raw: map[string]json.RawMessage{}, known: map[string]bool{}, found: &found{}}
 }
 
 // File is the path of the file.
 func (s *Section) File() string { return s.file }
 
 // Err is the first error of the file.
-func (s *Section) Err() error { return *s.err }
+func (s *Section) Err() error { return s.err }
+
+// Notes are what a user should know about the file, a sentence each.
+func (s *Section) Notes() []string {
+	if len(s.rest) == 0 {
+		return s.notes
+	}
+	const most = 8
+	named, more := s.rest, ""
+	if n := len(named) - most; n > 0 {
+		named, more = named[:most], fmt.Sprintf(" and %d more", n)
+	}
+	return append(slices.Clip(s.notes), fmt.Sprintf("%s: passed over, because transformers has no such settings: %s%s", s.file, strings.Join(named, ", "), more))
+}
+
+// Note adds a note about a key. The format continues the sentence that the key begins.
+func (s *Section) Note(key, format string, args ...any) {
+	s.notes = append(s.notes, s.sentence(key, format, args...))
+}
 
 // Len is the number of keys.
 func (s *Section) Len() int { return len(s.raw) }
@@ -59,9 +86,13 @@ func (s *Section) Null(key string) bool { return string(s.raw[key]) == "null" }
 // Fail notes an error about a key, unless the file has one already. The format continues the sentence that the key
 // begins.
 func (s *Section) Fail(key, format string, args ...any) {
-	if *s.err == nil {
-		*s.err = fmt.Errorf("%s: %s%s %s", s.file, s.path, key, fmt.Sprintf(format, args...))
+	if s.err == nil {
+		s.err = errors.New(s.sentence(key, format, args...))
 	}
+}
+
+func (s *Section) sentence(key, format string, args ...any) string {
+	return fmt.Sprintf("%s: %s%s %s", s.file, s.path, key, fmt.Sprintf(format, args...))
 }
 
 // Has reports whether a key is there and not null.
@@ -100,6 +131,15 @@ func (s *Section) Int(key string, missing int) int {
 		return missing
 	}
 	return v
+}
+
+// ID reads a token id. A negative one means that there is no such token, which is what missing is for.
+func (s *Section) ID(key string, missing int) int {
+	v := 0
+	if s.Has(key) && json.Unmarshal(s.raw[key], &v) == nil && v < 0 {
+		return missing
+	}
+	return s.Int(key, missing)
 }
 
 // Size reads a whole number from 1 to most.
@@ -148,17 +188,21 @@ func (s *Section) String(key, missing string) string {
 
 // Only demands that a key, if it is there and not null, has one of some values; an empty list counts as null.
 func (s *Section) Only(key string, allowed ...any) {
-	var v any
-	if !s.Get(key, &v, "JSON") {
+	if s.Is(key, allowed...) {
 		return
-	}
-	for _, a := range allowed {
-		if list, ok := v.([]any); ok && len(list) == 0 && a == nil || v == a {
-			return
-		}
 	}
 	text, _ := json.Marshal(allowed[0])
 	s.Fail(key, "is %s, which is not supported: expected %s", s.Show(key), text)
+}
+
+// Is reports whether a key is missing or null or has one of some values; an empty list counts as null.
+func (s *Section) Is(key string, allowed ...any) bool {
+	var v any
+	if !s.Get(key, &v, "JSON") {
+		return true
+	}
+	list, ok := v.([]any)
+	return slices.ContainsFunc(allowed, func(a any) bool { return ok && len(list) == 0 && a == nil || !ok && v == a })
 }
 
 // IDs reads a token id or a list of them.
@@ -178,7 +222,7 @@ func (s *Section) IDs(key string) []int {
 // Section returns a nested object; present tells whether it is there.
 func (s *Section) Section(key string) (sub *Section, present bool) {
 	sub = Empty(s.file)
-	sub.path, sub.err = s.path+key+".", s.err
+	sub.path, sub.found = s.path+key+".", s.found
 	if !s.Has(key) {
 		return sub, false
 	}
@@ -199,8 +243,8 @@ func (s *Section) Unread(inert map[string]bool) map[string]bool {
 	return left
 }
 
-// Rest fails if a key is left that nothing has read and that is not one of inert: an unknown setting might change the
-// results. Null values and private keys (_name_or_path) set nothing.
+// Rest notes the keys that nothing has read and that are not of inert. Null values and private keys (_name_or_path) set
+// nothing.
 func (s *Section) Rest(inert map[string]bool) {
 	for _, key := range slices.Sorted(maps.Keys(s.Unread(inert))) {
 		if strings.HasPrefix(key, "_") || s.Null(key) {
@@ -209,6 +253,16 @@ func (s *Section) Rest(inert map[string]bool) {
 		if len(key) > 80 {
 			key = key[:80] + "…"
 		}
-		s.Fail(fmt.Sprintf("%q", key), "is not a known setting: expected no such key (remove it if it changes nothing)")
+		s.rest = append(s.rest, s.path+plain(key))
 	}
+}
+
+// plain quotes a key unless it is a name.
+func plain(key string) string {
+	if strings.ContainsFunc(key, func(r rune) bool {
+		return r != '_' && r != '-' && !('a' <= r|0x20 && r|0x20 <= 'z') && !('0' <= r && r <= '9')
+	}) {
+		return strconv.Quote(key)
+	}
+	return key
 }

@@ -17,7 +17,7 @@ func defaults(t *testing.T, text string) Config {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := read(s)
+	c := Read(s)
 	if s.Err() != nil {
 		t.Fatal(s.Err())
 	}

@@ -9,7 +9,9 @@ import (
 )
 
 // Settings that transformers' PaliGemma does not read, or overwrites: the sizes beside the sub-configurations, and
-// those of one kind of decoder in the other's configuration.
+// those of one kind of decoder in the other's configuration. read asks for all that transformers' modeling_paligemma.py,
+// modeling_gemma.py, modeling_gemma2.py, modeling_siglip.py and modeling_rope_utils.py compute with; anything else that
+// stands in a file changes nothing there either.
 var (
 	inertTop  = config.Keys(config.Inert, "vocab_size hidden_size num_hidden_layers ignore_index")
 	inertText = map[string]map[string]bool{
@@ -22,12 +24,6 @@ var (
 
 // Read reads config.json with the defaults of transformers' PaliGemmaConfig. An error stays in the section.
 func Read(s *config.Section) Config {
-	c := read(s)
-	c.checkIDs(s)
-	return c
-}
-
-func read(s *config.Section) Config {
 	c := Config{ImageTokenIndex: s.Int("image_token_id", s.Int("image_token_index", 256000))}
 	vision, hasVision := s.Section("vision_config")
 	if kind := vision.String("model_type", "siglip_vision_model"); kind != "siglip_vision_model" {
@@ -44,6 +40,7 @@ func read(s *config.Section) Config {
 	c.Text.TieWordEmbeddings = s.Bool("tie_word_embeddings", true)
 	c.checkSizes(s, text, vision)
 	c.readIDs(s, text)
+	models.CheckEnds(s, "eos_token_id", c.Text.VocabSize, c.EOSTokenID...)
 	s.Rest(inertTop)
 	text.Rest(inertText[kind])
 	vision.Rest(inertVision)
@@ -72,20 +69,11 @@ func (c *Config) readIDs(s, text *config.Section) {
 		}
 		return s
 	}
-	c.PADTokenID, c.BOSTokenID = from("pad_token_id").Int("pad_token_id", 0), from("bos_token_id").Int("bos_token_id", 2)
+	c.PADTokenID, c.BOSTokenID = from("pad_token_id").ID("pad_token_id", 0), from("bos_token_id").ID("bos_token_id", 2)
 	c.EOSTokenID = []int{1}
 	if eos := from("eos_token_id"); eos.Has("eos_token_id") {
 		c.EOSTokenID = eos.IDs("eos_token_id")
 	}
-}
-
-// checkIDs demands that the special tokens have rows in the table of token embeddings.
-func (c *Config) checkIDs(s *config.Section) {
-	vocab := c.Text.VocabSize
-	models.CheckVocabulary(s, "pad_token_id", vocab, c.PADTokenID)
-	models.CheckVocabulary(s, "bos_token_id", vocab, c.BOSTokenID)
-	models.CheckVocabulary(s, "eos_token_id", vocab, c.EOSTokenID...)
-	models.CheckVocabulary(s, "image_token_index", vocab, c.ImageTokenIndex)
 }
 
 // tanhGelu are the names of the tanh form of GELU. "gelu" is another function, but Gemma's configuration means this

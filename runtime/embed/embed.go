@@ -154,13 +154,14 @@ func (s *Session) Query(ctx context.Context, ids []int32) ([]float32, error) {
 
 // run embeds tokens, of which the first images take the rows of features that the image encoder left.
 func (s *Session) run(ctx context.Context, ids []int32, images int) ([]float32, error) {
-	slots := make([]int32, len(ids))
+	ids, slots := slices.Clone(ids), make([]int32, len(ids))
 	next := int32(0)
 	for i, id := range ids {
 		slots[i] = -1
 		if int(id) == s.Model.Image && int(next) < images {
 			slots[i] = next
 			next++
+			ids[i] = 0 // the image token needs no row in the embedding
 		}
 	}
 	if err := engine.Put(s.ids, 0, ids); err != nil {

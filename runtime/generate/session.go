@@ -7,6 +7,7 @@ package generate
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"pgc/runtime/engine"
@@ -92,8 +93,8 @@ func (s *Session) fits(p tokenizer.Prompt, images int) error {
 			n, images, s.Model.ImageTokens, n-images*s.Model.ImageTokens, s.Model.MaxTokens, n)
 	}
 	for i, id := range p.IDs {
-		if int(id) >= s.Model.VocabSize {
-			return fmt.Errorf("token %d of the prompt is id %d, beyond the vocabulary of %d", i, id, s.Model.VocabSize)
+		if int(id) >= s.Model.VocabSize && int(id) != s.Model.Image {
+			return fmt.Errorf("token %d of the prompt is %s, id %d, which the model does not have: its embedding has %d rows", i, s.Tokenizer.Token(id), id, s.Model.VocabSize)
 		}
 	}
 	return nil
@@ -140,16 +141,17 @@ func (s *Session) Encode(ctx context.Context, images []*rgb.Image, adapter int) 
 
 // start puts a prompt into the inputs of f and binds its symbols.
 func (s *Session) start(f prompted, p tokenizer.Prompt) error {
-	slots := make([]int32, len(p.IDs))
+	ids, slots := slices.Clone(p.IDs), make([]int32, len(p.IDs))
 	next := int32(0)
-	for i, id := range p.IDs {
+	for i, id := range ids {
 		slots[i] = -1
 		if int(id) == s.Model.Image {
 			slots[i] = next
 			next++
+			ids[i] = 0 // the image token needs no row in the embedding
 		}
 	}
-	if err := engine.Put(f.ids, 0, p.IDs); err != nil {
+	if err := engine.Put(f.ids, 0, ids); err != nil {
 		return err
 	}
 	if err := engine.Put(f.slots, 0, slots); err != nil {

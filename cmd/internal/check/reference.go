@@ -126,7 +126,7 @@ func (r *comparison) inputs() (p inputs, err error) {
 	}
 	slots := 0
 	for i, id := range p.ids {
-		if id < 0 || int(id) >= cfg.VocabSize {
+		if id < 0 || int(id) >= cfg.VocabSize && int(id) != cfg.ImageTokenIndex {
 			return p, fmt.Errorf("%s: input_ids holds %d, expected ids under %d", r.path, id, cfg.VocabSize)
 		}
 		if int(id) == cfg.ImageTokenIndex {
@@ -209,13 +209,14 @@ func elements(t ir.Type) int {
 // tokens runs the decoder and compares its layers and the logits.
 func (r *comparison) tokens(ctx context.Context, p inputs) error {
 	cfg, e := r.l.c.Config.Facts(), r.l.e
-	slots := make([]int32, len(p.ids))
+	ids, slots := slices.Clone(p.ids), make([]int32, len(p.ids))
 	next := int32(0)
-	for i, id := range p.ids {
+	for i, id := range ids {
 		slots[i] = -1
 		if int(id) == cfg.ImageTokenIndex {
 			slots[i] = next
 			next++
+			ids[i] = 0 // the image token needs no row in the embedding
 		}
 	}
 	name := entry.Forward
@@ -226,7 +227,7 @@ func (r *comparison) tokens(ctx context.Context, p inputs) error {
 	if err != nil {
 		return err
 	}
-	for name, data := range map[string][]int32{entry.InIDs: p.ids, entry.InSlots: slots} {
+	for name, data := range map[string][]int32{entry.InIDs: ids, entry.InSlots: slots} {
 		t, err := forward.Input(name)
 		if err != nil {
 			return err
