@@ -32,6 +32,7 @@ func blocksOf(code []instr) []basicBlock {
 	}
 	var blocks []basicBlock
 	for i := range code {
+		code[i].leads = leader[i]
 		if leader[i] {
 			blocks = append(blocks, basicBlock{first: i})
 		}

@@ -35,6 +35,7 @@ type lowering struct {
 	now       *pending
 	out       *instr
 	recording bool
+	used      []reg          // registers of the instruction in hand, in the order of its operands
 	loss      func(w *warp)  // what the product in hand makes unknown
 	swapped   map[place]bool // where compare-and-swap takes place
 	moving    []reg          // special registers that change, which the instruction in hand reads
@@ -392,8 +393,9 @@ func (l *lowering) instruction(out *instr, in *pending) {
 		out.target = int32(l.labels[in.target])
 	}
 	m := &mods{l: l, parts: in.in.parts[1:]}
-	out.pure = pureOps[in.in.parts[0]]
+	out.pure, l.used = pureOps[in.in.parts[0]], nil
 	build(l, m)
+	l.fasten()
 	if left := m.left(); left != "" {
 		l.unknown("%s: the modifier .%s is not known", in.in.name, left)
 	}

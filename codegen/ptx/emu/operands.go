@@ -144,7 +144,7 @@ func (l *lowering) result(o *rop, t typ, wider bool) reg {
 	}
 	l.fits(o, t, wider)
 	r := l.slot(o.reg)
-	l.out.writes = append(l.out.writes, r)
+	l.out.writes, l.used = append(l.out.writes, r), append(l.used, r)
 	return r
 }
 
@@ -153,6 +153,12 @@ func (l *lowering) src(o *rop, t typ) reg { return l.source(o, t, false) }
 
 // source is a register that an instruction reads.
 func (l *lowering) source(o *rop, t typ, wider bool) reg {
+	r := l.sourceOf(o, t, wider)
+	l.used = append(l.used, r)
+	return r
+}
+
+func (l *lowering) sourceOf(o *rop, t typ, wider bool) reg {
 	if o.not && t != pred {
 		fail(o.pos, "! before an operand of %s that is no predicate", l.now.in.name)
 	}

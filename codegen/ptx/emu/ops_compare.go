@@ -117,6 +117,9 @@ func (l *lowering) set(m *mods, toPredicate bool) {
 		other = l.dst(a[0].pair, pred)
 	}
 	fast := fastCompare(t, holds)
+	if ftz {
+		fast = nil
+	}
 	l.out.run = func(w *warp, m uint32) {
 		var v uint32
 		if m == everyone && fast != nil {
@@ -129,41 +132,6 @@ func (l *lowering) set(m *mods, toPredicate bool) {
 		}
 		w.p[d] = w.p[d]&^m | join(w, v)&m
 	}
-}
-
-// fastCompare is the comparisons of loops, without a call for each thread.
-func fastCompare(t typ, holds [4]bool) func(A, B *lanes) uint32 {
-	switch {
-	case t != s32 && t != u32 && t != b32:
-		return nil
-	case holds == comparisons["eq"] || holds == comparisons["ne"]:
-		flip := uint32(0)
-		if holds[0] {
-			flip = everyone
-		}
-		return func(A, B *lanes) (v uint32) {
-			for i := range A {
-				if A[i] == B[i] {
-					v |= 1 << i
-				}
-			}
-			return v ^ flip
-		}
-	case t == s32 && (holds == comparisons["lt"] || holds == comparisons["ge"]):
-		flip := uint32(0)
-		if holds[1] {
-			flip = everyone
-		}
-		return func(A, B *lanes) (v uint32) {
-			for i := range A {
-				if int32(A[i]) < int32(B[i]) {
-					v |= 1 << i
-				}
-			}
-			return v ^ flip
-		}
-	}
-	return nil
 }
 
 // setPair compares pairs of 16-bit floats.

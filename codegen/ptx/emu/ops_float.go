@@ -171,11 +171,6 @@ func (l *lowering) floatSum(m *mods, t typ, minus, sat bool) {
 		})
 	case f == floatMods{} && !minus:
 		l.binary(t, func(a, b uint64) uint64 { return bits32(f32of(a) + f32of(b)) })
-		l.fastFloat(func(D, A, B *lanes) {
-			for i := range D {
-				D[i] = bits32(f32of(A[i]) + f32of(B[i]))
-			}
-		})
 	case f == floatMods{}:
 		l.binary(t, func(a, b uint64) uint64 { return bits32(f32of(a) - f32of(b)) })
 	case f.round == nearest: // the sum of two float32 in float64 needs no second rounding to be seen: 53 ≥ 2·24 + 2
@@ -202,22 +197,6 @@ func exactErrorFinite(x, y, z, v float64) float64 {
 	return exactError(x, y, z, v)
 }
 
-// fastFloat replaces an instruction of three registers where all threads take part.
-func (l *lowering) fastFloat(f func(D, A, B *lanes)) {
-	a := l.now.args
-	d, x, y, slow := l.slotOf(&a[0]), l.slotOf(&a[1]), l.slotOf(&a[2]), l.out.run
-	if d == none || x == none || y == none {
-		return
-	}
-	l.out.run = func(w *warp, m uint32) {
-		if m == everyone {
-			f(w.r[d], w.r[x], w.r[y])
-			return
-		}
-		slow(w, m)
-	}
-}
-
 // floatProduct is mul of floats.
 func (l *lowering) floatProduct(m *mods) {
 	f := m.float()
@@ -238,11 +217,6 @@ func (l *lowering) floatProduct(m *mods) {
 		})
 	case f == floatMods{}:
 		l.binary(t, func(a, b uint64) uint64 { return bits32(f32of(a) * f32of(b)) })
-		l.fastFloat(func(D, A, B *lanes) {
-			for i := range D {
-				D[i] = bits32(f32of(A[i]) * f32of(B[i]))
-			}
-		})
 	default:
 		l.binary(t, func(a, b uint64) uint64 { return f.finish(f.in(a) * f.in(b)) })
 	}
@@ -282,10 +256,6 @@ func (l *lowering) fusedProduct(m *mods) {
 			return zeroOf(f.round == down)
 		})
 	}
-}
-
-func fma32(a, b, c uint64) uint64 {
-	return bits32(float32(scalar.FMA32(float64(f32of(a)), float64(f32of(b)), float64(f32of(c)))))
 }
 
 // floatQuotient is div of floats.

@@ -143,35 +143,7 @@ func (l *lowering) sum(m *mods, minus bool) {
 		l.binary(t, func(a, b uint64) uint64 { return (a - b) & mask })
 	default:
 		l.binary(t, func(a, b uint64) uint64 { return (a + b) & mask })
-		l.fastSum(t)
 	}
-}
-
-// fastSum is integer addition without a call for each thread, because addresses are made of it.
-func (l *lowering) fastSum(t typ) {
-	a := l.now.args
-	d, x, y, mask, slow := l.slotOf(&a[0]), l.slotOf(&a[1]), l.slotOf(&a[2]), t.mask(), l.out.run
-	if d == none || x == none || y == none {
-		return
-	}
-	l.out.run = func(w *warp, m uint32) {
-		if m != everyone {
-			slow(w, m)
-			return
-		}
-		D, A, B := w.r[d], w.r[x], w.r[y]
-		for i := range D {
-			D[i] = (A[i] + B[i]) & mask
-		}
-	}
-}
-
-// slotOf is the slot of a register operand, or none.
-func (l *lowering) slotOf(o *rop) reg {
-	if o.kind != ropRegister {
-		return none
-	}
-	return l.slot(o.reg)
 }
 
 // carry is addc and subc.

@@ -35,6 +35,7 @@ type instr struct {
 	reads     []reg   // registers whose values count
 	must      []known // what an instruction that is not pure needs
 	writes    []reg
+	leads     bool  // it begins a basic block
 	rank      int32 // groups with lower ranks run first
 	pos       Pos
 	name      string

@@ -48,6 +48,7 @@ type warp struct {
 	all      uint32  // the threads there are
 	alive    uint32  // those that have not ended
 	groups   []group // the first one runs
+	apart    bool    // the others wait at the beginnings of basic blocks: the first one runs on until it reaches one
 	pc       int32   // being executed
 	addr     lanes   // addresses of the instruction in hand
 	vc       [32]uint32
@@ -134,7 +135,7 @@ func (w *warp) run() {
 				return
 			}
 		}
-		if len(w.groups) > 1 {
+		if len(w.groups) > 1 && (!w.apart || code[w.groups[0].pc].leads) {
 			w.merge()
 		}
 	}
@@ -288,7 +289,7 @@ func (w *warp) exit(m uint32) {
 
 // merge joins groups that have met and brings the one to run to the front: of those that can run, the hindmost.
 func (w *warp) merge() {
-	out := w.groups[:0]
+	code, out := w.program.code, w.groups[:0]
 	for _, g := range w.groups {
 		joined := false
 		for i := range out {
@@ -311,6 +312,10 @@ func (w *warp) merge() {
 		}
 	}
 	out[0], out[first] = out[first], out[0]
+	w.apart = true
+	for _, g := range out[1:] {
+		w.apart = w.apart && !g.waiting && g.parked == 0 && code[g.pc].leads
+	}
 }
 
 // before reports whether a group is to run rather than another one: one that can run, then one that has not looked in
@@ -330,7 +335,7 @@ func (w *warp) yieldGroup() bool {
 	if len(w.groups) < 2 {
 		return false
 	}
-	w.groups[0].parked = w.events + 1
+	w.groups[0].parked, w.apart = w.events+1, false
 	next := 0
 	for i := range w.groups {
 		if w.before(&w.groups[i], &w.groups[next]) {

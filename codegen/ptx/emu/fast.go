@@ -1,0 +1,248 @@
+package emu
+
+import (
+	"math"
+
+	"pgc/ir/scalar"
+)
+
+// fastTwo and fastThree are the instructions that kernels are mostly made of, for a whole warp without a call for each
+// thread. They compute what the general ones do.
+var fastTwo = map[string]func(D, A, B *lanes){
+	"add.s32": addWords, "add.u32": addWords, "add.s64": addLongs, "add.u64": addLongs,
+	"sub.s32": subWords, "sub.u32": subWords, "sub.s64": subLongs, "sub.u64": subLongs,
+	"mul.lo.s32": mulWords, "mul.lo.u32": mulWords, "mul.lo.s64": mulLongs, "mul.lo.u64": mulLongs,
+	"and.b32": andLongs, "and.b64": andLongs, "or.b32": orLongs, "or.b64": orLongs, "xor.b32": xorLongs, "xor.b64": xorLongs,
+	"add.f32": addFloats, "add.rn.f32": addFloats, "mul.f32": mulFloats, "mul.rn.f32": mulFloats,
+	"sub.f32": func(D, A, B *lanes) {
+		for i := range D {
+			D[i] = bits32(f32of(A[i]) - f32of(B[i]))
+		}
+	},
+	"mul.wide.u32": func(D, A, B *lanes) {
+		for i := range D {
+			D[i] = A[i] * B[i]
+		}
+	},
+	"mul.wide.s32": func(D, A, B *lanes) {
+		for i := range D {
+			D[i] = uint64(int64(int32(A[i])) * int64(int32(B[i])))
+		}
+	},
+	"shl.b32": func(D, A, B *lanes) {
+		for i := range D {
+			D[i] = A[i] << B[i] & 0xffffffff
+		}
+	},
+	"shr.u32": func(D, A, B *lanes) {
+		for i := range D {
+			D[i] = A[i] >> B[i]
+		}
+	},
+}
+
+var fastThree = map[string]func(D, A, B, C *lanes){
+	"mad.lo.s32": madWords, "mad.lo.u32": madWords, "mad.lo.s64": madLongs, "mad.lo.u64": madLongs,
+	"mad.wide.u32": madLongs,
+	"fma.rn.f32":   fmaFloats,
+	"mad.wide.s32": func(D, A, B, C *lanes) {
+		for i := range D {
+			D[i] = uint64(int64(int32(A[i]))*int64(int32(B[i]))) + C[i]
+		}
+	},
+}
+
+func addWords(D, A, B *lanes) {
+	for i := range D {
+		D[i] = (A[i] + B[i]) & 0xffffffff
+	}
+}
+
+func addLongs(D, A, B *lanes) {
+	for i := range D {
+		D[i] = A[i] + B[i]
+	}
+}
+
+func subWords(D, A, B *lanes) {
+	for i := range D {
+		D[i] = (A[i] - B[i]) & 0xffffffff
+	}
+}
+
+func subLongs(D, A, B *lanes) {
+	for i := range D {
+		D[i] = A[i] - B[i]
+	}
+}
+
+func mulWords(D, A, B *lanes) {
+	for i := range D {
+		D[i] = A[i] * B[i] & 0xffffffff
+	}
+}
+
+func mulLongs(D, A, B *lanes) {
+	for i := range D {
+		D[i] = A[i] * B[i]
+	}
+}
+
+func andLongs(D, A, B *lanes) {
+	for i := range D {
+		D[i] = A[i] & B[i]
+	}
+}
+
+func orLongs(D, A, B *lanes) {
+	for i := range D {
+		D[i] = A[i] | B[i]
+	}
+}
+
+func xorLongs(D, A, B *lanes) {
+	for i := range D {
+		D[i] = A[i] ^ B[i]
+	}
+}
+
+func madWords(D, A, B, C *lanes) {
+	for i := range D {
+		D[i] = (A[i]*B[i] + C[i]) & 0xffffffff
+	}
+}
+
+func madLongs(D, A, B, C *lanes) {
+	for i := range D {
+		D[i] = A[i]*B[i] + C[i]
+	}
+}
+
+func addFloats(D, A, B *lanes) {
+	for i := range D {
+		D[i] = bits32(f32of(A[i]) + f32of(B[i]))
+	}
+}
+
+func mulFloats(D, A, B *lanes) {
+	for i := range D {
+		D[i] = bits32(f32of(A[i]) * f32of(B[i]))
+	}
+}
+
+func fmaFloats(D, A, B, C *lanes) {
+	for i := range D {
+		D[i] = fma32(A[i], B[i], C[i])
+	}
+}
+
+// fma32 is x·y + z of float32, rounded once. In float64 the product is exact; rounding the sum twice errs only where the
+// first one ends half way between two float32, or where the result is subnormal.
+func fma32(a, b, c uint64) uint64 {
+	x, y, z := float64(f32of(a)), float64(f32of(b)), float64(f32of(c))
+	s := x*y + z
+	if u := math.Float64bits(s); u&(1<<29-1) != 1<<28 && u>>52&0x7ff > 1023-126 {
+		return bits32(float32(s))
+	}
+	return bits32(float32(scalar.FMA32(x, y, z)))
+}
+
+// fasten replaces an instruction of registers alone where all threads take part.
+func (l *lowering) fasten() {
+	slow, used := l.out.run, l.used
+	if f := fastTwo[l.now.in.name]; f != nil && len(used) == 3 {
+		l.out.run = func(w *warp, m uint32) {
+			if m == everyone {
+				f(w.r[used[0]], w.r[used[1]], w.r[used[2]])
+				return
+			}
+			slow(w, m)
+		}
+	}
+	if f := fastThree[l.now.in.name]; f != nil && len(used) == 4 {
+		l.out.run = func(w *warp, m uint32) {
+			if m == everyone {
+				f(w.r[used[0]], w.r[used[1]], w.r[used[2]], w.r[used[3]])
+				return
+			}
+			slow(w, m)
+		}
+	}
+}
+
+// fastCompare is comparisons of integers and float32, without a call for each thread; nil where there is none.
+func fastCompare(t typ, holds [4]bool) func(A, B *lanes) uint32 {
+	kind := map[[4]bool]string{}
+	for _, name := range []string{"eq", "ne", "lt", "ge", "gt", "le"} {
+		kind[comparisons[name]] = name
+	}
+	var equal, less func(A, B *lanes) uint32
+	switch t {
+	case s32:
+		less = func(A, B *lanes) (v uint32) {
+			for i := range A {
+				v |= uint32(truth(int32(A[i]) < int32(B[i]))) << i
+			}
+			return v
+		}
+	case s64:
+		less = func(A, B *lanes) (v uint32) {
+			for i := range A {
+				v |= uint32(truth(int64(A[i]) < int64(B[i]))) << i
+			}
+			return v
+		}
+	case u32, u64, b32, b64:
+		less = func(A, B *lanes) (v uint32) {
+			for i := range A {
+				v |= uint32(truth(A[i] < B[i])) << i
+			}
+			return v
+		}
+	case f32:
+		equal = func(A, B *lanes) (v uint32) {
+			for i := range A {
+				v |= uint32(truth(f32of(A[i]) == f32of(B[i]))) << i
+			}
+			return v
+		}
+		less = func(A, B *lanes) (v uint32) {
+			for i := range A {
+				v |= uint32(truth(f32of(A[i]) < f32of(B[i]))) << i
+			}
+			return v
+		}
+		switch kind[holds] {
+		case "eq":
+			return equal
+		case "lt":
+			return less
+		case "gt":
+			return func(A, B *lanes) uint32 { return less(B, A) }
+		}
+		return nil
+	default:
+		return nil
+	}
+	equal = func(A, B *lanes) (v uint32) {
+		for i := range A {
+			v |= uint32(truth(A[i] == B[i])) << i
+		}
+		return v
+	}
+	switch kind[holds] {
+	case "eq":
+		return equal
+	case "ne":
+		return func(A, B *lanes) uint32 { return ^equal(A, B) }
+	case "lt":
+		return less
+	case "ge":
+		return func(A, B *lanes) uint32 { return ^less(A, B) }
+	case "gt":
+		return func(A, B *lanes) uint32 { return less(B, A) }
+	case "le":
+		return func(A, B *lanes) uint32 { return ^less(B, A) }
+	}
+	return nil
+}
