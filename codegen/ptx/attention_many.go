@@ -56,9 +56,9 @@ func (a *attendMany) atV() int64 { return a.atK() + a.keys()*a.rowBytes() }
 // slabRow is the floats between rows of the result in shared memory: the threads that write it meet in no bank.
 func (a *attendMany) slabRow() int64 { return (a.padded()+23)/32*32 + 8 }
 
-func (a *attendMany) shared() int64 {
-	return max(a.atV()+a.keys()*a.rowBytes(), rowsOfBlock*a.slabRow()*4)
-}
+func (a *attendMany) slabBytes() int64 { return rowsOfBlock * a.slabRow() * 4 }
+
+func (a *attendMany) shared() int64 { return max(a.atV()+a.keys()*a.rowBytes(), a.slabBytes()) }
 
 // across is how many threads copy a row, and down how many rows they copy at a time.
 func (a *attendMany) across() int64 { return 1 << bits.Len64(uint64(a.pieces()-1)) }
@@ -387,7 +387,9 @@ const transposed = "ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16"
 // finish divides by the sums of weights and stores the rows, through shared memory, where neighbors lie together.
 func (a *attendMany) finish() {
 	a.note("Results.")
-	a.do("bar.sync", "0") // all have read the last values
+	if a.slabBytes() > a.atV() || a.Batch.Positions || a.Window > 0 {
+		a.do("bar.sync", "0") // all have read the last values, or, where no keys are seen, have written the queries
+	}
 	slab := a.to(word, "mad.lo.s32", a.warpID, num(16*a.slabRow()*4), a.base)
 	mine := a.to(word, "mad.lo.s32", a.to(word, "shr.u32", a.lane, "2"), num(4*a.slabRow()), slab)
 	mine = a.to(word, "mad.lo.s32", a.to(word, "and.b32", a.lane, "3"), "8", mine)

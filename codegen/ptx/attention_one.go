@@ -330,19 +330,17 @@ func (a *attendOne) keep() {
 // lastOnly leaves to next all blocks but the last one that writes a part of the group.
 func (a *attendOne) lastOnly(next string) {
 	a.note("The last block adds the parts.")
-	a.do("fence.acq_rel.gpu")
 	a.do("bar.sync", "0")
 	zero := a.to(pred, "setp.eq.s32", a.thread, "0")
 	skip := a.label("counted")
 	a.onlyIf("!"+zero, "bra", skip)
 	counter := a.offset64(a.to(long, "mov.u64", "arrived"), a.group, 4)
 	most := a.to(word, "sub.s32", a.parts, "1")
-	before := a.to(word, "atom.global.inc.u32", at(counter, 0), most) // the last makes it 0
+	before := a.to(word, "atom.acq_rel.gpu.global.inc.u32", at(counter, 0), most) // the last makes it 0
 	a.do("st.shared.b32", at(a.base, lastAt), a.to(word, "sub.s32", before, most))
 	a.place(skip)
 	a.do("bar.sync", "0")
 	a.onlyIf(a.to(pred, "setp.ne.s32", a.to(word, "ld.shared.b32", at(a.base, lastAt)), "0"), "bra", next)
-	a.do("fence.acq_rel.gpu")
 }
 
 // merge adds the parts in the order of the keys and stores the results.

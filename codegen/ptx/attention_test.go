@@ -18,6 +18,7 @@ import (
 type attentionCase struct {
 	name, source string
 	syms         []map[string]int
+	blind        []map[string]int // no row sees a key: results are not defined, accesses are
 }
 
 const attentionSymbols = "symbol S <= 90\nsymbol T <= 400\nsymbol past <= 399\nsymbol prefix <= 400\n"
@@ -26,19 +27,19 @@ var attentionCases = []attentionCase{
 	{"siglip", `func @f(%q: input f32[70,3,1,72], %k: input f32[70,3,72], %v: input f32[70,3,72]) {
   %0 = attention %q, %k, %v {scale=0.11785113} : f32[70,3,1,72]
   return y=%0 : f32[70,3,1,72]
-}`, []map[string]int{{}}},
+}`, []map[string]int{{}}, nil},
 	{"prefix", attentionSymbols + `func @f(%q: input f32[S,1,8,256], %k: input bf16[T,1,256], %v: input bf16[T,1,256]) {
   %0 = attention %q, %k, %v {scale=0.0625, causal=true, prefix=prefix, offset=past, dtype=bf16} : bf16[S,1,8,256]
   return y=%0 : bf16[S,1,8,256]
-}`, []map[string]int{{"S": 19, "T": 19, "past": 0, "prefix": 13}, {"S": 9, "T": 107, "past": 98, "prefix": 0}}},
+}`, []map[string]int{{"S": 19, "T": 19, "past": 0, "prefix": 13}, {"S": 9, "T": 107, "past": 98, "prefix": 0}}, nil},
 	{"window", attentionSymbols + `func @f(%q: input f32[S,2,3,27], %k: input bf16[T,2,27], %v: input bf16[T,2,27]) {
   %0 = attention %q, %k, %v {scale=0.3, softcap=5, causal=true, window=70, prefix=prefix, offset=past} : f32[S,2,3,27]
   return y=%0 : f32[S,2,3,27]
-}`, []map[string]int{{"S": 41, "T": 160, "past": 119, "prefix": 3}, {"S": 87, "T": 87, "past": 0, "prefix": 33}}},
+}`, []map[string]int{{"S": 41, "T": 160, "past": 119, "prefix": 3}, {"S": 87, "T": 87, "past": 0, "prefix": 33}}, []map[string]int{{"S": 5, "T": 10, "past": 250, "prefix": 3}}},
 	{"wide", attentionSymbols + `func @f(%q: input f32[S,1,5,43], %k: input f16[T,1,43], %v: input f16[T,1,43]) {
   %0 = attention %q, %k, %v {scale=0.2, causal=true, offset=past, dtype=f16} : f16[S,1,5,43]
   return y=%0 : f16[S,1,5,43]
-}`, []map[string]int{{"S": 30, "T": 95, "past": 65}}},
+}`, []map[string]int{{"S": 30, "T": 95, "past": 65}}, nil},
 	// Operands that do not begin at multiples of 16 bytes, though their rows could.
 	{"shifted", attentionSymbols + `func @f(%x: input f32[S,1,4,48], %c: input bf16[T,1,48]) {
   %q = slice %x {axis=3, start=2, limit=34} : f32[S,1,4,32]
@@ -46,26 +47,26 @@ var attentionCases = []attentionCase{
   %v = slice %c {axis=2, start=9, limit=41} : bf16[T,1,32]
   %0 = attention %q, %k, %v {scale=0.2, causal=true, prefix=prefix, offset=past} : f32[S,1,4,32]
   return y=%0 : f32[S,1,4,32]
-}`, []map[string]int{{"S": 17, "T": 80, "past": 63, "prefix": 70}}},
+}`, []map[string]int{{"S": 17, "T": 80, "past": 63, "prefix": 70}}, nil},
 	{"one_shifted", attentionSymbols + `func @f(%x: input f32[1,1,4,48], %c: input bf16[T,1,48]) {
   %q = slice %x {axis=3, start=2, limit=34} : f32[1,1,4,32]
   %k = slice %c {axis=2, start=3, limit=35} : bf16[T,1,32]
   %v = slice %c {axis=2, start=9, limit=41} : bf16[T,1,32]
   %0 = attention %q, %k, %v {scale=0.2, causal=true, prefix=prefix, offset=past} : f32[1,1,4,32]
   return y=%0 : f32[1,1,4,32]
-}`, []map[string]int{{"T": 80, "past": 79, "prefix": 70}}},
+}`, []map[string]int{{"T": 80, "past": 79, "prefix": 70}}, nil},
 	{"one", attentionSymbols + `func @f(%q: input f32[1,1,8,256], %k: input bf16[T,1,256], %v: input bf16[T,1,256]) {
   %0 = attention %q, %k, %v {scale=0.0625, causal=true, prefix=prefix, offset=past, dtype=bf16} : bf16[1,1,8,256]
   return y=%0 : bf16[1,1,8,256]
-}`, []map[string]int{{"T": 1, "past": 0, "prefix": 0}, {"T": 64, "past": 63, "prefix": 0}, {"T": 333, "past": 332, "prefix": 100}}},
+}`, []map[string]int{{"T": 1, "past": 0, "prefix": 0}, {"T": 64, "past": 63, "prefix": 0}, {"T": 333, "past": 332, "prefix": 100}}, nil},
 	{"one_window", attentionSymbols + `func @f(%q: input f32[1,2,11,33], %k: input f32[T,2,33], %v: input f32[T,2,33]) {
   %0 = attention %q, %k, %v {scale=0.25, softcap=5, causal=true, window=150, prefix=prefix, offset=past} : f32[1,2,11,33]
   return y=%0 : f32[1,2,11,33]
-}`, []map[string]int{{"T": 49, "past": 48, "prefix": 20}, {"T": 397, "past": 396, "prefix": 200}}},
+}`, []map[string]int{{"T": 49, "past": 48, "prefix": 20}, {"T": 397, "past": 396, "prefix": 200}}, nil},
 	{"one_of_72", attentionSymbols + `func @f(%q: input f32[1,2,2,72], %k: input f32[T,2,72], %v: input f32[T,2,72]) {
   %0 = attention %q, %k, %v {scale=0.12, causal=true, offset=past} : f32[1,2,2,72]
   return y=%0 : f32[1,2,2,72]
-}`, []map[string]int{{"T": 130, "past": 129}}},
+}`, []map[string]int{{"T": 130, "past": 129}}, nil},
 }
 
 // attended parses and compiles a case; its function is also returned as it was.

@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"regexp"
 	"slices"
-	"strings"
 	"testing"
 
 	"pgc/codegen/kernels"
@@ -179,54 +178,6 @@ func (r *productRun) arguments(k *Kernel) (args []any, tasks int64) {
 		tasks *= (n + f.Div - 1) / f.Div
 	}
 	return args, tasks
-}
-
-// TestEveryBarrierCounts runs products without any one of their barriers and waits: the emulator finds the race.
-func TestEveryBarrierCounts(t *testing.T) {
-	for _, c := range []struct {
-		productCase
-		barriers int
-	}{
-		{productCase{ir.BF16, 3, 300, 1, [][2]int{{1, 40}}, tile.F32}, 2},  // of rows of x and of sums
-		{productCase{ir.BF16, 8, 5000, 1, [][2]int{{1, 40}}, tile.F32}, 3}, // x in chunks
-		{productCase{ir.BF16, 131, 175, 1, [][2]int{{1, 203}}, tile.F32}, 5},
-	} {
-		r := c.run(t)
-		l, err := build("product", c.spec())
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.work = &emu.Memory{Data: make([]byte, l.WorkBytes)}
-		last := slices.IndexFunc(l.Kernels, func(k *Kernel) bool { return strings.Contains(k.Text, "bar.sync") })
-		for _, k := range l.Kernels[:last] {
-			args, tasks := r.arguments(k)
-			launch(t, parsed(t, k), k, tasks, args...)
-		}
-		k := l.Kernels[last]
-		args, tasks := r.arguments(k)
-		lines, barriers := strings.SplitAfter(moduleOf([]*Kernel{k}), "\n"), 0
-		for i, line := range lines {
-			op := strings.Fields(line + " .")[0]
-			if !slices.Contains([]string{"bar.sync", "bar.warp.sync", "cp.async.wait_group"}, op) {
-				continue
-			}
-			barriers++
-			without := slices.Clone(lines)
-			without[i] = "\n"
-			m, err := emu.Parse(strings.Join(without, ""))
-			if err != nil {
-				t.Fatal(err)
-			}
-			_, err = emulator{}.run(&module{m, ""}, k, 1, append(slices.Clone(args), tasks))
-			t.Logf("%v: without %q of line %d: %v", c.productCase, strings.TrimSpace(line), i+1, err)
-			if err == nil {
-				t.Errorf("%v: nobody misses %q of line %d", c.productCase, strings.TrimSpace(line), i+1)
-			}
-		}
-		if barriers != c.barriers {
-			t.Errorf("%v: %d barriers and waits, expected %d", c.productCase, barriers, c.barriers)
-		}
-	}
 }
 
 // error is the largest one of the results, relative to values above one.

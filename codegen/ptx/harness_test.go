@@ -58,6 +58,9 @@ func parsed(t testing.TB, ks ...*Kernel) *module {
 func launch(t testing.TB, m *module, k *Kernel, tasks int64, args ...any) emu.Stats {
 	t.Helper()
 	blocks := (blocksOf(k, tasks) + 1) / 2
+	if recorder != nil {
+		recorder(launched{k, tasks, args})
+	}
 	args = append(slices.Clone(args), tasks)
 	if onGPU != nil {
 		return both(t, m, k, blocks, args)
