@@ -63,8 +63,10 @@ func (f *function) launch(l lower.Launch) error {
 	for i, k := range b.Kernels {
 		out := program.Launch{Kernel: b.first + i, Value: fmt.Sprintf("%%%d", l.Op.Results[0].ID), Args: f.args(l, k.Args)}
 		out.Tasks = f.tasks(k)
-		c := cost.Of(k.Spec)
-		out.Flops, out.Bytes = f.sum(c.Flops), f.sum(c.Bytes)
+		if k.Spec != nil {
+			c := cost.Of(k.Spec)
+			out.Flops, out.Bytes = f.sum(c.Flops), f.sum(c.Bytes)
+		}
 		f.Launches = append(f.Launches, out)
 		f.r.Ops[f.Name] = append(f.r.Ops[f.Name], l.Op)
 	}

@@ -50,7 +50,7 @@ type Device struct {
 // Kernel is a kernel of a program.
 type Kernel struct {
 	program.Kernel                  // how it is launched
-	Spec           kernels.Spec     // what it computes: the spec that was asked for, or a part of it
+	Spec           kernels.Spec     // what it computes: the spec that was asked for, or a part of it; nil where it only prepares or ends the work of others
 	Args           []kernels.Arg    // the parameters; operands and results are numbered as those of the spec that was asked for
 	Tasks          []kernels.Factor // their product is the number of tasks
 	Tile           *tile.Kernel     // what it is made of, or nil where the backend writes its own code

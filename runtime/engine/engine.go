@@ -108,14 +108,9 @@ func (f *Func) Run(ctx context.Context) error {
 }
 
 // Queue starts the function without waiting for it, and behind it a copy of the first n bytes of a tensor, which wait
-// returns. queues is whether the executor does that.
-func (f *Func) Queue(t Tensor, n int) (wait func(context.Context) ([]byte, error), err error, queues bool) {
-	q, queues := f.e.Executor.(Queue)
-	if !queues {
-		return nil, nil, false
-	}
-	wait, err = q.Queue(&f.call, t.at, n)
-	return wait, err, true
+// returns. The executor must be a Queue.
+func (f *Func) Queue(t Tensor, n int) (wait func(context.Context) ([]byte, error), err error) {
+	return f.e.Executor.(Queue).Queue(&f.call, t.at, n)
 }
 
 // RunLaunch executes one launch of the function alone, for who looks into its intermediate values.

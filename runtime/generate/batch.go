@@ -182,6 +182,7 @@ func (b *batch) stepAll(errs []error) error {
 		}
 	}
 	f.Set(entry.SymKeys, keys)
+	s.ahead = ahead{}
 	if err := engine.Put(s.fn.nextBatch, 0, ids); err != nil {
 		return err
 	}

@@ -29,6 +29,7 @@ type sequence struct {
 // begin encodes the images of a request, whose prompt is p, runs the prompt, and chooses the first token.
 func (s *Session) begin(ctx context.Context, r Request, p tokenizer.Prompt, slot int) (*sequence, error) {
 	q := &sequence{s: s, r: r, a: &Answer{PromptTokens: len(p.IDs), FinishReason: "length"}, slot: slot, prefix: p.Prefix, seen: slices.Clone(p.IDs)}
+	s.ahead = ahead{}
 	var err error
 	if q.a.Preprocess, q.a.Encode, err = s.Encode(ctx, r.Images, r.Adapter); err != nil {
 		return nil, err
@@ -50,7 +51,7 @@ func (s *Session) begin(ctx context.Context, r Request, p tokenizer.Prompt, slot
 			err = s.fn.greedy.Run(ctx)
 		}
 		if err == nil {
-			err = s.choose(ctx, q)
+			err = s.choose(ctx, q, q.greedy())
 		}
 	}
 	// The first token belongs to the prompt.
@@ -64,13 +65,21 @@ func (q *sequence) greedy() bool { return q.sampler.Greedy() && !q.r.Logprobs }
 
 // step runs the decoder over the last token of a sequence and chooses another one.
 func (s *Session) step(ctx context.Context, q *sequence) error {
-	s.id[0] = q.next
-	if err := engine.Put(s.fn.next, 0, s.id[:]); err != nil {
-		return err
+	f := &s.fn.adapted[q.r.Adapter]
+	switch {
+	case !q.greedy():
+		return s.stepAlone(ctx, q, f.decode)
+	case s.queues():
+		return s.stepAhead(ctx, q)
 	}
-	f := s.fn.adapted[q.r.Adapter].decode
-	if q.greedy() {
-		f = s.fn.adapted[q.r.Adapter].step
+	return s.stepAlone(ctx, q, f.step)
+}
+
+// stepAlone is step with a function, decode or step, that is waited for.
+func (s *Session) stepAlone(ctx context.Context, q *sequence, f *engine.Func) error {
+	s.ahead = ahead{}
+	if err := s.put(q.next); err != nil {
+		return err
 	}
 	f.Set(entry.SymSlot, q.slot)
 	f.Set(entry.SymPrefix, q.prefix)
@@ -80,13 +89,13 @@ func (s *Session) step(ctx context.Context, q *sequence) error {
 	if err := f.Run(ctx); err != nil {
 		return err
 	}
-	return s.choose(ctx, q)
+	return s.choose(ctx, q, f == s.fn.adapted[q.r.Adapter].step)
 }
 
-// choose takes the token behind the last one that the executor saw. It has logits written only if the index of the
-// greatest does not settle the choice.
-func (s *Session) choose(ctx context.Context, q *sequence) error {
-	if q.greedy() {
+// choose takes the token behind the last one that the executor saw, which it has chosen itself if chosen says so. It has
+// logits written only if the index of the greatest does not settle the choice.
+func (s *Session) choose(ctx context.Context, q *sequence, chosen bool) error {
+	if chosen {
 		id, err := s.token()
 		if err != nil {
 			return err

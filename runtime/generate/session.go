@@ -30,6 +30,7 @@ type Session struct {
 	fn      *functions
 	used    used
 	encoded []encoded // whose features the executor holds, image by image
+	ahead   ahead
 	id      [1]int32  // what goes into the state next and comes from it
 	row     []float32 // logits of one sequence
 }

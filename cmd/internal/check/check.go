@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"path/filepath"
 	"runtime"
 	"slices"
 
@@ -22,6 +23,7 @@ import (
 	"pgc/runtime/engine"
 	"pgc/runtime/entry"
 	"pgc/runtime/native"
+	"pgc/runtime/process"
 	"pgc/runtime/program"
 )
 
@@ -85,13 +87,27 @@ func (w *into) Write(b []byte) (int, error) {
 
 // Kernels runs every function of a checkpoint or an executable launch by launch on random inputs and compares each
 // distinct kernel, where it is first launched, with the evaluator on the very memory it read, for every instruction set
-// that this machine has. A line per kernel goes to w; the result is the number of mismatches.
-func Kernels(ctx context.Context, w io.Writer, path string, o build.Options) (mismatches int, err error) {
-	err = eachVariant(w, path, o, func(set program.Target) error {
+// that this machine has or, if there are some, on a GPU. A line per kernel goes to w; the result is the number of
+// mismatches.
+func Kernels(ctx context.Context, w io.Writer, path string, o build.Options, gpus engine.GPUs) (mismatches int, err error) {
+	if gpus != nil && !IsExecutable(path) {
+		dir, remove, err := process.TempDir("pgc-check-")
+		if err != nil {
+			return 0, err
+		}
+		defer remove()
+		exe := filepath.Join(dir, "model")
+		o.Target = "cuda"
+		if _, err := build.Compile(ctx, path, exe, []byte("\x7fELF"), o); err != nil {
+			return 0, err
+		}
+		path = exe
+	}
+	err = eachVariant(w, path, o, gpus, func(set program.Target) error {
 		var l *loaded
 		var err error
 		if IsExecutable(path) {
-			l, err = open(path, set.CPU)
+			l, err = open(ctx, path, set, gpus)
 		} else {
 			var t target.Target
 			if t, err = target.Find(set.CPU); err == nil {

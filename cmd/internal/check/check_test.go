@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"pgc/codegen/ptx/emulated"
 	"pgc/codegen/weights"
 	"pgc/golden"
 	"pgc/internal/build"
@@ -14,6 +15,7 @@ import (
 	"pgc/ir/target"
 	"pgc/runtime/cpufeature"
 	"pgc/runtime/entry"
+	"pgc/runtime/gpu"
 	"pgc/runtime/program"
 )
 
@@ -34,7 +36,7 @@ func executable(t *testing.T, name string, o build.Options) string {
 func kernels(t *testing.T, path string) (report string, mismatches int) {
 	t.Helper()
 	var b strings.Builder
-	mismatches, err := Kernels(t.Context(), &b, path, options())
+	mismatches, err := Kernels(t.Context(), &b, path, options(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +65,7 @@ func TestKernelsOfFormats(t *testing.T) {
 		o.Storage = build.Storage{Weights: f.String(), Search: true, Keep: []string{"language_model.layers.0.mlp.*=int8"}}
 		for _, path := range []string{checkpoint("pg1-odd"), executable(t, "pg1-odd", o)} {
 			var b strings.Builder
-			mismatches, err := Kernels(t.Context(), &b, path, o)
+			mismatches, err := Kernels(t.Context(), &b, path, o, nil)
 			if err != nil || mismatches > 0 || strings.Count(b.String(), "i8g128") < 3 {
 				t.Errorf("%s as %s: %v, %d mismatches:\n%s", path, f, err, mismatches, b.String())
 			}
@@ -166,10 +168,23 @@ func TestForeignExecutable(t *testing.T) {
 		}
 		*launches = kept
 	}
-	if _, err := Kernels(t.Context(), &strings.Builder{}, os.Args[0], options()); err == nil {
+	if _, err := Kernels(t.Context(), &strings.Builder{}, os.Args[0], options(), nil); err == nil {
 		t.Error("a test binary was taken for an executable of pgc's")
 	}
 	if _, err := Reference(t.Context(), &strings.Builder{}, path, "x", options()); err == nil || !strings.Contains(err.Error(), "checkpoint directory") {
 		t.Errorf("reference of an executable: %v", err)
+	}
+}
+
+// TestKernelsOnGPU compares every kernel for GPUs, run in the emulator, with the evaluator, for every storage that
+// products on a GPU read.
+func TestKernelsOnGPU(t *testing.T) {
+	for _, c := range [][2]string{{"pg1-odd", "bf16"}, {"pg2-odd", "int8"}, {"pg1-odd", "int4"}} {
+		o := build.Options{MaxTokens: 40, Storage: build.Storage{Weights: c[1]}}
+		var b strings.Builder
+		mismatches, err := Kernels(t.Context(), &b, checkpoint(c[0]), o, gpu.Of(&emulated.Driver{}))
+		if err != nil || mismatches > 0 || strings.Count(b.String(), "matmul_") < 10 {
+			t.Errorf("%v: %v, %d mismatches:\n%s", c, err, mismatches, b.String())
+		}
 	}
 }

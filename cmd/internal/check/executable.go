@@ -1,9 +1,11 @@
 package check
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 
 	"pgc/codegen/weights"
 	"pgc/internal/build"
@@ -20,14 +22,19 @@ func IsExecutable(path string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// open loads an executable with the code for an instruction set and the weights it was shipped with.
-func open(path, isa string) (*loaded, error) {
+// open loads an executable with the code for an instruction set, or on a GPU, and the weights it was shipped with.
+func open(ctx context.Context, path string, set program.Target, gpus engine.GPUs) (*loaded, error) {
 	image, err := program.OpenFile(path)
 	if err != nil {
 		return nil, err
 	}
 	l := &loaded{source: stored{image}, params: map[*ir.Value]*eval.Tensor{}, close: func() { image.Close() }}
-	if l.e, err = engine.Open(image, isa, runtime.GOMAXPROCS(0)); err != nil {
+	if set.Kind == program.PTX {
+		l.e, err = onGPU(ctx, image, gpus)
+	} else {
+		l.e, err = engine.Open(image, set.CPU, runtime.GOMAXPROCS(0))
+	}
+	if err != nil {
 		l.close()
 		return nil, err
 	}
@@ -44,6 +51,21 @@ func open(path, isa string) (*loaded, error) {
 	}
 	l.r.Program = image.Program
 	return l, nil
+}
+
+// onGPU loads the program for GPUs of an executable onto the first one.
+func onGPU(ctx context.Context, image *program.Executable, gpus engine.GPUs) (*engine.Engine, error) {
+	at := slices.IndexFunc(image.Programs, func(p *program.Program) bool { return p.Target.Kind == program.PTX })
+	p := image.Programs[at]
+	number, _, err := gpus.Find(-1)
+	if err != nil {
+		return nil, err
+	}
+	x, err := gpus.Load(ctx, p, image.Section(program.SectionPTX), image.Weights, number, engine.LoadOptions{})
+	if err != nil {
+		return nil, err
+	}
+	return engine.On(x, p, 1), nil
 }
 
 // stored provides the tensors of an executable.

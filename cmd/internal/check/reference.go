@@ -45,7 +45,7 @@ func Reference(ctx context.Context, w io.Writer, dir, path string, o build.Optio
 	}
 	defer ref.Close()
 	var found []Deviation
-	err = eachVariant(w, dir, o, func(set program.Target) error {
+	err = eachVariant(w, dir, o, nil, func(set program.Target) error {
 		t, err := target.Find(set.CPU)
 		if err != nil {
 			return err

@@ -12,15 +12,15 @@ import (
 )
 
 // eachVariant runs body for every ISA variant of an executable, or of --cpu for a checkpoint, that this machine
-// supports. If there are several, it writes a line for each to w.
-func eachVariant(w io.Writer, path string, o build.Options, body func(variant program.Target) error) error {
+// supports, or for the program for GPUs if there are some. If there are several, it writes a line for each to w.
+func eachVariant(w io.Writer, path string, o build.Options, gpus engine.GPUs, body func(variant program.Target) error) error {
 	variants, err := variantsOf(path, o)
 	if err != nil {
 		return err
 	}
 	var lacks []error
 	for _, variant := range variants {
-		why := engine.CheckSupport(variant)
+		why := supported(variant, gpus)
 		if why != nil {
 			lacks = append(lacks, fmt.Errorf("%s is not checked: %w", variant.CPU, why))
 			if len(variants) > 1 {
@@ -39,6 +39,19 @@ func eachVariant(w io.Writer, path string, o build.Options, body func(variant pr
 		return errors.Join(lacks...)
 	}
 	return nil
+}
+
+// supported says why code for a target is not checked.
+func supported(t program.Target, gpus engine.GPUs) error {
+	switch {
+	case gpus == nil && t.Kind == program.PTX:
+		return errors.New("it is code for GPUs, expected --device")
+	case gpus != nil && t.Kind != program.PTX:
+		return errors.New("it is no code for GPUs")
+	case gpus != nil:
+		return nil
+	}
+	return engine.CheckSupport(t)
 }
 
 func variantsOf(path string, o build.Options) (variants []program.Target, err error) {
