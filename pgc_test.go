@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"pgc"
+	"pgc/codegen/llvm/llctest"
 	"pgc/golden"
 	"pgc/runtime/native"
 )
@@ -37,7 +38,13 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+	restore, err := llctest.Lend() // to pgc
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	code := m.Run()
+	restore()
 	os.RemoveAll(folder)
 	os.Exit(code)
 }

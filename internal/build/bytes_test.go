@@ -57,7 +57,7 @@ func TestNamesAreShown(t *testing.T) {
 		}
 	}
 	code, _, text := status(exe, "generate", "--image", "no\x1b]0;title\a\xff.png", "--prompt", "x")
-	if want := `exe; next: picture no\x1b]0;title\a\xff.png: `; code != 1 || !strings.HasPrefix(text, want) || strings.Count(text, "\n") != 1 {
+	if want := `exe; next: image no\x1b]0;title\a\xff.png: `; code != 1 || !strings.HasPrefix(text, want) || strings.Count(text, "\n") != 1 {
 		t.Errorf("status %d, %q, expected %q", code, text, want)
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"pgc/codegen/llvm/llctest"
 )
 
 // shop is the workshop that the tests share.
@@ -21,9 +23,14 @@ func TestMain(m *testing.M) {
 	}
 	os.Exit(func() int {
 		dir, err := os.MkdirTemp("", "pgc-campaign-")
+		var restore func()
 		if err == nil {
 			defer os.RemoveAll(dir)
+			restore, err = llctest.Lend() // to the pgc that compiles the programs
+		}
+		if err == nil {
 			shop, err = prepare(context.Background(), dir)
+			restore()
 		}
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)

@@ -8,7 +8,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -48,6 +50,68 @@ func Share() error {
 	}
 	llvm.Run = (&store{dir: dir, run: llvm.Run}).get
 	return nil
+}
+
+// lent names the environment variable that holds the path of llc for programs that share.
+const lent = "PGC_TEST_LLC"
+
+// Lend lets the programs that this process starts share, too, such as a real pgc: the first llc on their PATH is this
+// program, which takes from the folder. restore ends that.
+func Lend() (restore func(), err error) {
+	llc, err := llvm.FindLLC()
+	if err != nil {
+		return nil, err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "pgc-llc-")
+	if err != nil {
+		return nil, err
+	}
+	path := os.Getenv("PATH")
+	restore = func() {
+		os.Setenv("PATH", path)
+		os.Unsetenv(lent)
+		os.RemoveAll(dir)
+	}
+	err = errors.Join(os.Symlink(self, filepath.Join(dir, "llc")), os.Setenv("PATH", dir+string(os.PathListSeparator)+path), os.Setenv(lent, llc))
+	if err != nil {
+		restore()
+		return nil, err
+	}
+	return restore, nil
+}
+
+// A program of tests that Lend has called llc is that and no more.
+func init() {
+	if path := os.Getenv(lent); path != "" && filepath.Base(os.Args[0]) == "llc" {
+		os.Exit(stand(path))
+	}
+}
+
+// stand is llc for one run, from the standard input to the standard output, and returns the exit code.
+func stand(path string) int {
+	err := Share()
+	var ir, out []byte
+	switch args := os.Args[1:]; {
+	case err != nil:
+	case slices.Equal(args, []string{"--version"}):
+		out, err = llvm.Exec(context.Background(), path, args, nil)
+	default:
+		if ir, err = io.ReadAll(os.Stdin); err == nil {
+			out, err = llvm.Run(context.Background(), path, args, ir)
+		}
+	}
+	if err == nil {
+		_, err = os.Stdout.Write(out)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
 }
 
 // Alone makes a test run llc itself, for what it asserts about compiling twice.

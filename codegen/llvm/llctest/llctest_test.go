@@ -3,7 +3,9 @@ package llctest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -135,5 +137,43 @@ func TestAlone(t *testing.T) {
 	})
 	if out, _ := llvm.Run(t.Context(), "", nil, nil); string(out) != "kept" {
 		t.Errorf("afterwards: %q", out)
+	}
+}
+
+// A program that is lent llc gets what this process made, and what llc says of itself and of errors.
+func TestLend(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	restore, err := Lend()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer restore()
+	path, err := exec.LookPath("llc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := os.Getenv(lent)
+	says, err := llvm.Exec(t.Context(), own, []string{"--version"}, nil)
+	if got, err := llvm.Exec(t.Context(), path, []string{"--version"}, nil); err != nil || string(got) != string(says) {
+		t.Errorf("the version is %q, %v, expected %q", got, err, says)
+	}
+	ir, args := []byte("define void @k() {\n  ret void\n}\n"), []string{"-filetype=asm", "-o", "-", "-"}
+	first, err := llvm.Exec(t.Context(), path, args, ir)
+	if err != nil || !strings.Contains(string(first), "k:") {
+		t.Fatalf("got %q, %v", first, err)
+	}
+	kept := filepath.Join(os.TempDir(), fmt.Sprintf("pgc-objects-%d", os.Getuid()))
+	v, err := version(own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(kept, key(v, args, ir)), []byte("kept"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := llvm.Exec(t.Context(), path, args, ir); err != nil || string(got) != "kept" {
+		t.Errorf("the second time: %q, %v", got, err)
+	}
+	if _, err := llvm.Exec(t.Context(), path, args, []byte("?")); err == nil || !strings.Contains(err.Error(), "error") {
+		t.Errorf("an error: %v", err)
 	}
 }
