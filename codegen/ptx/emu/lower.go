@@ -100,8 +100,6 @@ func (l *lowering) push() {
 	l.scope = &nameScope{outer: l.scope, names: map[string]*symbol{}, ranges: map[string]statement{}}
 }
 
-func (l *lowering) pop() { l.scope = l.scope.outer }
-
 func (l *lowering) define(pos Pos, name string, s *symbol) {
 	if l.scope.names[name] != nil {
 		fail(pos, "%s is declared twice", name)
@@ -166,7 +164,6 @@ func (l *lowering) expand(f *function) {
 // statements appends the code of a pair of braces.
 func (l *lowering) statements(list []statement) {
 	l.push()
-	defer l.pop()
 	for _, s := range list {
 		switch s.kind {
 		case declareRegisters:
@@ -195,6 +192,7 @@ func (l *lowering) statements(list []statement) {
 			l.emit(s.in)
 		}
 	}
+	l.scope = l.scope.outer
 }
 
 // variable places a variable that a body declares.

@@ -15,7 +15,7 @@ func init() {
 	type table = map[string]func(l *lowering, m *mods)
 	builders = table{}
 	for i, t := range []table{integerOps, bitOps, videoOps, floatOps, convertOps, moveOps, compareOps, controlOps, memoryOps, atomicOps, asyncOps, warpOps,
-		matrixOps, mbarrierOps} {
+		matrixOps, wmmaOps, mbarrierOps} {
 		for name, f := range t {
 			builders[name], pureOps[name] = f, i < 7
 		}
