@@ -35,6 +35,7 @@ type benchCmd struct {
 
 // Run times the kernels.
 func (c *benchCmd) Run(ctx context.Context) error {
+	c.protect(c.Model)
 	threads := c.Threads
 	if threads <= 0 {
 		threads = runtime.GOMAXPROCS(0)

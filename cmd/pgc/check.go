@@ -9,6 +9,7 @@ import (
 	"pgc/runtime/engine"
 	"pgc/runtime/gpu"
 	"pgc/runtime/integrity"
+	"pgc/runtime/output"
 )
 
 type checkCmd struct {
@@ -21,6 +22,8 @@ type checkCmd struct {
 
 // Run checks; a mismatch makes the exit status 1.
 func (c *checkCmd) Run(ctx context.Context) error {
+	c.protect(c.Path)
+	output.Protect(c.Reference)
 	o, _, err := c.options()
 	if err != nil {
 		return err

@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"strings"
 
 	"pgc/cmd/internal/debug"
 	"pgc/cmd/internal/quality"
 	"pgc/internal/build"
+	"pgc/runtime/output"
 	"pgc/runtime/process"
 )
 
@@ -65,11 +67,27 @@ type compileCmd struct {
 	JSON       bool     `name:"json" help:"Print a report on standard output."`
 }
 
+// protect keeps a model's files, and those of its adapters, from being replaced by results.
+func (f *compileFlags) protect(model string) {
+	output.Protect(model)
+	for _, a := range f.Adapter {
+		if _, dir, named := strings.Cut(a, "="); named {
+			a = dir
+		}
+		output.Protect(a)
+	}
+}
+
 // Run compiles.
 func (c *compileCmd) Run(ctx context.Context) error {
 	if c.Debug != nil && c.Debug[0] == "help" {
 		debug.Help(stdout)
 		return nil
+	}
+	c.protect(c.Checkpoint)
+	output.Protect(c.Calibrate, c.Pictures)
+	if err := output.Allowed(c.Output); err != nil {
+		return err
 	}
 	o, a, err := c.options()
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"pgc/ir"
 	"pgc/passes"
 	"pgc/runtime/input"
+	"pgc/runtime/output"
 )
 
 type optCmd struct {
@@ -33,6 +34,12 @@ func (c *optCmd) Run() error {
 	}
 	if (c.Eval == "") != (c.Output == "") {
 		return usage{errors.New("--eval or -o is missing, expected both")}
+	}
+	output.Protect(c.File, c.Eval)
+	if c.Output != "" {
+		if err := output.Allowed(c.Output); err != nil {
+			return err
+		}
 	}
 	a, err := debug.Parse(c.Debug, os.Stderr)
 	if err != nil {

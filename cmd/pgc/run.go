@@ -27,6 +27,7 @@ type runCmd struct {
 
 // Run compiles unless the cache holds this checkpoint with these flags, then runs the executable.
 func (c *runCmd) Run(ctx context.Context) error {
+	c.protect(c.Checkpoint)
 	if c.CPU == target.Default {
 		c.CPU = "native"
 	}

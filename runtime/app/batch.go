@@ -30,6 +30,7 @@ type batchAnswer struct {
 // read to its end before any work, so that a line that is no request stops batch at once; any other input is answered
 // as it comes. A request that fails becomes a line with an error; the others go on.
 func (c *batchCmd) Run(a *App) error {
+	output.Protect(c.Input)
 	in, err := openRequests(c.Input)
 	if err != nil {
 		return err

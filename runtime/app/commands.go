@@ -11,6 +11,7 @@ import (
 
 	"pgc"
 	"pgc/runtime/native"
+	"pgc/runtime/output"
 	"pgc/runtime/process"
 )
 
@@ -26,6 +27,10 @@ type forwardCmd struct {
 
 // Run writes the tensors of the forward pass.
 func (c *forwardCmd) Run(a *App) error {
+	output.Protect(c.Image...)
+	if err := output.Allowed(c.Output); err != nil {
+		return err
+	}
 	images, err := new(album).images(c.Image)
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/term"
 
 	"pgc"
+	"pgc/runtime/output"
 	"pgc/runtime/process"
 )
 
@@ -29,6 +30,10 @@ func (c *embedCmd) Run(a *App) error {
 		return usage{fmt.Errorf("unexpected image %q beside --query, expected images or queries", c.Image[0])}
 	}
 	if err := checkQueries(c.Query); err != nil {
+		return err
+	}
+	output.Protect(c.Image...)
+	if err := output.Allowed(c.Output); err != nil {
 		return err
 	}
 	images, err := new(album).images(c.Image)

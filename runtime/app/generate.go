@@ -11,6 +11,7 @@ import (
 
 	"pgc"
 	"pgc/runtime/imageio"
+	"pgc/runtime/output"
 )
 
 type generateCmd struct {
@@ -80,6 +81,14 @@ func (c *generateCmd) Run(a *App) error {
 	}
 	if err := c.check(); err != nil {
 		return usage{err}
+	}
+	for _, j := range jobs {
+		output.Protect(j.images...)
+	}
+	if c.Draw != "" {
+		if err := output.Allowed(c.Draw); err != nil {
+			return err
+		}
 	}
 	var al album
 	requests := make([]pgc.Request, len(jobs))

@@ -24,6 +24,9 @@ func OpenLog(path string) (*Log, error) {
 		if err != nil {
 			return nil, err
 		}
+		if err := p.allowed(); err != nil {
+			return nil, err
+		}
 		l := &Log{place: p}
 		if p.stream() {
 			l.f, err = p.open()

@@ -65,6 +65,9 @@ func create(path string, perm fs.FileMode, executable bool) (*File, error) {
 		}
 		return o, nil
 	}
+	if err := p.allowed(); err != nil {
+		return nil, err
+	}
 	if p.info != nil {
 		if err := unix.Access(p.target, unix.W_OK); err != nil {
 			return nil, p.cannot(err)
