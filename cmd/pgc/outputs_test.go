@@ -110,3 +110,33 @@ func TestOutputs(t *testing.T) {
 		t.Errorf("the folder holds %v, the file %q (%v)", after, data, err)
 	}
 }
+
+// TestOutputIsInput: no result replaces a file of the checkpoint or a graph.
+func TestOutputIsInput(t *testing.T) {
+	dir := t.TempDir()
+	checkpoint := filepath.Join(dir, "checkpoint")
+	if err := os.CopyFS(checkpoint, os.DirFS(filepath.Join(golden.Dir(), "pg2-mha"))); err != nil {
+		t.Fatal(err)
+	}
+	graph, in := sample(t, dir)
+	weights := filepath.Join(checkpoint, "model.safetensors")
+	before, err := os.ReadFile(weights)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{
+		{"compile", checkpoint, "-o", weights}, {"compile", checkpoint, "-o", filepath.Join(checkpoint, "config.json")},
+		{"compile", checkpoint, "-o", graph, "--adapter", dir}, {"opt", graph, "--eval", in, "-o", in}, {"opt", graph, "-d", "html=" + graph},
+	} {
+		code, stderr := pgc(t, nil, args...)
+		if code != 1 || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, "it is an input, too, expected another file") {
+			t.Errorf("%q: status %d, %q", args, code, stderr)
+		}
+	}
+	if after, err := os.ReadFile(weights); err != nil || !bytes.Equal(before, after) {
+		t.Errorf("the weights have changed (%v)", err)
+	}
+	if text, err := os.ReadFile(graph); err != nil || string(text) != addPGIR {
+		t.Errorf("the graph is %q (%v)", text, err)
+	}
+}

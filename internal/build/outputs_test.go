@@ -2,8 +2,10 @@ package build
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -94,6 +96,58 @@ func TestOutputs(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestOutputIsInput: no result replaces a picture, requests or the executable itself.
+func TestOutputIsInput(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	for name, from := range map[string]string{"p.png": picturePath("noise.png"), "exe": compiled(t, "pg2-mha"), "embeds": compiled(t, "colpali-odd")} {
+		data, err := os.ReadFile(from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(at(name), data, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(os.WriteFile(at("none.jsonl"), nil, 0o644), os.Symlink("p.png", at("link.png"))); err != nil {
+		t.Fatal(err)
+	}
+	before := contents(t, dir)
+	for _, args := range []string{
+		"exe forward --image p.png --prompt x -o p.png", "exe forward --image link.png --prompt x -o p.png", "exe forward --image p.png --prompt x -o exe",
+		"exe generate --image p.png --prompt x --draw link.png", "exe batch --input none.jsonl --output none.jsonl", "embeds embed p.png -o p.png",
+	} {
+		words := strings.Fields(args)
+		cmd := exec.Command(at(words[0]), words[1:]...)
+		var stderr bytes.Buffer
+		cmd.Dir, cmd.Stderr = dir, &stderr
+		cmd.Run()
+		text := stderr.String()
+		if cmd.ProcessState.ExitCode() != 1 || strings.Count(text, "\n") != 1 || !strings.Contains(text, "cannot write "+words[len(words)-1]+": it is ") {
+			t.Errorf("%s: %v, %q", args, cmd.ProcessState, text)
+		}
+	}
+	if after := contents(t, dir); !maps.Equal(before, after) {
+		t.Error("a file has changed")
+	}
+}
+
+// contents are the files of a folder.
+func contents(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		data, readErr := os.ReadFile(filepath.Join(dir, e.Name()))
+		err = errors.Join(err, readErr)
+		all[e.Name()] = string(data)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
 }
 
 // TestUmask gives new files what the umask leaves.

@@ -111,6 +111,7 @@ func TestRules(t *testing.T) {
 		"control":   `printf 'x: \033[31m\n' >&2; exit 1`,
 		"partial":   "echo half >out/o; echo x: failed >&2; exit 1",
 		"left":      "touch tmp/x",
+		"inputs":    "echo x >in/script",
 		"processes": "sleep 1000 >&- 2>&- &",
 	} {
 		c := &Case{Program: "file:in/script", Args: []text{"out/o"}, Files: []File{{Name: "in/script", Text: text("#!/bin/sh\n" + script + "\n"), Mode: 0o755}}}

@@ -169,7 +169,7 @@ func (w *workshop) make(seed uint64) *Case {
 	for range one(m.random, []int{0, 1, 1, 1, 1, 2, 2, 3}) {
 		one(m.random, harms)(m)
 	}
-	m.c.Gone = m.c.Gone && m.c.Place == "" // a mount cannot be removed
+	m.c.Gone = m.c.Gone && m.c.Place == "" && !strings.HasPrefix(m.c.Program, "file:") // neither a mount nor the program can be removed
 	if m.blocked && len(m.c.Signals) == 0 {
 		m.c.Signals = []Signal{{one(m.random, []string{"SIGINT", "SIGTERM"}), 300_000 + m.IntN(300_000)}}
 	}

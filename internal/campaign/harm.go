@@ -149,7 +149,7 @@ func memory(m *maker) {
 var oddArguments = []text{"", "-", "--", "-1", "0", "1e999", "NaN", "9223372036854775808", "-9223372036854775809", "0x10", "1_000", "\xff\xfe", "a\nb", "\x1b]0;x\a", "\u202e", "--unknown", "-x", "--image", "--prompt=",
 	"--output", "--help", "--json=maybe", "--threads=99999", "--threads=-1", "--isa=none", "--cpu=native", "--cpu=,", "--cpu=none", "-d=help", "-d=nonsense", "-d=check", "-d=time", "--sym=a=b", "--max-tokens=-5", "--max-tokens=1e9",
 	"--temperature=-1", "--top-p=2", "--seed=-1", "--stop=", "--max-new-tokens=0", "--keep=[=x", "--keep==", "--weights=int4", "--group=7", "--dtype=f64", "--emit=all", "/dev/null", "/dev/zero", "/", ".", "in", "out", "in/none", "out/none/o",
-	"data:,", "data:image/png;base64,!!", "http://127.0.0.1:1/x", "http://", "https://[::1", "file:///etc", "${HOME}", "$(x)", "%s%n", "in/p0/", "@in/p0", text("long" + strings.Repeat("x", 100000)), "out/o"}
+	"data:,", "data:image/png;base64,!!", "http://127.0.0.1:1/x", "http://", "https://[::1", "file:///etc", "${HOME}", "$(x)", "%s%n", "in/p0/", "@in/p0", text("long" + strings.Repeat("x", 100000)), "out/o", "in/p0", "in/p1", "in/requests", "in/graph", "in/checkpoint/model.safetensors", "in/pair", "in/exe"}
 
 // argument changes the command line.
 func argument(m *maker) {

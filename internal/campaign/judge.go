@@ -162,6 +162,8 @@ func (v *verdict) files() {
 		was, existed := v.r.before[name]
 		switch {
 		case existed && was.what == e.what:
+		case existed && strings.HasPrefix(name, "in/"):
+			v.add("inputs", "%s is %s, was %s", name, e.what, was.what)
 		case v.c.writes(name):
 			if v.r.status != 0 && !v.c.appends(name) && (v.want == nil || !same(e.data, v.want.after[name].data)) {
 				v.add("partial", "status %d %s, and %s is %s", v.r.status, v.r.signal, name, e.what)

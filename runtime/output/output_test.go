@@ -238,6 +238,40 @@ func TestMounted(t *testing.T) {
 	}
 }
 
+// TestInputs: a result replaces no file that the program reads, by whatever name, and not the program itself.
+func TestInputs(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	put(t, at("in"), "input", 0o600)
+	put(t, at("other"), "other", 0o600)
+	if err := errors.Join(os.Mkdir(at("folder"), 0o700), os.WriteFile(at("folder/part"), nil, 0o600), os.Symlink("in", at("link")),
+		os.Link(at("in"), at("second")), os.Symlink("/proc/self/exe", at("self"))); err != nil {
+		t.Fatal(err)
+	}
+	Protect(at("in"), at("folder"), at("none"), "")
+	defer func() { inputs.files = nil }()
+	for _, name := range []string{"in", "link", "second", "folder/part"} {
+		want := "cannot write " + at(name) + ": it is an input, too, expected another file"
+		_, err := OpenLog(at(name))
+		for _, err := range []error{err, WriteFile(at(name), nil), Check(at(name)), Allowed(at(name))} {
+			if err == nil || err.Error() != want {
+				t.Errorf("%s: %v, expected %s", name, err, want)
+			}
+		}
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Allowed(self); err == nil || !strings.Contains(err.Error(), "it is the program that runs") {
+		t.Errorf("the program itself: %v", err)
+	}
+	if err := WriteFile(at("other"), nil); err != nil || Allowed(at("new")) != nil {
+		t.Errorf("another file: %v", err)
+	}
+	holds(t, at("in"), "input", 0o600)
+}
+
 // TestFailures: an incomplete file has no name, and none is left when writing fails, is given up, or does not end.
 func TestFailures(t *testing.T) {
 	dir := t.TempDir()
