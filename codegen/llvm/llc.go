@@ -58,7 +58,11 @@ func findLLCs(names []string, max int) ([]string, error) {
 		}
 		out, err := exec.Command(path, "--version").Output()
 		m := llcVersion.FindSubmatch(out)
-		if err != nil || m == nil {
+		if err != nil {
+			wrong = append(wrong, fmt.Sprintf("%s cannot be run: %v", path, err))
+			continue
+		}
+		if m == nil {
 			continue
 		}
 		major, _ := strconv.Atoi(string(m[1]))

@@ -33,6 +33,13 @@ func TestFindLLCTakesKnownReleasesOnly(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "no llc from LLVM 14–22 found ("+old+" is LLVM 13): install the llvm package (apt-get install llvm, or make llvm)") {
 		t.Errorf("got %v", err)
 	}
+	broken := filepath.Join(t.TempDir(), "llc")
+	if err := os.WriteFile(broken, []byte("#!/bin/sh\nexit 3\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, err = findLLCs([]string{broken}, 1); err == nil || !strings.Contains(err.Error(), "found ("+broken+" cannot be run: exit status 3): ") {
+		t.Errorf("got %v", err)
+	}
 }
 
 func TestRejectedIRIsOneLine(t *testing.T) {
