@@ -23,6 +23,9 @@ const (
 
 const punctuation = "(){}[],=:"
 
+// maxString bounds a string, in bytes.
+const maxString = 4096
+
 // maxDepth bounds the nesting of brackets, so that no input can exhaust the parser's stack.
 const maxDepth = 10_000
 
@@ -148,6 +151,9 @@ func (s *scanner) Next() (lexer.Token, error) {
 		n := quoted(s.src)
 		if n == 0 {
 			return s.fail("string is not closed on its line")
+		}
+		if n > maxString {
+			return s.fail("a string of %d bytes, expected at most %d", n, maxString)
 		}
 		return token(tokenString, n)
 	case strings.HasPrefix(s.src, "<="):

@@ -29,6 +29,13 @@ import (
 	"pgc/ir"
 )
 
+// Bounds of what is looked up name by name.
+const (
+	maxSymbols = 1000
+	maxFuncs   = 10_000
+	maxResults = 10_000 // of a function
+)
+
 // Parse reads a module and verifies it. file names it in errors, which are of type *ir.Error.
 func Parse(file, src string) (*ir.Module, error) {
 	tree, err := parser.ParseString(file, src)
@@ -36,6 +43,12 @@ func Parse(file, src string) (*ir.Module, error) {
 		return nil, located(err)
 	}
 	m := &ir.Module{}
+	if list := tree.Symbols.list; len(list) > maxSymbols {
+		return nil, failure(list[maxSymbols].name.Pos, "%d symbols, expected at most %d", len(list), maxSymbols)
+	}
+	if len(tree.Functions) > maxFuncs {
+		return nil, failure(tree.Functions[maxFuncs].Pos, "%d functions, expected at most %d", len(tree.Functions), maxFuncs)
+	}
 	for _, s := range tree.Symbols.list {
 		bound, err := strconv.Atoi(s.bound.Value)
 		if err != nil || bound < 0 || bound > ir.DimLimit {
@@ -96,6 +109,9 @@ func (r *reader) function(f *function) error {
 		if err := r.operation(o); err != nil {
 			return err
 		}
+	}
+	if list := f.Results.list; len(list) > maxResults {
+		return failure(list[maxResults].value.Pos, "%s returns %d results, expected at most %d", f.Name, len(list), maxResults)
 	}
 	for _, res := range f.Results.list {
 		if err := r.result(res); err != nil {

@@ -251,3 +251,26 @@ func Format(file, src string) (string, error) {
 	}
 	return m.String(), nil
 }
+
+// TestMany: what is looked up name by name is bounded, so that a text of megabytes is refused at once.
+func TestMany(t *testing.T) {
+	many := func(n int, line string) string {
+		var b strings.Builder
+		for i := range n {
+			b.WriteString(strings.ReplaceAll(line, "#", fmt.Sprint(i)))
+		}
+		return b.String()
+	}
+	body := "func @f(%x: input f32[2]) {\n  %0 = exp %x : f32[2]\n  return "
+	for want, src := range map[string]string{
+		"200000 symbols, expected at most 1000":             many(200_000, "symbol S# <= 8\n"),
+		"100000 functions, expected at most 10000":          many(100_000, strings.ReplaceAll(body, "@f", "@f#")+"y=%0\n}\n"),
+		"@f returns 100001 results, expected at most 10000": body + many(100_000, "y#=%0, ") + "z=%0\n}\n",
+		"a string of 1000002 bytes, expected at most 4096":  "func @f(%x: weight \"" + strings.Repeat("a", 1_000_000) + "\" f32[2]) {\n",
+	} {
+		start := time.Now()
+		if _, err := Parse("f.pgir", src); err == nil || !strings.Contains(err.Error(), want) || time.Since(start) > 20*time.Second {
+			t.Errorf("%.200v after %v, expected %s", err, time.Since(start), want)
+		}
+	}
+}

@@ -33,7 +33,7 @@ type result struct {
 }
 
 // patience is how long a program may take, on a machine that does other work, too.
-const patience = 60 * time.Second
+const patience = 5 * time.Minute
 
 // ways are the values of a case's Stdin that name no file.
 var ways = map[string]bool{"closed": true, "open": true, "empty": true}
@@ -234,11 +234,13 @@ func (w *workshop) start(ctx context.Context, dir string, c *Case, l *launch, la
 			}
 		}
 		for pause(ended, 20*time.Millisecond) {
-			if r.stopped = time.Since(start) > patience || resident(cmd.Process.Pid) > 4<<30; r.stopped && r.stack == nil {
-				r.stack, start = stacks(cmd.Process.Pid), time.Now().Add(-patience+time.Second)
-				cmd.Process.Signal(syscall.SIGQUIT) // Go says on standard error what it does
-			} else if r.stopped || ctx.Err() != nil {
+			late := time.Since(start) > patience || resident(cmd.Process.Pid) > 4<<30
+			switch {
+			case ctx.Err() != nil, r.stopped && late:
 				kill(cmd.Process.Pid)
+			case late:
+				r.stopped, r.stack, start = true, stacks(cmd.Process.Pid), time.Now().Add(-patience+time.Second)
+				cmd.Process.Signal(syscall.SIGQUIT) // Go says on standard error what it does
 			}
 		}
 	})
