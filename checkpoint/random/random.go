@@ -80,6 +80,11 @@ func Write(ctx context.Context, shape, dir string, o Options) (err error) {
 	if err != nil {
 		return err
 	}
+	facts := c.Facts()
+	tok, err := gemmaTokenizer(facts)
+	if err != nil {
+		return err
+	}
 	folder, err := output.CreateFolder(dir)
 	if err != nil {
 		return err
@@ -95,16 +100,11 @@ func Write(ctx context.Context, shape, dir string, o Options) (err error) {
 			err = output.WriteFile(filepath.Join(tmp, name), data)
 		}
 	}
-	save("config.json", cfg)
-	facts := c.Facts()
-	tok, err := gemmaTokenizer(facts)
-	if err != nil {
-		return err
-	}
 	size := facts.ImageSize
 	pre, _ := json.MarshalIndent(map[string]any{"image_processor_type": "SiglipImageProcessor", "do_resize": true, "do_rescale": true,
 		"do_normalize": true, "resample": 3, "rescale_factor": 1.0 / 255, "image_mean": []float64{.5, .5, .5}, "image_std": []float64{.5, .5, .5},
 		"size": map[string]int{"height": size, "width": size}, "image_seq_length": facts.ImageTokens}, "", "  ")
+	save("config.json", cfg)
 	save("tokenizer.json", tok)
 	save("preprocessor_config.json", pre)
 	save("generation_config.json", []byte(`{"bos_token_id": 2, "eos_token_id": 1, "pad_token_id": 0}`+"\n"))
