@@ -205,7 +205,7 @@ func (c *Case) appends(name string) bool {
 }
 
 // volatile is what differs from run to run.
-var volatile = regexp.MustCompile(`"timings":\{[^}]*\}|"peak_rss_bytes":\d+|"seconds":\{[^}]*\}|\(available: [^)]*\)|\d+(\.\d+)?(ms|µs| s)\b`)
+var volatile = regexp.MustCompile(`"timings":\{[^}]*\}|"peak_rss_bytes":\d+|"seconds":\{[^}]*\}|"verifies":(true|false)|\(available: [^)]*\)|\d+(\.\d+)?(ms|µs| s)\b`)
 
 // same reports whether two outputs are equal but for what differs from run to run.
 func same(a, b []byte) bool {
