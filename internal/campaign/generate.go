@@ -170,8 +170,8 @@ func (w *workshop) make(seed uint64) *Case {
 		one(m.random, harms)(m)
 	}
 	m.c.Gone = m.c.Gone && m.c.Place == "" && !strings.HasPrefix(m.c.Program, "file:") // neither a mount nor the program can be removed
-	if m.blocked && len(m.c.Signals) == 0 {
-		m.c.Signals = []Signal{{one(m.random, []string{"SIGINT", "SIGTERM"}), 300_000 + m.IntN(300_000)}}
+	if m.blocked {
+		m.c.Signals = append(m.c.Signals, Signal{one(m.random, []string{"SIGINT", "SIGTERM"}), 300_000 + m.IntN(300_000)})
 	}
 	return m.c
 }
