@@ -59,7 +59,7 @@ type compileCmd struct {
 	compileFlags
 	Checkpoint string   `arg:"" help:"A Hugging Face checkpoint directory, or that of a PEFT adapter whose base is on this machine."`
 	Output     string   `short:"o" required:"" placeholder:"FILE" help:"The executable to write."`
-	Emit       []string `placeholder:"STAGE" help:"Also write graph (before and after the passes), tile, llvm, asm or ptx: a file per kernel, in a folder per instruction set if there are several. Attention has no PTX."`
+	Emit       []string `placeholder:"STAGE" help:"Also write graph (before and after the passes), tile, llvm, asm or ptx: a file per kernel, in a folder per instruction set if there are several."`
 	EmitDir    string   `placeholder:"DIR" help:"Where --emit writes (default: the current folder)."`
 	Calibrate  string   `placeholder:"DIR" help:"Round int4 for the smallest error on the pictures of this folder, with the prompts of its prompts.txt or requests.jsonl."`
 	Report     bool     `help:"Compare the executable with the checkpoint as it is stored: error of every layer, KL divergence and agreement of logits."`

@@ -178,3 +178,12 @@ func (p *part) named(file string, several bool) string {
 	ext := path.Ext(file)
 	return strings.TrimSuffix(file, ext) + "-" + p.kind.String() + ext
 }
+
+// OnGPU optimizes a graph that Plain made for GPUs, for which it returns the backend.
+func OnGPU(m *ir.Module, o Options) (codegen.Variant, error) {
+	p := part{Options: o.on(program.PTX), m: m}
+	if err := p.optimized(); err != nil {
+		return codegen.Variant{}, err
+	}
+	return codegen.Variant{Module: m, Backend: p.backends[0]}, nil
+}

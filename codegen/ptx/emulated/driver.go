@@ -21,6 +21,8 @@ type Driver struct {
 	// Launched is told of every kernel that ran, unless nil. With Counts, it learns what every instruction did.
 	Launched func(entry string, blocks int64, s emu.Stats)
 	Counts   bool
+	// Zeroed says that memory holds zeros from the start, instead of nothing that may be read.
+	Zeroed bool
 }
 
 // The device is small, so that blocks have to take several tasks.
@@ -101,7 +103,10 @@ func (d *device) MemAlloc(bytes int64) (gpu.Address, error) {
 	if d.allocated+bytes > d.driver.info().MemoryBytes {
 		return 0, &gpu.Error{Call: "cuMemAlloc", Code: gpu.OutOfMemory, Text: "out of memory"}
 	}
-	m := emu.Unwritten("device memory", int(bytes))
+	m := &emu.Memory{Data: make([]byte, bytes), Name: "device memory"}
+	if !d.driver.Zeroed {
+		m = emu.Unwritten(m.Name, int(bytes))
+	}
 	a := gpu.Address(d.space.Add(m))
 	d.live[a], d.allocated = m, d.allocated+bytes
 	return a, nil
