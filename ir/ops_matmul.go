@@ -13,6 +13,7 @@ type MatmulAttrs struct {
 	Accs     int         `ir:"accs"`         // the number of accumulators, and of matrices behind the operands of the prologue
 	Epilogue []*Expr     `ir:"epilogue"`     // over the accumulators @j and the operands after the matrices, $0, $1, …
 	DType    DType       `ir:"dtype,opt"`    // the 16-bit format that f32 results of the epilogue are stored in, if any
+	DTypes   []DType     `ir:"dtypes,opt"`   // the formats of each part's result, where they differ
 	Argmax   bool        `ir:"argmax,opt"`   // the result is the index of the maximum of the only row
 }
 
@@ -191,6 +192,14 @@ func (a MatmulAttrs) x(in []Type) (Type, error) {
 	return x, nil
 }
 
+// format is the 16-bit format that the result of a part is stored in, or Invalid.
+func (a MatmulAttrs) format(part int) DType {
+	if a.DTypes != nil && a.DTypes[part] != F32 {
+		return a.DTypes[part]
+	}
+	return a.DType
+}
+
 func inferMatmul(in []Type, attrs any) ([]Type, error) {
 	a := attrs.(MatmulAttrs)
 	if len(a.Epilogue) == 0 {
@@ -201,11 +210,14 @@ func inferMatmul(in []Type, attrs any) ([]Type, error) {
 		return nil, err
 	}
 	extra := in[a.rows()+a.Accs:]
+	if a.DTypes != nil && (len(a.DTypes) != len(parts) || a.DType != Invalid || a.Argmax) {
+		return nil, fmt.Errorf("dtypes has %d formats, expected %d, without dtype and argmax", len(a.DTypes), len(parts))
+	}
 	var results []Type
-	for _, p := range parts {
+	for i, p := range parts {
 		d, err := p.infer(extra)
 		if err == nil {
-			d, err = storedAs(a.DType, d)
+			d, err = storedAs(a.format(i), d)
 		}
 		if err != nil {
 			return nil, err
@@ -278,7 +290,7 @@ func expandMatmul(b *Builder, op *Op) []*Value {
 		accs[i] = b.Op(OpEinsum, EinsumAttrs{spec}, x, b.readable(w))
 	}
 	var results []*Value
-	for _, p := range a.Parts {
+	for n, p := range a.Parts {
 		outs := make([]*Value, len(p.Exprs))
 		for i, e := range p.Exprs {
 			v := b.Expr(e, func(l *Expr) *Value {
@@ -291,8 +303,8 @@ func expandMatmul(b *Builder, op *Op) []*Value {
 		}
 		v := b.Reshape(b.Concat(len(p.Domain)-1, outs...), []Dim{p.Domain[0], D(p.Columns())})
 		switch {
-		case a.DType != Invalid:
-			v = b.Convert(v, a.DType)
+		case a.format(n) != Invalid:
+			v = b.Convert(v, a.format(n))
 		case a.Argmax:
 			v = b.Op(OpArgmax, nil, v)
 		}

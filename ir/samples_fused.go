@@ -105,6 +105,9 @@ func matmulSamples() []Sample {
 			Attrs: MatmulAttrs{Accs: 2, Epilogue: []*Expr{Call(OpAdd, geglu, Operand(0))}, DType: BF16}, Syms: syms(7), Ranges: unit},
 		{In: []Type{T(BF16, D(1), D(601)), w(BF16, 67, 601)}, Attrs: one(1, softcap), Ranges: unit},
 		{In: []Type{T(BF16, D(1), D(130)), w(BF16, 131, 130), w(BF16, 131, 130)}, Attrs: MatmulAttrs{Accs: 2, Epilogue: []*Expr{geglu}, DType: F16}, Ranges: unit},
+		// Parts whose results are stored in formats of their own; a prologue that only rounds.
+		{In: []Type{x(37), w(BF16, 19, 37), w(BF16, 5, 37)}, Attrs: MatmulAttrs{Accs: 2, Epilogue: []*Expr{Acc(0), Acc(1)}, DTypes: []DType{F32, BF16}}, Syms: syms(3), Ranges: unit},
+		{In: []Type{T(F32, D(1), D(37)), w(BF16, 19, 37)}, Attrs: MatmulAttrs{Prologue: []*Expr{Operand(0)}, X: BF16, Accs: 1, Epilogue: []*Expr{Acc(0)}}, Ranges: unit},
 		{In: []Type{T(BF16, Sym("S"), D(22)), w(BF16, 3, 5, 22), w(BF16, 3, 5, 22), w(BF16, 7, 22), T(F32, Sym("S"), D(1), D(5)), T(F32, Sym("S"), D(1), D(5))},
 			Attrs: one(3, append(rotated(0), Acc(2))...), Syms: syms(3), Ranges: unit},
 		{In: []Type{T(F32, D(1), D(37)), T(F32, D(37)), w(BF16, 139, 37), w(BF16, 3, 5, 37)},

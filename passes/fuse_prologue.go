@@ -8,7 +8,7 @@ import (
 
 // fusePrologue fuses the norm of a single row into the matmul that reads it; for one row it costs next to nothing that
 // every task of the matmul computes the norm again. A row that the norm reads, such as the residual stream after a norm
-// and an addition, is fused as well and becomes another result.
+// and an addition, is fused as well and becomes another result. So is the rounding of a row to bfloat16.
 func fusePrologue(f *ir.Func, budget *Budget) int {
 	n := 0
 	for _, op := range slices.Clone(f.Ops) {
@@ -19,10 +19,22 @@ func fusePrologue(f *ir.Func, budget *Budget) int {
 		if x := op.In[0]; is(x, ir.OpRow) && (x.Type.DType == ir.F32 || x.Type.DType == ir.BF16) && len(uses[x]) == 1 && budget.Take(op) {
 			takeNorm(f, op, uses)
 			n++
+		} else if x.Def != nil && rounds(x.Def) && x.Type.DType == ir.BF16 && len(uses[x]) == 1 && budget.Take(op) {
+			takeRounding(f, op)
+			n++
 		}
 	}
 	f.RemoveDead()
 	return n
+}
+
+// takeRounding replaces a matmul by one that rounds its first operand itself.
+func takeRounding(f *ir.Func, op *ir.Op) {
+	a := ir.ViewMatmul(op)
+	attrs, round := a.MatmulAttrs, op.In[0].Def
+	attrs.Prologue, attrs.X = []*ir.Expr{ir.Operand(0)}, ir.BF16
+	operands := append(append([]*ir.Value{round.In[0]}, a.Weights...), a.Extra...)
+	f.ReplaceResults(op, ir.Before(f, op).Add(ir.OpMatmul, attrs, operands...).Results)
 }
 
 // takeNorm replaces a matmul by one that computes its first operand, a norm, itself.

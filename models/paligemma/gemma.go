@@ -160,7 +160,8 @@ func (b *builder) mask(c call, window int) *Value {
 }
 
 // rotaryTables are cosine and sine of position times frequency. Positions count from 1 and frequencies are rounded at
-// every step, as in transformers: at position 8000 one unit in the last place of a frequency is 5e-4 of an angle.
+// every step, as in transformers: at position 8000 one unit in the last place of a frequency is 5e-4 of an angle. Both are
+// halves of one tensor, so that one kernel computes them.
 func (b *builder) rotaryTables(c call) (cos, sin *Value) {
 	t := b.cfg.Text
 	half := t.HeadDim / 2
@@ -180,7 +181,8 @@ func (b *builder) rotaryTables(c call) (cos, sin *Value) {
 	}
 	position = Add(position, 1)
 	angle := Mul(Convert(position, ir.F32), b.f.Const(ir.F32, freq, 1, half))
-	return Cos(angle), Sin(angle)
+	both := Concat(1, Cos(angle), Sin(angle))
+	return Slice(both, 1, 0, half), Slice(both, 1, half, 2*half)
 }
 
 // mlp is the gated linear unit down(gelu(gate x) · up x).
