@@ -357,3 +357,25 @@ func TestLaunchErrors(t *testing.T) {
 		}
 	}
 }
+
+// Blocks that add floats by atomics do so in the order of their numbers, on however many threads they run.
+func TestResultsDoNotDependOnThreads(t *testing.T) {
+	m, err := Parse(body(64, `mov.u32 %r1, %ctaid.x; mad.lo.s32 %r2, %r1, 64, %r0; cvt.rn.f32.s32 %f0, %r2; mul.f32 %f0, %f0, 0f3eaaaaab; mov.b32 %r3, 0;
+$l: mul.f32 %f0, %f0, 0f3f7ff000; add.s32 %r3, %r3, 1; setp.lt.s32 %p0, %r3, %r1; @%p0 bra $l;
+red.global.add.f32 [%d0], %f0;`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var first []byte
+	for i, workers := range []int{1, 2, 7, 7, 16} {
+		x := &Memory{Data: make([]byte, 4)}
+		if _, err := m.Run(Launch{Entry: "k", Blocks: 40, Workers: workers, Args: []any{Pointer{x, 0}, Pointer{}}}); err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			first = x.Data
+		} else if string(first) != string(x.Data) {
+			t.Errorf("%d threads: %x, one: %x", workers, x.Data, first)
+		}
+	}
+}
