@@ -27,20 +27,20 @@ func isProductLike(sink, op *ir.Op) bool {
 }
 
 func buildMatmul(f *ir.Func, r *region) *ir.Value {
-	// Take the last product of the sink's shape and those that share its operand. The others stay outside.
-	var products []*ir.Op
+	// Take the product of the sink's shape that sums up most elements, the last of equals, and those that share its
+	// operand. The others stay outside: a smaller product that is added, as an adapter's, splits no gated linear unit.
+	var first *ir.Op
+	for _, op := range r.ops {
+		if isProductLike(r.sink, op) && (first == nil || op.In[1].Type.Last().N >= first.In[1].Type.Last().N) {
+			first = op
+		}
+	}
+	products := []*ir.Op{first}
 	for _, op := range slices.Backward(r.ops) {
-		if !isProductLike(r.sink, op) {
-			continue
+		if isProductLike(r.sink, op) && op != first && op.In[0] == first.In[0] && op.In[1].Type.Equal(first.In[1].Type) && len(products) < 2 &&
+			unconverted(op.In[1]).Type.DType == unconverted(first.In[1]).Type.DType {
+			products = append(products, op)
 		}
-		if len(products) > 0 {
-			first := products[0]
-			if op.In[0] != first.In[0] || !op.In[1].Type.Equal(first.In[1].Type) || len(products) == 2 ||
-				unconverted(op.In[1]).Type.DType != unconverted(first.In[1]).Type.DType {
-				continue
-			}
-		}
-		products = append(products, op)
 	}
 	slices.Reverse(products)
 	b := newBody(r, nil)

@@ -69,11 +69,7 @@ func (c *Checkpoint) put(adapter, key string, b *peft.Beside, wide bool) {
 		d = ir.F32
 	}
 	if b.Own {
-		d := d
-		if len(t.Shape) < 2 {
-			d = ir.F32 // nothing to save
-		}
-		add(models.Whole, Tensor{DType: d, Shape: t.Shape, Read: b.Whole(base, d).Read})
+		add(models.Whole, Tensor{DType: b.Type, Shape: t.Shape, Read: b.Whole(base, b.Type).Read})
 	}
 	if b.Rank > 0 {
 		add(models.FactorA, Tensor{DType: b.A.DType, Shape: []int{b.Rank, b.A.Cols}, Data: b.A.Data})

@@ -89,7 +89,8 @@ func (a *Adapter) collect(h Host) (*contents, map[string]weightSteps, error) {
 			return nil, nil, fmt.Errorf("%s: tensor %s has shape %v, the base's has %v (after resize_token_embeddings save the resized base, too)", a.file.Path, safetensors.Printable(r.tensor.Name), r.tensor.Shape, shape)
 		}
 		w := of[key]
-		w.loaded, w.beside = []step{replace(stored(&r.tensor))}, !r.inPlace
+		by := stored(&r.tensor)
+		w.loaded, w.dtype, w.beside = []step{replace(by)}, by.DType, !r.inPlace
 		of[key] = w
 	}
 	for _, key := range slices.Sorted(maps.Keys(c.modules)) {
@@ -103,6 +104,7 @@ func (a *Adapter) collect(h Host) (*contents, map[string]weightSteps, error) {
 // weightSteps are the steps of one weight: what is loaded into it, and what is merged.
 type weightSteps struct {
 	loaded, merged []step
+	dtype          ir.DType // of what is loaded
 	beside         bool     // what is loaded is a tensor of its own beside the base's
 	low            *lowRank // of the last step that is merged, if it is one
 }

@@ -14,7 +14,8 @@ import (
 // Beside is what an adapter does to one weight when it is kept beside the model.
 type Beside struct {
 	models.Change
-	A, B Matrix // the factors [rank, columns] and [rows, rank] of a product, as they are stored
+	A, B Matrix   // the factors [rank, columns] and [rows, rank] of a product, as they are stored
+	Type ir.DType // of a weight of its own, which it has without a rounding
 	low  *lowRank
 	own  []step
 }
@@ -32,7 +33,10 @@ func (a *Adapter) Beside(h Host) (map[string]*Beside, error) {
 		if key == h.Embedding || key == h.Head {
 			return nil, fmt.Errorf("%s changes %s, which an adapter that is kept beside the model may not: expected LoRA of other layers (--adapter %s without a name merges it)", a.Dir, key, a.Dir)
 		}
-		b := &Beside{own: w.loaded}
+		b := &Beside{own: w.loaded, Type: ir.F32}
+		if len(w.loaded) == 1 && len(w.merged) == 0 {
+			b.Type = w.dtype
+		}
 		if w.low != nil && !w.low.embedding {
 			b.low, b.A, b.B = w.low, w.low.a, w.low.b
 			b.Rank, b.Scale, b.Rows = w.low.a.rows(), float64(w.low.scale), w.low.magnitude != nil

@@ -116,8 +116,9 @@ func (s Storage) resolve(m *models.Model, c tensors) (dtype func(key string) ir.
 	}
 	var chosen func(key string) ir.DType
 	chosen = func(key string) ir.DType {
+		auto := s.Weights == "" || s.Weights == "auto"
 		switch _, of, part, _ := models.OfAdapter(key); {
-		case part == models.Whole && c.Rank(key) > 1:
+		case part == models.Whole && c.Rank(key) > 1 && !auto:
 			return chosen(of)
 		case (part == models.FactorA || part == models.FactorB) && format != quant.None && c.DType(key) == ir.F32:
 			return ir.BF16 // beside a matrix of fewer bits
