@@ -1,8 +1,13 @@
 package kernels
 
-import "pgc/ir/tile"
+import (
+	"slices"
 
-// buildBlocked schedules many rows (GEMM): a task is a block of rows by a block of columns of one part.
+	"pgc/ir/tile"
+)
+
+// buildBlocked schedules many rows (GEMM): a task is a block of rows by a block of columns of one part. Parts that are
+// alike share the code that multiplies; each has an epilogue of its own.
 func (m *mmBuild) buildBlocked() {
 	b := m.g.b
 	parts := make([]*product, len(m.Parts))
@@ -26,19 +31,45 @@ func (m *mmBuild) buildBlocked() {
 	rows := b.Min(b.Int(rowsOf), b.Sub(all, m0))
 	col := b.Rem(b.Task(), b.Int(tasks))
 	m.rows(m0, rows, rowsOf, b.Compare(tile.EQ, col, b.Int(0)))
-	m.each(col, counts, func(part int, task *tile.Value) {
-		t := blocked{product: parts[part], c: c, m0: m0, rows: rows}
+	var sets [][]*product
+	var setCounts []int64
+	for i, p := range parts {
+		if i == 0 || !p.alike(parts[i-1].Part) {
+			sets, setCounts = append(sets, nil), append(setCounts, 0)
+		}
+		last := len(sets) - 1
+		sets[last], setCounts[last] = append(sets[last], p), setCounts[last]+counts[i]
+	}
+	m.each(col, setCounts, func(set int, task *tile.Value) {
+		of := sets[set]
+		t := blocked{product: of[0], c: c, m0: m0, rows: rows}
 		t.staging, t.copies = staging, copies
-		t.n0 = b.Mul(task, b.Int(t.nb))
-		t.columns = b.Min(b.Int(t.nb), b.Sub(b.Int(roundUp(t.Part.columns(), t.span())), t.n0))
+		for _, p := range of {
+			t.room = max(t.room, p.nb*p.mb)
+		}
+		first := of[0].number
+		which := m.pick(task, counts[first:][:len(of)], func(i int, task *tile.Value) []*tile.Value {
+			p := of[i]
+			n0 := b.Mul(task, b.Int(p.nb))
+			columns := b.Min(b.Int(p.nb), b.Sub(b.Int(roundUp(p.Part.columns(), t.span())), n0))
+			return append([]*tile.Value{b.Int(int64(i)), n0, columns}, m.weights[p.number]...)
+		})
+		t.n0, t.columns, t.matrices = which[1], which[2], which[3:]
 		t.build()
+		ones := slices.Repeat([]int64{1}, len(of))
+		m.each(which[0], ones, func(i int, _ *tile.Value) { t.epilogue(of[i]) })
 	})
 }
+
+// alike reports whether parts are multiplied by the same code.
+func (p *Part) alike(o *Part) bool { return p.Elem == o.Elem && p.Group == o.Group && p.Accs == o.Accs }
 
 // blocked does a task: columns from n0 on of one part for rows from m0 on. C is scratch, by matrix, by nr columns, by
 // row.
 type blocked struct {
-	*product
+	*product            // the part, or one that is alike
+	room          int64 // elements of C for each matrix
+	matrices      []*tile.Value
 	c, m0, n0     *tile.Value
 	rows, columns *tile.Value
 }
@@ -47,9 +78,19 @@ type blocked struct {
 func (t *blocked) span() int64 { return max(t.nr(), PanelWidth) }
 
 // at returns where C of a matrix begins for nr columns from `column` on.
-func (t *blocked) at(matrix int, column *tile.Value) *tile.Value {
+func (t *blocked) at(matrix, column *tile.Value) *tile.Value {
 	b := t.g.b
-	return b.PtrAdd(t.c, b.Add(b.Mul(column, b.Int(t.mb)), b.Int(int64(matrix)*t.nb*t.mb)))
+	return b.PtrAdd(t.c, b.Add(b.Mul(column, b.Int(t.mb)), b.Mul(matrix, b.Int(t.room))))
+}
+
+// matrix returns where the weights of a matrix begin.
+func (t *blocked) matrix(number *tile.Value) *tile.Value {
+	b, w := t.g.b, t.matrices[0]
+	for j, other := range t.matrices[1:] {
+		w = b.If(b.Compare(tile.EQ, number, b.Int(int64(j+1))), func() []*tile.Value { return []*tile.Value{other} },
+			func() []*tile.Value { return []*tile.Value{w} })[0]
+	}
+	return w
 }
 
 func (t *blocked) build() {
@@ -62,29 +103,29 @@ func (t *blocked) build() {
 		}
 		x := t.rowsOfX(k0, k, t.rows, t.kc)
 		b.Range(b.Int(0), t.columns, b.Int(t.span()), func(column *tile.Value) {
-			for j, w := range t.weights[t.number] {
-				c := t.at(j, column)
-				for first := int64(0); first < t.span(); first += t.nr() {
-					t.panel(w, b.Add(t.n0, column), int(first)/t.g.lanes, k0, k, x, b.PtrAdd(c, b.Int(first*t.mb)))
-				}
-			}
+			t.g.steps(int64(t.Accs), 1, func(j *tile.Value) {
+				w, c := t.matrix(j), t.at(j, column)
+				t.g.steps(t.span(), t.nr(), func(first *tile.Value) {
+					t.panel(w, b.Add(t.n0, column), first, k0, k, x, b.PtrAdd(c, b.Mul(first, b.Int(t.mb))))
+				})
+			})
 		})
 	})
-	t.epilogue()
 }
 
-// panel multiplies all rows by nr columns, those from vector `first` behind column n on, and k units from k0 on. B is
-// unpacked once for all rows; each block of them asks for a share of the next columns.
-func (t *blocked) panel(w, n *tile.Value, first int, k0, k *tile.Value, x lhs, c *tile.Value) {
+// panel multiplies all rows by nr columns, those from `first` behind column n on, and k units from k0 on. B is unpacked
+// once for all rows; each block of them asks for a share of the next columns.
+func (t *blocked) panel(w, n, first, k0, k *tile.Value, x lhs, c *tile.Value) {
 	b, lanes := t.g.b, int64(t.g.lanes)
 	panel, at := b.Div(n, b.Int(PanelWidth)), k0
 	if t.Group.Len > 0 {
 		at = b.Div(k0, b.Int(t.Group.Len))
 	}
-	columns := func(panel, at *tile.Value, first, n int) []column {
+	columns := func(panel, at, first *tile.Value, n int) []column {
 		out := make([]column, n)
 		for v := range out {
-			out[v] = t.column(w, panel, at, first+v)
+			out[v] = t.column(w, panel, at, v)
+			out[v].in = b.Add(out[v].in, first)
 		}
 		return out
 	}
@@ -104,9 +145,9 @@ func (t *blocked) panel(w, n *tile.Value, first int, k0, k *tile.Value, x lhs, c
 		return t.fromStage(t.vecs, from)
 	}
 	rowBlocks(b, t.rows, t.M.N, t.mr, func(row *tile.Value, n int) {
-		if first == 0 {
-			t.prefetchNext(columns(b.Add(panel, b.Int(t.span()/PanelWidth)), at, 0, int(t.span()/lanes)), row)
-		}
+		t.g.atFirst(first, func() {
+			t.prefetchNext(columns(b.Add(panel, b.Int(t.span()/PanelWidth)), at, b.Int(0), int(t.span()/lanes)), row)
+		})
 		to := b.PtrAdd(c, b.Mul(row, b.Int(t.nr())))
 		multiply := func(group, from, k *tile.Value) {
 			t.accumulate(block{micro: micro{mma: t.mma, rows: n, vecs: t.vecs, chains: 1, x: x.at(b, row, from), w: weights(from)},
@@ -183,23 +224,23 @@ func (t *blocked) prefetchNext(columns []column, row *tile.Value) {
 // clear sets C to zero.
 func (t *blocked) clear() {
 	b := t.g.b
-	for j := range t.Accs {
+	t.g.steps(int64(t.Accs), 1, func(j *tile.Value) {
 		b.Range(b.Int(0), t.columns, b.Int(t.nr()), func(column *tile.Value) {
 			t.g.clear(t.at(j, column), b.Mul(t.rows, b.Int(t.nr())))
 		})
-	}
+	})
 }
 
-// epilogue reads C back and writes the results once.
-func (t *blocked) epilogue() {
+// epilogue reads C of a part back and writes the results once.
+func (t *blocked) epilogue(p *product) {
 	b, lanes, nr := t.g.b, t.g.lanes, t.g.b.Int(t.nr())
 	b.Range(b.Int(0), t.rows, b.Int(1), func(r *tile.Value) {
 		b.Range(b.Int(0), t.columns, b.Int(int64(lanes)), func(i *tile.Value) {
 			in := b.Rem(i, nr)
 			accs := collect(t.Accs, func(j int) *tile.Value {
-				return b.Load(t.at(j, b.Sub(i, in)), b.Add(b.Mul(r, nr), in), lanes)
+				return b.Load(t.at(b.Int(int64(j)), b.Sub(i, in)), b.Add(b.Mul(r, nr), in), lanes)
 			})
-			t.finish(t.number, accs, b.Add(t.m0, r), b.Add(t.n0, i))
+			t.finish(p.number, accs, b.Add(t.m0, r), b.Add(t.n0, i))
 		})
 	})
 }

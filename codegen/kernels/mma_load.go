@@ -16,11 +16,11 @@ const (
 )
 
 // column locates a vector of columns in a packed matrix: p points at a panel, or at a block of groups, from the unit of
-// k on that loads count from; the column's own panel is `panel` elements on, and of that it is vector `in`.
+// k on that loads count from; the column's own panel is `panel` elements on, and of that it begins with column `in`.
 type column struct {
 	p     *tile.Value
 	panel int64
-	in    int
+	in    *tile.Value
 	q     Group
 }
 
@@ -52,7 +52,7 @@ func loadFloats(g *gen, c column) reader {
 	b := g.b
 	return func(k *tile.Value) func(i int) *tile.Value {
 		return func(int) *tile.Value {
-			return b.Load(c.p, b.Add(b.Mul(k, b.Int(PanelWidth)), b.Int(c.panel+int64(c.in*g.lanes))), g.lanes)
+			return b.Load(c.p, b.Add(b.Mul(k, b.Int(PanelWidth)), b.Add(c.in, b.Int(c.panel))), g.lanes)
 		}
 	}
 }
@@ -84,7 +84,7 @@ func (c column) words(g *gen, k *tile.Value) func(i int) *tile.Value {
 	b := g.b
 	p := b.PtrCast(b.PtrAdd(c.p, b.Add(b.Mul(k, b.Int(c.q.StepBytes())), b.Int(c.panel))), tile.I32)
 	return func(i int) *tile.Value {
-		return b.Load(p, b.Int(packing.HeaderBytes/4+int64(i*PanelWidth+c.in*g.lanes)), g.lanes)
+		return b.Load(p, b.Add(c.in, b.Int(packing.HeaderBytes/4+int64(i*PanelWidth))), g.lanes)
 	}
 }
 
@@ -124,7 +124,7 @@ func loadNibbles(g *gen, c column) reader {
 func loadShorts(g *gen, c column) reader {
 	b := g.b
 	return func(k *tile.Value) func(i int) *tile.Value {
-		at := b.Add(b.Mul(k, b.Int(c.q.StepBytes())), b.Int(c.panel+packing.HeaderBytes+int64(4*c.in*g.lanes)))
+		at := b.Add(b.Mul(k, b.Int(c.q.StepBytes())), b.Add(b.Mul(c.in, b.Int(4)), b.Int(c.panel+packing.HeaderBytes)))
 		return func(i int) *tile.Value {
 			return b.WidenTo(b.Load(c.p, b.Add(at, b.Int(int64(i/2*4*PanelWidth+i%2*2*g.lanes))), 2*g.lanes), tile.I16)
 		}
@@ -145,8 +145,7 @@ func dequantized(g *gen, c column) reader {
 
 // header loads the scales, and the minima of affine codes, of a column of a block of groups.
 func (c column) header(g *gen) (scale, low *tile.Value) {
-	at := g.b.Int(int64(c.in * g.lanes))
-	return header(c.q, g.b, g.b.PtrAdd(c.p, g.b.Int(c.panel)), at, g.lanes, PanelWidth)
+	return header(c.q, g.b, g.b.PtrAdd(c.p, g.b.Int(c.panel)), c.in, g.lanes, PanelWidth)
 }
 
 // once remembers what f gives.

@@ -60,7 +60,7 @@ func (p *product) nr() int64 { return int64(p.vecs * p.g.lanes) }
 // groups.
 func (p *product) column(w, panel, at *tile.Value, v int) column {
 	b, perPanel := p.g.b, PanelWidth/p.g.lanes
-	c := column{in: v % perPanel, q: p.Group}
+	c := column{in: b.Int(int64(v % perPanel * p.g.lanes)), q: p.Group}
 	size := p.units * PanelWidth
 	off := b.Add(b.Mul(panel, b.Int(size)), b.Mul(at, b.Int(PanelWidth)))
 	if q := p.Group; q.Len > 0 {
@@ -82,7 +82,7 @@ func (p *product) stepElems() int64 {
 // prefetch asks for the lines of n elements of every column, those from at+first on.
 func (p *product) prefetch(columns []column, at *tile.Value, first, n int64, level int) {
 	for _, c := range columns {
-		if c.in > 0 {
+		if in, ok := tile.ConstInt(c.in); !ok || in > 0 {
 			continue // in a line asked for already
 		}
 		for i := int64(0); i < n; i += lineElems(c.p) {

@@ -203,6 +203,24 @@ func (g *gen) clear(p, n *tile.Value) {
 	b.Range(b.Int(0), n, b.Int(int64(g.lanes)), func(i *tile.Value) { b.Store(p, i, b.Float(0, g.lanes)) })
 }
 
+// steps runs body at 0, step, … below n, in a loop unless it is once.
+func (g *gen) steps(n, step int64, body func(i *tile.Value)) {
+	if n <= step {
+		body(g.b.Int(0))
+		return
+	}
+	g.b.Range(g.b.Int(0), g.b.Int(n), g.b.Int(step), body)
+}
+
+// atFirst runs body in the first of steps.
+func (g *gen) atFirst(i *tile.Value, body func()) {
+	if _, once := tile.ConstInt(i); once {
+		body()
+		return
+	}
+	g.b.When(g.b.Compare(tile.EQ, i, g.b.Int(0)), body)
+}
+
 // vectors runs body over [0, n) a vector at a time; count is nil for whole vectors, else the lanes left.
 func (g *gen) vectors(n *tile.Value, lanes int, body func(i, count *tile.Value)) {
 	b := g.b
