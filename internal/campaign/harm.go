@@ -110,7 +110,7 @@ func stream(m *maker) {
 // environment changes variables.
 func environment(m *maker) {
 	for range 1 + m.IntN(2) {
-		m.c.Env = append(m.c.Env, one(m.random, []text{"HOME", "HOME=", "HOME=/nonexistent", "HOME=home/../..", "TMPDIR=/nonexistent", "TMPDIR=in/none", "TMPDIR=/dev/null", "TMPDIR=\xff",
+		m.c.Env = append(m.c.Env, one(m.random, []text{"HOME", "HOME=", "HOME=/proc/none", "HOME=home/../..", "TMPDIR=/nonexistent", "TMPDIR=in/none", "TMPDIR=/dev/null", "TMPDIR=\xff",
 			"PATH", "PATH=", "PATH=/nonexistent", "LANG=xx_YY.latin1", "LC_ALL=tr_TR.UTF-8", "TZ=Nowhere/Else", "TZ=/dev/zero", "COLUMNS=0", "COLUMNS=-1", "TERM=\x1b[31m",
 			"GOMAXPROCS=1", "GOMAXPROCS=1000", "GOGC=1", "GOGC=off", "GOMEMLIMIT=1", "XDG_CACHE_HOME=relative", "XDG_CACHE_HOME=/dev/null/x", "http_proxy=http://127.0.0.1:1", "http_proxy=:\x01", "NO_COLOR=1",
 			"A=" + text(strings.Repeat("x", 100000))}))
