@@ -247,8 +247,8 @@ func (w *workshop) start(ctx context.Context, dir string, c *Case, l *launch, la
 	err = cmd.Wait()
 	r.wall = time.Since(start)
 	close(ended)
+	r.left = reap(cmd.Process.Pid) // before the injector, which serves them, too
 	helpers.Wait()
-	r.left = reap(cmd.Process.Pid)
 	readers.Wait()
 	if cmd.ProcessState == nil {
 		return nil, err
