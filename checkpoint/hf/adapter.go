@@ -5,10 +5,10 @@ import (
 	"os"
 	"path/filepath"
 
+	"pgc/checkpoint/lazy"
 	"pgc/checkpoint/peft"
 	"pgc/ir"
 	"pgc/models"
-	"pgc/runtime/safetensors"
 )
 
 // locate returns the folder of a checkpoint's base and that of the adapter which is merged into it, empty for none.
@@ -138,7 +138,7 @@ func (c *Checkpoint) host() peft.Host {
 }
 
 // changed returns a tensor of the base with the adapter's changes.
-func (c *Checkpoint) changed(key string, t safetensors.Tensor, stored, merged ir.DType) Tensor {
-	w := c.changes.Merge(key, peft.NewMatrix(stored, t.Data, t.Shape), merged)
+func (c *Checkpoint) changed(key string, t lazy.Tensor, merged ir.DType) Tensor {
+	w := c.changes.Merge(key, peft.NewMatrix(t), merged)
 	return Tensor{DType: merged, Shape: t.Shape, Read: w.Read}
 }

@@ -11,10 +11,11 @@ import (
 	"io/fs"
 	"slices"
 	"sort"
+	"strings"
 
+	"pgc/checkpoint/lazy"
 	"pgc/checkpoint/peft"
 	"pgc/ir"
-	"pgc/ir/floats"
 	"pgc/models"
 	"pgc/models/config"
 	"pgc/models/registry"
@@ -63,9 +64,11 @@ type Options struct {
 	Wide    bool   // weights that it changes are float32, not rounded to the type that they have in the base
 }
 
+// located is a tensor of a file. Its data is not read before fits has found it fit.
 type located struct {
-	file *safetensors.File
-	safetensors.Tensor
+	lazy.Tensor
+	file   *safetensors.File
+	stored safetensors.Tensor
 }
 
 // Load reads a checkpoint directory and checks that its files fit together, down to every tensor's name, shape and
@@ -78,7 +81,7 @@ func Load(dir string, o Options) (*Checkpoint, error) {
 	}
 	c := &Checkpoint{Dir: dir, Name: modelName(dir), adapterDir: adapter, tensors: map[string]located{}}
 	merge, keep := func() error { return c.merge(o.Wide) }, func() error { return c.keep(o.Keep, o.Wide) }
-	for _, step := range []func() error{c.readConfig, c.readTokenizer, c.readGeneration, c.readPreprocessor, c.readLicense, c.open, c.validate, merge, keep} {
+	for _, step := range []func() error{c.readConfig, c.readTokenizer, c.readGeneration, c.readPreprocessor, c.readLicense, c.open, c.name, c.validate, merge, keep} {
 		if err := step(); err != nil {
 			c.Close()
 			return nil, err
@@ -161,14 +164,17 @@ func (c *Checkpoint) validate() error {
 	var unknown []string
 	for key, t := range c.tensors {
 		if !declared[key] && !c.Model.Ignored(key) {
-			unknown = append(unknown, safetensors.Printable(t.Name))
+			unknown = append(unknown, safetensors.Printable(t.stored.Name))
 		}
 	}
 	if len(unknown) > 0 {
 		sort.Strings(unknown)
+		if i := slices.IndexFunc(unknown, func(name string) bool { return strings.Contains(name, ".lora_") }); i >= 0 {
+			return fmt.Errorf("%s: tensor %s is an adapter's among the base's: expected the adapter in a folder of its own (--adapter DIR) or merged (merge_and_unload)", c.Dir, unknown[i])
+		}
 		return fmt.Errorf("%s: tensor %s is not part of a %s model", c.Dir, unknown[0], c.Config.Facts().TextModelType)
 	}
-	if hasHead && sameData(head, c.tensors[c.Model.Embedding]) {
+	if head = c.tensors[c.Model.Head]; hasHead && sameData(head, c.tensors[c.Model.Embedding]) {
 		c.Config = c.Config.Tied(true)
 		c.Weights, err = models.Weights(c.Config)
 	}
@@ -182,6 +188,11 @@ func (c *Checkpoint) head() (located, bool, error) {
 		return located{}, false, nil
 	}
 	head, ok := c.tensors[c.Model.Head]
+	if _, whole := c.tensors[c.Model.Embedding]; ok && !whole && c.Config.Facts().TieWordEmbeddings { // one matrix under either name
+		c.tensors[c.Model.Embedding] = head
+		delete(c.tensors, c.Model.Head)
+		ok = false
+	}
 	if !ok && !c.Config.Facts().TieWordEmbeddings {
 		return head, false, fmt.Errorf("%s: tensor %s is missing, but tie_word_embeddings in config.json is false", c.Dir, c.Model.Head)
 	}
@@ -189,38 +200,66 @@ func (c *Checkpoint) head() (located, bool, error) {
 	return head, ok, nil
 }
 
-// fits checks that a tensor is there, with the shape that the graph declares and in a type of floats.
+// fits checks that a tensor is there, with the shape that the graph declares and in a type of floats, and makes it one
+// of the model's.
 func (c *Checkpoint) fits(w models.Weight) error {
 	t, ok := c.tensors[w.Name]
 	if !ok {
 		return fmt.Errorf("%s: tensor %s is missing, expected shape %v", c.Dir, w.Name, w.Shape)
 	}
-	if !slices.Equal(t.Shape, w.Shape) {
-		return fmt.Errorf("%s: tensor %s has shape %v, config.json asks for %v", t.file.Path, t.Name, t.Shape, w.Shape)
+	plain, ok := tensorOf(t.stored)
+	if !ok {
+		return fmt.Errorf("%s: tensor %s is %s, expected F32, BF16, F16 or F64", t.file.Path, t.stored.Name, t.stored.DType)
 	}
-	if _, ok := floats.Of(t.DType); !ok {
-		return fmt.Errorf("%s: tensor %s is %s, expected F32, BF16 or F16", t.file.Path, t.Name, t.DType)
+	if t.Tensor = plain; !slices.Equal(t.Shape, w.Shape) {
+		if t.Tensor, ok = channelsFirst(plain, w.Shape); !ok {
+			return fmt.Errorf("%s: tensor %s has shape %v, config.json asks for %v", t.file.Path, t.stored.Name, plain.Shape, w.Shape)
+		}
+		c.Notes = append(c.Notes, fmt.Sprintf("%s: tensor %s has its channels last (MLX): it is transposed", t.file.Path, t.stored.Name))
 	}
+	c.tensors[w.Name] = t
 	return nil
 }
 
 // sameData reports whether a head is the embedding stored twice. Another head differs within the first bytes.
 func sameData(a, b located) bool {
-	if a.DType != b.DType || len(a.Data) != len(b.Data) {
+	if a.DType != b.DType || a.Elements() != b.Elements() {
 		return false
 	}
-	const step = 32 << 20
-	for at := 0; at < len(a.Data); at += step {
-		end := min(at+step, len(a.Data))
-		same := bytes.Equal(a.Data[at:end], b.Data[at:end])
+	step := int64(32 << 20)
+	if a.Values != nil || b.Values != nil {
+		step = 1 << 20
+	}
+	size := int64(a.Elements() * a.DType.Bytes())
+	for at := int64(0); at < size; at += step {
+		end := min(at+step, size)
+		same := bytes.Equal(a.span(at, end), b.span(at, end))
 		for _, t := range []located{a, b} {
-			t.file.Evict(t.Name, int64(at), int64(end))
+			t.advise(t.file.Evict, at, end)
 		}
 		if !same {
 			return false
 		}
 	}
 	return true
+}
+
+// span returns bytes from to end of a tensor.
+func (t located) span(from, end int64) []byte {
+	if t.Values == nil {
+		return t.Data[from:end]
+	}
+	made := make([]byte, end-from)
+	t.Read(made, from)
+	return made
+}
+
+// advise calls f for where the file has bytes from to end of a tensor.
+func (t located) advise(f func(name string, from, to int64), from, end int64) {
+	size, stored := int64(t.Elements()*t.DType.Bytes()), int64(len(t.stored.Data))
+	if size > 0 {
+		f(t.stored.Name, int64(float64(from)/float64(size)*float64(stored)), int64(float64(end)/float64(size)*float64(stored)))
+	}
 }
 
 // DType is the type of a tensor by canonical name.
@@ -231,8 +270,7 @@ func (c *Checkpoint) DType(key string) ir.DType {
 	if d, ok := c.merged[key]; ok {
 		return d
 	}
-	d, _ := floats.Of(c.tensors[key].DType)
-	return d
+	return c.tensors[key].DType
 }
 
 // Rank is the number of dimensions of a tensor.
@@ -252,28 +290,30 @@ func (c *Checkpoint) Tensor(key string) (Tensor, error) {
 	if !ok {
 		return Tensor{}, fmt.Errorf("%s: tensor %s is missing", c.Dir, key)
 	}
-	d, _ := floats.Of(t.DType)
 	if merged, ok := c.merged[key]; ok {
-		return c.changed(key, t.Tensor, d, merged), nil
+		return c.changed(key, t.Tensor, merged), nil
 	}
-	return Tensor{DType: d, Shape: t.Shape, Data: t.Data}, nil
+	if t.Values != nil {
+		return Tensor{DType: t.DType, Shape: t.Shape, Read: t.Read}, nil
+	}
+	return Tensor{DType: t.DType, Shape: t.Shape, Data: t.Data}, nil
 }
 
 // Need tells the system that bytes from to to of a tensor will soon be read.
 func (c *Checkpoint) Need(key string, from, to int64) {
 	if t, ok := c.tensors[key]; ok {
-		t.file.Prefetch(t.Name, c.inFile(key, from), c.inFile(key, to))
+		t.advise(t.file.Prefetch, c.before(key, from), c.before(key, to))
 	}
 }
 
 // Drop tells the system that bytes from to to of a tensor have been read for the last time.
 func (c *Checkpoint) Drop(key string, from, to int64) {
 	if t, ok := c.tensors[key]; ok {
-		t.file.Evict(t.Name, c.inFile(key, from), c.inFile(key, to))
+		t.advise(t.file.Evict, c.before(key, from), c.before(key, to))
 	}
 }
 
-// inFile is where the file has what lies at a position of a tensor, which merging may have widened.
-func (c *Checkpoint) inFile(key string, at int64) int64 {
+// before is where a tensor of the base has what lies at a position of a tensor, which merging may have widened.
+func (c *Checkpoint) before(key string, at int64) int64 {
 	return at / int64(c.DType(key).Bytes()) * int64(c.tensors[key].DType.Bytes())
 }

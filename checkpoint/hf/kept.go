@@ -8,7 +8,6 @@ import (
 
 	"pgc/checkpoint/peft"
 	"pgc/ir"
-	"pgc/ir/floats"
 	"pgc/models"
 )
 
@@ -63,8 +62,7 @@ func (c *Checkpoint) keep(list []Kept, wide bool) error {
 func (c *Checkpoint) put(adapter, key string, b *peft.Beside, wide bool) {
 	add := func(part string, t Tensor) { c.made[models.AdapterWeight(adapter, key, part)] = t }
 	t := c.tensors[key]
-	d, _ := floats.Of(t.DType)
-	base := peft.NewMatrix(d, t.Data, t.Shape)
+	d, base := t.DType, peft.NewMatrix(t.Tensor)
 	if wide {
 		d = ir.F32
 	}

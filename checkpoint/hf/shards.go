@@ -89,7 +89,7 @@ func (c *Checkpoint) openShards(s *config.Section) error {
 	return s.Err()
 }
 
-// add maps a file and takes its tensors under their canonical names.
+// add maps a file.
 func (c *Checkpoint) add(name string) (*safetensors.File, error) {
 	path := filepath.Join(c.Dir, name)
 	f, err := safetensors.Open(path)
@@ -102,13 +102,5 @@ func (c *Checkpoint) add(name string) (*safetensors.File, error) {
 		return nil, err
 	}
 	c.files = append(c.files, f)
-	for _, key := range f.Names() {
-		t, _ := f.Tensor(key)
-		canonical := c.Model.Canonical(key)
-		if first, twice := c.tensors[canonical]; twice {
-			return nil, fmt.Errorf("%s: tensor %s is also in %s as %s", f.Path, safetensors.Printable(key), first.file.Path, safetensors.Printable(first.Name))
-		}
-		c.tensors[canonical] = located{f, t}
-	}
 	return f, nil
 }

@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 
+	"pgc/checkpoint/lazy"
 	"pgc/ir"
 	"pgc/ir/floats"
 	"pgc/models"
@@ -48,9 +49,6 @@ func (c *Changes) Changed() []string { return slices.Sorted(maps.Keys(c.steps)) 
 func (c *Changes) Merge(key string, base Matrix, dtype ir.DType) *Merged {
 	return &Merged{base: base, dtype: dtype, steps: c.steps[key]}
 }
-
-// NewMatrix returns a stored tensor.
-func NewMatrix(d ir.DType, data []byte, shape []int) Matrix { return matrix(d, data, shape) }
 
 // Apply sorts an adapter's tensors to the weights of a model and checks that they fit and that none is missing. A head
 // that is tied to the embedding changes with it, as in the model that merge_and_unload returns; apart keeps what the
@@ -112,7 +110,7 @@ type weightSteps struct {
 // stored returns a tensor of the adapter as a matrix.
 func stored(t *safetensors.Tensor) Matrix {
 	d, _ := floats.Of(t.DType)
-	return matrix(d, t.Data, t.Shape)
+	return NewMatrix(lazy.Tensor{DType: d, Data: t.Data, Shape: t.Shape})
 }
 
 // merges adds the steps that a module's tensors make of its weight and of its bias.

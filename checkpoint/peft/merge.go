@@ -6,31 +6,30 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"pgc/checkpoint/lazy"
 	"pgc/ir"
 	"pgc/ir/floats"
 )
 
-// Matrix is a stored tensor as rows of its first dimension; a vector is one row.
+// Matrix is a tensor as rows of its first dimension; a vector is one row.
 type Matrix struct {
-	DType ir.DType
-	Data  []byte
-	Cols  int
+	lazy.Tensor
+	Cols int
 }
 
-func matrix(d ir.DType, data []byte, shape []int) Matrix {
-	m := Matrix{d, data, 1}
-	for _, n := range shape[min(1, len(shape)-1):] {
+// NewMatrix returns a tensor as a matrix.
+func NewMatrix(t lazy.Tensor) Matrix {
+	m := Matrix{t, 1}
+	for _, n := range t.Shape[min(1, len(t.Shape)-1):] {
 		m.Cols *= n
 	}
 	return m
 }
 
-func (m Matrix) rows() int { return len(m.Data) / m.DType.Bytes() / m.Cols }
+func (m Matrix) rows() int { return m.Elements() / m.Cols }
 
 // decode reads elements of row r from column c on.
-func (m Matrix) decode(to []float32, r, c int) {
-	floats.Decode(to, m.Data[(r*m.Cols+c)*m.DType.Bytes():], m.DType)
-}
+func (m Matrix) decode(to []float32, r, c int) { m.Decode(to, r*m.Cols+c) }
 
 // whole decodes all elements.
 func (m Matrix) whole() []float32 {
