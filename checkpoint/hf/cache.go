@@ -1,9 +1,12 @@
 package hf
 
 import (
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -32,13 +35,105 @@ func cacheFolder() string {
 	return filepath.Join(home, "hub")
 }
 
+// folderOf is where the cache has a model.
+func folderOf(name string) string {
+	return filepath.Join(cacheFolder(), "models--"+strings.ReplaceAll(name, "/", "--"))
+}
+
+// notCached says how to get a model that is neither a folder nor in the cache.
+func notCached(name string) error {
+	gated := ""
+	if strings.HasPrefix(name, "google/") {
+		gated = fmt.Sprintf("; it is gated: accept its license on https://huggingface.co/%s and hf auth login first", name)
+	}
+	return fmt.Errorf("no checkpoint at %s: there is no such folder, and the Hugging Face cache %s has no model of that name (hf download %s gets it%s)",
+		name, cacheFolder(), name, gated)
+}
+
+// siblings are the other snapshots of a model, if dir is one in the cache that lacks a file which every checkpoint has:
+// what was downloaded at several revisions lies in several snapshots. Equal files have equal names there.
+func siblings(dir string) (others []string) {
+	up := filepath.Dir(dir)
+	if abs, err := filepath.Abs(dir); err != nil || filepath.Base(filepath.Dir(abs)) != "snapshots" || complete(dir) {
+		return nil
+	}
+	entries, _ := os.ReadDir(up)
+	for _, e := range entries {
+		if other := filepath.Join(up, e.Name()); !same(other, dir) {
+			others = append(others, other)
+		}
+	}
+	return others
+}
+
+// complete reports whether a folder has a configuration, weights and a tokenizer.
+func complete(dir string) bool {
+	has := func(names ...string) bool {
+		return slices.ContainsFunc(names, func(name string) bool { _, err := os.Lstat(filepath.Join(dir, name)); return err == nil })
+	}
+	if !has(configFile) || !has("tokenizer.json") {
+		return false
+	}
+	if has(singleFile) {
+		return true
+	}
+	s, err := readJSON(dir, indexFile, maxIndex)
+	var places map[string]string
+	if err != nil || !s.Get("weight_map", &places, "") {
+		return false
+	}
+	for _, name := range places {
+		if !has(name) {
+			return false
+		}
+	}
+	return true
+}
+
+// find returns the path of a file of a checkpoint: in dir, or in the only one of the snapshots beside it that has it, or
+// the only content that those have.
+func find(dir, name string) string {
+	path, found := filepath.Join(dir, name), map[string]string{}
+	if _, err := os.Lstat(path); err == nil {
+		return path
+	}
+	for _, other := range siblings(dir) {
+		there := filepath.Join(other, name)
+		if blob, err := filepath.EvalSymlinks(there); err == nil {
+			found[blob] = there
+		}
+	}
+	if len(found) == 1 {
+		for _, there := range found {
+			return there
+		}
+	}
+	return path
+}
+
+// joined says which snapshots a checkpoint was put together from.
+func (c *Checkpoint) joined() error {
+	var from []string
+	for _, other := range siblings(c.Dir) {
+		entries, _ := os.ReadDir(other)
+		if slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return filepath.Dir(find(c.Dir, e.Name())) == other }) {
+			from = append(from, filepath.Base(other))
+		}
+	}
+	if len(from) > 0 {
+		c.Notes = append(c.Notes, fmt.Sprintf("%s is not complete: what it lacks is taken from the same model's %s %s", c.Dir,
+			map[bool]string{true: "snapshots", false: "snapshot"}[len(from) > 1], strings.Join(from, ", ")))
+	}
+	return nil
+}
+
 // cached returns the folder of a model's snapshot in the Hugging Face cache. revision is a branch, a tag or a commit;
 // it is empty for the main branch. ok is false where the cache does not have it.
 func cached(name, revision string) (dir string, ok bool) {
 	if !hubName.MatchString(name) || strings.Contains(name, "--") {
 		return "", false
 	}
-	dir = filepath.Join(cacheFolder(), "models--"+strings.ReplaceAll(name, "/", "--"))
+	dir = folderOf(name)
 	if _, err := os.Stat(dir); err != nil {
 		return "", false
 	}

@@ -25,28 +25,29 @@ import (
 
 // Checkpoint is a checkpoint directory whose weights are mapped. Close it after use.
 type Checkpoint struct {
-	Dir          string        // where the files are
-	Name         string        // org/name in the Hugging Face cache, else the directory's name
-	Model        *models.Model // of the architecture
-	Config       models.Config
-	Generation   Generation
-	Preprocessor Preprocessor
-	Embedding    *manifest.Embedding // how it makes embeddings; nil where the model generates text
-	Weights      []models.Weight     // the tensors that the model reads
-	Tokenizer    []byte              // tokenizer.json
-	BOSToken     string              // the text of the token that begins a text
-	EOSToken     string              // and of the one that ends it
-	License      string              // the texts of license files and what README.md says of the license
-	Adapter      string              // the name of the adapter that is merged; empty for none
-	Kept         []models.Adapter    // adapters beside the model, whose weights are among the tensors
-	Notes        []string            // what a user should know, a sentence each
-	adapterDir   string
-	changes      *peft.Changes       // that the adapter makes
-	merged       map[string]ir.DType // the types of weights that it changes
-	adapters     []*peft.Adapter
-	made         map[string]Tensor // of kept adapters, by name
-	files        []*safetensors.File
-	tensors      map[string]located // by canonical name
+	Dir           string        // where the files are
+	Name          string        // org/name in the Hugging Face cache, else the directory's name
+	Model         *models.Model // of the architecture
+	Config        models.Config
+	Generation    Generation
+	Preprocessor  Preprocessor
+	Embedding     *manifest.Embedding // how it makes embeddings; nil where the model generates text
+	Weights       []models.Weight     // the tensors that the model reads
+	Tokenizer     []byte              // tokenizer.json
+	TokenizerFile string              // its path
+	BOSToken      string              // the text of the token that begins a text
+	EOSToken      string              // and of the one that ends it
+	License       string              // the texts of license files and what README.md says of the license
+	Adapter       string              // the name of the adapter that is merged; empty for none
+	Kept          []models.Adapter    // adapters beside the model, whose weights are among the tensors
+	Notes         []string            // what a user should know, a sentence each
+	adapterDir    string
+	changes       *peft.Changes       // that the adapter makes
+	merged        map[string]ir.DType // the types of weights that it changes
+	adapters      []*peft.Adapter
+	made          map[string]Tensor // of kept adapters, by name
+	files         []*safetensors.File
+	tensors       map[string]located // by canonical name
 }
 
 // Tensor is a tensor of a checkpoint. Its data lies in a file, or Read fills to with its bytes from a position on.
@@ -62,6 +63,8 @@ type Options struct {
 	Adapter string // a PEFT adapter to merge: its folder, or its name in the Hugging Face cache; empty for none
 	Keep    []Kept // adapters to keep beside the model
 	Wide    bool   // weights that it changes are float32, not rounded to the type that they have in the base
+
+	Tokenizer string // the folder that the tokenizer is read from, or a name in the Hugging Face cache; empty for the checkpoint's
 }
 
 // located is a tensor of a file. Its data is not read before fits has found it fit.
@@ -80,8 +83,9 @@ func Load(dir string, o Options) (*Checkpoint, error) {
 		return nil, err
 	}
 	c := &Checkpoint{Dir: dir, Name: modelName(dir), adapterDir: adapter, tensors: map[string]located{}}
+	readTokenizer := func() error { return c.readTokenizer(o.Tokenizer) }
 	merge, keep := func() error { return c.merge(o.Wide) }, func() error { return c.keep(o.Keep, o.Wide) }
-	for _, step := range []func() error{c.readConfig, c.readTokenizer, c.readGeneration, c.readPreprocessor, c.readLicense, c.open, c.name, c.validate, merge, keep} {
+	for _, step := range []func() error{c.joined, c.readConfig, readTokenizer, c.readGeneration, c.readPreprocessor, c.readLicense, c.open, c.name, c.validate, merge, keep} {
 		if err := step(); err != nil {
 			c.Close()
 			return nil, err

@@ -127,7 +127,7 @@ func TestBroken(t *testing.T) {
 		{false, func(t *testing.T, d string) { os.RemoveAll(d) }, "no checkpoint at $: no such file or directory"},
 		{false, func(t *testing.T, d string) { os.RemoveAll(d); save(t, d, "") }, "$ is not a checkpoint directory"},
 		{false, remove("config.json"), "$ holds no config.json: expected a Hugging Face checkpoint directory"},
-		{false, remove("tokenizer.json"), "$ holds no tokenizer.json: expected a Hugging Face checkpoint directory"},
+		{false, remove("tokenizer.json"), "$ holds no tokenizer.json: expected --tokenizer DIR with the folder of the model that was trained on"},
 		{false, remove("model.safetensors"), "$ holds neither model.safetensors nor model.safetensors.index.json"},
 		{false, func(t *testing.T, d string) {
 			remove("model.safetensors")(t, d)

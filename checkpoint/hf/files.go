@@ -21,9 +21,9 @@ const (
 	maxLicense   = 4 << 20
 )
 
-// readFile reads dir/name, which must be a file of at most limit bytes.
+// readFile reads a file of a checkpoint, which must have at most limit bytes.
 func readFile(dir, name string, limit int64) ([]byte, error) {
-	path := filepath.Join(dir, name)
+	path := find(dir, name)
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if target, linkErr := os.Readlink(path); linkErr == nil {

@@ -21,7 +21,7 @@ const (
 
 // open maps model.safetensors or, without one, the shards of its index.
 func (c *Checkpoint) open() error {
-	if _, err := os.Lstat(filepath.Join(c.Dir, singleFile)); err == nil {
+	if _, err := os.Lstat(find(c.Dir, singleFile)); err == nil {
 		_, err := c.add(singleFile)
 		return err
 	}
@@ -58,7 +58,7 @@ func (c *Checkpoint) openShards(s *config.Section) error {
 	sort.Strings(names)
 	total := int64(0)
 	for _, name := range names {
-		if _, err := os.Stat(filepath.Join(c.Dir, name)); errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(find(c.Dir, name)); errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("%s names the shard %s, which is missing", s.File(), name)
 		}
 		f, err := c.add(name)
@@ -91,7 +91,7 @@ func (c *Checkpoint) openShards(s *config.Section) error {
 
 // add maps a file.
 func (c *Checkpoint) add(name string) (*safetensors.File, error) {
-	path := filepath.Join(c.Dir, name)
+	path := find(c.Dir, name)
 	f, err := safetensors.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if target, linkErr := os.Readlink(path); linkErr == nil {

@@ -3,15 +3,29 @@ package hf
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 )
 
-// snapshot returns the directory that holds a checkpoint's files: dir itself, or, if dir is a model's folder of the
-// Hugging Face cache (models--org--name with blobs, refs and snapshots), the snapshot that its main branch names.
+// IsCheckpoint reports whether what a user names is a checkpoint's folder, or no file here and so perhaps a model's name.
+func IsCheckpoint(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir() || err != nil && hubName.MatchString(path) && strings.Contains(path, "/")
+}
+
+// snapshot returns the directory that holds a checkpoint's files: dir itself, or, if dir is a model's name or its folder
+// in the Hugging Face cache (models--org--name with blobs, refs and snapshots), the snapshot that its main branch names.
 func snapshot(dir string) (string, error) {
 	info, err := os.Stat(dir)
+	if errors.Is(err, fs.ErrNotExist) && hubName.MatchString(dir) {
+		in := folderOf(dir)
+		if info, err = os.Stat(in); err != nil {
+			return "", notCached(dir)
+		}
+		dir = in
+	}
 	if err != nil {
 		return "", fmt.Errorf("no checkpoint at %s: %w", dir, errors.Unwrap(err))
 	}
@@ -71,6 +85,11 @@ func Files(dir string, o Options) (name string, paths []string, err error) {
 			return "", nil, err
 		}
 		folders = append(folders, adapter)
+	}
+	if folders = append(folders, siblings(dir)...); o.Tokenizer != "" {
+		if folder, err := snapshot(o.Tokenizer); err == nil {
+			folders = append(folders, folder)
+		}
 	}
 	for _, folder := range folders {
 		entries, err := os.ReadDir(folder)

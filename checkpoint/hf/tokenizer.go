@@ -12,25 +12,31 @@ import (
 )
 
 // readTokenizer reads tokenizer.json, and from tokenizer_config.json which tokens begin and end a text: by default
-// <bos> and <eos>, as in transformers' tokenization_gemma.py. An adapter's folder that has a tokenizer has the one that
-// the adapter was trained with.
-func (c *Checkpoint) readTokenizer() error {
+// <bos> and <eos>, as in transformers' tokenization_gemma.py. They are in the folder that is given, if one is. An
+// adapter's folder that has a tokenizer has the one that the adapter was trained with.
+func (c *Checkpoint) readTokenizer(given string) error {
 	dir := c.Dir
-	if c.adapterDir != "" {
+	if given != "" {
+		var err error
+		if dir, err = snapshot(given); err != nil {
+			return fmt.Errorf("--tokenizer: %w", err)
+		}
+	} else if c.adapterDir != "" {
 		if _, err := os.Stat(filepath.Join(c.adapterDir, "tokenizer.json")); err == nil {
 			dir = c.adapterDir
 		}
 	}
 	var err error
 	if c.Tokenizer, err = readFile(dir, "tokenizer.json", maxTokenizer); errors.Is(err, fs.ErrNotExist) {
-		if _, err := os.Stat(filepath.Join(c.Dir, "tokenizer.model")); err == nil {
-			return fmt.Errorf("%s holds tokenizer.model but no tokenizer.json: expected tokenizer.json, as save_pretrained of transformers' tokenizers writes it", c.Dir)
+		if _, err := os.Stat(find(dir, "tokenizer.model")); err == nil {
+			return fmt.Errorf("%s holds tokenizer.model but no tokenizer.json: expected tokenizer.json, as save_pretrained of transformers' tokenizers writes it", dir)
 		}
-		return fmt.Errorf("%s holds no tokenizer.json: expected a Hugging Face checkpoint directory", c.Dir)
+		return fmt.Errorf("%s holds no tokenizer.json: expected --tokenizer DIR with the folder of the model that was trained on", dir)
 	}
 	if err != nil {
 		return err
 	}
+	c.TokenizerFile = find(dir, "tokenizer.json")
 	s, err := optional(dir, "tokenizer_config.json")
 	if err != nil {
 		return err

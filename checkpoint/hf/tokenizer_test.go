@@ -32,7 +32,7 @@ func TestReadTokenizer(t *testing.T) {
 				}
 			}
 			ck := Checkpoint{Dir: dir}
-			err := ck.readTokenizer()
+			err := ck.readTokenizer("")
 			if c.want != "" {
 				if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), dir) {
 					t.Errorf("error %v, expected one with %q and the folder", err, c.want)
@@ -51,7 +51,7 @@ func TestReadTokenizer(t *testing.T) {
 	if err := os.Truncate(filepath.Join(dir, file), maxTokenizer+1); err != nil {
 		t.Fatal(err)
 	}
-	if err := (&Checkpoint{Dir: dir}).readTokenizer(); err == nil || !strings.Contains(err.Error(), "expected at most 268435456") {
+	if err := (&Checkpoint{Dir: dir}).readTokenizer(""); err == nil || !strings.Contains(err.Error(), "expected at most 268435456") {
 		t.Errorf("a file of %d bytes: error %v", maxTokenizer+1, err)
 	}
 }

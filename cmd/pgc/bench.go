@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"runtime"
 
@@ -50,7 +49,7 @@ func (c *benchCmd) Run(ctx context.Context) error {
 		return usage{errors.New("--layers is given without --ablate, expected both")}
 	}
 	path := c.Model
-	if info, err := os.Stat(path); err == nil && info.IsDir() {
+	if build.IsCheckpoint(path) {
 		o, a, err := c.options()
 		if err != nil {
 			return err

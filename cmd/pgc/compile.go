@@ -17,6 +17,7 @@ import (
 // compileFlags are the flags that compile and run share.
 type compileFlags struct {
 	Adapter   []string `sep:"none" placeholder:"[NAME=]DIR" help:"A PEFT adapter (LoRA): its folder, or its name in the Hugging Face cache. It is merged into the checkpoint first, or with NAME= kept beside the model and chosen by a request's --adapter NAME. Repeat for several with names."`
+	Tokenizer string   `placeholder:"DIR" help:"The folder of the tokenizer, for a checkpoint without one, or its name in the Hugging Face cache."`
 	Weights   string   `default:"auto" help:"Storage of the matrices: auto (as in the checkpoint), ${stored}. Formats of 4 bits are the decoder's; all else is int8 then."`
 	Group     int      `default:"128" help:"Group size of int8 and int4, the values of a row that share a scale: 32, 64 or 128."`
 	Compute   string   `placeholder:"TYPES" help:"Arithmetic of matrix products besides f32: int8 (the default: quantizes activations where matrices are int8 or int4), bf16 (rounds activations to bf16 where matrices are bf16), int8,bf16 (both), or f32 (neither). A GPU has bf16 only."`
@@ -39,7 +40,7 @@ func (f *compileFlags) options() (build.Options, *debug.Session, error) {
 	if err != nil {
 		return build.Options{}, nil, err
 	}
-	o := build.Options{Storage: build.Storage{Weights: f.Weights, Group: f.Group, Compute: f.Compute, Keep: f.Keep, Search: f.Search}, Adapter: merged, Adapters: kept,
+	o := build.Options{Storage: build.Storage{Weights: f.Weights, Group: f.Group, Compute: f.Compute, Keep: f.Keep, Search: f.Search}, Adapter: merged, Adapters: kept, Tokenizer: f.Tokenizer,
 		Target: f.Target, CPU: f.CPU, KV: f.KV, MaxTokens: f.MaxTokens, Passes: a.Options, Progress: progress(), Note: note()}
 	return o, a, nil
 }
@@ -57,7 +58,7 @@ func note() func(note string) {
 
 type compileCmd struct {
 	compileFlags
-	Checkpoint string   `arg:"" help:"A Hugging Face checkpoint directory, or that of a PEFT adapter whose base is on this machine."`
+	Checkpoint string   `arg:"" help:"A Hugging Face checkpoint directory or its name in the Hugging Face cache (org/name), or those of a PEFT adapter whose base is on this machine."`
 	Output     string   `short:"o" required:"" placeholder:"FILE" help:"The executable to write."`
 	Emit       []string `placeholder:"STAGE" help:"Also write graph (before and after the passes), tile, llvm, asm or ptx: a file per kernel, in a folder per instruction set if there are several."`
 	EmitDir    string   `placeholder:"DIR" help:"Where --emit writes (default: the current folder)."`

@@ -21,7 +21,7 @@ import (
 
 type runCmd struct {
 	compileFlags
-	Checkpoint string   `arg:"" help:"A Hugging Face checkpoint directory, or that of a PEFT adapter whose base is on this machine."`
+	Checkpoint string   `arg:"" help:"A Hugging Face checkpoint directory or its name in the Hugging Face cache (org/name), or those of a PEFT adapter whose base is on this machine."`
 	Args       []string `arg:"" optional:"" passthrough:"" help:"Arguments of the executable."`
 }
 

@@ -29,6 +29,7 @@ type Options struct {
 	Target    string    // cpu (or ""), cuda or cpu,cuda
 	Adapter   string    // a PEFT adapter to merge before anything else: its folder; empty for none
 	Adapters  []hf.Kept // PEFT adapters to keep beside the model, chosen for every request
+	Tokenizer string    // the folder of the tokenizer; empty for the checkpoint's
 	CPU       string    // target names with commas between
 	KV        string    // storage of the KV cache: f32 or bf16; "" is f32 on CPUs and bf16 on GPUs
 	MaxTokens int       // 0 for the default
@@ -54,7 +55,7 @@ func (o Options) Open(dir string) (*hf.Checkpoint, error) {
 
 // Loading says how a checkpoint is loaded.
 func (o Options) Loading() hf.Options {
-	return hf.Options{Adapter: o.Adapter, Keep: o.Adapters, Wide: o.Weights == "f32"}
+	return hf.Options{Adapter: o.Adapter, Keep: o.Adapters, Tokenizer: o.Tokenizer, Wide: o.Weights == "f32"}
 }
 
 func (o Options) note(notes ...string) {

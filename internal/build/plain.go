@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"pgc/checkpoint/hf"
 	"pgc/checkpoint/random"
 	"pgc/ir"
 	"pgc/models"
@@ -42,6 +43,9 @@ func isELF(path string) bool {
 	return err == nil && string(magic[:]) == "\x7fELF"
 }
 
+// IsCheckpoint reports whether a path that a user gives is a checkpoint's folder or a model's name.
+func IsCheckpoint(path string) bool { return hf.IsCheckpoint(path) }
+
 // Plain returns the graph of a checkpoint directory, of an executable, or of the released size or config.json that pgc
 // random takes. layers, if not 0, is how many layers of the encoder and of the decoder to build.
 func Plain(path string, layers int, o Options) (*Graph, error) {
@@ -56,7 +60,7 @@ func Plain(path string, layers int, o Options) (*Graph, error) {
 	var cfg models.Config
 	var stored tensors
 	var adapters []models.Adapter
-	if err == nil && info.IsDir() {
+	if IsCheckpoint(path) {
 		c, err := o.Open(path)
 		if err != nil {
 			return nil, err

@@ -3,7 +3,6 @@ package build
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 	"regexp"
 
 	"pgc/checkpoint/hf"
@@ -26,7 +25,7 @@ type packed struct {
 // packTokenizer compiles tokenizer.json and looks up the special tokens of prompts. As in transformers' processor,
 // <bos> and <eos> are the tokenizer's; generation_config.json may name other tokens that end generation.
 func packTokenizer(c *hf.Checkpoint) (*packed, error) {
-	file := filepath.Join(c.Dir, "tokenizer.json")
+	file := c.TokenizerFile
 	compact, err := tokenizer.ParsePaliGemma(c.Tokenizer)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, errors.Unwrap(err))
@@ -83,6 +82,6 @@ func (p *packed) note(facts models.Facts) string {
 	if count == 0 {
 		return ""
 	}
-	return fmt.Sprintf("tokenizer.json has %d tokens (the first is %s, id %d) beyond the %d rows of the embedding: prompts with them are refused",
+	return fmt.Sprintf("the tokenizer has %d tokens (the first is %s, id %d) beyond the %d rows of the embedding: prompts with them are refused",
 		count, safetensors.Printable(p.Token(int32(first))), first, rows)
 }
