@@ -71,7 +71,7 @@ func TestBrokenAdapters(t *testing.T) {
 		{"linear", func(t *testing.T, d string) { os.Remove(filepath.Join(d, weights)) }, "$ holds adapter_config.json but no adapter_model.safetensors"},
 		{"linear", func(t *testing.T, d string) {
 			os.Rename(filepath.Join(d, weights), filepath.Join(d, "adapter_model.bin"))
-		}, "$ holds adapter_model.bin, a pickle, but no adapter_model.safetensors: expected safetensors (load it with PeftModel.from_pretrained and save_pretrained it)"},
+		}, "$/adapter_model.bin: it is no archive of torch.save (zip: not a valid zip file): truncated or another format"},
 		{"linear", retype("LOHA"), `$/adapter_config.json: peft_type is "LOHA", expected "LORA": ` + merge},
 		{"linear", retype("ADALORA"), `$/adapter_config.json: peft_type is "ADALORA", expected "LORA": ` + merge},
 		{"linear", retype("PROMPT_TUNING"), `$/adapter_config.json: peft_type is "PROMPT_TUNING", expected "LORA": it leaves no weights that could be merged: train a LoRA instead`},

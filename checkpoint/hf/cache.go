@@ -1,6 +1,7 @@
 package hf
 
 import (
+	"encoding/json"
 	"fmt"
 	"io/fs"
 	"os"
@@ -8,6 +9,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"pgc/runtime/input"
 )
 
 // hubName is the form of a model's name on the hub: org/name, or name alone.
@@ -74,20 +77,24 @@ func complete(dir string) bool {
 	if !has(configFile) || !has("tokenizer.json") {
 		return false
 	}
-	if has(singleFile) {
+	if has(singleFile, pickleFile) {
 		return true
 	}
-	s, err := readJSON(dir, indexFile, maxIndex)
-	var places map[string]string
-	if err != nil || !s.Get("weight_map", &places, "") {
-		return false
-	}
-	for _, name := range places {
-		if !has(name) {
-			return false
+	for _, name := range []string{singleFile, pickleFile} {
+		text, err := input.ReadFile(filepath.Join(dir, name+indexOf), maxIndex)
+		var index struct {
+			Places map[string]string `json:"weight_map"`
 		}
+		if err != nil || json.Unmarshal(text, &index) != nil {
+			continue
+		}
+		whole := true
+		for _, shard := range index.Places {
+			whole = whole && has(shard)
+		}
+		return whole
 	}
-	return true
+	return false
 }
 
 // find returns the path of a file of a checkpoint: in dir, or in the only one of the snapshots beside it that has it, or

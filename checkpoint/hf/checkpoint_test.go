@@ -131,8 +131,8 @@ func TestBroken(t *testing.T) {
 		{false, remove("model.safetensors"), "$ holds neither model.safetensors nor model.safetensors.index.json"},
 		{false, func(t *testing.T, d string) {
 			remove("model.safetensors")(t, d)
-			write("pytorch_model.bin", "x")(t, d)
-		}, "$ holds pytorch_model.bin but no model.safetensors: expected safetensors (load and save_pretrained it with transformers)"},
+			write("pytorch_model.bin", "not a pickle")(t, d)
+		}, "$/pytorch_model.bin: it is no archive of torch.save (zip: not a valid zip file): truncated or another format"},
 		{false, func(t *testing.T, d string) {
 			remove("config.json")(t, d)
 			os.Symlink("../../blobs/0123", filepath.Join(d, "config.json"))

@@ -1,6 +1,7 @@
 package hf
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -99,7 +100,7 @@ func (c *Checkpoint) prefix(weights map[string]bool) (string, error) {
 		}
 	}
 	best := ""
-	for _, p := range slices.SortedFunc(maps.Keys(found), func(a, b string) int { return len(a) - len(b) }) {
+	for _, p := range slices.SortedFunc(maps.Keys(found), func(a, b string) int { return cmp.Or(len(a)-len(b), strings.Compare(a, b)) }) {
 		if len(found[p]) > len(found[best]) {
 			best = p
 		}

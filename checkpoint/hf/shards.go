@@ -8,46 +8,49 @@ import (
 	"os"
 	"path/filepath"
 	"sort"
-	"strings"
 
+	"pgc/checkpoint/pickle"
 	"pgc/models/config"
 	"pgc/runtime/safetensors"
 )
 
 const (
 	singleFile = "model.safetensors"
-	indexFile  = singleFile + ".index.json"
+	pickleFile = "pytorch_model.bin"
+	indexOf    = ".index.json"
 )
 
-// open maps model.safetensors or, without one, the shards of its index.
+// open maps the weights: as transformers prefers them, model.safetensors, the shards of its index, pytorch_model.bin or
+// the shards of that one's.
 func (c *Checkpoint) open() error {
-	if _, err := os.Lstat(find(c.Dir, singleFile)); err == nil {
-		_, err := c.add(singleFile)
-		return err
-	}
-	s, err := readJSON(c.Dir, indexFile, maxIndex)
-	if errors.Is(err, fs.ErrNotExist) {
-		if others, _ := filepath.Glob(filepath.Join(c.Dir, "pytorch_model*.bin*")); len(others) > 0 {
-			return fmt.Errorf("%s holds %s but no %s: expected safetensors (load and save_pretrained it with transformers)", c.Dir, filepath.Base(others[0]), singleFile)
+	for _, name := range []string{singleFile, pickleFile} {
+		if _, err := os.Lstat(find(c.Dir, name)); err == nil {
+			_, err := c.add(name)
+			return err
 		}
-		return fmt.Errorf("%s holds neither %s nor %s", c.Dir, singleFile, indexFile)
+		s, err := readJSON(c.Dir, name+indexOf, maxIndex)
+		if err == nil {
+			return c.openShards(s, name)
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 	}
-	if err != nil {
-		return err
-	}
-	return c.openShards(s)
+	return fmt.Errorf("%s holds neither %s nor %s", c.Dir, singleFile, singleFile+indexOf)
 }
 
-// openShards maps the files that the index names and checks that each holds exactly the tensors the index puts there.
-func (c *Checkpoint) openShards(s *config.Section) error {
+// openShards maps the files that the index of a file names and checks that each holds exactly the tensors the index puts
+// there.
+func (c *Checkpoint) openShards(s *config.Section, of string) error {
+	kind, indexFile := filepath.Ext(of), of+indexOf
 	var places map[string]string
 	if !s.Get("weight_map", &places, "an object of file names") || len(places) == 0 {
 		return fmt.Errorf("%s: weight_map is not an object of file names", s.File())
 	}
 	keys := map[string][]string{} // by shard
 	for key, name := range places {
-		if name != filepath.Base(name) || !strings.HasSuffix(name, ".safetensors") {
-			return fmt.Errorf("%s: tensor %s lies in %.80q, expected the name of a safetensors file", s.File(), safetensors.Printable(key), name)
+		if name != filepath.Base(name) || filepath.Ext(name) != kind {
+			return fmt.Errorf("%s: tensor %s lies in %.80q, expected the name of a %s file", s.File(), safetensors.Printable(key), name, kind[1:])
 		}
 		keys[name] = append(keys[name], key)
 	}
@@ -74,13 +77,16 @@ func (c *Checkpoint) openShards(s *config.Section) error {
 		for _, key := range f.Names() {
 			t, _ := f.Tensor(key)
 			total += int64(len(t.Data))
+			if places[key] == "" && kind == ".bin" { // torch.save keeps aliases that the index does not list
+				continue
+			}
 			if places[key] != name {
 				return fmt.Errorf("%s: tensor %s is not placed here by %s", f.Path, safetensors.Printable(key), indexFile)
 			}
 		}
 	}
 	meta, _ := s.Section("metadata")
-	if meta.Has("total_size") {
+	if meta.Has("total_size") && kind != ".bin" {
 		var size json.Number
 		if meta.Get("total_size", &size, "a number of bytes") && string(size) != fmt.Sprint(total) {
 			meta.Fail("total_size", "is %s, but the tensors of the shards have %d bytes", meta.Show("total_size"), total)
@@ -92,7 +98,11 @@ func (c *Checkpoint) openShards(s *config.Section) error {
 // add maps a file.
 func (c *Checkpoint) add(name string) (*safetensors.File, error) {
 	path := find(c.Dir, name)
-	f, err := safetensors.Open(path)
+	open := safetensors.Open
+	if filepath.Ext(name) == ".bin" {
+		open = pickle.Open
+	}
+	f, err := open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if target, linkErr := os.Readlink(path); linkErr == nil {
 			return nil, fmt.Errorf("%s points to %s, which is missing: the download is not complete", path, target)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/dlclark/regexp2"
 
+	"pgc/checkpoint/pickle"
 	"pgc/models/config"
 	"pgc/runtime/safetensors"
 )
@@ -71,9 +72,9 @@ func Open(dir string) (*Adapter, error) {
 	a.noteQuantized()
 	a.file, err = safetensors.Open(filepath.Join(dir, weightsFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		if _, err := os.Stat(filepath.Join(dir, pickleFile)); err == nil {
-			return nil, fmt.Errorf("%s holds %s, a pickle, but no %s: expected safetensors (load it with PeftModel.from_pretrained and save_pretrained it)", dir, pickleFile, weightsFile)
-		}
+		a.file, err = pickle.Open(filepath.Join(dir, pickleFile))
+	}
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s holds %s but no %s", dir, ConfigFile, weightsFile)
 	}
 	return a, err

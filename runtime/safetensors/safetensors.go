@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math"
 	"os"
+	"slices"
 
 	"github.com/x448/float16"
 	"golang.org/x/sys/unix"
@@ -72,7 +74,18 @@ type File struct {
 }
 
 // Open maps a file and checks its header. Errors are one line and name the file and the tensor.
-func Open(path string) (*File, error) {
+func Open(path string) (*File, error) { return open(path, "a safetensors file", parse) }
+
+// Map maps a file of another format, whose tensors find finds in its bytes. Errors of find continue a sentence that begins
+// with the file's name.
+func Map(path, format string, find func(data []byte) (map[string]Tensor, error)) (*File, error) {
+	return open(path, format, func(data []byte) (*File, error) {
+		tensors, err := find(data)
+		return &File{tensors: tensors, names: slices.Sorted(maps.Keys(tensors))}, err
+	})
+}
+
+func open(path, format string, parse func(data []byte) (*File, error)) (*File, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
@@ -84,7 +97,7 @@ func Open(path string) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	file, err := mapFile(f)
+	file, err := mapFile(f, format, parse)
 	if err != nil {
 		f.Close()
 	}
@@ -92,14 +105,14 @@ func Open(path string) (*File, error) {
 }
 
 // mapFile maps an open file, which Close closes.
-func mapFile(f *os.File) (*File, error) {
+func mapFile(f *os.File, format string, parse func(data []byte) (*File, error)) (*File, error) {
 	path := f.Name()
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err
 	}
 	if info.Size() < 8 || info.Size() != int64(int(info.Size())) {
-		return nil, fmt.Errorf("%s: it has %d bytes, expected a safetensors file of at least 8", path, info.Size())
+		return nil, fmt.Errorf("%s: it has %d bytes, expected %s of at least 8", path, info.Size(), format)
 	}
 	data, err := unix.Mmap(int(f.Fd()), 0, int(info.Size()), unix.PROT_READ, unix.MAP_PRIVATE)
 	if err != nil {
@@ -151,6 +164,9 @@ func (f *File) advise(name string, from, to int64, advice int) {
 		return
 	}
 	start := int64(cap(f.mapped) - cap(t.Data))
+	if start < 0 { // a copy
+		return
+	}
 	lo, hi := (start+from)/page*page, (start+to)/page*page
 	if hi > lo {
 		unix.Madvise(f.mapped[lo:hi], advice) // a failure costs only memory or time

@@ -1,0 +1,166 @@
+package pickle
+
+import (
+	"archive/zip"
+	"bytes"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgc/runtime/safetensors"
+)
+
+// TestTensors compares files of torch.save with the same tensors in a safetensors file.
+func TestTensors(t *testing.T) {
+	want, err := safetensors.Open("testdata/tensors.safetensors")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer want.Close()
+	for file, prefix := range map[string]string{"state.bin": "", "protocol4.bin": "", "nested.bin": "state_dict.model."} {
+		f, err := Open(filepath.Join("testdata", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if len(f.Names()) != len(want.Names()) {
+			t.Errorf("%s has the tensors %q, expected %q", file, f.Names(), want.Names())
+		}
+		for _, name := range want.Names() {
+			a, _ := f.Tensor(prefix + name)
+			b, _ := want.Tensor(name)
+			if a.DType != b.DType || !slices.Equal(a.Shape, b.Shape) || !bytes.Equal(a.Data, b.Data) {
+				t.Errorf("%s: %s is %s %v, expected %s %v with the same bytes", file, name, a.DType, a.Shape, b.DType, b.Shape)
+			}
+			f.Prefetch(prefix+name, 0, int64(len(a.Data)))
+			f.Evict(prefix+name, 0, int64(len(a.Data)))
+			if !bytes.Equal(a.Data, b.Data) {
+				t.Errorf("%s: %s has lost its bytes", file, name)
+			}
+		}
+	}
+}
+
+// archived writes an archive with a pickle and a storage of 16 bytes.
+func archived(t *testing.T, code string, method uint16) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "x.bin")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	z := zip.NewWriter(f)
+	for name, text := range map[string]string{"data.pkl": code, "data/0": strings.Repeat("x", 16)} {
+		w, err := z.CreateHeader(&zip.FileHeader{Name: "archive/" + name, Method: method})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write([]byte(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// short is a string of a pickle.
+func short(s string) string { return "\x8c" + string(rune(len(s))) + s }
+
+// stored is the persistent id of the storage, with so many elements of float32.
+func stored(n byte) string {
+	return "(" + short("storage") + "ctorch\nFloatStorage\n" + short("0") + short("cpu") + "K" + string(rune(n)) + "tQ"
+}
+
+// TestRefused holds what is refused to its words. Of names that are no tensor's nothing is ever called.
+func TestRefused(t *testing.T) {
+	const wants = ", which weights do not need: refused, nothing was executed (expected a state_dict of tensors alone, or safetensors)"
+	tensor := func(rest string) string {
+		return "\x80\x02}" + short("w") + "ctorch._utils\n_rebuild_tensor_v2\n(" + rest + "\x89}tRs."
+	}
+	for _, c := range []struct{ code, want string }{
+		{"\x80\x02cos\nsystem\n" + short("touch harm") + "\x85R.", "its pickle wants os.system" + wants},
+		{"\x80\x04" + short("builtins") + short("eval") + "\x93" + short("1") + "\x85R.", "its pickle wants builtins.eval" + wants},
+		{"\x80\x02ctorch\nload\n.", "its pickle wants torch.load" + wants},
+		{"\x80\x02ctorch._utils\n_rebuild_tensor_v3\n.", "its pickle wants torch._utils._rebuild_tensor_v3" + wants},
+		{"\x80\x02c__torch__.a\nFloatStorage\n.", "its pickle wants __torch__.a.FloatStorage" + wants},
+		{"\x80\x02ctorch\nFloatStorage\n)R.", "its pickle calls torch.FloatStorage with 0 arguments, which weights do not need"},
+		{"\x80\x02(cos\nsystem\no.", "its pickle wants os.system" + wants},
+		{"\x80\x02(S'x'\nios\nsystem\n.", "the pickle has the opcode 0x53, which dictionaries of tensors do not need"},
+		{"\x80\x02\x82\x01.", "the pickle has the opcode 0x82, which dictionaries of tensors do not need"},
+		{"\x80\x02)" + short("x") + "b.", "the pickle sets attributes of an object, expected dictionaries of tensors"},
+		{"\x80\x02K\x01)R.", "the pickle calls what is no function"},
+		{"\x80\x06.", "the pickle has protocol 6, expected at most 5"},
+		{"\x80\x02}", "the pickle ends too early: truncated"},
+		{"\x80\x02.", "the pickle ends too early: truncated"},
+		{"\x80\x02s.", "the pickle ends too early: truncated"},
+		{"\x80\x02h\x05.", "the pickle reads what it has not kept"},
+		{"\x80\x02X\xff\xff\xff\xff.", "the pickle ends too early: truncated"},
+		{"\x80\x02\x8a\xff", "the pickle has a number beyond 64 bits"},
+		{"\x80\x02K\x01K\x02a.", "the pickle adds items to what is no list or dictionary"},
+		{"\x80\x02K\x01.", "it holds no dictionary of tensors: expected a state_dict"},
+		{"\x80\x02K\x01Q.", "its pickle has a persistent id that is no storage"},
+		{"\x80\x02" + stored(5) + ".", "its storage 0 claims 5 elements of F32, but has 16 bytes"},
+		{tensor(stored(4) + "K\x00K\x05\x85K\x01\x85"), "its pickle has a tensor of shape [5] and strides [1] at 0, beyond its storage of 4 elements"},
+		{tensor(stored(4) + "K\x02K\x03\x85K\x01\x85"), "its pickle has a tensor of shape [3] and strides [1] at 2, beyond its storage of 4 elements"},
+		{tensor(stored(4) + "\x8a\x07\xff\xff\xff\xff\xff\xff\x7fK\x01\x85K\x01\x85"), "its pickle has a tensor of shape [1] and strides [1] at 36028797018963967, beyond its storage of 4 elements"},
+		{tensor(stored(4) + "K\x00J\xff\xff\xff\x7fJ\xff\xff\xff\x7fJ\xff\xff\xff\x7f\x87K\x00K\x00K\x00\x87"), "its pickle has a tensor of shape [2147483647 2147483647 2147483647] and strides [0 0 0] at 0, beyond its storage of 4 elements"},
+		{tensor(stored(4) + "K\x00J\xff\xff\xff\xff\x85K\x01\x85"), "its pickle has a tensor without storage, offset, shape or strides"},
+		{"\x80\x02}q\x00" + strings.Repeat(short("x")+"h\x00s", 1) + ".", "its dictionaries have more entries than any model"},
+		{strings.Repeat("(", maxStack+2) + ".", "the pickle is too deep to be a dictionary of tensors"},
+	} {
+		path := archived(t, c.code, zip.Store)
+		f, err := Open(path)
+		if err == nil {
+			f.Close()
+			t.Errorf("%q is read, want %s", c.code, c.want)
+		} else if got := strings.TrimPrefix(err.Error(), path+": "); got != c.want {
+			t.Errorf("%.80q\nerror  %s\nwanted %s", c.code, got, c.want)
+		}
+	}
+	for file, want := range map[string]string{
+		"legacy.bin":    "it is in the format that torch had before 1.6 (_use_new_zipfile_serialization=False): expected safetensors (load it with transformers and save_pretrained it)",
+		"arguments.bin": "its pickle wants argparse.Namespace" + wants,
+		"module.bin":    "its pickle wants torch.nn.modules.linear.Linear" + wants,
+	} {
+		if _, err := Open(filepath.Join("testdata", file)); err == nil || err.Error() != "testdata/"+file+": "+want {
+			t.Errorf("%s: error %v, wanted %s", file, err, want)
+		}
+	}
+	if _, err := Open(archived(t, "}.", zip.Deflate)); err == nil || !strings.HasSuffix(err.Error(), "data.pkl in its archive is compressed, expected it as torch.save stores it") {
+		t.Errorf("a compressed archive: error %v", err)
+	}
+	if _, err := os.Stat("harm"); err == nil {
+		t.Error("a pickle was executed")
+	}
+}
+
+// FuzzParse alters archives: each is read or refused, in bounded time and memory.
+func FuzzParse(f *testing.F) {
+	for _, name := range []string{"state.bin", "nested.bin", "protocol4.bin", "arguments.bin"} {
+		data, err := os.ReadFile(filepath.Join("testdata", name))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		tensors, err := parse(data)
+		if err != nil && strings.Contains(err.Error(), "\n") {
+			t.Errorf("the error %q is no line", err)
+		}
+		for name, x := range tensors {
+			n := x.DType.Bytes()
+			for _, d := range x.Shape {
+				n *= d
+			}
+			if err == nil && n != len(x.Data) {
+				t.Errorf("%s of %s %v has %d bytes", name, x.DType, x.Shape, len(x.Data))
+			}
+		}
+	})
+}
