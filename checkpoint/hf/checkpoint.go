@@ -9,12 +9,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"slices"
 	"sort"
 	"strings"
 
 	"pgc/checkpoint/lazy"
 	"pgc/checkpoint/peft"
+	"pgc/checkpoint/quantized"
 	"pgc/ir"
 	"pgc/models"
 	"pgc/models/config"
@@ -48,6 +50,8 @@ type Checkpoint struct {
 	made          map[string]Tensor // of kept adapters, by name
 	files         []*safetensors.File
 	tensors       map[string]located // by canonical name
+	quantized     quantized.Reader   // of weights in fewer bits; nil where config.json says nothing of them
+	used          map[string]bool    // tensors that those are made of
 }
 
 // Tensor is a tensor of a checkpoint. Its data lies in a file, or Read fills to with its bytes from a position on.
@@ -132,6 +136,7 @@ func (c *Checkpoint) readConfig() error {
 	if c.Model, c.Config, err = registry.Read(s); err != nil {
 		return err
 	}
+	c.quantized = quantized.Of(s)
 	return c.take(s)
 }
 
@@ -159,6 +164,7 @@ func (c *Checkpoint) validate() error {
 		return err
 	}
 	declared := map[string]bool{}
+	c.used = map[string]bool{}
 	for _, w := range c.Weights {
 		declared[w.Name] = true
 		if err := c.fits(w); err != nil {
@@ -167,7 +173,7 @@ func (c *Checkpoint) validate() error {
 	}
 	var unknown []string
 	for key, t := range c.tensors {
-		if !declared[key] && !c.Model.Ignored(key) {
+		if !declared[key] && !c.used[key] && !c.Model.Ignored(key) {
 			unknown = append(unknown, safetensors.Printable(t.stored.Name))
 		}
 	}
@@ -177,6 +183,9 @@ func (c *Checkpoint) validate() error {
 			return fmt.Errorf("%s: tensor %s is an adapter's among the base's: expected the adapter in a folder of its own (--adapter DIR) or merged (merge_and_unload)", c.Dir, unknown[i])
 		}
 		return fmt.Errorf("%s: tensor %s is not part of a %s model", c.Dir, unknown[0], c.Config.Facts().TextModelType)
+	}
+	if c.quantized != nil && len(c.used) == 0 {
+		c.Notes = append(c.Notes, fmt.Sprintf("%s: quantization_config is passed over, as all weights are floats", filepath.Join(c.Dir, configFile)))
 	}
 	if head = c.tensors[c.Model.Head]; hasHead && sameData(head, c.tensors[c.Model.Embedding]) {
 		c.Config = c.Config.Tied(true)
@@ -207,6 +216,9 @@ func (c *Checkpoint) head() (located, bool, error) {
 // fits checks that a tensor is there, with the shape that the graph declares and in a type of floats, and makes it one
 // of the model's.
 func (c *Checkpoint) fits(w models.Weight) error {
+	if done, err := c.dequantized(w); done || err != nil {
+		return err
+	}
 	t, ok := c.tensors[w.Name]
 	if !ok {
 		return fmt.Errorf("%s: tensor %s is missing, expected shape %v", c.Dir, w.Name, w.Shape)
@@ -223,6 +235,32 @@ func (c *Checkpoint) fits(w models.Weight) error {
 	}
 	c.tensors[w.Name] = t
 	return nil
+}
+
+// dequantized makes a weight of those that a quantized save has for it. done is false where it is stored as it is.
+func (c *Checkpoint) dequantized(w models.Weight) (done bool, err error) {
+	if c.quantized == nil {
+		return false, nil
+	}
+	q, err := c.quantized(w.Name, w.Shape, func(name string) (safetensors.Tensor, bool) {
+		t, ok := c.tensors[name]
+		return t.stored, ok
+	})
+	if err != nil {
+		return false, fmt.Errorf("%s: %w", c.Dir, err)
+	}
+	if q == nil {
+		return false, nil
+	}
+	t := c.tensors[q.From]
+	if t.Tensor = q.Tensor; !slices.Equal(t.Shape, w.Shape) {
+		return false, fmt.Errorf("%s: tensor %s has shape %v, config.json asks for %v", t.file.Path, t.stored.Name, t.Shape, w.Shape)
+	}
+	c.tensors[w.Name] = t
+	for _, name := range q.Used {
+		c.used[name] = true
+	}
+	return true, nil
 }
 
 // sameData reports whether a head is the embedding stored twice. Another head differs within the first bytes.

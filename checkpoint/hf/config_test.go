@@ -39,7 +39,6 @@ func TestConfigErrors(t *testing.T) {
 		`{"model_type":"paligemma","text_config":{"hidden_size":64},"projection_dim":32}`:                                         "projection_dim is 32, but text_config.hidden_size is 64",
 		`{"model_type":"paligemma","text_config":{"eos_token_id":[]}}`:                                                            "text_config.eos_token_id is [], expected token ids",
 		`{"model_type":"paligemma","text_config":{"eos_token_id":[1,-7]}}`:                                                        "text_config.eos_token_id is [1,-7], expected token ids",
-		`{"model_type":"paligemma","quantization_config":{"load_in_4bit":true}}`:                                                  "quantization_config is set: expected a checkpoint of float weights",
 		`{"model_type":"paligemma","vision_config":{"hidden_size":10,"num_attention_heads":3}}`:                                   "vision_config.hidden_size is 10, expected a multiple",
 		`{"model_type":"paligemma","vision_config":7}`:                                                                            "vision_config is not an object",
 		`{"model_type":"paligemma","text_config":{"model_type":"gemma2","num_hidden_layers":2,"layer_types":["full_attention"]}}`: "layer_types is not a list of 2 names",

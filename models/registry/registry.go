@@ -30,9 +30,7 @@ func Read(s *config.Section) (*models.Model, models.Config, error) {
 		s.Fail("model_type", "is %.80q, expected %s", kind, strings.Join(types, " or "))
 		return nil, nil, s.Err()
 	}
-	if s.Has("quantization_config") {
-		s.Fail("quantization_config", "is set: expected a checkpoint of float weights")
-	}
+	s.Has("quantization_config") // says how weights are stored, which is not the model's to read
 	c := All[i].Read(s)
 	return All[i], c, s.Err()
 }

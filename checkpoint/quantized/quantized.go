@@ -1,0 +1,71 @@
+// Package quantized reads the weights of quantized saves as floats, in the arithmetic of the tool that wrote them, element
+// by element when they are read.
+package quantized
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"pgc/checkpoint/lazy"
+	"pgc/models/config"
+	"pgc/runtime/safetensors"
+)
+
+// Get returns a stored tensor by canonical name.
+type Get func(name string) (safetensors.Tensor, bool)
+
+// Weight is a weight that a save has in fewer bits.
+type Weight struct {
+	lazy.Tensor
+	From string   // the tensor that has its bits
+	Used []string // all tensors that it is made of
+}
+
+// Reader finds a weight among the tensors of a save; it returns nil where the weight is stored as it is. An error names the
+// tensor and continues a sentence that begins with the checkpoint.
+type Reader func(name string, shape []int, get Get) (*Weight, error)
+
+// readers are the methods that are read, by quantization_config.quant_method of config.json.
+var readers = map[string]func(s *config.Section) Reader{
+	"bitsandbytes": func(*config.Section) Reader { return bitsandbytes },
+}
+
+// Dequantize says how weights become floats.
+const Dequantize = "expected float weights (model.dequantize() and save_pretrained with transformers)"
+
+// Of returns the reader that a configuration's quantization_config asks for, or nil without one. An error stays in the
+// section.
+func Of(s *config.Section) Reader {
+	q, ok := s.Section("quantization_config")
+	if !ok {
+		return nil
+	}
+	method := q.String("quant_method", "")
+	if method == "" && (q.Bool("load_in_4bit", false) || q.Bool("load_in_8bit", false)) {
+		method = "bitsandbytes" // as transformers wrote it before it named methods
+	}
+	read := readers[method]
+	if read == nil {
+		q.Fail("quant_method", "is %.80q, which is not read: %s or one of %s", method, Dequantize, strings.Join(slices.Sorted(maps.Keys(readers)), ", "))
+		return nil
+	}
+	return read(q)
+}
+
+// floats returns a small tensor of so many floats.
+func floats(get Get, name string, want int) ([]float32, error) {
+	t, ok := get(name)
+	if !ok {
+		return nil, fmt.Errorf("tensor %s is missing, without which a quantized weight cannot be read", name)
+	}
+	v, err := t.Float32s()
+	if err == nil && len(v) != want {
+		err = fmt.Errorf("tensor %s has %d elements, expected %d", safetensors.Printable(t.Name), len(v), want)
+	}
+	return v, err
+}
+
+// count is the number of elements of a shape.
+func count(shape []int) int { return lazy.Tensor{Shape: shape}.Elements() }

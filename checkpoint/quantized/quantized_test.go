@@ -1,0 +1,157 @@
+package quantized
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"pgc/models/config"
+	"pgc/runtime/safetensors"
+)
+
+// layer is a file of golden/gen/quantized.py.
+type layer struct {
+	read    Reader
+	tensors map[string]safetensors.Tensor
+	want    safetensors.Tensor
+}
+
+func open(t *testing.T, path string) layer {
+	t.Helper()
+	f, err := safetensors.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	s, err := config.Parse("config.json", []byte(f.Metadata["config"]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := layer{read: Of(s), tensors: map[string]safetensors.Tensor{}}
+	if s.Err() != nil {
+		t.Fatal(s.Err())
+	}
+	for _, name := range f.Names() {
+		l.tensors["layer."+name], _ = f.Tensor(name)
+	}
+	l.want = l.tensors["layer.dequantized"]
+	delete(l.tensors, "layer.dequantized")
+	return l
+}
+
+func (l layer) weight(tensors map[string]safetensors.Tensor) (*Weight, error) {
+	return l.read("layer.weight", l.want.Shape, func(name string) (safetensors.Tensor, bool) {
+		t, ok := tensors[name]
+		return t, ok
+	})
+}
+
+// TestFormats compares every format with what its tool makes of it, bit by bit.
+func TestFormats(t *testing.T) {
+	files, _ := filepath.Glob("testdata/*.safetensors")
+	if len(files) == 0 {
+		t.Fatal("no files")
+	}
+	for _, path := range files {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			l := open(t, path)
+			w, err := l.weight(l.tensors)
+			if err != nil {
+				t.Fatal(err)
+			}
+			used := map[string]bool{}
+			for _, name := range w.Used {
+				used[name] = true
+			}
+			for name := range l.tensors {
+				if !used[name] {
+					t.Errorf("%s is not used", name)
+				}
+			}
+			if got := strings.ToUpper(w.DType.String()); got != string(l.want.DType) {
+				t.Fatalf("it is %s, the tool's is %s", got, l.want.DType)
+			}
+			whole, parts := make([]byte, len(l.want.Data)), make([]byte, len(l.want.Data))
+			w.Read(whole, 0)
+			if !bytes.Equal(whole, l.want.Data) {
+				at := 0
+				for whole[at] == l.want.Data[at] {
+					at++
+				}
+				t.Errorf("element %d differs from the tool's", at/w.DType.Bytes())
+			}
+			for at := 0; at < len(parts); at += 37 {
+				w.Read(parts[at:min(len(parts), at+37)], int64(at))
+			}
+			if !bytes.Equal(whole, parts) {
+				t.Error("read in parts it differs")
+			}
+		})
+	}
+}
+
+// TestPlain: a weight without tensors of a format is none of it.
+func TestPlain(t *testing.T) {
+	l := open(t, "testdata/llm-int8.safetensors")
+	if w, err := l.weight(map[string]safetensors.Tensor{"layer.weight": l.want}); w != nil || err != nil {
+		t.Errorf("%v, error %v", w, err)
+	}
+}
+
+// TestBroken damages a layer's tensors and holds every error to its words.
+func TestBroken(t *testing.T) {
+	cut := func(name string) func(map[string]safetensors.Tensor) {
+		return func(m map[string]safetensors.Tensor) {
+			x := m[name]
+			x.Data = x.Data[:len(x.Data)/2]
+			m[name] = x
+		}
+	}
+	drop := func(name string) func(map[string]safetensors.Tensor) {
+		return func(m map[string]safetensors.Tensor) { delete(m, name) }
+	}
+	describe := func(text string) func(map[string]safetensors.Tensor) {
+		return func(m map[string]safetensors.Tensor) {
+			const name = "layer.weight.quant_state.bitsandbytes__nf4"
+			x := m[name]
+			x.Data = []byte(text)
+			m[name] = x
+		}
+	}
+	for _, c := range []struct {
+		file   string
+		damage func(map[string]safetensors.Tensor)
+		want   string
+	}{
+		{"nf4-nested", cut("layer.weight"), "tensor weight has 960 bytes, expected 1920 for 4 bits of shape [48 80]"},
+		{"nf4-nested", cut("layer.weight.absmax"), "tensor weight.absmax has 30 scales of 8 bits in blocks of 256, expected 60"},
+		{"nf4-plain", cut("layer.weight.absmax"), "tensor weight.absmax has 1 elements, expected 2"},
+		{"nf4-nested", cut("layer.weight.nested_quant_map"), "tensor weight.nested_quant_map has 128 elements, expected 256"},
+		{"nf4-nested", drop("layer.weight.nested_absmax"), "tensor layer.weight.nested_absmax is missing, without which a quantized weight cannot be read"},
+		{"nf4-nested", drop("layer.weight.quant_state.bitsandbytes__nf4"), "tensor weight has no quant_state.bitsandbytes__nf4 or __fp4 beside it"},
+		{"nf4-nested", drop("layer.weight"), "tensor layer.weight.absmax stands beside no weight"},
+		{"nf4-nested", describe("["), "tensor weight.quant_state.bitsandbytes__nf4 is no JSON: unexpected end of JSON input"},
+		{"nf4-nested", describe(`{"blocksize":0,"dtype":"bfloat16"}`), `the quant_state of tensor weight has blocksize 0 and dtype "bfloat16", expected blocks of float32, bfloat16 or float16`},
+		{"nf4-nested", describe(`{"blocksize":64,"dtype":"bfloat16","shape":[1,2]}`), "the quant_state of tensor weight has shape [1 2], config.json asks for [48 80]"},
+		{"llm-int8", drop("layer.weight"), "tensor SCB of LLM.int8 stands beside no matrix of int8"},
+		{"llm-int8", cut("layer.SCB"), "tensor SCB has 12 elements, expected 24"},
+	} {
+		l := open(t, fmt.Sprintf("testdata/%s.safetensors", c.file))
+		damaged := maps.Clone(l.tensors)
+		c.damage(damaged)
+		if _, err := l.weight(damaged); err == nil || err.Error() != c.want {
+			t.Errorf("error  %v\nwanted %s", err, c.want)
+		}
+	}
+	s, err := config.Parse("config.json", []byte(`{"quantization_config": {"quant_method": "hqq"}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	Of(s)
+	if want := `config.json: quantization_config.quant_method is "hqq", which is not read: expected float weights (model.dequantize() and save_pretrained with transformers) or one of `; s.Err() == nil || !strings.HasPrefix(s.Err().Error(), want) {
+		t.Errorf("error %v, wanted %s", s.Err(), want)
+	}
+}
