@@ -128,7 +128,7 @@ func (c *Checkpoint) Close() {
 func (c *Checkpoint) readConfig() error {
 	s, err := readJSON(c.Dir, configFile, maxConfig)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s holds no config.json: expected a Hugging Face checkpoint directory", c.Dir)
+		return without(c.Dir, "no "+configFile)
 	}
 	if err != nil {
 		return err

@@ -128,7 +128,7 @@ func TestBroken(t *testing.T) {
 		{false, func(t *testing.T, d string) { os.RemoveAll(d); save(t, d, "") }, "$ is not a checkpoint directory"},
 		{false, remove("config.json"), "$ holds no config.json: expected a Hugging Face checkpoint directory"},
 		{false, remove("tokenizer.json"), "$ holds no tokenizer.json: expected --tokenizer DIR with the folder of the model that was trained on"},
-		{false, remove("model.safetensors"), "$ holds neither model.safetensors nor model.safetensors.index.json"},
+		{false, remove("model.safetensors"), "$ holds neither model.safetensors nor model.safetensors.index.json: expected a Hugging Face checkpoint directory"},
 		{false, func(t *testing.T, d string) {
 			remove("model.safetensors")(t, d)
 			write("pytorch_model.bin", "not a pickle")(t, d)

@@ -36,7 +36,11 @@ func readFile(dir, name string, limit int64) ([]byte, error) {
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s is not a regular file", path)
 	}
-	return input.ReadFile(path, limit)
+	text, err := input.ReadFile(path, limit)
+	if err == nil {
+		err = lfs(path, text)
+	}
+	return text, err
 }
 
 // readJSON reads a file that holds one JSON object.

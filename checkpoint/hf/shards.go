@@ -36,7 +36,7 @@ func (c *Checkpoint) open() error {
 			return err
 		}
 	}
-	return fmt.Errorf("%s holds neither %s nor %s", c.Dir, singleFile, singleFile+indexOf)
+	return without(c.Dir, fmt.Sprintf("neither %s nor %s", singleFile, singleFile+indexOf))
 }
 
 // openShards maps the files that the index of a file names and checks that each holds exactly the tensors the index puts
@@ -98,6 +98,9 @@ func (c *Checkpoint) openShards(s *config.Section, of string) error {
 // add maps a file.
 func (c *Checkpoint) add(name string) (*safetensors.File, error) {
 	path := find(c.Dir, name)
+	if err := lfs(path, beginning(path)); err != nil {
+		return nil, err
+	}
 	open := safetensors.Open
 	if filepath.Ext(name) == ".bin" {
 		open = pickle.Open

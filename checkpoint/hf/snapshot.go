@@ -30,6 +30,9 @@ func snapshot(dir string) (string, error) {
 		return "", fmt.Errorf("no checkpoint at %s: %w", dir, errors.Unwrap(err))
 	}
 	if !info.IsDir() {
+		if what, step, ok := kindOf(filepath.Dir(dir), filepath.Base(dir)); ok {
+			return "", fmt.Errorf("%s is a file (%s), not a checkpoint directory: %s", dir, what, step)
+		}
 		return "", fmt.Errorf("%s is not a checkpoint directory", dir)
 	}
 	if _, err := os.Lstat(filepath.Join(dir, configFile)); err == nil {

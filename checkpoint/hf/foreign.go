@@ -1,0 +1,105 @@
+package hf
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// foreign are weights that are not read, by patterns of their files' names, with what they are and the next step. The
+// first that fits counts.
+var foreign = []struct{ pattern, what, step string }{
+	{"*.gguf", "GGUF", "expected the Hugging Face checkpoint that it was made from"},
+	{"*.distcp", "a checkpoint of FSDP", "accelerate merge-weights %s OUT makes model.safetensors of it"},
+	{"pytorch_model_fsdp*", "a checkpoint of FSDP", "accelerate merge-weights %s OUT makes model.safetensors of it"},
+	{"zero_to_fp32.py", "a checkpoint of DeepSpeed", "python %[1]s/zero_to_fp32.py %[1]s OUT makes weights of it"},
+	{"*model_states.pt", "a checkpoint of DeepSpeed", "zero_to_fp32.py of DeepSpeed makes weights of it"},
+	{"global_step*", "a checkpoint of DeepSpeed", "zero_to_fp32.py of DeepSpeed makes weights of it"},
+	{"*.weights.h5", "Keras", "load it with KerasHub and export_to_transformers"},
+	{"*.keras", "Keras", "load it with KerasHub and export_to_transformers"},
+	{"tf_model*.h5", "TensorFlow", "load it with transformers 4 (from_tf=True) and save_pretrained"},
+	{"*.h5", "Keras", "load it with KerasHub and export_to_transformers"},
+	{"*.msgpack", "Flax", "load it with transformers 4 (from_flax=True) and save_pretrained"},
+	{"*.onnx", "ONNX", "expected the Hugging Face checkpoint that it was exported from"},
+	{"*.npz", "big_vision", "convert it with transformers' convert_paligemma_weights_to_hf.py"},
+	{"consolidated*", "consolidated weights", "expected model.safetensors, as save_pretrained of transformers writes it"},
+	{"model-*-of-*.safetensors", "shards without their index", "expected model.safetensors.index.json beside them"},
+	{"pytorch_model-*-of-*.bin", "shards without their index", "expected pytorch_model.bin.index.json beside them"},
+	{"model.*.safetensors*", "a variant", "from_pretrained(variant=…) and save_pretrained with transformers, or rename it to model.safetensors"},
+	{"pytorch_model.*.bin*", "a variant", "from_pretrained(variant=…) and save_pretrained with transformers, or rename it to pytorch_model.bin"},
+	{"adapter_model.*", "an adapter without adapter_config.json", "expected the folder of a PEFT adapter beside its base (--adapter DIR)"},
+	{"*.safetensors", "safetensors under another name", "rename it to model.safetensors if it is the model"},
+	{"pytorch_model*.bin", "torch", "rename it to pytorch_model.bin if it is the model"},
+	{"*.ckpt", "torch", "rename it to pytorch_model.bin if it is the model"},
+	{"*.pth", "torch", "rename it to pytorch_model.bin if it is the model"},
+}
+
+// kindOf says what a file of weights is that is not read, and the next step.
+func kindOf(dir, name string) (what, step string, ok bool) {
+	for _, f := range foreign {
+		if is, _ := filepath.Match(f.pattern, name); is {
+			if strings.Contains(f.step, "%") {
+				return f.what, fmt.Sprintf(f.step, dir), true
+			}
+			return f.what, f.step, true
+		}
+	}
+	return "", "", false
+}
+
+// without is the error of a folder that lacks what, with the weights that it has instead.
+func without(dir, what string) error {
+	const most = 5
+	entries, _ := os.ReadDir(dir)
+	var names []string
+	kind, next := "", ""
+	readable := false // weights that are read are there
+	for _, e := range entries {
+		for _, name := range []string{singleFile, pickleFile} {
+			readable = readable || e.Name() == name || e.Name() == name+indexOf
+		}
+		if what, step, ok := kindOf(dir, e.Name()); ok {
+			if names = append(names, e.Name()); kind == "" {
+				kind, next = what, step
+			}
+		}
+	}
+	if kind == "" || readable {
+		return fmt.Errorf("%s holds %s: expected a Hugging Face checkpoint directory", dir, what)
+	}
+	more := ""
+	if n := len(names) - most; n > 0 {
+		names, more = names[:most], fmt.Sprintf(" and %d more", n)
+	}
+	return fmt.Errorf("%s holds %s, but %s%s (%s): %s", dir, what, strings.Join(names, ", "), more, kind, next)
+}
+
+// pointer is how Git LFS begins the text that stands for a file.
+var pointer = []byte("version https://git-lfs.github.com/spec/v1")
+
+// lfs says that a file of so much beginning is only a pointer to itself, or returns nil.
+func lfs(path string, beginning []byte) error {
+	if !bytes.HasPrefix(beginning, pointer) {
+		return nil
+	}
+	return fmt.Errorf("%s is a pointer of Git LFS, not the file itself: git lfs pull in its folder downloads it", path)
+}
+
+// beginning returns the first bytes of a file, as many as a pointer needs.
+func beginning(path string) []byte {
+	info, err := os.Stat(path)
+	if err != nil || !info.Mode().IsRegular() {
+		return nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	text := make([]byte, len(pointer))
+	n, _ := io.ReadFull(f, text)
+	return text[:n]
+}

@@ -1,0 +1,67 @@
+package hf_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"pgc/checkpoint/hf"
+)
+
+// TestForeignWeights puts files that are not read in the place of model.safetensors: the error lists them and says what to
+// do.
+func TestForeignWeights(t *testing.T) {
+	const lacks = "$ holds neither model.safetensors nor model.safetensors.index.json, but "
+	for _, c := range []struct{ files, want string }{
+		{"model-q4.gguf mmproj.gguf", "mmproj.gguf, model-q4.gguf (GGUF): expected the Hugging Face checkpoint that it was made from"},
+		{"model.weights.h5 task.json", "model.weights.h5 (Keras): load it with KerasHub and export_to_transformers"},
+		{"tf_model.h5", "tf_model.h5 (TensorFlow): load it with transformers 4 (from_tf=True) and save_pretrained"},
+		{"flax_model.msgpack", "flax_model.msgpack (Flax): load it with transformers 4 (from_flax=True) and save_pretrained"},
+		{"model.onnx model.onnx_data", "model.onnx (ONNX): expected the Hugging Face checkpoint that it was exported from"},
+		{"global_step9 zero_to_fp32.py", "global_step9, zero_to_fp32.py (a checkpoint of DeepSpeed): zero_to_fp32.py of DeepSpeed makes weights of it"},
+		{"zero_to_fp32.py latest", "zero_to_fp32.py (a checkpoint of DeepSpeed): python $/zero_to_fp32.py $ OUT makes weights of it"},
+		{"pytorch_model_fsdp_0 optimizer_0", "pytorch_model_fsdp_0 (a checkpoint of FSDP): accelerate merge-weights $ OUT makes model.safetensors of it"},
+		{"__0_0.distcp .metadata", "__0_0.distcp (a checkpoint of FSDP): accelerate merge-weights $ OUT makes model.safetensors of it"},
+		{"consolidated.00.pth params.json", "consolidated.00.pth (consolidated weights): expected model.safetensors, as save_pretrained of transformers writes it"},
+		{"model.fp16.safetensors", "model.fp16.safetensors (a variant): from_pretrained(variant=…) and save_pretrained with transformers, or rename it to model.safetensors"},
+		{"pytorch_model.bf16.bin", "pytorch_model.bf16.bin (a variant): from_pretrained(variant=…) and save_pretrained with transformers, or rename it to pytorch_model.bin"},
+		{"model-00001-of-00002.safetensors", "model-00001-of-00002.safetensors (shards without their index): expected model.safetensors.index.json beside them"},
+		{"paligemma-3b.npz", "paligemma-3b.npz (big_vision): convert it with transformers' convert_paligemma_weights_to_hf.py"},
+		{"adapter_model.safetensors", "adapter_model.safetensors (an adapter without adapter_config.json): expected the folder of a PEFT adapter beside its base (--adapter DIR)"},
+		{"1.gguf 2.gguf 3.gguf 4.gguf 5.gguf 6.gguf 7.gguf", "1.gguf, 2.gguf, 3.gguf, 4.gguf, 5.gguf and 2 more (GGUF): expected the Hugging Face checkpoint that it was made from"},
+	} {
+		dir := tinyCheckpoint(t, false)
+		os.Remove(filepath.Join(dir, "model.safetensors"))
+		for _, name := range strings.Fields(c.files) {
+			save(t, filepath.Join(dir, name), "x")
+		}
+		_, err := hf.Load(dir, hf.Options{})
+		if want := lacks + c.want; err == nil || strings.ReplaceAll(err.Error(), dir, "$") != want {
+			t.Errorf("error  %v\nwanted %s", err, want)
+		}
+	}
+	dir := t.TempDir()
+	file := filepath.Join(dir, "q4.gguf")
+	save(t, file, "GGUF")
+	for path, want := range map[string]string{
+		dir:  "$ holds no config.json, but q4.gguf (GGUF): expected the Hugging Face checkpoint that it was made from",
+		file: "$/q4.gguf is a file (GGUF), not a checkpoint directory: expected the Hugging Face checkpoint that it was made from",
+	} {
+		if _, err := hf.Load(path, hf.Options{}); err == nil || strings.ReplaceAll(err.Error(), dir, "$") != want {
+			t.Errorf("error  %v\nwanted %s", err, want)
+		}
+	}
+}
+
+// TestLFS names files of which only Git LFS's pointer is there.
+func TestLFS(t *testing.T) {
+	for _, name := range []string{"model.safetensors", "tokenizer.json", "config.json"} {
+		dir := tinyCheckpoint(t, false)
+		save(t, filepath.Join(dir, name), "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 4967\n")
+		_, err := hf.Load(dir, hf.Options{})
+		if want := filepath.Join(dir, name) + " is a pointer of Git LFS, not the file itself: git lfs pull in its folder downloads it"; err == nil || err.Error() != want {
+			t.Errorf("error  %v\nwanted %s", err, want)
+		}
+	}
+}
