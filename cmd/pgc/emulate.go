@@ -11,6 +11,7 @@ import (
 	"pgc/internal/build"
 	"pgc/runtime/app"
 	"pgc/runtime/gpu"
+	"pgc/runtime/output"
 	"pgc/runtime/process"
 )
 
@@ -26,6 +27,12 @@ type emulateCmd struct {
 // Run runs a command of an executable in this process, with the emulator in the place of a GPU.
 func (c *emulateCmd) Run(ctx context.Context) error {
 	start := time.Now()
+	output.Protect(c.File, c.Shape)
+	if c.Counts != "" {
+		if err := output.Allowed(c.Counts); err != nil {
+			return err
+		}
+	}
 	if c.Shape != "" {
 		if c.File != "" || c.Counts == "" {
 			return usage{errors.New("--shape is given with a file or without --counts, expected --shape SIZE --counts OUT.json alone")}
@@ -36,8 +43,11 @@ func (c *emulateCmd) Run(ctx context.Context) error {
 		}
 		return r.write(c.Counts)
 	}
+	if c.Layers != 0 {
+		return usage{errors.New("--layers is given without --shape, expected both")}
+	}
 	if c.File == "" {
-		return usage{errors.New("the executable is missing: expected pgc emulate FILE ARGS…, or --shape SIZE")}
+		return usage{errors.New("the executable is missing: expected pgc emulate FILE ARGS…, or --shape SIZE --counts OUT.json")}
 	}
 	e, err := library.OpenExecutable(c.File)
 	if err != nil {

@@ -26,6 +26,7 @@ func TestEndlessInputs(t *testing.T) {
 	for _, args := range [][]string{
 		{"opt", "/dev/zero"}, {"size", sparse}, {"size", endless}, {"random", sparse, "-o", filepath.Join(dir, "new")},
 		{"random", endless, "-o", filepath.Join(dir, "new")}, {"opt", sparse}, {"opt", endless},
+		{"ptx", "run", sparse, "-o", filepath.Join(dir, "out")}, {"ptx", "run", endless, "-o", filepath.Join(dir, "out")},
 	} {
 		code, stderr := pgc(t, nil, args...)
 		if code != 1 || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, "expected at most") {

@@ -79,6 +79,10 @@ func TestOutputs(t *testing.T) {
 	if err := os.WriteFile(file, []byte("mine"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	empty := filepath.Join(dir, "empty.ptx")
+	if err := os.WriteFile(empty, []byte(".version 7.0\n.target sm_80\n.address_size 64\n.visible .entry k() { ret; }\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	null := filepath.Join(dir, "null")
 	full := filepath.Join(dir, "full")
 	for link, to := range map[string]string{null: "/dev/null", full: "/dev/full"} {
@@ -96,6 +100,8 @@ func TestOutputs(t *testing.T) {
 		{[]string{"opt", graph, "--eval", in, "-o", null}, 0, ""},
 		{[]string{"opt", graph, "--eval", in, "-o", full}, 1, "cannot write " + full + ": no space left on device"},
 		{[]string{"opt", graph, "-d", "html=" + null}, 0, ""},
+		{[]string{"ptx", "run", empty, "--block", "1", "-o", null}, 0, ""},
+		{[]string{"ptx", "run", empty, "--block", "1", "-o", full}, 1, "cannot write " + full + ": no space left on device"},
 		{[]string{"opt", graph, "-d", "html=" + full}, 1, "cannot write " + full + ": no space left on device"},
 		{[]string{"random", config, "-o", file}, 1, "cannot write " + file + ": not a directory, expected a new folder"},
 		{[]string{"random", config, "-o", null}, 1, "cannot write " + null + ": not a directory, expected a new folder"},
@@ -111,7 +117,7 @@ func TestOutputs(t *testing.T) {
 	}
 }
 
-// TestOutputIsInput: no result replaces a file of the checkpoint or a graph.
+// TestOutputIsInput: no result replaces a file of the checkpoint, a graph, PTX, tensors or an executable.
 func TestOutputIsInput(t *testing.T) {
 	dir := t.TempDir()
 	checkpoint := filepath.Join(dir, "checkpoint")
@@ -127,6 +133,8 @@ func TestOutputIsInput(t *testing.T) {
 	for _, args := range [][]string{
 		{"compile", checkpoint, "-o", weights}, {"compile", checkpoint, "-o", filepath.Join(checkpoint, "config.json")},
 		{"compile", checkpoint, "-o", graph, "--adapter", dir}, {"opt", graph, "--eval", in, "-o", in}, {"opt", graph, "-d", "html=" + graph},
+		{"ptx", "run", graph, "-o", graph}, {"ptx", "run", graph, "-o", in, "--arg", "in:" + in + ":x"},
+		{"emulate", "--counts", weights, weights, "info"}, {"emulate", "--shape", graph, "--counts", graph},
 	} {
 		code, stderr := pgc(t, nil, args...)
 		if code != 1 || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, "it is an input, too, expected another file") {

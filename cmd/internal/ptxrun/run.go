@@ -3,14 +3,17 @@ package ptxrun
 import (
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
 	"pgc/codegen/ptx/emu"
+	"pgc/runtime/input"
 	"pgc/runtime/output"
 	"pgc/runtime/safetensors"
 )
+
+// maxText bounds a PTX file, in bytes.
+const maxText = 64 << 20
 
 // Request is one run of a kernel.
 type Request struct {
@@ -40,10 +43,11 @@ func Run(r Request) error {
 	if err != nil {
 		return err
 	}
-	if err := output.Check(r.Out); err != nil {
+	output.Protect(r.File)
+	if err := output.Allowed(r.Out); err != nil {
 		return err
 	}
-	text, err := os.ReadFile(r.File)
+	text, err := input.ReadFile(r.File, maxText)
 	if err != nil {
 		return err
 	}
@@ -111,6 +115,7 @@ func (r *Request) arguments() ([]argument, error) {
 			if err != nil {
 				return nil, err
 			}
+			output.Protect(path)
 			files[path] = f
 		}
 		return files[path], nil
