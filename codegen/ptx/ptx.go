@@ -1,6 +1,5 @@
 // Package ptx is the backend for NVIDIA GPUs of compute capability 8.0 and later: kernels become the text of a PTX 7.4
-// module. No runtime executes its programs yet, tests do; what it shows is that the tile IR fits a warp as well as a
-// SIMD register.
+// module, which runtime/gpu executes.
 //
 // A fragment of 32 lanes is one register in each thread of a warp, and a scalar is a register that holds the same in
 // all of them. So the templates Map, Row and Einsum, built for sm80, are lowered as they are: a warp takes a task,
@@ -8,10 +7,10 @@
 // kernel whose operands lie such that it has no vectors gives every thread a task of its own. Warps stride over the
 // tasks, so any grid will do.
 //
-// The loop of a matrix product is not shared with the CPU: a pipeline of asynchronous copies into swizzled shared
-// memory and tensor cores is another algorithm than panels and a microkernel. It leaves the sums in shared memory, and
-// the end is the tile kernel kernels.Epilogue, whose expressions are those that the CPU runs. A prologue becomes a row
-// kernel. Attention is a template of its own, too, with the CPU's expressions for scores and weights.
+// The loops of a matrix product are not shared with the CPU: up to eight rows stream weights from memory to the tensor
+// cores (few), more have a pipeline of asynchronous copies into swizzled shared memory (many). Sums end in shared memory,
+// and the end is the tile kernel kernels.Epilogue, whose expressions are those that the CPU runs. A prologue is a tile
+// kernel of rows. Attention is a template of its own, too, with the CPU's expressions for scores and weights.
 //
 // Arithmetic is that of the tile interpreter, bit for bit, but for the payload of NaN: every rounding is .rn, nothing
 // is contracted or approximated, and transcendental functions are the polynomials of ir/scalar. Only how the tensor

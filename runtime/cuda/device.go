@@ -178,10 +178,6 @@ func (d *device) StreamSynchronize(s gpu.Stream) error {
 	return d.do("cuStreamSynchronize", func() result { return d.a.streamSynchronize(uintptr(s)) })
 }
 
-func (d *device) StreamWaitEvent(s gpu.Stream, e gpu.Event) error {
-	return d.do("cuStreamWaitEvent", func() result { return d.a.streamWaitEvent(uintptr(s), uintptr(e), 0) })
-}
-
 func (d *device) EventCreate() (gpu.Event, error) {
 	var e uintptr
 	err := d.do("cuEventCreate", func() result { return d.a.eventCreate(&e, 0) })

@@ -56,7 +56,6 @@ type library struct {
 	streamCreate      func(stream *uintptr, flags uint32) result
 	streamDestroy     func(stream uintptr) result
 	streamSynchronize func(stream uintptr) result
-	streamWaitEvent   func(stream, event uintptr, flags uint32) result
 	eventCreate       func(event *uintptr, flags uint32) result
 	eventDestroy      func(event uintptr) result
 	eventRecord       func(event, stream uintptr) result
@@ -78,7 +77,7 @@ type kernelNode struct {
 	block    [3]uint32
 	shared   uint32
 	params   *unsafe.Pointer
-	extra    uintptr
+	_        uintptr // extra: none
 }
 
 // symbols are the names of the functions in the library. A _v2 is what the manual's name means since CUDA 4.
@@ -96,7 +95,7 @@ func (a *library) symbols() map[string]any {
 		"cuMemAlloc_v2": &a.memAlloc, "cuMemFree_v2": &a.memFree, "cuMemHostAlloc": &a.memHostAlloc, "cuMemFreeHost": &a.memFreeHost,
 		"cuMemcpyHtoDAsync_v2": &a.memcpyHtoD, "cuMemcpyDtoHAsync_v2": &a.memcpyDtoH, "cuMemcpyDtoDAsync_v2": &a.memcpyDtoD, "cuMemsetD8Async": &a.memsetD8,
 		"cuStreamCreate": &a.streamCreate, "cuStreamDestroy_v2": &a.streamDestroy, "cuStreamSynchronize": &a.streamSynchronize,
-		"cuStreamWaitEvent": &a.streamWaitEvent, "cuEventCreate": &a.eventCreate, "cuEventDestroy_v2": &a.eventDestroy,
+		"cuEventCreate": &a.eventCreate, "cuEventDestroy_v2": &a.eventDestroy,
 		"cuEventRecord": &a.eventRecord, "cuEventSynchronize": &a.eventSynchronize, "cuEventElapsedTime": &a.eventElapsedTime,
 		"cuGraphCreate": &a.graphCreate, "cuGraphAddKernelNode": &a.graphAddKernelNode, "cuGraphInstantiateWithFlags": &a.graphInstantiate,
 		"cuGraphLaunch": &a.graphLaunch, "cuGraphDestroy": &a.graphDestroy, "cuGraphExecDestroy": &a.graphExecDestroy,

@@ -79,7 +79,6 @@ type Device interface {
 	StreamCreate() (Stream, error)
 	StreamDestroy(s Stream) error
 	StreamSynchronize(s Stream) error
-	StreamWaitEvent(s Stream, e Event) error
 	EventCreate() (Event, error)
 	EventDestroy(e Event) error
 	EventRecord(e Event, s Stream) error

@@ -154,6 +154,9 @@ func TestLend(t *testing.T) {
 	}
 	own := os.Getenv(lent)
 	says, err := llvm.Exec(t.Context(), own, []string{"--version"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if got, err := llvm.Exec(t.Context(), path, []string{"--version"}, nil); err != nil || string(got) != string(says) {
 		t.Errorf("the version is %q, %v, expected %q", got, err, says)
 	}

@@ -11,7 +11,6 @@ type copyQueue struct {
 	groups []copyGroup
 	open   []asyncCopy
 	issued int // copies ever
-	landed int // of them, those that took place in order
 }
 
 // copyGroup is what threads of a mask committed together.

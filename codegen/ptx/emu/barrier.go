@@ -8,8 +8,7 @@ type namedBarrier struct {
 	phase             int
 	vc                [32]uint32
 	waiting           []*warp
-	votes             uint32 // bar.red: bit w is set where all threads of warp w hold, and so on
-	sum               int
+	sum               int // bar.red: the threads that hold, whether all do, and whether some do
 	all, some         bool
 }
 

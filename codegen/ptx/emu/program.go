@@ -104,12 +104,11 @@ type symbol struct {
 	v    *variable
 	at   int // offset in shared, local or parameter memory
 	// where is the space that a variable lives in; parameters of device functions live in local memory.
-	where        space
-	label        int
-	labels       []string
-	scope        *nameScope
-	f            *function
-	dynamicAlign int // of dynamic shared memory
+	where  space
+	label  int
+	labels []string
+	scope  *nameScope
+	f      *function
 }
 
 // ropKind is the kind of a resolved operand.

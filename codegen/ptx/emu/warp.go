@@ -44,7 +44,6 @@ type warp struct {
 	lost     map[reg]*lanes
 	poison   map[reg]*Finding
 	slab     []lanes
-	own      []lanes // special registers that differ from warp to warp
 	all      uint32  // the threads there are
 	alive    uint32  // those that have not ended
 	groups   []group // the first one runs

@@ -185,14 +185,6 @@ func (d *device) StreamSynchronize(s gpu.Stream) error {
 	return d.drain(d.streams[s], nil)
 }
 
-// StreamWaitEvent waits for the records of an event that there are now.
-func (d *device) StreamWaitEvent(s gpu.Stream, e gpu.Event) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	ev := d.events[e]
-	return d.queue(s, func() error { return d.reach(ev) })
-}
-
 func (d *device) EventCreate() (gpu.Event, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
