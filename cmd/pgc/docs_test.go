@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"strings"
 	"testing"
 )
@@ -25,11 +24,7 @@ func TestFromTransformers(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	cmd := exec.Command("go", "build", "-o", filepath.Join(dir, "bin", "pgcrt-"+runtime.GOARCH), "pgc/cmd/pgcrt")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if msg, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v: %s", err, msg)
-	}
+	putRuntime(t, filepath.Join(dir, "bin"))
 	program, err := os.ReadFile(os.Args[0])
 	if err != nil {
 		t.Fatal(err)

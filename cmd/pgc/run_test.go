@@ -2,15 +2,47 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 
 	"pgc/golden"
 )
+
+// builtRuntime builds the runtime once for the tests of this package.
+var builtRuntime = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "pgcrt-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	build := exec.Command("go", "build", "-o", dir, "pgc/cmd/pgcrt")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if msg, err := build.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("go build: %w: %s", err, msg)
+	}
+	return os.ReadFile(filepath.Join(dir, "pgcrt"))
+})
+
+// putRuntime puts the runtime into a folder, where pgc beside it finds it.
+func putRuntime(t *testing.T, bin string) {
+	t.Helper()
+	elf, err := builtRuntime()
+	if err == nil {
+		err = os.MkdirAll(bin, 0o777)
+	}
+	if err == nil {
+		err = os.WriteFile(filepath.Join(bin, "pgcrt-"+runtime.GOARCH), elf, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
 
 // runner runs pgc run of a golden checkpoint in a folder of its own, which has the runtime.
 type runner struct{ self, checkpoint, dir string }
@@ -18,11 +50,7 @@ type runner struct{ self, checkpoint, dir string }
 func newRunner(t *testing.T) runner {
 	t.Helper()
 	r := runner{dir: t.TempDir()}
-	build := exec.Command("go", "build", "-o", filepath.Join(r.dir, "bin", "pgcrt-"+runtime.GOARCH), "pgc/cmd/pgcrt")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if msg, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v: %s", err, msg)
-	}
+	putRuntime(t, filepath.Join(r.dir, "bin"))
 	var err error
 	if r.self, err = filepath.Abs(os.Args[0]); err != nil {
 		t.Fatal(err)
