@@ -78,7 +78,8 @@ func (a *attention) begin(work bool) []param {
 	for _, s := range sizes {
 		if s.Sym != "" && !seen[s.Sym] {
 			seen[s.Sym] = true
-			a.list, a.args = append(a.list, tile.KernelParam{Name: s.Sym, Type: tile.Scalar(tile.I64)}), append(a.args, kernels.Arg{Kind: kernels.ArgSym, Sym: s.Sym})
+			a.list = append(a.list, tile.KernelParam{Name: s.Sym, Type: tile.Scalar(tile.I64)})
+			a.args = append(a.args, kernels.Arg{Kind: kernels.ArgSym, Sym: s.Sym})
 		}
 	}
 	params := a.declare(a.list)
@@ -107,8 +108,8 @@ func (a *attention) size(s kernels.Size) string {
 
 // kernel is the emitted entry.
 func (a *attention) kernel(name string, params []param, shared int64, tasks []kernels.Factor) *backend.Kernel {
-	out := &backend.Kernel{Kernel: program.Kernel{Name: name, Threads: threads, TaskThreads: threads, SharedBytes: shared, DynamicShared: shared > mostStatic},
-		Spec: a.Attention, Args: a.args, Tasks: tasks}
+	out := &backend.Kernel{Spec: a.Attention, Args: a.args, Tasks: tasks, Kernel: program.Kernel{Name: name, Threads: threads,
+		TaskThreads: threads, SharedBytes: shared, DynamicShared: shared > mostStatic}}
 	out.Text = a.entryOf(&out.Kernel, params)
 	return out
 }
@@ -315,8 +316,9 @@ func (a *attention) store(guard, address string, values []string) {
 	typ := "f32"
 	if a.Elem != tile.F32 {
 		typ, words = "b32", nil
+		round := map[tile.Elem]string{tile.BF16: "cvt.rn.bf16x2.f32", tile.F16: "cvt.rn.f16x2.f32"}[a.Elem]
 		for i := 0; i < len(values); i += 2 {
-			words = append(words, a.to(word, map[tile.Elem]string{tile.BF16: "cvt.rn.bf16x2.f32", tile.F16: "cvt.rn.f16x2.f32"}[a.Elem], values[i+1], values[i]))
+			words = append(words, a.to(word, round, values[i+1], values[i]))
 		}
 	}
 	a.guarded(guard, "st.global.v"+num(int64(len(words)))+"."+typ, at(address, 0), vector(words...))

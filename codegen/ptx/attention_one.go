@@ -29,9 +29,8 @@ type attendOne struct {
 	key          string // first of the warp
 	row          string // predicate: the thread's query is one; "" where all are
 	scores       [2][]string
-	sums         [][]string
 	zero         string
-	top, sum     string // of the thread's query and block
+	top          string // of the thread's query, in the block
 	slab         string
 	work         string // of the group's first part
 }
@@ -91,7 +90,8 @@ func (a *attendOne) build(name string) *backend.Launches {
 		a.place(next)
 	})
 	tasks = append(tasks, kernels.Factor{Size: a.T, Div: keysOfPart})
-	return &backend.Launches{Kernels: []*backend.Kernel{a.kernel(name, params, a.shared(), tasks)}, WorkBytes: groups * a.mostParts() * a.partBytes()}
+	k := a.kernel(name, params, a.shared(), tasks)
+	return &backend.Launches{Kernels: []*backend.Kernel{k}, WorkBytes: groups * a.mostParts() * a.partBytes()}
 }
 
 // locate finds the task's queries and keys. A part that holds none that the queries see has nothing to do; the first one

@@ -16,7 +16,7 @@ func (l *lowerer) lowerAttention(op *ir.Op) ([]Launch, error) {
 	spec.Aligned = true
 	for i, v := range []*ir.Value{op.In[0], op.In[1], op.In[2], op.Result()} {
 		strides[i] = l.strides(v)
-		spec.Aligned = spec.Aligned && beginsAtMultiple(v, 16)
+		spec.Aligned = spec.Aligned && startsAligned(v)
 	}
 	copy(spec.Q[:], strides[0][n:])
 	copy(spec.K[:], strides[1][n:])
@@ -30,14 +30,4 @@ func (l *lowerer) lowerAttention(op *ir.Op) ([]Launch, error) {
 		spec.Batch.Positions, spec.Batch.Position = true, l.strides(positions[0])[0]
 	}
 	return []Launch{to(op, spec, op.In)}, nil
-}
-
-// beginsAtMultiple reports whether a value begins at a multiple of n bytes, where its memory does, whatever the symbols
-// are.
-func beginsAtMultiple(v *ir.Value, n int64) bool {
-	ok := v.Buf != nil && v.Buf.Offset%n == 0
-	for i := 0; ok && i < len(v.Buf.Terms); i++ {
-		ok = v.Buf.Terms[i].Stride%n == 0
-	}
-	return ok
 }
