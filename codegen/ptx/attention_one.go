@@ -50,7 +50,7 @@ func (a *attendOne) rows() int64 { return min(a.R, groupRows) }
 // columns is the elements of a head with padding, as a block sums them, and slabRow the floats between rows of them in
 // shared memory.
 func (a *attendOne) columns() int64 { return (a.H + 63) / 64 * 64 }
-func (a *attendOne) slabRow() int64 { return a.columns() + 8 }
+func (a *attendOne) slabRow() int64 { return a.columns() + 4 }
 
 // What lies in shared memory: the warps' maxima and sums of weights, whether the block is the last, and the warps' sums.
 const (
@@ -236,6 +236,11 @@ func (a *attendOne) multiplyValues() {
 		from[i] = a.offset64(a.offset64(a.v, key, a.V[0]*size), mine, a.V[2]*size)
 	}
 	to := a.to(word, "mad.lo.s32", a.t, num(2*a.slabRow()*4), a.to(word, "mad.lo.s32", a.g, "32", a.slab))
+	// Threads of every other row of operand A store their second half first: so no two of eight meet in a bank.
+	swap := a.to(word, "and.b32", a.g, "1")
+	odd := a.to(pred, "setp.ne.s32", swap, "0")
+	now := a.to(word, "mad.lo.s32", swap, "16", to)
+	then := a.to(word, "add.s32", a.to(word, "mad.lo.s32", swap, "-16", to), "16")
 	var v [][4][]string
 	for h := int64(0); h < a.H; h += 64 {
 		left := ""
@@ -264,9 +269,17 @@ func (a *attendOne) multiplyValues() {
 			a.do(mma, vector(sums[j]...), vector(operand...), vector(weights...), vector(sums[j]...))
 		}
 		for row := range 2 {
-			for j := 0; j < 4; j += 2 {
-				offset := slabAt + int64(row)*a.slabRow()*4 + int64(i)*64*4 + int64(j)*8
-				a.do("st.shared.v4.f32", at(to, offset), vector(sums[j][row], sums[j][row+2], sums[j+1][row], sums[j+1][row+2]))
+			var halves [2][]string // of the thread's elements
+			for j := range 4 {
+				halves[j/2] = append(halves[j/2], sums[j][row], sums[j][row+2])
+			}
+			offset := slabAt + int64(row)*a.slabRow()*4 + int64(i)*64*4
+			for n, to := range []string{now, then} {
+				var values []string
+				for j := range 4 {
+					values = append(values, a.to(float, "selp.f32", halves[1-n][j], halves[n][j], odd))
+				}
+				a.do("st.shared.v4.f32", at(to, offset), vector(values...))
 			}
 		}
 	}

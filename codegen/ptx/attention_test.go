@@ -94,6 +94,25 @@ func attentionKernels(t *testing.T) (ks []*Kernel) {
 	return ks
 }
 
+// A token's attention meets in no bank of shared memory.
+func TestAttentionMeetsInNoBank(t *testing.T) {
+	for _, c := range attentionCases {
+		if !strings.HasPrefix(c.name, "one") {
+			continue
+		}
+		d, plain := attended(t, c.name, c.source)
+		in, _ := tensors(t, plain, c.syms[0])
+		for _, launches := range launchesOf(t, func() { d.call("f", in, c.syms[0]) }) {
+			for _, l := range launches {
+				stats := launch(t, parsed(t, l.kernel), l.kernel, l.tasks, l.args...)
+				if stats.Conflicts != 0 {
+					t.Errorf("%s: %d waits for banks", c.name, stats.Conflicts)
+				}
+			}
+		}
+	}
+}
+
 // TestAttention compares attention of one position and of many with the evaluator: what differs is the rounding of
 // weights to bfloat16.
 func TestAttention(t *testing.T) {
