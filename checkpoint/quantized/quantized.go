@@ -29,7 +29,10 @@ type Reader func(name string, shape []int, get Get) (*Weight, error)
 
 // readers are the methods that are read, by quantization_config.quant_method of config.json.
 var readers = map[string]func(s *config.Section) Reader{
-	"bitsandbytes": func(*config.Section) Reader { return bitsandbytes },
+	"bitsandbytes":       func(*config.Section) Reader { return bitsandbytes },
+	"compressed-tensors": func(*config.Section) Reader { return compressed },
+	"gptq":               transposed(true),
+	"awq":                transposed(false),
 }
 
 // Dequantize says how weights become floats.

@@ -113,6 +113,21 @@ func TestBroken(t *testing.T) {
 	drop := func(name string) func(map[string]safetensors.Tensor) {
 		return func(m map[string]safetensors.Tensor) { delete(m, name) }
 	}
+	shaped := func(name string, shape ...int) func(map[string]safetensors.Tensor) {
+		return func(m map[string]safetensors.Tensor) {
+			x := m[name]
+			x.Shape = shape
+			m[name] = x
+		}
+	}
+	set := func(name string, to byte) func(map[string]safetensors.Tensor) {
+		return func(m map[string]safetensors.Tensor) {
+			x := m[name]
+			x.Data = bytes.Clone(x.Data)
+			x.Data[0] = to
+			m[name] = x
+		}
+	}
 	describe := func(text string) func(map[string]safetensors.Tensor) {
 		return func(m map[string]safetensors.Tensor) {
 			const name = "layer.weight.quant_state.bitsandbytes__nf4"
@@ -136,6 +151,16 @@ func TestBroken(t *testing.T) {
 		{"nf4-nested", describe("["), "tensor weight.quant_state.bitsandbytes__nf4 is no JSON: unexpected end of JSON input"},
 		{"nf4-nested", describe(`{"blocksize":0,"dtype":"bfloat16"}`), `the quant_state of tensor weight has blocksize 0 and dtype "bfloat16", expected blocks of float32, bfloat16 or float16`},
 		{"nf4-nested", describe(`{"blocksize":64,"dtype":"bfloat16","shape":[1,2]}`), "the quant_state of tensor weight has shape [1 2], config.json asks for [48 80]"},
+		{"gptq", drop("layer.qzeros"), "tensor layer.qzeros is missing, without which a quantized weight cannot be read"},
+		{"gptq", shaped("layer.qweight", 4, 48), "tensor qweight is I32 of shape [4 48], expected I32 of [8 24]"},
+		{"gptq", cut("layer.scales"), "tensor scales has 24 elements, expected 48"},
+		{"gptq", set("layer.g_idx", 2), "tensor g_idx has the group 2, expected 0 to 1"},
+		{"gptq", cut("layer.g_idx"), "tensor g_idx has 32 elements, expected 64"},
+		{"awq", shaped("layer.qzeros", 3, 2), "tensor qzeros is I32 of shape [3 2], expected I32 of [2 3]"},
+		{"ct-pack-4", shaped("layer.weight_scale", 48), "tensor weight_scale has shape [48], expected a scale for every row or group of [24 64]"},
+		{"ct-pack-4", shaped("layer.weight_packed", 12, 16), "tensor weight_packed is I32 of shape [12 16], expected words of 2, 4 or 8 bits for [24 64]: " + Dequantize},
+		{"ct-pack-4-asymmetric", shaped("layer.weight_zero_point", 2, 3), "tensor weight_zero_point is I32 of shape [2 3], expected I32 of [3 2]"},
+		{"ct-int", drop("layer.weight"), "tensor layer.weight is missing, without which a quantized weight cannot be read"},
 		{"llm-int8", drop("layer.weight"), "tensor SCB of LLM.int8 stands beside no matrix of int8"},
 		{"llm-int8", cut("layer.SCB"), "tensor SCB has 12 elements, expected 24"},
 	} {
@@ -146,12 +171,19 @@ func TestBroken(t *testing.T) {
 			t.Errorf("error  %v\nwanted %s", err, c.want)
 		}
 	}
-	s, err := config.Parse("config.json", []byte(`{"quantization_config": {"quant_method": "hqq"}}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	Of(s)
-	if want := `config.json: quantization_config.quant_method is "hqq", which is not read: expected float weights (model.dequantize() and save_pretrained with transformers) or one of `; s.Err() == nil || !strings.HasPrefix(s.Err().Error(), want) {
-		t.Errorf("error %v, wanted %s", s.Err(), want)
+	for text, want := range map[string]string{
+		`{"quant_method": "hqq"}`:                                  `quant_method is "hqq", which is not read: ` + Dequantize + " or one of awq, bitsandbytes, compressed-tensors, gptq",
+		`{"quant_method": "gptq", "bits": 3}`:                      "bits is 3, which is not read: " + Dequantize,
+		`{"quant_method": "gptq", "checkpoint_format": "marlin"}`:  `checkpoint_format is "marlin", expected "gptq" or "gptq_v2": ` + Dequantize,
+		`{"quant_method": "awq", "bits": 4, "version": "exllama"}`: `version is "exllama", expected "gemm": ` + Dequantize,
+	} {
+		s, err := config.Parse("config.json", []byte(`{"quantization_config": `+text+`}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		Of(s)
+		if want = "config.json: quantization_config." + want; s.Err() == nil || s.Err().Error() != want {
+			t.Errorf("error  %v\nwanted %s", s.Err(), want)
+		}
 	}
 }

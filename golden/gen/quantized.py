@@ -1,7 +1,7 @@
 """Writes checkpoint/quantized/testdata: small matrices in the formats of quantized saves, and what the tools make of them.
 
 FORMAT.safetensors holds the tensors of one layer as transformers saves it, its metadata the quantization_config, and
-"dequantized" the result of the tool. usage: python golden/gen/quantized.py   (torch, transformers, bitsandbytes)
+"dequantized" the result of the tool or, for GPTQ and AWQ, of the packing formula. usage: python golden/gen/quantized.py   (torch, bitsandbytes, compressed-tensors)
 """
 import json
 import pathlib
@@ -31,3 +31,62 @@ w = torch.randn(24, 36, dtype=torch.float16)
 codes, scales, _ = bnb.functional.int8_vectorwise_quant(w)
 save("llm-int8", {"quant_method": "bitsandbytes", "load_in_8bit": True},
      {"weight": codes, "SCB": scales, "weight_format": torch.tensor(0, dtype=torch.uint8)}, bnb.functional.int8_vectorwise_dequant(codes, scales))
+
+# compressed-tensors: its own compressors.
+from compressed_tensors.quantization import QuantizationArgs, QuantizationScheme  # noqa: E402
+from compressed_tensors.quantization.lifecycle.forward import dequantize, quantize  # noqa: E402
+from compressed_tensors.compressors.pack_quantized.helpers import pack_to_int32  # noqa: E402
+
+for name, bits, symmetric, strategy, packed, dtype, shape in [
+    ("ct-pack-4", 4, True, "group", True, torch.bfloat16, (24, 64)), ("ct-pack-4-asymmetric", 4, False, "group", True, torch.float16, (24, 64)),
+    ("ct-pack-8", 8, True, "channel", True, torch.bfloat16, (16, 20)), ("ct-int", 8, True, "channel", False, torch.bfloat16, (7, 20)),
+    ("ct-naive", 8, False, "tensor", False, torch.float32, (7, 20)),
+]:
+    args = QuantizationArgs(num_bits=bits, symmetric=symmetric, strategy=strategy, group_size=32 if strategy == "group" else None)
+    w = torch.randn(shape, dtype=dtype) * 0.05
+    blocks = w.view(*{"group": (shape[0], -1, 32), "channel": (shape[0], 1, -1), "tensor": (1, 1, -1)}[strategy]).float()
+    low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+    if symmetric:
+        scale, zero = blocks.abs().amax(-1) / high, None
+    else:
+        scale = (blocks.amax(-1) - blocks.amin(-1)) / (high - low)
+        zero = torch.round(low - blocks.amin(-1) / scale).clamp(low, high).to(torch.int8)
+    scale = scale.to(dtype)
+    if strategy == "tensor":
+        scale, zero = scale.view(1), zero.view(1)
+    q = quantize(w, scale, zero if zero is not None else torch.zeros_like(scale, dtype=torch.int8), args, dtype=torch.int8)
+    tensors = {"weight_scale": scale}
+    if packed:
+        tensors |= {"weight_packed": pack_to_int32(q, bits), "weight_shape": torch.tensor(shape)}
+        if zero is not None:
+            tensors["weight_zero_point"] = pack_to_int32(zero, bits, packed_dim=0)
+    else:
+        tensors["weight"] = q
+        if zero is not None:
+            tensors["weight_zero_point"] = zero
+    save(name, {"quant_method": "compressed-tensors", "format": "pack-quantized" if packed else "int-quantized"}, tensors,
+         dequantize(q, scale, zero, args=args))
+
+
+# GPTQ and AWQ: the packing formulas, as their libraries need a GPU. Words of 32 bits hold eight values, the first in the low bits.
+def words(values, order=range(8)):
+    values = values.reshape(values.shape[0], -1, 8).to(torch.int64)
+    packed = sum(values[..., column] << (4 * place) for place, column in enumerate(order))
+    return torch.where(packed >= 2**31, packed - 2**32, packed).to(torch.int32)
+
+
+rows, columns, size = 24, 64, 32
+q = torch.randint(0, 16, (rows, columns))
+zero = torch.randint(0, 16, (columns // size, rows))
+scale = (torch.rand(columns // size, rows) * 0.01).half()
+for name, group, version in [("gptq", torch.arange(columns) // size, "gptq"), ("gptq-act-order", torch.randperm(columns) % 2, "gptq"),
+                             ("gptq-v2", torch.arange(columns) // size, "gptq_v2"), ("gptq-one-group", torch.zeros(columns, dtype=torch.int64), "gptq")]:
+    count = int(group.max()) + 1
+    stored = (zero - 1) & 15 if version == "gptq" else zero  # AutoGPTQ's qlinear_cuda.py adds the one again
+    save(name, {"quant_method": "gptq", "bits": 4, "group_size": size if count > 1 else -1, "checkpoint_format": version},
+         {"qweight": words(q).T, "qzeros": words(stored)[:count], "scales": scale[:count], "g_idx": group.to(torch.int32)},
+         ((q.T - zero[group]) * scale[group]).T)
+order = [0, 2, 4, 6, 1, 3, 5, 7]  # AutoAWQ's packing_utils.py
+group = torch.arange(columns) // size
+save("awq", {"quant_method": "awq", "bits": 4, "group_size": size, "version": "gemm", "zero_point": True},
+     {"qweight": words(q.T, order), "qzeros": words(zero, order), "scales": scale}, ((q.T - zero[group]) * scale[group]).T)

@@ -1,0 +1,249 @@
+package quantized
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"pgc/checkpoint/lazy"
+	"pgc/ir"
+	"pgc/models/config"
+	"pgc/runtime/safetensors"
+)
+
+// grid is a matrix [rows, columns] of integers: at returns one.
+type grid func(r, c int) int
+
+// scaled is a weight (q - zero)·scale with a scale for every group of columns of a row, rounded to the type of the scales.
+type scaled struct {
+	q, zero grid      // [rows, columns], [rows, groups]; zero is nil where all are 0
+	scales  []float32 // row r and group g at r·row + g·group
+	row, by int       // the strides of rows and groups
+	group   []int     // of a column
+}
+
+func (s scaled) tensor(shape []int, dtype ir.DType) lazy.Tensor {
+	return lazy.Tensor{DType: dtype, Shape: shape, Values: func(x []float32, at int) {
+		for i := range x {
+			r, c := (at+i)/shape[1], (at+i)%shape[1]
+			g := s.group[c]
+			q := s.q(r, c)
+			if s.zero != nil {
+				q -= s.zero(r, g)
+			}
+			x[i] = float32(float32(q) * s.scales[r*s.row+g*s.by])
+		}
+	}}
+}
+
+// words returns the values of so many bits that lie in the 32-bit words of a tensor, first the low bits, along its rows or,
+// if down, along its columns. order is which value of a word a position has; nil for the plain order.
+func words(t safetensors.Tensor, bits int, down bool, order []int) grid {
+	per, width := 32/bits, t.Shape[1]
+	return func(r, c int) int {
+		at, k := r*width+c/per, c%per
+		if down {
+			at, k = r/per*width+c, r%per
+		}
+		if order != nil {
+			k = order[k]
+		}
+		return int(binary.LittleEndian.Uint32(t.Data[4*at:]) >> (bits * k) & (1<<bits - 1))
+	}
+}
+
+// turned exchanges rows and columns, less and masked shift the values of a grid.
+func turned(g grid) grid           { return func(r, c int) int { return g(c, r) } }
+func less(g grid, n int) grid      { return func(r, c int) int { return g(r, c) - n } }
+func masked(g grid, n, m int) grid { return func(r, c int) int { return (g(r, c) + n) & m } }
+func evenly(columns, size int) []int {
+	group := make([]int, columns)
+	for c := range group {
+		group[c] = c / size
+	}
+	return group
+}
+
+// matrix returns a stored matrix of a type and shape.
+func matrix(get Get, name string, dtype safetensors.DType, shape ...int) (safetensors.Tensor, error) {
+	t, ok := get(name)
+	if !ok {
+		return t, fmt.Errorf("tensor %s is missing, without which a quantized weight cannot be read", name)
+	}
+	if t.DType != dtype || !slices.Equal(t.Shape, shape) {
+		return t, fmt.Errorf("tensor %s is %s of shape %v, expected %s of %v", safetensors.Printable(t.Name), t.DType, t.Shape, dtype, shape)
+	}
+	return t, nil
+}
+
+// groups reads which group every column belongs to from an optional tensor; without it groups have size columns.
+func groups(get Get, name string, columns, count, size int) ([]int, []string, error) {
+	t, ok := get(name)
+	if !ok {
+		return evenly(columns, size), nil, nil
+	}
+	v, err := t.Int32s()
+	if err == nil && len(v) != columns {
+		err = fmt.Errorf("tensor %s has %d elements, expected %d", safetensors.Printable(t.Name), len(v), columns)
+	}
+	group := make([]int, len(v))
+	for i, g := range v {
+		if group[i] = int(g); g < 0 || int(g) >= count {
+			return nil, nil, fmt.Errorf("tensor %s has the group %d, expected 0 to %d", safetensors.Printable(t.Name), g, count-1)
+		}
+	}
+	return group, []string{name}, err
+}
+
+// scales reads a tensor of scales and its type.
+func scales(get Get, name string, want int) ([]float32, ir.DType, error) {
+	v, err := floats(get, name, want)
+	if err != nil {
+		return nil, 0, err
+	}
+	t, _ := get(name)
+	d := map[safetensors.DType]ir.DType{safetensors.BF16: ir.BF16, safetensors.F16: ir.F16}[t.DType]
+	if d == ir.Invalid {
+		d = ir.F32
+	}
+	return v, d, nil
+}
+
+// awqOrder is which of the eight values of a word a column has (AutoAWQ, packing_utils.py).
+var awqOrder = []int{0, 4, 1, 5, 2, 6, 3, 7}
+
+// transposed returns the reader of GPTQ or AWQ, which store the transposed matrix in words of 32 bits: qweight, qzeros
+// [groups, rows·bits/32], scales [groups, rows] and, for GPTQ, g_idx [columns].
+func transposed(gptq bool) func(s *config.Section) Reader {
+	return func(s *config.Section) Reader {
+		bits, size := s.Int("bits", 4), 128
+		if s.Has("group_size") {
+			size = s.ID("group_size", 0) // -1 is one group
+		}
+		if bits != 4 && !(gptq && bits == 8) {
+			s.Fail("bits", "is %d, which is not read: %s", bits, Dequantize)
+		}
+		format := s.String("checkpoint_format", "gptq")
+		if gptq && format != "gptq" && format != "gptq_v2" {
+			s.Fail("checkpoint_format", "is %.40q, expected \"gptq\" or \"gptq_v2\": %s", format, Dequantize)
+		}
+		if version := s.String("version", "gemm"); !gptq && version != "gemm" && version != "GEMM" {
+			s.Fail("version", "is %.40q, expected \"gemm\": %s", version, Dequantize)
+		}
+		return func(name string, shape []int, get Get) (*Weight, error) {
+			module := name[:len(name)-min(len(name), len("weight"))]
+			if _, ok := get(module + "qweight"); !ok || len(shape) != 2 {
+				return nil, nil
+			}
+			rows, columns, size := shape[0], shape[1], size
+			if rows*bits%32 != 0 || columns*bits%32 != 0 {
+				return nil, fmt.Errorf("tensor %sqweight stands for a weight of shape %v, expected multiples of %d", module, shape, 32/bits)
+			}
+			if size == 0 {
+				size = columns
+			}
+			count := (columns + size - 1) / size
+			stored := []int{columns * bits / 32, rows}
+			if !gptq {
+				stored = []int{columns, rows * bits / 32}
+			}
+			q, err := matrix(get, module+"qweight", safetensors.I32, stored...)
+			if err != nil {
+				return nil, err
+			}
+			z, err := matrix(get, module+"qzeros", safetensors.I32, count, rows*bits/32)
+			if err != nil {
+				return nil, err
+			}
+			v, dtype, err := scales(get, module+"scales", count*rows)
+			if err != nil {
+				return nil, err
+			}
+			group, used, err := groups(get, module+"g_idx", columns, count, size)
+			if err != nil {
+				return nil, err
+			}
+			w := scaled{scales: v, row: 1, by: rows, group: group}
+			if gptq {
+				w.q, w.zero = turned(words(q, bits, true, nil)), turned(words(z, bits, false, nil))
+				if format == "gptq" { // stores zeros less one
+					w.zero = masked(w.zero, 1, 1<<bits-1)
+				}
+			} else {
+				w.q, w.zero = turned(words(q, bits, false, awqOrder)), turned(words(z, bits, false, awqOrder))
+			}
+			return &Weight{Tensor: w.tensor(shape, dtype), From: module + "qweight",
+				Used: append(used, module+"qweight", module+"qzeros", module+"scales")}, nil
+		}
+	}
+}
+
+// compressed reads the weights of compressed-tensors: integers of 2, 4 or 8 bits in words (pack-quantized) or in bytes
+// (int-quantized, naive-quantized), with a scale for a group, a row or the matrix.
+func compressed(name string, shape []int, get Get) (*Weight, error) {
+	s, scaled8 := get(name + "_scale")
+	if !scaled8 || len(shape) != 2 {
+		return nil, nil
+	}
+	rows, columns := shape[0], shape[1]
+	count, row := 1, 1 // groups of a row, and the stride of rows
+	switch {
+	case len(s.Shape) == 2 && s.Shape[0] == rows && s.Shape[1] > 0 && columns%s.Shape[1] == 0:
+		count, row = s.Shape[1], s.Shape[1]
+	case lazy.Tensor{Shape: s.Shape}.Elements() == 1:
+		row = 0
+	default:
+		return nil, fmt.Errorf("tensor %s has shape %v, expected a scale for every row or group of %v", safetensors.Printable(s.Name), s.Shape, shape)
+	}
+	v, dtype, err := scales(get, name+"_scale", count*max(1, rows*min(row, 1)))
+	if err != nil {
+		return nil, err
+	}
+	group, used, err := groups(get, name+"_g_idx", columns, count, columns/count)
+	if err != nil {
+		return nil, err
+	}
+	w := scaled{scales: v, row: row, by: 1, group: group}
+	from := name
+	packed, inWords := get(name + "_packed")
+	bits := 8
+	if inWords {
+		from = name + "_packed"
+		fits := slices.DeleteFunc([]int{2, 4, 8}, func(bits int) bool {
+			return !slices.Equal(packed.Shape, []int{rows, (columns*bits + 31) / 32})
+		})
+		if len(fits) != 1 || packed.DType != safetensors.I32 {
+			return nil, fmt.Errorf("tensor %s is %s of shape %v, expected words of 2, 4 or 8 bits for %v: %s", safetensors.Printable(packed.Name), packed.DType, packed.Shape, shape, Dequantize)
+		}
+		bits = fits[0]
+		w.q = less(words(packed, bits, false, nil), 1<<(bits-1))
+		used = append(used, name+"_shape")
+	} else {
+		t, err := matrix(get, name, safetensors.I8, shape...)
+		if err != nil {
+			return nil, err
+		}
+		w.q = signed(t)
+	}
+	if z, ok := get(name + "_zero_point"); ok {
+		used = append(used, name+"_zero_point")
+		switch {
+		case z.DType == safetensors.I32 && inWords:
+			if _, err := matrix(get, name+"_zero_point", safetensors.I32, (rows*bits+31)/32, count); err != nil {
+				return nil, err
+			}
+			w.zero = less(words(z, bits, true, nil), 1<<(bits-1))
+		case z.DType == safetensors.I8 && slices.Equal(z.Shape, s.Shape):
+			w.zero = func(r, g int) int { return int(int8(z.Data[r*row+g])) }
+		default:
+			return nil, fmt.Errorf("tensor %s is %s of shape %v, expected I8 of %v", safetensors.Printable(z.Name), z.DType, z.Shape, s.Shape)
+		}
+	}
+	return &Weight{Tensor: w.tensor(shape, dtype), From: from, Used: append(used, from, name+"_scale")}, nil
+}
+
+// signed are the values of a matrix of int8.
+func signed(t safetensors.Tensor) grid {
+	width := t.Shape[1]
+	return func(r, c int) int { return int(int8(t.Data[r*width+c])) }
+}
