@@ -51,7 +51,8 @@ func (s system) Find(number int) (int, string, error) {
 	return found, info.String(), err
 }
 
-// find returns a device that runs programs, and its number.
+// find returns a device that runs programs, and its number: the one at ordinal, or for a negative one the first. Where
+// none does, the error is that of the first.
 func find(d Driver, ordinal int) (int, Info, error) {
 	all, err := d.Devices()
 	if err != nil {
@@ -66,13 +67,10 @@ func find(d Driver, ordinal int) (int, Info, error) {
 	if ordinal >= 0 {
 		return ordinal, all[ordinal], all[ordinal].Suits()
 	}
-	var errs []error
 	for i, info := range all {
-		err := info.Suits()
-		if err == nil {
+		if info.Suits() == nil {
 			return i, info, nil
 		}
-		errs = append(errs, err)
 	}
-	return 0, Info{}, errors.Join(errs...)
+	return 0, Info{}, all[0].Suits()
 }

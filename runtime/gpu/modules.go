@@ -86,7 +86,7 @@ func (x *Executor) compile(ctx context.Context, text []byte) error {
 			}
 			mu.Lock()
 			if err != nil && first == nil {
-				first = err
+				first = x.failed(err)
 			}
 			if m != 0 {
 				x.modules = append(x.modules, m)
@@ -107,7 +107,7 @@ func (x *Executor) compile(ctx context.Context, text []byte) error {
 	return first
 }
 
-// module compiles and loads a module.
+// module compiles and loads a module, at the same time as others: its errors are the driver's own.
 func (x *Executor) module(text []byte) (Module, error) {
 	path := x.cached(text)
 	if path != "" {
@@ -119,7 +119,7 @@ func (x *Executor) module(text []byte) (Module, error) {
 	}
 	image, err := x.d.Link(text)
 	if err != nil {
-		return 0, x.failed(err)
+		return 0, err
 	}
 	if path != "" {
 		// A module that is not kept is compiled again next time.
@@ -127,8 +127,7 @@ func (x *Executor) module(text []byte) (Module, error) {
 			output.WriteFile(path, image)
 		}
 	}
-	m, err := x.d.ModuleLoad(image)
-	return m, x.failed(err)
+	return x.d.ModuleLoad(image)
 }
 
 // cached is the path at which the cache keeps a compiled module: its name tells text, device and driver.
