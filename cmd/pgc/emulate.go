@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"time"
 
@@ -54,6 +55,13 @@ func (c *emulateCmd) Run(ctx context.Context) error {
 		return err
 	}
 	defer e.Close()
+	device, err := library.ParseDevice("cuda")
+	if err != nil {
+		return err
+	}
+	if e.Info(library.WithDevice(device, nil)).GPU == nil { // it would run on the processor
+		return fmt.Errorf("%s has no code for GPUs: compile it with --target cuda or cpu,cuda", c.File)
+	}
 	driver, counted := &emulated.Driver{}, &counts{}
 	if c.Counts != "" {
 		driver.Counts, driver.Launched = true, counted.add
