@@ -17,7 +17,7 @@ qemu: ## install qemu-user, so that tests run code for arm64 instead of skipping
 		[ "$$(id -u)" = 0 ] || sudo=sudo; \
 		$$sudo apt-get update -q && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -q --no-install-recommends qemu-user; }
 
-ptxas: ## fetch NVIDIA's ptxas, which tests of codegen/ptx use if it is there
+ptxas: ## fetch NVIDIA's ptxas, which tests of codegen/ptx use
 	@sh scripts/get-ptxas.sh
 
 build: bin/pgc ## build bin/pgc (the compiler, with the runtime embedded)
@@ -29,7 +29,7 @@ demo: llvm build ## compile the demo checkpoint and run it on the pictures besid
 	@sh scripts/demo.sh $(DEMO)
 
 # MUST names tests, with commas between, that must not be skipped.
-test: llvm build ## run every test, and list those that this machine skips
+test: llvm build ptxas ## run every test, and list those that this machine skips
 	$(GO) vet ./...
 	$(GO) test -timeout 80m -json ./... | $(GO) run ./internal/testreport -must "$(MUST)"
 

@@ -1,11 +1,12 @@
 #!/bin/sh
-# Put NVIDIA's ptxas into tools/, where the tests of codegen/ptx look for it. Nothing else needs it.
+# Put NVIDIA's ptxas into tools/, where the tests of codegen/ptx look for it. Nothing else needs it. testdata/ptxas.txt
+# there is what this version says.
 set -eu
 cd "$(dirname "$0")/.."
 [ -x tools/ptxas ] && exit 0
 mkdir -p tools/wheel
 trap 'rm -rf tools/wheel' EXIT
-python3 -m pip download --quiet --no-deps --dest tools/wheel 'nvidia-cuda-nvcc>=13.0,<14'
+python3 -m pip download --quiet --no-deps --dest tools/wheel nvidia-cuda-nvcc==13.5.37
 python3 - <<'END'
 import glob, os, zipfile
 wheel = zipfile.ZipFile(glob.glob("tools/wheel/*.whl")[0])

@@ -31,7 +31,7 @@ func emitTile(k *kernels.Kernel) (out *backend.Kernel, whole bool) {
 	if k.Tile.ScratchBytes > 0 {
 		fail("it uses %d bytes of scratch memory a thread, which a warp has not", k.Tile.ScratchBytes)
 	}
-	e := newEmitter(&asm{})
+	e := newEmitter(&asm{directives: ".minnctapersm 4\n"}) // else ptxas spills for more blocks than that
 	out = &backend.Kernel{Kernel: program.Kernel{Name: k.Tile.Name, Threads: threads, TaskThreads: 1}, Args: k.Args, Tasks: k.Tasks, Tile: k.Tile}
 	params := e.declare(k.Tile.Params)
 	for i, a := range k.Args {

@@ -103,7 +103,12 @@ func (f *few) build(name string, rows *kernels.Rows, from *kernels.Arg, further 
 		f.addTile(end)
 	}
 
+	// With large groups of bytes for two accumulators, one block has as much on its way as two of the others; with chunks
+	// of x there is shared memory for few blocks.
 	f.directives = ".minnctapersm 2\n"
+	if f.bits == 8 && f.group == 128 && f.accs > 1 || f.chunks() > 1 {
+		f.directives = ".minnctapersm 1\n"
+	}
 	f.setup()
 	f.registers()
 	done, loop := f.label("done"), f.label("strip")
@@ -438,6 +443,7 @@ func (f *few) chain(sum, a, b []string) []string {
 
 // meet adds the sums of the warps, in their order, and runs the epilogue, a row in a warp.
 func (f *few) meet() {
+	f.setup() // rather than keep it through the loop
 	accBytes := f.M.N * slabRow * 4
 	slab := f.to(word, "add.s32", f.to(word, "add.s32", f.base, num(f.M.N*f.xStride())), f.slab)
 	// Sums 0 and 1 of a thread are row lane/4 of the strip for rows 2·(lane%4) and the next of x, 2 and 3 eight below.

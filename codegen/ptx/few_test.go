@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"pgc/codegen/kernels"
@@ -63,13 +64,14 @@ func (c productCase) spec() *kernels.Matmul {
 // productRun is what a case's kernels read and write: operands and results by number.
 type productRun struct {
 	productCase
-	in, out  []emu.Pointer
-	x        []float64     // rows
-	w        [][][]float32 // by part and accumulator, rows in their order
-	extra    [][2][]float32
-	work     *emu.Memory
-	syms     map[string]int64
-	bytesOfW int64 // on the device
+	in, out []emu.Pointer
+	x       []float64     // rows
+	w       [][][]float32 // by part and accumulator, rows in their order
+	extra   [][2][]float32
+	work    *emu.Memory
+	syms    map[string]int64
+	// Of the weights, on the device and in the file.
+	bytesOfW, fileBytes int64
 }
 
 // kernels builds a case's kernels.
@@ -100,7 +102,7 @@ func (c productCase) run(t testing.TB) *productRun {
 		for range c.accsOf(i) {
 			w := newPacked(t, rng, c.d, 1, 1, int64(p[1]), int64(p[0]*p[1]), int64(c.k))
 			on := w.onDevice(t)
-			r.bytesOfW += int64(len(on))
+			r.bytesOfW, r.fileBytes = r.bytesOfW+int64(len(on)), r.fileBytes+w.Bytes
 			pointers = append(pointers, emu.Pointer{Memory: &emu.Memory{Data: on}})
 			ws = append(ws, w.values(t))
 		}
@@ -178,6 +180,46 @@ func (r *productRun) arguments(k *Kernel) (args []any, tasks int64) {
 		tasks *= (n + f.Div - 1) / f.Div
 	}
 	return args, tasks
+}
+
+// TestWeightsAreReadOnce counts what products of one row and of eight load in the width of a model of 3 billion
+// parameters: weights in 16 bytes a thread, side by side, every byte once, and hardly more than the file has of them.
+func TestWeightsAreReadOnce(t *testing.T) {
+	for _, name := range []string{"bf16", "i8g128", "i4g128"} {
+		d, _ := ir.ParseDType(name)
+		for _, c := range []productCase{{d, 1, 2048, 2, [][2]int{{1, 96}}, tile.BF16}, {d, 8, 2048, 1, [][2]int{{2, 64}, {1, 64}}, tile.F32}} {
+			r := c.run(t)
+			l, err := build("product", c.spec())
+			if err != nil {
+				t.Fatal(err)
+			}
+			k := l.Kernels[0]
+			if len(l.Kernels) != 1 {
+				t.Fatalf("%v: %d kernels, expected one for all parts", c, len(l.Kernels))
+			}
+			args, tasks := r.arguments(k)
+			stats, err := parsed(t, k).Run(emu.Launch{Entry: k.Name, Blocks: (tasks + 1) / 2, Args: append(args, tasks), Shared: dynamicBytes(k), Counts: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			read := int64(0)
+			for _, n := range stats.Counts {
+				if !strings.HasPrefix(n.Name, "ld.global.nc") || n.Threads == 0 {
+					continue
+				}
+				read += n.Sectors * 32
+				if n.Width != 16 || n.Uncoalesced != 0 {
+					t.Errorf("%v: %s of line %d loads %d bytes a thread, %d sectors more than side by side", c, n.Name, n.Pos.Line, n.Width, n.Uncoalesced)
+				}
+			}
+			if read != r.bytesOfW || read > r.fileBytes*102/100 {
+				t.Errorf("%v: %d bytes of weights are read, the device has %d, the file %d", c, read, r.bytesOfW, r.fileBytes)
+			}
+			if stats.Conflicts != 0 {
+				t.Errorf("%v: accesses to shared memory meet in banks", c)
+			}
+		}
+	}
 }
 
 // error is the largest one of the results, relative to values above one.

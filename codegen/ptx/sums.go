@@ -15,7 +15,7 @@ func sumsRow(m kernels.Size) int64 { return (m.N + mostTokens - 1) / mostTokens 
 func (g *many) groupSums(name string, x, sums kernels.Arg) *backend.Kernel {
 	e := newEmitter(&asm{})
 	list := []tile.KernelParam{{Name: "x", Type: tile.Type{Elem: tile.BF16, Lanes: 1, Ptr: true}}, {Name: "sums", Type: tile.Type{Elem: tile.F32, Lanes: 1, Ptr: true}}}
-	out := &backend.Kernel{Kernel: program.Kernel{Name: name, Threads: threads, TaskThreads: warp}, Args: []kernels.Arg{x, sums},
+	out := &backend.Kernel{Kernel: program.Kernel{Name: name, Threads: threads, TaskThreads: warp}, Spec: &kernels.Rows{Matmul: g.Matmul}, Args: []kernels.Arg{x, sums},
 		Tasks: []kernels.Factor{{Size: g.M, Div: g.tokens()}, {Size: kernels.Const(g.tokens()), Div: 1}}}
 	if g.M.Sym != "" {
 		list, out.Args = append(list, tile.KernelParam{Name: g.M.Sym, Type: tile.Scalar(tile.I64)}), append(out.Args, kernels.Arg{Kind: kernels.ArgSym, Sym: g.M.Sym})

@@ -67,7 +67,7 @@ func (p *product) choose() (best tiling, split int64) {
 		}
 		units := p.unitsOfStages(t)
 		tasks := p.tasksOfAll(t.outputs(p.accs)) * ((rows + t.tokens() - 1) / t.tokens())
-		for n := int64(1); n <= min(8, units); n *= 2 {
+		for n := int64(1); n <= min(8/int64(p.accs), units); n *= 2 {
 			at := machine.multiprocessors * t.blocks
 			turns := (tasks*n + at - 1) / at
 			each := t.across * t.strips * packing.PanelWidth * t.tokens() * ((units + n - 1) / n) * p.unitOfStages(t)
