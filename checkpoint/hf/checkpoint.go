@@ -156,7 +156,7 @@ func (c *Checkpoint) readLicense() (err error) {
 
 // validate compares the tensors with those that the model's graph declares.
 func (c *Checkpoint) validate() error {
-	head, hasHead, err := c.head()
+	hasHead, err := c.head()
 	if err != nil {
 		return err
 	}
@@ -187,18 +187,18 @@ func (c *Checkpoint) validate() error {
 	if c.quantized != nil && len(c.used) == 0 {
 		c.Notes = append(c.Notes, fmt.Sprintf("%s: quantization_config is passed over, as all weights are floats", filepath.Join(c.Dir, configFile)))
 	}
-	if head = c.tensors[c.Model.Head]; hasHead && sameData(head, c.tensors[c.Model.Embedding]) {
+	if hasHead && sameData(c.tensors[c.Model.Head], c.tensors[c.Model.Embedding]) {
 		c.Config = c.Config.Tied(true)
 		c.Weights, err = models.Weights(c.Config)
 	}
 	return err
 }
 
-// head returns the head's tensor, if the model has one, and sets whether it is tied. transformers uses a head that is
+// head reports whether there is a tensor of the head, and sets whether it is tied. transformers uses a head that is
 // there, whatever tie_word_embeddings says.
-func (c *Checkpoint) head() (located, bool, error) {
+func (c *Checkpoint) head() (bool, error) {
 	if c.Model.Head == "" {
-		return located{}, false, nil
+		return false, nil
 	}
 	head, ok := c.tensors[c.Model.Head]
 	if _, whole := c.tensors[c.Model.Embedding]; ok && !whole && c.Config.Facts().TieWordEmbeddings { // one matrix under either name
@@ -207,10 +207,10 @@ func (c *Checkpoint) head() (located, bool, error) {
 		ok = false
 	}
 	if !ok && !c.Config.Facts().TieWordEmbeddings {
-		return head, false, fmt.Errorf("%s: tensor %s is missing, but tie_word_embeddings in config.json is false", c.Dir, c.Model.Head)
+		return false, fmt.Errorf("%s: tensor %s is missing, but tie_word_embeddings in config.json is false", c.Dir, c.Model.Head)
 	}
 	c.Config = c.Config.Tied(!ok)
-	return head, ok, nil
+	return ok, nil
 }
 
 // fits checks that a tensor is there, with the shape that the graph declares and in a type of floats, and makes it one
