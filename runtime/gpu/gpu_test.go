@@ -185,10 +185,11 @@ func TestCancel(t *testing.T) {
 	}
 }
 
-// TestCache compiles once: the second time the code comes from the cache, unless it is damaged there.
+// TestCache compiles once: the second time the code comes from the cache, unless it is damaged there, or others may write
+// the file or its folder.
 func TestCache(t *testing.T) {
 	cache := filepath.Join(t.TempDir(), "cuda")
-	for i, want := range []int{1, 0, 1} {
+	for i, want := range []int{1, 0, 1, 1, 1} {
 		d := &fakeDevice{free: 1 << 30}
 		x, err := load(t, d, cache)
 		if err != nil {
@@ -204,10 +205,17 @@ func TestCache(t *testing.T) {
 		if len(files) != 1 {
 			t.Fatalf("%d files in the cache, expected 1", len(files))
 		}
-		if i == 1 {
-			if err := os.WriteFile(files[0], []byte("damaged"), 0o600); err != nil {
-				t.Fatal(err)
-			}
+		var harm error
+		switch i {
+		case 1:
+			harm = os.WriteFile(files[0], []byte("damaged"), 0o600)
+		case 2:
+			harm = os.Chmod(files[0], 0o666)
+		case 3:
+			harm = os.Chmod(cache, 0o777)
+		}
+		if harm != nil {
+			t.Fatal(harm)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"sort"
 	"sync"
 
+	"pgc/runtime/integrity"
 	"pgc/runtime/output"
 	"pgc/runtime/program"
 )
@@ -111,7 +113,7 @@ func (x *Executor) compile(ctx context.Context, text []byte) error {
 func (x *Executor) module(text []byte) (Module, error) {
 	path := x.cached(text)
 	if path != "" {
-		if image, err := os.ReadFile(path); err == nil {
+		if image, err := own(path); err == nil {
 			if m, err := x.d.ModuleLoad(image); err == nil {
 				return m, nil
 			} // else it is damaged, and compiled again
@@ -123,11 +125,31 @@ func (x *Executor) module(text []byte) (Module, error) {
 	}
 	if path != "" {
 		// A module that is not kept is compiled again next time.
-		if os.MkdirAll(filepath.Dir(path), 0o700) == nil {
+		if os.MkdirAll(filepath.Dir(path), 0o700) == nil && private(filepath.Dir(path)) == nil {
 			output.WriteFile(path, image)
 		}
 	}
 	return x.d.ModuleLoad(image)
+}
+
+// own reads a file of the cache that nobody but this user may have written.
+func own(path string) ([]byte, error) {
+	if err := errors.Join(private(filepath.Dir(path)), private(path)); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path)
+}
+
+// private says why a file or folder is not this user's alone to write. A link is not.
+func private(path string) error {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return err
+	}
+	if mode := info.Mode(); !mode.IsRegular() && !mode.IsDir() {
+		return fmt.Errorf("%s is neither a file nor a folder", path)
+	}
+	return integrity.Private(info)
 }
 
 // cached is the path at which the cache keeps a compiled module: its name tells text, device and driver.

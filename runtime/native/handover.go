@@ -10,6 +10,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"pgc/runtime/integrity"
 )
 
 // selfVariable names the file descriptor of the executable in the environment of a runtime that another one has made way
@@ -61,6 +63,13 @@ func execCached(image []byte, env []string) error {
 	dir = filepath.Join(dir, "pgc")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
+	}
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return err
+	}
+	if err := integrity.Private(info); err != nil { // who may write there could put another program in its place
+		return fmt.Errorf("%s: %w", dir, err)
 	}
 	f, err := os.CreateTemp(dir, "runtime-*")
 	if err != nil {
