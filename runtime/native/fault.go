@@ -15,6 +15,7 @@ var (
 	faultLow, faultHigh uintptr // all native code lies there, and no other code runs there
 	faultText           *byte   // what it prints
 	faultBytes          uintptr
+	faultSaid           uint32        // 1 once a thread prints it
 	goFault             uintptr       // Go's own handler
 	threadMask          = ^uintptr(0) // signals that native threads block
 )

@@ -1,6 +1,7 @@
 #include "textflag.h"
 
 #define SYS_write      1
+#define SYS_pause      34
 #define SYS_exit_group 231
 #define CONTEXT_PC     168 // of ucontext_t
 
@@ -12,6 +13,10 @@ TEXT onFault<>(SB), NOSPLIT|NOFRAME, $0
 	JCS	other
 	CMPQ	AX, ·faultHigh(SB)
 	JCC	other
+	MOVL	$1, AX
+	XCHGL	AX, ·faultSaid(SB)
+	TESTL	AX, AX
+	JNE	wait
 	MOVL	$SYS_write, AX
 	MOVL	$2, DI
 	MOVQ	·faultText(SB), SI
@@ -21,6 +26,10 @@ TEXT onFault<>(SB), NOSPLIT|NOFRAME, $0
 	MOVL	$1, DI
 	SYSCALL
 	INT	$3
+wait: // another thread prints, and ends this one
+	MOVL	$SYS_pause, AX
+	SYSCALL
+	JMP	wait
 other:
 	MOVQ	·goFault(SB), AX
 	JMP	AX
