@@ -31,7 +31,7 @@ type sigaction struct{ handler, flags, restorer, mask uintptr }
 // for programs, before threads are started.
 func ExitOnFault(text string) error {
 	line := []byte(text + "\n")
-	faultText, faultBytes = unsafe.SliceData(line), uintptr(len(line))
+	faultText, faultBytes, faultSaid = unsafe.SliceData(line), uintptr(len(line)), 0
 	var action sigaction
 	if _, _, e := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(unix.SIGBUS), 0, uintptr(unsafe.Pointer(&action)), 8, 0, 0); e != 0 {
 		return fmt.Errorf("cannot handle SIGBUS: %w", e)
