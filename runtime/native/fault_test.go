@@ -19,7 +19,7 @@ func TestExitOnFault(t *testing.T) {
 	if os.Getenv(child) == "" {
 		for range 20 {
 			cmd := exec.Command(os.Args[0], "-test.run=^TestExitOnFault$")
-			cmd.Env = append(os.Environ(), child+"=1")
+			cmd.Env = append(os.Environ(), child+"=1", "TMPDIR="+t.TempDir()) // it cannot clean up
 			var stdout, stderr bytes.Buffer
 			cmd.Stdout, cmd.Stderr = &stdout, &stderr
 			cmd.Run()
