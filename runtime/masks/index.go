@@ -1,0 +1,45 @@
+package masks
+
+import (
+	"fmt"
+	"image"
+	"image/color"
+)
+
+// maxIndex is the highest index of a picture with a palette.
+const maxIndex = 255
+
+// Index returns a w×h picture of indices: 0 where no object is, i+1 where masks[i] is. Where objects overlap the later one
+// wins. Colors are those of PASCAL VOC. Errors are about more than 255 masks.
+func Index(masks []*image.Alpha, w, h int) (*image.Paletted, error) {
+	if len(masks) > maxIndex {
+		return nil, fmt.Errorf("a picture of indices holds at most %d objects, these are %d: ask for fewer, or for a picture each", maxIndex, len(masks))
+	}
+	palette := make(color.Palette, maxIndex+1)
+	for i := range palette {
+		palette[i] = vocColor(i)
+	}
+	p := image.NewPaletted(image.Rect(0, 0, w, h), palette)
+	for i, m := range masks {
+		for y := range h {
+			for x, v := range m.Pix[y*m.Stride:][:w] {
+				if v != 0 {
+					p.Pix[y*p.Stride+x] = byte(i + 1)
+				}
+			}
+		}
+	}
+	return p, nil
+}
+
+// vocColor returns the color that PASCAL VOC gives an index: its bits by threes, one for each of red, green and blue, the
+// lowest become the highest of the color.
+func vocColor(i int) color.RGBA {
+	c := color.RGBA{A: 255}
+	for bit := 7; i > 0; bit, i = bit-1, i>>3 {
+		c.R |= byte(i&1) << bit
+		c.G |= byte(i>>1&1) << bit
+		c.B |= byte(i>>2&1) << bit
+	}
+	return c
+}
