@@ -8,6 +8,7 @@ import (
 
 	"pgc/runtime/boxes"
 	"pgc/runtime/generate"
+	"pgc/runtime/grammar"
 	"pgc/runtime/manifest"
 	"pgc/runtime/sample"
 )
@@ -18,6 +19,9 @@ type Request struct {
 	Images []Image
 	Prompt string // such as "caption en", "detect cat" or "answer en what is this?"
 	Settings
+
+	task   *grammar.Task // what the answer may hold; nil for any text
+	scores bool          // with a task: how sure the model was of every object
 }
 
 // Settings say how an answer is generated, in the terms of transformers' GenerationConfig.
@@ -65,6 +69,8 @@ type Answer struct {
 	Boxes        []Box       // in pixels of the first image
 	Malformed    []Malformed // what should be a box and is none
 	Timings      Timings
+
+	objects []grammar.Object // of a task
 }
 
 // Timings are where the time of an answer went. While other requests are answered, their share is in it.
@@ -128,7 +134,15 @@ func (m *Model) request(ctx context.Context, r Request) (generate.Request, error
 	if err != nil {
 		return g, err
 	}
-	g.Prompt = r.Prompt
+	g.Prompt, g.Scores = r.Prompt, r.scores
+	if r.task != nil {
+		if g.Grammar, err = m.scheduler.Grammar(*r.task); err != nil {
+			return g, err
+		}
+		if r.MaxNewTokens == nil {
+			g.MaxNewTokens = g.Grammar.MaxTokens()
+		}
+	}
 	g.Images, err = decodeAll(ctx, r.Images)
 	return g, err
 }
@@ -139,7 +153,7 @@ func (m *Model) answer(j *generate.Job, first image.Point) (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &Answer{Text: g.Text, Tokens: g.Tokens, Logprobs: g.Logprobs, FinishReason: FinishReason(g.FinishReason), PromptTokens: g.PromptTokens,
+	a := &Answer{Text: g.Text, Tokens: g.Tokens, Logprobs: g.Logprobs, objects: g.Objects, FinishReason: FinishReason(g.FinishReason), PromptTokens: g.PromptTokens,
 		Timings: Timings{Preprocess: g.Preprocess, Encode: g.Encode, Prefill: g.Prefill, Decode: g.Decode}}
 	a.Boxes, a.Malformed = boxes.Parse(g.Text, first.X, first.Y)
 	return a, nil

@@ -52,9 +52,9 @@ func (s *Session) stepAhead(ctx context.Context, q *sequence) error {
 		return err
 	}
 	s.ahead.steps = s.ahead.steps[1:]
-	if token := int32(binary.LittleEndian.Uint32(id)); q.sampler.Settles(token) {
+	if token := int32(binary.LittleEndian.Uint32(id)); q.settles(token) {
 		q.seen = append(q.seen, q.next)
-		q.take(token, 0)
+		q.take(token, 0, nil)
 		return nil
 	}
 	return s.stepAlone(ctx, q, functions.decode) // again, for its logits

@@ -211,13 +211,13 @@ func (b *batch) stepAll(errs []error) error {
 // settled takes the likeliest tokens if every sequence chooses its own.
 func (b *batch) settled(ids []int32) bool {
 	for i, j := range b.slots {
-		if j != nil && !j.seq.sampler.Settles(ids[i]) {
+		if j != nil && !j.seq.settles(ids[i]) {
 			return false
 		}
 	}
 	for i, j := range b.slots {
 		if j != nil {
-			j.seq.take(ids[i], 0)
+			j.seq.take(ids[i], 0, nil)
 		}
 	}
 	return true

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"pgc/runtime/grammar"
 	"pgc/runtime/rgb"
 	"pgc/runtime/sample"
 	"pgc/runtime/tokenizer"
@@ -19,10 +20,12 @@ type Request struct {
 	ParseSpecials bool
 	MaxNewTokens  int
 	Sample        sample.Config
-	Stop          []string    // texts that end the answer; they are not part of it
-	IgnoreEOS     bool        // go on behind <eos>
-	Logprobs      bool        // tell the tokens' log-probabilities
-	OnToken       func(Token) // called with every token, on the goroutine that computes, which waits; may be nil
+	Grammar       *grammar.Grammar // what the answer may be; nil for any text
+	Scores        bool             // with a grammar: tell how sure the model was of every object
+	Stop          []string         // texts that end the answer; they are not part of it
+	IgnoreEOS     bool             // go on behind <eos>, where there is no grammar
+	Logprobs      bool             // tell the tokens' log-probabilities
+	OnToken       func(Token)      // called with every token, on the goroutine that computes, which waits; may be nil
 }
 
 // Token is one token of an answer.
@@ -35,9 +38,10 @@ type Token struct {
 // Answer is what was generated.
 type Answer struct {
 	Text         string
-	Tokens       []int32   // with the <eos> that ended them
-	Logprobs     []float64 // if asked for
-	FinishReason string    // "stop" or "length"
+	Tokens       []int32          // with the <eos> that ended them
+	Logprobs     []float64        // if asked for
+	FinishReason string           // "stop" or "length"; "length" also where a grammar let no further object follow
+	Objects      []grammar.Object // with a grammar
 	PromptTokens int
 
 	Preprocess, Encode, Prefill, Decode time.Duration

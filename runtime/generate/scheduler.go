@@ -5,6 +5,8 @@ import (
 	"errors"
 	"slices"
 	"sync"
+
+	"pgc/runtime/grammar"
 )
 
 // ErrClosed is the error of requests that a scheduler no longer answers.
@@ -42,6 +44,9 @@ func NewScheduler(s *Session) *Scheduler {
 	d.ctx, d.close = context.WithCancelCause(context.Background())
 	return d
 }
+
+// Grammar returns the grammar of a task's answers.
+func (d *Scheduler) Grammar(t grammar.Task) (*grammar.Grammar, error) { return d.s.Grammar(t) }
 
 // Submit queues a request. It never blocks.
 func (d *Scheduler) Submit(ctx context.Context, r Request) *Job {

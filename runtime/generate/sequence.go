@@ -2,11 +2,13 @@ package generate
 
 import (
 	"context"
+	"math"
 	"slices"
 	"time"
 
 	"pgc/runtime/engine"
 	"pgc/runtime/entry"
+	"pgc/runtime/grammar"
 	"pgc/runtime/sample"
 	"pgc/runtime/tokenizer"
 )
@@ -21,6 +23,7 @@ type sequence struct {
 	seen    []int32 // the prompt and what came after it, but for the last token
 	next    int32   // the last token, which no function has seen yet
 	sampler *sample.Sampler
+	matcher *grammar.Matcher // nil without a grammar
 	out     *output
 	began   time.Time // when its prompt was done
 	done    bool
@@ -46,6 +49,9 @@ func (s *Session) begin(ctx context.Context, r Request, p tokenizer.Prompt, slot
 	s.ran(len(p.IDs), slot)
 	q.sampler = sample.New(r.Sample, s.Model.VocabSize, s.Model.SuppressTokens)
 	q.out = newOutput(s, r)
+	if r.Grammar != nil {
+		q.matcher = r.Grammar.Matcher(q.most() - len(p.IDs))
+	}
 	if q.done = r.MaxNewTokens <= 0; !q.done {
 		if q.greedy() {
 			err = s.fn.greedy.Run(ctx)
@@ -60,8 +66,15 @@ func (s *Session) begin(ctx context.Context, r Request, p tokenizer.Prompt, slot
 	return q, err
 }
 
-// greedy reports whether the sequence takes the likeliest token, unless it is suppressed or a logit is NaN.
-func (q *sequence) greedy() bool { return q.sampler.Greedy() && !q.r.Logprobs }
+// greedy reports whether the sequence takes the likeliest token if that settles the choice.
+func (q *sequence) greedy() bool {
+	return q.sampler.Greedy() && !q.r.Logprobs && !(q.matcher != nil && q.r.Scores)
+}
+
+// settles reports whether the sequence takes the likeliest token, whose logit is no NaN if there is one.
+func (q *sequence) settles(best int32) bool {
+	return q.sampler.Settles(best) && (q.matcher == nil || q.matcher.Allows(best))
+}
 
 // step runs the decoder over the last token of a sequence and chooses another one.
 func (s *Session) step(ctx context.Context, q *sequence) error {
@@ -100,8 +113,8 @@ func (s *Session) choose(ctx context.Context, q *sequence, chosen bool) error {
 		if err != nil {
 			return err
 		}
-		if q.sampler.Settles(id) {
-			q.take(id, 0)
+		if q.settles(id) {
+			q.take(id, 0, nil)
 			return nil
 		}
 	}
@@ -119,16 +132,41 @@ func (s *Session) sample(q *sequence, out engine.Tensor, i int) error {
 	if err := numbers(s.row, len(q.seen)); err != nil {
 		return err
 	}
-	id, logprob := q.sampler.Next(s.row, q.seen), 0.0
+	id, logprob := s.pick(q, s.row), 0.0
 	if q.r.Logprobs {
 		logprob = q.sampler.Logprob(s.row, id)
 	}
-	q.take(id, logprob)
+	q.take(id, logprob, s.row)
 	return nil
 }
 
-// take adds a token to the answer, and sees whether it is the last one.
-func (q *sequence) take(id int32, logprob float64) {
+// pick chooses a token by its logits.
+func (s *Session) pick(q *sequence, logits []float32) int32 {
+	switch {
+	case q.matcher == nil:
+		return q.sampler.Next(logits, q.seen)
+	case q.sampler.Greedy():
+		return q.matcher.Best(logits)
+	}
+	allowed := slices.Repeat([]float32{float32(math.Inf(-1))}, len(logits))
+	for id := range q.matcher.Next() {
+		allowed[id] = logits[id]
+	}
+	if id := q.sampler.Next(allowed, q.seen); q.matcher.Allows(id) {
+		return id
+	}
+	return q.matcher.Best(logits) // all of them are minus infinity
+}
+
+// take adds a token to the answer, and sees whether it is the last one. logits are those that it was chosen by, if they
+// were read.
+func (q *sequence) take(id int32, logprob float64, logits []float32) {
+	if q.matcher != nil {
+		if !q.r.Scores {
+			logits = nil
+		}
+		q.matcher.Take(id, logits)
+	}
 	if q.r.Logprobs {
 		q.a.Logprobs = append(q.a.Logprobs, logprob)
 	}
@@ -137,6 +175,10 @@ func (q *sequence) take(id int32, logprob float64) {
 	q.s.wrote(len(q.seen), q.slot)
 	before := q.out.text.Len()
 	switch {
+	case q.matcher != nil && q.matcher.Done():
+		if q.done = true; !q.matcher.Cut() {
+			q.a.FinishReason = "stop"
+		}
 	case !q.r.IgnoreEOS && slices.Contains(q.s.Model.EOS, int(id)), q.out.add(id):
 		q.a.FinishReason, q.done = "stop", true
 	case len(q.seen) >= q.s.Model.MaxTokens, len(q.a.Tokens) == q.r.MaxNewTokens:
@@ -145,6 +187,9 @@ func (q *sequence) take(id int32, logprob float64) {
 	if q.done {
 		q.out.flush()
 		q.a.Text = q.out.text.String()
+		if q.matcher != nil {
+			q.a.Objects = q.matcher.Objects()
+		}
 		if !q.began.IsZero() {
 			q.a.Decode = time.Since(q.began)
 		}

@@ -8,10 +8,12 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"pgc/runtime/engine"
 	"pgc/runtime/entry"
+	"pgc/runtime/grammar"
 	"pgc/runtime/internal/preprocess"
 	"pgc/runtime/manifest"
 	"pgc/runtime/native"
@@ -26,6 +28,8 @@ type Session struct {
 	Engine    *engine.Engine
 	Mapped    int64                           // bytes of the file's sections other than runtime and weights
 	Whole     func(ctx context.Context) error // waits until the weights are known to be whole, or returns their damage; nil for no such check
+
+	vocabulary func() (*grammar.Vocabulary, error)
 
 	fn      *functions
 	used    used
@@ -47,8 +51,20 @@ func New(m *manifest.Model, t *tokenizer.Tokenizer, e *engine.Engine) (*Session,
 	if err != nil {
 		return nil, err
 	}
-	s := &Session{Model: m, Tokenizer: t, Engine: e, fn: f, row: make([]float32, m.VocabSize), used: used{tokens: make([]int, max(1, e.Program.Slots))}}
+	s := &Session{Model: m, Tokenizer: t, Engine: e, fn: f, row: make([]float32, m.VocabSize), used: used{tokens: make([]int, max(1, e.Program.Slots))},
+		vocabulary: sync.OnceValues(func() (*grammar.Vocabulary, error) {
+			return grammar.NewVocabulary(t, m.VocabSize, m.EOS, m.SuppressTokens)
+		})}
 	return s, nil
+}
+
+// Grammar returns the grammar of a task's answers. It may be called from any goroutine.
+func (s *Session) Grammar(t grammar.Task) (*grammar.Grammar, error) {
+	v, err := s.vocabulary()
+	if err != nil {
+		return nil, err
+	}
+	return v.Compile(t)
 }
 
 // Layout makes the prompt of a text about some images as transformers' PaliGemmaProcessor does. A nil suffix is none.
