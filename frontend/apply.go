@@ -155,6 +155,26 @@ func Einsum(spec string, x, y *Value) *Value {
 	return x.f.op(ir.OpEinsum, ir.EinsumAttrs{Spec: spec}, x, y)
 }
 
+// Conv2D slides filters [O,C,KH,KW] over x [H,W,C]: y[i,j,o] = bias[o] + Σ w[o,c,u,v]·x[stride·i+u-padding, stride·j+v-padding, c],
+// where x is 0 outside. bias [O] may be nil.
+func Conv2D(x, w, bias *Value, stride, padding int) *Value {
+	return convolve(ir.OpConv2D, x, w, bias, stride, padding)
+}
+
+// ConvTranspose2D adds to y[stride·h+u-padding, stride·w+v-padding, o] the products weight[c,o,u,v]·x[h,w,c] of all c, h, w, u
+// and v, and bias[o]. x is [H,W,C], the weight [C,O,KH,KW], bias [O] may be nil.
+func ConvTranspose2D(x, weight, bias *Value, stride, padding int) *Value {
+	return convolve(ir.OpConvTranspose2D, x, weight, bias, stride, padding)
+}
+
+func convolve(def *ir.OpDef, x, w, bias *Value, stride, padding int) *Value {
+	in := []*Value{x, w}
+	if bias != nil {
+		in = append(in, bias)
+	}
+	return x.f.op(def, ir.ConvAttrs{Stride: stride, Padding: padding}, in...)
+}
+
 // Argmax is the place of the maximum over the last axis, which becomes 1: the first of equals, -1 where an element is
 // NaN.
 func Argmax(x *Value) *Value { return x.f.op(ir.OpArgmax, nil, x) }

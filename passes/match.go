@@ -45,10 +45,18 @@ func through(v *ir.Value) *ir.Value {
 	return v
 }
 
-// isWeight reports whether v is a weight, perhaps converted and reshaped, or converted and transposed.
+// reshapedFrom follows v through reshapes to their source.
+func reshapedFrom(v *ir.Value) *ir.Value {
+	for is(v, ir.OpReshape) {
+		v = v.Def.In[0]
+	}
+	return v
+}
+
+// isWeight reports whether v is a weight, perhaps converted and reshaped, or reshaped, transposed and converted.
 func isWeight(v *ir.Value) bool {
 	if x := through(v); is(x, ir.OpTranspose) {
-		return x.Type.Rank() == 2 && x == unconverted(v) && x.Def.In[0].Kind == ir.Weight
+		return x.Type.Rank() == 2 && x == unconverted(v) && reshapedFrom(x.Def.In[0]).Kind == ir.Weight
 	}
 	return through(v).Kind == ir.Weight
 }

@@ -8,6 +8,7 @@ type constraint struct{ before, after, reason string }
 // constraints are the pairs that the order of the pipeline keeps. Passes that no chain of pairs joins could change
 // places.
 var constraints = []constraint{
+	{"lower-convolutions", "canonicalize", "views and products of convolutions are brought to the one form, too"},
 	{"fold-constants", "canonicalize", "identities show once their constants are computed"},
 	{"canonicalize", "cse", "equal computations are equal operations in one form only"},
 	{"canonicalize", "fuse-attention", "it knows one form of every view and product"},

@@ -23,6 +23,7 @@ type Pass struct {
 
 // Pipeline lists the passes in the order they run. The table constraints in order.go says why.
 var Pipeline = []Pass{
+	{Name: "lower-convolutions", Required: true, Run: lowerConvolutions, Doc: "turns convolutions into lookups and products with their weights"},
 	{Name: "fold-constants", Run: foldConstants, Doc: "computes operations that depend on constants only"},
 	{Name: "canonicalize", Run: canonicalize, Doc: "merges views and sinks them below elementwise operations, turns products into products of rows, folds identities"},
 	{Name: "cse", Run: cse, Doc: "merges equal operations on equal operands"},

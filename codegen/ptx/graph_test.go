@@ -124,6 +124,21 @@ var graphCases = []graphCase{
   %7 = einsum %5, %6 {spec="ab,cb->ac"} : f32[S,31]
   return y=%7 : f32[S,31]
 }`, map[string]int{"S": 5}, nil, 1.0 / 256},
+	{"convolutions", symbolS + `func @f(%x: input f32[5,4,3], %w: weight "w" f32[33,3,3,2], %b: weight "b" f32[33], %v: weight "v" f32[33,17,4,4], %c: weight "c" f32[17]) {
+  %0 = conv2d %x, %w, %b {stride=2, padding=1} : f32[3,3,33]
+  %1 = relu %0 : f32[3,3,33]
+  %2 = conv_transpose2d %1, %v, %c {stride=2, padding=1} : f32[6,6,17]
+  %3 = relu %2 : f32[6,6,17]
+  return y=%3 : f32[6,6,17]
+}`, nil, map[string]int{"einsum": 2, "map": 17, "row": 1}, 1e-6},
+	{"float32 gate", symbolS + `func @f(%x: input f32[S,45], %g: weight "g" f32[19,45], %u: weight "u" f32[19,45], %b: weight "b" f32[19]) {
+  %0 = einsum %x, %g {spec="ab,cb->ac"} : f32[S,19]
+  %1 = gelu_tanh %0 : f32[S,19]
+  %2 = einsum %x, %u {spec="ab,cb->ac"} : f32[S,19]
+  %3 = add %2, %b : f32[S,19]
+  %4 = mul %1, %3 : f32[S,19]
+  return y=%4 : f32[S,19]
+}`, map[string]int{"S": 11}, map[string]int{"einsum": 2, "map": 1}, 1e-6},
 }
 
 // tensors makes random inputs and weights, all of them numbers that bfloat16 holds.

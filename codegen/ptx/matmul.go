@@ -24,13 +24,18 @@ type matmul struct {
 }
 
 // multiply emits the kernels of a matmul. Up to eight rows are one kernel for parts that are alike, prologue and all.
-// More rows first become rows of bfloat16 that begin at multiples of 16 bytes, if they are not such.
+// More rows first become rows of bfloat16 that begin at multiples of 16 bytes, if they are not such. Products with float32
+// weights have kernels of their own.
 func multiply(name string, s *kernels.Matmul) (out *backend.Launches, err error) {
 	defer recovered(name, &err)
 	if s.X.Len > 0 {
 		fail("rows of x are integers, expected floats")
 	}
 	m := &matmul{s, name, &backend.Launches{}}
+	if ofFloats(s) {
+		m.floats()
+		return m.out, nil
+	}
 	if s.M.Sym == "" && s.M.N <= fewRows {
 		m.few()
 	} else {

@@ -13,9 +13,9 @@ import (
 )
 
 // onDevice says how a packed weight lies on the device, in fragments, and with which kernels it is written there from the
-// bytes that the file has of it. What is not packed stays as it is.
+// bytes that the file has of it. What is not packed stays as it is, and so does float32, which no tensor core reads.
 func onDevice(name string, w program.Weight) (*backend.Device, error) {
-	if w.Layout.Kind != program.LayoutPanels {
+	if w.Layout.Kind != program.LayoutPanels || w.DType == "f32" {
 		return nil, nil
 	}
 	q := groupOf(w.DType)

@@ -72,7 +72,7 @@ func TestTextIsDeterministic(t *testing.T) {
 // What the products' kernels are not made for is an error that says so.
 func TestMatmulErrors(t *testing.T) {
 	for want, change := range map[string]func(s *kernels.Matmul){
-		"kernel m: PTX: weights are f32, expected bf16, int8 or int4": func(s *kernels.Matmul) { s.Parts[0].Elem = tile.F32 },
+		"kernel m: PTX: weights are f16, expected bf16, int8 or int4": func(s *kernels.Matmul) { s.Parts[0].Elem = tile.F16 },
 		"kernel m: PTX: weights are nf4, whose levels bfloat16 does not hold, expected bf16, int8 or int4": func(s *kernels.Matmul) {
 			s.Parts[0].Group = packing.Group{Format: quant.NF4, Len: 64}
 		},

@@ -33,6 +33,8 @@ var plain = map[*ir.OpDef]func(*call) (*Tensor, error){
 	ir.OpDynamicUpdateSlice: dynamicUpdateSlice,
 	ir.OpScatter:            scatter,
 	ir.OpEinsum:             einsum,
+	ir.OpConv2D:             conv2d,
+	ir.OpConvTranspose2D:    convTranspose2d,
 	ir.OpArgmax:             argmax,
 }
 

@@ -10,7 +10,7 @@ import (
 var steps = []func(*grower) *ir.Value{
 	(*grower).unary, (*grower).unary, (*grower).binary, (*grower).binary, (*grower).product, (*grower).quotient,
 	(*grower).reduction, (*grower).softmax, (*grower).norm, (*grower).linear, (*grower).linear, (*grower).gated, (*grower).integers,
-	(*grower).einsum, (*grower).views, (*grower).views, (*grower).views, (*grower).concat, (*grower).masked, (*grower).lookup,
+	(*grower).einsum, (*grower).convolution, (*grower).views, (*grower).views, (*grower).views, (*grower).concat, (*grower).masked, (*grower).lookup,
 	(*grower).lastRow, (*grower).positions, (*grower).constants, (*grower).place,
 }
 
@@ -169,6 +169,29 @@ func (g *grower) einsum() *ir.Value {
 	list := specs[[2]int{x.Type.Rank(), y.Type.Rank()}]
 	want(len(list) > 0)
 	return g.op(ir.OpEinsum, ir.EinsumAttrs{Spec: oneOf(g, list...)}, x, y)
+}
+
+// convolution slides filters over a value of three dimensions, or adds them.
+func (g *grower) convolution() *ir.Value {
+	x := g.pick()
+	if !(x.Type.Rank() == 3 && x.Type.Shape[0].IsConst() && x.Type.Shape[1].IsConst() && x.Type.Shape[2].IsConst()) {
+		x = g.input(ir.F32, g.upTo(6), g.upTo(6), g.size())
+	}
+	x = g.call(ir.OpTanh, x)
+	d, n := oneOf(g, ir.F32, ir.BF16), g.size()
+	def, shape := ir.OpConv2D, []ir.Dim{n, x.Type.Last(), g.upTo(4), g.upTo(4)}
+	if g.chance(2) {
+		def, shape[0], shape[1] = ir.OpConvTranspose2D, shape[1], shape[0]
+	}
+	in := []*ir.Value{x, g.weight(d, shape...)}
+	if g.chance(2) {
+		in = append(in, g.weight(ir.F32, n))
+	}
+	y := g.op(def, ir.ConvAttrs{Stride: 1 + g.rng.IntN(3), Padding: g.rng.IntN(3)}, in...)
+	if g.chance(2) {
+		y = g.call(ir.OpRelu, y)
+	}
+	return y
 }
 
 func (g *grower) concat() *ir.Value {

@@ -145,7 +145,7 @@ func TestValidate(t *testing.T) {
 		{func(p *Program) { p.Weights[1].Layout.Run = 5 }, "layout panels of 16 transposed of 1x5x64 packed by 2 of k does not fit the shape [64 3]"},
 		{func(p *Program) { p.Weights[1].Layout.Split = 0 }, "does not fit the shape"},
 		{func(p *Program) { p.Weights[1].Layout.Cols = 1 << 62 }, "does not fit the shape"},
-		{func(p *Program) { p.Weights[1].Shape = []int64{64, 3, 1} }, "of 3 dimensions, expected 2"},
+		{func(p *Program) { p.Weights[1].Shape = []int64{3, 64} }, "of shape [3 64], expected an outermost dimension of 64"},
 		{func(p *Program) { p.Funcs[0].ArenaBytes = -1 }, "program: func decode: arena size -1 is negative"},
 		{func(p *Program) { p.Funcs[0].Inputs[0].DType = "f33" }, `program: func decode: port ids: unknown dtype "f33"`},
 		{func(p *Program) { p.Funcs[0].Outputs[0].Shape[0] = Sym(2) }, "program: func decode: port logits: an expression uses symbol 2 of 2"},

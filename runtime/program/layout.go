@@ -23,7 +23,7 @@ const (
 // lie together, and behind them the others.
 type Layout struct {
 	Kind       LayoutKind
-	Transposed bool  // the rows are the tensor's columns
+	Transposed bool  // the columns are the tensor's outermost dimension, the rows all others
 	KPack      uint8 // so many neighbors in k lie side by side: 1, or 2 (the VNNI layout)
 	Split, Run int64
 	Cols       int64
@@ -66,8 +66,8 @@ func (l Layout) validate(shape []int64) error {
 	if whole, fits := product([]int64{l.Split, l.Run, l.Cols}); !ok || !fits || elements%whole != 0 {
 		return fmt.Errorf("layout %v does not fit the shape %v", l, shape)
 	}
-	if l.Transposed && len(shape) != 2 {
-		return fmt.Errorf("layout %v of %d dimensions, expected 2", l, len(shape))
+	if l.Transposed && (len(shape) < 2 || shape[0] != l.Cols) {
+		return fmt.Errorf("layout %v of shape %v, expected an outermost dimension of %d", l, shape, l.Cols)
 	}
 	return nil
 }

@@ -21,10 +21,17 @@ func weight(v *ir.Value) *ir.Value {
 	return nil
 }
 
-// transposedWeight returns the weight that v transposes, or nil.
+// transposedWeight returns the weight that v transposes, perhaps under another shape, or nil.
 func transposedWeight(v *ir.Value) *ir.Value {
-	if v.Def != nil && v.Def.Def == ir.OpTranspose && v.Type.Rank() == 2 && v.Def.In[0].Kind == ir.Weight {
-		return v.Def.In[0]
+	if v.Def == nil || v.Def.Def != ir.OpTranspose || v.Type.Rank() != 2 {
+		return nil
+	}
+	x := v.Def.In[0]
+	for x.Def != nil && x.Def.Def == ir.OpReshape {
+		x = x.Def.In[0]
+	}
+	if x.Kind == ir.Weight {
+		return x
 	}
 	return nil
 }
