@@ -23,6 +23,7 @@ type Request struct {
 	Shared      int    // bytes of dynamic shared memory
 	Args        []string
 	Out         string
+	Most        int64 // instructions that a block may execute, all its warps together; 0 is no bound
 	Progress    func(what string, done, total int64)
 }
 
@@ -70,7 +71,7 @@ func Run(r Request) error {
 		}
 		return Misuse{fmt.Errorf("--arg is given %d times; %s has %d parameters: %s", len(args), name, len(k.Params), strings.Join(names, ", "))}
 	}
-	l := emu.Launch{Entry: name, Grid: grid, Block: block, Shared: r.Shared}
+	l := emu.Launch{Entry: name, Grid: grid, Block: block, Shared: r.Shared, Most: r.Most}
 	if r.Progress != nil {
 		l.Progress = func(done, total int) { r.Progress("blocks", int64(done), int64(total)) }
 	}

@@ -60,8 +60,10 @@ func (w *warp) put(sp space, lane int, at uint64, b []byte, strong bool) {
 		}
 		for j := 0; j < n; j += 16 {
 			k := min(n, 16)
+			w.storing, w.storeAt = b[j:j+k], i+j
 			w.sharedWrite(lane, i+j, k, flags, string(to[j:j+k]) == string(b[j:j+k]) && w.shared.written(i+j, k))
 		}
+		w.storing = nil
 		copy(to, b)
 		return
 	case local:
@@ -79,7 +81,7 @@ func (w *warp) put(sp space, lane int, at uint64, b []byte, strong bool) {
 		w.fail(OutOfBounds, lane, "%s writes to the constant %s", w.name(), mem.label())
 	}
 	if !w.launch.NoRaces && !strong {
-		w.noteWrite(at, b, lane)
+		w.noteWrite(at, b, mem.Data[off:off+n], lane)
 	}
 	copy(mem.Data[off:], b)
 	if mem.written != nil {

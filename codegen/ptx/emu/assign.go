@@ -174,7 +174,8 @@ func step(in *instr, live bitset) {
 // they meet again as early as they can. Blocks are ordered so that all of a loop comes before what follows it
 // (strongly connected components in topological order, each without the edges into its first block likewise).
 func rankCode(p *program) {
-	blocks := blocksOf(p.code)
+	p.blocks = blocksOf(p.code)
+	blocks := p.blocks
 	members := make([]int, len(blocks))
 	for i := range members {
 		members[i] = i

@@ -18,6 +18,7 @@ type block struct {
 	events   int      // changes that a spinning warp may wait for
 	pending  *Finding // found; the other warps run on, because a race may be its cause
 	log      blockLog
+	observed uint32 // the last publication of others that a strong operation of the block saw
 }
 
 // run executes the block.
@@ -150,7 +151,7 @@ func (b *block) deadlock() *Finding {
 func (b *block) reset(index int) {
 	g := b.launch.Grid
 	b.index, b.at = index, [3]int{index % g[0], index / g[0] % g[1], index / g[0] / g[1]}
-	b.epoch, b.events, b.pending = 0, 0, nil
+	b.epoch, b.events, b.pending, b.began, b.observed = 0, 0, nil, b.executed, 0
 	clear(b.mbars)
 	b.barriers = [16]namedBarrier{}
 	b.shared.reset(b.worker)
@@ -178,6 +179,7 @@ func (w *warp) reset() {
 	w.copies.reset()
 	w.log.reset()
 	w.watch = spinWatch{}
+	clear(w.jumps)
 	clear(w.localSet)
 	w.blockSpecials()
 }

@@ -103,6 +103,8 @@ type Launch struct {
 	Workers int
 	Counts  bool // count what every instruction does
 	NoRaces bool // do not look for races in global memory, which costs time and memory
+	// Most is how many instructions a block may execute, all its warps together; zero is no bound.
+	Most int64
 	// Progress is called now and then with the number of blocks that have ended.
 	Progress func(done, total int)
 }

@@ -208,10 +208,10 @@ func TestFindings(t *testing.T) {
 		{1, 32, "ld.global.f32 %f0, [%d0+2];", Misaligned, "touches 4 bytes at byte 2 of x"},
 		{1, 32, "ld.shared.f32 %f0, [%r9+6];", Misaligned, "at address 0x406 of shared memory"},
 		{1, 32, source + "cp.async.cg.shared.global [%r5], [%d2+8], 16, 16;", Misaligned, "copies from address"},
-		{1, 32, "st.global.b32 [%d9], %r0;", Race, "thread 1: st.global.b32 writes bytes 0 to 3 of y, where another thread of the instruction writes something else, written by thread 0"},
+		{1, 32, "st.global.b32 [%d9], %r0;", Race, "thread 1: writes byte 0 of y and no barrier orders them, written by thread 0"},
 		{1, 64, "shr.u32 %r1, %r0, 5; st.global.b32 [%d9], %r1;", Race, "thread 63: writes byte 0 of y and no barrier orders them, written by thread 31 of block 0"},
 		{2, 32, block + "st.global.b32 [%d9], %r7;", Race, "block 1, thread 31: writes byte 0 of y and nothing orders the two blocks, written by thread 31 of block 0"},
-		{2, 32, block + "setp.eq.s32 %p0, %r7, 0; mad.wide.u32 %d1, %r0, 4, %d0;\n@%p0 st.global.b32 [%d1], %r0;\n@!%p0 ld.global.b32 %r1, [%d1];", Race,
+		{2, 32, block + "setp.eq.s32 %p0, %r7, 0; mad.wide.u32 %d1, %r0, 4, %d0; mad.wide.u32 %d2, %r0, 4, %d9;\n@%p0 st.global.b32 [%d1], %r0;\n@!%p0 ld.global.b32 %r1, [%d1]; @!%p0 st.global.b32 [%d2], %r1;", Race,
 			"ptx:19:7: race: k, block 1, thread 0: reads byte 0 of x and nothing orders the two blocks, written by thread 0 of block 0 at 18:6"},
 		{1, 32, source + "cp.async.cg.shared.global [%r5], [%d2], 16, 16; mov.f32 %f0, 0f3F800000; st.shared.v2.f32 [%r5], {%f0, %f0};", MissingWait, "writes byte 0 of shared memory, where an asynchronous copy is on its way"},
 		{1, 32, copied + "cp.async.wait_group 1; bar.sync 0; ld.shared.f32 %f1, [%r5];", MissingWait, "reads byte 0 of shared memory, where an asynchronous copy is on its way, written by thread 0"},
@@ -267,7 +267,7 @@ const lastBlock = `mov.u32 %r7, %ctaid.x; shl.b32 %r2, %r7, 5; add.s32 %r2, %r2,
 redux.sync.add.s32 %r3, %r3, -1; setp.ne.s32 %p0, %r0, 0; @%p0 bra $wait; mad.wide.u32 %d2, %r7, 4, %d9; st.global.b32 [%d2+64], %r3;
 membar.gl;
 atom.global.add.u32 %r4, [%d0+1020], 1; st.shared.b32 [%r9], %r4;
-$wait: bar.sync 0; ld.shared.b32 %r4, [%r9]; setp.ne.s32 %p1, %r4, %r20; @%p1 bra $done; setp.ge.u32 %p2, %r0, 7; mov.b32 %r1, 0;
+$wait: bar.sync 0; ld.shared.b32 %r4, [%r9]; setp.ne.s32 %p1, %r4, %r20; @%p1 bra $done; membar.gl; setp.ge.u32 %p2, %r0, 7; mov.b32 %r1, 0;
 @%p2 bra $sum; mad.wide.u32 %d2, %r0, 4, %d9; ld.global.b32 %r1, [%d2+64];
 $sum: redux.sync.add.s32 %r1, %r1, -1; @%p0 bra $done; st.global.b32 [%d9], %r1;
 mov.b32 %r5, 0; st.global.b32 [%d0+1020], %r5;
@@ -286,10 +286,7 @@ func TestOrderBetweenBlocks(t *testing.T) {
 	if err != nil || words(b, 1)[0] != want {
 		t.Errorf("with a fence: %v, %d, want %d", err, words(b, 1)[0], want)
 	}
-	var f *Finding
-	if _, err := runOn(t, 1, 7, 32, strings.Replace(text, "membar.gl;", "", 1)); !errors.As(err, &f) || f.Kind != Race {
-		t.Errorf("without the fence: %v", err)
-	}
+	withoutFences(t, 7, text)
 	const flag = `mov.u32 %r7, %ctaid.x; setp.eq.s32 %p0, %r7, WAITER; mov.b32 %r1, 5; @%p0 bra $wait;
 st.global.b32 [%d9], %r1; membar.gl; mov.b32 %r2, 9; st.volatile.global.b32 [%d0], %r2; bra $done;
 $wait: ld.volatile.global.b32 %r2, [%d0]; setp.ne.s32 %p1, %r2, 9; @%p1 bra $wait; membar.gl; ld.global.b32 %r3, [%d9]; st.global.b32 [%d9+8], %r3;
@@ -298,6 +295,22 @@ $done:`
 		b, err := run(t, 2, 32, strings.Replace(flag, "WAITER", waiter, 1))
 		if err != nil || words(b, 3)[2] != 5 {
 			t.Errorf("block %s waits: %v", waiter, err)
+		}
+		withoutFences(t, 2, strings.Replace(flag, "WAITER", waiter, 1))
+	}
+}
+
+// withoutFences drops each fence of a kernel, that of who publishes and that of who observes: each time there is a race.
+func withoutFences(t *testing.T, blocks int, text string) {
+	t.Helper()
+	parts := strings.Split(text, "membar.gl;")
+	if len(parts) != 3 {
+		t.Fatalf("%d fences, expected 2", len(parts)-1)
+	}
+	for i, without := range []string{parts[0] + parts[1] + "membar.gl;" + parts[2], parts[0] + "membar.gl;" + parts[1] + parts[2]} {
+		var f *Finding
+		if _, err := runOn(t, 1, blocks, 32, without); !errors.As(err, &f) || f.Kind != Race {
+			t.Errorf("without fence %d: %v", i, err)
 		}
 	}
 }

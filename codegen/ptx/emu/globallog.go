@@ -12,8 +12,9 @@ import (
 // Where a block ends, its pages are compared with what earlier blocks left in the launch's table, and added to it.
 //
 // Blocks are ordered by fences and strong operations (atomics, volatile, acquire and release): what lies before a fence
-// is published by the next strong operation of the block; who does a strong operation later has seen it. That is more
-// generous than the memory model where two pairs of blocks use two flags; it never accuses what the model allows.
+// is published by the next strong operation of the block; who does a strong operation later observes it, and what it does
+// behind a fence, or an acquire operation, is ordered behind. That is more generous than the memory model where two pairs
+// of blocks use two flags; it never accuses what the model allows.
 
 const (
 	pageBytes = 512
@@ -53,6 +54,10 @@ type page struct {
 	r, w     pageBits
 	oldR     pageBits
 	oldW     pageBits
+	turn     uint32   // the warp's clock since which
+	turnR    pageBits // it read
+	turnW    pageBits // it wrote
+	many     pageBits // several threads of it read
 	readers  who
 	writes   *pageWrites
 	writeNow bool // it is in the warp's list of pages written in this interval
@@ -99,6 +104,9 @@ func (w *warp) page(address uint64) *page {
 		p.oldW.or(&p.w)
 		p.r, p.w, p.epoch, p.writeNow = pageBits{}, pageBits{}, w.epoch, false
 	}
+	if now := w.vc[w.index]; p.turn != now {
+		p.turn, p.turnR, p.turnW, p.many = now, pageBits{}, pageBits{}, pageBits{}
+	}
 	return p
 }
 
@@ -106,18 +114,62 @@ func (w *warp) page(address uint64) *page {
 func (w *warp) noteRead(address uint64, n int, lane int) {
 	p := w.page(address)
 	at := address & (pageBytes - 1)
-	p.r[at>>6] |= (1<<n - 1) << (at & 63)
+	line, touched := at>>6, (uint64(1)<<n-1)<<(at&63)
 	me := whoOf(w.pc, w.thread(lane))
+	if p.turnW[line]&touched != 0 {
+		w.ownWrites(p, line, touched, nil, me)
+	}
+	if again := p.turnR[line] & touched; again != 0 {
+		for ; again != 0; again &= again - 1 {
+			if i := line*64 + uint64(bits.TrailingZeros64(again)); p.readers[i/4]&1023 != me&1023 {
+				p.many[line] |= again & -again
+			}
+		}
+	}
+	p.turnR[line] |= touched
+	p.r[line] |= touched
 	for i := at / 4; i <= (at+uint64(n)-1)/4; i++ {
 		p.readers[i] = me
 	}
 }
 
-// noteWrite notes that a thread wrote bytes.
-func (w *warp) noteWrite(address uint64, data []byte, lane int) {
+// ownWrites stops where a thread touches bytes that another one of its warp wrote since the last barrier of the warp.
+// Data is what the thread writes, or nil where it reads.
+func (w *warp) ownWrites(p *page, line, touched uint64, data []byte, me uint32) {
+	first := line*64 + uint64(bits.TrailingZeros64(touched))
+	for both := p.turnW[line] & touched; both != 0; both &= both - 1 {
+		i := line*64 + uint64(bits.TrailingZeros64(both))
+		by := p.writes.writers[i/4]
+		if data != nil && by>>10 == me>>10 && alike(data, p.writes.data[first:first+uint64(len(data))]) {
+			return
+		}
+		if by&1023 != me&1023 && (data == nil || data[i-first] != p.writes.data[i]) {
+			w.found(w.launch.race(w.block, p.number, int(i), me, data != nil, w.block.index, by, true))
+			return
+		}
+	}
+}
+
+// ownReads stops where a thread writes bytes that another one of its warp read since the last barrier of the warp, unless
+// it writes what is there.
+func (w *warp) ownReads(p *page, line, touched uint64, data, there []byte, me uint32) {
+	first := line*64 + uint64(bits.TrailingZeros64(touched))
+	for both := p.turnR[line] & touched; both != 0; both &= both - 1 {
+		i := line*64 + uint64(bits.TrailingZeros64(both))
+		by := p.readers[i/4]
+		if data[i-first] != there[i-first] && (by&1023 != me&1023 || p.many[line]&(both&-both) != 0) {
+			w.found(w.launch.race(w.block, p.number, int(i), me, true, w.block.index, by, false))
+			return
+		}
+	}
+}
+
+// noteWrite notes that a thread writes bytes where there are others.
+func (w *warp) noteWrite(address uint64, data, there []byte, lane int) {
 	p := w.page(address)
 	at, n := address&(pageBytes-1), len(data)
-	p.w[at>>6] |= (1<<n - 1) << (at & 63)
+	line, touched := at>>6, (uint64(1)<<n-1)<<(at&63)
+	p.w[line] |= touched
 	if p.writes == nil {
 		p.writes = &pageWrites{}
 	}
@@ -126,6 +178,13 @@ func (w *warp) noteWrite(address uint64, data []byte, lane int) {
 		w.log.wrote = append(w.log.wrote, p)
 	}
 	me := whoOf(w.pc, w.thread(lane))
+	if p.turnW[line]&touched != 0 {
+		w.ownWrites(p, line, touched, data, me)
+	}
+	if p.turnR[line]&touched != 0 {
+		w.ownReads(p, line, touched, data, there, me)
+	}
+	p.turnW[line] |= touched
 	for i := at / 4; i <= (at+uint64(n)-1)/4; i++ {
 		p.writes.writers[i] = me
 	}
@@ -289,6 +348,20 @@ func (b *block) fold(fence *warp) {
 			w.log.wrote = w.log.wrote[:0]
 		}
 	}
+}
+
+// acquire orders what the block has observed before what it does from now on.
+func (b *block) acquire() {
+	seg := b.log.last()
+	if b.observed <= seg.acquired {
+		return
+	}
+	b.fold(nil)
+	if len(seg.open) > 0 || len(seg.fenced) > 0 {
+		seg = &segment{open: pageSet{}, fenced: pageSet{}}
+		b.log.segments = append(b.log.segments, seg)
+	}
+	seg.acquired = b.observed
 }
 
 // sorted returns the pages by number.

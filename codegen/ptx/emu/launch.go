@@ -373,19 +373,27 @@ func (l *launch) yield(b *block) bool {
 	return true
 }
 
+// progress notes that an atomic operation has changed something.
+func (l *launch) progress() {
+	l.mu.Lock()
+	l.turns = 0
+	l.mu.Unlock()
+}
+
 // strongOperation orders a block's accesses with those of others at an atomic, volatile, acquire or release operation:
-// what it did before its last fence is published, and what others published is seen. Lane addresses are in w.addr.
-func (w *warp) strongOperation(m uint32, n int, write, release bool) {
+// what it did before its last fence is published, and what others published is observed. It is ordered before what the
+// block does behind an acquire operation, or a fence. Lane addresses are in w.addr.
+func (w *warp) strongOperation(m uint32, n int, write bool, s strength) {
 	l, b := w.launch, w.block
-	if release {
+	if s.release && !l.NoRaces {
 		b.fold(w)
 	}
 	l.turn(b)
 	defer l.mu.Unlock()
+	if write && !s.atomic {
+		l.turns = 0
+	}
 	if l.NoRaces {
-		if write {
-			l.turns = 0
-		}
 		return
 	}
 	t := &l.table
@@ -398,21 +406,15 @@ func (w *warp) strongOperation(m uint32, n int, write, release bool) {
 			clear(s.fenced)
 		}
 	}
-	seg := b.log.last()
-	if l.actor != b.index {
-		b.fold(nil)
-		if len(seg.open) > 0 {
-			seg = &segment{open: pageSet{}, fenced: pageSet{}}
-			b.log.segments = append(b.log.segments, seg)
-		}
-		l.actor = b.index
+	before := t.sequence
+	if write {
+		before = max(b.log.last().acquired, b.observed)
 	}
-	before := seg.acquired
-	seg.acquired = t.sequence
-	if !write {
-		before = t.sequence
-	} else {
-		l.turns = 0
+	if l.actor != b.index {
+		l.actor, b.observed = b.index, t.sequence
+	}
+	if s.acquire {
+		b.acquire()
 	}
 	eachLane(m, func(lane int) {
 		if w.addr[lane]>>window != 0 {

@@ -32,6 +32,7 @@ type lowering struct {
 
 	// While an instruction is built:
 	mapping   []reg // virtual to slot; nil in the first pass
+	at        int   // index of the instruction in hand
 	now       *pending
 	out       *instr
 	recording bool
@@ -365,14 +366,18 @@ func (l *lowering) build() {
 	p.code = make([]instr, len(l.pending))
 	l.recording = true
 	for i := range l.pending {
+		l.at = i
 		l.instruction(&p.code[i], &l.pending[i])
 	}
+	p.unused()
 	l.mapping = l.assign()
 	l.recording = false
 	for i := range l.pending {
+		l.at = i
 		l.instruction(&p.code[i], &l.pending[i])
 	}
 	rankCode(p)
+	p.deferLoads()
 }
 
 // instruction builds one instruction.
@@ -401,7 +406,7 @@ func (l *lowering) instruction(out *instr, in *pending) {
 		out.run = func(*warp, uint32) {}
 	}
 	if moving, run := l.moving, out.run; len(moving) > 0 {
-		l.moving = nil
+		l.moving, out.moves = nil, true
 		out.run = func(w *warp, m uint32) {
 			for _, r := range moving {
 				w.refresh(r)

@@ -16,7 +16,7 @@ func (l *lowering) atomic(m *mods, result bool) {
 	}
 	sp := m.space()
 	s := m.strength()
-	s.strong = true
+	s.strong, s.atomic = true, true
 	hint := m.cacheHints()
 	op := m.need("add", "inc", "dec", "min", "max", "and", "or", "xor", "exch", "cas")
 	m.drop("noftz")
@@ -57,7 +57,7 @@ func (l *lowering) atomic(m *mods, result bool) {
 			w.bankCheck(m, total)
 		}
 		changed, bad := false, uint32(0)
-		var b [32]byte
+		b := &w.bytes
 		for rest := m; rest != 0; rest &= rest - 1 {
 			i := bits.TrailingZeros32(rest)
 			old, known := w.fetch(sp, i, w.addr[i], total, true)
@@ -93,6 +93,7 @@ func (l *lowering) atomic(m *mods, result bool) {
 		}
 		if changed {
 			w.events++
+			w.launch.progress()
 			w.watch = spinWatch{}
 		} else if dst != nil {
 			w.lookAgain(sp, m, w.r[dst[0]])

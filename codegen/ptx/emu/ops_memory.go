@@ -62,23 +62,29 @@ func (l *lowering) fence(block bool) {
 	l.out.run = func(w *warp, _ uint32) {
 		if !block && !w.launch.NoRaces {
 			w.block.fold(w)
+			w.block.acquire()
 		}
 	}
 }
 
 // strength says how an access is ordered.
 type strength struct {
-	strong, release, block bool
+	strong, acquire, release, block bool
+	atomic                          bool // it reads and writes
 }
 
 // strength reads the modifiers of ordering and scope.
 func (m *mods) strength() strength {
 	var s strength
 	switch m.take("weak", "volatile", "relaxed", "acquire", "release", "acq_rel", "mmio", "sc") {
-	case "volatile", "relaxed", "acquire", "mmio":
+	case "volatile", "relaxed", "mmio":
 		s.strong = true
-	case "release", "acq_rel", "sc":
+	case "acquire":
+		s.strong, s.acquire = true, true
+	case "release":
 		s.strong, s.release = true, true
+	case "acq_rel", "sc":
+		s.strong, s.acquire, s.release = true, true, true
 	}
 	m.drop("relaxed") // mmio.relaxed
 	s.block = m.take("cta", "cluster", "gpu", "sys") == "cta"
@@ -151,7 +157,9 @@ func load(l *lowering, m *mods) {
 		}
 	}
 	total := size * a.n
-	free := a.strong || l.swapped[placeOf(&args[1])] // the first look of a loop about compare-and-swap races with nobody
+	l.out.bytes = total
+	_, deferred := l.program.defers[int32(l.at)]
+	free := a.strong || deferred || l.swapped[placeOf(&args[1])] // the first look of a loop about compare-and-swap races with nobody
 	l.out.run = func(w *warp, m uint32) {
 		w.addresses(a.base, a.offset, m)
 		if a.strong {
@@ -209,7 +217,7 @@ func store(l *lowering, m *mods) {
 			w.bankCheck(m, total)
 		}
 		w.events++
-		var b [32]byte
+		b := &w.bytes
 		for rest := m; rest != 0; rest &= rest - 1 {
 			i := bits.TrailingZeros32(rest) & 31
 			for j, s := range src {
@@ -220,46 +228,9 @@ func store(l *lowering, m *mods) {
 				w.keepLost(a, t, i, src)
 			}
 		}
-		if (a.space == global || a.space == generic) && !a.strong {
-			w.clash(m, total, src)
-		}
 		if w.counts != nil {
 			w.counts.memory(w, a.space, m, total)
 		}
-	}
-}
-
-// clash stops where threads of one store write different values to one place.
-func (w *warp) clash(m uint32, n int, src []reg) {
-	if m == everyone {
-		rising := true
-		for i := 1; i < warpSize; i++ {
-			rising = rising && w.addr[i] > w.addr[i-1]
-		}
-		if rising {
-			return
-		}
-	}
-	var table [2 * warpSize]uint8 // threads by address, plus one; a power of two
-	for rest := m; rest != 0; rest &= rest - 1 {
-		i := bits.TrailingZeros32(rest)
-		at := w.addr[i]
-		h := at * 0x9e3779b97f4a7c15 >> 58
-		for ; table[h] != 0; h = (h + 1) % uint64(len(table)) {
-			other := int(table[h]) - 1
-			if w.addr[other] != at {
-				continue
-			}
-			for _, s := range src {
-				if w.r[s][other] != w.r[s][i] && at>>window != 0 {
-					f := w.finding(Race, i, "%s writes %s, where another thread of the instruction writes something else", w.name(), w.describe(global, at, n))
-					f.Other = &Access{Pos: f.Pos, Block: w.at, Thread: w.thread(other), Write: true}
-					panic(f)
-				}
-			}
-			break
-		}
-		table[h] = uint8(i + 1)
 	}
 }
 
@@ -275,7 +246,7 @@ func (w *warp) order(sp space, s strength, m uint32, n int, write bool) {
 		}
 	})
 	if inGlobal != 0 && !s.block {
-		w.strongOperation(inGlobal, n, write, s.release)
+		w.strongOperation(inGlobal, n, write, s)
 		w.closeInterval()
 	} else if inGlobal != 0 {
 		w.closeInterval()

@@ -1,5 +1,7 @@
 package emu
 
+import "sync"
+
 // reg is an index into a warp's registers: slots that instructions write, then constants and special registers.
 type reg = int32
 
@@ -35,6 +37,8 @@ type instr struct {
 	reads     []reg   // registers whose values count
 	must      []known // what an instruction that is not pure needs
 	writes    []reg
+	bytes     int   // that a thread loads
+	moves     bool  // it reads a special register that changes
 	leads     bool  // it begins a basic block
 	rank      int32 // groups with lower ranks run first
 	pos       Pos
@@ -83,6 +87,12 @@ type program struct {
 	granule      int            // smallest width of an access to shared memory
 	failed       *Finding       // an unknown opcode: the entry cannot run
 	needs        []*variable
+	blocks       []basicBlock
+	defers       map[int32]int   // loads that are noted when they are used, numbered
+	uses         map[int32][]int // the stores that use them
+
+	mu    sync.Mutex
+	loops map[int32]*loop // by the jump back, as they are asked for
 }
 
 // symbolKind is what a name stands for.

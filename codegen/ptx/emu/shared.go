@@ -160,6 +160,9 @@ func (w *warp) checkWrite(lane, c int, wr, flags uint64, same bool) {
 	if ordered || same || flags&noteStrong != 0 && wr&noteStrong != 0 {
 		return
 	}
+	if at := w.storeAt; by == w.index && int32(wr>>13&notePC) == w.pc && alike(w.storing, w.shared.data[at:at+len(w.storing)]) {
+		return
+	}
 	w.sharedRace(lane, c, "writes", wr, true)
 }
 

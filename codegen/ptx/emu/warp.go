@@ -57,7 +57,13 @@ type warp struct {
 	watch    spinWatch
 	barrier  int // that it waits at
 	locals   []byte
-	localSet []byte // a byte for every byte of locals: 1 where written
+	localSet []byte   // a byte for every byte of locals: 1 where written
+	held     []held   // by the number of a deferred load
+	bytes    [32]byte // of a thread, on their way to memory
+	storing  []byte   // what goes to shared memory
+	storeAt  int      // and where
+	watching bool     // whether loops are watched
+	jumps    map[int32]*jump
 }
 
 // quantum is how many instructions a warp runs before others get a turn.
@@ -67,6 +73,7 @@ const quantum = 200_000
 func (w *warp) run() {
 	code := w.program.code
 	w.state = ready
+	w.bound()
 	for budget := quantum; budget > 0; budget-- {
 		g := &w.groups[0]
 		in := &code[g.pc]
@@ -108,6 +115,9 @@ func (w *warp) run() {
 				}
 			}
 		case in.flow == branch:
+			if w.watching {
+				w.watchLoops(in, m)
+			}
 			w.branch(in.target, m)
 			continue
 		case in.flow == exit:

@@ -8,6 +8,7 @@ type worker struct {
 	program   *program
 	shared    sharedMemory
 	executed  int64
+	began     int64 // what was executed before the block in hand
 	conflicts int64
 	clock     uint32 // above every clock of the blocks before
 	counts    *counter
@@ -41,6 +42,7 @@ func (l *launch) newBlock() *block {
 			}
 		}
 		w.locals, w.localSet = make([]byte, p.local*warpSize), make([]byte, p.local*warpSize)
+		w.held = make([]held, len(p.defers))
 		b.warps = append(b.warps, w)
 	}
 	return b
