@@ -36,6 +36,7 @@ type Info struct {
 	KVBytes      int64     `json:"kv_bytes"`     // of one sequence
 	MaxBatch     int       `json:"sequences"`    // requests decoded at the same time at most
 	ArenaBytes   int64     `json:"arena_bytes"`
+	Masks        *Masks    `json:"masks,omitempty"`         // the decoder of segmentation masks
 	EmbeddingDim int       `json:"embedding_dim,omitempty"` // of a model that makes embeddings: elements of a vector
 	MemoryBytes  int64     `json:"memory_bytes"`            // with one image and 32 tokens of text; of a program for GPUs, that of the machine
 	GPU          *GPU      `json:"gpu,omitempty"`           // of a program for GPUs
@@ -50,6 +51,12 @@ type Adapter struct {
 	Name    string `json:"name"`
 	Rank    int    `json:"rank"`    // the largest of its products
 	Weights int    `json:"weights"` // how many of the model's it changes
+}
+
+// Masks is a decoder of segmentation masks.
+type Masks struct {
+	Codes int `json:"codes"` // that it knows, from 0 on
+	Side  int `json:"side"`  // pixels of a side of what it makes
 }
 
 // GPU is what a program takes of a GPU's memory.
@@ -107,6 +114,9 @@ func (e *Executable) info(c chosen, runs bool, o options) Info {
 		KV: m.KV, KVBytes: p.SlotBytes(), MaxBatch: p.Slots, Generator: p.Generator}
 	for _, a := range m.Adapters {
 		i.Adapters = append(i.Adapters, Adapter(a))
+	}
+	if m.Masks != nil {
+		i.Masks = &Masks{m.Masks.Entries, m.Masks.Side}
 	}
 	if m.Embedding != nil {
 		i.EmbeddingDim = m.Embedding.Dim

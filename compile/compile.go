@@ -21,6 +21,7 @@ type Options struct {
 	Adapter   string   // a PEFT adapter (LoRA) to merge into the checkpoint first: its folder, or its name in the Hugging Face cache; "" for none
 	Adapters  []string // NAME=DIR: PEFT adapters to keep beside the model, chosen by a request's Adapter
 	Tokenizer string   // the folder of the tokenizer, or its name in the Hugging Face cache, for a checkpoint without one
+	Masks     string   // the file with the decoder of segmentation masks; "" for vae-oid.npz beside the checkpoint, if it is there
 	Keep      []string // PATTERN=TYPE: matrices of these names are stored otherwise
 	Search    bool     // search for the scales of int4 with the least error
 	Target    string   // what the file runs on: cpu (or ""), cuda or "cpu,cuda"
@@ -55,7 +56,7 @@ func Compile(ctx context.Context, checkpoint, out string, o Options) (*Report, e
 	}
 	b := build.Options{
 		Storage: build.Storage{Weights: o.Weights, Group: o.Group, Compute: o.Compute, Keep: o.Keep, Search: o.Search},
-		Adapter: o.Adapter, Adapters: kept, Tokenizer: o.Tokenizer, Target: o.Target, CPU: o.CPU, KV: o.KV, MaxTokens: o.MaxTokens, Progress: o.Progress,
+		Adapter: o.Adapter, Adapters: kept, Tokenizer: o.Tokenizer, Masks: o.Masks, Target: o.Target, CPU: o.CPU, KV: o.KV, MaxTokens: o.MaxTokens, Progress: o.Progress,
 		GPURuntime: o.GPURuntime,
 	}
 	rt, err := b.WithRuntimes(o.Runtime, build.FindRuntime)

@@ -44,6 +44,10 @@ func Cases() []Case {
 	return out
 }
 
+// Masks is the folder with a decoder of masks and masks that gen/maskdecoder.py decoded with it: codes i32 [masks, 16] and
+// masks f32 [masks, side, side].
+func Masks() string { return filepath.Join(Dir(), "masks") }
+
 // Embeddings lists the checkpoints of models that make embeddings, with the references that gen/colpali.py wrote beside
 // them, sorted as Cases are.
 func Embeddings() []string {

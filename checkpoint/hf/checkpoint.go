@@ -20,6 +20,7 @@ import (
 	"pgc/ir"
 	"pgc/models"
 	"pgc/models/config"
+	"pgc/models/maskdecoder"
 	"pgc/models/registry"
 	"pgc/runtime/manifest"
 	"pgc/runtime/safetensors"
@@ -42,6 +43,8 @@ type Checkpoint struct {
 	License       string              // the texts of license files and what README.md says of the license
 	Adapter       string              // the name of the adapter that is merged; empty for none
 	Kept          []models.Adapter    // adapters beside the model, whose weights are among the tensors
+	Masks         *maskdecoder.Config // the decoder of segmentation masks, whose weights are among the tensors; nil without one
+	MasksFile     string              // its file
 	Notes         []string            // what a user should know, a sentence each
 	adapterDir    string
 	changes       *peft.Changes       // that the adapter makes
@@ -68,6 +71,8 @@ type Options struct {
 	Keep    []Kept // adapters to keep beside the model
 	Wide    bool   // weights that it changes are float32, not rounded to the type that they have in the base
 
+	Masks string // the file with the decoder of segmentation masks; empty for vae-oid.npz beside the checkpoint, if it is there
+
 	Tokenizer string // the folder that the tokenizer is read from, or a name in the Hugging Face cache; empty for the checkpoint's
 }
 
@@ -88,8 +93,9 @@ func Load(dir string, o Options) (*Checkpoint, error) {
 	}
 	c := &Checkpoint{Dir: dir, Name: modelName(dir), adapterDir: adapter, tensors: map[string]located{}}
 	readTokenizer := func() error { return c.readTokenizer(o.Tokenizer) }
+	readMasks := func() error { return c.readMasks(o.Masks) }
 	merge, keep := func() error { return c.merge(o.Wide) }, func() error { return c.keep(o.Keep, o.Wide) }
-	for _, step := range []func() error{c.joined, c.readConfig, readTokenizer, c.readGeneration, c.readPreprocessor, c.readLicense, c.open, c.name, c.validate, merge, keep} {
+	for _, step := range []func() error{c.joined, c.readConfig, readTokenizer, c.readGeneration, c.readPreprocessor, c.readLicense, c.open, c.name, c.validate, merge, keep, readMasks} {
 		if err := step(); err != nil {
 			c.Close()
 			return nil, err

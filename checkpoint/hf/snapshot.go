@@ -110,5 +110,12 @@ func Files(dir string, o Options) (name string, paths []string, err error) {
 			}
 		}
 	}
+	masks, err := masksFile(dir, o.Masks)
+	if err != nil {
+		return "", nil, err
+	}
+	if masks != "" {
+		paths = append(paths, masks)
+	}
 	return modelName(dir), paths, nil
 }

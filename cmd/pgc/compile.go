@@ -18,6 +18,7 @@ import (
 type compileFlags struct {
 	Adapter   []string `sep:"none" placeholder:"[NAME=]DIR" help:"A PEFT adapter (LoRA): its folder, or its name in the Hugging Face cache. It is merged into the checkpoint first, or with NAME= kept beside the model and chosen by a request's --adapter NAME. Repeat for several with names."`
 	Tokenizer string   `placeholder:"DIR" help:"The folder of the tokenizer, for a checkpoint without one, or its name in the Hugging Face cache."`
+	Masks     string   `placeholder:"FILE" help:"The decoder of segmentation masks, vae-oid.npz (default: the one beside the checkpoint, if it is there)."`
 	Weights   string   `default:"auto" help:"Storage of the matrices: auto (as in the checkpoint), ${stored}. Formats of 4 bits are the decoder's; all else is int8 then."`
 	Group     int      `default:"128" help:"Group size of int8 and int4, the values of a row that share a scale: 32, 64 or 128."`
 	Compute   string   `placeholder:"TYPES" help:"Arithmetic of matrix products besides f32: int8 (the default: quantizes activations where matrices are int8 or int4), bf16 (rounds activations to bf16 where matrices are bf16), int8,bf16 (both), or f32 (neither). A GPU has bf16 only."`
@@ -40,7 +41,7 @@ func (f *compileFlags) options() (build.Options, *debug.Session, error) {
 	if err != nil {
 		return build.Options{}, nil, err
 	}
-	o := build.Options{Storage: build.Storage{Weights: f.Weights, Group: f.Group, Compute: f.Compute, Keep: f.Keep, Search: f.Search}, Adapter: merged, Adapters: kept, Tokenizer: f.Tokenizer,
+	o := build.Options{Storage: build.Storage{Weights: f.Weights, Group: f.Group, Compute: f.Compute, Keep: f.Keep, Search: f.Search}, Adapter: merged, Adapters: kept, Tokenizer: f.Tokenizer, Masks: f.Masks,
 		Target: f.Target, CPU: f.CPU, KV: f.KV, MaxTokens: f.MaxTokens, Passes: a.Options, Progress: progress(), Note: note()}
 	return o, a, nil
 }
@@ -70,7 +71,7 @@ type compileCmd struct {
 
 // protect keeps a model's files, and those of its adapters, from being replaced by results.
 func (f *compileFlags) protect(model string) {
-	output.Protect(model)
+	output.Protect(model, f.Masks)
 	for _, a := range f.Adapter {
 		if _, dir, named := strings.Cut(a, "="); named {
 			a = dir

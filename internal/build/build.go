@@ -30,6 +30,7 @@ type Options struct {
 	Adapter   string    // a PEFT adapter to merge before anything else: its folder; empty for none
 	Adapters  []hf.Kept // PEFT adapters to keep beside the model, chosen for every request
 	Tokenizer string    // the folder of the tokenizer; empty for the checkpoint's
+	Masks     string    // the file with the decoder of segmentation masks; empty for the one beside the checkpoint
 	CPU       string    // target names with commas between
 	KV        string    // storage of the KV cache: f32 or bf16; "" is f32 on CPUs and bf16 on GPUs
 	MaxTokens int       // 0 for the default
@@ -55,7 +56,7 @@ func (o Options) Open(dir string) (*hf.Checkpoint, error) {
 
 // Loading says how a checkpoint is loaded.
 func (o Options) Loading() hf.Options {
-	return hf.Options{Adapter: o.Adapter, Keep: o.Adapters, Tokenizer: o.Tokenizer, Wide: o.Weights == "f32"}
+	return hf.Options{Adapter: o.Adapter, Keep: o.Adapters, Tokenizer: o.Tokenizer, Masks: o.Masks, Wide: o.Weights == "f32"}
 }
 
 func (o Options) note(notes ...string) {
@@ -110,7 +111,11 @@ var kvTypes = map[string]ir.DType{"": ir.F32, "f32": ir.F32, "bf16": ir.BF16}
 
 // plain builds the module of a checkpoint and runs no pass.
 func plain(c *hf.Checkpoint, o Options, trace bool) (*ir.Module, error) {
-	return o.graph(c.Model, c.Config, c, c.Kept, trace)
+	m, err := o.graph(c.Model, c.Config, c, c.Kept, trace)
+	if err == nil && c.Masks != nil {
+		err = addMasks(m, c.Masks)
+	}
+	return m, err
 }
 
 // graph builds the module of a configuration whose checkpoint has the tensors stored.
@@ -186,6 +191,9 @@ func Compile(ctx context.Context, dir, out string, runtime []byte, o Options) (*
 	if note := tok.note(c.Config.Facts()); note != "" {
 		o.note(note)
 		r.Notes = append(r.Notes, note)
+	}
+	if err := tok.checkMasks(c); err != nil {
+		return nil, err
 	}
 	if need := imagePrompt(c, tok); o.maxTokens(c) < need {
 		return nil, checkpointError("MaxTokens", "%d holds no image: expected at least %d", o.maxTokens(c), need)
@@ -351,6 +359,7 @@ func describe(c *hf.Checkpoint, tok *packed, o Options) *manifest.Model {
 	for _, w := range c.Weights {
 		m.Parameters += w.Elements()
 	}
+	describeMasks(m, c)
 	for _, id := range []int{m.Image, m.PAD, m.BOS} {
 		if 0 <= id && id < m.VocabSize {
 			m.SuppressTokens = append(m.SuppressTokens, int32(id))

@@ -179,6 +179,11 @@ func (c *infoCmd) Run(a *App) error {
 	if i.KVBytes > 0 {
 		fmt.Fprintf(a.Out, "KV cache     %d tokens in %s, %s; as much for each of up to %d requests that batch decodes at once\n", i.MaxTokens, i.KV, mib(i.KVBytes), i.MaxBatch)
 	}
+	if i.Masks != nil {
+		fmt.Fprintf(a.Out, "masks        of %d codes, %d × %d before they are pasted\n", i.Masks.Codes, i.Masks.Side, i.Masks.Side)
+	} else if i.EmbeddingDim == 0 {
+		fmt.Fprintln(a.Out, "masks        none: segments are codes (pgc compile --masks vae-oid.npz)")
+	}
 	if i.EmbeddingDim > 0 {
 		fmt.Fprintf(a.Out, "embeddings   %d numbers a token, up to %d tokens\n", i.EmbeddingDim, i.MaxTokens)
 	}

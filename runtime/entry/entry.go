@@ -24,6 +24,7 @@ const (
 	Forward     = "forward"
 	Head        = "head"
 	Embed       = "embed"
+	DecodeMask  = "decode_mask"
 )
 
 // Adapted names the form of a function that computes with adapter number n, counted from 1, of those that are kept beside
@@ -52,12 +53,14 @@ const (
 	InIDs       = "ids"       // i32 [S], token ids, of prefill, forward and embed
 	InSlots     = "slots"     // i32 [S], the row of features for each image token, -1 for text, of prefill, forward and embed
 	InAdapters  = "adapters"  // i32 [8], the number of each slot's adapter, 0 for none, of the mixed forms
+	InCodes     = "codes"     // i32 [16], the segment codes of a mask, of decode_mask
 	InPositions = "positions" // i32 [8], the position of each slot's token, -1 for none, of decode_batch and step_batch
 )
 
 // Outputs.
 const (
 	OutLogits     = "logits"     // f32 [rows, vocabulary], of logits, logits_batch and head
+	OutMask       = "mask"       // f32 [side, side], above 0 where the object is, of decode_mask
 	OutEmbeddings = "embeddings" // f32 [S, dim], of embed
 )
 

@@ -14,6 +14,7 @@ type functions struct {
 	features                engine.Tensor // states
 	next, nextBatch, hidden engine.Tensor
 	mixedDecode, mixedStep  mixed     // of the model alone, where it has adapters
+	masks                   *masks    // nil without a decoder of masks
 	adapted                 []adapted // by the number of the adapter; the first is the model alone
 }
 
@@ -49,8 +50,8 @@ type scored struct {
 	out engine.Tensor
 }
 
-// find looks all of them up; there are so many adapters.
-func find(e *engine.Engine, adapters int) (*functions, error) {
+// find looks all of them up; there are so many adapters, and perhaps a decoder of masks.
+func find(e *engine.Engine, adapters int, decodesMasks bool) (*functions, error) {
 	l := &engine.Lookup{Engine: e}
 	f := &functions{
 		greedy: l.Func(entry.Greedy), decodeBatch: findPositioned(l, entry.DecodeBatch), stepBatch: findPositioned(l, entry.StepBatch),
@@ -67,6 +68,9 @@ func find(e *engine.Engine, adapters int) (*functions, error) {
 	}
 	if adapters > 0 {
 		f.mixedDecode, f.mixedStep = findMixed(l, entry.DecodeBatch), findMixed(l, entry.StepBatch)
+	}
+	if decodesMasks {
+		f.masks = findMasks(l)
 	}
 	return f, l.Err
 }

@@ -47,7 +47,7 @@ type encoded struct {
 
 // New prepares a session. The engine stays the caller's to close.
 func New(m *manifest.Model, t *tokenizer.Tokenizer, e *engine.Engine) (*Session, error) {
-	f, err := find(e, len(m.Adapters))
+	f, err := find(e, len(m.Adapters), m.Masks != nil)
 	if err != nil {
 		return nil, err
 	}

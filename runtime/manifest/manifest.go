@@ -41,6 +41,7 @@ type Model struct {
 	TopP              float64
 	RepetitionPenalty float64
 
+	Masks     *Masks     `json:",omitempty"` // the decoder of segmentation masks; nil without one
 	Embedding *Embedding `json:",omitempty"` // how it makes embeddings; nil where it generates text
 	Parts     []Part     // of the model, by the beginnings of their weights' names; the first that fits counts
 
@@ -86,6 +87,12 @@ type Segment struct {
 	Token, Count int
 	Text         string // tokenized in one piece with the user's text, which follows it
 	User         bool   // the user's text follows
+}
+
+// Masks is the decoder of segmentation masks.
+type Masks struct {
+	Entries int // codes that it knows, from 0 on
+	Side    int // pixels of a mask's side
 }
 
 // Part is a part of a model.

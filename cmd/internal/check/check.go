@@ -32,6 +32,7 @@ type loaded struct {
 	c      *hf.Checkpoint // nil for an executable
 	source weights.Source
 	vocab  int // size of the vocabulary
+	codes  int // entries of the mask decoder's codebook
 	m      *ir.Module
 	r      *codegen.Result
 	e      *engine.Engine
@@ -46,6 +47,9 @@ func load(ctx context.Context, dir string, t target.Target, o build.Options, tra
 		return nil, err
 	}
 	l := &loaded{c: c, source: build.Source(ctx, c), vocab: c.Config.Facts().VocabSize, params: map[*ir.Value]*eval.Tensor{}, close: c.Close}
+	if c.Masks != nil {
+		l.codes = c.Masks.Entries
+	}
 	if l.m, err = build.Module(c, o, trace); err != nil {
 		return nil, err
 	}
@@ -189,6 +193,12 @@ func (l *loaded) inputs(rows int) error {
 				err = engine.Put(t, 0, ids)
 			case entry.InSlots:
 				err = engine.Put(t, 0, slots)
+			case entry.InCodes:
+				codes := make([]int32, elements(l.m.Func(p.Name).Param(in.Name).Type))
+				for i := range codes {
+					codes[i] = int32(rng.IntN(l.codes))
+				}
+				err = engine.Put(t, 0, codes)
 			case entry.InPositions:
 				err = engine.Put(t, 0, positions)
 			}

@@ -43,6 +43,9 @@ func open(ctx context.Context, path string, set program.Target, gpus engine.GPUs
 	model, err := manifest.Decode(image.Program.Model)
 	if err == nil {
 		l.vocab = model.VocabSize
+		if model.Masks != nil {
+			l.codes = model.Masks.Entries
+		}
 		l.m, l.r, err = build.Relower(path, image)
 	}
 	if err != nil {
