@@ -3,10 +3,8 @@ package pgc
 import (
 	"context"
 	"errors"
-	"image"
 	"iter"
 
-	"pgc/runtime/generate"
 	"pgc/runtime/native"
 )
 
@@ -30,7 +28,7 @@ func (m *Model) Batch(ctx context.Context, requests iter.Seq[Request]) iter.Seq2
 			return
 		}
 		ctx, cancel := context.WithCancel(ctx)
-		order := make(chan pending, ahead)
+		order := make(chan *pending, ahead)
 		defer func() { // nothing of this batch runs once the loop has ended
 			cancel()
 			for {
@@ -55,7 +53,7 @@ func (m *Model) Batch(ctx context.Context, requests iter.Seq[Request]) iter.Seq2
 					}
 					return
 				}
-				if a, err := p.result(m); !yield(a, err) {
+				if p.wait(); !yield(p.answer, p.err) {
 					return
 				}
 			case <-ctx.Done():
@@ -66,28 +64,17 @@ func (m *Model) Batch(ctx context.Context, requests iter.Seq[Request]) iter.Seq2
 	}
 }
 
-// pending is a request of a batch whose answer comes, or why it cannot be answered.
+// pending is a request of a batch whose answer comes, or why it cannot be answered. Both may be read after wait.
 type pending struct {
-	job  *generate.Job
-	size image.Point // of the first image
-	err  error
+	done   chan struct{} // closed when there is one of them
+	answer *Answer
+	err    error
 }
 
-func (p pending) wait() {
-	if p.job != nil {
-		p.job.Wait()
-	}
-}
-
-func (p pending) result(m *Model) (*Answer, error) {
-	if p.err != nil {
-		return nil, p.err
-	}
-	return m.answer(p.job, p.size)
-}
+func (p *pending) wait() { <-p.done }
 
 // feed submits the requests, one more than there are batch slots at a time, and closes order behind the last one.
-func (m *Model) feed(ctx context.Context, requests iter.Seq[Request], order chan<- pending) {
+func (m *Model) feed(ctx context.Context, requests iter.Seq[Request], order chan<- *pending) {
 	defer close(order)
 	room := make(chan struct{}, m.Slots()+1)
 	for r := range requests {
@@ -96,18 +83,21 @@ func (m *Model) feed(ctx context.Context, requests iter.Seq[Request], order chan
 		case <-ctx.Done():
 			return
 		}
-		var p pending
-		var g generate.Request
-		if g, p.err = m.request(ctx, r); errors.Is(p.err, native.ErrMemory) && drain(ctx, room) {
-			g, p.err = m.request(ctx, r)
+		p := &pending{done: make(chan struct{})}
+		q, err := m.request(ctx, r)
+		if errors.Is(err, native.ErrMemory) && drain(ctx, room) {
+			q, err = m.request(ctx, r)
 		}
-		if p.err != nil {
+		if err != nil {
 			<-room
+			p.err = err
+			close(p.done)
 		} else {
-			p.job, p.size = m.scheduler.Submit(ctx, g), firstSize(g)
+			j := m.scheduler.Submit(ctx, q.Request)
 			go func() {
-				p.job.Wait()
+				p.answer, p.err = m.result(ctx, &q, j)
 				<-room
+				close(p.done)
 			}()
 		}
 		select {

@@ -62,6 +62,9 @@ func (e *Executable) Name() string { return e.model.Name }
 // Kind is the architecture, such as "paligemma (gemma2)".
 func (e *Executable) Kind() string { return e.model.Kind }
 
+// Generator is the compiler that made it.
+func (e *Executable) Generator() string { return e.file.Program.Generator }
+
 // Embeds reports whether the model makes embeddings. If not, it generates text.
 func (e *Executable) Embeds() bool { return e.model.Embedding != nil }
 

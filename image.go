@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"net/http"
 
 	"pgc/runtime/draw"
 	"pgc/runtime/fetch"
@@ -23,14 +24,18 @@ type imageSource struct {
 	decoded *rgb.Image
 }
 
-// File is the image in the file at path: PNG, JPEG, GIF, WebP, BMP or TIFF. "-" is standard input.
+// File is the image in the file at path: PNG, JPEG, GIF, WebP, BMP, TIFF or PNM. "-" is standard input.
 func File(path string) Image {
 	return newImage(func(ctx context.Context) (*rgb.Image, error) { return imageio.Read(ctx, path, limits()) })
 }
 
 // URL is the image that a data:, http: or https: URL stands for.
-func URL(url string) Image {
-	return Lazy(fetch.Short(url), func(ctx context.Context) ([]byte, error) { return fetch.Get(ctx, url, fetch.DefaultLimits) })
+func URL(url string) Image { return URLWithHeader(url, nil) }
+
+// URLWithHeader is URL that sends a header, such as Authorization, with an http or https request, but not on to another
+// host that one redirects to.
+func URLWithHeader(url string, header http.Header) Image {
+	return Lazy(fetch.Short(url), func(ctx context.Context) ([]byte, error) { return fetch.Get(ctx, url, header, fetch.DefaultLimits) })
 }
 
 // Lazy is the image file that read returns when the image is first needed; name stands for it in errors.

@@ -149,11 +149,11 @@ func (m *Model) Tokenize(text string, parseSpecials bool) ([]int32, error) {
 // Generate answers a request. When ctx ends it returns ctx's error within the time of a task of a kernel, and other
 // calls go on.
 func (m *Model) Generate(ctx context.Context, r Request) (*Answer, error) {
-	g, err := m.request(ctx, r)
+	q, err := m.request(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	return m.answer(m.scheduler.Submit(ctx, g), firstSize(g))
+	return m.result(ctx, &q, m.scheduler.Submit(ctx, q.Request))
 }
 
 // whole waits until the weights are known to be whole, or returns their damage.

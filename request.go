@@ -17,7 +17,8 @@ import (
 // generation_config.json.
 type Request struct {
 	Images []Image
-	Prompt string // such as "caption en", "detect cat" or "answer en what is this?"
+	Prompt string  // such as "caption en", "detect cat" or "answer en what is this?"
+	Suffix *string // the expected answer, whose likelihood Answer.Suffix then tells; nil for none
 	Settings
 
 	task   *grammar.Task // what the answer may hold; nil for any text
@@ -26,17 +27,18 @@ type Request struct {
 
 // Settings say how an answer is generated, in the terms of transformers' GenerationConfig.
 type Settings struct {
-	MaxNewTokens      *int     `json:"max_new_tokens"`     // most tokens to generate; without a default of the checkpoint 50
-	Temperature       *float64 `json:"temperature"`        // 0 is greedy
-	TopK              *int     `json:"top_k"`              // draw among the K likeliest tokens; 0 is off
-	TopP              *float64 `json:"top_p"`              // draw among the likeliest tokens that make up this probability; 1 is off
-	RepetitionPenalty *float64 `json:"repetition_penalty"` // over 1 makes tokens seen before less likely
-	Seed              uint64   `json:"seed"`               // of the draws: the same seed gives the same answer
-	Stop              []string `json:"stop"`               // texts that end the answer and are not part of it
-	IgnoreEOS         bool     `json:"ignore_eos"`         // go on behind <eos>, as benchmarks do
-	ParseSpecials     bool     `json:"parse_specials"`     // read <eos>, <image> and the like in the prompt as tokens
-	Logprobs          bool     `json:"logprobs"`           // tell the log-probabilities of the tokens
-	Adapter           string   `json:"adapter"`            // the name of an adapter that the executable keeps; "" is the model alone
+	MaxNewTokens      *int     `json:"max_new_tokens"`      // most tokens to generate; without a default of the checkpoint 50
+	Temperature       *float64 `json:"temperature"`         // 0 is greedy
+	TopK              *int     `json:"top_k"`               // draw among the K likeliest tokens; 0 is off
+	TopP              *float64 `json:"top_p"`               // draw among the likeliest tokens that make up this probability; 1 is off
+	RepetitionPenalty *float64 `json:"repetition_penalty"`  // over 1 makes tokens seen before less likely
+	Seed              uint64   `json:"seed"`                // of the draws: the same seed gives the same answer
+	Stop              []string `json:"stop"`                // texts that end the answer and are not part of it
+	IgnoreEOS         bool     `json:"ignore_eos"`          // go on behind <eos>, as benchmarks do
+	ParseSpecials     bool     `json:"parse_specials"`      // read <eos>, <image> and the like in the prompt as tokens
+	Logprobs          bool     `json:"logprobs"`            // tell the log-probabilities of the tokens
+	SkipSpecialTokens *bool    `json:"skip_special_tokens"` // leave special tokens such as <eos> out of the text, which is the default
+	Adapter           string   `json:"adapter"`             // the name of an adapter that the executable keeps; "" is the model alone
 }
 
 // FinishReason says why an answer ended.
@@ -66,11 +68,19 @@ type Answer struct {
 	Logprobs     []float64 // of the tokens, if asked for
 	FinishReason FinishReason
 	PromptTokens int
-	Boxes        []Box       // in pixels of the first image
-	Malformed    []Malformed // what should be a box and is none
+	Boxes        []Box        // in pixels of the first image
+	Malformed    []Malformed  // what should be a box and is none
+	Suffix       *SuffixScore // of the request's suffix
+	Warnings     []Warning    // signs that the answer is not what was meant
 	Timings      Timings
 
 	objects []grammar.Object // of a task
+}
+
+// SuffixScore is how likely the model finds a suffix.
+type SuffixScore struct {
+	Loss          float32   // the mean of -TokenLogprobs
+	TokenLogprobs []float32 // of the suffix's tokens and the <eos> behind them
 }
 
 // Timings are where the time of an answer went. While other requests are answered, their share is in it.
@@ -114,7 +124,7 @@ func (s *Settings) request(m *manifest.Model) (generate.Request, error) {
 		return generate.Request{}, fmt.Errorf("max_new_tokens is %d, expected 0 or more", most)
 	}
 	adapter, err := m.AdapterNumber(s.Adapter)
-	return generate.Request{Adapter: adapter, ParseSpecials: s.ParseSpecials, Stop: s.Stop, IgnoreEOS: s.IgnoreEOS, MaxNewTokens: most, Sample: cfg, Logprobs: s.Logprobs}, err
+	return generate.Request{Adapter: adapter, ParseSpecials: s.ParseSpecials, Stop: s.Stop, KeepSpecials: !pick(s.SkipSpecialTokens, true), IgnoreEOS: s.IgnoreEOS, MaxNewTokens: most, Sample: cfg, Logprobs: s.Logprobs}, err
 }
 
 // pick returns what was given, or else the checkpoint's own.
@@ -125,41 +135,72 @@ func pick[T any](given *T, own T) T {
 	return own
 }
 
-// request checks a request and decodes its images.
-func (m *Model) request(ctx context.Context, r Request) (generate.Request, error) {
-	if err := m.generates(); err != nil {
-		return generate.Request{}, err
-	}
-	g, err := r.Settings.request(m.exe.model)
-	if err != nil {
-		return g, err
-	}
-	g.Prompt, g.Scores = r.Prompt, r.scores
-	if r.task != nil {
-		if g.Grammar, err = m.scheduler.Grammar(*r.task); err != nil {
-			return g, err
-		}
-		if r.MaxNewTokens == nil {
-			g.MaxNewTokens = g.Grammar.MaxTokens()
-		}
-	}
-	g.Images, err = decodeAll(ctx, r.Images)
-	return g, err
+// asked is a request that is checked and whose images are decoded.
+type asked struct {
+	generate.Request
+	suffix   *string
+	first    image.Point // size of the first image
+	warnings []Warning
 }
 
-// answer waits for a job and describes its result. Boxes are in pixels of the first image, of the given size.
-func (m *Model) answer(j *generate.Job, first image.Point) (*Answer, error) {
+// request checks a request and decodes its images.
+func (m *Model) request(ctx context.Context, r Request) (q asked, err error) {
+	if err := m.generates(); err != nil {
+		return q, err
+	}
+	if q.Request, err = r.Settings.request(m.exe.model); err != nil {
+		return q, err
+	}
+	q.Scores = r.scores
+	if r.task != nil {
+		if q.Grammar, err = m.scheduler.Grammar(*r.task); err != nil {
+			return q, err
+		}
+		if r.MaxNewTokens == nil {
+			q.MaxNewTokens = q.Grammar.MaxTokens()
+		}
+	}
+	if q.Images, err = decodeAll(ctx, r.Images); err != nil {
+		return q, err
+	}
+	q.Prompt, q.suffix, q.first = r.Prompt, r.Suffix, image.Pt(q.Images[0].Width, q.Images[0].Height)
+	q.warnings = m.requestWarnings(r, q.Images)
+	return q, nil
+}
+
+// result waits for a job and for what its request asks for beside the answer. It lets go of the images.
+func (m *Model) result(ctx context.Context, q *asked, j *generate.Job) (*Answer, error) {
 	g, err := j.Wait()
+	var score *SuffixScore
+	if err == nil && q.suffix != nil {
+		score, err = m.scoreSuffix(ctx, q)
+	}
+	q.Images = nil
 	if err != nil {
 		return nil, err
 	}
-	a := &Answer{Text: g.Text, Tokens: g.Tokens, Logprobs: g.Logprobs, objects: g.Objects, FinishReason: FinishReason(g.FinishReason), PromptTokens: g.PromptTokens,
-		Timings: Timings{Preprocess: g.Preprocess, Encode: g.Encode, Prefill: g.Prefill, Decode: g.Decode}}
-	a.Boxes, a.Malformed = boxes.Parse(g.Text, first.X, first.Y)
+	a := m.answer(q, g)
+	a.Suffix = score
 	return a, nil
 }
 
-// firstSize is the size of a request's first image.
-func firstSize(r generate.Request) image.Point {
-	return image.Pt(r.Images[0].Width, r.Images[0].Height)
+// scoreSuffix runs the model over a request and its suffix.
+func (m *Model) scoreSuffix(ctx context.Context, q *asked) (*SuffixScore, error) {
+	f := generate.ForwardRequest{Adapter: q.Adapter, Images: q.Images, Prompt: q.Prompt, Suffix: q.suffix, ParseSpecials: q.ParseSpecials}
+	var s SuffixScore
+	err := m.scheduler.Do(ctx, func(ctx context.Context, session *generate.Session, slot int) (err error) {
+		s.TokenLogprobs, err = session.SuffixLogprobs(ctx, f, slot)
+		s.Loss = generate.Loss(s.TokenLogprobs)
+		return err
+	})
+	return &s, err
+}
+
+// answer describes what was generated. Boxes are in pixels of the first image.
+func (m *Model) answer(q *asked, g *generate.Answer) *Answer {
+	a := &Answer{Text: g.Text, Tokens: g.Tokens, Logprobs: g.Logprobs, objects: g.Objects, FinishReason: FinishReason(g.FinishReason), PromptTokens: g.PromptTokens,
+		Timings: Timings{Preprocess: g.Preprocess, Encode: g.Encode, Prefill: g.Prefill, Decode: g.Decode}}
+	a.Boxes, a.Malformed = boxes.Parse(g.Text, q.first.X, q.first.Y)
+	a.Warnings = append(q.warnings, m.answerWarnings(a, q.IgnoreEOS)...)
+	return a
 }

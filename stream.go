@@ -13,34 +13,41 @@ import (
 // error says that they are right. A slow loop holds up no other request.
 func (m *Model) Stream(ctx context.Context, r Request) iter.Seq2[Token, error] {
 	return func(yield func(Token, error) bool) {
-		g, err := m.request(ctx, r)
-		if err != nil {
-			yield(Token{}, err)
-			return
-		}
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
-		q := newTokens()
-		g.OnToken = q.push
-		j := m.scheduler.Submit(ctx, g)
-		go func() { // after the last token
-			<-j.Done()
-			q.end()
-		}()
-		for {
-			t, more := q.pop()
-			if !more {
-				break
-			}
-			if !yield(t, nil) {
+		ended := false
+		_, err := m.Watch(ctx, r, func(t Token) {
+			if !ended && !yield(t, nil) {
+				ended = true
 				cancel()
-				<-j.Done()
-				return
 			}
-		}
-		if _, err := j.Wait(); err != nil {
+		})
+		if err != nil && !ended {
 			yield(Token{}, err)
 		}
+	}
+}
+
+// Watch is Generate that calls watch with every token as it comes, before the weights have been checked. A slow watch
+// holds up no other request.
+func (m *Model) Watch(ctx context.Context, r Request, watch func(Token)) (*Answer, error) {
+	q, err := m.request(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	list := newTokens()
+	q.OnToken = list.push
+	j := m.scheduler.Submit(ctx, q.Request)
+	go func() { // after the last token
+		<-j.Done()
+		list.end()
+	}()
+	for {
+		t, more := list.pop()
+		if !more {
+			return m.result(ctx, &q, j)
+		}
+		watch(t)
 	}
 }
 

@@ -30,6 +30,9 @@ type cli struct {
 	Opt     optCmd     `cmd:"" help:"Parse a .pgir file, run passes over it, verify it and print it."`
 	Ptx     ptxCmd     `cmd:"" help:"Run a kernel of a PTX file in the emulator of a GPU."`
 	Version versionCmd `cmd:"" help:"Print the version."`
+	Help    helpCmd    `cmd:"" help:"Say what pgc does, or a command of it."`
+
+	VersionFlag kong.VersionFlag `name:"version" help:"Print the version."`
 }
 
 // usage is an error of the command line: the process exits with status 2.
@@ -62,12 +65,9 @@ func run(ctx context.Context) error {
 	var c cli
 	exited := false
 	parser := kong.Must(&c, kong.Name("pgc"), kong.Description("Compiles a PaliGemma checkpoint into one executable file."),
-		kong.BindTo(ctx, (*context.Context)(nil)), kong.Vars{"cpu": target.Default, "stored": build.Stored()},
+		kong.BindTo(ctx, (*context.Context)(nil)), kong.Vars{"cpu": target.Default, "stored": build.Stored(), "version": build.Version},
 		process.Verbatim(), kong.Exit(func(int) { exited = true }), kong.Writers(stdout, os.Stderr), kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
-	args := process.Args()
-	if len(args) == 0 {
-		args = []string{"--help"}
-	}
+	args := asHelp(process.Args())
 	k, err := parser.Parse(separate(args))
 	switch {
 	case exited || stdout.Err() != nil:

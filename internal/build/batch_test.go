@@ -11,14 +11,24 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 )
 
-// status runs a command and returns its exit status and what it printed.
+// status runs a command and returns its exit status and what it printed, without warnings.
 func status(name string, args ...string) (int, string, string) {
+	code, stdout, stderr := printed(name, args...)
+	return code, stdout, warnings.ReplaceAllString(stderr, "")
+}
+
+// warnings are the lines of standard error about answers: those of random models are odd.
+var warnings = regexp.MustCompile(`(?m)^warning: .*\n`)
+
+// printed is status with warnings.
+func printed(name string, args ...string) (int, string, string) {
 	var stdout, stderr bytes.Buffer
 	cmd := exec.Command(name, args...)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
@@ -203,11 +213,18 @@ func TestBatchErrors(t *testing.T) {
 	good := fmt.Sprintf(`{"images": [%q], "prompt": "x"}`, picturePath("noise.png"))
 	for _, c := range []struct{ requests, have, want string }{
 		{good + "\n{", "", "line 2: expected a request"},
-		{`{"images": "a", "prompt": "x"}`, "", "expected a request, one JSON object: images holds a string, expected a list\n"},
+		{`{"images": 7, "prompt": "x"}`, "", "line 1: images is 7, expected a picture's name or a list of them\n"},
+		{`{"images": ["a", null], "prompt": "x"}`, "", "images is [\"a\", null], expected a picture's name"},
+		{`{"image": "", "prompt": "x"}`, "", "line 1: a picture's name is empty"},
+		{`{"image": "a", "images": ["b"], "prompt": "x"}`, "", "line 1: image and images are given"},
+		{`{"image": "a", "prompt": "x", "prefix": "y"}`, "", "line 1: prompt and prefix are given"},
+		{`{"image": "a", "prefix": "x", "score": true}`, "", "line 1: score is true, but suffix is missing"},
+		{"\xff\xfe{\x00}\x00", "", "line 1: it is UTF-16, expected JSON in UTF-8"},
+		{"{\x00}\x00", "", "line 1: it is UTF-16"},
 		{`{"images": ["a"], "prompt": "x", "top_k": 0.5}`, "", "one JSON object: top_k holds the number 0.5, expected a whole number\n"},
-		{`[]`, "", "one JSON object: it holds an array, expected an object\n"},
+		{`[]`, "", "line 1: it begins with \"[\", expected a request, one JSON object a line (jq"},
 		{good + good, "", "line 1: holds more than one"},
-		{`{"images": ["a"], "prompt": "x", "colour": 1}`, "", `one JSON object: unknown field "colour"`},
+		{`{"images": ["a"], "prompt": "x", "colour": 1}`, "", `one JSON object: unknown field "colour", expected one of id, image, images, prompt, prefix, text, suffix, score, max_new_tokens`},
 		{`{"images": [], "prompt": "x"}`, "", "images is missing"},
 		{`{"images": ["a"]}`, "", "prompt is missing"},
 		{"{\"id\": \"\xff\", \"images\": [\"a\"], \"prompt\": \"\"}", "", "line 1: is no UTF-8, expected JSON in UTF-8"},

@@ -24,14 +24,16 @@ type generation struct {
 
 // reply is what generate --json and batch print.
 type reply struct {
-	ID           json.RawMessage
-	Error        string
-	Text         string
-	Tokens       []int32
-	FinishReason string `json:"finish_reason"`
-	Logprobs     []float64
-	PromptTokens int `json:"prompt_tokens"`
-	Timings      struct {
+	ID            json.RawMessage
+	Error         string
+	Text          string
+	Tokens        []int32
+	FinishReason  string `json:"finish_reason"`
+	Logprobs      []float64
+	PromptTokens  int `json:"prompt_tokens"`
+	Loss          *float32
+	TokenLogprobs []float32 `json:"token_logprobs"`
+	Timings       struct {
 		Encode float64 `json:"encode_s"`
 	}
 }
@@ -182,7 +184,8 @@ func TestBatch(t *testing.T) {
 			equal(fmt.Sprint("each ", i), r, want[i])
 		}
 		short := mustRun(t, exe, append([]string{a, b, "caption en", "--each"}, draw...)...)
-		if text := want[0].Text + "\n" + want[2].Text + "\n"; string(short) != text {
+		escape := strings.NewReplacer("\n", `\n`, "\r", `\r`)
+		if text := a + "\t" + escape.Replace(want[0].Text) + "\n" + b + "\t" + escape.Replace(want[2].Text) + "\n"; string(short) != text {
 			t.Errorf("%s --each: %q, expected %q", name, short, text)
 		}
 		both := mustRun(t, exe, append([]string{"generate", "--image", b, "--image", a, "--prompt", "detect cat"}, draw...)...)

@@ -28,6 +28,8 @@ var words = regexp.MustCompile(`goroutine|panic|runtime error|fatal error|SIGSEG
 
 // beside are lines of standard error that may stand beside an error.
 var beside = []*regexp.Regexp{
+	regexp.MustCompile(`^warning: `),
+	regexp.MustCompile(`^image .*: `), // of generate --each
 	regexp.MustCompile(`^\d+ of \d+ requests were answered in .* before$`),
 	regexp.MustCompile(`^pgc: .*compiling again`),
 	regexp.MustCompile(`^pgc: the executable in the cache`),

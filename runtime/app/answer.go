@@ -11,14 +11,25 @@ import (
 
 // answer is the object that generate --json prints.
 type answer struct {
+	Image        string           `json:"image,omitempty"` // of generate --each
 	Text         string           `json:"text"`
 	Tokens       []int32          `json:"tokens"`
 	FinishReason pgc.FinishReason `json:"finish_reason"`
 	Boxes        []pgc.Box        `json:"boxes"`
+	Malformed    []malformed      `json:"malformed"`
 	PromptTokens int              `json:"prompt_tokens"`
 	Logprobs     []float64        `json:"logprobs,omitempty"`
+	Loss         *float32         `json:"loss,omitempty"` // of the suffix, like the next field
+	Suffix       []float32        `json:"token_logprobs,omitempty"`
+	Warnings     []string         `json:"warnings,omitempty"`
 	Timings      timings          `json:"timings"`
 	PeakRSSBytes int64            `json:"peak_rss_bytes"`
+}
+
+// malformed is a part of an answer that should locate an object and does not.
+type malformed struct {
+	Text   string `json:"text"`
+	Reason string `json:"reason"`
 }
 
 type timings struct {
@@ -44,6 +55,16 @@ func newAnswer(g *pgc.Answer, load time.Duration) *answer {
 	}
 	if a.Boxes == nil {
 		a.Boxes = []pgc.Box{}
+	}
+	a.Malformed = make([]malformed, len(g.Malformed))
+	for i, m := range g.Malformed {
+		a.Malformed[i] = malformed{m.Text, m.Reason}
+	}
+	if g.Suffix != nil {
+		a.Loss, a.Suffix = &g.Suffix.Loss, g.Suffix.TokenLogprobs
+	}
+	for _, w := range g.Warnings {
+		a.Warnings = append(a.Warnings, w.Text)
 	}
 	a.PeakRSSBytes = native.PeakMemory()
 	return a

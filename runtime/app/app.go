@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -18,6 +19,7 @@ import (
 	"pgc"
 	"pgc/runtime/engine"
 	"pgc/runtime/fault"
+	"pgc/runtime/fetch"
 	"pgc/runtime/native"
 	"pgc/runtime/output"
 	"pgc/runtime/process"
@@ -42,10 +44,15 @@ type embedding struct {
 type common struct {
 	Tokenize tokenizeCmd `cmd:"" help:"Print the token ids of a text."`
 	Info     infoCmd     `cmd:"" help:"Describe this executable."`
+	Help     helpCmd     `cmd:"" help:"Say what this executable does, or a command of it."`
+
+	Version kong.VersionFlag `help:"Print the model and the compiler that made this executable."`
 
 	NoVerify bool `help:"Do not compare the checksums of the weights, which the first run of a file does beside its work."`
 
 	Device string `default:"auto" placeholder:"NAME" help:"What to run on: cpu, cuda, a GPU by its number such as cuda:1, or auto, a GPU where there is code for one and it is there."`
+
+	Header []string `sep:"none" placeholder:"'NAME: VALUE'" help:"Send this with requests for pictures at http(s) URLs, such as 'Authorization: Bearer …', but not on to another host that one redirects to. Repeat for several."`
 
 	ISA string `name:"isa" placeholder:"NAME" help:"Run the code for this instruction set, one of those that info lists, instead of the best."`
 }
@@ -59,6 +66,8 @@ type App struct {
 	Executable *pgc.Executable
 	isa        string // the instruction set that is asked for
 	machine    machine
+	header     http.Header // sent with requests for pictures
+	warned     map[pgc.WarningKind]bool
 	unverified bool // whether the weights are not to be checked
 	ctx        context.Context
 	opened     time.Time
@@ -120,7 +129,7 @@ func Misused(err error) bool {
 // Run executes one command of an opened executable.
 func Run(ctx context.Context, name string, e *pgc.Executable, h Host, args []string, start time.Time) error {
 	out := output.Stdout()
-	a := &App{Out: out, Err: os.Stderr, Executable: e, ctx: ctx, opened: start}
+	a := &App{Out: out, Err: os.Stderr, Executable: e, ctx: ctx, opened: start, warned: map[pgc.WarningKind]bool{}}
 	var generates generating
 	var embeds embedding
 	own, foreign, c := any(&generates), any(&embeds), &generates.common
@@ -129,12 +138,12 @@ func Run(ctx context.Context, name string, e *pgc.Executable, h Host, args []str
 	}
 	exited := false
 	parser, err := kong.New(own, kong.Name(name), kong.Description(describe(e)), process.Verbatim(),
-		kong.Exit(func(int) { exited = true }), kong.Writers(out, os.Stderr), kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+		kong.Vars{"version": version(e)}, kong.Exit(func(int) { exited = true }), kong.Writers(out, os.Stderr), kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
 	if err != nil {
 		return err
 	}
-	if len(args) == 0 {
-		args = []string{"--help"}
+	if args, err = asHelp(parser, args); err != nil {
+		return err
 	}
 	if err := refuse(parser, foreign, e.Kind(), args[0]); err != nil {
 		return err
@@ -153,6 +162,9 @@ func Run(ctx context.Context, name string, e *pgc.Executable, h Host, args []str
 		return usage{fmt.Errorf("%w (%s)", err, hint)}
 	}
 	a.unverified = c.NoVerify
+	if a.header, err = fetch.ParseHeader(c.Header); err != nil {
+		return usage{fmt.Errorf("--header %w", err)}
+	}
 	if a.machine.device, err = pgc.ParseDevice(c.Device); err != nil {
 		return usage{err}
 	}

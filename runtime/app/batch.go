@@ -14,9 +14,11 @@ import (
 )
 
 type batchCmd struct {
-	Input   string `required:"" placeholder:"IN.jsonl" help:"Requests, one a line: {\"id\", \"images\": […], \"prompt\"} and generate's options as fields (max_new_tokens, stop, …); - for standard input."`
-	Output  string `required:"" placeholder:"OUT.jsonl" help:"Answers, one a line, as generate --json prints them, with the id. Requests already answered there are skipped; - for standard output."`
-	Threads int    `help:"Threads to compute on (default: all processors)."`
+	Input  string  `required:"" placeholder:"IN" help:"Requests, one JSON object a line: {\"id\", \"images\": […], \"prompt\"} and generate's options as fields (max_new_tokens, stop, …), or a list for fine-tuning: {\"image\", \"prefix\", \"suffix\"}, whose suffixes are ignored unless \"score\" is true; - for standard input. Or a folder of pictures, or a pattern such as 'photos/*.jpg'."`
+	Output string  `required:"" placeholder:"OUT.jsonl" help:"Answers, one a line, as generate --json prints them, with the id. Requests already answered there are skipped; - for standard output."`
+	Prompt *string `help:"The prompt of requests without one, such as those of a folder."`
+	settings
+	Threads int `help:"Threads to compute on (default: all processors)."`
 }
 
 // batchAnswer is one line of batch's output: an answer or an error.
@@ -30,12 +32,16 @@ type batchAnswer struct {
 // read to its end before any work, so that a line that is no request stops batch at once; any other input is answered
 // as it comes. A request that fails becomes a line with an error; the others go on.
 func (c *batchCmd) Run(a *App) error {
+	if err := c.check(); err != nil {
+		return usage{err}
+	}
 	output.Protect(c.Input)
-	in, err := openRequests(c.Input)
+	in, err := openRequests(c.Input, defaults{c.Prompt, c.settings})
 	if err != nil {
 		return err
 	}
 	defer in.Close()
+	output.Protect(in.pictures...)
 	out, done, err := c.resume(a)
 	if err != nil {
 		return err
@@ -48,7 +54,7 @@ func (c *batchCmd) Run(a *App) error {
 	defer m.Close()
 	load, failed := time.Since(a.opened), 0
 	var ids queue
-	for got, err := range m.Batch(a.ctx, in.except(done, &ids)) {
+	for got, err := range m.Batch(a.ctx, in.except(done, &ids, a.album())) {
 		if a.ctx.Err() != nil {
 			return a.ctx.Err()
 		}
@@ -61,6 +67,7 @@ func (c *batchCmd) Run(a *App) error {
 			line.Error = err.Error()
 		} else {
 			line.answer = newAnswer(got, load)
+			a.warn(fmt.Sprintf("request %s: ", line.ID), got.Warnings)
 		}
 		if err := writeJSON(out, line); err != nil {
 			return err

@@ -31,7 +31,7 @@ func (c *forwardCmd) Run(a *App) error {
 	if err := output.Allowed(c.Output); err != nil {
 		return err
 	}
-	images, err := new(album).images(c.Image)
+	images, err := a.album().images(c.Image)
 	if err != nil {
 		return err
 	}

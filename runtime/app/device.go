@@ -39,7 +39,7 @@ type Host struct {
 // needsDevice reports whether a command runs the model.
 func needsDevice(command string) bool {
 	word, _, _ := strings.Cut(command, " ")
-	return word != "tokenize" && word != "info"
+	return word != "tokenize" && word != "info" && word != "help"
 }
 
 // visible are device files of which a machine with an NVIDIA GPU has one: on a PC or server, in WSL, on a Jetson.

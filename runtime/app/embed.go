@@ -36,7 +36,7 @@ func (c *embedCmd) Run(a *App) error {
 	if err := output.Allowed(c.Output); err != nil {
 		return err
 	}
-	images, err := new(album).images(c.Image)
+	images, err := a.album().images(c.Image)
 	if err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ func (c *rankCmd) Run(a *App) error {
 	if len(c.Image) == 0 {
 		return usage{fmt.Errorf("images are missing: write rank --query TEXT IMAGE…")}
 	}
-	images, err := new(album).images(c.Image)
+	images, err := a.album().images(c.Image)
 	if err != nil {
 		return err
 	}

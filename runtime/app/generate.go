@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/term"
@@ -16,9 +15,9 @@ import (
 
 type generateCmd struct {
 	Args   []string `arg:"" optional:"" name:"image… prompt" help:"Short form: pictures, then the prompt."`
-	Image  []string `sep:"none" help:"A picture (PNG, JPEG, GIF, WebP, BMP or TIFF): path, - for standard input, data: or http(s): URL. Repeat for several."`
+	Image  []string `sep:"none" help:"A picture (PNG, JPEG, GIF, WebP, BMP, TIFF or PNM): path, - for standard input, data: or http(s): URL. Repeat for several."`
 	Prompt []string `sep:"none" help:"The prompt, such as 'caption en', 'detect cat' or 'answer en what is this?'. Repeat for several answers about the same pictures, which are encoded once."`
-	Each   bool     `help:"Answer about each picture separately instead of about all together."`
+	Each   bool     `help:"Answer about each picture separately instead of about all together: a line is PATH, a tab, and the answer with its newlines as \\n. A picture that cannot be read does not stop the others."`
 	settings
 	Threads int    `help:"Threads to compute on (default: all processors)."`
 	Draw    string `placeholder:"OUT.png" help:"Draw the boxes of the answer over the first picture."`
@@ -90,7 +89,7 @@ func (c *generateCmd) Run(a *App) error {
 			return err
 		}
 	}
-	var al album
+	al := a.album()
 	requests := make([]pgc.Request, len(jobs))
 	for i, j := range jobs {
 		requests[i] = pgc.Request{Prompt: j.prompt, Settings: pgc.Settings(c.settings)}
@@ -98,9 +97,11 @@ func (c *generateCmd) Run(a *App) error {
 			return err
 		}
 	}
-	for _, image := range requests[0].Images { // says what is wrong with them before the model is loaded
-		if _, _, err := image.Size(a.ctx); err != nil {
-			return err
+	if !c.Each {
+		for _, image := range requests[0].Images { // says what is wrong with them before the model is loaded
+			if _, _, err := image.Size(a.ctx); err != nil {
+				return err
+			}
 		}
 	}
 	m, err := a.load(c.Threads)
@@ -108,63 +109,25 @@ func (c *generateCmd) Run(a *App) error {
 		return err
 	}
 	defer m.Close()
-	load := time.Since(a.opened)
+	p := printer{generateCmd: c, a: a, load: time.Since(a.opened)}
 	if c.Stream && !c.JSON && term.IsTerminal(int(os.Stdout.Fd())) {
-		return c.stream(a, m, requests)
+		for i, r := range requests {
+			requests[i] = pgc.Request{}
+			if err := p.stream(m, jobs[i], r); err != nil {
+				return err
+			}
+		}
+		return p.finish()
 	}
 	next := 0
 	for got, err := range m.Batch(a.ctx, slices.Values(requests)) {
-		if err != nil {
-			return err
-		}
-		if err := c.print(a, requests[next], got, load); err != nil {
+		if err := p.print(jobs[next], requests[next], got, err); err != nil {
 			return err
 		}
 		requests[next] = pgc.Request{}
 		next++
 	}
-	return nil
-}
-
-// stream prints the text of the answers as it is generated.
-func (c *generateCmd) stream(a *App, m *pgc.Model, requests []pgc.Request) error {
-	for _, r := range requests {
-		var text strings.Builder
-		for t, err := range m.Stream(a.ctx, r) {
-			if err != nil {
-				fmt.Fprintln(a.Out)
-				return err
-			}
-			text.WriteString(t.Text)
-			fmt.Fprint(a.Out, t.Text)
-		}
-		fmt.Fprintln(a.Out)
-		if c.Draw != "" {
-			width, height, err := r.Images[0].Size(a.ctx)
-			if err != nil {
-				return err
-			}
-			found, _ := pgc.ParseBoxes(text.String(), width, height)
-			if err := draw(a, c.Draw, r.Images[0], found); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// print prints an answer.
-func (c *generateCmd) print(a *App, r pgc.Request, got *pgc.Answer, load time.Duration) error {
-	if c.Draw != "" {
-		if err := draw(a, c.Draw, r.Images[0], got.Boxes); err != nil {
-			return err
-		}
-	}
-	if c.JSON {
-		return writeJSON(a.Out, newAnswer(got, load))
-	}
-	_, err := fmt.Fprintln(a.Out, got.Text)
-	return err
+	return p.finish()
 }
 
 // draw writes the first image with the boxes over it to a PNG.

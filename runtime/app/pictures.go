@@ -2,6 +2,7 @@ package app
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 
 	"pgc"
@@ -9,15 +10,18 @@ import (
 )
 
 // album keeps the images of the last request, so that requests about the same ones read and encode them once.
-type album map[string]pgc.Image
+type album struct {
+	header http.Header // sent with requests for URLs
+	last   map[string]pgc.Image
+}
 
 // images returns the images of a request and drops all others. They are read when the request runs; only URLs use the
 // network.
 func (al *album) images(names []string) ([]pgc.Image, error) {
-	now := album{}
+	now := map[string]pgc.Image{}
 	var out []pgc.Image
 	for i, name := range names {
-		image, known := (*al)[name]
+		image, known := al.last[name]
 		switch {
 		case name == "-" && slices.Contains(names[:i], "-"):
 			return nil, usage{fmt.Errorf("standard input (-) is named twice as a picture, expected once")}
@@ -25,13 +29,16 @@ func (al *album) images(names []string) ([]pgc.Image, error) {
 		case now[name] != (pgc.Image{}):
 			image = now[name]
 		case fetch.IsURL(name):
-			image = pgc.URL(name)
+			image = pgc.URLWithHeader(name, al.header)
 		default:
 			image = pgc.File(name)
 		}
 		now[name] = image
 		out = append(out, image)
 	}
-	*al = now
+	al.last = now
 	return out, nil
 }
+
+// album returns one of a command.
+func (a *App) album() *album { return &album{header: a.header} }

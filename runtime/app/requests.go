@@ -11,29 +11,21 @@ import (
 	"os"
 	"slices"
 	"sync"
-	"unicode/utf8"
 
 	"pgc"
-	"pgc/runtime/jsonerr"
 	"pgc/runtime/native"
 )
-
-// batchRequest is one line of batch's input.
-type batchRequest struct {
-	ID     json.RawMessage `json:"id"` // a string or a number; the line's number if missing
-	Images []string        `json:"images"`
-	Prompt *string         `json:"prompt"`
-	settings
-}
 
 // maxRequest bounds a line of batch's input, in bytes: three pictures as data: URIs of the largest size.
 const maxRequest = 256 << 20
 
-// requests reads batch's input. Besides the line at hand it keeps the ids.
+// requests reads batch's input: a list, or pictures. Besides the request at hand it keeps the ids.
 type requests struct {
-	name  string
-	file  *os.File
-	lines *bufio.Reader
+	name     string
+	defaults defaults // of requests
+	pictures []string // where the input is no list
+	file     *os.File
+	lines    *bufio.Reader
 
 	text    []byte // of the line
 	line    int
@@ -42,16 +34,32 @@ type requests struct {
 	err     error // why there is no further request; io.EOF at the end
 }
 
-// openRequests opens the input at path, or standard input. It reads a regular file once to see that all of its lines
-// are requests.
-func openRequests(path string) (*requests, error) {
-	q := &requests{name: "standard input", file: os.Stdin}
+// defaults are what a request has that says nothing else.
+type defaults struct {
+	prompt *string
+	settings
+}
+
+// openRequests opens the input at path: a list, standard input, or the pictures that a folder or a pattern stands for.
+// It reads a list that is a regular file once to see that all of its lines are requests.
+func openRequests(path string, d defaults) (*requests, error) {
+	q := &requests{name: "standard input", defaults: d, file: os.Stdin}
 	if path != "-" {
-		f, err := os.Open(path)
+		pictures, err := listPictures(path)
 		if err != nil {
 			return nil, err
 		}
-		q.name, q.file = path, f
+		if q.name = path; pictures != nil {
+			if d.prompt == nil {
+				return nil, missingPrompt(path, pictures)
+			}
+			q.pictures, q.file = pictures, nil
+			q.rewind()
+			return q, nil
+		}
+		if q.file, err = os.Open(path); err != nil {
+			return nil, err
+		}
 	}
 	q.rewind()
 	info, err := q.file.Stat()
@@ -78,24 +86,50 @@ func openRequests(path string) (*requests, error) {
 
 // rewind begins at the file's place.
 func (q *requests) rewind() {
-	q.lines, q.seen, q.line, q.err = bufio.NewReaderSize(q.file, 64<<10), map[string]int{}, 0, nil
+	q.seen, q.line, q.err = map[string]int{}, 0, nil
+	if q.file != nil {
+		q.lines = bufio.NewReaderSize(q.file, 64<<10)
+	}
 }
 
 // Close closes the input.
 func (q *requests) Close() error {
-	if q.file == os.Stdin {
+	if q.file == os.Stdin || q.file == nil {
 		return nil
 	}
 	return q.file.Close()
 }
 
+// nextPicture returns the request about the next picture of a folder or a pattern.
+func (q *requests) nextPicture() *batchRequest {
+	if q.line == len(q.pictures) {
+		q.err = io.EOF
+		return nil
+	}
+	name := q.pictures[q.line]
+	q.line++
+	id, err := json.Marshal(name)
+	if err != nil {
+		q.err = fmt.Errorf("%s: %w", name, err)
+		return nil
+	}
+	q.seen[string(id)] = q.line
+	return &batchRequest{ID: id, Images: []string{name}, Prompt: *q.defaults.prompt, settings: q.defaults.settings}
+}
+
 // next returns the next request, or nil where err says why there is none. It skips empty lines but counts them.
 func (q *requests) next() *batchRequest {
+	if q.pictures != nil && q.err == nil {
+		return q.nextPicture()
+	}
 	for q.err == nil {
 		q.line++
 		text, err := q.readLine()
+		if q.line == 1 {
+			text = bytes.TrimPrefix(text, []byte(byteOrderMark))
+		}
 		if text = bytes.TrimSpace(text); len(text) > 0 && (err == nil || err == io.EOF) {
-			r, wrong := parseRequest(text, q.line)
+			r, wrong := parseRequest(text, q.line, q.defaults)
 			if at := q.seen[string(r.ID)]; wrong == nil && at > 0 {
 				wrong = fmt.Errorf("id is %s, as in line %d, expected another", r.ID, at)
 			}
@@ -138,28 +172,27 @@ func (q *requests) readLine() ([]byte, error) {
 			q.text = line
 			return line, err
 		}
-		if begin := bytes.TrimLeft(line, " \t\r"); len(begin) > 0 && begin[0] != '{' {
-			return nil, fmt.Errorf("it begins with %q, expected a request, one JSON object", begin[:1])
+		if err := begins(line); err != nil {
+			return nil, err
 		}
 	}
 }
 
 // except yields the requests that are not done, and puts their ids into a queue. Consecutive requests share equal
 // images.
-func (q *requests) except(done map[string]bool, ids *queue) iter.Seq[pgc.Request] {
+func (q *requests) except(done map[string]bool, ids *queue, al *album) iter.Seq[pgc.Request] {
 	return func(yield func(pgc.Request) bool) {
-		var al album
 		for r := q.next(); r != nil; r = q.next() {
 			if done[string(r.ID)] {
 				q.skipped++
 				continue
 			}
-			images, err := al.images(r.Images)
+			images, err := al.images(q.locate(r.Images))
 			if err != nil {
 				images = []pgc.Image{pgc.Lazy("", func(context.Context) ([]byte, error) { return nil, err })}
 			}
 			ids.push(r.ID)
-			if !yield(pgc.Request{Images: images, Prompt: *r.Prompt, Settings: pgc.Settings(r.settings)}) {
+			if !yield(pgc.Request{Images: images, Prompt: r.Prompt, Suffix: r.Suffix, Settings: pgc.Settings(r.settings)}) {
 				return
 			}
 		}
@@ -184,32 +217,4 @@ func (q *queue) pop() json.RawMessage {
 	id := q.list[0]
 	q.list = q.list[1:]
 	return id
-}
-
-// parseRequest reads one request, line n.
-func parseRequest(text []byte, n int) (r batchRequest, err error) {
-	if !utf8.Valid(text) {
-		return r, fmt.Errorf("is no UTF-8, expected JSON in UTF-8")
-	}
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&r); err != nil {
-		return r, fmt.Errorf("expected a request, one JSON object: %w", jsonerr.Explain(err, "settings"))
-	}
-	if _, err := dec.Token(); err != io.EOF {
-		return r, fmt.Errorf("holds more than one JSON object")
-	}
-	switch {
-	case r.ID == nil:
-		r.ID = fmt.Append(nil, n)
-	case r.ID[0] != '"' && r.ID[0] != '-' && (r.ID[0] < '0' || r.ID[0] > '9'):
-		return r, fmt.Errorf("id is %s, expected a string or a number", r.ID)
-	}
-	if len(r.Images) == 0 {
-		return r, fmt.Errorf("images is missing or empty, expected a list of pictures")
-	}
-	if r.Prompt == nil {
-		return r, fmt.Errorf("prompt is missing, expected a text")
-	}
-	return r, r.settings.check()
 }

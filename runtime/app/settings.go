@@ -1,6 +1,10 @@
 package app
 
-import "pgc"
+import (
+	"slices"
+
+	"pgc"
+)
 
 // settings configures the generation of an answer: flags of generate, and fields of batch's requests. A nil field takes
 // its value from the checkpoint's generation_config.
@@ -15,6 +19,7 @@ type settings struct {
 	IgnoreEOS         bool     `name:"ignore-eos" json:"ignore_eos" help:"Generate on behind <eos>, for benchmarks."`
 	ParseSpecials     bool     `json:"parse_specials" help:"Read <eos>, <image> and the like in the prompt as tokens."`
 	Logprobs          bool     `json:"logprobs" help:"With --json: add the log-probabilities of the tokens."`
+	SkipSpecialTokens *bool    `json:"skip_special_tokens" help:"Leave special tokens such as <eos> out of the text, the default; --skip-special-tokens=false keeps them."`
 	Adapter           string   `json:"adapter" placeholder:"NAME" help:"Answer with this adapter, one of those that info lists."`
 }
 
@@ -22,4 +27,20 @@ type settings struct {
 func (s settings) check() error {
 	options := pgc.Settings(s)
 	return options.Check()
+}
+
+// clone returns settings that share no memory with s, so that a request's fields may be decoded over them.
+func (s settings) clone() settings {
+	s.MaxNewTokens, s.TopK = clone(s.MaxNewTokens), clone(s.TopK)
+	s.Temperature, s.TopP, s.RepetitionPenalty = clone(s.Temperature), clone(s.TopP), clone(s.RepetitionPenalty)
+	s.SkipSpecialTokens, s.Stop = clone(s.SkipSpecialTokens), slices.Clone(s.Stop)
+	return s
+}
+
+func clone[T any](p *T) *T {
+	if p == nil {
+		return nil
+	}
+	v := *p
+	return &v
 }

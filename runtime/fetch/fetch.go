@@ -5,6 +5,7 @@ package fetch
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -21,34 +22,37 @@ type Limits struct {
 // DefaultLimits allow 64 MiB in 30 seconds, after five redirects.
 var DefaultLimits = Limits{Bytes: 64 << 20, Time: 30 * time.Second, Redirects: 5}
 
-// IsURL reports whether name is a URL that Get accepts, not a path.
+// IsURL reports whether name is a URL, not a path: one that Get reads, or names in its error.
 func IsURL(name string) bool { return scheme(name) != "" }
 
-// scheme returns the lower-case scheme of a URL that Get accepts, or "".
+// scheme returns the lower-case scheme of a URL, or "".
 func scheme(name string) string {
-	head, _, _ := strings.Cut(name, ":")
+	head, rest, found := strings.Cut(strings.TrimSpace(name), ":")
 	head = strings.ToLower(head)
 	switch {
-	case head == "data" && len(name) > len(head):
+	case head == "data" && found:
 		return head
-	case (head == "http" || head == "https") && strings.HasPrefix(name[len(head):], "://"):
+	case (head == "http" || head == "https" || elsewhere[head] != "") && strings.HasPrefix(rest, "//"):
 		return head
 	}
 	return ""
 }
 
-// Get returns the content of a URL. An error is one sentence that names the URL as Short does. It wraps ctx's error
-// when ctx has ended.
-func Get(ctx context.Context, name string, lim Limits) ([]byte, error) {
+// Get returns the content of a URL. The header goes to the host of an http or https URL and to no other. An error is one
+// sentence that names the URL as Short does. It wraps ctx's error when ctx has ended.
+func Get(ctx context.Context, name string, header http.Header, lim Limits) ([]byte, error) {
 	var data []byte
 	var err error
-	switch scheme(name) {
+	address := strings.TrimSpace(name)
+	switch s := scheme(name); s {
 	case "data":
-		data, err = decodeData(name[len("data:"):], lim.Bytes)
+		data, err = decodeData(address[len("data:"):], lim.Bytes)
 	case "":
 		err = fmt.Errorf("expected a data:, http: or https: URL")
+	case "http", "https":
+		data, err = overHTTP(ctx, spaced(address), header, lim, internet)
 	default:
-		data, err = overHTTP(ctx, name, lim, internet)
+		err = fmt.Errorf("it is %s", elsewhere[s])
 	}
 	if err != nil {
 		return nil, fmt.Errorf("image %s: %w", Short(name), err)
@@ -62,7 +66,7 @@ const maxShort = 60
 // Short returns a URL fit for a message: without user, password and query, which may be secret, and cut when long.
 func Short(name string) string {
 	if s := scheme(name); s == "http" || s == "https" {
-		u, err := url.Parse(name)
+		u, err := url.Parse(spaced(strings.TrimSpace(name)))
 		if err != nil {
 			return s + "://…"
 		}

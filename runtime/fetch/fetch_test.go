@@ -86,11 +86,11 @@ func TestHTTP(t *testing.T) {
 	picture := []byte("\x89PNG\r\n\x1a\n and more")
 	s := server(t, picture)
 	for _, path := range []string{"/picture", "/mistyped", "/hop/0", "/hop/1", "/hop/5"} {
-		if got, err := Get(t.Context(), s.URL+path, limits); err != nil || !bytes.Equal(got, picture) {
+		if got, err := Get(t.Context(), s.URL+path, nil, limits); err != nil || !bytes.Equal(got, picture) {
 			t.Errorf("%s gave %d bytes, %v", path, len(got), err)
 		}
 	}
-	if got, err := Get(t.Context(), strings.Replace(s.URL, "http", "HTTP", 1)+"/picture", limits); err != nil || !bytes.Equal(got, picture) {
+	if got, err := Get(t.Context(), strings.Replace(s.URL, "http", "HTTP", 1)+"/picture", nil, limits); err != nil || !bytes.Equal(got, picture) {
 		t.Errorf("an upper-case scheme gave %d bytes, %v", len(got), err)
 	}
 	for path, words := range map[string]string{
@@ -113,7 +113,7 @@ func TestHTTP(t *testing.T) {
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
 			start := time.Now()
-			got, err := Get(t.Context(), s.URL+path, limits)
+			got, err := Get(t.Context(), s.URL+path, nil, limits)
 			took := time.Since(start)
 			runtime.ReadMemStats(&after)
 			if err == nil {
@@ -146,9 +146,10 @@ func TestAddresses(t *testing.T) {
 		"data:,%zz":                                       "hexadecimal",
 		"data:," + strings.Repeat("x", 100_001):           "over the limit",
 		"data:;base64," + strings.Repeat("AAAA", 100_001): "over the limit",
-		"ftp://host/x":                                    "expected a data:, http: or https: URL",
+		"gopher://host/x":                                 "expected a data:, http: or https: URL",
+		"ftp://host/x":                                    "an address of FTP",
 	} {
-		_, err := Get(t.Context(), name, limits)
+		_, err := Get(t.Context(), name, nil, limits)
 		if err == nil {
 			t.Errorf("%.50s: no error", name)
 			continue
@@ -179,7 +180,7 @@ func TestData(t *testing.T) {
 		"data:image/png;base64," + plain[:76] + "\r\n" + plain[76:]:                         all,
 		"data:," + url.PathEscape(string(all)):                                              all,
 	} {
-		if got, err := Get(t.Context(), name, limits); err != nil || !bytes.Equal(got, want) {
+		if got, err := Get(t.Context(), name, nil, limits); err != nil || !bytes.Equal(got, want) {
 			t.Errorf("%.60s gave %q, %v", name, got, err)
 		}
 	}
@@ -197,7 +198,7 @@ func TestInterrupted(t *testing.T) {
 	s := server(t, nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(50*time.Millisecond, cancel)
-	if _, err := Get(ctx, s.URL+"/silent", DefaultLimits); !errors.Is(err, context.Canceled) {
+	if _, err := Get(ctx, s.URL+"/silent", nil, DefaultLimits); !errors.Is(err, context.Canceled) {
 		t.Errorf("a canceled request gave %v", err)
 	}
 }
@@ -206,7 +207,7 @@ func TestCertificates(t *testing.T) {
 	s := httptest.NewTLSServer(http.NotFoundHandler())
 	defer s.Close()
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
-	_, err := Get(t.Context(), s.URL, limits)
+	_, err := Get(t.Context(), s.URL, nil, limits)
 	if err == nil || !strings.Contains(err.Error(), "unknown authority") {
 		t.Errorf("a self-signed server gave %v", err)
 	}
@@ -241,7 +242,7 @@ func FuzzData(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, rest string) {
-		data, err := Get(t.Context(), "data:"+rest, limits)
+		data, err := Get(t.Context(), "data:"+rest, nil, limits)
 		if err != nil && (strings.ContainsAny(err.Error(), "\n\r") || !strings.HasPrefix(err.Error(), "image data:")) {
 			t.Errorf("error %q is not one sentence", err)
 		}

@@ -33,7 +33,7 @@ var internet = network{roots: roots, scopeOf: scopeOf}
 
 // overHTTP reads the body at an http or https address, through the proxy that the environment names, if any
 // (HTTPS_PROXY and the like).
-func overHTTP(parent context.Context, address string, lim Limits, on network) ([]byte, error) {
+func overHTTP(parent context.Context, address string, header http.Header, lim Limits, on network) ([]byte, error) {
 	ctx, cancel := context.WithTimeoutCause(parent, lim.Time, errTime)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
@@ -45,10 +45,12 @@ func overHTTP(parent context.Context, address string, lim Limits, on network) ([
 	}
 	req.Header.Set("User-Agent", "pgc")
 	req.Header.Set("Accept", "image/*")
+	put(req, header)
 	trip := journey{scopeOf: on.scopeOf, reach: loopback}
 	transport := &http.Transport{Proxy: trip.proxy, DialContext: trip.dial,
 		OnProxyConnectResponse: tunnel, MaxResponseHeaderBytes: maxHeader, DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: on.roots()}}
 	client := &http.Client{Transport: transport, CheckRedirect: func(next *http.Request, via []*http.Request) error {
+		keep(next, via[0], header)
 		return redirect(next, via, lim)
 	}}
 	resp, err := client.Do(req)
@@ -62,6 +64,9 @@ func overHTTP(parent context.Context, address string, lim Limits, on network) ([
 	if resp.ContentLength > lim.Bytes {
 		return nil, fmt.Errorf("its %d bytes are over the limit of %s", resp.ContentLength, size(lim.Bytes))
 	}
+	if multipart(resp.Header.Get("Content-Type")) {
+		return firstFrame(ctx, lim, resp.Body)
+	}
 	var body bytes.Buffer
 	n, err := body.ReadFrom(io.LimitReader(resp.Body, lim.Bytes+1))
 	switch {
@@ -73,6 +78,23 @@ func overHTTP(parent context.Context, address string, lim Limits, on network) ([
 		return nil, fmt.Errorf("it is over the limit of %s", size(lim.Bytes))
 	}
 	return body.Bytes(), nil
+}
+
+// firstFrame reads the first picture of a stream of them.
+func firstFrame(ctx context.Context, lim Limits, stream io.Reader) ([]byte, error) {
+	limited := &io.LimitedReader{R: stream, N: lim.Bytes}
+	picture, err := firstPart(limited)
+	switch {
+	case err == nil:
+		return picture, nil
+	case limited.N <= 0:
+		return nil, fmt.Errorf("the first picture of its stream is over the limit of %s", size(lim.Bytes))
+	case ctx.Err() != nil:
+		return nil, explain(ctx, lim, err)
+	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
+		return nil, errors.New("its stream ended within the first picture")
+	}
+	return nil, err
 }
 
 // tunnel refuses what a proxy answers instead of a way to a server.

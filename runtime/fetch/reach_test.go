@@ -77,7 +77,7 @@ func TestRedirectNearer(t *testing.T) {
 		{near.URL + "?to=" + distant.URL + "?to=" + near.URL, "from a public address to 127.0.0.1, a loopback one"},
 	} {
 		asked.Store(0)
-		_, err := overHTTP(t.Context(), test.url, limits, network{roots: roots, scopeOf: testScope})
+		_, err := overHTTP(t.Context(), test.url, nil, limits, network{roots: roots, scopeOf: testScope})
 		switch {
 		case test.words == "" && err != nil:
 			t.Errorf("%s gave %v", test.url, err)
@@ -120,13 +120,13 @@ func TestRedirectTells(t *testing.T) {
 	pool.AddCert(secure.Certificate())
 	trust := network{roots: func() *x509.CertPool { return pool }, scopeOf: scopeOf}
 	url := strings.Replace(plain.URL, "://", "://user:word@", 1) + "/x?key=secret"
-	if _, err := overHTTP(t.Context(), url, limits, trust); err != nil {
+	if _, err := overHTTP(t.Context(), url, nil, limits, trust); err != nil {
 		t.Fatal(err)
 	}
 	if referer.Load() != "" || authorization.Load() != "" {
 		t.Errorf("the second host learns Referer %q and Authorization %q", referer.Load(), authorization.Load())
 	}
-	_, err := overHTTP(t.Context(), secure.URL+"/x?key=secret", limits, trust)
+	_, err := overHTTP(t.Context(), secure.URL+"/x?key=secret", nil, limits, trust)
 	want := "it redirects from https to " + open.URL + ", which is not encrypted, expected https"
 	if err == nil || err.Error() != want {
 		t.Errorf("a redirect from https to http gave %v, expected %q", err, want)

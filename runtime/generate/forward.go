@@ -92,11 +92,7 @@ func (s *Session) forwardTo(ctx context.Context, w Sink, p tokenizer.Prompt, r F
 	if err := w.WriteInt32s(p.Labels); err != nil {
 		return err
 	}
-	loss := 0.0
-	for _, l := range logprobs {
-		loss -= float64(l) / float64(len(logprobs))
-	}
-	if err := w.WriteFloat32s([]float32{float32(loss)}); err != nil {
+	if err := w.WriteFloat32s([]float32{Loss(logprobs)}); err != nil {
 		return err
 	}
 	return w.WriteFloat32s(logprobs)

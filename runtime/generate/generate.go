@@ -23,6 +23,7 @@ type Request struct {
 	Grammar       *grammar.Grammar // what the answer may be; nil for any text
 	Scores        bool             // with a grammar: tell how sure the model was of every object
 	Stop          []string         // texts that end the answer; they are not part of it
+	KeepSpecials  bool             // special tokens such as <eos> belong to the text
 	IgnoreEOS     bool             // go on behind <eos>, where there is no grammar
 	Logprobs      bool             // tell the tokens' log-probabilities
 	OnToken       func(Token)      // called with every token, on the goroutine that computes, which waits; may be nil
@@ -87,7 +88,7 @@ type output struct {
 }
 
 func newOutput(s *Session, r Request) *output {
-	return &output{decoder: s.Tokenizer.NewDecoder(true), stopper: sample.NewStopper(r.Stop)}
+	return &output{decoder: s.Tokenizer.NewDecoder(!r.KeepSpecials), stopper: sample.NewStopper(r.Stop)}
 }
 
 // add takes a token and reports whether a stop text is complete.

@@ -174,12 +174,14 @@ func (q *sequence) take(id int32, logprob float64, logits []float32) {
 	q.next = id
 	q.s.wrote(len(q.seen), q.slot)
 	before := q.out.text.Len()
+	last := q.matcher != nil && q.matcher.Done() || !q.r.IgnoreEOS && slices.Contains(q.s.Model.EOS, int(id))
+	stopped := (!last || q.r.KeepSpecials) && q.out.add(id)
 	switch {
 	case q.matcher != nil && q.matcher.Done():
 		if q.done = true; !q.matcher.Cut() {
 			q.a.FinishReason = "stop"
 		}
-	case !q.r.IgnoreEOS && slices.Contains(q.s.Model.EOS, int(id)), q.out.add(id):
+	case last, stopped:
 		q.a.FinishReason, q.done = "stop", true
 	case len(q.seen) >= q.s.Model.MaxTokens, len(q.a.Tokens) == q.r.MaxNewTokens:
 		q.done = true

@@ -138,13 +138,24 @@ func TestBadFiles(t *testing.T) {
 	_, err = Read(context.Background(), long, Limits{Pixels: 1000, Bytes: 999})
 	sentence(t, long, err, "1000 bytes", "limit of 999")
 	for data, words := range map[string]string{
-		"":                                    "empty",
-		"hello, this is no picture":           "text",
-		"<!DOCTYPE html><html>not found":      "HTML",
-		"<?xml?><svg xmlns=''></svg>":         "SVG",
-		"\x00\x00\x00\x00\x00\x00\x00\x00":    "zero bytes",
-		"\x00\x00\x00\x1cftypavif0000":        "AVIF",
-		"\x00\x00\x00\x1cftypheic0000":        "HEIC",
+		"":                                     "empty",
+		"hello, this is no picture":            "text",
+		"<!DOCTYPE html><html>not found":       "HTML",
+		"<?xml?><svg xmlns=''></svg>":          "SVG",
+		"\x00\x00\x00\x00\x00\x00\x00\x00":     "zero bytes",
+		"\x00\x00\x00\x1cftypavif0000":         "AVIF",
+		"\x00\x00\x00\x1cftypheic0000":         "HEIC",
+		"\x00\x00\x00\x1cftypmif10000miafavif": "AVIF",
+		"P7\nWIDTH 1":                          "PAM",
+		"P5\n1 1\n":                            "truncated",
+		"P5\n1 1\n0\n":                         "its white is 0",
+		"P5\n-1 1\n255\n":                      "its size is -1x1",
+		"P2\n1 1\n15\n16":                      "larger than its white",
+		"P2\n1 1\n15\nx":                       "'x' among its samples",
+		"P2\n1 12345678901\n":                  "over 10 digits",
+		"Pf\n1 1\n0\n0000":                     "the scale \"0\"",
+		"P4\n9 2\n123":                         "truncated",
+		"II+\x00\x08\x00\x00\x00\xff\xff\xff\xff\xff\xff\xff\xff": "truncated",
 		"%PDF-1.7":                            "PDF",
 		"\x01\x02\x03\x04":                    "01 02 03 04",
 		"\x7f":                                "bytes 7f",
@@ -168,6 +179,9 @@ func TestBadFiles(t *testing.T) {
 func TestTruncated(t *testing.T) {
 	cuts, whole := 0, 0
 	for _, path := range fixtures(t) {
+		if strings.Contains(path, "-plain.p") {
+			continue // a number without its last digits is a number
+		}
 		data, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
@@ -285,7 +299,7 @@ func TestMutated(t *testing.T) {
 // noPanic fails if one of our own decoders was caught in a panic.
 func noPanic(t *testing.T, data []byte, err error) {
 	t.Helper()
-	if f := sniff(data); f != nil && strings.Contains(err.Error(), "the decoder failed on it") && strings.Contains("JPEG BMP TIFF", f.name) {
+	if f := sniff(data); f != nil && strings.Contains(err.Error(), "the decoder failed on it") && strings.Contains("JPEG BMP TIFF PNM", f.name) {
 		t.Errorf("%v: %q", err, data)
 	}
 }

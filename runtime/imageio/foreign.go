@@ -3,6 +3,7 @@ package imageio
 import (
 	"bytes"
 	"fmt"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 )
@@ -12,19 +13,23 @@ func foreign(data []byte) string {
 	is := func(prefixes ...string) bool { return magic(prefixes...)(data) }
 	switch {
 	case len(data) >= 12 && string(data[4:8]) == "ftyp":
-		switch string(data[8:12]) {
+		brand := string(data[8:12])
+		if n := int(data[3]); strings.Contains(string(data[8:min(len(data), max(n, 12))]), "avif") { // of the compatible ones
+			brand = "avif"
+		}
+		switch brand {
 		case "avif", "avis":
-			return "it is an AVIF image, which is not supported"
+			return "it is an AVIF image, which is not supported (magick IN.avif OUT.png converts it)"
 		case "heic", "heix", "hevc", "mif1", "msf1":
-			return "it is a HEIC image, which is not supported"
+			return "it is a HEIC image, which is not supported (heif-convert IN.heic OUT.png or magick converts it)"
 		}
 		return "it is a video"
 	case is("\xff\x0a", "\x00\x00\x00\x0cJXL "):
-		return "it is a JPEG XL image, which is not supported"
+		return "it is a JPEG XL image, which is not supported (djxl IN.jxl OUT.png converts it)"
 	case is("\x00\x00\x00\x0cjP  ", "\xff\x4f\xff\x51"):
-		return "it is a JPEG 2000 image, which is not supported"
-	case is("II+\x00", "MM\x00+"):
-		return "it is a BigTIFF image, which is not supported"
+		return "it is a JPEG 2000 image, which is not supported (magick IN.jp2 OUT.png converts it)"
+	case is("P7\n", "PF\n"):
+		return "it is a PAM or a PFM image in color, which are not supported"
 	case is("8BPS"):
 		return "it is a Photoshop document, which is not supported"
 	case is("\x00\x00\x01\x00"):

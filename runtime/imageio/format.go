@@ -9,6 +9,7 @@ import (
 	"pgc/runtime/imageio/internal/gif"
 	"pgc/runtime/imageio/internal/jpeg"
 	"pgc/runtime/imageio/internal/png"
+	"pgc/runtime/imageio/internal/pnm"
 	"pgc/runtime/imageio/internal/tiff"
 	"pgc/runtime/imageio/internal/webp"
 	"pgc/runtime/rgb"
@@ -30,7 +31,8 @@ var formats = []*format{
 	{"GIF", magic("GIF87a", "GIF89a"), gif.Size, whole(gif.Decode), nil, constant(5)},
 	{"WebP", isWebP, webp.Size, whole(webp.Decode), webp.Metadata, webp.BytesPerPixel},
 	{"BMP", isBMP, bmp.Size, whole(bmp.Decode), nil, constant(4)},
-	{"TIFF", magic("II*\x00", "MM\x00*"), tiff.Size, decodeTIFF, tiff.Metadata, constant(12)},
+	{"PNM", pnm.Match, pnm.Size, whole(pnm.Decode), nil, constant(4)},
+	{"TIFF", magic("II*\x00", "MM\x00*", "II+\x00", "MM\x00+"), tiff.Size, decodeTIFF, tiff.Metadata, constant(12)},
 }
 
 // constant is the memory of a decoder that takes as much for every file, or nearly.

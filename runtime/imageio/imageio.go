@@ -1,6 +1,6 @@
 // Package imageio reads image files and writes PNG.
 //
-// Read and Decode return packed 8-bit RGB from PNG, JPEG, GIF, WebP, BMP and TIFF, exactly the pixels that Pillow
+// Read and Decode return packed 8-bit RGB from PNG, JPEG, GIF, WebP, BMP, TIFF and PNM, exactly the pixels that Pillow
 // gives; see [Decode] for the rules. A format is a row of one table (format.go) and a package under internal/; codecs
 // import package rgb and internal/exif, never each other.
 package imageio
@@ -143,7 +143,8 @@ func (r *asking) Read(b []byte) (int, error) {
 //
 //   - transparency (an alpha channel, tRNS, a transparent palette entry) is composited over white, see [rgb.OverWhite];
 //   - 16-bit samples keep their high byte (Pillow does so for color; its 16-bit gray clips at 255 instead, which
-//     whitens the image and is not imitated);
+//     whitens the image and is not imitated); gray ones that reach no further than 8, 10 or 12 bits are of so many, see
+//     [rgb.Image.SettleDeep];
 //   - a JPEG is transformed, its chroma upsampled (by the triangle filter) and converted as libjpeg-turbo does, a
 //     progressive one that lacks scans is smoothed; CMYK and YCCK become RGB by Pillow's formula; a lossy WebP is
 //     upsampled and converted as libwebp does;

@@ -9,6 +9,7 @@ func orient(p *rgb.Image, o int) *rgb.Image {
 		return p
 	}
 	q := rgb.New(p.Width, p.Height)
+	q.Doubt = p.Doubt
 	if o >= 5 {
 		q.Width, q.Height = p.Height, p.Width
 	}

@@ -6,7 +6,7 @@ import (
 	"image/draw"
 )
 
-// FromImage converts m, composited over white. A 16-bit sample keeps its high byte.
+// FromImage converts m, composited over white. A 16-bit sample of color keeps its high byte, gray ones as in SettleDeep.
 func FromImage(m image.Image) *Image {
 	b := m.Bounds()
 	out := New(b.Dx(), b.Dy())
@@ -19,9 +19,14 @@ func FromImage(m image.Image) *Image {
 	}
 	switch m := m.(type) {
 	case *image.Gray:
-		eachRow(m.Pix, m.Stride, func(dst, src []byte) { Gray(dst, src, 1) })
+		eachRow(m.Pix, m.Stride, func(dst, src []byte) { Gray(dst, src) })
 	case *image.Gray16:
-		eachRow(m.Pix, m.Stride, func(dst, src []byte) { Gray(dst, src, 2) })
+		eachRow(m.Pix, m.Stride, func(dst, src []byte) {
+			for x := range len(dst) / 3 {
+				dst[3*x], dst[3*x+1] = src[2*x], src[2*x+1]
+			}
+		})
+		out.SettleDeep(false)
 	case *image.RGBA:
 		eachRow(m.Pix, m.Stride, func(dst, src []byte) { premultiplied(dst, src, 1) })
 	case *image.RGBA64:
@@ -45,16 +50,16 @@ func FromImage(m image.Image) *Image {
 	return out
 }
 
-// Gray, straight and premultiplied convert a row of samples of the given bytes each. Samples of two bytes are
-// big-endian and keep their high byte.
-
 // Gray repeats a gray sample for R, G and B.
-func Gray(dst, src []byte, bytes int) {
+func Gray(dst, src []byte) {
 	for x := range len(dst) / 3 {
-		v := src[bytes*x]
+		v := src[x]
 		dst[3*x], dst[3*x+1], dst[3*x+2] = v, v, v
 	}
 }
+
+// straight and premultiplied convert a row of samples of the given bytes each. Samples of two bytes are big-endian and
+// keep their high byte.
 
 func straight(dst, src []byte, bytes int) {
 	for x := range len(dst) / 3 {

@@ -7,6 +7,7 @@ package rgb
 type Image struct {
 	Width, Height int
 	Pix           []byte // 3*Width*Height bytes: R, G, B of each pixel
+	Doubt         string // why the pixels may not be what was meant, a clause about "it"; "" where nothing says so
 }
 
 // New returns a black image.

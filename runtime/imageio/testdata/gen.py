@@ -334,11 +334,11 @@ def bmps():
         put(f"rle{bits}.bmp", bmp(indices, 40, bits, 2 if bits == 4 else 1, palette=table.tobytes(), rows=run_lengths(indices, bits)), want)
 
 
-def tiff(samples, photometric, order="<", planar=False, tile=None, compress=None, code=1, predictor=1, bits=8, extra=(), more=(), xmp=b""):
-    """A TIFF of samples [h, w, channels] in ways that Pillow does not write."""
+def tiff(samples, photometric, order="<", planar=False, tile=None, compress=None, code=1, predictor=1, bits=8, extra=(), more=(), xmp=b"", kind="u", big=False):
+    """A TIFF or a BigTIFF of samples [h, w, channels], of numpy's kind u, i or f, in ways that Pillow does not write."""
     h, w, n = samples.shape
     bw, bh = tile or (w, 7)
-    data = samples.astype(order + ("u2" if bits == 16 else "u1"))
+    data = samples.astype(order + kind + {12: "2", 16: "2", 32: "4"}.get(bits, "1"))
     blocks = []
     for plane in ([data[..., i:i + 1] for i in range(n)] if planar else [data]):
         for y in range(0, h, bh):
@@ -349,11 +349,13 @@ def tiff(samples, photometric, order="<", planar=False, tile=None, compress=None
                 if predictor == 2 and code in (5, 8):  # libtiff ignores the tag with others
                     b = np.concatenate([b[:, :1], b[:, 1:] - b[:, :-1]], 1).astype(data.dtype)
                 raw = b.tobytes()
-                if bits < 8:
+                if predictor == 3:
+                    raw = b"".join(float_row(r) for r in b)
+                if bits < 8 or bits == 12:
                     raw = b"".join(np.packbits((r.reshape(-1, 1) >> np.arange(bits - 1, -1, -1)) & 1).tobytes() for r in b)
                 blocks.append(compress(raw) if compress else raw)
-    short, long = 3, 4
-    offsets, at = [], 8
+    short, long, word = (3, 16, 8) if big else (3, 4, 4)
+    offsets, at = [], 2 * word
     for b in blocks:
         offsets.append(at)
         at += len(b)
@@ -363,19 +365,30 @@ def tiff(samples, photometric, order="<", planar=False, tile=None, compress=None
     entries += [(322, short, [bw]), (323, short, [bh]), (324, long, offsets), (325, long, sizes)] if tile else [(273, long, offsets), (278, short, [bh]), (279, long, sizes)]
     if extra:
         entries.append((338, short, list(extra)))
+    if kind != "u":
+        entries.append((339, short, [{"i": 2, "f": 3}[kind]] * n))
     if xmp:
         entries.append((700, 1, list(xmp)))
     entries.sort()
     at += at % 2
-    directory, tail, end = b"", b"", at + 2 + 12 * len(entries) + 4
-    for c, kind, values in entries:
-        v = struct.pack(f"{order}{len(values)}{'?B?HI'[kind]}", *values)
-        if len(v) > 4:
-            v, tail = struct.pack(order + "I", end + len(tail)), tail + v + b"\0" * (len(v) % 2)
-        directory += struct.pack(order + "HHI", c, kind, len(values)) + v.ljust(4, b"\0")
+    place, count = order + "HIQ"[word // 4], order + ("Q" if big else "H")
+    size = struct.calcsize(count) + (4 + 2 * word) * len(entries) + word
+    directory, tail = b"", b""
+    for c, form, values in entries:
+        v = struct.pack(f"{order}{len(values)}{'?B?HI'[form] if form < 5 else 'Q'}", *values)
+        if len(v) > word:
+            v, tail = struct.pack(place, at + size + len(tail)), tail + v + b"\0" * (len(v) % 2)
+        directory += struct.pack(order + "HH" + place[1:], c, form, len(values)) + v.ljust(word, b"\0")
     body = b"".join(blocks)
-    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", at)
-    return head + body + b"\0" * (len(body) % 2) + struct.pack(order + "H", len(entries)) + directory + b"\0\0\0\0" + tail
+    head = (b"II" if order == "<" else b"MM") + (struct.pack(order + "HHH", 43, 8, 0) if big else struct.pack(order + "H", 42)) + struct.pack(place, at)
+    return head + body + b"\0" * (len(body) % 2) + struct.pack(count, len(entries)) + directory + b"\0" * word + tail
+
+
+def float_row(row):
+    """A row of float32 [w, channels] as the predictor of floats writes it."""
+    planes = np.frombuffer(row.astype(">f4").tobytes(), np.uint8).reshape(-1, 4).T.reshape(-1)
+    n = row.shape[-1]
+    return np.concatenate([planes[:n], planes[n:] - planes[:-n]]).tobytes()
 
 
 def literals(raw):
@@ -464,5 +477,6 @@ def bombs():
 
 
 if __name__ == "__main__":
-    for write in (bombs, pngs, jpegs, gifs, webps, bmps, tiffs, preprocessing):
+    import gen_deep
+    for write in (bombs, pngs, jpegs, gifs, webps, bmps, tiffs, gen_deep.tiffs, gen_deep.pnms, preprocessing):
         write()

@@ -22,6 +22,7 @@ import zlib
 OUT, PHOTOS = os.path.abspath(sys.argv[1]), [os.path.abspath(p) for p in sys.argv[2:]]
 
 import gen
+import gen_deep
 import numpy as np
 from PIL import Image, ImageDraw
 
@@ -63,8 +64,8 @@ def stripes(w, h, seed):
 def add(name, kind, data, want=None):
     try:
         m = Image.open(io.BytesIO(data))
-        if m.mode.startswith("I;16"):  # Pillow clips 16-bit grey at 255; high bytes are wanted
-            want = np.repeat((np.asarray(m) >> 8).astype(np.uint8)[..., None], 3, -1)
+        if m.mode.startswith("I;16"):  # Pillow clips 16-bit grey at 255
+            want = gen_deep.eight(np.asarray(m))
         want = gen.reference(data) if want is None else want
     except Exception as e:
         print(f"Pillow does not read {name}: {e}")

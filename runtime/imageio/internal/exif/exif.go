@@ -5,6 +5,7 @@ package exif
 import (
 	"bytes"
 	"encoding/binary"
+	"math"
 	"regexp"
 )
 
@@ -34,36 +35,93 @@ func Order(b []byte) binary.ByteOrder {
 	return binary.LittleEndian
 }
 
+// form is how numbers lie in a directory: those of TIFF, or those of BigTIFF, which are longer.
+type form struct {
+	order  binary.ByteOrder
+	big    bool
+	inline int64 // bytes of values that stand in the entry itself
+}
+
+// formOf returns the form of a TIFF structure and where its first directory begins, or 0.
+func formOf(b []byte) (f form, at int64) {
+	if len(b) < 8 {
+		return f, 0
+	}
+	f = form{order: Order(b), inline: 4}
+	if f.order.Uint16(b[2:]) != bigVersion {
+		return f, int64(f.order.Uint32(b[4:]))
+	}
+	f.big, f.inline = true, 8
+	if len(b) < 16 || f.order.Uint16(b[4:]) != 8 || f.order.Uint16(b[6:]) != 0 {
+		return f, 0
+	}
+	return f, f.offset(b[8:])
+}
+
+// bigVersion is the number in the header of a BigTIFF.
+const bigVersion = 43
+
+// offset reads a place in the file; one beyond all files is beyond this one.
+func (f form) offset(b []byte) int64 {
+	if !f.big {
+		return int64(f.order.Uint32(b))
+	}
+	return int64(min(f.order.Uint64(b), math.MaxInt64/4))
+}
+
+// Directory returns the bytes of the entries of the first directory of a TIFF structure, and those of one. ok is false
+// where it lies outside b.
+func Directory(b []byte) (entries []byte, size int, ok bool) {
+	f, at := formOf(b)
+	count, size := int64(2), 12
+	if f.big {
+		count, size = 8, 20
+	}
+	if at < 8 || at > int64(len(b))-count {
+		return nil, size, false
+	}
+	n := int64(f.order.Uint16(b[at:]))
+	if f.big {
+		n = f.offset(b[at:])
+	}
+	entries = b[at+count:]
+	if n > int64(len(entries)/size) {
+		return entries[:len(entries)/size*size], size, false
+	}
+	return entries[:n*int64(size)], size, true
+}
+
+// sizes are the bytes of a value of each kind.
+var sizes = map[uint16]int64{1: 1, 3: 2, 4: 4, 7: 1, 16: 8}
+
 // Entry finds an entry of the first directory of a TIFF structure and returns its values as bytes. kind is 0 where the
 // entry is absent; values are nil where they lie outside b.
 func Entry(b []byte, tag uint16) (kind uint16, values []byte) {
-	if len(b) < 8 {
-		return 0, nil
-	}
-	order := Order(b)
-	at := int64(order.Uint32(b[4:]))
-	if at < 8 || at > int64(len(b))-2 {
-		return 0, nil
-	}
-	for n, e := order.Uint16(b[at:]), b[at+2:]; n > 0 && len(e) >= 12; n, e = n-1, e[12:] {
-		if order.Uint16(e) != tag {
+	entries, size, _ := Directory(b)
+	f, _ := formOf(b)
+	for e := entries; len(e) >= size; e = e[size:] {
+		if f.order.Uint16(e) != tag {
 			continue
 		}
-		kind = order.Uint16(e[2:])
-		size := int64(order.Uint32(e[4:])) * map[uint16]int64{1: 1, 3: 2, 4: 4, 7: 1}[kind]
-		if size <= 4 {
-			return kind, e[8 : 8+size]
-		}
-		at := int64(order.Uint32(e[8:]))
-		if at > int64(len(b)) || size > int64(len(b))-at {
+		kind = f.order.Uint16(e[2:])
+		count, value := f.offset(e[4:]), e[size-int(f.inline):size]
+		if count > int64(len(b)) {
 			return kind, nil
 		}
-		return kind, b[at : at+size]
+		n := count * sizes[kind]
+		if n <= f.inline {
+			return kind, value[:n]
+		}
+		at := f.offset(value)
+		if at > int64(len(b)) || n > int64(len(b))-at {
+			return kind, nil
+		}
+		return kind, b[at : at+n]
 	}
 	return 0, nil
 }
 
-// Values returns the values of an entry of bytes, shorts or longs.
+// Values returns the values of an entry of bytes, shorts, longs or, in a BigTIFF, longer ones.
 func Values(b []byte, tag uint16) []int {
 	kind, v := Entry(b, tag)
 	if len(v) == 0 {
@@ -83,6 +141,10 @@ func Values(b []byte, tag uint16) []int {
 	case 4:
 		for ; len(v) >= 4; v = v[4:] {
 			out = append(out, int(order.Uint32(v)))
+		}
+	case 16:
+		for ; len(v) >= 8; v = v[8:] {
+			out = append(out, int(min(order.Uint64(v), math.MaxInt64/4)))
 		}
 	}
 	return out

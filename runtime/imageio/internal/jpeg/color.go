@@ -23,7 +23,7 @@ func (f *file) ycc() bool {
 func rowConverter(components int, ycc bool) func(dst []byte, c [][]byte) {
 	switch {
 	case components == 1:
-		return func(dst []byte, c [][]byte) { rgb.Gray(dst, c[0], 1) }
+		return func(dst []byte, c [][]byte) { rgb.Gray(dst, c[0]) }
 	case components == 3 && ycc:
 		return yccRow
 	case components == 3:

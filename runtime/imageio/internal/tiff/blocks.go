@@ -54,6 +54,9 @@ func Decode(ctx context.Context, data []byte, maxPixels int64, jpeg JPEG) (*rgb.
 			return nil, err
 		}
 	}
+	if f.deep() && f.compression != 7 {
+		f.settle(p)
+	}
 	return p, nil
 }
 
@@ -91,6 +94,10 @@ func (f *file) sampleBlock(p *rgb.Image, i, x, y, rows int) error {
 				return err
 			}
 			f.predict(line, step)
+			if f.deep() {
+				f.deepRow(dst, line, step)
+				continue
+			}
 			if !f.planar {
 				f.samples8(row[:width*step], line)
 				f.color(dst, row, step)
@@ -101,7 +108,7 @@ func (f *file) sampleBlock(p *rgb.Image, i, x, y, rows int) error {
 				row[c*used+k] = v
 			}
 		}
-		if f.planar {
+		if f.planar && !f.deep() {
 			f.color(dst, row, used)
 		}
 	}
@@ -169,11 +176,15 @@ func unpackBits(src []byte, size int) ([]byte, error) {
 // predict adds to each sample of a row the one before it.
 func (f *file) predict(row []byte, step int) {
 	switch {
+	case f.predictor == 3:
+		f.undoFloats(row, step)
 	case f.predictor != 2:
 	case f.bits == 8:
 		for i := step; i < len(row); i++ {
 			row[i] += row[i-step]
 		}
+	case f.bits == 32 && f.predictor == 2:
+		f.undo32(row, step)
 	default:
 		for i := 2 * step; i+1 < len(row); i += 2 {
 			f.order.PutUint16(row[i:], f.order.Uint16(row[i:])+f.order.Uint16(row[i-2*step:]))

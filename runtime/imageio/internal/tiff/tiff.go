@@ -10,6 +10,7 @@ import (
 	"io"
 
 	"pgc/runtime/imageio/internal/exif"
+	"pgc/runtime/rgb"
 )
 
 // Tags of a directory.
@@ -63,6 +64,8 @@ type file struct {
 	width, height int
 	bits          int // of a sample
 	samples       int // of a pixel
+	format        int // of a sample
+	span          rgb.Range
 	photometric   int
 	colors        int // samples that make up the color
 	alpha         int // what the sample behind them is
@@ -103,9 +106,8 @@ func parse(data []byte) (*file, error) {
 	tag := func(tag uint16, def int) int { return exif.Value(data, tag, def) }
 	f := &file{data: data, order: exif.Order(data), width: tag(tagWidth, 0), height: tag(tagHeight, 0), bits: tag(tagBits, 1),
 		samples: tag(tagSamples, 1), photometric: tag(tagPhotometric, whiteIsZero), planar: tag(tagPlanar, 1) == 2,
-		compression: tag(tagCompression, 1), predictor: tag(tagPredictor, 1), reversed: tag(tagFillOrder, 1) == 2}
-	at := int64(f.order.Uint32(data[4:]))
-	if at+2 > int64(len(data)) || at+2+12*int64(f.order.Uint16(data[at:])) > int64(len(data)) {
+		format: tag(tagSampleFormat, unsigned), compression: tag(tagCompression, 1), predictor: tag(tagPredictor, 1), reversed: tag(tagFillOrder, 1) == 2}
+	if _, _, ok := exif.Directory(data); !ok {
 		return nil, io.ErrUnexpectedEOF
 	}
 	for _, t := range []uint16{tagBits, tagStripOffsets, tagStripBytes, tagColorMap, tagTileOffsets, tagTileBytes, tagExtraSamples, tagJPEGTables, tagXMP} {
@@ -124,12 +126,12 @@ func (f *file) layout() error {
 		}
 	}
 	switch f.bits {
-	case 1, 2, 4, 8, 16:
+	case 1, 2, 4, 8, 12, 16, 32:
 	default:
-		return fmt.Errorf("unsupported samples of %d bits, only 1, 2, 4, 8 and 16 are", f.bits)
+		return fmt.Errorf("unsupported samples of %d bits, only 1, 2, 4, 8, 12, 16 and 32 are", f.bits)
 	}
-	if format := exif.Value(f.data, tagSampleFormat, 1); format != 1 && format != 4 {
-		return fmt.Errorf("unsupported sample format %d, only unsigned integers are", format)
+	if err := f.checkFormat(); err != nil {
+		return err
 	}
 	switch f.photometric {
 	case whiteIsZero, blackIsZero:
@@ -161,6 +163,9 @@ func (f *file) layout() error {
 	if f.samples < f.colors || f.samples > maxSamples {
 		return fmt.Errorf("it has %d samples for a pixel, expected %d to %d", f.samples, f.colors, maxSamples)
 	}
+	if f.format == signed || f.bits == 12 || f.bits == 32 { // an alpha beside such samples is left out
+		return f.checkPredictor()
+	}
 	if f.samples > f.colors {
 		def := noAlpha
 		if f.photometric == rgbColor && f.samples == 4 {
@@ -173,12 +178,18 @@ func (f *file) layout() error {
 			f.alpha = straight
 		}
 	}
+	return f.checkPredictor()
+}
+
+// checkPredictor refuses predictors that are not known.
+func (f *file) checkPredictor() error {
 	switch f.compression {
 	case 5, 8, 32946:
 	default:
 		f.predictor = 1 // as libtiff, which knows the tag with LZW and deflate only
 	}
-	if f.predictor != 1 && (f.predictor != 2 || f.bits < 8) {
+	whole := f.predictor == 2 && (f.bits == 8 || f.bits == 16 || f.bits == 32)
+	if f.predictor != 1 && !whole && (f.predictor != 3 || f.format != float) {
 		return fmt.Errorf("unsupported predictor %d with samples of %d bits", f.predictor, f.bits)
 	}
 	return nil

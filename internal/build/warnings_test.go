@@ -1,0 +1,53 @@
+package build
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestWarnings: what is surely not what was meant is said on standard error, once a kind, and in JSON; the answer and the
+// status stay.
+func TestWarnings(t *testing.T) {
+	exe, dir := compiled(t, "pg2-mha"), t.TempDir()
+	a, b := picturePath("noise.png"), picturePath("alpha.png")
+	const cut = "the answer was cut at 1 token: a larger max_new_tokens (--max-new-tokens) lets it end"
+	for _, c := range []struct {
+		args []string
+		want []string
+	}{
+		{[]string{a, "<image>x"}, []string{"the prompt holds <image>, which is read as text: leave it out", cut}},
+		{[]string{a, "x<eos>"}, []string{"the prompt holds <eos>", cut}},
+		{[]string{a, "<image>x", "--parse-specials"}, []string{cut}},
+		{[]string{a, `x\n`}, []string{`ends in the two characters \n`, cut}},
+		{[]string{a, b, "caption en"}, []string{"a caption of 2 pictures together is asked of a model of single pictures: ask about each alone (--each)", cut}},
+		{[]string{a, b, "which is larger?"}, []string{cut}},
+		{[]string{a, b, "caption en", "--each"}, []string{a + ": " + cut}},
+		{[]string{a, "x", "--ignore-eos"}, nil},
+	} {
+		code, _, stderr := printed(exe, append(c.args, "--max-new-tokens", "1")...)
+		lines := strings.Split(strings.TrimSuffix(stderr, "\n"), "\n")
+		if stderr == "" {
+			lines = nil
+		}
+		if code != 0 || len(lines) != len(c.want) {
+			t.Errorf("%q: status %d, %q, expected %q", c.args, code, lines, c.want)
+			continue
+		}
+		for i, line := range lines {
+			if !strings.HasPrefix(line, "warning: ") || !strings.Contains(line, c.want[i]) {
+				t.Errorf("%q: %q, expected %q", c.args, line, c.want[i])
+			}
+		}
+	}
+	in := filepath.Join(dir, "in.jsonl")
+	if err := os.WriteFile(in, fmt.Appendf(nil, `{"image":%q,"prompt":"x"}`+"\n"+`{"image":%[1]q,"prompt":"y"}`, a), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr := printed(exe, "batch", "--input", in, "--output", "-", "--max-new-tokens", "1")
+	if code != 0 || stderr != "warning: request 1: "+cut+"\n" || strings.Count(stdout, `"warnings":["`+cut+`"]`) != 2 {
+		t.Errorf("status %d, %q, %s", code, stderr, stdout)
+	}
+}

@@ -1,0 +1,171 @@
+package app
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"pgc/runtime/jsonerr"
+)
+
+// batchRequest is one request of batch.
+type batchRequest struct {
+	ID     json.RawMessage // a string or a number
+	Images []string
+	Prompt string
+	Suffix *string // to be scored
+	settings
+}
+
+// batchLine is one line of batch's input, with the names that lists for fine-tuning use, too.
+type batchLine struct {
+	ID     json.RawMessage `json:"id"` // the line's number if missing
+	Image  json.RawMessage `json:"image"`
+	Images json.RawMessage `json:"images"`
+	Prompt *string         `json:"prompt"`
+	Prefix *string         `json:"prefix"`
+	Text   *string         `json:"text"`
+	Suffix *string         `json:"suffix"`
+	Score  bool            `json:"score"`
+	settings
+}
+
+// fieldNames lists the fields of JSON that a struct and those embedded in it have.
+func fieldNames(t reflect.Type) (names []string) {
+	for f := range t.Fields() {
+		if f.Anonymous {
+			names = append(names, fieldNames(f.Type)...)
+		} else {
+			names = append(names, f.Tag.Get("json"))
+		}
+	}
+	return names
+}
+
+// byteOrderMark begins files that some editors write.
+const byteOrderMark = "\ufeff"
+
+// begins says why a line that begins so is no request, or returns nil.
+func begins(line []byte) error {
+	begin := bytes.TrimLeft(bytes.TrimPrefix(line, []byte(byteOrderMark)), " \t\r")
+	switch {
+	case bytes.HasPrefix(line, []byte("\xff\xfe")), bytes.HasPrefix(line, []byte("\xfe\xff")), len(line) > 1 && (line[0] == '{' && line[1] == 0 || line[0] == 0 && line[1] == '{'):
+		return errors.New("it is UTF-16, expected JSON in UTF-8 (iconv -f UTF-16 -t UTF-8 converts it)")
+	case len(begin) > 0 && begin[0] == '[':
+		return errors.New("it begins with \"[\", expected a request, one JSON object a line (jq -c '.[]' makes lines of a list)")
+	case len(begin) > 0 && begin[0] != '{':
+		return fmt.Errorf("it begins with %q, expected a request, one JSON object", begin[:1])
+	}
+	return nil
+}
+
+// parseRequest reads one request, line n. What it does not say is as in the defaults.
+func parseRequest(text []byte, n int, d defaults) (r batchRequest, err error) {
+	if err := begins(text); err != nil {
+		return r, err
+	}
+	if !utf8.Valid(text) {
+		return r, errors.New("is no UTF-8, expected JSON in UTF-8")
+	}
+	l := batchLine{settings: d.settings.clone()}
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&l); err != nil {
+		err = jsonerr.Explain(err, "settings")
+		if strings.HasPrefix(err.Error(), "unknown field") {
+			err = fmt.Errorf("%w, expected one of %s", err, strings.Join(fieldNames(reflect.TypeFor[batchLine]()), ", "))
+		}
+		return r, fmt.Errorf("expected a request, one JSON object: %w", err)
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return r, errors.New("holds more than one JSON object")
+	}
+	switch {
+	case l.ID == nil:
+		l.ID = fmt.Append(nil, n)
+	case l.ID[0] != '"' && l.ID[0] != '-' && (l.ID[0] < '0' || l.ID[0] > '9'):
+		return r, fmt.Errorf("id is %s, expected a string or a number", l.ID)
+	}
+	r.ID, r.settings = l.ID, l.settings
+	if r.Images, err = l.pictures(); err != nil {
+		return r, err
+	}
+	if r.Prompt, err = l.prompt(d.prompt); err != nil {
+		return r, err
+	}
+	if l.Score {
+		if r.Suffix = l.Suffix; r.Suffix == nil {
+			return r, errors.New("score is true, but suffix is missing, expected the text to score")
+		}
+	}
+	return r, r.settings.check()
+}
+
+// pictures returns the names under image or images, each a string or a list of strings.
+func (l *batchLine) pictures() ([]string, error) {
+	var names []string
+	for _, f := range []struct {
+		name  string
+		value json.RawMessage
+	}{{"image", l.Image}, {"images", l.Images}} {
+		if f.value == nil || string(f.value) == "null" {
+			continue
+		}
+		if names != nil {
+			return nil, errors.New("image and images are given, expected one of them")
+		}
+		var one string
+		switch {
+		case json.Unmarshal(f.value, &one) == nil:
+			names = []string{one}
+		case json.Unmarshal(f.value, &names) != nil || slices.Contains(nulls(f.value), true):
+			return nil, fmt.Errorf("%s is %.40s, expected a picture's name or a list of them", f.name, f.value)
+		}
+	}
+	if len(names) == 0 {
+		return nil, errors.New("images is missing or empty, expected a list of pictures")
+	}
+	if i := slices.Index(names, ""); i >= 0 {
+		return nil, errors.New("a picture's name is empty, expected a path or a URL")
+	}
+	return names, nil
+}
+
+// nulls tells which elements of a list are null.
+func nulls(list json.RawMessage) (is []bool) {
+	var elements []*json.RawMessage
+	if json.Unmarshal(list, &elements) != nil {
+		return nil
+	}
+	for _, e := range elements {
+		is = append(is, e == nil)
+	}
+	return is
+}
+
+// prompt returns the text under prompt, prefix or text, or else the default.
+func (l *batchLine) prompt(def *string) (string, error) {
+	found := ""
+	for _, f := range []struct {
+		name  string
+		value *string
+	}{{"prompt", l.Prompt}, {"prefix", l.Prefix}, {"text", l.Text}} {
+		if f.value == nil {
+			continue
+		}
+		if found != "" {
+			return "", fmt.Errorf("%s and %s are given, expected one of them", found, f.name)
+		}
+		found, def = f.name, f.value
+	}
+	if def == nil {
+		return "", errors.New("prompt is missing, expected a text (or --prompt for all requests)")
+	}
+	return *def, nil
+}

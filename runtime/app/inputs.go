@@ -1,0 +1,114 @@
+package app
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"pgc/runtime/fetch"
+	"pgc/runtime/imageio"
+)
+
+// lists are the endings of the names of lists of requests.
+var lists = []string{".jsonl", ".ndjson", ".json"}
+
+// listPictures returns the pictures that batch's input stands for, sorted by name: those in a folder and the folders in
+// it, or those that fit a pattern. It returns nil where the input is something else.
+func listPictures(input string) ([]string, error) {
+	info, err := os.Stat(input)
+	switch {
+	case err == nil && info.IsDir():
+		return inFolder(input)
+	case err == nil || !strings.ContainsAny(input, "*?["):
+		return nil, nil
+	}
+	names, err := filepath.Glob(input)
+	if err != nil {
+		return nil, fmt.Errorf("--input %s is no pattern, expected one such as 'photos/*.jpg'", input)
+	}
+	var pictures []string
+	for _, name := range names {
+		if info, err := os.Stat(name); err != nil || !info.Mode().IsRegular() {
+			continue
+		}
+		if slices.Contains(lists, strings.ToLower(filepath.Ext(name))) {
+			return nil, fmt.Errorf("--input %s fits %s, a list, expected pictures: give one list at a time", input, name)
+		}
+		pictures = append(pictures, name)
+	}
+	if pictures == nil {
+		return nil, fmt.Errorf("--input %s fits no file, expected pictures", input)
+	}
+	return pictures, nil
+}
+
+// inFolder returns the pictures in a folder and the folders in it: the regular files that begin as a picture does or
+// are called so. Hidden files and folders are left out.
+func inFolder(dir string) ([]string, error) {
+	var pictures []string
+	root := dir + string(filepath.Separator) // follows a link
+	err := filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return fmt.Errorf("--input %s: %w", dir, err)
+		case name != root && strings.HasPrefix(entry.Name(), "."):
+			if entry.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		info, err := os.Stat(name) // of the file that a link leads to
+		if err == nil && info.Mode().IsRegular() && imageio.IsPicture(name) {
+			pictures = append(pictures, name)
+		}
+		return nil
+	})
+	if err == nil && pictures == nil {
+		err = fmt.Errorf("--input %s holds no picture, expected a folder of pictures or a list of requests%s", dir, listIn(dir))
+	}
+	return pictures, err
+}
+
+// listIn names a list of requests in a folder, as a next step.
+func listIn(dir string) string {
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		if slices.Contains(lists[:2], strings.ToLower(filepath.Ext(e.Name()))) {
+			return ", such as " + filepath.Join(dir, e.Name())
+		}
+	}
+	return ""
+}
+
+// missingPrompt says what to do about pictures without a prompt.
+func missingPrompt(input string, pictures []string) error {
+	hint := ""
+	if list := listIn(input); list != "" {
+		hint = list + ", or" // the list has the prompts
+	}
+	return usage{fmt.Errorf("--input %s stands for %d pictures without a prompt, expected a list of requests%s --prompt TEXT for all of them", input, len(pictures), hint)}
+}
+
+// locate returns the paths of pictures that a list names: where there is no such file, the one beside the list.
+func (q *requests) locate(names []string) []string {
+	if q.file == nil || q.file == os.Stdin {
+		return names
+	}
+	out := slices.Clone(names)
+	for i, name := range names {
+		if name == "-" || fetch.IsURL(name) || filepath.IsAbs(name) {
+			continue
+		}
+		beside := filepath.Join(filepath.Dir(q.name), name)
+		if _, err := os.Stat(name); err == nil {
+			continue
+		}
+		if _, err := os.Stat(beside); err == nil {
+			out[i] = beside
+		}
+	}
+	return out
+}

@@ -1,0 +1,27 @@
+package imageio
+
+import (
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// endings are those of the names of pictures, of formats that are not read, too.
+var endings = strings.Fields(".png .apng .jpg .jpeg .jpe .jfif .gif .webp .bmp .dib .tif .tiff .pbm .pgm .ppm .pnm .pfm .heic .heif .avif .jp2 .j2k .jxl")
+
+// IsPicture reports whether the regular file at path is meant as a picture: it begins as one or is called so.
+func IsPicture(path string) bool {
+	if slices.Contains(endings, strings.ToLower(filepath.Ext(path))) {
+		return true
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	head := make([]byte, headBytes)
+	n, _ := io.ReadFull(f, head)
+	return sniff(head[:n]) != nil
+}

@@ -1,0 +1,97 @@
+package pgc
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"pgc/runtime/rgb"
+)
+
+// Warning is a sign that an answer is not the one that was meant, although it is what the model says.
+type Warning struct {
+	Kind WarningKind
+	Text string // a sentence with the next step
+}
+
+// WarningKind tells warnings apart.
+type WarningKind string
+
+// The kinds of warnings.
+const (
+	TypedToken  WarningKind = "typed-token"  // the prompt holds the text of a special token, which transformers reads as the token
+	TypedEscape WarningKind = "typed-escape" // the prompt ends in a backslash and an n
+	ManyImages  WarningKind = "many-images"  // several images and a caption prompt, for a model of single images
+	OtherTask   WarningKind = "other-task"   // the model's name says that it was fine-tuned for another task
+	Samples     WarningKind = "samples"      // the samples of an image use a sliver of their range
+	Incomplete  WarningKind = "incomplete"   // a part of the answer should locate an object and does not
+	CutOff      WarningKind = "cut-off"      // the answer ended at its limit
+)
+
+// maxDoubted bounds the bytes of a prompt in which special tokens are searched.
+const maxDoubted = 64 << 10
+
+// requestWarnings returns what is doubtful about a request whose images are decoded.
+func (m *Model) requestWarnings(r Request, images []*rgb.Image) (list []Warning) {
+	warn := func(kind WarningKind, format string, args ...any) {
+		list = append(list, Warning{kind, fmt.Sprintf(format, args...)})
+	}
+	if token := m.typedToken(r); token != "" {
+		warn(TypedToken, "the prompt holds %s, which is read as text: leave it out, because images and <bos> come by themselves, or set parse_specials (--parse-specials)", token)
+	}
+	if strings.HasSuffix(r.Prompt, `\n`) {
+		warn(TypedEscape, `the prompt ends in the two characters \n, which are read as text: leave them out, because a newline follows by itself`)
+	}
+	task := taskOf(r.Prompt)
+	if len(r.Images) > 1 && task == "caption" && !readsSeveral(m.model.Name) {
+		warn(ManyImages, "a caption of %d pictures together is asked of a model of single pictures: ask about each alone (--each)", len(r.Images))
+	}
+	if trained := trainedFor(m.model.Name); task != "" && trained != "" && task != trained {
+		warn(OtherTask, "the prompt asks for %q, but by its name %s was trained for %q", task, m.model.Name, trained)
+	}
+	for i, p := range images {
+		if p.Doubt != "" {
+			warn(Samples, "picture %d: %s", i+1, p.Doubt)
+			break
+		}
+	}
+	return list
+}
+
+// typedToken returns the first special token whose text the prompt holds, unless the request has it read as one.
+func (m *Model) typedToken(r Request) string {
+	if r.ParseSpecials || len(r.Prompt) > maxDoubted || !utf8.ValidString(r.Prompt) {
+		return ""
+	}
+	t, err := m.exe.tokenizer()
+	if err != nil {
+		return ""
+	}
+	literal, parsed := t.Encode(r.Prompt, false), t.Encode(r.Prompt, true)
+	for i, id := range parsed {
+		if i >= len(literal) || literal[i] != id {
+			return t.Token(id)
+		}
+	}
+	return ""
+}
+
+// answerWarnings returns what is doubtful about an answer.
+func (m *Model) answerWarnings(a *Answer, ignoreEOS bool) (list []Warning) {
+	if len(a.Malformed) > 0 {
+		bad := a.Malformed[0]
+		list = append(list, Warning{Incomplete, fmt.Sprintf("the answer names something that is no object, %.80q: %s", bad.Text, bad.Reason)})
+	}
+	n, count := len(a.Tokens), "1 token"
+	if n != 1 {
+		count = fmt.Sprintf("%d tokens", n)
+	}
+	switch {
+	case a.FinishReason != Length || n == 0 || ignoreEOS:
+	case a.PromptTokens+n > m.model.MaxTokens:
+		list = append(list, Warning{CutOff, fmt.Sprintf("the answer was cut at %s, where the KV cache is full: compile with a larger --max-tokens", count)})
+	default:
+		list = append(list, Warning{CutOff, fmt.Sprintf("the answer was cut at %s: a larger max_new_tokens (--max-new-tokens) lets it end", count)})
+	}
+	return list
+}
