@@ -71,7 +71,7 @@ func TestBrokenAdapters(t *testing.T) {
 		{"linear", func(t *testing.T, d string) { os.Remove(filepath.Join(d, weights)) }, "$ holds adapter_config.json but no adapter_model.safetensors"},
 		{"linear", func(t *testing.T, d string) {
 			os.Rename(filepath.Join(d, weights), filepath.Join(d, "adapter_model.bin"))
-		}, "$/adapter_model.bin: it is no archive of torch.save (zip: not a valid zip file): truncated or another format"},
+		}, "$/adapter_model.bin: it is no archive of torch.save (zip: not a valid zip file): copy or download it again if it was cut, else save the model as safetensors"},
 		{"linear", retype("LOHA"), `$/adapter_config.json: peft_type is "LOHA", expected "LORA": ` + merge},
 		{"linear", retype("ADALORA"), `$/adapter_config.json: peft_type is "ADALORA", expected "LORA": ` + merge},
 		{"linear", retype("PROMPT_TUNING"), `$/adapter_config.json: peft_type is "PROMPT_TUNING", expected "LORA": it leaves no weights that could be merged: train a LoRA instead`},

@@ -188,7 +188,8 @@ func (c *Checkpoint) validate() error {
 		if i := slices.IndexFunc(unknown, func(name string) bool { return strings.Contains(name, ".lora_") }); i >= 0 {
 			return fmt.Errorf("%s: tensor %s is an adapter's among the base's: expected the adapter in a folder of its own (--adapter DIR) or merged (merge_and_unload)", c.Dir, unknown[i])
 		}
-		return fmt.Errorf("%s: tensor %s is not part of a %s model", c.Dir, unknown[0], c.Config.Facts().TextModelType)
+		return fmt.Errorf("%s: tensor %s is not part of a %s model (%d of %d are not): expected the config.json that was saved with the weights, and no other tensors without a prefix before the model's",
+			c.Dir, unknown[0], c.Config.Facts().TextModelType, len(unknown), len(c.tensors))
 	}
 	if c.quantized != nil && len(c.used) == 0 {
 		c.Notes = append(c.Notes, fmt.Sprintf("%s: quantization_config is passed over, as all weights are floats", filepath.Join(c.Dir, configFile)))
@@ -213,7 +214,7 @@ func (c *Checkpoint) head() (bool, error) {
 		ok = false
 	}
 	if !ok && !c.Config.Facts().TieWordEmbeddings {
-		return false, fmt.Errorf("%s: tensor %s is missing, but tie_word_embeddings in config.json is false", c.Dir, c.Model.Head)
+		return false, fmt.Errorf("%s: tensor %s is missing, but tie_word_embeddings in config.json is false: set it to true if the head is the embedding", c.Dir, c.Model.Head)
 	}
 	c.Config = c.Config.Tied(!ok)
 	return ok, nil
@@ -227,15 +228,15 @@ func (c *Checkpoint) fits(w models.Weight) error {
 	}
 	t, ok := c.tensors[w.Name]
 	if !ok {
-		return fmt.Errorf("%s: tensor %s is missing, expected shape %v", c.Dir, w.Name, w.Shape)
+		return fmt.Errorf("%s: tensor %s is missing, expected shape %v (%d tensors are there): expected all weights that config.json was saved with", c.Dir, w.Name, w.Shape, len(c.tensors))
 	}
 	plain, ok := tensorOf(t.stored)
 	if !ok {
-		return fmt.Errorf("%s: tensor %s is %s, expected F32, BF16, F16 or F64", t.file.Path, t.stored.Name, t.stored.DType)
+		return fmt.Errorf("%s: tensor %s is %s, and config.json has no quantization_config that is read for it: %s", t.file.Path, t.stored.Name, t.stored.DType, quantized.Dequantize)
 	}
 	if t.Tensor = plain; !slices.Equal(t.Shape, w.Shape) {
 		if t.Tensor, ok = channelsFirst(plain, w.Shape); !ok {
-			return fmt.Errorf("%s: tensor %s has shape %v, config.json asks for %v", t.file.Path, t.stored.Name, plain.Shape, w.Shape)
+			return fmt.Errorf("%s: tensor %s has shape %v, config.json asks for %v: expected the config.json that was saved with the weights", t.file.Path, t.stored.Name, plain.Shape, w.Shape)
 		}
 		c.Notes = append(c.Notes, fmt.Sprintf("%s: tensor %s has its channels last (MLX): it is transposed", t.file.Path, t.stored.Name))
 	}

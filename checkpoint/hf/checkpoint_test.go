@@ -125,22 +125,22 @@ func TestBroken(t *testing.T) {
 		want    string
 	}{
 		{false, func(t *testing.T, d string) { os.RemoveAll(d) }, "no checkpoint at $: no such file or directory"},
-		{false, func(t *testing.T, d string) { os.RemoveAll(d); save(t, d, "") }, "$ is not a checkpoint directory"},
+		{false, func(t *testing.T, d string) { os.RemoveAll(d); save(t, d, "") }, "$ is a file: expected the folder of a Hugging Face checkpoint, with config.json"},
 		{false, remove("config.json"), "$ holds no config.json: expected a Hugging Face checkpoint directory"},
 		{false, remove("tokenizer.json"), "$ holds no tokenizer.json: expected --tokenizer DIR with the folder of the model that was trained on"},
 		{false, remove("model.safetensors"), "$ holds neither model.safetensors nor model.safetensors.index.json: expected a Hugging Face checkpoint directory"},
 		{false, func(t *testing.T, d string) {
 			remove("model.safetensors")(t, d)
 			write("pytorch_model.bin", "not a pickle")(t, d)
-		}, "$/pytorch_model.bin: it is no archive of torch.save (zip: not a valid zip file): truncated or another format"},
+		}, "$/pytorch_model.bin: it is no archive of torch.save (zip: not a valid zip file): copy or download it again if it was cut, else save the model as safetensors"},
 		{false, func(t *testing.T, d string) {
 			remove("config.json")(t, d)
 			os.Symlink("../../blobs/0123", filepath.Join(d, "config.json"))
-		}, "$/config.json points to ../../blobs/0123, which is missing: the download is not complete"},
+		}, "$/config.json points to ../../blobs/0123, which is missing: the download is not complete (hf download goes on with it)"},
 		{false, func(t *testing.T, d string) {
 			remove("model.safetensors")(t, d)
 			os.Symlink("../../blobs/0123", filepath.Join(d, "model.safetensors"))
-		}, "$/model.safetensors points to ../../blobs/0123, which is missing: the download is not complete"},
+		}, "$/model.safetensors points to ../../blobs/0123, which is missing: the download is not complete (hf download goes on with it)"},
 		{false, func(t *testing.T, d string) {
 			remove("config.json")(t, d)
 			os.Mkdir(filepath.Join(d, "config.json"), 0o755)
@@ -153,10 +153,10 @@ func TestBroken(t *testing.T) {
 		{false, replace("config.json", `"model_type":"gemma2"`, `"model_type":"gemma3_text"`), `$/config.json: text_config.model_type is "gemma3_text", expected "gemma" or "gemma2"`},
 		{false, replace("config.json", `"num_image_tokens":9`, `"num_image_tokens":256`), "$/config.json: text_config.num_image_tokens is 256, but image_size 21 and patch_size 7 make 9"},
 		{false, replace("config.json", `"projection_dim":42`, `"projection_dim":43`), "$/config.json: projection_dim is 43, but text_config.hidden_size is 42"},
-		{false, replace("config.json", `"vocab_size":1613`, `"vocab_size":1620`), weight + ": tensor language_model.model.embed_tokens.weight has shape [1613 42], config.json asks for [1620 42]"},
-		{false, replace("config.json", `"num_hidden_layers":2`, `"num_hidden_layers":3`), "$: tensor language_model.layers.2.input_layernorm.weight is missing, expected shape [42]"},
-		{false, replace("config.json", `"num_hidden_layers":2`, `"num_hidden_layers":1`), "$: tensor language_model.model.layers.1.input_layernorm.weight is not part of a gemma2 model"},
-		{false, replace("config.json", `"eos_token_id":1`, `"tie_word_embeddings":false`), "$: tensor lm_head.weight is missing, but tie_word_embeddings in config.json is false"},
+		{false, replace("config.json", `"vocab_size":1613`, `"vocab_size":1620`), weight + ": tensor language_model.model.embed_tokens.weight has shape [1613 42], config.json asks for [1620 42]: expected the config.json that was saved with the weights"},
+		{false, replace("config.json", `"num_hidden_layers":2`, `"num_hidden_layers":3`), "$: tensor language_model.layers.2.input_layernorm.weight is missing, expected shape [42] (47 tensors are there): expected all weights that config.json was saved with"},
+		{false, replace("config.json", `"num_hidden_layers":2`, `"num_hidden_layers":1`), "$: tensor language_model.model.layers.1.input_layernorm.weight is not part of a gemma2 model (11 of 47 are not): expected the config.json that was saved with the weights, and no other tensors without a prefix before the model's"},
+		{false, replace("config.json", `"eos_token_id":1`, `"tie_word_embeddings":false`), "$: tensor lm_head.weight is missing, but tie_word_embeddings in config.json is false: set it to true if the head is the embedding"},
 
 		{false, write("generation_config.json", `{"eos_token_id":"</s>"}`), `$/generation_config.json: eos_token_id is "</s>", expected a whole number`},
 		{false, write("generation_config.json", `{"no_repeat_ngram_size":3}`), "$/generation_config.json: no_repeat_ngram_size is 3, which is not supported: expected 0"},
@@ -181,34 +181,34 @@ func TestBroken(t *testing.T) {
 		{false, write("processor_config.json", `{"image_processor":7}`), "$/processor_config.json: image_processor is not an object"},
 		{false, write("processor_config.json", `{"image_seq_length":7}`), "$/processor_config.json: image_seq_length is 7, but config.json makes 9 tokens of an image"},
 
-		{false, tensors(func(m map[string]safetensors.Tensor) { delete(m, norm) }), "$: tensor language_model.norm.weight is missing, expected shape [42]"},
-		{false, tensors(func(m map[string]safetensors.Tensor) { m["extra.weight"] = m[norm] }), "$: tensor extra.weight is not part of a gemma2 model"},
+		{false, tensors(func(m map[string]safetensors.Tensor) { delete(m, norm) }), "$: tensor language_model.norm.weight is missing, expected shape [42] (46 tensors are there): expected all weights that config.json was saved with"},
+		{false, tensors(func(m map[string]safetensors.Tensor) { m["extra.weight"] = m[norm] }), "$: tensor extra.weight is not part of a gemma2 model (1 of 48 are not): expected the config.json that was saved with the weights, and no other tensors without a prefix before the model's"},
 		{false, tensors(func(m map[string]safetensors.Tensor) { m["model.language_model.norm.weight"] = m[norm] }), weight + ": tensor model.language_model.norm.weight is also in " + weight + " as " + norm},
-		{false, retype(norm, safetensors.I8), weight + ": tensor " + norm + " is I8, expected F32, BF16, F16 or F64"},
+		{false, retype(norm, safetensors.I8), weight + ": tensor " + norm + " is I8, and config.json has no quantization_config that is read for it: expected float weights (those it was made of, or model.dequantize() and save_pretrained with transformers)"},
 		{false, tensors(func(m map[string]safetensors.Tensor) {
 			x := m[norm]
 			x.Shape = []int{6, 7}
 			m[norm] = x
-		}), weight + ": tensor " + norm + " has shape [6 7], config.json asks for [42]"},
+		}), weight + ": tensor " + norm + " has shape [6 7], config.json asks for [42]: expected the config.json that was saved with the weights"},
 		{false, tensors(func(m map[string]safetensors.Tensor) {
 			x := m[position]
 			x.Shape, x.Data = []int{8, 21}, x.Data[:len(x.Data)*8/9]
 			m[position] = x
-		}), weight + ": tensor " + position + " has shape [8 21], config.json asks for [9 21]"},
+		}), weight + ": tensor " + position + " has shape [8 21], config.json asks for [9 21]: expected the config.json that was saved with the weights"},
 		{false, tensors(func(m map[string]safetensors.Tensor) {
 			m["lm_head.weight"] = safetensors.Tensor{DType: safetensors.F32, Shape: []int{1}, Data: make([]byte, 4)}
-		}), weight + ": tensor lm_head.weight has shape [1], config.json asks for [1613 42]"},
+		}), weight + ": tensor lm_head.weight has shape [1], config.json asks for [1613 42]: expected the config.json that was saved with the weights"},
 		{false, func(t *testing.T, d string) { os.Truncate(filepath.Join(d, "model.safetensors"), 5000) }, weight + ": the header claims 5640 bytes, the file has 4992: truncated or not a safetensors file"},
 
-		{true, remove("model-00002-of-00003.safetensors"), index + " names the shard model-00002-of-00003.safetensors, which is missing"},
-		{true, write("model.safetensors.index.json", `{"weight_map":{}}`), index + ": weight_map is not an object of file names"},
+		{true, remove("model-00002-of-00003.safetensors"), index + " names the shard model-00002-of-00003.safetensors, which is missing: download or copy it beside the others"},
+		{true, write("model.safetensors.index.json", `{"weight_map":{}}`), index + ": weight_map is not an object of file names: expected the index that save_pretrained writes"},
 		{true, write("model.safetensors.index.json", `{"weight_map":{"a":"../../etc/passwd"}}`), index + `: tensor a lies in "../../etc/passwd", expected the name of a safetensors file`},
-		{true, replace("model.safetensors.index.json", `"weight_map": {`, `"weight_map": {"more": "model-00001-of-00003.safetensors",`), first + ": tensor more is missing, though model.safetensors.index.json places it here"},
+		{true, replace("model.safetensors.index.json", `"weight_map": {`, `"weight_map": {"more": "model-00001-of-00003.safetensors",`), first + ": tensor more is missing, though model.safetensors.index.json places it here: expected index and shards of one save"},
 		{true, func(t *testing.T, d string) {
 			rewrite(t, filepath.Join(d, "model-00001-of-00003.safetensors"), func(m map[string]safetensors.Tensor) {
 				m["more"] = safetensors.Tensor{DType: safetensors.F32, Shape: []int{1}, Data: make([]byte, 4)}
 			})
-		}, first + ": tensor more is not placed here by model.safetensors.index.json"},
+		}, first + ": tensor more is not placed here by model.safetensors.index.json: expected index and shards of one save"},
 		{true, func(t *testing.T, d string) {
 			path := filepath.Join(d, "model.safetensors.index.json")
 			data, _ := os.ReadFile(path)
@@ -217,7 +217,7 @@ func TestBroken(t *testing.T) {
 			v["metadata"] = map[string]any{"total_size": 12}
 			data, _ = json.Marshal(v)
 			save(t, path, string(data))
-		}, index + ": metadata.total_size is 12, but the tensors of the shards have 203598 bytes"},
+		}, index + ": metadata.total_size is 12, but the tensors of the shards have 203598 bytes: expected index and shards of one save"},
 	} {
 		t.Run("", func(t *testing.T) {
 			dir := tinyCheckpoint(t, c.sharded)

@@ -27,7 +27,7 @@ func readFile(dir, name string, limit int64) ([]byte, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if target, linkErr := os.Readlink(path); linkErr == nil {
-			return nil, fmt.Errorf("%s points to %s, which is missing: the download is not complete", path, target)
+			return nil, fmt.Errorf("%s points to %s, which is missing: the download is not complete (hf download goes on with it)", path, target)
 		}
 	}
 	if err != nil {

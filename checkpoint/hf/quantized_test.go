@@ -58,7 +58,7 @@ func TestQuantized(t *testing.T) {
 		}
 	}
 	edit(t, path, setting, "")
-	if _, err := hf.Load(dir, hf.Options{}); err == nil || !strings.Contains(err.Error(), "up_proj.weight is I8, expected F32, BF16, F16 or F64") {
+	if _, err := hf.Load(dir, hf.Options{}); err == nil || !strings.Contains(err.Error(), "up_proj.weight is I8, and config.json has no quantization_config") {
 		t.Errorf("without the setting: error %v", err)
 	}
 }

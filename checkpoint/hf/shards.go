@@ -45,7 +45,7 @@ func (c *Checkpoint) openShards(s *config.Section, of string) error {
 	kind, indexFile := filepath.Ext(of), of+indexOf
 	var places map[string]string
 	if !s.Get("weight_map", &places, "an object of file names") || len(places) == 0 {
-		return fmt.Errorf("%s: weight_map is not an object of file names", s.File())
+		return fmt.Errorf("%s: weight_map is not an object of file names: expected the index that save_pretrained writes", s.File())
 	}
 	keys := map[string][]string{} // by shard
 	for key, name := range places {
@@ -62,7 +62,7 @@ func (c *Checkpoint) openShards(s *config.Section, of string) error {
 	total := int64(0)
 	for _, name := range names {
 		if _, err := os.Stat(find(c.Dir, name)); errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("%s names the shard %s, which is missing", s.File(), name)
+			return fmt.Errorf("%s names the shard %s, which is missing: download or copy it beside the others", s.File(), name)
 		}
 		f, err := c.add(name)
 		if err != nil {
@@ -71,7 +71,7 @@ func (c *Checkpoint) openShards(s *config.Section, of string) error {
 		sort.Strings(keys[name])
 		for _, key := range keys[name] {
 			if _, ok := f.Tensor(key); !ok {
-				return fmt.Errorf("%s: tensor %s is missing, though %s places it here", f.Path, safetensors.Printable(key), indexFile)
+				return fmt.Errorf("%s: tensor %s is missing, though %s places it here: expected index and shards of one save", f.Path, safetensors.Printable(key), indexFile)
 			}
 		}
 		for _, key := range f.Names() {
@@ -81,7 +81,7 @@ func (c *Checkpoint) openShards(s *config.Section, of string) error {
 				continue
 			}
 			if places[key] != name {
-				return fmt.Errorf("%s: tensor %s is not placed here by %s", f.Path, safetensors.Printable(key), indexFile)
+				return fmt.Errorf("%s: tensor %s is not placed here by %s: expected index and shards of one save", f.Path, safetensors.Printable(key), indexFile)
 			}
 		}
 	}
@@ -89,7 +89,7 @@ func (c *Checkpoint) openShards(s *config.Section, of string) error {
 	if meta.Has("total_size") && kind != ".bin" {
 		var size json.Number
 		if meta.Get("total_size", &size, "a number of bytes") && string(size) != fmt.Sprint(total) {
-			meta.Fail("total_size", "is %s, but the tensors of the shards have %d bytes", meta.Show("total_size"), total)
+			meta.Fail("total_size", "is %s, but the tensors of the shards have %d bytes: expected index and shards of one save", meta.Show("total_size"), total)
 		}
 	}
 	return s.Err()
@@ -108,7 +108,7 @@ func (c *Checkpoint) add(name string) (*safetensors.File, error) {
 	f, err := open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if target, linkErr := os.Readlink(path); linkErr == nil {
-			return nil, fmt.Errorf("%s points to %s, which is missing: the download is not complete", path, target)
+			return nil, fmt.Errorf("%s points to %s, which is missing: the download is not complete (hf download goes on with it)", path, target)
 		}
 	}
 	if err != nil {

@@ -30,10 +30,13 @@ func snapshot(dir string) (string, error) {
 		return "", fmt.Errorf("no checkpoint at %s: %w", dir, errors.Unwrap(err))
 	}
 	if !info.IsDir() {
+		if _, err := os.Stat(filepath.Join(filepath.Dir(dir), configFile)); err == nil {
+			return "", fmt.Errorf("%s is a file of the checkpoint %s: expected that folder", dir, filepath.Dir(dir))
+		}
 		if what, step, ok := kindOf(filepath.Dir(dir), filepath.Base(dir)); ok {
 			return "", fmt.Errorf("%s is a file (%s), not a checkpoint directory: %s", dir, what, step)
 		}
-		return "", fmt.Errorf("%s is not a checkpoint directory", dir)
+		return "", fmt.Errorf("%s is a file: expected the folder of a Hugging Face checkpoint, with %s", dir, configFile)
 	}
 	if _, err := os.Lstat(filepath.Join(dir, configFile)); err == nil {
 		return dir, nil
@@ -45,11 +48,11 @@ func snapshot(dir string) (string, error) {
 	if ref, err := readFile(filepath.Join(dir, "refs"), "main", 1<<10); err == nil {
 		name := strings.TrimSpace(string(ref))
 		if name != filepath.Base(name) || name == "" {
-			return "", fmt.Errorf("%s is %.80q, expected the name of a snapshot", filepath.Join(dir, "refs", "main"), name)
+			return "", fmt.Errorf("%s is %.80q, expected the name of a snapshot (hf download writes it)", filepath.Join(dir, "refs", "main"), name)
 		}
 		at := filepath.Join(dir, "snapshots", name)
 		if _, err := os.Stat(at); err != nil {
-			return "", fmt.Errorf("%s names the snapshot %s, which is missing", filepath.Join(dir, "refs", "main"), name)
+			return "", fmt.Errorf("%s names the snapshot %s, which is missing: hf download gets it", filepath.Join(dir, "refs", "main"), name)
 		}
 		return at, nil
 	}
@@ -97,7 +100,7 @@ func Files(dir string, o Options) (name string, paths []string, err error) {
 	for _, folder := range folders {
 		entries, err := os.ReadDir(folder)
 		if err != nil {
-			return "", nil, fmt.Errorf("cannot read the checkpoint %s: %w", folder, errors.Unwrap(err))
+			return "", nil, fmt.Errorf("cannot read the checkpoint %s: %w (expected a folder with the right to list it)", folder, errors.Unwrap(err))
 		}
 		for _, e := range entries {
 			path := filepath.Join(folder, e.Name())

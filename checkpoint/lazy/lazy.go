@@ -47,7 +47,7 @@ func (t Tensor) Read(to []byte, from int64) {
 	var made []byte
 	for ; at < end; at += int64(len(x)) {
 		x = x[:min(int64(len(x)), end-at)]
-		t.Decode(x, int(at))
+		t.Values(x, int(at)) // Append rounds
 		made = floats.Append(made[:0], x, t.DType)
 		to = to[copy(to, made[max(0, from-at*size):]):]
 	}

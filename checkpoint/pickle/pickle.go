@@ -44,7 +44,7 @@ type machine struct {
 	known func(g global) error
 }
 
-var errShort = errors.New("the pickle ends too early: truncated")
+var errShort = errors.New("the pickle ends too early: truncated, copy or download it again")
 
 // run executes the pickle and returns its value.
 func (m *machine) run() (any, error) {
@@ -61,7 +61,7 @@ func (m *machine) run() (any, error) {
 			return nil, err
 		}
 		if len(m.stack) > maxStack || len(m.memo) > maxMemo {
-			return nil, errors.New("the pickle is too deep to be a dictionary of tensors")
+			return nil, errors.New("the pickle is too deep to be a dictionary of tensors: " + expected)
 		}
 	}
 }
@@ -72,7 +72,7 @@ func (m *machine) step(op byte) error {
 	case 0x80: // PROTO
 		v, err := m.bytes(1)
 		if err == nil && v[0] > 5 {
-			err = fmt.Errorf("the pickle has protocol %d, expected at most 5", v[0])
+			err = fmt.Errorf("the pickle has protocol %d, expected at most 5, or safetensors", v[0])
 		}
 		return err
 	case 0x95: // FRAME
@@ -129,7 +129,7 @@ func (m *machine) step(op byte) error {
 		}
 		g, ok := f.(global)
 		if !ok {
-			return errors.New("the pickle calls what is no function")
+			return errors.New("the pickle calls what is no function: " + expected)
 		}
 		v, err := m.call(g, args)
 		m.push(v)
@@ -142,10 +142,10 @@ func (m *machine) step(op byte) error {
 			return errShort
 		}
 		if _, ok := m.stack[len(m.stack)-1].(*dict); !ok {
-			return errors.New("the pickle sets attributes of an object, expected dictionaries of tensors")
+			return errors.New("the pickle sets attributes of an object: " + expected)
 		}
 	default:
-		return fmt.Errorf("the pickle has the opcode 0x%02x, which dictionaries of tensors do not need", op)
+		return fmt.Errorf("the pickle has the opcode 0x%02x, which dictionaries of tensors do not need: %s", op, expected)
 	}
 	return nil
 }
@@ -166,7 +166,7 @@ func (m *machine) popTuple() (tuple, error) {
 	if t, ok := v.(tuple); ok {
 		return t, err
 	}
-	return nil, errors.New("the pickle gives a function no tuple of arguments")
+	return nil, errors.New("the pickle gives a function no tuple of arguments: " + expected)
 }
 
 // popMark returns what lies above the last mark, without it.
@@ -198,7 +198,7 @@ func (m *machine) unsigned(n int) (int64, error) {
 		v |= uint64(b[i]) << (8 * i)
 	}
 	if v > math.MaxInt64 {
-		return 0, errors.New("the pickle has a number beyond 63 bits")
+		return 0, errors.New("the pickle has a number beyond 63 bits: " + expected)
 	}
 	return int64(v), err
 }
@@ -221,7 +221,7 @@ func (m *machine) integer(op byte) error {
 			return err
 		}
 		if n = int(size); n > 8 {
-			return errors.New("the pickle has a number beyond 64 bits")
+			return errors.New("the pickle has a number beyond 64 bits: " + expected)
 		}
 	}
 	b, err := m.bytes(n)
@@ -288,7 +288,7 @@ func (m *machine) add(op byte) error {
 			return nil
 		}
 	}
-	return errors.New("the pickle adds items to what is no list or dictionary")
+	return errors.New("the pickle adds items to what is no list or dictionary: " + expected)
 }
 
 // remember keeps the value on top, or pushes one that was kept.
@@ -303,7 +303,7 @@ func (m *machine) remember(op byte) error {
 	if op == 'h' || op == 'j' {
 		v, ok := m.memo[at]
 		if !ok {
-			return errors.New("the pickle reads what it has not kept")
+			return errors.New("the pickle reads what it has not kept: " + expected)
 		}
 		m.push(v)
 		return nil
@@ -334,7 +334,7 @@ func (m *machine) global(op byte) error {
 			v, err := m.pop()
 			s, ok := v.(string)
 			if err != nil || !ok {
-				return errors.New("the pickle names a function by what is no text")
+				return errors.New("the pickle names a function by what is no text: " + expected)
 			}
 			parts[1-i] = s
 		}

@@ -88,30 +88,30 @@ func TestRefused(t *testing.T) {
 		{"\x80\x02ctorch\nload\n.", "its pickle wants torch.load" + wants},
 		{"\x80\x02ctorch._utils\n_rebuild_tensor_v3\n.", "its pickle wants torch._utils._rebuild_tensor_v3" + wants},
 		{"\x80\x02c__torch__.a\nFloatStorage\n.", "its pickle wants __torch__.a.FloatStorage" + wants},
-		{"\x80\x02ctorch\nFloatStorage\n)R.", "its pickle calls torch.FloatStorage with 0 arguments, which weights do not need"},
+		{"\x80\x02ctorch\nFloatStorage\n)R.", "its pickle calls torch.FloatStorage with 0 arguments, which weights do not need: expected a state_dict of tensors alone, or safetensors"},
 		{"\x80\x02(cos\nsystem\no.", "its pickle wants os.system" + wants},
-		{"\x80\x02(S'x'\nios\nsystem\n.", "the pickle has the opcode 0x53, which dictionaries of tensors do not need"},
-		{"\x80\x02\x82\x01.", "the pickle has the opcode 0x82, which dictionaries of tensors do not need"},
-		{"\x80\x02)" + short("x") + "b.", "the pickle sets attributes of an object, expected dictionaries of tensors"},
-		{"\x80\x02K\x01)R.", "the pickle calls what is no function"},
-		{"\x80\x06.", "the pickle has protocol 6, expected at most 5"},
-		{"\x80\x02}", "the pickle ends too early: truncated"},
-		{"\x80\x02.", "the pickle ends too early: truncated"},
-		{"\x80\x02s.", "the pickle ends too early: truncated"},
-		{"\x80\x02h\x05.", "the pickle reads what it has not kept"},
-		{"\x80\x02X\xff\xff\xff\xff.", "the pickle ends too early: truncated"},
-		{"\x80\x02\x8a\xff", "the pickle has a number beyond 64 bits"},
-		{"\x80\x02K\x01K\x02a.", "the pickle adds items to what is no list or dictionary"},
-		{"\x80\x02K\x01.", "it holds no dictionary of tensors: expected a state_dict"},
-		{"\x80\x02K\x01Q.", "its pickle has a persistent id that is no storage"},
-		{"\x80\x02" + stored(5) + ".", "its storage 0 claims 5 elements of F32, but has 16 bytes"},
-		{tensor(stored(4) + "K\x00K\x05\x85K\x01\x85"), "its pickle has a tensor of shape [5] and strides [1] at 0, beyond its storage of 4 elements"},
-		{tensor(stored(4) + "K\x02K\x03\x85K\x01\x85"), "its pickle has a tensor of shape [3] and strides [1] at 2, beyond its storage of 4 elements"},
-		{tensor(stored(4) + "\x8a\x07\xff\xff\xff\xff\xff\xff\x7fK\x01\x85K\x01\x85"), "its pickle has a tensor of shape [1] and strides [1] at 36028797018963967, beyond its storage of 4 elements"},
-		{tensor(stored(4) + "K\x00J\xff\xff\xff\x7fJ\xff\xff\xff\x7fJ\xff\xff\xff\x7f\x87K\x00K\x00K\x00\x87"), "its pickle has a tensor of shape [2147483647 2147483647 2147483647] and strides [0 0 0] at 0, beyond its storage of 4 elements"},
-		{tensor(stored(4) + "K\x00J\xff\xff\xff\xff\x85K\x01\x85"), "its pickle has a tensor without storage, offset, shape or strides"},
-		{"\x80\x02}q\x00" + strings.Repeat(short("x")+"h\x00s", 1) + ".", "its dictionaries have more entries than any model"},
-		{strings.Repeat("(", maxStack+2) + ".", "the pickle is too deep to be a dictionary of tensors"},
+		{"\x80\x02(S'x'\nios\nsystem\n.", "the pickle has the opcode 0x53, which dictionaries of tensors do not need: expected a state_dict of tensors alone, or safetensors"},
+		{"\x80\x02\x82\x01.", "the pickle has the opcode 0x82, which dictionaries of tensors do not need: expected a state_dict of tensors alone, or safetensors"},
+		{"\x80\x02)" + short("x") + "b.", "the pickle sets attributes of an object: expected a state_dict of tensors alone, or safetensors"},
+		{"\x80\x02K\x01)R.", "the pickle calls what is no function: expected a state_dict of tensors alone, or safetensors"},
+		{"\x80\x06.", "the pickle has protocol 6, expected at most 5, or safetensors"},
+		{"\x80\x02}", "the pickle ends too early: truncated, copy or download it again"},
+		{"\x80\x02.", "the pickle ends too early: truncated, copy or download it again"},
+		{"\x80\x02s.", "the pickle ends too early: truncated, copy or download it again"},
+		{"\x80\x02h\x05.", "the pickle reads what it has not kept: expected a state_dict of tensors alone, or safetensors"},
+		{"\x80\x02X\xff\xff\xff\xff.", "the pickle ends too early: truncated, copy or download it again"},
+		{"\x80\x02\x8a\xff", "the pickle has a number beyond 64 bits: expected a state_dict of tensors alone, or safetensors"},
+		{"\x80\x02K\x01K\x02a.", "the pickle adds items to what is no list or dictionary: expected a state_dict of tensors alone, or safetensors"},
+		{"\x80\x02K\x01.", "it holds no dictionary of tensors: expected a state_dict of tensors alone, or safetensors"},
+		{"\x80\x02K\x01Q.", "its pickle has a persistent id that is no storage: expected a state_dict of tensors alone, or safetensors"},
+		{"\x80\x02" + stored(5) + ".", "its storage 0 claims 5 elements of F32, but has 16 bytes: damaged, copy or download it again"},
+		{tensor(stored(4) + "K\x00K\x05\x85K\x01\x85"), "its pickle has a tensor of shape [5] and strides [1] at 0, beyond its storage of 4 elements: damaged, copy or download it again"},
+		{tensor(stored(4) + "K\x02K\x03\x85K\x01\x85"), "its pickle has a tensor of shape [3] and strides [1] at 2, beyond its storage of 4 elements: damaged, copy or download it again"},
+		{tensor(stored(4) + "\x8a\x07\xff\xff\xff\xff\xff\xff\x7fK\x01\x85K\x01\x85"), "its pickle has a tensor of shape [1] and strides [1] at 36028797018963967, beyond its storage of 4 elements: damaged, copy or download it again"},
+		{tensor(stored(4) + "K\x00J\xff\xff\xff\x7fJ\xff\xff\xff\x7fJ\xff\xff\xff\x7f\x87K\x00K\x00K\x00\x87"), "its pickle has a tensor of shape [2147483647 2147483647 2147483647] and strides [0 0 0] at 0, beyond its storage of 4 elements: damaged, copy or download it again"},
+		{tensor(stored(4) + "K\x00J\xff\xff\xff\xff\x85K\x01\x85"), "its pickle has a tensor without storage, offset, shape or strides: expected a state_dict of tensors alone, or safetensors"},
+		{"\x80\x02}q\x00" + strings.Repeat(short("x")+"h\x00s", 1) + ".", "its dictionaries have more entries than any model: expected a state_dict of tensors alone, or safetensors"},
+		{strings.Repeat("(", maxStack+2) + ".", "the pickle is too deep to be a dictionary of tensors: expected a state_dict of tensors alone, or safetensors"},
 	} {
 		path := archived(t, c.code, zip.Store)
 		f, err := Open(path)
@@ -131,7 +131,7 @@ func TestRefused(t *testing.T) {
 			t.Errorf("%s: error %v, wanted %s", file, err, want)
 		}
 	}
-	if _, err := Open(archived(t, "}.", zip.Deflate)); err == nil || !strings.HasSuffix(err.Error(), "data.pkl in its archive is compressed, expected it as torch.save stores it") {
+	if _, err := Open(archived(t, "}.", zip.Deflate)); err == nil || !strings.HasSuffix(err.Error(), "data.pkl in its archive is compressed: expected it as torch.save stores it, or safetensors") {
 		t.Errorf("a compressed archive: error %v", err)
 	}
 	if _, err := os.Stat("harm"); err == nil {

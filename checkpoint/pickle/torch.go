@@ -39,6 +39,9 @@ type storage struct {
 	data  []byte
 }
 
+// expected says what is read.
+const expected = "expected a state_dict of tensors alone, or safetensors"
+
 // Open maps a file that torch.save wrote. Its tensors have the names that they have in its dictionaries, those of
 // dictionaries inside others with dots between. Errors are one line and name the file.
 func Open(file string) (*safetensors.File, error) {
@@ -53,7 +56,7 @@ func parse(data []byte) (map[string]safetensors.Tensor, error) {
 	}
 	z, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
 	if err != nil {
-		return nil, fmt.Errorf("it is no archive of torch.save (%w): truncated or another format", err)
+		return nil, fmt.Errorf("it is no archive of torch.save (%w): copy or download it again if it was cut, else save the model as safetensors", err)
 	}
 	a := &archive{data: data, entries: map[string]*zip.File{}, tensors: map[string]safetensors.Tensor{}}
 	for _, f := range z.File {
@@ -67,10 +70,10 @@ func parse(data []byte) (map[string]safetensors.Tensor, error) {
 		return nil, err
 	}
 	if order, err := a.bytes("byteorder"); err == nil && string(order) != "little" {
-		return nil, fmt.Errorf("its numbers are %.20q-endian, expected little", order)
+		return nil, fmt.Errorf("its numbers are %.20q-endian, expected little: save it as safetensors", order)
 	}
 	if len(code) > maxPickle {
-		return nil, fmt.Errorf("its pickle has %d bytes, expected at most %d", len(code), maxPickle)
+		return nil, fmt.Errorf("its pickle has %d bytes, more than %d: %s", len(code), maxPickle, expected)
 	}
 	m := &machine{code: code, call: a.call, load: a.load, known: known}
 	v, err := m.run()
@@ -79,7 +82,7 @@ func parse(data []byte) (map[string]safetensors.Tensor, error) {
 	}
 	top, ok := v.(*dict)
 	if !ok {
-		return nil, errors.New("it holds no dictionary of tensors: expected a state_dict")
+		return nil, errors.New("it holds no dictionary of tensors: " + expected)
 	}
 	return a.tensors, a.collect("", top, 0)
 }
@@ -99,22 +102,22 @@ func known(g global) error {
 	if _, ok := storages[g.name]; ok && g.module == "torch" || g == ordered || g == rebuild || g == parameter || g == size {
 		return nil
 	}
-	return fmt.Errorf("its pickle wants %s, which weights do not need: refused, nothing was executed (expected a state_dict of tensors alone, or safetensors)",
-		safetensors.Printable(g.module+"."+g.name))
+	return fmt.Errorf("its pickle wants %s, which weights do not need: refused, nothing was executed (%s)",
+		safetensors.Printable(g.module+"."+g.name), expected)
 }
 
 // bytes returns the bytes of an entry, which torch does not compress.
 func (a *archive) bytes(name string) ([]byte, error) {
 	f := a.entries[a.folder+"/"+name]
 	if f == nil {
-		return nil, fmt.Errorf("its archive has no %s: truncated or another format", safetensors.Printable(name))
+		return nil, fmt.Errorf("its archive has no %s: copy or download it again if it was cut, else save the model as safetensors", safetensors.Printable(name))
 	}
 	if f.Method != zip.Store {
-		return nil, fmt.Errorf("%s in its archive is compressed, expected it as torch.save stores it", safetensors.Printable(name))
+		return nil, fmt.Errorf("%s in its archive is compressed: expected it as torch.save stores it, or safetensors", safetensors.Printable(name))
 	}
 	at, err := f.DataOffset()
 	if n := int64(len(a.data)); err != nil || at > n || f.UncompressedSize64 > uint64(n-at) || f.CompressedSize64 != f.UncompressedSize64 {
-		return nil, fmt.Errorf("%s in its archive lies outside the file: truncated", safetensors.Printable(name))
+		return nil, fmt.Errorf("%s in its archive lies outside the file: truncated, copy or download it again", safetensors.Printable(name))
 	}
 	return a.data[at:][:f.UncompressedSize64], nil
 }
@@ -123,21 +126,21 @@ func (a *archive) bytes(name string) ([]byte, error) {
 func (a *archive) load(id any) (any, error) {
 	t, _ := id.(tuple)
 	if len(t) != 5 || t[0] != "storage" {
-		return nil, errors.New("its pickle has a persistent id that is no storage")
+		return nil, errors.New("its pickle has a persistent id that is no storage: " + expected)
 	}
 	kind, isGlobal := t[1].(global)
 	key, isText := t[2].(string)
 	n, isInt := t[4].(int64)
 	dtype := storages[kind.name]
 	if !isGlobal || !isText || !isInt || dtype == "" {
-		return nil, errors.New("its pickle has a storage without type, name or length")
+		return nil, errors.New("its pickle has a storage without type, name or length: " + expected)
 	}
 	data, err := a.bytes("data/" + key)
 	if err != nil {
 		return nil, err
 	}
 	if n < 0 || n > int64(len(data)/dtype.Bytes()) {
-		return nil, fmt.Errorf("its storage %s claims %d elements of %s, but has %d bytes", safetensors.Printable(key), n, dtype, len(data))
+		return nil, fmt.Errorf("its storage %s claims %d elements of %s, but has %d bytes: damaged, copy or download it again", safetensors.Printable(key), n, dtype, len(data))
 	}
 	return storage{dtype, data[:int(n)*dtype.Bytes()]}, nil
 }
@@ -154,7 +157,7 @@ func (a *archive) call(f global, args tuple) (any, error) {
 	case f == rebuild && len(args) >= 4:
 		return a.tensor(args)
 	}
-	return nil, fmt.Errorf("its pickle calls %s.%s with %d arguments, which weights do not need", f.module, f.name, len(args))
+	return nil, fmt.Errorf("its pickle calls %s.%s with %d arguments, which weights do not need: %s", f.module, f.name, len(args), expected)
 }
 
 // tensor makes a tensor of (storage, offset, shape, strides, …).
@@ -164,7 +167,7 @@ func (a *archive) tensor(args tuple) (any, error) {
 	shape, isShape := numbers(args[2])
 	strides, isStrides := numbers(args[3])
 	if !isStorage || !isInt || !isShape || !isStrides || len(shape) != len(strides) || offset < 0 {
-		return nil, errors.New("its pickle has a tensor without storage, offset, shape or strides")
+		return nil, errors.New("its pickle has a tensor without storage, offset, shape or strides: " + expected)
 	}
 	if slices.Contains(shape, 0) {
 		return safetensors.Tensor{DType: s.dtype, Shape: shape}, nil
@@ -184,7 +187,7 @@ func (a *archive) tensor(args tuple) (any, error) {
 		n *= d
 	}
 	if offset >= int64(elements) || last >= elements-int(offset) {
-		return nil, fmt.Errorf("its pickle has a tensor of shape %v and strides %v at %d, beyond its storage of %d elements", shape, strides, offset, elements)
+		return nil, fmt.Errorf("its pickle has a tensor of shape %v and strides %v at %d, beyond its storage of %d elements: damaged, copy or download it again", shape, strides, offset, elements)
 	}
 	size := s.dtype.Bytes()
 	t := safetensors.Tensor{DType: s.dtype, Shape: shape}
@@ -193,7 +196,7 @@ func (a *archive) tensor(args tuple) (any, error) {
 		t.Data = s.data[int(offset)*size:][:n*size]
 	default:
 		if a.copied += n * size; a.copied > len(a.data) {
-			return nil, errors.New("its tensors overlap: expected each with a storage of its own")
+			return nil, errors.New("its tensors overlap: save them as safetensors")
 		}
 		t.Data = gather(s.data[int(offset)*size:], size, shape, strides, n)
 	}
@@ -243,7 +246,7 @@ func numbers(v any) ([]int, bool) {
 func (a *archive) collect(prefix string, d *dict, depth int) error {
 	for i, k := range d.keys {
 		if a.visited++; a.visited > maxEntries || depth > maxNesting {
-			return errors.New("its dictionaries have more entries than any model")
+			return errors.New("its dictionaries have more entries than any model: " + expected)
 		}
 		key, ok := k.(string)
 		if !ok {
@@ -257,7 +260,7 @@ func (a *archive) collect(prefix string, d *dict, depth int) error {
 		case safetensors.Tensor:
 			name := prefix + key
 			if len(name) > 1<<10 || strings.ContainsRune(name, 0) {
-				return fmt.Errorf("it has a tensor whose name has %d bytes, expected at most %d", len(name), 1<<10)
+				return fmt.Errorf("it has a tensor whose name has %d bytes, more than %d: %s", len(name), 1<<10, expected)
 			}
 			v.Name = name
 			a.tensors[name] = v

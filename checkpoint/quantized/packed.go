@@ -7,61 +7,117 @@ import (
 
 	"pgc/checkpoint/lazy"
 	"pgc/ir"
+	stored "pgc/ir/floats"
 	"pgc/models/config"
 	"pgc/runtime/safetensors"
 )
 
-// grid is a matrix [rows, columns] of integers: at returns one.
-type grid func(r, c int) int
+// grid is a matrix [rows, columns] of integers: it fills q with the elements of row r from column c on.
+type grid func(q []int32, r, c int)
 
-// scaled is a weight (q - zero)·scale with a scale for every group of columns of a row, rounded to the type of the scales.
+// scaled is a weight (q - zero)·scale + offset with parameters for every group of columns of a row, rounded to the type of the
+// scales.
 type scaled struct {
 	q, zero grid      // [rows, columns], [rows, groups]; zero is nil where all are 0
-	scales  []float32 // row r and group g at r·row + g·group
+	scales  []float32 // row r and group g at r·row + g·by
+	offsets []float32 // likewise; nil where all are 0
+	product ir.DType  // what the product is rounded to before the offset is added; float32 if it is Invalid
 	row, by int       // the strides of rows and groups
-	group   []int     // of a column
+	size    int       // columns of a group
+	group   []int     // of a column; nil where groups follow each other
 }
 
+// chunk is how many elements are made at once.
+const chunk = 512
+
 func (s scaled) tensor(shape []int, dtype ir.DType) lazy.Tensor {
+	columns := shape[1]
 	return lazy.Tensor{DType: dtype, Shape: shape, Values: func(x []float32, at int) {
-		for i := range x {
-			r, c := (at+i)/shape[1], (at+i)%shape[1]
-			g := s.group[c]
-			q := s.q(r, c)
-			if s.zero != nil {
-				q -= s.zero(r, g)
+		q, zero := make([]int32, min(chunk, len(x))), make([]int32, 1)
+		for len(x) > 0 {
+			r, c := at/columns, at%columns
+			n := min(len(x), len(q), columns-c)
+			s.q(q[:n], r, c)
+			for i := 0; i < n; {
+				g, to := (c+i)/s.size, 0
+				if s.group != nil {
+					g, to = s.group[c+i], i+1
+				} else {
+					to = min(n, (g+1)*s.size-c)
+				}
+				if s.zero != nil {
+					s.zero(zero, r, g)
+				}
+				scale, z := s.scales[r*s.row+g*s.by], zero[0]
+				for ; i < to; i++ {
+					x[i] = float32(float32(q[i]-z) * scale)
+				}
 			}
-			x[i] = float32(float32(q) * s.scales[r*s.row+g*s.by])
+			if s.offsets != nil {
+				if s.product != ir.Invalid {
+					stored.Round(x[:n], s.product)
+				}
+				for i := range n {
+					x[i] += s.offsets[r*s.row+(c+i)/s.size*s.by]
+				}
+			}
+			x, at = x[n:], at+n
 		}
 	}}
 }
 
 // words returns the values of so many bits that lie in the 32-bit words of a tensor, first the low bits, along its rows or,
-// if down, along its columns. order is which value of a word a position has; nil for the plain order.
-func words(t safetensors.Tensor, bits int, down bool, order []int) grid {
-	per, width := 32/bits, t.Shape[1]
-	return func(r, c int) int {
-		at, k := r*width+c/per, c%per
-		if down {
-			at, k = r/per*width+c, r%per
+// if down, along its columns; turned exchanges rows and columns of the result. order is which value of a word a position
+// has; nil for the plain order.
+func words(t safetensors.Tensor, bits int, down, turned bool, order []int) grid {
+	per, width, mask := 32/bits, t.Shape[1], uint32(1)<<bits-1
+	shifts := make([]int, per)
+	for k := range shifts {
+		if shifts[k] = bits * k; order != nil {
+			shifts[k] = bits * order[k]
 		}
-		if order != nil {
-			k = order[k]
+	}
+	return func(q []int32, r, c int) {
+		if turned == down { // along words: each is read once
+			line, step := r*width, 1
+			if turned {
+				line, step = r, width
+			}
+			for i := 0; i < len(q); {
+				word := binary.LittleEndian.Uint32(t.Data[4*(line+(c+i)/per*step):])
+				for k := (c + i) % per; k < per && i < len(q); k, i = k+1, i+1 {
+					q[i] = int32(word >> shifts[k] & mask)
+				}
+			}
+			return
 		}
-		return int(binary.LittleEndian.Uint32(t.Data[4*at:]) >> (bits * k) & (1<<bits - 1))
+		line, step, shift := r/per*width+c, 1, shifts[r%per]
+		if turned {
+			line, step = c*width+r/per, width
+		}
+		for i := range q {
+			q[i] = int32(binary.LittleEndian.Uint32(t.Data[4*(line+i*step):]) >> shift & mask)
+		}
 	}
 }
 
-// turned exchanges rows and columns, less and masked shift the values of a grid.
-func turned(g grid) grid           { return func(r, c int) int { return g(c, r) } }
-func less(g grid, n int) grid      { return func(r, c int) int { return g(r, c) - n } }
-func masked(g grid, n, m int) grid { return func(r, c int) int { return (g(r, c) + n) & m } }
-func evenly(columns, size int) []int {
-	group := make([]int, columns)
-	for c := range group {
-		group[c] = c / size
+// less and masked shift the values of a grid.
+func less(g grid, n int32) grid {
+	return func(q []int32, r, c int) {
+		g(q, r, c)
+		for i := range q {
+			q[i] -= n
+		}
 	}
-	return group
+}
+
+func masked(g grid, n, m int32) grid {
+	return func(q []int32, r, c int) {
+		g(q, r, c)
+		for i := range q {
+			q[i] = (q[i] + n) & m
+		}
+	}
 }
 
 // matrix returns a stored matrix of a type and shape.
@@ -76,21 +132,26 @@ func matrix(get Get, name string, dtype safetensors.DType, shape ...int) (safete
 	return t, nil
 }
 
-// groups reads which group every column belongs to from an optional tensor; without it groups have size columns.
+// groups reads which group every column belongs to from an optional tensor; the result is nil where groups of size columns
+// follow each other.
 func groups(get Get, name string, columns, count, size int) ([]int, []string, error) {
 	t, ok := get(name)
 	if !ok {
-		return evenly(columns, size), nil, nil
+		return nil, nil, nil
 	}
 	v, err := t.Int32s()
 	if err == nil && len(v) != columns {
 		err = fmt.Errorf("tensor %s has %d elements, expected %d", safetensors.Printable(t.Name), len(v), columns)
 	}
-	group := make([]int, len(v))
+	group, plain := make([]int, len(v)), true
 	for i, g := range v {
 		if group[i] = int(g); g < 0 || int(g) >= count {
 			return nil, nil, fmt.Errorf("tensor %s has the group %d, expected 0 to %d", safetensors.Printable(t.Name), g, count-1)
 		}
+		plain = plain && group[i] == i/size
+	}
+	if plain {
+		group = nil
 	}
 	return group, []string{name}, err
 }
@@ -114,8 +175,8 @@ var awqOrder = []int{0, 4, 1, 5, 2, 6, 3, 7}
 
 // transposed returns the reader of GPTQ or AWQ, which store the transposed matrix in words of 32 bits: qweight, qzeros
 // [groups, rows·bits/32], scales [groups, rows] and, for GPTQ, g_idx [columns].
-func transposed(gptq bool) func(s *config.Section) Reader {
-	return func(s *config.Section) Reader {
+func transposed(gptq bool) func(root, s *config.Section) Reader {
+	return func(_, s *config.Section) Reader {
 		bits, size := s.Int("bits", 4), 128
 		if s.Has("group_size") {
 			size = s.ID("group_size", 0) // -1 is one group
@@ -163,14 +224,14 @@ func transposed(gptq bool) func(s *config.Section) Reader {
 			if err != nil {
 				return nil, err
 			}
-			w := scaled{scales: v, row: 1, by: rows, group: group}
+			w := scaled{scales: v, row: 1, by: rows, size: size, group: group}
 			if gptq {
-				w.q, w.zero = turned(words(q, bits, true, nil)), turned(words(z, bits, false, nil))
+				w.q, w.zero = words(q, bits, true, true, nil), words(z, bits, false, true, nil)
 				if format == "gptq" { // stores zeros less one
 					w.zero = masked(w.zero, 1, 1<<bits-1)
 				}
 			} else {
-				w.q, w.zero = turned(words(q, bits, false, awqOrder)), turned(words(z, bits, false, awqOrder))
+				w.q, w.zero = words(q, bits, false, true, awqOrder), words(z, bits, false, true, awqOrder)
 			}
 			return &Weight{Tensor: w.tensor(shape, dtype), From: module + "qweight",
 				Used: append(used, module+"qweight", module+"qzeros", module+"scales")}, nil
@@ -203,7 +264,7 @@ func compressed(name string, shape []int, get Get) (*Weight, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := scaled{scales: v, row: row, by: 1, group: group}
+	w := scaled{scales: v, row: row, by: 1, size: columns / count, group: group}
 	from := name
 	packed, inWords := get(name + "_packed")
 	bits := 8
@@ -216,14 +277,14 @@ func compressed(name string, shape []int, get Get) (*Weight, error) {
 			return nil, fmt.Errorf("tensor %s is %s of shape %v, expected words of 2, 4 or 8 bits for %v: %s", safetensors.Printable(packed.Name), packed.DType, packed.Shape, shape, Dequantize)
 		}
 		bits = fits[0]
-		w.q = less(words(packed, bits, false, nil), 1<<(bits-1))
+		w.q = less(words(packed, bits, false, false, nil), 1<<(bits-1))
 		used = append(used, name+"_shape")
 	} else {
 		t, err := matrix(get, name, safetensors.I8, shape...)
 		if err != nil {
 			return nil, err
 		}
-		w.q = signed(t)
+		w.q = signed(t, columns)
 	}
 	if z, ok := get(name + "_zero_point"); ok {
 		used = append(used, name+"_zero_point")
@@ -232,9 +293,9 @@ func compressed(name string, shape []int, get Get) (*Weight, error) {
 			if _, err := matrix(get, name+"_zero_point", safetensors.I32, (rows*bits+31)/32, count); err != nil {
 				return nil, err
 			}
-			w.zero = less(words(z, bits, true, nil), 1<<(bits-1))
+			w.zero = less(words(z, bits, true, false, nil), 1<<(bits-1))
 		case z.DType == safetensors.I8 && slices.Equal(z.Shape, s.Shape):
-			w.zero = func(r, g int) int { return int(int8(z.Data[r*row+g])) }
+			w.zero = signed(z, row)
 		default:
 			return nil, fmt.Errorf("tensor %s is %s of shape %v, expected I8 of %v", safetensors.Printable(z.Name), z.DType, z.Shape, s.Shape)
 		}
@@ -242,8 +303,11 @@ func compressed(name string, shape []int, get Get) (*Weight, error) {
 	return &Weight{Tensor: w.tensor(shape, dtype), From: from, Used: append(used, from, name+"_scale")}, nil
 }
 
-// signed are the values of a matrix of int8.
-func signed(t safetensors.Tensor) grid {
-	width := t.Shape[1]
-	return func(r, c int) int { return int(int8(t.Data[r*width+c])) }
+// signed are the values of a matrix of int8 whose rows are so far apart.
+func signed(t safetensors.Tensor, stride int) grid {
+	return func(q []int32, r, c int) {
+		for i, v := range t.Data[r*stride+c : r*stride+c+len(q)] {
+			q[i] = int32(int8(v))
+		}
+	}
 }

@@ -27,21 +27,26 @@ type Weight struct {
 // tensor and continues a sentence that begins with the checkpoint.
 type Reader func(name string, shape []int, get Get) (*Weight, error)
 
-// readers are the methods that are read, by quantization_config.quant_method of config.json.
-var readers = map[string]func(s *config.Section) Reader{
-	"bitsandbytes":       func(*config.Section) Reader { return bitsandbytes },
-	"compressed-tensors": func(*config.Section) Reader { return compressed },
+// readers are the methods that are read, by quantization_config.quant_method of config.json. They are given that file and
+// quantization_config.
+var readers = map[string]func(root, s *config.Section) Reader{
+	"bitsandbytes":       func(_, _ *config.Section) Reader { return bitsandbytes },
+	"compressed-tensors": func(_, _ *config.Section) Reader { return compressed },
 	"gptq":               transposed(true),
 	"awq":                transposed(false),
+	"torchao":            torchao,
 }
 
 // Dequantize says how weights become floats.
-const Dequantize = "expected float weights (model.dequantize() and save_pretrained with transformers)"
+const Dequantize = "expected float weights (those it was made of, or model.dequantize() and save_pretrained with transformers)"
 
 // Of returns the reader that a configuration's quantization_config asks for, or nil without one. An error stays in the
 // section.
 func Of(s *config.Section) Reader {
-	q, ok := s.Section("quantization_config")
+	q, ok := s.Section("quantization_config") // MLX has a copy there
+	if isMLX(s) && !q.Has("quant_method") {
+		return affine
+	}
 	if !ok {
 		return nil
 	}
@@ -54,7 +59,7 @@ func Of(s *config.Section) Reader {
 		q.Fail("quant_method", "is %.80q, which is not read: %s or one of %s", method, Dequantize, strings.Join(slices.Sorted(maps.Keys(readers)), ", "))
 		return nil
 	}
-	return read(q)
+	return read(s, q)
 }
 
 // floats returns a small tensor of so many floats.

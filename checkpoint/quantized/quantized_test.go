@@ -172,7 +172,7 @@ func TestBroken(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		`{"quant_method": "hqq"}`:                                  `quant_method is "hqq", which is not read: ` + Dequantize + " or one of awq, bitsandbytes, compressed-tensors, gptq",
+		`{"quant_method": "hqq"}`:                                  `quant_method is "hqq", which is not read: ` + Dequantize + " or one of awq, bitsandbytes, compressed-tensors, gptq, torchao",
 		`{"quant_method": "gptq", "bits": 3}`:                      "bits is 3, which is not read: " + Dequantize,
 		`{"quant_method": "gptq", "checkpoint_format": "marlin"}`:  `checkpoint_format is "marlin", expected "gptq" or "gptq_v2": ` + Dequantize,
 		`{"quant_method": "awq", "bits": 4, "version": "exllama"}`: `version is "exllama", expected "gemm": ` + Dequantize,

@@ -1,12 +1,13 @@
 """Writes checkpoint/quantized/testdata: small matrices in the formats of quantized saves, and what the tools make of them.
 
 FORMAT.safetensors holds the tensors of one layer as transformers saves it, its metadata the quantization_config, and
-"dequantized" the result of the tool or, for GPTQ and AWQ, of the packing formula. usage: python golden/gen/quantized.py   (torch, bitsandbytes, compressed-tensors)
+"dequantized" the result of the tool or, for GPTQ, AWQ and torchao's int4 for GPUs, of the packing formula. usage: python golden/gen/quantized.py   (torch, bitsandbytes, compressed-tensors, torchao, mlx with mlx-cpu)
 """
 import json
 import pathlib
 
 import bitsandbytes as bnb
+import numpy as np
 import torch
 from safetensors.torch import save_file
 
@@ -15,9 +16,10 @@ out.mkdir(exist_ok=True)
 torch.manual_seed(1)
 
 
-def save(name, config, tensors, dequantized):
+def save(name, config, tensors, dequantized, **root):
     tensors = {k: v.detach().clone().contiguous() for k, v in tensors.items()}
-    save_file(tensors | {"dequantized": dequantized.detach().clone().contiguous()}, out / f"{name}.safetensors", {"config": json.dumps({"quantization_config": config})})
+    save_file(tensors | {"dequantized": dequantized.detach().clone().contiguous()}, out / f"{name}.safetensors",
+              {"config": json.dumps({"quantization_config": config} | root)})
 
 
 for kind, nested, dtype, block, shape in [("nf4", True, torch.bfloat16, 64, (48, 80)), ("nf4", False, torch.float32, 64, (6, 20)),
@@ -90,3 +92,54 @@ order = [0, 2, 4, 6, 1, 3, 5, 7]  # AutoAWQ's packing_utils.py
 group = torch.arange(columns) // size
 save("awq", {"quant_method": "awq", "bits": 4, "group_size": size, "version": "gemm", "zero_point": True},
      {"qweight": words(q.T, order), "qzeros": words(zero, order), "scales": scale}, ((q.T - zero[group]) * scale[group]).T)
+
+# torchao: its own tensors, in the parts that transformers saves; those for GPUs by the formulas of their packing.
+from torchao.quantization import Int8WeightOnlyConfig, IntxWeightOnlyConfig, PerGroup, PerRow, PerTensor, quantize_  # noqa: E402
+
+for name, config, dtype, shape in [("row", Int8WeightOnlyConfig(granularity=PerRow()), torch.bfloat16, (7, 20)),
+                                   ("tensor", Int8WeightOnlyConfig(granularity=PerTensor()), torch.float32, (7, 20)),
+                                   ("intx", IntxWeightOnlyConfig(weight_dtype=torch.int4, granularity=PerGroup(32)), torch.float16, (5, 64))]:
+    layer = torch.nn.Linear(shape[1], shape[0], bias=False, dtype=dtype)
+    quantize_(layer, config)
+    w = layer.weight
+    parts = {f"_weight_{k}": getattr(w, k) for k in ("qdata", "scale", "zero_point") if getattr(w, k) is not None}
+    save(f"torchao-{name}", {"quant_method": "torchao"}, parts, w.dequantize(), dtype=str(dtype)[6:])
+
+rows, columns, size = 24, 200, 40  # Int4Tensor: mslk's int4_row_quantize_zp and pack_int4
+q, scale, zero = torch.randint(-8, 8, (rows, columns)), (torch.rand(columns // size, rows) * 0.01).bfloat16(), torch.randn(columns // size, rows).bfloat16()
+group = torch.arange(columns) // size
+save("torchao-int4", {"quant_method": "torchao"}, {"_weight_qdata": (q[:, ::2] & 15 | q[:, 1::2] << 4).to(torch.int8), "_weight_scale": scale, "_weight_zero_point": zero},
+     (q.T.float() * scale[group].float() + zero[group].float()).T.bfloat16(), dtype="bfloat16")
+
+rows, columns, size = 20, 300, 32  # Int4TilePackedTo4dTensor, padded: matrix_to_m16n8k16_Bint4_layout of torch's int4mm.cu
+high, wide = 24, 1024
+q, both = torch.randint(0, 16, (high, wide)), torch.randn(wide // size, high, 2).bfloat16()
+packed = torch.zeros(high // 8, wide // 128, 32, 4, dtype=torch.int64)
+for n in range(high // 8):
+    for k in range(wide // 128):
+        for lane in range(32):
+            for inner in range(4):
+                first = k * 128 + inner * 32 + lane % 4 * 2
+                ks = [first, first + 1, first + 8, first + 9, first + 16, first + 17, first + 24, first + 25]
+                v = [int(q[n * 8 + lane // 4, i]) for i in ks]
+                packed[n, k, lane, inner] = sum(v[i] << 4 * place for place, i in enumerate([0, 2, 4, 6, 1, 3, 5, 7]))
+packed = torch.where(packed >= 2**31, packed - 2**32, packed).to(torch.int32)
+group = torch.arange(wide) // size
+whole = ((q.T - 8).float() * both[group][..., 0].float() + both[group][..., 1].float()).T.bfloat16()
+save("torchao-tiles", {"quant_method": "torchao"}, {"_weight_qdata": packed, "_weight_scale_and_zero": both}, whole[:rows, :columns], dtype="bfloat16")
+
+# MLX: its own quantization, with the config.json of mlx-vlm.
+import mlx.core as mx  # noqa: E402
+
+
+def stored(x):
+    if x.dtype == mx.uint32:
+        return torch.from_numpy(np.array(x).view(np.int32)).view(torch.uint32)
+    return torch.from_numpy(np.array(x.astype(mx.float32))).to({mx.float32: torch.float32, mx.bfloat16: torch.bfloat16, mx.float16: torch.float16}[x.dtype])
+
+
+for bits, size, dtype in [(2, 32, mx.float32), (4, 64, mx.bfloat16), (8, 32, mx.float16)]:
+    w = mx.array(np.random.default_rng(bits).normal(size=(6, 192)).astype(np.float32)).astype(dtype)
+    parts = mx.quantize(w, size, bits)
+    tensors = dict(zip(("weight", "scales", "biases"), map(stored, parts)))
+    save(f"mlx-{bits}", {"group_size": size, "bits": bits}, tensors, stored(mx.dequantize(*parts, size, bits)), quantization={"group_size": size, "bits": bits})

@@ -37,6 +37,10 @@ const (
 	U16  DType = "U16"
 	U8   DType = "U8"
 	Bool DType = "BOOL"
+
+	F8E4M3 DType = "F8_E4M3"
+	F8E5M2 DType = "F8_E5M2"
+	F8E8M0 DType = "F8_E8M0"
 )
 
 // Bytes returns the size of an element, or 0 for an unknown type.
@@ -48,7 +52,7 @@ func (d DType) Bytes() int {
 		return 4
 	case F16, BF16, I16, U16:
 		return 2
-	case I8, U8, Bool:
+	case I8, U8, Bool, F8E4M3, F8E5M2, F8E8M0:
 		return 1
 	}
 	return 0
