@@ -48,6 +48,9 @@ func (d Device) IsAuto() bool { return d.kind == "" || d.kind == "auto" }
 // IsCPU reports whether it is the processor.
 func (d Device) IsCPU() bool { return d.kind == "cpu" }
 
+// Number returns the number of the GPU that is asked for, or -1 where none is.
+func (d Device) Number() int { return d.number }
+
 // WithDevice runs the model on a device, one of the processor and some GPUs: those of package pgc/runtime/cuda, or nil for
 // none.
 func WithDevice(d Device, gpus engine.GPUs) Option {

@@ -7,19 +7,23 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime"
+	"slices"
 
 	"pgc/cmd/internal/bench"
 	"pgc/cmd/internal/debug"
+	"pgc/codegen/ptx/emulated"
 	"pgc/internal/build"
 	"pgc/ir/target"
 	"pgc/runtime/integrity"
 	"pgc/runtime/process"
+	"pgc/runtime/program"
 )
 
 type benchCmd struct {
 	compileFlags
 	Model   string `arg:"" name:"checkpoint|file" help:"An executable, or a checkpoint directory, which is compiled first."`
 	ISA     string `name:"isa" placeholder:"NAME" help:"Time the code for this instruction set, one of those in the executable, instead of the best."`
+	Device  string `placeholder:"NAME" help:"What to time it on: cpu, cuda, a GPU by its number such as cuda:1, or emulated, whose times mean nothing (default: cpu where the executable has code for it, otherwise cuda)."`
 	Threads int    `help:"Threads to compute on (default: all processors)."`
 	Text    int    `default:"10" help:"Tokens of text after the picture."`
 	New     int    `default:"32" help:"Tokens to generate for the end-to-end figures."`
@@ -76,7 +80,19 @@ func (c *benchCmd) Run(ctx context.Context) error {
 			return err
 		}
 	}
-	r, err := bench.Run(ctx, path, bench.Options{ISA: c.ISA, Threads: threads, Text: c.Text, New: c.New})
+	device, err := c.device(path)
+	if err != nil {
+		return err
+	}
+	gpus, done, err := gpusOf(device, &emulated.Driver{Zeroed: true}) // what is timed reads memory that nothing has filled
+	if err != nil {
+		return err
+	}
+	defer done()
+	if gpus != nil && c.Roofline != "" {
+		return usage{fmt.Errorf("--roofline %s: the limits of a GPU are not measured, expected --device cpu", c.Roofline)}
+	}
+	r, err := bench.Run(ctx, path, bench.Options{ISA: c.ISA, Threads: threads, Text: c.Text, New: c.New, GPUs: gpus, Alone: device == emulatedDevice})
 	if err != nil {
 		return err
 	}
@@ -93,6 +109,22 @@ func (c *benchCmd) Run(ctx context.Context) error {
 	}
 	r.Print(stdout)
 	return nil
+}
+
+// device returns what to time an executable on: what is asked for, or a GPU where there is only code for those.
+func (c *benchCmd) device(path string) (string, error) {
+	if c.Device != "" {
+		return c.Device, nil
+	}
+	image, err := program.OpenFile(path)
+	if err != nil {
+		return "", err
+	}
+	defer image.Close()
+	if slices.ContainsFunc(image.Programs, func(p *program.Program) bool { return p.Target.Kind == program.CPU }) {
+		return "cpu", nil
+	}
+	return "cuda", nil
 }
 
 // ablate times the model without each pass in turn.

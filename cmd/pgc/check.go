@@ -6,8 +6,6 @@ import (
 
 	"pgc/cmd/internal/check"
 	"pgc/codegen/ptx/emulated"
-	"pgc/runtime/engine"
-	"pgc/runtime/gpu"
 	"pgc/runtime/integrity"
 	"pgc/runtime/output"
 )
@@ -16,7 +14,7 @@ type checkCmd struct {
 	compileFlags
 	Path      string `arg:"" name:"checkpoint|file" help:"A Hugging Face checkpoint directory, or a compiled executable."`
 	NoVerify  bool   `help:"Do not compare the checksums of an executable's weights first."`
-	Device    string `placeholder:"NAME" help:"Check the code for GPUs instead, on one: emulated."`
+	Device    string `placeholder:"NAME" help:"Check the code for GPUs instead, on one: cuda, cuda:1, or emulated."`
 	Reference string `placeholder:"FILE" help:"Reference activations written by golden/gen/reference.py: compare the model layer by layer."`
 }
 
@@ -41,14 +39,11 @@ func (c *checkCmd) Run(ctx context.Context) error {
 		}
 		return err
 	}
-	var gpus engine.GPUs
-	switch c.Device {
-	case "":
-	case "emulated":
-		gpus = gpu.Of(&emulated.Driver{})
-	default:
-		return usage{fmt.Errorf("--device %s is not known: expected emulated", c.Device)}
+	gpus, done, err := gpusOf(c.Device, &emulated.Driver{})
+	if err != nil {
+		return err
 	}
+	defer done()
 	mismatches, err := check.Kernels(ctx, stdout, c.Path, o, gpus)
 	if err != nil {
 		return err

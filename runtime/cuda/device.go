@@ -243,32 +243,45 @@ func (d *device) LaunchKernel(s gpu.Stream, l gpu.Launch) error {
 }
 
 // GraphCreate makes a chain of nodes; what is kept is the graph's executable form.
-func (d *device) GraphCreate(launches []gpu.Launch) (gpu.Graph, error) {
+func (d *device) GraphCreate(launches []gpu.Launch, events []gpu.Event) (gpu.Graph, error) {
 	var graph, exec, last uintptr
 	if err := d.do("cuGraphCreate", func() result { return d.a.graphCreate(&graph, 0) }); err != nil {
 		return 0, err
 	}
 	defer d.do("cuGraphDestroy", func() result { return d.a.graphDestroy(graph) })
-	for i := range launches {
-		if err := d.addNode(graph, &last, &launches[i], i > 0); err != nil {
-			return 0, err
+	for i := range len(launches) + 1 {
+		if i < len(events) {
+			after, n := last, before(last)
+			if err := d.do("cuGraphAddEventRecordNode", func() result { return d.a.graphAddEventNode(&last, graph, &after, n, uintptr(events[i])) }); err != nil {
+				return 0, err
+			}
+		}
+		if i < len(launches) {
+			if err := d.addNode(graph, &last, &launches[i]); err != nil {
+				return 0, err
+			}
 		}
 	}
 	err := d.do("cuGraphInstantiate", func() result { return d.a.graphInstantiate(&exec, graph, 0) })
 	return gpu.Graph(exec), err
 }
 
+// before is how many nodes a new one follows: the last one, if there is one.
+func before(last uintptr) uint64 {
+	if last == 0 {
+		return 0
+	}
+	return 1
+}
+
 // addNode adds a launch to a graph, behind the last node if there is one.
-func (d *device) addNode(graph uintptr, last *uintptr, l *gpu.Launch, behind bool) error {
+func (d *device) addNode(graph uintptr, last *uintptr, l *gpu.Launch) error {
 	var pin runtime.Pinner
 	defer pin.Unpin()
 	p := &kernelNode{function: uintptr(l.Function), grid: [3]uint32{uint32(l.Blocks), 1, 1}, block: [3]uint32{uint32(l.Threads), 1, 1},
 		shared: uint32(l.Shared), params: parameters(l, &pin)}
 	pin.Pin(p)
-	after, n := *last, uint64(0)
-	if behind {
-		n = 1
-	}
+	after, n := *last, before(*last)
 	return d.do("cuGraphAddKernelNode", func() result { return d.a.graphAddKernelNode(last, graph, &after, n, p) })
 }
 

@@ -64,6 +64,7 @@ type library struct {
 
 	graphCreate        func(graph *uintptr, flags uint32) result
 	graphAddKernelNode func(node *uintptr, graph uintptr, after *uintptr, n uint64, params *kernelNode) result
+	graphAddEventNode  func(node *uintptr, graph uintptr, after *uintptr, n uint64, event uintptr) result
 	graphInstantiate   func(exec *uintptr, graph uintptr, flags uint64) result
 	graphLaunch        func(exec, stream uintptr) result
 	graphDestroy       func(graph uintptr) result
@@ -97,7 +98,7 @@ func (a *library) symbols() map[string]any {
 		"cuStreamCreate": &a.streamCreate, "cuStreamDestroy_v2": &a.streamDestroy, "cuStreamSynchronize": &a.streamSynchronize,
 		"cuEventCreate": &a.eventCreate, "cuEventDestroy_v2": &a.eventDestroy,
 		"cuEventRecord": &a.eventRecord, "cuEventSynchronize": &a.eventSynchronize, "cuEventElapsedTime": &a.eventElapsedTime,
-		"cuGraphCreate": &a.graphCreate, "cuGraphAddKernelNode": &a.graphAddKernelNode, "cuGraphInstantiateWithFlags": &a.graphInstantiate,
+		"cuGraphCreate": &a.graphCreate, "cuGraphAddKernelNode": &a.graphAddKernelNode, "cuGraphAddEventRecordNode": &a.graphAddEventNode, "cuGraphInstantiateWithFlags": &a.graphInstantiate,
 		"cuGraphLaunch": &a.graphLaunch, "cuGraphDestroy": &a.graphDestroy, "cuGraphExecDestroy": &a.graphExecDestroy,
 	}
 }

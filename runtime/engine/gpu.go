@@ -2,6 +2,8 @@ package engine
 
 import (
 	"context"
+	"errors"
+	"slices"
 
 	"pgc/runtime/program"
 )
@@ -19,6 +21,25 @@ type GPUs interface {
 type LoadOptions struct {
 	Cache    string                               // a folder that keeps compiled code; "" is none
 	Progress func(what string, done, total int64) // is told of what is compiled and loaded, unless nil
+}
+
+// OpenGPU prepares the program of an executable for GPUs, on one of them, and describes that. The executable must stay
+// open until the engine is closed.
+func OpenGPU(ctx context.Context, image *program.Executable, gpus GPUs, o LoadOptions) (e *Engine, description string, err error) {
+	at := slices.IndexFunc(image.Programs, func(p *program.Program) bool { return p.Target.Kind == program.PTX })
+	if at < 0 {
+		return nil, "", errors.New("it has no code for GPUs: compile it with --target cuda or cpu,cuda")
+	}
+	number, description, err := gpus.Find(-1)
+	if err != nil {
+		return nil, "", err
+	}
+	p := image.Programs[at]
+	x, err := gpus.Load(ctx, p, image.Section(program.SectionPTX), image.Weights, number, o)
+	if err != nil {
+		return nil, "", err
+	}
+	return On(x, p, 1), description, nil
 }
 
 // GPUMemory is the memory that a program takes on a GPU, by purpose, in bytes.

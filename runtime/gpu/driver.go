@@ -91,8 +91,9 @@ type Device interface {
 	MemcpyDtoD(s Stream, to, from Address, bytes int64) error
 	MemsetD8(s Stream, to Address, value byte, bytes int64) error
 	LaunchKernel(s Stream, l Launch) error
-	// GraphCreate makes a graph of launches, one after the other. It keeps copies of their parameters.
-	GraphCreate(launches []Launch) (Graph, error)
+	// GraphCreate makes a graph of launches, one after the other. It keeps copies of their parameters. Events, unless there
+	// are none, are recorded before each launch and behind the last one.
+	GraphCreate(launches []Launch, events []Event) (Graph, error)
 	GraphLaunch(g Graph, s Stream) error
 	GraphDestroy(g Graph) error
 

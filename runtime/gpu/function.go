@@ -139,30 +139,8 @@ func (x *Executor) start(c *engine.Call) error {
 		return err
 	}
 	f := x.funcs[c.Func]
-	if err := x.checkCall(f, c.Symbols); err != nil {
+	if err := x.fill(f, c); err != nil {
 		return err
-	}
-	if len(f.cells) > 0 {
-		b, err := x.blocks.next()
-		if err != nil {
-			return x.failed(err)
-		}
-		values := b.data[:8*len(f.cells)]
-		for i, cell := range f.cells {
-			v := uint64(0)
-			if cell.arg != nil {
-				v = x.resolve(f, cell.arg, c.Symbols)
-			} else {
-				v = uint64(cell.tasks.Eval(c.Symbols))
-			}
-			binary.LittleEndian.PutUint64(values[8*i:], v)
-		}
-		if err := x.failed(x.d.MemcpyHtoD(x.stream, f.block, values)); err != nil {
-			return err
-		}
-		if err := x.failed(b.used(x.stream)); err != nil {
-			return err
-		}
 	}
 	if c.First > 0 || c.End > 0 {
 		for _, l := range x.launches(f, c.First, x.end(c)) {
@@ -173,13 +151,41 @@ func (x *Executor) start(c *engine.Call) error {
 		return nil
 	}
 	if f.graph == 0 {
-		g, err := x.d.GraphCreate(x.launches(f, 0, x.end(c)))
+		g, err := x.d.GraphCreate(x.launches(f, 0, x.end(c)), nil)
 		if err != nil {
 			return x.failed(err)
 		}
 		f.graph = g
 	}
 	return x.failed(x.d.GraphLaunch(f.graph, x.stream))
+}
+
+// fill queues the values of a call's cells.
+func (x *Executor) fill(f *function, c *engine.Call) error {
+	if err := x.checkCall(f, c.Symbols); err != nil {
+		return err
+	}
+	if len(f.cells) == 0 {
+		return nil
+	}
+	b, err := x.blocks.next()
+	if err != nil {
+		return x.failed(err)
+	}
+	values := b.data[:8*len(f.cells)]
+	for i, cell := range f.cells {
+		v := uint64(0)
+		if cell.arg != nil {
+			v = x.resolve(f, cell.arg, c.Symbols)
+		} else {
+			v = uint64(cell.tasks.Eval(c.Symbols))
+		}
+		binary.LittleEndian.PutUint64(values[8*i:], v)
+	}
+	if err := x.failed(x.d.MemcpyHtoD(x.stream, f.block, values)); err != nil {
+		return err
+	}
+	return x.failed(b.used(x.stream))
 }
 
 // end returns the end of a call's launches.
@@ -278,51 +284,50 @@ func (x *Executor) Queue(c *engine.Call, m engine.Memory, n int) (wait func(ctx 
 	}, nil
 }
 
-// Profile runs a call, launch by launch, and reports them.
+// Profile runs a call and reports its launches: a graph of its own, in which events stand between them.
 func (x *Executor) Profile(ctx context.Context, c *engine.Call) ([]engine.Timing, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	one := *c
+	if err := x.ready(); err != nil {
+		return nil, err
+	}
+	f, end := x.funcs[c.Func], x.end(c)
 	var events []Event
 	defer func() {
 		for _, e := range events {
 			x.d.EventDestroy(e)
 		}
 	}()
-	record := func() error {
+	for range end - c.First + 1 {
 		e, err := x.d.EventCreate()
-		if err != nil {
-			return x.failed(err)
-		}
-		events = append(events, e)
-		return x.failed(x.d.EventRecord(e, x.stream))
-	}
-	first, end := c.First, x.end(c)
-	for i := first; i < end; i++ {
-		if i == first {
-			if err := record(); err != nil {
-				return nil, err
-			}
-		}
-		one.First, one.End = i, i+1
-		if err := x.start(&one); err != nil {
-			return nil, err
-		}
-		if err := record(); err != nil {
-			return nil, err
-		}
-	}
-	if err := x.failed(await(ctx, func() error { return x.d.StreamSynchronize(x.stream) })); err != nil {
-		return nil, err
-	}
-	var out []engine.Timing
-	for i := first; i < end; i++ {
-		from, err := x.d.EventElapsed(events[0], events[i-first])
 		if err != nil {
 			return nil, x.failed(err)
 		}
-		took, err := x.d.EventElapsed(events[i-first], events[i-first+1])
+		events = append(events, e)
+	}
+	if err := x.fill(f, c); err != nil {
+		return nil, err
+	}
+	g, err := x.d.GraphCreate(x.launches(f, c.First, end), events)
+	if err != nil {
+		return nil, x.failed(err)
+	}
+	defer x.d.GraphDestroy(g)
+	if err := x.failed(x.d.GraphLaunch(g, x.stream)); err != nil {
+		return nil, err
+	}
+	// The graph must not go before it has run.
+	if err := x.failed(x.d.StreamSynchronize(x.stream)); err != nil {
+		return nil, err
+	}
+	var out []engine.Timing
+	for i := c.First; i < end; i++ {
+		from, err := x.d.EventElapsed(events[0], events[i-c.First])
+		if err != nil {
+			return nil, x.failed(err)
+		}
+		took, err := x.d.EventElapsed(events[i-c.First], events[i-c.First+1])
 		if err != nil {
 			return nil, x.failed(err)
 		}

@@ -36,23 +36,23 @@ type fakeDevice struct {
 	last          Address
 }
 
-func (d *fakeDevice) Info() Info                                  { return usable("a fake GPU", 8, 12000) }
-func (d *fakeDevice) MemGetInfo() (int64, int64, error)           { return d.free, 2 << 30, nil }
-func (d *fakeDevice) MemFree(Address) error                       { return nil }
-func (d *fakeDevice) MemHostAlloc(n int) ([]byte, error)          { return make([]byte, n), nil }
-func (d *fakeDevice) MemFreeHost([]byte) error                    { return nil }
-func (d *fakeDevice) ModuleUnload(Module) error                   { return nil }
-func (d *fakeDevice) StreamCreate() (Stream, error)               { return 1, nil }
-func (d *fakeDevice) StreamDestroy(Stream) error                  { return nil }
-func (d *fakeDevice) EventCreate() (Event, error)                 { return 1, nil }
-func (d *fakeDevice) EventDestroy(Event) error                    { return nil }
-func (d *fakeDevice) EventRecord(Event, Stream) error             { return nil }
-func (d *fakeDevice) EventSynchronize(Event) error                { return nil }
-func (d *fakeDevice) GraphCreate([]Launch) (Graph, error)         { return 1, nil }
-func (d *fakeDevice) GraphLaunch(Graph, Stream) error             { return nil }
-func (d *fakeDevice) GraphDestroy(Graph) error                    { return nil }
-func (d *fakeDevice) Close() error                                { return nil }
-func (d *fakeDevice) Occupancy(Function, int, int64) (int, error) { return 1, nil }
+func (d *fakeDevice) Info() Info                                   { return usable("a fake GPU", 8, 12000) }
+func (d *fakeDevice) MemGetInfo() (int64, int64, error)            { return d.free, 2 << 30, nil }
+func (d *fakeDevice) MemFree(Address) error                        { return nil }
+func (d *fakeDevice) MemHostAlloc(n int) ([]byte, error)           { return make([]byte, n), nil }
+func (d *fakeDevice) MemFreeHost([]byte) error                     { return nil }
+func (d *fakeDevice) ModuleUnload(Module) error                    { return nil }
+func (d *fakeDevice) StreamCreate() (Stream, error)                { return 1, nil }
+func (d *fakeDevice) StreamDestroy(Stream) error                   { return nil }
+func (d *fakeDevice) EventCreate() (Event, error)                  { return 1, nil }
+func (d *fakeDevice) EventDestroy(Event) error                     { return nil }
+func (d *fakeDevice) EventRecord(Event, Stream) error              { return nil }
+func (d *fakeDevice) EventSynchronize(Event) error                 { return nil }
+func (d *fakeDevice) GraphCreate([]Launch, []Event) (Graph, error) { return 1, nil }
+func (d *fakeDevice) GraphLaunch(Graph, Stream) error              { return nil }
+func (d *fakeDevice) GraphDestroy(Graph) error                     { return nil }
+func (d *fakeDevice) Close() error                                 { return nil }
+func (d *fakeDevice) Occupancy(Function, int, int64) (int, error)  { return 1, nil }
 
 func (d *fakeDevice) MemcpyHtoD(Stream, Address, []byte) error           { return nil }
 func (d *fakeDevice) MemsetD8(Stream, Address, byte, int64) error        { return nil }
@@ -217,5 +217,38 @@ func TestCache(t *testing.T) {
 		if harm != nil {
 			t.Fatal(harm)
 		}
+	}
+}
+
+// TestCacheRoom keeps the cache within its bound: what was not used for longest goes, other files stay.
+func TestCacheRoom(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "cuda")
+	path := func(name string) string { return filepath.Join(dir, name+cacheEnding) }
+	for _, name := range []string{"a", "b", "c"} {
+		keep(path(name), make([]byte, 100), 300)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "notes"), make([]byte, 1000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for i, name := range []string{"a", "b", "c"} {
+		at := time.Now().Add(time.Duration(i-10) * time.Hour)
+		if err := os.Chtimes(path(name), at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := own(path("a")); err != nil { // used: now b is the oldest
+		t.Fatal(err)
+	}
+	keep(path("d"), make([]byte, 150), 300)
+	var names []string
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	if got := strings.Join(names, " "); got != "a.cubin d.cubin notes" {
+		t.Errorf("the cache has %s, expected a.cubin d.cubin notes", got)
 	}
 }

@@ -3,17 +3,11 @@ package gpu
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"runtime"
 	"sort"
 	"sync"
 
-	"pgc/runtime/integrity"
-	"pgc/runtime/output"
 	"pgc/runtime/program"
 )
 
@@ -124,44 +118,9 @@ func (x *Executor) module(text []byte) (Module, error) {
 		return 0, err
 	}
 	if path != "" {
-		// A module that is not kept is compiled again next time.
-		if os.MkdirAll(filepath.Dir(path), 0o700) == nil && private(filepath.Dir(path)) == nil {
-			output.WriteFile(path, image)
-		}
+		keep(path, image, cacheBytes)
 	}
 	return x.d.ModuleLoad(image)
-}
-
-// own reads a file of the cache that nobody but this user may have written.
-func own(path string) ([]byte, error) {
-	if err := errors.Join(private(filepath.Dir(path)), private(path)); err != nil {
-		return nil, err
-	}
-	return os.ReadFile(path)
-}
-
-// private says why a file or folder is not this user's alone to write. A link is not.
-func private(path string) error {
-	info, err := os.Lstat(path)
-	if err != nil {
-		return err
-	}
-	if mode := info.Mode(); !mode.IsRegular() && !mode.IsDir() {
-		return fmt.Errorf("%s is neither a file nor a folder", path)
-	}
-	return integrity.Private(info)
-}
-
-// cached is the path at which the cache keeps a compiled module: its name tells text, device and driver.
-func (x *Executor) cached(text []byte) string {
-	info := x.d.Info()
-	if x.options.Cache == "" || !info.Compiles {
-		return ""
-	}
-	h := sha256.New()
-	fmt.Fprintf(h, "%s %d.%d %d\n", info.Name, info.Major, info.Minor, info.Driver)
-	h.Write(text)
-	return filepath.Join(x.options.Cache, fmt.Sprintf("%x.cubin", h.Sum(nil)))
 }
 
 // functions finds the kernels of a module.

@@ -25,8 +25,8 @@ type Answer struct {
 	PerSecond float64 `json:"tokens_per_s"`       // of the tokens after the first, chosen greedily
 	Batch     float64 `json:"batch_tokens_per_s"` // of MaxBatch requests decoded together
 	MaxBatch  int     `json:"sequences"`
-	Start     float64 `json:"process_start_s"` // from the start of a process of its own to its end, with one token
-	PeakRSS   int64   `json:"peak_rss_bytes"`  // of that process
+	Start     float64 `json:"process_start_s,omitempty"` // from the start of a process of its own to its end, with one token
+	PeakRSS   int64   `json:"peak_rss_bytes,omitempty"`  // of that process
 }
 
 // side is the width and height of the images: like most, larger than what the model sees.
@@ -37,6 +37,13 @@ func answer(ctx context.Context, path string, imageTokens int, o Options) (*Answ
 	options := []pgc.Option{pgc.WithThreads(o.Threads), pgc.WithoutVerification()}
 	if o.ISA != "" {
 		options = append(options, pgc.WithISA(o.ISA))
+	}
+	if o.GPUs != nil {
+		device, err := pgc.ParseDevice("cuda")
+		if err != nil {
+			return nil, err
+		}
+		options = append(options, pgc.WithDevice(device, o.GPUs))
 	}
 	m, err := pgc.Open(path, options...)
 	if err != nil {
@@ -57,6 +64,10 @@ func answer(ctx context.Context, path string, imageTokens int, o Options) (*Answ
 		if err := a.together(ctx, m, request(pgc.Pixels(noise(0)), text, o.New)); err != nil {
 			return a, err
 		}
+	}
+	if o.Alone {
+		a.Start = 0
+		return a, nil
 	}
 	for range 3 {
 		if err := a.newProcess(ctx, path, text, o); err != nil {
@@ -117,6 +128,13 @@ func (a *Answer) newProcess(ctx context.Context, path, text string, o Options) e
 	args := []string{"generate", "--image", file, "--prompt", text, "--max-new-tokens", "1", "--json", "--no-verify", "--threads", fmt.Sprint(o.Threads)}
 	if o.ISA != "" {
 		args = append(args, "--isa", o.ISA)
+	}
+	if o.GPUs != nil {
+		number, _, err := o.GPUs.Find(-1)
+		if err != nil {
+			return err
+		}
+		args = append(args, "--device", fmt.Sprintf("cuda:%d", number))
 	}
 	cmd := exec.CommandContext(ctx, path, args...)
 	var message strings.Builder

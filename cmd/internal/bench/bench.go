@@ -36,10 +36,11 @@ type Phase struct {
 // Report holds the results of a benchmark.
 type Report struct {
 	Model      string  `json:"model"`
-	CPU        string  `json:"cpu"` // the instruction set
-	Threads    int     `json:"threads"`
+	CPU        string  `json:"cpu,omitempty"` // the instruction set
+	GPU        string  `json:"gpu,omitempty"` // which it is, where it runs on one
+	Threads    int     `json:"threads,omitempty"`
 	Prompt     int     `json:"prompt_tokens"`
-	Peaks      Peaks   `json:"peaks"` // the best seen before and after
+	Peaks      *Peaks  `json:"peaks,omitempty"` // the best seen before and after, on a processor
 	ArenaBytes int64   `json:"arena_bytes"`
 	Phases     []Phase `json:"phases"`
 	Answer     *Answer `json:"answer,omitempty"` // nil for a model that makes embeddings
@@ -49,8 +50,10 @@ type Report struct {
 type Options struct {
 	ISA     string // the instruction set, or "" for the best
 	Threads int
-	Text    int // tokens behind the picture
-	New     int // tokens to decode for the end-to-end figure
+	Text    int         // tokens behind the picture
+	New     int         // tokens to decode for the end-to-end figure
+	GPUs    engine.GPUs // to run on one of them, unless nil
+	Alone   bool        // whether the executable cannot run in a process of its own, as on an emulated GPU
 }
 
 // Run times an executable, whose weights are not verified, with one picture and some tokens of text: the encoder, prefill, and a step of decoding, the
@@ -70,47 +73,63 @@ func Run(ctx context.Context, path string, o Options) (*Report, error) {
 		return nil, fmt.Errorf("%s: %d tokens of a picture, %d of text and %d new ones are more than its KV cache of %d tokens, or no text: expected 1 to %d tokens of text",
 			path, m.ImageTokens, o.Text, o.New, m.MaxTokens, m.MaxTokens-m.ImageTokens-o.New)
 	}
-	e, err := engine.Open(image, o.ISA, o.Threads)
-	if err != nil {
-		return nil, err
+	r := &Report{Model: m.Name, Prompt: m.ImageTokens + o.Text}
+	var e *engine.Engine
+	measure := func() error { return nil }
+	if o.GPUs != nil {
+		e, r.GPU, err = engine.OpenGPU(ctx, image, o.GPUs, engine.LoadOptions{})
+	} else {
+		e, err = engine.Open(image, o.ISA, o.Threads)
 	}
-	defer e.Close()
-	t, err := target.Find(e.Program.Target.CPU)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	r := &Report{Model: m.Name, CPU: t.Name, Threads: o.Threads, Prompt: m.ImageTokens + o.Text}
+	defer func() { e.Close() }()
 	for i := range e.Program.Funcs {
 		r.ArenaBytes = max(r.ArenaBytes, e.Program.Funcs[i].ArenaBytes)
 	}
-	limits, err := newProber(ctx, t, o.Threads, image.Weights)
-	if err != nil {
-		return nil, err
+	if o.GPUs == nil {
+		t, err := target.Find(e.Program.Target.CPU)
+		if err != nil {
+			return nil, err
+		}
+		limits, err := newProber(ctx, t, o.Threads, image.Weights)
+		if err != nil {
+			return nil, err
+		}
+		defer limits.close()
+		r.CPU, r.Threads, r.Peaks = t.Name, o.Threads, &Peaks{}
+		measure = func() error {
+			p, err := limits.measure()
+			*r.Peaks = r.Peaks.most(p)
+			return err
+		}
 	}
-	defer limits.close()
 	if err := e.Slots(e.Program.Slots); err != nil {
 		return nil, err
 	}
-	if err := r.phases(ctx, e, m, limits); err != nil {
+	if err := r.phases(ctx, e, m, measure); err != nil {
 		return nil, err
+	}
+	if o.GPUs != nil { // whose memory the answers need
+		if err := e.Close(); err != nil {
+			return nil, err
+		}
 	}
 	if m.Embedding == nil {
 		if r.Answer, err = answer(ctx, path, m.ImageTokens, o); err != nil {
 			return nil, err
 		}
 	}
-	r.rate()
+	if r.Peaks != nil {
+		r.rate()
+	}
 	return r, nil
 }
 
-// phases times the steps of an answer, and measures the limits of the machine before and after each.
-func (r *Report) phases(ctx context.Context, e *engine.Engine, m *manifest.Model, limits *prober) error {
+// phases times the steps of an answer, and has the limits of the machine measured before and after each.
+func (r *Report) phases(ctx context.Context, e *engine.Engine, m *manifest.Model, measure func() error) error {
 	if err := prepare(e, r.Prompt, m.ImageTokens); err != nil {
-		return err
-	}
-	measure := func() error {
-		p, err := limits.measure()
-		r.Peaks = r.Peaks.most(p)
 		return err
 	}
 	if err := measure(); err != nil {

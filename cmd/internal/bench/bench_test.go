@@ -13,7 +13,11 @@ import (
 	"testing"
 	"time"
 
+	"pgc/codegen/ptx/emulated"
+	"pgc/golden"
+	"pgc/internal/build"
 	"pgc/runtime/engine"
+	"pgc/runtime/gpu"
 	"pgc/runtime/program"
 )
 
@@ -24,7 +28,7 @@ func example() *Report {
 		return engine.Share{Start: start, End: end, Busy: end - start, Tasks: 3}
 	}
 	r := &Report{Model: "m & n", CPU: "x86-64-v3", Threads: 2, Prompt: 266,
-		Peaks: Peaks{Flops: 100e9, BF16: 150e9, Int8: 200e9, Int4: 400e9, Bandwidth: 10e9, Cache: 100e9}}
+		Peaks: &Peaks{Flops: 100e9, BF16: 150e9, Int8: 200e9, Int4: 400e9, Bandwidth: 10e9, Cache: 100e9}}
 	for _, p := range []struct {
 		name  string
 		times []engine.Timing
@@ -135,5 +139,44 @@ func TestTrace(t *testing.T) {
 	want := "matmul_1_Sx2048x8192_int4_int8 1 1, matmul_1_1x2048x8192_int8_int8 2 1, matmul_1_1x2048x8192_int8_int8 2 2"
 	if s := strings.Join(runs, ", "); s != want {
 		t.Errorf("kernel, process and thread of the events are %s, expected %s", s, want)
+	}
+}
+
+// A file for GPUs is timed on one, here an emulated one: kernels and whole answers, without the limits of a processor.
+func TestOnGPU(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "model")
+	o := build.Options{Target: "cuda", MaxTokens: 311}
+	if _, err := build.Compile(t.Context(), filepath.Join(golden.Dir(), "pg1-odd"), path, []byte("\x7fELF"), o); err != nil {
+		t.Fatal(err)
+	}
+	gpus := gpu.Of(&emulated.Driver{Zeroed: true})
+	r, err := Run(t.Context(), path, Options{Threads: 1, Text: 3, New: 1, GPUs: gpus, Alone: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Phases) != 4 || r.Peaks != nil || r.CPU != "" || !strings.HasPrefix(r.GPU, "an emulated GPU") || r.Answer.PerSecond <= 0 || r.Answer.Start != 0 {
+		t.Errorf("%+v, %+v", r, r.Answer)
+	}
+	for _, p := range r.Phases {
+		if len(p.Rows) < 5 || p.Seconds <= 0 || p.Flops == 0 || p.Bytes == 0 {
+			t.Errorf("%s: %d kernels, %g s, %d operations, %d bytes", p.Name, len(p.Rows), p.Seconds, p.Flops, p.Bytes)
+		}
+	}
+	var text strings.Builder
+	if r.Print(&text); strings.Contains(text.String(), "roof") || strings.Contains(text.String(), "NaN") || strings.Contains(text.String(), "process start") {
+		t.Error(text.String())
+	}
+	trace := filepath.Join(t.TempDir(), "trace.json")
+	if err := r.Trace(trace); err != nil {
+		t.Fatal(err)
+	}
+	if data, err := os.ReadFile(trace); err != nil || strings.Count(string(data), `"cat":"kernel"`) < 50 {
+		t.Errorf("the trace: %v, %d bytes", err, len(data))
+	}
+	if err := r.Roofline("a.svg"); err == nil || !strings.Contains(err.Error(), "the limits of a GPU are not measured") {
+		t.Errorf("the roofline: %v", err)
+	}
+	if _, err := Run(t.Context(), path, Options{Threads: 1, Text: 3, New: 1}); err == nil || !strings.Contains(err.Error(), "kind ptx") {
+		t.Errorf("on the processor: %v", err)
 	}
 }

@@ -18,6 +18,9 @@ import (
 // byte against operations per second, below the measured limits. The size of a circle is the kernel's share of its
 // phase; the list beside explains the numbers.
 func (r *Report) Roofline(path string) error {
+	if r.Peaks == nil {
+		return fmt.Errorf("--roofline %s: the limits of a GPU are not measured, expected --device cpu", path)
+	}
 	var c canvas
 	var err error
 	switch filepath.Ext(path) {

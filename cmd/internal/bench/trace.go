@@ -55,6 +55,10 @@ func (r *Report) events() []event {
 			out = append(out, event{Name: "thread_name", Phase: "M", PID: pid + 1, TID: tid + 1, Args: map[string]any{"name": fmt.Sprint("worker ", tid)}})
 		}
 		for _, t := range p.timings {
+			if r.GPU != "" {
+				out = append(out, event{Name: t.Kernel, Cat: "kernel", Phase: "X", Time: t.Start * 1e6, Dur: t.Seconds * 1e6, PID: pid + 1, TID: 1,
+					Args: map[string]any{"value": t.Value}})
+			}
 			for tid, s := range t.Threads {
 				if s.Tasks == 0 {
 					continue

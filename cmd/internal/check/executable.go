@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"slices"
 
 	"pgc/codegen/weights"
 	"pgc/internal/build"
@@ -30,7 +29,7 @@ func open(ctx context.Context, path string, set program.Target, gpus engine.GPUs
 	}
 	l := &loaded{source: stored{image}, params: map[*ir.Value]*eval.Tensor{}, close: func() { image.Close() }}
 	if set.Kind == program.PTX {
-		l.e, err = onGPU(ctx, image, gpus)
+		l.e, _, err = engine.OpenGPU(ctx, image, gpus, engine.LoadOptions{})
 	} else {
 		l.e, err = engine.Open(image, set.CPU, runtime.GOMAXPROCS(0))
 	}
@@ -54,21 +53,6 @@ func open(ctx context.Context, path string, set program.Target, gpus engine.GPUs
 	}
 	l.r.Program = image.Program
 	return l, nil
-}
-
-// onGPU loads the program for GPUs of an executable onto the first one.
-func onGPU(ctx context.Context, image *program.Executable, gpus engine.GPUs) (*engine.Engine, error) {
-	at := slices.IndexFunc(image.Programs, func(p *program.Program) bool { return p.Target.Kind == program.PTX })
-	p := image.Programs[at]
-	number, _, err := gpus.Find(-1)
-	if err != nil {
-		return nil, err
-	}
-	x, err := gpus.Load(ctx, p, image.Section(program.SectionPTX), image.Weights, number, engine.LoadOptions{})
-	if err != nil {
-		return nil, err
-	}
-	return engine.On(x, p, 1), nil
 }
 
 // stored provides the tensors of an executable.

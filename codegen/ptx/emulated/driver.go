@@ -47,7 +47,7 @@ func (d *Driver) Devices() ([]gpu.Info, error) { return []gpu.Info{d.info()}, ni
 // Open implements gpu.Driver.
 func (d *Driver) Open(int) (gpu.Device, error) {
 	return &device{driver: d, space: emu.NewDevice(), live: map[gpu.Address]*emu.Memory{}, streams: map[gpu.Stream]*stream{}, events: map[gpu.Event]*event{},
-		graphs: map[gpu.Graph][]gpu.Launch{}, modules: map[gpu.Module]*emu.Module{}, functions: map[gpu.Function]function{}}, nil
+		graphs: map[gpu.Graph]graph{}, modules: map[gpu.Module]*emu.Module{}, functions: map[gpu.Function]function{}}, nil
 }
 
 // device is the emulated device. Its handles are counted from 1.
@@ -61,7 +61,7 @@ type device struct {
 	last      uintptr // handle
 	streams   map[gpu.Stream]*stream
 	events    map[gpu.Event]*event
-	graphs    map[gpu.Graph][]gpu.Launch
+	graphs    map[gpu.Graph]graph
 	modules   map[gpu.Module]*emu.Module
 	functions map[gpu.Function]function
 	broken    error // what a kernel did wrong
@@ -70,6 +70,12 @@ type device struct {
 type function struct {
 	module *emu.Module
 	name   string
+}
+
+// graph is launches, and the events between them, if there are some.
+type graph struct {
+	launches []gpu.Launch
+	events   []gpu.Event
 }
 
 // stream is what is queued and was not done yet.
@@ -203,6 +209,11 @@ func (d *device) EventDestroy(e gpu.Event) error {
 func (d *device) EventRecord(e gpu.Event, s gpu.Stream) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	return d.record(e, s)
+}
+
+// record queues the record of an event.
+func (d *device) record(e gpu.Event, s gpu.Stream) error {
 	ev := d.events[e]
 	ev.in, ev.pending = d.streams[s], ev.pending+1
 	return d.queue(s, func() error {
@@ -287,23 +298,33 @@ func (d *device) LaunchKernel(s gpu.Stream, l gpu.Launch) error {
 	return d.queue(s, func() error { return d.run(l) })
 }
 
-func (d *device) GraphCreate(launches []gpu.Launch) (gpu.Graph, error) {
+func (d *device) GraphCreate(launches []gpu.Launch, events []gpu.Event) (gpu.Graph, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	h := gpu.Graph(d.handle())
+	g := graph{events: append([]gpu.Event(nil), events...)}
 	for _, l := range launches {
 		l.Params = append([]uint64(nil), l.Params...)
-		d.graphs[h] = append(d.graphs[h], l)
+		g.launches = append(g.launches, l)
 	}
+	h := gpu.Graph(d.handle())
+	d.graphs[h] = g
 	return h, nil
 }
 
 func (d *device) GraphLaunch(g gpu.Graph, s gpu.Stream) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, l := range d.graphs[g] {
-		if err := d.queue(s, func() error { return d.run(l) }); err != nil {
-			return err
+	which := d.graphs[g]
+	for i := range len(which.launches) + 1 {
+		if i < len(which.events) {
+			if err := d.record(which.events[i], s); err != nil {
+				return err
+			}
+		}
+		if i < len(which.launches) {
+			if err := d.queue(s, func() error { return d.run(which.launches[i]) }); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
