@@ -11,6 +11,18 @@ import (
 // ahead is the number of answers that may wait for an older one.
 const ahead = 64
 
+// Task is work that a batch does: a Request or a DetectRequest.
+type Task interface {
+	// start checks the task, decodes its images, and has its answer generated, which finish waits for.
+	start(ctx context.Context, m *Model) (finish func() (Result, error), err error)
+}
+
+// Result is the answer to a Request, or that to a DetectRequest.
+type Result struct {
+	Answer    *Answer
+	Detection *Detection
+}
+
 // Batch answers requests, several at a time, and yields the answers in the requests' order. An error belongs to its
 // request alone; the others go on. Images that consecutive requests share are decoded and encoded once.
 //
@@ -19,12 +31,37 @@ const ahead = 64
 // requests is not resumed again.
 func (m *Model) Batch(ctx context.Context, requests iter.Seq[Request]) iter.Seq2[*Answer, error] {
 	return func(yield func(*Answer, error) bool) {
+		for got, err := range m.Tasks(ctx, tasks(requests)) {
+			if !yield(got.Answer, err) {
+				return
+			}
+		}
+	}
+}
+
+// tasks returns requests as tasks; nil stays nil.
+func tasks[R Task](requests iter.Seq[R]) iter.Seq[Task] {
+	if requests == nil {
+		return nil
+	}
+	return func(yield func(Task) bool) {
+		for r := range requests {
+			if !yield(r) {
+				return
+			}
+		}
+	}
+}
+
+// Tasks is Batch for tasks of both kinds.
+func (m *Model) Tasks(ctx context.Context, requests iter.Seq[Task]) iter.Seq2[Result, error] {
+	return func(yield func(Result, error) bool) {
 		if m.exe == nil {
-			yield(nil, ErrClosed)
+			yield(Result{}, ErrClosed)
 			return
 		}
 		if requests == nil {
-			yield(nil, errors.New("the requests of a batch are nil, expected a sequence"))
+			yield(Result{}, errors.New("the requests of a batch are nil, expected a sequence"))
 			return
 		}
 		ctx, cancel := context.WithCancel(ctx)
@@ -49,15 +86,15 @@ func (m *Model) Batch(ctx context.Context, requests iter.Seq[Request]) iter.Seq2
 			case p, more := <-order:
 				if !more {
 					if err := ctx.Err(); err != nil {
-						yield(nil, err)
+						yield(Result{}, err)
 					}
 					return
 				}
-				if p.wait(); !yield(p.answer, p.err) {
+				if p.wait(); !yield(p.result, p.err) {
 					return
 				}
 			case <-ctx.Done():
-				yield(nil, ctx.Err())
+				yield(Result{}, ctx.Err())
 				return
 			}
 		}
@@ -67,14 +104,35 @@ func (m *Model) Batch(ctx context.Context, requests iter.Seq[Request]) iter.Seq2
 // pending is a request of a batch whose answer comes, or why it cannot be answered. Both may be read after wait.
 type pending struct {
 	done   chan struct{} // closed when there is one of them
-	answer *Answer
+	result Result
 	err    error
 }
 
 func (p *pending) wait() { <-p.done }
 
-// feed submits the requests, one more than there are batch slots at a time, and closes order behind the last one.
-func (m *Model) feed(ctx context.Context, requests iter.Seq[Request], order chan<- *pending) {
+// begin starts a task.
+func begin(ctx context.Context, m *Model, t Task) (finish func() (Result, error), err error) {
+	if t == nil {
+		return nil, errors.New("a task of a batch is nil, expected a Request or a DetectRequest")
+	}
+	return t.start(ctx, m)
+}
+
+// start implements Task.
+func (r Request) start(ctx context.Context, m *Model) (finish func() (Result, error), err error) {
+	q, err := m.request(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	j := m.scheduler.Submit(ctx, q.Request)
+	return func() (Result, error) {
+		a, err := m.result(ctx, &q, j)
+		return Result{Answer: a}, err
+	}, nil
+}
+
+// feed starts the tasks, one more than there are batch slots at a time, and closes order behind the last one.
+func (m *Model) feed(ctx context.Context, requests iter.Seq[Task], order chan<- *pending) {
 	defer close(order)
 	room := make(chan struct{}, m.Slots()+1)
 	for r := range requests {
@@ -84,18 +142,17 @@ func (m *Model) feed(ctx context.Context, requests iter.Seq[Request], order chan
 			return
 		}
 		p := &pending{done: make(chan struct{})}
-		q, err := m.request(ctx, r)
+		finish, err := begin(ctx, m, r)
 		if errors.Is(err, native.ErrMemory) && drain(ctx, room) {
-			q, err = m.request(ctx, r)
+			finish, err = begin(ctx, m, r)
 		}
 		if err != nil {
 			<-room
 			p.err = err
 			close(p.done)
 		} else {
-			j := m.scheduler.Submit(ctx, q.Request)
 			go func() {
-				p.answer, p.err = m.result(ctx, &q, j)
+				p.result, p.err = finish()
 				<-room
 				close(p.done)
 			}()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"image"
 	"net/http"
+	"slices"
 
 	"pgc/runtime/draw"
 	"pgc/runtime/fetch"
@@ -117,20 +118,54 @@ func (i Image) Decode(ctx context.Context) (image.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	return draw.Boxes(p, nil), nil
+	return draw.Objects(p, nil), nil
 }
 
 // Draw returns the image with boxes and their labels drawn over it.
 func Draw(ctx context.Context, i Image, boxes []Box) (image.Image, error) {
+	var list []draw.Object
+	for _, b := range boxes {
+		list = append(list, drawing(b))
+	}
+	return i.draw(ctx, list)
+}
+
+// Draw returns the image with the objects drawn over it: masks, boxes of objects without one, and labels.
+func (d *Detection) Draw(ctx context.Context, i Image) (image.Image, error) {
+	return i.draw(ctx, d.Drawing())
+}
+
+// Drawing is what Draw draws.
+func (d *Detection) Drawing() (list []draw.Object) {
+	for _, o := range d.Objects {
+		x := drawing(o.Box)
+		x.Mask, x.Number = o.Mask, slices.Index(d.Classes, o.Label)+1
+		list = append(list, x)
+	}
+	return list
+}
+
+// Undrawable returns the labels that Draw stands numbers for, since its fonts lack some of their letters: the number of
+// the class.
+func (d *Detection) Undrawable() (labels []string) {
+	for _, o := range d.Objects {
+		if !slices.Contains(labels, o.Label) && !draw.Drawable(o.Label) {
+			labels = append(labels, o.Label)
+		}
+	}
+	return labels
+}
+
+func drawing(b Box) draw.Object {
+	return draw.Object{Label: b.Label, X0: b.Box[0], Y0: b.Box[1], X1: b.Box[2], Y1: b.Box[3]}
+}
+
+func (i Image) draw(ctx context.Context, list []draw.Object) (image.Image, error) {
 	p, err := i.decode(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var list []draw.Box
-	for _, b := range boxes {
-		list = append(list, draw.Box{Label: b.Label, X0: b.Box[0], Y0: b.Box[1], X1: b.Box[2], Y1: b.Box[3]})
-	}
-	return draw.Boxes(p, list), nil
+	return draw.Objects(p, list), nil
 }
 
 // decode returns the decoded image.

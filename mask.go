@@ -18,8 +18,8 @@ const (
 	BenchmarkScale = masks.Benchmark // 1023, as big_vision's benchmark of segmentation
 )
 
-// Mask returns the mask of a box of an answer to "segment" over its picture of width × height pixels: 255 where the object
-// is, else 0. scale is BinsScale or BenchmarkScale. The error is ErrNoMasks where the executable has no decoder.
+// Mask returns the mask of a box of an answer to "segment" in its picture of width × height pixels: 255 where the object
+// is, else 0. Its bounds are the box. scale is BinsScale or BenchmarkScale. The error is ErrNoMasks where the executable has no decoder.
 func (m *Model) Mask(ctx context.Context, b Box, width, height, scale int) (*image.Alpha, error) {
 	values, side, err := m.DecodeMask(ctx, b.Seg)
 	if err != nil {
@@ -47,8 +47,9 @@ func (m *Model) DecodeMask(ctx context.Context, codes []int) (values []float32, 
 // MaskArea returns the pixels of a mask.
 func MaskArea(m *image.Alpha) int { return masks.Area(m) }
 
-// MaskRLE returns the run-length codes of a mask as COCO files have them ("counts"), those of pycocotools.mask.encode.
-func MaskRLE(m *image.Alpha) string { return masks.RLE(m) }
+// MaskRLE returns the run-length codes of a mask of a width × height picture as COCO files have them ("counts"), those of
+// pycocotools.mask.encode.
+func MaskRLE(m *image.Alpha, width, height int) string { return masks.RLE(m, width, height) }
 
 // MaskPolygons returns the outer contours of a mask, x y x y … in pixels, clockwise along the edges of pixels. Holes are not cut
 // out.

@@ -8,7 +8,6 @@ import (
 
 	"pgc/runtime/boxes"
 	"pgc/runtime/generate"
-	"pgc/runtime/grammar"
 	"pgc/runtime/manifest"
 	"pgc/runtime/sample"
 )
@@ -20,9 +19,6 @@ type Request struct {
 	Prompt string  // such as "caption en", "detect cat" or "answer en what is this?"
 	Suffix *string // the expected answer, whose likelihood Answer.Suffix then tells; nil for none
 	Settings
-
-	task   *grammar.Task // what the answer may hold; nil for any text
-	scores bool          // with a task: how sure the model was of every object
 }
 
 // Settings say how an answer is generated, in the terms of transformers' GenerationConfig.
@@ -73,8 +69,6 @@ type Answer struct {
 	Suffix       *SuffixScore // of the request's suffix
 	Warnings     []Warning    // signs that the answer is not what was meant
 	Timings      Timings
-
-	objects []grammar.Object // of a task
 }
 
 // SuffixScore is how likely the model finds a suffix.
@@ -151,15 +145,6 @@ func (m *Model) request(ctx context.Context, r Request) (q asked, err error) {
 	if q.Request, err = r.Settings.request(m.exe.model); err != nil {
 		return q, err
 	}
-	q.Scores = r.scores
-	if r.task != nil {
-		if q.Grammar, err = m.scheduler.Grammar(*r.task); err != nil {
-			return q, err
-		}
-		if r.MaxNewTokens == nil {
-			q.MaxNewTokens = q.Grammar.MaxTokens()
-		}
-	}
 	if q.Images, err = decodeAll(ctx, r.Images); err != nil {
 		return q, err
 	}
@@ -198,7 +183,7 @@ func (m *Model) scoreSuffix(ctx context.Context, q *asked) (*SuffixScore, error)
 
 // answer describes what was generated. Boxes are in pixels of the first image.
 func (m *Model) answer(q *asked, g *generate.Answer) *Answer {
-	a := &Answer{Text: g.Text, Tokens: g.Tokens, Logprobs: g.Logprobs, objects: g.Objects, FinishReason: FinishReason(g.FinishReason), PromptTokens: g.PromptTokens,
+	a := &Answer{Text: g.Text, Tokens: g.Tokens, Logprobs: g.Logprobs, FinishReason: FinishReason(g.FinishReason), PromptTokens: g.PromptTokens,
 		Timings: Timings{Preprocess: g.Preprocess, Encode: g.Encode, Prefill: g.Prefill, Decode: g.Decode}}
 	a.Boxes, a.Malformed = boxes.Parse(g.Text, q.first.X, q.first.Y)
 	a.Warnings = append(q.warnings, m.answerWarnings(a, q.IgnoreEOS)...)

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"image"
 	"maps"
 	"math"
 	"os"
@@ -85,7 +86,7 @@ func compareMasks(t *testing.T, m *pgc.Model) {
 		}
 	}
 	mask, err := m.Mask(t.Context(), pgc.Box{Loc: [4]int{100, 200, 500, 900}, Seg: make([]int, 16)}, 40, 30, pgc.BinsScale)
-	if err != nil || mask.Rect.Dx() != 40 || mask.Rect.Dy() != 30 {
+	if err != nil || mask.Rect != image.Rect(8, 3, 35, 15) {
 		t.Errorf("mask %v, %v", mask, err)
 	}
 }

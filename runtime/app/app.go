@@ -28,6 +28,8 @@ import (
 // generating are the commands of a model that generates text.
 type generating struct {
 	Generate generateCmd `cmd:"" default:"withargs" help:"Answer a prompt about pictures. The word generate may be left out: IMAGE… PROMPT."`
+	Detect   detectCmd   `cmd:"" help:"Find objects of some classes in pictures: IMAGE… CLASSES."`
+	Segment  segmentCmd  `cmd:"" help:"Find objects of some classes in pictures, and their masks: IMAGE… CLASSES."`
 	Batch    batchCmd    `cmd:"" help:"Answer the requests of a JSON Lines file."`
 	Forward  forwardCmd  `cmd:"" help:"Run the forward pass and write its tensors to a safetensors file."`
 	common

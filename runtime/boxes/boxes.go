@@ -11,11 +11,19 @@ import (
 )
 
 const (
-	bins    = 1024 // locations of an axis
-	codes   = 128  // entries of the mask's codebook
-	maskLen = 16   // codes of a mask
-	corners = 4    // locations of a box
+	bins  = 1024 // locations of an axis
+	codes = 128  // entries of the mask's codebook
 )
+
+// Corners is how many locations a box has, MaskLen how many codes a mask.
+const (
+	Corners = 4
+	MaskLen = 16
+)
+
+// Scale is what locations are divided by: 1024, as everybody does who draws boxes. The scale of the published scores of
+// segmentation is 1023 (big_vision, evaluators/proj/paligemma/transfers/segmentation.py).
+const Scale = bins
 
 // Box is one object.
 type Box struct {
@@ -25,84 +33,111 @@ type Box struct {
 	Seg   []int      `json:"seg,omitempty"` // the sixteen codes 0…127 of the mask; nil without one
 }
 
-// Malformed is a part of an answer that should describe an object but does not.
-type Malformed struct {
-	Text   string // as the model wrote it
-	Reason string // one clause: what is wrong and what was expected
+// Place computes Box from Loc for an image of w×h pixels, locations being fractions of scale.
+func (b *Box) Place(w, h, scale int) {
+	for i, size := range [Corners]int{h, w, h, w} { // of y0, x0, y1, x1
+		b.Box[i^1] = float64(b.Loc[i]) / float64(scale) * float64(size)
+	}
 }
 
-// tokens is a run of location and segment tokens; the label follows up to the next run or semicolon.
-var tokens = regexp.MustCompile(`(?:<loc\d{4}>|<seg\d{3}>)+`)
+// Malformed is a part of an answer that should describe an object but does not.
+type Malformed struct {
+	Text   string `json:"text"`   // as the model wrote it
+	Reason string `json:"reason"` // one clause: what is wrong and what was expected
+}
 
-// tokenLen is the length of "<loc0000>"; "<seg000>" is one shorter.
-const tokenLen = len("<loc0000>")
+// tokens is a run of location and segment tokens.
+var tokens = regexp.MustCompile(`(?:<loc\d{4}>|<seg\d{3}>)(?:\s*(?:<loc\d{4}>|<seg\d{3}>))*`)
 
-// Parse returns the objects of an answer about an image of w×h pixels, in order. It skips and reports malformed parts:
-// too few locations, an empty box, a number out of range, a mask of other than sixteen codes, text without a box among
-// boxes. An answer without any such token has no objects and no malformed parts.
+// token is one of them: a letter that tells its kind, and its number.
+var token = regexp.MustCompile(`<(l|s)\w\w(\d+)>`)
+
+// around is what separates labels from tokens and objects from each other, besides semicolons.
+const around = " \t\r\n,:"
+
+// Parse returns the objects of an answer about an image of w×h pixels, in order. Semicolons end objects, as the next
+// run of tokens does; spaces and commas around labels and spaces between tokens mean nothing. A label stands behind its
+// tokens or, where the text between semicolons begins with one and ends with tokens, before them.
+//
+// Parse skips and reports malformed parts: too few locations, corners that are equal or the wrong way round, a number out
+// of range, a mask of other than sixteen codes, text without a box among boxes. An answer without any token has no
+// objects and no malformed parts. Equal objects are all returned.
 func Parse(answer string, w, h int) (found []Box, malformed []Malformed) {
-	runs := tokens.FindAllStringIndex(answer, -1)
-	if len(runs) == 0 {
+	if !tokens.MatchString(answer) {
 		return nil, nil
 	}
-	reject := func(text, reason string) {
-		if text = strings.TrimSpace(text); text != "" {
-			malformed = append(malformed, Malformed{text, reason})
-		}
-	}
-	const noBox = "no location tokens before it"
-	stray := func(text string) {
-		for part := range strings.SplitSeq(text, ";") {
-			reject(part, noBox)
-		}
-	}
-	stray(answer[:runs[0][0]])
-	for i, run := range runs {
-		end := len(answer)
-		if i+1 < len(runs) {
-			end = runs[i+1][0]
-		}
-		label, rest, _ := strings.Cut(answer[run[1]:end], ";")
-		groups := split(answer[run[0]:run[1]])
-		for j, g := range groups {
-			text, own := g.text, ""
-			if j == len(groups)-1 {
-				text, own = text+label, strings.TrimSpace(label)
-			}
+	for part := range strings.SplitSeq(answer, ";") {
+		for _, g := range split(part) {
 			if reason := g.check(); reason != "" {
-				reject(text, reason)
+				malformed = append(malformed, Malformed{g.text, reason})
 				continue
 			}
-			b := Box{Label: own, Loc: [4]int(g.loc), Seg: g.seg}
-			pixel := func(v, size int) float64 { return float64(v) / bins * float64(size) }
-			b.Box = [4]float64{pixel(b.Loc[1], w), pixel(b.Loc[0], h), pixel(b.Loc[3], w), pixel(b.Loc[2], h)}
+			b := Box{Label: g.label, Loc: [4]int(g.loc), Seg: g.seg}
+			b.Place(w, h, Scale)
 			found = append(found, b)
 		}
-		stray(rest)
 	}
 	return found, malformed
 }
 
-// group holds the tokens of one object.
+// group is what should be an object.
 type group struct {
-	text     string
-	loc, seg []int
+	text, label string
+	loc, seg    []int
 }
 
-// split splits a run into groups: a location token after four of them, or after a segment token, begins another.
-func split(run string) (groups []group) {
-	var g group
-	for len(run) > 0 {
-		n := tokenLen
-		isSeg := run[1] == 's'
-		if isSeg {
-			n--
+// split splits the text between two semicolons into groups, each with its label. Text that is no label is a group
+// without tokens.
+func split(part string) (groups []group) {
+	runs := tokens.FindAllStringIndex(part, -1)
+	end := func(i int) int { // of the text behind run i
+		if i+1 < len(runs) {
+			return runs[i+1][0]
 		}
-		if !isSeg && (len(g.loc) == corners || len(g.seg) > 0) {
-			groups, g = append(groups, g), group{}
+		return len(part)
+	}
+	label := func(from, to int) string { return strings.Trim(part[from:to], around) }
+	first := len(part)
+	if len(runs) > 0 {
+		first = runs[0][0]
+	}
+	before := label(0, first)
+	labelFirst := before != "" && len(runs) > 0 && label(runs[len(runs)-1][1], len(part)) == ""
+	if before != "" && !labelFirst {
+		groups = append(groups, group{text: before})
+	}
+	for i, run := range runs {
+		members := splitRun(part[run[0]:run[1]])
+		last := &members[len(members)-1]
+		from := 0 // where the label before the run begins
+		if i > 0 {
+			from = runs[i-1][1]
+		}
+		if labelFirst {
+			members[0].label = label(from, run[0])
+			members[0].text = strings.TrimLeft(part[from:run[0]], around) + members[0].text
+		} else {
+			last.label = label(run[1], end(i))
+			last.text = strings.TrimRight(last.text+part[run[1]:end(i)], around)
+		}
+		groups = append(groups, members...)
+	}
+	return groups
+}
+
+// splitRun splits a run of tokens into groups: a location token after four of them, or after a segment token, begins
+// another.
+func splitRun(run string) (groups []group) {
+	var g group
+	begin := 0
+	for _, at := range token.FindAllStringSubmatchIndex(run, -1) {
+		isSeg := run[at[2]] == 's'
+		if !isSeg && (len(g.loc) == Corners || len(g.seg) > 0) {
+			g.text = strings.TrimSpace(run[begin:at[0]])
+			groups, g, begin = append(groups, g), group{}, at[0]
 		}
 		v := 0
-		for _, c := range run[len("<loc") : n-1] {
+		for _, c := range run[at[4]:at[5]] {
 			v = 10*v + int(c-'0')
 		}
 		if isSeg {
@@ -110,24 +145,26 @@ func split(run string) (groups []group) {
 		} else {
 			g.loc = append(g.loc, v)
 		}
-		g.text += run[:n]
-		run = run[n:]
 	}
+	g.text = run[begin:]
 	return append(groups, g)
 }
 
 // check returns what is wrong with a group, or "".
 func (g *group) check() string {
-	if len(g.loc) != corners {
-		return fmt.Sprintf("%d location tokens, expected %d", len(g.loc), corners)
+	if len(g.loc)+len(g.seg) == 0 {
+		return "no location tokens beside it"
+	}
+	if len(g.loc) != Corners {
+		return fmt.Sprintf("%d location tokens, expected %d", len(g.loc), Corners)
 	}
 	for _, v := range g.loc {
 		if v >= bins {
 			return fmt.Sprintf("location %d, expected at most %d", v, bins-1)
 		}
 	}
-	if len(g.seg) != 0 && len(g.seg) != maskLen {
-		return fmt.Sprintf("%d segment tokens, expected none or %d", len(g.seg), maskLen)
+	if len(g.seg) != 0 && len(g.seg) != MaskLen {
+		return fmt.Sprintf("%d segment tokens, expected none or %d", len(g.seg), MaskLen)
 	}
 	for _, v := range g.seg {
 		if v >= codes {

@@ -2,6 +2,7 @@ package boxes
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -41,14 +42,14 @@ func TestParse(t *testing.T) {
 		{"<loc0512><loc0000><loc0000> cat", nil, []string{"3 location tokens, expected 4"}},
 		{one + "<loc0001> cat", []Box{box("", nil)}, []string{"1 location tokens, expected 4"}},
 		{one + " cat ; <loc0001>", []Box{box("cat", nil)}, []string{"1 location tokens, expected 4"}},
-		{"<loc0000> <loc0000><loc0512><loc0512> cat", nil, []string{"1 location tokens, expected 4", "3 location tokens, expected 4"}},
+		{"<loc0000> <loc0000>\t<loc0512>\n<loc0512> cat", []Box{box("cat", nil)}, nil},
 		{"<loc0000><loc0000><loc1024><loc0512> cat", nil, []string{"location 1024, expected at most 1023"}},
 		{one + "<seg001> cat", nil, []string{"1 segment tokens, expected none or 16"}},
 		{one + seg + "<seg001> cat", nil, []string{"17 segment tokens, expected none or 16"}},
 		{one + seg[:len(seg)-8] + "<seg128> cat", nil, []string{"segment code 128, expected at most 127"}},
 		{seg + " cat", nil, []string{"0 location tokens, expected 4"}},
 		{"cat " + one + " dog ; bird ; " + one + " cat", []Box{box("dog", nil), box("cat", nil)},
-			[]string{"no location tokens before it", "no location tokens before it"}},
+			[]string{"no location tokens beside it", "no location tokens beside it"}},
 	} {
 		got, malformed := Parse(c.text, 200, 100)
 		var reasons []string
@@ -61,6 +62,111 @@ func TestParse(t *testing.T) {
 		if diff := cmp.Diff(c.want, got) + cmp.Diff(c.reason, reasons); diff != "" {
 			t.Errorf("%q:\n%s", c.text, diff)
 		}
+	}
+}
+
+// TestOddAnswers parses what models, or their fine-tunings, write besides the form that is asked of them. A want is the
+// labels of the objects, in order, and the number of malformed parts.
+func TestOddAnswers(t *testing.T) {
+	const a, b = "<loc0000><loc0000><loc0512><loc0512>", "<loc0100><loc0100><loc0200><loc0300>"
+	const upsideDown, sideways, flat = "<loc0512><loc0000><loc0000><loc0512>", "<loc0000><loc0512><loc0512><loc0000>", "<loc0007><loc0000><loc0007><loc0512>"
+	seg := strings.Repeat("<seg001>", 16)
+	for _, c := range []struct {
+		text      string
+		labels    []string
+		malformed int
+	}{
+		// Spaces, or none.
+		{a + "cat;" + b + "dog", []string{"cat", "dog"}, 0},
+		{a + "  cat  ;  " + b + "\tdog\n", []string{"cat", "dog"}, 0},
+		{a + "cat" + b + "dog", []string{"cat", "dog"}, 0},
+		{" " + a + " cat", []string{"cat"}, 0},
+		{"<loc0000> <loc0000> <loc0512> <loc0512> cat", []string{"cat"}, 0},
+		{a + " " + seg + " cat", []string{"cat"}, 0},
+		{a + "\n" + b + "\n", []string{"", ""}, 0},
+		{a + " cat\n" + b + " dog\n", []string{"cat", "dog"}, 0},
+		// Separators.
+		{a + " cat, " + b + " dog", []string{"cat", "dog"}, 0},
+		{a + " cat , " + b + " dog ,", []string{"cat", "dog"}, 0},
+		{a + ": cat; " + b + ": dog", []string{"cat", "dog"}, 0},
+		{a + " cat ;; ; " + b + " dog ; ", []string{"cat", "dog"}, 0},
+		{"; " + a + " cat", []string{"cat"}, 0},
+		{a + " cat ; ", []string{"cat"}, 0},
+		{a + " red, round cup ; " + b + " dog", []string{"red, round cup", "dog"}, 0},
+		// Labels first.
+		{"cat " + a, []string{"cat"}, 0},
+		{"cat" + a + " ; dog" + b, []string{"cat", "dog"}, 0},
+		{"cat: " + a + ", dog: " + b, []string{"cat", "dog"}, 0},
+		{"cat " + a + " dog " + b, []string{"cat", "dog"}, 0},
+		{"cat " + a + seg + " ; dog " + b + seg, []string{"cat", "dog"}, 0},
+		{"cat " + a + b, []string{"cat", ""}, 0},
+		{"cat " + a + " dog", []string{"dog"}, 1},
+		{"cat " + a + " ; " + b + " dog", []string{"cat", "dog"}, 0},
+		// Without labels, as for RefCOCO.
+		{a, []string{""}, 0},
+		{a + seg, []string{""}, 0},
+		{a + " ; " + b, []string{"", ""}, 0},
+		{a + seg + " ; " + b + seg, []string{"", ""}, 0},
+		{a + b, []string{"", ""}, 0},
+		{a + b + " cat", []string{"", "cat"}, 0},
+		// Labels of all kinds.
+		{a + " children's toy", []string{"children's toy"}, 0},
+		{a + " T-shirt (blue)", []string{"T-shirt (blue)"}, 0},
+		{a + " 猫 ; " + b + " собака", []string{"猫", "собака"}, 0},
+		{a + " a < b", []string{"a < b"}, 0},
+		{a + " <b>cat</b>", []string{"<b>cat</b>"}, 0},
+		{a + " location", []string{"location"}, 0},
+		{a + " 12", []string{"12"}, 0},
+		// Twice the same.
+		{a + " cat ; " + a + " cat", []string{"cat", "cat"}, 0},
+		{a + " cat ; " + a + " dog", []string{"cat", "dog"}, 0},
+		{strings.Repeat(a+" cat ; ", 50), slices.Repeat([]string{"cat"}, 50), 0},
+		// Corners the wrong way round, or equal.
+		{upsideDown + " cat", nil, 1},
+		{sideways + " cat ; " + b + " dog", []string{"dog"}, 1},
+		{flat + " cat", nil, 1},
+		{strings.Repeat("<loc0512>", 4) + " cat", nil, 1},
+		// Too little, too much, out of range.
+		{"<loc0001> cat", nil, 1},
+		{"<loc0001><loc0001><loc0002> cat ; " + b + " dog", []string{"dog"}, 1},
+		{a + "<loc0001> cat", []string{""}, 1},
+		{a + " cat <loc0003> ; " + b + " dog", []string{"cat", "dog"}, 1},
+		{a + strings.Repeat("<seg001>", 15) + " cat", nil, 1},
+		{a + strings.Repeat("<seg001>", 17) + " cat", nil, 1},
+		{seg + " cat", nil, 1},
+		{seg + a + " cat", []string{"cat"}, 1},
+		{"<loc0000><loc0000><loc2000><loc0512> cat", nil, 1},
+		{a + strings.Repeat("<seg999>", 16) + " cat", nil, 1},
+		// Unfinished, or damaged.
+		{a + " cat ; <loc0001><loc0002>", []string{"cat"}, 1},
+		{a + " cat ; <loc0001><lo", []string{"cat"}, 1},
+		{a + " cat ; " + b + "<seg001><seg002>", []string{"cat"}, 1},
+		{a + " cat ; " + b + " do", []string{"cat", "do"}, 0}, // which only the reason of the end tells
+		{a + " cat ; dog", []string{"cat"}, 1},
+		{"<loc000><loc00000><LOC0001>", nil, 0},
+		{"no cat", nil, 0},
+		{";;;", nil, 0},
+	} {
+		found, malformed := Parse(c.text, 1024, 1024)
+		var labels []string
+		for _, b := range found {
+			labels = append(labels, b.Label)
+			if len(b.Seg) != 0 && len(b.Seg) != 16 {
+				t.Errorf("%q: %d codes", c.text, len(b.Seg))
+			}
+		}
+		if !slices.Equal(labels, c.labels) || len(malformed) != c.malformed {
+			t.Errorf("%q: %q and %v, expected %q and %d malformed", c.text, labels, malformed, c.labels, c.malformed)
+		}
+	}
+}
+
+// TestScale places a box as published scores of segmentation do.
+func TestScale(t *testing.T) {
+	b := Box{Loc: [4]int{0, 341, 1023, 1023}}
+	b.Place(300, 200, 1023)
+	if b.Box != [4]float64{100, 0, 300, 200} {
+		t.Error(b.Box)
 	}
 }
 

@@ -3,6 +3,7 @@ package draw
 import (
 	"hash/fnv"
 	"image/color"
+	"math"
 	"slices"
 )
 
@@ -26,12 +27,24 @@ var palette = []color.RGBA{
 	{144, 202, 249, 255}, // light blue
 }
 
+// Colors returns the color of each object: that of its label, and a shade of it for every further object of the label.
+func Colors(objects []Object) []color.RGBA {
+	of := labelColors(objects)
+	seen := map[string]int{}
+	out := make([]color.RGBA, len(objects))
+	for i, o := range objects {
+		out[i] = shade(of[o.Label], seen[o.Label])
+		seen[o.Label]++
+	}
+	return out
+}
+
 // labelColors assigns every label a color: in alphabetical order the one its hash picks, or the next free one while any
 // is free.
-func labelColors(boxes []Box) map[string]color.RGBA {
+func labelColors(objects []Object) map[string]color.RGBA {
 	var labels []string
-	for _, b := range boxes {
-		labels = append(labels, b.Label)
+	for _, o := range objects {
+		labels = append(labels, o.Label)
 	}
 	slices.Sort(labels)
 	out := map[string]color.RGBA{}
@@ -47,6 +60,16 @@ func labelColors(boxes []Box) map[string]color.RGBA {
 		out[l] = palette[i]
 	}
 	return out
+}
+
+// shade returns the n-th shade of a color: itself, then lighter and darker ones.
+func shade(c color.RGBA, n int) color.RGBA {
+	to, part := 255.0, []float64{0, 0.35, 0.3, 0.55, 0.5}[n%5] // of the way to white, or to black
+	if n%5 > 0 && n%2 == 0 {
+		to = 0
+	}
+	toward := func(v uint8) uint8 { return uint8(math.Round(float64(v) + part*(to-float64(v)))) }
+	return color.RGBA{toward(c.R), toward(c.G), toward(c.B), 255}
 }
 
 // contrast returns black or white, whichever reads better on c: the two contrast ratios of WCAG 2 are equal at a

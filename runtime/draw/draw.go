@@ -1,8 +1,9 @@
-// Package draw draws labeled boxes over images, in sizes and colors that suit each image.
+// Package draw draws labeled boxes and masks over images, in sizes and colors that suit each image.
 package draw
 
 import (
 	"cmp"
+	"fmt"
 	"image"
 	"image/color"
 	"math"
@@ -11,34 +12,68 @@ import (
 	"pgc/runtime/rgb"
 )
 
-// Box is a labeled rectangle in pixels of the image: X grows to the right, Y downwards, the corner (X0, Y0) is the
-// upper left one.
-type Box struct {
+// Object is a labeled box in pixels of the image: X grows to the right, Y downwards, the corner (X0, Y0) is the upper left
+// one.
+type Object struct {
 	Label          string
+	Number         int // stands for a label that the fonts lack letters of; 0 for its place among the labels
 	X0, Y0, X1, Y1 float64
+	Mask           *image.Alpha // drawn instead of the box, or nil
 }
 
-// Boxes returns p with the boxes and their labels drawn over it. Lines and text scale with the image. A label has the
-// same color in every image unless two labels of one image would share it. Tags stay inside the image and avoid each
-// other where there is room. Parts of boxes outside the image are cut off, and boxes with a NaN or wholly outside are
-// left out.
-func Boxes(p *rgb.Image, boxes []Box) *image.RGBA {
+// Objects returns p with the objects and their labels drawn over it. Lines and text scale with the image. A label has the
+// same color in every image unless two labels of one image would share it; objects of one label have shades of it. Tags
+// stay inside the image and avoid each other where there is room; where there is too little they shrink, or are left out.
+// Parts of boxes outside the image are cut off, and boxes with a NaN or wholly outside are left out.
+func Objects(p *rgb.Image, objects []Object) *image.RGBA {
 	m := opaque(p)
-	st := newStyle(p)
-	colors := labelColors(boxes)
-	boxes = visible(boxes, m.Rect)
-	// Large boxes first, so that small ones and their tags stay on top.
-	slices.SortStableFunc(boxes, func(a, b Box) int { return cmp.Compare(b.area(), a.area()) })
-	for _, b := range boxes {
-		st.outline(m, b, colors[b.Label])
+	list := visible(shaded(objects), m.Rect)
+	// Large objects first, so that small ones and their tags stay on top.
+	slices.SortStableFunc(list, func(a, b shape) int { return cmp.Compare(b.area(), a.area()) })
+	st := newStyle(m.Rect, list)
+	for _, o := range list {
+		if o.Mask != nil {
+			st.mask(m, o.Mask, o.color)
+		} else {
+			st.outline(m, o, o.color)
+		}
 	}
 	var taken []image.Rectangle
-	for i := len(boxes) - 1; i >= 0; i-- { // the smallest choose the position of their tag first
-		if b := boxes[i]; b.Label != "" {
-			taken = append(taken, st.tag(m, b, colors[b.Label], boxes, taken))
+	for i := len(list) - 1; i >= 0; i-- { // the smallest choose the position of their tag first
+		if o := list[i]; st.tags[i].text != "" {
+			taken = append(taken, st.tag(m, st.tags[i], o, list, taken))
 		}
 	}
 	return m
+}
+
+// shape is an object with its color and what its tag says.
+type shape struct {
+	Object
+	color color.RGBA
+	says  string
+}
+
+// shaded gives objects their colors and the words of their tags.
+func shaded(objects []Object) []shape {
+	var labels []string
+	out := make([]shape, len(objects))
+	for i, c := range Colors(objects) {
+		o := objects[i]
+		if !slices.Contains(labels, o.Label) {
+			labels = append(labels, o.Label)
+		}
+		says := line(o.Label)
+		if !Drawable(says) {
+			n := o.Number
+			if n == 0 {
+				n = slices.Index(labels, o.Label) + 1
+			}
+			says = fmt.Sprintf("#%d", n)
+		}
+		out[i] = shape{o, c, says}
+	}
+	return out
 }
 
 // opaque converts p to an image to draw on.
@@ -50,13 +85,12 @@ func opaque(p *rgb.Image) *image.RGBA {
 	return m
 }
 
-func (b Box) area() float64 { return (b.X1 - b.X0) * (b.Y1 - b.Y0) }
+func (b *Object) area() float64 { return (b.X1 - b.X0) * (b.Y1 - b.Y0) }
 
-// visible returns the boxes cut to the frame, corners put in order.
-func visible(boxes []Box, frame image.Rectangle) []Box {
-	var out []Box
+// visible returns the objects whose boxes are cut to the frame, corners put in order.
+func visible(objects []shape, frame image.Rectangle) (out []shape) {
 	w, h := float64(frame.Dx()), float64(frame.Dy())
-	for _, b := range boxes {
+	for _, b := range objects {
 		if math.IsNaN(b.X0) || math.IsNaN(b.Y0) || math.IsNaN(b.X1) || math.IsNaN(b.Y1) {
 			continue
 		}
@@ -65,54 +99,27 @@ func visible(boxes []Box, frame image.Rectangle) []Box {
 		if x1 < 0 || y1 < 0 || x0 > w || y0 > h {
 			continue
 		}
-		out = append(out, Box{b.Label, max(x0, 0), max(y0, 0), min(x1, w), min(y1, h)})
+		b.X0, b.Y0, b.X1, b.Y1 = max(x0, 0), max(y0, 0), min(x1, w), min(y1, h)
+		out = append(out, b)
 	}
 	return out
 }
 
-// style holds the sizes that suit one image, in pixels.
-type style struct {
-	line   float64 // width of a box's line
-	radius float64 // of its corners
-	text   float64 // font size
-	font   face
-}
-
-func newStyle(p *rgb.Image) *style {
-	side := math.Sqrt(float64(p.Width) * float64(p.Height))
-	line := max(1, math.Round(side/160+0.5))
-	text := min(max(9, side/28), float64(p.Height)/3, float64(p.Width)/3)
-	return &style{line: line, radius: 2 * line, text: max(text, 5), font: newFace(max(text, 5))}
-}
-
 // outline draws the line of a box inside its rectangle, with a faint dark edge on both sides that keeps it visible on
 // any background.
-func (st *style) outline(m *image.RGBA, b Box, c color.RGBA) {
+func (st *style) outline(m *image.RGBA, b shape, c color.RGBA) {
 	x0, y0 := math.Round(b.X0), math.Round(b.Y0)
-	x1, y1 := max(math.Round(b.X1), x0+2*st.line), max(math.Round(b.Y1), y0+2*st.line)
-	edge := max(1, st.line/3)
+	x1, y1 := max(math.Round(b.X1), x0+2*st.Line), max(math.Round(b.Y1), y0+2*st.Line)
+	edge := max(1, st.Line/3)
 	r := roundRect{x0, y0, x1, y1, st.radius}
-	r.stroke(m, -edge, st.line+edge, color.RGBA{0, 0, 0, 90})
-	r.stroke(m, 0, st.line, c)
-}
-
-// tag draws the label of b on a plate of color c, at the best of several positions, and returns the plate.
-func (st *style) tag(m *image.RGBA, b Box, c color.RGBA, boxes []Box, taken []image.Rectangle) image.Rectangle {
-	pad := math.Round(st.text * 0.34)
-	text := st.font.fit(b.Label, float64(m.Rect.Dx())-2*pad-2)
-	w := int(math.Ceil(st.font.width(text) + 2*pad))
-	h := int(math.Ceil(st.font.ascent + st.font.descent + pad*0.6))
-	at := tagPosition(b, w, h, m.Rect, boxes, taken)
-	plate := roundRect{float64(at.Min.X), float64(at.Min.Y), float64(at.Max.X), float64(at.Max.Y), min(st.radius, float64(h)/3)}
-	plate.fill(m, c)
-	st.font.draw(m, text, float64(at.Min.X)+pad, float64(at.Min.Y)+pad*0.3+st.font.ascent, contrast(c))
-	return at
+	r.stroke(m, -edge, st.Line+edge, color.RGBA{0, 0, 0, 90})
+	r.stroke(m, 0, st.Line, c)
 }
 
 // tagPosition tries above the box, below it, inside its top and inside its bottom, at the left and at the right, moved
 // into the frame, and returns the position that hides least: other tags above all, then the inside of the box itself,
 // then other boxes. Of about equals it prefers the earlier.
-func tagPosition(b Box, w, h int, frame image.Rectangle, boxes []Box, taken []image.Rectangle) image.Rectangle {
+func tagPosition(b *Object, w, h int, frame image.Rectangle, boxes []shape, taken []image.Rectangle) image.Rectangle {
 	own := b.bounds()
 	left, right := own.Min.X, own.Max.X-w
 	var best image.Rectangle
@@ -128,8 +135,8 @@ func tagPosition(b Box, w, h int, frame image.Rectangle, boxes []Box, taken []im
 		for _, t := range taken {
 			cost += 100 * common(r, t)
 		}
-		for _, o := range boxes {
-			if o != b {
+		for k := range boxes {
+			if o := &boxes[k].Object; *o != *b {
 				cost += common(r, o.bounds())
 			}
 		}
@@ -140,7 +147,7 @@ func tagPosition(b Box, w, h int, frame image.Rectangle, boxes []Box, taken []im
 	return best
 }
 
-func (b Box) bounds() image.Rectangle {
+func (b *Object) bounds() image.Rectangle {
 	return image.Rect(int(math.Round(b.X0)), int(math.Round(b.Y0)), int(math.Round(b.X1)), int(math.Round(b.Y1)))
 }
 

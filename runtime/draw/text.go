@@ -1,80 +1,130 @@
 package draw
 
 import (
-	"bytes"
-	"compress/gzip"
-	_ "embed"
 	"image"
 	"image/color"
-	"io"
 	"strings"
 	"sync"
 
 	"golang.org/x/image/font"
 	"golang.org/x/image/font/opentype"
+	"golang.org/x/image/font/sfnt"
 	"golang.org/x/image/math/fixed"
+	"golang.org/x/text/unicode/norm"
 )
 
-// compressed is golang.org/x/image's Go Bold: every executable has it, few draw.
-//
-//go:embed gobold.ttf.gz
-var compressed []byte
-
-var goBold = sync.OnceValues(func() (*opentype.Font, error) {
-	text, err := ttf()
-	if err != nil {
-		return nil, err
-	}
-	return opentype.Parse(text)
-})
-
-// ttf returns the font's file.
-func ttf() ([]byte, error) {
-	z, err := gzip.NewReader(bytes.NewReader(compressed))
-	if err != nil {
-		return nil, err
-	}
-	return io.ReadAll(z)
-}
-
-// face is the label font at one size.
+// face is the label fonts at one size.
 type face struct {
-	font.Face
-	ascent, descent float64 // of capital letters and of letters such as g, in pixels
+	size            float64                 // pixels to the em
+	ascent, descent float64                 // of capital letters and of letters such as g, in pixels
+	faces           map[*typeface]font.Face // those that were needed
 }
 
-// newFace makes a face of size pixels to the em. The font is part of the program, so failing to parse it is a defect of
-// the program.
-func newFace(size float64) face {
-	f, err := goBold()
-	if err != nil {
-		panic(err)
-	}
-	ff, err := opentype.NewFace(f, &opentype.FaceOptions{Size: size, DPI: 72, Hinting: font.HintingNone})
-	if err != nil {
-		panic(err)
-	}
-	return face{ff, 0.76 * size, 0.24 * size}
+// faces are made once a size: a picture has few.
+func newFace(size float64) *face {
+	return &face{size, 0.76 * size, 0.24 * size, map[*typeface]font.Face{}}
 }
 
-func (f face) width(s string) float64 { return float64(font.MeasureString(f, s)) / 64 }
+// of returns the face of a font. Fonts are part of the program, so failing to parse one is a defect of the program.
+func (f *face) of(t *typeface) font.Face {
+	got, ok := f.faces[t]
+	if !ok {
+		var err error
+		if got, err = opentype.NewFace(t.font(), &opentype.FaceOptions{Size: f.size, DPI: 72, Hinting: font.HintingNone}); err != nil {
+			panic(err)
+		}
+		f.faces[t] = got
+	}
+	return got
+}
 
-// fit shortens a label to a width in pixels, and makes one line of it.
-func (f face) fit(s string, width float64) string {
-	s = strings.Join(strings.Fields(strings.ToValidUTF8(s, "?")), " ")
+// run is letters of one font.
+type run struct {
+	text string
+	font *typeface
+}
+
+// runs splits a text, in the order in which it is drawn, into letters of one font each.
+func runs(text string) (out []run) {
+	for _, r := range text {
+		t := fontOf(r)
+		if t == nil {
+			continue // a mark or a space that no font has
+		}
+		if n := len(out); n > 0 && out[n-1].font == t {
+			out[n-1].text += string(r)
+		} else {
+			out = append(out, run{string(r), t})
+		}
+	}
+	return out
+}
+
+// fontOf returns the first font that has a letter, or nil.
+func fontOf(r rune) *typeface {
+	for _, t := range typefaces {
+		if t.has(r) {
+			return t
+		}
+	}
+	return nil
+}
+
+var glyphs sync.Pool // of *sfnt.Buffer
+
+// has reports whether the font has a letter.
+func (t *typeface) has(r rune) bool {
+	b, _ := glyphs.Get().(*sfnt.Buffer)
+	if b == nil {
+		b = new(sfnt.Buffer)
+	}
+	defer glyphs.Put(b)
+	i, err := t.font().GlyphIndex(b, r)
+	return err == nil && i != 0
+}
+
+// Drawable reports whether the fonts have all letters of a label. One that they lack is drawn as a number.
+func Drawable(label string) bool {
+	for _, r := range visual(label) {
+		if r != ' ' && fontOf(r) == nil {
+			return false
+		}
+	}
+	return true
+}
+
+func (f *face) width(s string) float64 {
+	w := 0.0
+	for _, r := range runs(visual(s)) {
+		w += float64(font.MeasureString(f.of(r.font), r.text)) / 64
+	}
+	return w
+}
+
+// line makes one line of a label.
+func line(s string) string {
+	return strings.Join(strings.Fields(norm.NFC.String(strings.ToValidUTF8(s, "?"))), " ")
+}
+
+// fit shortens a line to a width in pixels. It keeps at least three letters, or leaves all out.
+func (f *face) fit(s string, width float64) string {
+	const least = 3
 	if f.width(s) <= width {
 		return s
 	}
-	runes := []rune(s)
-	for n := len(runes) - 1; n > 0; n-- {
-		if t := strings.TrimRight(string(runes[:n]), " ") + "…"; f.width(t) <= width {
+	letters := []rune(s)
+	for n := len(letters) - 1; n >= least; n-- {
+		if t := strings.TrimRight(string(letters[:n]), " ") + "…"; f.width(t) <= width {
 			return t
 		}
 	}
 	return ""
 }
 
-func (f face) draw(m *image.RGBA, s string, x, baseline float64, c color.RGBA) {
-	d := font.Drawer{Dst: m, Src: image.NewUniform(c), Face: f, Dot: fixed.Point26_6{X: fixed.Int26_6(x * 64), Y: fixed.Int26_6(baseline * 64)}}
-	d.DrawString(s)
+func (f *face) draw(m *image.RGBA, s string, x, baseline float64, c color.RGBA) {
+	d := font.Drawer{Dst: m, Src: image.NewUniform(c), Dot: fixed.Point26_6{X: fixed.Int26_6(x * 64), Y: fixed.Int26_6(baseline * 64)}}
+	for _, r := range runs(visual(s)) {
+		d.Face = f.of(r.font)
+		d.DrawString(r.text)
+	}
 }

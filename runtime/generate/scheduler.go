@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"pgc/runtime/grammar"
+	"pgc/runtime/tokenizer"
 )
 
 // ErrClosed is the error of requests that a scheduler no longer answers.
@@ -47,6 +48,11 @@ func NewScheduler(s *Session) *Scheduler {
 
 // Grammar returns the grammar of a task's answers.
 func (d *Scheduler) Grammar(t grammar.Task) (*grammar.Grammar, error) { return d.s.Grammar(t) }
+
+// Layout is the prompt of a text about some images, as the session's Layout makes it.
+func (d *Scheduler) Layout(images int, text string) (tokenizer.Prompt, error) {
+	return d.s.Layout(images, text, nil, false)
+}
 
 // Submit queues a request. It never blocks.
 func (d *Scheduler) Submit(ctx context.Context, r Request) *Job {

@@ -27,7 +27,7 @@ func TestWritePNG(t *testing.T) {
 	if err := os.WriteFile(path, []byte("old"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	m := draw.Boxes(noise(40, 30, 7), []draw.Box{{Label: "cat", X0: 3, Y0: 4, X1: 30, Y1: 20}})
+	m := draw.Objects(noise(40, 30, 7), []draw.Object{{Label: "cat", X0: 3, Y0: 4, X1: 30, Y1: 20}})
 	if err := WritePNG(path, m); err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +60,7 @@ func TestWriteFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	limitFileSize(t, 100)
-	err := WritePNG(path, draw.Boxes(noise(64, 64, 1), nil))
+	err := WritePNG(path, draw.Objects(noise(64, 64, 1), nil))
 	sentence(t, path, err, "file too large")
 	entries, _ := os.ReadDir(dir)
 	if data, _ := os.ReadFile(path); string(data) != "old" || len(entries) != 1 {

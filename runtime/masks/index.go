@@ -21,10 +21,11 @@ func Index(masks []*image.Alpha, w, h int) (*image.Paletted, error) {
 	}
 	p := image.NewPaletted(image.Rect(0, 0, w, h), palette)
 	for i, m := range masks {
-		for y := range h {
-			for x, v := range m.Pix[y*m.Stride:][:w] {
+		for y := range m.Rect.Dy() {
+			row := p.Pix[p.PixOffset(m.Rect.Min.X, m.Rect.Min.Y+y):]
+			for x, v := range m.Pix[y*m.Stride:][:m.Rect.Dx()] {
 				if v != 0 {
-					p.Pix[y*p.Stride+x] = byte(i + 1)
+					row[x] = byte(i + 1)
 				}
 			}
 		}

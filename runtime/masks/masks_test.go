@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"image"
+	"image/draw"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -57,7 +58,9 @@ func TestPasteEqualsPillow(t *testing.T) {
 		want := alpha(tensor("mask"))
 		loc := [4]int{int(box[0]), int(box[1]), int(box[2]), int(box[3])}
 		got := Paste(values, tensor("values").Shape[0], loc, want.Rect.Dx(), want.Rect.Dy(), int(box[4]))
-		if !bytes.Equal(got.Pix, want.Pix) {
+		whole := image.NewAlpha(want.Rect)
+		draw.Draw(whole, got.Rect, got, got.Rect.Min, draw.Src)
+		if !got.Rect.In(want.Rect) || !bytes.Equal(whole.Pix, want.Pix) {
 			t.Errorf("%d pixels, expected %d, or others", Area(got), Area(want))
 		}
 	})
@@ -65,10 +68,54 @@ func TestPasteEqualsPillow(t *testing.T) {
 
 func TestRunLengthsEqualPycocotools(t *testing.T) {
 	cases(t, "rle", func(t *testing.T, tensor func(string) safetensors.Tensor) {
-		if got, want := RLE(alpha(tensor("mask"))), string(tensor("counts").Data); got != want {
+		m, want := alpha(tensor("mask")), string(tensor("counts").Data)
+		w, h := m.Rect.Dx(), m.Rect.Dy()
+		if got := RLE(m, w, h); got != want {
 			t.Errorf("codes %.40q, expected %.40q", got, want)
 		}
+		if got := RLE(part(m), w, h); got != want {
+			t.Errorf("codes of the part that has pixels %.40q, expected %.40q", got, want)
+		}
 	})
+}
+
+// part returns a mask without the rows and columns around its pixels.
+func part(m *image.Alpha) *image.Alpha {
+	var box image.Rectangle
+	for y := range m.Rect.Dy() {
+		for x := range m.Rect.Dx() {
+			if m.Pix[y*m.Stride+x] != 0 {
+				box = box.Union(image.Rect(x, y, x+1, y+1))
+			}
+		}
+	}
+	return m.SubImage(box).(*image.Alpha)
+}
+
+// TestParts: of a mask with smaller bounds everything is the same.
+func TestParts(t *testing.T) {
+	m := picture(
+		"......",
+		"..##..",
+		"..#.#.",
+		"......")
+	p := part(m)
+	if p.Rect != image.Rect(2, 1, 5, 3) {
+		t.Fatal(p.Rect)
+	}
+	if got, want := Polygons(p), Polygons(m); !slices.EqualFunc(got, want, slices.Equal) {
+		t.Errorf("polygons %v, expected %v", got, want)
+	}
+	a, err := Index([]*image.Alpha{m}, 6, 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err := Index([]*image.Alpha{p}, 6, 4); err != nil || !bytes.Equal(a.Pix, b.Pix) {
+		t.Errorf("%v, %v", b, err)
+	}
+	if got, want := RLE(image.NewAlpha(image.Rectangle{}), 2, 3), RLE(image.NewAlpha(image.Rect(0, 0, 2, 3)), 2, 3); got != want {
+		t.Errorf("an empty mask has the codes %q, expected %q", got, want)
+	}
 }
 
 // picture returns a mask of rows of text, '#' where the object is.

@@ -1,6 +1,6 @@
 // Package masks makes masks of objects from the decoder's values, and the forms that people read them in: pixels, COCO's
-// run-length codes, polygons, and a picture of indices. A mask is an *image.Alpha of the picture's size whose pixels are 0,
-// or 255 where the object is.
+// run-length codes, polygons, and a picture of indices. A mask is an *image.Alpha whose bounds are a part of the picture, in
+// pixels of it: 0, or 255 where the object is, and outside the bounds no object is.
 package masks
 
 import (
@@ -15,7 +15,7 @@ const (
 )
 
 // Paste resizes the decoder's side×side values to a box of a w×h picture and returns where they are above 0. loc is y0, x0,
-// y1, x1 in 0…1023, scale Bins or Benchmark. A box covers a pixel at least.
+// y1, x1 in 0…1023, scale Bins or Benchmark. The mask's bounds are the box, which covers a pixel at least.
 func Paste(logits []float32, side int, loc [4]int, w, h, scale int) *image.Alpha {
 	x0, x1 := span(loc[1], loc[3], w, scale)
 	y0, y1 := span(loc[0], loc[2], h, scale)
@@ -25,15 +25,13 @@ func Paste(logits []float32, side int, loc [4]int, w, h, scale int) *image.Alpha
 	}
 	// Rows are resized, then columns: Pillow's order.
 	wide := resize(values, side, side, x1-x0)
-	m := image.NewAlpha(image.Rect(0, 0, w, h))
-	column := triangle(side, y1-y0)
-	for y := y0; y < y1; y++ {
-		row := m.Pix[y*m.Stride:][:w]
-		for x := x0; x < x1; x++ {
-			f := column[y-y0]
+	m := image.NewAlpha(image.Rect(x0, y0, x1, y1))
+	for y, f := range triangle(side, y1-y0) {
+		row := m.Pix[y*m.Stride:][:x1-x0]
+		for x := range row {
 			sum := 0.0
 			for j, weight := range f.weights {
-				sum += weight * wide[(f.from+j)*(x1-x0)+x-x0]
+				sum += weight * wide[(f.from+j)*(x1-x0)+x]
 			}
 			if sum > 0 {
 				row[x] = 255

@@ -2,7 +2,7 @@ package masks
 
 import "image"
 
-// Polygons returns the outer contours of a mask, x y x y … in pixels, clockwise from the upper left corner. They run along
+// Polygons returns the outer contours of a mask, x y x y … in pixels of the picture, clockwise from the upper left corner. They run along
 // the edges of pixels, so that filling them gives the mask again with its holes filled. Pixels that touch only at a corner
 // belong to different contours.
 func Polygons(m *image.Alpha) [][]float64 {
@@ -14,6 +14,10 @@ func Polygons(m *image.Alpha) [][]float64 {
 				continue
 			}
 			if p, outer := t.trace(x, y); outer {
+				for i := 0; i < len(p); i += 2 {
+					p[i] += float64(m.Rect.Min.X)
+					p[i+1] += float64(m.Rect.Min.Y)
+				}
 				polygons = append(polygons, p)
 			}
 		}

@@ -15,10 +15,10 @@ func Area(m *image.Alpha) int {
 	return n
 }
 
-// RLE returns the run-length codes of a mask as COCO writes them, byte by byte as pycocotools.mask.encode: lengths of runs down
-// the columns, beginning with pixels outside the object. From the fourth on a length is stored as its difference to the one
-// two before, in characters of five bits, the lowest first; a sixth bit says that more follow.
-func RLE(m *image.Alpha) string {
+// RLE returns the run-length codes of a mask in a w×h picture as COCO writes them, byte by byte as pycocotools.mask.encode:
+// lengths of runs down the columns, beginning with pixels outside the object. From the fourth on a length is stored as its
+// difference to the one two before, in characters of five bits, the lowest first; a sixth bit says that more follow.
+func RLE(m *image.Alpha, w, h int) string {
 	var text []byte
 	var last [2]int // the length one before and two before
 	runs, length, inside := 0, 0, false
@@ -32,15 +32,26 @@ func RLE(m *image.Alpha) string {
 		runs++
 		length = 0
 	}
-	for x := range m.Rect.Dx() {
-		for y := range m.Rect.Dy() {
-			if (m.Pix[y*m.Stride+x] != 0) != inside {
-				end()
-				inside = !inside
-			}
-			length++
+	add := func(pixels int, object bool) {
+		if pixels > 0 && object != inside {
+			end()
+			inside = object
 		}
+		length += pixels
 	}
+	box := m.Rect
+	if box.Empty() {
+		box = image.Rectangle{}
+	}
+	add(box.Min.X*h, false)
+	for x := range box.Dx() {
+		add(box.Min.Y, false)
+		for y := range box.Dy() {
+			add(1, m.Pix[y*m.Stride+x] != 0)
+		}
+		add(h-box.Max.Y, false)
+	}
+	add((w-box.Max.X)*h, false)
 	end()
 	return string(text)
 }

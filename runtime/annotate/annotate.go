@@ -1,0 +1,96 @@
+// Package annotate writes what was found in pictures in the forms that people and other programs read: a table, tab-separated
+// values, JSON, and the annotations of COCO, YOLO, LabelMe and Label Studio, SVG, and pictures of indices.
+package annotate
+
+import (
+	"bytes"
+	"image"
+	"math"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"pgc"
+	"pgc/runtime/masks"
+)
+
+// Picture is what was found in a picture.
+type Picture struct {
+	Name string // of the picture, as it was given
+	*pgc.Detection
+}
+
+// Stem names the files of a picture: the last element of its name without extension.
+func Stem(name string) string {
+	switch {
+	case name == "-":
+		return "stdin"
+	case strings.HasPrefix(strings.ToLower(name), "data:"):
+		return "data"
+	case strings.Contains(name, "://"):
+		name, _, _ = strings.Cut(name, "?")
+		name, _, _ = strings.Cut(name, "#")
+		name = path.Base(name)
+	default:
+		name = filepath.Base(name)
+	}
+	if stem := strings.TrimSuffix(name, path.Ext(name)); stem != "" {
+		return stem
+	}
+	return name
+}
+
+// labels numbers the labels of all pictures: the classes, then others as they come.
+type labels []string
+
+func (l *labels) add(p Picture) {
+	for _, c := range p.Classes {
+		l.number(c)
+	}
+	for _, o := range p.Objects {
+		l.number(o.Label)
+	}
+}
+
+// number returns the number of a label, counted from 0.
+func (l *labels) number(label string) int {
+	i := slices.Index(*l, label)
+	if i < 0 {
+		i = len(*l)
+		*l = append(*l, label)
+	}
+	return i
+}
+
+// outlines returns the polygons of an object, x y x y … in pixels: those of its mask or, without one, its box.
+func outlines(o pgc.Object) [][]float64 {
+	if o.Mask != nil {
+		return masks.Polygons(o.Mask)
+	}
+	x0, y0, x1, y1 := o.Box.Box[0], o.Box.Box[1], o.Box.Box[2], o.Box.Box[3]
+	return [][]float64{{x0, y0, x1, y0, x1, y1, x0, y1}}
+}
+
+// Index returns a picture of indices: 0 where no object is, i+1 where object i is. Where objects overlap the later one wins.
+// An object without a mask fills its box.
+func Index(p Picture) (*image.Paletted, error) {
+	var list []*image.Alpha
+	for _, o := range p.Objects {
+		m := o.Mask
+		if m == nil {
+			m = filled(o, p.Width, p.Height)
+		}
+		list = append(list, m)
+	}
+	return masks.Index(list, p.Width, p.Height)
+}
+
+// filled returns the box of an object as a mask of at least a pixel.
+func filled(o pgc.Object, w, h int) *image.Alpha {
+	edge := func(i, least, most int) int { return min(max(int(math.RoundToEven(o.Box.Box[i])), least), most) }
+	x0, y0 := edge(0, 0, w-1), edge(1, 0, h-1)
+	m := image.NewAlpha(image.Rect(x0, y0, edge(2, x0+1, w), edge(3, y0+1, h)))
+	copy(m.Pix, bytes.Repeat([]byte{255}, len(m.Pix)))
+	return m
+}

@@ -1,0 +1,157 @@
+package annotate
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"image"
+	"image/color"
+	"image/png"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"pgc"
+)
+
+var update = flag.Bool("update", false, "write testdata anew: then run testdata/check.py")
+
+// ring is a mask with a hole and a part of its own.
+func ring(cx, cy, outer, inner int) *image.Alpha {
+	m := image.NewAlpha(image.Rect(cx-outer, cy-outer, cx+outer, cy+outer))
+	for y := -outer; y < outer; y++ {
+		for x := -outer; x < outer; x++ {
+			if d := math.Hypot(float64(x), float64(y)); d < float64(outer) && d >= float64(inner) || x < 3-outer && y < 3-outer {
+				m.SetAlpha(cx+x, cy+y, color.Alpha{255})
+			}
+		}
+	}
+	return m
+}
+
+// object has its box from locations.
+func object(label string, score *pgc.ObjectScore, mask *image.Alpha, w, h int, loc ...int) pgc.Object {
+	o := pgc.Object{Box: pgc.Box{Label: label, Loc: [4]int(loc)}, Score: score, Mask: mask}
+	o.Place(w, h, 1024)
+	return o
+}
+
+// pictures are two of each kind: with boxes, without scores, with none, with labels of all kinds; or with masks.
+func pictures(masks bool) []Picture {
+	classes := []string{"cat", "traffic \"light\" & more", "猫"}
+	score := &pgc.ObjectScore{Label: 0.9, Begin: 0.99, Loc: 0.875}
+	first := &pgc.Detection{Width: 96, Height: 64, Task: "detect", Classes: classes, FinishReason: pgc.Stop, Prompts: 1, Text: "<loc…",
+		Suppressed: 2, Objects: []pgc.Object{
+			object("cat", score, nil, 96, 64, 100, 200, 612, 700),
+			object(classes[1], &pgc.ObjectScore{Label: 0.5, Begin: 1, Loc: 1}, nil, 96, 64, 0, 0, 1023, 1023),
+			object("猫", score, nil, 96, 64, 512, 512, 513, 514),
+		}}
+	second := &pgc.Detection{Width: 40, Height: 80, Task: "detect", Classes: classes, FinishReason: pgc.Stop, Prompts: 1}
+	third := &pgc.Detection{Width: 40, Height: 80, Task: "detect", Classes: classes, FinishReason: pgc.Length, Prompts: 1,
+		Objects: []pgc.Object{object("cat", score, nil, 40, 80, 1, 2, 300, 400), object("a free label", score, nil, 40, 80, 1, 2, 300, 401)}}
+	if masks {
+		first.Task, second.Task, third.Task = "segment", "segment", "segment"
+		first.Objects = []pgc.Object{
+			object("cat", score, ring(30, 30, 20, 8), 96, 64, 160, 107, 800, 533),
+			object("猫", score, ring(70, 40, 16, 0), 96, 64, 384, 576, 896, 917),
+		}
+		first.Objects[0].Seg = []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 127}
+		third.Objects = []pgc.Object{object("a free label", score, ring(20, 40, 19, 5), 40, 80, 269, 26, 755, 998)}
+	}
+	return []Picture{{"first.png", first}, {"second.png", second}, {"third.png", third}}
+}
+
+// files are the results about pictures by their names.
+func files(t *testing.T, list []Picture) map[string][]byte {
+	t.Helper()
+	out := map[string][]byte{}
+	set := func(name string, write func(w io.Writer) error) {
+		var b bytes.Buffer
+		if err := write(&b); err != nil {
+			t.Fatal(err)
+		}
+		out[name] = append(out[name], b.Bytes()...)
+	}
+	encode := func(v any) func(w io.Writer) error {
+		return func(w io.Writer) error {
+			e := json.NewEncoder(w)
+			e.SetEscapeHTML(false)
+			return e.Encode(v)
+		}
+	}
+	coco, yolo, studio := NewCOCO(), &YOLO{}, LabelStudio{}
+	for _, p := range list {
+		stem := Stem(p.Name)
+		coco.Add(p)
+		studio.Add(p, "model")
+		out["yolo/labels/"+stem+".txt"] = yolo.Labels(p)
+		set("out.json", encode(JSON(p)))
+		set("out.tsv", func(w io.Writer) error { return TSV(w, p) })
+		set("out.txt", func(w io.Writer) error { return Table(w, p) })
+		set(stem+".svg", func(w io.Writer) error { return SVG(w, p, nil) })
+		set("labelme/"+stem+".json", encode(NewLabelMe(p, "../"+p.Name, nil)))
+		m, err := Index(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		set("index-"+p.Name, func(w io.Writer) error { return png.Encode(w, m) })
+		set(p.Name, func(w io.Writer) error { return png.Encode(w, image.NewGray(image.Rect(0, 0, p.Width, p.Height))) })
+	}
+	out["yolo/data.yaml"] = yolo.Data()
+	set("coco.json", encode(coco))
+	set("labelstudio.json", encode(studio))
+	return out
+}
+
+// TestFiles compares the files of every format with those that testdata/check.py read with the programs they are for.
+func TestFiles(t *testing.T) {
+	for kind, masks := range map[string]bool{"boxes": false, "masks": true} {
+		for name, got := range files(t, pictures(masks)) {
+			path := filepath.Join("testdata", kind, name)
+			if *update {
+				if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(path, got, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if want, err := os.ReadFile(path); err != nil || !bytes.Equal(got, want) {
+				t.Errorf("%s differs (%v): -update writes it\n%.2000s", path, err, got)
+			}
+		}
+	}
+}
+
+// TestNone: no pictures are an empty data set, never null.
+func TestNone(t *testing.T) {
+	for _, v := range []any{NewCOCO(), LabelStudio{}, JSON(Picture{"x", &pgc.Detection{Classes: []string{"cat"}}}), NewLabelMe(Picture{"x", &pgc.Detection{}}, "x", []byte{1})} {
+		text, err := json.Marshal(v)
+		if err != nil || strings.Contains(string(text), "null") {
+			t.Errorf("%s, %v", text, err)
+		}
+	}
+}
+
+func TestStem(t *testing.T) {
+	for name, want := range map[string]string{
+		"a/b.c/photo.tar.jpg": "photo.tar", "-": "stdin", "data:image/png;base64,AAAA": "data", "https://host/a/b.png?x=1/2#f": "b",
+		"/x/.hidden": ".hidden", "noextension": "noextension", "http://host/": "host",
+	} {
+		if got := Stem(name); got != want {
+			t.Errorf("%s: %s, expected %s", name, got, want)
+		}
+	}
+}
+
+// TestTSVFields: a name or label with tabs or newlines stays in its field.
+func TestTSVFields(t *testing.T) {
+	var b bytes.Buffer
+	d := &pgc.Detection{Objects: []pgc.Object{object("a\tb", nil, nil, 10, 10, 0, 0, 512, 512)}}
+	if err := TSV(&b, Picture{"x\ny.png", d}); err != nil || b.String() != `x\ny.png`+"\t"+`a\tb`+"\t-\t0\t0\t5\t5\n" {
+		t.Errorf("%q, %v", b.String(), err)
+	}
+}

@@ -1,0 +1,59 @@
+// Package detect is what stands around an answer to "detect" or "segment" and needs no model: the classes that are asked
+// for, the prompts that ask for them, and the objects to keep.
+package detect
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// separator stands between classes in a prompt and between objects in an answer.
+const separator = " ; "
+
+// Classes splits a text such as "cat ; dog" at semicolons and commas, with or without spaces.
+func Classes(text string) ([]string, error) {
+	return Check(strings.FieldsFunc(text, func(r rune) bool { return r == ';' || r == ',' }))
+}
+
+// Check returns classes without spaces around them, each once, or says why one cannot be asked for: a separator or a
+// bracket would be read as another class or as a token.
+func Check(classes []string) (out []string, err error) {
+	for _, c := range classes {
+		c = strings.Join(strings.FieldsFunc(c, unicode.IsSpace), " ")
+		at := strings.IndexFunc(c, func(r rune) bool { return strings.ContainsRune(";,<>", r) || unicode.IsControl(r) })
+		switch {
+		case !utf8.ValidString(c):
+			return nil, fmt.Errorf("the class %.80q is no UTF-8", c)
+		case at >= 0:
+			r, _ := utf8.DecodeRuneInString(c[at:])
+			return nil, fmt.Errorf("the class %.80q holds %q, expected a label without ; , < > and control characters", c, r)
+		case c != "" && !slices.Contains(out, c):
+			out = append(out, c)
+		}
+	}
+	if len(out) == 0 {
+		return nil, errors.New("no class is named, expected some such as 'cat ; dog'")
+	}
+	return out, nil
+}
+
+// Prompts returns the classes of each prompt: all in one, or one a prompt.
+func Prompts(classes []string, perClass bool) [][]string {
+	if !perClass {
+		return [][]string{classes}
+	}
+	var out [][]string
+	for i := range classes {
+		out = append(out, classes[i:i+1])
+	}
+	return out
+}
+
+// Prompt asks for classes; task is "detect" or "segment".
+func Prompt(task string, classes []string) string {
+	return task + " " + strings.Join(classes, separator)
+}
