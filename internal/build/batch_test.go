@@ -221,6 +221,8 @@ func TestBatchErrors(t *testing.T) {
 		{`{"image": "a", "prefix": "x", "score": true}`, "", "line 1: score is true, but suffix is missing"},
 		{"\xff\xfe{\x00}\x00", "", "line 1: it is UTF-16, expected JSON in UTF-8"},
 		{"{\x00}\x00", "", "line 1: it is UTF-16"},
+		{"\x1f\x8b\x08\x00", "", "line 1: it is compressed (gunzip -c FILE | … --input - unpacks it)"},
+		{"PAR1\x00", "", "line 1: it is a Parquet table, expected requests"},
 		{`{"images": ["a"], "prompt": "x", "top_k": 0.5}`, "", "one JSON object: top_k holds the number 0.5, expected a whole number\n"},
 		{`[]`, "", "line 1: it begins with \"[\", expected a request, one JSON object a line (jq"},
 		{good + good, "", "line 1: holds more than one"},

@@ -134,6 +134,7 @@ func TestBatchPictures(t *testing.T) {
 		in + "/*.gif":               "fits no file",
 		in + "/*.jsonl":             "a list, expected pictures",
 		in + "/[":                   "is no pattern",
+		"https://host/in.jsonl":     "is an address, expected a file",
 		filepath.Join(dir, "empty"): "holds no picture, expected a folder of pictures",
 	} {
 		if err := os.MkdirAll(filepath.Join(dir, "empty"), 0o755); err != nil {

@@ -4,9 +4,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
+
+// noObject are the warnings about location tokens, which a random model may begin with.
+var noObject = regexp.MustCompile(`(?m)^warning: .*names something that is no object.*\n`)
 
 // TestWarnings: what is surely not what was meant is said on standard error, once a kind, and in JSON; the answer and the
 // status stay.
@@ -28,6 +32,7 @@ func TestWarnings(t *testing.T) {
 		{[]string{a, "x", "--ignore-eos"}, nil},
 	} {
 		code, _, stderr := printed(exe, append(c.args, "--max-new-tokens", "1")...)
+		stderr = noObject.ReplaceAllString(stderr, "")
 		lines := strings.Split(strings.TrimSuffix(stderr, "\n"), "\n")
 		if stderr == "" {
 			lines = nil
@@ -47,7 +52,10 @@ func TestWarnings(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, stdout, stderr := printed(exe, "batch", "--input", in, "--output", "-", "--max-new-tokens", "1")
-	if code != 0 || stderr != "warning: request 1: "+cut+"\n" || strings.Count(stdout, `"warnings":["`+cut+`"]`) != 2 {
+	const lone = `the answer names something that is no object, \"<loc0317>\": 1 location tokens, expected 4`
+	want := "warning: request 1: " + strings.ReplaceAll(lone, `\"`, `"`) + "\nwarning: request 1: " + cut + "\n"
+	object := `"malformed":[{"text":"<loc0317>","reason":"1 location tokens, expected 4"}]`
+	if code != 0 || stderr != want || strings.Count(stdout, `"warnings":["`+lone+`","`+cut+`"]`) != 2 || strings.Count(stdout, object) != 2 {
 		t.Errorf("status %d, %q, %s", code, stderr, stdout)
 	}
 }

@@ -48,7 +48,7 @@ type common struct {
 	Info     infoCmd     `cmd:"" help:"Describe this executable."`
 	Help     helpCmd     `cmd:"" help:"Say what this executable does, or a command of it."`
 
-	Version kong.VersionFlag `help:"Print the model and the compiler that made this executable."`
+	Version bool `help:"Print the model and the compiler that made this executable."`
 
 	NoVerify bool `help:"Do not compare the checksums of the weights, which the first run of a file does beside its work."`
 
@@ -140,7 +140,7 @@ func Run(ctx context.Context, name string, e *pgc.Executable, h Host, args []str
 	}
 	exited := false
 	parser, err := kong.New(own, kong.Name(name), kong.Description(describe(e)), process.Verbatim(),
-		kong.Vars{"version": version(e)}, kong.Exit(func(int) { exited = true }), kong.Writers(out, os.Stderr), kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+		kong.Exit(func(int) { exited = true }), kong.Writers(out, os.Stderr), kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
 	if err != nil {
 		return err
 	}
@@ -162,6 +162,9 @@ func Run(ctx context.Context, name string, e *pgc.Executable, h Host, args []str
 			}
 		}
 		return usage{fmt.Errorf("%w (%s)", err, hint)}
+	}
+	if c.Version {
+		return out.Finish(a.version())
 	}
 	a.unverified = c.NoVerify
 	if a.header, err = fetch.ParseHeader(c.Header); err != nil {

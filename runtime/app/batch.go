@@ -67,10 +67,12 @@ func (c *batchCmd) Run(a *App) error {
 			line.Error = err.Error()
 		} else {
 			line.answer = newAnswer(got, load)
-			a.warn(fmt.Sprintf("request %s: ", line.ID), got.Warnings)
 		}
 		if err := writeJSON(out, line); err != nil {
 			return err
+		}
+		if got != nil {
+			a.warn(fmt.Sprintf("request %s: ", line.ID), got.Warnings)
 		}
 	}
 	switch {

@@ -57,12 +57,25 @@ func begins(line []byte) error {
 	switch {
 	case bytes.HasPrefix(line, []byte("\xff\xfe")), bytes.HasPrefix(line, []byte("\xfe\xff")), len(line) > 1 && (line[0] == '{' && line[1] == 0 || line[0] == 0 && line[1] == '{'):
 		return errors.New("it is UTF-16, expected JSON in UTF-8 (iconv -f UTF-16 -t UTF-8 converts it)")
+	case packed(begin) != "":
+		return fmt.Errorf("it is %s, expected requests, one JSON object a line", packed(begin))
 	case len(begin) > 0 && begin[0] == '[':
 		return errors.New("it begins with \"[\", expected a request, one JSON object a line (jq -c '.[]' makes lines of a list)")
 	case len(begin) > 0 && begin[0] != '{':
 		return fmt.Errorf("it begins with %q, expected a request, one JSON object", begin[:1])
 	}
 	return nil
+}
+
+// packed names files that hold requests in another form, by their first bytes.
+func packed(begin []byte) string {
+	for magic, name := range map[string]string{"\x1f\x8b": "compressed (gunzip -c FILE | … --input - unpacks it)", "\x28\xb5\x2f\xfd": "compressed (zstd -dc FILE | … --input - unpacks it)",
+		"PK\x03\x04": "a zip archive", "PAR1": "a Parquet table"} {
+		if bytes.HasPrefix(begin, []byte(magic)) {
+			return name
+		}
+	}
+	return ""
 }
 
 // parseRequest reads one request, line n. What it does not say is as in the defaults.

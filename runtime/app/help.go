@@ -8,7 +8,6 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"pgc"
 	"pgc/runtime/process"
 )
 
@@ -42,7 +41,9 @@ func (helpCmd) Run() error {
 	return usage{errors.New("help takes no flags, expected help or help COMMAND")}
 }
 
-// version is what --version prints.
-func version(e *pgc.Executable) string {
-	return fmt.Sprintf("%s, %s, compiled by %s", process.Line(e.Name()), e.Kind(), e.Generator())
+// version prints the model and the compiler.
+func (a *App) version() error {
+	e := a.Executable
+	_, err := fmt.Fprintf(a.Out, "%s, %s, compiled by %s\n", process.Line(e.Name()), e.Kind(), e.Generator())
+	return err
 }

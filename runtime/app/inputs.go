@@ -16,12 +16,17 @@ import (
 var lists = []string{".jsonl", ".ndjson", ".json"}
 
 // listPictures returns the pictures that batch's input stands for, sorted by name: those in a folder and the folders in
-// it, or those that fit a pattern. It returns nil where the input is something else.
+// it, those that fit a pattern, or one. It returns nil where the input is something else.
 func listPictures(input string) ([]string, error) {
+	if fetch.IsURL(input) {
+		return nil, fmt.Errorf("--input %s is an address, expected a file, a folder or a pattern (curl ADDRESS | … --input - reads one)", fetch.Short(input))
+	}
 	info, err := os.Stat(input)
 	switch {
 	case err == nil && info.IsDir():
 		return inFolder(input)
+	case err == nil && info.Mode().IsRegular() && imageio.Begins(input):
+		return []string{input}, nil
 	case err == nil || !strings.ContainsAny(input, "*?["):
 		return nil, nil
 	}

@@ -63,7 +63,15 @@ func (p *printer) print(j job, r pgc.Request, got *pgc.Answer, err error) error 
 			return err
 		}
 	}
+	if err := p.write(j, got); err != nil {
+		return err
+	}
 	p.warn(j, got)
+	return nil
+}
+
+// write writes an answer to standard output.
+func (p *printer) write(j job, got *pgc.Answer) error {
 	if p.JSON {
 		line := newAnswer(got, p.load)
 		if p.Each {
@@ -75,7 +83,7 @@ func (p *printer) print(j job, r pgc.Request, got *pgc.Answer, err error) error 
 	if p.Each {
 		text = oneField.Replace(j.images[0]) + "\t" + oneLine.Replace(text)
 	}
-	_, err = fmt.Fprintln(p.a.Out, text)
+	_, err := fmt.Fprintln(p.a.Out, text)
 	return err
 }
 

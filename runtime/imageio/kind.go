@@ -13,9 +13,11 @@ var endings = strings.Fields(".png .apng .jpg .jpeg .jpe .jfif .gif .webp .bmp .
 
 // IsPicture reports whether the regular file at path is meant as a picture: it begins as one or is called so.
 func IsPicture(path string) bool {
-	if slices.Contains(endings, strings.ToLower(filepath.Ext(path))) {
-		return true
-	}
+	return slices.Contains(endings, strings.ToLower(filepath.Ext(path))) || Begins(path)
+}
+
+// Begins reports whether the regular file at path begins as a picture of a format that is read.
+func Begins(path string) bool {
 	f, err := os.Open(path)
 	if err != nil {
 		return false

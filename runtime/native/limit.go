@@ -1,13 +1,11 @@
 package native
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
 	"math"
 	"os"
-	"path"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -109,64 +107,6 @@ func memInfo(root fs.FS) (limit, bool) {
 func swapFree(root fs.FS) int64 {
 	data, _ := fs.ReadFile(root, "proc/meminfo")
 	return fields(data)["SwapFree:"] << 10
-}
-
-// controlGroups reads the limits of the process's control group and of those above it, of version 2 and of version 1.
-func controlGroups(root fs.FS, swap int64) []limit {
-	data, err := fs.ReadFile(root, "proc/self/cgroup")
-	if err != nil {
-		return nil
-	}
-	var list []limit
-	for line := range strings.Lines(string(data)) {
-		part := strings.SplitN(strings.TrimSpace(line), ":", 3)
-		if len(part) != 3 {
-			continue
-		}
-		mount, names := "sys/fs/cgroup", [4]string{"memory.max", "memory.current", "inactive_file", "active_file"}
-		if part[1] == "memory" {
-			mount = "sys/fs/cgroup/memory"
-			names = [4]string{"memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file", "total_active_file"}
-		} else if part[0] != "0" {
-			continue
-		}
-		// In a container the group's path may be the host's: those folders do not exist, the mount's root then is the
-		// container's group.
-		for dir := path.Join("/", part[2]); ; dir = path.Dir(dir) {
-			if l, ok := controlGroup(root, path.Join(mount, dir), names, swap); ok {
-				list = append(list, l)
-			}
-			if dir == "/" {
-				break
-			}
-		}
-	}
-	return list
-}
-
-// controlGroup computes what one group has left; file pages it has cached can be freed. swap is what the machine has
-// free; version 2 may allow less of it.
-func controlGroup(root fs.FS, dir string, names [4]string, swap int64) (limit, bool) {
-	number := func(name string) (int64, bool) {
-		data, err := fs.ReadFile(root, path.Join(dir, name))
-		if err != nil {
-			return 0, false
-		}
-		n, err := strconv.ParseInt(string(bytes.TrimSpace(data)), 10, 64)
-		return n, err == nil
-	}
-	most, ok := number(names[0])
-	if !ok || most >= 1<<60 { // "max", or version 1's way of saying so
-		return limit{}, false
-	}
-	used, _ := number(names[1])
-	stat, _ := fs.ReadFile(root, path.Join(dir, "memory.stat"))
-	f := fields(stat)
-	if most, ok := number("memory.swap.max"); ok {
-		used, _ := number("memory.swap.current")
-		swap = min(swap, max(0, most-used))
-	}
-	return limit{max(0, most-used+f[names[2]]+f[names[3]]+swap), "the limit of control group /" + dir}, true
 }
 
 // fields reads lines of a name and a number.

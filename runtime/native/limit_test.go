@@ -27,6 +27,16 @@ func TestAvailable(t *testing.T) {
 			"sys/fs/cgroup/memory/p/memory.limit_in_bytes": file("2000000000\n"), "sys/fs/cgroup/memory/p/memory.usage_in_bytes": file("500000000\n"),
 			"sys/fs/cgroup/memory/p/memory.stat":         file("inactive_file 7\ntotal_inactive_file 1000\ntotal_active_file 24\n"),
 			"sys/fs/cgroup/memory/memory.limit_in_bytes": file("9223372036854771712\n")}, 1500001024 + 1000<<10},
+		{"version 1, swap counted", fstest.MapFS{"proc/meminfo": meminfo, "proc/self/cgroup": file("4:memory:/p\n"),
+			"sys/fs/cgroup/memory/p/memory.limit_in_bytes": file("2000000\n"), "sys/fs/cgroup/memory/p/memory.usage_in_bytes": file("500000\n"),
+			"sys/fs/cgroup/memory/p/memory.memsw.limit_in_bytes": file("2000000\n"), "sys/fs/cgroup/memory/p/memory.memsw.usage_in_bytes": file("600000\n")}, 1400000},
+		{"version 1 beside processors, elsewhere, in a container", fstest.MapFS{"proc/meminfo": meminfo, "proc/self/cgroup": file("4:cpu,memory:/docker/c/x\n0::/\n"),
+			"proc/self/mountinfo":                 file("30 24 0:25 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n31 30 0:26 /docker/c /groups/both rw,nosuid shared:9 - cgroup cgroup rw,cpu,memory\n"),
+			"groups/both/x/memory.limit_in_bytes": file("3000000\n"), "groups/both/x/memory.usage_in_bytes": file("1\n"),
+			"groups/both/memory.limit_in_bytes": file("2000000000\n")}, 2999999 + 1000<<10},
+		{"version 2 elsewhere", fstest.MapFS{"proc/meminfo": meminfo, "proc/self/cgroup": file("3:cpu:/a\n0::/b\n"),
+			"proc/self/mountinfo":  file("31 30 0:26 / /unified rw - cgroup2 cgroup rw\n"),
+			"unified/b/memory.max": file("7000"), "unified/b/memory.swap.max": file("0")}, 7000},
 		{"nonsense", fstest.MapFS{"proc/meminfo": file("MemAvailable: lots\n"), "proc/self/cgroup": file("a\nb:c\n0::\n")}, 5 << 40},
 	} {
 		if got := available(c.files, machine); got.bytes != c.want {

@@ -30,10 +30,12 @@ func FromImage(m image.Image) *Image {
 	case *image.RGBA:
 		eachRow(m.Pix, m.Stride, func(dst, src []byte) { premultiplied(dst, src, 1) })
 	case *image.RGBA64:
+		out.Doubt = doubt64(m.Pix, m.Stride, out)
 		eachRow(m.Pix, m.Stride, func(dst, src []byte) { premultiplied(dst, src, 2) })
 	case *image.NRGBA:
 		eachRow(m.Pix, m.Stride, func(dst, src []byte) { straight(dst, src, 1) })
 	case *image.NRGBA64:
+		out.Doubt = doubt64(m.Pix, m.Stride, out)
 		eachRow(m.Pix, m.Stride, func(dst, src []byte) { straight(dst, src, 2) })
 	case *image.Paletted:
 		table := paletteOverWhite(m.Palette)
@@ -56,6 +58,18 @@ func Gray(dst, src []byte) {
 		v := src[x]
 		dst[3*x], dst[3*x+1], dst[3*x+2] = v, v, v
 	}
+}
+
+// doubt64 is the Doubt of pixels of four samples of 16 bits, the last one their opacity, which an image of size m has.
+func doubt64(pix []byte, stride int, m *Image) string {
+	var d Depth
+	for y := range m.Height {
+		row := pix[y*stride:][:8*m.Width]
+		for x := range m.Width {
+			d.Add(row[8*x:8*x+6], 0)
+		}
+	}
+	return d.Doubt()
 }
 
 // straight and premultiplied convert a row of samples of the given bytes each. Samples of two bytes are big-endian and

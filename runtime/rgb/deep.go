@@ -84,3 +84,21 @@ func (r *Range) Doubt() string {
 	}
 	return ""
 }
+
+// Depth is how far samples of 16 bits reach whose high byte is kept, those of color. The zero Depth has seen none.
+type Depth struct{ high, low byte }
+
+// Add notes a row of samples, the high byte of each at the given place of its two bytes.
+func (d *Depth) Add(row []byte, high int) {
+	for i := 0; i+1 < len(row); i += 2 {
+		d.high, d.low = max(d.high, row[i+high]), d.low|row[i+1-high]
+	}
+}
+
+// Doubt says that the samples use a quarter of the range at most, or is empty.
+func (d *Depth) Doubt() string {
+	if d.high >= wide>>8 || d.high|d.low == 0 {
+		return ""
+	}
+	return fmt.Sprintf("its samples of 16 bits stay below %d of 65536, so it is dark: scale them if it should not be", (int(d.high)+1)<<8)
+}

@@ -42,6 +42,23 @@ func TestSettleDeep(t *testing.T) {
 	}
 }
 
+// TestDepth: color of 16 bits that uses a quarter of the range at most is doubtful.
+func TestDepth(t *testing.T) {
+	for doubt, row := range map[string][]byte{"stay below 4096 of 65536": {0x0f, 0xff, 0, 1, 2, 3}, "": {0x0f, 0xff, 0x40, 0, 0, 0}} {
+		var big, little Depth
+		big.Add(row, 0)
+		for i := 0; i < len(row); i += 2 {
+			little.Add([]byte{row[i+1], row[i]}, 1)
+		}
+		if big != little || (doubt == "") != (big.Doubt() == "") || !strings.Contains(big.Doubt(), doubt) {
+			t.Errorf("%x: doubts %q and %q, expected %q", row, big.Doubt(), little.Doubt(), doubt)
+		}
+	}
+	if got := new(Depth).Doubt(); got != "" {
+		t.Errorf("a black image is doubtful: %q", got)
+	}
+}
+
 // TestRange: floats and long integers in another range than 0…255 are doubtful.
 func TestRange(t *testing.T) {
 	for doubt, samples := range map[string][]float64{

@@ -136,7 +136,7 @@ var errLarge = errors.New("it has a sample that is larger than its white")
 // put makes pixels of the samples that next gives, row by row.
 func (h *header) put(next func() (int, error), row func() error) (*rgb.Image, error) {
 	p, deep := rgb.New(h.width, h.height), h.most > 255 && h.channels() == 1
-	white := 255
+	white, seen := 255, 0
 	if deep {
 		white = math.MaxUint16
 	}
@@ -155,6 +155,7 @@ func (h *header) put(next func() (int, error), row func() error) (*rgb.Image, er
 				if err != nil {
 					return nil, err
 				}
+				seen = max(seen, v)
 				switch {
 				case h.most == 0:
 					dst[i] = byte(255 * (1 - v))
@@ -169,8 +170,11 @@ func (h *header) put(next func() (int, error), row func() error) (*rgb.Image, er
 			}
 		}
 	}
-	if deep {
+	switch {
+	case deep:
 		p.SettleDeep(false)
+	case h.most == math.MaxUint16 && seen != 0 && seen < 1<<14:
+		p.Doubt = fmt.Sprintf("its samples reach only %d of 65535, so it is dark: scale them if it should not be", seen)
 	}
 	return p, nil
 }

@@ -54,7 +54,7 @@ func Decode(ctx context.Context, data []byte, maxPixels int64, jpeg JPEG) (*rgb.
 			return nil, err
 		}
 	}
-	if f.deep() && f.compression != 7 {
+	if f.compression != 7 {
 		f.settle(p)
 	}
 	return p, nil
@@ -203,6 +203,7 @@ func (f *file) samples8(dst, src []byte) {
 		if f.order == binary.ByteOrder(binary.LittleEndian) {
 			high = 1
 		}
+		f.depth.Add(src, high)
 		for i := range dst {
 			dst[i] = src[2*i+high]
 		}

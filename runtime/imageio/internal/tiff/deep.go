@@ -83,6 +83,10 @@ func (f *file) deepSample(line []byte, i int) byte {
 
 // settle ends deep samples.
 func (f *file) settle(p *rgb.Image) {
+	if !f.deep() {
+		p.Doubt = f.depth.Doubt()
+		return
+	}
 	if f.bits == 16 && f.format != signed {
 		p.SettleDeep(f.photometric == whiteIsZero)
 		return

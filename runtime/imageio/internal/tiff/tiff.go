@@ -66,6 +66,7 @@ type file struct {
 	samples       int // of a pixel
 	format        int // of a sample
 	span          rgb.Range
+	depth         rgb.Depth
 	photometric   int
 	colors        int // samples that make up the color
 	alpha         int // what the sample behind them is
