@@ -59,7 +59,11 @@ func overHTTP(parent context.Context, address string, header http.Header, lim Li
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("the server answered %s, expected 200 OK", status(resp))
+		hint := ""
+		if resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden {
+			hint = " (--header 'Authorization: …' sends what it asks for)"
+		}
+		return nil, fmt.Errorf("the server answered %s, expected 200 OK%s", status(resp), hint)
 	}
 	if resp.ContentLength > lim.Bytes {
 		return nil, fmt.Errorf("its %d bytes are over the limit of %s", resp.ContentLength, size(lim.Bytes))

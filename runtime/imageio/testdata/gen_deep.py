@@ -41,6 +41,10 @@ def tiffs():
     put("float-predictor", spread, bits=32, kind="f", predictor=3, **deflate)
     put("signed16", grey.astype(int) - 60, bits=16, kind="i", predictor=2, **deflate)
     put("signed32", grey.astype(int) * 3 - 60, bits=32, kind="i", predictor=2, **deflate)
+    lab = np.random.default_rng(4).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    lab[0, :8] = [[0, 0, 0], [255, 0, 0], [128, 0, 0], [255, 127, 127], [255, 128, 128], [0, 127, 128], [128, 255, 1], [1, 1, 1]]
+    gen.put("lab.tiff", gen.tiff(lab, 8, **deflate))
+    gen.put("lab-planes.tiff", gen.tiff(lab[:9, :9], 8, planar=True, order=">"), gen.reference(gen.tiff(lab[:9, :9], 8)))  # Pillow takes planes as unsigned
     gen.put("float-white.tiff", gen.tiff(spread, 0, bits=32, kind="f"))
     gen.put("unsigned32.tiff", gen.tiff(grey.astype(np.int64) * 20_000_000, 1, bits=32))
 

@@ -164,6 +164,17 @@ def tiffs(base, m, seed):
                         put("grey", gen.tiff(grey, 1, **o))
                         put("white", gen.tiff(grey, 0, **o))
                         put("grey16", gen.tiff(wide(grey), 1, bits=16, **o))
+                        put("12 bits in 16", gen.tiff(grey.astype(np.uint16) << 4 | 3, 1, bits=16, **o))
+                        put("Lab", gen.tiff(rgb, 8, **o))
+                        if order == "<":
+                            put("Big", gen.tiff(rgb, 2, big=True, **o))
+                        if order == "<" or code == 1:  # the rest Pillow misreads
+                            spread = grey.astype(np.float32) * 1.7 - 50
+                            put("float", gen.tiff(spread, 1, bits=32, kind="f", **o))
+                            if predictor == 2:
+                                put("float predictor", gen.tiff(spread, 1, bits=32, kind="f", **(o | {"predictor": 3})))
+                            put("signed16", gen.tiff(spread.astype(int), 1, bits=16, kind="i", **o))
+                            put("signed32", gen.tiff(spread.astype(int), 1, bits=32, kind="i", **o))
                         for bits in (1, 2, 4) if predictor == 1 else ():
                             put(f"grey{bits}", gen.tiff(grey >> (8 - bits), 1, bits=bits, **o))
                             put(f"white{bits}", gen.tiff(grey >> (8 - bits), 0, bits=bits, **o))
@@ -174,6 +185,22 @@ def tiffs(base, m, seed):
         add(f"{base}-jpegl{quality}.tiff", "TIFF JPEG grey", gen.saved(m.convert("L"), "TIFF", compression="jpeg", quality=quality))
         add(f"{base}-jpegy{quality}.tiff", "TIFF JPEG YCbCr", gen.saved(m.convert("YCbCr"), "TIFF", compression="jpeg", quality=quality))
     add(f"{base}-cmyk.tiff", "TIFF CMYK", gen.saved(Image.fromarray(cmyk, "CMYK"), "TIFF"))
+
+
+def pnms(base, m):
+    rgb = np.asarray(m)
+    grey = rgb[..., :1]
+    for plain in ("", " ", "\r\n"):
+        put = lambda kind, number, samples, most=None: add(f"{base}-{kind}-{len(plain)}.pnm", f"PNM {kind}", gen_deep.netpbm(number - 3 * (plain != ""), samples, most, plain))
+        put("bits", 4, (grey > 99).astype(int))
+        put("grey", 5, grey, 255)
+        put("grey100", 5, np.minimum(grey, 100), 100)
+        put("rgb", 6, rgb, 255)
+        put("rgb31", 6, rgb >> 3, 31)
+        put("rgb1023", 6, rgb.astype(int) * 4 + 1, 1023)
+        put("rgb16", 6, rgb.astype(int) * 257 ^ 85, 65535)
+    spread = Image.fromarray(grey[..., 0].astype(np.float32) * 1.7 - 50)
+    add(f"{base}.pfm", "PNM float", gen.saved(spread, "PPM"))
 
 
 def orientations():
@@ -189,6 +216,7 @@ if __name__ == "__main__":
     for i, (w, h) in enumerate(SIZES):
         jpegs(f"natural-{w}x{h}", "natural", natural(w, h, i))
         others(f"natural-{w}x{h}", natural(w, h, i), i)
+        pnms(f"natural-{w}x{h}", natural(w, h, i))
         unfinished(f"unfinished-{w}x{h}", natural(w, h, i))
         if w * h < 4000:
             tiffs(f"natural-{w}x{h}", natural(w, h, i), i)

@@ -233,6 +233,9 @@ func (f *file) color(dst, row []byte, step int) {
 		case cmyk:
 			copy(d, s)
 			rgb.FromInk(d, []byte{255 - s[3]})
+		case cieLab:
+			copy(d, s)
+			fromLab(d)
 		default:
 			copy(d, s)
 		}
@@ -259,7 +262,7 @@ func (f *file) jpegBlock(p *rgb.Image, i, x, y int, decode JPEG) error {
 	if err != nil {
 		return err
 	}
-	if f.planar || f.alpha != noAlpha || f.photometric == paletteColor || f.photometric == cmyk {
+	if f.planar || f.alpha != noAlpha || f.photometric == paletteColor || f.photometric == cmyk || f.photometric == cieLab {
 		return errors.New("unsupported kind of JPEG, only gray, RGB and YCbCr are")
 	}
 	if _, tables := exif.Entry(f.data, tagJPEGTables); len(tables) > maxTables {

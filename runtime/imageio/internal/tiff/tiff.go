@@ -47,6 +47,7 @@ const (
 	paletteColor = 3
 	cmyk         = 5
 	yCbCr        = 6
+	cieLab       = 8
 )
 
 // Kinds of the sample behind the color.
@@ -158,8 +159,12 @@ func (f *file) layout() error {
 		if f.colors = 3; f.compression != 7 {
 			return errors.New("unsupported YCbCr without JPEG")
 		}
+	case cieLab:
+		if f.colors = 3; f.bits != 8 {
+			return fmt.Errorf("unsupported Lab of %d bits, only 8 are", f.bits)
+		}
 	default:
-		return fmt.Errorf("unsupported photometric interpretation %d, only gray, RGB, palette, CMYK and YCbCr in JPEG are", f.photometric)
+		return fmt.Errorf("unsupported photometric interpretation %d, only gray, RGB, palette, CMYK, Lab and YCbCr in JPEG are", f.photometric)
 	}
 	if f.samples < f.colors || f.samples > maxSamples {
 		return fmt.Errorf("it has %d samples for a pixel, expected %d to %d", f.samples, f.colors, maxSamples)
