@@ -14,6 +14,7 @@ import (
 	"sort"
 	"strings"
 
+	"pgc/checkpoint/bigvision"
 	"pgc/checkpoint/lazy"
 	"pgc/checkpoint/peft"
 	"pgc/checkpoint/quantized"
@@ -52,6 +53,7 @@ type Checkpoint struct {
 	adapters      []*peft.Adapter
 	made          map[string]Tensor // of kept adapters, by name
 	files         []*safetensors.File
+	bigvision     *bigvision.File    // a checkpoint that is such a file; nil for a folder
 	tensors       map[string]located // by canonical name
 	quantized     quantized.Reader   // of weights in fewer bits; nil where config.json says nothing of them
 	used          map[string]bool    // tensors that those are made of
@@ -81,6 +83,7 @@ type located struct {
 	lazy.Tensor
 	file   *safetensors.File
 	stored safetensors.Tensor
+	ready  bool // Tensor is one of the model's, made of a part of stored
 }
 
 // Load reads a checkpoint directory and checks that its files fit together, down to every tensor's name, shape and
@@ -95,7 +98,11 @@ func Load(dir string, o Options) (*Checkpoint, error) {
 	readTokenizer := func() error { return c.readTokenizer(o.Tokenizer) }
 	readMasks := func() error { return c.readMasks(o.Masks) }
 	merge, keep := func() error { return c.merge(o.Wide) }, func() error { return c.keep(o.Keep, o.Wide) }
-	for _, step := range []func() error{c.joined, c.readConfig, readTokenizer, c.readGeneration, c.readPreprocessor, c.readLicense, c.open, c.name, c.validate, merge, keep, readMasks} {
+	first, second := c.readConfig, readTokenizer
+	if isBigVision(dir) { // whose configuration needs the tokenizer
+		first, second = second, first
+	}
+	for _, step := range []func() error{c.joined, first, second, c.readGeneration, c.readPreprocessor, c.readLicense, c.open, c.name, c.validate, merge, keep, readMasks} {
 		if err := step(); err != nil {
 			c.Close()
 			return nil, err
@@ -132,6 +139,9 @@ func (c *Checkpoint) Close() {
 
 // readConfig reads config.json.
 func (c *Checkpoint) readConfig() error {
+	if isBigVision(c.Dir) {
+		return c.readBigVision()
+	}
 	s, err := readJSON(c.Dir, configFile, maxConfig)
 	if errors.Is(err, fs.ErrNotExist) {
 		return without(c.Dir, "no "+configFile)
@@ -156,7 +166,9 @@ func ParseConfig(file string, text []byte) (*models.Model, models.Config, error)
 }
 
 func (c *Checkpoint) readLicense() (err error) {
-	c.License, err = license(c.Dir)
+	if c.bigvision == nil {
+		c.License, err = license(c.Dir)
+	}
 	return err
 }
 
@@ -230,7 +242,10 @@ func (c *Checkpoint) fits(w models.Weight) error {
 	if !ok {
 		return fmt.Errorf("%s: tensor %s is missing, expected shape %v (%d tensors are there): expected all weights that config.json was saved with", c.Dir, w.Name, w.Shape, len(c.tensors))
 	}
-	plain, ok := tensorOf(t.stored)
+	plain, ok := t.Tensor, true
+	if !t.ready {
+		plain, ok = tensorOf(t.stored)
+	}
 	if !ok {
 		return fmt.Errorf("%s: tensor %s is %s, and config.json has no quantization_config that is read for it: %s", t.file.Path, t.stored.Name, t.stored.DType, quantized.Dequantize)
 	}
@@ -305,6 +320,9 @@ func (t located) span(from, end int64) []byte {
 
 // advise calls f for where the file has bytes from to end of a tensor.
 func (t located) advise(f func(name string, from, to int64), from, end int64) {
+	if t.ready {
+		return
+	}
 	size, stored := int64(t.Elements()*t.DType.Bytes()), int64(len(t.stored.Data))
 	if size > 0 {
 		f(t.stored.Name, int64(float64(from)/float64(size)*float64(stored)), int64(float64(end)/float64(size)*float64(stored)))

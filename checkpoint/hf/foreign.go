@@ -24,7 +24,7 @@ var foreign = []struct{ pattern, what, step string }{
 	{"*.h5", "Keras", "load it with KerasHub and export_to_transformers"},
 	{"*.msgpack", "Flax", "load it with transformers 4 (from_flax=True) and save_pretrained"},
 	{"*.onnx", "ONNX", "expected the Hugging Face checkpoint that it was exported from"},
-	{"*.npz", "big_vision", "convert it with transformers' convert_paligemma_weights_to_hf.py"},
+	{"*.npz", "big_vision", "expected that file as the checkpoint, with --tokenizer DIR"},
 	{"consolidated*", "consolidated weights", "expected model.safetensors, as save_pretrained of transformers writes it"},
 	{"model-*-of-*.safetensors", "shards without their index", "expected model.safetensors.index.json beside them"},
 	{"pytorch_model-*-of-*.bin", "shards without their index", "expected pytorch_model.bin.index.json beside them"},

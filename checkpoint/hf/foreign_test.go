@@ -27,7 +27,7 @@ func TestForeignWeights(t *testing.T) {
 		{"model.fp16.safetensors", "model.fp16.safetensors (a variant): from_pretrained(variant=…) and save_pretrained with transformers, or rename it to model.safetensors"},
 		{"pytorch_model.bf16.bin", "pytorch_model.bf16.bin (a variant): from_pretrained(variant=…) and save_pretrained with transformers, or rename it to pytorch_model.bin"},
 		{"model-00001-of-00002.safetensors", "model-00001-of-00002.safetensors (shards without their index): expected model.safetensors.index.json beside them"},
-		{"paligemma-3b.npz", "paligemma-3b.npz (big_vision): convert it with transformers' convert_paligemma_weights_to_hf.py"},
+		{"paligemma-3b.npz", "paligemma-3b.npz (big_vision): expected that file as the checkpoint, with --tokenizer DIR"},
 		{"adapter_model.safetensors", "adapter_model.safetensors (an adapter without adapter_config.json): expected the folder of a PEFT adapter beside its base (--adapter DIR)"},
 		{"1.gguf 2.gguf 3.gguf 4.gguf 5.gguf 6.gguf 7.gguf", "1.gguf, 2.gguf, 3.gguf, 4.gguf, 5.gguf and 2 more (GGUF): expected the Hugging Face checkpoint that it was made from"},
 	} {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"pgc/checkpoint/npz"
 	"pgc/models/maskdecoder"
@@ -16,6 +17,9 @@ import (
 func masksFile(dir, given string) (string, error) {
 	if given != "" {
 		return given, nil
+	}
+	if isBigVision(dir) {
+		dir = filepath.Dir(dir)
 	}
 	path := find(dir, maskdecoder.File)
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {

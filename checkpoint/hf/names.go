@@ -18,6 +18,9 @@ var wrappers = []string{"_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrap
 // name gives the tensors of the files their canonical names. A prefix before all of the model's is stripped; then what
 // lies outside it is not the model's.
 func (c *Checkpoint) name() error {
+	if c.bigvision != nil {
+		return c.locateWeights()
+	}
 	declared, err := models.Weights(c.Config)
 	if err != nil {
 		return err

@@ -23,6 +23,9 @@ const (
 // open maps the weights: as transformers prefers them, model.safetensors, the shards of its index, pytorch_model.bin or
 // the shards of that one's.
 func (c *Checkpoint) open() error {
+	if c.bigvision != nil {
+		return nil
+	}
 	for _, name := range []string{singleFile, pickleFile} {
 		if _, err := os.Lstat(find(c.Dir, name)); err == nil {
 			_, err := c.add(name)

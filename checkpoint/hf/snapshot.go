@@ -9,14 +9,15 @@ import (
 	"strings"
 )
 
-// IsCheckpoint reports whether what a user names is a checkpoint's folder, or no file here and so perhaps a model's name.
+// IsCheckpoint reports whether what a user names is a checkpoint's folder, a file of big_vision, or no file here and so perhaps a model's name.
 func IsCheckpoint(path string) bool {
 	info, err := os.Stat(path)
-	return err == nil && info.IsDir() || err != nil && hubName.MatchString(path) && strings.Contains(path, "/")
+	return err == nil && (info.IsDir() || isBigVision(path)) || err != nil && hubName.MatchString(path) && strings.Contains(path, "/")
 }
 
 // snapshot returns the directory that holds a checkpoint's files: dir itself, or, if dir is a model's name or its folder
 // in the Hugging Face cache (models--org--name with blobs, refs and snapshots), the snapshot that its main branch names.
+// A file of big_vision is its own directory.
 func snapshot(dir string) (string, error) {
 	info, err := os.Stat(dir)
 	if errors.Is(err, fs.ErrNotExist) && hubName.MatchString(dir) {
@@ -28,6 +29,9 @@ func snapshot(dir string) (string, error) {
 	}
 	if err != nil {
 		return "", fmt.Errorf("no checkpoint at %s: %w", dir, errors.Unwrap(err))
+	}
+	if isBigVision(dir) {
+		return dir, nil
 	}
 	if !info.IsDir() {
 		if _, err := os.Stat(filepath.Join(filepath.Dir(dir), configFile)); err == nil {
@@ -73,7 +77,7 @@ func modelName(dir string) string {
 			return strings.ReplaceAll(name, "--", "/")
 		}
 	}
-	return filepath.Base(abs)
+	return strings.TrimSuffix(filepath.Base(abs), ".npz")
 }
 
 // Files returns the name of the checkpoint in dir and the paths of the files that Load may read, in order.
@@ -98,6 +102,10 @@ func Files(dir string, o Options) (name string, paths []string, err error) {
 		}
 	}
 	for _, folder := range folders {
+		if isBigVision(folder) {
+			paths = append(paths, folder)
+			continue
+		}
 		entries, err := os.ReadDir(folder)
 		if err != nil {
 			return "", nil, fmt.Errorf("cannot read the checkpoint %s: %w (expected a folder with the right to list it)", folder, errors.Unwrap(err))

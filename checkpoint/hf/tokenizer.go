@@ -21,6 +21,8 @@ func (c *Checkpoint) readTokenizer(given string) error {
 		if dir, err = snapshot(given); err != nil {
 			return fmt.Errorf("--tokenizer: %w", err)
 		}
+	} else if isBigVision(dir) {
+		return needsTokenizer(dir)
 	} else if c.adapterDir != "" {
 		if _, err := os.Stat(filepath.Join(c.adapterDir, "tokenizer.json")); err == nil {
 			dir = c.adapterDir

@@ -40,7 +40,7 @@ func (t Tensor) Read(to []byte, from int64) {
 		copy(to, t.Data[from:])
 		return
 	}
-	const most = 1 << 12
+	const most = 1 << 15
 	size := int64(t.DType.Bytes())
 	at, end := from/size, (from+int64(len(to))+size-1)/size
 	x := make([]float32, min(most, end-at))

@@ -50,7 +50,7 @@ func IsCheckpoint(path string) bool { return hf.IsCheckpoint(path) }
 // random takes. layers, if not 0, is how many layers of the encoder and of the decoder to build.
 func Plain(path string, layers int, o Options) (*Graph, error) {
 	info, err := os.Stat(path)
-	if err == nil && !info.IsDir() && filepath.Ext(path) != ".json" {
+	if err == nil && !info.IsDir() && filepath.Ext(path) != ".json" && !IsCheckpoint(path) {
 		if layers != 0 {
 			return nil, fmt.Errorf("%s is compiled: expected a checkpoint or a size to take %d layers of", path, layers)
 		}

@@ -1,0 +1,77 @@
+package hf
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"pgc/checkpoint/bigvision"
+	"pgc/models/config"
+	"pgc/models/registry"
+)
+
+// isBigVision reports whether a checkpoint is a file of big_vision.
+func isBigVision(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular() && filepath.Ext(path) == ".npz"
+}
+
+// readBigVision opens a file of big_vision and makes its configuration. Its other settings are defaults.
+func (c *Checkpoint) readBigVision() error {
+	if err := lfs(c.Dir, beginning(c.Dir)); err != nil {
+		return err
+	}
+	var err error
+	if c.bigvision, err = bigvision.Open(c.Dir); err != nil {
+		return err
+	}
+	c.files = append(c.files, c.bigvision.File)
+	text, notes, err := c.bigvision.Config(imageToken(c.Tokenizer))
+	if err != nil {
+		return err
+	}
+	s, err := config.Parse(c.Dir, text)
+	if err != nil {
+		return err
+	}
+	c.Notes = append(c.Notes, notes...)
+	c.Model, c.Config, err = registry.Read(s)
+	return errors.Join(err, c.take(s))
+}
+
+// imageToken returns the id that a tokenizer.json gives <image>, -1 where it has none.
+func imageToken(tokenizer []byte) int {
+	var file struct {
+		Added []struct {
+			ID      int    `json:"id"`
+			Content string `json:"content"`
+		} `json:"added_tokens"`
+	}
+	if json.Unmarshal(tokenizer, &file) == nil {
+		for _, t := range file.Added {
+			if t.Content == "<image>" {
+				return t.ID
+			}
+		}
+	}
+	return -1
+}
+
+// locateWeights gives the weights of a file of big_vision their canonical names.
+func (c *Checkpoint) locateWeights() error {
+	all, err := c.bigvision.Weights()
+	if err != nil {
+		return err
+	}
+	for name, w := range all {
+		c.tensors[c.Model.Canonical(name)] = located{Tensor: w.Tensor, file: c.bigvision.File, stored: w.From, ready: true}
+	}
+	return nil
+}
+
+// needsTokenizer is the error of a file of big_vision without a tokenizer beside it.
+func needsTokenizer(path string) error {
+	return fmt.Errorf("%s has no tokenizer: expected --tokenizer DIR with tokenizer.json or tokenizer.model of PaliGemma", path)
+}
