@@ -43,7 +43,15 @@ func (c *compiler) loads() error {
 		load.DeviceBytes = at.bytes
 		places[i], p.DeviceBytes, p.Loads = at, at.to+at.bytes, append(p.Loads, load)
 	}
-	eachWeight(p.Funcs, func(a *program.Arg) { a.Offset = places[weightAt(all, a.Offset)].moved(a.Offset) })
+	eachWeight(p.Funcs, func(a *program.Arg) {
+		at := places[weightAt(all, a.Offset)]
+		a.Offset = at.moved(a.Offset)
+		if at.bytes != at.Bytes {
+			for i := range a.Terms { // of panels, whose number stays
+				a.Terms[i].Stride = at.bytes / (at.Bytes / a.Terms[i].Stride)
+			}
+		}
+	})
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"pgc/codegen/internal/cost"
 	"pgc/codegen/internal/lower"
 	"pgc/codegen/kernels"
+	"pgc/codegen/weights"
 	"pgc/ir"
 	"pgc/runtime/program"
 )
@@ -93,6 +94,9 @@ func (f *function) args(l lower.Launch, args []kernels.Arg) []program.Arg {
 		case kernels.ArgIn:
 			if m, ok := l.Packed[a.Index]; ok {
 				arg.Space, arg.Offset = program.SpaceWeights, f.r.weights.Matrix(m)
+				if m.Rows > 0 {
+					arg.Terms = []program.Term{{Sym: f.r.Program.SymbolIndex(m.From), Stride: weights.PanelBytes(m)}}
+				}
 			} else {
 				arg = f.address(l.In[a.Index])
 			}

@@ -111,6 +111,11 @@ func Reshape(x *Value, dims ...any) *Value {
 	return x.f.op(ir.OpReshape, ir.ShapeAttrs{Shape: x.f.dims(dims)}, x)
 }
 
+// Broadcast repeats x along dimensions of 1 and new ones in front, as elementwise operations do by themselves.
+func Broadcast(x *Value, dims ...any) *Value {
+	return x.f.op(ir.OpBroadcast, ir.ShapeAttrs{Shape: x.f.dims(dims)}, x)
+}
+
 // Transpose permutes dimensions: dimension i of the result is dimension perm[i] of x.
 func Transpose(x *Value, perm ...int) *Value {
 	return x.f.op(ir.OpTranspose, ir.TransposeAttrs{Perm: perm}, x)

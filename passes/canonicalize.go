@@ -141,7 +141,8 @@ func sinkViews(b *ir.Builder, op *ir.Op, uses map[*ir.Value][]ir.Use) *ir.Value 
 		}
 		view := v.Def
 		if view == nil || view.Def != ir.OpReshape && view.Def != ir.OpTranspose || view.In[0].IsParam() ||
-			view.Def == ir.OpTranspose && reshapedFrom(view.In[0]).IsParam() || is(view.In[0], ir.OpConstant) || len(uses[v]) != 1 {
+			view.Def == ir.OpTranspose && reshapedFrom(view.In[0]).IsParam() || is(view.In[0], ir.OpDynamicSlice) && isWeight(view.In[0]) ||
+			is(view.In[0], ir.OpConstant) || len(uses[v]) != 1 {
 			return nil
 		}
 		in[i] = view.In[0]

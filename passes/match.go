@@ -37,9 +37,9 @@ func einsumSpec(op *ir.Op) string {
 	return op.Attrs.(ir.EinsumAttrs).Spec
 }
 
-// through follows v through conversions and reshapes to their source.
+// through follows v through conversions, reshapes and parts that begin where a symbol says to their source.
 func through(v *ir.Value) *ir.Value {
-	for is(v, ir.OpConvert) || is(v, ir.OpReshape) {
+	for is(v, ir.OpConvert) || is(v, ir.OpReshape) || is(v, ir.OpDynamicSlice) && is(v.Def.In[1], ir.OpSymbol) {
 		v = v.Def.In[0]
 	}
 	return v
@@ -53,7 +53,8 @@ func reshapedFrom(v *ir.Value) *ir.Value {
 	return v
 }
 
-// isWeight reports whether v is a weight, perhaps converted and reshaped, or reshaped, transposed and converted.
+// isWeight reports whether v is a weight or a part of one, perhaps converted and reshaped, or reshaped, transposed and
+// converted.
 func isWeight(v *ir.Value) bool {
 	if x := through(v); is(x, ir.OpTranspose) {
 		return x.Type.Rank() == 2 && x == unconverted(v) && reshapedFrom(x.Def.In[0]).Kind == ir.Weight

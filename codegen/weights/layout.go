@@ -11,6 +11,9 @@ type Matrix struct {
 	program.Layout
 	W             *ir.Value
 	Which, Blocks int64
+	// Rows, if not 0, are those of whole panels that the product reads, from the panel on that the symbol From says.
+	Rows int64
+	From string
 }
 
 // As is the matrix in the kind and the packing of k of another layout.

@@ -108,6 +108,11 @@ func (p *Plan) Matrix(m Matrix) int64 {
 	return p.get(key{name: m.W.Key, layout: w.Layout}, entry{Weight: w, dtype: m.W.Type.DType}) + m.Which*rows.selectionBytes()
 }
 
+// PanelBytes is the size of a panel of a matrix.
+func PanelBytes(m Matrix) int64 {
+	return layoutOf(describe(m.W, m.stored()), m.W.Type.DType).panelBytes()
+}
+
 // Plain returns where a weight as it is begins.
 func (p *Plan) Plain(v *ir.Value) int64 {
 	w := describe(v, program.Layout{})

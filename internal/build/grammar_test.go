@@ -6,8 +6,9 @@ import (
 	"strings"
 	"testing"
 
+	"pgc/checkpoint/hf"
+	"pgc/golden"
 	objects "pgc/runtime/boxes"
-	"pgc/runtime/engine"
 	"pgc/runtime/entry"
 	"pgc/runtime/generate"
 	"pgc/runtime/grammar"
@@ -65,6 +66,14 @@ func TestGrammar(t *testing.T) {
 				}
 			}
 		}
+		for _, f := range []string{entry.Span, entry.Few, entry.Rows} {
+			if x.runs[f] == 0 {
+				t.Errorf("%s: %s did not run: %v", name, f, x.runs)
+			}
+		}
+		if x.runs[entry.Step] > 0 || x.runs[entry.Greedy] > 0 {
+			t.Errorf("%s: whole heads: %v", name, x.runs)
+		}
 		for _, how := range []struct {
 			name   string
 			scores bool
@@ -84,31 +93,92 @@ func TestGrammar(t *testing.T) {
 				}
 			}
 		}
-		d := generate.NewScheduler(s)
-		defer d.Close()
 		x.reset()
 		for _, scores := range []bool{false, true} {
-			submitted := make(chan struct{})
-			x.run = func(name string) {
-				if name == entry.Prefill {
-					<-submitted
-				}
-			}
-			var jobs []*generate.Job
-			for _, r := range asked(t, s, images, scores) {
-				jobs = append(jobs, d.Submit(t.Context(), r))
-			}
-			close(submitted)
-			for i, j := range jobs {
-				a, err := j.Wait()
-				if err != nil {
-					t.Fatal(err)
-				}
+			for i, a := range together(t, s, x, asked(t, s, images, scores)) {
 				equalAnswers(t, "in a batch", a, want[i])
 			}
 		}
-		if x.runs[entry.DecodeBatch] == 0 {
-			t.Errorf("no batch: %v", x.runs)
+		x.reset()
+		led := asked(t, s, images, false)[:3] // whose labels are known
+		for i, a := range together(t, s, x, led) {
+			equalAnswers(t, "in a batch that grammars lead", a, want[i])
+		}
+		if x.runs[entry.SpanBatch] == 0 || x.runs[entry.FewBatch] == 0 || x.runs[entry.LogitsBatch] > 0 || x.runs[entry.StepBatch] > 0 {
+			t.Errorf("whole heads in a batch: %v", x.runs)
+		}
+	}
+}
+
+// together answers requests in a batch.
+func together(t *testing.T, s *generate.Session, x *spy, requests []generate.Request) (answers []*generate.Answer) {
+	t.Helper()
+	d := generate.NewScheduler(s)
+	defer d.Close()
+	submitted := make(chan struct{})
+	x.run = func(name string) {
+		if entry.Plain(name) == entry.Prefill { // no answer is complete before all are asked for
+			<-submitted
+		}
+	}
+	var jobs []*generate.Job
+	for _, r := range requests {
+		jobs = append(jobs, d.Submit(t.Context(), r))
+	}
+	close(submitted)
+	for _, j := range jobs {
+		a, err := j.Wait()
+		if err != nil {
+			t.Fatal(err)
+		}
+		answers = append(answers, a)
+	}
+	return answers
+}
+
+// TestGrammarOf gives answers of adapters, and of an emulated GPU, the same tokens whichever way they are computed: with
+// all logits and token by token, with parts of them and several tokens at once, and in a batch.
+func TestGrammarOf(t *testing.T) {
+	adapter := func(name string) hf.Kept {
+		return hf.Kept{Name: name, Dir: filepath.Join(golden.Dir(), "adapters", name)}
+	}
+	for _, c := range []struct {
+		checkpoint string
+		options    Options
+		tasks      []int
+		most       int
+	}{
+		{"pg2-odd", Options{Adapters: []hf.Kept{adapter("linear"), adapter("beside")}}, []int{0, 1, 2, 0, 1}, 60},
+		{"pg1-bf16", Options{Target: "cuda"}, []int{0, 2, 1}, 24},
+	} {
+		exe := filepath.Join(t.TempDir(), "exe")
+		c.options.CPU, c.options.MaxTokens = "x86-64-v3", 311
+		if _, err := Compile(t.Context(), filepath.Join(golden.Dir(), c.checkpoint), exe, runtimeELF(t), c.options); err != nil {
+			t.Fatal(err)
+		}
+		s, x := watched(t, exe)
+		var requests []generate.Request
+		var want []*generate.Answer
+		for i, n := range c.tasks {
+			r := asked(t, s, noise(t), true)[n]
+			r.MaxNewTokens, r.Adapter = min(r.MaxNewTokens, c.most), i%(len(c.options.Adapters)+1)
+			a, err := s.Generate(t.Context(), r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Scores = false
+			want, requests = append(want, a), append(requests, r)
+			b, err := s.Generate(t.Context(), r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			equalAnswers(t, "without scores", b, a)
+		}
+		for i, a := range together(t, s, x, requests) {
+			equalAnswers(t, "in a batch", a, want[i])
+		}
+		if x.runs[entry.Rows] == 0 || x.runs[entry.Span] == 0 || x.runs[entry.SpanBatch] == 0 {
+			t.Errorf("%s: %v", c.checkpoint, x.runs)
 		}
 	}
 }
@@ -221,7 +291,7 @@ func session(t *testing.T, exe string) *generate.Session {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := engine.Open(image, "", 2)
+	e, err := openOn(t, image)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -67,7 +67,13 @@ func undecided(_ program.Space, name string, data []byte) {
 // spied opens a golden checkpoint's executable on an executor that is watched.
 func spied(t *testing.T, name string) (*generate.Session, *spy) {
 	t.Helper()
-	image, err := program.OpenFile(compiled(t, name))
+	return watched(t, compiled(t, name))
+}
+
+// watched opens an executable on an executor that is watched.
+func watched(t *testing.T, exe string) (*generate.Session, *spy) {
+	t.Helper()
+	image, err := program.OpenFile(exe)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +86,7 @@ func spied(t *testing.T, name string) (*generate.Session, *spy) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := engine.New(image.Program, image.Code, image.Weights, 2)
+	e, err := openOn(t, image)
 	if err != nil {
 		t.Fatal(err)
 	}

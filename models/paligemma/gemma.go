@@ -13,12 +13,16 @@ import (
 // directions. Without keys there is no cache: the tokens are at positions 0, 1, … and all of them see each other.
 //
 // In a batch row i is a token of the sequence in slot i, at a position of its own, behind the prefix. keys is more than
-// any position.
+// any position. With past as well, the rows are tokens of one sequence behind its prefix, at positions past, past+1, …,
+// and computed as a batch is.
 type call struct {
 	rows, keys, past, prefix, slot ir.Dim
 	positions                      *Value // i32 [rows], of a batch; negative where there is no sequence
 	cos, sin                       *Value // [rows, head_dim/2]
 }
+
+// single reports whether all rows are of one sequence.
+func (c *call) single() bool { return c.past != (ir.Dim{}) }
 
 // embed is the decoder's input: token embeddings times sqrt(hidden), image features where a token is an image's.
 // slots [rows] holds the row of features for image tokens and -1 for text.
@@ -97,7 +101,7 @@ func (b *builder) cache(name string, rows *Value, c call) *Value {
 		kv = ir.F32
 	}
 	state := b.f.Slots(name, kv, MaxBatch, b.opt.MaxTokens, groups, dim)
-	if c.positions != nil {
+	if c.positions != nil && !c.single() {
 		all := Scatter(state, Convert(Reshape(rows, c.rows, 1, groups, dim), kv), c.positions)
 		b.f.Update(state, all)
 		return Convert(Slice(all, 1, 0, c.keys), ir.F32)
@@ -105,8 +109,11 @@ func (b *builder) cache(name string, rows *Value, c call) *Value {
 	slot := b.f.Symbol(c.slot)
 	all := DynamicUpdateSlice(state, Convert(Reshape(rows, 1, c.rows, groups, dim), kv), slot, b.f.Symbol(c.past))
 	b.f.Update(state, all)
-	one := Reshape(DynamicSlice(all, slot, 0, 1), b.opt.MaxTokens, groups, dim)
-	return Convert(Slice(one, 0, 0, c.keys), ir.F32)
+	one := Slice(Reshape(DynamicSlice(all, slot, 0, 1), b.opt.MaxTokens, groups, dim), 0, 0, c.keys)
+	if c.positions != nil { // all rows read the same
+		one = Broadcast(Reshape(one, 1, c.keys, groups, dim), c.rows, c.keys, groups, dim)
+	}
+	return Convert(one, ir.F32)
 }
 
 // The products of queries and keys, and the sums of values: of one sequence, and of every sequence of a batch.
@@ -195,11 +202,16 @@ func (b *builder) mlp(name string, x *Value) *Value {
 // head maps hidden states [rows, hidden] to logits [rows, vocabulary].
 func (b *builder) head(x *Value) *Value {
 	t := b.cfg.Text
-	key := embedTokens
-	if !t.TieWordEmbeddings {
-		key = lmHead
-	}
+	key := b.headKey()
 	return softcap(Linear(b.operand(key, x), b.w(key, t.VocabSize, t.HiddenSize), nil), t.FinalLogitSoftcapping)
+}
+
+// headKey is the matrix of the head.
+func (b *builder) headKey() string {
+	if b.cfg.Text.TieWordEmbeddings {
+		return embedTokens
+	}
+	return lmHead
 }
 
 func softcap(x *Value, limit float64) *Value {

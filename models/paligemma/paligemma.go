@@ -69,8 +69,13 @@ const HeadRows = 64
 //	decode_batch(state next_batch [8], positions [8]) -> last_batch [8, hidden], of eight sequences
 //	step_batch(state next_batch, positions [8]) -> last_batch, next_batch
 //	logits_batch(state last_batch) -> output logits [8, vocabulary]
+//	logits_span(state last), logits_few -> output logits [1, 1056] and [1, 32], from a panel of the head's rows on
+//	logits_span_batch(state last_batch), logits_few_batch -> the same of eight sequences
+//	decode_rows(next_rows [4]) -> last, of the token that row says: decode of four tokens of a sequence
 //	forward(ids [S], slots [S], state features) -> hidden [S, hidden]
 //	head(state hidden) -> output logits [R, vocabulary], of the rows from row on
+//
+// A model whose vocabulary is not in whole panels, or small, has no parts of logits.
 //
 // prefill and decode end before the head, so that whoever chooses the token says whether logits are written.
 //
@@ -117,5 +122,7 @@ func Graph(cfg Config, opt Options) (*ir.Module, error) {
 			b.choose(next, one(b, next))
 		})
 		defineBatch(m, cfg, opt)
+		defineParts(m, cfg, opt)
+		defineRows(m, cfg, opt)
 	})
 }

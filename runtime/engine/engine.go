@@ -82,6 +82,11 @@ func (e *Engine) OnGPU() bool { return e.Program.Target.Kind == program.PTX }
 // Threads returns the number of threads that compute.
 func (e *Engine) Threads() int { return e.threads }
 
+// Has reports whether the program has a function.
+func (e *Engine) Has(name string) bool {
+	return slices.ContainsFunc(e.funcs, func(f Func) bool { return f.fn.Name == name })
+}
+
 // Func returns a function by name, or an error naming it.
 func (e *Engine) Func(name string) (*Func, error) {
 	i := slices.IndexFunc(e.funcs, func(f Func) bool { return f.fn.Name == name })

@@ -25,6 +25,19 @@ const (
 	Head        = "head"
 	Embed       = "embed"
 	DecodeMask  = "decode_mask"
+
+	// The logits of some rows of the head, and those of a batch.
+	Span, SpanBatch = "logits_span", "logits_span_batch"
+	Few, FewBatch   = "logits_few", "logits_few_batch"
+	Rows            = "decode_rows"
+)
+
+// Sizes that graph and runtime agree on.
+const (
+	PanelRows  = 16   // rows of a panel of the head
+	SpanRows   = 1056 // logits of logits_span: all locations, wherever they begin within a panel, and panels come in pairs
+	FewRows    = 32   // logits of logits_few
+	DecodeRows = 4    // tokens of decode_rows
 )
 
 // Adapted names the form of a function that computes with adapter number n, counted from 1, of those that are kept beside
@@ -54,12 +67,13 @@ const (
 	InSlots     = "slots"     // i32 [S], the row of features for each image token, -1 for text, of prefill, forward and embed
 	InAdapters  = "adapters"  // i32 [8], the number of each slot's adapter, 0 for none, of the mixed forms
 	InCodes     = "codes"     // i32 [16], the segment codes of a mask, of decode_mask
+	InNext      = "next_rows" // i32 [4], token ids, of decode_rows
 	InPositions = "positions" // i32 [8], the position of each slot's token, -1 for none, of decode_batch and step_batch
 )
 
 // Outputs.
 const (
-	OutLogits     = "logits"     // f32 [rows, vocabulary], of logits, logits_batch and head
+	OutLogits     = "logits"     // f32 [rows, vocabulary], of logits, logits_batch and head; [rows, 1056] or [rows, 32] of parts of it
 	OutMask       = "mask"       // f32 [side, side], above 0 where the object is, of decode_mask
 	OutEmbeddings = "embeddings" // f32 [S, dim], of embed
 )
@@ -81,6 +95,7 @@ const (
 	SymSlot   = "slot"   // batch slot that a function of one sequence works on
 	SymPast   = "past"   // tokens before those of the call
 	SymPrefix = "prefix" // length of the part of the prompt that sees itself in both directions
-	SymRow    = "row"    // first row of features that encode_image writes, or of hidden states that head reads
+	SymRow    = "row"    // first row of features that encode_image writes, or of hidden states that head reads; the last token of decode_rows
 	SymRows   = "R"      // rows of hidden states that head reads
+	SymPanel  = "panel"  // the first of the head's panels that logits_span and the like read
 )

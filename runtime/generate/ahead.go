@@ -29,7 +29,7 @@ func (s *Session) queues() bool {
 // be taken, are for nothing: what they leave in the KV cache is written again before it is read.
 func (s *Session) stepAhead(ctx context.Context, q *sequence) error {
 	if s.ahead.of != q {
-		if err := s.put(q.next); err != nil {
+		if err := s.put(q.waiting[0]); err != nil {
 			return err
 		}
 		s.ahead = ahead{of: q}
@@ -53,7 +53,7 @@ func (s *Session) stepAhead(ctx context.Context, q *sequence) error {
 	}
 	s.ahead.steps = s.ahead.steps[1:]
 	if token := int32(binary.LittleEndian.Uint32(id)); q.settles(token) {
-		q.seen = append(q.seen, q.next)
+		q.see(1)
 		q.take(token, 0, nil)
 		return nil
 	}

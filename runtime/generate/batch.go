@@ -154,19 +154,56 @@ func (b *batch) step() {
 // nobody is the position of a batch slot without a sequence: nothing is written there or read.
 const nobody = -1
 
-// stepAll decodes a token of every sequence in one step. errs gets the errors of single sequences.
+// stepAll decodes a token of every sequence in one step. errs gets the errors of single sequences. Sequences whose next
+// token waits already choose none.
 func (b *batch) stepAll(errs []error) error {
+	s := b.s
+	choosing := b.choosing()
+	led, all := s.ledOf(choosing)
+	greedy := !all && !slices.ContainsFunc(choosing, func(q *sequence) bool { return !q.greedy() })
+	if err := b.decode(greedy); err != nil {
+		return err
+	}
+	switch {
+	case all:
+		return b.chooseLed(led, errs)
+	case greedy:
+		ids := make([]int32, s.sequences())
+		if err := engine.Get(s.fn.nextBatch, 0, ids); err != nil || b.settled(choosing, ids) {
+			return err
+		}
+	}
+	if err := s.fn.logitsBatch.Run(b.ctx); err != nil {
+		return err
+	}
+	for _, q := range choosing {
+		errs[q.slot] = s.sample(q, s.fn.logitsBatch.out, q.slot)
+	}
+	return nil
+}
+
+// choosing lists the sequences that choose a token in the next step.
+func (b *batch) choosing() (list []*sequence) {
+	for _, j := range b.slots {
+		if j != nil && len(j.seq.waiting) == 1 {
+			list = append(list, j.seq)
+		}
+	}
+	return list
+}
+
+// decode runs the decoder over a token of every sequence, and finds the likeliest next ones if greedy says so.
+func (b *batch) decode(greedy bool) error {
 	s := b.s
 	ids, positions := make([]int32, s.sequences()), slices.Repeat([]int32{nobody}, s.sequences())
 	adapters, adapted := make([]int32, s.sequences()), false
-	greedy, keys := true, 0
+	keys := 0
 	for i, j := range b.slots {
 		if j != nil {
 			q := j.seq
-			ids[i], positions[i] = q.next, int32(len(q.seen))
-			q.seen = append(q.seen, q.next)
+			ids[i], positions[i] = q.waiting[0], int32(len(q.seen))
+			q.see(1)
 			keys = max(keys, len(q.seen))
-			greedy = greedy && q.greedy()
 			adapters[i] = int32(q.r.Adapter)
 			adapted = adapted || q.r.Adapter > 0
 		}
@@ -189,36 +226,44 @@ func (b *batch) stepAll(errs []error) error {
 	if err := engine.Put(f.positions, 0, positions); err != nil {
 		return err
 	}
-	if err := f.Run(b.ctx); err != nil {
-		return err
-	}
-	if greedy {
-		if err := engine.Get(s.fn.nextBatch, 0, ids); err != nil || b.settled(ids) {
-			return err
-		}
-	}
-	if err := s.fn.logitsBatch.Run(b.ctx); err != nil {
-		return err
-	}
-	for i, j := range b.slots {
-		if j != nil {
-			errs[i] = s.sample(j.seq, s.fn.logitsBatch.out, i)
-		}
-	}
-	return nil
+	return f.Run(b.ctx)
 }
 
-// settled takes the likeliest tokens if every sequence chooses its own.
-func (b *batch) settled(ids []int32) bool {
-	for i, j := range b.slots {
-		if j != nil && !j.seq.settles(ids[i]) {
-			return false
-		}
+// settled takes the likeliest tokens, by slot, if every sequence that chooses would choose its own.
+func (b *batch) settled(choosing []*sequence, ids []int32) bool {
+	if slices.ContainsFunc(choosing, func(q *sequence) bool { return !q.settles(ids[q.slot]) }) {
+		return false
 	}
-	for i, j := range b.slots {
-		if j != nil {
-			j.seq.take(ids[i], 0, nil)
-		}
+	for _, q := range choosing {
+		q.take(ids[q.slot], 0, nil)
 	}
 	return true
+}
+
+// chooseLed takes tokens by the logits of those that may come.
+func (b *batch) chooseLed(l led, errs []error) error {
+	s := b.s
+	logits := map[*sequence][]float32{}
+	for _, p := range l.all {
+		f := s.fn.partsBatch[p.of]
+		f.Set(entry.SymPanel, p.panel)
+		if err := f.Run(b.ctx); err != nil {
+			return err
+		}
+		for q, parts := range l.parts {
+			if !slices.Contains(parts, p) {
+				continue
+			}
+			if logits[q] == nil {
+				logits[q] = make([]float32, s.Model.VocabSize)
+			}
+			if err := engine.Get(f.out, q.slot*f.size, logits[q][p.panel*entry.PanelRows:][:f.size]); err != nil {
+				return err
+			}
+		}
+	}
+	for q, ids := range l.ids {
+		errs[q.slot] = s.takeOf(q, ids, logits[q])
+	}
+	return nil
 }

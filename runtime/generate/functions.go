@@ -11,6 +11,7 @@ type functions struct {
 	decodeBatch, stepBatch  positioned
 	logits, logitsBatch     scored
 	head                    scored
+	parts, partsBatch       []partly      // of the logits, the largest first; none where the program has no such functions
 	features                engine.Tensor // states
 	next, nextBatch, hidden engine.Tensor
 	mixedDecode, mixedStep  mixed     // of the model alone, where it has adapters
@@ -24,6 +25,19 @@ type adapted struct {
 	pixels           engine.Tensor // of encode
 	prefill, forward prompted
 	decode, step     *engine.Func
+	rows             rows
+}
+
+// rows is a function of some tokens of a sequence.
+type rows struct {
+	positioned
+	next engine.Tensor
+}
+
+// partly is a function that writes so many logits, from a panel of the head on.
+type partly struct {
+	scored
+	size int
 }
 
 // prompted is a function of a prompt's tokens.
@@ -59,11 +73,17 @@ func find(e *engine.Engine, adapters int, decodesMasks bool) (*functions, error)
 		features: l.State(entry.StateFeatures), hidden: l.State(entry.StateHidden),
 		next: l.State(entry.StateNext), nextBatch: l.State(entry.StateNextBatch),
 	}
+	if e.Has(entry.Span) {
+		f.parts = []partly{{findScored(l, entry.Span), entry.SpanRows}, {findScored(l, entry.Few), entry.FewRows}}
+		f.partsBatch = []partly{{findScored(l, entry.SpanBatch), entry.SpanRows}, {findScored(l, entry.FewBatch), entry.FewRows}}
+	}
 	for n := range adapters + 1 {
 		name := func(function string) string { return entry.Adapted(function, n) }
 		a := adapted{encode: l.Func(name(entry.EncodeImage)), decode: l.Func(name(entry.Decode)), step: l.Func(name(entry.Step)),
 			prefill: findPrompted(l, name(entry.Prefill)), forward: findPrompted(l, name(entry.Forward))}
 		a.pixels = l.Input(a.encode, entry.InPixels)
+		a.rows.positioned = findPositioned(l, name(entry.Rows))
+		a.rows.next = l.Input(a.rows.Func, entry.InNext)
 		f.adapted = append(f.adapted, a)
 	}
 	if adapters > 0 {

@@ -73,10 +73,14 @@ func (s *Session) Generate(ctx context.Context, r Request) (*Answer, error) {
 func numbers(logits []float32, tokens int) error {
 	for id, v := range logits {
 		if v != v {
-			return fmt.Errorf("the logit of token %d is NaN after %d tokens: FILE info --verify tells whether the file is damaged; if not, the checkpoint holds weights that are NaN or too large", id, tokens)
+			return numberError(id, tokens)
 		}
 	}
 	return nil
+}
+
+func numberError(id, tokens int) error {
+	return fmt.Errorf("the logit of token %d is NaN after %d tokens: FILE info --verify tells whether the file is damaged; if not, the checkpoint holds weights that are NaN or too large", id, tokens)
 }
 
 // output collects the text of an answer as it becomes certain, and watches for stop texts.

@@ -20,8 +20,8 @@ type sequence struct {
 	a       *Answer
 	slot    int
 	prefix  int
-	seen    []int32 // the prompt and what came after it, but for the last token
-	next    int32   // the last token, which no function has seen yet
+	seen    []int32 // the prompt and what came after it, as far as functions have seen it
+	waiting []int32 // the tokens behind those: one, and those that had to follow it
 	sampler *sample.Sampler
 	matcher *grammar.Matcher // nil without a grammar
 	out     *output
@@ -53,17 +53,25 @@ func (s *Session) begin(ctx context.Context, r Request, p tokenizer.Prompt, slot
 		q.matcher = r.Grammar.Matcher(q.most() - len(p.IDs))
 	}
 	if q.done = r.MaxNewTokens <= 0; !q.done {
-		if q.greedy() {
-			err = s.fn.greedy.Run(ctx)
-		}
-		if err == nil {
-			err = s.choose(ctx, q, q.greedy())
-		}
+		err = s.first(ctx, q)
 	}
 	// The first token belongs to the prompt.
 	q.began = time.Now()
 	q.a.Prefill = q.began.Sub(start)
 	return q, err
+}
+
+// first chooses the first token.
+func (s *Session) first(ctx context.Context, q *sequence) error {
+	if q.led() {
+		return s.chooseLed(ctx, q)
+	}
+	if q.greedy() {
+		if err := s.fn.greedy.Run(ctx); err != nil {
+			return err
+		}
+	}
+	return s.choose(ctx, q, q.greedy())
 }
 
 // greedy reports whether the sequence takes the likeliest token if that settles the choice.
@@ -76,10 +84,12 @@ func (q *sequence) settles(best int32) bool {
 	return q.sampler.Settles(best) && (q.matcher == nil || q.matcher.Allows(best))
 }
 
-// step runs the decoder over the last token of a sequence and chooses another one.
+// step runs the decoder over the last tokens of a sequence and chooses another one.
 func (s *Session) step(ctx context.Context, q *sequence) error {
 	f := &s.fn.adapted[q.r.Adapter]
 	switch {
+	case q.led():
+		return s.stepLed(ctx, q)
 	case !q.greedy():
 		return s.stepAlone(ctx, q, f.decode)
 	case s.queues():
@@ -90,19 +100,30 @@ func (s *Session) step(ctx context.Context, q *sequence) error {
 
 // stepAlone is step with a function, decode or step, that is waited for.
 func (s *Session) stepAlone(ctx context.Context, q *sequence, f *engine.Func) error {
+	if err := s.run(ctx, q, f); err != nil {
+		return err
+	}
+	return s.choose(ctx, q, f == s.fn.adapted[q.r.Adapter].step)
+}
+
+// run runs a function, decode or step, over the first of the tokens that wait.
+func (s *Session) run(ctx context.Context, q *sequence, f *engine.Func) error {
 	s.ahead = ahead{}
-	if err := s.put(q.next); err != nil {
+	if err := s.put(q.waiting[0]); err != nil {
 		return err
 	}
 	f.Set(entry.SymSlot, q.slot)
 	f.Set(entry.SymPrefix, q.prefix)
 	f.Set(entry.SymPast, len(q.seen))
-	q.seen = append(q.seen, q.next)
+	q.see(1)
 	f.Set(entry.SymKeys, len(q.seen))
-	if err := f.Run(ctx); err != nil {
-		return err
-	}
-	return s.choose(ctx, q, f == s.fn.adapted[q.r.Adapter].step)
+	return f.Run(ctx)
+}
+
+// see notes that a function sees the first n of the tokens that wait.
+func (q *sequence) see(n int) {
+	q.seen = append(q.seen, q.waiting[:n]...)
+	q.waiting = q.waiting[n:]
 }
 
 // choose takes the token behind the last one that the executor saw, which it has chosen itself if chosen says so. It has
@@ -171,7 +192,7 @@ func (q *sequence) take(id int32, logprob float64, logits []float32) {
 		q.a.Logprobs = append(q.a.Logprobs, logprob)
 	}
 	q.a.Tokens = append(q.a.Tokens, id)
-	q.next = id
+	q.waiting = append(q.waiting, id)
 	q.s.wrote(len(q.seen), q.slot)
 	before := q.out.text.Len()
 	last := q.matcher != nil && q.matcher.Done() || !q.r.IgnoreEOS && slices.Contains(q.s.Model.EOS, int(id))
@@ -183,7 +204,7 @@ func (q *sequence) take(id int32, logprob float64, logits []float32) {
 		}
 	case last, stopped:
 		q.a.FinishReason, q.done = "stop", true
-	case len(q.seen) >= q.s.Model.MaxTokens, len(q.a.Tokens) == q.r.MaxNewTokens:
+	case q.a.PromptTokens+len(q.a.Tokens) > q.s.Model.MaxTokens, len(q.a.Tokens) == q.r.MaxNewTokens:
 		q.done = true
 	}
 	if q.done {
@@ -198,6 +219,11 @@ func (q *sequence) take(id int32, logprob float64, logits []float32) {
 	}
 	if q.r.OnToken != nil {
 		q.r.OnToken(Token{ID: id, Text: q.out.text.String()[before:], Logprob: logprob})
+	}
+	if !q.done && q.led() {
+		if next, ok := q.matcher.Forced(); ok {
+			q.take(next, 0, nil)
+		}
 	}
 }
 

@@ -205,6 +205,9 @@ func TestLegal(t *testing.T) {
 				}
 				compared++
 			}
+			if only, ok := m.Forced(); ok != (len(next) == 1) || ok && only != next[0] {
+				t.Fatalf("forced is %d, %v of %v", only, ok, next)
+			}
 			// Short labels and edges are likelier, so that objects meet.
 			id := next[rng.IntN(len(next))]
 			if m.part == atBox && next[0] != eos && rng.IntN(2) == 0 {

@@ -171,6 +171,18 @@ func (m *Matcher) Allows(id int32) bool {
 	return false
 }
 
+// Forced returns the token that comes next where only one may.
+func (m *Matcher) Forced() (id int32, ok bool) {
+	n := 0
+	for next := range m.Next() {
+		if id = next; n == 1 {
+			return 0, false
+		}
+		n++
+	}
+	return id, n == 1
+}
+
 // Best returns the token of the greatest logit, the first of those, among the tokens that may come next.
 func (m *Matcher) Best(logits []float32) int32 {
 	best := int32(-1)

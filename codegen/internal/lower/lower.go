@@ -109,7 +109,7 @@ func (l *lowerer) lower(op *ir.Op) ([]Launch, error) {
 // readsGroups reports whether op can read operand i where it is stored in groups of integers.
 func readsGroups(op *ir.Op, i int) bool {
 	switch op.Def {
-	case ir.OpReshape, ir.OpSlice, ir.OpConvert: // of weights
+	case ir.OpReshape, ir.OpSlice, ir.OpDynamicSlice, ir.OpConvert: // of weights
 		return weight(op.In[i]) != nil
 	case ir.OpMatmul:
 		a := ir.ViewMatmul(op)

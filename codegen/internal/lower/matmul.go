@@ -12,7 +12,7 @@ import (
 
 // weight returns the weight that v reads through views and conversions, or nil.
 func weight(v *ir.Value) *ir.Value {
-	for v.Def != nil && (v.Def.Def == ir.OpReshape || v.Def.Def == ir.OpConvert || v.Def.Def == ir.OpSlice) {
+	for v.Def != nil && (v.Def.Def == ir.OpReshape || v.Def.Def == ir.OpConvert || v.Def.Def == ir.OpSlice || v.Def.Def == ir.OpDynamicSlice) {
 		v = v.Def.In[0]
 	}
 	if v.Kind == ir.Weight {
@@ -53,6 +53,9 @@ func (l *lowerer) matrixOf(v *ir.Value) (weights.Matrix, error) {
 		total *= int64(d.N)
 	}
 	total /= m.Cols
+	if len(v.Buf.Terms) > 0 {
+		return m, l.panelsOf(&m, v, total)
+	}
 	if len(shape) == 3 {
 		m.Blocks, m.Run = int64(shape[0].N), int64(shape[1].N)
 		m.Split = total / (m.Blocks * m.Run)
@@ -67,6 +70,16 @@ func (l *lowerer) matrixOf(v *ir.Value) (weights.Matrix, error) {
 		return weights.Matrix{}, wrong
 	}
 	return m, nil
+}
+
+// panelsOf makes m, the rows of v, the part of a matrix of so many rows that begins at the panel which a symbol says.
+func (l *lowerer) panelsOf(m *weights.Matrix, v *ir.Value, total int64) error {
+	panel := int64(kernels.PanelWidth) * m.Cols * v.Type.DType.MemoryBytes()
+	if t := v.Buf.Terms; len(v.Type.Shape) != 2 || len(t) != 1 || t[0].Stride != panel || v.Buf.Offset != 0 || m.Run%kernels.PanelPad != 0 {
+		return fmt.Errorf("@%s: matmul by %s from %v on, which is not %d whole panels of a weight's rows", l.f.Name, v.Type, v.Buf.Terms, m.Run/kernels.PanelWidth)
+	}
+	m.Rows, m.Run, m.From = m.Run, total, v.Buf.Terms[0].Sym
+	return nil
 }
 
 // alignedRows reports whether every row of a value begins at a multiple of alignment.
@@ -139,7 +152,11 @@ func (l *lowerer) part(p ir.MatmulPart, extra []*ir.Value) (part kernels.Part, u
 		return part, nil, err
 	}
 	dtype := p.Weights[0].Type.DType
-	part = kernels.Part{Blocks: m.Blocks, N: m.Run, Elem: elem(dtype), Group: weights.GroupOf(dtype), Accs: p.Accs}
+	columns := m.Run
+	if m.Rows > 0 {
+		columns = m.Rows
+	}
+	part = kernels.Part{Blocks: m.Blocks, N: columns, Elem: elem(dtype), Group: weights.GroupOf(dtype), Accs: p.Accs}
 	place := map[int]int{} // of extra operands among the part's own
 	var kinds []ir.DType
 	for i, v := range extra {
@@ -158,7 +175,7 @@ func (l *lowerer) part(p ir.MatmulPart, extra []*ir.Value) (part kernels.Part, u
 		part.Extra = append(part.Extra, o)
 	}
 	s := l.strides(p.Result)
-	n := int64(len(p.Exprs)) * m.Run * s[1]
+	n := int64(len(p.Exprs)) * columns * s[1]
 	for i, e := range p.Exprs {
 		e = e.Rewrite(func(leaf *ir.Expr) *ir.Expr {
 			switch leaf.Kind {
@@ -175,7 +192,7 @@ func (l *lowerer) part(p ir.MatmulPart, extra []*ir.Value) (part kernels.Part, u
 		}
 		part.Exprs = append(part.Exprs, x)
 		part.Outs = append(part.Outs, kernels.Out{Elem: elem(p.Result.Type.DType), Strides: []int64{s[0], n, s[1]},
-			Offset: int64(i) * m.Run * s[1], Aligned: startsAligned(p.Result)})
+			Offset: int64(i) * columns * s[1], Aligned: startsAligned(p.Result)})
 	}
 	return part, used, nil
 }

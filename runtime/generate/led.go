@@ -1,0 +1,146 @@
+package generate
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"pgc/runtime/engine"
+	"pgc/runtime/entry"
+)
+
+// led reports whether a grammar leads the sequence and nothing else is told of its tokens: those that must come are not
+// chosen, and of the others only the logits of those that may come are computed.
+func (q *sequence) led() bool { return q.matcher != nil && !q.r.Scores && !q.r.Logprobs }
+
+// stepLed takes a sequence that a grammar leads further.
+func (s *Session) stepLed(ctx context.Context, q *sequence) error {
+	for len(q.waiting) > 0 {
+		if err := s.runRows(ctx, q); err != nil {
+			return err
+		}
+	}
+	return s.chooseLed(ctx, q)
+}
+
+// runRows runs the decoder over the first of the tokens that wait, some at once where there are several.
+func (s *Session) runRows(ctx context.Context, q *sequence) error {
+	f, past := &s.fn.adapted[q.r.Adapter], len(q.seen)
+	n := min(len(q.waiting), entry.DecodeRows)
+	if n == 1 || past+entry.DecodeRows > s.Model.MaxTokens {
+		return s.run(ctx, q, f.decode)
+	}
+	s.ahead = ahead{}
+	var ids, positions [entry.DecodeRows]int32
+	for i := range positions {
+		positions[i] = int32(past + i)
+	}
+	copy(ids[:], q.waiting)
+	q.see(n)
+	if err := engine.Put(f.rows.next, 0, ids[:]); err != nil {
+		return err
+	}
+	if err := engine.Put(f.rows.positions, 0, positions[:]); err != nil {
+		return err
+	}
+	f.rows.Set(entry.SymSlot, q.slot)
+	f.rows.Set(entry.SymPast, past)
+	f.rows.Set(entry.SymKeys, past+entry.DecodeRows)
+	f.rows.Set(entry.SymRow, n-1)
+	if err := f.rows.Run(ctx); err != nil {
+		return err
+	}
+	s.wrote(past+entry.DecodeRows, q.slot)
+	return nil
+}
+
+// chooseLed takes one of the tokens that may come behind the last one that the executor saw.
+func (s *Session) chooseLed(ctx context.Context, q *sequence) error {
+	ids, parts := s.partsOf(q)
+	if parts == nil {
+		return s.choose(ctx, q, false)
+	}
+	for _, p := range parts {
+		f := s.fn.parts[p.of]
+		f.Set(entry.SymPanel, p.panel)
+		if err := f.Run(ctx); err != nil {
+			return err
+		}
+		if err := engine.Get(f.out, 0, s.row[p.panel*entry.PanelRows:][:f.size]); err != nil {
+			return err
+		}
+	}
+	return s.takeOf(q, ids, s.row)
+}
+
+// takeOf takes one of the tokens ids by their logits; the others hold anything.
+func (s *Session) takeOf(q *sequence, ids []int32, logits []float32) error {
+	for _, id := range ids {
+		if logits[id] != logits[id] {
+			return numberError(int(id), len(q.seen))
+		}
+	}
+	q.take(s.pick(q, logits), 0, nil)
+	return nil
+}
+
+// part is a part of the logits: the number of the function that computes it, and its first panel.
+type part struct{ of, panel int }
+
+// More tokens than mostIDs, or more parts than mostParts, are all logits instead. A part that would have few tokens is a
+// small one.
+const mostIDs, mostParts, fewIDs = 2048, 24, 64
+
+// partsOf returns the tokens that may come next in a sequence, in order, and the parts of the logits that have theirs, or
+// nil where all logits are as good.
+func (s *Session) partsOf(q *sequence) (ids []int32, parts []part) {
+	if len(s.fn.parts) == 0 {
+		return nil, nil
+	}
+	for id := range q.matcher.Next() {
+		if ids = append(ids, id); len(ids) > mostIDs {
+			return nil, nil
+		}
+	}
+	slices.Sort(ids)
+	panels := s.Model.VocabSize / entry.PanelRows
+	for rest := ids; len(rest) > 0; {
+		for i, f := range s.fn.parts {
+			first := min(int(rest[0])/entry.PanelRows, panels-f.size/entry.PanelRows)
+			n, _ := slices.BinarySearch(rest, int32(first*entry.PanelRows+f.size))
+			if n > fewIDs || i == len(s.fn.parts)-1 {
+				parts, rest = append(parts, part{i, first}), rest[n:]
+				break
+			}
+		}
+		if len(parts) > mostParts {
+			return nil, nil
+		}
+	}
+	return ids, parts
+}
+
+// led are sequences of a batch that grammars lead, and what their choices need.
+type led struct {
+	ids   map[*sequence][]int32
+	parts map[*sequence][]part
+	all   []part // of all sequences, in order
+}
+
+// ledOf collects what sequences need that are about to choose, or reports false where all logits are as good.
+func (s *Session) ledOf(choosing []*sequence) (l led, ok bool) {
+	l = led{map[*sequence][]int32{}, map[*sequence][]part{}, nil}
+	for _, q := range choosing {
+		if !q.led() {
+			return l, false
+		}
+		ids, parts := s.partsOf(q)
+		if parts == nil {
+			return l, false
+		}
+		l.ids[q], l.parts[q], l.all = ids, parts, append(l.all, parts...)
+	}
+	slices.SortFunc(l.all, func(a, b part) int { return cmp.Or(cmp.Compare(a.of, b.of), cmp.Compare(a.panel, b.panel)) })
+	l.all = slices.Compact(l.all)
+	return l, len(l.all) <= mostParts
+}
