@@ -9,18 +9,23 @@ import (
 	"pgc/runtime/entry"
 )
 
-// led reports whether a grammar leads the sequence and nothing else is told of its tokens: those that must come are not
-// chosen, and of the others only the logits of those that may come are computed.
-func (q *sequence) led() bool { return q.matcher != nil && !q.r.Scores && !q.r.Logprobs }
+// led reports whether a grammar leads the sequence to its next token and nothing else is told of that: one that must
+// come is not chosen, and of others only the logits of those that may come are computed.
+func (q *sequence) led() bool {
+	return q.matcher != nil && !q.r.Logprobs && !(q.r.Scores && q.matcher.Scored())
+}
 
-// stepLed takes a sequence that a grammar leads further.
-func (s *Session) stepLed(ctx context.Context, q *sequence) error {
+// stepWaiting runs the decoder over all tokens that wait and chooses the next one.
+func (s *Session) stepWaiting(ctx context.Context, q *sequence) error {
 	for len(q.waiting) > 0 {
 		if err := s.runRows(ctx, q); err != nil {
 			return err
 		}
 	}
-	return s.chooseLed(ctx, q)
+	if q.led() {
+		return s.chooseLed(ctx, q)
+	}
+	return s.choose(ctx, q, false)
 }
 
 // runRows runs the decoder over the first of the tokens that wait, some at once where there are several.

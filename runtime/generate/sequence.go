@@ -88,8 +88,8 @@ func (q *sequence) settles(best int32) bool {
 func (s *Session) step(ctx context.Context, q *sequence) error {
 	f := &s.fn.adapted[q.r.Adapter]
 	switch {
-	case q.led():
-		return s.stepLed(ctx, q)
+	case q.matcher != nil:
+		return s.stepWaiting(ctx, q)
 	case !q.greedy():
 		return s.stepAlone(ctx, q, f.decode)
 	case s.queues():

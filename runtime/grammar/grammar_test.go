@@ -316,7 +316,11 @@ func TestScores(t *testing.T) {
 				row[i] = float32(rng.NormFloat64() * 3)
 				total += math.Exp(float64(row[i]))
 			}
-			m.Take(id, row)
+			if m.Scored() {
+				m.Take(id, row)
+			} else {
+				m.Take(id, nil)
+			}
 			probs := make([]float64, len(row))
 			for i, x := range row {
 				probs[i] = math.Exp(float64(x)) / total

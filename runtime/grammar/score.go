@@ -51,6 +51,11 @@ func (m *Matcher) score(id int32, logits []float32) {
 	}
 }
 
+// Scored reports whether the probability of the next token is part of a score.
+func (m *Matcher) Scored() bool {
+	return !m.more && !(m.part == atMask && len(m.now.Seg) > 0) && m.part != atEnd
+}
+
 // separated reports whether a token behind a label is of a separator. A blank that is part of a free label counts, too.
 func (m *Matcher) separated(id int32) bool {
 	if m.part == atFree {
