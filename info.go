@@ -39,7 +39,7 @@ type Info struct {
 	Masks        *Masks    `json:"masks,omitempty"`         // the decoder of segmentation masks
 	EmbeddingDim int       `json:"embedding_dim,omitempty"` // of a model that makes embeddings: elements of a vector
 	MemoryBytes  int64     `json:"memory_bytes"`            // with one image and 32 tokens of text; of a program for GPUs, that of the machine
-	GPU          *GPU      `json:"gpu,omitempty"`           // of a program for GPUs
+	GPU          *GPU      `json:"gpu,omitempty"`           // of the program for GPUs, if there is one
 	Generator    string    `json:"generator"`               // the compiler
 	Verified     bool      `json:"verified"`                // whether this version of the file is known to have whole weights
 	VerifiedAt   time.Time `json:"verified_at,omitzero"`    // when their checksums were compared, if that was earlier
@@ -59,7 +59,7 @@ type Masks struct {
 	Side  int `json:"side"`  // pixels of a side of what it makes
 }
 
-// GPU is what a program takes of a GPU's memory.
+// GPU is what the program for GPUs takes of a GPU's memory.
 type GPU struct {
 	engine.GPUMemory
 	TotalBytes int64  `json:"total_bytes"`      // with one batch slot
@@ -121,8 +121,8 @@ func (e *Executable) info(c chosen, runs bool, o options) Info {
 	if m.Embedding != nil {
 		i.EmbeddingDim = m.Embedding.Dim
 	}
-	if p.Target.Kind == program.PTX {
-		i.GPU = &GPU{GPUMemory: engine.GPUNeeds(p, 1), TotalBytes: engine.GPUNeeds(p, 1).Total(), BatchBytes: engine.GPUNeeds(p, p.Slots).Total()}
+	if q := e.of(program.PTX); q != nil {
+		i.GPU = &GPU{GPUMemory: engine.GPUNeeds(q, 1), TotalBytes: engine.GPUNeeds(q, 1).Total(), BatchBytes: engine.GPUNeeds(q, q.Slots).Total()}
 		if c.gpu != "" {
 			i.GPU.Device = c.String()
 		}

@@ -1,11 +1,13 @@
 package build
 
 import (
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"pgc"
 	"pgc/golden"
 	"pgc/runtime/manifest"
 	"pgc/runtime/program"
@@ -50,7 +52,38 @@ func TestTargets(t *testing.T) {
 			t.Errorf("%v: other loads when lowered again", p.Target.Kind)
 		}
 	}
+	// Weights are stored once: beside code and descriptions, the file is as large as one for CPUs alone.
+	sizes := map[string]int64{"cpu,cuda": fileSize(t, exe)}
+	for _, target := range []string{"cpu", "cuda"} {
+		other := exe + "-" + target
+		if _, err := Compile(t.Context(), filepath.Join(golden.Dir(), "pg1-odd"), other, []byte("\x7fELF"), Options{Target: target, CPU: "x86-64-v3", MaxTokens: 311,
+			Storage: Storage{Weights: "bf16"}}); err != nil {
+			t.Fatal(err)
+		}
+		sizes[target] = fileSize(t, other)
+	}
+	// Sections begin at multiples of 64 KiB.
+	if most := sizes["cpu"] + sizes["cuda"] - image.Program.WeightBytes + 4<<16; sizes["cpu,cuda"] > most || image.Program.WeightBytes < 4<<16 {
+		t.Errorf("sizes %v, expected %d at most for both, with %d of weights", sizes, most, image.Program.WeightBytes)
+	}
+	e, err := pgc.OpenExecutable(exe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	if g := e.Info().GPU; g == nil || g.TotalBytes <= image.Programs[1].DeviceBytes || g.BatchBytes <= g.TotalBytes || g.Device != "" {
+		t.Errorf("what a GPU needs is %+v, expected more than %d of weights", g, image.Programs[1].DeviceBytes)
+	}
 	if n := 2 * image.Programs[1].SlotBytes(); n != image.Programs[0].SlotBytes() {
 		t.Errorf("caches of %d and %d bytes, expected half as many on a GPU", image.Programs[0].SlotBytes(), n/2)
 	}
+}
+
+func fileSize(t *testing.T, path string) int64 {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Size()
 }
