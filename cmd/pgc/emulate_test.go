@@ -1,6 +1,8 @@
 package main
 
 import (
+	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -8,6 +10,7 @@ import (
 
 	"pgc/golden"
 	"pgc/internal/build"
+	"pgc/runtime/safetensors"
 )
 
 // TestEmulateRefuses: an executable without code for GPUs does not run on the processor instead, and flags of the other
@@ -33,5 +36,81 @@ func TestEmulateRefuses(t *testing.T) {
 	}
 	if _, err := os.Stat(out); err == nil {
 		t.Error("counts were written")
+	}
+}
+
+// TestEmulateCommands runs every command of executables for GPUs in the emulator.
+func TestEmulateCommands(t *testing.T) {
+	dir := t.TempDir()
+	noise, shapes := filepath.Join(golden.Dir(), "pictures", "noise.png"), filepath.Join(golden.Dir(), "pictures", "shapes.png")
+	exes := map[string]string{}
+	for _, name := range []string{"pg1-odd", "colpali-odd"} {
+		exes[name] = filepath.Join(dir, name)
+		if _, err := build.Compile(t.Context(), filepath.Join(golden.Dir(), name), exes[name], []byte("\x7fELF"), build.Options{Target: "cuda", MaxTokens: 311}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	emulated := func(model string, args ...string) string {
+		t.Helper()
+		stdout, err := os.CreateTemp(dir, "stdout")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer stdout.Close()
+		if code, stderr := pgc(t, stdout, append([]string{"emulate", exes[model]}, args...)...); code != 0 || stderr != "" {
+			t.Errorf("%s %q: status %d, %q", model, args, code, stderr)
+		}
+		text, err := os.ReadFile(stdout.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	tokensOf := func(line string) string {
+		var answer struct{ Tokens []int32 }
+		if err := json.Unmarshal([]byte(line), &answer); err != nil || len(answer.Tokens) != 3 {
+			t.Errorf("%q: %v, expected 3 tokens", line, err)
+		}
+		return fmt.Sprint(answer.Tokens)
+	}
+	if text := emulated("pg1-odd", "tokenize", "caption en"); !strings.HasPrefix(text, "[") {
+		t.Errorf("tokenize: %q", text)
+	}
+	if text := emulated("pg1-odd", "info"); !strings.Contains(text, "\nGPU memory   ") || !strings.Contains(text, "\ndevice       an emulated GPU") {
+		t.Errorf("info: %q", text)
+	}
+	settings := []string{"--max-new-tokens", "3", "--prompt", "caption en", "--json"}
+	one := tokensOf(emulated("pg1-odd", append([]string{"generate", "--image", noise}, settings...)...))
+	two := tokensOf(emulated("pg1-odd", append([]string{"generate", "--image", shapes}, settings...)...))
+	in, out := filepath.Join(dir, "in.jsonl"), filepath.Join(dir, "out.jsonl")
+	var requests strings.Builder
+	for i, picture := range []string{noise, shapes, noise} {
+		fmt.Fprintf(&requests, `{"id": "%d", "images": [%q], "prompt": "caption en", "max_new_tokens": 3}`+"\n", i, picture)
+	}
+	if err := os.WriteFile(in, []byte(requests.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	emulated("pg1-odd", "batch", "--input", in, "--output", out)
+	lines, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, line := range strings.Split(strings.TrimSpace(string(lines)), "\n") {
+		if got, want := tokensOf(line), []string{one, two, one}[i]; got != want {
+			t.Errorf("line %d of the batch: %s, alone %s", i, got, want)
+		}
+	}
+	for _, args := range [][]string{{"pg1-odd", "forward", "--image", noise, "--prompt", "caption en", "--suffix", "cat"}, {"colpali-odd", "embed", noise},
+		{"colpali-odd", "embed", "--query", "caption en"}} {
+		path := filepath.Join(dir, "out.safetensors")
+		emulated(args[0], append(args[1:], "-o", path)...)
+		if f, err := safetensors.Open(path); err != nil || len(f.Names()) == 0 {
+			t.Errorf("%q: %v", args, err)
+		} else {
+			f.Close()
+		}
+	}
+	if text := emulated("colpali-odd", "rank", "--query", "caption en", noise, shapes); strings.Count(text, "\n") != 2 || !strings.Contains(text, noise) {
+		t.Errorf("rank: %q", text)
 	}
 }
