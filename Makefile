@@ -4,7 +4,7 @@ GO   ?= go
 DEMO := models/paligemma/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-race test-arm64 test-gpu check fuzz soak lint llvm qemu ptxas bench bench-quick tokenizer-parity golden clean
+.PHONY: help build demo test test-race test-arm64 test-gpu gpu check fuzz soak lint llvm qemu ptxas bench bench-quick tokenizer-parity golden clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -41,9 +41,14 @@ test-arm64: llvm qemu ## run the tests of code generation and runtime on an emul
 test-race: llvm ## run the library's tests under Go's race detector, which needs a C compiler
 	CGO_ENABLED=1 $(GO) test -vet=off -race -count=1 . ./runtime/generate
 
-test-gpu: ## run the tests and benchmarks of PTX on an NVIDIA GPU of this machine
+test-gpu: llvm build ## run every test of GPUs on an NVIDIA GPU of this machine: kernels against the emulator's bits, models, pgc check, pgc bench
+	@sh scripts/gpu.sh probe
 	PGC_CUDA=1 $(GO) test -count=1 -v ./codegen/ptx/...
+	PGC_CUDA=1 $(GO) test -count=1 -v -run 'GPU|Demos|Adapters|HandOver' ./internal/build ./cmd/internal/check ./cmd/internal/bench
 	PGC_CUDA=1 $(GO) test -run '^$$' -bench GPU -benchtime 20x ./codegen/ptx
+
+gpu: llvm build ## what to measure first on an NVIDIA GPU of this machine, in under ten minutes: bits, models, rates; rows go to out/gpu
+	@sh scripts/gpu.sh
 
 fuzz: llvm ## look for inputs that break a promise of docs/RELIABILITY.md, with fuzz targets and programs under harm: TIME=10m SEED=N
 	$(GO) run ./internal/campaign -time $(or $(TIME),10m) $(if $(SEED),-seed $(SEED))

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -21,7 +22,7 @@ import (
 
 type benchCmd struct {
 	compileFlags
-	Model   string `arg:"" name:"checkpoint|file" help:"An executable, or a checkpoint directory, which is compiled first."`
+	Model   string `arg:"" name:"checkpoint|file" help:"An executable, or a checkpoint directory, which is compiled first. With --device cuda a released size or a config.json will do: its kernels are timed without weights."`
 	ISA     string `name:"isa" placeholder:"NAME" help:"Time the code for this instruction set, one of those in the executable, instead of the best."`
 	Device  string `placeholder:"NAME" help:"What to time it on: cpu, cuda, a GPU by its number such as cuda:1, or emulated, whose times mean nothing (default: cpu where the executable has code for it, otherwise cuda)."`
 	Threads int    `help:"Threads to compute on (default: all processors)."`
@@ -33,7 +34,7 @@ type benchCmd struct {
 	Trace    string `placeholder:"FILE.json" help:"Write a trace of all threads for Perfetto or chrome://tracing."`
 	NoVerify bool   `help:"Do not compare the checksums of the weights first."`
 	Ablate   bool   `help:"Compile and time the model without each pass in turn, to show what every pass buys. Needs no weights: a released size such as paligemma-3b-224 or a config.json will do."`
-	Layers   int    `placeholder:"N" help:"For --ablate: keep only this many layers of the encoder and of the decoder."`
+	Layers   int    `placeholder:"N" help:"For --ablate or a released size: keep only this many layers of the encoder and of the decoder."`
 }
 
 // Run times the kernels.
@@ -49,8 +50,13 @@ func (c *benchCmd) Run(ctx context.Context) error {
 	if c.Ablate {
 		return c.ablate(ctx, threads)
 	}
-	if c.Layers != 0 {
-		return usage{errors.New("--layers is given without --ablate, expected both")}
+	_, err := os.Stat(c.Model)
+	shape := c.Device != "" && c.Device != "cpu" && (err != nil || filepath.Ext(c.Model) == ".json")
+	if c.Layers != 0 && !shape {
+		return usage{errors.New("--layers is given without --ablate, or --device cuda and a released size: expected either")}
+	}
+	if shape {
+		return c.shape(ctx)
 	}
 	path := c.Model
 	if build.IsCheckpoint(path) {
@@ -96,6 +102,35 @@ func (c *benchCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	return c.report(r)
+}
+
+// shape times the functions of a released size on a GPU, whose weights are whatever its memory holds.
+func (c *benchCmd) shape(ctx context.Context) error {
+	o, _, err := c.options()
+	if err != nil {
+		return err
+	}
+	o.Target = "cuda"
+	gpus, done, err := gpusOf(c.Device, &emulated.Driver{Zeroed: true})
+	if err != nil {
+		return err
+	}
+	defer done()
+	m, err := loadShape(ctx, c.Model, c.Layers, o, gpus)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	r, err := bench.Functions(ctx, m.Engine, m.Name, m.gpu, m.ImageTokens, c.Text)
+	if err != nil {
+		return err
+	}
+	return c.report(r)
+}
+
+// report writes what was measured.
+func (c *benchCmd) report(r *bench.Report) error {
 	for path, write := range map[string]func(string) error{c.Roofline: r.Roofline, c.Trace: r.Trace} {
 		if path == "" {
 			continue

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"strings"
 
 	"pgc/codegen"
@@ -110,8 +109,16 @@ func (c *counts) write(path string) error {
 	return output.WriteFile(path, append(b, '\n'))
 }
 
-// countStep runs one decoding step of a model without weights in the emulator.
-func countStep(ctx context.Context, shape string, layers int, o build.Options) (*counts, error) {
+// shapeOnGPU is a model without weights, loaded onto a GPU.
+type shapeOnGPU struct {
+	*build.Graph
+	*engine.Engine
+	gpu   string         // describes it
+	loads []program.Load // of the weights that there would be
+}
+
+// loadShape compiles a released size, or a config.json, and loads it onto a GPU: its weights are what memory holds there.
+func loadShape(ctx context.Context, shape string, layers int, o build.Options, gpus engine.GPUs) (*shapeOnGPU, error) {
 	m, err := build.Plain(shape, layers, o)
 	if err != nil {
 		return nil, err
@@ -124,37 +131,47 @@ func countStep(ctx context.Context, shape string, layers int, o build.Options) (
 	if err != nil {
 		return nil, err
 	}
-	p := r.Program
-	f := p.Func(entry.Step)
-	if f == nil {
-		return nil, errors.New("the model has no decoding step")
+	number, description, err := gpus.Find(-1)
+	if err != nil {
+		return nil, err
 	}
-	c := &counts{Shape: shape, Layers: layers, Function: entry.Step, Tokens: m.ImageTokens + 10}
+	p := r.Program
+	s := &shapeOnGPU{Graph: m, gpu: description, loads: p.Loads}
+	p.Loads, p.WeightBytes = nil, 0
+	x, err := gpus.Load(ctx, p, r.Code.Bytes, nil, number, engine.LoadOptions{})
+	if err != nil {
+		return nil, err
+	}
+	s.Engine = engine.On(x, p, 1)
+	return s, nil
+}
+
+// countStep runs one decoding step of a model without weights in the emulator.
+func countStep(ctx context.Context, shape string, layers int, o build.Options) (*counts, error) {
+	c := &counts{Shape: shape, Layers: layers, Function: entry.Step}
+	m, err := loadShape(ctx, shape, layers, o, gpu.Of(&emulated.Driver{Counts: true, Zeroed: true, Launched: c.add}))
+	if err != nil {
+		return nil, err
+	}
+	defer m.Close()
+	step, err := m.Func(entry.Step)
+	if err != nil {
+		return nil, err
+	}
+	c.Tokens = m.ImageTokens + 10
 	read := map[int64]bool{}
-	for _, l := range f.Launches {
+	for _, l := range m.Program.Func(entry.Step).Launches {
 		for _, a := range l.Args {
 			read[a.Offset] = read[a.Offset] || a.Space == program.SpaceWeights
 		}
 	}
-	for _, l := range p.Loads {
+	for _, l := range m.loads {
 		for at, is := range read {
 			if is && at >= l.To && at < l.To+l.DeviceBytes {
 				c.WeightBytes += l.DeviceBytes
 				break
 			}
 		}
-	}
-	p.Loads, p.WeightBytes = nil, 0 // weights of zero, where they lie
-	driver := &emulated.Driver{Counts: true, Zeroed: true, Launched: c.add}
-	x, err := gpu.Of(driver).Load(ctx, p, r.Code.Bytes, nil, 0, engine.LoadOptions{})
-	if err != nil {
-		return nil, err
-	}
-	e := engine.On(x, p, 1)
-	defer e.Close()
-	step, err := e.Func(entry.Step)
-	if err != nil {
-		return nil, err
 	}
 	for symbol, v := range map[string]int{entry.SymPast: c.Tokens, entry.SymKeys: c.Tokens + 1, entry.SymPrefix: c.Tokens} {
 		step.Set(symbol, v)

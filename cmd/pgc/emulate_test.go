@@ -57,7 +57,7 @@ func TestEmulateCommands(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer stdout.Close()
-		if code, stderr := pgc(t, stdout, append([]string{"emulate", exes[model]}, args...)...); code != 0 || stderr != "" {
+		if code, stderr := pgc(t, stdout, append([]string{"emulate", exes[model]}, args...)...); code != 0 || stderr != "" && !strings.HasPrefix(stderr, "warning: the answer was cut") {
 			t.Errorf("%s %q: status %d, %q", model, args, code, stderr)
 		}
 		text, err := os.ReadFile(stdout.Name())
@@ -76,7 +76,7 @@ func TestEmulateCommands(t *testing.T) {
 	if text := emulated("pg1-odd", "tokenize", "caption en"); !strings.HasPrefix(text, "[") {
 		t.Errorf("tokenize: %q", text)
 	}
-	if text := emulated("pg1-odd", "info"); !strings.Contains(text, "\nGPU memory   ") || !strings.Contains(text, "\ndevice       an emulated GPU") {
+	if text := emulated("pg1-odd", "info"); !strings.Contains(text, "\nGPU memory   ") || !strings.Contains(text, "\ndevice       cuda:0, an emulated GPU") {
 		t.Errorf("info: %q", text)
 	}
 	settings := []string{"--max-new-tokens", "3", "--prompt", "caption en", "--json"}

@@ -11,7 +11,6 @@ import (
 
 	"pgc/codegen/kernels"
 	"pgc/codegen/packing"
-	"pgc/codegen/ptx/internal/cuda"
 	"pgc/ir/scalar"
 	"pgc/ir/tile"
 )
@@ -57,9 +56,9 @@ func measure(b *testing.B, g *gpu, n int, f func(i int) error) time.Duration {
 func per(amount, unit float64, took time.Duration) float64 { return amount / unit / took.Seconds() }
 
 // on allocates memory that holds the little-endian bytes of a slice, or as many bytes as an int says.
-func on(b *testing.B, g *gpu, v any) *cuda.Memory {
+func on(b *testing.B, g *gpu, v any) *gpuMemory {
 	b.Helper()
-	var m *cuda.Memory
+	var m *gpuMemory
 	var err error
 	if n, ok := v.(int64); ok {
 		m, err = g.Alloc(n)
@@ -82,12 +81,13 @@ func on(b *testing.B, g *gpu, v any) *cuda.Memory {
 }
 
 // entry loads a kernel.
-func entry(b *testing.B, g *gpu, k *Kernel) *cuda.Function {
+func entry(b *testing.B, g *gpu, k *Kernel) *gpuFunction {
 	b.Helper()
 	f, err := g.function(moduleOf([]*Kernel{k}), k.Name)
 	if err != nil {
 		b.Fatal(err)
 	}
+	f.Shared = int64(dynamicBytes(k))
 	registers, local, err := f.Resources()
 	if err != nil {
 		b.Fatal(err)
@@ -129,7 +129,7 @@ func BenchmarkGPUMemory(b *testing.B) {
 	x := on(b, g, uniform(1<<20))
 	from, to := on(b, g, int64(4*n)), on(b, g, int64(4*n))
 	for at := int64(0); at < from.Bytes; at += x.Bytes { // the same numbers again and again
-		part := &cuda.Memory{}
+		part := &gpuMemory{}
 		*part = *from
 		part.Address += uint64(at)
 		if err := part.Copy(x); err != nil {

@@ -11,7 +11,6 @@ import (
 	"testing"
 
 	"pgc/codegen/ptx/emu"
-	"pgc/codegen/ptx/internal/cuda"
 	"pgc/ir/tile"
 )
 
@@ -80,8 +79,8 @@ func parameters(args []any, cells *emu.Memory, address func(emu.Pointer) (uint64
 
 // gpu is the executor on a device. It has no statistics.
 type gpu struct {
-	*cuda.Device
-	loaded map[string]*cuda.Module // by text
+	*gpuDevice
+	loaded map[string]*gpuModule // by text
 	tally  tally
 }
 
@@ -95,12 +94,12 @@ func TestMain(m *testing.M) {
 	if os.Getenv(environment) == "" {
 		os.Exit(m.Run())
 	}
-	d, err := cuda.Open(0)
+	d, err := openGPU(0)
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "%s is set: %v\n", environment, err)
 		os.Exit(1)
 	}
-	onGPU = &gpu{Device: d, loaded: map[string]*cuda.Module{}}
+	onGPU = &gpu{gpuDevice: d, loaded: map[string]*gpuModule{}}
 	fmt.Printf("on %s\n", d)
 	code := m.Run()
 	if onGPU.tally.launches > 0 {
@@ -123,7 +122,7 @@ func needGPU(t testing.TB) *gpu {
 }
 
 // function loads a module, once, and finds an entry.
-func (g *gpu) function(text, name string) (*cuda.Function, error) {
+func (g *gpu) function(text, name string) (*gpuFunction, error) {
 	if g.loaded[text] == nil {
 		m, err := g.Load(text)
 		if err != nil {
@@ -139,7 +138,8 @@ func (g *gpu) run(m *module, k *Kernel, blocks int64, args []any) (stats emu.Sta
 	if err != nil {
 		return stats, err
 	}
-	buffers := map[*emu.Memory]*cuda.Memory{}
+	f.Shared = int64(dynamicBytes(k))
+	buffers := map[*emu.Memory]*gpuMemory{}
 	defer func() {
 		for _, b := range buffers {
 			if e := b.Free(); err == nil {

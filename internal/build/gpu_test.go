@@ -14,22 +14,22 @@ import (
 	"pgc/codegen/ptx/emulated"
 	"pgc/codegen/weights"
 	"pgc/golden"
+	"pgc/internal/gputest"
 	"pgc/ir/target"
 	"pgc/passes"
-	"pgc/runtime/gpu"
 	"pgc/runtime/manifest"
 	"pgc/runtime/program"
 	"pgc/runtime/safetensors"
 )
 
-// onGPU opens an executable on an emulated GPU.
+// onGPU opens an executable on a GPU, which is emulated unless PGC_CUDA is set.
 func onGPU(t *testing.T, exe string) *pgc.Model {
 	t.Helper()
 	device, err := pgc.ParseDevice("cuda")
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := pgc.Open(exe, pgc.WithDevice(device, gpu.Of(&emulated.Driver{})), pgc.WithoutVerification())
+	m, err := pgc.Open(exe, pgc.WithDevice(device, gputest.GPUs(&emulated.Driver{})), pgc.WithoutVerification())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -127,6 +127,19 @@ func Run(ctx context.Context, path string, o Options) (*Report, error) {
 	return r, nil
 }
 
+// Functions times the functions of a program that a GPU has loaded, of a model whose pictures have imageTokens tokens,
+// with some tokens of text.
+func Functions(ctx context.Context, e *engine.Engine, name, gpu string, imageTokens, text int) (*Report, error) {
+	r := &Report{Model: name, GPU: gpu, Prompt: imageTokens + text}
+	for i := range e.Program.Funcs {
+		r.ArenaBytes = max(r.ArenaBytes, e.Program.Funcs[i].ArenaBytes)
+	}
+	if err := e.Slots(e.Program.Slots); err != nil {
+		return nil, err
+	}
+	return r, r.phases(ctx, e, &manifest.Model{ImageTokens: imageTokens}, func() error { return nil })
+}
+
 // phases times the steps of an answer, and has the limits of the machine measured before and after each.
 func (r *Report) phases(ctx context.Context, e *engine.Engine, m *manifest.Model, measure func() error) error {
 	if err := prepare(e, r.Prompt, m.ImageTokens); err != nil {

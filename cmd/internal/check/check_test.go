@@ -11,11 +11,11 @@ import (
 	"pgc/codegen/weights"
 	"pgc/golden"
 	"pgc/internal/build"
+	"pgc/internal/gputest"
 	"pgc/ir/quant"
 	"pgc/ir/target"
 	"pgc/runtime/cpufeature"
 	"pgc/runtime/entry"
-	"pgc/runtime/gpu"
 	"pgc/runtime/program"
 )
 
@@ -176,13 +176,13 @@ func TestForeignExecutable(t *testing.T) {
 	}
 }
 
-// TestKernelsOnGPU compares every kernel for GPUs, run in the emulator, with the evaluator, for every storage that
+// TestKernelsOnGPU compares every kernel for GPUs, run in the emulator or on a GPU where PGC_CUDA is set, with the evaluator, for every storage that
 // products on a GPU read.
 func TestKernelsOnGPU(t *testing.T) {
 	for _, c := range [][2]string{{"pg1-odd", "bf16"}, {"pg2-odd", "int8"}, {"pg1-odd", "int4"}} {
 		o := build.Options{MaxTokens: 40, Storage: build.Storage{Weights: c[1]}}
 		var b strings.Builder
-		mismatches, err := Kernels(t.Context(), &b, checkpoint(c[0]), o, gpu.Of(&emulated.Driver{}))
+		mismatches, err := Kernels(t.Context(), &b, checkpoint(c[0]), o, gputest.GPUs(&emulated.Driver{}))
 		if err != nil || mismatches > 0 || strings.Count(b.String(), "matmul_") < 10 {
 			t.Errorf("%v: %v, %d mismatches:\n%s", c, err, mismatches, b.String())
 		}

@@ -1,4 +1,4 @@
-package cuda
+package ptx
 
 import (
 	"bytes"
@@ -8,13 +8,13 @@ import (
 	"testing"
 )
 
-// device opens the first GPU where PGC_CUDA is set; elsewhere the test is skipped.
-func device(t *testing.T) *Device {
+// freshGPU opens the first GPU once more where PGC_CUDA is set; elsewhere the test is skipped.
+func freshGPU(t *testing.T) *gpuDevice {
 	t.Helper()
-	if os.Getenv("PGC_CUDA") == "" {
-		t.Skip("PGC_CUDA is not set")
+	if os.Getenv(environment) == "" {
+		t.Skipf("%s is not set", environment)
 	}
-	d, err := Open(0)
+	d, err := openGPU(0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,8 +27,8 @@ func device(t *testing.T) *Device {
 }
 
 // Where there is no driver, or no device, one sentence says so.
-func TestOpenFails(t *testing.T) {
-	_, err := Open(1 << 20)
+func TestGPUOpenFails(t *testing.T) {
+	_, err := openGPU(1 << 20)
 	if err == nil {
 		t.Fatal("there are a million GPUs")
 	}
@@ -38,8 +38,8 @@ func TestOpenFails(t *testing.T) {
 	}
 }
 
-// add adds a number to the words of a buffer.
-const add = `.version 7.4
+// addPTX adds a number to the words of a buffer.
+const addPTX = `.version 7.4
 .target sm_80
 .address_size 64
 .visible .entry add(.param .u64 x, .param .u64 by)
@@ -61,10 +61,10 @@ const add = `.version 7.4
 }
 `
 
-func TestLaunch(t *testing.T) {
-	d := device(t)
+func TestGPULaunch(t *testing.T) {
+	d := freshGPU(t)
 	t.Logf("on %s", d)
-	m, err := d.Load(add)
+	m, err := d.Load(addPTX)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,11 +117,11 @@ func TestLaunch(t *testing.T) {
 }
 
 // Errors name the function of the driver, what it says, and what it was about.
-func TestErrors(t *testing.T) {
-	d := device(t)
-	_, syntax := d.Load(strings.Replace(add, "add.s32 %r3", "add.s32 %q", 1))
+func TestGPUErrors(t *testing.T) {
+	d := freshGPU(t)
+	_, syntax := d.Load(strings.Replace(addPTX, "add.s32 %r3", "add.s32 %q", 1))
 	_, memory := d.Alloc(1 << 50)
-	m, err := d.Load(add)
+	m, err := d.Load(addPTX)
 	if err != nil {
 		t.Fatal(err)
 	}
