@@ -23,6 +23,7 @@ const (
 	TypedEscape WarningKind = "typed-escape" // the prompt ends in a backslash and an n
 	ManyImages  WarningKind = "many-images"  // several images and a caption prompt, for a model of single images
 	OtherTask   WarningKind = "other-task"   // the model's name says that it was fine-tuned for another task
+	NoMasks     WarningKind = "no-masks"     // masks are asked of an executable without a decoder
 	Samples     WarningKind = "samples"      // the samples of an image use a sliver of their range
 	Incomplete  WarningKind = "incomplete"   // a part of the answer should locate an object and does not
 	CutOff      WarningKind = "cut-off"      // the answer ended at its limit

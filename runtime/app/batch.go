@@ -10,15 +10,22 @@ import (
 	"time"
 
 	"pgc"
+	"pgc/runtime/annotate"
 	"pgc/runtime/output"
 )
 
 type batchCmd struct {
-	Input  string  `required:"" placeholder:"IN" help:"Requests, one JSON object a line: {\"id\", \"images\": […], \"prompt\"} and generate's options as fields (max_new_tokens, stop, …), or a list for fine-tuning: {\"image\", \"prefix\", \"suffix\"}, whose suffixes are ignored unless \"score\" is true; - for standard input. Or a folder of pictures, or a pattern such as 'photos/*.jpg'."`
+	Input  string  `required:"" placeholder:"IN" help:"Requests, one JSON object a line: {\"id\", \"images\": […], \"prompt\"} and generate's options as fields (max_new_tokens, stop, …), or a list for fine-tuning: {\"image\", \"prefix\", \"suffix\"}, whose suffixes are ignored unless \"score\" is true; or {\"images\": [one], \"task\": \"detect\", \"classes\": […]} and detect's options as fields, likewise segment; - for standard input. Or a folder of pictures, or a pattern such as 'photos/*.jpg'."`
 	Output string  `required:"" placeholder:"OUT.jsonl" help:"Answers, one a line, as generate --json prints them, with the id. Requests already answered there are skipped; - for standard output."`
 	Prompt *string `help:"The prompt of requests without one, such as those of a folder."`
 	settings
 	Threads int `help:"Threads to compute on (default: all processors)."`
+}
+
+// batchDetection is one line of batch's output, about a request with a task.
+type batchDetection struct {
+	ID json.RawMessage `json:"id"`
+	*annotate.Object
 }
 
 // batchAnswer is one line of batch's output: an answer or an error.
@@ -54,26 +61,30 @@ func (c *batchCmd) Run(a *App) error {
 	defer m.Close()
 	load, failed := time.Since(a.opened), 0
 	var ids queue
-	for got, err := range m.Batch(a.ctx, in.except(done, &ids, a.album())) {
+	for got, err := range m.Tasks(a.ctx, in.except(done, &ids, a.album())) {
 		if a.ctx.Err() != nil {
 			return a.ctx.Err()
 		}
-		line := batchAnswer{ID: ids.pop()}
+		request := ids.pop()
+		var line any
+		var doubts []pgc.Warning
 		if errors.Is(err, pgc.ErrDamaged) { // no line is written that is computed from damaged weights
 			return err
 		}
-		if err != nil {
+		switch {
+		case err != nil:
 			failed++
-			line.Error = err.Error()
-		} else {
-			line.answer = newAnswer(got, load)
+			line = batchAnswer{ID: request.id, Error: err.Error()}
+		case got.Detection != nil:
+			line = batchDetection{request.id, annotate.JSON(annotate.Picture{Name: request.image, Detection: got.Detection})}
+			doubts = unmasked(a, got.Detection.Task)
+		default:
+			line, doubts = batchAnswer{ID: request.id, answer: newAnswer(got.Answer, load)}, got.Answer.Warnings
 		}
 		if err := writeJSON(out, line); err != nil {
 			return err
 		}
-		if got != nil {
-			a.warn(fmt.Sprintf("request %s: ", line.ID), got.Warnings)
-		}
+		a.warn(fmt.Sprintf("request %s: ", request.id), doubts)
 	}
 	switch {
 	case a.ctx.Err() != nil:

@@ -81,12 +81,11 @@ func (c *locating) run(a *App, segment bool, masks string) error {
 	if err := r.DetectSettings.Check(); err != nil {
 		return usage{err}
 	}
-	if segment && a.Executable.Info().Masks == nil {
-		if masks != "" {
-			return pgc.ErrNoMasks
-		}
-		fmt.Fprintln(a.Err, pgc.ErrNoMasks)
+	codes := unmasked(a, task)
+	if codes != nil && masks != "" {
+		return pgc.ErrNoMasks
 	}
+	a.warn("", codes)
 	output.Protect(names...)
 	w, err := c.results(a, names, masks)
 	if err != nil {
@@ -96,6 +95,14 @@ func (c *locating) run(a *App, segment bool, masks string) error {
 		return w.abort(err)
 	}
 	return w.close()
+}
+
+// unmasked warns of a task that needs a decoder of masks, which the executable lacks.
+func unmasked(a *App, task string) []pgc.Warning {
+	if task != "segment" || a.Executable.Info().Masks != nil {
+		return nil
+	}
+	return []pgc.Warning{{Kind: pgc.NoMasks, Text: pgc.ErrNoMasks.Error()}}
 }
 
 // find gives what was found in each picture to w.

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"pgc"
+	"pgc/runtime/detect"
 	"pgc/runtime/jsonerr"
 )
 
@@ -21,7 +23,14 @@ type batchRequest struct {
 	Prompt string
 	Suffix *string // to be scored
 	settings
+
+	Task    string // detect or segment; empty for an answer to the prompt
+	Classes []string
+	detecting
 }
+
+// detects reports whether the request asks where objects are.
+func (r *batchRequest) detects() bool { return r.Task != "" }
 
 // batchLine is one line of batch's input, with the names that lists for fine-tuning use, too.
 type batchLine struct {
@@ -34,6 +43,10 @@ type batchLine struct {
 	Suffix *string         `json:"suffix"`
 	Score  bool            `json:"score"`
 	settings
+
+	Task    *string         `json:"task"`
+	Classes json.RawMessage `json:"classes"`
+	detecting
 }
 
 // fieldNames lists the fields of JSON that a struct and those embedded in it have.
@@ -109,6 +122,9 @@ func parseRequest(text []byte, n int, d defaults) (r batchRequest, err error) {
 	if r.Images, err = l.pictures(); err != nil {
 		return r, err
 	}
+	if l.Task != nil || l.Classes != nil || !reflect.DeepEqual(l.detecting, detecting{}) {
+		return r, l.locate(&r, d)
+	}
 	if r.Prompt, err = l.prompt(d.prompt); err != nil {
 		return r, err
 	}
@@ -118,6 +134,43 @@ func parseRequest(text []byte, n int, d defaults) (r batchRequest, err error) {
 		}
 	}
 	return r, r.settings.check()
+}
+
+// locate reads the fields of a request that asks where objects are.
+func (l *batchLine) locate(r *batchRequest, d defaults) (err error) {
+	if l.Task == nil {
+		return errors.New("task is missing, expected detect or segment beside classes and their settings")
+	}
+	if r.Task = *l.Task; r.Task != "detect" && r.Task != "segment" {
+		return fmt.Errorf("task is %.40q, expected detect or segment", r.Task)
+	}
+	if l.Prompt != nil || l.Prefix != nil || l.Text != nil || l.Score {
+		return fmt.Errorf("a prompt is given beside the task %s, expected classes alone", r.Task)
+	}
+	own := d.settings.clone()
+	if own.Adapter = l.Adapter; !reflect.DeepEqual(l.settings, own) {
+		return fmt.Errorf("a setting of generated text is given beside the task %s, expected those of detect", r.Task)
+	}
+	if len(r.Images) != 1 {
+		return fmt.Errorf("the task %s is about %d pictures, expected one", r.Task, len(r.Images))
+	}
+	var text string
+	switch {
+	case l.Classes == nil:
+		return errors.New("classes is missing, expected a list such as [\"cat\", \"dog\"]")
+	case json.Unmarshal(l.Classes, &text) == nil:
+		r.Classes, err = detect.Classes(text)
+	case json.Unmarshal(l.Classes, &r.Classes) != nil || slices.Contains(nulls(l.Classes), true):
+		return fmt.Errorf("classes is %.40s, expected a list such as [\"cat\", \"dog\"]", l.Classes)
+	default:
+		r.Classes, err = detect.Check(r.Classes)
+	}
+	if err != nil {
+		return err
+	}
+	r.detecting = l.detecting
+	options := pgc.DetectSettings(r.detecting)
+	return options.Check()
 }
 
 // pictures returns the names under image or images, each a string or a list of strings.

@@ -180,8 +180,8 @@ func (q *requests) readLine() ([]byte, error) {
 
 // except yields the requests that are not done, and puts their ids into a queue. Consecutive requests share equal
 // images.
-func (q *requests) except(done map[string]bool, ids *queue, al *album) iter.Seq[pgc.Request] {
-	return func(yield func(pgc.Request) bool) {
+func (q *requests) except(done map[string]bool, ids *queue, al *album) iter.Seq[pgc.Task] {
+	return func(yield func(pgc.Task) bool) {
 		for r := q.next(); r != nil; r = q.next() {
 			if done[string(r.ID)] {
 				q.skipped++
@@ -191,30 +191,44 @@ func (q *requests) except(done map[string]bool, ids *queue, al *album) iter.Seq[
 			if err != nil {
 				images = []pgc.Image{pgc.Lazy("", func(context.Context) ([]byte, error) { return nil, err })}
 			}
-			ids.push(r.ID)
-			if !yield(pgc.Request{Images: images, Prompt: r.Prompt, Suffix: r.Suffix, Settings: pgc.Settings(r.settings)}) {
+			ids.push(named{r.ID, r.Images[0]})
+			if !yield(r.work(images)) {
 				return
 			}
 		}
 	}
 }
 
-// queue is the ids of the requests whose answers are to come, in order.
+// work is what the request asks of its images.
+func (r *batchRequest) work(images []pgc.Image) pgc.Task {
+	if r.detects() {
+		return pgc.DetectRequest{Image: images[0], Classes: r.Classes, Segment: r.Task == "segment", Adapter: r.Adapter, DetectSettings: pgc.DetectSettings(r.detecting)}
+	}
+	return pgc.Request{Images: images, Prompt: r.Prompt, Suffix: r.Suffix, Settings: pgc.Settings(r.settings)}
+}
+
+// named is a request's id and the name of its first picture.
+type named struct {
+	id    json.RawMessage
+	image string
+}
+
+// queue is the requests whose answers are to come, in order.
 type queue struct {
 	mu   sync.Mutex
-	list []json.RawMessage
+	list []named
 }
 
-func (q *queue) push(id json.RawMessage) {
+func (q *queue) push(r named) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.list = append(q.list, id)
+	q.list = append(q.list, r)
 }
 
-func (q *queue) pop() json.RawMessage {
+func (q *queue) pop() named {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	id := q.list[0]
+	r := q.list[0]
 	q.list = q.list[1:]
-	return id
+	return r
 }
