@@ -138,7 +138,7 @@ func (c *locating) find(a *App, names []string, r pgc.DetectRequest, w *results)
 			fmt.Fprintf(a.Err, "%s\n", process.Line(err.Error()))
 			continue
 		case d.FinishReason == pgc.Length:
-			fmt.Fprintf(a.Err, "%s: objects may be missing, since the answer reached the most boxes (--max-boxes) or the end of the KV cache (pgc compile --max-tokens)\n", process.Line(name))
+			fmt.Fprintf(a.Err, "warning: %s: objects may be missing, since the answer reached the most boxes (--max-boxes) or the end of the KV cache (pgc compile --max-tokens)\n", process.Line(name))
 		}
 		c.warn(a, d)
 		if err := w.add(annotate.Picture{Name: name, Detection: d}, picture); err != nil {
@@ -160,7 +160,7 @@ func (c *locating) warn(a *App, d *pgc.Detection) {
 	for _, label := range d.Undrawable() {
 		if !slices.Contains(c.undrawable, label) {
 			c.undrawable = append(c.undrawable, label)
-			fmt.Fprintf(a.Err, "the label %s has letters that the fonts here lack, and is drawn as a number: --draw OUT.svg leaves letters to the viewer\n", process.Line(label))
+			fmt.Fprintf(a.Err, "warning: the label %s has letters that the fonts here lack, and is drawn as a number: --draw OUT.svg leaves letters to the viewer\n", process.Line(label))
 		}
 	}
 }
