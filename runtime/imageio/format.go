@@ -32,7 +32,7 @@ var formats = []*format{
 	{"WebP", isWebP, webp.Size, whole(webp.Decode), webp.Metadata, webp.BytesPerPixel},
 	{"BMP", isBMP, bmp.Size, whole(bmp.Decode), nil, constant(4)},
 	{"PNM", pnm.Match, pnm.Size, whole(pnm.Decode), nil, constant(4)},
-	{"TIFF", magic("II*\x00", "MM\x00*", "II+\x00", "MM\x00+"), tiff.Size, decodeTIFF, tiff.Metadata, constant(12)},
+	{"TIFF", magic("II*\x00", "MM\x00*", "II+\x00", "MM\x00+"), tiff.Size, decodeTIFF, tiff.Metadata, tiff.BytesPerPixel},
 }
 
 // constant is the memory of a decoder that takes as much for every file, or nearly.

@@ -55,13 +55,15 @@ func bigBMP(w, h uint32) []byte {
 func TestMemory(t *testing.T) {
 	const w, h = 2000, 1000
 	files := map[string][]byte{"baseline.jpg": bigJPEG(w, h, false), "progressive-cmyk.jpg": bigJPEG(w, h, true), "rle.bmp": bigBMP(w, h)}
-	for name, m := range map[string]image.Image{"8.png": image.NewNRGBA(image.Rect(0, 0, w, h)), "16.png": image.NewNRGBA64(image.Rect(0, 0, w, h))} {
+	for name, m := range map[string]image.Image{"8.png": image.NewNRGBA(image.Rect(0, 0, w, h)), "16.png": image.NewNRGBA64(image.Rect(0, 0, w, h)),
+		"gray.png": image.NewGray(image.Rect(0, 0, w, h)), "gray16.png": image.NewGray16(image.Rect(0, 0, w, h))} {
 		var b bytes.Buffer
 		if err := png.Encode(&b, m); err != nil {
 			t.Fatal(err)
 		}
 		files[name] = b.Bytes()
 	}
+	files["plain.pbm"] = append(fmt.Appendf(nil, "P4\n%d %d\n", w, h), make([]byte, w*h/8)...)
 	paths, err := filepath.Glob("testdata/bombs/*")
 	if err != nil || len(paths) < 5 {
 		t.Fatalf("%d bombs, %v", len(paths), err)

@@ -24,17 +24,33 @@ func Size(data []byte) (image.Point, error) {
 // BytesPerPixel returns the most memory that Decode takes for a pixel of the file: its samples, in 8 or 16 bits, those of
 // a pass if it is interlaced, and the result.
 func BytesPerPixel(data []byte) int {
-	const depth, colorType, interlace, palette = 24, 25, 28, 3 // places in the header, and a type
+	const depth, colorType, interlace, gray, palette = 24, 25, 28, 0, 3 // places in the header, and types
 	samples := 4
-	if data[colorType] == palette {
+	if data[colorType] == palette || data[colorType] == gray && !transparent(data) {
 		samples = 1
-	} else if data[depth] == 16 {
-		samples = 8
+	}
+	if data[depth] == 16 {
+		samples *= 2
 	}
 	if data[interlace] != 0 {
 		samples *= 2
 	}
 	return samples + 3
+}
+
+// transparent reports whether a color is transparent, which a chunk before the pixels says.
+func transparent(data []byte) bool {
+	for rest := data[8:]; len(rest) >= 12; {
+		n := int(binary.BigEndian.Uint32(rest))
+		switch tag := string(rest[4:8]); {
+		case tag == "tRNS":
+			return true
+		case tag == "IDAT" || n > len(rest)-12:
+			return false
+		}
+		rest = rest[12+n:]
+	}
+	return false
 }
 
 // Decode decodes a file, composited over white.

@@ -148,7 +148,7 @@ func (f *file) reader(coded []byte, rows, step int) (io.Reader, error) {
 
 // unpackBits undoes Macintosh run-length coding. Its output is at most 64 times as long as src.
 func unpackBits(src []byte, size int) ([]byte, error) {
-	var out []byte
+	out := make([]byte, 0, min(size, 64*len(src)))
 	for len(out) < size {
 		if len(src) < 2 {
 			return nil, io.ErrUnexpectedEOF
@@ -159,7 +159,9 @@ func unpackBits(src []byte, size int) ([]byte, error) {
 			src = src[1:]
 		case n < 0:
 			n = min(1-n, size-len(out))
-			out = append(out, bytes.Repeat(src[1:2], n)...)
+			for range n {
+				out = append(out, src[1])
+			}
 			src = src[2:]
 		default:
 			n = min(n+1, size-len(out))

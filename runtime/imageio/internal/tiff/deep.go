@@ -108,7 +108,8 @@ func (f *file) undoFloats(row []byte, step int) {
 		row[i] += row[i-step]
 	}
 	n := len(row) / 4
-	planes := append([]byte(nil), row...)
+	f.planes = append(f.planes[:0], row...)
+	planes := f.planes
 	for i := range n {
 		bits := uint32(planes[i])<<24 | uint32(planes[n+i])<<16 | uint32(planes[2*n+i])<<8 | uint32(planes[3*n+i])
 		f.order.PutUint32(row[4*i:], bits)

@@ -68,6 +68,7 @@ type file struct {
 	format        int // of a sample
 	span          rgb.Range
 	depth         rgb.Depth
+	planes        []byte // a row while the predictor of floats is undone
 	photometric   int
 	colors        int // samples that make up the color
 	alpha         int // what the sample behind them is
@@ -92,6 +93,19 @@ func Size(data []byte) (image.Point, error) {
 		return image.Point{}, err
 	}
 	return image.Pt(f.width, f.height), nil
+}
+
+// BytesPerPixel returns the most memory that Decode takes for a pixel of the file: the result, what is not undone row by
+// row, and what the decoders of strips and tiles leave behind.
+func BytesPerPixel(data []byte) int {
+	f, err := parse(data)
+	switch {
+	case err != nil || f.compression == 7: // with a JPEG
+		return 12
+	case f.compression == 32773:
+		return 5 + min(ceilDiv(f.samples*f.bits, 8), 4*maxSamples)
+	}
+	return 8
 }
 
 // Metadata returns the file, whose first directory is EXIF's, and XMP, nil where there is none.
