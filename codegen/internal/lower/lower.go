@@ -288,7 +288,9 @@ func (l *lowerer) lowerMap(op *ir.Op) ([]Launch, error) {
 
 // lookIn makes o, a lookup whose rows run along a dimension of the domain, one in a packed table.
 func lookIn(m weights.Matrix, o *kernels.Operand, dim int) {
-	o.Strides[dim] = kernels.PanelWidth
+	if o.Strides[dim] != 0 { // a row of one element repeats it
+		o.Strides[dim] = kernels.PanelWidth
+	}
 	o.Rows.Panel, o.Rows.Stride = m.Cols, 0
 	o.Rows.Group, o.Rows.VNNI2 = weights.GroupOf(m.W.Type.DType), m.KPack == 2
 }
