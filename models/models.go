@@ -65,6 +65,9 @@ type Facts struct {
 	ImageTokens            int    // tokens of an image
 	HiddenSize, VocabSize  int    // of the decoder
 	NumHiddenLayers        int    // of encoder or decoder, whichever has fewer
+	FullLayers             []int  // of the decoder: those that see everything before a token
+	SlidingLayers          []int  // and those that see a window of so many tokens
+	SlidingWindow          int
 	TieWordEmbeddings      bool
 	ImageTokenIndex        int
 	BOSTokenID, PADTokenID int

@@ -359,6 +359,7 @@ func describe(c *hf.Checkpoint, tok *packed, o Options) *manifest.Model {
 	for _, w := range c.Weights {
 		m.Parameters += w.Elements()
 	}
+	m.FullLayers, m.SlidingLayers, m.SlidingWindow = facts.FullLayers, facts.SlidingLayers, facts.SlidingWindow
 	describeMasks(m, c)
 	for _, id := range []int{m.Image, m.PAD, m.BOS} {
 		if 0 <= id && id < m.VocabSize {

@@ -55,7 +55,8 @@ type Config struct {
 
 // Facts are the settings that the rest of the house reads.
 func (c Config) Facts() models.Facts {
-	return models.Facts{Kind: fmt.Sprintf("paligemma (%s)", c.Text.ModelType), TextModelType: c.Text.ModelType,
+	full, sliding, window := c.Text.kinds()
+	return models.Facts{FullLayers: full, SlidingLayers: sliding, SlidingWindow: window, Kind: fmt.Sprintf("paligemma (%s)", c.Text.ModelType), TextModelType: c.Text.ModelType,
 		ImageSize: c.Vision.ImageSize, ImageTokens: c.Vision.Tokens(), HiddenSize: c.Text.HiddenSize, VocabSize: c.Text.VocabSize,
 		NumHiddenLayers: min(c.Text.NumHiddenLayers, c.Vision.NumHiddenLayers), TieWordEmbeddings: c.Text.TieWordEmbeddings,
 		ImageTokenIndex: c.ImageTokenIndex, BOSTokenID: c.BOSTokenID, PADTokenID: c.PADTokenID, EOSTokenID: c.EOSTokenID}

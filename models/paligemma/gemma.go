@@ -127,7 +127,11 @@ func (b *builder) attend(layer int, q, k, v *Value, c call) *Value {
 	mask := b.mask(c, b.cfg.Text.window(layer))
 	weights := func(scores *Value) *Value { return Softmax(Select(mask, scores, -math.MaxFloat32)) }
 	if c.positions == nil {
-		return Einsum(sums, weights(b.scores(products, q, k)), v)
+		w := weights(b.scores(products, q, k))
+		if b.watched != nil {
+			*b.watched = append(*b.watched, Reshape(w, 1, w.Dim(0).N*w.Dim(1).N, c.keys))
+		}
+		return Einsum(sums, w, v)
 	}
 	q = Reshape(q, c.rows, 1, q.Dim(1), q.Dim(2), q.Dim(3))
 	y := Einsum(batchSums, weights(b.scores(batchProducts, q, k)), v)

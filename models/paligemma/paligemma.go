@@ -12,12 +12,13 @@ type builder struct {
 	opt      Options
 	f        *Func
 	adapters []active
+	watched  *[]*Value // where attend puts the weights of every layer [1, heads, keys], unless it is nil
 }
 
 // define adds the forms of a function: that of the model alone and, with forms, one for each adapter.
 func define(m *Module, cfg Config, opt Options, name string, forms []variant, body func(b *builder)) {
 	for _, v := range append([]variant{{}}, forms...) {
-		m.Func(v.name(name), func(f *Func) { body(&builder{cfg, opt, f, v.adapters(f, opt.Adapters)}) })
+		m.Func(v.name(name), func(f *Func) { body(&builder{cfg: cfg, opt: opt, f: f, adapters: v.adapters(f, opt.Adapters)}) })
 	}
 }
 
@@ -75,11 +76,14 @@ const HeadRows = 64
 //	forward(ids [S], slots [S], state features) -> hidden [S, hidden]
 //	head(state hidden) -> output logits [R, vocabulary], of the rows from row on
 //
+//	seen_full(), seen_sliding() -> output seen [S, SeenKeys], which of the keys from row on every token attends to, of a kind of layers
+//	attend(state next) -> last, output attentions [layers, heads, T]: decode, and the weights of the keys
+//
 // A model whose vocabulary is not in whole panels, or small, has no parts of logits.
 //
 // prefill and decode end before the head, so that whoever chooses the token says whether logits are written.
 //
-// With adapters kept beside the model, encode_image, prefill, forward, decode and step have a form for each,
+// With adapters kept beside the model, encode_image, prefill, forward, decode, step and attend have a form for each,
 // encode_image_adapter1 and so on, and decode_batch_adapters(…, adapters [8]) and step_batch_adapters compute every
 // sequence with its own.
 //
@@ -124,5 +128,7 @@ func Graph(cfg Config, opt Options) (*ir.Module, error) {
 		defineBatch(m, cfg, opt)
 		defineParts(m, cfg, opt)
 		defineRows(m, cfg, opt)
+		defineSeen(m, cfg, opt, call{rows: S, keys: T, past: past, prefix: prefix})
+		defineAttend(m, cfg, opt, call{rows: ir.D(1), keys: T, past: past, prefix: prefix, slot: slot})
 	})
 }

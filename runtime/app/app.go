@@ -31,6 +31,8 @@ type generating struct {
 	Detect   detectCmd   `cmd:"" help:"Find objects of some classes in pictures: IMAGE… CLASSES."`
 	Segment  segmentCmd  `cmd:"" help:"Find objects of some classes in pictures, and their masks: IMAGE… CLASSES."`
 	Batch    batchCmd    `cmd:"" help:"Answer the requests of a JSON Lines file."`
+	Mask     maskCmd     `cmd:"" help:"Show who attends to whom among the tokens of a prompt."`
+	Attend   attendCmd   `cmd:"" help:"Show where an answer looked: the attention of one of its tokens over the pictures."`
 	Forward  forwardCmd  `cmd:"" help:"Run the forward pass and write its tensors to a safetensors file."`
 	common
 }

@@ -96,6 +96,9 @@ func (e *Engine) Func(name string) (*Func, error) {
 	return &e.funcs[i], nil
 }
 
+// Name is the function's.
+func (f *Func) Name() string { return f.fn.Name }
+
 // Set gives a symbol its value for the runs that follow; a name that the program lacks is ignored, as a symbol that no
 // function uses.
 func (f *Func) Set(symbol string, v int) {

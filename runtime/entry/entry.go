@@ -25,6 +25,9 @@ const (
 	Head        = "head"
 	Embed       = "embed"
 	DecodeMask  = "decode_mask"
+	SeenFull    = "seen_full"    // of layers that see everything, where there are some
+	SeenSliding = "seen_sliding" // of layers with a sliding window
+	Attend      = "attend"
 
 	// The logits of some rows of the head, and those of a batch.
 	Span, SpanBatch = "logits_span", "logits_span_batch"
@@ -75,8 +78,13 @@ const (
 const (
 	OutLogits     = "logits"     // f32 [rows, vocabulary], of logits, logits_batch and head; [rows, 1056] or [rows, 32] of parts of it
 	OutMask       = "mask"       // f32 [side, side], above 0 where the object is, of decode_mask
+	OutSeen       = "seen"       // f32 [S, SeenKeys], above 0 where a token attends to a key, of keys from row on, of seen_full and seen_sliding
+	OutAttentions = "attentions" // f32 [layers, heads, T], the attention of the token in the state next, of attend
 	OutEmbeddings = "embeddings" // f32 [S, dim], of embed
 )
+
+// SeenKeys is the number of keys that a call of seen_full or seen_sliding tells of.
+const SeenKeys = 64
 
 // States. They hold what a function leaves for those that run after it.
 const (

@@ -14,7 +14,8 @@ type functions struct {
 	parts, partsBatch       []partly      // of the logits, the largest first; none where the program has no such functions
 	features                engine.Tensor // states
 	next, nextBatch, hidden engine.Tensor
-	mixedDecode, mixedStep  mixed     // of the model alone, where it has adapters
+	mixedDecode, mixedStep  mixed // of the model alone, where it has adapters
+	looking                 looking
 	masks                   *masks    // nil without a decoder of masks
 	adapted                 []adapted // by the number of the adapter; the first is the model alone
 }
@@ -89,6 +90,7 @@ func find(e *engine.Engine, adapters int, decodesMasks bool) (*functions, error)
 	if adapters > 0 {
 		f.mixedDecode, f.mixedStep = findMixed(l, entry.DecodeBatch), findMixed(l, entry.StepBatch)
 	}
+	f.looking = findLooking(l, adapters)
 	if decodesMasks {
 		f.masks = findMasks(l)
 	}

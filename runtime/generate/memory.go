@@ -37,7 +37,11 @@ func Needs(p *program.Program, m *manifest.Model, mapped int64, threads, promptT
 	n.KV = kvBytes(p, capacity, tokens)
 	for i := range p.Funcs {
 		need := p.Funcs[i].ArenaBytes
-		if name := entry.Plain(p.Funcs[i].Name); name == entry.Prefill || name == entry.Forward || name == entry.Embed { // touched as far as the prompt reaches
+		name := entry.Plain(p.Funcs[i].Name)
+		if name == entry.SeenFull || name == entry.SeenSliding || name == entry.Attend { // no answer runs them
+			continue
+		}
+		if name == entry.Prefill || name == entry.Forward || name == entry.Embed { // touched as far as the prompt reaches
 			need = need * int64(promptTokens) / capacity
 		}
 		n.Arena = max(n.Arena, need)

@@ -41,6 +41,10 @@ type Model struct {
 	TopP              float64
 	RepetitionPenalty float64
 
+	FullLayers    []int `json:",omitempty"` // of the decoder: those that see everything before a token
+	SlidingLayers []int `json:",omitempty"` // and those that see a window
+	SlidingWindow int   `json:",omitempty"` // of so many tokens
+
 	Masks     *Masks     `json:",omitempty"` // the decoder of segmentation masks; nil without one
 	Embedding *Embedding `json:",omitempty"` // how it makes embeddings; nil where it generates text
 	Parts     []Part     // of the model, by the beginnings of their weights' names; the first that fits counts
