@@ -83,11 +83,12 @@ type Attention struct {
 
 // Attention answers a request and returns the attention of the query that chose a token of the answer, counted from 0.
 func (m *Model) Attention(ctx context.Context, r Request, token int) (*Attention, error) {
-	g, err := m.request(ctx, r)
+	q, err := m.request(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	answer, err := m.answer(m.scheduler.Submit(ctx, g), firstSize(g))
+	g := q.Request // result lets go of the images
+	answer, err := m.result(ctx, &q, m.scheduler.Submit(ctx, g))
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,6 @@
-"""Prints what a file of `forward` holds; needs nothing but Python.
+"""Prints what a file of `forward` or `attend` holds; needs nothing but Python.
 
-    python golden/gen/tensors.py FILE                 shapes of logits and features, and their largest values
+    python golden/gen/tensors.py FILE                 shapes of logits and features, or of all tensors without such, and their largest values
     python golden/gen/tensors.py FILE NAME [FIRST]    the values of a tensor, from FIRST on
 """
 
@@ -24,7 +24,10 @@ def read(path):
 
 def main():
     tensors = read(sys.argv[1])
-    if len(sys.argv) == 2:
+    if len(sys.argv) == 2 and "logits" not in tensors:
+        for name, (shape, values) in tensors.items():
+            print(name, shape, f"{max(map(abs, values)):.3f}")
+    elif len(sys.argv) == 2:
         (logits, a), (features, b) = tensors["logits"], tensors["image_hidden_states"]
         print([1] + logits, features)
         print(f"{max(map(abs, a)):.3f} {max(map(abs, b)):.3f}")
