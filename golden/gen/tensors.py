@@ -27,7 +27,8 @@ def main():
     if len(sys.argv) == 2 and "logits" not in tensors:
         for name, (shape, values) in tensors.items():
             print(name, shape, f"{max(map(abs, values)):.3f}")
-    elif len(sys.argv) == 2:
+        return
+    if len(sys.argv) == 2:
         (logits, a), (features, b) = tensors["logits"], tensors["image_hidden_states"]
         print([1] + logits, features)
         print(f"{max(map(abs, a)):.3f} {max(map(abs, b)):.3f}")
