@@ -75,7 +75,6 @@ const HeadRows = 64
 //	decode_rows(next_rows [4]) -> last, of the token that row says: decode of four tokens of a sequence
 //	forward(ids [S], slots [S], state features) -> hidden [S, hidden]
 //	head(state hidden) -> output logits [R, vocabulary], of the rows from row on
-//
 //	seen_full(), seen_sliding() -> output seen [S, SeenKeys], which of the keys from row on every token attends to, of a kind of layers
 //	attend(state next) -> last, output attentions [layers, heads, T]: decode, and the weights of the keys
 //
