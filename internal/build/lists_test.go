@@ -130,6 +130,10 @@ func TestBatchPictures(t *testing.T) {
 			t.Errorf("%s gave %q, expected %s", input, found, names)
 		}
 	}
+	code, _, stderr = status(exe, "batch", "--output", out, "--prompt", "x", "--input", in+"/a.jpg", in+"/b.png")
+	if code != 2 || !strings.Contains(stderr, "quote a pattern") {
+		t.Errorf("a pattern that a shell expanded: status %d, %q", code, stderr)
+	}
 	for input, want := range map[string]string{
 		in + "/*.gif":               "fits no file",
 		in + "/*.jsonl":             "a list, expected pictures",

@@ -158,7 +158,9 @@ func Run(ctx context.Context, name string, e *pgc.Executable, h Host, args []str
 	}
 	if err != nil {
 		hint := "see --help"
-		if len(args) > 1 && !strings.HasPrefix(args[0], "-") {
+		if args[0] == "batch" && strings.HasPrefix(err.Error(), "unexpected argument") {
+			hint = "for several pictures quote a pattern, such as --input 'photos/*.jpg', or name their folder"
+		} else if len(args) > 1 && !strings.HasPrefix(args[0], "-") {
 			if _, statErr := os.Stat(args[0]); statErr == nil {
 				hint = fmt.Sprintf("for a picture of that name write generate --image ./%s --prompt TEXT", args[0])
 			}

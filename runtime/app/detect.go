@@ -28,7 +28,7 @@ type detecting struct {
 
 // locating are the arguments of detect and segment.
 type locating struct {
-	Args []string "arg:\"\" name:\"image… classes\" help:\"Pictures (PNG, JPEG, GIF, WebP, BMP or TIFF: path, - for standard input, data: or http(s): URL), then the classes, such as 'cat ; dog'.\""
+	Args []string "arg:\"\" name:\"image… classes\" help:\"Pictures (PNG, JPEG, GIF, WebP, BMP, TIFF or PNM: path, - for standard input, data: or http(s): URL), then the classes, such as 'cat ; dog'.\""
 	detecting
 	Adapter string `placeholder:"NAME" help:"Answer with this adapter, one of those that info lists."`
 	Format  string `enum:"auto,table,tsv,json,coco,yolo,labelme,labelstudio,svg,png" default:"auto" placeholder:"FORMAT" help:"What to write: table, tsv, json (an object a picture, one a line), coco, yolo, labelme, labelstudio, svg, or png, a picture of indices. The default is a table on a terminal, else what the name of -o ends in, else tsv."`
