@@ -74,7 +74,7 @@ func complete(dir string) bool {
 	has := func(names ...string) bool {
 		return slices.ContainsFunc(names, func(name string) bool { _, err := os.Lstat(filepath.Join(dir, name)); return err == nil })
 	}
-	if !has(configFile) || !has("tokenizer.json") {
+	if !has(configFile) || !has("tokenizer.json", "tokenizer.model") {
 		return false
 	}
 	if has(singleFile, pickleFile) {

@@ -81,7 +81,7 @@ func TestName(t *testing.T) {
 	third := filepath.Join(filepath.Dir(first), "3333")
 	os.Mkdir(third, 0o755)
 	save(t, filepath.Join(third, "tokenizer.json"), "{}")
-	if _, err := load("org/tiny"); err == nil || !strings.Contains(err.Error(), second+" holds no tokenizer.json") {
+	if _, err := load("org/tiny"); err == nil || !strings.Contains(err.Error(), second+" holds neither tokenizer.json nor") {
 		t.Errorf("error %v", err)
 	}
 	for name, want := range map[string]string{

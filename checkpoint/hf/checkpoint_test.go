@@ -127,7 +127,7 @@ func TestBroken(t *testing.T) {
 		{false, func(t *testing.T, d string) { os.RemoveAll(d) }, "no checkpoint at $: no such file or directory"},
 		{false, func(t *testing.T, d string) { os.RemoveAll(d); save(t, d, "") }, "$ is a file: expected the folder of a Hugging Face checkpoint, with config.json"},
 		{false, remove("config.json"), "$ holds no config.json: expected a Hugging Face checkpoint directory"},
-		{false, remove("tokenizer.json"), "$ holds no tokenizer.json: expected --tokenizer DIR with the folder of the model that was trained on"},
+		{false, remove("tokenizer.json"), "$ holds neither tokenizer.json nor tokenizer.model: expected --tokenizer DIR with the folder of the model that was trained on"},
 		{false, remove("model.safetensors"), "$ holds neither model.safetensors nor model.safetensors.index.json: expected a Hugging Face checkpoint directory"},
 		{false, func(t *testing.T, d string) {
 			remove("model.safetensors")(t, d)

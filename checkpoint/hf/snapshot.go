@@ -113,7 +113,7 @@ func Files(dir string, o Options) (name string, paths []string, err error) {
 		for _, e := range entries {
 			path := filepath.Join(folder, e.Name())
 			ext := filepath.Ext(path)
-			if ext != ".json" && ext != ".safetensors" && ext != ".bin" && e.Name() != readmeFile && !isLicense(e.Name()) {
+			if ext != ".json" && ext != ".safetensors" && ext != ".bin" && ext != ".model" && e.Name() != readmeFile && !isLicense(e.Name()) {
 				continue
 			}
 			if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {

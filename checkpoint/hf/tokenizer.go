@@ -7,11 +7,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 
+	"pgc/checkpoint/sentencepiece"
 	"pgc/models/config"
 )
 
-// readTokenizer reads tokenizer.json, and from tokenizer_config.json which tokens begin and end a text: by default
+// readTokenizer reads tokenizer.json, or tokenizer.model where there is none, and from tokenizer_config.json which tokens begin and end a text: by default
 // <bos> and <eos>, as in transformers' tokenization_gemma.py. They are in the folder that is given, if one is. An
 // adapter's folder that has a tokenizer has the one that the adapter was trained with.
 func (c *Checkpoint) readTokenizer(given string) error {
@@ -24,27 +27,56 @@ func (c *Checkpoint) readTokenizer(given string) error {
 	} else if isBigVision(dir) {
 		return needsTokenizer(dir)
 	} else if c.adapterDir != "" {
-		if _, err := os.Stat(filepath.Join(c.adapterDir, "tokenizer.json")); err == nil {
-			dir = c.adapterDir
+		for _, name := range []string{"tokenizer.json", "tokenizer.model"} {
+			if _, err := os.Stat(filepath.Join(c.adapterDir, name)); err == nil {
+				dir = c.adapterDir
+			}
 		}
 	}
-	var err error
-	if c.Tokenizer, err = readFile(dir, "tokenizer.json", maxTokenizer); errors.Is(err, fs.ErrNotExist) {
-		if _, err := os.Stat(find(dir, "tokenizer.model")); err == nil {
-			return fmt.Errorf("%s holds tokenizer.model but no tokenizer.json: expected tokenizer.json, as save_pretrained of transformers' tokenizers writes it", dir)
-		}
-		return fmt.Errorf("%s holds no tokenizer.json: expected --tokenizer DIR with the folder of the model that was trained on", dir)
-	}
+	s, err := optional(dir, "tokenizer_config.json")
 	if err != nil {
 		return err
 	}
 	c.TokenizerFile = find(dir, "tokenizer.json")
-	s, err := optional(dir, "tokenizer_config.json")
+	c.Tokenizer, err = readFile(dir, "tokenizer.json", maxTokenizer)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = c.readSentencePiece(dir, s)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s holds neither tokenizer.json nor tokenizer.model: expected --tokenizer DIR with the folder of the model that was trained on", dir)
+	}
 	if err != nil {
 		return err
 	}
 	c.BOSToken, c.EOSToken = token(s, "bos_token", "<bos>"), token(s, "eos_token", "<eos>")
 	return s.Err()
+}
+
+// readSentencePiece makes the tokenizer.json of a folder that has only tokenizer.model, with the tokens that tokenizer_config.json
+// adds.
+func (c *Checkpoint) readSentencePiece(dir string, s *config.Section) error {
+	const name = "tokenizer.model"
+	model, err := readFile(dir, name, maxTokenizer)
+	if err != nil {
+		return err
+	}
+	var byID map[string]sentencepiece.Added
+	if s.Has("added_tokens_decoder") && !s.Get("added_tokens_decoder", &byID, "an object of tokens by id") {
+		return s.Err()
+	}
+	var added []sentencepiece.Added
+	for id, t := range byID {
+		if t.ID, err = strconv.Atoi(id); err != nil || t.Content == "" {
+			return fmt.Errorf("%s: added_tokens_decoder has the entry %.40q, expected tokens by id", s.File(), id)
+		}
+		added = append(added, t)
+	}
+	slices.SortFunc(added, func(a, b sentencepiece.Added) int { return a.ID - b.ID })
+	c.TokenizerFile = find(dir, name)
+	if c.Tokenizer, err = sentencepiece.TokenizerJSON(model, added); err != nil {
+		return fmt.Errorf("%s %w", c.TokenizerFile, err)
+	}
+	return nil
 }
 
 // token reads a token: its text, or an object that holds it.

@@ -18,8 +18,9 @@ func TestReadTokenizer(t *testing.T) {
 		{"no configuration", map[string]string{file: "{}"}, "<bos>", "<eos>", ""},
 		{"texts", map[string]string{file: "{}", config: `{"bos_token": "<s>", "eos_token": null}`}, "<s>", "<eos>", ""},
 		{"objects", map[string]string{file: "{}", config: `{"eos_token": {"content": "</s>", "lstrip": false}}`}, "<bos>", "</s>", ""},
-		{"nothing", nil, "", "", "holds no tokenizer.json"},
-		{"SentencePiece", map[string]string{"tokenizer.model": "\x0a"}, "", "", "holds tokenizer.model but no tokenizer.json: expected"},
+		{"nothing", nil, "", "", "holds neither tokenizer.json nor tokenizer.model: expected --tokenizer DIR"},
+		{"SentencePiece", map[string]string{"tokenizer.model": "\x0a"}, "", "", "tokenizer.model is no tokenizer.model of SentencePiece: copy or download it again"},
+		{"added", map[string]string{"tokenizer.model": "\x0a", config: `{"added_tokens_decoder": {"x": {"content": "y"}}}`}, "", "", "tokenizer_config.json: added_tokens_decoder has the entry \"x\", expected tokens by id"},
 		{"number", map[string]string{file: "{}", config: `{"bos_token": 2}`}, "", "", "tokenizer_config.json: bos_token is 2, expected the text of a token"},
 		{"empty", map[string]string{file: "{}", config: `{"eos_token": ""}`}, "", "", "eos_token is \"\", expected"},
 		{"no object", map[string]string{file: "{}", config: `[]`}, "", "", "tokenizer_config.json is not a JSON object"},
@@ -45,6 +46,19 @@ func TestReadTokenizer(t *testing.T) {
 		})
 	}
 	dir := t.TempDir()
+	model, err := os.ReadFile("../sentencepiece/testdata/002.model")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string][]byte{"tokenizer.model": model, config: []byte(`{"added_tokens_decoder": {"5000": {"content": "<mine>"}}}`)} {
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ck := Checkpoint{Dir: dir}
+	if err := ck.readTokenizer(""); err != nil || !strings.Contains(string(ck.Tokenizer), `"content":"\u003cmine\u003e"`) || ck.TokenizerFile != filepath.Join(dir, "tokenizer.model") {
+		t.Errorf("%s gives %.200s, error %v", ck.TokenizerFile, ck.Tokenizer, err)
+	}
 	if err := os.WriteFile(filepath.Join(dir, file), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
