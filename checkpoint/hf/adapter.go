@@ -139,6 +139,6 @@ func (c *Checkpoint) host() peft.Host {
 
 // changed returns a tensor of the base with the adapter's changes.
 func (c *Checkpoint) changed(key string, t lazy.Tensor, merged ir.DType) Tensor {
-	w := c.changes.Merge(key, peft.NewMatrix(t), merged)
+	w := c.changes.Merge(key, t, merged)
 	return Tensor{DType: merged, Shape: t.Shape, Read: w.Read}
 }

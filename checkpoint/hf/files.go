@@ -27,19 +27,12 @@ func readFile(dir, name string, limit int64) ([]byte, error) {
 		return nil, fs.ErrNotExist
 	}
 	path := find(dir, name)
-	info, err := os.Stat(path)
+	text, err := input.ReadRegular(path, limit)
 	if errors.Is(err, fs.ErrNotExist) {
 		if target, linkErr := os.Readlink(path); linkErr == nil {
 			return nil, fmt.Errorf("%s points to %s, which is missing: the download is not complete (hf download goes on with it)", path, target)
 		}
 	}
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a regular file", path)
-	}
-	text, err := input.ReadFile(path, limit)
 	if err == nil {
 		err = lfs(path, text)
 	}

@@ -62,7 +62,7 @@ func (c *Checkpoint) keep(list []Kept, wide bool) error {
 func (c *Checkpoint) put(adapter, key string, b *peft.Beside, wide bool) {
 	add := func(part string, t Tensor) { c.made[models.AdapterWeight(adapter, key, part)] = t }
 	t := c.tensors[key]
-	d, base := t.DType, peft.NewMatrix(t.Tensor)
+	d, base := t.DType, t.Tensor
 	if wide {
 		d = ir.F32
 	}
@@ -70,7 +70,7 @@ func (c *Checkpoint) put(adapter, key string, b *peft.Beside, wide bool) {
 		add(models.Whole, Tensor{DType: b.Type, Shape: t.Shape, Read: b.Whole(base, b.Type).Read})
 	}
 	if b.Rank > 0 {
-		add(models.FactorA, Tensor{DType: b.A.DType, Shape: []int{b.Rank, b.A.Cols}, Data: b.A.Data})
+		add(models.FactorA, Tensor{DType: b.A.DType, Shape: []int{b.Rank, b.A.Elements() / b.Rank}, Data: b.A.Data})
 		add(models.FactorB, Tensor{DType: b.B.DType, Shape: []int{t.Shape[0], b.Rank}, Data: b.B.Data})
 	}
 	if b.Rows {

@@ -46,8 +46,8 @@ type Changes struct {
 func (c *Changes) Changed() []string { return slices.Sorted(maps.Keys(c.steps)) }
 
 // Merge returns a weight with its changes in the type of the result.
-func (c *Changes) Merge(key string, base Matrix, dtype ir.DType) *Merged {
-	return &Merged{base: base, dtype: dtype, steps: c.steps[key]}
+func (c *Changes) Merge(key string, base lazy.Tensor, dtype ir.DType) *Merged {
+	return &Merged{base: matrixOf(base), dtype: dtype, steps: c.steps[key]}
 }
 
 // Apply sorts an adapter's tensors to the weights of a model and checks that they fit and that none is missing. A head
@@ -108,9 +108,9 @@ type weightSteps struct {
 }
 
 // stored returns a tensor of the adapter as a matrix.
-func stored(t *safetensors.Tensor) Matrix {
+func stored(t *safetensors.Tensor) matrix {
 	d, _ := floats.Of(t.DType)
-	return NewMatrix(lazy.Tensor{DType: d, Data: t.Data, Shape: t.Shape})
+	return matrixOf(lazy.Tensor{DType: d, Data: t.Data, Shape: t.Shape})
 }
 
 // merges adds the steps that a module's tensors make of its weight and of its bias.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 
+	"pgc/checkpoint/lazy"
 	"pgc/ir"
 	"pgc/ir/floats"
 	"pgc/models"
@@ -14,8 +15,8 @@ import (
 // Beside is what an adapter does to one weight when it is kept beside the model.
 type Beside struct {
 	models.Change
-	A, B Matrix   // the factors [rank, columns] and [rows, rank] of a product, as they are stored
-	Type ir.DType // of a weight of its own, which it has without a rounding
+	A, B lazy.Tensor // the factors [rank, columns] and [rows, rank] of a product, as they are stored
+	Type ir.DType    // of a weight of its own, which it has without a rounding
 	low  *lowRank
 	own  []step
 }
@@ -38,7 +39,7 @@ func (a *Adapter) Beside(h Host) (map[string]*Beside, error) {
 			b.Type = w.dtype
 		}
 		if w.low != nil && !w.low.embedding {
-			b.low, b.A, b.B = w.low, w.low.a, w.low.b
+			b.low, b.A, b.B = w.low, w.low.a.Tensor, w.low.b.Tensor
 			b.Rank, b.Scale, b.Rows = w.low.a.rows(), float64(w.low.scale), w.low.magnitude != nil
 		} else {
 			b.own = slices.Concat(w.loaded, w.merged)
@@ -51,15 +52,15 @@ func (a *Adapter) Beside(h Host) (map[string]*Beside, error) {
 }
 
 // Whole is the weight that replaces the base's.
-func (b *Beside) Whole(base Matrix, dtype ir.DType) *Merged {
-	return &Merged{base: base, dtype: dtype, steps: b.own}
+func (b *Beside) Whole(base lazy.Tensor, dtype ir.DType) *Merged {
+	return &Merged{base: matrixOf(base), dtype: dtype, steps: b.own}
 }
 
 // Scales reads by what the rows of the sum are multiplied, as float32. The first call passes over the weight.
-func (b *Beside) Scales(base Matrix, dtype ir.DType) func(to []byte, from int64) {
+func (b *Beside) Scales(base lazy.Tensor, dtype ir.DType) func(to []byte, from int64) {
 	scales := sync.OnceValue(func() []byte {
 		l := b.low
-		p := &product{rank: l.a.rows(), columns: l.a.Cols, left: l.b.whole(), right: l.a.whole(), scale: l.scale, rounded: ir.F32}
+		p := &product{rank: l.a.rows(), columns: l.a.cols, left: l.b.whole(), right: l.a.whole(), scale: l.scale, rounded: ir.F32}
 		return floats.Append(nil, p.normed(b.Whole(base, dtype).reader(), l.magnitude.whole(), false), ir.F32)
 	})
 	return func(to []byte, from int64) { copy(to, scales()[from:]) }

@@ -11,29 +11,28 @@ import (
 	"pgc/ir/floats"
 )
 
-// Matrix is a tensor as rows of its first dimension; a vector is one row.
-type Matrix struct {
+// matrix is a tensor as rows of its first dimension; a vector is one row.
+type matrix struct {
 	lazy.Tensor
-	Cols int
+	cols int
 }
 
-// NewMatrix returns a tensor as a matrix.
-func NewMatrix(t lazy.Tensor) Matrix {
-	m := Matrix{t, 1}
+func matrixOf(t lazy.Tensor) matrix {
+	m := matrix{t, 1}
 	for _, n := range t.Shape[min(1, len(t.Shape)-1):] {
-		m.Cols *= n
+		m.cols *= n
 	}
 	return m
 }
 
-func (m Matrix) rows() int { return m.Elements() / m.Cols }
+func (m matrix) rows() int { return m.Elements() / m.cols }
 
 // decode reads elements of row r from column c on.
-func (m Matrix) decode(to []float32, r, c int) { m.Decode(to, r*m.Cols+c) }
+func (m matrix) decode(to []float32, r, c int) { m.Decode(to, r*m.cols+c) }
 
 // whole decodes all elements.
-func (m Matrix) whole() []float32 {
-	v := make([]float32, m.rows()*m.Cols)
+func (m matrix) whole() []float32 {
+	v := make([]float32, m.rows()*m.cols)
 	m.decode(v, 0, 0)
 	return v
 }
@@ -50,7 +49,7 @@ type reader func(x []float32, r, c int)
 
 // Merged is a weight of the base with an adapter's changes, made when it is read.
 type Merged struct {
-	base    Matrix
+	base    matrix
 	dtype   ir.DType
 	steps   []step
 	once    sync.Once
@@ -70,7 +69,7 @@ func (w *Merged) reader() reader {
 // Read fills to with the bytes of the weight from a position on. Calls may run at the same time.
 func (w *Merged) Read(to []byte, from int64) {
 	read := w.reader()
-	size, cols := int64(w.dtype.Bytes()), w.base.Cols
+	size, cols := int64(w.dtype.Bytes()), w.base.cols
 	first, last := from/size, (from+int64(len(to))+size-1)/size // elements
 	x := make([]float32, min(int64(cols), last-first))
 	var made []byte
@@ -97,12 +96,12 @@ func (w *Merged) until(changes []change) reader {
 }
 
 // replace puts a tensor of the adapter in the place of the weight.
-func replace(by Matrix) step {
+func replace(by matrix) step {
 	return func(reader, ir.DType) change { return by.decode }
 }
 
 // rows puts rows of the adapter in the place of some rows; at maps the weight's to the adapter's.
-func rows(at map[int]int, by Matrix) step {
+func rows(at map[int]int, by matrix) step {
 	return func(reader, ir.DType) change {
 		return func(x []float32, r, c int) {
 			if i, ok := at[r]; ok {
@@ -113,7 +112,7 @@ func rows(at map[int]int, by Matrix) step {
 }
 
 // add adds a scaled vector: the bias of lora_B to the bias of a layer.
-func add(by Matrix, scale float32) step {
+func add(by matrix, scale float32) step {
 	return func(reader, ir.DType) change {
 		return func(x []float32, r, c int) {
 			d := make([]float32, len(x))
@@ -127,16 +126,16 @@ func add(by Matrix, scale float32) step {
 
 // lowRank adds scale·B·A, and with a magnitude gives the rows of the sum, or its columns, that norm (DoRA).
 type lowRank struct {
-	a, b      Matrix // [rank, columns], [rows, rank]
+	a, b      matrix // [rank, columns], [rows, rank]
 	embedding bool   // the factors are those of the transposed weight: a [rank, rows], b [columns, rank]
 	scale     float32
-	magnitude *Matrix
+	magnitude *matrix
 }
 
 // start is its step.
 func (l lowRank) start(before reader, dtype ir.DType) change {
 	a, b := l.a.whole(), l.b.whole()
-	p := &product{rank: l.a.rows(), columns: l.a.Cols, left: b, right: a, scale: l.scale, rounded: ir.F32}
+	p := &product{rank: l.a.rows(), columns: l.a.cols, left: b, right: a, scale: l.scale, rounded: ir.F32}
 	if l.embedding {
 		p.columns, p.left, p.right = l.b.rows(), transpose(a, p.rank), transpose(b, l.b.rows())
 	}

@@ -17,6 +17,7 @@ import (
 
 	"pgc/checkpoint/pickle"
 	"pgc/models/config"
+	"pgc/runtime/input"
 	"pgc/runtime/safetensors"
 )
 
@@ -53,7 +54,7 @@ func In(dir string) bool {
 
 // Open reads an adapter's folder.
 func Open(dir string) (*Adapter, error) {
-	text, err := readFile(filepath.Join(dir, ConfigFile), maxConfig)
+	text, err := input.ReadRegular(filepath.Join(dir, ConfigFile), maxConfig)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, missing(dir)
 	}
@@ -106,7 +107,7 @@ func (a *Adapter) noteQuantized() {
 			by = fmt.Sprintf("base_model_name_or_path is %.200q", a.Base)
 		}
 	}
-	readme, err := readFile(filepath.Join(a.Dir, readmeFile), maxReadme)
+	readme, err := input.ReadRegular(filepath.Join(a.Dir, readmeFile), maxReadme)
 	if err == nil && (strings.Contains(string(readme), "quantization config was used during training") || strings.Contains(string(readme), "load_in_4bit: True") || strings.Contains(string(readme), "load_in_8bit: True")) {
 		by = readmeFile + " says so"
 	}
@@ -118,19 +119,4 @@ func (a *Adapter) noteQuantized() {
 // QuantizedNote says that an adapter was trained on a quantized base.
 func QuantizedNote(dir, by string) string {
 	return fmt.Sprintf("%s was trained on a quantized base (%s); it is merged into the base given, whose weights differ by the error of that quantization", dir, by)
-}
-
-// readFile reads a regular file of at most limit bytes.
-func readFile(path string, limit int64) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a regular file", path)
-	}
-	if info.Size() > limit {
-		return nil, fmt.Errorf("%s has %d bytes, expected at most %d", path, info.Size(), limit)
-	}
-	return os.ReadFile(path)
 }

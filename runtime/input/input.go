@@ -17,6 +17,18 @@ func ReadFile(path string, limit int64) ([]byte, error) {
 	return Read(f, path, limit)
 }
 
+// ReadRegular reads the regular file at path: no pipe, whose writer may never come.
+func ReadRegular(path string, limit int64) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is not a regular file", path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return ReadFile(path, limit)
+}
+
 // Read reads f, which errors call name, to its end. More than limit bytes are an error, found in a file by its size.
 func Read(f *os.File, name string, limit int64) ([]byte, error) {
 	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() && info.Size() > limit {
