@@ -202,7 +202,7 @@ func TestBroken(t *testing.T) {
 
 		{true, remove("model-00002-of-00003.safetensors"), index + " names the shard model-00002-of-00003.safetensors, which is missing: download or copy it beside the others"},
 		{true, write("model.safetensors.index.json", `{"weight_map":{}}`), index + ": weight_map is not an object of file names: expected the index that save_pretrained writes"},
-		{true, write("model.safetensors.index.json", `{"weight_map":{"a":"../../etc/passwd"}}`), index + `: tensor a lies in "../../etc/passwd", expected the name of a safetensors file`},
+		{true, write("model.safetensors.index.json", `{"weight_map":{"a":"../../etc/passwd"}}`), index + `: tensor a lies in "../../etc/passwd", expected the name of a safetensors file beside the index`},
 		{true, replace("model.safetensors.index.json", `"weight_map": {`, `"weight_map": {"more": "model-00001-of-00003.safetensors",`), first + ": tensor more is missing, though model.safetensors.index.json places it here: expected index and shards of one save"},
 		{true, func(t *testing.T, d string) {
 			rewrite(t, filepath.Join(d, "model-00001-of-00003.safetensors"), func(m map[string]safetensors.Tensor) {

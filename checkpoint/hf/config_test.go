@@ -18,7 +18,9 @@ func read(t *testing.T, text string) (paligemma.Config, error) {
 
 func TestConfigErrors(t *testing.T) {
 	for text, want := range map[string]string{
-		`{"model_type":"llava"}`: `model_type is "llava", expected "paligemma"`,
+		`{"model_type":"llava"}`:          `model_type is "llava", expected "paligemma"`,
+		`{"type":"pi0"}`:                  `model_type is missing, expected "paligemma" or "colpali" (a training folder needs the config.json of the model that was trained on)`,
+		"\ufeff" + `{"model_type":"bom"}`: `model_type is "bom"`,
 		`{"model_type":"paligemma","text_config":{"model_type":"llama"}}`:                                                         `text_config.model_type is "llama"`,
 		`{"model_type":"paligemma","text_config":{"hidden_size":"big"}}`:                                                          `text_config.hidden_size is "big", expected a whole number`,
 		`{"model_type":"paligemma","text_config":{"hidden_size":0}}`:                                                              "text_config.hidden_size is 0, expected a positive number",

@@ -26,6 +26,9 @@ var foreign = []struct{ pattern, what, step string }{
 	{"*.onnx", "ONNX", "expected the Hugging Face checkpoint that it was exported from"},
 	{"*.npz", "big_vision", "expected that file as the checkpoint, with --tokenizer DIR"},
 	{"consolidated*", "consolidated weights", "expected model.safetensors, as save_pretrained of transformers writes it"},
+	{"model-*-of-*.*.safetensors", "shards of a variant", "from_pretrained(variant=…) and save_pretrained with transformers"},
+	{"model.*-*-of-*.safetensors", "shards of a variant", "from_pretrained(variant=…) and save_pretrained with transformers"},
+	{"pytorch_model.*-*-of-*.bin", "shards of a variant", "from_pretrained(variant=…) and save_pretrained with transformers"},
 	{"model-*-of-*.safetensors", "shards without their index", "expected model.safetensors.index.json beside them"},
 	{"pytorch_model-*-of-*.bin", "shards without their index", "expected pytorch_model.bin.index.json beside them"},
 	{"model.*.safetensors*", "a variant", "from_pretrained(variant=…) and save_pretrained with transformers, or rename it to model.safetensors"},
@@ -66,6 +69,9 @@ func without(dir, what string) error {
 				kind, next = what, step
 			}
 		}
+	}
+	if inside, _ := filepath.Glob(filepath.Join(dir, "*", configFile)); len(inside) > 0 && !readable {
+		return fmt.Errorf("%s holds %s, but %s does hold a %s: expected the folder of one checkpoint", dir, what, filepath.Dir(inside[0]), configFile)
 	}
 	if kind == "" || readable {
 		return fmt.Errorf("%s holds %s: expected a Hugging Face checkpoint directory", dir, what)

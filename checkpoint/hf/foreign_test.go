@@ -26,6 +26,8 @@ func TestForeignWeights(t *testing.T) {
 		{"consolidated.00.pth params.json", "consolidated.00.pth (consolidated weights): expected model.safetensors, as save_pretrained of transformers writes it"},
 		{"model.fp16.safetensors", "model.fp16.safetensors (a variant): from_pretrained(variant=…) and save_pretrained with transformers, or rename it to model.safetensors"},
 		{"pytorch_model.bf16.bin", "pytorch_model.bf16.bin (a variant): from_pretrained(variant=…) and save_pretrained with transformers, or rename it to pytorch_model.bin"},
+		{"model.fp16-00001-of-00002.safetensors", "model.fp16-00001-of-00002.safetensors (shards of a variant): from_pretrained(variant=…) and save_pretrained with transformers"},
+		{"model-00001-of-00002.fp16.safetensors", "model-00001-of-00002.fp16.safetensors (shards of a variant): from_pretrained(variant=…) and save_pretrained with transformers"},
 		{"model-00001-of-00002.safetensors", "model-00001-of-00002.safetensors (shards without their index): expected model.safetensors.index.json beside them"},
 		{"paligemma-3b.npz", "paligemma-3b.npz (big_vision): expected that file as the checkpoint, with --tokenizer DIR"},
 		{"adapter_model.safetensors", "adapter_model.safetensors (an adapter without adapter_config.json): expected the folder of a PEFT adapter beside its base (--adapter DIR)"},
@@ -51,6 +53,18 @@ func TestForeignWeights(t *testing.T) {
 		if _, err := hf.Load(path, hf.Options{}); err == nil || strings.ReplaceAll(err.Error(), dir, "$") != want {
 			t.Errorf("error  %v\nwanted %s", err, want)
 		}
+	}
+}
+
+// TestTrainersFolder names the checkpoint in the folder that a Trainer writes to.
+func TestTrainersFolder(t *testing.T) {
+	dir := t.TempDir()
+	os.Mkdir(filepath.Join(dir, "checkpoint-500"), 0o755)
+	save(t, filepath.Join(dir, "checkpoint-500", "config.json"), "{}")
+	save(t, filepath.Join(dir, "optimizer.bin"), "x")
+	_, err := hf.Load(dir, hf.Options{})
+	if want := "$ holds no config.json, but $/checkpoint-500 does hold a config.json: expected the folder of one checkpoint"; err == nil || strings.ReplaceAll(err.Error(), dir, "$") != want {
+		t.Errorf("error  %v\nwanted %s", err, want)
 	}
 }
 

@@ -98,7 +98,7 @@ func TestPickledWeights(t *testing.T) {
 	save(t, bin+".index.json", string(index))
 	sameWeights(t, dir, want, "")
 	save(t, bin+".index.json", strings.Replace(string(index), "pytorch_model-00001-of-00002.bin", "model.safetensors", 1))
-	if _, err := hf.Load(dir, hf.Options{}); err == nil || !strings.HasSuffix(err.Error(), `lies in "model.safetensors", expected the name of a bin file`) {
+	if _, err := hf.Load(dir, hf.Options{}); err == nil || !strings.HasSuffix(err.Error(), `lies in "model.safetensors", expected the name of a bin file beside the index`) {
 		t.Errorf("error %v", err)
 	}
 }

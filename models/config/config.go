@@ -36,7 +36,7 @@ type found struct {
 func Parse(file string, text []byte) (*Section, error) {
 	s := Empty(file)
 	s.raw = nil
-	if err := json.Unmarshal(text, &s.raw); err != nil {
+	if err := json.Unmarshal(bytes.TrimPrefix(text, []byte("\ufeff")), &s.raw); err != nil {
 		return nil, fmt.Errorf("%s is not a JSON object: %w", file, jsonerr.Explain(err))
 	}
 	if s.raw == nil {

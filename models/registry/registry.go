@@ -27,10 +27,16 @@ func Read(s *config.Section) (*models.Model, models.Config, error) {
 		for _, m := range All {
 			types = append(types, fmt.Sprintf("%q", m.Type))
 		}
-		s.Fail("model_type", "is %.80q, expected %s", kind, strings.Join(types, " or "))
+		found := fmt.Sprintf("is %.80q", kind)
+		if kind == "" {
+			found = "is missing"
+		}
+		s.Fail("model_type", "%s, expected %s (a training folder needs the config.json of the model that was trained on)", found, strings.Join(types, " or "))
 		return nil, nil, s.Err()
 	}
-	s.Has("quantization_config") // says how weights are stored, which is not the model's to read
+	for _, key := range []string{"quantization_config", "quantization"} {
+		s.Has(key) // says how weights are stored, which is not the model's to read
+	}
 	c := All[i].Read(s)
 	return All[i], c, s.Err()
 }

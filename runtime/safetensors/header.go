@@ -162,7 +162,7 @@ func (h *headerReader) tensor(name string, body []byte) (Tensor, span, error) {
 	}
 	at.start, at.end = offsets[0], offsets[1]
 	if at.end < at.start || at.end > int64(len(body)) {
-		return t, at, fmt.Errorf("%s: bytes %d to %d lie outside the %d bytes of data: the file is truncated", what, at.start, at.end, len(body))
+		return t, at, fmt.Errorf("%s: bytes %d to %d lie outside the %d bytes of data: the file is truncated, copy or download it again", what, at.start, at.end, len(body))
 	}
 	if at.end-at.start != n {
 		return t, at, fmt.Errorf("%s: %s of shape %v takes %d bytes, the header gives %d", what, t.DType, t.Shape, n, at.end-at.start)
