@@ -231,6 +231,8 @@ func TestFindings(t *testing.T) {
 		{1, 32, "mbarrier.arrive.shared.b64 %d3, [%r9];", Uninitialized, "uses the mbarrier at byte 0"},
 		{1, 32, "shfl.sync.idx.b32 %r1, %r0, 0, 31, 0xffff;", Trap, "is executed by a thread that its mask 0xffff leaves out"},
 		{1, 32, "sub.s32 %r1, %r0, %r0; div.s32 %r2, %r0, %r1;", Trap, "divides by zero"},
+		{1, 32, "add.s64 %d1, %d0, 511; mov.b32 %r1, 1; atom.global.add.u32 %r2, [%d1], %r1;", Misaligned, "touches 4 bytes at byte 511 of x"},
+		{1, 32, "atom.global.add.u64 %d2, [%d0+1024], %d0;", OutOfBounds, "touches bytes 1024 to 1031 of x"},
 		{1, 32, "trap;", Trap, "the kernel executes trap"},
 		{1, 32, source + "cp.async.cg.shared.global [%r5], [%d2], 16, 17;", Trap, "copies 17 of 16 bytes"},
 		{1, 64, source + "cp.async.cg.shared.global [%r5], [%d2+16], 16, 16;", OutOfBounds, "touches bytes 1024 to 1039 of x"},

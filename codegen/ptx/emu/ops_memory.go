@@ -242,6 +242,7 @@ func (w *warp) order(sp space, s strength, m uint32, n int, write bool) {
 		case sp == shared || sp == generic && spaceOf(w.addr[i]) == shared:
 			inShared |= 1 << i
 		case w.addr[i]>>window != 0:
+			w.locate(i, w.addr[i], n) // stops where it must not be touched
 			inGlobal |= 1 << i
 		}
 	})
