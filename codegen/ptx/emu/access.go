@@ -80,8 +80,12 @@ func (w *warp) put(sp space, lane int, at uint64, b []byte, strong bool) {
 	if mem.readOnly {
 		w.fail(OutOfBounds, lane, "%s writes to the constant %s", w.name(), mem.label())
 	}
-	if !w.launch.NoRaces && !strong {
+	switch {
+	case w.launch.NoRaces:
+	case !strong:
 		w.noteWrite(at, b, mem.Data[off:off+n], lane)
+	case string(b) != string(mem.Data[off:off+n]):
+		w.markStrong(at, n, lane)
 	}
 	copy(mem.Data[off:], b)
 	if mem.written != nil {

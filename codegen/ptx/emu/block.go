@@ -9,16 +9,18 @@ import (
 // block is one block of threads: its shared memory, its warps and its barriers.
 type block struct {
 	*worker
-	index    int // in the order x, y, z
-	at       [3]int
-	warps    []*warp
-	barriers [16]namedBarrier
-	mbars    map[uint32]*mbarrier
-	epoch    int      // barriers that any warps have passed
-	events   int      // changes that a spinning warp may wait for
-	pending  *Finding // found; the other warps run on, because a race may be its cause
-	log      blockLog
-	observed uint32 // the last publication of others that a strong operation of the block saw
+	index     int // in the order x, y, z
+	at        [3]int
+	warps     []*warp
+	barriers  [16]namedBarrier
+	mbars     map[uint32]*mbarrier
+	epoch     int      // barriers that any warps have passed
+	events    int      // changes that a spinning warp may wait for
+	pending   *Finding // found; the other warps run on, because a race may be its cause
+	log       blockLog
+	marks     map[uint64]*markPage // strong stores to global memory, by page
+	published [32]uint32           // clocks that warps have published
+	observed  uint32               // the last publication of others that a strong operation of the block saw
 }
 
 // run executes the block.
@@ -153,6 +155,8 @@ func (b *block) reset(index int) {
 	b.index, b.at = index, [3]int{index % g[0], index / g[0] % g[1], index / g[0] / g[1]}
 	b.epoch, b.events, b.pending, b.began, b.observed = 0, 0, nil, b.executed, 0
 	clear(b.mbars)
+	clear(b.marks)
+	b.published = [32]uint32{}
 	b.barriers = [16]namedBarrier{}
 	b.shared.reset(b.worker)
 	b.log.reset()

@@ -116,6 +116,9 @@ func (w *warp) noteRead(address uint64, n int, lane int) {
 	at := address & (pageBytes - 1)
 	line, touched := at>>6, (uint64(1)<<n-1)<<(at&63)
 	me := whoOf(w.pc, w.thread(lane))
+	if len(w.marks) > 0 {
+		w.checkMarks(address, n, me, false)
+	}
 	if p.turnW[line]&touched != 0 {
 		w.ownWrites(p, line, touched, nil, me)
 	}
@@ -178,6 +181,9 @@ func (w *warp) noteWrite(address uint64, data, there []byte, lane int) {
 		w.log.wrote = append(w.log.wrote, p)
 	}
 	me := whoOf(w.pc, w.thread(lane))
+	if len(w.marks) > 0 {
+		w.checkMarks(address, n, me, true)
+	}
 	if p.turnW[line]&touched != 0 {
 		w.ownWrites(p, line, touched, data, me)
 	}

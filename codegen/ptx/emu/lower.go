@@ -38,7 +38,7 @@ type lowering struct {
 	recording bool
 	used      []reg          // registers of the instruction in hand, in the order of its operands
 	loss      func(w *warp)  // what the product in hand makes unknown
-	swapped   map[place]bool // where compare-and-swap takes place
+	swapped   map[place]bool // where compare-and-swap, minima and maxima take place
 	moving    []reg          // special registers that change, which the instruction in hand reads
 }
 
@@ -359,7 +359,8 @@ func (l *lowering) address(sym *symbol, offset int64) reg {
 func (l *lowering) build() {
 	p := l.program
 	for _, in := range l.pending {
-		if parts := in.in.parts; parts[0] == "atom" && slices.Contains(parts, "cas") && len(in.args) > 1 {
+		looks := func(part string) bool { return part == "cas" || part == "min" || part == "max" } // that are tried where a look says so
+		if parts := in.in.parts; parts[0] == "atom" && slices.ContainsFunc(parts, looks) && len(in.args) > 1 {
 			l.swapped[placeOf(&in.args[1])] = true
 		}
 	}

@@ -60,6 +60,8 @@ func (l *lowering) hint(sp space) {
 // fence is membar and fence.
 func (l *lowering) fence(block bool) {
 	l.out.run = func(w *warp, _ uint32) {
+		w.observe()
+		w.publish()
 		if !block && !w.launch.NoRaces {
 			w.block.fold(w)
 			w.block.acquire()
@@ -159,7 +161,7 @@ func load(l *lowering, m *mods) {
 	total := size * a.n
 	l.out.bytes = total
 	_, deferred := l.program.defers[int32(l.at)]
-	free := a.strong || deferred || l.swapped[placeOf(&args[1])] // the first look of a loop about compare-and-swap races with nobody
+	free := a.strong || deferred || l.swapped[placeOf(&args[1])] // a look before an atomic operation, as in loops about compare-and-swap, races with nobody
 	l.out.run = func(w *warp, m uint32) {
 		w.addresses(a.base, a.offset, m)
 		if a.strong {
@@ -246,6 +248,12 @@ func (w *warp) order(sp space, s strength, m uint32, n int, write bool) {
 			inGlobal |= 1 << i
 		}
 	})
+	if inGlobal != 0 && s.release {
+		w.publish()
+	}
+	if inGlobal != 0 && s.acquire {
+		w.observe()
+	}
 	if inGlobal != 0 && !s.block {
 		w.strongOperation(inGlobal, n, write, s)
 		w.closeInterval()

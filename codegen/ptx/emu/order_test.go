@@ -92,3 +92,21 @@ func TestEndlessLoops(t *testing.T) {
 		t.Errorf("two blocks: %v", f)
 	}
 }
+
+// Plain accesses race with atomic operations of other warps, unless a barrier, or a release and an acquire, is between.
+func TestAtomicsAndPlainAccesses(t *testing.T) {
+	const adds = "setp.ge.u32 %p0, %r0, 32; mov.b32 %r1, 1; @%p0 bra $read; red.global.add.u32 [%d0+512], %r1; BEFORE bra $end;\n" +
+		"$read: AFTER ld.global.b32 %r2, [%d0+512]; setp.eq.s32 %p1, %r0, 32; @%p1 st.global.b32 [%d9], %r2;\n$end:"
+	const resets = "setp.eq.s32 %p0, %r0, 0; mov.b32 %r1, 7; @%p0 st.global.b32 [%d9], %r1; BETWEEN setp.ge.u32 %p1, %r0, 32; @%p1 red.global.add.u32 [%d9], %r1;"
+	for text, race := range map[string]bool{
+		strings.NewReplacer("BEFORE", "", "AFTER", "").Replace(adds):                                                                                      true,
+		strings.NewReplacer("BEFORE", "bar.sync 0;", "AFTER", "bar.sync 0;").Replace(adds):                                                                false,
+		"mov.b32 %r1, 1; red.global.add.u32 [%d0], %r1; setp.eq.s32 %p1, %r0, 63; @!%p1 bra $e; ld.global.b32 %r2, [%d0]; st.global.b32 [%d9], %r2;\n$e:": true,
+		strings.Replace(resets, "BETWEEN", "", 1):                                                                                                         true,
+		strings.Replace(resets, "BETWEEN", "bar.sync 0;", 1):                                                                                              false,
+	} {
+		if f := finding(t, 1, 64, text); (f != nil && f.Kind == Race) != race || f != nil && !race {
+			t.Errorf("%s\n\t%v, expected a race: %v", text, f, race)
+		}
+	}
+}
