@@ -68,7 +68,7 @@ func TestBrokenAdapters(t *testing.T) {
 			os.Mkdir(filepath.Join(d, "checkpoint-9"), 0o755)
 			os.Rename(filepath.Join(d, "adapter_config.json"), filepath.Join(d, "checkpoint-9", "adapter_config.json"))
 		}, "$ holds no adapter_config.json, but $/checkpoint-9 does: expected the folder of one adapter"},
-		{"linear", func(t *testing.T, d string) { os.Remove(filepath.Join(d, weights)) }, "$ holds adapter_config.json but no adapter_model.safetensors"},
+		{"linear", func(t *testing.T, d string) { os.Remove(filepath.Join(d, weights)) }, "$ holds adapter_config.json but no adapter_model.safetensors: expected both, as save_pretrained of peft writes them"},
 		{"linear", func(t *testing.T, d string) {
 			os.Rename(filepath.Join(d, weights), filepath.Join(d, "adapter_model.bin"))
 		}, "$/adapter_model.bin: it is no archive of torch.save (zip: not a valid zip file): copy or download it again if it was cut, else save the model as safetensors"},
@@ -88,7 +88,7 @@ func TestBrokenAdapters(t *testing.T) {
 		{"linear", reshape(lora+"A.weight", 2, 41), "$/" + weights + ": tensor " + lora + "A.weight has shape [2 41], expected [2 42] beside the base's [51 42]"},
 		{"linear", reshape(lora+"B.weight", 51, 3), "$/" + weights + ": tensor " + lora + "B.weight has shape [51 3], expected [51 2] beside the base's [51 42]"},
 		{"linear", reshape(lora+"B.weight", 0), "$/" + weights + ": tensors of model.language_model.layers.1.mlp.up_proj have the shapes [2 42] and [0], expected matrices: shards of DeepSpeed or FSDP were not gathered before the adapter was saved"},
-		{"linear", reshape(lora+"magnitude_vector", 51), "$/" + weights + ": tensor " + lora + "magnitude_vector is there, but adapter_config.json does not turn it on (use_dora, lora_bias)"},
+		{"linear", reshape(lora+"magnitude_vector", 51), "$/" + weights + ": tensor " + lora + "magnitude_vector is there, but adapter_config.json does not turn it on (use_dora, lora_bias): expected the adapter_config.json that was saved with it"},
 		{"linear", config(`"use_dora": false`, `"use_dora": true`), "$/" + weights + ": lora_magnitude_vector of model.language_model.layers.0.mlp.down_proj is missing: expected all tensors of an adapter (save it anew)"},
 		{"linear", tensors(func(m map[string]safetensors.Tensor) { clear(m) }), "$/" + weights + " holds no tensors: expected those of an adapter"},
 		{"linear", tensors(func(m map[string]safetensors.Tensor) {
@@ -100,9 +100,9 @@ func TestBrokenAdapters(t *testing.T) {
 		{"saved", move("base_model.model.model.multi_modal_projector.linear.bias", ""), "$/" + weights + ": the tensor of multi_modal_projector.linear.bias is missing, which modules_to_save in adapter_config.json names: expected all tensors of the adapter (save it anew)"},
 		{"saved", move("base_model.model.model.language_model.norm.weight", ""), "$/" + weights + ": every tensor of language_model.norm is missing, which modules_to_save in adapter_config.json names: expected all tensors of the adapter (save it anew)"},
 		{"saved", move("base_model.model.model.language_model.embed_tokens.token_adapter.trainable_tokens_delta", ""), "$/" + weights + ": trainable_tokens_delta of language_model.embed_tokens.weight is missing, which trainable_token_indices in adapter_config.json names: expected all tensors of the adapter (save it anew)"},
-		{"saved", config("1300", "13000"), "$/" + weights + ": trainable_token_indices has the id 13000, beyond the 1584 rows of language_model.embed_tokens.weight"},
+		{"saved", config("1300", "13000"), "$/" + weights + ": trainable_token_indices has the id 13000, beyond the 1584 rows of language_model.embed_tokens.weight: expected the base that the adapter was trained on"},
 		{"saved", reshape("base_model.model.model.multi_modal_projector.linear.bias", 34), "$/" + weights + ": tensor base_model.model.model.multi_modal_projector.linear.bias has shape [34], the base's has [33] (after resize_token_embeddings save the resized base, too)"},
-		{"tied", tensors(func(m map[string]safetensors.Tensor) { m[head+"lora_embedding_A"] = m[head+"lora_A.weight"] }), "$/" + weights + ": tensor " + head + "lora_embedding_A is also there as " + head + "lora_A.weight"},
+		{"tied", tensors(func(m map[string]safetensors.Tensor) { m[head+"lora_embedding_A"] = m[head+"lora_A.weight"] }), "$/" + weights + ": tensor " + head + "lora_embedding_A is also there as " + head + "lora_A.weight: expected one of them (save the adapter anew)"},
 	} {
 		dir := adapterCopy(t, c.adapter)
 		c.damage(t, dir)

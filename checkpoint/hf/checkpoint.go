@@ -276,7 +276,7 @@ func (c *Checkpoint) dequantized(w models.Weight) (done bool, err error) {
 	}
 	t := c.tensors[q.From]
 	if t.Tensor = q.Tensor; !slices.Equal(t.Shape, w.Shape) {
-		return false, fmt.Errorf("%s: tensor %s has shape %v, config.json asks for %v", t.file.Path, t.stored.Name, t.Shape, w.Shape)
+		return false, fmt.Errorf("%s: tensor %s has shape %v, config.json asks for %v: expected the config.json that was saved with the weights", t.file.Path, t.stored.Name, t.Shape, w.Shape)
 	}
 	c.tensors[w.Name] = t
 	for _, name := range q.Used {

@@ -48,7 +48,7 @@ func (c *Checkpoint) name() error {
 			}
 			canonical := c.Model.Canonical(name)
 			if first, twice := c.tensors[canonical]; twice {
-				return fmt.Errorf("%s: tensor %s is also in %s as %s", f.Path, safetensors.Printable(key), first.file.Path, safetensors.Printable(first.stored.Name))
+				return fmt.Errorf("%s: tensor %s is also in %s as %s: expected one of them (save the model anew)", f.Path, safetensors.Printable(key), first.file.Path, safetensors.Printable(first.stored.Name))
 			}
 			c.tensors[canonical] = located{file: f, stored: t}
 		}

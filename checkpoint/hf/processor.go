@@ -122,7 +122,7 @@ func (c *Checkpoint) readPreprocessor() error {
 	side(s, facts.ImageSize)
 	for _, of := range []*config.Section{s, whole} {
 		if n := of.Int("image_seq_length", facts.ImageTokens); n != facts.ImageTokens {
-			of.Fail("image_seq_length", "is %d, but config.json makes %d tokens of an image", n, facts.ImageTokens)
+			of.Fail("image_seq_length", "is %d, but config.json makes %d tokens of an image: expected the processor's files of this model", n, facts.ImageTokens)
 		}
 	}
 	s.Rest(inertImages)
@@ -146,14 +146,14 @@ func (c *Checkpoint) take(s *config.Section) error {
 func side(s *config.Section, want int) {
 	if !s.Has("size") {
 		if want != 224 && s.Len() > 0 {
-			s.Fail("size", "is missing, which means 224, but image_size in config.json is %d", want)
+			s.Fail("size", "is missing, which means 224, but image_size in config.json is %d: expected the processor's files of this model", want)
 		}
 		return
 	}
 	var one int
 	if json.Unmarshal(s.Raw("size"), &one) == nil {
 		if one != want {
-			s.Fail("size", "is %d, but image_size in config.json is %d", one, want)
+			s.Fail("size", "is %d, but image_size in config.json is %d: expected the processor's files of this model", one, want)
 		}
 		return
 	}
@@ -163,7 +163,7 @@ func side(s *config.Section, want int) {
 			size.Fail(key, "is missing: expected height and width of %d", want)
 		}
 		if n := size.Int(key, want); n != want {
-			size.Fail(key, "is %d, but image_size in config.json is %d", n, want)
+			size.Fail(key, "is %d, but image_size in config.json is %d: expected the processor's files of this model", n, want)
 		}
 	}
 	size.Rest(nil)

@@ -27,7 +27,7 @@ func Open(file string) (*safetensors.File, error) {
 func parse(data []byte) (map[string]safetensors.Tensor, error) {
 	z, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
 	if err != nil {
-		return nil, fmt.Errorf("it is no .npz archive (%w): truncated or another format", err)
+		return nil, fmt.Errorf("it is no .npz archive (%w): copy or download it again if it was cut", err)
 	}
 	tensors := map[string]safetensors.Tensor{}
 	for _, f := range z.File {
@@ -36,7 +36,7 @@ func parse(data []byte) (map[string]safetensors.Tensor, error) {
 			continue
 		}
 		if _, twice := tensors[name]; twice {
-			return nil, fmt.Errorf("its array %s is there twice", safetensors.Printable(name))
+			return nil, fmt.Errorf("its array %s is there twice: write it again with numpy.savez", safetensors.Printable(name))
 		}
 		t, err := array(data, f)
 		if err != nil {
@@ -62,12 +62,12 @@ func array(data []byte, f *zip.File) (safetensors.Tensor, error) {
 	n := h.dtype.Bytes()
 	for _, d := range h.shape {
 		if d > 0 && n > len(data)*maxRatio/d {
-			return t, fmt.Errorf("has shape %v, more than the file can hold", h.shape)
+			return t, fmt.Errorf("has shape %v, more than the file can hold: damaged, copy or download it again", h.shape)
 		}
 		n *= d
 	}
 	if len(elements) != n {
-		return t, fmt.Errorf("has %d bytes, expected %d for %s%v: truncated or damaged", len(elements), n, h.dtype, h.shape)
+		return t, fmt.Errorf("has %d bytes, expected %d for %s%v: truncated or damaged, copy or download it again", len(elements), n, h.dtype, h.shape)
 	}
 	if h.fortran && len(h.shape) > 1 {
 		t.Data = fromColumns(elements, h.dtype.Bytes(), h.shape)
@@ -83,25 +83,25 @@ func content(data []byte, f *zip.File) ([]byte, error) {
 	}
 	at, err := f.DataOffset()
 	if n := int64(len(data)); err != nil || at > n || f.CompressedSize64 > uint64(n-at) {
-		return nil, errors.New("lies outside the file: truncated")
+		return nil, errors.New("lies outside the file: truncated, copy or download it again")
 	}
 	packed := data[at:][:f.CompressedSize64]
 	switch f.Method {
 	case zip.Store:
 		if f.CompressedSize64 != f.UncompressedSize64 {
-			return nil, fmt.Errorf("is stored in %d bytes, but claims %d: damaged", f.CompressedSize64, f.UncompressedSize64)
+			return nil, fmt.Errorf("is stored in %d bytes, but claims %d: damaged, copy or download it again", f.CompressedSize64, f.UncompressedSize64)
 		}
 		if crc32.ChecksumIEEE(packed) != f.CRC32 {
-			return nil, errors.New("does not match its checksum: damaged")
+			return nil, errors.New("does not match its checksum: damaged, copy or download it again")
 		}
 		return packed, nil
 	case zip.Deflate:
 		if f.UncompressedSize64 > maxRatio*f.CompressedSize64 {
-			return nil, fmt.Errorf("claims %d bytes, more than its %d can hold: damaged", f.UncompressedSize64, f.CompressedSize64)
+			return nil, fmt.Errorf("claims %d bytes, more than its %d can hold: damaged, copy or download it again", f.UncompressedSize64, f.CompressedSize64)
 		}
 		r, err := f.Open()
 		if err != nil {
-			return nil, fmt.Errorf("cannot be read (%w): damaged", err)
+			return nil, fmt.Errorf("cannot be read (%w): damaged, copy or download it again", err)
 		}
 		defer r.Close()
 		out := make([]byte, f.UncompressedSize64)
@@ -109,7 +109,7 @@ func content(data []byte, f *zip.File) ([]byte, error) {
 			_, err = r.Read(make([]byte, 1)) // the end, where the checksum is compared
 		}
 		if err != io.EOF {
-			return nil, fmt.Errorf("cannot be decompressed (%v): damaged", err)
+			return nil, fmt.Errorf("cannot be decompressed (%v): damaged, copy or download it again", err)
 		}
 		return out, nil
 	}
@@ -151,9 +151,9 @@ type header struct {
 
 // parseHeader splits a .npy file into its header and its elements.
 func parseHeader(member []byte) (h header, elements []byte, err error) {
-	short := errors.New("ends within its header: truncated")
+	short := errors.New("ends within its header: truncated, copy or download it again")
 	if len(member) < len(magic)+4 || string(member[:len(magic)]) != magic {
-		return h, nil, errors.New("is no .npy file")
+		return h, nil, errors.New("is no .npy file: write it again with numpy.savez")
 	}
 	version, rest := member[len(magic)], member[len(magic)+2:]
 	var length int

@@ -153,7 +153,7 @@ func (a *Adapter) merges(h Host, key string, m *module, of map[string]weightStep
 	}
 	name := key[:len(key)-len("weight")] + "bias"
 	if _, ok := h.shape(name); !ok {
-		return fmt.Errorf("%s: tensor %s is a bias for a layer that has none in the base: it cannot be merged", a.file.Path, safetensors.Printable(m.bias.Name))
+		return fmt.Errorf("%s: tensor %s is a bias for a layer that has none in the base, which cannot be merged: train it without lora_bias for that layer", a.file.Path, safetensors.Printable(m.bias.Name))
 	}
 	b := of[name]
 	b.merged = append(b.merged, add(stored(m.bias), float32(scale)))
@@ -175,7 +175,7 @@ func (a *Adapter) fits(m *module, shape []int) error {
 			return fmt.Errorf("%s: %s of %s is missing: expected all tensors of an adapter (save it anew)", a.file.Path, part.name, safetensors.Printable(m.stored))
 		}
 		if part.tensor != nil && !part.needed {
-			return fmt.Errorf("%s: tensor %s is there, but %s does not turn it on (use_dora, lora_bias)", a.file.Path, safetensors.Printable(part.tensor.Name), ConfigFile)
+			return fmt.Errorf("%s: tensor %s is there, but %s does not turn it on (use_dora, lora_bias): expected the %[3]s that was saved with it", a.file.Path, safetensors.Printable(part.tensor.Name), ConfigFile)
 		}
 	}
 	if len(m.a.Shape) < 2 || len(m.b.Shape) < 2 || len(m.a.Data) == 0 || len(m.b.Data) == 0 {
@@ -222,7 +222,7 @@ func (a *Adapter) tokenRows(key string, m *module, shape []int) (map[int]int, er
 	}
 	t := m.tokens
 	if !ok {
-		return nil, fmt.Errorf("%s: tensor %s is there, but trainable_token_indices in %s has no ids for it", a.file.Path, safetensors.Printable(t.Name), ConfigFile)
+		return nil, fmt.Errorf("%s: tensor %s is there, but trainable_token_indices in %s has no ids for it: expected the %[3]s that was saved with it", a.file.Path, safetensors.Printable(t.Name), ConfigFile)
 	}
 	if len(shape) != 2 || !slices.Equal(t.Shape, []int{len(ids), shape[1]}) {
 		return nil, fmt.Errorf("%s: tensor %s has shape %v, expected a row of %s for each of the %d trainable_token_indices", a.file.Path, safetensors.Printable(t.Name), t.Shape, key, len(ids))
@@ -230,7 +230,7 @@ func (a *Adapter) tokenRows(key string, m *module, shape []int) (map[int]int, er
 	at := map[int]int{}
 	for i, id := range ids {
 		if id >= shape[0] {
-			return nil, fmt.Errorf("%s: trainable_token_indices has the id %d, beyond the %d rows of %s", a.file.Path, id, shape[0], key)
+			return nil, fmt.Errorf("%s: trainable_token_indices has the id %d, beyond the %d rows of %s: expected the base that the adapter was trained on", a.file.Path, id, shape[0], key)
 		}
 		at[id] = i
 	}

@@ -110,7 +110,7 @@ func (c *contents) put(a *Adapter, h Host, name string, t safetensors.Tensor) er
 		}
 		field := p.field(m)
 		if *field != nil {
-			return fmt.Errorf("%s: tensor %s is also there as %s", a.file.Path, safetensors.Printable(t.Name), safetensors.Printable((*field).Name))
+			return fmt.Errorf("%s: tensor %s is also there as %s: expected one of them (save the adapter anew)", a.file.Path, safetensors.Printable(t.Name), safetensors.Printable((*field).Name))
 		}
 		*field = &t
 		return nil
@@ -127,7 +127,7 @@ func (c *contents) put(a *Adapter, h Host, name string, t safetensors.Tensor) er
 		return a.unmatched(t, plain)
 	}
 	if first, twice := c.replaced[key]; twice {
-		return fmt.Errorf("%s: tensor %s is also there as %s", a.file.Path, safetensors.Printable(t.Name), safetensors.Printable(first.tensor.Name))
+		return fmt.Errorf("%s: tensor %s is also there as %s: expected one of them (save the adapter anew)", a.file.Path, safetensors.Printable(t.Name), safetensors.Printable(first.tensor.Name))
 	}
 	c.replaced[key] = replaced{t, plain, plain != name || !a.saves(plain) && !a.saves(newest(key))}
 	return nil

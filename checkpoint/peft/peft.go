@@ -76,7 +76,7 @@ func Open(dir string) (*Adapter, error) {
 		a.file, err = pickle.Open(filepath.Join(dir, pickleFile))
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s holds %s but no %s", dir, ConfigFile, weightsFile)
+		return nil, fmt.Errorf("%s holds %s but no %s: expected both, as save_pretrained of peft writes them", dir, ConfigFile, weightsFile)
 	}
 	return a, err
 }

@@ -24,7 +24,7 @@ func bitsandbytes(name string, shape []int, get Get) (*Weight, error) {
 	}
 	t, ok := get(name)
 	if !ok || t.DType != safetensors.I8 || len(shape) != 2 {
-		return nil, fmt.Errorf("tensor %s of LLM.int8 stands beside no matrix of int8", safetensors.Printable(scb.Name))
+		return nil, fmt.Errorf("tensor %s of LLM.int8 stands beside no matrix of int8: expected all tensors of one save", safetensors.Printable(scb.Name))
 	}
 	scales, err := floats(get, module+"SCB", shape[0])
 	if err != nil {
@@ -62,13 +62,13 @@ func fourBits(name string, shape []int, get Get) (*Weight, error) {
 	used := []string{name, name + ".absmax", name + ".quant_map"}
 	var ok, described bool
 	if s.packed, ok = get(name); !ok {
-		return nil, fmt.Errorf("tensor %s.absmax stands beside no weight", name)
+		return nil, fmt.Errorf("tensor %s.absmax stands beside no weight: expected all tensors of one save", name)
 	}
 	stored := safetensors.Printable(s.packed.Name)
 	for _, kind := range []string{"nf4", "fp4"} {
 		if t, ok := get(name + ".quant_state.bitsandbytes__" + kind); ok {
 			if err := json.Unmarshal(t.Data, &s); err != nil {
-				return nil, fmt.Errorf("tensor %s is no JSON: %w", safetensors.Printable(t.Name), err)
+				return nil, fmt.Errorf("tensor %s is no JSON (%w): expected the save of bitsandbytes as it was, or float weights", safetensors.Printable(t.Name), err)
 			}
 			described = true
 			used = append(used, name+".quant_state.bitsandbytes__"+kind)
@@ -78,11 +78,11 @@ func fourBits(name string, shape []int, get Get) (*Weight, error) {
 	n := count(shape)
 	switch {
 	case !described:
-		return nil, fmt.Errorf("tensor %s has no quant_state.bitsandbytes__nf4 or __fp4 beside it", stored)
+		return nil, fmt.Errorf("tensor %s has no quant_state.bitsandbytes__nf4 or __fp4 beside it: expected all tensors of one save", stored)
 	case s.Block < 1 || !known:
 		return nil, fmt.Errorf("the quant_state of tensor %s has blocksize %d and dtype %.40q, expected blocks of float32, bfloat16 or float16", stored, s.Block, s.DType)
 	case !slices.Equal(s.Shape, shape):
-		return nil, fmt.Errorf("the quant_state of tensor %s has shape %v, config.json asks for %v", stored, s.Shape, shape)
+		return nil, fmt.Errorf("the quant_state of tensor %s has shape %v, config.json asks for %v: expected the config.json that was saved with the weights", stored, s.Shape, shape)
 	case len(s.packed.Data) != (n+1)/2:
 		return nil, fmt.Errorf("tensor %s has %d bytes, expected %d for 4 bits of shape %v", stored, len(s.packed.Data), (n+1)/2, shape)
 	}

@@ -124,7 +124,7 @@ func masked(g grid, n, m int32) grid {
 func matrix(get Get, name string, dtype safetensors.DType, shape ...int) (safetensors.Tensor, error) {
 	t, ok := get(name)
 	if !ok {
-		return t, fmt.Errorf("tensor %s is missing, without which a quantized weight cannot be read", name)
+		return t, fmt.Errorf("tensor %s is missing, without which a quantized weight cannot be read: expected all tensors of one save", name)
 	}
 	if t.DType != dtype || !slices.Equal(t.Shape, shape) {
 		return t, fmt.Errorf("tensor %s is %s of shape %v, expected %s of %v", safetensors.Printable(t.Name), t.DType, t.Shape, dtype, shape)

@@ -66,7 +66,7 @@ func Of(s *config.Section) Reader {
 func floats(get Get, name string, want int) ([]float32, error) {
 	t, ok := get(name)
 	if !ok {
-		return nil, fmt.Errorf("tensor %s is missing, without which a quantized weight cannot be read", name)
+		return nil, fmt.Errorf("tensor %s is missing, without which a quantized weight cannot be read: expected all tensors of one save", name)
 	}
 	v, err := t.Float32s()
 	if err == nil && len(v) != want {
