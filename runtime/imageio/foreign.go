@@ -34,6 +34,12 @@ func foreign(data []byte) string {
 		return "it is a Photoshop document, which is not supported"
 	case is("\x00\x00\x01\x00"):
 		return "it is an icon, which is not supported"
+	case len(data) >= 132 && string(data[128:132]) == "DICM":
+		return "it is a DICOM file, which is not supported (dcmj2pnm +on IN.dcm OUT.png converts it)"
+	case is("\x93NUMPY"):
+		return "it is an array of NumPy, which is not supported (Image.fromarray(array).save(\"OUT.png\") converts it)"
+	case is("%!PS", "\xc5\xd0\xd3\xc6"):
+		return "it is a PostScript document"
 	case is("%PDF"):
 		return "it is a PDF document"
 	case is("PK\x03\x04", "\x1f\x8b"):
