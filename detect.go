@@ -78,6 +78,7 @@ type Detection struct {
 	Tokens        int          // of their answers
 	PromptTokens  int
 	Timings       Timings
+	Warnings      []Warning // signs that what was found is not what was meant
 }
 
 // Missing returns the classes of which no object was found.
@@ -223,7 +224,8 @@ func (r DetectRequest) start(ctx context.Context, m *Model) (finish func() (Resu
 	if err != nil {
 		return nil, err
 	}
-	d := &Detection{Width: images[0].Width, Height: images[0].Height, Task: p.task, Classes: p.classes, FinishReason: Stop, Prompts: len(p.prompts)}
+	d := &Detection{Width: images[0].Width, Height: images[0].Height, Task: p.task, Classes: p.classes, FinishReason: Stop, Prompts: len(p.prompts),
+		Warnings: m.taskWarnings(p.task, images)}
 	alike, cancel := context.WithCancel(ctx) // ends the other prompts of a request that fails
 	began := time.Now()
 	var jobs []*generate.Job

@@ -47,13 +47,17 @@ func (m *Model) requestWarnings(r Request, images []*rgb.Image) (list []Warning)
 	if len(r.Images) > 1 && task == "caption" && !readsSeveral(m.model.Name) {
 		warn(ManyImages, "a caption of %d pictures together is asked of a model of single pictures: ask about each alone (--each)", len(r.Images))
 	}
+	return append(list, m.taskWarnings(task, images)...)
+}
+
+// taskWarnings returns what is doubtful about a task, "" where it is not known, and images.
+func (m *Model) taskWarnings(task string, images []*rgb.Image) (list []Warning) {
 	if trained := trainedFor(m.model.Name); task != "" && trained != "" && task != trained {
-		warn(OtherTask, "the prompt asks for %q, but by its name %s was trained for %q", task, m.model.Name, trained)
+		list = append(list, Warning{OtherTask, fmt.Sprintf("the prompt asks for %q, but by its name %s was trained for %q", task, m.model.Name, trained)})
 	}
 	for i, p := range images {
 		if p.Doubt != "" {
-			warn(Samples, "picture %d: %s", i+1, p.Doubt)
-			break
+			return append(list, Warning{Samples, fmt.Sprintf("picture %d: %s", i+1, p.Doubt)})
 		}
 	}
 	return list

@@ -47,6 +47,13 @@ func TestWarnings(t *testing.T) {
 			}
 		}
 	}
+	dark := filepath.Join("..", "..", "runtime", "imageio", "testdata", "grey16-12.png")
+	for _, args := range [][]string{{dark, "x", "--ignore-eos"}, {"detect", dark, "cat"}} {
+		const want = "picture 1: its samples of 16 bits reach only 4081, so they are taken for samples of 12 bits"
+		if code, _, stderr := printed(exe, args...); code != 0 || strings.Count(stderr, want) != 1 {
+			t.Errorf("%q: status %d, %q, expected %q", args, code, stderr, want)
+		}
+	}
 	in := filepath.Join(dir, "in.jsonl")
 	if err := os.WriteFile(in, fmt.Appendf(nil, `{"image":%q,"prompt":"x"}`+"\n"+`{"image":%[1]q,"prompt":"y"}`, a), 0o600); err != nil {
 		t.Fatal(err)

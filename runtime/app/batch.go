@@ -77,7 +77,7 @@ func (c *batchCmd) Run(a *App) error {
 			line = batchAnswer{ID: request.id, Error: err.Error()}
 		case got.Detection != nil:
 			line = batchDetection{request.id, annotate.JSON(annotate.Picture{Name: request.image, Detection: got.Detection})}
-			doubts = unmasked(a, got.Detection.Task)
+			doubts = append(unmasked(a, got.Detection.Task), got.Detection.Warnings...)
 		default:
 			line, doubts = batchAnswer{ID: request.id, answer: newAnswer(got.Answer, load)}, got.Answer.Warnings
 		}

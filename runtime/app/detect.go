@@ -141,6 +141,7 @@ func (c *locating) find(a *App, names []string, r pgc.DetectRequest, w *results)
 			fmt.Fprintf(a.Err, "warning: %s: objects may be missing, since the answer reached the most boxes (--max-boxes) or the end of the KV cache (pgc compile --max-tokens)\n", process.Line(name))
 		}
 		c.warn(a, d)
+		a.warn(process.Line(name)+": ", d.Warnings)
 		if err := w.add(annotate.Picture{Name: name, Detection: d}, picture); err != nil {
 			return err
 		}
