@@ -140,6 +140,7 @@ func TestDamagedWeights(t *testing.T) {
 	answers := [][]string{
 		{"generate", "--image", picture, "--prompt", "caption en", "--max-new-tokens", "2"},
 		{picture, "detect cat", "--json", "--threads", "1", "--draw", out},
+		{"detect", picture, "cat", "--format", "coco", "-o", out},
 		{"batch", "--input", in, "--output", "-"},
 		{"batch", "--input", in, "--output", out, "--threads", "1"},
 		{"forward", "--image", picture, "--prompt", "caption en", "-o", out},

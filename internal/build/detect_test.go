@@ -226,7 +226,7 @@ func TestDetectFailures(t *testing.T) {
 		code int
 		says string
 	}{
-		{[]string{"detect"}, 2, "image… classes"},
+		{[]string{"detect"}, 2, "pictures or classes are missing"},
 		{[]string{"detect", "05-purple.png"}, 2, "pictures or classes are missing"},
 		{[]string{"detect", "05-purple.png", "06-green.png"}, 2, "the classes are missing"},
 		{[]string{"detect", "05-purple.png", " ; "}, 2, "no class is named"},

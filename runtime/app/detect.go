@@ -11,6 +11,7 @@ import (
 	"pgc"
 	"pgc/runtime/annotate"
 	"pgc/runtime/detect"
+	"pgc/runtime/fetch"
 	"pgc/runtime/output"
 	"pgc/runtime/process"
 )
@@ -28,7 +29,7 @@ type detecting struct {
 
 // locating are the arguments of detect and segment.
 type locating struct {
-	Args []string "arg:\"\" name:\"image… classes\" help:\"Pictures (PNG, JPEG, GIF, WebP, BMP, TIFF or PNM: path, - for standard input, data: or http(s): URL), then the classes, such as 'cat ; dog'.\""
+	Args []string "arg:\"\" optional:\"\" name:\"image… classes\" help:\"Pictures (PNG, JPEG, GIF, WebP, BMP, TIFF or PNM: path, - for standard input, data: or http(s): URL), then the classes, such as 'cat ; dog'.\""
 	detecting
 	Adapter string `placeholder:"NAME" help:"Answer with this adapter, one of those that info lists."`
 	Format  string `enum:"auto,table,tsv,json,coco,yolo,labelme,labelstudio,svg,png" default:"auto" placeholder:"FORMAT" help:"What to write: table, tsv, json (an object a picture, one a line), coco, yolo, labelme, labelstudio, svg, or png, a picture of indices. The default is a table on a terminal, else what the name of -o ends in, else tsv."`
@@ -127,7 +128,7 @@ func (c *locating) find(a *App, names []string, r pgc.DetectRequest, w *results)
 		if a.ctx.Err() != nil {
 			return a.ctx.Err()
 		}
-		name, picture := names[next], pictures[next]
+		name, picture := shortened(names[next]), pictures[next]
 		pictures[next] = pgc.Image{} // with its pixels
 		next++
 		switch {
@@ -164,6 +165,14 @@ func (c *locating) warn(a *App, d *pgc.Detection) {
 			fmt.Fprintf(a.Err, "warning: the label %s has letters that the fonts here lack, and is drawn as a number: --draw OUT.svg leaves letters to the viewer\n", process.Line(label))
 		}
 	}
+}
+
+// shortened is the name of a picture in results: a data: URI is not repeated.
+func shortened(name string) string {
+	if fetch.IsURL(name) && strings.HasPrefix(strings.ToLower(name), "data:") {
+		return fetch.Short(name)
+	}
+	return name
 }
 
 // requestsFor asks the same about every picture.

@@ -191,7 +191,7 @@ func (q *requests) except(done map[string]bool, ids *queue, al *album) iter.Seq[
 			if err != nil {
 				images = []pgc.Image{pgc.Lazy("", func(context.Context) ([]byte, error) { return nil, err })}
 			}
-			ids.push(named{r.ID, r.Images[0]})
+			ids.push(named{r.ID, shortened(r.Images[0])})
 			if !yield(r.work(images)) {
 				return
 			}
