@@ -38,6 +38,7 @@ func TestFineTuningList(t *testing.T) {
 		`{"image":"pictures/a.png","prefix":"caption en","suffix":"a cat"}`,
 		`{"images":"pictures/a.png","text":"caption en","suffix":"a cat","score":true}`,
 		`{"image":["pictures/a.png"],"score":false}`,
+		`{"image":{"bytes":null,"path":"pictures/a.png"}}`,
 	}
 	if err := os.WriteFile(in, []byte("\ufeff"+strings.Join(lines, "\r\n")), 0o644); err != nil {
 		t.Fatal(err)

@@ -187,9 +187,12 @@ func (l *batchLine) pictures() ([]string, error) {
 			return nil, errors.New("image and images are given, expected one of them")
 		}
 		var one string
+		var file struct{ Path string } // as Hugging Face's datasets write one
 		switch {
 		case json.Unmarshal(f.value, &one) == nil:
 			names = []string{one}
+		case json.Unmarshal(f.value, &file) == nil && file.Path != "":
+			names = []string{file.Path}
 		case json.Unmarshal(f.value, &names) != nil || slices.Contains(nulls(f.value), true):
 			return nil, fmt.Errorf("%s is %.40s, expected a picture's name or a list of them", f.name, f.value)
 		}
