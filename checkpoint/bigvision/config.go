@@ -6,12 +6,11 @@ import (
 	"math"
 )
 
-// The layers of the released checkpoints, by which their sizes are known. Only Gemma 2 27B divides the width of a head that
-// hidden / heads gives: released are all with head_dim but this one.
+// layersOf28B is how many layers the only released Gemma 2 has whose queries are scaled by hidden / heads; the others' are
+// by the width of a head.
 const layersOf28B = 46
 
-// Config returns the config.json of the model, as transformers' converter writes it, and notes. image is the id of <image>;
-// negative for the one behind the embedding's rows.
+// Config returns the config.json of the model, as transformers' converter writes it, and notes. image is the id of <image>.
 func (f *File) Config(image int) (text []byte, notes []string, err error) {
 	sizes := map[string][]int{}
 	for name, rank := range map[string]int{embedding: 2, queries: 4, keyValues: 5, gates: 4, patches: 4, positions: 3, visionMLP: 3, attention + "/query/kernel": 4} {
@@ -23,9 +22,6 @@ func (f *File) Config(image int) (text []byte, notes []string, err error) {
 	side := int(math.Sqrt(float64(sizes[positions][1])) + .5)
 	if side*side != sizes[positions][1] || patch[0] != patch[1] {
 		return nil, nil, fmt.Errorf("%s: array %s has %d positions for patches of %d by %d, expected those of a square image", f.Path, positions, sizes[positions][1], patch[0], patch[1])
-	}
-	if image < 0 {
-		image = sizes[embedding][0]
 	}
 	heads, hidden, dim := q[1], q[2], q[3]
 	decoder := map[string]any{"model_type": "gemma", "vocab_size": sizes[embedding][0], "num_hidden_layers": q[0], "hidden_size": hidden,

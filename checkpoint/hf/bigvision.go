@@ -41,22 +41,30 @@ func (c *Checkpoint) readBigVision() error {
 	return errors.Join(err, c.take(s))
 }
 
-// imageToken returns the id that a tokenizer.json gives <image>, -1 where it has none.
+// imageToken returns the id that a tokenizer.json gives <image>, or that transformers' processor gives it: the one behind the
+// last.
 func imageToken(tokenizer []byte) int {
 	var file struct {
 		Added []struct {
 			ID      int    `json:"id"`
 			Content string `json:"content"`
 		} `json:"added_tokens"`
+		Model struct {
+			Vocab map[string]int `json:"vocab"`
+		} `json:"model"`
 	}
-	if json.Unmarshal(tokenizer, &file) == nil {
-		for _, t := range file.Added {
-			if t.Content == "<image>" {
-				return t.ID
-			}
+	json.Unmarshal(tokenizer, &file) // its errors are found where it is compiled
+	next := 0
+	for _, t := range file.Added {
+		if t.Content == "<image>" {
+			return t.ID
 		}
+		next = max(next, t.ID+1)
 	}
-	return -1
+	for _, id := range file.Model.Vocab {
+		next = max(next, id+1)
+	}
+	return next
 }
 
 // locateWeights gives the weights of a file of big_vision their canonical names.
