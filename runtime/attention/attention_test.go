@@ -1,6 +1,7 @@
 package attention
 
 import (
+	"bytes"
 	"encoding/xml"
 	"image"
 	"image/color"
@@ -97,6 +98,24 @@ func TestDrawings(t *testing.T) {
 	}
 	if !strings.Contains(m.HTML(), "7 &lt;eos&gt; attends to 50 % of 2 &lt;image 2&gt; × 2") {
 		t.Error("the page has no hint about a block that is seen in part")
+	}
+}
+
+// TestSmallCells fills the whole mask where it has many tokens: cells that are all seen leave no gaps.
+func TestSmallCells(t *testing.T) {
+	n := 600
+	m := &Mask{Tokens: make([]string, n), Prefix: n, Kinds: []Kind{{Name: "full_attention", Layers: []int{0}, Seen: bytes.Repeat([]byte{1}, n*n)}}}
+	img := m.Image()
+	green := 0
+	for y := range img.Bounds().Dy() {
+		for x := range img.Bounds().Dx() {
+			if img.At(x, y) == color.Color(ofText) {
+				green++
+			}
+		}
+	}
+	if want := int(leastCell * leastCell * float64(n*n)); green < want {
+		t.Errorf("%d pixels are of the color of what is seen, expected %d", green, want)
 	}
 }
 

@@ -80,7 +80,11 @@ func (m *Mask) plot() *plot {
 func (m *Mask) kind(p *plot, k Kind, groups []group, cell, size, side, y float64) float64 {
 	p.text(label{x: margin, baseline: y + titleSize, size: titleSize, text: k.title()})
 	left, top := margin+side, y+titleSize+14+side
-	gap := max(1, math.Round(cell/16))
+	line := max(1, math.Round(cell/16))
+	gap := line // between cells, which small ones have no room for
+	if cell < 8 {
+		gap = 0
+	}
 	for i, q := range groups {
 		at := top + float64(i)*cell
 		if side > 0 {
@@ -104,9 +108,9 @@ func (m *Mask) kind(p *plot, k Kind, groups []group, cell, size, side, y float64
 	if m.Prefix < len(m.Tokens) { // a line in front of the suffix
 		for i, g := range groups {
 			if g.first == m.Prefix {
-				at := float64(i)*cell - gap
-				p.rect(rect{x: left, y: top + at, w: n, h: gap, c: ink})
-				p.rect(rect{x: left + at, y: top, w: gap, h: n, c: ink})
+				at := float64(i)*cell - line
+				p.rect(rect{x: left, y: top + at, w: n, h: line, c: ink})
+				p.rect(rect{x: left + at, y: top, w: line, h: n, c: ink})
 			}
 		}
 	}
