@@ -98,6 +98,9 @@ type Options struct {
 	BF16Activations bool
 	// BF16Integers does the same with integer matrices, whose values are exact in bfloat16.
 	BF16Integers bool
+	// FreshKeys lets the attention of a whole prompt read the keys and values that it computes, not the cache, where they
+	// may be rounded.
+	FreshKeys bool
 	// Adapters are kept beside the weights: functions have a form for each.
 	Adapters []Adapter
 	// Trace makes every layer's result an output, named as in the reference files of golden/.

@@ -21,7 +21,7 @@ type compileFlags struct {
 	Masks     string   `placeholder:"FILE" help:"The decoder of segmentation masks, vae-oid.npz (default: the one beside the checkpoint, if it is there)."`
 	Weights   string   `default:"auto" help:"Storage of the matrices: auto (as in the checkpoint), ${stored}. Formats of 4 bits are the decoder's; all else is int8 then."`
 	Group     int      `default:"128" help:"Group size of int8 and int4, the values of a row that share a scale: 32, 64 or 128."`
-	Compute   string   `placeholder:"TYPES" help:"Arithmetic of matrix products besides f32: int8 (the default: quantizes activations where matrices are int8 or int4), bf16 (rounds activations to bf16 where matrices are bf16), int8,bf16 (both), or f32 (neither). A GPU has bf16 only."`
+	Compute   string   `placeholder:"TYPES" help:"Arithmetic of matrix products besides f32: int8 (the default: quantizes activations where matrices are int8 or int4), bf16 (rounds activations to bf16 where matrices are bf16), int8,bf16 (both), or f32 (neither). A GPU multiplies floats as two bf16 numbers, or with bf16 as one."`
 	Keep      []string `sep:"none" placeholder:"PATTERN=TYPE" help:"Store matrices whose names match PATTERN as TYPE, as in 'vision_tower.*=bf16'. Repeat for several."`
 	Search    bool     `help:"Search for the int4 scales with the smallest error."`
 	Target    string   `default:"cpu" help:"What the file runs on: cpu, cuda (NVIDIA GPUs from sm_80 on), or cpu,cuda (both, with one copy of the weights)."`

@@ -6,11 +6,13 @@ import (
 )
 
 // Rows is the beginning of a matmul whose loop is another backend's: it computes a row of x, or reads it where the
-// matmul has no prologue, and stores it as bfloat16. Several tasks of equal results may share a row.
+// matmul has no prologue, and stores it as bfloat16. What is float32 becomes two numbers, the upper 16 bits and the rest
+// rounded, which together are x within 2⁻¹⁶. Several tasks of equal results may share a row.
 //
 // Its parameters are, as ArgLocal 0, 1, …: where the row is stored, its number, the first fragment of columns to store,
-// the one behind the last, how far they are apart, and whether (not 0) the further results of the prologue are stored
-// as well; then, numbered as in the matmul, the operands, the results and the symbols.
+// the one behind the last, how far they are apart, whether (not 0) the further results of the prologue are stored
+// as well, and where the rests are stored if x is float32; then, numbered as in the matmul, the operands, the results and
+// the symbols.
 type Rows struct{ Matmul *Matmul }
 
 func (s *Rows) build(g *gen) {
@@ -18,6 +20,10 @@ func (s *Rows) build(g *gen) {
 	to := g.localPtr("x", tile.BF16)
 	local := g.locals("number", "first", "end", "step", "further")
 	row, first, end, step, further := local[0], local[1], local[2], local[3], local[4]
+	var rests *tile.Value
+	if !m.BF16 {
+		rests = g.localPtr("rests", tile.BF16)
+	}
 	p := m.prologue()
 	r := g.rowBody(p.In, p.Reduce, 1)
 	var outs []*tile.Value
@@ -34,7 +40,13 @@ func (s *Rows) build(g *gen) {
 			count = b.Sub(b.Int(m.K), i)
 		}
 		args := r.args(outer, i, count, reduced, r.lanes)
-		g.store(to, i, b.Expr(exprs[0], args, r.lanes), count)
+		x := b.Expr(exprs[0], args, r.lanes)
+		if rests != nil {
+			upper := b.Cast(tile.BitF, b.Logic(tile.And, b.Cast(tile.BitI, x), b.Int32(-1<<16, r.lanes)))
+			g.store(rests, i, b.Sub(x, upper), count)
+			x = upper
+		}
+		g.store(to, i, x, count)
 		if len(outs) == 0 {
 			return
 		}

@@ -13,14 +13,16 @@ import (
 // attention is what the kernels of attention share: the task's sequence and key head, which keys its queries see, and
 // how operands become bfloat16 and scores become weights.
 //
-// Queries, keys, values and weights are multiplied as bfloat16, scores and sums are float32. Keys are taken in blocks
-// that begin at multiples of their length, whatever the number of keys, of rows, and of blocks of threads: so a row's bits
-// depend on none of them.
+// Queries, weights, and keys and values that are not bfloat16 themselves, are multiplied as two bfloat16 numbers each, the
+// upper 16 bits and the rest rounded; products of two rests count for nothing. Scores and sums are float32. Keys are taken in
+// blocks that begin at multiples of their length, whatever the number of keys, of rows, and of blocks of threads: so a
+// row's bits depend on none of them.
 type attention struct {
 	*emitter
 	*kernels.Attention
-	list []tile.KernelParam
-	args []kernels.Arg
+	list       []tile.KernelParam
+	args       []kernels.Arg
+	argK, argV kernels.Arg
 
 	thread, warpID, base string
 	q, k, v, out         string // of the task's sequence and key head
@@ -42,7 +44,7 @@ func attend(name string, s *kernels.Attention) (out *backend.Launches, err error
 	if s.H > mostHead {
 		fail("heads of %d elements, expected %d at most", s.H, mostHead)
 	}
-	a := &attention{emitter: newEmitter(&asm{}), Attention: s, weight: newExpression(scalar.Exp2Falling(scalar.X(0, scalar.F32)), 1)}
+	a := &attention{emitter: newEmitter(&asm{}), Attention: s, argK: kernels.Arg{Kind: kernels.ArgIn, Index: 1}, argV: kernels.Arg{Kind: kernels.ArgIn, Index: 2}, weight: newExpression(scalar.Exp2Falling(scalar.X(0, scalar.F32)), 1)}
 	x := scalar.Fn(scalar.Mul, scalar.X(0, scalar.F32), scalar.C(s.Scale/math.Ln2))
 	if s.Softcap != 0 {
 		x = scalar.Fn(scalar.Tanh, scalar.Fn(scalar.Mul, scalar.X(0, scalar.F32), scalar.C(s.Scale/s.Softcap)))
@@ -55,25 +57,13 @@ func attend(name string, s *kernels.Attention) (out *backend.Launches, err error
 	return (&attendMany{attention: a}).build(name), nil
 }
 
-// begin lists the parameters, reads them, and computes what is the same for all tasks.
-func (a *attention) begin(work bool) []param {
-	pointer := func(name string, e tile.Elem, arg kernels.Arg) {
-		a.list, a.args = append(a.list, tile.KernelParam{Name: name, Type: tile.Type{Elem: e, Lanes: 1, Ptr: true}}), append(a.args, arg)
-	}
-	pointer("q", tile.F32, kernels.Arg{Kind: kernels.ArgIn, Index: 0})
-	pointer("k", a.KV, kernels.Arg{Kind: kernels.ArgIn, Index: 1})
-	pointer("v", a.KV, kernels.Arg{Kind: kernels.ArgIn, Index: 2})
-	pointer("out", a.Elem, kernels.Arg{Kind: kernels.ArgOut})
-	if a.Batch.Positions {
-		pointer("positions", tile.I32, kernels.Arg{Kind: kernels.ArgIn, Index: 3})
-	}
-	if work {
-		pointer("work", tile.F32, kernels.Arg{Kind: kernels.ArgWork})
-	}
-	sizes := []kernels.Size{a.S, a.T}
-	if a.Causal && !a.Batch.Positions {
-		sizes = append(sizes, a.Offset, a.Prefix)
-	}
+// pointer adds a parameter.
+func (a *attention) pointer(name string, e tile.Elem, arg kernels.Arg) {
+	a.list, a.args = append(a.list, tile.KernelParam{Name: name, Type: tile.Type{Elem: e, Lanes: 1, Ptr: true}}), append(a.args, arg)
+}
+
+// symbols adds those of sizes, each once.
+func (a *attention) symbols(sizes ...kernels.Size) {
 	seen := map[string]bool{}
 	for _, s := range sizes {
 		if s.Sym != "" && !seen[s.Sym] {
@@ -82,6 +72,25 @@ func (a *attention) begin(work bool) []param {
 			a.args = append(a.args, kernels.Arg{Kind: kernels.ArgSym, Sym: s.Sym})
 		}
 	}
+}
+
+// begin lists the parameters, reads them, and computes what is the same for all tasks.
+func (a *attention) begin(work bool) []param {
+	a.pointer("q", tile.F32, kernels.Arg{Kind: kernels.ArgIn, Index: 0})
+	a.pointer("k", a.KV, a.argK)
+	a.pointer("v", a.KV, a.argV)
+	a.pointer("out", a.Elem, kernels.Arg{Kind: kernels.ArgOut})
+	if a.Batch.Positions {
+		a.pointer("positions", tile.I32, kernels.Arg{Kind: kernels.ArgIn, Index: 3})
+	}
+	if work {
+		a.pointer("work", tile.F32, kernels.Arg{Kind: kernels.ArgWork})
+	}
+	sizes := []kernels.Size{a.S, a.T}
+	if a.Causal && !a.Batch.Positions {
+		sizes = append(sizes, a.Offset, a.Prefix)
+	}
+	a.symbols(sizes...)
 	params := a.declare(a.list)
 	a.thread = a.to(word, "mov.u32", "%tid.x")
 	a.lanes(a.to(word, "and.b32", a.thread, num(warp-1)))
@@ -123,12 +132,17 @@ func (a *attention) heads() []kernels.Factor {
 	return append([]kernels.Factor{{Size: a.Batch.N, Div: 1}}, heads...)
 }
 
+// sequence takes the number of a key head apart: its sequence, "" where there is one, and its number there.
+func (a *attention) sequence(head string) (sequence, in string) {
+	if a.Batch == (kernels.Batch{}) {
+		return "", head
+	}
+	return a.to(word, "div.u32", head, num(a.G)), a.to(word, "rem.u32", head, num(a.G))
+}
+
 // choose finds the operands of a key head, numbered through all sequences.
 func (a *attention) choose(head string) {
-	sequence, in := "", head
-	if a.Batch != (kernels.Batch{}) {
-		sequence, in = a.to(word, "div.u32", head, num(a.G)), a.to(word, "rem.u32", head, num(a.G))
-	}
+	sequence, in := a.sequence(head)
 	place := func(name string, e tile.Elem, ofHead, ofSequence int64) string {
 		p := a.offset64(a.byName[name], in, ofHead*int64(e.Bytes()))
 		if sequence != "" {
@@ -210,8 +224,17 @@ type eight struct {
 	left    string // how many elements of the head there are from the first on; "" where there are eight
 }
 
-// load reads eight elements as four words of bfloat16. What is not there is zero.
-func (a *attention) load(x eight, address string, offset int64) []string {
+// numbers counts the bfloat16 numbers of a key's or value's element.
+func (a *attention) numbers() int64 {
+	if a.KV == tile.BF16 {
+		return 1
+	}
+	return 2
+}
+
+// load reads eight elements as four words of bfloat16, and four of their rests unless they are bfloat16. What is not
+// there is zero.
+func (a *attention) load(x eight, address string, offset int64) [][]string {
 	if x.aligned && x.elem != tile.F16 {
 		guard := x.guard
 		if x.left != "" {
@@ -219,9 +242,9 @@ func (a *attention) load(x eight, address string, offset int64) []string {
 		}
 		if x.elem == tile.F32 {
 			f := append(a.four(float, guard, "ld.global.v4.f32", address, offset), a.four(float, guard, "ld.global.v4.f32", address, offset+16)...)
-			return a.packed(f)
+			return a.split(f)
 		}
-		return a.four(word, guard, "ld.global.v4.b32", address, offset)
+		return [][]string{a.four(word, guard, "ld.global.v4.b32", address, offset)}
 	}
 	var words, floats []string
 	left := x.left
@@ -249,13 +272,13 @@ func (a *attention) load(x eight, address string, offset int64) []string {
 		}
 	}
 	if floats != nil {
-		return a.packed(floats)
+		return a.split(floats)
 	}
 	var out []string
 	for i := 0; i < 8; i += 2 {
 		out = append(out, a.to(word, "prmt.b32", words[i], words[i+1], pairOf))
 	}
-	return out
+	return [][]string{out}
 }
 
 // four loads 16 bytes where a predicate holds, and zeros elsewhere.
@@ -270,12 +293,31 @@ func (a *attention) four(c class, guard, op, address string, offset int64) []str
 	return d
 }
 
-// packed rounds floats to words of two bfloat16.
-func (a *asm) packed(f []string) (out []string) {
-	for i := 0; i < len(f); i += 2 {
-		out = append(out, a.to(word, "cvt.rn.bf16x2.f32", f[i+1], f[i]))
+// split makes floats words of two bfloat16: their upper halves, and the rests rounded.
+func (a *asm) split(f []string) [][]string {
+	var upper, rests []string
+	rest := func(v string) string {
+		bits := a.to(word, "and.b32", a.to(word, "mov.b32", v), "0xffff0000")
+		return a.to(float, "sub.rn.f32", v, a.to(float, "mov.b32", bits))
 	}
-	return out
+	for i := 0; i < len(f); i += 2 {
+		low, high := a.to(word, "mov.b32", f[i]), a.to(word, "mov.b32", f[i+1])
+		upper = append(upper, a.to(word, "prmt.b32", low, high, pairHigh))
+		low, high = rest(f[i]), rest(f[i+1])
+		rests = append(rests, a.to(word, "cvt.rn.bf16x2.f32", high, low))
+	}
+	return [][]string{upper, rests}
+}
+
+// combine runs body for the pairs of planes that are multiplied: all but those of two rests.
+func combine(x, y int64, body func(i, j int64)) {
+	for i := range x {
+		for j := range y {
+			if i+j < 2 {
+				body(i, j)
+			}
+		}
+	}
 }
 
 // fold combines the values of the four threads that share a row of an accumulator.

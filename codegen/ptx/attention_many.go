@@ -13,9 +13,11 @@ import (
 // in each warp, whose queries stay in shared memory; keys and values come there block by block, keys while the last values
 // are multiplied and values while the scores are computed. Scores, their running maxima and sums, and the accumulators are
 // registers, in which scores are weights as the tensor cores take them. Only blocks of keys that some row does not see whole
-// are masked.
+// are masked. Keys and values that are not bfloat16, or do not begin at multiples of 16 bytes, are first copied to where
+// rows are padded and planes of bfloat16 follow each other (operands), so that one way of copying serves all.
 type attendMany struct {
 	*attention
+	operands
 
 	s0, count           string // first position of the task among the queries; rows
 	firstPos, lastPos   string // of the task
@@ -39,26 +41,34 @@ const rowsOfBlock = 16 * threads / warp
 func (a *attendMany) padded() int64 { return (a.H + 15) / 16 * 16 }
 func (a *attendMany) pieces() int64 { return a.padded() / 8 }
 
-// keys are those of a block: what fits into 100 KiB with the queries.
+// keys are those of a block: what fits into 99 KiB with the queries, which are two planes.
 func (a *attendMany) keys() int64 {
+	n := int64(64)
 	if a.padded() > 128 {
-		return 32
+		n = 32
 	}
-	return 64
+	if a.padded() > 16 { // else a copy takes 64 keys
+		n /= a.planes
+	}
+	return n
 }
 
 // rowBytes is the distance of rows in shared memory: an odd number of pieces, so that eight of them meet in no bank.
 func (a *attendMany) rowBytes() int64 { return (a.pieces() + 1) * chunk }
 
-func (a *attendMany) atK() int64 { return rowsOfBlock * a.rowBytes() }
-func (a *attendMany) atV() int64 { return a.atK() + a.keys()*a.rowBytes() }
+// A plane of the queries, and of the keys or values of a block. Planes of an operand follow each other.
+func (a *attendMany) planeQ() int64  { return rowsOfBlock * a.rowBytes() }
+func (a *attendMany) planeKV() int64 { return a.keys() * a.rowBytes() }
+
+func (a *attendMany) atK() int64 { return 2 * a.planeQ() }
+func (a *attendMany) atV() int64 { return a.atK() + a.planes*a.planeKV() }
 
 // slabRow is the floats between rows of the result in shared memory: the threads that write it meet in no bank.
 func (a *attendMany) slabRow() int64 { return (a.padded()+23)/32*32 + 8 }
 
 func (a *attendMany) slabBytes() int64 { return rowsOfBlock * a.slabRow() * 4 }
 
-func (a *attendMany) shared() int64 { return max(a.atV()+a.keys()*a.rowBytes(), a.slabBytes()) }
+func (a *attendMany) shared() int64 { return max(a.atV()+a.planes*a.planeKV(), a.slabBytes()) }
 
 // across is how many threads copy a row, and down how many rows they copy at a time.
 func (a *attendMany) across() int64 { return 1 << bits.Len64(uint64(a.pieces()-1)) }
@@ -71,6 +81,11 @@ func (a *attendMany) build(name string) *backend.Launches {
 	if a.R > rowsOfBlock {
 		fail("%d queries share a key head, expected %d at most", a.R, rowsOfBlock)
 	}
+	out, spec := &backend.Launches{}, a.Attention
+	a.operands = operands{planes: 1}
+	if a.numbers() > 1 || !a.alignedK() || !a.alignedV() {
+		a.copied(name, out)
+	}
 	params := a.begin(false)
 	a.setup()
 	a.tasks("0", 1, a.params[len(a.list)], func(task string) {
@@ -81,7 +96,10 @@ func (a *attendMany) build(name string) *backend.Launches {
 		a.finish()
 	})
 	tasks := append(a.heads(), kernels.Factor{Size: a.S, Div: a.positions()})
-	return &backend.Launches{Kernels: []*backend.Kernel{a.kernel(name, params, a.shared(), tasks)}}
+	k := a.kernel(name, params, a.shared(), tasks)
+	k.Spec = spec
+	out.Kernels = append(out.Kernels, k)
+	return out
 }
 
 // setup computes where the thread copies to and where it reads.
@@ -131,16 +149,14 @@ func (a *attendMany) locate(task string) {
 		row = a.to(word, "add.s32", row, num(int64(8*i)))
 		a.lowest[i], a.highest[i] = a.sees(a.to(word, "add.s32", a.firstPos, a.to(word, "div.u32", row, num(a.R))))
 	}
-	a.fromK, a.nextK = a.source(a.k, a.K[0], a.K[2])
-	a.fromV, a.nextV = a.source(a.v, a.V[0], a.V[2])
+	a.fromK, a.nextK = a.source(a.k, a.K[0])
+	a.fromV, a.nextV = a.source(a.v, a.V[0])
 }
 
 // source points a thread's copies at its piece of its first key.
-func (a *attendMany) source(p string, stride, last int64) (from, rows string) {
+func (a *attendMany) source(p string, stride int64) (from, rows string) {
 	key := a.to(word, "add.s32", a.key, a.y)
-	size := int64(a.KV.Bytes())
-	from = a.offset64(a.offset64(p, key, stride*size), a.x, 8*last*size)
-	return from, a.to(word, "sub.s32", a.end, key)
+	return a.offset64(a.offset64(p, key, 2*stride), a.x, chunk), a.to(word, "sub.s32", a.end, key)
 }
 
 // queries brings the rows of queries to shared memory; rows that are not there are zeros.
@@ -151,7 +167,9 @@ func (a *attendMany) queries() {
 	a.repeat(a.y, rowsOfBlock, a.down(), func(row string) {
 		there := a.both(a.active, a.to(pred, "setp.lt.s32", row, a.count))
 		words := a.load(eight{tile.F32, a.Q[3], a.alignedQ(), there, a.left}, a.ofRow(piece, row, a.Q, 4), 0)
-		a.guarded(a.active, "st.shared.v4.b32", at(to, 0), vector(words...))
+		for p, w := range words {
+			a.guarded(a.active, "st.shared.v4.b32", at(to, int64(p)*a.planeQ()), vector(w...))
+		}
 		a.do("add.s32", to, to, num(a.down()*a.rowBytes()))
 	})
 }
@@ -188,10 +206,10 @@ func (a *attendMany) clear() {
 func (a *attendMany) blocks() {
 	loop, done, last := a.label("keys"), a.label("end"), a.label("last")
 	a.onlyIf(a.to(pred, "setp.ge.s32", a.key, a.end), "bra", done)
-	a.copyBlock(a.fromK, a.nextK, a.K[0], a.K[2], a.alignedK(), a.atK())
+	a.copyBlock(a.fromK, a.nextK, a.K[0], a.atK())
 	a.place(loop)
 	a.arrived() // the keys, and all have read the last values
-	a.copyBlock(a.fromV, a.nextV, a.V[0], a.V[2], a.alignedV(), a.atV())
+	a.copyBlock(a.fromV, a.nextV, a.V[0], a.atV())
 	a.multiplyKeys()
 	a.mask()
 	words := a.softmax()
@@ -199,7 +217,7 @@ func (a *attendMany) blocks() {
 	a.arrived() // the values, and all have read the keys
 	more := a.to(pred, "setp.lt.s32", a.key, a.end)
 	a.onlyIf("!"+more, "bra", last)
-	a.copyBlock(a.fromK, a.nextK, a.K[0], a.K[2], a.alignedK(), a.atK())
+	a.copyBlock(a.fromK, a.nextK, a.K[0], a.atK())
 	a.place(last)
 	a.multiplyValues(words)
 	a.onlyIf(more, "bra", loop)
@@ -208,46 +226,25 @@ func (a *attendMany) blocks() {
 
 // arrived waits for copies of all threads.
 func (a *attendMany) arrived() {
-	if a.copies(a.alignedK()) || a.copies(a.alignedV()) {
-		a.do("cp.async.wait_group", "0")
-	}
+	a.do("cp.async.wait_group", "0")
 	a.do("bar.sync", "0")
 }
 
-// copies says that operands come by asynchronous copies: those that need no conversion.
-func (a *attendMany) copies(aligned bool) bool { return aligned && a.KV == tile.BF16 }
-
 // copyBlock brings the next block of keys or values to shared memory. Rows that are not there are zeros.
-func (a *attendMany) copyBlock(from, rows string, stride, last int64, aligned bool, to int64) {
-	step := a.down() * stride * int64(a.KV.Bytes())
-	load := func(target string, offset int64, i int64) {
-		there := a.both(a.active, a.to(pred, "setp.gt.s32", rows, num(i)))
-		words := a.load(eight{a.KV, last, aligned, there, a.left}, from, offset)
-		a.guarded(a.active, "st.shared.v4.b32", target, vector(words...))
+func (a *attendMany) copyBlock(from, rows string, stride, to int64) {
+	full := num(chunk)
+	if a.H < a.padded() && !a.padding {
+		full = a.to(word, "selp.b32", num(chunk), "0", a.to(pred, "setp.gt.s32", a.left, "0"))
 	}
-	switch n := a.keys() / a.down(); {
-	case a.copies(aligned):
-		full := a.to(word, "selp.b32", num(chunk), "0", a.to(pred, "setp.gt.s32", a.left, "0"))
-		for i := range n {
-			bytes := a.to(word, "selp.b32", full, "0", a.to(pred, "setp.gt.s32", rows, num(i*a.down())))
-			a.guarded(a.active, copyAsync, at(a.target, to+i*a.down()*a.rowBytes()), at(from, i*step), num(chunk), bytes)
+	n := a.keys() / a.down()
+	for i := range n {
+		bytes := a.to(word, "selp.b32", full, "0", a.to(pred, "setp.gt.s32", rows, num(i*a.down())))
+		for p := range a.planes {
+			a.guarded(a.active, copyAsync, at(a.target, to+p*a.planeKV()+i*a.down()*a.rowBytes()), at(from, p*a.apart+i*a.down()*2*stride), num(chunk), bytes)
 		}
-		a.do("cp.async.commit_group")
-	case aligned: // as many loads as there are set out at a time
-		for i := range n {
-			load(at(a.target, to+i*a.down()*a.rowBytes()), i*step, i*a.down())
-		}
-	default:
-		target := a.to(word, "add.s32", a.target, num(to))
-		a.repeat("0", a.keys(), a.down(), func(string) {
-			load(at(target, 0), 0, 0)
-			a.do("add.s32", target, target, num(a.down()*a.rowBytes()))
-			a.do("add.s64", from, from, num(step))
-			a.do("sub.s32", rows, rows, num(a.down()))
-		})
-		return
 	}
-	a.do("add.s64", from, from, num(a.keys()/a.down()*step))
+	a.do("cp.async.commit_group")
+	a.do("add.s64", from, from, num(n*a.down()*2*stride))
 	a.do("sub.s32", rows, rows, num(a.keys()))
 }
 
@@ -270,13 +267,18 @@ func (a *attendMany) multiplyKeys() {
 		a.scores = append(a.scores, s)
 	}
 	for k := int64(0); k < a.padded(); k += 16 {
-		q := a.fragment(ldmatrix, a.readQ, 2*k)
+		q := [][]string{a.fragment(ldmatrix, a.readQ, 2*k), a.fragment(ldmatrix, a.readQ, a.planeQ()+2*k)}
 		for n := int64(0); n < a.keys(); n += 16 {
-			f := a.fragment(ldmatrix, a.readK, n*a.rowBytes()+2*k)
-			for i := range int64(2) {
-				s := vector(a.scores[n/8+i]...)
-				a.do(mma, s, vector(q...), vector(f[2*i:2*i+2]...), s)
+			var f [][]string
+			for p := range a.planes {
+				f = append(f, a.fragment(ldmatrix, a.readK, p*a.planeKV()+n*a.rowBytes()+2*k))
 			}
+			combine(2, a.planes, func(x, y int64) {
+				for i := range int64(2) {
+					s := vector(a.scores[n/8+i]...)
+					a.do(mma, s, vector(q[x]...), vector(f[y][2*i:2*i+2]...), s)
+				}
+			})
 		}
 	}
 	for _, s := range a.scores {
@@ -328,7 +330,7 @@ func (a *attendMany) mask() {
 }
 
 // softmax makes weights of scores, as operand A of the next product, and brings maxima, sums and accumulators up to date.
-func (a *attendMany) softmax() (words [][]string) {
+func (a *attendMany) softmax() (words [][][]string) {
 	a.note("Weights.")
 	for half := range a.maxima {
 		top := a.to(float, "mov.f32", a.scores[0][2*half])
@@ -362,21 +364,28 @@ func (a *attendMany) softmax() (words [][]string) {
 		}
 	}
 	for _, s := range a.scores {
-		words = append(words, a.packed(s))
+		words = append(words, a.split(s))
 	}
 	return words
 }
 
 // multiplyValues adds the products of weights and values.
-func (a *attendMany) multiplyValues(words [][]string) {
+func (a *attendMany) multiplyValues(words [][][]string) {
 	a.note("Values.")
 	for k := int64(0); k < a.keys(); k += 16 {
-		w := vector(append(append([]string{}, words[k/8]...), words[k/8+1]...)...)
-		for n := int64(0); n < a.padded(); n += 16 {
-			f := a.fragment(transposed, a.readV, k*a.rowBytes()+2*n)
-			for i := range int64(2) {
-				c := vector(a.sums[n/8+i]...)
-				a.do(mma, c, w, vector(f[2*i:2*i+2]...), c)
+		var w [2]string
+		for x := range w {
+			w[x] = vector(append(append([]string{}, words[k/8][x]...), words[k/8+1][x]...)...)
+		}
+		for p := range a.planes { // one after the other, which takes fewer registers
+			for n := int64(0); n < a.padded(); n += 16 {
+				f := a.fragment(transposed, a.readV, p*a.planeKV()+k*a.rowBytes()+2*n)
+				for _, w := range w[:2-p] {
+					for i := range int64(2) {
+						c := vector(a.sums[n/8+i]...)
+						a.do(mma, c, w, vector(f[2*i:2*i+2]...), c)
+					}
+				}
 			}
 		}
 	}

@@ -15,8 +15,8 @@ import (
 // registers that multiply them. A block leaves its maximum, the sums of weights and the weighted sums in memory; the last
 // one that does so for the group adds them in the order of the keys.
 //
-// Queries are the rows of operand A for the scores and columns of operand B for the values: so scores are weights where
-// the tensor cores take them. Which element of a head is which k, or which row of an operand, is free; the order here
+// Queries are the rows of operand A for the scores, their rests rows 8 and on, and columns of operand B for the values: so
+// scores are weights where the tensor cores take them. Which element of a head is which k, or which row of an operand, is free; the order here
 // lets each thread read 16 neighboring bytes.
 type attendOne struct {
 	*attention
@@ -152,8 +152,8 @@ func (a *attendOne) multiplyKeys() {
 	query := a.offset64(a.q, a.to(word, "add.s32", a.g, a.queries), 4*a.Q[2])
 	query = a.offset64(query, mine, 4*a.Q[3])
 	size := int64(a.KV.Bytes())
-	var q [][]string
-	var k [2][][]string
+	var q [][][]string
+	var k [2][][][]string
 	for h := int64(0); h < a.H; h += 32 {
 		q = append(q, a.load(eight{elem: tile.F32, stride: a.Q[3], aligned: a.alignedQ(), guard: a.row, left: left(h, 32)}, query, h*a.Q[3]*4))
 	}
@@ -170,12 +170,15 @@ func (a *attendOne) multiplyKeys() {
 		for _, r := range s {
 			a.do("mov.f32", r, floatNum(0))
 		}
-		for h, w := range k[i] {
-			for j := 0; j < 4; j += 2 {
-				a.do(mma, vector(s...), vector(q[h][j], a.zero, q[h][j+1], a.zero), vector(w[j:j+2]...), vector(s...))
+		for h, planes := range k[i] {
+			upper, rests := q[h][0], q[h][1]
+			for _, w := range planes {
+				for j := 0; j < 4; j += 2 {
+					a.do(mma, vector(s...), vector(upper[j], rests[j], upper[j+1], rests[j+1]), vector(w[j:j+2]...), vector(s...))
+				}
 			}
 		}
-		a.scores[i] = s[:2]
+		a.scores[i] = []string{a.to(float, "add.rn.f32", s[0], s[2]), a.to(float, "add.rn.f32", s[1], s[3])}
 	}
 }
 
@@ -225,13 +228,14 @@ func (a *attendOne) weigh() {
 // memory. Of 64 elements of a key's values a thread has 8, of the keys that are its k.
 func (a *attendOne) multiplyValues() {
 	a.note("Values.")
-	weights := append(a.packed(a.scores[0]), a.packed(a.scores[1])...)
+	first, second := a.split(a.scores[0]), a.split(a.scores[1])
+	weights := [][]string{append(first[0], second[0]...), append(first[1], second[1]...)}
 	mine := a.to(word, "shl.b32", a.g, "3")
 	size := int64(a.KV.Bytes())
-	first := a.to(word, "mad.lo.s32", a.t, "2", a.key)
+	mineKey := a.to(word, "mad.lo.s32", a.t, "2", a.key)
 	var from, there [4]string
 	for i, d := range []int64{0, 1, 8, 9} {
-		key := a.to(word, "add.s32", first, num(d))
+		key := a.to(word, "add.s32", mineKey, num(d))
 		there[i] = a.seen(key)
 		from[i] = a.offset64(a.offset64(a.v, key, a.V[0]*size), mine, a.V[2]*size)
 	}
@@ -241,13 +245,13 @@ func (a *attendOne) multiplyValues() {
 	odd := a.to(pred, "setp.ne.s32", swap, "0")
 	now := a.to(word, "mad.lo.s32", swap, "16", to)
 	then := a.to(word, "add.s32", a.to(word, "mad.lo.s32", swap, "-16", to), "16")
-	var v [][4][]string
+	var v [][4][][]string
 	for h := int64(0); h < a.H; h += 64 {
 		left := ""
 		if h+64 > a.H {
 			left = a.to(word, "sub.s32", num(a.H-h), mine)
 		}
-		var words [4][]string
+		var words [4][][]string
 		for i := range words {
 			words[i] = a.load(eight{a.KV, a.V[2], a.alignedV(), there[i], left}, from[i], h*a.V[2]*size)
 		}
@@ -260,13 +264,17 @@ func (a *attendOne) multiplyValues() {
 			for _, r := range sums[j] {
 				a.do("mov.f32", r, floatNum(0))
 			}
-			var operand []string
-			for k := 0; k < 4; k += 2 {
-				for _, half := range []string{pairOf, pairHigh} {
-					operand = append(operand, a.to(word, "prmt.b32", words[k][j], words[k+1][j], half))
+			operands := make([][]string, a.numbers())
+			for p := range operands {
+				for k := 0; k < 4; k += 2 {
+					for _, half := range []string{pairOf, pairHigh} {
+						operands[p] = append(operands[p], a.to(word, "prmt.b32", words[k][p][j], words[k+1][p][j], half))
+					}
 				}
 			}
-			a.do(mma, vector(sums[j]...), vector(operand...), vector(weights...), vector(sums[j]...))
+			combine(a.numbers(), 2, func(p, w int64) {
+				a.do(mma, vector(sums[j]...), vector(operands[p]...), vector(weights[w]...), vector(sums[j]...))
+			})
 		}
 		for row := range 2 {
 			var halves [2][]string // of the thread's elements

@@ -113,8 +113,8 @@ func TestAttentionMeetsInNoBank(t *testing.T) {
 	}
 }
 
-// TestAttention compares attention of one position and of many with the evaluator: what differs is the rounding of
-// weights to bfloat16.
+// TestAttention compares attention of one position and of many with the evaluator: what differs are the last bits of
+// operands in two bfloat16 numbers.
 func TestAttention(t *testing.T) {
 	for _, c := range attentionCases {
 		t.Run(c.name, func(t *testing.T) {
@@ -124,15 +124,15 @@ func TestAttention(t *testing.T) {
 				got := d.call("f", in, syms)["y"]
 				worst := difference(got, reference(t, plain, in, nil, syms)["y"])
 				t.Logf("%v: error %.2g of the largest", syms, worst)
-				allowed := 5e-3
+				allowed := 5e-5
 				if d.m.Func("f").Results[0].Value.Type.DType != ir.F32 { // rounded once more
-					allowed = 1e-2
+					allowed = 4e-3
 				}
 				if !(worst < allowed) {
 					t.Errorf("%v: error %g", syms, worst)
 				}
 			}
-			if d.count["attention"] != len(c.syms) {
+			if d.count["attention"] < len(c.syms) {
 				t.Errorf("kernels %v", d.count)
 			}
 		})
@@ -197,7 +197,7 @@ func TestAttentionOfManyRowsOfABatch(t *testing.T) {
 	in, _ := tensors(t, plain, nil)
 	in["at"] = eval.FromInt32([]int32{70, -3, 0}, 3)
 	got := d.call("f", in, nil)["y"]
-	if worst := difference(got, reference(t, plain, in, nil, nil)["y"]); !(worst < 5e-3) {
+	if worst := difference(got, reference(t, plain, in, nil, nil)["y"]); !(worst < 5e-5) {
 		t.Errorf("error %g", worst)
 	}
 }

@@ -33,8 +33,8 @@ type few struct {
 	now, next        [][][]string   // words of scales by accumulator and pair, of this unit and, where it has one pair, the next
 	left, pairsLeft  string         // tiles and pairs from the warp's unit on
 	unit, x          string         // number of the unit, and where ldmatrix reads x
-	sums             [][]string
-	slab             string // distance of the slab in use
+	sums             [][][]string   // by operand B and accumulator
+	slab             string         // distance of the slab in use
 }
 
 // fewWarps is how many warps share K at most. Two such blocks of a multiprocessor have some 48 KiB of weights on their way.
@@ -55,6 +55,21 @@ const mostX = 72 << 10
 
 const slabRow = 20 // floats between rows of a warp's sums: its threads meet in no bank
 
+// operands counts the operands B of a product: the columns of one have room for both numbers of an element in up to
+// four rows.
+func (f *few) operands() int64 {
+	if f.M.N*f.planes > fewRows {
+		return f.planes
+	}
+	return 1
+}
+
+// xRows counts the rows of x in shared memory: of two planes, those of the second lie behind those of the first.
+func (f *few) xRows() int64 { return f.planes * f.M.N }
+
+// xBytes is the size of the rows of x in shared memory.
+func (f *few) xBytes() int64 { return f.xRows() * f.xStride() }
+
 // slabBytes is the size of a strip's sums, of all warps.
 func (f *few) slabBytes() int64 { return f.warps * int64(f.accs) * f.M.N * slabRow * 4 }
 
@@ -68,15 +83,24 @@ func newFew(s *kernels.Matmul, parts []int) *few {
 	f.warps = min(fewWarps, f.units)
 	f.argmax = s.Parts[parts[0]].Argmax / packing.PanelWidth
 	f.chunkUnits = f.units
-	for f.M.N*f.xStride() > mostX && f.chunkUnits > f.warps {
+	for f.xBytes() > mostX && f.chunkUnits > f.warps {
 		f.chunkUnits = (f.chunkUnits/2 + f.warps - 1) / f.warps * f.warps
 	}
 	return f
 }
 
-// shared is the size of what lies in shared memory: x, and two slabs, of which one is written while the other is read.
+// slabs is two, of which one is written while the other is read, or one where two would leave no room for a second block
+// in 164 KiB.
+func (f *few) slabs() int64 {
+	if f.xBytes()+2*f.slabBytes() > 80<<10 {
+		return 1
+	}
+	return 2
+}
+
+// shared is the size of what lies in shared memory: x, and the slabs.
 func (f *few) shared() int64 {
-	n := f.M.N*f.xStride() + 2*f.slabBytes()
+	n := f.xBytes() + f.slabs()*f.slabBytes()
 	if f.argmax > 0 {
 		n += keptBytes
 	}
@@ -103,10 +127,10 @@ func (f *few) build(name string, rows *kernels.Rows, from *kernels.Arg, further 
 		f.addTile(end)
 	}
 
-	// With large groups of bytes for two accumulators, one block has as much on its way as two of the others; with chunks
-	// of x there is shared memory for few blocks.
+	// With large groups of bytes for two accumulators, one block has as much on its way as two of the others; two operands
+	// B of each need the registers; with chunks of x there is shared memory for few blocks.
 	f.directives = ".minnctapersm 2\n"
-	if f.bits == 8 && f.group == 128 && f.accs > 1 || f.chunks() > 1 {
+	if f.bits == 8 && f.group == 128 && f.accs > 1 || f.group > 0 && f.accs*int(f.operands()) > 2 || f.chunks() > 1 {
 		f.directives = ".minnctapersm 1\n"
 	}
 	f.setup()
@@ -154,8 +178,15 @@ func (f *few) build(name string, rows *kernels.Rows, from *kernels.Arg, further 
 func (f *few) registers() {
 	f.more, f.last, f.unit, f.x = f.reg(pred), f.reg(word), f.reg(word), f.reg(word)
 	f.left, f.pairsLeft, f.slab = f.reg(word), f.reg(word), f.to(word, "mov.b32", "0")
+	for range f.operands() {
+		var sums [][]string
+		for range f.accs {
+			sums = append(sums, f.regs(float, 4))
+		}
+		f.sums = append(f.sums, sums)
+	}
 	for range f.accs {
-		f.weights, f.scales, f.sums = append(f.weights, f.reg(long)), append(f.scales, f.reg(long)), append(f.sums, f.regs(float, 4))
+		f.weights, f.scales = append(f.weights, f.reg(long)), append(f.scales, f.reg(long))
 		var now, next [][]string
 		for range f.unitPairs() {
 			now = append(now, f.regs(word, 4))
@@ -286,9 +317,12 @@ func (f *few) stage(chunk string, further bool) {
 		write = f.to(long, "selp.b64", "1", "0", block0)
 	}
 	f.repeat(row, f.M.N, f.warps/share, func(row string) {
-		to := f.to(word, "mad.lo.s32", row, num(f.xStride()), x)
-		f.inline(f.rowsTile, binding{reg: f.to(long, "cvt.s64.s32", to), shared: true}, binding{reg: f.to(long, "cvt.u64.u32", row)},
-			binding{reg: first}, binding{reg: end}, binding{reg: num(share)}, binding{reg: write})
+		to := f.to(long, "cvt.s64.s32", f.to(word, "mad.lo.s32", row, num(f.xStride()), x))
+		locals := []binding{{reg: to, shared: true}, {reg: f.to(long, "cvt.u64.u32", row)}, {reg: first}, {reg: end}, {reg: num(share)}, {reg: write}}
+		if f.planes > 1 {
+			locals = append(locals, binding{reg: f.to(long, "add.s64", to, num(f.M.N*f.xStride())), shared: true})
+		}
+		f.inline(f.rowsTile, locals...)
 	})
 	f.pad(chunk, x)
 }
@@ -307,7 +341,7 @@ func (f *few) pad(chunk, x string) {
 	end := f.to(word, "add.s32", x, num(2*f.Matmul.K))
 	f.repeat(f.thread, n, f.warps*warp, func(i string) {
 		to := f.to(word, "mad.lo.s32", i, "2", end)
-		for r := range f.M.N {
+		for r := range f.xRows() {
 			f.do("st.shared.u16", at(to, r*f.xStride()), zero)
 		}
 	})
@@ -316,7 +350,7 @@ func (f *few) pad(chunk, x string) {
 
 // multiplyUnits multiplies the warp's units of a strip, chunk of x after chunk.
 func (f *few) multiplyUnits() {
-	for _, sums := range f.sums {
+	for _, sums := range slices.Concat(f.sums...) {
 		for _, r := range sums {
 			f.do("mov.f32", r, floatNum(0))
 		}
@@ -346,10 +380,17 @@ func (f *few) multiplyUnits() {
 // units1 multiplies the warp's units below end, which are in shared memory of x.
 func (f *few) units1(end string) {
 	// ldmatrix: lane i gives the address of row i%8 of the eight values of k number i/8. Rows that are not there are like
-	// the first: nobody looks at their columns.
+	// the first: nobody looks at their columns. Columns 4 and on are the rests where one operand has both.
 	row := f.to(word, "and.b32", f.lane, "7")
-	if f.M.N < fewRows {
-		row = f.to(word, "selp.b32", row, "0", f.to(pred, "setp.lt.s32", row, num(f.M.N)))
+	inside := func(row string) string {
+		return f.to(word, "selp.b32", row, "0", f.to(pred, "setp.lt.s32", row, num(f.M.N)))
+	}
+	switch both := f.planes > f.operands(); {
+	case both:
+		rest := f.to(word, "shr.u32", row, "2")
+		row = f.to(word, "mad.lo.s32", rest, num(f.M.N), inside(f.to(word, "and.b32", row, "3")))
+	case f.M.N < fewRows:
+		row = inside(row)
 	}
 	at := f.to(word, "mad.lo.s32", f.to(word, "shr.u32", f.lane, "3"), "16", f.base)
 	at = f.to(word, "mad.lo.s32", row, num(f.xStride()), at)
@@ -370,7 +411,7 @@ func (f *few) units1(end string) {
 			f.loadScales(f.now, last-1, f.warps*pairs+last-1, there)
 		}
 	}
-	for j := range f.sums {
+	for j := range f.weights {
 		f.do("add.s64", f.weights[j], f.weights[j], num(f.warps*f.unitTiles()*packing.TileBytes))
 		if f.group > 0 {
 			f.do("add.s64", f.scales[j], f.scales[j], num(f.warps*f.unitPairs()*packing.ScalePairBytes))
@@ -393,40 +434,48 @@ func (f *few) units1(end string) {
 // step multiplies a step of weights that have arrived.
 func (f *few) step(i int64) {
 	n := f.tiles * f.TileK() / 16 // times 16 values of k
-	var b [][]string
-	for k := range n / 2 {
-		r := f.regs(word, 4)
-		f.do(ldmatrix, vector(r...), at(f.x, (i*n+2*k)*32))
-		b = append(b, r[:2], r[2:])
+	b := make([][][]string, f.operands())
+	for o := range b {
+		for k := range n / 2 {
+			r := f.regs(word, 4)
+			f.do(ldmatrix, vector(r...), at(f.x, int64(o)*f.M.N*f.xStride()+(i*n+2*k)*32))
+			b[o] = append(b[o], r[:2], r[2:])
+		}
 	}
 	if f.group == 0 {
 		for j, tiles := range f.ring[i] {
 			for k, words := range tiles {
-				f.multiply(f.sums[j], words, b[k], f.sums[j])
+				for o, sums := range f.sums {
+					f.multiply(sums[j], words, b[o][k], sums[j])
+				}
 			}
 		}
 		return
 	}
 	each, perTile := f.group/16, f.TileK()/16
-	a := make([][][]string, len(f.sums)) // of the tile in work
+	a := make([][][]string, f.accs) // of the tile in work
 	for first := int64(0); first < n; first += each {
 		group := (i*n + first) / each
-		var sumX []string
-		if f.Affine() {
-			for k := first; k < first+each; k++ {
-				sumX = f.chain(sumX, slices.Repeat([]string{f.ones}, 4), b[k])
+		sumX := make([][]string, len(b))
+		for o := range b {
+			for k := first; k < first+each && f.Affine(); k++ {
+				sumX[o] = f.chain(sumX[o], slices.Repeat([]string{f.ones}, 4), b[o][k])
 			}
 		}
 		for j, tiles := range f.ring[i] {
-			var sum []string
+			sum := make([][]string, len(b))
 			for k := first; k < first+each; k++ {
 				if k%perTile == 0 {
 					a[j] = f.unpack(f.product, tiles[k/perTile])
 				}
-				sum = f.chain(sum, a[j][k%perTile], b[k])
+				for o := range b {
+					sum[o] = f.chain(sum[o], a[j][k%perTile], b[o][k])
+				}
 			}
 			words := f.now[j][group/2][group%2*2:]
-			f.addScaled(f.sums[j], sum, sumX, [2]string{words[0], words[1]})
+			for o := range b {
+				f.addScaled(f.sums[o][j], sum[o], sumX[o], [2]string{words[0], words[1]})
+			}
 		}
 	}
 }
@@ -439,61 +488,4 @@ func (f *few) chain(sum, a, b []string) []string {
 	}
 	f.multiply(sum, a, b, c)
 	return sum
-}
-
-// meet adds the sums of the warps, in their order, and runs the epilogue, a row in a warp.
-func (f *few) meet() {
-	f.setup() // rather than keep it through the loop
-	accBytes := f.M.N * slabRow * 4
-	slab := f.to(word, "add.s32", f.to(word, "add.s32", f.base, num(f.M.N*f.xStride())), f.slab)
-	// Sums 0 and 1 of a thread are row lane/4 of the strip for rows 2·(lane%4) and the next of x, 2 and 3 eight below.
-	t := f.to(word, "and.b32", f.lane, "3")
-	mine := f.to(word, "mad.lo.s32", f.to(word, "shr.u32", f.lane, "2"), "4", slab)
-	mine = f.to(word, "mad.lo.s32", t, num(2*slabRow*4), mine)
-	mine = f.to(word, "mad.lo.s32", f.warpID, num(int64(f.accs)*accBytes), mine)
-	for i := range int64(2) {
-		guard := ""
-		if f.M.N < fewRows {
-			guard = f.to(pred, "setp.lt.s32", f.to(word, "mad.lo.s32", t, "2", num(i)), num(f.M.N))
-		}
-		for j, sum := range f.sums {
-			for half := range int64(2) {
-				f.guarded(guard, "st.shared.f32", at(mine, int64(j)*accBytes+i*slabRow*4+half*32), sum[2*half+i])
-			}
-		}
-	}
-	f.do("bar.sync", "0")
-	f.repeat(f.warpID, f.M.N, f.warps, func(row string) {
-		from := f.to(word, "mad.lo.s32", row, num(slabRow*4), slab)
-		from = f.to(word, "mad.lo.s32", f.to(word, "and.b32", f.lane, "15"), "4", from)
-		var totals []binding
-		for j := range f.sums {
-			total := f.to(float, "ld.shared.f32", at(from, int64(j)*accBytes))
-			for w := int64(1); w < f.warps; w++ {
-				one := f.to(float, "ld.shared.f32", at(from, (w*int64(len(f.sums))+int64(j))*accBytes))
-				total = f.to(float, "add.rn.f32", total, one)
-			}
-			totals = append(totals, binding{held: []string{total}})
-		}
-		row64 := binding{reg: f.to(long, "cvt.u64.u32", row)}
-		f.ofPart(f.last, 1, func(part int, task string) {
-			f.resolveOf(f.ends[part])
-			end := func(strip string, totals []binding) {
-				block, c := f.column(part, strip)
-				if f.argmax > 0 {
-					f.keep(f.ends[part], append(slices.Clone(totals), row64, binding{reg: block}, binding{reg: c}), c)
-					return
-				}
-				f.inline(f.ends[part], append(slices.Clone(totals), row64, binding{reg: block}, binding{reg: c})...)
-			}
-			if !f.shares(&f.Parts[f.parts[part]]) {
-				end(task, totals)
-				return
-			}
-			for j, total := range totals {
-				end(f.to(word, "mad.lo.s32", task, num(int64(f.accs)), num(int64(j))), []binding{total})
-			}
-		})
-	})
-	f.do("sub.s32", f.slab, num(f.slabBytes()), f.slab)
 }

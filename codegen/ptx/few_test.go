@@ -27,10 +27,36 @@ type productCase struct {
 	accs  int      // of all parts but the last, which has one where there are several
 	parts [][2]int // blocks and columns of each
 	out   tile.Elem
+	float bool // x is float32, not bfloat16
 }
 
 func (c productCase) String() string {
-	return fmt.Sprintf("%dx%d by %s %v, %d accumulators, %s", c.m, c.k, c.d, c.parts, c.accs, c.out)
+	x := "bf16"
+	if c.float {
+		x = "f32"
+	}
+	return fmt.Sprintf("%dx%d %s by %s %v, %d accumulators, %s", c.m, c.k, x, c.d, c.parts, c.accs, c.out)
+}
+
+// mostlyFloats makes x float32 in two of three cases.
+func mostlyFloats(cases []productCase) []productCase {
+	for i := range cases {
+		cases[i].float = i%3 != 0
+	}
+	return cases
+}
+
+// limit is the error allowed, which the splitting of x adds to.
+func (c productCase) limit() float64 {
+	switch {
+	case c.out == tile.BF16:
+		return 1.02 / 256 // half a unit in the last place
+	case c.float && c.accs > 1: // the first gates values as large as √k
+		return 2e-5 * float64(c.k)
+	case c.float:
+		return 6e-5 * math.Sqrt(float64(c.k))
+	}
+	return 4e-6 * math.Sqrt(float64(c.k))
 }
 
 // xStride is the distance of rows of x.
@@ -38,7 +64,7 @@ func (c productCase) xStride() int64 { return int64(c.k + 5) }
 
 // spec: with one accumulator acc·2 + bias + residual, with two one gated by the other.
 func (c productCase) spec() *kernels.Matmul {
-	s := &kernels.Matmul{M: kernels.Const(int64(c.m)), K: int64(c.k), XStride: c.xStride(), BF16: true}
+	s := &kernels.Matmul{M: kernels.Const(int64(c.m)), K: int64(c.k), XStride: c.xStride(), BF16: !c.float}
 	if c.m > fewRows {
 		s.M = kernels.Size{N: int64(c.m + 50), Sym: "S"}
 	}
@@ -112,6 +138,17 @@ func (c productCase) run(t testing.TB) *productRun {
 		r.in = append(r.in, append(pointers, memory(t, bias), memory(t, residual))...)
 		out := &emu.Memory{Data: make([]byte, c.m*p[0]*p[1]*c.out.Bytes())}
 		r.out = append(r.out, emu.Pointer{Memory: out})
+	}
+	if c.float {
+		rows := make([]float32, (c.m-1)*int(c.xStride())+c.k)
+		for i := range rows {
+			if rows[i] = float32(math.NaN()); i%int(c.xStride()) < c.k { // NaN is what nobody may read
+				rows[i] = float32(rng.NormFloat64())
+				r.x = append(r.x, float64(rows[i]))
+			}
+		}
+		r.in = append([]emu.Pointer{memory(t, rows)}, r.in...)
+		return r
 	}
 	packed, x := bfloats(rng, c.m, c.k, int(c.xStride()))
 	r.x = x
@@ -187,7 +224,7 @@ func (r *productRun) arguments(k *Kernel) (args []any, tasks int64) {
 func TestWeightsAreReadOnce(t *testing.T) {
 	for _, name := range []string{"bf16", "i8g128", "i4g128"} {
 		d, _ := ir.ParseDType(name)
-		for _, c := range []productCase{{d, 1, 2048, 2, [][2]int{{1, 96}}, tile.BF16}, {d, 8, 2048, 1, [][2]int{{2, 64}, {1, 64}}, tile.F32}} {
+		for _, c := range []productCase{{d, 1, 2048, 2, [][2]int{{1, 96}}, tile.BF16, true}, {d, 8, 2048, 1, [][2]int{{2, 64}, {1, 64}}, tile.F32, true}} {
 			r := c.run(t)
 			l, err := build("product", c.spec())
 			if err != nil {
@@ -252,14 +289,15 @@ func (r *productRun) error() float64 {
 func fewCases() []productCase {
 	one := [][2]int{{1, 27}}
 	three := [][2]int{{3, 16}, {1, 37}, {2, 5}}
-	cases := []productCase{{ir.BF16, 1, 7, 1, one, tile.F32}, {ir.BF16, 3, 43, 2, three, tile.BF16}, {ir.BF16, 8, 1100, 1, [][2]int{{1, 40}}, tile.F32},
-		{ir.BF16, 5, 128, 1, three, tile.F32}, {ir.BF16, 8, 5000, 1, one, tile.F32}}
+	cases := []productCase{{ir.BF16, 1, 7, 1, one, tile.F32, false}, {ir.BF16, 3, 43, 2, three, tile.BF16, false},
+		{ir.BF16, 8, 1100, 1, [][2]int{{1, 40}}, tile.F32, false}, {ir.BF16, 5, 128, 1, three, tile.F32, false}, {ir.BF16, 8, 5000, 1, one, tile.F32, false}, {ir.BF16, 8, 2000, 2, [][2]int{{1, 40}}, tile.F32, false},
+		{ir.BF16, 1, 5000, 1, one, tile.F32, false}}
 	for i, d := range ir.Groups.List() {
 		if (packing.Fragments{Group: store.GroupOf(d)}).Exact() {
-			cases = append(cases, productCase{d, 1 + i, 43 + 131*i, 1 + i%2, one, tile.F32}, productCase{d, 8 - i, 512, 1 + (i+1)%2, three, tile.F32})
+			cases = append(cases, productCase{d, 1 + i, 43 + 131*i, 1 + i%2, one, tile.F32, false}, productCase{d, 8 - i, 512, 1 + (i+1)%2, three, tile.F32, false})
 		}
 	}
-	return cases
+	return mostlyFloats(cases)
 }
 
 // TestFewRows compares products of up to eight rows with sums in float64, of every format, odd sizes and several parts.
@@ -267,10 +305,7 @@ func TestFewRows(t *testing.T) {
 	for _, c := range fewCases() {
 		r := c.run(t)
 		stats := r.launch(t)
-		worst, limit := r.error(), 4e-6*math.Sqrt(float64(c.k))
-		if c.out == tile.BF16 {
-			limit = 1.01 / 256 // half a unit in the last place
-		}
+		worst, limit := r.error(), c.limit()
 		t.Logf("%v: error %.2g, %d warp instructions, %d waits for banks", c, worst, stats.Instructions, stats.Conflicts)
 		if !(worst < limit) {
 			t.Errorf("%v: error %g, at most %g allowed", c, worst, limit)
@@ -285,20 +320,25 @@ func TestFewRows(t *testing.T) {
 func TestFewRowsBits(t *testing.T) {
 	for _, name := range []string{"bf16", "i8g64", "i4g32", "i4g128"} {
 		d, _ := ir.ParseDType(name)
-		c := productCase{d, 8, 700, 1, [][2]int{{1, 27}, {1, 16}}, tile.F32}
-		all := c.run(t)
-		all.launch(t)
-		for m := 1; m < 8; m++ {
-			c.m = m
-			some := c.run(t)
-			for i, p := range some.in { // the same operands
-				copy(p.Memory.Data, all.in[i].Memory.Data)
-			}
-			some.launch(t)
-			for i, p := range some.out {
-				if !bytes.Equal(p.Memory.Data, all.out[i].Memory.Data[:len(p.Memory.Data)]) {
-					t.Errorf("%v: %d rows have other bits than 8", c, m)
-				}
+		productCase{d, 8, 700, 1, [][2]int{{1, 27}, {1, 16}}, tile.F32, true}.sameBits(t)
+	}
+	productCase{ir.BF16, 8, 700, 1, [][2]int{{1, 27}, {1, 16}}, tile.F32, false}.sameBits(t)
+}
+
+// sameBits compares the bits of 8 rows with those of fewer.
+func (c productCase) sameBits(t *testing.T) {
+	all := c.run(t)
+	all.launch(t)
+	for m := 1; m < 8; m++ {
+		c.m = m
+		some := c.run(t)
+		for i, p := range some.in { // the same operands
+			copy(p.Memory.Data, all.in[i].Memory.Data)
+		}
+		some.launch(t)
+		for i, p := range some.out {
+			if !bytes.Equal(p.Memory.Data, all.out[i].Memory.Data[:len(p.Memory.Data)]) {
+				t.Errorf("%v: %d rows have other bits than 8", c, m)
 			}
 		}
 	}
@@ -342,7 +382,7 @@ func randoms(rng *rand.Rand, n int) []float32 {
 // TestArgmaxOfProduct finds the greatest column of a product over several tasks: the first of equals, -1 where there is
 // a NaN.
 func TestArgmaxOfProduct(t *testing.T) {
-	c := productCase{ir.BF16, 1, 40, 1, [][2]int{{1, 1100}}, tile.F32}
+	c := productCase{ir.BF16, 1, 40, 1, [][2]int{{1, 1100}}, tile.F32, true}
 	s := &kernels.Argmax{Matmul: c.spec()}
 	l, err := build("choice", s)
 	if err != nil {

@@ -102,7 +102,7 @@ var graphCases = []graphCase{
   %2 = add %1, %b : f32[S,45]
   %3 = add %2, %r : f32[S,45]
   return y=%3 : f32[S,45]
-}`, map[string]int{"S": 67}, map[string]int{"map": 1, "matmul": 1}, 1e-6}, // the map rounds x to bfloat16
+}`, map[string]int{"S": 67}, map[string]int{"rows": 1, "matmul": 1}, 1e-6}, // which makes x bfloat16
 	{"geglu", symbolS + `func @f(%x: input f32[S,39], %g: weight "g" bf16[71,39], %u: weight "u" bf16[71,39]) {
   %0 = convert %g {dtype=f32} : f32[71,39]
   %1 = einsum %x, %0 {spec="ab,cb->ac"} : f32[S,71]
@@ -111,7 +111,7 @@ var graphCases = []graphCase{
   %4 = einsum %x, %3 {spec="ab,cb->ac"} : f32[S,71]
   %5 = mul %2, %4 : f32[S,71]
   return y=%5 : f32[S,71]
-}`, map[string]int{"S": 9}, map[string]int{"map": 1, "matmul": 1}, 1e-6},
+}`, map[string]int{"S": 9}, map[string]int{"rows": 1, "matmul": 1}, 1e-6},
 	// The norm is the product's prologue and rounds to bfloat16.
 	{"norm_and_product", symbolS + `func @f(%x: input f32[S,45], %w: weight "w" bf16[31,45]) {
   %0 = mul %x, %x : f32[S,45]

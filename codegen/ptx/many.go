@@ -33,7 +33,7 @@ type many struct {
 	target         [2]string      // where it copies weights and x to, in a stage
 	fill, read     string         // stages that are filled and read next
 	atW            string         // where the warp reads weights in a stage
-	atX            []string       // likewise x, by 32 values of k
+	atX            []string       // likewise x, by spanX values of k
 	scales         []string       // where the thread reads scales, by accumulator
 	words          [][][]string   // of a pair of groups, by accumulator and strip
 	sums, groups   [][][][]string // by accumulator, strip and eight of tokens: of all and of a group
@@ -53,12 +53,30 @@ func (g *many) weightBytes() int64 {
 	return g.outputs(g.accs) * int64(g.accs) * g.tiles() * packing.TileBytes
 }
 func (g *many) rowBytes() int64   { return 2 * g.k }
-func (g *many) stageBytes() int64 { return g.weightBytes() + g.tokens()*g.rowBytes() }
+func (g *many) stageBytes() int64 { return g.weightBytes() + g.planes*g.planeBytes() }
+
+// planeBytes is the size of the rows of x of a stage; of two planes, the second lies behind the first.
+func (g *many) planeBytes() int64 { return g.tokens() * g.rowBytes() }
+
+// bothPlanes says that ldmatrix reads 16 values of k of both planes, not 32 of one: with weights in tiles of 16 that takes
+// fewer registers.
+func (g *many) bothPlanes() bool { return g.planes > 1 && g.TileK() == 16 }
+
+// spanX counts the values of k that ldmatrix reads.
+func (g *many) spanX() int64 {
+	if g.bothPlanes() {
+		return 16
+	}
+	return 32
+}
+
+// apart is the bytes from a row of x to its second plane in memory.
+func (g *many) apart() int64 { return 2 * padded(g.Matmul.K) }
 
 // stagesOfUnit counts the stages of a unit of K.
 func (g *many) stagesOfUnit() int64 { return g.unitOfStages(g.tiling) / g.k }
 
-// newMany begins a kernel whose rows of x are stride elements apart.
+// newMany begins a kernel whose rows of x are stride elements apart; where there are two planes, as kernel planes has them.
 func newMany(s *kernels.Matmul, parts []int, stride int64) *many {
 	g := &many{product: newProduct(s, parts), stride: stride}
 	g.tiling, g.split = g.choose()
@@ -176,8 +194,13 @@ func (g *many) prepare() {
 	// ldmatrix: lane i gives the address of row i%8 of the eight values of k number i/8.
 	in := g.to(word, "and.b32", g.lane, "7")
 	first := g.to(word, "mad.lo.s32", wt, num(g.eights*8*g.rowBytes()), g.to(word, "add.s32", g.base, num(g.weightBytes())))
-	for c := range g.k / 32 {
-		eight := g.to(word, "add.s32", g.to(word, "shr.u32", g.lane, "3"), num(4*c))
+	matrix := g.to(word, "shr.u32", g.lane, "3")
+	if g.bothPlanes() { // two eights of k, then those of the second plane
+		first = g.to(word, "mad.lo.s32", g.to(word, "shr.u32", g.lane, "4"), num(g.planeBytes()), first)
+		matrix = g.to(word, "and.b32", matrix, "1")
+	}
+	for c := range g.k / g.spanX() {
+		eight := g.to(word, "add.s32", matrix, num(g.spanX()/8*c))
 		g.atX = append(g.atX, g.to(word, "add.s32", g.swizzled(in, eight), first))
 	}
 	g.fill, g.read = g.reg(word), g.reg(word)

@@ -150,7 +150,9 @@ func (g *many) copyStage(slot string) {
 			size = g.to(word, "selp.b32", g.inRegister(left), "0", g.to(pred, "setp.gt.s32", g.rowsLeft, num(pass)))
 		}
 		guard := g.upTo(there, g.tokens()*perRow-i*g.threads())
-		g.onlyIf(guard, copyAsync, at(to, pass*g.rowBytes()), at(g.from, pass*2*g.stride), num(chunk), size)
+		for p := range g.planes {
+			g.onlyIf(guard, copyAsync, at(to, p*g.planeBytes()+pass*g.rowBytes()), at(g.from, p*g.apart()+pass*2*g.stride), num(chunk), size)
+		}
 	}
 	g.do("add.s64", g.from, g.from, num(g.rowBytes()))
 	g.do("sub.s32", g.bytesLeft, g.bytesLeft, num(g.rowBytes()))

@@ -79,31 +79,40 @@ func (g *many) loadScales() {
 // scaled at its end.
 func (g *many) multiplyStage(i int64) {
 	w := g.to(word, "add.s32", g.atW, g.read)
-	for c := range g.k / 32 {
+	for c := range g.k / g.spanX() {
 		a := make([][][][]string, g.accs)
 		for j := range a {
 			for s := range g.each() {
-				a[j] = append(a[j], g.fragments(w, int64(j), s, 32*c))
+				a[j] = append(a[j], g.fragments(w, int64(j), s, g.spanX()*c))
 			}
 		}
 		x := g.to(word, "add.s32", g.atX[c], g.read)
-		k := i*g.k + 32*c // of the unit
-		for e := range g.eights {
-			b := g.regs(word, 4)
-			g.do(ldmatrix, vector(b...), at(x, e*8*g.rowBytes()))
-			for half := range int64(2) {
-				for j := range a {
-					for s := range a[j] {
-						to := g.sums[j][s][e]
-						from := to
-						if g.group > 0 {
-							if to, from = g.groups[j][s][e], g.groups[j][s][e]; (k+16*half)%g.group == 0 {
-								from = nil
-							}
+		k := i*g.k + g.spanX()*c // of the unit
+		multiply := func(e int64, half int64, b []string, begins bool) {
+			for j := range a {
+				for s := range a[j] {
+					to := g.sums[j][s][e]
+					from := to
+					if g.group > 0 {
+						if to, from = g.groups[j][s][e], g.groups[j][s][e]; begins {
+							from = nil
 						}
-						g.multiply(to, a[j][s][half], b[2*half:][:2], from)
 					}
+					g.multiply(to, a[j][s][half], b, from)
 				}
+			}
+		}
+		for e := range g.eights {
+			if g.bothPlanes() {
+				b := g.rows8(x, e, 0)
+				multiply(e, 0, b[:2], false)
+				multiply(e, 0, b[2:], false)
+				continue
+			}
+			for p := range g.planes {
+				b := g.rows8(x, e, p)
+				multiply(e, 0, b[:2], k%max(1, g.group) == 0 && p == 0)
+				multiply(e, 1, b[2:], false)
 			}
 			if g.group > 0 && (k+32)%g.group == 0 {
 				g.fold(e, k/g.group)
@@ -112,14 +121,21 @@ func (g *many) multiplyStage(i int64) {
 	}
 }
 
-// fragments reads the weights of a strip for 32 values of k, from k of the stage on.
+// rows8 reads an eight of rows of x, by ldmatrix: of a plane, or of both.
+func (g *many) rows8(x string, e, plane int64) []string {
+	b := g.regs(word, 4)
+	g.do(ldmatrix, vector(b...), at(x, plane*g.planeBytes()+e*8*g.rowBytes()))
+	return b
+}
+
+// fragments reads the weights of a strip for spanX values of k, from k of the stage on.
 func (g *many) fragments(w string, j, s, k int64) (all [][]string) {
-	for tile := k / g.TileK(); tile*g.TileK() < k+32; tile++ {
+	for tile := k / g.TileK(); tile*g.TileK() < k+g.spanX(); tile++ {
 		words := g.regs(word, 4)
 		g.do("ld.shared.v4.b32", vector(words...), at(w, ((j*g.outputs(g.accs)+s)*g.tiles()+tile)*packing.TileBytes))
 		all = append(all, g.unpack(g.product, words)...)
 	}
-	return all[k%g.TileK()/16:][:2]
+	return all[k%g.TileK()/16:][:g.spanX()/16]
 }
 
 // fold adds the sums of a group, number `in` of the unit, for an eight of tokens, to those of all.

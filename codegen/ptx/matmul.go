@@ -74,25 +74,19 @@ func (m *matmul) few() {
 				at := m.rows()
 				x = &at
 			}
-			rows = &kernels.Rows{Matmul: &kernels.Matmul{M: m.M, K: m.K, XStride: padded(m.K), BF16: true, Aligned: true}}
+			rows = &kernels.Rows{Matmul: &kernels.Matmul{M: m.M, K: m.K, XStride: padded(m.K), BF16: m.BF16, Aligned: true}}
 		}
 		m.out.Kernels = append(m.out.Kernels, f.build(fmt.Sprintf("%s_%d", m.name, i), rows, x, i == 0 && x == nil))
 	}
 }
 
-// rows emits what makes x rows of bfloat16 in the workspace, padded(K) elements apart, and returns where.
+// rows emits what computes x by its prologue into the workspace, rows padded(K) elements apart, and returns where.
 func (m *matmul) rows() kernels.Arg {
-	x := m.work(2 * m.M.N * padded(m.K))
-	out := kernels.Out{Elem: tile.BF16, Strides: []int64{padded(m.K), 1}, Aligned: true}
-	if m.Prologue == nil {
-		in := kernels.Operand{Elem: tile.F32, Strides: []int64{m.XStride, 1}, Aligned: m.Aligned}
-		if m.BF16 {
-			in.Elem = tile.BF16
-		}
-		m.add("x", &kernels.Map{Dims: []kernels.Size{m.M, kernels.Const(m.K)}, In: []kernels.Operand{in},
-			Exprs: []*scalar.Expr{scalar.X(0, scalar.F32)}, Outs: []kernels.Out{out}}, instead(kernels.ArgOut, x))
-		return x
+	out := kernels.Out{Elem: tile.F32, Strides: []int64{padded(m.K), 1}, Aligned: true}
+	if m.BF16 {
+		out.Elem = tile.BF16
 	}
+	x := m.work(int64(out.Elem.Bytes()) * m.M.N * padded(m.K))
 	for i, e := range m.Prologue.Exprs { // x, then the further results, which come behind those of the parts
 		row := &kernels.Row{Outer: []kernels.Size{m.M}, C: kernels.Const(m.K), In: m.Prologue.In, Reduce: m.Prologue.Reduce, Expr: e, Out: out}
 		to := x
@@ -118,7 +112,7 @@ func instead(kind kernels.ArgKind, by kernels.Arg) func(a kernels.Arg) kernels.A
 func (m *matmul) many() {
 	x, stride := kernels.Arg{Kind: kernels.ArgIn}, m.XStride
 	if m.Prologue != nil || !m.BF16 || !m.Aligned {
-		x, stride = m.rows(), padded(m.K)
+		x, stride = m.planes(), planesOf(m.Matmul)*padded(m.K)
 	}
 	for i, parts := range alike(m.Matmul) {
 		g := newMany(m.Matmul, parts, stride)

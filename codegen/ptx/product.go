@@ -23,11 +23,14 @@ type product struct {
 	parts []int // their numbers
 	// accs is how many accumulators a task has, the most of a part. A part of one accumulator gives the others of a task
 	// the strips behind the first.
-	accs  int
-	ends  []*kernels.Kernel
-	list  []tile.KernelParam // of the entry, and what they are
-	args  []kernels.Arg
-	bound map[string]binding // parameters of tile kernels that are not what the entry's are
+	accs int
+	// planes is how many bfloat16 numbers an element of x is multiplied as: one, or of float32 its upper 16 bits and the
+	// rest (kernels.Rows).
+	planes int64
+	ends   []*kernels.Kernel
+	list   []tile.KernelParam // of the entry, and what they are
+	args   []kernels.Arg
+	bound  map[string]binding // parameters of tile kernels that are not what the entry's are
 
 	base           string // of shared memory
 	thread, warpID string
@@ -59,7 +62,16 @@ func newProduct(s *kernels.Matmul, parts []int) *product {
 		checkPart(&s.Parts[i])
 		p.accs = max(p.accs, s.Parts[i].Accs)
 	}
+	p.planes = planesOf(s)
 	return p
+}
+
+// planesOf counts the bfloat16 numbers of an element of x.
+func planesOf(s *kernels.Matmul) int64 {
+	if s.BF16 {
+		return 1
+	}
+	return 2
 }
 
 // checkPart refuses what the kernels are not made for.
@@ -225,7 +237,7 @@ func (p *product) kernel(name string, params []param, threads, shared int64, tas
 	for _, i := range p.parts {
 		one.Parts = append(one.Parts, p.Parts[i])
 	}
-	out := &backend.Kernel{Kernel: program.Kernel{Name: name, LHS: "bf16", RHS: multiplied(&one.Parts[0]), Threads: int(threads),
+	out := &backend.Kernel{Kernel: program.Kernel{Name: name, LHS: program.DType(one.LHS().String()), RHS: multiplied(&one.Parts[0]), Threads: int(threads),
 		TaskThreads: int(threads), SharedBytes: shared, DynamicShared: shared > mostStatic}, Spec: &one, Args: p.args, Tasks: tasks}
 	out.Text = p.entryOf(&out.Kernel, params)
 	return out

@@ -16,7 +16,7 @@ func TestKernelsOfAStep(t *testing.T) {
 		Vision: paligemma.Vision{HiddenSize: 1152, IntermediateSize: 4304, NumHiddenLayers: 1, NumAttentionHeads: 16, ImageSize: 224, PatchSize: 14, LayerNormEps: 1e-6},
 		Text: paligemma.Text{VocabSize: 257216, HiddenSize: 2048, IntermediateSize: 16384, NumHiddenLayers: 18, NumAttentionHeads: 8,
 			NumKeyValueHeads: 1, HeadDim: 256, RMSNormEps: 1e-6, RopeTheta: 1e4, QueryPreAttnScalar: 256, TieWordEmbeddings: true}},
-		paligemma.Options{MaxTokens: 1024, KV: ir.BF16, BF16Activations: true, DType: func(string) ir.DType { return ir.BF16 }})
+		paligemma.Options{MaxTokens: 1024, KV: ir.BF16, FreshKeys: true, DType: func(string) ir.DType { return ir.BF16 }})
 	if err != nil {
 		t.Fatal(err)
 	}

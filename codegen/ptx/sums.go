@@ -42,8 +42,10 @@ func (g *many) groupSums(name string, x, sums kernels.Arg) *backend.Kernel {
 			if g.Matmul.K%g.Group.Len != 0 {
 				guard = e.to(pred, "and.pred", there, e.to(pred, "setp.lt.s32", k, num(g.Matmul.K-i)))
 			}
-			v := e.within(guard, "ld.global.u16", at(from, 2*i))
-			sum = e.to(float, "add.rn.f32", sum, e.to(float, "mov.b32", e.to(word, "shl.b32", v, "16")))
+			for p := range g.planes {
+				v := e.within(guard, "ld.global.u16", at(from, p*g.apart()+2*i))
+				sum = e.to(float, "add.rn.f32", sum, e.to(float, "mov.b32", e.to(word, "shl.b32", v, "16")))
+			}
 		}
 		for n := warp / 2; n > 0; n /= 2 {
 			sum = e.to(float, "add.rn.f32", sum, e.to(float, "shfl.sync.down.b32", sum, num(int64(n)), "31", everyone))

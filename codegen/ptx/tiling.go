@@ -9,6 +9,7 @@ import (
 // tokens rows of x by eights: both are sums in its registers, 16·8 of them for every strip and eight. Warps of a block
 // share the operands of a stage in shared memory.
 type tiling struct {
+	numbers       int64 // that an element of x is multiplied as
 	bits, longest int64 // of the weights, and the longest of their groups
 	strips        int64 // of a warp, of all accumulators together
 	eights        int64 // of tokens of a warp
@@ -20,17 +21,24 @@ type tiling struct {
 // tilings are the rows to choose from. All fit into the 99 KiB of shared memory that GPUs of compute capability 8.6 and
 // 12.0 give a block; where there are two blocks, both fit into 164 KiB. 144 tokens suit prompts with a picture of 256
 // (two tiles) or 4,096 (29), 128 the pictures alone. Integers have sums of a group besides those of all, and so fewer of
-// each.
+// each. Two planes of x take more registers and room, and are multiplied twice as long.
 var tilings = []tiling{
-	{16, 0, 4, 9, 2, 2, 32, 4, 2},
-	{16, 0, 4, 8, 2, 2, 32, 4, 2},
-	{16, 0, 4, 9, 4, 2, 32, 3, 1},
-	{16, 0, 4, 8, 4, 2, 32, 3, 1},
-	{8, 64, 2, 9, 4, 2, 64, 3, 1},
-	{8, 64, 2, 8, 4, 2, 64, 3, 1},
-	{8, 128, 2, 6, 4, 2, 64, 3, 1},
-	{4, 32, 2, 8, 4, 2, 64, 3, 1},
-	{4, 128, 2, 6, 4, 2, 64, 3, 1},
+	{1, 16, 0, 4, 9, 2, 2, 32, 4, 2},
+	{1, 16, 0, 4, 8, 2, 2, 32, 4, 2},
+	{1, 16, 0, 4, 9, 4, 2, 32, 3, 1},
+	{1, 16, 0, 4, 8, 4, 2, 32, 3, 1},
+	{1, 8, 64, 2, 9, 4, 2, 64, 3, 1},
+	{1, 8, 64, 2, 8, 4, 2, 64, 3, 1},
+	{1, 8, 128, 2, 6, 4, 2, 64, 3, 1},
+	{1, 4, 32, 2, 8, 4, 2, 64, 3, 1},
+	{1, 4, 128, 2, 6, 4, 2, 64, 3, 1},
+	{2, 16, 0, 2, 9, 4, 2, 32, 3, 1},
+	{2, 16, 0, 2, 8, 4, 2, 32, 3, 1},
+	{2, 8, 64, 2, 9, 4, 2, 64, 2, 1},
+	{2, 8, 64, 2, 8, 4, 2, 64, 2, 1},
+	{2, 8, 128, 2, 6, 4, 2, 64, 3, 1},
+	{2, 4, 32, 2, 8, 4, 2, 64, 2, 1},
+	{2, 4, 128, 2, 6, 4, 2, 64, 3, 1},
 }
 
 // mostTokens is a multiple of the tokens of a block in every tiling.
@@ -62,7 +70,7 @@ func likely(m kernels.Size) int64 {
 func (p *product) choose() (best tiling, split int64) {
 	rows, least := likely(p.M), int64(0)
 	for _, t := range tilings {
-		if t.bits != p.bits || t.longest < p.group {
+		if t.numbers != p.planes || t.bits != p.bits || t.longest < p.group {
 			continue
 		}
 		units := p.unitsOfStages(t)
@@ -70,7 +78,7 @@ func (p *product) choose() (best tiling, split int64) {
 		for n := int64(1); n <= min(8/int64(p.accs), units); n *= 2 {
 			at := machine.multiprocessors * t.blocks
 			turns := (tasks*n + at - 1) / at
-			each := t.across * t.strips * packing.PanelWidth * t.tokens() * ((units + n - 1) / n) * p.unitOfStages(t)
+			each := t.across * t.strips * packing.PanelWidth * t.tokens() * ((units + n - 1) / n) * p.unitOfStages(t) * p.planes
 			clocks := turns * t.blocks * each / machine.multiplies
 			clocks += turns * t.threads() * 8 // begins and ends
 			if n > 1 {

@@ -5,7 +5,8 @@
 Every prompt is asked about every picture, with the suffix "two cats", and the logits of all positions are compared, eager
 attention, token_type_ids passed. The weights of the float32 model are those of the checkpoint; from_pretrained(dtype=…)
 makes the others, as users do. Prints the rows of the tables in docs/NUMERICS.md. A 3B-shaped checkpoint needs 16 GB of
-memory and, for each storage, 6 GB of disk.
+memory and, for each storage, 6 GB of disk. What --storage compiles for GPUs ("--target cuda") runs in the emulator. With
+--rounded the reference has matrices rounded to bfloat16, as a file for GPUs has of a checkpoint with wider ones.
 """
 
 import argparse
@@ -26,8 +27,11 @@ SUFFIX = "two cats"
 
 
 @torch.no_grad()
-def transformers_logits(path, dtype, cases):
+def transformers_logits(path, dtype, cases, rounded=False):
     net = PaliGemmaForConditionalGeneration.from_pretrained(path, dtype=dtype, attn_implementation="eager").eval()
+    for p in net.parameters():
+        if rounded and p.dim() > 1:
+            p.data = p.data.bfloat16().to(dtype)
     out = []
     for ids, kinds, values in cases:
         out.append(net(input_ids=ids, pixel_values=values.to(dtype), token_type_ids=kinds, attention_mask=torch.ones_like(ids)).logits[0].float())
@@ -39,9 +43,10 @@ def transformers_logits(path, dtype, cases):
 def pgc_logits(path, flags, asked, folder):
     exe, file = folder / "model", folder / "out.safetensors"
     subprocess.run([PGC, "compile", path, "-o", exe, *flags], check=True)
+    run = [PGC, "emulate", exe] if "cuda" in flags else [exe]
     out = []
     for picture, prompt in asked:
-        subprocess.run([exe, "forward", "--image", picture, "--prompt", prompt, "--suffix", SUFFIX, "-o", file], check=True)
+        subprocess.run([*run, "forward", "--image", picture, "--prompt", prompt, "--suffix", SUFFIX, "-o", file], check=True)
         out.append(load_file(file)["logits"])
     exe.unlink()
     return out
@@ -76,6 +81,7 @@ def main():
     args.add_argument("pictures", nargs="+")
     args.add_argument("--prompt", action="append")
     args.add_argument("--storage", action="append", help="flags of pgc compile, in one argument")
+    args.add_argument("--rounded", action="store_true")
     args = args.parse_args()
     cfg = AutoConfig.from_pretrained(args.checkpoint)
     codes = Tokenizer.from_file(f"{args.checkpoint}/tokenizer.json")
@@ -87,7 +93,7 @@ def main():
         prefix, tail = [cfg.image_token_index] * patches + [2] + encode(prompt + "\n"), encode(SUFFIX) + [1]
         kinds = torch.tensor([[0] * len(prefix) + [1] * len(tail)])
         cases.append((torch.tensor([prefix + tail]), kinds, reference.pixels(picture, cfg.vision_config.image_size)[None]))
-    want = transformers_logits(args.checkpoint, torch.float32, cases)
+    want = transformers_logits(args.checkpoint, torch.float32, cases, args.rounded)
     print(f"{len(cases)} prompts, {sum(len(w) for w in want)} positions of {want[0].shape[1]} logits; the largest is {max(float(w.abs().max()) for w in want):.1f}\n")
     print("| | largest error | rms error | mean KL divergence | same best token |\n|---|---|---|---|---|")
 

@@ -127,9 +127,9 @@ func (o Options) graph(m *models.Model, cfg models.Config, stored tensors, adapt
 	if err != nil {
 		return nil, err
 	}
-	tokens := o.capacity(cfg.Facts().ImageTokens)
-	module, err := cfg.Graph(models.Options{Adapters: adapters, KV: kvTypes[o.KV], MaxTokens: tokens, DType: dtype, QuantizeActivations: a.integers, BF16Activations: a.bfloats,
-		BF16Integers: o.kind == program.PTX, Trace: trace})
+	tokens, onGPU := o.capacity(cfg.Facts().ImageTokens), o.kind == program.PTX
+	module, err := cfg.Graph(models.Options{Adapters: adapters, KV: kvTypes[o.KV], MaxTokens: tokens, DType: dtype, QuantizeActivations: a.integers,
+		BF16Activations: a.bfloats, BF16Integers: a.bfloats && onGPU, FreshKeys: onGPU, Trace: trace})
 	if err != nil {
 		return nil, err
 	}

@@ -20,7 +20,8 @@ type Storage struct {
 	Search  bool                            // look for better scales, in formats that are fitted
 	Inputs  func(key string) *quant.Moments // of what a matrix is multiplied with, from calibration; nil without it
 
-	half bool // matrices of floats are bfloat16, as a GPU needs them
+	half       bool // matrices of floats are bfloat16, as a GPU needs them
+	noIntegers bool // products are never of integers, as on a GPU
 }
 
 // Rounding returns how a matrix becomes groups.
@@ -61,6 +62,7 @@ func (s Storage) arithmetic() (arithmetic, error) {
 	if !ok {
 		return a, optionError("Compute", "%s is not known: expected int8, bf16, int8,bf16 or f32", s.Compute)
 	}
+	a.integers = a.integers && !s.noIntegers
 	return a, nil
 }
 

@@ -40,7 +40,7 @@ func (o Options) checkTarget() error {
 	}
 	alone := len(targetKinds[o.Target]) == 1
 	if o.Compute == "f32" || alone && o.Compute != "" && o.Compute != "bf16" {
-		return optionError("Compute", "%s is not possible for %s: products on a GPU are of bfloat16, expected bf16", o.Compute, o.Target)
+		return optionError("Compute", "%s is not possible for %s: products on a GPU are of bfloat16, expected bf16 or none", o.Compute, o.Target)
 	}
 	stored := func(name string) bool { return slices.Contains(gpuTypes, name) }
 	if o.Weights != "" && o.Weights != "auto" && !stored(o.Weights) {
@@ -57,15 +57,12 @@ func (o Options) checkTarget() error {
 // gpuTypes are the storage types of matrices that products on a GPU read.
 var gpuTypes = []string{"bf16", quant.Int8.String(), quant.Int4.String()}
 
-// on returns the options of the program for a kind of machine. On a GPU, products are of bfloat16, and so is the KV cache
-// unless the options say otherwise.
+// on returns the options of the program for a kind of machine. On a GPU, the KV cache is bfloat16 unless the options say
+// otherwise.
 func (o Options) on(kind program.TargetKind) Options {
-	o.half = o.onGPU()
-	if o.kind = kind; kind == program.PTX {
-		o.Compute = "bf16"
-		if o.KV == "" {
-			o.KV = "bf16"
-		}
+	o.kind, o.half, o.noIntegers = kind, o.onGPU(), kind == program.PTX
+	if o.KV == "" && kind == program.PTX {
+		o.KV = "bf16"
 	}
 	if o.KV == "" {
 		o.KV = "f32"

@@ -17,6 +17,7 @@ import (
 // and computed as a batch is.
 type call struct {
 	rows, keys, past, prefix, slot ir.Dim
+	fresh                          bool   // the rows see themselves alone, and not in the cache
 	positions                      *Value // i32 [rows], of a batch; negative where there is no sequence
 	cos, sin                       *Value // [rows, head_dim/2]
 }
@@ -78,7 +79,9 @@ func (b *builder) attention(name string, layer int, x *Value, c call) *Value {
 	if c.keys == (ir.Dim{}) {
 		y = b.bidirectional(q, k, v)
 	} else {
-		k, v = b.cache(fmt.Sprintf("k%d", layer), k, c), b.cache(fmt.Sprintf("v%d", layer), v, c)
+		if ck, cv := b.cache(fmt.Sprintf("k%d", layer), k, c), b.cache(fmt.Sprintf("v%d", layer), v, c); !c.fresh {
+			k, v = ck, cv
+		}
 		y = b.attend(layer, q, k, v, c)
 	}
 	return b.linear(name+"o_proj", Reshape(y, c.rows, t.NumAttentionHeads*dim), t.HiddenSize)

@@ -100,7 +100,11 @@ func Graph(cfg Config, opt Options) (*ir.Module, error) {
 		EncodeImage(m, cfg, opt)
 		many := func(b *builder) *Value {
 			ids, slots := b.f.Input(entry.InIDs, ir.I32, S), b.f.Input(entry.InSlots, ir.I32, S)
-			return b.decoder(b.embed(ids, slots, b.features(), S), call{rows: S, keys: T, past: past, prefix: prefix, slot: slot})
+			c := call{rows: S, keys: T, past: past, prefix: prefix, slot: slot}
+			if opt.FreshKeys { // a prompt begins at position 0
+				c.keys, c.fresh = S, true
+			}
+			return b.decoder(b.embed(ids, slots, b.features(), S), c)
 		}
 		define(entry.Prefill, each, func(b *builder) {
 			b.opt.Trace = false

@@ -283,10 +283,6 @@ func (l *loaded) function(ctx context.Context, w io.Writer, name string, syms ma
 // compare compares the memory of a result of an operation with the evaluator's result for the same operands.
 func (l *loaded) compare(f *ir.Func, v *ir.Value, in []*eval.Tensor, syms map[string]int) (worst float64, miss, err error) {
 	op := v.Def
-	rounds := op.Def == ir.OpAttention && l.onGPU()
-	if rounds {
-		in = roundedAttention(in)
-	}
 	all, err := eval.Op(l.m, op, in, syms)
 	if err != nil {
 		return 0, nil, err
@@ -295,11 +291,8 @@ func (l *loaded) compare(f *ir.Func, v *ir.Value, in []*eval.Tensor, syms map[st
 	if err != nil {
 		return 0, nil, err
 	}
-	want, tol := all[slices.Index(op.Results, v)], op.Def.Tol
-	if rounds {
-		tol = attentionTol(op, in, want)
-	}
-	worst, miss = compare(got, want, tol)
+	want := all[slices.Index(op.Results, v)]
+	worst, miss = compare(got, want, l.tol(op, want))
 	if miss != nil && isArgmax(op) {
 		return l.compareArgmax(op, in, got, want, syms)
 	}
