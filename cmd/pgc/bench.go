@@ -59,6 +59,9 @@ func (c *benchCmd) Run(ctx context.Context) error {
 		return c.shape(ctx)
 	}
 	path := c.Model
+	if err != nil && build.HasModel(path) {
+		return usage{fmt.Errorf("%s has no weights: expected --device cuda, which times its kernels without, or --ablate", path)}
+	}
 	if build.IsCheckpoint(path) {
 		o, a, err := c.options()
 		if err != nil {

@@ -114,3 +114,26 @@ func TestEmulateCommands(t *testing.T) {
 		t.Errorf("rank: %q", text)
 	}
 }
+
+// TestBenchRefuses: what cannot be timed is refused in a sentence that names what can.
+func TestBenchRefuses(t *testing.T) {
+	exe := filepath.Join(t.TempDir(), "exe")
+	if _, err := build.Compile(t.Context(), filepath.Join(golden.Dir(), "pg1-odd"), exe, []byte("\x7fELF"), build.Options{Target: "cuda", MaxTokens: 311}); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args   []string
+		status int
+		want   string
+	}{
+		{[]string{"paligemma-3b-224"}, 2, "pgc: paligemma-3b-224 has no weights: expected --device cuda, which times its kernels without, or --ablate"},
+		{[]string{exe, "--device", "gpu"}, 2, "pgc: --device gpu is not known: expected cpu, cuda, a GPU by its number such as cuda:1, or emulated"},
+		{[]string{exe, "--device", "emulated", "--roofline", "a.svg"}, 2, "pgc: --roofline a.svg: the limits of a GPU are not measured, expected --device cpu"},
+		{[]string{exe, "--device", "cpu", "--text", "3", "--new", "1"}, 1, "pgc: " + exe + ": its code for sm_80 does not run here"},
+		{[]string{exe, "--layers", "1"}, 2, "pgc: --layers is given without --ablate, or --device cuda and a released size: expected either"},
+	} {
+		if code, stderr := pgc(t, nil, append([]string{"bench", "--no-verify"}, c.args...)...); code != c.status || !strings.HasPrefix(stderr, c.want) {
+			t.Errorf("%q: status %d, %q, expected %d, %q", c.args, code, stderr, c.status, c.want)
+		}
+	}
+}

@@ -77,12 +77,14 @@ func Run(ctx context.Context, path string, o Options) (*Report, error) {
 	var e *engine.Engine
 	measure := func() error { return nil }
 	if o.GPUs != nil {
-		e, r.GPU, err = engine.OpenGPU(ctx, image, o.GPUs, engine.LoadOptions{})
+		if e, r.GPU, err = engine.OpenGPU(ctx, image, o.GPUs, engine.LoadOptions{}); err != nil {
+			err = fmt.Errorf("%s: %w", path, err)
+		}
 	} else {
 		e, err = engine.Open(image, o.ISA, o.Threads)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, err
 	}
 	defer func() { e.Close() }()
 	for i := range e.Program.Funcs {
