@@ -122,7 +122,7 @@ func (w *warp) noteRead(address uint64, n int, lane int) {
 	if p.turnW[line]&touched != 0 {
 		w.ownWrites(p, line, touched, nil, me)
 	}
-	if again := p.turnR[line] & touched; again != 0 {
+	if again := p.turnR[line] & touched &^ p.many[line]; again != 0 {
 		for ; again != 0; again &= again - 1 {
 			if i := line*64 + uint64(bits.TrailingZeros64(again)); p.readers[i/4]&1023 != me&1023 {
 				p.many[line] |= again & -again
