@@ -8,9 +8,10 @@ from PIL import Image
 from tokenizers import Tokenizer
 
 import tokenizer
+import vae
 from model import GRID, SIDE, TOKENS
-from scenes import CHARS, CLASSES, COLOURS, make
-from tasks import examples
+from scenes import CHARS, CLASSES, COLOURS, TURN, make, shape, stamp
+from tasks import examples, segment_examples
 
 CODES = Tokenizer.from_str(tokenizer.build())
 
@@ -20,11 +21,30 @@ def pixels(image):
     return np.asarray(image.convert("RGB").resize((SIDE, SIDE), Image.BICUBIC)).transpose(2, 0, 1).copy()
 
 
+TURNS = 5  # the turns that answers tell apart: a picture of SIDE pixels hardly shows finer ones
+
+
+def turns():
+    """The middles of TURNS turns, in degrees."""
+    return [TURN * (2 * t / (TURNS - 1) - 1) for t in range(TURNS)]
+
+
+def coded(table, scene):
+    """The codes of a scene's items by a table [classes, 2, TURNS, 16] (train_vae.py)."""
+    return [table[pose(i)].tolist() for i in scene.items]
+
+
+def pose(item):
+    """(class, flip, the nearest of TURNS turns) of an item."""
+    return item.cls, int(item.flip), round((item.angle / TURN + 1) / 2 * (TURNS - 1))
+
+
 def dense(scene):
-    """Per-patch targets: class and box of the object at the patch's centre, its rank from the left among its class,
+    """Per-patch targets: class, pose and box of the object at the patch's centre, its rank from the left among its class,
     the one or two characters whose centres lie in the patch, and the place of the first one in the string."""
-    out = {k: np.zeros(TOKENS, np.int64) for k in ("cls", "rank", "first", "second", "order")}
+    out = {k: np.zeros(TOKENS, np.int64) for k in ("cls", "pose", "rank", "first", "second", "order")}
     out["box"] = np.zeros((TOKENS, 4), np.float32)
+    out["turned"] = np.zeros((TOKENS, 2), np.float32)  # flipped or not, and the turn in -1…1
     out["colour"] = np.int64(list(COLOURS).index(scene.colour))
     for item in scene.items:  # later ones lie on top
         x0, y0, x1, y1 = item.box
@@ -34,6 +54,9 @@ def dense(scene):
             if x0 - .01 <= cx <= x1 + .01 and y0 - .01 <= cy <= y1 + .01:
                 out["cls"][p], out["rank"][p] = item.cls + 1, rank + 1
                 out["box"][p] = (x0 - cx, y0 - cy, x1 - cx, y1 - cy)
+                out["turned"][p] = (item.flip, item.angle / TURN)
+                cls, flip, turn = pose(item)
+                out["pose"][p] = (cls * 2 + flip) * TURNS + turn
     for i, (c, x, y) in enumerate(scene.chars):
         p = min(GRID - 1, int(y * GRID)) * GRID + min(GRID - 1, int(x * GRID))
         slot = "second" if out["first"][p] else "first"
@@ -50,10 +73,11 @@ def encode(prompt, answer):
 
 
 class Scenes(torch.utils.data.IterableDataset):
-    """Batches of `batch` scenes; with `text` also their encoded examples."""
+    """Batches of `batch` scenes; with `text` also their encoded examples, with `table` (see coded) also the codes of
+    masks and, apart from the examples, prompts to segment."""
 
-    def __init__(self, seed, batch, text):
-        self.seed, self.batch, self.text = seed, batch, text
+    def __init__(self, seed, batch, text, table=None):
+        self.seed, self.batch, self.text, self.table = seed, batch, text, table
 
     def __iter__(self):
         worker = torch.utils.data.get_worker_info()
@@ -71,11 +95,14 @@ class Scenes(torch.utils.data.IterableDataset):
                 # Text answers are few tokens and the hardest: they count twice.
                 out["examples"] = [[encode(p, a) for kind, p, a in examples(s, rng)
                                     for _ in range(2 if kind.startswith("ocr") else 1)] for s in scenes]
+            if self.table is not None:
+                out["segment"] = [[encode(p, a) for _, p, a in segment_examples(s, rng, c)] for s, c in
+                                  ((s, coded(self.table, s)) for s in scenes)]
             yield out
 
 
-def loader(seed, batch, text, workers=1):
-    return iter(torch.utils.data.DataLoader(Scenes(seed, batch, text), batch_size=None, num_workers=workers,
+def loader(seed, batch, text, workers=1, table=None):
+    return iter(torch.utils.data.DataLoader(Scenes(seed, batch, text, table), batch_size=None, num_workers=workers,
                                             prefetch_factor=6))
 
 

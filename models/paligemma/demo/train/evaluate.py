@@ -11,6 +11,7 @@ import torch
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[4] / "golden" / "gen"))
 import reference  # noqa: E402
+from export import MAX_NEW_TOKENS  # noqa: E402
 
 
 def main():
@@ -21,7 +22,7 @@ def main():
     with open(out, "w") as file:
         for q in questions:
             values = reference.pixels(f"{heldout}/{q['image']}", cfg.vision_config.image_size)[None]
-            tensors = reference.run(net, codes, cfg, values, q["prompt"], new_tokens=64)
+            tensors = reference.run(net, codes, cfg, values, q["prompt"], new_tokens=MAX_NEW_TOKENS)
             text = codes.decode([t for t in tensors["generated"].tolist() if t != 1], skip_special_tokens=True)
             file.write(json.dumps({"id": q["id"], "text": text, "tokens": tensors["generated"].tolist()}) + "\n")
 

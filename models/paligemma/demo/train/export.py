@@ -1,6 +1,6 @@
 """Writes a trained model as a checkpoint in the hub's layout, bfloat16.
 
-    python export.py --kind gemma --out .train --to ../paligemma-demo
+    python export.py --state .train/gemma.pt --kind gemma --to ../paligemma-demo
 """
 
 import argparse
@@ -8,10 +8,12 @@ import json
 import pathlib
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 import tokenizer
 from model import SIDE, TOKENS, build
+
+MAX_NEW_TOKENS = 128  # four objects with their masks
 
 
 def hub_key(key):
@@ -24,16 +26,24 @@ def hub_key(key):
     return key
 
 
+def load_checkpoint(kind, folder):
+    """The model of a kind with the weights of an exported checkpoint, in float32."""
+    net, saved = build(kind), load_file(pathlib.Path(folder) / "model.safetensors")
+    net.load_state_dict({k: saved[hub_key(k)].float() for k in net.state_dict() if k != "lm_head.weight"}, strict=False)
+    net.tie_weights()
+    return net
+
+
 def main():
     args = argparse.ArgumentParser()
     args.add_argument("--kind", default="gemma")
-    args.add_argument("--out", default=".train")
+    args.add_argument("--state", required=True, help="what train.py or tune.py saved")
     args.add_argument("--to", required=True)
     args = args.parse_args()
     to = pathlib.Path(args.to)
     to.mkdir(parents=True, exist_ok=True)
     net = build(args.kind)
-    net.load_state_dict(torch.load(pathlib.Path(args.out) / f"{args.kind}.pt")["net"])
+    net.load_state_dict(torch.load(args.state)["net"])
     tensors = {hub_key(k): v.to(torch.bfloat16).contiguous().clone() for k, v in net.state_dict().items() if k != "lm_head.weight"}
     save_file(tensors, to / "model.safetensors", {"format": "pt"})
     config = net.config.to_diff_dict() | {"model_type": "paligemma", "architectures": ["PaliGemmaForConditionalGeneration"],
@@ -48,7 +58,7 @@ def main():
         image_processor_type="SiglipImageProcessor", processor_class="PaliGemmaProcessor", do_resize=True, do_rescale=True,
         do_normalize=True, do_convert_rgb=True, resample=3, rescale_factor=1 / 255, image_mean=[.5] * 3, image_std=[.5] * 3,
         size=dict(height=SIDE, width=SIDE), image_seq_length=TOKENS))
-    dump("generation_config.json", dict(bos_token_id=2, eos_token_id=1, pad_token_id=0, max_new_tokens=64))
+    dump("generation_config.json", dict(bos_token_id=2, eos_token_id=1, pad_token_id=0, max_new_tokens=MAX_NEW_TOKENS))
 
 
 if __name__ == "__main__":

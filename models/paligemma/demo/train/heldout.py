@@ -1,6 +1,8 @@
 """The held-out scenes: frozen before training began, with seeds, fonts and backgrounds that training never uses.
 
-    python heldout.py OUT     writes the 500 pictures and OUT/questions.jsonl ({id, image, prompt, answer, kind})
+    python heldout.py OUT CODEC     writes the 500 pictures and OUT/questions.jsonl ({id, image, prompt, answer, kind})
+
+Prompts to segment stand at the end; the codes of their answers are those of CODEC (a vae-oid.npz).
 """
 
 import json
@@ -8,8 +10,11 @@ import pathlib
 import random
 import sys
 
+import torch
+
+import vae
 from scenes import Style, make
-from tasks import examples
+from tasks import examples, segment_examples
 
 HELDOUT = Style(
     fonts=("dejavu/DejaVuSansCondensed-Bold.ttf", "roboto/unhinted/RobotoTTF/Roboto-Black.ttf",
@@ -28,16 +33,19 @@ def scenes(count=COUNT):
         yield scene, examples(scene, random.Random(FIRST_SEED * 3 + i))
 
 
-def write(out):
-    out = pathlib.Path(out)
+def write(out, codec):
+    out, codec = pathlib.Path(out), vae.load(codec)
     out.mkdir(parents=True, exist_ok=True)
-    with open(out / "questions.jsonl", "w") as file:
-        for i, (scene, asked) in enumerate(scenes()):
-            scene.image.save(out / f"{i:03d}.png")
-            for j, (kind, prompt, answer) in enumerate(asked):
-                row = {"id": f"{i:03d}-{j}", "image": f"{i:03d}.png", "prompt": prompt, "answer": answer, "kind": kind}
-                file.write(json.dumps(row) + "\n")
+    rows, last = [], []
+    for i, (scene, asked) in enumerate(scenes()):
+        scene.image.save(out / f"{i:03d}.png")
+        segment = segment_examples(scene, random.Random(FIRST_SEED * 5 + i), codec.encode([o.mask for o in scene.items]).tolist())
+        for to, name, some in ((rows, "", asked), (last, "s", segment)):
+            to += [{"id": f"{i:03d}-{name}{j}", "image": f"{i:03d}.png", "prompt": prompt, "answer": answer, "kind": kind}
+                   for j, (kind, prompt, answer) in enumerate(some)]
+    (out / "questions.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows + last))
 
 
 if __name__ == "__main__":
-    write(sys.argv[1])
+    torch.set_num_threads(1)
+    write(*sys.argv[1:])

@@ -55,13 +55,13 @@ def optimizers(named, muon_lr, adam_lr, scale):
 
 
 class Clock:
-    """Progress from 0 to 1 over `minutes`, counted from `done` minutes; survives a resume."""
+    """Progress from 0 to 1 over `minutes` of the clock `now`, counted from `done` minutes; survives a resume."""
 
-    def __init__(self, minutes, done=0.0):
-        self.minutes, self.before, self.start = minutes, done, time.time()
+    def __init__(self, minutes, done=0.0, now=time.time):
+        self.minutes, self.before, self.now, self.start = minutes, done, now, now()
 
     def done(self):
-        return self.before + (time.time() - self.start) / 60
+        return self.before + (self.now() - self.start) / 60
 
     def progress(self):
         return min(1.0, self.done() / self.minutes)

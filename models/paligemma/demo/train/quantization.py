@@ -51,7 +51,7 @@ def answers(pgc, checkpoint, heldout, work, name, questions):
     requests = work / "requests.jsonl"
     with open(requests, "w") as file:
         for q in questions:
-            row = {"id": q["id"], "images": [f"{heldout}/{q['image']}"], "prompt": q["prompt"], "max_new_tokens": 64}
+            row = {"id": q["id"], "images": [f"{heldout}/{q['image']}"], "prompt": q["prompt"], "max_new_tokens": 128}
             file.write(json.dumps(row) + "\n")
     flags = [calibration(work / "calibration") if f == "CALIBRATION" else f for f in FORMATS[name]]
     subprocess.run([pgc, "compile", checkpoint, "-o", exe, "--cpu", "native", *flags], check=True)

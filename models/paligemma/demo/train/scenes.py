@@ -35,6 +35,7 @@ RIVER STREET BRIDGE TOWER CASTLE FOREST WINTER SUMMER SPRING SUNDAY MONDAY FRIDA
 TRAIN METRO FERRY GATE ROOM FLOOR DOOR KEYS CASH FREE SOLD NEW HOT COLD TEA SOUP FISH FRUIT APPLE LEMON SUGAR SALT
 SPORT GAME PLAY WIN TEAM GOLD SILVER BLUE GREEN RED BLACK WHITE HELLO THANKS PLEASE WELCOME""".split()
 CHARS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ23456789"  # no 0 and 1: they look like O and I
+TURN = 14  # degrees by which a pictogram is turned at most
 NUMBERS = ["no", "one", "two", "three", "four"]
 
 
@@ -58,9 +59,14 @@ TRAIN = Style(
 
 @dataclass
 class Item:
-    """One pictogram: class index and its box (x0, y0, x1, y1) in fractions of the picture."""
+    """One pictogram: class index, its box (x0, y0, x1, y1) in fractions of the picture, whether it is flipped, by how
+    many degrees it is turned, and its mask in the box's pixels [h, w] (see shape). The mask is whole, also where another
+    pictogram lies on top."""
     cls: int
     box: tuple
+    flip: bool
+    angle: float
+    mask: np.ndarray
 
 
 @dataclass
@@ -80,6 +86,23 @@ def glyph(text):
     image = Image.new("RGBA", (160, 160), (0, 0, 0, 0))
     ImageDraw.Draw(image).text((12, 12), text, font=font, embedded_color=True)
     return image.crop(image.getbbox())
+
+
+def stamp(cls, side, flip, angle):
+    """The pictogram of a class whose longer side before it is rotated by angle degrees measures `side` pixels,
+    cropped to its ink."""
+    image = glyph(CLASSES[cls][2])
+    scale = side / max(image.size)
+    if flip:
+        image = image.transpose(Image.FLIP_LEFT_RIGHT)
+    image = image.rotate(angle, Image.BICUBIC, expand=True)
+    image = image.resize((max(4, int(image.width * scale)), max(4, int(image.height * scale))), Image.LANCZOS)
+    return image.crop(image.getchannel("A").point(lambda a: 255 if a > 40 else 0).getbbox())
+
+
+def shape(image):
+    """The mask [h, w] of a pictogram: True where its alpha is at least half."""
+    return np.asarray(image.getchannel("A")) >= 128
 
 
 @lru_cache(maxsize=512)
@@ -189,15 +212,10 @@ def make(seed, style=TRAIN):
         classes[2] = classes[0]
     boxes = []
     for cls in classes:
-        stamp = glyph(CLASSES[cls][2])
         side = min(w, h) * rng.uniform(.2, .42 if count < 4 else .34)
-        scale = side / max(stamp.size)
-        if rng.random() < .5:
-            stamp = stamp.transpose(Image.FLIP_LEFT_RIGHT)
-        stamp = stamp.rotate(rng.uniform(-14, 14), Image.BICUBIC, expand=True)
-        stamp = stamp.resize((max(4, int(stamp.width * scale)), max(4, int(stamp.height * scale))), Image.LANCZOS)
-        stamp = stamp.crop(stamp.getchannel("A").point(lambda a: 255 if a > 40 else 0).getbbox())
-        fw, fh = stamp.width / w, stamp.height / h
+        flip, angle = rng.random() < .5, rng.uniform(-TURN, TURN)
+        pictogram = stamp(cls, side, flip, angle)
+        fw, fh = pictogram.width / w, pictogram.height / h
         for _ in range(4):
             box = place(rng, fw, fh, boxes, .22)
             if box and all(overlap(box, t) == 0 for t in text_box):
@@ -207,8 +225,8 @@ def make(seed, style=TRAIN):
         if box is None:
             continue
         x, y = int(box[0] * w), int(box[1] * h)
-        image.paste(stamp, (x, y), stamp)
-        box = (x / w, y / h, (x + stamp.width) / w, (y + stamp.height) / h)
+        image.paste(pictogram, (x, y), pictogram)
+        box = (x / w, y / h, (x + pictogram.width) / w, (y + pictogram.height) / h)
         boxes.append(box)
-        scene.items.append(Item(cls, box))
+        scene.items.append(Item(cls, box, flip, angle, shape(pictogram)))
     return scene

@@ -2,7 +2,8 @@
 
     python score.py QUESTIONS.jsonl ANSWERS.jsonl      (answers: {"id", "text"} a line)
 
-Captions, questions and OCR count when exact; detection is F1 over boxes at IoU 0.5 with the right label.
+Captions, questions and OCR count when exact; detection is precision, recall and F1 over boxes at IoU 0.5 with the right
+label, and so are the boxes of prompts to segment (score_masks.py scores their masks).
 """
 
 import collections
@@ -10,7 +11,7 @@ import json
 import re
 import sys
 
-GROUP = re.compile(r"<loc(\d{4})><loc(\d{4})><loc(\d{4})><loc(\d{4})> ?([^;<]*)")
+GROUP = re.compile(r"<loc(\d{4})><loc(\d{4})><loc(\d{4})><loc(\d{4})>(?:<seg\d{3}>)* ?([^;<]*)")
 
 
 def boxes(text):
@@ -25,33 +26,37 @@ def iou(a, b):
     return h * w / (area(a) + area(b) - h * w)
 
 
-def hits(found, true):
-    """Boxes matched one to one, greedily by overlap."""
+def matches(found, true):
+    """The pairs (place in found, place in true) of (label, box)es of one label, one to one, greedily by overlap, at IoU 0.5."""
     pairs = sorted(((iou(f[1], t[1]), i, j) for i, f in enumerate(found) for j, t in enumerate(true) if f[0] == t[0]), reverse=True)
-    used_found, used_true = set(), set()
+    of_found, of_true = {}, {}
     for overlap, i, j in pairs:
-        if overlap >= .5 and i not in used_found and j not in used_true:
-            used_found.add(i), used_true.add(j)
-    return len(used_true)
+        if overlap >= .5 and i not in of_found and j not in of_true:
+            of_found[i], of_true[j] = j, i
+    return list(of_found.items())
 
 
 def score(questions, answers):
     """Scores by kind: {kind: (score, prompts)}."""
     right, total = collections.Counter(), collections.Counter()
-    found = true = hit = 0
+    found, true, hit = collections.Counter(), collections.Counter(), collections.Counter()
     for q in questions:
         text = answers.get(q["id"], "").strip()
         total[q["kind"]] += 1
-        if q["kind"] == "detect":
+        if q["kind"] in ("detect", "segment"):
             f, t = boxes(text), boxes(q["answer"])
-            found, true, hit = found + len(f), true + len(t), hit + hits(f, t)
+            found[q["kind"]] += len(f)
+            true[q["kind"]] += len(t)
+            hit[q["kind"]] += len(matches(f, t))
         else:
             right[q["kind"]] += text == q["answer"]
-    out = {k: (right[k] / n, n) for k, n in total.items() if k != "detect"}
+    out = {k: (right[k] / n, n) for k, n in total.items() if k not in true}
     asked = [k for k in ("count", "colour", "exists", "relation") if k in out]
     out["questions"] = (sum(right[k] for k in asked) / max(1, sum(total[k] for k in asked)), sum(total[k] for k in asked))
-    precision, recall = hit / max(1, found), hit / max(1, true)
-    out["detect F1"] = (2 * precision * recall / max(1e-9, precision + recall), total["detect"])
+    for k in true:
+        precision, recall = hit[k] / max(1, found[k]), hit[k] / max(1, true[k])
+        out |= {f"{k} precision": (precision, total[k]), f"{k} recall": (recall, total[k]),
+                f"{k} F1": (2 * precision * recall / max(1e-9, precision + recall), total[k])}
     return out
 
 
@@ -59,7 +64,7 @@ def main():
     questions = [json.loads(line) for line in open(sys.argv[1])]
     answers = {a["id"]: a["text"] for a in map(json.loads, open(sys.argv[2]))}
     for kind, (value, n) in sorted(score(questions, answers).items()):
-        print(f"{kind:12} {100 * value:5.1f} %   ({n} prompts)")
+        print(f"{kind:17} {100 * value:5.1f} %   ({n} prompts)")
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ def bins(box):
 
 
 def instances(scene, cls):
-    """The boxes of a class, from left to right."""
-    return sorted((i.box for i in scene.items if i.cls == cls), key=lambda b: (b[0] + b[2], b[1]))
+    """The items of a class, from left to right."""
+    return sorted((i for i in scene.items if i.cls == cls), key=lambda i: (i.box[0] + i.box[2], i.box[1]))
 
 
 def counted(n, cls):
@@ -35,12 +35,18 @@ def caption(scene):
     return f"{listing} on {'an' if scene.colour[0] in 'aeiou' else 'a'} {scene.colour} background"
 
 
+def located(box):
+    return "".join(f"<loc{v:04d}>" for v in bins(box))
+
+
 def detection(scene, classes):
-    parts = []
-    for c in classes:
-        for box in instances(scene, c):
-            parts.append("".join(f"<loc{v:04d}>" for v in bins(box)) + f" {CLASSES[c][0]}")
-    return " ; ".join(parts)
+    return " ; ".join(located(i.box) + f" {CLASSES[c][0]}" for c in classes for i in instances(scene, c))
+
+
+def segmentation(scene, classes, codes):
+    """As detection, with the mask's codes behind the box; codes: those of the scene's items, in their order."""
+    of = {id(i): "".join(f"<seg{c:03d}>" for c in row) for i, row in zip(scene.items, codes)}
+    return " ; ".join(located(i.box) + of[id(i)] + f" {CLASSES[c][0]}" for c in classes for i in instances(scene, c))
 
 
 def absent(rng, scene):
@@ -84,6 +90,21 @@ def examples(scene, rng):
         out.append(("ocr word" if scene.listed else "ocr string", "ocr", scene.text))
     elif rng.random() < .1:
         out.append(("ocr none", "ocr", ""))
+    return out
+
+
+def segment_examples(scene, rng, codes):
+    """One or two prompts to segment: a list of (kind, prompt, answer); codes as in segmentation."""
+    name = lambda c: CLASSES[c][0]
+    here = present(scene)
+    if rng.random() < .05:
+        out = [("segment", f"segment {name(absent(rng, scene))}", "")]
+    else:
+        some = rng.choice(here)
+        out = [("segment", f"segment {name(some)}", segmentation(scene, [some], codes))]
+    if len(here) > 1:
+        two = rng.sample(here, 2)
+        out.append(("segment", f"segment {name(two[0])} ; {name(two[1])}", segmentation(scene, two, codes)))
     return out
 
 

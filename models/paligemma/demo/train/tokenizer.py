@@ -46,7 +46,7 @@ def build():
     return out.to_str(pretty=True)
 
 
-LOC0 = PIECES
+LOC0, SEG0 = PIECES, PIECES + 1024
 IMAGE = PIECES + 1024 + 128
 VOCAB = IMAGE + 1
 PAD, EOS, BOS, UNK = 0, 1, 2, 3

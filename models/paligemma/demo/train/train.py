@@ -22,8 +22,9 @@ from scenes import CHARS, CLASSES
 from tasks import STEP
 
 
-def logits_at(net, rows, features):
-    """Logits [answers, vocabulary] at the places whose next token belongs to an answer."""
+def logits_at(net, rows, features, middle=False):
+    """Logits [answers, vocabulary] at the places whose next token belongs to an answer; with `middle` also what the images'
+    tokens have become after half of the layers [rows, TOKENS, width]."""
     language = net.model.language_model
     text = language.embed_tokens(rows.ids)
     hidden = torch.cat([features[rows.scene].to(text.dtype), text], 1)
@@ -32,14 +33,16 @@ def logits_at(net, rows, features):
         mask = {"full_attention": additive(rows.mask), "sliding_attention": additive(rows.window_mask)}
     else:
         mask = rows.mask
-    hidden = language(inputs_embeds=hidden, attention_mask=mask, position_ids=rows.position, use_cache=False).last_hidden_state
+    out = language(inputs_embeds=hidden, attention_mask=mask, position_ids=rows.position, use_cache=False, output_hidden_states=middle)
+    hidden = out.last_hidden_state
     logits = hidden.flatten(0, 1)[rows.where].float() @ language.embed_tokens.weight.float().T
     cap = getattr(net.config.text_config, "final_logit_softcapping", None)
-    return cap * torch.tanh(logits / cap) if cap else logits
+    logits = cap * torch.tanh(logits / cap) if cap else logits
+    return (logits, out.hidden_states[len(language.layers) // 2][:, :features.shape[1]]) if middle else logits
 
 
-def answer_loss(logits, target):
-    """Cross entropy; a location shares some of its mass with the neighbouring bins."""
+def token_losses(logits, target):
+    """The cross entropy of every token; a location shares some of its mass with the neighbouring bins."""
     logp = F.log_softmax(logits, -1)
     first, last = tokenizer.LOC0, tokenizer.LOC0 + 1023
     location = (target >= first) & (target <= last)
@@ -47,7 +50,12 @@ def answer_loss(logits, target):
     for step, weight in ((0, .7), (-STEP, .12), (STEP, .12), (-2 * STEP, .03), (2 * STEP, .03)):
         near = torch.where(location, (target + step).clamp(first, last), target)
         loss = loss - weight * logp.gather(1, near[:, None])[:, 0]
-    return loss.mean(), (logits.argmax(-1) == target).float().mean().item()
+    return loss
+
+
+def answer_loss(logits, target):
+    """The mean loss of an answer's tokens, and the share of them that is right."""
+    return token_losses(logits, target).mean(), (logits.argmax(-1) == target).float().mean().item()
 
 
 def start(kind, out):

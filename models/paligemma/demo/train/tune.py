@@ -1,0 +1,171 @@
+"""Stage C: teaches a trained checkpoint to segment and repeats everything else, so that nothing is forgotten.
+
+    python tune.py --kind gemma2 --checkpoint .train/gemma2 --codec .train/vae-oid.npz --codes .train/codes.pt --minutes 30
+
+It begins from the checkpoint's weights with fresh optimizers; <seg> embeddings start from the codebook, so that codes of
+like shapes are alike. Minutes are this process's CPU time. Run again with the same arguments it resumes.
+"""
+
+import argparse
+import pathlib
+import random
+import time
+
+import torch
+import torch.nn.functional as F
+
+import data
+import pose
+import tokenizer
+import vae
+from export import load_checkpoint
+from model import WIDTH
+from optim import Clock, optimizers
+from rows import Rows, pack, single
+from train import logits_at, token_losses
+
+KEEP = .3, 5.0  # weights of the features' squared error relative to their variance, on pictograms and elsewhere (text)
+ROOM = 150  # tokens of text in a packed row
+CODES, LOCATION = .5, 1.5  # weights of the sixteen codes of an object, together, and of a location, beside another token's
+
+
+def start(kind, checkpoint, codec):
+    """As load_checkpoint, with <seg> embeddings begun from a codec's codebook."""
+    net = load_checkpoint(kind, checkpoint)
+    with torch.no_grad():
+        table = net.model.language_model.embed_tokens.weight
+        used = table[tokenizer.LOC0:tokenizer.LOC0 + 1024:8]  # the locations that training snaps to
+        spread = (used - used.mean(0)).norm(dim=1).mean()
+        rows = codec.codebook - codec.codebook.mean(0)
+        rows = rows @ torch.nn.init.orthogonal_(torch.empty(vae.DEPTH, WIDTH))
+        other = torch.nn.init.normal_(torch.empty(WIDTH))  # sets codes as a whole apart from locations
+        rows = spread * (rows / rows.norm(dim=1).mean() + .5 * other / other.norm())
+        table[tokenizer.SEG0:tokenizer.SEG0 + vae.CODES] = used.mean(0) + rows
+    return net
+
+
+class Turned(torch.nn.Module):
+    """A throw-away head for flips and turns of whatever class at the image's tokens inside the language model, whose one
+    key-value head passes on too few values to keep classes apart."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm, self.out = torch.nn.RMSNorm(WIDTH, elementwise_affine=False), torch.nn.Linear(WIDTH, 2)
+
+    def loss(self, hidden, scene, target):
+        """The loss at every patch of an object, the share of right flips, and the mean error of turns in -1…1."""
+        at = target["cls"][scene] > 0
+        flip, turn = self.out(self.norm(hidden[at])).unbind(-1)
+        flipped, turned = target["turned"][scene][at].unbind(-1)
+        off = (turn - turned).abs().mean()
+        return F.binary_cross_entropy_with_logits(flip, flipped) + 2 * off, ((flip > 0) == (flipped > .5)).float().mean().item(), off.item()
+
+
+def forgotten(teacher, rows, features, logits):
+    """How far the logits of rows are from the teacher's: the mean KL divergence over the answers' tokens."""
+    with torch.no_grad():
+        wanted = F.log_softmax(logits_at(teacher, rows, features), -1)
+    return F.kl_div(F.log_softmax(logits, -1), wanted, log_target=True, reduction="batchmean")
+
+
+def groups(batch, rng, exact):
+    """A step's rows, in groups of like length: packed ones with all prompts to segment and as many others as fit into
+    ROOM tokens, or exact ones, of each scene one prompt to segment and two others."""
+    pairs = list(zip(batch["segment"], batch["examples"]))
+    if exact:
+        return [single([s for s, _ in pairs], rng, 1), single([o for _, o in pairs], rng, 2)]
+    rows = []
+    for segment, others in pairs:
+        row = list(segment)
+        for one in rng.sample(others, len(others)):
+            if len(row) == len(segment) or sum(len(p) + len(a) for p, a in [*row, one]) <= ROOM:
+                row.append(one)
+        rows.append(row)
+    return [pack(rows)]
+
+
+def main():
+    args = argparse.ArgumentParser()
+    args.add_argument("--kind", default="gemma", choices=["gemma", "gemma2"])
+    args.add_argument("--checkpoint", required=True)
+    args.add_argument("--codec", required=True)
+    args.add_argument("--codes", required=True, help="train_vae.py's table")
+    args.add_argument("--out", default=".train")
+    args.add_argument("--minutes", type=float, default=45)
+    args.add_argument("--packed", type=float, default=.5, help="share of the time spent on packed rows")
+    args.add_argument("--begin", help="an earlier state to take the weights from, instead of the checkpoint's")
+    args.add_argument("--batch", type=int, default=16)
+    args.add_argument("--muon", type=float, default=.004)
+    args.add_argument("--adam", type=float, default=7e-4)
+    args.add_argument("--threads", type=int, default=1)
+    args = args.parse_args()
+    torch.set_num_threads(args.threads)
+    out = pathlib.Path(args.out)
+    out.mkdir(exist_ok=True, parents=True)
+    net, table = start(args.kind, args.checkpoint, vae.load(args.codec)), torch.load(args.codes)
+    heads = pose.Heads()
+    posed = torch.load(out / f"{args.kind}-pose.pt")
+    net.model.vision_tower.load_state_dict(posed["tower"]), heads.load_state_dict(posed["heads"])
+    if args.begin:
+        saved = torch.load(args.begin)
+        net.load_state_dict(saved["net"]), heads.load_state_dict(saved["heads"])
+    teacher = load_checkpoint(args.kind, args.checkpoint).requires_grad_(False)
+    turned = Turned()
+    named = list(net.named_parameters()) + [("heads." + n, p) for n, p in [*heads.named_parameters(), *turned.named_parameters()]]
+    made = optimizers(named, args.muon, args.adam, lambda n: .6 if "vision" in n else 1.0)
+    state, clock, step = out / f"{args.kind}-tuned.pt", Clock(args.minutes, now=time.process_time), 0
+    if state.exists():
+        saved = torch.load(state)
+        net.load_state_dict(saved["net"]), heads.load_state_dict(saved["heads"])
+        [o.load_state_dict(s) for o, s in zip(made, saved["optim"])]
+        clock, step = Clock(args.minutes, saved["minutes"], now=time.process_time), saved["step"]
+    window = getattr(net.config.text_config, "sliding_window", None) or 10**6
+    rng, batches = random.Random(step), data.loader(900 + step, args.batch, text=True, table=table)
+    shown = []
+    while clock.progress() < 1:
+        clock.set_rate(made)
+        batch = next(batches)
+        exact = clock.progress() > args.packed
+        pixels = data.normalise(batch["pixels"])
+        features = net.model.vision_tower(pixel_values=pixels).last_hidden_state
+        projected = net.model.multi_modal_projector(features)
+        rows = [Rows(g, window) for g in groups(batch, rng, exact)]
+        parts, middles = zip(*(logits_at(net, r, projected, middle=True) for r in rows))
+        logits, target = torch.cat(parts), torch.cat([r.target for r in rows])
+        code = (target >= tokenizer.SEG0) & (target < tokenizer.SEG0 + vae.CODES)
+        location = (target >= tokenizer.LOC0) & (target < tokenizer.SEG0)
+        weight = (~code).float() + location * (LOCATION - 1)
+        each = token_losses(logits, target)
+        loss = (each * weight).sum() / weight.sum() + CODES * 16 * each[code].mean()
+        dense, flips, off = heads.loss(features, batch)
+        inside, *seen = turned.loss(middles[0], rows[0].scene, batch)
+        total = loss + (.2 if clock.progress() < .8 else .1) * (dense + 2 * inside)
+        with torch.no_grad():
+            kept = teacher.model.vision_tower(pixel_values=pixels).last_hidden_state
+        drift = (features - kept).square().mean(-1) / kept.var()
+        total = total + (torch.where(batch["cls"] > 0, *KEEP) * drift).mean()
+        if exact:
+            total = total + forgotten(teacher, rows[1], teacher.model.multi_modal_projector(kept), parts[1])
+        total.backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        for o in made:
+            o.step()
+            o.zero_grad(set_to_none=True)
+        step += 1
+        with torch.no_grad():
+            right = (logits.argmax(-1) == target).float()
+            shown.append((loss.item(), flips, *seen, drift[batch["cls"] == 0].mean().item(), right[code].mean().item(), right[~code].mean().item()))
+        if step % 25 == 0:
+            mean = torch.tensor(shown).mean(0).tolist()
+            print(f"C {step} {clock.done():.1f}min loss {mean[0]:.4f} flips right {mean[1]:.3f} inside {mean[2]:.3f} turns off {mean[3]:.3f} "
+                  f"drift {mean[4]:.4f} codes right {mean[5]:.4f} others {mean[6]:.4f}", flush=True)
+            shown = []
+        if step % 100 == 0 or clock.progress() >= 1:
+            saved = dict(net=net.state_dict(), heads=heads.state_dict(), optim=[o.state_dict() for o in made],
+                         minutes=clock.done(), step=step)
+            torch.save(saved, state.with_suffix(".new"))
+            state.with_suffix(".new").replace(state)
+
+
+if __name__ == "__main__":
+    main()
