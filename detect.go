@@ -79,6 +79,7 @@ type Detection struct {
 	PromptTokens  int
 	Timings       Timings
 	Warnings      []Warning // signs that what was found is not what was meant
+	Vocabulary    *Kept     // the tokens that scores are over, where the executable keeps only some; nil for all
 }
 
 // Missing returns the classes of which no object was found.
@@ -173,6 +174,10 @@ func (r DetectRequest) plan(m *Model) (*plan, error) {
 	if p.classes, err = detect.Check(r.Classes); err != nil {
 		return nil, err
 	}
+	r.Classes = p.classes
+	if err := r.freeze(m.exe.model); err != nil {
+		return nil, err
+	}
 	p.asked = detect.Prompts(p.classes, pick(r.PerClass, len(p.classes) > jointClasses))
 	for _, classes := range p.asked {
 		g, err := p.prompt(m, classes)
@@ -225,7 +230,7 @@ func (r DetectRequest) start(ctx context.Context, m *Model) (finish func() (Resu
 		return nil, err
 	}
 	d := &Detection{Width: images[0].Width, Height: images[0].Height, Task: p.task, Classes: p.classes, FinishReason: Stop, Prompts: len(p.prompts),
-		Warnings: m.taskWarnings(p.task, images)}
+		Warnings: m.taskWarnings(p.task, images), Vocabulary: keptOf(m.exe.model)}
 	alike, cancel := context.WithCancel(ctx) // ends the other prompts of a request that fails
 	began := time.Now()
 	var jobs []*generate.Job

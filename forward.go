@@ -68,6 +68,9 @@ func (m *Model) forward(ctx context.Context, r ForwardRequest, open func([]safet
 	if err := m.generates(); err != nil {
 		return err
 	}
+	if len(m.exe.model.Frozen) > 0 {
+		return errFrozen(m.exe.model)
+	}
 	images, err := decodeAll(ctx, r.Images)
 	if err != nil {
 		return err

@@ -37,6 +37,8 @@ type Info struct {
 	MaxBatch     int       `json:"sequences"`    // requests decoded at the same time at most
 	ArenaBytes   int64     `json:"arena_bytes"`
 	Masks        *Masks    `json:"masks,omitempty"`         // the decoder of segmentation masks
+	Frozen       []string  `json:"frozen,omitempty"`        // the prompts that are built in, the only ones that it answers
+	Vocabulary   *Kept     `json:"vocabulary,omitempty"`    // where not all tokens are kept
 	EmbeddingDim int       `json:"embedding_dim,omitempty"` // of a model that makes embeddings: elements of a vector
 	MemoryBytes  int64     `json:"memory_bytes"`            // with one image and 32 tokens of text; of a program for GPUs, that of the machine
 	GPU          *GPU      `json:"gpu,omitempty"`           // of the program for GPUs, if there is one
@@ -115,6 +117,10 @@ func (e *Executable) info(c chosen, runs bool, o options) Info {
 	for _, a := range m.Adapters {
 		i.Adapters = append(i.Adapters, Adapter(a))
 	}
+	for _, p := range m.Frozen {
+		i.Frozen = append(i.Frozen, p.Text)
+	}
+	i.Vocabulary = keptOf(m)
 	if m.Masks != nil {
 		i.Masks = &Masks{m.Masks.Entries, m.Masks.Side}
 	}

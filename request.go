@@ -145,6 +145,9 @@ func (m *Model) request(ctx context.Context, r Request) (q asked, err error) {
 	if q.Request, err = r.Settings.request(m.exe.model); err != nil {
 		return q, err
 	}
+	if err := m.freeze(r, &q.Request); err != nil {
+		return q, err
+	}
 	if q.Images, err = decodeAll(ctx, r.Images); err != nil {
 		return q, err
 	}

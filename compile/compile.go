@@ -15,19 +15,22 @@ import (
 // Options are the settings of a compilation. The zero value stores matrices as the checkpoint does and runs on any
 // x86-64 with AVX2 and FMA.
 type Options struct {
-	Weights   string   // storage of the matrices: auto (or ""), f32, bf16, f16, int8 or int4
-	Group     int      // values of a row that share a scale in int8 and int4: 32, 64 or 128; 0 is 128
-	Compute   string   // arithmetic that products may have besides float32: int8 (or ""), bf16, "int8,bf16" or f32
-	Adapter   string   // a PEFT adapter (LoRA) to merge into the checkpoint first: its folder, or its name in the Hugging Face cache; "" for none
-	Adapters  []string // NAME=DIR: PEFT adapters to keep beside the model, chosen by a request's Adapter
-	Tokenizer string   // the folder of the tokenizer, or its name in the Hugging Face cache, for a checkpoint without one
-	Masks     string   // the file with the decoder of segmentation masks; "" for vae-oid.npz beside the checkpoint, if it is there
-	Keep      []string // PATTERN=TYPE: matrices of these names are stored otherwise
-	Search    bool     // search for the scales of int4 with the least error
-	Target    string   // what the file runs on: cpu (or ""), cuda or "cpu,cuda"
-	CPU       string   // LLVM's -mcpu names with commas between, or native; "" is the default of pgc compile
-	KV        string   // storage of the KV cache: f32 or bf16; "" is f32 on CPUs and bf16 on GPUs
-	MaxTokens int      // capacity of the KV cache in tokens; 0 is the larger of 1024 and four images with 512 tokens of text
+	Weights        string   // storage of the matrices: auto (or ""), f32, bf16, f16, int8 or int4
+	Group          int      // values of a row that share a scale in int8 and int4: 32, 64 or 128; 0 is 128
+	Compute        string   // arithmetic that products may have besides float32: int8 (or ""), bf16, "int8,bf16" or f32
+	Adapter        string   // a PEFT adapter (LoRA) to merge into the checkpoint first: its folder, or its name in the Hugging Face cache; "" for none
+	Adapters       []string // NAME=DIR: PEFT adapters to keep beside the model, chosen by a request's Adapter
+	Tokenizer      string   // the folder of the tokenizer, or its name in the Hugging Face cache, for a checkpoint without one
+	Masks          string   // the file with the decoder of segmentation masks; "" for vae-oid.npz beside the checkpoint, if it is there
+	Tasks          []string // tasks that are built in, such as "detect cat ; dog"; pictures are all that the executable takes then
+	Prompts        []string // prompts of other kinds that are built in, such as "caption en", behind the tasks
+	KeepVocabulary bool     // keep the tokens, too, that neither those prompts nor their answers have
+	Keep           []string // PATTERN=TYPE: matrices of these names are stored otherwise
+	Search         bool     // search for the scales of int4 with the least error
+	Target         string   // what the file runs on: cpu (or ""), cuda or "cpu,cuda"
+	CPU            string   // LLVM's -mcpu names with commas between, or native; "" is the default of pgc compile
+	KV             string   // storage of the KV cache: f32 or bf16; "" is f32 on CPUs and bf16 on GPUs
+	MaxTokens      int      // capacity of the KV cache in tokens; 0 is the larger of 1024 and four images with 512 tokens of text
 
 	// Runtime is the ELF file of the runtime that the executable begins with, cmd/pgcrt built for the architecture of
 	// CPU. Without it Compile takes the file pgcrt-ARCH (such as pgcrt-amd64) beside the running program, in bin/ of
@@ -57,6 +60,7 @@ func Compile(ctx context.Context, checkpoint, out string, o Options) (*Report, e
 	b := build.Options{
 		Storage: build.Storage{Weights: o.Weights, Group: o.Group, Compute: o.Compute, Keep: o.Keep, Search: o.Search},
 		Adapter: o.Adapter, Adapters: kept, Tokenizer: o.Tokenizer, Masks: o.Masks, Target: o.Target, CPU: o.CPU, KV: o.KV, MaxTokens: o.MaxTokens, Progress: o.Progress,
+		Frozen:     build.Frozen{Task: o.Tasks, Prompt: o.Prompts, KeepVocabulary: o.KeepVocabulary},
 		GPURuntime: o.GPURuntime,
 	}
 	rt, err := b.WithRuntimes(o.Runtime, build.FindRuntime)

@@ -51,6 +51,8 @@ type Config interface {
 	Facts() Facts
 	// WithLayers returns the configuration with so many layers in encoder and decoder.
 	WithLayers(n int) Config
+	// WithVocabulary returns the configuration with so many rows in the vocabulary.
+	WithVocabulary(n int) Config
 	// Tied returns the configuration with the embedding as its head, or with a head of its own.
 	Tied(tied bool) Config
 	// Graph builds the module in plain operations.

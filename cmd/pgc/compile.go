@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -57,8 +58,20 @@ func note() func(note string) {
 	}
 }
 
+// frozenFlags are what compile and run build in.
+type frozenFlags struct {
+	Task           []string `sep:"none" placeholder:"TEXT" help:"Build in a task, such as 'detect cat ; dog' or 'segment cat': the executable takes pictures alone, and the vocabulary keeps only the tokens that the task can give. Repeat for several."`
+	Prompt         []string `sep:"none" placeholder:"TEXT" help:"Build in a prompt of another kind, such as 'caption en'; prompts come behind tasks. The vocabulary loses the tokens of locations and masks, and those that are no words."`
+	KeepVocabulary bool     `help:"With --task or --prompt: keep the whole vocabulary."`
+}
+
+func (f *frozenFlags) frozen() build.Frozen {
+	return build.Frozen{Task: f.Task, Prompt: f.Prompt, KeepVocabulary: f.KeepVocabulary}
+}
+
 type compileCmd struct {
 	compileFlags
+	frozenFlags
 	Checkpoint string   `arg:"" help:"A Hugging Face checkpoint directory or its name in the Hugging Face cache (org/name), or those of a PEFT adapter whose base is on this machine."`
 	Output     string   `short:"o" required:"" placeholder:"FILE" help:"The executable to write."`
 	Emit       []string `placeholder:"STAGE" help:"Also write graph (before and after the passes), tile, llvm, asm or ptx: a file per kernel, in a folder per instruction set if there are several."`
@@ -99,7 +112,10 @@ func (c *compileCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	o.Emit, o.EmitDir = c.Emit, c.EmitDir
+	o.Emit, o.EmitDir, o.Frozen = c.Emit, c.EmitDir, c.frozen()
+	if c.Report && len(c.Task)+len(c.Prompt) > 0 {
+		return usage{errors.New("--report compares the logits of whole vocabularies: leave --task and --prompt out of it")}
+	}
 	q, err := c.quality(ctx, &o)
 	if err != nil {
 		return debug.Explain(err)

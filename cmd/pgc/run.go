@@ -21,6 +21,7 @@ import (
 
 type runCmd struct {
 	compileFlags
+	frozenFlags
 	Checkpoint string   `arg:"" help:"A Hugging Face checkpoint directory or its name in the Hugging Face cache (org/name), or those of a PEFT adapter whose base is on this machine."`
 	Args       []string `arg:"" optional:"" passthrough:"" help:"Arguments of the executable."`
 }
@@ -35,6 +36,7 @@ func (c *runCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	o.Frozen = c.frozen()
 	rt, err := o.WithRuntimes(nil, runtimeOf)
 	if err != nil {
 		return err
@@ -80,7 +82,7 @@ func (c *runCmd) name(ctx context.Context, folder *cache.Folder, rt []byte, o bu
 		return "", fmt.Errorf("cannot find this program's own file: %w", err)
 	}
 	return folder.Name(ctx, c.Checkpoint, o.Loading(), []string{self}, build.Version, fmt.Sprintf("%x", sha256.Sum256(rt)), cpus,
-		c.Target, c.Weights, c.Group, c.Compute, fmt.Sprintf("%q", c.Keep), c.Search, c.KV, c.MaxTokens, fmt.Sprintf("%q", c.Debug))
+		c.Target, c.Weights, c.Group, c.Compute, fmt.Sprintf("%q", c.Keep), c.Search, c.KV, c.MaxTokens, fmt.Sprintf("%q", c.Debug), fmt.Sprintf("%q %q %v", c.Task, c.Prompt, c.KeepVocabulary))
 }
 
 // execute runs an executable with this process's standard files. It hands on an interrupt, and the exit status.

@@ -42,7 +42,11 @@ type Options struct {
 	// GPURuntime is the ELF file of the runtime for GPUs in a file that begins with the one for processors.
 	GPURuntime []byte
 
-	kind program.TargetKind // of the machine that a graph is for
+	Frozen // tasks and prompts that are built in
+
+	asked []manifest.Frozen  // what they are
+	kept  []int32            // the tokens of a vocabulary that was cut; nil for all
+	kind  program.TargetKind // of the machine that a graph is for
 }
 
 // Open loads a checkpoint with the adapters that the options name.
@@ -80,7 +84,8 @@ type Report struct {
 	ArenaBytes   map[string]int64   `json:"arena_bytes"`
 	ArenaMinimum map[string]int64   `json:"arena_lower_bound_bytes"`
 	Launches     map[string]int     `json:"launches"`
-	Notes        []string           `json:"notes,omitempty"` // what the user may not expect
+	Frozen       *Cut               `json:"frozen,omitempty"` // what tasks and prompts that are built in save
+	Notes        []string           `json:"notes,omitempty"`  // what the user may not expect
 }
 
 // SetReport is the code for one instruction set.
@@ -195,6 +200,10 @@ func Compile(ctx context.Context, dir, out string, runtime []byte, o Options) (*
 	if err := tok.checkMasks(c); err != nil {
 		return nil, err
 	}
+	rows := c.Config.Facts().VocabSize
+	if err := o.freeze(c, tok); err != nil {
+		return nil, err
+	}
 	if need := imagePrompt(c, tok); o.maxTokens(c) < need {
 		return nil, checkpointError("MaxTokens", "%d holds no image: expected at least %d", o.maxTokens(c), need)
 	}
@@ -260,6 +269,7 @@ func Compile(ctx context.Context, dir, out string, runtime []byte, o Options) (*
 	}
 	lap("write")
 	r.fill(parts[0].m, compiled, o.maxTokens(c))
+	r.Frozen = o.cutReport(c, compiled.Programs[0], rows)
 	if note := o.rounded(c); note != "" {
 		r.Notes = append(r.Notes, note)
 		o.note(note)
@@ -286,12 +296,20 @@ func (r *Report) fill(m *ir.Module, variants *codegen.Variants, maxTokens int) {
 // WriteWeights writes the weights section from a checkpoint. It is an error if the checkpoint's files change meanwhile.
 func WriteWeights(ctx context.Context, w io.Writer, r *codegen.Result, c *hf.Checkpoint, o Options) error {
 	err := fault.Guard(func() error {
-		return r.WriteWeights(w, Source(ctx, c), weights.Writing{Rounding: o.Rounding, Progress: o.Progress})
+		return r.WriteWeights(w, o.source(ctx, c), weights.Writing{Rounding: o.Rounding, Progress: o.Progress})
 	})
 	if changed := c.Unchanged(); changed != nil {
 		return changed
 	}
 	return err
+}
+
+// source is Source with the vocabulary that the options leave.
+func (o Options) source(ctx context.Context, c *hf.Checkpoint) weights.Source {
+	if o.kept == nil {
+		return Source(ctx, c)
+	}
+	return cutSource{Source(ctx, c), o.kept, vocabularyOf(c)}
 }
 
 // Source returns the tensors of a checkpoint for code generation. They are there until ctx is done.
@@ -361,12 +379,13 @@ func describe(c *hf.Checkpoint, tok *packed, o Options) *manifest.Model {
 	}
 	m.FullLayers, m.SlidingLayers, m.SlidingWindow = facts.FullLayers, facts.SlidingLayers, facts.SlidingWindow
 	describeMasks(m, c)
+	o.describeFrozen(m, tok, c)
 	for _, id := range []int{m.Image, m.PAD, m.BOS} {
 		if 0 <= id && id < m.VocabSize {
 			m.SuppressTokens = append(m.SuppressTokens, int32(id))
 		}
 	}
-	for id := tok.VocabSize(); id < m.VocabSize; id++ {
+	for id := tok.VocabSize(); id < m.VocabSize && o.kept == nil; id++ {
 		m.SuppressTokens = append(m.SuppressTokens, int32(id))
 	}
 	return m

@@ -109,7 +109,7 @@ func compareParts(t *testing.T, e *engine.Engine) {
 	for past := 0; past < len(tokens); {
 		for n := 1; n <= entry.DecodeRows && past < len(tokens); n++ { // some tokens, and others behind them
 			n := min(n, len(tokens)-past)
-			some, at := [entry.DecodeRows]int32{9, 9, 9, 9}, [entry.DecodeRows]int32{}
+			some, at := [entry.DecodeRows]int32{}, [entry.DecodeRows]int32{}
 			copy(some[:], tokens[past:past+n])
 			for i := range at {
 				at[i] = int32(past + i)

@@ -20,6 +20,7 @@ type packed struct {
 	compact  []byte
 	bos, eos int
 	pad      int // -1 where there is none
+	rows     int // of the checkpoint's embedding
 }
 
 // packTokenizer compiles tokenizer.json and looks up the special tokens of prompts. As in transformers' processor,
@@ -43,7 +44,7 @@ func packTokenizer(c *hf.Checkpoint) (*packed, error) {
 	if rows := facts.VocabSize; int(bos) >= rows {
 		return nil, fmt.Errorf("%s: token %s has the id %d, but the embedding (text_config.vocab_size in config.json) has %d rows", file, c.BOSToken, bos, rows)
 	}
-	p := &packed{Tokenizer: tok, compact: compact, bos: int(bos), eos: int(eos), pad: -1}
+	p := &packed{Tokenizer: tok, compact: compact, bos: int(bos), eos: int(eos), pad: -1, rows: facts.VocabSize}
 	if id, ok := tok.ID("<pad>"); ok {
 		p.pad = int(id)
 	}

@@ -59,6 +59,12 @@ func (c Config) Facts() models.Facts {
 	return f
 }
 
+// WithVocabulary returns the configuration with n rows in the vocabulary.
+func (c Config) WithVocabulary(n int) models.Config {
+	c.Config = c.Config.WithVocabulary(n).(paligemma.Config)
+	return c
+}
+
 // WithLayers returns the configuration with n layers in the encoder and in the decoder.
 func (c Config) WithLayers(n int) models.Config {
 	c.Config = c.Config.WithLayers(n).(paligemma.Config)

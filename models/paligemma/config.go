@@ -68,6 +68,12 @@ func (c Config) WithLayers(n int) models.Config {
 	return c
 }
 
+// WithVocabulary returns the configuration with n rows in the vocabulary.
+func (c Config) WithVocabulary(n int) models.Config {
+	c.Text.VocabSize = n
+	return c
+}
+
 // Tied returns the configuration with the embedding as its head, or with a head of its own.
 func (c Config) Tied(tied bool) models.Config {
 	c.Text.TieWordEmbeddings = tied

@@ -19,6 +19,7 @@ type Object struct {
 	Text         string           `json:"text"`
 	Tokens       int              `json:"generated_tokens"`
 	PromptTokens int              `json:"prompt_tokens"`
+	Vocabulary   *pgc.Kept        `json:"score_vocabulary,omitempty"` // what scores are over, where not all tokens are kept
 	Timings      timings          `json:"timings"`
 }
 
@@ -53,7 +54,7 @@ type timings struct {
 // JSON returns the JSON object of a picture.
 func JSON(p Picture) *Object {
 	o := &Object{Image: p.Name, Width: p.Width, Height: p.Height, Task: p.Task, Classes: p.Classes, Boxes: []box{}, Suppressed: p.Suppressed,
-		Malformed: p.Malformed, FinishReason: p.FinishReason, Text: p.Text, Tokens: p.Tokens, PromptTokens: p.PromptTokens}
+		Malformed: p.Malformed, FinishReason: p.FinishReason, Text: p.Text, Tokens: p.Tokens, PromptTokens: p.PromptTokens, Vocabulary: p.Vocabulary}
 	if o.Malformed == nil {
 		o.Malformed = []pgc.Malformed{}
 	}

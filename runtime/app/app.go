@@ -140,6 +140,11 @@ func Run(ctx context.Context, name string, e *pgc.Executable, h Host, args []str
 	if e.Embeds() {
 		own, foreign, c = foreign, own, &embeds.common
 	}
+	var freezes frozen
+	kind := "a " + e.Kind() + " model"
+	if len(e.Frozen()) > 0 {
+		own, foreign, c, kind = &freezes, &generates, &freezes.common, "an executable with prompts of its own"
+	}
 	exited := false
 	parser, err := kong.New(own, kong.Name(name), kong.Description(describe(e)), process.Verbatim(),
 		kong.Exit(func(int) { exited = true }), kong.Writers(out, os.Stderr), kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
@@ -149,7 +154,7 @@ func Run(ctx context.Context, name string, e *pgc.Executable, h Host, args []str
 	if args, err = asHelp(parser, args); err != nil {
 		return err
 	}
-	if err := refuse(parser, foreign, e.Kind(), args[0]); err != nil {
+	if err := refuse(parser, foreign, kind, args[0]); err != nil {
 		return err
 	}
 	k, err := parser.Parse(args)
@@ -212,7 +217,7 @@ func refuse(parser *kong.Kong, foreign any, kind, word string) error {
 	for _, n := range parser.Model.Children {
 		own = append(own, n.Name)
 	}
-	return usage{fmt.Errorf("%s is not a command of a %s model, expected %s", word, kind, strings.Join(own, ", "))}
+	return usage{fmt.Errorf("%s is not a command of %s, expected %s", word, kind, strings.Join(own, ", "))}
 }
 
 // load loads the model to run on so many threads; 0 means all processors.

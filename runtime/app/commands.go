@@ -179,6 +179,12 @@ func (c *infoCmd) Run(a *App) error {
 	if i.KVBytes > 0 {
 		fmt.Fprintf(a.Out, "KV cache     %d tokens in %s, %s; as much for each of up to %d requests that batch decodes at once\n", i.MaxTokens, i.KV, mib(i.KVBytes), i.MaxBatch)
 	}
+	for _, text := range i.Frozen {
+		fmt.Fprintf(a.Out, "frozen       %s\n", process.Line(text))
+	}
+	if v := i.Vocabulary; v != nil {
+		fmt.Fprintf(a.Out, "vocabulary   %d of %d tokens, all that prompts and answers can have; scores are over these\n", v.Tokens, v.Of)
+	}
 	if i.Masks != nil {
 		fmt.Fprintf(a.Out, "masks        of %d codes, %d × %d before they are pasted\n", i.Masks.Codes, i.Masks.Side, i.Masks.Side)
 	} else if i.EmbeddingDim == 0 {

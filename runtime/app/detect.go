@@ -70,19 +70,28 @@ func (c *locating) arguments(task string) (pictures, classes []string, err error
 
 // run finds objects of the classes in every picture. A picture that cannot be read is reported, and the others go on.
 func (c *locating) run(a *App, segment bool, masks string) error {
-	task := "detect"
-	if segment {
-		task = "segment"
-	}
-	names, classes, err := c.arguments(task)
+	names, classes, err := c.arguments(taskName(segment))
 	if err != nil {
 		return err
 	}
+	return c.locate(a, names, classes, segment, masks)
+}
+
+// taskName is what objects are asked for with.
+func taskName(segment bool) string {
+	if segment {
+		return "segment"
+	}
+	return "detect"
+}
+
+// locate finds objects of the classes in every picture.
+func (c *locating) locate(a *App, names, classes []string, segment bool, masks string) error {
 	r := pgc.DetectRequest{Classes: classes, Segment: segment, Adapter: c.Adapter, DetectSettings: pgc.DetectSettings(c.detecting)}
 	if err := r.DetectSettings.Check(); err != nil {
 		return usage{err}
 	}
-	codes := unmasked(a, task)
+	codes := unmasked(a, taskName(segment))
 	if codes != nil && masks != "" {
 		return pgc.ErrNoMasks
 	}

@@ -40,7 +40,7 @@ const (
 	PanelRows  = 16   // rows of a panel of the head
 	SpanRows   = 1056 // logits of logits_span: all locations, wherever they begin within a panel, and panels come in pairs
 	FewRows    = 32   // logits of logits_few
-	DecodeRows = 4    // tokens of decode_rows
+	DecodeRows = 2    // tokens of decode_rows: a label and what is behind it, or a separator, are seldom more
 )
 
 // Adapted names the form of a function that computes with adapter number n, counted from 1, of those that are kept beside
@@ -70,7 +70,7 @@ const (
 	InSlots     = "slots"     // i32 [S], the row of features for each image token, -1 for text, of prefill, forward and embed
 	InAdapters  = "adapters"  // i32 [8], the number of each slot's adapter, 0 for none, of the mixed forms
 	InCodes     = "codes"     // i32 [16], the segment codes of a mask, of decode_mask
-	InNext      = "next_rows" // i32 [4], token ids, of decode_rows
+	InNext      = "next_rows" // i32 [2], token ids, of decode_rows
 	InPositions = "positions" // i32 [8], the position of each slot's token, -1 for none, of decode_batch and step_batch
 )
 

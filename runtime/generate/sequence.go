@@ -191,7 +191,8 @@ func (q *sequence) take(id int32, logprob float64, logits []float32) {
 	if q.r.Logprobs {
 		q.a.Logprobs = append(q.a.Logprobs, logprob)
 	}
-	q.a.Tokens = append(q.a.Tokens, id)
+	own := q.s.Tokenizer.Original(id)
+	q.a.Tokens = append(q.a.Tokens, own)
 	q.waiting = append(q.waiting, id)
 	q.s.wrote(len(q.seen), q.slot)
 	before := q.out.text.Len()
@@ -218,7 +219,7 @@ func (q *sequence) take(id int32, logprob float64, logits []float32) {
 		}
 	}
 	if q.r.OnToken != nil {
-		q.r.OnToken(Token{ID: id, Text: q.out.text.String()[before:], Logprob: logprob})
+		q.r.OnToken(Token{ID: own, Text: q.out.text.String()[before:], Logprob: logprob})
 	}
 	if !q.done && q.led() {
 		if next, ok := q.matcher.Forced(); ok {

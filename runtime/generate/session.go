@@ -47,6 +47,9 @@ type encoded struct {
 
 // New prepares a session. The engine stays the caller's to close.
 func New(m *manifest.Model, t *tokenizer.Tokenizer, e *engine.Engine) (*Session, error) {
+	if kept := m.Tokens(); kept != nil {
+		t = t.Keep(kept)
+	}
 	f, err := find(e, len(m.Adapters), m.Masks != nil)
 	if err != nil {
 		return nil, err

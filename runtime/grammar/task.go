@@ -9,6 +9,7 @@ package grammar
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"unicode"
@@ -237,6 +238,26 @@ func (at *node) to(id int32) *node {
 		}
 	}
 	return nil
+}
+
+// Tokens lists the tokens that answers may hold, in order; those of free labels are not among them.
+func (g *Grammar) Tokens() []int32 {
+	ids := slices.Concat(g.loc[:], g.eos, g.sep)
+	if g.Segment {
+		ids = append(ids, g.seg...)
+	}
+	var add func(at *node)
+	add = func(at *node) {
+		for _, e := range at.next {
+			ids = append(ids, e.id)
+			add(e.to)
+		}
+	}
+	if g.root != nil {
+		add(g.root)
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
 }
 
 // objectTokens is the most tokens of an object.

@@ -28,6 +28,10 @@ type Model struct {
 	BF16Products bool   // products with matrices of bfloat16 are of bfloat16
 	Rounding     string // how 4-bit integers were chosen: plain, search or calibrated; empty without them
 
+	Frozen     []Frozen   `json:",omitempty"` // what it is asked, where that is built in
+	Vocabulary int        `json:",omitempty"` // rows of the checkpoint's vocabulary, where only some are kept; ids below count those
+	Kept       [][2]int32 `json:",omitempty"` // these: ranges of the tokenizer's ids, first and last, in order
+
 	BOS, PAD, Image int
 	PromptEnd       string  // text behind a prompt, tokenized with it
 	SuffixEnd       int     // the tokenizer's <eos>, which ends the suffix of forward
@@ -53,6 +57,23 @@ type Model struct {
 
 	RescaleFactor float64
 	Mean, Std     [3]float64
+}
+
+// Frozen is a prompt that is built in: a text, or a task for which objects are located.
+type Frozen struct {
+	Text    string   // as it was given
+	Task    string   `json:",omitempty"` // detect or segment; empty for a text
+	Classes []string `json:",omitempty"` // of a task
+}
+
+// Tokens lists the ids that Kept holds, or nil for all.
+func (m *Model) Tokens() (ids []int32) {
+	for _, r := range m.Kept {
+		for id := r[0]; id <= r[1]; id++ {
+			ids = append(ids, id)
+		}
+	}
+	return ids
 }
 
 // Adapter is a fine-tuning that is kept beside the model.

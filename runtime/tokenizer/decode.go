@@ -20,7 +20,8 @@ func (t *Tokenizer) NewDecoder(skipSpecial bool) *Decoder {
 
 // Next adds an id and returns the text that is complete now.
 func (d *Decoder) Next(id int32) string {
-	if id < 0 || int(id) >= d.t.vocab || d.skipSpecial && d.t.flags[id]&flagSkip != 0 {
+	own := d.t.Original(id)
+	if own < 0 || int(own) >= d.t.vocab || d.skipSpecial && d.t.flags[own]&flagSkip != 0 {
 		return ""
 	}
 	text := d.t.Token(id)

@@ -15,6 +15,7 @@ func (t *Tokenizer) Encode(text string, parseSpecials bool) []int32 {
 
 func (t *Tokenizer) append(ids []int32, text string, parseSpecials bool) []int32 {
 	var m merger
+	before := len(ids)
 	t.raw.split(wellFormed(text), parseSpecials, func(id int32, part string) {
 		if id >= 0 {
 			ids = append(ids, id)
@@ -28,6 +29,9 @@ func (t *Tokenizer) append(ids []int32, text string, parseSpecials bool) []int32
 			ids = m.encode(t, ids, part)
 		})
 	})
+	for i, id := range ids[before:] {
+		ids[before+i] = t.Number(id)
+	}
 	return ids
 }
 

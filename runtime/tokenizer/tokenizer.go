@@ -27,6 +27,8 @@ type Tokenizer struct {
 	normalizer []replacement
 	decoder    []replacement
 
+	kept []int32 // what ids are where only some tokens are kept; nil for all
+
 	unk          int32 // or -1
 	fuseUnk      bool
 	byteFallback bool
@@ -46,19 +48,24 @@ const (
 type replacement struct{ old, new string }
 
 // VocabSize returns one more than the largest id, added tokens included.
-func (t *Tokenizer) VocabSize() int { return t.vocab }
+func (t *Tokenizer) VocabSize() int { return len(t.kept) + t.vocab }
 
 // Token returns the text of a token as the vocabulary writes it ("▁cat", "<0x0A>", "<eos>"), or "" for an id that has
 // none.
 func (t *Tokenizer) Token(id int32) string {
-	if id < 0 || int(id) >= t.vocab {
+	if id = t.Original(id); id < 0 || int(id) >= t.vocab {
 		return ""
 	}
 	return string(t.content(id))
 }
 
 // ID returns the id of a token's text.
-func (t *Tokenizer) ID(token string) (id int32, ok bool) { return t.lookup(token, 0) }
+func (t *Tokenizer) ID(token string) (id int32, ok bool) {
+	if id, ok = t.lookup(token, 0); ok {
+		id = t.Number(id)
+	}
+	return id, ok
+}
 
 // content returns the text of an id within the vocabulary.
 func (t *Tokenizer) content(id int32) []byte {
