@@ -66,7 +66,7 @@ func ExampleModel_DetectBatch() {
 	}
 	// Output:
 	// boat stop
-	// error: image models/paligemma/demo/pictures/missing.png: no such file, expected a PNG, JPEG, GIF, WebP, BMP or TIFF image
+	// error: image models/paligemma/demo/pictures/missing.png: no such file, expected a PNG, JPEG, GIF, WebP, BMP, TIFF or PNM image
 	// bird stop
 }
 

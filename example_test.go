@@ -81,6 +81,6 @@ func ExampleModel_Batch() {
 	}
 	// Output:
 	// a fish, a bird and a guitar on a green background
-	// error: image missing.png: no such file, expected a PNG, JPEG, GIF, WebP, BMP or TIFF image
+	// error: image missing.png: no such file, expected a PNG, JPEG, GIF, WebP, BMP, TIFF or PNM image
 	// green
 }
