@@ -72,7 +72,7 @@ func (f *frozenFlags) frozen() build.Frozen {
 type compileCmd struct {
 	compileFlags
 	frozenFlags
-	Checkpoint string   `arg:"" help:"A Hugging Face checkpoint directory or its name in the Hugging Face cache (org/name), or those of a PEFT adapter whose base is on this machine."`
+	Checkpoint string   `arg:"" help:"A Hugging Face checkpoint directory or its name in the Hugging Face cache (org/name), those of a PEFT adapter whose base is on this machine, or an .npz file of big_vision (with --tokenizer)."`
 	Output     string   `short:"o" required:"" placeholder:"FILE" help:"The executable to write."`
 	Emit       []string `placeholder:"STAGE" help:"Also write graph (before and after the passes), tile, llvm, asm or ptx: a file per kernel, in a folder per instruction set if there are several."`
 	EmitDir    string   `placeholder:"DIR" help:"Where --emit writes (default: the current folder)."`

@@ -22,7 +22,7 @@ import (
 type runCmd struct {
 	compileFlags
 	frozenFlags
-	Checkpoint string   `arg:"" help:"A Hugging Face checkpoint directory or its name in the Hugging Face cache (org/name), or those of a PEFT adapter whose base is on this machine."`
+	Checkpoint string   `arg:"" help:"A Hugging Face checkpoint directory or its name in the Hugging Face cache (org/name), those of a PEFT adapter whose base is on this machine, or an .npz file of big_vision (with --tokenizer)."`
 	Args       []string `arg:"" optional:"" passthrough:"" help:"Arguments of the executable."`
 }
 

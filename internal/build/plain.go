@@ -27,7 +27,7 @@ type Graph struct {
 // HasModel reports whether Plain accepts path.
 func HasModel(path string) bool {
 	if info, err := os.Stat(path); err == nil {
-		return info.IsDir() || filepath.Ext(path) == ".json" || filepath.Ext(path) != ".pgir" && info.Mode().IsRegular() && isELF(path)
+		return IsCheckpoint(path) || filepath.Ext(path) == ".json" || filepath.Ext(path) != ".pgir" && info.Mode().IsRegular() && isELF(path)
 	}
 	return slices.Contains(random.Shapes(), path)
 }
@@ -43,7 +43,7 @@ func isELF(path string) bool {
 	return err == nil && string(magic[:]) == "\x7fELF"
 }
 
-// IsCheckpoint reports whether a path that a user gives is a checkpoint's folder or a model's name.
+// IsCheckpoint reports whether a path that a user gives is a checkpoint's folder, a file of big_vision or a model's name.
 func IsCheckpoint(path string) bool { return hf.IsCheckpoint(path) }
 
 // Plain returns the graph of a checkpoint directory, of an executable, or of the released size or config.json that pgc

@@ -15,10 +15,10 @@ import (
 	"pgc/runtime/program"
 )
 
-// IsExecutable reports whether path is a file, as opposed to a checkpoint's directory.
+// IsExecutable reports whether path is a file that is no checkpoint.
 func IsExecutable(path string) bool {
 	info, err := os.Stat(path)
-	return err == nil && info.Mode().IsRegular()
+	return err == nil && info.Mode().IsRegular() && !build.IsCheckpoint(path)
 }
 
 // open loads an executable with the code for an instruction set, or on a GPU, and the weights it was shipped with.
