@@ -1,8 +1,8 @@
 """The held-out scenes: frozen before training began, with seeds, fonts and backgrounds that training never uses.
 
-    python heldout.py OUT CODEC     writes the 500 pictures and OUT/questions.jsonl ({id, image, prompt, answer, kind})
+    python heldout.py OUT [CODEC]   writes the 500 pictures and OUT/questions.jsonl ({id, image, prompt, answer, kind})
 
-Prompts to segment stand at the end; the codes of their answers are those of CODEC (a vae-oid.npz).
+With CODEC (a vae-oid.npz) prompts to segment stand at the end; the codes of their answers are the codec's.
 """
 
 import json
@@ -33,13 +33,16 @@ def scenes(count=COUNT):
         yield scene, examples(scene, random.Random(FIRST_SEED * 3 + i))
 
 
-def write(out, codec):
-    out, codec = pathlib.Path(out), vae.load(codec)
+def write(out, codec=None):
+    out, codec = pathlib.Path(out), codec and vae.load(codec)
     out.mkdir(parents=True, exist_ok=True)
     rows, last = [], []
     for i, (scene, asked) in enumerate(scenes()):
         scene.image.save(out / f"{i:03d}.png")
-        segment = segment_examples(scene, random.Random(FIRST_SEED * 5 + i), codec.encode([o.mask for o in scene.items]).tolist())
+        segment = []
+        if codec:
+            codes = codec.encode([o.mask for o in scene.items]).tolist()
+            segment = segment_examples(scene, random.Random(FIRST_SEED * 5 + i), codes)
         for to, name, some in ((rows, "", asked), (last, "s", segment)):
             to += [{"id": f"{i:03d}-{name}{j}", "image": f"{i:03d}.png", "prompt": prompt, "answer": answer, "kind": kind}
                    for j, (kind, prompt, answer) in enumerate(some)]

@@ -27,16 +27,17 @@ SEEDS = [2_000_000_003 + i for i in range(40)]
 
 
 def chosen():
-    """A dozen scenes of different make-up: (name, scene, examples with those to segment)."""
-    out, seen, codec = [], set(), vae.load(CODEC)
+    """A dozen scenes of different make-up: (name, scene, examples, where there is a codec with those to segment)."""
+    out, seen, codec = [], set(), CODEC.exists() and vae.load(CODEC)
     for seed in SEEDS:
         scene = make(seed, STYLE)
         kind = (len(scene.items), bool(scene.text), scene.colour)
         if kind in seen or len(out) == 12:
             continue
         seen.add(kind)
-        codes = codec.encode([i.mask for i in scene.items]).tolist()
-        asked = examples(scene, random.Random(seed)) + segment_examples(scene, random.Random(seed * 5), codes)
+        asked = examples(scene, random.Random(seed))
+        if codec:
+            asked += segment_examples(scene, random.Random(seed * 5), codec.encode([i.mask for i in scene.items]).tolist())
         out.append((f"{len(out):02d}-{scene.colour}", scene, asked))
     return out
 
