@@ -142,7 +142,7 @@ func (l *loaded) kernels(ctx context.Context, w io.Writer, o build.Options) (mis
 	if err := l.inputs(rows); err != nil {
 		return 0, err
 	}
-	syms := map[string]int{entry.SymTokens: rows, entry.SymPrefix: rows - 2, entry.SymRow: 0, entry.SymRows: 2, entry.SymSlot: 1}
+	syms := map[string]int{entry.SymTokens: rows, entry.SymPrefix: rows - 2, entry.SymRow: 0, entry.SymRows: 2, entry.SymSlot: 1, entry.SymPanel: 1}
 	for _, f := range l.m.Funcs {
 		syms[entry.SymPast], syms[entry.SymKeys] = 0, rows
 		if name := entry.Plain(f.Name); name == entry.Decode || name == entry.Step { // behind the tokens that the functions before them left in the cache
@@ -199,8 +199,17 @@ func (l *loaded) inputs(rows int) error {
 					codes[i] = int32(rng.IntN(l.codes))
 				}
 				err = engine.Put(t, 0, codes)
+			case entry.InNext: // of tokens of one sequence, which have a position each
+				err = engine.Put(t, 0, next[:entry.DecodeRows])
 			case entry.InPositions:
-				err = engine.Put(t, 0, positions)
+				of := positions
+				if entry.Plain(p.Name) == entry.Rows {
+					of = []int32{}
+					for i := range entry.DecodeRows {
+						of = append(of, int32(rows-entry.DecodeRows+i))
+					}
+				}
+				err = engine.Put(t, 0, of)
 			}
 			if err != nil {
 				return err
@@ -389,7 +398,7 @@ func (l *loaded) memory(f *ir.Func, v *ir.Value, shape []int, syms map[string]in
 
 // parameter follows views to a parameter.
 func parameter(v *ir.Value) *ir.Value {
-	for v.Def != nil && (v.Def.Def == ir.OpReshape || v.Def.Def == ir.OpSlice || v.Def.Def == ir.OpTranspose || v.Def.Def == ir.OpBroadcast) {
+	for v.Def != nil && (v.Def.Def == ir.OpReshape || v.Def.Def == ir.OpSlice || v.Def.Def == ir.OpTranspose || v.Def.Def == ir.OpBroadcast || v.Def.Def == ir.OpDynamicSlice) {
 		v = v.Def.In[0]
 	}
 	if v.IsParam() {
@@ -405,7 +414,15 @@ func (l *loaded) weight(f *ir.Func, v *ir.Value, syms map[string]int) (*eval.Ten
 		if err != nil {
 			return nil, err
 		}
-		return l.one(v.Def, syms, in)
+		all := []*eval.Tensor{in}
+		for _, x := range v.Def.In[1:] { // where a slice begins
+			t, err := l.read(f, x, syms)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, t)
+		}
+		return l.one(v.Def, syms, all...)
 	}
 	if t, ok := l.params[v]; ok {
 		return t, nil
