@@ -14,6 +14,9 @@ import (
 	"pgc/golden"
 )
 
+// environment is that of the whole run, before a test gave itself a cache folder, which is Go's, too.
+var environment = os.Environ()
+
 // builtRuntime builds the runtime once for the tests of this package.
 var builtRuntime = sync.OnceValues(func() ([]byte, error) {
 	dir, err := os.MkdirTemp("", "pgcrt-")
@@ -22,7 +25,7 @@ var builtRuntime = sync.OnceValues(func() ([]byte, error) {
 	}
 	defer os.RemoveAll(dir)
 	build := exec.Command("go", "build", "-o", dir, "pgc/cmd/pgcrt")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	build.Env = append(environment, "CGO_ENABLED=0")
 	if msg, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("go build: %w: %s", err, msg)
 	}

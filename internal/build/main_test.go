@@ -29,12 +29,15 @@ func TestMain(m *testing.M) {
 // built are the runtimes' ELF files: that for processors, and that for GPUs.
 var built, builtGPU = building("pgcrt"), building("pgcrt-cuda")
 
+// environment is that of the whole run, before a test gave itself a cache folder, which is Go's, too.
+var environment = os.Environ()
+
 // building builds a command when it is first called.
 func building(name string) func() ([]byte, error) {
 	return sync.OnceValues(func() ([]byte, error) {
 		out := filepath.Join(scratch, name)
 		cmd := exec.Command("go", "build", "-o", out, "pgc/cmd/"+name)
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		cmd.Env = append(environment, "CGO_ENABLED=0")
 		if msg, err := cmd.CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("%w: %s", err, msg)
 		}
