@@ -376,6 +376,8 @@ func (l *loaded) memory(f *ir.Func, v *ir.Value, shape []int, syms map[string]in
 		from, err = run.Output(f.Results[b.Result].Name)
 	case ir.States:
 		from = l.e.StateAt(l.r.State(b.Param))
+	default:
+		return nil, fmt.Errorf("%s: a value of type %s lies in the space %s, whose memory cannot be read", f.Name, v.Type, b.Space)
 	}
 	if err != nil {
 		return nil, err

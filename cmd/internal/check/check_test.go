@@ -57,6 +57,19 @@ func TestKernels(t *testing.T) {
 	}
 }
 
+// A vocabulary that is large enough has functions for parts of the head, and every model some for several tokens.
+func TestKernelsOfParts(t *testing.T) {
+	report, mismatches := kernels(t, filepath.Join(golden.Dir(), "..", "models", "paligemma", "demo", "paligemma2-demo"))
+	if mismatches > 0 {
+		t.Errorf("%d mismatches:\n%s", mismatches, report)
+	}
+	for _, f := range []string{entry.Span, entry.Few, entry.SpanBatch, entry.FewBatch, entry.Rows} {
+		if !strings.Contains(report, "@"+f+" ") {
+			t.Errorf("nothing of %s in\n%s", f, report)
+		}
+	}
+}
+
 // Kernels with weights in every format are right, whether the codes are those that the evaluator chooses or searched
 // for; in an executable and of a checkpoint.
 func TestKernelsOfFormats(t *testing.T) {
