@@ -158,7 +158,7 @@ func TestImageErrors(t *testing.T) {
 		{pgc.Lazy("photo", func(context.Context) ([]byte, error) { return nil, broken }), "broken"},
 		{pgc.Bytes(nil), "it is empty"},
 		{pgc.Bytes([]byte("\x89PNG\r\n\x1a\nand nothing more")), "damaged"},
-		{pgc.URL("ftp://example.org/photo.png"), "expected a data:, http: or https: URL"},
+		{pgc.URL("ftp://example.org/photo.png"), "it is an address of FTP, expected an https one or a file"},
 	} {
 		_, err := m.Generate(t.Context(), pgc.Request{Images: []pgc.Image{c.image}})
 		if err == nil || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "\n") {

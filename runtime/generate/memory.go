@@ -20,8 +20,8 @@ func (m Memory) Total() int64 { return m.Weights + m.KV + m.Arena + m.Rest }
 // What a process takes whatever its model: the pages of the runtime's own code and data that a run touches, and Go's
 // heap with an image of moderate size. Measured.
 const (
-	runtimeBytes = 7 << 20
-	heapBytes    = 3 << 20
+	runtimeBytes = 9 << 20
+	heapBytes    = 5 << 20
 	// Of a GPU's driver, and what weights are copied through.
 	driverBytes = 256 << 20
 )

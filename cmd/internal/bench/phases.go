@@ -90,7 +90,7 @@ func prepare(e *engine.Engine, n, imageTokens int) error {
 	for i := range positions {
 		positions[i] = int32(n)
 	}
-	inputs := map[string][]int32{entry.InIDs: ids, entry.InSlots: slots, entry.InPositions: positions}
+	inputs := map[string][]int32{entry.InIDs: ids, entry.InSlots: slots, entry.InPositions: positions, entry.InNext: ids}
 	for _, p := range e.Program.Funcs {
 		f, err := e.Func(p.Name)
 		if err != nil {
@@ -98,8 +98,12 @@ func prepare(e *engine.Engine, n, imageTokens int) error {
 		}
 		for _, in := range p.Inputs {
 			t, err := f.Input(in.Name)
+			values := inputs[in.Name]
+			if entry.Plain(p.Name) == entry.Rows { // which takes tokens of one sequence
+				values = values[:entry.DecodeRows]
+			}
 			if err == nil {
-				err = engine.Put(t, 0, inputs[in.Name])
+				err = engine.Put(t, 0, values)
 			}
 			if err != nil {
 				return err
