@@ -26,7 +26,7 @@ func (f Frozen) prompts() (list []manifest.Frozen, err error) {
 	for _, text := range f.Task {
 		task, rest, _ := strings.Cut(strings.TrimSpace(text), " ")
 		if task != "detect" && task != "segment" {
-			return nil, optionError("Task", "%.80q is no task: expected one such as 'detect cat ; dog' or 'segment cat'; for another prompt use Prompt", text)
+			return nil, optionError("Task", "%.80q is no task: expected one such as 'detect cat ; dog' or 'segment cat'; another text is a prompt", text)
 		}
 		classes, err := detect.Classes(rest)
 		if err != nil {

@@ -206,10 +206,10 @@ func TestFrozenErrors(t *testing.T) {
 		checkpoint string
 		frozen     Frozen
 	}{
-		`Task "caption en" is no task: expected one such as 'detect cat ; dog' or 'segment cat'; for another prompt use Prompt`: {small, Frozen{Task: []string{"caption en"}}},
-		`Task "detect": no class is named, expected some such as 'cat ; dog'`:                                                   {small, Frozen{Task: []string{"detect"}}},
-		`KeepVocabulary is given without a task or a prompt, expected one`:                                                      {small, Frozen{KeepVocabulary: true}},
-		`Task is given for a model that makes embeddings, expected one that generates text`:                                     {filepath.Join(golden.Dir(), "colpali-odd"), Frozen{Task: []string{"detect cat"}}},
+		`Task "caption en" is no task: expected one such as 'detect cat ; dog' or 'segment cat'; another text is a prompt`: {small, Frozen{Task: []string{"caption en"}}},
+		`Task "detect": no class is named, expected some such as 'cat ; dog'`:                                              {small, Frozen{Task: []string{"detect"}}},
+		`KeepVocabulary is given without a task or a prompt, expected one`:                                                 {small, Frozen{KeepVocabulary: true}},
+		`Task is given for a model that makes embeddings, expected one that generates text`:                                {filepath.Join(golden.Dir(), "colpali-odd"), Frozen{Task: []string{"detect cat"}}},
 	} {
 		_, err := Compile(t.Context(), c.checkpoint, out, runtimeELF(t), Options{CPU: "x86-64-v3", MaxTokens: 311, Frozen: c.frozen})
 		if err == nil || err.Error() != want {
