@@ -13,10 +13,8 @@ import (
 	"pgc/runtime/generate"
 	"pgc/runtime/grammar"
 	"pgc/runtime/imageio"
-	"pgc/runtime/manifest"
 	"pgc/runtime/program"
 	"pgc/runtime/rgb"
-	"pgc/runtime/tokenizer"
 )
 
 // tasks are asked of models of random weights, whose free answers are no answers.
@@ -278,24 +276,7 @@ func TestWellFormed(t *testing.T) {
 // session opens an executable.
 func session(t *testing.T, exe string) *generate.Session {
 	t.Helper()
-	image, err := program.OpenFile(exe)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { image.Close() })
-	m, err := manifest.Decode(image.Program.Model)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tok, err := tokenizer.Load(image.Section(manifest.SectionTokenizer))
-	if err != nil {
-		t.Fatal(err)
-	}
-	e, err := openOn(t, image)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { e.Close() })
+	_, m, tok, e := prepared(t, exe)
 	s, err := generate.New(m, tok, e)
 	if err != nil {
 		t.Fatal(err)

@@ -70,27 +70,31 @@ func spied(t *testing.T, name string) (*generate.Session, *spy) {
 	return watched(t, compiled(t, name))
 }
 
-// watched opens an executable on an executor that is watched.
-func watched(t *testing.T, exe string) (*generate.Session, *spy) {
+// prepared is an executable, opened, with what sessions of it need.
+func prepared(t *testing.T, exe string) (image *program.Executable, m *manifest.Model, tok *tokenizer.Tokenizer, e *engine.Engine) {
 	t.Helper()
 	image, err := program.OpenFile(exe)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { image.Close() })
-	m, err := manifest.Decode(image.Program.Model)
-	if err != nil {
+	if m, err = manifest.Decode(image.Program.Model); err != nil {
 		t.Fatal(err)
 	}
-	tok, err := tokenizer.Load(image.Section(manifest.SectionTokenizer))
-	if err != nil {
+	if tok, err = tokenizer.Load(image.Section(manifest.SectionTokenizer)); err != nil {
 		t.Fatal(err)
 	}
-	e, err := openOn(t, image)
-	if err != nil {
+	if e, err = openOn(t, image); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { e.Close() })
+	return image, m, tok, e
+}
+
+// watched opens an executable on an executor that is watched.
+func watched(t *testing.T, exe string) (*generate.Session, *spy) {
+	t.Helper()
+	image, m, tok, e := prepared(t, exe)
 	x := &spy{Executor: e.Executor, p: image.Program}
 	x.reset()
 	s, err := generate.New(m, tok, engine.On(x, image.Program, 2))
