@@ -24,6 +24,7 @@ type DetectRequest struct {
 	Classes []string // such as "cat" and "traffic light": without ; , < >
 	Segment bool     // ask for their masks, too
 	Adapter string   // the name of an adapter that the executable keeps; "" is the model alone
+	Client  string   // who asks, as in Request
 	DetectSettings
 }
 
@@ -201,7 +202,7 @@ func (p *plan) prompt(m *Model, classes []string) (g generate.Request, err error
 	if g.Grammar, err = m.scheduler.Grammar(task); err != nil {
 		return g, err
 	}
-	g.Prompt, g.Scores, g.MaxNewTokens = detect.Prompt(p.task, classes), !p.r.NoScores, g.Grammar.MaxTokens()
+	g.Prompt, g.Client, g.Scores, g.MaxNewTokens = detect.Prompt(p.task, classes), p.r.Client, !p.r.NoScores, g.Grammar.MaxTokens()
 	prompt, err := m.scheduler.Layout(1, g.Prompt)
 	if err != nil {
 		return g, err
@@ -344,7 +345,10 @@ func kept(objects []Object, keep func(found []Box, scores []float64) []bool) (ou
 // time adds up the times of answers that took a time together.
 func (d *Detection) time(answers []*generate.Answer, together time.Duration) {
 	t := &d.Timings
-	for _, a := range answers {
+	for i, a := range answers {
+		if i == 0 || a.Queue < t.Queue {
+			t.Queue = a.Queue
+		}
 		d.Tokens += len(a.Tokens)
 		d.PromptTokens += a.PromptTokens
 		t.Preprocess += a.Preprocess

@@ -80,7 +80,7 @@ func (m *Model) forward(ctx context.Context, r ForwardRequest, open func([]safet
 		return err
 	}
 	f := generate.ForwardRequest{Adapter: adapter, Images: images, Prompt: r.Prompt, Suffix: r.Suffix, ParseSpecials: r.ParseSpecials}
-	return m.scheduler.Do(ctx, func(ctx context.Context, s *generate.Session, slot int) error {
+	return m.scheduler.Do(ctx, "", func(ctx context.Context, s *generate.Session, slot int) error {
 		return s.Forward(ctx, f, slot, open)
 	})
 }

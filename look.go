@@ -35,7 +35,7 @@ func (m *Model) AttentionMask(ctx context.Context, r ForwardRequest) (*Attention
 	}
 	model := m.exe.model
 	a := &AttentionMask{Images: len(r.Images), ImageTokens: model.ImageTokens}
-	err := m.scheduler.Do(ctx, func(ctx context.Context, s *generate.Session, slot int) error {
+	err := m.scheduler.Do(ctx, "", func(ctx context.Context, s *generate.Session, slot int) error {
 		p, err := s.Layout(len(r.Images), r.Prompt, r.Suffix, r.ParseSpecials)
 		if err != nil {
 			return err
@@ -99,7 +99,7 @@ func (m *Model) Attention(ctx context.Context, r Request, token int) (*Attention
 		return nil, fmt.Errorf("the answer has no token %d: expected 0 to %d of %q", token, len(answer.Tokens)-1, answer.Text)
 	}
 	a := &Attention{Answer: answer, Token: token, Patches: len(r.Images) * m.exe.model.ImageTokens}
-	err = m.scheduler.Do(ctx, func(ctx context.Context, s *generate.Session, slot int) error {
+	err = m.scheduler.Do(ctx, r.Client, func(ctx context.Context, s *generate.Session, slot int) error {
 		a.Text = s.Tokenizer.Token(answer.Tokens[token])
 		return a.look(ctx, s, g, answer.Tokens[:token], slot)
 	})

@@ -37,7 +37,7 @@ func (m *Model) DecodeMask(ctx context.Context, codes []int) (values []float32, 
 	if m.exe.model.Masks == nil {
 		return nil, 0, ErrNoMasks
 	}
-	err = m.scheduler.Do(ctx, func(ctx context.Context, s *generate.Session, _ int) (err error) {
+	err = m.scheduler.End(ctx, func(ctx context.Context, s *generate.Session) (err error) {
 		values, err = s.DecodeMask(ctx, codes)
 		return err
 	})

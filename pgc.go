@@ -124,6 +124,22 @@ func (m *Model) NoGPU() error { return m.on.missed }
 // LoadTime is how long the model took to open.
 func (m *Model) LoadTime() time.Duration { return m.load }
 
+// Load is how busy a model is: requests that it works on, requests that wait, and the sequences that it decodes at the
+// same time at most. A request that detects counts once for each of its prompts.
+type Load struct{ Running, Waiting, Slots int }
+
+// Load tells how busy the model is now.
+func (m *Model) Load() Load {
+	switch {
+	case m.scheduler != nil:
+		return Load(m.scheduler.Load())
+	case m.embedder != nil:
+		running, waiting := m.embedder.Load()
+		return Load{running, waiting, 1}
+	}
+	return Load{} // the zero Model
+}
+
 // Slots is how many sequences are decoded at the same time at most.
 func (m *Model) Slots() int { return m.engine.Program.Slots }
 

@@ -18,6 +18,7 @@ type Request struct {
 	Images []Image
 	Prompt string  // such as "caption en", "detect cat" or "answer en what is this?"
 	Suffix *string // the expected answer, whose likelihood Answer.Suffix then tells; nil for none
+	Client string  // who asks, such as a key: where requests wait, clients take turns; "" is a client, too
 	Settings
 }
 
@@ -79,6 +80,7 @@ type SuffixScore struct {
 
 // Timings are where the time of an answer went. While other requests are answered, their share is in it.
 type Timings struct {
+	Queue              time.Duration // from when the images were decoded to when work on the prompt began
 	Preprocess, Encode time.Duration // 0 for images that the request before was about, too
 	Prefill            time.Duration // the prompt and the first token
 	Decode             time.Duration // the tokens after it
@@ -151,7 +153,7 @@ func (m *Model) request(ctx context.Context, r Request) (q asked, err error) {
 	if q.Images, err = decodeAll(ctx, r.Images); err != nil {
 		return q, err
 	}
-	q.Prompt, q.suffix, q.first = r.Prompt, r.Suffix, image.Pt(q.Images[0].Width, q.Images[0].Height)
+	q.Prompt, q.Client, q.suffix, q.first = r.Prompt, r.Client, r.Suffix, image.Pt(q.Images[0].Width, q.Images[0].Height)
 	q.warnings = m.requestWarnings(r, q.Images)
 	return q, nil
 }
@@ -176,7 +178,7 @@ func (m *Model) result(ctx context.Context, q *asked, j *generate.Job) (*Answer,
 func (m *Model) scoreSuffix(ctx context.Context, q *asked) (*SuffixScore, error) {
 	f := generate.ForwardRequest{Adapter: q.Adapter, Images: q.Images, Prompt: q.Prompt, Suffix: q.suffix, ParseSpecials: q.ParseSpecials}
 	var s SuffixScore
-	err := m.scheduler.Do(ctx, func(ctx context.Context, session *generate.Session, slot int) (err error) {
+	err := m.scheduler.Do(ctx, q.Client, func(ctx context.Context, session *generate.Session, slot int) (err error) {
 		s.TokenLogprobs, err = session.SuffixLogprobs(ctx, f, slot)
 		s.Loss = generate.Loss(s.TokenLogprobs)
 		return err
@@ -187,7 +189,7 @@ func (m *Model) scoreSuffix(ctx context.Context, q *asked) (*SuffixScore, error)
 // answer describes what was generated. Boxes are in pixels of the first image.
 func (m *Model) answer(q *asked, g *generate.Answer) *Answer {
 	a := &Answer{Text: g.Text, Tokens: g.Tokens, Logprobs: g.Logprobs, FinishReason: FinishReason(g.FinishReason), PromptTokens: g.PromptTokens,
-		Timings: Timings{Preprocess: g.Preprocess, Encode: g.Encode, Prefill: g.Prefill, Decode: g.Decode}}
+		Timings: Timings{Queue: g.Queue, Preprocess: g.Preprocess, Encode: g.Encode, Prefill: g.Prefill, Decode: g.Decode}}
 	a.Boxes, a.Malformed = boxes.Parse(g.Text, q.first.X, q.first.Y)
 	a.Warnings = append(q.warnings, m.answerWarnings(a, q.IgnoreEOS)...)
 	return a

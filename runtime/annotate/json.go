@@ -44,6 +44,7 @@ type runLengths struct {
 
 // timings are those of generate --json without the time of loading, which is the process's.
 type timings struct {
+	Queue      float64 `json:"queue_s"`
 	Preprocess float64 `json:"preprocess_s"`
 	Encode     float64 `json:"encode_s"`
 	Prefill    float64 `json:"prefill_s"`
@@ -59,7 +60,7 @@ func JSON(p Picture) *Object {
 		o.Malformed = []pgc.Malformed{}
 	}
 	t := p.Timings
-	o.Timings = timings{Preprocess: t.Preprocess.Seconds(), Encode: t.Encode.Seconds(), Prefill: t.Prefill.Seconds(), Decode: t.Decode.Seconds()}
+	o.Timings = timings{Queue: t.Queue.Seconds(), Preprocess: t.Preprocess.Seconds(), Encode: t.Encode.Seconds(), Prefill: t.Prefill.Seconds(), Decode: t.Decode.Seconds()}
 	if n := p.Tokens - p.Prompts; n > 0 && t.Decode > 0 { // the first token of each belongs to its prompt
 		o.Timings.PerSecond = float64(n) / t.Decode.Seconds()
 	}

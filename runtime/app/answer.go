@@ -34,6 +34,7 @@ type malformed struct {
 
 type timings struct {
 	Load       float64 `json:"load_s"`
+	Queue      float64 `json:"queue_s"`
 	Preprocess float64 `json:"preprocess_s"` // like encode_s 0 where an earlier answer encoded the same images
 	Encode     float64 `json:"encode_s"`
 	Prefill    float64 `json:"prefill_s"`
@@ -45,7 +46,7 @@ type timings struct {
 func newAnswer(g *pgc.Answer, load time.Duration) *answer {
 	t := g.Timings
 	a := &answer{Text: g.Text, Tokens: g.Tokens, Boxes: g.Boxes, Logprobs: g.Logprobs, FinishReason: g.FinishReason, PromptTokens: g.PromptTokens,
-		Timings: timings{Load: load.Seconds(), Preprocess: t.Preprocess.Seconds(), Encode: t.Encode.Seconds(),
+		Timings: timings{Load: load.Seconds(), Queue: t.Queue.Seconds(), Preprocess: t.Preprocess.Seconds(), Encode: t.Encode.Seconds(),
 			Prefill: t.Prefill.Seconds(), Decode: t.Decode.Seconds()}}
 	if n := len(g.Tokens) - 1; n > 0 && t.Decode > 0 {
 		a.Timings.PerSecond = float64(n) / t.Decode.Seconds()

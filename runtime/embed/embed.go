@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync/atomic"
 
 	"pgc/runtime/engine"
 	"pgc/runtime/entry"
@@ -28,6 +29,7 @@ type Session struct {
 	image                          []int32 // the tokens of every image's prompt
 
 	running chan struct{}   // holds one while somebody uses the engine or the tokenizer
+	callers atomic.Int64    // that use them or wait for them
 	used    int64           // bytes of activations that are resident; whoever holds running may use it
 	open    context.Context // done once the session is closed
 	close   context.CancelCauseFunc
@@ -57,6 +59,8 @@ func (s *Session) Close(cause error) {
 
 // alone runs work while nothing else runs, under a context that also ends when the session is closed.
 func (s *Session) alone(ctx context.Context, work func(context.Context) error) error {
+	s.callers.Add(1)
+	defer s.callers.Add(-1)
 	own, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(s.open, func() { cancel(context.Cause(s.open)) })()
@@ -74,6 +78,12 @@ func (s *Session) alone(ctx context.Context, work func(context.Context) error) e
 		return context.Cause(own)
 	}
 	return err
+}
+
+// Load returns how many calls are worked on, and how many wait.
+func (s *Session) Load() (running, waiting int) {
+	running = len(s.running)
+	return running, max(0, int(s.callers.Load())-running)
 }
 
 // ImageTokens returns the tokens of every image's prompt.

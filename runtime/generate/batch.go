@@ -12,6 +12,7 @@ import (
 
 // batch is the sequences that are in the batch slots.
 type batch struct {
+	d     *Scheduler
 	s     *Session
 	ctx   context.Context // of steps for several sequences
 	slots []*Job          // nil where a slot is free; its capacity is the number of slots that the program has
@@ -48,9 +49,10 @@ func (b *batch) free() int {
 	return len(b.slots) - 1
 }
 
-// admit begins the oldest job of the queue: it runs the prompt and chooses the first token. It reports whether another
+// admit begins the job whose turn it is: it runs the prompt and chooses the first token. It reports whether another
 // may follow at once. A request that lacks memory while others hold some waits for those.
-func (b *batch) admit(d *Scheduler) bool {
+func (b *batch) admit() bool {
+	d := b.d
 	j := d.next()
 	if j == nil {
 		return false
@@ -59,18 +61,20 @@ func (b *batch) admit(d *Scheduler) bool {
 		d.leave(j)
 		return true
 	}
-	slot := b.free()
-	if slot < 0 {
-		return false
+	slot := nobody
+	if !j.ends {
+		if slot = b.free(); slot < 0 {
+			return false
+		}
 	}
 	if j.run != nil {
 		if !d.take(j) {
 			return true
 		}
 		if err := j.run(j.ctx, slot); err != nil {
-			j.finish(nil, err)
+			d.end(j, nil, err)
 		} else {
-			j.complete(b.s, nil, nil)
+			d.complete(j, nil, nil)
 		}
 		return true
 	}
@@ -117,9 +121,9 @@ func (b *batch) settle(slot int, err error) {
 	b.slots[slot] = nil
 	j.seq, j.request = nil, Request{} // with its images
 	if began {                        // an error may be NaN, of damaged weights
-		j.complete(b.s, a, err)
+		b.d.complete(j, a, err)
 	} else {
-		j.finish(a, err)
+		b.d.end(j, a, err)
 	}
 }
 

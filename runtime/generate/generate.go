@@ -16,7 +16,8 @@ import (
 type Request struct {
 	Images        []*rgb.Image
 	Prompt        string
-	Adapter       int // the number of an adapter that is kept beside the model; 0 for none
+	Client        string // who asks: clients take turns where requests wait
+	Adapter       int    // the number of an adapter that is kept beside the model; 0 for none
 	ParseSpecials bool
 	MaxNewTokens  int
 	Sample        sample.Config
@@ -45,7 +46,7 @@ type Answer struct {
 	Objects      []grammar.Object // with a grammar
 	PromptTokens int
 
-	Preprocess, Encode, Prefill, Decode time.Duration
+	Queue, Preprocess, Encode, Prefill, Decode time.Duration
 }
 
 // Generate answers a request. It stops early, with ctx's error, when ctx is done.

@@ -3,8 +3,8 @@ package generate
 import (
 	"context"
 	"errors"
-	"slices"
 	"sync"
+	"time"
 
 	"pgc/runtime/grammar"
 	"pgc/runtime/tokenizer"
@@ -22,15 +22,24 @@ type Scheduler struct {
 	ctx   context.Context // done once the scheduler is closed
 	close context.CancelCauseFunc
 
-	mu    sync.Mutex
-	queue []*Job
-	idle  chan struct{} // closed when the running goroutine ends; nil while none runs
+	mu      sync.Mutex
+	queue   queue
+	running int           // jobs that have left the queue and are not finished
+	idle    chan struct{} // closed when the running goroutine ends; nil while none runs
 }
+
+// Load is how busy a scheduler is: jobs that it works on, jobs that wait for it, and the sequences that it takes further
+// at the same time at most.
+type Load struct{ Running, Waiting, Slots int }
 
 // Job is a request that a scheduler has accepted.
 type Job struct {
 	ctx     context.Context
 	release func()
+	client  string    // whose turn in the queue it takes
+	ends    bool      // whether it ends what was begun, and so comes before all others
+	since   time.Time // when it came into the queue
+	waited  time.Duration
 	request Request
 	run     func(ctx context.Context, slot int) error // work other than a request, which needs a slot for itself
 	seq     *sequence
@@ -56,13 +65,20 @@ func (d *Scheduler) Layout(images int, text string) (tokenizer.Prompt, error) {
 
 // Submit queues a request. It never blocks.
 func (d *Scheduler) Submit(ctx context.Context, r Request) *Job {
-	return d.enqueue(ctx, &Job{request: r})
+	return d.enqueue(ctx, &Job{client: r.Client, request: r})
 }
 
 // Do runs work that uses the session directly, with a batch slot that no sequence is in, and returns its error. No step
-// runs meanwhile.
-func (d *Scheduler) Do(ctx context.Context, work func(ctx context.Context, s *Session, slot int) error) error {
-	j := d.enqueue(ctx, &Job{run: func(ctx context.Context, slot int) error { return work(ctx, d.s, slot) }})
+// runs meanwhile. It takes the client's turn.
+func (d *Scheduler) Do(ctx context.Context, client string, work func(ctx context.Context, s *Session, slot int) error) error {
+	j := d.enqueue(ctx, &Job{client: client, run: func(ctx context.Context, slot int) error { return work(ctx, d.s, slot) }})
+	_, err := j.Wait()
+	return err
+}
+
+// End is Do for work that a request which has been answered still needs: it comes before all that waits, and has no batch slot.
+func (d *Scheduler) End(ctx context.Context, work func(ctx context.Context, s *Session) error) error {
+	j := d.enqueue(ctx, &Job{ends: true, run: func(ctx context.Context, _ int) error { return work(ctx, d.s) }})
 	_, err := j.Wait()
 	return err
 }
@@ -90,8 +106,15 @@ func (d *Scheduler) Close() {
 	}
 }
 
+// Load tells how busy the scheduler is now.
+func (d *Scheduler) Load() Load {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return Load{Running: d.running, Waiting: d.queue.count, Slots: max(1, d.s.sequences())}
+}
+
 func (d *Scheduler) enqueue(ctx context.Context, j *Job) *Job {
-	j.done = make(chan struct{})
+	j.done, j.since = make(chan struct{}), time.Now()
 	own, cancel := context.WithCancelCause(ctx)
 	unlink := context.AfterFunc(d.ctx, func() { cancel(context.Cause(d.ctx)) })
 	j.ctx = own
@@ -103,7 +126,7 @@ func (d *Scheduler) enqueue(ctx context.Context, j *Job) *Job {
 		j.finish(nil, context.Cause(d.ctx))
 		return j
 	}
-	d.queue = append(d.queue, j)
+	d.queue.push(j)
 	if d.idle == nil {
 		d.idle = make(chan struct{})
 		go d.work(d.idle)
@@ -111,13 +134,24 @@ func (d *Scheduler) enqueue(ctx context.Context, j *Job) *Job {
 	return j
 }
 
-// complete finishes a job that has used the weights, once these are known to be whole: nothing leaves the scheduler
+// complete ends a job that has used the weights, once these are known to be whole: nothing leaves the scheduler
 // before that came from damaged ones.
-func (j *Job) complete(s *Session, a *Answer, err error) {
-	if s.Whole != nil && j.ctx.Err() == nil {
-		if damage := s.Whole(j.ctx); damage != nil {
+func (d *Scheduler) complete(j *Job, a *Answer, err error) {
+	if d.s.Whole != nil && j.ctx.Err() == nil {
+		if damage := d.s.Whole(j.ctx); damage != nil {
 			a, err = nil, damage
 		}
+	}
+	d.end(j, a, err)
+}
+
+// end finishes a job that has left the queue.
+func (d *Scheduler) end(j *Job, a *Answer, err error) {
+	d.mu.Lock()
+	d.running--
+	d.mu.Unlock()
+	if a != nil {
+		a.Queue = j.waited
 	}
 	j.finish(a, err)
 }
@@ -135,13 +169,13 @@ func (j *Job) finish(a *Answer, err error) {
 // work admits jobs and takes their sequences further until there is nothing left to do.
 func (d *Scheduler) work(idle chan struct{}) {
 	defer close(idle)
-	b := &batch{s: d.s, ctx: d.ctx, slots: make([]*Job, 1, d.s.sequences())}
+	b := &batch{d: d, s: d.s, ctx: d.ctx, slots: make([]*Job, 1, d.s.sequences())}
 	for {
-		for b.admit(d) {
+		for b.admit() {
 		}
 		if b.live() == 0 {
 			d.mu.Lock()
-			if len(d.queue) == 0 {
+			if d.queue.count == 0 {
 				d.idle = nil
 				d.mu.Unlock()
 				return
@@ -153,20 +187,17 @@ func (d *Scheduler) work(idle chan struct{}) {
 	}
 }
 
-// next returns the oldest job, which stays in the queue, or nil.
+// next returns the job whose turn it is, which stays in the queue, or nil.
 func (d *Scheduler) next() *Job {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if len(d.queue) == 0 {
-		return nil
-	}
-	return d.queue[0]
+	return d.queue.next()
 }
 
 // leave ends a job whose context is done, if it still waits in the queue.
 func (d *Scheduler) leave(j *Job) {
 	if d.take(j) {
-		j.finish(nil, j.ctx.Err())
+		d.end(j, nil, j.ctx.Err())
 	}
 }
 
@@ -174,10 +205,10 @@ func (d *Scheduler) leave(j *Job) {
 func (d *Scheduler) take(j *Job) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	i := slices.Index(d.queue, j)
-	if i < 0 {
+	if !d.queue.remove(j) {
 		return false
 	}
-	d.queue = slices.Delete(d.queue, i, i+1)
+	d.running++
+	j.waited = time.Since(j.since)
 	return true
 }

@@ -16,7 +16,7 @@ func TestQueuedRequestEndsWithItsContext(t *testing.T) {
 	started, release := make(chan struct{}), make(chan struct{})
 	first := make(chan error)
 	go func() {
-		first <- d.Do(t.Context(), func(context.Context, *Session, int) error {
+		first <- d.Do(t.Context(), "", func(context.Context, *Session, int) error {
 			close(started)
 			<-release
 			return nil
@@ -25,7 +25,10 @@ func TestQueuedRequestEndsWithItsContext(t *testing.T) {
 	<-started
 	waiting := d.enqueue(t.Context(), &Job{run: func(context.Context, int) error { return nil }})
 	ctx, cancel := context.WithCancel(t.Context())
-	j := d.Submit(ctx, Request{})
+	j := d.Submit(ctx, Request{Client: "another"})
+	if got, want := d.Load(), (Load{Running: 1, Waiting: 2, Slots: 1}); got != want {
+		t.Errorf("load %v, expected %v", got, want)
+	}
 	cancel()
 	select {
 	case <-j.Done():
@@ -41,6 +44,9 @@ func TestQueuedRequestEndsWithItsContext(t *testing.T) {
 	}
 	if _, err := waiting.Wait(); err != nil {
 		t.Error(err)
+	}
+	if got, want := d.Load(), (Load{Slots: 1}); got != want {
+		t.Errorf("load %v after all, expected %v", got, want)
 	}
 	d.Close()
 	if _, err := d.Submit(t.Context(), Request{}).Wait(); !errors.Is(err, ErrClosed) {
