@@ -58,6 +58,11 @@ func Bytes(data []byte) Image {
 	return Lazy("in memory", func(context.Context) ([]byte, error) { return data, nil })
 }
 
+// BytesWithin is Bytes with limits of the caller's own. Their Memory may wait until there is some.
+func BytesWithin(data []byte, l imageio.Limits) Image {
+	return newImage(func(ctx context.Context) (*rgb.Image, error) { return imageio.Decode(ctx, "in memory", data, l) })
+}
+
 // Pixels is a decoded image, which must not change before its first use. What is transparent is seen over white.
 func Pixels(m image.Image) Image {
 	return newImage(func(context.Context) (*rgb.Image, error) {
@@ -187,7 +192,7 @@ func (i Image) decode(ctx context.Context) (*rgb.Image, error) {
 	}
 	p, err := i.source.read(ctx)
 	if err == nil {
-		i.source.decoded = p
+		i.source.decoded, i.source.read = p, nil // with the file's bytes
 	}
 	return p, err
 }

@@ -162,6 +162,20 @@ func (m *Model) Tokenize(text string, parseSpecials bool) ([]int32, error) {
 	return t.Encode(text, parseSpecials), nil
 }
 
+// TokenText returns what a token adds to a text, of a byte token a byte of it, and whether it is special: texts of answers
+// leave it out. The text is empty for an id that the tokenizer does not have.
+func (m *Model) TokenText(id int32) (text []byte, special bool, err error) {
+	if err := m.mapped.take(); err != nil {
+		return nil, false, err
+	}
+	defer m.mapped.give()
+	t, err := m.exe.tokenizer()
+	if err != nil {
+		return nil, false, err
+	}
+	return t.Bytes(id), t.Special(id), nil
+}
+
 // Generate answers a request. When ctx ends it returns ctx's error within the time of a task of a kernel, and other
 // calls go on.
 func (m *Model) Generate(ctx context.Context, r Request) (*Answer, error) {

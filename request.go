@@ -19,6 +19,7 @@ type Request struct {
 	Prompt string  // such as "caption en", "detect cat" or "answer en what is this?"
 	Suffix *string // the expected answer, whose likelihood Answer.Suffix then tells; nil for none
 	Client string  // who asks, such as a key: where requests wait, clients take turns; "" is a client, too
+	Top    int     // with Logprobs: tell so many of the likeliest tokens at each place, too
 	Settings
 }
 
@@ -61,8 +62,9 @@ func ParseBoxes(answer string, width, height int) ([]Box, []Malformed) {
 // Answer is a complete answer.
 type Answer struct {
 	Text         string
-	Tokens       []int32   // without the prompt, with the <eos> that ended them
-	Logprobs     []float64 // of the tokens, if asked for
+	Tokens       []int32         // without the prompt, with the <eos> that ended them
+	Logprobs     []float64       // of the tokens, if asked for
+	Top          [][]Alternative // at the place of every token the likeliest ones, the likeliest first, if asked for
 	FinishReason FinishReason
 	PromptTokens int
 	Boxes        []Box        // in pixels of the first image
@@ -89,9 +91,13 @@ type Timings struct {
 // Token is one token of an answer as it comes.
 type Token struct {
 	ID      int32
-	Text    string  // text that became certain with it; all of them together are the answer's Text
-	Logprob float64 // if asked for
+	Text    string        // text that became certain with it; all of them together are the answer's Text
+	Logprob float64       // if asked for
+	Top     []Alternative // the likeliest tokens at its place, if asked for
 }
+
+// Alternative is a token that an answer might have had at some place, and its log-probability there.
+type Alternative = sample.Alternative
 
 // Check reports a setting that is out of its range.
 func (s *Settings) Check() error {
@@ -139,8 +145,33 @@ type asked struct {
 	warnings []Warning
 }
 
+// CheckRequest says why a request cannot be answered whatever its images hold, or returns nil.
+func (m *Model) CheckRequest(r Request) error {
+	if _, err := m.prepare(r); err != nil {
+		return err
+	}
+	if err := m.mapped.take(); err != nil {
+		return err
+	}
+	defer m.mapped.give()
+	return m.scheduler.Fits(len(r.Images), r.Prompt, r.ParseSpecials)
+}
+
 // request checks a request and decodes its images.
 func (m *Model) request(ctx context.Context, r Request) (q asked, err error) {
+	if q, err = m.prepare(r); err != nil {
+		return q, err
+	}
+	if q.Images, err = decodeAll(ctx, r.Images); err != nil {
+		return q, err
+	}
+	q.first = image.Pt(q.Images[0].Width, q.Images[0].Height)
+	q.warnings = m.requestWarnings(r, q.Images)
+	return q, nil
+}
+
+// prepare makes a request without its images.
+func (m *Model) prepare(r Request) (q asked, err error) {
 	if err := m.generates(); err != nil {
 		return q, err
 	}
@@ -150,11 +181,11 @@ func (m *Model) request(ctx context.Context, r Request) (q asked, err error) {
 	if err := m.freeze(r, &q.Request); err != nil {
 		return q, err
 	}
-	if q.Images, err = decodeAll(ctx, r.Images); err != nil {
-		return q, err
+	if r.Top < 0 || r.Top > 0 && !r.Logprobs {
+		return q, fmt.Errorf("the likeliest %d tokens are asked for, expected 0 or more, and only with log-probabilities", r.Top)
 	}
-	q.Prompt, q.Client, q.suffix, q.first = r.Prompt, r.Client, r.Suffix, image.Pt(q.Images[0].Width, q.Images[0].Height)
-	q.warnings = m.requestWarnings(r, q.Images)
+	q.TopLogprobs = r.Top
+	q.Prompt, q.Client, q.suffix = r.Prompt, r.Client, r.Suffix
 	return q, nil
 }
 
@@ -188,7 +219,7 @@ func (m *Model) scoreSuffix(ctx context.Context, q *asked) (*SuffixScore, error)
 
 // answer describes what was generated. Boxes are in pixels of the first image.
 func (m *Model) answer(q *asked, g *generate.Answer) *Answer {
-	a := &Answer{Text: g.Text, Tokens: g.Tokens, Logprobs: g.Logprobs, FinishReason: FinishReason(g.FinishReason), PromptTokens: g.PromptTokens,
+	a := &Answer{Text: g.Text, Tokens: g.Tokens, Logprobs: g.Logprobs, Top: g.Top, FinishReason: FinishReason(g.FinishReason), PromptTokens: g.PromptTokens,
 		Timings: Timings{Queue: g.Queue, Preprocess: g.Preprocess, Encode: g.Encode, Prefill: g.Prefill, Decode: g.Decode}}
 	a.Boxes, a.Malformed = boxes.Parse(g.Text, q.first.X, q.first.Y)
 	a.Warnings = append(q.warnings, m.answerWarnings(a, q.IgnoreEOS)...)

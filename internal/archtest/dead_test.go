@@ -38,7 +38,7 @@ var oracles = map[string]string{
 }
 
 // implicit are methods that other modules call, and the parts of pgir's grammar.
-var implicit = []string{"String", "Error", "Unwrap", "Is", "Run", "Help", "Write", "Read", "Close", "MarshalJSON", "UnmarshalJSON", "MarshalText", "UnmarshalText",
+var implicit = []string{"String", "Error", "Unwrap", "Is", "Run", "Help", "Write", "WriteHeader", "Read", "Close", "Accept", "MarshalJSON", "UnmarshalJSON", "MarshalText", "UnmarshalText",
 	"Lex", "Symbols", "Next", "Parse"}
 
 // built is what go list tells of a package that it has built.

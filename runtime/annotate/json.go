@@ -12,7 +12,7 @@ type Object struct {
 	Height       int              `json:"height"`
 	Task         string           `json:"task"`
 	Classes      []string         `json:"classes"`
-	Boxes        []box            `json:"boxes"`
+	Boxes        []Box            `json:"boxes"`
 	Suppressed   int              `json:"suppressed"`
 	Malformed    []pgc.Malformed  `json:"malformed"`
 	FinishReason pgc.FinishReason `json:"finish_reason"`
@@ -23,8 +23,8 @@ type Object struct {
 	Timings      timings          `json:"timings"`
 }
 
-// box is an object of a picture.
-type box struct {
+// Box is an object of a picture.
+type Box struct {
 	Label    string           `json:"label"`
 	Score    *float64         `json:"score"`
 	Parts    *pgc.ObjectScore `json:"score_parts,omitempty"`
@@ -54,7 +54,7 @@ type timings struct {
 
 // JSON returns the JSON object of a picture.
 func JSON(p Picture) *Object {
-	o := &Object{Image: p.Name, Width: p.Width, Height: p.Height, Task: p.Task, Classes: p.Classes, Boxes: []box{}, Suppressed: p.Suppressed,
+	o := &Object{Image: p.Name, Width: p.Width, Height: p.Height, Task: p.Task, Classes: p.Classes, Boxes: []Box{}, Suppressed: p.Suppressed,
 		Malformed: p.Malformed, FinishReason: p.FinishReason, Text: p.Text, Tokens: p.Tokens, PromptTokens: p.PromptTokens, Vocabulary: p.Vocabulary}
 	if o.Malformed == nil {
 		o.Malformed = []pgc.Malformed{}
@@ -65,7 +65,7 @@ func JSON(p Picture) *Object {
 		o.Timings.PerSecond = float64(n) / t.Decode.Seconds()
 	}
 	for _, x := range p.Objects {
-		b := box{Label: x.Label, Score: value(x), Parts: x.Score, Box: x.Box.Box, Loc: x.Loc, Seg: x.Seg}
+		b := Box{Label: x.Label, Score: value(x), Parts: x.Score, Box: x.Box.Box, Loc: x.Loc, Seg: x.Seg}
 		if x.Mask != nil {
 			b.Area, b.Mask, b.Polygons = new(masks.Area(x.Mask)), lengths(p, x), masks.Polygons(x.Mask)
 		}

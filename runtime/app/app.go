@@ -46,6 +46,7 @@ type embedding struct {
 
 // common are the commands of every executable.
 type common struct {
+	Serve    serveCmd    `cmd:"" help:"Answer over HTTP: OpenAI's and ollama's APIs, metrics, a page."`
 	Tokenize tokenizeCmd `cmd:"" help:"Print the token ids of a text."`
 	Info     infoCmd     `cmd:"" help:"Describe this executable."`
 	Help     helpCmd     `cmd:"" help:"Say what this executable does, or a command of it."`

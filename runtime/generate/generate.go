@@ -27,6 +27,7 @@ type Request struct {
 	KeepSpecials  bool             // special tokens such as <eos> belong to the text
 	IgnoreEOS     bool             // go on behind <eos>, where there is no grammar
 	Logprobs      bool             // tell the tokens' log-probabilities
+	TopLogprobs   int              // and those of so many of the likeliest tokens at each place
 	OnToken       func(Token)      // called with every token, on the goroutine that computes, which waits; may be nil
 }
 
@@ -35,15 +36,17 @@ type Token struct {
 	ID      int32
 	Text    string  // text that became certain with it: of all tokens together, the answer's
 	Logprob float64 // if asked for
+	Top     []sample.Alternative
 }
 
 // Answer is what was generated.
 type Answer struct {
 	Text         string
-	Tokens       []int32          // with the <eos> that ended them
-	Logprobs     []float64        // if asked for
-	FinishReason string           // "stop" or "length"; "length" also where a grammar let no further object follow
-	Objects      []grammar.Object // with a grammar
+	Tokens       []int32                // with the <eos> that ended them
+	Logprobs     []float64              // if asked for
+	Top          [][]sample.Alternative // of every token, if asked for
+	FinishReason string                 // "stop" or "length"; "length" also where a grammar let no further object follow
+	Objects      []grammar.Object       // with a grammar
 	PromptTokens int
 
 	Queue, Preprocess, Encode, Prefill, Decode time.Duration

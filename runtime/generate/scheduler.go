@@ -63,6 +63,15 @@ func (d *Scheduler) Layout(images int, text string) (tokenizer.Prompt, error) {
 	return d.s.Layout(images, text, nil, false)
 }
 
+// Fits says why a prompt about some images cannot be run whatever the machine, or returns nil.
+func (d *Scheduler) Fits(images int, text string, parseSpecials bool) error {
+	p, err := d.s.Layout(images, text, nil, parseSpecials)
+	if err != nil {
+		return err
+	}
+	return d.s.fits(p, images)
+}
+
 // Submit queues a request. It never blocks.
 func (d *Scheduler) Submit(ctx context.Context, r Request) *Job {
 	return d.enqueue(ctx, &Job{client: r.Client, request: r})

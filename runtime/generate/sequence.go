@@ -25,7 +25,8 @@ type sequence struct {
 	sampler *sample.Sampler
 	matcher *grammar.Matcher // nil without a grammar
 	out     *output
-	began   time.Time // when its prompt was done
+	top     []sample.Alternative // to the token that comes next, if asked for
+	began   time.Time            // when its prompt was done
 	done    bool
 }
 
@@ -157,6 +158,12 @@ func (s *Session) sample(q *sequence, out engine.Tensor, i int) error {
 	if q.r.Logprobs {
 		logprob = q.sampler.Logprob(s.row, id)
 	}
+	if q.r.TopLogprobs > 0 {
+		q.top = q.sampler.Top(s.row, q.r.TopLogprobs)
+		for i := range q.top {
+			q.top[i].ID = s.Tokenizer.Original(q.top[i].ID)
+		}
+	}
 	q.take(id, logprob, s.row)
 	return nil
 }
@@ -191,6 +198,10 @@ func (q *sequence) take(id int32, logprob float64, logits []float32) {
 	if q.r.Logprobs {
 		q.a.Logprobs = append(q.a.Logprobs, logprob)
 	}
+	top := q.top
+	if q.top = nil; q.r.TopLogprobs > 0 {
+		q.a.Top = append(q.a.Top, top)
+	}
 	own := q.s.Tokenizer.Original(id)
 	q.a.Tokens = append(q.a.Tokens, own)
 	q.waiting = append(q.waiting, id)
@@ -219,7 +230,7 @@ func (q *sequence) take(id int32, logprob float64, logits []float32) {
 		}
 	}
 	if q.r.OnToken != nil {
-		q.r.OnToken(Token{ID: own, Text: q.out.text.String()[before:], Logprob: logprob})
+		q.r.OnToken(Token{ID: own, Text: q.out.text.String()[before:], Logprob: logprob, Top: top})
 	}
 	if !q.done && q.led() {
 		if next, ok := q.matcher.Forced(); ok {

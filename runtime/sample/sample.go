@@ -102,6 +102,39 @@ func (s *Sampler) Logprob(logits []float32, id int32) float64 {
 	return 0 // an infinite logit takes all the probability
 }
 
+// Alternative is a token that might have been chosen.
+type Alternative struct {
+	ID      int32
+	Logprob float64 // as Sampler.Logprob tells it
+}
+
+// Top returns the n likeliest tokens by their logits, the likeliest first and of equals the first; suppressed ones are
+// left out.
+func (s *Sampler) Top(logits []float32, n int) []Alternative {
+	s.load(logits)
+	total := logSumExp(s.scores)
+	if n <= 0 || math.IsInf(total, 0) {
+		return nil
+	}
+	best := make([]int32, 0, n+1)
+	for id, v := range s.scores {
+		if math.IsInf(float64(v), -1) || len(best) == n && v <= s.scores[best[n-1]] {
+			continue
+		}
+		at := len(best)
+		for at > 0 && v > s.scores[best[at-1]] {
+			at--
+		}
+		best = slices.Insert(best, at, int32(id))
+		best = best[:min(len(best), n)]
+	}
+	var list []Alternative
+	for _, id := range best {
+		list = append(list, Alternative{id, float64(s.scores[id]) - total})
+	}
+	return list
+}
+
 // firstAllowed returns the first id that is not suppressed, the choice where every logit is NaN or -Inf.
 func (s *Sampler) firstAllowed() int32 {
 	for id := range int32(len(s.scores)) {

@@ -20,8 +20,7 @@ func (t *Tokenizer) NewDecoder(skipSpecial bool) *Decoder {
 
 // Next adds an id and returns the text that is complete now.
 func (d *Decoder) Next(id int32) string {
-	own := d.t.Original(id)
-	if own < 0 || int(own) >= d.t.vocab || d.skipSpecial && d.t.flags[own]&flagSkip != 0 {
+	if d.skipSpecial && d.t.Special(id) {
 		return ""
 	}
 	text := d.t.Token(id)
@@ -46,6 +45,21 @@ func (d *Decoder) Flush() string {
 		return string(run)
 	}
 	return strings.Repeat("\uFFFD", len(run))
+}
+
+// Bytes returns what a token adds to a text: of a byte token the byte.
+func (t *Tokenizer) Bytes(id int32) []byte {
+	text := replace(t.Token(id), t.decoder)
+	if b, ok := byteToken(text); ok && t.decodeBytes {
+		return []byte{b}
+	}
+	return []byte(text)
+}
+
+// Special reports whether a decoder that skips special tokens leaves one out.
+func (t *Tokenizer) Special(id int32) bool {
+	own := t.Original(id)
+	return own < 0 || int(own) >= t.vocab || t.flags[own]&flagSkip != 0
 }
 
 // byteToken parses <0xAB>. A plus sign may replace the first digit, as in the library's number parser.

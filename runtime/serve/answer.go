@@ -1,0 +1,367 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"pgc"
+	"pgc/runtime/annotate"
+	"pgc/runtime/detect"
+	"pgc/runtime/native"
+	"pgc/runtime/serve/limits"
+	"pgc/runtime/serve/openai"
+)
+
+// choice is one of the answers to a request, complete.
+type choice struct {
+	text     string
+	finish   string
+	located  openai.Located
+	logprobs *openai.Logprobs // nil without
+	prompt   int              // tokens of the prompt
+	tokens   int              // of the answer
+	prompts  int              // that it took
+	warnings []pgc.Warning
+	timings  pgc.Timings
+}
+
+// event is what a choice has come to: a token, or the end.
+type event struct {
+	index int
+	token pgc.Token
+	done  *choice // with the last event of the choice
+	err   error
+}
+
+// job is a request that has its places at the gate.
+type job struct {
+	s       *Server
+	c       *call
+	r       *openai.Request
+	images  []pgc.Image
+	prompts []string // of every choice
+	leave   func(complete bool)
+}
+
+// admit checks a request, decodes its pictures and takes places for its answers.
+func (s *Server) admit(c *call, r *openai.Request) (*job, error) {
+	if len(r.Images) == 0 { // cheap to say, and common: clients ask for titles and tags
+		return nil, openai.Invalid(r.Field, "the request has no picture, expected one: the model answers about pictures")
+	}
+	if s.Info.EmbeddingDim > 0 {
+		return nil, openai.Invalid("model", "%s makes embeddings, expected a request to /v1/embeddings", s.Name)
+	}
+	s.chooseAdapter(r)
+	j := &job{s: s, c: c, r: r}
+	for _, p := range r.Prompts {
+		j.prompts = append(j.prompts, slices.Repeat([]string{p}, r.N)...)
+	}
+	if err := j.check(); err != nil {
+		return nil, err
+	}
+	places := max(1, len(j.prompts))
+	if !s.gate.Enter(places) {
+		return nil, limits.ErrNoRoom
+	}
+	j.leave = func(complete bool) { s.gate.Leave(places, complete) }
+	var err error
+	if j.images, err = s.pictures(c.r.Context(), c, r.Images, r.Field); err != nil {
+		j.leave(false)
+		return nil, err
+	}
+	if len(r.Ignored) > 0 {
+		c.w.Header().Set("X-Ignored", strings.Join(r.Ignored, ", "))
+	}
+	if s.LogPrompts {
+		c.note("prompt", j.prompt())
+	}
+	c.note("pictures", len(j.images))
+	return j, nil
+}
+
+// chooseAdapter takes a model's name that is an adapter's as that.
+func (s *Server) chooseAdapter(r *openai.Request) {
+	if r.Settings.Adapter == "" && slices.ContainsFunc(s.Info.Adapters, func(a pgc.Adapter) bool { return a.Name == r.Model }) {
+		r.Settings.Adapter = r.Model
+	}
+}
+
+// check says what is wrong with a request whatever its pictures hold.
+func (j *job) check() error {
+	if j.r.Task != "" {
+		if len(j.r.Images) != 1 {
+			return openai.Invalid(j.r.Field, "the task %s is about one picture, found %d", j.r.Task, len(j.r.Images))
+		}
+		if j.r.Masks && j.s.Info.Masks == nil {
+			return openai.Invalid("masks", "%v", pgc.ErrNoMasks)
+		}
+		if err := j.c.model.CheckDetect(j.detection()); err != nil {
+			return j.unanswerable(err)
+		}
+		return nil
+	}
+	for _, p := range j.r.Prompts {
+		if err := j.c.model.CheckRequest(j.request(p, 0)); err != nil {
+			return j.unanswerable(err)
+		}
+	}
+	return nil
+}
+
+// unanswerable is an error of a request that the model cannot answer.
+func (j *job) unanswerable(err error) error {
+	if errors.Is(err, pgc.ErrClosed) {
+		return err
+	}
+	return openai.Invalid(j.r.Field, "%v", err)
+}
+
+// request is that of choice i to the model. Without a seed every choice has one of its own.
+func (j *job) request(prompt string, i int) pgc.Request {
+	r := pgc.Request{Images: j.images, Prompt: prompt, Settings: j.r.Settings, Top: j.r.Top, Client: j.c.client}
+	if r.Images == nil { // it is only checked
+		r.Images = make([]pgc.Image, len(j.r.Images))
+	}
+	if r.Seed += uint64(i); !j.r.Seeded {
+		r.Seed = rand.Uint64()
+	}
+	return r
+}
+
+// detection is the request for objects.
+func (j *job) detection() pgc.DetectRequest {
+	r := pgc.DetectRequest{Classes: j.r.Classes, Segment: j.r.Task == "segment", Adapter: j.r.Settings.Adapter, Client: j.c.client, DetectSettings: j.r.Detect}
+	if j.images != nil {
+		r.Image = j.images[0]
+	}
+	return r
+}
+
+// prompt is what the model is given, of several prompts one a line.
+func (j *job) prompt() string {
+	if j.r.Task == "" {
+		return strings.Join(j.r.Prompts, "\n")
+	}
+	return detect.Prompt(j.r.Task, j.r.Classes)
+}
+
+// Tokens that may wait for a slow client before the answer waits, too.
+const (
+	usualTokens = 64
+	mostWaiting = 1024
+)
+
+// pick returns what was given, or else the usual.
+func pick(given *int, usual int) int {
+	if given != nil {
+		return *given
+	}
+	return usual
+}
+
+// run answers all choices and returns what they come to, in the order in which it comes. The channel is closed behind
+// the last event; whoever leaves earlier ends ctx.
+func (j *job) run(ctx context.Context) <-chan event {
+	n := max(1, len(j.prompts))
+	events := make(chan event, n*(1+min(pick(j.r.Settings.MaxNewTokens, usualTokens), mostWaiting)))
+	send := func(e event) {
+		select {
+		case events <- e:
+		case <-ctx.Done():
+		}
+	}
+	ended := make(chan bool, n)
+	for i := range n {
+		go func() {
+			watch := func(pgc.Token) {}
+			if j.r.Stream {
+				watch = func(t pgc.Token) { send(event{index: i, token: t}) }
+			}
+			done, err := j.answer(ctx, i, watch)
+			send(event{index: i, done: done, err: err})
+			ended <- err == nil
+		}()
+	}
+	go func() {
+		complete := true
+		for range n {
+			complete = <-ended && complete
+		}
+		j.leave(complete)
+		close(events)
+	}()
+	return events
+}
+
+// answer answers choice i.
+func (j *job) answer(ctx context.Context, i int, watch func(pgc.Token)) (*choice, error) {
+	if j.r.Task != "" {
+		return j.locate(ctx)
+	}
+	a, err := j.c.model.Watch(ctx, j.request(j.prompts[i], i), watch)
+	if err != nil {
+		return nil, err
+	}
+	ch := &choice{text: a.Text, finish: string(a.FinishReason), prompt: a.PromptTokens, tokens: len(a.Tokens), prompts: 1, warnings: a.Warnings, timings: a.Timings}
+	if ch.located.Malformed = a.Malformed; len(a.Boxes) > 0 {
+		ch.located.Boxes = a.Boxes
+	}
+	if j.r.Settings.Logprobs {
+		ch.logprobs = &openai.Logprobs{Text: j.c.model.TokenText}
+		for n, id := range a.Tokens {
+			t := pgc.Token{ID: id, Logprob: a.Logprobs[n]}
+			if a.Top != nil {
+				t.Top = a.Top[n]
+			}
+			if err := ch.logprobs.Add(t); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return ch, nil
+}
+
+// locate finds objects.
+func (j *job) locate(ctx context.Context) (*choice, error) {
+	d, err := j.c.model.Detect(ctx, j.detection())
+	if err != nil {
+		return nil, err
+	}
+	ch := &choice{text: d.Text, finish: string(d.FinishReason), prompt: d.PromptTokens, tokens: d.Tokens, prompts: d.Prompts, warnings: d.Warnings, timings: d.Timings}
+	ch.located.Malformed = d.Malformed
+	if ch.located.Boxes, err = boxes(d, j.r.Masks); err != nil {
+		return nil, err
+	}
+	if j.r.Schema {
+		ch.text, err = openai.DetectionDocument(d)
+	}
+	return ch, err
+}
+
+// box is an object with its mask as a picture.
+type box struct {
+	annotate.Box
+	Mask string `json:"mask,omitempty"`
+}
+
+// boxes returns the objects as the command detect prints them; with masks those are PNG files as data: URIs.
+func boxes(d *pgc.Detection, masks bool) (any, error) {
+	list := annotate.JSON(annotate.Picture{Detection: d}).Boxes
+	if !masks {
+		return list, nil
+	}
+	out := []box{}
+	for i, b := range list {
+		x := box{Box: b}
+		if m := d.Objects[i].Mask; m != nil {
+			uri, err := maskURI(m, d.Width, d.Height)
+			if err != nil {
+				return nil, err
+			}
+			x.Mask = uri
+		}
+		out = append(out, x)
+	}
+	return out, nil
+}
+
+// answerError answers a request that failed before anything of the answer was written.
+func (s *Server) answerError(c *call, err error) {
+	if c.r.Context().Err() != nil && c.w.status == 0 {
+		cause := context.Cause(c.r.Context())
+		if e, ok := errors.AsType[*openai.Error](cause); ok {
+			c.fail(e, 1)
+		}
+		return // the client has left
+	}
+	if errors.Is(err, limits.ErrNoRoom) {
+		s.refuse(c, "queue")
+		return
+	}
+	e := s.explain(err)
+	seconds := 0
+	if e.Status == http.StatusServiceUnavailable {
+		seconds = 5
+	}
+	c.fail(e, seconds)
+}
+
+// explain returns what a client is told of an error of the model.
+func (s *Server) explain(err error) *openai.Error {
+	if e, ok := errors.AsType[*openai.Error](err); ok {
+		return e
+	}
+	switch {
+	case errors.Is(err, pgc.ErrClosed):
+		return errDraining
+	case errors.Is(err, pgc.ErrDamaged):
+		s.lost.Store(&err)
+		return openai.Failed(http.StatusInternalServerError, "damaged", "%v", err)
+	case errors.Is(err, native.ErrMemory):
+		return openai.Unavailable("out_of_memory", "%v", err)
+	}
+	return openai.Failed(http.StatusInternalServerError, "internal_error", "%v", err)
+}
+
+// extra are our own fields of an answer.
+func (j *job) extra(list []*choice) *openai.Extra {
+	x := &openai.Extra{Prompt: j.prompt()}
+	tokens, prompts := 0, 0
+	var all pgc.Timings
+	for _, ch := range list {
+		tokens, prompts = tokens+ch.tokens, prompts+ch.prompts
+		all.Queue = max(all.Queue, ch.timings.Queue)
+		all.Preprocess += ch.timings.Preprocess
+		all.Encode += ch.timings.Encode
+		all.Prefill += ch.timings.Prefill
+		all.Decode = max(all.Decode, ch.timings.Decode) // they decode together
+		for _, w := range ch.warnings {
+			if !slices.Contains(x.Warnings, w.Text) {
+				x.Warnings = append(x.Warnings, w.Text)
+			}
+		}
+	}
+	x.Timings = openai.NewTimings(all, tokens, prompts)
+	return x
+}
+
+// usage counts the tokens of choices. A prompt with several answers counts once.
+func (j *job) usage(list []*choice) *openai.Usage {
+	prompt, tokens := 0, 0
+	for i, ch := range list {
+		if i%max(1, j.r.N) == 0 {
+			prompt += ch.prompt
+		}
+		tokens += ch.tokens
+	}
+	return openai.NewUsage(prompt, tokens)
+}
+
+// collect waits for all choices.
+func (j *job) collect(ctx context.Context) ([]*choice, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	list := make([]*choice, max(1, len(j.prompts)))
+	for e := range j.run(ctx) {
+		if e.err != nil {
+			return nil, e.err
+		}
+		if e.done != nil {
+			list[e.index] = e.done
+		}
+	}
+	for _, ch := range list {
+		if ch == nil {
+			return nil, context.Cause(ctx)
+		}
+	}
+	return list, nil
+}
+
+// created is the time of an answer.
+func created() int64 { return time.Now().Unix() }

@@ -1,0 +1,100 @@
+package serve
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"pgc"
+	"pgc/runtime/fetch"
+	"pgc/runtime/imageio"
+	"pgc/runtime/native"
+	"pgc/runtime/serve/limits"
+	"pgc/runtime/serve/openai"
+)
+
+// mostPictures is how many pictures a request may have.
+const mostPictures = 64
+
+// pictures decodes the pictures of a request and takes their bytes from the gate, which the call gives back at its end.
+// field names them in errors.
+func (s *Server) pictures(ctx context.Context, c *call, urls []string, field string) ([]pgc.Image, error) {
+	switch {
+	case len(urls) == 0:
+		return nil, openai.Invalid(field, "the request has no picture, expected one: the model answers about pictures")
+	case len(urls) > mostPictures:
+		return nil, openai.Invalid(field, "the request has %d pictures, expected %d at most", len(urls), mostPictures)
+	}
+	var list []pgc.Image
+	for i, url := range urls {
+		image, err := s.picture(ctx, c, url)
+		if err != nil {
+			return nil, pictureError(err, i, field)
+		}
+		list = append(list, image)
+	}
+	return list, nil
+}
+
+// picture reads and decodes one picture.
+func (s *Server) picture(ctx context.Context, c *call, url string) (image pgc.Image, err error) {
+	data, err := s.content(ctx, url)
+	if err != nil {
+		return image, err
+	}
+	err = s.decoding.Do(ctx, func(memory func(need int64, what string) error) error {
+		image = pgc.BytesWithin(data, pictureLimits(memory))
+		width, height, err := image.Size(ctx)
+		if err != nil {
+			return err
+		}
+		return c.take(s.gate, int64(width)*int64(height)*3)
+	})
+	return image, err
+}
+
+// pictureLimits are those of pictures of requests.
+func pictureLimits(memory func(need int64, what string) error) imageio.Limits {
+	l := imageio.DefaultLimits
+	l.Memory = memory
+	return l
+}
+
+// content returns the file of a picture: of a data: URI, of base64 alone, or of an address where those are allowed.
+func (s *Server) content(ctx context.Context, url string) ([]byte, error) {
+	switch scheme, _, found := strings.Cut(url, ":"); {
+	case !found:
+		data, err := base64.StdEncoding.DecodeString(url)
+		if err != nil {
+			return nil, errors.New("it is neither a data: URI nor an https: URL nor base64")
+		}
+		return data, nil
+	case strings.EqualFold(scheme, "data"):
+		return fetch.Get(ctx, url, nil, fetch.Limits{Bytes: s.Body})
+	case strings.EqualFold(scheme, "http") || strings.EqualFold(scheme, "https"):
+		if s.URLs == nil {
+			return nil, errors.New("it is an address, which this server does not read: send a data: URI (or start it with --allow-image-urls)")
+		}
+		return s.URLs.Get(ctx, url)
+	default:
+		return nil, fmt.Errorf("it is a %.20q address, expected a data: URI", scheme)
+	}
+}
+
+// pictureError is an error about picture i of a request.
+func pictureError(err error, i int, field string) error {
+	large, isLarge := errors.AsType[limits.TooLarge](err)
+	switch {
+	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, limits.ErrNoRoom):
+		return err
+	case errors.Is(err, native.ErrMemory):
+		return openai.Unavailable("out_of_memory", "picture %d: %v", i+1, err)
+	case isLarge:
+		return &openai.Error{Status: http.StatusRequestEntityTooLarge, Type: "invalid_request_error", Param: field, Code: "picture_too_large", Message: fmt.Sprintf("picture %d: %v", i+1, large)}
+	}
+	text := strings.TrimPrefix(err.Error(), "image in memory: ")
+	return openai.Invalid(field, "picture %d: %s", i+1, text)
+}

@@ -1,0 +1,188 @@
+// Package serve answers over HTTP: OpenAI's and ollama's APIs, health, metrics and a page, through package pgc.
+//
+// A request is read and checked, its pictures are decoded, and it takes places at the gate, all on its own goroutine;
+// the model's scheduler does the rest. What a request may take is bounded before it is taken (package limits).
+package serve
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"pgc"
+	"pgc/runtime/serve/guard"
+	"pgc/runtime/serve/limits"
+	"pgc/runtime/serve/openai"
+)
+
+// Model is what answers: a pgc.Model.
+type Model interface {
+	Info() pgc.Info
+	Slots() int
+	Tokenize(text string, parseSpecials bool) ([]int32, error)
+	TokenText(id int32) (text []byte, special bool, err error)
+	CheckRequest(r pgc.Request) error
+	CheckDetect(r pgc.DetectRequest) error
+	Watch(ctx context.Context, r pgc.Request, watch func(pgc.Token)) (*pgc.Answer, error)
+	Detect(ctx context.Context, r pgc.DetectRequest) (*pgc.Detection, error)
+	Embed(ctx context.Context, r pgc.EmbedRequest) ([]pgc.Tensor, error)
+}
+
+// Config says how to serve.
+type Config struct {
+	Name    string // of the model, as clients see it
+	Info    pgc.Info
+	Created time.Time // of the executable
+
+	Keys    *guard.Keys // nil for none
+	Hosts   *guard.Hosts
+	Origins *guard.Origins
+	Page    http.Handler // at /; nil for none
+
+	Queue       int           // answers that may wait
+	QueueBytes  int64         // of bodies and pictures of all requests
+	Body        int64         // longest body
+	DecodeBytes int64         // that decoding pictures may take
+	Timeout     time.Duration // of a request; 0 is none
+	Connections int
+	URLs        Fetcher // of pictures; nil where addresses are not read
+	LogPrompts  bool
+	Log         *slog.Logger
+}
+
+// Fetcher reads the file at an address.
+type Fetcher interface {
+	Get(ctx context.Context, url string) ([]byte, error)
+}
+
+// Defaults of a Config.
+const (
+	DefaultQueue       = 64
+	DefaultQueueBytes  = 1 << 30
+	DefaultBody        = 32 << 20
+	DefaultDecodeBytes = 1 << 30
+	DefaultConnections = 1024
+)
+
+// Server answers requests.
+type Server struct {
+	Config
+	gate     *limits.Gate
+	decoding *limits.Decoding
+	model    atomic.Pointer[Model]
+	draining atomic.Bool
+	lost     atomic.Pointer[error] // why the model answers no more
+	active   limits.Group          // requests for answers
+	ctx      context.Context       // of all requests
+	cancel   context.CancelCauseFunc
+	http     *http.Server
+}
+
+// New returns a server whose model is still to come.
+func New(c Config) *Server {
+	s := &Server{Config: c, decoding: limits.NewDecoding(c.DecodeBytes)}
+	s.gate = limits.NewGate(c.Queue, c.QueueBytes)
+	s.ctx, s.cancel = context.WithCancelCause(context.Background())
+	s.http = &http.Server{
+		Handler:           s.routes(),
+		ReadHeaderTimeout: 5 * time.Second,
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),
+	}
+	return s
+}
+
+// Ready has the server answer with a model.
+func (s *Server) Ready(m Model) {
+	s.gate.Widen(s.Queue + m.Slots())
+	s.model.Store(&m)
+}
+
+// Serve answers the connections of a listener until Drain or Close; then it returns http.ErrServerClosed.
+func (s *Server) Serve(l net.Listener) error {
+	return s.http.Serve(limits.Connections(l, s.Connections))
+}
+
+// Drain takes no more requests for answers, and returns when those that are under way have ended, or with ctx. It ends
+// them then.
+func (s *Server) Drain(ctx context.Context) error {
+	s.draining.Store(true)
+	done := s.active.Idle()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		s.cancel(errDraining)
+		<-done
+	}
+	last, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if s.http.Shutdown(last) != nil {
+		return s.http.Close()
+	}
+	return nil
+}
+
+// errDraining is the cause of requests that end because the server does.
+var errDraining = openai.Unavailable("draining", "the server is shutting down: ask another one")
+
+// routes are the endpoints.
+func (s *Server) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /health", s.health)
+	mux.HandleFunc("GET /ready", s.ready)
+	mux.Handle("POST /v1/chat/completions", s.answering(s.chat))
+	mux.Handle("POST /v1/completions", s.answering(s.completion))
+	mux.Handle("GET /v1/models", s.keyed(s.models))
+	mux.Handle("GET /v1/models/{id...}", s.keyed(s.modelByID))
+	mux.Handle("GET /v1/detection.schema.json", s.keyed(s.schema))
+	if s.Page != nil {
+		mux.Handle("GET /", s.Page)
+	}
+	return s.outermost(mux)
+}
+
+// newID makes an id.
+func newID(prefix string) string {
+	var b [12]byte
+	rand.Read(b[:])
+	return prefix + hex.EncodeToString(b[:])
+}
+
+// health answers as long as the process can answer at all.
+func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
+}
+
+// ready says whether a request for an answer would be taken.
+func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
+	if e := s.unready(); e != nil {
+		writeJSON(w, e.Status, e)
+		return
+	}
+	writeJSON(w, http.StatusOK, map[string]string{"status": "ready"})
+}
+
+// unready says why no request for an answer is taken, or returns nil.
+func (s *Server) unready() *openai.Error {
+	switch lost := s.lost.Load(); {
+	case s.draining.Load():
+		return errDraining
+	case lost != nil:
+		return openai.Failed(http.StatusServiceUnavailable, "model_failed", "the model answers no more: %v", *lost)
+	case s.model.Load() == nil:
+		return openai.Unavailable("loading", "the model is being loaded: ask again in a moment")
+	}
+	return nil
+}
+
+// schema publishes the schema of detections.
+func (s *Server) schema(c *call) {
+	c.w.Header().Set("Content-Type", "application/schema+json")
+	c.w.Write(openai.DetectionSchema)
+}
