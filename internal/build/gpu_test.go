@@ -3,22 +3,14 @@ package build
 import (
 	"context"
 	"encoding/json"
-	"io"
 	"path/filepath"
 	"slices"
 	"testing"
 
 	"pgc"
-	"pgc/codegen"
-	"pgc/codegen/cpu"
 	"pgc/codegen/ptx/emulated"
-	"pgc/codegen/weights"
 	"pgc/golden"
 	"pgc/internal/gputest"
-	"pgc/ir/target"
-	"pgc/passes"
-	"pgc/runtime/manifest"
-	"pgc/runtime/program"
 	"pgc/runtime/safetensors"
 )
 
@@ -99,44 +91,11 @@ func TestGPU(t *testing.T) {
 	}
 }
 
-// twin compiles the graph that a GPU runs for the processor.
+// twin compiles what a GPU computes, of a checkpoint as it is stored there, for the processor in float32.
 func twin(t *testing.T, checkpoint, exe string, elf []byte, o Options) {
 	t.Helper()
-	c, err := o.Open(checkpoint)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	tok, err := packTokenizer(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	o = o.on(program.PTX)
-	m, err := plain(c, o, false)
-	if err == nil {
-		err = passes.Optimize(m, passes.Options{})
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	v3, err := target.Find("x86-64-v3")
-	if err != nil {
-		t.Fatal(err)
-	}
-	compiled, err := codegen.CompileVariants(t.Context(), []codegen.Variant{{Module: m, Backend: cpu.Backend(v3)}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if compiled.Programs[0].Model, err = describe(c, tok, o).Encode(); err != nil {
-		t.Fatal(err)
-	}
-	sections := []program.Section{{Name: program.SectionWeights, Write: func(w io.Writer) error {
-		return compiled.Results[0].WriteWeights(w, Source(t.Context(), c), weights.Writing{})
-	}}, program.Bytes(manifest.SectionTokenizer, tok.compact)}
-	for _, s := range compiled.Sections {
-		sections = append(sections, program.Bytes(s.Name, s.Bytes))
-	}
-	if err := program.Write(t.Context(), exe, elf, compiled.Programs, sections...); err != nil {
+	o.Target, o.CPU, o.Compute, o.Keep = "cpu", "x86-64-v3", "f32", []string{"*.embeddings.*=bf16"}
+	if _, err := Compile(t.Context(), checkpoint, exe, elf, o); err != nil {
 		t.Fatal(err)
 	}
 }
