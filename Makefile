@@ -44,7 +44,7 @@ test-race: llvm ## run the library's tests under Go's race detector, which needs
 test-gpu: llvm build ## run every test of GPUs on an NVIDIA GPU of this machine: kernels against the emulator's bits, models, pgc check, pgc bench
 	@sh scripts/gpu.sh probe
 	PGC_CUDA=1 $(GO) test -count=1 -v ./codegen/ptx/...
-	PGC_CUDA=1 $(GO) test -count=1 -v -run 'GPU|Demos|Adapters|HandOver' ./internal/build ./cmd/internal/check ./cmd/internal/bench
+	PGC_CUDA=1 $(GO) test -count=1 -v -run 'GPU|Demos|Adapters|HandOver' ./internal/e2e/... ./cmd/internal/check ./cmd/internal/bench
 	PGC_CUDA=1 $(GO) test -run '^$$' -bench GPU -benchtime 20x ./codegen/ptx
 
 gpu: llvm build ## what to measure first on an NVIDIA GPU of this machine, in under ten minutes: bits, models, rates; rows go to out/gpu

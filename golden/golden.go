@@ -44,9 +44,15 @@ func Cases() []Case {
 	return out
 }
 
+// Picture is the path of a picture.
+func Picture(name string) string { return filepath.Join(Dir(), "pictures", name) }
+
 // Masks is the folder with a decoder of masks and masks that gen/maskdecoder.py decoded with it: codes i32 [masks, 16] and
 // masks f32 [masks, side, side].
 func Masks() string { return filepath.Join(Dir(), "masks") }
+
+// MasksFile is the decoder of Masks as a user gets it.
+func MasksFile() string { return filepath.Join(Masks(), "vae-oid.npz") }
 
 // Embeddings lists the checkpoints of models that make embeddings, with the references that gen/colpali.py wrote beside
 // them, sorted as Cases are.

@@ -26,12 +26,12 @@ step() { # NAME SECONDS COMMAND…
 }
 
 # Everything is compiled before the clock of a step runs.
-$GO test -c -o out/gpu/ptx.test ./codegen/ptx && $GO test -c -o out/gpu/build.test ./internal/build && $GO test -c -o out/gpu/check.test ./cmd/internal/check || exit 1
+$GO test -c -o out/gpu/ptx.test ./codegen/ptx && $GO test -c -o out/gpu/e2e.test ./internal/e2e/gpu && $GO test -c -o out/gpu/check.test ./cmd/internal/check || exit 1
 here=$(pwd)
 
 # 1: single kernels, bit by bit with the emulator, and whole models
 step tests 90 sh -c "cd codegen/ptx && '$here/out/gpu/ptx.test' -test.run 'Products|Few|Many|Attention|TestRows|TestGraphs|Repack|TestGPU'"
-step models 60 sh -c "cd internal/build && '$here/out/gpu/build.test' -test.run 'OnGPU|TestGPU' -test.v"
+step models 60 sh -c "cd internal/e2e/gpu && '$here/out/gpu/e2e.test' -test.run 'OnGPU|TestGPU' -test.v"
 step check 30 sh -c "cd cmd/internal/check && '$here/out/gpu/check.test' -test.run TestKernelsOnGPU"
 # 2: how tensor cores add, and their peak
 step sums 30 sh -c "cd codegen/ptx && '$here/out/gpu/ptx.test' -test.run 'TestTensorCores' -test.v"

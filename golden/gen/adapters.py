@@ -1,7 +1,7 @@
 """Makes PEFT adapters of the golden checkpoints, with what transformers and peft compute with them.
 
     python golden/gen/adapters.py                     golden/adapters: the few that are committed
-    python golden/gen/adapters.py OUT COUNT [SEED]    random forms; PGC_ADAPTERS=OUT go test -run TestAdapters ./internal/build ./checkpoint/hf
+    python golden/gen/adapters.py OUT COUNT [SEED]    random forms; PGC_ADAPTERS=OUT go test -run TestAdapters ./internal/e2e/adapters ./checkpoint/hf
 
 A folder holds an adapter, and reference.safetensors (metadata: base, prompt, image) with
 

@@ -2,7 +2,7 @@
 
     python adapters_versions.py save OUT        in an environment with any transformers since 4.46 and a peft of its time
     python adapters_versions.py answer OUT      in the environment of requirements.txt: the references
-    PGC_ADAPTERS=OUT go test -run 'TestAdapters$' ./checkpoint/hf ./internal/build
+    PGC_ADAPTERS=OUT go test -run 'TestAdapters$' ./checkpoint/hf ./internal/e2e/adapters
 
 Names are what those versions make of them; the reference is of the adapter renamed as transformers 5 names modules.
 """

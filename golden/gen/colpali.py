@@ -2,7 +2,7 @@
 
     python golden/gen/colpali.py                       (deterministic)
     python golden/gen/colpali.py OUT COUNT [SEED]      as many of random shapes, both decoders, every key layout and storage type
-    PGC_GOLDEN=OUT go test -run TestEmbeddings ./internal/build
+    PGC_GOLDEN=OUT go test -run TestEmbeddings ./internal/e2e/models
 
 float32, eager attention; the inputs are those of ColPaliProcessor itself. embeddings-images.safetensors and
 embeddings-queries.safetensors are a batch each: padded by the processor, run at once, and stored without the rows of

@@ -1,7 +1,7 @@
 """Makes random checkpoints of random odd shapes with reference tensors, in the layout of golden/.
 
     python golden/gen/fuzz.py OUT COUNT [SEED]
-    PGC_GOLDEN=OUT go test -run TestGolden ./internal/build
+    PGC_GOLDEN=OUT go test -run TestGolden ./internal/e2e/models
 
 Both kinds, the four key layouts, every storage type, tied and untied heads, GQA, MQA and MHA, any even head_dim, windows
 smaller and larger than the prefix, soft caps present and null, any list of layer types, up to three pictures, prompts and

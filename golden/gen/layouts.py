@@ -4,7 +4,7 @@
 
 Each checkpoint is stored anew in the four layouts, in one file and in two shards, with every tensor in a type drawn at
 random among those that hold it exactly; the logits must equal the reference file's bit for bit. pgc's own test of the
-same is internal/build/layouts_test.go.
+same is internal/e2e/models/layouts_test.go.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Whole checkpoints in the formats of GPTQ, AWQ and MLX, with what transformers computes with their weights as floats.
 
     python golden/gen/quantized_whole.py OUT [BASE]      BASE is a checkpoint, by default paligemma2-demo
-    PGC_GOLDEN=OUT go test -run TestGolden ./internal/build
+    PGC_GOLDEN=OUT go test -run TestGolden ./internal/e2e/models
 
 The libraries of GPTQ and AWQ need a GPU: their packing is written here in numpy, from the description of the formats in AutoGPTQ's
 qlinear_cuda.py and AutoAWQ's packing_utils.py. As those tools do, the decoder's matrices are quantized and the rest is not; MLX

@@ -3,7 +3,7 @@
     python versions.py save OUT         in an environment with any version since 4.46: OUT/VERSION-NAME, models of golden's
                                         configurations with new random weights and a processor, as save_pretrained leaves them
     python versions.py answer OUT       in the environment of requirements.txt: the references
-    PGC_GOLDEN=OUT go test -run 'TestGolden|TestEmbeddings' ./internal/build
+    PGC_GOLDEN=OUT go test -run 'TestGolden|TestEmbeddings' ./internal/e2e/models
 
 In one file of safetensors or in shards, and as pytorch_model.bin where the version still writes it. ColPali of 4.52 has names
 (vlm.model.…) that transformers 5 does not find and replaces by random weights: the reference is of the renamed file.

@@ -34,7 +34,7 @@ func TestChangedWhileCompiling(t *testing.T) {
 		},
 	} {
 		for _, stored := range []string{"auto", "int8"} {
-			dir, folder := copyCheckpoint(t, "pg1-odd"), t.TempDir()
+			dir, folder := golden.Copy(t, "pg1-odd"), t.TempDir()
 			out := filepath.Join(folder, "exe")
 			if err := os.WriteFile(out, []byte("old"), 0o755); err != nil {
 				t.Fatal(err)

@@ -1,0 +1,2 @@
+// Package damage tests executables whose weights are damaged.
+package damage

@@ -1,0 +1,95 @@
+// Package e2e compiles golden checkpoints to executables and runs them, for the tests in the folders of this one. Each
+// folder is a package of its own, so that go test runs them side by side and none takes long.
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+
+	"pgc/codegen/llvm/llctest"
+	"pgc/golden"
+	"pgc/internal/build"
+)
+
+// scratch holds the executables that the tests of a package share.
+var scratch string
+
+// Main runs the tests of a package and returns the exit code for TestMain.
+func Main(m *testing.M) int {
+	var err error
+	if scratch, err = os.MkdirTemp("", "pgc-e2e-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(scratch)
+	return llctest.Main(m)
+}
+
+// Runtime returns the ELF file of the runtime for processors, GPURuntime that of the runtime for GPUs.
+var Runtime, GPURuntime = building("pgcrt"), building("pgcrt-cuda")
+
+// environment is that of the whole run, before a test gave itself a cache folder, which is Go's, too.
+var environment = os.Environ()
+
+// building returns a function that builds a command when it is first called. The file stays in a folder of the user's
+// for all packages and later runs: go build finds it up to date, or links it anew.
+func building(name string) func(t *testing.T) []byte {
+	get := sync.OnceValues(func() ([]byte, error) {
+		dir := filepath.Join(os.TempDir(), fmt.Sprintf("pgc-runtimes-%d", os.Getuid()))
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, err
+		}
+		lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+		if err != nil {
+			return nil, err
+		}
+		defer lock.Close()
+		if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+			return nil, err
+		}
+		out := filepath.Join(dir, name)
+		cmd := exec.Command("go", "build", "-o", out, "pgc/cmd/"+name)
+		cmd.Env = append(environment, "CGO_ENABLED=0")
+		if msg, err := cmd.CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("%w: %s", err, msg)
+		}
+		return os.ReadFile(out)
+	})
+	return func(t *testing.T) []byte {
+		t.Helper()
+		elf, err := get()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return elf
+	}
+}
+
+// Compiled is a golden checkpoint's executable, compiled once for the tests of a package.
+func Compiled(t *testing.T, name string) string {
+	t.Helper()
+	return Once(t, name, func(exe string) { CompileTo(t, exe, filepath.Join(golden.Dir(), name)) })
+}
+
+// Once returns the path of an executable that compile makes unless a test of the package has made it.
+func Once(t *testing.T, name string, compile func(exe string)) string {
+	t.Helper()
+	exe := filepath.Join(scratch, name)
+	if _, err := os.Stat(exe); err != nil {
+		compile(exe)
+	}
+	return exe
+}
+
+// CompileTo compiles a checkpoint.
+func CompileTo(t *testing.T, exe, checkpoint string) {
+	t.Helper()
+	if _, err := build.Compile(t.Context(), checkpoint, exe, Runtime(t), build.Options{CPU: "x86-64-v3", MaxTokens: 311}); err != nil {
+		t.Fatal(err)
+	}
+}

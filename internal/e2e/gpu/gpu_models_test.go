@@ -1,0 +1,171 @@
+package gpu
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"pgc"
+	"pgc/checkpoint/hf"
+	"pgc/golden"
+	"pgc/internal/build"
+	"pgc/internal/e2e"
+)
+
+// onGPUAs compiles a checkpoint for GPUs and opens it on an emulated one.
+func onGPUAs(t *testing.T, checkpoint string, o build.Options) *pgc.Model {
+	t.Helper()
+	exe := filepath.Join(t.TempDir(), "model")
+	if o.Target = "cuda"; o.MaxTokens == 0 {
+		o.MaxTokens = 311
+	}
+	if _, err := build.Compile(t.Context(), checkpoint, exe, []byte("\x7fELF"), o); err != nil {
+		t.Fatal(err)
+	}
+	return e2e.OnGPU(t, exe)
+}
+
+// bfloatLimit is how far results may be, as a fraction of the largest, from those of a checkpoint whose matrices were wider
+// than bfloat16.
+const bfloatLimit = 0.08
+
+// near says how far numbers are from others, as a fraction of the largest; it fails beyond bfloatLimit.
+func near(t *testing.T, what string, got, want []float32) {
+	t.Helper()
+	e, at := golden.Error(got, want)
+	if !(e <= bfloatLimit) {
+		t.Errorf("%s: element %d is off by %g of the largest, limit %g", what, at, e, bfloatLimit)
+	}
+	t.Logf("%s: error %.2g of the largest", what, e)
+}
+
+// TestEmbeddingsOnGPU embeds images and queries and scores them, as transformers do.
+func TestEmbeddingsOnGPU(t *testing.T) {
+	for _, checkpoint := range golden.Embeddings() {
+		m := onGPUAs(t, checkpoint, build.Options{})
+		ref := e2e.Reference(t, checkpoint, "embeddings-images")
+		var r pgc.EmbedRequest
+		for _, name := range e2e.Strings(t, ref, "images") {
+			r.Images = append(r.Images, pgc.File(golden.Picture(name)))
+		}
+		images, err := m.Embed(t.Context(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range images {
+			near(t, "image", images[i].Float32s, golden.Floats(ref, fmt.Sprintf("embeddings.%d", i)))
+		}
+		ref = e2e.Reference(t, checkpoint, "embeddings-queries")
+		queries, err := m.Embed(t.Context(), pgc.EmbedRequest{Queries: e2e.Strings(t, ref, "queries")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range queries {
+			near(t, "query", queries[i].Float32s, golden.Floats(ref, fmt.Sprintf("embeddings.%d", i)))
+		}
+		alone, err := m.Embed(t.Context(), pgc.EmbedRequest{Queries: e2e.Strings(t, ref, "queries")[1:2]})
+		if err != nil || !slices.Equal(alone[0].Float32s, queries[1].Float32s) {
+			t.Errorf("a query alone has other bits: %v", err)
+		}
+		scores := golden.Floats(e2e.Reference(t, checkpoint, "scores"), "scores")
+		var got []float32
+		for _, q := range queries {
+			for _, i := range images {
+				s, err := pgc.Score(q, i)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got = append(got, float32(s))
+			}
+		}
+		near(t, "scores", got, scores)
+	}
+}
+
+// TestAdaptersOnGPU: an adapter that is kept, and one that is merged, change what the model computes as they do on the
+// processor, and requests with several adapters share batches.
+func TestAdaptersOnGPU(t *testing.T) {
+	base, dir := filepath.Join(golden.Dir(), "pg2-odd"), filepath.Join(golden.Dir(), "adapters")
+	kept := []hf.Kept{{Name: "one", Dir: filepath.Join(dir, "linear")}, {Name: "two", Dir: filepath.Join(dir, "beside")}}
+	m := onGPUAs(t, base, build.Options{Adapters: kept})
+	merged := onGPUAs(t, base, build.Options{Adapter: kept[0].Dir})
+	exe := filepath.Join(t.TempDir(), "cpu")
+	if _, err := build.Compile(t.Context(), base, exe, []byte("\x7fELF"), build.Options{CPU: "x86-64-v3", MaxTokens: 311, Adapters: kept}); err != nil {
+		t.Fatal(err)
+	}
+	cpu, err := pgc.Open(exe, pgc.WithoutVerification())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cpu.Close()
+	image := []pgc.Image{pgc.File(golden.Picture("noise.png"))}
+	logits := func(m *pgc.Model, adapter string) []float32 {
+		t.Helper()
+		out, err := m.Forward(t.Context(), pgc.ForwardRequest{Images: image, Prompt: "caption en", Adapter: adapter})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out["logits"].Float32s
+	}
+	plain := logits(m, "")
+	near(t, "no adapter", plain, logits(cpu, ""))
+	for _, k := range kept {
+		got := logits(m, k.Name)
+		near(t, k.Name, got, logits(cpu, k.Name))
+		if e, _ := golden.Error(got, plain); e < 2*bfloatLimit {
+			t.Errorf("%s changes the logits by %g of the largest, expected it to matter", k.Name, e)
+		}
+	}
+	near(t, "merged", logits(merged, ""), logits(m, "one"))
+	five := 5
+	var requests []pgc.Request
+	var alone [][]int32
+	for _, adapter := range []string{"one", "", "two", "one"} {
+		r := pgc.Request{Images: image, Prompt: "caption en", Settings: pgc.Settings{MaxNewTokens: &five, IgnoreEOS: true, Adapter: adapter}}
+		a, err := m.Generate(t.Context(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		requests, alone = append(requests, r), append(alone, a.Tokens)
+	}
+	i := 0
+	for a, err := range m.Batch(t.Context(), slices.Values(requests)) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(a.Tokens, alone[i]) {
+			t.Errorf("request %d: tokens %v with others, %v alone", i, a.Tokens, alone[i])
+		}
+		i++
+	}
+}
+
+// TestDemosOnGPU answers with both demo checkpoints as the processor does.
+func TestDemosOnGPU(t *testing.T) {
+	demo := filepath.Join(golden.Dir(), "..", "models", "paligemma", "demo")
+	for _, name := range []string{"paligemma-demo", "paligemma2-demo"} {
+		exe := filepath.Join(t.TempDir(), name)
+		if _, err := build.Compile(t.Context(), filepath.Join(demo, name), exe, []byte("\x7fELF"), build.Options{Target: "cpu,cuda", CPU: "x86-64-v3", GPURuntime: []byte("\x7fELF")}); err != nil {
+			t.Fatal(err)
+		}
+		device, err := pgc.ParseDevice("cpu")
+		if err != nil {
+			t.Fatal(err)
+		}
+		cpu, err := pgc.Open(exe, pgc.WithoutVerification(), pgc.WithDevice(device, nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer cpu.Close()
+		r := pgc.Request{Images: []pgc.Image{pgc.File(filepath.Join(demo, "pictures", "04-red.png"))}, Prompt: "caption en"}
+		want, err := cpu.Generate(t.Context(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := e2e.OnGPU(t, exe).Generate(t.Context(), r)
+		if err != nil || got.Text != want.Text || got.Text == "" {
+			t.Errorf("%s: %q, %v, on the processor %q", name, got.Text, err, want.Text)
+		}
+	}
+}

@@ -1,0 +1,2 @@
+// Package models tests executables of every golden checkpoint and the demos against transformers.
+package models

@@ -1,0 +1,287 @@
+package sessions
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgc/checkpoint/hf"
+	"pgc/golden"
+	"pgc/internal/build"
+	"pgc/internal/e2e"
+	objects "pgc/runtime/boxes"
+	"pgc/runtime/entry"
+	"pgc/runtime/generate"
+	"pgc/runtime/grammar"
+	"pgc/runtime/imageio"
+	"pgc/runtime/program"
+	"pgc/runtime/rgb"
+)
+
+// tasks are asked of models of random weights, whose free answers are no answers.
+var tasks = []grammar.Task{
+	{Classes: []string{"cat"}, MaxBoxes: 3},
+	{Classes: []string{"cat", "red bus", "dog"}, MaxBoxes: 2},
+	{Classes: []string{"dog"}, MaxBoxes: 2, Segment: true},
+	{FreeLabels: true, MaxBoxes: 2},
+	{EmptyLabel: true, MaxBoxes: 3, Segment: true},
+}
+
+// asked are requests of the tasks about a picture.
+func asked(t *testing.T, s *generate.Session, images []*rgb.Image, scores bool) (all []generate.Request) {
+	t.Helper()
+	for i, task := range tasks {
+		g, err := s.Grammar(task)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, generate.Request{Images: images, Prompt: []string{"detect cat", "caption en", ""}[i%3], MaxNewTokens: min(60, g.MaxTokens()), Grammar: g, Scores: scores})
+	}
+	return all
+}
+
+// TestGrammar asks for boxes and masks: every token is the likeliest of those that may come, as the logits of the forward
+// pass say, alone and in a batch, with scores and without, and where the likeliest of all is unknown.
+func TestGrammar(t *testing.T) {
+	for _, name := range []string{"pg1-odd", "pg2-odd"} {
+		s, x := spied(t, name)
+		x.p.MinBatch = 2
+		images := noise(t)
+		var want []*generate.Answer
+		for i, r := range asked(t, s, images, false) {
+			a, err := s.Generate(t.Context(), r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want = append(want, a)
+			checkChoices(t, s, r, a)
+			found, malformed := objects.Parse(a.Text, 1024, 1024)
+			if len(malformed) != 0 || len(found) != len(a.Objects) || len(found) == 0 {
+				t.Errorf("%s, task %d: %q has the objects %+v, malformed %v", name, i, a.Text, a.Objects, malformed)
+			}
+			for k, o := range a.Objects {
+				if found[k].Loc != o.Loc || found[k].Label != o.Label || !slices.Equal(found[k].Seg, o.Seg) || o.Score != nil {
+					t.Errorf("%s, task %d: object %+v, the text says %+v", name, i, o, found[k])
+				}
+			}
+		}
+		for _, f := range []string{entry.Span, entry.Few, entry.Rows} {
+			if x.runs[f] == 0 {
+				t.Errorf("%s: %s did not run: %v", name, f, x.runs)
+			}
+		}
+		if x.runs[entry.Step] > 0 || x.runs[entry.Greedy] > 0 {
+			t.Errorf("%s: whole heads: %v", name, x.runs)
+		}
+		for _, how := range []struct {
+			name   string
+			scores bool
+			read   func(program.Space, string, []byte)
+		}{{"with scores", true, nil}, {"by logits", false, undecided}} {
+			x.read = how.read
+			for i, r := range asked(t, s, images, how.scores) {
+				a, err := s.Generate(t.Context(), r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				equalAnswers(t, how.name, a, want[i])
+				for _, o := range a.Objects {
+					if how.scores && !(o.Score.Value >= 0 && o.Score.Value <= 1) {
+						t.Errorf("score %+v", o.Score)
+					}
+				}
+			}
+		}
+		x.reset()
+		for _, scores := range []bool{false, true} {
+			for i, a := range together(t, s, x, asked(t, s, images, scores)) {
+				equalAnswers(t, "in a batch", a, want[i])
+			}
+		}
+		x.reset()
+		led := asked(t, s, images, false)[:3] // whose labels are known
+		for i, a := range together(t, s, x, led) {
+			equalAnswers(t, "in a batch that grammars lead", a, want[i])
+		}
+		if x.runs[entry.SpanBatch] == 0 || x.runs[entry.FewBatch] == 0 || x.runs[entry.LogitsBatch] > 0 || x.runs[entry.StepBatch] > 0 {
+			t.Errorf("whole heads in a batch: %v", x.runs)
+		}
+	}
+}
+
+// together answers requests in a batch.
+func together(t *testing.T, s *generate.Session, x *spy, requests []generate.Request) (answers []*generate.Answer) {
+	t.Helper()
+	d := generate.NewScheduler(s)
+	defer d.Close()
+	submitted := make(chan struct{})
+	x.run = func(name string) {
+		if entry.Plain(name) == entry.Prefill { // no answer is complete before all are asked for
+			<-submitted
+		}
+	}
+	var jobs []*generate.Job
+	for _, r := range requests {
+		jobs = append(jobs, d.Submit(t.Context(), r))
+	}
+	close(submitted)
+	for _, j := range jobs {
+		a, err := j.Wait()
+		if err != nil {
+			t.Fatal(err)
+		}
+		answers = append(answers, a)
+	}
+	return answers
+}
+
+// TestGrammarOf gives answers of adapters, and of an emulated GPU, the same tokens whichever way they are computed: with
+// all logits and token by token, with parts of them and several tokens at once, and in a batch.
+func TestGrammarOf(t *testing.T) {
+	adapter := func(name string) hf.Kept {
+		return hf.Kept{Name: name, Dir: filepath.Join(golden.Dir(), "adapters", name)}
+	}
+	for _, c := range []struct {
+		checkpoint string
+		options    build.Options
+		tasks      []int
+		most       int
+	}{
+		{"pg2-odd", build.Options{Adapters: []hf.Kept{adapter("linear"), adapter("beside")}}, []int{0, 1, 2, 0, 1}, 60},
+		{"pg1-bf16", build.Options{Target: "cuda"}, []int{0, 2, 1}, 24},
+	} {
+		exe := filepath.Join(t.TempDir(), "exe")
+		c.options.CPU, c.options.MaxTokens = "x86-64-v3", 311
+		if _, err := build.Compile(t.Context(), filepath.Join(golden.Dir(), c.checkpoint), exe, e2e.Runtime(t), c.options); err != nil {
+			t.Fatal(err)
+		}
+		s, x := watched(t, exe)
+		var requests []generate.Request
+		var want []*generate.Answer
+		for i, n := range c.tasks {
+			r := asked(t, s, noise(t), true)[n]
+			r.MaxNewTokens, r.Adapter = min(r.MaxNewTokens, c.most), i%(len(c.options.Adapters)+1)
+			a, err := s.Generate(t.Context(), r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Scores = false
+			want, requests = append(want, a), append(requests, r)
+			b, err := s.Generate(t.Context(), r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			equalAnswers(t, "without scores", b, a)
+		}
+		for i, a := range together(t, s, x, requests) {
+			equalAnswers(t, "in a batch", a, want[i])
+		}
+		if x.runs[entry.Rows] == 0 || x.runs[entry.Span] == 0 || x.runs[entry.SpanBatch] == 0 {
+			t.Errorf("%s: %v", c.checkpoint, x.runs)
+		}
+	}
+}
+
+func equalAnswers(t *testing.T, how string, got, want *generate.Answer) {
+	t.Helper()
+	if !slices.Equal(got.Tokens, want.Tokens) || got.Text != want.Text || got.FinishReason != want.FinishReason {
+		t.Errorf("%s: %q, %s, alone %q, %s", how, got.Text, got.FinishReason, want.Text, want.FinishReason)
+	}
+}
+
+// checkChoices compares the tokens of an answer with the likeliest that a grammar allows, by the logits of a forward pass
+// over prompt and answer.
+func checkChoices(t *testing.T, s *generate.Session, r generate.Request, a *generate.Answer) {
+	t.Helper()
+	p, err := s.Layout(len(r.Images), r.Prompt, nil, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := len(p.IDs) - 1
+	p.IDs = append(p.IDs, a.Tokens...)
+	if err := s.Hidden(t.Context(), p, r.Images); err != nil {
+		t.Fatal(err)
+	}
+	m := r.Grammar.Matcher(min(r.MaxNewTokens, s.Model.MaxTokens-a.PromptTokens))
+	err = s.Logits(t.Context(), first, len(p.IDs)-1, func(at int, logits []float32) error {
+		for ; len(logits) > 0; logits, at = logits[s.Model.VocabSize:], at+1 {
+			row, got := logits[:s.Model.VocabSize], a.Tokens[at-first]
+			if best := m.Best(row); got != best && !(row[best]-row[got] < 1e-4) || !m.Allows(got) {
+				t.Errorf("token %d of %q is %d, expected %d", at-first, a.Text, got, best)
+			}
+			m.Take(got, nil)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !m.Done() || m.Cut() != (a.FinishReason == "length") {
+		t.Errorf("%q, %s, is done: %v, cut: %v", a.Text, a.FinishReason, m.Done(), m.Cut())
+	}
+}
+
+// TestWellFormed asks the demo for what it locates anyway: with a grammar of the prompt's class, answers that were well
+// formed have the same tokens.
+func TestWellFormed(t *testing.T) {
+	demo, rows := e2e.DemoAnswers(t)
+	compared := 0
+	for _, checkpoint := range []string{"paligemma-demo", "paligemma2-demo"} {
+		exe := filepath.Join(t.TempDir(), checkpoint)
+		if _, err := build.Compile(t.Context(), filepath.Join(demo, checkpoint), exe, e2e.Runtime(t), build.Options{CPU: "x86-64-v3"}); err != nil {
+			t.Fatal(err)
+		}
+		s := session(t, exe)
+		for _, r := range rows {
+			text, ok := strings.CutPrefix(r.Prompt, "detect ")
+			classes := strings.Split(text, " ; ")
+			if r.Checkpoint != checkpoint || !ok {
+				continue
+			}
+			g, err := s.Grammar(grammar.Task{Classes: classes, MaxBoxes: 20})
+			if err != nil {
+				t.Fatal(err)
+			}
+			image, err := imageio.Read(t.Context(), filepath.Join(demo, "pictures", r.Image), imageio.DefaultLimits)
+			if err != nil {
+				t.Fatal(err)
+			}
+			request := generate.Request{Images: []*rgb.Image{image}, Prompt: r.Prompt, MaxNewTokens: 60}
+			free, err := s.Generate(t.Context(), request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			request.Grammar, request.Scores = g, true
+			a, err := s.Generate(t.Context(), request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if found, malformed := objects.Parse(free.Text, 1, 1); len(malformed) > 0 || len(found) == 0 || slices.ContainsFunc(found, func(b objects.Box) bool { return !slices.Contains(classes, b.Label) }) {
+				continue
+			}
+			compared++
+			equalAnswers(t, r.Image+" "+r.Prompt, a, free)
+			for _, o := range a.Objects {
+				if o.Score.Value < 0.3 {
+					t.Errorf("%s: %q has the score %+v", r.Image, a.Text, o.Score)
+				}
+			}
+		}
+	}
+	t.Logf("%d answers compared", compared)
+	if compared < 10 {
+		t.Errorf("only %d answers compared", compared)
+	}
+}
+
+// session opens an executable.
+func session(t *testing.T, exe string) *generate.Session {
+	t.Helper()
+	_, m, tok, e := prepared(t, exe)
+	s, err := generate.New(m, tok, e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
