@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"sync"
 
 	"pgc/runtime/native"
 )
@@ -11,16 +12,18 @@ import (
 // ahead is the number of answers that may wait for an older one.
 const ahead = 64
 
-// Task is work that a batch does: a Request or a DetectRequest.
+// Task is work that a batch does: a Request, a DetectRequest, or an EmbedRequest of one image or query.
 type Task interface {
 	// start checks the task, decodes its images, and has its answer generated, which finish waits for.
 	start(ctx context.Context, m *Model) (finish func() (Result, error), err error)
 }
 
-// Result is the answer to a Request, or that to a DetectRequest.
+// Result is the answer to a Request, to a DetectRequest, or to an EmbedRequest.
 type Result struct {
 	Answer    *Answer
 	Detection *Detection
+	Embedding *Tensor
+	Number    int // of the task in its batch, from 0
 }
 
 // Batch answers requests, several at a time, and yields the answers in the requests' order. An error belongs to its
@@ -53,8 +56,40 @@ func tasks[R Task](requests iter.Seq[R]) iter.Seq[Task] {
 	}
 }
 
-// Tasks is Batch for tasks of both kinds.
+// Tasks is Batch for tasks of all kinds.
 func (m *Model) Tasks(ctx context.Context, requests iter.Seq[Task]) iter.Seq2[Result, error] {
+	return m.tasks(ctx, requests, func(_ context.Context, order <-chan *pending) <-chan *pending { return order })
+}
+
+// TasksAsReady is Tasks that yields results as they are ready: Number says to which task one belongs.
+func (m *Model) TasksAsReady(ctx context.Context, requests iter.Seq[Task]) iter.Seq2[Result, error] {
+	return m.tasks(ctx, requests, asReady)
+}
+
+// asReady passes on what comes when it is done, a bounded number at a time.
+func asReady(ctx context.Context, order <-chan *pending) <-chan *pending {
+	out, room := make(chan *pending), make(chan struct{}, ahead)
+	go func() {
+		defer close(out)
+		var all sync.WaitGroup
+		defer all.Wait()
+		for p := range order {
+			room <- struct{}{}
+			all.Go(func() {
+				p.wait()
+				select {
+				case out <- p:
+				case <-ctx.Done():
+				}
+				<-room
+			})
+		}
+	}()
+	return out
+}
+
+// tasks does the tasks; arrange says in which order their results come.
+func (m *Model) tasks(ctx context.Context, requests iter.Seq[Task], arrange func(context.Context, <-chan *pending) <-chan *pending) iter.Seq2[Result, error] {
 	return func(yield func(Result, error) bool) {
 		if m.exe == nil {
 			yield(Result{}, ErrClosed)
@@ -66,11 +101,12 @@ func (m *Model) Tasks(ctx context.Context, requests iter.Seq[Task]) iter.Seq2[Re
 		}
 		ctx, cancel := context.WithCancel(ctx)
 		order := make(chan *pending, ahead)
+		results := arrange(ctx, order)
 		defer func() { // nothing of this batch runs once the loop has ended
 			cancel()
 			for {
 				select {
-				case p, more := <-order:
+				case p, more := <-results:
 					if !more {
 						return
 					}
@@ -83,7 +119,7 @@ func (m *Model) Tasks(ctx context.Context, requests iter.Seq[Task]) iter.Seq2[Re
 		go m.feed(ctx, requests, order)
 		for {
 			select {
-			case p, more := <-order:
+			case p, more := <-results:
 				if !more {
 					if err := ctx.Err(); err != nil {
 						yield(Result{}, err)
@@ -104,7 +140,7 @@ func (m *Model) Tasks(ctx context.Context, requests iter.Seq[Task]) iter.Seq2[Re
 // pending is a request of a batch whose answer comes, or why it cannot be answered. Both may be read after wait.
 type pending struct {
 	done   chan struct{} // closed when there is one of them
-	result Result
+	result Result        // with its number from the beginning
 	err    error
 }
 
@@ -113,7 +149,7 @@ func (p *pending) wait() { <-p.done }
 // begin starts a task.
 func begin(ctx context.Context, m *Model, t Task) (finish func() (Result, error), err error) {
 	if t == nil {
-		return nil, errors.New("a task of a batch is nil, expected a Request or a DetectRequest")
+		return nil, errors.New("a task of a batch is nil, expected a Request, a DetectRequest or an EmbedRequest")
 	}
 	return t.start(ctx, m)
 }
@@ -135,13 +171,15 @@ func (r Request) start(ctx context.Context, m *Model) (finish func() (Result, er
 func (m *Model) feed(ctx context.Context, requests iter.Seq[Task], order chan<- *pending) {
 	defer close(order)
 	room := make(chan struct{}, m.Slots()+1)
+	number := 0
 	for r := range requests {
 		select {
 		case room <- struct{}{}:
 		case <-ctx.Done():
 			return
 		}
-		p := &pending{done: make(chan struct{})}
+		p := &pending{done: make(chan struct{}), result: Result{Number: number}}
+		number++
 		finish, err := begin(ctx, m, r)
 		if errors.Is(err, native.ErrMemory) && drain(ctx, room) {
 			finish, err = begin(ctx, m, r)
@@ -152,7 +190,9 @@ func (m *Model) feed(ctx context.Context, requests iter.Seq[Task], order chan<- 
 			close(p.done)
 		} else {
 			go func() {
-				p.result, p.err = finish()
+				r, err := finish()
+				r.Number = p.result.Number
+				p.result, p.err = r, err
 				<-room
 				close(p.done)
 			}()

@@ -57,6 +57,20 @@ func (m *Model) EmbedFile(ctx context.Context, r EmbedRequest, path string) erro
 	return w.Close()
 }
 
+// start implements Task, of one image or query.
+func (r EmbedRequest) start(ctx context.Context, m *Model) (finish func() (Result, error), err error) {
+	if n := len(r.Images) + len(r.Queries); n != 1 {
+		return nil, fmt.Errorf("a task of a batch asks for %d embeddings, expected one", n)
+	}
+	return func() (Result, error) {
+		list, err := m.Embed(ctx, r)
+		if err != nil {
+			return Result{}, err
+		}
+		return Result{Embedding: &list[0]}, nil
+	}, nil
+}
+
 // Score returns how well an image answers a query, by their embeddings: for every vector of the query the greatest dot
 // product with a vector of the image, summed (late interaction). An error says what is no embedding of the model that
 // made the other.

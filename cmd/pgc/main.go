@@ -29,6 +29,7 @@ type cli struct {
 	Emulate emulateCmd `cmd:"" help:"Run a command of an executable for GPUs in an emulator of one."`
 	Opt     optCmd     `cmd:"" help:"Parse a .pgir file, run passes over it, verify it and print it."`
 	Ptx     ptxCmd     `cmd:"" help:"Run a kernel of a PTX file in the emulator of a GPU."`
+	Merge   mergeCmd   `cmd:"" help:"Join the shards of a batch, as executables do, too."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 	Help    helpCmd    `cmd:"" help:"Say what pgc does, or a command of it."`
 

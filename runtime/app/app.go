@@ -30,7 +30,7 @@ type generating struct {
 	Generate generateCmd `cmd:"" default:"withargs" help:"Answer a prompt about pictures. The word generate may be left out: IMAGE… PROMPT."`
 	Detect   detectCmd   `cmd:"" help:"Find objects of some classes in pictures: IMAGE… CLASSES."`
 	Segment  segmentCmd  `cmd:"" help:"Find objects of some classes in pictures, and their masks: IMAGE… CLASSES."`
-	Batch    batchCmd    `cmd:"" help:"Answer the requests of a JSON Lines file."`
+	Batch    batchCmd    `cmd:"" help:"Answer many requests: of a JSON Lines file, a folder, a pattern or tar files."`
 	Mask     maskCmd     `cmd:"" help:"Show who attends to whom among the tokens of a prompt."`
 	Attend   attendCmd   `cmd:"" help:"Show where an answer looked: the attention of one of its tokens over the pictures."`
 	Forward  forwardCmd  `cmd:"" help:"Run the forward pass and write its tensors to a safetensors file."`
@@ -39,14 +39,16 @@ type generating struct {
 
 // embedding are the commands of a model that makes embeddings.
 type embedding struct {
-	Embed embedCmd `cmd:"" help:"Write embeddings of images or of queries to a safetensors file."`
-	Rank  rankCmd  `cmd:"" help:"Print how well images answer a query, the best first: SCORE, a tab, IMAGE."`
+	Embed embedCmd      `cmd:"" help:"Write embeddings of images or of queries to a safetensors file."`
+	Rank  rankCmd       `cmd:"" help:"Print how well images answer a query, the best first: SCORE, a tab, IMAGE."`
+	Batch embedBatchCmd `cmd:"" help:"Make the embeddings of many images or queries."`
 	common
 }
 
 // common are the commands of every executable.
 type common struct {
 	Serve    serveCmd    `cmd:"" help:"Answer over HTTP: OpenAI's and ollama's APIs, metrics, a page."`
+	Merge    mergeCmd    `cmd:"" help:"Join the shards of a batch."`
 	Tokenize tokenizeCmd `cmd:"" help:"Print the token ids of a text."`
 	Info     infoCmd     `cmd:"" help:"Describe this executable."`
 	Help     helpCmd     `cmd:"" help:"Say what this executable does, or a command of it."`
@@ -158,7 +160,7 @@ func Run(ctx context.Context, name string, e *pgc.Executable, h Host, args []str
 	if err := refuse(parser, foreign, kind, args[0]); err != nil {
 		return err
 	}
-	k, err := parser.Parse(args)
+	k, err := parser.Parse(bareShard(args))
 	if exited || out.Err() != nil {
 		return out.Err()
 	}

@@ -1,196 +1,210 @@
 package app
 
 import (
-	"bufio"
-	"bytes"
+	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"pgc"
 	"pgc/runtime/annotate"
+	"pgc/runtime/detect"
 	"pgc/runtime/output"
+	"pgc/runtime/shard"
 )
 
 type batchCmd struct {
-	Input  string  `required:"" placeholder:"IN" help:"Requests, one JSON object a line: {\"id\", \"images\": […], \"prompt\"} and generate's options as fields (max_new_tokens, stop, …), or a list for fine-tuning: {\"image\", \"prefix\", \"suffix\"}, whose suffixes are ignored unless \"score\" is true; or {\"images\": [one], \"task\": \"detect\", \"classes\": […]} and detect's options as fields, likewise segment; - for standard input. Or a folder of pictures, or a pattern such as 'photos/*.jpg'."`
-	Output string  `required:"" placeholder:"OUT.jsonl" help:"Answers, one a line, as generate --json prints them, with the id. Requests already answered there are skipped; - for standard output."`
-	Prompt *string `help:"The prompt of requests without one, such as those of a folder."`
+	Input   string  `required:"" placeholder:"IN" help:"Requests, one JSON object a line: {\"id\", \"images\": […], \"prompt\"} and generate's options as fields (max_new_tokens, stop, …), or a list for fine-tuning: {\"image\", \"prefix\", \"suffix\"}, whose suffixes are ignored unless \"score\" is true; or {\"images\": [one], \"task\": \"detect\", \"classes\": […]} and detect's options as fields, likewise segment; - for standard input. Or a folder of pictures, a pattern such as 'photos/*.jpg', or tar files in WebDataset's form: KEY.jpg, and KEY.txt with a prompt or KEY.json with such fields."`
+	Prompt  *string `help:"The prompt of requests without one, such as those of a folder."`
+	Detect  *string `placeholder:"CLASSES" help:"Instead of a prompt: the classes to find, such as 'cat ; dog'."`
+	Segment *string `placeholder:"CLASSES" help:"The same, with masks."`
+	Texts   bool    `default:"true" negatable:"" help:"Take prompts from the KEY.txt and KEY.json of tar files; --no-texts, where these are captions, asks --prompt about every picture."`
 	settings
-	Threads int `help:"Threads to compute on (default: all processors)."`
+	batching
+}
+
+// batching are the flags of batch that models of all kinds have.
+type batching struct {
+	Output  string `required:"" placeholder:"OUT.jsonl" help:"Answers, one a line, as generate --json prints them, with the id. Requests already answered there are skipped; - for standard output."`
+	Shard   string `placeholder:"I/N" help:"Answer only the requests of shard I of N, counted from 0, into OUT-0000I-of-0000N.jsonl, which appears when it is complete; merge joins them. auto takes I and N from the variables of a Slurm array, auto/N takes I from those or from the index of a Kubernetes Job."`
+	AsReady bool   `help:"Write answers when they are ready, not in the order of the requests. Ids may come again, and a line that is no request fails alone: for programs that keep batch running with - as input."`
+	Threads int    `help:"Threads to compute on (default: all processors)."`
+}
+
+type embedBatchCmd struct {
+	Input string `required:"" placeholder:"IN" help:"Requests, one JSON object a line: {\"id\", \"images\": [one]} or {\"id\", \"query\"}; - for standard input. Or a folder of pictures, a pattern such as 'pages/*.png', or tar files."`
+	batching
 }
 
 // batchDetection is one line of batch's output, about a request with a task.
 type batchDetection struct {
 	ID json.RawMessage `json:"id"`
+	shard.Line
 	*annotate.Object
 }
 
 // batchAnswer is one line of batch's output: an answer or an error.
 type batchAnswer struct {
 	ID json.RawMessage `json:"id"`
+	shard.Line
 	*answer
 	Error string `json:"error,omitempty"`
 }
 
-// Run answers the requests, several at a time, and writes the answers in the order of the requests. A regular file is
-// read to its end before any work, so that a line that is no request stops batch at once; any other input is answered
-// as it comes. A request that fails becomes a line with an error; the others go on.
+// batchEmbedding is one line of batch's output of a model that makes embeddings.
+type batchEmbedding struct {
+	ID json.RawMessage `json:"id"`
+	shard.Line
+	Shape     []int  `json:"shape"`     // tokens, dim
+	Embedding string `json:"embedding"` // float32, little-endian, in base64
+}
+
+// Run answers requests, several at a time.
 func (c *batchCmd) Run(a *App) error {
 	if err := c.check(); err != nil {
 		return usage{err}
 	}
-	output.Protect(c.Input)
-	in, err := openRequests(c.Input, defaults{c.Prompt, c.settings})
+	d := defaults{prompt: c.Prompt, settings: c.settings, texts: c.Texts}
+	for _, t := range []struct {
+		task    string
+		classes *string
+	}{{"detect", c.Detect}, {"segment", c.Segment}} {
+		if t.classes == nil {
+			continue
+		}
+		if d.prompt != nil || d.task != "" {
+			return usage{errors.New("more than one of --prompt, --detect and --segment is given, expected one of them")}
+		}
+		var err error
+		if d.classes, err = detect.Classes(*t.classes); err != nil {
+			return usage{fmt.Errorf("--%s: %w", t.task, err)}
+		}
+		d.task = t.task
+	}
+	return c.run(a, c.Input, d)
+}
+
+// Run makes embeddings.
+func (c *embedBatchCmd) Run(a *App) error { return c.run(a, c.Input, defaults{embeds: true}) }
+
+// run answers the requests of an input and writes the answers in the order of the requests, or as they are ready. A list
+// that is a regular file is read to its end before any work, so that a line that is no request stops batch at once; any
+// other input is answered as it comes. A request that fails becomes a line with an error; the others go on.
+func (c *batching) run(a *App, from string, d defaults) error {
+	part, err := c.part(a)
 	if err != nil {
 		return err
 	}
-	defer in.Close()
-	output.Protect(in.pictures...)
-	out, done, err := c.resume(a)
+	output.Protect(from)
+	out, err := openAnswers(a, c.Output, part)
 	if err != nil {
 		return err
 	}
 	defer out.Close()
+	q := newRequests(part, out.done)
+	q.embeds = d.embeds
+	if q.input, err = openInput(from, d, c.AsReady, q.wanted); err != nil {
+		return err
+	}
+	defer q.Close()
+	output.Protect(q.pictures...)
+	if err := output.Allowed(out.name); out.name != "-" && err != nil {
+		return err
+	}
 	m, err := a.load(c.Threads)
 	if err != nil {
 		return err
 	}
 	defer m.Close()
-	load, failed := time.Since(a.opened), 0
-	var ids queue
-	for got, err := range m.Tasks(a.ctx, in.except(done, &ids, a.album())) {
-		if a.ctx.Err() != nil {
-			return a.ctx.Err()
-		}
-		request := ids.pop()
-		var line any
-		var doubts []pgc.Warning
-		if errors.Is(err, pgc.ErrDamaged) { // no line is written that is computed from damaged weights
-			return err
-		}
-		switch {
-		case err != nil:
-			failed++
-			line = batchAnswer{ID: request.id, Error: err.Error()}
-		case got.Detection != nil:
-			line = batchDetection{request.id, annotate.JSON(annotate.Picture{Name: request.image, Detection: got.Detection})}
-			doubts = append(unmasked(a, got.Detection.Task), got.Detection.Warnings...)
-		default:
-			line, doubts = batchAnswer{ID: request.id, answer: newAnswer(got.Answer, load)}, got.Answer.Warnings
-		}
-		if err := writeJSON(out, line); err != nil {
-			return err
-		}
-		a.warn(fmt.Sprintf("request %s: ", request.id), doubts)
+	failed, err := c.answer(a, m, q, out)
+	if err != nil {
+		return err
 	}
-	switch {
-	case a.ctx.Err() != nil:
-		return a.ctx.Err()
-	case in.err != io.EOF:
-		return in.err
+	if q.skipped > 0 {
+		fmt.Fprintf(a.Err, "%d of %d requests were answered in %s before\n", q.skipped, q.own, out.name)
 	}
-	total := len(in.seen)
-	if in.skipped > 0 {
-		fmt.Fprintf(a.Err, "%d of %d requests were answered in %s before\n", in.skipped, total, c.Output)
+	if err := out.complete(q); err != nil {
+		return err
 	}
 	if failed > 0 {
-		return fmt.Errorf("%d of %d requests failed: see \"error\" in %s", failed, total, c.Output)
+		return fmt.Errorf("%d of %d requests failed: see \"error\" in %s", failed, q.own, out.name)
 	}
 	return nil
 }
 
-// resume opens the output for appending and returns the ids that it answers. It removes lines with errors, lines whose
-// id was answered before and an incomplete last line, so that each request has one answer, and refuses a file that
-// holds anything else.
-func (c *batchCmd) resume(a *App) (io.WriteCloser, map[string]bool, error) {
-	if c.Output == "-" {
-		return nopCloser{a.Out}, nil, nil
-	}
-	log, err := output.OpenLog(c.Output)
-	if err != nil {
-		return nil, nil, err
-	}
-	done := map[string]bool{}
-	dropped := 0
-	err = c.answered(log, func(id string, _ []byte) error {
-		if id == "" || done[id] {
-			dropped++
+// part returns the shard that is asked for.
+func (c *batching) part(a *App) (shard.Part, error) {
+	if c.Shard == "" {
+		if n := os.Getenv("SLURM_ARRAY_TASK_COUNT"); n != "" && n != "1" {
+			fmt.Fprintf(a.Err, "this task of a Slurm array of %.20s answers all requests: --shard auto answers its part alone\n", n)
 		}
-		done[id] = true
-		return nil
-	})
-	delete(done, "")
-	if err == nil && dropped > 0 {
-		err = log.Replace(func(w io.Writer) error {
-			written := map[string]bool{}
-			return c.answered(log, func(id string, line []byte) error {
-				if id == "" || written[id] {
-					return nil
-				}
-				written[id] = true
-				_, err := w.Write(line)
-				return err
-			})
-		})
+		return shard.Part{}, nil
 	}
+	p, err := shard.Parse(c.Shard, os.LookupEnv)
 	if err != nil {
-		log.Close()
-		return nil, nil, err
+		return p, usage{fmt.Errorf("--shard: %w", err)}
 	}
-	return log, done, nil
+	return p, nil
 }
 
-// answered calls each with every line of an output and the id that it answers, "" where it is an error or incomplete.
-func (c *batchCmd) answered(log *output.Log, each func(id string, line []byte) error) error {
-	content, err := log.Reader()
-	if err != nil {
-		return err
+// answer writes the answers, and returns how many requests failed.
+func (c *batching) answer(a *App, m *pgc.Model, q *requests, out *answers) (failed int, err error) {
+	load, p := time.Since(a.opened), newTicker(a, out, q)
+	defer p.end()
+	var names queue
+	work := m.Tasks
+	if c.AsReady {
+		work = m.TasksAsReady
 	}
-	lines := bufio.NewReader(content)
-	for n := 1; ; n++ {
-		line, err := lines.ReadBytes('\n')
-		if err != nil && err != io.EOF {
-			return fmt.Errorf("cannot read %s: %w", c.Output, output.Cause(err))
+	for got, err := range work(a.ctx, q.tasks(&names, a.album())) {
+		if a.ctx.Err() != nil {
+			return failed, a.ctx.Err()
 		}
-		if len(line) == 0 {
-			return nil
+		if errors.Is(err, pgc.ErrDamaged) { // no line is written that is computed from damaged weights
+			return failed, err
 		}
-		id, ok := answeredID(line)
-		if !ok {
-			return fmt.Errorf("%s: line %d is not an answer of batch, expected a file that batch wrote, or none", c.Output, n)
+		r := names.take(got.Number)
+		if err != nil {
+			failed++
 		}
-		if err := each(id, line); err != nil {
-			return err
+		line, doubts := c.line(a, r, got, err, load, out.part)
+		if err := writeJSON(out, line); err != nil {
+			return failed, err
 		}
-	}
-}
-
-// answeredID returns the id that a line of an output answers, "" where it is an error or incomplete. It reports whether
-// batch can have written the line.
-func answeredID(line []byte) (id string, ok bool) {
-	if !bytes.HasSuffix(line, []byte("\n")) {
-		begin := []byte(`{"id":`)
-		return "", bytes.HasPrefix(line, begin[:min(len(line), len(begin))])
-	}
-	var a struct {
-		ID    json.RawMessage
-		Text  *string
-		Error string
+		p.step(err != nil)
+		a.warn(fmt.Sprintf("request %s: ", r.id), doubts)
 	}
 	switch {
-	case json.Unmarshal(line, &a) != nil || a.ID == nil || a.Text == nil && a.Error == "":
-		return "", false
-	case a.Error != "":
-		return "", true
+	case a.ctx.Err() != nil:
+		return failed, a.ctx.Err()
+	case q.err != io.EOF:
+		return failed, q.err
 	}
-	return string(a.ID), true
+	return failed, nil
 }
 
-// nopCloser leaves a writer open.
-type nopCloser struct{ io.Writer }
-
-// Close does nothing.
-func (nopCloser) Close() error { return nil }
+// line returns the line about a request, and what is doubtful about its answer.
+func (c *batching) line(a *App, r named, got pgc.Result, err error, load time.Duration, part shard.Part) (line any, doubts []pgc.Warning) {
+	var in shard.Line
+	if !part.Whole() {
+		in.Row = &r.row
+	}
+	switch {
+	case err != nil:
+		return batchAnswer{ID: r.id, Line: in, Error: err.Error()}, nil
+	case got.Embedding != nil:
+		data, err := binary.Append(nil, binary.LittleEndian, got.Embedding.Float32s)
+		if err != nil {
+			return batchAnswer{ID: r.id, Line: in, Error: err.Error()}, nil
+		}
+		return batchEmbedding{r.id, in, got.Embedding.Shape, base64.StdEncoding.EncodeToString(data)}, nil
+	case got.Detection != nil:
+		d := got.Detection
+		return batchDetection{r.id, in, annotate.JSON(annotate.Picture{Name: r.image, Detection: d})}, append(unmasked(a, d.Task), d.Warnings...)
+	}
+	return batchAnswer{ID: r.id, Line: in, answer: newAnswer(got.Answer, load)}, got.Answer.Warnings
+}

@@ -27,6 +27,11 @@ type batchRequest struct {
 	Task    string // detect or segment; empty for an answer to the prompt
 	Classes []string
 	detecting
+
+	Query *string // to be embedded instead of pictures
+
+	files []pgc.Image // the pictures, where Images are names within another file
+	wrong error       // why the request fails
 }
 
 // detects reports whether the request asks where objects are.
@@ -47,6 +52,8 @@ type batchLine struct {
 	Task    *string         `json:"task"`
 	Classes json.RawMessage `json:"classes"`
 	detecting
+
+	Query *string `json:"query"`
 }
 
 // fieldNames lists the fields of JSON that a struct and those embedded in it have.
@@ -115,15 +122,25 @@ func parseRequest(text []byte, n int, d defaults) (r batchRequest, err error) {
 	switch {
 	case l.ID == nil:
 		l.ID = fmt.Append(nil, n)
-	case l.ID[0] != '"' && l.ID[0] != '-' && (l.ID[0] < '0' || l.ID[0] > '9'):
+	case !isID(l.ID):
 		return r, fmt.Errorf("id is %s, expected a string or a number", l.ID)
 	}
 	r.ID, r.settings = l.ID, l.settings
+	if d.embeds {
+		return r, l.embed(&r)
+	}
+	if l.Query != nil {
+		return r, errors.New("query is given, which is for models that make embeddings, expected images and a prompt")
+	}
 	if r.Images, err = l.pictures(); err != nil {
 		return r, err
 	}
 	if l.Task != nil || l.Classes != nil || !reflect.DeepEqual(l.detecting, detecting{}) {
 		return r, l.locate(&r, d)
+	}
+	if d.task != "" && l.Prompt == nil && l.Prefix == nil && l.Text == nil {
+		d.about(&r)
+		return r, nil
 	}
 	if r.Prompt, err = l.prompt(d.prompt); err != nil {
 		return r, err
@@ -134,6 +151,32 @@ func parseRequest(text []byte, n int, d defaults) (r batchRequest, err error) {
 		}
 	}
 	return r, r.settings.check()
+}
+
+// isID reports whether a value is a string or a number.
+func isID(v json.RawMessage) bool {
+	return len(v) > 0 && (v[0] == '"' || v[0] == '-' || v[0] >= '0' && v[0] <= '9')
+}
+
+// embed reads the fields of a request for an embedding: a picture or a query, and nothing else.
+func (l *batchLine) embed(r *batchRequest) (err error) {
+	alone := batchLine{ID: l.ID, Image: l.Image, Images: l.Images, Query: l.Query}
+	if !reflect.DeepEqual(*l, alone) {
+		return errors.New("there is more than id, and images or query, which is all that a model that makes embeddings is asked")
+	}
+	if r.Query = l.Query; l.Query != nil {
+		if l.Image != nil || l.Images != nil {
+			return errors.New("query and images are given, expected one of them")
+		}
+		if *l.Query == "" {
+			return errors.New("query is empty, expected a text")
+		}
+		return nil
+	}
+	if r.Images, err = l.pictures(); err == nil && len(r.Images) != 1 {
+		err = fmt.Errorf("an embedding is asked of %d pictures, expected one", len(r.Images))
+	}
+	return err
 }
 
 // locate reads the fields of a request that asks where objects are.

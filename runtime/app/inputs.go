@@ -15,9 +15,9 @@ import (
 // lists are the endings of the names of lists of requests.
 var lists = []string{".jsonl", ".ndjson", ".json"}
 
-// listPictures returns the pictures that batch's input stands for, sorted by name: those in a folder and the folders in
-// it, those that fit a pattern, or one. It returns nil where the input is something else.
-func listPictures(input string) ([]string, error) {
+// listFiles returns the pictures and the tar files that batch's input stands for, sorted by name: those in a folder and
+// the folders in it, those that fit a pattern, or one picture. It returns nil where the input is something else.
+func listFiles(input string) ([]string, error) {
 	if fetch.IsURL(input) {
 		return nil, fmt.Errorf("--input %s is an address, expected a file, a folder or a pattern (curl ADDRESS | … --input - reads one)", fetch.Short(input))
 	}
@@ -40,18 +40,18 @@ func listPictures(input string) ([]string, error) {
 			continue
 		}
 		if slices.Contains(lists, strings.ToLower(filepath.Ext(name))) {
-			return nil, fmt.Errorf("--input %s fits %s, a list, expected pictures: give one list at a time", input, name)
+			return nil, fmt.Errorf("--input %s fits %s, a list, expected pictures or tar files: give one list at a time", input, name)
 		}
 		pictures = append(pictures, name)
 	}
 	if pictures == nil {
-		return nil, fmt.Errorf("--input %s fits no file, expected pictures", input)
+		return nil, fmt.Errorf("--input %s fits no file, expected pictures or tar files", input)
 	}
 	return pictures, nil
 }
 
-// inFolder returns the pictures in a folder and the folders in it: the regular files that begin as a picture does or
-// are called so. Hidden files and folders are left out.
+// inFolder returns the pictures and the tar files in a folder and the folders in it: the regular files that begin as a
+// picture does or are called so. Hidden files and folders are left out.
 func inFolder(dir string) ([]string, error) {
 	var pictures []string
 	root := dir + string(filepath.Separator) // follows a link
@@ -66,7 +66,7 @@ func inFolder(dir string) ([]string, error) {
 			return nil
 		}
 		info, err := os.Stat(name) // of the file that a link leads to
-		if err == nil && info.Mode().IsRegular() && imageio.IsPicture(name) {
+		if err == nil && info.Mode().IsRegular() && (isTar(name) || imageio.IsPicture(name)) {
 			pictures = append(pictures, name)
 		}
 		return nil
@@ -95,25 +95,4 @@ func missingPrompt(input string, pictures []string) error {
 		hint = list + ", or" // the list has the prompts
 	}
 	return usage{fmt.Errorf("--input %s stands for %d pictures without a prompt, expected a list of requests%s --prompt TEXT for all of them", input, len(pictures), hint)}
-}
-
-// locate returns the paths of pictures that a list names: where there is no such file, the one beside the list.
-func (q *requests) locate(names []string) []string {
-	if q.file == nil || q.file == os.Stdin {
-		return names
-	}
-	out := slices.Clone(names)
-	for i, name := range names {
-		if name == "-" || fetch.IsURL(name) || filepath.IsAbs(name) {
-			continue
-		}
-		beside := filepath.Join(filepath.Dir(q.name), name)
-		if _, err := os.Stat(name); err == nil {
-			continue
-		}
-		if _, err := os.Stat(beside); err == nil {
-			out[i] = beside
-		}
-	}
-	return out
 }

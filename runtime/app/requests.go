@@ -1,198 +1,89 @@
 package app
 
 import (
-	"bufio"
-	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
+	"hash"
 	"iter"
-	"os"
-	"slices"
 	"sync"
 
 	"pgc"
-	"pgc/runtime/native"
+	"pgc/runtime/shard"
 )
 
-// maxRequest bounds a line of batch's input, in bytes: three pictures as data: URIs of the largest size.
-const maxRequest = 256 << 20
-
-// requests reads batch's input: a list, or pictures. Besides the request at hand it keeps the ids.
+// requests are the requests of an input that are to be answered: those of a shard that are not answered yet.
 type requests struct {
-	name     string
-	defaults defaults // of requests
-	pictures []string // where the input is no list
-	file     *os.File
-	lines    *bufio.Reader
+	*input
+	part   shard.Part
+	embeds bool           // whether embeddings are asked for
+	done   map[string]int // the rows of those that were answered before
 
-	text    []byte // of the line
-	line    int
-	seen    map[string]int // the line of each id
-	skipped int
-	err     error // why there is no further request; io.EOF at the end
+	rows    int       // of the input, so far
+	own     int       // those of the shard
+	skipped int       // those that were answered before
+	ids     hash.Hash // of the input
+	err     error     // why there is no further request; io.EOF at the end
 }
 
-// defaults are what a request has that says nothing else.
-type defaults struct {
-	prompt *string
-	settings
+// wanted reports whether a request is to be answered.
+func (q *requests) wanted(id []byte) bool {
+	_, done := q.done[string(id)]
+	return !done && q.part.Has(id)
 }
 
-// openRequests opens the input at path: a list, standard input, or the pictures that a folder or a pattern stands for.
-// It reads a list that is a regular file once to see that all of its lines are requests.
-func openRequests(path string, d defaults) (*requests, error) {
-	q := &requests{name: "standard input", defaults: d, file: os.Stdin}
-	if path != "-" {
-		pictures, err := listPictures(path)
-		if err != nil {
-			return nil, err
-		}
-		if q.name = path; pictures != nil {
-			if d.prompt == nil {
-				return nil, missingPrompt(path, pictures)
-			}
-			q.pictures, q.file = pictures, nil
-			q.rewind()
-			return q, nil
-		}
-		if q.file, err = os.Open(path); err != nil {
-			return nil, err
-		}
-	}
-	q.rewind()
-	info, err := q.file.Stat()
-	if err != nil || !info.Mode().IsRegular() {
-		return q, err
-	}
-	start, err := q.file.Seek(0, io.SeekCurrent)
-	if err != nil {
-		return q, nil // it is read as it comes
-	}
-	for q.next() != nil {
-	}
-	err = q.err
-	if err == io.EOF {
-		_, err = q.file.Seek(start, io.SeekStart)
-	}
-	if err != nil {
-		q.Close()
-		return nil, err
-	}
-	q.rewind()
-	return q, nil
-}
-
-// rewind begins at the file's place.
-func (q *requests) rewind() {
-	q.seen, q.line, q.err = map[string]int{}, 0, nil
-	if q.file != nil {
-		q.lines = bufio.NewReaderSize(q.file, 64<<10)
-	}
-}
-
-// Close closes the input.
-func (q *requests) Close() error {
-	if q.file == os.Stdin || q.file == nil {
-		return nil
-	}
-	return q.file.Close()
-}
-
-// nextPicture returns the request about the next picture of a folder or a pattern.
-func (q *requests) nextPicture() *batchRequest {
-	if q.line == len(q.pictures) {
-		q.err = io.EOF
-		return nil
-	}
-	name := q.pictures[q.line]
-	q.line++
-	id, err := json.Marshal(name)
-	if err != nil {
-		q.err = fmt.Errorf("%s: %w", name, err)
-		return nil
-	}
-	q.seen[string(id)] = q.line
-	return &batchRequest{ID: id, Images: []string{name}, Prompt: *q.defaults.prompt, settings: q.defaults.settings}
-}
-
-// next returns the next request, or nil where err says why there is none. It skips empty lines but counts them.
-func (q *requests) next() *batchRequest {
-	if q.pictures != nil && q.err == nil {
-		return q.nextPicture()
-	}
+// next returns the next request to be answered and its row, or nil where err says why there is none.
+func (q *requests) next() (r *batchRequest, row int) {
 	for q.err == nil {
-		q.line++
-		text, err := q.readLine()
-		if q.line == 1 {
-			text = bytes.TrimPrefix(text, []byte(byteOrderMark))
+		if r, q.err = q.input.next(); q.err != nil {
+			return nil, 0
 		}
-		if text = bytes.TrimSpace(text); len(text) > 0 && (err == nil || err == io.EOF) {
-			r, wrong := parseRequest(text, q.line, q.defaults)
-			if at := q.seen[string(r.ID)]; wrong == nil && at > 0 {
-				wrong = fmt.Errorf("id is %s, as in line %d, expected another", r.ID, at)
-			}
-			if wrong == nil {
-				q.seen[string(r.ID)] = q.line
-				return &r // the end, if it is, comes again
-			}
-			err = wrong
+		row, q.rows = q.rows, q.rows+1
+		fmt.Fprintf(q.ids, "%s\n", r.ID)
+		if !q.part.Has(r.ID) {
+			continue
 		}
-		if err == io.EOF {
-			q.err = io.EOF
-		} else if err != nil {
-			q.err = fmt.Errorf("%s: line %d: %w", q.name, q.line, err)
+		q.own++
+		before, done := q.done[string(r.ID)]
+		if !done {
+			return r, row
+		}
+		if q.skipped++; !q.part.Whole() && before != row {
+			q.err = fmt.Errorf("request %s was number %d of the input, counted from 0, and is number %d now, expected the input that the shard was begun with (remove the shard to begin anew)", r.ID, before, row)
 		}
 	}
-	return nil
+	return nil, 0
 }
 
-// copies is how often a long line is in memory at most: read, with room to grow, in the JSON decoder, which grows too,
-// and in the request.
-const copies = 8
-
-// readLine reads up to the end of a line, if that is not too far away for the memory there is.
-func (q *requests) readLine() ([]byte, error) {
-	line := slices.Grow(q.text[:0], 1<<16)
-	for {
-		part, err := q.lines.ReadSlice('\n')
-		if need := len(line) + len(part); need > maxRequest {
-			return nil, fmt.Errorf("it is longer than %d MiB, expected a request, one JSON object a line", maxRequest>>20)
-		} else if need > cap(line) {
-			if need > 1<<20 {
-				if err := native.CheckMemory(copies*int64(need), "a line so long"); err != nil {
-					return nil, err
-				}
-			}
-			line = slices.Grow(line, need)
-		}
-		line = append(line, part...)
-		if err != bufio.ErrBufferFull {
-			q.text = line
-			return line, err
-		}
-		if err := begins(line); err != nil {
-			return nil, err
-		}
-	}
+// record is what the last line of the shard says.
+func (q *requests) record() shard.Record {
+	return shard.Record{Index: q.part.Index, Of: q.part.Of, Rows: q.rows, Input: hex.EncodeToString(q.ids.Sum(nil)[:16])}
 }
 
-// except yields the requests that are not done, and puts their ids into a queue. Consecutive requests share equal
-// images.
-func (q *requests) except(done map[string]bool, ids *queue, al *album) iter.Seq[pgc.Task] {
+// newRequests returns the requests of a shard, before its input is open.
+func newRequests(part shard.Part, done map[string]int) *requests {
+	return &requests{part: part, done: done, ids: sha256.New()}
+}
+
+// tasks yields what is to be done, and puts its names into a queue. Consecutive requests share equal images.
+func (q *requests) tasks(names *queue, al *album) iter.Seq[pgc.Task] {
 	return func(yield func(pgc.Task) bool) {
-		for r := q.next(); r != nil; r = q.next() {
-			if done[string(r.ID)] {
-				q.skipped++
-				continue
+		for r, row := q.next(); r != nil; r, row = q.next() {
+			images, err := r.files, r.wrong
+			if err == nil && images == nil {
+				images, err = al.images(r.Images)
 			}
-			images, err := al.images(q.locate(r.Images))
 			if err != nil {
 				images = []pgc.Image{pgc.Lazy("", func(context.Context) ([]byte, error) { return nil, err })}
 			}
-			ids.push(named{r.ID, shortened(r.Images[0])})
-			if !yield(r.work(images)) {
+			n := named{id: r.ID, row: row}
+			if len(r.Images) > 0 {
+				n.image = shortened(r.Images[0])
+			}
+			names.push(n)
+			if !yield(r.work(images, q.embeds)) {
 				return
 			}
 		}
@@ -200,35 +91,47 @@ func (q *requests) except(done map[string]bool, ids *queue, al *album) iter.Seq[
 }
 
 // work is what the request asks of its images.
-func (r *batchRequest) work(images []pgc.Image) pgc.Task {
-	if r.detects() {
+func (r *batchRequest) work(images []pgc.Image, embeds bool) pgc.Task {
+	switch {
+	case r.Query != nil:
+		return pgc.EmbedRequest{Queries: []string{*r.Query}}
+	case embeds:
+		return pgc.EmbedRequest{Images: images}
+	case r.detects():
 		return pgc.DetectRequest{Image: images[0], Classes: r.Classes, Segment: r.Task == "segment", Adapter: r.Adapter, DetectSettings: pgc.DetectSettings(r.detecting)}
 	}
 	return pgc.Request{Images: images, Prompt: r.Prompt, Suffix: r.Suffix, Settings: pgc.Settings(r.settings)}
 }
 
-// named is a request's id and the name of its first picture.
+// named is a request's id, its row in the input, and the name of its first picture.
 type named struct {
 	id    json.RawMessage
+	row   int
 	image string
 }
 
-// queue is the requests whose answers are to come, in order.
+// queue is the requests whose answers are to come, by their number.
 type queue struct {
 	mu   sync.Mutex
-	list []named
+	next int
+	by   map[int]named
 }
 
 func (q *queue) push(r named) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.list = append(q.list, r)
+	if q.by == nil {
+		q.by = map[int]named{}
+	}
+	q.by[q.next] = r
+	q.next++
 }
 
-func (q *queue) pop() named {
+// take removes the request with a number.
+func (q *queue) take(number int) named {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	r := q.list[0]
-	q.list = q.list[1:]
+	r := q.by[number]
+	delete(q.by, number)
 	return r
 }

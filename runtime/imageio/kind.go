@@ -13,7 +13,12 @@ var endings = strings.Fields(".png .apng .jpg .jpeg .jpe .jfif .gif .webp .bmp .
 
 // IsPicture reports whether the regular file at path is meant as a picture: it begins as one or is called so.
 func IsPicture(path string) bool {
-	return slices.Contains(endings, strings.ToLower(filepath.Ext(path))) || Begins(path)
+	return Named(strings.ToLower(filepath.Ext(path))) || Begins(path)
+}
+
+// Named reports whether files with this ending, in small letters and with or without its dot, are called as pictures are.
+func Named(ending string) bool {
+	return slices.Contains(endings, "."+strings.TrimPrefix(ending, "."))
 }
 
 // Begins reports whether the regular file at path begins as a picture of a format that is read.

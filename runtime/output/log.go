@@ -72,9 +72,9 @@ func (l *Log) current() bool {
 }
 
 // Reader returns what the file held when it was opened; a stream held nothing.
-func (l *Log) Reader() (io.Reader, error) {
+func (l *Log) Reader() (*io.SectionReader, error) {
 	if l.place.stream() {
-		return io.MultiReader(), nil
+		return io.NewSectionReader(l.f, 0, 0), nil
 	}
 	info, err := l.f.Stat()
 	if err != nil {

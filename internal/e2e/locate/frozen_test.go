@@ -131,7 +131,7 @@ func frozenMisuse(t *testing.T, one, text, picture string) {
 		args []string
 		want string
 	}{
-		{one, []string{"forward", "--image", picture}, "forward is not a command of an executable with prompts of its own, expected answer, tokenize, info, help"},
+		{one, []string{"forward", "--image", picture}, "forward is not a command of an executable with prompts of its own, expected answer, serve, merge, tokenize, info, help"},
 		{one, []string{picture, "--free-labels"}, "free_labels is given, but the executable has labels of its own: compile without --task for others"},
 		{one, []string{picture, "--masks", "x"}, "--masks is given, but the task that is built in is detect, expected one to segment"},
 		{text, []string{picture, "--format", "coco"}, "--format is for an executable with one task, this one has 1 prompts, expected --json at most"},
