@@ -13,7 +13,8 @@ import (
 )
 
 // TestBFloatProducts compares products of bfloat16 with the evaluator, and their bits between a row alone and the same
-// row among others, between one thread and two, and, as no value here is subnormal, between instruction sets.
+// row among others, between one thread and two, and, as no value here is subnormal, between instruction sets, but for
+// arm64's bf16, whose sums are its own (TestOddSums of package kernels).
 func TestBFloatProducts(t *testing.T) {
 	for i, shape := range [][3]int{{301, 290, 67}, {205, 301, 35}, {9, 256, 33}, {7, 37, 45}, {1, 1, 1}, {13, 515, 300}} {
 		rows, k, n := shape[0], shape[1], shape[2]
@@ -41,6 +42,9 @@ func TestBFloatProducts(t *testing.T) {
 				call(t, e, "one", nil)
 				if alone := get[float32](t, e, "one", "one.y", n); !slices.Equal(alone, got[last*n:]) {
 					t.Errorf("%s: the last row differs alone and among others", name)
+				}
+				if tgt.Has("bf16") {
+					continue
 				}
 				if first == nil {
 					first = got

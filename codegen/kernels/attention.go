@@ -339,7 +339,7 @@ func (a *tileAttn) scores(i, t, n *tile.Value, keys operand) {
 	queries := a.vectors(b.PtrAdd(a.q, b.Mul(i, b.Int(a.H))))
 	rowBlocks(b, n, a.T.N, a.mr, func(first *tile.Value, rows int) {
 		p := b.PtrAdd(a.p, b.Mul(first, b.Int(a.w)))
-		x := lhs{b.PtrAdd(keys.p, b.Mul(first, b.Int(keys.key))), keys.key, keys.el, 1, 1}
+		x := lhs{p: b.PtrAdd(keys.p, b.Mul(first, b.Int(keys.key))), stride: keys.key, mul: keys.el, div: 1, words: 1}
 		for j, s := range a.micro(rows, x, queries).run(a.g, b.Int(a.H), zeros(b, rows*a.vecs, lanes)) {
 			b.Store(p, b.Int(int64(j*lanes)), s)
 		}
@@ -357,7 +357,7 @@ func (a *tileAttn) values(acc, n *tile.Value, values operand, factor []*tile.Val
 		init := collect(rows*a.vecs, func(j int) *tile.Value {
 			return b.Mul(b.Load(c, b.Int(int64(j*lanes)), lanes), factor[j%a.vecs])
 		})
-		x := lhs{b.PtrAdd(values.p, b.Mul(first, b.Int(values.el))), values.el, values.key, 1, 1}
+		x := lhs{p: b.PtrAdd(values.p, b.Mul(first, b.Int(values.el))), stride: values.el, mul: values.key, div: 1, words: 1}
 		for j, v := range a.micro(rows, x, a.vectors(a.p)).run(a.g, n, init) {
 			b.Store(c, b.Int(int64(j*lanes)), v)
 		}
@@ -366,7 +366,7 @@ func (a *tileAttn) values(acc, n *tile.Value, values operand, factor []*tile.Val
 
 // micro makes the inner loop over rows of keys or of elements of the head.
 func (a *tileAttn) micro(rows int, x lhs, w vectors) micro {
-	return micro{mma: form(a.g.target, F32, F32, 1), rows: rows, vecs: a.vecs, chains: 1, x: x, w: w}
+	return micro{mma: form(a.g.target, F32, F32, 1, 1), rows: rows, vecs: a.vecs, chains: 1, x: x, w: w}
 }
 
 // vectors reads rows of w elements.

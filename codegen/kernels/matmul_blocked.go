@@ -15,6 +15,7 @@ func (m *mmBuild) buildBlocked() {
 	sums, staged, copied := int64(0), int64(0), int64(0)
 	for i := range parts {
 		p := m.product(i)
+		p.paired = p.mma.rows == 2
 		parts[i] = p
 		counts[i] = (p.columns() + p.nb - 1) / p.nb
 		tasks += counts[i]

@@ -27,6 +27,7 @@ type lhs struct {
 	stride   int64
 	mul, div int64
 	words    int
+	paired   bool // rows lie in pairs, as copyPairs has them: even ones are located, and a load takes both
 }
 
 // at returns x from a row and a unit of k on.
@@ -51,7 +52,7 @@ func (m micro) run(g *gen, k *tile.Value, init []*tile.Value) []*tile.Value {
 			off := b.Add(m.x.offset(b, at), b.Int(int64(r)*m.x.stride+int64(i)))
 			return b.Load(m.x.p, off, m.x.words)
 		}
-		return m.emit(mmaStep{m.mma, g, m.rows, m.vecs, m.chains, slices.Clone(sums), x, func(v, i int) *tile.Value { return w[v](i) }})
+		return m.emit(mmaStep{m.mma, g, m.rows, m.vecs, m.chains, m.x.paired, slices.Clone(sums), x, func(v, i int) *tile.Value { return w[v](i) }})
 	}
 	main := b.Mul(b.Div(k, body), body)
 	if m.step == m.body { // rows are padded to it

@@ -70,9 +70,11 @@ type mma struct {
 	unit         int64     // values of k: those of a word in a VNNI2 panel
 	body, step   int64     // units
 	loader       loader
-	inPlace      bool  // the blocked schedule, too, reads B where it lies
-	unsigned     bool  // B is offset by 128, and sums begin with what that adds taken off
-	ahead        int64 // units before one row's stream needs them that B is asked for; 0 where the processor does it better
+	inPlace      bool                                                     // the blocked schedule, too, reads B where it lies
+	whole        int64                                                    // K must be a multiple of it; 0 for any K
+	unsigned     bool                                                     // B is offset by 128, and sums begin with what that adds taken off
+	ahead        int64                                                    // units before one row's stream needs them that B is asked for; 0 where the processor does it better
+	resume       func(s mmaStep, c func(i int) *tile.Value) []*tile.Value // sums of floats that go on from C; nil for C's own vectors
 	emit         func(s mmaStep) []*tile.Value
 	total        func(s mmaStep, r, v int) *tile.Value // of row r and vector of columns v
 	schedules    map[int]schedule                      // by lanes
@@ -104,11 +106,12 @@ var ( // mr, vecs, side, chains, kc, nb, mb
 	vnni4Schedules   = map[int]schedule{4: {4, 4, 1, 2, 512, 128, 288}, 8: {6, 2, 1, 4, 512, 128, 288}, 16: {12, 2, 1, 4, 512, 128, 288}}
 	i16Schedules     = map[int]schedule{8: {6, 1, 1, 1, 256, 128, 288}, 16: {12, 1, 1, 1, 256, 128, 288}}
 	mmlaSchedules    = map[int]schedule{4: {6, 4, 1, 1, 512, 128, 288}}
+	pairSchedules    = map[int]schedule{4: {6, 4, 1, 1, 256, 128, 288}}
 	u8Schedules      = map[int]schedule{8: {8, 1, 1, 1, 512, 128, 288}, 16: {8, 1, 1, 1, 512, 128, 288}}
 )
 
 // forms lists every form. Forms of integers are exact over the whole range, so all give the same sums; those of
-// bfloat16, whose products are exact in f32, do where nothing is subnormal.
+// bfloat16, whose products are exact in f32, do where nothing is subnormal, but for arm64's, which have sums of their own.
 var forms = []*mma{
 	{name: "MMA_1xNx1_F32_F32", lhs: F32, rhs: []DType{F32}, rows: 1, halves: 1, acc: tile.F32, x: tile.F32, words: 1, w: tile.F32,
 		unit: 1, body: 4, step: 1, loader: panel16, inPlace: true, ahead: 32, emit: fma(1), total: joined, schedules: fmaSchedules},
@@ -125,6 +128,12 @@ var forms = []*mma{
 	{name: "MMA_X86_AVX512BF16_1x16x2_F32_BF16", lhs: BF16, rhs: []DType{BF16}, features: []string{"avx512bf16"},
 		rows: 1, halves: 1, acc: tile.F32, x: tile.BF16, words: 2, w: tile.I16,
 		unit: 2, body: 4, step: 1, loader: vnni2, inPlace: true, ahead: 32, emit: dot(1, (*tile.Builder).DotBF16), total: joined, schedules: fmaSchedules},
+	{name: "MMA_ARM_BF16_2x2x4_F32_BF16", lhs: BF16, rhs: []DType{BF16}, features: []string{"bf16"}, whole: 8, // bfmmla, which is bfdot twice
+		rows: 2, halves: 2, acc: tile.F32, x: tile.BF16, words: 4, w: tile.I16,
+		unit: 2, body: 4, step: 4, loader: zipped(vnni2Chunk, tile.I16), resume: matricesOf, emit: matrices((*tile.Builder).MMLAOdd), total: rowOfMatrix, schedules: pairSchedules},
+	{name: "MMA_ARM_BF16_1x4x2_F32_BF16", lhs: BF16, rhs: []DType{BF16}, features: []string{"bf16"}, // bfdot
+		rows: 1, halves: 1, acc: tile.F32, x: tile.BF16, words: 2, w: tile.I16,
+		unit: 2, body: 4, step: 1, loader: vnni2, inPlace: true, ahead: 32, emit: dot(1, (*tile.Builder).DotOdd), total: joined, schedules: fmaSchedules},
 	{name: "MMA_1xNx2_F32_CASTBF16", lhs: BF16, rhs: []DType{BF16}, rows: 1, halves: 1, acc: tile.F32, x: tile.F32, words: 1, w: tile.F32,
 		unit: 2, body: 4, step: 1, loader: vnni2Split, ahead: 32, emit: fma(2), total: joined, schedules: vnni2Schedules},
 	{name: "MMA_X86_VNNI_1xNx4_I32_UI8_I8", lhs: Int8, rhs: []DType{Int8}, features: target.VNNI,
@@ -135,10 +144,10 @@ var forms = []*mma{
 		unit: 1, body: chunk, step: chunk, loader: vnni4Int4, emit: dot(chunk/4, (*tile.Builder).Dot4), total: joined, schedules: vnni4Schedules},
 	{name: "MMA_ARM_I8MM_2x2x8_I32_I8_I8", lhs: Int8, rhs: []DType{Int8}, features: []string{"i8mm"}, // smmla
 		rows: 2, halves: 2, acc: tile.I32, x: tile.I8, words: 2, w: tile.I8,
-		unit: 1, body: chunk, step: chunk, loader: zipped(vnni4), emit: matrices, total: rowOfMatrix, schedules: mmlaSchedules},
+		unit: 1, body: chunk, step: chunk, loader: zipped(vnni4, tile.I8), emit: matrices((*tile.Builder).MMLA), total: rowOfMatrix, schedules: mmlaSchedules},
 	{name: "MMA_ARM_I8MM_2x2x8_I32_I8_UI4", lhs: Int8, rhs: []DType{Int4}, features: []string{"i8mm"},
 		rows: 2, halves: 2, acc: tile.I32, x: tile.I8, words: 2, w: tile.I8,
-		unit: 1, body: chunk, step: chunk, loader: zipped(vnni4Int4), emit: matrices, total: rowOfMatrix, schedules: mmlaSchedules},
+		unit: 1, body: chunk, step: chunk, loader: zipped(vnni4Int4, tile.I8), emit: matrices((*tile.Builder).MMLA), total: rowOfMatrix, schedules: mmlaSchedules},
 	{name: "MMA_ARM_1x4x4_I32_I8_I8", lhs: Int8, rhs: []DType{Int8}, features: []string{"neon"}, // sdot, or smull and pairwise sums
 		rows: 1, halves: 1, acc: tile.I32, x: tile.I8, words: 1, w: tile.I8,
 		unit: 1, body: chunk, step: chunk, loader: vnni4, emit: dot(chunk/4, (*tile.Builder).DotS4), total: joined, schedules: vnni4Schedules},
@@ -153,51 +162,11 @@ var forms = []*mma{
 		unit: 1, body: chunk, step: chunk, loader: vnni4Int4, emit: dotU8, total: joined, schedules: u8Schedules},
 }
 
-// zipped puts the words of a column side by side: of every two vectors of four columns, two of eight values of two.
-func zipped(l loader) loader {
-	return loader{l.units, l.vecs, func(g *gen, c column) reader {
-		b, open := g.b, l.open(g, c)
-		return func(k *tile.Value) func(i int) *tile.Value {
-			w := once(open(k))
-			return func(i int) *tile.Value {
-				first := 2 * (i % 2)
-				words := b.Shuffle(b.Bits(w(i-i%2), tile.I32), b.Bits(w(i-i%2+1), tile.I32), first, first+4, first+1, first+5)
-				return b.Bits(words, tile.I8)
-			}
-		}
-	}}
-}
-
-// matrices adds products of eight values of two rows, the last of an odd number of them twice, by those of two columns.
-func matrices(s mmaStep) []*tile.Value {
-	b, x := s.g.b, make([]*tile.Value, (s.rows+1)/2)
-	for i := range chunk / 8 {
-		for r := range x {
-			x[r] = b.Bits(b.Shuffle(s.x(2*r, 2*i), s.x(min(2*r+1, s.rows-1), 2*i), 0, 1, 2, 3), tile.I8)
-		}
-		for v := range s.vecs {
-			for h := range s.halves {
-				for r := range x {
-					sum := &s.sums[(r*s.vecs+v)*s.halves+h]
-					*sum = b.MMLA(*sum, x[r], s.w(v, i*s.halves+h))
-				}
-			}
-		}
-	}
-	return s.sums
-}
-
-// rowOfMatrix takes a row of the sums of two rows by two columns, twice.
-func rowOfMatrix(s mmaStep, r, v int) *tile.Value {
-	sums, first := s.sums[(r/2*s.vecs+v)*s.halves:], r%2*2
-	return s.g.b.Shuffle(sums[0], sums[1], first, first+1, first+4, first+5)
-}
-
-// form returns the form in which a target multiplies rows of x by weights: the first one that takes both, and no more
-// rows than there are.
-func form(t target.Target, x, w DType, rows int64) *mma {
+// form returns the form in which a target multiplies rows of K values of x by weights: the first one that takes all of
+// these, and no more rows than there are.
+func form(t target.Target, x, w DType, rows, k int64) *mma {
 	for _, f := range forms {
-		if f.lhs == x && slices.Contains(f.rhs, w) && int64(f.rows) <= rows && (f.features == nil || t.Has(f.features...)) {
+		if f.lhs == x && slices.Contains(f.rhs, w) && int64(f.rows) <= rows && k%max(1, f.whole) == 0 && (f.features == nil || t.Has(f.features...)) {
 			return f
 		}
 	}

@@ -165,6 +165,7 @@ type mmaStep struct {
 	*mma
 	g                  *gen
 	rows, vecs, chains int
+	paired             bool // x gives two rows
 	sums               []*tile.Value
 	x                  func(r, i int) *tile.Value
 	w                  func(v, i int) *tile.Value

@@ -11,6 +11,7 @@ type product struct {
 	*Part
 	*mma
 	schedule
+	paired  bool        // copies have every two rows side by side, 8 bytes of each in turn
 	number  int         // of the part
 	units   int64       // of k
 	copies  *tile.Value // scratch: rows of x as the form takes them
@@ -19,7 +20,7 @@ type product struct {
 
 func (m *mmBuild) product(number int) *product {
 	p := &product{mmBuild: m, Part: &m.Parts[number], number: number}
-	p.mma = form(m.g.target, m.LHS(), p.RHS(), m.M.N)
+	p.mma = form(m.g.target, m.LHS(), p.RHS(), m.M.N, m.K)
 	p.units, p.schedule = p.mma.units(m.K), p.schedules[m.g.lanes]
 	nr := p.nr()
 	p.nb /= int64(p.Accs)
@@ -153,7 +154,7 @@ func (p *product) inMemory(columns []column) vectors {
 // copiesX reports whether rows of x are copied: where they are not what the form takes, and where an odd K leaves half
 // a word.
 func (p *product) copiesX() bool {
-	return p.mma.x != map[DType]tile.Elem{F32: tile.F32, BF16: tile.BF16, Int8: tile.I8}[p.lhs] || p.K%p.unit != 0
+	return p.paired || p.mma.x != map[DType]tile.Elem{F32: tile.F32, BF16: tile.BF16, Int8: tile.I8}[p.lhs] || p.K%p.unit != 0
 }
 
 // copiesLen counts the floats of scratch that n units of so many rows of x take.
@@ -161,16 +162,25 @@ func (p *product) copiesLen(rows, n int64) int64 {
 	if !p.copiesX() {
 		return 0
 	}
-	return rows * n * p.unit * int64(p.mma.x.Bytes()) / 4
+	return roundUp(rows, int64(p.mma.rows)) * n * p.unit * int64(p.mma.x.Bytes()) / 4
 }
 
 // rowsOfX returns n units of x from unit k0 on, as the form takes them; copies have room for `most` units.
 func (p *product) rowsOfX(k0, n, rows *tile.Value, most int64) lhs {
 	b := p.g.b
 	x := lhs{p: b.PtrAdd(p.mmBuild.x, b.Mul(k0, b.Int(p.unit))), stride: p.xStride, mul: p.unit, div: 1, words: p.words}
+	if p.paired {
+		return p.copyPairs(x, k0, n, rows, most)
+	}
 	if p.copiesX() {
 		x.p, x.stride = p.copyX(x, k0, n, rows, most*p.unit), most*p.unit
 	}
+	return p.inWords(x)
+}
+
+// inWords counts x, rows of the form's type, in the elements that it loads.
+func (p *product) inWords(x lhs) lhs {
+	b := p.g.b
 	switch p.mma.x {
 	case tile.BF16:
 		x.p = b.PtrCast(x.p, tile.I16)
@@ -180,6 +190,24 @@ func (p *product) rowsOfX(k0, n, rows *tile.Value, most int64) lhs {
 		x.p, x.stride, x.div = b.PtrCast(x.p, tile.I64), x.stride/4, 4
 	}
 	return x
+}
+
+// copyPairs copies rows of x into scratch, `most` units apart and every two of them side by side, 8 bytes of each in
+// turn; the last of an odd number of rows lies beside itself.
+func (p *product) copyPairs(x lhs, k0, n, rows *tile.Value, most int64) lhs {
+	b, from := p.g.b, p.inWords(x)
+	to := p.inWords(lhs{p: b.PtrCast(p.copies, p.mma.x), stride: most * p.unit, mul: 2 * p.unit, div: 1, words: 2 * p.words, paired: true})
+	b.Range(b.Int(0), rows, b.Int(2), func(r *tile.Value) {
+		second := b.Min(b.Add(r, b.Int(1)), b.Sub(rows, b.Int(1)))
+		left, right, pair := from.at(b, r, b.Int(0)), from.at(b, second, b.Int(0)), to.at(b, r, b.Int(0))
+		b.Range(b.Int(0), n, b.Int(p.step), func(k *tile.Value) {
+			for i := range int64(2) {
+				at := b.Add(from.offset(b, k), b.Int(i*int64(p.words)))
+				b.Store(pair.p, b.Mul(at, b.Int(2)), p.g.joinRows(b.Load(left.p, at, p.words), b.Load(right.p, at, p.words)))
+			}
+		})
+	})
+	return to
 }
 
 // copyX copies rows of x into scratch, stride elements apart: integers in whole chunks, as they are stored, floats with
@@ -216,9 +244,12 @@ type block struct {
 func (p *product) accumulate(x block, k *tile.Value) {
 	b := p.g.b
 	s := mmaStep{mma: p.mma, g: p.g, rows: x.rows, vecs: x.vecs, chains: x.chains}
-	if p.grouped() {
+	switch {
+	case p.grouped():
 		s.sums = p.start(x)
-	} else {
+	case p.resume != nil:
+		s.sums = p.resume(s, x.get)
+	default:
 		s.sums = collect(x.rows*x.vecs, x.get)
 	}
 	s.sums = x.run(p.g, k, s.sums)

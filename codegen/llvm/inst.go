@@ -90,6 +90,8 @@ var emissions = map[tile.Op]emission{
 	tile.DotS4:   dot4,
 	tile.MMLA:    mmla,
 	tile.DotBF16: dotBF16,
+	tile.DotOdd:  odd("llvm.aarch64.neon.bfdot.v4f32.v8bf16"),
+	tile.MMLAOdd: odd("llvm.aarch64.neon.bfmmla"),
 
 	tile.PtrAdd: func(e *emitter, in *tile.Inst, a []value.Value) value.Value {
 		return e.cur.NewGetElementPtr(elemType(in.Out[0].Type.Elem), a[0], a[1])

@@ -7,11 +7,14 @@ import (
 	"reflect"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 
 	"pgc/codegen/internal/link/linktest"
 	"pgc/ir/scalar"
+	"pgc/ir/target"
 	"pgc/ir/tile"
+	"pgc/runtime/cpufeature"
 )
 
 type values = []*tile.Value
@@ -264,6 +267,66 @@ func TestOpsMatchInterpreter(t *testing.T) {
 	})
 }
 
+// oddCases are products whose sums are rounded to odd, which not every target has.
+func oddCases() (cases []opCase) {
+	for name, op := range map[string]func(b *tile.Builder, sum, x, y *tile.Value) *tile.Value{"dot_odd": (*tile.Builder).DotOdd, "mmla_odd": (*tile.Builder).MMLAOdd} {
+		cases = append(cases, opCase{name, f3, tile.F32, func(b *tile.Builder, x values) *tile.Value {
+			return op(b, x[0], b.Bits(b.Cast(tile.BitI, x[1]), tile.I16), b.Bits(b.Cast(tile.BitI, x[2]), tile.I16))
+		}})
+	}
+	return cases
+}
+
+// TestOddMatchesInterpreter runs them where the CPU has them, and compiles them everywhere, each to one instruction.
+func TestOddMatchesInterpreter(t *testing.T) {
+	cases := oddCases()
+	var ks []*tile.Kernel
+	for _, c := range cases {
+		ks = append(ks, c.kernel(t, 4))
+	}
+	tgt, err := target.Find("neoverse-n2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range llcs(t) {
+		ir := emitted(t, tgt, ks...)
+		asm, err := runLLC(t.Context(), path, ir, tgt, "asm")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"bfdot", "bfmmla"} { // of whole vectors, and of the tail
+			if n := strings.Count(string(asm), "\t"+name+"\t"); n != 2 {
+				t.Errorf("%s: %d times %s, expected twice", path, n, name)
+			}
+		}
+		if err := cpufeature.Check(tgt.Features); err != nil {
+			t.Logf("%s not run: %v", tgt.Name, err)
+			continue
+		}
+		obj, err := runLLC(t.Context(), path, ir, tgt, "obj")
+		if err != nil {
+			t.Fatal(err)
+		}
+		code, rng := linktest.Load(t, obj), rand.New(rand.NewPCG(1, 2))
+		for _, k := range ks {
+			for _, n := range []int{7, 400, -1} {
+				var args []any
+				for i := range 4 {
+					v := inputs(rng, tile.F32, max(n, 0))
+					if n < 0 {
+						v = pairs(rng, tile.F32, i)
+					}
+					args = append(args, v)
+				}
+				check(t, code, k, 1, append(args, reflect.ValueOf(args[0]).Len())...)
+			}
+		}
+	}
+	if _, err := Emit(tgt, []*tile.Kernel{cases[0].kernel(t, 8)}); err == nil || !strings.Contains(err.Error(), "of 8 lanes on neoverse-n2: expected 4 lanes") {
+		t.Errorf("8 lanes: %v", err)
+	}
+}
+
 // Every operation is emitted, and some test compares it with the interpreter.
 func TestEveryOpIsCovered(t *testing.T) {
 	covered := map[tile.Op]bool{}
@@ -276,7 +339,7 @@ func TestEveryOpIsCovered(t *testing.T) {
 			}
 		}
 	}
-	for _, c := range opCases() {
+	for _, c := range append(opCases(), oddCases()...) {
 		visit(c.kernel(t, 8).Body)
 	}
 	for _, k := range controlKernels(t) {

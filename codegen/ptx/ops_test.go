@@ -241,7 +241,7 @@ func TestControlMatchesInterpreter(t *testing.T) {
 // missing are the operations of the tile IR that a warp has not, and why.
 var missing = map[tile.Op]string{tile.Scratch: "it has no memory of its own", tile.Shuffle: "lanes go anywhere", tile.Lookup: "only weights that it does not read have levels",
 	tile.Bits: "elements of several threads in one", tile.DotI16: "likewise", tile.DotU8: "likewise", tile.Dot4: "likewise", tile.DotS4: "likewise",
-	tile.MMLA: "likewise", tile.DotBF16: "likewise"}
+	tile.MMLA: "likewise", tile.DotBF16: "likewise", tile.DotOdd: "likewise", tile.MMLAOdd: "likewise"}
 
 // Every operation is emitted, and some test compares it with the interpreter.
 func TestEveryOpIsCovered(t *testing.T) {

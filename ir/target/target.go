@@ -40,7 +40,7 @@ var (
 		Features: []string{"neon"}}
 	dotprod = Target{Level: "generic", Tune: "neoverse-n1", Arch: "arm64", Lanes: 4, Regs: 32, Task: 8192, L1: 64 << 10, L2: 512 << 10,
 		Features: []string{"dotprod", "neon"}}
-	i8mm   = dotprod.with("i8mm")
+	i8mm   = dotprod.with("i8mm").with("bf16") // every CPU with one of them that Linux runs on has both
 	v3vnni = v3.with("avxvnni")
 	v4vnni = v4.with("avx512vnni")
 	v4bf16 = v4vnni.with("avx512bf16")
@@ -89,6 +89,7 @@ var cpus = []cpu{
 	{"cortex-a55", &dotprod, 32, 128}, {"cortex-a76", &dotprod, 64, 256},
 	{"neoverse-n1", &dotprod, 64, 512}, {"neoverse-v1", &i8mm, 64, 1024}, {"neoverse-n2", &i8mm, 64, 512},
 	{"neoverse-v2", &i8mm, 64, 1024}, {"apple-m1", &dotprod, 128, 4096}, {"apple-m2", &i8mm, 128, 4096},
+	{"apple-m3", &i8mm, 128, 4096}, {"apple-m4", &i8mm, 128, 4096}, {"ampere1", &i8mm, 64, 2048}, {"grace", &i8mm, 64, 1024},
 }
 
 // Find returns the target of an -mcpu name, or for "native" the best of Default that this machine's CPU has. An unknown
@@ -108,7 +109,7 @@ func Find(name string) (Target, error) {
 }
 
 // defaults are lists of targets that serve every CPU of an architecture that pgc compiles for.
-var defaults = map[string]string{"amd64": "x86-64-v3,alderlake,x86-64-v4,cascadelake,cooperlake", "arm64": "armv8-a,neoverse-n1"}
+var defaults = map[string]string{"amd64": "x86-64-v3,alderlake,x86-64-v4,cascadelake,cooperlake", "arm64": "armv8-a,neoverse-n1,neoverse-n2"}
 
 // Default is the list for the architecture of this machine.
 var Default = defaults[runtime.GOARCH]

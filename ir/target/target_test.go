@@ -57,7 +57,7 @@ func TestListsAreOrdered(t *testing.T) {
 		}
 		return strings.Join(out, " ")
 	}
-	for list, want := range map[string]string{"x86-64-v3": "x86-64-v3", "haswell, znver5,haswell": "znver5 haswell", defaults["amd64"]: "cooperlake cascadelake x86-64-v4 alderlake x86-64-v3", "armv8-a,apple-m1": "apple-m1 armv8-a"} {
+	for list, want := range map[string]string{"x86-64-v3": "x86-64-v3", "haswell, znver5,haswell": "znver5 haswell", defaults["amd64"]: "cooperlake cascadelake x86-64-v4 alderlake x86-64-v3", "armv8-a,apple-m1": "apple-m1 armv8-a", defaults["arm64"]: "neoverse-n2 neoverse-n1 armv8-a"} {
 		if got := names(list); got != want {
 			t.Errorf("%s: got %s, expected %s", list, got, want)
 		}

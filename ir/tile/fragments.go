@@ -194,6 +194,13 @@ func (b *Builder) MMLA(acc, x, y *Value) *Value { return b.emit(MMLA, acc.Type, 
 // DotBF16 adds to every lane of acc two products of bfloat16, which i16 lanes hold: the second one first.
 func (b *Builder) DotBF16(acc, x, y *Value) *Value { return b.emit(DotBF16, acc.Type, acc, x, y) }
 
+// DotOdd adds to every lane of acc the sum of two products of bfloat16, which i16 lanes hold; both sums are rounded to odd.
+func (b *Builder) DotOdd(acc, x, y *Value) *Value { return b.emit(DotOdd, acc.Type, acc, x, y) }
+
+// MMLAOdd adds to every four lanes of acc, which are a matrix of 2×2, the product of 2×4 bfloat16 of x by the transpose of
+// 2×4 of y, as DotOdd does.
+func (b *Builder) MMLAOdd(acc, x, y *Value) *Value { return b.emit(MMLAOdd, acc.Type, acc, x, y) }
+
 // Integer returns a constant of any integer type in every lane.
 func (b *Builder) Integer(t Type, v int64) *Value { return b.constant(t, int64(cut(t.Elem, v)), 0) }
 

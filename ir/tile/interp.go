@@ -194,6 +194,18 @@ func (m *machine) compute(in *Inst) state {
 			}
 			r[i] = acc
 		}
+	case DotOdd, MMLAOdd:
+		x, y := arg(1).lanes, arg(2).lanes
+		for i := range r {
+			left, right, pairs := 2*i, 2*i, 1
+			if in.Op == MMLAOdd {
+				left, right, pairs = i/4*8+i%4/2*4, i/4*8+i%2*4, 2
+			}
+			r[i] = flushed(arg(0).lanes[i])
+			for k := range pairs {
+				r[i] = sumOdd(r[i], sumOdd(productBF16(x[left+2*k], y[right+2*k]), productBF16(x[left+2*k+1], y[right+2*k+1])))
+			}
+		}
 	case Shuffle:
 		both := slices.Concat(arg(0).lanes, arg(1).lanes)
 		for i, from := range in.Mask {

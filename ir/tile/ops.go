@@ -52,6 +52,8 @@ const (
 	DotS4               // likewise, both signed
 	MMLA                // i32 lanes, signed i8 vectors: of every four lanes 2i+j is acc + Σ x[8i+k]·y[8j+k] over k < 8 of the four's sixteen, wrapping
 	DotBF16             // f32 lanes, i16 vectors of bfloat16: lane i is acc[i] + x[2i+1]·y[2i+1], then + x[2i]·y[2i], each rounded once; what is subnormal is 0
+	DotOdd              // likewise: lane i is acc[i] + (x[2i]·y[2i] + x[2i+1]·y[2i+1]), both sums rounded to odd; what is subnormal is 0
+	MMLAOdd             // f32 lanes, i16 vectors of bfloat16: lane 2i+j of every four is DotOdd of acc, x[4i…], y[4j…] of the four's eight, twice: two of k, then the next two
 	Reduce              // lanes joined by the operation Fold by halves: x[0..n/2) with x[n/2..n), until one is left
 	PtrAdd              // pointer, i64 elements
 	PtrCast             // pointer to another element type
@@ -119,6 +121,8 @@ var ops = [numOps]opDef{
 	DotS4:     {"dot_s4", 3, dot4, nil},
 	MMLA:      {"mmla", 3, mmla, nil},
 	DotBF16:   {"dot_bf16", 3, dotBF16, nil},
+	DotOdd:    {"dot_odd", 3, dotBF16, nil},
+	MMLAOdd:   {"mmla_odd", 3, mmlaOdd, nil},
 	Reduce:    {"reduce", 1, reduction, nil},
 	PtrAdd:    {"ptr_add", 2, moved, nil},
 	PtrCast:   {"ptr_cast", 1, recast, nil},

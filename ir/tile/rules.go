@@ -212,6 +212,11 @@ var dotBF16 = rule{"f32 lanes and two vectors of twice as many i16", func(in *In
 	return out == Vec(F32, out.Lanes) && in.Args[0].Type == out && in.all(1, Vec(I16, 2*out.Lanes))
 }}
 
+// mmlaOdd is the rule of products of 2×4 by 4×2 matrices of bfloat16, added to an accumulator.
+var mmlaOdd = rule{"fours of f32 lanes and two vectors of twice as many i16", func(in *Inst, out Type) bool {
+	return out.Lanes%4 == 0 && dotBF16.ok(in, out)
+}}
+
 func sameTypes(a, b []*Value) bool {
 	if len(a) != len(b) {
 		return false

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"golang.org/x/sys/cpu"
+	"golang.org/x/sys/unix"
 )
 
 // known maps LLVM's -mattr names, by Go's GOARCH, to whether this CPU has the feature and the operating system saves
@@ -23,7 +24,28 @@ var known = map[string]map[string]bool{
 		"avx512cd": cpu.X86.HasAVX512CD, "avx512vl": cpu.X86.HasAVX512VL,
 		"avx512vnni": cpu.X86.HasAVX512VNNI, "avx512bf16": cpu.X86.HasAVX512BF16, "avxvnni": cpu.X86.HasAVXVNNI,
 	},
-	"arm64": {"neon": cpu.ARM64.HasASIMD, "dotprod": cpu.ARM64.HasASIMDDP, "i8mm": cpu.ARM64.HasI8MM},
+	"arm64": {"neon": cpu.ARM64.HasASIMD, "dotprod": cpu.ARM64.HasASIMDDP, "i8mm": cpu.ARM64.HasI8MM,
+		"bf16": runtime.GOARCH == "arm64" && hwcap2()&hwcap2BF16 != 0},
+}
+
+// What Linux says of an arm64 CPU in the auxiliary vector (arch/arm64/include/uapi/asm/hwcap.h), which x/sys/cpu leaves out.
+const (
+	atHWCAP2   = 26
+	hwcap2BF16 = 1 << 14
+)
+
+// hwcap2 returns the second word of features; 0 where there is none.
+func hwcap2() uintptr {
+	entries, err := unix.Auxv()
+	if err != nil {
+		return 0
+	}
+	for _, e := range entries {
+		if e[0] == atHWCAP2 {
+			return e[1]
+		}
+	}
+	return 0
 }
 
 // Names returns the features of an architecture that Check knows, sorted.

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"testing"
 
 	"pgc/golden"
@@ -36,31 +37,25 @@ func TestArm64(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkpoint, dir := filepath.Join(golden.Dir(), "pg2-odd"), t.TempDir()
-	emulated := func(name, cpu string, o build.Options) string {
-		model, exe := filepath.Join(dir, name), filepath.Join(dir, name+".sh")
-		o.CPU, o.MaxTokens = cpu, 311
-		if _, err := build.Compile(t.Context(), checkpoint, model, rt, o); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(exe, fmt.Appendf(nil, "#!/bin/sh\nexec %s %s \"$@\"\n", qemu, model), 0o755); err != nil {
+	emulator := func(name, cpu string) string { // runs the model of a name on a CPU of qemu's
+		exe := filepath.Join(dir, name+".sh")
+		if err := os.WriteFile(exe, fmt.Appendf(nil, "#!/bin/sh\nexec %s -cpu %s %s \"$@\"\n", qemu, cpu, filepath.Join(dir, name)), 0o755); err != nil {
 			t.Fatal(err)
 		}
 		return exe
+	}
+	emulated := func(name, cpu string, o build.Options) string {
+		o.CPU, o.MaxTokens = cpu, 311
+		if _, err := build.Compile(t.Context(), checkpoint, filepath.Join(dir, name), rt, o); err != nil {
+			t.Fatal(err)
+		}
+		return emulator(name, "max")
 	}
 	exe := emulated("floats", "armv8-a", build.Options{})
 	for _, c := range golden.Cases() {
 		if c.Checkpoint == checkpoint {
 			t.Run(c.Name, func(t *testing.T) { e2e.CompareCase(t, exe, c.Path) })
 		}
-	}
-	// With integer products, the best of the file's sets and the other one give what this machine does, but for
-	// activations that round otherwise.
-	o := build.Options{Storage: build.Storage{Weights: "int4"}}
-	exe = emulated("integers", "armv8-a,neoverse-n1", o)
-	native := filepath.Join(dir, "native")
-	o.CPU, o.MaxTokens = "native", 311
-	if _, err := build.Compile(t.Context(), checkpoint, native, e2e.Runtime(t), o); err != nil {
-		t.Fatal(err)
 	}
 	logits := func(name string, args ...string) []float32 {
 		out := filepath.Join(dir, "logits.safetensors")
@@ -72,16 +67,46 @@ func TestArm64(t *testing.T) {
 		defer f.Close()
 		return golden.Floats(f, "logits")
 	}
-	want := logits(native)
-	var info struct{ Sets []struct{ CPU string } }
-	if err := json.Unmarshal(e2e.MustRun(t, exe, "info", "--json"), &info); err != nil || len(info.Sets) != 2 {
-		t.Errorf("info lists the instruction sets %v (%v)", info.Sets, err)
-	}
-	for _, set := range info.Sets {
-		e, at := golden.Error(logits(exe, "--isa", set.CPU), want)
-		t.Logf("int4 on %s: logits within %.2g of the largest", set.CPU, e)
-		if !(e <= 1e-2) {
-			t.Errorf("%s: logit %d is off by %g of the largest", set.CPU, at, e)
+	// Products of integers have the same bits on every set of the file, whatever the vector length of SVE, and give what this
+	// machine does, but for activations that round otherwise. Those of bfloat16 have bits of their own on the best set.
+	for _, c := range []struct {
+		name    string
+		o       build.Options
+		sets    int
+		differs bool // the best set from the others
+	}{
+		{"int4", build.Options{Storage: build.Storage{Weights: "int4"}}, 3, false},
+		{"bf16", build.Options{Storage: build.Storage{Weights: "bf16", Compute: "bf16"}}, 2, true},
+	} {
+		exe := emulated(c.name, "armv8-a,neoverse-n1,neoverse-n2", c.o)
+		best, want := logits(exe), []float32(nil)
+		if c.differs {
+			want = logits(exe, "--isa", "armv8-a")
+		} else {
+			native := filepath.Join(dir, "native")
+			c.o.CPU, c.o.MaxTokens = "native", 311
+			if _, err := build.Compile(t.Context(), checkpoint, native, e2e.Runtime(t), c.o); err != nil {
+				t.Fatal(err)
+			}
+			want = logits(native)
+		}
+		var info struct{ Sets []struct{ CPU string } }
+		if err := json.Unmarshal(e2e.MustRun(t, exe, "info", "--json"), &info); err != nil || len(info.Sets) != c.sets {
+			t.Errorf("%s: info lists the instruction sets %v (%v), expected %d", c.name, info.Sets, err, c.sets)
+		}
+		for _, set := range info.Sets {
+			got := logits(exe, "--isa", set.CPU)
+			e, at := golden.Error(got, want)
+			t.Logf("%s on %s: logits within %.2g of the largest", c.name, set.CPU, e)
+			if !(e <= 1e-2) {
+				t.Errorf("%s on %s: logit %d is off by %g of the largest", c.name, set.CPU, at, e)
+			}
+			if same := slices.Equal(got, best); same != (set.CPU == info.Sets[0].CPU || !c.differs) {
+				t.Errorf("%s: the bits of %s and of %s are the same: %v", c.name, set.CPU, info.Sets[0].CPU, same)
+			}
+		}
+		if got := logits(emulator(c.name, "max,sve256=on,sve512=off")); !slices.Equal(got, best) {
+			t.Errorf("%s: other bits where vectors of SVE have 256 bits", c.name)
 		}
 	}
 }

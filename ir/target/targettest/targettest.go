@@ -2,7 +2,6 @@
 package targettest
 
 import (
-	"runtime"
 	"slices"
 	"testing"
 
@@ -20,15 +19,11 @@ func Runnable(t testing.TB) []target.Target {
 	return all
 }
 
-// more are targets that forms of instructions have code for beyond the default's.
-var more = map[string]string{"arm64": ",neoverse-v1"}
-
-// All returns the targets of the default, and those with more forms of instructions, that this machine can run, the
-// least first.
+// All returns the targets of the default that this machine can run, the least first.
 func All(t testing.TB) []target.Target {
 	t.Helper()
 	var out []target.Target
-	all, err := target.FindAll(target.Default + more[runtime.GOARCH])
+	all, err := target.FindAll(target.Default)
 	if err != nil {
 		t.Fatal(err)
 	}
