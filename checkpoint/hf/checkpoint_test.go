@@ -86,6 +86,33 @@ func rewrite(t *testing.T, path string, change func(map[string]safetensors.Tenso
 	}
 }
 
+// TestShardsInFolder reads shards that lie in a folder under the index, as transformers does.
+func TestShardsInFolder(t *testing.T) {
+	dir := tinyCheckpoint(t, true)
+	if err := os.Mkdir(filepath.Join(dir, "weights"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	index, err := os.ReadFile(filepath.Join(dir, "model.safetensors.index.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	save(t, filepath.Join(dir, "model.safetensors.index.json"), strings.ReplaceAll(string(index), `"model-`, `"weights/model-`))
+	shards, err := filepath.Glob(filepath.Join(dir, "model-*"))
+	if err != nil || len(shards) != 3 {
+		t.Fatal(shards, err)
+	}
+	for _, path := range shards {
+		if err := os.Rename(path, filepath.Join(dir, "weights", filepath.Base(path))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err := hf.Load(dir, hf.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+}
+
 // TestBroken breaks one thing at a time and holds every error to its exact words; $ is the checkpoint's directory.
 func TestBroken(t *testing.T) {
 	const (
@@ -202,7 +229,7 @@ func TestBroken(t *testing.T) {
 
 		{true, remove("model-00002-of-00003.safetensors"), index + " names the shard model-00002-of-00003.safetensors, which is missing: download or copy it beside the others"},
 		{true, write("model.safetensors.index.json", `{"weight_map":{}}`), index + ": weight_map is not an object of file names: expected the index that save_pretrained writes"},
-		{true, write("model.safetensors.index.json", `{"weight_map":{"a":"../../etc/passwd"}}`), index + `: tensor a lies in "../../etc/passwd", expected the name of a safetensors file beside the index`},
+		{true, write("model.safetensors.index.json", `{"weight_map":{"a":"../../etc/passwd"}}`), index + `: tensor a lies in "../../etc/passwd", expected a safetensors file in the folder of the index`},
 		{true, replace("model.safetensors.index.json", `"weight_map": {`, `"weight_map": {"more": "model-00001-of-00003.safetensors",`), first + ": tensor more is missing, though model.safetensors.index.json places it here: expected index and shards of one save"},
 		{true, func(t *testing.T, d string) {
 			rewrite(t, filepath.Join(d, "model-00001-of-00003.safetensors"), func(m map[string]safetensors.Tensor) {

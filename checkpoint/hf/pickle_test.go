@@ -98,7 +98,7 @@ func TestPickledWeights(t *testing.T) {
 	save(t, bin+".index.json", string(index))
 	sameWeights(t, dir, want, "")
 	save(t, bin+".index.json", strings.Replace(string(index), "pytorch_model-00001-of-00002.bin", "model.safetensors", 1))
-	if _, err := hf.Load(dir, hf.Options{}); err == nil || !strings.HasSuffix(err.Error(), `lies in "model.safetensors", expected the name of a bin file beside the index`) {
+	if _, err := hf.Load(dir, hf.Options{}); err == nil || !strings.HasSuffix(err.Error(), `lies in "model.safetensors", expected a bin file in the folder of the index`) {
 		t.Errorf("error %v", err)
 	}
 }

@@ -52,8 +52,8 @@ func (c *Checkpoint) openShards(s *config.Section, of string) error {
 	}
 	keys := map[string][]string{} // by shard
 	for key, name := range places {
-		if name != filepath.Base(name) || filepath.Ext(name) != kind {
-			return fmt.Errorf("%s: tensor %s lies in %.80q, expected the name of a %s file beside the index", s.File(), safetensors.Printable(key), name, kind[1:])
+		if !filepath.IsLocal(name) || filepath.Ext(name) != kind {
+			return fmt.Errorf("%s: tensor %s lies in %.80q, expected a %s file in the folder of the index", s.File(), safetensors.Printable(key), name, kind[1:])
 		}
 		keys[name] = append(keys[name], key)
 	}

@@ -3,6 +3,7 @@ package weights
 import (
 	"encoding/binary"
 	"math"
+	"math/bits"
 
 	"pgc/codegen/packing"
 	"pgc/ir"
@@ -18,6 +19,36 @@ func convert(data []byte, from, to ir.DType) []byte {
 	v := make([]float32, len(data)/from.Bytes())
 	floats.Decode(v, data, from)
 	return floats.Append(make([]byte, 0, len(v)*to.Bytes()), v, to)
+}
+
+// notFinite returns the index of the first of little-endian floats that is infinite or NaN: one whose exponent has all
+// bits. It returns -1 where there is none, and for other types.
+func notFinite(data []byte, of ir.DType) int {
+	var exponents, lowest, signs uint64 // the bits of all exponents in eight bytes, the lowest bit of each, all signs
+	switch of {
+	case ir.BF16:
+		exponents, lowest, signs = 0x7f80_7f80_7f80_7f80, 0x0080_0080_0080_0080, 0x8000_8000_8000_8000
+	case ir.F16:
+		exponents, lowest, signs = 0x7c00_7c00_7c00_7c00, 0x0400_0400_0400_0400, 0x8000_8000_8000_8000
+	case ir.F32:
+		exponents, lowest, signs = 0x7f80_0000_7f80_0000, 0x0080_0000_0080_0000, 0x8000_0000_8000_0000
+	default:
+		return -1
+	}
+	// An exponent of ones carries into the place of its sign.
+	carry := func(word uint64) uint64 { return (word&exponents + lowest) & signs }
+	le, at := binary.LittleEndian, 0
+	for ; at+8 <= len(data); at += 8 {
+		if carried := carry(le.Uint64(data[at:])); carried != 0 {
+			return (at + bits.TrailingZeros64(carried)/8) / of.Bytes()
+		}
+	}
+	var last [8]byte
+	copy(last[:], data[at:])
+	if carried := carry(le.Uint64(last[:])); carried != 0 {
+		return (at + bits.TrailingZeros64(carried)/8) / of.Bytes()
+	}
+	return -1
 }
 
 // quantizer packs rows into panels of codes. One goroutine uses it at a time.

@@ -264,13 +264,31 @@ func (p *Plan) Constants(put func(offset int64, data []byte)) {
 const chunk = 1 << 20
 
 func (e *entry) writePlain(w io.Writer, t Tensor, read *cursor) error {
-	end := func(i int) int64 { return min(read.bytes, int64(i+1)*chunk) }
-	return inOrder(int((read.bytes+chunk-1)/chunk), func(i int, buf []byte) []byte {
-		return append(buf, convert(t.part(int64(i)*chunk, end(i), nil), t.DType, e.dtype)...)
+	begin := func(i int) int64 { return min(read.bytes, int64(i)*chunk) }
+	rowBytes := e.cols() * int64(t.DType.Bytes())
+	broken := make([]int64, (read.bytes+chunk-1)/chunk) // of every piece a row that is not finite, counted from 1
+	return inOrder(len(broken), func(i int, buf []byte) []byte {
+		buf = append(buf, convert(t.part(begin(i), begin(i+1), nil), t.DType, e.dtype)...)
+		if n := notFinite(buf, e.dtype); n >= 0 {
+			broken[i] = (begin(i)+int64(n*t.DType.Bytes()))/rowBytes + 1
+		}
+		return buf
 	}, func(i int, piece []byte) error {
-		read.at(end(i))
-		return e.store(w, t, piece)
+		read.at(begin(i + 1))
+		if row := broken[i]; row > 0 {
+			return e.errNotFinite(row-1, t.part((row-1)*rowBytes, row*rowBytes, nil), t.DType)
+		}
+		_, err := w.Write(piece)
+		return err
 	})
+}
+
+// cols is the length of the entry's rows.
+func (e *entry) cols() int64 {
+	if n := len(e.Shape); n > 1 {
+		return e.Shape[n-1]
+	}
+	return 1
 }
 
 // writePacked interleaves the rows that lie side by side; padding is zero.
@@ -299,39 +317,43 @@ func (e *entry) writePacked(w io.Writer, t Tensor, read *cursor, rounding *quant
 			}
 			made = t.part(r*rowBytes, (r+1)*rowBytes, made)
 			panel, row := buf[p/wide*int(size):], made
+			finite := true
 			if z != nil {
 				floats.Decode(z.row, row, t.DType)
-				if !z.pack(panel, p%wide) {
-					broken[i] = r + 1
-				}
+				finite = z.pack(panel, p%wide)
 			} else {
-				pk.interleave(panel, convert(row, t.DType, e.dtype), p%wide)
+				row = convert(row, t.DType, e.dtype)
+				finite = notFinite(row, e.dtype) < 0
+				pk.interleave(panel, row, p%wide)
+			}
+			if !finite {
+				broken[i] = r + 1
 			}
 		}
 		return buf
 	}
 	return inOrder(len(parts), pack, func(i int, piece []byte) error {
 		if row := broken[i]; row > 0 {
-			return fmt.Errorf("tensor %s has a value that is infinite or NaN in row %d, expected finite values, which integers can represent", e.Name, row-1)
+			return e.errNotFinite(row-1, t.part((row-1)*rowBytes, row*rowBytes, nil), t.DType)
 		}
 		if last := slices.Max(parts[i]); last >= 0 {
 			read.at((last + 1) * rowBytes)
 		}
-		return e.store(w, t, piece)
+		_, err := w.Write(piece)
+		return err
 	})
 }
 
-// store writes a converted piece of t. A number that became infinite is an error: float16 ends at 65504.
-func (e *entry) store(w io.Writer, t Tensor, piece []byte) error {
-	if e.dtype == ir.F16 && t.DType != ir.F16 {
-		for i := 0; i+2 <= len(piece); i += 2 {
-			if binary.LittleEndian.Uint16(piece[i:])&0x7fff == 0x7c00 {
-				return fmt.Errorf("tensor %s holds numbers over 65504, which f16 cannot: store matrices as bf16 or f32, or keep this one: '%s=f32'", e.Name, e.Name)
-			}
-		}
+// errNotFinite says why row r cannot be stored, whose data are those of a checkpoint's type: a number too large for the
+// storage type, or a value that is infinite or NaN already, which would make every answer one.
+func (e *entry) errNotFinite(r int64, data []byte, from ir.DType) error {
+	if notFinite(data, from) >= 0 || e.dtype == ir.F32 {
+		return fmt.Errorf("tensor %s has a value that is infinite or NaN in row %d, expected finite values: the training that wrote it diverged, or the file is damaged", e.Name, r)
 	}
-	_, err := w.Write(piece)
-	return err
+	if e.dtype == ir.F16 {
+		return fmt.Errorf("tensor %s holds numbers over 65504, which f16 cannot: store matrices as bf16 or f32, or keep this one: '%s=f32'", e.Name, e.Name)
+	}
+	return fmt.Errorf("tensor %s holds numbers over 3.3e38, which %s cannot: store matrices as f32, or keep this one: '%s=f32'", e.Name, e.dtype, e.Name)
 }
 
 // interleave puts a row's elements, or pairs of them, at place r of those that lie side by side.
