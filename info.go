@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"pgc/runtime/engine"
+	"pgc/runtime/entry"
 	"pgc/runtime/generate"
 	"pgc/runtime/integrity"
 	"pgc/runtime/program"
@@ -36,6 +37,7 @@ type Info struct {
 	KVBytes      int64     `json:"kv_bytes"`     // of one sequence
 	MaxBatch     int       `json:"sequences"`    // requests decoded at the same time at most
 	ArenaBytes   int64     `json:"arena_bytes"`
+	Draft        string    `json:"draft,omitempty"`         // how tokens are guessed: ngram
 	Masks        *Masks    `json:"masks,omitempty"`         // the decoder of segmentation masks
 	Frozen       []string  `json:"frozen,omitempty"`        // the prompts that are built in, the only ones that it answers
 	Vocabulary   *Kept     `json:"vocabulary,omitempty"`    // where not all tokens are kept
@@ -121,6 +123,9 @@ func (e *Executable) info(c chosen, runs bool, o options) Info {
 		i.Frozen = append(i.Frozen, p.Text)
 	}
 	i.Vocabulary = keptOf(m)
+	if p.Func(entry.Verify) != nil {
+		i.Draft = "ngram"
+	}
 	if m.Masks != nil {
 		i.Masks = &Masks{m.Masks.Entries, m.Masks.Side}
 	}

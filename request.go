@@ -71,7 +71,16 @@ type Answer struct {
 	Malformed    []Malformed  // what should be a box and is none
 	Suffix       *SuffixScore // of the request's suffix
 	Warnings     []Warning    // signs that the answer is not what was meant
+	Speculation  *Speculation // what guessing tokens gave, where the executable does
 	Timings      Timings
+}
+
+// Speculation counts what guessing tokens gave: drafts are steps that verified guesses. An answer's tokens are the same
+// without; counts may differ from run to run, for the times of steps say when a draft is tried.
+type Speculation struct {
+	Drafts         int `json:"drafts"`
+	DraftTokens    int `json:"draft_tokens"`
+	AcceptedTokens int `json:"accepted_tokens"`
 }
 
 // SuffixScore is how likely the model finds a suffix.
@@ -221,6 +230,10 @@ func (m *Model) scoreSuffix(ctx context.Context, q *asked) (*SuffixScore, error)
 func (m *Model) answer(q *asked, g *generate.Answer) *Answer {
 	a := &Answer{Text: g.Text, Tokens: g.Tokens, Logprobs: g.Logprobs, Top: g.Top, FinishReason: FinishReason(g.FinishReason), PromptTokens: g.PromptTokens,
 		Timings: Timings{Queue: g.Queue, Preprocess: g.Preprocess, Encode: g.Encode, Prefill: g.Prefill, Decode: g.Decode}}
+	if g.Speculation != nil {
+		s := Speculation(*g.Speculation)
+		a.Speculation = &s
+	}
 	a.Boxes, a.Malformed = boxes.Parse(g.Text, q.first.X, q.first.Y)
 	a.Warnings = append(q.warnings, m.answerWarnings(a, q.IgnoreEOS)...)
 	return a

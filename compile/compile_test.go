@@ -106,6 +106,7 @@ func TestErrorsNameFields(t *testing.T) {
 		"CPU z80":          {CPU: "z80"},
 		"Target metal":     {Target: "metal"},
 		"KV f16":           {KV: "f16"},
+		`Draft "tiny"`:     {Draft: "tiny"},
 		"MaxTokens -1":     {MaxTokens: -1},
 		"MaxTokens 5":      {MaxTokens: 5},
 	} {

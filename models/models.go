@@ -103,6 +103,8 @@ type Options struct {
 	// FreshKeys lets the attention of a whole prompt read the keys and values that it computes, not the cache, where they
 	// may be rounded.
 	FreshKeys bool
+	// Verify adds the function that guessed tokens are verified with, to a model that generates.
+	Verify bool
 	// Adapters are kept beside the weights: functions have a form for each.
 	Adapters []Adapter
 	// Trace makes every layer's result an output, named as in the reference files of golden/.

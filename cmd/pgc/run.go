@@ -82,7 +82,7 @@ func (c *runCmd) name(ctx context.Context, folder *cache.Folder, rt []byte, o bu
 		return "", fmt.Errorf("cannot find this program's own file: %w", err)
 	}
 	return folder.Name(ctx, c.Checkpoint, o.Loading(), []string{self}, build.Version, fmt.Sprintf("%x", sha256.Sum256(rt)), cpus,
-		c.Target, c.Weights, c.Group, c.Compute, fmt.Sprintf("%q", c.Keep), c.Search, c.KV, c.MaxTokens, fmt.Sprintf("%q", c.Debug), fmt.Sprintf("%q %q %v", c.Task, c.Prompt, c.KeepVocabulary))
+		fmt.Sprintf("%#v %#v", c.compileFlags, c.frozenFlags))
 }
 
 // execute runs an executable with this process's standard files. It hands on an interrupt, and the exit status.

@@ -34,6 +34,7 @@ type Options struct {
 	CPU       string    // target names with commas between
 	KV        string    // storage of the KV cache: f32 or bf16; "" is f32 on CPUs and bf16 on GPUs
 	MaxTokens int       // 0 for the default
+	Draft     string    // what guesses tokens: ngram, or off (or "")
 	Passes    passes.Options
 	Emit      []string // of Stages, to be written into EmitDir
 	EmitDir   string
@@ -134,7 +135,7 @@ func (o Options) graph(m *models.Model, cfg models.Config, stored tensors, adapt
 	}
 	tokens, onGPU := o.capacity(cfg.Facts().ImageTokens), o.kind == program.PTX
 	module, err := cfg.Graph(models.Options{Adapters: adapters, KV: kvTypes[o.KV], MaxTokens: tokens, DType: dtype, QuantizeActivations: a.integers,
-		BF16Activations: a.bfloats, BF16Integers: a.bfloats && onGPU, FreshKeys: onGPU, Trace: trace})
+		BF16Activations: a.bfloats, BF16Integers: a.bfloats && onGPU, FreshKeys: onGPU, Verify: o.Draft == draftNgram, Trace: trace})
 	if err != nil {
 		return nil, err
 	}
@@ -203,6 +204,9 @@ func Compile(ctx context.Context, dir, out string, runtime []byte, o Options) (*
 	rows := c.Config.Facts().VocabSize
 	if err := o.freeze(c, tok); err != nil {
 		return nil, err
+	}
+	if c.Embedding != nil && o.Draft == draftNgram {
+		return nil, checkpointError("Draft", "ngram guesses tokens, but the model makes embeddings: expected one that generates text")
 	}
 	if need := imagePrompt(c, tok); o.maxTokens(c) < need {
 		return nil, checkpointError("MaxTokens", "%d holds no image: expected at least %d", o.maxTokens(c), need)

@@ -51,8 +51,15 @@ func (o Options) check() error {
 	if o.MaxTokens < 0 || o.MaxTokens > maxCapacity {
 		return optionError("MaxTokens", "%d is not possible: expected up to %d", o.MaxTokens, maxCapacity)
 	}
-	return nil
+	switch o.Draft {
+	case "", "off", draftNgram:
+		return nil
+	}
+	return optionError("Draft", "%.80q is not known: expected ngram or off; a second model does not pay as a draft (docs/SPECULATION.md)", o.Draft)
 }
+
+// draftNgram is the Options.Draft that guesses tokens from those before.
+const draftNgram = "ngram"
 
 // checkKeep fails where a rule matches no matrix of a module.
 func (s Storage) checkKeep(m *ir.Module) error {

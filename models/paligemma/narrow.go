@@ -39,9 +39,24 @@ func (b *builder) partOfHead(x *Value, panel ir.Dim, rows int) *Value {
 func defineRows(m *Module, cfg Config, opt Options) {
 	opt.Trace = false
 	define(m, cfg, opt, entry.Rows, forms(opt), func(b *builder) {
-		ids, positions := b.f.Input(entry.InNext, ir.I32, entry.DecodeRows), b.f.Input(entry.InPositions, ir.I32, entry.DecodeRows)
-		x := b.decoder(b.embedText(ids), call{rows: ir.D(entry.DecodeRows), keys: ir.Sym(entry.SymKeys), past: ir.Sym(entry.SymPast),
-			slot: ir.Sym(entry.SymSlot), positions: positions})
+		x := b.following(entry.DecodeRows)
 		b.keep(b.last(1), ir.D(0), Gather(x, Reshape(b.f.Symbol(ir.Sym(entry.SymRow)), 1)))
 	})
+}
+
+// defineVerify adds the function that does for some tokens of a sequence at once what step does for each of them: those
+// behind the first are a guess, which is right as far as every token is the one chosen behind its predecessor. The rows
+// are in the states of a batch, so that logits_batch can follow.
+func defineVerify(m *Module, cfg Config, opt Options) {
+	opt.Trace = false
+	define(m, cfg, opt, entry.Verify, forms(opt), func(b *builder) {
+		b.choose(b.next(entry.VerifyRows), b.keep(b.last(entry.VerifyRows), ir.D(0), b.following(entry.VerifyRows)))
+	})
+}
+
+// following runs the decoder over the next n tokens of a sequence, which are inputs.
+func (b *builder) following(n int) *Value {
+	ids, positions := b.f.Input(entry.InNext, ir.I32, n), b.f.Input(entry.InPositions, ir.I32, n)
+	return b.decoder(b.embedText(ids), call{rows: ir.D(n), keys: ir.Sym(entry.SymKeys), past: ir.Sym(entry.SymPast),
+		slot: ir.Sym(entry.SymSlot), positions: positions})
 }

@@ -22,6 +22,7 @@ type answer struct {
 	Loss         *float32         `json:"loss,omitempty"` // of the suffix, like the next field
 	Suffix       []float32        `json:"token_logprobs,omitempty"`
 	Warnings     []string         `json:"warnings,omitempty"`
+	Speculation  *pgc.Speculation `json:"speculation,omitempty"`
 	Timings      timings          `json:"timings"`
 	PeakRSSBytes int64            `json:"peak_rss_bytes"`
 }
@@ -46,7 +47,7 @@ type timings struct {
 func newAnswer(g *pgc.Answer, load time.Duration) *answer {
 	t := g.Timings
 	a := &answer{Text: g.Text, Tokens: g.Tokens, Boxes: g.Boxes, Logprobs: g.Logprobs, FinishReason: g.FinishReason, PromptTokens: g.PromptTokens,
-		Timings: timings{Load: load.Seconds(), Queue: t.Queue.Seconds(), Preprocess: t.Preprocess.Seconds(), Encode: t.Encode.Seconds(),
+		Speculation: g.Speculation, Timings: timings{Load: load.Seconds(), Queue: t.Queue.Seconds(), Preprocess: t.Preprocess.Seconds(), Encode: t.Encode.Seconds(),
 			Prefill: t.Prefill.Seconds(), Decode: t.Decode.Seconds()}}
 	if n := len(g.Tokens) - 1; n > 0 && t.Decode > 0 {
 		a.Timings.PerSecond = float64(n) / t.Decode.Seconds()

@@ -179,6 +179,9 @@ func (c *infoCmd) Run(a *App) error {
 	if i.KVBytes > 0 {
 		fmt.Fprintf(a.Out, "KV cache     %d tokens in %s, %s; as much for each of up to %d requests that batch decodes at once\n", i.MaxTokens, i.KV, mib(i.KVBytes), i.MaxBatch)
 	}
+	if i.Draft != "" {
+		fmt.Fprintf(a.Out, "draft        %s\n", i.Draft)
+	}
 	for _, text := range i.Frozen {
 		fmt.Fprintf(a.Out, "frozen       %s\n", process.Line(text))
 	}

@@ -33,6 +33,7 @@ const (
 	Span, SpanBatch = "logits_span", "logits_span_batch"
 	Few, FewBatch   = "logits_few", "logits_few_batch"
 	Rows            = "decode_rows"
+	Verify          = "verify" // where tokens are guessed
 )
 
 // Sizes that graph and runtime agree on.
@@ -40,6 +41,7 @@ const (
 	PanelRows  = 16   // rows of a panel of the head
 	SpanRows   = 1056 // logits of logits_span: all locations, wherever they begin within a panel, and panels come in pairs
 	FewRows    = 32   // logits of logits_few
+	VerifyRows = 8    // tokens of verify: as many as a batch has sequences
 	DecodeRows = 2    // tokens of decode_rows: a label and what is behind it, or a separator, are seldom more
 )
 
@@ -70,8 +72,8 @@ const (
 	InSlots     = "slots"     // i32 [S], the row of features for each image token, -1 for text, of prefill, forward and embed
 	InAdapters  = "adapters"  // i32 [8], the number of each slot's adapter, 0 for none, of the mixed forms
 	InCodes     = "codes"     // i32 [16], the segment codes of a mask, of decode_mask
-	InNext      = "next_rows" // i32 [2], token ids, of decode_rows
-	InPositions = "positions" // i32 [8], the position of each slot's token, -1 for none, of decode_batch and step_batch
+	InNext      = "next_rows" // i32 [rows], token ids, of decode_rows and verify
+	InPositions = "positions" // i32 [8], the position of each slot's token, -1 for none, of decode_batch and step_batch; of each row of decode_rows and verify
 )
 
 // Outputs.
@@ -91,9 +93,9 @@ const (
 	StateFeatures  = "features"   // f32 [rows, hidden], image features, from encode_image to prefill, forward and embed
 	StateHidden    = "hidden"     // f32 [tokens, hidden], of all tokens, from forward to head
 	StateLast      = "last"       // f32 [1, hidden], of the last token, to greedy and logits
-	StateLastBatch = "last_batch" // f32 [8, hidden], of the last token of each sequence, to logits_batch
+	StateLastBatch = "last_batch" // f32 [8, hidden], of the last token of each sequence or of each row of verify, to logits_batch
 	StateNext      = "next"       // i32 [1], the token that decode or step reads next, from greedy, step or the caller
-	StateNextBatch = "next_batch" // i32 [8], the tokens that decode_batch or step_batch reads next
+	StateNextBatch = "next_batch" // i32 [8], the tokens that decode_batch or step_batch reads next; those behind the rows of verify
 )
 
 // Symbols.

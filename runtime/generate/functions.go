@@ -27,6 +27,7 @@ type adapted struct {
 	prefill, forward prompted
 	decode, step     *engine.Func
 	rows             rows
+	verify           rows // without a function where nothing is guessed
 }
 
 // rows is a function of some tokens of a sequence.
@@ -83,8 +84,10 @@ func find(e *engine.Engine, adapters int, decodesMasks bool) (*functions, error)
 		a := adapted{encode: l.Func(name(entry.EncodeImage)), decode: l.Func(name(entry.Decode)), step: l.Func(name(entry.Step)),
 			prefill: findPrompted(l, name(entry.Prefill)), forward: findPrompted(l, name(entry.Forward))}
 		a.pixels = l.Input(a.encode, entry.InPixels)
-		a.rows.positioned = findPositioned(l, name(entry.Rows))
-		a.rows.next = l.Input(a.rows.Func, entry.InNext)
+		a.rows = findRows(l, name(entry.Rows))
+		if e.Has(entry.Verify) {
+			a.verify = findRows(l, name(entry.Verify))
+		}
 		f.adapted = append(f.adapted, a)
 	}
 	if adapters > 0 {
@@ -106,6 +109,14 @@ func findPositioned(l *engine.Lookup, name string) positioned {
 	f := l.Func(name)
 	return positioned{f, l.Input(f, entry.InPositions)}
 }
+
+func findRows(l *engine.Lookup, name string) rows {
+	f := findPositioned(l, name)
+	return rows{f, l.Input(f.Func, entry.InNext)}
+}
+
+// verifies reports whether there is a function that verifies guesses.
+func (f *functions) verifies() bool { return f.adapted[0].verify.Func != nil }
 
 func findMixed(l *engine.Lookup, name string) mixed {
 	f := findPositioned(l, entry.Mixed(name))

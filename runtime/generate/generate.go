@@ -48,6 +48,7 @@ type Answer struct {
 	FinishReason string                 // "stop" or "length"; "length" also where a grammar let no further object follow
 	Objects      []grammar.Object       // with a grammar
 	PromptTokens int
+	Speculation  *Speculation // nil where no tokens were guessed
 
 	Queue, Preprocess, Encode, Prefill, Decode time.Duration
 }

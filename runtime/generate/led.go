@@ -35,27 +35,35 @@ func (s *Session) runRows(ctx context.Context, q *sequence) error {
 	if n == 1 || past+entry.DecodeRows > s.Model.MaxTokens {
 		return s.run(ctx, q, f.decode)
 	}
+	f.rows.Set(entry.SymRow, n-1)
+	if err := s.runFollowing(ctx, q, f.rows, q.waiting[:n], entry.DecodeRows); err != nil {
+		return err
+	}
+	q.see(n)
+	return nil
+}
+
+// runFollowing runs a function of so many tokens of a sequence: ids, and behind them any.
+func (s *Session) runFollowing(ctx context.Context, q *sequence, f rows, ids []int32, rows int) error {
 	s.ahead = ahead{}
-	var ids, positions [entry.DecodeRows]int32
+	past := len(q.seen)
+	positions := make([]int32, rows)
 	for i := range positions {
 		positions[i] = int32(past + i)
 	}
-	copy(ids[:], q.waiting)
-	q.see(n)
-	if err := engine.Put(f.rows.next, 0, ids[:]); err != nil {
+	if err := engine.Put(f.next, 0, append(slices.Clip(ids), make([]int32, rows-len(ids))...)); err != nil {
 		return err
 	}
-	if err := engine.Put(f.rows.positions, 0, positions[:]); err != nil {
+	if err := engine.Put(f.positions, 0, positions); err != nil {
 		return err
 	}
-	f.rows.Set(entry.SymSlot, q.slot)
-	f.rows.Set(entry.SymPast, past)
-	f.rows.Set(entry.SymKeys, past+entry.DecodeRows)
-	f.rows.Set(entry.SymRow, n-1)
-	if err := f.rows.Run(ctx); err != nil {
+	f.Set(entry.SymSlot, q.slot)
+	f.Set(entry.SymPast, past)
+	f.Set(entry.SymKeys, past+rows)
+	if err := f.Run(ctx); err != nil {
 		return err
 	}
-	s.wrote(past+entry.DecodeRows, q.slot)
+	s.wrote(past+rows, q.slot)
 	return nil
 }
 

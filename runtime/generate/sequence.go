@@ -28,6 +28,8 @@ type sequence struct {
 	top     []sample.Alternative // to the token that comes next, if asked for
 	began   time.Time            // when its prompt was done
 	done    bool
+
+	speculation *speculation // nil where nothing is guessed
 }
 
 // begin encodes the images of a request, whose prompt is p, runs the prompt, and chooses the first token.
@@ -52,6 +54,9 @@ func (s *Session) begin(ctx context.Context, r Request, p tokenizer.Prompt, slot
 	q.out = newOutput(s, r)
 	if r.Grammar != nil {
 		q.matcher = r.Grammar.Matcher(q.most() - len(p.IDs))
+	}
+	if s.fn.verifies() && q.matcher == nil && q.greedy() {
+		q.speculation = s.newSpeculation(p.IDs)
 	}
 	if q.done = r.MaxNewTokens <= 0; !q.done {
 		err = s.first(ctx, q)
@@ -87,16 +92,13 @@ func (q *sequence) settles(best int32) bool {
 
 // step runs the decoder over the last tokens of a sequence and chooses another one.
 func (s *Session) step(ctx context.Context, q *sequence) error {
-	f := &s.fn.adapted[q.r.Adapter]
 	switch {
 	case q.matcher != nil:
 		return s.stepWaiting(ctx, q)
 	case !q.greedy():
-		return s.stepAlone(ctx, q, f.decode)
-	case s.queues():
-		return s.stepAhead(ctx, q)
+		return s.stepAlone(ctx, q, s.fn.adapted[q.r.Adapter].decode)
 	}
-	return s.stepAlone(ctx, q, f.step)
+	return s.stepGreedy(ctx, q)
 }
 
 // stepAlone is step with a function, decode or step, that is waited for.
@@ -224,6 +226,9 @@ func (q *sequence) take(id int32, logprob float64, logits []float32) {
 		q.a.Text = q.out.text.String()
 		if q.matcher != nil {
 			q.a.Objects = q.matcher.Objects()
+		}
+		if q.speculation != nil {
+			q.a.Speculation = &q.speculation.Speculation
 		}
 		if !q.began.IsZero() {
 			q.a.Decode = time.Since(q.began)

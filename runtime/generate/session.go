@@ -35,6 +35,7 @@ type Session struct {
 	used    used
 	encoded []encoded // whose features the executor holds, image by image
 	ahead   ahead
+	costs   costs
 	id      [1]int32  // what goes into the state next and comes from it
 	row     []float32 // logits of one sequence
 }

@@ -151,6 +151,9 @@ func (r *Report) phases(ctx context.Context, e *engine.Engine, m *manifest.Model
 		return err
 	}
 	list := append(phases(r.Prompt), together(r.Prompt))
+	if e.Has(entry.Verify) {
+		list = append(list, verify(r.Prompt))
+	}
 	if m.Embedding != nil {
 		list = embedding(r.Prompt)
 	}
@@ -161,7 +164,7 @@ func (r *Report) phases(ctx context.Context, e *engine.Engine, m *manifest.Model
 		}
 		// Memory bandwidth changes from second to second on a shared machine, so phases bound by it get three chances.
 		rounds := 1
-		if phase.name == entry.Decode || phase.name == entry.DecodeBatch {
+		if phase.name == entry.Decode || phase.name == entry.DecodeBatch || phase.name == entry.Verify {
 			rounds = 3
 		}
 		var fastest *Phase

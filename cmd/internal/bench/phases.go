@@ -2,11 +2,13 @@ package bench
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"pgc/models/paligemma"
 	"pgc/runtime/engine"
 	"pgc/runtime/entry"
+	"pgc/runtime/program"
 )
 
 // phase is a step of an answer: the functions that generation calls, in order.
@@ -78,6 +80,16 @@ func together(n int) phase {
 	return phase{entry.DecodeBatch, []string{entry.StepBatch}, map[string]int{entry.SymKeys: n + 1}, 10}
 }
 
+// verify returns the step that verifies guesses, with n tokens before them.
+func verify(n int) phase {
+	return phase{entry.Verify, []string{entry.Verify}, map[string]int{entry.SymKeys: n + entry.VerifyRows, entry.SymPast: n, entry.SymPrefix: n}, 10}
+}
+
+// takesNext reports whether a function takes tokens of one sequence.
+func takesNext(f *program.Func) bool {
+	return slices.ContainsFunc(f.Inputs, func(in program.Port) bool { return in.Name == entry.InNext })
+}
+
 // prepare sets such a prompt in an executor, and a batch of sequences with n tokens before each.
 func prepare(e *engine.Engine, n, imageTokens int) error {
 	ids, slots, positions := make([]int32, n), make([]int32, n), make([]int32, paligemma.MaxBatch)
@@ -90,6 +102,10 @@ func prepare(e *engine.Engine, n, imageTokens int) error {
 	for i := range positions {
 		positions[i] = int32(n)
 	}
+	behind := make([]int32, paligemma.MaxBatch) // tokens of one sequence
+	for i := range behind {
+		behind[i] = int32(n + i)
+	}
 	inputs := map[string][]int32{entry.InIDs: ids, entry.InSlots: slots, entry.InPositions: positions, entry.InNext: ids}
 	for _, p := range e.Program.Funcs {
 		f, err := e.Func(p.Name)
@@ -99,8 +115,11 @@ func prepare(e *engine.Engine, n, imageTokens int) error {
 		for _, in := range p.Inputs {
 			t, err := f.Input(in.Name)
 			values := inputs[in.Name]
-			if entry.Plain(p.Name) == entry.Rows { // which takes tokens of one sequence
-				values = values[:entry.DecodeRows]
+			if in.Name == entry.InPositions && takesNext(&p) {
+				values = behind
+			}
+			if takesNext(&p) {
+				values = values[:in.Bytes(nil)/in.DType.Bytes()]
 			}
 			if err == nil {
 				err = engine.Put(t, 0, values)

@@ -200,13 +200,13 @@ func (l *loaded) inputs(rows int) error {
 				}
 				err = engine.Put(t, 0, codes)
 			case entry.InNext: // of tokens of one sequence, which have a position each
-				err = engine.Put(t, 0, next[:entry.DecodeRows])
+				err = engine.Put(t, 0, next[:elements(l.m.Func(p.Name).Param(in.Name).Type)])
 			case entry.InPositions:
 				of := positions
-				if entry.Plain(p.Name) == entry.Rows {
+				if next := l.m.Func(p.Name).Param(entry.InNext); next != nil {
 					of = []int32{}
-					for i := range entry.DecodeRows {
-						of = append(of, int32(rows-entry.DecodeRows+i))
+					for i := range elements(next.Type) {
+						of = append(of, int32(max(0, rows-elements(next.Type)+i)))
 					}
 				}
 				err = engine.Put(t, 0, of)

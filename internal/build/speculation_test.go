@@ -1,0 +1,74 @@
+package build
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"pgc/golden"
+	"pgc/runtime/entry"
+	"pgc/runtime/generate"
+)
+
+// TestSpeculation compares answers whose tokens are guessed with those whose are not: they are the same, up to the end
+// of the KV cache, on the processor and on a GPU, and where logits decide.
+func TestSpeculation(t *testing.T) {
+	accepted := 0
+	for _, c := range []struct {
+		checkpoint string
+		options    Options
+		most       []int
+	}{
+		{"pg2-odd", Options{Storage: Storage{Weights: "int4", Group: 32}}, []int{1, 2, 5, 80}},
+		{"pg1-bf16", Options{Storage: Storage{Compute: "bf16"}, KV: "bf16"}, []int{80}},
+		{"pg1-odd", Options{Target: "cuda"}, []int{12}},
+	} {
+		t.Run(fmt.Sprint(c.checkpoint, c.options.Target, c.options.Weights, c.options.Compute), func(t *testing.T) {
+			open := func(draft string) (*generate.Session, *spy) {
+				exe := filepath.Join(t.TempDir(), "exe")
+				o := c.options
+				o.CPU, o.MaxTokens, o.Draft = "x86-64-v3", 80, draft
+				if _, err := Compile(t.Context(), filepath.Join(golden.Dir(), c.checkpoint), exe, runtimeELF(t), o); err != nil {
+					t.Fatal(err)
+				}
+				return watched(t, exe)
+			}
+			plain, _ := open("off")
+			guessing, x := open("ngram")
+			for _, prompt := range []string{"detect cat ; cat ; cat ; cat", ""} {
+				for _, most := range c.most {
+					r := generate.Request{Images: noise(t), Prompt: prompt, MaxNewTokens: most, IgnoreEOS: true}
+					want, err := plain.Generate(t.Context(), r)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if want.Speculation != nil {
+						t.Errorf("without drafts there are %+v", *want.Speculation)
+					}
+					for _, read := range []bool{false, true} {
+						x.reset()
+						if read {
+							x.read = undecided
+						}
+						got, err := guessing.Generate(t.Context(), r)
+						if err != nil {
+							t.Fatal(err)
+						}
+						if !slices.Equal(got.Tokens, want.Tokens) || got.Text != want.Text || got.FinishReason != want.FinishReason {
+							t.Errorf("%q, %d tokens, logits read: %v\n%v %s, expected\n%v %s", prompt, most, read, got.Tokens, got.FinishReason, want.Tokens, want.FinishReason)
+						}
+						if n := got.Speculation; x.runs[entry.Verify] != n.Drafts || n.AcceptedTokens > n.DraftTokens {
+							t.Errorf("%+v, but verify ran %d times", *n, x.runs[entry.Verify])
+						} else {
+							accepted += n.AcceptedTokens
+						}
+					}
+				}
+			}
+		})
+	}
+	if accepted == 0 {
+		t.Error("no guess was ever right")
+	}
+}
