@@ -19,7 +19,7 @@ import (
 	"pgc/runtime/program"
 )
 
-func options() build.Options { return build.Options{CPU: "x86-64-v3", MaxTokens: 311} }
+func options() build.Options { return build.Options{CPU: "x86-64-v3", MaxTokens: 311, Draft: "ngram"} }
 
 func checkpoint(name string) string { return filepath.Join(golden.Dir(), name) }
 
