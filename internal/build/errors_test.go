@@ -2,6 +2,7 @@ package build
 
 import (
 	"bytes"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -48,7 +49,7 @@ func TestBrokenCheckpoints(t *testing.T) {
 		{"floats on a GPU", func(string) {}, Options{Target: "cuda", Storage: Storage{Weights: "f16"}}, []string{"Weights f16", "auto, bf16, int8, int4"}},
 		{"floats kept on a GPU", func(string) {}, Options{Target: "cuda", Storage: Storage{Keep: []string{"*=f32"}}}, []string{"Keep *=f32", "bf16, int8, int4"}},
 		{"NaN", func(d string) {
-			setFloat(t, filepath.Join(d, "model.safetensors"), "language_model.model.layers.1.mlp.up_proj.weight", math.NaN())
+			golden.SetFloat(t, filepath.Join(d, "model.safetensors"), "language_model.model.layers.1.mlp.up_proj.weight", math.NaN())
 		}, Options{}, []string{"language_model.layers.1.mlp.up_proj.weight", "infinite or NaN in row 0", "diverged"}},
 		{"draft option", func(string) {}, Options{Draft: "pg3b"}, []string{"Draft \"pg3b\"", "ngram or off"}},
 		{"cpu option", func(string) {}, Options{CPU: "z80"}, []string{"CPU z80", "x86-64-v3"}},

@@ -1,4 +1,4 @@
-package build
+package sessions
 
 import (
 	"fmt"
@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"pgc/golden"
+	"pgc/internal/build"
+	"pgc/internal/e2e"
 	"pgc/runtime/entry"
 	"pgc/runtime/generate"
 )
@@ -17,19 +19,19 @@ func TestSpeculation(t *testing.T) {
 	accepted := 0
 	for _, c := range []struct {
 		checkpoint string
-		options    Options
+		options    build.Options
 		most       []int
 	}{
-		{"pg2-odd", Options{Storage: Storage{Weights: "int4", Group: 32}}, []int{1, 2, 5, 80}},
-		{"pg1-bf16", Options{Storage: Storage{Compute: "bf16"}, KV: "bf16"}, []int{80}},
-		{"pg1-odd", Options{Target: "cuda"}, []int{12}},
+		{"pg2-odd", build.Options{Storage: build.Storage{Weights: "int4", Group: 32}}, []int{1, 2, 5, 80}},
+		{"pg1-bf16", build.Options{Storage: build.Storage{Compute: "bf16"}, KV: "bf16"}, []int{80}},
+		{"pg1-odd", build.Options{Target: "cuda"}, []int{12}},
 	} {
 		t.Run(fmt.Sprint(c.checkpoint, c.options.Target, c.options.Weights, c.options.Compute), func(t *testing.T) {
 			open := func(draft string) (*generate.Session, *spy) {
 				exe := filepath.Join(t.TempDir(), "exe")
 				o := c.options
 				o.CPU, o.MaxTokens, o.Draft = "x86-64-v3", 80, draft
-				if _, err := Compile(t.Context(), filepath.Join(golden.Dir(), c.checkpoint), exe, runtimeELF(t), o); err != nil {
+				if _, err := build.Compile(t.Context(), filepath.Join(golden.Dir(), c.checkpoint), exe, e2e.Runtime(t), o); err != nil {
 					t.Fatal(err)
 				}
 				return watched(t, exe)
