@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"pgc/runtime/generate"
 	"pgc/runtime/integrity"
 	"pgc/runtime/manifest"
+	"pgc/runtime/native"
 	"pgc/runtime/program"
 	"pgc/runtime/tokenizer"
 )
@@ -117,7 +117,7 @@ func (e *Executable) Tokenize(text string, parseSpecials bool) ([]int32, error) 
 
 // Load prepares the model to run in this process.
 func (e *Executable) Load(opts ...Option) (*Model, error) {
-	o := options{threads: runtime.NumCPU()}
+	o := options{threads: native.DefaultThreads()}
 	for _, set := range opts {
 		set(&o)
 	}
@@ -162,7 +162,7 @@ func (e *Executable) load(o options) (*Model, error) {
 	}
 	if _, known := integrity.Known(e.file); !o.unverified && !known {
 		busy := m.engine.Busy
-		if o.threads < runtime.NumCPU() { // there is a processor to spare
+		if o.threads < native.CountProcessors().AtOnce() { // there is a processor to spare
 			busy = nil
 		}
 		m.check = integrity.Start(e.file, busy, m.fail)

@@ -1,13 +1,13 @@
 package pgc
 
 import (
-	"runtime"
 	"time"
 
 	"pgc/runtime/engine"
 	"pgc/runtime/entry"
 	"pgc/runtime/generate"
 	"pgc/runtime/integrity"
+	"pgc/runtime/native"
 	"pgc/runtime/program"
 )
 
@@ -48,6 +48,8 @@ type Info struct {
 	Verified     bool      `json:"verified"`                // whether this version of the file is known to have whole weights
 	VerifiedAt   time.Time `json:"verified_at,omitzero"`    // when their checksums were compared, if that was earlier
 	Verifies     bool      `json:"verifies"`                // whether the next answer compares them
+
+	Processors native.Processors `json:"processors"` // of this machine, and how many threads that makes by default
 }
 
 // Adapter is a fine-tuning that an executable keeps beside the model.
@@ -150,9 +152,10 @@ func (e *Executable) info(c chosen, runs bool, o options) Info {
 	}
 	i.VerifiedAt, i.Verified = integrity.Known(e.file)
 	i.Verifies = !i.Verified && !o.unverified
+	i.Processors = native.CountProcessors()
 	if runs {
 		n := min(m.ImageTokens+32, m.MaxTokens)
-		i.MemoryBytes = generate.Needs(p, m, e.mappedBytes(), runtime.NumCPU(), n, n).Total()
+		i.MemoryBytes = generate.Needs(p, m, e.mappedBytes(), i.Processors.Threads, n, n).Total()
 	}
 	return i
 }

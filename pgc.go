@@ -60,8 +60,8 @@ type options struct {
 	unverified bool
 }
 
-// WithThreads computes on n threads. The default is one for each processor that the process may use. Results do not
-// depend on it.
+// WithThreads computes on n threads. The default is one for each core that the process may use, of which Info tells
+// more. Results do not depend on it.
 func WithThreads(n int) Option { return func(o *options) { o.threads = n } }
 
 // WithISA runs the code for the named instruction set, one of those that Executable.ISAs lists, instead of the best

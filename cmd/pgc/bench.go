@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 
 	"pgc/cmd/internal/bench"
@@ -16,6 +15,7 @@ import (
 	"pgc/internal/build"
 	"pgc/ir/target"
 	"pgc/runtime/integrity"
+	"pgc/runtime/native"
 	"pgc/runtime/process"
 	"pgc/runtime/program"
 )
@@ -25,7 +25,7 @@ type benchCmd struct {
 	Model   string `arg:"" name:"checkpoint|file" help:"An executable, or a checkpoint directory, which is compiled first. With --device cuda a released size or a config.json will do: its kernels are timed without weights."`
 	ISA     string `name:"isa" placeholder:"NAME" help:"Time the code for this instruction set, one of those in the executable, instead of the best."`
 	Device  string `placeholder:"NAME" help:"What to time it on: cpu, cuda, a GPU by its number such as cuda:1, or emulated, whose times mean nothing (default: cpu where the executable has code for it, otherwise cuda)."`
-	Threads int    `help:"Threads to compute on (default: all processors)."`
+	Threads int    `help:"Threads to compute on (default: as FILE info says)."`
 	Text    int    `default:"10" help:"Tokens of text after the picture."`
 	New     int    `default:"32" help:"Tokens to generate for the end-to-end figures."`
 	JSON    bool   `name:"json" help:"Print one JSON object."`
@@ -42,7 +42,7 @@ func (c *benchCmd) Run(ctx context.Context) error {
 	c.protect(c.Model)
 	threads := c.Threads
 	if threads <= 0 {
-		threads = runtime.GOMAXPROCS(0)
+		threads = native.DefaultThreads()
 	}
 	if ext := filepath.Ext(c.Roofline); c.Roofline != "" && ext != ".svg" && ext != ".png" {
 		return usage{fmt.Errorf("--roofline %s: expected a name that ends in .svg or .png", c.Roofline)}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"reflect"
-	"runtime"
 
 	"golang.org/x/sys/unix"
 
@@ -103,7 +102,7 @@ func Load(ctx context.Context, c *hf.Checkpoint, o LoadOptions) (*Model, error) 
 		return nil, err
 	}
 	closers = append(closers, code.Close)
-	e, err := engine.New(r.Program, code.Bytes(), weights, runtime.GOMAXPROCS(0))
+	e, err := engine.New(r.Program, code.Bytes(), weights, native.DefaultThreads())
 	if err != nil {
 		return nil, err
 	}

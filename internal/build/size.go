@@ -3,7 +3,6 @@ package build
 import (
 	"fmt"
 	"io"
-	"runtime"
 
 	"pgc/codegen"
 	"pgc/models"
@@ -11,6 +10,7 @@ import (
 	"pgc/runtime/entry"
 	"pgc/runtime/generate"
 	"pgc/runtime/manifest"
+	"pgc/runtime/native"
 )
 
 // Sizes holds the size of a model's executable and its memory, computed without the weights.
@@ -65,7 +65,7 @@ func Measure(path string, o Options) (*Sizes, error) {
 		s.ArenaBytes[f.Name], s.ArenaMinimum[f.Name] = a.Bytes, a.LowerBound
 	}
 	model := &manifest.Model{MaxTokens: s.MaxTokens, HiddenSize: facts.HiddenSize, VocabSize: facts.VocabSize, ImageSize: facts.ImageSize}
-	need := func(n int) generate.Memory { return generate.Needs(p, model, tables, runtime.NumCPU(), n, n) }
+	need := func(n int) generate.Memory { return generate.Needs(p, model, tables, native.DefaultThreads(), n, n) }
 	s.One, s.Full = need(min(m.ImageTokens+32, s.MaxTokens)), need(s.MaxTokens)
 	return s, nil
 }

@@ -223,11 +223,11 @@ func refuse(parser *kong.Kong, foreign any, kind, word string) error {
 	return usage{fmt.Errorf("%s is not a command of %s, expected %s", word, kind, strings.Join(own, ", "))}
 }
 
-// load loads the model to run on so many threads; 0 means all processors.
+// load loads the model to run on so many threads; 0 means as many as native.DefaultThreads says.
 func (a *App) load(threads int) (*pgc.Model, error) {
 	options := a.options()
 	if threads < 0 {
-		return nil, usage{fmt.Errorf("--threads is %d, expected 0 (all processors) or more", threads)}
+		return nil, usage{fmt.Errorf("--threads is %d, expected 0 (the default) or more", threads)}
 	}
 	if threads > 0 {
 		options = append(options, pgc.WithThreads(threads))

@@ -32,7 +32,7 @@ type batching struct {
 	Output  string `required:"" placeholder:"OUT.jsonl" help:"Answers, one a line, as generate --json prints them, with the id. Requests already answered there are skipped; - for standard output."`
 	Shard   string `placeholder:"I/N" help:"Answer only the requests of shard I of N, counted from 0, into OUT-0000I-of-0000N.jsonl, which appears when it is complete; merge joins them. auto takes I and N from the variables of a Slurm array, auto/N takes I from those or from the index of a Kubernetes Job."`
 	AsReady bool   `help:"Write answers when they are ready, not in the order of the requests. Ids may come again, and a line that is no request fails alone: for programs that keep batch running with - as input."`
-	Threads int    `help:"Threads to compute on (default: all processors)."`
+	Threads int    `help:"Threads to compute on (default: the cores that this process may use, see info)."`
 }
 
 type embedBatchCmd struct {

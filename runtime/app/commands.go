@@ -22,7 +22,7 @@ type forwardCmd struct {
 	Output        string   `short:"o" required:"" placeholder:"OUT.safetensors" help:"Where to write the tensors."`
 	ParseSpecials bool     `help:"Read <eos>, <image> and the like in the texts as tokens."`
 	Adapter       string   `placeholder:"NAME" help:"Compute with this adapter, one of those that info lists."`
-	Threads       int      `help:"Threads to compute on (default: all processors)."`
+	Threads       int      `help:"Threads to compute on (default: the cores that this process may use, see info)."`
 }
 
 // Run writes the tensors of the forward pass.
@@ -202,6 +202,7 @@ func (c *infoCmd) Run(a *App) error {
 			fmt.Fprintf(a.Out, "device       %s\n", g.Device)
 		}
 	}
+	fmt.Fprintf(a.Out, "threads      %d by default: %s\n", i.Processors.Threads, i.Processors)
 	fmt.Fprintf(a.Out, "arena        at most %s, touched as used, like the caches\n", mib(i.ArenaBytes))
 	fmt.Fprintf(a.Out, "memory       %s for one picture and 32 tokens of text", mib(i.MemoryBytes))
 	if free, source := native.AvailableMemory(); free > 0 {

@@ -35,7 +35,7 @@ type locating struct {
 	Format  string `enum:"auto,table,tsv,json,coco,yolo,labelme,labelstudio,svg,png" default:"auto" placeholder:"FORMAT" help:"What to write: table, tsv, json (an object a picture, one a line), coco, yolo, labelme, labelstudio, svg, or png, a picture of indices. The default is a table on a terminal, else what the name of -o ends in, else tsv."`
 	Output  string `short:"o" placeholder:"FILE|DIR" help:"Write there instead of to standard output: a new folder for yolo, and for labelme, svg and png of several pictures."`
 	Draw    string `placeholder:"OUT.png|.jpg|.svg|DIR" help:"Draw the objects over the picture; of several pictures PNG files in a new folder."`
-	Threads int    `help:"Threads to compute on (default: all processors)."`
+	Threads int    `help:"Threads to compute on (default: the cores that this process may use, see info)."`
 
 	undrawable []string // labels that were warned of
 }

@@ -18,7 +18,7 @@ type embedCmd struct {
 	Image   []string `arg:"" optional:"" name:"image" help:"An image of a page: path, - for standard input, data: or http(s): URL."`
 	Query   []string `sep:"none" placeholder:"TEXT" help:"A query instead of images. Repeat for several."`
 	Output  string   `short:"o" required:"" placeholder:"OUT.safetensors" help:"Where to write the embeddings: embeddings.0, embeddings.1, …, in the order given, float32 [tokens, dim]."`
-	Threads int      `help:"Threads to compute on (default: all processors)."`
+	Threads int      `help:"Threads to compute on (default: the cores that this process may use, see info)."`
 }
 
 // Run writes embeddings of images or of queries.
@@ -59,7 +59,7 @@ func checkQueries(queries []string) error {
 type rankCmd struct {
 	Query   string   `required:"" placeholder:"TEXT" help:"What to look for."`
 	Image   []string `arg:"" optional:"" name:"image" help:"An image of a page: path, - for standard input, data: or http(s): URL."`
-	Threads int      `help:"Threads to compute on (default: all processors)."`
+	Threads int      `help:"Threads to compute on (default: the cores that this process may use, see info)."`
 	JSON    bool     `name:"json" help:"Print one JSON object."`
 }
 

@@ -26,7 +26,7 @@ type answerCmd struct {
 	Draw    string `placeholder:"OUT.png|.jpg|.svg|DIR" help:"Of one task: draw the objects over the picture."`
 	Masks   string `placeholder:"DIR" help:"Of one task to segment: write a PNG for every object's mask, and index.png."`
 	JSON    bool   `name:"json" help:"Print a JSON object per answer, one a line."`
-	Threads int    `help:"Threads to compute on (default: all processors)."`
+	Threads int    `help:"Threads to compute on (default: the cores that this process may use, see info)."`
 }
 
 // Run answers what is built in.

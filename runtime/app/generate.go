@@ -19,7 +19,7 @@ type generateCmd struct {
 	Prompt []string `sep:"none" help:"The prompt, such as 'caption en', 'detect cat' or 'answer en what is this?'. Repeat for several answers about the same pictures, which are encoded once."`
 	Each   bool     `help:"Answer about each picture separately instead of about all together: a line is PATH, a tab, and the answer with its newlines as \\n. A picture that cannot be read does not stop the others."`
 	settings
-	Threads int    `help:"Threads to compute on (default: all processors)."`
+	Threads int    `help:"Threads to compute on (default: the cores that this process may use, see info)."`
 	Draw    string `placeholder:"OUT.png" help:"Draw the boxes of the answer over the first picture."`
 	Stream  bool   `default:"true" negatable:"" help:"On a terminal, print text as it is generated."`
 	JSON    bool   `name:"json" help:"Print one JSON object per answer."`

@@ -24,7 +24,7 @@ type maskCmd struct {
 	Suffix        *string  `help:"The expected answer."`
 	Output        string   `short:"o" placeholder:"FILE" help:"A .png, .svg or .html to draw, or a .safetensors: uint8 full_attention and sliding_attention [tokens, tokens], a row a query. Without it text is printed, with the tokens of a picture as one."`
 	ParseSpecials bool     `help:"Read <eos>, <image> and the like in the texts as tokens."`
-	Threads       int      `help:"Threads to compute on (default: all processors)."`
+	Threads       int      `help:"Threads to compute on (default: the cores that this process may use, see info)."`
 }
 
 // Run shows who attends to whom.
@@ -92,7 +92,7 @@ type attendCmd struct {
 	Layer    *int     `placeholder:"L" help:"A layer of the decoder, counted from 0 (default: all; a heat map shows their mean)."`
 	Head     *int     `placeholder:"H" help:"A head of the layers, counted from 0 (default: all; a heat map shows their mean)."`
 	Output   string   `short:"o" required:"" placeholder:"FILE" help:"A .png: a heat map over the pictures; or a .safetensors: float32 attentions [layers, heads, patches]."`
-	Threads  int      `help:"Threads to compute on (default: all processors)."`
+	Threads  int      `help:"Threads to compute on (default: the cores that this process may use, see info)."`
 	settings `embed:""`
 }
 

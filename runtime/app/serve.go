@@ -26,7 +26,7 @@ type serveCmd struct {
 	CORS           []string      `name:"cors" placeholder:"ORIGIN,…" help:"Let scripts of pages of these origins ask, such as https://example.org; '*' is any."`
 	LogFormat      string        `enum:"text,json" default:"text" help:"How to write the log to standard error: text or json."`
 	LogPrompts     bool          `help:"Log the prompts of requests, too."`
-	Threads        int           `help:"Threads to compute on (default: all processors)."`
+	Threads        int           `help:"Threads to compute on (default: the cores that this process may use, see info)."`
 }
 
 // Run serves until a signal comes.

@@ -77,8 +77,9 @@ func available(root fs.FS, machine limit) limit {
 	if l, ok := memInfo(root); ok {
 		least = l
 	}
-	for _, l := range controlGroups(root, swapFree(root)) {
-		if l.bytes < least.bytes {
+	swap := swapFree(root)
+	for _, g := range groups(root, "memory") {
+		if l, ok := g.memory(root, swap); ok && l.bytes < least.bytes {
 			least = l
 		}
 	}

@@ -9,8 +9,6 @@ import (
 	"time"
 	"unsafe"
 
-	"golang.org/x/sys/unix"
-
 	"pgc/runtime/program"
 )
 
@@ -18,7 +16,9 @@ import (
 const MaxThreads = 1024
 
 // A worker that waits for the others to complete a launch spins for about 200 µs before it sleeps in the kernel: as
-// long as going to sleep and being woken takes. With more threads than processors it sleeps at once.
+// long as going to sleep and being woken takes. With more threads than run at once it sleeps at once. Threads are not
+// bound to processors: a bound thread whose processor another program takes holds its task, and with it everyone, for
+// whole time slices, while the system moves an unbound one.
 const spinMicros = 200
 
 // Pool is a set of native threads that run launch tables with the executable's own worker loop. Its methods may be
@@ -58,7 +58,7 @@ func Start(code []byte, entry int64, threads int, scratchBytes int64) (*Pool, er
 	*p.i64(program.CtlStride) = stride
 	*p.i64(program.CtlThreads) = int64(threads)
 	*p.i64(program.CtlState) = program.StateClosed
-	if threads <= processors() {
+	if threads <= atOnce() {
 		*p.i64(program.CtlSpin) = clockRate() / 1e6 * spinMicros
 	}
 	for i := range threads {
@@ -171,14 +171,3 @@ func (p *Pool) i32(offset int) *int32 { return (*int32)(p.ctl.at(offset)) }
 
 // at returns a pointer to the byte at an offset.
 func (m *Memory) at(offset int) unsafe.Pointer { return unsafe.Pointer(&m.Bytes()[offset]) }
-
-// processors counts the processors that this process may use. Threads are not bound to them: a bound thread whose
-// processor another program takes holds its task, and with it everyone, for whole time slices, while the system moves
-// an unbound one.
-func processors() int {
-	var set unix.CPUSet
-	if unix.SchedGetaffinity(0, &set) != nil {
-		return MaxThreads
-	}
-	return set.Count()
-}

@@ -8,7 +8,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"path/filepath"
-	"runtime"
 	"slices"
 
 	"pgc/checkpoint/hf"
@@ -70,7 +69,7 @@ func load(ctx context.Context, dir string, t target.Target, o build.Options, tra
 	if err := build.WriteWeights(ctx, &into{section.Bytes()}, l.r, c, o); err != nil {
 		return nil, err
 	}
-	if l.e, err = engine.New(l.r.Program, code.Bytes(), section.Bytes(), runtime.GOMAXPROCS(0)); err != nil {
+	if l.e, err = engine.New(l.r.Program, code.Bytes(), section.Bytes(), native.DefaultThreads()); err != nil {
 		return nil, err
 	}
 	l.close = func() { l.e.Close(); code.Close(); section.Close(); c.Close() }

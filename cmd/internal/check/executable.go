@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"runtime"
 
 	"pgc/codegen/weights"
 	"pgc/internal/build"
@@ -12,6 +11,7 @@ import (
 	"pgc/ir/eval"
 	"pgc/runtime/engine"
 	"pgc/runtime/manifest"
+	"pgc/runtime/native"
 	"pgc/runtime/program"
 )
 
@@ -31,7 +31,7 @@ func open(ctx context.Context, path string, set program.Target, gpus engine.GPUs
 	if set.Kind == program.PTX {
 		l.e, _, err = engine.OpenGPU(ctx, image, gpus, engine.LoadOptions{})
 	} else {
-		l.e, err = engine.Open(image, set.CPU, runtime.GOMAXPROCS(0))
+		l.e, err = engine.Open(image, set.CPU, native.DefaultThreads())
 	}
 	if err != nil {
 		l.close()

@@ -1,0 +1,110 @@
+package native
+
+import (
+	"fmt"
+	"testing"
+	"testing/fstest"
+)
+
+// machineFiles makes the files of /sys for a machine whose processors share cores and have capacities as given.
+func machineFiles(siblings []string, capacity []int) fstest.MapFS {
+	root := fstest.MapFS{}
+	put := func(name, text string) { root[name] = &fstest.MapFile{Data: []byte(text + "\n")} }
+	put("sys/devices/system/cpu/online", fmt.Sprintf("0-%d", len(siblings)-1))
+	for i, s := range siblings {
+		put(fmt.Sprintf("sys/devices/system/cpu/cpu%d/topology/core_cpus_list", i), s)
+		if capacity != nil {
+			put(fmt.Sprintf("sys/devices/system/cpu/cpu%d/cpu_capacity", i), fmt.Sprint(capacity[i]))
+		}
+	}
+	return root
+}
+
+func TestCountProcessors(t *testing.T) {
+	alone := func(n int) (list []string) {
+		for i := range n {
+			list = append(list, fmt.Sprint(i))
+		}
+		return list
+	}
+	upTo := func(n int) (list []int) {
+		for i := range n {
+			list = append(list, i)
+		}
+		return list
+	}
+	hyper := []string{"0,4", "1,5", "2,6", "3,7", "0,4", "1,5", "2,6", "3,7"}
+	// A hybrid processor: two performance cores of two threads each, four efficiency cores.
+	hybrid := []string{"0-1", "0-1", "2-3", "2-3", "4", "5", "6", "7"}
+	v1 := map[string]string{"proc/self/cgroup": "2:cpu,cpuacct:/a/b\n1:memory:/z\n0::/\n",
+		"proc/self/mountinfo": "31 30 0:26 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n32 30 0:27 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n"}
+	v2 := map[string]string{"proc/self/cgroup": "0::/a/b\n"}
+	for _, c := range []struct {
+		name    string
+		root    fstest.MapFS
+		allowed []int
+		groups  map[string]string
+		quotas  map[string]string
+		want    Processors
+		why     string
+	}{
+		{"nothing readable", fstest.MapFS{}, upTo(3), nil, nil, Processors{3, 0, 3, 3, 3, 0, ""}, "all processors (3 processors)"},
+		{"plain", machineFiles(alone(4), nil), upTo(4), nil, nil, Processors{4, 4, 4, 4, 4, 0, ""}, "all processors (4 processors)"},
+		{"affinity", machineFiles(alone(96), nil), upTo(3), nil, nil, Processors{3, 96, 3, 3, 3, 0, ""}, "affinity (3 of 96 processors allowed)"},
+		{"two threads a core", machineFiles(hyper, nil), upTo(8), nil, nil, Processors{4, 8, 8, 4, 4, 0, ""}, "physical cores (8 processors, 4 cores)"},
+		{"affinity of one thread a core", machineFiles(hyper, nil), upTo(4), nil, nil, Processors{4, 8, 4, 4, 4, 0, ""}, "affinity (4 of 8 processors allowed)"},
+		{"affinity of both threads of a core", machineFiles(hyper, nil), []int{1, 5}, nil, nil, Processors{1, 8, 2, 1, 1, 0, ""},
+			"physical cores (2 of 8 processors allowed, 1 core)"},
+		{"arm64, big and little", machineFiles(alone(8), []int{290, 290, 290, 290, 780, 780, 780, 1024}), upTo(8), nil, nil,
+			Processors{4, 8, 8, 8, 4, 0, ""}, "performance cores (8 processors, 4 performance cores)"},
+		{"arm64, allowed only little ones", machineFiles(alone(8), []int{290, 290, 290, 290, 780, 780, 780, 1024}), upTo(4), nil, nil,
+			Processors{4, 8, 4, 4, 4, 0, ""}, "affinity (4 of 8 processors allowed)"},
+		{"arm64, all alike", machineFiles(alone(2), []int{1024, 1024}), upTo(2), nil, nil, Processors{2, 2, 2, 2, 2, 0, ""}, "all processors (2 processors)"},
+		{"version 1, the outer group is narrower", machineFiles(alone(16), nil), upTo(16), v1, map[string]string{
+			"sys/fs/cgroup/cpu,cpuacct/a/b/cpu.cfs_quota_us": "800000", "sys/fs/cgroup/cpu,cpuacct/a/b/cpu.cfs_period_us": "100000",
+			"sys/fs/cgroup/cpu,cpuacct/a/cpu.cfs_quota_us": "125000", "sys/fs/cgroup/cpu,cpuacct/a/cpu.cfs_period_us": "50000",
+			"sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us": "-1", "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us": "100000"},
+			Processors{3, 16, 16, 16, 16, 2.5, "/sys/fs/cgroup/cpu,cpuacct/a"}, "quota, rounded up (16 processors, a quota of 2.5 CPUs in /sys/fs/cgroup/cpu,cpuacct/a)"},
+		{"version 2", machineFiles(hyper, nil), upTo(8), v2, map[string]string{"sys/fs/cgroup/a/b/cpu.max": "max 100000", "sys/fs/cgroup/a/cpu.max": "150000 100000"},
+			Processors{2, 8, 8, 4, 4, 1.5, "/sys/fs/cgroup/a"}, "quota, rounded up (8 processors, 4 cores, a quota of 1.5 CPUs in /sys/fs/cgroup/a)"},
+		{"version 2 in a container, less than a CPU", machineFiles(alone(4), nil), upTo(4), map[string]string{"proc/self/cgroup": "0::/gone\n"},
+			map[string]string{"sys/fs/cgroup/cpu.max": "20000 100000"}, Processors{1, 4, 4, 4, 4, 0.2, "/sys/fs/cgroup"}, "quota, rounded up (4 processors, a quota of 0.2 CPUs in /sys/fs/cgroup)"},
+		{"a quota beyond the cores", machineFiles(hyper, nil), upTo(8), v2, map[string]string{"sys/fs/cgroup/a/cpu.max": "600000 100000"},
+			Processors{4, 8, 8, 4, 4, 6, "/sys/fs/cgroup/a"}, "physical cores (8 processors, 4 cores, a quota of 6 CPUs in /sys/fs/cgroup/a)"},
+		{"nonsense", fstest.MapFS{"sys/devices/system/cpu/online": {Data: []byte("-")}, "sys/devices/system/cpu/cpu0/topology/core_cpus_list": {Data: []byte("0-x")}}, upTo(2), v2,
+			map[string]string{"sys/fs/cgroup/a/cpu.max": "0 0", "sys/fs/cgroup/a/b/cpu.max": "five"}, Processors{2, 0, 2, 2, 2, 0, ""}, "all processors (2 processors)"},
+	} {
+		for _, files := range []map[string]string{c.groups, c.quotas} {
+			for name, text := range files {
+				c.root[name] = &fstest.MapFile{Data: []byte(text + "\n")}
+			}
+		}
+		got := countProcessors(c.root, c.allowed)
+		if got != c.want {
+			t.Errorf("%s: %+v, expected %+v", c.name, got, c.want)
+		}
+		if got.String() != c.why {
+			t.Errorf("%s: %q, expected %q", c.name, got, c.why)
+		}
+	}
+	root := machineFiles(hybrid, nil)
+	root["sys/devices/cpu_core/cpus"] = &fstest.MapFile{Data: []byte("0-3\n")}
+	root["sys/devices/cpu_atom/cpus"] = &fstest.MapFile{Data: []byte("4-7\n")}
+	if got, want := countProcessors(root, upTo(8)), (Processors{2, 8, 8, 6, 2, 0, ""}); got != want {
+		t.Errorf("hybrid: %+v, expected %+v", got, want)
+	} else if got.String() != "performance cores (8 processors, 6 cores, 2 performance cores)" {
+		t.Errorf("hybrid: %q", got)
+	}
+	if got, want := countProcessors(root, []int{4, 5, 6}), (Processors{3, 8, 3, 3, 3, 0, ""}); got != want {
+		t.Errorf("hybrid, efficiency cores only: %+v, expected %+v", got, want)
+	}
+	t.Logf("here: %d: %s", DefaultThreads(), CountProcessors())
+}
+
+func TestCPUList(t *testing.T) {
+	for s, want := range map[string]string{"": "[]", "0": "[0]", "0-3,8, 10-11": "[0 1 2 3 8 10 11]", "3-1": "[]", "0-99999999": "[]", "a": "[]", "-1": "[]"} {
+		if got := fmt.Sprint(cpuList(s)); got != want {
+			t.Errorf("%q: %s, expected %s", s, got, want)
+		}
+	}
+}
