@@ -29,6 +29,7 @@ type Pool struct {
 	scratch *Memory
 	workers []*thread
 	epoch   uint32 // of the last job
+	next    int64  // the number of the next launch
 	watched *watch // the last Run's context; nil if that could not be canceled
 	code    []byte
 }
@@ -45,9 +46,9 @@ func Start(code []byte, entry int64, threads int, scratchBytes int64) (*Pool, er
 	}
 	stride := (scratchBytes + int64(pageBytes) - 1) / int64(pageBytes) * int64(pageBytes)
 	explain(code)
-	p := &Pool{code: code}
+	p := &Pool{code: code, next: 1}
 	var err error
-	if p.ctl, err = Reserve(program.CtlBytes); err != nil {
+	if p.ctl, err = Reserve(int64(program.CtlBytes + threads*program.ShareBytes)); err != nil {
 		return nil, err
 	}
 	if p.scratch, err = Reserve(stride * int64(threads)); err != nil {
@@ -106,7 +107,15 @@ func (p *Pool) runTable(ctx context.Context, t *Table, first, end int) error {
 func (p *Pool) run(ctx context.Context, records uintptr, count int) error {
 	*p.i64(program.CtlTable) = int64(records)
 	*p.i64(program.CtlCount) = int64(count)
-	*p.i64(program.CtlReached) = 0
+	if p.next+int64(count) >= program.MaxLaunch { // after months
+		p.next = 1
+		for i := range p.workers {
+			*p.i64(program.CtlBytes + i*program.ShareBytes) = 0
+		}
+	}
+	*p.i64(program.CtlFirst) = p.next
+	*p.i64(program.CtlComplete) = p.next
+	p.next += int64(count)
 	w := p.watch(ctx)
 	p.epoch++
 	p.open(uint64(p.epoch) << 32)

@@ -20,8 +20,8 @@ type Share struct {
 
 // Profile is when the launches of a table ran, and which thread did what of each.
 type Profile struct {
-	Launches []Span    // from the taking of the first task to the end of the last; empty without tasks
-	Threads  [][]Share // by thread and launch; nil where the program's worker loop is from before there were traces
+	Launches []Span    // from the beginning of the first task to the end of the last; empty without tasks
+	Threads  [][]Share // by thread and launch
 }
 
 // Profile runs launches of a table like Run and says what went on.
@@ -45,16 +45,29 @@ func (p *Pool) Profile(ctx context.Context, t *Table, from, end int) (*Profile, 
 	if err != nil {
 		return nil, err
 	}
-	return t.profile(traces, stride, from, end, len(p.workers), p.tick()), nil
+	return profile(traces, stride, end-from, len(p.workers), p.tick()), nil
 }
 
-// profile reads the time stamps of the last run, of the launches from from to end-1, given the duration of a tick in
-// nanoseconds.
-func (t *Table) profile(traces *Memory, stride, from, end, threads int, tick float64) *Profile {
+// profile reads the traces of the last run, of so many launches, given the duration of a tick in nanoseconds.
+func profile(traces *Memory, stride, launches, threads int, tick float64) *Profile {
+	at := func(thread, launch, field int) int64 {
+		return *(*int64)(traces.at(thread*stride + launch*program.TraceBytes + field))
+	}
+	starts, ends := make([]int64, launches), make([]int64, launches)
 	var first int64
-	for i := from; i < end; i++ {
-		if s := *t.i64(i, program.RecStart); s != 0 && (first == 0 || s < first) {
-			first = s
+	for i := range launches {
+		for thread := range threads {
+			start := at(thread, i, program.TraceStart)
+			if start == 0 {
+				continue
+			}
+			if starts[i] == 0 || start < starts[i] {
+				starts[i] = start
+			}
+			ends[i] = max(ends[i], at(thread, i, program.TraceEnd))
+		}
+		if starts[i] != 0 && (first == 0 || starts[i] < first) {
+			first = starts[i]
 		}
 	}
 	span := func(start, end int64) Span {
@@ -63,23 +76,17 @@ func (t *Table) profile(traces *Memory, stride, from, end, threads int, tick flo
 		}
 		return Span{time.Duration(float64(start-first) * tick), time.Duration(float64(end-first) * tick)}
 	}
-	out := &Profile{Launches: make([]Span, end-from)}
+	out := &Profile{Launches: make([]Span, launches)}
 	for i := range out.Launches {
-		out.Launches[i] = span(*t.i64(from+i, program.RecStart), *t.i64(from+i, program.RecEnd))
+		out.Launches[i] = span(starts[i], ends[i])
 	}
-	traced := false
 	for thread := range threads {
-		shares := make([]Share, end-from)
+		shares := make([]Share, launches)
 		for i := range shares {
-			at := func(field int) int64 { return *(*int64)(traces.at(thread*stride + i*program.TraceBytes + field)) }
-			shares[i] = Share{span(at(program.TraceStart), at(program.TraceEnd)),
-				time.Duration(float64(at(program.TraceTicks)) * tick), int(at(program.TraceTasks))}
-			traced = traced || shares[i].Tasks > 0
+			shares[i] = Share{span(at(thread, i, program.TraceStart), at(thread, i, program.TraceEnd)),
+				time.Duration(float64(at(thread, i, program.TraceTicks)) * tick), int(at(thread, i, program.TraceTasks))}
 		}
 		out.Threads = append(out.Threads, shares)
-	}
-	if !traced {
-		out.Threads = nil
 	}
 	return out
 }

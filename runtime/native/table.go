@@ -127,10 +127,8 @@ func (t *Table) Launches() int { return t.count }
 // rewind makes the launches from first to end-1 ready to run again.
 func (t *Table) rewind(first, end int) {
 	for i := first; i < end; i++ {
-		*t.i64(i, program.RecProgress) = 0
-		*t.i64(i, program.RecSleepers) = 0
-		*t.i64(i, program.RecStart) = 0
-		*t.i64(i, program.RecEnd) = 0
+		*t.i64(i, program.RecRuns) = 0
+		*t.i64(i, program.RecDone) = 0
 	}
 }
 

@@ -9,28 +9,35 @@ package program
 // holds up nothing unless it holds a task. Between jobs workers sleep at once: the cores belong to Go, which must run
 // before there is a next job.
 //
-// Within a launch, workers take runs of task numbers from the record's progress word: its low half counts the tasks
-// taken, its high half those done. A launch is complete, and the next one may start, when all are done. A run is as
-// many of the tasks that are left as half a worker's share (guided self-scheduling, Polychronopoulos and Kuck 1987): a
-// worker reads long stretches of the weights in order, as memory likes it, and the last runs are single tasks, so that
-// all workers end together.
+// Launches are numbered through all jobs: the control block has the number of the job's first one, and how many are
+// complete. A launch is complete, and the next one may start, when as many of its tasks are done as it has. Its tasks are
+// handed out in two ways. The first half is divided into a share for each worker, which takes its own task by task: a
+// worker reads the same stretch of the weights in every step, in order, as memory likes it, and touches no line that
+// another one writes. Runs of the rest are numbered, and a counter gives out the numbers; they shrink towards the end
+// (factoring, Flynn Hummel et al. 1992: here every batch of a run for each worker is a quarter of what is left), so that
+// all workers end together. Who then has nothing to do takes from the shares of others what they have not begun: the
+// system may have put them aside. So a worker holds up the others with what it has begun, and no more.
+//
+// What a worker has done it adds to the launch's count once, when it finds nothing more to do. It then waits for the
+// number of complete launches, which stands on a line of its own: nothing is written there but the end of a launch.
 //
 // To cancel a job, the pool sets StateCanceled in the state word, by a compare-and-swap: the word names the epoch, so a
 // cancellation that comes late cannot meet the next job, and opening a job stores a word without the bit. Workers read
 // the bit before they take a run and after each task. They then take no more runs, count the rest of a run they hold as
-// done, so that nobody waits for it, and leave; the last one finishes the job as always. Latecomers may join a canceled
+// done, and leave; who waits, leaves as well, and who sleeps does so for runs that others hold, all of which are counted.
+// The last one finishes the job as always. Latecomers may join a canceled
 // job, too: if none has joined yet, one must, to finish it.
 //
 // The clock is the time stamp counter on x86-64, the virtual counter on arm64.
 
-// Control block: CtlBytes long, aligned to a cache line.
+// Control block: CtlBytes long and a share for each worker behind it, aligned to a cache line.
 const (
 	CtlTable   = 0  // i64: address of the first launch record
 	CtlCount   = 8  // i64: number of launch records
 	CtlScratch = 16 // i64: address of worker 0's scratch memory
 	CtlStride  = 24 // i64: distance of the scratch memories in bytes
-	CtlSpin    = 32 // i64: ticks of the clock to spin for the end of a launch before sleeping
-	CtlStamp   = 40 // i32: nonzero to record start and end of each launch
+	CtlSpin    = 32 // i64: ticks of the clock to spin at most for the end of a launch before sleeping
+	CtlStamp   = 40 // i32: nonzero to record what each worker does of each launch
 	CtlStop    = 44 // i32: nonzero to make workers return when they see a new epoch
 	CtlTrace   = 48 // i64: address of worker 0's trace, one trace record a launch; read only if CtlStamp says so
 	CtlTraces  = 56 // i64: distance of the workers' traces in bytes
@@ -40,9 +47,21 @@ const (
 	CtlDone     = 192 // i32: the last finished epoch; a futex on which the pool sleeps
 	CtlTicks    = 200 // i64: the clock when it finished
 	CtlThreads  = 208 // i64: number of workers
-	CtlReached  = 256 // i64: a launch that all earlier ones are complete before; a hint for latecomers
+	CtlFirst    = 216 // i64: the number of the job's first launch
+	CtlComplete = 256 // i64: the number of the first launch that is not complete; its low half is a futex
+	CtlWaiters  = 264 // i32: nonzero if a worker sleeps until a launch is complete
 
 	CtlBytes = 320
+)
+
+// A worker's share: ShareBytes long, two lines, since some processors fetch two at a time. It has one i64, the number of
+// the last launch of whose share tasks were taken << ShareBits | how many. Numbers only grow, so that a worker that is
+// late cannot take what is over.
+const (
+	ShareBytes = 128
+	ShareBits  = 24
+	MaxShare   = 1<<ShareBits - 1      // tasks of a share at most
+	MaxLaunch  = 1 << (62 - ShareBits) // numbers of launches are below
 )
 
 // Bits of the state word.
@@ -51,17 +70,15 @@ const (
 	StateCanceled = 1 << 30 // workers must leave
 )
 
-// Launch record: RecordBytes long, aligned to a cache line.
+// Launch record: RecordBytes long, aligned to a cache line. Workers read the first line and write the second.
 const (
-	RecKernel   = 0  // i64: address of the kernel
-	RecArgs     = 8  // i64: address of its argument table
-	RecTasks    = 16 // i64: number of tasks, at most MaxTasks
-	RecProgress = 24 // i64: tasks done << 32 | tasks taken; its high half is a futex
-	RecSleepers = 32 // i32: nonzero if a worker sleeps until the launch is complete
-	RecStart    = 40 // i64: the clock when the first task was taken
-	RecEnd      = 48 // i64: the clock when the last task was done
+	RecKernel = 0  // i64: address of the kernel
+	RecArgs   = 8  // i64: address of its argument table
+	RecTasks  = 16 // i64: number of tasks, at most MaxTasks
+	RecRuns   = 64 // i64: runs of tasks handed out, besides the shares
+	RecDone   = 72 // i64: tasks done
 
-	RecordBytes = 64
+	RecordBytes = 128
 )
 
 // Trace record: what one worker did of one launch, TraceBytes long. All zero if it took no task of it.
@@ -74,5 +91,5 @@ const (
 	TraceBytes = 32
 )
 
-// MaxTasks bounds the tasks of a launch: each half of the progress word counts them.
+// MaxTasks bounds the tasks of a launch.
 const MaxTasks = 1<<31 - 1

@@ -14,6 +14,7 @@ type builder struct {
 	f *ir.Func
 	// What runtimeFuncs made: pause, read the clock, futex system calls.
 	pause, ticks, wait, wake value.Value
+	takeOf, runOf            value.Value // what takeFuncs made
 }
 
 func i32(v int64) value.Value { return constant.NewInt(types.I32, v) }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"github.com/llir/llvm/ir"
-	"github.com/llir/llvm/ir/constant"
 	"github.com/llir/llvm/ir/enum"
 	"github.com/llir/llvm/ir/types"
 	"github.com/llir/llvm/ir/value"
@@ -17,11 +16,13 @@ import (
 const Symbol = "pgc_worker"
 
 const (
-	epochAt  = program.CtlState + 4      // the upper half of the state word
-	doneAt   = program.RecProgress + 4   // the upper half of the progress word
-	inJob    = program.StateCanceled - 1 // the bits of the state word that count workers
-	recShift = 6                         // RecordBytes == 1 << recShift
-	traShift = 5                         // TraceBytes == 1 << traShift
+	epochAt    = program.CtlState + 4      // the upper half of the state word
+	inJob      = program.StateCanceled - 1 // the bits of the state word that count workers
+	recShift   = 7                         // RecordBytes == 1 << recShift
+	traShift   = 5                         // TraceBytes == 1 << traShift
+	shareShift = 7                         // ShareBytes == 1 << shareShift
+	oneTask    = 0                         // what a worker takes of its own share
+	half       = -1                        // what another one takes of what is left of it
 )
 
 // Source returns the LLVM IR text of the worker loop, to be compiled for any processor of an architecture, one of Go's
@@ -40,6 +41,7 @@ func Source(arch string) (ll string, err error) {
 	m.TargetTriple = to.triple
 	b := &builder{}
 	b.runtimeFuncs(m, to)
+	b.takeFuncs(m)
 	b.worker(m)
 	return m.String(), nil
 }
@@ -48,7 +50,7 @@ func Source(arch string) (ll string, err error) {
 //
 //	wait    until the epoch differs from the one last seen, asleep
 //	open    stop, or join the job unless it is closed already
-//	launch  for each launch record: take runs of tasks and do them, unless the job is canceled; then wait until it is complete
+//	launch  for each launch record: take tasks and do them, unless the job is canceled; then wait until it is complete
 //	leave   the job, close it, and finish it if this was the last worker in it
 func (b *builder) worker(m *ir.Module) {
 	ctl, index := ir.NewParam("control", types.I8Ptr), ir.NewParam("index", types.I64)
@@ -59,7 +61,9 @@ func (b *builder) worker(m *ir.Module) {
 	entry := b.Block
 	base := b.load(ctl, program.CtlScratch, types.I64)
 	scratch := b.NewIntToPtr(b.NewAdd(base, b.NewMul(index, b.load(ctl, program.CtlStride, types.I64))), types.I8Ptr)
-	limit := b.load(ctl, program.CtlSpin, types.I64)
+	w := &walk{builder: b, ctl: ctl, index: index, scratch: scratch, spinNow: b.NewAlloca(types.I64), did: b.NewAlloca(types.I64), dry: b.NewAlloca(types.I1)}
+	w.limit = b.load(ctl, program.CtlSpin, types.I64)
+	b.NewStore(w.limit, w.spinNow)
 	wait, open, join, leave, stop := b.block("wait"), b.block("open"), b.block("join"), b.block("leave"), b.block("stop")
 	b.NewBr(wait)
 
@@ -91,7 +95,7 @@ func (b *builder) worker(m *ir.Module) {
 	b.NewCondBr(b.NewExtractValue(swap, 1), join, open)
 
 	b.at(join)
-	b.launches(ctl, index, scratch, limit, leave)
+	w.launches(leave)
 
 	b.at(leave)
 	b.NewAtomicRMW(enum.AtomicOpOr, b.field(ctl, program.CtlState, types.I64), i64(program.StateClosed),
@@ -108,112 +112,6 @@ func (b *builder) worker(m *ir.Module) {
 
 	b.at(stop)
 	b.NewRet(nil)
-}
-
-// launches builds the walk over the launch records; it ends in the block done.
-func (b *builder) launches(ctl, index, scratch, limit value.Value, done *ir.Block) {
-	table := b.NewIntToPtr(b.load(ctl, program.CtlTable, types.I64), types.I8Ptr)
-	count := b.load(ctl, program.CtlCount, types.I64)
-	stamp := b.NewICmp(enum.IPredNE, b.load(ctl, program.CtlStamp, types.I32), i32(0))
-	traces := b.NewAdd(b.load(ctl, program.CtlTrace, types.I64), b.NewMul(index, b.load(ctl, program.CtlTraces, types.I64)))
-	shares := b.NewShl(b.load(ctl, program.CtlThreads, types.I64), i64(1)) // a run is one of so many of the tasks left
-	first := b.acquire(ctl, program.CtlReached, types.I64)
-	from := b.Block
-	launch, body, next := b.block("launch"), b.block("launch.body"), b.block("launch.next")
-	take, complete := b.block("launch.take"), b.block("launch.complete")
-	b.NewBr(launch)
-
-	b.at(launch)
-	i := b.NewPhi(ir.NewIncoming(first, from))
-	b.NewCondBr(b.NewICmp(enum.IPredULT, i, count), body, done)
-
-	b.at(body)
-	rec := b.NewGetElementPtr(types.I8, table, b.NewShl(i, i64(recShift)))
-	tasks := b.load(rec, program.RecTasks, types.I64)
-	seen := b.acquire(rec, program.RecProgress, types.I64)
-	abi := types.NewPointer(types.NewFunc(types.Void, types.I64Ptr, types.I64, types.I8Ptr))
-	kernel := b.NewIntToPtr(b.load(rec, program.RecKernel, types.I64), abi)
-	args := b.NewIntToPtr(b.load(rec, program.RecArgs, types.I64), types.I64Ptr)
-	b.NewBr(take)
-
-	b.at(take)
-	progress := b.NewPhi(ir.NewIncoming(seen, body))
-	taken := b.low(progress)
-	some, try, retry, taskLoop := b.block("launch.some"), b.block("launch.try"), b.block("launch.retry"), b.block("launch.task")
-	b.NewCondBr(b.NewICmp(enum.IPredULT, taken, tasks), some, complete)
-	b.at(some)
-	b.NewCondBr(b.canceled(ctl), done, try)
-	b.at(try)
-	share := b.NewUDiv(b.NewSub(tasks, taken), shares)
-	length := b.NewAdd(share, b.NewZExt(b.NewICmp(enum.IPredEQ, share, i64(0)), types.I64)) // at least one
-	swap := b.NewCmpXchg(b.field(rec, program.RecProgress, types.I64), progress, b.NewAdd(progress, length),
-		enum.AtomicOrderingSequentiallyConsistent, enum.AtomicOrderingAcquire)
-	b.NewCondBr(b.NewExtractValue(swap, 1), taskLoop, retry)
-	b.at(retry)
-	progress.Incs = append(progress.Incs, ir.NewIncoming(b.NewExtractValue(swap, 0), retry))
-	b.NewBr(take)
-
-	b.at(taskLoop)
-	task := b.NewPhi(ir.NewIncoming(taken, try))
-	timed, startTime, timedCall := b.block("launch.timed"), b.block("launch.start"), b.block("launch.timedcall")
-	call, called, did := b.block("launch.call"), b.block("launch.called"), b.block("launch.did")
-	b.NewCondBr(stamp, timed, call)
-	b.at(timed)
-	begin := b.NewCall(b.ticks)
-	b.NewCondBr(b.NewICmp(enum.IPredEQ, task, i64(0)), startTime, timedCall)
-	b.at(startTime)
-	b.store(rec, program.RecStart, types.I64, begin)
-	b.NewBr(timedCall)
-	b.at(timedCall)
-	b.NewCall(kernel, args, task, scratch)
-	b.trace(b.NewIntToPtr(b.NewAdd(traces, b.NewShl(i, i64(traShift))), types.I8Ptr), begin, called)
-	b.at(call)
-	b.NewCall(kernel, args, task, scratch)
-	b.NewBr(called)
-	b.at(called)
-	following := b.NewAdd(task, i64(1))
-	task.Incs = append(task.Incs, ir.NewIncoming(following, called))
-	more := b.NewICmp(enum.IPredULT, following, b.NewAdd(taken, length))
-	b.NewCondBr(b.NewAnd(more, b.NewXor(b.canceled(ctl), constant.True)), taskLoop, did)
-	b.at(did)
-	after := b.NewAdd(b.add(rec, program.RecProgress, types.I64, b.NewShl(length, i64(32))), b.NewShl(length, i64(32)))
-	ended := b.block("launch.ended")
-	progress.Incs = append(progress.Incs, ir.NewIncoming(after, did))
-	b.NewCondBr(b.NewICmp(enum.IPredEQ, b.NewLShr(after, i64(32)), tasks), ended, take)
-
-	b.at(ended)
-	endTime, tell, wake := b.block("launch.end"), b.block("launch.tell"), b.block("launch.wake")
-	b.NewCondBr(stamp, endTime, tell)
-	b.at(endTime)
-	b.store(rec, program.RecEnd, types.I64, b.NewCall(b.ticks))
-	b.NewBr(tell)
-	b.at(tell)
-	b.store(ctl, program.CtlReached, types.I64, b.NewAdd(i, i64(1)))
-	asleep := b.acquire(rec, program.RecSleepers, types.I32)
-	b.NewCondBr(b.NewICmp(enum.IPredNE, asleep, i32(0)), wake, next)
-	b.at(wake)
-	b.futexWake(rec, doneAt)
-	b.NewBr(next)
-
-	b.at(complete)
-	all := b.NewTrunc(tasks, types.I32)
-	sleep, recheck, doze := b.block("complete.sleep"), b.block("complete.recheck"), b.block("complete.doze")
-	b.spin("complete", limit, sleep, func(again *ir.Block) {
-		b.NewCondBr(b.NewICmp(enum.IPredEQ, b.acquire(rec, doneAt, types.I32), all), next, again)
-	})
-	b.at(sleep)
-	b.store(rec, program.RecSleepers, types.I32, i32(1))
-	b.NewBr(recheck)
-	b.at(recheck)
-	now := b.acquire(rec, doneAt, types.I32)
-	b.NewCondBr(b.NewICmp(enum.IPredEQ, now, all), next, doze)
-	b.at(doze)
-	b.futexWait(rec, doneAt, now)
-	b.NewBr(recheck)
-
-	b.at(next)
-	i.Incs = append(i.Incs, ir.NewIncoming(b.NewAdd(i, i64(1)), next))
-	b.NewBr(launch)
 }
 
 // canceled reads whether the job is canceled.

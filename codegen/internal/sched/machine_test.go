@@ -1,0 +1,243 @@
+package sched
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// childVariable holds, in the environment of a child of these tests, the threads and the jobs that it runs.
+const childVariable = "PGC_SCHED_CHILD"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(childVariable) == "" {
+		os.Exit(m.Run())
+	}
+	if err := child(os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// child runs jobs of 40 launches of 16 tasks of some 20 µs, prints a line after each, and at the end "done" and how many
+// µs of processor time it took.
+func child(out io.Writer) error {
+	var threads, jobs int
+	if _, err := fmt.Sscan(os.Getenv(childVariable), &threads, &jobs); err != nil {
+		return err
+	}
+	t := &benchLike{}
+	defer t.close()
+	const launches, tasks = 40, 16
+	p := memory(t, 8*tasks)
+	pool := startPool(t, threads, 64)
+	tab := table(t, repeat(launches, launch{"burn", tasks, []any{p, 20_000}})...)
+	if t.err != nil {
+		return t.err
+	}
+	for i := range jobs {
+		if err := pool.Run(context.Background(), tab, 0, tab.Launches()); err != nil {
+			return err
+		}
+		fmt.Fprintln(out, i+1)
+	}
+	for i, n := range words(p) {
+		if n != int64(launches*jobs) {
+			return fmt.Errorf("task %d ran %d times, expected %d", i, n, launches*jobs)
+		}
+	}
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		return err
+	}
+	fmt.Fprintln(out, "done", (u.Utime.Nano()+u.Stime.Nano())/1000)
+	return nil
+}
+
+// benchLike is a testing.TB outside of a test.
+type benchLike struct {
+	testing.TB
+	err     error
+	cleanup []func()
+}
+
+func (t *benchLike) Helper()           {}
+func (t *benchLike) Cleanup(f func())  { t.cleanup = append(t.cleanup, f) }
+func (t *benchLike) Fatal(args ...any) { t.err = fmt.Errorf("%s", fmt.Sprint(args...)); panic(t.err) }
+func (t *benchLike) close() {
+	for i := len(t.cleanup) - 1; i >= 0; i-- {
+		t.cleanup[i]()
+	}
+}
+
+// startChild starts a child in a control group, or "" for none, and returns what it prints, line by line.
+func startChild(t *testing.T, procs string, threads, jobs int) (*exec.Cmd, <-chan string) {
+	t.Helper()
+	code(t) // skips where there is no llc
+	args := []string{os.Args[0]}
+	if procs != "" {
+		args = append([]string{"sh", "-c", `echo $$ > "$0" && exec "$@"`, procs}, args...)
+	}
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d %d", childVariable, threads, jobs))
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	lines := make(chan string, jobs+1)
+	go func() {
+		defer close(lines)
+		for s := bufio.NewScanner(out); s.Scan(); {
+			lines <- s.Text()
+		}
+	}()
+	return cmd, lines
+}
+
+// next returns the child's next line; it fails the test if none comes within a minute.
+func next(t *testing.T, lines <-chan string) string {
+	t.Helper()
+	select {
+	case line, ok := <-lines:
+		if !ok {
+			t.Fatal("the child ended early")
+		}
+		return line
+	case <-time.After(time.Minute):
+		t.Fatal("no job ended within a minute: the worker loop hangs")
+	}
+	return ""
+}
+
+// finish returns the processor time that the child took in all.
+func finish(t *testing.T, lines <-chan string) time.Duration {
+	t.Helper()
+	for {
+		if micros, ok := strings.CutPrefix(next(t, lines), "done "); ok {
+			n, err := strconv.Atoi(micros)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return time.Duration(n) * time.Microsecond
+		}
+	}
+}
+
+// TestPaused stops and continues a process in the middle of its jobs, as a machine that is paused does to all of them.
+func TestPaused(t *testing.T) {
+	cmd, lines := startChild(t, "", 3, 150)
+	for range 40 {
+		next(t, lines)
+		for _, s := range []syscall.Signal{syscall.SIGSTOP, syscall.SIGCONT} {
+			if err := cmd.Process.Signal(s); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+	}
+	finish(t, lines)
+}
+
+// TestProcessorsGo takes processors away from all threads of a process and gives them back, as unplugging does, and makes
+// it nice.
+func TestProcessorsGo(t *testing.T) {
+	var all unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &all); err != nil {
+		t.Skip("no affinity here")
+	}
+	var each []unix.CPUSet
+	for i := range len(all) * 64 {
+		if all.IsSet(i) {
+			var one unix.CPUSet
+			one.Set(i)
+			each = append(each, one)
+		}
+	}
+	for _, threads := range []int{2, 5} {
+		cmd, lines := startChild(t, "", threads, 150)
+		for i := range 60 {
+			next(t, lines)
+			set := all
+			if i%3 > 0 {
+				set = each[i%len(each)]
+			}
+			tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", cmd.Process.Pid))
+			if err != nil {
+				t.Skip("no /proc to find threads in")
+			}
+			for _, task := range tasks {
+				tid, _ := strconv.Atoi(task.Name())
+				unix.SchedSetaffinity(tid, &set) // a thread may have ended meanwhile
+				unix.Setpriority(unix.PRIO_PROCESS, tid, i/4)
+			}
+		}
+		finish(t, lines)
+	}
+}
+
+// TestQuota runs jobs in control groups that grant less than the threads ask for. What they take of the processor may not
+// grow much beyond what the work takes: threads that are throttled hold up others, who must not spin meanwhile.
+func TestQuota(t *testing.T) {
+	const jobs = 60
+	_, lines := startChild(t, "", 1, jobs)
+	alone := finish(t, lines)
+	for _, c := range []struct {
+		threads int
+		cpus    float64
+	}{{1, 0.5}, {2, 1.5}, {2, 0.5}, {4, 1}} {
+		procs := quotaGroup(t, c.cpus)
+		begin := time.Now()
+		_, lines := startChild(t, procs, c.threads, jobs)
+		took := finish(t, lines)
+		t.Logf("%d threads, %g CPUs: %v of the processor in %v; one thread takes %v", c.threads, c.cpus, took, time.Since(begin), alone)
+		if took > alone*8/5 {
+			t.Errorf("%d threads, %g CPUs: %v of the processor, one thread without a quota takes %v", c.threads, c.cpus, took, alone)
+		}
+	}
+}
+
+// quotaGroup makes a control group of so many CPUs and returns the file that processes join it by. It skips the test
+// where this user may not.
+func quotaGroup(t *testing.T, cpus float64) string {
+	t.Helper()
+	quota := strconv.Itoa(int(cpus * 100_000))
+	for _, version := range []struct{ root, file, text string }{
+		{"/sys/fs/cgroup", "cpu.max", quota + " 100000"},
+		{"/sys/fs/cgroup/cpu", "cpu.cfs_quota_us", quota},
+	} {
+		dir, err := os.MkdirTemp(version.root, "pgc-test-")
+		if err != nil {
+			continue
+		}
+		t.Cleanup(func() {
+			for i := 0; i < 100 && os.Remove(dir) != nil; i++ { // busy until its processes are gone
+				time.Sleep(10 * time.Millisecond)
+			}
+		})
+		file := filepath.Join(dir, version.file)
+		if _, err := os.Stat(file); err != nil {
+			continue
+		}
+		if os.WriteFile(file, []byte(version.text), 0) == nil {
+			return filepath.Join(dir, "cgroup.procs")
+		}
+	}
+	t.Skip("no control group of processors can be made here, which takes root and a writable /sys/fs/cgroup")
+	return ""
+}

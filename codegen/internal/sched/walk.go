@@ -1,0 +1,242 @@
+package sched
+
+import (
+	"github.com/llir/llvm/ir"
+	"github.com/llir/llvm/ir/constant"
+	"github.com/llir/llvm/ir/enum"
+	"github.com/llir/llvm/ir/types"
+	"github.com/llir/llvm/ir/value"
+
+	"pgc/runtime/program"
+)
+
+// A worker without tasks first waits for the others' last ones, if all have come: as long as 1/patience of the time it
+// may spin. Then it looks whether they have left any.
+const patience = 128
+
+// leastSpin is the divisor of the shortest time that a worker spins: it halves where waiting did not help, as beside
+// other programs, and doubles where it did.
+const leastSpin = 32
+
+// walk builds a worker's walk over the launch records of a job.
+type walk struct {
+	*builder
+	ctl, index, scratch value.Value
+	limit               value.Value // ticks to spin at most
+	spinNow             value.Value // i64*: ticks to spin now
+	did                 value.Value // i64*: tasks of the launch that are done and not counted yet
+	dry                 value.Value // i1*: no runs are left besides shares
+
+	workers, first, stamp, traces value.Value // what the job's walk reads once
+
+	// Of a launch.
+	i, number, rec, tasks, kernel, args value.Value
+	share                               value.Value // tasks of a share
+}
+
+// launches builds the walk; it ends in the block leave. For a launch, its blocks are:
+//
+//	own    take a task of the own share and run it, or else
+//	runs   take a run of what is in no share and run it, or else
+//	count  add what was done to the launch's count; the one that completes it tells all
+//	await  until it is complete, a moment spinning
+//	rescue take half of what another worker has not begun of its share and run it
+//	sleep  spinning first, then in the kernel
+func (b *walk) launches(leave *ir.Block) {
+	ctl := b.ctl
+	table := b.NewIntToPtr(b.load(ctl, program.CtlTable, types.I64), types.I8Ptr)
+	count := b.load(ctl, program.CtlCount, types.I64)
+	b.workers = b.load(ctl, program.CtlThreads, types.I64)
+	b.first = b.load(ctl, program.CtlFirst, types.I64)
+	b.stamp = b.NewICmp(enum.IPredNE, b.load(ctl, program.CtlStamp, types.I32), i32(0))
+	b.traces = b.NewAdd(b.load(ctl, program.CtlTrace, types.I64), b.NewMul(b.index, b.load(ctl, program.CtlTraces, types.I64)))
+	reached := b.NewSub(b.acquire(ctl, program.CtlComplete, types.I64), b.first)
+	from := b.Block
+	launch, body, next := b.block("launch"), b.block("launch.body"), b.block("launch.next")
+	own, runs, run := b.block("own"), b.block("runs"), b.block("run")
+	counted, wait, rescue, sleep := b.block("count"), b.block("await"), b.block("rescue"), b.block("sleep")
+	b.NewBr(launch)
+
+	b.at(launch)
+	i := b.NewPhi(ir.NewIncoming(reached, from))
+	b.NewCondBr(b.NewICmp(enum.IPredULT, i, count), body, leave)
+
+	b.at(body)
+	b.i, b.number = i, b.NewAdd(b.first, i)
+	b.rec = b.NewGetElementPtr(types.I8, table, b.NewShl(i, i64(recShift)))
+	b.tasks = b.load(b.rec, program.RecTasks, types.I64)
+	abi := types.NewPointer(types.NewFunc(types.Void, types.I64Ptr, types.I64, types.I8Ptr))
+	b.kernel = b.NewIntToPtr(b.load(b.rec, program.RecKernel, types.I64), abi)
+	b.args = b.NewIntToPtr(b.load(b.rec, program.RecArgs, types.I64), types.I64Ptr)
+	b.share = b.atMost(b.atLeast(b.NewUDiv(b.tasks, b.NewShl(b.workers, i64(1))), 1), program.MaxShare)
+	b.NewStore(i64(0), b.did)
+	shared := b.NewMul(b.share, b.workers) // in shares
+	b.NewStore(b.NewICmp(enum.IPredULE, b.tasks, shared), b.dry)
+	b.NewCondBr(b.NewICmp(enum.IPredEQ, b.tasks, i64(0)), next, own)
+
+	b.at(own)
+	b.unlessCanceled("own", counted)
+	task, n := b.take("own", b.index, oneTask, runs)
+	ranges := []taken{{task, n, b.Block}}
+	b.NewBr(run)
+
+	b.at(runs)
+	dried := b.block("runs.dry")
+	try := b.block("runs.try")
+	b.NewCondBr(b.NewLoad(types.I1, b.dry), counted, try)
+	b.at(try)
+	b.unlessCanceled("runs", counted)
+	number := b.add(b.rec, program.RecRuns, types.I64, i64(1))
+	packed := b.NewCall(b.runOf, number, b.NewSub(b.tasks, shared), b.workers)
+	some := b.block("runs.some")
+	b.NewCondBr(b.NewICmp(enum.IPredEQ, packed, i64(0)), dried, some)
+	b.at(dried)
+	b.NewStore(constant.True, b.dry)
+	b.NewBr(counted)
+	b.at(some)
+	ranges = append(ranges, taken{b.NewAdd(shared, b.NewLShr(packed, i64(32))), b.low(packed), b.Block})
+	b.NewBr(run)
+
+	rescued := b.rescue(rescue, run, sleep)
+	b.tasksOf(run, append(ranges, rescued), own)
+
+	b.at(counted)
+	did := b.NewLoad(types.I64, b.did)
+	b.NewStore(i64(0), b.did)
+	addTo, ended, tell, wake := b.block("count.add"), b.block("count.ended"), wait, b.block("count.wake")
+	b.NewCondBr(b.NewICmp(enum.IPredEQ, did, i64(0)), tell, addTo)
+	b.at(addTo)
+	all := b.NewAdd(b.add(b.rec, program.RecDone, types.I64, did), did)
+	b.NewCondBr(b.NewICmp(enum.IPredEQ, all, b.tasks), ended, wait)
+	b.at(ended)
+	b.store(ctl, program.CtlComplete, types.I64, b.NewAdd(b.number, i64(1)))
+	asleep := b.NewAtomicRMW(enum.AtomicOpXChg, b.field(ctl, program.CtlWaiters, types.I32), i32(0), enum.AtomicOrderingSequentiallyConsistent)
+	b.NewCondBr(b.NewICmp(enum.IPredNE, asleep, i32(0)), wake, next)
+	b.at(wake)
+	b.futexWake(ctl, program.CtlComplete)
+	b.NewBr(next)
+
+	b.at(wait)
+	b.unlessCanceled("await", leave)
+	present := b.NewAnd(b.acquire(ctl, program.CtlState, types.I64), i64(inJob))
+	moment := b.block("await.moment")
+	b.NewCondBr(b.NewICmp(enum.IPredULT, present, b.workers), rescue, moment)
+	b.at(moment)
+	b.spinFor("await", b.NewUDiv(b.limit, i64(patience)), next, rescue)
+
+	b.at(sleep)
+	spin := b.NewLoad(types.I64, b.spinNow)
+	helped, enough := b.block("sleep.helped"), b.block("sleep.enough")
+	b.spinFor("sleep", spin, helped, enough)
+	b.at(helped)
+	b.NewStore(b.atMostOf(b.NewShl(spin, i64(1)), b.limit), b.spinNow)
+	b.NewBr(next)
+	b.at(enough)
+	b.NewStore(b.atLeastOf(b.NewLShr(spin, i64(1)), b.NewUDiv(b.limit, i64(leastSpin))), b.spinNow)
+	b.sleep(next)
+
+	b.at(next)
+	i.Incs = append(i.Incs, ir.NewIncoming(b.NewAdd(i, i64(1)), next))
+	b.NewBr(launch)
+}
+
+// taken is a run of tasks, and the block that has taken it.
+type taken struct {
+	first, n value.Value
+	from     *ir.Block
+}
+
+// take takes tasks of a worker's share, one of them or half of what is left; it enters the block none where there are
+// none.
+func (b *walk) take(name string, worker value.Value, how int64, none *ir.Block) (first, n value.Value) {
+	got := b.block(name + ".got")
+	begin := b.NewMul(worker, b.share)
+	share := b.NewGetElementPtr(types.I8, b.ctl, b.NewAdd(b.NewShl(worker, i64(shareShift)), i64(program.CtlBytes)))
+	packed := b.NewCall(b.takeOf, share, b.number, b.atMostOf(b.NewSub(b.tasks, begin), b.share), i64(how))
+	b.NewCondBr(b.NewICmp(enum.IPredEQ, packed, i64(0)), none, got)
+	b.at(got)
+	return b.NewAdd(begin, b.NewLShr(packed, i64(32))), b.low(packed)
+}
+
+// rescue builds the block that looks at the shares of all others, once around.
+func (b *walk) rescue(rescue, run, none *ir.Block) taken {
+	look, following := b.block("rescue.look"), b.block("rescue.next")
+	b.at(rescue)
+	b.NewBr(look)
+	b.at(look)
+	j := b.NewPhi(ir.NewIncoming(i64(1), rescue))
+	one := b.block("rescue.one")
+	b.NewCondBr(b.NewICmp(enum.IPredULT, j, b.workers), one, none)
+	b.at(one)
+	at := b.NewAdd(b.index, j)
+	over := b.NewICmp(enum.IPredUGE, at, b.workers)
+	first, n := b.take("rescue", b.NewSelect(over, b.NewSub(at, b.workers), at), half, following)
+	got := b.Block
+	b.NewBr(run)
+	b.at(following)
+	j.Incs = append(j.Incs, ir.NewIncoming(b.NewAdd(j, i64(1)), following))
+	b.NewBr(look)
+	return taken{first, n, got}
+}
+
+// tasksOf builds the block run, which runs tasks that were taken and notes them as done, then enters next. A canceled job's
+// are not run to the end.
+func (b *walk) tasksOf(run *ir.Block, of []taken, next *ir.Block) {
+	b.at(run)
+	var firsts, lengths []*ir.Incoming
+	for _, t := range of {
+		firsts, lengths = append(firsts, ir.NewIncoming(t.first, t.from)), append(lengths, ir.NewIncoming(t.n, t.from))
+	}
+	first, n := b.NewPhi(firsts...), b.NewPhi(lengths...)
+	end := b.NewAdd(first, n)
+	loop, timed, call, called, ran := b.block("run.task"), b.block("run.timed"), b.block("run.call"), b.block("run.called"), b.block("run.did")
+	b.NewBr(loop)
+	b.at(loop)
+	task := b.NewPhi(ir.NewIncoming(first, run))
+	b.NewCondBr(b.stamp, timed, call)
+	b.at(timed)
+	begin := b.NewCall(b.ticks)
+	b.NewCall(b.kernel, b.args, task, b.scratch)
+	b.trace(b.NewIntToPtr(b.NewAdd(b.traces, b.NewShl(b.i, i64(traShift))), types.I8Ptr), begin, called)
+	b.at(call)
+	b.NewCall(b.kernel, b.args, task, b.scratch)
+	b.NewBr(called)
+	b.at(called)
+	following := b.NewAdd(task, i64(1))
+	task.Incs = append(task.Incs, ir.NewIncoming(following, called))
+	more := b.NewICmp(enum.IPredULT, following, end)
+	b.NewCondBr(b.NewAnd(more, b.NewXor(b.canceled(b.ctl), constant.True)), loop, ran)
+	b.at(ran)
+	b.NewStore(b.NewAdd(b.NewLoad(types.I64, b.did), n), b.did)
+	b.NewBr(next)
+}
+
+// spinFor waits so many ticks for the end of the launch and enters done, or else late.
+func (b *walk) spinFor(name string, ticks value.Value, done, late *ir.Block) {
+	b.spin(name, ticks, late, func(again *ir.Block) { b.NewCondBr(b.complete(), done, again) })
+}
+
+// sleep waits in the kernel for the end of the launch and enters done.
+func (b *walk) sleep(done *ir.Block) {
+	again, doze := b.block("doze.again"), b.block("doze")
+	b.NewBr(again)
+	b.at(again)
+	b.store(b.ctl, program.CtlWaiters, types.I32, i32(1)) // who wakes the sleepers clears it
+	now := b.acquire(b.ctl, program.CtlComplete, types.I64)
+	b.NewCondBr(b.NewICmp(enum.IPredUGT, now, b.number), done, doze)
+	b.at(doze)
+	b.futexWait(b.ctl, program.CtlComplete, b.NewTrunc(now, types.I32))
+	b.NewBr(again)
+}
+
+// complete reads whether the launch is complete.
+func (b *walk) complete() value.Value {
+	return b.NewICmp(enum.IPredUGT, b.acquire(b.ctl, program.CtlComplete, types.I64), b.number)
+}
+
+// unlessCanceled goes on unless the job is canceled, else in the block that is given.
+func (b *walk) unlessCanceled(name string, otherwise *ir.Block) {
+	on := b.block(name + ".on")
+	b.NewCondBr(b.canceled(b.ctl), otherwise, on)
+	b.at(on)
+}
