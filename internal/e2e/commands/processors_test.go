@@ -1,4 +1,4 @@
-package build
+package commands
 
 import (
 	"bytes"
@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"pgc/golden"
+	"pgc/internal/e2e"
 	"pgc/runtime/native"
 )
 
@@ -50,10 +52,10 @@ func quotaGroup(t *testing.T, within string, cpus float64) string {
 // TestProcessorsOfGroup: the threads that an executable uses by default are no more than its control groups grant, rounded
 // up, nor than its affinity allows; info says so, and answers have the same bits.
 func TestProcessorsOfGroup(t *testing.T) {
-	exe := compiled(t, "pg2-mha")
+	exe := e2e.Compiled(t, "pg2-mha")
 	here := native.CountProcessors()
-	generate := []string{"generate", "--image", picturePath("noise.png"), "--prompt", "cat", "--max-new-tokens", "8"}
-	want := mustRun(t, exe, generate...)
+	generate := []string{"generate", "--image", golden.Picture("noise.png"), "--prompt", "cat", "--max-new-tokens", "8"}
+	want := e2e.MustRun(t, exe, generate...)
 	for _, c := range []struct {
 		outer, inner float64
 		want         int
