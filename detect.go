@@ -119,6 +119,11 @@ func (s *DetectSettings) Check() error {
 	return nil
 }
 
+// AsksPerClass reports whether so many classes are asked for with a prompt each.
+func (s *DetectSettings) AsksPerClass(classes int) bool {
+	return pick(s.PerClass, classes > jointClasses)
+}
+
 // Detect answers a request. When ctx ends it returns ctx's error within the time of a task of a kernel.
 func (m *Model) Detect(ctx context.Context, r DetectRequest) (*Detection, error) {
 	finish, err := r.start(ctx, m)
@@ -179,7 +184,7 @@ func (r DetectRequest) plan(m *Model) (*plan, error) {
 	if err := r.freeze(m.exe.model); err != nil {
 		return nil, err
 	}
-	p.asked = detect.Prompts(p.classes, pick(r.PerClass, len(p.classes) > jointClasses))
+	p.asked = detect.Prompts(p.classes, r.AsksPerClass(len(p.classes)))
 	for _, classes := range p.asked {
 		g, err := p.prompt(m, classes)
 		if err != nil {

@@ -89,15 +89,6 @@ func Score(query, image Tensor) (float64, error) {
 // embed tells start the shapes of the embeddings, then each the embeddings in order. It lets go of images that it has
 // embedded.
 func (m *Model) embed(ctx context.Context, r EmbedRequest, start func(shapes [][]int) error, each func(i int, rows []float32) error) error {
-	if m.exe == nil {
-		return ErrClosed
-	}
-	if m.embedder == nil {
-		return fmt.Errorf("a %s model makes no embeddings, expected one that does, such as colpali", m.exe.Kind())
-	}
-	if (len(r.Images) == 0) == (len(r.Queries) == 0) {
-		return errors.New("the request has images and queries or none of them, expected either")
-	}
 	prompts, err := m.prompts(ctx, r)
 	if err != nil {
 		return err
@@ -129,8 +120,23 @@ func (m *Model) embed(ctx context.Context, r EmbedRequest, start func(shapes [][
 	return nil
 }
 
-// prompts returns the tokens of a request.
+// CheckEmbed says why a request cannot be answered whatever its images hold, or returns nil.
+func (m *Model) CheckEmbed(ctx context.Context, r EmbedRequest) error {
+	_, err := m.prompts(ctx, r)
+	return err
+}
+
+// prompts returns the tokens of a request, or what is wrong with it.
 func (m *Model) prompts(ctx context.Context, r EmbedRequest) (prompts [][]int32, err error) {
+	if m.exe == nil {
+		return nil, ErrClosed
+	}
+	if m.embedder == nil {
+		return nil, fmt.Errorf("a %s model makes no embeddings, expected one that does, such as colpali", m.exe.Kind())
+	}
+	if (len(r.Images) == 0) == (len(r.Queries) == 0) {
+		return nil, errors.New("the request has images and queries or none of them, expected either")
+	}
 	for range r.Images {
 		prompts = append(prompts, m.embedder.ImageTokens())
 	}

@@ -26,6 +26,7 @@ var errTime = errors.New("out of time")
 type network struct {
 	roots   func() *x509.CertPool // the authorities that sign certificates; nil for the system's
 	scopeOf func(netip.Addr) scope
+	allowed *Allowed // where connections may lead; nil where the user names URLs
 }
 
 // internet is the network of every command.
@@ -47,7 +48,11 @@ func overHTTP(parent context.Context, address string, header http.Header, lim Li
 	req.Header.Set("Accept", "image/*")
 	put(req, header)
 	trip := journey{scopeOf: on.scopeOf, reach: loopback}
-	transport := &http.Transport{Proxy: trip.proxy, DialContext: trip.dial,
+	proxy, dial := trip.proxy, trip.dial
+	if on.allowed != nil {
+		proxy, dial = on.allowed.direct, on.allowed.dial
+	}
+	transport := &http.Transport{Proxy: proxy, DialContext: dial,
 		OnProxyConnectResponse: tunnel, MaxResponseHeaderBytes: maxHeader, DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: on.roots()}}
 	client := &http.Client{Transport: transport, CheckRedirect: func(next *http.Request, via []*http.Request) error {
 		keep(next, via[0], header)

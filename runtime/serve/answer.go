@@ -14,7 +14,9 @@ import (
 	"pgc/runtime/detect"
 	"pgc/runtime/native"
 	"pgc/runtime/serve/limits"
+	"pgc/runtime/serve/metrics"
 	"pgc/runtime/serve/openai"
+	"pgc/runtime/serve/request"
 )
 
 // choice is one of the answers to a request, complete.
@@ -42,14 +44,14 @@ type event struct {
 type job struct {
 	s       *Server
 	c       *call
-	r       *openai.Request
+	r       *request.Request
 	images  []pgc.Image
 	prompts []string // of every choice
 	leave   func(complete bool)
 }
 
 // admit checks a request, decodes its pictures and takes places for its answers.
-func (s *Server) admit(c *call, r *openai.Request) (*job, error) {
+func (s *Server) admit(c *call, r *request.Request) (*job, error) {
 	if len(r.Images) == 0 { // cheap to say, and common: clients ask for titles and tags
 		return nil, openai.Invalid(r.Field, "the request has no picture, expected one: the model answers about pictures")
 	}
@@ -64,7 +66,7 @@ func (s *Server) admit(c *call, r *openai.Request) (*job, error) {
 	if err := j.check(); err != nil {
 		return nil, err
 	}
-	places := max(1, len(j.prompts))
+	places := j.places()
 	if !s.gate.Enter(places) {
 		return nil, limits.ErrNoRoom
 	}
@@ -84,8 +86,18 @@ func (s *Server) admit(c *call, r *openai.Request) (*job, error) {
 	return j, nil
 }
 
+// places is how many answers the model gives: one for each choice, or for each prompt that asks for objects, but no more
+// than it works on at a time.
+func (j *job) places() int {
+	n := max(1, len(j.prompts))
+	if j.r.Task != "" {
+		n = len(detect.Prompts(j.r.Classes, j.r.Detect.AsksPerClass(len(j.r.Classes))))
+	}
+	return min(n, j.c.model.Slots())
+}
+
 // chooseAdapter takes a model's name that is an adapter's as that.
-func (s *Server) chooseAdapter(r *openai.Request) {
+func (s *Server) chooseAdapter(r *request.Request) {
 	if r.Settings.Adapter == "" && slices.ContainsFunc(s.Info.Adapters, func(a pgc.Adapter) bool { return a.Name == r.Model }) {
 		r.Settings.Adapter = r.Model
 	}
@@ -101,24 +113,24 @@ func (j *job) check() error {
 			return openai.Invalid("masks", "%v", pgc.ErrNoMasks)
 		}
 		if err := j.c.model.CheckDetect(j.detection()); err != nil {
-			return j.unanswerable(err)
+			return cannot(j.c, "classes", err)
 		}
 		return nil
 	}
 	for _, p := range j.r.Prompts {
 		if err := j.c.model.CheckRequest(j.request(p, 0)); err != nil {
-			return j.unanswerable(err)
+			return cannot(j.c, j.r.Field, err)
 		}
 	}
 	return nil
 }
 
-// unanswerable is an error of a request that the model cannot answer.
-func (j *job) unanswerable(err error) error {
-	if errors.Is(err, pgc.ErrClosed) {
+// cannot is an error of a request that the model cannot answer, whoever asks: of the client, unless the model is closed.
+func cannot(c *call, field string, err error) error {
+	if errors.Is(err, pgc.ErrClosed) || c.r.Context().Err() != nil {
 		return err
 	}
-	return openai.Invalid(j.r.Field, "%v", err)
+	return openai.Invalid(field, "%v", err)
 }
 
 // request is that of choice i to the model. Without a seed every choice has one of its own.
@@ -178,11 +190,14 @@ func (j *job) run(ctx context.Context) <-chan event {
 	ended := make(chan bool, n)
 	for i := range n {
 		go func() {
-			watch := func(pgc.Token) {}
-			if j.r.Stream {
-				watch = func(t pgc.Token) { send(event{index: i, token: t}) }
-			}
-			done, err := j.answer(ctx, i, watch)
+			var before time.Time // when the last token came
+			done, err := j.answer(ctx, i, func(t pgc.Token) {
+				j.timeToken(&before)
+				if j.r.Stream {
+					send(event{index: i, token: t})
+				}
+			})
+			j.count(done, err)
 			send(event{index: i, done: done, err: err})
 			ended <- err == nil
 		}()
@@ -196,6 +211,31 @@ func (j *job) run(ctx context.Context) <-chan event {
 		close(events)
 	}()
 	return events
+}
+
+// timeToken notes when a token came.
+func (j *job) timeToken(before *time.Time) {
+	now := time.Now()
+	if before.IsZero() {
+		j.s.metrics.First(now.Sub(j.c.begun))
+	} else {
+		j.s.metrics.Between(now.Sub(*before))
+	}
+	*before = now
+}
+
+// count notes a choice that has ended.
+func (j *job) count(done *choice, err error) {
+	switch whole := time.Since(j.c.begun); {
+	case err == nil:
+		if j.r.Task != "" { // whose tokens come at once
+			j.s.metrics.First(whole - done.timings.Decode)
+		}
+		j.s.metrics.Answered(metrics.Answer{Prompt: done.prompt, Tokens: done.tokens, Finish: done.finish, Queue: done.timings.Queue,
+			Prefill: done.timings.Prefill, Decode: done.timings.Decode, Whole: whole})
+	case errors.Is(err, context.Canceled):
+		j.s.metrics.Aborted()
+	}
 }
 
 // answer answers choice i.
@@ -238,7 +278,7 @@ func (j *job) locate(ctx context.Context) (*choice, error) {
 		return nil, err
 	}
 	if j.r.Schema {
-		ch.text, err = openai.DetectionDocument(d)
+		ch.text, err = request.DetectionDocument(d)
 	}
 	return ch, err
 }

@@ -4,11 +4,12 @@ import (
 	"net/http"
 
 	"pgc/runtime/serve/openai"
+	"pgc/runtime/serve/request"
 )
 
 // chat answers POST /v1/chat/completions.
 func (s *Server) chat(c *call, body []byte) error {
-	r, err := openai.ParseChat(body)
+	r, err := request.ParseChat(body)
 	if err != nil {
 		return err
 	}
@@ -38,7 +39,7 @@ func (s *Server) chat(c *call, body []byte) error {
 
 // completion answers POST /v1/completions.
 func (s *Server) completion(c *call, body []byte) error {
-	r, err := openai.ParseCompletion(body)
+	r, err := request.ParseCompletion(body)
 	if err != nil {
 		return err
 	}
@@ -79,6 +80,9 @@ func (f *chatStream) piece(choices ...openai.ChatChoice) openai.Chat {
 	}
 	return openai.Chat{ID: f.id, Object: openai.ObjectChunk, Created: f.created, Model: f.j.s.Name, Choices: choices}
 }
+
+// lines implements pieces.
+func (f *chatStream) lines() bool { return false }
 
 // first implements pieces.
 func (f *chatStream) first(index int) any {
@@ -121,6 +125,9 @@ func (f *completionStream) piece(choices ...openai.TextChoice) openai.Completion
 	}
 	return openai.Completion{ID: f.id, Object: openai.ObjectCompletion, Created: f.created, Model: f.j.s.Name, Choices: choices}
 }
+
+// lines implements pieces.
+func (f *completionStream) lines() bool { return false }
 
 // first implements pieces: completions have no role.
 func (f *completionStream) first(int) any { return nil }

@@ -169,6 +169,7 @@ func (s *Server) logLine(c *call) {
 	if status == 0 {
 		status = statusGone
 	}
+	s.metrics.Responded(status)
 	level := slog.LevelInfo
 	if status >= http.StatusInternalServerError {
 		level = slog.LevelError
@@ -261,6 +262,7 @@ var errTimeout = openai.Failed(http.StatusGatewayTimeout, "timeout", "the answer
 // refuse answers a request for which there is no room.
 func (s *Server) refuse(c *call, reason string) {
 	c.note("rejected", reason)
+	s.metrics.Rejected(reason)
 	c.fail(openai.Overloaded("the queue is full: ask again later"), s.gate.RetryAfter())
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"pgc"
 	"pgc/runtime/fetch"
@@ -45,12 +46,14 @@ func (s *Server) picture(ctx context.Context, c *call, url string) (image pgc.Im
 	if err != nil {
 		return image, err
 	}
+	begun := time.Now()
 	err = s.decoding.Do(ctx, func(memory func(need int64, what string) error) error {
 		image = pgc.BytesWithin(data, pictureLimits(memory))
 		width, height, err := image.Size(ctx)
 		if err != nil {
 			return err
 		}
+		s.metrics.Picture(time.Since(begun))
 		return c.take(s.gate, int64(width)*int64(height)*3)
 	})
 	return image, err

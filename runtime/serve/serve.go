@@ -17,7 +17,9 @@ import (
 	"pgc"
 	"pgc/runtime/serve/guard"
 	"pgc/runtime/serve/limits"
+	"pgc/runtime/serve/metrics"
 	"pgc/runtime/serve/openai"
+	"pgc/runtime/serve/request"
 )
 
 // Model is what answers: a pgc.Model.
@@ -29,7 +31,9 @@ type Model interface {
 	CheckRequest(r pgc.Request) error
 	CheckDetect(r pgc.DetectRequest) error
 	Watch(ctx context.Context, r pgc.Request, watch func(pgc.Token)) (*pgc.Answer, error)
+	Load() pgc.Load
 	Detect(ctx context.Context, r pgc.DetectRequest) (*pgc.Detection, error)
+	CheckEmbed(ctx context.Context, r pgc.EmbedRequest) error
 	Embed(ctx context.Context, r pgc.EmbedRequest) ([]pgc.Tensor, error)
 }
 
@@ -73,6 +77,7 @@ const (
 type Server struct {
 	Config
 	gate     *limits.Gate
+	metrics  *metrics.Server
 	decoding *limits.Decoding
 	model    atomic.Pointer[Model]
 	draining atomic.Bool
@@ -87,6 +92,7 @@ type Server struct {
 func New(c Config) *Server {
 	s := &Server{Config: c, decoding: limits.NewDecoding(c.DecodeBytes)}
 	s.gate = limits.NewGate(c.Queue, c.QueueBytes)
+	s.metrics = metrics.New(c.Name, s.now)
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	s.http = &http.Server{
 		Handler:           s.routes(),
@@ -96,6 +102,14 @@ func New(c Config) *Server {
 		ErrorLog:          slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),
 	}
 	return s
+}
+
+// now is how busy the model is.
+func (s *Server) now() metrics.Now {
+	if m := s.model.Load(); m != nil {
+		return metrics.Now((*m).Load())
+	}
+	return metrics.Now{}
 }
 
 // Ready has the server answer with a model.
@@ -136,11 +150,20 @@ func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /health", s.health)
 	mux.HandleFunc("GET /ready", s.ready)
+	mux.Handle("GET /metrics", s.keyed(s.writeMetrics))
 	mux.Handle("POST /v1/chat/completions", s.answering(s.chat))
 	mux.Handle("POST /v1/completions", s.answering(s.completion))
 	mux.Handle("GET /v1/models", s.keyed(s.models))
 	mux.Handle("GET /v1/models/{id...}", s.keyed(s.modelByID))
 	mux.Handle("GET /v1/detection.schema.json", s.keyed(s.schema))
+	mux.Handle("POST /api/chat", s.answering(s.ollamaChat))
+	mux.Handle("POST /api/generate", s.answering(s.ollamaGenerate))
+	mux.Handle("POST /api/show", s.answering(s.ollamaShow))
+	mux.Handle("GET /api/tags", s.keyed(s.ollamaTags))
+	mux.Handle("GET /api/ps", s.keyed(s.ollamaTags))
+	mux.Handle("GET /api/version", s.keyed(s.ollamaAPIVersion))
+	mux.Handle("POST /v1/embeddings", s.answering(s.embeddings))
+	mux.Handle("POST /tokenize", s.answering(s.tokenize))
 	if s.Page != nil {
 		mux.Handle("GET /", s.Page)
 	}
@@ -181,8 +204,14 @@ func (s *Server) unready() *openai.Error {
 	return nil
 }
 
+// writeMetrics answers GET /metrics.
+func (s *Server) writeMetrics(c *call) {
+	c.w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+	s.metrics.Write(c.w)
+}
+
 // schema publishes the schema of detections.
 func (s *Server) schema(c *call) {
 	c.w.Header().Set("Content-Type", "application/schema+json")
-	c.w.Write(openai.DetectionSchema)
+	c.w.Write(request.DetectionSchema)
 }

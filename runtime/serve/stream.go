@@ -10,6 +10,7 @@ import (
 
 // pieces makes the pieces of a streamed answer, in the form of an API.
 type pieces interface {
+	lines() bool                                                   // whether they are lines of JSON rather than events
 	first(index int) any                                           // before the first text of a choice; nil for none
 	text(index int, text string, p *openai.Logprobs, upTo int) any // of the text so far, upTo bytes; p is nil without log-probabilities
 	last(index int, ch *choice, extra *openai.Extra) any           // with extra, unless nil
@@ -33,7 +34,7 @@ type streamed struct {
 func (j *job) stream(p pieces) error {
 	ctx, cancel := context.WithCancel(j.c.r.Context())
 	defer cancel()
-	out := &eventWriter{c: j.c}
+	out := &eventWriter{c: j.c, lines: p.lines()}
 	list := make([]streamed, max(1, len(j.prompts)))
 	for i := range list {
 		if j.r.Settings.Logprobs {
@@ -120,7 +121,9 @@ func (j *job) endStream(out *eventWriter, p pieces, list []streamed, done []*cho
 			return nil // the client has left
 		}
 	}
-	out.raw("data: [DONE]\n\n")
+	if !out.lines {
+		out.raw("data: [DONE]\n\n")
+	}
 	return nil
 }
 
@@ -153,9 +156,10 @@ func partOfToken(text string) bool {
 	return false
 }
 
-// eventWriter writes server-sent events.
+// eventWriter writes server-sent events, or lines.
 type eventWriter struct {
 	c       *call
+	lines   bool
 	started bool
 }
 
@@ -167,6 +171,9 @@ func (o *eventWriter) start() {
 	o.started = true
 	h := o.c.w.Header()
 	h.Set("Content-Type", "text/event-stream")
+	if o.lines {
+		h.Set("Content-Type", "application/x-ndjson")
+	}
 	h.Set("Cache-Control", "no-cache")
 	h.Set("X-Accel-Buffering", "no")
 	o.c.w.WriteHeader(http.StatusOK)
@@ -189,11 +196,19 @@ func (o *eventWriter) data(v any) error {
 	if err != nil {
 		return err
 	}
+	if o.lines {
+		return o.raw(string(text) + "\n")
+	}
 	return o.raw("data: " + string(text) + "\n\n")
 }
 
-// comment writes what clients skip.
-func (o *eventWriter) comment(text string) error { return o.raw(": " + text + "\n\n") }
+// comment writes what clients skip. Lines have nothing such.
+func (o *eventWriter) comment(text string) error {
+	if o.lines {
+		return nil
+	}
+	return o.raw(": " + text + "\n\n")
+}
 
 // fail ends the stream with an error, which is the caller's as long as nothing was written.
 func (o *eventWriter) fail(j *job, err error) error {
@@ -205,6 +220,10 @@ func (o *eventWriter) fail(j *job, err error) error {
 	}
 	e := j.s.explain(err)
 	j.c.note("code", e.Code)
-	o.data(e)
+	if o.lines {
+		o.data(map[string]string{"error": e.Message})
+	} else {
+		o.data(e)
+	}
 	return nil
 }

@@ -1,5 +1,4 @@
-// Package openai is the form of OpenAI's API: what requests say, checked, and what answers look like. It knows neither
-// HTTP nor the model.
+// Package openai is the form of answers and errors of OpenAI's API.
 package openai
 
 import (

@@ -134,3 +134,21 @@ type Models struct {
 	Object string  `json:"object"`
 	Data   []Model `json:"data"`
 }
+
+// Embeddings is an answer of /v1/embeddings.
+type Embeddings struct {
+	Object string      `json:"object"`
+	Data   []Embedding `json:"data"`
+	Model  string      `json:"model"`
+	Usage  struct {
+		Prompt int `json:"prompt_tokens"`
+		Total  int `json:"total_tokens"`
+	} `json:"usage"`
+}
+
+// Embedding is the vectors of an input, one for each of its tokens.
+type Embedding struct {
+	Object    string      `json:"object"`
+	Index     int         `json:"index"`
+	Embedding [][]float32 `json:"embedding"`
+}

@@ -1,4 +1,4 @@
-package openai
+package request
 
 import (
 	"encoding/json"
@@ -8,6 +8,7 @@ import (
 
 	"pgc"
 	"pgc/runtime/detect"
+	"pgc/runtime/serve/openai"
 )
 
 // Request is what a client asks for, of either kind.
@@ -35,10 +36,12 @@ type Request struct {
 
 // Bounds of a request.
 const (
-	mostChoices   = 8
-	mostStops     = 4
-	mostTop       = 20
-	mostNewTokens = 1 << 20 // more are as many: no KV cache holds them
+	mostChoices    = 8
+	mostStops      = 4
+	mostTop        = 20
+	mostClasses    = 256
+	mostClassBytes = 16 << 10
+	mostNewTokens  = 1 << 20 // more are as many: no KV cache holds them
 )
 
 // ParseChat reads the body of /v1/chat/completions.
@@ -75,10 +78,10 @@ func ParseChat(body []byte) (*Request, error) {
 	r.Settings.Logprobs = logprobs != nil && *logprobs
 	if top != nil {
 		if *top < 0 || *top > mostTop {
-			return nil, Invalid("top_logprobs", "top_logprobs is %d, expected 0 to %d", *top, mostTop)
+			return nil, openai.Invalid("top_logprobs", "top_logprobs is %d, expected 0 to %d", *top, mostTop)
 		}
 		if r.Top = *top; *top > 0 && !r.Settings.Logprobs {
-			return nil, Invalid("top_logprobs", "top_logprobs is given without logprobs, expected logprobs to be true")
+			return nil, openai.Invalid("top_logprobs", "top_logprobs is given without logprobs, expected logprobs to be true")
 		}
 	}
 	return r, d.finish(r)
@@ -99,13 +102,13 @@ func ParseCompletion(body []byte) (*Request, error) {
 	}
 	prompts, err := d.texts("prompt")
 	if err != nil {
-		return nil, Invalid("prompt", "prompt is %.40s, expected a text: lists of token ids are not taken", d.raw("prompt"))
+		return nil, openai.Invalid("prompt", "prompt is %.40s, expected a text: lists of token ids are not taken", d.raw("prompt"))
 	}
 	switch {
 	case len(prompts) == 1:
 		err = d.task(r, prompts[0])
 	case len(prompts) == 0 && d.raw("task") == nil:
-		err = Invalid("prompt", "prompt is missing, expected a text such as \"caption en\"")
+		err = openai.Invalid("prompt", "prompt is missing, expected a text such as \"caption en\"")
 	case d.raw("task") == nil:
 		r.Prompts = prompts
 	default:
@@ -123,7 +126,7 @@ func ParseCompletion(body []byte) (*Request, error) {
 	}
 	if top != nil {
 		if *top < 0 || *top > mostTop {
-			return nil, Invalid("logprobs", "logprobs is %d, expected 0 to %d", *top, mostTop)
+			return nil, openai.Invalid("logprobs", "logprobs is %d, expected 0 to %d", *top, mostTop)
 		}
 		r.Settings.Logprobs, r.Top = true, *top
 	}
@@ -143,7 +146,7 @@ func (d *Document) task(r *Request, text string) error {
 	lang := "en"
 	if language != nil {
 		if lang = *language; len(lang) > 8 || lang == "" || strings.Trim(lang, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-") != "" {
-			return Invalid("language", "language is %.20q, expected a code such as en or de", lang)
+			return openai.Invalid("language", "language is %.20q, expected a code such as en or de", lang)
 		}
 	}
 	kind := ""
@@ -152,11 +155,11 @@ func (d *Document) task(r *Request, text string) error {
 	}
 	if kind == "" && r.Schema { // what the schema describes
 		if kind, text, _ = strings.Cut(text, " "); kind != "detect" && kind != "segment" {
-			return Invalid("response_format", "response_format asks for objects, but the prompt does not: expected a prompt such as \"detect cat ; dog\" or the task detect")
+			return openai.Invalid("response_format", "response_format asks for objects, but the prompt does not: expected a prompt such as \"detect cat ; dog\" or the task detect")
 		}
 	}
 	if raw := d.raw("classes"); raw != nil && kind != "detect" && kind != "segment" {
-		return Invalid("classes", "classes is given without the task detect or segment")
+		return openai.Invalid("classes", "classes is given without the task detect or segment")
 	}
 	switch kind {
 	case "":
@@ -169,21 +172,21 @@ func (d *Document) task(r *Request, text string) error {
 		r.ignoreText(text)
 	case "ask":
 		if strings.TrimSpace(text) == "" {
-			return Invalid(r.Field, "the task ask has no question, expected a text beside the picture")
+			return openai.Invalid(r.Field, "the task ask has no question, expected a text beside the picture")
 		}
 		r.Prompts = []string{"answer " + lang + " " + text}
 	case "detect", "segment":
 		r.Task = kind
 		return d.locate(r, text)
 	default:
-		return Invalid("task", "task is %.40q, expected caption, ask, ocr, detect or segment", kind)
+		return openai.Invalid("task", "task is %.40q, expected caption, ask, ocr, detect or segment", kind)
 	}
 	return nil
 }
 
 func (r *Request) ignoreText(text string) {
 	if strings.TrimSpace(text) != "" {
-		r.Ignored = append(r.Ignored, "messages.user.text")
+		r.ignore("messages.user.text")
 	}
 }
 
@@ -193,7 +196,16 @@ func (d *Document) locate(r *Request, text string) (err error) {
 	if err != nil {
 		return err
 	}
+	size := 0
+	if classes == nil {
+		size = len(text)
+	}
+	for _, c := range classes {
+		size += len(c)
+	}
 	switch raw := d.raw("classes"); {
+	case len(classes) > mostClasses || size > mostClassBytes:
+		return openai.Invalid("classes", "classes names too many or too long ones, expected %d at most, of %d bytes together", mostClasses, mostClassBytes)
 	case raw == nil:
 		for _, word := range []string{"detect ", "segment "} {
 			text = strings.TrimPrefix(text, word)
@@ -205,8 +217,11 @@ func (d *Document) locate(r *Request, text string) (err error) {
 		r.Classes, err = detect.Check(classes)
 		r.ignoreText(text)
 	}
-	if err != nil {
-		return Invalid("classes", "classes: %v", err)
+	switch {
+	case err != nil:
+		return openai.Invalid("classes", "classes: %v", err)
+	case len(r.Classes) > mostClasses:
+		return openai.Invalid("classes", "classes names %d, expected %d at most", len(r.Classes), mostClasses)
 	}
 	s := &r.Detect
 	for _, f := range []struct {
@@ -219,11 +234,11 @@ func (d *Document) locate(r *Request, text string) (err error) {
 		}
 	}
 	if r.Masks && r.Task != "segment" {
-		return Invalid("masks", "masks is true, but the task is %s, expected segment", r.Task)
+		return openai.Invalid("masks", "masks is true, but the task is %s, expected segment", r.Task)
 	}
 	if err := s.Check(); err != nil {
 		name, _, _ := strings.Cut(err.Error(), " ")
-		return Invalid(name, "%v", err)
+		return openai.Invalid(name, "%v", err)
 	}
 	return nil
 }
@@ -247,13 +262,8 @@ func (d *Document) settings(r *Request) error {
 	if s.MaxNewTokens != nil {
 		*s.MaxNewTokens = min(*s.MaxNewTokens, mostNewTokens)
 	}
-	alone := *s
-	if err := alone.Check(); err != nil {
-		name, rest, _ := strings.Cut(err.Error(), " ")
-		if name == "max_new_tokens" {
-			name = "max_tokens"
-		}
-		return Invalid(name, "%s %s", name, rest)
+	if err := checkSettings(*s); err != nil {
+		return err
 	}
 	if err := d.seed(r); err != nil {
 		return err
@@ -263,7 +273,7 @@ func (d *Document) settings(r *Request) error {
 		return err
 	}
 	if s.Stop = slices.DeleteFunc(stops, func(t string) bool { return t == "" }); len(s.Stop) > mostStops {
-		return Invalid("stop", "stop has %d texts, expected %d at most", len(s.Stop), mostStops)
+		return openai.Invalid("stop", "stop has %d texts, expected %d at most", len(s.Stop), mostStops)
 	}
 	var options struct {
 		IncludeUsage bool `json:"include_usage"`
@@ -273,6 +283,19 @@ func (d *Document) settings(r *Request) error {
 	}
 	r.IncludeUsage = options.IncludeUsage
 	return d.choices(r)
+}
+
+// checkSettings returns an error about a setting that is out of its range.
+func checkSettings(s pgc.Settings) error {
+	err := s.Check()
+	if err == nil {
+		return nil
+	}
+	name, rest, _ := strings.Cut(err.Error(), " ")
+	if name == "max_new_tokens" {
+		name = "max_tokens"
+	}
+	return openai.Invalid(name, "%s %s", name, rest)
 }
 
 // seed reads a seed, which may be negative.
@@ -307,13 +330,13 @@ func (d *Document) choices(r *Request) error {
 	prompts := max(1, len(r.Prompts))
 	switch {
 	case r.N < 1 || r.N > mostChoices:
-		return Invalid("n", "n is %d, expected 1 to %d", r.N, mostChoices)
+		return openai.Invalid("n", "n is %d, expected 1 to %d", r.N, mostChoices)
 	case r.N*prompts > mostChoices:
-		return Invalid("prompt", "%d prompts with %d answers each are asked for, expected %d answers at most", prompts, r.N, mostChoices)
+		return openai.Invalid("prompt", "%d prompts with %d answers each are asked for, expected %d answers at most", prompts, r.N, mostChoices)
 	case best != nil && *best != r.N && *best != 1:
-		return Invalid("best_of", "best_of is %d, expected 1 or n: answers are not ranked", *best)
+		return openai.Invalid("best_of", "best_of is %d, expected 1 or n: answers are not ranked", *best)
 	case r.N > 1 && r.Task != "":
-		return Invalid("n", "n is %d, expected 1: the task %s has one answer", r.N, r.Task)
+		return openai.Invalid("n", "n is %d, expected 1: the task %s has one answer", r.N, r.Task)
 	}
 	return nil
 }
@@ -322,20 +345,25 @@ func (d *Document) choices(r *Request) error {
 func (d *Document) finish(r *Request) error {
 	if r.Task != "" {
 		if r.Settings.Logprobs {
-			return Invalid("logprobs", "logprobs is given with the task %s, expected no_scores or the scores of its objects", r.Task)
+			return openai.Invalid("logprobs", "logprobs is given with the task %s, expected no_scores or the scores of its objects", r.Task)
 		}
 		for _, name := range []string{"max_tokens", "max_completion_tokens", "temperature", "top_p", "top_k", "repetition_penalty", "seed", "stop", "ignore_eos"} {
 			if d.raw(name) != nil {
-				r.Ignored = append(r.Ignored, name)
+				r.ignore(name)
 			}
 		}
 	}
 	for _, name := range d.unread() {
-		if len(r.Ignored) < mostIgnored && headerName(name) {
-			r.Ignored = append(r.Ignored, name)
-		}
+		r.ignore(name)
 	}
 	return nil
+}
+
+// ignore notes a field that changes nothing.
+func (r *Request) ignore(name string) {
+	if len(r.Ignored) < mostIgnored && headerName(name) {
+		r.Ignored = append(r.Ignored, name)
+	}
 }
 
 // mostIgnored bounds the names of fields that an answer repeats.
@@ -346,23 +374,26 @@ func headerName(name string) bool {
 	return len(name) <= 40 && strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") == ""
 }
 
-// pictures reads a list of pictures: URLs, or objects with one.
-func (d *Document) pictures(name string) (urls []string, err error) {
-	raw := d.raw(name)
-	if raw == nil {
+// pictures reads a field that is a list of pictures.
+func (d *Document) pictures(name string) ([]string, error) { return d.urls(d.raw(name), name, name) }
+
+// urls reads a list of pictures: URLs, or objects with one. field is the request's field, for errors.
+func (d *Document) urls(raw json.RawMessage, name, field string) (urls []string, err error) {
+	if raw == nil || string(raw) == "null" {
 		return nil, nil
 	}
-	var list []json.RawMessage
-	if raw[0] != '[' {
-		list = []json.RawMessage{raw}
-	} else if err := decode(raw, name, &list); err != nil {
-		return nil, err
+	list := []json.RawMessage{raw}
+	if raw[0] == '[' {
+		list = nil
+		if err := decode(raw, name, &list); err != nil {
+			return nil, err
+		}
 	}
 	for i, raw := range list {
 		url, err := d.imageURL(raw, fmt.Sprintf("%s[%d]", name, i))
 		if err != nil {
-			e := As(err)
-			e.Param = name
+			e := openai.As(err)
+			e.Param = field
 			return nil, e
 		}
 		urls = append(urls, url)

@@ -1,9 +1,10 @@
-package openai
+package request
 
 import (
 	_ "embed"
 
 	"pgc"
+	"pgc/runtime/serve/openai"
 )
 
 // DetectionSchema is the JSON schema of the documents that response_format may ask for.
@@ -18,7 +19,7 @@ type found struct {
 	Box   [4]float64 `json:"box"`
 }
 
-// Document returns the document of DetectionSchema about a detection.
+// DetectionDocument returns the document of DetectionSchema about a detection.
 func DetectionDocument(d *pgc.Detection) (string, error) {
 	list := []found{}
 	for _, o := range d.Objects {
@@ -28,7 +29,7 @@ func DetectionDocument(d *pgc.Detection) (string, error) {
 		}
 		list = append(list, f)
 	}
-	text, err := Marshal(struct {
+	text, err := openai.Marshal(struct {
 		Boxes []found `json:"boxes"`
 	}{list})
 	return string(text), err

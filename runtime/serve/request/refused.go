@@ -1,9 +1,11 @@
-package openai
+package request
 
 import (
 	"encoding/json"
 	"reflect"
 	"strings"
+
+	"pgc/runtime/serve/openai"
 )
 
 // refusal is a field that is taken only with values that change nothing.
@@ -63,7 +65,7 @@ func (d *Document) refuse(list []refusal) error {
 	for _, f := range list {
 		if raw := d.raw(f.name); raw != nil {
 			if !f.allowed(compact(raw)) {
-				return Invalid(f.name, "%s is %.40s, which is not supported: %s", f.name, raw, f.reason)
+				return openai.Invalid(f.name, "%s is %.40s, which is not supported: %s", f.name, raw, f.reason)
 			}
 			d.read[f.name] = false // it is ignored
 		}
@@ -100,10 +102,10 @@ func (d *Document) format(r *Request) error {
 			return err
 		}
 		if !reflect.DeepEqual(f.Schema.Schema, published) {
-			return Invalid("response_format", "response_format holds a schema of your own, expected the published one of detections, that of GET /v1/detection.schema.json")
+			return openai.Invalid("response_format", "response_format holds a schema of your own, expected the published one of detections, that of GET /v1/detection.schema.json")
 		}
 		r.Schema = true
 		return nil
 	}
-	return Invalid("response_format", "response_format.type is %.40q, expected text, or json_schema with the published schema of detections", f.Type)
+	return openai.Invalid("response_format", "response_format.type is %.40q, expected text, or json_schema with the published schema of detections", f.Type)
 }

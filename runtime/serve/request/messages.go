@@ -1,16 +1,19 @@
-package openai
+package request
 
 import (
 	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
+
+	"pgc/runtime/serve/openai"
 )
 
 // message is one of a conversation.
 type message struct {
 	Role    string          `json:"role"`
 	Content json.RawMessage `json:"content"`
+	Images  json.RawMessage `json:"images"` // as ollama's clients send them
 }
 
 // roles are those that a message may have. The model is asked what the user says last; it knows no conversation.
@@ -34,7 +37,7 @@ type said struct {
 func (d *Document) conversation() (prompt string, images, ignored []string, err error) {
 	raw := d.raw("messages")
 	if raw == nil {
-		return "", nil, nil, Invalid("messages", "messages is missing, expected a list of messages")
+		return "", nil, nil, openai.Invalid("messages", "messages is missing, expected a list of messages")
 	}
 	var list []message
 	if err := decode(raw, "messages", &list); err != nil {
@@ -49,7 +52,7 @@ func (d *Document) conversation() (prompt string, images, ignored []string, err 
 	for i, m := range slices.Backward(list) {
 		name := fmt.Sprintf("messages[%d]", i)
 		if !slices.Contains(roles, m.Role) {
-			return "", nil, nil, Invalid("messages", "%s.role is %.40q, expected one of %s", name, m.Role, strings.Join(roles, ", "))
+			return "", nil, nil, openai.Invalid("messages", "%s.role is %.40q, expected one of %s", name, m.Role, strings.Join(roles, ", "))
 		}
 		if m.Role != "user" {
 			ignore("messages." + m.Role)
@@ -63,6 +66,11 @@ func (d *Document) conversation() (prompt string, images, ignored []string, err 
 		if err != nil {
 			return "", nil, nil, err
 		}
+		more, err := d.urls(m.Images, name+".images", "messages")
+		if err != nil {
+			return "", nil, nil, err
+		}
+		s.images = append(s.images, more...)
 		if !found {
 			prompt, images, found = strings.Join(s.texts, " "), s.images, true
 			continue
@@ -73,7 +81,7 @@ func (d *Document) conversation() (prompt string, images, ignored []string, err 
 		}
 	}
 	if !found {
-		return "", nil, nil, Invalid("messages", "messages has none with the role user, expected one with a picture and a prompt")
+		return "", nil, nil, openai.Invalid("messages", "messages has none with the role user, expected one with a picture and a prompt")
 	}
 	slices.Sort(ignored)
 	return prompt, images, ignored, nil
@@ -83,14 +91,14 @@ func (d *Document) conversation() (prompt string, images, ignored []string, err 
 func (d *Document) said(raw json.RawMessage, name string) (s said, err error) {
 	switch {
 	case len(raw) == 0 || string(raw) == "null":
-		return s, Invalid("messages", "%s is missing, expected a string or a list of parts", name)
+		return s, openai.Invalid("messages", "%s is missing, expected a string or a list of parts", name)
 	case raw[0] == '"':
 		var text string
 		err := decode(raw, "messages", &text)
 		s.texts = []string{d.text(text)}
 		return s, err
 	case raw[0] != '[':
-		return s, Invalid("messages", "%s is %.40s, expected a string or a list of parts", name, raw)
+		return s, openai.Invalid("messages", "%s is %.40s, expected a string or a list of parts", name, raw)
 	}
 	var parts []json.RawMessage
 	if err := decode(raw, "messages", &parts); err != nil {
@@ -108,12 +116,12 @@ func (d *Document) said(raw json.RawMessage, name string) (s said, err error) {
 		}
 		var p *part
 		if err := json.Unmarshal(raw, &p); err != nil || p == nil {
-			return s, Invalid("messages", "%s is %.60s, expected a part such as {\"type\": \"text\", \"text\": …}", at, raw)
+			return s, openai.Invalid("messages", "%s is %.60s, expected a part such as {\"type\": \"text\", \"text\": …}", at, raw)
 		}
 		switch p.Type {
 		case "text", "input_text":
 			if p.Text == nil {
-				return s, Invalid("messages", "%s.text is missing, expected a string", at)
+				return s, openai.Invalid("messages", "%s.text is missing, expected a string", at)
 			}
 			s.texts = append(s.texts, d.text(*p.Text))
 		case "image_url", "input_image":
@@ -123,7 +131,7 @@ func (d *Document) said(raw json.RawMessage, name string) (s said, err error) {
 			}
 			s.images = append(s.images, url)
 		default:
-			return s, Invalid("messages", "%s.type is %.40q, expected text or image_url: the model takes pictures and text", at, p.Type)
+			return s, openai.Invalid("messages", "%s.type is %.40q, expected text or image_url: the model takes pictures and text", at, p.Type)
 		}
 	}
 	return s, nil
@@ -137,15 +145,15 @@ func (d *Document) imageURL(raw json.RawMessage, name string) (string, error) {
 	}
 	switch {
 	case len(raw) == 0 || string(raw) == "null":
-		return "", Invalid("messages", "%s is missing, expected {\"url\": …}", name)
+		return "", openai.Invalid("messages", "%s is missing, expected {\"url\": …}", name)
 	case raw[0] == '"' && json.Unmarshal(raw, &url) == nil:
 	case raw[0] == '{' && json.Unmarshal(raw, &object) == nil && object.URL != nil:
 		url = *object.URL
 	default:
-		return "", Invalid("messages", "%s is %.60s, expected {\"url\": …} with a data: or an https: URL", name, raw)
+		return "", openai.Invalid("messages", "%s is %.60s, expected {\"url\": …} with a data: or an https: URL", name, raw)
 	}
 	if url == "" {
-		return "", Invalid("messages", "%s is empty, expected a data: or an https: URL", name)
+		return "", openai.Invalid("messages", "%s is empty, expected a data: or an https: URL", name)
 	}
 	return d.text(url), nil
 }

@@ -1,4 +1,6 @@
-package openai
+// Package request is what clients ask for, in OpenAI's form or in ollama's: bodies, checked field by field, become one
+// kind of request. It knows neither HTTP nor the model.
+package request
 
 import (
 	"bytes"
@@ -12,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"pgc/runtime/jsonerr"
+	"pgc/runtime/serve/openai"
 )
 
 // Document is a JSON object whose fields are read one by one. It knows which ones nobody read.
@@ -29,15 +32,15 @@ const longString = 4 << 10
 // Parse reads a JSON object.
 func Parse(body []byte) (*Document, error) {
 	if !utf8.Valid(body) {
-		return nil, Invalid("", "the body is no UTF-8, expected JSON in UTF-8")
+		return nil, openai.Invalid("", "the body is no UTF-8, expected JSON in UTF-8")
 	}
 	d := &Document{mark: fmt.Sprintf("lifted-%016x-", rand.Uint64()), read: map[string]bool{}}
 	text := d.lift(body)
 	if err := json.Unmarshal(text, &d.fields); err != nil {
-		return nil, Invalid("", "the body is no JSON object: %v", jsonerr.Explain(err))
+		return nil, openai.Invalid("", "the body is no JSON object: %v", jsonerr.Explain(err))
 	}
 	if d.fields == nil {
-		return nil, Invalid("", "the body is null, expected a JSON object")
+		return nil, openai.Invalid("", "the body is null, expected a JSON object")
 	}
 	return d, nil
 }
@@ -130,7 +133,7 @@ func decode(raw json.RawMessage, name string, v any) error {
 	} else {
 		text = name + ": " + text
 	}
-	return Invalid(name, "%s", text)
+	return openai.Invalid(name, "%s", text)
 }
 
 // optional reads a field that may be missing.
@@ -156,7 +159,7 @@ func (d *Document) texts(name string) ([]string, error) {
 	}
 	var list []*string
 	if raw[0] != '[' || json.Unmarshal(raw, &list) != nil || slices.Contains(list, nil) {
-		return nil, Invalid(name, "%s is %.40s, expected a string or a list of strings", name, raw)
+		return nil, openai.Invalid(name, "%s is %.40s, expected a string or a list of strings", name, raw)
 	}
 	var out []string
 	for _, s := range list {
