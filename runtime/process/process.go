@@ -29,6 +29,9 @@ func init() { grace.Store(int64(300 * time.Millisecond)) }
 // and that it has handed the signal on to.
 func AwaitChild() { grace.Store(int64(time.Second)) }
 
+// AwaitDrain gives work more time to end after a signal, because it completes what others wait for.
+func AwaitDrain(most time.Duration) { grace.Store(int64(most)) }
+
 // Run runs work, reports its error and returns the exit status that report gives. At the first INT or TERM it cancels
 // work's context. Work that does not end then, because it waits for input or for a reader of its output or computes
 // where no context is looked at, is left behind: Run removes temporary files and reports context.Canceled. A second

@@ -59,6 +59,9 @@ func (s *Server) admit(c *call, r *request.Request) (*job, error) {
 		return nil, openai.Invalid("model", "%s makes embeddings, expected a request to /v1/embeddings", s.Name)
 	}
 	s.chooseAdapter(r)
+	if len(s.Frozen) == 1 && r.Task == "" && slices.Equal(r.Prompts, []string{""}) { // there is nothing else to ask
+		r.Prompts[0] = s.Frozen[0].Text
+	}
 	j := &job{s: s, c: c, r: r}
 	for _, p := range r.Prompts {
 		j.prompts = append(j.prompts, slices.Repeat([]string{p}, r.N)...)

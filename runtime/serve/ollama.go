@@ -127,7 +127,7 @@ func (s *Server) ollamaShow(c *call, _ []byte) error {
 		can = []string{"embedding", "vision"}
 	}
 	family := s.details().Family
-	writeJSON(c.w, http.StatusOK, ollama.Shown{Modelfile: "FROM " + s.Name + "\n", Template: "{{ .Prompt }}", Details: s.details(), Capabilities: can, Modified: s.Created.UTC(),
+	writeJSON(c.w, http.StatusOK, ollama.Shown{License: s.License, Modelfile: "FROM " + s.Name + "\n", Template: "{{ .Prompt }}", Details: s.details(), Capabilities: can, Modified: s.Created.UTC(),
 		Info: map[string]any{"general.architecture": family, "general.basename": s.Name, "general.parameter_count": s.Info.Parameters, family + ".context_length": s.Info.MaxTokens,
 			family + ".vision.image_size": s.Info.ImageSize}})
 	return nil

@@ -41,12 +41,14 @@ type Model interface {
 type Config struct {
 	Name    string // of the model, as clients see it
 	Info    pgc.Info
-	Created time.Time // of the executable
+	Created time.Time    // of the executable
+	Frozen  []pgc.Frozen // prompts that are built in, the only ones then
+	License string
 
 	Keys    *guard.Keys // nil for none
 	Hosts   *guard.Hosts
 	Origins *guard.Origins
-	Page    http.Handler // at /; nil for none
+	Page    http.Handler // at /
 
 	Queue       int           // answers that may wait
 	QueueBytes  int64         // of bodies and pictures of all requests
@@ -164,9 +166,7 @@ func (s *Server) routes() http.Handler {
 	mux.Handle("GET /api/version", s.keyed(s.ollamaAPIVersion))
 	mux.Handle("POST /v1/embeddings", s.answering(s.embeddings))
 	mux.Handle("POST /tokenize", s.answering(s.tokenize))
-	if s.Page != nil {
-		mux.Handle("GET /", s.Page)
-	}
+	mux.Handle("GET /", s.Page)
 	return s.outermost(mux)
 }
 
