@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net/http"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -241,8 +242,14 @@ func (j *job) count(done *choice, err error) {
 	}
 }
 
-// answer answers choice i.
-func (j *job) answer(ctx context.Context, i int, watch func(pgc.Token)) (*choice, error) {
+// answer answers choice i. A panic is an error of this request alone.
+func (j *job) answer(ctx context.Context, i int, watch func(pgc.Token)) (ch *choice, err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = errors.New("the server failed on this request")
+			j.s.Log.Error("panic", "id", j.c.id, "cause", cause, "stack", string(debug.Stack()))
+		}
+	}()
 	if j.r.Task != "" {
 		return j.locate(ctx)
 	}
@@ -250,7 +257,7 @@ func (j *job) answer(ctx context.Context, i int, watch func(pgc.Token)) (*choice
 	if err != nil {
 		return nil, err
 	}
-	ch := &choice{text: a.Text, finish: string(a.FinishReason), prompt: a.PromptTokens, tokens: len(a.Tokens), prompts: 1, warnings: a.Warnings, timings: a.Timings}
+	ch = &choice{text: a.Text, finish: string(a.FinishReason), prompt: a.PromptTokens, tokens: len(a.Tokens), prompts: 1, warnings: a.Warnings, timings: a.Timings}
 	if ch.located.Malformed = a.Malformed; len(a.Boxes) > 0 {
 		ch.located.Boxes = a.Boxes
 	}

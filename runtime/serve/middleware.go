@@ -334,4 +334,4 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 }
 
 // writeTime is how long a client may take to read what is written at once.
-const writeTime = 30 * time.Second
+var writeTime = 30 * time.Second

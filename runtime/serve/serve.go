@@ -48,7 +48,7 @@ type Config struct {
 	Keys    *guard.Keys // nil for none
 	Hosts   *guard.Hosts
 	Origins *guard.Origins
-	Page    http.Handler // at /
+	Page    http.Handler // at / and below /page/
 
 	Queue       int           // answers that may wait
 	QueueBytes  int64         // of bodies and pictures of all requests
@@ -166,7 +166,8 @@ func (s *Server) routes() http.Handler {
 	mux.Handle("GET /api/version", s.keyed(s.ollamaAPIVersion))
 	mux.Handle("POST /v1/embeddings", s.answering(s.embeddings))
 	mux.Handle("POST /tokenize", s.answering(s.tokenize))
-	mux.Handle("GET /", s.Page)
+	mux.Handle("GET /{$}", s.Page)
+	mux.Handle("GET /page/", s.Page)
 	return s.outermost(mux)
 }
 
