@@ -5,8 +5,6 @@ import (
 	"errors"
 	"iter"
 	"sync"
-
-	"pgc/runtime/native"
 )
 
 // ahead is the number of answers that may wait for an older one.
@@ -14,8 +12,9 @@ const ahead = 64
 
 // Task is work that a batch does: a Request, a DetectRequest, or an EmbedRequest of one image or query.
 type Task interface {
-	// start checks the task, decodes its images, and has its answer generated, which finish waits for.
-	start(ctx context.Context, m *Model) (finish func() (Result, error), err error)
+	// start checks the task, decodes its images, and has its answer generated, which finish waits for. A patient task gives
+	// way to others' prompts.
+	start(ctx context.Context, m *Model, patient bool) (finish func() (Result, error), err error)
 }
 
 // Result is the answer to a Request, to a DetectRequest, or to an EmbedRequest.
@@ -151,15 +150,16 @@ func begin(ctx context.Context, m *Model, t Task) (finish func() (Result, error)
 	if t == nil {
 		return nil, errors.New("a task of a batch is nil, expected a Request, a DetectRequest or an EmbedRequest")
 	}
-	return t.start(ctx, m)
+	return t.start(ctx, m, true)
 }
 
 // start implements Task.
-func (r Request) start(ctx context.Context, m *Model) (finish func() (Result, error), err error) {
+func (r Request) start(ctx context.Context, m *Model, patient bool) (finish func() (Result, error), err error) {
 	q, err := m.request(ctx, r)
 	if err != nil {
 		return nil, err
 	}
+	q.Patient = patient
 	j := m.scheduler.Submit(ctx, q.Request)
 	return func() (Result, error) {
 		a, err := m.result(ctx, &q, j)
@@ -181,9 +181,6 @@ func (m *Model) feed(ctx context.Context, requests iter.Seq[Task], order chan<- 
 		p := &pending{done: make(chan struct{}), result: Result{Number: number}}
 		number++
 		finish, err := begin(ctx, m, r)
-		if errors.Is(err, native.ErrMemory) && drain(ctx, room) {
-			finish, err = begin(ctx, m, r)
-		}
 		if err != nil {
 			<-room
 			p.err = err
@@ -204,20 +201,4 @@ func (m *Model) feed(ctx context.Context, requests iter.Seq[Task], order chan<- 
 			return
 		}
 	}
-}
-
-// drain waits until the request at hand alone has room, and so memory. It reports whether ctx still runs.
-func drain(ctx context.Context, room chan struct{}) bool {
-	taken := 0
-	for ; taken < cap(room)-1 && ctx.Err() == nil; taken++ {
-		select {
-		case room <- struct{}{}:
-		case <-ctx.Done():
-			taken--
-		}
-	}
-	for range taken {
-		<-room
-	}
-	return ctx.Err() == nil
 }

@@ -126,7 +126,7 @@ func (s *DetectSettings) AsksPerClass(classes int) bool {
 
 // Detect answers a request. When ctx ends it returns ctx's error within the time of a task of a kernel.
 func (m *Model) Detect(ctx context.Context, r DetectRequest) (*Detection, error) {
-	finish, err := r.start(ctx, m)
+	finish, err := r.start(ctx, m, false)
 	if err != nil {
 		return nil, err
 	}
@@ -226,22 +226,23 @@ func (p *plan) prompt(m *Model, classes []string) (g generate.Request, err error
 }
 
 // start implements Task.
-func (r DetectRequest) start(ctx context.Context, m *Model) (finish func() (Result, error), err error) {
+func (r DetectRequest) start(ctx context.Context, m *Model, patient bool) (finish func() (Result, error), err error) {
 	p, err := r.plan(m)
 	if err != nil {
 		return nil, err
 	}
-	images, err := decodeAll(ctx, []Image{r.Image})
+	seen, err := m.see(ctx, []Image{r.Image})
 	if err != nil {
 		return nil, err
 	}
-	d := &Detection{Width: images[0].Width, Height: images[0].Height, Task: p.task, Classes: p.classes, FinishReason: Stop, Prompts: len(p.prompts),
+	images := seen.images
+	d := &Detection{Width: seen.first.X, Height: seen.first.Y, Task: p.task, Classes: p.classes, FinishReason: Stop, Prompts: len(p.prompts),
 		Warnings: m.taskWarnings(p.task, images), Vocabulary: keptOf(m.exe.model)}
 	alike, cancel := context.WithCancel(ctx) // ends the other prompts of a request that fails
 	began := time.Now()
 	var jobs []*generate.Job
 	for _, g := range p.prompts {
-		g.Images = images
+		g.Images, g.Patient = images, patient
 		jobs = append(jobs, m.scheduler.Submit(alike, g))
 	}
 	return func() (Result, error) {
@@ -259,6 +260,7 @@ func (r DetectRequest) start(ctx context.Context, m *Model) (finish func() (Resu
 		}
 		p.merge(d, answers)
 		d.time(answers, time.Since(began))
+		d.Timings.Preprocess += seen.took
 		if err := p.masks(ctx, m, d); err != nil {
 			return Result{}, err
 		}

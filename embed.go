@@ -58,7 +58,7 @@ func (m *Model) EmbedFile(ctx context.Context, r EmbedRequest, path string) erro
 }
 
 // start implements Task, of one image or query.
-func (r EmbedRequest) start(ctx context.Context, m *Model) (finish func() (Result, error), err error) {
+func (r EmbedRequest) start(ctx context.Context, m *Model, _ bool) (finish func() (Result, error), err error) {
 	if n := len(r.Images) + len(r.Queries); n != 1 {
 		return nil, fmt.Errorf("a task of a batch asks for %d embeddings, expected one", n)
 	}

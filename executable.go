@@ -117,7 +117,7 @@ func (e *Executable) Tokenize(text string, parseSpecials bool) ([]int32, error) 
 
 // Load prepares the model to run in this process.
 func (e *Executable) Load(opts ...Option) (*Model, error) {
-	o := options{threads: native.DefaultThreads()}
+	o := options{threads: native.DefaultThreads(), imageCache: generate.DefaultImageCache}
 	for _, set := range opts {
 		set(&o)
 	}
@@ -149,14 +149,14 @@ func (e *Executable) load(o options) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Model{exe: e, on: c, mapped: newLease(e.mapped.give)}
+	m := &Model{exe: e, on: c, room: newRoom(), mapped: newLease(e.mapped.give)}
 	if m.model, err = e.modelOf(c.program); err != nil {
 		return nil, err
 	}
 	if m.engine, err = e.start(c, o); err != nil {
 		return nil, err
 	}
-	if err := m.start(t); err != nil {
+	if err := m.start(t, o); err != nil {
 		m.engine.Close()
 		return nil, err
 	}
@@ -172,7 +172,7 @@ func (e *Executable) load(o options) (*Model, error) {
 }
 
 // start makes what runs the model's functions.
-func (m *Model) start(t *tokenizer.Tokenizer) (err error) {
+func (m *Model) start(t *tokenizer.Tokenizer, o options) (err error) {
 	e := m.exe
 	if e.Embeds() {
 		if m.embedder, err = embed.New(m.model, t, m.engine); err != nil {
@@ -185,6 +185,7 @@ func (m *Model) start(t *tokenizer.Tokenizer) (err error) {
 	if err != nil {
 		return err
 	}
+	session.SetImageCache(o.imageCache)
 	session.Mapped, session.Whole = e.mappedBytes(), m.whole
 	m.scheduler = generate.NewScheduler(session)
 	return nil

@@ -7,6 +7,7 @@ import (
 	"image"
 	"net/http"
 	"slices"
+	"time"
 
 	"pgc/runtime/draw"
 	"pgc/runtime/fetch"
@@ -23,6 +24,14 @@ type imageSource struct {
 	read    func(ctx context.Context) (*rgb.Image, error)
 	turn    chan struct{} // holds one while somebody reads
 	decoded *rgb.Image
+	fitted  *fitted // as a model sees it; nil before
+}
+
+// fitted is an image as a model sees it.
+type fitted struct {
+	image *rgb.Image    // of the model's size
+	size  image.Point   // before
+	took  time.Duration // to resize it; 0 where that was done before
 }
 
 // File is the image in the file at path: PNG, JPEG, GIF, WebP, BMP, TIFF or PNM. "-" is standard input.
@@ -41,15 +50,20 @@ func URLWithHeader(url string, header http.Header) Image {
 
 // Lazy is the image file that read returns when the image is first needed; name stands for it in errors.
 func Lazy(name string, read func(ctx context.Context) ([]byte, error)) Image {
-	return newImage(func(ctx context.Context) (*rgb.Image, error) {
+	var data []byte // that there was too little memory to decode
+	return newImage(func(ctx context.Context) (p *rgb.Image, err error) {
 		if read == nil {
 			return nil, fmt.Errorf("image %s: its function is nil, expected one that returns an image file", name)
 		}
-		data, err := read(ctx)
-		if err != nil {
-			return nil, err
+		if data == nil {
+			if data, err = read(ctx); err != nil {
+				return nil, err
+			}
 		}
-		return imageio.Decode(ctx, name, data, limits())
+		if p, err = imageio.Decode(ctx, name, data, limits()); !errors.Is(err, native.ErrMemory) {
+			data = nil
+		}
+		return p, err
 	})
 }
 
@@ -174,25 +188,57 @@ func (i Image) draw(ctx context.Context, list []draw.Object) (image.Image, error
 }
 
 // decode returns the decoded image.
-func (i Image) decode(ctx context.Context) (*rgb.Image, error) {
+func (i Image) decode(ctx context.Context) (p *rgb.Image, err error) {
+	err = i.alone(ctx, func(s *imageSource) error {
+		p, err = s.decode(ctx)
+		return err
+	})
+	return p, err
+}
+
+// fit returns the image resized.
+func (i Image) fit(ctx context.Context, resize func(*rgb.Image) *rgb.Image) (f fitted, err error) {
+	err = i.alone(ctx, func(s *imageSource) error {
+		if s.fitted != nil && resize(s.fitted.image) == s.fitted.image { // is of the right size
+			f = *s.fitted
+			return nil
+		}
+		p, err := s.decode(ctx)
+		if err != nil {
+			return err
+		}
+		start := time.Now()
+		f = fitted{image: resize(p), size: image.Pt(p.Width, p.Height)}
+		s.fitted = &fitted{image: f.image, size: f.size}
+		f.took = time.Since(start)
+		return nil
+	})
+	return f, err
+}
+
+// alone does work with the source of an image, which nobody else uses meanwhile.
+func (i Image) alone(ctx context.Context, work func(*imageSource) error) error {
 	if i.source == nil {
-		return nil, errors.New("an image of the request is the zero Image, expected one that File, URL, Bytes or Pixels made")
+		return errors.New("an image of the request is the zero Image, expected one that File, URL, Bytes or Pixels made")
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return err
 	}
 	select {
 	case i.source.turn <- struct{}{}:
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return ctx.Err()
 	}
 	defer func() { <-i.source.turn }()
-	if i.source.decoded != nil {
-		return i.source.decoded, nil
+	return work(i.source)
+}
+
+func (s *imageSource) decode(ctx context.Context) (p *rgb.Image, err error) {
+	if s.decoded != nil {
+		return s.decoded, nil
 	}
-	p, err := i.source.read(ctx)
-	if err == nil {
-		i.source.decoded, i.source.read = p, nil // with the file's bytes
+	if p, err = s.read(ctx); err == nil {
+		s.decoded, s.read = p, nil // with the file's bytes
 	}
 	return p, err
 }

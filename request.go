@@ -3,7 +3,6 @@ package pgc
 import (
 	"context"
 	"fmt"
-	"image"
 	"time"
 
 	"pgc/runtime/boxes"
@@ -150,7 +149,7 @@ func pick[T any](given *T, own T) T {
 type asked struct {
 	generate.Request
 	suffix   *string
-	first    image.Point // size of the first image
+	seen     seen
 	warnings []Warning
 }
 
@@ -171,10 +170,10 @@ func (m *Model) request(ctx context.Context, r Request) (q asked, err error) {
 	if q, err = m.prepare(r); err != nil {
 		return q, err
 	}
-	if q.Images, err = decodeAll(ctx, r.Images); err != nil {
+	if q.seen, err = m.see(ctx, r.Images); err != nil {
 		return q, err
 	}
-	q.first = image.Pt(q.Images[0].Width, q.Images[0].Height)
+	q.Images = q.seen.images
 	q.warnings = m.requestWarnings(r, q.Images)
 	return q, nil
 }
@@ -205,7 +204,7 @@ func (m *Model) result(ctx context.Context, q *asked, j *generate.Job) (*Answer,
 	if err == nil && q.suffix != nil {
 		score, err = m.scoreSuffix(ctx, q)
 	}
-	q.Images = nil
+	q.Images, q.seen.images = nil, nil
 	if err != nil {
 		return nil, err
 	}
@@ -229,12 +228,12 @@ func (m *Model) scoreSuffix(ctx context.Context, q *asked) (*SuffixScore, error)
 // answer describes what was generated. Boxes are in pixels of the first image.
 func (m *Model) answer(q *asked, g *generate.Answer) *Answer {
 	a := &Answer{Text: g.Text, Tokens: g.Tokens, Logprobs: g.Logprobs, Top: g.Top, FinishReason: FinishReason(g.FinishReason), PromptTokens: g.PromptTokens,
-		Timings: Timings{Queue: g.Queue, Preprocess: g.Preprocess, Encode: g.Encode, Prefill: g.Prefill, Decode: g.Decode}}
+		Timings: Timings{Queue: g.Queue, Preprocess: q.seen.took + g.Preprocess, Encode: g.Encode, Prefill: g.Prefill, Decode: g.Decode}}
 	if g.Speculation != nil {
 		s := Speculation(*g.Speculation)
 		a.Speculation = &s
 	}
-	a.Boxes, a.Malformed = boxes.Parse(g.Text, q.first.X, q.first.Y)
+	a.Boxes, a.Malformed = boxes.Parse(g.Text, q.seen.first.X, q.seen.first.Y)
 	a.Warnings = append(q.warnings, m.answerWarnings(a, q.IgnoreEOS)...)
 	return a
 }

@@ -108,6 +108,21 @@ func (x *cpu) reserve(n int64) (*native.Memory, error) {
 	return m, err
 }
 
+// Apart gives functions an arena of their own.
+func (x *cpu) Apart(funcs []int) error {
+	if x.closers == nil {
+		return errClosed
+	}
+	m, err := x.reserve(ArenaBytes(x.p, funcs))
+	if err != nil {
+		return err
+	}
+	for _, i := range funcs {
+		x.funcs[i].bases.Arena = m.Addr()
+	}
+	return nil
+}
+
 // Slots gives the first n batch slots memory.
 func (x *cpu) Slots(n int) error {
 	if n > x.p.Slots {

@@ -23,6 +23,7 @@ type Engine struct {
 	threads int
 	funcs   []Func
 	busy    atomic.Bool // while a function runs
+	apart   []bool      // the states that functions with an arena of their own work on; nil where there are none
 }
 
 // Func is a function of the program, and the values of the symbols for its next run.
@@ -110,9 +111,13 @@ func (f *Func) Set(symbol string, v int) {
 // Run executes the function. When ctx is done it returns ctx's error within the time of a task; outputs, and the states
 // that the function updates, hold anything then.
 func (f *Func) Run(ctx context.Context) error {
-	f.e.busy.Store(true)
-	defer f.e.busy.Store(false)
-	return f.e.Executor.Run(ctx, &f.call)
+	return f.e.run(ctx, &f.call)
+}
+
+func (e *Engine) run(ctx context.Context, c *Call) error {
+	e.busy.Store(true)
+	defer e.busy.Store(false)
+	return e.Executor.Run(ctx, c)
 }
 
 // Queue starts the function without waiting for it, and behind it a copy of the first n bytes of a tensor, which wait

@@ -21,6 +21,9 @@ type Executor interface {
 	Run(ctx context.Context, c *Call) error
 	// Profile runs a call and reports its launches, in order.
 	Profile(ctx context.Context, c *Call) ([]Timing, error)
+	// Apart gives functions an arena of their own, which they share: runs of others in parts keep what is in theirs. It is
+	// called once at most.
+	Apart(funcs []int) error
 	// Slots reserves memory for the states of the first n batch slots; the first slot is there always. What the slots
 	// hold stays.
 	Slots(n int) error

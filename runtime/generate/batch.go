@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"pgc/runtime/engine"
 	"pgc/runtime/entry"
@@ -17,6 +18,8 @@ type batch struct {
 	ctx   context.Context // of steps for several sequences
 	slots []*Job          // nil where a slot is free; its capacity is the number of slots that the program has
 	most  int             // number of slots there is memory for; 0 until a second one is needed
+	begun *Job            // whose prompt is under way, for a slot that is free until then; nil for none
+	took  time.Duration   // what a step takes, lately
 }
 
 // sequences is the number of sequences that the functions for a batch work on.
@@ -49,12 +52,32 @@ func (b *batch) free() int {
 	return len(b.slots) - 1
 }
 
-// admit begins the job whose turn it is: it runs the prompt and chooses the first token. It reports whether another
-// may follow at once. A request that lacks memory while others hold some waits for those.
-func (b *batch) admit() bool {
+// prompts begins jobs and runs their prompts, one after the other, as long as there is room and a slice of time lasts.
+func (b *batch) prompts() {
+	now := b.slice()
+	for !now.spent() {
+		for b.begun != nil && b.admit(now) { // what ends requests
+		}
+		if b.begun == nil && !b.admit(now) {
+			return
+		}
+		if j := b.begun; j != nil {
+			if done, err := j.prompt.further(j.ctx, now); done || err != nil {
+				b.begun = nil
+				b.slots[j.prompt.q.slot], j.seq, j.prompt = j, j.prompt.q, nil
+				b.settle(j.seq.slot, err)
+			}
+		}
+	}
+}
+
+// admit takes the job whose turn it is out of the queue and begins its prompt; other work it does. It reports whether
+// there was one that can be worked on. While a prompt is under way that is only work that ends requests. A request that
+// lacks memory while others hold some waits for those.
+func (b *batch) admit(now *slice) bool {
 	d := b.d
 	j := d.next()
-	if j == nil {
+	if j == nil || b.begun != nil && !j.ends {
 		return false
 	}
 	if j.ctx.Err() != nil {
@@ -71,6 +94,7 @@ func (b *batch) admit() bool {
 		if !d.take(j) {
 			return true
 		}
+		defer now.spend(time.Now())
 		if err := j.run(j.ctx, slot); err != nil {
 			d.end(j, nil, err)
 		} else {
@@ -82,17 +106,24 @@ func (b *batch) admit() bool {
 	if err == nil {
 		err = b.s.enough(p, j.request.MaxNewTokens, slot, b.spokenFor())
 	}
+	if errors.Is(err, native.ErrMemory) && b.s.pictures.bytes() > 0 { // features can be computed again
+		if err = b.s.pictures.drop(); err == nil {
+			err = b.s.enough(p, j.request.MaxNewTokens, slot, b.spokenFor())
+		}
+	}
 	if errors.Is(err, native.ErrMemory) && b.live() > 0 {
 		return false
 	}
 	if !d.take(j) {
 		return true
 	}
-	if err == nil {
-		j.seq, err = b.s.begin(j.ctx, j.request, p, slot)
+	if err != nil {
+		j.request = Request{}
+		d.end(j, nil, err)
+		return true
 	}
-	b.slots[slot] = j
-	b.settle(slot, err)
+	j.prompt = b.s.prompt(j.request, p, slot)
+	b.begun = j
 	return true
 }
 
@@ -107,7 +138,7 @@ func (b *batch) spokenFor() (bytes int64) {
 	return bytes
 }
 
-// settle frees a slot whose sequence is complete or has failed.
+// settle frees a slot whose sequence is complete or has failed. An error may be NaN, of damaged weights.
 func (b *batch) settle(slot int, err error) {
 	j := b.slots[slot]
 	var a *Answer
@@ -117,14 +148,9 @@ func (b *batch) settle(slot int, err error) {
 		}
 		a = j.seq.a
 	}
-	began := j.seq != nil
 	b.slots[slot] = nil
 	j.seq, j.request = nil, Request{} // with its images
-	if began {                        // an error may be NaN, of damaged weights
-		b.d.complete(j, a, err)
-	} else {
-		b.d.end(j, a, err)
-	}
+	b.d.complete(j, a, err)
 }
 
 // step takes every sequence a token further. Sequences whose callers have left make room first.
@@ -134,8 +160,12 @@ func (b *batch) step() {
 			b.settle(i, j.ctx.Err())
 		}
 	}
-	errs := make([]error, len(b.slots))
-	if n := b.live(); n > 1 && n >= b.s.Engine.Program.MinBatch {
+	n := b.live()
+	if n == 0 {
+		return
+	}
+	errs, start := make([]error, len(b.slots)), time.Now()
+	if n > 1 && n >= b.s.Engine.Program.MinBatch {
 		if err := b.stepAll(errs); err != nil {
 			for i := range errs {
 				errs[i] = err
@@ -148,6 +178,7 @@ func (b *batch) step() {
 			}
 		}
 	}
+	b.took = (3*b.took + time.Since(start)) / 4
 	for i, j := range b.slots {
 		if j != nil {
 			b.settle(i, errs[i])

@@ -1,6 +1,8 @@
 package generate
 
 import (
+	"slices"
+
 	"pgc/runtime/engine"
 	"pgc/runtime/entry"
 )
@@ -98,6 +100,21 @@ func find(e *engine.Engine, adapters int, decodesMasks bool) (*functions, error)
 		f.masks = findMasks(l)
 	}
 	return f, l.Err
+}
+
+// ofSteps lists the functions of steps, which may run between the parts of a prompt.
+func (f *functions) ofSteps() []*engine.Func {
+	list := []*engine.Func{f.greedy, f.decodeBatch.Func, f.stepBatch.Func, f.logits.Func, f.logitsBatch.Func, f.mixedDecode.Func, f.mixedStep.Func}
+	for _, p := range slices.Concat(f.parts, f.partsBatch) {
+		list = append(list, p.Func)
+	}
+	for _, a := range f.adapted {
+		list = append(list, a.decode, a.step, a.rows.Func, a.verify.Func)
+	}
+	if f.masks != nil {
+		list = append(list, f.masks.Func)
+	}
+	return slices.DeleteFunc(list, func(g *engine.Func) bool { return g == nil }) // no mixed ones without adapters, none that verifies without guesses
 }
 
 func findPrompted(l *engine.Lookup, name string) prompted {

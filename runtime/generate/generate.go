@@ -17,6 +17,7 @@ type Request struct {
 	Images        []*rgb.Image
 	Prompt        string
 	Client        string // who asks: clients take turns where requests wait
+	Patient       bool   // only the end counts, together with others': prompts of other requests are not interrupted for its tokens
 	Adapter       int    // the number of an adapter that is kept beside the model; 0 for none
 	ParseSpecials bool
 	MaxNewTokens  int
@@ -62,10 +63,11 @@ func (s *Session) Generate(ctx context.Context, r Request) (*Answer, error) {
 	if err := s.enough(p, r.MaxNewTokens, 0, 0); err != nil {
 		return nil, err
 	}
-	q, err := s.begin(ctx, r, p, 0)
-	if err != nil {
+	x := s.prompt(r, p, 0)
+	if _, err := x.further(ctx, unlimited()); err != nil {
 		return nil, err
 	}
+	q := x.q
 	for !q.done {
 		if err := s.step(ctx, q); err != nil {
 			return nil, err

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"pgc/runtime/grammar"
+	"pgc/runtime/rgb"
 	"pgc/runtime/tokenizer"
 )
 
@@ -42,7 +43,8 @@ type Job struct {
 	waited  time.Duration
 	request Request
 	run     func(ctx context.Context, slot int) error // work other than a request, which needs a slot for itself
-	seq     *sequence
+	prompt  *prompt                                   // while it is under way
+	seq     *sequence                                 // behind it
 	answer  *Answer
 	err     error
 	done    chan struct{}
@@ -57,6 +59,9 @@ func NewScheduler(s *Session) *Scheduler {
 
 // Grammar returns the grammar of a task's answers.
 func (d *Scheduler) Grammar(t grammar.Task) (*grammar.Grammar, error) { return d.s.Grammar(t) }
+
+// Fit resizes an image to the size that the model sees.
+func (d *Scheduler) Fit(p *rgb.Image) *rgb.Image { return d.s.Fit(p) }
 
 // Layout is the prompt of a text about some images, as the session's Layout makes it.
 func (d *Scheduler) Layout(images int, text string) (tokenizer.Prompt, error) {
@@ -113,6 +118,7 @@ func (d *Scheduler) Close() {
 	if idle != nil {
 		<-idle
 	}
+	d.s.Close()
 }
 
 // Load tells how busy the scheduler is now.
@@ -180,9 +186,8 @@ func (d *Scheduler) work(idle chan struct{}) {
 	defer close(idle)
 	b := &batch{d: d, s: d.s, ctx: d.ctx, slots: make([]*Job, 1, d.s.sequences())}
 	for {
-		for b.admit() {
-		}
-		if b.live() == 0 {
+		b.prompts()
+		if b.live() == 0 && b.begun == nil {
 			d.mu.Lock()
 			if d.queue.count == 0 {
 				d.idle = nil

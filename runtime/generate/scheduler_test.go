@@ -12,7 +12,7 @@ import (
 
 // A request whose caller leaves while it waits for others ends at once, wherever it is in the queue.
 func TestQueuedRequestEndsWithItsContext(t *testing.T) {
-	d := NewScheduler(&Session{Engine: &engine.Engine{Program: &program.Program{Slots: 1}}})
+	d := NewScheduler(&Session{fn: &functions{}, Engine: &engine.Engine{Program: &program.Program{Slots: 1}}})
 	started, release := make(chan struct{}), make(chan struct{})
 	first := make(chan error)
 	go func() {

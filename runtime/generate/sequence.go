@@ -10,7 +10,6 @@ import (
 	"pgc/runtime/entry"
 	"pgc/runtime/grammar"
 	"pgc/runtime/sample"
-	"pgc/runtime/tokenizer"
 )
 
 // sequence is an unfinished answer. Its keys and values are in a batch slot.
@@ -30,41 +29,6 @@ type sequence struct {
 	done    bool
 
 	speculation *speculation // nil where nothing is guessed
-}
-
-// begin encodes the images of a request, whose prompt is p, runs the prompt, and chooses the first token.
-func (s *Session) begin(ctx context.Context, r Request, p tokenizer.Prompt, slot int) (*sequence, error) {
-	q := &sequence{s: s, r: r, a: &Answer{PromptTokens: len(p.IDs), FinishReason: "length"}, slot: slot, prefix: p.Prefix, seen: slices.Clone(p.IDs)}
-	s.ahead = ahead{}
-	var err error
-	if q.a.Preprocess, q.a.Encode, err = s.Encode(ctx, r.Images, r.Adapter); err != nil {
-		return nil, err
-	}
-	start := time.Now()
-	prefill := s.fn.adapted[r.Adapter].prefill
-	if err := s.start(prefill, p); err != nil {
-		return nil, err
-	}
-	prefill.Set(entry.SymSlot, slot)
-	if err := prefill.Run(ctx); err != nil {
-		return nil, err
-	}
-	s.ran(len(p.IDs), slot)
-	q.sampler = sample.New(r.Sample, s.Model.VocabSize, s.Model.SuppressTokens)
-	q.out = newOutput(s, r)
-	if r.Grammar != nil {
-		q.matcher = r.Grammar.Matcher(q.most() - len(p.IDs))
-	}
-	if s.fn.verifies() && q.matcher == nil && q.greedy() {
-		q.speculation = s.newSpeculation(p.IDs)
-	}
-	if q.done = r.MaxNewTokens <= 0; !q.done {
-		err = s.first(ctx, q)
-	}
-	// The first token belongs to the prompt.
-	q.began = time.Now()
-	q.a.Prefill = q.began.Sub(start)
-	return q, err
 }
 
 // first chooses the first token.

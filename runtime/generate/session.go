@@ -9,15 +9,12 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"time"
 
 	"pgc/runtime/engine"
 	"pgc/runtime/entry"
 	"pgc/runtime/grammar"
-	"pgc/runtime/internal/preprocess"
 	"pgc/runtime/manifest"
 	"pgc/runtime/native"
-	"pgc/runtime/rgb"
 	"pgc/runtime/tokenizer"
 )
 
@@ -31,19 +28,16 @@ type Session struct {
 
 	vocabulary func() (*grammar.Vocabulary, error)
 
-	fn      *functions
-	used    used
-	encoded []encoded // whose features the executor holds, image by image
-	ahead   ahead
-	costs   costs
-	id      [1]int32  // what goes into the state next and comes from it
-	row     []float32 // logits of one sequence
-}
-
-// encoded is an image with the adapter that the encoder ran with.
-type encoded struct {
-	image   *rgb.Image
-	adapter int
+	fn       *functions
+	used     used
+	encoded  []encoded // whose features the executor holds, image by image
+	pictures featureCache
+	apart    bool    // whether functions of steps have an arena of their own
+	pace     float64 // cost of what parts of functions do in a nanosecond; 0 before the first
+	ahead    ahead
+	costs    costs
+	id       [1]int32  // what goes into the state next and comes from it
+	row      []float32 // logits of one sequence
 }
 
 // New prepares a session. The engine stays the caller's to close.
@@ -55,12 +49,18 @@ func New(m *manifest.Model, t *tokenizer.Tokenizer, e *engine.Engine) (*Session,
 	if err != nil {
 		return nil, err
 	}
-	s := &Session{Model: m, Tokenizer: t, Engine: e, fn: f, row: make([]float32, m.VocabSize), used: used{tokens: make([]int, max(1, e.Program.Slots))},
+	s := &Session{Model: m, Tokenizer: t, Engine: e, fn: f, row: make([]float32, m.VocabSize), used: used{tokens: make([]int, max(1, e.Program.Slots))}, pictures: newFeatureCache(m, DefaultImageCache),
 		vocabulary: sync.OnceValues(func() (*grammar.Vocabulary, error) {
 			return grammar.NewVocabulary(t, m.VocabSize, m.EOS, m.SuppressTokens)
 		})}
 	return s, nil
 }
+
+// SetImageCache bounds the features of images that the session keeps, in bytes; 0 keeps none. The session must not have run.
+func (s *Session) SetImageCache(bytes int64) { s.pictures = newFeatureCache(s.Model, bytes) }
+
+// Close gives back what the session holds itself. The engine stays the caller's to close.
+func (s *Session) Close() error { return s.pictures.drop() }
 
 // Grammar returns the grammar of a task's answers. It may be called from any goroutine.
 func (s *Session) Grammar(t grammar.Task) (*grammar.Grammar, error) {
@@ -130,34 +130,6 @@ func (s *Session) enough(p tokenizer.Prompt, newTokens, slot int, others int64) 
 	n := len(p.IDs)
 	need := s.further(s.Memory(n, 0), min(n+newTokens, s.Model.MaxTokens), slot)
 	return native.CheckMemory(need+others, fmt.Sprintf("a prompt of %d tokens", n))
-}
-
-// Encode runs the image encoder over the images with an adapter, 0 for none; their features stay in the executor for prefill and forward. What is
-// there from the last time, an image at the same place, is not encoded again.
-func (s *Session) Encode(ctx context.Context, images []*rgb.Image, adapter int) (preprocessing, encoding time.Duration, err error) {
-	f := s.fn.adapted[adapter]
-	for len(s.encoded) < len(images) {
-		s.encoded = append(s.encoded, encoded{})
-	}
-	for i, p := range images {
-		if s.encoded[i] == (encoded{p, adapter}) {
-			continue
-		}
-		s.encoded[i] = encoded{}
-		start := time.Now()
-		if err := engine.Put(f.pixels, 0, preprocess.PixelValues(p, s.Model)); err != nil {
-			return 0, 0, err
-		}
-		mid := time.Now()
-		f.encode.Set(entry.SymRow, i*s.Model.ImageTokens)
-		if err := f.encode.Run(ctx); err != nil {
-			return 0, 0, err
-		}
-		s.encoded[i] = encoded{p, adapter}
-		preprocessing += mid.Sub(start)
-		encoding += time.Since(mid)
-	}
-	return preprocessing, encoding, nil
 }
 
 // start puts a prompt into the inputs of f and binds its symbols.

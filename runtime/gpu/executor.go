@@ -104,6 +104,7 @@ func (x *Executor) reserve() (err error) {
 		if f.outputs, err = x.ports(x.p.Funcs[i].Outputs); err != nil {
 			return err
 		}
+		f.arena = x.arena
 		if f.block, err = x.alloc(8 * int64(len(f.cells))); err != nil {
 			return err
 		}
@@ -142,6 +143,31 @@ func (x *Executor) ports(ports []program.Port) (list []piece, err error) {
 type piece struct {
 	Address
 	bytes int64
+}
+
+// Apart gives functions an arena of their own. Those that were run before are made anew.
+func (x *Executor) Apart(funcs []int) error {
+	if err := x.ready(); err != nil {
+		return err
+	}
+	n := engine.ArenaBytes(x.p, funcs)
+	if err := x.check(n, "a second arena"); err != nil {
+		return err
+	}
+	a, err := x.alloc(n)
+	if err != nil {
+		return err
+	}
+	if err := x.failed(x.d.StreamSynchronize(x.stream)); err != nil {
+		return err
+	}
+	for _, i := range funcs {
+		x.funcs[i].arena = a
+		if err := x.funcs[i].forget(x); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Slots gives the first n batch slots memory. Functions that were run before are made anew, as states move.

@@ -25,6 +25,7 @@ type function struct {
 	name            string
 	number          int
 	inputs, outputs []piece
+	arena           Address
 	cells           []cell
 	index           map[string]int // of cells, by what they hold
 	block           Address        // of the cells
@@ -116,7 +117,7 @@ func (x *Executor) resolve(f *function, a *program.Arg, syms []int64) uint64 {
 	case program.SpaceWeights:
 		base = x.weights
 	case program.SpaceArena:
-		base = x.arena
+		base = f.arena
 	case program.SpaceState:
 		base = x.states[a.Index]
 	case program.SpaceInput:
