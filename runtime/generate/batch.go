@@ -66,6 +66,9 @@ func (b *batch) prompts() {
 				b.begun = nil
 				b.slots[j.prompt.q.slot], j.seq, j.prompt = j, j.prompt.q, nil
 				b.settle(j.seq.slot, err)
+				if now.whole() { // there may be somebody now who waits for steps
+					now = b.slice()
+				}
 			}
 		}
 	}

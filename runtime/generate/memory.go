@@ -47,7 +47,8 @@ func Needs(p *program.Program, m *manifest.Model, mapped int64, threads, promptT
 		n.Arena = max(n.Arena, need)
 	}
 	features, pixels, logits := promptTokens*m.HiddenSize*4, m.ImageSize*m.ImageSize*3*4, m.VocabSize*4
-	n.Rest = runtimeBytes + heapBytes + mapped + int64(features+2*pixels+logits) + p.ScratchBytes*int64(threads)
+	kept := min(features, DefaultImageCache)
+	n.Rest = runtimeBytes + heapBytes + mapped + int64(features+kept+2*pixels+logits) + p.ScratchBytes*int64(threads)
 	return n
 }
 

@@ -19,10 +19,13 @@ type slice struct {
 // unlimited is a slice for whole prompts.
 func unlimited() *slice { return &slice{left: math.MaxInt64} }
 
+// whole reports whether prompts are run as a whole.
+func (b *slice) whole() bool { return b.left == math.MaxInt64 }
+
 // spend takes the time since start from a slice.
 func (b *slice) spend(start time.Time) {
 	b.used = true
-	if b.left < math.MaxInt64 {
+	if !b.whole() {
 		b.left -= time.Since(start)
 	}
 }
@@ -31,8 +34,8 @@ func (b *slice) spend(start time.Time) {
 func (b *slice) spent() bool { return b.used && b.left <= 0 }
 
 // What a prompt may take between two steps of sequences that somebody waits for: as long as a step takes, so that both get
-// half of the time, or quick, which nobody sees. Where requests wait for batch slots, slots that stand empty cost more than a
-// pause does: it is three times as long then, or brief.
+// half of the time, or quick, which nobody sees. Where more requests wait than there are free batch slots, a slot that stands
+// empty costs more than a pause does: it is three times as long then, or brief.
 const (
 	quick = 2 * time.Millisecond
 	brief = 20 * time.Millisecond
@@ -49,7 +52,7 @@ func (b *batch) slice() *slice {
 		return unlimited()
 	case !watched:
 		return &slice{left: long}
-	case b.d.Load().Waiting > 0:
+	case b.d.Load().Waiting > max(1, cap(b.slots))-b.live():
 		return &slice{left: max(3*b.took, brief)}
 	}
 	return &slice{left: max(b.took, quick)}
@@ -75,7 +78,7 @@ func (s *Session) divides() bool {
 func (s *Session) part(ctx context.Context, p *engine.Parts, b *slice) (done bool, err error) {
 	for !p.Done() && !b.spent() {
 		most := int64(math.MaxInt64)
-		if b.left < math.MaxInt64 {
+		if !b.whole() {
 			most = int64(float64(max(0, b.left)) * s.pace)
 		}
 		start := time.Now()
@@ -84,11 +87,11 @@ func (s *Session) part(ctx context.Context, p *engine.Parts, b *slice) (done boo
 			return false, err
 		}
 		b.spend(start)
-		if pace := float64(cost) / float64(max(1, time.Since(start))); s.pace == 0 {
+		pace := float64(cost) / float64(max(1, time.Since(start)))
+		if s.pace == 0 {
 			s.pace = pace
-		} else {
-			s.pace = (s.pace + pace) / 2
 		}
+		s.pace = min(pace, (s.pace+pace)/2) // what is too long once is not so again
 	}
 	return p.Done(), nil
 }
