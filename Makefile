@@ -4,7 +4,7 @@ GO   ?= go
 DEMO := models/paligemma/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-race test-arm64 test-gpu gpu check fuzz soak lint llvm qemu ptxas bench bench-quick tokenizer-parity golden clean
+.PHONY: help build demo test test-race test-arm64 test-gpu gpu check fuzz soak load lint llvm qemu ptxas bench bench-quick tokenizer-parity golden clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -57,6 +57,11 @@ soak: llvm build ## 100,000 answers in one process and 10,000 processes: memory 
 	@mkdir -p out
 	bin/pgc compile golden/pg2-mha -o out/soak --cpu native --max-tokens 311
 	$(GO) run ./internal/soak -file out/soak -picture golden/pictures/noise.png
+
+load: llvm build ## ask the server of the demo with 200 clients for ten minutes (TIME=1m: for less), beside batch on the same requests
+	@mkdir -p out
+	bin/pgc compile $(DEMO)/paligemma-demo -o out/load --cpu native
+	$(GO) run ./internal/load -file out/load -time $(or $(TIME),10m)
 
 lint: ## gofmt, go vet and staticcheck
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }

@@ -25,11 +25,11 @@ type serveCmd struct {
 	MaxConnections int           `default:"1024" placeholder:"N" help:"Connections that may be open (default: 1024)."`
 	RequestTimeout time.Duration `default:"0" placeholder:"TIME" help:"End a request after this time, such as 90s (default: none)."`
 	DrainTimeout   time.Duration `default:"30s" placeholder:"TIME" help:"How long requests may take to end after SIGTERM (default: 30s)."`
-	AllowImageURLs []string      `name:"allow-image-urls" placeholder:"HOST,…|public" help:"Read pictures at http(s) URLs of these hosts, addresses or networks (HOST, *.HOST, 10.0.0.0/8, each with :PORT or without), or of every public address (default: none)."`
+	AllowImageURLs []string      `name:"allow-image-urls" placeholder:"public|HOST" help:"Read pictures at http(s) URLs of these hosts, addresses or networks (HOST, *.HOST, 10.0.0.0/8, each with :PORT or without), or of every public address (default: none)."`
 	TLSCert        string        `name:"tls-cert" placeholder:"FILE" help:"Speak TLS with this certificate, a PEM file with the chain."`
 	TLSKey         string        `name:"tls-key" placeholder:"FILE" help:"The certificate's private key."`
-	Host           []string      `placeholder:"NAME,…" help:"Names by which requests may call the server, besides localhost, addresses and this machine's own; '*' is any."`
-	CORS           []string      `name:"cors" placeholder:"ORIGIN,…" help:"Let scripts of pages of these origins ask, such as https://example.org; '*' is any."`
+	Host           []string      `placeholder:"NAME" help:"Names by which requests may call the server, besides localhost, addresses and this machine's own; '*' is any."`
+	CORS           []string      `name:"cors" placeholder:"ORIGIN" help:"Let scripts of pages of these origins ask, such as https://example.org; '*' is any."`
 	LogFormat      string        `enum:"text,json" default:"text" placeholder:"text|json" help:"How to write the log to standard error (default: text)."`
 	LogPrompts     bool          `help:"Log the prompts of requests, too."`
 	Threads        int           `help:"Threads to compute on (default: the cores that this process may use, see info)."`
@@ -113,6 +113,8 @@ func (c *serveCmd) certificate() (*listen.Certificate, error) {
 // config checks the flags.
 func (c *serveCmd) config(a *App) (s serve.Config, err error) {
 	switch {
+	case len(a.header) > 0:
+		return s, usage{errors.New("--header is given to serve, expected none: it would go to whatever address a client names")}
 	case c.MaxQueue < 0:
 		return s, usage{fmt.Errorf("--max-queue is %d, expected 0 or more", c.MaxQueue)}
 	case c.MaxQueueBytes < serve.DefaultBody:
@@ -124,10 +126,7 @@ func (c *serveCmd) config(a *App) (s serve.Config, err error) {
 	}
 	s = serve.Config{Name: a.Executable.Name(), Info: a.Executable.Info(a.options()...), Created: compiledAt(), Hosts: guard.NewHosts(c.Host), Page: page.Handler(),
 		Queue: c.MaxQueue, QueueBytes: c.MaxQueueBytes, Body: serve.DefaultBody, DecodeBytes: serve.DefaultDecodeBytes, Timeout: c.RequestTimeout,
-		Connections: c.MaxConnections, LogPrompts: c.LogPrompts, License: a.Executable.License()}
-	for _, p := range a.Executable.Frozen() {
-		s.Frozen = append(s.Frozen, p)
-	}
+		Connections: c.MaxConnections, LogPrompts: c.LogPrompts, License: a.Executable.License(), Frozen: a.Executable.Frozen()}
 	if s.Origins, err = guard.NewOrigins(c.CORS); err != nil {
 		return s, usage{fmt.Errorf("--cors: %w", err)}
 	}

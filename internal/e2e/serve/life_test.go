@@ -238,6 +238,7 @@ func TestUsage(t *testing.T) {
 		{"--allow-image-urls http://x/", 2, "is no place of pictures"},
 		{"--request-timeout=-1s", 2, "negative"},
 		{"--log-format xml", 2, "--log-format"},
+		{"--header a:b", 2, "--header is given to serve"},
 	} {
 		code, _, stderr := e2e.Status(exe, append([]string{"serve"}, strings.Fields(c.args)...)...)
 		if code != c.code || !strings.Contains(stderr, c.words) || strings.Count(stderr, "\n") != 1 {
