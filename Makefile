@@ -4,7 +4,7 @@ GO   ?= go
 DEMO := models/paligemma/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-race test-arm64 test-gpu gpu check fuzz soak load lint llvm qemu ptxas bench bench-quick tokenizer-parity golden clean
+.PHONY: help build demo test test-page test-race test-arm64 test-gpu gpu check fuzz soak load lint llvm qemu ptxas bench bench-quick tokenizer-parity golden clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -25,13 +25,19 @@ build: bin/pgc ## build bin/pgc (the compiler, with the runtime embedded)
 bin/pgc: $(shell find . -name '*.go' -o -name '*.s' -o -name go.mod -o -name go.sum | grep -v _test.go)
 	@sh scripts/build.sh
 
-demo: llvm build ## compile the demo checkpoint and run it on the pictures beside it
+bin/demo: bin/pgc | llvm
+	bin/pgc compile $(DEMO)/paligemma-demo -o $@
+
+demo: bin/demo ## compile the demo checkpoint and run it on the pictures beside it
 	@sh scripts/demo.sh $(DEMO)
 
 # MUST names tests, with commas between, that must not be skipped.
 test: llvm build ptxas ## run every test, and list those that this machine skips
 	$(GO) vet ./...
 	$(GO) test -timeout 80m -json ./... | $(GO) run ./internal/testreport -must "$(MUST)"
+
+test-page: bin/demo ## use the page of the served demo in a headless Chromium: every task, by keyboard, with axe; screenshots go to out/page
+	@sh scripts/test-page.sh
 
 # Left out are tests that start themselves again or look at the machine's own /proc.
 test-arm64: llvm qemu ## run the tests of code generation and runtime on an emulated arm64 (some minutes)

@@ -1,9 +1,8 @@
 #!/bin/sh
-# Compile the demo checkpoint to bin/demo and run it on the pictures beside it: captions, answers, text, boxes.
+# Run bin/demo, the compiled demo checkpoint, on the pictures beside the checkpoint: captions, answers, text, boxes.
 set -eu
 cd "$(dirname "$0")/.."
 demo=$1
-bin/pgc compile "$demo/paligemma-demo" -o bin/demo
 mkdir -p out
 for picture in "$demo"/pictures/*.png; do
     name=$(basename "$picture" .png)

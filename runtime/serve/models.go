@@ -9,7 +9,7 @@ import (
 // list describes the model and its adapters.
 func (s *Server) list() []openai.Model {
 	about := &openai.About{Tasks: []string{"caption", "ask", "ocr", "detect", "segment"}, ImageSize: s.Info.ImageSize, Embeds: s.Info.EmbeddingDim > 0,
-		Adapters: []string{}, Frozen: []string{}, Masks: s.Info.Masks != nil}
+		Adapters: []string{}, Frozen: []string{}, Masks: s.Info.Masks != nil, ImageURLs: s.URLs != nil}
 	if about.Embeds || len(s.Info.Frozen) > 0 {
 		about.Tasks = []string{}
 	}

@@ -127,6 +127,7 @@ type About struct {
 	Adapters  []string `json:"adapters"`
 	Frozen    []string `json:"frozen"`
 	Masks     bool     `json:"masks"`
+	ImageURLs bool     `json:"image_urls"` // whether the server fetches pictures from addresses
 }
 
 // Models is the list of models.

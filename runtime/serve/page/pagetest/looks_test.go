@@ -2,6 +2,8 @@ package pagetest
 
 import (
 	"net/http"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -40,7 +42,6 @@ func TestLooks(t *testing.T) {
 		case <-held:
 		case <-time.After(patience):
 		}
-		fail(w, http.StatusBadRequest, "")
 	}
 	b.click(`#tasks [value="ask"]`)
 	b.fill("#question", "how many horses are there?")
@@ -58,4 +59,43 @@ func TestLooks(t *testing.T) {
 	b.choose("10-blue.png", "03-purple.png")
 	b.run()
 	b.look("8-failed")
+}
+
+// TestJudges spoils the page, and expects the tests' own means to notice.
+func TestJudges(t *testing.T) {
+	b := open(t, newFake(t).URL)
+	for _, expected := range []string{"a word to the console", "an exception", "Content-Security-Policy: style-src-attr", "Content-Security-Policy: connect-src", "Content-Security-Policy: require-trusted-types-for"} {
+		b.excuse(expected)
+	}
+	b.excuse("https://example.org/")
+	b.excuse("violates the following")
+	b.excuse("requires 'Trusted")
+	eval[bool](b, `(() => {
+		console.error("a word to the console");
+		setTimeout(() => { throw new Error("an exception"); });
+		document.body.setAttribute("style", "color: #999");
+		fetch("https://example.org/").catch(() => {});
+		try { document.body.innerHTML += "<b>"; } catch {}
+		document.querySelector("main").append(document.createElement("img"));
+		document.querySelector("#model").style.color = "#bbb";
+		return true;
+	})()`)
+	eval[bool](b, `new Promise(done => setTimeout(() => done(true), 200))`)
+	b.mu.Lock()
+	noticed := strings.Join(b.problems, "\n")
+	b.mu.Unlock()
+	for _, want := range b.excused[:5] {
+		if !strings.Contains(noticed, want) {
+			t.Errorf("the tests do not notice %s in: %s", want, noticed)
+		}
+	}
+	rules := []string{}
+	for _, v := range b.violations() {
+		rules = append(rules, v.Rule)
+	}
+	for _, want := range []string{"image-alt", "color-contrast"} {
+		if !slices.Contains(rules, want) {
+			t.Errorf("axe finds %q, expected %s among it", rules, want)
+		}
+	}
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	cdpbrowser "github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
@@ -30,6 +31,7 @@ type tab struct {
 	t       *testing.T
 	ctx     context.Context
 	address string
+	files   []string // names of what was saved
 
 	mu       sync.Mutex
 	problems []string
@@ -188,7 +190,7 @@ func (b *tab) click(selector string) {
 	}](b, fmt.Sprintf(`(() => {
 		const e = document.querySelector(%s);
 		e.scrollIntoView({block: "center", behavior: "instant"});
-		const {x, y, width, height} = e.getBoundingClientRect();
+		const {x, y, width, height} = e.getClientRects()[0]; // of a text, its first line
 		const at = {x: x + width / 2, y: y + height / 2};
 		const top = document.elementFromPoint(at.x, at.y);
 		return {...at, hit: top && (e === top || e.contains(top) || top.contains(e)) ? "" : top ? top.outerHTML.slice(0, 200) : "nothing"};
@@ -280,7 +282,7 @@ func (b *tab) look(state string) {
 	for _, form := range []struct {
 		name, scheme  string
 		width, height int64
-	}{{"light", "light", 1280, 900}, {"dark", "dark", 1280, 900}, {"narrow", "light", 320, 720}, {"narrow-dark", "dark", 320, 720}} {
+	}{{"light", "light", 1280, 900}, {"dark", "dark", 1280, 900}, {"narrow", "light", 320, 720}} {
 		b.size(form.width, form.height)
 		b.scheme(form.scheme)
 		eval[bool](b, `new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))`)
@@ -303,8 +305,14 @@ func (b *tab) shoot(name string) {
 	}
 }
 
-// axe fails the test for every violation that axe-core finds.
-func (b *tab) axe(state string) {
+// violation is a rule of accessibility that the page breaks.
+type violation struct {
+	Rule, Help string
+	Nodes      []string
+}
+
+// violations are what axe-core finds.
+func (b *tab) violations() []violation {
 	b.t.Helper()
 	if !eval[bool](b, `"axe" in window`) {
 		source, err := os.ReadFile(*axeFlag)
@@ -313,13 +321,63 @@ func (b *tab) axe(state string) {
 		}
 		b.do(chromedp.Evaluate[chromedp.Void](string(source)))
 	}
-	type violation struct {
-		Rule, Help string
-		Nodes      []string
-	}
-	found := eval[[]violation](b, `axe.run(document, {resultTypes: ["violations"]}).then(r => r.violations.map(v =>
+	return eval[[]violation](b, `axe.run(document, {resultTypes: ["violations"]}).then(r => r.violations.map(v =>
 		({rule: v.id, help: v.help, nodes: v.nodes.map(n => n.html + " " + n.failureSummary)})))`)
-	for _, v := range found {
+}
+
+// axe fails the test for every violation.
+func (b *tab) axe(state string) {
+	b.t.Helper()
+	for _, v := range b.violations() {
 		b.t.Errorf("%s: axe: %s: %s\n\t%s", state, v.Rule, v.Help, strings.Join(v.Nodes, "\n\t"))
 	}
+}
+
+// set sets a control to a value as a person who moves it does.
+func (b *tab) set(selector, value string) {
+	b.t.Helper()
+	eval[bool](b, fmt.Sprintf(`(() => {
+		const e = document.querySelector(%s);
+		e.value = %s;
+		return e.dispatchEvent(new Event("input", {bubbles: true}));
+	})()`, quote(selector), quote(value)))
+}
+
+// saved is the content of the file that a button saves.
+func (b *tab) saved(button string) []byte {
+	b.t.Helper()
+	dir := b.t.TempDir()
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	_, err := chromedp.CallBrowser(ctx, cdpbrowser.SetDownloadBehavior, cdpbrowser.SetDownloadBehaviorParams{Behavior: cdpbrowser.SetDownloadBehaviorBehaviorAllow,
+		BrowserContextID: chromedp.FromContext(b.ctx).BrowserContextID, DownloadPath: dir})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.click(button)
+	for ; ctx.Err() == nil; time.Sleep(10 * time.Millisecond) {
+		list, err := filepath.Glob(filepath.Join(dir, "*"))
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		if len(list) == 1 && filepath.Ext(list[0]) != ".crdownload" && !strings.Contains(filepath.Base(list[0]), "org.chromium") {
+			content, err := os.ReadFile(list[0])
+			if err != nil {
+				b.t.Fatal(err)
+			}
+			if len(content) > 0 {
+				b.files = append(b.files, filepath.Base(list[0]))
+				return content
+			}
+		}
+	}
+	b.t.Fatalf("%s saves no file; the page shows: %s", button, b.shown())
+	return nil
+}
+
+// exported is what the first card saves in a format.
+func (b *tab) exported(format string) string {
+	b.t.Helper()
+	eval[bool](b, fmt.Sprintf(`(document.querySelector(".tools select").value = %s, true)`, quote(format)))
+	return string(b.saved(".tools button:last-child"))
 }

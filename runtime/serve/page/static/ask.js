@@ -70,7 +70,7 @@ export class Ask {
   edit(prompt) {
     let parts = parse(prompt);
     const label = document.querySelector(`#tasks label[data-task=${parts.task}]`);
-    if (label.hidden || !prompt.trim()) parts = {task: "free", free: prompt};
+    if (label.hidden && !this.model?.frozen?.length || !prompt.trim()) parts = {task: "free", free: prompt};
     Object.assign(this.state, parts);
     this.show();
     this.update(prompt);

@@ -165,10 +165,12 @@ export class Card {
       const swatch = svg("svg", {viewBox: "0 0 22 12", class: "swatch", "aria-hidden": "true"},
         svg("rect", {x: 1.5, y: 1.5, width: 19, height: 9, rx: 2, fill: "none", stroke: color, "stroke-width": 2.5, "stroke-dasharray": dash && dash.split(" ").map(d => d * 2).join(" ")}));
       const corners = o.box.map(v => Math.round(v));
+      const scored = typeof o.score === "number";
+      const score = h("span", {className: scored ? "score-of figures" : ""}, scored ? percent(o.score) : "");
+      if (scored) score.style.setProperty("--score", o.score);
       return h("li", {}, h("button", {type: "button", "aria-pressed": "false", onclick: () => this.pick(i === this.picked ? -1 : i),
         onpointerenter: () => this.mark(i, "near"), onpointerleave: () => this.mark(-1, "near")},
-      swatch, h("span", {className: "label", dir: "auto"}, o.label || "without a label"),
-      h("span", {className: "score-of figures"}, o.score === null || o.score === undefined ? "" : percent(o.score)),
+      swatch, h("span", {className: "label", dir: "auto"}, o.label || "without a label"), score,
       h("span", {className: "corners figures", title: "left, top, right, bottom in pixels"}, `${corners[0]}, ${corners[1]} – ${corners[2]}, ${corners[3]}`,
         o.area ? `, mask of ${plural(o.area, "pixel")}` : "")));
     });

@@ -54,6 +54,7 @@ export function intake(add) {
   let pasted = 0;
   const next = type => `pasted-${++pasted}.${type.split("/")[1].replace("jpeg", "jpg").replace(/\+.*/, "")}`;
 
+  $("photograph").hidden = !navigator.maxTouchPoints; // elsewhere it would do what Choose does
   $("choose").onclick = () => $("files").click();
   $("photograph").onclick = () => $("camera").click();
   for (const input of [$("files"), $("camera")]) {

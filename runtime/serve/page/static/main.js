@@ -34,7 +34,7 @@ async function connect() {
     model = await fetchModel();
   } catch (e) {
     if (!(e instanceof Failure)) throw e;
-    if (e.status === 401) return askForKey(e.message);
+    if (e.status === 401) return askForKey(key.get() ? e.message : "");
     notice(e.message, e.status === 503 ? null : {text: "Try again", act: connect});
     if (e.status === 503) setTimeout(connect, 1000);
     return;
@@ -243,14 +243,21 @@ async function receive(card, question, body, signal) {
   const total = performance.now() - began;
   const timings = last.timings ?? {};
   const tokens = usage?.completion_tokens ?? 0;
-  const width = message.width ?? card.width, height = message.height ?? card.height;
+  const [width, height] = sizeOf(card, message.boxes);
   const objects = message.boxes ? place(message.boxes, text) : read(text, width || 1024, height || 1024);
   const notes = (message.malformed ?? []).map(m => `Malformed: ${m.text} (${m.reason})`);
-  for (const w of message.warnings ?? last.warnings ?? []) notes.push(w.text ?? w.message ?? String(w));
+  notes.push(...last.warnings ?? []);
   if (finish === "length") notes.push(locates(question.task) ? "Some objects may be missing: no further one was allowed." : "Cut off at the most tokens: Options has a larger number.");
   return {prompt: last.prompt?.trim() ?? question.prompt, task: question.task, classes: question.classes, text: text.trim(), objects, width, height, finish, timings, tokens,
     first: first || total, total, notes, malformed: message.malformed ?? [],
     rate: timings.tokens_per_s || (tokens > 1 && total > first ? (tokens - 1) / (total - first) * 1000 : 0)};
+}
+
+// sizeOf returns that of a card's picture or, where the page cannot know it, what the first object's place in pixels and in 1024ths tells.
+function sizeOf(card, boxes) {
+  if (card.width || !boxes?.length) return [card.width, card.height];
+  const [{box, loc}] = boxes;
+  return [Math.round(box[2] / loc[3] * 1024), Math.round(box[3] / loc[2] * 1024)];
 }
 
 // rank puts the pages in the order of their scores.
@@ -325,5 +332,7 @@ $("code-copy").onclick = async e => {
 const mac = /Mac|iP/.test(navigator.platform);
 $("keys-run").textContent = mac ? "⌘ ⏎" : "Ctrl ⏎";
 $("keys-paste").textContent = ` with ${mac ? "⌘" : "Ctrl"} V`;
+ask.show();
+ask.fill();
 choose("curl", false);
 connect();
