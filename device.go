@@ -122,7 +122,11 @@ func (e *Executable) processor(o options) (c chosen, err error) {
 	if e.of(program.CPU) == nil {
 		return c, fmt.Errorf("%s has no code for the processor: compile it with --target cpu or cpu,cuda", e.file.Path())
 	}
-	c.program, err = e.file.Choose(o.isa, engine.CheckSupport)
+	lacks := engine.CheckSupport
+	if o.assumed {
+		lacks = engine.CheckPlatform
+	}
+	c.program, err = e.file.Choose(o.isa, lacks)
 	if err != nil {
 		return c, fmt.Errorf("%w: compile with --cpu for this machine", err)
 	}

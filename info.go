@@ -142,8 +142,10 @@ func (e *Executable) info(c chosen, runs bool, o options) Info {
 	}
 	for _, q := range e.file.Programs {
 		s := ISA{CPU: q.Target.CPU, Features: q.Target.Features, Kernels: len(q.Kernels), Runs: runs && q == p}
-		if err := engine.CheckSupport(q.Target); err != nil && q.Target.Kind == program.CPU {
-			s.Unsupported = err.Error()
+		if q.Target.Kind == program.CPU && !s.Runs {
+			if err := engine.CheckSupport(q.Target); err != nil {
+				s.Unsupported = err.Error()
+			}
 		}
 		i.Variants = append(i.Variants, s)
 	}

@@ -55,6 +55,7 @@ type Option func(*options)
 type options struct {
 	threads    int
 	isa        string
+	assumed    bool // whether neither CPU nor system are asked for the instruction set
 	device     Device
 	gpus       engine.GPUs
 	progress   func(what string, done, total int64)
@@ -69,6 +70,11 @@ func WithThreads(n int) Option { return func(o *options) { o.threads = n } }
 // WithISA runs the code for the named instruction set, one of those that Executable.ISAs lists, instead of the best
 // that the CPU has.
 func WithISA(name string) Option { return func(o *options) { o.isa = name } }
+
+// WithAssumedISA is WithISA without a question to the CPU or to the system: for programs that emulate instructions of an
+// executable, which may then install handlers of their own. Without one the process ends by SIGILL where the CPU lacks
+// an instruction.
+func WithAssumedISA(name string) Option { return func(o *options) { o.isa, o.assumed = name, true } }
 
 // WithImageCache keeps the encoded form of images that were asked about last, up to so many bytes: a request about one of
 // them, however it came, does not encode it again. An image takes four bytes for each of its tokens and of the decoder's

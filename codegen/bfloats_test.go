@@ -14,7 +14,7 @@ import (
 
 // TestBFloatProducts compares products of bfloat16 with the evaluator, and their bits between a row alone and the same
 // row among others, between one thread and two, and, as no value here is subnormal, between instruction sets, but for
-// arm64's bf16, whose sums are its own (TestOddSums of package kernels).
+// arm64's bf16 and AMX, whose sums are their own (TestOddSums and TestBFloatTiles of package kernels).
 func TestBFloatProducts(t *testing.T) {
 	for i, shape := range [][3]int{{301, 290, 67}, {205, 301, 35}, {9, 256, 33}, {7, 37, 45}, {1, 1, 1}, {13, 515, 300}} {
 		rows, k, n := shape[0], shape[1], shape[2]
@@ -43,7 +43,7 @@ func TestBFloatProducts(t *testing.T) {
 				if alone := get[float32](t, e, "one", "one.y", n); !slices.Equal(alone, got[last*n:]) {
 					t.Errorf("%s: the last row differs alone and among others", name)
 				}
-				if tgt.Has("bf16") {
+				if tgt.Has("bf16", "amx-bf16") {
 					continue
 				}
 				if first == nil {

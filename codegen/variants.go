@@ -79,16 +79,17 @@ func (s *Variants) CodeBytes() (n int) {
 	return n
 }
 
-// MultipliesBFloat16 reports whether a product of m is of bfloat16 on both sides.
-func MultipliesBFloat16(m *ir.Module) bool {
+// Multiplies reports whether products of m are of bfloat16 on both sides, and of integers.
+func Multiplies(m *ir.Module) (bf16, integers bool) {
 	for _, f := range m.Funcs {
 		for _, op := range f.Ops {
-			if op.Def == ir.OpMatmul && ir.ViewMatmul(op).Factor == ir.BF16 {
-				return true
+			if op.Def == ir.OpMatmul {
+				bf16 = bf16 || ir.ViewMatmul(op).Factor == ir.BF16
+				integers = integers || ir.ViewMatmul(op).Row[0].Type.DType.IsQuantized()
 			}
 		}
 	}
-	return false
+	return bf16, integers
 }
 
 // covers reports whether a machine that has all of a has all that b asks for.

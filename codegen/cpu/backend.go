@@ -21,12 +21,13 @@ func Backend(t target.Target) *backend.Backend {
 	}
 }
 
-// Variants are the backends of several ISA variants, the best first. bf16 says that products of bfloat16 on both sides
-// occur: a variant that differs from another one only in the instruction for these is left out otherwise.
-func Variants(targets []target.Target, bf16 bool) []*backend.Backend {
+// Variants are the backends of several ISA variants, the best first. bf16 and integers say which products occur, of
+// bfloat16 on both sides and of integers: a variant that differs from a later one only in instructions for others is
+// left out.
+func Variants(targets []target.Target, bf16, integers bool) []*backend.Backend {
 	var out []*backend.Backend
 	for i, t := range targets {
-		if !t.Has("avx512bf16") || bf16 || !slices.ContainsFunc(targets[i+1:], t.DiffersOnlyInBF16) {
+		if !slices.ContainsFunc(targets[i+1:], func(o target.Target) bool { return t.Equal(o, bf16, integers) }) {
 			out = append(out, Backend(t))
 		}
 	}

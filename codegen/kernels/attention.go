@@ -366,7 +366,7 @@ func (a *tileAttn) values(acc, n *tile.Value, values operand, factor []*tile.Val
 
 // micro makes the inner loop over rows of keys or of elements of the head.
 func (a *tileAttn) micro(rows int, x lhs, w vectors) micro {
-	return micro{mma: form(a.g.target, F32, F32, 1, 1), rows: rows, vecs: a.vecs, chains: 1, x: x, w: w}
+	return micro{mma: form(a.g.target, F32, F32, 1, 1, 0), rows: rows, vecs: a.vecs, chains: 1, x: x, w: w}
 }
 
 // vectors reads rows of w elements.

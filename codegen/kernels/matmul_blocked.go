@@ -12,7 +12,7 @@ func (m *mmBuild) buildBlocked() {
 	b := m.g.b
 	parts := make([]*product, len(m.Parts))
 	counts, tasks := make([]int64, len(m.Parts)), int64(0)
-	sums, staged, copied := int64(0), int64(0), int64(0)
+	sums, staged, copied, tiled := int64(0), int64(0), int64(0), int64(0)
 	for i := range parts {
 		p := m.product(i)
 		p.paired = p.mma.rows == 2
@@ -24,9 +24,10 @@ func (m *mmBuild) buildBlocked() {
 		if !p.inPlace {
 			staged = max(staged, p.stagedLen(p.kc, p.vecs))
 		}
+		tiled = max(tiled, p.tiledLen())
 	}
 	rowsOf, all := parts[0].mb, m.g.size(m.M)
-	c, staging, copies := m.scratch(sums), m.scratch(staged), m.scratch(copied)
+	c, staging, copies, registers := m.scratch(sums), m.scratch(staged), m.scratch(copied), m.scratch(tiled)
 	m.g.out.Tasks = []Factor{{m.M, rowsOf}, {Const(tasks), 1}}
 	m0 := b.Mul(b.Div(b.Task(), b.Int(tasks)), b.Int(rowsOf))
 	rows := b.Min(b.Int(rowsOf), b.Sub(all, m0))
@@ -43,7 +44,7 @@ func (m *mmBuild) buildBlocked() {
 	}
 	m.each(col, setCounts, func(set int, task *tile.Value) {
 		of := sets[set]
-		t := blocked{product: of[0], c: c, m0: m0, rows: rows}
+		t := blocked{product: of[0], c: c, m0: m0, rows: rows, registers: registers}
 		t.staging, t.copies = staging, copies
 		for _, p := range of {
 			t.room = max(t.room, p.nb*p.mb)
@@ -73,6 +74,7 @@ type blocked struct {
 	matrices      []*tile.Value
 	c, m0, n0     *tile.Value
 	rows, columns *tile.Value
+	registers     *tile.Value // scratch for tile registers
 }
 
 // span returns how many columns are multiplied before those behind them: whole panels.
@@ -95,8 +97,22 @@ func (t *blocked) matrix(number *tile.Value) *tile.Value {
 }
 
 func (t *blocked) build() {
-	b := t.g.b
 	t.clear()
+	switch {
+	case t.tiles != 0:
+		t.inTiles()
+	case t.flushes:
+		t.g.b.Flush(true)
+		defer t.g.b.Flush(false)
+		fallthrough
+	default:
+		t.blocks(t.panel)
+	}
+}
+
+// blocks goes through k and columns in blocks, and multiplies each by panel.
+func (t *blocked) blocks(panel func(w, n, first, k0, k *tile.Value, x lhs, c *tile.Value)) {
+	b := t.g.b
 	b.Range(b.Int(0), b.Int(t.units), b.Int(t.kc), func(k0 *tile.Value) {
 		k := b.Int(t.kc)
 		if t.units%t.kc != 0 {
@@ -107,7 +123,7 @@ func (t *blocked) build() {
 			t.g.steps(int64(t.Accs), 1, func(j *tile.Value) {
 				w, c := t.matrix(j), t.at(j, column)
 				t.g.steps(t.span(), t.nr(), func(first *tile.Value) {
-					t.panel(w, b.Add(t.n0, column), first, k0, k, x, b.PtrAdd(c, b.Mul(first, b.Int(t.mb))))
+					panel(w, b.Add(t.n0, column), first, k0, k, x, b.PtrAdd(c, b.Mul(first, b.Int(t.mb))))
 				})
 			})
 		})

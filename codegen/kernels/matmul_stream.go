@@ -127,13 +127,17 @@ func (s *stream) panels(task *tile.Value, x lhs) {
 // multiply returns C for n panels from panel `at` on and all rows.
 func (s *stream) multiply(at *tile.Value, n int, x lhs) []*tile.Value {
 	b, vectors := s.g.b, s.vectors(n)
+	if s.flushes {
+		b.Flush(true)
+		defer b.Flush(false)
+	}
 	c := zeros(b, int(s.M.N)*vectors, s.g.lanes)
 	units := b.Int(s.units)
 	count, from, size := units, int64(1), s.kc // a loop over k, or over groups of it
 	switch q := s.Group; {
 	case q.Len > 0:
 		count, from, size = b.Int(q.Blocks(s.K)), q.Len, q.Len
-	case s.M.N == 1 || int(s.M.N) <= s.mr && vectors <= s.vecs: // nothing is read twice
+	case s.apart == 0 && (s.M.N == 1 || int(s.M.N) <= s.mr && vectors <= s.vecs): // nothing is read twice
 		return s.pass(at, n, b.Int(0), b.Int(0), units, x, c)
 	}
 	return b.For(b.Int(0), count, b.Int(size/from), c, func(index *tile.Value, c []*tile.Value) []*tile.Value {

@@ -52,11 +52,8 @@ func (t DType) String() string {
 // blocked schedule unpacks them once for all rows of a task. Sums are the form's own: the schedules hand a slice of
 // them from start to emit to total, and know neither how many rows one has nor what type it is.
 //
-// So a matrix unit is a row, too. AMX's tdpbusd, MMA_X86_AMXINT8_16x16x64_I32_UI8_I8: rows 16, step and body 64, sums
-// of a tile type that the tile IR is to get; its loader gives tiles of 16 columns by 64 of k (VNNI4, as groups lie
-// already), emit loads tiles of x at the stride of its rows, total stores a tile to scratch and loads row r of it;
-// schedule mr 32, vecs 2. tdpbf16ps is the same in units of two (VNNI2), its sums begin with zero and are added to C,
-// as those of groups are. A tensor core's m16n8k16: rows 16, and sums are a warp's fragments.
+// A matrix unit whose sums are in registers of its own has a microkernel of its own, too (matmul_tiles.go): its row
+// names the product of tiles instead of emit and total. Panels lie as it reads them.
 type mma struct {
 	name     string // as in IREE's IREECPUEnums.td: set, M×N×K of the instruction, types of sums and factors; CAST where they are widened
 	lhs      DType
@@ -69,15 +66,21 @@ type mma struct {
 	words        int       // of x that a load takes
 	unit         int64     // values of k: those of a word in a VNNI2 panel
 	body, step   int64     // units
+	tiles        tile.Op   // the product of tile registers that blocks of many rows are made of; 0 for none
+	least        int64     // values of k that a group has at least
+	apart        int64     // units whose products are summed apart, from zero on, before C gets the sum; 0 for C itself
+	flushes      bool      // what is subnormal is 0 in products and sums
 	loader       loader
-	inPlace      bool                                                     // the blocked schedule, too, reads B where it lies
-	whole        int64                                                    // K must be a multiple of it; 0 for any K
-	unsigned     bool                                                     // B is offset by 128, and sums begin with what that adds taken off
-	ahead        int64                                                    // units before one row's stream needs them that B is asked for; 0 where the processor does it better
-	resume       func(s mmaStep, c func(i int) *tile.Value) []*tile.Value // sums of floats that go on from C; nil for C's own vectors
-	emit         func(s mmaStep) []*tile.Value
-	total        func(s mmaStep, r, v int) *tile.Value // of row r and vector of columns v
-	schedules    map[int]schedule                      // by lanes
+	inPlace      bool  // the blocked schedule, too, reads B where it lies
+	whole        int64 // K must be a multiple of it; 0 for any K
+	unsigned     bool  // B is offset by 128, and sums begin with what that adds taken off
+	ahead        int64 // units before one row's stream needs them that B is asked for; 0 where the processor does it better
+
+	// resume gives sums of floats that go on from C; nil for C's own vectors.
+	resume    func(s mmaStep, c func(i int) *tile.Value) []*tile.Value
+	emit      func(s mmaStep) []*tile.Value
+	total     func(s mmaStep, r, v int) *tile.Value // of row r and vector of columns v
+	schedules map[int]schedule                      // by lanes
 }
 
 // schedule blocks a part; the names are those of BLIS.
@@ -107,6 +110,9 @@ var ( // mr, vecs, side, chains, kc, nb, mb
 	i16Schedules     = map[int]schedule{8: {6, 1, 1, 1, 256, 128, 288}, 16: {12, 1, 1, 1, 256, 128, 288}}
 	mmlaSchedules    = map[int]schedule{4: {6, 4, 1, 1, 512, 128, 288}}
 	pairSchedules    = map[int]schedule{4: {6, 4, 1, 1, 256, 128, 288}}
+	amxSchedules     = map[int]schedule{8: {32, 4, 1, 1, 512, 128, 288}, 16: {32, 2, 1, 1, 512, 128, 288}}
+	amx2Schedules    = map[int]schedule{8: {32, 4, 1, 1, 256, 256, 288}, 16: {32, 2, 1, 1, 256, 256, 288}}
+	apartSchedules   = map[int]schedule{8: {2, 2, 2, 1, 16, 128, 288}, 16: {4, 2, 4, 1, 16, 256, 288}}
 	u8Schedules      = map[int]schedule{8: {8, 1, 1, 1, 512, 128, 288}, 16: {8, 1, 1, 1, 512, 128, 288}}
 )
 
@@ -125,7 +131,13 @@ var forms = []*mma{
 		unit: 1, body: 4, step: 1, loader: dequantized8, emit: fma(1), total: joined, schedules: dequantSchedules},
 	{name: "MMA_1xNx1_CASTBF16_CASTI4", lhs: BF16, rhs: groupsOfBits(4), rows: 1, halves: 1, acc: tile.F32, x: tile.F32, words: 1, w: tile.F32,
 		unit: 1, body: 4, step: 1, loader: dequantized4, emit: fma(1), total: joined, schedules: dequantSchedules},
-	{name: "MMA_X86_AVX512BF16_1x16x2_F32_BF16", lhs: BF16, rhs: []DType{BF16}, features: []string{"avx512bf16"},
+	{name: "MMA_X86_AMX_16x16x32_F32_BF16", lhs: BF16, rhs: []DType{BF16}, features: []string{"amx-bf16"}, tiles: tile.TileDotBF16,
+		rows: 16, halves: 1, acc: tile.F32, x: tile.BF16, words: 2, w: tile.I16,
+		unit: 2, body: 16, step: 1, loader: vnni2, inPlace: true, schedules: amx2Schedules},
+	{name: "MMA_1xNx32_F32_CASTBF16", lhs: BF16, rhs: []DType{BF16}, features: []string{"amx-bf16"}, // the sums of tiles
+		rows: 1, halves: 2, acc: tile.F32, x: tile.F32, words: 1, w: tile.F32, apart: 16, flushes: true,
+		unit: 2, body: 4, step: 1, loader: vnni2Split, ahead: 32, emit: fmaApart, total: joinedHalves, schedules: apartSchedules},
+	{name: "MMA_X86_AVX512BF16_1x16x2_F32_BF16", lhs: BF16, rhs: []DType{BF16}, features: []string{target.Zen}, // vdpbf16ps
 		rows: 1, halves: 1, acc: tile.F32, x: tile.BF16, words: 2, w: tile.I16,
 		unit: 2, body: 4, step: 1, loader: vnni2, inPlace: true, ahead: 32, emit: dot(1, (*tile.Builder).DotBF16), total: joined, schedules: fmaSchedules},
 	{name: "MMA_ARM_BF16_2x2x4_F32_BF16", lhs: BF16, rhs: []DType{BF16}, features: []string{"bf16"}, whole: 8, // bfmmla, which is bfdot twice
@@ -136,6 +148,12 @@ var forms = []*mma{
 		unit: 2, body: 4, step: 1, loader: vnni2, inPlace: true, ahead: 32, emit: dot(1, (*tile.Builder).DotOdd), total: joined, schedules: fmaSchedules},
 	{name: "MMA_1xNx2_F32_CASTBF16", lhs: BF16, rhs: []DType{BF16}, rows: 1, halves: 1, acc: tile.F32, x: tile.F32, words: 1, w: tile.F32,
 		unit: 2, body: 4, step: 1, loader: vnni2Split, ahead: 32, emit: fma(2), total: joined, schedules: vnni2Schedules},
+	{name: "MMA_X86_AMX_16x16x64_I32_I8_I8", lhs: Int8, rhs: []DType{Int8}, features: []string{"amx-int8"}, tiles: tile.TileDotSS, least: 64,
+		rows: 16, halves: 1, acc: tile.I32, x: tile.I8, words: 1, w: tile.I8,
+		unit: 1, body: chunk, step: chunk, loader: vnni4, inPlace: true, schedules: amxSchedules},
+	{name: "MMA_X86_AMX_16x16x64_I32_I8_UI4", lhs: Int8, rhs: []DType{Int4}, features: []string{"amx-int8"}, tiles: tile.TileDotSU, least: 64,
+		rows: 16, halves: 1, acc: tile.I32, x: tile.I8, words: 1, w: tile.I8,
+		unit: 1, body: chunk, step: chunk, loader: vnni4Int4, schedules: amxSchedules},
 	{name: "MMA_X86_VNNI_1xNx4_I32_UI8_I8", lhs: Int8, rhs: []DType{Int8}, features: target.VNNI,
 		rows: 1, halves: 1, acc: tile.I32, x: tile.I8, words: 1, w: tile.I8, unsigned: true,
 		unit: 1, body: chunk, step: chunk, loader: vnni4Unsigned, emit: dot(chunk/4, (*tile.Builder).Dot4), total: joined, schedules: vnni4Schedules},
@@ -162,11 +180,14 @@ var forms = []*mma{
 		unit: 1, body: chunk, step: chunk, loader: vnni4Int4, emit: dotU8, total: joined, schedules: u8Schedules},
 }
 
-// form returns the form in which a target multiplies rows of K values of x by weights: the first one that takes all of
-// these, and no more rows than there are.
-func form(t target.Target, x, w DType, rows, k int64) *mma {
+// form returns the form in which a target multiplies rows of K values of x by weights, in groups of so many values of k or
+// 0: the first one that takes all of these, and no more rows than there are. Tile registers are for more rows than streams
+// are for.
+func form(t target.Target, x, w DType, rows, k, group int64) *mma {
 	for _, f := range forms {
-		if f.lhs == x && slices.Contains(f.rhs, w) && int64(f.rows) <= rows && k%max(1, f.whole) == 0 && (f.features == nil || t.Has(f.features...)) {
+		enough := int64(f.rows) <= rows && f.tiles == 0 || f.tiles != 0 && rows > fewRows
+		whole := k%max(1, f.whole) == 0 && f.least <= group
+		if f.lhs == x && slices.Contains(f.rhs, w) && enough && whole && (f.features == nil || t.Has(f.features...)) {
 			return f
 		}
 	}

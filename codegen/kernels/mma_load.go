@@ -190,6 +190,27 @@ func fma(n int) func(s mmaStep) []*tile.Value {
 	}
 }
 
+// fmaApart adds the products of a pair of k to two sums.
+func fmaApart(s mmaStep) []*tile.Value {
+	b := s.g.b
+	for r := range s.rows {
+		for i := range s.halves {
+			x := b.Splat(s.x(r, i), s.g.lanes)
+			for v := range s.vecs {
+				sum := &s.sums[(r*s.vecs+v)*s.halves+i]
+				*sum = b.FMA(x, s.w(v, i), *sum)
+			}
+		}
+	}
+	return s.sums
+}
+
+// joinedHalves adds the two sums of row r and vector of columns v.
+func joinedHalves(s mmaStep, r, v int) *tile.Value {
+	sums := s.sums[(r*s.vecs+v)*s.halves:]
+	return s.g.b.Add(sums[0], sums[1])
+}
+
 // word copies word i of a row into every lane, as factors.
 func (s mmaStep) word(r, i int) *tile.Value {
 	x := s.x(r, i)

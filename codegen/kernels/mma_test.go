@@ -37,7 +37,7 @@ func TestForms(t *testing.T) {
 		}
 		for _, types := range products {
 			for _, rows := range []int64{1, 2, fewRows, 300} {
-				f := form(tgt, types[0], types[1], rows, 64)
+				f := form(tgt, types[0], types[1], rows, 64, 64)
 				taken[f] = true
 				s, ok := f.schedules[tgt.Lanes]
 				if !ok || s.mr < 1 || s.vecs < 1 || s.side < 1 || s.chains < 1 || s.mb < int64(s.mr) {
@@ -56,7 +56,7 @@ func TestForms(t *testing.T) {
 		if !taken[f] {
 			t.Errorf("%s: no CPU takes it", f.name)
 		}
-		if f.body%f.step != 0 || f.step%f.loader.units != 0 && f.loader.units%f.step != 0 || f.rows < 1 || f.halves < 1 || f.emit == nil || f.total == nil {
+		if f.body%f.step != 0 || f.step%f.loader.units != 0 && f.loader.units%f.step != 0 || f.rows < 1 || f.halves < 1 || f.tiles == 0 && (f.emit == nil || f.total == nil) {
 			t.Errorf("%s: %+v does not hold together", f.name, *f)
 		}
 	}
@@ -77,6 +77,13 @@ func TestFormOfTarget(t *testing.T) {
 		{"skylake-avx512", Int8, Int4, 1, "MMA_X86_1xNx8_I32_UI4_I8"},
 		{"alderlake", Int8, Int8, 1, "MMA_X86_VNNI_1xNx4_I32_UI8_I8"},
 		{"cascadelake", Int8, Int4, 1, "MMA_X86_VNNI_1xNx4_I32_UI4_I8"},
+		{"cooperlake", BF16, BF16, 266, "MMA_1xNx2_F32_CASTBF16"},
+		{"sapphirerapids", Int8, Int8, 8, "MMA_X86_VNNI_1xNx4_I32_UI8_I8"},
+		{"sapphirerapids", Int8, Int8, 9, "MMA_X86_AMX_16x16x64_I32_I8_I8"},
+		{"graniterapids", Int8, Int4, 266, "MMA_X86_AMX_16x16x64_I32_I8_UI4"},
+		{"sapphirerapids", BF16, BF16, 1, "MMA_1xNx32_F32_CASTBF16"},
+		{"emeraldrapids", BF16, BF16, 266, "MMA_X86_AMX_16x16x32_F32_BF16"},
+		{"sapphirerapids", F32, BF16, 266, "MMA_1xNx1_F32_CASTF32"},
 		{"armv8-a", Int8, Int8, 1, "MMA_ARM_1x4x4_I32_I8_I8"},
 		{"neoverse-v1", Int8, Int8, 1, "MMA_ARM_1x4x4_I32_I8_I8"},
 		{"neoverse-v1", Int8, Int8, 2, "MMA_ARM_I8MM_2x2x8_I32_I8_I8"},
@@ -90,7 +97,7 @@ func TestFormOfTarget(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if f := form(tgt, c.x, c.w, c.rows, 64); f.name != c.want {
+		if f := form(tgt, c.x, c.w, c.rows, 64, 64); f.name != c.want {
 			t.Errorf("%s, %d rows: %s, expected %s", c.cpu, c.rows, f.name, c.want)
 		}
 	}
@@ -136,7 +143,7 @@ func TestFormsAgree(t *testing.T) {
 					first = out
 				}
 				if !bytes.Equal(out, first) {
-					t.Errorf("%s by %s, %d rows: %s (%s) and %s differ", types[0], types[1], rows, cpu, form(tgt, types[0], types[1], rows, k).name, cpus[0])
+					t.Errorf("%s by %s, %d rows: %s (%s) and %s differ", types[0], types[1], rows, cpu, form(tgt, types[0], types[1], rows, k, p.Group.Len).name, cpus[0])
 				}
 			}
 			if bytes.Count(first, []byte{0}) > len(first)/8 {

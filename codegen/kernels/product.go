@@ -20,7 +20,7 @@ type product struct {
 
 func (m *mmBuild) product(number int) *product {
 	p := &product{mmBuild: m, Part: &m.Parts[number], number: number}
-	p.mma = form(m.g.target, m.LHS(), p.RHS(), m.M.N, m.K)
+	p.mma = form(m.g.target, m.LHS(), p.RHS(), m.M.N, m.K, p.Part.Group.Len)
 	p.units, p.schedule = p.mma.units(m.K), p.schedules[m.g.lanes]
 	nr := p.nr()
 	p.nb /= int64(p.Accs)
@@ -151,10 +151,11 @@ func (p *product) inMemory(columns []column) vectors {
 	return func(k *tile.Value, v int) func(i int) *tile.Value { return load[v](k) }
 }
 
-// copiesX reports whether rows of x are copied: where they are not what the form takes, and where an odd K leaves half
-// a word.
+// copiesX reports whether rows of x are copied: where they are not what the form takes, where an odd K leaves half
+// a word, and for tiles of bfloat16, which take whole steps, and whose rows may lie as far apart as lines that a cache
+// keeps in one set.
 func (p *product) copiesX() bool {
-	return p.paired || p.mma.x != map[DType]tile.Elem{F32: tile.F32, BF16: tile.BF16, Int8: tile.I8}[p.lhs] || p.K%p.unit != 0
+	return p.paired || p.tiles == tile.TileDotBF16 || p.mma.x != map[DType]tile.Elem{F32: tile.F32, BF16: tile.BF16, Int8: tile.I8}[p.lhs] || p.K%p.unit != 0
 }
 
 // copiesLen counts the floats of scratch that n units of so many rows of x take.
@@ -211,7 +212,7 @@ func (p *product) copyPairs(x lhs, k0, n, rows *tile.Value, most int64) lhs {
 }
 
 // copyX copies rows of x into scratch, stride elements apart: integers in whole chunks, as they are stored, floats with
-// a zero behind an odd K.
+// a zero behind an odd K; for tiles their bits, with zeros up to a whole row of a tile.
 func (p *product) copyX(x lhs, k0, n, rows *tile.Value, stride int64) *tile.Value {
 	b, lanes := p.g.b, p.g.lanes
 	to, values := b.PtrCast(p.copies, p.mma.x), b.Mul(n, b.Int(p.unit))
@@ -222,12 +223,29 @@ func (p *product) copyX(x lhs, k0, n, rows *tile.Value, stride int64) *tile.Valu
 			return
 		}
 		whole := b.Min(values, b.Sub(b.Int(p.K), b.Mul(k0, b.Int(p.unit))))
+		if p.tiles != 0 {
+			p.copyBits(b.PtrCast(row, tile.I16), b.PtrCast(from, tile.I16), whole)
+			return
+		}
 		p.g.vectors(whole, lanes, func(i, count *tile.Value) { p.g.store(row, i, p.g.load(from, i, lanes, count), count) })
 		if p.K%p.unit != 0 {
 			b.When(b.Compare(tile.LT, whole, values), func() { b.Store(row, whole, b.Float(0, 1)) })
 		}
 	})
 	return to
+}
+
+// copyBits copies n numbers of 16 bits, and zeros up to a row of a tile.
+func (p *product) copyBits(to, from, n *tile.Value) {
+	b, lanes := p.g.b, 2*p.g.lanes
+	step := b.Int(int64(lanes))
+	whole := b.Mul(b.Div(n, step), step)
+	b.Range(b.Int(0), whole, step, func(k *tile.Value) { b.Store(to, k, b.Load(from, k, lanes)) })
+	row := b.Int(tileBytes / 2)
+	end := b.Mul(b.Div(b.Add(n, b.Int(tileBytes/2-1)), row), row)
+	if p.K%(tileBytes/2) != 0 {
+		b.Range(whole, end, step, func(k *tile.Value) { b.Store(to, k, b.LoadTail(from, k, lanes, b.Sub(n, k))) })
+	}
 }
 
 // block accumulates into rows × vecs vectors of C, which get reads and put writes.
@@ -239,7 +257,8 @@ type block struct {
 	put        func(i int, x *tile.Value)
 }
 
-// accumulate adds k units of products to C. Sums of floats begin with what C has; those of a group of integers are
+// accumulate adds k units of products to C. Sums of floats begin with what C has, or with zero if they are summed apart;
+// those of a group of integers are
 // scaled when they are added: sum·scale of x·scale, and for affine codes the minimum times the sum of the group of x.
 func (p *product) accumulate(x block, k *tile.Value) {
 	b := p.g.b
@@ -249,6 +268,8 @@ func (p *product) accumulate(x block, k *tile.Value) {
 		s.sums = p.start(x)
 	case p.resume != nil:
 		s.sums = p.resume(s, x.get)
+	case p.apart > 0:
+		s.sums = zeros(b, p.sums(x.rows, x.vecs, x.chains), p.g.lanes)
 	default:
 		s.sums = collect(x.rows*x.vecs, x.get)
 	}
@@ -268,14 +289,25 @@ func (p *product) accumulate(x block, k *tile.Value) {
 				if r == 0 {
 					header[v][0], header[v][1] = x.header(v)
 				}
-				sum = b.FMA(b.Mul(b.Cast(tile.IToF, sum), sx), header[v][0], x.get(r*x.vecs+v))
-				if xs != nil {
-					sum = b.FMA(xs, header[v][1], sum)
-				}
+				sum = b.Mul(b.Cast(tile.IToF, sum), sx)
+				sum = p.addScaled(sum, xs, header[v][0], header[v][1], x.get(r*x.vecs+v))
+			}
+			if p.apart > 0 {
+				sum = b.Add(x.get(r*x.vecs+v), sum)
 			}
 			x.put(r*x.vecs+v, sum)
 		}
 	}
+}
+
+// addScaled adds the sum of a group, times the scale of x, to C; xs is the scaled sum of x for affine codes, which have a
+// minimum.
+func (p *product) addScaled(sum, xs, scale, low, c *tile.Value) *tile.Value {
+	b := p.g.b
+	if c = b.FMA(sum, scale, c); xs != nil {
+		c = b.FMA(xs, low, c)
+	}
+	return c
 }
 
 // start returns the sums of a group before its first product.

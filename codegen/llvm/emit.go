@@ -88,6 +88,10 @@ func (e *emitter) block(b *tile.Block) {
 			store(e, in, e.args(in))
 		case tile.Prefetch:
 			prefetch(e, in, e.args(in))
+		case tile.TileConfig, tile.TileRelease, tile.TileZero, tile.TileLoad, tile.TileStore, tile.TileDotSS, tile.TileDotSU, tile.TileDotBF16:
+			e.onTiles(in, e.args(in))
+		case tile.Flush:
+			e.flush(in, e.args(in))
 		default:
 			if e.vals[in.Out[0]] != nil {
 				continue // a phi of the loop

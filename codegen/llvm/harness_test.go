@@ -73,20 +73,7 @@ func eachCompiler(t *testing.T, ks []*tile.Kernel, f func(t *testing.T, code *li
 // slices and ints; the native ones end at a guard page.
 func check(t *testing.T, code *linktest.Code, k *tile.Kernel, tasks int64, args ...any) {
 	t.Helper()
-	native, interpreted := make([]any, len(args)), make([]any, len(args))
-	for i, a := range args {
-		if n, ok := a.(int); ok {
-			native[i], interpreted[i] = n, int64(n)
-			continue
-		}
-		v := reflect.ValueOf(a)
-		native[i] = reflect.AppendSlice(reflect.MakeSlice(v.Type(), 0, v.Len()), v).Interface()
-		b, err := binary.Append(nil, binary.LittleEndian, a)
-		if err != nil {
-			t.Fatal(err)
-		}
-		interpreted[i] = tile.Buffer(b)
-	}
+	native, interpreted := clones(args), buffers(t, args)
 	if err := tile.Run(k, interpreted, tasks); err != nil {
 		t.Fatal(err)
 	}
@@ -108,6 +95,36 @@ func check(t *testing.T, code *linktest.Code, k *tile.Kernel, tasks int64, args 
 			}
 		}
 	}
+}
+
+// clones copies slices among arguments.
+func clones(args []any) []any {
+	out := make([]any, len(args))
+	for i, a := range args {
+		if out[i] = a; reflect.TypeOf(a).Kind() == reflect.Slice {
+			v := reflect.ValueOf(a)
+			out[i] = reflect.AppendSlice(reflect.MakeSlice(v.Type(), 0, v.Len()), v).Interface()
+		}
+	}
+	return out
+}
+
+// buffers are arguments for the interpreter.
+func buffers(t testing.TB, args []any) []any {
+	t.Helper()
+	out := make([]any, len(args))
+	for i, a := range args {
+		if n, ok := a.(int); ok {
+			out[i] = int64(n)
+			continue
+		}
+		b, err := binary.Append(nil, binary.LittleEndian, a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out[i] = tile.Buffer(b)
+	}
+	return out
 }
 
 // canonical prints an element; all NaN are one, since which one an operation gives depends on the order of operands.

@@ -345,6 +345,9 @@ func TestEveryOpIsCovered(t *testing.T) {
 	for _, k := range controlKernels(t) {
 		visit(k.Body)
 	}
+	for _, k := range tileKernels(t) {
+		visit(k.Body)
+	}
 	for _, op := range tile.Ops() {
 		if !covered[op] {
 			t.Errorf("no test runs %s", op)

@@ -238,8 +238,13 @@ func TestControlMatchesInterpreter(t *testing.T) {
 	}
 }
 
+// noTiles is why there are none of the tile registers.
+const noTiles = "they are a CPU's"
+
 // missing are the operations of the tile IR that a warp has not, and why.
-var missing = map[tile.Op]string{tile.Scratch: "it has no memory of its own", tile.Shuffle: "lanes go anywhere", tile.Lookup: "only weights that it does not read have levels",
+var missing = map[tile.Op]string{tile.TileConfig: noTiles, tile.TileRelease: noTiles, tile.TileZero: noTiles, tile.TileLoad: noTiles, tile.TileStore: noTiles,
+	tile.TileDotSS: noTiles, tile.TileDotSU: noTiles, tile.TileDotBF16: noTiles, tile.Flush: "each instruction says itself how it takes subnormal floats",
+	tile.Scratch: "it has no memory of its own", tile.Shuffle: "lanes go anywhere", tile.Lookup: "only weights that it does not read have levels",
 	tile.Bits: "elements of several threads in one", tile.DotI16: "likewise", tile.DotU8: "likewise", tile.Dot4: "likewise", tile.DotS4: "likewise",
 	tile.MMLA: "likewise", tile.DotBF16: "likewise", tile.DotOdd: "likewise", tile.MMLAOdd: "likewise"}
 

@@ -141,7 +141,8 @@ func (o Options) machines(m *ir.Module) ([]*backend.Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	return cpu.Variants(targets, codegen.MultipliesBFloat16(m)), nil
+	bf16, integers := codegen.Multiplies(m)
+	return cpu.Variants(targets, bf16, integers), nil
 }
 
 // optimize runs the passes, without those whose results the kind of machine has no kernels for.

@@ -40,11 +40,19 @@ var (
 		Features: []string{"neon"}}
 	dotprod = Target{Level: "generic", Tune: "neoverse-n1", Arch: "arm64", Lanes: 4, Regs: 32, Task: 8192, L1: 64 << 10, L2: 512 << 10,
 		Features: []string{"dotprod", "neon"}}
-	i8mm   = dotprod.with("i8mm").with("bf16") // every CPU with one of them that Linux runs on has both
+	i8mm   = dotprod.with("i8mm", "bf16") // every CPU with one of them that Linux runs on has both
 	v3vnni = v3.with("avxvnni")
 	v4vnni = v4.with("avx512vnni")
 	v4bf16 = v4vnni.with("avx512bf16")
+	zen4   = v4bf16.with(Zen)
+	amx    = v4vnni.with("amx-tile", "amx-int8", "amx-bf16")
 )
+
+// Zen is an extension that AMD's processors have, and Intel's lack. vdpbf16ps pays on processors that have it beside
+// avx512bf16: it does twice the work of multiply-adds of float32 a cycle there (Zen 5, measured: docs/BENCHMARKS.md has
+// first tokens with both). On Sapphire Rapids it takes 2.0 cycles, a multiply-add 0.5 (measured by usstq/mm_amx; no such
+// CPU was at hand here), so that two multiply-adds are twice as fast as one of it.
+const Zen = "sse4a"
 
 // VNNI lists the extensions of x86 with vpdpbusd, which adds four products of bytes to each sum.
 var VNNI = []string{"avx512vnni", "avxvnni"}
@@ -54,14 +62,25 @@ func (t Target) Has(features ...string) bool {
 	return slices.ContainsFunc(features, func(f string) bool { return slices.Contains(t.Features, f) })
 }
 
-// DiffersOnlyInBF16 reports whether t is o with the extension that multiplies pairs of bfloat16.
-func (t Target) DiffersOnlyInBF16(o Target) bool {
-	return t.Level == o.Level && slices.Equal(t.Features, o.with("avx512bf16").Features)
+// Extensions that only products use: of bfloat16 on both sides, and of integers.
+var (
+	ofBF16     = []string{"amx-bf16", "avx512bf16", "bf16", Zen}
+	ofIntegers = []string{"amx-int8", "avx512vnni", "avxvnni", "dotprod", "i8mm"}
+)
+
+// Equal reports whether code for t and o is equal, where products of bfloat16 on both sides, or of integers, occur or not.
+func (t Target) Equal(o Target, bf16, integers bool) bool {
+	used := func(t Target) []string {
+		return slices.DeleteFunc(slices.Clone(t.Features), func(f string) bool {
+			return !bf16 && slices.Contains(ofBF16, f) || !integers && slices.Contains(ofIntegers, f) || !bf16 && !integers && f == "amx-tile"
+		})
+	}
+	return t.Level == o.Level && slices.Equal(used(t), used(o))
 }
 
-// with adds a feature.
-func (t Target) with(feature string) Target {
-	t.Features = append(slices.Clone(t.Features), feature)
+// with adds features.
+func (t Target) with(features ...string) Target {
+	t.Features = append(slices.Clone(t.Features), features...)
 	slices.Sort(t.Features)
 	return t
 }
@@ -81,10 +100,10 @@ var cpus = []cpu{
 	{"arrowlake", &v3vnni, 48, 3072},
 	{"skylake-avx512", &v4, 32, 1024}, {"cascadelake", &v4vnni, 32, 1024}, {"cooperlake", &v4bf16, 32, 1024},
 	{"icelake-client", &v4vnni, 48, 512}, {"icelake-server", &v4vnni, 48, 1280}, {"tigerlake", &v4vnni, 48, 1280},
-	{"rocketlake", &v4vnni, 48, 512}, {"sapphirerapids", &v4bf16, 48, 2048}, {"emeraldrapids", &v4bf16, 48, 2048},
-	{"graniterapids", &v4bf16, 48, 2048},
-	{"znver1", &v3, 32, 512}, {"znver2", &v3, 32, 512}, {"znver3", &v3, 32, 512}, {"znver4", &v4bf16, 32, 1024},
-	{"znver5", &v4bf16, 48, 1024},
+	{"rocketlake", &v4vnni, 48, 512}, {"sapphirerapids", &amx, 48, 2048}, {"emeraldrapids", &amx, 48, 2048},
+	{"graniterapids", &amx, 48, 2048},
+	{"znver1", &v3, 32, 512}, {"znver2", &v3, 32, 512}, {"znver3", &v3, 32, 512}, {"znver4", &zen4, 32, 1024},
+	{"znver5", &zen4, 48, 1024},
 	{"armv8-a", &neon, 32, 512}, {"cortex-a53", &neon, 32, 128}, {"cortex-a72", &neon, 32, 256},
 	{"cortex-a55", &dotprod, 32, 128}, {"cortex-a76", &dotprod, 64, 256},
 	{"neoverse-n1", &dotprod, 64, 512}, {"neoverse-v1", &i8mm, 64, 1024}, {"neoverse-n2", &i8mm, 64, 512},
@@ -109,7 +128,7 @@ func Find(name string) (Target, error) {
 }
 
 // defaults are lists of targets that serve every CPU of an architecture that pgc compiles for.
-var defaults = map[string]string{"amd64": "x86-64-v3,alderlake,x86-64-v4,cascadelake,cooperlake", "arm64": "armv8-a,neoverse-n1,neoverse-n2"}
+var defaults = map[string]string{"amd64": "x86-64-v3,alderlake,x86-64-v4,cascadelake,znver4,sapphirerapids", "arm64": "armv8-a,neoverse-n1,neoverse-n2"}
 
 // Default is the list for the architecture of this machine.
 var Default = defaults[runtime.GOARCH]

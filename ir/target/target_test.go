@@ -22,7 +22,7 @@ func TestFindEveryName(t *testing.T) {
 		if avx512 := slices.Contains(c.Features, "avx512f"); avx512 != (c.Lanes == 16) {
 			t.Errorf("%s has %d lanes, AVX-512 %v", name, c.Lanes, avx512)
 		}
-		for _, f := range []string{"avx512vnni", "avxvnni", "avx512bf16"} {
+		for _, f := range []string{"avx512vnni", "avxvnni", "avx512bf16", "amx-int8"} {
 			if has := slices.Contains(c.Features, f); has != c.Has(f) || c.Has(f, "none") != has {
 				t.Errorf("%s: Has(%s) is %v, its features are %v", name, f, c.Has(f), c.Features)
 			}
@@ -57,7 +57,7 @@ func TestListsAreOrdered(t *testing.T) {
 		}
 		return strings.Join(out, " ")
 	}
-	for list, want := range map[string]string{"x86-64-v3": "x86-64-v3", "haswell, znver5,haswell": "znver5 haswell", defaults["amd64"]: "cooperlake cascadelake x86-64-v4 alderlake x86-64-v3", "armv8-a,apple-m1": "apple-m1 armv8-a", defaults["arm64"]: "neoverse-n2 neoverse-n1 armv8-a"} {
+	for list, want := range map[string]string{"x86-64-v3": "x86-64-v3", "haswell, znver5,haswell": "znver5 haswell", defaults["amd64"]: "sapphirerapids znver4 cascadelake x86-64-v4 alderlake x86-64-v3", "armv8-a,apple-m1": "apple-m1 armv8-a", defaults["arm64"]: "neoverse-n2 neoverse-n1 armv8-a"} {
 		if got := names(list); got != want {
 			t.Errorf("%s: got %s, expected %s", list, got, want)
 		}
@@ -83,7 +83,8 @@ func TestNativeIsTheHighestLevel(t *testing.T) {
 	for _, test := range []struct {
 		missing []string
 		want    string
-	}{{nil, "cooperlake"}, {[]string{"avx512bf16"}, "cascadelake"}, {[]string{"avx512bf16", "avx512vnni"}, "x86-64-v4"}, {[]string{"avx512vl"}, "alderlake"},
+	}{{nil, "sapphirerapids"}, {[]string{"amx-tile"}, "znver4"}, {[]string{"amx-tile", "sse4a"}, "cascadelake"},
+		{[]string{"amx-tile", "avx512bf16", "avx512vnni"}, "x86-64-v4"}, {[]string{"avx512vl"}, "alderlake"},
 		{[]string{"avx512vl", "avxvnni"}, "x86-64-v3"}} {
 		got, err := best(defaults["amd64"], lacks(test.missing...))
 		if err != nil || got.Name != test.want {
@@ -95,6 +96,32 @@ func TestNativeIsTheHighestLevel(t *testing.T) {
 	}
 	if got, err := Find("native"); err == nil && cpufeature.Check(got.Features) != nil {
 		t.Errorf("native is %s, which this CPU cannot run", got.Name)
+	}
+}
+
+// TestEqualCode says which targets have the same code where products of some kinds do not occur.
+func TestEqualCode(t *testing.T) {
+	for _, c := range []struct {
+		a, b           string
+		bf16, integers bool
+		want           bool
+	}{
+		{"sapphirerapids", "cascadelake", false, false, true}, {"sapphirerapids", "x86-64-v4", false, false, true},
+		{"sapphirerapids", "cascadelake", false, true, false}, {"sapphirerapids", "x86-64-v4", true, false, false},
+		{"znver4", "cascadelake", false, true, true}, {"znver4", "cascadelake", true, true, false}, {"cascadelake", "x86-64-v4", true, false, true},
+		{"alderlake", "x86-64-v3", true, false, true}, {"x86-64-v4", "x86-64-v3", false, false, false},
+	} {
+		a, err := Find(c.a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := Find(c.b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := a.Equal(b, c.bf16, c.integers); got != c.want {
+			t.Errorf("%s and %s, bf16 %v, integers %v: %v", c.a, c.b, c.bf16, c.integers, got)
+		}
 	}
 }
 

@@ -24,6 +24,7 @@ type machine struct {
 	args    []any
 	task    int64
 	scratch Buffer
+	units   units
 }
 
 // trap is an error in the kernel, found while it runs.
@@ -59,6 +60,7 @@ func Run(k *Kernel, args []any, tasks int64) (err error) {
 			m.scratch[i] = 0xff
 		}
 		m.block(k.Body)
+		m.units.left()
 	}
 	return nil
 }
@@ -78,6 +80,8 @@ func (m *machine) block(b *Block) []state {
 		case Store, StoreTail:
 			m.store(in)
 		case Prefetch:
+		case TileConfig, TileRelease, TileZero, TileLoad, TileStore, TileDotSS, TileDotSU, TileDotBF16, Flush:
+			m.unit(in)
 		default:
 			m.vals[in.Out[0].ID] = m.compute(in)
 		}
@@ -217,7 +221,7 @@ func (m *machine) compute(in *Inst) state {
 			for j := range in.Args {
 				in3[j] = arg(j).lanes[i]
 			}
-			r[i] = ops[in.Op].eval(in, in3[:len(in.Args)])
+			r[i] = m.units.eval(in, in3[:len(in.Args)])
 		}
 	}
 	return state{lanes: r}

@@ -62,8 +62,21 @@ const (
 	Store               // pointer, offset, value
 	StoreTail           // pointer, offset, value, count
 	Prefetch            // pointer, offset, to cache level Imm, 1 or 2; any address will do
-	For                 // lo, hi, step (i64), carried…; body of (index, carried…) yields the carried values
-	If                  // i1, then and else blocks that yield values of the same types
+
+	// Operations on the state of a thread (see units.go): tile registers, by their numbers Tiles, and how it takes subnormal floats.
+
+	TileConfig  // pointer, i64 offset: shapes of all tiles from 64 bytes; tiles are zero then
+	TileRelease // no tile has a shape any more
+	TileZero    // tile Tiles[0] is zero
+	TileLoad    // pointer, offset, i64 bytes from a row to the next: tile Tiles[0] from memory
+	TileStore   // likewise, to memory
+	TileDotSS   // tile Tiles[0] of i32 += Tiles[1], rows of signed bytes, by Tiles[2], fours of signed bytes of a column; wrapping
+	TileDotSU   // likewise, the bytes of Tiles[2] unsigned
+	TileDotBF16 // tile Tiles[0] of f32 += Tiles[1], rows of bfloat16, by Tiles[2], pairs of a column, in an order of its own
+	Flush       // pointer to 4 bytes: while Imm is 1, subnormal operands and results of add, sub, mul and fma are 0; Imm 0 ends that
+
+	For // lo, hi, step (i64), carried…; body of (index, carried…) yields the carried values
+	If  // i1, then and else blocks that yield values of the same types
 	numOps
 )
 
@@ -133,6 +146,16 @@ var ops = [numOps]opDef{
 	Prefetch:  {"prefetch", 2, addressed, nil},
 	For:       {"for", 3, looped, nil},
 	If:        {"if", 1, branched, nil},
+
+	TileConfig:  {"tile_config", 2, tileConfig, nil},
+	TileRelease: {"tile_release", 0, tiles(0), nil},
+	TileZero:    {"tile_zero", 0, tiles(1), nil},
+	TileLoad:    {"tile_load", 3, tiles(1), nil},
+	TileStore:   {"tile_store", 3, tiles(1), nil},
+	TileDotSS:   {"tile_dot_ss", 0, tiles(3), nil},
+	TileDotSU:   {"tile_dot_su", 0, tiles(3), nil},
+	TileDotBF16: {"tile_dot_bf16", 0, tiles(3), nil},
+	Flush:       {"flush", 1, switched, nil},
 }
 
 // String returns the name of the operation.

@@ -69,8 +69,13 @@ func (p *printer) block(b *Block, depth int) {
 			p.out.WriteString(" " + in.Fold.String())
 		case Shuffle:
 			fmt.Fprintf(&p.out, " %v", in.Mask)
+		case Flush:
+			fmt.Fprintf(&p.out, " #%d", in.Imm)
 		case Lookup:
 			fmt.Fprintf(&p.out, " %v", in.Table)
+		}
+		for _, n := range in.Tiles {
+			fmt.Fprintf(&p.out, " tmm%d", n)
 		}
 		for _, blk := range in.Blocks {
 			fmt.Fprintf(&p.out, " {(%s)\n", p.list(blk.Args, true))

@@ -171,7 +171,9 @@ var (
 	addressed = rule{"a pointer, an i64 offset and a level of 1 or 2", func(in *Inst, _ Type) bool {
 		return in.at(0, 2) && (in.Imm == 1 || in.Imm == 2)
 	}}
-	looped = rule{"i64 bounds, a positive step, and a body that takes and yields the carried values", func(in *Inst, _ Type) bool {
+	tileConfig = rule{"a pointer and an i64 offset", func(in *Inst, _ Type) bool { return in.at(0, 2) && len(in.Tiles) == 0 }}
+	switched   = rule{"a pointer, and 1 or 0 for on or off", func(in *Inst, _ Type) bool { return in.Args[0].Type.Ptr && (in.Imm == 0 || in.Imm == 1) }}
+	looped     = rule{"i64 bounds, a positive step, and a body that takes and yields the carried values", func(in *Inst, _ Type) bool {
 		if step, ok := ConstInt(in.Args[2]); ok && step <= 0 || len(in.Blocks) != 1 || len(in.Out) != len(in.Args)-3 {
 			return false
 		}
@@ -189,6 +191,18 @@ var (
 			sameTypes(in.Blocks[0].Yield, in.Out) && sameTypes(in.Blocks[1].Yield, in.Out)
 	}}
 )
+
+// tiles is the rule of operations on n tile registers: a pointer, an i64 offset and a stride, if there are operands.
+func tiles(n int) rule {
+	return rule{fmt.Sprintf("%d of %d tile registers, and where they lie: a pointer, an i64 offset and an i64 stride", n, TileRegs), func(in *Inst, _ Type) bool {
+		for _, t := range in.Tiles {
+			if t < 0 || t >= TileRegs {
+				return false
+			}
+		}
+		return len(in.Tiles) == n && len(in.Out) == 0 && (len(in.Args) == 0 || in.at(0, 2))
+	}}
+}
 
 // dot is the rule of products of neighbors, added.
 func dot(from, to Elem) rule {

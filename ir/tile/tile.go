@@ -100,9 +100,10 @@ type Inst struct {
 	Op     Op
 	Args   []*Value
 	Out    []*Value  // one for most; none for stores; the carried values of For and If
-	Imm    int64     // of Const, Param, Lane
+	Imm    int64     // of Const, Param, Lane, Prefetch, Flush
 	Num    float64   // of Const, floats
 	Mask   []int     // of Shuffle
+	Tiles  []int     // of tile operations: numbers of tile registers
 	Table  []float32 // of Lookup, as long as a power of two
 	Fold   Op        // of Reduce: the operation that joins two halves
 	Blocks []*Block  // the body of For; then and else of If

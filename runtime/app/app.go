@@ -62,6 +62,8 @@ type common struct {
 	Header []string `sep:"none" placeholder:"'NAME: VALUE'" help:"Send this with requests for pictures at http(s) URLs, such as 'Authorization: Bearer …', but not on to another host that one redirects to. Repeat for several."`
 
 	ISA string `name:"isa" placeholder:"NAME" help:"Run the code for this instruction set, one of those that info lists, instead of the best."`
+
+	AssumeISA bool `name:"assume-isa" help:"Ask neither the CPU nor the system whether they have what --isa names: for emulators of its instructions."`
 }
 
 // usage is an error of the command line: the process exits with status 2.
@@ -72,6 +74,7 @@ type App struct {
 	Out, Err   io.Writer
 	Executable *pgc.Executable
 	isa        string // the instruction set that is asked for
+	assumed    bool   // whether the machine has it, without a look
 	machine    machine
 	header     http.Header // sent with requests for pictures
 	warned     map[pgc.WarningKind]bool
@@ -193,7 +196,10 @@ func Run(ctx context.Context, name string, e *pgc.Executable, h Host, args []str
 	if a.isa = c.ISA; a.isa != "" && !slices.Contains(e.ISAs(), a.isa) {
 		return usage{fmt.Errorf("--isa %s is not in this executable: expected %s", a.isa, strings.Join(e.ISAs(), " or "))}
 	}
-	if a.isa != "" && needsDevice(k.Command()) { // before anything else, as it does not depend on what is asked
+	if a.assumed = c.AssumeISA; a.assumed && a.isa == "" {
+		return usage{errors.New("--assume-isa is given without --isa: expected --isa NAME beside it, one of those that info lists")}
+	}
+	if a.isa != "" && !a.assumed && needsDevice(k.Command()) { // before anything else, as it does not depend on what is asked
 		if err := e.CheckISA(a.isa); err != nil {
 			return err
 		}
@@ -242,6 +248,9 @@ func (a *App) load(threads int) (*pgc.Model, error) {
 // options are what the flags of all commands ask for.
 func (a *App) options() []pgc.Option {
 	options := append(a.machine.options(), pgc.WithISA(a.isa))
+	if a.assumed {
+		options = append(options, pgc.WithAssumedISA(a.isa))
+	}
 	if a.unverified {
 		options = append(options, pgc.WithoutVerification())
 	}

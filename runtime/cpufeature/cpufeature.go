@@ -23,6 +23,8 @@ var known = map[string]map[string]bool{
 		"avx512f": cpu.X86.HasAVX512F, "avx512bw": cpu.X86.HasAVX512BW, "avx512dq": cpu.X86.HasAVX512DQ,
 		"avx512cd": cpu.X86.HasAVX512CD, "avx512vl": cpu.X86.HasAVX512VL,
 		"avx512vnni": cpu.X86.HasAVX512VNNI, "avx512bf16": cpu.X86.HasAVX512BF16, "avxvnni": cpu.X86.HasAVXVNNI,
+		"sse4a":    hasSSE4A(),
+		"amx-tile": cpu.X86.HasAMXTile, "amx-int8": cpu.X86.HasAMXInt8, "amx-bf16": cpu.X86.HasAMXBF16, // see tiles.go
 	},
 	"arm64": {"neon": cpu.ARM64.HasASIMD, "dotprod": cpu.ARM64.HasASIMDDP, "i8mm": cpu.ARM64.HasI8MM,
 		"bf16": runtime.GOARCH == "arm64" && hwcap2()&hwcap2BF16 != 0},
@@ -58,8 +60,15 @@ func Names(arch string) []string {
 	return names
 }
 
-// Check returns an error that names the features this CPU lacks. Unknown features count as lacking.
-func Check(features []string) error { return check(features, known[runtime.GOARCH]) }
+// Check returns an error that names the features this CPU lacks, or says why the system does not let the process use
+// them. Unknown features count as lacking. What must be asked of the system for, is, so that code may run.
+func Check(features []string) error {
+	err := check(features, known[runtime.GOARCH])
+	if err == nil && usesTiles(features) {
+		err = tiles()
+	}
+	return err
+}
 
 func check(features []string, has map[string]bool) error {
 	var missing []string

@@ -35,13 +35,22 @@ type Func struct {
 
 // CheckSupport says why code for a target cannot run on this machine, or returns nil.
 func CheckSupport(t program.Target) error {
+	if err := CheckPlatform(t); err != nil {
+		return err
+	}
+	return cpufeature.Check(t.Features)
+}
+
+// CheckPlatform is CheckSupport without a question to the CPU or to the system: what executes the code may emulate
+// instructions.
+func CheckPlatform(t program.Target) error {
 	if t.Kind != program.CPU {
 		return fmt.Errorf("it is code of kind %v, this runtime executes kind %v", t.Kind, program.CPU)
 	}
 	if t.Arch != runtime.GOARCH {
 		return fmt.Errorf("it is code for %s, this machine is %s", t.Arch, runtime.GOARCH)
 	}
-	return cpufeature.Check(t.Features)
+	return nil
 }
 
 // New prepares a program for this machine's processor. Its code must be mapped executable and its weights mapped, until

@@ -1,6 +1,7 @@
 #include "textflag.h"
 
-// With thread_arm64.s and fault_*.s the only assembly of the project: a thread that the Go runtime knows nothing of.
+// A thread that the Go runtime knows nothing of. Other assembly of the project is in fault_*.s, thread_arm64.s and
+// runtime/cpufeature.
 
 #define SYS_rt_sigprocmask 14
 #define SYS_clone          56

@@ -48,6 +48,43 @@ func peakKernels(t target.Target) ([]peakKernel, error) {
 		x := b.Load(out, b.Int(0), t.Lanes)
 		loop(b, out, int(accs), b.Float(0, t.Lanes), func(c *tile.Value) *tile.Value { return b.FMA(x, x, c) })
 	})
+	// Tile registers: products of four of sums by two of each side.
+	tiled := func(name string, op tile.Op, k int64) {
+		add(name, steps*4*tile.TileRows*tile.TileRows*k*2, func(b *tile.Builder) {
+			b.Ptr("out", tile.F32)
+			b.TileShapes(b.PtrCast(b.Scratch(tile.TileConfigBytes/4), tile.I64), b.Int(0x1010101010101010))
+			b.Range(b.Int(0), b.Int(steps), b.Int(1), func(*tile.Value) {
+				for i := range 4 {
+					b.TileDot(op, i, 4+i/2, 6+i%2)
+				}
+			})
+			b.TileRelease()
+		})
+	}
+	if t.Has("amx-bf16") {
+		tiled(bfloatName(), tile.TileDotBF16, 32)
+	} else {
+		vectorsOfBF16(t, add)
+	}
+	if t.Has("amx-int8") {
+		tiled(intName(8), tile.TileDotSS, 64)
+		tiled(intName(4), tile.TileDotSU, 64)
+	} else {
+		vectorsOfIntegers(t, add)
+	}
+	for _, n := range streams {
+		add(readName(n), chunkBytes, func(b *tile.Builder) { read(b, t, n, chunkBytes, 1) })
+	}
+	add(cacheName(), cacheBytes*cacheReads, func(b *tile.Builder) { read(b, t, 4, cacheBytes, cacheReads) })
+	return out, first
+}
+
+// adder adds a kernel of a name, whose tasks do so much work.
+type adder = func(name string, work int64, body func(b *tile.Builder))
+
+// vectorsOfBF16 multiplies bfloat16 in vectors.
+func vectorsOfBF16(t target.Target, add adder) {
+	lanes, accs := int64(t.Lanes), int64(t.Regs)-4
 	// Pairs of products of bfloat16, added by one instruction, or split into two of float32 without it.
 	add(bfloatName(), steps*accs*lanes*4, func(b *tile.Builder) {
 		out := b.Ptr("out", tile.F32)
@@ -56,13 +93,17 @@ func peakKernels(t target.Target) ([]peakKernel, error) {
 		odd := b.Cast(tile.BitF, b.Logic(tile.And, word, b.Int32(-1<<16, t.Lanes)))
 		even := b.Cast(tile.BitF, b.Logic(tile.Shl, word, b.Int32(16, t.Lanes)))
 		loop(b, out, int(accs), b.Float(0, t.Lanes), func(c *tile.Value) *tile.Value {
-			if t.Has("avx512bf16") {
+			if t.Has(target.Zen) {
 				return b.DotBF16(c, x, x)
 			}
 			return b.FMA(even, even, b.FMA(odd, odd, c))
 		})
 	})
-	// The sums are also factors, so that LLVM cannot remove a step.
+}
+
+// vectorsOfIntegers multiplies integers in vectors. The sums are also factors, so that LLVM cannot remove a step.
+func vectorsOfIntegers(t target.Target, add adder) {
+	lanes, accs := int64(t.Lanes), int64(t.Regs)-4
 	if t.Has(target.VNNI...) {
 		// Fours of products of bytes, added exactly by one instruction.
 		add(intName(8), steps*accs*lanes*8, func(b *tile.Builder) {
@@ -91,11 +132,6 @@ func peakKernels(t target.Target) ([]peakKernel, error) {
 			return b.Add(c, b.Dot(tile.DotI16, b.Add(b.Dot(tile.DotU8, w, x), b.Dot(tile.DotU8, w, y)), ones))
 		})
 	})
-	for _, n := range streams {
-		add(readName(n), chunkBytes, func(b *tile.Builder) { read(b, t, n, chunkBytes, 1) })
-	}
-	add(cacheName(), cacheBytes*cacheReads, func(b *tile.Builder) { read(b, t, 4, cacheBytes, cacheReads) })
-	return out, first
 }
 
 // loop runs step on n accumulators and stores them.

@@ -19,7 +19,7 @@ func TestBFloats(t *testing.T) {
 	const name = "paligemma-demo"
 	exe := filepath.Join(t.TempDir(), name)
 	r, err := build.Compile(t.Context(), filepath.Join(demo, name), exe, e2e.Runtime(t),
-		build.Options{CPU: "cooperlake,x86-64-v3", Storage: build.Storage{Compute: "bf16"}})
+		build.Options{CPU: "znver4,x86-64-v3", Storage: build.Storage{Compute: "bf16"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,10 +18,10 @@ import (
 
 // TestSets compiles a checkpoint for several instruction sets into one file: each of those that this machine has gives
 // transformers' results, the best is the one that runs, and one that is missing is an error. Products in f32 have no
-// use for VNNI and BF16, so that these sets are left out.
+// use for VNNI, BF16 and AMX, so that these sets are left out.
 func TestSets(t *testing.T) {
 	exe := filepath.Join(t.TempDir(), "captioner")
-	o := build.Options{CPU: "x86-64-v3,cascadelake,cooperlake,x86-64-v4", MaxTokens: 311}
+	o := build.Options{CPU: "x86-64-v3,cascadelake,znver4,sapphirerapids,x86-64-v4", MaxTokens: 311}
 	checkpoint := filepath.Join(golden.Dir(), "pg2-odd")
 	r, err := build.Compile(t.Context(), checkpoint, exe, e2e.Runtime(t), o)
 	if err != nil {
