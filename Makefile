@@ -45,7 +45,7 @@ test-arm64: llvm qemu ## run the tests of code generation and runtime on an emul
 		-skip 'TestSelf|TestSignalsBlocked|TestHTTP|TestRoots' ./runtime/... ./codegen ./codegen/kernels ./codegen/llvm ./codegen/internal/sched ./codegen/internal/link/...
 
 test-race: llvm ## run the library's tests under Go's race detector, which needs a C compiler
-	CGO_ENABLED=1 $(GO) test -vet=off -race -count=1 . ./runtime/generate
+	CGO_ENABLED=1 $(GO) test -vet=off -race -count=1 . ./runtime/generate ./runtime/serve/...
 
 test-gpu: llvm build ## run every test of GPUs on an NVIDIA GPU of this machine: kernels against the emulator's bits, models, pgc check, pgc bench
 	@sh scripts/gpu.sh probe

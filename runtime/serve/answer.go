@@ -60,9 +60,7 @@ func (s *Server) admit(c *call, r *request.Request) (*job, error) {
 		return nil, openai.Invalid("model", "%s makes embeddings, expected a request to /v1/embeddings", s.Name)
 	}
 	s.chooseAdapter(r)
-	if len(s.Frozen) == 1 && r.Task == "" && slices.Equal(r.Prompts, []string{""}) { // there is nothing else to ask
-		r.Prompts[0] = s.Frozen[0].Text
-	}
+	s.chooseFrozen(r)
 	j := &job{s: s, c: c, r: r}
 	for _, p := range r.Prompts {
 		j.prompts = append(j.prompts, slices.Repeat([]string{p}, r.N)...)
@@ -107,6 +105,20 @@ func (s *Server) chooseAdapter(r *request.Request) {
 	}
 }
 
+// chooseFrozen takes a prompt that is built in as the task that it is. Without a text it is the only one.
+func (s *Server) chooseFrozen(r *request.Request) {
+	if len(s.Frozen) == 0 || r.Task != "" || len(r.Prompts) != 1 {
+		return
+	}
+	if r.Prompts[0] == "" && len(s.Frozen) == 1 {
+		r.Prompts[0] = s.Frozen[0].Text
+	}
+	i := slices.IndexFunc(s.Frozen, func(f pgc.Frozen) bool { return f.Text == r.Prompts[0] })
+	if i >= 0 && s.Frozen[i].Task != "" && r.N == 1 && !r.Settings.Logprobs {
+		r.Task, r.Classes, r.Prompts = s.Frozen[i].Task, s.Frozen[i].Classes, nil
+	}
+}
+
 // check says what is wrong with a request whatever its pictures hold.
 func (j *job) check() error {
 	if j.r.Task != "" {
@@ -123,7 +135,11 @@ func (j *job) check() error {
 	}
 	for _, p := range j.r.Prompts {
 		if err := j.c.model.CheckRequest(j.request(p, 0)); err != nil {
-			return cannot(j.c, j.r.Field, err)
+			field := j.r.Field
+			if !j.r.Chat {
+				field = "prompt"
+			}
+			return cannot(j.c, field, err)
 		}
 	}
 	return nil
@@ -168,7 +184,7 @@ func (j *job) prompt() string {
 
 // Tokens that may wait for a slow client before the answer waits, too.
 const (
-	usualTokens = 64
+	usualTokens = 128
 	mostWaiting = 1024
 )
 

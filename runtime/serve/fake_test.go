@@ -30,7 +30,8 @@ type fake struct {
 	running atomic.Int32
 	slots   int
 	fail    error
-	ended   chan error // gets the error of every answer that ends
+	ended   chan error   // gets the error of every answer that ends
+	adapter atomic.Value // of the last answer
 }
 
 func (f *fake) Info() pgc.Info { return pgc.Info{Model: "fake"} }
@@ -65,6 +66,7 @@ func (f *fake) Embed(context.Context, pgc.EmbedRequest) ([]pgc.Tensor, error) {
 }
 
 func (f *fake) Watch(ctx context.Context, r pgc.Request, watch func(pgc.Token)) (a *pgc.Answer, err error) {
+	f.adapter.Store(r.Adapter)
 	f.running.Add(1)
 	defer func() {
 		f.running.Add(-1)

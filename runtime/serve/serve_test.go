@@ -127,6 +127,32 @@ func TestDetectForm(t *testing.T) {
 	}
 }
 
+// TestAdapters: an adapter is chosen by its name as a model's.
+func TestAdapters(t *testing.T) {
+	m := &fake{answer: []string{"a"}, slots: 1}
+	s := start(t, m, func(c *Config) { c.Info.Adapters = []pgc.Adapter{{Name: "french"}} })
+	for fields, want := range map[string]string{`"model":"french"`: "french", `"model":"any"`: "", `"model":"any","adapter":"french"`: "french"} {
+		if r := s.chat(t, ask("x", fields)); r.status != 200 || m.adapter.Load() != want || !strings.Contains(r.body, `"model":"fake"`) {
+			t.Errorf("%s: %+v with %v", fields, r, m.adapter.Load())
+		}
+	}
+	if r := s.do(t, "GET", "/v1/models/french", ""); r.status != 200 || !strings.Contains(r.body, `"parent":"fake"`) {
+		t.Errorf("%+v", r)
+	}
+}
+
+// TestFrozen: a task that is built in is that task, and what is asked where nothing is said.
+func TestFrozen(t *testing.T) {
+	s := start(t, &fake{slots: 1}, func(c *Config) {
+		c.Frozen = []pgc.Frozen{{Text: "detect cat", Task: "detect", Classes: []string{"cat"}}}
+	})
+	for _, prompt := range []string{"", "detect cat"} {
+		if r := s.chat(t, ask(prompt, "")); r.status != 200 || !strings.Contains(r.body, `"boxes":[{"label":"cat","score":0.5`) {
+			t.Errorf("%q: %+v", prompt, r)
+		}
+	}
+}
+
 // TestPing: a client that waits hears that the answer is still to come; an error behind that is an event.
 func TestPing(t *testing.T) {
 	defer func(d time.Duration) { pingTime = d }(pingTime)
