@@ -17,14 +17,20 @@ func decodeData(rest string, limit int64) ([]byte, error) {
 	if int64(len(text)) > 3*limit+1024 { // percent-encoding, the longest, takes three letters for a byte
 		return nil, fmt.Errorf("it is over the limit of %s", size(limit))
 	}
-	data, err := unescape(text)
+	i := strings.LastIndexByte(head, ';')
+	encoded := i >= 0 && strings.EqualFold(strings.TrimSpace(head[i+1:]), "base64")
+	var data []byte
+	err := errors.ErrUnsupported
+	if encoded { // as nearly all are, which is decoded three times as fast
+		data, err = base64.StdEncoding.DecodeString(text)
+	}
+	if err != nil {
+		if data, err = unescape(text); err == nil && encoded {
+			data, err = fromBase64(data)
+		}
+	}
 	if err != nil {
 		return nil, err
-	}
-	if i := strings.LastIndexByte(head, ';'); i >= 0 && strings.EqualFold(strings.TrimSpace(head[i+1:]), "base64") {
-		if data, err = fromBase64(data); err != nil {
-			return nil, err
-		}
 	}
 	if int64(len(data)) > limit {
 		return nil, fmt.Errorf("it is over the limit of %s", size(limit))

@@ -65,6 +65,11 @@ func (f *fake) Embed(context.Context, pgc.EmbedRequest) ([]pgc.Tensor, error) {
 	return nil, errors.New("no embeddings")
 }
 
+func (f *fake) Fit(ctx context.Context, i pgc.Image) (pgc.Image, error) {
+	_, _, err := i.Size(ctx)
+	return i, err
+}
+
 func (f *fake) Watch(ctx context.Context, r pgc.Request, watch func(pgc.Token)) (a *pgc.Answer, err error) {
 	f.adapter.Store(r.Adapter)
 	f.running.Add(1)

@@ -40,7 +40,7 @@ func (s *Server) pictures(ctx context.Context, c *call, urls []string, field str
 	return list, nil
 }
 
-// picture reads and decodes one picture.
+// picture reads and decodes one picture, and keeps what the model sees of it.
 func (s *Server) picture(ctx context.Context, c *call, url string) (image pgc.Image, err error) {
 	data, err := s.content(ctx, url)
 	if err != nil {
@@ -49,20 +49,31 @@ func (s *Server) picture(ctx context.Context, c *call, url string) (image pgc.Im
 	begun := time.Now()
 	err = s.decoding.Do(ctx, func(memory func(need int64, what string) error) error {
 		image = pgc.BytesWithin(data, pictureLimits(memory))
-		width, height, err := image.Size(ctx)
-		if err != nil {
+		pixels := int64(s.Info.ImageSize) * int64(s.Info.ImageSize)
+		if s.Info.EmbeddingDim > 0 { // which are embedded one by one, as they are
+			width, height, err := image.Size(ctx)
+			if err != nil {
+				return err
+			}
+			pixels = int64(width) * int64(height)
+		} else if image, err = c.model.Fit(ctx, image); err != nil {
 			return err
 		}
 		s.metrics.Picture(time.Since(begun))
-		return c.take(s.gate, int64(width)*int64(height)*3)
+		return c.take(s.gate, 3*pixels)
 	})
 	return image, err
 }
 
-// pictureLimits are those of pictures of requests.
+// pictureLimits are those of pictures of requests: what decoders may take together, and the memory there is.
 func pictureLimits(memory func(need int64, what string) error) imageio.Limits {
 	l := imageio.DefaultLimits
-	l.Memory = memory
+	l.Memory = func(need int64, what string) error {
+		if err := memory(need, what); err != nil {
+			return err
+		}
+		return native.CheckMemory(need, what)
+	}
 	return l
 }
 

@@ -34,6 +34,7 @@ type Model interface {
 	Load() pgc.Load
 	Detect(ctx context.Context, r pgc.DetectRequest) (*pgc.Detection, error)
 	CheckEmbed(ctx context.Context, r pgc.EmbedRequest) error
+	Fit(ctx context.Context, i pgc.Image) (pgc.Image, error)
 	Embed(ctx context.Context, r pgc.EmbedRequest) ([]pgc.Tensor, error)
 }
 

@@ -23,7 +23,7 @@ func NewDecoding(most int64) *Decoding {
 // TooLarge says that a picture alone would take more memory than all may.
 type TooLarge struct{ error }
 
-// Do decodes a picture. decode gets the function that it asks for memory.
+// Do decodes a picture. decode gets the function that it asks for memory: each time for all that it needs from then on.
 func (d *Decoding) Do(ctx context.Context, decode func(memory func(need int64, what string) error) error) error {
 	select {
 	case d.turns <- struct{}{}:
@@ -37,10 +37,12 @@ func (d *Decoding) Do(ctx context.Context, decode func(memory func(need int64, w
 		if need > d.most {
 			return TooLarge{fmt.Errorf("%s needs %d MiB of memory to be decoded, expected %d MiB at most", what, need>>20, d.most>>20)}
 		}
+		d.memory.Release(taken)
+		taken = 0
 		if err := d.memory.Acquire(ctx, need); err != nil {
 			return err
 		}
-		taken += need
+		taken = need
 		return nil
 	})
 }
