@@ -12,12 +12,9 @@ func fma64(x, y, z float64) float64 { return math.FMA(x, y, z) }
 // bfloat16 are taken to be summed likewise.
 const kept = 25
 
-// factor is an element of A or B: value·2^-exponent has a magnitude below 2. Zero has the exponent noExponent, infinity
-// and NaN have notFinite.
-type factor struct {
-	value    float64
-	exponent int32
-}
+// factor is an element of A or B, of at most 11 bits: digits·2^(exponent-13), where digits have a magnitude below 2^14.
+// Zero has the exponent noExponent, infinity and NaN have notFinite, and digits of 2, -2, or 0 for NaN.
+type factor struct{ exponent, digits int32 }
 
 const (
 	noExponent = -1 << 18
@@ -30,36 +27,63 @@ type vector struct {
 	exponent [16]int32
 }
 
-func (v *vector) set(k int, f factor) { v.value[k], v.exponent[k] = f.value, f.exponent }
+func (v *vector) set(k int, f factor) {
+	v.exponent[k] = f.exponent
+	switch {
+	case f.exponent != notFinite:
+		v.value[k] = math.Ldexp(float64(f.digits), int(f.exponent-13))
+	case f.digits != 0:
+		v.value[k] = math.Inf(int(f.digits))
+	default:
+		v.value[k] = math.NaN()
+	}
+}
 
-// factorOf takes a float apart; bits are a float32's.
-func factorOf(b uint32) factor {
+// floatTile is a product of matrices on its way: A and D by row, B by k, C as D. multiplyAVX2 knows the order of the
+// fields, and multiplies 16 bits at a time, so that of aDigits and bDigits only those count; bDigits are half.
+type floatTile struct {
+	aExponents, aDigits [16][16]int32
+	bExponents, bDigits [16][8]int32
+	c, d                [16][8]uint32
+}
+
+// exponentOf is the exponent of a float32 as factors have it.
+func exponentOf(b uint32) int32 {
 	e := int32(b >> 23 & 0xff)
-	v := float64(math.Float32frombits(b))
 	switch {
 	case e == 255:
-		return factor{v, notFinite}
-	case v == 0:
-		return factor{v, noExponent}
-	case e == 0:
-		e = 1
+		return notFinite
+	case b<<1 == 0:
+		return noExponent
 	}
-	return factor{v, e - 127}
+	return max(e, 1) - 127
 }
+
+// factorOf takes a float apart; bits are a float32's.
+func factorOf(b uint32) factor { return factorAt(float64(math.Float32frombits(b)), exponentOf(b)) }
 
 // factorOfHalf takes a float16 apart.
 func factorOfHalf(h uint32) factor {
 	e := int32(h >> 10 & 31)
-	v := halfOf(uint64(h))
 	switch {
 	case e == 31:
-		return factor{v, notFinite}
-	case v == 0:
-		return factor{v, noExponent}
-	case e == 0:
-		e = 1
+		e = notFinite
+	case h<<17 == 0:
+		e = noExponent
+	default:
+		e = max(e, 1) - 15
 	}
-	return factor{v, e - 15}
+	return factorAt(halfOf(uint64(h)), e)
+}
+
+func factorAt(v float64, exponent int32) factor {
+	switch {
+	case exponent == noExponent || v != v:
+		return factor{exponent, 0}
+	case exponent == notFinite:
+		return factor{exponent, int32(math.Copysign(2, v))}
+	}
+	return factor{exponent, int32(math.Ldexp(v, int(13-exponent)))}
 }
 
 // halfFactors is factorOfHalf of every float16, brainFactors factorOf of every bfloat16.
@@ -81,63 +105,120 @@ func (l *lowering) floatMatrix(s mmaShape, td, ta, tb, tc typ) {
 		element = b32
 	}
 	d, a, b, c := l.fragments(s, element, td, b32)
-	per := 32 / element.bits()
-	load := func(to *vector, k int, v uint32) { to.set(k, factorOf(v&^(1<<13-1))) }
-	if ta != tf32 {
-		table := brainFactors
-		if ta == f16 {
-			table = halfFactors
-		}
-		load = func(to *vector, k int, v uint32) {
-			to.set(k, table[v&0xffff])
-			to.set(k+1, table[v>>16])
-		}
-	}
-	padded := func() (v vector) {
-		for k := s.k; k < len(v.exponent); k++ {
-			v.exponent[k] = noExponent
-		}
-		return v
-	}()
+	table := map[typ]*[1 << 16]factor{bf16: brainFactors, f16: halfFactors}[ta] // of tf32 there is none
 	l.out.run = func(w *warp, _ uint32) {
-		var A [16]vector
-		var B [8]vector
+		t := &w.tile
 		if s.k < 16 {
-			for i := range A {
-				A[i] = padded
-			}
-			for i := range B {
-				B[i] = padded
-			}
+			t.clear()
 		}
-		for i, r := range a {
-			for lane, v := range w.r[r] {
-				row, k := fragmentA(s, per, lane, i)
-				load(&A[row&15], k, uint32(v))
-			}
-		}
-		for i, r := range b {
-			for lane, v := range w.r[r] {
-				load(&B[lane/4], lane%4*per+4*per*i, uint32(v))
-			}
+		if table != nil {
+			t.loadPairs(table, w, a, b)
+		} else {
+			t.loadWords(w, a, b)
 		}
 		if td == f16 {
 			for i := range c {
-				C, D := *w.r[c[i]], w.r[d[i]]
-				for lane, v := range C {
-					x, y := &A[lane/4+i*8&15], &B[lane%4*2&7]
-					low := half(float64(fusedSum(x, y, float32(halfOf(v&0xffff)))), nearest)
-					y = &B[lane%4*2&7+1]
-					D[lane] = low | half(float64(fusedSum(x, y, float32(halfOf(v>>16)))), nearest)<<16
+				for lane, v := range w.r[c[i]] {
+					to := t.c[lane/4+i*8&15][lane%4*2&7:][:2]
+					to[0], to[1] = uint32(bits32(float32(halfOf(v&0xffff)))), uint32(bits32(float32(halfOf(v>>16))))
+				}
+			}
+			t.multiply()
+			for i := range d {
+				D := w.r[d[i]]
+				for lane := range D {
+					from := t.d[lane/4+i*8&15][lane%4*2&7:][:2]
+					D[lane] = half(float64(math.Float32frombits(from[0])), nearest) | half(float64(math.Float32frombits(from[1])), nearest)<<16
 				}
 			}
 			return
 		}
 		for i := range c {
-			C, D := w.r[c[i]], w.r[d[i]]
-			for lane, v := range C {
-				D[lane] = bits32(fusedSum(&A[(lane/4+i/2*8)&15], &B[(lane%4*2+i%2)&7], f32of(v)))
+			for lane, v := range w.r[c[i]] {
+				t.c[(lane/4+i/2*8)&15][(lane%4*2+i%2)&7] = uint32(v)
 			}
+		}
+		t.multiply()
+		for i := range d {
+			D := w.r[d[i]]
+			for lane := range D {
+				D[lane] = uint64(t.d[(lane/4+i/2*8)&15][(lane%4*2+i%2)&7])
+			}
+		}
+	}
+}
+
+// clear makes all factors zero.
+func (t *floatTile) clear() {
+	for k := range 16 {
+		for i := range t.aExponents {
+			t.setA(i, k, factor{exponent: noExponent})
+		}
+		for j := range t.bExponents[k] {
+			t.setB(k, j, factor{exponent: noExponent})
+		}
+	}
+}
+
+func (t *floatTile) setA(row, k int, f factor) {
+	t.aExponents[row][k], t.aDigits[row][k] = f.exponent, int32(uint16(f.digits))
+}
+
+func (t *floatTile) setB(k, column int, f factor) {
+	t.bExponents[k][column], t.bDigits[k][column] = f.exponent, int32(uint16(f.digits>>1))
+}
+
+// loadPairs takes A and B from registers of two elements of 16 bits.
+func (t *floatTile) loadPairs(table *[1 << 16]factor, w *warp, a, b []reg) {
+	for i, r := range a {
+		for lane, v := range w.r[r] {
+			row, k := (lane/4+i%2*8)&15, (lane%4*2+i/2*8)&14
+			t.setA(row, k, table[v&0xffff])
+			t.setA(row, k+1, table[v>>16&0xffff])
+		}
+	}
+	for i, r := range b {
+		for lane, v := range w.r[r] {
+			column, k := lane/4&7, (lane%4*2+i*8)&14
+			t.setB(k, column, table[v&0xffff])
+			t.setB(k+1, column, table[v>>16&0xffff])
+		}
+	}
+}
+
+// loadWords takes A and B from registers of a tf32 each.
+func (t *floatTile) loadWords(w *warp, a, b []reg) {
+	tf32Of := func(v uint64) factor { return factorOf(uint32(v) &^ (1<<13 - 1)) }
+	for i, r := range a {
+		for lane, v := range w.r[r] {
+			t.setA((lane/4+i%2*8)&15, (lane%4+i/2*4)&15, tf32Of(v))
+		}
+	}
+	for i, r := range b {
+		for lane, v := range w.r[r] {
+			t.setB((lane%4+i*4)&15, lane/4&7, tf32Of(v))
+		}
+	}
+}
+
+// multiply computes D.
+func (t *floatTile) multiply() {
+	if vectors && multiplyAVX2(t) == 0 {
+		return
+	}
+	var columns [8]vector
+	for k := range t.bExponents {
+		for j, e := range t.bExponents[k] {
+			columns[j].set(k, factor{e, int32(int16(t.bDigits[k][j])) * 2})
+		}
+	}
+	for i := range t.d {
+		var row vector
+		for k, e := range t.aExponents[i] {
+			row.set(k, factor{e, int32(int16(t.aDigits[i][k]))})
+		}
+		for j := range t.d[i] {
+			t.d[i][j] = uint32(bits32(fusedSum(&row, &columns[j], math.Float32frombits(t.c[i][j]))))
 		}
 	}
 }
@@ -152,8 +233,7 @@ func fusedSum(x, y *vector, c float32) float32 {
 		t0, t1 = max(t0, e[k]+f[k]), max(t1, e[k+1]+f[k+1])
 		t2, t3 = max(t2, e[k+2]+f[k+2]), max(t3, e[k+3]+f[k+3])
 	}
-	cf := factorOf(math.Float32bits(c))
-	top := max(t0, t1, t2, t3, cf.exponent)
+	top := max(t0, t1, t2, t3, exponentOf(math.Float32bits(c)))
 	if top >= notFinite/2 {
 		return specialSum(x, y, c)
 	}
@@ -163,7 +243,7 @@ func fusedSum(x, y *vector, c float32) float32 {
 	// The unit of the sum is 2^(top-kept). Products in float64 are exact here, and so are those with a power of two.
 	scale := math.Float64frombits(uint64(kept-top+1023) << 52)
 	v, u := &x.value, &y.value
-	s0, s1, s2, s3 := int64(cf.value*scale), int64(0), int64(0), int64(0)
+	s0, s1, s2, s3 := int64(float64(c)*scale), int64(0), int64(0), int64(0)
 	for k := 0; k < 16; k += 4 {
 		s0 += int64(v[k] * u[k] * scale)
 		s1 += int64(v[k+1] * u[k+1] * scale)

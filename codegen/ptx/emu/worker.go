@@ -12,6 +12,7 @@ type worker struct {
 	conflicts int64
 	clock     uint32 // above every clock of the blocks before
 	counts    *counter
+	tile      floatTile // of the product in hand
 }
 
 // newBlock makes a block with its warps.
