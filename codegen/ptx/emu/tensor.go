@@ -86,14 +86,38 @@ func factorAt(v float64, exponent int32) factor {
 	return factor{exponent, int32(math.Ldexp(v, int(13-exponent)))}
 }
 
-// halfFactors is factorOfHalf of every float16, brainFactors factorOf of every bfloat16.
-var halfFactors, brainFactors = func() (halves, brains *[1 << 16]factor) {
-	halves, brains = new([1 << 16]factor), new([1 << 16]factor)
-	for b := range uint32(1 << 16) {
-		halves[b], brains[b] = factorOfHalf(b), factorOf(b<<16)
+// fragments are the registers of a product with k = 16, as its operands lie in a warp.
+type fragments struct {
+	a    [4]*lanes
+	b    [2]*lanes
+	c, d [4]*lanes
+}
+
+// split says how a format of 16 bits is taken apart. loadAVX2 knows the order of the fields.
+type split struct {
+	fractionBits, up                    uint64 // up is how far a fraction is shifted to be digits
+	fraction, exponent, hidden, biasing int32  // masks of a fraction and, shifted, an exponent; the leading bit; the exponent of 1
+}
+
+// pairForm is a format of which a register holds two elements.
+type pairForm struct {
+	split
+	factors [1 << 16]factor
+}
+
+func newPairForm(fractionBits int, biasing int32, of func(b uint32) factor) *pairForm {
+	f := &pairForm{split: split{uint64(fractionBits), uint64(13 - fractionBits), 1<<fractionBits - 1, 1<<(15-fractionBits) - 1, 1 << fractionBits, biasing}}
+	for b := range f.factors {
+		f.factors[b] = of(uint32(b))
 	}
-	return halves, brains
-}()
+	return f
+}
+
+// pairForms are the formats of 16 bits.
+var pairForms = map[typ]*pairForm{
+	f16:  newPairForm(10, 15, factorOfHalf),
+	bf16: newPairForm(7, 127, func(b uint32) factor { return factorOf(b << 16) }),
+}
 
 // floatMatrix multiplies bfloat16, float16 and tf32.
 func (l *lowering) floatMatrix(s mmaShape, td, ta, tb, tc typ) {
@@ -105,14 +129,23 @@ func (l *lowering) floatMatrix(s mmaShape, td, ta, tb, tc typ) {
 		element = b32
 	}
 	d, a, b, c := l.fragments(s, element, td, b32)
-	table := map[typ]*[1 << 16]factor{bf16: brainFactors, f16: halfFactors}[ta] // of tf32 there is none
+	form := pairForms[ta] // of tf32 there is none
 	l.out.run = func(w *warp, _ uint32) {
 		t := &w.tile
+		if vectors && form != nil && td == f32 && s.k == 16 {
+			r := fragments{[4]*lanes{w.r[a[0]], w.r[a[1]], w.r[a[2]], w.r[a[3]]}, [2]*lanes{w.r[b[0]], w.r[b[1]]},
+				[4]*lanes{w.r[c[0]], w.r[c[1]], w.r[c[2]], w.r[c[3]]}, [4]*lanes{w.r[d[0]], w.r[d[1]], w.r[d[2]], w.r[d[3]]}}
+			loadAVX2(t, &r, &form.split)
+			if multiplyAVX2(t) == 0 {
+				storeAVX2(t, &r)
+				return
+			}
+		}
 		if s.k < 16 {
 			t.clear()
 		}
-		if table != nil {
-			t.loadPairs(table, w, a, b)
+		if form != nil {
+			t.loadPairs(&form.factors, w, a, b)
 		} else {
 			t.loadWords(w, a, b)
 		}

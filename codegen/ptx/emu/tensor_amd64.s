@@ -15,6 +15,9 @@ FIELD(none, 0xfffe0000)       // noExponent/2: exponents up to it are of zeros
 FIELD(least, 0xffffff9c)      // -100: with it, a unit of the sum is a normal float32
 FIELD(unit, 998)              // 1023 - kept: of the unit of a sum, the exponent as float64 has it
 
+FIELD(positive, 0x00007fff)
+FIELD(low, 0x0000ffff)
+
 // The 24 bits that float32 has of a float64.
 DATA single<>+0(SB)/8, $0xffffffffe0000000
 GLOBL single<>(SB), RODATA, $8
@@ -159,5 +162,173 @@ row:
 
 	VMOVMSKPS Y12, AX
 	MOVL      AX, ret+8(FP)
+	VZEROUPPER
+	RET
+
+// SPLIT takes 8 elements of 16 bits in Y0, as words of 32, apart: exponents Y1 and digits Y2, not cut to 16 bits.
+#define SPLIT \
+	VPAND     Y8, Y0, Y1   \
+	VPSRLD    X10, Y1, Y1  \
+	VPAND     Y11, Y0, Y2  \
+	VPCMPEQD  Y9, Y1, Y3   \
+	VPCMPEQD  Y12, Y1, Y5  \
+	VPANDN    Y13, Y3, Y4  \
+	VPOR      Y4, Y2, Y2   \
+	VPSUBD    Y3, Y1, Y1   \
+	VPBROADCASTD notFinite<>(SB), Y4 \
+	VPAND     Y4, Y5, Y5   \
+	VPADDD    Y5, Y1, Y1   \
+	VPSUBD    Y14, Y1, Y1  \
+	VPCMPEQD  Y9, Y2, Y6   \
+	VPBROADCASTD noExponent<>(SB), Y4 \
+	VPBLENDVB Y6, Y4, Y1, Y1 \
+	VPSLLD    X15, Y2, Y2  \
+	VPSLLD    $16, Y0, Y7  \
+	VPSIGND   Y7, Y2, Y2
+
+// ROWS splits a register of A, whose pointer lies at an offset of R9, into rows from an offset of t on.
+#define ROWS(register, to, again) \
+	MOVQ         register(R9), R10    \
+	MOVQ         $0, CX               \
+again:                                \
+	VMOVDQU      (R10), Y0            \
+	VPSHUFD      $8, Y0, Y0           \
+	VPERMQ       $8, Y0, Y0           \
+	VPMOVZXWD    X0, Y0               \
+	SPLIT                             \
+	VPBROADCASTD low<>(SB), Y4        \
+	VPAND        Y4, Y2, Y2           \
+	VMOVDQU      Y1, to(SI)(CX*2)     \
+	VMOVDQU      Y2, (aDigits+to)(SI)(CX*2) \
+	ADDQ         $32, R10             \
+	ADDQ         $32, CX              \
+	CMPQ         CX, $256             \
+	JNE          again
+
+// LANES loads the low words of 4 lanes.
+#define LANES(at, to) \
+	VMOVDQU at(R10), Y8  \
+	VPSHUFD $8, Y8, Y8   \
+	VPERMQ  $8, Y8, Y8   \
+	VMOVDQU X8, to
+
+// COLUMNS turns a register of B, columns of 8 elements of 16 bits, into rows, from an offset of the stack on.
+#define COLUMNS(register, to) \
+	MOVQ        register(R9), R10  \
+	LANES(0, X0)                   \
+	LANES(32, X1)                  \
+	LANES(64, X2)                  \
+	LANES(96, X3)                  \
+	LANES(128, X4)                 \
+	LANES(160, X5)                 \
+	LANES(192, X6)                 \
+	LANES(224, X7)                 \
+	VPUNPCKLWD  X1, X0, X8         \
+	VPUNPCKHWD  X1, X0, X9         \
+	VPUNPCKLWD  X3, X2, X10        \
+	VPUNPCKHWD  X3, X2, X11        \
+	VPUNPCKLWD  X5, X4, X12        \
+	VPUNPCKHWD  X5, X4, X13        \
+	VPUNPCKLWD  X7, X6, X14        \
+	VPUNPCKHWD  X7, X6, X15        \
+	VPUNPCKLDQ  X10, X8, X0        \
+	VPUNPCKHDQ  X10, X8, X1        \
+	VPUNPCKLDQ  X11, X9, X2        \
+	VPUNPCKHDQ  X11, X9, X3        \
+	VPUNPCKLDQ  X14, X12, X4       \
+	VPUNPCKHDQ  X14, X12, X5       \
+	VPUNPCKLDQ  X15, X13, X6       \
+	VPUNPCKHDQ  X15, X13, X7       \
+	VPUNPCKLQDQ X4, X0, X8         \
+	VPUNPCKHQDQ X4, X0, X9         \
+	VPUNPCKLQDQ X5, X1, X10        \
+	VPUNPCKHQDQ X5, X1, X11        \
+	VPUNPCKLQDQ X6, X2, X12        \
+	VPUNPCKHQDQ X6, X2, X13        \
+	VPUNPCKLQDQ X7, X3, X14        \
+	VPUNPCKHQDQ X7, X3, X15        \
+	VMOVDQU     X8, (to+0)(SP)     \
+	VMOVDQU     X9, (to+16)(SP)    \
+	VMOVDQU     X10, (to+32)(SP)   \
+	VMOVDQU     X11, (to+48)(SP)   \
+	VMOVDQU     X12, (to+64)(SP)   \
+	VMOVDQU     X13, (to+80)(SP)   \
+	VMOVDQU     X14, (to+96)(SP)   \
+	VMOVDQU     X15, (to+112)(SP)
+
+// SUMS interleaves two registers of C, of even and of odd columns, to rows from an offset of t on.
+#define SUMS(even, odd, to, again) \
+	MOVQ     even(R9), R10       \
+	MOVQ     odd(R9), R11        \
+	MOVQ     $0, CX              \
+again:                           \
+	VMOVDQU  (R10)(CX*1), Y0     \
+	VMOVDQU  (R11)(CX*1), Y1     \
+	VPSLLQ   $32, Y1, Y1         \
+	VPBLENDD $0xaa, Y1, Y0, Y0   \
+	VMOVDQU  Y0, to(SI)(CX*1)    \
+	ADDQ     $32, CX             \
+	CMPQ     CX, $256            \
+	JNE      again
+
+// func loadAVX2(t *floatTile, r *fragments, s *split)
+TEXT ·loadAVX2(SB), NOSPLIT, $256-24
+	MOVQ t+0(FP), SI
+	MOVQ r+8(FP), R9
+	MOVQ s+16(FP), DX
+	COLUMNS(32, 0)
+	COLUMNS(40, 128)
+	VPBROADCASTD positive<>(SB), Y8
+	VPXOR        Y9, Y9, Y9
+	VMOVQ        0(DX), X10
+	VMOVQ        8(DX), X15
+	VPBROADCASTD 16(DX), Y11
+	VPBROADCASTD 20(DX), Y12
+	VPBROADCASTD 24(DX), Y13
+	VPBROADCASTD 28(DX), Y14
+	ROWS(0, 0, a0)
+	ROWS(8, 512, a1)
+	ROWS(16, 32, a2)
+	ROWS(24, 544, a3)
+	MOVQ         $0, CX
+
+columns:
+	VPMOVZXWD    (SP)(CX*1), Y0
+	SPLIT
+	VPSRAD       $1, Y2, Y2
+	VPBROADCASTD low<>(SB), Y4
+	VPAND        Y4, Y2, Y2
+	VMOVDQU      Y1, bExponents(SI)(CX*2)
+	VMOVDQU      Y2, (bExponents+bDigits)(SI)(CX*2)
+	ADDQ         $16, CX
+	CMPQ         CX, $256
+	JNE          columns
+	SUMS(48, 56, sums, c0)
+	SUMS(64, 72, sums+256, c2)
+	VZEROUPPER
+	RET
+
+// RESULTS is SUMS for D.
+#define RESULTS(even, odd, from, again) \
+	MOVQ    even(R9), R10      \
+	MOVQ    odd(R9), R11       \
+	MOVQ    $0, CX             \
+again:                         \
+	VMOVDQU from(SI)(CX*1), Y0 \
+	VPSRLQ  $32, Y0, Y1        \
+	VPBLENDD $0xaa, Y2, Y0, Y0 \
+	VMOVDQU Y0, (R10)(CX*1)    \
+	VMOVDQU Y1, (R11)(CX*1)    \
+	ADDQ    $32, CX            \
+	CMPQ    CX, $256           \
+	JNE     again
+
+// func storeAVX2(t *floatTile, r *fragments)
+TEXT ·storeAVX2(SB), NOSPLIT, $0-16
+	MOVQ  t+0(FP), SI
+	MOVQ  r+8(FP), R9
+	VPXOR Y2, Y2, Y2
+	RESULTS(80, 88, results, d0)
+	RESULTS(96, 104, results+256, d2)
 	VZEROUPPER
 	RET

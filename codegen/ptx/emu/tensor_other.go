@@ -4,4 +4,6 @@ package emu
 
 var vectors = false
 
-func multiplyAVX2(t *floatTile) int32 { return 1 }
+func loadAVX2(t *floatTile, r *fragments, s *split) {}
+func multiplyAVX2(t *floatTile) int32               { return 1 }
+func storeAVX2(t *floatTile, r *fragments)          {}

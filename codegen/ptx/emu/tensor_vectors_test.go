@@ -12,7 +12,7 @@ func TestProductsByVectors(t *testing.T) {
 		t.Skip("this machine has no AVX2")
 	}
 	rng := rand.New(rand.NewPCG(3, 4))
-	tables := []*[1 << 16]factor{brainFactors, halfFactors}
+	tables := []*[1 << 16]factor{&pairForms[bf16].factors, &pairForms[f16].factors}
 	var tile floatTile
 	taken := 0
 	const steps = 20_000
@@ -60,5 +60,51 @@ func TestProductsByVectors(t *testing.T) {
 	}
 	if taken < steps/4 {
 		t.Errorf("vectors computed %d of %d products", taken, steps)
+	}
+}
+
+// Vectors take registers apart and put them together as the loops do, for every number that is finite.
+func TestFragmentsByVectors(t *testing.T) {
+	if !vectors {
+		t.Skip("this machine has no AVX2")
+	}
+	rng := rand.New(rand.NewPCG(5, 6))
+	for name, form := range map[string]*pairForm{"bf16": pairForms[bf16], "f16": pairForms[f16]} {
+		for first := 0; first < 1<<16; first += 384 {
+			w := &warp{}
+			var slab [14]lanes
+			for i := range slab {
+				w.r = append(w.r, &slab[i])
+				for lane := range slab[i] {
+					slab[i][lane] = uint64(rng.Uint32())
+				}
+			}
+			for i := range 384 { // in all: every number
+				v := uint64(first + i)
+				if form.factors[v&0xffff].exponent == notFinite {
+					v = 0
+				}
+				word := &slab[i/2/warpSize][i/2%warpSize]
+				*word = *word&^(0xffff<<(i%2*16)) | v&0xffff<<(i%2*16)
+			}
+			var got, want floatTile
+			a, b := []reg{0, 1, 2, 3}, []reg{4, 5}
+			want.loadPairs(&form.factors, w, a, b)
+			r := fragments{[4]*lanes(w.r[:4]), [2]*lanes(w.r[4:6]), [4]*lanes(w.r[6:10]), [4]*lanes(w.r[10:])}
+			loadAVX2(&got, &r, &form.split)
+			for i := range 4 {
+				for lane, v := range slab[6+i] {
+					want.c[lane/4+i/2*8][lane%4*2+i%2] = uint32(v)
+				}
+			}
+			if got != want {
+				t.Fatalf("%s from %#x: other tiles", name, first)
+			}
+			got.d = got.c
+			storeAVX2(&got, &r)
+			if [4]lanes(slab[10:]) != [4]lanes(slab[6:10]) {
+				t.Fatalf("%s: results %x, expected %x", name, slab[10:], slab[6:10])
+			}
+		}
 	}
 }
