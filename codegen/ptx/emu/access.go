@@ -169,6 +169,9 @@ func bankWaits(addr *lanes, m uint32, n int) int {
 	if n > 4 {
 		together = warpSize * 4 / n
 	}
+	if m == everyone && sideBySide(addr, uint64(n)) {
+		return 0
+	}
 	total := 0
 	for first := 0; first < warpSize; first += together {
 		part := m >> first
@@ -193,6 +196,19 @@ func bankWaits(addr *lanes, m uint32, n int) int {
 		}
 	}
 	return total
+}
+
+// sideBySide reports whether n bytes of each thread follow those of the thread before, in whole words.
+func sideBySide(addr *lanes, n uint64) bool {
+	if n < 4 {
+		return false
+	}
+	for i, at := range addr {
+		if at != addr[0]+uint64(i)*n {
+			return false
+		}
+	}
+	return true
 }
 
 // worstBank counts the different words of every bank.

@@ -211,7 +211,7 @@ func (w *warp) land(c *asyncCopy, m uint32) {
 		}
 		note := uint64(w.vc[w.index])<<32 | uint64(c.pc&notePC)<<13 | uint64(w.index)<<8 | uint64(i)
 		for cell := at >> s.shift; cell <= (at+c.size-1)>>s.shift; cell++ {
-			s.wrote[cell] = note
+			s.cells[cell].wrote = note
 		}
 	}
 	c.mask &^= m

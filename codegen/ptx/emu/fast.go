@@ -45,6 +45,12 @@ var fastThree = map[string]func(D, A, B, C *lanes){
 	"mad.lo.s32": madWords, "mad.lo.u32": madWords, "mad.lo.s64": madLongs, "mad.lo.u64": madLongs,
 	"mad.wide.u32": madLongs,
 	"fma.rn.f32":   fmaFloats,
+	"fma.rn.bf16x2": func(D, A, B, C *lanes) {
+		for i := range D {
+			a, b, c := A[i], B[i], C[i]
+			D[i] = fmaBrain(a&0xffff, b&0xffff, c&0xffff) | fmaBrain(a>>16, b>>16, c>>16)<<16
+		}
+	},
 	"mad.wide.s32": func(D, A, B, C *lanes) {
 		for i := range D {
 			D[i] = uint64(int64(int32(A[i]))*int64(int32(B[i]))) + C[i]
@@ -145,6 +151,18 @@ func fma32(a, b, c uint64) uint64 {
 		return bits32(float32(s))
 	}
 	return bits32(float32(scalar.FMA32(x, y, z)))
+}
+
+// fmaBrain is x·y + z of bfloat16, rounded once: as fma32, the sum in float64 is rounded again without harm unless it ends
+// half way between two results.
+func fmaBrain(a, b, c uint64) uint64 {
+	const half = 1 << 44 // of the last bit of a bfloat16, in a float64
+	s := brainOf(a)*brainOf(b) + brainOf(c)
+	u := math.Float64bits(s)
+	if r := u + half; u&(2*half-1) != half && u>>52&0x7ff > 1023-126 && r>>52&0x7ff < 1023+128 {
+		return u>>48&0x8000 | (r>>45-(1023-127)<<7)&0x7fff
+	}
+	return brain(oddSum(brainOf(a)*brainOf(b), brainOf(c)), nearest)
 }
 
 // fasten replaces an instruction of registers alone where all threads take part.

@@ -340,8 +340,15 @@ func (b *block) fold(fence *warp) {
 	for _, w := range b.warps {
 		for number, p := range w.log.pages {
 			others := fence != nil && w != fence
-			to.add(p, others, b.epoch)
-			if others && p.epoch == b.epoch {
+			stays := others && p.epoch == b.epoch
+			if to[number] == nil && !stays {
+				p.r.or(&p.oldR)
+				p.w.or(&p.oldW)
+				to[number] = p
+			} else {
+				to.add(p, others, b.epoch)
+			}
+			if stays {
 				p.oldR, p.oldW = pageBits{}, pageBits{}
 				continue
 			}

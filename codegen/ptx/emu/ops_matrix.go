@@ -1,5 +1,7 @@
 package emu
 
+import "encoding/binary"
+
 // matrixOps moves matrices between shared memory and registers, and multiplies them.
 var matrixOps = map[string]func(l *lowering, m *mods){
 	"ldmatrix":  func(l *lowering, m *mods) { l.matrixAccess(m, false) },
@@ -79,11 +81,11 @@ func (l *lowering) matrixAccess(m *mods, store bool) {
 			R := w.r[r]
 			for lane := range R {
 				if !trans {
-					R[lane] = read(rows[k*8+lane/4][lane%4*4 : lane%4*4+4])
+					R[lane] = uint64(binary.LittleEndian.Uint32(rows[k*8+lane/4][lane%4*4:]))
 					continue
 				}
 				row, col := lane%4*2, lane/4*2
-				R[lane] = read(rows[k*8+row][col:col+2]) | read(rows[k*8+row+1][col:col+2])<<16
+				R[lane] = uint64(binary.LittleEndian.Uint16(rows[k*8+row][col:])) | uint64(binary.LittleEndian.Uint16(rows[k*8+row+1][col:]))<<16
 			}
 		}
 	}

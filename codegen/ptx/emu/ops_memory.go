@@ -1,6 +1,9 @@
 package emu
 
-import "math/bits"
+import (
+	"encoding/binary"
+	"math/bits"
+)
 
 // memoryOps is loads, stores and hints.
 var memoryOps = map[string]func(l *lowering, m *mods){
@@ -177,14 +180,19 @@ func load(l *lowering, m *mods) {
 			if !known {
 				bad |= 1 << i
 			}
-			if t.signed() && size < 8 {
+			switch {
+			case t.signed() && size < 8:
 				for j, d := range dst {
 					w.r[d][i] = uint64(y(read(b[j*size:(j+1)*size]))) & full[j]
 				}
-				continue
-			}
-			for j, d := range dst {
-				w.r[d][i] = read(b[j*size : (j+1)*size])
+			case size == 4:
+				for j, d := range dst {
+					w.r[d][i] = uint64(binary.LittleEndian.Uint32(b[j*4:]))
+				}
+			default:
+				for j, d := range dst {
+					w.r[d][i] = read(b[j*size : (j+1)*size])
+				}
 			}
 		}
 		if bad != 0 || w.poisoned {
@@ -222,8 +230,14 @@ func store(l *lowering, m *mods) {
 		b := &w.bytes
 		for rest := m; rest != 0; rest &= rest - 1 {
 			i := bits.TrailingZeros32(rest) & 31
-			for j, s := range src {
-				write(b[j*size:(j+1)*size], w.r[s][i])
+			if size == 4 {
+				for j, s := range src {
+					binary.LittleEndian.PutUint32(b[j*4:], uint32(w.r[s][i]))
+				}
+			} else {
+				for j, s := range src {
+					write(b[j*size:(j+1)*size], w.r[s][i])
+				}
 			}
 			w.put(a.space, i, w.addr[i], b[:total], a.strong)
 			if w.poisoned {

@@ -13,9 +13,20 @@ type sharedMemory struct {
 	set    []uint64 // a bit for every byte that was written
 	shift  int      // log2 of a cell's bytes
 	warps  int
-	wrote  []uint64
+	cells  []cell
 	reads  []uint64           // by cell, then by warp
 	strong map[int][32]uint32 // clocks that strong operations left at an address
+}
+
+// cell is the note of the last write and the latest clock of a read.
+type cell struct {
+	wrote uint64
+	read  uint32
+}
+
+// quiet reports whether a warp that knows all clocks before floor knows of every access.
+func (c *cell) quiet(floor uint32) bool {
+	return uint32(c.wrote>>32) < floor && c.read < floor && c.wrote&notePending == 0
 }
 
 // A note of an access is clock<<32 | pc<<13 | warp<<8 | flags | thread of the warp.
@@ -31,7 +42,7 @@ func (s *sharedMemory) init(n, granule, warps int) {
 	s.data, s.set = make([]byte, n), make([]uint64, (n+63)/64)
 	s.shift, s.warps = bits.TrailingZeros(uint(granule)), warps
 	cells := n>>s.shift + 1
-	s.wrote, s.reads = make([]uint64, cells), make([]uint64, cells*warps)
+	s.cells, s.reads = make([]cell, cells), make([]uint64, cells*warps)
 	s.strong = map[int][32]uint32{}
 }
 
@@ -43,6 +54,17 @@ func (s *sharedMemory) reset(*worker) {
 
 func (w *warp) note(lane int) uint64 {
 	return uint64(w.vc[w.index])<<32 | uint64(w.pc&notePC)<<13 | uint64(w.index)<<8 | uint64(lane)
+}
+
+// knows returns a clock such that all before it, of every warp of the block, are ordered before what this one does now.
+func (w *warp) knows() uint32 {
+	if w.floorAt != w.executed {
+		w.floorAt, w.floor = w.executed, w.vc[0]
+		for _, c := range w.vc[1:len(w.warps)] {
+			w.floor = min(w.floor, c)
+		}
+	}
+	return w.floor
 }
 
 // within returns the index of an access to shared memory, and stops where it is none.
@@ -66,12 +88,16 @@ func (w *warp) sharedRead(lane, i, n int, strong bool) bool {
 	if strong {
 		me |= noteStrong
 	}
-	now := me >> 32
-	for c := i >> s.shift; c <= (i+n-1)>>s.shift; c++ {
-		wr := s.wrote[c]
-		if by := wr >> 8 & 31; wr>>32 > uint64(w.vc[by]) || wr&notePending != 0 || by == uint64(w.index) && wr>>32 == now {
-			w.checkRead(lane, c, wr, strong)
+	now, floor := me>>32, w.knows()
+	first, last := i>>s.shift, (i+n-1)>>s.shift
+	for k := range s.cells[first : last+1] {
+		at, c := &s.cells[first+k], first+k
+		if wr := at.wrote; uint32(wr>>32) >= floor || wr&notePending != 0 {
+			if by := wr >> 8 & 31; wr>>32 > uint64(w.vc[by]) || wr&notePending != 0 || by == uint64(w.index) && wr>>32 == now {
+				w.checkRead(lane, c, wr, strong)
+			}
 		}
+		at.read = max(at.read, uint32(now))
 		r := &s.reads[c*s.warps+w.index]
 		if old := *r; old>>32 == now && old&noteLane != me&noteLane {
 			*r = me | noteMany | old&noteMany
@@ -126,9 +152,15 @@ func (w *warp) access(note uint64, write bool) *Access {
 // write is no race.
 func (w *warp) sharedWrite(lane, i, n int, flags uint64, same bool) {
 	s := &w.shared
-	me := w.note(lane) | flags
-	for c := i >> s.shift; c <= (i+n-1)>>s.shift; c++ {
-		wr := s.wrote[c]
+	me, floor := w.note(lane)|flags, w.knows()
+	first, last := i>>s.shift, (i+n-1)>>s.shift
+	for k := range s.cells[first : last+1] {
+		if at := &s.cells[first+k]; at.quiet(floor) {
+			at.wrote = me
+			continue
+		}
+		c := first + k
+		wr := s.cells[c].wrote
 		if by := wr >> 8 & 31; wr>>32 > uint64(w.vc[by]) || wr&notePending != 0 || by == uint64(w.index) && wr>>32 == me>>32 {
 			w.checkWrite(lane, c, wr, flags, same)
 		}
@@ -137,7 +169,7 @@ func (w *warp) sharedWrite(lane, i, n int, flags uint64, same bool) {
 				w.checkOverwrite(lane, c, other, r, flags, same)
 			}
 		}
-		s.wrote[c] = me
+		s.cells[c].wrote = me
 	}
 	s.set[i>>6] |= (uint64(1)<<n - 1) << (i & 63)
 }

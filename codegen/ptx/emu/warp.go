@@ -51,6 +51,8 @@ type warp struct {
 	pc       int32   // being executed
 	addr     lanes   // addresses of the instruction in hand
 	vc       [32]uint32
+	floor    uint32 // of vc, when the block had executed so many instructions
+	floorAt  int64
 	copies   copyQueue
 	log      warpLog
 	carry    uint32 // condition code: the carry of every thread
