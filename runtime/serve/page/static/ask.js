@@ -38,7 +38,7 @@ export class Ask {
     $("adapter-field").hidden = !adapters.length;
     $("adapter").replaceChildren(h("option", {value: ""}, "none"), ...adapters.map(a => a.name ?? a).map(a => h("option", {value: a}, a)));
     $("options").hidden = Boolean(embeds);
-    $("prompt-field").hidden = Boolean(embeds);
+    $("prompt-field").hidden = Boolean(embeds) || frozen.length > 0; // what is built in shows its prompts
     if (embeds) this.state.task = "rank";
     else if (frozen.length) this.edit(frozen[0]);
     else if (!some(this.state.task)) this.state.task = "free";
@@ -55,7 +55,6 @@ export class Ask {
   frozen(prompts) {
     const box = $("frozen");
     box.hidden = !prompts.length;
-    $("prompt").readOnly = prompts.length > 0;
     box.replaceChildren(box.firstElementChild, ...prompts.map((p, i) => h("label", {},
       h("input", {type: "radio", name: "frozen", value: p, checked: i === 0, onchange: () => { this.edit(p); this.fill(); }}), h("span", {}, p))));
   }
@@ -104,9 +103,8 @@ export class Ask {
 
   update() {
     const {task, classes} = this.state;
-    $("prompt-help").textContent = this.model?.frozen?.length ? "The text that the model is given."
-      : locates(task) && classes.length > together ? `From ${together + 1} classes on, each is asked for with a prompt of its own: “${task} ${classes[0]}”, “${task} ${classes[1]}”, …`
-        : "The text that the model is given. Change it as you like.";
+    $("prompt-help").textContent = locates(task) && classes.length > together ? `From ${together + 1} classes on, each is asked for with a prompt of its own: “${task} ${classes[0]}”, “${task} ${classes[1]}”, …`
+      : "The text that the model is given. Change it as you like.";
     this.changed();
   }
 
