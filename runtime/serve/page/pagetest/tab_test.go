@@ -15,6 +15,7 @@ import (
 	cdpbrowser "github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
@@ -299,6 +300,8 @@ func (b *tab) look(state string) {
 // shoot writes a screenshot of the whole page.
 func (b *tab) shoot(name string) {
 	b.t.Helper()
+	b.do(chromedp.MouseEvent(input.DispatchMouseEventTypeMouseMoved, 1, 1))
+	eval[bool](b, `(scrollTo(0, 0), true)`)
 	png := get(b, chromedp.FullScreenshot(100))
 	if err := os.WriteFile(filepath.Join(*outFlag, name+".png"), png, 0o644); err != nil {
 		b.t.Fatal(err)

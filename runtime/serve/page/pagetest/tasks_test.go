@@ -73,6 +73,7 @@ func TestObjects(t *testing.T) {
 		b.click(fmt.Sprintf(`#tasks [value=%q]`, task))
 		b.fill("#class", classes)
 		b.run()
+		b.shoot("demo-" + task)
 		b.set("#score-least", "0")
 		var want struct{ Boxes []object }
 		if err := json.Unmarshal([]byte(command(t, task, picture(t, "05-purple.png"), classes, "--format", "json", "--min-score", "0")), &want); err != nil {
