@@ -114,19 +114,23 @@ func TestMasks(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		at, err := json.Marshal(box["box"])
+		if err != nil {
+			t.Fatal(err)
+		}
 		got := eval[struct {
 			Area int
 			Box  [4]float64
 		}](b, `import("./page/masks.js").then(({paint}) => {
-			const canvas = paint(`+string(mask)+`, "#102030", 1), {width, height} = canvas;
+			const {canvas, x: left, y: top} = paint(`+string(mask)+`, "#102030", 1, `+string(at)+`), {width, height} = canvas;
 			const {data} = canvas.getContext("2d").getImageData(0, 0, width, height);
-			let area = 0, box = [width, height, 0, 0];
+			let area = 0, box = [1e9, 1e9, 0, 0];
 			for (let y = 0; y < height; y++) for (let x = 0; x < width; x++) {
 				const [r, g, b, a] = data.slice(4 * (y * width + x), 4 * (y * width + x) + 4);
 				if (!a) continue;
 				if (r !== 0x10 || g !== 0x20 || b !== 0x30 || a !== 255) throw new Error("another colour");
 				area++;
-				box = [Math.min(box[0], x), Math.min(box[1], y), Math.max(box[2], x + 1), Math.max(box[3], y + 1)];
+				box = [Math.min(box[0], left + x), Math.min(box[1], top + y), Math.max(box[2], left + x + 1), Math.max(box[3], top + y + 1)];
 			}
 			return {area, box};
 		})`)

@@ -125,6 +125,38 @@ func TestStop(t *testing.T) {
 	}
 }
 
+// TestRemoved removes one of two pictures while both are asked about: its request ends, the other's goes on.
+func TestRemoved(t *testing.T) {
+	f := newFake(t)
+	left, begun, hold := make(chan bool, 1), make(chan bool, 2), make(chan bool)
+	f.chat = func(w http.ResponseWriter, r *http.Request, body request) {
+		begun <- true
+		select {
+		case <-r.Context().Done():
+			left <- true
+		case <-hold:
+			stream(w, nil, "fine")
+		case <-time.After(patience):
+		}
+	}
+	b := open(t, f.URL)
+	b.choose("05-purple.png", "10-blue.png")
+	b.click("#run")
+	<-begun
+	<-begun
+	b.click(`[aria-label="Remove 05-purple.png"]`)
+	select {
+	case <-left:
+	case <-time.After(patience):
+		t.Fatal("the request about a picture that is removed goes on")
+	}
+	close(hold)
+	b.answered()
+	if got := b.text(".card h3") + ": " + b.text(".card .text"); got != "10-blue.png: fine" {
+		t.Errorf("the page shows %q", got)
+	}
+}
+
 // TestStarting opens the page before the model is there.
 func TestStarting(t *testing.T) {
 	f := newFake(t)

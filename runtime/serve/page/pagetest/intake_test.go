@@ -88,6 +88,8 @@ func TestIntake(t *testing.T) {
 	b.wait(`document.querySelector("#drop-error").textContent.startsWith("This server fetches no pictures from addresses")`)
 	b.drop(input.DragData{Items: []*input.DragDataItem{{MimeType: "text/plain", Data: "a text"}}})
 	b.wait(`document.querySelector("#drop-error").textContent === "That is no picture."`)
+	b.paste("body", `c.setData("text/plain", "data:image/png;base64,A")`)
+	b.wait(`document.querySelector("#drop-error").textContent === "What was pasted is no base64."`)
 	b.cards(3)
 	b.click("#clear")
 	b.cards(0)
@@ -114,6 +116,8 @@ func TestAddress(t *testing.T) {
 	if got := eval[[]float64](b, `document.querySelector(".overlay").getAttribute("viewBox").split(" ").map(Number)`); got[2] != side || got[3] != side {
 		t.Errorf("the overlay's size is %v, expected that of the picture, %d", got[2:], side)
 	}
+	b.paste("body", `c.setData("text/plain", "https://%")`)
+	b.wait(`document.querySelector("#drop-error").textContent === "That is no address."`)
 	b.look("10-address")
 	if got := b.text("#code-text"); !strings.Contains(got, `"url": "https://example.org/a%20cat.jpg"`) {
 		t.Errorf("the example does not have the address: %s", got)

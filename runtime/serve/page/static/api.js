@@ -68,9 +68,13 @@ async function failure(response) {
 
 // model returns what the server says about its model.
 export async function model(signal) {
-  const {data} = await (await call("models", {signal})).json();
-  const own = data[0];
-  return {id: own.id, ...own.pgc};
+  const response = await call("models", {signal});
+  try {
+    const [own] = (await response.json()).data; // behind it come adapters
+    return {id: own.id, ...own.pgc};
+  } catch {
+    throw new Failure(`What answers at ${base.host} is no server of this page.`);
+  }
 }
 
 export async function embeddings(body, signal) {

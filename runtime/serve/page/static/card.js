@@ -9,7 +9,7 @@ import {formats} from "./export.js";
 let number = 0;
 
 export class Card {
-  // A picture is {name, type, url to send, shown: a blob: address or null}. Actions are remove(card) and again(card).
+  // A picture is {name, type, file or else url, shown: a blob: address or null, why it cannot be}. Actions are remove(card) and again(card).
   constructor(picture, actions) {
     this.picture = picture;
     this.width = this.height = 0; // known once the picture is shown or answered
@@ -17,6 +17,7 @@ export class Card {
     this.answer = null; // the last complete one
     this.picked = -1;
     this.least = 0;
+    this.gone = new AbortController(); // ends requests about a picture that is removed
 
     const id = `picture-${++number}`;
     this.overlay = new Overlay(i => this.pick(i === this.picked ? -1 : i), i => this.mark(i, "near"));
@@ -257,6 +258,7 @@ export class Card {
   }
 
   close() {
+    this.gone.abort();
     clearInterval(this.clock);
     if (this.picture.shown) URL.revokeObjectURL(this.picture.shown);
     this.root.remove();

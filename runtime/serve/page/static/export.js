@@ -57,7 +57,11 @@ function png([card]) {
   c.textBaseline = "middle";
   const objects = card.visible();
   c.imageSmoothingEnabled = false;
-  for (const o of objects) if (o.mask?.counts) c.drawImage(paint(o.mask, look(o.label).color, 0.5), 0, 0, canvas.width, canvas.height);
+  for (const o of objects) {
+    if (!o.mask?.counts) continue;
+    const {canvas: mask, x, y} = paint(o.mask, look(o.label).color, 0.5, o.box);
+    c.drawImage(mask, x * scale, y * scale, mask.width * scale, mask.height * scale);
+  }
   for (const o of objects) {
     const {color, dash} = look(o.label);
     const [x0, y0, x1, y1] = o.box.map(v => v * scale);

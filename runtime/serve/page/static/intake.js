@@ -1,5 +1,6 @@
 // Ways for a picture into the page: dropped, pasted, chosen, photographed, or as an address that the server fetches.
 
+import {Failure} from "./api.js";
 import {$, plural, say} from "./dom.js";
 
 const extensions = /\.(png|jpe?g|jfif|gif|webp|bmp|tiff?|p[bgp]m|pnm|heic|heif|avif)$/i;
@@ -11,7 +12,7 @@ export function intake(add) {
   let addresses = false;
   const complain = sentences => ($("drop-error").textContent = sentences.join(" "));
 
-  async function take(files, given) {
+  function take(files, given) {
     const pictures = [], problems = [];
     for (const file of files) {
       const name = given ?? file.name;
@@ -20,7 +21,7 @@ export function intake(add) {
       else if (!file.size) problems.push(`${name} is empty.`);
       else {
         const type = file.type || types[name.split(".").pop().toLowerCase()] || "image/png";
-        pictures.push({name, type, url: await dataURI(file, type), shown: URL.createObjectURL(file)});
+        pictures.push({name, type, file, url: "", shown: URL.createObjectURL(file)});
       }
     }
     complain(problems);
@@ -31,12 +32,16 @@ export function intake(add) {
   }
 
   // text takes a data: URI or, where the server does, an address. It returns whether it was one of them.
-  async function text(value) {
+  function text(value) {
     value = value.trim();
     const data = /^data:(image\/[\w.+-]+);base64,([A-Za-z0-9+/=\s]+)$/.exec(value);
     if (data) {
-      const bytes = Uint8Array.from(atob(data[2].replace(/\s/g, "")), c => c.charCodeAt(0));
-      await take([new File([bytes], next(data[1]), {type: data[1]})]);
+      try {
+        const bytes = Uint8Array.from(atob(data[2].replace(/\s/g, "")), c => c.charCodeAt(0));
+        take([new File([bytes], next(data[1]), {type: data[1]})]);
+      } catch {
+        complain(["What was pasted is no base64."]);
+      }
       return true;
     }
     if (!/^https?:\/\/\S+$/i.test(value)) return false;
@@ -44,9 +49,13 @@ export function intake(add) {
       complain(["This server fetches no pictures from addresses (serve --allow-image-urls lets it). Save the picture and drop the file."]);
       return true;
     }
-    const name = decodeURIComponent(new URL(value).pathname.split("/").pop()) || new URL(value).host;
+    const name = nameOf(value);
+    if (!name) {
+      complain(["That is no address."]);
+      return true;
+    }
     complain([]);
-    add([{name, type: "", url: value, shown: null, why: "The server fetches this picture. The page asks nothing of other hosts, so it cannot show it."}]);
+    add([{name, type: "", file: null, url: value, shown: null, why: "The server fetches this picture. The page asks nothing of other hosts, so it cannot show it."}]);
     say("1 address added");
     return true;
   }
@@ -58,26 +67,26 @@ export function intake(add) {
   $("choose").onclick = () => $("files").click();
   $("photograph").onclick = () => $("camera").click();
   for (const input of [$("files"), $("camera")]) {
-    input.onchange = async () => {
-      await take([...input.files]);
+    input.onchange = () => {
+      take([...input.files]);
       input.value = "";
     };
   }
-  $("address").onsubmit = async e => {
+  $("address").onsubmit = e => {
     e.preventDefault();
-    if (!(await text($("address-value").value))) complain(["An address of a picture begins with http:// or https://."]);
+    if (!text($("address-value").value)) complain(["An address of a picture begins with http:// or https://."]);
     else $("address-value").value = "";
   };
 
-  document.addEventListener("paste", async e => {
+  document.addEventListener("paste", e => {
     const files = [...e.clipboardData.files];
     if (files.length) {
       e.preventDefault();
-      for (const file of files) await take([file], /^image\.\w+$/.test(file.name) ? next(file.type) : file.name);
+      for (const file of files) take([file], /^image\.\w+$/.test(file.name) ? next(file.type) : file.name);
       return;
     }
     if (e.target.closest("input, textarea")) return;
-    await text(e.clipboardData.getData("text/plain"));
+    text(e.clipboardData.getData("text/plain"));
   });
 
   let depth = 0;
@@ -85,13 +94,13 @@ export function intake(add) {
   document.addEventListener("dragenter", e => { e.preventDefault(); depth++; over(true); });
   document.addEventListener("dragleave", () => { if (--depth <= 0) { depth = 0; over(false); } });
   document.addEventListener("dragover", e => e.preventDefault());
-  document.addEventListener("drop", async e => {
+  document.addEventListener("drop", e => {
     e.preventDefault();
     depth = 0;
     over(false);
     const files = [...e.dataTransfer.files];
-    if (files.length) await take(files);
-    else if (!(await text(e.dataTransfer.getData("text/uri-list") || e.dataTransfer.getData("text/plain")))) complain(["That is no picture."]);
+    if (files.length) take(files);
+    else if (!text(e.dataTransfer.getData("text/uri-list") || e.dataTransfer.getData("text/plain"))) complain(["That is no picture."]);
   });
 
   return {
@@ -102,11 +111,23 @@ export function intake(add) {
   };
 }
 
-function dataURI(file, type) {
+// nameOf returns what a picture at an address is called, "" for what is none.
+function nameOf(address) {
+  try {
+    const {pathname, host} = new URL(address);
+    return decodeURIComponent(pathname.split("/").pop()) || host;
+  } catch {
+    return "";
+  }
+}
+
+// source returns what a request has for a picture: its address, or its bytes as a data: URI, which are read only now.
+export function source({name, type, file, url}) {
+  if (url) return url;
   return new Promise((resolve, reject) => {
     const reader = new FileReader();
     reader.onload = () => resolve(`data:${type};base64,` + reader.result.slice(reader.result.indexOf(",") + 1));
-    reader.onerror = () => reject(reader.error);
+    reader.onerror = () => reject(new Failure(`${name} can no longer be read.`));
     reader.readAsDataURL(file);
   });
 }

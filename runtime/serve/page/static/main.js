@@ -5,7 +5,7 @@ import {Ask} from "./ask.js";
 import {Card} from "./card.js";
 import {$, copyText, download, flash, h, plural, say} from "./dom.js";
 import {formats} from "./export.js";
-import {intake} from "./intake.js";
+import {intake, source} from "./intake.js";
 import {place, read} from "./objects.js";
 import {ofPage, ofQuery, score} from "./rank.js";
 import {languages, places} from "./snippets.js";
@@ -87,6 +87,7 @@ function changed() {
   $("answers-title").textContent = plural(n, "picture");
   $("together").closest("label").hidden = n < 2 || locates(ask.state.task);
   $("run").classList.toggle("stop", running !== null);
+  for (const c of cards) c.again.disabled = running !== null;
   const verb = ask.state.task === "rank" ? "Rank" : "Ask about";
   $("run-text").textContent = running ? "Stop" : n > 1 ? `${verb} ${n} pictures` : ask.state.task === "rank" ? "Rank" : "Run";
   if (!running) $("ask-error").textContent = "";
@@ -172,15 +173,16 @@ async function run(list) {
 }
 
 // answer asks about cards in one prompt, and shows the answer at the first one.
-async function answer(question, list, signal) {
+async function answer(question, list, stop) {
   const [card] = list;
+  const signal = AbortSignal.any([stop, card.gone.signal]);
   await card.ready;
-  const body = request({...question, model: model.id, least: 0}, list.map(c => c.picture.url));
   for (let n = 1; ; n++) {
     try {
       if (signal.aborted) throw new DOMException("stopped", "AbortError");
       card.wait(question.prompt);
       results();
+      const body = request({...question, model: model.id, least: 0}, await Promise.all(list.map(c => source(c.picture))));
       card.finish(await receive(card, question, body, signal), least());
       if (cards.includes(card)) say(told(card));
       results();

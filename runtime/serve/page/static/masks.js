@@ -19,24 +19,29 @@ export function runs(counts) {
   return list;
 }
 
-// paint returns a canvas in which the pixels of a mask have a colour with an opacity.
-export function paint({size: [height, width], counts}, color, opacity) {
+// paint returns a canvas in which the pixels of a mask have a colour with an opacity. It is the part of the picture that box, rounded
+// outwards, cuts out, and lies at its x and y.
+export function paint({size: [height, width], counts}, color, opacity, box = [0, 0, width, height]) {
+  const x0 = Math.max(0, Math.floor(box[0]) - 1), y0 = Math.max(0, Math.floor(box[1]) - 1);
   const canvas = document.createElement("canvas");
-  canvas.width = width;
-  canvas.height = height;
+  canvas.width = Math.min(width, Math.ceil(box[2]) + 1) - x0;
+  canvas.height = Math.min(height, Math.ceil(box[3]) + 1) - y0;
   const context = canvas.getContext("2d");
-  const pixels = context.createImageData(width, height);
+  const pixels = context.createImageData(canvas.width, canvas.height);
   const words = new Uint32Array(pixels.data.buffer);
   const [r, g, b] = [1, 3, 5].map(i => parseInt(color.slice(i, i + 2), 16));
   const word = (Math.round(opacity * 255) << 24 | b << 16 | g << 8 | r) >>> 0; // little-endian, as all browsers' machines are
   let at = 0, on = false;
   for (const n of runs(counts)) {
-    if (on) for (let i = at; i < at + n; i++) words[i % height * width + Math.floor(i / height)] = word;
+    for (let i = at; on && i < at + n; i++) {
+      const x = Math.floor(i / height) - x0, y = i % height - y0;
+      if (x >= 0 && x < canvas.width && y >= 0 && y < canvas.height) words[y * canvas.width + x] = word;
+    }
     at += n;
     on = !on;
   }
   context.putImageData(pixels, 0, 0);
-  return canvas;
+  return {canvas, x: x0, y: y0};
 }
 
 // outline returns the path of polygons, lists of x, y, x, y, …

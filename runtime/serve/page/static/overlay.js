@@ -41,8 +41,9 @@ export class Overlay {
     };
     const root = svg("g", {class: "object", ...events});
     if (o.mask?.counts) {
-      const image = svg("image", {x: 0, y: 0, width: this.width, height: this.height, preserveAspectRatio: "none", class: "mask"});
-      paint(o.mask, color, 0.5).toBlob(blob => {
+      const {canvas, x, y} = paint(o.mask, color, 0.5, o.box);
+      const image = svg("image", {x, y, width: canvas.width, height: canvas.height, preserveAspectRatio: "none", class: "mask"});
+      canvas.toBlob(blob => {
         const url = URL.createObjectURL(blob);
         image.onload = () => URL.revokeObjectURL(url);
         image.setAttribute("href", url);

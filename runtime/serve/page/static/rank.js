@@ -1,6 +1,7 @@
 // Late interaction: which page answers a query, from vectors for every token (ColBERT; Khattab and Zaharia 2020).
 
 import {embeddings} from "./api.js";
+import {source} from "./intake.js";
 
 // vectors of an item: rows of numbers, one for each token. Those of pages are kept with their picture.
 async function vectors(model, item, signal) {
@@ -11,7 +12,7 @@ async function vectors(model, item, signal) {
 export const ofQuery = (model, text, signal) => vectors(model, text, signal);
 
 export async function ofPage(model, picture, signal) {
-  picture.vectors ??= await vectors(model, {image_url: {url: picture.url}}, signal);
+  picture.vectors ??= await vectors(model, {image_url: {url: await source(picture)}}, signal);
   return picture.vectors;
 }
 
