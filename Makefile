@@ -68,6 +68,7 @@ load: llvm build ## ask the server of the demo with 200 clients for ten minutes 
 	@mkdir -p out
 	bin/pgc compile $(DEMO)/paligemma-demo -o out/load --cpu native
 	$(GO) run ./internal/load -file out/load -time $(or $(TIME),10m)
+	$(GO) run ./internal/load -file out/load -time 1m -clients 40 -faults 40
 
 lint: ## gofmt, go vet and staticcheck
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }

@@ -92,6 +92,9 @@ func attack(ctx context.Context, s settings, server *process, requests []asked) 
 			}
 		})
 	}
+	for i := range s.faults {
+		all.Go(func() { misbehave(ctx, server.url, requests, rand.New(rand.NewPCG(uint64(i), 2))) })
+	}
 	all.Go(func() { r.watch(ctx, s, client, server) })
 	all.Wait()
 	r.took = time.Since(begun)

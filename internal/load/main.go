@@ -17,6 +17,7 @@ import (
 type settings struct {
 	file, pictures string
 	clients        int
+	faults         int // clients that misbehave
 	time, warm     time.Duration
 	least          float64
 	extra          string // further flags of serve
@@ -27,6 +28,7 @@ func main() {
 	flag.StringVar(&s.file, "file", "captioner", "the executable")
 	flag.StringVar(&s.pictures, "pictures", "models/paligemma/demo/pictures", "a folder of pictures")
 	flag.IntVar(&s.clients, "clients", 200, "how many clients ask at the same time")
+	flag.IntVar(&s.faults, "faults", 0, "how many more clients leave, do not read, send halves and nonsense; then the processor's time is not judged")
 	flag.DurationVar(&s.time, "time", 10*time.Minute, "for how long they ask")
 	flag.DurationVar(&s.warm, "warm", 0, "from when on memory is looked at (default: a tenth of the time)")
 	flag.Float64Var(&s.least, "least", 0.95, "answers a processor second, as a part of batch's, that are enough")
@@ -78,7 +80,7 @@ func run(ctx context.Context, s settings) error {
 	if grown := load.growth(); grown > 0.05 {
 		bad = errors.Join(bad, fmt.Errorf("memory grew by %.1f %%, expected 5 at most", 100*grown))
 	}
-	if served < s.least*batch {
+	if s.faults == 0 && served < s.least*batch {
 		bad = errors.Join(bad, fmt.Errorf("a processor second gave %.0f %% of batch's answers, expected %.0f", 100*served/batch, 100*s.least))
 	}
 	return bad

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"reflect"
 	"slices"
+	"strings"
 
 	"pgc/runtime/serve/openai"
 )
@@ -47,11 +48,23 @@ func ParseOllamaGenerate(body []byte) (*Request, error) {
 	if r.Images, err = d.pictures("images"); err != nil {
 		return nil, err
 	}
-	prompt = d.text(prompt)
+	prompt = lastTurn(d.text(prompt))
 	if prompt == "" && len(r.Images) == 0 {
 		return nil, nil
 	}
 	return r, d.ollama(r, prompt)
+}
+
+// lastTurn returns what the user says last in a conversation that LiteLLM has written as one prompt; any other prompt is
+// returned as it is.
+func lastTurn(prompt string) string {
+	const user = "### User:\n"
+	at := strings.LastIndex(prompt, user)
+	if at < 0 || !strings.HasPrefix(prompt, "### ") {
+		return prompt
+	}
+	text, _, _ := strings.Cut(prompt[at+len(user):], "\n\n### ")
+	return strings.TrimSpace(text)
 }
 
 // ollama reads what both requests have.

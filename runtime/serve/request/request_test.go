@@ -190,6 +190,12 @@ func TestOllama(t *testing.T) {
 	if r, err := ParseOllamaChat([]byte(`{"model":"m","messages":[]}`)); r != nil || err != nil {
 		t.Errorf("%+v, %v", r, err)
 	}
+	for prompt, want := range map[string]string{"### User:\\ncaption en\\n\\n": "caption en", "### System:\\nx\\n\\n### User:\\na\\n\\n### Assistant:\\nb\\n\\n### User:\\nc d\\n\\n": "c d",
+		"what is ### User:\\n?": "what is ### User:\n?"} {
+		if r, err := ParseOllamaGenerate([]byte(`{"prompt":"` + prompt + `","images":["AAAA"]}`)); err != nil || r.Prompts[0] != want {
+			t.Errorf("%s: %+v, %v", prompt, r, err)
+		}
+	}
 	if r, err := ParseOllamaGenerate([]byte(`{"model":"m"}`)); r != nil || err != nil {
 		t.Errorf("%+v, %v", r, err)
 	}
