@@ -69,15 +69,17 @@ func (s *Server) admit(c *call, r *request.Request) (*job, error) {
 		return nil, err
 	}
 	places := j.places()
-	if !s.gate.Enter(places) {
+	if !s.gate.Enter(c.client, places) {
 		return nil, limits.ErrNoRoom
 	}
-	j.leave = func(complete bool) { s.gate.Leave(places, complete) }
+	j.leave = func(complete bool) { s.gate.Leave(c.client, places, complete) }
 	var err error
 	if j.images, err = s.pictures(c.r.Context(), c, r.Images, r.Field); err != nil {
 		j.leave(false)
 		return nil, err
 	}
+	r.Images = nil // with their files, which would wait, too
+	c.giveBody(s.gate)
 	if len(r.Ignored) > 0 {
 		c.w.Header().Set("X-Ignored", strings.Join(r.Ignored, ", "))
 	}

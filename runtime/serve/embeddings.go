@@ -18,11 +18,11 @@ func (s *Server) embeddings(c *call, body []byte) error {
 	if s.Info.EmbeddingDim == 0 {
 		return openai.Invalid("model", "%s generates text, expected a request to /v1/chat/completions", s.Name)
 	}
-	if !s.gate.Enter(1) {
+	if !s.gate.Enter(c.client, 1) {
 		return limits.ErrNoRoom
 	}
 	complete := false
-	defer func() { s.gate.Leave(1, complete) }()
+	defer func() { s.gate.Leave(c.client, 1, complete) }()
 	ask := pgc.EmbedRequest{Queries: r.Texts}
 	if len(r.Images) == 0 {
 		if err := c.model.CheckEmbed(c.r.Context(), ask); err != nil {

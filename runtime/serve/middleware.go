@@ -43,7 +43,8 @@ type call struct {
 	client string // whose turn it is: a part of the key's hash, or an address
 	form   form
 	model  Model
-	taken  int64 // bytes of its pictures, taken from the gate
+	body   int64 // bytes of its body, taken from the gate
+	taken  int64 // and of its pictures
 	begun  time.Time
 	fields []any // of the log's line
 }
@@ -58,6 +59,12 @@ func (c *call) take(g *limits.Gate, bytes int64) error {
 	}
 	c.taken += bytes
 	return nil
+}
+
+// giveBody gives the bytes of the body back, of which nothing is needed any more.
+func (c *call) giveBody(g *limits.Gate) {
+	g.Give(c.body)
+	c.body = 0
 }
 
 type callKey struct{}
@@ -230,13 +237,15 @@ func (s *Server) answering(next func(c *call, body []byte) error) http.Handler {
 			c.fail(e, 0)
 			return
 		}
-		if s.gate.Full() {
+		if s.gate.Full(c.client) {
 			limits.Discard(c.w, c.r, s.Body)
 			s.refuse(c, "queue")
 			return
 		}
-		body, taken, err := limits.ReadBody(c.w, c.r, s.Body, s.gate)
-		defer func() { s.gate.Give(taken + c.taken) }()
+		var body []byte
+		var err error
+		body, c.body, err = limits.ReadBody(c.w, c.r, s.Body, s.gate)
+		defer func() { s.gate.Give(c.body + c.taken) }()
 		if err != nil {
 			s.refuseBody(c, err)
 			return

@@ -179,7 +179,7 @@ func TestQueue(t *testing.T) {
 			replies <- r
 		}()
 	}
-	wait(t, func() bool { return s.gate.Full() })
+	wait(t, func() bool { return s.gate.Full("127.0.0.1") })
 	r := s.chat(t, ask("caption en", ""))
 	if r.status != 429 || r.header.Get("Retry-After") == "" || !strings.Contains(r.body, `"type":"rate_limit_error"`) {
 		t.Errorf("%+v", r)
@@ -231,7 +231,7 @@ func TestDisconnect(t *testing.T) {
 		if err := <-m.ended; !errors.Is(err, context.Canceled) {
 			t.Errorf("the answer ended with %v", err)
 		}
-		wait(t, func() bool { return !s.gate.Full() })
+		wait(t, func() bool { return !s.gate.Full("127.0.0.1") })
 	}
 	answers, bytes := s.gate.Load()
 	wait(t, func() bool { answers, bytes = s.gate.Load(); return answers == 0 && bytes == 0 })

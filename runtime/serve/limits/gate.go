@@ -2,14 +2,17 @@
 package limits
 
 import (
+	"maps"
 	"math"
 	"sync"
 	"time"
 )
 
-// Gate bounds the answers that are under way and their bytes.
+// Gate bounds the answers that are under way and their bytes. Where several clients ask, none of them takes the last
+// quarter of the places, so that those who ask seldom find one.
 type Gate struct {
 	mu        sync.Mutex
+	clients   map[string]*client
 	most      int   // answers, those that are computed and those that wait
 	mostBytes int64 // of bodies and pictures
 	answers   int
@@ -18,8 +21,22 @@ type Gate struct {
 	next      int
 }
 
+// client is one who asks.
+type client struct {
+	answers int
+	asked   time.Time // the last time
+}
+
+// A client is there for so long after it has asked; so many are remembered before those that are gone are forgotten.
+const (
+	present     = time.Minute
+	mostClients = 1024
+)
+
 // NewGate returns a gate for most answers and mostBytes of their requests.
-func NewGate(most int, mostBytes int64) *Gate { return &Gate{most: most, mostBytes: mostBytes} }
+func NewGate(most int, mostBytes int64) *Gate {
+	return &Gate{most: most, mostBytes: mostBytes, clients: map[string]*client{}}
+}
 
 // Widen sets the number of answers that may be under way.
 func (g *Gate) Widen(most int) {
@@ -28,29 +45,64 @@ func (g *Gate) Widen(most int) {
 	g.most = most
 }
 
-// Full reports whether not one more answer may begin.
-func (g *Gate) Full() bool {
+// Full reports whether not one more answer to a client may begin.
+func (g *Gate) Full(name string) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.answers >= g.most
+	return !g.room(g.client(name), 1)
 }
 
-// Enter takes places for n answers, if there are so many.
-func (g *Gate) Enter(n int) bool {
+// Enter takes places for n answers to a client, if there are so many.
+func (g *Gate) Enter(name string, n int) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.answers+n > g.most {
+	c := g.client(name)
+	if !g.room(c, n) {
 		return false
 	}
 	g.answers += n
+	c.answers += n
 	return true
 }
 
-// Leave gives n places back; complete says whether there was an answer.
-func (g *Gate) Leave(n int, complete bool) {
+// client notes that a client asks.
+func (g *Gate) client(name string) *client {
+	c := g.clients[name]
+	if c == nil {
+		if len(g.clients) >= mostClients {
+			maps.DeleteFunc(g.clients, func(_ string, c *client) bool { return c.answers == 0 && time.Since(c.asked) > present })
+		}
+		c = &client{}
+		g.clients[name] = c
+	}
+	c.asked = time.Now()
+	return c
+}
+
+// room reports whether n more answers to a client may begin.
+func (g *Gate) room(c *client, n int) bool {
+	if g.answers+n > g.most {
+		return false
+	}
+	if g.answers+n <= g.most-g.most/4 || c.answers+n <= g.most/4 {
+		return true
+	}
+	for _, other := range g.clients {
+		if other != c && time.Since(other.asked) < present {
+			return false
+		}
+	}
+	return true
+}
+
+// Leave gives n places of a client back; complete says whether there was an answer.
+func (g *Gate) Leave(name string, n int, complete bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.answers -= n
+	if c := g.clients[name]; c != nil {
+		c.answers -= n
+	}
 	if complete {
 		for range n {
 			g.ended[g.next%len(g.ended)] = time.Now()

@@ -17,7 +17,7 @@ import (
 // TestGate: places and bytes are given out as far as they go, and come back; the time to come back follows the rate.
 func TestGate(t *testing.T) {
 	g := NewGate(3, 100)
-	if !g.Enter(2) || g.Enter(2) || !g.Enter(1) || !g.Full() || g.Enter(1) {
+	if !g.Enter("a", 2) || g.Enter("a", 2) || !g.Enter("a", 1) || !g.Full("a") || g.Enter("a", 1) {
 		t.Error("three places are others")
 	}
 	if !g.Take(60) || g.Take(41) || !g.Take(40) {
@@ -26,24 +26,52 @@ func TestGate(t *testing.T) {
 	if got := g.RetryAfter(); got != leastWait {
 		t.Errorf("%d s without a rate", got)
 	}
-	g.Leave(2, true)
+	g.Leave("a", 2, true)
 	g.Give(60)
 	if answers, bytes := g.Load(); answers != 1 || bytes != 40 {
 		t.Errorf("%d answers, %d bytes", answers, bytes)
 	}
 	g = NewGate(1000, 1)
 	for i := range 200 { // 64 answers in 6.4 seconds
-		g.Enter(1)
-		g.Leave(1, true)
+		g.Enter("a", 1)
+		g.Leave("a", 1, true)
 		g.ended[i%len(g.ended)] = time.Now().Add(time.Duration(i-200) * 100 * time.Millisecond)
 	}
-	g.Enter(100)
+	g.Enter("a", 100)
 	if got := g.RetryAfter(); got < 4 || got > 7 {
 		t.Errorf("%d s for 100 answers at ten a second", got)
 	}
-	g.Enter(900)
+	g.Enter("a", 900)
 	if got := g.RetryAfter(); got < 40 || got > mostWait {
 		t.Errorf("%d s for 1000 answers at ten a second", got)
+	}
+}
+
+// TestGateFair: one client may have all places while it is alone, and leaves a quarter to others once there are some.
+func TestGateFair(t *testing.T) {
+	g := NewGate(16, 1)
+	if !g.Enter("greedy", 16) || g.Enter("other", 1) {
+		t.Error("16 places are others")
+	}
+	g.Leave("greedy", 8, true)
+	if !g.Enter("greedy", 4) || g.Enter("greedy", 1) || !g.Full("greedy") {
+		t.Error("a client took the last quarter although another asks")
+	}
+	if !g.Enter("other", 3) || !g.Enter("third", 1) || g.Enter("third", 1) {
+		t.Error("the last quarter is not for the others")
+	}
+	g.Leave("other", 3, true)
+	for _, c := range g.clients {
+		c.asked = time.Now().Add(-2 * present)
+	}
+	if !g.Enter("greedy", 3) {
+		t.Error("a client that is gone still counts")
+	}
+	for i := range 3 * mostClients {
+		g.client(fmt.Sprint(i)).asked = time.Now().Add(-2 * present)
+	}
+	if n := len(g.clients); n > 2*mostClients {
+		t.Errorf("%d clients are remembered", n)
 	}
 }
 
