@@ -209,7 +209,7 @@ var many = Size{N: 300, Sym: "S"}
 // TestTilesInterpreted compares what sapphirerapids has, which this CPU may lack: vectors of sixteen lanes around the
 // tiles, with AVX2 and the emulator.
 func TestTilesInterpreted(t *testing.T) {
-	amx := amxtest.Target(t)
+	amx := amxtest.Targets(t)[0]
 	tgt, err := target.Find("sapphirerapids")
 	if err != nil {
 		t.Fatal(err)
@@ -288,11 +288,16 @@ func TestTileCounts(t *testing.T) {
 // TestIntegerTiles compares products of integers in tile registers with those of vectors, bit for bit: every number of
 // rows of one block and more, and three blocks and a rest.
 func TestIntegerTiles(t *testing.T) {
-	amx := amxtest.Target(t)
 	v3, err := target.Find("x86-64-v3")
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, amx := range amxtest.Targets(t) {
+		t.Run(amx.Name, func(t *testing.T) { integerTiles(t, amx, v3) })
+	}
+}
+
+func integerTiles(t *testing.T, amx, v3 target.Target) {
 	rng := rand.New(rand.NewPCG(5, 5))
 	for i, s := range []tileShape{
 		{75, 37, 1, quant.Int8, 64}, {330, 96, 2, quant.Int4, 128}, {1030, 33, 1, quant.Int8, 128}, {64, 64, 2, quant.Int8, 64},
@@ -322,7 +327,12 @@ func TestIntegerTiles(t *testing.T) {
 // TestBFloatTiles compares products of bfloat16 in tile registers with TDPBF16PS's order of sums, written out here, and
 // with those of one row and of few, which are vectors.
 func TestBFloatTiles(t *testing.T) {
-	amx := amxtest.Target(t)
+	for _, amx := range amxtest.Targets(t) {
+		t.Run(amx.Name, func(t *testing.T) { bfloatTiles(t, amx) })
+	}
+}
+
+func bfloatTiles(t *testing.T, amx target.Target) {
 	rng := rand.New(rand.NewPCG(6, 6))
 	for _, s := range []tileShape{{k: 75, n: 37, accs: 1}, {k: 1100, n: 33, accs: 2}, {k: 64, n: 64, accs: 1}, {k: 1, n: 1, accs: 1}, {k: 528, n: 96, accs: 1}} {
 		blocks := buildTiles(t, s.String(), s.spec(many), amx)
@@ -385,7 +395,7 @@ func inOrder(s tileShape, rows int64, x tile.Buffer, w []any) (out tile.Buffer) 
 
 // TestTileMutations expects that kernels whose tiles are wrong are found: by their results, or by the emulator.
 func TestTileMutations(t *testing.T) {
-	amx := amxtest.Target(t)
+	amx := amxtest.Targets(t)[0]
 	rng := rand.New(rand.NewPCG(7, 7))
 	const rows = 37
 	for _, s := range []tileShape{{200, 40, 1, quant.Int8, 64}, {200, 40, 1, quant.Int4, 128}, {k: 200, n: 40, accs: 1}} {

@@ -89,13 +89,13 @@ func tileArgs(rng *rand.Rand, config []byte) []any {
 
 // emulated compiles kernels and the emulator of AMX with every installed llc.
 func emulated(t *testing.T, ks []*tile.Kernel, f func(t *testing.T, code *linktest.Code)) {
-	tgt := amxtest.Target(t)
 	args := map[string]int{}
 	for _, k := range ks {
 		args[k.Name] = len(k.Params)
 	}
-	for _, path := range llcs(t) {
-		t.Run(filepath.Base(path), func(t *testing.T) {
+	for i, path := range slices.Repeat(llcs(t), len(amxtest.Targets(t))) {
+		tgt := amxtest.Targets(t)[i/len(llcs(t))]
+		t.Run(filepath.Base(path)+"/"+tgt.Name, func(t *testing.T) {
 			var objs [][]byte
 			for _, ll := range [][]byte{emitted(t, tgt, ks...), []byte(amxtest.Source(args))} {
 				obj, err := runLLC(context.Background(), path, ll, tgt, "obj")

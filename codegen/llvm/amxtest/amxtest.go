@@ -2,7 +2,7 @@
 // as LLVM IR, computes what an instruction would have and goes on behind it. Instructions must be those of the processor
 // otherwise, so tests compile for AVX2 with AMX added.
 //
-// It imports ir/target, and is imported by tests only.
+// It imports ir/target and runtime/cpufeature, and is imported by tests only.
 package amxtest
 
 import (
@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"pgc/ir/target"
+	"pgc/runtime/cpufeature"
 )
 
 //go:embed emulator.ll
@@ -26,20 +27,35 @@ const (
 	Next   = "amx_next"   // 8 bytes: where the worker loop is, counted from here
 )
 
-// Target returns AVX2 with AMX, for this processor; it skips the test on a processor without AVX2.
-func Target(t testing.TB) target.Target {
+// Targets returns AVX2 with AMX, and sapphirerapids where this processor has all of it but AMX. It skips the test on
+// processors of another kind, and on those that execute tile instructions themselves: nothing is emulated there, and
+// tests of all targets run such code.
+func Targets(t testing.TB) []target.Target {
 	t.Helper()
-	if runtime.GOARCH != "amd64" {
-		t.Skip("AMX is of amd64")
-	}
-	tgt, err := target.Find("x86-64-v3")
-	if err != nil {
+	all, err := target.FindAll("x86-64-v3,sapphirerapids")
+	switch {
+	case err != nil:
 		t.Fatal(err)
+	case runtime.GOARCH != "amd64":
+		t.Skip("AMX is of amd64")
+	case cpufeature.Check(all[0].Features) == nil:
+		t.Skip("this CPU has AMX, which the emulator stands for")
 	}
-	tgt.Name = "x86-64-v3 with AMX"
-	tgt.Features = append(slices.Clone(tgt.Features), "amx-tile", "amx-int8", "amx-bf16")
-	slices.Sort(tgt.Features)
-	return tgt
+	wide, narrow := all[0], all[1]
+	narrow.Name = "x86-64-v3 with AMX"
+	rest := wide.Features
+	for _, f := range wide.Features {
+		if strings.HasPrefix(f, "amx-") {
+			narrow.Features = append(slices.Clone(narrow.Features), f)
+			rest = slices.DeleteFunc(slices.Clone(rest), func(g string) bool { return g == f })
+		}
+	}
+	slices.Sort(narrow.Features)
+	if err := cpufeature.Check(rest); err != nil {
+		t.Logf("%s skipped: %v", wide.Name, err)
+		return []target.Target{narrow}
+	}
+	return []target.Target{narrow, wide}
 }
 
 // Source returns the LLVM IR of the emulator, to be linked with kernels. Behind the kernel's last argument its emulated

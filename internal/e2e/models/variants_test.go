@@ -66,7 +66,7 @@ func TestSets(t *testing.T) {
 	}
 }
 
-// TestNoSetFits runs an executable that asks for what no CPU has.
+// TestNoSetFits runs an executable that asks for what no CPU has, and runs its code when told to assume so.
 func TestNoSetFits(t *testing.T) {
 	f, err := os.Open(e2e.Compiled(t, "pg1-odd"))
 	if err != nil {
@@ -103,5 +103,17 @@ func TestNoSetFits(t *testing.T) {
 	}
 	if out, err := exec.Command(exe, "info").CombinedOutput(); err != nil || !strings.Contains(string(out), "lacks mill") {
 		t.Errorf("info: %v: %s", err, out)
+	}
+	assumed := []string{"--isa", "x86-64-v3", "--assume-isa"}
+	got := e2e.MustRun(t, exe, append(assumed, picture, "caption en")...)
+	if ordinary := e2e.MustRun(t, e2e.Compiled(t, "pg1-odd"), picture, "caption en"); !slices.Equal(got, ordinary) {
+		t.Errorf("--assume-isa: got %q, expected %q", got, ordinary)
+	}
+	if out := string(e2e.MustRun(t, exe, append(assumed, "info")...)); !strings.Contains(out, "runs here") || strings.Contains(out, "lacks") {
+		t.Errorf("info --assume-isa: %s", out)
+	}
+	cmd := exec.Command(exe, "--assume-isa", picture, "caption en")
+	if out, err := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != 2 || !strings.Contains(string(out), "--assume-isa is given without --isa") {
+		t.Errorf("--assume-isa alone: %v: %s", err, out)
 	}
 }
