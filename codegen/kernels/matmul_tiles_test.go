@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"regexp"
-	"strings"
 	"testing"
 
 	"pgc/codegen/internal/link/linktest"
@@ -228,59 +226,6 @@ func TestTilesInterpreted(t *testing.T) {
 		few := buildTiles(t, "few", s.spec(Const(3)), tgt)
 		if got, _, _ := ours.run(t, code, 3, s.n, x, w); !bytes.Equal(got, few.interpret(t, 3, s.n, x, w)) {
 			t.Errorf("%v: three rows of sapphirerapids have other bits", s)
-		}
-	}
-}
-
-// TestTileCounts counts instructions of what llc makes for sapphirerapids: in the loops over k, four loads for four
-// products of whole blocks, no vector in memory, and so many vectors between products as the group's length gives; tiles
-// are configured outside of loops.
-func TestTileCounts(t *testing.T) {
-	tgt, err := target.Find("sapphirerapids")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, s := range []tileShape{{2048, 4096, 1, quant.Int8, 128}, {2048, 4096, 2, quant.Int4, 128}, {2048, 4096, 1, quant.Int4, 64}, {k: 2048, n: 4096, accs: 1}, {k: 4304, n: 1152, accs: 1}} {
-		k := buildTiles(t, s.String(), s.spec(many), tgt)
-		source, err := llvm.Emit(tgt, []*tile.Kernel{k.Tile})
-		if err != nil {
-			t.Fatal(err)
-		}
-		text, err := llvm.Assembly(t.Context(), source, tgt)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if n := strings.Count(string(text), "ldtilecfg"); n != 2 || strings.Count(string(text), "tilerelease") != 1 {
-			t.Errorf("%v: tiles are configured %d times, expected 2, and released once", s, n)
-		}
-		hot := 0
-		for _, block := range strings.Split(string(text), "\n.LBB") {
-			if !strings.Contains(block, "Loop") {
-				continue
-			}
-			if strings.Contains(block, "ldtilecfg") {
-				t.Errorf("%v: tiles are configured in a loop", s)
-			}
-			products := regexp.MustCompile(`\ttdp`).Split(block, -1)
-			loads, n := strings.Count(block, "\ttileloadd"), len(products)-1
-			if n == 0 || n%4 != 0 || loads > n { // halves of blocks, for the rest of rows
-				continue
-			}
-			hot++
-			if regexp.MustCompile(`%zmm[0-9]+, [0-9-]*\(%r[sb]p\)|[0-9-]*\(%r[sb]p\), %zmm`).MatchString(block) {
-				t.Errorf("%v: a loop of products keeps vectors on the stack", s)
-			}
-			if between := 0; s.group > 0 && strings.Contains(block, "vcvtdq2ps") {
-				for _, part := range products[1:] {
-					between = max(between, strings.Count(part, "vcvtdq2ps"))
-				}
-				if want := int(1024 / s.group); between != want {
-					t.Errorf("%v: up to %d vectors are scaled between products, expected %d", s, between, want)
-				}
-			}
-		}
-		if hot == 0 {
-			t.Errorf("%v: no loop has four products for four loads", s)
 		}
 	}
 }
