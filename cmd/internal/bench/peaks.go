@@ -93,7 +93,11 @@ func (p *prober) start() error {
 	for i := 0; i < len(b); i += 4096 {
 		b[i] = 1
 	}
-	p.pool, err = native.Start(p.code.Bytes(), p.worker, p.threads, 64)
+	scratch := int64(0)
+	for _, k := range p.kernels {
+		scratch = max(scratch, k.tile.ScratchBytes)
+	}
+	p.pool, err = native.Start(p.code.Bytes(), p.worker, p.threads, scratch)
 	return err
 }
 
