@@ -4,7 +4,7 @@ GO   ?= go
 DEMO := models/paligemma/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-page test-race test-arm64 test-gpu gpu check fuzz soak load lint llvm qemu ptxas bench bench-quick tokenizer-parity golden clean
+.PHONY: help build demo test test-page test-clients test-ray test-race test-arm64 test-gpu gpu check fuzz soak load lint llvm qemu ptxas bench bench-quick tokenizer-parity golden clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -38,6 +38,12 @@ test: llvm build ptxas ## run every test, and list those that this machine skips
 
 test-page: bin/demo ## use the page of the served demo in a headless Chromium: every task, by keyboard, with axe; screenshots go to out/page
 	@sh scripts/test-page.sh
+
+test-clients: bin/demo ## the packages that people use (OpenAI's for three languages, LangChain, LiteLLM, ollama) against the served demo; the wheel of clients/python
+	@sh clients/test.sh
+
+test-ray: bin/demo ## clients/python's pgc_ray on two nodes of this machine, of which one is killed
+	@sh clients/test-ray.sh
 
 # Left out are tests that start themselves again or look at the machine's own /proc.
 test-arm64: llvm qemu ## run the tests of code generation and runtime on an emulated arm64 (some minutes)
