@@ -9,6 +9,8 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -26,13 +28,16 @@ func (e tooLittle) Is(target error) bool { return target == ErrMemory }
 // to be asked before memory is touched: the kernel promises memory freely and ends the process when it cannot keep the
 // promise. Where the machine's state cannot be read, it errs on the side of nil.
 func CheckMemory(need int64, what string) error {
-	limit := available(os.DirFS("/"), sysinfo())
-	if need > limit.bytes {
-		debug.FreeOSMemory() // what Go has collected, or could, is not in use
-		limit = available(os.DirFS("/"), sysinfo())
-	}
-	if need > limit.bytes {
-		return tooLittle{fmt.Errorf("%s needs %s of memory, but only %s can be had (%s)", what, size(need), size(limit.bytes), limit.source)}
+	if !granted.covers(need) {
+		limit := available(os.DirFS("/"), sysinfo())
+		if need > limit.bytes {
+			debug.FreeOSMemory() // what Go has collected, or could, is not in use
+			limit = available(os.DirFS("/"), sysinfo())
+		}
+		if need > limit.bytes {
+			return tooLittle{fmt.Errorf("%s needs %s of memory, but only %s can be had (%s)", what, size(need), size(limit.bytes), limit.source)}
+		}
+		granted.read(limit.bytes, need)
 	}
 	// A trial finds limits on the address space and on promises (ulimit -v, -d).
 	trial, err := unix.Mmap(-1, 0, int(max(need, 1)), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
@@ -40,6 +45,40 @@ func CheckMemory(need int64, what string) error {
 		return tooLittle{fmt.Errorf("%s needs %s of memory, which this process is not allowed (ulimit -v or the like): %w", what, size(need), err)}
 	}
 	return unix.Munmap(trial)
+}
+
+// ledger remembers what was available a moment ago, less what was granted since: reading it takes longer than much of the
+// work that asks.
+type ledger struct {
+	mu   sync.Mutex
+	at   time.Time
+	left int64
+}
+
+var granted ledger
+
+// A reading counts so long, and only for a small part of what it left, as others take memory, too.
+const (
+	readingLasts = 100 * time.Millisecond
+	smallPart    = 16
+)
+
+// covers grants what a moment ago would have been a small part of what was left.
+func (l *ledger) covers(need int64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if need > l.left/smallPart || time.Since(l.at) > readingLasts {
+		return false
+	}
+	l.left -= need
+	return true
+}
+
+// read notes what is available before need bytes of it are taken.
+func (l *ledger) read(available, need int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.at, l.left = time.Now(), available-need
 }
 
 // AvailableMemory estimates how many bytes the process can still use without being ended for it, and says what sets

@@ -55,3 +55,25 @@ func TestCheckMemory(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// What was available a moment ago is granted in small parts, until they have taken most of it or the moment is over.
+func TestLedger(t *testing.T) {
+	var l ledger
+	if l.covers(1) {
+		t.Error("memory is granted that nobody has looked for")
+	}
+	l.read(1700, 100)
+	n := 0
+	for l.covers(50) {
+		n++
+	}
+	if n != 17 || l.covers(60) { // the last one while 800 are left
+		t.Errorf("%d parts of 50 of 1600 are granted, expected 17", n)
+	}
+	if !l.covers(10) {
+		t.Error("a smaller part is not granted")
+	}
+	if l.at = l.at.Add(-2 * readingLasts); l.covers(1) {
+		t.Error("memory is granted by an old reading")
+	}
+}
