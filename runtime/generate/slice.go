@@ -38,7 +38,7 @@ func (b *slice) spent() bool { return b.used && b.left <= 0 }
 // empty costs more than a pause does: it is three times as long then, or brief.
 const (
 	quick = 2 * time.Millisecond
-	brief = 20 * time.Millisecond
+	brief = 40 * time.Millisecond
 	// Nothing waits for steps: work that ends requests, such as masks, may come.
 	long = 100 * time.Millisecond
 )
