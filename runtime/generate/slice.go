@@ -34,12 +34,13 @@ func (b *slice) spend(start time.Time) {
 func (b *slice) spent() bool { return b.used && b.left <= 0 }
 
 // What a prompt may take between two steps of sequences that somebody waits for: as long as a step takes, so that both get
-// half of the time, or quick, which nobody sees. Where more requests wait than there are free batch slots, a slot that stands
-// empty costs more than a pause does: it is three times as long then, or brief.
+// half of the time, or quick, which nobody sees. Where further prompts wait, every step that few sequences share makes all of
+// them wait longer: it is busySteps times as long then, or brief, in which people read no more than a word.
 const (
-	quick = 2 * time.Millisecond
-	brief = 40 * time.Millisecond
-	// Nothing waits for steps: work that ends requests, such as masks, may come.
+	quick     = 2 * time.Millisecond
+	busySteps = 4
+	brief     = 100 * time.Millisecond
+	// Nothing waits for steps, but work that ends requests, such as masks, may come.
 	long = 100 * time.Millisecond
 )
 
@@ -52,8 +53,13 @@ func (b *batch) slice() *slice {
 		return unlimited()
 	case !watched:
 		return &slice{left: long}
-	case b.d.Load().Waiting > max(1, cap(b.slots))-b.live():
-		return &slice{left: max(3*b.took, brief)}
+	}
+	others := b.d.Load().Waiting
+	if b.begun == nil {
+		others-- // its turn is now
+	}
+	if others > 0 {
+		return &slice{left: max(busySteps*b.took, brief)}
 	}
 	return &slice{left: max(b.took, quick)}
 }
