@@ -18,8 +18,16 @@ if ! echo "$sum  $out/$axe.js" | sha256sum -c --status 2>/dev/null; then
 	(cd "$out" && npm pack --silent axe-core@4.14.1 >/dev/null && tar -xzOf "$axe.tgz" package/axe.min.js >"$axe.js" && rm "$axe.tgz")
 	echo "$sum  $out/$axe.js" | sha256sum -c --quiet
 fi
+compile() { # NAME COMPILE'S ARGUMENTS…: an executable of a kind that the demo is not
+	name=$1
+	shift
+	[ "$out/$name" -nt bin/pgc ] || bin/pgc compile "$@" --cpu native -o "$out/$name"
+}
+compile masks golden/pg1-odd --masks golden/masks/vae-oid.npz
+compile pages golden/colpali-odd
+compile frozen models/paligemma/demo/paligemma-demo --task 'detect airplane ; horse' --prompt 'caption en'
 rm -f "$out"/*.png
 here=$PWD
 cd runtime/serve/page/pagetest
 ${GO:-go} vet ./...
-${GO:-go} test -count=1 . -file "$here/bin/demo" -pictures "$here/models/paligemma/demo/pictures" -axe "$here/$out/$axe.js" -out "$here/$out" "$@"
+${GO:-go} test -count=1 . -file "$here/bin/demo" -pictures "$here/models/paligemma/demo/pictures" -axe "$here/$out/$axe.js" -kinds "$here/$out" -out "$here/$out" "$@"

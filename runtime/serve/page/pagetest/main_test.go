@@ -18,6 +18,7 @@ import (
 
 var (
 	fileFlag = flag.String("file", "", "the executable of the demo checkpoint")
+	kinds    = flag.String("kinds", "", "a folder with executables of other kinds: masks, pages, frozen")
 	axeFlag  = flag.String("axe", "", "axe.min.js of axe-core")
 	outFlag  = flag.String("out", "", "a folder for screenshots")
 	pictures = flag.String("pictures", "", "the folder of the demo's pictures")
@@ -41,8 +42,8 @@ func TestMain(m *testing.M) {
 
 // run serves the demo, starts a browser and runs the tests.
 func run(m *testing.M) (status int, err error) {
-	if *fileFlag == "" || *axeFlag == "" || *outFlag == "" || *pictures == "" {
-		return 1, errors.New("flags are missing, expected -file, -axe, -out and -pictures: make test-page gives them")
+	if *fileFlag == "" || *kinds == "" || *axeFlag == "" || *outFlag == "" || *pictures == "" {
+		return 1, errors.New("flags are missing, expected -file, -kinds, -axe, -out and -pictures: make test-page gives them")
 	}
 	chromium, err := exec.LookPath("chromium")
 	if err != nil {

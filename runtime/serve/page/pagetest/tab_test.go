@@ -24,7 +24,7 @@ import (
 )
 
 // patience is how long a test waits for what the page shows.
-const patience = 15 * time.Second
+const patience = 30 * time.Second
 
 // tab is a tab of the browser, in which errors of the console, violations of the Content-Security-Policy and requests to
 // other hosts fail the test.

@@ -15,7 +15,13 @@ import (
 // command runs the demo's executable and returns what it prints.
 func command(t *testing.T, args ...string) string {
 	t.Helper()
-	out, err := exec.Command(*fileFlag, args...).Output()
+	return commandOf(t, *fileFlag, args...)
+}
+
+// commandOf runs an executable and returns what it prints.
+func commandOf(t *testing.T, file string, args ...string) string {
+	t.Helper()
+	out, err := exec.Command(file, args...).Output()
 	if err != nil {
 		t.Fatalf("%v: %v", args, err)
 	}

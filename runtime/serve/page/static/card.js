@@ -21,7 +21,7 @@ export class Card {
 
     const id = `picture-${++number}`;
     this.overlay = new Overlay(i => this.pick(i === this.picked ? -1 : i), i => this.mark(i, "near"));
-    this.again = h("button", {type: "button", className: "quiet", "aria-label": `Ask again about ${picture.name}`, onclick: () => actions.again(this)}, "Ask again");
+    this.again = h("button", {type: "button", className: "quiet again", "aria-label": `Ask again about ${picture.name}`, onclick: () => actions.again(this)}, "Ask again");
     this.remove = h("button", {type: "button", className: "quiet", "aria-label": `Remove ${picture.name}`, onclick: () => actions.remove(this)}, "Remove");
     this.size = h("span", {className: "dim small"});
     this.rank = h("span", {className: "rank", hidden: true});
@@ -106,7 +106,7 @@ export class Card {
     const parts = [h("p", {className: "asked"}, answer.prompt)];
     if (located) {
       parts.push(this.list(), this.missing());
-      if (answer.text) parts.push(h("p", {className: "written", dir: "auto"}, ...this.written(answer.text, answer.objects)));
+      if (answer.text) parts.push(h("div", {className: "written", dir: "auto", role: "group", "aria-label": "As the model wrote it"}, ...this.written(answer.text, answer.objects)));
     } else {
       parts.push(h("p", {className: answer.text ? "text" : "text none", dir: "auto", lang: languageOf(answer.prompt) || null}, answer.text || "The model answered with nothing."));
     }
@@ -114,6 +114,8 @@ export class Card {
     parts.push(this.timing(), this.tools(located));
     this.body.hidden = false;
     this.body.replaceChildren(...parts.filter(p => p));
+    const written = this.body.querySelector(".written");
+    if (written?.scrollHeight > written?.clientHeight) written.tabIndex = 0; // so that keys scroll it
     this.rest();
     this.filter(least);
   }

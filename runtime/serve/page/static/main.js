@@ -160,6 +160,7 @@ async function run(list) {
     else if ($("together").checked && list.length > 1 && !locates(question.task)) await answer(question, list, running.signal);
     else {
       const queue = [...list];
+      reveal(list[0]);
       for (const c of list) c.wait(question.prompt, "Waiting for its turn");
       const work = async () => {
         for (let c; (c = queue.shift());) await answer(question, [c], running.signal);
@@ -170,6 +171,11 @@ async function run(list) {
     running = null;
     changed();
   }
+}
+
+// reveal scrolls to a card that is out of sight, as on narrow screens, where answers stand below the form.
+function reveal({root}) {
+  if (root.getBoundingClientRect().top > window.innerHeight * 0.7) root.scrollIntoView({block: "start", behavior: "smooth"});
 }
 
 // answer asks about cards in one prompt, and shows the answer at the first one.
