@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"image"
-	"net/http"
 	"slices"
 	"time"
 
@@ -44,7 +43,7 @@ func URL(url string) Image { return URLWithHeader(url, nil) }
 
 // URLWithHeader is URL that sends a header, such as Authorization, with an http or https request, but not on to another
 // host that one redirects to.
-func URLWithHeader(url string, header http.Header) Image {
+func URLWithHeader(url string, header fetch.Header) Image {
 	return Lazy(fetch.Short(url), func(ctx context.Context) ([]byte, error) { return fetch.Get(ctx, url, header, fetch.DefaultLimits) })
 }
 

@@ -1,6 +1,7 @@
 package pgc
 
 import (
+	"cmp"
 	"time"
 
 	"pgc/runtime/engine"
@@ -38,6 +39,7 @@ type Info struct {
 	MaxBatch     int       `json:"sequences"`    // requests decoded at the same time at most
 	ArenaBytes   int64     `json:"arena_bytes"`
 	Draft        string    `json:"draft,omitempty"`         // how tokens are guessed: ngram
+	Runtime      string    `json:"runtime"`                 // what the executable begins with: full or least
 	Masks        *Masks    `json:"masks,omitempty"`         // the decoder of segmentation masks
 	Frozen       []string  `json:"frozen,omitempty"`        // the prompts that are built in, the only ones that it answers
 	Vocabulary   *Kept     `json:"vocabulary,omitempty"`    // where not all tokens are kept
@@ -117,7 +119,7 @@ func (e *Executable) info(c chosen, runs bool, o options) Info {
 	i := Info{Model: m.Name, Merged: m.Merged, Kind: m.Kind, Parameters: m.Parameters, Weights: m.Weights, Compute: m.Compute, BF16Products: m.BF16Products,
 		Rounding: m.Rounding, Storage: storage(m, p), WeightBytes: p.WeightBytes, CodeBytes: e.codeBytes(), Kernels: len(p.Kernels),
 		Target: targetName(p), CPU: p.Target.CPU, Features: p.Target.Features, ImageSize: m.ImageSize, ImageTokens: m.ImageTokens, MaxTokens: m.MaxTokens,
-		KV: m.KV, KVBytes: p.SlotBytes(), MaxBatch: p.Slots, Generator: p.Generator}
+		KV: m.KV, Runtime: cmp.Or(m.Runtime, "full"), KVBytes: p.SlotBytes(), MaxBatch: p.Slots, Generator: p.Generator}
 	for _, a := range m.Adapters {
 		i.Adapters = append(i.Adapters, Adapter(a))
 	}

@@ -32,6 +32,7 @@ type Options struct {
 	KV             string   // storage of the KV cache: f32 or bf16; "" is f32 on CPUs and bf16 on GPUs
 	MaxTokens      int      // capacity of the KV cache in tokens; 0 is the larger of 1024 and four images with 512 tokens of text
 	Draft          string   // how tokens are guessed: ngram, or off (or "")
+	Least          bool     // begin with the least runtime: generate, detect, batch and info alone, of PNG and JPEG files
 
 	// Runtime is the ELF file of the runtime that the executable begins with, cmd/pgcrt built for the architecture of
 	// CPU. Without it Compile takes the file pgcrt-ARCH (such as pgcrt-amd64) beside the running program, in bin/ of
@@ -63,6 +64,9 @@ func Compile(ctx context.Context, checkpoint, out string, o Options) (*Report, e
 		Adapter: o.Adapter, Adapters: kept, Tokenizer: o.Tokenizer, Masks: o.Masks, Target: o.Target, CPU: o.CPU, KV: o.KV, MaxTokens: o.MaxTokens, Draft: o.Draft, Progress: o.Progress,
 		Frozen:     build.Frozen{Task: o.Tasks, Prompt: o.Prompts, KeepVocabulary: o.KeepVocabulary},
 		GPURuntime: o.GPURuntime,
+	}
+	if o.Least {
+		b.Runtime = "least"
 	}
 	rt, err := b.WithRuntimes(o.Runtime, build.FindRuntime)
 	if err != nil {

@@ -30,6 +30,7 @@ type compileFlags struct {
 	KV        string   `name:"kv" placeholder:"TYPE" help:"Storage of the KV cache: f32 or bf16 (default: f32 on CPUs, bf16 on GPUs)."`
 	MaxTokens int      `help:"Capacity of the KV cache in tokens, image tokens included (default: max(1024, 4 pictures + 512))."`
 	Draft     string   `placeholder:"WAY" help:"How tokens are guessed and then verified several at a time: ngram (from the text so far; faster where answers repeat themselves or the prompt), or off (the default)."`
+	Runtime   string   `default:"full" placeholder:"NAME" help:"What the executable begins with: full, or least for small machines, a third of it, with generate, detect, batch and info alone, of PNG and JPEG files."`
 	Debug     []string `short:"d" placeholder:"AID" help:"Debugging aids; -d help lists them."`
 }
 
@@ -44,7 +45,7 @@ func (f *compileFlags) options() (build.Options, *debug.Session, error) {
 		return build.Options{}, nil, err
 	}
 	o := build.Options{Storage: build.Storage{Weights: f.Weights, Group: f.Group, Compute: f.Compute, Keep: f.Keep, Search: f.Search}, Adapter: merged, Adapters: kept, Tokenizer: f.Tokenizer, Masks: f.Masks,
-		Target: f.Target, CPU: f.CPU, KV: f.KV, MaxTokens: f.MaxTokens, Draft: f.Draft, Passes: a.Options, Progress: progress(), Note: note()}
+		Target: f.Target, CPU: f.CPU, KV: f.KV, MaxTokens: f.MaxTokens, Draft: f.Draft, Runtime: f.Runtime, Passes: a.Options, Progress: progress(), Note: note()}
 	return o, a, nil
 }
 

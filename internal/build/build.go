@@ -35,6 +35,7 @@ type Options struct {
 	KV        string    // storage of the KV cache: f32 or bf16; "" is f32 on CPUs and bf16 on GPUs
 	MaxTokens int       // 0 for the default
 	Draft     string    // what guesses tokens: ngram, or off (or "")
+	Runtime   string    // full (or ""), or least: what the executable begins with
 	Passes    passes.Options
 	Emit      []string // of Stages, to be written into EmitDir
 	EmitDir   string
@@ -208,6 +209,9 @@ func Compile(ctx context.Context, dir, out string, runtime []byte, o Options) (*
 	if c.Embedding != nil && o.Draft == draftNgram {
 		return nil, checkpointError("Draft", "ngram guesses tokens, but the model makes embeddings: expected one that generates text")
 	}
+	if c.Embedding != nil && o.Runtime == leastRuntime {
+		return nil, checkpointError("Runtime", "least generates text, but the model makes embeddings: expected full")
+	}
 	if need := imagePrompt(c, tok); o.maxTokens(c) < need {
 		return nil, checkpointError("MaxTokens", "%d holds no image: expected at least %d", o.maxTokens(c), need)
 	}
@@ -360,6 +364,9 @@ func describe(c *hf.Checkpoint, tok *packed, o Options) *manifest.Model {
 	}
 	if m.KV == "" {
 		m.KV = "f32"
+	}
+	if o.Runtime == leastRuntime {
+		m.Runtime = leastRuntime
 	}
 	m.Compute, m.Rounding, m.BF16Products = o.products(c)
 	if o.kind == program.PTX && m.Compute != "" {

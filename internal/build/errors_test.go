@@ -52,6 +52,9 @@ func TestBrokenCheckpoints(t *testing.T) {
 			golden.SetFloat(t, filepath.Join(d, "model.safetensors"), "language_model.model.layers.1.mlp.up_proj.weight", math.NaN())
 		}, Options{}, []string{"language_model.layers.1.mlp.up_proj.weight", "infinite or NaN in row 0", "diverged"}},
 		{"draft option", func(string) {}, Options{Draft: "pg3b"}, []string{"Draft \"pg3b\"", "ngram or off"}},
+		{"runtime option", func(string) {}, Options{Runtime: "small"}, []string{"Runtime \"small\"", "full or least"}},
+		{"least runtime for GPUs", func(string) {}, Options{Runtime: "least", Target: "cpu,cuda"}, []string{"Runtime least", "no GPU"}},
+		{"least runtime that segments", func(string) {}, Options{Runtime: "least", Frozen: Frozen{Task: []string{"segment cat"}}}, []string{"Runtime least", "expected full"}},
 		{"cpu option", func(string) {}, Options{CPU: "z80"}, []string{"CPU z80", "x86-64-v3"}},
 		{"too large a capacity", func(string) {}, Options{MaxTokens: 100_001}, []string{"MaxTokens 100001", "up to 100000"}},
 		{"pattern that matches nothing", func(string) {}, Options{Storage: Storage{Keep: []string{"vision_tower.*=f32", "visiontower.*=f32"}}},

@@ -1,6 +1,7 @@
 package build
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 	"slices"
@@ -42,7 +43,7 @@ func (o Options) check() error {
 	if _, _, err := o.resolve(nil, nil); err != nil {
 		return err
 	}
-	if err := o.checkTarget(); err != nil {
+	if err := cmp.Or(o.checkTarget(), o.checkRuntime()); err != nil {
 		return err
 	}
 	if _, ok := kvTypes[o.KV]; !ok {

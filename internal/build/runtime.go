@@ -2,6 +2,7 @@ package build
 
 import (
 	"bytes"
+	"cmp"
 	"debug/elf"
 	"errors"
 	"fmt"
@@ -9,14 +10,37 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 
 	"pgc/runtime/program"
 )
 
+// leastRuntime is the value of Options.Runtime for the runtime that leaves out what small machines seldom need (package
+// parts).
+const leastRuntime = "least"
+
+// checkRuntime says what the least runtime cannot be for.
+func (o Options) checkRuntime() error {
+	switch {
+	case o.Runtime == "" || o.Runtime == "full":
+		return nil
+	case o.Runtime != leastRuntime:
+		return optionError("Runtime", "%.80q is not known: expected full or least", o.Runtime)
+	case o.onGPU():
+		return optionError("Runtime", "least is not possible for %s: it knows no GPU, expected full", o.Target)
+	}
+	for _, task := range o.Frozen.Task {
+		if strings.HasPrefix(strings.TrimSpace(task), "segment") {
+			return optionError("Runtime", "least is not possible with the task %.80q: it does not segment, expected full", task)
+		}
+	}
+	return nil
+}
+
 // runtimeNames returns the names of the runtimes' ELF files that a file for the targets needs, for the architecture of
 // the first CPU: that which it begins with, and then the one for GPUs if it is another.
 func (o Options) runtimeNames() ([]string, error) {
-	if err := o.checkTarget(); err != nil {
+	if err := cmp.Or(o.checkTarget(), o.checkRuntime()); err != nil {
 		return nil, err
 	}
 	targets, err := Targets(o.CPU)
@@ -24,8 +48,12 @@ func (o Options) runtimeNames() ([]string, error) {
 		return nil, err
 	}
 	var names []string
+	prefixes := map[program.TargetKind]string{program.CPU: "pgcrt-", program.PTX: "pgcrt-cuda-"}
+	if o.Runtime == leastRuntime {
+		prefixes[program.CPU] = "pgcrt-least-"
+	}
 	for _, kind := range targetKinds[o.Target] {
-		names = append(names, map[program.TargetKind]string{program.CPU: "pgcrt-", program.PTX: "pgcrt-cuda-"}[kind]+targets[0].Arch)
+		names = append(names, prefixes[kind]+targets[0].Arch)
 	}
 	return names, nil
 }

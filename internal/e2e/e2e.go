@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -30,15 +31,19 @@ func Main(m *testing.M) int {
 	return llctest.Main(m)
 }
 
-// Runtime returns the ELF file of the runtime for processors, GPURuntime that of the runtime for GPUs.
-var Runtime, GPURuntime = building("pgcrt"), building("pgcrt-cuda")
+// Runtime returns the ELF file of the runtime for processors, GPURuntime that of the runtime for GPUs, and LeastRuntime the
+// least one as scripts/build.sh builds it.
+var (
+	Runtime, GPURuntime = building("pgcrt", "pgcrt"), building("pgcrt-cuda", "pgcrt-cuda")
+	LeastRuntime        = building("pgcrt-least", "pgcrt", "-trimpath", "-ldflags", "-s -w", "-tags", "nethttpomithttp2,least")
+)
 
 // environment is that of the whole run, before a test gave itself a cache folder, which is Go's, too.
 var environment = os.Environ()
 
 // building returns a function that builds a command when it is first called. The file stays in a folder of the user's
 // for all packages and later runs: go build finds it up to date, or links it anew.
-func building(name string) func(t *testing.T) []byte {
+func building(name, command string, flags ...string) func(t *testing.T) []byte {
 	get := sync.OnceValues(func() ([]byte, error) {
 		dir := filepath.Join(os.TempDir(), fmt.Sprintf("pgc-runtimes-%d", os.Getuid()))
 		if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -53,7 +58,7 @@ func building(name string) func(t *testing.T) []byte {
 			return nil, err
 		}
 		out := filepath.Join(dir, name)
-		cmd := exec.Command("go", "build", "-o", out, "pgc/cmd/"+name)
+		cmd := exec.Command("go", slices.Concat([]string{"build", "-o", out}, flags, []string{"pgc/cmd/" + command})...)
 		cmd.Env = append(environment, "CGO_ENABLED=0")
 		if msg, err := cmd.CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("%w: %s", err, msg)

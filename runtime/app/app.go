@@ -8,13 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/alecthomas/kong"
 
 	"pgc"
 	"pgc/runtime/engine"
@@ -29,11 +26,8 @@ import (
 type generating struct {
 	Generate generateCmd `cmd:"" default:"withargs" help:"Answer a prompt about pictures. The word generate may be left out: IMAGE… PROMPT."`
 	Detect   detectCmd   `cmd:"" help:"Find objects of some classes in pictures: IMAGE… CLASSES."`
-	Segment  segmentCmd  `cmd:"" help:"Find objects of some classes in pictures, and their masks: IMAGE… CLASSES."`
 	Batch    batchCmd    `cmd:"" help:"Answer many requests: of a JSON Lines file, a folder, a pattern or tar files."`
-	Mask     maskCmd     `cmd:"" help:"Show who attends to whom among the tokens of a prompt."`
-	Attend   attendCmd   `cmd:"" help:"Show where an answer looked: the attention of one of its tokens over the pictures."`
-	Forward  forwardCmd  `cmd:"" help:"Run the forward pass and write its tensors to a safetensors file."`
+	generatingMore
 	common
 }
 
@@ -47,11 +41,9 @@ type embedding struct {
 
 // common are the commands of every executable.
 type common struct {
-	Serve    serveCmd    `cmd:"" help:"Answer over HTTP: OpenAI's and ollama's APIs, metrics, a page."`
-	Merge    mergeCmd    `cmd:"" help:"Join the shards of a batch."`
-	Tokenize tokenizeCmd `cmd:"" help:"Print the token ids of a text."`
-	Info     infoCmd     `cmd:"" help:"Describe this executable."`
-	Help     helpCmd     `cmd:"" help:"Say what this executable does, or a command of it."`
+	commonMore
+	Info infoCmd `cmd:"" help:"Describe this executable."`
+	Help helpCmd `cmd:"" help:"Say what this executable does, or a command of it."`
 
 	Version bool `help:"Print the model and the compiler that made this executable."`
 
@@ -76,7 +68,7 @@ type App struct {
 	isa        string // the instruction set that is asked for
 	assumed    bool   // whether the machine has it, without a look
 	machine    machine
-	header     http.Header // sent with requests for pictures
+	header     fetch.Header // sent with requests for pictures
 	warned     map[pgc.WarningKind]bool
 	unverified bool // whether the weights are not to be checked
 	ctx        context.Context
@@ -151,32 +143,17 @@ func Run(ctx context.Context, name string, e *pgc.Executable, h Host, args []str
 	if len(e.Frozen()) > 0 {
 		own, foreign, c, kind = &freezes, &generates, &freezes.common, "an executable with prompts of its own"
 	}
-	exited := false
-	parser, err := kong.New(own, kong.Name(name), kong.Description(describe(e)), process.Verbatim(),
-		kong.Exit(func(int) { exited = true }), kong.Writers(out, os.Stderr), kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
-	if err != nil {
-		return err
+	if len(args) == 0 || len(args) == 1 && args[0] == "help" {
+		args = []string{"--help"}
+	} else if len(args) == 1 && args[0] == "version" {
+		args = []string{"--version"}
 	}
-	if args, err = asHelp(parser, args); err != nil {
-		return err
-	}
-	if err := refuse(parser, foreign, kind, args[0]); err != nil {
-		return err
-	}
-	k, err := parser.Parse(bareShard(args))
-	if exited || out.Err() != nil {
+	k, err := commandLine{own, foreign, kind, name, describe(e), out}.parse(bareShard(args))
+	if out.Err() != nil {
 		return out.Err()
 	}
-	if err != nil {
-		hint := "see --help"
-		if args[0] == "batch" && strings.HasPrefix(err.Error(), "unexpected argument") {
-			hint = "for several pictures quote a pattern, such as --input 'photos/*.jpg', or name their folder"
-		} else if len(args) > 1 && !strings.HasPrefix(args[0], "-") {
-			if _, statErr := os.Stat(args[0]); statErr == nil {
-				hint = fmt.Sprintf("for a picture of that name write generate --image ./%s --prompt TEXT", args[0])
-			}
-		}
-		return usage{fmt.Errorf("%w (%s)", err, hint)}
+	if err != nil || k.run == nil {
+		return err
 	}
 	if c.Version {
 		return out.Finish(a.version())
@@ -188,7 +165,7 @@ func Run(ctx context.Context, name string, e *pgc.Executable, h Host, args []str
 	if a.machine.device, err = pgc.ParseDevice(c.Device); err != nil {
 		return usage{err}
 	}
-	if a.machine.gpus = h.GPUs; h.self != nil && needsDevice(k.Command()) {
+	if a.machine.gpus = h.GPUs; h.self != nil && needsDevice(k.name) {
 		if a.machine.gpus, err = h.handOver(e, a.machine.device); err != nil {
 			return err
 		}
@@ -199,34 +176,44 @@ func Run(ctx context.Context, name string, e *pgc.Executable, h Host, args []str
 	if a.assumed = c.AssumeISA; a.assumed && a.isa == "" {
 		return usage{errors.New("--assume-isa is given without --isa: expected --isa NAME beside it, one of those that info lists")}
 	}
-	if a.isa != "" && !a.assumed && needsDevice(k.Command()) { // before anything else, as it does not depend on what is asked
+	if a.isa != "" && !a.assumed && needsDevice(k.name) { // before anything else, as it does not depend on what is asked
 		if err := e.CheckISA(a.isa); err != nil {
 			return err
 		}
 	}
-	return out.Finish(k.Run(a))
+	return out.Finish(k.run(a))
 }
 
-// describe says in --help what the executable is. kong reads $ in it.
+// describe says in --help what the executable is.
 func describe(e *pgc.Executable) string {
-	return strings.ReplaceAll(fmt.Sprintf("The model %s, %s, compiled.", process.Line(e.Name()), e.Kind()), "$", "$$")
+	return fmt.Sprintf("The model %s, %s, compiled.", process.Line(e.Name()), e.Kind())
 }
 
-// refuse says that a word is a command of other models only, or returns nil.
-func refuse(parser *kong.Kong, foreign any, kind, word string) error {
-	named := func(n *kong.Node) bool { return n.Name == word }
-	if slices.ContainsFunc(parser.Model.Children, named) {
-		return nil
+// commandLine says what command lines are parsed by: own and foreign point at structs of commands, those of the
+// executable, which is of a kind, and those of others.
+type commandLine struct {
+	own, foreign      any
+	kind, name, about string
+	out               *output.Checked
+}
+
+// command is what a command line asks for; run is nil where all of it was help.
+type command struct {
+	name string
+	run  func(a *App) error
+}
+
+// hinted adds the next step to an error about a command line.
+func hinted(err error, args []string) error {
+	hint := "see --help"
+	if args[0] == "batch" && strings.HasPrefix(err.Error(), "unexpected argument") {
+		hint = "for several pictures quote a pattern, such as --input 'photos/*.jpg', or name their folder"
+	} else if len(args) > 1 && !strings.HasPrefix(args[0], "-") {
+		if _, statErr := os.Stat(args[0]); statErr == nil {
+			hint = fmt.Sprintf("for a picture of that name write generate --image ./%s --prompt TEXT", args[0])
+		}
 	}
-	other, err := kong.New(foreign)
-	if err != nil || !slices.ContainsFunc(other.Model.Children, named) {
-		return err
-	}
-	var own []string
-	for _, n := range parser.Model.Children {
-		own = append(own, n.Name)
-	}
-	return usage{fmt.Errorf("%s is not a command of %s, expected %s", word, kind, strings.Join(own, ", "))}
+	return usage{fmt.Errorf("%w (%s)", err, hint)}
 }
 
 // load loads the model to run on so many threads; 0 means as many as native.DefaultThreads says.

@@ -182,6 +182,9 @@ func (c *infoCmd) Run(a *App) error {
 	if i.Draft != "" {
 		fmt.Fprintf(a.Out, "draft        %s\n", i.Draft)
 	}
+	if i.Runtime != "full" {
+		fmt.Fprintln(a.Out, "runtime      least: generate, detect, batch and info, of PNG and JPEG files (pgc compile --runtime full has all)")
+	}
 	for _, text := range i.Frozen {
 		fmt.Fprintf(a.Out, "frozen       %s\n", process.Line(text))
 	}

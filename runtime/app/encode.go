@@ -14,6 +14,7 @@ import (
 	"pgc"
 	"pgc/runtime/annotate"
 	"pgc/runtime/output"
+	"pgc/runtime/parts"
 )
 
 // drawn are what names of drawings end in.
@@ -34,6 +35,9 @@ func encode(a *App, format string, p annotate.Picture, of pgc.Image, path string
 			err = writeJSON(&b, annotate.NewLabelMe(p, from, data))
 		}
 	case "svg":
+		if !parts.Full {
+			return nil, parts.Missing("drawing is")
+		}
 		err = annotate.SVG(&b, p, nil)
 	default:
 		var m *image.Paletted
@@ -76,6 +80,9 @@ func reach(a *App, name string, of pgc.Image, path string) (from string, data []
 // render draws the objects over a picture, in the form that a name with this extension has: PNG unless it is another one of
 // drawn.
 func render(a *App, extension string, p annotate.Picture, of pgc.Image) ([]byte, error) {
+	if !parts.Full {
+		return nil, parts.Missing("drawing is")
+	}
 	var b bytes.Buffer
 	if extension == ".svg" {
 		m, err := of.Decode(a.ctx)

@@ -11,6 +11,7 @@ import (
 	"pgc"
 	"pgc/runtime/imageio"
 	"pgc/runtime/output"
+	"pgc/runtime/parts"
 )
 
 type generateCmd struct {
@@ -85,6 +86,9 @@ func (c *generateCmd) Run(a *App) error {
 		output.Protect(j.images...)
 	}
 	if c.Draw != "" {
+		if !parts.Full {
+			return usage{parts.Missing("drawing is")}
+		}
 		if err := output.Allowed(c.Draw); err != nil {
 			return err
 		}
@@ -132,6 +136,9 @@ func (c *generateCmd) Run(a *App) error {
 
 // draw writes the first image with the boxes over it to a PNG.
 func draw(a *App, path string, image pgc.Image, found []pgc.Box) error {
+	if !parts.Full {
+		return parts.Missing("drawing is")
+	}
 	m, err := pgc.Draw(a.ctx, image, found)
 	if err != nil {
 		return err

@@ -2,7 +2,6 @@ package app
 
 import (
 	"fmt"
-	"net/http"
 	"slices"
 
 	"pgc"
@@ -11,7 +10,7 @@ import (
 
 // album keeps the images of the last request, so that requests about the same ones read and encode them once.
 type album struct {
-	header http.Header // sent with requests for URLs
+	header fetch.Header // sent with requests for URLs
 	last   map[string]pgc.Image
 }
 

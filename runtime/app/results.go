@@ -13,6 +13,7 @@ import (
 	"pgc"
 	"pgc/runtime/annotate"
 	"pgc/runtime/output"
+	"pgc/runtime/parts"
 )
 
 // results are the places that what was found is written to.
@@ -69,6 +70,9 @@ func (c *locating) results(a *App, names []string, masks string) (*results, erro
 	format, err := c.format(len(names))
 	if err != nil {
 		return nil, err
+	}
+	if !parts.Full && (c.Draw != "" || format == "png" || format == "svg") {
+		return nil, usage{parts.Missing("drawing is")}
 	}
 	intoFolder := format == "yolo" || suffixes[format] != "" && c.Output != "" && (len(names) > 1 || !isFile(c.Output, suffixes[format]))
 	drawFolder := c.Draw != "" && (len(names) > 1 || !isFile(c.Draw, drawn...))

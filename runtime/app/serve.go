@@ -1,3 +1,5 @@
+//go:build !least
+
 package app
 
 import (

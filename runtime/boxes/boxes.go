@@ -6,7 +6,6 @@ package boxes
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 )
 
@@ -46,12 +45,6 @@ type Malformed struct {
 	Reason string `json:"reason"` // one clause: what is wrong and what was expected
 }
 
-// tokens is a run of location and segment tokens.
-var tokens = regexp.MustCompile(`(?:<loc\d{4}>|<seg\d{3}>)(?:\s*(?:<loc\d{4}>|<seg\d{3}>))*`)
-
-// token is one of them: a letter that tells its kind, and its number.
-var token = regexp.MustCompile(`<(l|s)\w\w(\d+)>`)
-
 // around is what separates labels from tokens and objects from each other, besides semicolons.
 const around = " \t\r\n,:"
 
@@ -63,7 +56,7 @@ const around = " \t\r\n,:"
 // of range, a mask of other than sixteen codes, text without a box among boxes. An answer without any token has no
 // objects and no malformed parts. Equal objects are all returned.
 func Parse(answer string, w, h int) (found []Box, malformed []Malformed) {
-	if !tokens.MatchString(answer) {
+	if len(runsOf(answer)) == 0 {
 		return nil, nil
 	}
 	for part := range strings.SplitSeq(answer, ";") {
@@ -89,7 +82,7 @@ type group struct {
 // split splits the text between two semicolons into groups, each with its label. Text that is no label is a group
 // without tokens.
 func split(part string) (groups []group) {
-	runs := tokens.FindAllStringIndex(part, -1)
+	runs := runsOf(part)
 	end := func(i int) int { // of the text behind run i
 		if i+1 < len(runs) {
 			return runs[i+1][0]
@@ -130,21 +123,22 @@ func split(part string) (groups []group) {
 func splitRun(run string) (groups []group) {
 	var g group
 	begin := 0
-	for _, at := range token.FindAllStringSubmatchIndex(run, -1) {
-		isSeg := run[at[2]] == 's'
-		if !isSeg && (len(g.loc) == Corners || len(g.seg) > 0) {
-			g.text = strings.TrimSpace(run[begin:at[0]])
-			groups, g, begin = append(groups, g), group{}, at[0]
+	for at := 0; at < len(run); {
+		n, isSeg, v := token(run[at:])
+		if n == 0 { // space
+			at++
+			continue
 		}
-		v := 0
-		for _, c := range run[at[4]:at[5]] {
-			v = 10*v + int(c-'0')
+		if !isSeg && (len(g.loc) == Corners || len(g.seg) > 0) {
+			g.text = strings.TrimSpace(run[begin:at])
+			groups, g, begin = append(groups, g), group{}, at
 		}
 		if isSeg {
 			g.seg = append(g.seg, v)
 		} else {
 			g.loc = append(g.loc, v)
 		}
+		at += n
 	}
 	g.text = run[begin:]
 	return append(groups, g)

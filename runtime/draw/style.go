@@ -90,16 +90,6 @@ func (st *style) newTag(text string, size float64) tag {
 	return tag{}
 }
 
-// readable is the smallest font size at which a text can be read.
-func readable(text string) float64 {
-	for _, r := range text {
-		if fontOf(r) == wide {
-			return smallestWide
-		}
-	}
-	return smallest
-}
-
 // padding is the free space beside a text.
 func padding(size float64) float64 { return math.Round(size * 0.34) }
 

@@ -1,3 +1,5 @@
+//go:build !least
+
 package draw
 
 import (
@@ -127,4 +129,14 @@ func (f *face) draw(m *image.RGBA, s string, x, baseline float64, c color.RGBA) 
 		d.Face = f.of(r.font)
 		d.DrawString(r.text)
 	}
+}
+
+// readable is the smallest font size at which a text can be read.
+func readable(text string) float64 {
+	for _, r := range text {
+		if fontOf(r) == wide {
+			return smallestWide
+		}
+	}
+	return smallest
 }

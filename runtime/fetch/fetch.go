@@ -5,7 +5,6 @@ package fetch
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -40,7 +39,7 @@ func scheme(name string) string {
 
 // Get returns the content of a URL. The header goes to the host of an http or https URL and to no other. An error is one
 // sentence that names the URL as Short does. It wraps ctx's error when ctx has ended.
-func Get(ctx context.Context, name string, header http.Header, lim Limits) ([]byte, error) {
+func Get(ctx context.Context, name string, header Header, lim Limits) ([]byte, error) {
 	var data []byte
 	var err error
 	address := strings.TrimSpace(name)
@@ -50,7 +49,7 @@ func Get(ctx context.Context, name string, header http.Header, lim Limits) ([]by
 	case "":
 		err = fmt.Errorf("expected a data:, http: or https: URL")
 	case "http", "https":
-		data, err = overHTTP(ctx, spaced(address), header, lim, internet)
+		data, err = online(ctx, spaced(address), header, lim)
 	default:
 		err = fmt.Errorf("it is %s", elsewhere[s])
 	}

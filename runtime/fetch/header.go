@@ -1,3 +1,5 @@
+//go:build !least
+
 package fetch
 
 import (
@@ -7,6 +9,9 @@ import (
 	"slices"
 	"strings"
 )
+
+// Header is sent with requests.
+type Header = http.Header
 
 // own are headers that belong to the connection.
 var own = []string{"Host", "Connection", "Content-Length", "Transfer-Encoding", "Te", "Trailer", "Upgrade", "Proxy-Authorization", "Proxy-Connection"}

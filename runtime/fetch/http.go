@@ -1,3 +1,5 @@
+//go:build !least
+
 package fetch
 
 import (
@@ -31,6 +33,11 @@ type network struct {
 
 // internet is the network of every command.
 var internet = network{roots: roots, scopeOf: scopeOf}
+
+// online reads the body at an http or https address.
+func online(ctx context.Context, address string, header Header, lim Limits) ([]byte, error) {
+	return overHTTP(ctx, address, header, lim, internet)
+}
 
 // overHTTP reads the body at an http or https address, through the proxy that the environment names, if any
 // (HTTPS_PROXY and the like).

@@ -8,9 +8,6 @@ import (
 	"strings"
 )
 
-// expected ends errors about files that are not images.
-const expected = "expected a PNG, JPEG, GIF, WebP, BMP, TIFF or PNM image"
-
 // sizeError is an error about the size in a header.
 type sizeError string
 

@@ -10,6 +10,9 @@ import (
 
 // foreign describes data of another format.
 func foreign(data []byte) string {
+	if text := unread(data); text != "" {
+		return text
+	}
 	is := func(prefixes ...string) bool { return magic(prefixes...)(data) }
 	switch {
 	case len(data) >= 12 && string(data[4:8]) == "ftyp":

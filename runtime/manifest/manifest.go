@@ -28,6 +28,7 @@ type Model struct {
 	BF16Products bool   // products with matrices of bfloat16 are of bfloat16
 	Rounding     string // how 4-bit integers were chosen: plain, search or calibrated; empty without them
 
+	Runtime    string     `json:",omitempty"` // least, if the executable begins with that
 	Frozen     []Frozen   `json:",omitempty"` // what it is asked, where that is built in
 	Vocabulary int        `json:",omitempty"` // rows of the checkpoint's vocabulary, where only some are kept; ids below count those
 	Kept       [][2]int32 `json:",omitempty"` // these: ranges of the tokenizer's ids, first and last, in order

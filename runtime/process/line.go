@@ -4,13 +4,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"reflect"
 	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
-
-	"github.com/alecthomas/kong"
 )
 
 // longest bounds what Line shows of a text, in bytes, and end is how much of that is its end.
@@ -58,16 +55,3 @@ func Name() string {
 
 // Args are the arguments behind the name.
 func Args() []string { return os.Args[min(1, len(os.Args)):] }
-
-// Verbatim takes arguments as the bytes that they are. kong itself would replace those that are no UTF-8, so that two
-// names of files could become one.
-func Verbatim() kong.Option {
-	return kong.KindMapper(reflect.String, kong.MapperFunc(func(ctx *kong.DecodeContext, target reflect.Value) error {
-		token, err := ctx.Scan.PopValue("string")
-		if err != nil {
-			return err
-		}
-		target.SetString(fmt.Sprint(token.Value))
-		return nil
-	}))
-}

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math"
-	"regexp"
 )
 
 // Signature precedes EXIF data in JPEG files, and sometimes in others.
@@ -14,17 +13,23 @@ const Signature = "Exif\x00\x00"
 
 const tagOrientation = 274
 
-var xmpOrientation = regexp.MustCompile(`tiff:Orientation(?:="|>)([1-8])`)
-
 // Orientation returns the orientation 1…8 in EXIF or, failing that, in XMP, and 1 where neither has any.
 func Orientation(exif, xmp []byte) int {
 	if o := Value(bytes.TrimPrefix(exif, []byte(Signature)), tagOrientation, 0); 1 <= o && o <= 8 {
 		return o
 	}
-	if m := xmpOrientation.FindSubmatch(xmp); m != nil {
-		return int(m[1][0] - '0')
+	for name := []byte("tiff:Orientation"); ; { // an attribute or an element
+		_, rest, found := bytes.Cut(xmp, name)
+		if !found {
+			return 1
+		}
+		xmp = rest
+		for _, open := range []string{"=\"", ">"} {
+			if v, ok := bytes.CutPrefix(rest, []byte(open)); ok && len(v) > 0 && '1' <= v[0] && v[0] <= '8' {
+				return int(v[0] - '0')
+			}
+		}
 	}
-	return 1
 }
 
 // Order returns the byte order of a TIFF structure.

@@ -1,0 +1,6 @@
+//go:build least
+
+package parts
+
+// Full reports whether nothing is left out.
+const Full = false
