@@ -63,7 +63,7 @@ func (f *function) launch(l lower.Launch) error {
 	f.work = max(f.work, b.WorkBytes)
 	for i, k := range b.Kernels {
 		out := program.Launch{Kernel: b.first + i, Value: fmt.Sprintf("%%%d", l.Op.Results[0].ID), Args: f.args(l, k.Args)}
-		out.Tasks = f.tasks(k)
+		out.Tasks, out.Grains = f.tasks(k)
 		if k.Spec != nil {
 			c := cost.Of(k.Spec)
 			out.Flops, out.Bytes = f.sum(c.Flops), f.sum(c.Bytes)
@@ -74,13 +74,24 @@ func (f *function) launch(l lower.Launch) error {
 	return nil
 }
 
-// tasks is the number of tasks of a kernel.
-func (c *compiler) tasks(k *backend.Kernel) program.Expr {
+// tasks is the number of tasks of a kernel, and the most of each of its grains.
+func (c *compiler) tasks(k *backend.Kernel) (n program.Expr, grains []int64) {
 	var tasks []program.Expr
 	for _, t := range k.Tasks {
 		tasks = append(tasks, program.CeilDiv(c.size(t.Size), program.C(t.Div)))
 	}
-	return program.Mul(tasks...)
+	for i, g := range k.Grains {
+		var sum []program.Expr
+		for _, s := range g {
+			grain := program.Sym(len(c.r.Program.Symbols) + i)
+			if s.Most < g.Most() {
+				grain = program.Min(grain, program.C(s.Most))
+			}
+			sum = append(sum, program.CeilDiv(c.size(s.Size), program.Mul(program.C(s.Unit), grain)))
+		}
+		tasks, grains = append(tasks, program.Add(sum...)), append(grains, g.Most())
+	}
+	return program.Mul(tasks...), grains
 }
 
 // args resolves the arguments of a launch.
@@ -91,6 +102,8 @@ func (f *function) args(l lower.Launch, args []kernels.Arg) []program.Arg {
 		switch a.Kind {
 		case kernels.ArgSym:
 			arg.Space, arg.Index = program.SpaceSymbol, f.r.Program.SymbolIndex(a.Sym)
+		case kernels.ArgGrain:
+			arg.Space, arg.Index = program.SpaceGrain, a.Index
 		case kernels.ArgIn:
 			if m, ok := l.Packed[a.Index]; ok {
 				arg.Space, arg.Offset = program.SpaceWeights, f.r.weights.Matrix(m)

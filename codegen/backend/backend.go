@@ -52,7 +52,8 @@ type Kernel struct {
 	program.Kernel                  // how it is launched
 	Spec           kernels.Spec     // what it computes: the spec that was asked for, or a part of it; nil where it only prepares or ends the work of others
 	Args           []kernels.Arg    // the parameters; operands and results are numbered as those of the spec that was asked for
-	Tasks          []kernels.Factor // their product is the number of tasks
+	Tasks          []kernels.Factor // their product, with those that the grains make, is the number of tasks
+	Grains         []kernels.Grain
 	Tile           *tile.Kernel     // what it is made of, or nil where the backend writes its own code
 	Text           string           // code in text that Assemble puts together, where there is any
 }

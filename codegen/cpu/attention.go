@@ -41,7 +41,7 @@ func split(name string, s *kernels.Attention, t target.Target) (*backend.Launche
 			switch a.Kind {
 			case kernels.ArgIn:
 				of = step.in[a.Index]
-			case kernels.ArgSym:
+			case kernels.ArgSym, kernels.ArgGrain:
 				continue
 			}
 			if k.Args[i].Index = of; of == work {

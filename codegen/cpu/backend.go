@@ -68,7 +68,7 @@ func one(name string, s kernels.Spec, t target.Target) (*backend.Kernel, error) 
 		return nil, err
 	}
 	described := program.Kernel{Name: name, LHS: program.DType(k.LHS.String()), RHS: program.DType(k.RHS.String())}
-	return &backend.Kernel{Kernel: described, Spec: s, Args: k.Args, Tasks: k.Tasks, Tile: k.Tile}, nil
+	return &backend.Kernel{Kernel: described, Spec: s, Args: k.Args, Tasks: k.Tasks, Grains: k.Grains, Tile: k.Tile}, nil
 }
 
 // argmax builds a product whose tasks keep pairs of a value and its index, and the row that finds the greatest.

@@ -133,14 +133,14 @@ func (a *tileAttn) buildWhole() {
 
 	// A task takes whole query positions where their number is a symbol, so that the number of tasks is a plain
 	// quotient.
-	perTask, blocks := nr, Factor{Size{N: s.S.N * s.R}, nr}
+	unit, blocks := a.w, Share{Size{N: s.S.N * s.R}, a.w, a.strips}
 	if s.S.Sym != "" {
-		perTask = max(1, nr/s.R) * s.R
-		blocks = Factor{s.S, perTask / s.R}
+		positions := max(1, a.w/s.R)
+		unit, blocks = positions*s.R, Share{s.S, positions, max(1, nr/s.R/positions)}
 	}
-	g.out.Tasks = append(s.headFactors(), blocks)
-	each := b.Int(perTask)
-	inHead := b.Div(b.Add(rows, b.Int(perTask-1)), each)
+	g.out.Tasks = s.headFactors()
+	each := b.Mul(g.grain(blocks)[0], b.Int(unit))
+	inHead := b.Div(b.Add(rows, b.Sub(each, b.Int(1))), each)
 	head := a.choose(b.Div(b.Task(), inHead))
 	a.first = b.Mul(b.Rem(b.Task(), inHead), each)
 	count := b.Min(each, b.Sub(rows, a.first))

@@ -72,12 +72,12 @@ func BenchmarkMatmul(b *testing.B) {
 					default:
 						w = make([]uint16, packing.Len(1, int64(n), packing.PaddedK(int64(k), f.bf16)))
 					}
-					tasks := int64(1)
-					for _, t := range kern.Tasks {
-						tasks *= (t.Size.N + t.Div - 1) / t.Div
+					grains := coarsest(kern)
+					args := []any{x, w, make([]float32, m*n)}
+					for _, g := range grains { // arguments behind the others
+						args = append(args, g)
 					}
-					linktest.Load(b, obj).Bench(b, linktest.Call{Symbol: "k", Tasks: tasks, Args: []any{x, w, make([]float32, m*n)},
-						ScratchBytes: kern.Tile.ScratchBytes})
+					linktest.Load(b, obj).Bench(b, linktest.Call{Symbol: "k", Tasks: tasksOf(kern, nil, grains), Args: args, ScratchBytes: kern.Tile.ScratchBytes})
 					s := b.Elapsed().Seconds() / float64(b.N)
 					b.ReportMetric(2*float64(m*k*n)/s/1e9, "GOP/s")
 					b.ReportMetric(float64(bytes)/s/1e9, "GB/s")
@@ -105,13 +105,13 @@ func BenchmarkAttention(b *testing.B) {
 			s.Out, s.K, s.V = s.Q, [3]int64{s.G * s.H, s.H, 1}, [3]int64{s.G * s.H, s.H, 1}
 			b.Run(fmt.Sprintf("%s/%dx%dx%d", tgt.Name, s.S.N, heads, s.H), func(b *testing.B) {
 				kern, code := build(b, tgt, &s)
-				tasks := int64(1)
-				for _, t := range kern.Tasks {
-					tasks *= (t.Size.N + t.Div - 1) / t.Div
-				}
+				grains := coarsest(kern)
 				n, kv := int(s.S.N*heads*s.H), int(s.T.N*s.G*s.H)
-				code.Bench(b, linktest.Call{Symbol: "k", Tasks: tasks, ScratchBytes: kern.Tile.ScratchBytes,
-					Args: []any{randoms(rng, n), randoms(rng, kv), randoms(rng, kv), make([]float32, n)}})
+				args := []any{randoms(rng, n), randoms(rng, kv), randoms(rng, kv), make([]float32, n)}
+				for _, g := range grains { // arguments behind the others
+					args = append(args, g)
+				}
+				code.Bench(b, linktest.Call{Symbol: "k", Tasks: tasksOf(kern, nil, grains), ScratchBytes: kern.Tile.ScratchBytes, Args: args})
 				b.ReportMetric(4*float64(s.S.N*s.T.N*heads*s.H)*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
 				b.ReportMetric(0, "ns/op")
 			})

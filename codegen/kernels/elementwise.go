@@ -57,6 +57,9 @@ func (s *Map) build(g *gen) {
 	})
 }
 
+// finest is how many times less than target.Target's Task a task has at least, where threads are many.
+const finest = 4
+
 // domain splits the outermost dimension into tasks and runs body for every row of the innermost one: n elements from
 // lo. For a target of many threads every row is tasks, of `lanes` elements or more of its elements each; 0 keeps it whole.
 func (g *gen) domain(dims []Size, lanes int, body func(outer []*tile.Value, lo, n *tile.Value)) {
@@ -73,13 +76,13 @@ func (g *gen) domain(dims []Size, lanes int, body func(outer []*tile.Value, lo, 
 			inner *= s.N
 		}
 	}
-	block := max(1, int64(g.target.Task)/inner)
+	unit := max(1, int64(g.target.Task)/finest/inner)
 	if len(dims) == 1 {
-		block = (block + 63) / 64 * 64
+		unit = roundUp(unit, 64)
 	}
-	g.out.Tasks = []Factor{{dims[0], block}}
-	first := b.Mul(b.Task(), b.Int(block))
-	end := b.Min(b.Add(first, b.Int(block)), sizes[0])
+	block := b.Mul(g.grain(Share{dims[0], unit, max(1, int64(g.target.Task)/inner/unit)})[0], b.Int(unit))
+	first := b.Mul(b.Task(), block)
+	end := b.Min(b.Add(first, block), sizes[0])
 	if len(dims) == 1 {
 		body(nil, first, b.Sub(end, first))
 		return

@@ -35,17 +35,53 @@ func build(t testing.TB, tgt target.Target, s Spec) (*Kernel, *linktest.Code) {
 	return k, linktest.Load(t, obj)
 }
 
-// run calls a kernel natively: ins are its operands, out its result.
-func run(t testing.TB, k *Kernel, code *linktest.Code, syms map[string]int64, out any, ins ...any) {
-	t.Helper()
+// tasksOf counts the tasks of a kernel whose grains are as given.
+func tasksOf(k *Kernel, syms map[string]int64, grains []int64) int64 {
+	units := func(s Size, unit int64) int64 {
+		n := s.N
+		if s.Sym != "" {
+			n = syms[s.Sym]
+		}
+		return (n + unit - 1) / unit
+	}
 	tasks := int64(1)
 	for _, f := range k.Tasks {
-		n := f.Size.N
-		if f.Size.Sym != "" {
-			n = syms[f.Size.Sym]
-		}
-		tasks *= (n + f.Div - 1) / f.Div
+		tasks *= units(f.Size, f.Div)
 	}
+	for i, g := range k.Grains {
+		sum := int64(0)
+		for _, s := range g {
+			sum += units(s.Size, s.Unit*min(s.Most, grains[i]))
+		}
+		tasks *= sum
+	}
+	return tasks
+}
+
+// coarsest returns the grains of a kernel with the fewest tasks.
+func coarsest(k *Kernel) (grains []int64) {
+	for _, g := range k.Grains {
+		grains = append(grains, g.Most())
+	}
+	return grains
+}
+
+// run calls a kernel natively: ins are its operands, out its result. It does so with any grains, since no result
+// depends on them.
+func run(t testing.TB, k *Kernel, code *linktest.Code, syms map[string]int64, out any, ins ...any) {
+	t.Helper()
+	grains := coarsest(k)
+	for i, most := range grains {
+		grains[i] = 1 + anyGrain.Int64N(most)
+	}
+	runGrains(t, k, code, syms, grains, out, ins...)
+}
+
+// anyGrain chooses grains.
+var anyGrain = rand.New(rand.NewPCG(7, 8))
+
+func runGrains(t testing.TB, k *Kernel, code *linktest.Code, syms map[string]int64, grains []int64, out any, ins ...any) {
+	t.Helper()
 	var args []any
 	for _, a := range k.Args {
 		switch a.Kind {
@@ -55,9 +91,11 @@ func run(t testing.TB, k *Kernel, code *linktest.Code, syms map[string]int64, ou
 			args = append(args, out)
 		case ArgSym:
 			args = append(args, syms[a.Sym])
+		case ArgGrain:
+			args = append(args, grains[a.Index])
 		}
 	}
-	code.Run(t, linktest.Call{Symbol: "k", Tasks: tasks, Args: args, ScratchBytes: k.Tile.ScratchBytes})
+	code.Run(t, linktest.Call{Symbol: "k", Tasks: tasksOf(k, syms, grains), Args: args, ScratchBytes: k.Tile.ScratchBytes})
 }
 
 func randoms(rng *rand.Rand, n int) []float32 {

@@ -151,24 +151,24 @@ func (m *mmBuild) rows(m0, rows *tile.Value, most int64, write *tile.Value) {
 }
 
 // each runs body for the part that column task `task` belongs to; counts are the tasks of every part.
-func (m *mmBuild) each(task *tile.Value, counts []int64, body func(part int, task *tile.Value)) {
+func (m *mmBuild) each(task *tile.Value, counts []*tile.Value, body func(part int, task *tile.Value)) {
 	m.pick(task, counts, func(part int, task *tile.Value) []*tile.Value { body(part, task); return nil })
 }
 
 // pick is each with what body returns, the same number of values for every part.
-func (m *mmBuild) pick(task *tile.Value, counts []int64, body func(part int, task *tile.Value) []*tile.Value) []*tile.Value {
+func (m *mmBuild) pick(task *tile.Value, counts []*tile.Value, body func(part int, task *tile.Value) []*tile.Value) []*tile.Value {
 	b := m.g.b
-	var from func(part int, first int64) []*tile.Value
-	from = func(part int, first int64) []*tile.Value {
-		local := b.Sub(task, b.Int(first))
+	var from func(part int, first *tile.Value) []*tile.Value
+	from = func(part int, first *tile.Value) []*tile.Value {
+		local := b.Sub(task, first)
 		if part == len(counts)-1 {
 			return body(part, local)
 		}
-		return b.If(b.Compare(tile.LT, local, b.Int(counts[part])),
+		return b.If(b.Compare(tile.LT, local, counts[part]),
 			func() []*tile.Value { return body(part, local) },
-			func() []*tile.Value { return from(part+1, first+counts[part]) })
+			func() []*tile.Value { return from(part+1, b.Add(first, counts[part])) })
 	}
-	return from(0, 0)
+	return from(0, b.Int(0))
 }
 
 // finish applies the expressions of a part to one fragment, columns col … col+lanes-1 of row r counted with their

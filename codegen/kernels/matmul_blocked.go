@@ -6,19 +6,19 @@ import (
 	"pgc/ir/tile"
 )
 
-// buildBlocked schedules many rows (GEMM): a task is a block of rows by a block of columns of one part. Parts that are
-// alike share the code that multiplies; each has an epilogue of its own.
+// buildBlocked schedules many rows (GEMM): a task is a block of rows by a block of columns of one part, as many of either
+// as grains say. Parts that are alike share the code that multiplies; each has an epilogue of its own.
 func (m *mmBuild) buildBlocked() {
 	b := m.g.b
 	parts := make([]*product, len(m.Parts))
-	counts, tasks := make([]int64, len(m.Parts)), int64(0)
+	columns := make([]Share, len(m.Parts))
 	sums, staged, copied, tiled := int64(0), int64(0), int64(0), int64(0)
 	for i := range parts {
 		p := m.product(i)
 		p.paired = p.mma.rows == 2
 		parts[i] = p
-		counts[i] = (p.columns() + p.nb - 1) / p.nb
-		tasks += counts[i]
+		unit := p.columnUnit()
+		columns[i] = Share{Const((p.columns() + unit - 1) / unit), 1, p.nb / unit}
 		sums = max(sums, int64(p.Accs)*p.nb*p.mb)
 		copied = max(copied, p.copiesLen(p.mb, p.kc))
 		if !p.inPlace {
@@ -28,19 +28,25 @@ func (m *mmBuild) buildBlocked() {
 	}
 	rowsOf, all := parts[0].mb, m.g.size(m.M)
 	c, staging, copies, registers := m.scratch(sums), m.scratch(staged), m.scratch(copied), m.scratch(tiled)
-	m.g.out.Tasks = []Factor{{m.M, rowsOf}, {Const(tasks), 1}}
-	m0 := b.Mul(b.Div(b.Task(), b.Int(tasks)), b.Int(rowsOf))
-	rows := b.Min(b.Int(rowsOf), b.Sub(all, m0))
-	col := b.Rem(b.Task(), b.Int(tasks))
+	grains := m.g.grain(columns...)
+	counts, tasks := make([]*tile.Value, len(parts)), b.Int(0)
+	for i, s := range columns {
+		counts[i] = m.g.over(b.Int(s.Size.N), grains[i])
+		tasks = b.Add(tasks, counts[i])
+	}
+	perTask := b.Mul(m.g.grain(Share{m.M, parts[0].rowUnit(), rowsOf / parts[0].rowUnit()})[0], b.Int(parts[0].rowUnit()))
+	m0 := b.Mul(b.Div(b.Task(), tasks), perTask)
+	rows := b.Min(perTask, b.Sub(all, m0))
+	col := b.Rem(b.Task(), tasks)
 	m.rows(m0, rows, rowsOf, b.Compare(tile.EQ, col, b.Int(0)))
 	var sets [][]*product
-	var setCounts []int64
+	var setCounts []*tile.Value
 	for i, p := range parts {
 		if i == 0 || !p.alike(parts[i-1].Part) {
-			sets, setCounts = append(sets, nil), append(setCounts, 0)
+			sets, setCounts = append(sets, nil), append(setCounts, b.Int(0))
 		}
 		last := len(sets) - 1
-		sets[last], setCounts[last] = append(sets[last], p), setCounts[last]+counts[i]
+		sets[last], setCounts[last] = append(sets[last], p), b.Add(setCounts[last], counts[i])
 	}
 	m.each(col, setCounts, func(set int, task *tile.Value) {
 		of := sets[set]
@@ -52,13 +58,14 @@ func (m *mmBuild) buildBlocked() {
 		first := of[0].number
 		which := m.pick(task, counts[first:][:len(of)], func(i int, task *tile.Value) []*tile.Value {
 			p := of[i]
-			n0 := b.Mul(task, b.Int(p.nb))
-			columns := b.Min(b.Int(p.nb), b.Sub(b.Int(roundUp(p.Part.columns(), t.span())), n0))
+			perTask := b.Mul(grains[p.number], b.Int(p.columnUnit()))
+			n0 := b.Mul(task, perTask)
+			columns := b.Min(perTask, b.Sub(b.Int(roundUp(p.Part.columns(), t.span())), n0))
 			return append([]*tile.Value{b.Int(int64(i)), n0, columns}, m.weights[p.number]...)
 		})
 		t.n0, t.columns, t.matrices = which[1], which[2], which[3:]
 		t.build()
-		ones := slices.Repeat([]int64{1}, len(of))
+		ones := slices.Repeat([]*tile.Value{b.Int(1)}, len(of))
 		m.each(which[0], ones, func(i int, _ *tile.Value) { t.epilogue(of[i]) })
 	})
 }

@@ -28,7 +28,7 @@ const (
 // stream reads the panels of a product once for all rows.
 type stream struct {
 	*product
-	perTask int64       // panels of each matrix
+	perTask *tile.Value // panels of each matrix
 	sums    *tile.Value // scratch: of few rows, on their way to the epilogue
 }
 
@@ -52,8 +52,7 @@ func (m *mmBuild) buildStreams() {
 			staged = max(staged, s.stagedLen(s.Group.Len, s.vectors(s.side)))
 		}
 	}
-	counts, tasks := m.share(parts, copied > 0)
-	m.g.out.Tasks = []Factor{{Const(tasks), 1}}
+	counts := m.share(parts, copied > 0)
 	m.rows(b.Int(0), b.Int(rows), rows, b.Compare(tile.EQ, b.Task(), b.Int(0)))
 	c, staging, copies := m.scratch(sums), m.scratch(staged), m.scratch(copied)
 	m.each(b.Task(), counts, func(part int, task *tile.Value) {
@@ -77,9 +76,9 @@ func (s *stream) unpacks() bool { return s.Group.Len > 0 && !s.grouped() }
 // vectors counts the vectors of columns of n panels of all matrices.
 func (s *stream) vectors(n int) int { return s.Accs * n * PanelWidth / s.g.lanes }
 
-// share gives panels to tasks: counts are the tasks of every part.
-func (m *mmBuild) share(parts []*stream, copies bool) (counts []int64, tasks int64) {
-	total, minBytes := int64(0), int64(1)<<62
+// share gives panels to tasks, as many as a grain says: counts are the tasks of every part.
+func (m *mmBuild) share(parts []*stream, copies bool) (counts []*tile.Value) {
+	b, total, minBytes := m.g.b, int64(0), int64(1)<<62
 	for _, s := range parts {
 		total += (s.columns()/PanelWidth + int64(s.side) - 1) / int64(s.side)
 		if s.Group.Len > 0 {
@@ -97,19 +96,30 @@ func (m *mmBuild) share(parts []*stream, copies bool) (counts []int64, tasks int
 	case m.X.Len > 0:
 		times = max(total/(2*vectorTasks), (streamBytes+minBytes-1)/minBytes, 1)
 	}
-	for _, s := range parts {
-		s.perTask = times * int64(s.side)
-		n := (s.columns()/PanelWidth + s.perTask - 1) / s.perTask
-		counts, tasks = append(counts, n), tasks+n
+	shares := make([]Share, len(parts))
+	for i, s := range parts {
+		side := int64(s.side)
+		shares[i] = Share{Const((s.columns()/PanelWidth + side - 1) / side), 1, times}
+		if s.Argmax > 0 { // whose results are memory that is planned
+			shares[i] = Share{Const(s.Partials()), 1, 1}
+		}
 	}
-	return counts, tasks
+	for i, grain := range m.g.grain(shares...) {
+		s := parts[i]
+		s.perTask = b.Mul(grain, b.Int(int64(s.side)))
+		if s.Argmax > 0 {
+			s.perTask = b.Int(times * int64(s.side))
+		}
+		counts = append(counts, m.g.over(b.Int(shares[i].Size.N), grain))
+	}
+	return counts
 }
 
 // panels computes the columns of a task.
 func (s *stream) panels(task *tile.Value, x lhs) {
 	b, side, panels := s.g.b, int64(s.side), s.columns()/PanelWidth
-	first := b.Mul(task, b.Int(s.perTask))
-	end := b.Min(b.Add(first, b.Int(s.perTask)), b.Int(panels))
+	first := b.Mul(task, s.perTask)
+	end := b.Min(b.Add(first, s.perTask), b.Int(panels))
 	if s.Argmax > 0 {
 		s.best = argmaxIdentity(b, s.g.lanes).carried()
 		defer s.storePartial(s.number, task)

@@ -160,11 +160,12 @@ func interpret(t *testing.T, s *Matmul, tgt target.Target, args ...any) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tasks := int64(1)
-	for _, f := range kern.Tasks {
-		tasks *= (f.Size.N + f.Div - 1) / f.Div
+	grains := coarsest(kern)
+	for i, most := range grains {
+		grains[i] = 1 + anyGrain.Int64N(most)
+		args = append(args, grains[i])
 	}
-	if err := tile.Run(kern.Tile, args, tasks); err != nil {
+	if err := tile.Run(kern.Tile, args, tasksOf(kern, nil, grains)); err != nil {
 		t.Fatalf("%d rows on %s: %v", s.M.N, tgt.Name, err)
 	}
 }

@@ -22,18 +22,17 @@ func (m *mmBuild) product(number int) *product {
 	p := &product{mmBuild: m, Part: &m.Parts[number], number: number}
 	p.mma = form(m.g.target, m.LHS(), p.RHS(), m.M.N, m.K, p.Part.Group.Len)
 	p.units, p.schedule = p.mma.units(m.K), p.schedules[m.g.lanes]
-	nr := p.nr()
-	p.nb /= int64(p.Accs)
-	// At least sixteen tasks where the matrix is small, so that threads share it.
-	for p.nb > max(nr, PanelWidth) && (p.columns()+p.nb-1)/p.nb < 16 {
-		p.nb /= 2
-	}
-	p.nb = max(p.nb, nr, PanelWidth)
+	p.nb = roundUp(max(1, p.nb/int64(p.Accs)), p.columnUnit())
 	if m.M.N < p.mb {
-		p.mb = roundUp(m.M.N, int64(p.mr))
+		p.mb = roundUp(m.M.N, p.rowUnit())
 	}
 	return p
 }
+
+// columnUnit is the least number of columns that a task takes, at least two lines of B, rowUnit that of rows: enough to
+// make up for unpacking B once more.
+func (p *product) columnUnit() int64 { return max(p.nr(), 2*PanelWidth) }
+func (p *product) rowUnit() int64    { return 4 * int64(p.mr) }
 
 // LHS returns the type of x.
 func (s *Matmul) LHS() DType {

@@ -85,6 +85,7 @@ const (
 	ArgOut                  // pointer of result Index
 	ArgSym                  // value of the symbol Sym
 	ArgLocal                // what the kernel around an Epilogue supplies, by Index
+	ArgGrain                // value of the grain Index
 	ArgWork                 // pointer, Index bytes into the memory that a backend's kernels for one spec hand on to each other
 )
 
@@ -103,13 +104,34 @@ type Factor struct {
 	Div  int64
 }
 
-// Kernel is a built kernel, its arguments, and the number of its tasks (the product of the factors). LHS and RHS are
+// Grain is how much a task takes: a number of units, from 1 on, which is chosen where the threads are known. Results do
+// not depend on it. It makes a factor of the number of tasks: the sum over its shares.
+type Grain []Share
+
+// Share is work that one grain divides: ceil(Size / Unit) units, of which a task takes as many as the grain says, and
+// Most at most.
+type Share struct {
+	Size       Size
+	Unit, Most int64
+}
+
+// Most is the largest grain that makes a difference.
+func (g Grain) Most() (most int64) {
+	for _, s := range g {
+		most = max(most, s.Most)
+	}
+	return most
+}
+
+// Kernel is a built kernel, its arguments, and the number of its tasks (the product of the factors and of those that
+// grains make). LHS and RHS are
 // the types of x and of the weights that a matmul multiplies, of its first part if there are several; None for other
 // kernels.
 type Kernel struct {
 	Tile     *tile.Kernel
 	Args     []Arg
 	Tasks    []Factor
+	Grains   []Grain
 	LHS, RHS DType
 }
 
@@ -175,6 +197,32 @@ func (g *gen) size(s Size) *tile.Value {
 		return g.sym(s.Sym)
 	}
 	return g.b.Int(s.N)
+}
+
+// grain declares a grain and returns how many units of each share a task takes; it must be asked for outside loops. What
+// has one unit a task at most is a plain factor.
+func (g *gen) grain(shares ...Share) []*tile.Value {
+	b := g.b
+	most := Grain(shares).Most()
+	if most <= 1 && len(shares) == 1 {
+		g.out.Tasks = append(g.out.Tasks, Factor{shares[0].Size, shares[0].Unit})
+		return []*tile.Value{b.Int(1)}
+	}
+	v := b.Scalar(fmt.Sprintf("grain%d", len(g.out.Grains)))
+	g.out.Args = append(g.out.Args, Arg{Kind: ArgGrain, Index: len(g.out.Grains)})
+	g.out.Grains = append(g.out.Grains, shares)
+	return collect(len(shares), func(i int) *tile.Value {
+		if shares[i].Most == most {
+			return v
+		}
+		return b.Min(v, b.Int(shares[i].Most))
+	})
+}
+
+// over divides a number of units by how many a task takes.
+func (g *gen) over(units, grain *tile.Value) *tile.Value {
+	b := g.b
+	return b.Div(b.Add(units, b.Sub(grain, b.Int(1))), grain)
 }
 
 // at returns the sum of index times stride.

@@ -102,7 +102,7 @@ func sameLaunches(a, b *program.Program) bool {
 		return false
 	}
 	same := func(x, y program.Launch) bool {
-		return a.Kernels[x.Kernel].Name == b.Kernels[y.Kernel].Name && reflect.DeepEqual(x.Args, y.Args) && reflect.DeepEqual(x.Tasks, y.Tasks)
+		return a.Kernels[x.Kernel].Name == b.Kernels[y.Kernel].Name && reflect.DeepEqual(x.Args, y.Args) && reflect.DeepEqual(x.Tasks, y.Tasks) && slices.Equal(x.Grains, y.Grains)
 	}
 	for i, f := range a.Funcs {
 		g := b.Funcs[i]

@@ -76,7 +76,7 @@ func (x *cpu) open(code, weights []byte, threads int) (err error) {
 		if f.outputs, f.bases.Outputs, err = x.ports(fn.Outputs); err != nil {
 			return err
 		}
-		if f.table, err = native.NewTable(x.p, fn, code); err != nil {
+		if f.table, err = native.NewTable(x.p, fn, code, threads); err != nil {
 			return err
 		}
 		x.closers = append(x.closers, f.table.Close)

@@ -2,6 +2,7 @@ package native
 
 import (
 	"fmt"
+	"slices"
 	"unsafe"
 
 	"pgc/runtime/program"
@@ -15,7 +16,16 @@ type Table struct {
 	mem      *Memory
 	launches []program.Launch
 	symbols  []program.Symbol
+	threads  int     // that the launches are divided for
+	values   []int64 // of the symbols, with room for a launch's grains behind
+	fixed    []fixed // by launch
 	bound    bool
+}
+
+// fixed is how a launch is divided, where that is the same whatever values the symbols have.
+type fixed struct {
+	tasks  int64 // -1 where it is not
+	grains []int64
 }
 
 // Bases are the addresses that launch arguments count from. All of it is memory outside Go's heap: a Memory's Addr or
@@ -31,25 +41,33 @@ type Bases struct {
 // Addr returns the address of the first byte of b, which must lie outside Go's heap.
 func Addr(b []byte) uintptr { return addr(b) }
 
-// NewTable lays out the launches of func f of program p, whose kernels are mapped executable at code.
-func NewTable(p *program.Program, f *program.Func, code []byte) (*Table, error) {
-	args := 0
+// NewTable lays out the launches of func f of program p, whose kernels are mapped executable at code, for a number of
+// threads.
+func NewTable(p *program.Program, f *program.Func, code []byte, threads int) (*Table, error) {
+	args, grains := 0, 0
 	for _, l := range f.Launches {
 		if k := l.Kernel; k < 0 || k >= len(p.Kernels) || p.Kernels[k].CodeOffset >= int64(len(code)) {
 			return nil, fmt.Errorf("func %s launches kernel %d, which is not in the %d bytes of code", f.Name, k, len(code))
 		}
-		args += len(l.Args)
+		args, grains = args+len(l.Args), max(grains, len(l.Grains))
 	}
 	mem, err := Reserve(int64(len(f.Launches)*program.RecordBytes + 8*args))
 	if err != nil {
 		return nil, err
 	}
-	t := &Table{name: f.Name, count: len(f.Launches), mem: mem, launches: f.Launches, symbols: p.Symbols}
+	t := &Table{name: f.Name, count: len(f.Launches), mem: mem, launches: f.Launches, symbols: p.Symbols, threads: threads,
+		values: make([]int64, len(p.Symbols)+grains)}
 	next := t.count * program.RecordBytes
 	for i, l := range f.Launches {
 		*t.i64(i, program.RecKernel) = int64(addr(code)) + p.Kernels[l.Kernel].CodeOffset
 		*t.i64(i, program.RecArgs) = int64(mem.Addr()) + int64(next)
 		next += 8 * len(l.Args)
+		own := fixed{-1, nil}
+		if l.Fixed(len(p.Symbols)) {
+			values := t.values[:len(p.Symbols)+len(l.Grains)]
+			own = fixed{l.Divide(values, threads), slices.Clone(values[len(p.Symbols):])}
+		}
+		t.fixed = append(t.fixed, own)
 	}
 	return t, nil
 }
@@ -66,18 +84,24 @@ func (t *Table) Bind(b *Bases, syms []int64) error {
 			return fmt.Errorf("func %s: symbol %s is %d, expected 0 to %d", t.name, s.Name, v, s.Max)
 		}
 	}
+	n := copy(t.values, syms)
 	bytes := t.mem.Bytes()
 	table := bytes[t.count*program.RecordBytes:]
 	args := unsafe.Slice((*int64)(unsafe.Pointer(unsafe.SliceData(table))), len(table)/8)
 	for i := range t.launches {
 		l := &t.launches[i]
-		tasks := l.Tasks.Eval(syms)
+		values, tasks := t.values[:n+len(l.Grains)], t.fixed[i].tasks
+		if tasks < 0 {
+			tasks = l.Divide(values, t.threads)
+		} else {
+			copy(values[n:], t.fixed[i].grains)
+		}
 		if tasks < 0 || tasks > program.MaxTasks {
 			return fmt.Errorf("func %s: launch %d has %d tasks, expected 0 to %d", t.name, i, tasks, program.MaxTasks)
 		}
 		*t.i64(i, program.RecTasks) = tasks
 		for j := range l.Args {
-			v, err := resolve(&l.Args[j], b, syms)
+			v, err := t.resolve(&l.Args[j], b, values)
 			if err != nil {
 				return fmt.Errorf("func %s: launch %d: argument %d: %w", t.name, i, j, err)
 			}
@@ -89,8 +113,8 @@ func (t *Table) Bind(b *Bases, syms []int64) error {
 	return nil
 }
 
-// resolve computes base + offset + the terms.
-func resolve(a *program.Arg, b *Bases, syms []int64) (int64, error) {
+// resolve computes base + offset + the terms; behind the values of the symbols are those of the grains.
+func (t *Table) resolve(a *program.Arg, b *Bases, values []int64) (int64, error) {
 	var base int64
 	var list []uintptr
 	switch a.Space {
@@ -105,7 +129,9 @@ func resolve(a *program.Arg, b *Bases, syms []int64) (int64, error) {
 	case program.SpaceOutput:
 		list = b.Outputs
 	case program.SpaceSymbol:
-		base = syms[a.Index]
+		base = values[a.Index]
+	case program.SpaceGrain:
+		return values[len(t.symbols)+a.Index], nil
 	}
 	switch a.Space {
 	case program.SpaceState, program.SpaceInput, program.SpaceOutput:
@@ -115,8 +141,8 @@ func resolve(a *program.Arg, b *Bases, syms []int64) (int64, error) {
 		base = int64(list[a.Index])
 	}
 	v := base + a.Offset
-	for _, t := range a.Terms {
-		v += syms[t.Sym] * t.Stride
+	for _, term := range a.Terms {
+		v += values[term.Sym] * term.Stride
 	}
 	return v, nil
 }

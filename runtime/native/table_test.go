@@ -43,7 +43,7 @@ func TestBind(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer code.Close()
-	tab, err := NewTable(p, &p.Funcs[0], code.Bytes())
+	tab, err := NewTable(p, &p.Funcs[0], code.Bytes(), 2)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +96,7 @@ func TestBind(t *testing.T) {
 		}
 	}
 	p.Kernels[1].CodeOffset = int64(len(doubling))
-	if _, err := NewTable(p, &p.Funcs[0], code.Bytes()); err == nil {
+	if _, err := NewTable(p, &p.Funcs[0], code.Bytes(), 2); err == nil {
 		t.Error("a kernel outside the code is accepted")
 	}
 }
@@ -112,7 +112,7 @@ func BenchmarkBind600(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer code.Close()
-	tab, err := NewTable(p, f, code.Bytes())
+	tab, err := NewTable(p, f, code.Bytes(), 2)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -131,6 +131,7 @@ func (c *codec) launch(l *Launch) {
 	c.int(&l.Kernel)
 	c.expr(&l.Tasks)
 	list(c, &l.Args, 4, (*codec).arg)
+	list(c, &l.Grains, 1, (*codec).int64)
 	c.string(&l.Value)
 	c.expr(&l.Flops)
 	c.expr(&l.Bytes)

@@ -158,6 +158,11 @@ func TestValidate(t *testing.T) {
 		{func(p *Program) { p.Funcs[0].Launches[0].Args[3].Index = -1 }, "argument 3: symbol -1 of 2"},
 		{func(p *Program) { p.Funcs[0].Launches[1].Args[1].Index = 1 }, "argument 1: output 1 of 1"},
 		{func(p *Program) { p.Funcs[0].Launches[1].Args[1].Space = 10 }, "argument 1: unknown space 10"},
+		{func(p *Program) { p.Funcs[0].Launches[0].Grains[0] = 0 }, "launch 0: kernel gemm_1: a grain of up to 0, expected 1 or more"},
+		{func(p *Program) { p.Funcs[0].Launches[0].Grains = nil }, "launch 0: kernel gemm_1: an expression uses symbol 2 of 2"},
+		{func(p *Program) { p.Funcs[0].Launches[0].Flops = Sym(2) }, "launch 0: kernel gemm_1: an expression uses symbol 2 of 2"},
+		{func(p *Program) { p.Funcs[0].Launches[0].Args[4].Index = 1 }, "launch 0: kernel gemm_1: argument 4: grain 1 of 1"},
+		{func(p *Program) { p.Funcs[0].Launches[0].Args[4].Terms = []Term{{0, 1}} }, "launch 0: kernel gemm_1: argument 4: unknown grain"},
 	} {
 		p := sample()
 		if err := p.Validate(); err != nil {
@@ -189,6 +194,7 @@ func TestValidateGPU(t *testing.T) {
 		{func(p *Program) { p.DeviceBytes = -1 }, "weights of -1 bytes on the device"},
 		{func(p *Program) { p.Loads[0].Bytes = 1281 }, "load 0: bytes 0+1281 lie outside the weights section of 1280 bytes"},
 		{func(p *Program) { p.Loads[1].To = 1025 }, "load 1: bytes 1025+1024 lie outside the 2048 bytes of weights on the device"},
+		{func(p *Program) { p.Funcs[0].Launches[0].Grains = []int64{2} }, "a grain of up to 2, expected 1 or more, and none for a GPU"},
 		{func(p *Program) { p.Loads[0].Bytes = 499 }, "load 0: 499 bytes are copied to 500"},
 		{func(p *Program) { p.Loads[1].Launches[0].Kernel = 2 }, "load 1: launch 0: kernel 2 of 2"},
 		{func(p *Program) { p.Loads[1].Launches[0].Args[0].Offset = 769 }, "offset 769 lies outside the staging of 768 bytes"},
@@ -198,6 +204,8 @@ func TestValidateGPU(t *testing.T) {
 		{func(p *Program) { p.Target.Kind, p.Text = CPU, Span{}; p.Kernels, p.Funcs = nil, nil }, "weights for a device's memory in a program for CPUs"},
 	} {
 		p := sample()
+		l := &p.Funcs[0].Launches[0]
+		l.Tasks, l.Grains, l.Args = CeilDiv(Sym(0), C(6)), nil, l.Args[:4]
 		p.Target, p.WorkerOffset, p.ScratchBytes, p.Text = Target{Kind: PTX, CPU: "sm_80"}, 0, 0, Span{0, 900}
 		p.Kernels = []Kernel{{"gemm_1", 40, "bf16", "bf16", 128, 128, 65536, true}, {"row_2", 400, "", "", 128, 32, 0, false}}
 		repack := Launch{Kernel: 1, Tasks: C(4), Args: []Arg{{SpaceStaging, 0, 0, nil}, {SpaceWeights, 0, 1024, nil}}}

@@ -164,8 +164,9 @@ type Func struct {
 // Launch calls one kernel for the tasks 0 … Tasks-1, in any order and on any threads.
 type Launch struct {
 	Kernel int
-	Tasks  Expr
+	Tasks  Expr // over the symbols and, behind them, the grains
 	Args   []Arg
+	Grains []int64 // the most of each: numbers from 1 on that say how much a task takes (see Divide)
 	Value  string // the graph value it computes, for people
 	Flops  Expr   // floating-point operations, for benchmarks
 	Bytes  Expr   // bytes it must at least read and write, for benchmarks
@@ -174,7 +175,7 @@ type Launch struct {
 // Space says what an Arg counts from.
 type Space uint8
 
-// The spaces. Symbol and const make the argument a number; the others are memory and make it a pointer.
+// The spaces. Symbol, const and grain make the argument a number; the others are memory and make it a pointer.
 const (
 	SpaceWeights Space = iota // the weights section; for GPUs, the device's memory that Loads fill
 	SpaceArena                // the func's intermediate values
@@ -184,6 +185,7 @@ const (
 	SpaceSymbol               // the value of symbol number Index
 	SpaceConst                // zero
 	SpaceStaging              // of a load: the weight as it is in the file
+	SpaceGrain                // the value of the launch's grain number Index
 	spaces
 )
 
@@ -192,7 +194,7 @@ func (s Space) String() string {
 	if s >= spaces {
 		return fmt.Sprintf("space %d", uint8(s))
 	}
-	return [...]string{"weights", "arena", "state", "input", "output", "symbol", "const", "staging"}[s]
+	return [...]string{"weights", "arena", "state", "input", "output", "symbol", "const", "staging", "grain"}[s]
 }
 
 // Arg is one argument of a launch: base of its space + Offset + the terms, in bytes for memory.

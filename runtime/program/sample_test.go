@@ -19,10 +19,10 @@ func sample() *Program {
 			Inputs:  []Port{{"ids", "i32", []Expr{Sym(0)}}},
 			Outputs: []Port{{"logits", "f32", []Expr{C(1), C(257)}}},
 			Launches: []Launch{
-				{0, CeilDiv(Sym(0), C(6)), []Arg{
+				{0, CeilDiv(Sym(0), Mul(C(6), Sym(2))), []Arg{
 					{SpaceWeights, 0, 128, nil}, {SpaceInput, 0, 0, nil}, {SpaceState, 1, 64, []Term{{1, -16}, {0, 8}}},
-					{SpaceSymbol, 0, 0, nil}}, "%3", Mul(C(2), Sym(0), C(64)), Add(Sym(0), Sym(1), C(3))},
-				{1, C(1), []Arg{{SpaceArena, 0, 0, nil}, {SpaceOutput, 0, 4, []Term{{0, 8}}}, {SpaceConst, 0, -5, nil}}, "%4", Add(Sym(0), Min(Sym(1), C(7))), C(0)},
+					{SpaceSymbol, 0, 0, nil}, {SpaceGrain, 0, 0, nil}}, []int64{4}, "%3", Mul(C(2), Sym(0), C(64)), Add(Sym(0), Sym(1), C(3))},
+				{1, C(1), []Arg{{SpaceArena, 0, 0, nil}, {SpaceOutput, 0, 4, []Term{{0, 8}}}, {SpaceConst, 0, -5, nil}}, nil, "%4", Add(Sym(0), Min(Sym(1), C(7))), C(0)},
 			},
 			ArenaBytes: 1 << 20,
 		}},

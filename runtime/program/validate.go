@@ -189,7 +189,7 @@ func (p *Program) validateFunc(f *Func) error {
 				return fmt.Errorf("port %s: unknown dtype %q", port.Name, port.DType)
 			}
 			for _, e := range port.Shape {
-				if err := p.validateExpr(e, 1); err != nil {
+				if err := p.validateExpr(e); err != nil {
 					return fmt.Errorf("port %s: %w", port.Name, err)
 				}
 			}
@@ -216,12 +216,26 @@ func (p *Program) validateLaunch(f *Func, l *Launch, staged int64) error {
 }
 
 func (p *Program) validateWork(f *Func, l *Launch, staged int64) error {
-	for _, e := range []Expr{l.Tasks, l.Flops, l.Bytes} {
-		if err := p.validateExpr(e, 1); err != nil {
+	for _, g := range l.Grains {
+		if g < 1 || g > MaxTasks || p.Target.Kind != CPU {
+			return fmt.Errorf("a grain of up to %d, expected 1 or more, and none for a GPU", g)
+		}
+	}
+	if err := validateExpr(l.Tasks, len(p.Symbols)+len(l.Grains), 1); err != nil {
+		return err
+	}
+	for _, e := range []Expr{l.Flops, l.Bytes} {
+		if err := p.validateExpr(e); err != nil {
 			return err
 		}
 	}
 	for i, a := range l.Args {
+		if a.Space == SpaceGrain && len(a.Terms) == 0 {
+			if a.Index < 0 || a.Index >= len(l.Grains) {
+				return fmt.Errorf("argument %d: grain %d of %d", i, a.Index, len(l.Grains))
+			}
+			continue
+		}
 		if err := p.validateArg(f, a, staged); err != nil {
 			return fmt.Errorf("argument %d: %w", i, err)
 		}
@@ -231,7 +245,7 @@ func (p *Program) validateWork(f *Func, l *Launch, staged int64) error {
 
 func (p *Program) validateArg(f *Func, a Arg, staged int64) error {
 	switch {
-	case a.Space >= spaces:
+	case a.Space >= spaces || a.Space == SpaceGrain: // that of a launch has no terms
 		return fmt.Errorf("unknown %v", a.Space)
 	case f == nil && (a.Space == SpaceArena || a.Space == SpaceInput || a.Space == SpaceOutput || a.Space == SpaceState):
 		return fmt.Errorf("%v in a load", a.Space)
@@ -273,20 +287,22 @@ func (p *Program) validateArg(f *Func, a Arg, staged int64) error {
 	return nil
 }
 
-func (p *Program) validateExpr(e Expr, depth int) error {
+func (p *Program) validateExpr(e Expr) error { return validateExpr(e, len(p.Symbols), 1) }
+
+func validateExpr(e Expr, symbols, depth int) error {
 	if depth > maxDepth {
 		return fmt.Errorf("an expression is nested more than %d deep", maxDepth)
 	}
 	switch {
 	case e.Op >= exprOps:
 		return fmt.Errorf("unknown expression %d", uint8(e.Op))
-	case e.Op == OpSym && (e.Value < 0 || e.Value >= int64(len(p.Symbols))):
-		return fmt.Errorf("an expression uses symbol %d of %d", e.Value, len(p.Symbols))
+	case e.Op == OpSym && (e.Value < 0 || e.Value >= int64(symbols)):
+		return fmt.Errorf("an expression uses symbol %d of %d", e.Value, symbols)
 	case e.Op > OpSym && len(e.Args) == 0:
 		return errors.New("an expression has no arguments")
 	}
 	for _, a := range e.Args {
-		if err := p.validateExpr(a, depth+1); err != nil {
+		if err := validateExpr(a, symbols, depth+1); err != nil {
 			return err
 		}
 	}

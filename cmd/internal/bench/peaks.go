@@ -161,7 +161,7 @@ func (p *prober) rate(name string, tasks int, pointers ...uintptr) (float64, err
 	for i := range pointers {
 		l.Args = append(l.Args, program.Arg{Space: program.SpaceInput, Index: i})
 	}
-	table, err := native.NewTable(prog, &program.Func{Name: name, Launches: []program.Launch{l}}, p.code.Bytes())
+	table, err := native.NewTable(prog, &program.Func{Name: name, Launches: []program.Launch{l}}, p.code.Bytes(), tasks)
 	if err != nil {
 		return 0, err
 	}

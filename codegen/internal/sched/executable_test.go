@@ -65,7 +65,7 @@ func TestExecutable(t *testing.T) {
 	}
 	defer pool.Close()
 	fn := exe.Program.Func("f")
-	tab, err := native.NewTable(exe.Program, fn, exe.Code)
+	tab, err := native.NewTable(exe.Program, fn, exe.Code, 3)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -208,7 +208,7 @@ func table(t testing.TB, launches ...launch) *native.Table {
 	if err := p.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	tab, err := native.NewTable(p, f, image.Code)
+	tab, err := native.NewTable(p, f, image.Code, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
