@@ -54,8 +54,8 @@ type Kernel struct {
 	Args           []kernels.Arg    // the parameters; operands and results are numbered as those of the spec that was asked for
 	Tasks          []kernels.Factor // their product, with those that the grains make, is the number of tasks
 	Grains         []kernels.Grain
-	Tile           *tile.Kernel     // what it is made of, or nil where the backend writes its own code
-	Text           string           // code in text that Assemble puts together, where there is any
+	Tile           *tile.Kernel // what it is made of, or nil where the backend writes its own code
+	Text           string       // code in text that Assemble puts together, where there is any
 }
 
 // Code is the code of a program.

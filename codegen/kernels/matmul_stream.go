@@ -28,7 +28,8 @@ const (
 // stream reads the panels of a product once for all rows.
 type stream struct {
 	*product
-	perTask *tile.Value // panels of each matrix
+	unit    int64       // panels of each matrix of which a task has a number
+	perTask *tile.Value // panels of each matrix that it has
 	sums    *tile.Value // scratch: of few rows, on their way to the epilogue
 }
 
@@ -98,18 +99,19 @@ func (m *mmBuild) share(parts []*stream, copies bool) (counts []*tile.Value) {
 	}
 	shares := make([]Share, len(parts))
 	for i, s := range parts {
-		side := int64(s.side)
-		shares[i] = Share{Const((s.columns()/PanelWidth + side - 1) / side), 1, times}
+		s.unit = int64(s.side)
+		if m.M.N == 1 { // reads memory, and no core has its bandwidth to itself where tasks are so small
+			s.unit = 1
+		}
+		units := (s.columns()/PanelWidth + s.unit - 1) / s.unit
+		shares[i] = Share{Const(units), 1, times * int64(s.side) / s.unit}
 		if s.Argmax > 0 { // whose results are memory that is planned
+			s.unit = times * int64(s.side)
 			shares[i] = Share{Const(s.Partials()), 1, 1}
 		}
 	}
 	for i, grain := range m.g.grain(shares...) {
-		s := parts[i]
-		s.perTask = b.Mul(grain, b.Int(int64(s.side)))
-		if s.Argmax > 0 {
-			s.perTask = b.Int(times * int64(s.side))
-		}
+		parts[i].perTask = b.Mul(grain, b.Int(parts[i].unit))
 		counts = append(counts, m.g.over(b.Int(shares[i].Size.N), grain))
 	}
 	return counts
@@ -125,7 +127,7 @@ func (s *stream) panels(task *tile.Value, x lhs) {
 		defer s.storePartial(s.number, task)
 	}
 	whole := end
-	if panels%side != 0 {
+	if panels%side != 0 || s.unit%side != 0 {
 		whole = b.Add(first, b.Mul(b.Div(b.Sub(end, first), b.Int(side)), b.Int(side)))
 	}
 	s.overPanels(first, whole, b.Int(side), func(at *tile.Value) { s.results(at, s.side, s.multiply(at, s.side, x)) })

@@ -32,7 +32,7 @@ func (m *mmBuild) product(number int) *product {
 // columnUnit is the least number of columns that a task takes, at least two lines of B, rowUnit that of rows: enough to
 // make up for unpacking B once more.
 func (p *product) columnUnit() int64 { return max(p.nr(), 2*PanelWidth) }
-func (p *product) rowUnit() int64    { return 4 * int64(p.mr) }
+func (p *product) rowUnit() int64    { return 2 * int64(p.mr) }
 
 // LHS returns the type of x.
 func (s *Matmul) LHS() DType {

@@ -31,6 +31,8 @@ func bindProgram() *program.Program {
 					{Space: program.SpaceConst, Offset: -7},
 				}},
 				{Kernel: 0, Tasks: program.C(1), Args: []program.Arg{{Space: program.SpaceConst, Terms: []program.Term{{Sym: 0, Stride: 3}}}}},
+				{Kernel: 0, Tasks: program.CeilDiv(program.C(64), program.Sym(2)), Grains: []int64{8}, Args: []program.Arg{{Space: program.SpaceGrain}}},
+				{Kernel: 0, Tasks: program.CeilDiv(program.Sym(1), program.Sym(2)), Grains: []int64{8}, Args: []program.Arg{{Space: program.SpaceGrain}}},
 			},
 		}},
 	}
@@ -59,10 +61,10 @@ func TestBind(t *testing.T) {
 	}
 	args := *tab.i64(1, program.RecArgs) - int64(tab.mem.Addr())
 	var got []int64
-	for i := range 9 {
+	for i := range 11 {
 		got = append(got, int64(binary.LittleEndian.Uint64(tab.mem.Bytes()[int(args)+8*i:])))
 	}
-	want := []int64{1 << 20, 2<<20 + 64, 4<<20 + 8 + 48 + 20000, 5<<20 - 80, 7 << 20, 20, 3 + 5 + 2000, -7, 9}
+	want := []int64{1 << 20, 2<<20 + 64, 4<<20 + 8 + 48 + 20000, 5<<20 - 80, 7 << 20, 20, 3 + 5 + 2000, -7, 9, 4, 1}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("arguments %v, expected %v", got, want)
 	}
@@ -71,6 +73,9 @@ func TestBind(t *testing.T) {
 	}
 	if n := *tab.i64(1, program.RecTasks); n != 4 {
 		t.Errorf("%d tasks, expected 4", n)
+	}
+	if fixed, dependent := *tab.i64(3, program.RecTasks), *tab.i64(4, program.RecTasks); fixed != 16 || dependent != 20 {
+		t.Errorf("%d and %d tasks of launches with grains, expected 16 and 20", fixed, dependent)
 	}
 	if at := *tab.i64(1, program.RecKernel) - int64(code.Addr()); at != 3 {
 		t.Errorf("kernel at %d, expected 3", at)

@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -30,6 +31,29 @@ func TestOnce(t *testing.T) {
 				}
 			}
 			for i, n := range words(p)[:tasks] {
+				if n != launches*runs {
+					t.Fatalf("%d threads, %d tasks: task %d ran %d times, expected %d", threads, tasks, i, n, launches*runs)
+				}
+			}
+		}
+		pool.Close()
+	}
+}
+
+// TestManyWorkers counts every task on as many threads as servers have, most of which come late here.
+func TestManyWorkers(t *testing.T) {
+	for _, threads := range []int{64, 96, 192} {
+		pool := startPool(t, threads, 64)
+		for _, tasks := range []int64{1, 95, 96, 192, 400, 5000} {
+			const launches, runs = 10, 10
+			p := memory(t, 8*tasks)
+			tab := table(t, slices.Repeat([]launch{{"burn", tasks, []any{p, 100}}}, launches)...)
+			for range runs {
+				if err := pool.Run(context.Background(), tab, 0, tab.Launches()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for i, n := range words(p) {
 				if n != launches*runs {
 					t.Fatalf("%d threads, %d tasks: task %d ran %d times, expected %d", threads, tasks, i, n, launches*runs)
 				}
