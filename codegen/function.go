@@ -87,7 +87,10 @@ func (c *compiler) tasks(k *backend.Kernel) (n program.Expr, grains []int64) {
 			if s.Most < g.Most() {
 				grain = program.Min(grain, program.C(s.Most))
 			}
-			sum = append(sum, program.CeilDiv(c.size(s.Size), program.Mul(program.C(s.Unit), grain)))
+			if s.Unit > 1 {
+				grain = program.Mul(program.C(s.Unit), grain)
+			}
+			sum = append(sum, program.CeilDiv(c.size(s.Size), grain))
 		}
 		tasks, grains = append(tasks, program.Add(sum...)), append(grains, g.Most())
 	}

@@ -177,20 +177,18 @@ func (k built) interpret(t testing.TB, rows, n int64, x tile.Buffer, w []any) ti
 	return out
 }
 
-// arguments are those of a kernel, and the number of its tasks.
+// arguments are those of a kernel, and the number of its tasks: more of them for an odd number of rows.
 func (k built) arguments(rows int64, x tile.Buffer, w []any, out tile.Buffer) (args []any, tasks int64) {
-	tasks = 1
-	for _, f := range k.Tasks {
-		size := f.Size.N
-		if f.Size.Sym != "" {
-			size = rows
-		}
-		tasks *= (size + f.Div - 1) / f.Div
+	grains := coarsest(k.Kernel)
+	for i, most := range grains {
+		grains[i] = max(1, most/(1+rows%2))
 	}
 	for _, a := range k.Args {
 		switch {
 		case a.Kind == ArgSym:
 			args = append(args, rows)
+		case a.Kind == ArgGrain:
+			args = append(args, grains[a.Index])
 		case a.Kind == ArgOut:
 			args = append(args, out)
 		case a.Index == 0:
@@ -199,7 +197,7 @@ func (k built) arguments(rows int64, x tile.Buffer, w []any, out tile.Buffer) (a
 			args = append(args, w[a.Index-1])
 		}
 	}
-	return args, tasks
+	return args, tasksOf(k.Kernel, map[string]int64{many.Sym: rows}, grains)
 }
 
 var many = Size{N: 300, Sym: "S"}

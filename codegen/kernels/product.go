@@ -29,10 +29,10 @@ func (m *mmBuild) product(number int) *product {
 	return p
 }
 
-// columnUnit is the least number of columns that a task takes, at least two lines of B, rowUnit that of rows: enough to
-// make up for unpacking B once more.
+// columnUnit is the least number of columns that a task takes, rowUnit that of rows, of which schedules' mb are multiples:
+// two dozens or a microkernel, enough to make up for unpacking B once more.
 func (p *product) columnUnit() int64 { return max(p.nr(), 2*PanelWidth) }
-func (p *product) rowUnit() int64    { return 2 * int64(p.mr) }
+func (p *product) rowUnit() int64    { return int64(p.mr * max(1, 24/p.mr)) }
 
 // LHS returns the type of x.
 func (s *Matmul) LHS() DType {

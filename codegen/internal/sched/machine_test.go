@@ -141,7 +141,7 @@ func finish(t *testing.T, lines <-chan string) time.Duration {
 
 // TestPaused stops and continues a process in the middle of its jobs, as a machine that is paused does to all of them.
 func TestPaused(t *testing.T) {
-	cmd, lines := startChild(t, "", 3, 150)
+	cmd, lines := startChild(t, "", 3, 80)
 	for range 40 {
 		next(t, lines)
 		for _, s := range []syscall.Signal{syscall.SIGSTOP, syscall.SIGCONT} {
@@ -170,8 +170,8 @@ func TestProcessorsGo(t *testing.T) {
 		}
 	}
 	for _, threads := range []int{2, 5} {
-		cmd, lines := startChild(t, "", threads, 150)
-		for i := range 60 {
+		cmd, lines := startChild(t, "", threads, 60)
+		for i := range 40 {
 			next(t, lines)
 			set := all
 			if i%3 > 0 {
@@ -194,7 +194,7 @@ func TestProcessorsGo(t *testing.T) {
 // TestQuota runs jobs in control groups that grant less than the threads ask for. What they take of the processor may not
 // grow much beyond what the work takes: threads that are throttled hold up others, who must not spin meanwhile.
 func TestQuota(t *testing.T) {
-	const jobs = 60
+	const jobs = 25
 	_, lines := startChild(t, "", 1, jobs)
 	alone := finish(t, lines)
 	for _, c := range []struct {
