@@ -167,9 +167,9 @@ type Launch struct {
 	Tasks  Expr // over the symbols and, behind them, the grains
 	Args   []Arg
 	Grains []int64 // the most of each: numbers from 1 on that say how much a task takes (see Divide)
-	Value  string // the graph value it computes, for people
-	Flops  Expr   // floating-point operations, for benchmarks
-	Bytes  Expr   // bytes it must at least read and write, for benchmarks
+	Value  string  // the graph value it computes, for people
+	Flops  Expr    // floating-point operations, for benchmarks
+	Bytes  Expr    // bytes it must at least read and write, for benchmarks
 }
 
 // Space says what an Arg counts from.
