@@ -35,7 +35,9 @@ type fitted struct {
 
 // File is the image in the file at path: PNG, JPEG, GIF, WebP, BMP, TIFF or PNM. "-" is standard input.
 func File(path string) Image {
-	return newImage(func(ctx context.Context) (*rgb.Image, error) { return imageio.Read(ctx, path, limits()) })
+	return newImage(func(ctx context.Context) (*rgb.Image, error) {
+		return limited(func(l imageio.Limits) (*rgb.Image, error) { return imageio.Read(ctx, path, l) })
+	})
 }
 
 // URL is the image that a data:, http: or https: URL stands for.
@@ -59,7 +61,8 @@ func Lazy(name string, read func(ctx context.Context) ([]byte, error)) Image {
 				return nil, err
 			}
 		}
-		if p, err = imageio.Decode(ctx, name, data, limits()); !errors.Is(err, native.ErrMemory) {
+		p, err = limited(func(l imageio.Limits) (*rgb.Image, error) { return imageio.Decode(ctx, name, data, l) })
+		if !errors.Is(err, native.ErrMemory) {
 			data = nil
 		}
 		return p, err
@@ -110,11 +113,23 @@ func checkPixels(m image.Image) (err error) {
 	return nil
 }
 
-// limits are those of the images that are read here: the default ones, and the memory there is.
-func limits() imageio.Limits {
+// limited reads an image within the default limits and the memory there is, which nobody else is granted meanwhile.
+func limited(read func(imageio.Limits) (*rgb.Image, error)) (*rgb.Image, error) {
+	var claims []func()
+	defer func() {
+		for _, release := range claims {
+			release()
+		}
+	}()
 	l := imageio.DefaultLimits
-	l.Memory = native.CheckMemory
-	return l
+	l.Memory = func(need int64, what string) error {
+		release, err := native.Claim(need, what)
+		if err == nil {
+			claims = append(claims, release)
+		}
+		return err
+	}
+	return read(l)
 }
 
 func newImage(read func(ctx context.Context) (*rgb.Image, error)) Image {

@@ -29,12 +29,13 @@ func (e tooLittle) Is(target error) bool { return target == ErrMemory }
 // promise. Where the machine's state cannot be read, it errs on the side of nil.
 func CheckMemory(need int64, what string) error {
 	if !granted.covers(need) {
+		claimed := granted.sum()
 		limit := available(os.DirFS("/"), sysinfo())
-		if need > limit.bytes {
+		if need+claimed > limit.bytes {
 			debug.FreeOSMemory() // what Go has collected, or could, is not in use
 			limit = available(os.DirFS("/"), sysinfo())
 		}
-		if need > limit.bytes {
+		if limit.bytes = max(0, limit.bytes-claimed); need > limit.bytes {
 			return tooLittle{fmt.Errorf("%s needs %s of memory, but only %s can be had (%s)", what, size(need), size(limit.bytes), limit.source)}
 		}
 		granted.read(limit.bytes, need)
@@ -47,12 +48,26 @@ func CheckMemory(need int64, what string) error {
 	return unix.Munmap(trial)
 }
 
+// Claim is CheckMemory for memory that is touched bit by bit: nobody else is granted it until release is called, when all of it
+// is in use or given up.
+func Claim(need int64, what string) (release func(), err error) {
+	granted.turn.Lock()
+	defer granted.turn.Unlock()
+	if err := CheckMemory(need, what); err != nil {
+		return nil, err
+	}
+	granted.claim(need)
+	return sync.OnceFunc(func() { granted.claim(-need) }), nil
+}
+
 // ledger remembers what was available a moment ago, less what was granted since: reading it takes longer than much of the
-// work that asks.
+// work that asks. And it has what is claimed.
 type ledger struct {
-	mu   sync.Mutex
-	at   time.Time
-	left int64
+	turn    sync.Mutex // of who claims
+	mu      sync.Mutex
+	at      time.Time
+	left    int64
+	claimed int64
 }
 
 var granted ledger
@@ -72,6 +87,20 @@ func (l *ledger) covers(need int64) bool {
 	}
 	l.left -= need
 	return true
+}
+
+// claim adds to what is claimed.
+func (l *ledger) claim(n int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.claimed += n
+}
+
+// sum returns what is claimed.
+func (l *ledger) sum() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.claimed
 }
 
 // read notes what is available before need bytes of it are taken.

@@ -1,6 +1,7 @@
 package native
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -75,5 +76,26 @@ func TestLedger(t *testing.T) {
 	}
 	if l.at = l.at.Add(-2 * readingLasts); l.covers(1) {
 		t.Error("memory is granted by an old reading")
+	}
+}
+
+// What is claimed nobody else is granted, until it is released.
+func TestClaim(t *testing.T) {
+	n, _ := AvailableMemory()
+	release, err := Claim(n/2, "a picture")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Claim(n/4*3, "another"); !errors.Is(err, ErrMemory) {
+		t.Errorf("%v, expected too little memory", err)
+	}
+	release()
+	release()
+	if release, err = Claim(n/4*3, "another"); err != nil {
+		t.Fatal(err)
+	}
+	release()
+	if granted.sum() != 0 {
+		t.Errorf("%d bytes are claimed", granted.sum())
 	}
 }
