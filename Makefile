@@ -22,7 +22,9 @@ ptxas: ## fetch NVIDIA's ptxas, which tests of codegen/ptx use
 
 build: bin/pgc ## build bin/pgc (the compiler, with the runtime embedded)
 
-bin/pgc: $(shell find . -name '*.go' -o -name '*.s' -o -name go.mod -o -name go.sum | grep -v _test.go)
+# What Go reads, embedded files among it.
+bin/pgc: $(shell find . -path ./out -prune -o \( -name '*.go' -o -name '*.s' -o -name go.mod -o -name go.sum \
+	-o -path './runtime/serve/*.json' -o -path '*/page/static/*' -o -path './cmd/*.html' \) -print | grep -v _test.go)
 	@sh scripts/build.sh
 
 bin/demo: bin/pgc | llvm
