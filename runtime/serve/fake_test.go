@@ -32,6 +32,7 @@ type fake struct {
 	fail    error
 	ended   chan error   // gets the error of every answer that ends
 	adapter atomic.Value // of the last answer
+	fitted  atomic.Int32 // pictures
 }
 
 func (f *fake) Info() pgc.Info { return pgc.Info{Model: "fake"} }
@@ -66,6 +67,7 @@ func (f *fake) Embed(context.Context, pgc.EmbedRequest) ([]pgc.Tensor, error) {
 }
 
 func (f *fake) Fit(ctx context.Context, i pgc.Image) (pgc.Image, error) {
+	f.fitted.Add(1)
 	_, _, err := i.Size(ctx)
 	return i, err
 }

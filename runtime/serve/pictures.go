@@ -2,6 +2,7 @@ package serve
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -42,6 +43,12 @@ func (s *Server) pictures(ctx context.Context, c *call, urls []string, field str
 
 // picture reads and decodes one picture, and keeps what the model sees of it.
 func (s *Server) picture(ctx context.Context, c *call, url string) (image pgc.Image, err error) {
+	key, fits := sha256.Sum256([]byte(url)), s.Info.EmbeddingDim == 0 && !isAddress(url) // which may lead to another picture now
+	if fits {
+		if image, found := s.seen.get(key); found {
+			return image, c.take(s.gate, s.fitted())
+		}
+	}
 	data, err := s.content(ctx, url)
 	if err != nil {
 		return image, err
@@ -49,20 +56,32 @@ func (s *Server) picture(ctx context.Context, c *call, url string) (image pgc.Im
 	begun := time.Now()
 	err = s.decoding.Do(ctx, func(memory func(need int64, what string) error) error {
 		image = pgc.BytesWithin(data, pictureLimits(memory))
-		pixels := int64(s.Info.ImageSize) * int64(s.Info.ImageSize)
+		bytes := s.fitted()
 		if s.Info.EmbeddingDim > 0 { // which are embedded one by one, as they are
 			width, height, err := image.Size(ctx)
 			if err != nil {
 				return err
 			}
-			pixels = int64(width) * int64(height)
+			bytes = 3 * int64(width) * int64(height)
 		} else if image, err = c.model.Fit(ctx, image); err != nil {
 			return err
 		}
 		s.metrics.Picture(time.Since(begun))
-		return c.take(s.gate, 3*pixels)
+		return c.take(s.gate, bytes)
 	})
+	if err == nil && fits {
+		s.seen.put(key, image)
+	}
 	return image, err
+}
+
+// fitted is the bytes of a picture as the model sees it.
+func (s *Server) fitted() int64 { return 3 * int64(s.Info.ImageSize) * int64(s.Info.ImageSize) }
+
+// isAddress reports whether a picture is named by an http or https address.
+func isAddress(url string) bool {
+	scheme, _, found := strings.Cut(url[:min(len(url), len("https:"))], ":")
+	return found && (strings.EqualFold(scheme, "http") || strings.EqualFold(scheme, "https"))
 }
 
 // pictureLimits are those of pictures of requests: what decoders may take together, and the memory there is.
@@ -88,7 +107,7 @@ func (s *Server) content(ctx context.Context, url string) ([]byte, error) {
 		return data, nil
 	case strings.EqualFold(scheme, "data"):
 		return fetch.Get(ctx, url, nil, fetch.Limits{Bytes: s.Body})
-	case strings.EqualFold(scheme, "http") || strings.EqualFold(scheme, "https"):
+	case isAddress(url):
 		if s.URLs == nil {
 			return nil, errors.New("it is an address, which this server does not read: send a data: URI (or start it with --allow-image-urls)")
 		}

@@ -76,12 +76,16 @@ const (
 	DefaultConnections = 1024
 )
 
+// cacheBytes bounds the pictures that are kept for the next requests about them.
+const cacheBytes = 64 << 20
+
 // Server answers requests.
 type Server struct {
 	Config
 	gate     *limits.Gate
 	metrics  *metrics.Server
 	decoding *limits.Decoding
+	seen     *cache // pictures of the last requests
 	model    atomic.Pointer[Model]
 	draining atomic.Bool
 	lost     atomic.Pointer[error] // why the model answers no more
@@ -95,6 +99,7 @@ type Server struct {
 func New(c Config) *Server {
 	s := &Server{Config: c, decoding: limits.NewDecoding(c.DecodeBytes)}
 	s.gate = limits.NewGate(c.Queue, c.QueueBytes)
+	s.seen = newCache(cacheBytes, s.fitted())
 	s.metrics = metrics.New(c.Name, s.now)
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	s.http = &http.Server{
