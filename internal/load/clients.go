@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -25,7 +26,25 @@ var prompts = []string{"caption en", "detect circle", "ocr"}
 // asked is a request that clients send again and again.
 type asked struct {
 	picture, prompt string
-	whole, streamed []byte // bodies
+	whole, streamed []byte // bodies, with mark where the picture's file ends
+}
+
+// mark stands behind a picture's file in base64, for bytes that make it another file with the same pixels.
+const mark = "AAAAAAAA"
+
+// body is a request, of another file each time unless again is set.
+func (a *asked) body(stream, again bool, random *rand.Rand) []byte {
+	body := a.whole
+	if stream {
+		body = a.streamed
+	}
+	if again {
+		return body
+	}
+	body = bytes.Clone(body)
+	at := bytes.Index(body, []byte(mark+`"`))
+	copy(body[at:], base64.RawStdEncoding.EncodeToString(binary.LittleEndian.AppendUint64(nil, random.Uint64())[:6]))
+	return body
 }
 
 // listRequests asks all prompts about all pictures of a folder.
@@ -39,7 +58,10 @@ func listRequests(dir string) (list []asked, err error) {
 		if err != nil {
 			return nil, err
 		}
-		uri := "data:image/png;base64," + base64.StdEncoding.EncodeToString(data)
+		for len(data)%3 != 0 {
+			data = append(data, 0) // behind the picture's end
+		}
+		uri := "data:image/png;base64," + base64.StdEncoding.EncodeToString(data) + mark
 		for _, prompt := range prompts {
 			a := asked{picture: name, prompt: prompt}
 			for _, stream := range []bool{false, true} {
@@ -88,7 +110,7 @@ func attack(ctx context.Context, s settings, server *process, requests []asked) 
 		all.Go(func() {
 			random := rand.New(rand.NewPCG(uint64(i), 1))
 			for ctx.Err() == nil {
-				r.ask(ctx, client, server.url, requests, random)
+				r.ask(ctx, client, server.url, requests, s.again, random)
 			}
 		})
 	}
@@ -102,13 +124,9 @@ func attack(ctx context.Context, s settings, server *process, requests []asked) 
 }
 
 // ask sends one request.
-func (r *result) ask(ctx context.Context, client *http.Client, url string, requests []asked, random *rand.Rand) {
+func (r *result) ask(ctx context.Context, client *http.Client, url string, requests []asked, again bool, random *rand.Rand) {
 	which, stream := random.IntN(len(requests)), random.IntN(2) == 1
-	body := requests[which].whole
-	if stream {
-		body = requests[which].streamed
-	}
-	req, err := http.NewRequest(http.MethodPost, url+"/v1/chat/completions", bytes.NewReader(body))
+	req, err := http.NewRequest(http.MethodPost, url+"/v1/chat/completions", bytes.NewReader(requests[which].body(stream, again, random)))
 	if err != nil {
 		r.fail(err.Error())
 		return

@@ -17,7 +17,8 @@ import (
 type settings struct {
 	file, pictures string
 	clients        int
-	faults         int // clients that misbehave
+	faults         int  // clients that misbehave
+	again          bool // whether pictures are sent again as they were
 	time, warm     time.Duration
 	least          float64
 	extra          string // further flags of serve
@@ -29,6 +30,7 @@ func main() {
 	flag.StringVar(&s.pictures, "pictures", "models/paligemma/demo/pictures", "a folder of pictures")
 	flag.IntVar(&s.clients, "clients", 200, "how many clients ask at the same time")
 	flag.IntVar(&s.faults, "faults", 0, "how many more clients leave, do not read, send halves and nonsense; then the processor's time is not judged")
+	flag.BoolVar(&s.again, "again", false, "send pictures again as they were, which the server knows then, instead of as other files with the same pixels")
 	flag.DurationVar(&s.time, "time", 10*time.Minute, "for how long they ask")
 	flag.DurationVar(&s.warm, "warm", 0, "from when on memory is looked at (default: a tenth of the time)")
 	flag.Float64Var(&s.least, "least", 0.95, "answers a processor second, as a part of batch's, that are enough")

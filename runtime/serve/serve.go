@@ -77,7 +77,7 @@ const (
 )
 
 // cacheBytes bounds the pictures that are kept for the next requests about them.
-const cacheBytes = 64 << 20
+const cacheBytes = 32 << 20
 
 // Server answers requests.
 type Server struct {
