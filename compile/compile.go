@@ -72,8 +72,10 @@ func Compile(ctx context.Context, checkpoint, out string, o Options) (*Report, e
 	if err != nil {
 		return nil, err
 	}
-	if err := build.CheckRuntime(rt, o.CPU); err != nil {
-		return nil, err
+	for _, elf := range [][]byte{rt, b.GPURuntime} {
+		if err := build.CheckRuntime(elf, o.CPU); err != nil && elf != nil {
+			return nil, err
+		}
 	}
 	return build.Compile(ctx, checkpoint, out, rt, b)
 }
