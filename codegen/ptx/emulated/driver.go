@@ -23,6 +23,8 @@ type Driver struct {
 	Counts   bool
 	// Zeroed says that memory holds zeros from the start, instead of nothing that may be read.
 	Zeroed bool
+
+	parsed sync.Map // *emu.Module by text: devices that are opened one after another load the same
 }
 
 // The device is small, so that blocks have to take several tasks.
@@ -142,14 +144,19 @@ func (d *device) MemFreeHost([]byte) error               { return nil }
 func (d *device) Link(text []byte) ([]byte, error) { return text, nil }
 
 func (d *device) ModuleLoad(image []byte) (gpu.Module, error) {
-	m, err := emu.Parse(string(image))
-	if err != nil {
-		return 0, &gpu.Error{Call: "cuModuleLoadData", Code: gpu.InvalidPTX, Text: err.Error()}
+	parsed, ok := d.driver.parsed.Load(string(image))
+	if !ok {
+		m, err := emu.Parse(string(image))
+		if err != nil {
+			return 0, &gpu.Error{Call: "cuModuleLoadData", Code: gpu.InvalidPTX, Text: err.Error()}
+		}
+		parsed, _ = d.driver.parsed.LoadOrStore(string(image), m)
 	}
+	m := *parsed.(*emu.Module) // its variables are this handle's own
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	h := gpu.Module(d.handle())
-	d.modules[h] = m
+	d.modules[h] = &m
 	return h, nil
 }
 

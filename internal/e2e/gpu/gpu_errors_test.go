@@ -73,9 +73,9 @@ func TestGPUErrors(t *testing.T) {
 	says := func(err error) bool {
 		return err != nil && !strings.Contains(err.Error(), "\n") && strings.Contains(err.Error(), "was lost or a kernel failed on it: start again; dmesg may tell more")
 	}
-	loading, answering := 0, 0
+	loading, answering, driver := 0, 0, &emulated.Driver{}
 	for waits := 0; ; waits += 3 {
-		m, err := open(failing{&emulated.Driver{}, waits})
+		m, err := open(failing{driver, waits})
 		if err != nil {
 			if loading++; !says(err) {
 				t.Errorf("lost while it loads: %v", err)
