@@ -1,12 +1,15 @@
 package kernels
 
 import (
+	"math/rand/v2"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
+	"pgc/codegen/internal/link/linktest"
 	"pgc/codegen/llvm"
+	"pgc/codegen/llvm/amxtest"
 	"pgc/ir/quant"
 	"pgc/ir/target"
 	"pgc/ir/tile"
@@ -101,6 +104,38 @@ func TestFlushesInOrder(t *testing.T) {
 			if found == 0 || !arithmetic.MatchString(string(text)) {
 				t.Errorf("%s, %d rows: %d ends of flushing found", name, rows, found)
 			}
+		}
+	}
+}
+
+// BenchmarkAroundTiles runs products in tile registers without the instructions for these, whose results are nonsense: what
+// is left is what they have to hide, in nanoseconds a group of k of 32 rows by 32 columns.
+func BenchmarkAroundTiles(b *testing.B) {
+	for _, tgt := range amxtest.Targets(b) {
+		for _, s := range []tileShape{{2048, 1024, 1, quant.Int8, 128}, {2048, 1024, 1, quant.Int4, 128}, {2048, 1024, 1, quant.Int4, 64}} {
+			b.Run(tgt.Name+"/"+s.String(), func(b *testing.B) {
+				const rows = 288
+				k := buildTiles(b, "k", s.spec(Const(rows)), tgt)
+				without(k.Tile.Body)
+				plain := tgt
+				plain.Features = slices.DeleteFunc(slices.Clone(tgt.Features), func(f string) bool { return strings.HasPrefix(f, "amx-") })
+				x, w := s.operands(rand.New(rand.NewPCG(1, 1)), rows)
+				args, tasks := k.arguments(rows, x, w, make(tile.Buffer, 4*rows*s.n))
+				code := loaded(b, built{k.Kernel, plain, k.name})
+				code.Bench(b, linktest.Call{Symbol: "k", Tasks: tasks, Args: args, ScratchBytes: k.Tile.ScratchBytes})
+				groups := rows / 32 * s.n / 32 * s.k / s.group
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(groups), "ns/group")
+			})
+		}
+	}
+}
+
+// without takes the operations on tile registers out of a block.
+func without(b *tile.Block) {
+	b.Insts = slices.DeleteFunc(b.Insts, func(in *tile.Inst) bool { return strings.HasPrefix(in.Op.String(), "tile_") })
+	for _, in := range b.Insts {
+		for _, inner := range in.Blocks {
+			without(inner)
 		}
 	}
 }
