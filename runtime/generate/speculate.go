@@ -50,17 +50,46 @@ func lookup(h []int32, text, n int) (guess []int32, match int) {
 type hopes [longestMatch + 1]float64
 
 // firstHopes are those of an untried sequence: that of two tokens is measured on the held-out prompts of the demo, the
-// others are cautious guesses. Every draft moves the hope of its match by hopeWeight towards what was accepted; every
-// one that is not tried lets it grow, so that where all are wrong, one in some hundred steps is spent on finding out.
+// others are cautious guesses. Every draft moves the hope of its match by hopeWeight towards what was accepted, and so does
+// every guess that is not verified but followed, as tokens come, at no cost.
 var firstHopes = hopes{2: 1.1, 3: 2, 4: 3.5}
 
-const hopeWeight, hopeGrowth = 0.5, 1.0 / 128
+const hopeWeight = 0.5
+
+// mayLose is the part of an answer's time that verifying may cost beyond what it saves.
+const mayLose = 0.02
 
 // speculation guesses for one sequence.
 type speculation struct {
 	Speculation
 	text  int // where the prompt's text begins
 	hopes hopes
+	lost  float64 // seconds that verifying took beyond the steps that it saved
+
+	followed     []int32 // a guess that is compared with the tokens that come; nil for none
+	match, right int     // how many tokens its place agreed with, and how many of it were right so far
+}
+
+// learn notes that of a guess whose place agreed with match tokens so many were right.
+func (p *speculation) learn(match, right int) {
+	p.hopes[match] += hopeWeight * (float64(right) - p.hopes[match])
+}
+
+// follow compares a guess with the token that came. It reports whether that ends it.
+func (p *speculation) follow(id int32) bool {
+	if p.followed == nil {
+		return false
+	}
+	fits := p.followed[p.right] == id
+	if fits {
+		p.right++
+	}
+	if fits && p.right < len(p.followed) {
+		return false
+	}
+	p.learn(p.match, p.right)
+	p.followed, p.right = nil, 0
+	return true
 }
 
 func (s *Session) newSpeculation(ids []int32) *speculation {
@@ -73,7 +102,7 @@ func (s *Session) newSpeculation(ids []int32) *speculation {
 
 // costs are the times of the two kinds of steps in this session: what a draft must be worth follows from them, on every
 // machine and for every storage of the weights.
-type costs struct{ step, verify mean }
+type costs struct{ step, verify usual }
 
 // ratio is how many steps cost as much as one that verifies; unknown is the answer before both were run.
 func (c costs) ratio(unknown int) float64 {
@@ -83,29 +112,33 @@ func (c costs) ratio(unknown int) float64 {
 	return float64(c.verify / c.step)
 }
 
-// mean is a mean in which the latest values weigh most; 0 before the first.
-type mean float64
+// usual is about the least that something takes: it falls at once and rises by a tenth at most, since what took longer
+// may have been held up by others. 0 before the first.
+type usual float64
 
-func (m *mean) add(v float64) {
-	if *m == 0 {
-		*m = mean(v)
+func (u *usual) add(seconds float64) {
+	if *u == 0 || seconds < 1.1*float64(*u) {
+		*u = usual(seconds)
+	} else {
+		*u *= 1.1
 	}
-	*m += mean((v - float64(*m)) / 8)
 }
 
 // draft guesses the tokens behind the one that waits, or returns none where a plain step is expected to be better.
 func (s *Session) draft(q *sequence) (guess []int32, match int) {
 	p := q.speculation
 	n := min(entry.VerifyRows-1, q.most()-len(q.seen)-2)
-	if p == nil || n < 1 || len(q.seen)+entry.VerifyRows > s.Model.MaxTokens {
+	if p == nil || p.followed != nil || n < 1 || len(q.seen)+entry.VerifyRows > s.Model.MaxTokens {
 		return nil, 0
 	}
 	if guess, match = lookup(append(q.seen, q.waiting[0]), p.text, n); guess == nil {
 		return nil, 0
 	}
 	// A step of all batch slots, which verifying is as well, pays from MinBatch sequences on.
-	if hope := &p.hopes[match]; 1+*hope < s.costs.ratio(s.Engine.Program.MinBatch) {
-		*hope += hopeGrowth
+	ratio, step := s.costs.ratio(s.Engine.Program.MinBatch), float64(s.costs.step)
+	answer := (q.a.Encode + q.a.Prefill + time.Since(q.began)).Seconds()
+	if step == 0 || 1+p.hopes[match] < ratio || p.lost+(ratio-1)*step > mayLose*answer {
+		p.followed, p.match = guess, match
 		return nil, 0
 	}
 	return guess, match
@@ -143,20 +176,35 @@ func (s *Session) stepVerify(ctx context.Context, q *sequence, guess []int32, ma
 	p.Drafts++
 	p.DraftTokens += len(guess)
 	p.AcceptedTokens += accepted
-	p.hopes[match] += hopeWeight * (float64(accepted) - p.hopes[match])
+	p.learn(match, accepted)
 	return nil
 }
 
 // stepGreedy takes a greedy sequence without a grammar a token further, or several where guesses are right.
 func (s *Session) stepGreedy(ctx context.Context, q *sequence) error {
-	start := time.Now()
+	start, c, p := time.Now(), &s.costs, q.speculation
 	if guess, match := s.draft(q); guess != nil {
-		defer func() { s.costs.verify.add(time.Since(start).Seconds()) }()
-		return s.stepVerify(ctx, q, guess, match)
+		before := len(q.a.Tokens)
+		err := s.stepVerify(ctx, q, guess, match)
+		if c.verify == 0 { // the first run also meets pages that nothing has read yet
+			c.verify = usual(c.ratio(s.Engine.Program.MinBatch)) * c.step
+		}
+		c.verify.add(time.Since(start).Seconds())
+		p.lost += float64(c.verify) - float64(len(q.a.Tokens)-before)*float64(c.step)
+		return err
 	}
-	defer func() { s.costs.step.add(time.Since(start).Seconds()) }()
-	if s.queues() {
-		return s.stepAhead(ctx, q)
+	run := s.stepAhead
+	if !s.queues() {
+		run = func(ctx context.Context, q *sequence) error {
+			return s.stepAlone(ctx, q, s.fn.adapted[q.r.Adapter].step)
+		}
 	}
-	return s.stepAlone(ctx, q, s.fn.adapted[q.r.Adapter].step)
+	if err := run(ctx, q); err != nil {
+		return err
+	}
+	c.step.add(time.Since(start).Seconds())
+	if p != nil && p.follow(q.waiting[0]) {
+		c.verify *= 0.95 // it may have become cheaper: it is tried again some time
+	}
+	return nil
 }
