@@ -1,6 +1,9 @@
 package serve
 
 import (
+	"bufio"
+	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -72,6 +75,15 @@ func TestHostsOrigins(t *testing.T) {
 				t.Errorf("%s at %s from %s: %+v", path, c.host, c.origin, r)
 			}
 		}
+	}
+	probe, err := net.Dial("tcp", own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer probe.Close()
+	fmt.Fprint(probe, "GET /health HTTP/1.0\r\n\r\n")
+	if line, err := bufio.NewReader(probe).ReadString('\n'); err != nil || !strings.Contains(line, " 200 ") {
+		t.Errorf("a probe got %q, %v", line, err)
 	}
 	origins, err := guard.NewOrigins([]string{"https://web.example", "http://localhost:3000"})
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -336,10 +337,24 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 		status, text = http.StatusInternalServerError, []byte(`{"error":{"message":"the answer cannot be written","type":"server_error","param":null,"code":null}}`)
 	}
 	w.Header().Set("Content-Type", "application/json")
-	control := http.NewResponseController(w)
-	control.SetWriteDeadline(time.Now().Add(writeTime))
+	w.Header().Set("Content-Length", strconv.Itoa(len(text)+1))
 	w.WriteHeader(status)
-	w.Write(append(text, '\n'))
+	write(w, append(text, '\n'))
+}
+
+// writePiece is how much is written at a time.
+const writePiece = 256 << 10
+
+// write writes text piece by piece, each of which the client has a time to read.
+func write(w http.ResponseWriter, text []byte) error {
+	control := http.NewResponseController(w)
+	for piece := range slices.Chunk(text, writePiece) {
+		control.SetWriteDeadline(time.Now().Add(writeTime))
+		if _, err := w.Write(piece); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // writeTime is how long a client may take to read what is written at once.

@@ -158,7 +158,7 @@ func TestPing(t *testing.T) {
 	defer func(d time.Duration) { pingTime = d }(pingTime)
 	pingTime = 20 * time.Millisecond
 	m := &fake{answer: []string{"a"}, step: make(chan struct{}), slots: 2}
-	s := start(t, m, func(c *Config) { c.Timeout = 200 * time.Millisecond })
+	s := start(t, m, func(c *Config) { c.Timeout = 700 * time.Millisecond })
 	r := s.chat(t, ask("caption en", `"stream":true`))
 	if r.status != 200 || !strings.HasPrefix(r.body, ": ping\n\n: ping\n\n") || !strings.Contains(r.body, `data: {"error":{"message":"the answer took longer`) || strings.Contains(r.body, "[DONE]") {
 		t.Errorf("%+v", r)
@@ -429,9 +429,10 @@ func TestHalfClosed(t *testing.T) {
 // reading.
 func TestSlowReader(t *testing.T) {
 	defer func(d time.Duration) { writeTime = d }(writeTime)
-	writeTime = 300 * time.Millisecond
+	writeTime = 5 * time.Second
 	long := slices.Repeat([]string{strings.Repeat("long ", 20000)}, 60)
-	s := start(t, &fake{answer: long, slots: 1}, func(c *Config) { c.Queue = 0 })
+	m := &fake{answer: long, slots: 1, ended: make(chan error, 2)}
+	s := start(t, m, func(c *Config) { c.Queue = 0 })
 	c, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
 	if err != nil {
 		t.Fatal(err)
@@ -439,8 +440,15 @@ func TestSlowReader(t *testing.T) {
 	defer c.Close()
 	body := ask("x", `"stream":true`)
 	fmt.Fprintf(c, "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
-	wait(t, func() bool { return strings.Contains(s.log.String(), "path=/v1/chat/completions") })
+	if err := <-m.ended; err != nil {
+		t.Errorf("the answer ended with %v", err)
+	}
+	wait(t, func() bool { return !s.gate.Full("127.0.0.1") })
+	if strings.Contains(s.log.String(), "path=/v1/chat/completions") {
+		t.Error("the request ended before it was read")
+	}
 	if r := s.chat(t, ask("x", "")); r.status != 200 {
 		t.Errorf("%d %.200s", r.status, r.body)
 	}
+	wait(t, func() bool { return strings.Count(s.log.String(), "path=/v1/chat/completions") == 2 })
 }

@@ -182,12 +182,10 @@ func (o *eventWriter) start() {
 // raw writes text and has it sent. The client has a time to read it.
 func (o *eventWriter) raw(text string) error {
 	o.start()
-	control := http.NewResponseController(o.c.w)
-	control.SetWriteDeadline(time.Now().Add(writeTime))
-	if _, err := o.c.w.Write([]byte(text)); err != nil {
+	if err := write(o.c.w, []byte(text)); err != nil {
 		return err
 	}
-	return control.Flush()
+	return http.NewResponseController(o.c.w).Flush()
 }
 
 // data writes an event with JSON.

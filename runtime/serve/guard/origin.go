@@ -30,8 +30,12 @@ func NewHosts(names []string) *Hosts {
 	return h
 }
 
-// Check returns an error for the Host header of a request that is not for this server.
+// Check returns an error for the Host header of a request that is not for this server. Browsers always send one; probes
+// in HTTP/1.0 may not.
 func (h *Hosts) Check(host string) error {
+	if host == "" {
+		return nil
+	}
 	name := host
 	if n, _, err := net.SplitHostPort(host); err == nil {
 		name = n
