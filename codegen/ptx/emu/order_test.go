@@ -110,3 +110,31 @@ func TestAtomicsAndPlainAccesses(t *testing.T) {
 		}
 	}
 }
+
+// Blocks that read plainly what others change by atomic operations race with them, whichever runs first, unless fences and
+// a counter order them. A look before a compare-and-swap is no race, nor is another word.
+func TestAtomicsAndPlainAccessesOfBlocks(t *testing.T) {
+	const begin = "mov.u32 %r7, %ctaid.x; mov.b32 %r1, 1; setp.ne.s32 %p2, %r0, 0; @%p2 bra $end; setp.eq.s32 %p0, %r7, READER; @%p0 bra $read;\n" +
+		"red.global.add.u32 [%d0+512], %r1; FENCE red.global.add.u32 [%d0+1016], %r1; bra $end;\n" +
+		"$read: LOOK ld.global.b32 %r2, [%d0+AT]; st.global.b32 [%d9], %r2;\n$end:"
+	// The counter begins with the bytes f8 f9 fa fb; the reader waits for the other block.
+	const wait = "ld.volatile.global.u32 %r3, [%d0+1016]; sub.u32 %r3, %r3, 0xfbfaf9f8; setp.eq.s32 %p1, %r3, 0; @%p1 bra $read; membar.gl;"
+	const swap = "mov.b32 %r1, 1; setp.ne.s32 %p2, %r0, 0; @%p2 bra $end; ld.global.b32 %r2, [%d0+512];\n" +
+		"$l: add.s32 %r3, %r2, 1; atom.global.cas.b32 %r4, [%d0+512], %r2, %r3; setp.ne.s32 %p1, %r4, %r2; mov.b32 %r2, %r4; @%p1 bra $l;\n$end:"
+	for _, reader := range []string{"0", "1"} {
+		of := func(fence, look, at string) string {
+			return strings.NewReplacer("READER", reader, "FENCE", fence, "LOOK", look, "AT", at).Replace(begin)
+		}
+		for text, race := range map[string]bool{
+			of("", "", "512"):             true,
+			of("membar.gl;", "", "512"):   true,
+			of("membar.gl;", wait, "512"): false,
+			of("", "", "516"):             false,
+			swap:                          false,
+		} {
+			if f := finding(t, 2, 32, text); (f != nil && f.Kind == Race) != race || f != nil && !race {
+				t.Errorf("block %s reads: %s\n\t%v, expected a race: %v", reader, text, f, race)
+			}
+		}
+	}
+}

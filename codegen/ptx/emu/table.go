@@ -1,5 +1,7 @@
 package emu
 
+import "math/bits"
+
 // table is what the blocks of a launch did in global memory: of those that have ended, and what others published. The
 // launch's lock guards it.
 type table struct {
@@ -28,10 +30,11 @@ type blockWho struct {
 	who   uint32
 }
 
-// strongMark is the last atomic or strong store to a word.
+// strongMark is the last atomic or strong store to a word, or to some bytes of it.
 type strongMark struct {
 	sequence uint32
 	by       blockWho
+	bytes    uint8 // a bit for each
 }
 
 // most is how many records of published accesses a page keeps. Beyond it the oldest are forgotten.
@@ -119,20 +122,27 @@ func (l *launch) compare(b *block, p *page, q *tablePage, acquired uint32) *Find
 			return l.race(b, p.number, at, p.writes.writers[at/4], true, int(by.block), by.who, false)
 		}
 	}
-	if q.strong == nil || p.writes == nil {
+	if q.strong == nil {
 		return nil
 	}
 	var found *Finding
-	each4(&p.w, func(i int) {
-		if s := q.strong[i]; found == nil && s.sequence > acquired && int(s.by.block) != b.index {
-			found = l.race(b, p.number, i*4, p.writes.writers[i], true, int(s.by.block), s.by.who, true)
-		}
-	})
+	against := func(bytes *pageBits, who *who, write bool) {
+		each4(bytes, func(i int) {
+			touched := uint8(bytes[i/16] >> (i % 16 * 4) & 15)
+			if s := q.strong[i]; found == nil && s.bytes&touched != 0 && s.sequence > acquired && int(s.by.block) != b.index {
+				found = l.race(b, p.number, i*4+bits.TrailingZeros8(s.bytes&touched), who[i], write, int(s.by.block), s.by.who, true)
+			}
+		})
+	}
+	against(&p.r, &p.readers, false)
+	if p.writes != nil && found == nil {
+		against(&p.w, &p.writes.writers, true)
+	}
 	return found
 }
 
-// strong notes an atomic or strong access to n bytes by a block, and returns the race with a plain write that nothing
-// orders. A plain read of what others change by atomics is allowed: it is how loops about compare-and-swap begin.
+// strong notes an atomic or strong access to n bytes by a block, and returns the race with a plain access that nothing
+// orders. The plain reads with which loops about compare-and-swap begin are not among the accesses of blocks.
 func (l *launch) strong(b *block, w *warp, lane int, address uint64, n int, write bool, acquired uint32) *Finding {
 	t := &l.table
 	q := t.page(address >> pageShift)
@@ -150,11 +160,18 @@ func (l *launch) strong(b *block, w *warp, lane int, address uint64, n int, writ
 	if !write {
 		return nil
 	}
+	for i := range q.reads {
+		o := &q.reads[i]
+		if o.block != b.index && o.sequence > acquired && o.bits.meet(&bits) >= 0 {
+			by := q.readers[at/4]
+			return l.race(b, address>>pageShift, at, me, write, int(by.block), by.who, false)
+		}
+	}
 	if q.strong == nil {
 		q.strong = new([pageBytes / 4]strongMark)
 	}
 	for i := at / 4; i <= (at+n-1)/4; i++ {
-		q.strong[i] = strongMark{t.sequence, blockWho{int32(b.index), me}}
+		q.strong[i] = strongMark{t.sequence, blockWho{int32(b.index), me}, uint8(bits[i/16] >> (i % 16 * 4) & 15)}
 	}
 	return nil
 }
