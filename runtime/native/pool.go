@@ -16,8 +16,8 @@ import (
 const MaxThreads = 1024
 
 // A worker that waits for the others to complete a launch spins for about 200 µs before it sleeps in the kernel: as
-// long as going to sleep and being woken takes. With more threads than run at once it sleeps at once. Threads are not
-// bound to processors: a bound thread whose processor another program takes holds its task, and with it everyone, for
+// long as going to sleep and being woken takes. With more threads than run at once it sleeps at once. Threads are bound
+// to a socket at most, not to processors: a bound thread whose processor another program takes holds its task, and with it everyone, for
 // whole time slices, while the system moves an unbound one.
 const spinMicros = 200
 
@@ -62,11 +62,15 @@ func Start(code []byte, entry int64, threads int, scratchBytes int64) (*Pool, er
 	if threads <= atOnce() {
 		*p.i64(program.CtlSpin) = clockRate() / 1e6 * spinMicros
 	}
+	near := home(threads)
 	for i := range threads {
 		w, err := start(addr(code)+uintptr(entry), p.ctl.Addr(), uintptr(i), uintptr(i)+1, 0)
 		if err != nil {
 			p.Close()
 			return nil, fmt.Errorf("thread %d of %d: %w", i+1, threads, err)
+		}
+		if near != nil {
+			w.keepTo(near)
 		}
 		p.workers = append(p.workers, w)
 	}

@@ -18,14 +18,16 @@ type Processors struct {
 	Online  int     `json:"online"`          // processors of the machine; 0 if that cannot be known
 	Allowed int     `json:"allowed"`         // those that the process may run on: its affinity, cpuset or container
 	Cores   int     `json:"cores"`           // of these, where the siblings of a core count once: they share its arithmetic
-	Fast    int     `json:"fast"`            // of the cores, those of full speed: efficiency cores would keep the others waiting
+	Sockets int     `json:"sockets"`         // that the cores are on, each with memory of its own
+	Near    int     `json:"near"`            // of the cores, those on the socket that the process runs on
+	Fast    int     `json:"fast"`            // of these, those of full speed: efficiency cores would keep the others waiting
 	Quota   float64 `json:"quota,omitempty"` // CPUs' time that a control group grants; 0 for no limit
 	Group   string  `json:"group,omitempty"` // the folder of this group
 }
 
 // CountProcessors looks at the process's affinity and control groups and at the machine's cores.
 func CountProcessors() Processors {
-	return countProcessors(os.DirFS("/"), affinity())
+	return countProcessors(os.DirFS("/"), affinity(), here())
 }
 
 // affinity lists the processors that the process may run on.
@@ -49,12 +51,10 @@ func affinity() (list []int) {
 // DefaultThreads is how many threads to compute on where nobody says.
 func DefaultThreads() int { return CountProcessors().Threads }
 
-// countProcessors reads /sys and /proc in root. Where they cannot be read, it errs on the side of more threads.
-func countProcessors(root fs.FS, allowed []int) Processors {
-	read := func(name string) string {
-		data, _ := fs.ReadFile(root, name)
-		return strings.TrimSpace(string(data))
-	}
+// countProcessors reads /sys and /proc in root for a process that runs on processor here. Where they cannot be read, it
+// errs on the side of more threads.
+func countProcessors(root fs.FS, allowed []int, here int) Processors {
+	read := reader(root)
 	p := Processors{Online: len(cpuList(read("sys/devices/system/cpu/online"))), Allowed: len(allowed)}
 	cores := firstOfCores(allowed, func(cpu int) string {
 		dir := fmt.Sprintf("sys/devices/system/cpu/cpu%d/topology/", cpu)
@@ -63,13 +63,23 @@ func countProcessors(root fs.FS, allowed []int) Processors {
 		}
 		return read(dir + "thread_siblings_list") // as before Linux 5.3
 	})
-	p.Cores, p.Fast = len(cores), len(cores)
+	p.Cores = len(cores)
+	cores, p.Sockets = socketOf(cores, here, read)
+	p.Near, p.Fast = len(cores), len(cores)
 	if n := fastCores(cores, read); n > 0 {
 		p.Fast = n
 	}
 	p.Quota, p.Group = quota(root)
 	p.Threads = min(p.Fast, p.AtOnce(), MaxThreads)
 	return p
+}
+
+// reader returns a function that reads a file of one line; "" where it is missing.
+func reader(root fs.FS) func(name string) string {
+	return func(name string) string {
+		data, _ := fs.ReadFile(root, name)
+		return strings.TrimSpace(string(data))
+	}
 }
 
 // quota returns the least number of CPUs that a control group grants, and its folder; 0 if none has a limit.
@@ -173,7 +183,10 @@ func (p Processors) String() string {
 	if p.Cores < p.Allowed {
 		found, why = append(found, count(p.Cores, "core")), "physical cores"
 	}
-	if p.Fast < p.Cores {
+	if p.Near < p.Cores {
+		found, why = append(found, fmt.Sprintf("%s, %d cores on this one", count(p.Sockets, "socket"), p.Near)), "cores of one socket"
+	}
+	if p.Fast < p.Near {
 		found, why = append(found, count(p.Fast, "performance core")), "performance cores"
 	}
 	if p.Quota > 0 {

@@ -184,3 +184,29 @@ func TestSignalMask(t *testing.T) {
 		t.Errorf("after a failure the mask is %#x, expected %#x", after, before)
 	}
 }
+
+// TestKeepTo binds a thread at work to one processor.
+func TestKeepTo(t *testing.T) {
+	code, err := LoadCode(doubling)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer code.Close()
+	data, err := Reserve(16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer data.Close()
+	w, err := start(code.Addr(), data.Addr(), 0, 30_000_000, data.Addr()+8) // tens of milliseconds
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := affinity()
+	w.keepTo(all[len(all)-1:])
+	var set unix.CPUSet
+	err = unix.SchedGetaffinity(int(*w.tid), &set)
+	w.join()
+	if err != nil || set.Count() != 1 || !set.IsSet(all[len(all)-1]) {
+		t.Errorf("error %v, %d processors, expected processor %d alone", err, set.Count(), all[len(all)-1])
+	}
+}
