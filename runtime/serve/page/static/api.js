@@ -28,7 +28,13 @@ async function call(path, {body, signal} = {}) {
   if (body) headers["Content-Type"] = "application/json";
   let response;
   try {
-    response = await fetch(new URL(path, base), {method: body ? "POST" : "GET", headers, body: body && JSON.stringify(body), signal, cache: "no-store"});
+    response = await fetch(new URL(path, base), {
+      method: body ? "POST" : "GET",
+      headers,
+      body: body && JSON.stringify(body),
+      signal,
+      cache: "no-store",
+    });
   } catch (e) {
     if (e.name === "AbortError") throw e;
     throw new Failure(`The server at ${base.host} does not answer. Is it still running?`);
@@ -57,10 +63,16 @@ async function failure(response) {
   const after = Math.max(1, Math.ceil(Number(response.headers.get("Retry-After"))) || 1);
   const status = response.status;
   switch (status) {
-    case 401: return new Failure(key.get() ? "The server does not take this API key." : "The server asks for an API key.", {status});
-    case 413: return new Failure("The picture is larger than this server takes." + (said ? " " + said : ""), {status});
-    case 429: return new Failure("The server’s queue is full.", {status, wait: after});
-    case 503: return new Failure("The server is not ready: it is starting or being shut down.", {status, wait: after});
+    case 401:
+      return new Failure(key.get() ? "The server does not take this API key." : "The server asks for an API key.", {
+        status,
+      });
+    case 413:
+      return new Failure("The picture is larger than this server takes." + (said ? " " + said : ""), {status});
+    case 429:
+      return new Failure("The server’s queue is full.", {status, wait: after});
+    case 503:
+      return new Failure("The server is not ready: it is starting or being shut down.", {status, wait: after});
   }
   if (status >= 500) return new Failure(`The server failed (status ${status}). ${said}`.trim(), {status});
   return new Failure(said || `The server refused this (status ${status}).`, {status});
@@ -83,9 +95,13 @@ export async function embeddings(body, signal) {
 
 // chat yields the chunks of an answer as they come.
 export async function* chat(body, signal) {
-  const response = await call("chat/completions", {body: {...body, stream: true, stream_options: {include_usage: true}}, signal});
+  const response = await call("chat/completions", {
+    body: {...body, stream: true, stream_options: {include_usage: true}},
+    signal,
+  });
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-  let rest = "", done = false;
+  let rest = "",
+    done = false;
   try {
     while (!done) {
       const part = await reader.read();

@@ -22,7 +22,8 @@ export class Ask {
     $("language").onchange = () => this.set({language: $("language").value});
     $("question").oninput = () => this.set({question: $("question").value});
     $("prompt").oninput = () => this.edit($("prompt").value);
-    for (const id of ["adapter", "most", "temperature", "together", "query"]) $(id).addEventListener("input", () => this.update());
+    for (const id of ["adapter", "most", "temperature", "together", "query"])
+      $(id).addEventListener("input", () => this.update());
     this.chips();
   }
 
@@ -36,7 +37,10 @@ export class Ask {
     this.frozen(frozen);
 
     $("adapter-field").hidden = !adapters.length;
-    $("adapter").replaceChildren(h("option", {value: ""}, "none"), ...adapters.map(a => a.name ?? a).map(a => h("option", {value: a}, a)));
+    $("adapter").replaceChildren(
+      h("option", {value: ""}, "none"),
+      ...adapters.map(a => a.name ?? a).map(a => h("option", {value: a}, a)),
+    );
     $("options").hidden = Boolean(embeds);
     $("prompt-field").hidden = Boolean(embeds) || frozen.length > 0; // what is built in shows its prompts
     if (embeds) this.state.task = "rank";
@@ -44,8 +48,12 @@ export class Ask {
     else if (!some(this.state.task)) this.state.task = "free";
 
     const says = [];
-    if (embeds) says.push("This model makes embeddings of pages instead of text. Add pages, say what you look for, and they are ranked.");
-    if (frozen.length) says.push("This file answers what was built into it (pgc compile --task, --prompt) and nothing else.");
+    if (embeds)
+      says.push(
+        "This model makes embeddings of pages instead of text. Add pages, say what you look for, and they are ranked.",
+      );
+    if (frozen.length)
+      says.push("This file answers what was built into it (pgc compile --task, --prompt) and nothing else.");
     this.says = says;
     this.show();
     this.fill();
@@ -55,8 +63,26 @@ export class Ask {
   frozen(prompts) {
     const box = $("frozen");
     box.hidden = !prompts.length;
-    box.replaceChildren(box.firstElementChild, ...prompts.map((p, i) => h("label", {},
-      h("input", {type: "radio", name: "frozen", value: p, checked: i === 0, onchange: () => { this.edit(p); this.fill(); }}), h("span", {}, p))));
+    box.replaceChildren(
+      box.firstElementChild,
+      ...prompts.map((p, i) =>
+        h(
+          "label",
+          {},
+          h("input", {
+            type: "radio",
+            name: "frozen",
+            value: p,
+            checked: i === 0,
+            onchange: () => {
+              this.edit(p);
+              this.fill();
+            },
+          }),
+          h("span", {}, p),
+        ),
+      ),
+    );
   }
 
   set(parts) {
@@ -69,7 +95,7 @@ export class Ask {
   edit(prompt) {
     let parts = parse(prompt);
     const label = document.querySelector(`#tasks label[data-task=${parts.task}]`);
-    if (label.hidden && !this.model?.frozen?.length || !prompt.trim()) parts = {task: "free", free: prompt};
+    if ((label.hidden && !this.model?.frozen?.length) || !prompt.trim()) parts = {task: "free", free: prompt};
     Object.assign(this.state, parts);
     this.show();
     this.update(prompt);
@@ -88,11 +114,15 @@ export class Ask {
     const fixed = this.model?.frozen?.length > 0;
     const radio = document.querySelector(`#tasks input[value=${task}]`);
     if (radio) radio.checked = true;
-    for (const field of document.querySelectorAll("[data-for]")) field.hidden = fixed || !field.dataset.for.split(" ").includes(task);
+    for (const field of document.querySelectorAll("[data-for]"))
+      field.hidden = fixed || !field.dataset.for.split(" ").includes(task);
     $("language").value = language;
     if ($("question").value !== question && document.activeElement !== $("question")) $("question").value = question;
-    $("classes").replaceChildren(...classes.map((c, i) => h("li", {}, c,
-      h("button", {type: "button", "aria-label": `Remove ${c}`, onclick: () => this.drop(i)}, "×"))));
+    $("classes").replaceChildren(
+      ...classes.map((c, i) =>
+        h("li", {}, c, h("button", {type: "button", "aria-label": `Remove ${c}`, onclick: () => this.drop(i)}, "×")),
+      ),
+    );
     const says = [...(this.says ?? [])];
     if (task === "segment" && this.model && this.model.masks === false) {
       says.push("This file has no decoder of masks (pgc compile --masks), so it answers with boxes alone.");
@@ -103,8 +133,10 @@ export class Ask {
 
   update() {
     const {task, classes} = this.state;
-    $("prompt-help").textContent = locates(task) && classes.length > together ? `From ${together + 1} classes on, each is asked for with a prompt of its own: “${task} ${classes[0]}”, “${task} ${classes[1]}”, …`
-      : "The text that the model is given. Change it as you like.";
+    $("prompt-help").textContent =
+      locates(task) && classes.length > together
+        ? `From ${together + 1} classes on, each is asked for with a prompt of its own: “${task} ${classes[0]}”, “${task} ${classes[1]}”, …`
+        : "The text that the model is given. Change it as you like.";
     this.changed();
   }
 
@@ -146,15 +178,21 @@ export class Ask {
     const {task, classes} = this.state;
     const prompt = $("prompt").value.trim();
     const number = id => ($(id).value === "" ? null : Number($(id).value));
-    const most = number("most"), temperature = number("temperature");
-    if (task === "rank") return $("query").value.trim() ? {task, query: $("query").value.trim()} : {missing: "Say what the page should be about.", at: "query"};
+    const most = number("most"),
+      temperature = number("temperature");
+    if (task === "rank")
+      return $("query").value.trim()
+        ? {task, query: $("query").value.trim()}
+        : {missing: "Say what the page should be about.", at: "query"};
     if (!prompt) {
       if (task === "ask") return {missing: "Type a question first.", at: "question"};
       if (locates(task)) return {missing: "Name at least one class, such as cat.", at: "class"};
       return {missing: "Type a prompt first.", at: "prompt"};
     }
-    if (most !== null && !(Number.isInteger(most) && most > 0)) return {missing: "Most tokens is a whole number from 1 on.", at: "most"};
-    if (temperature !== null && !(temperature >= 0 && temperature <= 5)) return {missing: "Temperature is 0 to 5.", at: "temperature"};
+    if (most !== null && !(Number.isInteger(most) && most > 0))
+      return {missing: "Most tokens is a whole number from 1 on.", at: "most"};
+    if (temperature !== null && !(temperature >= 0 && temperature <= 5))
+      return {missing: "Temperature is 0 to 5.", at: "temperature"};
     return {prompt, task, classes: locates(task) ? classes : [], adapter: $("adapter").value, most, temperature};
   }
 }

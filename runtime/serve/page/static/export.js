@@ -1,6 +1,6 @@
 // Answers as files: what is shown is what is written, without objects below the least score.
 
-import {look, percent} from "./objects.js";
+import {dashed, look, percent} from "./objects.js";
 import {paint} from "./masks.js";
 
 // answer is the JSON object of a card, in the words of detect --format json.
@@ -19,10 +19,16 @@ function json(cards) {
 
 // coco is a data set as detect --format coco writes it. Numbers begin at 1.
 function coco(cards) {
-  const set = {info: {description: "objects found by a PaliGemma model compiled by pgc"}, licenses: [], images: [], categories: [], annotations: []};
+  const set = {
+    info: {description: "objects found by a PaliGemma model compiled by pgc"},
+    licenses: [],
+    images: [],
+    categories: [],
+    annotations: [],
+  };
   const category = name => {
     let known = set.categories.find(c => c.name === name);
-    if (!known) set.categories.push(known = {id: set.categories.length + 1, name, supercategory: ""});
+    if (!known) set.categories.push((known = {id: set.categories.length + 1, name, supercategory: ""}));
     return known.id;
   };
   for (const card of cards) {
@@ -31,8 +37,15 @@ function coco(cards) {
     card.answer.classes.forEach(category);
     for (const o of card.visible()) {
       const [x0, y0, x1, y1] = o.box;
-      const annotation = {id: set.annotations.length + 1, image_id: image, category_id: category(o.label), bbox: [x0, y0, x1 - x0, y1 - y0],
-        area: o.area ?? (x1 - x0) * (y1 - y0), iscrowd: 0, segmentation: o.mask ?? [[x0, y0, x1, y0, x1, y1, x0, y1]]};
+      const annotation = {
+        id: set.annotations.length + 1,
+        image_id: image,
+        category_id: category(o.label),
+        bbox: [x0, y0, x1 - x0, y1 - y0],
+        area: o.area ?? (x1 - x0) * (y1 - y0),
+        iscrowd: 0,
+        segmentation: o.mask ?? [[x0, y0, x1, y0, x1, y1, x0, y1]],
+      };
       if (typeof o.score === "number") annotation.score = o.score;
       set.annotations.push(annotation);
     }
@@ -52,7 +65,8 @@ function png([card]) {
   const c = canvas.getContext("2d");
   c.imageSmoothingQuality = "high";
   c.drawImage(card.image, 0, 0, canvas.width, canvas.height);
-  const line = Math.max(2, longer * scale / 400), size = Math.max(13, longer * scale / 55);
+  const line = Math.max(2, (longer * scale) / 400),
+    size = Math.max(13, (longer * scale) / 55);
   c.font = `600 ${size}px system-ui, sans-serif`;
   c.textBaseline = "middle";
   const objects = card.visible();
@@ -78,14 +92,16 @@ function png([card]) {
     c.lineWidth = line * 2;
     c.strokeStyle = "rgb(255 255 255 / 0.8)";
     c.stroke();
-    c.setLineDash(dash ? dash.split(" ").map(d => d * line) : []);
+    c.setLineDash(dashed(dash, line));
     c.lineWidth = line;
     c.strokeStyle = color;
     c.stroke();
     const text = typeof o.score === "number" ? `${o.label} ${percent(o.score)}` : o.label;
     if (!text) continue;
-    const w = c.measureText(text).width + size * 0.8, h = size * 1.5;
-    const x = Math.max(0, Math.min(x0 - line / 2, canvas.width - w)), y = y0 - h >= 0 ? y0 - h : y0;
+    const w = c.measureText(text).width + size * 0.8,
+      h = size * 1.5;
+    const x = Math.max(0, Math.min(x0 - line / 2, canvas.width - w)),
+      y = y0 - h >= 0 ? y0 - h : y0;
     c.fillStyle = color;
     c.fillRect(x, y, w, h);
     c.fillStyle = "#fff";
@@ -96,7 +112,12 @@ function png([card]) {
 
 // formats by id: make writes cards; those that are located need objects, those with picture one that the browser can draw.
 export const formats = {
-  text: {name: "Text", ending: ".txt", type: "text/plain", make: cards => cards.map(c => c.answer.text).join("\n") + "\n"},
+  text: {
+    name: "Text",
+    ending: ".txt",
+    type: "text/plain",
+    make: cards => cards.map(c => c.answer.text).join("\n") + "\n",
+  },
   json: {name: "JSON", ending: ".json", type: "application/json", make: json},
   coco: {name: "COCO", ending: ".coco.json", type: "application/json", located: true, make: coco},
   png: {name: "PNG", ending: ".drawn.png", type: "image/png", picture: true, make: png},

@@ -4,7 +4,14 @@ import {Failure} from "./api.js";
 import {$, plural, say} from "./dom.js";
 
 const extensions = /\.(png|jpe?g|jfif|gif|webp|bmp|tiff?|p[bgp]m|pnm|heic|heif|avif)$/i;
-const types = {tif: "image/tiff", tiff: "image/tiff", bmp: "image/bmp", ppm: "image/x-portable-pixmap", pgm: "image/x-portable-graymap", pnm: "image/x-portable-anymap"};
+const types = {
+  tif: "image/tiff",
+  tiff: "image/tiff",
+  bmp: "image/bmp",
+  ppm: "image/x-portable-pixmap",
+  pgm: "image/x-portable-graymap",
+  pnm: "image/x-portable-anymap",
+};
 const largest = 23 << 20; // bytes, that base64 and the body's 32 MiB allow
 
 // intake calls add with each list of pictures. It returns allow, which says whether the server takes addresses.
@@ -13,11 +20,13 @@ export function intake(add) {
   const complain = sentences => ($("drop-error").textContent = sentences.join(" "));
 
   function take(files, given) {
-    const pictures = [], problems = [];
+    const pictures = [],
+      problems = [];
     for (const file of files) {
       const name = given ?? file.name;
       if (!file.type.startsWith("image/") && !extensions.test(name)) problems.push(`${name} is no picture.`);
-      else if (file.size > largest) problems.push(`${name} has ${(file.size / 2 ** 20).toFixed(0)} MiB. A request takes ${largest >> 20}.`);
+      else if (file.size > largest)
+        problems.push(`${name} has ${(file.size / 2 ** 20).toFixed(0)} MiB. A request takes ${largest >> 20}.`);
       else if (!file.size) problems.push(`${name} is empty.`);
       else {
         const type = file.type || types[name.split(".").pop().toLowerCase()] || "image/png";
@@ -46,7 +55,9 @@ export function intake(add) {
     }
     if (!/^https?:\/\/\S+$/i.test(value)) return false;
     if (!addresses) {
-      complain(["This server fetches no pictures from addresses (serve --allow-image-urls lets it). Save the picture and drop the file."]);
+      complain([
+        "This server fetches no pictures from addresses (serve --allow-image-urls lets it). Save the picture and drop the file.",
+      ]);
       return true;
     }
     const name = nameOf(value);
@@ -55,7 +66,16 @@ export function intake(add) {
       return true;
     }
     complain([]);
-    add([{name, type: "", file: null, url: value, shown: null, why: "The server fetches this picture. The page asks nothing of other hosts, so it cannot show it."}]);
+    add([
+      {
+        name,
+        type: "",
+        file: null,
+        url: value,
+        shown: null,
+        why: "The server fetches this picture. The page asks nothing of other hosts, so it cannot show it.",
+      },
+    ]);
     say("1 address added");
     return true;
   }
@@ -91,8 +111,17 @@ export function intake(add) {
 
   let depth = 0;
   const over = on => document.body.classList.toggle("dropping", on);
-  document.addEventListener("dragenter", e => { e.preventDefault(); depth++; over(true); });
-  document.addEventListener("dragleave", () => { if (--depth <= 0) { depth = 0; over(false); } });
+  document.addEventListener("dragenter", e => {
+    e.preventDefault();
+    depth++;
+    over(true);
+  });
+  document.addEventListener("dragleave", () => {
+    if (--depth <= 0) {
+      depth = 0;
+      over(false);
+    }
+  });
   document.addEventListener("dragover", e => e.preventDefault());
   document.addEventListener("drop", e => {
     e.preventDefault();
@@ -100,7 +129,8 @@ export function intake(add) {
     over(false);
     const files = [...e.dataTransfer.files];
     if (files.length) take(files);
-    else if (!text(e.dataTransfer.getData("text/uri-list") || e.dataTransfer.getData("text/plain"))) complain(["That is no picture."]);
+    else if (!text(e.dataTransfer.getData("text/uri-list") || e.dataTransfer.getData("text/plain")))
+      complain(["That is no picture."]);
   });
 
   return {

@@ -57,7 +57,10 @@ async function connect() {
 
 function notice(text, button) {
   $("notice").hidden = !text;
-  $("notice").replaceChildren(text, ...(button ? [" ", h("button", {type: "button", onclick: button.act}, button.text)] : []));
+  $("notice").replaceChildren(
+    text,
+    ...(button ? [" ", h("button", {type: "button", onclick: button.act}, button.text)] : []),
+  );
 }
 
 function askForKey(why) {
@@ -89,7 +92,13 @@ function changed() {
   $("run").classList.toggle("stop", running !== null);
   for (const c of cards) c.again.disabled = running !== null;
   const verb = ask.state.task === "rank" ? "Rank" : "Ask about";
-  $("run-text").textContent = running ? "Stop" : n > 1 ? `${verb} ${n} pictures` : ask.state.task === "rank" ? "Rank" : "Run";
+  $("run-text").textContent = running
+    ? "Stop"
+    : n > 1
+      ? `${verb} ${n} pictures`
+      : ask.state.task === "rank"
+        ? "Rank"
+        : "Run";
   if (!running) $("ask-error").textContent = "";
   results();
   example();
@@ -103,7 +112,16 @@ function results() {
   $("score-value").textContent = `${Math.round(least() * 100)} %`;
   const located = done.some(c => c.objects.length);
   $("all").hidden = done.length < 2;
-  const button = id => h("button", {type: "button", className: "quiet", onclick: async () => download("answers" + formats[id].ending, await formats[id].make(done), formats[id].type)}, `All as ${formats[id].name}`);
+  const button = id =>
+    h(
+      "button",
+      {
+        type: "button",
+        className: "quiet",
+        onclick: async () => download("answers" + formats[id].ending, await formats[id].make(done), formats[id].type),
+      },
+      `All as ${formats[id].name}`,
+    );
   $("all").replaceChildren(button("json"), ...(located ? [button("coco")] : []));
 }
 
@@ -157,7 +175,8 @@ async function run(list) {
   changed();
   try {
     if (question.task === "rank") await rank(question.query, list, running.signal);
-    else if ($("together").checked && list.length > 1 && !locates(question.task)) await answer(question, list, running.signal);
+    else if ($("together").checked && list.length > 1 && !locates(question.task))
+      await answer(question, list, running.signal);
     else {
       const queue = [...list];
       reveal(list[0]);
@@ -175,7 +194,8 @@ async function run(list) {
 
 // reveal scrolls to a card that is out of sight, as on narrow screens, where answers stand below the form.
 function reveal({root}) {
-  if (root.getBoundingClientRect().top > window.innerHeight * 0.7) root.scrollIntoView({block: "start", behavior: "smooth"});
+  if (root.getBoundingClientRect().top > window.innerHeight * 0.7)
+    root.scrollIntoView({block: "start", behavior: "smooth"});
 }
 
 // answer asks about cards in one prompt, and shows the answer at the first one.
@@ -188,7 +208,10 @@ async function answer(question, list, stop) {
       if (signal.aborted) throw new DOMException("stopped", "AbortError");
       card.wait(question.prompt);
       results();
-      const body = request({...question, model: model.id, least: 0}, await Promise.all(list.map(c => source(c.picture))));
+      const body = request(
+        {...question, model: model.id, least: 0},
+        await Promise.all(list.map(c => source(c.picture))),
+      );
       card.finish(await receive(card, question, body, signal), least());
       if (cards.includes(card)) say(told(card));
       results();
@@ -227,13 +250,21 @@ function pause(card, prompt, {message, wait}, signal) {
 function told(card) {
   const {name} = card.picture;
   if (!card.objects.length) return `${name}: ${card.answer.text || "no objects"}`;
-  return `${name}: ${plural(card.visible().length, "object")}. ${card.visible().map(o => o.label).join(", ")}`;
+  return `${name}: ${plural(card.visible().length, "object")}. ${card
+    .visible()
+    .map(o => o.label)
+    .join(", ")}`;
 }
 
 // receive shows a text while it comes, and returns the complete answer.
 async function receive(card, question, body, signal) {
   const began = performance.now();
-  let text = "", first = 0, last = {}, message = {}, finish = "", usage = null;
+  let text = "",
+    first = 0,
+    last = {},
+    message = {},
+    finish = "",
+    usage = null;
   for await (const chunk of chat(body, signal)) {
     if (chunk.usage) usage = chunk.usage;
     const choice = chunk.choices?.[0];
@@ -254,18 +285,37 @@ async function receive(card, question, body, signal) {
   const [width, height] = sizeOf(card, message.boxes);
   const objects = message.boxes ? place(message.boxes, text) : read(text, width || 1024, height || 1024);
   const notes = (message.malformed ?? []).map(m => `Malformed: ${m.text} (${m.reason})`);
-  notes.push(...last.warnings ?? []);
-  if (finish === "length") notes.push(locates(question.task) ? "Some objects may be missing: no further one was allowed." : "Cut off at the most tokens: Options has a larger number.");
-  return {prompt: last.prompt?.trim() ?? question.prompt, task: question.task, classes: question.classes, text: text.trim(), objects, width, height, finish, timings, tokens,
-    first: first || total, total, notes, malformed: message.malformed ?? [],
-    rate: timings.tokens_per_s || (tokens > 1 && total > first ? (tokens - 1) / (total - first) * 1000 : 0)};
+  notes.push(...(last.warnings ?? []));
+  if (finish === "length")
+    notes.push(
+      locates(question.task)
+        ? "Some objects may be missing: no further one was allowed."
+        : "Cut off at the most tokens: Options has a larger number.",
+    );
+  return {
+    prompt: last.prompt?.trim() ?? question.prompt,
+    task: question.task,
+    classes: question.classes,
+    text: text.trim(),
+    objects,
+    width,
+    height,
+    finish,
+    timings,
+    tokens,
+    first: first || total,
+    total,
+    notes,
+    malformed: message.malformed ?? [],
+    rate: timings.tokens_per_s || (tokens > 1 && total > first ? ((tokens - 1) / (total - first)) * 1000 : 0),
+  };
 }
 
 // sizeOf returns that of a card's picture or, where the page cannot know it, what the first object's place in pixels and in 1024ths tells.
 function sizeOf(card, boxes) {
   if (card.width || !boxes?.length) return [card.width, card.height];
   const [{box, loc}] = boxes;
-  return [Math.round(box[2] / loc[3] * 1024), Math.round(box[3] / loc[2] * 1024)];
+  return [Math.round((box[2] / loc[3]) * 1024), Math.round((box[3] / loc[2]) * 1024)];
 }
 
 // rank puts the pages in the order of their scores.
@@ -280,7 +330,8 @@ async function rank(query, list, signal) {
     }
   } catch (e) {
     failed = true;
-    for (const c of list) if (!scores.has(c)) c.fail(e.name === "AbortError" ? "Stopped." : e.message, e.name === "AbortError");
+    for (const c of list)
+      if (!scores.has(c)) c.fail(e.name === "AbortError" ? "Stopped." : e.message, e.name === "AbortError");
     if (e.status === 401) askForKey(e.message);
     if (e.name !== "AbortError" && !(e instanceof Failure)) console.error(e);
   }
@@ -298,13 +349,36 @@ function example() {
   $("code").hidden = !model || Boolean(model.embeds);
   if ($("code").hidden) return;
   const {task, classes} = ask.state;
-  const prompt = $("prompt").value.trim() || {ask: "answer en what is this?", detect: "detect cat", segment: "segment cat"}[task] || "caption en";
+  const prompt =
+    $("prompt").value.trim() ||
+    {ask: "answer en what is this?", detect: "detect cat", segment: "segment cat"}[task] ||
+    "caption en";
   const all = $("together").checked && !locates(task);
-  const chosen = (cards.length ? cards.map(c => c.picture) : [{name: "photo.jpg", type: "image/jpeg", url: ""}]).slice(0, all ? undefined : 1);
+  const chosen = (cards.length ? cards.map(c => c.picture) : [{name: "photo.jpg", type: "image/jpeg", url: ""}]).slice(
+    0,
+    all ? undefined : 1,
+  );
   const optional = id => ($(id).value === "" ? null : Number($(id).value));
-  const body = request({model: model.id, prompt, task, classes: classes.length ? classes : ["cat"], least: least(), adapter: $("adapter").value,
-    most: optional("most"), temperature: optional("temperature")}, places(chosen));
-  $("code-text").textContent = languages[language].write({path: "chat/completions", body, pictures: chosen, key: asked || Boolean(key.get()), objects: locates(task)});
+  const body = request(
+    {
+      model: model.id,
+      prompt,
+      task,
+      classes: classes.length ? classes : ["cat"],
+      least: least(),
+      adapter: $("adapter").value,
+      most: optional("most"),
+      temperature: optional("temperature"),
+    },
+    places(chosen),
+  );
+  $("code-text").textContent = languages[language].write({
+    path: "chat/completions",
+    body,
+    pictures: chosen,
+    key: asked || Boolean(key.get()),
+    objects: locates(task),
+  });
   $("code-base").textContent = endpoint("").replace(/\/$/, "");
 }
 
@@ -321,12 +395,26 @@ function choose(id, focus) {
 }
 
 const ids = Object.keys(languages);
-$("code-tabs").append(...ids.map((id, i) => h("button", {type: "button", role: "tab", id: `code-${id}`, "aria-controls": "code-text", "data-id": id,
-  onclick: () => choose(id, false),
-  onkeydown: e => {
-    const step = {ArrowRight: 1, ArrowLeft: -1}[e.key];
-    if (step) choose(ids[(i + step + ids.length) % ids.length], true);
-  }}, languages[id].name)));
+$("code-tabs").append(
+  ...ids.map((id, i) =>
+    h(
+      "button",
+      {
+        type: "button",
+        role: "tab",
+        id: `code-${id}`,
+        "aria-controls": "code-text",
+        "data-id": id,
+        onclick: () => choose(id, false),
+        onkeydown: e => {
+          const step = {ArrowRight: 1, ArrowLeft: -1}[e.key];
+          if (step) choose(ids[(i + step + ids.length) % ids.length], true);
+        },
+      },
+      languages[id].name,
+    ),
+  ),
+);
 $("code-copy").onclick = async e => {
   const button = e.currentTarget;
   try {

@@ -1,15 +1,21 @@
 // Boxes and masks over a picture, in pixels of the picture. People who do not see them have the same in the list beside it.
 
 import {svg} from "./dom.js";
-import {look, percent, shown} from "./objects.js";
+import {dashed, look, percent, shown} from "./objects.js";
 import {outline, paint} from "./masks.js";
 
-const letters = 12.5; // pixels of the screen
+const letters = 12.5; // pixels of the screen, as the next one
+const stroke = 2.5; // as style.css has it
 
 export class Overlay {
   // pick is called with the number of the object that is clicked, or -1, hover with that under the pointer.
   constructor(pick, hover) {
-    this.root = svg("svg", {class: "overlay", "aria-hidden": "true", preserveAspectRatio: "none", onclick: () => pick(-1)});
+    this.root = svg("svg", {
+      class: "overlay",
+      "aria-hidden": "true",
+      preserveAspectRatio: "none",
+      onclick: () => pick(-1),
+    });
     this.pick = pick;
     this.hover = hover;
     this.groups = [];
@@ -30,19 +36,30 @@ export class Overlay {
   }
 
   group(o, i) {
-    const {color, dash, n} = look(o.label);
+    const {color, dash} = look(o.label);
     const [x0, y0, x1, y1] = o.box;
-    const rect = extra => svg("rect", {x: x0, y: y0, width: Math.max(0, x1 - x0), height: Math.max(0, y1 - y0), rx: 1, ...extra});
+    const rect = extra =>
+      svg("rect", {x: x0, y: y0, width: Math.max(0, x1 - x0), height: Math.max(0, y1 - y0), rx: 1, ...extra});
     const edge = o.polygons?.length ? extra => svg("path", {d: outline(o.polygons), ...extra}) : rect;
     const events = {
-      onclick: e => { e.stopPropagation(); this.pick(i); },
+      onclick: e => {
+        e.stopPropagation();
+        this.pick(i);
+      },
       onpointerenter: () => this.hover(i),
       onpointerleave: () => this.hover(-1),
     };
     const root = svg("g", {class: "object", ...events});
     if (o.mask?.counts) {
       const {canvas, x, y} = paint(o.mask, color, 0.5, o.box);
-      const image = svg("image", {x, y, width: canvas.width, height: canvas.height, preserveAspectRatio: "none", class: "mask"});
+      const image = svg("image", {
+        x,
+        y,
+        width: canvas.width,
+        height: canvas.height,
+        preserveAspectRatio: "none",
+        class: "mask",
+      });
       canvas.toBlob(blob => {
         const url = URL.createObjectURL(blob);
         image.onload = () => URL.revokeObjectURL(url);
@@ -50,9 +67,16 @@ export class Overlay {
       });
       root.append(image);
     }
-    root.append(edge({class: "halo"}), edge({class: "edge", stroke: color, "data-dash": n}), edge({class: "touch"}));
-    if (dash) root.querySelector(".edge").setAttribute("stroke-dasharray", dash.split(" ").map(d => d * 2.5).join(" "));
-    const text = svg("text", {}, o.score === null || o.score === undefined ? o.label : `${o.label} ${percent(o.score)}`);
+    root.append(
+      edge({class: "halo"}),
+      edge({class: "edge", stroke: color, "stroke-dasharray": dashed(dash, stroke).join(" ") || null}),
+      edge({class: "touch"}),
+    );
+    const text = svg(
+      "text",
+      {},
+      o.score === null || o.score === undefined ? o.label : `${o.label} ${percent(o.score)}`,
+    );
     const tag = svg("g", {class: "tag", ...events}, svg("rect", {fill: color}), text);
     return {root, tag, object: o};
   }
@@ -64,10 +88,12 @@ export class Overlay {
     for (const {tag, object} of this.groups) {
       const [rect, text] = tag.children;
       text.setAttribute("font-size", size);
-      const w = text.getComputedTextLength() + size * 0.8, h = size * 1.5;
+      const w = text.getComputedTextLength() + size * 0.8,
+        h = size * 1.5;
       const x = Math.max(0, Math.min(object.box[0] - unit, this.width - w));
       const y = object.box[1] - h >= 0 ? object.box[1] - h : object.box[1];
-      for (const [name, value] of Object.entries({x, y, width: w, height: h, rx: size * 0.22})) rect.setAttribute(name, value);
+      for (const [name, value] of Object.entries({x, y, width: w, height: h, rx: size * 0.22}))
+        rect.setAttribute(name, value);
       text.setAttribute("x", x + size * 0.4);
       text.setAttribute("y", y + size * 1.08);
       tag.classList.toggle("empty", !object.label && !text.textContent);
@@ -83,7 +109,10 @@ export class Overlay {
 
   // mark emphasizes an object; -1 is none.
   mark(number, kind) {
-    this.root.classList.toggle("picking", this.groups.some(({root}, i) => i === number || (kind !== "picked" && root.classList.contains("picked"))));
+    this.root.classList.toggle(
+      "picking",
+      this.groups.some(({root}, i) => i === number || (kind !== "picked" && root.classList.contains("picked"))),
+    );
     this.groups.forEach(({root, tag}, i) => {
       for (const e of [root, tag]) e.classList.toggle(kind, i === number);
     });

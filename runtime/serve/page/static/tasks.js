@@ -1,7 +1,10 @@
 // The prompts that PaliGemma was trained on, in both directions: from what is chosen to the text, and back.
 
 // Languages of PaliGemma's captions and questions (Crossmodal-3600), by code.
-const codes = ("ar bn cs da de el en es fa fi fil fr he hi hr hu id it ja ko mi nl no pl pt quz ro ru sv sw te th tr uk vi zh").split(" ");
+const codes =
+  "ar bn cs da de el en es fa fi fil fr he hi hr hu id it ja ko mi nl no pl pt quz ro ru sv sw te th tr uk vi zh".split(
+    " ",
+  );
 
 // languages are [code, name] by name, English first.
 export function languages() {
@@ -12,7 +15,10 @@ export function languages() {
 
 // splitClasses returns the classes of a text: between semicolons or commas, without what a label cannot have.
 export function splitClasses(text) {
-  const found = text.split(/[;,]/).map(c => c.replace(/[<>]/g, "").replace(/\s+/g, " ").trim()).filter(c => c);
+  const found = text
+    .split(/[;,]/)
+    .map(c => c.replace(/[<>]/g, "").replace(/\s+/g, " ").trim())
+    .filter(c => c);
   return [...new Set(found)];
 }
 
@@ -22,11 +28,15 @@ export const locates = task => task === "detect" || task === "segment";
 // compose returns the prompt of what is chosen.
 export function compose({task, language, question, classes, free}) {
   switch (task) {
-    case "caption": return `caption ${language}`;
-    case "ask": return question.trim() ? `answer ${language} ${question.trim()}` : "";
-    case "ocr": return "ocr";
+    case "caption":
+      return `caption ${language}`;
+    case "ask":
+      return question.trim() ? `answer ${language} ${question.trim()}` : "";
+    case "ocr":
+      return "ocr";
     case "detect":
-    case "segment": return classes.length ? `${task} ${classes.join(" ; ")}` : "";
+    case "segment":
+      return classes.length ? `${task} ${classes.join(" ; ")}` : "";
   }
   return free.trim();
 }
