@@ -12,5 +12,5 @@ rm -rf "$out"/dist
 (cd clients/python && "$python" -m mypy --cache-dir "$out/mypy")
 bin/pgc compile golden/colpali-odd -o "$out/pages" --cpu native
 export PGC_DEMO="$PWD/bin/demo" PGC_PAGES="$out/pages" PGC_BIN="$PWD/bin" PYTHONDONTWRITEBYTECODE=1
-"$out/venv/bin/pytest" -q -p no:cacheprovider clients/python/tests
-"$out/venv/bin/pytest" -q -p no:cacheprovider clients/test
+"$out/venv/bin/pytest" -q -rs -p no:cacheprovider clients/python/tests
+"$out/venv/bin/pytest" -q -rs -p no:cacheprovider clients/test
