@@ -1,8 +1,10 @@
-"""Two nodes on this machine answer about pictures; one is killed in the middle. Every row must come out once.
+"""Two nodes on this machine answer about pictures; one is killed in the middle. Every row must come out once. The other
+node then finds objects in pictures that Ray reads.
 
 Usage: python ray_node_lost.py EXECUTABLE PICTURE
 """
 
+import os
 import sys
 import time
 
@@ -54,6 +56,13 @@ def main(executable: str, picture: str) -> None:
         for i in (0, 3, ROWS - 1):
             alone = m.ask(content, rows[i]["question"], max_new_tokens=8)
             assert seen[i]["text"] == alone, (seen[i], alone)
+        read = ray.data.read_images(os.path.dirname(picture), include_paths=True, mode="RGB")
+        found = pgc_ray.map(read, executable, task="detect", classes=["horse", "airplane"]).take_all()
+        assert len(found) == len([name for name in os.listdir(os.path.dirname(picture)) if name.endswith(".png")])
+        for row in found:
+            alone = [{"label": b.label, "score": b.score, "xyxy": list(b.xyxy)} for b in m.detect(row["path"], ["horse", "airplane"])]
+            assert row["boxes"] == alone and row["error"] is None, (row["path"], row["boxes"], alone)
+        assert sum(len(row["boxes"]) for row in found) >= 3
     ray.shutdown()
     cluster.shutdown()
     print("every row came once")
