@@ -1,6 +1,7 @@
 package sample
 
 import (
+	"cmp"
 	"encoding/json"
 	"math"
 	"os"
@@ -274,5 +275,38 @@ func BenchmarkNext(b *testing.B) {
 				s.Next(values, nil)
 			}
 		})
+	}
+}
+
+// TestTop: the likeliest tokens in order, the first of equals first, with the log-probabilities that Logprob tells.
+func TestTop(t *testing.T) {
+	nan, inf := float32(math.NaN()), float32(math.Inf(-1))
+	logits := []float32{1, 3, 9, 3, nan, 2, inf}
+	s := New(Config{}, 8, []int32{2})
+	got := s.Top(logits, 3)
+	var ids []int32
+	for _, a := range got {
+		ids = append(ids, a.ID)
+		if want := s.Logprob(logits, a.ID); a.Logprob != want {
+			t.Errorf("token %d has %v, Logprob says %v", a.ID, a.Logprob, want)
+		}
+	}
+	if !slices.Equal(ids, []int32{1, 3, 5}) {
+		t.Errorf("the likeliest are %v", ids)
+	}
+	if all := s.Top(logits, 20); len(all) != 4 || all[3].ID != 0 {
+		t.Errorf("all are %v", all)
+	}
+	if none := s.Top([]float32{nan, inf}, 2); none != nil || s.Top(logits, 0) != nil {
+		t.Errorf("%v of none", none)
+	}
+	logits = make([]float32, 2000)
+	for i := range logits {
+		logits[i] = float32((i*7919)%2000) / 100
+	}
+	s = New(Config{}, len(logits), nil)
+	order := s.Top(logits, len(logits))
+	if !slices.IsSortedFunc(order, func(a, b Alternative) int { return cmp.Compare(b.Logprob, a.Logprob) }) || !slices.Equal(s.Top(logits, 20), order[:20]) {
+		t.Error("tokens are out of order")
 	}
 }
