@@ -52,6 +52,9 @@ func (b *batch) free() int {
 	return len(b.slots) - 1
 }
 
+// claimsLast is how long to wait for claims of memory where nothing else can be done.
+const claimsLast = 5 * time.Millisecond
+
 // prompts begins jobs and runs their prompts, one after the other, as long as there is room and a slice of time lasts.
 func (b *batch) prompts() {
 	now := b.slice()
@@ -76,7 +79,7 @@ func (b *batch) prompts() {
 
 // admit takes the job whose turn it is out of the queue and begins its prompt; other work it does. It reports whether
 // there was one that can be worked on. While a prompt is under way that is only work that ends requests. A request that
-// lacks memory while others hold some waits for those.
+// lacks memory while others hold or claim some waits for those.
 func (b *batch) admit(now *slice) bool {
 	d := b.d
 	j := d.next()
@@ -114,8 +117,17 @@ func (b *batch) admit(now *slice) bool {
 			err = b.s.enough(p, j.request.MaxNewTokens, slot, b.spokenFor())
 		}
 	}
-	if errors.Is(err, native.ErrMemory) && b.live() > 0 {
-		return false
+	if errors.Is(err, native.ErrMemory) {
+		if b.live() > 0 {
+			return false
+		}
+		if native.Claimed() > 0 { // by pictures that are decoded
+			select {
+			case <-time.After(claimsLast):
+			case <-j.ctx.Done():
+			}
+			return false
+		}
 	}
 	if !d.take(j) {
 		return true

@@ -60,6 +60,9 @@ func Claim(need int64, what string) (release func(), err error) {
 	return sync.OnceFunc(func() { granted.claim(-need) }), nil
 }
 
+// Claimed returns how many bytes are claimed.
+func Claimed() int64 { return granted.sum() }
+
 // ledger remembers what was available a moment ago, less what was granted since: reading it takes longer than much of the
 // work that asks. And it has what is claimed.
 type ledger struct {
