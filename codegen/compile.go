@@ -49,12 +49,17 @@ func (r *Result) assemble(ctx context.Context, b *backend.Backend) (err error) {
 	if r.Code, err = b.Assemble(ctx, r.Kernels); err != nil {
 		return err
 	}
+	r.locate(r.Code)
+	return r.Program.Validate()
+}
+
+// locate notes in the program where its code has the kernels and the worker loop.
+func (r *Result) locate(c *backend.Code) {
 	p := r.Program
-	for i, offset := range r.Code.Offsets {
+	for i, offset := range c.Offsets {
 		p.Kernels[i].CodeOffset = offset
 	}
-	p.WorkerOffset, p.Text.Bytes = r.Code.Worker, r.Code.Text
-	return p.Validate()
+	p.WorkerOffset, p.Text.Bytes = c.Worker, c.Text
 }
 
 // Lower is Compile without assembly: the program's functions and kernels, but no Code and no offsets into it.

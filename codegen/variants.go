@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"reflect"
+	"slices"
 
 	"pgc/codegen/backend"
 	"pgc/ir"
@@ -51,10 +52,39 @@ func CompileVariants(ctx context.Context, variants []Variant) (*Variants, error)
 		s.Results, s.Backends = append(s.Results, r), append(s.Backends, b)
 	}
 	for _, r := range s.Results {
-		r.Program.MoveCode(s.place(r.Code))
 		s.Programs = append(s.Programs, r.Program)
 	}
-	return s, nil
+	return s, s.lay()
+}
+
+// lay puts the code of all targets into sections, that of programs that can be joined together.
+func (s *Variants) lay() error {
+	for i, r := range s.Results {
+		b, name := s.Backends[i], r.Code.Section
+		if b.Join == nil {
+			r.Program.MoveCode(s.place(r.Code))
+			continue
+		}
+		if slices.ContainsFunc(s.Sections, func(of Section) bool { return of.Name == name }) {
+			continue // joined with the first of them
+		}
+		var together []*Result
+		var codes []*backend.Code
+		for _, q := range s.Results[i:] {
+			if q.Code.Section == name {
+				together, codes = append(together, q), append(codes, q.Code)
+			}
+		}
+		joined, placed, err := b.Join(codes)
+		if err != nil {
+			return err
+		}
+		for n, q := range together {
+			q.locate(placed[n])
+		}
+		s.Sections = append(s.Sections, Section{name, joined})
+	}
+	return nil
 }
 
 // place adds code to its section and returns where it begins.

@@ -106,3 +106,53 @@ func TestKindsOfTargets(t *testing.T) {
 		t.Errorf("loads %+v, expected one that repacks w", gpu.Loads)
 	}
 }
+
+// TestSetsShareCode compiles for two sets that differ in products of integers: other kernels are in the file once.
+func TestSetsShareCode(t *testing.T) {
+	var both []*backend.Backend
+	for _, name := range []string{"neoverse-n2", "neoverse-n1"} {
+		tgt, err := target.Find(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		both = append(both, cpu.Backend(tgt))
+	}
+	m := planned(t, `func @f(%x: input f32[9,64], %w: weight "w" i8g32[32,64]) {
+  %0 = tanh %x : f32[9,64]
+  %1 = convert %0 {dtype=i8g32} : i8g32[9,64]
+  %2 = convert %1 {dtype=f32} : f32[9,64]
+  %3 = convert %w {dtype=f32} : f32[32,64]
+  %4 = einsum %2, %3 {spec="ab,cb->ac"} : f32[9,32]
+  return y=%4 : f32[9,32]
+}`, both...)
+	s, err := codegen.CompileVariants(t.Context(), variants(m, both...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(s.Programs) != 2 {
+		t.Fatalf("%d programs, expected two", len(s.Programs))
+	}
+	at := map[string][]int64{}
+	for _, p := range s.Programs {
+		for _, k := range p.Kernels {
+			at[k.Name] = append(at[k.Name], k.CodeOffset)
+		}
+	}
+	same, other := 0, 0
+	for name, offsets := range at {
+		if shared := offsets[0] == offsets[1]; shared == strings.HasPrefix(name, "matmul") {
+			t.Errorf("%s lies at %d", name, offsets)
+		} else if shared {
+			same++
+		} else {
+			other++
+		}
+	}
+	if same == 0 || other == 0 {
+		t.Errorf("%d kernels are shared, %d are not: %v", same, other, at)
+	}
+	alone := len(s.Results[0].Code.Bytes) + len(s.Results[1].Code.Bytes)
+	if s.CodeBytes() >= alone {
+		t.Errorf("%d bytes of code, %d without sharing", s.CodeBytes(), alone)
+	}
+}

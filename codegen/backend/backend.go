@@ -31,6 +31,9 @@ type Backend struct {
 	Build func(name string, s kernels.Spec) (*Launches, error)
 	// Assemble makes the code of all kernels of a program.
 	Assemble func(ctx context.Context, ks []*Kernel) (*Code, error)
+	// Join lays out the code of several programs that share a section of the file together, what is equal once. It
+	// returns the section and where the programs' kernels and worker loops begin in it. nil: one lies behind the other.
+	Join func(codes []*Code) ([]byte, []*Code, error)
 }
 
 // Launches are the kernels of one spec.
@@ -63,7 +66,9 @@ type Code struct {
 	Section string // of the file
 	Align   int64  // of the code in its section
 	Bytes   []byte
-	Offsets []int64 // where each kernel begins
-	Worker  int64   // where the worker loop begins; 0 for machines that need none
-	Text    int64   // length of the code that is the program's own text; 0 where kernels are code of the machine
+	Offsets []int64  // where each kernel begins
+	Worker  int64    // where the worker loop begins; 0 for machines that need none
+	Objects [][]byte // what Bytes are linked from, and
+	Names   []string // the kernels' names there, for Join
+	Text    int64    // length of the code that is the program's own text; 0 where kernels are code of the machine
 }

@@ -17,6 +17,7 @@ func Backend(t target.Target) *backend.Backend {
 		MinBatch: MinBatch(t),
 		Layout:   layout,
 		Build:    func(name string, s kernels.Spec) (*backend.Launches, error) { return build(name, s, t) },
+		Join:     join,
 		Assemble: func(ctx context.Context, ks []*backend.Kernel) (*backend.Code, error) { return assemble(ctx, t, ks) },
 	}
 }

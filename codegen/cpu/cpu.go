@@ -58,11 +58,40 @@ func assemble(ctx context.Context, t target.Target, ks []*backend.Kernel) (*back
 	if err != nil {
 		return nil, err
 	}
-	code := &backend.Code{Section: program.SectionCode, Align: link.MaxAlign, Bytes: linked.Code, Worker: int64(linked.Symbols[sched.Symbol])}
+	code := &backend.Code{Section: program.SectionCode, Align: link.MaxAlign, Bytes: linked.Code, Objects: objs}
 	for _, k := range ks {
-		code.Offsets = append(code.Offsets, int64(linked.Symbols[k.Name]))
+		code.Names = append(code.Names, k.Name)
 	}
+	locate(code, linked)
 	return code, nil
+}
+
+// locate notes where an image has the kernels and the worker loop.
+func locate(c *backend.Code, in *link.Image) {
+	c.Worker = int64(in.Symbols[sched.Symbol])
+	c.Offsets = nil
+	for _, name := range c.Names {
+		c.Offsets = append(c.Offsets, int64(in.Symbols[name]))
+	}
+}
+
+// join links several programs into one image.
+func join(codes []*backend.Code) ([]byte, []*backend.Code, error) {
+	var objs [][][]byte
+	for _, c := range codes {
+		objs = append(objs, c.Objects)
+	}
+	images, err := link.Join(objs)
+	if err != nil {
+		return nil, nil, err
+	}
+	var placed []*backend.Code
+	for i, c := range codes {
+		p := *c
+		locate(&p, images[i])
+		placed = append(placed, &p)
+	}
+	return images[0].Code, placed, nil
 }
 
 // MinBatch is the smallest number of sequences for which a decoding step for all batch slots takes less time than a

@@ -106,10 +106,10 @@ func assemble(ctx context.Context, ir []byte, t target.Target, kind string) ([]b
 	return runLLC(ctx, path, ir, t, kind)
 }
 
-// flags are llc's: code that may lie anywhere, no fusing of a product with a sum, which would change bits, and no
-// reduction of strength in loops, which Emit has done.
+// flags are llc's: code that may lie anywhere, no fusing of a product with a sum, which would change bits, no reduction of
+// strength in loops, which Emit has done, and a section for each function, so that the linker tells them apart.
 func flags(t target.Target, kind string) []string {
-	return []string{"-O3", "-filetype=" + kind, "-relocation-model=pic", "-fp-contract=off", "-disable-lsr", "-mtriple=" + t.Triple(),
+	return []string{"-O3", "-filetype=" + kind, "-relocation-model=pic", "-fp-contract=off", "-disable-lsr", "-function-sections", "-mtriple=" + t.Triple(),
 		"-mcpu=" + t.Level, "-mattr=" + t.Attrs(), "-o", "-", "-"}
 }
 

@@ -12,6 +12,7 @@ import (
 	"bytes"
 	"debug/elf"
 	"fmt"
+	"strings"
 )
 
 // MaxAlign is the largest section alignment, in bytes, that the blob can keep: it is mapped at page boundaries.
@@ -30,23 +31,38 @@ type Image struct {
 // Link joins relocatable ELF objects of one architecture. The result depends only on the objects and their order.
 // Errors name the object by its index when no symbol says more.
 func Link(objs [][]byte) (*Image, error) {
-	l := &linker{symbols: map[string]uint64{}, defined: map[string]int{}, pool: map[constant]uint64{}}
-	for i, raw := range objs {
-		o, err := parse(i, raw)
-		if err != nil {
-			return nil, err
-		}
-		l.objs = append(l.objs, o)
-		if o.machine != l.objs[0].machine {
-			return nil, fmt.Errorf("link: object %d is for %v, object 0 for %v", i, o.machine, l.objs[0].machine)
+	images, err := Join([][][]byte{objs})
+	if err != nil {
+		return nil, err
+	}
+	return images[0], nil
+}
+
+// Join is Link of several programs into one blob, which all images have: functions and constants that are equal are
+// in it once.
+func Join(programs [][][]byte) ([]*Image, error) {
+	l := &linker{pool: map[constant]uint64{}, functions: map[string]uint64{}}
+	for _, objs := range programs {
+		p := &linked{map[string]uint64{}, map[string]int{}}
+		l.programs = append(l.programs, p)
+		for i, raw := range objs {
+			o, err := parse(i, raw)
+			if err != nil {
+				return nil, err
+			}
+			o.program = p
+			l.objs = append(l.objs, o)
+			if o.machine != l.objs[0].machine {
+				return nil, fmt.Errorf("link: object %d is for %v, object 0 for %v", i, o.machine, l.objs[0].machine)
+			}
 		}
 	}
 	for _, o := range l.objs {
-		l.place(o, elf.SHF_EXECINSTR)
+		l.placeFunctions(o)
 	}
 	text := len(l.code)
 	for _, o := range l.objs {
-		l.place(o, 0)
+		l.placeConstants(o)
 	}
 	for _, o := range l.objs {
 		if err := l.define(o); err != nil {
@@ -55,49 +71,108 @@ func Link(objs [][]byte) (*Image, error) {
 	}
 	for _, o := range l.objs {
 		for _, s := range o.sections {
+			if s.again {
+				continue
+			}
 			if err := l.relocate(o, s); err != nil {
 				return nil, err
 			}
 		}
 	}
-	return &Image{Code: l.code, TextBytes: text, Symbols: l.symbols}, nil
+	var images []*Image
+	for _, p := range l.programs {
+		images = append(images, &Image{Code: l.code, TextBytes: text, Symbols: p.symbols})
+	}
+	return images, nil
 }
 
-// constant identifies an entry of a mergeable section by alignment and content.
+// constant identifies constants that are stored once, an entry of a mergeable section or a whole section, by alignment
+// and content.
 type constant struct {
 	align int
 	data  string
 }
 
-type linker struct {
-	objs    []*object
-	code    []byte
+// linked is one of the programs of a blob.
+type linked struct {
 	symbols map[string]uint64 // global name -> offset in code
 	defined map[string]int    // global name -> object that defines it
-	pool    map[constant]uint64
 }
 
-// place appends to the blob those loaded sections of o whose executable flag is exec.
-func (l *linker) place(o *object, exec elf.SectionFlag) {
+type linker struct {
+	programs  []*linked
+	objs      []*object
+	code      []byte
+	pool      map[constant]uint64
+	functions map[string]uint64 // those that may be shared, by what identifies them
+}
+
+// placeFunctions appends the executable sections of o to the blob, but for those that are there already.
+func (l *linker) placeFunctions(o *object) {
 	for _, s := range o.sections {
-		if s.Flags&elf.SHF_EXECINSTR != exec {
+		if s.Flags&elf.SHF_EXECINSTR == 0 {
 			continue
 		}
-		if s.merge > 0 {
-			s.entries = make([]uint64, len(s.data)/s.merge)
-			for i := range s.entries {
-				entry := s.data[i*s.merge : (i+1)*s.merge]
-				key := constant{s.align, string(entry)}
-				at, ok := l.pool[key]
-				if !ok {
-					at = l.add(entry, s.align)
-					l.pool[key] = at
-				}
-				s.entries[i] = at
-			}
+		key, ok := o.identity(s)
+		if at, there := l.functions[key]; ok && there {
+			s.start, s.again = at, true
 			continue
 		}
 		s.start = l.add(s.data, s.align)
+		if ok {
+			l.functions[key] = s.start
+		}
+	}
+}
+
+// identity returns what a section of code has in common with equal ones: its bytes, and where it refers to what
+// constants. ok is false where it refers to something else, which may differ.
+func (o *object) identity(s *section) (key string, ok bool) {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d %d %s", s.align, len(s.data), s.data)
+	for _, r := range s.relas {
+		sym := &o.syms[r.sym-1]
+		t := o.byIndex[sym.Section]
+		if t == nil || t.Flags&elf.SHF_EXECINSTR != 0 || len(t.relas) > 0 || sym.Value > uint64(len(t.data)) {
+			return "", false
+		}
+		data, at := t.data, sym.Value
+		if t.merge > 0 {
+			first := at / uint64(t.merge) * uint64(t.merge)
+			if first == uint64(len(t.data)) {
+				return "", false
+			}
+			data, at = data[first:first+uint64(t.merge)], at-first
+		}
+		fmt.Fprintf(&b, "\x00%d %d %d %d %d %d %s", r.off, r.kind, r.addend, at, t.align, len(data), data)
+	}
+	return b.String(), true
+}
+
+// placeConstants appends the other loaded sections of o to the blob, or what of them is not there yet.
+func (l *linker) placeConstants(o *object) {
+	once := func(data []byte, align int) uint64 {
+		key := constant{align, string(data)}
+		at, ok := l.pool[key]
+		if !ok {
+			at = l.add(data, align)
+			l.pool[key] = at
+		}
+		return at
+	}
+	for _, s := range o.sections {
+		switch {
+		case s.Flags&elf.SHF_EXECINSTR != 0:
+		case s.merge > 0:
+			s.entries = make([]uint64, len(s.data)/s.merge)
+			for i := range s.entries {
+				s.entries[i] = once(s.data[i*s.merge:(i+1)*s.merge], s.align)
+			}
+		case len(s.relas) == 0:
+			s.start = once(s.data, s.align)
+		default:
+			s.start = l.add(s.data, s.align)
+		}
 	}
 }
 
@@ -130,14 +205,14 @@ func (l *linker) define(o *object) error {
 		if sec == nil {
 			continue // in a section that is not loaded, such as debug information
 		}
-		if first, dup := l.defined[s.Name]; dup {
+		if first, dup := o.program.defined[s.Name]; dup {
 			return fmt.Errorf("link: %s is defined twice, in objects %d and %d", s.Name, first, o.index)
 		}
 		at, err := sec.address(s.Value)
 		if err != nil {
 			return fmt.Errorf("link: object %d: symbol %s: %w", o.index, s.Name, err)
 		}
-		l.defined[s.Name], l.symbols[s.Name] = o.index, at
+		o.program.defined[s.Name], o.program.symbols[s.Name] = o.index, at
 	}
 	return nil
 }
@@ -145,7 +220,7 @@ func (l *linker) define(o *object) error {
 // target returns the offset in the blob that symbol s of object o plus addend means.
 func (l *linker) target(o *object, s *elf.Symbol, addend int64) (uint64, error) {
 	if s.Section == elf.SHN_UNDEF {
-		at, ok := l.symbols[s.Name]
+		at, ok := o.program.symbols[s.Name]
 		if !ok {
 			return 0, fmt.Errorf("%s is defined by no object (library calls such as libm's or memset cannot be linked)", s.Name)
 		}

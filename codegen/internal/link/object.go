@@ -9,6 +9,7 @@ import (
 
 // object is one parsed relocatable file.
 type object struct {
+	program  *linked
 	index    int
 	machine  elf.Machine
 	sections []*section // the loaded ones, in file order
@@ -25,6 +26,7 @@ type section struct {
 	relas []rela
 
 	merge   int      // entry size in bytes of a section whose equal entries are merged, else 0
+	again   bool     // whether it is code that lies in the blob already
 	start   uint64   // offset in the blob, unless merged
 	entries []uint64 // offset in the blob of each entry, if merged
 }
