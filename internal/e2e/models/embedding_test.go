@@ -283,8 +283,8 @@ func TestEmbeddingMisuse(t *testing.T) {
 		args        []string
 	}{
 		{"colpali-odd", "generate is not a command of a colpali (gemma) model, expected embed, rank, batch, serve, merge, tokenize, info, help", []string{"generate", "--image", picture, "--prompt", "x"}},
-		{"pg1-odd", "embed is not a command of a paligemma (gemma) model, expected generate, detect, segment, batch, mask, attend, forward, serve, merge, tokenize, info, help", []string{"embed", picture, "-o", "x"}},
-		{"pg1-odd", "rank is not a command of a paligemma (gemma) model, expected generate, detect, segment, batch, mask, attend, forward, serve, merge, tokenize, info, help", []string{"rank", "--query", "x", picture}},
+		{"pg1-odd", "embed is not a command of a paligemma (gemma) model, expected generate, detect, batch, segment, mask, attend, forward, serve, merge, tokenize, info, help", []string{"embed", picture, "-o", "x"}},
+		{"pg1-odd", "rank is not a command of a paligemma (gemma) model, expected generate, detect, batch, segment, mask, attend, forward, serve, merge, tokenize, info, help", []string{"rank", "--query", "x", picture}},
 		{"colpali-odd", "an image or a query is missing: write IMAGE… or --query TEXT", []string{"embed", "-o", "x"}},
 		{"colpali-odd", "--query is empty, expected a text", []string{"embed", "--query", "a", "--query", "", "-o", "x"}},
 		{"colpali-odd", "--query is empty, expected a text", []string{"rank", "--query", "", picture}},
