@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -208,6 +209,30 @@ func TestQuota(t *testing.T) {
 		t.Logf("%d threads, %g CPUs: %v of the processor in %v; one thread takes %v", c.threads, c.cpus, took, time.Since(begin), alone)
 		if took > alone*8/5 {
 			t.Errorf("%d threads, %g CPUs: %v of the processor, one thread without a quota takes %v", c.threads, c.cpus, took, alone)
+		}
+	}
+}
+
+// TestNeighbors runs jobs beside two busy loops for each processor. Threads that the system puts aside hold up others,
+// who must not spin meanwhile: what all take of the processor may not grow much beyond what the work takes.
+func TestNeighbors(t *testing.T) {
+	const jobs = 25
+	_, lines := startChild(t, "", 1, jobs)
+	alone := finish(t, lines)
+	for range 2 * runtime.NumCPU() {
+		loop := exec.Command("sh", "-c", "while :; do :; done")
+		if err := loop.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { loop.Process.Kill(); loop.Wait() })
+	}
+	for _, threads := range []int{1, runtime.NumCPU(), 2 * runtime.NumCPU()} {
+		begin := time.Now()
+		_, lines := startChild(t, "", threads, jobs)
+		took := finish(t, lines)
+		t.Logf("%d threads: %v of the processor in %v; one alone takes %v", threads, took, time.Since(begin), alone)
+		if took > alone*8/5 {
+			t.Errorf("%d threads beside busy loops: %v of the processor, one thread alone takes %v", threads, took, alone)
 		}
 	}
 }

@@ -5,12 +5,15 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"pgc/runtime/native"
+	"pgc/runtime/program"
 )
 
 // TestOnce counts every task of launches with 0 to many tasks on 1 to 8 threads.
@@ -60,6 +63,29 @@ func TestManyWorkers(t *testing.T) {
 			}
 		}
 		pool.Close()
+	}
+}
+
+// TestNumbersStartAgain runs jobs on both sides of the last number that a launch may have.
+func TestNumbersStartAgain(t *testing.T) {
+	const tasks, launches, runs = 50, 7, 10
+	p := memory(t, 8*tasks)
+	pool := startPool(t, 3, 64)
+	tab := table(t, slices.Repeat([]launch{{"burn", tasks, []any{p, 1000}}}, launches)...)
+	next := reflect.ValueOf(pool).Elem().FieldByName("next")
+	*(*int64)(unsafe.Pointer(next.UnsafeAddr())) = program.MaxLaunch - 5*launches
+	for range runs {
+		if err := pool.Run(context.Background(), tab, 0, tab.Launches()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := next.Int(); n != 1+6*launches { // four jobs before, six after
+		t.Errorf("the next number is %d, expected %d", n, 1+6*launches)
+	}
+	for i, n := range words(p) {
+		if n != launches*runs {
+			t.Fatalf("task %d ran %d times, expected %d", i, n, launches*runs)
+		}
 	}
 }
 
