@@ -47,7 +47,10 @@ func Needs(p *program.Program, m *manifest.Model, mapped int64, threads, promptT
 		n.Arena = max(n.Arena, need)
 	}
 	features, pixels, logits := promptTokens*m.HiddenSize*4, m.ImageSize*m.ImageSize*3*4, m.VocabSize*4
-	kept := min(features, DefaultImageCache)
+	kept := 0 // of the cache of features
+	if p.Func(entry.Prefill) != nil {
+		kept = min(features, DefaultImageCache)
+	}
 	n.Rest = runtimeBytes + heapBytes + mapped + int64(features+kept+2*pixels+logits) + p.ScratchBytes*int64(threads)
 	return n
 }
