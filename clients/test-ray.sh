@@ -1,6 +1,6 @@
 #!/bin/sh
 # pgc_ray on two nodes of this machine: in a network of their own, since Ray binds the machine's addresses, and among
-# processes of their own, so that none is left.
+# processes of their own, so that none is left. Where namespaces are not allowed, it says so and runs without.
 set -eu
 cd "$(dirname "$0")/.."
 for program in unshare ip; do
@@ -11,7 +11,14 @@ log=$PWD/out/clients/ray.log
 RAY_TMPDIR=$(mktemp -d /tmp/pgc-ray-XXXXXX) # short, for the names of sockets
 export RAY_TMPDIR RAY_USAGE_STATS_ENABLED=0 PYTHONPATH=clients/python PYTHONDONTWRITEBYTECODE=1
 trap 'rm -rf "$RAY_TMPDIR"' EXIT
-if ! unshare --map-root-user --net --pid --fork --kill-child --mount-proc sh -c 'ip link set lo up && timeout 300 out/clients/venv/bin/python "$@"' - \
+alone="unshare --map-root-user --net --pid --fork --kill-child --mount-proc"
+if $alone ip link set lo up 2>/dev/null; then
+    up="ip link set lo up"
+else
+    echo "namespaces are not allowed here: Ray's nodes use this machine's network" >&2
+    alone="" up=true
+fi
+if ! $alone sh -c "$up"' && timeout 300 out/clients/venv/bin/python "$@"' - \
     clients/python/tests/ray_node_lost.py bin/demo models/paligemma/demo/pictures/05-purple.png >"$log" 2>&1; then
     grep -av state-dump "$log" >&2
     exit 1
