@@ -9,7 +9,7 @@ done
 sh clients/setup.sh
 log=$PWD/out/clients/ray.log
 RAY_TMPDIR=$(mktemp -d /tmp/pgc-ray-XXXXXX) # short, for the names of sockets
-export RAY_TMPDIR RAY_USAGE_STATS_ENABLED=0 PYTHONPATH=clients/python PYTHONDONTWRITEBYTECODE=1
+export RAY_TMPDIR RAY_gcs_server_port_wait_time_s=120 RAY_USAGE_STATS_ENABLED=0 PYTHONPATH=clients/python PYTHONDONTWRITEBYTECODE=1
 trap 'rm -rf "$RAY_TMPDIR"' EXIT
 alone="unshare --map-root-user --net --pid --fork --kill-child --mount-proc"
 if $alone ip link set lo up 2>/dev/null; then
@@ -18,8 +18,12 @@ else
     echo "namespaces are not allowed here: Ray's nodes use this machine's network" >&2
     alone="" up=true
 fi
-if ! $alone sh -c "$up"' && timeout 300 out/clients/venv/bin/python "$@"' - \
-    clients/python/tests/ray_node_lost.py bin/demo models/paligemma/demo/pictures/05-purple.png >"$log" 2>&1; then
+run() {
+    $alone sh -c "$up"' && timeout 300 out/clients/venv/bin/python "$@"' - \
+        clients/python/tests/ray_node_lost.py bin/demo models/paligemma/demo/pictures/05-purple.png >"$log" 2>&1
+}
+# On a busy machine Ray's own nodes may start too late for Ray: then once more.
+if ! run && { grep -aq '^the cluster' "$log" || ! run; }; then
     grep -av state-dump "$log" >&2
     exit 1
 fi
