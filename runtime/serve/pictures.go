@@ -55,7 +55,9 @@ func (s *Server) picture(ctx context.Context, c *call, url string) (image pgc.Im
 	}
 	begun := time.Now()
 	err = s.decoding.Do(ctx, func(memory func(need int64, what string) error) error {
-		image = pgc.BytesWithin(data, pictureLimits(memory))
+		var claims claims
+		defer claims.release()
+		image = pgc.BytesWithin(data, claims.limits(memory))
 		bytes := s.fitted()
 		if s.Info.EmbeddingDim > 0 { // which are embedded one by one, as they are
 			width, height, err := image.Size(ctx)
@@ -84,16 +86,29 @@ func isAddress(url string) bool {
 	return found && (strings.EqualFold(scheme, "http") || strings.EqualFold(scheme, "https"))
 }
 
-// pictureLimits are those of pictures of requests: what decoders may take together, and the memory there is.
-func pictureLimits(memory func(need int64, what string) error) imageio.Limits {
+// claims are the memory that a picture's decoding was granted, which nobody else is granted until release.
+type claims []func()
+
+// limits are those of pictures of requests: what decoders may take together, and the memory there is.
+func (c *claims) limits(memory func(need int64, what string) error) imageio.Limits {
 	l := imageio.DefaultLimits
 	l.Memory = func(need int64, what string) error {
 		if err := memory(need, what); err != nil {
 			return err
 		}
-		return native.CheckMemory(need, what)
+		release, err := native.Claim(need, what)
+		if err == nil {
+			*c = append(*c, release)
+		}
+		return err
 	}
 	return l
+}
+
+func (c *claims) release() {
+	for _, release := range *c {
+		release()
+	}
 }
 
 // content returns the file of a picture: of a data: URI, of base64 alone, or of an address where those are allowed.
