@@ -18,7 +18,7 @@ import (
 // real one, and compares two prompts each with the processor's float32, which computes the same graph with the same
 // weights, and with transformers' float32 where the weights are its own.
 func TestGPU(t *testing.T) {
-	dir, elf := t.TempDir(), e2e.Runtime(t)
+	elf := e2e.Runtime(t)
 	demo := filepath.Join(golden.Dir(), "..", "models", "paligemma", "demo")
 	for _, c := range []struct {
 		path, stored string // the type of its matrices
@@ -32,42 +32,43 @@ func TestGPU(t *testing.T) {
 		{filepath.Join(demo, "paligemma2-demo"), "bf16", nil},
 	} {
 		for _, weights := range []string{"bf16", "int8", "int4"} {
-			name := filepath.Base(c.path) + "/" + weights
-			exe := filepath.Join(dir, filepath.Base(c.path)+weights)
-			o := build.Options{Target: "cuda", MaxTokens: 311, Storage: build.Storage{Weights: weights}}
-			if _, err := build.Compile(t.Context(), c.path, exe, elf, o); err != nil {
-				t.Fatal(err)
-			}
-			twin(t, c.path, exe+"-cpu", elf, o)
-			m := e2e.OnGPU(t, exe)
-			if name == "pg1-bf16/bf16" || name == "pg1-odd/int8" {
-				t.Run(name+"/requests", func(t *testing.T) { requestsOnGPU(t, m) })
-			}
-			for _, ref := range c.cases {
-				t.Run(name+"/"+ref, func(t *testing.T) {
-					ref, err := safetensors.Open(filepath.Join(c.path, "reference-"+ref+".safetensors"))
-					if err != nil {
-						t.Fatal(err)
-					}
-					defer ref.Close()
-					q := question{images: imagesOf(t, ref), prompt: ref.Metadata["prompt"]}
-					if suffix, ok := ref.Metadata["suffix"]; ok {
-						q.suffix = &suffix
-					}
-					if weights == c.stored {
-						q.ref = ref
-					}
-					q.compareGPU(t, m, exe+"-cpu")
-				})
-			}
-			for _, prompt := range []string{"caption en", "detect cat ; dog"} {
-				if c.cases == nil {
-					t.Run(name+"/"+prompt, func(t *testing.T) {
-						suffix := "two cats"
-						question{images: []pgc.Image{pgc.File(golden.Picture("noise.png"))}, prompt: prompt, suffix: &suffix}.compareGPU(t, m, exe+"-cpu")
+			t.Run(filepath.Base(c.path)+"/"+weights, func(t *testing.T) {
+				exe := filepath.Join(t.TempDir(), "exe")
+				o := build.Options{Target: "cuda", MaxTokens: 311, Storage: build.Storage{Weights: weights}}
+				if _, err := build.Compile(t.Context(), c.path, exe, elf, o); err != nil {
+					t.Fatal(err)
+				}
+				twin(t, c.path, exe+"-cpu", elf, o)
+				m := e2e.OnGPU(t, exe)
+				if at := filepath.Base(c.path) + "/" + weights; at == "pg1-bf16/bf16" || at == "pg1-odd/int8" {
+					t.Run("requests", func(t *testing.T) { requestsOnGPU(t, m) })
+				}
+				for _, ref := range c.cases {
+					t.Run(ref, func(t *testing.T) {
+						ref, err := safetensors.Open(filepath.Join(c.path, "reference-"+ref+".safetensors"))
+						if err != nil {
+							t.Fatal(err)
+						}
+						defer ref.Close()
+						q := question{images: imagesOf(t, ref), prompt: ref.Metadata["prompt"]}
+						if suffix, ok := ref.Metadata["suffix"]; ok {
+							q.suffix = &suffix
+						}
+						if weights == c.stored {
+							q.ref = ref
+						}
+						q.compareGPU(t, m, exe+"-cpu")
 					})
 				}
-			}
+				for _, prompt := range []string{"caption en", "detect cat ; dog"} {
+					if c.cases == nil {
+						t.Run(prompt, func(t *testing.T) {
+							suffix := "two cats"
+							question{images: []pgc.Image{pgc.File(golden.Picture("noise.png"))}, prompt: prompt, suffix: &suffix}.compareGPU(t, m, exe+"-cpu")
+						})
+					}
+				}
+			})
 		}
 	}
 }
