@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"pgc/internal/grouptest"
 )
 
 // childVariable holds, in the environment of a child of these tests, the threads and the jobs that it runs.
@@ -202,7 +204,7 @@ func TestQuota(t *testing.T) {
 		threads int
 		cpus    float64
 	}{{1, 0.5}, {2, 1.5}, {2, 0.5}, {4, 1}} {
-		procs := quotaGroup(t, c.cpus)
+		procs := filepath.Join(grouptest.Processors(t, "", c.cpus), "cgroup.procs")
 		begin := time.Now()
 		_, lines := startChild(t, procs, c.threads, jobs)
 		took := finish(t, lines)
@@ -235,34 +237,4 @@ func TestNeighbors(t *testing.T) {
 			t.Errorf("%d threads beside busy loops: %v of the processor, one thread alone takes %v", threads, took, alone)
 		}
 	}
-}
-
-// quotaGroup makes a control group of so many CPUs and returns the file that processes join it by. It skips the test
-// where this user may not.
-func quotaGroup(t *testing.T, cpus float64) string {
-	t.Helper()
-	quota := strconv.Itoa(int(cpus * 100_000))
-	for _, version := range []struct{ root, file, text string }{
-		{"/sys/fs/cgroup", "cpu.max", quota + " 100000"},
-		{"/sys/fs/cgroup/cpu", "cpu.cfs_quota_us", quota},
-	} {
-		dir, err := os.MkdirTemp(version.root, "pgc-test-")
-		if err != nil {
-			continue
-		}
-		t.Cleanup(func() {
-			for i := 0; i < 100 && os.Remove(dir) != nil; i++ { // busy until its processes are gone
-				time.Sleep(10 * time.Millisecond)
-			}
-		})
-		file := filepath.Join(dir, version.file)
-		if _, err := os.Stat(file); err != nil {
-			continue
-		}
-		if os.WriteFile(file, []byte(version.text), 0) == nil {
-			return filepath.Join(dir, "cgroup.procs")
-		}
-	}
-	t.Skip("no control group of processors can be made here, which takes root and a writable /sys/fs/cgroup")
-	return ""
 }

@@ -13,35 +13,8 @@ import (
 
 	"pgc/golden"
 	"pgc/internal/e2e"
+	"pgc/internal/grouptest"
 )
-
-// group makes a control group of so many bytes of memory, without swap, and returns the file that processes join it by.
-// It skips the test where this user may not.
-func group(t *testing.T, bytes int) string {
-	t.Helper()
-	for _, version := range []struct{ root, memory, swap string }{
-		{"/sys/fs/cgroup", "memory.max", "memory.swap.max"},
-		{"/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.memsw.limit_in_bytes"},
-	} {
-		dir, err := os.MkdirTemp(version.root, "pgc-test-")
-		if err != nil {
-			continue
-		}
-		t.Cleanup(func() { os.Remove(dir) })
-		limit := filepath.Join(dir, version.memory)
-		if _, err := os.Stat(limit); err != nil {
-			os.Remove(dir)
-			continue
-		}
-		if err := os.WriteFile(limit, fmt.Append(nil, bytes), 0); err == nil {
-			swap := map[bool]string{true: "0", false: fmt.Sprint(bytes)}[version.memory == "memory.max"]
-			os.WriteFile(filepath.Join(dir, version.swap), []byte(swap), 0) // where swap is counted
-			return filepath.Join(dir, "cgroup.procs")
-		}
-	}
-	t.Skip("no control group of memory can be made here, which takes root and a writable /sys/fs/cgroup")
-	return ""
-}
 
 // within runs a command in a control group.
 func within(procs, name string, args ...string) (int, string, string) {
@@ -67,7 +40,7 @@ func TestBatchInGroup(t *testing.T) {
 	want := e2e.Replies(t, e2e.MustRun(t, exe, "batch", "--input", in, "--output", "-"))
 	tried := 0
 	for mib := 8; mib <= 40; mib += 2 {
-		procs := group(t, mib<<20)
+		procs := grouptest.Memory(t, mib<<20)
 		longest := strings.Repeat("cat ", 60)
 		code, _, stderr := within(procs, exe, "generate", "--image", golden.Picture("noise.png"), "--prompt", longest, "--max-new-tokens", "185")
 		if code != 0 {
@@ -77,7 +50,7 @@ func TestBatchInGroup(t *testing.T) {
 			continue
 		}
 		tried++
-		procs = group(t, (mib+slack)<<20)
+		procs = grouptest.Memory(t, (mib+slack)<<20)
 		code, stdout, stderr := within(procs, exe, "batch", "--input", in, "--output", "-")
 		got := e2e.Replies(t, []byte(stdout))
 		if code != 0 || len(got) != len(want) {
@@ -110,7 +83,7 @@ func TestPictureInGroup(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := "image " + large + ": its size 10000x9000 needs 343.3 MiB of memory, but only "
-	procs := group(t, 64<<20)
+	procs := grouptest.Memory(t, 64<<20)
 	code, _, stderr := within(procs, exe, "generate", "--image", large, "--prompt", "", "--max-new-tokens", "1")
 	if code != 1 || !strings.Contains(stderr, want) || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, "(the limit of control group /") {
 		t.Errorf("status %d, %q, expected %q", code, stderr, want)

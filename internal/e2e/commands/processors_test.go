@@ -4,50 +4,16 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"pgc/golden"
 	"pgc/internal/e2e"
+	"pgc/internal/grouptest"
 	"pgc/runtime/native"
 )
-
-// quotaGroup makes a control group of so many CPUs, 0 for as many as there are, within another one, or in the root group
-// where that is "", and returns its folder. It skips the test where this user may not.
-func quotaGroup(t *testing.T, within string, cpus float64) string {
-	t.Helper()
-	quota := fmt.Sprint(int(cpus * 100_000))
-	for _, version := range []struct{ root, file, text string }{
-		{"/sys/fs/cgroup", "cpu.max", quota + " 100000"},
-		{"/sys/fs/cgroup/cpu", "cpu.cfs_quota_us", quota},
-	} {
-		if within != "" {
-			version.root = within
-		}
-		dir, err := os.MkdirTemp(version.root, "pgc-test-")
-		if err != nil {
-			continue
-		}
-		t.Cleanup(func() {
-			for i := 0; i < 100 && os.Remove(dir) != nil; i++ { // busy until its processes are gone
-				time.Sleep(10 * time.Millisecond)
-			}
-		})
-		file := filepath.Join(dir, version.file)
-		if _, err := os.Stat(file); err != nil {
-			continue
-		}
-		if cpus == 0 || os.WriteFile(file, []byte(version.text), 0) == nil {
-			return dir
-		}
-	}
-	t.Skip("no control group of processors can be made here, which takes root and a writable /sys/fs/cgroup")
-	return ""
-}
 
 // TestProcessorsOfGroup: the threads that an executable uses by default are no more than its control groups grant, rounded
 // up, nor than its affinity allows; info says so, and answers have the same bits.
@@ -61,7 +27,7 @@ func TestProcessorsOfGroup(t *testing.T) {
 		want         int
 		quota        float64
 	}{{0, 0.5, 1, 0.5}, {0, 1.5, 2, 1.5}, {1, 0, 1, 1}, {8, 0.25, 1, 0.25}, {0, 1000, here.Threads, 1000}} {
-		procs := filepath.Join(quotaGroup(t, quotaGroup(t, "", c.outer), c.inner), "cgroup.procs")
+		procs := filepath.Join(grouptest.Processors(t, grouptest.Processors(t, "", c.outer), c.inner), "cgroup.procs")
 		name := fmt.Sprintf("%g CPUs, in them %g", c.outer, c.inner)
 		code, stdout, stderr := within(procs, exe, "info", "--json")
 		var info struct{ Processors native.Processors }
