@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strings"
 	"testing"
 )
 
@@ -55,15 +54,20 @@ type Reply struct {
 // Replies reads lines of answers.
 func Replies(t *testing.T, out []byte) []Reply {
 	t.Helper()
-	var all []Reply
-	for line := range strings.Lines(string(out)) {
-		var r Reply
-		if err := json.Unmarshal([]byte(line), &r); err != nil {
+	return Lines[Reply](t, out)
+}
+
+// Lines reads lines of JSON.
+func Lines[T any](t *testing.T, out []byte) (list []T) {
+	t.Helper()
+	for line := range bytes.Lines(out) {
+		var v T
+		if err := json.Unmarshal(line, &v); err != nil {
 			t.Fatalf("%v: %s", err, line)
 		}
-		all = append(all, r)
+		list = append(list, v)
 	}
-	return all
+	return list
 }
 
 // MustRun runs a command that must not fail and returns what it printed.

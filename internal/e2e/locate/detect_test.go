@@ -73,18 +73,6 @@ type found struct {
 	Text       string
 }
 
-func decodeFound(t *testing.T, lines string) (all []found) {
-	t.Helper()
-	for line := range strings.Lines(lines) {
-		var f found
-		if err := json.Unmarshal([]byte(line), &f); err != nil {
-			t.Fatalf("%v: %s", err, line)
-		}
-		all = append(all, f)
-	}
-	return all
-}
-
 // TestDetectCommand: detect answers as the library does, in every format.
 func TestDetectCommand(t *testing.T) {
 	exe := locator(t)
@@ -93,7 +81,7 @@ func TestDetectCommand(t *testing.T) {
 	if code != 0 || stderr != "" {
 		t.Fatalf("status %d, %s", code, stderr)
 	}
-	got := decodeFound(t, out)
+	got := e2e.Lines[found](t, []byte(out))
 	m, err := pgc.Open(exe, pgc.WithoutVerification())
 	if err != nil {
 		t.Fatal(err)
@@ -186,7 +174,7 @@ func TestSegmentMasks(t *testing.T) {
 		t.Fatalf("status %d, %s", code, stderr)
 	}
 	masks := 0
-	for i, b := range decodeFound(t, out)[0].Boxes {
+	for i, b := range e2e.Lines[found](t, []byte(out))[0].Boxes {
 		path := filepath.Join(dir, "masks", fmt.Sprintf("%d-%s.png", i+1, b.Label))
 		data, err := os.ReadFile(path)
 		if b.Seg == nil { // the demo may not write masks
@@ -307,7 +295,7 @@ func TestDetectBatch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := decodeFound(t, string(data))
+	got := e2e.Lines[found](t, data)
 	if len(got) != 5 || got[1].Text == "" || got[3].Image != "" {
 		t.Fatalf("%s", data)
 	}
@@ -320,7 +308,7 @@ func TestDetectBatch(t *testing.T) {
 		if code != 0 {
 			t.Fatalf("%v: status %d, %s", args, code, stderr)
 		}
-		want := decodeFound(t, out)[0]
+		want := e2e.Lines[found](t, []byte(out))[0]
 		if want.ID = got[i].ID; !reflect.DeepEqual(got[i], want) || len(want.Boxes) == 0 {
 			t.Errorf("%v: %+v, in the batch %+v", args, want, got[i])
 		}

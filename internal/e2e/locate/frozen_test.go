@@ -68,14 +68,14 @@ func TestFrozen(t *testing.T) {
 		if r.Frozen != nil {
 			t.Errorf("nothing is built in, but %+v is reported", r.Frozen)
 		}
-		want := detections(t, e2e.MustRun(t, whole, slices.Concat([]string{"detect"}, pictures, []string{classes, "--format", "json", "--min-score", "0"})...))
+		want := e2e.Lines[answered](t, e2e.MustRun(t, whole, slices.Concat([]string{"detect"}, pictures, []string{classes, "--format", "json", "--min-score", "0"})...))
 		one, r := compile("one", c.checkpoint, build.Options{Storage: c.storage, Frozen: build.Frozen{Task: []string{task}}})
 		if f := r.Frozen; f.Vocabulary >= f.VocabularyBefore || r.WeightBytes >= f.WeightBytesBefore || f.BytesPerToken >= f.BytesPerTokenBefore || f.Prompts[0] != "detect "+classes {
 			t.Errorf("%s: %+v, %d bytes of weights", c.checkpoint, f, r.WeightBytes)
 		}
 		kept, _ := compile("kept", c.checkpoint, build.Options{Storage: c.storage, Frozen: build.Frozen{Task: []string{task}, KeepVocabulary: true}})
 		for exe, over := range map[string]*pgc.Kept{one: {Tokens: r.Frozen.Vocabulary, Of: r.Frozen.VocabularyBefore}, kept: nil} {
-			got := detections(t, e2e.MustRun(t, exe, append(slices.Clone(pictures), "--json", "--min-score", "0")...))
+			got := e2e.Lines[answered](t, e2e.MustRun(t, exe, append(slices.Clone(pictures), "--json", "--min-score", "0")...))
 			objects := 0
 			for i := range want {
 				objects += len(want[i].Boxes)
@@ -164,18 +164,6 @@ func frozenMisuse(t *testing.T, one, text, picture string) {
 	if _, err := m.Forward(t.Context(), pgc.ForwardRequest{Images: []pgc.Image{image}, Prompt: "detect boat"}); err == nil || !strings.Contains(err.Error(), "expected no other prompt") {
 		t.Error(err)
 	}
-}
-
-func detections(t *testing.T, out []byte) (list []answered) {
-	t.Helper()
-	for line := range strings.Lines(string(out)) {
-		var f answered
-		if err := json.Unmarshal([]byte(line), &f); err != nil {
-			t.Fatalf("%v: %s", err, line)
-		}
-		list = append(list, f)
-	}
-	return list
 }
 
 // TestFrozenGPU asks an emulated GPU for what is built in, with the vocabulary cut and whole.
