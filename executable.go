@@ -21,9 +21,9 @@ import (
 type Executable struct {
 	file      *program.Executable
 	model     *manifest.Model
-	license   string
 	tokenizer func() (*tokenizer.Tokenizer, error) // reads the mapped file
 	mapped    lease                                // of the file
+	whole     bool                                 // whether all checksums were right earlier
 }
 
 // OpenExecutable maps the executable at path and checks all of it but the weights. An error is one sentence that names
@@ -39,7 +39,11 @@ func OpenExecutable(path string) (*Executable, error) {
 
 // OpenExecutableFile is OpenExecutable of an open file, which may be closed afterwards.
 func OpenExecutableFile(f *os.File) (*Executable, error) {
-	file, err := program.Open(f)
+	whole := false
+	file, err := program.OpenHeads(f, func(m *program.Executable) bool {
+		_, whole = integrity.Known(m)
+		return whole
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +52,7 @@ func OpenExecutableFile(f *os.File) (*Executable, error) {
 		file.Close()
 		return nil, fmt.Errorf("%s: the model description is damaged: %w", f.Name(), err)
 	}
-	return &Executable{file: file, model: m, license: string(file.Section(manifest.SectionLicense)), mapped: newLease(file.Close),
+	return &Executable{file: file, model: m, whole: whole, mapped: newLease(file.Close),
 		tokenizer: sync.OnceValues(func() (*tokenizer.Tokenizer, error) { return tokenizer.Load(file.Section(manifest.SectionTokenizer)) })}, nil
 }
 
@@ -89,7 +93,13 @@ func (e *Executable) CheckISA(name string) error {
 func (e *Executable) GPURuntime() []byte { return e.file.Section(manifest.SectionRuntimeGPU) }
 
 // License is the text of the checkpoint's license, or "" if it came without one.
-func (e *Executable) License() string { return e.license }
+func (e *Executable) License() string {
+	if e.mapped.take() != nil {
+		return ""
+	}
+	defer e.mapped.give()
+	return string(e.file.Section(manifest.SectionLicense))
+}
 
 // Verify reads all weights and compares their checksums, which takes as long as reading the file. progress, unless nil,
 // is told how many bytes of how many are done. An error is ErrDamaged and names the damaged tensors, or is ctx's.
@@ -149,6 +159,9 @@ func (e *Executable) load(o options) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := e.file.Complete(c.program); err != nil {
+		return nil, err
+	}
 	m := &Model{exe: e, on: c, room: newRoom(), mapped: newLease(e.mapped.give)}
 	if m.model, err = e.modelOf(c.program); err != nil {
 		return nil, err
@@ -160,7 +173,11 @@ func (e *Executable) load(o options) (*Model, error) {
 		m.engine.Close()
 		return nil, err
 	}
-	if _, known := integrity.Known(e.file); !o.unverified && !known {
+	known := e.whole || o.unverified
+	if !known {
+		_, known = integrity.Known(e.file)
+	}
+	if !known {
 		busy := m.engine.Busy
 		if o.threads < native.CountProcessors().AtOnce() { // there is a processor to spare
 			busy = nil

@@ -67,7 +67,7 @@ func run(ctx context.Context) error {
 	exited := false
 	parser := kong.Must(&c, kong.Name("pgc"), kong.Description("Compiles a PaliGemma checkpoint into one executable file."),
 		kong.BindTo(ctx, (*context.Context)(nil)), kong.Vars{"cpu": target.Default, "stored": build.Stored(), "version": build.Version},
-		process.Verbatim(), kong.Exit(func(int) { exited = true }), kong.Writers(stdout, os.Stderr), kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+		verbatim(), kong.Exit(func(int) { exited = true }), kong.Writers(stdout, os.Stderr), kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
 	args := asHelp(process.Args())
 	k, err := parser.Parse(separate(args))
 	switch {

@@ -72,11 +72,10 @@ func newDevice(t *testing.T, m *ir.Module, w weights) *device {
 	if err := r.WriteWeights(&section, w, store.Writing{}); err != nil {
 		t.Fatal(err)
 	}
-	sets, err := program.Decode(program.Encode([]*program.Program{r.Program}))
-	if err != nil {
+	if err := r.Program.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	d := &device{t: t, m: m, r: r, p: sets[0], weights: &emu.Memory{Data: make([]byte, sets[0].DeviceBytes)}, count: map[string]int{}}
+	d := &device{t: t, m: m, r: r, p: r.Program, weights: &emu.Memory{Data: make([]byte, r.Program.DeviceBytes)}, count: map[string]int{}}
 	text := string(r.Code.Bytes)
 	parsed, err := emu.Parse(text)
 	if err != nil {

@@ -189,20 +189,6 @@ func describe(e *pgc.Executable) string {
 	return fmt.Sprintf("The model %s, %s, compiled.", process.Line(e.Name()), e.Kind())
 }
 
-// commandLine says what command lines are parsed by: own and foreign point at structs of commands, those of the
-// executable, which is of a kind, and those of others.
-type commandLine struct {
-	own, foreign      any
-	kind, name, about string
-	out               *output.Checked
-}
-
-// command is what a command line asks for; run is nil where all of it was help.
-type command struct {
-	name string
-	run  func(a *App) error
-}
-
 // hinted adds the next step to an error about a command line.
 func hinted(err error, args []string) error {
 	hint := "see --help"

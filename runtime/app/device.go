@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 
 	"golang.org/x/term"
 
@@ -38,8 +37,7 @@ type Host struct {
 
 // needsDevice reports whether a command runs the model.
 func needsDevice(command string) bool {
-	word, _, _ := strings.Cut(command, " ")
-	return word != "tokenize" && word != "info" && word != "help"
+	return command != "tokenize" && command != "info" && command != "help"
 }
 
 // visible are device files of which a machine with an NVIDIA GPU has one: on a PC or server, in WSL, on a Jetson.

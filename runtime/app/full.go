@@ -16,3 +16,6 @@ type commonMore struct {
 	Merge    mergeCmd    `cmd:"" help:"Join the shards of a batch."`
 	Tokenize tokenizeCmd `cmd:"" help:"Print the token ids of a text."`
 }
+
+// missing are the commands that it leaves out: none.
+var missing []string

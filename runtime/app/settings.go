@@ -14,7 +14,7 @@ type settings struct {
 	TopK              *int     `json:"top_k" placeholder:"K" help:"Sample from the K likeliest tokens; 0 is off."`
 	TopP              *float64 `json:"top_p" placeholder:"P" help:"Sample from the likeliest tokens whose probabilities add up to P; 1 is off."`
 	RepetitionPenalty *float64 `json:"repetition_penalty" placeholder:"R" help:"Values over 1 make tokens seen before less likely."`
-	Seed              uint64   `json:"seed" help:"Seed of the sampling; the same seed gives the same answer."`
+	Seed              uint64   `json:"seed" placeholder:"N" help:"Seed of the sampling; the same seed gives the same answer."`
 	Stop              []string `json:"stop" sep:"none" placeholder:"TEXT" help:"End the answer before this text. Repeat for several."`
 	IgnoreEOS         bool     `name:"ignore-eos" json:"ignore_eos" help:"Generate on behind <eos>, for benchmarks."`
 	ParseSpecials     bool     `json:"parse_specials" help:"Read <eos>, <image> and the like in the prompt as tokens."`

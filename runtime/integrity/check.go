@@ -57,6 +57,9 @@ func newCheck(m *program.Executable) *Check {
 // Verify reads all weights and compares their checksums, whatever was remembered. progress, unless nil, is told how many
 // bytes of how many are done. An error is program.ErrDamaged and names the tensors, or is that of ctx.
 func Verify(ctx context.Context, m *program.Executable, progress func(done, total int64)) error {
+	if err := m.CheckSections(); err != nil {
+		return err
+	}
 	c := newCheck(m)
 	c.progress = progress
 	defer c.Close(context.Canceled)

@@ -1,6 +1,7 @@
 package program
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -18,20 +19,17 @@ func Encode(sets []*Program) []byte {
 	return c.buf
 }
 
-// Decode reads what Encode wrote and validates it. It trusts nothing: it never panics, and takes memory in proportion
-// to len(data). Empty lists come back as nil.
-func Decode(data []byte) ([]*Program, error) {
+// decode reads what Encode wrote and validates it, except the functions' launches, which are most of the bytes: complete
+// reads them. It trusts nothing: it never panics, and takes memory in proportion to len(data). Empty lists come back as nil.
+func decode(data []byte) ([]*Program, error) {
 	c := &codec{buf: data}
 	var sets []*Program
 	c.file(&sets)
-	if c.err == nil && len(c.buf) > 0 {
-		c.err = fmt.Errorf("%d bytes follow its end", len(c.buf))
-	}
 	if c.err == nil && len(sets) == 0 {
 		c.err = errors.New("it has no instruction set")
 	}
-	if c.err != nil {
-		return nil, fmt.Errorf("damaged program at byte %d of %d: %w", len(data)-len(c.buf), len(data), c.err)
+	if err := c.finish(len(data)); err != nil {
+		return nil, err
 	}
 	for _, p := range sets {
 		if err := p.Validate(); err != nil {
@@ -39,6 +37,36 @@ func Decode(data []byte) ([]*Program, error) {
 		}
 	}
 	return sets, nil
+}
+
+// finish is the error of a reader that should have read all of so many bytes.
+func (c *codec) finish(bytes int) error {
+	if c.err == nil && len(c.buf) > 0 {
+		c.err = fmt.Errorf("%d bytes follow its end", len(c.buf))
+	}
+	if c.err != nil {
+		return fmt.Errorf("damaged program at byte %d of %d: %w", bytes-len(c.buf), bytes, c.err)
+	}
+	return nil
+}
+
+// complete reads and validates the launches of the functions, unless that was done.
+func (p *Program) complete() error {
+	if p.launches == nil {
+		return nil
+	}
+	c := &codec{buf: p.launches}
+	c.launches(p)
+	if err := c.finish(len(p.launches)); err != nil {
+		return err
+	}
+	p.launches = nil
+	for i := range p.Funcs {
+		if err := p.validateFunc(&p.Funcs[i]); err != nil {
+			return fmt.Errorf("program: func %s: %w", p.Funcs[i].Name, err)
+		}
+	}
+	return nil
 }
 
 // codec walks programs in one fixed order. Writing, it appends to buf; reading, it takes from buf's front and fills the
@@ -57,7 +85,7 @@ func (c *codec) file(sets *[]*Program) {
 		shared = (*sets)[0]
 	}
 	c.shared(shared)
-	list(c, sets, 13+2*len(shared.Funcs), func(c *codec, p **Program) {
+	list(c, sets, 14+len(shared.Funcs), func(c *codec, p **Program) {
 		if !c.writing {
 			*p = &Program{}
 			**p = *shared
@@ -99,6 +127,22 @@ func (c *codec) set(p *Program) {
 	c.int64(&p.DeviceBytes)
 	for i := range p.Funcs {
 		c.int64(&p.Funcs[i].ArenaBytes)
+	}
+	launches := p.launches
+	if c.writing && launches == nil {
+		w := &codec{writing: true}
+		w.launches(p)
+		launches = w.buf
+	}
+	c.view(&launches)
+	if !c.writing {
+		p.launches = launches
+	}
+}
+
+// launches walks the launches of the functions, which are there already.
+func (c *codec) launches(p *Program) {
+	for i := range p.Funcs {
 		list(c, &p.Funcs[i].Launches, 12, (*codec).launch)
 	}
 }
@@ -199,14 +243,25 @@ func list[T any](c *codec, s *[]T, minBytes int, each func(*codec, *T)) {
 }
 
 func (c *codec) string(s *string) {
-	b := []byte(*s)
-	c.bytes(&b)
-	if !c.writing {
-		*s = string(b)
+	if c.writing {
+		b := []byte(*s)
+		c.view(&b)
+		return
 	}
+	var b []byte
+	c.view(&b)
+	*s = string(b)
 }
 
 func (c *codec) bytes(b *[]byte) {
+	c.view(b)
+	if !c.writing {
+		*b = bytes.Clone(*b)
+	}
+}
+
+// view walks bytes. What it reads is a part of the buffer.
+func (c *codec) view(b *[]byte) {
 	n := len(*b)
 	c.int(&n)
 	if c.writing {
@@ -219,8 +274,7 @@ func (c *codec) bytes(b *[]byte) {
 	if c.err != nil || n == 0 {
 		return
 	}
-	*b = append([]byte(nil), c.buf[:n]...)
-	c.buf = c.buf[n:]
+	*b, c.buf = c.buf[:n:n], c.buf[n:]
 }
 
 func (c *codec) bool(v *bool) {

@@ -2,6 +2,7 @@ package program
 
 import (
 	"bytes"
+	"cmp"
 	"math/rand"
 	"reflect"
 	"runtime"
@@ -9,10 +10,19 @@ import (
 	"testing"
 )
 
+// whole reads programs with their launches.
+func whole(data []byte) ([]*Program, error) {
+	sets, err := decode(data)
+	for _, p := range sets {
+		err = cmp.Or(err, p.complete())
+	}
+	return sets, err
+}
+
 func TestRoundTrip(t *testing.T) {
 	p := samples()
 	data := Encode(p)
-	q, err := Decode(data)
+	q, err := whole(data)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +45,16 @@ func TestEveryField(t *testing.T) {
 		var sets []*Program
 		c := &codec{buf: data}
 		c.file(&sets)
-		q := append(sets, nil)[0]
+		q := append(sets, &Program{})[0]
+		l := &codec{buf: q.launches}
+		l.launches(q)
+		if l.err != nil || len(l.buf) != 0 {
+			t.Fatalf("launches: error %v, %d bytes left", l.err, len(l.buf))
+		}
+		if again := Encode([]*Program{q}); !bytes.Equal(again, data) {
+			t.Fatal("a program whose launches were not read is encoded otherwise")
+		}
+		q.launches = nil
 		if c.err != nil || len(c.buf) != 0 || !reflect.DeepEqual(p, q) {
 			t.Fatalf("error %v, %d bytes left; decoded %+v, expected %+v", c.err, len(c.buf), q, p)
 		}
@@ -46,7 +65,7 @@ func TestEveryField(t *testing.T) {
 func TestTruncated(t *testing.T) {
 	data := Encode(samples())
 	for i := range data {
-		if _, err := Decode(data[:i]); err == nil {
+		if _, err := whole(data[:i]); err == nil {
 			t.Fatalf("the first %d of %d bytes decode", i, len(data))
 		} else if strings.Contains(err.Error(), "\n") {
 			t.Fatalf("the error has several lines: %q", err)
@@ -54,10 +73,10 @@ func TestTruncated(t *testing.T) {
 		for _, change := range []byte{1, 0x40, 0x80, 0xff} {
 			b := bytes.Clone(data)
 			b[i] ^= change
-			Decode(b)
+			whole(b)
 		}
 	}
-	if _, err := Decode(append(data, 0)); err == nil || !strings.Contains(err.Error(), "1 bytes follow its end") {
+	if _, err := whole(append(data, 0)); err == nil || !strings.Contains(err.Error(), "1 bytes follow its end") {
 		t.Fatalf("a byte too many: error %v", err)
 	}
 }
@@ -70,7 +89,7 @@ func TestMemory(t *testing.T) {
 		data := bytes.Repeat([]byte{0xfe}, n)
 		data = append(append(make([]byte, 4), data...), 0x01)
 		data = append(data, make([]byte, 1000)...)
-		if _, err := Decode(data); err == nil {
+		if _, err := whole(data); err == nil {
 			t.Fatalf("%x decodes", data[:n+5])
 		}
 	}
@@ -104,7 +123,7 @@ func TestSets(t *testing.T) {
 			t.Errorf("error %v, expected %q", err, c.want)
 		}
 	}
-	if _, err := Decode(Encode(nil)); err == nil || !strings.Contains(err.Error(), "no instruction set") {
+	if _, err := whole(Encode(nil)); err == nil || !strings.Contains(err.Error(), "no instruction set") {
 		t.Errorf("no sets: error %v", err)
 	}
 }
@@ -119,7 +138,7 @@ func TestDeepExpr(t *testing.T) {
 	if err := p.Validate(); err == nil || !strings.Contains(err.Error(), "nested more than 32 deep") {
 		t.Errorf("validate: error %v", err)
 	}
-	if _, err := Decode(Encode([]*Program{p})); err == nil || !strings.Contains(err.Error(), "nested more than 32 deep") {
+	if _, err := whole(Encode([]*Program{p})); err == nil || !strings.Contains(err.Error(), "nested more than 32 deep") {
 		t.Errorf("decode: error %v", err)
 	}
 }
@@ -224,11 +243,11 @@ func FuzzDecode(f *testing.F) {
 	f.Add(Encode(samples()))
 	f.Add(Encode([]*Program{{}}))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		sets, err := Decode(data)
+		sets, err := whole(data)
 		if err != nil {
 			return
 		}
-		again, err := Decode(Encode(sets))
+		again, err := whole(Encode(sets))
 		if err != nil || !reflect.DeepEqual(sets, again) {
 			t.Fatalf("decoded programs do not survive another round: %v", err)
 		}
@@ -286,7 +305,7 @@ func BenchmarkDecode(b *testing.B) {
 	data := Encode([]*Program{p})
 	b.ReportMetric(float64(len(data)), "bytes")
 	for range b.N {
-		if _, err := Decode(data); err != nil {
+		if _, err := whole(data); err != nil {
 			b.Fatal(err)
 		}
 	}

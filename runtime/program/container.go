@@ -47,7 +47,7 @@ func pageBytes(programs []*Program) int64 {
 
 const (
 	magic         = "pgc:exec"
-	formatVersion = 9
+	formatVersion = 10
 	footerBytes   = 40
 	entryBytes    = 40
 	nameBytes     = 16

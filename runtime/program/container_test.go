@@ -136,6 +136,80 @@ func TestWriteOpen(t *testing.T) {
 	}
 }
 
+// TestOpenHeads: a file that is said to be whole is opened without a look at what its checksums cover, and its programs
+// have no launches until they are asked for. CheckSections compares what was left out.
+func TestOpenHeads(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "captioner")
+	writeSample(t, path)
+	open := func(whole bool) (*Executable, error) {
+		t.Helper()
+		f, err := os.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		return OpenHeads(f, func(m *Executable) bool {
+			if m.Info == nil || m.Sum == 0 {
+				t.Error("asked before the footer was read")
+			}
+			return whole
+		})
+	}
+	for _, whole := range []bool{false, true} {
+		m, err := open(whole)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := m.CheckSections(); err != nil {
+			t.Error(err)
+		}
+		for _, p := range m.Programs {
+			if n := len(p.Funcs[0].Launches); n != 0 {
+				t.Errorf("%d launches were read", n)
+			}
+			for range 2 {
+				if err := m.Complete(p); err != nil || len(p.Funcs[0].Launches) == 0 {
+					t.Errorf("%d launches after Complete (%v)", len(p.Funcs[0].Launches), err)
+				}
+			}
+		}
+		m.Close()
+	}
+	probe, err := open(false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sections := probe.Sections
+	probe.Close()
+	good, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range sections {
+		if s.Bytes == 0 || s.Name == SectionWeights || s.Name == SectionProgram || s.Name == SectionSums {
+			continue
+		}
+		b := bytes.Clone(good)
+		b[s.Offset] ^= 1
+		if err := os.WriteFile(path, b, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		want := path + ": section " + s.Name + ": damaged: its checksum is wrong"
+		if _, err := open(false); err == nil || err.Error() != want {
+			t.Errorf("error %v, expected %s", err, want)
+		}
+		m, err := open(true)
+		if err != nil {
+			t.Errorf("section %s was looked at: %v", s.Name, err)
+			continue
+		}
+		if err := m.CheckSections(); err == nil || err.Error() != want {
+			t.Errorf("error %v, expected %s", err, want)
+		}
+		m.Close()
+	}
+}
+
 // TestChoose asks for instruction sets on machines that lack some.
 func TestChoose(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "captioner")

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -26,21 +27,50 @@ type Executable struct {
 	Opened   time.Time
 	Sum      uint32 // the footer's checksum: it covers those of all sections
 
-	path   string
-	mapped map[string][]byte // with the padding
-	sums   []uint32          // of the weights' blocks
+	path       string
+	mapped     map[string][]byte // with the padding
+	sums       []uint32          // of the weights' blocks
+	unchecked  *os.File          // the file, of which checksums were not compared; nil if they were
+	completing sync.Mutex
 }
 
 // Open maps the sections of an executable file, of which the first byte must be that of the runtime, and checks
 // everything but the weights. Errors are one line and name the file and the section at fault. The file may be closed
 // afterwards.
 func Open(f *os.File) (*Executable, error) {
+	m, err := OpenHeads(f, func(*Executable) bool { return false })
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range m.Programs {
+		if err := m.Complete(p); err != nil {
+			m.Close()
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+// OpenHeads is Open of what describing an executable takes: its programs have no launches before Complete. It does not
+// compare checksums if whole, which may look at Info and Sum, says that they were right before.
+func OpenHeads(f *os.File, whole func(*Executable) bool) (*Executable, error) {
 	m := &Executable{path: f.Name(), mapped: map[string][]byte{}}
-	if err := m.open(f); err != nil {
+	if err := m.open(f, whole); err != nil {
 		m.Close()
 		return nil, fmt.Errorf("%s: %w", f.Name(), err)
 	}
 	return m, nil
+}
+
+// Complete reads the launches of a program of the executable, the first time it is called. It may be called from many
+// goroutines.
+func (m *Executable) Complete(p *Program) error {
+	m.completing.Lock()
+	defer m.completing.Unlock()
+	if err := p.complete(); err != nil {
+		return fmt.Errorf("%s: %w", m.path, err)
+	}
+	return nil
 }
 
 // OpenFile is Open of the file at a path.
@@ -53,7 +83,7 @@ func OpenFile(path string) (*Executable, error) {
 	return Open(f)
 }
 
-func (m *Executable) open(f *os.File) error {
+func (m *Executable) open(f *os.File, whole func(*Executable) bool) error {
 	var err error
 	if m.Info, err = f.Stat(); err != nil {
 		return output.Cause(err)
@@ -65,15 +95,27 @@ func (m *Executable) open(f *os.File) error {
 	if m.Sections, m.Sum, err = readTable(f, m.Info.Size()); err != nil {
 		return err
 	}
+	if whole(m) {
+		fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		m.unchecked = os.NewFile(uintptr(fd), m.path)
+	}
 	for i := range m.Sections {
-		if err := m.mapSection(f, &m.Sections[i]); err != nil {
-			return fmt.Errorf("section %s: %w", m.Sections[i].Name, err)
+		s := &m.Sections[i]
+		err := m.mapSection(f, s)
+		if err == nil && m.unchecked == nil {
+			err = m.checkSection(f, s)
+		}
+		if err != nil {
+			return fmt.Errorf("section %s: %w", s.Name, err)
 		}
 	}
 	if m.Section(SectionProgram) == nil {
 		return fmt.Errorf("no section %s", SectionProgram)
 	}
-	if m.Programs, err = Decode(m.Section(SectionProgram)); err != nil {
+	if m.Programs, err = decode(m.Section(SectionProgram)); err != nil {
 		return err
 	}
 	for _, p := range m.Programs {
@@ -121,23 +163,13 @@ func (m *Executable) Choose(name string, lacks func(Target) error) (*Program, er
 	return nil, fmt.Errorf("%s: %s", m.path, strings.Join(errs, "; "))
 }
 
-// mapSection maps a section and, unless it is the weights, compares its checksum.
+// mapSection maps a section, except the runtime's.
 func (m *Executable) mapSection(f *os.File, s *SectionInfo) error {
-	if s.Bytes == 0 {
+	if s.Bytes == 0 || s.Name == SectionRuntime { // the kernel has that mapped already
 		return nil
 	}
 	if int64(int(s.padded())) != s.padded() {
 		return fmt.Errorf("%d bytes are more than this machine can address", s.Bytes)
-	}
-	if s.Name == SectionRuntime { // the kernel has it mapped already; read in pieces, it adds nothing to the memory
-		sum := crc32.New(crcTable)
-		if _, err := io.CopyBuffer(sum, struct{ io.Reader }{io.NewSectionReader(f, s.Offset, s.padded())}, make([]byte, 256<<10)); err != nil {
-			return output.Cause(err)
-		}
-		if sum.Sum32() != s.Sum {
-			return errors.New("damaged: its checksum is wrong")
-		}
-		return nil
 	}
 	if page := int64(os.Getpagesize()); s.page%page != 0 {
 		return fmt.Errorf("it lies at a multiple of %d bytes, this machine's pages have %d: expected a file for it", s.page, page)
@@ -156,8 +188,38 @@ func (m *Executable) mapSection(f *os.File, s *SectionInfo) error {
 		// mapping them when they are touched takes 4 ms instead of 126 for 2 GB that are in memory already.
 		unix.Madvise(b, unix.MADV_HUGEPAGE)
 	}
-	if s.Name != SectionWeights && crc32.Checksum(b, crcTable) != s.Sum {
+	return nil
+}
+
+// checkSection compares a section's checksum, unless it is the weights.
+func (m *Executable) checkSection(f *os.File, s *SectionInfo) error {
+	if s.Bytes == 0 || s.Name == SectionWeights {
+		return nil
+	}
+	sum := crc32.New(crcTable)
+	if s.Name == SectionRuntime { // read in pieces, it adds nothing to the memory
+		if _, err := io.CopyBuffer(sum, struct{ io.Reader }{io.NewSectionReader(f, s.Offset, s.padded())}, make([]byte, 64<<10)); err != nil {
+			return output.Cause(err)
+		}
+	} else {
+		sum.Write(m.mapped[s.Name])
+	}
+	if sum.Sum32() != s.Sum {
 		return errors.New("damaged: its checksum is wrong")
+	}
+	return nil
+}
+
+// CheckSections compares the checksums that OpenHeads was told were right before. Those of the weights are not among
+// them.
+func (m *Executable) CheckSections() error {
+	if m.unchecked == nil {
+		return nil
+	}
+	for i := range m.Sections {
+		if err := m.checkSection(m.unchecked, &m.Sections[i]); err != nil {
+			return fmt.Errorf("%s: section %s: %w", m.path, m.Sections[i].Name, err)
+		}
 	}
 	return nil
 }
@@ -182,5 +244,8 @@ func (m *Executable) Close() error {
 		}
 	}
 	m.Code, m.Weights = nil, nil
+	if m.unchecked != nil {
+		m.unchecked.Close()
+	}
 	return first
 }

@@ -35,6 +35,8 @@ type Program struct {
 	// Model is what the application around the kernels needs to know (image size, token ids, generation defaults …)
 	// as JSON. This package does not look into it.
 	Model []byte
+
+	launches []byte // of the functions, as Encode wrote them, until complete reads them
 }
 
 // TargetKind is a kind of machine: what code is, and how kernels are launched.

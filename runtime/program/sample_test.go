@@ -49,7 +49,9 @@ func random(r *rand.Rand, v reflect.Value, depth int) {
 	switch v.Kind() {
 	case reflect.Struct:
 		for i := range v.NumField() {
-			random(r, v.Field(i), depth+1)
+			if v.Type().Field(i).IsExported() {
+				random(r, v.Field(i), depth+1)
+			}
 		}
 	case reflect.Slice:
 		n := r.Intn(4)

@@ -1,6 +1,4 @@
-//go:build !least
-
-package process
+package main
 
 import (
 	"fmt"
@@ -9,9 +7,9 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// Verbatim takes arguments as the bytes that they are. kong itself would replace those that are no UTF-8, so that two
+// verbatim takes arguments as the bytes that they are. kong itself would replace those that are no UTF-8, so that two
 // names of files could become one.
-func Verbatim() kong.Option {
+func verbatim() kong.Option {
 	return kong.KindMapper(reflect.String, kong.MapperFunc(func(ctx *kong.DecodeContext, target reflect.Value) error {
 		token, err := ctx.Scan.PopValue("string")
 		if err != nil {
