@@ -60,10 +60,8 @@ func (w *warp) put(sp space, lane int, at uint64, b []byte, strong bool) {
 		}
 		for j := 0; j < n; j += 16 {
 			k := min(n, 16)
-			w.storing, w.storeAt = b[j:j+k], i+j
-			w.sharedWrite(lane, i+j, k, flags, string(to[j:j+k]) == string(b[j:j+k]) && w.shared.written(i+j, k))
+			w.sharedWrite(lane, i+j, k, flags, b[j:j+k])
 		}
-		w.storing = nil
 		copy(to, b)
 		return
 	case local:
@@ -178,6 +176,9 @@ func bankWaits(addr *lanes, m uint32, n int) int {
 		if together < 32 {
 			part &= 1<<together - 1
 		}
+		if n >= 4 && ownBanks(addr, part, first, words, together) {
+			continue
+		}
 		var word [32]uint32 // of each bank, plus one
 		clash := false
 		for rest := part; rest != 0; rest &= rest - 1 {
@@ -196,6 +197,19 @@ func bankWaits(addr *lanes, m uint32, n int) int {
 		}
 	}
 	return total
+}
+
+// ownBanks reports whether each thread's words lie in banks of their own, of which there are so many groups.
+func ownBanks(addr *lanes, part uint32, first, words, groups int) bool {
+	taken, shift := uint32(0), bits.TrailingZeros(uint(words*4))&31
+	for ; part != 0; part &= part - 1 {
+		group := uint32(1) << (int(addr[(first+bits.TrailingZeros32(part))&31]>>shift) & (groups - 1) & 31)
+		if taken&group != 0 {
+			return false
+		}
+		taken |= group
+	}
+	return true
 }
 
 // sideBySide reports whether n bytes of each thread follow those of the thread before, in whole words.

@@ -88,13 +88,19 @@ func copyOp(l *lowering, m *mods) {
 		}
 	}
 	l.out.run = func(w *warp, m uint32) {
+		q := &w.copies
+		if len(q.open) == cap(q.open) {
+			q.open = append(q.open, asyncCopy{})
+		} else {
+			q.open = q.open[:len(q.open)+1]
+		}
+		c := &q.open[len(q.open)-1]
 		w.addresses(from, fromOffset, m)
-		c := asyncCopy{number: w.copies.issued, pc: w.pc, mask: m, size: size, from: w.addr}
-		w.copies.issued++
-		w.addresses(to, toOffset, m)
-		w.bankCheck(m, size)
+		c.number, c.pc, c.mask, c.size, c.from = q.issued, w.pc, 0, size, w.addr
+		q.issued++
+		short := uint32(0) // threads that copy less than all
 		for rest := m; rest != 0; rest &= rest - 1 {
-			i := bits.TrailingZeros32(rest)
+			i := bits.TrailingZeros32(rest) & 31
 			bytes := uint64(size)
 			if some != none {
 				if bytes = w.r[some][i]; bytes > uint64(size) {
@@ -104,19 +110,31 @@ func copyOp(l *lowering, m *mods) {
 			if ignore != none && (w.p[ignore]>>i&1 != 0) != not {
 				bytes = 0
 			}
-			c.bytes[i] = uint8(bytes)
-			at := w.addr[i]
-			j := w.within(i, at, size)
-			c.to[i] = uint32(j)
+			if c.bytes[i] = uint8(bytes); bytes != uint64(size) {
+				short |= 1 << i
+			}
 			if c.from[i]&uint64(size-1) != 0 {
 				w.fail(Misaligned, i, "%s copies from address %#x, which is no multiple of %d", w.name(), c.from[i], size)
 			}
-			if bytes > 0 {
-				w.source(i, c.from[i], int(bytes))
-			}
-			w.sharedWrite(i, j, size, notePending, false)
 		}
-		w.copies.open = append(w.copies.open, c)
+		whole := m &^ short
+		if mem, base := w.oneBuffer(whole, size); mem != nil && w.readGlobal(mem, base, whole, size, false) == 0 {
+			whole = 0
+		}
+		for rest := whole | short; rest != 0; rest &= rest - 1 {
+			if i := bits.TrailingZeros32(rest) & 31; c.bytes[i] > 0 {
+				w.source(i, c.from[i], int(c.bytes[i]))
+			}
+		}
+		w.addresses(to, toOffset, m)
+		w.bankCheck(m, size)
+		for rest := m; rest != 0; rest &= rest - 1 {
+			i := bits.TrailingZeros32(rest) & 31
+			j := w.within(i, w.addr[i], size)
+			c.to[i] = uint32(j)
+			w.sharedWrite(i, j, size, notePending, nil)
+		}
+		c.mask = m
 		if w.counts != nil {
 			w.addr = c.from
 			w.counts.memory(w, global, m, size)
@@ -200,19 +218,17 @@ func (w *warp) waitGroups(m uint32, n int) {
 // land copies what threads of m wait for.
 func (w *warp) land(c *asyncCopy, m uint32) {
 	s := &w.shared
+	note := uint64(w.vc[w.index])<<32 | uint64(c.pc&notePC)<<13 | uint64(w.index)<<8
 	for rest := c.mask & m; rest != 0; rest &= rest - 1 {
-		i := bits.TrailingZeros32(rest)
-		at := int(c.to[i])
+		i := bits.TrailingZeros32(rest) & 31
+		at, n := int(c.to[i]), int(c.bytes[i])
 		to := s.data[at : at+c.size]
-		clear(to)
-		if n := int(c.bytes[i]); n > 0 {
+		if n > 0 {
 			mem, off, _ := w.launch.Device.Find(c.from[i])
 			copy(to, mem.Data[off:int(off)+n])
 		}
-		note := uint64(w.vc[w.index])<<32 | uint64(c.pc&notePC)<<13 | uint64(w.index)<<8 | uint64(i)
-		for cell := at >> s.shift; cell <= (at+c.size-1)>>s.shift; cell++ {
-			s.cells[cell].wrote = note
-		}
+		clear(to[n:])
+		s.landed(note|uint64(i), at, c.size)
 	}
 	c.mask &^= m
 	w.events++

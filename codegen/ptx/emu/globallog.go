@@ -112,13 +112,16 @@ func (w *warp) page(address uint64) *page {
 
 // noteRead notes that a thread reads n bytes, which are aligned and lie in one line of 64.
 func (w *warp) noteRead(address uint64, n int, lane int) {
-	p := w.page(address)
-	at := address & (pageBytes - 1)
-	line, touched := at>>6, (uint64(1)<<n-1)<<(at&63)
 	me := whoOf(w.pc, w.thread(lane))
 	if len(w.marks) > 0 {
 		w.checkMarks(address, n, me, false)
 	}
+	w.noteInPage(w.page(address), address&(pageBytes-1), n, me)
+}
+
+// noteInPage is noteRead at a place in a page.
+func (w *warp) noteInPage(p *page, at uint64, n int, me uint32) {
+	line, touched := at>>6, (uint64(1)<<n-1)<<(at&63)
 	if p.turnW[line]&touched != 0 {
 		w.ownWrites(p, line, touched, nil, me)
 	}
@@ -301,12 +304,18 @@ func (s pageSet) add(p *page, old bool, now int) {
 		q.writes = &pageWrites{}
 	}
 	each4(&w, func(i int) { q.writes.writers[i] = p.writes.writers[i] })
-	each1(&w, func(i int) { q.writes.data[i] = p.writes.data[i] })
+	copyBytes(&w, &q.writes.data, &p.writes.data)
 }
 
-// each4 calls f with the words of a page of which a byte is set; each1 with the bytes.
+// each4 calls f with the words of a page of which a byte is set.
 func each4(p *pageBits, f func(i int)) {
 	for i, x := range p {
+		if x == ^uint64(0) {
+			for j := range 16 {
+				f(i*16 + j)
+			}
+			continue
+		}
 		for x != 0 {
 			j := bits.TrailingZeros64(x) / 4
 			f(i*16 + j)
@@ -315,10 +324,16 @@ func each4(p *pageBits, f func(i int)) {
 	}
 }
 
-func each1(p *pageBits, f func(i int)) {
+// copyBytes copies the bytes of a page that are set.
+func copyBytes(p *pageBits, to, from *[pageBytes]byte) {
 	for i, x := range p {
+		if x == ^uint64(0) {
+			copy(to[i*64:i*64+64], from[i*64:i*64+64])
+			continue
+		}
 		for ; x != 0; x &= x - 1 {
-			f(i*64 + bits.TrailingZeros64(x))
+			j := i*64 + bits.TrailingZeros64(x)
+			to[j&(pageBytes-1)] = from[j&(pageBytes-1)]
 		}
 	}
 }

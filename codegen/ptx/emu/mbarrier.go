@@ -119,7 +119,7 @@ func (w *warp) initBarrier(base reg, offset int64, n reg, m uint32) {
 		if count < 1 || count > 1<<20-1 {
 			w.fail(Trap, i, "an mbarrier for %d arrivals", count)
 		}
-		w.sharedWrite(i, w.within(i, w.addr[i], 8), 8, 0, false)
+		w.sharedWrite(i, w.within(i, w.addr[i], 8), 8, 0, nil)
 		w.mbars[uint32(w.addr[i])] = &mbarrier{expected: count, pending: count}
 		w.events++
 	})

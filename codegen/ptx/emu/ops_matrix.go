@@ -1,6 +1,9 @@
 package emu
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"math/bits"
+)
 
 // matrixOps moves matrices between shared memory and registers, and multiplies them.
 var matrixOps = map[string]func(l *lowering, m *mods){
@@ -62,12 +65,21 @@ func (l *lowering) matrixAccess(m *mods, store bool) {
 		w.rowChecks(m, n)
 		var missing *Finding
 		var rows [32][]byte
-		for i := range n * 8 {
-			b, known := w.fetch(sp, i, w.addr[i], 16, false)
-			if !known && missing == nil {
-				missing = w.finding(Uninitialized, i, "%s reads %s, which nobody has written", w.name(), w.describe(sp, w.addr[i], 16))
+		if given := uint32(1)<<(n*8) - 1; sp == shared && w.sharedPlaces(given, rowBytes) {
+			if bad := w.readShared(given, rowBytes); bad != 0 {
+				missing = w.unwrittenRow(sp, bits.TrailingZeros32(bad))
 			}
-			rows[i] = b
+			for i := range n * 8 {
+				rows[i] = w.shared.data[w.addr[i]-sharedBase:][:rowBytes]
+			}
+		} else {
+			for i := range n * 8 {
+				b, known := w.fetch(sp, i, w.addr[i], rowBytes, false)
+				if !known && missing == nil {
+					missing = w.unwrittenRow(sp, i)
+				}
+				rows[i] = b
+			}
 		}
 		w.poisoned = w.poisoned || missing != nil
 		for _, r := range dst {
@@ -89,6 +101,11 @@ func (l *lowering) matrixAccess(m *mods, store bool) {
 			}
 		}
 	}
+}
+
+// unwrittenRow is the finding that a row of a matrix was not written.
+func (w *warp) unwrittenRow(sp space, lane int) *Finding {
+	return w.finding(Uninitialized, lane, "%s reads %s, which nobody has written", w.name(), w.describe(sp, w.addr[lane], rowBytes))
 }
 
 // rowChecks counts the waits for banks of n matrices' rows, eight at a time.

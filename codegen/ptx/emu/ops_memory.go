@@ -1,9 +1,6 @@
 package emu
 
-import (
-	"encoding/binary"
-	"math/bits"
-)
+import "math/bits"
 
 // memoryOps is loads, stores and hints.
 var memoryOps = map[string]func(l *lowering, m *mods){
@@ -153,18 +150,19 @@ func load(l *lowering, m *mods) {
 	a, t := l.access(m, &args[1])
 	dst := l.results(&args[0], a.n, t, true)
 	l.out.manages = true
-	y, size := extend(t), a.size
-	full := make([]uint64, len(dst))
+	size := a.size
+	into := &loading{dst: dst, full: make([]uint64, len(dst)), size: size, t: t}
 	for i, e := range l.vector(&args[0], a.n) {
-		full[i] = ^uint64(0)
+		into.full[i] = ^uint64(0)
 		if have := e.typ; have != noType {
-			full[i] = have.mask()
+			into.full[i] = have.mask()
 		}
 	}
 	total := size * a.n
 	l.out.bytes = total
 	_, deferred := l.program.defers[int32(l.at)]
 	free := a.strong || deferred || l.swapped[placeOf(&args[1])] // a look before an atomic operation, as in loops about compare-and-swap, races with nobody
+	wide := !a.strong && total <= rowBytes
 	l.out.run = func(w *warp, m uint32) {
 		w.addresses(a.base, a.offset, m)
 		if a.strong {
@@ -174,25 +172,20 @@ func load(l *lowering, m *mods) {
 			w.bankCheck(m, total)
 		}
 		bad := uint32(0)
-		for rest := m; rest != 0; rest &= rest - 1 {
-			i := bits.TrailingZeros32(rest) & 31
-			b, known := w.fetch(a.space, i, w.addr[i], total, free)
-			if !known {
-				bad |= 1 << i
-			}
-			switch {
-			case t.signed() && size < 8:
-				for j, d := range dst {
-					w.r[d][i] = uint64(y(read(b[j*size:(j+1)*size]))) & full[j]
+		if wide && a.space == shared && w.sharedPlaces(m, total) {
+			bad = w.readShared(m, total)
+			into.move(w, w.shared.data, sharedBase, m)
+		} else if mem, base := w.plainBuffer(a.space, wide, m, total); mem != nil {
+			bad = w.readGlobal(mem, base, m, total, free)
+			into.move(w, mem.Data, base, m)
+		} else {
+			for rest := m; rest != 0; rest &= rest - 1 {
+				i := bits.TrailingZeros32(rest) & 31
+				b, known := w.fetch(a.space, i, w.addr[i], total, free)
+				if !known {
+					bad |= 1 << i
 				}
-			case size == 4:
-				for j, d := range dst {
-					w.r[d][i] = uint64(binary.LittleEndian.Uint32(b[j*4:]))
-				}
-			default:
-				for j, d := range dst {
-					w.r[d][i] = read(b[j*size : (j+1)*size])
-				}
+				into.fill(w, b, i)
 			}
 		}
 		if bad != 0 || w.poisoned {
@@ -218,6 +211,7 @@ func store(l *lowering, m *mods) {
 	src := l.sources(&args[1], a.n, t, true)
 	l.out.must = l.out.must[:needs] // unwritten registers may be saved in local memory
 	total, size := a.size*a.n, a.size
+	wide := !a.strong && total <= rowBytes
 	l.out.run = func(w *warp, m uint32) {
 		w.addresses(a.base, a.offset, m)
 		if a.strong {
@@ -227,22 +221,19 @@ func store(l *lowering, m *mods) {
 			w.bankCheck(m, total)
 		}
 		w.events++
-		b := &w.bytes
-		for rest := m; rest != 0; rest &= rest - 1 {
-			i := bits.TrailingZeros32(rest) & 31
-			if size == 4 {
-				for j, s := range src {
-					binary.LittleEndian.PutUint32(b[j*4:], uint32(w.r[s][i]))
-				}
-			} else {
-				for j, s := range src {
-					write(b[j*size:(j+1)*size], w.r[s][i])
-				}
+		if wide && a.space == shared && w.sharedPlaces(m, total) {
+			w.writeShared(m, size, src)
+		} else if mem, base := w.plainBuffer(a.space, wide, m, total); mem != nil && !mem.readOnly {
+			w.writeGlobal(mem, base, m, size, src)
+		} else {
+			for rest := m; rest != 0; rest &= rest - 1 {
+				i := bits.TrailingZeros32(rest) & 31
+				w.collect(w.bytes[:total], i, size, src)
+				w.put(a.space, i, w.addr[i], w.bytes[:total], a.strong)
 			}
-			w.put(a.space, i, w.addr[i], b[:total], a.strong)
-			if w.poisoned {
-				w.keepLost(a, t, i, src)
-			}
+		}
+		if w.poisoned {
+			eachLane(m, func(i int) { w.keepLost(a, t, i, src) })
 		}
 		if w.counts != nil {
 			w.counts.memory(w, a.space, m, total)

@@ -2,31 +2,36 @@ package emu
 
 import "math/bits"
 
-// sharedMemory is a block's, with what races are found by: for every cell, the last write, and the last read of every
-// warp. A cell is as wide as the narrowest access of the kernel.
+// sharedMemory is a block's, with what races are found by: the last write to every cell, and the last read of every
+// warp. A cell is as wide as the narrowest access of the kernel. Accesses of 16 bytes, a row, leave one note for all its cells.
 //
 // Time is a vector clock: a warp's own entry counts the barriers it has passed, bar.warp.sync among them; the others say
 // what it knows of other warps. An access is ordered before what a warp does now if the warp knows a clock of the
 // accessing warp that is not earlier.
 type sharedMemory struct {
-	data   []byte
-	set    []uint64 // a bit for every byte that was written
-	shift  int      // log2 of a cell's bytes
-	warps  int
-	cells  []cell
-	reads  []uint64           // by cell, then by warp
-	strong map[int][32]uint32 // clocks that strong operations left at an address
+	data     []byte
+	set      []uint64 // a bit for every byte that was written
+	shift    int      // log2 of a cell's bytes
+	rows     []row
+	wrote    []uint64           // by cell, where the row has no note for all
+	cellRead [][]uint64         // by warp, then by cell
+	rowRead  [][]uint64         // by warp, then by row: of all of it
+	strong   map[int][32]uint32 // clocks that strong operations left at an address
 }
 
-// cell is the note of the last write and the latest clock of a read.
-type cell struct {
-	wrote uint64
-	read  uint32
+// rowBytes is the widest access of a thread that leaves one note.
+const rowBytes = 16
+
+// row is what is known of 16 bytes at once.
+type row struct {
+	all                        uint64 // note of the last write, where it was of the whole row; otherwise zero
+	wrote, cellRead, wholeRead uint32 // the latest clocks: of a write, of a read of a part, of a read of the whole
+	pending                    bool   // some cell may wait for an asynchronous copy
 }
 
 // quiet reports whether a warp that knows all clocks before floor knows of every access.
-func (c *cell) quiet(floor uint32) bool {
-	return uint32(c.wrote>>32) < floor && c.read < floor && c.wrote&notePending == 0
+func (r *row) quiet(floor uint32) bool {
+	return r.wrote < floor && r.cellRead < floor && r.wholeRead < floor && !r.pending
 }
 
 // A note of an access is clock<<32 | pc<<13 | warp<<8 | flags | thread of the warp.
@@ -40,9 +45,13 @@ const (
 
 func (s *sharedMemory) init(n, granule, warps int) {
 	s.data, s.set = make([]byte, n), make([]uint64, (n+63)/64)
-	s.shift, s.warps = bits.TrailingZeros(uint(granule)), warps
-	cells := n>>s.shift + 1
-	s.cells, s.reads = make([]cell, cells), make([]uint64, cells*warps)
+	n = roundUp(n, rowBytes)
+	s.shift = bits.TrailingZeros(uint(min(granule, rowBytes)))
+	s.rows, s.wrote = make([]row, n/rowBytes), make([]uint64, n>>s.shift)
+	s.cellRead, s.rowRead = make([][]uint64, warps), make([][]uint64, warps)
+	for i := range warps {
+		s.cellRead[i], s.rowRead[i] = make([]uint64, n>>s.shift), make([]uint64, n/rowBytes)
+	}
 	s.strong = map[int][32]uint32{}
 }
 
@@ -59,9 +68,11 @@ func (w *warp) note(lane int) uint64 {
 // knows returns a clock such that all before it, of every warp of the block, are ordered before what this one does now.
 func (w *warp) knows() uint32 {
 	if w.floorAt != w.executed {
-		w.floorAt, w.floor = w.executed, w.vc[0]
-		for _, c := range w.vc[1:len(w.warps)] {
-			w.floor = min(w.floor, c)
+		w.floorAt, w.floor = w.executed, w.vc[w.index]
+		for i, c := range w.vc[:len(w.warps)] {
+			if i != w.index {
+				w.floor = min(w.floor, c+1)
+			}
 		}
 	}
 	return w.floor
@@ -81,31 +92,41 @@ func (w *warp) within(lane int, at uint64, n int) int {
 
 func (w *warp) name() string { return w.program.code[w.pc].name }
 
-// sharedRead checks and notes a read of n bytes at an index. It reports whether all of them were written.
+// sharedRead checks and notes a read of n bytes at an index, 16 at most. It reports whether all of them were written.
 func (w *warp) sharedRead(lane, i, n int, strong bool) bool {
-	s := &w.shared
 	me := w.note(lane)
 	if strong {
 		me |= noteStrong
 	}
-	now, floor := me>>32, w.knows()
-	first, last := i>>s.shift, (i+n-1)>>s.shift
-	for k := range s.cells[first : last+1] {
-		at, c := &s.cells[first+k], first+k
-		if wr := at.wrote; uint32(wr>>32) >= floor || wr&notePending != 0 {
-			if by := wr >> 8 & 31; wr>>32 > uint64(w.vc[by]) || wr&notePending != 0 || by == uint64(w.index) && wr>>32 == now {
-				w.checkRead(lane, c, wr, strong)
-			}
-		}
-		at.read = max(at.read, uint32(now))
-		r := &s.reads[c*s.warps+w.index]
-		if old := *r; old>>32 == now && old&noteLane != me&noteLane {
-			*r = me | noteMany | old&noteMany
-		} else {
-			*r = me
-		}
+	w.noteSharedRead(me, w.knows(), i, n)
+	return w.shared.written(i, n)
+}
+
+// noteSharedRead is sharedRead with the thread's note and the clock before which the warp knows everything.
+func (w *warp) noteSharedRead(me uint64, floor uint32, i, n int) {
+	s := &w.shared
+	r, now := &s.rows[i/rowBytes], uint32(me>>32)
+	if r.wrote >= floor || r.pending {
+		w.checkReads(me, r, i, n)
 	}
-	return s.written(i, n)
+	if n == rowBytes {
+		r.wholeRead = max(r.wholeRead, now)
+		renew(&s.rowRead[w.index][i/rowBytes], me)
+		return
+	}
+	r.cellRead = max(r.cellRead, now)
+	notes := s.cellRead[w.index][i>>s.shift : (i+n-1)>>s.shift+1]
+	for k := range notes {
+		renew(&notes[k], me)
+	}
+}
+
+// renew puts a note of a read over the warp's last one.
+func renew(at *uint64, me uint64) {
+	if old := *at; old>>32 == me>>32 && old&noteLane != me&noteLane {
+		me |= noteMany | old&noteMany
+	}
+	*at = me
 }
 
 // written reports whether n bytes were written; they lie in one line of 64.
@@ -114,15 +135,38 @@ func (s *sharedMemory) written(i, n int) bool {
 	return s.set[i>>6]&want == want
 }
 
-// checkRead judges a read of a cell that was written a short while ago.
-func (w *warp) checkRead(lane, c int, wr uint64, strong bool) {
+// recent reports whether a write needs a closer look: what the warp does not know, an asynchronous copy, or what threads of
+// the warp wrote since it last passed a barrier. Me is the note of the access in hand.
+func (w *warp) recent(wrote, me uint64) bool {
+	by := wrote >> 8 & 31
+	return wrote>>32 > uint64(w.vc[by]) || wrote&notePending != 0 || by == me>>8&31 && wrote>>32 == me>>32
+}
+
+// checkReads judges a read of n bytes of a row that was written a short while ago.
+func (w *warp) checkReads(me uint64, r *row, i, n int) {
+	s := &w.shared
+	if r.all != 0 {
+		if w.recent(r.all, me) {
+			w.checkRead(int(me&noteLane), i, r.all, me&noteStrong != 0)
+		}
+		return
+	}
+	for c := i >> s.shift; c <= (i+n-1)>>s.shift; c++ {
+		if wr := s.wrote[c]; w.recent(wr, me) {
+			w.checkRead(int(me&noteLane), c<<s.shift, wr, me&noteStrong != 0)
+		}
+	}
+}
+
+// checkRead judges a read of the byte at an index.
+func (w *warp) checkRead(lane, i int, wr uint64, strong bool) {
 	by := int(wr >> 8 & 31)
 	if uint32(wr>>32) <= w.clock {
 		return // of an earlier block
 	}
 	ordered := wr>>32 <= uint64(w.vc[by])
 	if wr&notePending != 0 && ordered {
-		f := w.finding(MissingWait, lane, "%s reads byte %d of shared memory, where an asynchronous copy is on its way", w.name(), c<<w.shared.shift)
+		f := w.finding(MissingWait, lane, "%s reads byte %d of shared memory, where an asynchronous copy is on its way", w.name(), i)
 		f.Other = w.access(wr, true)
 		panic(f)
 	}
@@ -132,12 +176,12 @@ func (w *warp) checkRead(lane, c int, wr uint64, strong bool) {
 	if ordered || strong && wr&noteStrong != 0 {
 		return
 	}
-	w.sharedRace(lane, c, "reads", wr, true)
+	w.sharedRace(lane, i, "reads", wr, true)
 }
 
 // sharedRace stops with the finding of a race.
-func (w *warp) sharedRace(lane, c int, verb string, other uint64, write bool) {
-	f := w.finding(Race, lane, "%s %s byte %d of shared memory, and no barrier orders it", w.name(), verb, c<<w.shared.shift)
+func (w *warp) sharedRace(lane, i int, verb string, other uint64, write bool) {
+	f := w.finding(Race, lane, "%s %s byte %d of shared memory, and no barrier orders it", w.name(), verb, i)
 	f.Other = w.access(other, write)
 	panic(f)
 }
@@ -148,66 +192,133 @@ func (w *warp) access(note uint64, write bool) *Access {
 	return &Access{Pos: w.program.code[min(pc, len(w.program.code)-1)].pos, Block: w.at, Thread: int(note>>8&31)*warpSize + int(note&noteLane), Write: write}
 }
 
-// sharedWrite checks and notes a write of n bytes at an index. Same says that the bytes are there already: then another
-// write is no race.
-func (w *warp) sharedWrite(lane, i, n int, flags uint64, same bool) {
-	s := &w.shared
-	me, floor := w.note(lane)|flags, w.knows()
-	first, last := i>>s.shift, (i+n-1)>>s.shift
-	for k := range s.cells[first : last+1] {
-		if at := &s.cells[first+k]; at.quiet(floor) {
-			at.wrote = me
-			continue
-		}
-		c := first + k
-		wr := s.cells[c].wrote
-		if by := wr >> 8 & 31; wr>>32 > uint64(w.vc[by]) || wr&notePending != 0 || by == uint64(w.index) && wr>>32 == me>>32 {
-			w.checkWrite(lane, c, wr, flags, same)
-		}
-		for other, r := range s.reads[c*s.warps : (c+1)*s.warps] {
-			if r>>32 >= uint64(w.vc[other]) && r>>32 > uint64(w.clock) {
-				w.checkOverwrite(lane, c, other, r, flags, same)
-			}
-		}
-		s.cells[c].wrote = me
+// sharedWrite checks and notes a write of n bytes at an index, 16 at most: of b, or of what is not known yet.
+func (w *warp) sharedWrite(lane, i, n int, flags uint64, b []byte) {
+	me := w.note(lane) | flags
+	if r := &w.shared.rows[i/rowBytes]; !r.quiet(w.knows()) {
+		w.checkWrites(me, r, i, n, b)
 	}
+	w.noteSharedWrite(me, i, n)
+}
+
+// noteSharedWrite notes a write of n bytes that was checked.
+func (w *warp) noteSharedWrite(me uint64, i, n int) {
+	s := &w.shared
+	r := &s.rows[i/rowBytes]
+	s.put(r, me, i, n)
+	r.wrote = max(r.wrote, uint32(me>>32))
+	r.pending = me&notePending != 0 || r.pending && n < rowBytes
 	s.set[i>>6] |= (uint64(1)<<n - 1) << (i & 63)
 }
 
-// checkWrite judges a write over a write.
-func (w *warp) checkWrite(lane, c int, wr, flags uint64, same bool) {
+// put leaves the note of a write.
+func (s *sharedMemory) put(r *row, me uint64, i, n int) {
+	if n == rowBytes {
+		r.all = me
+		return
+	}
+	if r.all != 0 {
+		for c := range s.wrote[i/rowBytes*rowBytes>>s.shift:][:rowBytes>>s.shift] {
+			s.wrote[i/rowBytes*rowBytes>>s.shift+c] = r.all
+		}
+		r.all = 0
+	}
+	for c := i >> s.shift; c <= (i+n-1)>>s.shift; c++ {
+		s.wrote[c] = me
+	}
+}
+
+// landed notes that an asynchronous copy of n bytes has taken place.
+func (s *sharedMemory) landed(note uint64, i, n int) {
+	r := &s.rows[i/rowBytes]
+	s.put(r, note, i, n)
+	r.wrote, r.pending = max(r.wrote, uint32(note>>32)), false
+	if r.all == 0 {
+		for _, other := range s.wrote[i/rowBytes*rowBytes>>s.shift:][:rowBytes>>s.shift] {
+			r.pending = r.pending || other&notePending != 0
+		}
+	}
+}
+
+// checkWrites judges a write of n bytes of a row that was touched a short while ago.
+func (w *warp) checkWrites(me uint64, r *row, i, n int, b []byte) {
+	s := &w.shared
+	first, last := i>>s.shift, (i+n-1)>>s.shift
+	if r.all != 0 {
+		if w.recent(r.all, me) {
+			w.checkWrite(i, r.all, me, i, b)
+		}
+	} else {
+		for c := first; c <= last; c++ {
+			if wr := s.wrote[c]; w.recent(wr, me) {
+				w.checkWrite(c<<s.shift, wr, me, i, b)
+			}
+		}
+	}
+	floor := w.knows()
+	if r.wholeRead < floor && r.cellRead < floor {
+		return
+	}
+	for other := range w.warps {
+		if read := s.rowRead[other][i/rowBytes]; r.wholeRead >= floor && w.readLately(other, read) {
+			w.checkOverwrite(i, other, read, me, i, b)
+		}
+		if r.cellRead >= floor {
+			for c := first; c <= last; c++ {
+				if read := s.cellRead[other][c]; w.readLately(other, read) {
+					w.checkOverwrite(c<<s.shift, other, read, me, i, b)
+				}
+			}
+		}
+	}
+}
+
+// readLately reports whether a warp's read needs a closer look before something is written there.
+func (w *warp) readLately(other int, read uint64) bool {
+	return read>>32 >= uint64(w.vc[other]) && read>>32 > uint64(w.clock)
+}
+
+// keeps reports whether a write leaves what is there: then another access is no race. B is what is written at a place, nil
+// where that is not known.
+func (s *sharedMemory) keeps(place int, b []byte) bool {
+	return b != nil && string(s.data[place:place+len(b)]) == string(b) && s.written(place, len(b))
+}
+
+// checkWrite judges a write over a write of the byte at an index: of b at a place, with the note me.
+func (w *warp) checkWrite(i int, wr, me uint64, place int, b []byte) {
 	if uint32(wr>>32) <= w.clock {
 		return
 	}
-	by := int(wr >> 8 & 31)
+	by, lane := int(wr>>8&31), int(me&noteLane)
 	ordered := wr>>32 <= uint64(w.vc[by])
 	if wr&notePending != 0 && ordered {
-		f := w.finding(MissingWait, lane, "%s writes byte %d of shared memory, where an asynchronous copy is on its way", w.name(), c<<w.shared.shift)
+		f := w.finding(MissingWait, lane, "%s writes byte %d of shared memory, where an asynchronous copy is on its way", w.name(), i)
 		f.Other = w.access(wr, true)
 		panic(f)
 	}
 	if by == w.index {
 		ordered = wr>>32 < uint64(w.vc[by]) || wr&noteLane == uint64(lane) && wr&noteMany == 0
 	}
-	if ordered || same || flags&noteStrong != 0 && wr&noteStrong != 0 {
+	if ordered || me&wr&noteStrong != 0 || w.shared.keeps(place, b) {
 		return
 	}
-	if at := w.storeAt; by == w.index && int32(wr>>13&notePC) == w.pc && alike(w.storing, w.shared.data[at:at+len(w.storing)]) {
+	if by == w.index && int32(wr>>13&notePC) == w.pc && b != nil && alike(b, w.shared.data[place:place+len(b)]) {
 		return
 	}
-	w.sharedRace(lane, c, "writes", wr, true)
+	w.sharedRace(lane, i, "writes", wr, true)
 }
 
 // checkOverwrite judges a write over what a warp has read.
-func (w *warp) checkOverwrite(lane, c, other int, r, flags uint64, same bool) {
+func (w *warp) checkOverwrite(i, other int, r, me uint64, place int, b []byte) {
+	lane := int(me & noteLane)
 	ordered := r>>32 <= uint64(w.vc[other])
 	if other == w.index {
 		ordered = r>>32 < uint64(w.vc[other]) || r&noteLane == uint64(lane) && r&noteMany == 0
 	}
-	if ordered || same || flags&noteStrong != 0 && r&noteStrong != 0 {
+	if ordered || me&r&noteStrong != 0 || w.shared.keeps(place, b) {
 		return
 	}
-	w.sharedRace(lane, c, "writes", r, false)
+	w.sharedRace(lane, i, "writes", r, false)
 }
 
 // strongShared orders a strong operation on shared memory after those on the same address before.

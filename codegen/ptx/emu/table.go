@@ -70,7 +70,7 @@ func (l *launch) insert(b *block, pages pageSet, acquired, sequence uint32) (fou
 				q.writers, q.data = new([pageBytes / 4]blockWho), new([pageBytes]byte)
 			}
 			each4(&p.w, func(i int) { q.writers[i] = blockWho{int32(b.index), p.writes.writers[i]} })
-			each1(&p.w, func(i int) { q.data[i] = p.writes.data[i] })
+			copyBytes(&p.w, q.data, &p.writes.data)
 		}
 	}
 	return found

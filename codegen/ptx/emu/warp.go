@@ -62,8 +62,6 @@ type warp struct {
 	localSet []byte   // a byte for every byte of locals: 1 where written
 	held     []held   // by the number of a deferred load
 	bytes    [32]byte // of a thread, on their way to memory
-	storing  []byte   // what goes to shared memory
-	storeAt  int      // and where
 	watching bool     // whether loops are watched
 	jumps    map[int32]*jump
 }

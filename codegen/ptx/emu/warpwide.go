@@ -1,0 +1,243 @@
+package emu
+
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
+// What loads and stores do for all threads of a warp at once: plain accesses to shared memory, and to one buffer of global
+// memory. They find what the accesses of single threads find; what is wrong with an access is left to those to say.
+
+// sharedPlaces reports whether the n bytes at the address of each thread of m lie in shared memory and are aligned.
+func (w *warp) sharedPlaces(m uint32, n int) bool {
+	most, odd := uint64(0), uint64(0)
+	for rest := m; rest != 0; rest &= rest - 1 {
+		at := w.addr[bits.TrailingZeros32(rest)&31]
+		most, odd = max(most, at-sharedBase), odd|at
+	}
+	size := uint64(len(w.shared.data))
+	return odd&uint64(n-1) == 0 && size >= uint64(n) && most <= size-uint64(n)
+}
+
+// oneBuffer returns the buffer that the n bytes of all threads of m lie in, aligned, and its address; nil where it is not one.
+func (w *warp) oneBuffer(m uint32, n int) (*Memory, uint64) {
+	if m == 0 {
+		return nil, 0
+	}
+	slots := w.launch.Device.slots
+	base := w.addr[bits.TrailingZeros32(m)&31] &^ (1<<window - 1)
+	slot := int(base>>window) - 1
+	if slot < 0 || slot >= len(slots) || slots[slot] == nil {
+		return nil, 0
+	}
+	most, odd := uint64(0), uint64(0)
+	for rest := m; rest != 0; rest &= rest - 1 {
+		at := w.addr[bits.TrailingZeros32(rest)&31]
+		most, odd = max(most, at-base), odd|at
+	}
+	mem := slots[slot]
+	if size := uint64(len(mem.Data)); odd&uint64(n-1) != 0 || size < uint64(n) || most > size-uint64(n) {
+		return nil, 0
+	}
+	return mem, base
+}
+
+// plainBuffer is oneBuffer for accesses to global memory that are wide: what goes to all threads at once.
+func (w *warp) plainBuffer(sp space, wide bool, m uint32, n int) (*Memory, uint64) {
+	if !wide || sp != global {
+		return nil, 0
+	}
+	return w.oneBuffer(m, n)
+}
+
+// readShared checks and notes reads of n bytes, 16 at most, by the threads of m. It returns those that read what nobody wrote.
+func (w *warp) readShared(m uint32, n int) (bad uint32) {
+	s, me, floor := &w.shared, w.note(0), w.knows()
+	for rest := m; rest != 0; rest &= rest - 1 {
+		lane := bits.TrailingZeros32(rest) & 31
+		i := int(w.addr[lane] - sharedBase)
+		w.noteSharedRead(me|uint64(lane), floor, i, n)
+		if !s.written(i, n) {
+			bad |= 1 << lane
+		}
+	}
+	return bad
+}
+
+// readGlobal notes reads of n bytes of a buffer by the threads of m. It returns those that read what nobody wrote.
+func (w *warp) readGlobal(mem *Memory, base uint64, m uint32, n int, free bool) (bad uint32) {
+	if mem.written != nil {
+		for rest := m; rest != 0; rest &= rest - 1 {
+			lane := bits.TrailingZeros32(rest) & 31
+			if !mem.has(int(w.addr[lane]-base), n) {
+				bad |= 1 << lane
+			}
+		}
+	}
+	if !w.launch.NoRaces && !mem.readOnly && !free {
+		w.noteReads(m, n)
+	}
+	return bad
+}
+
+// noteReads is noteRead for the threads of m.
+func (w *warp) noteReads(m uint32, n int) {
+	if m == everyone && n >= 4 && len(w.marks) == 0 && sideBySide(&w.addr, uint64(n)) {
+		w.noteReadsInARow(n)
+		return
+	}
+	number, p := ^uint64(0), (*page)(nil)
+	first := whoOf(w.pc, w.thread(0))
+	for rest := m; rest != 0; rest &= rest - 1 {
+		lane := bits.TrailingZeros32(rest) & 31
+		address, me := w.addr[lane], first+uint32(lane)
+		if len(w.marks) > 0 {
+			w.checkMarks(address, n, me, false)
+		}
+		if address>>pageShift != number {
+			number, p = address>>pageShift, w.page(address)
+		}
+		w.noteInPage(p, address&(pageBytes-1), n, me)
+	}
+}
+
+// noteReadsInARow is noteRead for a whole warp that reads n bytes a thread side by side, of which lines of 64 bytes are noted
+// at once where nobody has touched them since the warp's last barrier.
+func (w *warp) noteReadsInARow(n int) {
+	first := whoOf(w.pc, w.thread(0))
+	for lane := 0; lane < warpSize; {
+		address := w.addr[lane]
+		p := w.page(address)
+		at := address & (pageBytes - 1)
+		line := at >> 6
+		count := min(warpSize-lane, int(64-at&63)/n) // threads that touch the line
+		touched := ^uint64(0) >> (64 - count*n) << (at & 63)
+		if (p.turnW[line]|p.turnR[line])&touched != 0 {
+			for i := range count {
+				w.noteInPage(p, at+uint64(i*n), n, first+uint32(lane+i))
+			}
+		} else {
+			p.turnR[line] |= touched
+			p.r[line] |= touched
+			words := p.readers[at/4:][:count*n/4]
+			switch n {
+			case 4:
+				for i := range words {
+					words[i] = first + uint32(lane+i)
+				}
+			default:
+				for i := range words {
+					words[i] = first + uint32(lane+i*4/n)
+				}
+			}
+		}
+		lane += count
+	}
+}
+
+// writeGlobal stores size bytes of each of the registers for the threads of m, side by side in a buffer.
+func (w *warp) writeGlobal(mem *Memory, base uint64, m uint32, size int, src []reg) {
+	n := size * len(src)
+	races := !w.launch.NoRaces
+	b := w.bytes[:n]
+	for rest := m; rest != 0; rest &= rest - 1 {
+		lane := bits.TrailingZeros32(rest) & 31
+		w.collect(b, lane, size, src)
+		at := int(w.addr[lane] - base)
+		to := mem.Data[at:][:n]
+		if races {
+			w.noteWrite(w.addr[lane], b, to, lane)
+		}
+		copy(to, b)
+		if mem.written != nil {
+			mem.mark(at, n)
+		}
+	}
+}
+
+// writeShared is writeGlobal in shared memory, of 16 bytes a thread at most.
+func (w *warp) writeShared(m uint32, size int, src []reg) {
+	s, n := &w.shared, size*len(src)
+	b := w.bytes[:n]
+	note, floor := w.note(0), w.knows()
+	for rest := m; rest != 0; rest &= rest - 1 {
+		lane := bits.TrailingZeros32(rest) & 31
+		w.collect(b, lane, size, src)
+		i, me := int(w.addr[lane]-sharedBase), note|uint64(lane)
+		to := s.data[i:][:n]
+		if r := &s.rows[i/rowBytes]; !r.quiet(floor) {
+			w.checkWrites(me, r, i, n, b)
+		}
+		w.noteSharedWrite(me, i, n)
+		copy(to, b)
+	}
+}
+
+// collect puts size bytes of each of the registers of a thread side by side.
+func (w *warp) collect(b []byte, lane, size int, src []reg) {
+	switch size {
+	case 4:
+		for j, s := range src {
+			binary.LittleEndian.PutUint32(b[j*4:], uint32(w.r[s][lane]))
+		}
+	case 2:
+		for j, s := range src {
+			binary.LittleEndian.PutUint16(b[j*2:], uint16(w.r[s][lane]))
+		}
+	default:
+		for j, s := range src {
+			write(b[j*size:(j+1)*size], w.r[s][lane])
+		}
+	}
+}
+
+// loading is the registers that a load fills, and how: size bytes each, as numbers of a type.
+type loading struct {
+	dst  []reg
+	full []uint64 // the bits of a register
+	size int
+	t    typ
+}
+
+// move fills registers of the threads of m from memory that begins at an address.
+func (l *loading) move(w *warp, data []byte, base uint64, m uint32) {
+	if l.size == 4 && !l.t.signed() || l.size == 2 && !l.t.signed() {
+		for j, d := range l.dst {
+			D, off := w.r[d], base-uint64(j*l.size)
+			switch {
+			case l.size == 2:
+				for rest := m; rest != 0; rest &= rest - 1 {
+					i := bits.TrailingZeros32(rest) & 31
+					D[i] = uint64(binary.LittleEndian.Uint16(data[w.addr[i]-off:]))
+				}
+			case m == everyone:
+				for i := range D {
+					D[i] = uint64(binary.LittleEndian.Uint32(data[w.addr[i]-off:]))
+				}
+			default:
+				for rest := m; rest != 0; rest &= rest - 1 {
+					i := bits.TrailingZeros32(rest) & 31
+					D[i] = uint64(binary.LittleEndian.Uint32(data[w.addr[i]-off:]))
+				}
+			}
+		}
+		return
+	}
+	n := uint64(l.size * len(l.dst))
+	for rest := m; rest != 0; rest &= rest - 1 {
+		i := bits.TrailingZeros32(rest) & 31
+		l.fill(w, data[w.addr[i]-base:][:n], i)
+	}
+}
+
+// fill fills registers of one thread.
+func (l *loading) fill(w *warp, b []byte, lane int) {
+	signed, y := l.t.signed() && l.size < 8, extend(l.t)
+	for j, d := range l.dst {
+		v := read(b[j*l.size : (j+1)*l.size])
+		if signed {
+			v = uint64(y(v)) & l.full[j]
+		}
+		w.r[d][lane] = v
+	}
+}
