@@ -35,11 +35,12 @@ func (b *builder) partOfHead(x *Value, panel ir.Dim, rows int) *Value {
 
 // defineRows adds the function that does for the next tokens of a sequence at once what decode does for one, with the
 // same bits. Tokens behind the one that counts may be any: what they leave in the cache is written again before it is
-// read.
+// read. All rows are kept for the scores of tokens that had to come.
 func defineRows(m *Module, cfg Config, opt Options) {
 	opt.Trace = false
 	define(m, cfg, opt, entry.Rows, forms(opt), func(b *builder) {
 		x := b.following(entry.DecodeRows)
+		b.keep(b.last(MaxBatch), ir.D(0), x)
 		b.keep(b.last(1), ir.D(0), Gather(x, Reshape(b.f.Symbol(ir.Sym(entry.SymRow)), 1)))
 	})
 }

@@ -72,7 +72,7 @@ const HeadRows = 64
 //	logits_batch(state last_batch) -> output logits [8, vocabulary]
 //	logits_span(state last), logits_few -> output logits [1, 1056] and [1, 32], from a panel of the head's rows on
 //	logits_span_batch(state last_batch), logits_few_batch -> the same of eight sequences
-//	decode_rows(next_rows [2], positions [2]) -> last, of the token that row says: decode of two tokens of a sequence
+//	decode_rows(next_rows [2], positions [2]) -> last_batch, last, of the token that row says: decode of two tokens of a sequence
 //	verify(next_rows [8], positions [8]) -> last_batch, next_batch: step of eight tokens of a sequence, with Options.Verify
 //	forward(ids [S], slots [S], state features) -> hidden [S, hidden]
 //	head(state hidden) -> output logits [R, vocabulary], of the rows from row on

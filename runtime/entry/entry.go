@@ -93,7 +93,7 @@ const (
 	StateFeatures  = "features"   // f32 [rows, hidden], image features, from encode_image to prefill, forward and embed
 	StateHidden    = "hidden"     // f32 [tokens, hidden], of all tokens, from forward to head
 	StateLast      = "last"       // f32 [1, hidden], of the last token, to greedy and logits
-	StateLastBatch = "last_batch" // f32 [8, hidden], of the last token of each sequence or of each row of verify, to logits_batch
+	StateLastBatch = "last_batch" // f32 [8, hidden], of the last token of each sequence or of each row of verify or decode_rows, to logits_batch
 	StateNext      = "next"       // i32 [1], the token that decode or step reads next, from greedy, step or the caller
 	StateNextBatch = "next_batch" // i32 [8], the tokens that decode_batch or step_batch reads next; those behind the rows of verify
 )

@@ -193,6 +193,7 @@ func (b *batch) step() {
 			}
 		}
 	}
+	b.answer(errs)
 	b.took = (3*b.took + time.Since(start)) / 4
 	for i, j := range b.slots {
 		if j != nil {
@@ -204,8 +205,21 @@ func (b *batch) step() {
 // nobody is the position of a batch slot without a sequence: nothing is written there or read.
 const nobody = -1
 
+// answer answers what scores ask of the sequences without an error.
+func (b *batch) answer(errs []error) {
+	var list []*sequence
+	for i, j := range b.slots {
+		if j != nil && errs[i] == nil {
+			list = append(list, j.seq)
+		}
+	}
+	for i, err := range b.s.answer(b.ctx, list) {
+		errs[list[i].slot] = err
+	}
+}
+
 // stepAll decodes a token of every sequence in one step. errs gets the errors of single sequences. Sequences whose next
-// token waits already choose none.
+// token waits already choose none, nor do those that have their last one.
 func (b *batch) stepAll(errs []error) error {
 	s := b.s
 	choosing := b.choosing()
@@ -216,18 +230,45 @@ func (b *batch) stepAll(errs []error) error {
 	}
 	switch {
 	case all:
-		return b.chooseLed(led, errs)
+		if err := b.chooseLed(led, errs); err != nil {
+			return err
+		}
+		return b.keep()
 	case greedy:
 		ids := make([]int32, s.sequences())
-		if err := engine.Get(s.fn.nextBatch, 0, ids); err != nil || b.settled(choosing, ids) {
+		if err := engine.Get(s.fn.nextBatch, 0, ids); err != nil {
 			return err
+		}
+		if b.settled(choosing, ids) {
+			return b.keep()
 		}
 	}
 	if err := s.fn.logitsBatch.Run(b.ctx); err != nil {
 		return err
 	}
-	for _, q := range choosing {
-		errs[q.slot] = s.sample(q, s.fn.logitsBatch.out, q.slot)
+	for i, j := range b.slots {
+		switch {
+		case j == nil:
+		case slices.Contains(choosing, j.seq):
+			errs[i] = s.sample(j.seq, s.fn.logitsBatch.out, i)
+		default:
+			if a := j.seq.askedAt(len(j.seq.seen) - 1); a != nil {
+				errs[i] = s.read(a, s.fn.logitsBatch.out, i)
+				j.seq.answered()
+			}
+		}
+	}
+	return nil
+}
+
+// keep keeps what scores ask of the tokens that were decoded last.
+func (b *batch) keep() error {
+	for i, j := range b.slots {
+		if j != nil {
+			if err := b.s.keep(j.seq, b.s.fn.lastBatch, i, len(j.seq.seen)-1); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
@@ -235,7 +276,7 @@ func (b *batch) stepAll(errs []error) error {
 // choosing lists the sequences that choose a token in the next step.
 func (b *batch) choosing() (list []*sequence) {
 	for _, j := range b.slots {
-		if j != nil && len(j.seq.waiting) == 1 {
+		if j != nil && len(j.seq.waiting) == 1 && !j.seq.ended {
 			list = append(list, j.seq)
 		}
 	}

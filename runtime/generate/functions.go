@@ -16,7 +16,8 @@ type functions struct {
 	parts, partsBatch       []partly      // of the logits, the largest first; none where the program has no such functions
 	features                engine.Tensor // states
 	next, nextBatch, hidden engine.Tensor
-	mixedDecode, mixedStep  mixed // of the model alone, where it has adapters
+	last, lastBatch         engine.Tensor // hidden states that logits and logits_batch read
+	mixedDecode, mixedStep  mixed         // of the model alone, where it has adapters
 	looking                 looking
 	masks                   *masks    // nil without a decoder of masks
 	adapted                 []adapted // by the number of the adapter; the first is the model alone
@@ -76,6 +77,7 @@ func find(e *engine.Engine, adapters int, decodesMasks bool) (*functions, error)
 		logits: findScored(l, entry.Logits), logitsBatch: findScored(l, entry.LogitsBatch), head: findScored(l, entry.Head),
 		features: l.State(entry.StateFeatures), hidden: l.State(entry.StateHidden),
 		next: l.State(entry.StateNext), nextBatch: l.State(entry.StateNextBatch),
+		last: l.State(entry.StateLast), lastBatch: l.State(entry.StateLastBatch),
 	}
 	if e.Has(entry.Span) {
 		f.parts = []partly{{findScored(l, entry.Span), entry.SpanRows}, {findScored(l, entry.Few), entry.FewRows}}

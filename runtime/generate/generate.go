@@ -72,6 +72,9 @@ func (s *Session) Generate(ctx context.Context, r Request) (*Answer, error) {
 		if err := s.step(ctx, q); err != nil {
 			return nil, err
 		}
+		if err := s.answer(ctx, []*sequence{q})[0]; err != nil {
+			return nil, err
+		}
 	}
 	return q.a, nil
 }

@@ -10,36 +10,46 @@ import (
 )
 
 // led reports whether a grammar leads the sequence to its next token and nothing else is told of that: one that must
-// come is not chosen, and of others only the logits of those that may come are computed.
-func (q *sequence) led() bool {
-	return q.matcher != nil && !q.r.Logprobs && !(q.r.Scores && q.matcher.Scored())
-}
+// come is not chosen, and of others only the logits of those that may come are computed. What scores ask is answered later.
+func (q *sequence) led() bool { return q.matcher != nil && !q.r.Logprobs }
 
-// stepWaiting runs the decoder over all tokens that wait and chooses the next one.
+// stepWaiting runs the decoder over all tokens that wait and chooses the next one. Behind the last token of an answer it
+// runs as far as scores ask.
 func (s *Session) stepWaiting(ctx context.Context, q *sequence) error {
-	for len(q.waiting) > 0 {
-		if err := s.runRows(ctx, q); err != nil {
+	for n := q.unseen(); n > 0; n = q.unseen() {
+		if err := s.runRows(ctx, q, n); err != nil {
 			return err
 		}
 	}
-	if q.led() {
-		return s.chooseLed(ctx, q)
+	switch {
+	case q.ended:
+		return nil
+	case q.led():
+		return s.chooseKept(ctx, q)
 	}
 	return s.choose(ctx, q, false)
 }
 
-// runRows runs the decoder over the first of the tokens that wait, some at once where there are several.
-func (s *Session) runRows(ctx context.Context, q *sequence) error {
+// runRows runs the decoder over the first of the tokens that wait, most at most, some at once where there are several.
+func (s *Session) runRows(ctx context.Context, q *sequence, most int) error {
 	f, past := &s.fn.adapted[q.r.Adapter], len(q.seen)
-	n := min(len(q.waiting), entry.DecodeRows)
+	n := min(most, entry.DecodeRows)
 	if n == 1 || past+entry.DecodeRows > s.Model.MaxTokens {
-		return s.run(ctx, q, f.decode)
+		if err := s.run(ctx, q, f.decode); err != nil {
+			return err
+		}
+		return s.keep(q, s.fn.last, 0, past)
 	}
 	f.rows.Set(entry.SymRow, n-1)
 	if err := s.runFollowing(ctx, q, f.rows, q.waiting[:n], entry.DecodeRows); err != nil {
 		return err
 	}
 	q.see(n)
+	for row := range n {
+		if err := s.keep(q, s.fn.lastBatch, row, past+row); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -65,6 +75,14 @@ func (s *Session) runFollowing(ctx context.Context, q *sequence, f rows, ids []i
 	}
 	s.wrote(past+rows, q.slot)
 	return nil
+}
+
+// chooseKept chooses the next token of a sequence that a grammar leads, and keeps what scores ask of it.
+func (s *Session) chooseKept(ctx context.Context, q *sequence) error {
+	if err := s.chooseLed(ctx, q); err != nil {
+		return err
+	}
+	return s.keep(q, s.fn.last, 0, len(q.seen)-1)
 }
 
 // chooseLed takes one of the tokens that may come behind the last one that the executor saw.

@@ -61,7 +61,7 @@ func (x *prompt) first(ctx context.Context) (err error) {
 	q.sampler = sample.New(q.r.Sample, s.Model.VocabSize, s.Model.SuppressTokens)
 	q.out = newOutput(s, q.r)
 	if q.r.Grammar != nil {
-		q.matcher = q.r.Grammar.Matcher(q.most() - len(x.layout.IDs))
+		q.matcher = q.r.Grammar.Matcher(q.most()-len(x.layout.IDs), q.r.Scores)
 	}
 	if s.fn.verifies() && q.matcher == nil && q.greedy() {
 		q.speculation = s.newSpeculation(x.layout.IDs)

@@ -26,7 +26,9 @@ type sequence struct {
 	out     *output
 	top     []sample.Alternative // to the token that comes next, if asked for
 	began   time.Time            // when its prompt was done
-	done    bool
+	asked   []asked              // what scores still ask
+	ended   bool                 // no token follows
+	done    bool                 // and nothing is asked any more
 
 	speculation *speculation // nil where nothing is guessed
 }
@@ -34,7 +36,7 @@ type sequence struct {
 // first chooses the first token.
 func (s *Session) first(ctx context.Context, q *sequence) error {
 	if q.led() {
-		return s.chooseLed(ctx, q)
+		return s.chooseKept(ctx, q)
 	}
 	if q.greedy() {
 		if err := s.fn.greedy.Run(ctx); err != nil {
@@ -156,10 +158,9 @@ func (s *Session) pick(q *sequence, logits []float32) int32 {
 // were read.
 func (q *sequence) take(id int32, logprob float64, logits []float32) {
 	if q.matcher != nil {
-		if !q.r.Scores {
-			logits = nil
+		if question := q.matcher.Take(id); question != nil {
+			q.ask(question, logits)
 		}
-		q.matcher.Take(id, logits)
 	}
 	if q.r.Logprobs {
 		q.a.Logprobs = append(q.a.Logprobs, logprob)
@@ -177,34 +178,43 @@ func (q *sequence) take(id int32, logprob float64, logits []float32) {
 	stopped := (!last || q.r.KeepSpecials) && q.out.add(id)
 	switch {
 	case q.matcher != nil && q.matcher.Done():
-		if q.done = true; !q.matcher.Cut() {
+		if q.ended = true; !q.matcher.Cut() {
 			q.a.FinishReason = "stop"
 		}
 	case last, stopped:
-		q.a.FinishReason, q.done = "stop", true
+		q.a.FinishReason, q.ended = "stop", true
 	case q.a.PromptTokens+len(q.a.Tokens) > q.s.Model.MaxTokens, len(q.a.Tokens) == q.r.MaxNewTokens:
-		q.done = true
+		q.ended = true
 	}
-	if q.done {
+	if q.ended {
 		q.out.flush()
 		q.a.Text = q.out.text.String()
-		if q.matcher != nil {
-			q.a.Objects = q.matcher.Objects()
-		}
-		if q.speculation != nil {
-			q.a.Speculation = &q.speculation.Speculation
-		}
-		if !q.began.IsZero() {
-			q.a.Decode = time.Since(q.began)
-		}
+		q.finish()
 	}
 	if q.r.OnToken != nil {
 		q.r.OnToken(Token{ID: own, Text: q.out.text.String()[before:], Logprob: logprob, Top: top})
 	}
-	if !q.done && q.led() {
+	if !q.ended && q.led() {
 		if next, ok := q.matcher.Forced(); ok {
 			q.take(next, 0, nil)
 		}
+	}
+}
+
+// finish completes the answer once its last token is taken and scores ask nothing any more.
+func (q *sequence) finish() {
+	if !q.ended || len(q.asked) > 0 {
+		return
+	}
+	q.done = true
+	if q.matcher != nil {
+		q.a.Objects = q.matcher.Objects()
+	}
+	if q.speculation != nil {
+		q.a.Speculation = &q.speculation.Speculation
+	}
+	if !q.began.IsZero() {
+		q.a.Decode = time.Since(q.began)
 	}
 }
 

@@ -172,7 +172,7 @@ func TestLegal(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m := g.Matcher(g.MaxTokens())
+		m := g.Matcher(g.MaxTokens(), false)
 		var ids []int32
 		for !m.Done() {
 			var next []int32
@@ -214,7 +214,7 @@ func TestLegal(t *testing.T) {
 				id = next[len(next)-1]
 			}
 			ids = append(ids, id)
-			m.Take(id, nil)
+			m.Take(id)
 		}
 		text := v.written(ids[:len(ids)-1])
 		if !legal(text, task) {
@@ -244,14 +244,14 @@ func TestRepeated(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := g.Matcher(1000)
+	m := g.Matcher(1000, false)
 	take := func(text string) {
 		t.Helper()
 		for _, id := range v.t.Encode(text, false) {
 			if !m.Allows(id) {
 				t.Fatalf("%s is not allowed in %q", v.t.Token(id), text)
 			}
-			m.Take(id, nil)
+			m.Take(id)
 		}
 	}
 	take("<loc1022><loc1022><loc1023><loc1023> cat ; <loc1022><loc1022><loc1023><loc1023>")
@@ -275,7 +275,7 @@ func TestRoom(t *testing.T) {
 		t.Errorf("%d tokens at most", g.MaxTokens())
 	}
 	for tokens, want := range map[int]int{0: 0, 5: 0, 6: 1, 13: 1, 14: 2, 21: 2, 22: 3, 100: 3} {
-		m := g.Matcher(tokens)
+		m := g.Matcher(tokens, false)
 		for n := 0; !m.Done(); n++ {
 			id := int32(-1) // the last, which is never the end unless it must be
 			for id = range m.Next() {
@@ -286,14 +286,14 @@ func TestRoom(t *testing.T) {
 			if m.part == atBox && m.corner < 2 && id != eos {
 				id = v.loc[n]
 			}
-			m.Take(id, nil)
+			m.Take(id)
 		}
 		if len(m.Objects()) != want || !m.Cut() {
 			t.Errorf("%d tokens: %d objects, expected %d", tokens, len(m.Objects()), want)
 		}
 	}
-	m := g.Matcher(100)
-	if m.Take(eos, nil); m.Cut() || len(m.Objects()) != 0 {
+	m := g.Matcher(100, false)
+	if m.Take(eos); m.Cut() || len(m.Objects()) != 0 {
 		t.Error("an empty answer is cut")
 	}
 }
@@ -307,7 +307,7 @@ func TestScores(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m := g.Matcher(100)
+		m := g.Matcher(100, true)
 		ids := append(v.t.Encode("<loc0100><loc0010><loc0900><loc1020> red bus ; <loc0000><loc0001><loc0002><loc0003> cat", false), eos)
 		var p [][]float64
 		for _, id := range ids {
@@ -316,10 +316,8 @@ func TestScores(t *testing.T) {
 				row[i] = float32(rng.NormFloat64() * 3)
 				total += math.Exp(float64(row[i]))
 			}
-			if m.Scored() {
-				m.Take(id, row)
-			} else {
-				m.Take(id, nil)
+			if asked := m.Take(id); asked != nil {
+				asked.Answer(row)
 			}
 			probs := make([]float64, len(row))
 			for i, x := range row {

@@ -32,7 +32,10 @@ type Matcher struct {
 	sep     int     // tokens of a separator that the last ones are, of atFree
 	more    bool    // the answer goes on behind this separator
 	cut     bool
-	scorer  scorer
+
+	scores     bool
+	tallies    []tally // of the objects
+	here, next tally   // of the one under way, and of the one behind the separator
 }
 
 // Object is an object of an answer.
@@ -41,16 +44,21 @@ type Object struct {
 	Loc        [corners]int
 	Seg        []int // the codes of its mask; nil without one
 	Label      string
-	Score      *Score // nil where logits were not read
+	Score      *Score // nil without scores
 }
 
-// Matcher returns a matcher at the beginning of an answer of so many tokens at most.
-func (g *Grammar) Matcher(tokens int) *Matcher {
-	return &Matcher{g: g, left: tokens, used: newUsed()}
+// Matcher returns a matcher at the beginning of an answer of so many tokens at most, whose objects get scores or none.
+func (g *Grammar) Matcher(tokens int, scores bool) *Matcher {
+	return &Matcher{g: g, left: tokens, used: newUsed(), scores: scores}
 }
 
-// Objects are the complete objects.
-func (m *Matcher) Objects() []Object { return m.objects }
+// Objects are the complete objects. Their scores are right once all questions are answered.
+func (m *Matcher) Objects() []Object {
+	for i := range m.tallies {
+		m.objects[i].Score = m.tallies[i].score()
+	}
+	return m.objects
+}
 
 // Done reports whether the answer has ended.
 func (m *Matcher) Done() bool { return m.part == atEnd }
@@ -194,15 +202,13 @@ func (m *Matcher) Best(logits []float32) int32 {
 	return best
 }
 
-// Take adds a token, which may come next, to the answer. logits [vocabulary] are those that it was chosen by, for scores;
-// nil gives none.
-func (m *Matcher) Take(id int32, logits []float32) {
+// Take adds a token, which may come next, to the answer. It returns what a score asks about the logits that the token was
+// chosen by, or nil.
+func (m *Matcher) Take(id int32) *Question {
 	if _, ok := m.g.value[id]; m.part == atMask && !ok { // no mask
 		m.labelled()
 	}
-	if logits != nil {
-		m.score(id, logits)
-	}
+	asked := m.ask(id)
 	ends := slices.Contains(m.g.eos, id)
 	if ends {
 		m.end()
@@ -228,6 +234,7 @@ func (m *Matcher) Take(id int32, logits []float32) {
 	default:
 		m.takeLabel(id)
 	}
+	return asked
 }
 
 // labelled begins a label.
@@ -300,7 +307,10 @@ func (m *Matcher) end() {
 // complete adds the object under way, and begins another.
 func (m *Matcher) complete(label string) {
 	m.now.Label = label
-	m.scored()
+	if m.scores {
+		m.tallies = append(m.tallies, m.here)
+		m.here, m.next = m.next, tally{}
+	}
 	m.objects = append(m.objects, m.now)
 	m.used.add(m.now.Loc, label, len(m.g.labels))
 	m.now, m.corner, m.more = Object{}, 0, false

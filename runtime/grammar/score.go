@@ -17,43 +17,81 @@ type Score struct {
 // Window is how far a location may be from the chosen one to count for it, of 1024 a side.
 const Window = 24
 
-// scorer collects what the score of the object under way is made of.
-type scorer struct {
-	on          bool
-	begin, next float64 // of the object under way, and of the one behind the separator
-	loc, label  float64 // sums of logarithms
-	labels      int     // tokens in label
-}
+// Question is what a score asks about the logits that a token was chosen by.
+type Question struct{ shares []*share }
 
-// score notes the probability of a token that is about to be taken.
-func (m *Matcher) score(id int32, logits []float32) {
-	s := &m.scorer
-	s.on = true
-	switch {
-	case m.part == atMask, m.more:
-	case m.part == atBox:
-		v, ok := m.g.value[id]
-		if !ok { // no object
-			return
-		}
-		p := softmax(logits)
-		if m.taken == 0 {
-			s.begin = p.sum(m.g.loc[:])
-		}
-		s.loc += math.Log(p.sum(m.g.loc[max(0, v-Window):min(bins, v+Window+1)]))
-	case m.separated(id):
-		if m.sep == 0 {
-			s.next = 1 - softmax(logits).sum(m.g.eos)
-		}
-	case !slices.Contains(m.g.eos, id):
-		s.label += math.Log(softmax(logits).sum([]int32{id}))
-		s.labels++
+// Answer answers it with the logits [vocabulary].
+func (q *Question) Answer(logits []float32) {
+	p := softmax(logits)
+	for _, s := range q.shares {
+		s.p = p.sum(s.ids)
 	}
 }
 
-// Scored reports whether the probability of the next token is part of a score.
-func (m *Matcher) Scored() bool {
-	return !m.more && !(m.part == atMask && len(m.now.Seg) > 0) && m.part != atEnd
+// share is the probability of some tokens together, once it is known.
+type share struct {
+	ids []int32
+	p   float64
+}
+
+// about adds a share to the question.
+func (q *Question) about(ids ...int32) *share {
+	s := &share{ids: ids}
+	q.shares = append(q.shares, s)
+	return s
+}
+
+// tally is what the score of an object is made of.
+type tally struct {
+	begin, end *share // of an object, where it is the first, and of the end, where it is a later one
+	loc, label []*share
+}
+
+// ask notes what the score of an object needs to know of a token that is about to be taken.
+func (m *Matcher) ask(id int32) *Question {
+	q := &Question{}
+	switch {
+	case !m.scores, m.part == atMask, m.more:
+	case m.part == atBox:
+		v, ok := m.g.value[id]
+		if !ok { // no object
+			break
+		}
+		if m.taken == 0 {
+			m.here.begin = q.about(m.g.loc[:]...)
+		}
+		m.here.loc = append(m.here.loc, q.about(m.g.loc[max(0, v-Window):min(bins, v+Window+1)]...))
+	case m.separated(id):
+		if m.sep == 0 {
+			m.next.end = q.about(m.g.eos...)
+		}
+	case !slices.Contains(m.g.eos, id):
+		m.here.label = append(m.here.label, q.about(id))
+	}
+	if q.shares == nil {
+		return nil
+	}
+	return q
+}
+
+// score is the score of an object whose questions are answered.
+func (t *tally) score() *Score {
+	mean := func(list []*share) float64 {
+		sum := 0.0
+		for _, s := range list {
+			sum += math.Log(s.p)
+		}
+		return math.Exp(sum / float64(max(1, len(list))))
+	}
+	begin := 0.0
+	switch {
+	case t.begin != nil:
+		begin = t.begin.p
+	case t.end != nil:
+		begin = 1 - t.end.p
+	}
+	label, loc := mean(t.label), mean(t.loc)
+	return &Score{Value: label * begin * loc, Label: label, Begin: begin, Loc: loc}
 }
 
 // separated reports whether a token behind a label is of a separator. A blank that is part of a free label counts, too.
@@ -63,16 +101,6 @@ func (m *Matcher) separated(id int32) bool {
 	}
 	to := m.node.to(id)
 	return to != nil && len(to.below) == 0
-}
-
-// scored gives the object under way its score, and begins that of the next one.
-func (m *Matcher) scored() {
-	s := &m.scorer
-	if s.on {
-		label, loc := math.Exp(s.label/float64(max(1, s.labels))), math.Exp(s.loc/corners)
-		m.now.Score = &Score{Value: label * s.begin * loc, Label: label, Begin: s.begin, Loc: loc}
-	}
-	*s = scorer{on: s.on, begin: s.next}
 }
 
 // distribution are probabilities of tokens: exp(logits - top) / total.

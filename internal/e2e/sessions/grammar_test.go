@@ -203,14 +203,14 @@ func checkChoices(t *testing.T, s *generate.Session, r generate.Request, a *gene
 	if err := s.Hidden(t.Context(), p, r.Images); err != nil {
 		t.Fatal(err)
 	}
-	m := r.Grammar.Matcher(min(r.MaxNewTokens, s.Model.MaxTokens-a.PromptTokens))
+	m := r.Grammar.Matcher(min(r.MaxNewTokens, s.Model.MaxTokens-a.PromptTokens), false)
 	err = s.Logits(t.Context(), first, len(p.IDs)-1, func(at int, logits []float32) error {
 		for ; len(logits) > 0; logits, at = logits[s.Model.VocabSize:], at+1 {
 			row, got := logits[:s.Model.VocabSize], a.Tokens[at-first]
 			if best := m.Best(row); got != best && !(row[best]-row[got] < 1e-4) || !m.Allows(got) {
 				t.Errorf("token %d of %q is %d, expected %d", at-first, a.Text, got, best)
 			}
-			m.Take(got, nil)
+			m.Take(got)
 		}
 		return nil
 	})
