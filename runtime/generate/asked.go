@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"sync"
 
 	"pgc/runtime/engine"
 	"pgc/runtime/grammar"
@@ -69,10 +70,15 @@ func (s *Session) read(a *asked, out engine.Tensor, i int) error {
 	if err := engine.Get(out, i*len(s.row), s.row); err != nil {
 		return err
 	}
-	if err := numbers(s.row, a.at+1); err != nil {
+	return a.take(s.row)
+}
+
+// take answers a question by logits.
+func (a *asked) take(logits []float32) error {
+	if err := numbers(logits, a.at+1); err != nil {
 		return err
 	}
-	a.Answer(s.row)
+	a.Answer(logits)
 	a.Question = nil
 	return nil
 }
@@ -140,8 +146,34 @@ func (s *Session) readGroup(ctx context.Context, f scored, states engine.Tensor,
 	if err := f.Run(ctx); err != nil {
 		return err
 	}
-	for i, k := range group {
-		errs[k.of] = cmp.Or(errs[k.of], s.read(k.asked, f.out, i))
+	threads := max(1, s.Engine.Threads())
+	for first := 0; first < len(group); first += threads {
+		part := group[first:min(len(group), first+threads)]
+		if err := s.readPart(f.out, first, part, errs); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readPart answers questions by rows of logits from the first on, each on a thread.
+func (s *Session) readPart(out engine.Tensor, first int, part []kept, errs []error) error {
+	for i := range part {
+		if i == len(s.rows) {
+			s.rows = append(s.rows, make([]float32, s.Model.VocabSize))
+		}
+		if err := engine.Get(out, (first+i)*s.Model.VocabSize, s.rows[i]); err != nil {
+			return err
+		}
+	}
+	failed := make([]error, len(part))
+	var all sync.WaitGroup
+	for i, k := range part {
+		all.Go(func() { failed[i] = k.take(s.rows[i]) })
+	}
+	all.Wait()
+	for i, k := range part {
+		errs[k.of] = cmp.Or(errs[k.of], failed[i])
 	}
 	return nil
 }

@@ -36,8 +36,9 @@ type Session struct {
 	pace     float64 // cost of what parts of functions do in a nanosecond; 0 before the first
 	ahead    ahead
 	costs    costs
-	id       [1]int32  // what goes into the state next and comes from it
-	row      []float32 // logits of one sequence
+	id       [1]int32    // what goes into the state next and comes from it
+	row      []float32   // logits of one sequence
+	rows     [][]float32 // row, and more where threads work on several
 }
 
 // New prepares a session. The engine stays the caller's to close.
@@ -49,7 +50,8 @@ func New(m *manifest.Model, t *tokenizer.Tokenizer, e *engine.Engine) (*Session,
 	if err != nil {
 		return nil, err
 	}
-	s := &Session{Model: m, Tokenizer: t, Engine: e, fn: f, row: make([]float32, m.VocabSize), used: used{tokens: make([]int, max(1, e.Program.Slots))}, pictures: newFeatureCache(m, DefaultImageCache),
+	row := make([]float32, m.VocabSize)
+	s := &Session{Model: m, Tokenizer: t, Engine: e, fn: f, row: row, rows: [][]float32{row}, used: used{tokens: make([]int, max(1, e.Program.Slots))}, pictures: newFeatureCache(m, DefaultImageCache),
 		vocabulary: sync.OnceValues(func() (*grammar.Vocabulary, error) {
 			return grammar.NewVocabulary(t, m.VocabSize, m.EOS, m.SuppressTokens)
 		})}

@@ -353,6 +353,19 @@ func TestScores(t *testing.T) {
 			at += 4 + labels[i] + len(v.sep)
 		}
 	}
+	for range 100 {
+		row, total := make([]float32, 1+rng.IntN(300)), 0.0
+		for i := range row {
+			row[i] = float32(rng.NormFloat64() * 30)
+		}
+		d := softmax(row)
+		for _, x := range row {
+			total += d.weight(x)
+		}
+		if total != d.total || d.top != float64(slices.Max(row)) {
+			t.Errorf("the weights of %v have the sum %v below %v, expected %v", row, d.total, d.top, total)
+		}
+	}
 	d := softmax([]float32{float32(math.Inf(1)), 3, float32(math.Inf(-1))})
 	if d.sum([]int32{0}) != 1 || d.sum([]int32{1, 2}) != 0 {
 		t.Error("an infinite logit does not take all")

@@ -111,22 +111,36 @@ type distribution struct {
 
 // softmax is the distribution of logits over all tokens.
 func softmax(logits []float32) distribution {
-	d := distribution{logits: logits, top: math.Inf(-1)}
+	top := float32(math.Inf(-1))
 	for _, v := range logits {
-		d.top = max(d.top, float64(v))
+		if v > top {
+			top = v
+		}
 	}
-	for _, v := range logits {
-		d.total += d.weight(v)
+	d := distribution{logits: logits, top: float64(top)}
+	if math.IsInf(d.top, 0) {
+		for _, v := range logits {
+			d.total += d.weight(v)
+		}
+		return d
+	}
+	for _, v := range logits { // weight, of which there are many
+		if x := float64(v) - d.top; x > negligible {
+			d.total += math.Exp(x)
+		}
 	}
 	return d
 }
+
+// negligible is the logarithm of a weight of which even 2^20 change nothing.
+const negligible = -45
 
 // weight is a logit's share of the total. Infinite logits share all of it.
 func (d distribution) weight(v float32) float64 {
 	switch x := float64(v) - d.top; {
 	case float64(v) == d.top:
 		return 1
-	case x > -45: // below, even 2^20 of them change nothing
+	case x > negligible:
 		return math.Exp(x)
 	}
 	return 0

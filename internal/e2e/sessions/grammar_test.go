@@ -15,7 +15,6 @@ import (
 	"pgc/runtime/generate"
 	"pgc/runtime/grammar"
 	"pgc/runtime/imageio"
-	"pgc/runtime/program"
 	"pgc/runtime/rgb"
 )
 
@@ -74,29 +73,42 @@ func TestGrammar(t *testing.T) {
 		if x.runs[entry.Step] > 0 || x.runs[entry.Greedy] > 0 {
 			t.Errorf("%s: whole heads: %v", name, x.runs)
 		}
-		for _, how := range []struct {
-			name   string
-			scores bool
-			read   func(program.Space, string, []byte)
-		}{{"with scores", true, nil}, {"by logits", false, undecided}} {
-			x.read = how.read
-			for i, r := range asked(t, s, images, how.scores) {
-				a, err := s.Generate(t.Context(), r)
-				if err != nil {
-					t.Fatal(err)
-				}
-				equalAnswers(t, how.name, a, want[i])
-				for _, o := range a.Objects {
-					if how.scores && !(o.Score.Value >= 0 && o.Score.Value <= 1) {
-						t.Errorf("score %+v", o.Score)
-					}
-				}
+		x.read = undecided
+		for i, r := range asked(t, s, images, false) {
+			a, err := s.Generate(t.Context(), r)
+			if err != nil {
+				t.Fatal(err)
 			}
+			equalAnswers(t, "by logits", a, want[i])
+		}
+		scored := asked(t, s, images, true)
+		for i := range scored {
+			want[i] = wholeRows(t, s, scored[i])
 		}
 		x.reset()
+		read := map[bool]int{} // rows of the head by whether the labels are known
+		for i, r := range scored {
+			a, err := s.Generate(t.Context(), r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			equalAnswers(t, "with scores", a, want[i])
+			equalScores(t, "alone", a, want[i])
+			if heads := x.runs[entry.Logits] + x.runs[entry.LogitsBatch]; !r.Grammar.FreeLabels && heads > len(a.Tokens)/8+1 {
+				t.Errorf("%s, task %d: the head was read %d times for %d tokens", name, i, heads, len(a.Tokens))
+			}
+			read[r.Grammar.FreeLabels] += x.runs[entry.LogitsBatch]
+			x.reset()
+		}
+		if read[false] == 0 {
+			t.Errorf("%s: no scores read the head for several tokens", name)
+		}
 		for _, scores := range []bool{false, true} {
 			for i, a := range together(t, s, x, asked(t, s, images, scores)) {
 				equalAnswers(t, "in a batch", a, want[i])
+				if scores {
+					equalScores(t, "in a batch", a, want[i])
+				}
 			}
 		}
 		x.reset()
@@ -106,6 +118,27 @@ func TestGrammar(t *testing.T) {
 		}
 		if x.runs[entry.SpanBatch] == 0 || x.runs[entry.FewBatch] == 0 || x.runs[entry.LogitsBatch] > 0 || x.runs[entry.StepBatch] > 0 {
 			t.Errorf("whole heads in a batch: %v", x.runs)
+		}
+	}
+}
+
+// wholeRows answers a request with scores token by token, each by the logits of all tokens: for the sake of log-probabilities.
+func wholeRows(t *testing.T, s *generate.Session, r generate.Request) *generate.Answer {
+	t.Helper()
+	r.Logprobs = true
+	a, err := s.Generate(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// equalScores compares the scores of two answers to the bit.
+func equalScores(t *testing.T, how string, got, want *generate.Answer) {
+	t.Helper()
+	for i, o := range got.Objects {
+		if o.Score == nil || *o.Score != *want.Objects[i].Score || !(o.Score.Value >= 0 && o.Score.Value <= 1) {
+			t.Errorf("%s: object %d of %q has the score %+v, by whole rows %+v", how, i, got.Text, o.Score, want.Objects[i].Score)
 		}
 	}
 }
@@ -166,8 +199,9 @@ func TestGrammarOf(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r.Scores = false
+			equalScores(t, c.checkpoint, a, wholeRows(t, s, r))
 			want, requests = append(want, a), append(requests, r)
+			r.Scores = false
 			b, err := s.Generate(t.Context(), r)
 			if err != nil {
 				t.Fatal(err)
@@ -176,6 +210,7 @@ func TestGrammarOf(t *testing.T) {
 		}
 		for i, a := range together(t, s, x, requests) {
 			equalAnswers(t, "in a batch", a, want[i])
+			equalScores(t, "in a batch", a, want[i])
 		}
 		if x.runs[entry.Rows] == 0 || x.runs[entry.Span] == 0 || x.runs[entry.SpanBatch] == 0 {
 			t.Errorf("%s: %v", c.checkpoint, x.runs)
