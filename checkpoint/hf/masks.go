@@ -42,15 +42,12 @@ func (c *Checkpoint) readMasks(given string) error {
 		}
 		return fmt.Errorf("%s makes embeddings, which have no masks: expected no %s", c.Dir, given)
 	}
-	f, err := npz.Open(path)
+	f, masks, err := openMasks(path)
 	if err != nil {
 		return err
 	}
 	c.files = append(c.files, f)
-	c.MasksFile = path
-	if c.Masks, err = maskdecoder.Read(func(name string) []int { return shapeOf(f, name) }); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
+	c.MasksFile, c.Masks = path, masks
 	for _, w := range c.Masks.Weights() {
 		stored, _ := f.Tensor(w.Name)
 		t, ok := tensorOf(stored)
@@ -64,6 +61,29 @@ func (c *Checkpoint) readMasks(given string) error {
 		c.made[maskdecoder.Prefix+w.Name] = made
 	}
 	return nil
+}
+
+// openMasks opens a file with a decoder of masks, and reads its shapes.
+func openMasks(path string) (*safetensors.File, *maskdecoder.Config, error) {
+	f, err := npz.Open(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := maskdecoder.Read(func(name string) []int { return shapeOf(f, name) })
+	if err != nil {
+		f.Close()
+		return nil, nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return f, c, nil
+}
+
+// MasksOf reads the shapes of a decoder of masks alone.
+func MasksOf(path string) (*maskdecoder.Config, error) {
+	f, c, err := openMasks(path)
+	if err != nil {
+		return nil, err
+	}
+	return c, f.Close()
 }
 
 // shapeOf returns the shape of a tensor, nil where there is none.

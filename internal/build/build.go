@@ -12,6 +12,7 @@ import (
 	"pgc/codegen/weights"
 	"pgc/ir"
 	"pgc/models"
+	"pgc/models/maskdecoder"
 	"pgc/passes"
 	"pgc/runtime/embed"
 	"pgc/runtime/fault"
@@ -118,15 +119,11 @@ var kvTypes = map[string]ir.DType{"": ir.F32, "f32": ir.F32, "bf16": ir.BF16}
 
 // plain builds the module of a checkpoint and runs no pass.
 func plain(c *hf.Checkpoint, o Options, trace bool) (*ir.Module, error) {
-	m, err := o.graph(c.Model, c.Config, c, c.Kept, trace)
-	if err == nil && c.Masks != nil {
-		err = addMasks(m, c.Masks)
-	}
-	return m, err
+	return o.graph(c.Model, c.Config, c.Masks, c, c.Kept, trace)
 }
 
-// graph builds the module of a configuration whose checkpoint has the tensors stored.
-func (o Options) graph(m *models.Model, cfg models.Config, stored tensors, adapters []models.Adapter, trace bool) (*ir.Module, error) {
+// graph builds the module of a configuration, and of a decoder of masks unless that is nil, whose checkpoint has the tensors stored.
+func (o Options) graph(m *models.Model, cfg models.Config, masks *maskdecoder.Config, stored tensors, adapters []models.Adapter, trace bool) (*ir.Module, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
@@ -140,7 +137,10 @@ func (o Options) graph(m *models.Model, cfg models.Config, stored tensors, adapt
 	if err != nil {
 		return nil, err
 	}
-	return module, o.checkKeep(module)
+	if err := o.checkKeep(module); err != nil || masks == nil {
+		return module, err
+	}
+	return module, addMasks(module, masks)
 }
 
 func (o Options) maxTokens(c *hf.Checkpoint) int { return o.capacity(c.Config.Facts().ImageTokens) }

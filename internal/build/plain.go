@@ -11,6 +11,7 @@ import (
 	"pgc/checkpoint/random"
 	"pgc/ir"
 	"pgc/models"
+	"pgc/models/maskdecoder"
 	"pgc/runtime/manifest"
 	"pgc/runtime/program"
 )
@@ -60,13 +61,14 @@ func Plain(path string, layers int, o Options) (*Graph, error) {
 	var cfg models.Config
 	var stored tensors
 	var adapters []models.Adapter
+	var masks *maskdecoder.Config
 	if IsCheckpoint(path) {
 		c, err := o.Open(path)
 		if err != nil {
 			return nil, err
 		}
 		defer c.Close()
-		record, cfg, stored, adapters = c.Model, c.Config, c, c.Kept
+		record, cfg, stored, adapters, masks = c.Model, c.Config, c, c.Kept, c.Masks
 	} else {
 		if o.Adapter != "" || len(o.Adapters) > 0 {
 			return nil, optionError("Adapter", "is given with %s, which has no weights: expected a checkpoint", path)
@@ -77,6 +79,14 @@ func Plain(path string, layers int, o Options) (*Graph, error) {
 		if stored, err = newBFloats(cfg); err != nil {
 			return nil, err
 		}
+		if o.Masks != "" {
+			if record.Embeds != nil {
+				return nil, optionError("Masks", "is given with %s, which makes embeddings: expected a model that generates text", path)
+			}
+			if masks, err = hf.MasksOf(o.Masks); err != nil {
+				return nil, err
+			}
+		}
 	}
 	m := &Graph{Name: strings.TrimSuffix(filepath.Base(path), ".json"), ImageTokens: cfg.Facts().ImageTokens}
 	if layerCount := cfg.Facts().NumHiddenLayers; layers > layerCount || layers < 0 {
@@ -86,7 +96,7 @@ func Plain(path string, layers int, o Options) (*Graph, error) {
 		cfg = cfg.WithLayers(layers)
 	}
 	m.Config = cfg
-	m.Module, err = o.first().graph(record, cfg, stored, adapters, false)
+	m.Module, err = o.first().graph(record, cfg, masks, stored, adapters, false)
 	return m, err
 }
 
