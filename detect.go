@@ -9,6 +9,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"pgc/runtime/boxes"
@@ -158,6 +159,10 @@ type plan struct {
 	classes []string
 	asked   [][]string // the classes of each prompt
 	prompts []generate.Request
+	came    func(token)    // gets the tokens of all prompts, on the goroutine that computes; nil for nobody
+	told    sync.WaitGroup // until came has got the last
+	width   int            // of the image, in pixels
+	height  int
 }
 
 // plan checks a request.
@@ -231,19 +236,34 @@ func (r DetectRequest) start(ctx context.Context, m *Model, patient bool) (finis
 	if err != nil {
 		return nil, err
 	}
-	seen, err := m.see(ctx, []Image{r.Image})
+	return p.start(ctx, m, patient)
+}
+
+// start submits the prompts. finish waits for their answers.
+func (p *plan) start(ctx context.Context, m *Model, patient bool) (finish func() (Result, error), err error) {
+	seen, err := m.see(ctx, []Image{p.r.Image})
 	if err != nil {
 		return nil, err
 	}
 	images := seen.images
-	d := &Detection{Width: seen.first.X, Height: seen.first.Y, Task: p.task, Classes: p.classes, FinishReason: Stop, Prompts: len(p.prompts),
+	p.width, p.height = seen.first.X, seen.first.Y
+	d := &Detection{Width: p.width, Height: p.height, Task: p.task, Classes: p.classes, FinishReason: Stop, Prompts: len(p.prompts),
 		Warnings: m.taskWarnings(p.task, images), Vocabulary: keptOf(m.exe.model)}
 	alike, cancel := context.WithCancel(ctx) // ends the other prompts of a request that fails
 	began := time.Now()
 	var jobs []*generate.Job
-	for _, g := range p.prompts {
+	for i, g := range p.prompts {
 		g.Images, g.Patient = images, patient
-		jobs = append(jobs, m.scheduler.Submit(alike, g))
+		if p.came != nil {
+			g.OnToken = func(t generate.Token) { p.came(token{of: i, Token: Token(t)}) }
+		}
+		j := m.scheduler.Submit(alike, g)
+		if jobs = append(jobs, j); p.came != nil {
+			p.told.Go(func() {
+				<-j.Done()
+				p.came(token{of: i, last: true})
+			})
+		}
 	}
 	return func() (Result, error) {
 		defer cancel()
@@ -268,16 +288,21 @@ func (r DetectRequest) start(ctx context.Context, m *Model, patient bool) (finis
 	}, nil
 }
 
+// object is what the answer to prompt i locates.
+func (p *plan) object(i int, b Box) Object {
+	if b.Label == "" && len(p.asked[i]) == 1 {
+		b.Label = p.asked[i][0]
+	}
+	b.Place(p.width, p.height, cmp.Or(p.r.BoxScale, boxes.Scale))
+	return Object{Box: b}
+}
+
 // merge fills a detection from the answers to the prompts.
 func (p *plan) merge(d *Detection, answers []*generate.Answer) {
 	var texts []string
 	for i, a := range answers {
 		for _, found := range a.Objects {
-			o := Object{Box: Box{Label: found.Label, Loc: found.Loc, Seg: found.Seg}}
-			if o.Label == "" && len(p.asked[i]) == 1 {
-				o.Label = p.asked[i][0]
-			}
-			o.Place(d.Width, d.Height, cmp.Or(p.r.BoxScale, boxes.Scale))
+			o := p.object(i, Box{Label: found.Label, Loc: found.Loc, Seg: found.Seg})
 			if s := found.Score; s != nil {
 				o.Score = &ObjectScore{Label: s.Label, Begin: s.Begin, Loc: s.Loc}
 			}
@@ -290,7 +315,7 @@ func (p *plan) merge(d *Detection, answers []*generate.Answer) {
 			d.FinishReason = Length
 		}
 	}
-	d.Text = strings.Join(texts, " ; ")
+	d.Text = strings.Join(texts, separator)
 	p.keep(d)
 }
 

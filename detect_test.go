@@ -151,6 +151,52 @@ func TestDetect(t *testing.T) {
 	}
 }
 
+// TestWatchDetect: pieces are the text, in its order, and the objects of the detection before anything is left out, each no
+// later than the text behind it, of one prompt as of several.
+func TestWatchDetect(t *testing.T) {
+	m, err := pgc.Open(demo())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	r := pgc.DetectRequest{Image: demoPicture("05-purple"), Classes: []string{"horse", "airplane", "bird"}}
+	r.NMS, r.MinScore = new(1.0), new(0.0)
+	for _, r.PerClass = range []*bool{new(false), new(true)} {
+		want, err := m.Detect(t.Context(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, found, pieces := "", []string(nil), 0
+		d, err := m.WatchDetect(t.Context(), r, func(p pgc.Piece) {
+			text, pieces = text+p.Text, pieces+1
+			for _, o := range p.Objects {
+				found = append(found, fmt.Sprint(o.Label, o.Box.Loc, o.Box.Box))
+			}
+			if !*r.PerClass && len(found) < strings.Count(text, ";") {
+				t.Errorf("%d objects in %q", len(found), text)
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all []string
+		for _, o := range want.Objects {
+			all = append(all, fmt.Sprint(o.Label, o.Box.Loc, o.Box.Box))
+		}
+		if *r.PerClass { // in the order of time
+			slices.Sort(found)
+			slices.Sort(all)
+		}
+		if text != want.Text || d.Text != text || !slices.Equal(found, all) || len(all) < 3 || pieces <= len(all) || !reflect.DeepEqual(located(d), located(want)) {
+			t.Errorf("%d pieces: %q with %q, expected %q with %q", pieces, text, found, want.Text, all)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	if _, err := m.WatchDetect(ctx, r, func(pgc.Piece) { cancel() }); err != context.Canceled {
+		t.Errorf("%v", err)
+	}
+}
+
 // TestDetectSettings: scores, suppression and the most boxes leave objects out, and the scale moves boxes.
 func TestDetectSettings(t *testing.T) {
 	m, err := pgc.Open(demo())

@@ -36,7 +36,7 @@ func (m *Model) Watch(ctx context.Context, r Request, watch func(Token)) (*Answe
 		return nil, err
 	}
 	list := newTokens()
-	q.OnToken = list.push
+	q.OnToken = func(t generate.Token) { list.push(token{Token: Token(t)}) }
 	j := m.scheduler.Submit(ctx, q.Request)
 	go func() { // after the last token
 		<-j.Done()
@@ -47,15 +47,22 @@ func (m *Model) Watch(ctx context.Context, r Request, watch func(Token)) (*Answe
 		if !more {
 			return m.result(ctx, &q, j)
 		}
-		watch(t)
+		watch(t.Token)
 	}
+}
+
+// token is a token of one of several answers, or last behind the last one.
+type token struct {
+	of   int
+	last bool
+	Token
 }
 
 // tokens is an unbounded queue between the goroutine that computes and the one that reads.
 type tokens struct {
 	mu    sync.Mutex
 	ready *sync.Cond
-	list  []Token
+	list  []token
 	ended bool
 }
 
@@ -65,10 +72,10 @@ func newTokens() *tokens {
 	return q
 }
 
-func (q *tokens) push(t generate.Token) {
+func (q *tokens) push(t token) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.list = append(q.list, Token(t))
+	q.list = append(q.list, t)
 	q.ready.Signal()
 }
 
@@ -80,14 +87,14 @@ func (q *tokens) end() {
 }
 
 // pop waits for the next token; more is false behind the last one.
-func (q *tokens) pop() (t Token, more bool) {
+func (q *tokens) pop() (t token, more bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for len(q.list) == 0 && !q.ended {
 		q.ready.Wait()
 	}
 	if len(q.list) == 0 {
-		return Token{}, false
+		return token{}, false
 	}
 	t = q.list[0]
 	q.list = q.list[1:]

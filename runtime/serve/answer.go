@@ -33,10 +33,11 @@ type choice struct {
 	timings  pgc.Timings
 }
 
-// event is what a choice has come to: a token, or the end.
+// event is what a choice has come to: a token, text with objects that are whole, or the end.
 type event struct {
 	index int
 	token pgc.Token
+	found any     // objects
 	done  *choice // with the last event of the choice
 	err   error
 }
@@ -213,10 +214,12 @@ func (j *job) run(ctx context.Context) <-chan event {
 	for i := range n {
 		go func() {
 			var before time.Time // when the last token came
-			done, err := j.answer(ctx, i, func(t pgc.Token) {
-				j.timeToken(&before)
+			done, err := j.answer(ctx, i, func(e event) {
+				if e.token.Text != "" || e.found == nil {
+					j.timeToken(&before)
+				}
 				if j.r.Stream {
-					send(event{index: i, token: t})
+					send(e)
 				}
 			})
 			j.count(done, err)
@@ -250,9 +253,6 @@ func (j *job) timeToken(before *time.Time) {
 func (j *job) count(done *choice, err error) {
 	switch whole := time.Since(j.c.begun); {
 	case err == nil:
-		if j.r.Task != "" { // whose tokens come at once
-			j.s.metrics.First(whole - done.timings.Decode)
-		}
 		j.s.metrics.Answered(metrics.Answer{Prompt: done.prompt, Tokens: done.tokens, Finish: done.finish, Queue: done.timings.Queue,
 			Prefill: done.timings.Prefill, Decode: done.timings.Decode, Whole: whole})
 	case errors.Is(err, context.Canceled):
@@ -261,7 +261,7 @@ func (j *job) count(done *choice, err error) {
 }
 
 // answer answers choice i. A panic is an error of this request alone.
-func (j *job) answer(ctx context.Context, i int, watch func(pgc.Token)) (ch *choice, err error) {
+func (j *job) answer(ctx context.Context, i int, watch func(event)) (ch *choice, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			err = errors.New("the server failed on this request")
@@ -269,9 +269,9 @@ func (j *job) answer(ctx context.Context, i int, watch func(pgc.Token)) (ch *cho
 		}
 	}()
 	if j.r.Task != "" {
-		return j.locate(ctx)
+		return j.locate(ctx, watch)
 	}
-	a, err := j.c.model.Watch(ctx, j.request(j.prompts[i], i), watch)
+	a, err := j.c.model.Watch(ctx, j.request(j.prompts[i], i), func(t pgc.Token) { watch(event{index: i, token: t}) })
 	if err != nil {
 		return nil, err
 	}
@@ -294,9 +294,18 @@ func (j *job) answer(ctx context.Context, i int, watch func(pgc.Token)) (ch *cho
 	return ch, nil
 }
 
-// locate finds objects.
-func (j *job) locate(ctx context.Context) (*choice, error) {
-	d, err := j.c.model.Detect(ctx, j.detection())
+// locate finds objects. What is to be a document comes at the end.
+func (j *job) locate(ctx context.Context, watch func(event)) (*choice, error) {
+	d, err := j.c.model.WatchDetect(ctx, j.detection(), func(p pgc.Piece) {
+		var e event
+		if !j.r.Schema {
+			e.token.Text = p.Text
+		}
+		if len(p.Objects) > 0 {
+			e.found = annotate.JSON(annotate.Picture{Detection: &pgc.Detection{Objects: p.Objects}}).Boxes
+		}
+		watch(e)
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -98,6 +98,11 @@ func (f *chatStream) text(index int, text string, p *openai.Logprobs, upTo int) 
 	return f.piece(x)
 }
 
+// found implements pieces.
+func (f *chatStream) found(index int, objects any) any {
+	return f.piece(openai.ChatChoice{Index: index, Delta: &openai.Delta{Located: openai.Located{Found: objects}}})
+}
+
 // last implements pieces.
 func (f *chatStream) last(index int, ch *choice, extra *openai.Extra) any {
 	out := f.piece(openai.ChatChoice{Index: index, Delta: &openai.Delta{Located: ch.located}, FinishReason: &ch.finish})
@@ -139,6 +144,11 @@ func (f *completionStream) text(index int, text string, p *openai.Logprobs, upTo
 		x.Logprobs = p.Completion(upTo)
 	}
 	return f.piece(x)
+}
+
+// found implements pieces.
+func (f *completionStream) found(index int, objects any) any {
+	return f.piece(openai.TextChoice{Index: index, Located: openai.Located{Found: objects}})
 }
 
 // last implements pieces.

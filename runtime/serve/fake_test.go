@@ -113,10 +113,16 @@ func (f *fake) Watch(ctx context.Context, r pgc.Request, watch func(pgc.Token)) 
 	return a, nil
 }
 
-func (f *fake) Detect(ctx context.Context, r pgc.DetectRequest) (*pgc.Detection, error) {
-	score := &pgc.ObjectScore{Label: 1, Begin: 0.5, Loc: 1}
-	return &pgc.Detection{Width: 4, Height: 4, Task: "detect", Classes: r.Classes, FinishReason: pgc.Stop, Prompts: 1, Text: "<loc0000><loc0000><loc1023><loc1023> cat",
-		Objects: []pgc.Object{{Box: pgc.Box{Label: "cat", Box: [4]float64{0, 0, 4, 4}, Loc: [4]int{0, 0, 1023, 1023}}, Score: score}}}, nil
+func (f *fake) WatchDetect(ctx context.Context, r pgc.DetectRequest, watch func(pgc.Piece)) (*pgc.Detection, error) {
+	o := pgc.Object{Box: pgc.Box{Label: "cat", Box: [4]float64{0, 0, 4, 4}, Loc: [4]int{0, 0, 1023, 1023}}}
+	d := &pgc.Detection{Width: 4, Height: 4, Task: "detect", Classes: r.Classes, FinishReason: pgc.Stop, Prompts: 1}
+	for _, p := range []pgc.Piece{{Text: "<loc0000><loc0000>"}, {Text: "<loc1023>"}, {Text: "<loc1023>"}, {Text: " cat"}, {Objects: []pgc.Object{o}}} {
+		d.Text += p.Text
+		watch(p)
+	}
+	o.Score = &pgc.ObjectScore{Label: 1, Begin: 0.5, Loc: 1}
+	d.Objects = []pgc.Object{o}
+	return d, nil
 }
 
 // dot is a picture as a data: URI.

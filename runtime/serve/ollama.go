@@ -93,6 +93,13 @@ func (f *ollamaStream) first(int) any { return nil }
 // text implements pieces.
 func (f *ollamaStream) text(_ int, text string, _ *openai.Logprobs, _ int) any { return f.piece(text) }
 
+// found implements pieces.
+func (f *ollamaStream) found(_ int, objects any) any {
+	p := f.piece("")
+	p.Found = objects
+	return p
+}
+
 // last implements pieces.
 func (f *ollamaStream) last(_ int, ch *choice, extra *openai.Extra) any { return f.end("", ch, extra) }
 

@@ -32,7 +32,7 @@ type Model interface {
 	CheckDetect(r pgc.DetectRequest) error
 	Watch(ctx context.Context, r pgc.Request, watch func(pgc.Token)) (*pgc.Answer, error)
 	Load() pgc.Load
-	Detect(ctx context.Context, r pgc.DetectRequest) (*pgc.Detection, error)
+	WatchDetect(ctx context.Context, r pgc.DetectRequest, watch func(pgc.Piece)) (*pgc.Detection, error)
 	CheckEmbed(ctx context.Context, r pgc.EmbedRequest) error
 	Fit(ctx context.Context, i pgc.Image) (pgc.Image, error)
 	Embed(ctx context.Context, r pgc.EmbedRequest) ([]pgc.Tensor, error)

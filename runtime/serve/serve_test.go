@@ -117,12 +117,26 @@ func TestDetectForm(t *testing.T) {
 		!strings.Contains(r.body, `"prompt":"detect cat"`) {
 		t.Errorf("%+v", r)
 	}
+	r = s.chat(t, ask("", `"task":"detect","classes":["cat"],"stream":true`))
+	at := 0
+	for _, part := range []string{`"delta":{"content":"<loc0000><loc0000>"}`, `"delta":{"content":"<loc1023>"}`, `"delta":{"content":" cat"}`,
+		`"delta":{"found":[{"label":"cat","score":null,"box":[0,0,4,4],"loc":[0,0,1023,1023]}]}`, `"delta":{"boxes":[{"label":"cat","score":0.5`, `[DONE]`} {
+		n := strings.Index(r.body[at:], part)
+		if n < 0 {
+			t.Fatalf("%s is not behind byte %d of %s", part, at, r.body)
+		}
+		at += n
+	}
 	schema := s.do(t, "GET", "/v1/detection.schema.json", "")
 	if schema.status != 200 || schema.body != string(request.DetectionSchema) {
 		t.Errorf("%+v", schema)
 	}
 	r = s.chat(t, ask("detect cat", `"response_format":{"type":"json_schema","json_schema":{"name":"d","schema":`+schema.body+`}}`))
 	if r.status != 200 || !strings.Contains(r.body, `"content":"{\"boxes\":[{\"label\":\"cat\",\"score\":0.5,\"box\":[0,0,4,4]}]}"`) {
+		t.Errorf("%+v", r)
+	}
+	r = s.chat(t, ask("detect cat", `"stream":true,"response_format":{"type":"json_schema","json_schema":{"name":"d","schema":`+schema.body+`}}`))
+	if strings.Contains(r.body, `"content":"<loc`) || !strings.Contains(r.body, `"content":"{\"boxes\"`) {
 		t.Errorf("%+v", r)
 	}
 }

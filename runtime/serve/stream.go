@@ -13,6 +13,7 @@ type pieces interface {
 	lines() bool                                                   // whether they are lines of JSON rather than events
 	first(index int) any                                           // before the first text of a choice; nil for none
 	text(index int, text string, p *openai.Logprobs, upTo int) any // of the text so far, upTo bytes; p is nil without log-probabilities
+	found(index int, objects any) any                              // that are whole
 	last(index int, ch *choice, extra *openai.Extra) any           // with extra, unless nil
 	usage(u *openai.Usage) any                                     // at the end, if asked for
 }
@@ -84,7 +85,10 @@ func (j *job) streamEvent(out *eventWriter, p pieces, s *streamed, e event, done
 		text := s.held + e.token.Text
 		var send string
 		send, s.held = whole(text)
-		return j.streamText(out, p, s, e.index, send)
+		if err := j.streamText(out, p, s, e.index, send); err != nil || e.found == nil {
+			return err
+		}
+		return out.data(p.found(e.index, e.found))
 	}
 	s.done = e.done
 	*done = append(*done, e.done)

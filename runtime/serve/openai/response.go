@@ -46,6 +46,7 @@ type Delta struct {
 
 // Located is where an answer locates objects: our own fields beside the text.
 type Located struct {
+	Found     any             `json:"found,omitempty"` // of a piece: objects that are whole now; Boxes, at the end, says which are kept
 	Boxes     any             `json:"boxes,omitempty"`
 	Malformed []pgc.Malformed `json:"malformed,omitempty"`
 }
