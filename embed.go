@@ -14,6 +14,7 @@ import (
 type EmbedRequest struct {
 	Images  []Image
 	Queries []string
+	Client  string // who asks, as in Request
 }
 
 // Embed returns the embedding of every image or query, in order: float32 [tokens, dim], a vector of length 1 for each
@@ -105,9 +106,9 @@ func (m *Model) embed(ctx context.Context, r EmbedRequest, start func(shapes [][
 	for i, ids := range prompts {
 		var rows []float32
 		if len(images) == 0 {
-			rows, err = m.embedder.Query(ctx, ids)
+			rows, err = m.embedder.Query(ctx, r.Client, ids)
 		} else {
-			rows, err = m.embedImage(ctx, images[i])
+			rows, err = m.embedImage(ctx, r.Client, images[i])
 			images[i] = Image{}
 		}
 		if err == nil {
@@ -144,7 +145,7 @@ func (m *Model) prompts(ctx context.Context, r EmbedRequest) (prompts [][]int32,
 		if q == "" {
 			return nil, fmt.Errorf("query %d is empty, expected a text", i)
 		}
-		ids, err := m.embedder.QueryTokens(ctx, q)
+		ids, err := m.embedder.QueryTokens(ctx, r.Client, q)
 		if err != nil {
 			return nil, err
 		}
@@ -153,12 +154,12 @@ func (m *Model) prompts(ctx context.Context, r EmbedRequest) (prompts [][]int32,
 	return prompts, nil
 }
 
-func (m *Model) embedImage(ctx context.Context, i Image) ([]float32, error) {
+func (m *Model) embedImage(ctx context.Context, client string, i Image) ([]float32, error) {
 	p, err := i.decode(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return m.embedder.Image(ctx, p)
+	return m.embedder.Image(ctx, client, p)
 }
 
 // generates says that the model generates no text, or returns nil.

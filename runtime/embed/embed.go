@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync/atomic"
 
 	"pgc/runtime/engine"
 	"pgc/runtime/entry"
@@ -17,7 +16,7 @@ import (
 	"pgc/runtime/tokenizer"
 )
 
-// Session is a loaded model. Its methods may be called from any goroutine.
+// Session is a loaded model. Its methods may be called from any goroutine; where several wait, their clients take turns.
 type Session struct {
 	Model     *manifest.Model
 	Tokenizer *tokenizer.Tokenizer
@@ -28,11 +27,10 @@ type Session struct {
 	pixels, ids, slots, embeddings engine.Tensor
 	image                          []int32 // the tokens of every image's prompt
 
-	running chan struct{}   // holds one while somebody uses the engine or the tokenizer
-	callers atomic.Int64    // that use them or wait for them
-	used    int64           // bytes of activations that are resident; whoever holds running may use it
-	open    context.Context // done once the session is closed
-	close   context.CancelCauseFunc
+	turn  turn            // of whoever uses the engine or the tokenizer
+	used  int64           // bytes of activations that are resident; whoever has the turn may use it
+	open  context.Context // done once the session is closed
+	close context.CancelCauseFunc
 }
 
 // New prepares a session. The engine stays the caller's to close.
@@ -45,7 +43,6 @@ func New(m *manifest.Model, t *tokenizer.Tokenizer, e *engine.Engine) (*Session,
 		return nil, l.Err
 	}
 	s.image = Tokens(t, m.Embedding.Image, "")
-	s.running = make(chan struct{}, 1)
 	s.open, s.close = context.WithCancelCause(context.Background())
 	return s, nil
 }
@@ -53,23 +50,19 @@ func New(m *manifest.Model, t *tokenizer.Tokenizer, e *engine.Engine) (*Session,
 // Close ends what runs with the error cause, which later calls return, too. It returns when nothing runs any more.
 func (s *Session) Close(cause error) {
 	s.close(cause)
-	s.running <- struct{}{}
-	<-s.running
+	s.turn.take(context.Background(), "")
+	s.turn.give()
 }
 
-// alone runs work while nothing else runs, under a context that also ends when the session is closed.
-func (s *Session) alone(ctx context.Context, work func(context.Context) error) error {
-	s.callers.Add(1)
-	defer s.callers.Add(-1)
+// alone runs work while nothing else runs, at its client's turn, under a context that also ends when the session is closed.
+func (s *Session) alone(ctx context.Context, client string, work func(context.Context) error) error {
 	own, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(s.open, func() { cancel(context.Cause(s.open)) })()
-	select {
-	case s.running <- struct{}{}:
-	case <-own.Done():
+	if s.turn.take(own, client) != nil {
 		return context.Cause(own)
 	}
-	defer func() { <-s.running }()
+	defer s.turn.give()
 	if s.open.Err() != nil {
 		return context.Cause(s.open)
 	}
@@ -81,19 +74,16 @@ func (s *Session) alone(ctx context.Context, work func(context.Context) error) e
 }
 
 // Load returns how many calls are worked on, and how many wait.
-func (s *Session) Load() (running, waiting int) {
-	running = len(s.running)
-	return running, max(0, int(s.callers.Load())-running)
-}
+func (s *Session) Load() (running, waiting int) { return s.turn.load() }
 
 // ImageTokens returns the tokens of every image's prompt.
 func (s *Session) ImageTokens() []int32 { return s.image }
 
 // QueryTokens returns the tokens of a query, whose text is taken literally, or an error where the model cannot take
 // them.
-func (s *Session) QueryTokens(ctx context.Context, text string) ([]int32, error) {
+func (s *Session) QueryTokens(ctx context.Context, client, text string) ([]int32, error) {
 	var ids []int32
-	err := s.alone(ctx, func(context.Context) error {
+	err := s.alone(ctx, client, func(context.Context) error {
 		ids = Tokens(s.Tokenizer, s.Model.Embedding.Query, text)
 		return nil
 	})
@@ -129,11 +119,11 @@ func Tokens(t *tokenizer.Tokenizer, segments []manifest.Segment, text string) (i
 }
 
 // Image returns the embedding of an image, float32 [tokens, dim], tokens being those of ImageTokens.
-func (s *Session) Image(ctx context.Context, p *rgb.Image) ([]float32, error) {
+func (s *Session) Image(ctx context.Context, client string, p *rgb.Image) ([]float32, error) {
 	ids := s.ImageTokens()
 	pixels := preprocess.PixelValues(p, s.Model)
 	var rows []float32
-	err := s.alone(ctx, func(ctx context.Context) (err error) {
+	err := s.alone(ctx, client, func(ctx context.Context) (err error) {
 		if err := s.enough(len(ids), "an image"); err != nil {
 			return err
 		}
@@ -150,9 +140,9 @@ func (s *Session) Image(ctx context.Context, p *rgb.Image) ([]float32, error) {
 }
 
 // Query returns the embedding of a query, float32 [tokens, dim], tokens being those that QueryTokens returned.
-func (s *Session) Query(ctx context.Context, ids []int32) ([]float32, error) {
+func (s *Session) Query(ctx context.Context, client string, ids []int32) ([]float32, error) {
 	var rows []float32
-	err := s.alone(ctx, func(ctx context.Context) (err error) {
+	err := s.alone(ctx, client, func(ctx context.Context) (err error) {
 		if err := s.enough(len(ids), "a query"); err != nil {
 			return err
 		}

@@ -125,7 +125,7 @@ func (d *Scheduler) Close() {
 func (d *Scheduler) Load() Load {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return Load{Running: d.running, Waiting: d.queue.count, Slots: max(1, d.s.sequences())}
+	return Load{Running: d.running, Waiting: d.queue.count(), Slots: max(1, d.s.sequences())}
 }
 
 func (d *Scheduler) enqueue(ctx context.Context, j *Job) *Job {
@@ -189,7 +189,7 @@ func (d *Scheduler) work(idle chan struct{}) {
 		b.prompts()
 		if b.live() == 0 && b.begun == nil {
 			d.mu.Lock()
-			if d.queue.count == 0 {
+			if d.queue.count() == 0 {
 				d.idle = nil
 				d.mu.Unlock()
 				return
