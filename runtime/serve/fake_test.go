@@ -156,16 +156,21 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
+// testConfig is a configuration of little room.
+func testConfig(log io.Writer) Config {
+	origins, err := guard.NewOrigins(nil)
+	if err != nil {
+		panic(err)
+	}
+	return Config{Name: "fake", Created: time.Now(), Hosts: guard.NewHosts(nil), Origins: origins, Page: http.NotFoundHandler(), Queue: 4, QueueBytes: 64 << 20, Body: 1 << 20,
+		DecodeBytes: 16 << 20, Connections: 100, Log: slog.New(slog.NewTextHandler(log, nil))}
+}
+
 // start serves a model until the test ends; change changes the configuration.
 func start(t *testing.T, m Model, change func(*Config)) *testServer {
 	t.Helper()
 	s := &testServer{log: &lockedBuffer{}}
-	origins, err := guard.NewOrigins(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := Config{Name: "fake", Created: time.Now(), Hosts: guard.NewHosts(nil), Origins: origins, Page: http.NotFoundHandler(), Queue: 4, QueueBytes: 64 << 20, Body: 1 << 20,
-		DecodeBytes: 16 << 20, Connections: 100, Log: slog.New(slog.NewTextHandler(s.log, nil))}
+	c := testConfig(s.log)
 	if change != nil {
 		change(&c)
 	}

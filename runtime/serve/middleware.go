@@ -153,6 +153,8 @@ func (w *unknownPath) WriteHeader(status int) {
 		w.drop(openai.Refused(status, "not_found", "there is nothing at %.80q", w.path))
 	case status == http.StatusMethodNotAllowed && plain:
 		w.drop(openai.Refused(status, "method_not_allowed", "%.80q takes %s only", w.path, w.Header().Get("Allow")))
+	case status == http.StatusBadRequest && w.Header().Get("Content-Type") == "": // of the path *
+		w.drop(openai.Refused(status, "not_found", "there is nothing at %.80q", w.path))
 	default:
 		w.response.WriteHeader(status)
 	}

@@ -76,6 +76,9 @@ const (
 	DefaultConnections = 1024
 )
 
+// maxHeader bounds the request line and the headers.
+const maxHeader = 64 << 10
+
 // cacheBytes bounds the pictures that are kept for the next requests about them.
 const cacheBytes = 32 << 20
 
@@ -106,7 +109,7 @@ func New(c Config) *Server {
 		Handler:           s.routes(),
 		ReadHeaderTimeout: 5 * time.Second,
 		IdleTimeout:       time.Minute,
-		MaxHeaderBytes:    64 << 10,
+		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),
 	}
 	return s
@@ -128,7 +131,7 @@ func (s *Server) Ready(m Model) {
 
 // Serve answers the connections of a listener until Drain or Close; then it returns http.ErrServerClosed.
 func (s *Server) Serve(l net.Listener) error {
-	return s.http.Serve(limits.Connections(l, s.Connections))
+	return s.http.Serve(&unread{limits.Connections(l, s.Connections), s})
 }
 
 // Drain takes no more requests for answers, and returns when those that are under way have ended, or with ctx. It ends

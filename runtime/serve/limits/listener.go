@@ -44,6 +44,14 @@ type connection struct {
 	once sync.Once
 }
 
+// CloseWrite ends what is written, where the connection can.
+func (c *connection) CloseWrite() error {
+	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return w.CloseWrite()
+	}
+	return nil
+}
+
 // Close makes room.
 func (c *connection) Close() error {
 	err := c.Conn.Close()
