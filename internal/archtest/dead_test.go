@@ -37,9 +37,9 @@ var oracles = map[string]string{
 	"pgc/runtime/native.Call":      "calls one kernel for the tests of code generation",
 }
 
-// implicit are methods that other modules call, and the parts of pgir's grammar.
+// implicit are methods that other modules call (ReadFile: io/fs), and the parts of pgir's grammar.
 var implicit = []string{"String", "Error", "Unwrap", "Is", "Run", "Help", "Write", "WriteHeader", "Read", "Close", "Accept", "MarshalJSON", "UnmarshalJSON", "MarshalText", "UnmarshalText",
-	"Lex", "Symbols", "Next", "Parse"}
+	"Lex", "Symbols", "Next", "Parse", "ReadFile"}
 
 // built is what go list tells of a package that it has built.
 type built struct {

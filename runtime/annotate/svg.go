@@ -3,7 +3,6 @@ package annotate
 import (
 	"bytes"
 	"encoding/base64"
-	"encoding/xml"
 	"fmt"
 	"image"
 	"image/jpeg"
@@ -22,7 +21,7 @@ const quality = 92
 func SVG(w io.Writer, p Picture, below image.Image) error {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\">\n", p.Width, p.Height, p.Width, p.Height)
-	fmt.Fprintf(&b, "<title>%s</title>\n", escape(Stem(p.Name)))
+	fmt.Fprintf(&b, "<title>%s</title>\n", draw.XML(Stem(p.Name)))
 	if below != nil {
 		var data bytes.Buffer
 		if err := jpeg.Encode(&data, below, &jpeg.Options{Quality: quality}); err != nil {
@@ -34,7 +33,7 @@ func SVG(w io.Writer, p Picture, below image.Image) error {
 	colors := draw.Colors(p.Drawing())
 	for i, o := range p.Objects {
 		c := fmt.Sprintf("#%02x%02x%02x", colors[i].R, colors[i].G, colors[i].B)
-		fmt.Fprintf(&b, "<g class=\"object\" data-label=\"%s\"", escape(o.Label))
+		fmt.Fprintf(&b, "<g class=\"object\" data-label=\"%s\"", draw.XML(o.Label))
 		if o.Score != nil {
 			fmt.Fprintf(&b, " data-score=\"%s\"", number(o.Score.Value()))
 		}
@@ -53,7 +52,7 @@ func SVG(w io.Writer, p Picture, below image.Image) error {
 				y = min(o.Box.Box[1]+sizes.Text*1.1, float64(p.Height)-sizes.Text*0.3)
 			}
 			fmt.Fprintf(&b, "<text x=\"%s\" y=\"%s\" font-family=\"sans-serif\" font-weight=\"bold\" font-size=\"%g\" fill=\"white\" stroke=\"%s\" stroke-width=\"%g\" stroke-linejoin=\"round\" paint-order=\"stroke\">%s</text>\n",
-				number(max(o.Box.Box[0], sizes.Text*0.2)), number(y), sizes.Text, c, math.Ceil(sizes.Text/3), escape(o.Label))
+				number(max(o.Box.Box[0], sizes.Text*0.2)), number(y), sizes.Text, c, math.Ceil(sizes.Text/3), draw.XML(o.Label))
 		}
 		b.WriteString("</g>\n")
 	}
@@ -76,11 +75,4 @@ func pathData(polygons [][]float64) string {
 		parts = append(parts, "Z")
 	}
 	return strings.Join(parts, "")
-}
-
-// escape makes text for XML.
-func escape(text string) string {
-	var b strings.Builder
-	xml.EscapeText(&b, []byte(text)) // a Builder takes everything
-	return b.String()
 }

@@ -1,7 +1,6 @@
 package attention
 
 import (
-	"encoding/xml"
 	"fmt"
 	"image"
 	"image/color"
@@ -221,7 +220,7 @@ func (m *Mask) SVG() string {
 	for _, r := range p.rects {
 		fmt.Fprintf(&b, `<rect x="%g" y="%g" width="%g" height="%g" fill="%s">`, r.x, r.y, r.w, r.h, hex(r.c))
 		if r.hint != "" {
-			fmt.Fprintf(&b, "<title>%s</title>", escaped(r.hint))
+			fmt.Fprintf(&b, "<title>%s</title>", draw.XML(r.hint))
 		}
 		b.WriteString("</rect>\n")
 	}
@@ -230,7 +229,7 @@ func (m *Mask) SVG() string {
 		if t.upright {
 			turn = fmt.Sprintf(` transform="rotate(-90 %.1f %.1f)"`, t.x, t.baseline)
 		}
-		fmt.Fprintf(&b, `<text x="%.1f" y="%.1f" font-size="%.1f" fill="%s"%s>%s</text>`+"\n", t.x, t.baseline, t.size, hex(t.c), turn, escaped(t.text))
+		fmt.Fprintf(&b, `<text x="%.1f" y="%.1f" font-size="%.1f" fill="%s"%s>%s</text>`+"\n", t.x, t.baseline, t.size, hex(t.c), turn, draw.XML(t.text))
 	}
 	b.WriteString("</svg>\n")
 	return b.String()
@@ -242,9 +241,3 @@ func (m *Mask) HTML() string {
 }
 
 func hex(c color.RGBA) string { return fmt.Sprintf("#%02x%02x%02x", c.R, c.G, c.B) }
-
-func escaped(s string) string {
-	var b strings.Builder
-	xml.EscapeText(&b, []byte(s)) // a builder takes all
-	return b.String()
-}

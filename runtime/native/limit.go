@@ -30,10 +30,10 @@ func (e tooLittle) Is(target error) bool { return target == ErrMemory }
 func CheckMemory(need int64, what string) error {
 	if !granted.covers(need) {
 		claimed := granted.sum()
-		limit := available(os.DirFS("/"), sysinfo())
+		limit := available(machine{}, sysinfo())
 		if need+claimed > limit.bytes {
 			debug.FreeOSMemory() // what Go has collected, or could, is not in use
-			limit = available(os.DirFS("/"), sysinfo())
+			limit = available(machine{}, sysinfo())
 		}
 		if limit.bytes = max(0, limit.bytes-claimed); need > limit.bytes {
 			return tooLittle{fmt.Errorf("%s needs %s of memory, but only %s can be had (%s)", what, size(need), size(limit.bytes), limit.source)}
@@ -116,7 +116,7 @@ func (l *ledger) read(available, need int64) {
 // AvailableMemory estimates how many bytes the process can still use without being ended for it, and says what sets
 // this limit.
 func AvailableMemory() (bytes int64, source string) {
-	l := available(os.DirFS("/"), sysinfo())
+	l := available(machine{}, sysinfo())
 	return l.bytes, l.source
 }
 

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
-	"os"
 	"runtime"
 	"strconv"
 	"strings"
@@ -27,7 +26,7 @@ type Processors struct {
 
 // CountProcessors looks at the process's affinity and control groups and at the machine's cores.
 func CountProcessors() Processors {
-	return countProcessors(os.DirFS("/"), affinity(), here())
+	return countProcessors(machine{}, affinity(), here())
 }
 
 // affinity lists the processors that the process may run on.
@@ -104,7 +103,7 @@ func (p Processors) AtOnce() int {
 // atOnce is AtOnce of this process now.
 func atOnce() int {
 	p := Processors{Allowed: len(affinity())}
-	p.Quota, p.Group = quota(os.DirFS("/"))
+	p.Quota, p.Group = quota(machine{})
 	return p.AtOnce()
 }
 

@@ -2,7 +2,6 @@ package native
 
 import (
 	"fmt"
-	"os"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -72,7 +71,7 @@ func here() int {
 // the process runs on, where there are several and its cores are enough. What threads touch first then is in the
 // socket's memory.
 func home(threads int) []int {
-	near, sockets := socketOf(affinity(), here(), reader(os.DirFS("/")))
+	near, sockets := socketOf(affinity(), here(), reader(machine{}))
 	if sockets == 1 || threads > len(near) {
 		return nil
 	}

@@ -39,7 +39,7 @@ func (s *blockSums) add(b []byte) {
 		}
 		n := min(s.room, int64(len(b)))
 		last := &s.sums[len(s.sums)-1]
-		*last = crc32.Update(*last, crcTable, b[:n])
+		*last = crc32.Update(*last, crcTable(), b[:n])
 		s.room -= n
 		b = b[n:]
 	}
@@ -82,7 +82,7 @@ func checksum(sum uint32, b []byte) uint32 {
 			first += part[i]
 		}
 		runtime.KeepAlive(first)
-		sum = crc32.Update(sum, crcTable, part)
+		sum = crc32.Update(sum, crcTable(), part)
 		b = b[len(part):]
 	}
 	return sum

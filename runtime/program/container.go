@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"io"
 	"math"
+	"sync"
 )
 
 // An executable file is
@@ -54,8 +55,20 @@ const (
 	maxSections   = 64
 )
 
-// crcTable is the Castagnoli polynomial, for which processors have an instruction.
-var crcTable = crc32.MakeTable(crc32.Castagnoli)
+// crcTable is of the Castagnoli polynomial, for which processors have an instruction. It takes 0.2 ms to make.
+var crcTable = sync.OnceValue(func() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) })
+
+// shortSum is the same checksum of some hundred bytes, without a table.
+func shortSum(b []byte) uint32 {
+	sum := ^uint32(0)
+	for _, x := range b {
+		sum ^= uint32(x)
+		for range 8 {
+			sum = sum>>1 ^ crc32.Castagnoli&-(sum&1)
+		}
+	}
+	return ^sum
+}
 
 // SectionInfo is an entry of the section table.
 type SectionInfo struct {
@@ -92,7 +105,7 @@ func appendTable(b []byte, page int64, sections []SectionInfo) []byte {
 	b = le.AppendUint32(b, formatVersion)
 	b = le.AppendUint64(b, uint64(page))
 	b = le.AppendUint32(b, 0)
-	b = le.AppendUint32(b, crc32.Checksum(b[start:], crcTable))
+	b = le.AppendUint32(b, shortSum(b[start:]))
 	return append(b, magic...)
 }
 
@@ -123,7 +136,7 @@ func readTable(r io.ReaderAt, size int64) (sections []SectionInfo, sum uint32, e
 		return nil, 0, fmt.Errorf("cannot read the section table: %w", err)
 	}
 	summed := len(table) - 12
-	if crc32.Checksum(table[:summed], crcTable) != le.Uint32(table[summed:]) {
+	if shortSum(table[:summed]) != le.Uint32(table[summed:]) {
 		return nil, 0, fmt.Errorf("damaged section table: its checksum is wrong")
 	}
 	if want := le.Uint64(footer[:]); want != uint64(size) {

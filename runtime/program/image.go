@@ -196,7 +196,7 @@ func (m *Executable) checkSection(f *os.File, s *SectionInfo) error {
 	if s.Bytes == 0 || s.Name == SectionWeights {
 		return nil
 	}
-	sum := crc32.New(crcTable)
+	sum := crc32.New(crcTable())
 	if s.Name == SectionRuntime { // read in pieces, it adds nothing to the memory
 		if _, err := io.CopyBuffer(sum, struct{ io.Reader }{io.NewSectionReader(f, s.Offset, s.padded())}, make([]byte, 64<<10)); err != nil {
 			return output.Cause(err)

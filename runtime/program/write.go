@@ -151,7 +151,7 @@ func (w *fileWriter) Write(b []byte) (int, error) {
 		if err != nil {
 			return total, err
 		}
-		w.sum = crc32.Update(w.sum, crcTable, part)
+		w.sum = crc32.Update(w.sum, crcTable(), part)
 		if w.also != nil {
 			w.also(part)
 		}
@@ -203,7 +203,7 @@ func weightSums(weights []Weight) func([]byte) {
 			}
 			lo, hi := max(w.Offset, offset), min(w.Offset+w.Bytes, end)
 			if lo < hi {
-				w.Sum = crc32.Update(w.Sum, crcTable, b[lo-offset:hi-offset])
+				w.Sum = crc32.Update(w.Sum, crcTable(), b[lo-offset:hi-offset])
 			}
 		}
 		offset = end
