@@ -188,7 +188,21 @@ func (x *cpu) Run(ctx context.Context, c *Call) error {
 	if err != nil {
 		return err
 	}
+	if c.EndTask > 0 {
+		if err := t.Keep(c.First, c.FirstTask, c.EndTask); err != nil {
+			return err
+		}
+	}
 	return x.pool.Run(ctx, t, c.First, x.end(c))
+}
+
+// Tasks implements Divider.
+func (x *cpu) Tasks(c *Call, launch int) (int64, error) {
+	t, err := x.bind(c)
+	if err != nil {
+		return 0, err
+	}
+	return t.Tasks(launch), nil
 }
 
 // end returns the end of a call's launches.

@@ -31,6 +31,12 @@ type Executor interface {
 	Close() error
 }
 
+// Divider is an Executor that runs launches by tasks, each of which has the same bits whatever runs beside it.
+type Divider interface {
+	// Tasks returns how many tasks a launch of a call has.
+	Tasks(c *Call, launch int) (int64, error)
+}
+
 // Queue is an Executor whose calls need not be waited for.
 type Queue interface {
 	// Queue starts a call behind those before it, and behind it a copy of the first n bytes of memory, which wait returns
@@ -52,6 +58,8 @@ type Call struct {
 	Symbols []int64 // one value for each of the program's symbols
 	// The launches First to End-1 run; if End is 0, all do.
 	First, End int
+	// Of one launch the tasks FirstTask to EndTask-1 run, where EndTask is not 0. The executor must be a Divider then.
+	FirstTask, EndTask int64
 }
 
 // Timing is when one launch ran, counted from the start of the first, and what it did.

@@ -101,7 +101,7 @@ func (b *batch) admit(now *slice) bool {
 			return true
 		}
 		defer now.spend(time.Now())
-		if err := j.run(j.ctx, slot); err != nil {
+		if err := b.lent(j, slot); err != nil {
 			d.end(j, nil, err)
 		} else {
 			d.complete(j, nil, nil)
@@ -140,6 +140,22 @@ func (b *batch) admit(now *slice) bool {
 	j.prompt = b.s.prompt(j.request, p, slot)
 	b.begun = j
 	return true
+}
+
+// lent does work other than a request, between whose parts sequences go on and requests end.
+func (b *batch) lent(j *Job, slot int) error {
+	if !j.ends {
+		b.begun = j
+		b.s.lend = func() *slice {
+			for b.admit(unlimited()) {
+			}
+			b.step()
+			b.s.ahead = ahead{}
+			return b.slice()
+		}
+		defer func() { b.begun, b.s.lend = nil, nil }()
+	}
+	return j.run(j.ctx, slot)
 }
 
 // spokenFor returns the bytes that the sequences may still take. What their slots have already, from them or from

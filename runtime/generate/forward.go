@@ -112,7 +112,7 @@ func (s *Session) hidden(ctx context.Context, p tokenizer.Prompt, images []*rgb.
 	if err := s.start(forward, p); err != nil {
 		return err
 	}
-	return forward.Run(ctx)
+	return s.alone(ctx, forward.Func)
 }
 
 // Logits computes the logits of the tokens from first to end-1 of the prompt that Hidden ran over, block by block, and
@@ -124,7 +124,7 @@ func (s *Session) Logits(ctx context.Context, first, end int, use func(at int, l
 		count := min(most, end-at)
 		s.fn.head.Set(entry.SymRow, at)
 		s.fn.head.Set(entry.SymRows, count)
-		if err := s.fn.head.Run(ctx); err != nil {
+		if err := s.alone(ctx, s.fn.head.Func); err != nil {
 			return err
 		}
 		block := logits[:count*s.Model.VocabSize]

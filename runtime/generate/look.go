@@ -55,7 +55,7 @@ func (s *Session) Seen(ctx context.Context, p tokenizer.Prompt, kind string) ([]
 	seen, block := make([]byte, n*n), make([]float32, n*entry.SeenKeys)
 	for first := 0; first < n; first += entry.SeenKeys {
 		f.Set(entry.SymRow, first)
-		if err := f.Run(ctx); err != nil {
+		if err := s.alone(ctx, f.Func); err != nil {
 			return nil, err
 		}
 		if err := engine.Get(f.out, 0, block); err != nil {
@@ -96,7 +96,7 @@ func (s *Session) Attend(ctx context.Context, images []*rgb.Image, p tokenizer.P
 		return nil, err
 	}
 	f.prefill.Set(entry.SymSlot, slot)
-	if err := f.prefill.Run(ctx); err != nil {
+	if err := s.alone(ctx, f.prefill.Func); err != nil {
 		return nil, err
 	}
 	s.ran(len(p.IDs), slot)

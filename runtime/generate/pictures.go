@@ -40,7 +40,13 @@ type featureKey struct {
 // again.
 func (s *Session) Encode(ctx context.Context, images []*rgb.Image, adapter int) (preprocessing, encoding time.Duration, err error) {
 	e := encoder{s: s, images: images, adapter: adapter}
-	_, err = e.further(ctx, unlimited())
+	for done := false; !done && err == nil; {
+		now := unlimited()
+		if s.lend != nil {
+			now = s.lend()
+		}
+		done, err = e.further(ctx, now)
+	}
 	return e.preprocessing, e.encoding, err
 }
 

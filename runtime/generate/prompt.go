@@ -12,7 +12,7 @@ import (
 )
 
 // prompt is a request on its way into a batch slot: the encoder runs over its images, the decoder over its tokens, and the
-// first token is chosen. It may be interrupted between any two kernels but those behind the prompt's last hidden state.
+// first token is chosen. It may be interrupted between any two parts of kernels but those behind the prompt's last hidden state.
 type prompt struct {
 	s      *Session
 	q      *sequence

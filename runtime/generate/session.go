@@ -36,9 +36,10 @@ type Session struct {
 	pace     float64 // cost of what parts of functions do in a nanosecond; 0 before the first
 	ahead    ahead
 	costs    costs
-	id       [1]int32    // what goes into the state next and comes from it
-	row      []float32   // logits of one sequence
-	rows     [][]float32 // row, and more where threads work on several
+	lend     func() *slice // has others use the executor, and says how long a part may take then; nil where nobody waits for steps
+	id       [1]int32      // what goes into the state next and comes from it
+	row      []float32     // logits of one sequence
+	rows     [][]float32   // row, and more where threads work on several
 }
 
 // New prepares a session. The engine stays the caller's to close.

@@ -79,6 +79,21 @@ func (s *Session) divides() bool {
 	return s.apart
 }
 
+// alone runs a function from the beginning to the end. Where others share the session, they use the executor between its parts; then
+// the function may not work on what steps leave for each other.
+func (s *Session) alone(ctx context.Context, f *engine.Func) error {
+	if s.lend == nil {
+		return f.Run(ctx)
+	}
+	p := f.Parts()
+	for !p.Done() {
+		if _, err := s.part(ctx, p, s.lend()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // part runs as much of a function as a slice has time for, by how long parts before took for what they cost, and reports
 // whether the function is done.
 func (s *Session) part(ctx context.Context, p *engine.Parts, b *slice) (done bool, err error) {

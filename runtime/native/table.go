@@ -99,7 +99,7 @@ func (t *Table) Bind(b *Bases, syms []int64) error {
 		if tasks < 0 || tasks > program.MaxTasks {
 			return fmt.Errorf("func %s: launch %d has %d tasks, expected 0 to %d", t.name, i, tasks, program.MaxTasks)
 		}
-		*t.i64(i, program.RecTasks) = tasks
+		*t.i64(i, program.RecTasks), *t.i64(i, program.RecFirst) = tasks, 0
 		for j := range l.Args {
 			v, err := t.resolve(&l.Args[j], b, values)
 			if err != nil {
@@ -145,6 +145,18 @@ func (t *Table) resolve(a *program.Arg, b *Bases, values []int64) (int64, error)
 		v += values[term.Sym] * term.Stride
 	}
 	return v, nil
+}
+
+// Tasks returns the number of tasks of a launch, which is bound.
+func (t *Table) Tasks(launch int) int64 { return *t.i64(launch, program.RecTasks) }
+
+// Keep has a launch run its tasks from first to end-1 alone, until it is bound again.
+func (t *Table) Keep(launch int, first, end int64) error {
+	if n := t.Tasks(launch); first < 0 || end < first || end > n {
+		return fmt.Errorf("func %s: launch %d: tasks %d to %d of %d", t.name, launch, first, end, n)
+	}
+	*t.i64(launch, program.RecTasks), *t.i64(launch, program.RecFirst) = end-first, first
+	return nil
 }
 
 // Launches returns the number of launches.

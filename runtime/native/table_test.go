@@ -77,6 +77,15 @@ func TestBind(t *testing.T) {
 	if fixed, dependent := *tab.i64(3, program.RecTasks), *tab.i64(4, program.RecTasks); fixed != 16 || dependent != 20 {
 		t.Errorf("%d and %d tasks of launches with grains, expected 16 and 20", fixed, dependent)
 	}
+	if err := tab.Keep(3, 5, 9); err != nil || tab.Tasks(3) != 4 || *tab.i64(3, program.RecFirst) != 5 {
+		t.Errorf("%v: %d tasks from %d on, expected 4 from 5 on", err, tab.Tasks(3), *tab.i64(3, program.RecFirst))
+	}
+	if err := tab.Keep(4, 5, 21); err == nil {
+		t.Error("a launch keeps tasks that it does not have")
+	}
+	if err := tab.Bind(bases, syms); err != nil || tab.Tasks(3) != 16 || *tab.i64(3, program.RecFirst) != 0 {
+		t.Errorf("%v: %d tasks from %d on behind another Bind, expected all 16", err, tab.Tasks(3), *tab.i64(3, program.RecFirst))
+	}
 	if at := *tab.i64(1, program.RecKernel) - int64(code.Addr()); at != 3 {
 		t.Errorf("kernel at %d, expected 3", at)
 	}

@@ -75,6 +75,7 @@ const (
 	RecKernel = 0  // i64: address of the kernel
 	RecArgs   = 8  // i64: address of its argument table
 	RecTasks  = 16 // i64: number of tasks, at most MaxTasks
+	RecFirst  = 24 // i64: what the kernel calls the first of them: 0 unless only a part of the launch runs
 	RecRuns   = 64 // i64: runs of tasks handed out, besides the shares
 	RecDone   = 72 // i64: tasks done
 

@@ -21,7 +21,7 @@ func TestLines(t *testing.T) {
 			used[at/line] = name
 		}
 	}
-	for _, at := range []int{RecKernel, RecArgs, RecTasks} {
+	for _, at := range []int{RecKernel, RecArgs, RecTasks, RecFirst} {
 		if at/line == RecRuns/line || at/line == RecDone/line {
 			t.Errorf("what is read at %d of a record lies on a line that is written", at)
 		}

@@ -31,6 +31,7 @@ type walk struct {
 
 	// Of a launch.
 	i, number, rec, tasks, kernel, args value.Value
+	begins                              value.Value // what the kernel calls the first task
 	share                               value.Value // tasks of a share
 }
 
@@ -65,6 +66,7 @@ func (b *walk) launches(leave *ir.Block) {
 	b.i, b.number = i, b.NewAdd(b.first, i)
 	b.rec = b.NewGetElementPtr(types.I8, table, b.NewShl(i, i64(recShift)))
 	b.tasks = b.load(b.rec, program.RecTasks, types.I64)
+	b.begins = b.load(b.rec, program.RecFirst, types.I64)
 	abi := types.NewPointer(types.NewFunc(types.Void, types.I64Ptr, types.I64, types.I8Ptr))
 	b.kernel = b.NewIntToPtr(b.load(b.rec, program.RecKernel, types.I64), abi)
 	b.args = b.NewIntToPtr(b.load(b.rec, program.RecArgs, types.I64), types.I64Ptr)
@@ -193,13 +195,14 @@ func (b *walk) tasksOf(run *ir.Block, of []taken, next *ir.Block) {
 	b.NewBr(loop)
 	b.at(loop)
 	task := b.NewPhi(ir.NewIncoming(first, run))
+	named := b.NewAdd(b.begins, task)
 	b.NewCondBr(b.stamp, timed, call)
 	b.at(timed)
 	begin := b.NewCall(b.ticks)
-	b.NewCall(b.kernel, b.args, task, b.scratch)
+	b.NewCall(b.kernel, b.args, named, b.scratch)
 	b.trace(b.NewIntToPtr(b.NewAdd(b.traces, b.NewShl(b.i, i64(traShift))), types.I8Ptr), begin, called)
 	b.at(call)
-	b.NewCall(b.kernel, b.args, task, b.scratch)
+	b.NewCall(b.kernel, b.args, named, b.scratch)
 	b.NewBr(called)
 	b.at(called)
 	following := b.NewAdd(task, i64(1))
