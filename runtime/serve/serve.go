@@ -175,6 +175,7 @@ func (s *Server) routes() http.Handler {
 	mux.Handle("GET /api/version", s.keyed(s.ollamaAPIVersion))
 	mux.Handle("POST /v1/embeddings", s.answering(s.embeddings))
 	mux.Handle("POST /tokenize", s.answering(s.tokenize))
+	mux.Handle("POST /v1/picture", s.answering(s.preview))
 	mux.Handle("GET /{$}", s.Page)
 	mux.Handle("GET /page/", s.Page)
 	return s.outermost(mux)

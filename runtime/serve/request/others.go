@@ -81,6 +81,18 @@ func ParseEmbeddings(body []byte) (*Embeddings, error) {
 	return r, nil
 }
 
+// ParsePreview reads the body of /v1/picture.
+func ParsePreview(body []byte) (url string, err error) {
+	d, err := Parse(body)
+	if err != nil {
+		return "", err
+	}
+	if found, err := d.get("url", &url); err != nil || found {
+		return url, err
+	}
+	return "", openai.Invalid("url", "url is missing, expected the address of a picture")
+}
+
 // ParseTokenize reads the body of /tokenize.
 func ParseTokenize(body []byte) (text string, parseSpecials bool, err error) {
 	d, err := Parse(body)

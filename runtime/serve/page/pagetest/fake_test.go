@@ -15,10 +15,11 @@ import (
 // fake is a server whose page is the demo's and whose answers a test decides.
 type fake struct {
 	*httptest.Server
-	model  map[string]any // what /v1/models says beside the name
-	models http.HandlerFunc
-	chat   func(w http.ResponseWriter, r *http.Request, body request)
-	embed  func(item json.RawMessage) [][]float64
+	model   map[string]any // what /v1/models says beside the name
+	models  http.HandlerFunc
+	chat    func(w http.ResponseWriter, r *http.Request, body request)
+	embed   func(item json.RawMessage) [][]float64
+	picture func(w http.ResponseWriter, url string)
 }
 
 // request is what the page sends.
@@ -71,6 +72,13 @@ func newFake(t *testing.T) *fake {
 			t.Errorf("the page sends what is no chat: %v", err)
 		}
 		f.chat(w, r, body)
+	})
+	mux.HandleFunc("POST /v1/picture", func(w http.ResponseWriter, r *http.Request) {
+		var body struct{ URL string }
+		if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+			t.Error(err)
+		}
+		f.picture(w, body.URL)
 	})
 	mux.HandleFunc("POST /v1/embeddings", func(w http.ResponseWriter, r *http.Request) {
 		var body struct{ Input []json.RawMessage }

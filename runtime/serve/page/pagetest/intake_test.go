@@ -3,6 +3,8 @@ package pagetest
 import (
 	"encoding/base64"
 	"fmt"
+	"image"
+	"image/jpeg"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -105,8 +107,16 @@ func TestAddress(t *testing.T) {
 		}
 		stream(w, map[string]any{"boxes": []any{scene[0].box(false)}}, scene[0].text())
 	}
+	f.picture = func(w http.ResponseWriter, url string) {
+		if url != "https://example.org/a%20cat.jpg" {
+			t.Errorf("the page asks for %s", url)
+		}
+		w.Header().Set("Content-Type", "image/jpeg")
+		jpeg.Encode(w, image.NewGray(image.Rect(0, 0, side, side)), nil)
+	}
 	b := open(t, f.URL)
 	b.fill("#address-value", "https://example.org/a%20cat.jpg\r")
+	b.wait(`document.querySelector(".card img")?.naturalWidth > 0 && document.querySelectorAll(".stage.blank").length === 0`)
 	if names := b.cards(1); names[0] != "a cat.jpg" {
 		t.Errorf("the picture is called %q", names[0])
 	}
@@ -116,6 +126,10 @@ func TestAddress(t *testing.T) {
 	if got := eval[[]float64](b, `document.querySelector(".overlay").getAttribute("viewBox").split(" ").map(Number)`); got[2] != side || got[3] != side {
 		t.Errorf("the overlay's size is %v, expected that of the picture, %d", got[2:], side)
 	}
+	b.excused = append(b.excused, "status of 400")
+	f.picture = func(w http.ResponseWriter, url string) { fail(w, 400, "picture 1: it cannot be fetched") }
+	b.fill("#address-value", "https://example.org/none.jpg\r")
+	b.wait(`document.querySelectorAll(".stage.blank").length === 1 && document.querySelector(".stage.blank p").textContent === "Picture 1: it cannot be fetched."`)
 	b.paste("body", `c.setData("text/plain", "https://%")`)
 	b.wait(`document.querySelector("#drop-error").textContent === "That is no address."`)
 	b.look("10-address")

@@ -93,6 +93,11 @@ export async function embeddings(body, signal) {
   return (await call("embeddings", {body, signal})).json();
 }
 
+// picture returns the picture at an address, which the server fetches.
+export async function picture(url, signal) {
+  return (await call("picture", {body: {url}, signal})).blob();
+}
+
 // chat yields the chunks of an answer as they come.
 export async function* chat(body, signal) {
   const response = await call("chat/completions", {

@@ -1,5 +1,6 @@
 // A picture with its answer.
 
+import {picture as fetched} from "./api.js";
 import {copyPicture, copyText, download, flash, h, plural, say, svg} from "./dom.js";
 import {dashed, look, percent, pieces, shown} from "./objects.js";
 import {Overlay} from "./overlay.js";
@@ -9,7 +10,8 @@ import {formats} from "./export.js";
 let number = 0;
 
 export class Card {
-  // A picture is {name, type, file or else url, shown: a blob: address or null, why it cannot be}. Actions are remove(card) and again(card).
+  // A picture is {name, type, file or else url, shown: a blob: address or null while the server has to be asked for it}. Actions are
+  // remove(card) and again(card).
   constructor(picture, actions) {
     this.picture = picture;
     this.width = this.height = 0; // known once the picture is shown or answered
@@ -62,24 +64,36 @@ export class Card {
     this.rest();
   }
 
-  // showPicture waits until the browser knows the picture. One that it cannot show has an empty frame.
+  // showPicture waits until the browser knows the picture. One that it cannot show has a frame that says why.
   async showPicture() {
-    const {name, shown, why} = this.picture;
+    const {name, url} = this.picture;
     const image = h("img", {alt: `The picture ${name}`});
+    let why = "This browser cannot show the picture. The model may read it all the same.";
     try {
-      if (!shown) throw new Error(why);
-      image.src = shown;
+      if (url) {
+        this.blank("The server fetches the picture.");
+        try {
+          this.picture.shown = URL.createObjectURL(await fetched(url, this.gone.signal));
+        } catch (e) {
+          why = e.message;
+          throw e;
+        }
+      }
+      image.src = this.picture.shown;
       await image.decode();
       this.measure(image.naturalWidth, image.naturalHeight);
       this.image = image;
+      this.stage.classList.remove("blank");
       this.stage.replaceChildren(image, this.overlay.root);
     } catch {
-      this.stage.classList.add("blank");
-      this.stage.replaceChildren(
-        h("p", {}, shown ? "This browser cannot show the picture. The model may read it all the same." : why),
-        this.overlay.root,
-      );
+      this.blank(why);
     }
+  }
+
+  // blank shows a frame with a sentence.
+  blank(sentence) {
+    this.stage.classList.add("blank");
+    this.stage.replaceChildren(h("p", {}, sentence), this.overlay.root);
   }
 
   measure(width, height) {

@@ -72,8 +72,7 @@ export function intake(add) {
         type: "",
         file: null,
         url: value,
-        shown: null,
-        why: "The server fetches this picture. The page asks nothing of other hosts, so it cannot show it.",
+        shown: null, // until the server has fetched it: the page asks nothing of other hosts
       },
     ]);
     say("1 address added");
