@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -14,26 +15,28 @@ import (
 	"pgc"
 	"pgc/runtime/imageio"
 	"pgc/runtime/jsonerr"
+	"pgc/runtime/manifest"
 	"pgc/runtime/process"
 )
 
 // Answer holds the times of an answer from end to end, the best of several.
 type Answer struct {
-	Picture   float64 `json:"picture_s"`     // from a decoded picture to its features
-	First     float64 `json:"first_token_s"` // from a decoded picture to the first id, in a process that runs already
-	Tokens    int     `json:"new_tokens"`
-	PerSecond float64 `json:"tokens_per_s"`       // of the tokens after the first, chosen greedily
+	Picture   float64 `json:"picture_s"`          // from a decoded picture to its features
+	First     float64 `json:"first_token_s"`      // from a decoded picture to the first id, in a process that runs already
+	Prompt    string  `json:"prompt,omitempty"`   // the first that is built in, where the executable answers no other
+	Tokens    int     `json:"new_tokens"`         // after the first; a task that is built in may find nothing
+	PerSecond float64 `json:"tokens_per_s"`       // of those, chosen greedily; 0 without any
 	Batch     float64 `json:"batch_tokens_per_s"` // of MaxBatch requests decoded together
 	MaxBatch  int     `json:"sequences"`
-	Start     float64 `json:"process_start_s,omitempty"` // from the start of a process of its own to its end, with one token
-	PeakRSS   int64   `json:"peak_rss_bytes,omitempty"`  // of that process
+	Start     float64 `json:"process_start_s,omitempty"` // from the start of a process of its own to its end, with one token or all prompts that are built in
+	PeakRSS   int64   `json:"peak_rss_bytes,omitempty"`  // of that process, if it says so
 }
 
 // side is the width and height of the images: like most, larger than what the model sees.
 const side = 640
 
-// answer times whole answers about images of noise, which have imageTokens tokens each.
-func answer(ctx context.Context, path string, imageTokens int, o Options) (*Answer, error) {
+// answer times whole answers about images of noise, to the first of the prompts that are built in, if there are some.
+func answer(ctx context.Context, path string, own []manifest.Frozen, o Options) (*Answer, error) {
 	options := []pgc.Option{pgc.WithThreads(o.Threads), pgc.WithoutVerification()}
 	if o.ISA != "" {
 		options = append(options, pgc.WithISA(o.ISA))
@@ -50,9 +53,11 @@ func answer(ctx context.Context, path string, imageTokens int, o Options) (*Answ
 		return nil, err
 	}
 	defer m.Close()
-	a := &Answer{Tokens: o.New, MaxBatch: m.Slots(), First: 1e9, Start: 1e9}
-	text, err := prompt(m, o.Text)
-	if err != nil {
+	a := &Answer{MaxBatch: m.Slots(), First: 1e9, Start: 1e9}
+	var text string
+	if len(own) > 0 {
+		a.Prompt, text = own[0].Text, own[0].Text
+	} else if text, err = prompt(m, o.Text); err != nil {
 		return nil, err
 	}
 	for run := range 3 {
@@ -94,7 +99,9 @@ func (a *Answer) inProcess(ctx context.Context, m *pgc.Model, r pgc.Request) err
 	if first := encoded + t.Prefill.Seconds(); first < a.First {
 		a.First, a.Picture = first, encoded
 	}
-	a.PerSecond = max(a.PerSecond, float64(len(got.Tokens)-1)/t.Decode.Seconds())
+	if n := len(got.Tokens) - 1; n > 0 {
+		a.Tokens, a.PerSecond = max(a.Tokens, n), max(a.PerSecond, float64(n)/t.Decode.Seconds())
+	}
 	return nil
 }
 
@@ -107,7 +114,9 @@ func (a *Answer) together(ctx context.Context, m *pgc.Model, r pgc.Request) erro
 		}
 		tokens, last = tokens+len(got.Tokens)-1, got.Timings.Decode
 	}
-	a.Batch = max(a.Batch, float64(tokens)/last.Seconds())
+	if tokens > 0 {
+		a.Batch = max(a.Batch, float64(tokens)/last.Seconds())
+	}
 	return nil
 }
 
@@ -125,7 +134,11 @@ func (a *Answer) newProcess(ctx context.Context, path, text string, o Options) e
 	if path, err = filepath.Abs(path); err != nil {
 		return err
 	}
-	args := []string{"generate", "--image", file, "--prompt", text, "--max-new-tokens", "1", "--json", "--no-verify", "--threads", fmt.Sprint(o.Threads)}
+	args := []string{"generate", "--image", file, "--prompt", text, "--max-new-tokens", "1"}
+	if a.Prompt != "" {
+		args = []string{file}
+	}
+	args = append(args, "--json", "--no-verify", "--threads", fmt.Sprint(o.Threads))
 	if o.ISA != "" {
 		args = append(args, "--isa", o.ISA)
 	}
@@ -148,7 +161,7 @@ func (a *Answer) newProcess(ctx context.Context, path, text string, o Options) e
 	var got struct {
 		PeakRSS int64 `json:"peak_rss_bytes"`
 	}
-	if err := json.Unmarshal(out, &got); err != nil {
+	if err := json.NewDecoder(bytes.NewReader(out)).Decode(&got); err != nil { // several prompts have a line each
 		return fmt.Errorf("%s: its answer is not JSON: %w", path, jsonerr.Explain(err))
 	}
 	a.Start, a.PeakRSS = min(a.Start, took), max(a.PeakRSS, got.PeakRSS)

@@ -119,7 +119,7 @@ func Run(ctx context.Context, path string, o Options) (*Report, error) {
 		}
 	}
 	if m.Embedding == nil {
-		if r.Answer, err = answer(ctx, path, m.ImageTokens, o); err != nil {
+		if r.Answer, err = answer(ctx, path, m.Frozen, o); err != nil {
 			return nil, err
 		}
 	}

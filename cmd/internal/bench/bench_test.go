@@ -16,8 +16,10 @@ import (
 	"pgc/codegen/ptx/emulated"
 	"pgc/golden"
 	"pgc/internal/build"
+	"pgc/internal/e2e"
 	"pgc/internal/gputest"
 	"pgc/runtime/engine"
+	"pgc/runtime/manifest"
 	"pgc/runtime/program"
 )
 
@@ -143,6 +145,39 @@ func TestTrace(t *testing.T) {
 }
 
 // A file for GPUs is timed on one, here an emulated one: kernels and whole answers, without the limits of a processor.
+// TestFrozen times executables that answer their own prompts only: a task, which may end before the tokens that were asked
+// for, and a text.
+func TestFrozen(t *testing.T) {
+	for _, frozen := range []build.Frozen{{Task: []string{"detect cat"}}, {Prompt: []string{"caption en", "detect cat"}}} {
+		path := filepath.Join(t.TempDir(), "model")
+		o := build.Options{CPU: "x86-64-v3", MaxTokens: 311, Frozen: frozen}
+		if _, err := build.Compile(t.Context(), filepath.Join(golden.Dir(), "pg1-odd"), path, e2e.Runtime(t), o); err != nil {
+			t.Fatal(err)
+		}
+		want := append(frozen.Task, frozen.Prompt...)[0]
+		a, err := answer(t.Context(), path, []manifest.Frozen{{Text: want}}, Options{Threads: 1, Text: 3, New: 12})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a.Prompt != want || a.Start <= 0 || a.First <= 0 || a.Tokens > 12 || (a.Tokens > 0) != (a.PerSecond > 0) || frozen.Task == nil && a.Tokens != 12 {
+			t.Errorf("%q: %+v", want, a)
+		}
+		r := example()
+		r.Answer = a
+		var text strings.Builder
+		r.Print(&text)
+		if _, err := json.Marshal(r); err != nil || !strings.Contains(text.String(), "answer to \""+want+"\": first token after ") || strings.Contains(text.String(), "NaN") {
+			t.Errorf("%v, %s", err, text.String())
+		}
+		none := *a
+		none.Tokens = 0
+		r.Answer, text = &none, strings.Builder{}
+		if r.Print(&text); !strings.Contains(text.String(), ", which was the last; from process start ") {
+			t.Error(text.String())
+		}
+	}
+}
+
 func TestOnGPU(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "model")
 	o := build.Options{Target: "cuda", MaxTokens: 311}

@@ -17,10 +17,21 @@ func (r *Report) Print(w io.Writer) {
 			p.Flops/1e9, p.BF16/1e9, p.Int8/1e9, p.Int4/1e9, p.Bandwidth/1e9, p.Cache/1e9)
 	}
 	if a := r.Answer; a != nil {
-		fmt.Fprintf(w, "answer: first token after %.3f s (picture %.3f, prefill and sampling %.3f), then %.2f tokens/s over %d (%.2f for %d sequences together)",
-			a.First, a.Picture, a.First-a.Picture, a.PerSecond, a.Tokens, a.Batch, a.MaxBatch)
+		fmt.Fprint(w, "answer")
+		if a.Prompt != "" {
+			fmt.Fprintf(w, " to %.80q", a.Prompt)
+		}
+		fmt.Fprintf(w, ": first token after %.3f s (picture %.3f, prefill and sampling %.3f)", a.First, a.Picture, a.First-a.Picture)
+		if a.Tokens > 0 {
+			fmt.Fprintf(w, ", then %.2f tokens/s over %d (%.2f for %d sequences together)", a.PerSecond, a.Tokens, a.Batch, a.MaxBatch)
+		} else {
+			fmt.Fprint(w, ", which was the last")
+		}
 		if a.Start > 0 {
-			fmt.Fprintf(w, "; from process start %.3f s; peak RSS %.1f MB", a.Start, float64(a.PeakRSS)/1e6)
+			fmt.Fprintf(w, "; from process start %.3f s", a.Start)
+		}
+		if a.PeakRSS > 0 {
+			fmt.Fprintf(w, "; peak RSS %.1f MB", float64(a.PeakRSS)/1e6)
 		}
 		fmt.Fprintln(w)
 	}
