@@ -21,21 +21,21 @@ func addMasks(m *ir.Module, c *maskdecoder.Config) error {
 	return nil
 }
 
-// checkMasks says which tensor of the decoder of masks does not fit the tokenizer.
+// checkMasks says which tensor of the decoder of masks does not fit the model's tokens.
 func (p *packed) checkMasks(c *hf.Checkpoint) error {
 	if c.Masks == nil {
 		return nil
 	}
 	tokens := 0
 	for {
-		if _, ok := p.ID(fmt.Sprintf("<seg%03d>", tokens)); !ok {
+		if id, ok := p.ID(fmt.Sprintf("<seg%03d>", tokens)); !ok || int(id) >= c.Config.Facts().VocabSize {
 			break
 		}
 		tokens++
 	}
 	book := c.Masks.Weights()[0]
 	if c.Masks.Entries > tokens {
-		return fmt.Errorf("%s: tensor %s has shape %v, a row for each of %d codes, but the tokenizer has %d tokens <seg000>, <seg001>, …: expected at most as many rows",
+		return fmt.Errorf("%s: tensor %s has shape %v, a row for each of %d codes, but the model has %d tokens <seg000>, <seg001>, …: expected at most as many rows",
 			c.MasksFile, book.Name, book.Shape, c.Masks.Entries, tokens)
 	}
 	return nil

@@ -140,7 +140,7 @@ func TestBadMasks(t *testing.T) {
 		"decoder.0.weight 5 6 3 3":          "tensor decoder.0.weight has shape [5 6 3 3], expected [N 6 1 1]",
 		"decoder.0.weight 5 6":              "tensor decoder.0.weight has shape [5 6], expected [N 6 1 1]",
 		"_vq_vae._embedding 0 6":            "tensor _vq_vae._embedding has shape [0 6], expected [N N]",
-		"_vq_vae._embedding 129 6":          "tensor _vq_vae._embedding has shape [129 6], a row for each of 129 codes, but the tokenizer has 128 tokens <seg000>, <seg001>, …: expected at most as many rows",
+		"_vq_vae._embedding 129 6":          "tensor _vq_vae._embedding has shape [129 6], a row for each of 129 codes, but the model has 128 tokens <seg000>, <seg001>, …: expected at most as many rows",
 		"decoder.8.bias of integers 3":      "tensor decoder.8.bias is I32, expected floats",
 		"decoder.10.weight 3 5000 4 4":      "tensor decoder.10.weight has shape [3 5000 4 4], expected [3 N 4 4]",
 		"_vq_vae._embedding of objects 4 4": "its array _vq_vae._embedding holds pickled objects, which are programs: refused, expected numbers",
