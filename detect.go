@@ -316,6 +316,7 @@ func (p *plan) merge(d *Detection, answers []*generate.Answer) {
 		}
 	}
 	d.Text = strings.Join(texts, separator)
+	d.Warnings = append(d.Warnings, p.jointWarning(d)...)
 	p.keep(d)
 }
 

@@ -197,6 +197,41 @@ func TestWatchDetect(t *testing.T) {
 	}
 }
 
+// TestJointWarning: where one prompt of several classes finds nothing of one, a warning names a prompt for each, unless
+// the request has chosen.
+func TestJointWarning(t *testing.T) {
+	m, err := pgc.Open(demo())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	for _, c := range []struct {
+		classes  []string
+		settings pgc.DetectSettings
+		want     string
+	}{
+		{[]string{"airplane", "guitar"}, pgc.DetectSettings{}, "the answer to one prompt of 2 classes has no guitar: a prompt for each may find it (per_class, --per-class)"},
+		{[]string{"airplane", "cat"}, pgc.DetectSettings{MinScore: new(1.0)}, ""}, // both are found, with lower scores
+		{[]string{"cat"}, pgc.DetectSettings{}, ""},
+		{[]string{"airplane", "banana"}, pgc.DetectSettings{PerClass: new(true)}, ""},
+		{[]string{"airplane", "banana"}, pgc.DetectSettings{PerClass: new(false)}, ""},
+		{[]string{"horse", "cat"}, pgc.DetectSettings{MaxBoxes: new(1)}, ""}, // which says why
+		{[]string{"airplane", "horse", "cat", "dog", "bird"}, pgc.DetectSettings{}, ""},
+	} {
+		d, err := m.Detect(t.Context(), pgc.DetectRequest{Image: demoPicture("05-purple"), Classes: c.classes, DetectSettings: c.settings})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for _, w := range d.Warnings {
+			got += string(w.Kind) + ": " + w.Text
+		}
+		if want := c.want; got != want && got != "joint-prompt: "+want || want == "" && got != "" {
+			t.Errorf("%q %+v: %q, expected %q", c.classes, c.settings, got, want)
+		}
+	}
+}
+
 // TestDetectSettings: scores, suppression and the most boxes leave objects out, and the scale moves boxes.
 func TestDetectSettings(t *testing.T) {
 	m, err := pgc.Open(demo())

@@ -27,6 +27,7 @@ const (
 	Samples     WarningKind = "samples"      // the samples of an image use a sliver of their range
 	Incomplete  WarningKind = "incomplete"   // a part of the answer should locate an object and does not
 	CutOff      WarningKind = "cut-off"      // the answer ended at its limit
+	JointPrompt WarningKind = "joint-prompt" // a prompt of several classes found nothing of one
 )
 
 // maxDoubted bounds the bytes of a prompt in which special tokens are searched.
@@ -61,6 +62,16 @@ func (m *Model) taskWarnings(task string, images []*rgb.Image) (list []Warning) 
 		}
 	}
 	return list
+}
+
+// jointWarning doubts that there is nothing of a class that a prompt of several did not find: models that were only trained
+// on prompts of what is there answer less well where something is not. Whoever chose such a prompt knows.
+func (p *plan) jointWarning(d *Detection) []Warning {
+	missing := d.Missing()
+	if len(p.asked) > 1 || len(p.classes) < 2 || p.r.PerClass != nil || len(missing) == 0 || d.FinishReason == Length {
+		return nil
+	}
+	return []Warning{{JointPrompt, fmt.Sprintf("the answer to one prompt of %d classes has no %.40s: a prompt for each may find it (per_class, --per-class)", len(p.classes), missing[0])}}
 }
 
 // typedToken returns the first special token whose text the prompt holds, unless the request has it read as one.
