@@ -26,13 +26,14 @@ func planned(t *testing.T, source string, backends ...*backend.Backend) *ir.Modu
 	if err != nil {
 		t.Fatal(err)
 	}
-	off := map[string]bool{}
+	off, with := map[string]bool{}, []string(nil)
 	for _, b := range backends {
+		with = append(with, b.With...)
 		for _, name := range b.Without {
 			off[name] = true
 		}
 	}
-	if err := passes.Optimize(m, passes.Options{Check: true, Off: off}); err != nil {
+	if err := passes.Optimize(m, passes.Options{Check: true, Off: off, With: with}); err != nil {
 		t.Fatal(err)
 	}
 	return m

@@ -57,7 +57,7 @@ func fixture(t *testing.T, path string) {
 			}
 			pipeline = []Pass{*p}
 		}
-		if err := Run(m, pipeline, Options{Check: true}); err != nil {
+		if err := Run(m, pipeline, Options{Check: true, With: []string{name}}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -10,9 +10,18 @@ import (
 // every task of the matmul computes the norm again. A row that the norm reads, such as the residual stream after a norm
 // and an addition, is fused as well and becomes another result. So is the rounding of a row to bfloat16.
 func fusePrologue(f *ir.Func, budget *Budget) int {
+	return fusePrologues(f, budget, func(rows ir.Dim) bool { return rows == ir.D(1) })
+}
+
+// fuseRowsPrologue does the same for any number of rows, where the tasks of a product share what a prologue computes.
+func fuseRowsPrologue(f *ir.Func, budget *Budget) int {
+	return fusePrologues(f, budget, func(rows ir.Dim) bool { return rows != ir.D(1) })
+}
+
+func fusePrologues(f *ir.Func, budget *Budget, takes func(rows ir.Dim) bool) int {
 	n := 0
 	for _, op := range slices.Clone(f.Ops) {
-		if op.Def != ir.OpMatmul || len(op.Attrs.(ir.MatmulAttrs).Prologue) > 0 || op.In[0].Type.Shape[0] != ir.D(1) {
+		if op.Def != ir.OpMatmul || len(op.Attrs.(ir.MatmulAttrs).Prologue) > 0 || !takes(op.In[0].Type.Shape[0]) {
 			continue
 		}
 		uses := f.Uses()

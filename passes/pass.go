@@ -7,6 +7,7 @@ package passes
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"pgc/ir"
@@ -17,6 +18,7 @@ type Pass struct {
 	Name     string
 	Doc      string
 	Required bool // codegen relies on it; it cannot be switched off
+	Asked    bool // it runs only for machines that ask for it: Options.With
 	// Run rewrites f, asking the budget before each rewrite, and returns how many it did.
 	Run func(f *ir.Func, b *Budget) (rewrites int)
 }
@@ -37,6 +39,7 @@ var Pipeline = []Pass{
 	{Name: "fuse-row", Run: fuseRow, Doc: "fuses reductions of the last axis and the operations around them, such as norms and softmax, into one row"},
 	{Name: "store-results", Run: storeResults, Doc: "lets producers write bf16 and f16 directly"},
 	{Name: "fuse-prologue", Run: fusePrologue, Doc: "moves the norm of a single row into the matmul that reads it"},
+	{Name: "fuse-rows-prologue", Asked: true, Run: fuseRowsPrologue, Doc: "does so for products of many rows, for machines whose products compute the norms of all rows first"},
 	{Name: "fuse-argmax", Run: fuseArgmax, Doc: "moves the argmax of a single row into the matmul that computes it, so that greedy decoding writes no logits"},
 	{Name: "fuse-map", Run: fuseMap, Doc: "fuses chains of elementwise operations, lookups and concatenations into one map"},
 	{Name: "legalize", Required: true, Run: legalize, Doc: "turns the remaining plain operations into maps, rows and matmuls, and views that strides cannot express into copies"},
@@ -46,6 +49,7 @@ var Pipeline = []Pass{
 // Options controls a run of passes.
 type Options struct {
 	Off     map[string]bool // passes to leave out
+	With    []string        // passes to run that are asked for
 	Check   bool            // verify after every pass, try it in other orders of operations, verify the plan; a failure carries the function as it was before
 	Budget  *Budget         // how many rewrites optional passes may do; nil is any number
 	Observe func(Step)      // called for every function before all passes and after every pass
@@ -128,7 +132,7 @@ func Run(m *ir.Module, list []Pass, opt Options) error {
 		}
 	}
 	for _, p := range list {
-		if opt.Off[p.Name] {
+		if opt.Off[p.Name] || p.Asked && !slices.Contains(opt.With, p.Name) {
 			continue
 		}
 		for _, f := range m.Funcs {

@@ -55,7 +55,7 @@ func (c *optCmd) Run() error {
 		if pass == nil {
 			return usage{fmt.Errorf("no pass is named %q, expected one that -d help lists", name)}
 		}
-		list = append(list, *pass)
+		list, a.Options.With = append(list, *pass), append(a.Options.With, name)
 	}
 	m, err := c.read()
 	if err != nil {

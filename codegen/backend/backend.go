@@ -19,6 +19,8 @@ type Backend struct {
 	MinBatch int // as program.Program has it
 	// Without lists the optional passes that make what this backend has no kernels for: they are left out.
 	Without []string
+	// With lists the passes that this backend asks for.
+	With []string
 	// Layout says how a matrix of a storage format is packed that products read, with rows of bfloat16 (bf16) or of
 	// another type: the kind and the packing of k. The driver completes it with which rows of the weight these are.
 	Layout func(d program.DType, bf16 bool) program.Layout

@@ -55,7 +55,7 @@ func passesOff() map[string]bool {
 // compileModule optimizes and compiles a module.
 func compileModule(t testing.TB, m *ir.Module, check bool) *codegen.Result {
 	t.Helper()
-	if err := passes.Optimize(m, passes.Options{Check: check, Off: passesOff()}); err != nil {
+	if err := passes.Optimize(m, passes.Options{Check: check, Off: passesOff(), With: Backend().With}); err != nil {
 		t.Fatal(err)
 	}
 	r, err := codegen.Compile(t.Context(), m, Backend())

@@ -18,8 +18,12 @@ func ofFloats(s *kernels.Matmul) bool {
 // whose warps take a row of x and a panel, and a map for every part's end. They are for small models beside a large one,
 // such as convolutions.
 func (m *matmul) floats() {
-	if m.Prologue != nil || m.BF16 {
-		fail("weights are f32 and rows of x are bfloat16 or have a norm in front, expected f32 in memory")
+	if m.BF16 {
+		fail("weights are f32 and rows of x are bfloat16, expected f32")
+	}
+	x, xStride := kernels.Arg{Kind: kernels.ArgIn}, m.XStride
+	if m.Prologue != nil {
+		x, xStride = m.rows(), padded(m.K)
 	}
 	for i := range m.Parts {
 		p := &m.Parts[i]
@@ -36,13 +40,15 @@ func (m *matmul) floats() {
 			sum := m.work(4 * m.M.N * row)
 			m.add(fmt.Sprintf("sums%d_%d", i, j), &kernels.Einsum{
 				Dims: []kernels.Size{m.M, kernels.Const(p.Blocks), kernels.Const(stripsOfBlock(p)), kernels.Const(width)}, Sum: []kernels.Size{kernels.Const(m.K)},
-				X: []int64{m.XStride, 0, 0, 0, 1}, Y: []int64{0, perBlock * m.K, width * m.K, 1, width}, Out: []int64{row, perBlock, width, 1},
+				X: []int64{xStride, 0, 0, 0, 1}, Y: []int64{0, perBlock * m.K, width * m.K, 1, width}, Out: []int64{row, perBlock, width, 1},
 			}, func(a kernels.Arg) kernels.Arg {
 				switch {
 				case a.Kind == kernels.ArgOut:
 					return sum
 				case a.Kind == kernels.ArgIn && a.Index == 1:
 					a.Index = first + j
+				case a.Kind == kernels.ArgIn:
+					return x
 				}
 				return a
 			})

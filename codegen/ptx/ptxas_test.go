@@ -108,7 +108,7 @@ func largeModel(t *testing.T, format string) []*Kernel {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := passes.Optimize(m, passes.Options{Off: passesOff()}); err != nil {
+	if err := passes.Optimize(m, passes.Options{Off: passesOff(), With: Backend().With}); err != nil {
 		t.Fatal(err)
 	}
 	r, err := codegen.Compile(t.Context(), m, Backend())

@@ -90,7 +90,7 @@ func again(path string, image *program.Executable, p *program.Program) (v codege
 	for _, name := range append(model.Off, v.Backend.Without...) {
 		off[name] = true
 	}
-	if err := passes.Optimize(v.Module, passes.Options{Off: off}); err != nil {
+	if err := passes.Optimize(v.Module, passes.Options{Off: off, With: v.Backend.With}); err != nil {
 		return v, fmt.Errorf("%s: %w", path, err)
 	}
 	return v, nil

@@ -156,6 +156,7 @@ func (o Options) optimize(m *ir.Module) error {
 		for _, name := range ptx.Backend().Without {
 			p.Off[name] = true
 		}
+		p.With = ptx.Backend().With
 	}
 	return passes.Optimize(m, p)
 }
