@@ -1,6 +1,6 @@
-// Package cli reads command lines into structs: one of commands, whose fields' tags are kong's. It looks only at the
-// command that is asked for, and finds no methods by name, so that the linker can leave out what nothing calls: with kong
-// an executable's start touched a megabyte more, and its file had two more.
+// Package cli reads command lines into structs: one of commands, whose fields' tags are kong's. pflag parses them. Only the
+// command that is asked for becomes flags, and no method is found by name, so that the linker can leave out what nothing
+// calls: with kong, which pgc uses, an executable's start touched a megabyte more, and its file had two more.
 //
 // It imports nothing of pgc. The tags:
 //
@@ -23,8 +23,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
+
+	"github.com/spf13/pflag"
 )
 
 // Grammar is what a command line is read by.
@@ -58,223 +58,175 @@ func (g *Grammar) Names() (list []string) {
 type Parsed struct {
 	Command string // its name; "" if none is asked for and none may be left out
 	Value   any    // a pointer to its struct, filled in
-	Help    bool   // whether help is asked for: then nothing was checked that may be missing
+	helped         // whether help is asked for: then nothing was checked that may be missing
 
 	own []field // the command's
 }
 
-// Parse reads a command line. Its errors are about the arguments.
+// Parse reads a command line. Its errors are about the arguments. The first word is the command's name, unless it is an
+// argument of the command that may be left out; flags may stand anywhere.
 func (g *Grammar) Parse(args []string) (*Parsed, error) {
-	p := &parser{Grammar: g, args: args}
-	for {
-		arg, more := p.next()
-		if !more {
-			break
-		}
-		var err error
+	p := &Parsed{}
+	own := g.enter(p, g.implied())
+	own.SetInterspersed(false)
+	words, err := read(own, args)
+	if err != nil {
+		return nil, err
+	}
+	if len(words) == 0 && p.Help {
+		return &Parsed{helped: p.helped}, nil // about all commands
+	}
+	if own.ArgsLenAtDash() != 0 && len(words) > 0 { // else no flags follow, nor a command's name
+		i := slices.IndexFunc(g.commands, func(c field) bool { return c.name == words[0] })
 		switch {
-		case p.ended || arg == "-" || !strings.HasPrefix(arg, "-"):
-			err = p.word(arg)
-		case arg == "--":
-			p.ended = true
-		case strings.HasPrefix(arg, "--"):
-			name, value, has := strings.Cut(arg, "=")
-			err = p.flag(name, value, has)
-		default:
-			err = p.letters(arg[1:])
+		case i < 0 && p.Value == nil:
+			return nil, suggest("unexpected argument "+words[0], words[0], g.Names())
+		case i >= 0 && p.Command != g.commands[i].name:
+			for _, f := range p.own {
+				if flag := own.Lookup(f.name); flag != nil && flag.Changed {
+					return nil, fmt.Errorf("--%s is read before the command %s: expected it behind, if %s has such a flag", f.name, words[0], words[0])
+				}
+			}
+			own = g.enter(p, &g.commands[i])
+			fallthrough
+		case i >= 0:
+			words = words[1:]
 		}
-		if err != nil {
+		own.SetInterspersed(true)
+		if words, err = read(own, words); err != nil {
 			return nil, err
 		}
 	}
-	if p.help {
-		return p.parsed(), nil
+	if err := p.take(words); err != nil || p.Help {
+		return p, err
 	}
-	if p.of == nil {
-		if p.of = p.implied(); p.of == nil {
-			return p.parsed(), nil
-		}
-		p.choose(p.of)
-	}
-	return p.parsed(), p.check()
-}
-
-// parser reads one command line.
-type parser struct {
-	*Grammar
-	args    []string // what is left of them
-	ended   bool     // whether -- was read: no flags follow
-	help    bool     // whether --help was
-	of      *field   // the command, once it is known
-	own     []field  // its fields
-	guessed *field   // a flag of the implied command that was read before any command was
-}
-
-func (p *parser) parsed() *Parsed {
-	if p.of == nil {
-		return &Parsed{Help: p.help}
-	}
-	return &Parsed{p.of.name, p.of.value.Addr().Interface(), p.help, p.own}
-}
-
-func (p *parser) next() (string, bool) {
-	if len(p.args) == 0 {
-		return "", false
-	}
-	arg := p.args[0]
-	p.args = p.args[1:]
-	return arg, true
+	return p, p.check(own)
 }
 
 // implied is the command that may be left out, or nil.
 func (g *Grammar) implied() *field {
-	for i := range g.commands {
-		if g.commands[i].tag.Get("default") == "withargs" {
-			return &g.commands[i]
-		}
-	}
-	return nil
-}
-
-// choose makes a command the one to fill in. Its flags may have been read before its name.
-func (p *parser) choose(of *field) {
-	if p.of = of; p.own == nil || of != p.implied() {
-		p.own = fields(of.value)
-	}
-}
-
-// word reads what is no flag: the command's name, or an argument of it.
-func (p *parser) word(arg string) error {
-	if p.of == nil {
-		if i := slices.IndexFunc(p.commands, func(c field) bool { return c.name == arg }); i >= 0 {
-			of := &p.commands[i]
-			if p.guessed != nil && of != p.implied() {
-				return fmt.Errorf("--%s is read before the command %s: expected it behind, if %s has such a flag", p.guessed.name, arg, arg)
-			}
-			p.choose(of)
-			return nil
-		}
-		if of := p.implied(); of != nil {
-			p.choose(of)
-		} else {
-			return suggest("unexpected argument "+arg, arg, p.Names())
-		}
-	}
-	for i := range p.own {
-		if f := &p.own[i]; f.has("arg") && (!f.given || f.value.Kind() == reflect.Slice) {
-			return f.set(arg)
-		}
-	}
-	return fmt.Errorf("unexpected argument %s", arg)
-}
-
-// letters reads flags of one letter each, of which the last may have a value, right behind it or as the next argument.
-func (p *parser) letters(text string) error {
-	for text != "" {
-		_, n := utf8.DecodeRuneInString(text)
-		letter, rest := text[:n], text[n:]
-		f, _ := p.find("-" + letter)
-		if f == nil || f.isBool() {
-			if err := p.flag("-"+letter, "", false); err != nil {
-				return err
-			}
-			text = rest
-			continue
-		}
-		return p.flag("-"+letter, rest, rest != "")
-	}
-	return nil
-}
-
-// helpFlag is a flag of every command line.
-var helpFlag = field{name: "help", tag: `short:"h" help:"Show context-sensitive help."`}
-
-// flags calls yield with each flag that may be given now, until it returns false.
-func (p *parser) flags(yield func(f *field) bool) {
-	if !yield(&helpFlag) {
-		return
-	}
-	if p.of == nil && p.own == nil {
-		if of := p.implied(); of != nil {
-			p.own = fields(of.value)
-		}
-	}
-	for _, list := range [][]field{p.root, p.own} {
-		for i := range list {
-			if !list[i].has("arg") && !yield(&list[i]) {
-				return
-			}
-		}
-	}
-}
-
-// find returns the flag of a name with its dashes, and whether the name negates it, or nil.
-func (p *parser) find(name string) (found *field, negated bool) {
-	p.flags(func(f *field) bool {
-		switch {
-		case name == "--"+f.name, f.short() != "" && name == "-"+f.short():
-			found = f
-		case f.has("negatable") && name == "--no-"+f.name:
-			found, negated = f, true
-		}
-		return found == nil
-	})
-	return found, negated
-}
-
-// flag reads a flag whose value may stand in the same argument.
-func (p *parser) flag(name, value string, has bool) error {
-	f, negated := p.find(name)
-	if f == nil {
-		var known []string
-		p.flags(func(f *field) bool {
-			known = append(known, "--"+f.name)
-			if f.short() != "" {
-				known = append(known, "-"+f.short())
-			}
-			return true
-		})
-		return suggest("unknown flag "+name, name, known)
-	}
-	if f == &helpFlag {
-		p.help = true
+	i := slices.IndexFunc(g.commands, func(c field) bool { return c.tag.Get("default") == "withargs" })
+	if i < 0 {
 		return nil
 	}
+	return &g.commands[i]
+}
+
+// enter makes a command, unless it is nil, the one to fill in, and returns the flags that it may have.
+func (g *Grammar) enter(p *Parsed, command *field) *pflag.FlagSet {
+	if command != nil {
+		p.Command, p.Value, p.own = command.name, command.value.Addr().Interface(), fields(command.value)
+	}
+	return flagSet(help(&p.helped), g.root, p.own)
+}
+
+func help(h *helped) []field { return fields(reflect.ValueOf(h).Elem()) }
+
+// helped holds the flag that every command line may have.
+type helped struct {
+	Help bool `short:"h" help:"Show help: about the command, if one is named."`
+}
+
+// flagSet makes the flags of some lists of fields.
+func flagSet(lists ...[]field) *pflag.FlagSet {
+	set := pflag.NewFlagSet("", pflag.ContinueOnError)
+	set.SortFlags = false
+	set.Usage = func() {}
+	for _, list := range lists {
+		for i := range list {
+			if f := &list[i]; !f.has("arg") {
+				f.addTo(set)
+			}
+		}
+	}
+	return set
+}
+
+// read parses arguments and returns those that are no flags. Its errors are pflag's in the words of pgc's commands.
+func read(set *pflag.FlagSet, args []string) ([]string, error) {
+	err := set.Parse(args)
+	if err == nil {
+		return set.Args(), swallowed(set, args)
+	}
+	if bad := swallowed(set, args); bad != nil {
+		return nil, bad
+	}
+	var unknown *pflag.NotExistError
+	var missing *pflag.ValueRequiredError
+	var invalid *pflag.InvalidValueError
 	switch {
-	case f.isBool() && has:
-		b, err := boolean(value)
-		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+	case errors.As(err, &unknown):
+		name := "--" + unknown.GetSpecifiedName()
+		if letters := unknown.GetSpecifiedShortnames(); letters != "" {
+			name = "-" + string([]rune(letters)[:1])
 		}
-		value = fmt.Sprint(b != negated)
-	case f.isBool():
-		value = fmt.Sprint(!negated)
-	case !has:
-		switch value, has = p.next(); {
-		case !has:
-			return fmt.Errorf("--%s: expected a value behind it", f.name)
-		case strings.HasPrefix(value, "-") && value != "-":
-			return fmt.Errorf("--%s: expected a value behind it but got the flag %s: write --%s=%s if that is the value", f.name, value, f.name, value)
+		var known []string
+		set.VisitAll(func(f *pflag.Flag) {
+			known = append(known, "--"+f.Name)
+			if f.Shorthand != "" {
+				known = append(known, "-"+f.Shorthand)
+			}
+		})
+		return nil, suggest("unknown flag "+name, name, known)
+	case errors.As(err, &missing):
+		return nil, fmt.Errorf("--%s: expected a value behind it", missing.GetFlag().Name)
+	case errors.As(err, &invalid):
+		return nil, fmt.Errorf("--%s: %w", invalid.GetFlag().Name, errors.Unwrap(err))
+	}
+	return nil, err
+}
+
+// swallowed is the error about a flag whose value would be the next flag, as pflag takes it: people forget values. A value
+// in the same argument may begin with a dash.
+func swallowed(set *pflag.FlagSet, args []string) error {
+	for len(args) > 1 && args[0] != "--" {
+		flag := (*pflag.Flag)(nil)
+		switch name := args[0]; {
+		case strings.HasPrefix(name, "--"):
+			flag = set.Lookup(name[2:])
+		case len(name) == 2 && name[0] == '-':
+			flag = set.ShorthandLookup(name[1:])
 		}
+		if args = args[1:]; flag == nil || flag.NoOptDefVal != "" {
+			continue
+		}
+		if strings.HasPrefix(args[0], "-") && args[0] != "-" {
+			return fmt.Errorf("--%s: expected a value behind it but got the flag %s: write --%s=%s if that is the value", flag.Name, args[0], flag.Name, args[0])
+		}
+		args = args[1:]
 	}
-	if p.of == nil && slices.ContainsFunc(p.own, func(o field) bool { return o.name == f.name }) {
-		p.guessed = f
+	return nil
+}
+
+// take reads the words that are no flags.
+func (p *Parsed) take(words []string) error {
+	for _, word := range words {
+		i := slices.IndexFunc(p.own, func(f field) bool { return f.has("arg") && (!f.given || f.value.Kind() == reflect.Slice) })
+		if i < 0 {
+			return fmt.Errorf("unexpected argument %s", word)
+		}
+		f := &p.own[i]
+		if err := f.Set(word); err != nil {
+			return fmt.Errorf("%s: %w", f.summary(), err)
+		}
+		f.given = true
 	}
-	return f.set(value)
+	return nil
 }
 
 // check is the error about what the command needs and was not given, or was given another value than there are.
-func (p *parser) check() error {
+func (p *Parsed) check(set *pflag.FlagSet) error {
 	var flags []string
 	for _, f := range p.own {
 		enum := f.tag.Get("enum")
 		switch {
 		case enum != "" && !slices.Contains(strings.Split(enum, ","), f.value.String()):
 			return fmt.Errorf("--%s: expected one of %s but got %q", f.name, strings.ReplaceAll(enum, ",", ", "), f.value)
-		case f.given:
-		case f.has("arg") && !f.has("optional"):
-			return fmt.Errorf("expected %s", f.summary())
-		case !f.has("arg") && f.has("required"):
+		case f.has("arg"):
+			if !f.given && !f.has("optional") {
+				return fmt.Errorf("expected %s", f.summary())
+			}
+		case f.has("required") && !set.Changed(f.name):
 			flags = append(flags, f.summary())
 		}
 	}
@@ -283,55 +235,4 @@ func (p *parser) check() error {
 	}
 	slices.Sort(flags)
 	return errors.New("missing flags: " + strings.Join(flags, ", "))
-}
-
-// suggest adds what may be meant to an error about a word.
-func suggest(text, word string, known []string) error {
-	var close []string
-	for _, k := range known {
-		if strings.HasPrefix(k, word) || distance(k, word) <= 2 {
-			close = append(close, fmt.Sprintf("%q", k))
-		}
-	}
-	switch len(close) {
-	case 0:
-		return errors.New(text)
-	case 1:
-		return fmt.Errorf("%s, did you mean %s?", text, close[0])
-	}
-	return fmt.Errorf("%s, did you mean one of %s?", text, strings.Join(close, ", "))
-}
-
-// distance is the number of characters to insert, remove or change to make one text of another.
-func distance(a, b string) int {
-	to := []rune(b)
-	row := make([]int, len(to)+1) // row[j] is the distance of what was read of a to the first j characters of b
-	for j := range row {
-		row[j] = j
-	}
-	for _, c := range a {
-		diagonal := row[0]
-		row[0]++
-		for j, d := range to {
-			change := diagonal
-			if c != d {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(to)]
-}
-
-// dashed is the flag of a field's name: max-new-tokens of MaxNewTokens.
-func dashed(name string) string {
-	var b strings.Builder
-	for i, r := range name {
-		if unicode.IsUpper(r) && i > 0 {
-			b.WriteByte('-')
-		}
-		b.WriteRune(unicode.ToLower(r))
-	}
-	return b.String()
 }

@@ -48,7 +48,7 @@ func TestParse(t *testing.T) {
 		{"", ask{Fast: true, Kind: "a"}},
 		{"a - --top-k 5 b", ask{Words: []string{"a", "-", "b"}, shared: shared{&five}, Fast: true, Kind: "a"}},
 		{"--where x a", ask{Words: []string{"a"}, Fast: true, Kind: "a"}},
-		{"-fo=x -- --fast -o", ask{Words: []string{"--fast", "-o"}, Out: "=x", Fast: true, Kind: "a"}},
+		{"-fo=x -- --fast -o", ask{Words: []string{"--fast", "-o"}, Out: "x", Fast: true, Kind: "a"}},
 		{"--no-fast -o x --kind=b --wait 90s", ask{Out: "x", Kind: "b", Wait: 90 * time.Second}},
 		{"--no-fast=no --stop a,b --stop= --names a\\,b,c\\d,", ask{Fast: true, Kind: "a", Stop: []string{"a,b", ""}, Names: []string{"a,b", `c\d`}}},
 		{"ask count", ask{Words: []string{"count"}, Fast: true, Kind: "a"}},

@@ -7,14 +7,19 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+
+	"github.com/spf13/pflag"
 )
 
-// field is a field of a struct: a command, a flag or an argument.
+// field is a field of a struct: a command, a flag, of which it is the pflag.Value, or an argument.
 type field struct {
 	name  string
 	tag   reflect.StructTag
 	value reflect.Value
-	given bool
+	given bool // of an argument: whether it was given
+
+	negates bool // whether it is --no-NAME of a bool
 }
 
 // fields lists the fields of a struct and of those that are embedded in it, and sets their defaults.
@@ -38,7 +43,7 @@ func appendFields(list []field, of reflect.Value) []field {
 			f.name = dashed(t.Name)
 		}
 		if text, has := f.tag.Lookup("default"); has && !f.has("cmd") {
-			if err := f.assign(text); err != nil {
+			if err := f.Set(text); err != nil {
 				panic(fmt.Sprintf("the default of --%s: %v", f.name, err))
 			}
 		}
@@ -53,28 +58,56 @@ func (f *field) short() string { return f.tag.Get("short") }
 
 // isBool reports whether it takes no value.
 func (f *field) isBool() bool {
-	if f == &helpFlag {
-		return true
-	}
 	t := f.value.Type()
 	return t.Kind() == reflect.Bool || t.Kind() == reflect.Pointer && t.Elem().Kind() == reflect.Bool
 }
 
-// set sets what an argument gives.
-func (f *field) set(text string) error {
-	if err := f.assign(text); err != nil {
-		if f.has("arg") {
-			return fmt.Errorf("%s: %w", f.summary(), err)
-		}
-		return fmt.Errorf("--%s: %w", f.name, err)
+// addTo makes it a flag.
+func (f *field) addTo(set *pflag.FlagSet) {
+	flag := set.VarPF(f, f.name, f.short(), f.tag.Get("help"))
+	flag.DefValue = "" // help tells it where it matters
+	if !f.isBool() {
+		return
 	}
-	f.given = true
-	return nil
+	flag.NoOptDefVal = "true"
+	if f.has("negatable") {
+		no := *f
+		no.negates = true
+		set.VarPF(&no, "no-"+f.name, "", "The opposite of --"+f.name+".").NoOptDefVal = "true"
+	}
 }
 
-// assign sets a value, or adds to a list. Strings are taken as the bytes that they are.
-func (f *field) assign(text string) error {
+// Type is what stands for a value in help: nothing where there is none.
+func (f *field) Type() string {
+	if f.isBool() {
+		return "bool"
+	}
+	value := f.tag.Get("placeholder")
+	if value == "" {
+		if value = f.value.Type().Name(); value == "" {
+			value = f.name
+		}
+		value = strings.ToUpper(value)
+	}
+	if f.value.Kind() == reflect.Slice && f.divided() {
+		value += ",..."
+	}
+	return value
+}
+
+// String is a value as pflag would show it, which nothing asks for.
+func (f *field) String() string { return "" }
+
+// Set sets a value, or adds to a list. Strings are taken as the bytes that they are.
+func (f *field) Set(text string) error {
 	v := f.value
+	if f.negates {
+		b, err := boolean(text)
+		if err != nil {
+			return err
+		}
+		text = strconv.FormatBool(!b)
+	}
 	if v.Kind() == reflect.Slice {
 		words := []string{text}
 		if f.divided() {
@@ -94,6 +127,21 @@ func (f *field) assign(text string) error {
 		return nil
 	}
 	return assign(v, text)
+}
+
+// summary is an argument, or a flag with what stands for its value.
+func (f *field) summary() string {
+	if !f.has("arg") {
+		return "--" + f.name + "=" + f.Type()
+	}
+	text := "<" + f.name + ">"
+	if f.value.Kind() == reflect.Slice {
+		text += " ..."
+	}
+	if f.has("optional") {
+		text = "[" + text + "]"
+	}
+	return text
 }
 
 // divided reports whether commas divide its values.
@@ -189,4 +237,16 @@ func split(text string) (words []string) {
 		words = append(words, word.String())
 	}
 	return words
+}
+
+// dashed is the flag of a field's name: max-new-tokens of MaxNewTokens.
+func dashed(name string) string {
+	var b strings.Builder
+	for i, r := range name {
+		if unicode.IsUpper(r) && i > 0 {
+			b.WriteByte('-')
+		}
+		b.WriteRune(unicode.ToLower(r))
+	}
+	return b.String()
 }
