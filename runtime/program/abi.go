@@ -18,8 +18,10 @@ package program
 // all workers end together. Who then has nothing to do takes from the shares of others what they have not begun: the
 // system may have put them aside. So a worker holds up the others with what it has begun, and no more.
 //
-// What a worker has done it adds to the launch's count once, when it finds nothing more to do. It then waits for the
-// number of complete launches, which stands on a line of its own: nothing is written there but the end of a launch.
+// What a worker has done it adds to the launch's count once, when it finds nothing more to do; who did all tasks ends the
+// launch at once. It then waits for the number of complete launches, which stands on a line of its own: nothing is written
+// there but the end of a launch, and who falls asleep until one. Two workers wait for the launch's count instead: its end
+// reaches the other one a line earlier.
 //
 // To cancel a job, the pool sets StateCanceled in the state word, by a compare-and-swap: the word names the epoch, so a
 // cancellation that comes late cannot meet the next job, and opening a job stores a word without the bit. Workers read
@@ -49,7 +51,7 @@ const (
 	CtlThreads  = 208 // i64: number of workers
 	CtlFirst    = 216 // i64: the number of the job's first launch
 	CtlComplete = 256 // i64: the number of the first launch that is not complete; its low half is a futex
-	CtlWaiters  = 264 // i32: nonzero if a worker sleeps until a launch is complete
+	CtlWaiters  = 264 // i32: workers that sleep until a launch is complete; each counts itself, so that none is missed
 
 	CtlBytes = 320
 )

@@ -211,3 +211,13 @@ func Benchmark200x2x10us(b *testing.B) {
 		})
 	}
 }
+
+// The same of about 1 µs, as a small model's launches are.
+func Benchmark200x2x1us(b *testing.B) {
+	p := memory(b, 8*2)
+	for _, threads := range []int{1, 2} {
+		b.Run(strconv.Itoa(threads), func(b *testing.B) {
+			benchmarkRun(b, threads, repeat(200, launch{"burn", 2, []any{p, 1_000}})...)
+		})
+	}
+}

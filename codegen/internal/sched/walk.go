@@ -18,6 +18,11 @@ const patience = 128
 // other programs, and doubles where it did.
 const leastSpin = 32
 
+// fewWorkers wait for a launch by its count of tasks rather than by the number of complete launches: so the end of a launch
+// reaches the other one a line of the cache earlier, 0.1 µs. The line of the count is written by everyone who has
+// done tasks; many that read it would hold that up.
+const fewWorkers = 2
+
 // walk builds a worker's walk over the launch records of a job.
 type walk struct {
 	*builder
@@ -33,6 +38,8 @@ type walk struct {
 	i, number, rec, tasks, kernel, args value.Value
 	begins                              value.Value // what the kernel calls the first task
 	share                               value.Value // tasks of a share
+	direct                              value.Value // whether workers wait for the count of its tasks
+	watched, target                     value.Value // i64*: what they wait for, and the number that it must reach
 }
 
 // launches builds the walk; it ends in the block leave. For a launch, its blocks are:
@@ -71,6 +78,9 @@ func (b *walk) launches(leave *ir.Block) {
 	b.kernel = b.NewIntToPtr(b.load(b.rec, program.RecKernel, types.I64), abi)
 	b.args = b.NewIntToPtr(b.load(b.rec, program.RecArgs, types.I64), types.I64Ptr)
 	b.share = b.atMost(b.atLeast(b.NewUDiv(b.tasks, b.NewShl(b.workers, i64(1))), 1), program.MaxShare)
+	b.direct = b.NewAnd(b.NewICmp(enum.IPredULE, b.workers, i64(fewWorkers)), b.NewICmp(enum.IPredUGT, b.tasks, i64(1)))
+	b.watched = b.NewSelect(b.direct, b.field(b.rec, program.RecDone, types.I64), b.field(ctl, program.CtlComplete, types.I64))
+	b.target = b.NewSelect(b.direct, b.tasks, b.NewAdd(b.number, i64(1)))
 	b.NewStore(i64(0), b.did)
 	shared := b.NewMul(b.share, b.workers) // in shares
 	b.NewStore(b.NewICmp(enum.IPredULE, b.tasks, shared), b.dry)
@@ -90,12 +100,12 @@ func (b *walk) launches(leave *ir.Block) {
 	b.unlessCanceled("runs", counted)
 	number := b.add(b.rec, program.RecRuns, types.I64, i64(1))
 	packed := b.NewCall(b.runOf, number, b.NewSub(b.tasks, shared), b.workers)
-	some := b.block("runs.some")
-	b.NewCondBr(b.NewICmp(enum.IPredEQ, packed, i64(0)), dried, some)
+	found := b.block("runs.found")
+	b.NewCondBr(b.NewICmp(enum.IPredEQ, packed, i64(0)), dried, found)
 	b.at(dried)
 	b.NewStore(constant.True, b.dry)
 	b.NewBr(counted)
-	b.at(some)
+	b.at(found)
 	ranges = append(ranges, taken{b.NewAdd(shared, b.NewLShr(packed, i64(32))), b.low(packed), b.Block})
 	b.NewBr(run)
 
@@ -107,13 +117,15 @@ func (b *walk) launches(leave *ir.Block) {
 	b.NewStore(i64(0), b.did)
 	addTo, ended, tell, wake := b.block("count.add"), b.block("count.ended"), wait, b.block("count.wake")
 	b.NewCondBr(b.NewICmp(enum.IPredEQ, did, i64(0)), tell, addTo)
-	b.at(addTo)
+	b.at(addTo) // who did all tasks need not count them, unless somebody waits for the count, whose line the pool has cleared
+	some := b.block("count.some")
+	b.NewCondBr(b.NewAnd(b.NewICmp(enum.IPredEQ, did, b.tasks), b.NewXor(b.direct, constant.True)), ended, some)
+	b.at(some)
 	all := b.NewAdd(b.add(b.rec, program.RecDone, types.I64, did), did)
 	b.NewCondBr(b.NewICmp(enum.IPredEQ, all, b.tasks), ended, wait)
-	b.at(ended)
-	b.store(ctl, program.CtlComplete, types.I64, b.NewAdd(b.number, i64(1)))
-	asleep := b.NewAtomicRMW(enum.AtomicOpXChg, b.field(ctl, program.CtlWaiters, types.I32), i32(0), enum.AtomicOrderingSequentiallyConsistent)
-	b.NewCondBr(b.NewICmp(enum.IPredNE, asleep, i32(0)), wake, next)
+	b.at(ended) // the end of the next launch may be told before, by those who saw the count
+	b.NewAtomicRMW(enum.AtomicOpUMax, b.field(ctl, program.CtlComplete, types.I64), b.NewAdd(b.number, i64(1)), enum.AtomicOrderingSequentiallyConsistent)
+	b.NewCondBr(b.NewICmp(enum.IPredNE, b.acquire(ctl, program.CtlWaiters, types.I32), i32(0)), wake, next)
 	b.at(wake)
 	b.futexWake(ctl, program.CtlComplete)
 	b.NewBr(next)
@@ -221,20 +233,25 @@ func (b *walk) spinFor(name string, ticks value.Value, done, late *ir.Block) {
 
 // sleep waits in the kernel for the end of the launch and enters done.
 func (b *walk) sleep(done *ir.Block) {
-	again, doze := b.block("doze.again"), b.block("doze")
+	again, doze, woken := b.block("doze.again"), b.block("doze"), b.block("doze.woken")
+	b.add(b.ctl, program.CtlWaiters, types.I32, i32(1))
 	b.NewBr(again)
 	b.at(again)
-	b.store(b.ctl, program.CtlWaiters, types.I32, i32(1)) // who wakes the sleepers clears it
 	now := b.acquire(b.ctl, program.CtlComplete, types.I64)
-	b.NewCondBr(b.NewICmp(enum.IPredUGT, now, b.number), done, doze)
+	b.NewCondBr(b.NewICmp(enum.IPredUGT, now, b.number), woken, doze)
 	b.at(doze)
 	b.futexWait(b.ctl, program.CtlComplete, b.NewTrunc(now, types.I32))
 	b.NewBr(again)
+	b.at(woken)
+	b.add(b.ctl, program.CtlWaiters, types.I32, i32(-1))
+	b.NewBr(done)
 }
 
 // complete reads whether the launch is complete.
 func (b *walk) complete() value.Value {
-	return b.NewICmp(enum.IPredUGT, b.acquire(b.ctl, program.CtlComplete, types.I64), b.number)
+	l := b.NewLoad(types.I64, b.watched)
+	l.Atomic, l.Ordering, l.Align = true, enum.AtomicOrderingAcquire, 8
+	return b.NewICmp(enum.IPredUGE, l, b.target)
 }
 
 // unlessCanceled goes on unless the job is canceled, else in the block that is given.
