@@ -30,7 +30,7 @@ type compileFlags struct {
 	KV        string   `name:"kv" placeholder:"TYPE" help:"Storage of the KV cache: f32 or bf16 (default: f32 on CPUs, bf16 on GPUs)."`
 	MaxTokens int      `help:"Capacity of the KV cache in tokens, image tokens included (default: max(1024, 4 pictures + 512))."`
 	Draft     string   `placeholder:"WAY" help:"How tokens are guessed and then verified several at a time: ngram (from the text so far; faster where answers repeat themselves or the prompt), or off (the default)."`
-	Runtime   string   `default:"full" placeholder:"NAME" help:"What the executable begins with: full, or least for small machines, a third of it, with generate, detect, batch and info alone, of PNG and JPEG files."`
+	Runtime   string   `default:"full" placeholder:"NAME" help:"What the executable begins with: full, or least for small machines, less than half of it, with generate, detect, batch and info alone, of PNG and JPEG files."`
 	Debug     []string `short:"d" placeholder:"AID" help:"Debugging aids; -d help lists them."`
 }
 
