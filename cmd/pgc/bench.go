@@ -22,7 +22,7 @@ import (
 
 type benchCmd struct {
 	compileFlags
-	Model   string `arg:"" name:"checkpoint|file" help:"An executable, or a checkpoint directory, which is compiled first. With --device cuda a released size or a config.json will do: its kernels are timed without weights."`
+	Model   string `arg:"" optional:"" name:"checkpoint|file" help:"An executable, or a checkpoint directory, which is compiled first. With --device cuda a released size or a config.json will do: its kernels are timed without weights."`
 	ISA     string `name:"isa" placeholder:"NAME" help:"Time the code for this instruction set, one of those in the executable, instead of the best."`
 	Device  string `placeholder:"NAME" help:"What to time it on: cpu, cuda, a GPU by its number such as cuda:1, or emulated, whose times mean nothing (default: cpu where the executable has code for it, otherwise cuda)."`
 	Threads int    `help:"Threads to compute on (default: as FILE info says)."`
@@ -35,6 +35,11 @@ type benchCmd struct {
 	NoVerify bool   `help:"Do not compare the checksums of the weights first."`
 	Ablate   bool   `help:"Compile and time the model without each pass in turn, to show what every pass buys. Needs no weights: a released size such as paligemma-3b-224 or a config.json will do."`
 	Layers   int    `placeholder:"N" help:"For --ablate or a released size: keep only this many layers of the encoder and of the decoder."`
+
+	Tune    bool     `help:"Search the schedules of kernels for the CPU that --cpu names (default: native) on this one, without a checkpoint, and print the rows of codegen/schedule/table.go that are better."`
+	Width   string   `default:"2048x16384" placeholder:"K×N" help:"For --tune: products of rows of K numbers with N columns (default: 2048x16384, a 3B model's)."`
+	Classes []string `placeholder:"NAME,…" help:"For --tune: only these classes of the table, such as U8,Attention."`
+	Seconds float64  `default:"120" help:"For --tune: seconds of measuring, beside compiling."`
 }
 
 // Run times the kernels.
@@ -43,6 +48,12 @@ func (c *benchCmd) Run(ctx context.Context) error {
 	threads := c.Threads
 	if threads <= 0 {
 		threads = native.DefaultThreads()
+	}
+	if c.Tune {
+		return c.tune(ctx)
+	}
+	if c.Model == "" {
+		return usage{errors.New("bench has no checkpoint or file: expected one, or --tune")}
 	}
 	if ext := filepath.Ext(c.Roofline); c.Roofline != "" && ext != ".svg" && ext != ".png" {
 		return usage{fmt.Errorf("--roofline %s: expected a name that ends in .svg or .png", c.Roofline)}

@@ -6,6 +6,7 @@ import (
 
 	"pgc/codegen/backend"
 	"pgc/codegen/kernels"
+	"pgc/codegen/schedule"
 	"pgc/ir/target"
 	"pgc/runtime/program"
 )
@@ -24,11 +25,13 @@ func Backend(t target.Target) *backend.Backend {
 
 // Variants are the backends of several ISA variants, the best first. bf16 and integers say which products occur, of
 // bfloat16 on both sides and of integers: a variant that differs from a later one only in instructions for others is
-// left out.
+// left out, as is one whose schedules of these are those of a later one.
 func Variants(targets []target.Target, bf16, integers bool) []*backend.Backend {
 	var out []*backend.Backend
 	for i, t := range targets {
-		if !slices.ContainsFunc(targets[i+1:], func(o target.Target) bool { return t.Equal(o, bf16, integers) }) {
+		if !slices.ContainsFunc(targets[i+1:], func(o target.Target) bool {
+			return t.Equal(o, bf16, integers) && schedule.Default.Same(t, o, bf16, integers)
+		}) {
 			out = append(out, Backend(t))
 		}
 	}

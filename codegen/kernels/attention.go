@@ -52,13 +52,14 @@ type attnSchedule struct {
 // cache: copies gain 20 % with AVX2, nothing with AVX-512 (2058 × 2058 × 8 × 256, 4 key heads); of bfloat16 keys they
 // gain 1–4 %; for two strips or at other strides they lose 2–8 %.
 func (g *gen) attnSchedule(s *Attention) attnSchedule {
-	d := attnSchedule{vecs: 2, mr: map[int]int{4: 8, 8: 6, 16: 12}[g.lanes], strips: 1}
+	row := g.table.Attention(g.target)
+	d := attnSchedule{vecs: row.Vecs, mr: row.MR, strips: 1}
 	if s.S.Sym == "" && s.S.N*s.R <= int64(g.lanes) {
 		d.vecs = 1
 	}
 	const cache = 256 << 10
 	if w := int64(d.vecs * g.lanes); 8*s.T.N*s.H > cache {
-		for d.strips < 8 && s.S.N*s.R*s.heads() >= 64*2*d.strips*w && 8*s.H*2*d.strips*w <= cache {
+		for d.strips < int64(row.Strips) && s.S.N*s.R*s.heads() >= 64*2*d.strips*w && 8*s.H*2*d.strips*w <= cache {
 			d.strips *= 2
 		}
 	}

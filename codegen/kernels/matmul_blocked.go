@@ -15,18 +15,18 @@ func (m *mmBuild) buildBlocked() {
 	sums, staged, copied, tiled := int64(0), int64(0), int64(0), int64(0)
 	for i := range parts {
 		p := m.product(i)
-		p.paired = p.mma.rows == 2
+		p.paired, p.pack = p.mma.rows == 2, p.Pack
 		parts[i] = p
 		unit := p.columnUnit()
-		columns[i] = Share{Const((p.columns() + unit - 1) / unit), 1, p.nb / unit}
-		sums = max(sums, int64(p.Accs)*p.nb*p.mb)
-		copied = max(copied, p.copiesLen(p.mb, p.kc))
+		columns[i] = Share{Const((p.columns() + unit - 1) / unit), 1, p.NC / unit}
+		sums = max(sums, int64(p.Accs)*p.NC*p.MC)
+		copied = max(copied, p.copiesLen(p.MC, p.KC))
 		if !p.inPlace {
-			staged = max(staged, p.stagedLen(p.kc, p.vecs))
+			staged = max(staged, p.stagedLen(p.KC, p.Vecs))
 		}
 		tiled = max(tiled, p.tiledLen())
 	}
-	rowsOf, all := parts[0].mb, m.g.size(m.M)
+	rowsOf, all := parts[0].MC, m.g.size(m.M)
 	c, staging, copies, registers := m.scratch(sums), m.scratch(staged), m.scratch(copied), m.scratch(tiled)
 	grains := m.g.grain(columns...)
 	counts, tasks := make([]*tile.Value, len(parts)), b.Int(0)
@@ -53,7 +53,7 @@ func (m *mmBuild) buildBlocked() {
 		t := blocked{product: of[0], c: c, m0: m0, rows: rows, registers: registers}
 		t.staging, t.copies = staging, copies
 		for _, p := range of {
-			t.room = max(t.room, p.nb*p.mb)
+			t.room = max(t.room, p.NC*p.MC)
 		}
 		first := of[0].number
 		which := m.pick(task, counts[first:][:len(of)], func(i int, task *tile.Value) []*tile.Value {
@@ -90,7 +90,7 @@ func (t *blocked) span() int64 { return max(t.nr(), PanelWidth) }
 // at returns where C of a matrix begins for nr columns from `column` on.
 func (t *blocked) at(matrix, column *tile.Value) *tile.Value {
 	b := t.g.b
-	return b.PtrAdd(t.c, b.Add(b.Mul(column, b.Int(t.mb)), b.Mul(matrix, b.Int(t.room))))
+	return b.PtrAdd(t.c, b.Add(b.Mul(column, b.Int(t.MC)), b.Mul(matrix, b.Int(t.room))))
 }
 
 // matrix returns where the weights of a matrix begin.
@@ -120,17 +120,17 @@ func (t *blocked) build() {
 // blocks goes through k and columns in blocks, and multiplies each by panel.
 func (t *blocked) blocks(panel func(w, n, first, k0, k *tile.Value, x lhs, c *tile.Value)) {
 	b := t.g.b
-	b.Range(b.Int(0), b.Int(t.units), b.Int(t.kc), func(k0 *tile.Value) {
-		k := b.Int(t.kc)
-		if t.units%t.kc != 0 {
+	b.Range(b.Int(0), b.Int(t.units), b.Int(t.KC), func(k0 *tile.Value) {
+		k := b.Int(t.KC)
+		if t.units%t.KC != 0 {
 			k = b.Min(k, b.Sub(b.Int(t.units), k0))
 		}
-		x := t.rowsOfX(k0, k, t.rows, t.kc)
+		x := t.rowsOfX(k0, k, t.rows, t.KC)
 		b.Range(b.Int(0), t.columns, b.Int(t.span()), func(column *tile.Value) {
 			t.g.steps(int64(t.Accs), 1, func(j *tile.Value) {
 				w, c := t.matrix(j), t.at(j, column)
 				t.g.steps(t.span(), t.nr(), func(first *tile.Value) {
-					panel(w, b.Add(t.n0, column), first, k0, k, x, b.PtrAdd(c, b.Mul(first, b.Int(t.mb))))
+					panel(w, b.Add(t.n0, column), first, k0, k, x, b.PtrAdd(c, b.Mul(first, b.Int(t.MC))))
 				})
 			})
 		})
@@ -155,7 +155,7 @@ func (t *blocked) panel(w, n, first, k0, k *tile.Value, x lhs, c *tile.Value) {
 	}
 	if !t.inPlace {
 		t.groups(k, func(group, from, n *tile.Value) {
-			of := columns(panel, b.Add(at, group), first, t.vecs)
+			of := columns(panel, b.Add(at, group), first, t.Vecs)
 			t.stage(from, n, of)
 			for v, c := range of {
 				t.stageHeader(group, v, c)
@@ -164,17 +164,17 @@ func (t *blocked) panel(w, n, first, k0, k *tile.Value, x lhs, c *tile.Value) {
 	}
 	weights := func(from *tile.Value) vectors {
 		if t.inPlace {
-			return t.inMemory(columns(panel, at, first, t.vecs))
+			return t.inMemory(columns(panel, at, first, t.Vecs))
 		}
-		return t.fromStage(t.vecs, from)
+		return t.fromStage(t.Vecs, from)
 	}
-	rowBlocks(b, t.rows, t.M.N, t.mr, func(row *tile.Value, n int) {
+	rowBlocks(b, t.rows, t.M.N, t.MR, func(row *tile.Value, n int) {
 		t.g.atFirst(first, func() {
 			t.prefetchNext(columns(b.Add(panel, b.Int(t.span()/PanelWidth)), at, b.Int(0), int(t.span()/lanes)), row)
 		})
 		to := b.PtrAdd(c, b.Mul(row, b.Int(t.nr())))
 		multiply := func(group, from, k *tile.Value) {
-			t.accumulate(block{micro: micro{mma: t.mma, rows: n, vecs: t.vecs, chains: 1, x: x.at(b, row, from), w: weights(from)},
+			t.accumulate(block{micro: micro{mma: t.mma, rows: n, vecs: t.Vecs, chains: 1, x: x.at(b, row, from), w: weights(from)},
 				row: row, group: b.Add(at, group),
 				header: func(v int) (scale, low *tile.Value) { return t.stagedHeader(group, v) },
 				get:    func(i int) *tile.Value { return b.Load(to, b.Int(int64(i)*lanes), int(lanes)) },
@@ -208,7 +208,7 @@ func (t *blocked) groups(k *tile.Value, body func(group, from, n *tile.Value)) {
 // headerAt locates the scales of vector v of a group behind the staged columns; minima follow them.
 func (t *blocked) headerAt(group *tile.Value, v int) *tile.Value {
 	b, lanes := t.g.b, int64(t.g.lanes)
-	behind := t.kc * int64(t.loader.vecs) / t.loader.units * t.nr()
+	behind := t.KC * int64(t.loader.vecs) / t.loader.units * t.nr()
 	return b.Add(b.Mul(group, b.Int(2*t.nr())), b.Int(behind+int64(2*v)*lanes))
 }
 
@@ -235,14 +235,14 @@ func (t *blocked) stagedHeader(group *tile.Value, v int) (scale, low *tile.Value
 
 // prefetchNext asks for the share of a block of rows of a block of k of the next columns.
 func (t *blocked) prefetchNext(columns []column, row *tile.Value) {
-	b, n := t.g.b, t.kc*PanelWidth
+	b, n := t.g.b, t.KC*PanelWidth
 	if q := t.Group; q.Len > 0 {
-		n = t.kc / q.Len * q.BlockBytes()
+		n = t.KC / q.Len * q.BlockBytes()
 	}
 	share := func(n, of int64) int64 { return (n + of - 1) / of }
 	line := lineElems(columns[0].p)
-	elems := line * share(share(n, line), share(t.mb, int64(t.mr)))
-	t.prefetch(columns, b.Mul(b.Div(row, b.Int(int64(t.mr))), b.Int(elems)), 0, elems, 2)
+	elems := line * share(share(n, line), share(t.MC, int64(t.MR)))
+	t.prefetch(columns, b.Mul(b.Div(row, b.Int(int64(t.MR))), b.Int(elems)), 0, elems, 2)
 }
 
 // clear sets C to zero.

@@ -18,16 +18,12 @@ const (
 	// streamBytes is the minimum that a task with integers reads in one stream: it takes memory some microseconds, so
 	// that the stream's start does not count.
 	streamBytes = 128 << 10
-
-	// fewAhead is the distance in bytes at which few rows prefetch a panel. Much work lies between two lines of a stream,
-	// so that the processor, which looks ahead by instructions and not beyond a page, waits for each one: measured with BenchmarkMatmul on Zen 5, 8 rows of int4 run at 14 GB/s without, at 20 with 2 KiB,
-	// and at 27, which the products take, from 8 KiB on.
-	fewAhead = 8 << 10
 )
 
 // stream reads the panels of a product once for all rows.
 type stream struct {
 	*product
+	side    int         // panels of each matrix that are read side by side
 	unit    int64       // panels of each matrix of which a task has a number
 	perTask *tile.Value // panels of each matrix that it has
 	sums    *tile.Value // scratch: of few rows, on their way to the epilogue
@@ -43,8 +39,8 @@ func (m *mmBuild) buildStreams() {
 	for i := range parts {
 		s := &stream{product: m.product(i)}
 		parts[i] = s
-		if rows > 1 {
-			s.side = min(s.side, int(s.nr())/PanelWidth)
+		if s.side = s.one.Side; rows > 1 {
+			s.MR, s.Vecs, s.side = s.few.MR, s.few.Vecs, s.few.Side
 			sums = max(sums, rows*int64(s.vectors(max(1, s.side/s.Accs))*m.g.lanes))
 		}
 		s.side = max(1, s.side/s.Accs)
@@ -145,11 +141,11 @@ func (s *stream) multiply(at *tile.Value, n int, x lhs) []*tile.Value {
 	}
 	c := zeros(b, int(s.M.N)*vectors, s.g.lanes)
 	units := b.Int(s.units)
-	count, from, size := units, int64(1), s.kc // a loop over k, or over groups of it
+	count, from, size := units, int64(1), s.KC // a loop over k, or over groups of it
 	switch q := s.Group; {
 	case q.Len > 0:
 		count, from, size = b.Int(q.Blocks(s.K)), q.Len, q.Len
-	case s.apart == 0 && (s.M.N == 1 || int(s.M.N) <= s.mr && vectors <= s.vecs): // nothing is read twice
+	case s.apart == 0 && (s.M.N == 1 || int(s.M.N) <= s.MR && vectors <= s.Vecs): // nothing is read twice
 		return s.pass(at, n, b.Int(0), b.Int(0), units, x, c)
 	}
 	return b.For(b.Int(0), count, b.Int(size/from), c, func(index *tile.Value, c []*tile.Value) []*tile.Value {
@@ -183,7 +179,7 @@ func (s *stream) pass(at *tile.Value, n int, index, k0, k *tile.Value, x lhs, c 
 		mk := micro{mma: s.mma, rows: rows, vecs: vecs, chains: 1, x: x.at(b, b.Int(int64(row)), k0),
 			w: func(k *tile.Value, v int) func(i int) *tile.Value { return w(k, first+v) }}
 		if s.M.N == 1 {
-			mk.chains = s.chains
+			mk.chains = s.one.Chains
 		}
 		if ahead := s.lookahead(columns[0]); ahead > 0 && row == 0 {
 			mk.prefetch = func(k *tile.Value) {
@@ -205,19 +201,19 @@ func (s *stream) lookahead(c column) int64 {
 	case s.unpacks():
 		return 0
 	case s.M.N == 1:
-		return s.ahead * s.stepElems()
+		return s.one.Ahead * s.stepElems()
 	}
-	return fewAhead / int64(c.p.Type.Elem.Bytes())
+	return s.few.Ahead / int64(c.p.Type.Elem.Bytes())
 }
 
 // blocks runs body for blocks of rows and of vectors whose sums fit the registers; one row has all vectors of its
 // panels there.
 func (s *stream) blocks(vectors int, body func(row, rows, first, vecs int)) {
-	rows, vecs := int(s.M.N), s.vecs
+	rows, vecs := int(s.M.N), s.Vecs
 	if rows == 1 {
 		vecs = vectors
 	}
-	count := (rows + s.mr - 1) / s.mr
+	count := (rows + s.MR - 1) / s.MR
 	for i := range count {
 		row, end := i*rows/count, (i+1)*rows/count
 		for v := 0; v < vectors; v += vecs {

@@ -42,15 +42,15 @@ func (p *product) tiledLen() int64 {
 
 // inTiles multiplies whole blocks of rows, and then the rest.
 func (t *blocked) inTiles() {
-	b, block := t.g.b, t.g.b.Int(int64(t.mr))
+	b, block := t.g.b, t.g.b.Int(int64(t.MR))
 	whole := b.Mul(b.Div(t.rows, block), block)
-	if t.M.N >= int64(t.mr) {
+	if t.M.N >= int64(t.MR) {
 		b.When(b.Compare(tile.LT, b.Int(0), whole), func() {
 			t.configure(block)
 			t.from(b.Int(0), whole).blocks(func(p *tilePanel) { p.wholes() })
 		})
 	}
-	if t.M.Sym != "" || t.M.N%int64(t.mr) != 0 {
+	if t.M.Sym != "" || t.M.N%int64(t.MR) != 0 {
 		b.When(b.Compare(tile.LT, whole, t.rows), func() {
 			rest := b.Sub(t.rows, whole)
 			t.configure(rest)
@@ -114,7 +114,7 @@ func (p *tilePanel) perPanel() int { return PanelWidth / p.g.lanes }
 
 // columns returns the columns of panels from `ahead` panels behind the first on; at is the unit of k, or the group.
 func (p *tilePanel) columns(at *tile.Value, ahead int64) []column {
-	out := make([]column, p.vecs)
+	out := make([]column, p.Vecs)
 	for v := range out {
 		out[v] = p.column(p.w, p.g.b.Add(p.panel, p.g.b.Int(ahead)), at, v)
 	}
@@ -183,7 +183,7 @@ func (p *tilePanel) step(halves int, loadX, loadW func(i int), between func()) {
 
 // wholes multiplies blocks of 32 rows.
 func (p *tilePanel) wholes() {
-	b, block := p.g.b, p.g.b.Int(int64(p.mr))
+	b, block := p.g.b, p.g.b.Int(int64(p.MR))
 	if !p.grouped() {
 		b.Range(b.Int(0), p.rows, block, func(row *tile.Value) {
 			p.prefetchNext(p.columns(p.at, 2), row)
@@ -203,8 +203,8 @@ func (p *tilePanel) wholes() {
 		p.prefetchShare(i)
 		scale, done := p.scaled(row, group, buffer(b.Sub(i, one))), 0
 		p.group(2, row1, group1, buffer(i), func() {
-			for range p.mr * p.vecs * tileBytes / (4 * int(p.Group.Len)) {
-				scale(b.Int(int64(done/p.vecs)), done%p.vecs)
+			for range p.MR * p.Vecs * tileBytes / (4 * int(p.Group.Len)) {
+				scale(b.Int(int64(done/p.Vecs)), done%p.Vecs)
 				done++
 			}
 		})
@@ -285,8 +285,8 @@ func (p *tilePanel) group(halves int, row, group, buffer *tile.Value, between fu
 				b.TileLoad(wTile(panel), of[v].p, b.Int(of[v].panel+packing.HeaderBytes+k*PanelWidth), b.Int(tileBytes))
 				return
 			}
-			stride := b.Int(int64(p.vecs * p.width(p.g.lanes)))
-			b.TileLoad(wTile(panel), b.PtrCast(p.staging, tile.I8), p.staged(b.Add(first, b.Int(k)), p.vecs, v, 0), stride)
+			stride := b.Int(int64(p.Vecs * p.width(p.g.lanes)))
+			b.TileLoad(wTile(panel), b.PtrCast(p.staging, tile.I8), p.staged(b.Add(first, b.Int(k)), p.Vecs, v, 0), stride)
 		}, between)
 	}
 	sums(func(t int) {
@@ -300,7 +300,7 @@ func (p *tilePanel) scaled(row, group, buffer *tile.Value) func(r *tile.Value, v
 	sums := b.PtrAdd(b.PtrCast(p.registers, tile.I32), buffer)
 	to := b.PtrAdd(p.c, b.Mul(row, b.Int(p.nr())))
 	numbers := b.PtrAdd(b.PtrCast(b.PtrAdd(p.mmBuild.x, b.Mul(row, b.Int(lay.Bytes))), tile.F32), b.Add(p.at, group))
-	header := make([][2]*tile.Value, p.vecs)
+	header := make([][2]*tile.Value, p.Vecs)
 	for v, c := range p.columns(b.Add(p.at, group), 0) {
 		if p.inPlace {
 			header[v][0], header[v][1] = c.header(p.g)
@@ -332,7 +332,7 @@ func (p *tilePanel) scaled(row, group, buffer *tile.Value) func(r *tile.Value, v
 func (p *tilePanel) scaleAll(row, group, buffer, rows *tile.Value) {
 	scale := p.scaled(row, group, buffer)
 	p.g.b.Range(p.g.b.Int(0), rows, p.g.b.Int(1), func(r *tile.Value) {
-		for v := range p.vecs {
+		for v := range p.Vecs {
 			scale(r, v)
 		}
 	})
@@ -342,8 +342,8 @@ func (p *tilePanel) scaleAll(row, group, buffer, rows *tile.Value) {
 func (p *tilePanel) prefetchShare(i *tile.Value) {
 	of := p.columns(p.at, 2)
 	line := lineElems(of[0].p)
-	groups := p.kc / p.Group.Len
-	blocks := (p.mb + int64(p.mr) - 1) / int64(p.mr)
+	groups := p.KC / p.Group.Len
+	blocks := (p.MC + int64(p.MR) - 1) / int64(p.MR)
 	share := (groups*p.Group.BlockBytes()/line + groups*blocks - 1) / (groups * blocks)
 	p.prefetch(of, p.g.b.Mul(i, p.g.b.Int(share*line)), 0, share*line, 2)
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"pgc/codegen/packing"
+	"pgc/codegen/schedule"
 	"pgc/ir/quant"
 	"pgc/ir/scalar"
 	"pgc/ir/target"
@@ -39,15 +40,8 @@ func TestForms(t *testing.T) {
 			for _, rows := range []int64{1, 2, fewRows, 300} {
 				f := form(tgt, types[0], types[1], rows, 64, 64)
 				taken[f] = true
-				s, ok := f.schedules[tgt.Lanes]
-				if !ok || s.mr < 1 || s.vecs < 1 || s.side < 1 || s.chains < 1 || s.mb < int64(s.mr) {
-					t.Errorf("%s on %s: schedule %+v of %d lanes", f.name, name, s, tgt.Lanes)
-				}
-				if s.kc%128 != 0 && f.unit == 1 || s.mr%f.rows != 0 || s.nb%PanelPad != 0 {
-					t.Errorf("%s on %s: kc %d, mr %d, nb %d: expected whole groups, sums and panels", f.name, name, s.kc, s.mr, s.nb)
-				}
-				if s.side%s.chains != 0 && s.side > 1 || f.step%int64(s.chains) != 0 && f.grouped() {
-					t.Errorf("%s on %s: %d chains", f.name, name, s.chains)
+				if err := f.takes(schedule.Default.Of(f.class, tgt), tgt.Lanes); err != nil {
+					t.Errorf("%s on %s: %v", f.name, name, err)
 				}
 			}
 		}

@@ -1,6 +1,9 @@
 package kernels
 
 import (
+	"fmt"
+
+	"pgc/codegen/schedule"
 	"pgc/ir/quant"
 	"pgc/ir/tile"
 )
@@ -10,29 +13,38 @@ type product struct {
 	*mmBuild
 	*Part
 	*mma
-	schedule
-	paired  bool        // copies have every two rows side by side, 8 bytes of each in turn
-	number  int         // of the part
-	units   int64       // of k
-	copies  *tile.Value // scratch: rows of x as the form takes them
-	staging *tile.Value // scratch: vectors of B, in the order k, vector of a unit, vector of columns; then scales and minima of sums
+	schedule.Many // rows; in a stream its microkernel is that of few
+	one           schedule.One
+	few           schedule.Few
+	pack          bool        // rows of x are copied although the form takes them as they are
+	paired        bool        // copies have every two rows side by side, 8 bytes of each in turn
+	number        int         // of the part
+	units         int64       // of k
+	copies        *tile.Value // scratch: rows of x as the form takes them
+	staging       *tile.Value // scratch: vectors of B, in the order k, vector of a unit, vector of columns; then scales and minima of sums
 }
 
 func (m *mmBuild) product(number int) *product {
 	p := &product{mmBuild: m, Part: &m.Parts[number], number: number}
 	p.mma = form(m.g.target, m.LHS(), p.RHS(), m.M.N, m.K, p.Part.Group.Len)
-	p.units, p.schedule = p.mma.units(m.K), p.schedules[m.g.lanes]
-	p.nb = roundUp(max(1, p.nb/int64(p.Accs)), p.columnUnit())
-	if m.M.N < p.mb {
-		p.mb = roundUp(m.M.N, p.rowUnit())
+	p.units = p.mma.units(m.K)
+	s := m.g.table.Of(p.class, m.g.target)
+	if err := p.takes(s, m.g.lanes); err != nil {
+		m.g.err = fmt.Errorf("%s for %s: %w", p.class, m.g.target.Name, err)
+		s = schedule.Default.Of(p.class, m.g.target) // so that building goes on to its end
+	}
+	p.Many, p.one, p.few = s.Many, s.One, s.Few
+	p.NC = roundUp(max(1, p.NC/int64(p.Accs)), p.columnUnit())
+	if m.M.N < p.MC {
+		p.MC = roundUp(m.M.N, p.rowUnit())
 	}
 	return p
 }
 
-// columnUnit is the least number of columns that a task takes, rowUnit that of rows, of which schedules' mb are multiples:
+// columnUnit is the least number of columns that a task takes, rowUnit that of rows, of which schedules' MC are multiples:
 // two dozens or a microkernel, enough to make up for unpacking B once more.
 func (p *product) columnUnit() int64 { return max(p.nr(), 2*PanelWidth) }
-func (p *product) rowUnit() int64    { return int64(p.mr * max(1, 24/p.mr)) }
+func (p *product) rowUnit() int64    { return int64(p.MR * max(1, 24/p.MR)) }
 
 // LHS returns the type of x.
 func (s *Matmul) LHS() DType {
@@ -54,7 +66,7 @@ func (p *Part) RHS() DType {
 }
 
 // nr returns the columns of the microkernel.
-func (p *product) nr() int64 { return int64(p.vecs * p.g.lanes) }
+func (p *product) nr() int64 { return int64(p.Vecs * p.g.lanes) }
 
 // column returns vector v of the columns of a weight from a panel on; at is the unit of k, or the group of a matrix of
 // groups.
@@ -154,7 +166,7 @@ func (p *product) inMemory(columns []column) vectors {
 // a word, and for tiles of bfloat16, which take whole steps, and whose rows may lie as far apart as lines that a cache
 // keeps in one set.
 func (p *product) copiesX() bool {
-	return p.paired || p.tiles == tile.TileDotBF16 || p.mma.x != map[DType]tile.Elem{F32: tile.F32, BF16: tile.BF16, Int8: tile.I8}[p.lhs] || p.K%p.unit != 0
+	return p.pack || p.paired || p.tiles == tile.TileDotBF16 || p.mma.x != map[DType]tile.Elem{F32: tile.F32, BF16: tile.BF16, Int8: tile.I8}[p.lhs] || p.K%p.unit != 0
 }
 
 // copiesLen counts the floats of scratch that n units of so many rows of x take.
@@ -218,7 +230,13 @@ func (p *product) copyX(x lhs, k0, n, rows *tile.Value, stride int64) *tile.Valu
 	b.Range(b.Int(0), rows, b.Int(1), func(r *tile.Value) {
 		from, row := b.PtrAdd(x.p, b.Mul(r, b.Int(x.stride))), b.PtrAdd(to, b.Mul(r, b.Int(stride)))
 		if p.lhs == Int8 {
-			b.Range(b.Int(0), n, b.Int(chunk), func(k *tile.Value) { b.Store(row, k, b.WidenTo(b.Load(from, k, chunk), p.mma.x)) })
+			b.Range(b.Int(0), n, b.Int(chunk), func(k *tile.Value) {
+				v := b.Load(from, k, chunk)
+				if p.mma.x != tile.I8 {
+					v = b.WidenTo(v, p.mma.x)
+				}
+				b.Store(row, k, v)
+			})
 			return
 		}
 		whole := b.Min(values, b.Sub(b.Int(p.K), b.Mul(k0, b.Int(p.unit))))

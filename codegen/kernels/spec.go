@@ -7,7 +7,7 @@
 // so that equal specs share one kernel. Elementwise meaning comes as scalar expressions, and fusion composes them
 // instead of multiplying templates.
 //
-// The package imports codegen/packing, ir/quant, ir/scalar, ir/tile and ir/target; it never sees a graph or a backend.
+// The package imports codegen/packing, codegen/schedule, ir/quant, ir/scalar, ir/tile and ir/target; it never sees a graph or a backend.
 package kernels
 
 import (
@@ -15,6 +15,7 @@ import (
 	"reflect"
 	"strings"
 
+	"pgc/codegen/schedule"
 	"pgc/ir/target"
 	"pgc/ir/tile"
 )
@@ -143,13 +144,21 @@ func Kind(s Spec) string { return strings.ToLower(reflect.TypeOf(s).Elem().Name(
 
 // Build makes the kernel of a spec for a target. Errors name the template.
 func Build(name string, s Spec, t target.Target) (*Kernel, error) {
-	g := &gen{target: t, lanes: t.Lanes, syms: map[string]*tile.Value{}}
+	return BuildBy(schedule.Default, name, s, t)
+}
+
+// BuildBy is Build with the schedules of a table; one that a kernel cannot be blocked by is an error.
+func BuildBy(table *schedule.Table, name string, s Spec, t target.Target) (*Kernel, error) {
+	g := &gen{table: table, target: t, lanes: t.Lanes, syms: map[string]*tile.Value{}}
 	k, err := tile.Build(name, func(b *tile.Builder) {
 		g.b = b
 		s.build(g)
 	})
 	if err != nil {
 		return nil, err
+	}
+	if g.err != nil {
+		return nil, g.err
 	}
 	g.out.Tile = k
 	return &g.out, nil
@@ -158,8 +167,10 @@ func Build(name string, s Spec, t target.Target) (*Kernel, error) {
 // gen builds one kernel.
 type gen struct {
 	b      *tile.Builder
+	table  *schedule.Table
 	target target.Target
 	lanes  int
+	err    error // of the schedule
 	out    Kernel
 	syms   map[string]*tile.Value
 }

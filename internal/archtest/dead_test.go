@@ -34,7 +34,6 @@ var oracles = map[string]string{
 	"pgc/ir/tile.Ops":              "the table of operations, all of which a backend's tests go through",
 	"pgc/runtime/cuda.Resources":   "registers and spills of kernels on a GPU, for the table of tests",
 	"pgc/runtime/cpufeature.Names": "the table of features, which the targets' tests go through",
-	"pgc/runtime/native.Call":      "calls one kernel for the tests of code generation",
 }
 
 // implicit are methods that other modules call (ReadFile: io/fs), and the parts of pgir's grammar.

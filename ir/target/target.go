@@ -11,8 +11,6 @@ import (
 	"slices"
 	"sort"
 	"strings"
-
-	"pgc/runtime/cpufeature"
 )
 
 // Target is a CPU to compile for.
@@ -20,6 +18,7 @@ type Target struct {
 	Name     string   // LLVM's -mcpu name, as the user gave it
 	Level    string   // the -mcpu name that code is generated for; every llc from LLVM 14 on knows it
 	Tune     string   // the -mcpu name whose pipelines instructions are scheduled for, if it is not Level's
+	Family   string   // the name whose schedules are chosen; "" for those of no CPU in particular
 	Arch     string   // as Go's GOARCH
 	Features []string // what the CPU must have to run the code, in LLVM's -mattr names, sorted
 	Lanes    int      // float32 lanes of a vector register
@@ -42,6 +41,7 @@ var (
 		Features: []string{"dotprod", "neon"}}
 	i8mm   = dotprod.with("i8mm", "bf16") // every CPU with one of them that Linux runs on has both
 	v3vnni = v3.with("avxvnni")
+	v3zen  = v3.with(zen)
 	v4vnni = v4.with("avx512vnni")
 	v4bf16 = v4vnni.with("avx512bf16")
 	zen4   = v4bf16.with(Zen)
@@ -53,6 +53,10 @@ var (
 // first tokens with both). On Sapphire Rapids it takes 2.0 cycles, a multiply-add 0.5 (measured by usstq/mm_amx; no such
 // CPU was at hand here), so that two multiply-adds are twice as fast as one of it.
 const Zen = "sse4a"
+
+// zen is an instruction that AMD's Zen cores have, and Intel's lack. No kernel uses it: it tells that a set's schedules
+// are for these.
+const zen = "clzero"
 
 // VNNI lists the extensions of x86 with vpdpbusd, which adds four products of bytes to each sum.
 var VNNI = []string{"avx512vnni", "avxvnni"}
@@ -68,11 +72,11 @@ var (
 	ofIntegers = []string{"amx-int8", "avx512vnni", "avxvnni", "dotprod", "i8mm"}
 )
 
-// Equal reports whether code for t and o is equal, where products of bfloat16 on both sides, or of integers, occur or not.
+// Equal reports whether code for t and o is equal if it is scheduled alike, where products of bfloat16 on both sides, or of integers, occur or not.
 func (t Target) Equal(o Target, bf16, integers bool) bool {
 	used := func(t Target) []string {
 		return slices.DeleteFunc(slices.Clone(t.Features), func(f string) bool {
-			return !bf16 && slices.Contains(ofBF16, f) || !integers && slices.Contains(ofIntegers, f) || !bf16 && !integers && f == "amx-tile"
+			return f == zen || !bf16 && slices.Contains(ofBF16, f) || !integers && slices.Contains(ofIntegers, f) || !bf16 && !integers && f == "amx-tile"
 		})
 	}
 	return t.Level == o.Level && slices.Equal(used(t), used(o))
@@ -102,7 +106,7 @@ var cpus = []cpu{
 	{"icelake-client", &v4vnni, 48, 512}, {"icelake-server", &v4vnni, 48, 1280}, {"tigerlake", &v4vnni, 48, 1280},
 	{"rocketlake", &v4vnni, 48, 512}, {"sapphirerapids", &amx, 48, 2048}, {"emeraldrapids", &amx, 48, 2048},
 	{"graniterapids", &amx, 48, 2048},
-	{"znver1", &v3, 32, 512}, {"znver2", &v3, 32, 512}, {"znver3", &v3, 32, 512}, {"znver4", &zen4, 32, 1024},
+	{"znver1", &v3zen, 32, 512}, {"znver2", &v3zen, 32, 512}, {"znver3", &v3zen, 32, 512}, {"znver4", &zen4, 32, 1024},
 	{"znver5", &zen4, 48, 1024},
 	{"armv8-a", &neon, 32, 512}, {"cortex-a53", &neon, 32, 128}, {"cortex-a72", &neon, 32, 256},
 	{"cortex-a55", &dotprod, 32, 128}, {"cortex-a76", &dotprod, 64, 256},
@@ -111,24 +115,37 @@ var cpus = []cpu{
 	{"apple-m3", &i8mm, 128, 4096}, {"apple-m4", &i8mm, 128, 4096}, {"ampere1", &i8mm, 64, 2048}, {"grace", &i8mm, 64, 1024},
 }
 
-// Find returns the target of an -mcpu name, or for "native" the best of Default that this machine's CPU has. An unknown
+// Find returns the target of an -mcpu name, or for "native" that of this machine's CPU, as FindHere does. An unknown
 // name is an error that lists the known ones.
 func Find(name string) (Target, error) {
 	if name == "native" {
-		return best(Default, cpufeature.Check)
+		return FindHere()
 	}
 	for _, c := range cpus {
 		if c.name == name {
 			t := *c.level
-			t.Name, t.L1, t.L2 = name, c.l1<<10, c.l2<<10
+			t.Name, t.Family, t.L1, t.L2 = name, family(name), c.l1<<10, c.l2<<10
 			return t, nil
 		}
 	}
 	return Target{}, fmt.Errorf("%s is not known: expected native, %s", name, strings.Join(Names(), ", "))
 }
 
+// alike are CPUs whose cores are those of another, whose schedules they have.
+var alike = map[string]string{"broadwell": "haswell", "raptorlake": "alderlake", "meteorlake": "alderlake", "cooperlake": "cascadelake",
+	"icelake-client": "icelake-server", "tigerlake": "icelake-server", "rocketlake": "icelake-server", "emeraldrapids": "sapphirerapids",
+	"grace": "neoverse-v2", "apple-m3": "apple-m2", "apple-m4": "apple-m2"}
+
+// family returns whose schedules a CPU has; "" for names of instruction sets, which stand for many.
+func family(name string) string {
+	if name == v3.Level || name == v4.Level || name == "armv8-a" {
+		return ""
+	}
+	return cmp.Or(alike[name], name)
+}
+
 // defaults are lists of targets that serve every CPU of an architecture that pgc compiles for.
-var defaults = map[string]string{"amd64": "x86-64-v3,alderlake,x86-64-v4,cascadelake,znver4,sapphirerapids", "arm64": "armv8-a,neoverse-n1,neoverse-n2"}
+var defaults = map[string]string{"amd64": "x86-64-v3,alderlake,znver3,x86-64-v4,cascadelake,znver4,sapphirerapids", "arm64": "armv8-a,neoverse-n1,neoverse-n2"}
 
 // Default is the list for the architecture of this machine.
 var Default = defaults[runtime.GOARCH]

@@ -23,7 +23,8 @@ var known = map[string]map[string]bool{
 		"avx512f": cpu.X86.HasAVX512F, "avx512bw": cpu.X86.HasAVX512BW, "avx512dq": cpu.X86.HasAVX512DQ,
 		"avx512cd": cpu.X86.HasAVX512CD, "avx512vl": cpu.X86.HasAVX512VL,
 		"avx512vnni": cpu.X86.HasAVX512VNNI, "avx512bf16": cpu.X86.HasAVX512BF16, "avxvnni": cpu.X86.HasAVXVNNI,
-		"sse4a":    hasSSE4A(),
+		"sse4a":    extended(0x80000001).ecx&(1<<6) != 0, // this and the next have no bit in x/sys/cpu
+		"clzero":   extended(0x80000008).ebx&1 != 0,
 		"amx-tile": cpu.X86.HasAMXTile, "amx-int8": cpu.X86.HasAMXInt8, "amx-bf16": cpu.X86.HasAMXBF16, // see tiles.go
 	},
 	"arm64": {"neon": cpu.ARM64.HasASIMD, "dotprod": cpu.ARM64.HasASIMDDP, "i8mm": cpu.ARM64.HasI8MM,

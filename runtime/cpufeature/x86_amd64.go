@@ -11,13 +11,12 @@ import (
 func cpuid(leaf, sub uint32) (eax, ebx, ecx, edx uint32)
 func xgetbv() (eax, edx uint32)
 
-// hasSSE4A reports what x/sys/cpu has no bit for.
-func hasSSE4A() bool {
-	if last, _, _, _ := cpuid(0x80000000, 0); last < 0x80000001 {
-		return false
+// extended returns an extended leaf of CPUID, zeros where the CPU has no such leaf.
+func extended(leaf uint32) (r registers) {
+	if last, _, _, _ := cpuid(0x80000000, 0); last >= leaf {
+		_, r.ebx, r.ecx, _ = cpuid(leaf, 0)
 	}
-	_, _, ecx, _ := cpuid(0x80000001, 0)
-	return ecx&(1<<6) != 0
+	return r
 }
 
 // Codes of arch_prctl, and the component of a thread's state that tile registers are (Documentation/arch/x86/xstate.rst
@@ -55,4 +54,11 @@ func archPrctl(code, arg uintptr) error {
 		return errno
 	}
 	return nil
+}
+
+// ThisCore identifies the core that this process runs on.
+func ThisCore() Core {
+	_, ebx, ecx, edx := cpuid(0, 0)
+	signature, _, _, _ := cpuid(1, 0)
+	return ofCPUID(ebx, ecx, edx, signature)
 }

@@ -1,0 +1,124 @@
+package kernels
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgc/codegen/internal/link/linktest"
+	"pgc/codegen/llvm"
+	"pgc/codegen/packing"
+	"pgc/codegen/schedule"
+	"pgc/ir/quant"
+	"pgc/ir/scalar"
+	"pgc/ir/target"
+	"pgc/ir/target/targettest"
+	"pgc/ir/tile"
+)
+
+// TestSchedulesChangeNoBit multiplies by every form that this CPU runs, blocked as the table says, and as some ends of the
+// search space do: many rows, few and one have the same bits.
+func TestSchedulesChangeNoBit(t *testing.T) {
+	const k, n = 400, 160
+	for _, tgt := range targettest.Runnable(t) {
+		for _, f := range formats {
+			var first []float32
+			for _, rows := range []int64{70, 8, 1} {
+				s := &Matmul{M: Const(rows), K: k, XStride: k, X: f.x, BF16: f.bf16, Parts: []Part{{Blocks: 1, N: n, Elem: f.elem, Group: f.w, Accs: 1,
+					Exprs: []*scalar.Expr{scalar.X(0, scalar.F32)}, Outs: []Out{{Elem: tile.F32, Strides: []int64{n, 0, 1}}}}}}
+				rng := rand.New(rand.NewPCG(21, 22))
+				var x any = randoms(rng, 70*k)
+				switch {
+				case f.x.Len > 0:
+					x = rowBytes(rng, 70, k, f.x.Len)
+				case f.bf16:
+					x = floatBytes(rng, tile.BF16, 70*k)
+				}
+				w := floatBytes(rng, f.elem, packing.Len(1, n, packing.PaddedK(k, f.bf16)))
+				if f.w.Len > 0 {
+					w = groupBytes(rng, f.w, n, k)
+				}
+				for _, p := range ends(s.Class(tgt), tgt, rows) {
+					kern, code := buildAs(t, tgt, s, p)
+					got := make([]float32, rows*n)
+					run(t, kern, code, nil, got, x, w)
+					if first == nil {
+						first = got
+					}
+					if !slices.Equal(got, first[:rows*n]) {
+						t.Errorf("%s on %s, %d rows, %+v: other bits than 70 rows as the table has them", f.name, tgt.Name, rows, p)
+					}
+				}
+			}
+		}
+	}
+}
+
+// ends are the table's schedule, and the first and the last value of every step of the space for so many rows.
+func ends(c schedule.Class, tgt target.Target, rows int64) []schedule.Product {
+	now := schedule.Default.Of(c, tgt)
+	space := schedule.OfMany(c, tgt)
+	switch {
+	case rows == 1:
+		space = schedule.OfOne(c, tgt)
+	case rows <= fewRows:
+		space = schedule.OfFew(c, tgt)
+	}
+	out := []schedule.Product{now}
+	for _, step := range space.Steps {
+		if all := step.Next(now); len(all) > 0 {
+			out = append(out, all[0], all[len(all)-1])
+		}
+	}
+	f := forms[slices.IndexFunc(forms, func(f *mma) bool { return f.class == c })]
+	return slices.DeleteFunc(out, func(p schedule.Product) bool { return f.takes(p, tgt.Lanes) != nil })
+}
+
+// buildAs is build with a schedule of the class of s.
+func buildAs(t *testing.T, tgt target.Target, s *Matmul, p schedule.Product) (*Kernel, *linktest.Code) {
+	t.Helper()
+	row := schedule.Row{Class: s.Class(tgt), Family: tgt.Family, Lanes: tgt.Lanes, Product: p}
+	k, err := BuildBy(schedule.Default.With(row), "k", s, tgt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := llvm.Emit(tgt, []*tile.Kernel{k.Tile})
+	if err != nil {
+		t.Fatal(err)
+	}
+	obj, err := llvm.Assemble(context.Background(), source, tgt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k, linktest.Load(t, obj)
+}
+
+// TestImpossibleSchedules says why a kernel cannot be blocked so.
+func TestImpossibleSchedules(t *testing.T) {
+	v3, err := target.Find("x86-64-v3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, x := Group{Format: quant.Int4, Len: 128}, Group{Format: quant.Int8, Len: 128}
+	for want, change := range map[string]func(p *schedule.Product){
+		"MR 0":     func(p *schedule.Product) { p.Many.MR = 0 },
+		"KC 100":   func(p *schedule.Product) { p.Many.KC = 100 },
+		"NC 40":    func(p *schedule.Product) { p.Many.NC = 40 },
+		"Vecs 3":   func(p *schedule.Product) { p.Many.Vecs = 3 },
+		"Side 0":   func(p *schedule.Product) { p.One.Side = 0 },
+		"Chains 2": func(p *schedule.Product) { p.One.Side, p.One.Chains = 2, 2 },
+		"few rows": func(p *schedule.Product) { p.Few.Vecs = 8 },
+	} {
+		s := &Matmul{M: Const(70), K: 256, XStride: 256, X: x, Parts: []Part{{Blocks: 1, N: 64, Elem: tile.I8, Group: w, Accs: 1,
+			Exprs: []*scalar.Expr{scalar.X(0, scalar.F32)}, Outs: []Out{{Elem: tile.F32, Strides: []int64{64, 0, 1}}}}}}
+		p := schedule.Default.Of(s.Class(v3), v3)
+		change(&p)
+		_, err := BuildBy(schedule.Default.With(schedule.Row{Class: s.Class(v3), Lanes: 8, Product: p}), "k", s, v3)
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), fmt.Sprintf("%s for x86-64-v3: ", s.Class(v3))) {
+			t.Errorf("got %v, expected %s", err, want)
+		}
+	}
+}
