@@ -161,7 +161,7 @@ def llama_server():
         print(f"installing {LLAMA}, which compiles llama-server, in {venv}", file=sys.stderr)
         run(sys.executable, "-m", "venv", venv)
         env = dict(os.environ, CMAKE_ARGS="-DGGML_NATIVE=ON -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_OPENSSL=OFF",
-                   CMAKE_BUILD_PARALLEL_LEVEL=str(len(os.sched_getaffinity(0))))
+                   MAKEFLAGS=f"-l{len(os.sched_getaffinity(0)) + 1}")  # the package's own -j bounds nothing
         run(venv / "bin/pip", "install", "-q", "numpy", "gguf==0.19.0", LLAMA, env=env)
         (venv / "complete").touch()
     return program

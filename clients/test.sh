@@ -13,4 +13,12 @@ rm -rf "$out"/dist
 bin/pgc compile golden/colpali-odd -o "$out/pages" --cpu native
 export PGC_DEMO="$PWD/bin/demo" PGC_PAGES="$out/pages" PGC_BIN="$PWD/bin" PYTHONDONTWRITEBYTECODE=1
 "$out/venv/bin/pytest" -q -rs -p no:cacheprovider clients/python/tests
+# The oldest Python that pyproject.toml names, where it is installed.
+if oldest=$("$out/venv/bin/uv" python find --no-python-downloads 3.9 2>/dev/null); then
+    "$out/venv/bin/uv" venv -q --clear --python "$oldest" "$out/oldest"
+    "$out/venv/bin/uv" pip install -q --python "$out/oldest/bin/python" pytest numpy pillow pyarrow supervision "$out"/dist/pgc-*.whl
+    "$out/oldest/bin/pytest" -q -rs -p no:cacheprovider clients/python/tests
+else
+    echo "Python 3.9 is not installed: the tests of clients/python ran on $("$python" --version) alone" >&2
+fi
 "$out/venv/bin/pytest" -q -rs -p no:cacheprovider clients/test
