@@ -90,7 +90,7 @@ func parseAllowed(text string) (e allowed, err error) {
 // special are addresses that the Internet does not lead to, or that stand for others, beside those that have a scope.
 var special = func() (list []netip.Prefix) {
 	for _, p := range []string{"0.0.0.0/8", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "240.0.0.0/4",
-		"::/96", "64:ff9b:1::/48", "100::/64", "2001::/32", "2001:db8::/32", "2002::/16", "fec0::/10"} {
+		"::/96", "::ffff:0:0:0/96", "64:ff9b:1::/48", "100::/64", "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20", "5f00::/16", "fec0::/10"} {
 		list = append(list, netip.MustParsePrefix(p))
 	}
 	return list
@@ -98,7 +98,7 @@ var special = func() (list []netip.Prefix) {
 
 // isPublic reports whether an address is of the Internet.
 func isPublic(a netip.Addr) bool {
-	a = a.Unmap().WithZone("")
+	a = plain(a)
 	return scopeOf(a) == public && !slices.ContainsFunc(special, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 

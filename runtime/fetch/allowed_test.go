@@ -21,6 +21,8 @@ func TestAllowed(t *testing.T) {
 		{"public", "evil.example", "0.1.2.3:80", false}, {"public", "evil.example", "255.255.255.255:80", false}, {"public", "evil.example", "[64:ff9b::7f00:1]:80", false},
 		{"public", "evil.example", "[2002:7f00:1::]:80", false}, {"public", "evil.example", "[2001::1]:80", false}, {"public", "evil.example", "[::7f00:1]:80", false},
 		{"public", "evil.example", "198.18.0.1:80", false}, {"public", "evil.example", "224.0.0.1:80", false}, {"public", "evil.example", "192.0.0.8:80", false},
+		{"public", "evil.example", "[64:ff9b::c612:1]:80", false}, {"public", "evil.example", "[::ffff:0:7f00:1]:80", false}, {"public", "evil.example", "[2001:1::1]:80", false},
+		{"public", "evil.example", "[3fff::1]:80", false}, {"public", "evil.example", "[5f00::1]:80", false}, {"public", "good.example", "[2001:4860:4860::8888]:443", true},
 		{"example.org", "example.org", "93.184.216.34:8080", true}, {"example.org", "www.example.org", "93.184.216.34:80", false}, {"example.org", "other.org", "93.184.216.34:80", false},
 		{"example.org", "example.org", "10.0.0.5:80", false}, {"example.org", "example.org", "127.0.0.1:80", false}, {"example.org,10.0.0.0/8", "example.org", "10.0.0.5:80", true},
 		{"example.org,10.0.0.0/8", "other.org", "10.0.0.5:80", false}, {"*.example.org", "a.example.org", "93.184.216.34:80", true}, {"*.example.org", "example.org", "93.184.216.34:80", false},

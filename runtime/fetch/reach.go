@@ -31,13 +31,19 @@ var (
 	nat64  = netip.MustParsePrefix("64:ff9b::/96")  // RFC 6052, an IPv4 address in the last four bytes
 )
 
-// scopeOf returns the scope of an address. One that stands for an IPv4 address has the scope of that.
-func scopeOf(a netip.Addr) scope {
+// plain returns the IPv4 address that an address stands for, or itself, without a zone.
+func plain(a netip.Addr) netip.Addr {
 	a = a.Unmap().WithZone("")
 	if nat64.Contains(a) {
 		b := a.As16()
 		a = netip.AddrFrom4([4]byte(b[12:]))
 	}
+	return a
+}
+
+// scopeOf returns the scope of an address. One that stands for an IPv4 address has the scope of that.
+func scopeOf(a netip.Addr) scope {
+	a = plain(a)
 	switch {
 	case a.IsLoopback() || a.IsUnspecified():
 		return loopback
