@@ -41,6 +41,11 @@ func Apply(def *ir.OpDef, operands ...Operand) *Value {
 
 // op adds an operation at the caller's place, converting stored floats where it computes in f32.
 func (f *Func) op(def *ir.OpDef, attrs any, in ...*Value) *Value {
+	return f.ops(def, attrs, in...)[0]
+}
+
+// ops is op with all results.
+func (f *Func) ops(def *ir.OpDef, attrs any, in ...*Value) (results []*Value) {
 	b := ir.NewBuilder(f.f)
 	b.Loc = caller()
 	values := make([]*ir.Value, len(in))
@@ -55,7 +60,10 @@ func (f *Func) op(def *ir.OpDef, attrs any, in ...*Value) *Value {
 			values[i] = f.float(b, v.v)
 		}
 	}
-	return &Value{f, b.Op(def, attrs, values...)}
+	for _, v := range b.Add(def, attrs, values...).Results {
+		results = append(results, &Value{f, v})
+	}
+	return results
 }
 
 // float returns v in f32; a value is converted once.
@@ -183,3 +191,10 @@ func convolve(def *ir.OpDef, x, w, bias *Value, stride, padding int) *Value {
 // Argmax is the place of the maximum over the last axis, which becomes 1: the first of equals, -1 where an element is
 // NaN.
 func Argmax(x *Value) *Value { return x.f.op(ir.OpArgmax, nil, x) }
+
+// Top is the k greatest elements over the last axis, in descending order, with their places, and the log-sum-exp of all
+// elements: the first of equals comes first, NaN before numbers.
+func Top(x *Value, k int) (values, places, logSumExp *Value) {
+	r := x.f.ops(ir.OpTop, ir.TopAttrs{K: k}, x)
+	return r[0], r[1], r[2]
+}

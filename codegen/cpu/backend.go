@@ -48,7 +48,7 @@ func layout(d program.DType, bf16 bool) program.Layout {
 }
 
 // build makes the kernel of a spec. An attention that few heads would leave to few threads is three kernels, an argmax
-// of a product is two.
+// of a product is two, and so is a top.
 func build(name string, s kernels.Spec, t target.Target) (*backend.Launches, error) {
 	switch s := s.(type) {
 	case *kernels.Attention:
@@ -57,6 +57,8 @@ func build(name string, s kernels.Spec, t target.Target) (*backend.Launches, err
 		}
 	case *kernels.Argmax:
 		return argmax(name, s, t)
+	case *kernels.Top:
+		return top(name, s, t)
 	}
 	k, err := one(name, s, t)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 )
 
 // specs has one of every kind of spec.
-var specs = []Spec{&Map{}, &Row{}, &Matmul{}, &Argmax{}, &Epilogue{}, &Rows{}, &Attention{}, &Einsum{}}
+var specs = []Spec{&Map{}, &Row{}, &Matmul{}, &Argmax{}, &Top{}, &Epilogue{}, &Rows{}, &Attention{}, &Einsum{}}
 
 // TestKeyHasEveryField changes every field of every kind of spec, one at a time, and expects another key each time.
 func TestKeyHasEveryField(t *testing.T) {

@@ -82,6 +82,8 @@ func build(name string, s kernels.Spec) (*backend.Launches, error) {
 		return multiply(name, s)
 	case *kernels.Argmax:
 		return argmax(name, s)
+	case *kernels.Top:
+		return topOf(name, s)
 	case *kernels.Attention:
 		return attend(name, s)
 	}

@@ -110,12 +110,16 @@ func Op(m *ir.Module, op *ir.Op, in []*Tensor, syms map[string]int) ([]*Tensor, 
 	if op.Def.Fused() {
 		return expanded(m, op, in, syms)
 	}
-	shape, err := op.Result().Type.Eval(syms)
+	shape, err := op.Results[0].Type.Eval(syms)
 	if err != nil {
 		return nil, err
 	}
-	if err := fits(op.Result().Type, shape); err != nil {
+	if err := fits(op.Results[0].Type, shape); err != nil {
 		return nil, err
+	}
+	c := &call{op: op, in: in, shape: shape, syms: syms}
+	if compute := several[op.Def]; compute != nil {
+		return compute(c)
 	}
 	compute := plain[op.Def]
 	switch {
@@ -127,7 +131,7 @@ func Op(m *ir.Module, op *ir.Op, in []*Tensor, syms map[string]int) ([]*Tensor, 
 	if compute == nil {
 		return nil, fmt.Errorf("no evaluation for %s", op.Def.Name)
 	}
-	t, err := compute(&call{op: op, in: in, shape: shape, syms: syms})
+	t, err := compute(c)
 	return []*Tensor{t}, err
 }
 

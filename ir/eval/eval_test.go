@@ -12,7 +12,7 @@ import (
 func TestEveryOperationHasAMeaning(t *testing.T) {
 	for _, def := range ir.Ops() {
 		ways := 0
-		for _, has := range []bool{def.Elementwise(), def.Reduces(), def.Fused(), plain[def] != nil} {
+		for _, has := range []bool{def.Elementwise(), def.Reduces(), def.Fused(), plain[def] != nil, several[def] != nil} {
 			if has {
 				ways++
 			}

@@ -9,7 +9,7 @@ import (
 	"pgc/ir/scalar"
 )
 
-// call is one evaluation of a plain operation; shape is that of the result.
+// call is one evaluation of a plain operation; shape is that of the first result.
 type call struct {
 	op    *ir.Op
 	in    []*Tensor
@@ -37,6 +37,9 @@ var plain = map[*ir.OpDef]func(*call) (*Tensor, error){
 	ir.OpConvTranspose2D:    convTranspose2d,
 	ir.OpArgmax:             argmax,
 }
+
+// several evaluates the plain operations that have several results.
+var several = map[*ir.OpDef]func(*call) ([]*Tensor, error){ir.OpTop: top}
 
 // result returns a tensor of the result's type over data.
 func (c *call) result(data []float64) (*Tensor, error) {

@@ -42,6 +42,10 @@ func Of(s kernels.Spec) Cost {
 		return Cost{Bytes: []Term{times(4*int64(len(s.In)+len(s.Outs)), s.Dims...)}}
 	case *kernels.Row: // one operand and the result
 		return Cost{Bytes: []Term{times(8, append(slices.Clone(s.Outer), s.C)...)}}
+	case *kernels.Top: // as its reduction, with an element and an index for each result
+		c := Of(s.Row)
+		c.Bytes = append(c.Bytes, times(8*s.K, s.Row.Outer...))
+		return c
 	case *kernels.Matmul:
 		return matmul(s)
 	case *kernels.Argmax:

@@ -94,6 +94,8 @@ func (l *lowerer) lower(op *ir.Op) ([]Launch, error) {
 		return l.lowerRow(op)
 	case ir.OpArgmax:
 		return l.lowerArgmax(op)
+	case ir.OpTop:
+		return l.lowerTop(op)
 	case ir.OpMatmul:
 		return l.lowerMatmul(op)
 	case ir.OpAttention:
