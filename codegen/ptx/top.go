@@ -113,7 +113,7 @@ func topOf(name string, s *kernels.Top) (out *backend.Launches, err error) {
 
 // mergedAtOnce is how many of a row's runs a block merges: all of few, else about as many as blocks of the kernel behind.
 func mergedAtOnce(runs int64) int64 {
-	if runs <= 8 {
+	if runs <= 16 {
 		return runs
 	}
 	return int64(math.Ceil(math.Sqrt(float64(runs))))

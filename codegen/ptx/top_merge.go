@@ -18,16 +18,15 @@ func (t *top) merge(name string, from, to kernels.Arg, runs, each int64) *backen
 		end := t.to(word, "min.s32", t.to(word, "add.s32", first, num(each)), num(runs))
 		run := t.to(long, "mad.lo.s64", row, num(runs), t.to(long, "cvt.u64.u32", first))
 		at0 := t.to(long, "mad.lo.s64", run, num(8*t.run), t.byName["runs"])
-		pair := t.regs(long, 2)
-		t.do("ld.global.v2.b64", vector(pair...), at(t.offset(at0, t.thread, 16), 0))
-		t.do("st.shared.v2.b64", at(t.to(word, "mad.lo.s32", t.thread, "16", t.base), 0), vector(pair...))
-		t.do("bar.sync", "0")
+		for _, place := range t.places() {
+			t.do("st.shared.b64", at(t.address(place), 0), t.to(long, "ld.global.b64", at(t.offset(at0, place, 8), 0)))
+		}
 		i := t.to(word, "add.s32", first, "1")
 		loop, done := t.label("run"), t.label("merged")
 		t.place(loop)
 		t.onlyIf(t.to(pred, "setp.ge.s32", i, end), "bra", done)
 		t.do("add.s64", at0, at0, num(8*t.run))
-		t.halve(func(_, place string) string { // from its end
+		t.halve(func(place string) string { // from its end
 			back := t.to(word, "sub.s32", num(t.run-1), place)
 			return t.to(long, "ld.global.b64", at(t.offset(at0, back, 8), 0))
 		})
@@ -36,73 +35,7 @@ func (t *top) merge(name string, from, to kernels.Arg, runs, each int64) *backen
 		t.place(done)
 		t.store(left == 1, task, row)
 	})
-	return t.kernel(name, params, 8*t.run, left, runs*t.run)
-}
-
-// sort sorts both runs in shared memory, by a bitonic network: the first from the greatest entry on, the second from the
-// least. Every thread has two pairs.
-func (t *top) sort() {
-	t.note("Sorts both runs.")
-	size, apart := t.to(word, "mov.b32", "2"), t.reg(word)
-	sizes, stages := t.label("size"), t.label("stage")
-	t.place(sizes)
-	t.do("shr.u32", apart, size, "1")
-	t.place(stages)
-	for i := range int64(2) {
-		pair := t.thread
-		if i > 0 {
-			pair = t.to(word, "add.s32", t.thread, num(t.threads))
-		}
-		place := t.lower(pair, apart)
-		falls := t.to(pred, "setp.eq.s32", t.to(word, "and.b32", place, size), "0")
-		t.exchange(place, apart, falls)
-	}
-	t.do("bar.sync", "0")
-	t.do("shr.u32", apart, apart, "1")
-	t.onlyIf(t.to(pred, "setp.ne.s32", apart, "0"), "bra", stages)
-	t.do("shl.b32", size, size, "1")
-	t.onlyIf(t.to(pred, "setp.le.s32", size, num(t.run)), "bra", sizes)
-}
-
-// lower is the place of the lower entry of a pair whose entries are so far apart, a power of two.
-func (t *top) lower(pair, apart string) string {
-	in := t.to(word, "and.b32", pair, t.to(word, "sub.s32", apart, "1"))
-	return t.to(word, "sub.s32", t.to(word, "shl.b32", pair, "1"), in)
-}
-
-// exchange puts the greater of two entries first where `falls` says so, else last; "" is always.
-func (t *top) exchange(place, apart, falls string) {
-	first := t.to(word, "mad.lo.s32", place, "8", t.base)
-	second := t.to(word, "mad.lo.s32", apart, "8", first)
-	x, y := t.to(long, "ld.shared.b64", at(first, 0)), t.to(long, "ld.shared.b64", at(second, 0))
-	high, low := t.to(long, "max.u64", x, y), t.to(long, "min.u64", x, y)
-	if falls != "" {
-		high, low = t.to(long, "selp.b64", high, low, falls), t.to(long, "selp.b64", low, high, falls)
-	}
-	t.do("st.shared.b64", at(first, 0), high)
-	t.do("st.shared.b64", at(second, 0), low)
-}
-
-// halve joins the run in shared memory, which falls, with one that rises: of each two entries the greater stays, and a
-// bitonic network sorts those. other loads the entry of the rising run at a place, whose address in shared memory is p.
-func (t *top) halve(other func(p, place string) string) {
-	t.note("Keeps the greater half.")
-	for i := range int64(2) {
-		place := t.thread
-		if i > 0 {
-			place = t.to(word, "add.s32", t.thread, num(t.threads))
-		}
-		p := t.to(word, "mad.lo.s32", place, "8", t.base)
-		t.do("st.shared.b64", at(p, 0), t.to(long, "max.u64", t.to(long, "ld.shared.b64", at(p, 0)), other(p, place)))
-	}
-	t.do("bar.sync", "0")
-	apart := t.to(word, "mov.b32", num(t.run/2))
-	stages := t.label("stage")
-	t.place(stages)
-	t.exchange(t.lower(t.thread, apart), apart, "")
-	t.do("bar.sync", "0")
-	t.do("shr.u32", apart, apart, "1")
-	t.onlyIf(t.to(pred, "setp.ne.s32", apart, "0"), "bra", stages)
+	return t.kernel(name, params, entriesBytes(t.run), left, runs*t.run)
 }
 
 // destination adds the parameters of where a run goes: the results, or memory for a kernel behind.
@@ -117,25 +50,22 @@ func (t *top) destination(last bool, to kernels.Arg) {
 
 // store stores the run in shared memory.
 func (t *top) store(last bool, task, row string) {
-	pair := t.regs(long, 2)
-	t.do("ld.shared.v2.b64", vector(pair...), at(t.to(word, "mad.lo.s32", t.thread, "16", t.base), 0))
-	if !last {
-		to := t.to(long, "mad.lo.s64", task, num(8*t.run), t.byName["to"])
-		t.do("st.global.v2.b64", at(t.offset(to, t.thread, 16), 0), vector(pair...))
-		return
-	}
-	for i, e := range pair {
-		place, key := t.reg(word), t.reg(word)
-		t.do("mov.b64", vector(place, key), e)
-		at64 := t.to(word, "mad.lo.s32", t.thread, "2", num(int64(i)))
-		there := ""
+	for _, place := range t.places() {
+		e := t.to(long, "ld.shared.b64", at(t.address(place), 0))
+		if !last {
+			to := t.to(long, "mad.lo.s64", task, num(8*t.run), t.byName["to"])
+			t.do("st.global.b64", at(t.offset(to, place, 8), 0), e)
+			continue
+		}
+		inverted, key, there := t.reg(word), t.reg(word), ""
+		t.do("mov.b64", vector(inverted, key), e)
 		if t.K < t.run {
-			there = t.to(pred, "setp.lt.s32", at64, num(t.K))
+			there = t.to(pred, "setp.lt.s32", place, num(t.K))
 		}
 		mask := t.to(word, "or.b32", t.to(word, "not.b32", t.to(word, "shr.s32", key, "31")), "0x80000000")
-		value, index := t.to(float, "mov.b32", t.to(word, "xor.b32", key, mask)), t.to(word, "not.b32", place)
-		t.guarded(there, "st.global.f32", at(t.result("values", t.Values, row, at64), 0), value)
-		t.guarded(there, "st.global.b32", at(t.result("indices", t.Indices, row, at64), 0), index)
+		value, index := t.to(float, "mov.b32", t.to(word, "xor.b32", key, mask)), t.to(word, "not.b32", inverted)
+		t.guarded(there, "st.global.f32", at(t.result("values", t.Values, row, place), 0), value)
+		t.guarded(there, "st.global.b32", at(t.result("indices", t.Indices, row, place), 0), index)
 	}
 }
 

@@ -22,20 +22,23 @@ func (t *top) sortRuns(name string, maxima, sums, to kernels.Arg) *backend.Kerne
 		index := t.to(word, "mad.lo.s32", t.thread, "4", t.to(word, "mul.lo.s32", chunk, num(2*t.run)))
 		values, inside := t.elements(row, index)
 		t.note("The entries.")
+		var entries []string
 		for j, v := range values {
-			t.do("st.shared.b64", at(t.to(word, "mad.lo.s32", t.thread, "8", t.base), 8*int64(j)*t.threads), t.entryFor(v, index, int64(j), inside[j]))
+			entries = append(entries, t.entryFor(v, index, int64(j), inside[j]))
 		}
+		t.sortFour(entries)
 		t.partial(values, exponential, row, chunk)
-		t.do("bar.sync", "0")
 		t.sort()
-		t.halve(func(p, _ string) string { return t.to(long, "ld.shared.b64", at(p, 8*t.run)) })
+		t.halve(func(place string) string {
+			return t.to(long, "ld.shared.b64", at(t.address(t.to(word, "add.s32", place, num(t.run))), 0))
+		})
 		t.store(t.chunks == 1, task, row)
 	})
 	return t.kernel(name, params, t.sharedBytes(), t.chunks, t.Row.C.N)
 }
 
 // sharedBytes are two runs, and a pair of floats for each warp.
-func (t *top) sharedBytes() int64 { return 16*t.run + 8*t.threads/warp }
+func (t *top) sharedBytes() int64 { return entriesBytes(2*t.run) + 8*t.threads/warp }
 
 // elements loads the four elements of a thread, index and on; those behind the end are -Inf. inside says which are
 // elements, "" for all.
@@ -87,7 +90,8 @@ func (t *top) entryFor(v, index string, j int64, inside string) string {
 	return t.to(long, "mov.b64", vector(place, key))
 }
 
-// partial stores the maximum of a chunk and the sum of its exponentials less it: those of warps first, then those of all.
+// partial stores the maximum of a chunk and the sum of its exponentials less it: those of warps first, then, behind a
+// barrier, those of all.
 func (t *top) partial(values []string, exponential *expression, row, chunk string) {
 	t.note("The chunk's share of the log-sum-exp.")
 	most := t.everyLane("max.f32", t.to(float, "max.f32", t.to(float, "max.f32", values[0], values[1]), t.to(float, "max.f32", values[2], values[3])))
@@ -100,9 +104,10 @@ func (t *top) partial(values []string, exponential *expression, row, chunk strin
 	warps := t.threads / warp
 	if warps == 1 {
 		t.storePartial(t.first, row, chunk, most, sum)
+		t.do("bar.sync", "0")
 		return
 	}
-	pairs := 16 * t.run
+	pairs := entriesBytes(2 * t.run)
 	own := t.to(word, "mad.lo.s32", t.to(word, "shr.u32", t.thread, "5"), "8", t.base)
 	t.onlyIf(t.first, "st.shared.v2.f32", at(own, pairs), vector(most, sum))
 	t.do("bar.sync", "0")

@@ -11,7 +11,7 @@ var steps = []func(*grower) *ir.Value{
 	(*grower).unary, (*grower).unary, (*grower).binary, (*grower).binary, (*grower).product, (*grower).quotient,
 	(*grower).reduction, (*grower).softmax, (*grower).norm, (*grower).linear, (*grower).linear, (*grower).gated, (*grower).integers,
 	(*grower).einsum, (*grower).convolution, (*grower).views, (*grower).views, (*grower).views, (*grower).concat, (*grower).masked, (*grower).lookup,
-	(*grower).lastRow, (*grower).positions, (*grower).constants, (*grower).place,
+	(*grower).lastRow, (*grower).positions, (*grower).constants, (*grower).place, (*grower).top,
 }
 
 // unary applies an operation whose results stay small.
@@ -38,21 +38,31 @@ func (g *grower) reduction() *ir.Value {
 	return g.call(ir.OpTanh, g.call(oneOf(g, reductions...), g.pick()))
 }
 
-// place is that of the greatest element, which no rounding changes: whole numbers in some order, and less than half of
-// one added. Of one row it is perhaps that of a product.
+// place is that of the greatest element. Of one row it is perhaps that of a product.
 func (g *grower) place() *ir.Value {
 	x := g.pick()
 	if g.chance(2) {
 		x = g.times(g.input(ir.F32, ir.D(1), g.size()), oneOf(g, g.stored...), g.size())
 	}
+	return g.call(ir.OpMul, g.b.Convert(g.call(ir.OpArgmax, g.ordered(x)), ir.F32), g.number(0.1))
+}
+
+// top is a result of the greatest elements of rows.
+func (g *grower) top() *ir.Value {
+	x := g.ordered(g.pick())
+	results := g.b.Add(ir.OpTop, ir.TopAttrs{K: 1 + g.rng.IntN(2*x.Type.Last().N)}, x).Results
+	return g.call(ir.OpMul, g.b.Convert(oneOf(g, results...), ir.F32), g.number(0.1))
+}
+
+// ordered is x as elements whose order no rounding changes: whole numbers in some order, and less than half of one added.
+func (g *grower) ordered(x *ir.Value) *ir.Value {
 	want(x.Type.Rank() > 0 && x.Type.Last().IsConst())
 	order := make([]float64, x.Type.Last().N)
 	for i, v := range g.rng.Perm(len(order)) {
 		order[i] = float64(v)
 	}
 	c := g.op(ir.OpConstant, ir.ConstantAttrs{DType: ir.F32, Shape: []ir.Dim{x.Type.Last()}, Values: order})
-	y := g.call(ir.OpAdd, g.call(ir.OpMul, g.call(ir.OpTanh, x), g.number(0.4)), c)
-	return g.call(ir.OpMul, g.b.Convert(g.call(ir.OpArgmax, y), ir.F32), g.number(0.1))
+	return g.call(ir.OpAdd, g.call(ir.OpMul, g.call(ir.OpTanh, x), g.number(0.4)), c)
 }
 
 func (g *grower) softmax() *ir.Value { return g.softmaxOf(g.pick()) }
