@@ -157,10 +157,7 @@ func (t *top) begin() []param {
 
 // eachTask runs body for the tasks of a block.
 func (t *top) eachTask(body func(task string)) {
-	t.tasks(t.to(word, "mov.b32", "0"), 1, t.params[len(t.list)], func(task string) {
-		body(task)
-		t.do("bar.sync", "0") // all have read what the next task overwrites
-	})
+	t.tasks(t.to(word, "mov.b32", "0"), 1, t.params[len(t.list)], body)
 }
 
 // kernel is the emitted entry, of so many tasks for each row, which finds the greatest of n elements or entries.

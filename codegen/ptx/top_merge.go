@@ -33,7 +33,7 @@ func (t *top) merge(name string, from, to kernels.Arg, runs, each int64) *backen
 		t.do("add.s32", i, i, "1")
 		t.do("bra", loop)
 		t.place(done)
-		t.store(left == 1, task, row)
+		t.store(left == 1, task, row) // of each thread the places that it writes for the next task
 	})
 	return t.kernel(name, params, entriesBytes(t.run), left, runs*t.run)
 }

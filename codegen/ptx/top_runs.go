@@ -33,6 +33,7 @@ func (t *top) sortRuns(name string, maxima, sums, to kernels.Arg) *backend.Kerne
 			return t.to(long, "ld.shared.b64", at(t.address(t.to(word, "add.s32", place, num(t.run))), 0))
 		})
 		t.store(t.chunks == 1, task, row)
+		t.do("bar.sync", "0") // all have read what the next task overwrites
 	})
 	return t.kernel(name, params, t.sharedBytes(), t.chunks, t.Row.C.N)
 }

@@ -3,6 +3,7 @@ package sample
 import (
 	"cmp"
 	"math"
+	"math/rand/v2"
 	"slices"
 )
 
@@ -13,8 +14,16 @@ func (s *Sampler) draw(best int32) int32 {
 	if !s.warp(best) {
 		return best
 	}
+	return s.drawn(best)
+}
+
+// uniform is a random number in [0, 1).
+func uniform(rng *rand.PCG) float64 { return float64(rng.Uint64()>>11) / (1 << 53) }
+
+// drawn is draw behind the warpers.
+func (s *Sampler) drawn(best int32) int32 {
 	total := s.softmax(best)
-	target := float64(s.rng.Uint64()>>11) / (1 << 53) * total
+	target := uniform(s.rng) * total
 	sum, last := 0.0, best
 	for i, p := range s.probs {
 		if p == 0 {
@@ -92,7 +101,7 @@ func (s *Sampler) topP(best int32) {
 	}
 	total, limit, inf := s.softmax(best), float32(1-p), float32(math.Inf(-1))
 	// Tokens with less than half an even share of 1-p go in any case, so only the rest needs sorting.
-	negligible := (1 - p) / float64(2*len(s.scores)) * total
+	negligible := (1 - p) / float64(2*s.vocab) * total
 	sum := 0.0
 	s.order = s.order[:0]
 	for i, q := range s.probs {
@@ -103,9 +112,7 @@ func (s *Sampler) topP(best int32) {
 			s.order = append(s.order, int32(i))
 		}
 	}
-	slices.SortFunc(s.order, func(a, b int32) int {
-		return cmp.Or(cmp.Compare(s.scores[a], s.scores[b]), cmp.Compare(b, a))
-	})
+	s.sortAscending()
 	for _, id := range s.order[:len(s.order)-1] {
 		// As in torch: probabilities and their sums are float32, added up in double.
 		if sum += float64(float32(s.probs[id] / total)); float32(sum) > limit {
@@ -113,6 +120,13 @@ func (s *Sampler) topP(best int32) {
 		}
 		s.scores[id] = inf
 	}
+}
+
+// sortAscending sorts the candidates of top-p in the order in which they go.
+func (s *Sampler) sortAscending() {
+	slices.SortFunc(s.order, func(a, b int32) int {
+		return cmp.Or(cmp.Compare(s.scores[a], s.scores[b]), cmp.Compare(b, a))
+	})
 }
 
 // softmax fills probs with exp(score - best score) and returns their sum.

@@ -40,11 +40,14 @@ type Sampler struct {
 	cfg        Config
 	suppressed []int32
 	rng        *rand.PCG
+	vocab      int
 	scores     []float32 // [vocabulary]
 	probs      []float64 // [vocabulary], when sampling
 	order      []int32   // the candidates of top-p
 	heap       []float32 // the K greatest scores
 	seen       []bool    // [vocabulary], with a penalty
+	short      *Sampler  // of the likeliest tokens, whose ids are
+	ids        []int32   // these, in order
 }
 
 // New returns a sampler over a vocabulary. It never chooses suppressed ids: tokens that are not words, such as <image>
@@ -52,7 +55,7 @@ type Sampler struct {
 // 0x9e3779b97f4a7c15): the same logits and seed give the same tokens everywhere.
 func New(cfg Config, vocab int, suppressed []int32) *Sampler {
 	return &Sampler{cfg: cfg, suppressed: suppressed, rng: rand.NewPCG(cfg.Seed, 0x9e3779b97f4a7c15),
-		scores: make([]float32, vocab)}
+		vocab: vocab, scores: make([]float32, vocab)}
 }
 
 // Next chooses a token from logits [vocabulary], which it does not change. seen are the ids so far, including <image>
