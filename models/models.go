@@ -105,6 +105,8 @@ type Options struct {
 	FreshKeys bool
 	// Verify adds the function that guessed tokens are verified with, to a model that generates.
 	Verify bool
+	// Likeliest makes the functions that write the logits of steps of a model that generates also tell the likeliest tokens.
+	Likeliest bool
 	// Adapters are kept beside the weights: functions have a form for each.
 	Adapters []Adapter
 	// Trace makes every layer's result an output, named as in the reference files of golden/.

@@ -2,10 +2,10 @@
 //
 // There are five templates: Map (elementwise over a broadcast domain, with gathers), Row (reductions along the last
 // axis, then an elementwise result), Matmul (packed weights, an epilogue), Attention (flash style) and Einsum (any
-// other contraction); Epilogue is the end of a Matmul alone, for a backend whose loop is its own, and Argmax a Matmul
-// of which backends make several kernels. A template takes a Spec, plain data that says everything the code depends on,
-// so that equal specs share one kernel. Elementwise meaning comes as scalar expressions, and fusion composes them
-// instead of multiplying templates.
+// other contraction); Epilogue is the end of a Matmul alone, for a backend whose loop is its own. Of an Argmax, which is a
+// Matmul, and of a Top, the greatest elements of rows, backends make several kernels. A template takes a Spec, plain data
+// that says everything the code depends on, so that equal specs share one kernel. Elementwise meaning comes as scalar
+// expressions, and fusion composes them instead of multiplying templates.
 //
 // The package imports codegen/packing, codegen/schedule, ir/quant, ir/scalar, ir/tile and ir/target; it never sees a graph or a backend.
 package kernels

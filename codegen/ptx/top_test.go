@@ -17,7 +17,7 @@ import (
 type topCase struct{ rows, n, k int }
 
 // topCases have lengths that are even and odd, of one run, of one block, of several, and of more than a kernel merges.
-var topCases = []topCase{{2, 7, 1024}, {1, 1024, 1024}, {3, 130, 3}, {1, 2240, 1024}, {3, 2049, 1000}, {8, 1792, 1024}, {1, 3*512 + 2, 200}, {2, 5000, 1}}
+var topCases = []topCase{{2, 7, 1024}, {1, 1024, 1024}, {3, 130, 3}, {1, 2240, 1024}, {3, 2049, 1000}, {8, 1792, 1024}, {1, 3*512 + 2, 200}, {2, 2 * 64 * 18, 1}}
 
 func (c topCase) source() string {
 	k := min(c.k, c.n)

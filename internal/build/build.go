@@ -133,7 +133,7 @@ func (o Options) graph(m *models.Model, cfg models.Config, masks *maskdecoder.Co
 	}
 	tokens, onGPU := o.capacity(cfg.Facts().ImageTokens), o.kind == program.PTX
 	module, err := cfg.Graph(models.Options{Adapters: adapters, KV: kvTypes[o.KV], MaxTokens: tokens, DType: dtype, QuantizeActivations: a.integers,
-		BF16Activations: a.bfloats, BF16Integers: a.bfloats && onGPU, FreshKeys: onGPU, Verify: o.Draft == draftNgram, Trace: trace})
+		BF16Activations: a.bfloats, BF16Integers: a.bfloats && onGPU, FreshKeys: onGPU, Likeliest: onGPU, Verify: o.Draft == draftNgram, Trace: trace})
 	if err != nil {
 		return nil, err
 	}

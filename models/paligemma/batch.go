@@ -31,5 +31,5 @@ func defineBatch(m *Module, cfg Config, opt Options) {
 		next := b.next(MaxBatch)
 		b.choose(next, all(b, next))
 	})
-	define(entry.LogitsBatch, nil, func(b *builder) { b.f.Return(entry.OutLogits, b.head(b.last(MaxBatch))) })
+	define(entry.LogitsBatch, nil, func(b *builder) { b.score(MaxBatch) })
 }

@@ -70,6 +70,8 @@ const HeadRows = 64
 //	decode_batch(state next_batch [8], positions [8]) -> last_batch [8, hidden], of eight sequences
 //	step_batch(state next_batch, positions [8]) -> last_batch, next_batch
 //	logits_batch(state last_batch) -> output logits [8, vocabulary]
+//	with Options.Likeliest these two have an input temperatures [rows] and outputs likeliest [rows, 1024], likeliest_ids
+//	and log_sum_exp [rows, 1], of the logits divided by the temperatures
 //	logits_span(state last), logits_few -> output logits [1, 1056] and [1, 32], from a panel of the head's rows on
 //	logits_span_batch(state last_batch), logits_few_batch -> the same of eight sequences
 //	decode_rows(next_rows [2], positions [2]) -> last_batch, last, of the token that row says: decode of two tokens of a sequence
@@ -118,7 +120,7 @@ func Graph(cfg Config, opt Options) (*ir.Module, error) {
 			b.f.Return(entry.OutLogits, b.head(rows))
 		})
 		define(entry.Greedy, nil, func(b *builder) { b.choose(b.next(1), b.last(1)) })
-		define(entry.Logits, nil, func(b *builder) { b.f.Return(entry.OutLogits, b.head(b.last(1))) })
+		define(entry.Logits, nil, func(b *builder) { b.score(1) })
 		one := func(b *builder, next *Value) *Value {
 			b.opt.Trace = false
 			x := b.decoder(b.embedText(next), call{rows: ir.D(1), keys: T, past: past, prefix: prefix, slot: slot})

@@ -45,3 +45,18 @@ func (b *builder) next(sequences int) *Value {
 func (b *builder) choose(next, last *Value) {
 	b.keep(next, ir.D(0), Reshape(Argmax(b.head(last)), next.Dim(0)))
 }
+
+// score returns the logits of so many sequences, with Options.Likeliest also the greatest of those divided by a
+// temperature.
+func (b *builder) score(sequences int) {
+	logits := b.head(b.last(sequences))
+	b.f.Return(entry.OutLogits, logits)
+	if !b.opt.Likeliest {
+		return
+	}
+	temperatures := b.f.Input(entry.InTemperatures, ir.F32, sequences)
+	scores, ids, sum := Top(Div(logits, Reshape(temperatures, sequences, 1)), entry.MostLikely)
+	b.f.Return(entry.OutLikeliest, scores)
+	b.f.Return(entry.OutLikeliestIDs, ids)
+	b.f.Return(entry.OutLogSumExp, sum)
+}

@@ -42,6 +42,7 @@ const (
 	SpanRows   = 1056 // logits of logits_span: all locations, wherever they begin within a panel, and panels come in pairs
 	FewRows    = 32   // logits of logits_few
 	VerifyRows = 8    // tokens of verify: as many as a batch has sequences
+	MostLikely = 1024 // tokens that are told as the likeliest, or all of a smaller vocabulary
 	DecodeRows = 2    // tokens of decode_rows: a label and what is behind it, or a separator, are seldom more
 )
 
@@ -67,22 +68,26 @@ func Plain(function string) string {
 
 // Inputs.
 const (
-	InPixels    = "pixels"    // f32 [3, size, size], normalized, of encode_image
-	InIDs       = "ids"       // i32 [S], token ids, of prefill, forward and embed
-	InSlots     = "slots"     // i32 [S], the row of features for each image token, -1 for text, of prefill, forward and embed
-	InAdapters  = "adapters"  // i32 [8], the number of each slot's adapter, 0 for none, of the mixed forms
-	InCodes     = "codes"     // i32 [16], the segment codes of a mask, of decode_mask
-	InNext      = "next_rows" // i32 [rows], token ids, of decode_rows and verify
-	InPositions = "positions" // i32 [8], the position of each slot's token, -1 for none, of decode_batch and step_batch; of each row of decode_rows and verify
+	InPixels       = "pixels"       // f32 [3, size, size], normalized, of encode_image
+	InIDs          = "ids"          // i32 [S], token ids, of prefill, forward and embed
+	InSlots        = "slots"        // i32 [S], the row of features for each image token, -1 for text, of prefill, forward and embed
+	InAdapters     = "adapters"     // i32 [8], the number of each slot's adapter, 0 for none, of the mixed forms
+	InCodes        = "codes"        // i32 [16], the segment codes of a mask, of decode_mask
+	InTemperatures = "temperatures" // f32 [rows], what logits are divided by, of logits and logits_batch where they tell the likeliest tokens
+	InNext         = "next_rows"    // i32 [rows], token ids, of decode_rows and verify
+	InPositions    = "positions"    // i32 [8], the position of each slot's token, -1 for none, of decode_batch and step_batch; of each row of decode_rows and verify
 )
 
 // Outputs.
 const (
-	OutLogits     = "logits"     // f32 [rows, vocabulary], of logits, logits_batch and head; [rows, 1056] or [rows, 32] of parts of it
-	OutMask       = "mask"       // f32 [side, side], above 0 where the object is, of decode_mask
-	OutSeen       = "seen"       // f32 [S, SeenKeys], above 0 where a token attends to a key, of keys from row on, of seen_full and seen_sliding
-	OutAttentions = "attentions" // f32 [layers, heads, T], the attention of the token in the state next, of attend
-	OutEmbeddings = "embeddings" // f32 [S, dim], of embed
+	OutLogits       = "logits"        // f32 [rows, vocabulary], of logits, logits_batch and head; [rows, 1056] or [rows, 32] of parts of it
+	OutLikeliest    = "likeliest"     // f32 [rows, 1024], the greatest of the logits divided by the temperatures, in descending order
+	OutLikeliestIDs = "likeliest_ids" // i32 [rows, 1024], their tokens
+	OutLogSumExp    = "log_sum_exp"   // f32 [rows, 1], of all logits divided so
+	OutMask         = "mask"          // f32 [side, side], above 0 where the object is, of decode_mask
+	OutSeen         = "seen"          // f32 [S, SeenKeys], above 0 where a token attends to a key, of keys from row on, of seen_full and seen_sliding
+	OutAttentions   = "attentions"    // f32 [layers, heads, T], the attention of the token in the state next, of attend
+	OutEmbeddings   = "embeddings"    // f32 [S, dim], of embed
 )
 
 // SeenKeys is the number of keys that a call of seen_full or seen_sliding tells of.

@@ -259,14 +259,18 @@ func (b *batch) stepAll(errs []error) error {
 			return b.keep()
 		}
 	}
-	if err := s.fn.logitsBatch.Run(b.ctx); err != nil {
+	rows := make([]*sequence, s.sequences())
+	for _, q := range choosing {
+		rows[q.slot] = q
+	}
+	if err := s.score(b.ctx, s.fn.logitsBatch, rows); err != nil {
 		return err
 	}
 	for i, j := range b.slots {
 		switch {
 		case j == nil:
 		case slices.Contains(choosing, j.seq):
-			errs[i] = s.sample(j.seq, s.fn.logitsBatch.out, i)
+			errs[i] = s.sample(j.seq, s.fn.logitsBatch, i)
 		default:
 			if a := j.seq.askedAt(len(j.seq.seen) - 1); a != nil {
 				errs[i] = s.read(a, s.fn.logitsBatch.out, i)

@@ -67,10 +67,11 @@ type mixed struct {
 type scored struct {
 	*engine.Func
 	out engine.Tensor
+	*likeliest
 }
 
-// find looks all of them up; there are so many adapters, and perhaps a decoder of masks.
-func find(e *engine.Engine, adapters int, decodesMasks bool) (*functions, error) {
+// find looks all of them up; there are so many tokens and adapters, and perhaps a decoder of masks.
+func find(e *engine.Engine, vocabulary, adapters int, decodesMasks bool) (*functions, error) {
 	l := &engine.Lookup{Engine: e}
 	f := &functions{
 		greedy: l.Func(entry.Greedy), decodeBatch: findPositioned(l, entry.DecodeBatch), stepBatch: findPositioned(l, entry.StepBatch),
@@ -79,6 +80,8 @@ func find(e *engine.Engine, adapters int, decodesMasks bool) (*functions, error)
 		next: l.State(entry.StateNext), nextBatch: l.State(entry.StateNextBatch),
 		last: l.State(entry.StateLast), lastBatch: l.State(entry.StateLastBatch),
 	}
+	f.logits.likeliest = findLikeliest(l, f.logits.Func, 1, vocabulary)
+	f.logitsBatch.likeliest = findLikeliest(l, f.logitsBatch.Func, e.Program.Slots, vocabulary)
 	if e.Has(entry.Span) {
 		f.parts = []partly{{findScored(l, entry.Span), entry.SpanRows}, {findScored(l, entry.Few), entry.FewRows}}
 		f.partsBatch = []partly{{findScored(l, entry.SpanBatch), entry.SpanRows}, {findScored(l, entry.FewBatch), entry.FewRows}}
@@ -144,5 +147,5 @@ func findMixed(l *engine.Lookup, name string) mixed {
 
 func findScored(l *engine.Lookup, name string) scored {
 	f := l.Func(name)
-	return scored{f, l.Output(f, entry.OutLogits)}
+	return scored{Func: f, out: l.Output(f, entry.OutLogits)}
 }

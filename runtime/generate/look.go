@@ -21,13 +21,13 @@ func findLooking(l *engine.Lookup, adapters int) looking {
 	for _, name := range []string{entry.SeenFull, entry.SeenSliding} {
 		if l.Engine.Program.Func(name) != nil {
 			f := l.Func(name)
-			found.seen[name] = &scored{f, l.Output(f, entry.OutSeen)}
+			found.seen[name] = &scored{Func: f, out: l.Output(f, entry.OutSeen)}
 		}
 	}
 	for n := range adapters + 1 {
 		if name := entry.Adapted(entry.Attend, n); l.Engine.Program.Func(name) != nil {
 			f := l.Func(name)
-			found.attend = append(found.attend, scored{f, l.Output(f, entry.OutAttentions)})
+			found.attend = append(found.attend, scored{Func: f, out: l.Output(f, entry.OutAttentions)})
 		}
 	}
 	return found

@@ -108,15 +108,20 @@ func (s *Session) choose(ctx context.Context, q *sequence, chosen bool) error {
 			return nil
 		}
 	}
-	if err := s.fn.logits.Run(ctx); err != nil {
+	if err := s.score(ctx, s.fn.logits, []*sequence{q}); err != nil {
 		return err
 	}
-	return s.sample(q, s.fn.logits.out, 0)
+	return s.sample(q, s.fn.logits, 0)
 }
 
 // sample takes a token by row i of the logits that a function wrote.
-func (s *Session) sample(q *sequence, out engine.Tensor, i int) error {
-	if err := engine.Get(out, i*len(s.row), s.row); err != nil {
+func (s *Session) sample(q *sequence, f scored, i int) error {
+	if f.likeliest != nil {
+		if done, err := s.sampleLikeliest(q, f.likeliest, i); done || err != nil {
+			return err
+		}
+	}
+	if err := engine.Get(f.out, i*len(s.row), s.row); err != nil {
 		return err
 	}
 	if err := numbers(s.row, len(q.seen)); err != nil {

@@ -15,6 +15,7 @@ import (
 	"pgc/runtime/grammar"
 	"pgc/runtime/manifest"
 	"pgc/runtime/native"
+	"pgc/runtime/sample"
 	"pgc/runtime/tokenizer"
 )
 
@@ -40,6 +41,7 @@ type Session struct {
 	id       [1]int32      // what goes into the state next and comes from it
 	row      []float32     // logits of one sequence
 	rows     [][]float32   // row, and more where threads work on several
+	head     sample.Likeliest
 }
 
 // New prepares a session. The engine stays the caller's to close.
@@ -47,7 +49,7 @@ func New(m *manifest.Model, t *tokenizer.Tokenizer, e *engine.Engine) (*Session,
 	if kept := m.Tokens(); kept != nil {
 		t = t.Keep(kept)
 	}
-	f, err := find(e, len(m.Adapters), m.Masks != nil)
+	f, err := find(e, m.VocabSize, len(m.Adapters), m.Masks != nil)
 	if err != nil {
 		return nil, err
 	}

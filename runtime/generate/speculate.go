@@ -158,10 +158,10 @@ func (s *Session) stepVerify(ctx context.Context, q *sequence, guess []int32, ma
 	for row := 0; ; row++ {
 		q.see(1)
 		if !q.settles(ids[row]) {
-			if err := s.fn.logitsBatch.Run(ctx); err != nil {
+			if err := s.score(ctx, s.fn.logitsBatch, make([]*sequence, s.sequences())); err != nil {
 				return err
 			}
-			if err := s.sample(q, s.fn.logitsBatch.out, row); err != nil {
+			if err := s.sample(q, s.fn.logitsBatch, row); err != nil {
 				return err
 			}
 		} else {

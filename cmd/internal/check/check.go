@@ -200,6 +200,12 @@ func (l *loaded) inputs(rows int) error {
 				err = engine.Put(t, 0, codes)
 			case entry.InNext: // of tokens of one sequence, which have a position each
 				err = engine.Put(t, 0, next[:elements(l.m.Func(p.Name).Param(in.Name).Type)])
+			case entry.InTemperatures:
+				temperatures := make([]float32, elements(l.m.Func(p.Name).Param(in.Name).Type))
+				for i := range temperatures {
+					temperatures[i] = float32(0.5 + rng.Float64())
+				}
+				err = engine.Put(t, 0, temperatures)
 			case entry.InPositions:
 				of := positions
 				if next := l.m.Func(p.Name).Param(entry.InNext); next != nil {

@@ -130,6 +130,11 @@ func compareParts(t *testing.T, e *engine.Engine) {
 			past += n
 		}
 	}
+	if temperatures, err := logits.Input(entry.InTemperatures); err == nil { // on a GPU
+		if err := engine.Put(temperatures, 0, []float32{1}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	run(logits)
 	vocabulary := 1584
 	all := get(out, 0, vocabulary)
