@@ -33,7 +33,7 @@ var OpTop = Define(OpDef{Name: "top",
 			return nil, fmt.Errorf("k is %d, expected 1 to %d", k, MostTop)
 		}
 		lse, err := OpReduceLogSumExp.InferType(in, nil)
-		outer := x.Shape[:x.Rank()-1:x.Rank()-1]
+		outer := x.Shape[: x.Rank()-1 : x.Rank()-1]
 		best := append(outer, D(min(k, x.Last().N)))
 		return []Type{T(F32, best...), T(I32, best...), lse}, err
 	},

@@ -1,7 +1,7 @@
-"""Makes PTX of the kernels in this folder with Triton, NVRTC and LLVM's llc, and inputs and results with numpy.
+"""Makes PTX of the kernels in this folder with Triton, NVRTC, clang and LLVM's llc, and inputs and results with numpy.
 
     python -m venv V && V/bin/pip install triton numpy nvidia-cuda-nvrtc-cu12 nvidia-cuda-runtime-cu12
-    V/bin/python cmd/internal/ptxrun/testdata/gen.py          (llc is that of LLVM 14 or later)
+    V/bin/python cmd/internal/ptxrun/testdata/gen.py          (llc is that of LLVM 14 or later, clang-14 that of the system)
 
 Neither needs a GPU or a toolkit. cases.json lists the runs: what `pgc ptx run` is given, and how far results may be off.
 """
@@ -257,7 +257,43 @@ def llvm_cases():
         dict(y=np.stack([s, np.sqrt(s)], 1), total=np.array([10 + np.trunc(f).astype(np.int64).sum()])), 0)
 
 
+def clang_cases():
+    rng = np.random.default_rng(2)
+    subprocess.run(["clang-14", "-x", "cuda", "--cuda-device-only", "--cuda-gpu-arch=sm_80", "-nocudainc", "-nocudalib", "-Xclang", "-target-feature", "-Xclang", "+ptx71",
+                    "-O3", "-S", HERE / "kernels_clang.cu", "-o", HERE / "clang.ptx"], check=True)
+
+    def add(kernel, grid, block, args, tensors, expected, tolerance):
+        case("clang_" + kernel, "clang.ptx", kernel, grid, block, args, tensors, expected, tolerance)
+
+    x = rng.normal(size=(5, 333)).astype(np.float32)
+    x[2, 300] = x[2, 7] = -9
+    add("norms", [5, 1, 1], [96, 1, 1], ["in:@:x", "i32:333", "out:norm:f32[5]", "out:place:i32[5]", "inout:@:most"], dict(x=x, most=np.zeros(1, np.int32)),
+        dict(norm=np.sqrt((x.astype(np.float64) ** 2).sum(1)).astype(np.float32), place=abs(x).argmax(1).astype(np.int32), most=np.array([abs(x).max()], np.float32).view(np.int32)), 1e-6)
+
+    m, n, k = 45, 70, 75
+    a, b = rng.normal(size=(m, k)).astype(np.float32), rng.normal(size=(k, n)).astype(np.float32)
+    add("product", [3, 2, 1], [32, 8, 1], ["in:@:a", "in:@:b", f"out:c:f32[{m},{n}]", f"i32:{m}", f"i32:{n}", f"i32:{k}"], dict(a=a, b=b),
+        dict(c=(a.astype(np.float64) @ b).astype(np.float32)), 1e-5)
+
+    rows, row = 6, 152
+    x, y = (bf16(rng.normal(size=(rows, row))) for _ in range(2))
+    u, v = f32(x), f32(y)
+    slope = np.array([1, 0.5, -0.25, 2], np.float32)[np.arange(rows) % 4][:, None]
+    z = bf16(v * np.where(u > 0, u, slope * u))
+    words = z.reshape(-1, 8)[:, :2].copy().view(np.int32)[:, 0]
+    add("gate", [2, 1, 1], [64, 1, 1], ["in:@:x", "in:@:y", f"out:z:bf16[{rows},{row}]", f"i32:{rows * row // 8}", f"i32:{row}", "inout:@:bins", "inout:@:positive"],
+        dict(x=x, y=y, bins=np.ones(16, np.int32), positive=np.zeros(1, np.int64)),
+        dict(z=z, bins=(1 + np.bincount(z.reshape(-1) >> 12, minlength=16)).astype(np.int32), positive=np.array([(words > 0).sum()], np.int64)), 0)
+
+    n = 70
+    x = (rng.normal(size=(n, 4)) * 2).astype(np.float16)
+    scaled = (x.astype(np.float32) * np.float32(1.25))
+    add("scale", [3, 1, 1], [32, 1, 1], ["in:@:x", f"out:y:f16[{n},4]", "f32:1.25", f"i32:{n}", "inout:@:product"], dict(x=x, product=np.array([0.5])),
+        dict(y=scaled.astype(np.float16), product=np.array([0.5 * 1.5 ** int((scaled > 3).sum())])), 0)
+
+
 triton_cases()
 cuda_cases()
 llvm_cases()
+clang_cases()
 (HERE / "cases.json").write_text("[\n" + ",\n".join(json.dumps(c) for c in cases) + "\n]\n")
