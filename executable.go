@@ -26,8 +26,8 @@ type Executable struct {
 	whole     bool                                 // whether all checksums were right earlier
 }
 
-// OpenExecutable maps the executable at path and checks all of it but the weights. An error is one sentence that names
-// the file and the section at fault.
+// OpenExecutable maps the executable at path and checks all of it but the weights, unless a record says that this version
+// of the file was found whole. An error is one sentence that names the file and the section at fault.
 func OpenExecutable(path string) (*Executable, error) {
 	f, err := os.Open(path)
 	if err != nil {

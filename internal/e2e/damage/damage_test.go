@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"pgc/golden"
 	"pgc/internal/e2e"
@@ -290,4 +291,69 @@ func TestVerifiedOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	expect("a file that has changed", false)
+}
+
+// TestDamagedSections changes the last byte of every section but the weights, its padding as a rule, after the file was
+// found whole: a change in place is found before any work. What a record vouches for is not read before info --verify.
+func TestDamagedSections(t *testing.T) {
+	cache := isolate(t)
+	v := newVictim(t, e2e.Compiled(t, "pg2-mha"))
+	image, err := program.OpenFile(v.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer image.Close()
+	vouch := func() {
+		t.Helper()
+		stat, err := os.Stat(v.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		version := integrity.VersionOf(stat)
+		record, err := json.Marshal(map[string]any{"file": version, "sum": image.Sum, "verified": "2026-01-02T03:04:05Z"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		folder := filepath.Join(cache, "pgc-verified")
+		if err := os.MkdirAll(folder, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(folder, fmt.Sprintf("%x-%x.json", version.Device, version.Inode)), record, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, s := range image.Sections[:len(image.Sections)-1] {
+		if s.Name == program.SectionWeights || s.Bytes == 0 {
+			continue
+		}
+		at := image.Sections[i+1].Offset - 1
+		put := func(b byte) {
+			t.Helper()
+			time.Sleep(20 * time.Millisecond) // beyond the grain of a file's times
+			f, err := os.OpenFile(v.path, os.O_WRONLY, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			if _, err := f.WriteAt([]byte{b}, at); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want := "exe: " + v.path + ": section " + s.Name + ": damaged: its checksum is wrong\n"
+		vouch()
+		put(v.content[at] ^ 1)
+		for _, command := range []string{"--help", "info"} {
+			if code, stdout, stderr := e2e.Status(v.path, command); code != 1 || stdout != "" || stderr != want {
+				t.Errorf("%s, section %s: status %d, %q, %q, expected %q", command, s.Name, code, stdout, stderr, want)
+			}
+		}
+		vouch()
+		if code, _, stderr := e2e.Status(v.path, "info"); code != 0 {
+			t.Errorf("info, section %s: status %d, %q", s.Name, code, stderr)
+		}
+		if code, stdout, stderr := e2e.Status(v.path, "info", "--verify"); code != 1 || stdout != "" || stderr != want {
+			t.Errorf("info --verify, section %s: status %d, %q, %q, expected %q", s.Name, code, stdout, stderr, want)
+		}
+		put(v.content[at])
+	}
 }
