@@ -17,6 +17,7 @@ func Backend(t target.Target) *backend.Backend {
 		Target:   program.Target{Arch: t.Arch, CPU: t.Name, Features: t.Features},
 		MinBatch: MinBatch(t),
 		Layout:   layout,
+		Rows:     true,
 		Build:    func(name string, s kernels.Spec) (*backend.Launches, error) { return build(name, s, t) },
 		Join:     join,
 		Assemble: func(ctx context.Context, ks []*backend.Kernel) (*backend.Code, error) { return assemble(ctx, t, ks) },

@@ -10,7 +10,7 @@ import (
 func roundUp(n, step int64) int64 { return (n + step - 1) / step * step }
 
 // Matmul is a set of parts that multiply the same x [M,K]. Operands are x, or those of the prologue, and then the
-// packed weights and the extra operands of each part; results are the parts' and then the prologue's.
+// weights, packed unless they are plain, and the extra operands of each part; results are the parts' and then the prologue's.
 type Matmul struct {
 	M        Size
 	K        int64
@@ -27,6 +27,7 @@ type Part struct {
 	Blocks, N int64
 	Elem      tile.Elem // of the weights; I8 for groups
 	Group     Group     // of the weights, if they are quantized
+	Plain     bool      // the matrix lies row by row: one of floats, of one block
 	Accs      int
 	Extra     []Operand // over (M, Blocks, N)
 	Exprs     []*scalar.Expr

@@ -17,6 +17,10 @@ func (m *mmBuild) buildBlocked() {
 		p := m.product(i)
 		p.paired, p.pack = p.mma.rows == 2, p.Pack
 		parts[i] = p
+		if p.Plain {
+			columns[i], sums = Share{Const(1), 1, 1}, max(sums, p.dotWidth()*p.mb)
+			continue
+		}
 		unit := p.columnUnit()
 		columns[i] = Share{Const((p.columns() + unit - 1) / unit), 1, p.NC / unit}
 		sums = max(sums, int64(p.Accs)*p.NC*p.MC)
@@ -50,12 +54,18 @@ func (m *mmBuild) buildBlocked() {
 	}
 	m.each(col, setCounts, func(set int, task *tile.Value) {
 		of := sets[set]
+		first := of[0].number
+		if of[0].Plain {
+			m.each(task, counts[first:][:len(of)], func(i int, _ *tile.Value) {
+				of[i].dots(c, m0, rows, b.Int(0), min(m.M.N, rowsOf), of[i].N)
+			})
+			return
+		}
 		t := blocked{product: of[0], c: c, m0: m0, rows: rows, registers: registers}
 		t.staging, t.copies = staging, copies
 		for _, p := range of {
 			t.room = max(t.room, p.NC*p.MC)
 		}
-		first := of[0].number
 		which := m.pick(task, counts[first:][:len(of)], func(i int, task *tile.Value) []*tile.Value {
 			p := of[i]
 			perTask := b.Mul(grains[p.number], b.Int(p.columnUnit()))
@@ -71,7 +81,9 @@ func (m *mmBuild) buildBlocked() {
 }
 
 // alike reports whether parts are multiplied by the same code.
-func (p *Part) alike(o *Part) bool { return p.Elem == o.Elem && p.Group == o.Group && p.Accs == o.Accs }
+func (p *Part) alike(o *Part) bool {
+	return p.Elem == o.Elem && p.Group == o.Group && p.Accs == o.Accs && p.Plain == o.Plain
+}
 
 // blocked does a task: columns from n0 on of one part for rows from m0 on. C is scratch, by matrix, by nr columns, by
 // row.

@@ -39,6 +39,10 @@ func (m *mmBuild) buildStreams() {
 	for i := range parts {
 		s := &stream{product: m.product(i)}
 		parts[i] = s
+		if s.Plain {
+			sums = max(sums, rows*s.dotWidth())
+			continue
+		}
 		if s.side = s.one.Side; rows > 1 {
 			s.MR, s.Vecs, s.side = s.few.MR, s.few.Vecs, s.few.Side
 			sums = max(sums, rows*int64(s.vectors(max(1, s.side/s.Accs))*m.g.lanes))
@@ -55,6 +59,10 @@ func (m *mmBuild) buildStreams() {
 	m.each(b.Task(), counts, func(part int, task *tile.Value) {
 		s := parts[part]
 		s.sums, s.staging, s.copies = c, staging, copies
+		if s.Plain {
+			s.dots(c, b.Int(0), b.Int(rows), b.Mul(task, b.Int(dotTask)), rows, dotTask)
+			return
+		}
 		s.panels(task, s.rowsOfX(b.Int(0), b.Int(s.units), b.Int(rows), s.units))
 	})
 }
@@ -95,6 +103,10 @@ func (m *mmBuild) share(parts []*stream, copies bool) (counts []*tile.Value) {
 	}
 	shares := make([]Share, len(parts))
 	for i, s := range parts {
+		if s.Plain {
+			s.unit, shares[i] = 1, Share{Const((s.N + dotTask - 1) / dotTask), 1, 1}
+			continue
+		}
 		s.unit = int64(s.side)
 		if m.M.N == 1 { // reads memory, and no core has its bandwidth to itself where tasks are so small
 			s.unit = 1

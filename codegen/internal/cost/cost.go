@@ -69,7 +69,9 @@ func matmul(s *kernels.Matmul) Cost {
 	for _, p := range s.Parts {
 		n := int64(p.Accs)
 		products += n * p.Blocks * p.N * s.K
-		if p.Group.Len > 0 {
+		if p.Plain {
+			weights += p.N * s.K * int64(p.Elem.Bytes())
+		} else if p.Group.Len > 0 {
 			weights += n * p.Group.PackedBytes(p.Blocks, p.N, s.K)
 		} else {
 			weights += n * packing.Len(p.Blocks, p.N, packing.PaddedK(s.K, s.BF16)) * int64(p.Elem.Bytes())

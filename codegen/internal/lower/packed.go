@@ -1,6 +1,9 @@
 package lower
 
 import (
+	"slices"
+
+	"pgc/codegen/packing"
 	"pgc/ir"
 	"pgc/runtime/program"
 )
@@ -9,13 +12,18 @@ import (
 type Layouts struct {
 	choose func(d program.DType, bf16 bool) program.Layout
 	read   map[string]program.Layout // of what a product reads, by key
+	plain  map[string]bool           // matrices that products read row by row, by key
 }
 
 // LayoutsOf finds the weights of a module that products read; choose gives the kind and the packing of k of a storage
 // format, for products with rows of bfloat16 or others. A matrix that any product reads whole is packed for lookups,
-// too; where products with both kinds of rows read it, lookups take that of other rows.
-func LayoutsOf(m *ir.Module, choose func(d program.DType, bf16 bool) program.Layout) Layouts {
-	l := Layouts{choose, map[string]program.Layout{}}
+// too; where products with both kinds of rows read it, lookups take that of other rows. With rows, products can read
+// matrices row by row: those lie so that are first factors of low-rank products and would fill no panels.
+func LayoutsOf(m *ir.Module, choose func(d program.DType, bf16 bool) program.Layout, rows bool) Layouts {
+	l := Layouts{choose, map[string]program.Layout{}, map[string]bool{}}
+	if rows {
+		l.plain = firstFactors(m)
+	}
 	for _, f := range m.Funcs {
 		for _, op := range f.Ops {
 			if op.Def != ir.OpMatmul {
@@ -24,7 +32,7 @@ func LayoutsOf(m *ir.Module, choose func(d program.DType, bf16 bool) program.Lay
 			a := ir.ViewMatmul(op)
 			for _, w := range a.Weights {
 				p := weight(w)
-				if p == nil || w.Type.Rank() != 2 && !p.Type.DType.IsQuantized() {
+				if p == nil || l.plain[p.Key] || w.Type.Rank() != 2 && !p.Type.DType.IsQuantized() {
 					continue
 				}
 				if l.read[p.Key] != l.of(p, false) {
@@ -34,6 +42,37 @@ func LayoutsOf(m *ir.Module, choose func(d program.DType, bf16 bool) program.Lay
 		}
 	}
 	return l
+}
+
+// firstFactors finds the matrices of fewer rows than a packed one has at least that are first factors of low-rank products
+// wherever they are read: what they give is multiplied again.
+func firstFactors(m *ir.Module) map[string]bool {
+	is := map[string]bool{}
+	for _, f := range m.Funcs {
+		uses := f.Uses()
+		for _, op := range f.Ops {
+			if op.Def != ir.OpMatmul {
+				continue
+			}
+			a := ir.ViewMatmul(op)
+			for _, p := range a.Parts {
+				again := p.Accs == 1 && len(p.Exprs) == 1 && !a.Argmax && !a.Row[0].Type.DType.IsQuantized() &&
+					!slices.ContainsFunc(uses[p.Result], func(u ir.Use) bool { return u.Op == nil || u.Op.Def != ir.OpMatmul || u.Index > 0 })
+				for _, w := range p.Weights {
+					key := w.Key
+					if w.Kind != ir.Weight || w.Type.Rank() != 2 || w.Type.DType.IsQuantized() || w.Type.Shape[0].N >= packing.PanelPad {
+						again = false
+						if v := weight(w); v != nil {
+							key = v.Key
+						}
+					}
+					was, seen := is[key]
+					is[key] = again && (was || !seen)
+				}
+			}
+		}
+	}
+	return is
 }
 
 // of is the layout of a weight for products with rows of bfloat16 or others.

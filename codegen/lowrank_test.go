@@ -1,0 +1,130 @@
+package codegen_test
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"pgc/codegen"
+	"pgc/codegen/cpu"
+	"pgc/frontend/text"
+	"pgc/ir"
+	"pgc/ir/eval"
+	"pgc/ir/target/targettest"
+	"pgc/passes"
+)
+
+// lowRankModule has a function for each number of rows, with two low-rank products of one x, the first scaled.
+func lowRankModule(t *testing.T, dtype string, k, n int, ranks [2]int, counts []int) *ir.Module {
+	t.Helper()
+	var out strings.Builder
+	for _, rows := range counts {
+		fmt.Fprintf(&out, "func @rows%d(\n    %%x%[1]d: input f32[%[1]d,%[2]d],\n", rows, k)
+		for i, r := range ranks {
+			fmt.Fprintf(&out, "    %%a%d: weight \"a%[1]d\" %[2]s[%[3]d,%[4]d],\n    %%b%[1]d: weight \"b%[1]d\" %[2]s[%[5]d,%[3]d]", i, dtype, r, k, n)
+			out.WriteString([]string{",\n", ") {\n"}[i])
+		}
+		next := 0
+		line := func(format string, args ...any) string {
+			fmt.Fprintf(&out, "  %%%d = %s\n", next, fmt.Sprintf(format, args...))
+			next++
+			return fmt.Sprintf("%%%d", next-1)
+		}
+		product := func(x, w string, n, k int) string {
+			if dtype != "f32" {
+				w = line("convert %s {dtype=f32} : f32[%d,%d]", w, n, k)
+			}
+			return line(`einsum %s, %s {spec="ab,cb->ac"} : f32[%d,%d]`, x, w, rows, n)
+		}
+		var y [2]string
+		for i, r := range ranks {
+			inner := product(fmt.Sprintf("%%x%d", rows), fmt.Sprintf("%%a%d", i), r, k)
+			if i == 0 {
+				two := line("constant {dtype=f32, shape=[], values=[2]} : f32[]")
+				inner = line("mul %s, %s : f32[%d,%d]", inner, two, rows, r)
+			}
+			y[i] = product(inner, fmt.Sprintf("%%b%d", i), n, r)
+		}
+		fmt.Fprintf(&out, "  return y%d=%s : f32[%[1]d,%[3]d], z%[1]d=%[4]s : f32[%[1]d,%[3]d]\n}\n\n", rows, y[0], n, y[1])
+	}
+	m, err := text.Parse("lowrank.pgir", out.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// TestLowRank multiplies by matrices of few rows, which lie row by row: a row among others has the bits that it has alone,
+// and the values are the evaluator's.
+func TestLowRank(t *testing.T) {
+	counts := []int{1, 3, 8, 37}
+	for _, tgt := range targettest.Runnable(t) {
+		for i, c := range []struct {
+			dtype string
+			k, n  int
+			ranks [2]int
+		}{{"bf16", 301, 67, [2]int{4, 16}}, {"f32", 45, 83, [2]int{1, 7}}, {"f16", 64, 32, [2]int{31, 8}}} {
+			name := fmt.Sprintf("%s %s of ranks %v", tgt.Name, c.dtype, c.ranks)
+			m := lowRankModule(t, c.dtype, c.k, c.n, c.ranks, counts)
+			w := randomWeights(t, m)
+			plain := m.Func("rows1").Clone(&ir.Module{})
+			e := compiled(t, m, w, tgt, 2)
+			x, err := eval.Random(rand.New(rand.NewPCG(11, uint64(i))), ir.T(ir.F32, ir.Dims(37, c.k)...), nil, ir.Range{Lo: -1, Hi: 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			rows := x.Float32()
+			alone := map[string][]float32{}
+			for r := range 37 {
+				in := eval.New(ir.F32, 1, c.k)
+				copy(in.Data, x.Data[r*c.k:])
+				put(t, e, "rows1", "x1", rows[r*c.k:][:c.k]...)
+				call(t, e, "rows1", nil)
+				want := reference(t, plain, map[string]*eval.Tensor{"x1": in}, w, nil)
+				for _, out := range []string{"y", "z"} {
+					got := get[float32](t, e, "rows1", out+"1", c.n)
+					if worst := compare(got, want[out+"1"]); !(worst < 1e-5) {
+						t.Errorf("%s: error %g of %s", name, worst, out)
+					}
+					alone[out] = append(alone[out], got...)
+				}
+			}
+			for _, n := range counts[1:] {
+				in := fmt.Sprint("rows", n)
+				put(t, e, in, fmt.Sprint("x", n), rows[:n*c.k]...)
+				call(t, e, in, nil)
+				for _, out := range []string{"y", "z"} {
+					for j, v := range get[float32](t, e, in, fmt.Sprint(out, n), n*c.n) {
+						if want := alone[out][j]; math.Float32bits(v) != math.Float32bits(want) {
+							t.Fatalf("%s: %s of %d rows: row %d, column %d is %g among others and %g alone", name, out, n, j/c.n, j%c.n, v, want)
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestLowRankTakesNoPadding holds a first factor to the bytes that it has in a checkpoint.
+func TestLowRankTakesNoPadding(t *testing.T) {
+	m := lowRankModule(t, "bf16", 256, 64, [2]int{5, 16}, []int{1, 9})
+	if err := passes.Optimize(m, passes.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	r, err := codegen.Lower(m, cpu.Backend(targettest.Runnable(t)[0]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]int64{"a0": 2 * 5 * 256, "a1": 2 * 16 * 256, "b0": 2 * 64 * 5, "b1": 2 * 64 * 16}
+	for _, w := range r.Program.Weights {
+		if w.Bytes != want[w.Name] {
+			t.Errorf("%s takes %d bytes, expected %d", w.Name, w.Bytes, want[w.Name])
+		}
+		delete(want, w.Name)
+	}
+	if len(want) > 0 {
+		t.Errorf("not stored: %v", want)
+	}
+}
