@@ -248,7 +248,7 @@ func (p *plan) start(ctx context.Context, m *Model, patient bool) (finish func()
 	images := seen.images
 	p.width, p.height = seen.first.X, seen.first.Y
 	d := &Detection{Width: p.width, Height: p.height, Task: p.task, Classes: p.classes, FinishReason: Stop, Prompts: len(p.prompts),
-		Warnings: m.taskWarnings(p.task, images), Vocabulary: keptOf(m.exe.model)}
+		Warnings: m.taskWarnings(p.task, p.r.Adapter, images), Vocabulary: keptOf(m.exe.model)}
 	alike, cancel := context.WithCancel(ctx) // ends the other prompts of a request that fails
 	began := time.Now()
 	var jobs []*generate.Job

@@ -121,7 +121,7 @@ func (e *Executable) info(c chosen, runs bool, o options) Info {
 		Target: targetName(p), CPU: p.Target.CPU, Features: p.Target.Features, ImageSize: m.ImageSize, ImageTokens: m.ImageTokens, MaxTokens: m.MaxTokens,
 		KV: m.KV, Runtime: cmp.Or(m.Runtime, "full"), KVBytes: p.SlotBytes(), MaxBatch: p.Slots, Generator: p.Generator}
 	for _, a := range m.Adapters {
-		i.Adapters = append(i.Adapters, Adapter(a))
+		i.Adapters = append(i.Adapters, Adapter{a.Name, a.Rank, a.Weights})
 	}
 	for _, p := range m.Frozen {
 		i.Frozen = append(i.Frozen, p.Text)

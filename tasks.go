@@ -11,27 +11,6 @@ func taskOf(prompt string) string {
 	return verbs[strings.ToLower(strings.Trim(word, "\n.:"))]
 }
 
-// fineTunings are parts of the names of the data sets that released checkpoints were fine-tuned on, behind "-ft-", and
-// their tasks. The first that fits counts.
-var fineTunings = []struct{ part, task string }{
-	{"seg", "segment"}, {"vqa", "answer"}, {"qa", "answer"}, {"nlvr2", "answer"}, {"cap", "caption"}, {"docci", "caption"},
-	{"coco35l", "caption"}, {"xm3600", "caption"}, {"screen2words", "caption"},
-}
-
-// trainedFor returns the one task that the name of a checkpoint says it was fine-tuned for, or "".
-func trainedFor(name string) string {
-	_, set, ok := strings.Cut(strings.ToLower(name), "-ft-")
-	if !ok {
-		return ""
-	}
-	for _, f := range fineTunings {
-		if strings.Contains(set, f.part) {
-			return f.task
-		}
-	}
-	return ""
-}
-
 // severalImages are parts of the names of data sets of several images or of frames of a video.
 var severalImages = []string{"nlvr2", "marvl", "activitynet", "msrvtt", "msvd", "vatex"}
 

@@ -22,7 +22,7 @@ const (
 	TypedToken  WarningKind = "typed-token"  // the prompt holds the text of a special token, which transformers reads as the token
 	TypedEscape WarningKind = "typed-escape" // the prompt ends in a backslash and an n
 	ManyImages  WarningKind = "many-images"  // several images and a caption prompt, for a model of single images
-	OtherTask   WarningKind = "other-task"   // the model's name says that it was fine-tuned for another task
+	OtherTask   WarningKind = "other-task"   // the model's folder says that it was fine-tuned for another task
 	NoMasks     WarningKind = "no-masks"     // masks are asked of an executable without a decoder
 	Samples     WarningKind = "samples"      // the samples of an image use a sliver of their range
 	Incomplete  WarningKind = "incomplete"   // a part of the answer should locate an object and does not
@@ -48,13 +48,20 @@ func (m *Model) requestWarnings(r Request, images []*rgb.Image) (list []Warning)
 	if len(r.Images) > 1 && task == "caption" && !readsSeveral(m.model.Name) {
 		warn(ManyImages, "a caption of %d pictures together is asked of a model of single pictures: ask about each alone (--each)", len(r.Images))
 	}
-	return append(list, m.taskWarnings(task, images)...)
+	return append(list, m.taskWarnings(task, r.Adapter, images)...)
 }
 
-// taskWarnings returns what is doubtful about a task, "" where it is not known, and images.
-func (m *Model) taskWarnings(task string, images []*rgb.Image) (list []Warning) {
-	if trained := trainedFor(m.model.Name); task != "" && trained != "" && task != trained {
-		list = append(list, Warning{OtherTask, fmt.Sprintf("the prompt asks for %q, but by its name %s was trained for %q", task, m.model.Name, trained)})
+// taskWarnings returns what is doubtful about a task, "" where it is not known, of an adapter, "" for none, and images.
+func (m *Model) taskWarnings(task, adapter string, images []*rgb.Image) (list []Warning) {
+	trained, who := m.model.Trained, m.model.Name
+	if m.model.Merged != "" {
+		who = "the adapter " + m.model.Merged
+	}
+	if n, err := m.model.AdapterNumber(adapter); err == nil && n > 0 {
+		trained, who = m.model.Adapters[n-1].Trained, "the adapter "+adapter
+	}
+	if task != "" && trained.Task != "" && task != trained.Task {
+		list = append(list, Warning{OtherTask, fmt.Sprintf("the prompt asks for %q, but by %s %s was trained for %q", task, trained.By, who, trained.Task)})
 	}
 	for i, p := range images {
 		if p.Doubt != "" {

@@ -43,7 +43,9 @@ type Checkpoint struct {
 	EOSToken      string              // and of the one that ends it
 	License       string              // the texts of license files and what README.md says of the license
 	Adapter       string              // the name of the adapter that is merged; empty for none
+	Trained       manifest.Trained    // the one task that it was fine-tuned for, as far as its folder says so
 	Kept          []models.Adapter    // adapters beside the model, whose weights are among the tensors
+	KeptTrained   []manifest.Trained  // and what those were fine-tuned for
 	Masks         *maskdecoder.Config // the decoder of segmentation masks, whose weights are among the tensors; nil without one
 	MasksFile     string              // its file
 	Notes         []string            // what a user should know, a sentence each
@@ -108,6 +110,7 @@ func Load(dir string, o Options) (*Checkpoint, error) {
 			return nil, err
 		}
 	}
+	c.Trained = c.trained()
 	return c, nil
 }
 

@@ -53,7 +53,7 @@ func (c *Checkpoint) keep(list []Kept, wide bool) error {
 			adapter.Changes[key] = all[key].Change
 			c.put(k.Name, key, all[key], wide)
 		}
-		c.Kept = append(c.Kept, adapter)
+		c.Kept, c.KeptTrained = append(c.Kept, adapter), append(c.KeptTrained, trainedAdapter(dir))
 	}
 	return nil
 }

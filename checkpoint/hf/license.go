@@ -27,14 +27,12 @@ func license(dir string) (string, error) {
 		parts = append(parts, strings.TrimRight(string(text), "\n")+"\n")
 	}
 	if readme, err := readFile(dir, readmeFile, maxLicense); err == nil {
-		if lines := frontMatter(string(readme)); lines != "" {
+		if lines := licenseLines(string(readme)); lines != "" {
 			parts = append(parts, lines)
 		}
 	}
 	return strings.Join(parts, "\n"), nil
 }
-
-const readmeFile = "README.md"
 
 // isLicense reports whether a file of that name holds a license.
 func isLicense(name string) bool {
@@ -43,29 +41,13 @@ func isLicense(name string) bool {
 		func(start string) bool { return strings.HasPrefix(name, start) })
 }
 
-// frontMatter returns the entries about the license (license, license_name, license_link, …) of the YAML between the
-// first two lines of ---, with the indented lines that belong to them.
-func frontMatter(readme string) string {
+// licenseLines are the lines about the license (license, license_name, license_link, …) of a README.md's front matter.
+func licenseLines(readme string) string {
 	var out strings.Builder
-	inside, taking := false, false
-	for line := range strings.Lines(strings.TrimPrefix(readme, "\ufeff")) {
-		line = strings.TrimRight(line, " \t\r\n")
-		if !inside {
-			if line != "---" {
-				return ""
-			}
-			inside = true
-			continue
-		}
-		if line == "---" {
-			return out.String()
-		}
-		if line != "" && line[0] != ' ' && line[0] != '-' && line[0] != '#' {
-			taking = strings.HasPrefix(line, "license") || strings.HasPrefix(line, "licence")
-		}
-		if taking {
-			out.WriteString(line + "\n")
+	for _, e := range frontMatter(readme) {
+		if strings.HasPrefix(e.key, "license") || strings.HasPrefix(e.key, "licence") {
+			out.WriteString(strings.Join(e.lines, "\n") + "\n")
 		}
 	}
-	return "" // the front matter has no end
+	return out.String()
 }

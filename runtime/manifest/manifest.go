@@ -14,6 +14,7 @@ import (
 type Model struct {
 	Name         string    // of the checkpoint: org/name where it came from the Hugging Face cache, else the name of its directory
 	Merged       string    `json:",omitempty"` // the adapter that is merged into it
+	Trained      Trained   // the task that it was fine-tuned for
 	Adapters     []Adapter `json:",omitempty"` // kept beside it; a request has the number of one, counted from 1
 	Kind         string    // "paligemma (gemma)" or "paligemma (gemma2)"
 	ImageSize    int       // pixels of a side
@@ -77,11 +78,18 @@ func (m *Model) Tokens() (ids []int32) {
 	return ids
 }
 
+// Trained is the one task that a model was fine-tuned for, where its folder says so.
+type Trained struct {
+	Task string // caption, detect, segment or answer
+	By   string // what says so, as "its name"
+}
+
 // Adapter is a fine-tuning that is kept beside the model.
 type Adapter struct {
 	Name    string
 	Rank    int // the largest
 	Weights int // how many of the model's it changes
+	Trained Trained
 }
 
 // AdapterNumber returns the number of an adapter, 0 for an empty name.
