@@ -3,6 +3,7 @@ package ir
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // MatmulAttrs are the attributes of matmul.
@@ -15,6 +16,7 @@ type MatmulAttrs struct {
 	DType    DType       `ir:"dtype,opt"`    // the 16-bit format that f32 results of the epilogue are stored in, if any
 	DTypes   []DType     `ir:"dtypes,opt"`   // the formats of each part's result, where they differ
 	Argmax   bool        `ir:"argmax,opt"`   // the result is the index of the maximum of the only row
+	Low      []int       `ir:"low,opt"`      // accumulators that go on with a second product, whose operands t and b are the last ones
 }
 
 // OpMatmul multiplies rows of x [M,K] by the rows of matrices w, acc_j = x·w_jᵀ, and applies expressions to the
@@ -33,6 +35,9 @@ type MatmulAttrs struct {
 //
 // A prologue computes x from other operands, like a row. Each of its expressions after the first is another result
 // [M,K], behind those of the parts.
+//
+// An accumulator j of low goes on with the product of rows of its own, acc_j = x·w_jᵀ + t·bᵀ: t is [M,R], b like w_j but
+// of rows of R floats. Several are added in the order of low.
 //
 // With argmax, the result is the argmax over the columns, which are never written. It requires one row, one part of one
 // expression and matrices without blocks.
@@ -68,6 +73,22 @@ type MatmulView struct {
 	Parts   []MatmulPart
 	Others  []*Value // the results of the prologue besides x
 	Factor  DType    // x as it is multiplied
+	Second  []Second // the products that accumulators go on with
+}
+
+// Second is a product X·Wᵀ that is added to an accumulator.
+type Second struct {
+	Acc  int
+	X, W *Value
+}
+
+// Tail lists the operands behind the matrices.
+func (a MatmulView) Tail() []*Value {
+	tail := slices.Clone(a.Extra)
+	for _, s := range a.Second {
+		tail = append(tail, s.X, s.W)
+	}
+	return tail
 }
 
 // ViewMatmul returns the view of a matmul of a verified function.
@@ -78,7 +99,11 @@ func ViewMatmul(op *Op) MatmulView {
 		panic(fmt.Sprintf("ir: %s: %v", op, err))
 	}
 	rows := a.rows()
-	v := MatmulView{a, op.In[:rows], op.In[rows:][:a.Accs], op.In[rows+a.Accs:], parts, op.Results[len(parts):], x.DType}
+	tail := len(op.In) - 2*len(a.Low)
+	v := MatmulView{a, op.In[:rows], op.In[rows:][:a.Accs], op.In[rows+a.Accs : tail], parts, op.Results[len(parts):], x.DType, nil}
+	for i, acc := range a.Low {
+		v.Second = append(v.Second, Second{acc, op.In[tail+2*i], op.In[tail+2*i+1]})
+	}
 	for i := range parts {
 		p := &parts[i]
 		p.Weights, p.Result = v.Weights[p.First:][:p.Accs], op.Results[i]
@@ -106,7 +131,7 @@ func reduced(rs []Reduction) []*Expr {
 // parts groups the expressions by the accumulators they share. It also returns the type of x as it is multiplied.
 func (a MatmulAttrs) parts(in []Type) (parts []MatmulPart, x Type, err error) {
 	rows := a.rows()
-	if a.Accs < 1 || len(in) < rows+a.Accs {
+	if a.Accs < 1 || len(in) < rows+a.Accs+2*len(a.Low) {
 		return nil, x, fmt.Errorf("has %s, but accs=%d", plural(len(in), "operand"), a.Accs)
 	}
 	if x, err = a.x(in[:rows]); err != nil {
@@ -210,6 +235,13 @@ func inferMatmul(in []Type, attrs any) ([]Type, error) {
 		return nil, err
 	}
 	extra := in[a.rows()+a.Accs:]
+	tail := extra[len(extra)-2*len(a.Low):]
+	extra = extra[:len(extra)-len(tail)]
+	for i, acc := range a.Low {
+		if err := a.second(acc, in, x, tail[2*i], tail[2*i+1]); err != nil {
+			return nil, err
+		}
+	}
 	if a.DTypes != nil && (len(a.DTypes) != len(parts) || a.DType != Invalid || a.Argmax) {
 		return nil, fmt.Errorf("dtypes has %d formats, expected %d, without dtype and argmax", len(a.DTypes), len(parts))
 	}
@@ -235,6 +267,19 @@ func inferMatmul(in []Type, attrs any) ([]Type, error) {
 			FormatTypes(results), FormatDims(parts[0].Domain))
 	}
 	return OpArgmax.InferTypes(results, nil)
+}
+
+// second checks the operands of a product that an accumulator goes on with.
+func (a MatmulAttrs) second(acc int, in []Type, x, t, b Type) error {
+	if acc < 0 || acc >= a.Accs {
+		return noLeaf(Acc(acc), "accumulator", a.Accs)
+	}
+	w := in[a.rows()+acc]
+	if a.Argmax || t.Rank() != 2 || t.DType != F32 || t.Shape[0] != x.Shape[0] || b.Rank() != w.Rank() || b.Last() != t.Last() || !b.Last().IsConst() ||
+		!slices.Equal(b.Shape[:b.Rank()-1], w.Shape[:w.Rank()-1]) || !Plain.Has(b.DType) {
+		return fmt.Errorf("accumulator @%d of %s rows goes on with %s and %s, expected f32[M,R] and floats of R a row of %s, without argmax", acc, x.Shape[0], t, b, w)
+	}
+	return nil
 }
 
 // infer returns the type of the part's expressions over the extra operands of the matmul.
@@ -288,6 +333,11 @@ func expandMatmul(b *Builder, op *Op) []*Value {
 			spec = "ab,cdb->acd"
 		}
 		accs[i] = b.Op(OpEinsum, EinsumAttrs{spec}, x, b.readable(w))
+		for _, s := range a.Second {
+			if s.Acc == i {
+				accs[i] = b.Op(OpAdd, nil, accs[i], b.Op(OpEinsum, EinsumAttrs{spec}, s.X, b.readable(s.W)))
+			}
+		}
 	}
 	var results []*Value
 	for n, p := range a.Parts {

@@ -122,6 +122,14 @@ func matmulSamples() []Sample {
 		// The place of the greatest column: with a soft cap, two accumulators and an operand that ends amid a vector, a
 		// prologue.
 		{In: []Type{T(F32, D(1), D(19)), w(BF16, 331, 19)}, Attrs: argmax(MatmulAttrs{Accs: 1, Epilogue: []*Expr{softcap}}), Ranges: unit},
+		// Second products: of both accumulators of a gated unit, of integers, and of a rotary embedding, whose second goes on twice.
+		{In: []Type{x(37), w(BF16, 41, 37), w(BF16, 41, 37), T(F32, Sym("S"), D(5)), w(BF16, 41, 5), T(F32, Sym("S"), D(16)), w(F32, 41, 16)},
+			Attrs: MatmulAttrs{Accs: 2, Epilogue: []*Expr{geglu}, Low: []int{0, 1}}, Syms: syms(9), Ranges: unit},
+		{In: []Type{T(F32, D(1), D(133)), w(I4G64, 135, 133), T(F32, D(135)), T(F32, D(1), D(7)), w(BF16, 135, 7)},
+			Attrs: MatmulAttrs{Accs: 1, Epilogue: []*Expr{bias}, Low: []int{0}}, Ranges: unit},
+		{In: []Type{x(37), w(BF16, 3, 20, 37), w(BF16, 3, 20, 37), T(F32, Sym("S"), D(1), D(20)), T(F32, Sym("S"), D(1), D(20)),
+			T(F32, Sym("S"), D(3)), w(BF16, 3, 20, 3), T(F32, Sym("S"), D(3)), w(BF16, 3, 20, 3)},
+			Attrs: MatmulAttrs{Accs: 2, Epilogue: rotated(0), Low: []int{1, 1}}, Syms: syms(14), Ranges: unit},
 		{In: []Type{T(F32, D(1), D(133)), w(I4G64, 135, 133)}, Attrs: argmax(one(1, Acc(0))), Ranges: unit},
 		{In: []Type{T(F32, D(1), D(33)), w(F16, 217, 33), w(F16, 217, 33), T(F32, D(217))}, Attrs: argmax(one(2, Call(OpAdd, geglu, Operand(0)))), Ranges: unit},
 		{In: []Type{T(F32, D(1), D(37)), T(F32, D(37)), w(BF16, 1024, 37)},

@@ -42,7 +42,7 @@ func takeRounding(f *ir.Func, op *ir.Op) {
 	a := ir.ViewMatmul(op)
 	attrs, round := a.MatmulAttrs, op.In[0].Def
 	attrs.Prologue, attrs.X = []*ir.Expr{ir.Operand(0)}, ir.BF16
-	operands := append(append([]*ir.Value{round.In[0]}, a.Weights...), a.Extra...)
+	operands := append(append([]*ir.Value{round.In[0]}, a.Weights...), a.Tail()...)
 	f.ReplaceResults(op, ir.Before(f, op).Add(ir.OpMatmul, attrs, operands...).Results)
 }
 
@@ -62,7 +62,7 @@ func takeNorm(f *ir.Func, op *ir.Op, uses map[*ir.Value][]ir.Use) {
 		}
 	}
 	b := ir.Before(f, op)
-	operands := append(append(slices.Clone(in), a.Weights...), a.Extra...)
+	operands := append(append(slices.Clone(in), a.Weights...), a.Tail()...)
 	results := b.Add(ir.OpMatmul, attrs, operands...).Results
 	n := len(op.Results)
 	f.ReplaceResults(op, results[:n])

@@ -10,7 +10,7 @@ import (
 // which keeps all threads busy where each alone is small.
 func mergeMatmul(f *ir.Func, budget *Budget) int {
 	order := positions(f)
-	groups := map[*ir.Value][]*ir.Op{}
+	groups := map[*ir.Value][][]*ir.Op{} // none in a group follows another
 	var xs []*ir.Value
 	for _, op := range f.Ops {
 		if op.Def != ir.OpMatmul || len(op.Attrs.(ir.MatmulAttrs).Prologue) > 0 || slices.ContainsFunc(op.Results, isNotF32) {
@@ -20,14 +20,18 @@ func mergeMatmul(f *ir.Func, budget *Budget) int {
 		if len(groups[x]) == 0 {
 			xs = append(xs, x)
 		}
-		if first := append(groups[x], op)[0]; !follows(op, first, order) {
-			groups[x] = append(groups[x], op)
+		i := slices.IndexFunc(groups[x], func(of []*ir.Op) bool { return !follows(op, of[0], order) })
+		if i < 0 {
+			i, groups[x] = len(groups[x]), append(groups[x], nil)
 		}
+		groups[x][i] = append(groups[x][i], op)
 	}
 	with := map[*ir.Value]*ir.Value{}
 	for _, x := range xs {
-		if ops := groups[x]; len(ops) > 1 && budget.Take(ops[0]) {
-			merge(f, ops, with)
+		for _, ops := range groups[x] {
+			if len(ops) > 1 && budget.Take(ops[0]) {
+				merge(f, ops, with)
+			}
 		}
 	}
 	f.Replace(with)
@@ -58,7 +62,7 @@ func follows(op, first *ir.Op, order map[*ir.Op]int) bool {
 
 func merge(f *ir.Func, ops []*ir.Op, with map[*ir.Value]*ir.Value) {
 	var attrs ir.MatmulAttrs
-	var weights, extra []*ir.Value
+	var weights, extra, seconds []*ir.Value
 	for _, op := range ops {
 		a, accs := ir.ViewMatmul(op), attrs.Accs
 		for _, e := range a.Epilogue {
@@ -77,11 +81,14 @@ func merge(f *ir.Func, ops []*ir.Op, with map[*ir.Value]*ir.Value) {
 				return leaf
 			}))
 		}
+		for _, s := range a.Second {
+			attrs.Low, seconds = append(attrs.Low, accs+s.Acc), append(seconds, s.X, s.W)
+		}
 		attrs.Accs += a.Accs
 		weights = append(weights, a.Weights...)
 	}
 	b := ir.NewBuilder(f)
-	in := append(append([]*ir.Value{ops[0].In[0]}, weights...), extra...)
+	in := append(append([]*ir.Value{ops[0].In[0]}, weights...), slices.Concat(extra, seconds)...)
 	results := b.Add(ir.OpMatmul, attrs, in...).Results
 	for _, op := range ops {
 		for i, v := range op.Results {

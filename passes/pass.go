@@ -35,6 +35,7 @@ var Pipeline = []Pass{
 	{Name: "cse-again", Run: cse, Doc: "merges the gathers that sinking copied, and the angles that queries and keys share"},
 	{Name: "dce", Run: dce, Doc: "removes dead operations"},
 	{Name: "fuse-matmul", Run: fuseMatmul, Doc: "fuses bias, residual, activation, soft cap and the gate of a GLU into the epilogue of products with weights"},
+	{Name: "join-products", Run: joinProducts, Doc: "lets products go on with a small one that is added to theirs, such as the second of a low-rank update"},
 	{Name: "merge-matmul", Run: mergeMatmul, Doc: "merges matmuls of one operand, such as queries, keys and values, into one with several results"},
 	{Name: "fuse-row", Run: fuseRow, Doc: "fuses reductions of the last axis and the operations around them, such as norms and softmax, into one row"},
 	{Name: "store-results", Run: storeResults, Doc: "lets producers write bf16 and f16 directly"},

@@ -65,7 +65,7 @@ func (s *Matmul) FirstOperand(part int) int {
 		n = len(s.Prologue.In)
 	}
 	for _, p := range s.Parts[:part] {
-		n += p.Accs + len(p.Extra)
+		n += p.Accs + len(p.Extra) + 2*len(p.Second)
 	}
 	return n
 }

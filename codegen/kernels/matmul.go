@@ -10,7 +10,7 @@ import (
 func roundUp(n, step int64) int64 { return (n + step - 1) / step * step }
 
 // Matmul is a set of parts that multiply the same x [M,K]. Operands are x, or those of the prologue, and then the
-// weights, packed unless they are plain, and the extra operands of each part; results are the parts' and then the prologue's.
+// weights, packed unless they are plain, the extra operands and the rows and matrices of second products of each part; results are the parts' and then the prologue's.
 type Matmul struct {
 	M        Size
 	K        int64
@@ -30,11 +30,19 @@ type Part struct {
 	Plain     bool      // the matrix lies row by row: one of floats, of one block
 	Accs      int
 	Extra     []Operand // over (M, Blocks, N)
+	Second    []Second  // products that accumulators go on with
 	Exprs     []*scalar.Expr
 	Outs      []Out // pieces of the part's result, over (M, Blocks, N)
 	// Argmax, if not 0, reduces every so many columns to the greatest value and its index: the result is the values of
 	// all such pairs (f32) and then their indices (i32). It takes one row, one part, one block and one expression.
 	Argmax int64
+}
+
+// Second is a product acc += t·bᵀ of float32 rows t [M,K] and a packed matrix b of the part's rows, k ascending.
+type Second struct {
+	Acc        int
+	K, XStride int64
+	Elem       tile.Elem
 }
 
 // Prologue computes rows over (M, K), as Row does: Exprs[0] is x, the others are results that Outs describe.
@@ -56,6 +64,7 @@ type mmBuild struct {
 	x         *tile.Value
 	weights   [][]*tile.Value // by part
 	extra     [][]*tile.Value
+	seconds   [][][2]*tile.Value // rows and matrices, by part
 	outs      []*tile.Value
 	pro       rowBody
 	extraOuts []*tile.Value // results of the prologue
@@ -105,7 +114,12 @@ func (m *mmBuild) params() {
 			extra = append(extra, g.operandPtr(next, o))
 			next++
 		}
-		m.weights, m.extra = append(m.weights, ws), append(m.extra, extra)
+		var seconds [][2]*tile.Value
+		for _, s := range p.Second {
+			seconds = append(seconds, [2]*tile.Value{g.in(next, tile.F32), g.in(next+1, s.Elem)})
+			next += 2
+		}
+		m.weights, m.extra, m.seconds = append(m.weights, ws), append(m.extra, extra), append(m.seconds, seconds)
 	}
 	for i, p := range m.Parts {
 		m.outs = append(m.outs, g.result(i, memory(p.Outs[0].Elem)))

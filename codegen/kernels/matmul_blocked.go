@@ -76,7 +76,10 @@ func (m *mmBuild) buildBlocked() {
 		t.n0, t.columns, t.matrices = which[1], which[2], which[3:]
 		t.build()
 		ones := slices.Repeat([]*tile.Value{b.Int(1)}, len(of))
-		m.each(which[0], ones, func(i int, _ *tile.Value) { t.epilogue(of[i]) })
+		m.each(which[0], ones, func(i int, _ *tile.Value) {
+			t.goOn(of[i])
+			t.epilogue(of[i])
+		})
 	})
 }
 

@@ -2,6 +2,7 @@ package ptx
 
 import (
 	"fmt"
+	"slices"
 
 	"pgc/codegen/backend"
 	"pgc/codegen/kernels"
@@ -30,6 +31,9 @@ func multiply(name string, s *kernels.Matmul) (out *backend.Launches, err error)
 	defer recovered(name, &err)
 	if s.X.Len > 0 {
 		fail("rows of x are integers, expected floats")
+	}
+	if slices.ContainsFunc(s.Parts, func(p kernels.Part) bool { return len(p.Second) > 0 }) {
+		fail("accumulators go on with second products, expected products of their own (pass join-products)")
 	}
 	m := &matmul{s, name, &backend.Launches{}}
 	if ofFloats(s) {

@@ -50,6 +50,7 @@ const (
 func Backend() *backend.Backend {
 	return &backend.Backend{
 		Target:   program.Target{Kind: program.PTX, CPU: sm80.Name},
+		Without:  []string{"join-products"},
 		With:     []string{"fuse-rows-prologue"},
 		Layout:   layout,
 		Device:   onDevice,

@@ -69,6 +69,11 @@ func matmul(s *kernels.Matmul) Cost {
 	for _, p := range s.Parts {
 		n := int64(p.Accs)
 		products += n * p.Blocks * p.N * s.K
+		for _, s := range p.Second {
+			products += p.Blocks * p.N * s.K
+			weights += packing.Len(p.Blocks, p.N, s.K) * int64(s.Elem.Bytes())
+			columns += s.K
+		}
 		if p.Plain {
 			weights += p.N * s.K * int64(p.Elem.Bytes())
 		} else if p.Group.Len > 0 {

@@ -123,6 +123,20 @@ func (l *lowerer) lowerMatmul(op *ir.Op) ([]Launch, error) {
 			la.In = append(la.In, w)
 		}
 		la.In = append(la.In, used...)
+		for _, s := range a.Second {
+			if s.Acc < p.First || s.Acc >= p.First+p.Accs {
+				continue
+			}
+			m, err := l.matrixOf(s.W)
+			if err != nil {
+				return nil, err
+			}
+			spec.Parts[len(spec.Parts)-1].Second = append(part.Second, kernels.Second{Acc: s.Acc - p.First, K: m.Cols, XStride: l.strides(s.X)[0], Elem: elem(s.W.Type.DType)})
+			part = spec.Parts[len(spec.Parts)-1]
+			la.In = append(la.In, s.X)
+			la.Packed[len(la.In)] = m.As(l.layouts.of(m.W, false))
+			la.In = append(la.In, s.W)
+		}
 	}
 	if a.Argmax {
 		la.Spec = &kernels.Argmax{Matmul: spec}

@@ -57,7 +57,7 @@ func firstFactors(m *ir.Module) map[string]bool {
 			a := ir.ViewMatmul(op)
 			for _, p := range a.Parts {
 				again := p.Accs == 1 && len(p.Exprs) == 1 && !a.Argmax && !a.Row[0].Type.DType.IsQuantized() &&
-					!slices.ContainsFunc(uses[p.Result], func(u ir.Use) bool { return u.Op == nil || u.Op.Def != ir.OpMatmul || u.Index > 0 })
+					!slices.ContainsFunc(uses[p.Result], func(u ir.Use) bool { return !multiplies(u) })
 				for _, w := range p.Weights {
 					key := w.Key
 					if w.Kind != ir.Weight || w.Type.Rank() != 2 || w.Type.DType.IsQuantized() || w.Type.Shape[0].N >= packing.PanelPad {
@@ -73,6 +73,15 @@ func firstFactors(m *ir.Module) map[string]bool {
 		}
 	}
 	return is
+}
+
+// multiplies reports whether a value is used as rows that are multiplied by a matrix.
+func multiplies(u ir.Use) bool {
+	if u.Op == nil || u.Op.Def != ir.OpMatmul {
+		return false
+	}
+	second := 2*len(ir.ViewMatmul(u.Op).Second) - (len(u.Op.In) - u.Index)
+	return u.Index == 0 || second >= 0 && second%2 == 0
 }
 
 // of is the layout of a weight for products with rows of bfloat16 or others.

@@ -1,0 +1,91 @@
+package kernels
+
+import "pgc/ir/tile"
+
+const secondSums = 8 // vectors of sums in registers: rows by one or two vectors of columns
+
+// goOn adds the products that accumulator `acc` goes on with to sums of rows from m0 on by vectors of columns from `column`
+// on, counted with their padding.
+func (p *product) goOn(acc int, m0, column *tile.Value, rows, vecs int, sums []*tile.Value) []*tile.Value {
+	b, lanes := p.g.b, p.g.lanes
+	for i, s := range p.Second {
+		if s.Acc != acc {
+			continue
+		}
+		t := b.PtrAdd(p.seconds[p.number][i][0], b.Mul(m0, b.Int(s.XStride)))
+		var w []*tile.Value
+		for v := range vecs {
+			at := b.Add(column, b.Int(int64(v*lanes)))
+			panel, in := b.Div(at, b.Int(PanelWidth)), b.Rem(at, b.Int(PanelWidth))
+			w = append(w, b.PtrAdd(p.seconds[p.number][i][1], b.Add(b.Mul(panel, b.Int(s.K*PanelWidth)), in)))
+		}
+		sums = b.For(b.Int(0), b.Int(s.K), b.Int(1), sums, func(k *tile.Value, c []*tile.Value) []*tile.Value {
+			out := make([]*tile.Value, len(c))
+			var right []*tile.Value
+			for v := range vecs {
+				right = append(right, b.Load(w[v], b.Mul(k, b.Int(PanelWidth)), lanes))
+			}
+			for r := range rows {
+				left := b.Splat(b.Load(t, b.Add(b.Int(int64(r)*s.XStride), k), 1), lanes)
+				for v := range vecs {
+					out[r*vecs+v] = b.FMA(left, right[v], c[r*vecs+v])
+				}
+			}
+			return out
+		})
+	}
+	return sums
+}
+
+// goOn adds second products to C of n panels from panel `at` on.
+func (s *stream) goOn(at *tile.Value, n int, c []*tile.Value) []*tile.Value {
+	if len(s.Second) == 0 {
+		return c
+	}
+	b, lanes, all := s.g.b, s.g.lanes, s.vectors(n)
+	each := all / s.Accs
+	for acc := range s.Accs {
+		for row := 0; row < int(s.M.N); row += secondSums / 2 {
+			rows := min(secondSums/2, int(s.M.N)-row)
+			for v := 0; v < each; v += 2 {
+				vecs := min(2, each-v)
+				place := func(i int) int { return (row+i/vecs)*all + acc*each + v + i%vecs }
+				sums := collect(rows*vecs, func(i int) *tile.Value { return c[place(i)] })
+				column := b.Add(b.Mul(at, b.Int(PanelWidth)), b.Int(int64(v*lanes)))
+				for i, sum := range s.product.goOn(acc, b.Int(int64(row)), column, rows, vecs, sums) {
+					c[place(i)] = sum
+				}
+			}
+		}
+	}
+	return c
+}
+
+// goOn adds the second products of a part to C.
+func (t *blocked) goOn(p *product) {
+	b, lanes, nr := t.g.b, int64(t.g.lanes), t.nr()
+	has := map[int]bool{}
+	for _, s := range p.Second {
+		has[s.Acc] = true
+	}
+	for acc := range p.Accs {
+		if !has[acc] {
+			continue
+		}
+		b.Range(b.Int(0), t.columns, b.Int(nr), func(column *tile.Value) {
+			for v := int64(0); v < nr; v += 2 * lanes {
+				vecs := min(2, int((nr-v)/lanes))
+				from := b.PtrAdd(t.at(b.Int(int64(acc)), column), b.Int(v))
+				rowBlocks(b, t.rows, t.M.N, secondSums/vecs, func(row *tile.Value, n int) {
+					place := func(i int) *tile.Value {
+						return b.Add(b.Mul(b.Add(row, b.Int(int64(i/vecs))), b.Int(nr)), b.Int(int64(i%vecs)*lanes))
+					}
+					sums := collect(n*vecs, func(i int) *tile.Value { return b.Load(from, place(i), int(lanes)) })
+					for i, sum := range p.goOn(acc, b.Add(t.m0, row), b.Add(b.Add(t.n0, column), b.Int(v)), n, vecs, sums) {
+						b.Store(from, place(i), sum)
+					}
+				})
+			}
+		})
+	}
+}
