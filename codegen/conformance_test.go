@@ -56,7 +56,7 @@ func conformance(t testing.TB, ops []*ir.OpDef) (*ir.Module, map[string]*eval.Ca
 			op := f.Ops[0]
 			for j, p := range f.Params {
 				p.Name = fmt.Sprintf("%s.%s", f.Name, p.Name)
-				if def == ir.OpMatmul && slices.Contains(ir.ViewMatmul(f.Ops[0]).Weights, p) {
+				if def == ir.OpMatmul && slices.Contains(matricesOf(f.Ops[0]), p) {
 					p.Kind, p.Key = ir.Weight, p.Name
 					name := fmt.Sprintf("x%d", j)
 					w[p.Key] = c.Inputs[name]
@@ -117,6 +117,16 @@ func overwritten(op *ir.Op) *ir.Value {
 		}
 	}
 	return nil
+}
+
+// matricesOf lists the matrices that a matmul multiplies by.
+func matricesOf(op *ir.Op) []*ir.Value {
+	a := ir.ViewMatmul(op)
+	list := slices.Clone(a.Weights)
+	for _, s := range a.Second {
+		list = append(list, s.W)
+	}
+	return list
 }
 
 // TestConformance compiles every operation of the table and runs it on its cases against the reference evaluator.

@@ -16,16 +16,18 @@ import (
 	"pgc/passes"
 )
 
-// lowRankModule has a function for each number of rows, with two low-rank products of one x, the first scaled.
-func lowRankModule(t *testing.T, dtype string, k, n int, ranks [2]int, counts []int) *ir.Module {
+// lowRankModule has a function for each number of rows, with two low-rank products of one x, the first scaled, and a product
+// by a matrix of type base to which two others are added.
+func lowRankModule(t *testing.T, base, dtype string, k, n int, ranks [2]int, counts []int) *ir.Module {
 	t.Helper()
 	var out strings.Builder
 	for _, rows := range counts {
 		fmt.Fprintf(&out, "func @rows%d(\n    %%x%[1]d: input f32[%[1]d,%[2]d],\n", rows, k)
 		for i, r := range ranks {
 			fmt.Fprintf(&out, "    %%a%d: weight \"a%[1]d\" %[2]s[%[3]d,%[4]d],\n    %%b%[1]d: weight \"b%[1]d\" %[2]s[%[5]d,%[3]d]", i, dtype, r, k, n)
-			out.WriteString([]string{",\n", ") {\n"}[i])
+			out.WriteString([]string{",\n", ",\n"}[i])
 		}
+		fmt.Fprintf(&out, "    %%w: weight \"w\" %s[%d,%d]) {\n", base, n, k)
 		next := 0
 		line := func(format string, args ...any) string {
 			fmt.Fprintf(&out, "  %%%d = %s\n", next, fmt.Sprintf(format, args...))
@@ -33,21 +35,25 @@ func lowRankModule(t *testing.T, dtype string, k, n int, ranks [2]int, counts []
 			return fmt.Sprintf("%%%d", next-1)
 		}
 		product := func(x, w string, n, k int) string {
-			if dtype != "f32" {
+			if of := map[bool]string{true: base, false: dtype}[w == "%w"]; of != "f32" {
 				w = line("convert %s {dtype=f32} : f32[%d,%d]", w, n, k)
 			}
 			return line(`einsum %s, %s {spec="ab,cb->ac"} : f32[%d,%d]`, x, w, rows, n)
 		}
-		var y [2]string
-		for i, r := range ranks {
+		low := func(i, r int) string {
 			inner := product(fmt.Sprintf("%%x%d", rows), fmt.Sprintf("%%a%d", i), r, k)
 			if i == 0 {
 				two := line("constant {dtype=f32, shape=[], values=[2]} : f32[]")
 				inner = line("mul %s, %s : f32[%d,%d]", inner, two, rows, r)
 			}
-			y[i] = product(inner, fmt.Sprintf("%%b%d", i), n, r)
+			return product(inner, fmt.Sprintf("%%b%d", i), n, r)
 		}
-		fmt.Fprintf(&out, "  return y%d=%s : f32[%[1]d,%[3]d], z%[1]d=%[4]s : f32[%[1]d,%[3]d]\n}\n\n", rows, y[0], n, y[1])
+		sum := product(fmt.Sprintf("%%x%d", rows), "%w", n, k)
+		for i, r := range ranks {
+			sum = line("add %s, %s : f32[%d,%d]", sum, low(i, r), rows, n)
+		}
+		fmt.Fprintf(&out, "  return y%d=%s : f32[%[1]d,%[3]d], z%[1]d=%[4]s : f32[%[1]d,%[3]d], s%[1]d=%[5]s : f32[%[1]d,%[3]d]\n}\n\n",
+			rows, low(0, ranks[0]), n, low(1, ranks[1]), sum)
 	}
 	m, err := text.Parse("lowrank.pgir", out.String())
 	if err != nil {
@@ -62,12 +68,12 @@ func TestLowRank(t *testing.T) {
 	counts := []int{1, 3, 8, 37}
 	for _, tgt := range targettest.Runnable(t) {
 		for i, c := range []struct {
-			dtype string
-			k, n  int
-			ranks [2]int
-		}{{"bf16", 301, 67, [2]int{4, 16}}, {"f32", 45, 83, [2]int{1, 7}}, {"f16", 64, 32, [2]int{31, 8}}} {
-			name := fmt.Sprintf("%s %s of ranks %v", tgt.Name, c.dtype, c.ranks)
-			m := lowRankModule(t, c.dtype, c.k, c.n, c.ranks, counts)
+			base, dtype string
+			k, n        int
+			ranks       [2]int
+		}{{"i4g128", "bf16", 301, 67, [2]int{4, 16}}, {"bf16", "f32", 45, 83, [2]int{1, 7}}, {"f16", "f16", 64, 32, [2]int{31, 8}}} {
+			name := fmt.Sprintf("%s %s beside %s of ranks %v", tgt.Name, c.dtype, c.base, c.ranks)
+			m := lowRankModule(t, c.base, c.dtype, c.k, c.n, c.ranks, counts)
 			w := randomWeights(t, m)
 			plain := m.Func("rows1").Clone(&ir.Module{})
 			e := compiled(t, m, w, tgt, 2)
@@ -83,7 +89,7 @@ func TestLowRank(t *testing.T) {
 				put(t, e, "rows1", "x1", rows[r*c.k:][:c.k]...)
 				call(t, e, "rows1", nil)
 				want := reference(t, plain, map[string]*eval.Tensor{"x1": in}, w, nil)
-				for _, out := range []string{"y", "z"} {
+				for _, out := range []string{"y", "z", "s"} {
 					got := get[float32](t, e, "rows1", out+"1", c.n)
 					if worst := compare(got, want[out+"1"]); !(worst < 1e-5) {
 						t.Errorf("%s: error %g of %s", name, worst, out)
@@ -95,7 +101,7 @@ func TestLowRank(t *testing.T) {
 				in := fmt.Sprint("rows", n)
 				put(t, e, in, fmt.Sprint("x", n), rows[:n*c.k]...)
 				call(t, e, in, nil)
-				for _, out := range []string{"y", "z"} {
+				for _, out := range []string{"y", "z", "s"} {
 					for j, v := range get[float32](t, e, in, fmt.Sprint(out, n), n*c.n) {
 						if want := alone[out][j]; math.Float32bits(v) != math.Float32bits(want) {
 							t.Fatalf("%s: %s of %d rows: row %d, column %d is %g among others and %g alone", name, out, n, j/c.n, j%c.n, v, want)
@@ -109,7 +115,7 @@ func TestLowRank(t *testing.T) {
 
 // TestLowRankTakesNoPadding holds a first factor to the bytes that it has in a checkpoint.
 func TestLowRankTakesNoPadding(t *testing.T) {
-	m := lowRankModule(t, "bf16", 256, 64, [2]int{5, 16}, []int{1, 9})
+	m := lowRankModule(t, "bf16", "bf16", 256, 64, [2]int{5, 16}, []int{1, 9})
 	if err := passes.Optimize(m, passes.Options{}); err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +123,7 @@ func TestLowRankTakesNoPadding(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]int64{"a0": 2 * 5 * 256, "a1": 2 * 16 * 256, "b0": 2 * 64 * 5, "b1": 2 * 64 * 16}
+	want := map[string]int64{"a0": 2 * 5 * 256, "a1": 2 * 16 * 256, "b0": 2 * 64 * 5, "b1": 2 * 64 * 16, "w": 2 * 64 * 256}
 	for _, w := range r.Program.Weights {
 		if w.Bytes != want[w.Name] {
 			t.Errorf("%s takes %d bytes, expected %d", w.Name, w.Bytes, want[w.Name])

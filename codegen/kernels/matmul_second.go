@@ -1,6 +1,10 @@
 package kernels
 
-import "pgc/ir/tile"
+import (
+	"slices"
+
+	"pgc/ir/tile"
+)
 
 const secondSums = 8 // vectors of sums in registers: rows by one or two vectors of columns
 
@@ -43,6 +47,7 @@ func (s *stream) goOn(at *tile.Value, n int, c []*tile.Value) []*tile.Value {
 		return c
 	}
 	b, lanes, all := s.g.b, s.g.lanes, s.vectors(n)
+	c = slices.Clone(c) // may be the results of a loop
 	each := all / s.Accs
 	for acc := range s.Accs {
 		for row := 0; row < int(s.M.N); row += secondSums / 2 {
