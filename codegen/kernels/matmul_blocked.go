@@ -12,13 +12,13 @@ func (m *mmBuild) buildBlocked() {
 	b := m.g.b
 	parts := make([]*product, len(m.Parts))
 	columns := make([]Share, len(m.Parts))
-	sums, staged, copied, tiled := int64(0), int64(0), int64(0), int64(0)
+	sums, staged, copied, tiled, dotted := int64(0), int64(0), int64(0), int64(0), int64(0)
 	for i := range parts {
 		p := m.product(i)
 		p.paired, p.pack = p.mma.rows == 2, p.Pack
 		parts[i] = p
 		if p.Plain {
-			columns[i], sums = Share{Const(1), 1, 1}, max(sums, p.dotWidth()*p.mb)
+			columns[i], sums, dotted = Share{Const(1), 1, 1}, max(sums, p.dotWidth()*p.mb), max(dotted, p.dotsLen())
 			continue
 		}
 		unit := p.columnUnit()
@@ -32,6 +32,7 @@ func (m *mmBuild) buildBlocked() {
 	}
 	rowsOf, all := parts[0].MC, m.g.size(m.M)
 	c, staging, copies, registers := m.scratch(sums), m.scratch(staged), m.scratch(copied), m.scratch(tiled)
+	vectors := m.scratch(dotted)
 	grains := m.g.grain(columns...)
 	counts, tasks := make([]*tile.Value, len(parts)), b.Int(0)
 	for i, s := range columns {
@@ -57,7 +58,7 @@ func (m *mmBuild) buildBlocked() {
 		first := of[0].number
 		if of[0].Plain {
 			m.each(task, counts[first:][:len(of)], func(i int, _ *tile.Value) {
-				of[i].dots(c, m0, rows, b.Int(0), min(m.M.N, rowsOf), of[i].N)
+				of[i].dots(c, vectors, m0, rows, b.Int(0), min(m.M.N, rowsOf), of[i].N)
 			})
 			return
 		}

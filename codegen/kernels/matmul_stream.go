@@ -60,7 +60,7 @@ func (m *mmBuild) buildStreams() {
 		s := parts[part]
 		s.sums, s.staging, s.copies = c, staging, copies
 		if s.Plain {
-			s.dots(c, b.Int(0), b.Int(rows), b.Mul(task, b.Int(dotTask)), rows, dotTask)
+			s.dots(c, nil, b.Int(0), b.Int(rows), b.Mul(task, b.Int(dotTask)), rows, dotTask)
 			return
 		}
 		s.panels(task, s.rowsOfX(b.Int(0), b.Int(s.units), b.Int(rows), s.units))
