@@ -15,7 +15,7 @@ func isMLX(s *config.Section) bool {
 	return ok && q.Has("group_size") && q.Has("bits")
 }
 
-// affine reads the weights of MLX: values of 2, 4 or 8 bits in words, [rows, columns·bits/32], and a scale and a bias in the
+// affine reads the weights of MLX: values of 2 to 8 bits in words, [rows, columns·bits/32], and a scale and a bias in the
 // weight's type for each group of a row. The product is rounded to that type before the sum, as mx.dequantize does.
 func affine(name string, shape []int, get Get) (*Weight, error) {
 	module := name[:len(name)-min(len(name), len("weight"))]
@@ -25,9 +25,9 @@ func affine(name string, shape []int, get Get) (*Weight, error) {
 	}
 	rows, columns := shape[0], shape[1]
 	q, _ := get(name)
-	fits := slices.DeleteFunc([]int{2, 4, 8}, func(bits int) bool { return !slices.Equal(q.Shape, []int{rows, columns * bits / 32}) })
+	fits := slices.DeleteFunc([]int{2, 3, 4, 5, 6, 8}, func(bits int) bool { return !slices.Equal(q.Shape, []int{rows, columns * bits / 32}) })
 	if q.DType != safetensors.U32 || len(fits) != 1 || len(s.Shape) != 2 || s.Shape[0] != rows || s.Shape[1] < 1 || columns%s.Shape[1] != 0 {
-		return nil, fmt.Errorf("tensor %s is %s of shape %v with scales of %v, expected MLX's words of 2, 4 or 8 bits for %v: expected float weights (mlx_vlm.convert --dequantize)",
+		return nil, fmt.Errorf("tensor %s is %s of shape %v with scales of %v, expected MLX's words of 2, 3, 4, 5, 6 or 8 bits for %v: expected float weights (mlx_vlm.convert --dequantize)",
 			name, q.DType, q.Shape, s.Shape, shape)
 	}
 	count := s.Shape[1]

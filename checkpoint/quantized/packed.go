@@ -2,6 +2,7 @@ package quantized
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"slices"
 
@@ -19,11 +20,13 @@ type grid func(q []int32, r, c int)
 // scales.
 type scaled struct {
 	q, zero grid      // [rows, columns], [rows, groups]; zero is nil where all are 0
+	table   []float32 // what q stands for; nil for numbers
 	scales  []float32 // row r and group g at r·row + g·by
 	offsets []float32 // likewise; nil where all are 0
 	product ir.DType  // what the product is rounded to before the offset is added; float32 if it is Invalid
 	row, by int       // the strides of rows and groups
 	size    int       // columns of a group
+	tall    int       // rows that share scales; 0 for one
 	group   []int     // of a column; nil where groups follow each other
 }
 
@@ -36,6 +39,7 @@ func (s scaled) tensor(shape []int, dtype ir.DType) lazy.Tensor {
 		q, zero := make([]int32, min(chunk, len(x))), make([]int32, 1)
 		for len(x) > 0 {
 			r, c := at/columns, at%columns
+			first := r / max(1, s.tall) * s.row // of the scales of the row
 			n := min(len(x), len(q), columns-c)
 			s.q(q[:n], r, c)
 			for i := 0; i < n; {
@@ -48,7 +52,10 @@ func (s scaled) tensor(shape []int, dtype ir.DType) lazy.Tensor {
 				if s.zero != nil {
 					s.zero(zero, r, g)
 				}
-				scale, z := s.scales[r*s.row+g*s.by], zero[0]
+				scale, z := s.scales[first+g*s.by], zero[0]
+				for ; i < to && s.table != nil; i++ {
+					x[i] = float32(s.table[q[i]] * scale)
+				}
 				for ; i < to; i++ {
 					x[i] = float32(float32(q[i]-z) * scale)
 				}
@@ -58,7 +65,7 @@ func (s scaled) tensor(shape []int, dtype ir.DType) lazy.Tensor {
 					stored.Round(x[:n], s.product)
 				}
 				for i := range n {
-					x[i] += s.offsets[r*s.row+(c+i)/s.size*s.by]
+					x[i] += s.offsets[first+(c+i)/s.size*s.by]
 				}
 			}
 			x, at = x[n:], at+n
@@ -70,6 +77,9 @@ func (s scaled) tensor(shape []int, dtype ir.DType) lazy.Tensor {
 // if down, along its columns; turned exchanges rows and columns of the result. order is which value of a word a position
 // has; nil for the plain order.
 func words(t safetensors.Tensor, bits int, down, turned bool, order []int) grid {
+	if 32%bits != 0 {
+		return across(t, bits, down, turned)
+	}
 	per, width, mask := 32/bits, t.Shape[1], uint32(1)<<bits-1
 	shifts := make([]int, per)
 	for k := range shifts {
@@ -97,6 +107,35 @@ func words(t safetensors.Tensor, bits int, down, turned bool, order []int) grid 
 		}
 		for i := range q {
 			q[i] = int32(binary.LittleEndian.Uint32(t.Data[4*(line+i*step):]) >> shift & mask)
+		}
+	}
+}
+
+// across is words of values that do not divide a word, some of which lie in two.
+func across(t safetensors.Tensor, bits int, down, turned bool) grid {
+	width, mask := t.Shape[1], uint64(1)<<bits-1
+	word := func(n, line int) uint64 {
+		at := line*width + n
+		if down {
+			at = n*width + line
+		}
+		if 4*at >= len(t.Data) { // behind the last value
+			return 0
+		}
+		return uint64(binary.LittleEndian.Uint32(t.Data[4*at:]))
+	}
+	return func(q []int32, r, c int) {
+		for i := range q {
+			along, line := c+i, r
+			if turned != down {
+				along, line = r, c+i
+			}
+			n, shift := along*bits/32, along*bits%32
+			v := word(n, line) >> shift
+			if shift+bits > 32 {
+				v |= word(n+1, line) << (32 - shift)
+			}
+			q[i] = int32(v & mask)
 		}
 	}
 }
@@ -181,7 +220,7 @@ func transposed(gptq bool) func(root, s *config.Section) Reader {
 		if s.Has("group_size") {
 			size = s.ID("group_size", 0) // -1 is one group
 		}
-		if bits != 4 && !(gptq && bits == 8) {
+		if bits != 4 && !(gptq && slices.Contains([]int{2, 3, 8}, bits)) {
 			s.Fail("bits", "is %d, which is not read: %s", bits, Dequantize)
 		}
 		format := s.String("checkpoint_format", "gptq")
@@ -198,7 +237,7 @@ func transposed(gptq bool) func(root, s *config.Section) Reader {
 			}
 			rows, columns, size := shape[0], shape[1], size
 			if rows*bits%32 != 0 || columns*bits%32 != 0 {
-				return nil, fmt.Errorf("tensor %sqweight stands for a weight of shape %v, expected multiples of %d", module, shape, 32/bits)
+				return nil, fmt.Errorf("tensor %sqweight stands for a weight of shape %v, expected whole words of %d bits", module, shape, bits)
 			}
 			if size == 0 {
 				size = columns
@@ -239,12 +278,36 @@ func transposed(gptq bool) func(root, s *config.Section) Reader {
 	}
 }
 
-// compressed reads the weights of compressed-tensors: integers of 2, 4 or 8 bits in words (pack-quantized) or in bytes
-// (int-quantized, naive-quantized), with a scale for a group, a row or the matrix.
-func compressed(name string, shape []int, get Get) (*Weight, error) {
+// compressed returns the reader of compressed-tensors: integers of up to 8 bits in words (pack-quantized) or in bytes
+// (int-quantized, naive-quantized), with a scale for a group, a row or the matrix, and floats of 8 and 4 bits.
+func compressed(_, s *config.Section) Reader {
+	var groups map[string]struct {
+		Weights struct {
+			Bits int `json:"num_bits"`
+		} `json:"weights"`
+	}
+	if s.Has("config_groups") {
+		_ = json.Unmarshal(s.Raw("config_groups"), &groups) // only tells apart what shapes leave open
+	}
+	known := map[int]bool{}
+	for _, g := range groups {
+		known[g.Weights.Bits] = true
+	}
+	return func(name string, shape []int, get Get) (*Weight, error) { return compressedOf(known, name, shape, get) }
+}
+
+// compressedOf reads a weight, of so many bits if any are known.
+func compressedOf(known map[int]bool, name string, shape []int, get Get) (*Weight, error) {
 	s, scaled8 := get(name + "_scale")
 	if !scaled8 || len(shape) != 2 {
 		return nil, nil
+	}
+	if s.DType == safetensors.F8E4M3 {
+		return nvfp4(name, shape, get)
+	}
+	if q, _ := get(name); q.DType == safetensors.F8E4M3 {
+		t, err := float8(name, name+"_scale", shape, [2]int{128, 128}, ir.Invalid, get)
+		return &Weight{Tensor: t, From: name, Used: append(activations(name, get), name, name+"_scale")}, err
 	}
 	rows, columns := shape[0], shape[1]
 	count, row := 1, 1 // groups of a row, and the stride of rows
@@ -270,11 +333,11 @@ func compressed(name string, shape []int, get Get) (*Weight, error) {
 	bits := 8
 	if inWords {
 		from = name + "_packed"
-		fits := slices.DeleteFunc([]int{2, 4, 8}, func(bits int) bool {
-			return !slices.Equal(packed.Shape, []int{rows, (columns*bits + 31) / 32})
+		fits := slices.DeleteFunc([]int{2, 4, 8, 3, 5, 6, 7}, func(bits int) bool { // with the usual ones first
+			return len(known) > 0 && !known[bits] || !slices.Equal(packed.Shape, []int{rows, (columns*bits + 31) / 32})
 		})
-		if len(fits) != 1 || packed.DType != safetensors.I32 {
-			return nil, fmt.Errorf("tensor %s is %s of shape %v, expected words of 2, 4 or 8 bits for %v: %s", safetensors.Printable(packed.Name), packed.DType, packed.Shape, shape, Dequantize)
+		if len(fits) == 0 || packed.DType != safetensors.I32 {
+			return nil, fmt.Errorf("tensor %s is %s of shape %v, expected words of 2 to 8 bits for %v: %s", safetensors.Printable(packed.Name), packed.DType, packed.Shape, shape, Dequantize)
 		}
 		bits = fits[0]
 		w.q = less(words(packed, bits, false, false, nil), 1<<(bits-1))
@@ -300,6 +363,7 @@ func compressed(name string, shape []int, get Get) (*Weight, error) {
 			return nil, fmt.Errorf("tensor %s is %s of shape %v, expected I8 of %v", safetensors.Printable(z.Name), z.DType, z.Shape, s.Shape)
 		}
 	}
+	used = append(used, activations(name, get)...)
 	return &Weight{Tensor: w.tensor(shape, dtype), From: from, Used: append(used, from, name+"_scale")}, nil
 }
 

@@ -31,7 +31,9 @@ type Reader func(name string, shape []int, get Get) (*Weight, error)
 // quantization_config.
 var readers = map[string]func(root, s *config.Section) Reader{
 	"bitsandbytes":       func(_, _ *config.Section) Reader { return bitsandbytes },
-	"compressed-tensors": func(_, _ *config.Section) Reader { return compressed },
+	"compressed-tensors": compressed,
+	"fp8":                inFloat8("_scale_inv"),
+	"fbgemm_fp8":         inFloat8("_scale"),
 	"gptq":               transposed(true),
 	"awq":                transposed(false),
 	"torchao":            torchao,

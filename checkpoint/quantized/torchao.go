@@ -13,7 +13,7 @@ import (
 // torchao returns the reader of torchao's weights as transformers saves them: the parts of MODULE.weight are the tensors
 // MODULE._weight_qdata and others. Scales may be float32 beside weights of the model's type.
 func torchao(root, _ *config.Section) Reader {
-	model, known := map[string]ir.DType{"float32": ir.F32, "bfloat16": ir.BF16, "float16": ir.F16}[root.String("dtype", root.String("torch_dtype", "float32"))]
+	model, wrong := modelType(root)
 	return func(name string, shape []int, get Get) (*Weight, error) {
 		module := name[:len(name)-min(len(name), len("weight"))]
 		part := func(part string) string { return module + "_weight_" + part }
@@ -24,12 +24,14 @@ func torchao(root, _ *config.Section) Reader {
 		if _, ok := get(part("act_pre_scale")); ok {
 			return nil, fmt.Errorf("tensor %s scales what is multiplied with the weight, which is not read: %s", part("act_pre_scale"), Dequantize)
 		}
-		if !known {
-			return nil, fmt.Errorf("dtype in config.json is %s, expected float32, bfloat16 or float16", root.Show("dtype"))
+		if wrong != nil {
+			return nil, wrong
 		}
 		w := &Weight{From: part("qdata"), Used: []string{part("qdata"), part("scale")}}
 		var err error
 		switch rows, columns := shape[0], shape[1]; {
+		case q.DType == safetensors.F8E4M3:
+			w.Tensor, err = float8(part("qdata"), part("scale"), shape, [2]int{}, model, get)
 		case q.DType == safetensors.I8 && len(q.Shape) == 2 && q.Shape[1] == columns:
 			w.Tensor, err = integers(shape, get, part, model)
 			if _, ok := get(part("zero_point")); ok {

@@ -128,6 +128,64 @@ group = torch.arange(wide) // size
 whole = ((q.T - 8).float() * both[group][..., 0].float() + both[group][..., 1].float()).T.bfloat16()
 save("torchao-tiles", {"quant_method": "torchao"}, {"_weight_qdata": packed, "_weight_scale_and_zero": both}, whole[:rows, :columns], dtype="bfloat16")
 
+# Words of bits that do not divide them: GPTQ's of 3 bits, and of 2; compressed-tensors' of 3 and 6.
+def stream(values, bits):
+    """Values in 32-bit words along the last axis, the first in the low bits, some across two words."""
+    places = np.arange(bits, dtype=np.uint64)
+    flat = (values.numpy().astype(np.uint64)[..., None] >> places & np.uint64(1)).astype(np.uint8).reshape(*values.shape[:-1], -1)
+    return torch.from_numpy(np.packbits(flat, axis=-1, bitorder="little").view(np.int32).copy())
+
+
+rows, columns, size = 32, 64, 32
+scale = (torch.rand(columns // size, rows) * 0.01).half()
+group = torch.arange(columns) // size
+for bits in 2, 3:
+    q, zero = torch.randint(0, 1 << bits, (rows, columns)), torch.randint(0, 1 << bits, (columns // size, rows))
+    save(f"gptq-{bits}", {"quant_method": "gptq", "bits": bits, "group_size": size, "checkpoint_format": "gptq"},
+         {"qweight": stream(q, bits).T, "qzeros": stream((zero - 1) & (1 << bits) - 1, bits), "scales": scale, "g_idx": group.to(torch.int32)},
+         ((q.T - zero[group]) * scale[group]).T)
+for bits, symmetric, shape in (3, False, (24, 64)), (6, True, (5, 96)):
+    args = QuantizationArgs(num_bits=bits, symmetric=symmetric, strategy="group", group_size=32)
+    low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+    q, scale = torch.randint(low, high + 1, shape).to(torch.int8), (torch.rand(shape[0], shape[1] // 32) * 0.01 + 0.001).bfloat16()
+    zero = None if symmetric else torch.randint(low, high + 1, scale.shape).to(torch.int8)
+    tensors = {"weight_packed": pack_to_int32(q, bits), "weight_scale": scale, "weight_shape": torch.tensor(shape)}
+    if zero is not None:
+        tensors["weight_zero_point"] = pack_to_int32(zero, bits, packed_dim=0)
+    save(f"ct-pack-{bits}", {"quant_method": "compressed-tensors", "config_groups": {"group_0": {"weights": {"num_bits": bits}}}}, tensors,
+         dequantize(q, scale, zero, args=args))
+
+# Floats of 8 and 4 bits: compressed-tensors, transformers' fine-grained fp8 (_dequantize_one of finegrained_fp8.py), fbgemm's (no
+# tool dequantizes it) and torchao.
+fp8 = torch.float8_e4m3fn
+every = torch.arange(256, dtype=torch.uint8).view(fp8)
+every = torch.where(every.float().isnan(), torch.zeros(()), every.float()).to(fp8)
+for strategy, shape, scale in [("channel", (6, 256), torch.rand(6, 1).bfloat16()), ("tensor", (4, 256), torch.rand(1)), ("block", (256, 256), torch.rand(2, 2).bfloat16())]:
+    args = QuantizationArgs(num_bits=8, type="float", strategy=strategy, block_structure=[128, 128] if strategy == "block" else None)
+    q = every.expand(shape) if strategy != "block" else every[torch.arange(256 * 256).view(256, 256) * 7 % 256]
+    tensors = {"weight": q, "weight_scale": scale} | ({"input_scale": torch.rand(1)} if strategy == "tensor" else {})
+    save(f"ct-fp8-{strategy}", {"quant_method": "compressed-tensors", "format": "float-quantized"}, tensors, dequantize(q, scale, None, args=args))
+from compressed_tensors.compressors.nvfp4.base import NVFP4PackedCompressor  # noqa: E402
+from compressed_tensors.quantization import QuantizationScheme  # noqa: E402
+
+args = QuantizationArgs(num_bits=4, type="float", strategy="tensor_group", group_size=16)
+tensors = {"weight_packed": torch.randint(0, 256, (6, 32)).to(torch.uint8), "weight_scale": (torch.rand(6, 4) * 400).to(fp8), "weight_global_scale": torch.tensor([37.5])}
+save("ct-nvfp4", {"quant_method": "compressed-tensors", "format": "nvfp4-pack-quantized"}, tensors,
+     NVFP4PackedCompressor.decompress(tensors, QuantizationScheme(targets=["Linear"], weights=args))["weight"])
+q, scale = every[torch.arange(192 * 256).view(192, 256) * 11 % 256], torch.rand(2, 2)
+whole = q.float() * scale.repeat_interleave(96, 0).repeat_interleave(128, 1)
+save("fp8-blocks", {"quant_method": "fp8", "weight_block_size": [128, 128]}, {"weight": q, "weight_scale_inv": scale}, whole.bfloat16(), dtype="bfloat16")
+powers = torch.randint(110, 130, (2, 8), dtype=torch.uint8)
+whole = q[:2].float() * torch.exp2(powers.float() - 127).repeat_interleave(32, 1)
+save("fp8-powers", {"quant_method": "fp8"}, {"weight": q[:2], "weight_scale_inv": powers}, whole.half(), dtype="float16")
+scale = torch.rand(7, 1)
+save("fbgemm-fp8", {"quant_method": "fbgemm_fp8"}, {"weight": q[:7], "weight_scale": scale, "input_scale_ub": torch.tensor(1200.0)}, (q[:7].float() * scale).bfloat16(), dtype="bfloat16")
+from torchao.quantization import Float8WeightOnlyConfig  # noqa: E402
+
+layer = torch.nn.Linear(64, 6, bias=False, dtype=torch.bfloat16)
+quantize_(layer, Float8WeightOnlyConfig())
+save("torchao-fp8", {"quant_method": "torchao"}, {f"_weight_{k}": getattr(layer.weight, k) for k in ("qdata", "scale")}, layer.weight.dequantize(), dtype="bfloat16")
+
 # MLX: its own quantization, with the config.json of mlx-vlm.
 import mlx.core as mx  # noqa: E402
 
@@ -138,7 +196,7 @@ def stored(x):
     return torch.from_numpy(np.array(x.astype(mx.float32))).to({mx.float32: torch.float32, mx.bfloat16: torch.bfloat16, mx.float16: torch.float16}[x.dtype])
 
 
-for bits, size, dtype in [(2, 32, mx.float32), (4, 64, mx.bfloat16), (8, 32, mx.float16)]:
+for bits, size, dtype in [(2, 32, mx.float32), (4, 64, mx.bfloat16), (8, 32, mx.float16), (3, 64, mx.bfloat16), (5, 32, mx.float16), (6, 64, mx.float32)]:
     w = mx.array(np.random.default_rng(bits).normal(size=(6, 192)).astype(np.float32)).astype(dtype)
     parts = mx.quantize(w, size, bits)
     tensors = dict(zip(("weight", "scales", "biases"), map(stored, parts)))

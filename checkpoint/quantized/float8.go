@@ -1,0 +1,161 @@
+package quantized
+
+import (
+	"fmt"
+	"math"
+
+	"pgc/checkpoint/lazy"
+	"pgc/ir"
+	"pgc/models/config"
+	"pgc/runtime/safetensors"
+)
+
+// e4m3 are the values of float8_e4m3fn: a sign, four bits of exponent with bias 7, three of mantissa; no infinities.
+var e4m3 = func() (table []float32) {
+	for code := range 256 {
+		e, m := code>>3&15, float64(code&7)
+		v := math.Ldexp(1+m/8, e-7)
+		switch {
+		case e == 0:
+			v = math.Ldexp(m, -9)
+		case code&127 == 127:
+			v = math.NaN()
+		}
+		if code >= 128 {
+			v = math.Copysign(v, -1)
+		}
+		table = append(table, float32(v))
+	}
+	return table
+}()
+
+// e2m1 are the values of numbers of 4 bits: a sign, two bits of exponent, one of mantissa.
+var e2m1 = []float32{0, 0.5, 1, 1.5, 2, 3, 4, 6, float32(math.Copysign(0, -1)), -0.5, -1, -1.5, -2, -3, -4, -6}
+
+// bytesOf are the bytes of a matrix of so many columns.
+func bytesOf(t safetensors.Tensor, columns int) grid {
+	return func(q []int32, r, c int) {
+		for i, v := range t.Data[r*columns+c:][:len(q)] {
+			q[i] = int32(v)
+		}
+	}
+}
+
+// float8 reads a weight of float8_e4m3fn with a scale for each block of rows and columns, each of which divides the weight
+// unless it is of the size block, and returns it as dtype, or in the type of the scales if that is Invalid.
+func float8(name, scaling string, shape []int, block [2]int, dtype ir.DType, get Get) (t lazy.Tensor, err error) {
+	q, err := matrix(get, name, safetensors.F8E4M3, shape...)
+	if err != nil {
+		return t, err
+	}
+	s, _ := get(scaling)
+	high, wide := 1, 1 // the scales
+	switch n := len(s.Shape); {
+	case n == 2:
+		high, wide = s.Shape[0], s.Shape[1]
+	case n == 1 && s.Shape[0] == shape[0]:
+		high = shape[0]
+	case n > 1 || n == 1 && s.Shape[0] != 1:
+		high = 0
+	}
+	size := func(all, count, block int) int {
+		switch {
+		case count > 0 && all%count == 0:
+			return all / count
+		case block > 0 && (all+block-1)/block == count:
+			return block
+		}
+		return 0
+	}
+	tall, columns := size(shape[0], high, block[0]), size(shape[1], wide, block[1])
+	if tall == 0 || columns == 0 {
+		return t, fmt.Errorf("tensor %s has shape %v, expected a scale for every row, block or all of %v", safetensors.Printable(s.Name), s.Shape, shape)
+	}
+	v, of, err := scales(get, scaling, high*wide)
+	if s.DType == safetensors.U8 || s.DType == safetensors.F8E8M0 { // powers of two
+		v, of, err = make([]float32, high*wide), ir.F32, nil
+		for i := range v {
+			v[i] = float32(math.Ldexp(1, int(s.Data[i])-127))
+		}
+	}
+	if err != nil {
+		return t, err
+	}
+	if dtype == ir.Invalid {
+		dtype = of
+	}
+	return scaled{q: bytesOf(q, shape[1]), table: e4m3, scales: v, row: wide, by: 1, size: columns, tall: tall}.tensor(shape, dtype), nil
+}
+
+// modelType is the type that config.json says the model's weights have.
+func modelType(root *config.Section) (d ir.DType, err error) {
+	name := root.String("dtype", root.String("torch_dtype", "float32"))
+	d, ok := map[string]ir.DType{"float32": ir.F32, "bfloat16": ir.BF16, "float16": ir.F16}[name]
+	if !ok {
+		err = fmt.Errorf("dtype in config.json is %q, expected float32, bfloat16 or float16", name)
+	}
+	return d, err
+}
+
+// inFloat8 returns the reader of a method whose weights are float8 in the model's type, with scales that are named so. A
+// scale of an activation is for the tool's own kernels.
+func inFloat8(suffix string) func(root, s *config.Section) Reader {
+	return func(root, s *config.Section) Reader {
+		model, wrong := modelType(root)
+		block := [2]int{}
+		if size := s.IDs("weight_block_size"); len(size) == 2 {
+			block = [2]int{size[0], size[1]}
+		}
+		return func(name string, shape []int, get Get) (*Weight, error) {
+			if _, ok := get(name + suffix); !ok || len(shape) != 2 {
+				return nil, nil
+			}
+			if wrong != nil {
+				return nil, wrong
+			}
+			t, err := float8(name, name+suffix, shape, block, model, get)
+			return &Weight{Tensor: t, From: name, Used: append(activations(name, get), name, name+suffix)}, err
+		}
+	}
+}
+
+// activations lists the tensors about activations beside a weight, which are not quantized here.
+func activations(name string, get Get) (list []string) {
+	module := name[:len(name)-min(len(name), len("weight"))]
+	for _, part := range []string{"input_scale", "input_zero_point", "input_global_scale", "input_scale_ub", "activation_scale"} {
+		if _, ok := get(module + part); ok {
+			list = append(list, module+part)
+		}
+	}
+	return list
+}
+
+// nvfp4 reads a weight of compressed-tensors' nvfp4-pack-quantized: two numbers of 4 bits a byte, the first in the low bits,
+// with a scale of float8 for each 16 of a row, which is divided by one for all. The result is bfloat16.
+func nvfp4(name string, shape []int, get Get) (*Weight, error) {
+	rows, columns := shape[0], shape[1]
+	q, err := matrix(get, name+"_packed", safetensors.U8, rows, columns/2)
+	if err != nil {
+		return nil, err
+	}
+	s, _ := get(name + "_scale")
+	if len(s.Shape) != 2 || s.Shape[0] != rows || s.Shape[1] < 1 || columns%s.Shape[1] != 0 || s.DType != safetensors.F8E4M3 {
+		return nil, fmt.Errorf("tensor %s_scale is %s of shape %v, expected F8_E4M3 for every group of a row of %v", name, s.DType, s.Shape, shape)
+	}
+	all, err := floats(get, name+"_global_scale", 1)
+	if err != nil {
+		return nil, err
+	}
+	v := make([]float32, len(s.Data))
+	for i, code := range s.Data {
+		v[i] = e4m3[code] / all[0]
+	}
+	w := scaled{table: e2m1, scales: v, row: s.Shape[1], by: 1, size: columns / s.Shape[1], q: func(x []int32, r, c int) {
+		for i := range x {
+			at := r*columns + c + i
+			x[i] = int32(q.Data[at/2] >> (at % 2 * 4) & 15)
+		}
+	}}
+	return &Weight{Tensor: w.tensor(shape, ir.BF16), From: name + "_packed",
+		Used: append(activations(name, get), name+"_packed", name+"_scale", name+"_global_scale")}, nil
+}
