@@ -14,6 +14,7 @@ import (
 type EmbedRequest struct {
 	Images  []Image
 	Queries []string
+	Adapter string // the name of an adapter that the executable keeps; "" is the model alone
 	Client  string // who asks, as in Request
 }
 
@@ -94,6 +95,7 @@ func (m *Model) embed(ctx context.Context, r EmbedRequest, start func(shapes [][
 	if err != nil {
 		return err
 	}
+	adapter, _ := m.exe.model.AdapterNumber(r.Adapter) // prompts knows it
 	var shapes [][]int
 	for _, ids := range prompts {
 		shapes = append(shapes, []int{len(ids), m.exe.model.Embedding.Dim})
@@ -106,9 +108,9 @@ func (m *Model) embed(ctx context.Context, r EmbedRequest, start func(shapes [][
 	for i, ids := range prompts {
 		var rows []float32
 		if len(images) == 0 {
-			rows, err = m.embedder.Query(ctx, r.Client, ids)
+			rows, err = m.embedder.Query(ctx, r.Client, adapter, ids)
 		} else {
-			rows, err = m.embedImage(ctx, r.Client, images[i])
+			rows, err = m.embedImage(ctx, r.Client, adapter, images[i])
 			images[i] = Image{}
 		}
 		if err == nil {
@@ -138,6 +140,9 @@ func (m *Model) prompts(ctx context.Context, r EmbedRequest) (prompts [][]int32,
 	if (len(r.Images) == 0) == (len(r.Queries) == 0) {
 		return nil, errors.New("the request has images and queries or none of them, expected either")
 	}
+	if _, err := m.exe.model.AdapterNumber(r.Adapter); err != nil {
+		return nil, err
+	}
 	for range r.Images {
 		prompts = append(prompts, m.embedder.ImageTokens())
 	}
@@ -154,12 +159,12 @@ func (m *Model) prompts(ctx context.Context, r EmbedRequest) (prompts [][]int32,
 	return prompts, nil
 }
 
-func (m *Model) embedImage(ctx context.Context, client string, i Image) ([]float32, error) {
+func (m *Model) embedImage(ctx context.Context, client string, adapter int, i Image) ([]float32, error) {
 	p, err := i.decode(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return m.embedder.Image(ctx, client, p)
+	return m.embedder.Image(ctx, client, adapter, p)
 }
 
 // generates says that the model generates no text, or returns nil.

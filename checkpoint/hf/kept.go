@@ -22,9 +22,6 @@ var adapterName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
 // keep adds the weights of adapters that are kept beside the model.
 func (c *Checkpoint) keep(list []Kept, wide bool) error {
-	if len(list) > 0 && c.Model.Embeds != nil {
-		return fmt.Errorf("%s makes embeddings: expected one --adapter without a name, which is merged", c.Dir)
-	}
 	if len(list) > 0 && c.changes != nil {
 		return fmt.Errorf("the adapter %s is merged into %s: expected no others beside it, or a name for each (--adapter NAME=DIR)", c.adapterDir, c.Dir)
 	}

@@ -66,6 +66,9 @@ func readSettings(s *config.Section) (c settings, notes []string, err error) {
 	c = settings{base: s.String("base_model_name_or_path", ""), revision: s.String("revision", ""),
 		alpha: s.Float("lora_alpha", 8), rsLoRA: s.Bool("use_rslora", false), dora: s.Bool("use_dora", false),
 		loraBias: s.Bool("lora_bias", false), tied: s.Bool("ensure_weight_tying", false), someLayers: on(s, "layers_to_transform")}
+	if s.Null("lora_alpha") {
+		s.Fail("lora_alpha", "is null, expected a number, without which peft loads no LoRA")
+	}
 	c.targets, c.target = names(s, "target_modules")
 	c.excluded, c.exclude = names(s, "exclude_modules")
 	var one string

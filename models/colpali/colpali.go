@@ -79,15 +79,15 @@ func (c Config) Tied(bool) models.Config { return c }
 //	encode_image(pixels [3,size,size]) -> state features [tokens, hidden], from row on
 //	embed(ids [S], slots [S], state features) -> embeddings [S, dim], vectors of length 1
 //
-// All tokens of a call see each other. slots [S] holds the row of features for image tokens and -1 for text.
+// With adapters kept beside the model, both have a form for each. All tokens of a call see each other. slots [S] holds the row of features for image tokens and -1 for text.
 func (c Config) Graph(o models.Options) (*ir.Module, error) {
 	return Build(func(m *Module) {
 		S := m.Symbol(entry.SymTokens, o.MaxTokens)
 		paligemma.EncodeImage(m, c.Config, o)
-		m.Func(entry.Embed, func(f *Func) {
+		paligemma.Define(m, c.Config, o, entry.Embed, func(f *Func, p paligemma.Parts) {
 			ids, slots := f.Input(entry.InIDs, ir.I32, S), f.Input(entry.InSlots, ir.I32, S)
-			x := paligemma.Hidden(f, c.Config, o, ids, slots, paligemma.Features(f, c.Config, o), S)
-			x = paligemma.Biased(f, o, projection, x, c.EmbeddingDim)
+			x := p.Hidden(ids, slots, p.Features(), S)
+			x = p.Biased(projection, x, c.EmbeddingDim)
 			f.Return(entry.OutEmbeddings, Div(x, Sqrt(ReduceSum(Mul(x, x)))))
 		})
 	})

@@ -18,20 +18,22 @@ func EncodeImage(m *Module, cfg Config, opt Options) {
 	})
 }
 
-// Features returns the state that EncodeImage's function writes.
-func Features(f *Func, cfg Config, opt Options) *Value {
-	return (&builder{cfg: cfg, opt: opt, f: f}).features()
+// Parts builds one form of a function: that of the model alone, or of an adapter kept beside it.
+type Parts struct{ b *builder }
+
+// Define adds the forms of a function.
+func Define(m *Module, cfg Config, opt Options, name string, body func(f *Func, p Parts)) {
+	define(m, cfg, opt, name, forms(opt), func(b *builder) { body(b.f, Parts{b}) })
 }
+
+// Features returns the state that EncodeImage's function writes.
+func (p Parts) Features() *Value { return p.b.features() }
 
 // Hidden returns the normed hidden states [rows, hidden] of tokens that all see each other, without a KV cache. ids
 // [rows] and slots [rows] are the tokens and the rows of features that stand for image tokens, -1 for text.
-func Hidden(f *Func, cfg Config, opt Options, ids, slots, features *Value, rows ir.Dim) *Value {
-	b := &builder{cfg: cfg, opt: opt, f: f}
-	return b.decoder(b.embed(ids, slots, features, rows), call{rows: rows})
+func (p Parts) Hidden(ids, slots, features *Value, rows ir.Dim) *Value {
+	return p.b.decoder(p.b.embed(ids, slots, features, rows), call{rows: rows})
 }
 
 // Biased returns the linear layer with bias from x's width to out, whose weights are name.weight and name.bias.
-func Biased(f *Func, opt Options, name string, x *Value, out int) *Value {
-	b := &builder{opt: opt, f: f}
-	return b.biased(name, x, out)
-}
+func (p Parts) Biased(name string, x *Value, out int) *Value { return p.b.biased(name, x, out) }

@@ -18,6 +18,7 @@ type embedCmd struct {
 	Image   []string `arg:"" optional:"" name:"image" help:"An image of a page: path, - for standard input, data: or http(s): URL."`
 	Query   []string `sep:"none" placeholder:"TEXT" help:"A query instead of images. Repeat for several."`
 	Output  string   `short:"o" required:"" placeholder:"OUT.safetensors" help:"Where to write the embeddings: embeddings.0, embeddings.1, …, in the order given, float32 [tokens, dim]."`
+	Adapter string   `placeholder:"NAME" help:"Embed with this adapter, one of those that info lists."`
 	Threads int      `help:"Threads to compute on (default: the cores that this process may use, see info)."`
 }
 
@@ -45,7 +46,7 @@ func (c *embedCmd) Run(a *App) error {
 		return err
 	}
 	defer m.Close()
-	return m.EmbedFile(a.ctx, pgc.EmbedRequest{Images: images, Queries: c.Query}, c.Output)
+	return m.EmbedFile(a.ctx, pgc.EmbedRequest{Images: images, Queries: c.Query, Adapter: c.Adapter}, c.Output)
 }
 
 // checkQueries refuses empty queries.
@@ -59,6 +60,7 @@ func checkQueries(queries []string) error {
 type rankCmd struct {
 	Query   string   `required:"" placeholder:"TEXT" help:"What to look for."`
 	Image   []string `arg:"" optional:"" name:"image" help:"An image of a page: path, - for standard input, data: or http(s): URL."`
+	Adapter string   `placeholder:"NAME" help:"Embed with this adapter, one of those that info lists."`
 	Threads int      `help:"Threads to compute on (default: the cores that this process may use, see info)."`
 	JSON    bool     `name:"json" help:"Print one JSON object."`
 }
@@ -93,13 +95,13 @@ func (c *rankCmd) Run(a *App) error {
 		return err
 	}
 	defer m.Close()
-	query, err := m.Embed(a.ctx, pgc.EmbedRequest{Queries: []string{c.Query}})
+	query, err := m.Embed(a.ctx, pgc.EmbedRequest{Queries: []string{c.Query}, Adapter: c.Adapter})
 	if err != nil {
 		return err
 	}
 	out := ranking{Query: c.Query}
 	for i, name := range c.Image {
-		image, err := m.Embed(a.ctx, pgc.EmbedRequest{Images: images[i : i+1]})
+		image, err := m.Embed(a.ctx, pgc.EmbedRequest{Images: images[i : i+1], Adapter: c.Adapter})
 		if err != nil {
 			return err
 		}

@@ -161,8 +161,9 @@ func isID(v json.RawMessage) bool {
 // embed reads the fields of a request for an embedding: a picture or a query, and nothing else.
 func (l *batchLine) embed(r *batchRequest) (err error) {
 	alone := batchLine{ID: l.ID, Image: l.Image, Images: l.Images, Query: l.Query}
+	alone.Adapter, r.Adapter = l.Adapter, l.Adapter
 	if !reflect.DeepEqual(*l, alone) {
-		return errors.New("there is more than id, and images or query, which is all that a model that makes embeddings is asked")
+		return errors.New("there is more than id, adapter, and images or query, which is all that a model that makes embeddings is asked")
 	}
 	if r.Query = l.Query; l.Query != nil {
 		if l.Image != nil || l.Images != nil {

@@ -94,9 +94,9 @@ func (q *requests) tasks(names *queue, al *album) iter.Seq[pgc.Task] {
 func (r *batchRequest) work(images []pgc.Image, embeds bool) pgc.Task {
 	switch {
 	case r.Query != nil:
-		return pgc.EmbedRequest{Queries: []string{*r.Query}}
+		return pgc.EmbedRequest{Queries: []string{*r.Query}, Adapter: r.Adapter}
 	case embeds:
-		return pgc.EmbedRequest{Images: images}
+		return pgc.EmbedRequest{Images: images, Adapter: r.Adapter}
 	case r.detects():
 		return pgc.DetectRequest{Image: images[0], Classes: r.Classes, Segment: r.Task == "segment", Adapter: r.Adapter, DetectSettings: pgc.DetectSettings(r.detecting)}
 	}

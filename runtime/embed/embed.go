@@ -23,9 +23,8 @@ type Session struct {
 	Engine    *engine.Engine
 	Whole     func(ctx context.Context) error // waits until the weights are known to be whole, or returns their damage; nil for no such check
 
-	encode, embed                  *engine.Func
-	pixels, ids, slots, embeddings engine.Tensor
-	image                          []int32 // the tokens of every image's prompt
+	forms []form  // of the model alone, and of each adapter that is kept beside it
+	image []int32 // the tokens of every image's prompt
 
 	turn  turn            // of whoever uses the engine or the tokenizer
 	used  int64           // bytes of activations that are resident; whoever has the turn may use it
@@ -33,14 +32,23 @@ type Session struct {
 	close context.CancelCauseFunc
 }
 
+// form is the functions that embed with one adapter or with none.
+type form struct {
+	encode, embed                  *engine.Func
+	pixels, ids, slots, embeddings engine.Tensor
+}
+
 // New prepares a session. The engine stays the caller's to close.
 func New(m *manifest.Model, t *tokenizer.Tokenizer, e *engine.Engine) (*Session, error) {
 	s, l := &Session{Model: m, Tokenizer: t, Engine: e}, &engine.Lookup{Engine: e}
-	s.encode, s.embed = l.Func(entry.EncodeImage), l.Func(entry.Embed)
-	s.pixels, s.ids, s.slots = l.Input(s.encode, entry.InPixels), l.Input(s.embed, entry.InIDs), l.Input(s.embed, entry.InSlots)
-	s.embeddings = l.Output(s.embed, entry.OutEmbeddings)
-	if l.Err != nil {
-		return nil, l.Err
+	for adapter := range len(m.Adapters) + 1 {
+		f := form{encode: l.Func(entry.Adapted(entry.EncodeImage, adapter)), embed: l.Func(entry.Adapted(entry.Embed, adapter))}
+		f.pixels, f.ids, f.slots = l.Input(f.encode, entry.InPixels), l.Input(f.embed, entry.InIDs), l.Input(f.embed, entry.InSlots)
+		f.embeddings = l.Output(f.embed, entry.OutEmbeddings)
+		if l.Err != nil {
+			return nil, l.Err
+		}
+		s.forms = append(s.forms, f)
 	}
 	s.image = Tokens(t, m.Embedding.Image, "")
 	s.open, s.close = context.WithCancelCause(context.Background())
@@ -118,8 +126,10 @@ func Tokens(t *tokenizer.Tokenizer, segments []manifest.Segment, text string) (i
 	return ids
 }
 
-// Image returns the embedding of an image, float32 [tokens, dim], tokens being those of ImageTokens.
-func (s *Session) Image(ctx context.Context, client string, p *rgb.Image) ([]float32, error) {
+// Image returns the embedding of an image with the adapter of a number, 0 for none: float32 [tokens, dim], tokens being
+// those of ImageTokens.
+func (s *Session) Image(ctx context.Context, client string, adapter int, p *rgb.Image) ([]float32, error) {
+	f := s.forms[adapter]
 	ids := s.ImageTokens()
 	pixels := preprocess.PixelValues(p, s.Model)
 	var rows []float32
@@ -127,33 +137,34 @@ func (s *Session) Image(ctx context.Context, client string, p *rgb.Image) ([]flo
 		if err := s.enough(len(ids), "an image"); err != nil {
 			return err
 		}
-		if err := engine.Put(s.pixels, 0, pixels); err != nil {
+		if err := engine.Put(f.pixels, 0, pixels); err != nil {
 			return err
 		}
-		if err := s.encode.Run(ctx); err != nil {
+		if err := f.encode.Run(ctx); err != nil {
 			return err
 		}
-		rows, err = s.run(ctx, ids, s.Model.ImageTokens)
+		rows, err = s.run(ctx, f, ids, s.Model.ImageTokens)
 		return err
 	})
 	return rows, err
 }
 
-// Query returns the embedding of a query, float32 [tokens, dim], tokens being those that QueryTokens returned.
-func (s *Session) Query(ctx context.Context, client string, ids []int32) ([]float32, error) {
+// Query returns the embedding of a query with the adapter of a number, 0 for none: float32 [tokens, dim], tokens being
+// those that QueryTokens returned.
+func (s *Session) Query(ctx context.Context, client string, adapter int, ids []int32) ([]float32, error) {
 	var rows []float32
 	err := s.alone(ctx, client, func(ctx context.Context) (err error) {
 		if err := s.enough(len(ids), "a query"); err != nil {
 			return err
 		}
-		rows, err = s.run(ctx, ids, 0)
+		rows, err = s.run(ctx, s.forms[adapter], ids, 0)
 		return err
 	})
 	return rows, err
 }
 
 // run embeds tokens, of which the first images take the rows of features that the image encoder left.
-func (s *Session) run(ctx context.Context, ids []int32, images int) ([]float32, error) {
+func (s *Session) run(ctx context.Context, f form, ids []int32, images int) ([]float32, error) {
 	ids, slots := slices.Clone(ids), make([]int32, len(ids))
 	next := int32(0)
 	for i, id := range ids {
@@ -164,19 +175,19 @@ func (s *Session) run(ctx context.Context, ids []int32, images int) ([]float32, 
 			ids[i] = 0 // the image token needs no row in the embedding
 		}
 	}
-	if err := engine.Put(s.ids, 0, ids); err != nil {
+	if err := engine.Put(f.ids, 0, ids); err != nil {
 		return nil, err
 	}
-	if err := engine.Put(s.slots, 0, slots); err != nil {
+	if err := engine.Put(f.slots, 0, slots); err != nil {
 		return nil, err
 	}
-	s.embed.Set(entry.SymTokens, len(ids))
-	if err := s.embed.Run(ctx); err != nil {
+	f.embed.Set(entry.SymTokens, len(ids))
+	if err := f.embed.Run(ctx); err != nil {
 		return nil, err
 	}
 	s.used = max(s.used, s.arena(len(ids)))
 	rows := make([]float32, len(ids)*s.Model.Embedding.Dim)
-	if err := engine.Get(s.embeddings, 0, rows); err != nil {
+	if err := engine.Get(f.embeddings, 0, rows); err != nil {
 		return nil, err
 	}
 	if s.Whole != nil {

@@ -103,9 +103,17 @@ func (j *job) places() int {
 
 // chooseAdapter takes a model's name that is an adapter's as that.
 func (s *Server) chooseAdapter(r *request.Request) {
-	if r.Settings.Adapter == "" && slices.ContainsFunc(s.Info.Adapters, func(a pgc.Adapter) bool { return a.Name == r.Model }) {
-		r.Settings.Adapter = r.Model
+	if r.Settings.Adapter == "" {
+		r.Settings.Adapter = s.adapterOf(r.Model)
 	}
+}
+
+// adapterOf returns a model's name that is an adapter's, or "".
+func (s *Server) adapterOf(model string) string {
+	if slices.ContainsFunc(s.Info.Adapters, func(a pgc.Adapter) bool { return a.Name == model }) {
+		return model
+	}
+	return ""
 }
 
 // chooseFrozen takes a prompt that is built in as the task that it is. Without a text it is the only one.

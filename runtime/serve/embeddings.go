@@ -23,7 +23,7 @@ func (s *Server) embeddings(c *call, body []byte) error {
 	}
 	complete := false
 	defer func() { s.gate.Leave(c.client, 1, complete) }()
-	ask := pgc.EmbedRequest{Queries: r.Texts, Client: c.client}
+	ask := pgc.EmbedRequest{Queries: r.Texts, Adapter: s.adapterOf(r.Model), Client: c.client}
 	if len(r.Images) == 0 {
 		if err := c.model.CheckEmbed(c.r.Context(), ask); err != nil {
 			return cannot(c, "input", err)

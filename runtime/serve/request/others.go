@@ -8,6 +8,7 @@ import (
 
 // Embeddings asks for embeddings of texts or of pictures, in order.
 type Embeddings struct {
+	Model  string
 	Texts  []string
 	Images []string // URLs
 }
@@ -39,6 +40,9 @@ func ParseEmbeddings(body []byte) (*Embeddings, error) {
 		return nil, openai.Invalid("input", "input has %d elements, expected 1 to %d", len(list), mostInputs)
 	}
 	r := &Embeddings{}
+	if _, err := d.get("model", &r.Model); err != nil {
+		return nil, err
+	}
 	for i, raw := range list {
 		var object struct {
 			Image json.RawMessage `json:"image_url"`
