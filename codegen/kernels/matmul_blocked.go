@@ -18,7 +18,7 @@ func (m *mmBuild) buildBlocked() {
 		p.paired, p.pack = p.mma.rows == 2, p.Pack
 		parts[i] = p
 		if p.Plain {
-			columns[i], sums, dotted = Share{Const(1), 1, 1}, max(sums, p.dotWidth()*p.mb), max(dotted, p.dotsLen())
+			columns[i], sums, dotted = Share{Const(1), 1, 1}, max(sums, p.dotWidth()*p.MC), max(dotted, p.dotsLen())
 			continue
 		}
 		unit := p.columnUnit()

@@ -85,6 +85,9 @@ func (s *stream) vectors(n int) int { return s.Accs * n * PanelWidth / s.g.lanes
 func (m *mmBuild) share(parts []*stream, copies bool) (counts []*tile.Value) {
 	b, total, minBytes := m.g.b, int64(0), int64(1)<<62
 	for _, s := range parts {
+		if s.Plain {
+			continue
+		}
 		total += (s.columns()/PanelWidth + int64(s.side) - 1) / int64(s.side)
 		if s.Group.Len > 0 {
 			minBytes = min(minBytes, s.Group.Blocks(m.K)*s.Group.BlockBytes()*int64(s.Accs))

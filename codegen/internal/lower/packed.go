@@ -3,7 +3,7 @@ package lower
 import (
 	"slices"
 
-	"pgc/codegen/packing"
+	"pgc/codegen/kernels"
 	"pgc/ir"
 	"pgc/runtime/program"
 )
@@ -60,7 +60,7 @@ func firstFactors(m *ir.Module) map[string]bool {
 					!slices.ContainsFunc(uses[p.Result], func(u ir.Use) bool { return !multiplies(u) })
 				for _, w := range p.Weights {
 					key := w.Key
-					if w.Kind != ir.Weight || w.Type.Rank() != 2 || w.Type.DType.IsQuantized() || w.Type.Shape[0].N >= packing.PanelPad {
+					if w.Kind != ir.Weight || w.Type.Rank() != 2 || w.Type.DType.IsQuantized() || w.Type.Shape[0].N >= kernels.PanelPad {
 						again = false
 						if v := weight(w); v != nil {
 							key = v.Key
