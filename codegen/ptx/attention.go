@@ -42,7 +42,7 @@ const (
 func attend(name string, s *kernels.Attention) (out *backend.Launches, err error) {
 	defer recovered(name, &err)
 	if s.H > mostHead {
-		fail("heads of %d elements, expected %d at most", s.H, mostHead)
+		fail("heads of %d elements, expected %d at most: compile with --target cpu", s.H, mostHead)
 	}
 	a := &attention{emitter: newEmitter(&asm{}), Attention: s, argK: kernels.Arg{Kind: kernels.ArgIn, Index: 1}, argV: kernels.Arg{Kind: kernels.ArgIn, Index: 2}, weight: newExpression(scalar.Exp2Falling(scalar.X(0, scalar.F32)), 1)}
 	x := scalar.Fn(scalar.Mul, scalar.X(0, scalar.F32), scalar.C(s.Scale/math.Ln2))
