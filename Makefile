@@ -36,7 +36,7 @@ demo: bin/demo ## compile the demo checkpoint and run it on the pictures beside 
 # MUST names tests, with commas between, that must not be skipped.
 test: llvm build ptxas ## run every test, and list those that this machine skips
 	$(GO) vet ./...
-	$(GO) test -timeout 80m -json ./... | $(GO) run ./internal/testreport -must "$(MUST)"
+	$(GO) test -vet=off -timeout 80m -json ./... | $(GO) run ./internal/testreport -must "$(MUST)"
 
 test-page: bin/demo ## use the page of the served demo in a headless Chromium: every task, by keyboard, with axe; screenshots go to out/page
 	@sh scripts/test-page.sh
@@ -58,7 +58,7 @@ test-race: llvm ## run the library's tests under Go's race detector, which needs
 test-gpu: llvm build ## run every test of GPUs on an NVIDIA GPU of this machine: kernels against the emulator's bits, models, pgc check, pgc bench
 	@sh scripts/gpu.sh probe
 	PGC_CUDA=1 $(GO) test -count=1 -v ./codegen/ptx/...
-	PGC_CUDA=1 $(GO) test -count=1 -v -run 'GPU|Demos|Adapters|HandOver' ./internal/e2e/... ./cmd/internal/check ./cmd/internal/bench
+	PGC_CUDA=1 $(GO) test -count=1 -v -run 'GPU|Adapters|HandOver' ./internal/e2e/... ./cmd/internal/check ./cmd/internal/bench
 	PGC_CUDA=1 $(GO) test -run '^$$' -bench GPU -benchtime 20x ./codegen/ptx
 
 gpu: llvm build ## what to measure first on an NVIDIA GPU of this machine, in under ten minutes: bits, models, rates; rows go to out/gpu

@@ -113,7 +113,7 @@ func TestCloseExecutableFirst(t *testing.T) {
 // Info of a model is about the instruction set that it was opened with, whatever another model of the executable runs.
 func TestInfoOfISA(t *testing.T) {
 	exe := filepath.Join(t.TempDir(), "two")
-	if err := run(filepath.Join(folder, "pgc"), "compile", filepath.Join(golden.Dir(), "pg1-odd"), "-o", exe, "--cpu", better+","+baseline); err != nil {
+	if err := compile(filepath.Join(golden.Dir(), "pg1-odd"), exe, better+","+baseline); err != nil {
 		t.Fatal(err)
 	}
 	e, err := pgc.OpenExecutable(exe)

@@ -7,7 +7,6 @@ import (
 	"iter"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"reflect"
 	"runtime"
@@ -20,42 +19,32 @@ import (
 	"pgc"
 	"pgc/codegen/llvm/llctest"
 	"pgc/golden"
+	"pgc/internal/build"
+	"pgc/internal/e2e"
 	"pgc/runtime/native"
 )
 
-// folder holds the compiler, its runtime, and the executables of these tests.
+// folder holds the executables of these tests.
 var folder string
 
 func TestMain(m *testing.M) {
 	var err error
-	if folder, err = os.MkdirTemp("", "pgc"); err == nil {
-		err = run("go", "build", "-o", folder, "pgc/cmd/pgc", "pgc/cmd/pgcrt")
-	}
-	if err == nil {
-		err = os.Rename(filepath.Join(folder, "pgcrt"), filepath.Join(folder, "pgcrt-"+runtime.GOARCH))
-	}
-	if err != nil {
+	if folder, err = os.MkdirTemp("", "pgc"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	restore, err := llctest.Lend() // to pgc
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	code := m.Run()
-	restore()
+	code := llctest.Main(m)
 	os.RemoveAll(folder)
 	os.Exit(code)
 }
 
-func run(name string, args ...string) error {
-	cmd := exec.Command(name, args...)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("%s %v: %w: %s", name, args, err, out)
+// compile compiles a checkpoint for instruction sets.
+func compile(checkpoint, exe, cpu string) error {
+	elf, err := e2e.Command("pgcrt", "pgcrt")
+	if err == nil {
+		_, err = build.Compile(context.Background(), checkpoint, exe, elf, build.Options{CPU: cpu, MaxTokens: 311})
 	}
-	return nil
+	return err
 }
 
 // captioner is the executable of a golden checkpoint, demo that of the demo.
@@ -71,7 +60,7 @@ var baseline = map[string]string{"amd64": "x86-64-v3", "arm64": "armv8-a"}[runti
 func compiled(checkpoint string) func() string {
 	return sync.OnceValue(func() string {
 		exe := filepath.Join(folder, filepath.Base(checkpoint))
-		if err := run(filepath.Join(folder, "pgc"), "compile", checkpoint, "-o", exe, "--cpu", baseline, "--max-tokens", "311"); err != nil {
+		if err := compile(checkpoint, exe, baseline); err != nil {
 			panic(err)
 		}
 		return exe

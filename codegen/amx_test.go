@@ -97,14 +97,7 @@ func TestModelInTiles(t *testing.T) {
 			opt.QuantizeActivations = true
 		}
 		graph := func() *ir.Module {
-			m, err := paligemma.Graph(cfg, opt)
-			if err != nil {
-				t.Fatal(err)
-			}
-			m.Funcs = slices.DeleteFunc(m.Funcs, func(f *ir.Func) bool {
-				return !slices.Contains([]string{"encode_image", "forward", "head", "prefill", "decode", "logits"}, f.Name)
-			})
-			return m
+			return modelOf(t, cfg, opt, "encode_image", "forward", "head", "prefill", "decode", "logits")
 		}
 		w := randomWeights(t, graph())
 		rng := rand.New(rand.NewPCG(1, 9))

@@ -46,10 +46,7 @@ func TestBatch(t *testing.T) {
 			if i > 0 && kind.opt.KV == ir.Invalid {
 				break // floats are floats
 			}
-			m, err := paligemma.Graph(cfg, kind.opt)
-			if err != nil {
-				t.Fatal(err)
-			}
+			m := modelOf(t, cfg, kind.opt, "prefill", "decode", "step", "logits", "greedy", "decode_batch", "step_batch", "logits_batch")
 			e := compiled(t, m, randomWeights(t, m), tgt, 2)
 			if err := e.Slots(paligemma.MaxBatch); err != nil {
 				t.Fatal(err)

@@ -15,10 +15,7 @@ import (
 
 // A step of decoding allocates nothing, with a context that can be canceled, too.
 func TestDecodingAllocatesNothing(t *testing.T) {
-	m, err := paligemma.Graph(tiny(true), paligemma.Options{MaxTokens: 90, DType: func(string) ir.DType { return ir.BF16 }})
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := modelOf(t, tiny(true), paligemma.Options{MaxTokens: 90, DType: func(string) ir.DType { return ir.BF16 }}, "decode", "step")
 	w := randomWeights(t, m)
 	e := compiled(t, m, w, targettest.Runnable(t)[0], 2)
 	decode, err := e.Func("decode")
@@ -60,10 +57,7 @@ func TestDecodingAllocatesNothing(t *testing.T) {
 
 // A prompt that is canceled at a random moment leaves nothing behind: the next one has its bits.
 func TestCanceledPromptLeavesNothing(t *testing.T) {
-	m, err := paligemma.Graph(tiny(false), paligemma.Options{MaxTokens: 90, DType: func(string) ir.DType { return ir.F32 }})
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := modelOf(t, tiny(false), paligemma.Options{MaxTokens: 90, DType: func(string) ir.DType { return ir.F32 }}, "prefill")
 	e := compiled(t, m, randomWeights(t, m), targettest.Runnable(t)[0], 3)
 	f, err := e.Func("prefill")
 	if err != nil {

@@ -3,7 +3,6 @@ package compile_test
 import (
 	"bytes"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"pgc"
 	"pgc/compile"
 	"pgc/golden"
+	"pgc/internal/e2e"
 )
 
 // baseline is an instruction set that every machine of the architecture has.
@@ -22,15 +22,7 @@ func TestCompile(t *testing.T) {
 	folder := golden.Dir()
 	t.Chdir(t.TempDir())
 	elf := filepath.Join("bin", "pgcrt-"+runtime.GOARCH)
-	cmd := exec.Command("go", "build", "-o", filepath.Join(t.TempDir(), "pgcrt"), "pgc/cmd/pgcrt")
-	cmd.Dir, cmd.Env = folder, append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	rt, err := os.ReadFile(cmd.Args[3])
-	if err != nil {
-		t.Fatal(err)
-	}
+	rt := e2e.Runtime(t)
 	o := compile.Options{CPU: baseline, MaxTokens: 311}
 	checkpoint := filepath.Join(folder, "pg1-odd")
 	if _, err := compile.Compile(t.Context(), checkpoint, "none", o); err == nil || !strings.Contains(err.Error(), "pgcrt-"+runtime.GOARCH) {

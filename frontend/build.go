@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"sync"
 
 	"pgc/ir"
 )
@@ -59,22 +60,39 @@ func Build(build func(*Module)) (m *ir.Module, err error) {
 	return b.m, nil
 }
 
-// caller is the nearest place on the stack outside this package. It is almost always within a few frames, and unwinding
-// takes most of the time of building a graph.
+// near are as many callers as almost always lead out of this package. Unwinding takes most of the time of building a
+// graph, and models build from few places, so that a place is looked up once.
+type near [6]uintptr
+
+var places sync.Map // near to ir.Loc
+
+// caller is the nearest place on the stack outside this package.
 func caller() ir.Loc {
-	var pcs [32]uintptr
-	for _, depth := range []int{6, len(pcs)} {
-		n := runtime.Callers(2, pcs[:depth])
-		frames := runtime.CallersFrames(pcs[:n])
-		for more := n > 0; more; {
-			var f runtime.Frame
-			f, more = frames.Next()
-			if !strings.HasPrefix(f.Function, "pgc/frontend.") || strings.HasSuffix(f.File, "_test.go") {
-				return ir.Loc{File: f.File[strings.LastIndexByte(f.File, '/')+1:], Line: f.Line}
-			}
+	var pcs near
+	n := runtime.Callers(2, pcs[:])
+	if loc, ok := places.Load(pcs); ok {
+		return loc.(ir.Loc)
+	}
+	if loc, ok := outside(pcs[:n]); ok {
+		places.Store(pcs, loc)
+		return loc
+	}
+	var far [32]uintptr
+	loc, _ := outside(far[:runtime.Callers(2, far[:])])
+	return loc
+}
+
+// outside finds the first of some callers that is not in this package.
+func outside(pcs []uintptr) (loc ir.Loc, ok bool) {
+	frames := runtime.CallersFrames(pcs)
+	for more := len(pcs) > 0; more; {
+		var f runtime.Frame
+		f, more = frames.Next()
+		if !strings.HasPrefix(f.Function, "pgc/frontend.") || strings.HasSuffix(f.File, "_test.go") {
+			return ir.Loc{File: f.File[strings.LastIndexByte(f.File, '/')+1:], Line: f.Line}, true
 		}
 	}
-	return ir.Loc{}
+	return ir.Loc{}, false
 }
 
 // fail reports a misuse of the DSL at the caller's place.

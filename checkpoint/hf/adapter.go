@@ -8,7 +8,6 @@ import (
 	"pgc/checkpoint/lazy"
 	"pgc/checkpoint/peft"
 	"pgc/ir"
-	"pgc/models"
 )
 
 // locate returns the folder of a checkpoint's base and that of the adapter which is merged into it, empty for none.
@@ -102,7 +101,7 @@ func (c *Checkpoint) merge(wide bool) error {
 	if changes.Untied {
 		c.tensors[c.Model.Head] = c.tensors[c.Model.Embedding]
 		c.Config = c.Config.Tied(false)
-		if c.Weights, err = models.Weights(c.Config); err != nil {
+		if err := c.declare(); err != nil {
 			return err
 		}
 	}

@@ -50,6 +50,7 @@ type Checkpoint struct {
 	MasksFile     string              // its file
 	Notes         []string            // what a user should know, a sentence each
 	adapterDir    string
+	declaredTied  bool                // Weights are those of a tied head
 	changes       *peft.Changes       // that the adapter makes
 	merged        map[string]ir.DType // the types of weights that it changes
 	adapters      []*peft.Adapter
@@ -181,7 +182,7 @@ func (c *Checkpoint) validate() error {
 	if err != nil {
 		return err
 	}
-	if c.Weights, err = models.Weights(c.Config); err != nil {
+	if err := c.declare(); err != nil {
 		return err
 	}
 	declared := map[string]bool{}
@@ -211,7 +212,17 @@ func (c *Checkpoint) validate() error {
 	}
 	if hasHead && sameData(c.tensors[c.Model.Head], c.tensors[c.Model.Embedding]) {
 		c.Config = c.Config.Tied(true)
+		return c.declare()
+	}
+	return nil
+}
+
+// declare sets the tensors that the model's graph declares. A head that is tied, or is not, is all that changes them.
+func (c *Checkpoint) declare() (err error) {
+	tied := c.Config.Facts().TieWordEmbeddings
+	if c.Weights == nil || tied != c.declaredTied {
 		c.Weights, err = models.Weights(c.Config)
+		c.declaredTied = tied
 	}
 	return err
 }

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"pgc/models"
 	"pgc/runtime/safetensors"
 )
 
@@ -21,12 +20,11 @@ func (c *Checkpoint) name() error {
 	if c.bigvision != nil {
 		return c.locateWeights()
 	}
-	declared, err := models.Weights(c.Config)
-	if err != nil {
+	if err := c.declare(); err != nil {
 		return err
 	}
 	weights := map[string]bool{c.Model.Head: c.Model.Head != ""}
-	for _, w := range declared {
+	for _, w := range c.Weights {
 		weights[w.Name] = true
 	}
 	prefix, err := c.prefix(weights)

@@ -2,43 +2,21 @@ package main
 
 import (
 	"bytes"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
 	"testing"
 
 	"pgc/golden"
+	"pgc/internal/e2e"
 )
-
-// environment is that of the whole run, before a test gave itself a cache folder, which is Go's, too.
-var environment = os.Environ()
-
-// builtRuntime builds the runtime once for the tests of this package.
-var builtRuntime = sync.OnceValues(func() ([]byte, error) {
-	dir, err := os.MkdirTemp("", "pgcrt-")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	build := exec.Command("go", "build", "-o", dir, "pgc/cmd/pgcrt")
-	build.Env = append(environment, "CGO_ENABLED=0")
-	if msg, err := build.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("go build: %w: %s", err, msg)
-	}
-	return os.ReadFile(filepath.Join(dir, "pgcrt"))
-})
 
 // putRuntime puts the runtime into a folder, where pgc beside it finds it.
 func putRuntime(t *testing.T, bin string) {
 	t.Helper()
-	elf, err := builtRuntime()
-	if err == nil {
-		err = os.MkdirAll(bin, 0o777)
-	}
+	elf, err := e2e.Runtime(t), os.MkdirAll(bin, 0o777)
 	if err == nil {
 		err = os.WriteFile(filepath.Join(bin, "pgcrt-"+runtime.GOARCH), elf, 0o755)
 	}

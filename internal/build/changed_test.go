@@ -34,7 +34,7 @@ func TestChangedWhileCompiling(t *testing.T) {
 		},
 	} {
 		for _, stored := range []string{"auto", "int8"} {
-			dir, folder := golden.Copy(t, "pg1-odd"), t.TempDir()
+			dir, folder := golden.Copy(t, "colpali-odd"), t.TempDir() // which has the fewest kernels
 			out := filepath.Join(folder, "exe")
 			if err := os.WriteFile(out, []byte("old"), 0o755); err != nil {
 				t.Fatal(err)
@@ -48,7 +48,7 @@ func TestChangedWhileCompiling(t *testing.T) {
 				t.Fatal(err)
 			}
 			done := false
-			o := Options{CPU: "x86-64-v3", MaxTokens: 311, Storage: Storage{Weights: stored, Group: 32}, Progress: func(_ string, _, _ int64) {
+			o := Options{CPU: "x86-64-v3", Storage: Storage{Weights: stored, Group: 32}, Progress: func(_ string, _, _ int64) {
 				if !done {
 					done = true
 					if err := change(path, info.Size()); err != nil {

@@ -73,6 +73,9 @@ func TestBrokenCheckpoints(t *testing.T) {
 			if c.opt.CPU == "" {
 				c.opt.CPU = "x86-64-v3"
 			}
+			if c.opt.MaxTokens == 0 {
+				c.opt.MaxTokens = 311
+			}
 			_, err := Compile(t.Context(), dir, out, []byte("elf"), c.opt)
 			if err == nil {
 				t.Fatal("no error")
@@ -105,7 +108,7 @@ func TestDeterministic(t *testing.T) {
 			llctest.Alone(t)
 		}
 		out := filepath.Join(t.TempDir(), "exe")
-		if _, err := Compile(t.Context(), filepath.Join(golden.Dir(), "pg2-odd"), out, elf, Options{CPU: "x86-64-v3,x86-64-v4", MaxTokens: 311}); err != nil {
+		if _, err := Compile(t.Context(), filepath.Join(golden.Dir(), "colpali-odd"), out, elf, Options{CPU: "x86-64-v3,x86-64-v4"}); err != nil {
 			t.Fatal(err)
 		}
 		files[i], _ = os.ReadFile(out)

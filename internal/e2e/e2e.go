@@ -3,6 +3,8 @@
 package e2e
 
 import (
+	"cmp"
+	"crypto/sha256"
 	"fmt"
 	"os"
 	"os/exec"
@@ -38,34 +40,10 @@ var (
 	LeastRuntime        = building("pgcrt-least", "pgcrt", "-trimpath", "-ldflags", "-s -w", "-tags", "nethttpomithttp2,least")
 )
 
-// environment is that of the whole run, before a test gave itself a cache folder, which is Go's, too.
-var environment = os.Environ()
-
-// building returns a function that builds a command when it is first called. The file stays in a folder of the user's
-// for all packages and later runs: go build finds it up to date, or links it anew.
-func building(name, command string, flags ...string) func(t *testing.T) []byte {
-	get := sync.OnceValues(func() ([]byte, error) {
-		dir := filepath.Join(os.TempDir(), fmt.Sprintf("pgc-runtimes-%d", os.Getuid()))
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return nil, err
-		}
-		lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
-		if err != nil {
-			return nil, err
-		}
-		defer lock.Close()
-		if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
-			return nil, err
-		}
-		out := filepath.Join(dir, name)
-		cmd := exec.Command("go", slices.Concat([]string{"build", "-o", out}, flags, []string{"pgc/cmd/" + command})...)
-		cmd.Env = append(environment, "CGO_ENABLED=0")
-		if msg, err := cmd.CombinedOutput(); err != nil {
-			return nil, fmt.Errorf("%w: %s", err, msg)
-		}
-		return os.ReadFile(out)
-	})
-	return func(t *testing.T) []byte {
+// building returns a function that builds a command when it is first called.
+func building(name, command string, flags ...string) func(t testing.TB) []byte {
+	get := sync.OnceValues(func() ([]byte, error) { return Command(name, command, flags...) })
+	return func(t testing.TB) []byte {
 		t.Helper()
 		elf, err := get()
 		if err != nil {
@@ -73,6 +51,33 @@ func building(name, command string, flags ...string) func(t *testing.T) []byte {
 		}
 		return elf
 	}
+}
+
+// environment is that of the whole run, before a test gave itself a cache folder, which is Go's, too.
+var environment = os.Environ()
+
+// Command builds a command of this module. The file stays, by its name, in a folder of the user's for all packages and
+// later runs: go build finds it up to date, or links it anew.
+func Command(name, command string, flags ...string) ([]byte, error) {
+	dir := filepath.Join(os.TempDir(), fmt.Sprintf("pgc-runtimes-%d", os.Getuid()))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer lock.Close()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		return nil, err
+	}
+	out := filepath.Join(dir, name)
+	cmd := exec.Command("go", slices.Concat([]string{"build", "-o", out}, flags, []string{"pgc/cmd/" + command})...)
+	cmd.Dir, cmd.Env = golden.Dir(), append(environment, "CGO_ENABLED=0") // in the module, wherever the test is
+	if msg, err := cmd.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("%w: %s", err, msg)
+	}
+	return os.ReadFile(out)
 }
 
 // Compiled is a golden checkpoint's executable, compiled once for the tests of a package.
@@ -94,7 +99,21 @@ func Once(t *testing.T, name string, compile func(exe string)) string {
 // CompileTo compiles a checkpoint.
 func CompileTo(t *testing.T, exe, checkpoint string) {
 	t.Helper()
-	if _, err := build.Compile(t.Context(), checkpoint, exe, Runtime(t), build.Options{CPU: "x86-64-v3", MaxTokens: 311}); err != nil {
+	compile(t, exe, checkpoint, build.Options{})
+}
+
+// CompiledWith is Compiled with options, of which those that are not given are the same in all packages: so they share
+// objects.
+func CompiledWith(t *testing.T, name string, o build.Options) string {
+	t.Helper()
+	key := sha256.Sum256(fmt.Appendf(nil, "%+v", o))
+	return Once(t, fmt.Sprintf("%s-%x", name, key[:8]), func(exe string) { compile(t, exe, filepath.Join(golden.Dir(), name), o) })
+}
+
+func compile(t *testing.T, exe, checkpoint string, o build.Options) {
+	t.Helper()
+	o.CPU, o.MaxTokens = cmp.Or(o.CPU, "x86-64-v3"), cmp.Or(o.MaxTokens, 311)
+	if _, err := build.Compile(t.Context(), checkpoint, exe, Runtime(t), o); err != nil {
 		t.Fatal(err)
 	}
 }

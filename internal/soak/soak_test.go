@@ -2,28 +2,23 @@ package main
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 
 	"pgc/golden"
+	"pgc/internal/e2e"
 )
+
+func TestMain(m *testing.M) { os.Exit(e2e.Main(m)) }
 
 // TestSoak is short, so that noise is allowed.
 func TestSoak(t *testing.T) {
-	dir := t.TempDir()
-	for pkg, name := range map[string]string{"pgc/cmd/pgc": "pgc", "pgc/cmd/pgcrt": "pgcrt-" + runtime.GOARCH} {
-		run(t, "go", "build", "-o", filepath.Join(dir, name), pkg)
-	}
-	exe := filepath.Join(dir, "exe")
-	run(t, filepath.Join(dir, "pgc"), "compile", filepath.Join(golden.Dir(), "pg2-mha"), "-o", exe, "--cpu", "native", "--max-tokens", "311")
 	picture, err := filepath.Abs(filepath.Join(golden.Dir(), "pictures", "noise.png"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := soak{file: exe, picture: picture}
+	s := soak{file: e2e.Compiled(t, "pg2-mha"), picture: picture}
 	for name, part := range map[string]func() (*series, error){
 		"answers":   func() (*series, error) { return s.answers(t.Context(), 2000) },
 		"opens":     func() (*series, error) { return s.opens(t.Context(), 100) },
@@ -38,15 +33,6 @@ func TestSoak(t *testing.T) {
 		if err := got.check(0.1, 4); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-	}
-}
-
-func run(t *testing.T, name string, args ...string) {
-	t.Helper()
-	cmd := exec.Command(name, args...)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%s %v: %v: %s", name, args, err, out)
 	}
 }
 

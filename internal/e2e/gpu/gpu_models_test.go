@@ -86,15 +86,10 @@ func TestEmbeddingsOnGPU(t *testing.T) {
 // TestAdaptersOnGPU: an adapter that is kept, and one that is merged, change what the model computes as they do on the
 // processor, and requests with several adapters share batches.
 func TestAdaptersOnGPU(t *testing.T) {
-	base, dir := filepath.Join(golden.Dir(), "pg2-odd"), filepath.Join(golden.Dir(), "adapters")
-	kept := []hf.Kept{{Name: "one", Dir: filepath.Join(dir, "linear")}, {Name: "two", Dir: filepath.Join(dir, "beside")}}
+	base, kept := filepath.Join(golden.Dir(), "pg2-odd"), e2e.Adapters(t)
 	m := onGPUAs(t, base, build.Options{Adapters: kept})
 	merged := onGPUAs(t, base, build.Options{Adapter: kept[0].Dir})
-	exe := filepath.Join(t.TempDir(), "cpu")
-	if _, err := build.Compile(t.Context(), base, exe, []byte("\x7fELF"), build.Options{CPU: "x86-64-v3", MaxTokens: 311, Adapters: kept}); err != nil {
-		t.Fatal(err)
-	}
-	cpu, err := pgc.Open(exe, pgc.WithoutVerification())
+	cpu, err := pgc.Open(e2e.WithAdapters(t), pgc.WithoutVerification())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,19 +105,19 @@ func TestAdaptersOnGPU(t *testing.T) {
 	}
 	plain := logits(m, "")
 	near(t, "no adapter", plain, logits(cpu, ""))
-	for _, k := range kept {
+	for _, k := range []hf.Kept{kept[0], kept[2]} {
 		got := logits(m, k.Name)
 		near(t, k.Name, got, logits(cpu, k.Name))
 		if e, _ := golden.Error(got, plain); e < 2*bfloatLimit {
 			t.Errorf("%s changes the logits by %g of the largest, expected it to matter", k.Name, e)
 		}
 	}
-	near(t, "merged", logits(merged, ""), logits(m, "one"))
-	five := 5
+	near(t, "merged", logits(merged, ""), logits(m, kept[0].Name))
+	three := 3
 	var requests []pgc.Request
 	var alone [][]int32
-	for _, adapter := range []string{"one", "", "two", "one"} {
-		r := pgc.Request{Images: image, Prompt: "caption en", Settings: pgc.Settings{MaxNewTokens: &five, IgnoreEOS: true, Adapter: adapter}}
+	for _, adapter := range []string{kept[0].Name, "", kept[2].Name} {
+		r := pgc.Request{Images: image, Prompt: "caption en", Settings: pgc.Settings{MaxNewTokens: &three, IgnoreEOS: true, Adapter: adapter}}
 		a, err := m.Generate(t.Context(), r)
 		if err != nil {
 			t.Fatal(err)
@@ -138,34 +133,5 @@ func TestAdaptersOnGPU(t *testing.T) {
 			t.Errorf("request %d: tokens %v with others, %v alone", i, a.Tokens, alone[i])
 		}
 		i++
-	}
-}
-
-// TestDemosOnGPU answers with both demo checkpoints as the processor does.
-func TestDemosOnGPU(t *testing.T) {
-	demo := filepath.Join(golden.Dir(), "..", "models", "paligemma", "demo")
-	for _, name := range []string{"paligemma-demo", "paligemma2-demo"} {
-		exe := filepath.Join(t.TempDir(), name)
-		if _, err := build.Compile(t.Context(), filepath.Join(demo, name), exe, []byte("\x7fELF"), build.Options{Target: "cpu,cuda", CPU: "x86-64-v3", GPURuntime: []byte("\x7fELF")}); err != nil {
-			t.Fatal(err)
-		}
-		device, err := pgc.ParseDevice("cpu")
-		if err != nil {
-			t.Fatal(err)
-		}
-		cpu, err := pgc.Open(exe, pgc.WithoutVerification(), pgc.WithDevice(device, nil))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer cpu.Close()
-		r := pgc.Request{Images: []pgc.Image{pgc.File(filepath.Join(demo, "pictures", "04-red.png"))}, Prompt: "caption en"}
-		want, err := cpu.Generate(t.Context(), r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got, err := e2e.OnGPU(t, exe).Generate(t.Context(), r)
-		if err != nil || got.Text != want.Text || got.Text == "" {
-			t.Errorf("%s: %q, %v, on the processor %q", name, got.Text, err, want.Text)
-		}
 	}
 }

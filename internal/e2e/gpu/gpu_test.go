@@ -16,7 +16,8 @@ import (
 
 // TestGPU runs every golden checkpoint, and the demos, in every storage on an emulated GPU, through the code that drives a
 // real one, and compares two prompts each with the processor's float32, which computes the same graph with the same
-// weights, and with transformers' float32 where the weights are its own.
+// weights, and with transformers' float32 where the weights are its own. In bfloat16 that is another program of the same
+// file.
 func TestGPU(t *testing.T) {
 	elf := e2e.Runtime(t)
 	demo := filepath.Join(golden.Dir(), "..", "models", "paligemma", "demo")
@@ -34,11 +35,17 @@ func TestGPU(t *testing.T) {
 		for _, weights := range []string{"bf16", "int8", "int4"} {
 			t.Run(filepath.Base(c.path)+"/"+weights, func(t *testing.T) {
 				exe := filepath.Join(t.TempDir(), "exe")
+				cpu := exe
 				o := build.Options{Target: "cuda", MaxTokens: 311, Storage: build.Storage{Weights: weights}}
+				if weights == "bf16" {
+					o.Target, o.CPU, o.Keep, o.GPURuntime = "cpu,cuda", "x86-64-v3", embeddings, elf
+				} else {
+					cpu += "-cpu"
+					twin(t, c.path, cpu, elf, o)
+				}
 				if _, err := build.Compile(t.Context(), c.path, exe, elf, o); err != nil {
 					t.Fatal(err)
 				}
-				twin(t, c.path, exe+"-cpu", elf, o)
 				m := e2e.OnGPU(t, exe)
 				if at := filepath.Base(c.path) + "/" + weights; at == "pg1-bf16/bf16" || at == "pg1-odd/int8" {
 					t.Run("requests", func(t *testing.T) { requestsOnGPU(t, m) })
@@ -57,14 +64,15 @@ func TestGPU(t *testing.T) {
 						if weights == c.stored {
 							q.ref = ref
 						}
-						q.compareGPU(t, m, exe+"-cpu")
+						q.compareGPU(t, m, cpu)
 					})
 				}
-				for _, prompt := range []string{"caption en", "detect cat ; dog"} {
+				for _, prompt := range []string{"caption en", "answer en is there a cat?"} {
 					if c.cases == nil {
 						t.Run(prompt, func(t *testing.T) {
-							suffix := "two cats"
-							question{images: []pgc.Image{pgc.File(golden.Picture("noise.png"))}, prompt: prompt, suffix: &suffix}.compareGPU(t, m, exe+"-cpu")
+							suffix, image := "two cats", pgc.File(filepath.Join(demo, "pictures", "04-red.png"))
+							q := question{images: []pgc.Image{image}, prompt: prompt, suffix: &suffix, whole: weights == "bf16"}
+							q.compareGPU(t, m, cpu)
 						})
 					}
 				}
@@ -73,10 +81,13 @@ func TestGPU(t *testing.T) {
 	}
 }
 
+// embeddings says that what a GPU stores as bfloat16 in every storage is that for the processor, too.
+var embeddings = []string{"*.embeddings.*=bf16"}
+
 // twin compiles what a GPU computes, of a checkpoint as it is stored there, for the processor in float32.
 func twin(t *testing.T, checkpoint, exe string, elf []byte, o build.Options) {
 	t.Helper()
-	o.Target, o.CPU, o.Compute, o.Keep = "cpu", "x86-64-v3", "f32", []string{"*.embeddings.*=bf16"}
+	o.Target, o.CPU, o.Compute, o.Keep = "cpu", "x86-64-v3", "f32", embeddings
 	if _, err := build.Compile(t.Context(), checkpoint, exe, elf, o); err != nil {
 		t.Fatal(err)
 	}
@@ -120,13 +131,18 @@ type question struct {
 	prompt string
 	suffix *string
 	ref    *safetensors.File
+	whole  bool // the answer is compared to its end, which comes soon
 }
 
 // compareGPU compares a model's results with those of an executable for the processor and with the reference, and the
 // tokens that it generates.
 func (q question) compareGPU(t *testing.T, m *pgc.Model, exe string) {
 	r := pgc.ForwardRequest{Images: q.images, Prompt: q.prompt, Suffix: q.suffix}
-	cpu, err := pgc.Open(exe, pgc.WithoutVerification())
+	device, err := pgc.ParseDevice("cpu")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cpu, err := pgc.Open(exe, pgc.WithoutVerification(), pgc.WithDevice(device, nil))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,6 +161,9 @@ func (q question) compareGPU(t *testing.T, m *pgc.Model, exe string) {
 		}
 	}
 	most := 6
+	if q.whole {
+		most = 40
+	}
 	request := pgc.Request{Images: q.images, Prompt: q.prompt, Settings: pgc.Settings{MaxNewTokens: &most}}
 	want, err := cpu.Generate(t.Context(), request)
 	if err != nil {
@@ -156,6 +175,9 @@ func (q question) compareGPU(t *testing.T, m *pgc.Model, exe string) {
 	}
 	if !slices.Equal(a.Tokens, want.Tokens) {
 		t.Errorf("tokens %v, expected %v", a.Tokens, want.Tokens)
+	}
+	if q.whole && (a.Text == "" || a.Text != want.Text || a.FinishReason != "stop") {
+		t.Errorf("%q, %s, on the processor %q", a.Text, a.FinishReason, want.Text)
 	}
 }
 

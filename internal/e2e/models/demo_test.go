@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"pgc/internal/build"
 	"pgc/internal/e2e"
 )
 
@@ -17,16 +16,14 @@ import (
 // and those for which no logits are written with those for which they are.
 func TestDemo(t *testing.T) {
 	demo, rows := e2e.DemoAnswers(t)
-	elf, dir := e2e.Runtime(t), t.TempDir()
+	dir := t.TempDir()
 	built, requests := map[string]string{}, map[string]*strings.Builder{}
 	compared := 0
 	for _, r := range rows {
 		exe := built[r.Checkpoint]
 		if exe == "" {
 			exe = filepath.Join(dir, r.Checkpoint)
-			if _, err := build.Compile(t.Context(), filepath.Join(demo, r.Checkpoint), exe, elf, build.Options{CPU: "x86-64-v3"}); err != nil {
-				t.Fatal(err)
-			}
+			e2e.CompileTo(t, exe, filepath.Join(demo, r.Checkpoint))
 			built[r.Checkpoint], requests[r.Checkpoint] = exe, &strings.Builder{}
 		}
 		picture := filepath.Join(demo, "pictures", r.Image)

@@ -6,8 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"pgc/checkpoint/hf"
-	"pgc/golden"
 	"pgc/internal/build"
 	"pgc/internal/e2e"
 	objects "pgc/runtime/boxes"
@@ -172,29 +170,21 @@ func together(t *testing.T, s *generate.Session, x *spy, requests []generate.Req
 // TestGrammarOf gives answers of adapters, and of an emulated GPU, the same tokens whichever way they are computed: with
 // all logits and token by token, with parts of them and several tokens at once, and in a batch.
 func TestGrammarOf(t *testing.T) {
-	adapter := func(name string) hf.Kept {
-		return hf.Kept{Name: name, Dir: filepath.Join(golden.Dir(), "adapters", name)}
-	}
 	for _, c := range []struct {
-		checkpoint string
-		options    build.Options
-		tasks      []int
-		most       int
+		exe      string
+		adapters int
+		tasks    []int
+		most     int
 	}{
-		{"pg2-odd", build.Options{Adapters: []hf.Kept{adapter("linear"), adapter("beside")}}, []int{0, 1, 2, 0, 1}, 60},
-		{"pg1-bf16", build.Options{Target: "cuda"}, []int{0, 2, 1}, 24},
+		{e2e.WithAdapters(t), 3, []int{0, 1, 2, 0, 1}, 60},
+		{e2e.CompiledWith(t, "pg1-bf16", build.Options{Target: "cuda"}), 0, []int{0, 2, 1}, 24},
 	} {
-		exe := filepath.Join(t.TempDir(), "exe")
-		c.options.CPU, c.options.MaxTokens = "x86-64-v3", 311
-		if _, err := build.Compile(t.Context(), filepath.Join(golden.Dir(), c.checkpoint), exe, e2e.Runtime(t), c.options); err != nil {
-			t.Fatal(err)
-		}
-		s, x := watched(t, exe)
+		s, x := watched(t, c.exe)
 		var requests []generate.Request
 		var want []*generate.Answer
 		for i, n := range c.tasks {
 			r := asked(t, s, noise(t), true)[n]
-			r.MaxNewTokens, r.Adapter = min(r.MaxNewTokens, c.most), i%(len(c.options.Adapters)+1)
+			r.MaxNewTokens, r.Adapter = min(r.MaxNewTokens, c.most), i%(c.adapters+1)
 			a, err := s.Generate(t.Context(), r)
 			if err != nil {
 				t.Fatal(err)
@@ -213,7 +203,7 @@ func TestGrammarOf(t *testing.T) {
 			equalScores(t, "in a batch", a, want[i])
 		}
 		if x.runs[entry.Rows] == 0 || x.runs[entry.Span] == 0 || x.runs[entry.SpanBatch] == 0 {
-			t.Errorf("%s: %v", c.checkpoint, x.runs)
+			t.Errorf("%s: %v", filepath.Base(c.exe), x.runs)
 		}
 	}
 }
@@ -264,9 +254,7 @@ func TestWellFormed(t *testing.T) {
 	compared := 0
 	for _, checkpoint := range []string{"paligemma-demo", "paligemma2-demo"} {
 		exe := filepath.Join(t.TempDir(), checkpoint)
-		if _, err := build.Compile(t.Context(), filepath.Join(demo, checkpoint), exe, e2e.Runtime(t), build.Options{CPU: "x86-64-v3"}); err != nil {
-			t.Fatal(err)
-		}
+		e2e.CompileTo(t, exe, filepath.Join(demo, checkpoint))
 		s := session(t, exe)
 		for _, r := range rows {
 			text, ok := strings.CutPrefix(r.Prompt, "detect ")

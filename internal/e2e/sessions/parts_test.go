@@ -2,12 +2,10 @@ package sessions
 
 import (
 	"fmt"
-	"path/filepath"
 	"slices"
 	"testing"
 
 	"pgc/codegen/ptx/emulated"
-	"pgc/golden"
 	"pgc/internal/build"
 	"pgc/internal/e2e"
 	"pgc/runtime/engine"
@@ -31,12 +29,7 @@ func TestParts(t *testing.T) {
 		{"pg2-odd", build.Options{Target: "cuda", Storage: build.Storage{Weights: "int4", Group: 32}}},
 	} {
 		t.Run(fmt.Sprint(c.checkpoint, c.options.Target, c.options.Weights, c.options.Compute), func(t *testing.T) {
-			exe := filepath.Join(t.TempDir(), "exe")
-			c.options.CPU, c.options.MaxTokens = "x86-64-v3", 311
-			if _, err := build.Compile(t.Context(), filepath.Join(golden.Dir(), c.checkpoint), exe, e2e.Runtime(t), c.options); err != nil {
-				t.Fatal(err)
-			}
-			image, err := program.OpenFile(exe)
+			image, err := program.OpenFile(e2e.CompiledWith(t, c.checkpoint, c.options))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -5,14 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"pgc/golden"
 	"pgc/internal/build"
 	"pgc/internal/e2e"
 	"pgc/runtime/entry"
@@ -39,13 +37,9 @@ func stripes(s *generate.Session, number int) []*rgb.Image {
 
 // onBoth runs a test with a small model on the processor and on an emulated GPU.
 func onBoth(t *testing.T, test func(t *testing.T, s *generate.Session, x *spy)) {
-	for _, o := range []build.Options{{CPU: "x86-64-v3", MaxTokens: 311}, {Target: "cuda", MaxTokens: 311}} {
-		t.Run("on "+o.Target, func(t *testing.T) {
-			exe := filepath.Join(t.TempDir(), "exe")
-			if _, err := build.Compile(t.Context(), filepath.Join(golden.Dir(), "pg1-odd"), exe, e2e.Runtime(t), o); err != nil {
-				t.Fatal(err)
-			}
-			s, x := watched(t, exe)
+	for _, target := range []string{"", "cuda"} {
+		t.Run("on "+target, func(t *testing.T) {
+			s, x := watched(t, e2e.CompiledWith(t, "pg1-odd", build.Options{Target: target}))
 			test(t, s, x)
 		})
 	}

@@ -2,11 +2,9 @@ package sessions
 
 import (
 	"fmt"
-	"path/filepath"
 	"slices"
 	"testing"
 
-	"pgc/golden"
 	"pgc/internal/build"
 	"pgc/internal/e2e"
 	"pgc/runtime/entry"
@@ -22,21 +20,17 @@ func TestSpeculation(t *testing.T) {
 		options    build.Options
 		most       []int
 	}{
-		{"pg2-odd", build.Options{Storage: build.Storage{Weights: "int4", Group: 32}}, []int{1, 2, 5, 80}},
-		{"pg1-bf16", build.Options{Storage: build.Storage{Compute: "bf16"}, KV: "bf16"}, []int{80}},
+		{"pg2-odd", build.Options{Storage: build.Storage{Weights: "int4", Group: 32}}, []int{1, 2, 5, 300}},
+		{"pg1-bf16", build.Options{Storage: build.Storage{Compute: "bf16"}, KV: "bf16"}, []int{300}},
 		{"pg1-odd", build.Options{Target: "cuda"}, []int{12}},
 	} {
 		t.Run(fmt.Sprint(c.checkpoint, c.options.Target, c.options.Weights, c.options.Compute), func(t *testing.T) {
 			open := func(draft string) (*generate.Session, *spy) {
-				exe := filepath.Join(t.TempDir(), "exe")
 				o := c.options
-				o.CPU, o.MaxTokens, o.Draft = "x86-64-v3", 80, draft
-				if _, err := build.Compile(t.Context(), filepath.Join(golden.Dir(), c.checkpoint), exe, e2e.Runtime(t), o); err != nil {
-					t.Fatal(err)
-				}
-				return watched(t, exe)
+				o.Draft = draft
+				return watched(t, e2e.CompiledWith(t, c.checkpoint, o))
 			}
-			plain, _ := open("off")
+			plain, _ := open("")
 			guessing, x := open("ngram")
 			x.p.MinBatch = 1 // verifying costs nothing until it is measured: guesses are tried whatever the machine does beside
 			for _, prompt := range []string{"detect cat ; cat ; cat ; cat", ""} {
