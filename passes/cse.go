@@ -1,8 +1,7 @@
 package passes
 
 import (
-	"fmt"
-	"strings"
+	"strconv"
 
 	"pgc/ir"
 )
@@ -10,7 +9,7 @@ import (
 // cse eliminates common subexpressions: it merges equal operations on equal operands, so that positions, masks and
 // rotary angles are computed once for all layers.
 func cse(f *ir.Func, budget *Budget) int {
-	seen := map[string]*ir.Op{}
+	seen, key := map[string]*ir.Op{}, []byte(nil)
 	with := map[*ir.Value]*ir.Value{}
 	resolve := func(v *ir.Value) *ir.Value {
 		if w, ok := with[v]; ok {
@@ -20,19 +19,17 @@ func cse(f *ir.Func, budget *Budget) int {
 	}
 	n := 0
 	for _, op := range f.Ops {
-		var key strings.Builder
-		key.WriteString(op.Def.Name)
-		key.WriteString(ir.FormatAttrs(op.Def, op.Attrs))
+		key = append(append(key[:0], op.Def.Name...), ir.FormatAttrs(op.Def, op.Attrs)...)
 		for _, v := range op.In {
-			fmt.Fprintf(&key, " %d", resolve(v).ID)
+			key = strconv.AppendInt(append(key, ' '), int64(resolve(v).ID), 10)
 		}
-		if first, ok := seen[key.String()]; ok && budget.Take(op) {
+		if first, ok := seen[string(key)]; ok && budget.Take(op) {
 			for i, v := range op.Results {
 				with[v] = first.Results[i]
 			}
 			n++
 		} else {
-			seen[key.String()] = op
+			seen[string(key)] = op
 		}
 	}
 	f.Replace(with)

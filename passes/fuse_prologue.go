@@ -19,18 +19,17 @@ func fuseRowsPrologue(f *ir.Func, budget *Budget) int {
 }
 
 func fusePrologues(f *ir.Func, budget *Budget, takes func(rows ir.Dim) bool) int {
-	n := 0
+	n, uses := 0, f.Uses()
 	for _, op := range slices.Clone(f.Ops) {
 		if op.Def != ir.OpMatmul || len(op.Attrs.(ir.MatmulAttrs).Prologue) > 0 || !takes(op.In[0].Type.Shape[0]) {
 			continue
 		}
-		uses := f.Uses()
 		if x := op.In[0]; is(x, ir.OpRow) && (x.Type.DType == ir.F32 || x.Type.DType == ir.BF16) && len(uses[x]) == 1 && budget.Take(op) {
 			takeNorm(f, op, uses)
-			n++
+			n, uses = n+1, f.Uses()
 		} else if x.Def != nil && rounds(x.Def) && x.Type.DType == ir.BF16 && len(uses[x]) == 1 && budget.Take(op) {
 			takeRounding(f, op)
-			n++
+			n, uses = n+1, f.Uses()
 		}
 	}
 	f.RemoveDead()

@@ -53,8 +53,12 @@ func building(name, command string, flags ...string) func(t testing.TB) []byte {
 	}
 }
 
-// environment is that of the whole run, before a test gave itself a cache folder, which is Go's, too.
-var environment = os.Environ()
+// environment is that of the whole run, before a test gave itself a cache folder, which is Go's, too, and module a folder of
+// this module, before a test went elsewhere.
+var (
+	environment = os.Environ()
+	module, _   = filepath.Abs(golden.Dir())
+)
 
 // Command builds a command of this module. The file stays, by its name, in a folder of the user's for all packages and
 // later runs: go build finds it up to date, or links it anew.
@@ -73,7 +77,7 @@ func Command(name, command string, flags ...string) ([]byte, error) {
 	}
 	out := filepath.Join(dir, name)
 	cmd := exec.Command("go", slices.Concat([]string{"build", "-o", out}, flags, []string{"pgc/cmd/" + command})...)
-	cmd.Dir, cmd.Env = golden.Dir(), append(environment, "CGO_ENABLED=0") // in the module, wherever the test is
+	cmd.Dir, cmd.Env = module, append(environment, "CGO_ENABLED=0")
 	if msg, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("%w: %s", err, msg)
 	}

@@ -38,31 +38,35 @@ func TestBFloats(t *testing.T) {
 	if err := json.Unmarshal(e2e.MustRun(t, exe, "info", "--json"), &info); err != nil || !info.BFloats || len(r.Sets) != len(cpus) {
 		t.Fatalf("info says %+v, %v; compiled %+v", info, err, r.Sets)
 	}
+	var some []e2e.DemoAnswer
+	for i, r := range rows {
+		if r.Checkpoint == name && i%5 == 0 {
+			some = append(some, r)
+		}
+	}
+	in := asked(t, some, true)
 	for _, s := range r.Sets {
-		compared, same := 0, 0
-		for i, r := range rows {
-			if r.Checkpoint != name || i%5 != 0 {
-				continue
-			}
-			args := []string{"generate", "--isa", s.CPU, "--json", "--logprobs", "--image", filepath.Join(demo, "pictures", r.Image), "--prompt", r.Prompt}
-			got := e2e.Replies(t, e2e.MustRun(t, exe, args...))[0]
-			compared++
-			switch {
+		answer := func(threads string) []e2e.Reply {
+			return e2e.Replies(t, e2e.MustRun(t, exe, "--isa", s.CPU, "--threads", threads, "batch", "--input", in, "--output", "-"))
+		}
+		same, one, two := 0, answer("1"), answer("2")
+		if len(one) != len(some) || len(two) != len(some) {
+			t.Fatalf("%s: %d and %d answers to %d requests", s.CPU, len(one), len(two), len(some))
+		}
+		for i, got := range two {
+			switch r := some[i]; {
 			case slices.Equal(got.Tokens, r.Tokens):
 				same++
 			case r.Margin > 0.1:
 				t.Errorf("%s, %s %q: %q, transformers says %q and is sure by %g", s.CPU, r.Image, r.Prompt, got.Text, r.Text, r.Margin)
 			}
-			if compared == 1 {
-				one := e2e.Replies(t, e2e.MustRun(t, exe, append(args, "--threads", "1")...))[0]
-				if !slices.Equal(one.Logprobs, got.Logprobs) {
-					t.Errorf("%s: log-probabilities are %v on one thread and %v on all", s.CPU, one.Logprobs, got.Logprobs)
-				}
+			if !slices.Equal(one[i].Logprobs, got.Logprobs) {
+				t.Errorf("%s: log-probabilities are %v on one thread and %v on two", s.CPU, one[i].Logprobs, got.Logprobs)
 			}
 		}
-		t.Logf("%s: %d of %d answers are transformers'", s.CPU, same, compared)
-		if compared < 12 || same < compared*8/10 {
-			t.Errorf("%s: only %d of %d answers are transformers'", s.CPU, same, compared)
+		t.Logf("%s: %d of %d answers are transformers'", s.CPU, same, len(some))
+		if len(some) < 12 || same < len(some)*8/10 {
+			t.Errorf("%s: only %d of %d answers are transformers'", s.CPU, same, len(some))
 		}
 	}
 }

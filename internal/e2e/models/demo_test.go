@@ -1,7 +1,6 @@
 package models
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,55 +11,60 @@ import (
 	"pgc/internal/e2e"
 )
 
-// TestDemo compiles the demo checkpoints and compares their answers about the sample pictures with transformers',
-// and those for which no logits are written with those for which they are.
-func TestDemo(t *testing.T) {
-	demo, rows := e2e.DemoAnswers(t)
-	dir := t.TempDir()
-	built, requests := map[string]string{}, map[string]*strings.Builder{}
-	compared := 0
+// asked writes a file of requests, a line for each row, and returns its path.
+func asked(t *testing.T, rows []e2e.DemoAnswer, logprobs bool) (path string) {
+	t.Helper()
+	demo, _ := e2e.DemoAnswers(t)
+	var lines strings.Builder
 	for _, r := range rows {
-		exe := built[r.Checkpoint]
-		if exe == "" {
-			exe = filepath.Join(dir, r.Checkpoint)
-			e2e.CompileTo(t, exe, filepath.Join(demo, r.Checkpoint))
-			built[r.Checkpoint], requests[r.Checkpoint] = exe, &strings.Builder{}
-		}
-		picture := filepath.Join(demo, "pictures", r.Image)
-		fmt.Fprintf(requests[r.Checkpoint], "{\"images\":[%q],\"prompt\":%q,\"logprobs\":LOGPROBS}\n", picture, r.Prompt)
-		if r.Margin < 1e-3 {
-			continue // a tie in the reference
-		}
-		var got struct {
-			Text   string
-			Tokens []int32
-		}
-		out := e2e.MustRun(t, exe, "generate", "--json", "--image", picture, "--prompt", r.Prompt)
-		if err := json.Unmarshal(out, &got); err != nil {
-			t.Fatal(err)
-		}
-		compared++
-		if !slices.Equal(got.Tokens, r.Tokens) || got.Text != r.Text {
-			t.Errorf("%s %s %q: %q, transformers says %q", r.Checkpoint, r.Image, r.Prompt, got.Text, r.Text)
-		}
+		fmt.Fprintf(&lines, "{\"images\":[%q],\"prompt\":%q,\"logprobs\":%v}\n", filepath.Join(demo, "pictures", r.Image), r.Prompt, logprobs)
 	}
-	for name, exe := range built {
-		var answers [2][]e2e.Reply
-		for i, logprobs := range []string{"false", "true"} {
-			in := filepath.Join(dir, logprobs+".jsonl")
-			if err := os.WriteFile(in, []byte(strings.ReplaceAll(requests[name].String(), "LOGPROBS", logprobs)), 0o644); err != nil {
-				t.Fatal(err)
-			}
-			answers[i] = e2e.Replies(t, e2e.MustRun(t, exe, "batch", "--input", in, "--output", "-"))
+	path = filepath.Join(t.TempDir(), "in.jsonl")
+	if err := os.WriteFile(path, []byte(lines.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// TestDemo compiles the demo checkpoints and compares their answers about the sample pictures with transformers',
+// and those for which no logits are written with those for which they are, and some with those of generate.
+func TestDemo(t *testing.T) {
+	demo, all := e2e.DemoAnswers(t)
+	of := map[string][]e2e.DemoAnswer{}
+	for _, r := range all {
+		of[r.Checkpoint] = append(of[r.Checkpoint], r)
+	}
+	compared := 0
+	for name, rows := range of {
+		exe := filepath.Join(t.TempDir(), name)
+		e2e.CompileTo(t, exe, filepath.Join(demo, name))
+		answers := e2e.Replies(t, e2e.MustRun(t, exe, "batch", "--input", asked(t, rows, false), "--output", "-"))
+		scored := e2e.Replies(t, e2e.MustRun(t, exe, "batch", "--input", asked(t, rows, true), "--output", "-"))
+		if len(answers) != len(rows) || len(scored) != len(rows) {
+			t.Fatalf("%s: %d and %d answers to %d requests", name, len(answers), len(scored), len(rows))
 		}
-		for i, a := range answers[0] {
-			if b := answers[1][i]; len(a.Tokens) == 0 || !slices.Equal(a.Tokens, b.Tokens) || len(b.Logprobs) != len(b.Tokens) {
+		for i, r := range rows {
+			a, b := answers[i], scored[i]
+			if len(a.Tokens) == 0 || !slices.Equal(a.Tokens, b.Tokens) || len(b.Logprobs) != len(b.Tokens) {
 				t.Errorf("%s, answer %d: tokens %v without log-probabilities, %v with %d of them", name, i, a.Tokens, b.Tokens, len(b.Logprobs))
 			}
+			if i%10 == 0 {
+				args := []string{"generate", "--json", "--image", filepath.Join(demo, "pictures", r.Image), "--prompt", r.Prompt}
+				if g := e2e.Replies(t, e2e.MustRun(t, exe, args...))[0]; !slices.Equal(g.Tokens, a.Tokens) || g.Text != a.Text {
+					t.Errorf("%s, answer %d: generate says %q, batch %q", name, i, g.Text, a.Text)
+				}
+			}
+			if r.Margin < 1e-3 {
+				continue // a tie in the reference
+			}
+			compared++
+			if !slices.Equal(a.Tokens, r.Tokens) || a.Text != r.Text {
+				t.Errorf("%s %s %q: %q, transformers says %q", name, r.Image, r.Prompt, a.Text, r.Text)
+			}
 		}
 	}
-	t.Logf("%d of %d answers compared, %d checkpoints", compared, len(rows), len(built))
-	if len(built) != 2 || compared < 100 {
-		t.Errorf("only %d answers of %d checkpoints compared", compared, len(built))
+	t.Logf("%d of %d answers compared, %d checkpoints", compared, len(all), len(of))
+	if len(of) != 2 || compared < 100 {
+		t.Errorf("only %d answers of %d checkpoints compared", compared, len(of))
 	}
 }
