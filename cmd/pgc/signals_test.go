@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -36,6 +37,15 @@ func TestSignals(t *testing.T) {
 	}
 }
 
+// runs reports whether a process runs a program of a folder.
+func runs(folder string) bool {
+	links, _ := filepath.Glob("/proc/[0-9]*/exe")
+	return slices.ContainsFunc(links, func(link string) bool {
+		program, err := os.Readlink(link)
+		return err == nil && filepath.Dir(program) == folder
+	})
+}
+
 // TestRunSignal interrupts pgc run while the executable waits for input: alone, and together with the executable, as a
 // terminal does.
 func TestRunSignal(t *testing.T) {
@@ -51,10 +61,7 @@ func TestRunSignal(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		for range 600 {
-			if found, _ := filepath.Glob(filepath.Join(r.cache(), "pg1-odd-*")); len(found) > 0 {
-				break
-			}
+		for n := 0; n < 600 && !runs(r.cache()); n++ {
 			time.Sleep(100 * time.Millisecond)
 		}
 		time.Sleep(time.Second)

@@ -15,7 +15,14 @@ import (
 // text is a module's text, byte for byte what llir's Module.String gives, in a fraction of its time. Instructions that it
 // does not know, llir prints; flags of those that it knows must not be set.
 func text(m *ir.Module) ([]byte, error) {
-	p := &printer{ints: map[int64]string{}, floats: map[float64]string{}}
+	const line = 64 // bytes of an instruction, about: the text is long, and should not be copied as it grows
+	lines := 0
+	for _, f := range m.Funcs {
+		for _, b := range f.Blocks {
+			lines += 2 + len(b.Insts)
+		}
+	}
+	p := &printer{text: make([]byte, 0, line*lines), ints: map[int64]string{}, floats: map[float64]string{}}
 	for i, f := range m.Funcs {
 		if i > 0 {
 			p.text = append(p.text, '\n')

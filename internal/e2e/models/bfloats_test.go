@@ -47,7 +47,7 @@ func TestBFloats(t *testing.T) {
 	in := asked(t, some, true)
 	for _, s := range r.Sets {
 		answer := func(threads string) []e2e.Reply {
-			return e2e.Replies(t, e2e.MustRun(t, exe, "--isa", s.CPU, "--threads", threads, "batch", "--input", in, "--output", "-"))
+			return e2e.Replies(t, e2e.MustRun(t, exe, "batch", "--isa", s.CPU, "--threads", threads, "--input", in, "--output", "-"))
 		}
 		same, one, two := 0, answer("1"), answer("2")
 		if len(one) != len(some) || len(two) != len(some) {
