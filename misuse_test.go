@@ -15,6 +15,7 @@ import (
 
 	"pgc"
 	"pgc/golden"
+	"pgc/internal/e2e"
 )
 
 // TestClosed calls everything that a closed model or executable refuses: none of it reads the unmapped file.
@@ -113,7 +114,7 @@ func TestCloseExecutableFirst(t *testing.T) {
 // Info of a model is about the instruction set that it was opened with, whatever another model of the executable runs.
 func TestInfoOfISA(t *testing.T) {
 	exe := filepath.Join(t.TempDir(), "two")
-	if err := compile(filepath.Join(golden.Dir(), "pg1-odd"), exe, better+","+baseline); err != nil {
+	if err := e2e.CompileFor(better+","+baseline, filepath.Join(golden.Dir(), "pg1-odd"), exe); err != nil {
 		t.Fatal(err)
 	}
 	e, err := pgc.OpenExecutable(exe)

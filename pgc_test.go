@@ -19,7 +19,6 @@ import (
 	"pgc"
 	"pgc/codegen/llvm/llctest"
 	"pgc/golden"
-	"pgc/internal/build"
 	"pgc/internal/e2e"
 	"pgc/runtime/native"
 )
@@ -38,15 +37,6 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// compile compiles a checkpoint for instruction sets.
-func compile(checkpoint, exe, cpu string) error {
-	elf, err := e2e.Command("pgcrt", "pgcrt")
-	if err == nil {
-		_, err = build.Compile(context.Background(), checkpoint, exe, elf, build.Options{CPU: cpu, MaxTokens: 311})
-	}
-	return err
-}
-
 // captioner is the executable of a golden checkpoint, demo that of the demo.
 var (
 	captioner = compiled(filepath.Join(golden.Dir(), "pg1-odd"))
@@ -60,7 +50,7 @@ var baseline = map[string]string{"amd64": "x86-64-v3", "arm64": "armv8-a"}[runti
 func compiled(checkpoint string) func() string {
 	return sync.OnceValue(func() string {
 		exe := filepath.Join(folder, filepath.Base(checkpoint))
-		if err := compile(checkpoint, exe, baseline); err != nil {
+		if err := e2e.CompileFor(baseline, checkpoint, exe); err != nil {
 			panic(err)
 		}
 		return exe

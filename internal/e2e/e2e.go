@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"fmt"
 	"os"
@@ -104,6 +105,15 @@ func Once(t *testing.T, name string, compile func(exe string)) string {
 func CompileTo(t *testing.T, exe, checkpoint string) {
 	t.Helper()
 	compile(t, exe, checkpoint, build.Options{})
+}
+
+// CompileFor compiles a checkpoint for instruction sets. Examples do so, too, which have no *testing.T.
+func CompileFor(cpus, checkpoint, exe string) error {
+	elf, err := Command("pgcrt", "pgcrt")
+	if err == nil {
+		_, err = build.Compile(context.Background(), checkpoint, exe, elf, build.Options{CPU: cpus, MaxTokens: 311})
+	}
+	return err
 }
 
 // CompiledWith is Compiled with options, of which those that are not given are the same in all packages: so they share
