@@ -20,6 +20,7 @@ type batch struct {
 	most  int             // number of slots there is memory for; 0 until a second one is needed
 	begun *Job            // whose prompt is under way, for a slot that is free until then; nil for none
 	took  time.Duration   // what a step takes, lately
+	paces paces
 }
 
 // sequences is the number of sequences that the functions for a batch work on.
@@ -196,7 +197,8 @@ func (b *batch) step() {
 		return
 	}
 	errs, start := make([]error, len(b.slots)), time.Now()
-	if n > 1 && n >= b.s.Engine.Program.MinBatch {
+	together := b.paces.together(n, b.s.Engine.Program.MinBatch, b.s.queues())
+	if together {
 		if err := b.stepAll(errs); err != nil {
 			for i := range errs {
 				errs[i] = err
@@ -210,6 +212,7 @@ func (b *batch) step() {
 		}
 	}
 	b.answer(errs)
+	b.paces.note(n, together, time.Since(start))
 	b.took = (3*b.took + time.Since(start)) / 4
 	for i, j := range b.slots {
 		if j != nil {
