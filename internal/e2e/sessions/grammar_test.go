@@ -1,6 +1,9 @@
 package sessions
 
 import (
+	"encoding/binary"
+	"fmt"
+	"math"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,6 +16,7 @@ import (
 	"pgc/runtime/generate"
 	"pgc/runtime/grammar"
 	"pgc/runtime/imageio"
+	"pgc/runtime/program"
 	"pgc/runtime/rgb"
 )
 
@@ -144,6 +148,18 @@ func equalScores(t *testing.T, how string, got, want *generate.Answer) {
 // together answers requests in a batch.
 func together(t *testing.T, s *generate.Session, x *spy, requests []generate.Request) (answers []*generate.Answer) {
 	t.Helper()
+	answers, errs := attempted(t, s, x, requests)
+	for _, err := range errs {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return answers
+}
+
+// attempted is together where requests may fail.
+func attempted(t *testing.T, s *generate.Session, x *spy, requests []generate.Request) (answers []*generate.Answer, errs []error) {
+	t.Helper()
 	d := generate.NewScheduler(s)
 	defer d.Close()
 	submitted := make(chan struct{})
@@ -159,12 +175,51 @@ func together(t *testing.T, s *generate.Session, x *spy, requests []generate.Req
 	close(submitted)
 	for _, j := range jobs {
 		a, err := j.Wait()
-		if err != nil {
-			t.Fatal(err)
-		}
-		answers = append(answers, a)
+		answers, errs = append(answers, a), append(errs, err)
 	}
-	return answers
+	return answers, errs
+}
+
+// TestScoresOfNaN gives the head a logit that is NaN where only scores read it: the request fails, and those that share the
+// batch with it go on.
+func TestScoresOfNaN(t *testing.T) {
+	s, x := spied(t, "pg2-odd")
+	x.p.MinBatch = 2
+	requests := asked(t, s, noise(t), true)[:3] // whose labels are known: nothing else reads the whole head
+	want := together(t, s, x, requests)
+	for _, bad := range []int{0, 5, 9} {
+		x.reset()
+		rows := 0
+		x.read = func(_ program.Space, name string, data []byte) {
+			if name == entry.OutLogits && len(data) == 4*s.Model.VocabSize {
+				if rows == bad {
+					binary.LittleEndian.PutUint32(data[len(data)-4:], math.Float32bits(float32(math.NaN())))
+				}
+				rows++
+			}
+		}
+		if bad == 0 {
+			if _, err := s.Generate(t.Context(), requests[0]); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("the logit of token %d is NaN after ", s.Model.VocabSize-1)) {
+				t.Errorf("alone: %v", err)
+			}
+			rows = 0
+		}
+		answers, errs := attempted(t, s, x, requests)
+		failed := 0
+		for i, a := range answers {
+			if errs[i] != nil {
+				if failed++; !strings.Contains(errs[i].Error(), "is NaN after ") {
+					t.Error(errs[i])
+				}
+				continue
+			}
+			equalAnswers(t, "beside one that failed", a, want[i])
+			equalScores(t, "beside one that failed", a, want[i])
+		}
+		if failed != 1 || rows <= bad {
+			t.Errorf("%d requests failed by row %d of %d", failed, bad, rows)
+		}
+	}
 }
 
 // TestGrammarOf gives answers of adapters, and of an emulated GPU, the same tokens whichever way they are computed: with
