@@ -79,7 +79,7 @@ func (a *attendMany) positions() int64 { return rowsOfBlock / a.R }
 
 func (a *attendMany) build(name string) *backend.Launches {
 	if a.R > rowsOfBlock {
-		fail("%d queries share a key head, expected %d at most", a.R, rowsOfBlock)
+		fail("%d queries share a key head, expected %d at most: compile with --target cpu", a.R, rowsOfBlock)
 	}
 	out, spec := &backend.Launches{}, a.Attention
 	a.operands = operands{planes: 1}

@@ -9,9 +9,11 @@ import (
 	"strings"
 	"testing"
 
+	"pgc/codegen"
 	"pgc/frontend/text"
 	"pgc/ir"
 	"pgc/ir/eval"
+	"pgc/passes"
 )
 
 // attentionCase is a function of one attention, and symbols to run it with.
@@ -231,5 +233,23 @@ func TestAttentionRowsStandAlone(t *testing.T) {
 		if !slices.Equal(got, all[first*72:(first+s)*72]) {
 			t.Errorf("rows %d to %d have other bits by themselves", first, first+s)
 		}
+	}
+}
+
+// Heads that no kernel is made for are an error that says what to do.
+func TestLongHeads(t *testing.T) {
+	m, err := text.Parse("long.pgir", `func @f(%q: input f32[1,1,1,264], %k: input f32[9,1,264], %v: input f32[9,1,264]) {
+  %0 = attention %q, %k, %v {scale=0.1} : f32[1,1,1,264]
+  return y=%0 : f32[1,1,1,264]
+}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := passes.Optimize(m, passes.Options{Off: passesOff()}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = codegen.Compile(t.Context(), m, Backend())
+	if err == nil || !strings.HasSuffix(err.Error(), "heads of 264 elements, expected 256 at most: compile with --target cpu") {
+		t.Errorf("error %v", err)
 	}
 }
