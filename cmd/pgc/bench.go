@@ -37,9 +37,9 @@ type benchCmd struct {
 	Layers   int    `placeholder:"N" help:"For --ablate or a released size: keep only this many layers of the encoder and of the decoder."`
 
 	Tune    bool     `help:"Search the schedules of kernels for the CPU that --cpu names (default: native) on this one, without a checkpoint, and print the rows of codegen/schedule/table.go that are better."`
-	Width   string   `default:"2048x16384" placeholder:"K×N" help:"For --tune: products of rows of K numbers with N columns (default: 2048x16384, a 3B model's)."`
+	Shape   string   `placeholder:"K×N" help:"For --tune: products of rows of K numbers with N columns (default: 2048x16384, a 3B model's)."`
 	Classes []string `placeholder:"NAME,…" help:"For --tune: only these classes of the table, such as U8,Attention."`
-	Seconds float64  `default:"120" help:"For --tune: seconds of measuring, beside compiling."`
+	Seconds float64  `placeholder:"N" help:"For --tune: seconds of measuring, beside compiling (default: 120)."`
 }
 
 // Run times the kernels.
@@ -51,6 +51,9 @@ func (c *benchCmd) Run(ctx context.Context) error {
 	}
 	if c.Tune {
 		return c.tune(ctx)
+	}
+	if c.Shape != "" || c.Seconds != 0 || len(c.Classes) > 0 {
+		return usage{errors.New("--shape, --classes and --seconds say what --tune searches: expected it, or none of them")}
 	}
 	if c.Model == "" {
 		return usage{errors.New("bench has no checkpoint or file: expected one, or --tune")}

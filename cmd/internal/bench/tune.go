@@ -69,9 +69,9 @@ func Tune(ctx context.Context, o TuneOptions) ([]*Tuned, error) {
 	return out, nil
 }
 
-// search goes through a space, a step after another, from `now` on: a step races the best so far against what it tries.
+// search goes through a space, that of a name, a step after another, from `now` on: a step races the best so far against what it tries.
 // It returns the best and the race of the best of all against the first, for the record.
-func search[S comparable](space schedule.Space[S], now S, seconds float64, log io.Writer, run func(candidates []S, seconds float64) (int, []result, error)) (S, []result, error) {
+func search[S comparable](name string, space schedule.Space[S], now S, seconds float64, log io.Writer, run func(candidates []S, seconds float64) (int, []result, error)) (S, []result, error) {
 	first := now
 	seconds /= float64(len(space.Steps) + 1)
 	for _, step := range space.Steps {
@@ -84,11 +84,11 @@ func search[S comparable](space schedule.Space[S], now S, seconds float64, log i
 		if len(candidates) == 1 {
 			continue
 		}
+		fmt.Fprintf(log, "%s, %s: %d schedules\n", name, step.Name, len(candidates))
 		best, all, err := run(candidates, seconds)
 		if err != nil {
 			return now, nil, err
 		}
-		fmt.Fprintf(log, "%s, %s:\n", space.Name, step.Name)
 		for i, r := range all {
 			mark := ""
 			if i == best {

@@ -143,9 +143,8 @@ func classes(o TuneOptions) (names []string) {
 func (j *job) search(m *meter, t *Tuned, seconds float64) error {
 	var both []result
 	var err error
-	fmt.Fprintf(m.o.Log, "%s, ", j.class)
 	if j.class == attentionClass {
-		t.Attention, both, err = search(schedule.OfAttention(m.o.Target), t.Attention, seconds, m.o.Log, func(cs []schedule.Attention, seconds float64) (int, []result, error) {
+		t.Attention, both, err = search("Attention", schedule.OfAttention(m.o.Target), t.Attention, seconds, m.o.Log, func(cs []schedule.Attention, seconds float64) (int, []result, error) {
 			return m.race(j.laps, len(cs), seconds, func(i int) *schedule.Table {
 				row := cs[i]
 				row.Family, row.Lanes = m.o.Target.Family, m.o.Target.Lanes
@@ -153,8 +152,9 @@ func (j *job) search(m *meter, t *Tuned, seconds float64) error {
 			})
 		})
 	} else {
-		space := map[int64]func(schedule.Class, target.Target) schedule.Space[schedule.Product]{promptRows: schedule.OfMany, 1: schedule.OfOne, batchRows: schedule.OfFew}[j.rows]
-		t.Product, both, err = search(space(j.class, m.o.Target), t.Product, seconds, m.o.Log, func(cs []schedule.Product, seconds float64) (int, []result, error) {
+		of := map[int64]func(schedule.Class, target.Target) schedule.Space[schedule.Product]{promptRows: schedule.OfMany, 1: schedule.OfOne, batchRows: schedule.OfFew}[j.rows]
+		space := of(j.class, m.o.Target)
+		t.Product, both, err = search(fmt.Sprintf("%s, %s", j.class, space.Name), space, t.Product, seconds, m.o.Log, func(cs []schedule.Product, seconds float64) (int, []result, error) {
 			return m.race(j.laps, len(cs), seconds, func(i int) *schedule.Table {
 				return schedule.Default.With(schedule.Row{Class: j.class, Family: m.o.Target.Family, Lanes: m.o.Target.Lanes, Product: cs[i]})
 			})

@@ -61,7 +61,7 @@ func TestSearchFindsTheBest(t *testing.T) {
 		distance := func(n, best int64) float64 { return float64(max(n-best, best-n)) / float64(best) }
 		return 1 + distance(int64(p.Many.MR), 4) + distance(int64(p.Many.Vecs), 2) + distance(p.Many.KC, 256) + distance(p.Many.NC, 64) + distance(p.Many.MC, 144)
 	}
-	found, both, err := search(schedule.OfMany(schedule.FMA, cpu), schedule.Default.Of(schedule.FMA, cpu), 5, io.Discard,
+	found, both, err := search("", schedule.OfMany(schedule.FMA, cpu), schedule.Default.Of(schedule.FMA, cpu), 5, io.Discard,
 		func(all []schedule.Product, seconds float64) (int, []result, error) {
 			var times []float64
 			for _, p := range all {
@@ -86,7 +86,7 @@ func TestTune(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(all) != 1 || all[0].Class != class || len(all[0].Lines) < 3 || !strings.Contains(log.String(), "many rows, MR×Vecs:\n") {
+	if len(all) != 1 || all[0].Class != class || len(all[0].Lines) < 3 || !strings.Contains(log.String(), ", many rows, MR×Vecs: ") {
 		t.Errorf("got %+v and\n%s", all, log.String())
 	}
 	changed := *all[0]
