@@ -14,6 +14,7 @@ import (
 var foreign = []struct{ pattern, what, step string }{
 	{"*.gguf", "GGUF", "expected the Hugging Face checkpoint that it was made from"},
 	{"*.distcp", "a checkpoint of FSDP", "accelerate merge-weights %s OUT makes model.safetensors of it"},
+	{"pytorch_model.fsdp.bin", "a checkpoint of FSDP", "accelerate merge-weights %s OUT makes model.safetensors of it"},
 	{"pytorch_model_fsdp*", "a checkpoint of FSDP", "accelerate merge-weights %s OUT makes model.safetensors of it"},
 	{"zero_to_fp32.py", "a checkpoint of DeepSpeed", "python %[1]s/zero_to_fp32.py %[1]s OUT makes weights of it"},
 	{"*model_states.pt", "a checkpoint of DeepSpeed", "zero_to_fp32.py of DeepSpeed makes weights of it"},
@@ -40,47 +41,53 @@ var foreign = []struct{ pattern, what, step string }{
 	{"*.pth", "torch", "rename it to pytorch_model.bin if it is the model"},
 }
 
-// kindOf says what a file of weights is that is not read, and the next step.
-func kindOf(dir, name string) (what, step string, ok bool) {
-	for _, f := range foreign {
+// kindOf returns the number of what a file of weights is that is not read, or -1.
+func kindOf(name string) int {
+	for i, f := range foreign {
 		if is, _ := filepath.Match(f.pattern, name); is {
-			if strings.Contains(f.step, "%") {
-				return f.what, fmt.Sprintf(f.step, dir), true
-			}
-			return f.what, f.step, true
+			return i
 		}
 	}
-	return "", "", false
+	return -1
 }
 
-// without is the error of a folder that lacks what, with the weights that it has instead.
+// explained says what a kind of weights in a folder is, and the next step.
+func explained(kind int, dir string) (what, step string) {
+	f := foreign[kind]
+	if strings.Contains(f.step, "%") {
+		f.step = fmt.Sprintf(f.step, dir)
+	}
+	return f.what, f.step
+}
+
+// without is the error of a folder that lacks what, with the weights that it has instead. Of several kinds it says the one
+// that is first in the list: those that any file may be are last.
 func without(dir, what string) error {
 	const most = 5
 	entries, _ := os.ReadDir(dir)
 	var names []string
-	kind, next := "", ""
+	kind := len(foreign)
 	readable := false // weights that are read are there
 	for _, e := range entries {
 		for _, name := range []string{singleFile, pickleFile} {
 			readable = readable || e.Name() == name || e.Name() == name+indexOf
 		}
-		if what, step, ok := kindOf(dir, e.Name()); ok {
-			if names = append(names, e.Name()); kind == "" {
-				kind, next = what, step
-			}
+		if k := kindOf(e.Name()); k >= 0 {
+			names, kind = append(names, e.Name()), min(kind, k)
 		}
 	}
 	if inside, _ := filepath.Glob(filepath.Join(dir, "*", configFile)); len(inside) > 0 && !readable {
 		return fmt.Errorf("%s holds %s, but %s does hold a %s: expected the folder of one checkpoint", dir, what, filepath.Dir(inside[0]), configFile)
 	}
-	if kind == "" || readable {
+	if kind == len(foreign) || readable {
 		return fmt.Errorf("%s holds %s: expected a Hugging Face checkpoint directory", dir, what)
 	}
 	more := ""
 	if n := len(names) - most; n > 0 {
 		names, more = names[:most], fmt.Sprintf(" and %d more", n)
 	}
-	return fmt.Errorf("%s holds %s, but %s%s (%s): %s", dir, what, strings.Join(names, ", "), more, kind, next)
+	which, step := explained(kind, dir)
+	return fmt.Errorf("%s holds %s, but %s%s (%s): %s", dir, what, strings.Join(names, ", "), more, which, step)
 }
 
 // pointer is how Git LFS begins the text that stands for a file.

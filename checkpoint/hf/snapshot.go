@@ -37,7 +37,8 @@ func snapshot(dir string) (string, error) {
 		if _, err := os.Stat(filepath.Join(filepath.Dir(dir), configFile)); err == nil {
 			return "", fmt.Errorf("%s is a file of the checkpoint %s: expected that folder", dir, filepath.Dir(dir))
 		}
-		if what, step, ok := kindOf(filepath.Dir(dir), filepath.Base(dir)); ok {
+		if kind := kindOf(filepath.Base(dir)); kind >= 0 {
+			what, step := explained(kind, filepath.Dir(dir))
 			return "", fmt.Errorf("%s is a file (%s), not a checkpoint directory: %s", dir, what, step)
 		}
 		return "", fmt.Errorf("%s is a file: expected the folder of a Hugging Face checkpoint, with %s", dir, configFile)

@@ -3,6 +3,7 @@ package quantized
 import (
 	"fmt"
 	"math"
+	"strings"
 
 	"pgc/checkpoint/lazy"
 	"pgc/ir"
@@ -119,12 +120,19 @@ func inFloat8(suffix string) func(root, s *config.Section) Reader {
 	}
 }
 
-// activations lists the tensors about activations beside a weight, which are not quantized here.
+// activations lists the tensors about activations and the KV cache beside a weight, which are not quantized here.
 func activations(name string, get Get) (list []string) {
 	module := name[:len(name)-min(len(name), len("weight"))]
-	for _, part := range []string{"input_scale", "input_zero_point", "input_global_scale", "input_scale_ub", "activation_scale"} {
-		if _, ok := get(module + part); ok {
-			list = append(list, module+part)
+	parts := []string{module + "input_scale", module + "input_zero_point", module + "input_global_scale", module + "input_scale_ub",
+		module + "activation_scale", module + "output_scale", module + "output_zero_point"}
+	for _, of := range []string{"q", "k", "v"} { // of attention
+		if up, ok := strings.CutSuffix(module, of+"_proj."); ok {
+			parts = append(parts, up+of+"_scale", up+of+"_zero_point")
+		}
+	}
+	for _, part := range parts {
+		if _, ok := get(part); ok {
+			list = append(list, part)
 		}
 	}
 	return list

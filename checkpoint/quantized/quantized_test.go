@@ -194,3 +194,12 @@ func TestBroken(t *testing.T) {
 		}
 	}
 }
+
+// TestActivations: scales of activations and of the KV cache are for the tool's own kernels.
+func TestActivations(t *testing.T) {
+	beside := map[string]bool{"attn.k_proj.input_scale": true, "attn.k_scale": true, "attn.v_scale": true}
+	got := activations("attn.k_proj.weight", func(name string) (safetensors.Tensor, bool) { return safetensors.Tensor{}, beside[name] })
+	if want := "[attn.k_proj.input_scale attn.k_scale]"; fmt.Sprint(got) != want {
+		t.Errorf("%v, expected %s", got, want)
+	}
+}

@@ -1,0 +1,125 @@
+package adapters
+
+import (
+	"bytes"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"pgc/checkpoint/hf"
+	"pgc/golden"
+	"pgc/internal/build"
+	"pgc/internal/e2e"
+	"pgc/runtime/safetensors"
+)
+
+// TestKeptEmbeddings keeps two adapters beside a model that makes embeddings: with one they are those of the model that the
+// adapter is merged into, without they have the bits of an executable that has none.
+func TestKeptEmbeddings(t *testing.T) {
+	base := filepath.Join(golden.Dir(), "colpali-odd")
+	c, err := hf.Load(base, hf.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	dir := t.TempDir()
+	var kept []hf.Kept
+	for i, name := range []string{"one", "two"} {
+		kept = append(kept, hf.Kept{Name: name, Dir: filepath.Join(dir, name)})
+		writeAdapter(t, c, kept[i].Dir, uint64(i))
+	}
+	compiled := func(name string, o build.Options) string {
+		exe := filepath.Join(dir, name+".exe")
+		o.CPU, o.Weights = "x86-64-v3", "f32"
+		if _, err := build.Compile(t.Context(), base, exe, e2e.Runtime(t), o); err != nil {
+			t.Fatal(err)
+		}
+		return exe
+	}
+	embedded := func(exe string, args ...string) []byte {
+		out := filepath.Join(dir, "out.safetensors")
+		e2e.MustRun(t, exe, append([]string{"embed", "-o", out}, args...)...)
+		text, err := os.ReadFile(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	together, alone := compiled("together", build.Options{Adapters: kept}), compiled("alone", build.Options{})
+	seen := map[string]bool{}
+	for _, what := range []string{golden.Picture("shapes.png"), "--query=a cat"} {
+		if !bytes.Equal(embedded(together, what), embedded(alone, what)) {
+			t.Errorf("%s: without an adapter the embedding is not the base's", what)
+		}
+		for _, k := range kept {
+			got, merged := embedded(together, "--adapter", k.Name, what), embedded(compiled(k.Name, build.Options{Adapter: k.Dir}), what)
+			seen[string(got)] = true
+			if e, at := golden.Error(vectors(t, got), vectors(t, merged)); !(e < 1e-5) {
+				t.Errorf("%s with %s: element %d is off by %g of the largest", what, k.Name, at, e)
+			}
+		}
+	}
+	if len(seen) != 4 {
+		t.Errorf("%d embeddings differ, expected those of two adapters of a picture and of a query", len(seen))
+	}
+	if status, _, stderr := e2e.Status(together, "embed", "--adapter", "three", "--query=a", "-o", filepath.Join(dir, "no")); status == 0 || !strings.Contains(stderr, "expected one of one, two") {
+		t.Errorf("an adapter that is not there: status %d, %s", status, stderr)
+	}
+}
+
+// writeAdapter writes a LoRA of rank 3 of layers of either tower and of the projection.
+func writeAdapter(t *testing.T, c *hf.Checkpoint, dir string, seed uint64) {
+	t.Helper()
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	rng := rand.New(rand.NewPCG(seed, 17))
+	var specs []safetensors.Spec
+	for _, w := range c.Weights {
+		module, ok := strings.CutSuffix(c.Model.Hub(w.Name), ".weight")
+		if !ok || len(w.Shape) != 2 || !strings.Contains(module, "q_proj") && !strings.Contains(module, "fc1") && !strings.Contains(module, "embedding_proj") {
+			continue
+		}
+		for part, shape := range map[string][]int{"lora_A": {3, w.Shape[1]}, "lora_B": {w.Shape[0], 3}} {
+			specs = append(specs, safetensors.Spec{Name: "base_model.model." + module + "." + part + ".weight", DType: safetensors.F32, Shape: shape})
+		}
+	}
+	out, err := safetensors.Create(filepath.Join(dir, "adapter_model.safetensors"), nil, specs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range specs {
+		values := make([]float32, s.Shape[0]*s.Shape[1])
+		for i := range values {
+			values[i] = float32(rng.NormFloat64() / math.Sqrt(3) / 2)
+		}
+		if err := out.WriteFloat32s(values); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := out.Close(); err != nil {
+		t.Fatal(err)
+	}
+	text := `{"peft_type": "LORA", "r": 3, "lora_alpha": 4, "target_modules": ["q_proj", "fc1", "embedding_proj_layer"]}`
+	if err := os.WriteFile(filepath.Join(dir, "adapter_config.json"), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// vectors are the elements of an embedding's file.
+func vectors(t *testing.T, text []byte) []float32 {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "embedding")
+	if err := os.WriteFile(path, text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	f, err := safetensors.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	return golden.Floats(f, "embeddings.0")
+}
