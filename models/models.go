@@ -127,10 +127,11 @@ type Change struct {
 	Own   bool    // the weight is replaced
 }
 
-// The weights of an adapter, and what they are to the weight that it changes.
+// The weights of an adapter, and what they are to the weight that it changes. Those of a table are turned, so that rows of
+// A are looked up as those of the table are.
 const (
-	FactorA = "lora_A" // [rank, columns]
-	FactorB = "lora_B" // [rows, rank]
+	FactorA = "lora_A" // [rank, columns]; of a table [rows, rank]
+	FactorB = "lora_B" // [rows, rank]; of a table [columns, rank]
 	Scales  = "scales" // [rows]
 	Whole   = "whole"  // of the same shape
 )

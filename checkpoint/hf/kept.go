@@ -66,7 +66,11 @@ func (c *Checkpoint) put(adapter, key string, b *peft.Beside, wide bool) {
 	if b.Own {
 		add(models.Whole, Tensor{DType: b.Type, Shape: t.Shape, Read: b.Whole(base, b.Type).Read})
 	}
-	if b.Rank > 0 {
+	switch {
+	case b.Rank > 0 && key == c.Model.Embedding:
+		add(models.FactorA, Tensor{DType: b.A.DType, Shape: b.A.Shape, Read: b.A.Read})
+		add(models.FactorB, Tensor{DType: b.B.DType, Shape: b.B.Shape, Data: b.B.Data})
+	case b.Rank > 0:
 		add(models.FactorA, Tensor{DType: b.A.DType, Shape: []int{b.Rank, b.A.Elements() / b.Rank}, Data: b.A.Data})
 		add(models.FactorB, Tensor{DType: b.B.DType, Shape: []int{t.Shape[0], b.Rank}, Data: b.B.Data})
 	}

@@ -22,7 +22,8 @@ type Beside struct {
 }
 
 // Beside sorts an adapter's tensors like Apply, for keeping them beside the weights: LoRA of matrices as the factors of a
-// product, everything else as weights of its own. Neither the table of token embeddings nor the head may change.
+// product, everything else as weights of its own. Of the table of token embeddings it is a product of the rows that are
+// looked up; in no other way may the table change, and the head may not.
 func (a *Adapter) Beside(h Host) (map[string]*Beside, error) {
 	_, of, err := a.collect(h)
 	if err != nil {
@@ -31,14 +32,18 @@ func (a *Adapter) Beside(h Host) (map[string]*Beside, error) {
 	all := map[string]*Beside{}
 	for _, key := range slices.Sorted(maps.Keys(of)) {
 		w := of[key]
-		if key == h.Embedding || key == h.Head {
-			return nil, fmt.Errorf("%s changes %s, which an adapter that is kept beside the model may not: expected LoRA of other layers (--adapter %s without a name merges it)", a.Dir, key, a.Dir)
+		table := key == h.Embedding && w.low != nil && w.low.embedding && w.low.magnitude == nil && len(w.loaded)+len(w.merged) == 1
+		if key == h.Head || key == h.Embedding && !table {
+			return nil, fmt.Errorf("%s changes %s, which an adapter that is kept beside the model may only by LoRA of the embedding: expected LoRA of other layers (--adapter %s without a name merges it)", a.Dir, key, a.Dir)
 		}
 		b := &Beside{own: w.loaded, Type: ir.F32}
 		if len(w.loaded) == 1 && len(w.merged) == 0 {
 			b.Type = w.dtype
 		}
-		if w.low != nil && !w.low.embedding {
+		if table {
+			b.A, b.B, b.Rank, b.Scale = transposed(w.low.a), w.low.b.Tensor, w.low.a.rows(), float64(w.low.scale)
+			b.own = nil
+		} else if w.low != nil && !w.low.embedding {
 			b.low, b.A, b.B = w.low, w.low.a.Tensor, w.low.b.Tensor
 			b.Rank, b.Scale, b.Rows = w.low.a.rows(), float64(w.low.scale), w.low.magnitude != nil
 		} else {
@@ -49,6 +54,17 @@ func (a *Adapter) Beside(h Host) (map[string]*Beside, error) {
 		}
 	}
 	return all, nil
+}
+
+// transposed is a matrix with rows and columns exchanged.
+func transposed(m matrix) lazy.Tensor {
+	all := sync.OnceValue(m.whole)
+	rows := m.rows()
+	return lazy.Tensor{DType: m.DType, Shape: []int{m.cols, rows}, Values: func(x []float32, at int) {
+		for i := range x {
+			x[i] = all()[(at+i)%rows*m.cols+(at+i)/rows]
+		}
+	}}
 }
 
 // Whole is the weight that replaces the base's.

@@ -95,7 +95,8 @@ func (o *Options) freeze(c *hf.Checkpoint, tok *packed) error {
 			keep(tok.Encode(detect.Prompt(p.Task, []string{class})+c.Model.PromptEnd, false)...)
 		}
 	}
-	if o.Frozen.KeepVocabulary || !slices.Contains(kept, false) {
+	tables := slices.ContainsFunc(c.Kept, func(a models.Adapter) bool { return a.Changes[c.Model.Embedding].Rank > 0 }) // have a row a token
+	if o.Frozen.KeepVocabulary || tables || !slices.Contains(kept, false) {
 		return nil
 	}
 	for id, yes := range kept {

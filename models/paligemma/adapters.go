@@ -109,8 +109,13 @@ func (b *builder) lowRank(a active, key string, x *Value, out any) *Value {
 	if c.Rank == 0 {
 		return nil
 	}
-	t := Mul(b.times(a.weight(key, models.FactorA), x, c.Rank, x.Dim(-1)), c.Scale)
-	if a.chosen != nil {
+	return b.second(a, key, b.times(a.weight(key, models.FactorA), x, c.Rank, x.Dim(-1)), out)
+}
+
+// second is the scaled product of t, A·x, with the second factor, of so many columns.
+func (b *builder) second(a active, key string, t *Value, out any) *Value {
+	c := a.Changes[key]
+	if t = Mul(t, c.Scale); a.chosen != nil {
 		t = Select(a.chosen, t, 0.0)
 	}
 	return b.times(a.weight(key, models.FactorB), t, out, c.Rank)

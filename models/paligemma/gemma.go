@@ -6,6 +6,7 @@ import (
 
 	. "pgc/frontend"
 	"pgc/ir"
+	"pgc/models"
 )
 
 // call is one run of the decoder: rows tokens at positions past, past+1, … of the sequence in a batch slot; keys is
@@ -36,8 +37,14 @@ func (b *builder) embed(ids, slots, features *Value, rows ir.Dim) *Value {
 
 func (b *builder) embedText(ids *Value) *Value {
 	c := b.cfg.Text
-	table := b.w(embedTokens, c.VocabSize, c.HiddenSize)
-	return Mul(Convert(Gather(table, ids), ir.F32), math.Sqrt(float64(c.HiddenSize)))
+	x := Convert(Gather(b.w(embedTokens, c.VocabSize, c.HiddenSize), ids), ir.F32)
+	for _, a := range b.adapters {
+		if change := a.Changes[embedTokens]; change.Rank > 0 {
+			t := Convert(Gather(b.w(a.weight(embedTokens, models.FactorA), c.VocabSize, change.Rank), ids), ir.F32)
+			x = Add(x, b.second(a, embedTokens, t, c.HiddenSize))
+		}
+	}
+	return Mul(x, math.Sqrt(float64(c.HiddenSize)))
 }
 
 // decoder runs all layers over x [rows, hidden] and returns the normed hidden states.

@@ -45,7 +45,7 @@ func LayoutsOf(m *ir.Module, choose func(d program.DType, bf16 bool) program.Lay
 }
 
 // firstFactors finds the matrices of fewer rows than a packed one has at least that are first factors of low-rank products
-// wherever they are read: what they give is multiplied again.
+// wherever they are read: what they give is multiplied again, and nothing is added to it.
 func firstFactors(m *ir.Module) map[string]bool {
 	is := map[string]bool{}
 	for _, f := range m.Funcs {
@@ -57,7 +57,8 @@ func firstFactors(m *ir.Module) map[string]bool {
 			a := ir.ViewMatmul(op)
 			for _, p := range a.Parts {
 				again := p.Accs == 1 && len(p.Exprs) == 1 && !a.Argmax && !a.Row[0].Type.DType.IsQuantized() &&
-					!slices.ContainsFunc(uses[p.Result], func(u ir.Use) bool { return !multiplies(u) })
+					!slices.ContainsFunc(uses[p.Result], func(u ir.Use) bool { return !multiplies(u) }) &&
+					!slices.ContainsFunc(a.Second, func(s ir.Second) bool { return s.Acc == p.First })
 				for _, w := range p.Weights {
 					key := w.Key
 					if w.Kind != ir.Weight || w.Type.Rank() != 2 || w.Type.DType.IsQuantized() || w.Type.Shape[0].N >= kernels.PanelPad {

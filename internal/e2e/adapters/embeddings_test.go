@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -70,8 +71,8 @@ func TestKeptEmbeddings(t *testing.T) {
 	}
 }
 
-// writeAdapter writes a LoRA of rank 3 of layers of either tower and of the projection.
-func writeAdapter(t *testing.T, c *hf.Checkpoint, dir string, seed uint64) {
+// writeAdapter writes a LoRA of rank 3 of layers of either tower, of the projection and of other modules.
+func writeAdapter(t *testing.T, c *hf.Checkpoint, dir string, seed uint64, others ...string) {
 	t.Helper()
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
@@ -80,11 +81,16 @@ func writeAdapter(t *testing.T, c *hf.Checkpoint, dir string, seed uint64) {
 	var specs []safetensors.Spec
 	for _, w := range c.Weights {
 		module, ok := strings.CutSuffix(c.Model.Hub(w.Name), ".weight")
-		if !ok || len(w.Shape) != 2 || !strings.Contains(module, "q_proj") && !strings.Contains(module, "fc1") && !strings.Contains(module, "embedding_proj") {
+		if !ok || len(w.Shape) != 2 || !slices.ContainsFunc(append(others, "q_proj", "fc1", "embedding_proj"), func(part string) bool { return strings.Contains(module, part) }) {
 			continue
 		}
-		for part, shape := range map[string][]int{"lora_A": {3, w.Shape[1]}, "lora_B": {w.Shape[0], 3}} {
-			specs = append(specs, safetensors.Spec{Name: "base_model.model." + module + "." + part + ".weight", DType: safetensors.F32, Shape: shape})
+		a, b := "lora_A.weight", "lora_B.weight"
+		high, wide := w.Shape[0], w.Shape[1]
+		if w.Name == c.Model.Embedding {
+			a, b, high, wide = "lora_embedding_A", "lora_embedding_B", wide, high
+		}
+		for _, s := range []safetensors.Spec{{Name: a, Shape: []int{3, wide}}, {Name: b, Shape: []int{high, 3}}} {
+			specs = append(specs, safetensors.Spec{Name: "base_model.model." + module + "." + s.Name, DType: safetensors.F32, Shape: s.Shape})
 		}
 	}
 	out, err := safetensors.Create(filepath.Join(dir, "adapter_model.safetensors"), nil, specs)
@@ -103,9 +109,49 @@ func writeAdapter(t *testing.T, c *hf.Checkpoint, dir string, seed uint64) {
 	if err := out.Close(); err != nil {
 		t.Fatal(err)
 	}
-	text := `{"peft_type": "LORA", "r": 3, "lora_alpha": 4, "target_modules": ["q_proj", "fc1", "embedding_proj_layer"]}`
+	text := `{"peft_type": "LORA", "r": 3, "lora_alpha": 4, "target_modules": ["q_proj", "fc1"]}`
 	if err := os.WriteFile(filepath.Join(dir, "adapter_config.json"), []byte(text), 0o644); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestKeptTable keeps an adapter whose LoRA is of the embedding, too: the logits are those of the merged model in float32, in
+// which the head stays apart.
+func TestKeptTable(t *testing.T) {
+	for _, name := range []string{"pg2-odd", "pg2-mha"} {
+		base, dir := filepath.Join(golden.Dir(), name), t.TempDir()
+		c, err := hf.Load(base, hf.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		adapter := filepath.Join(dir, "adapter")
+		writeAdapter(t, c, adapter, 5, "embed_tokens")
+		c.Close()
+		var logits [][]float32
+		for i, o := range []build.Options{{Adapter: adapter}, {Adapters: []hf.Kept{{Name: "tuned", Dir: adapter}}}, {}} {
+			exe, out := filepath.Join(dir, "exe"), filepath.Join(dir, "out")
+			o.CPU, o.MaxTokens, o.Weights = "x86-64-v3", 311, "f32"
+			if _, err := build.Compile(t.Context(), base, exe, e2e.Runtime(t), o); err != nil {
+				t.Fatal(err)
+			}
+			args := []string{"forward", "--image", golden.Picture("shapes.png"), "--prompt", "detect cat", "-o", out}
+			if i == 1 {
+				args = append(args, "--adapter", "tuned")
+			}
+			e2e.MustRun(t, exe, args...)
+			f, err := safetensors.Open(out)
+			if err != nil {
+				t.Fatal(err)
+			}
+			logits = append(logits, golden.Floats(f, "logits"))
+			f.Close()
+		}
+		if e, at := golden.Error(logits[1], logits[0]); !(e < 1e-5) {
+			t.Errorf("%s: element %d is off by %g of the largest", name, at, e)
+		}
+		if e, _ := golden.Error(logits[2], logits[0]); e < 1e-3 {
+			t.Errorf("%s: the adapter changes logits by %g of the largest only", name, e)
+		}
 	}
 }
 
