@@ -1,6 +1,7 @@
 package kernels
 
 import (
+	"errors"
 	"slices"
 
 	"pgc/ir/scalar"
@@ -101,6 +102,9 @@ func (m *mmBuild) params() {
 		}
 	}
 	for _, p := range m.Parts {
+		if p.Plain && (p.Accs != 1 || p.Group.Len > 0 || len(p.Second) > 0) {
+			m.g.err = errors.New("a plain part has several matrices, groups or second products, expected one matrix of floats")
+		}
 		var ws, extra []*tile.Value
 		for range p.Accs {
 			w := g.in(next, p.Elem)
