@@ -45,7 +45,7 @@ func LayoutsOf(m *ir.Module, choose func(d program.DType, bf16 bool) program.Lay
 }
 
 // firstFactors finds the matrices of fewer rows than a packed one has at least that are first factors of low-rank products
-// wherever they are read: what they give is multiplied again, and nothing is added to it.
+// wherever they are read: what they give is scaled at most and multiplied again, and nothing is added to it.
 func firstFactors(m *ir.Module) map[string]bool {
 	is := map[string]bool{}
 	for _, f := range m.Funcs {
@@ -56,7 +56,7 @@ func firstFactors(m *ir.Module) map[string]bool {
 			}
 			a := ir.ViewMatmul(op)
 			for _, p := range a.Parts {
-				again := p.Accs == 1 && len(p.Exprs) == 1 && !a.Argmax && !a.Row[0].Type.DType.IsQuantized() &&
+				again := p.Accs == 1 && len(p.Exprs) == 1 && scales(p.Exprs[0]) && !a.Argmax && !a.Row[0].Type.DType.IsQuantized() &&
 					!slices.ContainsFunc(uses[p.Result], func(u ir.Use) bool { return !multiplies(u) }) &&
 					!slices.ContainsFunc(a.Second, func(s ir.Second) bool { return s.Acc == p.First })
 				for _, w := range p.Weights {
@@ -74,6 +74,15 @@ func firstFactors(m *ir.Module) map[string]bool {
 		}
 	}
 	return is
+}
+
+// scales reports whether an expression multiplies and chooses by equality alone.
+func scales(e *ir.Expr) bool {
+	only := true
+	e.Walk(func(e *ir.Expr) {
+		only = only && (e.Kind != ir.ExprCall || e.Def == ir.OpMul || e.Def == ir.OpSelect || e.Def == ir.OpEq)
+	})
+	return only
 }
 
 // multiplies reports whether a value is used as rows that are multiplied by a matrix.
