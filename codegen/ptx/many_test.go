@@ -1,6 +1,7 @@
 package ptx
 
 import (
+	"strings"
 	"testing"
 
 	"pgc/codegen/packing"
@@ -24,7 +25,11 @@ func manyCases() []productCase {
 
 // TestManyRows compares products of more rows with sums in float64, of every format, odd sizes and several parts.
 func TestManyRows(t *testing.T) {
+	joined := 0
 	for _, c := range manyCases() {
+		for _, k := range c.kernels(t) {
+			joined += strings.Count(k.Name, "_finish")
+		}
 		r := c.run(t)
 		stats := r.launch(t)
 		worst, limit := r.error(), c.limit()
@@ -35,5 +40,8 @@ func TestManyRows(t *testing.T) {
 		if stats.Conflicts != 0 {
 			t.Errorf("%v: accesses to shared memory meet in banks", c)
 		}
+	}
+	if joined == 0 {
+		t.Error("no case has several parts whose sums of K's parts one kernel adds")
 	}
 }

@@ -134,16 +134,25 @@ func (m *matmul) many() {
 		at := m.work(bytes)
 		m.out.Kernels = append(m.out.Kernels, g.build(fmt.Sprintf("%s_%d", m.name, i), x, sums, int64(at.Index)))
 		if g.split > 1 {
+			var ends []finish
 			for _, part := range parts {
-				m.finish(part, g.split, at)
+				ends = append(ends, m.finish(part, g.split, at))
 				at.Index += int(g.split * partialBytes(m.Matmul, part))
 			}
+			m.finishAll(ends)
 		}
 	}
 }
 
-// finish emits what adds the sums of all parts of K, in their order, and applies the expressions of a part to them.
-func (m *matmul) finish(part int, split int64, at kernels.Arg) {
+// finish is what adds the sums of all parts of K, in their order, and applies the expressions of a part to them: a map, and
+// where its operands and result lie.
+type finish struct {
+	part int
+	spec *kernels.Map
+	with func(a kernels.Arg) kernels.Arg
+}
+
+func (m *matmul) finish(part int, split int64, at kernels.Arg) finish {
 	p := &m.Parts[part]
 	n := p.Blocks * p.N
 	s := &kernels.Map{Dims: []kernels.Size{m.M, kernels.Const(p.Blocks), kernels.Const(p.N)}, Outs: p.Outs}
@@ -173,7 +182,7 @@ func (m *matmul) finish(part int, split int64, at kernels.Arg) {
 		s.Exprs = append(s.Exprs, substituted(e, args))
 	}
 	first := m.FirstOperand(part) + p.Accs
-	m.add(fmt.Sprintf("finish%d", part), s, func(a kernels.Arg) kernels.Arg {
+	return finish{part, s, func(a kernels.Arg) kernels.Arg {
 		switch {
 		case a.Kind == kernels.ArgIn && a.Index < len(offsets):
 			return kernels.Arg{Kind: kernels.ArgWork, Index: at.Index + int(offsets[a.Index])}
@@ -183,7 +192,7 @@ func (m *matmul) finish(part int, split int64, at kernels.Arg) {
 			a.Index = part
 		}
 		return a
-	})
+	}}
 }
 
 // substituted is an expression with others for its arguments, whose types stay.

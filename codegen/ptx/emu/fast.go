@@ -48,6 +48,12 @@ var fastThree = map[string]func(D, A, B, C *lanes){
 	"fma.rn.bf16x2": func(D, A, B, C *lanes) {
 		for i := range D {
 			a, b, c := A[i], B[i], C[i]
+			low, ok0 := quickBrain(uint32(a)<<16, uint32(b)<<16, uint32(c)<<16)
+			high, ok1 := quickBrain(uint32(a)&^0xffff, uint32(b)&^0xffff, uint32(c)&^0xffff)
+			if ok0 && ok1 {
+				D[i] = uint64(low>>16 | high&^0xffff)
+				continue
+			}
 			D[i] = fmaBrain(a&0xffff, b&0xffff, c&0xffff) | fmaBrain(a>>16, b>>16, c>>16)<<16
 		}
 	},
@@ -163,6 +169,15 @@ func fmaBrain(a, b, c uint64) uint64 {
 		return u>>48&0x8000 | (r>>45-(1023-127)<<7)&0x7fff
 	}
 	return brain(oddSum(brainOf(a)*brainOf(b), brainOf(c)), nearest)
+}
+
+// quickBrain is x·y + z of bfloat16 in the upper half of a word, rounded once, where float32 shows it: the product is exact
+// there, and the sum may be rounded again unless it ends half way between two results. It reports false elsewhere.
+func quickBrain(a, b, c uint32) (uint32, bool) {
+	p := float32(math.Float32frombits(a) * math.Float32frombits(b))
+	s := math.Float32bits(p + math.Float32frombits(c))
+	normal := func(u uint32) bool { return u>>23&0xff-1 < 253 }
+	return s + 0x7fff + s>>16&1, normal(math.Float32bits(p)) && (normal(s) || s == 0) && s&0xffff != 0x8000
 }
 
 // fasten replaces an instruction of registers alone where all threads take part.

@@ -7,7 +7,7 @@ import (
 
 // The sums that are rounded twice are those that are rounded once, from equal exponents to distant ones.
 func TestFusedBrains(t *testing.T) {
-	rng := rand.New(rand.NewPCG(7, 8))
+	rng, quick := rand.New(rand.NewPCG(7, 8)), 0
 	for i := range 2_000_000 {
 		a, b, c := rng.Uint64()&0xffff, rng.Uint64()&0xffff, rng.Uint64()&0xffff
 		if i%4 > 0 { // exponents that meet
@@ -21,5 +21,13 @@ func TestFusedBrains(t *testing.T) {
 		if got := fmaBrain(a, b, c); got != want {
 			t.Fatalf("%#x·%#x + %#x = %#x, expected %#x", a, b, c, got, want)
 		}
+		if got, ok := quickBrain(uint32(a)<<16, uint32(b)<<16, uint32(c)<<16); ok && uint64(got>>16) != want {
+			t.Fatalf("%#x·%#x + %#x = %#x in float32, expected %#x", a, b, c, got>>16, want)
+		} else if ok {
+			quick++
+		}
+	}
+	if quick < 1_000_000 {
+		t.Errorf("%d of 2,000,000 sums show in float32, expected most", quick)
 	}
 }

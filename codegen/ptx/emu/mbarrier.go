@@ -71,6 +71,14 @@ func (l *lowering) arrivals(op string, expects bool) {
 	}
 	l.out.run = func(w *warp, m uint32) {
 		w.addresses(base, offset, m)
+		if op != "expect_tx" && op != "complete_tx" {
+			w.inOnePhase(m, func(lane int) int {
+				if expects {
+					return 1
+				}
+				return int(w.r[n][lane])
+			})
+		}
 		eachLane(m, func(i int) {
 			bar := w.mbarrier(i)
 			count := int(w.r[n][i])
@@ -96,6 +104,24 @@ func (l *lowering) arrivals(op string, expects bool) {
 			}
 		})
 		w.vc[w.index]++
+	}
+}
+
+// inOnePhase stops where threads of an instruction arrive more often at an mbarrier than its phase lacks: the rest would count
+// for the next phase, and what those threads did before would be behind the phase that others wait for.
+func (w *warp) inOnePhase(m uint32, count func(lane int) int) {
+	for rest := m; rest != 0; {
+		first := bits.TrailingZeros32(rest)
+		arrivals, bar := 0, w.mbarrier(first)
+		eachLane(rest, func(lane int) {
+			if w.addr[lane] == w.addr[first] {
+				arrivals += count(lane)
+				rest &^= 1 << lane
+			}
+		})
+		if arrivals > bar.pending {
+			w.fail(Deadlock, first, "%s arrives %d times at an mbarrier that waits for %d in phase %d", w.name(), arrivals, bar.pending, bar.phase)
+		}
 	}
 }
 
@@ -127,7 +153,7 @@ func (w *warp) initBarrier(base reg, offset int64, n reg, m uint32) {
 
 // arriveAt counts arrivals of a warp.
 func (w *warp) arriveAt(lane int, bar *mbarrier, count int) {
-	if count > bar.pending {
+	if count > bar.pending { // a copy's late arrival
 		w.fail(Deadlock, lane, "%s arrives %d times at an mbarrier that waits for %d in phase %d", w.name(), count, bar.pending, bar.phase)
 	}
 	for j := range w.warps {
