@@ -168,6 +168,8 @@ func attentionSamples() []Sample {
 		halves(sample(9, 9, 2, 2, 12, AttentionAttrs{Scale: 0.25, Causal: true, Prefix: Sym("prefix")}), BF16),
 		halves(sample(5, 69, 2, 1, 6, AttentionAttrs{Scale: 0.3, Softcap: 2, Causal: true, Window: 4, Offset: past}), F16),
 		sample(7, 7, 3, 1, 18, AttentionAttrs{Scale: 0.25}),
+		sample(5, 8, 1, 50, 6, AttentionAttrs{Scale: 0.25, Causal: true, Offset: past}), // more queries of a key head than vectors hold
+		sample(1, 8, 2, 21, 6, AttentionAttrs{Scale: 0.25, Causal: true, Offset: past}),
 		sample(5, 7, 3, 1, 18, AttentionAttrs{Scale: 0.25, DType: BF16}),
 		sample(1, 1, 1, 1, 8, AttentionAttrs{Scale: 1, Causal: true}),
 		sample(9, 9, 1, 4, 16, AttentionAttrs{Scale: 0.25, Causal: true, Prefix: Sym("prefix")}),

@@ -120,6 +120,9 @@ func (s *Attention) build(g *gen) {
 // buildWhole makes one kernel of attention.
 func (a *tileAttn) buildWhole() {
 	g, b, s, nr := a.g, a.g.b, a.Attention, a.w*a.strips
+	if s.S.Sym != "" { // a task has whole positions, one at least
+		nr = max(nr, roundUp(s.R, a.w))
+	}
 	a.qp, a.k, a.v, a.out = g.in(0, tile.F32), g.in(1, s.KV), g.in(2, s.KV), g.result(0, s.Elem)
 	a.positionsAt(3)
 	rows := b.Mul(g.size(s.S), b.Int(s.R))
