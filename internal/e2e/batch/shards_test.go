@@ -257,13 +257,13 @@ func TestAsReady(t *testing.T) {
 		return fmt.Sprintf(`{"id":%s,"images":[%q],"prompt":"caption en","max_new_tokens":%d,"ignore_eos":true}`+"\n", id, golden.Picture("noise.png"), tokens)
 	}
 	cmd := exec.Command(exe, "batch", "--input", "-", "--output", "-", "--as-ready")
-	cmd.Stdin = io.MultiReader(strings.NewReader(line("1", 100) + line("2", 1) + `{"id":3,"prompt":7}` + "\n" + "{\n" + line("2", 1)))
+	cmd.Stdin = io.MultiReader(strings.NewReader(line("1", 280) + line("2", 1) + `{"id":3,"prompt":7}` + "\n" + "{\n" + line("2", 1)))
 	out, err := cmd.Output()
 	if err == nil || cmd.ProcessState.ExitCode() != 1 {
 		t.Errorf("%v, expected status 1 for requests that failed", err)
 	}
 	all := e2e.Replies(t, out)
-	if len(all) != 5 || string(all[4].ID) != "1" || len(all[4].Tokens) != 100 {
+	if len(all) != 5 || string(all[4].ID) != "1" || len(all[4].Tokens) != 280 {
 		t.Fatalf("%s, expected the longest answer last", out)
 	}
 	by := map[string]int{}
@@ -276,7 +276,7 @@ func TestAsReady(t *testing.T) {
 	if by["2"] != 2 || by["3"] != 1 || by["4"] != 1 {
 		t.Errorf("answers %v", by)
 	}
-	alone := e2e.Replies(t, e2e.MustRun(t, exe, "generate", "--image", golden.Picture("noise.png"), "--prompt", "caption en", "--max-new-tokens", "100", "--ignore-eos", "--json"))
+	alone := e2e.Replies(t, e2e.MustRun(t, exe, "generate", "--image", golden.Picture("noise.png"), "--prompt", "caption en", "--max-new-tokens", "280", "--ignore-eos", "--json"))
 	if !slices.Equal(alone[0].Tokens, all[4].Tokens) {
 		t.Errorf("%v, alone %v", all[4].Tokens, alone[0].Tokens)
 	}

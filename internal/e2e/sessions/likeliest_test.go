@@ -88,7 +88,7 @@ func TestLikeliestOfABatch(t *testing.T) {
 	const n = 4
 	configs := []sample.Config{{Temperature: 1.5, TopK: 50, Seed: 1}, {Temperature: 0.05, TopP: 0.9, Seed: 2}, {}}
 	request := func(c sample.Config) generate.Request {
-		return generate.Request{Images: noise(t), Prompt: "caption en", MaxNewTokens: n, IgnoreEOS: true, Sample: c}
+		return generate.Request{Images: noise(t), Prompt: "caption en", MaxNewTokens: n, IgnoreEOS: true, Sample: c, Patient: true}
 	}
 	var want [][]int32
 	for _, c := range configs {
