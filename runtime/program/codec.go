@@ -85,32 +85,44 @@ func (c *codec) file(sets *[]*Program) {
 		shared = (*sets)[0]
 	}
 	c.shared(shared)
-	list(c, sets, 14+len(shared.Funcs), func(c *codec, p **Program) {
+	list(c, sets, 14+2*len(shared.Funcs), func(c *codec, p **Program) {
 		if !c.writing {
 			*p = &Program{}
 			**p = *shared
 			(*p).Funcs = slices.Clone(shared.Funcs)
 		}
-		c.set(*p)
+		c.set(*p, shared)
 	})
 }
 
-// shared walks what does not depend on the instruction set.
+// shared walks what does not depend on the instruction set, and the functions as the first one has them.
 func (c *codec) shared(p *Program) {
 	c.string(&p.Generator)
 	list(c, &p.Symbols, 2, func(c *codec, s *Symbol) { c.string(&s.Name); c.int64(&s.Max) })
 	c.int(&p.Slots)
 	list(c, &p.Funcs, 3, func(c *codec, f *Func) {
 		c.string(&f.Name)
-		list(c, &f.Inputs, 3, (*codec).port)
-		list(c, &f.Outputs, 3, (*codec).port)
+		c.ports(f)
 	})
 	list(c, &p.Weights, 12, (*codec).weight)
 	c.int64(&p.WeightBytes)
 }
 
-// set walks what does; the functions are there already.
-func (c *codec) set(p *Program) {
+// ports walks what a function takes and gives.
+func (c *codec) ports(f *Func) {
+	list(c, &f.Inputs, 3, (*codec).port)
+	list(c, &f.Outputs, 3, (*codec).port)
+}
+
+// portsBytes is what ports writes of a function.
+func portsBytes(f *Func) []byte {
+	c := &codec{writing: true}
+	c.ports(f)
+	return c.buf
+}
+
+// set walks what does; the functions are there already, and have other ports where a GPU's do more than a CPU's.
+func (c *codec) set(p, shared *Program) {
 	c.byte((*uint8)(&p.Target.Kind))
 	c.string(&p.Target.Arch)
 	c.string(&p.Target.CPU)
@@ -126,7 +138,12 @@ func (c *codec) set(p *Program) {
 	list(c, &p.Loads, 5, (*codec).load)
 	c.int64(&p.DeviceBytes)
 	for i := range p.Funcs {
-		c.int64(&p.Funcs[i].ArenaBytes)
+		f := &p.Funcs[i]
+		c.int64(&f.ArenaBytes)
+		own := c.writing && !bytes.Equal(portsBytes(f), portsBytes(&shared.Funcs[i]))
+		if c.bool(&own); own {
+			c.ports(f)
+		}
 	}
 	launches := p.launches
 	if c.writing && launches == nil {

@@ -61,6 +61,38 @@ func TestEveryField(t *testing.T) {
 	}
 }
 
+// TestPortsOfKinds: a GPU's program may take and give more than a CPU's, but those of a kind are alike.
+func TestPortsOfKinds(t *testing.T) {
+	sets := append(samples(), sample())
+	gpu := sets[2]
+	gpu.Target, gpu.WorkerOffset, gpu.ScratchBytes = Target{PTX, "nvptx64", "sm_80", nil}, 0, 0
+	gpu.Text = Span{0, 1 << 20}
+	for i := range gpu.Kernels {
+		gpu.Kernels[i].Threads, gpu.Kernels[i].TaskThreads = 32, 32
+	}
+	for i := range gpu.Funcs {
+		gpu.Funcs[i].Launches = nil
+	}
+	gpu.Funcs[0].Outputs = append(gpu.Funcs[0].Outputs, gpu.Funcs[0].Outputs[0])
+	gpu.Funcs[0].Outputs[len(gpu.Funcs[0].Outputs)-1].Name = "more"
+	if err := validateSets(sets); err != nil {
+		t.Fatal(err)
+	}
+	again, err := whole(Encode(sets))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, p := range again {
+		if !reflect.DeepEqual(p.Funcs, sets[i].Funcs) {
+			t.Errorf("%s: functions %+v, expected %+v", p.Target.CPU, p.Funcs, sets[i].Funcs)
+		}
+	}
+	sets[1].Funcs[0].Outputs = gpu.Funcs[0].Outputs
+	if err := validateSets(sets); err == nil || !strings.Contains(err.Error(), "differ in more than their code") {
+		t.Errorf("error %v of a CPU's program with ports of its own", err)
+	}
+}
+
 // TestTruncated decodes every beginning of a program and every change of one byte.
 func TestTruncated(t *testing.T) {
 	data := Encode(samples())

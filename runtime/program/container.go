@@ -48,7 +48,7 @@ func pageBytes(programs []*Program) int64 {
 
 const (
 	magic         = "pgc:exec"
-	formatVersion = 10
+	formatVersion = 11
 	footerBytes   = 40
 	entryBytes    = 40
 	nameBytes     = 16

@@ -23,16 +23,28 @@ func validateSets(sets []*Program) error {
 				return fmt.Errorf("program: instruction set %s is given twice", p.Target.CPU)
 			}
 		}
-		if i > 0 && !bytes.Equal(sharedBytes(p), sharedBytes(sets[0])) {
-			return fmt.Errorf("program: instruction sets %s and %s differ in more than their code", sets[0].Target.CPU, p.Target.CPU)
+		alike := sets[0] // but its ports
+		if same := slices.IndexFunc(sets[:i], func(q *Program) bool { return q.Target.Kind == p.Target.Kind }); same >= 0 {
+			alike = sets[same]
+		}
+		if !bytes.Equal(sharedBytes(p, alike.Target.Kind == p.Target.Kind), sharedBytes(alike, alike.Target.Kind == p.Target.Kind)) {
+			return fmt.Errorf("program: instruction sets %s and %s differ in more than their code", alike.Target.CPU, p.Target.CPU)
 		}
 	}
 	return nil
 }
 
-// sharedBytes is what must be equal in all programs of a file.
-func sharedBytes(p *Program) []byte {
+// sharedBytes is what must be equal in programs of a file, with ports in those of a kind of target.
+func sharedBytes(p *Program, ports bool) []byte {
 	c := &codec{writing: true}
+	if !ports {
+		without := *p
+		without.Funcs = slices.Clone(p.Funcs)
+		for i := range without.Funcs {
+			without.Funcs[i].Inputs, without.Funcs[i].Outputs = nil, nil
+		}
+		p = &without
+	}
 	c.shared(p)
 	return c.buf
 }
