@@ -189,9 +189,9 @@ func (f *mma) takes(s schedule.Product, lanes int) error {
 	case f.tiles != 0: // whose sets have other forms for one row and for few
 		return nil
 	case one.Side < 1 || one.Chains < 1 || one.Side%one.Chains != 0 && one.Side > 1 || f.step%int64(one.Chains) != 0 && f.grouped():
-		return fmt.Errorf("Side %d, Chains %d: expected some of each, and words of a step for each chain", one.Side, one.Chains)
+		return fmt.Errorf("one row in Side %d, Chains %d: expected some of each, and words of a step for each chain", one.Side, one.Chains)
 	case one.Chains > 1 && f.class != schedule.VNNI4 && f.class != schedule.I16:
-		return fmt.Errorf("Chains %d: expected 1, for sums that are not of words", one.Chains)
+		return fmt.Errorf("one row in Chains %d: expected 1, for sums that are not of words", one.Chains)
 	case few.MR < 1 || few.Vecs < 1 || few.Side < 1 || few.MR%f.rows != 0 || PanelPad%(few.Vecs*lanes) != 0:
 		return fmt.Errorf("few rows in MR %d, Vecs %d, Side %d: expected whole sums of %d rows", few.MR, few.Vecs, few.Side, f.rows)
 	}

@@ -45,7 +45,7 @@ func TestParse(t *testing.T) {
 		line string
 		want any // the command's struct, or the error
 	}{
-		{"", ask{Fast: true, Kind: "a"}},
+		{"", ask{Fast: true, Kind: "a", hidden: 0}},
 		{"a - --top-k 5 b", ask{Words: []string{"a", "-", "b"}, shared: shared{&five}, Fast: true, Kind: "a"}},
 		{"--where x a", ask{Words: []string{"a"}, Fast: true, Kind: "a"}},
 		{"-fo=x -- --fast -o", ask{Words: []string{"--fast", "-o"}, Out: "x", Fast: true, Kind: "a"}},
