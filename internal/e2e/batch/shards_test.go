@@ -327,8 +327,8 @@ func TestBatchEmbeddings(t *testing.T) {
 		`{"query":""}`:                         "query is empty",
 		`{"query":"x","image":"a.png"}`:        "query and images are given",
 		`{"images":["a.png","b.png"]}`:         "an embedding is asked of 2 pictures",
-		`{"image":"a.png","prompt":"x"}`:       "there is more than id, and images or query",
-		`{"image":"a.png","max_new_tokens":1}`: "there is more than id, and images or query",
+		`{"image":"a.png","prompt":"x"}`:       "there is more than id, adapter, and images or query",
+		`{"image":"a.png","max_new_tokens":1}`: "there is more than id, adapter, and images or query",
 	} {
 		if err := os.WriteFile(at("in.jsonl"), []byte(line), 0o644); err != nil {
 			t.Fatal(err)
