@@ -24,6 +24,12 @@ func build(t testing.TB, tgt target.Target, s Spec) (*Kernel, *linktest.Code) {
 	if err := tile.Verify(k.Tile); err != nil {
 		t.Fatal(err)
 	}
+	return k, load(t, tgt, k)
+}
+
+// load assembles a kernel and loads its code.
+func load(t testing.TB, tgt target.Target, k *Kernel) *linktest.Code {
+	t.Helper()
 	source, err := llvm.Emit(tgt, []*tile.Kernel{k.Tile})
 	if err != nil {
 		t.Fatal(err)
@@ -32,7 +38,7 @@ func build(t testing.TB, tgt target.Target, s Spec) (*Kernel, *linktest.Code) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return k, linktest.Load(t, obj)
+	return linktest.Load(t, obj)
 }
 
 // tasksOf counts the tasks of a kernel whose grains are as given.

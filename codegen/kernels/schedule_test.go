@@ -1,7 +1,6 @@
 package kernels
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -9,7 +8,6 @@ import (
 	"testing"
 
 	"pgc/codegen/internal/link/linktest"
-	"pgc/codegen/llvm"
 	"pgc/codegen/packing"
 	"pgc/codegen/schedule"
 	"pgc/ir/quant"
@@ -85,15 +83,7 @@ func buildAs(t *testing.T, tgt target.Target, s *Matmul, p schedule.Product) (*K
 	if err != nil {
 		t.Fatal(err)
 	}
-	source, err := llvm.Emit(tgt, []*tile.Kernel{k.Tile})
-	if err != nil {
-		t.Fatal(err)
-	}
-	obj, err := llvm.Assemble(context.Background(), source, tgt)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return k, linktest.Load(t, obj)
+	return k, load(t, tgt, k)
 }
 
 // TestImpossibleSchedules says why a kernel cannot be blocked so.

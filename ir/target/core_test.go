@@ -1,8 +1,6 @@
 package target
 
 import (
-	"errors"
-	"slices"
 	"testing"
 
 	"pgc/runtime/cpufeature"
@@ -35,16 +33,6 @@ func TestCoresAreKnown(t *testing.T) {
 func TestFamilyOfHiddenInstructions(t *testing.T) {
 	if Default != defaults["amd64"] {
 		t.Skip("the default of this machine is not for x86-64")
-	}
-	lacks := func(missing ...string) func([]string) error {
-		return func(features []string) error {
-			for _, f := range features {
-				if slices.Contains(missing, f) {
-					return errors.New("this CPU lacks " + f)
-				}
-			}
-			return nil
-		}
 	}
 	for _, c := range []struct {
 		core, name, family string

@@ -70,16 +70,6 @@ func TestListsAreOrdered(t *testing.T) {
 }
 
 func TestNativeIsTheHighestLevel(t *testing.T) {
-	lacks := func(missing ...string) func([]string) error {
-		return func(features []string) error {
-			for _, f := range features {
-				if slices.Contains(missing, f) {
-					return errors.New("this CPU lacks " + f)
-				}
-			}
-			return nil
-		}
-	}
 	for _, test := range []struct {
 		missing []string
 		want    string
@@ -143,5 +133,17 @@ func TestAttrsNameWhatIsChecked(t *testing.T) {
 		if !slices.Contains(strings.Split(c.Attrs(), ","), want) {
 			t.Errorf("%s is not in %s", want, c.Attrs())
 		}
+	}
+}
+
+// lacks checks features as a CPU without some would.
+func lacks(missing ...string) func([]string) error {
+	return func(features []string) error {
+		for _, f := range features {
+			if slices.Contains(missing, f) {
+				return errors.New("this CPU lacks " + f)
+			}
+		}
+		return nil
 	}
 }

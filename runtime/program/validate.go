@@ -23,18 +23,22 @@ func validateSets(sets []*Program) error {
 				return fmt.Errorf("program: instruction set %s is given twice", p.Target.CPU)
 			}
 		}
-		alike := sets[0] // but its ports
-		if same := slices.IndexFunc(sets[:i], func(q *Program) bool { return q.Target.Kind == p.Target.Kind }); same >= 0 {
-			alike = sets[same]
+		if !bytes.Equal(sharedBytes(p, false), sharedBytes(sets[0], false)) {
+			return differ(sets[0], p)
 		}
-		if !bytes.Equal(sharedBytes(p, alike.Target.Kind == p.Target.Kind), sharedBytes(alike, alike.Target.Kind == p.Target.Kind)) {
-			return fmt.Errorf("program: instruction sets %s and %s differ in more than their code", alike.Target.CPU, p.Target.CPU)
+		if same := slices.IndexFunc(sets[:i], func(q *Program) bool { return q.Target.Kind == p.Target.Kind }); same >= 0 &&
+			!bytes.Equal(sharedBytes(p, true), sharedBytes(sets[same], true)) {
+			return differ(sets[same], p)
 		}
 	}
 	return nil
 }
 
-// sharedBytes is what must be equal in programs of a file, with ports in those of a kind of target.
+func differ(p, q *Program) error {
+	return fmt.Errorf("program: instruction sets %s and %s differ in more than their code", p.Target.CPU, q.Target.CPU)
+}
+
+// sharedBytes is what must be equal in all programs of a file, and with ports in those of a kind of target.
 func sharedBytes(p *Program, ports bool) []byte {
 	c := &codec{writing: true}
 	if !ports {
