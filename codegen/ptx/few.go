@@ -15,12 +15,14 @@ const fewRows = 8
 // few is a product of up to eight rows. A block computes strips of 16 columns, one after the other; its warps share K,
 // unit by unit, and their sums are added in the order of the warps. Weights go from memory to registers: those of the
 // next strip set out before the epilogue of the last one, and those of the first before the rows of x are computed,
-// which stay in shared memory. Which warp adds what does not depend on the number of rows, and so neither do the bits.
+// which stay in shared memory. Which warp and block adds what does not depend on the number of rows, and so neither do
+// the bits.
 type few struct {
 	*product
 	warps      int64
 	units      int64 // of K
 	chunkUnits int64 // units of x that are in shared memory at a time
+	split      int64 // blocks that share K, a chunk for each (few_split.go)
 	argmax     int64 // strips of a task of which it keeps the greatest value; 0 keeps all
 	argmaxOf
 	rows      *kernels.Rows
@@ -82,7 +84,11 @@ func newFew(s *kernels.Matmul, parts []int) *few {
 	f.units = (f.Tiles() + f.unitTiles() - 1) / f.unitTiles()
 	f.warps = min(fewWarps, f.units)
 	f.argmax = s.Parts[parts[0]].Argmax / packing.PanelWidth
-	f.chunkUnits = f.units
+	f.chunkUnits, f.split = f.units, 1
+	if f.divides() {
+		f.chunkUnits = splitK / f.unitK()
+		f.split = f.chunks()
+	}
 	for f.xBytes() > mostX && f.chunkUnits > f.warps {
 		f.chunkUnits = (f.chunkUnits/2 + f.warps - 1) / f.warps * f.warps
 	}
@@ -90,9 +96,9 @@ func newFew(s *kernels.Matmul, parts []int) *few {
 }
 
 // slabs is two, of which one is written while the other is read, or one where two would leave no room for a second block
-// in 164 KiB.
+// in 164 KiB, or blocks wait for each other anyway.
 func (f *few) slabs() int64 {
-	if f.xBytes()+2*f.slabBytes() > 80<<10 {
+	if f.split > 1 || f.xBytes()+2*f.slabBytes() > 80<<10 {
 		return 1
 	}
 	return 2
@@ -104,12 +110,16 @@ func (f *few) shared() int64 {
 	if f.argmax > 0 {
 		n += keptBytes
 	}
+	if f.split > 1 {
+		n += flagBytes
+	}
 	return n
 }
 
 // build emits the kernel, which computes rows of x, or with chunks reads them; from is where they are read from. The
-// further results of the prologue are stored by the first of a matmul's kernels.
-func (f *few) build(name string, rows *kernels.Rows, from *kernels.Arg, further bool) *backend.Kernel {
+// further results of the prologue are stored by the first of a matmul's kernels. Blocks that share K have the workspace
+// from byte `work` on.
+func (f *few) build(name string, rows *kernels.Rows, from *kernels.Arg, further bool, work int64) *backend.Kernel {
 	f.rows = rows
 	f.rowsTile, f.rowsLanes = tileKernel(name, rows)
 	if from != nil {
@@ -117,6 +127,9 @@ func (f *few) build(name string, rows *kernels.Rows, from *kernels.Arg, further 
 	}
 	f.addTile(f.rowsTile)
 	f.addWeights()
+	if f.split > 1 {
+		f.addSums(work)
+	}
 	for _, i := range f.parts {
 		m := f.Matmul
 		if f.argmax > 0 {
@@ -130,7 +143,7 @@ func (f *few) build(name string, rows *kernels.Rows, from *kernels.Arg, further 
 	// With large groups of bytes for two accumulators, one block has as much on its way as two of the others; two operands
 	// B of each need the registers; with chunks of x there is shared memory for few blocks.
 	f.directives = ".minnctapersm 2\n"
-	if f.bits == 8 && f.group == 128 && f.accs > 1 || f.group > 0 && f.accs*int(f.operands()) > 2 || f.chunks() > 1 {
+	if f.bits == 8 && f.group == 128 && f.accs > 1 || f.group > 0 && f.accs*int(f.operands()) > 2 || f.chunks() > f.split {
 		f.directives = ".minnctapersm 1\n"
 	}
 	f.setup()
@@ -139,6 +152,10 @@ func (f *few) build(name string, rows *kernels.Rows, from *kernels.Arg, further 
 	f.task = f.to(word, "mov.u32", "%ctaid.x")
 	tasks := f.to(word, "cvt.u32.u64", f.parameter("tasks"))
 	f.onlyIf(f.to(pred, "setp.ge.s32", f.task, tasks), "bra", done)
+	if f.split > 1 {
+		f.onlyIf(f.to(pred, "setp.ge.s32", f.task, f.stride()), "bra", done)
+		f.do("add.s32", f.last, f.task, "1") // of another part
+	}
 	if f.argmax > 0 {
 		f.beginArgmax()
 	}
@@ -156,7 +173,7 @@ func (f *few) build(name string, rows *kernels.Rows, from *kernels.Arg, further 
 	if f.argmax > 0 {
 		f.nextOfTask(tasks)
 	} else {
-		f.do("add.s32", f.task, f.task, f.to(word, "mov.u32", "%nctaid.x"))
+		f.do("add.s32", f.task, f.task, f.stride())
 		f.do("setp.lt.s32", f.more, f.task, tasks)
 	}
 	none := f.label("none")
@@ -167,7 +184,7 @@ func (f *few) build(name string, rows *kernels.Rows, from *kernels.Arg, further 
 	f.meet()
 	f.onlyIf(f.more, "bra", loop)
 	f.place(done)
-	n := f.tasksOfAll(1)
+	n := f.tasksOfAll(1) * f.split
 	if f.argmax > 0 {
 		n = f.Parts[0].Partials()
 	}
@@ -220,18 +237,22 @@ func (f *few) unitPairs() int64 {
 // ragged says that the last unit is not whole.
 func (f *few) ragged() bool { return f.Tiles()%f.unitTiles() != 0 }
 
-// locate points at the weights of the task's strip, the warp's first unit.
+// locate points at the weights of the task's strip, the warp's first unit of the task's part of K.
 func (f *few) locate() {
 	for _, i := range f.parts {
 		for j := range f.Parts[i].Accs {
 			f.resolve(tile.KernelParam{Name: f.weightName(i, j), Type: tile.Type{Ptr: true}})
 		}
 	}
-	base, strip := f.sources(f.task, 1)
-	mine := f.to(word, "mad.lo.s32", f.warpID, num(f.unitTiles()*packing.TileBytes), f.to(word, "shl.b32", f.lane, "4"))
+	base, strip := f.sources(f.stripOf(f.task), 1)
+	part, first := f.partOf(f.task), f.warpID
+	if f.split > 1 {
+		first = f.to(word, "mad.lo.s32", part, num(f.chunkUnits), first)
+	}
+	mine := f.to(word, "mad.lo.s32", first, num(f.unitTiles()*packing.TileBytes), f.to(word, "shl.b32", f.lane, "4"))
 	mine64 := f.to(long, "cvt.u64.u32", mine)
 	scale := f.to(word, "shl.b32", f.to(word, "shr.u32", f.lane, "2"), "4")
-	scale = f.to(word, "mad.lo.s32", f.warpID, num(f.unitPairs()*packing.ScalePairBytes), scale)
+	scale = f.to(word, "mad.lo.s32", first, num(f.unitPairs()*packing.ScalePairBytes), scale)
 	scale64 := f.to(long, "cvt.u64.u32", f.to(word, "add.s32", scale, num(f.Tiles()*packing.TileBytes)))
 	for j := range base {
 		at := f.offset(base[j], strip[j], f.StripBytes())
@@ -242,18 +263,22 @@ func (f *few) locate() {
 	}
 	f.do("mov.b32", f.unit, f.warpID)
 	if f.ragged() {
-		f.do("sub.s32", f.left, num(f.Tiles()), f.to(word, "mul.lo.s32", f.warpID, num(f.unitTiles())))
-		f.do("sub.s32", f.pairsLeft, num(f.ScalePairs()), f.to(word, "mul.lo.s32", f.warpID, num(f.unitPairs())))
+		f.do("sub.s32", f.left, f.ofPartOfK(part, f.unitTiles(), f.Tiles()), f.to(word, "mul.lo.s32", f.warpID, num(f.unitTiles())))
+		f.do("sub.s32", f.pairsLeft, f.ofPartOfK(part, f.unitPairs(), f.ScalePairs()), f.to(word, "mul.lo.s32", f.warpID, num(f.unitPairs())))
 	}
 }
 
 // fill loads the warp's first unit.
 func (f *few) fill() {
+	there := ""
+	if f.idles() {
+		there = f.to(pred, "setp.lt.s32", f.unit, f.ofPartOfK(f.partOf(f.task), 1, f.units))
+	}
 	for i := range f.steps {
-		f.load(i, 0, "")
+		f.load(i, 0, there)
 	}
 	for i := range f.unitPairs() {
-		f.loadScales(f.now, i, i, "")
+		f.loadScales(f.now, i, i, there)
 	}
 }
 
@@ -291,72 +316,19 @@ func (f *few) loadScales(to [][][]string, i, pair int64, there string) {
 	}
 }
 
-// stage puts the rows of a chunk of x into shared memory. Warps share a row, by fragments of columns.
-func (f *few) stage(chunk string, further bool) {
-	f.note("The rows of x.")
-	lanes := int64(f.rows.Lanes(f.rowsLanes))
-	pieces, each := (f.Matmul.K+lanes-1)/lanes, f.chunkK()/lanes
-	share := int64(1) // warps of a row
-	for share*2*f.M.N <= f.warps {
-		share *= 2
-	}
-	row := f.to(word, "shr.u32", f.warpID, num(log2(share)))
-	first := f.to(long, "cvt.u64.u32", f.to(word, "and.b32", f.warpID, num(share-1)))
-	end, x := num(pieces), f.base
-	if f.chunks() > 1 {
-		chunk64 := f.to(long, "cvt.u64.u32", chunk)
-		first = f.to(long, "mad.lo.s64", chunk64, num(each), first)
-		end = f.to(long, "mad.lo.s64", chunk64, num(each), num(each))
-		end = f.to(long, "min.s64", end, num(pieces))
-		x = f.to(word, "mad.lo.s32", chunk, num(-2*f.chunkK()), x)
-	}
-	f.resolveOf(f.rowsTile)
-	write := f.to(long, "mov.b64", "0")
-	if further {
-		block0 := f.to(pred, "setp.eq.s32", f.to(word, "mov.u32", "%ctaid.x"), "0")
-		write = f.to(long, "selp.b64", "1", "0", block0)
-	}
-	f.repeat(row, f.M.N, f.warps/share, func(row string) {
-		to := f.to(long, "cvt.s64.s32", f.to(word, "mad.lo.s32", row, num(f.xStride()), x))
-		locals := []binding{{reg: to, shared: true}, {reg: f.to(long, "cvt.u64.u32", row)}, {reg: first}, {reg: end}, {reg: num(share)}, {reg: write}}
-		if f.planes > 1 {
-			locals = append(locals, binding{reg: f.to(long, "add.s64", to, num(f.M.N*f.xStride())), shared: true})
-		}
-		f.inline(f.rowsTile, locals...)
-	})
-	f.pad(chunk, x)
-}
-
-// pad writes zeros behind the end of the rows of x.
-func (f *few) pad(chunk, x string) {
-	n := f.units*f.unitK() - f.Matmul.K
-	if n == 0 {
-		return
-	}
-	zero := f.to(word, "mov.b32", "0")
-	skip := f.label("padded")
-	if f.chunks() > 1 {
-		f.onlyIf(f.to(pred, "setp.lt.s32", chunk, num(f.chunks()-1)), "bra", skip)
-	}
-	end := f.to(word, "add.s32", x, num(2*f.Matmul.K))
-	f.repeat(f.thread, n, f.warps*warp, func(i string) {
-		to := f.to(word, "mad.lo.s32", i, "2", end)
-		for r := range f.xRows() {
-			f.do("st.shared.u16", at(to, r*f.xStride()), zero)
-		}
-	})
-	f.place(skip)
-}
-
-// multiplyUnits multiplies the warp's units of a strip, chunk of x after chunk.
+// multiplyUnits multiplies the warp's units of a task, chunk of x after chunk.
 func (f *few) multiplyUnits() {
 	for _, sums := range slices.Concat(f.sums...) {
 		for _, r := range sums {
 			f.do("mov.f32", r, floatNum(0))
 		}
 	}
-	if f.chunks() == 1 {
-		f.units1(num(f.units))
+	switch {
+	case f.chunks() == 1:
+		f.units1(num(f.units), num(f.units))
+		return
+	case f.split > 1:
+		f.multiplyPart()
 		return
 	}
 	chunk := f.reg(word)
@@ -370,15 +342,15 @@ func (f *few) multiplyUnits() {
 	end = f.to(word, "min.s32", end, num(f.units))
 	skip := f.label("none")
 	f.onlyIf(f.to(pred, "setp.ge.s32", f.unit, end), "bra", skip)
-	f.units1(end)
+	f.units1(end, num(f.units))
 	f.place(skip)
 	f.do("add.s32", chunk, chunk, "1")
 	f.onlyIf(f.to(pred, "setp.lt.s32", chunk, num(f.chunks())), "bra", next)
 	f.place(done)
 }
 
-// units1 multiplies the warp's units below end, which are in shared memory of x.
-func (f *few) units1(end string) {
+// units1 multiplies the warp's units below end, whose x is in shared memory. The task has units below last.
+func (f *few) units1(end, last string) {
 	// ldmatrix: lane i gives the address of row i%8 of the eight values of k number i/8. Rows that are not there are like
 	// the first: nobody looks at their columns. Columns 4 and on are the rests where one operand has both.
 	row := f.to(word, "and.b32", f.lane, "7")
@@ -399,7 +371,7 @@ func (f *few) units1(end string) {
 	loop := f.label("unit")
 	f.place(loop)
 	f.do("add.s32", next, f.unit, num(f.warps))
-	f.do("setp.lt.s32", there, next, num(f.units))
+	f.do("setp.lt.s32", there, next, last)
 	pairs := f.unitPairs()
 	if pairs == 1 {
 		f.loadScales(f.next, 0, f.warps, there)

@@ -46,41 +46,60 @@ func (f *few) meet() {
 		}
 	}
 	f.do("bar.sync", "0")
+	if f.split > 1 {
+		f.meetBlocks(slab)
+		return
+	}
+	f.eachRow(slab, func(row string, totals []string) { f.finish(f.last, row, totals) })
+	if f.slabs() == 1 {
+		f.do("bar.sync", "0") // all have read the slab
+		return
+	}
+	f.do("sub.s32", f.slab, num(f.slabBytes()), f.slab)
+}
+
+// eachRow adds the sums of the warps and gives them to body, a row in a warp: by accumulator that of column lane%16.
+func (f *few) eachRow(slab string, body func(row string, totals []string)) {
+	accBytes := f.M.N * slabRow * 4
 	f.repeat(f.warpID, f.M.N, f.warps, func(row string) {
 		from := f.to(word, "mad.lo.s32", row, num(slabRow*4), slab)
 		from = f.to(word, "mad.lo.s32", f.to(word, "and.b32", f.lane, "15"), "4", from)
-		var totals []binding
+		var totals []string
 		for j := range int64(f.accs) {
 			total := f.to(float, "ld.shared.f32", at(from, j*accBytes))
 			for w := int64(1); w < f.warps; w++ {
 				one := f.to(float, "ld.shared.f32", at(from, (w*int64(f.accs)+j)*accBytes))
 				total = f.to(float, "add.rn.f32", total, one)
 			}
-			totals = append(totals, binding{held: []string{total}})
+			totals = append(totals, total)
 		}
-		row64 := binding{reg: f.to(long, "cvt.u64.u32", row)}
-		f.ofPart(f.last, 1, func(part int, task string) {
-			f.resolveOf(f.ends[part])
-			end := func(strip string, totals []binding) {
-				block, c := f.column(part, strip)
-				if f.argmax > 0 {
-					f.keep(f.ends[part], append(slices.Clone(totals), row64, binding{reg: block}, binding{reg: c}), c)
-					return
-				}
-				f.inline(f.ends[part], append(slices.Clone(totals), row64, binding{reg: block}, binding{reg: c})...)
-			}
-			if !f.shares(&f.Parts[f.parts[part]]) {
-				end(task, totals)
+		body(row, totals)
+	})
+}
+
+// finish runs the epilogue on the sums of a row of a strip.
+func (f *few) finish(strip, row string, sums []string) {
+	var totals []binding
+	for _, s := range sums {
+		totals = append(totals, binding{held: []string{s}})
+	}
+	row64 := binding{reg: f.to(long, "cvt.u64.u32", row)}
+	f.ofPart(strip, 1, func(part int, task string) {
+		f.resolveOf(f.ends[part])
+		end := func(strip string, totals []binding) {
+			block, c := f.column(part, strip)
+			if f.argmax > 0 {
+				f.keep(f.ends[part], append(slices.Clone(totals), row64, binding{reg: block}, binding{reg: c}), c)
 				return
 			}
-			for j, total := range totals {
-				end(f.to(word, "mad.lo.s32", task, num(int64(f.accs)), num(int64(j))), []binding{total})
-			}
-		})
+			f.inline(f.ends[part], append(slices.Clone(totals), row64, binding{reg: block}, binding{reg: c})...)
+		}
+		if !f.shares(&f.Parts[f.parts[part]]) {
+			end(task, totals)
+			return
+		}
+		for j, total := range totals {
+			end(f.to(word, "mad.lo.s32", task, num(int64(f.accs)), num(int64(j))), []binding{total})
+		}
 	})
-	if f.slabs() == 1 {
-		f.do("bar.sync", "0") // all have read the slab
-		return
-	}
-	f.do("sub.s32", f.slab, num(f.slabBytes()), f.slab)
 }

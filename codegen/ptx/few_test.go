@@ -297,7 +297,7 @@ func fewCases() []productCase {
 			cases = append(cases, productCase{d, 1 + i, 43 + 131*i, 1 + i%2, one, tile.F32, false}, productCase{d, 8 - i, 512, 1 + (i+1)%2, three, tile.F32, false})
 		}
 	}
-	return mostlyFloats(cases)
+	return mostlyFloats(append(cases, splitCases()...))
 }
 
 // TestFewRows compares products of up to eight rows with sums in float64, of every format, odd sizes and several parts.
@@ -323,6 +323,10 @@ func TestFewRowsBits(t *testing.T) {
 		productCase{d, 8, 700, 1, [][2]int{{1, 27}, {1, 16}}, tile.F32, true}.sameBits(t)
 	}
 	productCase{ir.BF16, 8, 700, 1, [][2]int{{1, 27}, {1, 16}}, tile.F32, false}.sameBits(t)
+	for _, c := range splitCases() {
+		c.m = 8
+		c.sameBits(t)
+	}
 }
 
 // sameBits compares the bits of 8 rows with those of fewer.
@@ -379,10 +383,15 @@ func randoms(rng *rand.Rand, n int) []float32 {
 	return filled(n, func() float32 { return float32(rng.NormFloat64()) })
 }
 
-// TestArgmaxOfProduct finds the greatest column of a product over several tasks: the first of equals, -1 where there is
-// a NaN.
+// TestArgmaxOfProduct finds the greatest column of a product over several tasks, and of one whose blocks share K: the first
+// of equals, -1 where there is a NaN.
 func TestArgmaxOfProduct(t *testing.T) {
-	c := productCase{ir.BF16, 1, 40, 1, [][2]int{{1, 1100}}, tile.F32, true}
+	productCase{ir.BF16, 1, 40, 1, [][2]int{{1, 1100}}, tile.F32, true}.argmax(t)
+	productCase{ir.BF16, 1, 8192, 1, [][2]int{{1, 40}}, tile.F32, true}.argmax(t)
+}
+
+func (c productCase) argmax(t *testing.T) {
+	n := c.parts[0][1]
 	s := &kernels.Argmax{Matmul: c.spec()}
 	l, err := build("choice", s)
 	if err != nil {
@@ -390,9 +399,12 @@ func TestArgmaxOfProduct(t *testing.T) {
 	}
 	for _, change := range []func(bias []float32) int32{
 		func([]float32) int32 { return -2 }, // whatever the product's is
-		func(b []float32) int32 { b[1099] = 1e6; return 1099 },
-		func(b []float32) int32 { b[700] = float32(math.Inf(1)); b[300] = float32(math.Inf(1)); return 300 },
-		func(b []float32) int32 { b[900] = float32(math.NaN()); return -1 },
+		func(b []float32) int32 { b[n-1] = 1e6; return int32(n - 1) },
+		func(b []float32) int32 {
+			b[n*7/11], b[n*3/11] = float32(math.Inf(1)), float32(math.Inf(1))
+			return int32(n * 3 / 11)
+		},
+		func(b []float32) int32 { b[n*9/11] = float32(math.NaN()); return -1 },
 	} {
 		r := c.run(t)
 		bias := slices.Clone(r.extra[0][0])
@@ -401,7 +413,7 @@ func TestArgmaxOfProduct(t *testing.T) {
 		if want == -2 {
 			r.launch(t)
 			best := 0
-			for i := range 1100 {
+			for i := range n {
 				if element(tile.F32, r.out[0].Memory.Data, i) > element(tile.F32, r.out[0].Memory.Data, best) {
 					best = i
 				}

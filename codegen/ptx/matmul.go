@@ -80,7 +80,8 @@ func (m *matmul) few() {
 			}
 			rows = &kernels.Rows{Matmul: &kernels.Matmul{M: m.M, K: m.K, XStride: padded(m.K), BF16: m.BF16, Aligned: true}}
 		}
-		m.out.Kernels = append(m.out.Kernels, f.build(fmt.Sprintf("%s_%d", m.name, i), rows, x, i == 0 && x == nil))
+		work := m.work(f.sumsOfAll())
+		m.out.Kernels = append(m.out.Kernels, f.build(fmt.Sprintf("%s_%d", m.name, i), rows, x, i == 0 && x == nil, int64(work.Index)))
 	}
 }
 
@@ -213,9 +214,13 @@ func substituted(e *scalar.Expr, args []*scalar.Expr) *scalar.Expr {
 
 // argmax emits the kernels of a product whose tasks keep pairs of a value and its index, and of the row that finds the
 // greatest.
-func argmax(name string, s *kernels.Argmax) (*backend.Launches, error) {
+func argmax(name string, s *kernels.Argmax) (out *backend.Launches, err error) {
+	defer recovered(name, &err)
 	product, row, n := s.Partials()
-	out, err := multiply(name, product)
+	if !ofFloats(s.Matmul) && newFew(s.Matmul, []int{0}).split > 1 {
+		product, row, n = inOneRow(s.Matmul)
+	}
+	out, err = multiply(name, product)
 	if err != nil {
 		return nil, err
 	}
@@ -235,4 +240,14 @@ func argmax(name string, s *kernels.Argmax) (*backend.Launches, error) {
 	}
 	out.Kernels, out.WorkBytes = append(out.Kernels, k), out.WorkBytes+8*n
 	return out, nil
+}
+
+// inOneRow is an argmax of all columns, for products whose blocks share K: they have the bits of those that keep all.
+func inOneRow(s *kernels.Matmul) (product *kernels.Matmul, row *kernels.Row, n int64) {
+	m := *s
+	n = m.Parts[0].N
+	m.Parts = slices.Clone(m.Parts)
+	m.Parts[0].Outs = []kernels.Out{{Elem: tile.F32, Strides: []int64{n, n, 1}}}
+	values, indices := kernels.Operand{Elem: tile.F32, Strides: []int64{n, 1}}, kernels.Operand{Kind: kernels.Index, Dim: 1, Elem: tile.I32, Strides: []int64{0, 0}}
+	return &m, kernels.ArgmaxRow(values, indices, []kernels.Size{kernels.Const(1)}, kernels.Const(n), []int64{1, 1}), n
 }
