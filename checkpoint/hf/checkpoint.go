@@ -260,6 +260,9 @@ func (c *Checkpoint) fits(w models.Weight) error {
 	if !t.ready {
 		plain, ok = tensorOf(t.stored)
 	}
+	if !ok && c.quantized == nil {
+		plain, ok = quantized.Float8(t.stored)
+	}
 	if !ok {
 		return fmt.Errorf("%s: tensor %s is %s, and config.json has no quantization_config that is read for it: %s", t.file.Path, t.stored.Name, t.stored.DType, quantized.Dequantize)
 	}

@@ -2,7 +2,6 @@ package hf_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"maps"
 	"os"
 	"path/filepath"
@@ -178,7 +177,6 @@ func TestBroken(t *testing.T) {
 		{false, write("config.json", "null"), "$/config.json is not a JSON object: it is null"},
 		{false, write("config.json", strings.Repeat(`{"a":`, 20_000)), "$/config.json is not a JSON object: invalid character '{' exceeded max depth"},
 		{false, replace("config.json", `"model_type":"gemma2"`, `"model_type":"gemma3_text"`), `$/config.json: text_config.model_type is "gemma3_text", expected "gemma" or "gemma2"`},
-		{false, replace("config.json", `"num_image_tokens":9`, `"num_image_tokens":256`), "$/config.json: text_config.num_image_tokens is 256, but image_size 21 and patch_size 7 make 9"},
 		{false, replace("config.json", `"projection_dim":42`, `"projection_dim":43`), "$/config.json: projection_dim is 43, but text_config.hidden_size is 42"},
 		{false, replace("config.json", `"vocab_size":1613`, `"vocab_size":1620`), weight + ": tensor language_model.model.embed_tokens.weight has shape [1613 42], config.json asks for [1620 42]: expected the config.json that was saved with the weights"},
 		{false, replace("config.json", `"num_hidden_layers":2`, `"num_hidden_layers":3`), "$: tensor language_model.layers.2.input_layernorm.weight is missing, expected shape [42] (47 tensors are there): expected all weights that config.json was saved with"},
@@ -189,6 +187,7 @@ func TestBroken(t *testing.T) {
 		{false, write("generation_config.json", `{"no_repeat_ngram_size":3}`), "$/generation_config.json: no_repeat_ngram_size is 3, which is not supported: expected 0"},
 		{false, write("generation_config.json", `{"suppress_tokens":[5]}`), "$/generation_config.json: suppress_tokens is [5], which is not supported: expected null"},
 		{false, write("generation_config.json", `{"do_sample":true,"min_p":0.1}`), "$/generation_config.json: min_p is 0.1, which is not supported: expected null"},
+		{false, write("generation_config.json", `{"max_new_tokens":0}`), "$/generation_config.json: max_new_tokens is 0, expected a positive number"},
 		{false, write("generation_config.json", `{"max_new_tokens":-1}`), "$/generation_config.json: max_new_tokens is -1, expected a whole number"},
 		{false, write("generation_config.json", `{"do_sample":true,"temperature":0}`), "$/generation_config.json: temperature is 0, expected a positive number"},
 		{false, write("generation_config.json", `{"top_p":1.5}`), "$/generation_config.json: top_p is 1.5, expected a number over 0 and up to 1"},
@@ -198,6 +197,7 @@ func TestBroken(t *testing.T) {
 		{false, write("preprocessor_config.json", `{"size":{"shortest_edge":21}}`), "$/preprocessor_config.json: size.height is missing: expected height and width of 21"},
 		{false, write("preprocessor_config.json", `{"size":384}`), "$/preprocessor_config.json: size is 384, but image_size in config.json is 21: expected the processor's files of this model"},
 		{false, write("preprocessor_config.json", `{"resample":3}`), "$/preprocessor_config.json: size is missing, which means 224, but image_size in config.json is 21: expected the processor's files of this model"},
+		{false, write("preprocessor_config.json", `{"size":21,"image_processor_type":"CLIPImageProcessor"}`), `$/preprocessor_config.json: image_processor_type is "CLIPImageProcessor", which is not supported: expected "SiglipImageProcessor"`},
 		{false, write("preprocessor_config.json", `{"size":21,"resample":2}`), "$/preprocessor_config.json: resample is 2, which is not supported: expected 3"},
 		{false, write("preprocessor_config.json", `{"size":21,"do_resize":false}`), "$/preprocessor_config.json: do_resize is false, which is not supported: expected true"},
 		{false, write("preprocessor_config.json", `{"size":21,"do_center_crop":true}`), "$/preprocessor_config.json: do_center_crop is true, which is not supported: expected false"},
@@ -230,21 +230,6 @@ func TestBroken(t *testing.T) {
 		{true, remove("model-00002-of-00003.safetensors"), index + " names the shard model-00002-of-00003.safetensors, which is missing: download or copy it beside the others"},
 		{true, write("model.safetensors.index.json", `{"weight_map":{}}`), index + ": weight_map is not an object of file names: expected the index that save_pretrained writes"},
 		{true, write("model.safetensors.index.json", `{"weight_map":{"a":"../../etc/passwd"}}`), index + `: tensor a lies in "../../etc/passwd", expected a safetensors file in the folder of the index`},
-		{true, replace("model.safetensors.index.json", `"weight_map": {`, `"weight_map": {"more": "model-00001-of-00003.safetensors",`), first + ": tensor more is missing, though model.safetensors.index.json places it here: expected index and shards of one save"},
-		{true, func(t *testing.T, d string) {
-			rewrite(t, filepath.Join(d, "model-00001-of-00003.safetensors"), func(m map[string]safetensors.Tensor) {
-				m["more"] = safetensors.Tensor{DType: safetensors.F32, Shape: []int{1}, Data: make([]byte, 4)}
-			})
-		}, first + ": tensor more is not placed here by model.safetensors.index.json: expected index and shards of one save"},
-		{true, func(t *testing.T, d string) {
-			path := filepath.Join(d, "model.safetensors.index.json")
-			data, _ := os.ReadFile(path)
-			var v map[string]any
-			json.Unmarshal(data, &v)
-			v["metadata"] = map[string]any{"total_size": 12}
-			data, _ = json.Marshal(v)
-			save(t, path, string(data))
-		}, index + ": metadata.total_size is 12, but the tensors of the shards have 203598 bytes: expected index and shards of one save"},
 	} {
 		t.Run("", func(t *testing.T) {
 			dir := tinyCheckpoint(t, c.sharded)

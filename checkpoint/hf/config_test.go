@@ -30,14 +30,15 @@ func TestConfigErrors(t *testing.T) {
 		`{"model_type":"paligemma","text_config":{"model_type":"gemma2","hidden_activation":"gelu"}}`:                             `text_config.hidden_activation is "gelu", expected "gelu_pytorch_tanh"`,
 		`{"model_type":"paligemma","vision_config":{"hidden_act":"gelu"}}`:                                                        `vision_config.hidden_act is "gelu", expected "gelu_pytorch_tanh"`,
 		`{"model_type":"paligemma","text_config":{"use_bidirectional_attention":false}}`:                                          "text_config.use_bidirectional_attention is false, which is not supported: expected true",
-		`{"model_type":"paligemma","text_config":{"rope_scaling":{"type":"linear","factor":2}}}`:                                  `text_config.rope_scaling is {"type":"linear","factor":2}, which is not supported: expected null`,
+		`{"model_type":"paligemma","text_config":{"rope_scaling":{"type":"linear","factor":2}}}`:                                  `text_config.rope_scaling.type is "linear", expected "default"`,
+		`{"model_type":"paligemma","text_config":{"rope_parameters":{"type":"linear","factor":2}}}`:                               `text_config.rope_parameters.type is "linear", expected "default"`,
+		`{"model_type":"paligemma","text_config":{"model_type":"gemma2","rope_parameters":{"full_attention":{"rope_theta":5}}}}`:  `text_config.rope_parameters.full_attention is {"rope_theta":5}, which is not supported`,
 		`{"model_type":"paligemma","text_config":{"rope_parameters":{"rope_type":"yarn"}}}`:                                       `text_config.rope_parameters.rope_type is "yarn", expected "default"`,
 		`{"model_type":"paligemma","text_config":{"rope_theta":0}}`:                                                               "text_config.rope_theta is 0, expected a positive number",
 		`{"model_type":"paligemma","text_config":{"attention_bias":true}}`:                                                        "text_config.attention_bias is true, which is not supported: expected false",
 		`{"model_type":"paligemma","text_config":{"rms_norm_eps":-1}}`:                                                            "text_config.rms_norm_eps is -1, expected a positive number",
 		`{"model_type":"paligemma","text_config":{"num_hidden_layers":2000000000}}`:                                               "text_config.num_hidden_layers is 2000000000, expected at most 1024",
 		`{"model_type":"paligemma","text_config":{"hidden_size":4294967296}}`:                                                     "text_config.hidden_size is 4294967296, expected a whole number",
-		`{"model_type":"paligemma","text_config":{"num_image_tokens":257},"vision_config":{"patch_size":14}}`:                     "text_config.num_image_tokens is 257, but image_size 224 and patch_size 14 make 256",
 		`{"model_type":"paligemma","text_config":{"hidden_size":64},"projection_dim":32}`:                                         "projection_dim is 32, but text_config.hidden_size is 64",
 		`{"model_type":"paligemma","text_config":{"eos_token_id":[]}}`:                                                            "text_config.eos_token_id is [], expected token ids",
 		`{"model_type":"paligemma","text_config":{"eos_token_id":[1,-7]}}`:                                                        "text_config.eos_token_id is [1,-7], expected token ids",
@@ -50,6 +51,26 @@ func TestConfigErrors(t *testing.T) {
 	} {
 		if _, err := read(t, text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want one with %q", text, err, want)
+		}
+	}
+}
+
+// TestRopeTheta reads the base of the rotary embedding from wherever transformers does.
+func TestRopeTheta(t *testing.T) {
+	for text, want := range map[string]float64{
+		`{}`:                                    1e4,
+		`{"rope_theta":50}`:                     50,
+		`{"rope_theta":50,"rope_scaling":{}}`:   50,
+		`{"rope_parameters":{"rope_theta":60}}`: 60,
+		`{"rope_theta":50,"rope_parameters":{"rope_type":"default","rope_theta":60}}`:       60,
+		`{"rope_theta":50,"rope_scaling":{"type":"default"}}`:                               50,
+		`{"rope_parameters":{"rope_theta":60},"rope_scaling":{"rope_type":"default"}}`:      1e4,
+		`{"rope_theta":50,"rope_scaling":{"rope_type":"default","rope_theta":70}}`:          70,
+		`{"rope_parameters":{"rope_theta":60,"rope_type":"default","type":"not this one"}}`: 60,
+	} {
+		c, err := read(t, `{"model_type":"paligemma","text_config":`+text+`}`)
+		if err != nil || c.Text.RopeTheta != want {
+			t.Errorf("%s: %g (%v), want %g", text, c.Text.RopeTheta, err, want)
 		}
 	}
 }

@@ -4,7 +4,7 @@ import "pgc/models/config"
 
 // Settings of preprocessor_config.json and generation_config.json that change nothing here.
 var (
-	inertImages = config.Keys(`image_processor_type processor_class feature_extractor_type do_convert_rgb data_format input_data_format
+	inertImages = config.Keys(`processor_class feature_extractor_type do_convert_rgb data_format input_data_format
 		return_tensors disable_grouping default_to_square size_divisor device auto_map`)
 	inertGeneration = config.Keys(`use_cache cache_implementation cache_config max_cache_len return_dict_in_generate output_attentions
 		output_hidden_states output_scores output_logits transformers_version is_assistant num_assistant_tokens

@@ -3,9 +3,12 @@ package hf
 import (
 	"encoding/json"
 	"errors"
+	"io/fs"
 	"maps"
 	"math"
+	"path/filepath"
 	"slices"
+	"strings"
 
 	"pgc/models"
 	"pgc/models/config"
@@ -22,11 +25,15 @@ type Generation struct {
 	RepetitionPenalty float64
 }
 
-// readGeneration reads generation_config.json. What config.json says holds for ids that it does not give. A setting that
-// would change the answer to a request and is not supported must have its neutral value. One that says how to search or
+// readGeneration reads generation_config.json, or where there is none the same settings of config.json, which older versions of
+// transformers kept there. What config.json says holds for ids that it does not give. A setting that would change the answer to a request and is not supported must have its neutral value. One that says how to search or
 // draw is a note: a request decides whether it is greedy.
 func (c *Checkpoint) readGeneration() error {
-	s, err := optional(c.Dir, "generation_config.json")
+	s, err := readJSON(c.Dir, "generation_config.json", maxConfig)
+	missing := errors.Is(err, fs.ErrNotExist)
+	if missing {
+		s, err = c.olderGeneration()
+	}
 	if err != nil {
 		return err
 	}
@@ -34,6 +41,9 @@ func (c *Checkpoint) readGeneration() error {
 	g := Generation{EOS: facts.EOSTokenID, MaxNewTokens: s.Int("max_new_tokens", 0), DoSample: s.Bool("do_sample", false),
 		Temperature: s.Float("temperature", 1), TopK: s.Int("top_k", 50), TopP: s.Float("top_p", 1),
 		RepetitionPenalty: s.Float("repetition_penalty", 1)}
+	if s.Has("max_new_tokens") && g.MaxNewTokens == 0 {
+		s.Fail("max_new_tokens", "is 0, expected a positive number")
+	}
 	if s.Has("eos_token_id") {
 		g.EOS = s.IDs("eos_token_id")
 	}
@@ -71,9 +81,22 @@ func (c *Checkpoint) readGeneration() error {
 			s.Note(key, "is %s, which is not supported: passed over where --temperature draws tokens", s.Show(key))
 		}
 	}
-	s.Rest(inertGeneration)
+	if !missing {
+		s.Rest(inertGeneration)
+	}
 	c.Generation = g
 	return c.take(s)
+}
+
+// olderGeneration is config.json as transformers reads it for how to generate: with the decoder's settings that the whole
+// model does not have.
+func (c *Checkpoint) olderGeneration() (*config.Section, error) {
+	s, err := optional(c.Dir, configFile)
+	if err != nil || c.Model.Embeds != nil {
+		return config.Empty(filepath.Join(c.Dir, configFile)), err
+	}
+	text, _ := s.Section("text_config")
+	return s.Or(text), nil
 }
 
 // Preprocessor is how pixels become the model's input: (value·RescaleFactor − Mean) / Std, per channel.
@@ -81,6 +104,9 @@ type Preprocessor struct {
 	RescaleFactor float64
 	Mean, Std     [3]float64
 }
+
+// siglipImages is the class of transformers whose defaults and steps are those here.
+const siglipImages = "SiglipImageProcessor"
 
 // readPreprocessor reads image_processor of processor_config.json if it is there, else preprocessor_config.json, as
 // transformers does. Missing keys have SiglipImageProcessor's defaults.
@@ -111,6 +137,9 @@ func (c *Checkpoint) readPreprocessor() error {
 	}
 	if p.RescaleFactor == 0 {
 		s.Fail("rescale_factor", "is 0, expected another number")
+	}
+	if kind := s.String("image_processor_type", siglipImages); !strings.HasPrefix(kind, siglipImages) { // …Fast, …Pil
+		s.Fail("image_processor_type", "is %.80q, which is not supported: expected %q", kind, siglipImages)
 	}
 	s.Only("do_resize", true)
 	s.Only("resample", 3.0) // bicubic

@@ -1,13 +1,13 @@
 package hf
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
-	"sort"
+	"slices"
 
 	"pgc/checkpoint/pickle"
 	"pgc/models/config"
@@ -42,28 +42,23 @@ func (c *Checkpoint) open() error {
 	return without(c.Dir, fmt.Sprintf("neither %s nor %s", singleFile, singleFile+indexOf))
 }
 
-// openShards maps the files that the index of a file names and checks that each holds exactly the tensors the index puts
-// there.
+// openShards maps the files that the index of a file names. What they hold counts, as for transformers, and where the index says
+// something else of them is a note.
 func (c *Checkpoint) openShards(s *config.Section, of string) error {
-	kind, indexFile := filepath.Ext(of), of+indexOf
+	kind := filepath.Ext(of)
 	var places map[string]string
 	if !s.Get("weight_map", &places, "an object of file names") || len(places) == 0 {
 		return fmt.Errorf("%s: weight_map is not an object of file names: expected the index that save_pretrained writes", s.File())
 	}
-	keys := map[string][]string{} // by shard
+	shards := map[string]bool{}
 	for key, name := range places {
 		if !filepath.IsLocal(name) || filepath.Ext(name) != kind {
 			return fmt.Errorf("%s: tensor %s lies in %.80q, expected a %s file in the folder of the index", s.File(), safetensors.Printable(key), name, kind[1:])
 		}
-		keys[name] = append(keys[name], key)
+		shards[name] = true
 	}
-	names := make([]string, 0, len(keys))
-	for name := range keys {
-		names = append(names, name)
-	}
-	sort.Strings(names)
-	total := int64(0)
-	for _, name := range names {
+	held, total := map[string]string{}, int64(0) // shards by tensor; bytes
+	for _, name := range slices.Sorted(maps.Keys(shards)) {
 		if _, err := os.Stat(find(c.Dir, name)); errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("%s names the shard %s, which is missing: download or copy it beside the others", s.File(), name)
 		}
@@ -71,31 +66,32 @@ func (c *Checkpoint) openShards(s *config.Section, of string) error {
 		if err != nil {
 			return err
 		}
-		sort.Strings(keys[name])
-		for _, key := range keys[name] {
-			if _, ok := f.Tensor(key); !ok {
-				return fmt.Errorf("%s: tensor %s is missing, though %s places it here: expected index and shards of one save", f.Path, safetensors.Printable(key), indexFile)
-			}
-		}
 		for _, key := range f.Names() {
 			t, _ := f.Tensor(key)
 			total += int64(len(t.Data))
-			if places[key] == "" && kind == ".bin" { // torch.save keeps aliases that the index does not list
-				continue
-			}
-			if places[key] != name {
-				return fmt.Errorf("%s: tensor %s is not placed here by %s: expected index and shards of one save", f.Path, safetensors.Printable(key), indexFile)
+			if places[key] != "" || kind != ".bin" { // torch.save keeps aliases that the index does not list
+				held[key] = name
 			}
 		}
 	}
-	meta, _ := s.Section("metadata")
-	if meta.Has("total_size") && kind != ".bin" {
-		var size json.Number
-		if meta.Get("total_size", &size, "a number of bytes") && string(size) != fmt.Sprint(total) {
-			meta.Fail("total_size", "is %s, but the tensors of the shards have %d bytes: expected index and shards of one save", meta.Show("total_size"), total)
+	if meta, _ := s.Section("metadata"); kind != ".bin" && meta.Has("total_size") && meta.Show("total_size") != fmt.Sprint(total) {
+		meta.Note("total_size", "is %s, but the tensors of the shards have %d bytes: passed over", meta.Show("total_size"), total)
+	}
+	var other []string
+	for key := range held {
+		if places[key] != held[key] {
+			other = append(other, key)
 		}
 	}
-	return s.Err()
+	for key := range places {
+		if held[key] == "" {
+			other = append(other, key)
+		}
+	}
+	if len(other) > 0 {
+		s.Note("weight_map", "and the shards do not agree on %d of %d tensors (%s, …): what the shards hold counts", len(other), len(held), safetensors.Printable(slices.Min(other)))
+	}
+	return c.take(s)
 }
 
 // add maps a file.

@@ -15,7 +15,8 @@ import (
 )
 
 // readTokenizer reads tokenizer.json, or tokenizer.model where there is none, and from tokenizer_config.json which tokens begin and end a text: by default
-// <bos> and <eos>, as in transformers' tokenization_gemma.py. They are in the folder that is given, if one is. An
+// <bos> and <eos>, as in transformers' tokenization_gemma.py. special_tokens_map.json goes before it where it does not list its added
+// tokens, as in tokenization_utils_base.py. They are in the folder that is given, if one is. An
 // adapter's folder that has a tokenizer has the one that the adapter was trained with.
 func (c *Checkpoint) readTokenizer(given string) error {
 	dir := c.Dir
@@ -49,7 +50,15 @@ func (c *Checkpoint) readTokenizer(given string) error {
 		return err
 	}
 	c.BOSToken, c.EOSToken = token(s, "bos_token", "<bos>"), token(s, "eos_token", "<eos>")
-	return s.Err()
+	if s.Has("added_tokens_decoder") {
+		return s.Err()
+	}
+	older, err := optional(dir, "special_tokens_map.json")
+	if err != nil {
+		return err
+	}
+	c.BOSToken, c.EOSToken = token(older, "bos_token", c.BOSToken), token(older, "eos_token", c.EOSToken)
+	return errors.Join(s.Err(), older.Err())
 }
 
 // readSentencePiece makes the tokenizer.json of a folder that has only tokenizer.model, with the tokens that tokenizer_config.json

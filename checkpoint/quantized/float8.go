@@ -11,16 +11,24 @@ import (
 	"pgc/runtime/safetensors"
 )
 
-// e4m3 are the values of float8_e4m3fn: a sign, four bits of exponent with bias 7, three of mantissa; no infinities.
-var e4m3 = func() (table []float32) {
+// The values of float8_e4m3fn, which has no infinities, and of float8_e5m2.
+var (
+	e4m3 = numbers8(3, 7, map[int]float64{127: math.NaN()})
+	e5m2 = numbers8(2, 15, map[int]float64{124: math.Inf(1), 125: math.NaN(), 126: math.NaN(), 127: math.NaN()})
+)
+
+// numbers8 are the values of floats of 8 bits: a sign, an exponent with a bias, so many bits of mantissa, and codes without a sign
+// that have others.
+func numbers8(mantissa, bias int, others map[int]float64) (table []float32) {
 	for code := range 256 {
-		e, m := code>>3&15, float64(code&7)
-		v := math.Ldexp(1+m/8, e-7)
+		e, m := code&127>>mantissa, math.Ldexp(float64(code&(1<<mantissa-1)), -mantissa)
+		v, other := others[code&127]
 		switch {
+		case other:
 		case e == 0:
-			v = math.Ldexp(m, -9)
-		case code&127 == 127:
-			v = math.NaN()
+			v = math.Ldexp(m, 1-bias)
+		default:
+			v = math.Ldexp(1+m, e-bias)
 		}
 		if code >= 128 {
 			v = math.Copysign(v, -1)
@@ -28,7 +36,18 @@ var e4m3 = func() (table []float32) {
 		table = append(table, float32(v))
 	}
 	return table
-}()
+}
+
+// Float8 returns a tensor of float8 without scales, whose values are the weights themselves, as bfloat16, which has them all.
+// ok is false for another.
+func Float8(t safetensors.Tensor) (plain lazy.Tensor, ok bool) {
+	table, ok := map[safetensors.DType][]float32{safetensors.F8E4M3: e4m3, safetensors.F8E5M2: e5m2}[t.DType]
+	return lazy.Tensor{DType: ir.BF16, Shape: t.Shape, Values: func(x []float32, at int) {
+		for i := range x {
+			x[i] = table[t.Data[at+i]]
+		}
+	}}, ok
+}
 
 // e2m1 are the values of numbers of 4 bits: a sign, two bits of exponent, one of mantissa.
 var e2m1 = []float32{0, 0.5, 1, 1.5, 2, 3, 4, 6, float32(math.Copysign(0, -1)), -0.5, -1, -1.5, -2, -3, -4, -6}

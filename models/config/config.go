@@ -232,6 +232,18 @@ func (s *Section) Section(key string) (sub *Section, present bool) {
 	return sub, true
 }
 
+// Or returns a section with the keys of s and those of other that s lacks or has as null. Errors name keys as if all were of s.
+func (s *Section) Or(other *Section) *Section {
+	both := Empty(s.file)
+	maps.Copy(both.raw, other.raw)
+	for key, v := range s.raw {
+		if !s.Null(key) {
+			both.raw[key] = v
+		}
+	}
+	return both
+}
+
 // Unread lists the keys that nothing has read and that are not among inert.
 func (s *Section) Unread(inert map[string]bool) map[string]bool {
 	left := map[string]bool{}

@@ -47,7 +47,7 @@ func Read(s *config.Section) Config {
 	return c
 }
 
-// checkSizes compares sizes that the configuration gives more than once.
+// checkSizes compares sizes that the configuration gives more than once. transformers reads no number of image tokens: it counts them.
 func (c *Config) checkSizes(s, text, vision *config.Section) {
 	if n := s.Int("projection_dim", c.Text.HiddenSize); n != c.Text.HiddenSize {
 		s.Fail("projection_dim", "is %d, but text_config.hidden_size is %d", n, c.Text.HiddenSize)
@@ -55,7 +55,7 @@ func (c *Config) checkSizes(s, text, vision *config.Section) {
 	tokens := c.Vision.Tokens()
 	for _, sub := range []*config.Section{text, vision} {
 		if n := sub.Int("num_image_tokens", tokens); n != tokens {
-			sub.Fail("num_image_tokens", "is %d, but image_size %d and patch_size %d make %d", n, c.Vision.ImageSize, c.Vision.PatchSize, tokens)
+			sub.Note("num_image_tokens", "is %d, but image_size %d and patch_size %d make %d: passed over", n, c.Vision.ImageSize, c.Vision.PatchSize, tokens)
 		}
 	}
 }
@@ -104,15 +104,7 @@ func readText(s *config.Section, present bool, kind string) Text {
 		IntermediateSize: s.Size("intermediate_size", d.IntermediateSize, maxSize),
 		NumHiddenLayers:  s.Size("num_hidden_layers", d.NumHiddenLayers, maxLayers), NumAttentionHeads: s.Size("num_attention_heads", d.NumAttentionHeads, maxSize),
 		NumKeyValueHeads: s.Size("num_key_value_heads", d.NumKeyValueHeads, maxSize), HeadDim: s.Size("head_dim", d.HeadDim, maxSize),
-		RMSNormEps: s.Float("rms_norm_eps", 1e-6), RopeTheta: s.Float("rope_theta", 1e4)}
-	if rope, ok := s.Section("rope_parameters"); ok {
-		if rule := rope.String("rope_type", "default"); rule != "default" {
-			rope.Fail("rope_type", "is %.80q, expected \"default\"", rule)
-		}
-		t.RopeTheta = rope.Float("rope_theta", t.RopeTheta)
-		rope.Rest(nil)
-	}
-	s.Only("rope_scaling", nil)
+		RMSNormEps: s.Float("rms_norm_eps", 1e-6), RopeTheta: ropeTheta(s, kind)}
 	s.Only("attention_bias", false)
 	if !(t.RopeTheta > 0) {
 		s.Fail("rope_theta", "is %g, expected a positive number", t.RopeTheta)
@@ -144,6 +136,32 @@ func readText(s *config.Section, present bool, kind string) Text {
 		s.Fail("head_dim", "is %d, expected an even number for the rotary embedding", t.HeadDim)
 	}
 	return t
+}
+
+// ropeTheta reads the base of the rotary embedding's frequencies. Of its two objects transformers takes rope_scaling, the older
+// name, before rope_parameters, and in either the kind from rope_type or from type, the older name.
+func ropeTheta(s *config.Section, kind string) float64 {
+	theta := s.Float("rope_theta", 1e4)
+	scaling, _ := s.Section("rope_scaling")
+	rope, _ := s.Section("rope_parameters")
+	if scaling.Len() > 0 {
+		rope = scaling
+	}
+	key := "rope_type"
+	if rope.Has("type") && !rope.Has(key) {
+		key = "type"
+	}
+	if rule := rope.String(key, "default"); rule != "default" {
+		rope.Fail(key, "is %.80q, expected \"default\"", rule)
+	}
+	for _, layers := range []string{fullAttention, slidingAttention} {
+		if kind == gemma2 && rope.Has(layers) {
+			rope.Fail(layers, "is %s, which is not supported: expected one rope_theta for layers of every kind", rope.Show(layers))
+		}
+	}
+	theta = rope.Float("rope_theta", theta)
+	rope.Rest(nil)
+	return theta
 }
 
 // capOf reads a soft cap: missing is the default, an explicit null is off.
