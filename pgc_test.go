@@ -153,18 +153,32 @@ func TestBatchErrors(t *testing.T) {
 	}
 }
 
-// TestBatchWaitsForMemory: an image for which there is too little memory is read again when no other request holds any;
-// if there is too little then, the error is that request's alone.
+// TestBatchWaitsForMemory: an image for which there is too little memory is read again while others hold some; if there is
+// too little when nobody does, the error is that request's alone. The test itself holds some, until it has seen both wait.
 func TestBatchWaitsForMemory(t *testing.T) {
 	m := open(t)
 	file, err := os.ReadFile(filepath.Join(golden.Dir(), "pictures", "noise.png"))
 	if err != nil {
 		t.Fatal(err)
 	}
+	held, release := make(chan struct{}), make(chan struct{})
+	fitted := make(chan error, 1)
+	go func() {
+		_, err := m.Fit(t.Context(), pgc.Lazy("held", func(context.Context) ([]byte, error) {
+			close(held)
+			<-release
+			return file, nil
+		}))
+		fitted <- err
+	}()
+	<-held
 	list, times := requests()[:4], map[int]int{}
 	for i, most := range map[int]int{1: 1, 2: 1 << 30} {
 		list[i].Images = []pgc.Image{pgc.Lazy("scarce", func(context.Context) ([]byte, error) {
-			if times[i]++; times[i] <= most {
+			if times[i]++; i == 2 && times[i] == 1 {
+				close(release)
+			}
+			if times[i] <= most {
 				return nil, fmt.Errorf("image scarce: %w", native.ErrMemory)
 			}
 			return file, nil
@@ -176,6 +190,9 @@ func TestBatchWaitsForMemory(t *testing.T) {
 			t.Errorf("answer %d is %v, %v", n, a, err)
 		}
 		n++
+	}
+	if err := <-fitted; err != nil {
+		t.Error(err)
 	}
 	if n != 4 || times[1] != 2 || times[2] < 2 {
 		t.Errorf("%d answers; the images were read %v times, expected 4 and twice at least", n, times)

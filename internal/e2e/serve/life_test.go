@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -8,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"io"
 	"math/big"
 	"net"
 	"net/http"
@@ -164,44 +166,46 @@ func certificate(t *testing.T, cert, key string, serial int64) *x509.Certificate
 	return c
 }
 
-// TestSignals: TERM completes what is under way; a second one ends at once.
+// TestSignals: TERM completes what is under way, also a request whose body is still to come; a second one ends at once.
 func TestSignals(t *testing.T) {
 	exe, dir := demo(t)
 	long := chat(t, picture(t, filepath.Join(dir, "00-white.png")), "caption en", map[string]any{"max_tokens": 190, "ignore_eos": true})
 	p := start(t, exe, nil)
-	statuses := make(chan int, 24)
-	for range cap(statuses) {
-		go func() {
-			status, _, err := p.post("/v1/chat/completions", long)
-			if err != nil {
-				status = -1
-			}
-			statuses <- status
-		}()
+	var statuses []<-chan int
+	for range 8 {
+		statuses = append(statuses, p.begin(t, bytes.NewReader(long)))
 	}
-	if first := <-statuses; first != 200 {
-		t.Errorf("status %d", first)
-	}
+	body, send := io.Pipe()
+	statuses = append(statuses, p.begin(t, body))
 	p.cmd.Process.Signal(syscall.SIGTERM)
-	for range cap(statuses) - 1 {
-		if status := <-statuses; status != 200 {
-			t.Errorf("status %d", status)
+	for !strings.Contains(p.logged(), "ending: completing the requests that are under way") {
+		if time.Sleep(10 * time.Millisecond); len(p.ended) > 0 {
+			t.Fatalf("it ended with a request under way: %s", p.logged())
+		}
+	}
+	send.Write(long)
+	send.Close()
+	for i, status := range statuses {
+		if got := <-status; got != 200 {
+			t.Errorf("request %d: status %d", i, got)
 		}
 	}
 	if err := <-p.ended; err != nil {
 		t.Errorf("%v: %s", err, p.logged())
 	}
 	p = start(t, exe, nil)
-	for range 24 {
-		go p.post("/v1/chat/completions", long)
-	}
-	time.Sleep(300 * time.Millisecond)
-	p.cmd.Process.Signal(syscall.SIGTERM)
-	time.Sleep(100 * time.Millisecond)
-	p.cmd.Process.Signal(syscall.SIGTERM)
-	began := time.Now()
-	if err := <-p.ended; err == nil || time.Since(began) > 5*time.Second {
-		t.Errorf("it ended with %v after %v", err, time.Since(began))
+	body, send = io.Pipe()
+	defer send.Close()
+	p.begin(t, body)
+	for ended := false; !ended; { // signals that follow each other closely are one
+		p.cmd.Process.Signal(syscall.SIGTERM)
+		select {
+		case err := <-p.ended:
+			if ended = true; err == nil {
+				t.Errorf("it waited for the request: %s", p.logged())
+			}
+		case <-time.After(10 * time.Millisecond):
+		}
 	}
 }
 

@@ -3,11 +3,13 @@ package serve
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -121,6 +123,39 @@ func (p *process) post(path string, body []byte, headers ...string) (status int,
 	defer resp.Body.Close()
 	all, err := io.ReadAll(resp.Body)
 	return resp.StatusCode, string(all), err
+}
+
+// begin sends a request for an answer and returns when the server reads its body: from then on it is under way. The channel
+// gets the status, 0 where there is none.
+func (p *process) begin(t *testing.T, body io.Reader) <-chan int {
+	t.Helper()
+	reads, status := make(chan struct{}), make(chan int, 1)
+	ctx := httptrace.WithClientTrace(context.Background(), &httptrace.ClientTrace{Got100Continue: func() { close(reads) }})
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.URL+"/v1/chat/completions", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Expect", "100-continue")
+	patient := http.DefaultTransport.(*http.Transport).Clone()
+	patient.ExpectContinueTimeout = time.Minute
+	go func() {
+		defer patient.CloseIdleConnections()
+		resp, err := patient.RoundTrip(req)
+		if err != nil {
+			status <- 0
+			return
+		}
+		io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
+		status <- resp.StatusCode
+	}()
+	select {
+	case <-reads:
+	case got := <-status:
+		t.Fatalf("the server does not read the request: status %d: %s", got, p.logged())
+	}
+	return status
 }
 
 // must is post of what has to be answered with 200.

@@ -95,12 +95,8 @@ func TestStop(t *testing.T) {
 	left := make(chan bool, 1)
 	f.chat = func(w http.ResponseWriter, r *http.Request, body request) {
 		event(w, delta(map[string]any{"content": "two horses"}, nil))
-		select {
-		case <-r.Context().Done():
-			left <- true
-		case <-time.After(patience):
-			left <- false
-		}
+		<-r.Context().Done()
+		left <- true
 	}
 	b := open(t, f.URL)
 	b.choose("05-purple.png")
@@ -116,9 +112,7 @@ func TestStop(t *testing.T) {
 			b.press(kb.Escape)
 		}
 		b.answered()
-		if !<-left {
-			t.Errorf("%s: the server does not see that the answer was stopped", how)
-		}
+		receive(b, left, how+": the server does not see that the answer was stopped")
 		if got := b.text(".card .text") + "/" + b.text(".card .note"); got != "two horses/Stopped." {
 			t.Errorf("%s: the page shows %q", how, got)
 		}
@@ -136,20 +130,16 @@ func TestRemoved(t *testing.T) {
 			left <- true
 		case <-hold:
 			stream(w, nil, "fine")
-		case <-time.After(patience):
 		}
 	}
 	b := open(t, f.URL)
 	b.choose("05-purple.png", "10-blue.png")
 	b.click("#run")
-	<-begun
-	<-begun
-	b.click(`[aria-label="Remove 05-purple.png"]`)
-	select {
-	case <-left:
-	case <-time.After(patience):
-		t.Fatal("the request about a picture that is removed goes on")
+	for range 2 {
+		receive(b, begun, "the page asks less than two questions at once")
 	}
+	b.click(`[aria-label="Remove 05-purple.png"]`)
+	receive(b, left, "the request about a picture that is removed goes on")
 	close(hold)
 	b.answered()
 	if got := b.text(".card h3") + ": " + b.text(".card .text"); got != "10-blue.png: fine" {

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 // TestLooks has axe judge every state of the page in every form, and takes pictures of them.
@@ -40,7 +39,7 @@ func TestLooks(t *testing.T) {
 		event(w, delta(map[string]any{"content": "two horses and"}, nil))
 		select {
 		case <-held:
-		case <-time.After(patience):
+		case <-r.Context().Done():
 		}
 	}
 	b.click(`#tasks [value="ask"]`)

@@ -71,6 +71,7 @@ func run(m *testing.M) (status int, err error) {
 type process struct {
 	address string
 	cmd     *exec.Cmd
+	ended   chan error
 }
 
 // serve starts an executable on a free port and waits until it is ready.
@@ -79,29 +80,32 @@ func serve(file string, args ...string) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &process{address: "http://" + port}
+	p := &process{address: "http://" + port, ended: make(chan error, 1)}
 	p.cmd = exec.Command(file, append([]string{"serve", "--addr", port}, args...)...)
 	p.cmd.Stderr = os.Stderr
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
 	}
-	for begin := time.Now(); time.Since(begin) < 20*time.Second; time.Sleep(20 * time.Millisecond) {
+	go func() { p.ended <- p.cmd.Wait() }()
+	for {
 		r, err := http.Get(p.address + "/ready")
-		if err != nil {
-			continue
+		if err == nil {
+			r.Body.Close()
+			if r.StatusCode == http.StatusOK {
+				return p, nil
+			}
 		}
-		r.Body.Close()
-		if r.StatusCode == http.StatusOK {
-			return p, nil
+		select {
+		case err := <-p.ended:
+			return nil, fmt.Errorf("%s serve ends before it is ready: %v", file, err)
+		case <-time.After(20 * time.Millisecond):
 		}
 	}
-	p.stop()
-	return nil, fmt.Errorf("%s serve is not ready after 20 s", file)
 }
 
 func (p *process) stop() {
 	p.cmd.Process.Kill()
-	p.cmd.Wait()
+	<-p.ended
 }
 
 func freePort() (string, error) {

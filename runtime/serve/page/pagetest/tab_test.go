@@ -23,8 +23,9 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// patience is how long a test waits for what the page shows.
-const patience = 30 * time.Second
+// looks is how often a test looks for what the page is to show, a hundredth of a second apart. On a busy machine a look takes
+// longer, as does what is looked for.
+const looks = 3000
 
 // tab is a tab of the browser, in which errors of the console, violations of the Content-Security-Policy and requests to
 // other hosts fail the test.
@@ -118,6 +119,28 @@ func (b *tab) listen(event any) {
 	}
 }
 
+// patience ends shortly before the time of all tests does: what the browser is told to do ends, however busy the machine is.
+func (b *tab) patience() (context.Context, context.CancelFunc) {
+	end, ok := b.t.Deadline()
+	if !ok {
+		return context.WithCancel(b.ctx)
+	}
+	return context.WithDeadline(b.ctx, end.Add(-10*time.Second))
+}
+
+// receive waits for what a channel brings.
+func receive[T any](b *tab, from <-chan T, what string) (v T) {
+	b.t.Helper()
+	ctx, cancel := b.patience()
+	defer cancel()
+	select {
+	case v = <-from:
+	case <-ctx.Done():
+		b.t.Fatalf("%s: %v; the page shows: %s", what, ctx.Err(), b.shown())
+	}
+	return v
+}
+
 // do runs an action and fails the test where it does not end in time.
 func (b *tab) do(action chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
@@ -127,7 +150,7 @@ func (b *tab) do(action chromedp.Action[chromedp.Void]) {
 // get returns what an action yields.
 func get[T any](b *tab, action chromedp.Action[T]) T {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	ctx, cancel := b.patience()
 	defer cancel()
 	value, err := chromedp.Run(ctx, action)
 	if err != nil {
@@ -139,7 +162,7 @@ func get[T any](b *tab, action chromedp.Action[T]) T {
 // call runs a command of the browser's protocol.
 func call[P, R any](b *tab, command cdp.Command[P, R], params P) R {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	ctx, cancel := b.patience()
 	defer cancel()
 	value, err := chromedp.Call(ctx, command, params)
 	if err != nil {
@@ -168,18 +191,13 @@ func eval[T any](b *tab, expression string) T {
 // wait waits until an expression is true.
 func (b *tab) wait(expression string) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, patience)
-	defer cancel()
-	for {
-		ok, err := chromedp.Run(ctx, chromedp.Evaluate[bool]("Boolean("+expression+")"))
-		if ok {
+	for range looks {
+		if eval[bool](b, "Boolean("+expression+")") {
 			return
-		}
-		if err != nil {
-			b.t.Fatalf("%s does not become true: %v; the page shows: %s", expression, err, b.shown())
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
+	b.t.Fatalf("%s does not become true; the page shows: %s", expression, b.shown())
 }
 
 // click clicks where an element is, which must be in the window and not below another one.
@@ -350,7 +368,7 @@ func (b *tab) set(selector, value string) {
 func (b *tab) saved(button string) []byte {
 	b.t.Helper()
 	dir := b.t.TempDir()
-	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	ctx, cancel := b.patience()
 	defer cancel()
 	_, err := chromedp.CallBrowser(ctx, cdpbrowser.SetDownloadBehavior, cdpbrowser.SetDownloadBehaviorParams{Behavior: cdpbrowser.SetDownloadBehaviorBehaviorAllow,
 		BrowserContextID: chromedp.FromContext(b.ctx).BrowserContextID, DownloadPath: dir})
@@ -358,7 +376,8 @@ func (b *tab) saved(button string) []byte {
 		b.t.Fatal(err)
 	}
 	b.click(button)
-	for ; ctx.Err() == nil; time.Sleep(10 * time.Millisecond) {
+	for range looks {
+		time.Sleep(10 * time.Millisecond)
 		list, err := filepath.Glob(filepath.Join(dir, "*"))
 		if err != nil {
 			b.t.Fatal(err)
