@@ -121,10 +121,12 @@ type Adapter struct {
 
 // Change is what an adapter does to a weight: it stands beside a product or has a weight of its own.
 type Change struct {
-	Rank  int     // of the product Scale·B·A that is added to the weight's; 0 for none
-	Scale float64 // of that product
-	Rows  bool    // the rows of the sum are scaled
-	Own   bool    // the weight is replaced
+	Rank   int     // of the product Scale·B·A that is added to the weight's; 0 for none
+	Scale  float64 // of that product
+	Rows   bool    // the rows of the sum are scaled; of a table the columns
+	Own    bool    // the weight is replaced; Rank is 0 then but of a table
+	Tokens []int   // whose rows are replaced, in the order of the rows that replace them; -1 for a row that nothing reads
+	At     string  // the weight whose changes these are as well: a head is changed as the table is that it is; empty for none
 }
 
 // The weights of an adapter, and what they are to the weight that it changes. Those of a table are turned, so that rows of
@@ -132,8 +134,9 @@ type Change struct {
 const (
 	FactorA = "lora_A" // [rank, columns]; of a table [rows, rank]
 	FactorB = "lora_B" // [rows, rank]; of a table [columns, rank]
-	Scales  = "scales" // [rows]
+	Scales  = "scales" // [rows]; of a table [columns]
 	Whole   = "whole"  // of the same shape
+	Tokens  = "tokens" // [tokens, columns]
 )
 
 const adapterPrefix = "adapters/"

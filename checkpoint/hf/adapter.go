@@ -132,8 +132,17 @@ func (c *Checkpoint) adapter(dir string) (*peft.Adapter, error) {
 
 // host is the model as an adapter sees it.
 func (c *Checkpoint) host() peft.Host {
-	return peft.Host{Canonical: c.Model.Canonical, Ignored: c.Model.Ignored, Weights: c.Weights, Embedding: c.Model.Embedding,
+	return peft.Host{Canonical: c.Model.Canonical, Ignored: c.Model.Ignored, Weights: c.Weights, Base: c.base, Embedding: c.Model.Embedding,
 		Head: c.Model.Head, Tied: c.Model.Head != "" && c.Config.Facts().TieWordEmbeddings}
+}
+
+// base is a weight of the base as it is stored; a head may be the embedding.
+func (c *Checkpoint) base(key string) lazy.Tensor {
+	t, ok := c.tensors[key]
+	if !ok && key == c.Model.Head {
+		t = c.tensors[c.Model.Embedding]
+	}
+	return t.Tensor
 }
 
 // changed returns a tensor of the base with the adapter's changes.

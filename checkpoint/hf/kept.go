@@ -48,7 +48,9 @@ func (c *Checkpoint) keep(list []Kept, wide bool) error {
 		adapter := models.Adapter{Name: k.Name, Changes: map[string]models.Change{}}
 		for _, key := range slices.Sorted(maps.Keys(all)) {
 			adapter.Changes[key] = all[key].Change
-			c.put(k.Name, key, all[key], wide)
+			if all[key].At == "" {
+				c.put(k.Name, key, all[key], wide)
+			}
 		}
 		c.Kept, c.KeptTrained = append(c.Kept, adapter), append(c.KeptTrained, trainedAdapter(dir))
 	}
@@ -58,23 +60,30 @@ func (c *Checkpoint) keep(list []Kept, wide bool) error {
 // put adds the tensors that an adapter has for one weight.
 func (c *Checkpoint) put(adapter, key string, b *peft.Beside, wide bool) {
 	add := func(part string, t Tensor) { c.made[models.AdapterWeight(adapter, key, part)] = t }
-	t := c.tensors[key]
-	d, base := t.DType, t.Tensor
+	base, table := c.base(key), key == c.Model.Embedding
+	d, shape := base.DType, base.Shape
 	if wide {
 		d = ir.F32
 	}
 	if b.Own {
-		add(models.Whole, Tensor{DType: b.Type, Shape: t.Shape, Read: b.Whole(base, b.Type).Read})
+		add(models.Whole, Tensor{DType: b.Type, Shape: shape, Read: b.Whole(base, b.Type).Read})
 	}
 	switch {
-	case b.Rank > 0 && key == c.Model.Embedding:
+	case b.Rank > 0 && table:
 		add(models.FactorA, Tensor{DType: b.A.DType, Shape: b.A.Shape, Read: b.A.Read})
 		add(models.FactorB, Tensor{DType: b.B.DType, Shape: b.B.Shape, Data: b.B.Data})
 	case b.Rank > 0:
 		add(models.FactorA, Tensor{DType: b.A.DType, Shape: []int{b.Rank, b.A.Elements() / b.Rank}, Data: b.A.Data})
-		add(models.FactorB, Tensor{DType: b.B.DType, Shape: []int{t.Shape[0], b.Rank}, Data: b.B.Data})
+		add(models.FactorB, Tensor{DType: b.B.DType, Shape: []int{shape[0], b.Rank}, Data: b.B.Data})
+	}
+	if b.Tokens != nil {
+		add(models.Tokens, Tensor{DType: b.Some.DType, Shape: b.Some.Shape, Data: b.Some.Data})
 	}
 	if b.Rows {
-		add(models.Scales, Tensor{DType: ir.F32, Shape: t.Shape[:1], Read: b.Scales(base, d)})
+		side := shape[:1]
+		if table {
+			side = shape[1:]
+		}
+		add(models.Scales, Tensor{DType: ir.F32, Shape: side, Read: b.Scales(base, d)})
 	}
 }

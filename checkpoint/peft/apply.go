@@ -2,6 +2,7 @@ package peft
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -19,8 +20,9 @@ type Host struct {
 	Canonical       func(stored string) string // names of stored tensors to the weights'
 	Ignored         func(key string) bool      // weights that take part in no computation
 	Weights         []models.Weight
-	Embedding, Head string // weights; Head is empty where the model has none
-	Tied            bool   // the head is the embedding
+	Base            func(key string) lazy.Tensor // a weight as it is stored
+	Embedding, Head string                       // weights; Head is empty where the model has none
+	Tied            bool                         // the head is the embedding
 }
 
 // shape returns the shape of a weight.
@@ -104,7 +106,14 @@ type weightSteps struct {
 	loaded, merged []step
 	dtype          ir.DType // of what is loaded
 	beside         bool     // what is loaded is a tensor of its own beside the base's
-	low            *lowRank // of the last step that is merged, if it is one
+	low            *lowRank // the step that is merged, if it is one
+	tokens         *tokenRows
+}
+
+// tokenRows are the rows of an adapter that stand for some of a weight's.
+type tokenRows struct {
+	at map[int]int // rows of the weight to those of the adapter
+	by matrix
 }
 
 // stored returns a tensor of the adapter as a matrix.
@@ -125,7 +134,8 @@ func (a *Adapter) merges(h Host, key string, m *module, of map[string]weightStep
 		if err != nil {
 			return err
 		}
-		w.merged = append(w.merged, rows(at, stored(m.tokens)))
+		w.tokens = &tokenRows{at, stored(m.tokens)}
+		w.merged = append(w.merged, rows(at, w.tokens.by))
 		of[key] = w
 		return nil
 	}
@@ -256,9 +266,11 @@ func (out *Changes) tied(a *Adapter, h Host, c *contents, of map[string]weightSt
 		out.Untied = true
 	case adapted && apart:
 		out.Untied = true
-		of[h.Embedding], of[h.Head] = weightSteps{loaded: loaded, merged: e.merged}, weightSteps{loaded: loaded, merged: head.merged}
+		e.loaded, e.dtype, head.loaded, head.dtype = loaded, cmp.Or(e.dtype, head.dtype), loaded, cmp.Or(head.dtype, e.dtype)
+		of[h.Embedding], of[h.Head] = e, head
 	default:
-		of[h.Embedding] = weightSteps{loaded: loaded, merged: slices.Concat(e.merged, head.merged)}
+		e.loaded, e.merged, e.dtype = loaded, slices.Concat(e.merged, head.merged), cmp.Or(e.dtype, head.dtype)
+		of[h.Embedding] = e
 		delete(of, h.Head)
 		if adapted {
 			out.Notes = append(out.Notes, fmt.Sprintf("%s adapts %s or %s, which are one matrix in the base: it is merged into both, as peft's merge_and_unload does; --weights f32 keeps them apart, as in training", a.Dir, h.Embedding, h.Head))

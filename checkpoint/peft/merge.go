@@ -134,11 +134,7 @@ type lowRank struct {
 
 // start is its step.
 func (l lowRank) start(before reader, dtype ir.DType) change {
-	a, b := l.a.whole(), l.b.whole()
-	p := &product{rank: l.a.rows(), columns: l.a.cols, left: b, right: a, scale: l.scale, rounded: ir.F32}
-	if l.embedding {
-		p.columns, p.left, p.right = l.b.rows(), transpose(a, p.rank), transpose(b, l.b.rows())
-	}
+	p := l.product()
 	switch {
 	case l.magnitude != nil:
 		factors := p.normed(before, l.magnitude.whole(), l.embedding)
@@ -156,6 +152,16 @@ func (l lowRank) start(before reader, dtype ir.DType) change {
 		p.rounded = dtype
 	}
 	return p.addTo
+}
+
+// product is scale·B·A in float32.
+func (l lowRank) product() *product {
+	a, b := l.a.whole(), l.b.whole()
+	p := &product{rank: l.a.rows(), columns: l.a.cols, left: b, right: a, scale: l.scale, rounded: ir.F32}
+	if l.embedding {
+		p.columns, p.left, p.right = l.b.rows(), transpose(a, p.rank), transpose(b, l.b.rows())
+	}
+	return p
 }
 
 // product is scale·left·right, with factors [rows, rank] and [rank, columns].

@@ -46,6 +46,8 @@ COMMITTED = {  # name: (base, layout, settings)
     "beside": ("pg2-odd", "4.52", dict(target_modules=["q_proj", "v_proj", "up_proj", "fc1"], r=3, use_dora=True,
                                         modules_to_save=["input_layernorm", "o_proj", "multi_modal_projector"])),
     "tied": ("pg2-mha", "4.4", dict(target_modules=["embed_tokens", "lm_head"], r=2, ensure_weight_tying=True)),
+    "head": ("pg2-odd", "5", dict(target_modules=["lm_head", "o_proj"], r=3, lora_alpha=5)),
+    "tokens": ("pg2-odd", "4.4", dict(target_modules=["k_proj"], r=1, trainable_token_indices=[2, 260, 302, 700, 701, 702, 1583])),
 }
 
 

@@ -352,9 +352,11 @@ func describe(c *hf.Checkpoint, tok *packed, o Options) *manifest.Model {
 		TopK: c.Generation.TopK, TopP: c.Generation.TopP, RepetitionPenalty: c.Generation.RepetitionPenalty,
 		RescaleFactor: c.Preprocessor.RescaleFactor, Mean: c.Preprocessor.Mean, Std: c.Preprocessor.Std, Embedding: c.Embedding, PromptEnd: c.Model.PromptEnd}
 	for i, a := range c.Kept {
-		of := manifest.Adapter{Name: a.Name, Weights: len(a.Changes), Trained: c.KeptTrained[i]}
+		of := manifest.Adapter{Name: a.Name, Trained: c.KeptTrained[i]}
 		for _, change := range a.Changes {
-			of.Rank = max(of.Rank, change.Rank)
+			if of.Rank = max(of.Rank, change.Rank); change.At == "" {
+				of.Weights++
+			}
 		}
 		m.Adapters = append(m.Adapters, of)
 		m.Parts = append(m.Parts, manifest.Part{Prefix: models.AdapterWeights(a.Name), Name: "adapter " + a.Name})

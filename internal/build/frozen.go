@@ -95,7 +95,11 @@ func (o *Options) freeze(c *hf.Checkpoint, tok *packed) error {
 			keep(tok.Encode(detect.Prompt(p.Task, []string{class})+c.Model.PromptEnd, false)...)
 		}
 	}
-	tables := slices.ContainsFunc(c.Kept, func(a models.Adapter) bool { return a.Changes[c.Model.Embedding].Rank > 0 }) // have a row a token
+	tables := slices.ContainsFunc(c.Kept, func(a models.Adapter) bool { // have a row a token
+		_, table := a.Changes[c.Model.Embedding]
+		_, head := a.Changes[c.Model.Head]
+		return table || head
+	})
 	if o.Frozen.KeepVocabulary || tables || !slices.Contains(kept, false) {
 		return nil
 	}

@@ -120,9 +120,11 @@ func (s Storage) resolve(m *models.Model, c tensors) (dtype func(key string) ir.
 	chosen = func(key string) ir.DType {
 		auto := s.Weights == "" || s.Weights == "auto"
 		switch _, of, part, _ := models.OfAdapter(key); {
+		case part == models.Whole && c.Rank(key) > 1 && !auto && c.Rank(of) == 0: // a head that is the embedding
+			return chosen(m.Embedding)
 		case part == models.Whole && c.Rank(key) > 1 && !auto:
 			return chosen(of)
-		case (part == models.FactorA || part == models.FactorB) && format != quant.None && c.DType(key) == ir.F32:
+		case (part == models.FactorA || part == models.FactorB || part == models.Tokens) && format != quant.None && c.DType(key) == ir.F32:
 			return ir.BF16 // beside a matrix of fewer bits
 		case part != "" && (c.Rank(key) < 2 || format != quant.None):
 			return c.DType(key)

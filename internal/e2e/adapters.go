@@ -10,8 +10,8 @@ import (
 	"pgc/internal/build"
 )
 
-// Adapters are those of golden that may be kept beside pg2-odd, by the names of their folders, and louder, which is linear
-// at another strength.
+// Adapters are those of golden that have the base pg2-odd, by the names of their folders, and louder, which is linear at
+// another strength.
 func Adapters(t *testing.T) []hf.Kept {
 	t.Helper()
 	dir := filepath.Join(golden.Dir(), "adapters")
@@ -20,7 +20,11 @@ func Adapters(t *testing.T) []hf.Kept {
 		t.Fatal(err)
 	}
 	golden.Edit(t, filepath.Join(louder, "adapter_config.json"), `"lora_alpha": 8`, `"lora_alpha": 31`)
-	return []hf.Kept{{Name: "linear", Dir: linear}, {Name: "louder", Dir: louder}, {Name: "beside", Dir: filepath.Join(dir, "beside")}}
+	list := []hf.Kept{{Name: "louder", Dir: louder}}
+	for _, name := range []string{"beside", "head", "linear", "tokens"} { // what is beside sums before what is added to them
+		list = append(list, hf.Kept{Name: name, Dir: filepath.Join(dir, name)})
+	}
+	return list
 }
 
 // WithAdapters is the executable of pg2-odd with Adapters.

@@ -1,6 +1,8 @@
 package paligemma
 
 import (
+	"cmp"
+
 	. "pgc/frontend"
 	"pgc/ir"
 	"pgc/models"
@@ -52,27 +54,37 @@ func (b *builder) times(stored string, x *Value, dims ...any) *Value {
 	return Linear(x, w, nil)
 }
 
-// product is x times the transpose of a weight with what adapters add: the base's bits where there is none. An adapter
-// that is not a row's adds zeros to it.
+// product is x times the transpose of a weight with what adapters do to it: the base's bits where there is none. What is
+// added to its sums comes first, of all adapters, so that it becomes further steps of them in every form of a function; an
+// adapter that is not a row's adds zeros, scales by one and replaces nothing.
 func (b *builder) product(key string, x *Value, dims ...any) *Value {
 	y := b.times(b.stored(key), x, dims...)
+	var scaled, replaced []active
 	for _, a := range b.adapters {
-		if a.Changes[key].Own && a.chosen != nil {
-			y = Select(a.chosen, b.times(a.weight(key, models.Whole), x, dims...), y)
+		c := a.Changes[key]
+		if c.Own && a.chosen != nil {
+			replaced = append(replaced, a)
+			continue
 		}
 		if added := b.lowRank(a, key, x, dims[0]); added != nil {
 			y = Add(y, added)
 		}
-		if a.Changes[key].Rows {
-			y = Mul(y, b.scales(a, key, dims[0]))
+		if c.Rows {
+			scaled = append(scaled, a)
 		}
+	}
+	for _, a := range scaled {
+		y = Mul(y, b.scales(a, key, dims[0]))
+	}
+	for _, a := range replaced {
+		y = Select(a.chosen, b.times(a.weight(key, models.Whole), x, dims...), y)
 	}
 	return y
 }
 
 // turned adds to y, a product [rows, …, head_dim] with a weight turned by the angles of the positions, what adapters
 // add. Turning is linear: the base's product is turned alone, so that it is one operation in every form of a function
-// and reads the weight in one layout.
+// and reads the weight in one layout. What is added to its sums comes first, as in a product.
 func (b *builder) turned(key string, y, x *Value, c call) *Value {
 	var shape, ones []any // of y, and of a value a row beside it
 	out := 1
@@ -83,25 +95,31 @@ func (b *builder) turned(key string, y, x *Value, c call) *Value {
 	}
 	ones[0] = c.rows
 	turn := func(y, sin *Value) *Value { return Rotary(Reshape(y, shape...), c.cos, sin) }
+	var later []active
 	for _, a := range b.adapters {
-		if a.Changes[key].Own && a.chosen != nil {
+		switch change := a.Changes[key]; {
+		case change.Rows || change.Own && a.chosen != nil:
+			later = append(later, a)
+		case change.Rank > 0:
+			y = Add(y, turn(b.lowRank(a, key, x, out), c.sin))
+		}
+	}
+	for _, a := range later {
+		if a.Changes[key].Own {
 			y = Select(Reshape(a.chosen, ones...), turn(b.times(a.weight(key, models.Whole), x, out, x.Dim(-1)), c.sin), y)
+			continue
 		}
-		added := b.lowRank(a, key, x, out)
-		if a.Changes[key].Rows { // scales·(y + added) - y
-			scales := b.scales(a, key, out)
-			back := Reshape(turn(y, Neg(c.sin)), c.rows, out)
-			added = Add(Mul(Sub(scales, 1.0), back), Mul(scales, added))
-		}
-		if added != nil {
-			y = Add(y, turn(added, c.sin))
-		}
+		scales := b.scales(a, key, out) // scales·(y + added) - y
+		back := Reshape(turn(y, Neg(c.sin)), c.rows, out)
+		y = Add(y, turn(Add(Mul(Sub(scales, 1.0), back), Mul(scales, b.lowRank(a, key, x, out))), c.sin))
 	}
 	return y
 }
 
 // weight names a weight of the adapter.
-func (a active) weight(key, part string) string { return models.AdapterWeight(a.Name, key, part) }
+func (a active) weight(key, part string) string {
+	return models.AdapterWeight(a.Name, cmp.Or(a.Changes[key].At, key), part)
+}
 
 // lowRank is what an adapter adds to a product with a weight, of so many columns, or nil.
 func (b *builder) lowRank(a active, key string, x *Value, out any) *Value {
@@ -141,12 +159,15 @@ func (b *builder) own(key string, dims ...any) *Value {
 	return v
 }
 
-// stored is the name of a weight, of its replacement where a function has one adapter only.
+// stored is the name of a weight, of its replacement where a function has one adapter only. A head may be the table.
 func (b *builder) stored(key string) string {
 	for _, a := range b.adapters {
 		if a.Changes[key].Own && a.chosen == nil {
 			return a.weight(key, models.Whole)
 		}
+	}
+	if key == lmHead && b.cfg.Text.TieWordEmbeddings {
+		return embedTokens
 	}
 	return key
 }

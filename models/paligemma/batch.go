@@ -17,19 +17,16 @@ const MaxBatch = 8
 func defineBatch(m *Module, cfg Config, opt Options) {
 	opt.Trace = false
 	define := func(name string, forms []variant, body func(b *builder)) { define(m, cfg, opt, name, forms, body) }
-	var mixed []variant
-	if len(opt.Adapters) > 0 {
-		mixed = []variant{{mixed: true}}
-	}
 	all := func(b *builder, next *Value) *Value {
 		positions := b.f.Input(entry.InPositions, ir.I32, MaxBatch)
 		x := b.decoder(b.embedText(next), call{rows: ir.D(MaxBatch), keys: ir.Sym(entry.SymKeys), positions: positions})
 		return b.keep(b.last(MaxBatch), ir.D(0), x)
 	}
-	define(entry.DecodeBatch, mixed, func(b *builder) { all(b, b.next(MaxBatch)) })
-	define(entry.StepBatch, mixed, func(b *builder) {
+	each := mixed(forms(opt))
+	define(entry.DecodeBatch, each, func(b *builder) { all(b, b.next(MaxBatch)) })
+	define(entry.StepBatch, each, func(b *builder) {
 		next := b.next(MaxBatch)
 		b.choose(next, all(b, next))
 	})
-	define(entry.LogitsBatch, nil, func(b *builder) { b.score(MaxBatch) })
+	define(entry.LogitsBatch, mixed(headForms(opt)), func(b *builder) { b.score(MaxBatch) })
 }

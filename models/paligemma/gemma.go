@@ -6,7 +6,6 @@ import (
 
 	. "pgc/frontend"
 	"pgc/ir"
-	"pgc/models"
 )
 
 // call is one run of the decoder: rows tokens at positions past, past+1, … of the sequence in a batch slot; keys is
@@ -33,18 +32,6 @@ func (b *builder) embed(ids, slots, features *Value, rows ir.Dim) *Value {
 	slot := Reshape(slots, rows, 1)
 	image := Gather(features, Max(slots, 0))
 	return Select(Ge(slot, 0), image, text)
-}
-
-func (b *builder) embedText(ids *Value) *Value {
-	c := b.cfg.Text
-	x := Convert(Gather(b.w(embedTokens, c.VocabSize, c.HiddenSize), ids), ir.F32)
-	for _, a := range b.adapters {
-		if change := a.Changes[embedTokens]; change.Rank > 0 {
-			t := Convert(Gather(b.w(a.weight(embedTokens, models.FactorA), c.VocabSize, change.Rank), ids), ir.F32)
-			x = Add(x, b.second(a, embedTokens, t, c.HiddenSize))
-		}
-	}
-	return Mul(x, math.Sqrt(float64(c.HiddenSize)))
 }
 
 // decoder runs all layers over x [rows, hidden] and returns the normed hidden states.
@@ -211,21 +198,6 @@ func (b *builder) mlp(name string, x *Value) *Value {
 	t := b.cfg.Text
 	gate, up := b.linear(name+"gate_proj", x, t.IntermediateSize), b.linear(name+"up_proj", x, t.IntermediateSize)
 	return b.linear(name+"down_proj", Mul(GeluTanh(gate), up), t.HiddenSize)
-}
-
-// head maps hidden states [rows, hidden] to logits [rows, vocabulary].
-func (b *builder) head(x *Value) *Value {
-	t := b.cfg.Text
-	key := b.headKey()
-	return softcap(Linear(b.operand(key, x), b.w(key, t.VocabSize, t.HiddenSize), nil), t.FinalLogitSoftcapping)
-}
-
-// headKey is the matrix of the head.
-func (b *builder) headKey() string {
-	if b.cfg.Text.TieWordEmbeddings {
-		return embedTokens
-	}
-	return lmHead
 }
 
 func softcap(x *Value, limit float64) *Value {

@@ -27,7 +27,7 @@ func defineParts(m *Module, cfg Config, opt Options) {
 // partOfHead maps hidden states to the logits of so many rows of the head from a panel on.
 func (b *builder) partOfHead(x *Value, panel ir.Dim, rows int) *Value {
 	t := b.cfg.Text
-	key := b.headKey()
+	key := b.stored(lmHead)
 	w := Reshape(b.w(key, t.VocabSize, t.HiddenSize), t.VocabSize/entry.PanelRows, entry.PanelRows, t.HiddenSize)
 	part := Reshape(DynamicSlice(w, b.f.Symbol(panel), 0, rows/entry.PanelRows), rows, t.HiddenSize)
 	return softcap(Linear(b.operand(key, x), part, nil), t.FinalLogitSoftcapping)

@@ -1,6 +1,8 @@
 package paligemma
 
 import (
+	"slices"
+
 	. "pgc/frontend"
 	"pgc/ir"
 	"pgc/runtime/entry"
@@ -28,6 +30,22 @@ func forms(opt Options) (list []variant) {
 		list = append(list, variant{number: i + 1})
 	}
 	return list
+}
+
+// headForms are those of a function of the head alone: a form for each adapter that changes it.
+func headForms(opt Options) []variant {
+	return slices.DeleteFunc(forms(opt), func(v variant) bool {
+		_, changes := opt.Adapters[v.number-1].Changes[lmHead]
+		return !changes
+	})
+}
+
+// mixed is the form of a function of a batch, if there are others than that of the model alone.
+func mixed(forms []variant) []variant {
+	if len(forms) == 0 {
+		return nil
+	}
+	return []variant{{mixed: true}}
 }
 
 // w is a weight by its canonical name.
@@ -85,9 +103,10 @@ const HeadRows = 64
 //
 // prefill and decode end before the head, so that whoever chooses the token says whether logits are written.
 //
-// With adapters kept beside the model, encode_image, prefill, forward, decode, step and attend have a form for each,
-// encode_image_adapter1 and so on, and decode_batch_adapters(…, adapters [8]) and step_batch_adapters compute every
-// sequence with its own.
+// With adapters kept beside the model, encode_image, prefill, forward, decode, step, attend, decode_rows and verify have a
+// form for each, encode_image_adapter1 and so on, and decode_batch_adapters(…, adapters [8]) and step_batch_adapters compute
+// every sequence with its own. So have greedy, logits, head and logits_batch for adapters that change the head; parts of
+// logits are the model's alone.
 //
 // Symbols: S tokens of the call, T keys once they are in the cache, past tokens before them, prefix the length of the
 // bidirectional part, slot the batch slot whose caches prefill, forward, decode and step work on, row and R rows of
@@ -115,12 +134,13 @@ func Graph(cfg Config, opt Options) (*ir.Module, error) {
 			b.keep(b.last(1), ir.D(0), Gather(many(b), last))
 		})
 		define(entry.Forward, each, func(b *builder) { b.keep(b.hidden(), ir.D(0), many(b)) })
-		define(entry.Head, nil, func(b *builder) {
+		heads := headForms(opt)
+		define(entry.Head, heads, func(b *builder) {
 			rows := Gather(b.hidden(), Reshape(Add(b.f.Iota(0, R), b.f.Symbol(row)), R))
 			b.f.Return(entry.OutLogits, b.head(rows))
 		})
-		define(entry.Greedy, nil, func(b *builder) { b.choose(b.next(1), b.last(1)) })
-		define(entry.Logits, nil, func(b *builder) { b.score(1) })
+		define(entry.Greedy, heads, func(b *builder) { b.choose(b.next(1), b.last(1)) })
+		define(entry.Logits, heads, func(b *builder) { b.score(1) })
 		one := func(b *builder, next *Value) *Value {
 			b.opt.Trace = false
 			x := b.decoder(b.embedText(next), call{rows: ir.D(1), keys: T, past: past, prefix: prefix, slot: slot})

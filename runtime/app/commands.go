@@ -148,7 +148,11 @@ func (c *infoCmd) Run(a *App) error {
 		fmt.Fprintf(a.Out, "adapter      %s, merged\n", process.Line(i.Merged))
 	}
 	for _, k := range i.Adapters {
-		fmt.Fprintf(a.Out, "adapter      %s, chosen by --adapter or a request; rank up to %d, changes %d weights\n", k.Name, k.Rank, k.Weights)
+		rank := ""
+		if k.Rank > 0 {
+			rank = fmt.Sprintf("rank up to %d, ", k.Rank)
+		}
+		fmt.Fprintf(a.Out, "adapter      %s, chosen by --adapter or a request; %schanges %d weights\n", k.Name, rank, k.Weights)
 	}
 	fmt.Fprintf(a.Out, "weights      %s, %s\n", i.Weights, mib(i.WeightBytes))
 	for _, part := range i.Storage {

@@ -114,7 +114,7 @@ func (s *Session) answer(ctx context.Context, list []*sequence) []error {
 			return errs
 		}
 		rows = append(rows, later...)
-		s.readHead(ctx, rows[:min(len(rows), most)], errs)
+		s.readHead(ctx, rows[:min(len(rows), most)], list, errs)
 		for _, q := range list {
 			q.answered()
 		}
@@ -122,14 +122,14 @@ func (s *Session) answer(ctx context.Context, list []*sequence) []error {
 }
 
 // readHead reads the head for hidden states, for all at once where that is faster. errs gets the errors of their sequences.
-func (s *Session) readHead(ctx context.Context, rows []kept, errs []error) {
+func (s *Session) readHead(ctx context.Context, rows []kept, list []*sequence, errs []error) {
 	s.ahead = ahead{}
-	f, states, together := s.fn.logits, s.fn.last, 1
+	together := 1
 	if n := len(rows); n > 1 && n >= s.Engine.Program.MinBatch {
-		f, states, together = s.fn.logitsBatch, s.fn.lastBatch, n
+		together = n
 	}
 	for group := range slices.Chunk(rows, together) {
-		err := s.readGroup(ctx, f, states, group, errs)
+		err := s.readGroup(ctx, group, list, errs)
 		for _, k := range group {
 			errs[k.of] = cmp.Or(errs[k.of], err)
 		}
@@ -137,7 +137,19 @@ func (s *Session) readHead(ctx context.Context, rows []kept, errs []error) {
 }
 
 // readGroup runs logits or logits_batch for hidden states.
-func (s *Session) readGroup(ctx context.Context, f scored, states engine.Tensor, group []kept, errs []error) error {
+func (s *Session) readGroup(ctx context.Context, group []kept, list []*sequence, errs []error) error {
+	f, states := s.fn.adapted[list[group[0].of].r.Adapter].logits, s.fn.last
+	if len(group) > 1 {
+		adapters := make([]int32, s.sequences())
+		for i, k := range group {
+			adapters[i] = int32(list[k.of].r.Adapter)
+		}
+		var err error
+		if f, err = s.fn.headOf(adapters); err != nil {
+			return err
+		}
+		states = s.fn.lastBatch
+	}
 	for i, k := range group {
 		if err := engine.Put(states, i*len(k.hidden), k.hidden); err != nil {
 			return err

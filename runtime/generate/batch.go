@@ -266,17 +266,22 @@ func (b *batch) stepAll(errs []error) error {
 	for _, q := range choosing {
 		rows[q.slot] = q
 	}
-	if err := s.score(b.ctx, s.fn.logitsBatch, rows); err != nil {
+	adapters, _ := b.adapters()
+	logits, err := s.fn.headOf(adapters)
+	if err != nil {
+		return err
+	}
+	if err := s.score(b.ctx, logits, rows); err != nil {
 		return err
 	}
 	for i, j := range b.slots {
 		switch {
 		case j == nil:
 		case slices.Contains(choosing, j.seq):
-			errs[i] = s.sample(j.seq, s.fn.logitsBatch, i)
+			errs[i] = s.sample(j.seq, logits, i)
 		default:
 			if a := j.seq.askedAt(len(j.seq.seen) - 1); a != nil {
-				errs[i] = s.read(a, s.fn.logitsBatch.out, i)
+				errs[i] = s.read(a, logits.out, i)
 				j.seq.answered()
 			}
 		}
@@ -306,11 +311,23 @@ func (b *batch) choosing() (list []*sequence) {
 	return list
 }
 
+// adapters are the numbers of the sequences' adapters, by slot, and whether there are any.
+func (b *batch) adapters() (list []int32, some bool) {
+	list = make([]int32, b.s.sequences())
+	for i, j := range b.slots {
+		if j != nil {
+			list[i] = int32(j.seq.r.Adapter)
+			some = some || list[i] > 0
+		}
+	}
+	return list, some
+}
+
 // decode runs the decoder over a token of every sequence, and finds the likeliest next ones if greedy says so.
 func (b *batch) decode(greedy bool) error {
 	s := b.s
 	ids, positions := make([]int32, s.sequences()), slices.Repeat([]int32{nobody}, s.sequences())
-	adapters, adapted := make([]int32, s.sequences()), false
+	adapters, adapted := b.adapters()
 	keys := 0
 	for i, j := range b.slots {
 		if j != nil {
@@ -318,8 +335,6 @@ func (b *batch) decode(greedy bool) error {
 			ids[i], positions[i] = q.waiting[0], int32(len(q.seen))
 			q.see(1)
 			keys = max(keys, len(q.seen))
-			adapters[i] = int32(q.r.Adapter)
-			adapted = adapted || q.r.Adapter > 0
 		}
 	}
 	f, g := s.fn.decodeBatch, s.fn.mixedDecode

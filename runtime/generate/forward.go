@@ -85,7 +85,7 @@ func (s *Session) forwardTo(ctx context.Context, w Sink, p tokenizer.Prompt, r F
 	if err := w.WriteFloat32s(rows); err != nil {
 		return err
 	}
-	logprobs, err := s.writeLogits(ctx, w, p)
+	logprobs, err := s.writeLogits(ctx, w, p, r.Adapter)
 	if err != nil || r.Suffix == nil {
 		return err
 	}
@@ -118,17 +118,22 @@ func (s *Session) hidden(ctx context.Context, p tokenizer.Prompt, images []*rgb.
 // Logits computes the logits of the tokens from first to end-1 of the prompt that Hidden ran over, block by block, and
 // gives them to use with the number of the first token.
 func (s *Session) Logits(ctx context.Context, first, end int, use func(at int, logits []float32) error) error {
+	return s.logits(ctx, 0, first, end, use)
+}
+
+func (s *Session) logits(ctx context.Context, adapter, first, end int, use func(at int, logits []float32) error) error {
+	head := s.fn.adapted[adapter].head
 	most := int(s.Engine.Program.Symbols[s.Engine.Program.SymbolIndex(entry.SymRows)].Max)
 	logits := make([]float32, min(most, end-first)*s.Model.VocabSize)
 	for at := first; at < end; at += most {
 		count := min(most, end-at)
-		s.fn.head.Set(entry.SymRow, at)
-		s.fn.head.Set(entry.SymRows, count)
-		if err := s.alone(ctx, s.fn.head.Func); err != nil {
+		head.Set(entry.SymRow, at)
+		head.Set(entry.SymRows, count)
+		if err := s.alone(ctx, head.Func); err != nil {
 			return err
 		}
 		block := logits[:count*s.Model.VocabSize]
-		if err := engine.Get(s.fn.head.out, 0, block); err != nil {
+		if err := engine.Get(head.out, 0, block); err != nil {
 			return err
 		}
 		if err := use(at, block); err != nil {
@@ -139,10 +144,10 @@ func (s *Session) Logits(ctx context.Context, first, end int, use func(at int, l
 }
 
 // writeLogits computes the logits of all tokens, writes them, and returns the log-probabilities of the suffix's tokens.
-func (s *Session) writeLogits(ctx context.Context, w Sink, p tokenizer.Prompt) ([]float32, error) {
+func (s *Session) writeLogits(ctx context.Context, w Sink, p tokenizer.Prompt, adapter int) ([]float32, error) {
 	vocab, n := s.Model.VocabSize, len(p.IDs)
 	var logprobs []float32
-	err := s.Logits(ctx, 0, n, func(at int, logits []float32) error {
+	err := s.logits(ctx, adapter, 0, n, func(at int, logits []float32) error {
 		// Row i predicts token i+1.
 		for i := at; i < at+len(logits)/vocab; i++ {
 			if i+1 >= p.Prefix && i+1 < n {

@@ -9,10 +9,9 @@ import (
 
 // functions holds the functions of a program, and the tensors that a session puts into the executor and gets from it.
 type functions struct {
-	greedy                  *engine.Func
 	decodeBatch, stepBatch  positioned
-	logits, logitsBatch     scored
-	head                    scored
+	logitsBatch             scored
+	mixedLogits             mixedScored   // without a function where no adapter changes the head
 	parts, partsBatch       []partly      // of the logits, the largest first; none where the program has no such functions
 	features                engine.Tensor // states
 	next, nextBatch, hidden engine.Tensor
@@ -31,6 +30,9 @@ type adapted struct {
 	decode, step     *engine.Func
 	rows             rows
 	verify           rows // without a function where nothing is guessed
+	ownHead          bool // whether it changes the head; else these are the model's
+	greedy           *engine.Func
+	logits, head     scored
 }
 
 // rows is a function of some tokens of a sequence.
@@ -63,6 +65,12 @@ type mixed struct {
 	adapters engine.Tensor
 }
 
+// mixedScored is a function that writes the logits of sequences that have an adapter each.
+type mixedScored struct {
+	scored
+	adapters engine.Tensor
+}
+
 // scored is a function that writes logits.
 type scored struct {
 	*engine.Func
@@ -74,13 +82,11 @@ type scored struct {
 func find(e *engine.Engine, vocabulary, adapters int, decodesMasks bool) (*functions, error) {
 	l := &engine.Lookup{Engine: e}
 	f := &functions{
-		greedy: l.Func(entry.Greedy), decodeBatch: findPositioned(l, entry.DecodeBatch), stepBatch: findPositioned(l, entry.StepBatch),
-		logits: findScored(l, entry.Logits), logitsBatch: findScored(l, entry.LogitsBatch), head: findScored(l, entry.Head),
+		decodeBatch: findPositioned(l, entry.DecodeBatch), stepBatch: findPositioned(l, entry.StepBatch), logitsBatch: findScored(l, entry.LogitsBatch),
 		features: l.State(entry.StateFeatures), hidden: l.State(entry.StateHidden),
 		next: l.State(entry.StateNext), nextBatch: l.State(entry.StateNextBatch),
 		last: l.State(entry.StateLast), lastBatch: l.State(entry.StateLastBatch),
 	}
-	f.logits.likeliest = findLikeliest(l, f.logits.Func, 1, vocabulary)
 	f.logitsBatch.likeliest = findLikeliest(l, f.logitsBatch.Func, e.Program.Slots, vocabulary)
 	if e.Has(entry.Span) {
 		f.parts = []partly{{findScored(l, entry.Span), entry.SpanRows}, {findScored(l, entry.Few), entry.FewRows}}
@@ -95,10 +101,21 @@ func find(e *engine.Engine, vocabulary, adapters int, decodesMasks bool) (*funct
 		if e.Has(entry.Verify) {
 			a.verify = findRows(l, name(entry.Verify))
 		}
+		if a.ownHead = n > 0 && e.Has(name(entry.Greedy)); n == 0 || a.ownHead {
+			a.greedy, a.logits, a.head = l.Func(name(entry.Greedy)), findScored(l, name(entry.Logits)), findScored(l, name(entry.Head))
+			a.logits.likeliest = findLikeliest(l, a.logits.Func, 1, vocabulary)
+		} else {
+			a.greedy, a.logits, a.head = f.adapted[0].greedy, f.adapted[0].logits, f.adapted[0].head
+		}
 		f.adapted = append(f.adapted, a)
 	}
 	if adapters > 0 {
 		f.mixedDecode, f.mixedStep = findMixed(l, entry.DecodeBatch), findMixed(l, entry.StepBatch)
+	}
+	if name := entry.Mixed(entry.LogitsBatch); e.Has(name) {
+		f.mixedLogits.scored = findScored(l, name)
+		f.mixedLogits.likeliest = findLikeliest(l, f.mixedLogits.Func, e.Program.Slots, vocabulary)
+		f.mixedLogits.adapters = l.Input(f.mixedLogits.Func, entry.InAdapters)
 	}
 	f.looking = findLooking(l, adapters)
 	if decodesMasks {
@@ -109,12 +126,15 @@ func find(e *engine.Engine, vocabulary, adapters int, decodesMasks bool) (*funct
 
 // ofSteps lists the functions of steps, which may run between the parts of a prompt.
 func (f *functions) ofSteps() []*engine.Func {
-	list := []*engine.Func{f.greedy, f.decodeBatch.Func, f.stepBatch.Func, f.logits.Func, f.logitsBatch.Func, f.mixedDecode.Func, f.mixedStep.Func}
+	list := []*engine.Func{f.decodeBatch.Func, f.stepBatch.Func, f.logitsBatch.Func, f.mixedDecode.Func, f.mixedStep.Func, f.mixedLogits.Func}
 	for _, p := range slices.Concat(f.parts, f.partsBatch) {
 		list = append(list, p.Func)
 	}
-	for _, a := range f.adapted {
+	for i, a := range f.adapted {
 		list = append(list, a.decode, a.step, a.rows.Func, a.verify.Func)
+		if i == 0 || a.ownHead {
+			list = append(list, a.greedy, a.logits.Func)
+		}
 	}
 	if f.masks != nil {
 		list = append(list, f.masks.Func)
@@ -135,6 +155,14 @@ func findPositioned(l *engine.Lookup, name string) positioned {
 func findRows(l *engine.Lookup, name string) rows {
 	f := findPositioned(l, name)
 	return rows{f, l.Input(f.Func, entry.InNext)}
+}
+
+// headOf returns the function that writes the logits of a batch whose rows have these adapters, which it is told.
+func (f *functions) headOf(adapters []int32) (scored, error) {
+	if !slices.ContainsFunc(adapters, func(n int32) bool { return f.adapted[n].ownHead }) {
+		return f.logitsBatch, nil
+	}
+	return f.mixedLogits.scored, engine.Put(f.mixedLogits.adapters, 0, adapters)
 }
 
 // verifies reports whether there is a function that verifies guesses.

@@ -123,9 +123,9 @@ type part struct{ of, panel int }
 const mostIDs, mostParts, fewIDs = 2048, 24, 64
 
 // partsOf returns the tokens that may come next in a sequence, in order, and the parts of the logits that have theirs, or
-// nil where all logits are as good.
+// nil where all logits are as good or an adapter changes the head, of which parts are the model's alone.
 func (s *Session) partsOf(q *sequence) (ids []int32, parts []part) {
-	if len(s.fn.parts) == 0 {
+	if len(s.fn.parts) == 0 || s.fn.adapted[q.r.Adapter].ownHead {
 		return nil, nil
 	}
 	for id := range q.matcher.Next() {

@@ -39,7 +39,7 @@ func (s *Session) first(ctx context.Context, q *sequence) error {
 		return s.chooseKept(ctx, q)
 	}
 	if q.greedy() {
-		if err := s.fn.greedy.Run(ctx); err != nil {
+		if err := s.fn.adapted[q.r.Adapter].greedy.Run(ctx); err != nil {
 			return err
 		}
 	}
@@ -108,10 +108,11 @@ func (s *Session) choose(ctx context.Context, q *sequence, chosen bool) error {
 			return nil
 		}
 	}
-	if err := s.score(ctx, s.fn.logits, []*sequence{q}); err != nil {
+	logits := s.fn.adapted[q.r.Adapter].logits
+	if err := s.score(ctx, logits, []*sequence{q}); err != nil {
 		return err
 	}
-	return s.sample(q, s.fn.logits, 0)
+	return s.sample(q, logits, 0)
 }
 
 // sample takes a token by row i of the logits that a function wrote.

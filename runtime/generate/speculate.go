@@ -2,6 +2,7 @@ package generate
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"pgc/runtime/engine"
@@ -158,10 +159,14 @@ func (s *Session) stepVerify(ctx context.Context, q *sequence, guess []int32, ma
 	for row := 0; ; row++ {
 		q.see(1)
 		if !q.settles(ids[row]) {
-			if err := s.score(ctx, s.fn.logitsBatch, make([]*sequence, s.sequences())); err != nil {
+			logits, err := s.fn.headOf(slices.Repeat([]int32{int32(q.r.Adapter)}, s.sequences()))
+			if err != nil {
 				return err
 			}
-			if err := s.sample(q, s.fn.logitsBatch, row); err != nil {
+			if err := s.score(ctx, logits, make([]*sequence, s.sequences())); err != nil {
+				return err
+			}
+			if err := s.sample(q, logits, row); err != nil {
 				return err
 			}
 		} else {

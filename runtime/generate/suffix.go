@@ -22,7 +22,7 @@ func (s *Session) SuffixLogprobs(ctx context.Context, r ForwardRequest, slot int
 	}
 	s.ran(len(p.IDs), slot)
 	logprobs := make([]float32, 0, len(p.IDs)-p.Prefix)
-	err = s.Logits(ctx, p.Prefix-1, len(p.IDs)-1, func(at int, logits []float32) error {
+	err = s.logits(ctx, r.Adapter, p.Prefix-1, len(p.IDs)-1, func(at int, logits []float32) error {
 		for vocab := s.Model.VocabSize; len(logits) > 0; at, logits = at+1, logits[vocab:] {
 			logprobs = append(logprobs, float32(logSoftmax(logits[:vocab], int(p.IDs[at+1]))))
 		}

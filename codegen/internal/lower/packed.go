@@ -18,11 +18,12 @@ type Layouts struct {
 // LayoutsOf finds the weights of a module that products read; choose gives the kind and the packing of k of a storage
 // format, for products with rows of bfloat16 or others. A matrix that any product reads whole is packed for lookups,
 // too; where products with both kinds of rows read it, lookups take that of other rows. With rows, products can read
-// matrices row by row: those lie so that are first factors of low-rank products and would fill no panels.
+// matrices row by row: those lie so that are first factors of low-rank products, or whose results only stand among others',
+// and would fill no panels.
 func LayoutsOf(m *ir.Module, choose func(d program.DType, bf16 bool) program.Layout, rows bool) Layouts {
 	l := Layouts{choose, map[string]program.Layout{}, map[string]bool{}}
 	if rows {
-		l.plain = firstFactors(m)
+		l.plain = ofFewRows(m)
 	}
 	for _, f := range m.Funcs {
 		for _, op := range f.Ops {
@@ -44,9 +45,10 @@ func LayoutsOf(m *ir.Module, choose func(d program.DType, bf16 bool) program.Lay
 	return l
 }
 
-// firstFactors finds the matrices of fewer rows than a packed one has at least that are first factors of low-rank products
-// wherever they are read: what they give is scaled at most and multiplied again, and nothing is added to it.
-func firstFactors(m *ir.Module) map[string]bool {
+// ofFewRows finds the matrices of fewer rows than a packed one has at least that are first factors of low-rank products
+// wherever they are read: what they give is scaled at most and multiplied again, and nothing is added to it. So lie also
+// those that stand for some rows of another: what they give is put among other columns.
+func ofFewRows(m *ir.Module) map[string]bool {
 	is := map[string]bool{}
 	for _, f := range m.Funcs {
 		uses := f.Uses()
@@ -56,8 +58,8 @@ func firstFactors(m *ir.Module) map[string]bool {
 			}
 			a := ir.ViewMatmul(op)
 			for _, p := range a.Parts {
-				again := p.Accs == 1 && len(p.Exprs) == 1 && scales(p.Exprs[0]) && !a.Argmax && !a.Row[0].Type.DType.IsQuantized() &&
-					!slices.ContainsFunc(uses[p.Result], func(u ir.Use) bool { return !multiplies(u) }) &&
+				again := p.Accs == 1 && len(p.Exprs) == 1 && !a.Argmax && !a.Row[0].Type.DType.IsQuantized() &&
+					(inserted(uses, p.Result) || scales(p.Exprs[0]) && !slices.ContainsFunc(uses[p.Result], func(u ir.Use) bool { return !multiplies(u) })) &&
 					!slices.ContainsFunc(a.Second, func(s ir.Second) bool { return s.Acc == p.First })
 				for _, w := range p.Weights {
 					key := w.Key
@@ -74,6 +76,13 @@ func firstFactors(m *ir.Module) map[string]bool {
 		}
 	}
 	return is
+}
+
+// inserted reports whether columns of a value are put among others, and it is read in no other way.
+func inserted(uses map[*ir.Value][]ir.Use, v *ir.Value) bool {
+	return len(uses[v]) > 0 && !slices.ContainsFunc(uses[v], func(u ir.Use) bool {
+		return u.Op == nil || u.Op.Def != ir.OpConcat && !(u.Op.Def == ir.OpSlice && inserted(uses, u.Op.Result()))
+	})
 }
 
 // scales reports whether an expression multiplies and chooses by equality alone.
