@@ -2,6 +2,8 @@ package adapters
 
 import (
 	"bytes"
+	"encoding/json"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -30,7 +32,7 @@ func TestKeptEmbeddings(t *testing.T) {
 	var kept []hf.Kept
 	for i, name := range []string{"one", "two"} {
 		kept = append(kept, hf.Kept{Name: name, Dir: filepath.Join(dir, name)})
-		writeAdapter(t, c, kept[i].Dir, uint64(i))
+		writeAdapter(t, c, kept[i].Dir, uint64(i), nil)
 	}
 	compiled := func(name string, o build.Options) string {
 		exe := filepath.Join(dir, name+".exe")
@@ -71,8 +73,9 @@ func TestKeptEmbeddings(t *testing.T) {
 	}
 }
 
-// writeAdapter writes a LoRA of rank 3 of layers of either tower, of the projection and of other modules.
-func writeAdapter(t *testing.T, c *hf.Checkpoint, dir string, seed uint64, others ...string) {
+// writeAdapter writes a LoRA of rank 3 of layers of either tower, of the projection and of other modules, and saved modules
+// whole.
+func writeAdapter(t *testing.T, c *hf.Checkpoint, dir string, seed uint64, saved []string, others ...string) {
 	t.Helper()
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
@@ -93,6 +96,10 @@ func writeAdapter(t *testing.T, c *hf.Checkpoint, dir string, seed uint64, other
 			specs = append(specs, safetensors.Spec{Name: "base_model.model." + module + "." + s.Name, DType: safetensors.F32, Shape: s.Shape})
 		}
 	}
+	for _, name := range saved {
+		shape := []int{c.Config.Facts().VocabSize, c.Config.Facts().HiddenSize}
+		specs = append(specs, safetensors.Spec{Name: "base_model.model." + c.Model.Hub(name+".weight"), DType: safetensors.F32, Shape: shape})
+	}
 	out, err := safetensors.Create(filepath.Join(dir, "adapter_model.safetensors"), nil, specs)
 	if err != nil {
 		t.Fatal(err)
@@ -109,23 +116,31 @@ func writeAdapter(t *testing.T, c *hf.Checkpoint, dir string, seed uint64, other
 	if err := out.Close(); err != nil {
 		t.Fatal(err)
 	}
-	text := `{"peft_type": "LORA", "r": 3, "lora_alpha": 4, "target_modules": ["q_proj", "fc1"]}`
-	if err := os.WriteFile(filepath.Join(dir, "adapter_config.json"), []byte(text), 0o644); err != nil {
+	list, err := json.Marshal(saved)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := fmt.Appendf(nil, `{"peft_type": "LORA", "r": 3, "lora_alpha": 4, "target_modules": ["q_proj", "fc1"], "modules_to_save": %s}`, list)
+	if err := os.WriteFile(filepath.Join(dir, "adapter_config.json"), text, 0o644); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// TestKeptTable keeps an adapter whose LoRA is of the embedding, too: the logits are those of the merged model in float32, in
-// which the head stays apart.
+// TestKeptTable keeps an adapter whose LoRA is of the embedding, too, and one that has another embedding and another head: the
+// logits are those of the merged model in float32, in which the two stay apart.
 func TestKeptTable(t *testing.T) {
-	for _, name := range []string{"pg2-odd", "pg2-mha"} {
+	for name, saved := range map[string][]string{"pg2-odd": nil, "pg2-mha": {"language_model.embed_tokens", "lm_head"}} {
 		base, dir := filepath.Join(golden.Dir(), name), t.TempDir()
 		c, err := hf.Load(base, hf.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		adapter := filepath.Join(dir, "adapter")
-		writeAdapter(t, c, adapter, 5, "embed_tokens")
+		if saved == nil {
+			writeAdapter(t, c, adapter, 5, nil, "embed_tokens")
+		} else {
+			writeAdapter(t, c, adapter, 5, saved)
+		}
 		c.Close()
 		var logits [][]float32
 		for i, o := range []build.Options{{Adapter: adapter}, {Adapters: []hf.Kept{{Name: "tuned", Dir: adapter}}}, {}} {

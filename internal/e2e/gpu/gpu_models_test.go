@@ -83,12 +83,13 @@ func TestEmbeddingsOnGPU(t *testing.T) {
 	}
 }
 
-// TestAdaptersOnGPU: an adapter that is kept, and one that is merged, change what the model computes as they do on the
+// TestAdaptersOnGPU: adapters that are kept, and one that is merged, change what the model computes as they do on the
 // processor, and requests with several adapters share batches.
 func TestAdaptersOnGPU(t *testing.T) {
 	base, kept := filepath.Join(golden.Dir(), "pg2-odd"), e2e.Adapters(t)
 	m := onGPUAs(t, base, build.Options{Adapters: kept})
-	merged := onGPUAs(t, base, build.Options{Adapter: kept[0].Dir})
+	linear := kept[slices.IndexFunc(kept, func(k hf.Kept) bool { return k.Name == "linear" })]
+	merged := onGPUAs(t, base, build.Options{Adapter: linear.Dir})
 	cpu, err := pgc.Open(e2e.WithAdapters(t), pgc.WithoutVerification())
 	if err != nil {
 		t.Fatal(err)
@@ -105,18 +106,18 @@ func TestAdaptersOnGPU(t *testing.T) {
 	}
 	plain := logits(m, "")
 	near(t, "no adapter", plain, logits(cpu, ""))
-	for _, k := range []hf.Kept{kept[0], kept[2]} {
-		got := logits(m, k.Name)
-		near(t, k.Name, got, logits(cpu, k.Name))
+	for _, name := range []string{"linear", "beside", "head", "tokens"} {
+		got := logits(m, name)
+		near(t, name, got, logits(cpu, name))
 		if e, _ := golden.Error(got, plain); e < 2*bfloatLimit {
-			t.Errorf("%s changes the logits by %g of the largest, expected it to matter", k.Name, e)
+			t.Errorf("%s changes the logits by %g of the largest, expected it to matter", name, e)
 		}
 	}
-	near(t, "merged", logits(merged, ""), logits(m, kept[0].Name))
+	near(t, "merged", logits(merged, ""), logits(m, "linear"))
 	three := 3
 	var requests []pgc.Request
 	var alone [][]int32
-	for _, adapter := range []string{kept[0].Name, "", kept[2].Name} {
+	for _, adapter := range []string{"linear", "", "head", "tokens"} {
 		r := pgc.Request{Images: image, Prompt: "caption en", Settings: pgc.Settings{MaxNewTokens: &three, IgnoreEOS: true, Adapter: adapter}}
 		a, err := m.Generate(t.Context(), r)
 		if err != nil {
