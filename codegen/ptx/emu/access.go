@@ -82,8 +82,13 @@ func (w *warp) put(sp space, lane int, at uint64, b []byte, strong bool) {
 	case w.launch.NoRaces:
 	case !strong:
 		w.noteWrite(at, b, mem.Data[off:off+n], lane)
-	case string(b) != string(mem.Data[off:off+n]):
-		w.markStrong(at, n, lane)
+	default:
+		if w.scoped {
+			w.noteForBlocks(at, b, lane)
+		}
+		if string(b) != string(mem.Data[off:off+n]) {
+			w.markStrong(at, n, lane)
+		}
 	}
 	copy(mem.Data[off:], b)
 	if mem.written != nil {

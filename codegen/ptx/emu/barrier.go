@@ -6,7 +6,8 @@ import "math/bits"
 type namedBarrier struct {
 	arrived, expected int
 	phase             int
-	vc                [32]uint32
+	vc                clocks
+	fences            fences
 	waiting           []*warp
 	sum               int // bar.red: the threads that hold, whether all do, and whether some do
 	all, some         bool
@@ -52,7 +53,7 @@ func (w *warp) arrive(s barrierSpec, m uint32) {
 	if bar.arrived == 0 {
 		bar.expected = expected
 		bar.sum, bar.all, bar.some = 0, true, false
-		bar.vc = [32]uint32{}
+		bar.vc, bar.fences = clocks{}, fences{}
 	}
 	if s.value != none {
 		v := w.p[s.value]
@@ -67,6 +68,9 @@ func (w *warp) arrive(s barrierSpec, m uint32) {
 	w.events++
 	for i := range w.warps {
 		bar.vc[i] = max(bar.vc[i], w.vc[i])
+	}
+	if w.fenced || len(w.published) > 0 {
+		bar.fences.join(&w.fences)
 	}
 	w.vc[w.index]++
 	if s.mode != barrierArrive {
@@ -86,6 +90,9 @@ func (w *warp) arrive(s barrierSpec, m uint32) {
 		other.state = ready
 		for i := range w.warps {
 			other.vc[i] = max(other.vc[i], bar.vc[i])
+		}
+		if w.fenced || len(w.published) > 0 {
+			other.fences.join(&bar.fences)
 		}
 		at := other.groups[0].pc - 1
 		in := &w.program.code[at]
@@ -135,8 +142,8 @@ type mbarrier struct {
 	expected, pending int
 	bytes             int64
 	phase             int
-	vc                [32]uint32 // of the arrivals of this phase
-	done              [32]uint32 // of the phase that was completed last
+	vc                clocks // of the arrivals of this phase
+	done              clocks // of the phase that was completed last
 	late              []lateArrival
 }
 

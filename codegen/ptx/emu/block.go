@@ -19,8 +19,10 @@ type block struct {
 	pending   *Finding // found; the other warps run on, because a race may be its cause
 	log       blockLog
 	marks     map[uint64]*markPage // strong stores to global memory, by page
-	published [32]uint32           // clocks that warps have published
+	published map[uint64]*clocks   // by address, what release patterns published there
+	fenced    bool                 // some warp has executed a fence
 	observed  uint32               // the last publication of others that a strong operation of the block saw
+	released  bool                 // a fence or a release operation has ordered what it did for other blocks
 }
 
 // run executes the block.
@@ -156,7 +158,8 @@ func (b *block) reset(index int) {
 	b.epoch, b.events, b.pending, b.began, b.observed = 0, 0, nil, b.executed, 0
 	clear(b.mbars)
 	clear(b.marks)
-	b.published = [32]uint32{}
+	clear(b.published)
+	b.fenced, b.released = false, false
 	b.barriers = [16]namedBarrier{}
 	b.shared.reset(b.worker)
 	b.log.reset()
@@ -180,6 +183,7 @@ func (w *warp) reset() {
 		w.vc[i] = w.clock
 	}
 	w.vc[w.index]++
+	w.fences = fences{}
 	w.copies.reset()
 	w.log.reset()
 	w.watch = spinWatch{}

@@ -12,9 +12,9 @@ import (
 // Where a block ends, its pages are compared with what earlier blocks left in the launch's table, and added to it.
 //
 // Blocks are ordered by fences and strong operations (atomics, volatile, acquire and release): what lies before a fence
-// is published by the next strong operation of the block; who does a strong operation later observes it, and what it does
-// behind a fence, or an acquire operation, is ordered behind. That is more generous than the memory model where two pairs
-// of blocks use two flags; it never accuses what the model allows.
+// is published by the next strong write of the block, at its address; who reads strongly there observes it, and all that
+// was published before; what it does behind a fence, or an acquire operation, is ordered behind. That is more generous than
+// the memory model where two pairs of blocks use two flags; it never accuses what the model allows.
 
 const (
 	pageBytes = 512
@@ -51,8 +51,10 @@ func whoOf(pc int32, thread int) uint32 { return uint32(pc)<<10 | uint32(thread)
 type page struct {
 	number   uint64
 	epoch    int
-	r, w     pageBits
-	oldR     pageBits
+	r, w     pageBits // in this interval, unless
+	pastR    pageBits // the block's log has it already
+	pastW    pageBits
+	oldR     pageBits // before
 	oldW     pageBits
 	turn     uint32   // the warp's clock since which
 	turnR    pageBits // it read
@@ -103,6 +105,7 @@ func (w *warp) page(address uint64) *page {
 		p.oldR.or(&p.r)
 		p.oldW.or(&p.w)
 		p.r, p.w, p.epoch, p.writeNow = pageBits{}, pageBits{}, w.epoch, false
+		p.pastR, p.pastW = pageBits{}, pageBits{}
 	}
 	if now := w.vc[w.index]; p.turn != now {
 		p.turn, p.turnR, p.turnW, p.many = now, pageBits{}, pageBits{}, pageBits{}
@@ -208,16 +211,22 @@ func (b *block) closeLogs() {
 			if p.epoch != now {
 				continue
 			}
+			wrote := p.w
+			wrote.or(&p.pastW)
 			for _, o := range b.warps {
 				q := o.log.pages[p.number]
 				if o == w || q == nil || q.epoch != now {
 					continue
 				}
-				if at := p.w.meet(&q.r); at >= 0 {
+				both := q.r
+				both.or(&q.pastR)
+				if at := wrote.meet(&both); at >= 0 {
 					b.raced(p.number, at, p.writes.writers[at/4], true, q.readers[at/4], false)
 				}
 				if o.index < w.index && q.writes != nil {
-					if at := conflict(&p.w, &q.w, &p.writes.data, &q.writes.data); at >= 0 {
+					both = q.w
+					both.or(&q.pastW)
+					if at := conflict(&wrote, &both, &p.writes.data, &q.writes.data); at >= 0 {
 						b.raced(p.number, at, p.writes.writers[at/4], true, q.writes.writers[at/4], true)
 					}
 				}
@@ -289,6 +298,9 @@ func (s pageSet) add(p *page, old bool, now int) {
 		r.or(&p.r)
 		w.or(&p.w)
 	}
+	if r == (pageBits{}) && w == (pageBits{}) {
+		return
+	}
 	q := s[p.number]
 	if q == nil {
 		q = &page{number: p.number}
@@ -353,29 +365,43 @@ func (b *block) fold(fence *warp) {
 		}
 	}
 	for _, w := range b.warps {
+		others := fence != nil && w != fence
 		for number, p := range w.log.pages {
-			others := fence != nil && w != fence
-			stays := others && p.epoch == b.epoch
-			if to[number] == nil && !stays {
-				p.r.or(&p.oldR)
-				p.w.or(&p.oldW)
-				to[number] = p
-			} else {
-				to.add(p, others, b.epoch)
-			}
-			if stays {
-				p.oldR, p.oldW = pageBits{}, pageBits{}
+			if p.epoch != b.epoch {
+				if to[number] == nil {
+					p.r.or(&p.oldR)
+					p.w.or(&p.oldW)
+					to[number] = p
+				} else {
+					to.add(p, others, b.epoch)
+				}
+				delete(w.log.pages, number)
+				if w.log.cache[number&63] == p {
+					w.log.cache[number&63] = nil
+				}
 				continue
 			}
-			delete(w.log.pages, number)
-			if w.log.cache[number&63] == p {
-				w.log.cache[number&63] = nil
+			to.add(p, others, b.epoch) // the page stays: other warps of the block may touch it in this interval
+			p.oldR, p.oldW = pageBits{}, pageBits{}
+			if !others {
+				p.pastR.or(&p.r)
+				p.pastW.or(&p.w)
+				p.r, p.w = pageBits{}, pageBits{}
 			}
 		}
-		if fence == nil || w == fence {
-			w.log.wrote = w.log.wrote[:0]
-		}
 	}
+}
+
+// noteForBlocks notes a strong write that only threads of its block may take for one: to others it is a plain one.
+func (w *warp) noteForBlocks(address uint64, data []byte, lane int) {
+	p := &page{number: address >> pageShift, writes: &pageWrites{}}
+	at, n := address&(pageBytes-1), len(data)
+	p.w[at>>6] = (1<<n - 1) << (at & 63)
+	for i := at / 4; i <= (at+uint64(n)-1)/4; i++ {
+		p.writes.writers[i] = whoOf(w.pc, w.thread(lane))
+	}
+	copy(p.writes.data[at:], data)
+	w.block.log.last().open.add(p, false, 0)
 }
 
 // acquire orders what the block has observed before what it does from now on.

@@ -26,7 +26,6 @@ type launch struct {
 	changed sync.Cond
 	next    int // block to start
 	holder  int // block whose turn it is to do strong operations and to be merged
-	actor   int // block that did the strong operation before
 	turns   int // passed on by spinning blocks since something changed
 	ended   []*endedBlock
 	merged  []bool
@@ -57,7 +56,7 @@ func (m *Module) Run(req Launch) (Stats, error) {
 	if err != nil {
 		return Stats{}, err
 	}
-	l := &launch{Launch: req, program: p, table: table{pages: map[uint64]*tablePage{}}, actor: -1}
+	l := &launch{Launch: req, program: p, table: table{pages: map[uint64]*tablePage{}, published: map[uint64]publication{}}}
 	l.changed.L = &l.mu
 	if l.Device == nil {
 		l.Device = NewDevice()
@@ -381,12 +380,13 @@ func (l *launch) progress() {
 }
 
 // strongOperation orders a block's accesses with those of others at an atomic, volatile, acquire or release operation:
-// what it did before its last fence is published, and what others published is observed. It is ordered before what the
-// block does behind an acquire operation, or a fence. Lane addresses are in w.addr.
+// what it did before its last fence is published where it writes, and what others published there is observed where it
+// reads. It is ordered before what the block does behind an acquire operation, or a fence. Lane addresses are in w.addr.
 func (w *warp) strongOperation(m uint32, n int, write bool, s strength) {
 	l, b := w.launch, w.block
 	if s.release && !l.NoRaces {
 		b.fold(w)
+		b.released = true
 	}
 	l.turn(b)
 	defer l.mu.Unlock()
@@ -406,21 +406,25 @@ func (w *warp) strongOperation(m uint32, n int, write bool, s strength) {
 			clear(s.fenced)
 		}
 	}
-	before := t.sequence
-	if write {
-		before = max(b.log.last().acquired, b.observed)
-	}
-	if l.actor != b.index {
-		l.actor, b.observed = b.index, t.sequence
-	}
+	eachLane(m, func(lane int) {
+		at := w.addr[lane]
+		if p := t.published[at]; (s.atomic || !write) && p.block != b.index {
+			b.observed = max(b.observed, p.sequence)
+		}
+		if write && b.released {
+			t.published[at] = publication{t.sequence, b.index}
+		}
+	})
 	if s.acquire {
 		b.acquire()
 	}
+	before := t.sequence
+	if write {
+		before = b.log.last().acquired
+	}
 	eachLane(m, func(lane int) {
-		if w.addr[lane]>>window != 0 {
-			if f := l.strong(b, w, lane, w.addr[lane], n, write, before); f != nil {
-				panic(f)
-			}
+		if f := l.strong(b, w, lane, w.addr[lane], n, write, before); f != nil {
+			panic(f)
 		}
 	})
 }

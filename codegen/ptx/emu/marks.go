@@ -2,13 +2,14 @@ package emu
 
 import "math/bits"
 
-// Atomic and strong stores race with plain accesses of other warps of their block that nothing orders: barriers, or a
+// Atomic and strong stores race with plain accesses of other threads of their block that nothing orders: barriers, or a
 // release and an acquire. Of each word the last such stores of two warps are kept, and the clocks of the warps.
 
 // mark is the last strong store to a word.
 type mark struct {
 	clock uint32
 	who   uint32
+	bytes uint8 // a bit for each
 }
 
 // by is the warp.
@@ -17,24 +18,10 @@ func (m mark) by() int { return int(m.who&1023) / warpSize }
 // markPage is the last mark of each word, and the last one of another warp.
 type markPage [pageBytes / 4][2]mark
 
-// markStrong notes a strong store, and stops at a plain access of another warp that it races with.
+// markStrong notes a strong store, and stops at a plain access of another thread that it races with.
 func (w *warp) markStrong(address uint64, n int, lane int) {
+	w.meetPlain(address, n, lane, true)
 	number, at := address>>pageShift, address&(pageBytes-1)
-	line, touched := at>>6, (uint64(1)<<n-1)<<(at&63)
-	me := whoOf(w.pc, w.thread(lane))
-	for _, o := range w.warps {
-		p := o.log.pages[number]
-		if o == w || p == nil || p.turn != o.vc[o.index] || p.turn <= w.vc[o.index] {
-			continue
-		}
-		if both := p.turnW[line] & touched; both != 0 {
-			i := int(line)*64 + bits.TrailingZeros64(both)
-			w.found(w.launch.race(w.block, number, i, me, true, w.block.index, p.writes.writers[i/4], true))
-		} else if both := p.turnR[line] & touched; both != 0 {
-			i := int(line)*64 + bits.TrailingZeros64(both)
-			w.found(w.launch.race(w.block, number, i, me, true, w.block.index, p.readers[i/4], false))
-		}
-	}
 	m := w.marks[number]
 	if m == nil {
 		m = &markPage{}
@@ -44,11 +31,47 @@ func (w *warp) markStrong(address uint64, n int, lane int) {
 		if m[i][0].by() != w.index {
 			m[i][1] = m[i][0]
 		}
-		m[i][0] = mark{w.vc[w.index], me}
+		m[i][0] = mark{w.vc[w.index], whoOf(w.pc, w.thread(lane)), wordBytes(at, n, i)}
 	}
 }
 
-// checkMarks stops where a thread accesses bytes plainly that another warp has stored to strongly, and nothing orders it.
+// wordBytes is which bytes of word i an access to n bytes touches, a bit each.
+func wordBytes(at uint64, n int, i uint64) uint8 {
+	if n >= 4 {
+		return 15
+	}
+	return (1<<n - 1) << (at - 4*i)
+}
+
+// meetPlain stops where a strong access meets a plain one of another thread of the block, and one of them writes.
+func (w *warp) meetPlain(address uint64, n int, lane int, write bool) {
+	number, at := address>>pageShift, address&(pageBytes-1)
+	line, touched := at>>6, (uint64(1)<<n-1)<<(at&63)
+	me := whoOf(w.pc, w.thread(lane))
+	meet := func(p *page, plain uint64, by *who, wrote bool) {
+		for both := plain & touched; both != 0; both &= both - 1 {
+			i := int(line)*64 + bits.TrailingZeros64(both)
+			if by[i/4]&1023 != me&1023 || !wrote && p.many[line]&(both&-both) != 0 {
+				w.found(w.launch.race(w.block, number, i, me, write, w.block.index, by[i/4], wrote))
+				return
+			}
+		}
+	}
+	for _, o := range w.warps {
+		p := o.log.pages[number]
+		if p == nil || o != w && p.turn <= w.vc[o.index] || o == w && p.turn < w.vc[o.index] {
+			continue
+		}
+		if p.turnW[line]&touched != 0 {
+			meet(p, p.turnW[line], &p.writes.writers, true)
+		}
+		if write {
+			meet(p, p.turnR[line], &p.readers, false)
+		}
+	}
+}
+
+// checkMarks stops where a thread accesses bytes plainly that another one has stored to strongly, and nothing orders it.
 func (w *warp) checkMarks(address uint64, n int, me uint32, write bool) {
 	m := w.marks[address>>pageShift]
 	if m == nil {
@@ -57,25 +80,17 @@ func (w *warp) checkMarks(address uint64, n int, me uint32, write bool) {
 	at := address & (pageBytes - 1)
 	for i := at / 4; i <= (at+uint64(n)-1)/4; i++ {
 		for _, last := range m[i] {
-			if last.by() != w.index && last.clock > w.vc[last.by()] {
-				w.found(w.launch.race(w.block, address>>pageShift, int(4*i), me, write, w.block.index, last.who, true))
+			known := w.vc[last.by()]
+			if last.by() == w.index {
+				if last.who&1023 == me&1023 {
+					continue
+				}
+				known-- // of its own clock the warp knows no more than each thread does of itself
+			}
+			if both := last.bytes & wordBytes(at, n, i); both != 0 && last.clock > known {
+				w.found(w.launch.race(w.block, address>>pageShift, int(4*i)+bits.TrailingZeros8(both), me, write, w.block.index, last.who, true))
 				return
 			}
 		}
-	}
-}
-
-// publish and observe order what warps of a block do: what a warp did before it published is ordered before what another
-// one does after it observed.
-func (w *warp) publish() {
-	for i, c := range w.vc {
-		w.published[i] = max(w.published[i], c)
-	}
-	w.vc[w.index]++
-}
-
-func (w *warp) observe() {
-	for i, c := range w.published {
-		w.vc[i] = max(w.vc[i], c)
 	}
 }

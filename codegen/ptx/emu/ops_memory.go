@@ -30,12 +30,17 @@ var memoryOps = map[string]func(l *lowering, m *mods){
 		m.drop("proxy")
 		level := m.need("cta", "gl", "sys", "alias", "tensormap", "async")
 		l.count(0, 0)
-		l.fence(level == "cta")
+		if level == "cta" || level == "gl" || level == "sys" {
+			l.fence(level == "cta")
+		}
 	},
 	"fence": func(l *lowering, m *mods) {
-		m.drop("sc", "acq_rel", "acquire", "release", "proxy", "alias", "async", "async::generic", "tensormap", "global", "shared::cta", "shared::cluster",
-			"mbarrier_init", "sync_restrict::shared::cta", "sync_restrict::shared::cluster", "tensormap::generic")
-		l.fence(m.take("cta", "cluster", "gpu", "sys") == "cta")
+		proxy := m.flag("proxy") || m.flag("mbarrier_init") // orders accesses by other ways to memory, or of copies, which are not executed
+		m.drop("sc", "acq_rel", "acquire", "release", "alias", "async", "async::generic", "tensormap", "global", "shared::cta", "shared::cluster",
+			"sync_restrict::shared::cta", "sync_restrict::shared::cluster", "tensormap::generic")
+		if block := m.block(); !proxy {
+			l.fence(block)
+		}
 	},
 }
 
@@ -60,11 +65,11 @@ func (l *lowering) hint(sp space) {
 // fence is membar and fence.
 func (l *lowering) fence(block bool) {
 	l.out.run = func(w *warp, _ uint32) {
-		w.observe()
-		w.publish()
+		w.fence()
 		if !block && !w.launch.NoRaces {
 			w.block.fold(w)
 			w.block.acquire()
+			w.block.released = true
 		}
 	}
 }
@@ -89,8 +94,14 @@ func (m *mods) strength() strength {
 		s.strong, s.acquire, s.release = true, true, true
 	}
 	m.drop("relaxed") // mmio.relaxed
-	s.block = m.take("cta", "cluster", "gpu", "sys") == "cta"
+	s.block = m.block()
 	return s
+}
+
+// block takes the scope, and reports whether it is the block; a cluster is one.
+func (m *mods) block() bool {
+	scope := m.take("cta", "cluster", "gpu", "sys")
+	return scope == "cta" || scope == "cluster"
 }
 
 // vectorLength takes .v2, .v4 or .v8.
@@ -172,7 +183,7 @@ func load(l *lowering, m *mods) {
 			w.bankCheck(m, total)
 		}
 		bad := uint32(0)
-		if wide && a.space == shared && w.sharedPlaces(m, total) {
+		if wide && a.space == shared && !free && w.sharedPlaces(m, total) {
 			bad = w.readShared(m, total)
 			into.move(w, w.shared.data, sharedBase, m)
 		} else if mem, base := w.plainBuffer(a.space, wide, m, total); mem != nil {
@@ -253,26 +264,28 @@ func (w *warp) order(sp space, s strength, m uint32, n int, write bool) {
 			inGlobal |= 1 << i
 		}
 	})
-	if inGlobal != 0 && s.release {
-		w.publish()
-	}
-	if inGlobal != 0 && s.acquire {
-		w.observe()
-	}
-	if inGlobal != 0 && !s.block {
-		w.strongOperation(inGlobal, n, write, s)
-		w.closeInterval()
-	} else if inGlobal != 0 {
-		w.closeInterval()
-	}
-	if inShared != 0 {
-		seen := -1
-		eachLane(inShared, func(i int) {
-			if at := int(w.addr[i]&0xffffffff) - sharedBase; at != seen {
-				w.strongShared(at)
-				seen = at
+	if w.fenced || s.release || len(w.published) > 0 {
+		last := uint64(0)
+		eachLane(inShared|inGlobal, func(i int) {
+			at := w.addr[i]
+			if inShared>>i&1 != 0 {
+				at &= sharedView - 1
+			}
+			if at != last {
+				w.strongAt(at, s, write)
+				last = at
 			}
 		})
+	}
+	w.scoped = s.block
+	if inGlobal != 0 && !s.block {
+		w.strongOperation(inGlobal, n, write, s)
+	}
+	if (s.atomic || !write) && !w.launch.NoRaces {
+		eachLane(inGlobal, func(i int) { w.meetPlain(w.addr[i], n, i, false) })
+	}
+	if s.release {
+		w.vc[w.index]++
 	}
 }
 

@@ -13,10 +13,10 @@ type sharedMemory struct {
 	set      []uint64 // a bit for every byte that was written
 	shift    int      // log2 of a cell's bytes
 	rows     []row
-	wrote    []uint64           // by cell, where the row has no note for all
-	cellRead [][]uint64         // by warp, then by cell
-	rowRead  [][]uint64         // by warp, then by row: of all of it
-	strong   map[int][32]uint32 // clocks that strong operations left at an address
+	wrote    []uint64   // by cell, where the row has no note for all
+	cellRead [][]uint64 // by warp, then by cell
+	rowRead  [][]uint64 // by warp, then by row: of all of it
+	strong   strongNotes
 }
 
 // rowBytes is the widest access of a thread that leaves one note.
@@ -37,7 +37,7 @@ func (r *row) quiet(floor uint32) bool {
 // A note of an access is clock<<32 | pc<<13 | warp<<8 | flags | thread of the warp.
 const (
 	noteMany    = 1 << 5 // several threads of the warp, in one clock
-	noteStrong  = 1 << 6
+	noteStrong  = 1 << 6 // of the access in hand; those that are kept lie apart
 	notePending = 1 << 7 // an asynchronous copy that was not waited for
 	noteLane    = 31
 	notePC      = 1<<19 - 1
@@ -49,16 +49,15 @@ func (s *sharedMemory) init(n, granule, warps int) {
 	s.shift = bits.TrailingZeros(uint(min(granule, rowBytes)))
 	s.rows, s.wrote = make([]row, n/rowBytes), make([]uint64, n>>s.shift)
 	s.cellRead, s.rowRead = make([][]uint64, warps), make([][]uint64, warps)
+	s.strong = strongNotes{make([][]uint64, warps), make([][]uint64, warps)}
 	for i := range warps {
 		s.cellRead[i], s.rowRead[i] = make([]uint64, n>>s.shift), make([]uint64, n/rowBytes)
 	}
-	s.strong = map[int][32]uint32{}
 }
 
 // reset forgets what was written; notes of earlier blocks have clocks before any of this one.
 func (s *sharedMemory) reset(*worker) {
 	clear(s.set)
-	clear(s.strong)
 }
 
 func (w *warp) note(lane int) uint64 {
@@ -94,11 +93,11 @@ func (w *warp) name() string { return w.program.code[w.pc].name }
 
 // sharedRead checks and notes a read of n bytes at an index, 16 at most. It reports whether all of them were written.
 func (w *warp) sharedRead(lane, i, n int, strong bool) bool {
-	me := w.note(lane)
 	if strong {
-		me |= noteStrong
+		w.noteStrongRead(w.note(lane)|noteStrong, i, n)
+	} else {
+		w.noteSharedRead(w.note(lane), w.knows(), i, n)
 	}
-	w.noteSharedRead(me, w.knows(), i, n)
 	return w.shared.written(i, n)
 }
 
@@ -145,21 +144,24 @@ func (w *warp) recent(wrote, me uint64) bool {
 // checkReads judges a read of n bytes of a row that was written a short while ago.
 func (w *warp) checkReads(me uint64, r *row, i, n int) {
 	s := &w.shared
+	if me&noteStrong == 0 {
+		w.checkStrong(me, i, n, nil, false)
+	}
 	if r.all != 0 {
 		if w.recent(r.all, me) {
-			w.checkRead(int(me&noteLane), i, r.all, me&noteStrong != 0)
+			w.checkRead(int(me&noteLane), i, r.all)
 		}
 		return
 	}
 	for c := i >> s.shift; c <= (i+n-1)>>s.shift; c++ {
 		if wr := s.wrote[c]; w.recent(wr, me) {
-			w.checkRead(int(me&noteLane), c<<s.shift, wr, me&noteStrong != 0)
+			w.checkRead(int(me&noteLane), c<<s.shift, wr)
 		}
 	}
 }
 
 // checkRead judges a read of the byte at an index.
-func (w *warp) checkRead(lane, i int, wr uint64, strong bool) {
+func (w *warp) checkRead(lane, i int, wr uint64) {
 	by := int(wr >> 8 & 31)
 	if uint32(wr>>32) <= w.clock {
 		return // of an earlier block
@@ -173,7 +175,7 @@ func (w *warp) checkRead(lane, i int, wr uint64, strong bool) {
 	if by == w.index {
 		ordered = wr>>32 < uint64(w.vc[by]) || wr&noteLane == uint64(lane) && wr&noteMany == 0
 	}
-	if ordered || strong && wr&noteStrong != 0 {
+	if ordered {
 		return
 	}
 	w.sharedRace(lane, i, "reads", wr, true)
@@ -197,6 +199,10 @@ func (w *warp) sharedWrite(lane, i, n int, flags uint64, b []byte) {
 	me := w.note(lane) | flags
 	if r := &w.shared.rows[i/rowBytes]; !r.quiet(w.knows()) {
 		w.checkWrites(me, r, i, n, b)
+	}
+	if flags&noteStrong != 0 {
+		w.noteStrongWrite(me, i, n)
+		return
 	}
 	w.noteSharedWrite(me, i, n)
 }
@@ -243,6 +249,9 @@ func (s *sharedMemory) landed(note uint64, i, n int) {
 // checkWrites judges a write of n bytes of a row that was touched a short while ago.
 func (w *warp) checkWrites(me uint64, r *row, i, n int, b []byte) {
 	s := &w.shared
+	if me&noteStrong == 0 {
+		w.checkStrong(me, i, n, b, true)
+	}
 	first, last := i>>s.shift, (i+n-1)>>s.shift
 	if r.all != 0 {
 		if w.recent(r.all, me) {
@@ -299,7 +308,7 @@ func (w *warp) checkWrite(i int, wr, me uint64, place int, b []byte) {
 	if by == w.index {
 		ordered = wr>>32 < uint64(w.vc[by]) || wr&noteLane == uint64(lane) && wr&noteMany == 0
 	}
-	if ordered || me&wr&noteStrong != 0 || w.shared.keeps(place, b) {
+	if ordered || w.shared.keeps(place, b) {
 		return
 	}
 	if by == w.index && int32(wr>>13&notePC) == w.pc && b != nil && alike(b, w.shared.data[place:place+len(b)]) {
@@ -315,20 +324,8 @@ func (w *warp) checkOverwrite(i, other int, r, me uint64, place int, b []byte) {
 	if other == w.index {
 		ordered = r>>32 < uint64(w.vc[other]) || r&noteLane == uint64(lane) && r&noteMany == 0
 	}
-	if ordered || me&r&noteStrong != 0 || w.shared.keeps(place, b) {
+	if ordered || w.shared.keeps(place, b) {
 		return
 	}
 	w.sharedRace(lane, i, "writes", r, false)
-}
-
-// strongShared orders a strong operation on shared memory after those on the same address before.
-func (w *warp) strongShared(i int) {
-	at := w.shared.strong[i]
-	for j := range w.warps {
-		w.vc[j] = max(w.vc[j], at[j])
-		at[j] = w.vc[j]
-	}
-	w.shared.strong[i] = at
-	w.vc[w.index]++
-	w.closeInterval()
 }

@@ -5,8 +5,15 @@ import "math/bits"
 // table is what the blocks of a launch did in global memory: of those that have ended, and what others published. The
 // launch's lock guards it.
 type table struct {
-	pages    map[uint64]*tablePage
-	sequence uint32 // of the publication last made
+	pages     map[uint64]*tablePage
+	sequence  uint32                 // of the publication last made
+	published map[uint64]publication // by the address of a strong write, the last one there
+}
+
+// publication is what a block published by a strong write.
+type publication struct {
+	sequence uint32
+	block    int
 }
 
 // tablePage is what is known of 512 bytes.

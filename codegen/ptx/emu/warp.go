@@ -50,7 +50,9 @@ type warp struct {
 	apart    bool    // the others wait at the beginnings of basic blocks: the first one runs on until it reaches one
 	pc       int32   // being executed
 	addr     lanes   // addresses of the instruction in hand
-	vc       [32]uint32
+	scoped   bool    // it is strong for its block alone
+	vc       clocks
+	fences   fences
 	floor    uint32 // of vc, when the block had executed so many instructions
 	floorAt  int64
 	copies   copyQueue

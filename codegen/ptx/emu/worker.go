@@ -24,7 +24,7 @@ func (l *launch) newBlock() *block {
 	}
 	n := (l.threads + warpSize - 1) / warpSize
 	wk.shared.init(l.dynamic-sharedBase+l.Shared, p.granule, n)
-	b := &block{worker: wk, mbars: map[uint32]*mbarrier{}, marks: map[uint64]*markPage{}}
+	b := &block{worker: wk, mbars: map[uint32]*mbarrier{}, marks: map[uint64]*markPage{}, published: map[uint64]*clocks{}}
 	for i := range n {
 		w := &warp{block: b, index: i, poison: map[reg]*Finding{}, lost: map[reg]*lanes{}, all: everyone}
 		if rest := l.threads - i*warpSize; rest < warpSize {
