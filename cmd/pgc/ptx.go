@@ -27,7 +27,7 @@ type ptxRunCmd struct {
 
 // Run runs the kernel.
 func (c *ptxRunCmd) Run() error {
-	err := ptxrun.Run(ptxrun.Request{File: c.File, Kernel: c.Kernel, Grid: c.Grid, Block: c.Block, Shared: c.Shared, Args: c.Arg, Out: c.Output, Most: c.Most, Progress: steps()})
+	err := ptxrun.Run(ptxrun.Request{File: c.File, Kernel: c.Kernel, Grid: c.Grid, Block: c.Block, Shared: c.Shared, Args: c.Arg, Out: c.Output, Most: c.Most, Progress: steps(), Note: note()})
 	var misuse ptxrun.Misuse
 	var finding *emu.Finding
 	switch {

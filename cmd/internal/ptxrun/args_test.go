@@ -51,3 +51,23 @@ func TestMisuse(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// A result that the kernel leaves out is no fault, but worth a note.
+func TestUnwrittenResults(t *testing.T) {
+	text := ".version 7.0\n.target sm_80\n.address_size 64\n.visible .entry k(.param .u64 y) {\n.reg .b64 %d; .reg .b32 %r;\n" +
+		"ld.param.u64 %d, [y]; mov.b32 %r, 7; st.global.b32 [%d+OFF], %r; st.global.b32 [%d+8], %r; ret;\n}\n"
+	for off, want := range map[string]string{
+		"4": "nobody has written 4 of the 12 bytes of y, the first of them byte 0; they are zero in ",
+		"0": "nobody has written 4 of the 12 bytes of y, the first of them byte 4; they are zero in ",
+		"8": "nobody has written 8 of the 12 bytes of y, the first of them byte 0; they are zero in ",
+	} {
+		dir, note := t.TempDir(), ""
+		r := Request{File: filepath.Join(dir, "k.ptx"), Block: []int{1}, Args: []string{"out:y:i32[3]"}, Out: filepath.Join(dir, "out"), Note: func(text string) { note += text }}
+		if err := os.WriteFile(r.File, []byte(strings.Replace(text, "OFF", off, 1)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := Run(r); err != nil || !strings.HasPrefix(note, want) {
+			t.Errorf("%v, note %q, want %q", err, note, want)
+		}
+	}
+}

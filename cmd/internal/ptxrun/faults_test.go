@@ -89,7 +89,7 @@ func TestPlantedFaults(t *testing.T) {
 		{"nvrtc_functions", `(fma\.rn\.f32\s+%f\d+), %f\d+,`, "$1, %f99999,", emu.Syntax, "%f99999 is not declared"},
 		{"nvrtc_functions", `\.reg \.f32`, ".reg .f32 %never; .reg .f32", "", ""},
 		{"nvrtc_producer", `mbarrier\.arrive[^;]*;`, "mov.b64 s, 0;", emu.Deadlock, "lacks 32 of 32 arrivals"},
-		{"nvrtc_producer", `mbarrier\.(test_wait\.parity\.shared\.b64 p, \[%r29\]), (%r30);`, "{ .reg .b32 z; xor.b32 z, $2, 1; mbarrier.$1, z; }", emu.Race, "of shared memory, and no barrier orders it"},
+		{"nvrtc_producer", `mbarrier\.(test_wait\.parity\.shared\.b64 p, \[%r29\]), (%r30);`, "{ .reg .b32 z; xor.b32 z, $2, 1; mbarrier.$1, z; }", emu.Race, "of _ZZ8producerE4ring in shared memory, and no barrier orders it"},
 		{"nvrtc_producer", `(mbarrier\.init\.shared\.b64 \[%r\d+\]), 32;`, "$1, 33;", emu.Deadlock, "lacks 1 of 33 arrivals"},
 		{"nvrtc_producer", `(mbarrier\.init\.shared\.b64 \[%r\d+\]), 32;`, "$1, 31;", emu.Deadlock, "arrives 32 times at an mbarrier that waits for 31"},
 		{"triton_attention", `bar\.sync\s+0;`, "{ .reg .b32 l; .reg .pred h; mov.u32 l, %laneid; setp.lt.u32 h, l, 16; @h bar.sync 0; }", emu.Deadlock, "is reached by 16 of 32 threads of the warp"},

@@ -25,6 +25,7 @@ type Request struct {
 	Out         string
 	Most        int64 // instructions that a block may execute, all its warps together; 0 is no bound
 	Progress    func(what string, done, total int64)
+	Note        func(text string) // what is odd and no fault; nil where nobody wants to know
 }
 
 // Misuse is an error of the request, not of the kernel.
@@ -170,6 +171,9 @@ func (r *Request) write(args []argument) error {
 	for _, a := range args {
 		if a.result == nil {
 			continue
+		}
+		if first, n := a.result.mem.Missing(); n > 0 && r.Note != nil {
+			r.Note(fmt.Sprintf("nobody has written %d of the %d bytes of %s, the first of them byte %d; they are zero in %s", n, len(a.result.mem.Data), a.result.spec.Name, first, r.Out))
 		}
 		if _, err := w.Write(a.result.mem.Data); err != nil {
 			w.Abort()

@@ -29,8 +29,8 @@ func (w *warp) fetch(sp space, lane int, at uint64, n int, strong bool) ([]byte,
 		return w.locals[i : i+n], known
 	case paramSpace:
 		off := at - paramBase
-		if at < paramBase || off+uint64(n) > uint64(len(w.launch.params)) {
-			w.fail(OutOfBounds, lane, "%s reads bytes %d to %d of the parameters, which are %d", w.name(), int64(off), int64(off)+int64(n)-1, w.program.paramBytes)
+		if ends := w.program.paramEnds; at < paramBase || off >= uint64(len(ends)) || off+uint64(n) > uint64(ends[off]) {
+			w.outsideParameter(lane, int64(off), n)
 		}
 		return w.launch.params[off : off+uint64(n)], true
 	}
@@ -129,6 +129,11 @@ func (w *warp) localIndex(lane int, at uint64, n int) int {
 	if at < localBase || off+uint64(n) > uint64(w.program.local) {
 		w.fail(OutOfBounds, lane, "%s touches bytes %d to %d of local memory, of which a thread has %d", w.name(), int64(off), int64(off)+int64(n)-1, w.program.local)
 	}
+	for _, h := range w.program.localHoles {
+		if int(off) < h.end && int(off)+n > h.first {
+			w.fail(OutOfBounds, lane, "%s touches bytes %d to %d of local memory, which are no variable's", w.name(), off, off+uint64(n)-1)
+		}
+	}
 	if off&uint64(n-1) != 0 {
 		w.fail(Misaligned, lane, "%s touches %d bytes at address %#x of local memory, which is no multiple", w.name(), n, off)
 	}
@@ -145,7 +150,8 @@ func (w *warp) describe(sp space, at uint64, n int) string {
 	off, name := int64(at), sp.String()
 	switch sp {
 	case shared:
-		off -= sharedBase
+		e := w.launch.nearest(int(off - sharedBase))
+		off, name = off-sharedBase-int64(e.first), e.name
 	case local:
 		off -= localBase
 	default:

@@ -140,6 +140,8 @@ func copyOp(l *lowering, m *mods) {
 			w.counts.memory(w, global, m, size)
 		}
 	}
+	l.confine(&args[0], size)
+	l.confine(&args[1], size)
 }
 
 // source checks and notes what a copy reads, in pieces that are aligned.

@@ -43,6 +43,16 @@ func (m *Memory) Written(offset, n int) {
 	}
 }
 
+// Missing returns how many bytes nobody has written, and where the first is.
+func (m *Memory) Missing() (first, n int) {
+	for i := len(m.Data) - 1; i >= 0 && m.written != nil; i-- {
+		if m.written[i>>6]>>(i&63)&1 == 0 {
+			first, n = i, n+1
+		}
+	}
+	return first, n
+}
+
 // label names a buffer in a sentence.
 func (m *Memory) label() string {
 	if m.Name != "" {

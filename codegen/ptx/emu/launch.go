@@ -18,6 +18,7 @@ type launch struct {
 	blocks    int
 	threads   int // of a block
 	dynamic   int // shared address of dynamic shared memory
+	extents   []extent
 	params    []byte
 	constants []*lanes
 	variable  map[*variable]*Memory
@@ -124,7 +125,7 @@ func (l *launch) prepare(m *Module) error {
 		return err
 	}
 	l.variable = l.Device.modules[m]
-	l.dynamic = sharedBase + roundUp(p.shared, max(p.dynamicAlign, 128))
+	l.placeDynamic()
 	if err := l.arguments(); err != nil {
 		return err
 	}

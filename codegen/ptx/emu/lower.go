@@ -90,6 +90,13 @@ func (l *lowering) parameters(f *function) {
 		at = roundUp(at, v.align)
 		l.program.params = append(l.program.params, Param{v.name, at, v.size, v.align})
 		l.define(v.pos, v.name, &symbol{kind: variableSymbol, v: v, where: paramSpace, at: at})
+		for i := len(l.program.paramEnds); i < at+v.size; i++ {
+			end := at + v.size
+			if i < at {
+				end = 0
+			}
+			l.program.paramEnds = append(l.program.paramEnds, end)
+		}
 		at += v.size
 	}
 	l.program.paramBytes = at
@@ -200,9 +207,7 @@ func (l *lowering) statements(list []statement) {
 func (l *lowering) variable(s *statement) {
 	sym := &symbol{kind: variableSymbol, v: s.v, where: s.v.space, at: -1}
 	if s.v.space == local || s.v.space == paramSpace {
-		l.program.local = roundUp(l.program.local, s.v.align)
-		sym.where, sym.at = local, l.program.local
-		l.program.local += max(s.v.size, 1)
+		sym.where, sym.at = local, l.program.placeLocal(s.v)
 	}
 	l.define(s.pos, s.v.name, sym)
 }
@@ -338,9 +343,7 @@ func (l *lowering) address(sym *symbol, offset int64) reg {
 			return l.constant(constantReg{kind: dynamicAt, value: uint64(offset)})
 		}
 		if sym.at < 0 {
-			l.program.shared = roundUp(l.program.shared, sym.v.align)
-			sym.at = l.program.shared
-			l.program.shared += sym.v.size
+			sym.at = l.program.placeShared(sym.v)
 		}
 		return l.constant(constantReg{value: uint64(sharedBase + int64(sym.at) + offset)})
 	case local:

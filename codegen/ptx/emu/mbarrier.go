@@ -146,6 +146,7 @@ func (w *warp) initBarrier(base reg, offset int64, n reg, m uint32) {
 			w.fail(Trap, i, "an mbarrier for %d arrivals", count)
 		}
 		w.sharedWrite(i, w.within(i, w.addr[i], 8), 8, 0, nil)
+		w.shared.rows[(w.addr[i]-sharedBase)/rowBytes].watch()
 		w.mbars[uint32(w.addr[i])] = &mbarrier{expected: count, pending: count}
 		w.events++
 	})

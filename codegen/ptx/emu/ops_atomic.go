@@ -99,6 +99,7 @@ func (l *lowering) atomic(m *mods, result bool) {
 			w.lookAgain(sp, m, w.r[dst[0]])
 		}
 	}
+	l.confine(&args[0], total)
 }
 
 // atomicFunction is the new value for the old one, an operand, and the third operand of cas.

@@ -209,6 +209,7 @@ func load(l *lowering, m *mods) {
 			w.lookAgain(a.space, m, w.r[dst[0]])
 		}
 	}
+	l.confine(&args[1], total)
 }
 
 // store is st.
@@ -250,6 +251,7 @@ func store(l *lowering, m *mods) {
 			w.counts.memory(w, a.space, m, total)
 		}
 	}
+	l.confine(&args[0], total)
 }
 
 // order is the part of a strong access that comes before it.

@@ -80,6 +80,12 @@ type program struct {
 	params       []Param
 	paramBytes   int
 	shared       int            // bytes of static shared memory
+	extents      []extent       // of its variables, in order
+	placed       []*variable    // those variables
+	holes        int            // bytes between them
+	localHoles   []extent       // between variables of local memory
+	afterLocal   bool           // a variable was placed there last
+	paramEnds    []int          // by byte of the parameters, where its parameter ends
 	dynamicAlign int            // of dynamic shared memory
 	local        int            // bytes of local memory a thread
 	unwritten    []reg          // registers that some path reads before it writes them

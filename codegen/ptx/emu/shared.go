@@ -27,6 +27,7 @@ type row struct {
 	all                        uint64 // note of the last write, where it was of the whole row; otherwise zero
 	wrote, cellRead, wholeRead uint32 // the latest clocks: of a write, of a read of a part, of a read of the whole
 	pending                    bool   // some cell may wait for an asynchronous copy
+	watched                    bool   // not all of it is a variable's, or there was an mbarrier
 }
 
 // quiet reports whether a warp that knows all clocks before floor knows of every access.
@@ -49,7 +50,7 @@ func (s *sharedMemory) init(n, granule, warps int) {
 	s.shift = bits.TrailingZeros(uint(min(granule, rowBytes)))
 	s.rows, s.wrote = make([]row, n/rowBytes), make([]uint64, n>>s.shift)
 	s.cellRead, s.rowRead = make([][]uint64, warps), make([][]uint64, warps)
-	s.strong = strongNotes{make([][]uint64, warps), make([][]uint64, warps)}
+	s.strong = strongNotes{wrote: make([][]uint64, warps), read: make([][]uint64, warps)}
 	for i := range warps {
 		s.cellRead[i], s.rowRead[i] = make([]uint64, n>>s.shift), make([]uint64, n/rowBytes)
 	}
@@ -81,7 +82,7 @@ func (w *warp) knows() uint32 {
 func (w *warp) within(lane int, at uint64, n int) int {
 	i := int64(at) - sharedBase
 	if i < 0 || i+int64(n) > int64(len(w.shared.data)) {
-		w.fail(OutOfBounds, lane, "%s touches bytes %d to %d of shared memory, which has %d", w.name(), i, i+int64(n)-1, len(w.shared.data))
+		w.outsideShared(lane, int(i), n)
 	}
 	if at&uint64(n-1) != 0 {
 		w.fail(Misaligned, lane, "%s touches %d bytes at address %#x of shared memory, which is not a multiple", w.name(), n, at)
@@ -144,7 +145,10 @@ func (w *warp) recent(wrote, me uint64) bool {
 // checkReads judges a read of n bytes of a row that was written a short while ago.
 func (w *warp) checkReads(me uint64, r *row, i, n int) {
 	s := &w.shared
-	if me&noteStrong == 0 {
+	if r.watched {
+		w.inside(int(me&noteLane), i, n)
+	}
+	if s.strong.some && me&noteStrong == 0 {
 		w.checkStrong(me, i, n, nil, false)
 	}
 	if r.all != 0 {
@@ -168,7 +172,7 @@ func (w *warp) checkRead(lane, i int, wr uint64) {
 	}
 	ordered := wr>>32 <= uint64(w.vc[by])
 	if wr&notePending != 0 && ordered {
-		f := w.finding(MissingWait, lane, "%s reads byte %d of shared memory, where an asynchronous copy is on its way", w.name(), i)
+		f := w.finding(MissingWait, lane, "%s reads %s, where an asynchronous copy is on its way", w.name(), w.sharedByte(i))
 		f.Other = w.access(wr, true)
 		panic(f)
 	}
@@ -183,7 +187,7 @@ func (w *warp) checkRead(lane, i int, wr uint64) {
 
 // sharedRace stops with the finding of a race.
 func (w *warp) sharedRace(lane, i int, verb string, other uint64, write bool) {
-	f := w.finding(Race, lane, "%s %s byte %d of shared memory, and no barrier orders it", w.name(), verb, i)
+	f := w.finding(Race, lane, "%s %s %s, and no barrier orders it", w.name(), verb, w.sharedByte(i))
 	f.Other = w.access(other, write)
 	panic(f)
 }
@@ -249,7 +253,10 @@ func (s *sharedMemory) landed(note uint64, i, n int) {
 // checkWrites judges a write of n bytes of a row that was touched a short while ago.
 func (w *warp) checkWrites(me uint64, r *row, i, n int, b []byte) {
 	s := &w.shared
-	if me&noteStrong == 0 {
+	if r.watched {
+		w.inside(int(me&noteLane), i, n)
+	}
+	if s.strong.some && me&noteStrong == 0 {
 		w.checkStrong(me, i, n, b, true)
 	}
 	first, last := i>>s.shift, (i+n-1)>>s.shift
@@ -301,7 +308,7 @@ func (w *warp) checkWrite(i int, wr, me uint64, place int, b []byte) {
 	by, lane := int(wr>>8&31), int(me&noteLane)
 	ordered := wr>>32 <= uint64(w.vc[by])
 	if wr&notePending != 0 && ordered {
-		f := w.finding(MissingWait, lane, "%s writes byte %d of shared memory, where an asynchronous copy is on its way", w.name(), i)
+		f := w.finding(MissingWait, lane, "%s writes %s, where an asynchronous copy is on its way", w.name(), w.sharedByte(i))
 		f.Other = w.access(wr, true)
 		panic(f)
 	}

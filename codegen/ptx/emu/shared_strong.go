@@ -2,10 +2,14 @@ package emu
 
 // strongNotes is the strong accesses to shared memory of every warp, apart from plain ones: the two race with each other, and
 // strong ones among themselves do not. By warp, then by cell; nil until there is one.
-type strongNotes struct{ wrote, read [][]uint64 }
+type strongNotes struct {
+	wrote, read [][]uint64
+	some        bool
+}
 
 // put notes a strong access.
 func (t *strongNotes) put(s *sharedMemory, notes [][]uint64, me uint64, i, n int) {
+	t.some = true
 	by := &notes[me>>8&31]
 	if *by == nil {
 		*by = make([]uint64, len(s.wrote))

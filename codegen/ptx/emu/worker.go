@@ -23,7 +23,8 @@ func (l *launch) newBlock() *block {
 		wk.counts = newCounter(p)
 	}
 	n := (l.threads + warpSize - 1) / warpSize
-	wk.shared.init(l.dynamic-sharedBase+l.Shared, p.granule, n)
+	wk.shared.init(l.sharedBytes(), p.granule, n)
+	wk.shared.watchHoles(l.extents)
 	b := &block{worker: wk, mbars: map[uint32]*mbarrier{}, marks: map[uint64]*markPage{}, published: map[uint64]*clocks{}}
 	for i := range n {
 		w := &warp{block: b, index: i, poison: map[reg]*Finding{}, lost: map[reg]*lanes{}, all: everyone}
@@ -110,8 +111,8 @@ var specials = func() map[string]special {
 	of("%lanemask_gt", u32, func(_ *warp, lane int) uint64 { return everyone &^ (2<<lane - 1) })
 	of("%lanemask_ge", u32, func(_ *warp, lane int) uint64 { return everyone &^ (1<<lane - 1) })
 	of("%dynamic_smem_size", u32, func(w *warp, _ int) uint64 { return uint64(w.launch.Shared) })
-	of("%total_smem_size", u32, func(w *warp, _ int) uint64 { return uint64(len(w.shared.data)) })
-	of("%aggr_smem_size", u32, func(w *warp, _ int) uint64 { return uint64(len(w.shared.data)) })
+	of("%total_smem_size", u32, func(w *warp, _ int) uint64 { return uint64(w.program.shared + w.launch.Shared) })
+	of("%aggr_smem_size", u32, func(w *warp, _ int) uint64 { return uint64(w.program.shared + w.launch.Shared) })
 	fixed("%reserved_smem_offset_begin", 0)
 	fixed("%reserved_smem_offset_end", sharedBase)
 	fixed("%reserved_smem_offset_cap", sharedBase)
