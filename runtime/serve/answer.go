@@ -359,10 +359,13 @@ func boxes(d *pgc.Detection, masks bool) (any, error) {
 func (s *Server) answerError(c *call, err error) {
 	if c.r.Context().Err() != nil && c.w.status == 0 {
 		cause := context.Cause(c.r.Context())
-		if e, ok := errors.AsType[*openai.Error](cause); ok {
-			c.fail(e, 1)
+		e, ok := errors.AsType[*openai.Error](cause)
+		seconds := 1
+		if !ok { // the client has left, or says nothing more and still reads
+			e, seconds = openai.Refused(statusGone, "client_closed", "the connection was closed on the client's side before the answer: expected it open until then"), 0
 		}
-		return // the client has left
+		c.fail(e, seconds)
+		return
 	}
 	if errors.Is(err, limits.ErrNoRoom) {
 		s.refuse(c, "queue")

@@ -95,7 +95,7 @@ func (w *response) Write(b []byte) (int, error) {
 	return w.ResponseWriter.Write(b)
 }
 
-// statusGone is logged where the client left before an answer.
+// statusGone is the status where the client left before an answer, or said that it sends no more.
 const statusGone = 499
 
 // outermost gives every request an id and a line of the log, checks its host and origin, and turns a panic into an

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"slices"
@@ -428,6 +429,10 @@ func TestHalfClosed(t *testing.T) {
 	c.CloseWrite()
 	if err := <-m.ended; !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
+	}
+	answer, err := io.ReadAll(c)
+	if !strings.HasPrefix(string(answer), "HTTP/1.1 499 ") || !strings.Contains(string(answer), `"code":"client_closed"`) {
+		t.Errorf("%s, %v", answer, err)
 	}
 	c = dial()
 	fmt.Fprint(c, head(len(body)), body[:20])

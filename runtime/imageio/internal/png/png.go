@@ -55,11 +55,33 @@ func transparent(data []byte) bool {
 
 // Decode decodes a file, composited over white.
 func Decode(ctx context.Context, data []byte) (*rgb.Image, error) {
-	m, err := png.Decode(cancel.Reader(ctx, data))
+	m, err := png.Decode(ended(ctx, data))
 	if err != nil {
 		return nil, err
 	}
 	return rgb.FromImage(m), nil
+}
+
+// end is the chunk IEND.
+var end = []byte("\x00\x00\x00\x00IEND\xaeB\x60\x82")
+
+// ended reads a file. One that is cut behind pixels ends there: Pillow reads it, too, if it has all of them.
+func ended(ctx context.Context, data []byte) io.Reader {
+	at, pixels := 8, false
+	for rest := data[at:]; len(rest) >= 12; rest = data[at:] {
+		n, tag := int(binary.BigEndian.Uint32(rest)), string(rest[4:8])
+		if n > len(rest)-12 {
+			break
+		}
+		if tag == "IEND" {
+			return cancel.Reader(ctx, data)
+		}
+		at, pixels = at+12+n, pixels || tag == "IDAT"
+	}
+	if !pixels {
+		return cancel.Reader(ctx, data)
+	}
+	return io.MultiReader(cancel.Reader(ctx, data[:at]), bytes.NewReader(end))
 }
 
 // Metadata returns EXIF and XMP, nil where the file has none. They may stand before or after the pixels. EXIF is an
