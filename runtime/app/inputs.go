@@ -36,7 +36,8 @@ func listFiles(input string) ([]string, error) {
 	}
 	var pictures []string
 	for _, name := range names {
-		if info, err := os.Stat(name); err != nil || !info.Mode().IsRegular() {
+		info, err := os.Stat(name)
+		if lost := err != nil && imageio.IsPicture(name); !lost && (err != nil || !info.Mode().IsRegular()) {
 			continue
 		}
 		if slices.Contains(lists, strings.ToLower(filepath.Ext(name))) {
@@ -51,7 +52,7 @@ func listFiles(input string) ([]string, error) {
 }
 
 // inFolder returns the pictures and the tar files in a folder and the folders in it: the regular files that begin as a
-// picture does or are called so. Hidden files and folders are left out.
+// picture does or are called so, and links called so that lead nowhere, which fail alone. Hidden files and folders are left out.
 func inFolder(dir string) ([]string, error) {
 	var pictures []string
 	root := dir + string(filepath.Separator) // follows a link
@@ -66,7 +67,7 @@ func inFolder(dir string) ([]string, error) {
 			return nil
 		}
 		info, err := os.Stat(name) // of the file that a link leads to
-		if err == nil && info.Mode().IsRegular() && (isTar(name) || imageio.IsPicture(name)) {
+		if (err != nil || info.Mode().IsRegular()) && (isTar(name) || imageio.IsPicture(name)) {
 			pictures = append(pictures, name)
 		}
 		return nil
