@@ -46,7 +46,6 @@ const (
 	defaultMinScore = 0.25
 	defaultMaxBoxes = 100
 	defaultNMS      = 0.7
-	jointClasses    = 4 // most classes of one prompt
 )
 
 // ObjectScore is how likely an object is one, as the model's own probabilities tell. Its value is the product of its parts.
@@ -122,7 +121,7 @@ func (s *DetectSettings) Check() error {
 
 // AsksPerClass reports whether so many classes are asked for with a prompt each.
 func (s *DetectSettings) AsksPerClass(classes int) bool {
-	return pick(s.PerClass, classes > jointClasses)
+	return pick(s.PerClass, classes > detect.Joint)
 }
 
 // Detect answers a request. When ctx ends it returns ctx's error within the time of a task of a kernel.

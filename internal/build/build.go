@@ -202,6 +202,9 @@ func Compile(ctx context.Context, dir, out string, runtime []byte, o Options) (*
 	if err := tok.checkMasks(c); err != nil {
 		return nil, err
 	}
+	if need := imagePrompt(c, tok); o.maxTokens(c) < need {
+		return nil, checkpointError("MaxTokens", "%d holds no image: expected at least %d", o.maxTokens(c), need)
+	}
 	rows := c.Config.Facts().VocabSize
 	if err := o.freeze(c, tok); err != nil {
 		return nil, err
@@ -211,9 +214,6 @@ func Compile(ctx context.Context, dir, out string, runtime []byte, o Options) (*
 	}
 	if c.Embedding != nil && o.Runtime == leastRuntime {
 		return nil, checkpointError("Runtime", "least generates text, but the model makes embeddings: expected full")
-	}
-	if need := imagePrompt(c, tok); o.maxTokens(c) < need {
-		return nil, checkpointError("MaxTokens", "%d holds no image: expected at least %d", o.maxTokens(c), need)
 	}
 	lap("load")
 	parts, err := o.parts(c)

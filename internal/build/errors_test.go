@@ -61,6 +61,10 @@ func TestBrokenCheckpoints(t *testing.T) {
 			[]string{"Keep visiontower.*=f32 matches no matrix", "language_model.layers.2.mlp.down_proj.weight"}},
 		{"pattern of vectors", func(string) {}, Options{Storage: Storage{Keep: []string{"*.bias=f32"}}}, []string{"Keep *.bias=f32 matches no matrix"}},
 		{"capacity", func(string) {}, Options{MaxTokens: 5}, []string{"MaxTokens 5"}},
+		{"long prompt", func(string) {}, Options{Frozen: Frozen{Prompt: []string{"caption en", strings.Repeat("word ", 400)}}},
+			[]string{`Prompt "word word`, "needs 2027 tokens", "the KV cache holds 311", "--max-tokens 2027 or more"}},
+		{"classes that do not fit", func(string) {}, Options{Frozen: Frozen{Task: []string{"detect cat ; " + strings.Repeat("word ", 40)}}},
+			[]string{`Task "detect cat ; word word`, "the KV cache holds 311"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := golden.Copy(t, "pg1-odd")

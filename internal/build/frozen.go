@@ -80,6 +80,9 @@ func (o *Options) freeze(c *hf.Checkpoint, tok *packed) error {
 	for _, p := range list {
 		keep(tok.Encode(p.Text+c.Model.PromptEnd, false)...)
 		if p.Task == "" {
+			if err := o.fits(c, tok, "Prompt", p.Text, 0); err != nil {
+				return err
+			}
 			keep(texts(tok, facts.VocabSize, p.Text)...)
 			continue
 		}
@@ -91,6 +94,11 @@ func (o *Options) freeze(c *hf.Checkpoint, tok *packed) error {
 			return err
 		}
 		keep(g.Tokens()...)
+		for _, classes := range detect.Prompts(p.Classes, len(p.Classes) > detect.Joint) {
+			if err := o.fits(c, tok, "Task", detect.Prompt(p.Task, classes), g.MaxTokens()); err != nil {
+				return err
+			}
+		}
 		for _, class := range p.Classes { // asked for one at a time
 			keep(tok.Encode(detect.Prompt(p.Task, []string{class})+c.Model.PromptEnd, false)...)
 		}
@@ -109,6 +117,17 @@ func (o *Options) freeze(c *hf.Checkpoint, tok *packed) error {
 		}
 	}
 	c.Config = c.Config.WithVocabulary(len(o.kept))
+	return nil
+}
+
+// fits says that a prompt about an image, and so many tokens of an answer, are more than the KV cache holds, or returns nil.
+func (o *Options) fits(c *hf.Checkpoint, tok *packed, field, text string, answer int) error {
+	const bos = 1
+	need := c.Config.Facts().ImageTokens + bos + len(tok.Encode(text+c.Model.PromptEnd, false)) + answer
+	if most := o.maxTokens(c); need > most {
+		return optionError(field, "%.80q needs %d tokens, with those of a picture and of the shortest answer, but the KV cache holds %d: expected a shorter text, or --max-tokens %d or more",
+			text, need, most, need)
+	}
 	return nil
 }
 

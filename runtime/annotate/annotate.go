@@ -63,6 +63,11 @@ func (l *labels) number(label string) int {
 	return i
 }
 
+// masked reports whether an object has a mask. Readers want shapes of one kind in a picture: all are outlines then.
+func masked(p Picture) bool {
+	return slices.ContainsFunc(p.Objects, func(o pgc.Object) bool { return o.Mask != nil })
+}
+
 // outlines returns the polygons of an object, x y x y … in pixels: those of its mask or, without one, its box.
 func outlines(o pgc.Object) [][]float64 {
 	if o.Mask != nil {

@@ -126,6 +126,32 @@ func TestFiles(t *testing.T) {
 	}
 }
 
+// TestMixed: beside a mask a box is a polygon, too, where readers take all shapes of a picture for the same kind.
+func TestMixed(t *testing.T) {
+	p := Picture{"x.png", &pgc.Detection{Width: 96, Height: 64, Classes: []string{"cat"}, Objects: []pgc.Object{
+		object("cat", nil, ring(30, 30, 8, 0), 96, 64, 160, 107, 800, 533), object("cat", nil, nil, 96, 64, 512, 256, 768, 512)}}}
+	lines := strings.Split(string((&YOLO{}).Labels(p)), "\n")
+	if want := "0 0.25 0.5 0.5 0.5 0.5 0.75 0.25 0.75"; lines[len(lines)-2] != want {
+		t.Errorf("YOLO has %q, expected %q at the end", lines, want)
+	}
+	list := LabelStudio{}
+	list.Add(p, "model")
+	for _, r := range list[0].Predictions[0].Result {
+		if r.Type != "polygonlabels" {
+			t.Errorf("Label Studio has %+v", r)
+		}
+	}
+}
+
+// TestColumns: columns of a table stand below each other whatever a label's script.
+func TestColumns(t *testing.T) {
+	for text, want := range map[string]int{"cat": 3, "猫": 2, "น้ำผึ้ง": 4, "e\u0301": 1, "می\u200cخ": 3} {
+		if got := columns(text); got != want {
+			t.Errorf("%q takes %d columns, expected %d", text, got, want)
+		}
+	}
+}
+
 // TestNone: no pictures are an empty data set, never null.
 func TestNone(t *testing.T) {
 	for _, v := range []any{NewCOCO(), LabelStudio{}, JSON(Picture{"x", &pgc.Detection{Classes: []string{"cat"}}}), NewLabelMe(Picture{"x", &pgc.Detection{}}, "x", []byte{1})} {

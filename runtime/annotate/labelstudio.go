@@ -33,12 +33,13 @@ type labelStudioResult struct {
 func (l *LabelStudio) Add(p Picture, model string) {
 	prediction := labelStudioPrediction{Model: model, Result: []labelStudioResult{}}
 	sx, sy := 100/float64(p.Width), 100/float64(p.Height)
+	outlined := masked(p)
 	for i, o := range p.Objects {
 		r := labelStudioResult{From: "label", To: "image", Width: p.Width, Height: p.Height, Score: value(o)}
 		if r.Score != nil && (prediction.Score == nil || *r.Score < *prediction.Score) {
 			prediction.Score = r.Score
 		}
-		if o.Mask == nil {
+		if !outlined {
 			b := o.Box.Box
 			r.ID, r.Type = fmt.Sprintf("object-%d", i+1), "rectanglelabels"
 			r.Value = map[string]any{"x": b[0] * sx, "y": b[1] * sy, "width": (b[2] - b[0]) * sx, "height": (b[3] - b[1]) * sy, "rotation": 0,

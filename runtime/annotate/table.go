@@ -5,7 +5,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
-	"unicode/utf8"
+	"unicode"
 
 	"golang.org/x/text/width"
 )
@@ -74,11 +74,16 @@ func Table(w io.Writer, p Picture) error {
 	return err
 }
 
-// columns is how wide a terminal shows a text: two columns for a letter of Chinese, Japanese or Korean.
+// columns is how wide a terminal shows a text: two columns for a letter of Chinese, Japanese or Korean, none for a mark over
+// or under another letter and for what is not seen.
 func columns(text string) int {
-	n := utf8.RuneCountInString(text)
+	n := 0
 	for _, r := range text {
-		if k := width.LookupRune(r).Kind(); k == width.EastAsianWide || k == width.EastAsianFullwidth {
+		switch k := width.LookupRune(r).Kind(); {
+		case unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf):
+		case k == width.EastAsianWide || k == width.EastAsianFullwidth:
+			n += 2
+		default:
 			n++
 		}
 	}

@@ -11,14 +11,16 @@ import (
 type YOLO struct{ labels labels }
 
 // Labels returns the text file of a picture: a line an object, its class and its box as x and y of the center, width and
-// height, or, of a mask, its class and a polygon, a line for each contour. Lengths are fractions of the picture's.
+// height, or, where an object has a mask, its class and a polygon, a line for each contour. Lengths are fractions of the
+// picture's.
 func (y *YOLO) Labels(p Picture) []byte {
 	y.labels.add(p)
 	var text strings.Builder
 	w, h := float64(p.Width), float64(p.Height)
+	outlined := masked(p)
 	for _, o := range p.Objects {
 		class := y.labels.number(o.Label)
-		if o.Mask == nil {
+		if !outlined {
 			b := o.Box.Box
 			line(&text, class, (b[0]+b[2])/2/w, (b[1]+b[3])/2/h, (b[2]-b[0])/w, (b[3]-b[1])/h)
 			continue

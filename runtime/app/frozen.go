@@ -70,7 +70,7 @@ func (c *answerCmd) lines(a *App, list []pgc.Frozen) error {
 		return err
 	}
 	defer m.Close()
-	next, failed := 0, 0
+	next, failed, said := 0, 0, ""
 	for got, err := range m.Tasks(a.ctx, c.tasks(pictures, list)) {
 		if a.ctx.Err() != nil {
 			return a.ctx.Err()
@@ -84,7 +84,10 @@ func (c *answerCmd) lines(a *App, list []pgc.Frozen) error {
 				return err
 			}
 			failed++
-			fmt.Fprintf(a.Err, "%s\n", process.Line(err.Error()))
+			if text := process.Line(err.Error()); text != said { // once for all prompts about a picture
+				said = text
+				fmt.Fprintf(a.Err, "%s\n", text)
+			}
 			continue
 		}
 		if err := c.line(a, name, got); err != nil {

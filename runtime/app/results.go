@@ -103,7 +103,7 @@ func (c *locating) results(a *App, names []string, masks string) (*results, erro
 			return output.WriteFile(filepath.Join(dir, path), data)
 		}, nil))
 	default:
-		err = open(newStream(a, format, c.Output))
+		err = open(newStream(a, format, c.Output, len(names)))
 	}
 	if err == nil && drawFolder {
 		err = open(newFolder(c.Draw, func(dir string, p annotate.Picture, image pgc.Image) error {

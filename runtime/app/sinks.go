@@ -9,6 +9,7 @@ import (
 	"pgc"
 	"pgc/runtime/annotate"
 	"pgc/runtime/output"
+	"pgc/runtime/process"
 )
 
 // stream is a format that goes to standard output or to a file, picture by picture or, where last is not nil, as a whole.
@@ -19,17 +20,17 @@ type stream struct {
 	last func(w io.Writer) error
 }
 
-// newStream opens a file at path, or takes standard output for an empty one.
-func newStream(a *App, format, path string) (*stream, error) {
+// newStream opens a file at path for results about so many pictures, or takes standard output for an empty one.
+func newStream(a *App, format, path string, pictures int) (*stream, error) {
 	s := &stream{w: a.Out}
-	several := false
+	separator := ""
 	switch format {
 	case "table":
 		s.each = func(w io.Writer, p annotate.Picture, _ pgc.Image) error {
-			if several {
-				fmt.Fprintln(w)
+			if pictures > 1 {
+				fmt.Fprintf(w, "%s%s\n", separator, process.Line(p.Name))
+				separator = "\n"
 			}
-			several = true
 			return annotate.Table(w, p)
 		}
 	case "tsv":

@@ -7,6 +7,7 @@ package boxes
 import (
 	"fmt"
 	"strings"
+	"unicode"
 )
 
 const (
@@ -45,11 +46,12 @@ type Malformed struct {
 	Reason string `json:"reason"` // one clause: what is wrong and what was expected
 }
 
-// around is what separates labels from tokens and objects from each other, besides semicolons.
-const around = " \t\r\n,:"
+// around reports whether a character separates labels from tokens and objects from each other, as semicolons do: spaces,
+// commas and colons of all scripts.
+func around(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune(",:，、：；", r) }
 
 // Parse returns the objects of an answer about an image of w×h pixels, in order. Semicolons end objects, as the next
-// run of tokens does; spaces and commas around labels and spaces between tokens mean nothing. A label stands behind its
+// run of tokens does; spaces, commas and colons around labels and spaces between tokens mean nothing. A label stands behind its
 // tokens or, where the text between semicolons begins with one and ends with tokens, before them.
 //
 // Parse skips and reports malformed parts: too few locations, corners that are equal or the wrong way round, a number out
@@ -89,7 +91,7 @@ func split(part string) (groups []group) {
 		}
 		return len(part)
 	}
-	label := func(from, to int) string { return strings.Trim(part[from:to], around) }
+	label := func(from, to int) string { return strings.TrimFunc(part[from:to], around) }
 	first := len(part)
 	if len(runs) > 0 {
 		first = runs[0][0]
@@ -108,10 +110,10 @@ func split(part string) (groups []group) {
 		}
 		if labelFirst {
 			members[0].label = label(from, run[0])
-			members[0].text = strings.TrimLeft(part[from:run[0]], around) + members[0].text
+			members[0].text = strings.TrimLeftFunc(part[from:run[0]], around) + members[0].text
 		} else {
 			last.label = label(run[1], end(i))
-			last.text = strings.TrimRight(last.text+part[run[1]:end(i)], around)
+			last.text = strings.TrimRightFunc(last.text+part[run[1]:end(i)], around)
 		}
 		groups = append(groups, members...)
 	}

@@ -1,6 +1,10 @@
 package boxes
 
-import "strings"
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
 
 // token returns the length of the location or segment token, <loc0123> or <seg012>, that text begins with, and its number;
 // 0 where it begins with none.
@@ -35,8 +39,9 @@ func runsOf(text string) (runs [][2]int) {
 		case n > 0:
 			runs, open = append(runs, [2]int{at, at + n}), true
 		default:
-			open = open && strings.IndexByte(" \t\n\f\r", text[at]) >= 0
-			n = 1
+			var r rune
+			r, n = utf8.DecodeRuneInString(text[at:])
+			open = open && unicode.IsSpace(r)
 		}
 		at += n
 	}

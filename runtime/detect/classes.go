@@ -41,6 +41,9 @@ func Check(classes []string) (out []string, err error) {
 	return out, nil
 }
 
+// Joint is how many classes one prompt asks for at most unless it is told otherwise: models answer less well beyond.
+const Joint = 4
+
 // Prompts returns the classes of each prompt: all in one, or one a prompt.
 func Prompts(classes []string, perClass bool) [][]string {
 	if !perClass {

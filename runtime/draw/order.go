@@ -3,6 +3,7 @@
 package draw
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"unicode"
@@ -21,20 +22,67 @@ func visual(s string) string {
 	if _, err := p.SetString(join(s)); err != nil {
 		return s
 	}
-	order, err := p.Order()
+	order, err := p.Order() // of reading: the runs are not moved
 	if err != nil {
 		return s
 	}
-	var out strings.Builder
+	base := direction(s)
+	var out, backwards []string
+	flush := func() {
+		slices.Reverse(backwards)
+		out, backwards = append(out, backwards...), nil
+	}
 	for i := range order.NumRuns() {
 		r := order.Run(i)
-		if r.Direction() == bidi.RightToLeft {
-			out.WriteString(bidi.ReverseString(r.String()))
-		} else {
-			out.WriteString(r.String())
+		text := r.String()
+		switch {
+		case r.Direction() == bidi.RightToLeft:
+			backwards = append(backwards, bidi.ReverseString(text))
+		case base == bidi.RightToLeft:
+			backwards = append(backwards, text)
+		default:
+			n := 0
+			if len(backwards) > 0 {
+				n = number(text)
+			}
+			if n > 0 {
+				backwards = append(backwards, text[:n])
+			}
+			if n < len(text) {
+				flush()
+				out = append(out, text[n:])
+			}
 		}
 	}
-	return out.String()
+	flush()
+	return strings.Join(out, "")
+}
+
+// direction is that of a line, which its first letter that has one gives.
+func direction(s string) bidi.Direction {
+	for _, r := range s {
+		switch p, _ := bidi.LookupRune(r); p.Class() {
+		case bidi.L:
+			return bidi.LeftToRight
+		case bidi.R, bidi.AL:
+			return bidi.RightToLeft
+		}
+	}
+	return bidi.LeftToRight
+}
+
+// number returns the length of the number that a text begins with, which belongs to the right-to-left text before it.
+func number(text string) (n int) {
+	for i, r := range text {
+		switch p, size := bidi.LookupRune(r); p.Class() {
+		case bidi.EN, bidi.AN, bidi.ET:
+			n = i + size
+		case bidi.ES, bidi.CS:
+		default:
+			return n
+		}
+	}
+	return n
 }
 
 func rightToLeft(r rune) bool {
@@ -63,6 +111,14 @@ var arabic = sync.OnceValue(func() map[string][]rune {
 	return forms
 })
 
+// invisible reports whether a character only says how others are joined, ordered or shown.
+func invisible(r rune) bool {
+	return unicode.Is(unicode.Cf, r) && !unicode.Is(unicode.Prepended_Concatenation_Mark, r) || unicode.Is(unicode.Variation_Selector, r)
+}
+
+// nonJoiner keeps the letters beside it apart, as in many Persian words.
+const nonJoiner = '\u200c'
+
 // join replaces Arabic letters by their forms: each joins its neighbours where both have forms for it.
 func join(s string) string {
 	forms := arabic()
@@ -71,10 +127,10 @@ func join(s string) string {
 	for _, r := range s {
 		n := len(units)
 		switch {
-		case n > 0 && unicode.Is(unicode.Mn, r):
+		case n > 0 && (unicode.Is(unicode.Mn, r) || invisible(r) && r != nonJoiner):
 			marks[n-1] += string(r)
 			continue
-		case n > 0 && marks[n-1] == "" && units[n-1] == "ل" && forms["ل"+string(r)] != nil:
+		case n > 0 && units[n-1] == "ل" && forms["ل"+string(r)] != nil:
 			units[n-1] += string(r)
 			continue
 		}

@@ -50,8 +50,8 @@ type run struct {
 func runs(text string) (out []run) {
 	for _, r := range text {
 		t := fontOf(r)
-		if t == nil {
-			continue // a mark or a space that no font has
+		if t == nil || invisible(r) {
+			continue // or a space that no font has
 		}
 		if n := len(out); n > 0 && out[n-1].font == t {
 			out[n-1].text += string(r)
@@ -88,7 +88,7 @@ func (t *typeface) has(r rune) bool {
 // Drawable reports whether the fonts have all letters of a label. One that they lack is drawn as a number.
 func Drawable(label string) bool {
 	for _, r := range visual(label) {
-		if r != ' ' && fontOf(r) == nil {
+		if r != ' ' && !invisible(r) && fontOf(r) == nil {
 			return false
 		}
 	}
