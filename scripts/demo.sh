@@ -1,5 +1,5 @@
 #!/bin/sh
-# Run bin/demo, the compiled demo checkpoint, on the pictures beside the checkpoint: captions, answers, text, boxes.
+# Run bin/demo, the compiled demo checkpoint, on the pictures beside the checkpoint: captions, answers, text, masks.
 set -eu
 cd "$(dirname "$0")/.."
 demo=$1
@@ -11,12 +11,13 @@ for picture in "$demo"/pictures/*.png; do
     printf '   answer en what colour is the background? %s\n' "$(bin/demo "$picture" "answer en what colour is the background?")"
     text=$(bin/demo "$picture" "ocr")
     [ -z "$text" ] || printf '   ocr: %s\n' "$text"
-    # Detect what the caption names.
+    # Segment what the caption names.
     for class in $(bin/demo "$picture" "caption en" | grep -oE 'cat|dog|horse|elephant|fish|bird|butterfl|car|bus|bicycle|boat|airplane|tree|sunflower|apple|banana|pizza|cup|umbrella|guitar|ball|house|key|clock' | sed 's/butterfl/butterfly/' | sort -u | head -n 2); do
         classes="${classes:+$classes ; }$class"
     done
     if [ -n "${classes:-}" ]; then
-        printf '   detect %s: %s -> out/%s.png\n' "$classes" "$(bin/demo generate --image "$picture" --prompt "detect $classes" --draw "out/$name.png")" "$name"
+        printf '   segment %s -> out/%s.png\n' "$classes" "$name"
+        bin/demo segment "$picture" "$classes" --draw "out/$name.png" | sed "s/^/      /"
         classes=""
     fi
 done

@@ -23,6 +23,7 @@ compile() { # NAME COMPILE'S ARGUMENTS…: an executable of a kind that the demo
 	shift
 	[ "$out/$name" -nt bin/pgc ] || bin/pgc compile "$@" --cpu native -o "$out/$name"
 }
+compile codes golden/pg1-odd
 compile masks golden/pg1-odd --masks golden/masks/vae-oid.npz
 compile pages golden/colpali-odd
 compile frozen models/paligemma/demo/paligemma-demo --task 'detect airplane ; horse' --prompt 'caption en'

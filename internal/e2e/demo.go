@@ -9,11 +9,13 @@ import (
 	"pgc/golden"
 )
 
-// DemoAnswer is what transformers answers about a sample picture, and by how much it is sure of every token.
+// DemoAnswer is what transformers answers about a sample picture, by how much it is sure of every token, and the areas
+// in pixels of the masks that torch decodes of an answer to segment.
 type DemoAnswer struct {
-	Checkpoint, Image, Prompt, Text string
-	Tokens                          []int32
-	Margin                          float64
+	Checkpoint, Image, Kind, Prompt, Text string
+	Tokens                                []int32
+	Margin                                float64
+	Areas                                 []int
 }
 
 // DemoAnswers returns the folder of the demo checkpoints and transformers' answers

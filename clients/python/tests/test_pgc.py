@@ -49,9 +49,13 @@ def test_detect(model, picture, executable):
 
 
 def test_segment(model, picture):
-    """The demo has no masks: the codes are there, and its own warning is logged."""
     found = model.segment(picture, ["horse"])
     assert found.classes == ["horse"] and (found.width, found.height) == PIL.Image.open(picture).size
+    assert len(found) == 2
+    for b, raw in zip(found, found.raw["boxes"]):
+        mask = b.mask.numpy()
+        assert mask.shape == (found.height, found.width) and 100 < mask.sum() == raw["area"] < mask.size / 4
+    assert found.to_supervision().mask.sum() == sum(raw["area"] for raw in found.raw["boxes"])
 
 
 def test_masks():

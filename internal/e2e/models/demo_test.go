@@ -1,6 +1,7 @@
 package models
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -27,14 +28,15 @@ func asked(t *testing.T, rows []e2e.DemoAnswer, logprobs bool) (path string) {
 }
 
 // TestDemo compiles the demo checkpoints and compares their answers about the sample pictures with transformers',
-// and those for which no logits are written with those for which they are, and some with those of generate.
+// those for which no logits are written with those for which they are, some with those of generate, and areas of masks
+// with torch's.
 func TestDemo(t *testing.T) {
 	demo, all := e2e.DemoAnswers(t)
 	of := map[string][]e2e.DemoAnswer{}
 	for _, r := range all {
 		of[r.Checkpoint] = append(of[r.Checkpoint], r)
 	}
-	compared := 0
+	compared, masks := 0, 0
 	for name, rows := range of {
 		exe := filepath.Join(t.TempDir(), name)
 		e2e.CompileTo(t, exe, filepath.Join(demo, name))
@@ -58,13 +60,38 @@ func TestDemo(t *testing.T) {
 				continue // a tie in the reference
 			}
 			compared++
+			if r.Kind == "segment" {
+				compareAreas(t, exe, filepath.Join(demo, "pictures", r.Image), r)
+				masks += len(r.Areas)
+			}
 			if !slices.Equal(a.Tokens, r.Tokens) || a.Text != r.Text {
 				t.Errorf("%s %s %q: %q, transformers says %q", name, r.Image, r.Prompt, a.Text, r.Text)
 			}
 		}
 	}
-	t.Logf("%d of %d answers compared, %d checkpoints", compared, len(all), len(of))
-	if len(of) != 2 || compared < 100 {
-		t.Errorf("only %d answers of %d checkpoints compared", compared, len(of))
+	t.Logf("%d of %d answers and %d masks compared, %d checkpoints", compared, len(all), masks, len(of))
+	if len(of) != 2 || compared < 100 || masks < 40 {
+		t.Errorf("only %d answers and %d masks of %d checkpoints compared", compared, masks, len(of))
+	}
+}
+
+// compareAreas segments what an answer is about and compares the areas of its masks with the answer's: pixels at an
+// edge may round differently.
+func compareAreas(t *testing.T, exe, picture string, want e2e.DemoAnswer) {
+	t.Helper()
+	var got struct {
+		Boxes []struct{ Area int }
+	}
+	classes := strings.TrimPrefix(want.Prompt, "segment ")
+	out := e2e.MustRun(t, exe, "segment", picture, classes, "--format", "json", "--min-score", "0", "--nms", "1", "--no-per-class")
+	if err := json.Unmarshal(out, &got); err != nil {
+		t.Fatal(err)
+	}
+	var areas []int
+	for _, b := range got.Boxes {
+		areas = append(areas, b.Area)
+	}
+	if !slices.EqualFunc(areas, want.Areas, func(a, b int) bool { return max(a-b, b-a) <= 2 }) {
+		t.Errorf("%s %s %q: masks of %d pixels, torch says %d", want.Checkpoint, want.Image, want.Prompt, areas, want.Areas)
 	}
 }

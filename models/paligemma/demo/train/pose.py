@@ -2,7 +2,7 @@
 and turned, and their boxes to a fraction of a pixel. It keeps the features near the old ones, so that the language model
 still reads them.
 
-    python pose.py --kind gemma --checkpoint ../paligemma-demo --out .train --minutes 8
+    python pose.py --checkpoint ../paligemma-demo --out .train --minutes 8
 """
 
 import argparse
@@ -45,22 +45,17 @@ class Heads(torch.nn.Module):
 
 def main():
     args = argparse.ArgumentParser()
-    args.add_argument("--kind", default="gemma", choices=["gemma", "gemma2"])
     args.add_argument("--checkpoint", required=True)
     args.add_argument("--out", default=".train")
     args.add_argument("--minutes", type=float, default=8)
     args.add_argument("--muon", type=float, default=.01)
     args.add_argument("--batch", type=int, default=24)
     args.add_argument("--threads", type=int, default=1)
-    args.add_argument("--resume", help="an earlier state whose tower to begin from")
     args = args.parse_args()
     torch.set_num_threads(args.threads)
-    net = load_checkpoint(args.kind, args.checkpoint)
+    net = load_checkpoint("gemma", args.checkpoint)
     tower, heads = net.model.vision_tower, Heads()
     old = copy.deepcopy(tower).requires_grad_(False)
-    if args.resume:
-        saved = torch.load(args.resume)
-        tower.load_state_dict(saved["tower"]), heads.load_state_dict(saved["heads"])
     named = [("tower." + n, p) for n, p in tower.named_parameters()] + [("heads." + n, p) for n, p in heads.named_parameters()]
     made = optimizers(named, args.muon, 1e-3, lambda n: 1.0)
     clock, step, shown = Clock(args.minutes, now=time.process_time), 0, []
@@ -85,7 +80,7 @@ def main():
             print(f"P {step} {clock.done():.1f}min loss {mean[0]:.3f} flips right {mean[1]:.3f} boxes off {mean[2]:.4f} drift {mean[3]:.4f}", flush=True)
             shown = []
         if step % 100 == 0 or clock.progress() >= 1:
-            torch.save(dict(tower=tower.state_dict(), heads=heads.state_dict()), pathlib.Path(args.out) / f"{args.kind}-pose.pt")
+            torch.save(dict(tower=tower.state_dict(), heads=heads.state_dict()), pathlib.Path(args.out) / "gemma-pose.pt")
 
 
 if __name__ == "__main__":

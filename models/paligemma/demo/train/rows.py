@@ -13,8 +13,8 @@ class Rows:
     """Tensors of a batch: ids, positions [B, L], mask and window mask [B, 1, L, L] (True = visible), and the places and
     ids of the answers' tokens."""
 
-    def __init__(self, rows, window):
-        """rows: a list of (scene index, [(prefix ids, suffix ids)…], exact)."""
+    def __init__(self, rows, window=10**6):
+        """rows: a list of (scene index, [(prefix ids, suffix ids)…], exact); window: that of layers which have one."""
         longest = max(sum(len(p) + len(s) for p, s in segments) for _, segments, _ in rows)
         n, size = len(rows), TOKENS + longest
         self.scene = torch.tensor([r[0] for r in rows])

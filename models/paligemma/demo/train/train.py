@@ -1,7 +1,6 @@
 """Stage B: the whole model on prompts and answers, first packed, then exact.
 
-    python train.py --kind gemma  --out .train --minutes 60      (starts from stage A's tower)
-    python train.py --kind gemma2 --out .train --minutes 12      (starts from the trained gemma model)
+    python train.py --out .train --minutes 60      (starts from stage A's tower)
 Run again with the same arguments it resumes; with more minutes it trains on.
 """
 
@@ -58,25 +57,17 @@ def answer_loss(logits, target):
     return token_losses(logits, target).mean(), (logits.argmax(-1) == target).float().mean().item()
 
 
-def start(kind, out):
-    """The model of a kind with the weights it begins from, and the dense heads."""
-    net, heads = build(kind), Heads(len(CLASSES), len(CHARS))
-    saved = torch.load(out / ("tower.pt" if kind == "gemma" else "gemma.pt"))
-    shared = saved["net"] if kind == "gemma2" else {k: v for k, v in saved["net"].items() if "vision_tower" in k}
-    own = net.state_dict()
-    fits = {k: v for k, v in shared.items() if k in own and own[k].shape == v.shape and not (
-        kind == "gemma2" and "post_attention_layernorm" in k)}
-    if kind == "gemma2":  # the norm before the MLP has another name there
-        fits |= {k.replace("post_attention_layernorm", "pre_feedforward_layernorm"): v
-                 for k, v in shared.items() if "post_attention_layernorm" in k}
-    net.load_state_dict(own | fits)
+def start(out):
+    """A fresh model with stage A's tower, and the dense heads."""
+    net, heads = build("gemma"), Heads(len(CLASSES), len(CHARS))
+    saved = torch.load(out / "tower.pt")
+    net.load_state_dict(net.state_dict() | {k: v for k, v in saved["net"].items() if "vision_tower" in k})
     heads.load_state_dict(saved["heads"])
     return net, heads
 
 
 def main():
     args = argparse.ArgumentParser()
-    args.add_argument("--kind", default="gemma", choices=["gemma", "gemma2"])
     args.add_argument("--out", default=".train")
     args.add_argument("--minutes", type=float, default=60)
     args.add_argument("--packed", type=float, default=.6, help="share of the time spent on packed rows")
@@ -84,25 +75,23 @@ def main():
     args = args.parse_args()
     torch.set_num_threads(args.threads)
     out = pathlib.Path(args.out)
-    net, heads = start(args.kind, out)
+    net, heads = start(out)
     named = list(net.named_parameters()) + [("heads." + n, p) for n, p in heads.named_parameters()]
-    fresh = args.kind == "gemma"
-    made = optimizers(named, .015 if fresh else .008, 3e-3 if fresh else 1.5e-3, lambda n: .5 if "vision" in n else 1.0)
-    state, clock, step = out / f"{args.kind}.pt", Clock(args.minutes), 0
+    made = optimizers(named, .015, 3e-3, lambda n: .5 if "vision" in n else 1.0)
+    state, clock, step = out / "gemma.pt", Clock(args.minutes), 0
     if state.exists():
         saved = torch.load(state)
         net.load_state_dict(saved["net"]), heads.load_state_dict(saved["heads"])
         [o.load_state_dict(s) for o, s in zip(made, saved["optim"])]
         clock, step = Clock(args.minutes, saved["minutes"]), saved["step"]
     see = torch.compile(lambda x: net.model.vision_tower(pixel_values=x).last_hidden_state)
-    window = getattr(net.config.text_config, "sliding_window", None) or 10**6
     rng, batches = random.Random(step), data.loader(500 + step, 16, text=True)
     last, shown, prompts = time.time(), [], 0
     while clock.progress() < 1:
         clock.set_rate(made)
         batch = next(batches)
         exact = clock.progress() > args.packed
-        rows = Rows(single(batch["examples"], rng, 3) if exact else pack(batch["examples"]), window)
+        rows = Rows(single(batch["examples"], rng, 3) if exact else pack(batch["examples"]))
         with torch.autocast("cpu", torch.bfloat16):
             features = see(data.normalise(batch["pixels"]))
             logits = logits_at(net, rows, net.model.multi_modal_projector(features))

@@ -1,12 +1,15 @@
-"""Stage C: teaches a trained checkpoint to segment and repeats everything else, so that nothing is forgotten.
+"""Stage C: teaches a trained checkpoint to segment and repeats everything else, so that nothing is forgotten; and makes
+the PaliGemma 2 model of it.
 
-    python tune.py --kind gemma2 --checkpoint .train/gemma2 --codec .train/vae-oid.npz --codes .train/codes.pt --minutes 30
+    python tune.py --kind gemma  --checkpoint .train/gemma --codec .train/vae-oid.npz --codes .train/codes.pt --minutes 120
+    python tune.py --kind gemma2 --checkpoint .train/gemma …      (begins with what the first one has become)
 
-It begins from the checkpoint's weights with fresh optimizers; <seg> embeddings start from the codebook, so that codes of
-like shapes are alike. Minutes are this process's CPU time. Run again with the same arguments it resumes.
+It begins with fresh optimizers; <seg> embeddings start from the codebook, so that codes of like shapes are alike. The
+checkpoint stays the teacher of both. Minutes are this process's CPU time. Run again with the same arguments it resumes.
 """
 
 import argparse
+import copy
 import pathlib
 import random
 import time
@@ -19,6 +22,7 @@ import pose
 import tokenizer
 import vae
 from export import load_checkpoint
+from grow import grown
 from model import WIDTH
 from optim import Clock, optimizers
 from rows import Rows, pack, single
@@ -29,9 +33,16 @@ ROOM = 150  # tokens of text in a packed row
 CODES, LOCATION = .5, 1.5  # weights of the sixteen codes of an object, together, and of a location, beside another token's
 
 
-def start(kind, checkpoint, codec):
-    """As load_checkpoint, with <seg> embeddings begun from a codec's codebook."""
-    net = load_checkpoint(kind, checkpoint)
+def start(kind, teacher, posed, codec, batch):
+    """The model to begin with. PaliGemma 1: the teacher with the tower of pose.py and <seg> embeddings begun from a codec's
+    codebook. PaliGemma 2: grown (grow.py) from a tuned PaliGemma 1 model, over a batch."""
+    net = copy.deepcopy(teacher)
+    if kind == "gemma2":
+        net.load_state_dict(posed["net"])
+        rows = Rows(single(batch["segment"], random.Random(0), 1))
+        return grown(net, lambda net: logits_at(net, rows, net.model.multi_modal_projector(
+            net.model.vision_tower(pixel_values=data.normalise(batch["pixels"])).last_hidden_state)))
+    net.model.vision_tower.load_state_dict(posed["tower"])
     with torch.no_grad():
         table = net.model.language_model.embed_tokens.weight
         used = table[tokenizer.LOC0:tokenizer.LOC0 + 1024:8]  # the locations that training snaps to
@@ -87,13 +98,12 @@ def groups(batch, rng, exact):
 def main():
     args = argparse.ArgumentParser()
     args.add_argument("--kind", default="gemma", choices=["gemma", "gemma2"])
-    args.add_argument("--checkpoint", required=True)
+    args.add_argument("--checkpoint", required=True, help="the PaliGemma 1 checkpoint of stage B")
     args.add_argument("--codec", required=True)
     args.add_argument("--codes", required=True, help="train_vae.py's table")
     args.add_argument("--out", default=".train")
     args.add_argument("--minutes", type=float, default=45)
     args.add_argument("--packed", type=float, default=.5, help="share of the time spent on packed rows")
-    args.add_argument("--begin", help="an earlier state to take the weights from, instead of the checkpoint's")
     args.add_argument("--batch", type=int, default=16)
     args.add_argument("--muon", type=float, default=.004)
     args.add_argument("--adam", type=float, default=7e-4)
@@ -102,14 +112,13 @@ def main():
     torch.set_num_threads(args.threads)
     out = pathlib.Path(args.out)
     out.mkdir(exist_ok=True, parents=True)
-    net, table = start(args.kind, args.checkpoint, vae.load(args.codec)), torch.load(args.codes)
+    teacher = load_checkpoint("gemma", args.checkpoint).requires_grad_(False)
+    table, fresh = torch.load(args.codes), args.kind == "gemma"
+    posed = torch.load(out / ("gemma-pose.pt" if fresh else "gemma-tuned.pt"))
+    net = start(args.kind, teacher, posed, vae.load(args.codec), next(data.loader(77, 48, text=True, table=table)))
+    net.requires_grad_()
     heads = pose.Heads()
-    posed = torch.load(out / f"{args.kind}-pose.pt")
-    net.model.vision_tower.load_state_dict(posed["tower"]), heads.load_state_dict(posed["heads"])
-    if args.begin:
-        saved = torch.load(args.begin)
-        net.load_state_dict(saved["net"]), heads.load_state_dict(saved["heads"])
-    teacher = load_checkpoint(args.kind, args.checkpoint).requires_grad_(False)
+    heads.load_state_dict(posed["heads"])
     turned = Turned()
     named = list(net.named_parameters()) + [("heads." + n, p) for n, p in [*heads.named_parameters(), *turned.named_parameters()]]
     made = optimizers(named, args.muon, args.adam, lambda n: .6 if "vision" in n else 1.0)

@@ -22,6 +22,16 @@ func openKind(t *testing.T, name string) (b *tab, file string) {
 	return open(t, p.address), file
 }
 
+// TestNoMasks says what an executable lacks that segments without a decoder of masks.
+func TestNoMasks(t *testing.T) {
+	b, _ := openKind(t, "codes")
+	b.choose("05-purple.png")
+	b.click(`#tasks [value="segment"]`)
+	if !strings.Contains(b.text("#limits"), "no decoder of masks") {
+		t.Error("the page does not say that there is no decoder of masks")
+	}
+}
+
 // TestServedMasks shows what an executable with a decoder of masks segments: the masks of the command segment, painted pixel by pixel.
 func TestServedMasks(t *testing.T) {
 	b, file := openKind(t, "masks")
