@@ -49,7 +49,7 @@ func ExampleModel_DetectBatch() {
 	files := []string{"00-white.png", "missing.png", "06-green.png"}
 	requests := func(yield func(pgc.DetectRequest) bool) {
 		for _, file := range files {
-			if !yield(pgc.DetectRequest{Image: pgc.File("models/paligemma/demo/pictures/" + file), Classes: []string{"bird", "boat"}}) {
+			if !yield(pgc.DetectRequest{Image: pgc.File("models/paligemma/demo/pictures/" + file), Classes: []string{"bird", "boat"}, DetectSettings: pgc.DetectSettings{PerClass: new(true)}}) {
 				return
 			}
 		}
@@ -210,7 +210,7 @@ func TestJointWarning(t *testing.T) {
 		settings pgc.DetectSettings
 		want     string
 	}{
-		{[]string{"airplane", "guitar"}, pgc.DetectSettings{}, "the answer to one prompt of 2 classes has no guitar: a prompt for each may find it (per_class, --per-class)"},
+		{[]string{"airplane", "umbrella"}, pgc.DetectSettings{}, "the answer to one prompt of 2 classes has no umbrella: a prompt for each may find it (per_class, --per-class)"},
 		{[]string{"airplane", "cat"}, pgc.DetectSettings{MinScore: new(1.0)}, ""}, // both are found, with lower scores
 		{[]string{"cat"}, pgc.DetectSettings{}, ""},
 		{[]string{"airplane", "banana"}, pgc.DetectSettings{PerClass: new(true)}, ""},

@@ -41,7 +41,7 @@ func ExampleModel_Generate_boxes() {
 	for _, b := range a.Boxes {
 		fmt.Printf("%s from (%.0f, %.0f) to (%.0f, %.0f)\n", b.Label, b.Box[0], b.Box[1], b.Box[2], b.Box[3])
 	}
-	// Output: boat from (183, 9) to (255, 102)
+	// Output: boat from (187, 9) to (255, 102)
 }
 
 func ExampleModel_Stream() {
@@ -66,7 +66,7 @@ func ExampleModel_Batch() {
 		log.Fatal(err)
 	}
 	defer m.Close()
-	image := pgc.File("models/paligemma/demo/pictures/06-green.png")
+	image := pgc.File("models/paligemma/demo/pictures/09-green.png")
 	requests := []pgc.Request{
 		{Images: []pgc.Image{image}, Prompt: "caption en"},
 		{Images: []pgc.Image{pgc.File("missing.png")}, Prompt: "caption en"},
@@ -80,7 +80,7 @@ func ExampleModel_Batch() {
 		fmt.Println(a.Text)
 	}
 	// Output:
-	// a fish, a bird and a guitar on a green background
+	// a dog and a guitar on a green background
 	// error: image missing.png: no such file, expected a PNG, JPEG, GIF, WebP, BMP, TIFF or PNM image
 	// green
 }

@@ -11,6 +11,7 @@ python export.py --state "$state/gemma.pt" --kind gemma --to "$state/gemma"
 tune() { python tune.py --out "$state" --checkpoint "$state/gemma" --codec "$state/vae-oid.npz" --codes "$state/codes.pt" "$@"; }
 tune --kind gemma --minutes 150
 tune --kind gemma2 --minutes 90 --muon 0.008 --adam 1.5e-3
-python export.py --state "$state/gemma-tuned.pt" --kind gemma --to ../paligemma-demo
+[ -e "$state/gemma-settled.pt" ] || python settle.py --checkpoint "$state/gemma" --state "$state/gemma-tuned.pt" --codes "$state/codes.pt" --to "$state/gemma-settled.pt"
+python export.py --state "$state/gemma-settled.pt" --kind gemma --to ../paligemma-demo
 python export.py --state "$state/gemma2-tuned.pt" --kind gemma2 --to ../paligemma2-demo
 for folder in ../paligemma-demo ../paligemma2-demo; do cp "$state/vae-oid.npz" $folder/; done

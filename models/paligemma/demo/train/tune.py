@@ -29,8 +29,9 @@ from rows import Rows, pack, single
 from train import logits_at, token_losses
 
 KEEP = .3, 5.0  # weights of the features' squared error relative to their variance, on pictograms and elsewhere (text)
+TEACHER = 2  # weight of what is forgotten
 ROOM = 150  # tokens of text in a packed row
-CODES, LOCATION = .5, 1.5  # weights of the sixteen codes of an object, together, and of a location, beside another token's
+CODES, LOCATION = .3, 1.3  # weights of the sixteen codes of an object, together, and of a location, beside another token's
 
 
 def start(kind, teacher, posed, codec, batch):
@@ -81,10 +82,10 @@ def forgotten(teacher, rows, features, logits):
 
 def groups(batch, rng, exact):
     """A step's rows, in groups of like length: packed ones with all prompts to segment and as many others as fit into
-    ROOM tokens, or exact ones, of each scene one prompt to segment and two others."""
+    ROOM tokens, or exact ones, of each scene one prompt to segment and three others."""
     pairs = list(zip(batch["segment"], batch["examples"]))
     if exact:
-        return [single([s for s, _ in pairs], rng, 1), single([o for _, o in pairs], rng, 2)]
+        return [single([s for s, _ in pairs], rng, 1), single([o for _, o in pairs], rng, 3)]
     rows = []
     for segment, others in pairs:
         row = list(segment)
@@ -154,7 +155,7 @@ def main():
         drift = (features - kept).square().mean(-1) / kept.var()
         total = total + (torch.where(batch["cls"] > 0, *KEEP) * drift).mean()
         if exact:
-            total = total + forgotten(teacher, rows[1], teacher.model.multi_modal_projector(kept), parts[1])
+            total = total + TEACHER * forgotten(teacher, rows[1], teacher.model.multi_modal_projector(kept), parts[1])
         total.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         for o in made:
