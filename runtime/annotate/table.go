@@ -6,8 +6,6 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
-
-	"golang.org/x/text/width"
 )
 
 // TSV writes a line an object: picture, label, score, x0, y0, x1, y1. A score that is not known is "-".
@@ -79,9 +77,9 @@ func Table(w io.Writer, p Picture) error {
 func columns(text string) int {
 	n := 0
 	for _, r := range text {
-		switch k := width.LookupRune(r).Kind(); {
+		switch {
 		case unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf):
-		case k == width.EastAsianWide || k == width.EastAsianFullwidth:
+		case wide(r):
 			n += 2
 		default:
 			n++

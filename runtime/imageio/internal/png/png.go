@@ -81,7 +81,7 @@ func ended(ctx context.Context, data []byte) io.Reader {
 	if !pixels {
 		return cancel.Reader(ctx, data)
 	}
-	return io.MultiReader(cancel.Reader(ctx, data[:at]), bytes.NewReader(end))
+	return cancel.Reader(ctx, append(data[:at:at], end...))
 }
 
 // Metadata returns EXIF and XMP, nil where the file has none. They may stand before or after the pixels. EXIF is an
