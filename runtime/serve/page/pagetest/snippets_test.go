@@ -37,7 +37,8 @@ func TestExamples(t *testing.T) {
 			b.click(`#tasks [value="detect"]`)
 			b.fill("#class", "airplane, horse,")
 		}, `document.querySelector(".written").textContent`},
-		{"odd names", odd, demo, func(b *tab) { b.fill("#prompt", "answer en what's \"this\" \\n $HOME `id` %s <loc?") }, `document.querySelector(".card .text").textContent`},
+		{"odd names", odd, demo, func(b *tab) { b.fill("#prompt", "answer en what's \"this\" \\n $HOME `id` %s <loc?") },
+			`(document.querySelector(".card .text") ?? document.querySelector(".written")).textContent`}, // the model may see objects
 		{"with a key", "05-purple.png", locked.address, func(b *tab) {}, `document.querySelector(".card .text").textContent`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
