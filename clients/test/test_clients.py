@@ -50,7 +50,7 @@ def test_openai_stream(openai_client, data_uri):
 def test_openai_task(openai_client, data_uri):
     answer = openai_client.chat.completions.create(model="any", messages=[message("", data_uri)], extra_body={"task": "detect", "classes": ["horse", "airplane"]})
     boxes = answer.choices[0].message.boxes
-    assert [b["label"] for b in boxes] == ["horse", "horse", "airplane"] and all(0.8 < b["score"] <= 1 for b in boxes)
+    assert [b["label"] for b in boxes] == ["horse", "horse", "airplane"] and all(0.5 < b["score"] <= 1 for b in boxes)
     question = openai_client.chat.completions.create(model="any", messages=[message("how many horses are there?", data_uri)], extra_body={"task": "ask"})
     assert question.choices[0].message.content == "two" and question.prompt == "answer en how many horses are there?"
 
