@@ -1,7 +1,7 @@
 // Package codegen is the driver of code generation: it lowers a planned module to launches (lower), has a backend build
 // and assemble each distinct kernel once, lays out the weights (weights), and returns the Program.
 //
-// It imports ir, the codegen packages that know no machine, and runtime/program; it never imports passes or models.
+// It knows no machine, no pass and no model.
 package codegen
 
 import (

@@ -12,7 +12,7 @@
 //
 // What a model does wrong (shapes that do not fit, a number where a tensor is wanted) is a panic with the place in the
 // model's source; Build alone recovers it and returns it as an error. Elementwise functions are generated from the
-// table of operations. The package imports only ir.
+// table of operations.
 package frontend
 
 import (

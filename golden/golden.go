@@ -1,4 +1,4 @@
-// Package golden finds the reference checkpoints and tensors of this folder for tests. It imports runtime/safetensors.
+// Package golden finds the reference checkpoints and tensors of this folder for tests.
 package golden
 
 import (

@@ -2,7 +2,7 @@
 // memory. Every pass has a file.
 //
 // A pass matches operations and types, never names, layer counts or sizes. Every fused operation expands into an
-// equivalent of plain ones (OpDef.Expand), against which tests compare it. The package imports only ir.
+// equivalent of plain ones (OpDef.Expand), against which tests compare it.
 package passes
 
 import (

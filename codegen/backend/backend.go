@@ -1,8 +1,7 @@
 // Package backend is the record by which the driver of code generation knows a kind of machine. codegen/cpu and
 // codegen/ptx make such records; another backend is a package that makes one more.
 //
-// It imports codegen/kernels, whose specs are what a backend is asked for, ir/tile and runtime/program; it never sees a
-// graph.
+// A backend is asked for the kernels of specs (codegen/kernels); it never sees a graph.
 package backend
 
 import (

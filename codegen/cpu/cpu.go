@@ -1,7 +1,7 @@
 // Package cpu is the backend for CPUs: tile kernels become LLVM IR and objects by llc, and these and the worker loop
 // one position-independent image.
 //
-// It imports the codegen packages of these steps and ir/target; it never sees a graph.
+// It never sees a graph.
 package cpu
 
 import (

@@ -7,7 +7,7 @@
 // that says everything the code depends on, so that equal specs share one kernel. Elementwise meaning comes as scalar
 // expressions, and fusion composes them instead of multiplying templates.
 //
-// The package imports codegen/packing, codegen/schedule, ir/quant, ir/scalar, ir/tile and ir/target; it never sees a graph or a backend.
+// The package never sees a graph or a backend.
 package kernels
 
 import (

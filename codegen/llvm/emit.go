@@ -2,7 +2,8 @@
 //
 // Every instruction of the tile IR becomes the same arithmetic in LLVM: no fast-math, no calls into libm or libc, one
 // vector type per fragment. llir knows no bfloat, so bfloat16 is carried as i16 and widened with a shift.
-// The package sees tile kernels only, never a graph op; it imports ir/tile and ir/target.
+//
+// The package sees tile kernels only, never an operation of a graph.
 package llvm
 
 import (

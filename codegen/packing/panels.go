@@ -1,7 +1,5 @@
 // Package packing says how packed matrices lie in memory: in panels for CPUs, whose elements may be codes in groups, and
 // in fragments for GPUs.
-//
-// It imports ir/quant.
 package packing
 
 // PanelWidth counts the matrix rows (output columns) that a packed panel interleaves; a packed matrix is padded

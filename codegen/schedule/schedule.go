@@ -1,6 +1,4 @@
 // Package schedule says how kernels are blocked, by family of CPUs. No result depends on it.
-//
-// It imports ir/target.
 package schedule
 
 import (

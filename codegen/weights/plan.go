@@ -1,7 +1,5 @@
 // Package weights lays out the weights section of a program: which tensors it holds, in which layout and where (Plan),
-// and streams it from a checkpoint, converted and packed.
-//
-// It imports ir, ir/quant, codegen/kernels for the order of elements in a panel, and runtime/program.
+// and streams it from a checkpoint, converted and packed. Package packing has the order of elements in a panel.
 package weights
 
 import (

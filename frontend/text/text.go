@@ -12,7 +12,7 @@
 //
 // Parse and print are inverse: parsing what was printed gives an equal module, and printing what was parsed gives the
 // canonical text, in which values are numbered and attributes ordered. What the text says must be well typed; the first
-// defect is an error with its file, line and column. The package imports ir.
+// defect is an error with its file, line and column.
 package text
 
 import (

@@ -1,6 +1,6 @@
 // Package fuzz builds random well-typed functions, for tests that run them in two ways and compare: passes against the
 // plain graph, kernels against the reference evaluator. What it builds is well conditioned (no comparison of computed
-// floats, no unbounded growth), so that a large difference is a wrong compiler and not rounding. It imports ir.
+// floats, no unbounded growth), so that a large difference is a wrong compiler and not rounding.
 package fuzz
 
 import (

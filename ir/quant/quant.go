@@ -9,8 +9,6 @@
 //
 // How codes are chosen is a Rounding: plain, with a search for the scale, or with second moments of the inputs, so
 // that the error of the products is small rather than that of the weights.
-//
-// The package imports nothing of the project; of other modules, x/sys/cpu tells what this machine can do.
 package quant
 
 import "math"

@@ -1,5 +1,5 @@
-// Package reduce makes a module that shows a defect as small as it can be while it shows it: delta debugging over
-// functions, results, operations, parameters and sizes. It imports ir.
+// Package reduce minimizes a module that shows a defect: delta debugging over functions, results, operations, parameters
+// and sizes.
 package reduce
 
 import (

@@ -3,8 +3,6 @@
 // A scalar expression is an immutable DAG over the elements of an operation's operands. The reference evaluator
 // computes it in float64 (Eval); the backends emit it after Lower has rewritten the transcendental functions into
 // float32 polynomials, so a fused chain, a matmul epilogue and a plain elementwise op all run the same arithmetic.
-//
-// The package imports nothing of the project.
 package scalar
 
 import "fmt"

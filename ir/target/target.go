@@ -1,7 +1,5 @@
 // Package target holds the facts of CPUs that kernels are scheduled and compiled for: instruction set, vector
 // registers, caches.
-//
-// It imports only runtime/cpufeature, to look at the CPU it runs on.
 package target
 
 import (

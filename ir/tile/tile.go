@@ -1,8 +1,8 @@
 // Package tile is the kernel IR: what a kernel does to fixed-size fragments of memory, in SSA form with structured
 // control flow.
 //
-// Kernel templates (codegen/kernels) build it; backends (codegen/llvm) emit it; Run interprets it, as the oracle of
-// both. A fragment is a scalar or a short vector in a register; loads and stores name their element type, alignment and
+// Kernel templates (codegen/kernels) build it; backends (codegen/llvm, codegen/ptx) emit it; Run interprets it, as their
+// oracle. A fragment is a scalar or a short vector in a register; loads and stores name their element type, alignment and
 // tail. Accumulators are values carried by loops, never memory.
 //
 // Every kernel has the native signature void(i64 *args, i64 task, i8 *scratch): args holds one pointer or integer per
@@ -10,8 +10,6 @@
 //
 // An operation is one row of a table (ops.go): its name, the types it takes and what it computes on a lane. Builder,
 // Verify, Print and Run derive from it; a backend adds one emission per row.
-//
-// The package imports ir/scalar and nothing else of the project.
 package tile
 
 import "fmt"

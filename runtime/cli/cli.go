@@ -2,7 +2,7 @@
 // command that is asked for becomes flags, and no method is found by name, so that the linker can leave out what nothing
 // calls: with kong, which pgc uses, an executable's start touched a megabyte more, and its file had two more.
 //
-// It imports nothing of pgc. The tags:
+// The tags:
 //
 //	cmd:""               a command, a struct of its own; default:"withargs" makes it the one that may be left out
 //	arg:""               what is no flag: a value or, if a slice, all of them; optional:"" if it may be missing

@@ -1,7 +1,7 @@
 // Package engine runs the functions of a program on an executor, which owns the memory that they work on. The
 // processor's executor binds launch lists to memory outside Go's heap and hands them to the thread pool.
 //
-// It imports runtime/native, runtime/program and runtime/cpufeature; it knows nothing of models.
+// It knows nothing of models.
 package engine
 
 import (

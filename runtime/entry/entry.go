@@ -1,8 +1,6 @@
 // Package entry names what the graph of a model and the runtime must agree on: the functions of a program, their inputs
 // and outputs, the states that functions hand on to each other, and the symbols that they depend on. The graph's own
 // comment says what each function computes.
-//
-// It imports nothing of pgc.
 package entry
 
 import (

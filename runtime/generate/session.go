@@ -1,7 +1,5 @@
 // Package generate runs PaliGemma: it lays out the prompt, encodes images, fills the KV cache, and generates or
 // scores tokens with the functions of a compiled program.
-//
-// It imports the other packages of runtime and nothing of the compiler.
 package generate
 
 import (

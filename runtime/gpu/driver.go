@@ -1,8 +1,6 @@
 // Package gpu executes programs of kind PTX on an NVIDIA GPU: the memory that they work on, the graphs of their launches,
 // and how weights and code come onto the device. It speaks to a Driver, in the words of the CUDA driver API; the drivers
 // are packages of their own, so a runtime without one links no library of the system.
-//
-// It imports runtime/engine, whose Executor it is, runtime/program and runtime/output.
 package gpu
 
 import (

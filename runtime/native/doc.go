@@ -5,6 +5,4 @@
 // that: a thread that waits natively while it holds a Go processor stops the next garbage collection for ever. So
 // kernels run on raw threads with all signals blocked, Go hands them a whole list of launches at a time and sleeps in a
 // futex system call until it is done.
-//
-// The package imports runtime/program and nothing else of the project.
 package native

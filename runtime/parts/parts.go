@@ -1,8 +1,6 @@
 // Package parts says which runtime a program is: the full one, or the least, which is built with the tag `least` and
 // leaves out what reads the network, draws letters, serves, looks into the model, and decodes other pictures than PNG and
 // JPEG. Files with that tag stand beside those that they replace: full.go and least.go.
-//
-// It imports nothing of pgc.
 package parts
 
 import "fmt"

@@ -4,8 +4,6 @@
 // An executable is the prebuilt runtime with sections behind it: weights, tokenizer, machine code, and for each
 // instruction set the Program that says which kernels to launch over which memory. abi.go holds the layout of what
 // native code and the Go runtime share while running.
-//
-// The package imports nothing of the project.
 package program
 
 import "fmt"

@@ -1,6 +1,4 @@
-// Package cost counts what a kernel computes and moves, for benchmarks and rooflines.
-//
-// It imports codegen/kernels, whose specs it counts.
+// Package cost counts what the kernels of a spec compute and move, for benchmarks and rooflines.
 package cost
 
 import (

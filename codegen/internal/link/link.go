@@ -4,8 +4,6 @@
 // counter: it runs wherever it is mapped at a page boundary, with no dynamic loader and no writable part. Whatever does
 // not fit that form (writable data, thread-local storage, absolute addresses, a call out of the objects such as memset
 // or expf) is an error that names the function and the symbol.
-//
-// The package imports nothing of the project.
 package link
 
 import (

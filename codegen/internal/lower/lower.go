@@ -1,7 +1,7 @@
 // Package lower turns the operations of a planned function into launches: the specs of kernels, and the values that
 // their operands and results are.
 //
-// It imports ir, codegen/kernels and codegen/weights; it knows no backend and builds no kernel.
+// It knows no backend and builds no kernel.
 package lower
 
 import (

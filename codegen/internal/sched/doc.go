@@ -4,6 +4,4 @@
 //
 // Like the kernels it is LLVM IR built with llir; it needs no more than x86-64 or arm64 and makes no call but to
 // kernels: futex system calls are inline assembly.
-//
-// The package imports runtime/program and nothing else of the project.
 package sched

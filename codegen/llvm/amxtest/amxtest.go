@@ -1,8 +1,6 @@
 // Package amxtest executes AMX's tile instructions on processors that lack them, in tests: a handler of SIGILL, written
 // as LLVM IR, computes what an instruction would have and goes on behind it. Instructions must be those of the processor
 // otherwise, so tests compile for AVX2 with AMX added.
-//
-// It imports ir/target and runtime/cpufeature, and is imported by tests only.
 package amxtest
 
 import (

@@ -12,7 +12,6 @@
 //
 // Matrix products of bfloat16 and float16 are summed as the tensor cores of an H100 do it, to the bit. Approximations
 // such as ex2.approx give the nearest number, which is within the error that the manual allows.
-// The package imports ir/scalar, for the one rounding of a fused multiply-add, and nothing else of the project.
 package emu
 
 import "fmt"

@@ -1,7 +1,5 @@
 // Package linktest runs single kernels natively in tests: it links llc's objects, maps the code and calls a kernel on a
 // native thread, on copies of Go slices that lie between guard pages.
-//
-// It imports codegen/internal/link and runtime/native, and is imported by tests only.
 package linktest
 
 import (
