@@ -188,13 +188,13 @@ func convolve(def *ir.OpDef, x, w, bias *Value, stride, padding int) *Value {
 	return x.f.op(def, ir.ConvAttrs{Stride: stride, Padding: padding}, in...)
 }
 
-// Argmax is the place of the maximum over the last axis, which becomes 1: the first of equals, -1 where an element is
+// Argmax is the index of the maximum over the last axis, which becomes 1: the first of equals, -1 where an element is
 // NaN.
 func Argmax(x *Value) *Value { return x.f.op(ir.OpArgmax, nil, x) }
 
-// Top is the k greatest elements over the last axis, in descending order, with their places, and the log-sum-exp of all
+// Top is the k greatest elements over the last axis, in descending order, with their indices, and the log-sum-exp of all
 // elements: the first of equals comes first, NaN before numbers.
-func Top(x *Value, k int) (values, places, logSumExp *Value) {
+func Top(x *Value, k int) (values, indices, logSumExp *Value) {
 	r := x.f.ops(ir.OpTop, ir.TopAttrs{K: k}, x)
 	return r[0], r[1], r[2]
 }

@@ -38,7 +38,7 @@ func LayerNorm(x, w, b *Value, eps float64) *Value {
 	return Add(Mul(Mul(centred, Rsqrt(Add(variance, eps))), w), b)
 }
 
-// Rotary turns the pairs (x[i], x[i+H/2]) of the last axis by the angles whose cosine and sine are given (Su et al.
+// Rotary rotates the pairs (x[i], x[i+H/2]) of the last axis by the angles whose cosine and sine are given (Su et al.
 // 2021, in the rotate-half form of transformers). x is [S,…,H], cos and sin are [S,H/2].
 func Rotary(x, cos, sin *Value) *Value {
 	h := x.Dim(-1)

@@ -16,14 +16,14 @@ var OpArgmax = Define(OpDef{Name: "argmax", Doc: "the index of the maximum over 
 		switch {
 		case x.Rank() == 0:
 			return Type{}, errors.New("operand is a scalar")
-		case x.Last().N > MaxPlaces:
-			return Type{}, fmt.Errorf("operand is %s, expected rows of at most %d elements", x, MaxPlaces)
+		case x.Last().N > maxArgmax:
+			return Type{}, fmt.Errorf("operand is %s, expected rows of at most %d elements", x, maxArgmax)
 		}
 		return Type{I32, append(append([]Dim{}, x.Shape[:x.Rank()-1]...), D(1))}, nil
 	},
 	Check: func(m *Module, op *Op) error {
-		if n := m.MaxDim(op.In[0].Type.Last()); n > MaxPlaces {
-			return fmt.Errorf("operand is %s with rows of up to %d elements, expected at most %d", op.In[0].Type, n, MaxPlaces)
+		if n := m.MaxDim(op.In[0].Type.Last()); n > maxArgmax {
+			return fmt.Errorf("operand is %s with rows of up to %d elements, expected at most %d", op.In[0].Type, n, maxArgmax)
 		}
 		return nil
 	},
@@ -35,8 +35,8 @@ var OpArgmax = Define(OpDef{Name: "argmax", Doc: "the index of the maximum over 
 	},
 })
 
-// MaxPlaces is the length of the longest row of argmax: f32 represents all its indices exactly.
-const MaxPlaces = scalar.ExactInts
+// maxArgmax is the length of the longest row of argmax: f32 represents all its indices exactly.
+const maxArgmax = scalar.ExactInts
 
 // EinsumAttrs are the attributes of einsum.
 type EinsumAttrs struct {

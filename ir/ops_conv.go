@@ -11,7 +11,7 @@ type ConvAttrs struct {
 // MaxConv bounds the size of a filter, a stride and a padding.
 const MaxConv = 1 << 12
 
-// OpConv2D slides filters over a picture whose channels are its last axis. It correlates: filters are not turned.
+// OpConv2D slides filters over a picture whose channels are its last axis. It correlates: filters are not flipped.
 var OpConv2D = Define(OpDef{Name: "conv2d",
 	Doc:      "y[i,j,o] = bias[o] + the sum over c, u and v of weight[o,c,u,v]*x[stride*i+u-padding, stride*j+v-padding, c], where x is 0 outside; bias may be missing",
 	In:       []Operands{{"x", Floats}, {"weight", Floats}, {"bias", Floats}},

@@ -29,9 +29,9 @@ type MatmulAttrs struct {
 // halves of every head, is a part with two accumulators and two expressions. Extra operands broadcast to [M,N] or
 // [M,B,I].
 //
-// If x and the matrices are bf16, backends multiply bf16: products are exact, sums are f32. With matrices in groups of
-// integers x may be bf16, too; with those of another type it is not. If x is stored in groups of 8 bits and the matrices in groups of the same length, backends
-// multiply integers.
+// If x and the matrices are bf16, backends multiply bf16: products are exact, sums are f32. x may be bf16 with matrices of
+// bf16 or in groups of integers only. If x is stored in groups of 8 bits and the matrices in groups of the same length,
+// backends multiply integers.
 //
 // A prologue computes x from other operands, like a row. Each of its expressions after the first is another result
 // [M,K], behind those of the parts.

@@ -60,7 +60,7 @@ func matmulSamples() []Sample {
 	bias := Call(OpAdd, Acc(0), Operand(0))
 	geglu := Call(OpMul, Call(OpGeluTanh, Acc(0)), Acc(1))
 	softcap := Call(OpMul, Call(OpTanh, Call(OpDiv, Acc(0), Num(30))), Num(30))
-	// turned is the rotary embedding of accumulators i and i+1 by the cosine $0 and the sine $1.
+	// rotated is the rotary embedding of accumulators i and i+1 by the cosine $0 and the sine $1.
 	rotated := func(i int) []*Expr {
 		a, b, cos, sin := Acc(i), Acc(i+1), Operand(0), Operand(1)
 		return []*Expr{Call(OpSub, Call(OpMul, a, cos), Call(OpMul, b, sin)), Call(OpAdd, Call(OpMul, b, cos), Call(OpMul, a, sin))}

@@ -129,7 +129,7 @@ type Change struct {
 	At     string  // the weight whose changes these are as well: a head is changed as the table is that it is; empty for none
 }
 
-// The weights of an adapter, and what they are to the weight that it changes. Those of a table are turned, so that rows of
+// The weights of an adapter, and what they are to the weight that it changes. Those of a table are transposed, so that rows of
 // A are looked up as those of the table are.
 const (
 	FactorA = "lora_A" // [rank, columns]; of a table [rows, rank]

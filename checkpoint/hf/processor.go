@@ -25,9 +25,10 @@ type Generation struct {
 	RepetitionPenalty float64
 }
 
-// readGeneration reads generation_config.json, or where there is none the same settings of config.json, which older versions of
-// transformers kept there. What config.json says holds for ids that it does not give. A setting that would change the answer to a request and is not supported must have its neutral value. One that says how to search or
-// draw is a note: a request decides whether it is greedy.
+// readGeneration reads generation_config.json, or where there is none the same settings of config.json, where older
+// versions of transformers kept them. Ids that it lacks are those of config.json. A setting that would change the answer to
+// a request and is not supported must have its neutral value. One that says how to search or draw is a note: a request
+// decides whether it is greedy.
 func (c *Checkpoint) readGeneration() error {
 	s, err := readJSON(c.Dir, "generation_config.json", maxConfig)
 	missing := errors.Is(err, fs.ErrNotExist)

@@ -14,10 +14,10 @@ import (
 	"pgc/models/config"
 )
 
-// readTokenizer reads tokenizer.json, or tokenizer.model where there is none, and from tokenizer_config.json which tokens begin and end a text: by default
-// <bos> and <eos>, as in transformers' tokenization_gemma.py. special_tokens_map.json goes before it where it does not list its added
-// tokens, as in tokenization_utils_base.py. They are in the folder that is given, if one is. An
-// adapter's folder that has a tokenizer has the one that the adapter was trained with.
+// readTokenizer reads tokenizer.json, or tokenizer.model where there is none, and from tokenizer_config.json which tokens
+// begin and end a text: by default <bos> and <eos>, as in transformers' tokenization_gemma.py. special_tokens_map.json goes
+// before it where it does not list its added tokens, as in tokenization_utils_base.py. The files are in the folder that is
+// given, if one is. An adapter's folder that has a tokenizer has the one that the adapter was trained with.
 func (c *Checkpoint) readTokenizer(given string) error {
 	dir := c.Dir
 	if given != "" {

@@ -74,11 +74,11 @@ func (s scaled) tensor(shape []int, dtype ir.DType) lazy.Tensor {
 }
 
 // words returns the values of so many bits that lie in the 32-bit words of a tensor, first the low bits, along its rows or,
-// if down, along its columns; turned exchanges rows and columns of the result. order is which value of a word a position
+// if down, along its columns; swapped exchanges rows and columns of the result. order is which value of a word a position
 // has; nil for the plain order.
-func words(t safetensors.Tensor, bits int, down, turned bool, order []int) grid {
+func words(t safetensors.Tensor, bits int, down, swapped bool, order []int) grid {
 	if 32%bits != 0 {
-		return across(t, bits, down, turned)
+		return across(t, bits, down, swapped)
 	}
 	per, width, mask := 32/bits, t.Shape[1], uint32(1)<<bits-1
 	shifts := make([]int, per)
@@ -88,9 +88,9 @@ func words(t safetensors.Tensor, bits int, down, turned bool, order []int) grid 
 		}
 	}
 	return func(q []int32, r, c int) {
-		if turned == down { // along words: each is read once
+		if swapped == down { // along words: each is read once
 			line, step := r*width, 1
-			if turned {
+			if swapped {
 				line, step = r, width
 			}
 			for i := 0; i < len(q); {
@@ -102,7 +102,7 @@ func words(t safetensors.Tensor, bits int, down, turned bool, order []int) grid 
 			return
 		}
 		line, step, shift := r/per*width+c, 1, shifts[r%per]
-		if turned {
+		if swapped {
 			line, step = c*width+r/per, width
 		}
 		for i := range q {
@@ -112,7 +112,7 @@ func words(t safetensors.Tensor, bits int, down, turned bool, order []int) grid 
 }
 
 // across is words of values that do not divide a word, some of which lie in two.
-func across(t safetensors.Tensor, bits int, down, turned bool) grid {
+func across(t safetensors.Tensor, bits int, down, swapped bool) grid {
 	width, mask := t.Shape[1], uint64(1)<<bits-1
 	word := func(n, line int) uint64 {
 		at := line*width + n
@@ -127,7 +127,7 @@ func across(t safetensors.Tensor, bits int, down, turned bool) grid {
 	return func(q []int32, r, c int) {
 		for i := range q {
 			along, line := c+i, r
-			if turned != down {
+			if swapped != down {
 				along, line = r, c+i
 			}
 			n, shift := along*bits/32, along*bits%32

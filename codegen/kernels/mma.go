@@ -104,7 +104,7 @@ var forms = []*mma{
 	{name: "MMA_1xNx32_F32_CASTBF16", lhs: BF16, rhs: []DType{BF16}, features: []string{"amx-bf16"}, // the sums of tiles
 		rows: 1, halves: 2, acc: tile.F32, x: tile.F32, words: 1, w: tile.F32, apart: 16, flushes: true,
 		unit: 2, body: 4, step: 1, loader: vnni2Split, emit: fmaApart, total: joinedHalves, class: schedule.Apart},
-	{name: "MMA_X86_AVX512BF16_1x16x2_F32_BF16", lhs: BF16, rhs: []DType{BF16}, features: []string{target.Zen}, // vdpbf16ps
+	{name: "MMA_X86_AVX512BF16_1x16x2_F32_BF16", lhs: BF16, rhs: []DType{BF16}, features: []string{target.AMD}, // vdpbf16ps
 		rows: 1, halves: 1, acc: tile.F32, x: tile.BF16, words: 2, w: tile.I16,
 		unit: 2, body: 4, step: 1, loader: vnni2, inPlace: true, emit: dot(1, (*tile.Builder).DotBF16), total: joined, class: schedule.FMA},
 	{name: "MMA_ARM_BF16_2x2x4_F32_BF16", lhs: BF16, rhs: []DType{BF16}, features: []string{"bf16"}, whole: 8, // bfmmla, which is bfdot twice

@@ -275,8 +275,8 @@ type block struct {
 }
 
 // accumulate adds k units of products to C. Sums of floats begin with what C has, or with zero if they are summed apart;
-// those of a group of integers are
-// scaled when they are added: sum·scale of x·scale, and for affine codes the minimum times the sum of the group of x.
+// those of a group of integers are scaled when they are added: sum·scale of x·scale, and for affine codes the minimum times
+// the sum of the group of x.
 func (p *product) accumulate(x block, k *tile.Value) {
 	b := p.g.b
 	s := mmaStep{mma: p.mma, g: p.g, rows: x.rows, vecs: x.vecs, chains: x.chains}

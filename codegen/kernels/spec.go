@@ -125,9 +125,8 @@ func (g Grain) Most() (most int64) {
 }
 
 // Kernel is a built kernel, its arguments, and the number of its tasks (the product of the factors and of those that
-// grains make). LHS and RHS are
-// the types of x and of the weights that a matmul multiplies, of its first part if there are several; None for other
-// kernels.
+// grains make). LHS and RHS are the types of x and of the weights that a matmul multiplies, of its first part if there are
+// several; None for other kernels.
 type Kernel struct {
 	Tile     *tile.Kernel
 	Args     []Arg

@@ -23,17 +23,18 @@ var public = []string{"pgc", "pgc/compile", "pgc/frontend"}
 
 // oracles are what only tests use and yet is no test, with the reason.
 var oracles = map[string]string{
-	"pgc/ir/eval.Cases":            "the conformance cases of an operation, for the tests of every backend",
-	"pgc/ir/eval.Case.Check":       "as Cases",
-	"pgc/ir/eval.Case.Widen":       "as Cases",
-	"pgc/ir/eval.FromFloat32":      "makes operands for the evaluator's tests and those that compare with it",
-	"pgc/ir/eval.FromInt32":        "as FromFloat32",
-	"pgc/ir/eval.Tensor.Float32":   "as FromFloat32",
-	"pgc/ir/scalar.CompileF32":     "the reference of what operations are lowered to",
-	"pgc/ir/tile.Run":              "the interpreter, which every backend is compared with",
-	"pgc/ir/tile.Ops":              "the table of operations, all of which a backend's tests go through",
-	"pgc/runtime/cuda.Resources":   "registers and spills of kernels on a GPU, for the table of tests",
-	"pgc/runtime/cpufeature.Names": "the table of features, which the targets' tests go through",
+	"pgc/ir/eval.Cases":                 "the conformance cases of an operation, for the tests of every backend",
+	"pgc/ir/eval.Case.Check":            "as Cases",
+	"pgc/ir/eval.Case.Widen":            "as Cases",
+	"pgc/ir/eval.FromFloat32":           "makes operands for the evaluator's tests and those that compare with it",
+	"pgc/ir/eval.FromInt32":             "as FromFloat32",
+	"pgc/ir/eval.Tensor.Float32":        "as FromFloat32",
+	"pgc/ir/scalar.CompileF32":          "the reference of what operations are lowered to",
+	"pgc/ir/tile.Run":                   "the interpreter, which every backend is compared with",
+	"pgc/ir/tile.Ops":                   "the table of operations, all of which a backend's tests go through",
+	"pgc/runtime/cuda.Resources":        "registers and spills of kernels on a GPU, for the table of tests",
+	"pgc/runtime/imageio.bytesPerPixel": "the bound that Limits promises, which TestMemory holds",
+	"pgc/runtime/cpufeature.Names":      "the table of features, which the targets' tests go through",
 }
 
 // implicit are methods that other modules call (ReadFile: io/fs), and the parts of pgir's grammar.
@@ -47,7 +48,7 @@ type built struct {
 	Standard                      bool
 }
 
-// TestNothingIsForTestsOnly looks for functions, methods, types and variables that no code uses but tests. Packages
+// TestNothingIsForTestsOnly looks for functions, methods, types, variables and constants that no code uses but tests. Packages
 // that only tests import are tests themselves.
 func TestNothingIsForTestsOnly(t *testing.T) {
 	all := builtPackages(t)
@@ -159,7 +160,8 @@ func (u *uses) add(t *testing.T, p built) {
 	}
 }
 
-// nameOf names a function, a method, a type or a variable of a package of this module; of other things it is empty.
+// nameOf names a function, a method, a type, a variable or a constant of a package of this module; of other things it is
+// empty. Constants of a type of their own are none of these: a list of them is whole, though nobody names each.
 func nameOf(o types.Object) string {
 	if o == nil || o.Pkg() == nil || !ours(o.Pkg().Path()) {
 		return ""
@@ -173,6 +175,10 @@ func nameOf(o types.Object) string {
 		return path + "." + o.Name()
 	case *types.TypeName, *types.Var:
 		if o.Parent() == o.Pkg().Scope() {
+			return path + "." + o.Name()
+		}
+	case *types.Const:
+		if _, plain := o.Type().(*types.Basic); plain && o.Parent() == o.Pkg().Scope() {
 			return path + "." + o.Name()
 		}
 	}

@@ -39,22 +39,22 @@ var (
 		Features: []string{"dotprod", "neon"}}
 	i8mm   = dotprod.with("i8mm", "bf16") // every CPU with one of them that Linux runs on has both
 	v3vnni = v3.with("avxvnni")
-	v3zen  = v3.with(zen)
+	v3zen  = v3.with(zenCore)
 	v4vnni = v4.with("avx512vnni")
 	v4bf16 = v4vnni.with("avx512bf16")
-	zen4   = v4bf16.with(Zen)
+	zen4   = v4bf16.with(AMD)
 	amx    = v4vnni.with("amx-tile", "amx-int8", "amx-bf16")
 )
 
-// Zen is an extension that AMD's processors have, and Intel's lack. vdpbf16ps pays on processors that have it beside
-// avx512bf16: it does twice the work of multiply-adds of float32 a cycle there (Zen 5, measured: docs/BENCHMARKS.md has
-// first tokens with both). On Sapphire Rapids it takes 2.0 cycles, a multiply-add 0.5 (measured by usstq/mm_amx; no such
-// CPU was at hand here), so that two multiply-adds are twice as fast as one of it.
-const Zen = "sse4a"
+// AMD is an extension that AMD's processors have and Intel's lack. It tells where vdpbf16ps pays: beside avx512bf16, where
+// it does twice the work of float32 multiply-adds a cycle (Zen 5, measured: docs/BENCHMARKS.md has first tokens with both).
+// On Sapphire Rapids it takes 2.0 cycles and a multiply-add 0.5 (measured by usstq/mm_amx; no such CPU was at hand here), so
+// that two multiply-adds are twice as fast as one vdpbf16ps.
+const AMD = "sse4a"
 
-// zen is an instruction that AMD's Zen cores have, and Intel's lack. No kernel uses it: it tells that a set's schedules
-// are for these.
-const zen = "clzero"
+// zenCore is an instruction that AMD's Zen cores have and Intel's lack. No kernel uses it: it marks a variant whose
+// schedules are for these cores.
+const zenCore = "clzero"
 
 // VNNI lists the extensions of x86 with vpdpbusd, which adds four products of bytes to each sum.
 var VNNI = []string{"avx512vnni", "avxvnni"}
@@ -66,15 +66,16 @@ func (t Target) Has(features ...string) bool {
 
 // Extensions that only products use: of bfloat16 on both sides, and of integers.
 var (
-	ofBF16     = []string{"amx-bf16", "avx512bf16", "bf16", Zen}
+	ofBF16     = []string{"amx-bf16", "avx512bf16", "bf16", AMD}
 	ofIntegers = []string{"amx-int8", "avx512vnni", "avxvnni", "dotprod", "i8mm"}
 )
 
-// Equal reports whether code for t and o is equal if it is scheduled alike, where products of bfloat16 on both sides, or of integers, occur or not.
+// Equal reports whether code for t and o is equal if it is scheduled alike. bf16 and integers say which products occur, of
+// bfloat16 on both sides and of integers.
 func (t Target) Equal(o Target, bf16, integers bool) bool {
 	used := func(t Target) []string {
 		return slices.DeleteFunc(slices.Clone(t.Features), func(f string) bool {
-			return f == zen || !bf16 && slices.Contains(ofBF16, f) || !integers && slices.Contains(ofIntegers, f) || !bf16 && !integers && f == "amx-tile"
+			return f == zenCore || !bf16 && slices.Contains(ofBF16, f) || !integers && slices.Contains(ofIntegers, f) || !bf16 && !integers && f == "amx-tile"
 		})
 	}
 	return t.Level == o.Level && slices.Equal(used(t), used(o))

@@ -35,8 +35,8 @@ const (
 type layer struct {
 	name string
 	size int
-	// turned says that it is a transposed convolution, whose weight has the channels that come in first.
-	turned bool
+	// transposed says that it is a transposed convolution, whose weight has the channels that come in first.
+	transposed bool
 }
 
 // The decoder's layers in order. A relu follows each but those that end a residual block, and the last.
@@ -101,7 +101,7 @@ type reader struct {
 // layer reads weight and bias of a layer with so many channels, and returns those of its result.
 func (r *reader) layer(l layer, in, out int) int {
 	want, at := []int{out, in, l.size, l.size}, 0
-	if l.turned {
+	if l.transposed {
 		want, at = []int{in, out, l.size, l.size}, 1
 	}
 	got := r.tensor(l.name+".weight", want...)[at]

@@ -82,10 +82,10 @@ func (b *builder) product(key string, x *Value, dims ...any) *Value {
 	return y
 }
 
-// turned adds to y, a product [rows, …, head_dim] with a weight turned by the angles of the positions, what adapters
-// add. Turning is linear: the base's product is turned alone, so that it is one operation in every form of a function
+// rotated adds to y, a product [rows, …, head_dim] with a weight rotated by the angles of the positions, what adapters
+// add. Rotation is linear: the base's product is rotated alone, so that it is one operation in every form of a function
 // and reads the weight in one layout. What is added to its sums comes first, as in a product.
-func (b *builder) turned(key string, y, x *Value, c call) *Value {
+func (b *builder) rotated(key string, y, x *Value, c call) *Value {
 	var shape, ones []any // of y, and of a value a row beside it
 	out := 1
 	for i := range y.Rank() {

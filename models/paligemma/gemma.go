@@ -68,7 +68,7 @@ func (b *builder) attention(name string, layer int, x *Value, c call) *Value {
 	k := Reshape(b.times(b.stored(kKey), x, groups*dim, x.Dim(-1)), c.rows, groups, dim)
 	v := Reshape(b.linear(name+"v_proj", x, groups*dim), c.rows, groups, dim)
 	q, k = Rotary(q, c.cos, c.sin), Rotary(k, c.cos, c.sin)
-	q, k = b.turned(qKey, q, x, c), b.turned(kKey, k, x, c)
+	q, k = b.rotated(qKey, q, x, c), b.rotated(kKey, k, x, c)
 	var y *Value
 	if c.keys == (ir.Dim{}) {
 		y = b.bidirectional(q, k, v)

@@ -26,7 +26,7 @@ type rect struct {
 type label struct {
 	x, baseline, size float64
 	text              string
-	upright           bool // turned to the left: x is its baseline, baseline where it begins
+	upright           bool // rotated to the left: x is its baseline, baseline where it begins
 	c                 color.RGBA
 }
 
@@ -178,13 +178,13 @@ func (m *Mask) Image() image.Image {
 			letters.Draw(img, t.text, t.x, t.baseline, t.c)
 			continue
 		}
-		turned(img, letters, t)
+		drawUpwards(img, letters, t)
 	}
 	return img
 }
 
-// turned draws a text from below upwards.
-func turned(img *image.RGBA, letters draw.Lettering, t label) {
+// drawUpwards draws a text from below upwards.
+func drawUpwards(img *image.RGBA, letters draw.Lettering, t label) {
 	w, h := int(math.Ceil(letters.Width(t.text)))+2, int(math.Ceil(1.5*t.size))
 	flat := image.NewRGBA(image.Rect(0, 0, w, h))
 	letters.Draw(flat, t.text, 0, t.size, t.c)

@@ -69,11 +69,8 @@ type Fetcher interface {
 
 // Defaults of a Config.
 const (
-	DefaultQueue       = 64
-	DefaultQueueBytes  = 1 << 30
 	DefaultBody        = 32 << 20
 	DefaultDecodeBytes = 1 << 30
-	DefaultConnections = 1024
 )
 
 // maxHeader bounds the request line and the headers.

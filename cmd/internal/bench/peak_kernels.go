@@ -93,7 +93,7 @@ func vectorsOfBF16(t target.Target, add adder) {
 		odd := b.Cast(tile.BitF, b.Logic(tile.And, word, b.Int32(-1<<16, t.Lanes)))
 		even := b.Cast(tile.BitF, b.Logic(tile.Shl, word, b.Int32(16, t.Lanes)))
 		loop(b, out, int(accs), b.Float(0, t.Lanes), func(c *tile.Value) *tile.Value {
-			if t.Has(target.Zen) {
+			if t.Has(target.AMD) {
 				return b.DotBF16(c, x, x)
 			}
 			return b.FMA(even, even, b.FMA(odd, odd, c))
