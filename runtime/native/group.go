@@ -23,6 +23,10 @@ type hierarchy struct {
 	root  string // the group that the folder is of
 }
 
+// unescaped undoes what the kernel does to paths in mountinfo. systemd's names of groups have backslashes, such as
+// machine-a\x2db.scope; /proc/self/cgroup has them as they are.
+var unescaped = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\043`, "#", `\134`, `\`)
+
 // hierarchies finds the mounts of a controller's groups in /proc/self/mountinfo, and else takes the usual ones.
 func hierarchies(root fs.FS, controller string) (list []hierarchy) {
 	data, _ := fs.ReadFile(root, "proc/self/mountinfo")
@@ -33,12 +37,12 @@ func hierarchies(root fs.FS, controller string) (list []hierarchy) {
 		if len(f) < 6 || len(t) < 3 {
 			continue
 		}
-		mount := strings.TrimPrefix(f[4], "/")
+		from, mount := unescaped.Replace(f[3]), strings.TrimPrefix(unescaped.Replace(f[4]), "/")
 		switch {
 		case t[0] == "cgroup2":
-			list = append(list, hierarchy{true, mount, f[3]})
+			list = append(list, hierarchy{true, mount, from})
 		case t[0] == "cgroup" && slices.Contains(strings.Split(t[2], ","), controller):
-			list = append(list, hierarchy{false, mount, f[3]})
+			list = append(list, hierarchy{false, mount, from})
 		}
 	}
 	if list == nil {
@@ -63,25 +67,36 @@ func groups(root fs.FS, controller string) (list []group) {
 		if v2 && part[0] != "0" {
 			continue
 		}
-		for _, h := range mounted {
-			if h.v2 == v2 {
-				list = append(list, h.above(part[2])...)
-			}
+		all := slices.DeleteFunc(slices.Clone(mounted), func(h hierarchy) bool { return h.v2 != v2 })
+		holding := slices.DeleteFunc(slices.Clone(all), func(h hierarchy) bool { _, ok := h.within(part[2]); return !ok })
+		if len(holding) == 0 { // the group is the host's path, where only the mount tells which one the container has
+			holding = all
+		}
+		for _, h := range holding {
+			list = append(list, h.above(part[2])...)
 		}
 	}
 	return list
 }
 
+// within returns the path of a group below the folder that the hierarchy is mounted at, if the group is there: another
+// group's folder may be mounted, too, whose limits are not the process's. Both paths begin at the root of the process's
+// namespace; what is above that begins with "/..".
+func (h hierarchy) within(name string) (below string, ok bool) {
+	if h.root == "/" {
+		return name, !strings.HasPrefix(name, "/..")
+	}
+	below, ok = strings.CutPrefix(name, h.root)
+	return below, ok && (below == "" || below[0] == '/')
+}
+
 // above lists a group and the groups above it. In a container the group's path may be the host's: those folders do not
 // exist, the mount's root then is the container's group.
 func (h hierarchy) above(name string) (list []group) {
-	name = path.Join("/", name)
-	if h.root != "/" {
-		if below, ok := strings.CutPrefix(name, h.root); ok && (below == "" || below[0] == '/') {
-			name = path.Join("/", below)
-		}
+	if below, ok := h.within(name); ok {
+		name = below
 	}
-	for dir := name; ; dir = path.Dir(dir) {
+	for dir := path.Join("/", name); ; dir = path.Dir(dir) {
 		list = append(list, group{path.Join(h.mount, dir), h.v2})
 		if dir == "/" {
 			return list
@@ -136,8 +151,18 @@ var (
 	memory2 = memoryFiles{"memory.max", "memory.current", "inactive_file", "active_file"}
 )
 
-// memory computes what a group has left; file pages it has cached can be freed. swap is what the machine has free; the
-// group may be allowed less of it: of swap alone in version 2, of both together in version 1.
+// swap returns how much of the machine's free swap a group of version 2 may still use; without a limit, all of it.
+func (g group) swap(root fs.FS, free int64) int64 {
+	most, ok := g.number(root, "memory.swap.max")
+	if !ok {
+		return free
+	}
+	used, _ := g.number(root, "memory.swap.current")
+	return min(free, max(0, most-used))
+}
+
+// memory computes what a group has left; file pages it has cached can be freed. swap is what the group's processes may
+// use of it; version 1 may limit memory and swap together.
 func (g group) memory(root fs.FS, swap int64) (limit, bool) {
 	files := memory1
 	if g.v2 {
@@ -150,10 +175,6 @@ func (g group) memory(root fs.FS, swap int64) (limit, bool) {
 	used, _ := g.number(root, files.used)
 	stat, _ := fs.ReadFile(root, path.Join(g.dir, "memory.stat"))
 	f := fields(bytes.TrimSpace(stat))
-	if most, ok := g.number(root, "memory.swap.max"); ok {
-		used, _ := g.number(root, "memory.swap.current")
-		swap = min(swap, max(0, most-used))
-	}
 	both := int64(math.MaxInt64)
 	if most, ok := g.number(root, "memory.memsw.limit_in_bytes"); ok && most < 1<<60 {
 		used, _ := g.number(root, "memory.memsw.usage_in_bytes")

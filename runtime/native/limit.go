@@ -144,12 +144,15 @@ type limit struct {
 // available returns the least of what the machine and the control groups have left. root is the file system, machine
 // what is known without /proc.
 func available(root fs.FS, machine limit) limit {
+	all, swap := groups(root, "memory"), swapFree(root)
+	for _, g := range all { // the swap of a group is limited by those above it, too
+		swap = g.swap(root, swap)
+	}
 	least := machine
-	if l, ok := memInfo(root); ok {
+	if l, ok := memInfo(root, swap); ok {
 		least = l
 	}
-	swap := swapFree(root)
-	for _, g := range groups(root, "memory") {
+	for _, g := range all {
 		if l, ok := g.memory(root, swap); ok && l.bytes < least.bytes {
 			least = l
 		}
@@ -166,16 +169,17 @@ func sysinfo() limit {
 	return limit{int64((info.Totalram + info.Freeswap) * uint64(info.Unit)), "the machine's memory and free swap"}
 }
 
-// memInfo reads /proc/meminfo.
-func memInfo(root fs.FS) (limit, bool) {
+// memInfo reads /proc/meminfo; so much swap may be used.
+func memInfo(root fs.FS, swap int64) (limit, bool) {
 	data, err := fs.ReadFile(root, "proc/meminfo")
 	free, ok := fields(data)["MemAvailable:"]
 	if err != nil || !ok {
 		return limit{}, false
 	}
-	return limit{free<<10 + swapFree(root), "the machine's available memory and free swap"}, true
+	return limit{free<<10 + swap, "the machine's available memory and free swap"}, true
 }
 
+// swapFree reads how much swap the machine has free.
 func swapFree(root fs.FS) int64 {
 	data, _ := fs.ReadFile(root, "proc/meminfo")
 	return fields(data)["SwapFree:"] << 10

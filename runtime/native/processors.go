@@ -14,7 +14,7 @@ import (
 // Processors says how many threads compute fastest here, unless something else wants the machine, and why.
 type Processors struct {
 	Threads int     `json:"threads"`         // the least of what follows, at least 1
-	Online  int     `json:"online"`          // processors of the machine; 0 if that cannot be known
+	Online  int     `json:"online"`          // processors that the machine shows; 0 if that cannot be known
 	Allowed int     `json:"allowed"`         // those that the process may run on: its affinity, cpuset or container
 	Cores   int     `json:"cores"`           // of these, where the siblings of a core count once: they share its arithmetic
 	Sockets int     `json:"sockets"`         // that the cores are on, each with memory of its own
@@ -54,7 +54,7 @@ func DefaultThreads() int { return CountProcessors().Threads }
 // errs on the side of more threads.
 func countProcessors(root fs.FS, allowed []int, here int) Processors {
 	read := reader(root)
-	p := Processors{Online: len(cpuList(read("sys/devices/system/cpu/online"))), Allowed: len(allowed)}
+	p := Processors{Online: online(read), Allowed: len(allowed)}
 	cores := firstOfCores(allowed, func(cpu int) string {
 		dir := fmt.Sprintf("sys/devices/system/cpu/cpu%d/topology/", cpu)
 		if s := read(dir + "core_cpus_list"); s != "" {
@@ -71,6 +71,12 @@ func countProcessors(root fs.FS, allowed []int, here int) Processors {
 	p.Quota, p.Group = quota(root)
 	p.Threads = min(p.Fast, p.AtOnce(), MaxThreads)
 	return p
+}
+
+// online counts the processors that the machine shows. lxcfs shows a container as many as its quota grants, which may be that of a group
+// that the container does not see.
+func online(read func(name string) string) int {
+	return len(cpuList(read("sys/devices/system/cpu/online")))
 }
 
 // reader returns a function that reads a file of one line; "" where it is missing.
@@ -94,15 +100,19 @@ func quota(root fs.FS) (cpus float64, dir string) {
 // AtOnce is how many threads run at the same time at most: a quota of 1.5 CPUs is two threads for three quarters of the
 // time.
 func (p Processors) AtOnce() int {
-	if p.Quota == 0 {
-		return p.Allowed
+	n := p.Allowed
+	if p.Online > 0 {
+		n = min(n, p.Online)
 	}
-	return max(1, min(p.Allowed, int(math.Ceil(p.Quota))))
+	if p.Quota > 0 {
+		n = min(n, int(math.Ceil(p.Quota)))
+	}
+	return n
 }
 
 // atOnce is AtOnce of this process now.
 func atOnce() int {
-	p := Processors{Allowed: len(affinity())}
+	p := Processors{Online: online(reader(machine{})), Allowed: len(affinity())}
 	p.Quota, p.Group = quota(machine{})
 	return p.AtOnce()
 }
@@ -188,9 +198,16 @@ func (p Processors) String() string {
 	if p.Fast < p.Near {
 		found, why = append(found, count(p.Fast, "performance core")), "performance cores"
 	}
+	most := p.Fast
+	if 0 < p.Online && p.Online < p.Allowed {
+		found = append(found, fmt.Sprintf("%d shown to the container", p.Online))
+		if p.Online < most {
+			most, why = p.Online, "what the container shows"
+		}
+	}
 	if p.Quota > 0 {
 		found = append(found, fmt.Sprintf("a quota of %.4g CPUs in %s", p.Quota, p.Group))
-		if p.AtOnce() < p.Fast {
+		if math.Ceil(p.Quota) < float64(most) {
 			why = "quota, rounded up"
 		}
 	}

@@ -20,6 +20,14 @@ func machineFiles(siblings []string, capacity []int) fstest.MapFS {
 	return root
 }
 
+// odd puts files beside others, or in their place.
+func odd(root fstest.MapFS, files map[string]string) fstest.MapFS {
+	for name, text := range files {
+		root[name] = &fstest.MapFile{Data: []byte(text + "\n")}
+	}
+	return root
+}
+
 func TestCountProcessors(t *testing.T) {
 	alone := func(n int) (list []string) {
 		for i := range n {
@@ -71,15 +79,23 @@ func TestCountProcessors(t *testing.T) {
 			map[string]string{"sys/fs/cgroup/cpu.max": "20000 100000"}, Processors{1, 4, 4, 4, 1, 4, 4, 0.2, "/sys/fs/cgroup"}, "quota, rounded up (4 processors, a quota of 0.2 CPUs in /sys/fs/cgroup)"},
 		{"a quota beyond the cores", machineFiles(hyper, nil), upTo(8), v2, map[string]string{"sys/fs/cgroup/a/cpu.max": "600000 100000"},
 			Processors{4, 8, 8, 4, 1, 4, 4, 6, "/sys/fs/cgroup/a"}, "physical cores (8 processors, 4 cores, a quota of 6 CPUs in /sys/fs/cgroup/a)"},
+		{"a container of lxcfs, whose quota is that of a group above what it sees", machineFiles(alone(2), nil), upTo(8), map[string]string{"proc/self/cgroup": "0::/.lxc\n"}, nil,
+			Processors{2, 2, 8, 8, 1, 8, 8, 0, ""}, "what the container shows (8 processors, 2 shown to the container)"},
+		{"the siblings of a core far apart, and one of them offline", odd(machineFiles([]string{"0,64", "1,65", "2"}, nil), map[string]string{
+			"sys/devices/system/cpu/online": "0-2,64-65", "sys/devices/system/cpu/offline": "66", "sys/devices/system/cpu/cpu64/topology/core_cpus_list": "0,64",
+			"sys/devices/system/cpu/cpu65/topology/core_cpus_list": "1,65"}), []int{0, 1, 2, 64, 65}, nil, nil,
+			Processors{3, 5, 5, 3, 1, 3, 3, 0, ""}, "physical cores (5 processors, 3 cores)"},
+		{"four threads a core, as before Linux 5.3", odd(fstest.MapFS{}, map[string]string{"sys/devices/system/cpu/online": "0-7", "sys/devices/system/cpu/cpu0/topology/thread_siblings_list": "0-3",
+			"sys/devices/system/cpu/cpu4/topology/thread_siblings_list": "4-7"}), upTo(8), nil, nil, Processors{2, 8, 8, 2, 1, 2, 2, 0, ""}, "physical cores (8 processors, 2 cores)"},
+		{"arm64, the capacity of one unreadable", odd(machineFiles(alone(3), []int{290, 1024, 1024}), map[string]string{"sys/devices/system/cpu/cpu0/cpu_capacity": ""}), upTo(3), nil, nil,
+			Processors{3, 3, 3, 3, 1, 3, 3, 0, ""}, "all processors (3 processors)"},
+		{"three kinds of cores, only the second threads of the fast ones allowed", odd(machineFiles([]string{"0-1", "0-1", "2-3", "2-3", "4", "5"}, nil), map[string]string{
+			"sys/devices/cpu_core/cpus": "0-3", "sys/devices/cpu_atom/cpus": "4", "sys/devices/cpu_lowpower/cpus": "5"}), []int{1, 3, 4, 5}, nil, nil,
+			Processors{2, 6, 4, 4, 1, 4, 2, 0, ""}, "performance cores (4 of 6 processors allowed, 2 performance cores)"},
 		{"nonsense", fstest.MapFS{"sys/devices/system/cpu/online": {Data: []byte("-")}, "sys/devices/system/cpu/cpu0/topology/core_cpus_list": {Data: []byte("0-x")}}, upTo(2), v2,
 			map[string]string{"sys/fs/cgroup/a/cpu.max": "0 0", "sys/fs/cgroup/a/b/cpu.max": "five"}, Processors{2, 0, 2, 2, 1, 2, 2, 0, ""}, "all processors (2 processors)"},
 	} {
-		for _, files := range []map[string]string{c.groups, c.quotas} {
-			for name, text := range files {
-				c.root[name] = &fstest.MapFile{Data: []byte(text + "\n")}
-			}
-		}
-		got := countProcessors(c.root, c.allowed, c.allowed[0])
+		got := countProcessors(odd(odd(c.root, c.groups), c.quotas), c.allowed, c.allowed[0])
 		if got != c.want {
 			t.Errorf("%s: %+v, expected %+v", c.name, got, c.want)
 		}
@@ -148,6 +164,15 @@ func TestSockets(t *testing.T) {
 		{"packages of two nodes", machine([]string{"0-1", "2-3"}, []int{0, 1, 2, 3}), []int{0, 1, 2, 3}, 2, "[2 3]", 2},
 		{"a node without processors", machine([]string{"0-1", ""}, []int{0, 0}), []int{0, 1}, 0, "[0 1]", 1},
 		{"no files", fstest.MapFS{}, []int{0, 1}, 0, "[0 1]", 1},
+		{"four clusters of each of two packages", machine([]string{"0", "1", "2", "3", "4", "5", "6", "7"}, []int{0, 0, 0, 0, 1, 1, 1, 1}), all, 2, "[0 1 2 3]", 2},
+		{"their second package", machine([]string{"0", "1", "2", "3", "4", "5", "6", "7"}, []int{0, 0, 0, 0, 1, 1, 1, 1}), all, 4, "[4 5 6 7]", 2},
+		{"nodes that alternate", machine([]string{"0,2,4,6", "1,3,5,7"}, []int{0, 1, 0, 1, 0, 1, 0, 1}), all, 3, "[1 3 5 7]", 2},
+		{"packages unknown, as on arm64", machine([]string{"0-1", "2-3"}, []int{-1, -1, -1, -1}), []int{0, 1, 2, 3}, 2, "[2 3]", 2},
+		{"holes in the numbers of nodes, and memory without processors", odd(machine([]string{"0-1"}, []int{0, 0, 1, 1}), map[string]string{
+			"sys/devices/system/node/online": "0,2-3,8,255", "sys/devices/system/node/node2/cpulist": "", "sys/devices/system/node/node3/cpulist": "",
+			"sys/devices/system/node/node8/cpulist": "2-3"}), []int{0, 1, 2, 3}, 3, "[2 3]", 2},
+		{"no node 0", odd(machine([]string{""}, []int{0, 0, 0, 0}), map[string]string{"sys/devices/system/node/online": "4,6",
+			"sys/devices/system/node/node4/cpulist": "0-1", "sys/devices/system/node/node6/cpulist": "2-3"}), []int{0, 1, 2, 3}, 0, "[0 1 2 3]", 1},
 	} {
 		near, sockets := socketOf(c.allowed, c.here, reader(c.root))
 		if fmt.Sprint(near) != c.near || sockets != c.sockets {

@@ -26,15 +26,16 @@ func socketOf(cpus []int, here int, read func(name string) string) (near []int, 
 		of[n] = n
 	}
 	join := func(a, b int) {
+		from, to := of[a], of[b]
 		for n, first := range of {
-			if first == of[a] {
-				of[n] = of[b]
+			if first == from {
+				of[n] = to
 			}
 		}
 	}
 	packages := map[string]int{} // a node of each
 	for _, cpu := range cpus {
-		if p := read(fmt.Sprintf("sys/devices/system/cpu/cpu%d/topology/physical_package_id", cpu)); p != "" {
+		if p := read(fmt.Sprintf("sys/devices/system/cpu/cpu%d/topology/physical_package_id", cpu)); p != "" && p != "-1" { // arm64's for unknown
 			if n, ok := packages[p]; ok && of[n] != of[node[cpu]] {
 				join(n, node[cpu])
 			}
