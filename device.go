@@ -126,11 +126,13 @@ func (e *Executable) processor(o options) (c chosen, err error) {
 	if o.assumed {
 		lacks = engine.CheckPlatform
 	}
-	c.program, err = e.file.Choose(o.isa, lacks)
-	if err != nil {
-		return c, fmt.Errorf("%w: compile with --cpu for this machine", err)
+	if c.program, err = e.file.Choose(o.isa, lacks); err == nil {
+		return c, nil
 	}
-	return c, nil
+	if other, none := e.file.Choose("", lacks); none == nil {
+		return c, fmt.Errorf("%w; its code for %s runs, which is taken where no set is named", err, other.Target.CPU)
+	}
+	return c, fmt.Errorf("%w: compile with --cpu for this machine", err)
 }
 
 // modelOf reads the description of the model as a program has it.

@@ -64,23 +64,29 @@ func Names(arch string) []string {
 // Check returns an error that names the features this CPU lacks, or says why the system does not let the process use
 // them. Unknown features count as lacking. What must be asked of the system for, is, so that code may run.
 func Check(features []string) error {
-	err := check(features, known[runtime.GOARCH])
+	err := check(features, known[runtime.GOARCH], hypervised())
 	if err == nil && usesTiles(features) {
 		err = tiles()
 	}
 	return err
 }
 
-func check(features []string, has map[string]bool) error {
+// check names the features that are not had. A hypervisor may hide some that the processor has, as AMX often is: a user
+// who knows the processor is to look there.
+func check(features []string, has map[string]bool, hypervised bool) error {
 	var missing []string
+	hidden := ""
 	for _, f := range features {
-		if !has[f] {
+		if there, known := has[f]; !there {
 			missing = append(missing, f)
+			if known && hypervised {
+				hidden = ", or its hypervisor hides that"
+			}
 		}
 	}
 	if len(missing) == 0 {
 		return nil
 	}
 	sort.Strings(missing)
-	return fmt.Errorf("this CPU lacks %s", strings.Join(missing, ", "))
+	return fmt.Errorf("this CPU lacks %s%s", strings.Join(missing, ", "), hidden)
 }

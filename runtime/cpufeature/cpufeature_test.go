@@ -9,12 +9,23 @@ import (
 
 func TestMissingFeaturesAreNamed(t *testing.T) {
 	has := map[string]bool{"avx": true, "fma": false, "avx2": true}
-	if err := check([]string{"avx", "avx2"}, has); err != nil {
-		t.Error(err)
-	}
-	err := check([]string{"fma", "avx", "mill"}, has)
-	if err == nil || err.Error() != "this CPU lacks fma, mill" {
-		t.Errorf("got %v", err)
+	for _, c := range []struct {
+		want       string
+		features   []string
+		hypervised bool
+	}{
+		{"", []string{"avx", "avx2"}, true},
+		{"this CPU lacks fma, mill", []string{"fma", "avx", "mill"}, false},
+		{"this CPU lacks fma, or its hypervisor hides that", []string{"avx", "fma"}, true},
+		{"this CPU lacks mill", []string{"mill"}, true},
+	} {
+		got := ""
+		if err := check(c.features, has, c.hypervised); err != nil {
+			got = err.Error()
+		}
+		if got != c.want {
+			t.Errorf("%v: %q, expected %q", c.features, got, c.want)
+		}
 	}
 	if Check([]string{"mill"}) == nil {
 		t.Error("an unknown feature is taken for present")

@@ -19,6 +19,12 @@ func extended(leaf uint32) (r registers) {
 	return r
 }
 
+// hypervised reports whether a hypervisor says that it is there.
+func hypervised() bool {
+	_, _, ecx, _ := cpuid(1, 0)
+	return ecx&(1<<31) != 0
+}
+
 // Codes of arch_prctl, and the component of a thread's state that tile registers are (Documentation/arch/x86/xstate.rst
 // of Linux).
 const (

@@ -10,6 +10,8 @@ import (
 
 func extended(uint32) registers { return registers{} }
 
+func hypervised() bool { return false }
+
 func thisSystem() tileSystem { return tileSystem{} }
 
 // ofMIDR reads what Linux shows of the register; the zero Core if that is nothing.
