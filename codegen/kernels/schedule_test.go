@@ -86,6 +86,49 @@ func buildAs(t *testing.T, tgt target.Target, s *Matmul, p schedule.Product) (*K
 	return k, load(t, tgt, k)
 }
 
+// TestAttentionSchedulesChangeNoBit computes attention of so many keys that strips of queries share their blocks, of float32
+// and bfloat16, as the ends of the search space block it.
+func TestAttentionSchedulesChangeNoBit(t *testing.T) {
+	const queries, keys, heads, width = 512, 544, 8, 64
+	for _, tgt := range targettest.Runnable(t) {
+		for _, kv := range []tile.Elem{tile.F32, tile.BF16} {
+			s := &Attention{S: Const(queries), T: Const(keys), G: heads, R: 1, H: width, Scale: .1, KV: kv, Elem: tile.F32}
+			s.Q, s.K = [4]int64{heads * width, width, width, 1}, [3]int64{heads * width, width, 1}
+			s.Out, s.V = s.Q, s.K
+			rng := rand.New(rand.NewPCG(31, 32))
+			q, k, v := randoms(rng, queries*heads*width), floatBytes(rng, kv, keys*heads*width), floatBytes(rng, kv, keys*heads*width)
+			now := schedule.Default.Attention(tgt)
+			rows, strips := []schedule.Attention{now}, map[int64]bool{}
+			for _, space := range []schedule.Space[schedule.Attention]{schedule.OfAttention(tgt), schedule.OfStrips(tgt)} {
+				for _, step := range space.Steps {
+					all := step.Next(now)
+					rows = append(rows, all[0], all[len(all)-1])
+				}
+			}
+			var first []float32
+			for _, row := range rows {
+				row.Family, row.Lanes = tgt.Family, tgt.Lanes
+				kern, err := BuildBy(&schedule.Table{Products: schedule.Default.Products, Attentions: []schedule.Attention{row}}, "k", s, tgt)
+				if err != nil {
+					t.Fatal(err)
+				}
+				strips[append(coarsest(kern), 1)[0]] = true // of one strip there is no grain
+				got := make([]float32, len(q))
+				runGrains(t, kern, load(t, tgt, kern), nil, coarsest(kern), got, q, k, v)
+				if first == nil {
+					first = got
+				}
+				if !slices.Equal(got, first) {
+					t.Errorf("%v keys on %s, %+v: other bits than the table's schedule", kv, tgt.Name, row)
+				}
+			}
+			if len(strips) < 2 {
+				t.Errorf("%v keys on %s: a task has as many strips whatever the schedule says", kv, tgt.Name)
+			}
+		}
+	}
+}
+
 // TestImpossibleSchedules says why a kernel cannot be blocked so.
 func TestImpossibleSchedules(t *testing.T) {
 	v3, err := target.Find("x86-64-v3")

@@ -108,3 +108,30 @@ func TestSpacesHoldTheirSteps(t *testing.T) {
 		}
 	}
 }
+
+// TestSpacesOfAttention expects each of the numbers of attention to be searched in one of its spaces, and no other there.
+func TestSpacesOfAttention(t *testing.T) {
+	for _, name := range []string{"x86-64-v3", "cascadelake", "neoverse-n2"} {
+		cpu, err := target.Find(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		now := Default.Attention(cpu)
+		for _, s := range []Space[Attention]{OfAttention(cpu), OfStrips(cpu)} {
+			blocks, strips := 0, 0
+			for _, step := range s.Steps {
+				for _, a := range step.Next(now) {
+					if a.MR != now.MR || a.Vecs != now.Vecs {
+						blocks++
+					}
+					if a.Strips != now.Strips {
+						strips++
+					}
+				}
+			}
+			if many := s.Name == OfStrips(cpu).Name; (blocks > 2) == many || (strips > 2) != many {
+				t.Errorf("%s, %s: %d other microkernels and %d other numbers of strips", name, s.Name, blocks, strips)
+			}
+		}
+	}
+}

@@ -134,3 +134,10 @@ func OfAttention(t target.Target) Space[Attention] {
 		}},
 	}}
 }
+
+// OfStrips is the space of attention whose keys and values do not fit the second-level cache: strips share their blocks.
+func OfStrips(target.Target) Space[Attention] {
+	return Space[Attention]{"attention of many keys", func(a Attention) any { return a }, []Step[Attention]{
+		values("Strips", func(a *Attention, n int) { a.Strips = n }, 1, 2, 4, 8, 16),
+	}}
+}

@@ -20,7 +20,8 @@ const attentionClass schedule.Class = "Attention"
 // job searches the schedule of a class for some number of rows.
 type job struct {
 	class schedule.Class
-	rows  int64 // 0 for attention
+	rows  int64                                                  // 0 for attention
+	space func(target.Target) schedule.Space[schedule.Attention] // of attention
 	laps  []subject
 }
 
@@ -87,11 +88,12 @@ func products(o TuneOptions, rows int64) (list []subject) {
 	return list
 }
 
-// attentions returns those of the encoder and of a prompt.
-func attentions() (list []subject) {
+// attentions returns those of the encoder and of a prompt, of so many patches and tokens.
+func attentions(patches, tokens int64) (list []subject) {
+	p, t := kernels.Const(patches), kernels.Const(tokens)
 	for _, s := range []kernels.Attention{
-		{S: kernels.Const(256), T: kernels.Const(256), G: 8, R: 1, H: 72, Scale: .1},
-		{S: kernels.Const(promptRows), T: kernels.Const(promptRows), G: 1, R: 8, H: 256, Scale: .1, Causal: true, Prefix: kernels.Const(promptRows), Offset: kernels.Const(0)},
+		{S: p, T: p, G: 8, R: 1, H: 72, Scale: .1},
+		{S: t, T: t, G: 1, R: 8, H: 256, Scale: .1, Causal: true, Prefix: t, Offset: kernels.Const(0)},
 	} {
 		heads := s.G * s.R
 		s.Q = [4]int64{heads * s.H, s.R * s.H, s.H, 1}
@@ -123,7 +125,8 @@ func jobs(o TuneOptions) (list []*job) {
 		}
 	}
 	if wanted(attentionClass) {
-		list = append(list, &job{class: attentionClass, laps: attentions()})
+		list = append(list, &job{class: attentionClass, space: schedule.OfAttention, laps: attentions(256, promptRows)},
+			&job{class: attentionClass, space: schedule.OfStrips, laps: attentions(1024, 512)})
 	}
 	return list
 }
@@ -144,7 +147,8 @@ func (j *job) search(m *meter, t *Tuned, seconds float64) error {
 	var both []result
 	var err error
 	if j.class == attentionClass {
-		t.Attention, both, err = search("Attention", schedule.OfAttention(m.o.Target), t.Attention, seconds, m.o.Log, func(cs []schedule.Attention, seconds float64) (int, []result, error) {
+		space := j.space(m.o.Target)
+		t.Attention, both, err = search("Attention, "+space.Name, space, t.Attention, seconds, m.o.Log, func(cs []schedule.Attention, seconds float64) (int, []result, error) {
 			return m.race(j.laps, len(cs), seconds, func(i int) *schedule.Table {
 				row := cs[i]
 				row.Family, row.Lanes = m.o.Target.Family, m.o.Target.Lanes

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"pgc/codegen/kernels"
 	"pgc/codegen/schedule"
 	"pgc/ir/target"
 )
@@ -110,6 +111,31 @@ func TestTune(t *testing.T) {
 	if _, err := Tune(context.Background(), TuneOptions{Target: cpu, K: 128, N: 64, Only: []string{"none"}, Seconds: 1, Log: io.Discard}); err == nil ||
 		!strings.Contains(err.Error(), "is of class none: expected one of ") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestStripsAreMeasured expects what is timed for a number of attention's schedule to depend on it: strips are shared only
+// where keys and values are many.
+func TestStripsAreMeasured(t *testing.T) {
+	for _, name := range []string{"x86-64-v3", "cascadelake"} {
+		cpu := find(t, name)
+		for _, j := range jobs(TuneOptions{Target: cpu, K: 128, N: 64, Only: []string{string(attentionClass)}}) {
+			for _, s := range j.laps {
+				built := map[string]bool{}
+				for _, step := range j.space(cpu).Steps {
+					for _, row := range step.Next(schedule.Default.Attention(cpu)) {
+						k, err := kernels.BuildBy(&schedule.Table{Products: schedule.Default.Products, Attentions: []schedule.Attention{row}}, "k", s.spec, cpu)
+						if err != nil {
+							t.Fatal(err)
+						}
+						built[fmt.Sprint(k.Grains, k.Tile)] = true
+					}
+				}
+				if len(built) < 2 {
+					t.Errorf("%s, %s, %s: one kernel, whatever the schedule says", name, j.space(cpu).Name, s.name)
+				}
+			}
+		}
 	}
 }
 
