@@ -7,7 +7,9 @@ import (
 
 	"pgc/checkpoint/lazy"
 	"pgc/checkpoint/peft"
+	"pgc/checkpoint/quantized"
 	"pgc/ir"
+	"pgc/models/config"
 )
 
 // locate returns the folder of a checkpoint's base and that of the adapter which is merged into it, empty for none.
@@ -122,12 +124,18 @@ func (c *Checkpoint) adapter(dir string) (*peft.Adapter, error) {
 	}
 	c.adapters = append(c.adapters, a)
 	if base, ok := baseOf(a); ok && !a.Quantized {
-		if s, err := readJSON(base, configFile, maxConfig); err == nil && s.Has("quantization_config") {
+		if s, err := readJSON(base, configFile, maxConfig); err == nil && isQuantized(s) {
 			c.Notes = append(c.Notes, peft.QuantizedNote(a.Dir, base+"/"+configFile+" has a quantization_config"))
 		}
 	}
 	c.Notes = append(c.Notes, a.Notes...)
 	return a, nil
+}
+
+// isQuantized reports whether a config.json is of a quantized save.
+func isQuantized(s *config.Section) bool {
+	_, is := quantized.Config(s)
+	return is
 }
 
 // host is the model as an adapter sees it.

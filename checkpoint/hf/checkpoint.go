@@ -56,10 +56,11 @@ type Checkpoint struct {
 	adapters      []*peft.Adapter
 	made          map[string]Tensor // of kept adapters, by name
 	files         []*safetensors.File
-	bigvision     *bigvision.File    // a checkpoint that is such a file; nil for a folder
-	tensors       map[string]located // by canonical name
-	quantized     quantized.Reader   // of weights in fewer bits; nil where config.json says nothing of them
-	used          map[string]bool    // tensors that those are made of
+	bigvision     *bigvision.File              // a checkpoint that is such a file; nil for a folder
+	under         map[string]map[string]string // the names of weights in the files, by what they begin with and by canonical name
+	tensors       map[string]located           // by canonical name
+	quantized     quantized.Reader             // of weights in fewer bits; nil where config.json says nothing of them
+	used          map[string]bool              // tensors that those are made of
 }
 
 // Tensor is a tensor of a checkpoint. Its data lies in a file, or Read fills to with its bytes from a position on.
@@ -254,7 +255,7 @@ func (c *Checkpoint) fits(w models.Weight) error {
 	}
 	t, ok := c.tensors[w.Name]
 	if !ok {
-		return fmt.Errorf("%s: tensor %s is missing, expected shape %v (%d tensors are there): expected all weights that config.json was saved with", c.Dir, w.Name, w.Shape, len(c.tensors))
+		return c.missing(w)
 	}
 	plain, ok := t.Tensor, true
 	if !t.ready {

@@ -411,6 +411,13 @@ func TestSettingsNoted(t *testing.T) {
 			"$: pad_token_id is 1 and 0 in config.json: passed over, the tokenizer's is used"},
 		{generation, `"pad_token_id":-1`, ""},
 		{generation, `"eos_token_id":[1,5000]`, "$: eos_token_id is 5000, beyond text_config.vocab_size 1613: no answer ends with it"},
+		{generation, `"eos_token_id":null`, "$: eos_token_id is null, with which transformers ends no answer: here answers end with 1"},
+		{generation, `"eos_token_id":[]`, "$: eos_token_id is [], with which transformers ends no answer: here answers end with 1"},
+		{generation, `"eos_token_id":-1`, "$: eos_token_id is -1, with which transformers ends no answer: here answers end with 1"},
+		{config, `"quantization_config":null`, ""},
+		{config, `"quantization_config":{}`, ""},
+		{config, `"quantization_config":{"quant_method":"modelopt","ignore":["lm_head"]}`,
+			`$: quantization_config.quant_method is "modelopt", which transformers does not know: passed over, weights are read as they are stored`},
 		{generation, `"mirostat":2,"attn_implementation":"eager"`, "$: passed over, because transformers has no such settings: attn_implementation, mirostat"},
 		{config, `"unsloth_fixed":true,"auto_map":{"AutoModel":"x.py"},"some version":"1.2","pad_token_id":-1,"_private":1,"nothing":null`,
 			`$: passed over, because transformers has no such settings: auto_map, "some version", unsloth_fixed`},
@@ -424,6 +431,8 @@ func TestSettingsNoted(t *testing.T) {
 		path := filepath.Join(dir, c.file)
 		if c.file == config {
 			edit(t, path, `{"model_type":"paligemma"`, "{"+c.keys+`,"model_type":"paligemma"`)
+		} else if c.file == generation && !strings.Contains(c.keys, "eos_token_id") {
+			save(t, path, `{"eos_token_id":1,`+c.keys+"}")
 		} else {
 			save(t, path, "{"+c.keys+"}")
 		}

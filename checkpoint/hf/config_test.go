@@ -1,6 +1,7 @@
 package hf
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -40,8 +41,7 @@ func TestConfigErrors(t *testing.T) {
 		`{"model_type":"paligemma","text_config":{"num_hidden_layers":2000000000}}`:                                               "text_config.num_hidden_layers is 2000000000, expected at most 1024",
 		`{"model_type":"paligemma","text_config":{"hidden_size":4294967296}}`:                                                     "text_config.hidden_size is 4294967296, expected a whole number",
 		`{"model_type":"paligemma","text_config":{"hidden_size":64},"projection_dim":32}`:                                         "projection_dim is 32, but text_config.hidden_size is 64",
-		`{"model_type":"paligemma","text_config":{"eos_token_id":[]}}`:                                                            "text_config.eos_token_id is [], expected token ids",
-		`{"model_type":"paligemma","text_config":{"eos_token_id":[1,-7]}}`:                                                        "text_config.eos_token_id is [1,-7], expected token ids",
+		`{"model_type":"paligemma","text_config":{"eos_token_id":[1,null]}}`:                                                      "text_config.eos_token_id is [1,null], expected token ids",
 		`{"model_type":"paligemma","vision_config":{"hidden_size":10,"num_attention_heads":3}}`:                                   "vision_config.hidden_size is 10, expected a multiple",
 		`{"model_type":"paligemma","vision_config":7}`:                                                                            "vision_config is not an object",
 		`{"model_type":"paligemma","text_config":{"model_type":"gemma2","num_hidden_layers":2,"layer_types":["full_attention"]}}`: "layer_types is not a list of 2 names",
@@ -51,6 +51,23 @@ func TestConfigErrors(t *testing.T) {
 	} {
 		if _, err := read(t, text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want one with %q", text, err, want)
+		}
+	}
+}
+
+// TestEnds reads which tokens end an answer: those of the whole model before the decoder's, and the default where there are none.
+func TestEnds(t *testing.T) {
+	for text, want := range map[string][]int{
+		`"eos_token_id":7`:                                     {7},
+		`"eos_token_id":[7,-1,9],"text_config":{}`:             {7, 9},
+		`"eos_token_id":null,"text_config":{"eos_token_id":5}`: {5},
+		`"eos_token_id":null`:                                  {1},
+		`"eos_token_id":[]`:                                    {1},
+		`"eos_token_id":-1`:                                    {1},
+		`"text_config":{"eos_token_id":null}`:                  {1},
+	} {
+		if c, err := read(t, `{"model_type":"paligemma",`+text+`}`); err != nil || !slices.Equal(c.EOSTokenID, want) {
+			t.Errorf("%s: %v, %v, want %v", text, c.EOSTokenID, err, want)
 		}
 	}
 }

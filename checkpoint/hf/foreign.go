@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"pgc/checkpoint/download"
 )
 
 // foreign are weights that are not read, by patterns of their files' names, with what they are and the next step. The
@@ -76,18 +78,19 @@ func without(dir, what string) error {
 			names, kind = append(names, e.Name()), min(kind, k)
 		}
 	}
+	holds := fmt.Sprintf("%s holds %s", dir, what)
 	if inside, _ := filepath.Glob(filepath.Join(dir, "*", configFile)); len(inside) > 0 && !readable {
-		return fmt.Errorf("%s holds %s, but %s does hold a %s: expected the folder of one checkpoint", dir, what, filepath.Dir(inside[0]), configFile)
+		return download.Lacks(dir, fmt.Sprintf("%s, but %s does hold a %s", holds, filepath.Dir(inside[0]), configFile), "expected the folder of one checkpoint")
 	}
 	if kind == len(foreign) || readable {
-		return fmt.Errorf("%s holds %s: expected a Hugging Face checkpoint directory", dir, what)
+		return download.Lacks(dir, holds, "expected a Hugging Face checkpoint directory")
 	}
 	more := ""
 	if n := len(names) - most; n > 0 {
 		names, more = names[:most], fmt.Sprintf(" and %d more", n)
 	}
 	which, step := explained(kind, dir)
-	return fmt.Errorf("%s holds %s, but %s%s (%s): %s", dir, what, strings.Join(names, ", "), more, which, step)
+	return download.Lacks(dir, fmt.Sprintf("%s, but %s%s (%s)", holds, strings.Join(names, ", "), more, which), step)
 }
 
 // pointer is how Git LFS begins the text that stands for a file.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"pgc/models"
 	"pgc/runtime/safetensors"
 )
 
@@ -27,7 +28,8 @@ func (c *Checkpoint) name() error {
 	for _, w := range c.Weights {
 		weights[w.Name] = true
 	}
-	prefix, err := c.prefix(weights)
+	c.under = c.beginnings(weights)
+	prefix, err := c.prefix()
 	if err != nil {
 		return err
 	}
@@ -78,19 +80,19 @@ func unwrap(key string) (name, wrapper string) {
 	return key, wrapper
 }
 
-// prefix returns what stands before the names of all weights in the files: of all beginnings after which the name of a
-// weight follows the one with the most weights, the shortest of several. It is empty where weights are found without.
-func (c *Checkpoint) prefix(weights map[string]bool) (string, error) {
-	found := map[string]map[string]bool{} // by prefix
+// beginnings finds the names in the files of the model's weights: those by canonical name that are left of a name behind a
+// beginning of it, by beginnings.
+func (c *Checkpoint) beginnings(weights map[string]bool) map[string]map[string]string {
+	found := map[string]map[string]string{}
 	for _, f := range c.files {
 		for _, key := range f.Names() {
 			name, _ := unwrap(key)
 			for at := 0; ; {
 				if canonical := c.Model.Canonical(name[at:]); weights[canonical] {
 					if found[name[:at]] == nil {
-						found[name[:at]] = map[string]bool{}
+						found[name[:at]] = map[string]string{}
 					}
-					found[name[:at]][canonical] = true
+					found[name[:at]][canonical] = key
 				}
 				next := strings.IndexByte(name[at:], '.')
 				if next < 0 {
@@ -100,16 +102,79 @@ func (c *Checkpoint) prefix(weights map[string]bool) (string, error) {
 			}
 		}
 	}
-	best := ""
-	for _, p := range slices.SortedFunc(maps.Keys(found), func(a, b string) int { return cmp.Or(len(a)-len(b), strings.Compare(a, b)) }) {
+	return found
+}
+
+// byLength lists the beginnings, the shortest first.
+func (c *Checkpoint) byLength() []string {
+	return slices.SortedFunc(maps.Keys(c.under), func(a, b string) int { return cmp.Or(len(a)-len(b), strings.Compare(a, b)) })
+}
+
+// prefix returns what stands before the names of all weights in the files: of all beginnings after which the name of a
+// weight follows the one with the most weights, the shortest of several. It is empty where weights are found without.
+func (c *Checkpoint) prefix() (string, error) {
+	found, best := c.under, ""
+	for _, p := range c.byLength() {
 		if len(found[p]) > len(found[best]) {
 			best = p
 		}
 	}
 	for _, p := range slices.Sorted(maps.Keys(found)) {
-		if best != "" && len(found[p]) == len(found[best]) && !strings.HasPrefix(p, best) {
+		if best != "" && len(found[p]) == len(found[best]) && !strings.HasPrefix(p, best) && overlap(found[p], found[best]) {
 			return "", fmt.Errorf("%s holds several models, under %s and %s: expected one (save the one that is meant alone)", c.Dir, safetensors.Printable(best), safetensors.Printable(p))
 		}
 	}
 	return best, nil
+}
+
+// overlap reports whether two lists have a weight both.
+func overlap(a, b map[string]string) bool {
+	for key := range a {
+		if b[key] != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// missing is the error of a weight that no tensor is, with what was found in its place: a tensor behind another beginning than
+// most have, parts of an adapter that was not merged, or tensors that are not the model's.
+func (c *Checkpoint) missing(w models.Weight) error {
+	lacks := fmt.Sprintf("%s: tensor %s is missing", c.Dir, w.Name)
+	best, _ := c.prefix()
+	for _, p := range c.byLength() {
+		if name := c.under[p][w.Name]; name != "" && p != best {
+			return fmt.Errorf("%s, but there is %s: %d of the model's %d tensors have names %s and %d %s, expected one beginning of all (save the model anew)", lacks,
+				safetensors.Printable(name), len(c.under[best]), len(c.Weights), behind(best), len(c.under[p]), behind(p))
+		}
+	}
+	declared := map[string]bool{}
+	for _, w := range c.Weights {
+		declared[w.Name] = true
+	}
+	var others []string
+	for key, t := range c.tensors {
+		if !declared[key] && !c.Model.Ignored(key) {
+			others = append(others, t.stored.Name)
+		}
+	}
+	slices.Sort(others)
+	for _, name := range others {
+		if strings.Contains(name, ".lora_") || strings.Contains(name, ".base_layer.") {
+			return fmt.Errorf("%s, but there is %s: an adapter was not merged before the model was saved, expected the base, and the adapter in a folder of its own (--adapter DIR), or both merged (merge_and_unload)", lacks, safetensors.Printable(name))
+		}
+	}
+	there := fmt.Sprintf("%d tensors are there", len(c.tensors))
+	if len(others) > 0 {
+		there += fmt.Sprintf(", of which %d are not the model's, such as %s", len(others), safetensors.Printable(others[0]))
+	}
+	return fmt.Errorf("%s, expected shape %v (%s): expected all weights that config.json was saved with", lacks, w.Shape, there)
+}
+
+// behind says where names stand in a sentence.
+func behind(prefix string) string {
+	if prefix == "" {
+		return "without a prefix"
+	}
+	return "under " + safetensors.Printable(prefix)
 }

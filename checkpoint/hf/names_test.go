@@ -3,6 +3,7 @@ package hf_test
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"maps"
 	"math"
 	"path/filepath"
@@ -169,6 +170,36 @@ func TestBrokenNames(t *testing.T) {
 			"expected the adapter in a folder of its own (--adapter DIR) or merged (merge_and_unload)": func(m tensors) {
 			renamed(func(s string) string { return "base_model.model." + s })(m)
 			m["base_model.model.language_model.model.layers.0.mlp.up_proj.lora_A.weight"] = m["base_model.model.language_model.model.norm.weight"]
+		},
+		"$: tensor language_model.layers.1.mlp.up_proj.weight is missing, but there is language_model.model.layers.1.mlp.up_proj.base_layer.weight: an adapter was not merged " +
+			"before the model was saved, expected the base, and the adapter in a folder of its own (--adapter DIR), or both merged (merge_and_unload)": func(m tensors) {
+			renamed(func(s string) string {
+				return strings.Replace(s, "layers.1.mlp.up_proj.", "layers.1.mlp.up_proj.base_layer.", 1)
+			})(m)
+		},
+		// Wrapped in part, as after DataParallel of the decoder alone.
+		"$: tensor vision_tower.embeddings.patch_embedding.weight is missing, but there is vision_tower.vision_model.embeddings.patch_embedding.weight: 24 of the model's 47 tensors " +
+			"have names under module. and 23 without a prefix, expected one beginning of all (save the model anew)": func(m tensors) {
+			renamed(func(s string) string {
+				if strings.HasPrefix(s, "language_model.") {
+					return "module." + s
+				}
+				return s
+			})(m)
+		},
+		"$: tensor vision_tower.embeddings.patch_embedding.weight is missing, but there is eye.vision_tower.vision_model.embeddings.patch_embedding.weight: 24 of the model's 47 tensors " +
+			"have names under llm. and 23 under eye., expected one beginning of all (save the model anew)": func(m tensors) {
+			renamed(func(s string) string {
+				if strings.HasPrefix(s, "language_model.") {
+					return "llm." + s
+				}
+				return "eye." + s
+			})(m)
+		},
+		"$: tensor vision_tower.embeddings.patch_embedding.weight is missing, expected shape [21 3 7 7] (47 tensors are there, of which 47 are not the model's, such as bert_0): " +
+			"expected all weights that config.json was saved with": func(m tensors) {
+			n := 0
+			renamed(func(string) string { n++; return fmt.Sprint("bert_", n-1) })(m)
 		},
 	} {
 		dir := tinyCheckpoint(t, false)

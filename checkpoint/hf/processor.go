@@ -3,6 +3,7 @@ package hf
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"math"
@@ -45,8 +46,14 @@ func (c *Checkpoint) readGeneration() error {
 	if s.Has("max_new_tokens") && g.MaxNewTokens == 0 {
 		s.Fail("max_new_tokens", "is 0, expected a positive number")
 	}
-	if s.Has("eos_token_id") {
-		g.EOS = s.IDs("eos_token_id")
+	if ids := s.Tokens("eos_token_id"); ids != nil {
+		g.EOS = ids
+	} else if c.Model.Embeds == nil && c.bigvision == nil {
+		found := "missing"
+		if s.Raw("eos_token_id") != nil {
+			found = s.Show("eos_token_id")
+		}
+		s.Note("eos_token_id", "is %s, with which transformers ends no answer: here answers end with %s", found, strings.Trim(fmt.Sprint(g.EOS), "[]"))
 	}
 	models.CheckEnds(s, "eos_token_id", facts.VocabSize, g.EOS...)
 	for _, key := range []string{"bos_token_id", "pad_token_id"} {

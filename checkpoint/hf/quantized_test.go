@@ -58,6 +58,13 @@ func TestQuantized(t *testing.T) {
 		}
 	}
 	edit(t, path, setting, "")
+	edit(t, path, `"text_config":{`, `"text_config":{`+setting) // where transformers looks next
+	if c, err := hf.Load(dir, hf.Options{}); err != nil || len(c.Notes) != 1 || !strings.Contains(c.Notes[0], "module.") {
+		t.Errorf("in text_config: %v", err)
+	} else {
+		c.Close()
+	}
+	edit(t, path, setting, "")
 	if _, err := hf.Load(dir, hf.Options{}); err == nil || !strings.Contains(err.Error(), "up_proj.weight is I8, and config.json has no quantization_config") {
 		t.Errorf("without the setting: error %v", err)
 	}

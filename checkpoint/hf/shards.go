@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"pgc/checkpoint/download"
 	"pgc/checkpoint/pickle"
 	"pgc/models/config"
 	"pgc/runtime/safetensors"
@@ -60,7 +61,7 @@ func (c *Checkpoint) openShards(s *config.Section, of string) error {
 	held, total := map[string]string{}, int64(0) // shards by tensor; bytes
 	for _, name := range slices.Sorted(maps.Keys(shards)) {
 		if _, err := os.Stat(find(c.Dir, name)); errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("%s names the shard %s, which is missing: download or copy it beside the others", s.File(), name)
+			return download.Lacks(c.Dir, fmt.Sprintf("%s names the shard %s, which is missing", s.File(), name), "download or copy it beside the others")
 		}
 		f, err := c.add(name)
 		if err != nil {
@@ -98,6 +99,9 @@ func (c *Checkpoint) openShards(s *config.Section, of string) error {
 func (c *Checkpoint) add(name string) (*safetensors.File, error) {
 	path := find(c.Dir, name)
 	if err := lfs(path, beginning(path)); err != nil {
+		return nil, err
+	}
+	if err := download.Whole(path); err != nil {
 		return nil, err
 	}
 	open := safetensors.Open

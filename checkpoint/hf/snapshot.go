@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"pgc/checkpoint/download"
 )
 
 // IsCheckpoint reports whether what a user names is a checkpoint's folder, a file of big_vision, or no file here and so perhaps a model's name.
@@ -57,7 +59,7 @@ func snapshot(dir string) (string, error) {
 		}
 		at := filepath.Join(dir, "snapshots", name)
 		if _, err := os.Stat(at); err != nil {
-			return "", fmt.Errorf("%s names the snapshot %s, which is missing: hf download gets it", filepath.Join(dir, "refs", "main"), name)
+			return "", download.Lacks(dir, fmt.Sprintf("%s names the snapshot %s, which is missing", filepath.Join(dir, "refs", "main"), name), "hf download gets it")
 		}
 		return at, nil
 	}

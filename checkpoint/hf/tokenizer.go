@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 
+	"pgc/checkpoint/download"
 	"pgc/checkpoint/sentencepiece"
 	"pgc/models/config"
 )
@@ -44,7 +45,7 @@ func (c *Checkpoint) readTokenizer(given string) error {
 		err = c.readSentencePiece(dir, s)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s holds neither tokenizer.json nor tokenizer.model: expected --tokenizer DIR with the folder of the model that was trained on", dir)
+		return download.Lacks(dir, dir+" holds neither tokenizer.json nor tokenizer.model", "expected --tokenizer DIR with the folder of the model that was trained on")
 	}
 	if err != nil {
 		return err

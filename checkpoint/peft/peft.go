@@ -15,6 +15,7 @@ import (
 
 	"github.com/dlclark/regexp2"
 
+	"pgc/checkpoint/download"
 	"pgc/checkpoint/pickle"
 	"pgc/models/config"
 	"pgc/runtime/input"
@@ -71,12 +72,15 @@ func Open(dir string) (*Adapter, error) {
 	}
 	a.Base, a.Revision = a.base, a.revision
 	a.noteQuantized()
+	if err := download.Whole(filepath.Join(dir, weightsFile)); err != nil {
+		return nil, err
+	}
 	a.file, err = safetensors.Open(filepath.Join(dir, weightsFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		a.file, err = pickle.Open(filepath.Join(dir, pickleFile))
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s holds %s but no %s: expected both, as save_pretrained of peft writes them", dir, ConfigFile, weightsFile)
+		return nil, download.Lacks(dir, fmt.Sprintf("%s holds %s but no %s", dir, ConfigFile, weightsFile), "expected both, as save_pretrained of peft writes them")
 	}
 	return a, err
 }
@@ -89,7 +93,7 @@ func missing(dir string) error {
 	if found, _ := filepath.Glob(filepath.Join(dir, "*", ConfigFile)); len(found) > 0 {
 		return fmt.Errorf("%s holds no %s, but %s does: expected the folder of one adapter", dir, ConfigFile, filepath.Dir(found[0]))
 	}
-	return fmt.Errorf("%s holds no %s: expected the folder of a PEFT adapter", dir, ConfigFile)
+	return download.Lacks(dir, fmt.Sprintf("%s holds no %s", dir, ConfigFile), "expected the folder of a PEFT adapter")
 }
 
 // Unchanged says that the tensors' file was written or cut since Open, or returns nil.

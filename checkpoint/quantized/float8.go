@@ -123,7 +123,7 @@ func inFloat8(suffix string) func(root, s *config.Section) Reader {
 	return func(root, s *config.Section) Reader {
 		model, wrong := modelType(root)
 		block := [2]int{}
-		if size := s.IDs("weight_block_size"); len(size) == 2 {
+		if size := s.Ints("weight_block_size"); len(size) == 2 {
 			block = [2]int{size[0], size[1]}
 		}
 		return func(name string, shape []int, get Get) (*Weight, error) {

@@ -42,10 +42,26 @@ var readers = map[string]func(root, s *config.Section) Reader{
 // Dequantize says how weights become floats.
 const Dequantize = "expected float weights (those it was made of, or model.dequantize() and save_pretrained with transformers)"
 
+// others are the methods that transformers reads and pgc does not. It passes over any that it does not know.
+var others = config.Keys(`gguf eetq aqlm quanto quark fouroversix fp_quant hqq higgs bitnet vptq spqr nvfp4 mxfp8 auto-round mxfp4 metal
+	sinq gemma`)
+
+// Config returns the quantization_config of a config.json: as in transformers the whole model's, else the decoder's. An empty
+// one is none.
+func Config(s *config.Section) (q *config.Section, ok bool) {
+	text, _ := s.Section("text_config")
+	for _, of := range []*config.Section{s, text} {
+		if q, ok = of.Section("quantization_config"); ok && q.Len() > 0 {
+			return q, true
+		}
+	}
+	return q, false
+}
+
 // Of returns the reader that a configuration's quantization_config asks for, or nil without one. An error stays in the
 // section.
 func Of(s *config.Section) Reader {
-	q, ok := s.Section("quantization_config") // MLX has a copy there
+	q, ok := Config(s) // MLX has a copy there
 	if isMLX(s) && !q.Has("quant_method") {
 		return affine
 	}
@@ -53,15 +69,19 @@ func Of(s *config.Section) Reader {
 		return nil
 	}
 	method := q.String("quant_method", "")
-	if method == "" && (q.Bool("load_in_4bit", false) || q.Bool("load_in_8bit", false)) {
+	if q.Bool("load_in_4bit", false) || q.Bool("load_in_8bit", false) {
 		method = "bitsandbytes" // as transformers wrote it before it named methods
 	}
 	read := readers[method]
-	if read == nil {
+	switch {
+	case read != nil:
+		return read(s, q)
+	case method == "" || others[method]:
 		q.Fail("quant_method", "is %.80q, which is not read: %s or one of %s", method, Dequantize, strings.Join(slices.Sorted(maps.Keys(readers)), ", "))
-		return nil
+	default:
+		q.Note("quant_method", "is %.80q, which transformers does not know: passed over, weights are read as they are stored", method)
 	}
-	return read(s, q)
+	return nil
 }
 
 // floats returns a small tensor of so many floats.

@@ -205,15 +205,40 @@ func (s *Section) Is(key string, allowed ...any) bool {
 	return slices.ContainsFunc(allowed, func(a any) bool { return ok && len(list) == 0 && a == nil || !ok && v == a })
 }
 
-// IDs reads a token id or a list of them.
-func (s *Section) IDs(key string) []int {
+// Tokens reads the ids of tokens, one or a list of them. A negative one means that there is no such token; nil that there
+// is none.
+func (s *Section) Tokens(key string) (ids []int) {
+	if !s.Has(key) {
+		return nil
+	}
+	var all []*int
+	if json.Unmarshal(s.raw[key], &all) != nil {
+		all = []*int{new(int)}
+		if !s.Get(key, all[0], "a whole number") {
+			return nil
+		}
+	}
+	for _, id := range all {
+		if id == nil || *id > math.MaxInt32 {
+			s.Fail(key, "is %s, expected token ids", s.Show(key))
+			return nil
+		}
+		if *id >= 0 {
+			ids = append(ids, *id)
+		}
+	}
+	return ids
+}
+
+// Ints reads a whole number or a list of them, none of which is negative.
+func (s *Section) Ints(key string) []int {
 	var list []int
 	if json.Unmarshal(s.raw[key], &list) != nil {
 		list = []int{s.Int(key, 0)}
 	}
 	s.Has(key)
 	if len(list) == 0 || slices.Min(list) < 0 || slices.Max(list) > math.MaxInt32 {
-		s.Fail(key, "is %s, expected token ids", s.Show(key))
+		s.Fail(key, "is %s, expected whole numbers", s.Show(key))
 		return []int{0}
 	}
 	return list

@@ -15,12 +15,15 @@ import (
 var (
 	inertTop  = config.Keys(config.Inert, "vocab_size hidden_size num_hidden_layers ignore_index")
 	inertText = map[string]map[string]bool{
-		gemma: config.Keys(config.Inert, `max_position_embeddings attention_dropout tie_word_embeddings hidden_activation
+		gemma: config.Keys(config.Inert, storage, `max_position_embeddings attention_dropout tie_word_embeddings hidden_activation
 			query_pre_attn_scalar sliding_window layer_types attn_logit_softcapping final_logit_softcapping`),
-		gemma2: config.Keys(config.Inert, "max_position_embeddings attention_dropout tie_word_embeddings hidden_act"),
+		gemma2: config.Keys(config.Inert, storage, "max_position_embeddings attention_dropout tie_word_embeddings hidden_act"),
 	}
 	inertVision = config.Keys(config.Inert, "attention_dropout projection_dim projector_hidden_act vision_use_head num_positions vocab_size")
 )
+
+// storage says how weights are stored, which the checkpoint's reader asks for.
+const storage = "quantization_config"
 
 // Read reads config.json with the defaults of transformers' PaliGemmaConfig. An error stays in the section.
 func Read(s *config.Section) Config {
@@ -70,9 +73,8 @@ func (c *Config) readIDs(s, text *config.Section) {
 		return s
 	}
 	c.PADTokenID, c.BOSTokenID = from("pad_token_id").ID("pad_token_id", 0), from("bos_token_id").ID("bos_token_id", 2)
-	c.EOSTokenID = []int{1}
-	if eos := from("eos_token_id"); eos.Has("eos_token_id") {
-		c.EOSTokenID = eos.IDs("eos_token_id")
+	if c.EOSTokenID = from("eos_token_id").Tokens("eos_token_id"); c.EOSTokenID == nil {
+		c.EOSTokenID = []int{1}
 	}
 }
 

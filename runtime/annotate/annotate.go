@@ -26,7 +26,7 @@ func Stem(name string) string {
 	switch {
 	case name == "-":
 		return "stdin"
-	case strings.HasPrefix(strings.ToLower(name), "data:"):
+	case strings.HasPrefix(strings.ToLower(strings.TrimSpace(name)), "data:"):
 		return "data"
 	case strings.Contains(name, "://"):
 		name, _, _ = strings.Cut(name, "?")

@@ -165,7 +165,7 @@ func TestNone(t *testing.T) {
 func TestStem(t *testing.T) {
 	for name, want := range map[string]string{
 		"a/b.c/photo.tar.jpg": "photo.tar", "-": "stdin", "data:image/png;base64,AAAA": "data", "https://host/a/b.png?x=1/2#f": "b",
-		"/x/.hidden": ".hidden", "noextension": "noextension", "http://host/": "host",
+		"/x/.hidden": ".hidden", "noextension": "noextension", "http://host/": "host", "\n Data:image/png;base64,a/bc": "data",
 	} {
 		if got := Stem(name); got != want {
 			t.Errorf("%s: %s, expected %s", name, got, want)

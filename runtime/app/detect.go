@@ -178,8 +178,8 @@ func (c *locating) warn(a *App, d *pgc.Detection) {
 
 // shortened is the name of a picture in results: a data: URI is not repeated.
 func shortened(name string) string {
-	if fetch.IsURL(name) && strings.HasPrefix(strings.ToLower(name), "data:") {
-		return fetch.Short(name)
+	if fetch.IsURL(name) && strings.HasPrefix(strings.ToLower(strings.TrimSpace(name)), "data:") {
+		return fetch.Short(strings.TrimSpace(name))
 	}
 	return name
 }

@@ -51,31 +51,51 @@ func listFiles(input string) ([]string, error) {
 	return pictures, nil
 }
 
-// inFolder returns the pictures and the tar files in a folder and the folders in it: the regular files that begin as a
-// picture does or are called so, and links called so that lead nowhere, which fail alone. Hidden files and folders are left out.
+// inFolder returns the pictures and the tar files in a folder and the folders in it, also those that links lead to: the regular
+// files that begin as a picture does or are called so, and links called so that lead nowhere, which fail alone. Hidden files and
+// folders are left out.
 func inFolder(dir string) ([]string, error) {
-	var pictures []string
-	root := dir + string(filepath.Separator) // follows a link
-	err := filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return fmt.Errorf("--input %s: %w", dir, err)
-		case name != root && strings.HasPrefix(entry.Name(), "."):
-			if entry.IsDir() {
-				return fs.SkipDir
-			}
-			return nil
-		}
-		info, err := os.Stat(name) // of the file that a link leads to
-		if (err != nil || info.Mode().IsRegular()) && (isTar(name) || imageio.IsPicture(name)) {
-			pictures = append(pictures, name)
-		}
-		return nil
-	})
-	if err == nil && pictures == nil {
-		err = fmt.Errorf("--input %s holds no picture, expected a folder of pictures or a list of requests%s", dir, listIn(dir))
+	w := walk{}
+	if err := w.folder(dir); err != nil {
+		return nil, fmt.Errorf("--input %s: %w", dir, err)
 	}
-	return pictures, err
+	if w.pictures == nil {
+		return nil, fmt.Errorf("--input %s holds no picture, expected a folder of pictures or a list of requests%s", dir, listIn(dir))
+	}
+	return w.pictures, nil
+}
+
+// walk goes through a folder in the order of names.
+type walk struct {
+	within   []fs.FileInfo // the folders around, which a link is not followed to again
+	pictures []string
+}
+
+func (w *walk) folder(dir string) error {
+	here, err := os.Stat(dir)
+	if err != nil || slices.ContainsFunc(w.within, func(around fs.FileInfo) bool { return os.SameFile(around, here) }) {
+		return err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	w.within = append(w.within, here)
+	for _, e := range entries {
+		name := filepath.Join(dir, e.Name())
+		info, err := os.Stat(name) // of the file that a link leads to
+		switch {
+		case strings.HasPrefix(e.Name(), "."):
+		case err == nil && info.IsDir():
+			if err := w.folder(name); err != nil {
+				return err
+			}
+		case (err != nil || info.Mode().IsRegular()) && (isTar(name) || imageio.IsPicture(name)):
+			w.pictures = append(w.pictures, name)
+		}
+	}
+	w.within = w.within[:len(w.within)-1]
+	return nil
 }
 
 // listIn names a list of requests in a folder, as a next step.

@@ -78,9 +78,7 @@ func (q *list) next() (*batchRequest, error) {
 	for {
 		q.line++
 		text, err := q.readLine()
-		if q.line == 1 {
-			text = bytes.TrimPrefix(text, []byte(byteOrderMark))
-		}
+		text = bytes.TrimPrefix(text, []byte(byteOrderMark)) // which begins every file that cat put together
 		if text = bytes.TrimSpace(text); len(text) > 0 && (err == nil || err == io.EOF) {
 			r, wrong := parseRequest(text, q.line, q.defaults)
 			if at := q.seen[string(r.ID)]; wrong == nil && at > 0 {

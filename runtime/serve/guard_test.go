@@ -15,7 +15,7 @@ import (
 // TestKeys: keys are asked for everywhere but where there is nothing to protect, and stand in no log.
 func TestKeys(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys")
-	if err := os.WriteFile(path, []byte("# of the lab\n\nsecret-one\nsecret-two\n"), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte("\ufeff# of the lab\n\nsecret-one\nsecret-two\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	keys, err := guard.ReadKeys(path)

@@ -43,6 +43,7 @@ func (s *Server) pictures(ctx context.Context, c *call, urls []string, field str
 
 // picture reads and decodes one picture, and keeps what the model sees of it.
 func (s *Server) picture(ctx context.Context, c *call, url string) (image pgc.Image, err error) {
+	url = strings.TrimSpace(url)
 	key, fits := sha256.Sum256([]byte(url)), s.Info.EmbeddingDim == 0 && !isAddress(url) // which may lead to another picture now
 	if fits {
 		if image, found := s.seen.get(key); found {
@@ -116,6 +117,9 @@ func (s *Server) content(ctx context.Context, url string) ([]byte, error) {
 	switch scheme, _, found := strings.Cut(url, ":"); {
 	case !found:
 		data, err := base64.StdEncoding.DecodeString(url)
+		if err != nil { // with white space within
+			data, err = base64.StdEncoding.DecodeString(strings.Join(strings.Fields(url), ""))
+		}
 		if err != nil {
 			return nil, errors.New("it is neither a data: URI nor an https: URL nor base64")
 		}

@@ -6,6 +6,7 @@ import (
 	"image/jpeg"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"pgc"
 	"pgc/runtime/serve/limits"
@@ -23,7 +24,7 @@ func (s *Server) preview(c *call, body []byte) error {
 	if err != nil {
 		return err
 	}
-	if !isAddress(url) {
+	if url = strings.TrimSpace(url); !isAddress(url) {
 		return openai.Invalid("url", "url is no address, expected one that begins with http:// or https://")
 	}
 	if !s.gate.Enter(c.client, 1) {

@@ -335,6 +335,11 @@ func TestErrors(t *testing.T) {
 		{"POST", "/v1/chat/completions", vision("file:///etc/hosts"), 400, "expected a data: URI"},
 		{"POST", "/v1/chat/completions", vision("/etc/hosts"), 400, "neither a data: URI nor"},
 		{"POST", "/v1/chat/completions", vision("javascript:1"), 400, "expected a data: URI"},
+		{"POST", "/v1/chat/completions", vision(" file:///etc/hosts"), 400, `it is a "file" address, expected a data: URI`},
+		{"POST", "/v1/chat/completions", vision(` `), 400, "picture 1"},
+		{"POST", "/v1/chat/completions", "\xff\xfe{\x00}\x00", 400, "no UTF-8"},
+		{"POST", "/v1/chat/completions", "\ufeff", 400, "no JSON object"},
+		{"POST", "/v1/chat/completions", "\ufeff\ufeff{}", 400, "no JSON object"},
 		{"POST", "/v1/chat/completions", vision(bomb), 413, "to be decoded"},
 		{"GET", "/v1/chat/completions", "", 405, "POST"},
 		{"GET", "/v1/nothing", "", 404, "nothing at"},
@@ -350,6 +355,12 @@ func TestErrors(t *testing.T) {
 		if err := json.Unmarshal([]byte(r.body), &e); err != nil || r.status != c.status || !strings.Contains(e.Error.Message, c.words) || e.Error.Type != "invalid_request_error" ||
 			r.header.Get("Content-Type") != "application/json" || r.header.Get("X-Request-Id") == "" {
 			t.Errorf("%s %s %.80s: %+v, expected %d, %s", c.method, c.path, c.body, r, c.status, c.words)
+		}
+	}
+	coded := strings.TrimPrefix(dot(), "data:image/png;base64,")
+	for _, body := range []string{"\ufeff" + ask("x", ""), vision(`\n ` + dot()), vision(dot() + `\n`), vision(`\t` + strings.Replace(dot(), "data:", "DATA:", 1)), vision(coded), vision(` ` + coded[:9] + `\n ` + coded[9:])} {
+		if r := s.chat(t, body); r.status != 200 {
+			t.Errorf("%.90q: %+v", body, r)
 		}
 	}
 	for kind, want := range map[string]int{"application/json; charset=utf-8": 200, "application/x-www-form-urlencoded": 200, "text/json": 200, "image/png": 415, "multipart/form-data; boundary=x": 415,

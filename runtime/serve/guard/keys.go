@@ -16,14 +16,14 @@ import (
 // Keys are the keys that clients may have, as hashes.
 type Keys struct{ hashes [][sha256.Size]byte }
 
-// ReadKeys reads a file of keys, one a line. Empty lines and those that begin with # are none.
+// ReadKeys reads a file of keys, one a line. Empty lines and those that begin with # are none; a byte order mark is skipped.
 func ReadKeys(path string) (*Keys, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
 	k := &Keys{}
-	lines := bufio.NewScanner(bytes.NewReader(data))
+	lines := bufio.NewScanner(bytes.NewReader(bytes.TrimPrefix(data, []byte("\ufeff"))))
 	for n := 1; lines.Scan(); n++ {
 		line := strings.TrimSpace(lines.Text())
 		switch {

@@ -29,8 +29,9 @@ type Document struct {
 // picture of megabytes is copied once and not scanned by every level of the decoder.
 const longString = 4 << 10
 
-// Parse reads a JSON object.
+// Parse reads a JSON object. A byte order mark before it is passed over.
 func Parse(body []byte) (*Document, error) {
+	body = bytes.TrimPrefix(body, []byte("\ufeff"))
 	if !utf8.Valid(body) {
 		return nil, openai.Invalid("", "the body is no UTF-8, expected JSON in UTF-8")
 	}
