@@ -4,7 +4,7 @@ GO   ?= go
 DEMO := models/paligemma/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-page test-clients test-ray test-race test-arm64 test-gpu gpu check fuzz soak load lint llvm qemu ptxas bench bench-quick bench-clients tokenizer-parity golden clean
+.PHONY: help build demo test test-page test-clients test-ray test-race test-arm64 test-gpu gpu fuzz soak load lint llvm qemu ptxas bench bench-quick bench-clients tokenizer-parity clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
