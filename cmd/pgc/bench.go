@@ -22,7 +22,7 @@ import (
 
 type benchCmd struct {
 	compileFlags
-	Model   string `arg:"" optional:"" name:"checkpoint|file" help:"An executable, or a checkpoint directory, which is compiled first. With --device cuda a released size or a config.json will do: its kernels are timed without weights."`
+	Model   string `arg:"" optional:"" name:"checkpoint|file" help:"An executable, or a checkpoint directory, which is compiled first. With --device cuda a released size or a config.json is enough: its kernels are timed without weights."`
 	ISA     string `name:"isa" placeholder:"NAME" help:"Time the code for this instruction set, one of those in the executable, instead of the best."`
 	Device  string `placeholder:"NAME" help:"What to time it on: cpu, cuda, a GPU by its number such as cuda:1, or emulated, whose times mean nothing (default: cpu where the executable has code for it, otherwise cuda)."`
 	Threads int    `help:"Threads to compute on (default: as FILE info says)."`
@@ -33,13 +33,13 @@ type benchCmd struct {
 	Roofline string `placeholder:"FILE.svg|.png" help:"Draw every kernel's speed in a roofline chart of this machine."`
 	Trace    string `placeholder:"FILE.json" help:"Write a trace of all threads for Perfetto or chrome://tracing."`
 	NoVerify bool   `help:"Do not compare the checksums of the weights first."`
-	Ablate   bool   `help:"Compile and time the model without each pass in turn, to show what every pass buys. Needs no weights: a released size such as paligemma-3b-224 or a config.json will do."`
+	Ablate   bool   `help:"Compile and time the model without each pass in turn, to show what every pass buys. Needs no weights: a released size such as paligemma-3b-224 or a config.json is enough."`
 	Layers   int    `placeholder:"N" help:"For --ablate or a released size: keep only this many layers of the encoder and of the decoder."`
 
 	Tune    bool     `help:"Search the schedules of kernels for the CPU that --cpu names (default: native) on this one, without a checkpoint, and print the rows of codegen/schedule/table.go that are better."`
 	Shape   string   `placeholder:"K×N" help:"For --tune: products of rows of K numbers with N columns (default: 2048x16384, a 3B model's)."`
 	Classes []string `placeholder:"NAME,…" help:"For --tune: only these classes of the table, such as U8,Attention."`
-	Seconds float64  `placeholder:"N" help:"For --tune: seconds of measuring, beside compiling (default: 120)."`
+	Seconds float64  `placeholder:"N" help:"For --tune: seconds of measuring, besides compiling (default: 120)."`
 }
 
 // Run times the kernels.

@@ -28,9 +28,9 @@ type compileFlags struct {
 	Target    string   `default:"cpu" help:"What the file runs on: cpu, cuda (NVIDIA GPUs from sm_80 on), or cpu,cuda (both, with one copy of the weights)."`
 	CPU       string   `name:"cpu" default:"${cpu}" help:"LLVM -mcpu names, separated by commas, or native. The file has code for each and runs the best that the CPU supports. The default runs on any x86-64 with AVX2 and FMA."`
 	KV        string   `name:"kv" placeholder:"TYPE" help:"Storage of the KV cache: f32 or bf16 (default: f32 on CPUs, bf16 on GPUs)."`
-	MaxTokens int      `help:"Capacity of the KV cache in tokens, image tokens included (default: max(1024, 4 pictures + 512))."`
+	MaxTokens int      `help:"Capacity of the KV cache in tokens, image tokens included (default: those of four pictures and 512 of text, at least 1024)."`
 	Draft     string   `placeholder:"WAY" help:"How tokens are guessed and then verified several at a time: ngram (from the text so far; faster where answers repeat themselves or the prompt), or off (the default)."`
-	Runtime   string   `default:"full" placeholder:"NAME" help:"What the executable begins with: full, or least for small machines, less than half of it, with generate, detect, batch and info alone, of PNG and JPEG files."`
+	Runtime   string   `default:"full" placeholder:"NAME" help:"What the executable begins with: full, or least, which is less than half as large: for small machines, with generate, detect, batch and info alone, of PNG and JPEG files."`
 	Debug     []string `short:"d" placeholder:"AID" help:"Debugging aids; -d help lists them."`
 }
 
@@ -63,7 +63,7 @@ func note() func(note string) {
 // frozenFlags are what compile and run build in.
 type frozenFlags struct {
 	Task           []string `sep:"none" placeholder:"TEXT" help:"Build in a task, such as 'detect cat ; dog' or 'segment cat': the executable takes pictures alone, and the vocabulary keeps only the tokens that the task can give. Repeat for several."`
-	Prompt         []string `sep:"none" placeholder:"TEXT" help:"Build in a prompt of another kind, such as 'caption en'; prompts come behind tasks. The vocabulary loses the tokens of locations and masks, and those that are no words."`
+	Prompt         []string `sep:"none" placeholder:"TEXT" help:"Build in a prompt of another kind, such as 'caption en'; prompts are answered after tasks. The vocabulary loses the tokens of locations and masks, and those that are not words. Repeat for several."`
 	KeepVocabulary bool     `help:"With --task or --prompt: keep the whole vocabulary."`
 }
 

@@ -26,12 +26,12 @@ type cli struct {
 	Size    sizeCmd    `cmd:"" help:"Print how large a model is and what memory it takes. Needs no weights."`
 	Check   checkCmd   `cmd:"" help:"Test every kernel of a checkpoint against the reference evaluator, and the model against reference activations."`
 	Bench   benchCmd   `cmd:"" help:"Time the kernels of an executable against this machine's measured peaks."`
-	Emulate emulateCmd `cmd:"" help:"Run a command of an executable for GPUs in an emulator of one."`
-	Opt     optCmd     `cmd:"" help:"Parse a .pgir file, run passes over it, verify it and print it."`
+	Emulate emulateCmd `cmd:"" help:"Run a command of an executable for GPUs in an emulator of a GPU."`
+	Opt     optCmd     `cmd:"" help:"Parse a .pgir file, run passes over it, verify and print it."`
 	Ptx     ptxCmd     `cmd:"" help:"Run a kernel of a PTX file in the emulator of a GPU."`
-	Merge   mergeCmd   `cmd:"" help:"Join the shards of a batch, as executables do, too."`
+	Merge   mergeCmd   `cmd:"" help:"Join the shards of a batch, as executables do."`
 	Version versionCmd `cmd:"" help:"Print the version."`
-	Help    helpCmd    `cmd:"" help:"Say what pgc does, or a command of it."`
+	Help    helpCmd    `cmd:"" help:"Show help about pgc, or about a command."`
 
 	VersionFlag kong.VersionFlag `name:"version" help:"Print the version."`
 }

@@ -15,7 +15,7 @@ type ptxCmd struct {
 }
 
 type ptxRunCmd struct {
-	File   string   `arg:"" help:"A PTX file for sm_80 or what it includes, from any compiler."`
+	File   string   `arg:"" help:"A PTX file for sm_80 or an earlier target, from any compiler."`
 	Kernel string   `placeholder:"NAME" help:"The kernel; may be left out where the file has one."`
 	Grid   []int    `sep:"," default:"1" placeholder:"X,Y,Z" help:"Blocks of the grid."`
 	Block  []int    `sep:"," placeholder:"X,Y,Z" help:"Threads of a block; may be left out where the file demands them."`

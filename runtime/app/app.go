@@ -43,19 +43,19 @@ type embedding struct {
 type common struct {
 	commonMore
 	Info infoCmd `cmd:"" help:"Describe this executable."`
-	Help helpCmd `cmd:"" help:"Say what this executable does, or a command of it."`
+	Help helpCmd `cmd:"" help:"Show help about this executable, or about a command."`
 
 	Version bool `help:"Print the model and the compiler that made this executable."`
 
 	NoVerify bool `help:"Do not compare the checksums of the weights, which the first run of a file does beside its work."`
 
-	Device string `default:"auto" placeholder:"NAME" help:"What to run on: cpu, cuda, a GPU by its number such as cuda:1, or auto, a GPU where there is code for one and it is there."`
+	Device string `default:"auto" placeholder:"NAME" help:"What to run on: cpu, cuda, a GPU by its number such as cuda:1, or auto: a GPU if the file has code for one and the machine has one."`
 
-	Header []string `sep:"none" placeholder:"'NAME: VALUE'" help:"Send this with requests for pictures at http(s) URLs, such as 'Authorization: Bearer …', but not on to another host that one redirects to. Repeat for several."`
+	Header []string `sep:"none" placeholder:"'NAME: VALUE'" help:"Send this with requests for pictures at http(s) URLs, such as 'Authorization: Bearer …', but not to another host that one redirects to. Repeat for several."`
 
 	ISA string `name:"isa" placeholder:"NAME" help:"Run the code for this instruction set, one of those that info lists, instead of the best."`
 
-	AssumeISA bool `name:"assume-isa" help:"Ask neither the CPU nor the system whether they have what --isa names: for emulators of its instructions."`
+	AssumeISA bool `name:"assume-isa" help:"Do not ask the CPU and the system whether they have what --isa names: for emulators of its instructions."`
 }
 
 // usage is an error of the command line: the process exits with status 2.

@@ -113,7 +113,7 @@ func splitLine(data []byte, atEOF bool) (advance int, token []byte, err error) {
 
 type infoCmd struct {
 	JSON    bool `name:"json" help:"Print one JSON object."`
-	Verify  bool `help:"Read all weights and compare their checksums, whatever is remembered."`
+	Verify  bool `help:"Read all weights and compare their checksums, even if they were verified before."`
 	License bool `help:"Print the checkpoint's license."`
 }
 

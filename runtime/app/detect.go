@@ -44,7 +44,7 @@ type detectCmd struct{ locating }
 
 type segmentCmd struct {
 	locating
-	Masks string `placeholder:"DIR" help:"Write a PNG for every object's mask, and index.png, the picture of their indices, to a new folder; of several pictures to a folder each in it."`
+	Masks string `placeholder:"DIR" help:"Write a PNG for every object's mask, and index.png, the picture of their indices, to a new folder; with several pictures, a folder in it for each."`
 }
 
 // Run finds objects.

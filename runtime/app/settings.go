@@ -16,7 +16,7 @@ type settings struct {
 	RepetitionPenalty *float64 `json:"repetition_penalty" placeholder:"R" help:"Values over 1 make tokens seen before less likely."`
 	Seed              uint64   `json:"seed" placeholder:"N" help:"Seed of the sampling; the same seed gives the same answer."`
 	Stop              []string `json:"stop" sep:"none" placeholder:"TEXT" help:"End the answer before this text. Repeat for several."`
-	IgnoreEOS         bool     `name:"ignore-eos" json:"ignore_eos" help:"Generate on behind <eos>, for benchmarks."`
+	IgnoreEOS         bool     `name:"ignore-eos" json:"ignore_eos" help:"Go on after <eos>, for benchmarks."`
 	ParseSpecials     bool     `json:"parse_specials" help:"Read <eos>, <image> and the like in the prompt as tokens."`
 	Logprobs          bool     `json:"logprobs" help:"With --json: add the log-probabilities of the tokens."`
 	SkipSpecialTokens *bool    `json:"skip_special_tokens" help:"Leave special tokens such as <eos> out of the text, the default; --skip-special-tokens=false keeps them."`
