@@ -101,6 +101,9 @@ func (e *Executable) License() string {
 	return string(e.file.Section(manifest.SectionLicense))
 }
 
+// Checksum is of all sections of the file.
+func (e *Executable) Checksum() uint32 { return e.file.Sum }
+
 // Verify reads all weights and compares their checksums, which takes as long as reading the file. progress, unless nil,
 // is told how many bytes of how many are done. An error is ErrDamaged and names the damaged tensors, or is ctx's.
 func (e *Executable) Verify(ctx context.Context, progress func(done, total int64)) error {

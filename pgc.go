@@ -33,6 +33,9 @@ var ErrClosed = generate.ErrClosed
 // nothing any more.
 var ErrDamaged = program.ErrDamaged
 
+// ErrTooLong is in the chain of errors that say that a prompt is longer than the KV cache.
+var ErrTooLong = generate.ErrTooLong
+
 // Model is an opened executable, ready to run.
 type Model struct {
 	exe       *Executable
@@ -174,6 +177,9 @@ func (m *Model) Tokenize(text string, parseSpecials bool) ([]int32, error) {
 	}
 	return t.Encode(text, parseSpecials), nil
 }
+
+// BOS is the id of <bos>, which stands before the text of every prompt.
+func (m *Model) BOS() int32 { return int32(m.exe.model.BOS) }
 
 // TokenText returns what a token adds to a text, of a byte token a byte of it, and whether it is special: texts of answers
 // leave it out. The text is empty for an id that the tokenizer does not have.

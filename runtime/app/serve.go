@@ -3,6 +3,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -126,7 +127,8 @@ func (c *serveCmd) config(a *App) (s serve.Config, err error) {
 	case c.RequestTimeout < 0 || c.DrainTimeout < 0:
 		return s, usage{errors.New("--request-timeout or --drain-timeout is negative, expected a time such as 30s")}
 	}
-	s = serve.Config{Name: a.Executable.Name(), Info: a.Executable.Info(a.options()...), Created: compiledAt(), Hosts: guard.NewHosts(c.Host), Page: page.Handler(),
+	info := a.Executable.Info(a.options()...)
+	s = serve.Config{Name: a.Executable.Name(), Info: info, Fingerprint: fmt.Sprintf("fp_%08x-%s", a.Executable.Checksum(), cmp.Or(info.CPU, info.Target)), Created: compiledAt(), Hosts: guard.NewHosts(c.Host), Page: page.Handler(),
 		Queue: c.MaxQueue, QueueBytes: c.MaxQueueBytes, Body: serve.DefaultBody, DecodeBytes: serve.DefaultDecodeBytes, Timeout: c.RequestTimeout,
 		Connections: c.MaxConnections, LogPrompts: c.LogPrompts, License: a.Executable.License(), Frozen: a.Executable.Frozen()}
 	if s.Origins, err = guard.NewOrigins(c.CORS); err != nil {

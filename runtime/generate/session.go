@@ -4,6 +4,7 @@ package generate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -83,13 +84,25 @@ func (s *Session) Layout(images int, text string, suffix *string, parseSpecials 
 	}
 	if len(given) > s.Model.MaxTokens { // else the bound says nothing
 		if n := s.Tokenizer.AtLeast(given); n > s.Model.MaxTokens {
-			return tokenizer.Prompt{}, fmt.Errorf("the %d bytes of the prompt are at least %d tokens, but the KV cache holds %d: compile with --max-tokens %d or more",
-				len(given), n, s.Model.MaxTokens, n)
+			return tokenizer.Prompt{}, tooLong{fmt.Sprintf("the %d bytes of the prompt are at least %d tokens, but the KV cache holds %d: compile with --max-tokens %d or more",
+				len(given), n, s.Model.MaxTokens, n)}
 		}
 	}
 	l := tokenizer.Layout{Image: int32(s.Model.Image), BOS: int32(s.Model.BOS), EOS: int32(s.Model.SuffixEnd), ImageTokens: s.Model.ImageTokens, End: s.Model.PromptEnd}
 	return s.Tokenizer.Prompt(l, images, text, suffix, parseSpecials)
 }
+
+// ErrTooLong is what errors about prompts are that the KV cache cannot hold.
+var ErrTooLong = errors.New("the prompt is longer than the KV cache")
+
+// tooLong is an ErrTooLong with a sentence of its own.
+type tooLong struct{ text string }
+
+// Error implements error.
+func (e tooLong) Error() string { return e.text }
+
+// Is implements errors.Is.
+func (e tooLong) Is(target error) bool { return target == ErrTooLong }
 
 // Check says why a prompt cannot be run in a batch slot: it is longer than the KV cache, or there is too little memory
 // for it.
@@ -113,8 +126,8 @@ func (s *Session) layout(r *Request) (tokenizer.Prompt, error) {
 func (s *Session) fits(p tokenizer.Prompt, images int) error {
 	n := len(p.IDs)
 	if n > s.Model.MaxTokens {
-		return fmt.Errorf("the prompt has %d tokens (%d images of %d and %d of text), but the KV cache holds %d: compile with --max-tokens %d or more",
-			n, images, s.Model.ImageTokens, n-images*s.Model.ImageTokens, s.Model.MaxTokens, n)
+		return tooLong{fmt.Sprintf("the prompt has %d tokens (%d images of %d and %d of text), but the KV cache holds %d: compile with --max-tokens %d or more",
+			n, images, s.Model.ImageTokens, n-images*s.Model.ImageTokens, s.Model.MaxTokens, n)}
 	}
 	for i, id := range p.IDs {
 		if int(id) >= s.Model.VocabSize && int(id) != s.Model.Image {

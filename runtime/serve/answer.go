@@ -161,7 +161,11 @@ func cannot(c *call, field string, err error) error {
 	if errors.Is(err, pgc.ErrClosed) || c.r.Context().Err() != nil {
 		return err
 	}
-	return openai.Invalid(field, "%v", err)
+	e := openai.Invalid(field, "%v", err)
+	if errors.Is(err, pgc.ErrTooLong) {
+		e.Code = "context_length_exceeded"
+	}
+	return e
 }
 
 // request is that of choice i to the model. Without a seed every choice has one of its own.

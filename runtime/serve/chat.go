@@ -25,7 +25,7 @@ func (s *Server) chat(c *call, body []byte) error {
 	if err != nil {
 		return err
 	}
-	out := openai.Chat{ID: id, Object: openai.ObjectChat, Created: created(), Model: s.Name, Usage: j.usage(list), Extra: j.extra(list)}
+	out := openai.Chat{ID: id, Object: openai.ObjectChat, Created: created(), Model: s.Name, Fingerprint: s.Fingerprint, Usage: j.usage(list), Extra: j.extra(list)}
 	for i, ch := range list {
 		x := openai.ChatChoice{Index: i, FinishReason: &ch.finish, Message: &openai.Message{Role: "assistant", Content: ch.text, Located: ch.located}}
 		if ch.logprobs != nil {
@@ -55,7 +55,7 @@ func (s *Server) completion(c *call, body []byte) error {
 	if err != nil {
 		return err
 	}
-	out := openai.Completion{ID: id, Object: openai.ObjectCompletion, Created: created(), Model: s.Name, Usage: j.usage(list), Extra: j.extra(list)}
+	out := openai.Completion{ID: id, Object: openai.ObjectCompletion, Created: created(), Model: s.Name, Fingerprint: s.Fingerprint, Usage: j.usage(list), Extra: j.extra(list)}
 	for i, ch := range list {
 		x := openai.TextChoice{Index: i, Text: ch.text, FinishReason: &ch.finish, Located: ch.located}
 		if ch.logprobs != nil {
@@ -78,7 +78,7 @@ func (f *chatStream) piece(choices ...openai.ChatChoice) openai.Chat {
 	if choices == nil {
 		choices = []openai.ChatChoice{}
 	}
-	return openai.Chat{ID: f.id, Object: openai.ObjectChunk, Created: f.created, Model: f.j.s.Name, Choices: choices}
+	return openai.Chat{ID: f.id, Object: openai.ObjectChunk, Created: f.created, Model: f.j.s.Name, Fingerprint: f.j.s.Fingerprint, Choices: choices}
 }
 
 // lines implements pieces.
@@ -128,7 +128,7 @@ func (f *completionStream) piece(choices ...openai.TextChoice) openai.Completion
 	if choices == nil {
 		choices = []openai.TextChoice{}
 	}
-	return openai.Completion{ID: f.id, Object: openai.ObjectCompletion, Created: f.created, Model: f.j.s.Name, Choices: choices}
+	return openai.Completion{ID: f.id, Object: openai.ObjectCompletion, Created: f.created, Model: f.j.s.Name, Fingerprint: f.j.s.Fingerprint, Choices: choices}
 }
 
 // lines implements pieces.

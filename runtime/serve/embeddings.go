@@ -52,20 +52,3 @@ func (s *Server) embeddings(c *call, body []byte) error {
 	writeJSON(c.w, http.StatusOK, out)
 	return nil
 }
-
-// tokenize answers POST /tokenize.
-func (s *Server) tokenize(c *call, body []byte) error {
-	text, parse, err := request.ParseTokenize(body)
-	if err != nil {
-		return err
-	}
-	ids, err := c.model.Tokenize(text, parse)
-	if err != nil {
-		return err
-	}
-	if ids == nil {
-		ids = []int32{}
-	}
-	writeJSON(c.w, http.StatusOK, map[string][]int32{"tokens": ids})
-	return nil
-}

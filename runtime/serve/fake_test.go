@@ -39,11 +39,22 @@ func (f *fake) Info() pgc.Info { return pgc.Info{Model: "fake"} }
 func (f *fake) Slots() int     { return f.slots }
 func (f *fake) Load() pgc.Load { return pgc.Load{Running: int(f.running.Load()), Slots: f.slots} }
 
-func (f *fake) Tokenize(text string, _ bool) ([]int32, error) { return make([]int32, len(text)), nil }
+// Tokenize makes a token of every letter a, which is the first, or b.
+func (f *fake) Tokenize(text string, _ bool) (ids []int32, err error) {
+	for _, c := range text {
+		ids = append(ids, int32(c-'a'))
+	}
+	return ids, nil
+}
+
+func (f *fake) BOS() int32 { return int32(len(f.answer)) }
 
 func (f *fake) TokenText(id int32) ([]byte, bool, error) {
 	if int(id) == len(f.answer) {
 		return []byte("<eos>"), true, nil
+	}
+	if id < 0 || int(id) > len(f.answer) {
+		return nil, false, nil
 	}
 	if f.bytes != nil {
 		return []byte(f.bytes[id]), false, nil
@@ -53,7 +64,7 @@ func (f *fake) TokenText(id int32) ([]byte, bool, error) {
 
 func (f *fake) CheckRequest(r pgc.Request) error {
 	if len(r.Prompt) > 1000 {
-		return errors.New("the prompt is too long")
+		return fmt.Errorf("the prompt is too long: %w", pgc.ErrTooLong)
 	}
 	return nil
 }

@@ -29,6 +29,7 @@ func TestKeys(t *testing.T) {
 	}{
 		{"GET", "/health", true}, {"GET", "/ready", true}, {"GET", "/", true}, {"GET", "/metrics", false}, {"GET", "/v1/models", false}, {"GET", "/v1/models/fake", false},
 		{"POST", "/v1/chat/completions", false}, {"POST", "/v1/completions", false}, {"POST", "/v1/embeddings", false}, {"POST", "/tokenize", false}, {"POST", "/api/chat", false},
+		{"POST", "/chat/completions", false}, {"POST", "/completions", false}, {"POST", "/embeddings", false}, {"GET", "/models", false}, {"POST", "/detokenize", false},
 		{"POST", "/api/generate", false}, {"POST", "/api/show", false}, {"GET", "/api/tags", false}, {"GET", "/api/version", false}, {"GET", "/v1/detection.schema.json", false},
 	} {
 		for _, c := range []struct {
@@ -94,11 +95,21 @@ func TestHostsOrigins(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	r := s.do(t, "OPTIONS", "/v1/chat/completions", "", "Origin", "https://web.example", "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "Authorization")
-	if r.status != 200 || r.header.Get("Access-Control-Allow-Headers") != "Authorization" || !strings.Contains(r.header.Get("Access-Control-Allow-Methods"), "POST") {
+	if r.status != 200 || r.header.Get("Access-Control-Allow-Headers") != "Authorization" || r.header.Get("Access-Control-Allow-Credentials") != "true" || !strings.Contains(r.header.Get("Access-Control-Allow-Methods"), "POST") {
 		t.Errorf("%+v", r)
 	}
 	if r := s.do(t, "OPTIONS", "/v1/chat/completions", "", "Origin", "https://other.example", "Access-Control-Request-Method", "POST"); r.status != 403 {
 		t.Errorf("%+v", r)
+	}
+	if r := s.do(t, "GET", "/health", ""); r.header.Get("Vary") != "Origin" {
+		t.Errorf("a cache may answer pages of elsewhere with this: %+v", r)
+	}
+	if origins, err = guard.NewOrigins([]string{"*"}); err != nil {
+		t.Fatal(err)
+	}
+	s = start(t, &fake{answer: []string{"a"}, slots: 2}, func(c *Config) { c.Origins = origins })
+	if r := s.do(t, "GET", "/v1/models", "", "Origin", "https://web.example"); r.header.Get("Access-Control-Allow-Origin") != "https://web.example" || r.header.Get("Access-Control-Allow-Credentials") != "" {
+		t.Errorf("any page may send what a proxy asks for: %+v", r)
 	}
 	for _, wrong := range []string{"web.example", "https://web.example/", "https://web.example/x"} {
 		if _, err := guard.NewOrigins([]string{wrong}); err == nil {

@@ -54,7 +54,11 @@ func (s *Server) ollama(c *call, r *request.Request, chat bool) error {
 	if err != nil {
 		return err
 	}
-	writeJSON(c.w, http.StatusOK, f.end(list[0].text, list[0], j.extra(list)))
+	p := f.end(list[0].text, list[0], j.extra(list))
+	if l := list[0].logprobs; l != nil {
+		p.Logprobs = l.Chat(len(list[0].text)).Content
+	}
+	writeJSON(c.w, http.StatusOK, p)
 	return nil
 }
 
@@ -91,7 +95,13 @@ func (f *ollamaStream) lines() bool { return true }
 func (f *ollamaStream) first(int) any { return nil }
 
 // text implements pieces.
-func (f *ollamaStream) text(_ int, text string, _ *openai.Logprobs, _ int) any { return f.piece(text) }
+func (f *ollamaStream) text(_ int, text string, l *openai.Logprobs, upTo int) any {
+	p := f.piece(text)
+	if l != nil {
+		p.Logprobs = l.Chat(upTo).Content
+	}
+	return p
+}
 
 // found implements pieces.
 func (f *ollamaStream) found(_ int, objects any) any {

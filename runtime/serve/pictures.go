@@ -112,13 +112,16 @@ func (c *claims) release() {
 	}
 }
 
+// toStd rewrites base64 of the alphabet for URLs.
+var toStd = strings.NewReplacer("-", "+", "_", "/")
+
 // content returns the file of a picture: of a data: URI, of base64 alone, or of an address where those are allowed.
 func (s *Server) content(ctx context.Context, url string) ([]byte, error) {
 	switch scheme, _, found := strings.Cut(url, ":"); {
 	case !found:
 		data, err := base64.StdEncoding.DecodeString(url)
-		if err != nil { // with white space within
-			data, err = base64.StdEncoding.DecodeString(strings.Join(strings.Fields(url), ""))
+		if err != nil { // the other alphabet, without padding, or with white space within
+			data, err = base64.RawStdEncoding.DecodeString(toStd.Replace(strings.TrimRight(strings.Join(strings.Fields(url), ""), "=")))
 		}
 		if err != nil {
 			return nil, errors.New("it is neither a data: URI nor an https: URL nor base64")

@@ -28,6 +28,7 @@ type Model interface {
 	Slots() int
 	Tokenize(text string, parseSpecials bool) ([]int32, error)
 	TokenText(id int32) (text []byte, special bool, err error)
+	BOS() int32
 	CheckRequest(r pgc.Request) error
 	CheckDetect(r pgc.DetectRequest) error
 	Watch(ctx context.Context, r pgc.Request, watch func(pgc.Token)) (*pgc.Answer, error)
@@ -40,11 +41,12 @@ type Model interface {
 
 // Config says how to serve.
 type Config struct {
-	Name    string // of the model, as clients see it
-	Info    pgc.Info
-	Created time.Time    // of the executable
-	Frozen  []pgc.Frozen // prompts that are built in, the only ones then
-	License string
+	Name        string // of the model, as clients see it
+	Info        pgc.Info
+	Created     time.Time    // of the executable
+	Frozen      []pgc.Frozen // prompts that are built in, the only ones then
+	Fingerprint string       // of what the bits of answers depend on besides the request
+	License     string
 
 	Keys    *guard.Keys // nil for none
 	Hosts   *guard.Hosts
@@ -159,10 +161,13 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /health", s.health)
 	mux.HandleFunc("GET /ready", s.ready)
 	mux.Handle("GET /metrics", s.keyed(s.writeMetrics))
-	mux.Handle("POST /v1/chat/completions", s.answering(s.chat))
-	mux.Handle("POST /v1/completions", s.answering(s.completion))
-	mux.Handle("GET /v1/models", s.keyed(s.models))
-	mux.Handle("GET /v1/models/{id...}", s.keyed(s.modelByID))
+	for _, base := range []string{"/v1", ""} { // clients are often given the address without /v1
+		mux.Handle("POST "+base+"/chat/completions", s.answering(s.chat))
+		mux.Handle("POST "+base+"/completions", s.answering(s.completion))
+		mux.Handle("POST "+base+"/embeddings", s.answering(s.embeddings))
+		mux.Handle("GET "+base+"/models", s.keyed(s.models))
+		mux.Handle("GET "+base+"/models/{id...}", s.keyed(s.modelByID))
+	}
 	mux.Handle("GET /v1/detection.schema.json", s.keyed(s.schema))
 	mux.Handle("POST /api/chat", s.answering(s.ollamaChat))
 	mux.Handle("POST /api/generate", s.answering(s.ollamaGenerate))
@@ -170,8 +175,8 @@ func (s *Server) routes() http.Handler {
 	mux.Handle("GET /api/tags", s.keyed(s.ollamaTags))
 	mux.Handle("GET /api/ps", s.keyed(s.ollamaTags))
 	mux.Handle("GET /api/version", s.keyed(s.ollamaAPIVersion))
-	mux.Handle("POST /v1/embeddings", s.answering(s.embeddings))
 	mux.Handle("POST /tokenize", s.answering(s.tokenize))
+	mux.Handle("POST /detokenize", s.answering(s.detokenize))
 	mux.Handle("POST /v1/picture", s.answering(s.preview))
 	mux.Handle("GET /{$}", s.Page)
 	mux.Handle("GET /page/", s.Page)

@@ -68,16 +68,22 @@ func NewOrigins(list []string) (*Origins, error) {
 }
 
 // Check looks at the origin of a request. It sets the headers that let the pages of that origin read the answer, if they
-// may; same tells whether it is this server's own.
+// may. Pages of an origin that is named may send what a proxy in front asks for, such as a cookie; with "*" none may.
 func (o *Origins) Check(w http.ResponseWriter, r *http.Request) error {
+	h := w.Header()
+	if o.any || len(o.list) > 0 {
+		h.Add("Vary", "Origin")
+	}
 	origin := r.Header.Get("Origin")
 	if origin == "" {
 		return nil
 	}
-	if o.any || slices.Contains(o.list, strings.ToLower(origin)) {
-		h := w.Header()
+	listed := slices.Contains(o.list, strings.ToLower(origin))
+	if listed {
+		h.Set("Access-Control-Allow-Credentials", "true")
+	}
+	if listed || o.any {
 		h.Set("Access-Control-Allow-Origin", origin)
-		h.Add("Vary", "Origin")
 		h.Set("Access-Control-Expose-Headers", "X-Request-Id, X-Ignored, Retry-After")
 		return nil
 	}

@@ -10,12 +10,13 @@ import (
 
 // Piece is an answer of /api/chat or of /api/generate, or a piece of one. Times are in nanoseconds.
 type Piece struct {
-	Model    string    `json:"model"`
-	Created  time.Time `json:"created_at"`
-	Message  *Message  `json:"message,omitempty"`  // of a chat
-	Response *string   `json:"response,omitempty"` // of the other
-	Done     bool      `json:"done"`
-	Reason   string    `json:"done_reason,omitempty"`
+	Model    string               `json:"model"`
+	Created  time.Time            `json:"created_at"`
+	Message  *Message             `json:"message,omitempty"`  // of a chat
+	Response *string              `json:"response,omitempty"` // of the other
+	Done     bool                 `json:"done"`
+	Reason   string               `json:"done_reason,omitempty"`
+	Logprobs []openai.ChatLogprob `json:"logprobs,omitempty"`
 	*Counts
 	openai.Located
 	*openai.Extra

@@ -102,12 +102,18 @@ func (l *Logprobs) upTo(n int) []waitingToken {
 	return out
 }
 
+// Bytes lists bytes as numbers, which JSON would write as base64.
+func Bytes(text []byte) []int {
+	list := make([]int, len(text))
+	for i, b := range text {
+		list[i] = int(b)
+	}
+	return list
+}
+
 // newLogprob describes a token. A part of a letter has no text: it is written as its bytes.
 func newLogprob(text []byte, logprob float64) Logprob {
-	p := Logprob{Token: string(text), Logprob: logprob, Bytes: []int{}}
-	for _, b := range text {
-		p.Bytes = append(p.Bytes, int(b))
-	}
+	p := Logprob{Token: string(text), Logprob: logprob, Bytes: Bytes(text)}
 	if !utf8.Valid(text) {
 		p.Token = "bytes:"
 		for _, b := range text {

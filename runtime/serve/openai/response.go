@@ -4,12 +4,13 @@ import "pgc"
 
 // Chat is an answer of /v1/chat/completions or, with Object ObjectChunk, a piece of one.
 type Chat struct {
-	ID      string       `json:"id"`
-	Object  string       `json:"object"`
-	Created int64        `json:"created"` // Unix time
-	Model   string       `json:"model"`
-	Choices []ChatChoice `json:"choices"`
-	Usage   *Usage       `json:"usage,omitempty"`
+	ID          string       `json:"id"`
+	Object      string       `json:"object"`
+	Created     int64        `json:"created"` // Unix time
+	Model       string       `json:"model"`
+	Fingerprint string       `json:"system_fingerprint,omitempty"`
+	Choices     []ChatChoice `json:"choices"`
+	Usage       *Usage       `json:"usage,omitempty"`
 	*Extra
 }
 
@@ -53,12 +54,13 @@ type Located struct {
 
 // Completion is an answer of /v1/completions, or a piece of one.
 type Completion struct {
-	ID      string       `json:"id"`
-	Object  string       `json:"object"`
-	Created int64        `json:"created"`
-	Model   string       `json:"model"`
-	Choices []TextChoice `json:"choices"`
-	Usage   *Usage       `json:"usage,omitempty"`
+	ID          string       `json:"id"`
+	Object      string       `json:"object"`
+	Created     int64        `json:"created"`
+	Model       string       `json:"model"`
+	Fingerprint string       `json:"system_fingerprint,omitempty"`
+	Choices     []TextChoice `json:"choices"`
+	Usage       *Usage       `json:"usage,omitempty"`
 	*Extra
 }
 

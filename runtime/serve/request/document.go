@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -120,10 +122,13 @@ func (d *Document) get(name string, v any) (bool, error) {
 	return true, decode(raw, name, v)
 }
 
-// decode reads JSON, called name in errors, into v.
+// decode reads JSON, called name in errors, into v. A whole number may be written as 16.0.
 func decode(raw json.RawMessage, name string, v any) error {
 	err := json.Unmarshal(raw, v)
 	if err == nil {
+		return nil
+	}
+	if f, e := strconv.ParseFloat(string(raw), 64); e == nil && f == math.Trunc(f) && math.Abs(f) < 1<<53 && json.Unmarshal(strconv.AppendInt(nil, int64(f), 10), v) == nil {
 		return nil
 	}
 	text := jsonerr.Explain(err).Error()

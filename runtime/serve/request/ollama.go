@@ -91,6 +91,9 @@ func (d *Document) ollama(r *Request, text string) error {
 			return err
 		}
 	}
+	if err := d.logprobs(r); err != nil {
+		return err
+	}
 	if raw := d.raw("options"); raw != nil {
 		o := &Document{long: d.long, mark: d.mark, read: map[string]bool{}}
 		if err := decode(raw, "options", &o.fields); err != nil {
@@ -103,10 +106,7 @@ func (d *Document) ollama(r *Request, text string) error {
 			r.ignore("options." + name)
 		}
 	}
-	for _, name := range d.unread() {
-		r.ignore(name)
-	}
-	return nil
+	return d.finish(r)
 }
 
 // options reads ollama's settings.
@@ -120,7 +120,7 @@ func (d *Document) options(r *Request) error {
 			return err
 		}
 	}
-	if n := s.MaxNewTokens; n != nil && (*n < 0 || *n > mostNewTokens) { // -1 is no bound, -2 the context's
+	if n := s.MaxNewTokens; n != nil && (*n <= 0 || *n > mostNewTokens) { // 0 and -1 are no bound, -2 the context's
 		*n = mostNewTokens
 	}
 	if err := checkSettings(*s); err != nil {

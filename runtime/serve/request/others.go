@@ -13,10 +13,11 @@ type Embeddings struct {
 	Images []string // URLs
 }
 
-// Bounds of requests for embeddings and tokens: inputs, and bytes of a text.
+// Bounds of requests for embeddings and tokens: inputs, bytes of a text, tokens.
 const (
 	mostInputs = 256
 	mostText   = 1 << 20
+	mostIDs    = 1 << 18
 )
 
 // ParseEmbeddings reads the body of /v1/embeddings: input is a text, a picture {"image_url": …}, or a list of one kind.
@@ -95,24 +96,4 @@ func ParsePreview(body []byte) (url string, err error) {
 		return url, err
 	}
 	return "", openai.Invalid("url", "url is missing, expected the address of a picture")
-}
-
-// ParseTokenize reads the body of /tokenize.
-func ParseTokenize(body []byte) (text string, parseSpecials bool, err error) {
-	d, err := Parse(body)
-	if err != nil {
-		return "", false, err
-	}
-	found, err := d.get("content", &text)
-	if err != nil {
-		return "", false, err
-	}
-	if !found {
-		return "", false, openai.Invalid("content", "content is missing, expected a text")
-	}
-	if text = d.text(text); len(text) > mostText {
-		return "", false, openai.Invalid("content", "content has %d bytes, expected %d at most", len(text), mostText)
-	}
-	_, err = d.get("parse_special", &parseSpecials)
-	return text, parseSpecials, err
 }

@@ -41,9 +41,15 @@ var (
 	}
 )
 
-// Fields that are refused, by endpoint.
+// freely is why an answer is not held to a form of the client's own.
+const freely = "answers are held to no grammar but that of the published schema, see response_format"
+
+// Fields that are refused, by endpoint. Those of other servers that hold an answer to a form are among them: without it
+// the answer would not be what was asked for.
 var (
 	bothRefused = []refusal{
+		{"grammar", empty, freely}, {"json_schema", empty, freely}, {"structured_outputs", empty, freely},
+		{"guided_json", empty, freely}, {"guided_regex", empty, freely}, {"guided_choice", empty, freely}, {"guided_grammar", empty, freely},
 		{"logit_bias", biases, "logits are not biased"},
 		{"presence_penalty", zero, "expected 0: repetition_penalty makes repetition less likely"},
 		{"frequency_penalty", zero, "expected 0: repetition_penalty makes repetition less likely"},

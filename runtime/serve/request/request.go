@@ -67,24 +67,27 @@ func ParseChat(body []byte) (*Request, error) {
 	if err := d.settings(r); err != nil {
 		return nil, err
 	}
-	logprobs, err := optional[bool](d, "logprobs")
-	if err != nil {
+	if err := d.logprobs(r); err != nil {
 		return nil, err
-	}
-	top, err := optional[int](d, "top_logprobs")
-	if err != nil {
-		return nil, err
-	}
-	r.Settings.Logprobs = logprobs != nil && *logprobs
-	if top != nil {
-		if *top < 0 || *top > mostTop {
-			return nil, openai.Invalid("top_logprobs", "top_logprobs is %d, expected 0 to %d", *top, mostTop)
-		}
-		if r.Top = *top; *top > 0 && !r.Settings.Logprobs {
-			return nil, openai.Invalid("top_logprobs", "top_logprobs is given without logprobs, expected logprobs to be true")
-		}
 	}
 	return r, d.finish(r)
+}
+
+// logprobs reads which log-probabilities a chat asks for.
+func (d *Document) logprobs(r *Request) error {
+	if _, err := d.get("logprobs", &r.Settings.Logprobs); err != nil {
+		return err
+	}
+	if _, err := d.get("top_logprobs", &r.Top); err != nil {
+		return err
+	}
+	switch {
+	case r.Top < 0 || r.Top > mostTop:
+		return openai.Invalid("top_logprobs", "top_logprobs is %d, expected 0 to %d", r.Top, mostTop)
+	case r.Top > 0 && !r.Settings.Logprobs:
+		return openai.Invalid("top_logprobs", "top_logprobs is given without logprobs, expected logprobs to be true")
+	}
+	return nil
 }
 
 // ParseCompletion reads the body of /v1/completions.
@@ -259,8 +262,15 @@ func (d *Document) settings(r *Request) error {
 	if s.TopK != nil && *s.TopK == -1 { // off, as vLLM writes it
 		*s.TopK = 0
 	}
-	if s.MaxNewTokens != nil {
-		*s.MaxNewTokens = min(*s.MaxNewTokens, mostNewTokens)
+	if n := s.MaxNewTokens; n != nil {
+		if *n < 1 {
+			name := "max_tokens"
+			if d.raw("max_completion_tokens") != nil {
+				name = "max_completion_tokens"
+			}
+			return openai.Invalid(name, "%s is %d, expected 1 or more", name, *n)
+		}
+		*n = min(*n, mostNewTokens)
 	}
 	if err := checkSettings(*s); err != nil {
 		return err
@@ -278,8 +288,11 @@ func (d *Document) settings(r *Request) error {
 	var options struct {
 		IncludeUsage bool `json:"include_usage"`
 	}
-	if _, err := d.get("stream_options", &options); err != nil {
+	switch found, err := d.get("stream_options", &options); {
+	case err != nil:
 		return err
+	case found && !r.Stream:
+		return openai.Invalid("stream_options", "stream_options is given without stream, expected stream to be true")
 	}
 	r.IncludeUsage = options.IncludeUsage
 	return d.choices(r)
@@ -291,11 +304,8 @@ func checkSettings(s pgc.Settings) error {
 	if err == nil {
 		return nil
 	}
-	name, rest, _ := strings.Cut(err.Error(), " ")
-	if name == "max_new_tokens" {
-		name = "max_tokens"
-	}
-	return openai.Invalid(name, "%s %s", name, rest)
+	name, _, _ := strings.Cut(err.Error(), " ")
+	return openai.Invalid(name, "%v", err)
 }
 
 // seed reads a seed, which may be negative.

@@ -67,7 +67,7 @@ func TestFields(t *testing.T) {
 	r, err := ParseChat([]byte(withPicture(`"model":"any","max_tokens":5,"max_completion_tokens":9,"temperature":0.5,"top_p":0.9,"top_k":3,"seed":-1,"n":2,
 		"stop":["a","","b"],"stream":true,"stream_options":{"include_usage":true},"logprobs":true,"top_logprobs":4,"repetition_penalty":1.1,"ignore_eos":true,
 		"user":"me","metadata":{"a":"b"},"store":false,"parallel_tool_calls":true,"presence_penalty":0,"frequency_penalty":0.0,"response_format":{"type":"text"},
-		"tools":[ ],"logit_bias":{"5":0},"brand_new":7,"nothing":null,"bad name\r\n":1`)))
+		"tools":[ ],"grammar":"","logit_bias":{"5":0},"brand_new":7,"nothing":null,"bad name\r\n":1`)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,9 +76,12 @@ func TestFields(t *testing.T) {
 		!r.Stream || !r.IncludeUsage || !s.Logprobs || r.Top != 4 || *s.RepetitionPenalty != 1.1 || !s.IgnoreEOS || r.Model != "any" {
 		t.Errorf("%+v", r)
 	}
-	want := "brand_new frequency_penalty logit_bias metadata parallel_tool_calls presence_penalty response_format store tools user"
+	want := "brand_new frequency_penalty grammar logit_bias metadata parallel_tool_calls presence_penalty response_format store tools user"
 	if got := strings.Join(r.Ignored, " "); got != want {
 		t.Errorf("ignored %s", got)
+	}
+	if r, err := ParseChat([]byte(withPicture(`"max_tokens":16.0,"seed":-2.0,"n":2e0`))); err != nil || *r.Settings.MaxNewTokens != 16 || r.Settings.Seed != 1<<64-2 || r.N != 2 {
+		t.Errorf("%+v, %v", r, err) // as Python writes a float
 	}
 	if r, err := ParseChat([]byte(withPicture(`"max_tokens":9223372036854775807,"top_k":-1`))); err != nil || *r.Settings.MaxNewTokens > 1<<20 || *r.Settings.TopK != 0 {
 		t.Errorf("%+v, %v", r, err)
@@ -143,9 +146,13 @@ func TestRefused(t *testing.T) {
 		{chat(`"modalities":["text","audio"]`), "modalities"}, {chat(`"response_format":{"type":"json_object"}`), "response_format"},
 		{chat(`"response_format":{"type":"json_schema","json_schema":{"schema":{"type":"object"}}}`), "response_format"}, {chat(`"response_format":"text"`), "response_format"},
 		{chat(`"temperature":-1`), "temperature"}, {chat(`"temperature":"hot"`), "temperature"}, {chat(`"temperature":1e400`), "temperature"}, {chat(`"top_p":2`), "top_p"},
-		{chat(`"top_k":-2`), "top_k"}, {chat(`"max_tokens":-1`), "max_tokens"}, {chat(`"max_tokens":1.5`), "max_tokens"}, {chat(`"n":0`), "n"}, {chat(`"n":9`), "n"},
+		{chat(`"top_k":-2`), "top_k"}, {chat(`"max_tokens":-1`), "max_tokens"}, {chat(`"max_tokens":1.5`), "max_tokens"}, {chat(`"max_tokens":0`), "max_tokens"},
+		{chat(`"max_tokens":5,"max_completion_tokens":0`), "max_completion_tokens"}, {chat(`"max_tokens":1e300`), "max_tokens"}, {chat(`"seed":1.5`), "seed"}, {chat(`"n":0`), "n"}, {chat(`"n":9`), "n"},
 		{chat(`"stop":["1","2","3","4","5"]`), "stop"}, {chat(`"stop":[1]`), "stop"}, {chat(`"stop":[null]`), "stop"}, {chat(`"stream":"yes"`), "stream"},
-		{chat(`"stream_options":7`), "stream_options"}, {chat(`"logprobs":5`), "logprobs"}, {chat(`"logprobs":true,"top_logprobs":21`), "top_logprobs"}, {chat(`"top_logprobs":2`), "top_logprobs"},
+		{chat(`"stream_options":7`), "stream_options"}, {chat(`"stream_options":{"include_usage":true}`), "stream_options"}, {chat(`"stream":false,"stream_options":{}`), "stream_options"},
+		{chat(`"grammar":"root ::= \"a\""`), "grammar"}, {chat(`"json_schema":{"const":"42"}`), "json_schema"}, {chat(`"guided_json":{"type":"object"}`), "guided_json"},
+		{chat(`"guided_regex":"a+"`), "guided_regex"}, {chat(`"guided_choice":["a"]`), "guided_choice"}, {chat(`"guided_grammar":"x"`), "guided_grammar"},
+		{chat(`"structured_outputs":{"choice":["a"]}`), "structured_outputs"}, {chat(`"logprobs":5`), "logprobs"}, {chat(`"logprobs":true,"top_logprobs":21`), "top_logprobs"}, {chat(`"top_logprobs":2`), "top_logprobs"},
 		{chat(`"seed":"x"`), "seed"}, {chat(`"seed":99999999999999999999`), "seed"}, {chat(`"seed":-99999999999999999999`), "seed"}, {chat(`"model":7`), "model"},
 		{chat(`"task":"fly"`), "task"}, {chat(`"task":7`), "task"}, {chat(`"classes":["cat"]`), "classes"}, {chat(`"task":"detect","classes":[]`), "classes"},
 		{chat(`"task":"detect","classes":[7]`), "classes"}, {chat(`"task":"detect","classes":["a<b"]`), "classes"}, {chat(`"task":"detect","classes":["` + strings.Repeat("a,", 300) + `"]`), "classes"},
@@ -162,6 +169,7 @@ func TestRefused(t *testing.T) {
 	for _, c := range []struct{ body, param string }{
 		{`{}`, "prompt"}, {`{"prompt":[1,2]}`, "prompt"}, {`{"prompt":["a","b","c"],"n":3}`, "prompt"}, {`{"prompt":"x","echo":true}`, "echo"}, {`{"prompt":"x","suffix":"y"}`, "suffix"},
 		{`{"prompt":"x","best_of":3}`, "best_of"}, {`{"prompt":"x","logprobs":21}`, "logprobs"}, {`{"prompt":"x","images":[7]}`, "images"}, {`{"prompt":"x","images":{}}`, "images"},
+		{`{"prompt":"x","max_tokens":0}`, "max_tokens"}, {`{"prompt":"x","stream_options":{}}`, "stream_options"}, {`{"prompt":"x","guided_choice":["a"]}`, "guided_choice"},
 	} {
 		_, err := ParseCompletion([]byte(c.body))
 		if e, ok := errors.AsType[*openai.Error](err); !ok || e.Param != c.param {
@@ -171,6 +179,7 @@ func TestRefused(t *testing.T) {
 	for _, c := range []struct{ body, param string }{
 		{`{"messages":[{"role":"user","content":"x"}],"tools":[{}]}`, "tools"}, {`{"messages":[{"role":"user","content":"x"}],"format":"json"}`, "format"},
 		{`{"messages":[{"role":"user","content":"x"}],"options":{"temperature":-1}}`, "temperature"}, {`{"messages":[{"role":"user","content":"x"}],"options":7}`, "options"},
+		{`{"messages":[{"role":"user","content":"x"}],"top_logprobs":2}`, "top_logprobs"}, {`{"messages":[{"role":"user","content":"x"}],"logprobs":true,"task":"detect"}`, "logprobs"},
 	} {
 		_, err := ParseOllamaChat([]byte(c.body))
 		if e, ok := errors.AsType[*openai.Error](err); !ok || e.Param != c.param {
@@ -188,6 +197,10 @@ func TestOllama(t *testing.T) {
 		t.Errorf("%+v, %v", r, err)
 	}
 	if r, err := ParseOllamaChat([]byte(`{"model":"m","messages":[]}`)); r != nil || err != nil {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if r, err := ParseOllamaGenerate([]byte(`{"prompt":"x","images":["AAAA"],"options":{"num_predict":0},"logprobs":true,"top_logprobs":3}`)); err != nil || *r.Settings.MaxNewTokens != 1<<20 ||
+		!r.Settings.Logprobs || r.Top != 3 || len(r.Ignored) > 0 {
 		t.Errorf("%+v, %v", r, err)
 	}
 	for prompt, want := range map[string]string{"### User:\\ncaption en\\n\\n": "caption en", "### System:\\nx\\n\\n### User:\\na\\n\\n### Assistant:\\nb\\n\\n### User:\\nc d\\n\\n": "c d",
@@ -236,7 +249,8 @@ func FuzzParse(f *testing.F) {
 			"ollama chat":     func() error { _, err := ParseOllamaChat(body); return err },
 			"ollama generate": func() error { _, err := ParseOllamaGenerate(body); return err },
 			"embeddings":      func() error { _, err := ParseEmbeddings(body); return err },
-			"tokenize":        func() error { _, _, err := ParseTokenize(body); return err },
+			"tokenize":        func() error { _, err := ParseTokenize(body); return err },
+			"detokenize":      func() error { _, err := ParseDetokenize(body); return err },
 		} {
 			if err := parse(); err != nil {
 				if e, ok := errors.AsType[*openai.Error](err); !ok || e.Status < 400 || e.Status > 499 || e.Message == "" {
