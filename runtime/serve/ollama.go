@@ -138,7 +138,10 @@ func (s *Server) ollamaTags(c *call) {
 }
 
 // ollamaShow answers POST /api/show about any model's name.
-func (s *Server) ollamaShow(c *call, _ []byte) error {
+func (s *Server) ollamaShow(c *call, body []byte) error {
+	if err := request.CheckShow(body); err != nil {
+		return err
+	}
 	can := []string{"completion", "vision"}
 	if s.Info.EmbeddingDim > 0 {
 		can = []string{"embedding", "vision"}

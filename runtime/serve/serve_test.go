@@ -414,6 +414,11 @@ func TestOllama(t *testing.T) {
 	if r := s.do(t, "POST", "/api/show", `{"model":"m"}`); r.status != 200 || !strings.Contains(r.body, `"capabilities":["completion","vision"]`) {
 		t.Errorf("%+v", r)
 	}
+	for _, body := range []string{"", "x", "[]", `{"model":7}`, `{"name":[]}`} {
+		if r := s.do(t, "POST", "/api/show", body); r.status != 400 || !strings.HasPrefix(r.body, `{"error":"`) {
+			t.Errorf("%s: %+v", body, r)
+		}
+	}
 	if r := s.do(t, "POST", "/api/generate", `{"model":"m"}`); r.status != 200 || !strings.Contains(r.body, `"done_reason":"load"`) {
 		t.Errorf("%+v", r)
 	}

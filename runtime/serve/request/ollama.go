@@ -55,6 +55,20 @@ func ParseOllamaGenerate(body []byte) (*Request, error) {
 	return r, d.ollama(r, prompt)
 }
 
+// CheckShow checks the body of /api/show. The model's name is in one of two fields, and any is taken.
+func CheckShow(body []byte) error {
+	d, err := Parse(body)
+	if err != nil {
+		return err
+	}
+	for _, field := range []string{"model", "name"} {
+		if _, err := optional[string](d, field); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // lastTurn returns what the user says last in a conversation that LiteLLM has written as one prompt; any other prompt is
 // returned as it is.
 func lastTurn(prompt string) string {

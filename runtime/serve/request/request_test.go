@@ -250,6 +250,7 @@ func FuzzParse(f *testing.F) {
 			"ollama generate": func() error { _, err := ParseOllamaGenerate(body); return err },
 			"embeddings":      func() error { _, err := ParseEmbeddings(body); return err },
 			"tokenize":        func() error { _, err := ParseTokenize(body); return err },
+			"show":            func() error { return CheckShow(body) },
 			"detokenize":      func() error { _, err := ParseDetokenize(body); return err },
 		} {
 			if err := parse(); err != nil {
