@@ -68,6 +68,7 @@ type speculation struct {
 	lost  float64 // seconds that verifying took beyond the steps that it saved
 
 	followed     []int32 // a guess that is compared with the tokens that come; nil for none
+	behind       int     // how many tokens come before it
 	match, right int     // how many tokens its place agreed with, and how many of it were right so far
 }
 
@@ -76,9 +77,14 @@ func (p *speculation) learn(match, right int) {
 	p.hopes[match] += hopeWeight * (float64(right) - p.hopes[match])
 }
 
-// follow compares a guess with the token that came. It reports whether that ends it.
-func (p *speculation) follow(id int32) bool {
+// follow compares a guess with the token that came behind so many. It reports whether that ends it. Tokens may have come
+// in steps of a batch meanwhile, which compare nothing: the guess then tells nothing.
+func (p *speculation) follow(id int32, behind int) bool {
 	if p.followed == nil {
+		return false
+	}
+	if behind != p.behind+p.right {
+		p.followed, p.right = nil, 0
 		return false
 	}
 	fits := p.followed[p.right] == id
@@ -139,7 +145,7 @@ func (s *Session) draft(q *sequence) (guess []int32, match int) {
 	ratio, step := s.costs.ratio(s.Engine.Program.MinBatch), float64(s.costs.step)
 	answer := (q.a.Encode + q.a.Prefill + time.Since(q.began)).Seconds()
 	if step == 0 || 1+p.hopes[match] < ratio || p.lost+(ratio-1)*step > mayLose*answer {
-		p.followed, p.match = guess, match
+		p.followed, p.behind, p.match = guess, len(q.seen)+1, match
 		return nil, 0
 	}
 	return guess, match
@@ -208,7 +214,7 @@ func (s *Session) stepGreedy(ctx context.Context, q *sequence) error {
 		return err
 	}
 	c.step.add(time.Since(start).Seconds())
-	if p != nil && p.follow(q.waiting[0]) {
+	if p != nil && p.follow(q.waiting[0], len(q.seen)) {
 		c.verify *= 0.95 // it may have become cheaper: it is tried again some time
 	}
 	return nil

@@ -32,6 +32,23 @@ func TestLookup(t *testing.T) {
 	}
 }
 
+// TestFollowed learns of a guess that is followed from the tokens behind it, and nothing where some came unseen.
+func TestFollowed(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		steps []int // how many tokens had come
+		learn float64
+	}{{"all", []int{10, 11, 12}, 3}, {"the second came in a batch", []int{10, 12}, 0}, {"the first did", []int{11, 12}, 0}} {
+		p := &speculation{followed: []int32{5, 6, 7}, behind: 10, match: 2}
+		for _, n := range c.steps {
+			p.follow(int32(n-10+5), n)
+		}
+		if want := hopeWeight * c.learn; p.hopes[2] != want || p.followed != nil {
+			t.Errorf("%s: hope %g, expected %g; %v is followed", c.name, p.hopes[2], want, p.followed)
+		}
+	}
+}
+
 // TestMayLose takes texts in which guesses are never, seldom, at first and always right, with steps of a millisecond and
 // verified ones of three: no text takes over 2 % longer than step by step, and the last one much less.
 func TestMayLose(t *testing.T) {
@@ -70,7 +87,7 @@ func TestMayLose(t *testing.T) {
 			guess, match := s.draft(q)
 			at, taken := len(q.seen)+1, 1
 			if guess == nil {
-				p.follow(c.text[at])
+				p.follow(c.text[at], at)
 				seconds += step
 			} else {
 				for taken <= len(guess) && guess[taken-1] == c.text[at+taken-1] {
