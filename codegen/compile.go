@@ -8,7 +8,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"slices"
 
 	"pgc/codegen/backend"
 	"pgc/codegen/internal/lower"
@@ -65,7 +64,7 @@ func (r *Result) locate(c *backend.Code) {
 
 // Lower is Compile without assembly: the program's functions and kernels, but no Code and no offsets into it.
 func Lower(m *ir.Module, b *backend.Backend) (*Result, error) {
-	r, err := lowered(m, b, b.Rows, &weights.Plan{})
+	r, err := lowered(m, b, &weights.Plan{})
 	if err != nil {
 		return nil, err
 	}
@@ -77,9 +76,8 @@ func Lower(m *ir.Module, b *backend.Backend) (*Result, error) {
 func LowerVariants(variants []Variant) ([]*Result, error) {
 	var all []*Result
 	plan := &weights.Plan{}
-	rows := !slices.ContainsFunc(variants, func(v Variant) bool { return !v.Backend.Rows }) // so that they share the weights
 	for _, v := range variants {
-		r, err := lowered(v.Module, v.Backend, rows, plan)
+		r, err := lowered(v.Module, v.Backend, plan)
 		if err != nil {
 			return nil, err
 		}
@@ -96,9 +94,9 @@ func (r *Result) plan() {
 	r.Program.Weights, r.Program.WeightBytes = r.weights.Weights(), r.weights.Bytes()
 }
 
-// lowered lowers a module, whose weights are added to a plan; rows says whether matrices may lie row by row.
-func lowered(m *ir.Module, b *backend.Backend, rows bool, plan *weights.Plan) (*Result, error) {
-	c := &compiler{m: m, backend: b, built: map[string]*built{}, layouts: lower.LayoutsOf(m, b.Layout, rows)}
+// lowered lowers a module, whose weights are added to a plan.
+func lowered(m *ir.Module, b *backend.Backend, plan *weights.Plan) (*Result, error) {
+	c := &compiler{m: m, backend: b, built: map[string]*built{}, layouts: lower.LayoutsOf(m, b.Layout, b.Rows)}
 	p := &program.Program{Target: b.Target, MinBatch: b.MinBatch}
 	c.r.Program, c.r.Ops, c.r.weights = p, map[string][]*ir.Op{}, plan
 	for _, s := range m.Symbols {

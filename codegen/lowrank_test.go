@@ -8,7 +8,9 @@ import (
 	"testing"
 
 	"pgc/codegen"
+	"pgc/codegen/backend"
 	"pgc/codegen/cpu"
+	"pgc/codegen/ptx"
 	"pgc/frontend/text"
 	"pgc/ir"
 	"pgc/ir/eval"
@@ -113,24 +115,38 @@ func TestLowRank(t *testing.T) {
 	}
 }
 
-// TestLowRankTakesNoPadding holds a first factor to the bytes that it has in a checkpoint.
+// TestLowRankTakesNoPadding holds factors to the bytes that they have in a checkpoint, in files for CPUs, for GPUs and for both,
+// which have them once.
 func TestLowRankTakesNoPadding(t *testing.T) {
-	m := lowRankModule(t, "bf16", "bf16", 256, 64, [2]int{5, 16}, []int{1, 9})
-	if err := passes.Optimize(m, passes.Options{}); err != nil {
-		t.Fatal(err)
-	}
-	r, err := codegen.Lower(m, cpu.Backend(targettest.Runnable(t)[0]))
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := map[string]int64{"a0": 2 * 5 * 256, "a1": 2 * 16 * 256, "b0": 2 * 64 * 5, "b1": 2 * 64 * 16, "w": 2 * 64 * 256}
-	for _, w := range r.Program.Weights {
-		if w.Bytes != want[w.Name] {
-			t.Errorf("%s takes %d bytes, expected %d", w.Name, w.Bytes, want[w.Name])
+	processor, gpu := cpu.Backend(targettest.Runnable(t)[0]), ptx.Backend()
+	for _, backends := range [][]*backend.Backend{{processor}, {gpu}, {processor, gpu}} {
+		for dtype, size := range map[string]int64{"bf16": 2, "f32": 4} {
+			var of []codegen.Variant
+			for _, b := range backends {
+				m := lowRankModule(t, dtype, dtype, 256, 64, [2]int{5, 16}, []int{1, 9})
+				off := map[string]bool{}
+				for _, pass := range b.Without {
+					off[pass] = true
+				}
+				if err := passes.Optimize(m, passes.Options{Off: off, With: b.With}); err != nil {
+					t.Fatal(err)
+				}
+				of = append(of, codegen.Variant{Module: m, Backend: b})
+			}
+			all, err := codegen.LowerVariants(of)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := map[string]int64{"a0": size * 5 * 256, "a1": size * 16 * 256, "b0": size * 64 * 5, "b1": size * 64 * 16, "w": size * 64 * 256}
+			for _, w := range all[0].Program.Weights {
+				if w.Bytes != want[w.Name] {
+					t.Errorf("%s of %s takes %d bytes, expected %d", w.Name, dtype, w.Bytes, want[w.Name])
+				}
+				delete(want, w.Name)
+			}
+			if len(want) > 0 {
+				t.Errorf("not stored: %v", want)
+			}
 		}
-		delete(want, w.Name)
-	}
-	if len(want) > 0 {
-		t.Errorf("not stored: %v", want)
 	}
 }

@@ -23,7 +23,7 @@ type Backend struct {
 	// Layout says how a matrix of a storage format is packed that products read, with rows of bfloat16 (bf16) or of
 	// another type: the kind and the packing of k. The driver completes it with which rows of the weight these are.
 	Layout func(d program.DType, bf16 bool) program.Layout
-	// Rows says that products can read matrices of floats row by row, too.
+	// Rows says that products can read matrices of few rows as they lie in the file, row by row. Otherwise Device packs them.
 	Rows bool
 	// Device says how a weight lies in the memory of a device. Where it is nil, or returns nil, the weight lies there as in
 	// the file. The kernels' names begin with name. Weights of one type, shape and layout share them. Programs for CPUs use

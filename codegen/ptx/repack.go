@@ -13,18 +13,26 @@ import (
 )
 
 // onDevice says how a packed weight lies on the device, in fragments, and with which kernels it is written there from the
-// bytes that the file has of it. What is not packed stays as it is, and so does float32, which no tensor core reads.
+// bytes that the file has of it. Float32, which no tensor core reads, lies in panels. What is not packed stays as it is.
 func onDevice(name string, w program.Weight) (*backend.Device, error) {
-	if w.Layout.Kind != program.LayoutPanels || w.DType == "f32" {
+	inRows := w.Layout.Kind == program.LayoutRows
+	switch {
+	case w.Layout.Kind == program.LayoutPlain, w.DType == "f32" && !inRows:
 		return nil, nil
+	case w.DType == "f32":
+		return rowsToPanels(name, w), nil
 	}
 	q := groupOf(w.DType)
 	f := packing.Fragments{K: w.Layout.Cols, Group: q}
 	if q.Len == 0 && w.DType != "bf16" || !f.Exact() {
 		return nil, fmt.Errorf("weight %s: a GPU multiplies no matrices stored as %s: expected --weights bf16, int8 or int4, or --keep '%s=bf16'", w.Name, w.DType, w.Name)
 	}
-	r := &repack{Fragments: f, pairs: w.Layout.KPack == 2}
+	r := &repack{Fragments: f, pairs: w.Layout.KPack == 2, size: 2, strip: f.StripBytes()}
 	panels := w.Bytes / r.panelBytes()
+	if inRows {
+		r.rows = w.Layout.Run
+		panels = packing.Len(1, r.rows, 1) / packing.PanelWidth
+	}
 	d := &backend.Device{Bytes: panels * f.StripBytes(), Kernels: []*backend.Kernel{r.emit(name+"_codes", panels*f.Tiles(), (*repack).codes)}}
 	if n := f.ScalePairs(); n > 0 {
 		d.Kernels = append(d.Kernels, r.emit(name+"_scales", panels*r.scaleTasks(), (*repack).scales))
@@ -32,21 +40,34 @@ func onDevice(name string, w program.Weight) (*backend.Device, error) {
 	return d, nil
 }
 
-// repack writes a matrix that lies in panels as fragments. A warp writes a tile, or the scales of some pairs of groups.
+// rowsToPanels packs a float32 matrix of few rows, which lie row by row in the file.
+func rowsToPanels(name string, w program.Weight) *backend.Device {
+	r := &repack{Fragments: packing.Fragments{K: w.Layout.Cols}, rows: w.Layout.Run, size: 4}
+	r.strip = r.K * packing.PanelWidth * 4
+	panels := packing.Len(1, r.rows, 1) / packing.PanelWidth
+	return &backend.Device{Bytes: panels * r.strip, Kernels: []*backend.Kernel{r.emit(name+"_rows", panels*r.panelTasks(), (*repack).panel)}}
+}
+
+// repack writes a matrix that lies in panels, or row by row, as fragments, or as panels. A warp writes a tile, two values of k of a
+// panel, or the scales of some pairs of groups.
 type repack struct {
 	packing.Fragments
-	pairs bool // panels hold pairs of k
+	pairs bool  // panels hold pairs of k
+	rows  int64 // of a matrix that lies row by row; 0 of one in panels
+	size  int64 // bytes of a float
+	strip int64 // bytes of sixteen rows on the device
 
 	*emitter
 	from, to64 string // the panel and the strip of the task
+	first      string // its first row
 }
 
-// panelBytes is the size of a panel in the file.
+// panelBytes is the size of a panel in the file, or of as many rows.
 func (r *repack) panelBytes() int64 {
 	if q := r.Group; q.Len > 0 {
 		return q.Blocks(r.K) * q.BlockBytes()
 	}
-	return packing.PaddedK(r.K, r.pairs) * packing.PanelWidth * 2
+	return packing.PaddedK(r.K, r.pairs) * packing.PanelWidth * r.size
 }
 
 // pairsOfTask is how many pairs of groups a warp writes the scales of.
@@ -86,7 +107,10 @@ func (r *repack) emit(name string, tasks int64, body func(r *repack, task string
 func (r *repack) piece(task string, n int64) string {
 	strip := r.to(long, "div.s64", task, num(n))
 	r.from = r.to(long, "mad.lo.s64", strip, num(r.panelBytes()), r.params[0].reg)
-	r.to64 = r.to(long, "mad.lo.s64", strip, num(r.StripBytes()), r.params[1].reg)
+	r.to64 = r.to(long, "mad.lo.s64", strip, num(r.strip), r.params[1].reg)
+	if r.rows > 0 {
+		r.first = r.to(word, "cvt.u32.u64", r.to(long, "shl.b64", strip, "4"))
+	}
 	return r.to(word, "cvt.u32.u64", r.to(long, "rem.s64", task, num(n)))
 }
 
@@ -102,7 +126,11 @@ func (r *repack) codes(task string) {
 	var words []string
 	switch r.Bits() {
 	case 16:
-		words = r.floats(tile, g, t)
+		read := (*repack).floats
+		if r.rows > 0 {
+			read = (*repack).ofRows
+		}
+		words = read(r, tile, g, t)
 	case 8:
 		words = r.bytes(tile, g, t)
 	default:
@@ -128,6 +156,35 @@ func (r *repack) floats(tile, g, t string) []string {
 		high := r.within(r.below(first, 8*h+1, r.K), "ld.global.u16", at(p, (8*h+1)*row+8*u*2))
 		return r.to(word, "prmt.b32", low, high, "0x5410")
 	})
+}
+
+// ofRows is floats of a matrix that lies row by row.
+func (r *repack) ofRows(tile, g, t string) []string {
+	k := r.to(word, "mad.lo.s32", tile, "16", r.to(word, "shl.b32", t, "1"))
+	p, row := r.offset(r.offset(r.from, g, 2*r.K), k, 2), r.to(word, "add.s32", r.first, g)
+	return r.each4(func(u, h int64) string {
+		element := func(by int64) string {
+			return r.within(r.inside(row, 8*u, k, by), "ld.global.u16", at(p, (8*u*r.K+by)*2))
+		}
+		return r.to(word, "prmt.b32", element(8*h), element(8*h+1), "0x5410")
+	})
+}
+
+// inside is the predicate that a matrix which lies row by row has an element at row+by and k+on.
+func (r *repack) inside(row string, by int64, k string, on int64) string {
+	return r.to(pred, "and.pred", r.to(pred, "setp.lt.s32", row, num(r.rows-by)), r.to(pred, "setp.lt.s32", k, num(r.K-on)))
+}
+
+// panelTasks is how many warps write a panel of float32: each writes two values of k.
+func (r *repack) panelTasks() int64 { return (r.K + 1) / 2 }
+
+// panel writes two values of k of a panel of float32.
+func (r *repack) panel(task string) {
+	k := r.piece(task, r.panelTasks())
+	k = r.to(word, "mad.lo.s32", k, "2", r.to(word, "shr.u32", r.lane, "4"))
+	n := r.to(word, "and.b32", r.lane, "15")
+	v := r.within(r.inside(r.to(word, "add.s32", r.first, n), 0, k, 0), "ld.global.b32", at(r.offset(r.offset(r.from, n, 4*r.K), k, 4), 0))
+	r.onlyIf(r.to(pred, "setp.lt.s32", k, num(r.K)), "st.global.b32", at(r.offset(r.offset(r.to64, k, 4*packing.PanelWidth), n, 4), 0), v)
 }
 
 // each4 calls f for lower and upper k, and for each for lower and upper rows.

@@ -13,6 +13,7 @@ import (
 	"pgc/codegen/ptx/emu"
 	store "pgc/codegen/weights"
 	"pgc/ir"
+	"pgc/ir/floats"
 	"pgc/runtime/program"
 )
 
@@ -33,14 +34,20 @@ type packed struct {
 // newPacked packs a random matrix of rows × cols, of which a product reads selections of runs.
 func newPacked(t testing.TB, rng *rand.Rand, d ir.DType, kpack uint8, split, run, rows, cols int64) packed {
 	t.Helper()
+	return packedAs(t, rng, d, program.Layout{Kind: program.LayoutPanels, KPack: kpack, Split: split, Run: run, Cols: cols}, rows)
+}
+
+// packedAs is a random matrix of so many rows in a layout.
+func packedAs(t testing.TB, rng *rand.Rand, d ir.DType, l program.Layout, rows int64) packed {
+	t.Helper()
+	cols := l.Cols
 	var data []byte
 	for range rows * cols {
 		v := math.Float32bits(float32(rng.NormFloat64())) &^ 0xffff
 		data = binary.LittleEndian.AppendUint32(data, v)
 	}
 	plan := &store.Plan{}
-	plan.Matrix(store.Matrix{Layout: program.Layout{Kind: program.LayoutPanels, KPack: kpack, Split: split, Run: run, Cols: cols},
-		Blocks: rows / split / run, W: &ir.Value{Key: "w", Type: ir.T(d, ir.Dims(int(rows), int(cols))...)}})
+	plan.Matrix(store.Matrix{Layout: l, Blocks: rows / l.Split / l.Run, W: &ir.Value{Key: "w", Type: ir.T(d, ir.Dims(int(rows), int(cols))...)}})
 	var section bytes.Buffer
 	if err := plan.Write(&section, single{store.Tensor{DType: ir.F32, Shape: []int{int(rows), int(cols)}, Data: data}}, store.Writing{}); err != nil {
 		t.Fatal(err)
@@ -150,6 +157,44 @@ func TestRepack(t *testing.T) {
 						if v != x {
 							t.Fatalf("%s: row %d at place %d has %g at %d, expected %g", name, r, place, v, k, x)
 						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestRepackRows packs matrices of few rows, which lie row by row in the file and without padding, on the device: every element is in
+// its place, and zeros are around them.
+func TestRepackRows(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 11))
+	for _, d := range []ir.DType{ir.BF16, ir.F32} {
+		for _, size := range [][2]int64{{1, 43}, {5, 7}, {16, 128}, {17, 33}, {31, 300}} {
+			rows, cols := size[0], size[1]
+			w := packedAs(t, rng, d, program.Layout{Kind: program.LayoutRows, KPack: 1, Split: 1, Run: rows, Cols: cols}, rows)
+			if want := rows * cols * int64(d.Bytes()); int64(len(w.file)) != want || w.Bytes != want {
+				t.Fatalf("%s %v: %d bytes in the file, expected %d", d, size, len(w.file), want)
+			}
+			device := w.onDevice(t)
+			at := func(n, k int64) float32 {
+				return math.Float32frombits(binary.LittleEndian.Uint32(device[4*((n/packing.PanelWidth*cols+k)*packing.PanelWidth+n%packing.PanelWidth):]))
+			}
+			if d == ir.BF16 {
+				got := unpackedFragments(packing.Fragments{K: cols}, device)
+				at = func(n, k int64) float32 { return got[n][k] }
+			} else if len(device) != int(2*packing.PanelWidth*cols*4) {
+				t.Fatalf("%s %v: %d bytes on the device", d, size, len(device))
+			}
+			values := make([]float32, rows*cols)
+			floats.Decode(values, w.file, d)
+			for n := range int64(packing.PanelPad) {
+				for k := range cols {
+					want := float32(0)
+					if n < rows {
+						want = values[n*cols+k]
+					}
+					if at(n, k) != want {
+						t.Fatalf("%s %v: element (%d, %d) is %g, expected %g", d, size, n, k, at(n, k), want)
 					}
 				}
 			}

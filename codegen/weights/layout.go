@@ -67,6 +67,9 @@ func (p layout) panelBytes() int64 {
 
 // selectionBytes is the size of the rows that are packed together.
 func (p layout) selectionBytes() int64 {
+	if p.Kind == program.LayoutRows {
+		return p.rows / p.Split * p.Cols * int64(p.dtype.Bytes())
+	}
 	const w = packing.PanelWidth
 	return roundUp(p.rows/(p.Split*p.Run)*roundUp(p.Run, w), packing.PanelPad) / w * p.panelBytes()
 }

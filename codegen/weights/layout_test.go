@@ -47,6 +47,8 @@ func TestLayouts(t *testing.T) {
 			[]float32{1, 7, 13, 19, 0}},
 		{Matrix{Layout: panels(1, 1, 4, 6), Blocks: 3}, []int{3, 4, 6}, panels(1, 1, 4, 6),
 			[]float32{1, 7, 13, 19, 0}},
+		{Matrix{Layout: program.Layout{Kind: program.LayoutRows, KPack: 1, Split: 1, Run: 5, Cols: 3}, Blocks: 1}, []int{5, 3},
+			program.Layout{Kind: program.LayoutRows, KPack: 1, Split: 1, Run: 5, Cols: 3}, []float32{1, 2, 3, 4}},
 		// Blocks of whole panels are like one run.
 		{Matrix{Layout: panels(1, 1, 16, 3), Blocks: 2}, []int{2, 16, 3}, panels(1, 1, 32, 3),
 			[]float32{1, 4, 7}},

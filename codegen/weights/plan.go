@@ -98,7 +98,7 @@ func (p *Plan) add(e entry) int {
 	return len(p.entries) - 1
 }
 
-// Matrix returns where a matrix in panels begins.
+// Matrix returns where a matrix begins that products read.
 func (p *Plan) Matrix(m Matrix) int64 {
 	w := describe(m.W, m.stored())
 	rows := layoutOf(w, m.W.Type.DType)
@@ -230,7 +230,7 @@ func (e *entry) write(w io.Writer, src Source, rounding *quant.Rounding) error {
 		return fmt.Errorf("tensor %s has %d bytes, expected %d", e.Name, n, want*size)
 	}
 	read := &cursor{src: src, key: e.Name, bytes: n}
-	if e.Layout.Kind == program.LayoutPlain {
+	if e.Layout.Kind != program.LayoutPanels {
 		return e.writePlain(w, t, read)
 	}
 	return e.writePacked(w, t, read, rounding)

@@ -25,9 +25,11 @@ func Unpack(w program.Weight, section []byte) (Tensor, error) {
 	if want := p.Split * p.selectionBytes(); want != w.Bytes {
 		return Tensor{}, fmt.Errorf("tensor %s, %v, has %d bytes, expected %d", w.Name, w.Layout, w.Bytes, want)
 	}
-	if d.IsQuantized() {
+	switch {
+	case p.Kind == program.LayoutRows:
+	case d.IsQuantized():
 		t.Data = p.dequantized(t.Data)
-	} else {
+	default:
 		t.Data = p.unpacked(t.Data)
 	}
 	if p.Transposed {

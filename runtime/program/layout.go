@@ -12,6 +12,7 @@ type LayoutKind uint8
 const (
 	LayoutPlain  LayoutKind = iota // row-major
 	LayoutPanels                   // a matrix as panels of 16 rows side by side, k by k
+	LayoutRows                     // a matrix row by row
 	layoutKinds
 )
 
@@ -36,7 +37,7 @@ func (l Layout) String() string {
 	}
 	s := []string{fmt.Sprintf("layout %d", l.Kind)}
 	if l.Kind < layoutKinds {
-		s[0] = [...]string{"", "panels of 16"}[l.Kind]
+		s[0] = [...]string{"", "panels of 16", "rows"}[l.Kind]
 	}
 	if l.Transposed {
 		s = append(s, "transposed")

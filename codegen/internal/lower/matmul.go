@@ -117,9 +117,7 @@ func (l *lowerer) lowerMatmul(op *ir.Op) ([]Launch, error) {
 			if err != nil {
 				return nil, err
 			}
-			if !part.Plain {
-				la.Packed[len(la.In)] = m.As(l.layouts.of(m.W, spec.BF16))
-			}
+			la.Packed[len(la.In)] = m.As(l.layouts.product(m.W, spec.BF16))
 			la.In = append(la.In, w)
 		}
 		la.In = append(la.In, used...)
@@ -172,7 +170,7 @@ func (l *lowerer) part(p ir.MatmulPart, extra []*ir.Value) (part kernels.Part, u
 	if m.Rows > 0 {
 		columns = m.Rows
 	}
-	part = kernels.Part{Blocks: m.Blocks, N: columns, Elem: elem(dtype), Group: weights.GroupOf(dtype), Plain: l.layouts.plain[m.W.Key], Accs: p.Accs}
+	part = kernels.Part{Blocks: m.Blocks, N: columns, Elem: elem(dtype), Group: weights.GroupOf(dtype), Plain: l.layouts.rows && l.layouts.few[m.W.Key], Accs: p.Accs}
 	place := map[int]int{} // of extra operands among the part's own
 	var kinds []ir.DType
 	for i, v := range extra {

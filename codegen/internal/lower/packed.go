@@ -12,19 +12,17 @@ import (
 type Layouts struct {
 	choose func(d program.DType, bf16 bool) program.Layout
 	read   map[string]program.Layout // of what a product reads, by key
-	plain  map[string]bool           // matrices that products read row by row, by key
+	few    map[string]bool           // matrices of few rows, which lie row by row, by key
+	rows   bool                      // products read those as they lie; a device packs them first
 }
 
 // LayoutsOf finds the weights of a module that products read; choose gives the kind and the packing of k of a storage
 // format, for products with rows of bfloat16 or others. A matrix that any product reads whole is packed for lookups,
-// too; where products with both kinds of rows read it, lookups take that of other rows. With rows, products can read
-// matrices row by row: those lie so that are first factors of low-rank products, or whose results only stand among others',
-// and would fill no panels.
+// too; where products with both kinds of rows read it, lookups take that of other rows. Row by row lie those that would fill no
+// panels and are first factors of low-rank products, or whose results only stand among others'; rows says that products can read
+// them so.
 func LayoutsOf(m *ir.Module, choose func(d program.DType, bf16 bool) program.Layout, rows bool) Layouts {
-	l := Layouts{choose, map[string]program.Layout{}, map[string]bool{}}
-	if rows {
-		l.plain = ofFewRows(m)
-	}
+	l := Layouts{choose, map[string]program.Layout{}, ofFewRows(m), rows}
 	for _, f := range m.Funcs {
 		for _, op := range f.Ops {
 			if op.Def != ir.OpMatmul {
@@ -33,7 +31,7 @@ func LayoutsOf(m *ir.Module, choose func(d program.DType, bf16 bool) program.Lay
 			a := ir.ViewMatmul(op)
 			for _, w := range a.Weights {
 				p := weight(w)
-				if p == nil || l.plain[p.Key] || w.Type.Rank() != 2 && !p.Type.DType.IsQuantized() {
+				if p == nil || l.few[p.Key] || w.Type.Rank() != 2 && !p.Type.DType.IsQuantized() {
 					continue
 				}
 				if l.read[p.Key] != l.of(p, false) {
@@ -106,6 +104,14 @@ func multiplies(u ir.Use) bool {
 // of is the layout of a weight for products with rows of bfloat16 or others.
 func (l Layouts) of(w *ir.Value, bf16 bool) program.Layout {
 	return l.choose(program.DType(w.Type.DType.String()), bf16)
+}
+
+// product is the layout that products read a weight in.
+func (l Layouts) product(w *ir.Value, bf16 bool) program.Layout {
+	if l.few[w.Key] {
+		return program.Layout{Kind: program.LayoutRows, KPack: 1}
+	}
+	return l.of(w, bf16)
 }
 
 // lookup is the layout of a table, if it is packed.
