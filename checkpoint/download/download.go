@@ -1,10 +1,14 @@
-// Package download tells which downloads into a checkpoint's folder have not come to their end.
+// Package download tells which downloads into a checkpoint's folder have not come to their end, or brought something else.
 package download
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 )
 
 // Lacks is the error of a folder that lacks a file: what is missing, and the next step, which is another one where a download
@@ -50,12 +54,47 @@ func quoted(path string) string {
 	return string(out)
 }
 
-// Whole says that a file which is there is not yet what it will be: aria2 gives a file its length first. It returns nil
-// otherwise.
+// Whole says why a file that is there is not yet what it is called, or never will be: aria2 gives a file its length first, and see
+// Itself. It returns nil otherwise.
 func Whole(path string) error {
 	part := path + ".aria2"
-	if _, err := os.Lstat(part); err != nil {
+	if _, err := os.Lstat(part); err == nil {
+		return fmt.Errorf("%s is not complete, as %s lies beside it: aria2c -c goes on with the download (delete that file if it is complete)", path, filepath.Base(part))
+	}
+	return Itself(path, beginning(path))
+}
+
+// pointer is how Git LFS begins the text that stands for a file.
+const pointer = "version https://git-lfs.github.com/spec/v1"
+
+// answers are how pages and messages of servers begin, in small letters, that were saved in the place of a file.
+var answers = []string{"<!doctype", "<html", "<?xml", "access to model ", "entry not found", "repository not found", "invalid username or password", "invalid credentials"}
+
+// Itself says that a file of so much beginning is not itself: a pointer of Git LFS, or what a server answered in its place. It
+// returns nil otherwise.
+func Itself(path string, beginning []byte) error {
+	begin := strings.ToLower(string(bytes.TrimLeft(beginning[:min(len(beginning), len(pointer))], " \r\n\t")))
+	switch {
+	case bytes.HasPrefix(beginning, []byte(pointer)):
+		return fmt.Errorf("%s is a pointer of Git LFS, not the file itself: git lfs pull in its folder downloads it", path)
+	case slices.ContainsFunc(answers, func(a string) bool { return strings.HasPrefix(begin, a) }):
+		return fmt.Errorf("%s begins with %.20q, as what a server says in the place of a file: download it again (hf download, and hf auth login first if the model is gated)", path, begin)
+	}
+	return nil
+}
+
+// beginning returns the first bytes of a regular file, as many as Itself reads.
+func beginning(path string) []byte {
+	info, err := os.Stat(path)
+	if err != nil || !info.Mode().IsRegular() {
 		return nil
 	}
-	return fmt.Errorf("%s is not complete, as %s lies beside it: aria2c -c goes on with the download (delete that file if it is complete)", path, filepath.Base(part))
+	f, err := os.Open(path)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	text := make([]byte, len(pointer))
+	n, _ := io.ReadFull(f, text)
+	return text[:n]
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"pgc/checkpoint/bigvision"
+	"pgc/checkpoint/download"
 	"pgc/models/config"
 	"pgc/models/registry"
 )
@@ -20,7 +21,7 @@ func isBigVision(path string) bool {
 
 // readBigVision opens a file of big_vision and makes its configuration. Its other settings are defaults.
 func (c *Checkpoint) readBigVision() error {
-	if err := lfs(c.Dir, beginning(c.Dir)); err != nil {
+	if err := download.Whole(c.Dir); err != nil {
 		return err
 	}
 	var err error

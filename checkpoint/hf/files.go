@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"pgc/checkpoint/download"
 	"pgc/models/config"
 	"pgc/runtime/input"
 )
@@ -34,7 +35,7 @@ func readFile(dir, name string, limit int64) ([]byte, error) {
 		}
 	}
 	if err == nil {
-		err = lfs(path, text)
+		err = download.Itself(path, text)
 	}
 	return text, err
 }

@@ -1,9 +1,7 @@
 package hf
 
 import (
-	"bytes"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -91,31 +89,4 @@ func without(dir, what string) error {
 	}
 	which, step := explained(kind, dir)
 	return download.Lacks(dir, fmt.Sprintf("%s, but %s%s (%s)", holds, strings.Join(names, ", "), more, which), step)
-}
-
-// pointer is how Git LFS begins the text that stands for a file.
-var pointer = []byte("version https://git-lfs.github.com/spec/v1")
-
-// lfs says that a file of so much beginning is only a pointer to itself, or returns nil.
-func lfs(path string, beginning []byte) error {
-	if !bytes.HasPrefix(beginning, pointer) {
-		return nil
-	}
-	return fmt.Errorf("%s is a pointer of Git LFS, not the file itself: git lfs pull in its folder downloads it", path)
-}
-
-// beginning returns the first bytes of a file, as many as a pointer needs.
-func beginning(path string) []byte {
-	info, err := os.Stat(path)
-	if err != nil || !info.Mode().IsRegular() {
-		return nil
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil
-	}
-	defer f.Close()
-	text := make([]byte, len(pointer))
-	n, _ := io.ReadFull(f, text)
-	return text[:n]
 }

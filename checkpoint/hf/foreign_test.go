@@ -71,14 +71,28 @@ func TestTrainersFolder(t *testing.T) {
 	}
 }
 
-// TestLFS names files of which only Git LFS's pointer is there.
+// TestLFS names files of which only Git LFS's pointer is there, or what a server answered.
 func TestLFS(t *testing.T) {
 	for _, name := range []string{"model.safetensors", "tokenizer.json", "config.json"} {
 		dir := tinyCheckpoint(t, false)
-		save(t, filepath.Join(dir, name), "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 4967\n")
-		_, err := hf.Load(dir, hf.Options{})
-		if want := filepath.Join(dir, name) + " is a pointer of Git LFS, not the file itself: git lfs pull in its folder downloads it"; err == nil || err.Error() != want {
-			t.Errorf("error  %v\nwanted %s", err, want)
+		adapter := t.TempDir()
+		save(t, filepath.Join(adapter, "adapter_config.json"), `{"peft_type": "LORA"}`)
+		for text, want := range map[string]string{
+			"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 4967\n":                " is a pointer of Git LFS, not the file itself: git lfs pull in its folder downloads it",
+			"Access to model google/x is restricted. You must have access to it and be authenticated": ` begins with "access to model goog", as what a server says in the place of a file: download it again (hf download, and hf auth login first if the model is gated)`,
+			"\n<!DOCTYPE html>\n<html>": ` begins with "<!doctype html>\n<htm", as what a server says in the place of a file: download it again (hf download, and hf auth login first if the model is gated)`,
+		} {
+			save(t, filepath.Join(dir, name), text)
+			_, err := hf.Load(dir, hf.Options{})
+			if want := filepath.Join(dir, name) + want; err == nil || err.Error() != want {
+				t.Errorf("error  %v\nwanted %s", err, want)
+			}
+			path := filepath.Join(adapter, "adapter_model.safetensors")
+			save(t, path, text)
+			_, err = hf.Load(tinyCheckpoint(t, false), hf.Options{Adapter: adapter})
+			if want := path + want; err == nil || err.Error() != want {
+				t.Errorf("error  %v\nwanted %s", err, want)
+			}
 		}
 	}
 }

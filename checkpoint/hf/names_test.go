@@ -177,6 +177,9 @@ func TestBrokenNames(t *testing.T) {
 				return strings.Replace(s, "layers.1.mlp.up_proj.", "layers.1.mlp.up_proj.base_layer.", 1)
 			})(m)
 		},
+		"$: tensor custom_text_proj.weight is of colpali-engine's ColPali: expected the model as transformers has it, whose model_type is colpali (such as vidore/colpali-v1.3-hf)": func(m tensors) {
+			m["custom_text_proj.weight"] = m["language_model.model.norm.weight"]
+		},
 		// Wrapped in part, as after DataParallel of the decoder alone.
 		"$: tensor vision_tower.embeddings.patch_embedding.weight is missing, but there is vision_tower.vision_model.embeddings.patch_embedding.weight: 24 of the model's 47 tensors " +
 			"have names under module. and 23 without a prefix, expected one beginning of all (save the model anew)": func(m tensors) {

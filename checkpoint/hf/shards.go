@@ -98,9 +98,6 @@ func (c *Checkpoint) openShards(s *config.Section, of string) error {
 // add maps a file.
 func (c *Checkpoint) add(name string) (*safetensors.File, error) {
 	path := find(c.Dir, name)
-	if err := lfs(path, beginning(path)); err != nil {
-		return nil, err
-	}
 	if err := download.Whole(path); err != nil {
 		return nil, err
 	}

@@ -72,8 +72,10 @@ func Open(dir string) (*Adapter, error) {
 	}
 	a.Base, a.Revision = a.base, a.revision
 	a.noteQuantized()
-	if err := download.Whole(filepath.Join(dir, weightsFile)); err != nil {
-		return nil, err
+	for _, name := range []string{weightsFile, pickleFile} {
+		if err := download.Whole(filepath.Join(dir, name)); err != nil {
+			return nil, err
+		}
 	}
 	a.file, err = safetensors.Open(filepath.Join(dir, weightsFile))
 	if errors.Is(err, fs.ErrNotExist) {

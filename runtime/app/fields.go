@@ -107,7 +107,7 @@ func parseRequest(text []byte, n int, d defaults) (r batchRequest, err error) {
 		return r, errors.New("is no UTF-8, expected JSON in UTF-8")
 	}
 	l := batchLine{settings: d.settings.clone()}
-	dec := json.NewDecoder(bytes.NewReader(text))
+	dec := json.NewDecoder(bytes.NewReader(withoutNulls(text)))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&l); err != nil {
 		err = jsonerr.Explain(err, "settings")
@@ -151,6 +151,24 @@ func parseRequest(text []byte, n int, d defaults) (r batchRequest, err error) {
 		}
 	}
 	return r, r.settings.check()
+}
+
+// withoutNulls leaves out the fields of a request that are null, as tables give those that a row does not have.
+func withoutNulls(text []byte) []byte {
+	var fields map[string]json.RawMessage
+	if !bytes.Contains(text, []byte("null")) || json.Unmarshal(text, &fields) != nil {
+		return text
+	}
+	for _, name := range fieldNames(reflect.TypeFor[batchLine]()) {
+		if string(fields[name]) == "null" {
+			delete(fields, name)
+		}
+	}
+	out, err := json.Marshal(fields)
+	if err != nil {
+		return text
+	}
+	return out
 }
 
 // isID reports whether a value is a string or a number.
