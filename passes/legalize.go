@@ -46,7 +46,7 @@ func singles(f *ir.Func) int {
 	with := map[*ir.Value]*ir.Value{}
 	for _, op := range append([]*ir.Op(nil), f.Ops...) {
 		if isProduct(op) {
-			if v := buildMatmul(f, &region{sink: op, in: map[*ir.Op]bool{op: true}, ops: []*ir.Op{op}}); v != nil {
+			if v := buildMatmul(f, &region{sink: op, in: map[*ir.Op]bool{op: true}, ops: []*ir.Op{op}}, nil); v != nil {
 				with[op.Result()] = v
 			}
 			continue
