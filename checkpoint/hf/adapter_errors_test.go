@@ -80,6 +80,7 @@ func TestBrokenAdapters(t *testing.T) {
 		{"linear", config(`"init_lora_weights": true`, `"init_lora_weights": "pissa_niter_4"`), `$/adapter_config.json: init_lora_weights is "pissa_niter_4": peft changes the base when it loads this adapter; expected a plain LoRA (save it with path_initial_model_for_weight_conversion, or merge it with peft and compile the result)`},
 		{"linear", config(`"lora_alpha": 8`, `"lora_alpha": "8"`), `$/adapter_config.json: lora_alpha is "8", expected a number`},
 		{"linear", config(`"lora_alpha": 8`, `"lora_alpha": null`), "$/adapter_config.json: lora_alpha is null, expected a number, without which peft loads no LoRA"},
+		{"linear", config(`"r": 2`, `"r": 64`), "$/" + weights + ": tensor base_model.model.model.language_model.layers.0.mlp.down_proj.lora_A.weight is of rank 2, but r in adapter_config.json is 64, and rank_pattern is not given: expected the adapter_config.json that was saved with it"},
 		{"linear", config(`"alpha_pattern": {}`, `"alpha_pattern": {"q_proj": "x"}`), `$/adapter_config.json: alpha_pattern is {"q_proj":"x"}, expected an object of numbers`},
 		{"linear", config(`"alpha_pattern": {}`, `"alpha_pattern": {"(q_proj": 1}`), "$/adapter_config.json: the pattern \"(.*\\\\.)?((q_proj)\" of alpha_pattern is not understood, expected a regular expression of Python: error parsing regexp: missing closing ) in `^(?:(.*\\.)?((q_proj))$`"},
 		{"linear", move(lora+"B.weight", ""), "$/" + weights + ": lora_B of model.language_model.layers.1.mlp.up_proj is missing: expected all tensors of an adapter (save it anew)"},
@@ -96,7 +97,7 @@ func TestBrokenAdapters(t *testing.T) {
 			x := m[lora+"A.weight"]
 			x.DType = safetensors.I32
 			m[lora+"A.weight"] = x
-		}), "$/" + weights + ": tensor " + lora + "A.weight is I32, expected F32, BF16 or F16"},
+		}), "$/" + weights + ": tensor " + lora + "A.weight is I32, expected F64, F32, BF16 or F16"},
 		{"linear", move(lora+"A.weight", "base_model.model.text_projection.weight"), "$/" + weights + ": tensor base_model.model.text_projection.weight belongs to no weight of the base: expected a base that has text_projection.weight (the adapter was trained on \"../../pg2-odd\")"},
 		{"saved", move("base_model.model.model.multi_modal_projector.linear.bias", ""), "$/" + weights + ": the tensor of multi_modal_projector.linear.bias is missing, which modules_to_save in adapter_config.json names: expected all tensors of the adapter (save it anew)"},
 		{"saved", move("base_model.model.model.language_model.norm.weight", ""), "$/" + weights + ": every tensor of language_model.norm is missing, which modules_to_save in adapter_config.json names: expected all tensors of the adapter (save it anew)"},

@@ -1,6 +1,8 @@
 package hf_test
 
 import (
+	"bytes"
+	"encoding/binary"
 	"math"
 	"path/filepath"
 	"strings"
@@ -73,6 +75,41 @@ func TestAdapters(t *testing.T) {
 			}
 			t.Logf("%d weights, %d of %d elements one unit off", compared, off, elements)
 		})
+	}
+}
+
+// TestWideAdapter merges an adapter of float64, as training in double precision leaves it: it is the one of float32 that peft makes of it.
+func TestWideAdapter(t *testing.T) {
+	const key = "language_model.layers.1.mlp.up_proj.weight"
+	merged := func(dir string) []byte {
+		c, err := hf.Load(filepath.Join(golden.Dir(), "pg2-odd"), hf.Options{Adapter: dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		w, err := c.Tensor(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return bytes.Clone(data(w, w.Shape[0]*w.Shape[1]*w.DType.Bytes()))
+	}
+	dir := adapterCopy(t, "linear")
+	want := merged(dir)
+	rewrite(t, filepath.Join(dir, "adapter_model.safetensors"), func(m tensors) {
+		for name, x := range m {
+			v, err := x.Float32s()
+			if err != nil {
+				t.Fatal(err)
+			}
+			x.DType, x.Data = safetensors.F64, nil
+			for _, f := range v {
+				x.Data = binary.LittleEndian.AppendUint64(x.Data, math.Float64bits(float64(f)*(1+1e-12)))
+			}
+			m[name] = x
+		}
+	})
+	if !bytes.Equal(merged(dir), want) {
+		t.Errorf("%s is not that of the adapter in float32", key)
 	}
 }
 

@@ -143,6 +143,9 @@ func (a *Adapter) merges(h Host, key string, m *module, of map[string]weightStep
 		return err
 	}
 	rank := m.a.Shape[0]
+	if a.rank > 0 && rank != a.rank {
+		return fmt.Errorf("%s: tensor %s is of rank %d, but r in %s is %d, and rank_pattern is not given: expected the %[4]s that was saved with it", a.file.Path, safetensors.Printable(m.a.Name), rank, ConfigFile, a.rank)
+	}
 	alpha, err := a.alphaOf(key, m)
 	if err != nil {
 		return err

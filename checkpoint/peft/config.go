@@ -16,6 +16,7 @@ import (
 type settings struct {
 	base, revision string // base_model_name_or_path
 	alpha          float64
+	rank           int // of every pair of factors; 0 where it is not given or rank_pattern has others
 	rsLoRA, dora   bool
 	loraBias       bool
 	alphas         []alphaOf // alpha_pattern in the file's order
@@ -66,6 +67,9 @@ func readSettings(s *config.Section) (c settings, notes []string, err error) {
 	c = settings{base: s.String("base_model_name_or_path", ""), revision: s.String("revision", ""),
 		alpha: s.Float("lora_alpha", 8), rsLoRA: s.Bool("use_rslora", false), dora: s.Bool("use_dora", false),
 		loraBias: s.Bool("lora_bias", false), tied: s.Bool("ensure_weight_tying", false), someLayers: on(s, "layers_to_transform")}
+	if !on(s, "rank_pattern") {
+		c.rank = s.Int("r", 0)
+	}
 	if s.Null("lora_alpha") {
 		s.Fail("lora_alpha", "is null, expected a number, without which peft loads no LoRA")
 	}

@@ -1,7 +1,9 @@
 package peft
 
 import (
+	"encoding/binary"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -53,8 +55,9 @@ func (a *Adapter) sort(h Host) (*contents, error) {
 	var again []string
 	for _, name := range a.file.Names() {
 		t, _ := a.file.Tensor(name)
+		t = narrowed(t)
 		if _, ok := floats.Of(t.DType); !ok {
-			return nil, fmt.Errorf("%s: tensor %s is %s, expected F32, BF16 or F16", a.file.Path, safetensors.Printable(name), t.DType)
+			return nil, fmt.Errorf("%s: tensor %s is %s, expected F64, F32, BF16 or F16", a.file.Path, safetensors.Printable(name), t.DType)
 		}
 		switch plain := strings.TrimPrefix(strings.ReplaceAll(name, "_orig_mod.", ""), "base_model.model."); {
 		case strings.Contains(plain, ".original_module."): // what modules_to_save stands for: nobody reads it
@@ -75,6 +78,20 @@ func (a *Adapter) sort(h Host) (*contents, error) {
 		return nil, fmt.Errorf("%s holds no tensors: expected those of an adapter", a.file.Path)
 	}
 	return c, nil
+}
+
+// narrowed is a tensor of F64 as F32, which peft makes of it when it loads the adapter, or t itself.
+func narrowed(t safetensors.Tensor) safetensors.Tensor {
+	if t.DType != safetensors.F64 {
+		return t
+	}
+	wide := t.Data
+	t.DType, t.Data = safetensors.F32, nil
+	for ; len(wide) >= 8; wide = wide[8:] {
+		v := float32(math.Float64frombits(binary.LittleEndian.Uint64(wide)))
+		t.Data = binary.LittleEndian.AppendUint32(t.Data, math.Float32bits(v))
+	}
+	return t
 }
 
 // savedPart is in names of tensors that bias="all" saves once more, as they are called within the wrapped module.
