@@ -16,7 +16,6 @@ import (
 	"pgc/runtime/detect"
 	"pgc/runtime/generate"
 	"pgc/runtime/grammar"
-	"pgc/runtime/masks"
 )
 
 // DetectRequest asks where objects of some classes are in an image.
@@ -65,6 +64,14 @@ type Object struct {
 	Mask  *image.Alpha // where it is, 0 or 255, within its bounds, which are in pixels of the image; nil without
 }
 
+// Outlined returns the mask that shows the object, or nil where there is none or it has no pixel: then its box shows it.
+func (o Object) Outlined() *image.Alpha {
+	if o.Mask == nil || !slices.ContainsFunc(o.Mask.Pix, func(v byte) bool { return v != 0 }) {
+		return nil
+	}
+	return o.Mask
+}
+
 // Detection is where objects are in an image.
 type Detection struct {
 	Width, Height int    // of the image, in pixels
@@ -110,11 +117,21 @@ func (s *DetectSettings) Check() error {
 	if s.MaxBoxes != nil && *s.MaxBoxes < 1 {
 		return fmt.Errorf("max_boxes is %d, expected 1 or more", *s.MaxBoxes)
 	}
-	if s.BoxScale != 0 && s.BoxScale != masks.Bins && s.BoxScale != masks.Benchmark {
-		return fmt.Errorf("box_scale is %d, expected %d or %d", s.BoxScale, masks.Bins, masks.Benchmark)
+	if s.BoxScale != 0 {
+		if err := CheckScale(s.BoxScale); err != nil {
+			return err
+		}
 	}
 	if s.NoScores && s.MinScore != nil {
 		return errors.New("min_score and no_scores are given, expected one of them")
+	}
+	return nil
+}
+
+// CheckScale reports a number that is no scale of locations, which are BinsScale and BenchmarkScale.
+func CheckScale(scale int) error {
+	if scale != BinsScale && scale != BenchmarkScale {
+		return fmt.Errorf("box_scale is %d, expected %d or %d", scale, BinsScale, BenchmarkScale)
 	}
 	return nil
 }
@@ -321,17 +338,12 @@ func (p *plan) merge(d *Detection, answers []*generate.Answer) {
 
 // masks decodes the masks of the objects, where the executable has a decoder.
 func (p *plan) masks(ctx context.Context, m *Model, d *Detection) error {
-	decoder := m.exe.model.Masks
-	if decoder == nil {
+	if m.exe.model.Masks == nil {
 		return nil
 	}
 	for i := range d.Objects {
 		o := &d.Objects[i]
 		if o.Seg == nil {
-			continue
-		}
-		if top := slices.Max(o.Seg); top >= decoder.Entries {
-			d.Malformed = append(d.Malformed, Malformed{Text: fmt.Sprintf("<seg%03d>", top), Reason: fmt.Sprintf("the decoder of masks has %d codes", decoder.Entries)})
 			continue
 		}
 		var err error

@@ -40,6 +40,9 @@ func keptOf(m *manifest.Model) *Kept {
 	return &Kept{m.VocabSize, m.Vocabulary}
 }
 
+// ErrOwnLabels says that an executable with tasks of its own finds objects of their classes only.
+var ErrOwnLabels = errors.New("free_labels is given, but the executable has labels of its own: compile without --task for others")
+
 // errFrozen says that an executable answers its own prompts only.
 func errFrozen(m *manifest.Model) error {
 	var texts []string
@@ -89,7 +92,7 @@ func (r DetectRequest) freeze(m *manifest.Model) error {
 	case !slices.ContainsFunc(m.Frozen, known):
 		return errFrozen(m)
 	case r.FreeLabels:
-		return errors.New("free_labels is given, but the executable has labels of its own: compile without --task for others")
+		return ErrOwnLabels
 	}
 	return nil
 }

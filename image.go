@@ -163,7 +163,7 @@ func Draw(ctx context.Context, i Image, boxes []Box) (image.Image, error) {
 	return i.draw(ctx, list)
 }
 
-// Draw returns the image with the objects drawn over it: masks, boxes of objects without one, and labels.
+// Draw returns the image with the objects drawn over it: masks, boxes of objects without a pixel in one, and labels.
 func (d *Detection) Draw(ctx context.Context, i Image) (image.Image, error) {
 	return i.draw(ctx, d.Drawing())
 }
@@ -172,7 +172,7 @@ func (d *Detection) Draw(ctx context.Context, i Image) (image.Image, error) {
 func (d *Detection) Drawing() (list []draw.Object) {
 	for _, o := range d.Objects {
 		x := drawing(o.Box)
-		x.Mask, x.Number = o.Mask, slices.Index(d.Classes, o.Label)+1
+		x.Mask, x.Number = o.Outlined(), slices.Index(d.Classes, o.Label)+1
 		list = append(list, x)
 	}
 	return list

@@ -3,6 +3,7 @@ package pgc
 import (
 	"context"
 	"errors"
+	"fmt"
 	"image"
 
 	"pgc/runtime/generate"
@@ -21,6 +22,12 @@ const (
 // Mask returns the mask of a box of an answer to "segment" in its picture of width × height pixels: 255 where the object
 // is, else 0. Its bounds are the box. scale is BinsScale or BenchmarkScale. The error is ErrNoMasks where the executable has no decoder.
 func (m *Model) Mask(ctx context.Context, b Box, width, height, scale int) (*image.Alpha, error) {
+	if err := CheckScale(scale); err != nil {
+		return nil, err
+	}
+	if width < 1 || height < 1 {
+		return nil, fmt.Errorf("a picture of %d × %d pixels has no masks, expected one pixel or more", width, height)
+	}
 	values, side, err := m.DecodeMask(ctx, b.Seg)
 	if err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ package bigvision
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"pgc/checkpoint/lazy"
@@ -27,9 +28,20 @@ type Weight struct {
 // roots stand before the names of the model's arrays; others beside them, such as an optimizer's, are not its.
 var roots = []string{"params/", ""}
 
+// below returns the name of one of the model's arrays behind a root.
+func below(root, name string) (rest string, ok bool) {
+	rest, ok = strings.CutPrefix(name, root)
+	return rest, ok && (strings.HasPrefix(rest, "img/") || strings.HasPrefix(rest, "llm/"))
+}
+
 // Open maps a checkpoint.
 func Open(path string) (*File, error) {
-	f, err := npz.Open(path)
+	f, err := npz.Open(path, func(name string) bool {
+		return slices.ContainsFunc(roots, func(root string) bool {
+			_, ok := below(root, name)
+			return ok
+		})
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -39,7 +51,7 @@ func Open(path string) (*File, error) {
 		}
 		c := &File{f, map[string]safetensors.Tensor{}}
 		for _, name := range f.Names() {
-			if rest, ok := strings.CutPrefix(name, root); ok && (strings.HasPrefix(rest, "img/") || strings.HasPrefix(rest, "llm/")) {
+			if rest, ok := below(root, name); ok {
 				c.arrays[rest], _ = f.Tensor(name)
 			}
 		}

@@ -65,7 +65,7 @@ func (c *Checkpoint) readMasks(given string) error {
 
 // openMasks opens a file with a decoder of masks, and reads its shapes.
 func openMasks(path string) (*safetensors.File, *maskdecoder.Config, error) {
-	f, err := npz.Open(path)
+	f, err := npz.Open(path, maskdecoder.Reads)
 	if err != nil {
 		return nil, nil, err
 	}

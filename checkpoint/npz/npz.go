@@ -18,13 +18,14 @@ import (
 // maxRatio is more than deflate shrinks anything by.
 const maxRatio = 1100
 
-// Open maps a file. Its tensors have the names of its arrays. Errors are one line and name the file and the array.
-func Open(file string) (*safetensors.File, error) {
-	return safetensors.Map(file, "an archive of numpy", parse)
+// Open maps a file. Its tensors are the arrays whose names are wanted; what others hold does not matter. Errors are one line
+// and name the file and the array.
+func Open(file string, wanted func(name string) bool) (*safetensors.File, error) {
+	return safetensors.Map(file, "an archive of numpy", func(data []byte) (map[string]safetensors.Tensor, error) { return parse(data, wanted) })
 }
 
-// parse finds the arrays of an archive.
-func parse(data []byte) (map[string]safetensors.Tensor, error) {
+// parse finds the wanted arrays of an archive.
+func parse(data []byte, wanted func(name string) bool) (map[string]safetensors.Tensor, error) {
 	z, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
 	if err != nil {
 		return nil, fmt.Errorf("it is no .npz archive (%w): copy or download it again if it was cut", err)
@@ -32,7 +33,7 @@ func parse(data []byte) (map[string]safetensors.Tensor, error) {
 	tensors := map[string]safetensors.Tensor{}
 	for _, f := range z.File {
 		name, isArray := strings.CutSuffix(f.Name, ".npy")
-		if !isArray {
+		if !isArray || !wanted(name) {
 			continue
 		}
 		if _, twice := tensors[name]; twice {

@@ -22,7 +22,7 @@ func TestArraysEqualNumpy(t *testing.T) {
 	defer want.Close()
 	for _, name := range []string{"stored.npz", "deflated.npz"} {
 		t.Run(name, func(t *testing.T) {
-			f, err := Open(filepath.Join("testdata", name))
+			f, err := Open(filepath.Join("testdata", name), all)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -51,11 +51,20 @@ func TestRefuses(t *testing.T) {
 		"bzip2.npz":   "its array weight is compressed by method 12 of zip, expected stored or deflated: write it again with numpy.savez",
 	} {
 		file := filepath.Join("testdata", name)
-		if _, err := Open(file); err == nil || err.Error() != file+": "+want {
+		if _, err := Open(file, all); err == nil || err.Error() != file+": "+want {
 			t.Errorf("%s: %v, expected %s", name, err, want)
+		}
+		f, err := Open(file, func(name string) bool { return name == "other" })
+		if err != nil {
+			t.Errorf("%s without the array weight: %v", name, err)
+		} else if f.Close(); len(f.Names()) != 0 {
+			t.Errorf("%s has arrays %v that nobody wants", name, f.Names())
 		}
 	}
 }
+
+// all wants every array.
+func all(string) bool { return true }
 
 // TestDamage changes and cuts files: each is refused in one line or read.
 func TestDamage(t *testing.T) {
@@ -68,7 +77,7 @@ func TestDamage(t *testing.T) {
 		whole[name] = data
 	}
 	refused := func(data []byte) bool {
-		_, err := parse(data)
+		_, err := parse(data, all)
 		if err != nil && strings.Contains(err.Error(), "\n") {
 			t.Errorf("not one line: %q", err)
 		}

@@ -11,6 +11,7 @@ import (
 
 	"pgc/ir"
 	"pgc/ir/scalar"
+	"pgc/runtime/plural"
 )
 
 // decodeAttrs fills the attribute struct of def from the text, field by field as its schema has them.
@@ -265,7 +266,7 @@ func (s *scope) call(e *expression) (*ir.Expr, error) {
 		return nil, e.wrong("the name of an elementwise operation")
 	}
 	if len(args) != len(def.In) {
-		return nil, participle.Errorf(e.token.Pos, "%s of %d values, expected %d", def.Name, len(args), len(def.In))
+		return nil, participle.Errorf(e.token.Pos, "%s of %s, expected %d", def.Name, plural.Of(len(args), "value"), len(def.In))
 	}
 	return ir.Call(def, args...), nil
 }

@@ -64,7 +64,11 @@ func (o *Options) freeze(c *hf.Checkpoint, tok *packed) error {
 	}
 	facts := c.Config.Facts()
 	o.asked = list
-	v, noLocations := grammar.NewVocabulary(tok.Tokenizer, facts.VocabSize, c.Generation.EOS, nil)
+	codes := grammar.AllCodes
+	if c.Masks != nil {
+		codes = c.Masks.Entries
+	}
+	v, noLocations := grammar.NewVocabulary(tok.Tokenizer, facts.VocabSize, c.Generation.EOS, nil, codes)
 	kept := make([]bool, facts.VocabSize)
 	keep := func(ids ...int32) {
 		for _, id := range ids {

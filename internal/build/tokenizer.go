@@ -7,6 +7,7 @@ import (
 
 	"pgc/checkpoint/hf"
 	"pgc/models"
+	"pgc/runtime/plural"
 	"pgc/runtime/safetensors"
 	"pgc/runtime/tokenizer"
 )
@@ -83,6 +84,6 @@ func (p *packed) note(facts models.Facts) string {
 	if count == 0 {
 		return ""
 	}
-	return fmt.Sprintf("the tokenizer has %d tokens (the first is %s, id %d) beyond the %d rows of the embedding: prompts with them are refused",
-		count, safetensors.Printable(p.Token(int32(first))), first, rows)
+	return fmt.Sprintf("the tokenizer has %s (the first is %s, id %d) beyond the %d rows of the embedding: prompts with them are refused",
+		plural.Of(count, "token"), safetensors.Printable(p.Token(int32(first))), first, rows)
 }

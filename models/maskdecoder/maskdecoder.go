@@ -5,6 +5,7 @@ package maskdecoder
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	. "pgc/frontend"
@@ -23,8 +24,8 @@ const Prefix = "masks."
 const Role = "mask decoder"
 
 const (
-	grid     = 4              // codes lie in a square
-	codebook = "_embedding"   // behind _vq_vae.
+	grid     = 4 // codes lie in a square
+	codebook = "_vq_vae._embedding"
 	Codes    = grid * grid    // of a mask
 	Side     = grid << stages // of a mask, in pixels
 	stages   = 4              // each doubles the side
@@ -48,6 +49,17 @@ var (
 	last      = layer{name: "decoder.12", size: 1}
 )
 
+// Reads reports whether a decoder reads a tensor of this name; a file has others, such as those of the encoder.
+func Reads(name string) bool {
+	all := append([]layer{first, last}, ups[:]...)
+	for _, net := range residuals {
+		for _, l := range block {
+			all = append(all, layer{name: net + l.name})
+		}
+	}
+	return name == codebook || slices.ContainsFunc(all, func(l layer) bool { return name == l.name+".weight" || name == l.name+".bias" })
+}
+
 // Config holds the widths of a decoder, which follow from its tensors.
 type Config struct {
 	Entries int // codes of the codebook
@@ -68,7 +80,7 @@ func (c *Config) Weights() (list []models.Weight) {
 func Read(shape func(name string) []int) (*Config, error) {
 	c := &Config{shapes: map[string][]int{}}
 	r := reader{c, shape, nil}
-	book := r.tensor("_vq_vae."+codebook, free, free)
+	book := r.tensor(codebook, free, free)
 	c.Entries = book[0]
 	width := r.layer(first, book[1], free)
 	for _, name := range residuals {
@@ -154,7 +166,7 @@ func Graph(c *Config) (*ir.Module, error) {
 		m.Func(entry.DecodeMask, func(f *Func) {
 			d := decoder{c, f}
 			codes := f.Input(entry.InCodes, ir.I32, Codes)
-			book := d.weight("_vq_vae." + codebook)
+			book := d.weight(codebook)
 			x := Reshape(Gather(book, codes), grid, grid, book.Dim(1))
 			x = Relu(d.conv(first.name, x, 0))
 			for _, name := range residuals {

@@ -17,7 +17,8 @@ import (
 
 // Picture is what was found in a picture.
 type Picture struct {
-	Name string // of the picture, as it was given
+	Name   string // of the picture, as it was given
+	Number int    // among those that were asked about, from 1
 	*pgc.Detection
 }
 
@@ -63,15 +64,15 @@ func (l *labels) number(label string) int {
 	return i
 }
 
-// masked reports whether an object has a mask. Readers want shapes of one kind in a picture: all are outlines then.
+// masked reports whether a mask shows an object. Readers want shapes of one kind in a picture: all are outlines then.
 func masked(p Picture) bool {
-	return slices.ContainsFunc(p.Objects, func(o pgc.Object) bool { return o.Mask != nil })
+	return slices.ContainsFunc(p.Objects, func(o pgc.Object) bool { return o.Outlined() != nil })
 }
 
-// outlines returns the polygons of an object, x y x y … in pixels: those of its mask or, without one, its box.
+// outlines returns the polygons of an object, x y x y … in pixels: those of its mask or, without a pixel in one, its box.
 func outlines(o pgc.Object) [][]float64 {
-	if o.Mask != nil {
-		return masks.Polygons(o.Mask)
+	if m := o.Outlined(); m != nil {
+		return masks.Polygons(m)
 	}
 	x0, y0, x1, y1 := o.Box.Box[0], o.Box.Box[1], o.Box.Box[2], o.Box.Box[3]
 	return [][]float64{{x0, y0, x1, y0, x1, y1, x0, y1}}

@@ -39,7 +39,8 @@ func object(label string, score *pgc.ObjectScore, mask *image.Alpha, w, h int, l
 	return o
 }
 
-// pictures are two of each kind: with boxes, without scores, with none, with labels of all kinds; or with masks.
+// pictures are two of each kind: with boxes, without scores, with none, with labels of all kinds; or with masks. The third of
+// those that were asked about could not be read.
 func pictures(masks bool) []Picture {
 	classes := []string{"cat", "traffic \"light\" & more", "猫"}
 	score := &pgc.ObjectScore{Label: 0.9, Begin: 0.99, Loc: 0.875}
@@ -57,11 +58,12 @@ func pictures(masks bool) []Picture {
 		first.Objects = []pgc.Object{
 			object("cat", score, ring(30, 30, 20, 8), 96, 64, 160, 107, 800, 533),
 			object("猫", score, ring(70, 40, 16, 0), 96, 64, 384, 576, 896, 917),
+			object("cat", score, image.NewAlpha(image.Rect(4, 6, 10, 20)), 96, 64, 96, 43, 320, 107), // a mask without a pixel
 		}
 		first.Objects[0].Seg = []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 127}
 		third.Objects = []pgc.Object{object("a free label", score, ring(20, 40, 19, 5), 40, 80, 269, 26, 755, 998)}
 	}
-	return []Picture{{"first.png", first}, {"second.png", second}, {"third.png", third}}
+	return []Picture{{"first.png", 1, first}, {"second.png", 2, second}, {"third.png", 4, third}}
 }
 
 // files are the results about pictures by their names.
@@ -128,7 +130,7 @@ func TestFiles(t *testing.T) {
 
 // TestMixed: beside a mask a box is a polygon, too, where readers take all shapes of a picture for the same kind.
 func TestMixed(t *testing.T) {
-	p := Picture{"x.png", &pgc.Detection{Width: 96, Height: 64, Classes: []string{"cat"}, Objects: []pgc.Object{
+	p := Picture{"x.png", 1, &pgc.Detection{Width: 96, Height: 64, Classes: []string{"cat"}, Objects: []pgc.Object{
 		object("cat", nil, ring(30, 30, 8, 0), 96, 64, 160, 107, 800, 533), object("cat", nil, nil, 96, 64, 512, 256, 768, 512)}}}
 	lines := strings.Split(string((&YOLO{}).Labels(p)), "\n")
 	if want := "0 0.25 0.5 0.5 0.5 0.5 0.75 0.25 0.75"; lines[len(lines)-2] != want {
@@ -143,6 +145,35 @@ func TestMixed(t *testing.T) {
 	}
 }
 
+// TestEmptyMasks: an object whose mask has no pixel is in every format, with its box where others have outlines.
+func TestEmptyMasks(t *testing.T) {
+	o := object("cat", nil, image.NewAlpha(image.Rect(48, 16, 72, 32)), 96, 64, 256, 512, 512, 768)
+	p := Picture{"x.png", 1, &pgc.Detection{Width: 96, Height: 64, Classes: []string{"cat"}, Objects: []pgc.Object{o}}}
+	if got, want := string((&YOLO{}).Labels(p)), "0 0.625 0.375 0.25 0.25\n"; got != want {
+		t.Errorf("YOLO has %q, expected %q", got, want)
+	}
+	list, set := LabelStudio{}, NewCOCO()
+	list.Add(p, "model")
+	set.Add(p)
+	me, json := NewLabelMe(p, "x.png", nil), JSON(p).Boxes
+	var svg bytes.Buffer
+	if err := SVG(&svg, p, nil); err != nil || !strings.Contains(svg.String(), `<rect x="48" y="16" width="24" height="16"`) {
+		t.Errorf("SVG has %s, %v", &svg, err)
+	}
+	if r := list[0].Predictions[0].Result; len(r) != 1 || r[0].Type != "rectanglelabels" {
+		t.Errorf("Label Studio has %+v", r)
+	}
+	if len(me.Shapes) != 1 || me.Shapes[0].Type != "rectangle" {
+		t.Errorf("LabelMe has %+v", me.Shapes)
+	}
+	if a := set.Annotations; len(a) != 1 || a[0].Area != 0 || a[0].Mask.(*runLengths).Counts != json[0].Mask.Counts {
+		t.Errorf("COCO has %+v", a)
+	}
+	if b := json[0]; *b.Area != 0 || b.Polygons == nil || len(b.Polygons) != 0 {
+		t.Errorf("JSON has %+v", b)
+	}
+}
+
 // TestColumns: columns of a table stand below each other whatever a label's script.
 func TestColumns(t *testing.T) {
 	for text, want := range map[string]int{"cat": 3, "猫": 2, "น้ำผึ้ง": 4, "e\u0301": 1, "می\u200cخ": 3} {
@@ -154,7 +185,7 @@ func TestColumns(t *testing.T) {
 
 // TestNone: no pictures are an empty data set, never null.
 func TestNone(t *testing.T) {
-	for _, v := range []any{NewCOCO(), LabelStudio{}, JSON(Picture{"x", &pgc.Detection{Classes: []string{"cat"}}}), NewLabelMe(Picture{"x", &pgc.Detection{}}, "x", []byte{1})} {
+	for _, v := range []any{NewCOCO(), LabelStudio{}, JSON(Picture{"x", 1, &pgc.Detection{Classes: []string{"cat"}}}), NewLabelMe(Picture{"x", 1, &pgc.Detection{}}, "x", []byte{1})} {
 		text, err := json.Marshal(v)
 		if err != nil || strings.Contains(string(text), "null") {
 			t.Errorf("%s, %v", text, err)
@@ -177,7 +208,7 @@ func TestStem(t *testing.T) {
 func TestTSVFields(t *testing.T) {
 	var b bytes.Buffer
 	d := &pgc.Detection{Objects: []pgc.Object{object("a\tb", nil, nil, 10, 10, 0, 0, 512, 512)}}
-	if err := TSV(&b, Picture{"x\ny.png", d}); err != nil || b.String() != `x\ny.png`+"\t"+`a\tb`+"\t-\t0\t0\t5\t5\n" {
+	if err := TSV(&b, Picture{"x\ny.png", 1, d}); err != nil || b.String() != `x\ny.png`+"\t"+`a\tb`+"\t-\t0\t0\t5\t5\n" {
 		t.Errorf("%q, %v", b.String(), err)
 	}
 }

@@ -2,7 +2,7 @@ package annotate
 
 import "pgc/runtime/masks"
 
-// COCO is a data set of pictures, categories and annotations. Numbers begin at 1.
+// COCO is a data set of pictures, categories and annotations. Ids begin at 1.
 type COCO struct {
 	Info        map[string]string `json:"info"`
 	Licenses    []string          `json:"licenses"`
@@ -44,18 +44,17 @@ func NewCOCO() *COCO {
 		Categories: []cocoCategory{}, Annotations: []cocoAnnotation{}}
 }
 
-// Add adds a picture, whose number is one more than that of the last.
+// Add adds a picture. Its number is its id, whatever other pictures there are.
 func (c *COCO) Add(p Picture) {
 	c.labels.add(p)
 	for len(c.Categories) < len(c.labels) {
 		n := len(c.Categories)
 		c.Categories = append(c.Categories, cocoCategory{n + 1, c.labels[n], ""})
 	}
-	id := len(c.Images) + 1
-	c.Images = append(c.Images, cocoImage{id, p.Width, p.Height, p.Name})
+	c.Images = append(c.Images, cocoImage{p.Number, p.Width, p.Height, p.Name})
 	for _, o := range p.Objects {
 		b := o.Box.Box
-		a := cocoAnnotation{ID: len(c.Annotations) + 1, Image: id, Category: c.labels.number(o.Label) + 1, Score: value(o),
+		a := cocoAnnotation{ID: len(c.Annotations) + 1, Image: p.Number, Category: c.labels.number(o.Label) + 1, Score: value(o),
 			Box: [4]float64{b[0], b[1], b[2] - b[0], b[3] - b[1]}}
 		if o.Mask != nil {
 			a.Area, a.Mask = float64(masks.Area(o.Mask)), lengths(p, o)

@@ -33,7 +33,7 @@ type Box struct {
 	Seg      []int            `json:"seg,omitempty"`
 	Area     *int             `json:"area,omitempty"`
 	Mask     *runLengths      `json:"mask,omitempty"`
-	Polygons [][]float64      `json:"polygons,omitempty"`
+	Polygons [][]float64      `json:"polygons,omitzero"` // none, but a list, of a mask without a pixel
 }
 
 // runLengths is a mask as COCO writes it.

@@ -32,7 +32,7 @@ func NewLabelMe(p Picture, path string, data []byte) *LabelMe {
 		if o.Score != nil {
 			s.Description = "score " + number(o.Score.Value())
 		}
-		if o.Mask == nil {
+		if o.Outlined() == nil {
 			b := o.Box.Box
 			s.Points = [][2]float64{{b[0], b[1]}, {b[2], b[3]}}
 			l.Shapes = append(l.Shapes, s)

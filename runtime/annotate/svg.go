@@ -38,7 +38,7 @@ func SVG(w io.Writer, p Picture, below image.Image) error {
 			fmt.Fprintf(&b, " data-score=\"%s\"", number(o.Score.Value()))
 		}
 		fmt.Fprintf(&b, " data-loc=\"%s\">\n", strings.Trim(fmt.Sprint(o.Loc), "[]"))
-		if o.Mask != nil {
+		if o.Outlined() != nil {
 			fmt.Fprintf(&b, "<path fill=\"%s\" fill-opacity=\"0.45\" stroke=\"%s\" stroke-width=\"%g\" stroke-linejoin=\"round\" d=\"%s\"/>\n", c, c, sizes.Line/2, pathData(outlines(o)))
 		} else {
 			x := o.Box.Box

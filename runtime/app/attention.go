@@ -105,9 +105,12 @@ func (c *attendCmd) Run(a *App) error {
 	if err := c.check(); err != nil {
 		return usage{err}
 	}
-	for name, v := range map[string]*int{"token": c.Token, "layer": c.Layer, "head": c.Head} {
-		if v != nil && *v < 0 {
-			return usage{fmt.Errorf("--%s is %d, expected 0 or more", name, *v)}
+	for _, f := range []struct {
+		name string
+		v    *int
+	}{{"token", c.Token}, {"layer", c.Layer}, {"head", c.Head}} {
+		if f.v != nil && *f.v < 0 {
+			return usage{fmt.Errorf("--%s is %d, expected 0 or more", f.name, *f.v)}
 		}
 	}
 	images, m, err := a.pictures(c.Image, c.Threads)
@@ -147,7 +150,7 @@ func (c *attendCmd) Run(a *App) error {
 // chosen lists the layer or head that was asked for, or all n.
 func chosen(what string, given *int, n int) ([]int, error) {
 	if given != nil && *given >= n {
-		return nil, fmt.Errorf("--%s is %d, but the decoder has %ss 0 to %d", what, *given, what, n-1)
+		return nil, usage{fmt.Errorf("--%s is %d, but the decoder has %ss 0 to %d", what, *given, what, n-1)}
 	}
 	if given != nil {
 		return []int{*given}, nil

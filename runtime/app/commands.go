@@ -12,6 +12,7 @@ import (
 	"pgc"
 	"pgc/runtime/native"
 	"pgc/runtime/output"
+	"pgc/runtime/plural"
 	"pgc/runtime/process"
 )
 
@@ -152,7 +153,7 @@ func (c *infoCmd) Run(a *App) error {
 		if k.Rank > 0 {
 			rank = fmt.Sprintf("rank up to %d, ", k.Rank)
 		}
-		fmt.Fprintf(a.Out, "adapter      %s, chosen by --adapter or a request; %schanges %d weights\n", k.Name, rank, k.Weights)
+		fmt.Fprintf(a.Out, "adapter      %s, chosen by --adapter or a request; %schanges %s\n", k.Name, rank, plural.Of(k.Weights, "weight"))
 	}
 	fmt.Fprintf(a.Out, "weights      %s, %s\n", i.Weights, mib(i.WeightBytes))
 	for _, part := range i.Storage {
@@ -177,11 +178,11 @@ func (c *infoCmd) Run(a *App) error {
 		case s.Unsupported != "":
 			state = "; " + s.Unsupported
 		}
-		fmt.Fprintf(a.Out, "             %s: %d kernels %v%s\n", s.CPU, s.Kernels, s.Features, state)
+		fmt.Fprintf(a.Out, "             %s: %s %v%s\n", s.CPU, plural.Of(s.Kernels, "kernel"), s.Features, state)
 	}
 	fmt.Fprintf(a.Out, "pictures     %d × %d pixels, %d tokens each\n", i.ImageSize, i.ImageSize, i.ImageTokens)
 	if i.KVBytes > 0 {
-		fmt.Fprintf(a.Out, "KV cache     %d tokens in %s, %s; as much for each of up to %d requests that batch decodes at once\n", i.MaxTokens, i.KV, mib(i.KVBytes), i.MaxBatch)
+		fmt.Fprintf(a.Out, "KV cache     %d tokens in %s, %s; as much for each of the requests that batch decodes at once, up to %d\n", i.MaxTokens, i.KV, mib(i.KVBytes), i.MaxBatch)
 	}
 	if i.Draft != "" {
 		fmt.Fprintf(a.Out, "draft        %s\n", i.Draft)
@@ -196,7 +197,7 @@ func (c *infoCmd) Run(a *App) error {
 		fmt.Fprintf(a.Out, "vocabulary   %d of %d tokens, all that prompts and answers can have; scores are over these\n", v.Tokens, v.Of)
 	}
 	if i.Masks != nil {
-		fmt.Fprintf(a.Out, "masks        of %d codes, %d × %d before they are pasted\n", i.Masks.Codes, i.Masks.Side, i.Masks.Side)
+		fmt.Fprintf(a.Out, "masks        of %s, %d × %d before they are pasted\n", plural.Of(i.Masks.Codes, "code"), i.Masks.Side, i.Masks.Side)
 	} else if i.EmbeddingDim == 0 {
 		fmt.Fprintln(a.Out, "masks        none: segments are codes (pgc compile --masks vae-oid.npz)")
 	}

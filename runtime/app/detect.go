@@ -23,8 +23,19 @@ type detecting struct {
 	NMS        *float64 `name:"nms" json:"nms" placeholder:"IOU" help:"Of two objects of a class that overlap by more than this intersection over union, leave one out; 1 is off (default: 0.7)."`
 	PerClass   *bool    `negatable:"" json:"per_class" help:"Ask for each class with a prompt of its own, all on the picture encoded once (default: from five classes on)."`
 	FreeLabels bool     `json:"free_labels" help:"Take objects whose label is none of the classes, too."`
-	BoxScale   int      `json:"box_scale" placeholder:"1024|1023" help:"Divide locations by 1024 or, as published scores of segmentation do, by 1023 (default: 1024)."`
+	BoxScale   *int     `json:"box_scale" placeholder:"1024|1023" help:"Divide locations by 1024 or, as published scores of segmentation do, by 1023 (default: 1024)."`
 	NoScores   bool     `json:"no_scores" help:"Leave out the scores, which is faster."`
+}
+
+// settings are the library's, whose scale is a number alone.
+func (d detecting) settings() (s pgc.DetectSettings, err error) {
+	s = pgc.DetectSettings{MinScore: d.MinScore, MaxBoxes: d.MaxBoxes, NMS: d.NMS, PerClass: d.PerClass, FreeLabels: d.FreeLabels, NoScores: d.NoScores}
+	if d.BoxScale != nil {
+		if s.BoxScale, err = *d.BoxScale, pgc.CheckScale(*d.BoxScale); err != nil {
+			return s, err
+		}
+	}
+	return s, s.Check()
 }
 
 // locating are the arguments of detect and segment.
@@ -87,13 +98,14 @@ func taskName(segment bool) string {
 
 // locate finds objects of the classes in every picture.
 func (c *locating) locate(a *App, names, classes []string, segment bool, masks string) error {
-	r := pgc.DetectRequest{Classes: classes, Segment: segment, Adapter: c.Adapter, DetectSettings: pgc.DetectSettings(c.detecting)}
-	if err := r.DetectSettings.Check(); err != nil {
+	settings, err := c.settings()
+	if err != nil {
 		return usage{err}
 	}
+	r := pgc.DetectRequest{Classes: classes, Segment: segment, Adapter: c.Adapter, DetectSettings: settings}
 	codes := unmasked(a, taskName(segment))
 	if codes != nil && masks != "" {
-		return pgc.ErrNoMasks
+		return usage{pgc.ErrNoMasks}
 	}
 	a.warn("", codes)
 	output.Protect(names...)
@@ -139,7 +151,7 @@ func (c *locating) find(a *App, names []string, r pgc.DetectRequest, w *results)
 		}
 		name, picture := shortened(names[next]), pictures[next]
 		pictures[next] = pgc.Image{} // with its pixels
-		next++
+		next++                       // now the picture's number
 		switch {
 		case errors.Is(err, pgc.ErrDamaged) || err != nil && len(names) == 1:
 			return err
@@ -152,7 +164,7 @@ func (c *locating) find(a *App, names []string, r pgc.DetectRequest, w *results)
 		}
 		c.warn(a, d)
 		a.warn(process.Line(name)+": ", d.Warnings)
-		if err := w.add(annotate.Picture{Name: name, Detection: d}, picture); err != nil {
+		if err := w.add(annotate.Picture{Name: name, Number: next, Detection: d}, picture); err != nil {
 			return err
 		}
 	}

@@ -26,7 +26,7 @@ type batchRequest struct {
 
 	Task    string // detect or segment; empty for an answer to the prompt
 	Classes []string
-	detecting
+	found   pgc.DetectSettings
 
 	Query *string // to be embedded instead of pictures
 
@@ -230,9 +230,8 @@ func (l *batchLine) locate(r *batchRequest, d defaults) (err error) {
 	if err != nil {
 		return err
 	}
-	r.detecting = l.detecting
-	options := pgc.DetectSettings(r.detecting)
-	return options.Check()
+	r.found, err = l.detecting.settings()
+	return err
 }
 
 // pictures returns the names under image or images, each a string or a list of strings.

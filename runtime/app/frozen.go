@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 
 	"pgc"
 	"pgc/runtime/annotate"
 	"pgc/runtime/output"
+	"pgc/runtime/plural"
 	"pgc/runtime/process"
 )
 
@@ -31,6 +33,9 @@ type answerCmd struct {
 
 // Run answers what is built in.
 func (c *answerCmd) Run(a *App) error {
+	if c.FreeLabels {
+		return usage{pgc.ErrOwnLabels}
+	}
 	list := a.Executable.Frozen()
 	if one := list[0]; len(list) == 1 && one.Task != "" {
 		l := locating{detecting: c.detecting, Format: c.Format, Output: c.Output, Draw: c.Draw, Threads: c.Threads}
@@ -46,20 +51,24 @@ func (c *answerCmd) Run(a *App) error {
 		}
 		return l.locate(a, c.Pictures, one.Classes, segment, c.Masks)
 	}
-	for flag, given := range map[string]string{"--format": strings.TrimPrefix(c.Format, "auto"), "-o": c.Output, "--draw": c.Draw, "--masks": c.Masks} {
-		if given != "" {
-			return usage{fmt.Errorf("%s is for an executable with one task, this one has %d prompts, expected --json at most", flag, len(list))}
+	for _, f := range []struct{ flag, given string }{{"--format", strings.TrimPrefix(c.Format, "auto")}, {"-o", c.Output}, {"--draw", c.Draw}, {"--masks", c.Masks}} {
+		if f.given != "" {
+			return usage{fmt.Errorf("%s is for an executable with one task, this one has %s, expected --json at most", f.flag, plural.Of(len(list), "prompt"))}
 		}
 	}
-	if err := (*pgc.DetectSettings)(&c.detecting).Check(); err != nil {
+	if c.detecting != (detecting{}) && !slices.ContainsFunc(list, func(p pgc.Frozen) bool { return p.Task != "" }) {
+		return usage{errors.New("a setting of objects such as --min-score is given, but no task is built in, expected --json at most")}
+	}
+	settings, err := c.settings()
+	if err != nil {
 		return usage{err}
 	}
-	return c.lines(a, list)
+	return c.lines(a, list, settings)
 }
 
 // lines prints an answer a line: for every picture those to all prompts. What cannot be answered is reported, and the
 // others go on.
-func (c *answerCmd) lines(a *App, list []pgc.Frozen) error {
+func (c *answerCmd) lines(a *App, list []pgc.Frozen, settings pgc.DetectSettings) error {
 	output.Protect(c.Pictures...)
 	pictures, err := a.album().images(c.Pictures)
 	if err != nil {
@@ -71,7 +80,7 @@ func (c *answerCmd) lines(a *App, list []pgc.Frozen) error {
 	}
 	defer m.Close()
 	next, failed, said := 0, 0, ""
-	for got, err := range m.Tasks(a.ctx, c.tasks(pictures, list)) {
+	for got, err := range m.Tasks(a.ctx, tasks(pictures, list, settings)) {
 		if a.ctx.Err() != nil {
 			return a.ctx.Err()
 		}
@@ -101,13 +110,13 @@ func (c *answerCmd) lines(a *App, list []pgc.Frozen) error {
 }
 
 // tasks asks all prompts about each picture.
-func (c *answerCmd) tasks(pictures []pgc.Image, list []pgc.Frozen) iter.Seq[pgc.Task] {
+func tasks(pictures []pgc.Image, list []pgc.Frozen, settings pgc.DetectSettings) iter.Seq[pgc.Task] {
 	return func(yield func(pgc.Task) bool) {
 		for _, picture := range pictures {
 			for _, p := range list {
 				var task pgc.Task = pgc.Request{Images: []pgc.Image{picture}, Prompt: p.Text}
 				if p.Task != "" {
-					task = pgc.DetectRequest{Image: picture, Classes: p.Classes, Segment: p.Task == "segment", DetectSettings: pgc.DetectSettings(c.detecting)}
+					task = pgc.DetectRequest{Image: picture, Classes: p.Classes, Segment: p.Task == "segment", DetectSettings: settings}
 				}
 				if !yield(task) {
 					return

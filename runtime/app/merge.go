@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 
+	"pgc/runtime/plural"
 	"pgc/runtime/shard"
 )
 
@@ -38,7 +39,7 @@ func (c *MergeCmd) Merge(stderr io.Writer) error {
 	if m.Errors > 0 {
 		note = fmt.Sprintf(", %d of them errors: batch answers them anew with this output", m.Errors)
 	}
-	_, err = fmt.Fprintf(stderr, "%d answers of %d shards%s\n", m.Rows, m.Shards, note)
+	_, err = fmt.Fprintf(stderr, "%s of %s%s\n", plural.Of(m.Rows, "answer"), plural.Of(m.Shards, "shard"), note)
 	return err
 }
 

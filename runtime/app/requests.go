@@ -98,7 +98,7 @@ func (r *batchRequest) work(images []pgc.Image, embeds bool) pgc.Task {
 	case embeds:
 		return pgc.EmbedRequest{Images: images, Adapter: r.Adapter}
 	case r.detects():
-		return pgc.DetectRequest{Image: images[0], Classes: r.Classes, Segment: r.Task == "segment", Adapter: r.Adapter, DetectSettings: pgc.DetectSettings(r.detecting)}
+		return pgc.DetectRequest{Image: images[0], Classes: r.Classes, Segment: r.Task == "segment", Adapter: r.Adapter, DetectSettings: r.found}
 	}
 	return pgc.Request{Images: images, Prompt: r.Prompt, Suffix: r.Suffix, Settings: pgc.Settings(r.settings)}
 }

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
+
+	"pgc/runtime/plural"
 )
 
 const (
@@ -152,7 +154,7 @@ func (g *group) check() string {
 		return "no location tokens beside it"
 	}
 	if len(g.loc) != Corners {
-		return fmt.Sprintf("%d location tokens, expected %d", len(g.loc), Corners)
+		return fmt.Sprintf("%s, expected %d", plural.Of(len(g.loc), "location token"), Corners)
 	}
 	for _, v := range g.loc {
 		if v >= bins {
@@ -160,7 +162,7 @@ func (g *group) check() string {
 		}
 	}
 	if len(g.seg) != 0 && len(g.seg) != MaskLen {
-		return fmt.Sprintf("%d segment tokens, expected none or %d", len(g.seg), MaskLen)
+		return fmt.Sprintf("%s, expected none or %d", plural.Of(len(g.seg), "segment token"), MaskLen)
 	}
 	for _, v := range g.seg {
 		if v >= codes {

@@ -55,7 +55,11 @@ func New(m *manifest.Model, t *tokenizer.Tokenizer, e *engine.Engine) (*Session,
 	row := make([]float32, m.VocabSize)
 	s := &Session{Model: m, Tokenizer: t, Engine: e, fn: f, row: row, rows: [][]float32{row}, used: used{tokens: make([]int, max(1, e.Program.Slots))}, pictures: newFeatureCache(m, DefaultImageCache),
 		vocabulary: sync.OnceValues(func() (*grammar.Vocabulary, error) {
-			return grammar.NewVocabulary(t, m.VocabSize, m.EOS, m.SuppressTokens)
+			codes := grammar.AllCodes
+			if m.Masks != nil {
+				codes = m.Masks.Entries
+			}
+			return grammar.NewVocabulary(t, m.VocabSize, m.EOS, m.SuppressTokens, codes)
 		})}
 	return s, nil
 }

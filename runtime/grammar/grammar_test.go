@@ -32,7 +32,7 @@ func vocabulary(t *testing.T, name string) *Vocabulary {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err := NewVocabulary(tok, tok.VocabSize(), []int{eos}, []int32{0, 2})
+	v, err := NewVocabulary(tok, tok.VocabSize(), []int{eos}, []int32{0, 2}, AllCodes)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -372,6 +372,31 @@ func TestScores(t *testing.T) {
 	}
 }
 
+// TestCodes: masks have the codes that a decoder knows, and no others.
+func TestCodes(t *testing.T) {
+	whole := vocabulary(t, "two")
+	v, err := NewVocabulary(whole.t, whole.size, []int{eos}, nil, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := v.Compile(Task{Segment: true, Classes: []string{"cat"}, MaxBoxes: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := g.Matcher(g.MaxTokens(), false)
+	for _, i := range []int{1, 2, 3, 4} {
+		m.Take(v.loc[i])
+	}
+	for i, id := range whole.seg {
+		if m.Allows(id) != (i < 3) {
+			t.Errorf("code %d: allowed %v", i, m.Allows(id))
+		}
+		if slices.Contains(g.Tokens(), id) != (i < 3) {
+			t.Errorf("code %d is kept where it cannot come, or is not", i)
+		}
+	}
+}
+
 // TestErrors says in a sentence what a grammar cannot be.
 func TestErrors(t *testing.T) {
 	v := vocabulary(t, "two")
@@ -386,17 +411,17 @@ func TestErrors(t *testing.T) {
 			t.Errorf("error %v, expected %s", err, want)
 		}
 	}
-	if _, err := NewVocabulary(v.t, 1443, []int{1}, nil); err == nil || err.Error() != "the model has no token <loc1023>: it cannot locate objects" {
+	if _, err := NewVocabulary(v.t, 1443, []int{1}, nil, AllCodes); err == nil || err.Error() != "the model has no token <loc1023>: it cannot locate objects" {
 		t.Error(err)
 	}
-	few, err := NewVocabulary(v.t, 1444, []int{1}, nil)
+	few, err := NewVocabulary(v.t, 1444, []int{1}, nil, AllCodes)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := few.Compile(Task{Segment: true, Classes: []string{"a"}, MaxBoxes: 1}); err == nil || err.Error() != "the model has no token <seg000>: it cannot segment, expected detect" {
 		t.Error(err)
 	}
-	if _, err := NewVocabulary(v.t, 1573, []int{5000}, nil); err == nil {
+	if _, err := NewVocabulary(v.t, 1573, []int{5000}, nil, AllCodes); err == nil {
 		t.Error("no end is accepted")
 	}
 }

@@ -9,6 +9,7 @@ package grammar
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -51,9 +52,13 @@ type Vocabulary struct {
 // separator stands between objects.
 const separator = " ; "
 
+// AllCodes lets masks have all codes that there are tokens of.
+const AllCodes = math.MaxInt
+
 // NewVocabulary finds the tokens of a model with a vocabulary of so many rows, in whose answers any token of eos is the
-// end and those of suppressed never come. A model without tokens of locations gives an error.
-func NewVocabulary(t *tokenizer.Tokenizer, size int, eos []int, suppressed []int32) (*Vocabulary, error) {
+// end and those of suppressed never come, nor codes of masks beyond the first so many. A model without tokens of locations
+// gives an error.
+func NewVocabulary(t *tokenizer.Tokenizer, size int, eos []int, suppressed []int32, codes int) (*Vocabulary, error) {
 	v := &Vocabulary{t: t, size: size, value: map[int32]int{}}
 	find := func(text string) (int32, bool) {
 		id, ok := t.ID(text)
@@ -67,7 +72,7 @@ func NewVocabulary(t *tokenizer.Tokenizer, size int, eos []int, suppressed []int
 		}
 		v.loc[i], v.value[id] = id, i
 	}
-	for i := 0; ; i++ {
+	for i := range codes {
 		id, ok := find(fmt.Sprintf("<seg%03d>", i))
 		if !ok {
 			break

@@ -7,7 +7,7 @@ import "image"
 // belong to different contours.
 func Polygons(m *image.Alpha) [][]float64 {
 	t := tracer{m, make([]bool, m.Rect.Dx()*m.Rect.Dy())}
-	var polygons [][]float64
+	polygons := [][]float64{}
 	for y := range m.Rect.Dy() {
 		for x := range m.Rect.Dx() {
 			if !t.inside(x, y) || t.inside(x, y-1) || t.seen[y*m.Rect.Dx()+x] {

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 
+	"pgc/runtime/plural"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -185,18 +187,18 @@ func cpuList(s string) (list []int) {
 
 // String says which of the limits sets the number, and what was found.
 func (p Processors) String() string {
-	found, why := []string{count(p.Allowed, "processor")}, "all processors"
+	found, why := []string{plural.Of(p.Allowed, "processor")}, "all processors"
 	if p.Online > p.Allowed {
-		found[0], why = fmt.Sprintf("%d of %d processors allowed", p.Allowed, p.Online), "affinity"
+		found[0], why = fmt.Sprintf("%d of %s allowed", p.Allowed, plural.Of(p.Online, "processor")), "affinity"
 	}
 	if p.Cores < p.Allowed {
-		found, why = append(found, count(p.Cores, "core")), "physical cores"
+		found, why = append(found, plural.Of(p.Cores, "core")), "physical cores"
 	}
 	if p.Near < p.Cores {
-		found, why = append(found, fmt.Sprintf("%s, %d cores on this one", count(p.Sockets, "socket"), p.Near)), "cores of one socket"
+		found, why = append(found, fmt.Sprintf("%s, %s on this one", plural.Of(p.Sockets, "socket"), plural.Of(p.Near, "core"))), "cores of one socket"
 	}
 	if p.Fast < p.Near {
-		found, why = append(found, count(p.Fast, "performance core")), "performance cores"
+		found, why = append(found, plural.Of(p.Fast, "performance core")), "performance cores"
 	}
 	most := p.Fast
 	if 0 < p.Online && p.Online < p.Allowed {
@@ -212,12 +214,4 @@ func (p Processors) String() string {
 		}
 	}
 	return fmt.Sprintf("%s (%s)", why, strings.Join(found, ", "))
-}
-
-// count says how many of something there are.
-func count(n int, what string) string {
-	if n != 1 {
-		what += "s"
-	}
-	return fmt.Sprintf("%d %s", n, what)
 }

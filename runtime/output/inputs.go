@@ -40,16 +40,17 @@ func Protect(paths ...string) {
 	}
 }
 
-// Allowed says that a result at path would replace an input or the program itself, or returns nil: to be asked before
-// long work whose end opens the result.
+// Allowed says why Create could not make a file at path, such as that it would replace an input or the program itself, or
+// returns nil: to be asked before long work whose end opens the result. Streams are not opened.
 func Allowed(path string) error {
 	p, err := find(path)
-	if err != nil {
+	if err != nil || p.stream() {
 		return err
 	}
-	return p.allowed()
+	return attempt(path, 0o666, false)
 }
 
+// allowed says that a result would replace an input or the program itself, or returns nil.
 func (p place) allowed() error {
 	if p.info == nil || !p.info.Mode().IsRegular() {
 		return nil

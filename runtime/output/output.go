@@ -204,8 +204,11 @@ func (o *File) Abort() {
 }
 
 // Check says why CreateExecutable could not make a file at path, or nil: to be asked before long work.
-func Check(path string) error {
-	o, err := CreateExecutable(path)
+func Check(path string) error { return attempt(path, 0o777, true) }
+
+// attempt makes a file as create does, and takes it back.
+func attempt(path string, perm fs.FileMode, executable bool) error {
+	o, err := create(path, perm, executable)
 	if err == nil {
 		o.Abort()
 	}

@@ -203,6 +203,12 @@ func TestRefusals(t *testing.T) {
 		if err := WriteFile(path, []byte("x")); err == nil || err.Error() != "cannot write "+path+": "+want {
 			t.Errorf("%q: error %v, expected %q", path, err, want)
 		}
+		if err := Allowed(path); err == nil || err.Error() != "cannot write "+path+": "+want {
+			t.Errorf("%q is found wrong late: %v, expected %q", path, err, want)
+		}
+	}
+	if err := Allowed(filepath.Join(dir, "new")); err != nil {
+		t.Error(err)
 	}
 	if os.Geteuid() != 0 {
 		if err := WriteFile(file, []byte("x")); !errors.Is(err, unix.EACCES) {

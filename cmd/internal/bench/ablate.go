@@ -14,6 +14,7 @@ import (
 	"pgc/runtime/engine"
 	"pgc/runtime/entry"
 	"pgc/runtime/native"
+	"pgc/runtime/plural"
 )
 
 // Ablation measures what each pass buys on a model.
@@ -199,7 +200,7 @@ func (a *Ablation) PrintRow(w io.Writer) {
 		if a.Layers > 0 {
 			layers = fmt.Sprintf(", %d of the layers of encoder and decoder", a.Layers)
 		}
-		fmt.Fprintf(w, "%s%s: %d tokens, %d threads, %s; each column: image encoder / prefill / a decoded token\n\n", a.Model, layers, a.Prompt, a.Threads, a.CPU)
+		fmt.Fprintf(w, "%s%s: %d tokens, %s, %s; each column: image encoder / prefill / a decoded token\n\n", a.Model, layers, a.Prompt, plural.Of(a.Threads, "thread"), a.CPU)
 		fmt.Fprintln(w, "| without | kernels | MB moved | arena MB | ms | times as long |")
 		fmt.Fprintln(w, "|---|---|---|---|---|---|")
 	}

@@ -3,11 +3,13 @@ package bench
 import (
 	"fmt"
 	"io"
+
+	"pgc/runtime/plural"
 )
 
 // Print writes the report as text.
 func (r *Report) Print(w io.Writer) {
-	on := fmt.Sprintf("%s, %d threads", r.CPU, r.Threads)
+	on := fmt.Sprintf("%s, %s", r.CPU, plural.Of(r.Threads, "thread"))
 	if r.GPU != "" {
 		on = r.GPU
 	}

@@ -12,6 +12,7 @@ import (
 
 	"pgc/runtime/entry"
 	"pgc/runtime/output"
+	"pgc/runtime/plural"
 )
 
 // Roofline writes a roofline chart of every kernel that computes, as SVG or PNG by the file's extension: operations per
@@ -91,7 +92,7 @@ func (r *Report) plot(c canvas) {
 		a.y0, a.y1 = min(a.y0, math.Floor(math.Log10(d.speed()))), max(a.y1, math.Log10(d.speed())+0.3)
 	}
 	a.y1 = max(a.y1, math.Log10(r.Peaks.Flops)+0.3, math.Log10(r.Peaks.Int4)+0.3)
-	c.text(left, 24, 16, 0, ink, fmt.Sprintf("%s on %s, %d threads, prompt of %d tokens", r.Model, r.CPU, r.Threads, r.Prompt))
+	c.text(left, 24, 16, 0, ink, fmt.Sprintf("%s on %s, %s, prompt of %d tokens", r.Model, r.CPU, plural.Of(r.Threads, "thread"), r.Prompt))
 	r.grid(c, a)
 	r.drawRoofs(c, a, dots)
 	// Large circles first, so that small ones stay on top.

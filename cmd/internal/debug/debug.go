@@ -16,6 +16,7 @@ import (
 	"pgc/ir"
 	"pgc/passes"
 	"pgc/runtime/output"
+	"pgc/runtime/plural"
 )
 
 // option is an argument that -d takes.
@@ -165,7 +166,7 @@ func (d *Session) observe(s passes.Step) {
 	}
 	d.steps = append(d.steps, passes.Step{Pass: s.Pass, Rewrites: s.Rewrites, Took: s.Took})
 	if d.afterChange && s.Rewrites > 0 || d.after == s.Pass {
-		fmt.Fprintf(d.out, "// after %s: %d rewrites\n%s", s.Pass, s.Rewrites, s.Func)
+		fmt.Fprintf(d.out, "// after %s: %s\n%s", s.Pass, plural.Of(s.Rewrites, "rewrite"), s.Func)
 	}
 }
 
@@ -175,7 +176,7 @@ func (d *Session) Finish() error {
 		d.table()
 	}
 	if b := d.Options.Budget; b != nil {
-		fmt.Fprintf(d.out, "%d rewrites done", b.Done)
+		fmt.Fprintf(d.out, "%s done", plural.Of(b.Done, "rewrite"))
 		if b.Done > 0 {
 			fmt.Fprintf(d.out, ", the last one of %s", b.Last)
 		}

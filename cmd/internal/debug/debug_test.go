@@ -67,7 +67,7 @@ func run(t *testing.T, list ...string) string {
 
 func TestOptions(t *testing.T) {
 	all := run(t, "after-change")
-	for _, want := range []string{"// after fuse-matmul: 1 rewrites\n", "// after fuse-row: 1 rewrites\n", "// after fuse-map: 1 rewrites\n"} {
+	for _, want := range []string{"// after fuse-matmul: 1 rewrite\n", "// after fuse-row: 1 rewrite\n", "// after fuse-map: 1 rewrite\n"} {
 		if strings.Count(all, want) != 1 {
 			t.Errorf("after-change: %d times %q in\n%s", strings.Count(all, want), want, all)
 		}
@@ -90,7 +90,7 @@ func TestOptions(t *testing.T) {
 	if got := run(t, "time"); strings.Count(got, "\n") != unasked+1 {
 		t.Errorf("time:\n%s", got)
 	}
-	if got := run(t, "fuse=1"); !strings.Contains(got, "1 rewrites done, the last one of") {
+	if got := run(t, "fuse=1"); !strings.Contains(got, "1 rewrite done, the last one of") {
 		t.Errorf("fuse=1: %s", got)
 	}
 	if got := run(t, "fuse=0", "after-change"); strings.Contains(got, "after fuse") {

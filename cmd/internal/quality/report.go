@@ -9,6 +9,7 @@ import (
 
 	"pgc/internal/build"
 	"pgc/runtime/entry"
+	"pgc/runtime/plural"
 	"pgc/runtime/program"
 	"pgc/runtime/tokenizer"
 )
@@ -161,7 +162,7 @@ func best(logits []float32, suppressed []int32) int {
 
 // Print writes the report as a table.
 func (r *Report) Print(w io.Writer) {
-	fmt.Fprintf(w, "%d samples, %d positions of answers, compared with the checkpoint as it is stored:\n", r.Samples, r.Positions)
+	fmt.Fprintf(w, "%s, %s of answers, compared with the checkpoint as it is stored:\n", plural.Of(r.Samples, "sample"), plural.Of(r.Positions, "position"))
 	fmt.Fprintf(w, "%-28s mean %.3g nats, at most %.3g\n%-28s %.2f %%\n", "KL divergence of logits", r.KL, r.KLMax, "same likeliest token", 100*r.Top1)
 	fmt.Fprintf(w, "error of layers, each after all before it, as a share of the result:\n")
 	for _, l := range r.Layers {

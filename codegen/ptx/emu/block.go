@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math/bits"
 	"strings"
+
+	"pgc/runtime/plural"
 )
 
 // block is one block of threads: its shared memory, its warps and its barriers.
@@ -127,7 +129,7 @@ func (b *block) deadlock() *Finding {
 			if m := b.mbars[w.watch.mbar]; m != nil {
 				text := fmt.Sprintf("mbarrier at %#x, phase %d, lacks %d of %d arrivals", w.watch.mbar, m.phase, m.pending, m.expected)
 				if m.bytes != 0 {
-					text += fmt.Sprintf(" and %d bytes", m.bytes)
+					text += " and " + plural.Of(int(m.bytes), "byte")
 				}
 				if len(parts) == 0 || parts[len(parts)-1] != text {
 					parts = append(parts, text)
@@ -137,9 +139,9 @@ func (b *block) deadlock() *Finding {
 			parts = append(parts, fmt.Sprintf("warp %d waits for a change at address %#x that nobody makes", w.index, w.watch.address))
 		}
 	}
-	text := fmt.Sprintf("%d of %d warps wait for ever: %s", len(b.warps)-done, len(b.warps), strings.Join(parts, "; "))
+	text := fmt.Sprintf("%d of %s wait for ever: %s", len(b.warps)-done, plural.Of(len(b.warps), "warp"), strings.Join(parts, "; "))
 	if done > 0 {
-		text += fmt.Sprintf("; %d warps have ended", done)
+		text += fmt.Sprintf("; ended: %s", plural.Of(done, "warp"))
 	}
 	code := b.program.code
 	at := first.groups[0].pc

@@ -223,7 +223,7 @@ func TestFindings(t *testing.T) {
 		{1, 32, "st.shared.b32 [%r9], %r0;", Race, "thread 1: st.shared.b32 writes byte 0 of shared memory"},
 		{1, 32, "setp.lt.s32 %p0, %r0, 9; @%p0 bra $x; shfl.sync.idx.b32 %r1, %r0, 0, 31, 0xffffffff;\n$x:bar.sync 0;", Deadlock, "the others never come"},
 		{1, 32, "setp.lt.s32 %p0, %r0, 9; @%p0 bar.sync 0;", Deadlock, "bar.sync is reached by 9 of 32 threads"},
-		{1, 64, "shr.u32 %r1, %r0, 5; setp.eq.s32 %p0, %r1, 0; @%p0 bra $x; bar.sync 0;\n$x:", Deadlock, "barrier 0, phase 0, has 32 of 64 threads; 1 warps have ended"},
+		{1, 64, "shr.u32 %r1, %r0, 5; setp.eq.s32 %p0, %r1, 0; @%p0 bra $x; bar.sync 0;\n$x:", Deadlock, "barrier 0, phase 0, has 32 of 64 threads; ended: 1 warp"},
 		{1, 64, "shr.u32 %r1, %r0, 5; setp.eq.s32 %p0, %r1, 0; @%p0 bar.sync 1; @!%p0 bar.sync 2;", Deadlock, "barrier 1, phase 0, has 32 of 64 threads; barrier 2"},
 		{1, 32, "$x: ld.volatile.global.b32 %r1, [%d0]; setp.ne.s32 %p0, %r1, 7; @%p0 bra $x;", Deadlock, "waits for a change at address"},
 		{1, 32, "setp.eq.s32 %p0, %r0, 0; @%p0 mbarrier.init.shared.b64 [%r9], 33; bar.sync 0; mbarrier.arrive.shared.b64 %d3, [%r9];\n$w: mbarrier.test_wait.shared.b64 %p1, [%r9], %d3; @!%p1 bra $w;",

@@ -3,6 +3,8 @@ package emu
 import (
 	"math/bits"
 	"strings"
+
+	"pgc/runtime/plural"
 )
 
 // builders makes instructions by the first part of their opcodes.
@@ -103,9 +105,9 @@ func (l *lowering) count(least, most int) int {
 	n := len(l.now.args)
 	if n < least || n > most {
 		if least == most {
-			fail(l.now.in.pos, "%s has %d operands, expected %d", l.now.in.name, n, least)
+			fail(l.now.in.pos, "%s has %s, expected %d", l.now.in.name, plural.Of(n, "operand"), least)
 		}
-		fail(l.now.in.pos, "%s has %d operands, expected %d to %d", l.now.in.name, n, least, most)
+		fail(l.now.in.pos, "%s has %s, expected %d to %d", l.now.in.name, plural.Of(n, "operand"), least, most)
 	}
 	return n
 }
@@ -233,7 +235,7 @@ func (l *lowering) vector(o *rop, n int) []rop {
 		fail(o.pos, "an operand of %s that is not %d values in braces", l.now.in.name, n)
 	}
 	if n > 0 && len(o.list) != n {
-		fail(o.pos, "%d values in braces; %s takes %d", len(o.list), l.now.in.name, n)
+		fail(o.pos, "%s in braces; %s takes %d", plural.Of(len(o.list), "value"), l.now.in.name, n)
 	}
 	return o.list
 }

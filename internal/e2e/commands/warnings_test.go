@@ -62,9 +62,9 @@ func TestWarnings(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, stdout, stderr := e2e.Printed(exe, "batch", "--input", in, "--output", "-", "--max-new-tokens", "1")
-	const lone = `the answer names something that is no object, \"<loc0317>\": 1 location tokens, expected 4`
+	const lone = `the answer names something that is no object, \"<loc0317>\": 1 location token, expected 4`
 	want := "warning: request 1: " + strings.ReplaceAll(lone, `\"`, `"`) + "\nwarning: request 1: " + cut + "\n"
-	object := `"malformed":[{"text":"<loc0317>","reason":"1 location tokens, expected 4"}]`
+	object := `"malformed":[{"text":"<loc0317>","reason":"1 location token, expected 4"}]`
 	if code != 0 || stderr != want || strings.Count(stdout, `"warnings":["`+lone+`","`+cut+`"]`) != 2 || strings.Count(stdout, object) != 2 {
 		t.Errorf("status %d, %q, %s", code, stderr, stdout)
 	}

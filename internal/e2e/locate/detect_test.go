@@ -221,6 +221,13 @@ func TestDetectFailures(t *testing.T) {
 		{[]string{"detect", "05-purple.png", "cat", "--nms=-0.5"}, 2, "nms is -0.5"},
 		{[]string{"detect", "05-purple.png", "cat", "--max-boxes", "0"}, 2, "max_boxes is 0"},
 		{[]string{"detect", "05-purple.png", "cat", "--box-scale", "1000"}, 2, "box_scale is 1000"},
+		{[]string{"detect", "05-purple.png", "cat", "--box-scale", "0"}, 2, "box_scale is 0, expected 1024 or 1023"},
+		{[]string{"detect", "05-purple.png", "cat", "--box-scale=-1024"}, 2, "box_scale is -1024, expected 1024 or 1023"},
+		{[]string{"detect", "05-purple.png", "cat", "--box-scale", "NaN"}, 2, "--box-scale: expected an integer but got"},
+		{[]string{"detect", "05-purple.png", "cat", "--box-scale", "1024.0"}, 2, "--box-scale: expected an integer but got"},
+		{[]string{"detect", "05-purple.png", "cat", "--box-scale", "99999999999999999999"}, 2, "--box-scale: expected an integer of"},
+		{[]string{"detect", "05-purple.png", "cat", "--min-score", "NaN"}, 2, "min_score is NaN, expected 0 to 1"},
+		{[]string{"detect", "05-purple.png", "cat", "--nms", "Inf"}, 2, "nms is +Inf, expected 0 to 1"},
 		{[]string{"detect", "05-purple.png", "cat", "--format", "xml"}, 2, "--format"},
 		{[]string{"detect", "05-purple.png", "cat", "--format", "yolo"}, 2, "expected -o DIR"},
 		{[]string{"detect", "05-purple.png", "06-green.png", "cat", "--format", "labelme"}, 2, "expected -o DIR"},
@@ -234,6 +241,12 @@ func TestDetectFailures(t *testing.T) {
 		{[]string{"detect", "bad.png", "cat", "--format", "yolo", "-o", "x", "--draw", "y"}, 1, "bad.png"},
 		{[]string{"detect", "05-purple.png", many, "-o", "x"}, 1, "the KV cache holds 311"},
 		{[]string{"detect", "05-purple.png", "cat", "--adapter", "none", "-o", "x"}, 1, `no adapter is called "none"`},
+		{[]string{"detect", "05-purple.png", "cat", "--draw", "none/x.png"}, 1, "cannot write none/x.png: no such file or directory"},
+		{[]string{"detect", "05-purple.png", "cat", "-o", "none/x.json"}, 1, "cannot write none/x.json: no such file or directory"},
+		{[]string{"segment", "05-purple.png", "cat", "--masks", "other"}, 1, "cannot write other: it is not empty, expected a new folder"},
+		{[]string{"mask", "--image", "05-purple.png", "--prompt", "cat", "-o", "none/x.svg"}, 1, "cannot write none/x.svg: no such file or directory"},
+		{[]string{"attend", "--image", "05-purple.png", "--prompt", "detect horse", "--token", "0", "-o", "none/x.png"}, 1, "cannot write none/x.png: no such file or directory"},
+		{[]string{"attend", "--image", "05-purple.png", "--prompt", "detect horse", "--token", "0", "--layer", "99", "-o", "x.png"}, 2, "--layer is 99, but the decoder has layers 0 to"},
 		{[]string{"detect", "05-purple.png", "cat", "--draw", "05-purple.png"}, 1, "it is an input, too"},
 		{[]string{"detect", "05-purple.png", "cat", "--format", "yolo", "-o", "other"}, 1, "it is not empty"},
 	} {
@@ -250,7 +263,7 @@ func TestDetectFailures(t *testing.T) {
 	if code != 1 || strings.Count(stderr, "\n") != 2 || !strings.HasSuffix(stderr, "1 of 2 pictures failed\n") {
 		t.Errorf("status %d, %s", code, stderr)
 	}
-	if data, err := os.ReadFile(filepath.Join(dir, "x.json")); err != nil || !strings.Contains(string(data), "05-purple.png") || strings.Contains(string(data), "bad.png") {
+	if data, err := os.ReadFile(filepath.Join(dir, "x.json")); err != nil || !strings.Contains(string(data), "05-purple.png") || strings.Contains(string(data), "bad.png") || !strings.Contains(string(data), `"images":[{"id":2,`) || !strings.Contains(string(data), `"image_id":2,`) {
 		t.Errorf("%s %v", data, err)
 	}
 	// Checkpoints of page retrieval do not detect.
@@ -309,6 +322,15 @@ func TestDetectBatch(t *testing.T) {
 		want := e2e.Lines[found](t, []byte(out))[0]
 		if want.ID = got[i].ID; !reflect.DeepEqual(got[i], want) || len(want.Boxes) == 0 {
 			t.Errorf("%v: %+v, in the batch %+v", args, want, got[i])
+		}
+	}
+	for field, says := range map[string]string{`"box_scale": 0`: "box_scale is 0, expected 1024 or 1023", `"box_scale": 1024.5`: "box_scale", `"max_boxes": 0`: "max_boxes is 0, expected 1 or more"} {
+		wrong := `{"images": ["05-purple.png"], "task": "detect", "classes": ["horse"], ` + field + "}"
+		if err := os.WriteFile(filepath.Join(dir, "wrong.jsonl"), []byte(wrong), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if code, _, stderr := in(dir, exe, "batch", "--input", "wrong.jsonl", "--output", "none.jsonl"); code != 1 || !strings.Contains(stderr, says) {
+			t.Errorf("%s: status %d, %s", field, code, stderr)
 		}
 	}
 	// What was answered is not answered again.

@@ -2,6 +2,7 @@ package locate
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -132,15 +133,21 @@ func frozenMisuse(t *testing.T, one, text, picture string) {
 	for _, c := range []struct {
 		exe  string
 		args []string
-		want string
+		want string // on stderr, with the status of wrong usage
 	}{
 		{one, []string{"forward", "--image", picture}, "forward is not a command of an executable with prompts of its own, expected answer, serve, merge, tokenize, info, help"},
 		{one, []string{picture, "--free-labels"}, "free_labels is given, but the executable has labels of its own: compile without --task for others"},
 		{one, []string{picture, "--masks", "x"}, "--masks is given, but the task that is built in is detect, expected one to segment"},
-		{text, []string{picture, "--format", "coco"}, "--format is for an executable with one task, this one has 1 prompts, expected --json at most"},
+		{text, []string{picture, "--format", "coco"}, "--format is for an executable with one task, this one has 1 prompt, expected --json at most"},
+		{text, []string{picture, "--min-score", "0.5"}, "a setting of objects such as --min-score is given, but no task is built in, expected --json at most"},
+		{text, []string{picture, "--free-labels"}, "free_labels is given, but the executable has labels of its own"},
+		{one, []string{picture, "--box-scale", "0"}, "box_scale is 0, expected 1024 or 1023"},
+		{one, []string{picture, "--adapter", "none"}, "unknown flag --adapter"},
+		{one, []string{picture, "--json", "--format", "tsv"}, "--json and --format tsv are given, expected one of them"},
 	} {
 		out, err := exec.Command(c.exe, c.args...).CombinedOutput()
-		if err == nil || !strings.Contains(string(out), c.want) {
+		var status *exec.ExitError
+		if !errors.As(err, &status) || status.ExitCode() != 2 || !strings.Contains(string(out), c.want) || strings.Count(string(out), "\n") != 1 {
 			t.Errorf("%v: %v, %s", c.args, err, out)
 		}
 	}

@@ -85,6 +85,17 @@ func compareMasks(t *testing.T, m *pgc.Model) {
 			t.Errorf("codes %v are decoded", bad)
 		}
 	}
+	for _, c := range []struct{ w, h, scale int }{{40, 30, 0}, {40, 30, -1024}, {0, 30, pgc.BinsScale}, {40, -1, pgc.BinsScale}} {
+		if _, err := m.Mask(t.Context(), pgc.Box{Loc: [4]int{100, 200, 500, 900}, Seg: make([]int, 16)}, c.w, c.h, c.scale); err == nil {
+			t.Errorf("a mask of %d × %d pixels by %d", c.w, c.h, c.scale)
+		}
+	}
+	none, most := 0.0, 2
+	d, err := m.Detect(t.Context(), pgc.DetectRequest{Image: pgc.File(golden.Picture("noise.png")), Classes: []string{"cat"}, Segment: true,
+		DetectSettings: pgc.DetectSettings{MinScore: &none, MaxBoxes: &most}})
+	if err != nil || len(d.Malformed) > 0 || !slices.ContainsFunc(d.Objects, func(o pgc.Object) bool { return o.Mask != nil }) {
+		t.Errorf("objects of a codebook of 100 codes: %+v, %v", d, err)
+	}
 	mask, err := m.Mask(t.Context(), pgc.Box{Loc: [4]int{100, 200, 500, 900}, Seg: make([]int, 16)}, 40, 30, pgc.BinsScale)
 	if err != nil || mask.Rect != image.Rect(8, 3, 35, 15) {
 		t.Errorf("mask %v, %v", mask, err)
@@ -143,6 +154,8 @@ func TestBadMasks(t *testing.T) {
 		"_vq_vae._embedding 129 6":          "tensor _vq_vae._embedding has shape [129 6], a row for each of 129 codes, but the model has 128 tokens <seg000>, <seg001>, …: expected at most as many rows",
 		"decoder.8.bias of integers 3":      "tensor decoder.8.bias is I32, expected floats",
 		"decoder.10.weight 3 5000 4 4":      "tensor decoder.10.weight has shape [3 5000 4 4], expected [3 N 4 4]",
+		"decoder.4.bias of strings 5":       "its array decoder.4.bias holds elements of type <U1, expected floats, integers or booleans",
+		"decoder.4.bias of big 5":           "its array decoder.4.bias holds big-endian numbers (>f4), expected little-endian",
 		"_vq_vae._embedding of objects 4 4": "its array _vq_vae._embedding holds pickled objects, which are programs: refused, expected numbers",
 	} {
 		file := filepath.Join(dir, "masks.npz")
@@ -155,7 +168,7 @@ func TestBadMasks(t *testing.T) {
 		}
 	}
 	file := filepath.Join(dir, "good.npz")
-	if err := os.WriteFile(file, archive(t, good), 0o600); err != nil {
+	if err := os.WriteFile(file, archive(t, good+"; names of strings 3; decoder.4.mean of objects 2; step of big 1; encoder.0.weight of objects 16 1 4 4"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if c, err := (build.Options{Masks: file}).Open(filepath.Join(golden.Dir(), "pg1-odd")); err != nil {
@@ -182,7 +195,7 @@ func archive(t *testing.T, spec string) []byte {
 		}
 		name, dtype := fields[0], "<f4"
 		if fields = fields[1:]; len(fields) > 1 && fields[0] == "of" {
-			dtype = map[string]string{"integers": "<i4", "objects": "|O"}[fields[1]]
+			dtype = map[string]string{"integers": "<i4", "objects": "|O", "strings": "<U1", "big": ">f4"}[fields[1]]
 			fields = fields[2:]
 		}
 		if delete(members, name); len(fields) == 0 {

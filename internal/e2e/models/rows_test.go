@@ -29,7 +29,7 @@ func TestRowsThatNobodyNeeds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "the tokenizer has 1 tokens (the first is <extra>, id 1573) beyond the 1572 rows of the embedding: prompts with them are refused"
+	want := "the tokenizer has 1 token (the first is <extra>, id 1573) beyond the 1572 rows of the embedding: prompts with them are refused"
 	if !slices.Contains(r.Notes, want) {
 		t.Errorf("notes %q, expected %q", r.Notes, want)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"pgc"
 	"pgc/runtime/detect"
+	"pgc/runtime/plural"
 	"pgc/runtime/serve/openai"
 )
 
@@ -231,7 +232,7 @@ func (d *Document) locate(r *Request, text string) (err error) {
 		name string
 		to   any
 	}{{"min_score", &s.MinScore}, {"max_boxes", &s.MaxBoxes}, {"nms", &s.NMS}, {"per_class", &s.PerClass}, {"free_labels", &s.FreeLabels},
-		{"box_scale", &s.BoxScale}, {"no_scores", &s.NoScores}, {"masks", &r.Masks}} {
+		{"no_scores", &s.NoScores}, {"masks", &r.Masks}} {
 		if _, err := d.get(f.name, f.to); err != nil {
 			return err
 		}
@@ -239,7 +240,17 @@ func (d *Document) locate(r *Request, text string) (err error) {
 	if r.Masks && r.Task != "segment" {
 		return openai.Invalid("masks", "masks is true, but the task is %s, expected segment", r.Task)
 	}
-	if err := s.Check(); err != nil {
+	scale, err := optional[int](d, "box_scale")
+	if err != nil {
+		return err
+	}
+	if scale != nil {
+		s.BoxScale, err = *scale, pgc.CheckScale(*scale)
+	}
+	if err == nil {
+		err = s.Check()
+	}
+	if err != nil {
 		name, _, _ := strings.Cut(err.Error(), " ")
 		return openai.Invalid(name, "%v", err)
 	}
@@ -342,7 +353,7 @@ func (d *Document) choices(r *Request) error {
 	case r.N < 1 || r.N > mostChoices:
 		return openai.Invalid("n", "n is %d, expected 1 to %d", r.N, mostChoices)
 	case r.N*prompts > mostChoices:
-		return openai.Invalid("prompt", "%d prompts with %d answers each are asked for, expected %d answers at most", prompts, r.N, mostChoices)
+		return openai.Invalid("prompt", "%s with %s each are asked for, expected %d answers at most", plural.Of(prompts, "prompt"), plural.Of(r.N, "answer"), mostChoices)
 	case best != nil && *best != r.N && *best != 1:
 		return openai.Invalid("best_of", "best_of is %d, expected 1 or n: answers are not ranked", *best)
 	case r.N > 1 && r.Task != "":

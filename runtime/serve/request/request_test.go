@@ -158,6 +158,8 @@ func TestRefused(t *testing.T) {
 		{chat(`"task":"detect","classes":[7]`), "classes"}, {chat(`"task":"detect","classes":["a<b"]`), "classes"}, {chat(`"task":"detect","classes":["` + strings.Repeat("a,", 300) + `"]`), "classes"},
 		{chat(`"task":"detect","classes":["` + strings.Repeat("a", 20000) + `"]`), "classes"},
 		{chat(`"task":"detect","min_score":2`), "min_score"}, {chat(`"task":"detect","nms":"x"`), "nms"}, {chat(`"task":"detect","masks":true`), "masks"}, {chat(`"task":"detect","n":2`), "n"},
+		{chat(`"task":"detect","box_scale":0`), "box_scale"}, {chat(`"task":"detect","box_scale":-1`), "box_scale"}, {chat(`"task":"detect","box_scale":1023.5`), "box_scale"},
+		{chat(`"task":"detect","max_boxes":0`), "max_boxes"}, {chat(`"task":"detect","box_scale":0,"classes":["cat"]`), "box_scale"},
 		{chat(`"task":"detect","logprobs":true`), "logprobs"}, {chat(`"task":"caption","language":"klingon language"`), "language"},
 	} {
 		_, err := ParseChat([]byte(c.body))
