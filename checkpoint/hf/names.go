@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"pgc/models"
-	"pgc/runtime/plural"
 	"pgc/runtime/safetensors"
 )
 
@@ -61,7 +60,7 @@ func (c *Checkpoint) name() error {
 		note := fmt.Sprintf("%s: the model's tensors are those whose names begin with %s, which is left out", c.Dir, safetensors.Printable(prefix))
 		if len(outside) > 0 {
 			slices.Sort(outside)
-			note += fmt.Sprintf("; passed over: %s (%s, …)", plural.Of(len(outside), "other"), safetensors.Printable(outside[0]))
+			note += fmt.Sprintf("; %d others (%s, …) are passed over", len(outside), safetensors.Printable(outside[0]))
 		}
 		c.Notes = append(c.Notes, note)
 	}

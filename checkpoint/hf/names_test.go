@@ -68,7 +68,7 @@ func TestForms(t *testing.T) {
 			m["paligemma_with_expert.gemma_expert.model.norm.weight"], m["action_in_proj.weight"] = one, one
 			m["paligemma_with_expert.paligemma.lm_head.weight"] = m["paligemma_with_expert.paligemma.model.language_model.embed_tokens.weight"]
 			delete(m, "paligemma_with_expert.paligemma.model.language_model.embed_tokens.weight")
-		}, "$: the model's tensors are those whose names begin with paligemma_with_expert.paligemma., which is left out; passed over: 2 others (action_in_proj.weight, …)"},
+		}, "$: the model's tensors are those whose names begin with paligemma_with_expert.paligemma., which is left out; 2 others (action_in_proj.weight, …) are passed over"},
 		{"the embedding as head", func(m tensors) {
 			m["lm_head.weight"] = m[embedding]
 			delete(m, embedding)
