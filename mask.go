@@ -8,6 +8,7 @@ import (
 
 	"pgc/runtime/generate"
 	"pgc/runtime/masks"
+	"pgc/runtime/native"
 )
 
 // ErrNoMasks says that the executable has no decoder of masks.
@@ -27,6 +28,10 @@ func (m *Model) Mask(ctx context.Context, b Box, width, height, scale int) (*ima
 	}
 	if width < 1 || height < 1 {
 		return nil, fmt.Errorf("a picture of %d × %d pixels has no masks, expected one pixel or more", width, height)
+	}
+	r := masks.Bounds(b.Loc, width, height, scale)
+	if err := native.CheckMemory(int64(r.Dx())*int64(r.Dy()), fmt.Sprintf("a mask of %d × %d pixels", r.Dx(), r.Dy())); err != nil {
+		return nil, err
 	}
 	values, side, err := m.DecodeMask(ctx, b.Seg)
 	if err != nil {

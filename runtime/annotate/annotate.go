@@ -78,6 +78,9 @@ func outlines(o pgc.Object) [][]float64 {
 	return [][]float64{{x0, y0, x1, y0, x1, y1, x0, y1}}
 }
 
+// MaxIndex is the most objects that Index takes.
+const MaxIndex = masks.MaxIndex
+
 // Index returns a picture of indices: 0 where no object is, i+1 where object i is. Where objects overlap the later one wins.
 // An object without a mask fills its box.
 func Index(p Picture) (*image.Paletted, error) {

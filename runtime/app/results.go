@@ -74,6 +74,9 @@ func (c *locating) results(a *App, names []string, masks string) (*results, erro
 	if !parts.Full && (c.Draw != "" || format == "png" || format == "svg") {
 		return nil, usage{parts.Missing("drawing is")}
 	}
+	if c.MaxBoxes != nil && *c.MaxBoxes > annotate.MaxIndex && (format == "png" || masks != "") {
+		return nil, usage{fmt.Errorf("--max-boxes is %d, but a picture of indices holds at most %d objects: expected fewer, or neither --format png nor --masks", *c.MaxBoxes, annotate.MaxIndex)}
+	}
 	intoFolder := format == "yolo" || suffixes[format] != "" && c.Output != "" && (len(names) > 1 || !isFile(c.Output, suffixes[format]))
 	drawFolder := c.Draw != "" && (len(names) > 1 || !isFile(c.Draw, drawn...))
 	if err := c.checkPlaces(names, masks, format, intoFolder, drawFolder); err != nil {

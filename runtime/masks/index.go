@@ -6,16 +6,16 @@ import (
 	"image/color"
 )
 
-// maxIndex is the highest index of a picture with a palette.
-const maxIndex = 255
+// MaxIndex is the highest index of a picture with a palette.
+const MaxIndex = 255
 
 // Index returns a w×h picture of indices: 0 where no object is, i+1 where masks[i] is. Where objects overlap the later one
 // wins. Colors are those of PASCAL VOC. Errors are about more than 255 masks.
 func Index(masks []*image.Alpha, w, h int) (*image.Paletted, error) {
-	if len(masks) > maxIndex {
-		return nil, fmt.Errorf("a picture of indices holds at most %d objects, these are %d: ask for fewer, or for a picture each", maxIndex, len(masks))
+	if len(masks) > MaxIndex {
+		return nil, fmt.Errorf("a picture of indices holds at most %d objects, these are %d: ask for fewer, or for a picture each", MaxIndex, len(masks))
 	}
-	palette := make(color.Palette, maxIndex+1)
+	palette := make(color.Palette, MaxIndex+1)
 	for i := range palette {
 		palette[i] = vocColor(i)
 	}

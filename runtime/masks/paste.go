@@ -17,21 +17,20 @@ const (
 // Paste resizes the decoder's side×side values to a box of a w×h picture and returns where they are above 0. loc is y0, x0,
 // y1, x1 in 0…1023, scale Bins or Benchmark. The mask's bounds are the box, which covers a pixel at least.
 func Paste(logits []float32, side int, loc [4]int, w, h, scale int) *image.Alpha {
-	x0, x1 := span(loc[1], loc[3], w, scale)
-	y0, y1 := span(loc[0], loc[2], h, scale)
+	r := Bounds(loc, w, h, scale)
 	values := make([]float64, len(logits))
 	for i, v := range logits {
 		values[i] = float64(v)
 	}
 	// Rows are resized, then columns: Pillow's order.
-	wide := resize(values, side, side, x1-x0)
-	m := image.NewAlpha(image.Rect(x0, y0, x1, y1))
-	for y, f := range triangle(side, y1-y0) {
-		row := m.Pix[y*m.Stride:][:x1-x0]
+	wide := resize(values, side, side, r.Dx())
+	m := image.NewAlpha(r)
+	for y, f := range triangle(side, r.Dy()) {
+		row := m.Pix[y*m.Stride:][:r.Dx()]
 		for x := range row {
 			sum := 0.0
 			for j, weight := range f.weights {
-				sum += weight * wide[(f.from+j)*(x1-x0)+x]
+				sum += weight * wide[(f.from+j)*r.Dx()+x]
 			}
 			if sum > 0 {
 				row[x] = 255
@@ -39,6 +38,13 @@ func Paste(logits []float32, side int, loc [4]int, w, h, scale int) *image.Alpha
 		}
 	}
 	return m
+}
+
+// Bounds returns the pixels of a w×h picture that a box covers, as Paste does.
+func Bounds(loc [4]int, w, h, scale int) image.Rectangle {
+	x0, x1 := span(loc[1], loc[3], w, scale)
+	y0, y1 := span(loc[0], loc[2], h, scale)
+	return image.Rect(x0, y0, x1, y1)
 }
 
 // span returns the pixels from…to-1 of an axis of size pixels that two locations cover, at least one.

@@ -243,6 +243,8 @@ func TestDetectFailures(t *testing.T) {
 		{[]string{"detect", "05-purple.png", "cat", "--adapter", "none", "-o", "x"}, 1, `no adapter is called "none"`},
 		{[]string{"detect", "05-purple.png", "cat", "--draw", "none/x.png"}, 1, "cannot write none/x.png: no such file or directory"},
 		{[]string{"detect", "05-purple.png", "cat", "-o", "none/x.json"}, 1, "cannot write none/x.json: no such file or directory"},
+		{[]string{"detect", "05-purple.png", "cat", "--max-boxes", "256", "-o", "x.png"}, 2, "a picture of indices holds at most 255 objects"},
+		{[]string{"segment", "05-purple.png", "cat", "--max-boxes", "256", "--masks", "x"}, 2, "a picture of indices holds at most 255 objects"},
 		{[]string{"segment", "05-purple.png", "cat", "--masks", "other"}, 1, "cannot write other: it is not empty, expected a new folder"},
 		{[]string{"mask", "--image", "05-purple.png", "--prompt", "cat", "-o", "none/x.svg"}, 1, "cannot write none/x.svg: no such file or directory"},
 		{[]string{"attend", "--image", "05-purple.png", "--prompt", "detect horse", "--token", "0", "-o", "none/x.png"}, 1, "cannot write none/x.png: no such file or directory"},
