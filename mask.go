@@ -29,12 +29,12 @@ func (m *Model) Mask(ctx context.Context, b Box, width, height, scale int) (*ima
 	if width < 1 || height < 1 {
 		return nil, fmt.Errorf("a picture of %d × %d pixels has no masks, expected one pixel or more", width, height)
 	}
-	r := masks.Bounds(b.Loc, width, height, scale)
-	if err := native.CheckMemory(int64(r.Dx())*int64(r.Dy()), fmt.Sprintf("a mask of %d × %d pixels", r.Dx(), r.Dy())); err != nil {
-		return nil, err
-	}
 	values, side, err := m.DecodeMask(ctx, b.Seg)
 	if err != nil {
+		return nil, err
+	}
+	r := masks.Bounds(b.Loc, width, height, scale)
+	if err := native.CheckMemory(masks.Memory(r, side), fmt.Sprintf("a mask of %d × %d pixels", r.Dx(), r.Dy())); err != nil {
 		return nil, err
 	}
 	return masks.Paste(values, side, b.Loc, width, height, scale), nil

@@ -47,6 +47,13 @@ func Bounds(loc [4]int, w, h, scale int) image.Rectangle {
 	return image.Rect(x0, y0, x1, y1)
 }
 
+// Memory returns how many bytes Paste takes for a mask of these bounds from side×side values: for its pixels, for the rows that
+// are resized first, and for the filters.
+func Memory(bounds image.Rectangle, side int) int64 {
+	w, h := float64(bounds.Dx()), float64(bounds.Dy())
+	return int64(min(w*h+8*float64(side)*w+filterBytes*(w+h), math.MaxInt64/2))
+}
+
 // span returns the pixels from…to-1 of an axis of size pixels that two locations cover, at least one.
 func span(a, b, size, scale int) (from, to int) {
 	pixel := func(v int) int {
@@ -76,6 +83,9 @@ func resize(values []float64, rows, n, k int) []float64 {
 	}
 	return out
 }
+
+// filterBytes are those of a filter that enlarges, at most: itself, and three weights.
+const filterBytes = 64
 
 // filter is how a value of a resized axis is made: the weights of the values from from on.
 type filter struct {

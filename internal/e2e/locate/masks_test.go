@@ -85,7 +85,7 @@ func compareMasks(t *testing.T, m *pgc.Model) {
 			t.Errorf("codes %v are decoded", bad)
 		}
 	}
-	for _, c := range []struct{ w, h, scale int }{{40, 30, 0}, {40, 30, -1024}, {0, 30, pgc.BinsScale}, {40, -1, pgc.BinsScale}, {1 << 30, 1 << 30, pgc.BinsScale}} {
+	for _, c := range []struct{ w, h, scale int }{{40, 30, 0}, {40, 30, -1024}, {0, 30, pgc.BinsScale}, {40, -1, pgc.BinsScale}, {1 << 30, 1 << 30, pgc.BinsScale}, {1 << 40, 1 << 40, pgc.BinsScale}, {1 << 32, 1, pgc.BinsScale}} {
 		if _, err := m.Mask(t.Context(), pgc.Box{Loc: [4]int{100, 200, 500, 900}, Seg: make([]int, 16)}, c.w, c.h, c.scale); err == nil {
 			t.Errorf("a mask of %d × %d pixels by %d", c.w, c.h, c.scale)
 		}
