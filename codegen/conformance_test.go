@@ -47,7 +47,7 @@ func conformance(t testing.TB, ops []*ir.OpDef) (*ir.Module, map[string]*eval.Ca
 				t.Logf("%s is not compiled: %s", c.Name, why)
 				continue
 			}
-			if overwritten(c.Func.Ops[0]) == nil {
+			if !slices.ContainsFunc(c.Func.Results, func(r ir.Result) bool { return ir.Overwritten(r.Value) != nil }) {
 				c.Widen()
 			}
 			f := c.Func.Clone(m)
@@ -70,9 +70,10 @@ func conformance(t testing.TB, ops []*ir.OpDef) (*ir.Module, map[string]*eval.Ca
 						}
 					}
 				}
-				if p == overwritten(op) {
-					p.Kind = ir.State
-					f.Results = []ir.Result{{State: p, Value: f.Results[0].Value}}
+				for k, r := range f.Results {
+					if p == ir.Overwritten(r.Value) {
+						p.Kind, f.Results[k] = ir.State, ir.Result{State: p, Value: r.Value}
+					}
 				}
 				if def == ir.OpDynamicUpdateSlice && j >= 2 { // where an update begins is a symbol or a constant
 					op.In[j] = ir.Before(f, op).Const(ir.I32, c.Inputs[fmt.Sprintf("x%d", j)].Data[0])
@@ -102,21 +103,6 @@ func conformance(t testing.TB, ops []*ir.OpDef) (*ir.Module, map[string]*eval.Ca
 		}
 	}
 	return m, byFunc, w
-}
-
-// overwritten is the parameter that an operation overwrites a part of, or nil.
-func overwritten(op *ir.Op) *ir.Value {
-	switch a := op.Attrs.(type) {
-	case ir.MapAttrs:
-		if a.Scatter != (ir.Scatter{}) {
-			return op.In[a.Scatter.State]
-		}
-	default:
-		if op.Def == ir.OpDynamicUpdateSlice || op.Def == ir.OpScatter {
-			return op.In[0]
-		}
-	}
-	return nil
 }
 
 // matricesOf lists the matrices that a matmul multiplies by.

@@ -12,12 +12,20 @@ type Gather struct{ Table, Index int }
 // String prints the pair as [0, 1].
 func (g Gather) String() string { return fmt.Sprintf("[%d, %d]", g.Table, g.Index) }
 
-// Scatter makes the result of a map operand State with the computed rows scattered to operand Positions. The zero
-// Scatter means none.
+// Scatter makes what is computed rows of a state: the result is operand State with the rows scattered to operand
+// Positions. The zero Scatter means none.
 type Scatter struct{ State, Positions int }
 
 // String prints the pair as [0, 1].
 func (s Scatter) String() string { return fmt.Sprintf("[%d, %d]", s.State, s.Positions) }
+
+// check returns an error unless the operands are two of n, of which expressions read neither.
+func (s Scatter) check(n int, refs map[int]bool) error {
+	if s.State < 0 || s.State >= n || s.Positions < 0 || s.Positions >= n || s.State == s.Positions || refs[s.State] || refs[s.Positions] {
+		return fmt.Errorf("scatter %s names operands that are not there or that expressions read", s)
+	}
+	return nil
+}
 
 // MapAttrs are the attributes of map.
 type MapAttrs struct {
@@ -57,8 +65,8 @@ func MapOperands(in []Type, a MapAttrs) ([]Type, error) {
 		}
 	}
 	if s := a.Scatter; s != (Scatter{}) {
-		if s.State < 0 || s.State >= len(in) || s.Positions < 0 || s.Positions >= len(in) || s.State == s.Positions || refs[s.State] || refs[s.Positions] {
-			return nil, fmt.Errorf("scatter %s names operands that are not there or that expressions read", s)
+		if err := s.check(len(in), refs); err != nil {
+			return nil, err
 		}
 		seen[s.State], seen[s.Positions] = Type{}, Type{}
 	}

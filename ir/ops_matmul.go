@@ -15,6 +15,7 @@ type MatmulAttrs struct {
 	Epilogue []*Expr     `ir:"epilogue"`     // over the accumulators @j and the operands after the matrices, $0, $1, …
 	DType    DType       `ir:"dtype,opt"`    // the 16-bit format that f32 results of the epilogue are stored in, if any
 	DTypes   []DType     `ir:"dtypes,opt"`   // the formats of each part's result, where they differ
+	Scatter  []Scatter   `ir:"scatter,opt"`  // of each part, by operands of the epilogue, where a result is rows of a state
 	Argmax   bool        `ir:"argmax,opt"`   // the result is the index of the maximum of the only row
 	Low      []int       `ir:"low,opt"`      // accumulators that go on with a second product, whose operands t and b are the last ones
 }
@@ -32,6 +33,9 @@ type MatmulAttrs struct {
 // If x and the matrices are bf16, backends multiply bf16: products are exact, sums are f32. x may be bf16 with matrices of
 // bf16 or in groups of integers only. If x is stored in groups of 8 bits and the matrices in groups of the same length,
 // backends multiply integers.
+//
+// With scatter, the result [M,N] of a part is rows of a state [M,T,…] of N elements each, one for every index of its first
+// dimension, as the new keys and values of a batch are.
 //
 // A prologue computes x from other operands, like a row. Each of its expressions after the first is another result
 // [M,K], behind those of the parts.
@@ -53,6 +57,8 @@ type MatmulPart struct {
 	Domain      []Dim    // [M,N] or [M,B,I]
 	Weights     []*Value // in a view: the matrices of the part
 	Result      *Value   // in a view: the result of the part
+	State       *Value   // in a view: what the result scatters rows to, or nil
+	Positions   *Value   // in a view: where to
 }
 
 // Columns returns the number of columns of the part's result.
@@ -107,6 +113,9 @@ func ViewMatmul(op *Op) MatmulView {
 	for i := range parts {
 		p := &parts[i]
 		p.Weights, p.Result = v.Weights[p.First:][:p.Accs], op.Results[i]
+		if s := a.scatter(i); s != (Scatter{}) {
+			p.State, p.Positions = v.Extra[s.State], v.Extra[s.Positions]
+		}
 	}
 	return v
 }
@@ -225,6 +234,44 @@ func (a MatmulAttrs) format(part int) DType {
 	return a.DType
 }
 
+// scatter is where the result of a part is scattered to.
+func (a MatmulAttrs) scatter(part int) Scatter {
+	if a.Scatter == nil {
+		return Scatter{}
+	}
+	return a.Scatter[part]
+}
+
+// scattered returns the type of a part's result, of type t by itself, where that is scattered.
+func (a MatmulAttrs) scattered(part int, t Type, extra []Type) (Type, error) {
+	s := a.scatter(part)
+	if s == (Scatter{}) {
+		return t, nil
+	}
+	if err := s.check(len(extra), refsOf(a.Epilogue...)); err != nil {
+		return Type{}, err
+	}
+	for _, other := range a.Scatter[:part] {
+		if other != (Scatter{}) && other.State == s.State {
+			return Type{}, fmt.Errorf("two parts scatter to $%d, expected a state for each", s.State)
+		}
+	}
+	state, elements := extra[s.State], 0
+	if state.Rank() > 2 {
+		elements = 1
+		for _, d := range state.Shape[2:] {
+			elements *= d.N // 0 for a symbol
+		}
+	}
+	if elements != t.Shape[1].N {
+		return Type{}, fmt.Errorf("%s is scattered to $%d, %s, expected a state [M,T,…] with rows of as many elements", t, s.State, state)
+	}
+	return OpScatter.InferType([]Type{state, {t.DType, rowOf(state, t.Shape[0])}, extra[s.Positions]}, nil)
+}
+
+// rowOf returns the shape of a row for each of m indices of the first dimension of a state.
+func rowOf(state Type, m Dim) []Dim { return append([]Dim{m, D(1)}, state.Shape[2:]...) }
+
 func inferMatmul(in []Type, attrs any) ([]Type, error) {
 	a := attrs.(MatmulAttrs)
 	if len(a.Epilogue) == 0 {
@@ -245,6 +292,9 @@ func inferMatmul(in []Type, attrs any) ([]Type, error) {
 	if a.DTypes != nil && (len(a.DTypes) != len(parts) || a.DType != Invalid || a.Argmax) {
 		return nil, fmt.Errorf("dtypes has %d formats, expected %d, without dtype and argmax", len(a.DTypes), len(parts))
 	}
+	if a.Scatter != nil && (len(a.Scatter) != len(parts) || a.Argmax) {
+		return nil, fmt.Errorf("scatter has %s, expected %d, without argmax", plural(len(a.Scatter), "pair"), len(parts))
+	}
 	var results []Type
 	for i, p := range parts {
 		d, err := p.infer(extra)
@@ -254,7 +304,11 @@ func inferMatmul(in []Type, attrs any) ([]Type, error) {
 		if err != nil {
 			return nil, err
 		}
-		results = append(results, T(d, p.Domain[0], D(p.Columns())))
+		t, err := a.scattered(i, T(d, p.Domain[0], D(p.Columns())), extra)
+		if err != nil {
+			return nil, err
+		}
+		results = append(results, t)
 	}
 	for range a.Prologue[min(1, len(a.Prologue)):] {
 		results = append(results, T(F32, x.Shape...))
@@ -357,6 +411,9 @@ func expandMatmul(b *Builder, op *Op) []*Value {
 			v = b.Convert(v, a.format(n))
 		case a.Argmax:
 			v = b.Op(OpArgmax, nil, v)
+		}
+		if p.State != nil {
+			v = b.Op(OpScatter, nil, p.State, b.Reshape(v, rowOf(p.State.Type, p.Domain[0])), p.Positions)
 		}
 		results = append(results, v)
 	}

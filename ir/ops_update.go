@@ -11,6 +11,31 @@ type DynamicSliceAttrs struct {
 	Size int `ir:"size"`
 }
 
+// Overwritten returns the state that v is once the operation behind v has overwritten a part of it, or nil for a value
+// that is no such state.
+func Overwritten(v *Value) *Value {
+	op := v.Def
+	if op == nil {
+		return nil
+	}
+	switch a := op.Attrs.(type) {
+	case MapAttrs:
+		if a.Scatter != (Scatter{}) {
+			return op.In[a.Scatter.State]
+		}
+		return nil
+	case MatmulAttrs:
+		if part := slices.Index(op.Results, v); part < len(a.Scatter) && a.Scatter[part] != (Scatter{}) {
+			return op.In[a.rows()+a.Accs+a.Scatter[part].State]
+		}
+		return nil
+	}
+	if op.Def == OpDynamicUpdateSlice || op.Def == OpScatter {
+		return op.In[0]
+	}
+	return nil
+}
+
 // OpDynamicSlice takes a contiguous part along one axis that starts at a run-time number, such as a slot of a cache.
 var OpDynamicSlice = Define(OpDef{Name: "dynamic_slice", Doc: "elements start to start+size-1 along an axis; they must lie within x",
 	In: []Operands{{"x", AnyDType}, {"start", Ints}}, Attrs: DynamicSliceAttrs{},

@@ -119,6 +119,14 @@ func matmulSamples() []Sample {
 		{In: []Type{T(BF16, D(1), D(201)), w(I4G128, 35, 201), w(I4G128, 35, 201)}, Attrs: one(2, geglu), Ranges: unit},
 		{In: []Type{T(F32, D(1), D(37)), T(F32, D(37)), w(I4G32, 139, 37), w(I8G32, 3, 5, 37)},
 			Attrs: MatmulAttrs{Reduce: []Reduction{square}, Prologue: []*Expr{norm}, X: BF16, Accs: 2, Epilogue: []*Expr{Acc(0), Acc(1)}}, Ranges: unit},
+		// Queries, turned keys and values of a batch, the last two straight to the places of their sequences, some of which
+		// have none; one part alone.
+		{In: []Type{T(F32, Dims(5, 37)...), w(BF16, 19, 37), w(BF16, 2, 9, 37), w(BF16, 2, 9, 37), w(BF16, 21, 37), T(F32, D(5), D(1), D(9)), T(F32, D(5), D(1), D(9)),
+			T(F32, Dims(5, 11, 2, 18)...), T(I32, D(5)), T(F32, Dims(5, 7, 21)...)},
+			Attrs:  MatmulAttrs{Accs: 4, Epilogue: append(append([]*Expr{Acc(0)}, rotated(1)...), Acc(3)), Scatter: []Scatter{{}, {2, 3}, {4, 3}}},
+			Ranges: []Range{{-1, 1}, {-1, 1}, {-1, 1}, {-1, 1}, {-1, 1}, {-1, 1}, {-1, 1}, {-1, 1}, {-2, 11}, {-1, 1}}},
+		{In: []Type{T(F32, Dims(11, 23)...), w(F16, 15, 23), T(F32, Dims(11, 3, 5, 3)...), T(I32, D(11))},
+			Attrs: MatmulAttrs{Accs: 1, Epilogue: []*Expr{Acc(0)}, Scatter: []Scatter{{0, 1}}}, Ranges: []Range{{-1, 1}, {-1, 1}, {-1, 1}, {-1, 4}}},
 		// The place of the greatest column: with a soft cap, two accumulators and an operand that ends amid a vector, a
 		// prologue.
 		{In: []Type{T(F32, D(1), D(19)), w(BF16, 331, 19)}, Attrs: argmax(MatmulAttrs{Accs: 1, Epilogue: []*Expr{softcap}}), Ranges: unit},

@@ -64,18 +64,16 @@ func (c *planChecker) op(i int, op *ir.Op) {
 		c.report("%s has no place", op)
 		return
 	}
-	switch {
-	case updatesState(op):
-		c.update(op)
-	case isView(op):
-		c.view(op)
-		c.held[op.Result()] = c.held[op.In[0]]
-	default:
-		for _, v := range op.Results {
+	for _, v := range op.Results {
+		switch state := ir.Overwritten(v); {
+		case state != nil:
+			c.update(op, state, v)
+		case isView(op):
+			c.view(op)
+			c.held[v] = c.held[op.In[0]]
+		default:
 			c.hold(i, op, v)
 		}
-	}
-	for _, v := range op.Results {
 		c.within(op.String(), v)
 	}
 }
@@ -251,10 +249,9 @@ func (c *planChecker) capacity(t ir.Type) int64 {
 	return c.f.Module.Elements(t.Shape) * t.DType.MemoryBytes()
 }
 
-// update checks that an update is written straight into the state, which nothing reads from then on but what takes
-// the result of op.
-func (c *planChecker) update(op *ir.Op) {
-	state, written := updated(op), op.Result()
+// update checks that op writes its update, of which written is the result, straight into the state, which nothing reads
+// from then on but what takes the result.
+func (c *planChecker) update(op *ir.Op, state, written *ir.Value) {
 	if op.Def == ir.OpDynamicUpdateSlice {
 		written = op.In[1]
 	}
@@ -274,7 +271,7 @@ func (c *planChecker) update(op *ir.Op) {
 		switch {
 		case reads && isView(o):
 			old[o.Result()] = true
-		case reads && (over || updatesState(o) && updated(o) == state):
+		case reads && (over || overwrites(o, state)):
 			c.report("%s reads %%%s, which is overwritten in place by then", o, state.Name)
 		}
 	}

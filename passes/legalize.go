@@ -120,7 +120,7 @@ func copies(f *ir.Func) int {
 	seen := map[*ir.Value]bool{}
 	for i, r := range f.Results {
 		def := r.Value.Def
-		if r.State == nil && (def == nil || isView(def) || isVirtual(def) || updatesState(def) || seen[r.Value]) {
+		if r.State == nil && (def == nil || isView(def) || isVirtual(def) || ir.Overwritten(r.Value) != nil || seen[r.Value]) {
 			f.Results[i].Value = duplicate(nil, r.Value)
 		}
 		seen[r.Value] = true
@@ -141,7 +141,8 @@ func needsMemory(op *ir.Op, i int, v *ir.Value, strides []int64) bool {
 		case ir.OpRow:
 			return false
 		case ir.OpMatmul:
-			return i == 0 && len(op.Attrs.(ir.MatmulAttrs).Prologue) == 0
+			return i == 0 && len(op.Attrs.(ir.MatmulAttrs).Prologue) == 0 ||
+				slices.ContainsFunc(ir.ViewMatmul(op).Parts, func(p ir.MatmulPart) bool { return p.Positions == v })
 		case ir.OpDynamicUpdateSlice:
 			return i < 2
 		case ir.OpDynamicSlice:
@@ -163,5 +164,5 @@ func writesInPlace(v *ir.Value, uses map[*ir.Value][]ir.Use) bool {
 	for is(v, ir.OpReshape) && len(uses[v]) == 1 {
 		v = v.Def.In[0]
 	}
-	return v.Def != nil && !isView(v.Def) && !isVirtual(v.Def) && !updatesState(v.Def) && len(uses[v]) == 1
+	return v.Def != nil && !isView(v.Def) && !isVirtual(v.Def) && ir.Overwritten(v) == nil && len(uses[v]) == 1
 }

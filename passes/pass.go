@@ -42,6 +42,7 @@ var Pipeline = []Pass{
 	{Name: "fuse-prologue", Run: fusePrologue, Doc: "moves the norm of a single row into the matmul that reads it"},
 	{Name: "fuse-rows-prologue", Asked: true, Run: fuseRowsPrologue, Doc: "does so for products of many rows, for machines whose products compute the norms of all rows first"},
 	{Name: "fuse-argmax", Run: fuseArgmax, Doc: "moves the argmax of a single row into the matmul that computes it, so that greedy decoding writes no logits"},
+	{Name: "scatter-results", Run: scatterResults, Doc: "lets products write rows to their places in states, such as the keys and values of a batch"},
 	{Name: "fuse-map", Run: fuseMap, Doc: "fuses chains of elementwise operations, lookups and concatenations into one map"},
 	{Name: "legalize", Required: true, Run: legalize, Doc: "turns the remaining plain operations into maps, rows and matmuls, and views that strides cannot express into copies"},
 	{Name: "final-dce", Required: true, Run: dce, Doc: "removes operations that fusion left dead"},

@@ -111,8 +111,8 @@ func (p *planner) buffer(op *ir.Op, v *ir.Value) (*ir.Buffer, error) {
 			return nil, fmt.Errorf("@%s: %s of %s has no strides: legalize was not run", p.f.Name, op.Def, op.In[0].Type)
 		}
 		return b, nil
-	case updatesState(op):
-		return updated(op).Buf, nil
+	case ir.Overwritten(v) != nil:
+		return ir.Overwritten(v).Buf, nil
 	}
 	return &ir.Buffer{Space: ir.Arena, Owner: true, Strides: p.m.DenseStrides(v.Type.Shape)}, nil
 }
@@ -120,36 +120,45 @@ func (p *planner) buffer(op *ir.Op, v *ir.Value) (*ir.Buffer, error) {
 // states lets the kernels that compute new rows of a state write them there directly.
 func (p *planner) states() error {
 	for _, op := range p.f.Ops {
-		if !updatesState(op) {
-			continue
-		}
-		state := updated(op)
-		if state.Kind != ir.State || !p.readBefore(state, op) {
-			return fmt.Errorf("@%s: %s must be of a state parameter that nothing reads from then on", p.f.Name, op.Def)
-		}
-		if op.Def != ir.OpDynamicUpdateSlice {
-			continue
-		}
-		b := &ir.Buffer{Space: ir.States, Param: state}
-		strides := p.m.DenseStrides(state.Type.Shape)
-		for i, start := range op.In[2:] {
-			offset, terms, ok := at(start, strides[i]*state.Type.DType.MemoryBytes())
-			if !ok {
-				return fmt.Errorf("@%s: dynamic_update_slice must start at symbols or constants", p.f.Name)
+		for _, v := range op.Results {
+			state := ir.Overwritten(v)
+			if state == nil {
+				continue
 			}
-			b.Offset, b.Terms = b.Offset+offset, append(b.Terms, terms...)
-		}
-		v := op.In[1]
-		b.Strides = strides
-		for is(v, ir.OpReshape) {
-			s, ok := reshaped(p.m, v.Type.Shape, b.Strides, v.Def.In[0].Type.Shape)
-			if !ok {
-				return fmt.Errorf("@%s: an update of %s has no strides as %s", p.f.Name, v.Type, v.Def.In[0].Type)
+			if state.Kind != ir.State || !p.readBefore(state, op) {
+				return fmt.Errorf("@%s: %s must be of a state parameter that nothing reads from then on", p.f.Name, op.Def)
 			}
-			v, b.Strides = v.Def.In[0], s
+			if op.Def == ir.OpDynamicUpdateSlice {
+				if err := p.inPlace(state, op); err != nil {
+					return err
+				}
+			}
 		}
-		v.Buf = b
 	}
+	return nil
+}
+
+// inPlace gives what a dynamic_update_slice puts into a state its place there.
+func (p *planner) inPlace(state *ir.Value, op *ir.Op) error {
+	b := &ir.Buffer{Space: ir.States, Param: state}
+	strides := p.m.DenseStrides(state.Type.Shape)
+	for i, start := range op.In[2:] {
+		offset, terms, ok := at(start, strides[i]*state.Type.DType.MemoryBytes())
+		if !ok {
+			return fmt.Errorf("@%s: dynamic_update_slice must start at symbols or constants", p.f.Name)
+		}
+		b.Offset, b.Terms = b.Offset+offset, append(b.Terms, terms...)
+	}
+	v := op.In[1]
+	b.Strides = strides
+	for is(v, ir.OpReshape) {
+		s, ok := reshaped(p.m, v.Type.Shape, b.Strides, v.Def.In[0].Type.Shape)
+		if !ok {
+			return fmt.Errorf("@%s: an update of %s has no strides as %s", p.f.Name, v.Type, v.Def.In[0].Type)
+		}
+		v, b.Strides = v.Def.In[0], s
+	}
+	v.Buf = b
 	return nil
 }
 
@@ -165,7 +174,7 @@ func (p *planner) readBefore(state *ir.Value, update *ir.Op) bool {
 		for _, u := range p.uses[v] {
 			switch {
 			case u.Op == update:
-			case u.Op == nil, updatesState(u.Op) && updated(u.Op) == v, isView(u.Op) && !before(u.Op.Result()), !isView(u.Op) && at[u.Op] >= at[writer]:
+			case u.Op == nil, overwrites(u.Op, v), isView(u.Op) && !before(u.Op.Result()), !isView(u.Op) && at[u.Op] >= at[writer]:
 				return false
 			}
 		}

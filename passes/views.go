@@ -15,20 +15,9 @@ func isView(op *ir.Op) bool {
 	return false
 }
 
-// updatesState reports whether op overwrites a part of a state. Its result lies in the state's memory.
-func updatesState(op *ir.Op) bool {
-	if a, ok := op.Attrs.(ir.MapAttrs); ok {
-		return a.Scatter != ir.Scatter{}
-	}
-	return op.Def == ir.OpDynamicUpdateSlice
-}
-
-// updated returns the state that op overwrites a part of.
-func updated(op *ir.Op) *ir.Value {
-	if a, ok := op.Attrs.(ir.MapAttrs); ok {
-		return op.In[a.Scatter.State]
-	}
-	return op.In[0]
+// overwrites reports whether op overwrites a part of v, so that a result lies in its memory.
+func overwrites(op *ir.Op, v *ir.Value) bool {
+	return slices.ContainsFunc(op.Results, func(r *ir.Value) bool { return ir.Overwritten(r) == v })
 }
 
 // isVirtual reports whether op has no memory of its own: kernels compute its elements as they need them.

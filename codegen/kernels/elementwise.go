@@ -9,8 +9,7 @@ import (
 )
 
 // Map computes one or more expressions over a domain; result i goes to Outs[i] (pieces of one buffer). The arguments of
-// the expressions are the operands. With a Scatter, whose Positions operand has a stride along dimension 0 alone, the
-// domain has three dimensions or more.
+// the expressions are the operands. With a Scatter, the domain has three dimensions or more.
 type Map struct {
 	Dims    []Size
 	In      []Operand
@@ -46,14 +45,7 @@ func (s *Map) build(g *gen) {
 		})
 	}
 	g.domain(s.Dims, lanes, func(outer []*tile.Value, lo, n *tile.Value) {
-		if s.Scatter == (Scatter{}) {
-			row(out, outer, lo, n)
-			return
-		}
-		by := b.Cast(tile.Widen, b.Load(ptrs[s.Scatter.Positions], b.Mul(outer[0], b.Int(s.In[s.Scatter.Positions].Strides[0])), 1))
-		at := b.Add(by, outer[1])
-		inside := b.Logic(tile.And, b.Compare(tile.LE, b.Int(0), at), b.Compare(tile.LT, at, b.Int(s.Scatter.Rows)))
-		b.When(inside, func() { row(b.PtrAdd(out, b.Mul(by, b.Int(s.Outs[0].Strides[1]))), outer, lo, n) })
+		g.moved(s.Scatter, s.In, ptrs, outer, out, func(out *tile.Value) { row(out, outer, lo, n) })
 	})
 }
 
@@ -266,6 +258,23 @@ func (g *gen) fragment(o Operand, ptr *tile.Value, index []*tile.Value, lanes in
 		v = b.Compare(tile.LT, b.Int32(0, lanes), v)
 	}
 	return v
+}
+
+// moved runs body with where a result lies that a scatter moves: for an index of the domain, of which the outer part will
+// do, unless that is outside.
+func (g *gen) moved(s Scatter, in []Operand, ptrs, index []*tile.Value, out *tile.Value, body func(out *tile.Value)) {
+	if s == (Scatter{}) {
+		body(out)
+		return
+	}
+	b := g.b
+	by := b.Cast(tile.Widen, b.Load(ptrs[s.Positions], b.Mul(index[0], b.Int(in[s.Positions].Strides[0])), 1))
+	at := by
+	if s.Along > 0 {
+		at = b.Add(by, index[s.Along])
+	}
+	inside := b.Logic(tile.And, b.Compare(tile.LE, b.Int(0), at), b.Compare(tile.LT, at, b.Int(s.Rows)))
+	b.When(inside, func() { body(b.PtrAdd(out, b.Mul(by, b.Int(s.Stride)))) })
 }
 
 // write stores a fragment of a result from an index of its domain on; booleans become i32.

@@ -34,6 +34,7 @@ type Part struct {
 	Second    []Second  // products that accumulators go on with
 	Exprs     []*scalar.Expr
 	Outs      []Out // pieces of the part's result, over (M, Blocks, N)
+	Scatter   Scatter
 	// Argmax, if not 0, reduces every so many columns to the greatest value and its index: the result is the values of
 	// all such pairs (f32) and then their indices (i32). It takes one row, one part, one block and one expression.
 	Argmax int64
@@ -223,10 +224,13 @@ func (m *mmBuild) finish(part int, accs []*tile.Value, r, col *tile.Value) {
 // write computes the expressions of a part at index (row, block, column) from one fragment of each accumulator, and
 // stores them.
 func (m *mmBuild) write(part int, accs, index []*tile.Value, count *tile.Value) {
-	p, args := &m.Parts[part], m.args(part, accs, index, count)
-	for i, e := range p.Exprs {
-		m.g.write(m.outs[part], p.Outs[i], index, m.g.b.Expr(scalar.Lower(e), args, m.g.lanes), count)
-	}
+	p := &m.Parts[part]
+	m.g.moved(p.Scatter, p.Extra, m.extra[part], index, m.outs[part], func(out *tile.Value) {
+		args := m.args(part, accs, index, count)
+		for i, e := range p.Exprs {
+			m.g.write(out, p.Outs[i], index, m.g.b.Expr(scalar.Lower(e), args, m.g.lanes), count)
+		}
+	})
 }
 
 // args returns the arguments of a part's expressions: a fragment of each accumulator and of each extra operand.

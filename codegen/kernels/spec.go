@@ -70,12 +70,22 @@ type Out struct {
 	Aligned bool  // the buffer starts at a multiple of 16 bytes
 }
 
-// Scatter moves what a map writes along dimension 1 of its domain, for every index of dimension 0 by the i32 that
-// operand Positions holds for it. What then lies outside the Rows there are is not written. The zero Scatter moves
-// nothing.
+// Scatter moves what a kernel writes, for every index of dimension 0 of its domain, by the i32 that operand Positions,
+// which has a stride along that dimension alone, holds for it: by so many rows of a state, Stride elements apart. What then
+// lies outside the Rows there are is not written. The zero Scatter moves nothing.
 type Scatter struct {
-	Positions int // which operand
+	Positions int // which operand, of a matmul's part which extra one
+	Along     int // the dimension whose index counts rows, too, or 0 where there is one for every index of dimension 0
+	Stride    int64
 	Rows      int64
+}
+
+// Behind returns s for operands that come behind n others.
+func (s Scatter) Behind(n int) Scatter {
+	if s != (Scatter{}) {
+		s.Positions += n
+	}
+	return s
 }
 
 // ArgKind tells what an argument of a kernel is.

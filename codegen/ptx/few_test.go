@@ -103,7 +103,18 @@ type productRun struct {
 // kernels builds a case's kernels.
 func (c productCase) kernels(t testing.TB) []*Kernel {
 	t.Helper()
-	l, err := build("matmul_"+regexp.MustCompile(`\W+`).ReplaceAllString(c.String(), "_"), c.spec())
+	return launchable(t, "matmul_"+c.name(), c.spec())
+}
+
+// name is what the case is, as a name of PTX.
+func (c productCase) name() string {
+	return regexp.MustCompile(`\W+`).ReplaceAllString(c.String(), "_")
+}
+
+// launchable builds the kernels of a spec.
+func launchable(t testing.TB, name string, s kernels.Spec) []*Kernel {
+	t.Helper()
+	l, err := build(name, s)
 	if err != nil {
 		t.Fatal(err)
 	}

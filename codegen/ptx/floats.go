@@ -34,7 +34,8 @@ func (m *matmul) floats() {
 		perBlock := stripsOfBlock(p) * width // columns with the padding of a block to panels
 		row := p.Blocks * perBlock
 		first := m.FirstOperand(i)
-		end := &kernels.Map{Dims: []kernels.Size{m.M, kernels.Const(p.Blocks), kernels.Const(p.N)}, Exprs: p.Exprs, Outs: p.Outs}
+		end := &kernels.Map{Dims: []kernels.Size{m.M, kernels.Const(p.Blocks), kernels.Const(p.N)}, Exprs: p.Exprs, Outs: p.Outs,
+			Scatter: p.Scatter.Behind(p.Accs)}
 		var sums []kernels.Arg
 		for j := range p.Accs {
 			sum := m.work(4 * m.M.N * row)

@@ -327,4 +327,24 @@ func TestModel(t *testing.T) {
 	if !d.prologue {
 		t.Error("no product has a prologue")
 	}
+	// And once more as the only one of a batch: its keys go to their place again, and nothing else changes.
+	ids, positions := eval.New(ir.I32, paligemma.MaxBatch), eval.New(ir.I32, paligemma.MaxBatch)
+	for i := range positions.Data {
+		positions.Data[i] = -1
+	}
+	ids.Data[syms["slot"]], positions.Data[syms["slot"]] = next["next"].Data[0], float64(tokens)
+	keys := d.state("k1")
+	cleared, row := eval.New(keys.DType, keys.Shape...), cfg.Text.NumKeyValueHeads*cfg.Text.HeadDim
+	copy(cleared.Data, keys.Data)
+	clear(cleared.Data[(syms["slot"]*keys.Shape[1]+tokens)*row:][:row])
+	d.setState("k1", cleared)
+	d.setState("next_batch", ids)
+	d.call("step_batch", map[string]*eval.Tensor{"positions": positions}, syms)
+	hidden := cfg.Text.HiddenSize
+	if !slices.Equal(d.state("last_batch").Data[syms["slot"]*hidden:][:hidden], decoded.Data) || d.state("next_batch").Data[syms["slot"]] != chosen {
+		t.Error("a step of a batch has other bits than one of its sequence alone")
+	}
+	if !slices.Equal(d.state("k1").Data, keys.Data) || slices.Equal(cleared.Data, keys.Data) {
+		t.Error("a step of a batch leaves other keys than one of its sequence alone")
+	}
 }

@@ -82,6 +82,7 @@ func partial(s *kernels.Matmul, exprs []*scalar.Expr) *kernels.Matmul {
 	m.Parts = nil
 	for _, q := range s.Parts {
 		n := q.Blocks * q.N
+		q.Scatter = kernels.Scatter{}
 		if q.Exprs, q.Outs = exprs, nil; exprs == nil {
 			q.Extra = nil
 			for j := range q.Accs {

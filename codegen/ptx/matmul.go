@@ -182,6 +182,7 @@ func (m *matmul) finish(part int, split int64, at kernels.Arg) finish {
 	for _, e := range p.Exprs {
 		s.Exprs = append(s.Exprs, substituted(e, args))
 	}
+	s.Scatter = p.Scatter.Behind(len(offsets))
 	first := m.FirstOperand(part) + p.Accs
 	return finish{part, s, func(a kernels.Arg) kernels.Arg {
 		switch {

@@ -82,6 +82,7 @@ func TestMutations(t *testing.T) {
 		for _, c := range append(fewCases(), manyCases()...) {
 			c.run(t).launch(t)
 		}
+		TestScatteredRows(t)
 		TestTop(t)
 		TestModel(t)
 	})

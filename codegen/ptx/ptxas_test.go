@@ -134,6 +134,9 @@ func TestPtxasAccepts(t *testing.T) {
 	for _, c := range append(fewCases(), manyCases()...) {
 		ks = append(ks, c.kernels(t)...)
 	}
+	for _, c := range scatteredCases() {
+		ks = append(ks, launchable(t, "scattered_"+c.name(), scattered(c))...)
+	}
 	for _, c := range rowCases() {
 		ks = append(ks, c.kernel(t))
 	}

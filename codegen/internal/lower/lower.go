@@ -242,10 +242,9 @@ func (l *lowerer) lowerMap(op *ir.Op) ([]Launch, error) {
 		case a.Scatter != (ir.Scatter{}) && i == a.Scatter.State: // written, not read
 			spec.In = append(spec.In, zero(domain))
 		case a.Scatter != (ir.Scatter{}) && i == a.Scatter.Positions:
-			strides := make([]int64, len(domain))
-			strides[0] = l.strides(v)[0]
-			spec.In = append(spec.In, kernels.Operand{Elem: tile.I32, Strides: strides})
-			spec.Scatter = kernels.Scatter{Positions: i, Rows: int64(op.Result().Type.Shape[1].N)}
+			spec.In = append(spec.In, l.positions(v, len(domain)))
+			spec.Scatter = l.scatter(op.Result(), i)
+			spec.Scatter.Along = 1
 		case index[i] && !usesOperand(a.Exprs, i): // read through its own entry only
 			spec.In = append(spec.In, zero(domain))
 		default:
@@ -286,6 +285,18 @@ func (l *lowerer) lowerMap(op *ir.Op) ([]Launch, error) {
 	la := to(op, spec, in)
 	la.Packed = packed
 	return []Launch{la}, nil
+}
+
+// positions reads v, where a scatter moves rows to, over a domain of n dimensions.
+func (l *lowerer) positions(v *ir.Value, n int) kernels.Operand {
+	strides := make([]int64, n)
+	strides[0] = l.strides(v)[0]
+	return kernels.Operand{Elem: tile.I32, Strides: strides}
+}
+
+// scatter moves rows of a state to the positions that an operand holds.
+func (l *lowerer) scatter(state *ir.Value, positions int) kernels.Scatter {
+	return kernels.Scatter{Positions: positions, Stride: l.strides(state)[1], Rows: int64(state.Type.Shape[1].N)}
 }
 
 // lookIn makes o, a lookup whose rows run along a dimension of the domain, one in a packed table.

@@ -189,6 +189,11 @@ func (l *lowerer) part(p ir.MatmulPart, extra []*ir.Value) (part kernels.Part, u
 		part.Extra = append(part.Extra, o)
 	}
 	s := l.strides(p.Result)
+	if p.State != nil { // elements of a row lie side by side
+		part.Scatter = l.scatter(p.Result, len(used))
+		used, part.Extra = append(used, p.Positions), append(part.Extra, l.positions(p.Positions, 3))
+		s = []int64{s[0], 1}
+	}
 	n := int64(len(p.Exprs)) * columns * s[1]
 	for i, e := range p.Exprs {
 		e = e.Rewrite(func(leaf *ir.Expr) *ir.Expr {
