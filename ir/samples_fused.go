@@ -119,7 +119,7 @@ func matmulSamples() []Sample {
 		{In: []Type{T(BF16, D(1), D(201)), w(I4G128, 35, 201), w(I4G128, 35, 201)}, Attrs: one(2, geglu), Ranges: unit},
 		{In: []Type{T(F32, D(1), D(37)), T(F32, D(37)), w(I4G32, 139, 37), w(I8G32, 3, 5, 37)},
 			Attrs: MatmulAttrs{Reduce: []Reduction{square}, Prologue: []*Expr{norm}, X: BF16, Accs: 2, Epilogue: []*Expr{Acc(0), Acc(1)}}, Ranges: unit},
-		// Queries, turned keys and values of a batch, the last two straight to the places of their sequences, some of which
+		// Queries, rotated keys and values of a batch, the last two straight to the places of their sequences, some of which
 		// have none; one part alone.
 		{In: []Type{T(F32, Dims(5, 37)...), w(BF16, 19, 37), w(BF16, 2, 9, 37), w(BF16, 2, 9, 37), w(BF16, 21, 37), T(F32, D(5), D(1), D(9)), T(F32, D(5), D(1), D(9)),
 			T(F32, Dims(5, 11, 2, 18)...), T(I32, D(5)), T(F32, Dims(5, 7, 21)...)},
