@@ -8,7 +8,6 @@ import (
 	"pgc/codegen/kernels"
 	"pgc/codegen/ptx/emu"
 	"pgc/frontend/text"
-	"pgc/ir"
 	"pgc/ir/eval"
 	"pgc/ir/tile"
 )
@@ -37,13 +36,11 @@ func scattered(c productCase) *kernels.Matmul {
 
 func scatters(c productCase, part int) bool { return part > 0 || len(c.parts) == 1 }
 
-// scatteredCases are products of every loop and every end that there is: few rows, with blocks that share K and without,
-// many with K split or whole, one part and several, weights in floats.
+// scatteredCases are products of every loop and every end that there is: few rows, of floats, of groups, and of blocks that
+// share K; many, with K whole or split, of one part and of several.
 func scatteredCases() []productCase {
-	three := [][2]int{{3, 16}, {1, 37}, {2, 5}}
-	i4, _ := ir.ParseDType("i4g128")
-	return []productCase{{ir.BF16, 8, 43, 2, three, tile.BF16, true}, {i4, 5, 512, 1, three, tile.F32, false}, {ir.BF16, 3, 8300, 1, [][2]int{{2, 16}, {1, 21}}, tile.F32, true},
-		{ir.BF16, 65, 200, 2, three, tile.BF16, false}, {ir.BF16, 16, 2048, 1, [][2]int{{1, 64}}, tile.F32, true}, {i4, 14, 512, 1, three, tile.F32, true}}
+	few, many := fewCases(), manyCases()
+	return []productCase{few[1], few[3], few[8], few[len(few)-4], many[2], many[4], many[6], many[8]}
 }
 
 // TestScatteredRows runs products that write rows to places of their own: each has the bits that it has in a dense result,
