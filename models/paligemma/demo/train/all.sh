@@ -1,16 +1,16 @@
 #!/bin/sh
-# Train and export both demo checkpoints and their mask codec. Interrupted, it resumes.
+# Train and export both demo checkpoints and their mask codec: all.sh [STATE [WORKERS]]. Interrupted, it resumes.
 set -eu
 cd "$(dirname "$0")"
-state=${1:-.train}
+state=${1:-.train} workers=${2:-1}
 python tower.py --out "$state" --minutes 20
 python train.py --out "$state" --minutes 200 --packed 0.65
 python export.py --state "$state/gemma.pt" --kind gemma --to "$state/gemma"
 [ -e "$state/codes.pt" ] || python train_vae.py --minutes 5 --to "$state"
 [ -e "$state/gemma-pose.pt" ] || python pose.py --out "$state" --checkpoint "$state/gemma" --minutes 12
-tune() { python tune.py --out "$state" --checkpoint "$state/gemma" --codec "$state/vae-oid.npz" --codes "$state/codes.pt" "$@"; }
-tune --kind gemma --minutes 150
-tune --kind gemma2 --minutes 90 --muon 0.008 --adam 1.5e-3
+tune() { OMP_NUM_THREADS=1 python -m torch.distributed.run --nproc-per-node "$workers" tune.py --out "$state" --checkpoint "$state/gemma" --codec "$state/vae-oid.npz" --codes "$state/codes.pt" "$@"; }
+tune --kind gemma --minutes $((150 / workers))
+tune --kind gemma2 --minutes $((174 / workers)) --muon 0.006 --adam 1.1e-3
 [ -e "$state/gemma-settled.pt" ] || python settle.py --checkpoint "$state/gemma" --state "$state/gemma-tuned.pt" --codes "$state/codes.pt" --to "$state/gemma-settled.pt"
 python export.py --state "$state/gemma-settled.pt" --kind gemma --to ../paligemma-demo
 python export.py --state "$state/gemma2-tuned.pt" --kind gemma2 --to ../paligemma2-demo

@@ -66,8 +66,8 @@ class Clock:
     def progress(self):
         return min(1.0, self.done() / self.minutes)
 
-    def set_rate(self, made, warm=0.02):
-        t = self.progress()
+    def set_rate(self, made, progress=None, warm=0.02):
+        t = self.progress() if progress is None else progress
         factor = min(1, t / warm + 0.02) * (0.5 + 0.5 * math.cos(math.pi * t)) + 1e-4
         for o in made:
             for g in o.param_groups:

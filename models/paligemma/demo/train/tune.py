@@ -5,11 +5,13 @@ the PaliGemma 2 model of it.
     python tune.py --kind gemma2 --checkpoint .train/gemma …      (begins with what the first one has become)
 
 It begins with fresh optimizers; <seg> embeddings start from the codebook, so that codes of like shapes are alike. The
-checkpoint stays the teacher of both. Minutes are this process's CPU time. Run again with the same arguments it resumes.
+checkpoint stays the teacher of both. Minutes are a process's CPU time. Run again with the same arguments it resumes. Workers
+that torch.distributed.run starts train on batches of their own and average gradients.
 """
 
 import argparse
 import copy
+import os
 import pathlib
 import random
 import time
@@ -29,7 +31,7 @@ from rows import Rows, pack, single
 from train import logits_at, token_losses
 
 KEEP = .3, 5.0  # weights of the features' squared error relative to their variance, on pictograms and elsewhere (text)
-TEACHER = 2  # weight of what is forgotten
+TEACHER = 4  # weight of what is forgotten
 ROOM = 150  # tokens of text in a packed row
 CODES, LOCATION = .3, 1.3  # weights of the sixteen codes of an object, together, and of a location, beside another token's
 
@@ -82,10 +84,11 @@ def forgotten(teacher, rows, features, logits):
 
 def groups(batch, rng, exact):
     """A step's rows, in groups of like length: packed ones with all prompts to segment and as many others as fit into
-    ROOM tokens, or exact ones, of each scene one prompt to segment and three others."""
+    ROOM tokens, or exact ones, of each scene one prompt to segment, the caption and two others."""
     pairs = list(zip(batch["segment"], batch["examples"]))
     if exact:
-        return [single([s for s, _ in pairs], rng, 1), single([o for _, o in pairs], rng, 3)]
+        captions, others = [o[:1] for _, o in pairs], [o[1:] for _, o in pairs]  # captions are forgotten first
+        return [single([s for s, _ in pairs], rng, 1), single(captions, rng, 1) + single(others, rng, 2)]
     rows = []
     for segment, others in pairs:
         row = list(segment)
@@ -94,6 +97,19 @@ def groups(batch, rng, exact):
                 row.append(one)
         rows.append(row)
     return [pack(rows)]
+
+
+def agreed(parameters, progress, workers):
+    """Averages the gradients of parameters over all workers, and progress with them, which it returns."""
+    if workers == 1:
+        return progress
+    grads = [p.grad for p in parameters if p.grad is not None]
+    flat = torch.cat([g.flatten() for g in grads] + [torch.tensor([progress])])
+    torch.distributed.all_reduce(flat)
+    flat /= workers
+    for g, mean in zip(grads, flat[:-1].split([g.numel() for g in grads])):
+        g.copy_(mean.view_as(g))
+    return flat[-1].item()
 
 
 def main():
@@ -108,9 +124,11 @@ def main():
     args.add_argument("--batch", type=int, default=16)
     args.add_argument("--muon", type=float, default=.004)
     args.add_argument("--adam", type=float, default=7e-4)
-    args.add_argument("--threads", type=int, default=1)
     args = args.parse_args()
-    torch.set_num_threads(args.threads)
+    torch.set_num_threads(1)
+    worker, workers = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    if workers > 1:
+        torch.distributed.init_process_group("gloo")
     out = pathlib.Path(args.out)
     out.mkdir(exist_ok=True, parents=True)
     teacher = load_checkpoint("gemma", args.checkpoint).requires_grad_(False)
@@ -130,12 +148,12 @@ def main():
         [o.load_state_dict(s) for o, s in zip(made, saved["optim"])]
         clock, step = Clock(args.minutes, saved["minutes"], now=time.process_time), saved["step"]
     window = getattr(net.config.text_config, "sliding_window", None) or 10**6
-    rng, batches = random.Random(step), data.loader(900 + step, args.batch, text=True, table=table)
-    shown = []
-    while clock.progress() < 1:
-        clock.set_rate(made)
+    rng, batches = random.Random(step), data.loader(900 + step + 10**6 * worker, args.batch, text=True, table=table)
+    shown, progress = [], clock.progress()
+    while progress < 1:
+        clock.set_rate(made, progress)
         batch = next(batches)
-        exact = clock.progress() > args.packed
+        exact = progress > args.packed
         pixels = data.normalise(batch["pixels"])
         features = net.model.vision_tower(pixel_values=pixels).last_hidden_state
         projected = net.model.multi_modal_projector(features)
@@ -149,7 +167,7 @@ def main():
         loss = (each * weight).sum() / weight.sum() + CODES * 16 * each[code].mean()
         dense, flips, off = heads.loss(features, batch)
         inside, *seen = turned.loss(middles[0], rows[0].scene, batch)
-        total = loss + (.2 if clock.progress() < .8 else .1) * (dense + 2 * inside)
+        total = loss + (.2 if progress < .8 else .1) * (dense + 2 * inside)
         with torch.no_grad():
             kept = teacher.model.vision_tower(pixel_values=pixels).last_hidden_state
         drift = (features - kept).square().mean(-1) / kept.var()
@@ -157,6 +175,7 @@ def main():
         if exact:
             total = total + TEACHER * forgotten(teacher, rows[1], teacher.model.multi_modal_projector(kept), parts[1])
         total.backward()
+        progress = agreed([p for _, p in named], clock.progress(), workers)
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         for o in made:
             o.step()
@@ -165,12 +184,12 @@ def main():
         with torch.no_grad():
             right = (logits.argmax(-1) == target).float()
             shown.append((loss.item(), flips, *seen, drift[batch["cls"] == 0].mean().item(), right[code].mean().item(), right[~code].mean().item()))
-        if step % 25 == 0:
+        if step % 25 == 0 and worker == 0:
             mean = torch.tensor(shown).mean(0).tolist()
             print(f"C {step} {clock.done():.1f}min loss {mean[0]:.4f} flips right {mean[1]:.3f} inside {mean[2]:.3f} turns off {mean[3]:.3f} "
                   f"drift {mean[4]:.4f} codes right {mean[5]:.4f} others {mean[6]:.4f}", flush=True)
             shown = []
-        if step % 100 == 0 or clock.progress() >= 1:
+        if (step % 100 == 0 or progress >= 1) and worker == 0:
             saved = dict(net=net.state_dict(), heads=heads.state_dict(), optim=[o.state_dict() for o in made],
                          minutes=clock.done(), step=step)
             torch.save(saved, state.with_suffix(".new"))
