@@ -5,7 +5,6 @@ package fetch
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -65,15 +64,7 @@ const maxShort = 60
 // Short returns a URL fit for a message: without user, password and query, which may be secret, and cut when long.
 func Short(name string) string {
 	if s := scheme(name); s == "http" || s == "https" {
-		u, err := url.Parse(spaced(strings.TrimSpace(name)))
-		if err != nil {
-			return s + "://…"
-		}
-		if u.RawQuery != "" {
-			u.RawQuery = "…"
-		}
-		u.User, u.Fragment = nil, ""
-		name = strings.Replace(u.String(), "?%E2%80%A6", "?…", 1)
+		name = shown(s, strings.TrimSpace(name))
 	}
 	name = strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f {

@@ -155,3 +155,16 @@ func explain(ctx context.Context, lim Limits, err error) error {
 	text, _, _ := strings.Cut(err.Error(), "\n")
 	return errors.New(strings.TrimPrefix(text, "net/http: "))
 }
+
+// shown returns an address of scheme s without what may be secret: user, password and query.
+func shown(s, address string) string {
+	u, err := url.Parse(spaced(address))
+	if err != nil {
+		return s + "://…"
+	}
+	if u.RawQuery != "" {
+		u.RawQuery = "…"
+	}
+	u.User, u.Fragment = nil, ""
+	return strings.Replace(u.String(), "?%E2%80%A6", "?…", 1)
+}

@@ -23,3 +23,6 @@ func ParseHeader(lines []string) (Header, error) {
 func online(context.Context, string, Header, Limits) ([]byte, error) {
 	return nil, parts.Missing("reading http(s) addresses is")
 }
+
+// shown returns only the scheme s of an address: the rest may be secret, and is not read here.
+func shown(s, _ string) string { return s + "://…" }
