@@ -194,7 +194,7 @@ func TestBatchErrors(t *testing.T) {
 	for _, c := range []struct{ requests, have, want string }{
 		{good + "\n{", "", "line 2: expected a request"},
 		{`{"images": 7, "prompt": "x"}`, "", "line 1: images is 7, expected a picture's name or a list of them\n"},
-		{`{"images": ["a", null], "prompt": "x"}`, "", "images is [\"a\", null], expected a picture's name"},
+		{`{"images": ["a", null], "prompt": "x"}`, "", "images is [\"a\",null], expected a picture's name"},
 		{`{"image": {"bytes": "x"}, "prompt": "x"}`, "", "image is {\"bytes\": \"x\"}, expected a picture's name"},
 		{`{"image": "", "prompt": "x"}`, "", "line 1: a picture's name is empty"},
 		{`{"image": "a", "images": ["b"], "prompt": "x"}`, "", "line 1: image and images are given"},
