@@ -78,8 +78,8 @@ func (c chosen) String() string {
 	return fmt.Sprintf("cuda:%d, %s", c.number, c.gpu)
 }
 
-// of returns the first program of a kind, or nil.
-func (e *Executable) of(kind program.TargetKind) *program.Program {
+// programOf returns the first program of a kind, or nil.
+func (e *Executable) programOf(kind program.TargetKind) *program.Program {
 	for _, p := range e.file.Programs {
 		if p.Target.Kind == kind {
 			return p
@@ -90,7 +90,7 @@ func (e *Executable) of(kind program.TargetKind) *program.Program {
 
 // choose finds the program and the device that options ask for.
 func (e *Executable) choose(o options) (c chosen, err error) {
-	onGPU := e.of(program.PTX)
+	onGPU := e.programOf(program.PTX)
 	if o.isa != "" && o.device.kind != "cuda" { // code for the processor
 		o.device.kind = "cpu"
 	}
@@ -109,7 +109,7 @@ func (e *Executable) choose(o options) (c chosen, err error) {
 		}
 		c.gpu = ""
 	}
-	if o.device.kind == "cuda" || e.of(program.CPU) == nil {
+	if o.device.kind == "cuda" || e.programOf(program.CPU) == nil {
 		return c, fmt.Errorf("no GPU can run this: %w", err)
 	}
 	c, other := e.processor(o)
@@ -119,7 +119,7 @@ func (e *Executable) choose(o options) (c chosen, err error) {
 
 // processor chooses a program for the processor.
 func (e *Executable) processor(o options) (c chosen, err error) {
-	if e.of(program.CPU) == nil {
+	if e.programOf(program.CPU) == nil {
 		return c, fmt.Errorf("%s has no code for the processor: compile it with --target cpu or cpu,cuda", e.file.Path())
 	}
 	lacks := engine.CheckSupport

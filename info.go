@@ -101,7 +101,7 @@ func (e *Executable) Info(opts ...Option) Info {
 	c, err := e.choose(o)
 	if err != nil {
 		c.program = e.file.Program
-		if p := e.of(program.PTX); o.device.kind == "cuda" && p != nil {
+		if p := e.programOf(program.PTX); o.device.kind == "cuda" && p != nil {
 			c.program = p
 		}
 		return e.info(c, false, o)
@@ -136,7 +136,7 @@ func (e *Executable) info(c chosen, runs bool, o options) Info {
 	if m.Embedding != nil {
 		i.EmbeddingDim = m.Embedding.Dim
 	}
-	if q := e.of(program.PTX); q != nil {
+	if q := e.programOf(program.PTX); q != nil {
 		i.GPU = &GPU{GPUMemory: engine.GPUNeeds(q, 1), TotalBytes: engine.GPUNeeds(q, 1).Total(), BatchBytes: engine.GPUNeeds(q, q.Slots).Total()}
 		if c.gpu != "" {
 			i.GPU.Device = c.String()

@@ -33,9 +33,9 @@ func RMSNorm(x, w *Value, eps float64) *Value {
 
 // LayerNorm is (x-mean x)/√(var x + eps)·w + b over the last axis (Ba et al. 2016).
 func LayerNorm(x, w, b *Value, eps float64) *Value {
-	centred := Sub(x, ReduceMean(x))
-	variance := ReduceMean(Mul(centred, centred))
-	return Add(Mul(Mul(centred, Rsqrt(Add(variance, eps))), w), b)
+	centered := Sub(x, ReduceMean(x))
+	variance := ReduceMean(Mul(centered, centered))
+	return Add(Mul(Mul(centered, Rsqrt(Add(variance, eps))), w), b)
 }
 
 // Rotary rotates the pairs (x[i], x[i+H/2]) of the last axis by the angles whose cosine and sine are given (Su et al.

@@ -34,9 +34,9 @@ func rowSamples() []Sample {
 	x := Operand(0)
 	rms := RowAttrs{Reduce: []Reduction{sum(Call(OpMul, x, x))},
 		Out: Call(OpMul, Call(OpMul, x, Call(OpRsqrt, Call(OpAdd, mean(0, 37), Num(1e-6)))), Call(OpAdd, Num(1), Operand(1)))}
-	centred := Call(OpSub, x, mean(0, 21))
-	layer := RowAttrs{Reduce: []Reduction{sum(x), sum(Call(OpMul, centred, centred))},
-		Out: Call(OpAdd, Call(OpMul, Call(OpMul, centred, Call(OpRsqrt, Call(OpAdd, mean(1, 21), Num(1e-6)))), Operand(1)), Operand(2))}
+	centered := Call(OpSub, x, mean(0, 21))
+	layer := RowAttrs{Reduce: []Reduction{sum(x), sum(Call(OpMul, centered, centered))},
+		Out: Call(OpAdd, Call(OpMul, Call(OpMul, centered, Call(OpRsqrt, Call(OpAdd, mean(1, 21), Num(1e-6)))), Operand(1)), Operand(2))}
 	e := Call(OpExp, Call(OpSub, x, Reduced(0)))
 	softmax := RowAttrs{Reduce: []Reduction{{scalar.Maximum, x}, sum(e)}, Out: Call(OpDiv, e, Reduced(1))}
 	return []Sample{

@@ -157,7 +157,7 @@ func view(t safetensors.Tensor, shape []int, axes []axis, first int) lazy.Tensor
 		for len(x) > 0 {
 			r, c := at/inner.size, at%inner.size
 			n, rows := min(len(x), inner.size-c), 1
-			if c == 0 { // whole rows, of which the array has neighbours together
+			if c == 0 { // whole rows, of which the array has neighbors together
 				rows = max(1, len(x)/inner.size)
 				for k := 1; k < rows; k++ {
 					if row(r+k) != row(r)+k {

@@ -387,15 +387,15 @@ func (c *Checkpoint) Tensor(key string) (Tensor, error) {
 	return Tensor{DType: t.DType, Shape: t.Shape, Data: t.Data}, nil
 }
 
-// Need tells the system that bytes from to to of a tensor will soon be read.
-func (c *Checkpoint) Need(key string, from, to int64) {
+// Prefetch tells the system that some bytes of a tensor will soon be read.
+func (c *Checkpoint) Prefetch(key string, from, to int64) {
 	if t, ok := c.tensors[key]; ok {
 		t.advise(t.file.Prefetch, c.before(key, from), c.before(key, to))
 	}
 }
 
-// Drop tells the system that bytes from to to of a tensor have been read for the last time.
-func (c *Checkpoint) Drop(key string, from, to int64) {
+// Evict tells the system that some bytes of a tensor have been read for the last time.
+func (c *Checkpoint) Evict(key string, from, to int64) {
 	if t, ok := c.tensors[key]; ok {
 		t.advise(t.file.Evict, c.before(key, from), c.before(key, to))
 	}

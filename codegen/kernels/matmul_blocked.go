@@ -78,7 +78,7 @@ func (m *mmBuild) buildBlocked() {
 		t.build()
 		ones := slices.Repeat([]*tile.Value{b.Int(1)}, len(of))
 		m.each(which[0], ones, func(i int, _ *tile.Value) {
-			t.goOn(of[i])
+			t.addSecond(of[i])
 			t.epilogue(of[i])
 		})
 	})

@@ -8,9 +8,9 @@ import (
 
 const secondSums = 8 // vectors of sums in registers: rows by one or two vectors of columns
 
-// goOn adds the products that accumulator `acc` goes on with to sums of rows from m0 on by vectors of columns from `column`
+// addSecond adds the products that accumulator `acc` goes on with to sums of rows from m0 on by vectors of columns from `column`
 // on, counted with their padding.
-func (p *product) goOn(acc int, m0, column *tile.Value, rows, vecs int, sums []*tile.Value) []*tile.Value {
+func (p *product) addSecond(acc int, m0, column *tile.Value, rows, vecs int, sums []*tile.Value) []*tile.Value {
 	b, lanes := p.g.b, p.g.lanes
 	for i, s := range p.Second {
 		if s.Acc != acc {
@@ -41,8 +41,8 @@ func (p *product) goOn(acc int, m0, column *tile.Value, rows, vecs int, sums []*
 	return sums
 }
 
-// goOn adds second products to C of n panels from panel `at` on.
-func (s *stream) goOn(at *tile.Value, n int, c []*tile.Value) []*tile.Value {
+// addSecond adds second products to C of n panels from panel `at` on.
+func (s *stream) addSecond(at *tile.Value, n int, c []*tile.Value) []*tile.Value {
 	if len(s.Second) == 0 {
 		return c
 	}
@@ -57,7 +57,7 @@ func (s *stream) goOn(at *tile.Value, n int, c []*tile.Value) []*tile.Value {
 				place := func(i int) int { return (row+i/vecs)*all + acc*each + v + i%vecs }
 				sums := collect(rows*vecs, func(i int) *tile.Value { return c[place(i)] })
 				column := b.Add(b.Mul(at, b.Int(PanelWidth)), b.Int(int64(v*lanes)))
-				for i, sum := range s.product.goOn(acc, b.Int(int64(row)), column, rows, vecs, sums) {
+				for i, sum := range s.product.addSecond(acc, b.Int(int64(row)), column, rows, vecs, sums) {
 					c[place(i)] = sum
 				}
 			}
@@ -66,8 +66,8 @@ func (s *stream) goOn(at *tile.Value, n int, c []*tile.Value) []*tile.Value {
 	return c
 }
 
-// goOn adds the second products of a part to C.
-func (t *blocked) goOn(p *product) {
+// addSecond adds the second products of a part to C.
+func (t *blocked) addSecond(p *product) {
 	b, lanes, nr := t.g.b, int64(t.g.lanes), t.nr()
 	has := map[int]bool{}
 	for _, s := range p.Second {
@@ -86,7 +86,7 @@ func (t *blocked) goOn(p *product) {
 						return b.Add(b.Mul(b.Add(row, b.Int(int64(i/vecs))), b.Int(nr)), b.Int(int64(i%vecs)*lanes))
 					}
 					sums := collect(n*vecs, func(i int) *tile.Value { return b.Load(from, place(i), int(lanes)) })
-					for i, sum := range p.goOn(acc, b.Add(t.m0, row), b.Add(b.Add(t.n0, column), b.Int(v)), n, vecs, sums) {
+					for i, sum := range p.addSecond(acc, b.Add(t.m0, row), b.Add(b.Add(t.n0, column), b.Int(v)), n, vecs, sums) {
 						b.Store(from, place(i), sum)
 					}
 				})

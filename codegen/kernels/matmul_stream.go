@@ -141,9 +141,9 @@ func (s *stream) panels(task *tile.Value, x lhs) {
 	if panels%side != 0 || s.unit%side != 0 {
 		whole = b.Add(first, b.Mul(b.Div(b.Sub(end, first), b.Int(side)), b.Int(side)))
 	}
-	s.overPanels(first, whole, b.Int(side), func(at *tile.Value) { s.results(at, s.side, s.goOn(at, s.side, s.multiply(at, s.side, x))) })
+	s.overPanels(first, whole, b.Int(side), func(at *tile.Value) { s.results(at, s.side, s.addSecond(at, s.side, s.multiply(at, s.side, x))) })
 	if whole != end {
-		s.overPanels(whole, end, b.Int(1), func(at *tile.Value) { s.results(at, 1, s.goOn(at, 1, s.multiply(at, 1, x))) })
+		s.overPanels(whole, end, b.Int(1), func(at *tile.Value) { s.results(at, 1, s.addSecond(at, 1, s.multiply(at, 1, x))) })
 	}
 }
 

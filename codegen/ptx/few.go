@@ -42,7 +42,7 @@ type few struct {
 // fewWarps is how many warps share K at most. Two such blocks of a multiprocessor have some 48 KiB of weights on their way.
 const fewWarps = 8
 
-// tileUnit counts the tiles and the values of k of a unit.
+// unitTiles and unitK count the tiles and the values of k of a unit.
 func (f form) unitTiles() int64 { return f.tiles * f.steps }
 func (f form) unitK() int64     { return f.unitTiles() * packing.TileBytes / 2 / f.bits }
 

@@ -53,11 +53,11 @@ func rowCases() []rowCase {
 	}
 	for name, c := range map[string]int64{"row_layernorm_39": 39, "row_layernorm_64": 64} {
 		n := scalar.C(float64(c))
-		centred := fn(scalar.Sub, f32(0), fn(scalar.Div, f32(3), n))
+		centered := fn(scalar.Sub, f32(0), fn(scalar.Div, f32(3), n))
 		std := fn(scalar.Sqrt, fn(scalar.Add, fn(scalar.Div, f32(4), n), scalar.C(1e-6)))
 		add(name, &kernels.Row{Outer: []kernels.Size{overS}, C: kernels.Const(c), In: []kernels.Operand{dense(c), column(tile.F32), column(tile.F32)},
-			Reduce: []kernels.Reduction{{Kind: scalar.Sum, Expr: f32(0)}, {Kind: scalar.Sum, Expr: fn(scalar.Mul, centred, centred)}},
-			Expr:   fn(scalar.Add, fn(scalar.Mul, fn(scalar.Div, centred, std), f32(1)), f32(2)),
+			Reduce: []kernels.Reduction{{Kind: scalar.Sum, Expr: f32(0)}, {Kind: scalar.Sum, Expr: fn(scalar.Mul, centered, centered)}},
+			Expr:   fn(scalar.Add, fn(scalar.Mul, fn(scalar.Div, centered, std), f32(1)), f32(2)),
 			Out:    kernels.Out{Elem: tile.F32, Strides: []int64{c, 1}}}, int(rowsOfS*c), int(rowsOfS*c), int(c), int(c))
 	}
 	for name, c := range map[string]int64{"row_softmax_7": 7, "row_softmax_71": 71} {

@@ -339,8 +339,8 @@ func (s source) Tensor(key string) (weights.Tensor, error) {
 }
 
 // Prefetch prefetches bytes of a tensor. Evict returns the pages of bytes that are not read again.
-func (s source) Prefetch(key string, from, to int64) { s.c.Need(key, from, to) }
-func (s source) Evict(key string, from, to int64)    { s.c.Drop(key, from, to) }
+func (s source) Prefetch(key string, from, to int64) { s.c.Prefetch(key, from, to) }
+func (s source) Evict(key string, from, to int64)    { s.c.Evict(key, from, to) }
 
 // describe collects what the runtime needs to know of the model.
 func describe(c *hf.Checkpoint, tok *packed, o Options) *manifest.Model {

@@ -15,8 +15,8 @@ type Case struct {
 	Via     string            `json:"via,omitempty"`
 	Args    []text            `json:"args"`
 	Files   []File            `json:"files,omitempty"`
-	Stdin   string            `json:"stdin,omitempty"`  // a file, or one of the ways of openStdin; default: /dev/null
-	Stdout  string            `json:"stdout,omitempty"` // one of the ways of openStdout; default: a pipe that is read
+	Stdin   string            `json:"stdin,omitempty"`  // a file, or one of the ways of streams.in; default: /dev/null
+	Stdout  string            `json:"stdout,omitempty"` // one of the ways of streams.out; default: a pipe that is read
 	Stderr  string            `json:"stderr,omitempty"` // as Stdout
 	Env     []text            `json:"env,omitempty"`    // NAME=VALUE, or NAME to unset it
 	Place   string            `json:"place,omitempty"`  // what out is: "" a folder, "full", "readonly"

@@ -119,7 +119,7 @@ func invisible(r rune) bool {
 // nonJoiner keeps the letters beside it apart, as in many Persian words.
 const nonJoiner = '\u200c'
 
-// join replaces Arabic letters by their forms: each joins its neighbours where both have forms for it.
+// join replaces Arabic letters by their forms: each joins its neighbors where both have forms for it.
 func join(s string) string {
 	forms := arabic()
 	var units []string // letters, lam and alef as one, with their marks behind

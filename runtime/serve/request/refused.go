@@ -66,7 +66,7 @@ var (
 	}, bothRefused...)
 )
 
-// refuse returns an error about the first field whose value cannot be honoured.
+// refuse returns an error about the first field whose value cannot be honored.
 func (d *Document) refuse(list []refusal) error {
 	for _, f := range list {
 		if raw := d.raw(f.name); raw != nil {

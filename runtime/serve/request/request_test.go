@@ -62,7 +62,7 @@ func TestMessages(t *testing.T) {
 	}
 }
 
-// TestFields: what is honoured, what is ignored.
+// TestFields: what is honored, what is ignored.
 func TestFields(t *testing.T) {
 	r, err := ParseChat([]byte(withPicture(`"model":"any","max_tokens":5,"max_completion_tokens":9,"temperature":0.5,"top_p":0.9,"top_k":3,"seed":-1,"n":2,
 		"stop":["a","","b"],"stream":true,"stream_options":{"include_usage":true},"logprobs":true,"top_logprobs":4,"repetition_penalty":1.1,"ignore_eos":true,
