@@ -66,7 +66,7 @@ func TestServedMasks(t *testing.T) {
 		t.Fatal("the command segments nothing")
 	}
 	b.wait(fmt.Sprintf(`document.querySelectorAll(".overlay image[href]").length === %d`, len(masked)))
-	areas := eval[[]int](b, `import("./page/masks.js").then(({paint}) => (`+b.exported("json")+`).boxes.filter(o => o.mask).map(({mask, box}) => {
+	areas := eval[[]int](b, `import("./page/masks.js").then(({paint}) => (`+b.exported("json")+`).boxes.filter(o => o.area).map(({mask, box}) => {
 		const {canvas} = paint(mask, "#000000", 1, box);
 		return canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.filter((v, i) => i % 4 === 3 && v).length;
 	}))`)

@@ -72,7 +72,7 @@ function png([card]) {
   const objects = card.visible();
   c.imageSmoothingEnabled = false;
   for (const o of objects) {
-    if (!o.mask?.counts) continue;
+    if (!o.area) continue; // no mask, or one without a pixel
     const {canvas: mask, x, y} = paint(o.mask, look(o.label).color, 0.5, o.box);
     c.drawImage(mask, x * scale, y * scale, mask.width * scale, mask.height * scale);
   }

@@ -50,7 +50,7 @@ export class Overlay {
       onpointerleave: () => this.hover(-1),
     };
     const root = svg("g", {class: "object", ...events});
-    if (o.mask?.counts) {
+    if (o.area) {
       const {canvas, x, y} = paint(o.mask, color, 0.5, o.box);
       const image = svg("image", {
         x,
