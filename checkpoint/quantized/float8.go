@@ -1,6 +1,7 @@
 package quantized
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"strings"
@@ -61,9 +62,35 @@ func bytesOf(t safetensors.Tensor, columns int) grid {
 	}
 }
 
-// float8 reads a weight of float8_e4m3fn with a scale for each block of rows and columns, each of which divides the weight
-// unless it is of the size block, and returns it as dtype, or in the type of the scales if that is Invalid.
-func float8(name, scaling string, shape []int, block [2]int, dtype ir.DType, get Get) (t lazy.Tensor, err error) {
+// cut returns how many of all elements along an axis have a scale together, where there are count scales; 0 where that cannot be.
+type cut func(axis, all, count int) int
+
+// equal are parts of one size.
+func equal(_, all, count int) int {
+	if count > 0 && all%count == 0 {
+		return all / count
+	}
+	return 0
+}
+
+// blocks are parts of a size for each axis, of which the last may be smaller.
+func blocks(size [2]int) cut {
+	return func(axis, all, count int) int {
+		if n := size[axis]; n > 0 && (all+n-1)/n == count {
+			return n
+		}
+		return 0
+	}
+}
+
+// either is a, or b where a cannot be.
+func either(a, b cut) cut {
+	return func(axis, all, count int) int { return cmp.Or(a(axis, all, count), b(axis, all, count)) }
+}
+
+// float8 reads a weight of float8_e4m3fn with a scale for each block of rows and columns, and returns it as dtype, or in the type
+// of the scales if that is Invalid.
+func float8(name, scaling string, shape []int, sizes cut, dtype ir.DType, get Get) (t lazy.Tensor, err error) {
 	q, err := matrix(get, name, safetensors.F8E4M3, shape...)
 	if err != nil {
 		return t, err
@@ -78,16 +105,7 @@ func float8(name, scaling string, shape []int, block [2]int, dtype ir.DType, get
 	case n > 1 || n == 1 && s.Shape[0] != 1:
 		high = 0
 	}
-	size := func(all, count, block int) int {
-		switch {
-		case count > 0 && all%count == 0:
-			return all / count
-		case block > 0 && (all+block-1)/block == count:
-			return block
-		}
-		return 0
-	}
-	tall, columns := size(shape[0], high, block[0]), size(shape[1], wide, block[1])
+	tall, columns := sizes(0, shape[0], high), sizes(1, shape[1], wide)
 	if tall == 0 || columns == 0 {
 		return t, fmt.Errorf("tensor %s has shape %v, expected a scale for every row, block or all of %v", safetensors.Printable(s.Name), s.Shape, shape)
 	}
@@ -122,9 +140,9 @@ func modelType(root *config.Section) (d ir.DType, err error) {
 func inFloat8(suffix string) func(root, s *config.Section) Reader {
 	return func(root, s *config.Section) Reader {
 		model, wrong := modelType(root)
-		block := [2]int{}
+		sizes := cut(equal) // first, as in transformers' Fp8Dequantize
 		if size := s.Ints("weight_block_size"); len(size) == 2 {
-			block = [2]int{size[0], size[1]}
+			sizes = either(equal, blocks([2]int{size[0], size[1]}))
 		}
 		return func(name string, shape []int, get Get) (*Weight, error) {
 			if _, ok := get(name + suffix); !ok || len(shape) != 2 {
@@ -133,7 +151,7 @@ func inFloat8(suffix string) func(root, s *config.Section) Reader {
 			if wrong != nil {
 				return nil, wrong
 			}
-			t, err := float8(name, name+suffix, shape, block, model, get)
+			t, err := float8(name, name+suffix, shape, sizes, model, get)
 			return &Weight{Tensor: t, From: name, Used: append(activations(name, get), name, name+suffix)}, err
 		}
 	}

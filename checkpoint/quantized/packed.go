@@ -4,7 +4,9 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 
 	"pgc/checkpoint/lazy"
 	"pgc/ir"
@@ -212,6 +214,23 @@ func scales(get Get, name string, want int) ([]float32, ir.DType, error) {
 // awqOrder is which of the eight values of a word a column has (AutoAWQ, packing_utils.py).
 var awqOrder = []int{0, 4, 1, 5, 2, 6, 3, 7}
 
+// layoutOf returns how words lie, in small letters: one of those that are read, the first where nothing says so. The older name of
+// the setting goes before "format", as in transformers.
+func layoutOf(s *config.Section, legacy string, read []string) string {
+	key := "format"
+	if s.Has(legacy) {
+		key = legacy
+	}
+	if s.String("backend", "") == "llm-awq" {
+		key = "backend" // whose layout is its own, whatever the format is said to be
+	}
+	format := strings.ToLower(s.String(key, read[0]))
+	if !slices.Contains(read, format) {
+		s.Fail(key, "is %.40q, expected \"%s\": %s", format, strings.Join(read, `" or "`), Dequantize)
+	}
+	return format
+}
+
 // transposed returns the reader of GPTQ or AWQ, which store the transposed matrix in words of 32 bits: qweight, qzeros
 // [groups, rows·bits/32], scales [groups, rows] and, for GPTQ, g_idx [columns].
 func transposed(gptq bool) func(root, s *config.Section) Reader {
@@ -223,13 +242,11 @@ func transposed(gptq bool) func(root, s *config.Section) Reader {
 		if bits != 4 && !(gptq && slices.Contains([]int{2, 3, 8}, bits)) {
 			s.Fail("bits", "is %d, which is not read: %s", bits, Dequantize)
 		}
-		format := s.String("checkpoint_format", "gptq")
-		if gptq && format != "gptq" && format != "gptq_v2" {
-			s.Fail("checkpoint_format", "is %.40q, expected \"gptq\" or \"gptq_v2\": %s", format, Dequantize)
+		legacy, formats := "version", []string{"gemm"}
+		if gptq {
+			legacy, formats = "checkpoint_format", []string{"gptq", "gptq_v2"}
 		}
-		if version := s.String("version", "gemm"); !gptq && version != "gemm" && version != "GEMM" {
-			s.Fail("version", "is %.40q, expected \"gemm\": %s", version, Dequantize)
-		}
+		format := layoutOf(s, legacy, formats)
 		return func(name string, shape []int, get Get) (*Weight, error) {
 			module := name[:len(name)-min(len(name), len("weight"))]
 			if _, ok := get(module + "qweight"); !ok || len(shape) != 2 {
@@ -281,23 +298,37 @@ func transposed(gptq bool) func(root, s *config.Section) Reader {
 // compressed returns the reader of compressed-tensors: integers of up to 8 bits in words (pack-quantized) or in bytes
 // (int-quantized, naive-quantized), with a scale for a group, a row or the matrix, and floats of 8 and 4 bits.
 func compressed(_, s *config.Section) Reader {
+	if t, given := s.Section("transform_config"); given && t.Len() > 0 {
+		s.Fail("transform_config", "rotates what is multiplied with the weights, which is not read: %s", Dequantize)
+	}
 	var groups map[string]struct {
 		Weights struct {
-			Bits int `json:"num_bits"`
+			Bits     int    `json:"num_bits"`
+			Strategy string `json:"strategy"`
+			Block    []int  `json:"block_structure"`
 		} `json:"weights"`
 	}
 	if s.Has("config_groups") {
 		_ = json.Unmarshal(s.Raw("config_groups"), &groups) // only tells apart what shapes leave open
 	}
 	known := map[int]bool{}
-	for _, g := range groups {
-		known[g.Weights.Bits] = true
+	sizes := either(equal, blocks([2]int{128, 128}))
+	for _, name := range slices.Sorted(maps.Keys(groups)) {
+		w := groups[name].Weights
+		known[w.Bits] = true
+		if w.Strategy == "block" {
+			size := [2]int{128, 128}
+			copy(size[:], w.Block)
+			sizes = either(blocks(size), sizes)
+		}
 	}
-	return func(name string, shape []int, get Get) (*Weight, error) { return compressedOf(known, name, shape, get) }
+	return func(name string, shape []int, get Get) (*Weight, error) {
+		return compressedOf(known, sizes, name, shape, get)
+	}
 }
 
-// compressedOf reads a weight, of so many bits if any are known.
-func compressedOf(known map[int]bool, name string, shape []int, get Get) (*Weight, error) {
+// compressedOf reads a weight, of so many bits if any are known. sizes are those of blocks of float8.
+func compressedOf(known map[int]bool, sizes cut, name string, shape []int, get Get) (*Weight, error) {
 	s, scaled8 := get(name + "_scale")
 	if !scaled8 || len(shape) != 2 {
 		return nil, nil
@@ -306,7 +337,7 @@ func compressedOf(known map[int]bool, name string, shape []int, get Get) (*Weigh
 		return nvfp4(name, shape, get)
 	}
 	if q, _ := get(name); q.DType == safetensors.F8E4M3 {
-		t, err := float8(name, name+"_scale", shape, [2]int{128, 128}, ir.Invalid, get)
+		t, err := float8(name, name+"_scale", shape, sizes, ir.Invalid, get)
 		return &Weight{Tensor: t, From: name, Used: append(activations(name, get), name, name+"_scale")}, err
 	}
 	rows, columns := shape[0], shape[1]

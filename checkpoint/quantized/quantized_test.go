@@ -164,6 +164,9 @@ func TestBroken(t *testing.T) {
 		{"ct-fp8-channel", shaped("layer.weight_scale", 5, 1), "tensor weight_scale has shape [5 1], expected a scale for every row, block or all of [6 256]"},
 		{"ct-fp8-channel", cut("layer.weight_scale"), "tensor weight_scale has 3 elements, expected 6"},
 		{"fp8-blocks", shaped("layer.weight_scale_inv", 5, 2), "tensor weight_scale_inv has shape [5 2], expected a scale for every row, block or all of [192 256]"},
+		{"torchao-fp8", func(m map[string]safetensors.Tensor) {
+			m["layer._weight_scale"] = safetensors.Tensor{Name: "layer._weight_scale", DType: safetensors.F8E8M0, Shape: []int{6, 8}, Data: make([]byte, 48)}
+		}, "tensor layer._weight_scale has the scales of an MXTensor, which may lie in the order of a GPU's tensor cores and are not read: " + Dequantize},
 		{"fp8-blocks", drop("layer.weight"), "tensor layer.weight is missing, without which a quantized weight cannot be read: expected all tensors of one save"},
 		{"ct-nvfp4", drop("layer.weight_global_scale"), "tensor layer.weight_global_scale is missing, without which a quantized weight cannot be read: expected all tensors of one save"},
 		{"ct-nvfp4", shaped("layer.weight_scale", 6, 5), "tensor layer.weight_scale is F8_E4M3 of shape [6 5], expected F8_E4M3 for every group of a row of [6 64]"},
@@ -183,6 +186,10 @@ func TestBroken(t *testing.T) {
 		`{"quant_method": "gptq", "bits": 5}`:                      "bits is 5, which is not read: " + Dequantize,
 		`{"quant_method": "gptq", "checkpoint_format": "marlin"}`:  `checkpoint_format is "marlin", expected "gptq" or "gptq_v2": ` + Dequantize,
 		`{"quant_method": "awq", "bits": 4, "version": "exllama"}`: `version is "exllama", expected "gemm": ` + Dequantize,
+		`{"quant_method": "awq", "bits": 4, "format": "gemv"}`:     `format is "gemv", expected "gemm": ` + Dequantize,
+		`{"quant_method": "awq", "backend": "llm-awq"}`:            `backend is "llm-awq", expected "gemm": ` + Dequantize,
+		`{"quant_method": "gptq", "format": "bitblas"}`:            `format is "bitblas", expected "gptq" or "gptq_v2": ` + Dequantize,
+		`{"quant_method": "compressed-tensors", "transform_config": {"config_groups": {"u": {"type": "hadamard", "apply": []}}}}`: "transform_config rotates what is multiplied with the weights, which is not read: " + Dequantize,
 	} {
 		s, err := config.Parse("config.json", []byte(`{"quantization_config": `+text+`}`))
 		if err != nil {
@@ -191,6 +198,29 @@ func TestBroken(t *testing.T) {
 		Of(s)
 		if want = "config.json: quantization_config." + want; s.Err() == nil || s.Err().Error() != want {
 			t.Errorf("error  %v\nwanted %s", s.Err(), want)
+		}
+	}
+}
+
+// TestZeros: what the older or the newer name of the setting says of GPTQ's zeros counts, in any case; the older goes first.
+func TestZeros(t *testing.T) {
+	l := open(t, "testdata/gptq-v2.safetensors")
+	for text, v2 := range map[string]bool{
+		`"format": "gptq_v2"`: true, `"checkpoint_format": "GPTQ_V2"`: true, `"format": "gptq", "checkpoint_format": "gptq_v2"`: true,
+		`"format": "gptq_v2", "checkpoint_format": "gptq"`: false, `"format": "gptq_v2", "checkpoint_format": null`: true, `"format": "gptq"`: false,
+	} {
+		s, err := config.Parse("config.json", []byte(`{"quantization_config": {"quant_method": "gptq", "bits": 4, "group_size": 32, `+text+`}}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.read = Of(s)
+		w, err := l.weight(l.tensors)
+		if err != nil || s.Err() != nil {
+			t.Fatal(err, s.Err())
+		}
+		got := make([]byte, len(l.want.Data))
+		if w.Read(got, 0); bytes.Equal(got, l.want.Data) != v2 {
+			t.Errorf("%s: zeros as they are stored: %v, expected %v", text, !v2, v2)
 		}
 	}
 }

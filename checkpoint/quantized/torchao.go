@@ -31,7 +31,10 @@ func torchao(root, _ *config.Section) Reader {
 		var err error
 		switch rows, columns := shape[0], shape[1]; {
 		case q.DType == safetensors.F8E4M3:
-			w.Tensor, err = float8(part("qdata"), part("scale"), shape, [2]int{}, model, get)
+			if s, _ := get(part("scale")); s.DType == safetensors.F8E8M0 || s.DType == safetensors.U8 {
+				return nil, fmt.Errorf("tensor %s has the scales of an MXTensor, which may lie in the order of a GPU's tensor cores and are not read: %s", safetensors.Printable(s.Name), Dequantize)
+			}
+			w.Tensor, err = float8(part("qdata"), part("scale"), shape, equal, model, get)
 		case q.DType == safetensors.I8 && len(q.Shape) == 2 && q.Shape[1] == columns:
 			w.Tensor, err = integers(shape, get, part, model)
 			if _, ok := get(part("zero_point")); ok {

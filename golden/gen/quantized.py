@@ -165,6 +165,10 @@ for strategy, shape, scale in [("channel", (6, 256), torch.rand(6, 1).bfloat16()
     q = every.expand(shape) if strategy != "block" else every[torch.arange(256 * 256).view(256, 256) * 7 % 256]
     tensors = {"weight": q, "weight_scale": scale} | ({"input_scale": torch.rand(1)} if strategy == "tensor" else {})
     save(f"ct-fp8-{strategy}", {"quant_method": "compressed-tensors", "format": "float-quantized"}, tensors, dequantize(q, scale, None, args=args))
+args = QuantizationArgs(num_bits=8, type="float", strategy="block", block_structure=[16, 16])  # the last block of rows has 4
+q, scale = every[torch.arange(36 * 20).view(36, 20) * 7 % 256], torch.rand(3, 2).bfloat16()
+save("ct-fp8-last-block", {"quant_method": "compressed-tensors", "config_groups": {"group_0": {"weights": {"num_bits": 8, "strategy": "block", "block_structure": [16, 16]}}}},
+     {"weight": q, "weight_scale": scale}, dequantize(q, scale, None, args=args))
 from compressed_tensors.compressors.nvfp4.base import NVFP4PackedCompressor  # noqa: E402
 from compressed_tensors.quantization import QuantizationScheme  # noqa: E402
 
