@@ -22,8 +22,11 @@ func Lacks(dir, what, step string) error {
 
 // places are where huggingface_hub keeps what it has of a file, seen from a model's folder in its cache, from a snapshot there and
 // from a folder that it downloads to; and the names that browsers and others give parts.
-var places = []string{"blobs/*.incomplete", "../../blobs/*.incomplete", ".cache/huggingface/download/*.incomplete", "*.incomplete",
-	"*.aria2", "*.part", "*.partial", "*.crdownload", "*.download"}
+// parent is the name of the folder that the seen one must lie in, "" for any.
+var places = []struct{ pattern, parent string }{
+	{"blobs/*.incomplete", ""}, {"../../blobs/*.incomplete", "snapshots"}, {".cache/huggingface/download/*.incomplete", ""},
+	{"*.incomplete", ""}, {"*.aria2", ""}, {"*.part", ""}, {"*.partial", ""}, {"*.crdownload", ""}, {"*.download", ""},
+}
 
 // unfinished is the path of a part of a file that is being downloaded into a folder, "" for none.
 func unfinished(dir string) string {
@@ -31,11 +34,14 @@ func unfinished(dir string) string {
 	if err != nil {
 		return ""
 	}
-	for _, place := range append(places, filepath.Join("../.cache/huggingface/download", filepath.Base(abs), "*.incomplete")) {
-		if place == places[1] && filepath.Base(filepath.Dir(abs)) != "snapshots" {
-			continue
+	var patterns []string
+	for _, p := range places {
+		if p.parent == "" || p.parent == filepath.Base(filepath.Dir(abs)) {
+			patterns = append(patterns, p.pattern)
 		}
-		if found, _ := filepath.Glob(filepath.Join(quoted(abs), place)); len(found) > 0 {
+	}
+	for _, pattern := range append(patterns, filepath.Join("../.cache/huggingface/download", quoted(filepath.Base(abs)), "*.incomplete")) {
+		if found, _ := filepath.Glob(filepath.Join(quoted(abs), pattern)); len(found) > 0 {
 			return found[0]
 		}
 	}

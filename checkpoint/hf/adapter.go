@@ -98,7 +98,7 @@ func (c *Checkpoint) merge(wide bool) error {
 		return err
 	}
 	c.Adapter = filepath.Base(c.adapterDir)
-	c.Notes = append(c.Notes, changes.Notes...)
+	c.Notes = append(append(c.Notes, a.Notes...), changes.Notes...)
 	c.changes, c.merged = changes, map[string]ir.DType{}
 	if changes.Untied {
 		c.tensors[c.Model.Head] = c.tensors[c.Model.Embedding]
@@ -116,7 +116,7 @@ func (c *Checkpoint) merge(wide bool) error {
 	return nil
 }
 
-// adapter opens an adapter until the checkpoint is closed, and takes its notes.
+// adapter opens an adapter until the checkpoint is closed, and notes a base that was quantized.
 func (c *Checkpoint) adapter(dir string) (*peft.Adapter, error) {
 	a, err := peft.Open(dir)
 	if err != nil {
@@ -128,7 +128,6 @@ func (c *Checkpoint) adapter(dir string) (*peft.Adapter, error) {
 			c.Notes = append(c.Notes, peft.QuantizedNote(a.Dir, base+"/"+configFile+" has a quantization_config"))
 		}
 	}
-	c.Notes = append(c.Notes, a.Notes...)
 	return a, nil
 }
 

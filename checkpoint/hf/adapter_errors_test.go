@@ -101,6 +101,7 @@ func TestBrokenAdapters(t *testing.T) {
 		{"linear", move(lora+"A.weight", "base_model.model.text_projection.weight"), "$/" + weights + ": tensor base_model.model.text_projection.weight belongs to no weight of the base: expected a base that has text_projection.weight (the adapter was trained on \"../../pg2-odd\")"},
 		{"saved", move("base_model.model.model.multi_modal_projector.linear.bias", ""), "$/" + weights + ": the tensor of multi_modal_projector.linear.bias is missing, which modules_to_save in adapter_config.json names: expected all tensors of the adapter (save it anew)"},
 		{"saved", move("base_model.model.model.language_model.norm.weight", ""), "$/" + weights + ": every tensor of language_model.norm is missing, which modules_to_save in adapter_config.json names: expected all tensors of the adapter (save it anew)"},
+		{"linear", config(`"modules_to_save": null`, `"modules_to_save": ["lm_head"]`), "$/" + weights + ": every tensor of lm_head is missing, which modules_to_save in adapter_config.json names: expected all tensors of the adapter (save it anew)"},
 		{"saved", move("base_model.model.model.language_model.embed_tokens.token_adapter.trainable_tokens_delta", ""), "$/" + weights + ": trainable_tokens_delta of language_model.embed_tokens.weight is missing, which trainable_token_indices in adapter_config.json names: expected all tensors of the adapter (save it anew)"},
 		{"saved", config("1300", "13000"), "$/" + weights + ": trainable_token_indices has the id 13000, beyond the 1584 rows of language_model.embed_tokens.weight: expected the base that the adapter was trained on"},
 		{"saved", reshape("base_model.model.model.multi_modal_projector.linear.bias", 34), "$/" + weights + ": tensor base_model.model.model.multi_modal_projector.linear.bias has shape [34], the base's has [33] (after resize_token_embeddings save the resized base, too)"},
@@ -218,6 +219,10 @@ func TestAdapterNotes(t *testing.T) {
 		{"linear", func(t *testing.T, d string) {
 			edit(t, filepath.Join(d, "adapter_config.json"), `"bias": "none"`, `"bias": "none", "unsloth_fixed": true, "other": null`)
 		}, `$/adapter_config.json: "unsloth_fixed" is not a known setting and is passed over, as peft does`},
+		{"linear", func(t *testing.T, d string) {
+			edit(t, filepath.Join(d, "adapter_config.json"), `"modules_to_save": null`, `"modules_to_save": ["classifier", "layers.9.mlp"]`)
+		}, "$/adapter_config.json: modules_to_save names classifier, which the model does not have: passed over, as peft does\n" +
+			"$/adapter_config.json: modules_to_save names layers.9.mlp, which the model does not have: passed over, as peft does"},
 		{"tied", func(*testing.T, string) {}, "$ adapts language_model.embed_tokens.weight or lm_head.weight, which are one matrix in the base: it is merged into both, as peft's merge_and_unload does; --weights f32 keeps them apart, as in training"},
 	} {
 		dir := adapterCopy(t, c.adapter)

@@ -52,10 +52,13 @@ func TestUnfinished(t *testing.T) {
 	adapter := filepath.Join(t.TempDir(), "adapter [1]")
 	place(filepath.Join(adapter, "adapter_config.json"))
 	save(t, filepath.Join(adapter, "adapter_config.json"), `{"peft_type": "LORA"}`)
-	part := place(filepath.Join(adapter, ".cache/huggingface/download/aF3=.77.incomplete"))
-	_, err := hf.Load(tinyCheckpoint(t, false), hf.Options{Adapter: adapter})
-	if want := adapter + " holds adapter_config.json but no adapter_model.safetensors: its download is not complete, " + part + rest; err == nil || err.Error() != want {
-		t.Errorf("error  %v\nwanted %s", err, want)
+	for _, folder := range []string{filepath.Join(adapter, ".cache/huggingface/download"), filepath.Join(filepath.Dir(adapter), ".cache/huggingface/download/adapter [1]")} {
+		part := place(filepath.Join(folder, "aF3=.77.incomplete"))
+		_, err := hf.Load(tinyCheckpoint(t, false), hf.Options{Adapter: adapter})
+		if want := adapter + " holds adapter_config.json but no adapter_model.safetensors: its download is not complete, " + part + rest; err == nil || err.Error() != want {
+			t.Errorf("error  %v\nwanted %s", err, want)
+		}
+		os.Remove(part)
 	}
 }
 

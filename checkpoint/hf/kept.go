@@ -45,6 +45,7 @@ func (c *Checkpoint) keep(list []Kept, wide bool) error {
 		if err != nil {
 			return err
 		}
+		c.Notes = append(c.Notes, a.Notes...)
 		adapter := models.Adapter{Name: k.Name, Changes: map[string]models.Change{}}
 		for _, key := range slices.Sorted(maps.Keys(all)) {
 			adapter.Changes[key] = all[key].Change

@@ -100,8 +100,12 @@ func (a *Adapter) complete(h Host, c *contents) error {
 		for key, r := range c.replaced {
 			found = found || within(r.stored, name) || within(newest(key), name)
 		}
-		if !found {
+		switch {
+		case found:
+		case h.has(name):
 			return lost("every tensor", name, "modules_to_save")
+		default:
+			a.Notes = append(a.Notes, fmt.Sprintf("%s: modules_to_save names %s, which the model does not have: passed over, as peft does", filepath.Join(a.Dir, ConfigFile), safetensors.Printable(name)))
 		}
 	}
 	tokens := false
@@ -128,6 +132,17 @@ func (a *Adapter) complete(h Host, c *contents) error {
 		}
 	}
 	return nil
+}
+
+// has reports whether a name given in modules_to_save is that of a module of the model, in some version's naming.
+func (h Host) has(name string) bool {
+	keys := []string{h.Head}
+	for _, w := range h.Weights {
+		keys = append(keys, w.Name)
+	}
+	return slices.ContainsFunc(keys, func(key string) bool {
+		return slices.ContainsFunc(namings, func(n naming) bool { return within(n(key), name) })
+	})
 }
 
 // namings are those that the names in the file fit.

@@ -40,7 +40,7 @@ const (
 type Adapter struct {
 	Dir            string
 	Base, Revision string   // of the model that it was trained on: a path or a name on the hub
-	Notes          []string // what a user should know, a sentence each
+	Notes          []string // what a user should know, a sentence each; Apply and Beside add some
 	Quantized      bool     // whether its folder says that its base was quantized
 	settings
 	file     *safetensors.File

@@ -110,6 +110,8 @@ func TestRefused(t *testing.T) {
 		{tensor(stored(4) + "\x8a\x07\xff\xff\xff\xff\xff\xff\x7fK\x01\x85K\x01\x85"), "its pickle has a tensor of shape [1] and strides [1] at 36028797018963967, beyond its storage of 4 elements: damaged, copy or download it again"},
 		{tensor(stored(4) + "K\x00J\xff\xff\xff\x7fJ\xff\xff\xff\x7fJ\xff\xff\xff\x7f\x87K\x00K\x00K\x00\x87"), "its pickle has a tensor of shape [2147483647 2147483647 2147483647] and strides [0 0 0] at 0, beyond its storage of 4 elements: damaged, copy or download it again"},
 		{tensor(stored(4) + "K\x00J\xff\xff\xff\xff\x85K\x01\x85"), "its pickle has a tensor without storage, offset, shape or strides: expected a state_dict of tensors alone, or safetensors"},
+		{"\x80\x02}" + short("w") + "ctorch._utils\n_rebuild_tensor_v2\n(" + stored(4) + "K\x00K\x04\x85K\x01\x85\x89}}" + short("neg") + "\x88stRs.",
+			"its pickle has a tensor that stands for the negative of its elements, or others: call resolve_neg() of it, or save it as safetensors"},
 		{"\x80\x02}q\x00" + strings.Repeat(short("x")+"h\x00s", 1) + ".", "its dictionaries have more entries than any model: expected a state_dict of tensors alone, or safetensors"},
 		{strings.Repeat("(", maxStack+2) + ".", "the pickle is too deep to be a dictionary of tensors: expected a state_dict of tensors alone, or safetensors"},
 	} {
@@ -136,6 +138,18 @@ func TestRefused(t *testing.T) {
 	}
 	if _, err := os.Stat("harm"); err == nil {
 		t.Error("a pickle was executed")
+	}
+}
+
+// TestExpanded reads a tensor that repeats the elements of a smaller storage, as expand leaves it.
+func TestExpanded(t *testing.T) {
+	f, err := Open(archived(t, "\x80\x02}"+short("w")+"ctorch._utils\n_rebuild_tensor_v2\n("+stored(4)+"K\x00K\x03K\x07\x86K\x01K\x00\x86\x89}}tRs.", zip.Store))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if w, ok := f.Tensor("w"); !ok || !slices.Equal(w.Shape, []int{3, 7}) || string(w.Data) != strings.Repeat("x", 4*3*7) {
+		t.Errorf("%v: %v of %d bytes", ok, w.Shape, len(w.Data))
 	}
 }
 

@@ -28,9 +28,11 @@ var (
 
 // Bounds of what a file may hold.
 const (
-	maxPickle  = 256 << 20
-	maxEntries = 1 << 20
-	maxNesting = 8
+	maxPickle   = 256 << 20
+	maxEntries  = 1 << 20
+	maxNesting  = 8
+	maxElements = 1 << 40  // of a tensor
+	maxRepeated = 64 << 20 // bytes of tensors whose elements repeat those of a storage, as expand makes them
 )
 
 // storage is the bytes of tensors.
@@ -169,6 +171,11 @@ func (a *archive) tensor(args tuple) (any, error) {
 	if !isStorage || !isInt || !isShape || !isStrides || len(shape) != len(strides) || offset < 0 {
 		return nil, errors.New("its pickle has a tensor without storage, offset, shape or strides: " + expected)
 	}
+	if len(args) > 6 {
+		if bits, ok := args[6].(*dict); !ok || len(bits.keys) > 0 {
+			return nil, errors.New("its pickle has a tensor that stands for the negative of its elements, or others: call resolve_neg() of it, or save it as safetensors")
+		}
+	}
 	if slices.Contains(shape, 0) {
 		return safetensors.Tensor{DType: s.dtype, Shape: shape}, nil
 	}
@@ -178,7 +185,7 @@ func (a *archive) tensor(args tuple) (any, error) {
 		d := shape[i]
 		if d > 1 {
 			contiguous = contiguous && strides[i] == n
-			if n > elements/d || strides[i] > elements/(d-1) {
+			if n > maxElements/d || strides[i] > elements/(d-1) {
 				last = elements
 				break
 			}
@@ -195,7 +202,7 @@ func (a *archive) tensor(args tuple) (any, error) {
 	case contiguous:
 		t.Data = s.data[int(offset)*size:][:n*size]
 	default:
-		if a.copied += n * size; a.copied > len(a.data) {
+		if a.copied += n * size; a.copied > len(a.data)+maxRepeated {
 			return nil, errors.New("its tensors overlap: save them as safetensors")
 		}
 		t.Data = gather(s.data[int(offset)*size:], size, shape, strides, n)
