@@ -3,6 +3,7 @@ package peft
 import (
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -20,7 +21,7 @@ func (a *Adapter) match(setting, pattern, name string) (bool, error) {
 	re := a.compiled[pattern]
 	if re == nil {
 		var err error
-		if re, err = regexp2.Compile("^(?:"+pattern+")$", regexp2.None); err != nil {
+		if re, err = regexp2.Compile("^(?:"+translated(pattern)+")$", regexp2.None); err != nil {
 			return false, fmt.Errorf("%s: the pattern %.200q of %s is not understood, expected a regular expression of Python: %w", filepath.Join(a.Dir, ConfigFile), pattern, setting, err)
 		}
 		re.MatchTimeout = patience
@@ -31,6 +32,52 @@ func (a *Adapter) match(setting, pattern, name string) (bool, error) {
 		return false, fmt.Errorf("%s: the pattern %.200q of %s takes over %s to match %s, expected a simple one", filepath.Join(a.Dir, ConfigFile), pattern, setting, patience, name)
 	}
 	return ok, nil
+}
+
+// repeated is a number of repetitions that Python counts from 0.
+var repeated = regexp.MustCompile(`^\{,\d*\}`)
+
+// translated is a pattern of Python's re in the language of regexp2, which is .NET's: (?P<name>…) and (?P=name) are (?<name>…) and
+// \k<name> there, {,n} is {0,n}, and a [ in a class stands for itself only behind a backslash.
+func translated(pattern string) string {
+	var b strings.Builder
+	for class := false; pattern != ""; {
+		n := 1
+		switch {
+		case pattern[0] == '\\':
+			n = min(2, len(pattern))
+			b.WriteString(pattern[:n])
+		case class:
+			if pattern[0] == '[' {
+				b.WriteByte('\\')
+			}
+			class = pattern[0] != ']'
+			b.WriteByte(pattern[0])
+		case pattern[0] == '[':
+			class = true
+			if n = len("["); strings.HasPrefix(pattern, "[^") {
+				n = len("[^")
+			}
+			b.WriteString(pattern[:n])
+			if strings.HasPrefix(pattern[n:], "]") { // which does not close the class
+				n++
+				b.WriteString(`\]`)
+			}
+		case strings.HasPrefix(pattern, "(?P<"):
+			n = len("(?P<")
+			b.WriteString("(?<")
+		case strings.HasPrefix(pattern, "(?P=") && strings.Contains(pattern, ")"):
+			n = strings.IndexByte(pattern, ')') + 1
+			b.WriteString(`\k<` + pattern[len("(?P="):n-1] + ">")
+		case repeated.MatchString(pattern):
+			n = len("{")
+			b.WriteString("{0")
+		default:
+			b.WriteByte(pattern[0])
+		}
+		pattern = pattern[n:]
+	}
+	return b.String()
 }
 
 // endsWith reports whether a module's name is given by some name in a list of modules.
