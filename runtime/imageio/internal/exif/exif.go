@@ -13,10 +13,14 @@ const Signature = "Exif\x00\x00"
 
 const tagOrientation = 274
 
-// Orientation returns the orientation 1…8 in EXIF or, failing that, in XMP, and 1 where neither has any.
+// Orientation returns the orientation 1…8 in EXIF or, where EXIF has none, in XMP, and 1 where neither has any. As in Pillow a
+// value in EXIF that is no orientation stands for none.
 func Orientation(exif, xmp []byte) int {
-	if o := Value(bytes.TrimPrefix(exif, []byte(Signature)), tagOrientation, 0); 1 <= o && o <= 8 {
-		return o
+	if o, ok := orientation(bytes.TrimPrefix(exif, []byte(Signature))); ok {
+		if 1 <= o && o <= 8 {
+			return o
+		}
+		return 1
 	}
 	for name := []byte("tiff:Orientation"); ; { // an attribute or an element
 		_, rest, found := bytes.Cut(xmp, name)
@@ -25,11 +29,54 @@ func Orientation(exif, xmp []byte) int {
 		}
 		xmp = rest
 		for _, open := range []string{"=\"", ">"} {
-			if v, ok := bytes.CutPrefix(rest, []byte(open)); ok && len(v) > 0 && '1' <= v[0] && v[0] <= '8' {
-				return int(v[0] - '0')
+			if v, ok := bytes.CutPrefix(rest, []byte(open)); ok && len(v) > 0 && '0' <= v[0] && v[0] <= '9' {
+				if '1' <= v[0] && v[0] <= '8' {
+					return int(v[0] - '0')
+				}
+				return 1
 			}
 		}
 	}
+}
+
+// orientation returns the entry's value, in whatever kind of number it is written, or 0 where it is no whole one. Bytes are no
+// number to Pillow. ok is false where there is no entry.
+func orientation(b []byte) (o int, ok bool) {
+	kind, v := Entry(b, tagOrientation)
+	if v == nil {
+		return 0, false
+	}
+	size := sizes[kind]
+	if int64(len(v)) < size {
+		return 0, true
+	}
+	var x float64
+	switch order := Order(b); kind {
+	case short:
+		x = float64(order.Uint16(v))
+	case long:
+		x = float64(order.Uint32(v))
+	case signedByte:
+		x = float64(int8(v[0]))
+	case signedShort:
+		x = float64(int16(order.Uint16(v)))
+	case signedLong:
+		x = float64(int32(order.Uint32(v)))
+	case rational:
+		x = float64(order.Uint32(v)) / float64(order.Uint32(v[4:]))
+	case signedRational:
+		x = float64(int32(order.Uint32(v))) / float64(int32(order.Uint32(v[4:])))
+	case float:
+		x = float64(math.Float32frombits(order.Uint32(v)))
+	case double:
+		x = math.Float64frombits(order.Uint64(v))
+	case long8:
+		x = float64(order.Uint64(v))
+	}
+	if x >= 1 && x <= 8 && x == math.Trunc(x) {
+		return int(x), true
+	}
+	return 0, true
 }
 
 // Order returns the byte order of a TIFF structure.
@@ -96,8 +143,25 @@ func Directory(b []byte) (entries []byte, size int, ok bool) {
 	return entries[:n*int64(size)], size, true
 }
 
+// The kinds of values.
+const (
+	unsignedByte   = 1
+	short          = 3
+	long           = 4
+	rational       = 5
+	signedByte     = 6
+	undefined      = 7
+	signedShort    = 8
+	signedLong     = 9
+	signedRational = 10
+	float          = 11
+	double         = 12
+	long8          = 16
+)
+
 // sizes are the bytes of a value of each kind.
-var sizes = map[uint16]int64{1: 1, 3: 2, 4: 4, 7: 1, 16: 8}
+var sizes = map[uint16]int64{unsignedByte: 1, short: 2, long: 4, rational: 8, signedByte: 1, undefined: 1, signedShort: 2, signedLong: 4,
+	signedRational: 8, float: 4, double: 8, long8: 8}
 
 // Entry finds an entry of the first directory of a TIFF structure and returns its values as bytes. kind is 0 where the
 // entry is absent; values are nil where they lie outside b.
@@ -135,19 +199,19 @@ func Values(b []byte, tag uint16) []int {
 	order := Order(b)
 	var out []int
 	switch kind {
-	case 1:
+	case unsignedByte:
 		for _, x := range v {
 			out = append(out, int(x))
 		}
-	case 3:
+	case short:
 		for ; len(v) >= 2; v = v[2:] {
 			out = append(out, int(order.Uint16(v)))
 		}
-	case 4:
+	case long:
 		for ; len(v) >= 4; v = v[4:] {
 			out = append(out, int(order.Uint32(v)))
 		}
-	case 16:
+	case long8:
 		for ; len(v) >= 8; v = v[8:] {
 			out = append(out, int(min(order.Uint64(v), math.MaxInt64/4)))
 		}

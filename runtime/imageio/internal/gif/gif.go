@@ -5,6 +5,7 @@ package gif
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"image"
 	"image/gif"
 
@@ -12,10 +13,54 @@ import (
 	"pgc/runtime/rgb"
 )
 
-// Size reads the size of the canvas from the header.
+// Size returns the size of the canvas: that of the header or, as in Pillow, as much more as the first frame takes.
 func Size(data []byte) (image.Point, error) {
 	c, err := gif.DecodeConfig(bytes.NewReader(data))
-	return image.Pt(c.Width, c.Height), err
+	if err != nil {
+		return image.Point{}, err
+	}
+	canvas := image.Rect(0, 0, c.Width, c.Height)
+	return canvas.Union(frame(data)).Max, nil
+}
+
+// The parts of a file.
+const (
+	headerSize   = 13 // with the size of the canvas from byte 6 on
+	canvasAt     = 6
+	flagsAt      = 10
+	extension    = 0x21
+	descriptor   = 0x2c
+	frameSize    = 9 // of a descriptor behind its first byte
+	hasPalette   = 0x80
+	paletteShift = 0x07
+)
+
+// frame returns where the first frame lies; it is empty where there is none.
+func frame(data []byte) image.Rectangle {
+	if len(data) < headerSize {
+		return image.Rectangle{}
+	}
+	rest := data[headerSize:]
+	skip := func(n int) { rest = rest[min(n, len(rest)):] }
+	if flags := data[flagsAt]; flags&hasPalette != 0 {
+		skip(3 << (flags&paletteShift + 1))
+	}
+	for len(rest) > frameSize {
+		switch rest[0] {
+		case descriptor:
+			at := func(i int) int { return int(binary.LittleEndian.Uint16(rest[1+i:])) }
+			return image.Rect(at(0), at(2), at(0)+at(4), at(2)+at(6))
+		case extension:
+			skip(2)
+			for len(rest) > 0 && rest[0] != 0 { // blocks with their lengths before them
+				skip(1 + int(rest[0]))
+			}
+			skip(1)
+		default:
+			return image.Rectangle{}
+		}
+	}
+	return image.Rectangle{}
 }
 
 // Decode decodes the first frame on its canvas, composited over white. As in Pillow, canvas outside the frame is
@@ -24,6 +69,11 @@ func Decode(ctx context.Context, data []byte) (*rgb.Image, error) {
 	size, err := Size(data)
 	if err != nil {
 		return nil, err
+	}
+	if at := data[canvasAt:]; size.X != int(binary.LittleEndian.Uint16(at)) || size.Y != int(binary.LittleEndian.Uint16(at[2:])) {
+		data = bytes.Clone(data) // for a decoder that takes no frame beyond the canvas
+		binary.LittleEndian.PutUint16(data[canvasAt:], uint16(min(size.X, 1<<16-1)))
+		binary.LittleEndian.PutUint16(data[canvasAt+2:], uint16(min(size.Y, 1<<16-1)))
 	}
 	m, err := gif.Decode(cancel.Reader(ctx, data))
 	if err != nil {
