@@ -72,6 +72,6 @@ type Code struct {
 	Offsets []int64  // where each kernel begins
 	Worker  int64    // where the worker loop begins; 0 for machines that need none
 	Objects [][]byte // what Bytes are linked from, and
-	Names   []string // the kernels' names there, for Join
+	Names   []string // the symbols of the kernels there, for Join
 	Text    int64    // length of the code that is the program's own text; 0 where kernels are code of the machine
 }

@@ -5,6 +5,7 @@
 package cpu
 
 import (
+	"cmp"
 	"context"
 	"sync"
 
@@ -13,55 +14,43 @@ import (
 	"pgc/codegen/internal/sched"
 	"pgc/codegen/llvm"
 	"pgc/ir/target"
-	"pgc/ir/tile"
 	"pgc/runtime/program"
 )
 
-// assemble compiles the kernels and the worker loop with llc, some at a time, and links them.
+// assemble compiles the kernels, equal ones once, and the worker loop with llc, and links them.
 func assemble(ctx context.Context, t target.Target, ks []*backend.Kernel) (*backend.Code, error) {
-	const perModule = 16
-	var sources [][]byte
-	for first := 0; first < len(ks); first += perModule {
-		var tiles []*tile.Kernel
-		for _, k := range ks[first:min(len(ks), first+perModule)] {
-			tiles = append(tiles, k.Tile)
-		}
-		source, err := llvm.Emit(t, tiles)
+	code := &backend.Code{Section: program.SectionCode, Align: link.MaxAlign}
+	var functions []llvm.Function
+	emitted := map[string]bool{}
+	for _, k := range ks {
+		f, err := llvm.EmitFunction(t, k.Tile)
 		if err != nil {
 			return nil, err
 		}
-		sources = append(sources, source)
+		if code.Names = append(code.Names, f.Symbol); !emitted[f.Symbol] {
+			emitted[f.Symbol] = true
+			functions = append(functions, f)
+		}
 	}
 	worker, err := sched.Source(t.Arch)
 	if err != nil {
 		return nil, err
 	}
-	sources = append(sources, []byte(worker))
-	objs := make([][]byte, len(sources))
-	errs := make([]error, len(sources))
+	var loop []byte
+	var failed error
 	var wg sync.WaitGroup
-	slots := make(chan struct{}, 4)
-	for i, src := range sources {
-		wg.Go(func() {
-			slots <- struct{}{}
-			defer func() { <-slots }()
-			objs[i], errs[i] = llvm.Assemble(ctx, src, t)
-		})
-	}
+	wg.Go(func() { loop, failed = llvm.Assemble(ctx, []byte(worker), t) })
+	code.Objects, err = llvm.AssembleFunctions(ctx, functions, t)
 	wg.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return nil, err
-		}
+	if err = cmp.Or(err, failed); err != nil {
+		return nil, err
 	}
-	linked, err := link.Link(objs)
+	code.Objects = append(code.Objects, loop)
+	linked, err := link.Link(code.Objects)
 	if err != nil {
 		return nil, err
 	}
-	code := &backend.Code{Section: program.SectionCode, Align: link.MaxAlign, Bytes: linked.Code, Objects: objs}
-	for _, k := range ks {
-		code.Names = append(code.Names, k.Name)
-	}
+	code.Bytes = linked.Code
 	locate(code, linked)
 	return code, nil
 }

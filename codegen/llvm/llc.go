@@ -137,11 +137,16 @@ func Exec(ctx context.Context, path string, args []string, input []byte) ([]byte
 
 func runLLC(ctx context.Context, path string, ir []byte, t target.Target, kind string) ([]byte, error) {
 	out, err := Run(ctx, path, flags(t, kind), ir)
+	return out, explain(ctx, path, t, err)
+}
+
+// explain says what an error of llc means.
+func explain(ctx context.Context, path string, t target.Target, err error) error {
 	switch {
 	case err == nil || ctx.Err() != nil:
-		return out, err
+		return err
 	case strings.Contains(err.Error(), "unable to get target"):
-		return nil, fmt.Errorf("%s has no back end for %s, which code for %s needs: install an LLVM that has it, as Debian's llvm does", path, t.Triple(), t.Name)
+		return fmt.Errorf("%s has no back end for %s, which code for %s needs: install an LLVM that has it, as Debian's llvm does", path, t.Triple(), t.Name)
 	}
-	return nil, fmt.Errorf("%s rejected the generated LLVM IR: %w", path, err)
+	return fmt.Errorf("%s rejected the generated LLVM IR: %w", path, err)
 }

@@ -61,3 +61,39 @@ define void @calls(float* %a) {
 		}
 	}
 }
+
+// TestDivision links the same functions in one object, in two, and beside a function that is not linked: the blob is the
+// same, and holds what its functions refer to.
+func TestDivision(t *testing.T) {
+	add := func(name string, by int) string {
+		return fmt.Sprintf(`
+define void @%s(<8 x float>* %%p) {
+  %%v = load <8 x float>, <8 x float>* %%p
+  %%w = fadd <8 x float> %%v, <float %d.0, float 2.0, float 3.0, float 4.0, float 5.0, float 6.0, float 7.0, float 8.0>
+  %%x = fmul <8 x float> %%w, <float %d.5, float %d.5, float %d.5, float %d.5, float %d.5, float %d.5, float %d.5, float %d.5>
+  store <8 x float> %%x, <8 x float>* %%p
+  ret void
+}
+`, name, by, by, by, by, by, by, by, by, by)
+	}
+	for _, llc := range llcs(t) {
+		flags := []string{"-relocation-model=pic", "-function-sections"}
+		a, b, c := add("a", 1), add("b", 2), add("c", 3)
+		whole, err := Link([][]byte{assemble(t, llc, a+b+c, flags...)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		parts, err := Link([][]byte{assemble(t, llc, a, flags...), assemble(t, llc, b+c, flags...)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(whole.Code, parts.Code) {
+			t.Errorf("%s: in one object the blob is\n%x, in two\n%x", llc, whole.Code, parts.Code)
+		}
+		unused := "@unused = private unnamed_addr constant [4 x float] [float 77.0, float 77.0, float 77.0, float 77.0], align 16\n"
+		more, err := Link([][]byte{assemble(t, llc, unused+a+b+c, flags...)})
+		if err != nil || !bytes.Equal(whole.Code, more.Code) {
+			t.Errorf("%s: a constant that nothing refers to changes the blob (%v)", llc, err)
+		}
+	}
+}

@@ -1,15 +1,16 @@
 // Package link joins llc's relocatable x86-64 or AArch64 ELF objects into one blob of position-independent code.
 //
-// The blob holds all functions, then all read-only constants, and refers only to itself, relative to the program
-// counter: it runs wherever it is mapped at a page boundary, with no dynamic loader and no writable part. Whatever does
-// not fit that form (writable data, thread-local storage, absolute addresses, a call out of the objects such as memset
-// or expf) is an error that names the function and the symbol.
+// The blob holds all functions, then the read-only constants that they refer to, and refers only to itself, relative to
+// the program counter: it runs wherever it is mapped at a page boundary, with no dynamic loader and no writable part.
+// Whatever does not fit that form (writable data, thread-local storage, absolute addresses, a call out of the objects
+// such as memset or expf) is an error that names the function and the symbol.
 package link
 
 import (
 	"bytes"
 	"debug/elf"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -59,9 +60,7 @@ func Join(programs [][][]byte) ([]*Image, error) {
 		l.placeFunctions(o)
 	}
 	text := len(l.code)
-	for _, o := range l.objs {
-		l.placeConstants(o)
-	}
+	l.placeConstants()
 	for _, o := range l.objs {
 		if err := l.define(o); err != nil {
 			return nil, err
@@ -147,31 +146,76 @@ func (o *object) identity(s *section) (key string, ok bool) {
 	return b.String(), true
 }
 
-// placeConstants appends the other loaded sections of o to the blob, or what of them is not there yet.
-func (l *linker) placeConstants(o *object) {
-	once := func(data []byte, align int) uint64 {
-		key := constant{align, string(data)}
-		at, ok := l.pool[key]
-		if !ok {
-			at = l.add(data, align)
-			l.pool[key] = at
+// part is a section of constants, or the entry of it that is merged with equal ones.
+type part struct {
+	s     *section
+	entry int // 0 where the section is not merged
+}
+
+// placeConstants appends the constants that functions and global symbols refer to, equal ones once, those of the largest
+// alignment first. So the blob does not depend on how functions are divided among objects.
+func (l *linker) placeConstants() {
+	var parts []part
+	seen := map[part]bool{}
+	var refer func(o *object, sym *elf.Symbol)
+	refer = func(o *object, sym *elf.Symbol) {
+		s := o.byIndex[sym.Section]
+		if s == nil || s.Flags&elf.SHF_EXECINSTR != 0 {
+			return
 		}
-		return at
-	}
-	for _, s := range o.sections {
-		switch {
-		case s.Flags&elf.SHF_EXECINSTR != 0:
-		case s.merge > 0:
-			s.entries = make([]uint64, len(s.data)/s.merge)
-			for i := range s.entries {
-				s.entries[i] = once(s.data[i*s.merge:(i+1)*s.merge], s.align)
+		p := part{s: s}
+		if s.merge > 0 {
+			if p.entry = int(sym.Value / uint64(s.merge)); p.entry >= len(s.entries) {
+				return // address says so
 			}
+		}
+		if seen[p] {
+			return
+		}
+		seen[p] = true
+		parts = append(parts, p)
+		for _, r := range s.relas {
+			refer(o, &o.syms[r.sym-1])
+		}
+	}
+	for _, o := range l.objs {
+		for _, s := range o.sections {
+			if s.Flags&elf.SHF_EXECINSTR == 0 || s.again {
+				continue
+			}
+			for _, r := range s.relas {
+				refer(o, &o.syms[r.sym-1])
+			}
+		}
+		for i := range o.syms {
+			if elf.ST_BIND(o.syms[i].Info) != elf.STB_LOCAL {
+				refer(o, &o.syms[i])
+			}
+		}
+	}
+	slices.SortStableFunc(parts, func(a, b part) int { return b.s.align - a.s.align })
+	for _, p := range parts {
+		s := p.s
+		switch {
+		case s.merge > 0:
+			s.entries[p.entry] = l.once(s.data[p.entry*s.merge:(p.entry+1)*s.merge], s.align)
 		case len(s.relas) == 0:
-			s.start = once(s.data, s.align)
+			s.start = l.once(s.data, s.align)
 		default:
 			s.start = l.add(s.data, s.align)
 		}
 	}
+}
+
+// once returns where constants lie in the blob, to which it appends them unless they are there.
+func (l *linker) once(data []byte, align int) uint64 {
+	key := constant{align, string(data)}
+	at, ok := l.pool[key]
+	if !ok {
+		at = l.add(data, align)
+		l.pool[key] = at
+	}
+	return at
 }
 
 // add appends data at a multiple of align and returns its offset. The gap between functions is filled with int3 or

@@ -28,7 +28,7 @@ type section struct {
 	merge   int      // entry size in bytes of a section whose equal entries are merged, else 0
 	again   bool     // whether it is code that lies in the blob already
 	start   uint64   // offset in the blob, unless merged
-	entries []uint64 // offset in the blob of each entry, if merged
+	entries []uint64 // offset in the blob of each entry that something refers to, if merged
 }
 
 // rela is one relocation with addend.
@@ -122,6 +122,11 @@ func parse(i int, raw []byte) (*object, error) {
 		}
 	}
 	o.keepWhole()
+	for _, s := range o.sections {
+		if s.merge > 0 {
+			s.entries = make([]uint64, len(s.data)/s.merge)
+		}
+	}
 	return o, nil
 }
 

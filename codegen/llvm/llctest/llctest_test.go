@@ -1,18 +1,21 @@
 package llctest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"pgc/codegen/internal/link"
 	"pgc/codegen/llvm"
 )
 
@@ -82,10 +85,10 @@ func TestFailuresAreNotKept(t *testing.T) {
 
 func TestTidy(t *testing.T) {
 	dir, now := t.TempDir(), time.Now()
-	ages := map[string]time.Duration{"new": time.Hour, "old": maxAge + time.Hour, "lock-00": maxAge + time.Hour}
+	ages := map[string]time.Duration{"new": time.Hour, "old": maxAge + time.Hour, "locks": maxAge + time.Hour}
 	for name, age := range ages {
 		size := 9
-		if name == "lock-00" { // holds nothing
+		if name == "locks" { // holds nothing
 			size = 0
 		}
 		if err := os.WriteFile(filepath.Join(dir, name), make([]byte, size), 0o600); err != nil {
@@ -108,7 +111,7 @@ func TestTidy(t *testing.T) {
 		}
 		return names
 	}
-	if got := strings.Join(left(), " "); got != "lock-00 new" {
+	if got := strings.Join(left(), " "); got != "locks new" {
 		t.Errorf("left are %s", got)
 	}
 	f, err := os.Create(filepath.Join(dir, "newer"))
@@ -119,30 +122,41 @@ func TestTidy(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.Close()
-	if got := strings.Join(left(), " "); got != "lock-00 newer" {
+	if got := strings.Join(left(), " "); got != "locks newer" {
 		t.Errorf("where the latest fill the room, left are %s", got)
 	}
 }
 
 // A test that is alone runs llc itself.
 func TestAlone(t *testing.T) {
-	shared := llvm.Run
-	t.Cleanup(func() { llvm.Run = shared })
-	llvm.Run = func(context.Context, string, []string, []byte) ([]byte, error) { return []byte("kept"), nil }
+	shared, functions := llvm.Run, llvm.RunFunctions
+	t.Cleanup(func() { llvm.Run, llvm.RunFunctions = shared, functions })
+	kept := [][]byte{[]byte("kept")}
+	llvm.Run = func(context.Context, string, []string, []byte) ([]byte, error) { return kept[0], nil }
+	llvm.RunFunctions = func(context.Context, string, []string, []llvm.Function) ([][]byte, error) { return kept, nil }
 	t.Run("alone", func(t *testing.T) {
 		Alone(t)
 		if out, err := llvm.Run(t.Context(), "echo", []string{"made"}, nil); err != nil || string(out) != "made\n" {
 			t.Errorf("got %q, %v", out, err)
 		}
+		out, err := llvm.RunFunctions(t.Context(), "cat", []string{"-"}, []llvm.Function{{Text: []byte("made")}})
+		if err != nil || len(out) != 1 || string(out[0]) != "made\n" {
+			t.Errorf("of functions: got %q, %v", out, err)
+		}
 	})
 	if out, _ := llvm.Run(t.Context(), "", nil, nil); string(out) != "kept" {
 		t.Errorf("afterwards: %q", out)
+	}
+	if out, _ := llvm.RunFunctions(t.Context(), "", nil, nil); len(out) != 1 {
+		t.Errorf("of functions, afterwards: %q", out)
 	}
 }
 
 // A program that is lent llc gets what this process made, and what llc says of itself and of errors.
 func TestLend(t *testing.T) {
-	t.Setenv("TMPDIR", t.TempDir())
+	was := folder
+	folder = t.TempDir()
+	t.Cleanup(func() { folder = was })
 	restore, err := Lend()
 	if err != nil {
 		t.Fatal(err)
@@ -165,12 +179,11 @@ func TestLend(t *testing.T) {
 	if err != nil || !strings.Contains(string(first), "k:") {
 		t.Fatalf("got %q, %v", first, err)
 	}
-	kept := filepath.Join(os.TempDir(), fmt.Sprintf("pgc-objects-%d", os.Getuid()))
 	v, err := version(own)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(kept, key(v, args, ir)), []byte("kept"), 0o600); err != nil {
+	if err := (&store{dir: folder}).write(key(v, args, ir), []byte("kept")); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := llvm.Exec(t.Context(), path, args, ir); err != nil || string(got) != "kept" {
@@ -178,5 +191,96 @@ func TestLend(t *testing.T) {
 	}
 	if _, err := llvm.Exec(t.Context(), path, args, []byte("?")); err == nil || !strings.Contains(err.Error(), "error") {
 		t.Errorf("an error: %v", err)
+	}
+}
+
+// What was damaged is made anew.
+func TestDamagedObjects(t *testing.T) {
+	dir := t.TempDir()
+	s, path, runs := counting(t, dir)
+	for n := int32(1); n < 4; n++ {
+		if out, err := s.get(t.Context(), path, nil, []byte("x")); err != nil || string(out) != "x" || runs.Load() != n {
+			t.Fatalf("got %q, %v after %d runs, expected %d", out, err, runs.Load(), n)
+		}
+		names, err := filepath.Glob(filepath.Join(dir, strings.Repeat("?", 64)))
+		if err != nil || len(names) != 1 {
+			t.Fatalf("kept are %v, %v", names, err)
+		}
+		data, err := os.ReadFile(names[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n == 1 {
+			data[0] ^= 1
+		} else {
+			data = data[:len(data)-1]
+		}
+		if err := os.WriteFile(names[0], data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Functions are compiled once each, whatever others they are asked for with, also by many at once, and are what llc makes
+// of them together: the blob that is linked from them is the same.
+func TestFunctionsAreCompiledOnce(t *testing.T) {
+	path, err := llvm.FindLLC()
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"-O3", "-filetype=obj", "-relocation-model=pic", "-function-sections", "-mtriple=x86_64-linux-gnu", "-mcpu=x86-64-v3", "-o", "-", "-"}
+	var fs []llvm.Function
+	for i := range 40 {
+		fs = append(fs, llvm.Function{Symbol: fmt.Sprint("f", i), Externs: []string{"declare <8 x float> @llvm.fabs.v8f32(<8 x float>)\n"}, Text: fmt.Appendf(nil, `define void @f%d(<8 x float>* %%p) {
+  %%v = load <8 x float>, <8 x float>* %%p
+  %%a = call <8 x float> @llvm.fabs.v8f32(<8 x float> %%v)
+  %%w = fadd <8 x float> %%a, <float %d.0, float 2.0, float 3.0, float 4.0, float 5.0, float 6.0, float 7.0, float 8.0>
+  store <8 x float> %%w, <8 x float>* %%p
+  ret void
+}
+`, i, i%7)})
+	}
+	var compiled atomic.Int32
+	s := &store{t.TempDir(), func(ctx context.Context, path string, args []string, ir []byte) ([]byte, error) {
+		compiled.Add(int32(strings.Count(string(ir), "define ")))
+		return llvm.Exec(ctx, path, args, ir)
+	}}
+	ask := func(fs []llvm.Function) [][]byte {
+		objs, err := s.functions(t.Context(), path, args, fs)
+		if err != nil {
+			t.Error(err)
+		}
+		return objs
+	}
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() { ask(fs[5*i : 5*i+20]) })
+	}
+	wg.Wait()
+	kept := ask(fs)
+	if n := compiled.Load(); n != 40 || len(kept) != 40 {
+		t.Fatalf("%d functions were compiled and %d objects given, expected 40", n, len(kept))
+	}
+	made, err := llvm.ExecFunctions(t.Context(), path, args, fs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	blob := func(objs [][]byte) []byte {
+		image, err := link.Link(objs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return image.Code
+	}
+	if !bytes.Equal(blob(kept), blob(made)) {
+		t.Error("what is kept differs from what llc makes of all")
+	}
+	whole := slices.Concat(args, []string{"-mattr=+avx512f"})
+	if objs, err := s.functions(t.Context(), path, whole, fs); err != nil || len(objs) != len(made) || compiled.Load() != 40 {
+		t.Errorf("with constants of 64 bytes: %d objects, %v, %d functions compiled by the store", len(objs), err, compiled.Load())
+	}
+	bad := []llvm.Function{{Symbol: "bad", Text: []byte("define void @bad() { ret i32 1 }\n")}, fs[0]}
+	if _, err := s.functions(t.Context(), path, args, bad); err == nil {
+		t.Error("what llc rejects was given")
 	}
 }
