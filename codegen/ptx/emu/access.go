@@ -236,22 +236,31 @@ func sideBySide(addr *lanes, n uint64) bool {
 	return true
 }
 
-// worstBank counts the different words of every bank.
+// worstBank counts the different words of every bank. A part of a warp has at most 32 words.
 func worstBank(addr *lanes, part uint32, first, words int) int {
-	var banks [32][]uint32
-	worst := 1
+	var (
+		word        [32]uint32 // those that are different
+		before      [32]int8   // of each, the one before it in its bank, plus one
+		last, count [32]int8   // of each bank, its last word, plus one, and how many there are
+		n, worst    int8       = 0, 1
+	)
 	for ; part != 0; part &= part - 1 {
 		at := uint32(addr[first+bits.TrailingZeros32(part)]) / 4
 		for j := range uint32(words) {
-			bank, known := &banks[(at+j)%32], false
-			for _, other := range *bank {
-				known = known || other == at+j
+			bank := (at + j) % 32
+			i := last[bank]
+			for i != 0 && word[i-1] != at+j {
+				i = before[i-1]
 			}
-			if !known {
-				*bank = append(*bank, at+j)
-				worst = max(worst, len(*bank))
+			if i != 0 {
+				continue
 			}
+			word[n], before[n] = at+j, last[bank]
+			n++
+			last[bank] = n
+			count[bank]++
+			worst = max(worst, count[bank])
 		}
 	}
-	return worst - 1
+	return int(worst) - 1
 }
