@@ -360,4 +360,4 @@ func write(w http.ResponseWriter, text []byte) error {
 }
 
 // writeTime is how long a client may take to read what is written at once.
-var writeTime = 30 * time.Second
+const writeTime = 30 * time.Second

@@ -49,15 +49,10 @@ class Model:
         self.path = os.path.abspath(os.fspath(path))
         self._arguments: Tuple[Any, ...] = (threads, device, tuple(header), dict(env) if env is not None else None)
         self.info = _info(self.path, env)
-        self._open()
-
-    def _open(self) -> None:
-        threads, device, header, env = self._arguments
         command = [self.path, "batch", "--input", "-", "--output", "-", "--as-ready", "--threads", str(threads), "--device", device]
         for line in header:
             command += ["--header", line]
-        self._worker = Worker(command, environment(env))
-        self._owner = os.getpid()
+        self._worker = Worker(command, environment(self._arguments[3]))
         self._finalizer = weakref.finalize(self, Worker.close, self._worker)
 
     def __reduce__(self) -> Tuple[Any, ...]:
@@ -120,10 +115,7 @@ class Model:
         """Has a request answered, and returns at once, unless the process has enough to do."""
         if request.task is not None and (request.task == "embed") != self.embeds:
             raise Error(f"{self.path} makes {'embeddings' if self.embeds else 'texts'}, which is not what the task {request.task} is")
-        if os.getpid() != self._owner:  # of the process that was forked: pipes are not shared
-            self._open()
         encoded = encode(request)
-        job = Job(encoded.fields, encoded.done)
         out: Future[Result] = Future()
         out.set_running_or_notify_cancel()
         path = self.path  # not self, which could not end while who reads answers has it
@@ -138,8 +130,9 @@ class Model:
             except Exception as e:  # of an executable that answers otherwise
                 out.set_exception(WorkerError(f"cannot read an answer of {path}: {e!r}"))
 
-        job.future.add_done_callback(done)
         try:
+            job = Job(encoded.fields, encoded.done)
+            job.future.add_done_callback(done)
             self._worker.submit(job)
         except BaseException:
             encoded.done()
@@ -167,7 +160,10 @@ class Model:
                 that ask nothing.
             ordered: results in the order of the requests; else as they are ready, told apart by the id of each.
             errors: raise the error of a request, or return it in the place of its result; it has the request's id.
+            ahead: requests that are under way at a time, 1 or more.
         """
+        if ahead < 1:
+            raise ValueError(f"ahead is {ahead}, expected 1 or more")
         waiting: Deque[Tuple[Any, Future[Result]]] = collections.deque()
         same = Request(None, prompt, task, classes, language, settings=settings)
         source = (_asked(r, same) for r in requests)

@@ -6,10 +6,12 @@ import collections
 import json
 import logging
 import os
+import signal
 import subprocess
 import threading
+import weakref
 from concurrent.futures import Future
-from typing import IO, Any, Callable, Deque, Dict, List, Optional, Sequence
+from typing import IO, Any, Callable, Deque, Dict, List, Optional, Sequence, cast
 
 from ._errors import RequestError, WorkerError
 
@@ -20,11 +22,15 @@ class Job:
     """A request that is to be answered."""
 
     def __init__(self, fields: Dict[str, Any], done: Callable[[], None]) -> None:
-        self.fields = fields
+        self._text = _json(fields)
         self.done = done
         self.deaths = 0  # of processes that worked on it
         self.future: Future[Dict[str, Any]] = Future()
         self.future.set_running_or_notify_cancel()  # it cannot be taken back any more
+
+    def line(self, number: int) -> bytes:
+        """The line of JSON that asks."""
+        return b'%s, "id": %d}\n' % (self._text[:-1], number)
 
     def finish(self, answer: Optional[Dict[str, Any]], error: Optional[Exception] = None) -> None:
         """Gives the answer, or why there is none."""
@@ -37,6 +43,20 @@ class Job:
             self.future.set_result(answer)
 
 
+def _json(fields: Dict[str, Any]) -> bytes:
+    try:
+        return json.dumps(fields, default=_plain, allow_nan=False).encode()
+    except ValueError as e:
+        raise ValueError(f"a setting cannot be sent, expected finite numbers: {e}") from e
+
+
+def _plain(value: Any) -> Any:
+    """Returns numbers and arrays of numpy as JSON has them."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"a setting is a {type(value).__name__}, expected a number, a text or a list of those")
+
+
 class Worker:
     """Keeps a process running while there are requests.
 
@@ -47,14 +67,26 @@ class Worker:
     def __init__(self, command: Sequence[str], env: Optional[Dict[str, str]]) -> None:
         self._command = list(command)
         self._env = env
+        self._closed = False
+        self._begin()
+        _workers.add(self)
+
+    def _begin(self) -> None:
         self._lock = threading.Lock()  # of everything below
         self._writing = threading.Lock()  # of the pipe to the process; never taken by who holds the other
         self._process: Optional[subprocess.Popen[bytes]] = None
         self._jobs: Dict[int, Job] = {}  # that the process works on
         self._again: Deque[Job] = collections.deque()  # that an earlier process left
         self._next = 0
-        self._closed = False
         self._said: Deque[str] = collections.deque(maxlen=20)  # on standard error
+
+    def forked(self) -> None:
+        """Lets go of the process, which is the parent's: as long as a child has its pipes open, it does not see their end."""
+        process = self._process
+        self._begin()
+        if process is not None:
+            for pipe in (process.stdin, process.stdout, process.stderr):
+                cast(Any, pipe).raw.close()  # which neither writes what the parent writes nor waits for a thread that is not here
 
     def submit(self, job: Job) -> None:
         """Gives a request to the process."""
@@ -93,10 +125,9 @@ class Worker:
                 process = self._process or self._start()
                 number, self._next = self._next, self._next + 1
                 self._jobs[number] = job
-            line = json.dumps({**job.fields, "id": number}).encode() + b"\n"
             try:
                 assert process.stdin is not None
-                process.stdin.write(line)
+                process.stdin.write(job.line(number))
                 process.stdin.flush()
             except (BrokenPipeError, ValueError):
                 pass  # it died, which who reads its answers sees
@@ -133,12 +164,19 @@ class Worker:
     def _read(self, process: subprocess.Popen[bytes], errors: threading.Thread) -> None:
         """Reads answers until the process ends."""
         assert process.stdout is not None
+        wrong = ""
         for line in process.stdout:
             if not line.endswith(b"\n"):
                 break  # the process died while it wrote
-            answer = json.loads(line)
+            try:
+                answer = json.loads(line)
+                number = answer["id"]
+            except (ValueError, TypeError, KeyError):  # of a script around the executable
+                wrong = f"it wrote a line that is no answer: {line[:80]!r}"
+                os.killpg(process.pid, signal.SIGKILL)
+                break
             with self._lock:
-                job = self._jobs.pop(answer["id"], None)
+                job = self._jobs.pop(number, None)
                 after = self._again.popleft() if job is not None and job.deaths > 0 and self._again else None
             if job is not None:
                 job.finish(answer)
@@ -146,6 +184,8 @@ class Worker:
                 self._resend(after)
         code = process.wait()
         errors.join()
+        if wrong:
+            self._said.append(wrong)
         process.stdout.close()
         _close(process.stdin)
         self._died(process, code)
@@ -185,6 +225,17 @@ class Worker:
                 left, self._again = [job, *self._again], collections.deque()
             for j in left:
                 j.finish(None, e)
+
+
+_workers: weakref.WeakSet[Worker] = weakref.WeakSet()
+
+
+def _forked() -> None:
+    for worker in list(_workers):
+        worker.forked()
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 def _close(pipe: Optional[IO[bytes]]) -> None:

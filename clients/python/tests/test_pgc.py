@@ -222,6 +222,55 @@ sys.exit(child.wait())
                 assert f.result(60) == {"caption en": CAPTION, "ocr": "TEAM"}[p]
 
 
+def test_settings(model, picture, executable):
+    """Settings may be numpy's; one that cannot be sent is an error of its request alone, also when the process dies."""
+    want = model.caption(picture, seed=3, temperature=0.5, stop=[" on"])
+    assert model.caption(picture, seed=np.int64(3), temperature=np.float32(0.5), stop=np.array([" on"])) == want
+    with pgc.Model(executable) as m:
+        m.ocr(picture)
+        with pytest.raises(TypeError, match="a setting is a set, expected a number"):
+            m.caption(picture, seed={3})
+        with pytest.raises(ValueError, match="expected finite numbers"):
+            m.caption(picture, temperature=float("nan"))
+        futures = [m.submit(pgc.Request(picture, "caption en", settings={"id": 99})) for _ in range(20)]
+        os.kill(m.pid, signal.SIGKILL)
+        assert {f.result(60) for f in futures} == {CAPTION}
+
+
+def test_no_answer(picture, executable, tmp_path):
+    """A script around the executable that writes something else is an error, not a wait without end."""
+    script = tmp_path / "talks"
+    script.write_text(f"""#!/bin/sh
+[ "$1" = info ] || echo welcome
+{executable} "$@"
+""")
+    script.chmod(0o755)
+    with pgc.Model(script) as m:
+        with pytest.raises(pgc.WorkerError, match="twice while it worked on this request: it wrote a line that is no answer: b'welcome"):
+            m.submit(pgc.Request(picture, "ocr")).result(60)
+
+
+def test_fork(picture, executable):
+    """A forked process holds nothing of the model's process, which ends at once, and has one of its own."""
+    m = pgc.Model(executable)
+    under_way = [m.submit(pgc.Request(picture, "caption en")) for _ in range(20)]
+    pid = m.pid
+    child = os.fork()
+    if child == 0:
+        own = m.pid is None and m.ocr(picture) == "TEAM" and m.pid != pid
+        m.close()
+        signal.pause() if own else os._exit(1)
+    try:
+        assert {f.result(60) for f in under_way} == {CAPTION} and m.pid == pid
+        begun = time.monotonic()
+        m.close()
+        assert time.monotonic() - begun < 4
+        assert os.waitpid(child, os.WNOHANG) == (0, 0)
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
 def test_batch(model, picture):
     good, bad = pgc.Request(picture, id="good"), pgc.Request("none.png", id="bad")
     got = list(model.batch([good, bad, picture], "ocr", errors="return"))
@@ -243,6 +292,10 @@ def test_batch(model, picture):
     assert first.id == 0 and reads <= 16
     unordered = list(model.batch((pgc.Request(picture, "ocr", id=i) for i in range(50)), ordered=False))
     assert sorted(r.id for r in unordered) == list(range(50)) and set(unordered) == {"TEAM"}
+    assert list(model.batch([picture] * 3, "ocr", ordered=False, ahead=1)) == ["TEAM"] * 3
+    for ordered in (True, False):
+        with pytest.raises(ValueError, match="ahead is 0, expected 1 or more"):
+            list(model.batch([picture], "ocr", ordered=ordered, ahead=0))
     assert [type(r) for r in model.batch([picture, None, 7], "ocr", errors="return")] == [pgc.Answer, pgc.RequestError, pgc.RequestError]
 
 
