@@ -13,7 +13,8 @@ from typing import Any, Protocol, Tuple, Union, cast
 class PillowImage(Protocol):
     """What is used of a PIL.Image.Image."""
 
-    mode: str
+    @property
+    def mode(self) -> str: ...
 
     @property
     def size(self) -> Tuple[int, int]: ...
