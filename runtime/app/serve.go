@@ -22,7 +22,7 @@ import (
 
 type serveCmd struct {
 	Addr           string        `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to listen (default: 127.0.0.1:8080). A socket that systemd hands over comes first."`
-	APIKeys        string        `name:"api-keys" placeholder:"FILE" help:"Ask for one of the keys in this file, one a line, everywhere but at /health, /ready and the page."`
+	APIKeys        string        `name:"api-keys" placeholder:"FILE" help:"Ask for one of the keys in this file, one a line, everywhere but at /health, /ready and the page. It is read anew when it changes."`
 	MaxQueue       int           `default:"64" placeholder:"N" help:"Answers that may wait; more requests get 429 (default: 64)."`
 	MaxQueueBytes  int64         `default:"1073741824" placeholder:"BYTES" help:"What requests and their pictures may take together (default: 1 GiB)."`
 	MaxConnections int           `default:"1024" placeholder:"N" help:"Connections that may be open (default: 1024)."`

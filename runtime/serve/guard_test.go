@@ -54,6 +54,42 @@ func TestKeys(t *testing.T) {
 	}
 }
 
+// TestKeysChange: a key that is added to the file is taken, one that is removed is not, and a file that is being written
+// changes nothing.
+func TestKeysChange(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "keys")
+	write := func(text string) {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("first\n")
+	keys, err := guard.ReadKeys(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, &fake{}, func(c *Config) { c.Keys = keys })
+	expect := func(first, second int) {
+		t.Helper()
+		for key, want := range map[string]int{"first": first, "second": second} {
+			if r := s.do(t, "GET", "/v1/models", "", "X-Api-Key", key); r.status != want {
+				t.Errorf("%s: %d, expected %d", key, r.status, want)
+			}
+		}
+	}
+	expect(200, 401)
+	write("first\nsecond\n")
+	expect(200, 200)
+	write("")
+	expect(200, 200)
+	write("second\n")
+	expect(401, 200)
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	expect(401, 200)
+}
+
 // TestHostsOrigins: other names (DNS rebinding) and pages of elsewhere are refused, unless they are allowed.
 func TestHostsOrigins(t *testing.T) {
 	s := start(t, &fake{answer: []string{"a"}, slots: 2}, nil)
