@@ -223,6 +223,21 @@ func TestSeveral(t *testing.T) {
 	}
 }
 
+// TestNarrow: the title of several answers stays a line beside all of its buttons, on screens of telephones of any width.
+func TestNarrow(t *testing.T) {
+	b := open(t, demo)
+	b.choose("05-purple.png", "03-purple.png")
+	b.click(`#tasks [value="detect"]`)
+	b.fill("#class", "horse ; house")
+	b.run()
+	for width := int64(320); width <= 480; width += 20 {
+		b.size(width, 720)
+		if h := eval[int64](b, `document.querySelector("#answers-title").offsetHeight`); h > 30 {
+			t.Errorf("the title is %d pixels high on a page of %d, expected one line", h, width)
+		}
+	}
+}
+
 // list writes texts as a list of JavaScript.
 func list(texts []string) string {
 	out, err := json.Marshal(texts)
