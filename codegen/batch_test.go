@@ -31,7 +31,7 @@ func TestBatch(t *testing.T) {
 		gemma2 bool
 		opt    paligemma.Options
 	}{
-		// With so large a cache the attention of a single row is three kernels, in a batch it is one.
+		// With so large a cache the attention of a single row is three kernels, alone and in a batch.
 		{"f32", false, paligemma.Options{MaxTokens: 5300, DType: plain(ir.F32)}},
 		{"bf16, products of bf16", true, paligemma.Options{MaxTokens: 90, KV: ir.BF16, BF16Activations: true, DType: plain(ir.BF16)}},
 		{"int4", true, paligemma.Options{MaxTokens: 90, KV: ir.BF16, QuantizeActivations: true, DType: func(key string) ir.DType {
@@ -60,12 +60,12 @@ func TestBatch(t *testing.T) {
 				return n
 			}
 			layers := cfg.Text.NumHiddenLayers
-			alone := layers
+			each := layers
 			if kind.opt.MaxTokens > 5000 {
-				alone = 3 * layers
+				each = 3 * layers
 			}
-			if n, m := attentions("decode_batch"), attentions("decode"); n != layers || m != alone {
-				t.Errorf("%s %s: %d launches of attention, %d of a single row, expected %d and %d", kind.name, tgt.Name, n, m, layers, alone)
+			if n, m := attentions("decode_batch"), attentions("decode"); n != each || m != each {
+				t.Errorf("%s %s: %d launches of attention, %d of a single row, expected %d of each", kind.name, tgt.Name, n, m, each)
 			}
 			hidden, vocab, patches := cfg.Text.HiddenSize, cfg.Text.VocabSize, cfg.Vision.Tokens()
 			rng := rand.New(rand.NewPCG(5, 6))

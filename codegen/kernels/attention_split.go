@@ -3,7 +3,7 @@ package kernels
 import "pgc/ir/tile"
 
 // AttentionStep names the part of attention a kernel does. The rows of one position that share a key head are one task,
-// which leaves the other threads idle where key heads are few: decoding. Three kernels then share its work among tasks,
+// which leaves other threads idle where key heads are fewer than these: decoding. Three kernels then share its work among tasks,
 // one behind the other, and hand on what they have in memory (WorkLen floats):
 //
 //	AttentionScores   q, k -> work     scores; a task for a key head and scoreKeys keys
@@ -26,18 +26,18 @@ const (
 	valueElems = 48           // likewise
 )
 
-// splitHeads are as many key heads as give threads enough tasks; splitRows are the most queries of a head that one
-// vector of every instruction set, or two, hold; splitWork is how many multiply-adds, with all keys, are worth two more
-// launches.
+// splitHeads are the most key heads, of all sequences, that leave threads of a large machine without a task; splitRows are the most
+// queries of a head that one vector of every instruction set, or two, hold; splitWork is how many multiply-adds, with all keys, are
+// worth two more launches.
 const (
-	splitHeads = 4
+	splitHeads = 16
 	splitRows  = 8
 	splitWork  = 1 << 18
 )
 
 // Splits reports whether attention should be three kernels.
 func (s *Attention) Splits() bool {
-	return s.S == Const(1) && (s.T.Sym != "" || s.Batch.Positions) && s.heads() < splitHeads && s.R <= splitRows && s.T.N*s.G*s.R*s.H >= splitWork
+	return s.S == Const(1) && (s.T.Sym != "" || s.Batch.Positions) && s.heads() <= splitHeads && s.R <= splitRows && s.T.N*s.G*s.R*s.H >= splitWork
 }
 
 // What lies in work: the scores or weights of every block, then for every block the factors by which its weights make

@@ -33,10 +33,10 @@ const (
 	endTime    = 1e-6
 )
 
-// layersOf lowers a model of 3B's shape with so many layers of the encoder and of the decoder.
-func layersOf(t *testing.T, layers int, dtype ir.DType, cpuName string) *program.Program {
+// layersOf lowers a model of a released size with so many layers of the encoder and of the decoder, and room for so many tokens.
+func layersOf(t *testing.T, size string, layers int, tokens int64, dtype ir.DType, cpuName string) *program.Program {
 	t.Helper()
-	_, cfg, err := random.Config("paligemma-3b-224")
+	_, cfg, err := random.Config(size)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +48,7 @@ func layersOf(t *testing.T, layers int, dtype ir.DType, cpuName string) *program
 		}
 		return ir.BF16
 	}
-	m, err := cfg.WithLayers(layers).Graph(models.Options{KV: ir.F32, MaxTokens: 512, DType: stored, QuantizeActivations: dtype.IsQuantized()})
+	m, err := cfg.WithLayers(layers).Graph(models.Options{KV: ir.F32, MaxTokens: int(tokens), DType: stored, QuantizeActivations: dtype.IsQuantized()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,27 +157,37 @@ func speedup(three, two *program.Program, name string, threads int, positions in
 }
 
 // TestManyThreads computes what numbers of tasks allow a layer of a 3B model to speed up by on up to 192 threads. Products of
-// many rows have as many tasks as are wanted, those of one row as many as there are panels.
+// many rows have as many tasks as are wanted, those of one row as many as there are panels, those of eight one for two panels. The four
+// key heads of PaliGemma 2's attention have several threads each.
 func TestManyThreads(t *testing.T) {
 	// What a layer speeds up by on 96 threads, at least.
 	type least struct{ counts, simulated float64 }
-	phases := map[string]least{entry.EncodeImage: {60, 50}, entry.Prefill: {60, 60}, entry.Decode: {50, 20}}
+	phases := map[string]least{entry.EncodeImage: {60, 50}, entry.Prefill: {60, 60}, entry.Decode: {50, 18}, entry.DecodeBatch: {35, 20}}
 	for _, c := range []struct {
-		cpu   string
-		dtype ir.DType
-	}{{"cascadelake", ir.BF16}, {"cascadelake", ir.I8G128}, {"cascadelake", ir.I4G128}, {"x86-64-v3", ir.I4G128}, {"neoverse-n1", ir.BF16}} {
-		three, two := layersOf(t, 3, c.dtype, c.cpu), layersOf(t, 2, c.dtype, c.cpu)
+		size   string
+		tokens int64
+		cpu    string
+		dtype  ir.DType
+	}{
+		{"paligemma-3b-224", 266, "cascadelake", ir.BF16}, {"paligemma-3b-224", 266, "cascadelake", ir.I8G128},
+		{"paligemma-3b-224", 266, "cascadelake", ir.I4G128}, {"paligemma-3b-224", 266, "x86-64-v3", ir.I4G128},
+		{"paligemma-3b-224", 266, "neoverse-n1", ir.BF16}, {"paligemma2-3b-448", 1100, "cascadelake", ir.I4G128},
+	} {
+		three, two := layersOf(t, c.size, 3, 2*c.tokens, c.dtype, c.cpu), layersOf(t, c.size, 2, 2*c.tokens, c.dtype, c.cpu)
 		for _, threads := range []int{1, 2, 16, 32, 64, 96, 128, 192} {
-			on := fmt.Sprintf("%s, %s, %d threads", c.cpu, c.dtype, threads)
+			on := fmt.Sprintf("%s, %s, %s, %d threads", c.size, c.cpu, c.dtype, threads)
 			for _, name := range slices.Sorted(maps.Keys(phases)) {
-				counts, simulated := speedup(three, two, name, threads, 266)
+				counts, simulated := speedup(three, two, name, threads, c.tokens)
 				t.Logf("%s: %s %.1f, simulated %.1f", on, name, counts, simulated)
 				if want := phases[name]; threads == 96 && (counts < want.counts || simulated < want.simulated) {
 					t.Errorf("%s: a layer of %s speeds up %.1f times, %.1f in the simulation, expected %g and %g", on, name, counts, simulated, want.counts, want.simulated)
 				}
-				for _, l := range launches(three, name, threads, 266) {
+				for _, l := range launches(three, name, threads, c.tokens) {
 					want := program.WantedTasks(threads)
-					if l.flops < 1<<28 { // of one row
+					switch {
+					case name == entry.DecodeBatch:
+						want = min(want, 64)
+					case l.flops < 1<<28: // of one row
 						want = min(want, 88)
 					}
 					if l.kernel.RHS != "" && l.flops >= 1<<22 && l.tasks < want {
