@@ -81,6 +81,9 @@ type Attention struct {
 	Weights []float32 // [layers, heads, keys]
 }
 
+// Attends returns how many layers and heads Attention tells of: none where an earlier pgc made the executable.
+func (e *Executable) Attends() (layers, heads int) { return generate.Attends(e.file.Program) }
+
 // Attention answers a request and returns the attention of the query that chose a token of the answer, counted from 0.
 func (m *Model) Attention(ctx context.Context, r Request, token int) (*Attention, error) {
 	q, err := m.request(ctx, r)
@@ -88,6 +91,9 @@ func (m *Model) Attention(ctx context.Context, r Request, token int) (*Attention
 		return nil, err
 	}
 	g := q.Request // result lets go of the images
+	if most := g.MaxNewTokens; token < 0 || token >= most {
+		return nil, fmt.Errorf("token %d is asked for, but an answer has %d tokens at most, counted from 0 (max_new_tokens)", token, most)
+	}
 	answer, err := m.result(ctx, &q, m.scheduler.Submit(ctx, g))
 	if err != nil {
 		return nil, err
@@ -95,7 +101,7 @@ func (m *Model) Attention(ctx context.Context, r Request, token int) (*Attention
 	if len(answer.Tokens) == 0 {
 		return nil, errors.New("the answer has no token: expected one at least (max_new_tokens)")
 	}
-	if token < 0 || token >= len(answer.Tokens) {
+	if token >= len(answer.Tokens) {
 		return nil, fmt.Errorf("the answer has no token %d: expected 0 to %d of %q", token, len(answer.Tokens)-1, answer.Text)
 	}
 	a := &Attention{Answer: answer, Token: token, Patches: len(r.Images) * m.exe.model.ImageTokens}

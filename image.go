@@ -151,7 +151,7 @@ func (i Image) Decode(ctx context.Context) (image.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	return draw.Objects(p, nil), nil
+	return drawn(p, nil)
 }
 
 // Draw returns the image with boxes and their labels drawn over it.
@@ -196,6 +196,14 @@ func drawing(b Box) draw.Object {
 func (i Image) draw(ctx context.Context, list []draw.Object) (image.Image, error) {
 	p, err := i.decode(ctx)
 	if err != nil {
+		return nil, err
+	}
+	return drawn(p, list)
+}
+
+// drawn draws over a copy of an image, unless there is no memory for one.
+func drawn(p *rgb.Image, list []draw.Object) (image.Image, error) {
+	if err := native.CheckMemory(4*int64(p.Width)*int64(p.Height), fmt.Sprintf("a drawing of %d × %d pixels", p.Width, p.Height)); err != nil {
 		return nil, err
 	}
 	return draw.Objects(p, list), nil

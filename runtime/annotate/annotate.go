@@ -3,7 +3,6 @@
 package annotate
 
 import (
-	"bytes"
 	"image"
 	"math"
 	"path"
@@ -84,22 +83,29 @@ const MaxIndex = masks.MaxIndex
 // Index returns a picture of indices: 0 where no object is, i+1 where object i is. Where objects overlap the later one wins.
 // An object without a mask fills its box.
 func Index(p Picture) (*image.Paletted, error) {
-	var list []*image.Alpha
-	for _, o := range p.Objects {
-		m := o.Mask
-		if m == nil {
-			m = filled(o, p.Width, p.Height)
-		}
-		list = append(list, m)
+	m, err := masks.NewIndex(len(p.Objects), p.Width, p.Height)
+	if err != nil {
+		return nil, err
 	}
-	return masks.Index(list, p.Width, p.Height)
+	for i, o := range p.Objects {
+		if o.Mask != nil {
+			masks.Paint(m, o.Mask, byte(i+1))
+		} else {
+			fill(m, o, byte(i+1))
+		}
+	}
+	return m, nil
 }
 
-// filled returns the box of an object as a mask of at least a pixel.
-func filled(o pgc.Object, w, h int) *image.Alpha {
+// fill sets an index in the box of an object, in a pixel at least.
+func fill(m *image.Paletted, o pgc.Object, index byte) {
 	edge := func(i, least, most int) int { return min(max(int(math.RoundToEven(o.Box.Box[i])), least), most) }
-	x0, y0 := edge(0, 0, w-1), edge(1, 0, h-1)
-	m := image.NewAlpha(image.Rect(x0, y0, edge(2, x0+1, w), edge(3, y0+1, h)))
-	copy(m.Pix, bytes.Repeat([]byte{255}, len(m.Pix)))
-	return m
+	x0, y0 := edge(0, 0, m.Rect.Dx()-1), edge(1, 0, m.Rect.Dy()-1)
+	x1, y1 := edge(2, x0+1, m.Rect.Dx()), edge(3, y0+1, m.Rect.Dy())
+	for y := y0; y < y1; y++ {
+		row := m.Pix[y*m.Stride:][x0:x1]
+		for x := range row {
+			row[x] = index
+		}
+	}
 }

@@ -11,6 +11,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -64,6 +65,22 @@ func pictures(masks bool) []Picture {
 		third.Objects = []pgc.Object{object("a free label", score, ring(20, 40, 19, 5), 40, 80, 269, 26, 755, 998)}
 	}
 	return []Picture{{"first.png", 1, first}, {"second.png", 2, second}, {"third.png", 4, third}}
+}
+
+// TestIndexMemory draws the boxes of a large picture, whose indices are all that takes memory.
+func TestIndexMemory(t *testing.T) {
+	const w, h = 4000, 3000
+	d := &pgc.Detection{Width: w, Height: h}
+	for range 100 {
+		d.Objects = append(d.Objects, object("cat", nil, nil, w, h, 0, 0, 1023, 1023))
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	m, err := Index(Picture{"large.png", 1, d})
+	runtime.ReadMemStats(&after)
+	if taken := after.TotalAlloc - before.TotalAlloc; err != nil || taken > 3*w*h/2 || m.Pix[w+1] != 100 {
+		t.Errorf("%d bytes for %d × %d pixels, index %d, %v", taken, w, h, m.Pix[w+1], err)
+	}
 }
 
 // files are the results about pictures by their names.

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"errors"
 	"fmt"
 	"image"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"pgc"
 	"pgc/runtime/attention"
 	"pgc/runtime/imageio"
+	"pgc/runtime/native"
 	"pgc/runtime/output"
 	"pgc/runtime/process"
 	"pgc/runtime/safetensors"
@@ -48,7 +50,17 @@ func (c *maskCmd) Run(a *App) error {
 	}
 	switch kind {
 	case ".png":
-		return imageio.WritePNG(c.Output, mask.Image())
+		drawing, err := mask.Image(native.CheckMemory)
+		if err != nil {
+			return err
+		}
+		return imageio.WritePNG(c.Output, drawing)
+	case ".svg", ".html":
+		if mask.Runs() {
+			fmt.Fprintf(a.Err, "of the %d tokens equal neighbors in a row are drawn as one: -o FILE.safetensors has a number for each\n", len(mask.Tokens))
+		}
+	}
+	switch kind {
 	case ".svg":
 		return output.WriteFile(c.Output, []byte(mask.SVG()))
 	case ".html":
@@ -105,6 +117,12 @@ func (c *attendCmd) Run(a *App) error {
 	if err := c.check(); err != nil {
 		return usage{err}
 	}
+	if c.Logprobs {
+		return usage{errors.New("--logprobs is given to attend, which prints none: expected generate --json --logprobs")}
+	}
+	if c.SkipSpecialTokens != nil && kind == ".png" {
+		return usage{errors.New("--skip-special-tokens is given for a heat map, which has no text: expected -o FILE.safetensors")}
+	}
 	for _, f := range []struct {
 		name string
 		v    *int
@@ -113,20 +131,21 @@ func (c *attendCmd) Run(a *App) error {
 			return usage{fmt.Errorf("--%s is %d, expected 0 or more", f.name, *f.v)}
 		}
 	}
+	nLayers, nHeads := a.Executable.Attends()
+	layers, err := chosen("layer", c.Layer, nLayers)
+	if err != nil {
+		return err
+	}
+	heads, err := chosen("head", c.Head, nHeads)
+	if err != nil {
+		return err
+	}
 	images, m, err := a.pictures(c.Image, c.Threads)
 	if err != nil {
 		return err
 	}
 	defer m.Close()
 	found, err := m.Attention(a.ctx, pgc.Request{Images: images, Prompt: c.Prompt, Settings: pgc.Settings(c.settings)}, *c.Token)
-	if err != nil {
-		return err
-	}
-	layers, err := chosen("layer", c.Layer, found.Layers)
-	if err != nil {
-		return err
-	}
-	heads, err := chosen("head", c.Head, found.Heads)
 	if err != nil {
 		return err
 	}
@@ -149,7 +168,7 @@ func (c *attendCmd) Run(a *App) error {
 
 // chosen lists the layer or head that was asked for, or all n.
 func chosen(what string, given *int, n int) ([]int, error) {
-	if given != nil && *given >= n {
+	if given != nil && *given >= n && n > 0 { // else Attention says what is missing
 		return nil, usage{fmt.Errorf("--%s is %d, but the decoder has %ss 0 to %d", what, *given, what, n-1)}
 	}
 	if given != nil {
@@ -180,7 +199,11 @@ func (c *attendCmd) draw(a *App, images []pgc.Image, rows [][]float32) error {
 		}
 		pictures = append(pictures, p)
 	}
-	return imageio.WritePNG(c.Output, attention.Heat(pictures, mean))
+	drawing, err := attention.Heat(pictures, mean, native.CheckMemory)
+	if err != nil {
+		return err
+	}
+	return imageio.WritePNG(c.Output, drawing)
 }
 
 // write writes rows as the tensor attentions.
@@ -220,7 +243,7 @@ func (a *App) drawing(path string, pictures []string, kinds ...string) (string, 
 
 // pictures reads the pictures of a request, and then loads the model.
 func (a *App) pictures(names []string, threads int) ([]pgc.Image, *pgc.Model, error) {
-	images, err := new(album).images(names)
+	images, err := a.album().images(names)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -120,6 +120,9 @@ type infoCmd struct {
 
 // Run describes the executable.
 func (c *infoCmd) Run(a *App) error {
+	if c.License && (c.JSON || c.Verify) {
+		return usage{errors.New("--license is given beside --json or --verify, expected it alone")}
+	}
 	if c.License {
 		text := a.Executable.License()
 		if text == "" {

@@ -37,7 +37,7 @@ type Host struct {
 
 // needsDevice reports whether a command runs the model.
 func needsDevice(command string) bool {
-	return command != "tokenize" && command != "info" && command != "help"
+	return command != "tokenize" && command != "info" && command != "help" && command != "merge"
 }
 
 // visible are device files of which a machine with an NVIDIA GPU has one: on a PC or server, in WSL, on a Jetson.

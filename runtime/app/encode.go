@@ -13,6 +13,7 @@ import (
 
 	"pgc"
 	"pgc/runtime/annotate"
+	"pgc/runtime/native"
 	"pgc/runtime/output"
 	"pgc/runtime/parts"
 )
@@ -41,7 +42,7 @@ func encode(a *App, format string, p annotate.Picture, of pgc.Image, path string
 		err = annotate.SVG(&b, p, nil)
 	default:
 		var m *image.Paletted
-		if m, err = annotate.Index(p); err == nil {
+		if m, err = index(p); err == nil {
 			err = png.Encode(&b, m)
 		}
 	}
@@ -115,6 +116,9 @@ func writeMasks(dir string, p annotate.Picture) error {
 		if o.Mask == nil {
 			continue
 		}
+		if err := checkPixels(p); err != nil {
+			return err
+		}
 		m := image.NewGray(image.Rect(0, 0, p.Width, p.Height))
 		for y := range o.Mask.Rect.Dy() {
 			copy(m.Pix[m.PixOffset(o.Mask.Rect.Min.X, o.Mask.Rect.Min.Y+y):], o.Mask.Pix[y*o.Mask.Stride:][:o.Mask.Rect.Dx()])
@@ -123,11 +127,24 @@ func writeMasks(dir string, p annotate.Picture) error {
 			return err
 		}
 	}
-	m, err := annotate.Index(p)
+	m, err := index(p)
 	if err != nil {
 		return err
 	}
 	return write("index.png", m)
+}
+
+// index returns the picture of indices, unless there is no memory for it.
+func index(p annotate.Picture) (*image.Paletted, error) {
+	if err := checkPixels(p); err != nil {
+		return nil, err
+	}
+	return annotate.Index(p)
+}
+
+// checkPixels says why there is no memory for a byte a pixel, or returns nil.
+func checkPixels(p annotate.Picture) error {
+	return native.CheckMemory(int64(p.Width)*int64(p.Height), fmt.Sprintf("a mask of %d × %d pixels", p.Width, p.Height))
 }
 
 // fileName is a label as part of a file's name.

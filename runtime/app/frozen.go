@@ -79,6 +79,9 @@ func (c *answerCmd) lines(a *App, list []pgc.Frozen, settings pgc.DetectSettings
 		return err
 	}
 	defer m.Close()
+	for _, p := range list {
+		a.warn("", unmasked(a, p.Task))
+	}
 	next, failed, said := 0, 0, ""
 	for got, err := range m.Tasks(a.ctx, tasks(pictures, list, settings)) {
 		if a.ctx.Err() != nil {

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -81,6 +82,9 @@ func (c *generateCmd) Run(a *App) error {
 	}
 	if err := c.check(); err != nil {
 		return usage{err}
+	}
+	if c.Logprobs && !c.JSON {
+		return usage{errors.New("--logprobs is given without --json, which prints them: expected both")}
 	}
 	for _, j := range jobs {
 		output.Protect(j.images...)

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 )
 
@@ -46,6 +47,23 @@ func (d defaults) about(r *batchRequest) *batchRequest {
 	return r
 }
 
+// unused says which of the flags has no effect on pictures alone, or returns nil.
+func (d defaults) unused() error {
+	alone := settings{Adapter: d.Adapter}
+	if d.task != "" && !reflect.DeepEqual(d.settings, alone) {
+		return usage{fmt.Errorf("a setting of generated text is given beside --%s, expected --adapter at most (a list of requests may have settings of objects)", d.task)}
+	}
+	return d.noTexts()
+}
+
+// noTexts says that there are no texts of tar files to leave out, or returns nil.
+func (d defaults) noTexts() error {
+	if d.texts || d.embeds {
+		return nil
+	}
+	return usage{errors.New("--no-texts is given, but there is no tar file, expected it for tar files alone")}
+}
+
 // input is where requests come from.
 type input struct {
 	source
@@ -72,6 +90,9 @@ func openInput(path string, d defaults, lenient bool, wanted func(id []byte) boo
 		}
 		if total > 0 && !d.asks() {
 			return nil, missingPrompt(path, names)
+		}
+		if err := d.unused(); total > 0 && err != nil {
+			return nil, err
 		}
 		return &input{&files{names: names, defaults: d, wanted: wanted}, total, names}, nil
 	}
@@ -101,6 +122,9 @@ func openFile(f *os.File, name string, d defaults, lenient bool, wanted func(id 
 		if isTar(name) || beginsTar(head[:n]) {
 			return &input{newSamples(f, f, name, "", d, wanted), -1, nil}, nil
 		}
+		if err := d.noTexts(); err != nil {
+			return nil, err
+		}
 		q, total, err := openList(f, d, lenient)
 		if err != nil {
 			return nil, err
@@ -115,7 +139,7 @@ func openFile(f *os.File, name string, d defaults, lenient bool, wanted func(id 
 		if is {
 			return newSamples(in, nil, name, "", d, wanted), nil
 		}
-		return newList(name, in, d, lenient), nil
+		return newList(name, in, d, lenient), d.noTexts()
 	}}, -1, nil}, nil
 }
 

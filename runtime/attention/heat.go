@@ -1,6 +1,7 @@
 package attention
 
 import (
+	"fmt"
 	"image"
 	"image/color"
 	"math"
@@ -10,41 +11,59 @@ import (
 // leastSide is the shortest side that a heat map's pictures are enlarged to, in pixels.
 const leastSide = 448
 
+// Memory says why what (a noun phrase) cannot have need bytes of memory, or returns nil. It is asked before they are touched.
+type Memory func(need int64, what string) error
+
+// newImage returns an image of white pixels, unless there is no memory for them.
+func newImage(width, height int, what string, memory Memory) (*image.RGBA, error) {
+	if err := memory(4*int64(width)*int64(height), fmt.Sprintf("%s of %d × %d pixels", what, width, height)); err != nil {
+		return nil, err
+	}
+	m := image.NewRGBA(image.Rect(0, 0, width, height))
+	fill(m, m.Rect, paper)
+	return m, nil
+}
+
 // Heat draws attention over pictures, side by side: weights are those of the patches of all pictures, as many for each, which lie in
 // a square over it. The hottest patch is white, patches without attention leave the picture dark.
-func Heat(pictures []image.Image, weights []float32) image.Image {
+func Heat(pictures []image.Image, weights []float32, memory Memory) (image.Image, error) {
 	per := len(weights) / len(pictures)
 	grid := int(math.Round(math.Sqrt(float64(per))))
 	top := slices.Max(weights)
 	const gap = 8
-	var parts []*image.RGBA
-	width, height := 0, 0
-	for i, p := range pictures {
-		part := heated(p, weights[i*per:][:per], grid, top)
-		parts = append(parts, part)
-		width, height = width+part.Rect.Dx(), max(height, part.Rect.Dy())
+	size := image.Pt(-gap, 0)
+	for _, p := range pictures {
+		part := enlarged(p)
+		size = image.Pt(size.X+gap+part.X, max(size.Y, part.Y))
 	}
-	out := image.NewRGBA(image.Rect(0, 0, width+gap*(len(parts)-1), height))
-	fill(out, out.Rect, paper)
+	out, err := newImage(size.X, size.Y, "a heat map", memory)
+	if err != nil {
+		return nil, err
+	}
 	x := 0
-	for _, part := range parts {
-		for y := range part.Rect.Dy() {
-			copy(out.Pix[out.PixOffset(x, y):], part.Pix[y*part.Stride:][:4*part.Rect.Dx()])
-		}
-		x += part.Rect.Dx() + gap
+	for i, p := range pictures {
+		part := enlarged(p)
+		heated(out.SubImage(image.Rect(x, 0, x+part.X, part.Y)).(*image.RGBA), p, weights[i*per:][:per], grid, top)
+		x += part.X + gap
 	}
-	return out
+	return out, nil
+}
+
+// enlarged is the size that a picture is drawn in, in pixels.
+func enlarged(p image.Image) image.Point {
+	size := p.Bounds().Size()
+	scale := max(1, (leastSide+min(size.X, size.Y)-1)/min(size.X, size.Y))
+	if max(size.X, size.Y)*scale > 8*leastSide { // a strip stays as it is
+		scale = max(1, 8*leastSide/max(size.X, size.Y))
+	}
+	return size.Mul(scale)
 }
 
 // heated draws the attention of one picture's patches, interpolated between their centers.
-func heated(p image.Image, weights []float32, grid int, top float32) *image.RGBA {
+func heated(out *image.RGBA, p image.Image, weights []float32, grid int, top float32) {
 	b := p.Bounds()
-	scale := max(1, (leastSide+min(b.Dx(), b.Dy())-1)/min(b.Dx(), b.Dy()))
-	if max(b.Dx(), b.Dy())*scale > 8*leastSide { // a strip stays as it is
-		scale = max(1, 8*leastSide/max(b.Dx(), b.Dy()))
-	}
-	w, h := b.Dx()*scale, b.Dy()*scale
-	out := image.NewRGBA(image.Rect(0, 0, w, h))
+	w, h := out.Rect.Dx(), out.Rect.Dy()
+	scale := w / b.Dx()
 	at := func(x, y int) float64 {
 		x, y = min(max(x, 0), grid-1), min(max(y, 0), grid-1)
 		return float64(weights[y*grid+x])
@@ -63,10 +82,9 @@ func heated(p image.Image, weights []float32, grid int, top float32) *image.RGBA
 			r, g, bl, _ := p.At(b.Min.X+x/scale, b.Min.Y+y/scale).RGBA()
 			gray := (0.299*float64(r) + 0.587*float64(g) + 0.114*float64(bl)) / 257
 			under := color.RGBA{uint8(gray), uint8(gray), uint8(gray), 255}
-			out.SetRGBA(x, y, mix(under, heat(v), 0.45+0.35*v))
+			out.SetRGBA(out.Rect.Min.X+x, y, mix(under, heat(v), 0.45+0.35*v))
 		}
 	}
-	return out
 }
 
 // The colors of a heat map, evenly from no attention to the most.

@@ -45,8 +45,10 @@ const (
 	titleSize = 18.0
 	noteSize  = 12.0
 	mostLabel = 170.0
-	leastCell = 2.0
+	leastCell = 2.0 // of masks up to mostSide; of larger ones a pixel
+	mostSide  = 4000.0
 	mostCell  = 26.0
+	gapped    = 8.0    // cells from here on have a gap between them
 	target    = 1000.0 // of the side of a mask
 	readSize  = 9.0    // labels that would be smaller are left out
 )
@@ -54,7 +56,7 @@ const (
 // plot lays the masks out, one below the other.
 func (m *Mask) plot() *plot {
 	groups := m.groups()
-	cell := min(mostCell, max(leastCell, math.Floor(target/float64(len(groups)))))
+	cell := cellOf(len(groups))
 	size := min(13, 0.62*cell)
 	side := 0.0 // of the labels
 	if size >= readSize*0.8 {
@@ -75,13 +77,22 @@ func (m *Mask) plot() *plot {
 	return p
 }
 
+// cellOf is the side of a cell of a mask of n groups, in pixels.
+func cellOf(n int) float64 {
+	cell := min(mostCell, max(leastCell, math.Floor(target/float64(n))))
+	if cell*float64(n) > mostSide {
+		return 1
+	}
+	return cell
+}
+
 // kind draws one mask at y and returns where the next begins.
 func (m *Mask) kind(p *plot, k Kind, groups []group, cell, size, side, y float64) float64 {
 	p.text(label{x: margin, baseline: y + titleSize, size: titleSize, text: k.title()})
 	left, top := margin+side, y+titleSize+14+side
 	line := max(1, math.Round(cell/16))
-	gap := line // between cells, which small ones have no room for
-	if cell < 8 {
+	gap := line
+	if cell < gapped {
 		gap = 0
 	}
 	for i, q := range groups {
@@ -91,16 +102,15 @@ func (m *Mask) kind(p *plot, k Kind, groups []group, cell, size, side, y float64
 			p.text(label{x: left - 6 - draw.NewLettering(size).Width(text), baseline: at + 0.5*cell + 0.36*size, size: size, text: text})
 			p.text(label{x: left + float64(i)*cell + 0.5*cell + 0.36*size, baseline: top - 6, size: size, text: text, upright: true})
 		}
-		for j, key := range groups {
-			share := m.share(k, q, key)
-			c := ofText
-			switch {
-			case key.first < m.Images*m.ImageTokens:
-				c = ofImage
-			case key.first >= m.Prefix:
-				c = ofSuffix
+		for j := 0; j < len(groups); {
+			share := m.share(k, q, groups[j])
+			c := m.color(groups[j])
+			end := j + 1
+			for gap == 0 && end < len(groups) && m.color(groups[end]) == c && m.share(k, q, groups[end]) == share {
+				end++
 			}
-			p.rect(rect{left + float64(j)*cell, at, cell - gap, cell - gap, mix(none, c, share), hint(q, key, share)})
+			p.rect(rect{left + float64(j)*cell, at, float64(end-j)*cell - gap, cell - gap, mix(none, c, share), hint(q, groups[j:end], share)})
+			j = end
 		}
 	}
 	n := float64(len(groups)) * cell
@@ -115,6 +125,20 @@ func (m *Mask) kind(p *plot, k Kind, groups []group, cell, size, side, y float64
 	}
 	return top + n + margin
 }
+
+// color is that of a key that is seen.
+func (m *Mask) color(key group) color.RGBA {
+	switch {
+	case key.first < m.Images*m.ImageTokens:
+		return ofImage
+	case key.first >= m.Prefix:
+		return ofSuffix
+	}
+	return ofText
+}
+
+// Runs reports whether drawings of the mask have cells that leave no gap: then a run of equal ones in a row is one rectangle.
+func (m *Mask) Runs() bool { return cellOf(len(m.groups())) < gapped }
 
 // legend explains the colors.
 func (m *Mask) legend(p *plot, x, y float64) {
@@ -133,13 +157,17 @@ func (m *Mask) legend(p *plot, x, y float64) {
 	p.width = max(p.width, x+margin-18)
 }
 
-// hint says what a cell is.
-func hint(q, key group, share float64) string {
+// hint says what a run of cells is.
+func hint(q group, keys []group, share float64) string {
 	what := map[bool]string{true: "attends to", false: "does not attend to"}[share > 0]
 	if share > 0 && share < 1 {
 		what = fmt.Sprintf("attends to %.0f %% of", 100*share)
 	}
-	return fmt.Sprintf("%d %s %s %d %s", q.first, q.label, what, key.first, key.label)
+	text := fmt.Sprintf("%d %s %s %d %s", q.first, q.label, what, keys[0].first, keys[0].label)
+	if last := keys[len(keys)-1]; len(keys) > 1 {
+		text += fmt.Sprintf(" to %d %s", last.first, last.label)
+	}
+	return text
 }
 
 // mix returns a color between two.
@@ -164,10 +192,12 @@ func (p *plot) text(l label) {
 }
 
 // Image returns the masks as pixels.
-func (m *Mask) Image() image.Image {
+func (m *Mask) Image(memory Memory) (image.Image, error) {
 	p := m.plot()
-	img := image.NewRGBA(image.Rect(0, 0, int(math.Ceil(p.width)), int(math.Ceil(p.height))))
-	fill(img, img.Rect, paper)
+	img, err := newImage(int(math.Ceil(p.width)), int(math.Ceil(p.height)), "a drawing", memory)
+	if err != nil {
+		return nil, err
+	}
 	for _, r := range p.rects {
 		at := image.Rect(int(math.Round(r.x)), int(math.Round(r.y)), int(math.Round(r.x+r.w)), int(math.Round(r.y+r.h)))
 		fill(img, at, r.c)
@@ -180,7 +210,7 @@ func (m *Mask) Image() image.Image {
 		}
 		drawUpwards(img, letters, t)
 	}
-	return img
+	return img, nil
 }
 
 // drawUpwards draws a text from below upwards.

@@ -1,6 +1,7 @@
 package attention
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"strings"
@@ -22,16 +23,16 @@ func (m *Mask) WriteText(w io.Writer) error {
 		width = max(width, utf8.RuneCountInString(g.label))
 	}
 	width = min(width, 24)
-	var b strings.Builder
-	fmt.Fprintf(&b, "A row is a token, a column what it attends to in the same order: %s all of it, %s a part, %s nothing. %d tokens, the prefix has %d.\n",
+	b := bufio.NewWriter(w)
+	fmt.Fprintf(b, "A row is a token, a column what it attends to in the same order: %s all of it, %s a part, %s nothing. %d tokens, the prefix has %d.\n",
 		allSeen, someSeen, unseen, len(m.Tokens), m.Prefix)
 	for _, k := range m.Kinds {
-		fmt.Fprintf(&b, "\n%s\n", k.title())
+		fmt.Fprintf(b, "\n%s\n", k.title())
 		for _, q := range groups {
 			if q.first == m.Prefix {
 				b.WriteString("  suffix\n")
 			}
-			fmt.Fprintf(&b, "%6d  %s ", q.first, pad(q.label, width))
+			fmt.Fprintf(b, "%6d  %s ", q.first, pad(q.label, width))
 			for _, key := range groups {
 				cell := someSeen
 				switch share := m.share(k, q, key); {
@@ -45,8 +46,7 @@ func (m *Mask) WriteText(w io.Writer) error {
 			b.WriteByte('\n')
 		}
 	}
-	_, err := io.WriteString(w, b.String())
-	return err
+	return b.Flush()
 }
 
 // pad brings a text to a width in characters.

@@ -3,9 +3,12 @@ package generate
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"pgc/runtime/engine"
 	"pgc/runtime/entry"
+	"pgc/runtime/native"
+	"pgc/runtime/program"
 	"pgc/runtime/rgb"
 	"pgc/runtime/tokenizer"
 )
@@ -52,6 +55,9 @@ func (s *Session) Seen(ctx context.Context, p tokenizer.Prompt, kind string) ([]
 	f.Set(entry.SymKeys, n)
 	f.Set(entry.SymPast, 0)
 	f.Set(entry.SymPrefix, p.Prefix)
+	if err := native.CheckMemory(int64(n)*int64(n+4*entry.SeenKeys), fmt.Sprintf("the mask of %d tokens", n)); err != nil {
+		return nil, err
+	}
 	seen, block := make([]byte, n*n), make([]float32, n*entry.SeenKeys)
 	for first := 0; first < n; first += entry.SeenKeys {
 		f.Set(entry.SymRow, first)
@@ -128,10 +134,20 @@ func (s *Session) Attend(ctx context.Context, images []*rgb.Image, p tokenizer.P
 	return s.attention(attend, past+1)
 }
 
+// Attends returns how many layers and heads a program tells the attention of: none where an earlier pgc made it.
+func Attends(p *program.Program) (layers, heads int) {
+	f := p.Func(entry.Attend)
+	if f == nil {
+		return 0, 0
+	}
+	shape := f.Outputs[0].Shape
+	return int(shape[0].Eval(nil)), int(shape[1].Eval(nil))
+}
+
 // attention reads what attend wrote of so many keys. Rows lie as far apart as the capacity asks for.
 func (s *Session) attention(f scored, keys int) (*Attention, error) {
-	shape := s.Engine.Program.Func(f.Name()).Outputs[0].Shape
-	a := &Attention{Layers: int(shape[0].Eval(nil)), Heads: int(shape[1].Eval(nil)), Keys: keys}
+	a := &Attention{Keys: keys}
+	a.Layers, a.Heads = Attends(s.Engine.Program)
 	a.Weights = make([]float32, a.Layers*a.Heads*keys)
 	for i := range a.Layers * a.Heads {
 		if err := engine.Get(f.out, i*s.Model.MaxTokens, a.Weights[i*keys:][:keys]); err != nil {

@@ -9,28 +9,41 @@ import (
 // MaxIndex is the highest index of a picture with a palette.
 const MaxIndex = 255
 
-// Index returns a w×h picture of indices: 0 where no object is, i+1 where masks[i] is. Where objects overlap the later one
-// wins. Colors are those of PASCAL VOC. Errors are about more than 255 masks.
-func Index(masks []*image.Alpha, w, h int) (*image.Paletted, error) {
-	if len(masks) > MaxIndex {
-		return nil, fmt.Errorf("a picture of indices holds at most %d objects, these are %d: ask for fewer, or for a picture each", MaxIndex, len(masks))
+// NewIndex returns a w×h picture of indices for n objects, 0 everywhere. Colors are those of PASCAL VOC. Errors are about more
+// than 255 objects.
+func NewIndex(n, w, h int) (*image.Paletted, error) {
+	if n > MaxIndex {
+		return nil, fmt.Errorf("a picture of indices holds at most %d objects, these are %d: ask for fewer, or for a picture each", MaxIndex, n)
 	}
 	palette := make(color.Palette, MaxIndex+1)
 	for i := range palette {
 		palette[i] = vocColor(i)
 	}
-	p := image.NewPaletted(image.Rect(0, 0, w, h), palette)
+	return image.NewPaletted(image.Rect(0, 0, w, h), palette), nil
+}
+
+// Index returns a w×h picture of indices: 0 where no object is, i+1 where masks[i] is. Where objects overlap the later one wins.
+func Index(masks []*image.Alpha, w, h int) (*image.Paletted, error) {
+	p, err := NewIndex(len(masks), w, h)
+	if err != nil {
+		return nil, err
+	}
 	for i, m := range masks {
-		for y := range m.Rect.Dy() {
-			row := p.Pix[p.PixOffset(m.Rect.Min.X, m.Rect.Min.Y+y):]
-			for x, v := range m.Pix[y*m.Stride:][:m.Rect.Dx()] {
-				if v != 0 {
-					row[x] = byte(i + 1)
-				}
+		Paint(p, m, byte(i+1))
+	}
+	return p, nil
+}
+
+// Paint sets an index where a mask is.
+func Paint(p *image.Paletted, m *image.Alpha, index byte) {
+	for y := range m.Rect.Dy() {
+		row := p.Pix[p.PixOffset(m.Rect.Min.X, m.Rect.Min.Y+y):]
+		for x, v := range m.Pix[y*m.Stride:][:m.Rect.Dx()] {
+			if v != 0 {
+				row[x] = index
 			}
 		}
 	}
-	return p, nil
 }
 
 // vocColor returns the color that PASCAL VOC gives an index: its bits by threes, one for each of red, green and blue, the

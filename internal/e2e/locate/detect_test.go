@@ -249,6 +249,10 @@ func TestDetectFailures(t *testing.T) {
 		{[]string{"mask", "--image", "05-purple.png", "--prompt", "cat", "-o", "none/x.svg"}, 1, "cannot write none/x.svg: no such file or directory"},
 		{[]string{"attend", "--image", "05-purple.png", "--prompt", "detect horse", "--token", "0", "-o", "none/x.png"}, 1, "cannot write none/x.png: no such file or directory"},
 		{[]string{"attend", "--image", "05-purple.png", "--prompt", "detect horse", "--token", "0", "--layer", "99", "-o", "x.png"}, 2, "--layer is 99, but the decoder has layers 0 to"},
+		{[]string{"attend", "--image", "missing.png", "--prompt", "detect horse", "--token", "0", "--layer", "99", "-o", "x.png"}, 2, "--layer is 99, but the decoder has layers 0 to"},
+		{[]string{"attend", "--image", "missing.png", "--prompt", "detect horse", "--token", "0", "--head", "99", "-o", "x.safetensors"}, 2, "--head is 99, but the decoder has heads 0 to"},
+		{[]string{"attend", "--image", "05-purple.png", "--prompt", "detect horse", "--token", "9", "--max-new-tokens", "9", "-o", "x.png"}, 1, "token 9 is asked for, but an answer has 9 tokens at most"},
+		{[]string{"attend", "--image", "05-purple.png", "--prompt", "detect horse", "--token", "48", "-o", "x.png"}, 1, "the answer has no token 48: expected 0 to"},
 		{[]string{"detect", "05-purple.png", "cat", "--draw", "05-purple.png"}, 1, "it is an input, too"},
 		{[]string{"detect", "05-purple.png", "cat", "--format", "yolo", "-o", "other"}, 1, "it is not empty"},
 	} {

@@ -198,6 +198,21 @@ func TestFrozenGPU(t *testing.T) {
 	}
 }
 
+// TestFrozenWithoutMasks says once that a task to segment has no decoder of masks, also among others.
+func TestFrozenWithoutMasks(t *testing.T) {
+	exe := filepath.Join(t.TempDir(), "exe")
+	o := build.Options{CPU: "x86-64-v3", MaxTokens: 311, Frozen: build.Frozen{Task: []string{"segment cat", "segment dog"}, Prompt: []string{"ocr"}}}
+	if _, err := build.Compile(t.Context(), filepath.Join(golden.Dir(), "pg1-bf16"), exe, e2e.Runtime(t), o); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{nil, {"--json"}} {
+		code, out, stderr := e2e.Status(exe, append([]string{golden.Picture("noise.png"), golden.Picture("grey.png"), "--max-boxes", "1", "--no-scores"}, args...)...)
+		if code != 0 || strings.Count(out, "\n") != 6 || stderr != "warning: "+pgc.ErrNoMasks.Error()+"\n" {
+			t.Errorf("%v: status %d, %s%s", args, code, out, stderr)
+		}
+	}
+}
+
 // TestFrozenErrors refuses what cannot be built in, and writes nothing.
 func TestFrozenErrors(t *testing.T) {
 	small := golden.Copy(t, "pg1-odd")

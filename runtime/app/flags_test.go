@@ -1,0 +1,116 @@
+package app
+
+import (
+	"errors"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/alecthomas/kong"
+
+	"pgc"
+	"pgc/runtime/cli"
+)
+
+const (
+	generated = "max-new-tokens temperature top-k top-p repetition-penalty seed stop ignore-eos parse-specials skip-special-tokens logprobs"
+	located   = "min-score max-boxes nms per-class free-labels box-scale no-scores format output draw threads"
+	batched   = "output shard as-ready threads"
+)
+
+// flags are those of every command. A use on which one has no effect is wrong: idle has such command lines, or a reason stands here.
+var flags = map[string]map[string]string{
+	"generating": {
+		"generate": "image prompt each adapter draw stream json threads " + generated,
+		"detect":   "adapter " + located,
+		"segment":  "adapter masks " + located,
+		"batch":    "input prompt detect segment texts adapter " + generated + " " + batched,
+		"mask":     "image prompt suffix output parse-specials threads",
+		"attend":   "image prompt token layer head output adapter threads " + generated,
+		"forward":  "image prompt suffix output parse-specials adapter threads",
+		"serve":    "addr api-keys max-queue max-queue-bytes max-connections request-timeout drain-timeout allow-image-urls tls-cert tls-key host cors log-format log-prompts threads",
+		"merge":    "output",
+		"tokenize": "input parse-specials",
+		"info":     "json verify license",
+		"help":     "",
+		"":         "version no-verify device header isa assume-isa",
+	},
+	"embedding": {
+		"embed": "query output adapter threads",
+		"rank":  "query adapter threads json",
+		"batch": "input " + batched,
+	},
+	// internal/e2e/locate tries what an executable of several prompts, or of none that is a task, refuses.
+	"frozen": {"answer": "masks json " + located},
+}
+
+// idle are command lines with a flag that has no effect there, and the flag that is refused. FOLDER has a picture.
+var idle = map[string]string{
+	"generate --image a.png --prompt x --logprobs":                                   "--logprobs",
+	"attend --image a.png --prompt x --token 0 -o a.safetensors --logprobs":          "--logprobs",
+	"attend --image a.png --prompt x --token 0 -o a.png --skip-special-tokens=false": "--skip-special-tokens",
+	"batch --input FOLDER --output - --detect cat --max-new-tokens 3":                "a setting of generated text",
+	"batch --input FOLDER --output - --segment cat --logprobs":                       "a setting of generated text",
+	"batch --input FOLDER --output - --prompt x --no-texts":                          "--no-texts",
+	"batch --input FOLDER/list.jsonl --output - --no-texts":                          "--no-texts",
+	"info --license --json":                    "--license",
+	"info --license --verify":                  "--license",
+	"tokenize x --no-verify":                   "--no-verify",
+	"tokenize x --header A:b":                  "--header",
+	"merge a.jsonl -o b.jsonl --isa x86-64-v3": "--isa",
+	"merge a.jsonl -o b.jsonl --device cpu":    "--device",
+	"info --header A:b":                        "--header",
+}
+
+// TestFlags holds the table above, and tries the command lines.
+func TestFlags(t *testing.T) {
+	makes := map[string]any{"generating": &generating{}, "embedding": &embedding{}, "frozen": &frozen{}}
+	for kind, root := range makes {
+		k, err := kong.New(root, verbatim)
+		if err != nil {
+			t.Fatal(err)
+		}
+		compare := func(command string, has []*kong.Flag) {
+			row, known := flags[kind][command]
+			if !known {
+				row, known = flags["generating"][command]
+			}
+			var names []string
+			for _, f := range has {
+				if f.Name != "help" {
+					names = append(names, f.Name)
+				}
+			}
+			slices.Sort(names)
+			if want := slices.Sorted(slices.Values(strings.Fields(row))); !known || !slices.Equal(names, want) {
+				t.Errorf("%s %s has the flags %q, expected %q: say in the table, and in idle, where a new one has no effect", kind, command, names, want)
+			}
+		}
+		compare("", k.Model.Flags)
+		for _, c := range k.Model.Children {
+			compare(c.Name, c.Flags)
+		}
+	}
+	dir := t.TempDir()
+	if err := errors.Join(os.WriteFile(filepath.Join(dir, "a.png"), []byte("\x89PNG\r\n\x1a\n"), 0o600), os.WriteFile(filepath.Join(dir, "list.jsonl"), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range slices.Sorted(maps.Keys(idle)) {
+		g := &generating{}
+		parsed, err := cli.Of(g).Parse(strings.Fields(strings.ReplaceAll(line, "FOLDER", dir)))
+		if err != nil {
+			t.Errorf("%s: %v", line, err)
+			continue
+		}
+		if err = g.unused(parsed.Command); err == nil {
+			err = parsed.Value.(interface{ Run(*App) error }).Run(&App{Out: io.Discard, Err: io.Discard, warned: map[pgc.WarningKind]bool{}})
+		}
+		if !Misused(err) || !strings.Contains(err.Error(), idle[line]) {
+			t.Errorf("%s: %v, expected wrong usage of %s", line, err, idle[line])
+		}
+	}
+}
