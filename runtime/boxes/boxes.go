@@ -48,9 +48,23 @@ type Malformed struct {
 	Reason string `json:"reason"` // one clause: what is wrong and what was expected
 }
 
-// around reports whether a character separates labels from tokens and objects from each other, as semicolons do: spaces,
-// commas and colons of all scripts.
-func around(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune(",:，、：；", r) }
+// Marks that stand between objects, and between a label and what is beside it: ASCII's, wide and small ones, Arabic, N'Ko, Armenian,
+// Ethiopic, Mongolian, Lisu, Vai. The Greek question mark is a semicolon.
+const (
+	semicolons = ";\uff1b\ufe54\u061b\u1364\u037e\u204f"
+	commas     = ",\uff0c\ufe50\u3001\ufe51\uff64\u060c\u07f8\u055d\u1363\u1802\u1808\ua4fe\ua60d\u2e41"
+	colons     = ":\uff1a\ufe55\u1365\u1366\u1804\u02d0\ua789"
+)
+
+// Separates reports whether a character stands between classes: commas and semicolons of all scripts.
+func Separates(r rune) bool { return strings.ContainsRune(semicolons+commas, r) }
+
+// space reports whether a character is not seen: spaces of all scripts, some without width.
+func space(r rune) bool { return unicode.IsSpace(r) || r == '\u200b' || r == '\u2060' || r == '\ufeff' }
+
+// around reports whether a character separates labels from tokens and objects from each other: spaces, semicolons, commas and
+// colons.
+func around(r rune) bool { return space(r) || Separates(r) || strings.ContainsRune(colons, r) }
 
 // Parse returns the objects of an answer about an image of w×h pixels, in order. Semicolons end objects, as the next
 // run of tokens does; spaces, commas and colons around labels and spaces between tokens mean nothing. A label stands behind its
@@ -63,7 +77,7 @@ func Parse(answer string, w, h int) (found []Box, malformed []Malformed) {
 	if len(runsOf(answer)) == 0 {
 		return nil, nil
 	}
-	for part := range strings.SplitSeq(answer, ";") {
+	for part := range strings.FieldsFuncSeq(answer, func(r rune) bool { return strings.ContainsRune(semicolons, r) }) {
 		for _, g := range split(part) {
 			if reason := g.check(); reason != "" {
 				malformed = append(malformed, Malformed{g.text, reason})

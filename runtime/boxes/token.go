@@ -2,7 +2,6 @@ package boxes
 
 import (
 	"strings"
-	"unicode"
 	"unicode/utf8"
 )
 
@@ -41,7 +40,7 @@ func runsOf(text string) (runs [][2]int) {
 		default:
 			var r rune
 			r, n = utf8.DecodeRuneInString(text[at:])
-			open = open && unicode.IsSpace(r)
+			open = open && space(r)
 		}
 		at += n
 	}

@@ -9,22 +9,22 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"pgc/runtime/boxes"
 )
 
 // separator stands between classes in a prompt and between objects in an answer.
 const separator = " ; "
 
-// Classes splits a text such as "cat ; dog" at semicolons and commas, with or without spaces.
-func Classes(text string) ([]string, error) {
-	return Check(strings.FieldsFunc(text, func(r rune) bool { return r == ';' || r == ',' }))
-}
+// Classes splits a text such as "cat ; dog" at semicolons and commas of all scripts, with or without spaces.
+func Classes(text string) ([]string, error) { return Check(strings.FieldsFunc(text, boxes.Separates)) }
 
 // Check returns classes without spaces around them, each once, or says why one cannot be asked for: a separator or a
 // bracket would be read as another class or as a token.
 func Check(classes []string) (out []string, err error) {
 	for _, c := range classes {
 		c = strings.Join(strings.FieldsFunc(c, unicode.IsSpace), " ")
-		at := strings.IndexFunc(c, func(r rune) bool { return strings.ContainsRune(";,<>", r) || unicode.IsControl(r) })
+		at := strings.IndexFunc(c, func(r rune) bool { return boxes.Separates(r) || strings.ContainsRune("<>", r) || unicode.IsControl(r) })
 		switch {
 		case !utf8.ValidString(c):
 			return nil, fmt.Errorf("the class %.80q is no UTF-8", c)

@@ -17,6 +17,7 @@ func TestClasses(t *testing.T) {
 		{"cat", []string{"cat"}}, {"cat ; dog", []string{"cat", "dog"}}, {"cat;dog", []string{"cat", "dog"}},
 		{"cat, dog ,bird", []string{"cat", "dog", "bird"}}, {" cat ;; dog ; ", []string{"cat", "dog"}},
 		{"cat ; cat ; dog", []string{"cat", "dog"}}, {"traffic  light ; 猫", []string{"traffic light", "猫"}},
+		{"猫、犬，鳥；馬", []string{"猫", "犬", "鳥", "馬"}}, {"قطة، كلب؛ طائر", []string{"قطة", "كلب", "طائر"}},
 	} {
 		if got, err := Classes(c.text); err != nil || !slices.Equal(got, c.want) {
 			t.Errorf("%q: %q, %v", c.text, got, err)
@@ -26,7 +27,7 @@ func TestClasses(t *testing.T) {
 		classes []string
 		want    string
 	}{
-		{nil, "no class is named"}, {[]string{" ", ""}, "no class is named"}, {[]string{"cat;dog"}, `holds ';'`}, {[]string{"cat, dog"}, `holds ','`},
+		{nil, "no class is named"}, {[]string{" ", ""}, "no class is named"}, {[]string{"cat;dog"}, `holds ';'`}, {[]string{"cat, dog"}, `holds ','`}, {[]string{"猫；犬"}, `holds '；'`},
 		{[]string{"<loc0001>"}, `holds '<'`}, {[]string{"a>b"}, `holds '>'`}, {[]string{"a\x00"}, "control characters"}, {[]string{"\xff"}, "no UTF-8"},
 	} {
 		if got, err := Check(c.classes); err == nil || !strings.Contains(err.Error(), c.want) {
