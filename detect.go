@@ -265,6 +265,9 @@ func (p *plan) start(ctx context.Context, m *Model, patient bool) (finish func()
 	p.width, p.height = seen.first.X, seen.first.Y
 	d := &Detection{Width: p.width, Height: p.height, Task: p.task, Classes: p.classes, FinishReason: Stop, Prompts: len(p.prompts),
 		Warnings: m.taskWarnings(p.task, p.r.Adapter, images), Vocabulary: keptOf(m.exe.model)}
+	if p.r.Segment && m.exe.model.Masks == nil {
+		d.Warnings = append(d.Warnings, Warning{NoMasks, ErrNoMasks.Error()})
+	}
 	alike, cancel := context.WithCancel(ctx) // ends the other prompts of a request that fails
 	began := time.Now()
 	var jobs []*generate.Job

@@ -204,7 +204,7 @@ func (c *batching) line(a *App, r named, got pgc.Result, err error, load time.Du
 		return batchEmbedding{r.id, in, got.Embedding.Shape, base64.StdEncoding.EncodeToString(data)}, nil
 	case got.Detection != nil:
 		d := got.Detection
-		return batchDetection{r.id, in, annotate.JSON(annotate.Picture{Name: r.image, Detection: d})}, append(unmasked(a, d.Task), d.Warnings...)
+		return batchDetection{r.id, in, annotate.JSON(annotate.Picture{Name: r.image, Detection: d})}, d.Warnings
 	}
 	return batchAnswer{ID: r.id, Line: in, answer: newAnswer(got.Answer, load)}, got.Answer.Warnings
 }

@@ -119,6 +119,14 @@ func (c *locating) locate(a *App, names, classes []string, segment bool, masks s
 	return w.close()
 }
 
+// doubt says what is doubtful about what was found in a picture.
+func (a *App) doubt(name string, d *pgc.Detection) {
+	if d.FinishReason == pgc.Length {
+		fmt.Fprintf(a.Err, "warning: %s: objects may be missing, since the answer reached the most boxes (--max-boxes) or the end of the KV cache (pgc compile --max-tokens)\n", process.Line(name))
+	}
+	a.warn(name+": ", d.Warnings)
+}
+
 // unmasked warns of a task that needs a decoder of masks, which the executable lacks.
 func unmasked(a *App, task string) []pgc.Warning {
 	if task != "segment" || a.Executable.Info().Masks != nil {
@@ -159,11 +167,9 @@ func (c *locating) find(a *App, names []string, r pgc.DetectRequest, w *results)
 			failed++
 			fmt.Fprintf(a.Err, "%s\n", process.Line(err.Error()))
 			continue
-		case d.FinishReason == pgc.Length:
-			fmt.Fprintf(a.Err, "warning: %s: objects may be missing, since the answer reached the most boxes (--max-boxes) or the end of the KV cache (pgc compile --max-tokens)\n", process.Line(name))
 		}
 		c.warn(a, d)
-		a.warn(process.Line(name)+": ", d.Warnings)
+		a.doubt(name, d)
 		if err := w.add(annotate.Picture{Name: name, Number: next, Detection: d}, picture); err != nil {
 			return err
 		}

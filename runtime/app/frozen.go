@@ -105,6 +105,11 @@ func (c *answerCmd) lines(a *App, list []pgc.Frozen, settings pgc.DetectSettings
 		if err := c.line(a, name, got); err != nil {
 			return err
 		}
+		if got.Detection != nil {
+			a.doubt(shortened(name), got.Detection)
+		} else {
+			a.warn(shortened(name)+": ", got.Answer.Warnings)
+		}
 	}
 	if failed > 0 {
 		return fmt.Errorf("%d of %d answers failed", failed, len(pictures)*len(list))
