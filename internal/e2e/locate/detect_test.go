@@ -8,6 +8,8 @@ import (
 	"image"
 	"image/jpeg"
 	"image/png"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -362,6 +364,34 @@ func TestDetectBatch(t *testing.T) {
 		code, _, stderr := in(dir, exe, "batch", "--input", "bad.jsonl", "--output", "bad-out.jsonl")
 		if code != 1 || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, "bad.jsonl: line 1: ") || !strings.Contains(stderr, says) {
 			t.Errorf("%s: status %d, %q, expected %q", line, code, stderr, says)
+		}
+	}
+}
+
+// TestHeader sends a header with the request for a picture, whatever the command.
+func TestHeader(t *testing.T) {
+	data, err := os.ReadFile(golden.Picture("noise.png"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer key" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		w.Write(data)
+	}))
+	defer s.Close()
+	exe, picture, header := e2e.Compiled(t, "pg1-odd"), s.URL+"/a.png", []string{"--header", "Authorization: Bearer key"}
+	for _, args := range [][]string{
+		{picture, "x"}, {"detect", picture, "cat"}, {"segment", picture, "cat"}, {"mask", "--image", picture, "--prompt", "x"},
+		{"attend", "--image", picture, "--prompt", "x", "--token", "0", "-o", "a.png"}, {"forward", "--image", picture, "--prompt", "x", "-o", "a.safetensors"},
+	} {
+		if code, _, stderr := in(t.TempDir(), exe, append(args, header...)...); code != 0 {
+			t.Errorf("%q: status %d, %s", args, code, stderr)
+		}
+		if code, _, stderr := in(t.TempDir(), exe, args...); code != 1 || !strings.Contains(stderr, "401") {
+			t.Errorf("%q without the header: status %d, %s", args, code, stderr)
 		}
 	}
 }
