@@ -140,6 +140,11 @@ func Attends(p *program.Program) (layers, heads int) {
 	if f == nil {
 		return 0, 0
 	}
+	return layersAndHeads(f)
+}
+
+// layersAndHeads are the first two sizes of what a function writes of attention.
+func layersAndHeads(f *program.Func) (layers, heads int) {
 	shape := f.Outputs[0].Shape
 	return int(shape[0].Eval(nil)), int(shape[1].Eval(nil))
 }
@@ -147,7 +152,7 @@ func Attends(p *program.Program) (layers, heads int) {
 // attention reads what attend wrote of so many keys. Rows lie as far apart as the capacity asks for.
 func (s *Session) attention(f scored, keys int) (*Attention, error) {
 	a := &Attention{Keys: keys}
-	a.Layers, a.Heads = Attends(s.Engine.Program)
+	a.Layers, a.Heads = layersAndHeads(s.Engine.Program.Func(f.Name()))
 	a.Weights = make([]float32, a.Layers*a.Heads*keys)
 	for i := range a.Layers * a.Heads {
 		if err := engine.Get(f.out, i*s.Model.MaxTokens, a.Weights[i*keys:][:keys]); err != nil {
