@@ -14,26 +14,35 @@ type DynamicSliceAttrs struct {
 // Overwritten returns the state that v is once the operation behind v has overwritten a part of it, or nil for a value
 // that is no such state.
 func Overwritten(v *Value) *Value {
+	if i := OverwrittenOperand(v); i >= 0 {
+		return v.Def.In[i]
+	}
+	return nil
+}
+
+// OverwrittenOperand returns the place among the operands of the operation behind v of the state that it overwrites to
+// make v, or -1.
+func OverwrittenOperand(v *Value) int {
 	op := v.Def
 	if op == nil {
-		return nil
+		return -1
 	}
 	switch a := op.Attrs.(type) {
 	case MapAttrs:
 		if a.Scatter != (Scatter{}) {
-			return op.In[a.Scatter.State]
+			return a.Scatter.State
 		}
-		return nil
+		return -1
 	case MatmulAttrs:
 		if part := slices.Index(op.Results, v); part < len(a.Scatter) && a.Scatter[part] != (Scatter{}) {
-			return op.In[a.rows()+a.Accs+a.Scatter[part].State]
+			return a.rows() + a.Accs + a.Scatter[part].State
 		}
-		return nil
+		return -1
 	}
 	if op.Def == OpDynamicUpdateSlice || op.Def == OpScatter {
-		return op.In[0]
+		return 0
 	}
-	return nil
+	return -1
 }
 
 // OpDynamicSlice takes a contiguous part along one axis that starts at a run-time number, such as a slot of a cache.

@@ -252,6 +252,7 @@ func (c *planChecker) capacity(t ir.Type) int64 {
 // update checks that op writes its update, of which written is the result, straight into the state, which nothing reads
 // from then on but what takes the result.
 func (c *planChecker) update(op *ir.Op, state, written *ir.Value) {
+	result := written
 	if op.Def == ir.OpDynamicUpdateSlice {
 		written = op.In[1]
 	}
@@ -266,7 +267,10 @@ func (c *planChecker) update(op *ir.Op, state, written *ir.Value) {
 	}
 	old, over := map[*ir.Value]bool{state: true}, false
 	for _, o := range c.f.Ops {
-		reads := o != op && slices.ContainsFunc(o.In, func(v *ir.Value) bool { return old[v] })
+		reads := false
+		for i, v := range o.In {
+			reads = reads || old[v] && (o != op || v != state || i != ir.OverwrittenOperand(result))
+		}
 		over = over || o == writer
 		switch {
 		case reads && isView(o):

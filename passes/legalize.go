@@ -98,11 +98,11 @@ func copies(f *ir.Func) int {
 	uses := f.Uses()
 	for _, op := range append([]*ir.Op(nil), f.Ops...) {
 		for i, v := range op.In {
-			if needsMemory(op, i, v, strides[v]) && !isWeight(v) {
+			if needsMemory(op, i, v, strides[v]) && !isWeight(v) || readsOverwritten(op, i) {
 				op.In[i] = duplicate(op, v)
 			}
 		}
-		if op.Def == ir.OpDynamicUpdateSlice && !writesInPlace(op.In[1], uses) {
+		if op.Def == ir.OpDynamicUpdateSlice && !writesInPlace(op.In[1], op.In[0], uses) {
 			op.In[1] = duplicate(op, op.In[1])
 		}
 		for _, v := range op.Results {
@@ -159,10 +159,19 @@ func looksUp(a ir.MapAttrs, i int) bool {
 	return slices.ContainsFunc(a.Gathers, func(g ir.Gather) bool { return g.Table == i || g.Index == i })
 }
 
-// writesInPlace reports whether the kernel that computes v can write it directly into a state.
-func writesInPlace(v *ir.Value, uses map[*ir.Value][]ir.Use) bool {
+// readsOverwritten reports whether a kernel reads, as operand i, a state of which it overwrites rows, perhaps through views.
+func readsOverwritten(op *ir.Op, i int) bool {
+	return op.Def != ir.OpDynamicUpdateSlice && slices.ContainsFunc(op.Results, func(v *ir.Value) bool {
+		state := ir.Overwritten(v)
+		return state != nil && i != ir.OverwrittenOperand(v) && root(op.In[i]) == state
+	})
+}
+
+// writesInPlace reports whether the kernel that computes v can write it directly into a state, of which it reads nothing.
+func writesInPlace(v, state *ir.Value, uses map[*ir.Value][]ir.Use) bool {
 	for is(v, ir.OpReshape) && len(uses[v]) == 1 {
 		v = v.Def.In[0]
 	}
-	return v.Def != nil && !isView(v.Def) && !isVirtual(v.Def) && ir.Overwritten(v) == nil && len(uses[v]) == 1
+	return v.Def != nil && !isView(v.Def) && !isVirtual(v.Def) && ir.Overwritten(v) == nil && len(uses[v]) == 1 &&
+		!slices.ContainsFunc(v.Def.In, func(x *ir.Value) bool { return root(x) == state })
 }

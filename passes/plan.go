@@ -125,7 +125,7 @@ func (p *planner) states() error {
 			if state == nil {
 				continue
 			}
-			if state.Kind != ir.State || !p.readBefore(state, op) {
+			if state.Kind != ir.State || !p.readBefore(state, v) {
 				return fmt.Errorf("@%s: %s must be of a state parameter that nothing reads from then on", p.f.Name, op.Def)
 			}
 			if op.Def == ir.OpDynamicUpdateSlice {
@@ -162,10 +162,11 @@ func (p *planner) inPlace(state *ir.Value, op *ir.Op) error {
 	return nil
 }
 
-// readBefore reports whether all reads of a state's old contents precede the kernel that writes the rows of update, its
-// only update.
-func (p *planner) readBefore(state *ir.Value, update *ir.Op) bool {
-	at, writer := positions(p.f), update
+// readBefore reports whether all reads of a state's old contents, directly and through views, precede the kernel that writes
+// the rows of its only update, of which updated is the result.
+func (p *planner) readBefore(state, updated *ir.Value) bool {
+	at, update := positions(p.f), updated.Def
+	writer, overwritten := update, ir.OverwrittenOperand(updated)
 	if update.Def == ir.OpDynamicUpdateSlice {
 		writer = root(update.In[1]).Def
 	}
@@ -173,7 +174,7 @@ func (p *planner) readBefore(state *ir.Value, update *ir.Op) bool {
 	before = func(v *ir.Value) bool {
 		for _, u := range p.uses[v] {
 			switch {
-			case u.Op == update:
+			case u.Op == update && v == state && u.Index == overwritten:
 			case u.Op == nil, overwrites(u.Op, v), isView(u.Op) && !before(u.Op.Result()), !isView(u.Op) && at[u.Op] >= at[writer]:
 				return false
 			}

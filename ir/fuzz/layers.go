@@ -171,6 +171,7 @@ func (g *grower) cached(rows *ir.Value, slots bool) *ir.Value {
 	state := g.state(rows, slots)
 	d, all := state.Type.DType, state.Type.Shape
 	if !slots {
+		rows = g.withOld(rows, state, 0)
 		next := g.call(ir.OpDynamicUpdateSlice, state, g.b.Convert(rows, d), g.symbol("past"))
 		g.f.Update(state, next)
 		return g.keys(next, 0)
@@ -187,8 +188,17 @@ func (g *grower) cached(rows *ir.Value, slots bool) *ir.Value {
 func (g *grower) scattered(rows, positions *ir.Value) *ir.Value {
 	state := g.state(rows, true)
 	shape := append([]ir.Dim{ir.D(batchSlots), ir.D(1)}, rows.Type.Shape[1:]...)
-	rows = g.op(ir.OpReshape, ir.ShapeAttrs{Shape: shape}, rows)
+	rows = g.withOld(g.op(ir.OpReshape, ir.ShapeAttrs{Shape: shape}, rows), state, 1)
 	next := g.call(ir.OpScatter, state, g.b.Convert(rows, state.Type.DType), positions)
 	g.f.Update(state, next)
 	return g.keys(next, 1)
+}
+
+// withOld adds to new rows of a state, now and then, its first rows as they are before the call.
+func (g *grower) withOld(rows, state *ir.Value, axis int) *ir.Value {
+	if !g.chance(8) {
+		return rows
+	}
+	old := g.op(ir.OpSlice, ir.SliceAttrs{Axis: axis, Start: ir.D(0), Limit: rows.Type.Shape[axis]}, state)
+	return g.call(ir.OpAdd, rows, g.b.Convert(old, ir.F32))
 }
