@@ -66,11 +66,12 @@ func (w *warp) arrive(s barrierSpec, m uint32) {
 	}
 	bar.arrived += warpSize
 	w.events++
-	for i := range w.warps {
-		bar.vc[i] = max(bar.vc[i], w.vc[i])
-	}
+	join(&bar.vc, &w.vc)
 	if w.fenced || len(w.published) > 0 {
 		bar.fences.join(&w.fences)
+	}
+	if s.mode == barrierArrive {
+		w.endSpan()
 	}
 	w.vc[w.index]++
 	if s.mode != barrierArrive {
@@ -85,12 +86,15 @@ func (w *warp) arrive(s barrierSpec, m uint32) {
 	}
 	bar.arrived = 0
 	bar.phase++
-	w.closeInterval()
+	if len(bar.waiting) == len(w.warps) {
+		w.closeInterval()
+	}
+	for _, other := range bar.waiting {
+		other.endSpan()
+	}
 	for _, other := range bar.waiting {
 		other.state = ready
-		for i := range w.warps {
-			other.vc[i] = max(other.vc[i], bar.vc[i])
-		}
+		join(&other.vc, &bar.vc)
 		if w.fenced || len(w.published) > 0 {
 			other.fences.join(&bar.fences)
 		}
@@ -131,12 +135,6 @@ func (w *warp) release(in *instr, bar *namedBarrier) {
 	}
 }
 
-// closeInterval notes that a barrier orders what warps did in global memory before and after.
-func (b *block) closeInterval() {
-	b.epoch++
-	b.closeLogs()
-}
-
 // mbarrier is the state of an mbarrier object in shared memory.
 type mbarrier struct {
 	expected, pending int
@@ -165,5 +163,4 @@ func (b *block) complete(m *mbarrier) {
 	m.phase++
 	m.pending = m.expected
 	m.done = m.vc
-	b.closeInterval()
 }

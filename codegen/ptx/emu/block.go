@@ -16,7 +16,6 @@ type block struct {
 	warps     []*warp
 	barriers  [16]namedBarrier
 	mbars     map[uint32]*mbarrier
-	epoch     int      // barriers that any warps have passed
 	events    int      // changes that a spinning warp may wait for
 	pending   *Finding // found; the other warps run on, because a race may be its cause
 	log       blockLog
@@ -157,7 +156,7 @@ func (b *block) deadlock() *Finding {
 func (b *block) reset(index int) {
 	g := b.launch.Grid
 	b.index, b.at = index, [3]int{index % g[0], index / g[0] % g[1], index / g[0] / g[1]}
-	b.epoch, b.events, b.pending, b.began, b.observed = 0, 0, nil, b.executed, 0
+	b.events, b.pending, b.began, b.observed = 0, nil, b.executed, 0
 	clear(b.mbars)
 	clear(b.marks)
 	clear(b.published)

@@ -394,3 +394,14 @@ red.global.add.f32 [%d0], %f0;`))
 		}
 	}
 }
+
+// A version is two numbers.
+func TestVersions(t *testing.T) {
+	text := body(32, "")
+	for version, ok := range map[string]bool{"8.8": true, "10.12": true, "x.y": false, "7": false, ".": false, "7.x": false, "7.0.1": false} {
+		_, err := Parse(strings.Replace(text, "7.0", version, 1))
+		if ok != (err == nil) || err != nil && !strings.Contains(err.Error(), "ptx:1:10: syntax: ") {
+			t.Errorf("%s: %v", version, err)
+		}
+	}
+}

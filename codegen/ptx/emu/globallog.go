@@ -8,7 +8,8 @@ import (
 )
 
 // Races in global memory are found from logs. While a warp runs it notes in pages of its own, a bit a byte, what it
-// reads and writes. Where a barrier completes, the pages that warps of the block wrote since the last one are compared.
+// reads and writes. Where a barrier of all warps completes, the pages that they wrote since the last one are compared; what
+// orders some of them only is in spans.go.
 // Where a block ends, its pages are compared with what earlier blocks left in the launch's table, and added to it.
 //
 // Blocks are ordered by fences and strong operations (atomics, volatile, acquire and release): what lies before a fence
@@ -49,20 +50,19 @@ func whoOf(pc int32, thread int) uint32 { return uint32(pc)<<10 | uint32(thread)
 
 // page is what a warp did in 512 bytes: in this interval between barriers, and before.
 type page struct {
-	number   uint64
-	epoch    int
-	r, w     pageBits // in this interval, unless
-	pastR    pageBits // the block's log has it already
-	pastW    pageBits
-	oldR     pageBits // before
-	oldW     pageBits
-	turn     uint32   // the warp's clock since which
-	turnR    pageBits // it read
-	turnW    pageBits // it wrote
-	many     pageBits // several threads of it read
-	readers  who
-	writes   *pageWrites
-	writeNow bool // it is in the warp's list of pages written in this interval
+	number  uint64
+	epoch   int      // the warp's span
+	r, w    pageBits // in this span, unless
+	pastR   pageBits // the block's log has it already
+	pastW   pageBits
+	oldR    pageBits // before
+	oldW    pageBits
+	turn    uint32   // the warp's clock since which
+	turnR   pageBits // it read
+	turnW   pageBits // it wrote
+	many    pageBits // several threads of it read
+	readers who
+	writes  *pageWrites
 }
 
 // pageWrites is kept for pages that are written.
@@ -76,15 +76,19 @@ type pageSet map[uint64]*page
 
 // warpLog is what a warp did in global memory since the last fold.
 type warpLog struct {
-	pages pageSet
-	cache [64]*page
-	wrote []*page // in this interval
+	pages   pageSet
+	cache   [64]*page
+	touched []*page // in this span
+	wrote   []*page // of those
+	spans   []*span // that ended before, and that other warps may not know of
 }
 
 func (l *warpLog) reset() {
 	clear(l.pages)
 	clear(l.cache[:])
-	l.wrote = l.wrote[:0]
+	l.touched, l.wrote = l.touched[:0], l.wrote[:0]
+	clear(l.spans)
+	l.spans = l.spans[:0]
 }
 
 // page returns the page of an address.
@@ -97,6 +101,7 @@ func (w *warp) page(address uint64) *page {
 		}
 		if p = w.log.pages[number]; p == nil {
 			p = &page{number: number, epoch: w.epoch}
+			w.log.touched = append(w.log.touched, p)
 			w.log.pages[number] = p
 		}
 		w.log.cache[number&63] = p
@@ -104,7 +109,8 @@ func (w *warp) page(address uint64) *page {
 	if p.epoch != w.epoch {
 		p.oldR.or(&p.r)
 		p.oldW.or(&p.w)
-		p.r, p.w, p.epoch, p.writeNow = pageBits{}, pageBits{}, w.epoch, false
+		p.r, p.w, p.epoch = pageBits{}, pageBits{}, w.epoch
+		w.log.touched = append(w.log.touched, p)
 		p.pastR, p.pastW = pageBits{}, pageBits{}
 	}
 	if now := w.vc[w.index]; p.turn != now {
@@ -178,13 +184,12 @@ func (w *warp) noteWrite(address uint64, data, there []byte, lane int) {
 	p := w.page(address)
 	at, n := address&(pageBytes-1), len(data)
 	line, touched := at>>6, (uint64(1)<<n-1)<<(at&63)
+	if p.w == (pageBits{}) && p.pastW == (pageBits{}) {
+		w.log.wrote = append(w.log.wrote, p)
+	}
 	p.w[line] |= touched
 	if p.writes == nil {
 		p.writes = &pageWrites{}
-	}
-	if !p.writeNow {
-		p.writeNow = true
-		w.log.wrote = append(w.log.wrote, p)
 	}
 	me := whoOf(w.pc, w.thread(lane))
 	if len(w.marks) > 0 {
@@ -205,17 +210,13 @@ func (w *warp) noteWrite(address uint64, data, there []byte, lane int) {
 
 // closeLogs compares what warps did in the interval that a barrier ends.
 func (b *block) closeLogs() {
-	now := b.epoch - 1
 	for _, w := range b.warps {
 		for _, p := range w.log.wrote {
-			if p.epoch != now {
-				continue
-			}
 			wrote := p.w
 			wrote.or(&p.pastW)
 			for _, o := range b.warps {
 				q := o.log.pages[p.number]
-				if o == w || q == nil || q.epoch != now {
+				if o == w || q == nil || q.epoch != o.epoch {
 					continue
 				}
 				both := q.r
@@ -232,7 +233,6 @@ func (b *block) closeLogs() {
 				}
 			}
 		}
-		w.log.wrote = w.log.wrote[:0]
 	}
 }
 
@@ -367,13 +367,13 @@ func (b *block) fold(fence *warp) {
 	for _, w := range b.warps {
 		others := fence != nil && w != fence
 		for number, p := range w.log.pages {
-			if p.epoch != b.epoch {
+			if p.epoch != w.epoch {
 				if to[number] == nil {
 					p.r.or(&p.oldR)
 					p.w.or(&p.oldW)
 					to[number] = p
 				} else {
-					to.add(p, others, b.epoch)
+					to.add(p, others, w.epoch)
 				}
 				delete(w.log.pages, number)
 				if w.log.cache[number&63] == p {
@@ -381,7 +381,7 @@ func (b *block) fold(fence *warp) {
 				}
 				continue
 			}
-			to.add(p, others, b.epoch) // the page stays: other warps of the block may touch it in this interval
+			to.add(p, others, w.epoch) // the page stays: other warps of the block may touch it in this interval
 			p.oldR, p.oldW = pageBits{}, pageBits{}
 			if !others {
 				p.pastR.or(&p.r)

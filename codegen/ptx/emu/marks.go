@@ -1,6 +1,9 @@
 package emu
 
-import "math/bits"
+import (
+	"math/bits"
+	"slices"
+)
 
 // Atomic and strong stores race with plain accesses of other threads of their block that nothing orders: barriers, or a
 // release and an acquire. Of each word the last such stores of two warps are kept, and the clocks of the warps.
@@ -57,16 +60,32 @@ func (w *warp) meetPlain(address uint64, n int, lane int, write bool) {
 			}
 		}
 	}
-	for _, o := range w.warps {
-		p := o.log.pages[number]
-		if p == nil || o != w && p.turn <= w.vc[o.index] || o == w && p.turn < w.vc[o.index] {
-			continue
-		}
-		if p.turnW[line]&touched != 0 {
-			meet(p, p.turnW[line], &p.writes.writers, true)
+	both := func(p *page, wrote, read uint64) {
+		if wrote&touched != 0 {
+			meet(p, wrote, &p.writes.writers, true)
 		}
 		if write {
-			meet(p, p.turnR[line], &p.readers, false)
+			meet(p, read, &p.readers, false)
+		}
+	}
+	for _, o := range w.warps {
+		p := o.log.pages[number]
+		if o == w {
+			if p != nil && p.turn >= w.vc[w.index] {
+				both(p, p.turnW[line], p.turnR[line])
+			}
+			continue
+		}
+		if p != nil && p.epoch == o.epoch {
+			both(p, p.w[line]|p.pastW[line], p.r[line]|p.pastR[line])
+		}
+		for _, s := range slices.Backward(o.log.spans) {
+			if s.clock <= w.vc[o.index] {
+				break
+			}
+			if q := s.pages[number]; q != nil {
+				both(q, q.w[line], q.r[line])
+			}
 		}
 	}
 }

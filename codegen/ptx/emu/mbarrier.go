@@ -157,9 +157,8 @@ func (w *warp) arriveAt(lane int, bar *mbarrier, count int) {
 	if count > bar.pending { // a copy's late arrival
 		w.fail(Deadlock, lane, "%s arrives %d times at an mbarrier that waits for %d in phase %d", w.name(), count, bar.pending, bar.phase)
 	}
-	for j := range w.warps {
-		bar.vc[j] = max(bar.vc[j], w.vc[j])
-	}
+	w.endSpan()
+	join(&bar.vc, &w.vc)
 	bar.pending -= count
 	w.complete(bar)
 }
@@ -218,9 +217,7 @@ func (w *warp) testWait(d reg, base reg, offset int64, phase reg, parity bool, m
 			return
 		}
 		yes |= 1 << i
-		for j := range w.warps {
-			w.vc[j] = max(w.vc[j], bar.done[j])
-		}
+		w.learn(&bar.done)
 	})
 	w.p[d] = w.p[d]&^m | yes
 	if blocked == m && !w.yieldGroup() {

@@ -35,6 +35,7 @@ func (f *fences) join(g *fences) {
 func (w *warp) fence() {
 	w.fenced = true
 	w.learn(&w.fences.seen)
+	w.endSpan()
 	w.fences.released = w.vc
 	w.vc[w.index]++
 }
@@ -56,6 +57,7 @@ func (w *warp) strongAt(at uint64, s strength, write bool) {
 		w.published[at] = f
 	}
 	if s.release {
+		w.endSpan()
 		join(f, &w.vc)
 	} else {
 		join(f, &w.fences.released)
@@ -64,13 +66,11 @@ func (w *warp) strongAt(at uint64, s strength, write bool) {
 
 // learn orders what others published before what the warp does from now on.
 func (w *warp) learn(c *clocks) {
-	news := false
 	for i := range w.warps {
 		if c[i] > w.vc[i] {
-			w.vc[i], news = c[i], true
+			w.endSpan()
+			join(&w.vc, c)
+			return
 		}
-	}
-	if news {
-		w.closeInterval()
 	}
 }

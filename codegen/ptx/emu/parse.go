@@ -108,6 +108,15 @@ func parseInteger(text string) (uint64, bool) {
 	return v, err == nil
 }
 
+// isVersion reports whether a word is MAJOR.MINOR.
+func isVersion(word string) bool {
+	major, minor, _ := strings.Cut(word, ".")
+	return decimal(major) && decimal(minor)
+}
+
+// decimal reports whether a word is of digits.
+func decimal(word string) bool { return word != "" && strings.Trim(word, "0123456789") == "" }
+
 // module reads the whole text.
 func (p *parser) module() {
 	u := p.unit
@@ -118,7 +127,10 @@ func (p *parser) module() {
 		pos := p.pos()
 		switch word := p.next(); word {
 		case ".version":
-			u.version = p.next()
+			at := p.pos()
+			if u.version = p.next(); !isVersion(u.version) {
+				fail(at, "%q is no version; one is two numbers, such as 7.0", u.version)
+			}
 		case ".target":
 			u.target = p.next()
 			for p.accept(",") {

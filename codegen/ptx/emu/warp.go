@@ -57,6 +57,7 @@ type warp struct {
 	floorAt  int64
 	copies   copyQueue
 	log      warpLog
+	epoch    int    // the number of its span in global memory
 	carry    uint32 // condition code: the carry of every thread
 	watch    spinWatch
 	barrier  int // that it waits at
