@@ -75,14 +75,17 @@ func (c productCase) spec() *kernels.Matmul {
 			e = fn(scalar.Mul, f32(0), fn(scalar.Tanh, f32(1)))
 		}
 		e = fn(scalar.Add, fn(scalar.Add, e, f32(accs)), f32(accs+1))
-		n, bn := int64(p[1]), int64(p[0]*p[1])
+		n, bn, apart := int64(p[1]), int64(p[0]*p[1]), int64(1)
+		if n == 1 { // a block of one column, of which it does not matter how far the next one would be
+			apart = 2
+		}
 		elem := tile.BF16
 		if store.GroupOf(c.d).Len > 0 {
 			elem = tile.I8
 		}
 		s.Parts = append(s.Parts, kernels.Part{Blocks: int64(p[0]), N: n, Elem: elem, Group: store.GroupOf(c.d), Accs: accs,
-			Extra: []kernels.Operand{{Elem: tile.F32, Strides: []int64{0, n, 1}}, {Elem: tile.F32, Strides: []int64{bn, n, 1}}},
-			Exprs: []*scalar.Expr{e}, Outs: []kernels.Out{{Elem: c.out, Strides: []int64{bn, n, 1}}}})
+			Extra: []kernels.Operand{{Elem: tile.F32, Strides: []int64{0, n, apart}}, {Elem: tile.F32, Strides: []int64{bn, n, apart}}},
+			Exprs: []*scalar.Expr{e}, Outs: []kernels.Out{{Elem: c.out, Strides: []int64{bn, n, apart}}}})
 	}
 	return s
 }
@@ -308,7 +311,7 @@ func fewCases() []productCase {
 			cases = append(cases, productCase{d, 1 + i, 43 + 131*i, 1 + i%2, one, tile.F32, false}, productCase{d, 8 - i, 512, 1 + (i+1)%2, three, tile.F32, false})
 		}
 	}
-	return mostlyFloats(append(cases, splitCases()...))
+	return append(mostlyFloats(append(cases, splitCases()...)), productCase{ir.BF16, 3, 53, 1, [][2]int{{6, 1}}, tile.F32, true})
 }
 
 // TestFewRows compares products of up to eight rows with sums in float64, of every format, odd sizes and several parts.

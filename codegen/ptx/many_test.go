@@ -14,7 +14,8 @@ func manyCases() []productCase {
 	one := [][2]int{{1, 27}}
 	three := [][2]int{{3, 16}, {1, 37}, {2, 5}}
 	cases := []productCase{{ir.BF16, 9, 7, 1, one, tile.F32, false}, {ir.BF16, 131, 75, 1, [][2]int{{1, 203}}, tile.F32, false},
-		{ir.BF16, 65, 200, 2, three, tile.BF16, false}, {ir.BF16, 300, 64, 1, one, tile.F32, false}, {ir.BF16, 16, 2048, 1, [][2]int{{1, 64}}, tile.F32, false}}
+		{ir.BF16, 65, 200, 2, three, tile.BF16, false}, {ir.BF16, 300, 64, 1, one, tile.F32, false}, {ir.BF16, 16, 2048, 1, [][2]int{{1, 64}}, tile.F32, false},
+		{ir.BF16, 21, 53, 1, [][2]int{{6, 1}}, tile.F32, false}}
 	for i, d := range ir.Groups.List() {
 		if (packing.Fragments{Group: store.GroupOf(d)}).Exact() {
 			cases = append(cases, productCase{d, 40 + 3*i, 43 + 131*i, 1 + i%2, one, tile.F32, false}, productCase{d, 12 + i, 512, 1 + (i+1)%2, three, tile.F32, false})
