@@ -231,7 +231,7 @@ func TestUsage(t *testing.T) {
 	}{
 		{"--addr " + taken.Addr().String(), 1, "address already in use"},
 		{"--addr 8080", 1, "cannot listen at 8080"},
-		{"--api-keys " + filepath.Join(dir, "none"), 1, "--api-keys: open"},
+		{"--api-keys " + filepath.Join(dir, "none"), 1, "none: no such file or directory"},
 		{"--api-keys " + empty, 1, "holds no key"},
 		{"--api-keys " + spaced, 1, "line 1 holds a space"},
 		{"--tls-cert x", 2, "expected both"},
