@@ -48,3 +48,25 @@ func TestGraphFromPipe(t *testing.T) {
 		t.Errorf("%v, %q, %q, expected the graph", err, stdout.String(), stderr.String())
 	}
 }
+
+// TestFlagsWithoutEffect refuses flags that change nothing beside the others.
+func TestFlagsWithoutEffect(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "x")
+	for line, want := range map[string]string{
+		"--group 64":                "--group is given with --weights auto, expected int8 or int4, which have groups",
+		"--group 64 --weights bf16": "--group is given with --weights bf16",
+		"--search":                  "--search is given with --weights auto, expected int4, whose scales it looks for",
+		"--search --weights int8":   "--search is given with --weights int8",
+		"--emit-dir " + out:         "--emit-dir is given without --emit, expected both",
+	} {
+		code, stderr := pgc(t, nil, append([]string{"compile", "../../golden/pg1-odd", "-o", out}, strings.Fields(line)...)...)
+		if code != 2 || strings.Count(stderr, "\n") != 1 || !strings.HasPrefix(stderr, "pgc: "+want) {
+			t.Errorf("%s: status %d, %q, expected 2, %s", line, code, stderr, want)
+		}
+	}
+	// With a pattern whose matrices have groups they have an effect, so that the next thing that is wrong is told.
+	code, stderr := pgc(t, nil, "compile", "none", "-o", out, "--search", "--group", "32", "--keep", "*=int4")
+	if code != 1 || strings.Contains(stderr, "--search") || strings.Contains(stderr, "--group") {
+		t.Errorf("status %d, %q", code, stderr)
+	}
+}
