@@ -11,7 +11,11 @@ python export.py --state "$state/gemma.pt" --kind gemma --to "$state/gemma"
 tune() { OMP_NUM_THREADS=1 python -m torch.distributed.run --nproc-per-node "$workers" tune.py --out "$state" --checkpoint "$state/gemma" --codec "$state/vae-oid.npz" --codes "$state/codes.pt" "$@"; }
 tune --kind gemma --minutes $((150 / workers))
 tune --kind gemma2 --minutes $((174 / workers)) --muon 0.006 --adam 1.1e-3
-[ -e "$state/gemma-settled.pt" ] || python settle.py --checkpoint "$state/gemma" --state "$state/gemma-tuned.pt" --codes "$state/codes.pt" --to "$state/gemma-settled.pt"
-python export.py --state "$state/gemma-settled.pt" --kind gemma --to ../paligemma-demo
-python export.py --state "$state/gemma2-tuned.pt" --kind gemma2 --to ../paligemma2-demo
+settle() { [ -e "$state/$2" ] || python settle.py --checkpoint "$state/gemma" --state "$state/$1" --codes "$state/codes.pt" --share "$3" --to "$state/$2"; }
+settle gemma-tuned.pt gemma-settled.pt 0.83
+tune --kind gemma --refine "$state/gemma-settled.pt" --minutes $((42 / workers)) --muon 0.0008 --adam 1.5e-4
+settle gemma-refined.pt gemma-done.pt 0.93
+tune --kind gemma2 --refine "$state/gemma2-tuned.pt" --minutes $((50 / workers)) --muon 0.0013 --adam 2.4e-4
+python export.py --state "$state/gemma-done.pt" --kind gemma --to ../paligemma-demo
+python export.py --state "$state/gemma2-refined.pt" --kind gemma2 --to ../paligemma2-demo
 for folder in ../paligemma-demo ../paligemma2-demo; do cp "$state/vae-oid.npz" $folder/; done

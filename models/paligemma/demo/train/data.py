@@ -74,10 +74,11 @@ def encode(prompt, answer):
 
 class Scenes(torch.utils.data.IterableDataset):
     """Batches of `batch` scenes; with `text` also their encoded examples, with `table` (see coded) also the codes of
-    masks and, apart from the examples, prompts to segment."""
+    masks and, apart from the examples, prompts to segment. `easy` is the share that is kept of scenes with at most two
+    pictograms and no random string."""
 
-    def __init__(self, seed, batch, text, table=None):
-        self.seed, self.batch, self.text, self.table = seed, batch, text, table
+    def __init__(self, seed, batch, text, table=None, easy=1):
+        self.seed, self.batch, self.text, self.table, self.easy = seed, batch, text, table, easy
 
     def __iter__(self):
         worker = torch.utils.data.get_worker_info()
@@ -86,7 +87,8 @@ class Scenes(torch.utils.data.IterableDataset):
             scenes = []
             while len(scenes) < self.batch:
                 scene = make(rng.randrange(1_000_000_000))
-                if scene.items:
+                hard = len(scene.items) > 2 or scene.text and not scene.listed
+                if scene.items and (hard or self.easy == 1 or rng.random() < self.easy):
                     scenes.append(scene)
             targets = [dense(s) for s in scenes]
             out = {k: torch.from_numpy(np.stack([t[k] for t in targets])) for k in targets[0]}
@@ -101,8 +103,8 @@ class Scenes(torch.utils.data.IterableDataset):
             yield out
 
 
-def loader(seed, batch, text, workers=1, table=None):
-    return iter(torch.utils.data.DataLoader(Scenes(seed, batch, text, table), batch_size=None, num_workers=workers,
+def loader(seed, batch, text, workers=1, table=None, easy=1):
+    return iter(torch.utils.data.DataLoader(Scenes(seed, batch, text, table, easy), batch_size=None, num_workers=workers,
                                             prefetch_factor=6))
 
 

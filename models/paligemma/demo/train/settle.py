@@ -45,7 +45,7 @@ def main():
     args.add_argument("--state", required=True)
     args.add_argument("--codes", required=True, help="train_vae.py's table")
     args.add_argument("--to", required=True)
-    args.add_argument("--share", type=float, default=.83)
+    args.add_argument("--share", type=float, default=.83, help="of the tuned state")
     args.add_argument("--minutes", type=float, default=4)
     args = args.parse_args()
     torch.set_num_threads(1)

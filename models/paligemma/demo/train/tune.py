@@ -7,6 +7,10 @@ the PaliGemma 2 model of it.
 It begins with fresh optimizers; <seg> embeddings start from the codebook, so that codes of like shapes are alike. The
 checkpoint stays the teacher of both. Minutes are a process's CPU time. Run again with the same arguments it resumes. Workers
 that torch.distributed.run starts train on batches of their own and average gradients.
+
+    python tune.py --kind gemma --refine .train/gemma-settled.pt --checkpoint .train/gemma … --muon 0.0008 --adam 1.5e-4 --minutes 24
+
+continues from a state's weights at a low rate, with fewer easy scenes and more of what is hardest to keep.
 """
 
 import argparse
@@ -31,7 +35,9 @@ from rows import Rows, pack, single
 from train import logits_at, token_losses
 
 KEEP = .3, 5.0  # weights of the features' squared error relative to their variance, on pictograms and elsewhere (text)
-TEACHER = 4  # weight of what is forgotten
+TEACHER = 5  # weight of what is forgotten
+CAPTION = 2  # weight of a caption's tokens in exact rows
+READ = data.encode("ocr", "")[0]
 ROOM = 150  # tokens of text in a packed row
 CODES, LOCATION = .3, 1.3  # weights of the sixteen codes of an object, together, and of a location, beside another token's
 
@@ -75,20 +81,23 @@ class Turned(torch.nn.Module):
         return F.binary_cross_entropy_with_logits(flip, flipped) + 2 * off, ((flip > 0) == (flipped > .5)).float().mean().item(), off.item()
 
 
-def forgotten(teacher, rows, features, logits):
-    """How far the logits of rows are from the teacher's: the mean KL divergence over the answers' tokens."""
+def forgotten(teacher, rows, features, logits, weight):
+    """How far the logits of rows are from the teacher's: the weighted KL divergence over the answers' tokens, beside their number."""
     with torch.no_grad():
         wanted = F.log_softmax(logits_at(teacher, rows, features), -1)
-    return F.kl_div(F.log_softmax(logits, -1), wanted, log_target=True, reduction="batchmean")
+    each = F.kl_div(F.log_softmax(logits, -1), wanted, log_target=True, reduction="none").sum(-1)
+    return (each * weight).sum() / len(weight)
 
 
 def groups(batch, rng, exact):
     """A step's rows, in groups of like length: packed ones with all prompts to segment and as many others as fit into
-    ROOM tokens, or exact ones, of each scene one prompt to segment, the caption and two others."""
+    ROOM tokens, or exact ones, of each scene one prompt to segment, the caption, the text, if there is any, and others."""
     pairs = list(zip(batch["segment"], batch["examples"]))
-    if exact:
-        captions, others = [o[:1] for _, o in pairs], [o[1:] for _, o in pairs]  # captions are forgotten first
-        return [single([s for s, _ in pairs], rng, 1), single(captions, rng, 1) + single(others, rng, 2)]
+    if exact:  # captions and texts are forgotten first
+        captions = [o[:1] for _, o in pairs]
+        texts = [[e for e in o if e[0] == READ and len(e[1]) > 1] or o[1:] for _, o in pairs]
+        others = [[e for e in o[1:] if e[0] != READ] for _, o in pairs]
+        return [single([s for s, _ in pairs], rng, 1), single(captions, rng, 1) + single(texts, rng, 1) + single(others, rng, 1)]
     rows = []
     for segment, others in pairs:
         row = list(segment)
@@ -121,6 +130,7 @@ def main():
     args.add_argument("--out", default=".train")
     args.add_argument("--minutes", type=float, default=45)
     args.add_argument("--packed", type=float, default=.5, help="share of the time spent on packed rows")
+    args.add_argument("--refine", help="the state to refine, by exact rows alone")
     args.add_argument("--batch", type=int, default=16)
     args.add_argument("--muon", type=float, default=.004)
     args.add_argument("--adam", type=float, default=7e-4)
@@ -135,25 +145,29 @@ def main():
     table, fresh = torch.load(args.codes), args.kind == "gemma"
     posed = torch.load(out / ("gemma-pose.pt" if fresh else "gemma-tuned.pt"))
     net = start(args.kind, teacher, posed, vae.load(args.codec), next(data.loader(77, 48, text=True, table=table)))
+    if args.refine:
+        net.load_state_dict(torch.load(args.refine)["net"])
     net.requires_grad_()
     heads = pose.Heads()
     heads.load_state_dict(posed["heads"])
     turned = Turned()
     named = list(net.named_parameters()) + [("heads." + n, p) for n, p in [*heads.named_parameters(), *turned.named_parameters()]]
     made = optimizers(named, args.muon, args.adam, lambda n: .6 if "vision" in n else 1.0)
-    state, clock, step = out / f"{args.kind}-tuned.pt", Clock(args.minutes, now=time.process_time), 0
+    state = out / f"{args.kind}-{'refined' if args.refine else 'tuned'}.pt"
+    clock, step = Clock(args.minutes, now=time.process_time), 0
     if state.exists():
         saved = torch.load(state)
         net.load_state_dict(saved["net"]), heads.load_state_dict(saved["heads"])
         [o.load_state_dict(s) for o, s in zip(made, saved["optim"])]
         clock, step = Clock(args.minutes, saved["minutes"], now=time.process_time), saved["step"]
     window = getattr(net.config.text_config, "sliding_window", None) or 10**6
-    rng, batches = random.Random(step), data.loader(900 + step + 10**6 * worker, args.batch, text=True, table=table)
+    rng = random.Random(step)
+    batches = data.loader((950 if args.refine else 900) + step + 10**6 * worker, args.batch, text=True, table=table, easy=.4 if args.refine else 1)
     shown, progress = [], clock.progress()
     while progress < 1:
         clock.set_rate(made, progress)
         batch = next(batches)
-        exact = progress > args.packed
+        exact = bool(args.refine) or progress > args.packed
         pixels = data.normalise(batch["pixels"])
         features = net.model.vision_tower(pixel_values=pixels).last_hidden_state
         projected = net.model.multi_modal_projector(features)
@@ -163,17 +177,21 @@ def main():
         code = (target >= tokenizer.SEG0) & (target < tokenizer.SEG0 + vae.CODES)
         location = (target >= tokenizer.LOC0) & (target < tokenizer.SEG0)
         weight = (~code).float() + location * (LOCATION - 1)
+        if exact:  # captions stand first in the second group
+            begin, size = len(rows[0].target), sum(len(o[0][1]) for o in batch["examples"])
+            weight[begin:begin + size] *= CAPTION
         each = token_losses(logits, target)
         loss = (each * weight).sum() / weight.sum() + CODES * 16 * each[code].mean()
         dense, flips, off = heads.loss(features, batch)
         inside, *seen = turned.loss(middles[0], rows[0].scene, batch)
-        total = loss + (.2 if progress < .8 else .1) * (dense + 2 * inside)
+        total = loss if args.refine else loss + (.2 if progress < .8 else .1) * (dense + 2 * inside)
         with torch.no_grad():
             kept = teacher.model.vision_tower(pixel_values=pixels).last_hidden_state
         drift = (features - kept).square().mean(-1) / kept.var()
         total = total + (torch.where(batch["cls"] > 0, *KEEP) * drift).mean()
         if exact:
-            total = total + TEACHER * forgotten(teacher, rows[1], teacher.model.multi_modal_projector(kept), parts[1])
+            taught = teacher.model.multi_modal_projector(kept)
+            total = total + TEACHER * forgotten(teacher, rows[1], taught, parts[1], weight[begin:])
         total.backward()
         progress = agreed([p for _, p in named], clock.progress(), workers)
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
