@@ -51,7 +51,7 @@ def pictures(folder):
 def areas(text, size):
     """The areas in pixels of the masks of an answer's objects, in a picture of a size (width, height)."""
     codec = vae.load(CODEC, torch.float64)
-    return [int(paste(codec.decode(torch.tensor([codes]))[0].float().numpy(), box, *size).sum()) for _, box, codes in objects(text)]
+    return [int(paste(codec.decode(torch.tensor([codes]))[0].float().numpy(), box, *size).sum()) for _, box, codes in objects(text) if codes]
 
 
 def answers(folder, checkpoints):
