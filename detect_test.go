@@ -210,7 +210,7 @@ func TestJointWarning(t *testing.T) {
 		settings pgc.DetectSettings
 		want     string
 	}{
-		{[]string{"airplane", "umbrella"}, pgc.DetectSettings{}, "the answer to one prompt of 2 classes has no umbrella: a prompt for each may find it (per_class, --per-class)"},
+		{[]string{"airplane", "tree"}, pgc.DetectSettings{}, "the answer to one prompt of 2 classes has no tree: a prompt for each may find it (per_class, --per-class)"},
 		{[]string{"airplane", "cat"}, pgc.DetectSettings{MinScore: new(1.0)}, ""}, // both are found, with lower scores
 		{[]string{"cat"}, pgc.DetectSettings{}, ""},
 		{[]string{"airplane", "banana"}, pgc.DetectSettings{PerClass: new(true)}, ""},

@@ -41,7 +41,7 @@ func ExampleModel_Generate_boxes() {
 	for _, b := range a.Boxes {
 		fmt.Printf("%s from (%.0f, %.0f) to (%.0f, %.0f)\n", b.Label, b.Box[0], b.Box[1], b.Box[2], b.Box[3])
 	}
-	// Output: boat from (187, 9) to (255, 102)
+	// Output: boat from (187, 12) to (258, 102)
 }
 
 func ExampleModel_Stream() {
