@@ -42,31 +42,29 @@ func (f *compileFlags) options() (build.Options, *debug.Session, error) {
 	if err != nil {
 		return build.Options{}, nil, usage{err}
 	}
-	if err := f.unused(); err != nil {
-		return build.Options{}, nil, err
-	}
+	note := note()
+	f.unused(note)
 	merged, kept, err := build.ParseAdapters(f.Adapter)
 	if err != nil {
 		return build.Options{}, nil, err
 	}
 	o := build.Options{Storage: build.Storage{Weights: f.Weights, Group: f.Group, Compute: f.Compute, Keep: f.Keep, Search: f.Search}, Adapter: merged, Adapters: kept, Tokenizer: f.Tokenizer, Masks: f.Masks,
-		Target: f.Target, CPU: f.CPU, KV: f.KV, MaxTokens: f.MaxTokens, Draft: f.Draft, Runtime: f.Runtime, Passes: a.Options, Progress: progress(), Note: note()}
+		Target: f.Target, CPU: f.CPU, KV: f.KV, MaxTokens: f.MaxTokens, Draft: f.Draft, Runtime: f.Runtime, Passes: a.Options, Progress: progress(), Note: note}
 	return o, a, nil
 }
 
-// unused says which flag has no effect on the storage that is asked for, or returns nil.
-func (f *compileFlags) unused() error {
+// unused notes which flags have no effect on the storage that is asked for.
+func (f *compileFlags) unused(note func(string)) {
 	grouped := func(rule string) bool {
 		_, name, _ := strings.Cut(rule, "=")
 		return quant.Named(name) != quant.None
 	}
-	switch {
-	case f.Group != build.DefaultGroup && quant.Named(f.Weights) == quant.None && !slices.ContainsFunc(f.Keep, grouped):
-		return usage{fmt.Errorf("--group is given with --weights %s, expected int8 or int4, which have groups", f.Weights)}
-	case f.Search && !build.Fitted(f.Weights) && !slices.ContainsFunc(f.Keep, fitted):
-		return usage{fmt.Errorf("--search is given with --weights %s, expected int4, whose scales it looks for", f.Weights)}
+	if f.Group != build.DefaultGroup && quant.Named(f.Weights) == quant.None && !slices.ContainsFunc(f.Keep, grouped) {
+		note(fmt.Sprintf("--group has no effect with --weights %s: int8 and int4 have groups", f.Weights))
 	}
-	return nil
+	if f.Search && !build.Fitted(f.Weights) && !slices.ContainsFunc(f.Keep, fitted) {
+		note(fmt.Sprintf("--search has no effect with --weights %s: it looks for the scales of int4", f.Weights))
+	}
 }
 
 // note returns a function that prints what a user should know on standard error, a note once.
@@ -122,7 +120,7 @@ func (c *compileCmd) Run(ctx context.Context) error {
 		return nil
 	}
 	if c.EmitDir != "" && len(c.Emit) == 0 {
-		return usage{errors.New("--emit-dir is given without --emit, expected both")}
+		note()("--emit-dir has no effect without --emit")
 	}
 	c.protect(c.Checkpoint)
 	output.Protect(c.Calibrate, c.Pictures)

@@ -58,26 +58,6 @@ type common struct {
 	AssumeISA bool `name:"assume-isa" help:"Do not ask the CPU and the system whether they have what --isa names: for emulators of its instructions."`
 }
 
-// unused says which of the flags that all commands have has no effect on one, or returns nil.
-func (c *common) unused(command string) error {
-	apart := []string{"tokenize", "merge"} // commands that ask nothing of the model
-	for _, f := range []struct {
-		name  string
-		given bool
-		on    []string
-	}{
-		{"--no-verify", c.NoVerify, apart},
-		{"--device", c.Device != "auto", apart},
-		{"--isa", c.ISA != "", apart},
-		{"--header", len(c.Header) > 0, append(apart, "info")}, // serve says why it takes none
-	} {
-		if f.given && slices.Contains(f.on, command) {
-			return usage{fmt.Errorf("%s is given to %s, on which it has no effect, expected none", f.name, command)}
-		}
-	}
-	return nil
-}
-
 // usage is an error of the command line: the process exits with status 2.
 type usage struct{ error }
 
@@ -177,9 +157,6 @@ func Run(ctx context.Context, name string, e *pgc.Executable, h Host, args []str
 	}
 	if c.Version {
 		return out.Finish(a.version())
-	}
-	if err := c.unused(k.name); err != nil {
-		return err
 	}
 	a.unverified = c.NoVerify
 	if a.header, err = fetch.ParseHeader(c.Header); err != nil {

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -84,7 +83,7 @@ func (c *generateCmd) Run(a *App) error {
 		return usage{err}
 	}
 	if c.Logprobs && !c.JSON {
-		return usage{errors.New("--logprobs is given without --json, which prints them: expected both")}
+		fmt.Fprintln(a.Err, "warning: --logprobs has no effect without --json, which prints them")
 	}
 	for _, j := range jobs {
 		output.Protect(j.images...)

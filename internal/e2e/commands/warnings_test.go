@@ -69,3 +69,13 @@ func TestWarnings(t *testing.T) {
 		t.Errorf("status %d, %q, %s", code, stderr, stdout)
 	}
 }
+
+// TestLogprobsWithoutJSON: nothing prints log-probabilities without --json, and the answer is what it is.
+func TestLogprobsWithoutJSON(t *testing.T) {
+	exe := e2e.Compiled(t, "pg2-mha")
+	args := []string{"generate", "--image", golden.Picture("noise.png"), "--prompt", "x", "--max-new-tokens", "5"}
+	code, stdout, stderr := e2e.Printed(exe, append(args, "--logprobs")...)
+	if want := string(e2e.MustRun(t, exe, args...)); code != 0 || stdout != want || !strings.Contains(stderr, "warning: --logprobs has no effect without --json, which prints them\n") {
+		t.Errorf("status %d, %q, %q, expected %q and a warning", code, stdout, stderr, want)
+	}
+}
