@@ -5,6 +5,7 @@ import "math/bits"
 // namedBarrier is one of the 16 barriers of a block. Counts are of threads, in whole warps, as the hardware counts.
 type namedBarrier struct {
 	arrived, expected int
+	whole             bool // it waits for all threads that have not ended, which may become fewer
 	phase             int
 	vc                clocks
 	fences            fences
@@ -30,6 +31,7 @@ type barrierSpec struct {
 	id, count     reg // count is none where all threads of the block take part
 	result, value reg
 	not           bool
+	aligned       bool // a guard must be the same for all threads of a warp
 }
 
 // arrive is a warp's arrival at a barrier.
@@ -40,8 +42,8 @@ func (w *warp) arrive(s barrierSpec, m uint32) {
 		w.fail(Trap, lane, "barrier %d; there are 16", id)
 	}
 	bar := &w.barriers[id]
-	expected := len(w.warps) * warpSize
-	if s.count != none {
+	expected, whole := w.running()*warpSize, s.count == none
+	if !whole {
 		expected = int(uint32(w.r[s.count][lane]))
 		if expected == 0 || expected%warpSize != 0 || expected > len(w.warps)*warpSize {
 			w.fail(Deadlock, lane, "barrier %d of %d threads in a block of %d; a count is a multiple of %d", id, expected, len(w.warps)*warpSize, warpSize)
@@ -51,7 +53,7 @@ func (w *warp) arrive(s barrierSpec, m uint32) {
 		w.fail(Deadlock, lane, "barrier %d is waited at for %d threads and for %d", id, bar.expected, expected)
 	}
 	if bar.arrived == 0 {
-		bar.expected = expected
+		bar.expected, bar.whole = expected, whole
 		bar.sum, bar.all, bar.some = 0, true, false
 		bar.vc, bar.fences = clocks{}, fences{}
 	}
@@ -78,12 +80,16 @@ func (w *warp) arrive(s barrierSpec, m uint32) {
 		bar.waiting = append(bar.waiting, w)
 		w.state, w.barrier = atBarrier, int(id)
 	}
-	if bar.arrived < bar.expected {
-		return
-	}
 	if bar.arrived > bar.expected {
 		w.fail(Deadlock, lane, "%d threads arrive at barrier %d, which waits for %d", bar.arrived, id, bar.expected)
 	}
+	if bar.arrived == bar.expected {
+		w.open(bar)
+	}
+}
+
+// open lets the warps go that wait at a barrier, for the last of which w arrived or need not be waited any more.
+func (w *warp) open(bar *namedBarrier) {
 	bar.arrived = 0
 	bar.phase++
 	if len(bar.waiting) == len(w.warps) {
@@ -103,6 +109,30 @@ func (w *warp) arrive(s barrierSpec, m uint32) {
 		other.release(in, bar)
 	}
 	bar.waiting = bar.waiting[:0]
+}
+
+// finish ends a warp. Barriers of all threads do not wait for those that have ended (since compute capability 7.0), whose
+// accesses nothing orders before what follows.
+func (w *warp) finish() {
+	w.state = finished
+	for i := range w.barriers {
+		if bar := &w.barriers[i]; bar.arrived > 0 && bar.whole {
+			if bar.expected -= warpSize; bar.arrived == bar.expected {
+				w.open(bar)
+			}
+		}
+	}
+}
+
+// running is how many warps of the block have not ended.
+func (b *block) running() int {
+	n := 0
+	for _, w := range b.warps {
+		if w.state != finished {
+			n++
+		}
+	}
+	return n
 }
 
 // release gives a warp the result of a barrier that reduces.

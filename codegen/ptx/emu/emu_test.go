@@ -223,7 +223,9 @@ func TestFindings(t *testing.T) {
 		{1, 32, "st.shared.b32 [%r9], %r0;", Race, "thread 1: st.shared.b32 writes byte 0 of shared memory"},
 		{1, 32, "setp.lt.s32 %p0, %r0, 9; @%p0 bra $x; shfl.sync.idx.b32 %r1, %r0, 0, 31, 0xffffffff;\n$x:bar.sync 0;", Deadlock, "the others never come"},
 		{1, 32, "setp.lt.s32 %p0, %r0, 9; @%p0 bar.sync 0;", Deadlock, "bar.sync is reached by 9 of 32 threads"},
-		{1, 64, "shr.u32 %r1, %r0, 5; setp.eq.s32 %p0, %r1, 0; @%p0 bra $x; bar.sync 0;\n$x:", Deadlock, "barrier 0, phase 0, has 32 of 64 threads; ended: 1 warp"},
+		{1, 32, "setp.lt.s32 %p0, %r0, 9; @%p0 bra $x; bar.sync 1;\n$x: bar.sync 0;", Deadlock, "of 32 threads of the warp, and the others never come"},
+		{1, 64, "shr.u32 %r1, %r0, 5; setp.eq.s32 %p0, %r1, 0; @%p0 bra $x; bar.sync 0, 64;\n$x:", Deadlock, "barrier 0, phase 0, has 32 of 64 threads; ended: 1 warp"},
+		{1, 64, "setp.lt.u32 %p0, %r0, 32; @%p0 st.shared.b32 [%r9], %r9; @%p0 ret; bar.sync 0; ld.shared.b32 %r1, [%r9];" + store1, Race, "reads byte 0 of shared memory, and no barrier orders it, written by thread 31"},
 		{1, 64, "shr.u32 %r1, %r0, 5; setp.eq.s32 %p0, %r1, 0; @%p0 bar.sync 1; @!%p0 bar.sync 2;", Deadlock, "barrier 1, phase 0, has 32 of 64 threads; barrier 2"},
 		{1, 32, "$x: ld.volatile.global.b32 %r1, [%d0]; setp.ne.s32 %p0, %r1, 7; @%p0 bra $x;", Deadlock, "waits for a change at address"},
 		{1, 32, "setp.eq.s32 %p0, %r0, 0; @%p0 mbarrier.init.shared.b64 [%r9], 33; bar.sync 0; mbarrier.arrive.shared.b64 %d3, [%r9];\n$w: mbarrier.test_wait.shared.b64 %p1, [%r9], %d3; @!%p1 bra $w;",
@@ -252,11 +254,17 @@ func TestFindings(t *testing.T) {
 		{1, 32, own + "bar.warp.sync 0xffffffff; ld.shared.f32 %f1, [%r9]; bar.warp.sync 0xffffffff; st.shared.v2.f32 [%r5], {%f2, %f0};"},
 		{1, 32, source + "cp.async.cg.shared.global [%r5], [%d2], 16, 3; cp.async.commit_group; cp.async.wait_group 0; bar.sync 0; ld.shared.f32 %f1, [%r9+16];"},
 		{1, 64, copied + "cp.async.wait_all; bar.sync 0; xor.b32 %r5, %r5, 512; ld.shared.f32 %f1, [%r5];"},
-		{4, 64, "mov.b32 %r1, 5; st.global.b32 [%d9], %r1;"},                                                                                                                                                                     // the same value by all
-		{1, 32, "mov.b32 %r2, %r3; setp.lt.s32 %p0, %r0, 99; selp.b32 %r1, %r0, %r2, %p0;" + store1},                                                                                                                             // an unwritten value that nobody chooses
+		// Threads that have ended are not waited for: a warp before the others come and one behind, a half warp, and both.
+		{1, 64, "setp.lt.u32 %p0, %r0, 32; @%p0 ret; bar.sync 0;"},
+		{1, 96, "setp.ge.u32 %p0, %r0, 32; @%p0 ret; bar.sync 0; bar.sync 0;"},
+		{1, 32, "setp.lt.u32 %p0, %r0, 9; @%p0 ret; bar.sync 0;"},
+		{1, 96, "setp.lt.u32 %p0, %r0, 41; @%p0 ret; bar.sync 0; barrier.sync 3;"},
+		{1, 32, "setp.lt.s32 %p0, %r0, 9; @%p0 barrier.sync 0;"},
+		{4, 64, "mov.b32 %r1, 5; st.global.b32 [%d9], %r1;"},                                         // the same value by all
+		{1, 32, "mov.b32 %r2, %r3; setp.lt.s32 %p0, %r0, 99; selp.b32 %r1, %r0, %r2, %p0;" + store1}, // an unwritten value that nobody chooses
 		{1, 32, "prmt.b32 %r1, %r2, %r0, 0x4444; shl.b32 %r3, %r2, 16; mov.b32 {%h0, %h1}, %r3; cvt.u32.u16 %r3, %h0; add.s32 %r1, %r1, %r3; and.b32 %r4, %r5, 0xff00; and.b32 %r4, %r4, 255; add.s32 %r1, %r1, %r4; " + store1}, // undefined bytes that nobody uses
-		{1, 32, "ld.global.b32 %r2, [%d9]; mov.b32 %r1, 1; " + store1},                                                                                                                                                           // a load whose result nobody uses
-		{1, 128, "mov.b32 %r1, 1; shr.u32 %r2, %r0, 5; setp.lt.u32 %p0, %r2, 2; @%p0 bra $a; bar.sync 2, 64; bra $b; $a: bar.sync 1, 64; $b: bar.sync 0;"},                                                                       // named barriers
+		{1, 32, "ld.global.b32 %r2, [%d9]; mov.b32 %r1, 1; " + store1},                                                                                     // a load whose result nobody uses
+		{1, 128, "mov.b32 %r1, 1; shr.u32 %r2, %r0, 5; setp.lt.u32 %p0, %r2, 2; @%p0 bra $a; bar.sync 2, 64; bra $b; $a: bar.sync 1, 64; $b: bar.sync 0;"}, // named barriers
 	} {
 		if f := finding(t, c.blocks, c.threads, c.text); f != nil {
 			t.Errorf("%s\n\t%v", c.text, f)

@@ -1,6 +1,9 @@
 package emu
 
-import "math/bits"
+import (
+	"math/bits"
+	"strings"
+)
 
 // controlOps is branches, ends and barriers of the block.
 var controlOps = map[string]func(l *lowering, m *mods){
@@ -61,13 +64,14 @@ func barrier(l *lowering, m *mods) {
 		l.out.run = func(w *warp, _ uint32) { w.vc[w.index]++ }
 		return
 	}
-	m.drop("cta", "aligned")
+	m.drop("cta")
+	aligned := m.flag("aligned") || strings.HasPrefix(l.out.name, "bar.")
 	if m.flag("cluster") { // of one block
 		m.need("arrive", "wait")
 		m.drop("release", "relaxed", "acquire")
 		return
 	}
-	s := barrierSpec{count: none, result: none, value: none}
+	s := barrierSpec{count: none, result: none, value: none, aligned: aligned}
 	l.out.flow = barrierFlow
 	switch m.need("sync", "arrive", "red") {
 	case "sync":

@@ -126,7 +126,7 @@ func (w *warp) run() {
 		case in.flow == exit:
 			w.exit(m)
 			if len(w.groups) == 0 {
-				w.state = finished
+				w.finish()
 				return
 			}
 			continue
@@ -162,8 +162,8 @@ func (w *warp) together(in *instr, m uint32) bool {
 		if outside := m &^ need; outside != 0 {
 			w.fail(Trap, bits.TrailingZeros32(outside), "%s is executed by a thread that its mask %#x leaves out", in.name, need)
 		}
-		need &= w.alive
 	}
+	need &= w.alive
 	if need&^m == 0 {
 		return true
 	}
@@ -182,8 +182,7 @@ func (w *warp) wait(in *instr, m, need uint32) {
 	g.waiting = true
 	w.merge()
 	if w.groups[0].waiting {
-		w.fail(Deadlock, bits.TrailingZeros32(m), "%s is reached by %d of %d threads of the warp, and the others never come", in.name,
-			bits.OnesCount32(m), bits.OnesCount32(need|m))
+		w.alone(m, need)
 	}
 }
 
@@ -289,7 +288,9 @@ func (w *warp) exit(m uint32) {
 	if g.mask &^= m; g.mask == 0 {
 		w.groups = append(w.groups[:0], w.groups[1:]...)
 		for i := range w.groups {
-			w.groups[i].waiting = false // they may have waited for these
+			g := &w.groups[i]
+			in := &w.program.code[g.pc]
+			g.waiting = g.waiting && in.bar.aligned && in.guard != none // others may have waited for these
 		}
 	} else {
 		g.pc++
@@ -297,6 +298,15 @@ func (w *warp) exit(m uint32) {
 	if len(w.groups) > 1 {
 		w.merge()
 	}
+	if len(w.groups) > 0 && w.groups[0].waiting {
+		w.alone(w.groups[0].mask, w.alive|m)
+	}
+}
+
+// alone fails because the threads of m wait, at the instruction in hand, for others of need that never come.
+func (w *warp) alone(m, need uint32) {
+	w.fail(Deadlock, bits.TrailingZeros32(m), "%s is reached by %d of %d threads of the warp, and the others never come", w.program.code[w.groups[0].pc].name,
+		bits.OnesCount32(m), bits.OnesCount32(need|m))
 }
 
 // merge joins groups that have met and brings the one to run to the front: of those that can run, the hindmost.
