@@ -111,6 +111,9 @@ func (c *batching) run(a *App, from string, d defaults) error {
 		return err
 	}
 	defer q.Close()
+	if q.idle != "" {
+		fmt.Fprintln(a.Err, "warning: "+q.idle)
+	}
 	output.Protect(q.pictures...)
 	if err := output.Allowed(out.name); out.name != "-" && err != nil {
 		return err

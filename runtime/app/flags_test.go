@@ -52,10 +52,6 @@ var flags = map[string]map[string]string{
 var idle = map[string]string{
 	"attend --image a.png --prompt x --token 0 -o a.safetensors --logprobs":          "--logprobs",
 	"attend --image a.png --prompt x --token 0 -o a.png --skip-special-tokens=false": "--skip-special-tokens",
-	"batch --input FOLDER --output - --detect cat --max-new-tokens 3":                "a setting of generated text",
-	"batch --input FOLDER --output - --segment cat --logprobs":                       "a setting of generated text",
-	"batch --input FOLDER --output - --prompt x --no-texts":                          "--no-texts",
-	"batch --input FOLDER/list.jsonl --output - --no-texts":                          "--no-texts",
 	"info --license --json":   "--license",
 	"info --license --verify": "--license",
 }
@@ -104,5 +100,34 @@ func TestFlags(t *testing.T) {
 		if !Misused(err) || !strings.Contains(err.Error(), idle[line]) {
 			t.Errorf("%s: %v, expected wrong usage of %s", line, err, idle[line])
 		}
+	}
+}
+
+// TestIdleOfInput: what batch says of flags that have no effect on an input.
+func TestIdleOfInput(t *testing.T) {
+	dir := t.TempDir()
+	list := filepath.Join(dir, "list.jsonl")
+	if err := errors.Join(os.WriteFile(filepath.Join(dir, "a.png"), nil, 0o600), os.WriteFile(list, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	found := defaults{task: "detect", classes: []string{"cat"}, texts: true}
+	budget, adapter, untold := found, found, found
+	budget.MaxNewTokens, adapter.Adapter, untold.texts = new(3), "x", false
+	for _, c := range []struct {
+		path string
+		d    defaults
+		want string
+	}{
+		{dir, found, ""}, {dir, adapter, ""}, {list, budget, ""}, // requests of a list may be of text
+		{dir, budget, "settings of generated text have no effect beside --detect"},
+		{dir, untold, "--no-texts has no effect without a tar file"},
+		{list, untold, "--no-texts has no effect without a tar file"},
+	} {
+		in, err := openInput(c.path, c.d, false, func([]byte) bool { return true })
+		if err != nil || in.idle != c.want {
+			t.Errorf("%s %+v: %v, %+v, expected %q", c.path, c.d, err, in, c.want)
+			continue
+		}
+		in.Close()
 	}
 }

@@ -47,21 +47,20 @@ func (d defaults) about(r *batchRequest) *batchRequest {
 	return r
 }
 
-// unused says which of the flags has no effect on pictures alone, or returns nil.
-func (d defaults) unused() error {
-	alone := settings{Adapter: d.Adapter}
-	if d.task != "" && !reflect.DeepEqual(d.settings, alone) {
-		return usage{fmt.Errorf("a setting of generated text is given beside --%s, expected --adapter at most (a list of requests may have settings of objects)", d.task)}
+// unused says which of the flags has no effect on pictures alone, or "".
+func (d defaults) unused() string {
+	if alone := (settings{Adapter: d.Adapter}); d.task != "" && !reflect.DeepEqual(d.settings, alone) {
+		return fmt.Sprintf("settings of generated text have no effect beside --%s", d.task)
 	}
 	return d.noTexts()
 }
 
-// noTexts says that there are no texts of tar files to leave out, or returns nil.
-func (d defaults) noTexts() error {
+// noTexts says that there are no texts of tar files to leave out, or "".
+func (d defaults) noTexts() string {
 	if d.texts || d.embeds {
-		return nil
+		return ""
 	}
-	return usage{errors.New("--no-texts is given, but there is no tar file, expected it for tar files alone")}
+	return "--no-texts has no effect without a tar file"
 }
 
 // input is where requests come from.
@@ -69,6 +68,7 @@ type input struct {
 	source
 	total    int      // requests, -1 where only the end will tell
 	pictures []string // files that no result may replace
+	idle     string   // which flag has no effect on them, or ""
 }
 
 // openInput opens what --input names: a list or a tar file, also on standard input, or the pictures and the tar files
@@ -91,10 +91,11 @@ func openInput(path string, d defaults, lenient bool, wanted func(id []byte) boo
 		if total > 0 && !d.asks() {
 			return nil, missingPrompt(path, names)
 		}
-		if err := d.unused(); total > 0 && err != nil {
-			return nil, err
+		idle := ""
+		if total >= 0 {
+			idle = d.unused()
 		}
-		return &input{&files{names: names, defaults: d, wanted: wanted}, total, names}, nil
+		return &input{&files{names: names, defaults: d, wanted: wanted}, total, names, idle}, nil
 	}
 	f, err := os.Open(path)
 	if err != nil {
@@ -120,16 +121,13 @@ func openFile(f *os.File, name string, d defaults, lenient bool, wanted func(id 
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 		if isTar(name) || beginsTar(head[:n]) {
-			return &input{newSamples(f, f, name, "", d, wanted), -1, nil}, nil
-		}
-		if err := d.noTexts(); err != nil {
-			return nil, err
+			return &input{newSamples(f, f, name, "", d, wanted), -1, nil, ""}, nil
 		}
 		q, total, err := openList(f, d, lenient)
 		if err != nil {
 			return nil, err
 		}
-		return &input{q, total, nil}, nil
+		return &input{q, total, nil, d.noTexts()}, nil
 	}
 	return &input{&unknown{file: f, open: func(in *bufio.Reader) (source, error) {
 		is, err := peeksTar(in)
@@ -139,8 +137,8 @@ func openFile(f *os.File, name string, d defaults, lenient bool, wanted func(id 
 		if is {
 			return newSamples(in, nil, name, "", d, wanted), nil
 		}
-		return newList(name, in, d, lenient), d.noTexts()
-	}}, -1, nil}, nil
+		return newList(name, in, d, lenient), nil
+	}}, -1, nil, ""}, nil
 }
 
 // unknown is an input that shows what it is when it begins to come.
