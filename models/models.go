@@ -91,6 +91,8 @@ type Options struct {
 	MaxTokens int
 	// DType is the storage type of a weight.
 	DType func(key string) ir.DType
+	// Halves says that products with a weight, which DType stores as bfloat16, also multiply by its Rest. Nil is none.
+	Halves func(key string) bool
 	// KV is the storage type of the KV cache; the zero value is f32.
 	KV ir.DType
 	// QuantizeActivations makes products with integer matrices integer products: x is stored in groups of 8 bits first.
@@ -157,6 +159,14 @@ func OfAdapter(weight string) (adapter, key, part string, ok bool) {
 	}
 	return parts[1], parts[2], parts[3], true
 }
+
+const restSuffix = ".rest"
+
+// Rest names what the nearest bfloat16 numbers of a weight leave of its values.
+func Rest(weight string) string { return weight + restSuffix }
+
+// OfRest returns the weight that a name of Rest is of.
+func OfRest(weight string) (of string, ok bool) { return strings.CutSuffix(weight, restSuffix) }
 
 // Weight is a tensor that a model reads.
 type Weight struct {

@@ -127,13 +127,13 @@ func (o Options) graph(m *models.Model, cfg models.Config, masks *maskdecoder.Co
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	dtype, a, err := o.resolve(m, stored)
+	r, err := o.resolve(m, stored)
 	if err != nil {
 		return nil, err
 	}
 	tokens, onGPU := o.capacity(cfg.Facts().ImageTokens), o.kind == program.PTX
-	module, err := cfg.Graph(models.Options{Adapters: adapters, KV: kvTypes[o.KV], MaxTokens: tokens, DType: dtype, QuantizeActivations: a.integers,
-		BF16Activations: a.bfloats, BF16Integers: a.bfloats && onGPU, FreshKeys: onGPU, Likeliest: onGPU, Verify: o.Draft == draftNgram, Trace: trace})
+	module, err := cfg.Graph(models.Options{Adapters: adapters, KV: kvTypes[o.KV], MaxTokens: tokens, DType: r.dtype, Halves: r.halves, QuantizeActivations: r.integers,
+		BF16Activations: r.bfloats, BF16Integers: r.bfloats && onGPU, FreshKeys: onGPU, Likeliest: onGPU, Verify: o.Draft == draftNgram, Trace: trace})
 	if err != nil {
 		return nil, err
 	}
@@ -333,6 +333,10 @@ type source struct {
 func (s source) Tensor(key string) (weights.Tensor, error) {
 	if err := s.ctx.Err(); err != nil {
 		return weights.Tensor{}, err
+	}
+	if of, ok := models.OfRest(key); ok {
+		t, err := s.Tensor(of)
+		return rest(t), err
 	}
 	t, err := s.c.Tensor(key)
 	return weights.Tensor{DType: t.DType, Shape: t.Shape, Data: t.Data, Read: t.Read}, err

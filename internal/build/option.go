@@ -40,7 +40,7 @@ func Targets(cpu string) ([]target.Target, error) {
 
 // check validates the options alone, before any work.
 func (o Options) check() error {
-	if _, _, err := o.resolve(nil, nil); err != nil {
+	if _, err := o.resolve(nil, nil); err != nil {
 		return err
 	}
 	if err := cmp.Or(o.checkTarget(), o.checkRuntime()); err != nil {

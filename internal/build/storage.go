@@ -95,26 +95,34 @@ func (s Storage) groups(f quant.Format) ir.DType {
 	return ir.Quantized(f, size)
 }
 
-// resolve returns the storage type of every weight and the arithmetic of products.
+// resolved is what a Storage is for a checkpoint: the storage type of every weight, the arithmetic of products, and of
+// which matrices the values are two of bfloat16, as models.Options have it.
+type resolved struct {
+	arithmetic
+	dtype  func(key string) ir.DType
+	halves func(key string) bool
+}
+
+// resolve returns the storage of a checkpoint.
 //
 // With a format of groups the decoder's matrices have it, and all others, those of the vision tower and the projector,
 // and the embedding, which is the head as well, have groups of 8 bits: with fewer they lose more than they save.
 // Vectors, the patch convolution and the position embedding stay as they are.
-func (s Storage) resolve(m *models.Model, c tensors) (dtype func(key string) ir.DType, a arithmetic, err error) {
+func (s Storage) resolve(m *models.Model, c tensors) (r resolved, err error) {
 	format := quant.Named(s.Weights)
 	if format == quant.None && s.Weights != "" && s.Weights != "auto" && !slices.Contains(plainTypes, s.Weights) {
-		return nil, a, optionError("Weights", "%s is not known: expected auto, %s", s.Weights, Stored())
+		return r, optionError("Weights", "%s is not known: expected auto, %s", s.Weights, Stored())
 	}
 	small, large := s.groups(format), s.groups(quant.Int8)
 	if large == ir.Invalid || format != quant.None && small == ir.Invalid {
-		return nil, a, optionError("Group", "%d is not supported: expected 32, 64 or 128", s.Group)
+		return r, optionError("Group", "%d is not supported: expected 32, 64 or 128", s.Group)
 	}
-	if a, err = s.arithmetic(); err != nil {
-		return nil, a, err
+	if r.arithmetic, err = s.arithmetic(); err != nil {
+		return r, err
 	}
 	exceptions, err := s.exceptions()
 	if err != nil {
-		return nil, a, err
+		return r, err
 	}
 	var chosen func(key string) ir.DType
 	chosen = func(key string) ir.DType {
@@ -150,22 +158,17 @@ func (s Storage) resolve(m *models.Model, c tensors) (dtype func(key string) ir.
 		}
 		return large
 	}
+	r.dtype = chosen
 	if !s.half {
-		return chosen, a, nil
+		return r, nil
 	}
-	return func(key string) ir.DType {
-		if d := chosen(key); c.Rank(key) > 1 {
-			return halved(d)
-		} else {
-			return d
-		}
-	}, a, nil
+	return forGPU(m, c, r), nil
 }
 
 // Fitted returns a function that reports whether a tensor is stored in a format that calibration can fit.
 func (s Storage) Fitted(c *hf.Checkpoint) (func(key string) bool, error) {
-	dtype, _, err := s.resolve(c.Model, c)
-	return func(key string) bool { return traits(dtype(key)).Fitted }, err
+	r, err := s.resolve(c.Model, c)
+	return func(key string) bool { return traits(r.dtype(key)).Fitted }, err
 }
 
 func traits(d ir.DType) *quant.Traits {
@@ -176,16 +179,16 @@ func traits(d ir.DType) *quant.Traits {
 // products describes the products of a checkpoint for info: the arithmetic of quantized matrices, how those of a fitted
 // format were rounded, both empty where there are none, and whether bfloat16 matrices are multiplied in bfloat16.
 func (s Storage) products(c *hf.Checkpoint) (compute, rounding string, bfloats bool) {
-	dtype, a, err := s.resolve(c.Model, c)
+	r, err := s.resolve(c.Model, c)
 	if err != nil {
 		return "", "", false
 	}
 	quantized, integers, fitted := false, false, false
 	for _, t := range c.Weights {
-		d := dtype(t.Name)
-		bfloats = bfloats || a.bfloats && len(t.Shape) > 1 && d == ir.BF16
+		d := r.dtype(t.Name)
+		bfloats = bfloats || r.bfloats && len(t.Shape) > 1 && d == ir.BF16
 		quantized = quantized || d.IsQuantized()
-		integers = integers || a.integers && traits(d).Integers
+		integers = integers || r.integers && traits(d).Integers
 		fitted = fitted || traits(d).Fitted
 	}
 	if quantized {

@@ -79,22 +79,18 @@ func (o Options) first() Options {
 	return o.on(kinds[0])
 }
 
-// halved is the storage type of a matrix in a file for GPUs, whose products read no floats but bfloat16.
-func halved(d ir.DType) ir.DType {
-	if d == ir.F32 || d == ir.F16 {
-		return ir.BF16
-	}
-	return d
-}
-
 // rounded returns the note about a checkpoint whose matrices a file for GPUs stores with fewer bits than it has itself,
 // or "".
 func (o Options) rounded(c *hf.Checkpoint) string {
 	if !o.onGPU() || o.Weights != "" && o.Weights != "auto" {
 		return ""
 	}
+	r, err := o.first().resolve(c.Model, c)
+	if err != nil {
+		return ""
+	}
 	for _, w := range c.Weights {
-		if d := c.DType(w.Name); len(w.Shape) > 1 && halved(d) != d {
+		if d := c.DType(w.Name); r.dtype(w.Name) != d && !r.halves(w.Name) {
 			return fmt.Sprintf("the checkpoint's matrices are %s, those of --target %s are bf16", d, o.Target)
 		}
 	}

@@ -9,6 +9,8 @@ import (
 
 	"pgc"
 	"pgc/golden"
+	"pgc/ir"
+	"pgc/models"
 	"pgc/runtime/manifest"
 	"pgc/runtime/program"
 )
@@ -86,4 +88,42 @@ func fileSize(t *testing.T, path string) int64 {
 		t.Fatal(err)
 	}
 	return info.Size()
+}
+
+// TestExactOnGPU: the patch convolution and the position table keep a checkpoint's values in a file for GPUs, unless the
+// options say otherwise; other matrices of floats become bfloat16.
+func TestExactOnGPU(t *testing.T) {
+	const convolution, table, other = "vision_tower.embeddings.patch_embedding.weight", "vision_tower.embeddings.position_embedding.weight",
+		"vision_tower.encoder.layers.0.mlp.fc1.weight"
+	for _, c := range []struct {
+		checkpoint, weights, keep string
+		table, other              ir.DType
+		halves                    bool
+	}{
+		{"pg1-odd", "int8", "", ir.F32, ir.I8G128, true},
+		{"pg1-odd", "auto", "", ir.F32, ir.BF16, true},
+		{"pg1-odd", "bf16", "", ir.BF16, ir.BF16, false},
+		{"pg1-odd", "auto", convolution + "=bf16", ir.F32, ir.BF16, false},
+		{"pg2-mha", "int4", "", ir.F16, ir.I8G128, true},
+		{"pg1-bf16", "int8", "", ir.BF16, ir.I8G128, false},
+	} {
+		o := Options{Target: "cuda", Storage: Storage{Weights: c.weights}}
+		if c.keep != "" {
+			o.Keep = []string{c.keep}
+		}
+		checkpoint, err := o.Open(filepath.Join(golden.Dir(), c.checkpoint))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := o.first().resolve(checkpoint.Model, checkpoint)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.dtype(convolution) != ir.BF16 || r.dtype(models.Rest(convolution)) != ir.BF16 || r.dtype(table) != c.table || r.dtype(other) != c.other {
+			t.Errorf("%s as %s: %v, %v and %v, expected bf16, %v and %v", c.checkpoint, c.weights, r.dtype(convolution), r.dtype(table), r.dtype(other), c.table, c.other)
+		}
+		if got := r.halves(convolution); got != c.halves {
+			t.Errorf("%s as %s: the convolution is two matrices: %v", c.checkpoint, c.weights, got)
+		}
+	}
 }

@@ -47,11 +47,18 @@ func (v variant) adapters(f *Func, all []models.Adapter) (list []active) {
 // times is x times the transpose of a weight of these dimensions, whose first is that of the result.
 func (b *builder) times(stored string, x *Value, dims ...any) *Value {
 	x = b.operand(stored, x)
-	w := b.w(stored, dims...)
-	if len(dims) > 2 { // a kernel
-		w = Reshape(w, dims[0], x.Dim(-1))
+	linear := func(key string) *Value {
+		w := b.w(key, dims...)
+		if len(dims) > 2 { // a kernel
+			w = Reshape(w, dims[0], x.Dim(-1))
+		}
+		return Linear(x, w, nil)
 	}
-	return Linear(x, w, nil)
+	y := linear(stored)
+	if b.halves(stored) {
+		y = Add(linear(models.Rest(stored)), y)
+	}
+	return y
 }
 
 // product is x times the transpose of a weight with what adapters do to it: the base's bits where there is none. What is

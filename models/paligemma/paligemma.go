@@ -60,11 +60,14 @@ func (b *builder) operand(key string, x *Value) *Value {
 	switch {
 	case d.Activation() != ir.Invalid && b.opt.QuantizeActivations:
 		return Convert(Convert(x, d.Activation()), ir.F32)
-	case d == ir.BF16 && b.opt.BF16Activations, d.IsQuantized() && b.opt.BF16Integers:
+	case d == ir.BF16 && b.opt.BF16Activations && !b.halves(key), d.IsQuantized() && b.opt.BF16Integers:
 		return Convert(Convert(x, ir.BF16), ir.F32)
 	}
 	return x
 }
+
+// halves reports whether a weight is two of bfloat16.
+func (b *builder) halves(key string) bool { return b.opt.Halves != nil && b.opt.Halves(key) }
 
 // trace makes an activation an output when the model is built for comparison with a reference.
 func (b *builder) trace(name string, v *Value) {
