@@ -39,7 +39,8 @@ type Batch struct {
 // attnSchedule blocks attention; no result depends on it.
 type attnSchedule struct {
 	vecs   int   // vectors of query rows in the microkernel
-	mr     int   // its rows: keys for scores, elements of the head for values
+	mr     int   // its rows: keys for scores
+	elems  int   // and elements of the head for values
 	strips int64 // of vecs vectors of query rows in a task, which take each block of keys and values in turn
 	copies bool  // each block is copied first, so that it lies together and is float32
 }
@@ -53,9 +54,9 @@ type attnSchedule struct {
 // gain 1–4 %; for two strips or at other strides they lose 2–8 %.
 func (g *gen) attnSchedule(s *Attention) attnSchedule {
 	row := g.table.Attention(g.target)
-	d := attnSchedule{vecs: row.Vecs, mr: row.MR, strips: 1}
+	d := attnSchedule{vecs: row.Vecs, mr: row.MR, elems: row.MR, strips: 1}
 	if s.S.Sym == "" && s.S.N*s.R <= int64(g.lanes) {
-		d.vecs = 1
+		d.vecs, d.elems = 1, row.MR*row.Vecs
 	}
 	const cache = 256 << 10
 	if w := int64(d.vecs * g.lanes); 8*s.T.N*s.H > cache {
@@ -356,7 +357,7 @@ func (a *tileAttn) scores(i, t, n *tile.Value, keys operand) {
 // columns are queries.
 func (a *tileAttn) values(acc, n *tile.Value, values operand, factor []*tile.Value) {
 	b, lanes := a.g.b, a.g.lanes
-	rowBlocks(b, b.Int(a.H), a.H, a.mr, func(first *tile.Value, rows int) {
+	rowBlocks(b, b.Int(a.H), a.H, a.elems, func(first *tile.Value, rows int) {
 		c := b.PtrAdd(acc, b.Mul(first, b.Int(a.w)))
 		init := collect(rows*a.vecs, func(j int) *tile.Value {
 			return b.Mul(b.Load(c, b.Int(int64(j*lanes)), lanes), factor[j%a.vecs])

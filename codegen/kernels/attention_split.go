@@ -8,7 +8,7 @@ import "pgc/ir/tile"
 //
 //	AttentionScores   q, k -> work     scores; a task for a key head and scoreKeys keys
 //	AttentionWeights  work -> work     softmax, block by block; a task for a key head
-//	AttentionValues   work, v -> out   sums of values; a task for a key head and valueElems elements of the head
+//	AttentionValues   work, v -> out   sums of values; a task for a key head and valueUnit to valueElems elements of the head
 //
 // In a batch with positions these are one more operand of each. Every number is computed from the same ones in the same
 // order as in one kernel: bits are equal.
@@ -24,13 +24,14 @@ const (
 const (
 	scoreKeys  = keyBlock / 2 // whole microkernels, as keyBlock
 	valueElems = 48           // likewise
+	valueUnit  = 16           // a line of float32 values
 )
 
 // splitHeads are the most key heads, of all sequences, that leave threads of a large machine without a task; splitRows are the most
 // queries of a head that one vector of every instruction set, or two, hold; splitWork is how many multiply-adds, with all keys, are
 // worth two more launches.
 const (
-	splitHeads = 16
+	splitHeads = 64
 	splitRows  = 8
 	splitWork  = 1 << 18
 )
@@ -134,7 +135,7 @@ func (a *tileAttn) buildWeights() {
 	}
 }
 
-// buildValues sums valueElems elements of the head, or those that are left.
+// buildValues sums valueElems elements of the head, or where threads are many as few as valueUnit.
 func (a *tileAttn) buildValues() {
 	g, b := a.g, a.g.b
 	work := g.in(0, tile.F32)
@@ -142,14 +143,16 @@ func (a *tileAttn) buildValues() {
 	a.positionsAt(2)
 	a.sizes()
 	a.acc = b.Scratch(int(min(a.H, valueElems) * a.w))
-	parts := (a.H + valueElems - 1) / valueElems
-	g.out.Tasks = append(a.headFactors(), Factor{Const(parts), 1})
-	all, part := b.Div(b.Task(), b.Int(parts)), b.Rem(b.Task(), b.Int(parts))
+	units := (a.H + valueUnit - 1) / valueUnit
+	g.out.Tasks = a.headFactors()
+	grain := g.grain(Share{Const(a.H), valueUnit, min(units, valueElems/valueUnit)})[0]
+	parts, each := g.over(b.Int(units), grain), b.Mul(grain, b.Int(valueUnit))
+	all, first := b.Div(b.Task(), parts), b.Mul(b.Rem(b.Task(), parts), each)
+	end := b.Min(b.Int(a.H), b.Add(first, each))
 	head := a.choose(all)
-	first := b.Mul(part, b.Int(valueElems))
 	a.l = a.sumsOf(work, all)
-	// elems sums n elements of the head.
-	elems := func(n int64) {
+	// elems sums n elements of the head from `from` on.
+	elems := func(from *tile.Value, n int64) {
 		spec := *a.Attention
 		spec.H = n
 		p := *a
@@ -157,18 +160,19 @@ func (a *tileAttn) buildValues() {
 		g.clear(a.acc, b.Int(n*a.w))
 		p.eachBlock(work, all, func(t, hi, factors *tile.Value) {
 			factor := collect(a.vecs, func(v int) *tile.Value { return b.Load(factors, b.Int(int64(v*g.lanes)), g.lanes) })
-			at := b.Add(b.Mul(head, b.Int(a.V[1])), b.Add(b.Mul(t, b.Int(a.V[0])), b.Mul(first, b.Int(a.V[2]))))
+			at := b.Add(b.Mul(head, b.Int(a.V[1])), b.Add(b.Mul(t, b.Int(a.V[0])), b.Mul(from, b.Int(a.V[2]))))
 			p.values(a.acc, a.keys(t, hi), operand{b.PtrAdd(a.v, at), a.V[0], a.V[2]}, factor)
 		})
-		p.results(b.PtrAdd(a.out, b.Add(b.Mul(first, b.Int(a.Out[3])), b.Int(a.OutOffset))), b.Int(a.R), a.where(head, a.Out))
+		p.results(b.PtrAdd(a.out, b.Add(b.Mul(from, b.Int(a.Out[3])), b.Int(a.OutOffset))), b.Int(a.R), a.where(head, a.Out))
 	}
-	whole, rest := a.H/valueElems, a.H%valueElems
-	switch {
-	case rest == 0:
-		elems(valueElems)
-	case whole == 0:
-		elems(rest)
-	default:
-		b.Either(b.Compare(tile.LT, part, b.Int(whole)), func() { elems(valueElems) }, func() { elems(rest) })
+	at := first
+	for _, n := range []int64{valueElems, valueUnit, a.H % valueUnit} {
+		if n == 0 || n > a.H {
+			continue
+		}
+		length := b.Int(n)
+		whole := b.Add(at, b.Mul(b.Div(b.Sub(end, at), length), length))
+		b.Range(at, whole, length, func(from *tile.Value) { elems(from, n) })
+		at = whole
 	}
 }

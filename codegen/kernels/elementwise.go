@@ -52,11 +52,15 @@ func (s *Map) build(g *gen) {
 // finest is how many times less than target.Target's Task a task has at least, where threads are many.
 const finest = 4
 
+// enoughRows are so many rows that most threads have one; fewer are cut if they are long.
+const enoughRows = 32
+
 // domain splits the outermost dimension into tasks and runs body for every row of the innermost one: n elements from
-// lo. For a target of many threads every row is tasks, of `lanes` elements or more of its elements each; 0 keeps it whole.
-func (g *gen) domain(dims []Size, lanes int, body func(outer []*tile.Value, lo, n *tile.Value)) {
+// lo. A row may be cut at multiples of so many elements, or not at all if that is 0: few long ones are, and for a target
+// of many threads every row is.
+func (g *gen) domain(dims []Size, piece int, body func(outer []*tile.Value, lo, n *tile.Value)) {
 	if g.target.Threads {
-		g.flat(dims, lanes, body)
+		g.flat(dims, piece, body)
 		return
 	}
 	b := g.b
@@ -73,28 +77,52 @@ func (g *gen) domain(dims []Size, lanes int, body func(outer []*tile.Value, lo, 
 		unit = roundUp(unit, 64)
 	}
 	block := b.Mul(g.grain(Share{dims[0], unit, max(1, int64(g.target.Task)/inner/unit)})[0], b.Int(unit))
-	first := b.Mul(b.Task(), block)
-	end := b.Min(b.Add(first, block), sizes[0])
 	if len(dims) == 1 {
-		body(nil, first, b.Sub(end, first))
+		first := b.Mul(b.Task(), block)
+		body(nil, first, b.Sub(b.Min(b.Add(first, block), sizes[0]), first))
 		return
 	}
+	task, lo, n := g.cut(dims, piece, b.Task())
+	first := b.Mul(task, block)
+	end := b.Min(b.Add(first, block), sizes[0])
 	var nest func(outer []*tile.Value)
 	nest = func(outer []*tile.Value) {
 		d := len(outer)
 		if d == len(dims)-1 {
-			body(outer, b.Int(0), sizes[d])
+			body(outer, lo, n)
 			return
 		}
-		lo, hi := b.Int(0), sizes[d]
+		from, to := b.Int(0), sizes[d]
 		if d == 0 {
-			lo, hi = first, end
+			from, to = first, end
 		}
-		b.Range(lo, hi, b.Int(1), func(i *tile.Value) {
+		b.Range(from, to, b.Int(1), func(i *tile.Value) {
 			nest(append(slices.Clone(outer), i))
 		})
 	}
 	nest(nil)
+}
+
+// cut cuts the rows of a domain that has few and long ones at multiples of piece elements. It returns which task along the
+// outermost dimension a task belongs to, and its part of the rows: n elements from lo.
+func (g *gen) cut(dims []Size, piece int, task *tile.Value) (outer, lo, n *tile.Value) {
+	b, last := g.b, dims[len(dims)-1]
+	rows, length := int64(1), roundUp(int64(g.target.Task)/finest, max(1, int64(piece)))
+	for _, s := range dims {
+		if s.Sym != "" {
+			rows = enoughRows
+		}
+	}
+	for _, s := range dims[:len(dims)-1] {
+		rows *= s.N
+	}
+	if piece == 0 || rows >= enoughRows || last.N < 2*length {
+		return task, b.Int(0), g.size(last)
+	}
+	each := b.Mul(g.grain(Share{last, length, max(1, int64(g.target.Task)/length)})[0], b.Int(length))
+	pieces := g.over(b.Int(last.N), each)
+	lo = b.Mul(b.Rem(task, pieces), each)
+	return b.Div(task, pieces), lo, b.Min(each, b.Sub(b.Int(last.N), lo))
 }
 
 // flat makes tasks of a row of the innermost dimension, or of some fragments of it.

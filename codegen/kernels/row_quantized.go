@@ -6,7 +6,8 @@ import (
 	"pgc/ir/tile"
 )
 
-// buildQuantized writes the result in symmetric 8-bit groups, with the arithmetic of quant.Symmetric8.
+// buildQuantized writes the result in symmetric 8-bit groups, with the arithmetic of quant.Symmetric8. Groups are independent of
+// each other: a row without reductions may be cut between them.
 func (s *Row) buildQuantized(g *gen) {
 	b := g.b
 	r := g.rowBody(s.In, s.Reduce, len(s.Outer))
@@ -15,7 +16,11 @@ func (s *Row) buildQuantized(g *gen) {
 	e := scalar.Lower(s.Expr)
 	k, lanes := s.C.N, r.lanes
 	lay := quant.RowLayout(k, s.Group.Len)
-	g.domain(s.dims(), 0, func(outer []*tile.Value, _, n *tile.Value) {
+	piece := 0
+	if len(s.Reduce) == 0 {
+		piece = int(s.Group.Len)
+	}
+	g.domain(s.dims(), piece, func(outer []*tile.Value, lo, n *tile.Value) {
 		reduced := r.reductions(outer, n)
 		row := b.Int(0)
 		for d, i := range outer {
@@ -23,11 +28,11 @@ func (s *Row) buildQuantized(g *gen) {
 		}
 		row = b.PtrAdd(out, b.Mul(row, b.Int(lay.Bytes)))
 		floats := b.PtrCast(row, tile.F32)
-		b.Range(b.Int(0), b.Int(s.Group.Blocks(k)), b.Int(1), func(group *tile.Value) {
-			first := b.Mul(group, b.Int(s.Group.Len))
-			count := b.Int(s.Group.Len)
+		end, length := b.Add(lo, n), b.Int(s.Group.Len)
+		b.Range(b.Div(lo, length), g.over(end, length), b.Int(1), func(group *tile.Value) {
+			first, count := b.Mul(group, length), length
 			if k%s.Group.Len != 0 {
-				count = b.Min(count, b.Sub(n, first))
+				count = b.Min(count, b.Sub(end, first))
 			}
 			top := b.Reduce(tile.Max, g.accumulate(count, lanes, scalar.Monoid{Join: scalar.Max, Identity: 0}, func(i, tail *tile.Value) *tile.Value {
 				v := b.Expr(e, r.args(outer, b.Add(first, i), tail, reduced, lanes), lanes)
@@ -46,8 +51,13 @@ func (s *Row) buildQuantized(g *gen) {
 			b.Store(floats, b.Add(b.Int(lay.Sums/4), group), b.Mul(total, scale))
 			b.Store(b.PtrCast(row, tile.I32), b.Add(b.Int(lay.Offsets/4), group), b.Cast(tile.FToI, b.Mul(total, b.Float(-quant.Offset, 1))))
 		})
-		b.Range(b.Int(k), b.Int(lay.Scales), b.Int(1), func(i *tile.Value) { // products read whole chunks
-			b.Store(row, i, b.Cast(tile.Narrow, b.Int32(0, 1)))
+		if lay.Scales == k {
+			return
+		}
+		b.When(b.Compare(tile.EQ, end, b.Int(k)), func() {
+			b.Range(b.Int(k), b.Int(lay.Scales), b.Int(1), func(i *tile.Value) { // products read whole chunks
+				b.Store(row, i, b.Cast(tile.Narrow, b.Int32(0, 1)))
+			})
 		})
 	})
 }
