@@ -6,8 +6,13 @@ import (
 	"pgc/ir/scalar"
 )
 
-// fastTwo and fastThree are the instructions that kernels are mostly made of, for a whole warp without a call for each
-// thread. They compute what the general ones do.
+// The instructions that kernels are mostly made of, by their numbers of operands, for a whole warp without a call for each
+// thread. They compute what the general ones do. lanes_amd64.s does most of them with vectors.
+var fastOne = map[string]func(D, A *lanes){}
+
+// fastConvert is conversions between registers that are as wide as their types.
+var fastConvert = map[string]func(D, A *lanes){}
+
 var fastTwo = map[string]func(D, A, B *lanes){
 	"add.s32": addWords, "add.u32": addWords, "add.s64": addLongs, "add.u64": addLongs,
 	"sub.s32": subWords, "sub.u32": subWords, "sub.s64": subLongs, "sub.u64": subLongs,
@@ -54,7 +59,7 @@ var fastThree = map[string]func(D, A, B, C *lanes){
 				D[i] = uint64(low>>16 | high&^0xffff)
 				continue
 			}
-			D[i] = fmaBrain(a&0xffff, b&0xffff, c&0xffff) | fmaBrain(a>>16, b>>16, c>>16)<<16
+			D[i] = fmaBrainPair(a, b, c)
 		}
 	},
 	"mad.wide.s32": func(D, A, B, C *lanes) {
@@ -171,6 +176,11 @@ func fmaBrain(a, b, c uint64) uint64 {
 	return brain(oddSum(brainOf(a)*brainOf(b), brainOf(c)), nearest)
 }
 
+// fmaBrainPair is fmaBrain of the lower and of the upper halves.
+func fmaBrainPair(a, b, c uint64) uint64 {
+	return fmaBrain(a&0xffff, b&0xffff, c&0xffff) | fmaBrain(a>>16, b>>16, c>>16)<<16
+}
+
 // quickBrain is x·y + z of bfloat16 in the upper half of a word, rounded once, where float32 shows it: the product is exact
 // there, and the sum may be rounded again unless it ends half way between two results. It reports false elsewhere.
 func quickBrain(a, b, c uint32) (uint32, bool) {
@@ -182,24 +192,116 @@ func quickBrain(a, b, c uint32) (uint32, bool) {
 
 // fasten replaces an instruction of registers alone where all threads take part.
 func (l *lowering) fasten() {
-	slow, used := l.out.run, l.used
-	if f := fastTwo[l.now.in.name]; f != nil && len(used) == 3 {
-		l.out.run = func(w *warp, m uint32) {
-			if m == everyone {
-				f(w.r[used[0]], w.r[used[1]], w.r[used[2]])
-				return
+	name, slow := l.now.in.name, l.out.run
+	switch used := l.used; len(used) {
+	case 2:
+		if f := fastOne[name]; f != nil {
+			l.out.run = wholeOne(used[0], used[1], f, slow)
+		}
+	case 3:
+		if f := fastTwo[name]; f != nil {
+			d, a, b := used[0], used[1], used[2]
+			l.out.run = func(w *warp, m uint32) {
+				if m == everyone {
+					f(w.r[d], w.r[a], w.r[b])
+					return
+				}
+				slow(w, m)
 			}
-			slow(w, m)
+		}
+	case 4:
+		if f := fastThree[name]; f != nil {
+			d, a, b, c := used[0], used[1], used[2], used[3]
+			l.out.run = func(w *warp, m uint32) {
+				if m == everyone {
+					f(w.r[d], w.r[a], w.r[b], w.r[c])
+					return
+				}
+				slow(w, m)
+			}
 		}
 	}
-	if f := fastThree[l.now.in.name]; f != nil && len(used) == 4 {
-		l.out.run = func(w *warp, m uint32) {
-			if m == everyone {
-				f(w.r[used[0]], w.r[used[1]], w.r[used[2]], w.r[used[3]])
-				return
-			}
-			slow(w, m)
+}
+
+// wholeOne makes an instruction of f where all threads take part.
+func wholeOne(d, a reg, f func(D, A *lanes), slow func(*warp, uint32)) func(*warp, uint32) {
+	return func(w *warp, m uint32) {
+		if m == everyone {
+			f(w.r[d], w.r[a])
+			return
 		}
+		slow(w, m)
+	}
+}
+
+// Comparisons of all lanes, a bit each; lessLongs is also that of words without a sign. chooseLanes takes A where a bit is set
+// and B elsewhere.
+var (
+	lessWords = func(A, B *lanes) (v uint32) {
+		for i := range A {
+			v |= uint32(truth(int32(A[i]) < int32(B[i]))) << i
+		}
+		return v
+	}
+	lessLongs = func(A, B *lanes) (v uint32) {
+		for i := range A {
+			v |= uint32(truth(int64(A[i]) < int64(B[i]))) << i
+		}
+		return v
+	}
+	equalLongs = func(A, B *lanes) (v uint32) {
+		for i := range A {
+			v |= uint32(truth(A[i] == B[i])) << i
+		}
+		return v
+	}
+	lessFloats = func(A, B *lanes) (v uint32) {
+		for i := range A {
+			v |= uint32(truth(f32of(A[i]) < f32of(B[i]))) << i
+		}
+		return v
+	}
+	equalFloats = func(A, B *lanes) (v uint32) {
+		for i := range A {
+			v |= uint32(truth(f32of(A[i]) == f32of(B[i]))) << i
+		}
+		return v
+	}
+	chooseLanes = func(D, A, B *lanes, yes uint32) {
+		for i := range D {
+			if yes>>i&1 != 0 {
+				D[i] = A[i]
+			} else {
+				D[i] = B[i]
+			}
+		}
+	}
+)
+
+// logicTable is what lop3 is made of: for each value of a and b, which bits it gives where c is 0, and which of them are others
+// where c is 1, in four lanes.
+type logicTable [4][2][4]uint64
+
+func newLogicTable(table uint32) *logicTable {
+	var out logicTable
+	for i := range out {
+		zero, one := uint64(table>>(2*i)&1)*0xffffffff, uint64(table>>(2*i+1)&1)*0xffffffff
+		for lane := range warpSize / 8 {
+			out[i][0][lane], out[i][1][lane] = zero, zero^one
+		}
+	}
+	return &out
+}
+
+// logicLanes is lop3 of all lanes.
+var logicLanes = func(D, A, B, C *lanes, t *logicTable) {
+	for i := range D {
+		a, b, c := A[i], B[i], C[i]
+		pair := func(k int) uint64 { return t[k][0][0] ^ c&t[k][1][0] }
+		low, high := pair(0), pair(2)
+		low ^= b & (low ^ pair(1))
+		high ^= b & (high ^ pair(3))
+		D[i] = low ^ a&(low^high)
 	}
 }
 
@@ -209,23 +311,12 @@ func fastCompare(t typ, holds [4]bool) func(A, B *lanes) uint32 {
 	for _, name := range []string{"eq", "ne", "lt", "ge", "gt", "le"} {
 		kind[comparisons[name]] = name
 	}
-	var equal, less func(A, B *lanes) uint32
+	equal, less := equalLongs, lessLongs
 	switch t {
 	case s32:
-		less = func(A, B *lanes) (v uint32) {
-			for i := range A {
-				v |= uint32(truth(int32(A[i]) < int32(B[i]))) << i
-			}
-			return v
-		}
-	case s64:
-		less = func(A, B *lanes) (v uint32) {
-			for i := range A {
-				v |= uint32(truth(int64(A[i]) < int64(B[i]))) << i
-			}
-			return v
-		}
-	case u32, u64, b32, b64:
+		less = lessWords
+	case s64, u32, b32:
+	case u64, b64:
 		less = func(A, B *lanes) (v uint32) {
 			for i := range A {
 				v |= uint32(truth(A[i] < B[i])) << i
@@ -233,35 +324,17 @@ func fastCompare(t typ, holds [4]bool) func(A, B *lanes) uint32 {
 			return v
 		}
 	case f32:
-		equal = func(A, B *lanes) (v uint32) {
-			for i := range A {
-				v |= uint32(truth(f32of(A[i]) == f32of(B[i]))) << i
-			}
-			return v
-		}
-		less = func(A, B *lanes) (v uint32) {
-			for i := range A {
-				v |= uint32(truth(f32of(A[i]) < f32of(B[i]))) << i
-			}
-			return v
-		}
 		switch kind[holds] {
 		case "eq":
-			return equal
+			return equalFloats
 		case "lt":
-			return less
+			return lessFloats
 		case "gt":
-			return func(A, B *lanes) uint32 { return less(B, A) }
+			return func(A, B *lanes) uint32 { return lessFloats(B, A) }
 		}
 		return nil
 	default:
 		return nil
-	}
-	equal = func(A, B *lanes) (v uint32) {
-		for i := range A {
-			v |= uint32(truth(A[i] == B[i])) << i
-		}
-		return v
 	}
 	switch kind[holds] {
 	case "eq":

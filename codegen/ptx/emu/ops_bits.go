@@ -66,9 +66,17 @@ var bitOps = map[string]func(l *lowering, m *mods){
 		}
 		l.count(5, 5)
 		a := l.now.args
-		f := lop3(uint32(l.integer(&a[4])))
-		l.out.run = three(l.dst(&a[0], b32), l.src(&a[1], b32), l.src(&a[2], b32), l.src(&a[3], b32),
-			func(a, b, c uint64) uint64 { return uint64(f(uint32(a), uint32(b), uint32(c))) })
+		table := uint32(l.integer(&a[4]))
+		f, all := lop3(table), newLogicTable(table)
+		d, x, y, z := l.dst(&a[0], b32), l.src(&a[1], b32), l.src(&a[2], b32), l.src(&a[3], b32)
+		slow := three(d, x, y, z, func(a, b, c uint64) uint64 { return uint64(f(uint32(a), uint32(b), uint32(c))) })
+		l.out.run = func(w *warp, m uint32) {
+			if m == everyone {
+				logicLanes(w.r[d], w.r[x], w.r[y], w.r[z], all)
+				return
+			}
+			slow(w, m)
+		}
 	},
 	"prmt": func(l *lowering, m *mods) {
 		mode := m.take("f4e", "b4e", "rc8", "ecl", "ecr", "rc16")

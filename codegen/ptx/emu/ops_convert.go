@@ -38,6 +38,9 @@ func convert(l *lowering, m *mods) {
 	}
 	d, s := l.result(&a[0], storage(to), true), l.source(&a[1], storage(from), true)
 	l.out.run = one(d, s, converter(l, o, to, from, a[0].typ))
+	if f := fastConvert[l.now.in.name]; f != nil && a[0].typ.bits() == to.bits() && a[1].typ.bits() == from.bits() {
+		l.out.run = wholeOne(d, s, f, l.out.run)
+	}
 	if to.integer() && from.integer() && !o.sat {
 		l.out.spread = lostCut(s, from, to)
 	}

@@ -31,6 +31,10 @@ var moveOps = map[string]func(l *lowering, m *mods){
 				yes = ^yes
 			}
 			D, X, Y := w.r[d], w.r[x], w.r[y]
+			if m == everyone {
+				chooseLanes(D, X, Y, yes)
+				return
+			}
 			for i := range D {
 				if m>>i&1 != 0 {
 					if yes>>i&1 != 0 {

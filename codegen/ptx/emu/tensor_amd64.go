@@ -2,8 +2,8 @@ package emu
 
 import "golang.org/x/sys/cpu"
 
-// vectors says that this machine runs tensor_amd64.s.
-var vectors = cpu.X86.HasAVX2
+// vectors says that this machine runs tensor_amd64.s and lanes_amd64.s.
+var vectors = cpu.X86.HasAVX2 && cpu.X86.HasFMA
 
 // loadAVX2 takes A, B and C from registers, A and B of two elements of 16 bits each, C of a float32 each.
 //
