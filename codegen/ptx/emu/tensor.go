@@ -12,13 +12,19 @@ func fma64(x, y, z float64) float64 { return math.FMA(x, y, z) }
 // bfloat16 are taken to be summed likewise.
 const kept = 25
 
-// factor is an element of A or B, of at most 11 bits: digits·2^(exponent-13), where digits have a magnitude below 2^14.
-// Zero has the exponent noExponent, infinity and NaN have notFinite, and digits of 2, -2, or 0 for NaN.
-type factor struct{ exponent, digits int32 }
+// factor is an element of A or B, a float32 of at most 11 digits, and its exponent: that of the leading digit of a normal number,
+// the least one of subnormal numbers. Zero has the exponent noExponent; infinity and NaN have notFinite.
+type factor struct {
+	exponent int32
+	value    float32
+}
 
+// The sum of noExponent and an exponent of a number is at most zerosEnd; that of notFinite and any other is at least finiteEnd.
 const (
-	noExponent = -1 << 18
-	notFinite  = 1 << 20
+	noExponent = -1 << 12
+	notFinite  = 1 << 14
+	zerosEnd   = noExponent / 2
+	finiteEnd  = notFinite / 2
 )
 
 // vector is the factors of a row of A or of a column of B, 16 at most; the rest are zeros.
@@ -27,24 +33,16 @@ type vector struct {
 	exponent [16]int32
 }
 
-func (v *vector) set(k int, f factor) {
-	v.exponent[k] = f.exponent
-	switch {
-	case f.exponent != notFinite:
-		v.value[k] = math.Ldexp(float64(f.digits), int(f.exponent-13))
-	case f.digits != 0:
-		v.value[k] = math.Inf(int(f.digits))
-	default:
-		v.value[k] = math.NaN()
-	}
-}
+func (v *vector) set(k int, f factor) { v.exponent[k], v.value[k] = f.exponent, float64(f.value) }
 
-// floatTile is a product of matrices on its way: A and D by row, B by k, C as D. multiplyAVX2 knows the order of the
-// fields, and multiplies 16 bits at a time, so that of aDigits and bDigits only those count; bDigits are half.
+// floatTile is a product of matrices on its way. Exponents lie by row of A, and by k and column of B, with those of an odd k
+// beside those of the k before it; values with even k lie before those with odd k. multiplyAVX2 knows the order of the fields.
 type floatTile struct {
-	aExponents, aDigits [16][16]int32
-	bExponents, bDigits [16][8]int32
-	c, d                [16][8]uint32
+	aExponents [16][8][2]int16
+	aValues    [16][2][8]float32
+	bExponents [8][8][2]int16
+	bValues    [2][8][8]float32
+	c, d       [16][8]uint32
 }
 
 // exponentOf is the exponent of a float32 as factors have it.
@@ -60,7 +58,7 @@ func exponentOf(b uint32) int32 {
 }
 
 // factorOf takes a float apart; bits are a float32's.
-func factorOf(b uint32) factor { return factorAt(float64(math.Float32frombits(b)), exponentOf(b)) }
+func factorOf(b uint32) factor { return factor{exponentOf(b), math.Float32frombits(b)} }
 
 // factorOfHalf takes a float16 apart.
 func factorOfHalf(h uint32) factor {
@@ -73,17 +71,7 @@ func factorOfHalf(h uint32) factor {
 	default:
 		e = max(e, 1) - 15
 	}
-	return factorAt(halfOf(uint64(h)), e)
-}
-
-func factorAt(v float64, exponent int32) factor {
-	switch {
-	case exponent == noExponent || v != v:
-		return factor{exponent, 0}
-	case exponent == notFinite:
-		return factor{exponent, int32(math.Copysign(2, v))}
-	}
-	return factor{exponent, int32(math.Ldexp(v, int(13-exponent)))}
+	return factor{e, float32(halfOf(uint64(h)))}
 }
 
 // fragments are the registers of a product with k = 16, as its operands lie in a warp.
@@ -95,8 +83,11 @@ type fragments struct {
 
 // split says how a format of 16 bits is taken apart. loadAVX2 knows the order of the fields.
 type split struct {
-	fractionBits, up                    uint64 // up is how far a fraction is shifted to be digits
-	fraction, exponent, hidden, biasing int32  // masks of a fraction and, shifted, an exponent; the leading bit; the exponent of 1
+	exponentAt    uint64 // how far an exponent is shifted up, where the sign is shifted out
+	narrower      uint64 // how many bits fewer than float32's an exponent has
+	kept          uint32 // of a float32 whose exponent and fraction were shifted down by so much, all but copies of the sign
+	factor        float32
+	special, bias int16 // exponents: of infinity and NaN, and of 1
 }
 
 // pairForm is a format of which a register holds two elements.
@@ -105,8 +96,8 @@ type pairForm struct {
 	factors [1 << 16]factor
 }
 
-func newPairForm(fractionBits int, biasing int32, of func(b uint32) factor) *pairForm {
-	f := &pairForm{split: split{uint64(fractionBits), uint64(13 - fractionBits), 1<<fractionBits - 1, 1<<(15-fractionBits) - 1, 1 << fractionBits, biasing}}
+func newPairForm(s split, of func(b uint32) factor) *pairForm {
+	f := &pairForm{split: s}
 	for b := range f.factors {
 		f.factors[b] = of(uint32(b))
 	}
@@ -115,8 +106,8 @@ func newPairForm(fractionBits int, biasing int32, of func(b uint32) factor) *pai
 
 // pairForms are the formats of 16 bits.
 var pairForms = map[typ]*pairForm{
-	f16:  newPairForm(10, 15, factorOfHalf),
-	bf16: newPairForm(7, 127, func(b uint32) factor { return factorOf(b << 16) }),
+	f16:  newPairForm(split{exponentAt: 11, narrower: 3, kept: 0x8fffffff, factor: 1 << 112, special: 31, bias: 15}, factorOfHalf),
+	bf16: newPairForm(split{exponentAt: 8, kept: 0xffffffff, factor: 1, special: 255, bias: 127}, func(b uint32) factor { return factorOf(b << 16) }),
 }
 
 // floatMatrix multiplies bfloat16, float16 and tf32.
@@ -187,18 +178,18 @@ func (t *floatTile) clear() {
 		for i := range t.aExponents {
 			t.setA(i, k, factor{exponent: noExponent})
 		}
-		for j := range t.bExponents[k] {
+		for j := range 8 {
 			t.setB(k, j, factor{exponent: noExponent})
 		}
 	}
 }
 
 func (t *floatTile) setA(row, k int, f factor) {
-	t.aExponents[row][k], t.aDigits[row][k] = f.exponent, int32(uint16(f.digits))
+	t.aExponents[row][k>>1][k&1], t.aValues[row][k&1][k>>1] = int16(f.exponent), f.value
 }
 
 func (t *floatTile) setB(k, column int, f factor) {
-	t.bExponents[k][column], t.bDigits[k][column] = f.exponent, int32(uint16(f.digits>>1))
+	t.bExponents[k>>1][column][k&1], t.bValues[k&1][k>>1][column] = int16(f.exponent), f.value
 }
 
 // loadPairs takes A and B from registers of two elements of 16 bits.
@@ -240,15 +231,15 @@ func (t *floatTile) multiply() {
 		return
 	}
 	var columns [8]vector
-	for k := range t.bExponents {
-		for j, e := range t.bExponents[k] {
-			columns[j].set(k, factor{e, int32(int16(t.bDigits[k][j])) * 2})
+	for k := range 16 {
+		for j := range columns {
+			columns[j].set(k, factor{int32(t.bExponents[k>>1][j][k&1]), t.bValues[k&1][k>>1][j]})
 		}
 	}
 	for i := range t.d {
 		var row vector
-		for k, e := range t.aExponents[i] {
-			row.set(k, factor{e, int32(int16(t.aDigits[i][k]))})
+		for k := range 16 {
+			row.set(k, factor{int32(t.aExponents[i][k>>1][k&1]), t.aValues[i][k&1][k>>1]})
 		}
 		for j := range t.d[i] {
 			t.d[i][j] = uint32(bits32(fusedSum(&row, &columns[j], math.Float32frombits(t.c[i][j]))))
@@ -267,10 +258,10 @@ func fusedSum(x, y *vector, c float32) float32 {
 		t2, t3 = max(t2, e[k+2]+f[k+2]), max(t3, e[k+3]+f[k+3])
 	}
 	top := max(t0, t1, t2, t3, exponentOf(math.Float32bits(c)))
-	if top >= notFinite/2 {
+	if top >= finiteEnd {
 		return specialSum(x, y, c)
 	}
-	if top <= noExponent/2 {
+	if top <= zerosEnd {
 		return 0
 	}
 	// The unit of the sum is 2^(top-kept). Products in float64 are exact here, and so are those with a power of two.

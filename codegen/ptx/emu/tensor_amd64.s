@@ -1,90 +1,71 @@
 #include "textflag.h"
 
-#define FIELD(name, bits) \
+#define WORDS(name, bits) \
 	DATA  name<>+0(SB)/4, $bits   \
 	GLOBL name<>(SB), RODATA, $4
 
-FIELD(exponent, 0x000000ff)
-FIELD(fraction, 0x007fffff)
-FIELD(leading, 0x00800000)
-FIELD(bias, 127)
-FIELD(noExponent, 0xfffc0000) // -1 << 18
-FIELD(notFinite, 0x00100000)  // 1 << 20
-FIELD(infinite, 0x0007ffff)   // notFinite/2 - 1: exponents above are not finite
-FIELD(none, 0xfffe0000)       // noExponent/2: exponents up to it are of zeros
-FIELD(least, 0xffffff9c)      // -100: with it, a unit of the sum is a normal float32
-FIELD(unit, 998)              // 1023 - kept: of the unit of a sum, the exponent as float64 has it
+// Of exponents as words of 32 bits:
+WORDS(bias, 127)
+WORDS(least, 0xffffff9c) // -100: with it, a unit of the sum is a normal float32
+WORDS(most, 110)         // exponents above are left to fusedSum: sums may be infinite
+WORDS(zerosEnd, 0xfffff800)
+WORDS(one32, 1)
+WORDS(zero32, 0xfffff000) // noExponent
+WORDS(scale, 152)         // 127 + kept: of the unit's inverse, the exponent as float32 has it
+WORDS(unit, 102)          // 127 - kept: of the unit
 
-FIELD(positive, 0x00007fff)
-FIELD(low, 0x0000ffff)
+// Of exponents as words of 16 bits, two each:
+WORDS(one16, 0x00010001)
+WORDS(zero16, 0xf000f000) // noExponent
+WORDS(notFinite, 0x40004000)
 
 // The 24 bits that float32 has of a float64.
 DATA single<>+0(SB)/8, $0xffffffffe0000000
 GLOBL single<>(SB), RODATA, $8
 
-// Offsets in floatTile, from aExponents and from bExponents on.
-#define aDigits 1024
-#define bExponents 2048
-#define bDigits 512
-#define sums 3072
-#define results 3584
+// Offsets in floatTile.
+#define aExponents 0
+#define aValues 512
+#define bExponents 1536
+#define bValues 1792
+#define sums 2304
+#define results 2816
 
-// SI is a row of A, R8 is B: Y5 becomes the largest exponent of a term.
-#define LARGEST(k) \
-	VPBROADCASTD (k*4)(SI), Y6      \
-	VPADDD       (k*32)(R8), Y6, Y6 \
-	VPMAXSD      Y6, Y5, Y5
+// SI is exponents of a row of A, R8 is B: the words of Y5 become the largest exponents of the terms of even and of odd k.
+#define LARGEST(pair) \
+	VPBROADCASTD (pair*4)(SI), Y6      \
+	VPADDSW      (pair*32)(R8), Y6, Y6 \
+	VPMAXSW      Y6, Y5, Y5
 
-// Y9 becomes the sum of the terms, each cut off at the unit of the largest.
+// R9 is values of a row of A, Y4 is the inverse of the unit: Y9 becomes the sum of the terms, each cut off at the unit. A
+// product in float32 is exact, or less than the unit.
 #define ADD(k) \
-	VPBROADCASTD (k*4)(SI), Y6              \
-	VPADDD       (k*32)(R8), Y6, Y6         \
-	VPSUBD       Y6, Y5, Y6                 \
-	VPBROADCASTD (aDigits+k*4)(SI), Y7      \
-	VPMADDWD     (bDigits+k*32)(R8), Y7, Y7 \
-	VPABSD       Y7, Y8                     \
-	VPSRLVD      Y6, Y8, Y8                 \
-	VPSIGND      Y7, Y8, Y8                 \
-	VPADDD       Y8, Y9, Y9
+	VBROADCASTSS (k*4)(R9), Y6                        \
+	VMULPS       (bValues-bExponents+k*32)(R8), Y6, Y6 \
+	VMULPS       Y4, Y6, Y6                           \
+	VCVTTPS2DQ   Y6, Y6                               \
+	VPADDD       Y6, Y9, Y9
 
 // func multiplyAVX2(t *floatTile) int32
 TEXT ·multiplyAVX2(SB), NOSPLIT, $0-12
 	MOVQ         t+0(FP), SI
+	LEAQ         aValues(SI), R9
 	LEAQ         bExponents(SI), R8
 	LEAQ         sums(SI), DI
-	VPBROADCASTD infinite<>(SB), Y15
+	VPBROADCASTD most<>(SB), Y15
 	VPBROADCASTD least<>(SB), Y14
-	VPBROADCASTD none<>(SB), Y13
-	VPXOR        Y12, Y12, Y12      // lanes that ask for fusedSum
+	VPBROADCASTD zerosEnd<>(SB), Y13
+	VPXOR        Y12, Y12, Y12          // lanes that ask for fusedSum
 	VPBROADCASTQ single<>(SB), Y11
 	VPXOR        Y10, Y10, Y10
+	VPBROADCASTD bias<>(SB), Y8
+	VPBROADCASTD one32<>(SB), Y7
+	VPBROADCASTD zero32<>(SB), Y2
 	MOVQ         $16, CX
 
 row:
-	// c: exponents Y1, digits Y2.
-	VMOVDQU      (DI), Y0
-	VPBROADCASTD exponent<>(SB), Y3
-	VPSRLD       $23, Y0, Y1
-	VPAND        Y3, Y1, Y1
-	VPCMPEQD     Y3, Y1, Y4
-	VPBROADCASTD notFinite<>(SB), Y6
-	VPAND        Y6, Y4, Y4
-	VPBROADCASTD fraction<>(SB), Y6
-	VPAND        Y6, Y0, Y2
-	VPCMPEQD     Y10, Y1, Y3        // subnormal or zero
-	VPBROADCASTD leading<>(SB), Y6
-	VPANDN       Y6, Y3, Y6
-	VPOR         Y6, Y2, Y2
-	VPSUBD       Y3, Y1, Y1
-	VPADDD       Y4, Y1, Y1
-	VPCMPEQD     Y10, Y2, Y3
-	VPBROADCASTD noExponent<>(SB), Y6
-	VPAND        Y6, Y3, Y3
-	VPADDD       Y3, Y1, Y1
-	VPBROADCASTD bias<>(SB), Y6
-	VPSUBD       Y6, Y1, Y1
-
-	VMOVDQA Y1, Y5
+	// The largest exponent Y5 of the terms and of c, which is Y0.
+	VPBROADCASTD zero16<>(SB), Y5
 	LARGEST(0)
 	LARGEST(1)
 	LARGEST(2)
@@ -93,23 +74,31 @@ row:
 	LARGEST(5)
 	LARGEST(6)
 	LARGEST(7)
-	LARGEST(8)
-	LARGEST(9)
-	LARGEST(10)
-	LARGEST(11)
-	LARGEST(12)
-	LARGEST(13)
-	LARGEST(14)
-	LARGEST(15)
+	VPSRAD   $16, Y5, Y6
+	VPSLLD   $16, Y5, Y5
+	VPSRAD   $16, Y5, Y5
+	VPMAXSD  Y6, Y5, Y5
+	VMOVDQU  (DI), Y0
+	VPSLLD   $1, Y0, Y1
+	VPCMPEQD Y10, Y1, Y3
+	VPAND    Y2, Y3, Y3
+	VPSRLD   $24, Y1, Y1
+	VPMAXSD  Y7, Y1, Y1
+	VPSUBD   Y8, Y1, Y1
+	VPADDD   Y3, Y1, Y1
+	VPMAXSD  Y1, Y5, Y5
 	VPCMPGTD Y15, Y5, Y6
 	VPOR     Y6, Y12, Y12
 	VPCMPGTD Y5, Y14, Y6
-	VPCMPGTD Y13, Y5, Y7
-	VPAND    Y7, Y6, Y6
+	VPCMPGTD Y13, Y5, Y1
+	VPAND    Y1, Y6, Y6
 	VPOR     Y6, Y12, Y12
 	VPMAXSD  Y14, Y5, Y5
 
-	VPXOR Y9, Y9, Y9
+	VPBROADCASTD scale<>(SB), Y4
+	VPSUBD       Y5, Y4, Y4
+	VPSLLD       $23, Y4, Y4
+	VPXOR        Y9, Y9, Y9
 	ADD(0)
 	ADD(1)
 	ADD(2)
@@ -126,36 +115,30 @@ row:
 	ADD(13)
 	ADD(14)
 	ADD(15)
-	VPSUBD  Y1, Y5, Y6
-	VPSLLD  $2, Y2, Y2
-	VPSRLVD Y6, Y2, Y2
-	VPSIGND Y0, Y2, Y2
+	VMULPS     Y4, Y0, Y0
+	VCVTTPS2DQ Y0, Y0
 
 	// The sum with c has up to 33 bits: float64 holds it, is cut off to the bits of float32, and scaled.
-	VCVTDQ2PD    X9, Y6
+	VCVTDQ2PD    X9, Y1
 	VEXTRACTI128 $1, Y9, X9
-	VCVTDQ2PD    X9, Y7
-	VCVTDQ2PD    X2, Y8
-	VEXTRACTI128 $1, Y2, X2
-	VCVTDQ2PD    X2, Y9
-	VADDPD       Y8, Y6, Y6
-	VADDPD       Y9, Y7, Y7
-	VANDPD       Y11, Y6, Y6
-	VANDPD       Y11, Y7, Y7
-	VPBROADCASTD unit<>(SB), Y8
-	VPADDD       Y8, Y5, Y5
-	VPMOVZXDQ    X5, Y8
-	VPSLLQ       $52, Y8, Y8
-	VEXTRACTI128 $1, Y5, X5
-	VPMOVZXDQ    X5, Y9
-	VPSLLQ       $52, Y9, Y9
-	VMULPD       Y8, Y6, Y6
-	VMULPD       Y9, Y7, Y7
-	VCVTPD2PSY   Y6, X6
-	VCVTPD2PSY   Y7, X7
-	VINSERTF128  $1, X7, Y6, Y6
-	VMOVUPS      Y6, (results-sums)(DI)
-	ADDQ         $64, SI
+	VCVTDQ2PD    X9, Y3
+	VCVTDQ2PD    X0, Y6
+	VEXTRACTI128 $1, Y0, X0
+	VCVTDQ2PD    X0, Y9
+	VADDPD       Y6, Y1, Y1
+	VADDPD       Y9, Y3, Y3
+	VANDPD       Y11, Y1, Y1
+	VANDPD       Y11, Y3, Y3
+	VCVTPD2PSY   Y1, X1
+	VCVTPD2PSY   Y3, X3
+	VINSERTF128  $1, X3, Y1, Y1
+	VPBROADCASTD unit<>(SB), Y6
+	VPADDD       Y6, Y5, Y5
+	VPSLLD       $23, Y5, Y5
+	VMULPS       Y5, Y1, Y1
+	VMOVUPS      Y1, (results-sums)(DI)
+	ADDQ         $32, SI
+	ADDQ         $64, R9
 	ADDQ         $32, DI
 	DECQ         CX
 	JNZ          row
@@ -165,96 +148,47 @@ row:
 	VZEROUPPER
 	RET
 
-// SPLIT takes 8 elements of 16 bits in Y0, as words of 32, apart: exponents Y1 and digits Y2, not cut to 16 bits.
-#define SPLIT \
-	VPAND     Y8, Y0, Y1   \
-	VPSRLD    X10, Y1, Y1  \
-	VPAND     Y11, Y0, Y2  \
-	VPCMPEQD  Y9, Y1, Y3   \
-	VPCMPEQD  Y12, Y1, Y5  \
-	VPANDN    Y13, Y3, Y4  \
-	VPOR      Y4, Y2, Y2   \
-	VPSUBD    Y3, Y1, Y1   \
-	VPBROADCASTD notFinite<>(SB), Y4 \
-	VPAND     Y4, Y5, Y5   \
-	VPADDD    Y5, Y1, Y1   \
-	VPSUBD    Y14, Y1, Y1  \
-	VPCMPEQD  Y9, Y2, Y6   \
-	VPBROADCASTD noExponent<>(SB), Y4 \
-	VPBLENDVB Y6, Y4, Y1, Y1 \
-	VPSLLD    X15, Y2, Y2  \
-	VPSLLD    $16, Y0, Y7  \
-	VPSIGND   Y7, Y2, Y2
+// PAIRS makes a row of A, or a column of B, of four lanes of R10, which hold k from 0 to 7, and of R11, from 8 on: 8 pairs.
+#define PAIRS(at, to) \
+	VMOVDQU at(R10), to           \
+	VSHUFPS $0x88, at(R11), to, to \
+	VPERMQ  $0xd8, to, to
 
-// ROWS splits a register of A, whose pointer lies at an offset of R9, into rows from an offset of t on.
-#define ROWS(register, to, again) \
-	MOVQ         register(R9), R10    \
-	MOVQ         $0, CX               \
-again:                                \
-	VMOVDQU      (R10), Y0            \
-	VPSHUFD      $8, Y0, Y0           \
-	VPERMQ       $8, Y0, Y0           \
-	VPMOVZXWD    X0, Y0               \
-	SPLIT                             \
-	VPBROADCASTD low<>(SB), Y4        \
-	VPAND        Y4, Y2, Y2           \
-	VMOVDQU      Y1, to(SI)(CX*2)     \
-	VMOVDQU      Y2, (aDigits+to)(SI)(CX*2) \
-	ADDQ         $32, R10             \
-	ADDQ         $32, CX              \
-	CMPQ         CX, $256             \
-	JNE          again
+// SPLIT takes pairs in Y0 apart, as split says: exponents go to ex, values to even and to odd.
+#define SPLIT(ex, even, odd) \
+	VPSLLW   $1, Y0, Y1      \
+	VPCMPEQW Y9, Y1, Y2      \
+	VPSRLW   X10, Y1, Y1     \
+	VPCMPEQW Y12, Y1, Y3     \
+	VPMAXSW  Y13, Y1, Y1     \
+	VPSUBW   Y14, Y1, Y1     \
+	VPBLENDVB Y2, Y11, Y1, Y1 \
+	VPBLENDVB Y3, Y8, Y1, Y1 \
+	VMOVDQU  Y1, ex          \
+	VPSLLD   $16, Y0, Y1     \
+	VPSRAD   X15, Y1, Y1     \
+	VPAND    Y6, Y1, Y1      \
+	VMULPS   Y7, Y1, Y1      \
+	VMOVUPS  Y1, even        \
+	VPBLENDW $0xaa, Y0, Y9, Y1 \
+	VPSRAD   X15, Y1, Y1     \
+	VPAND    Y6, Y1, Y1      \
+	VMULPS   Y7, Y1, Y1      \
+	VMOVUPS  Y1, odd
 
-// LANES loads the low words of 4 lanes.
-#define LANES(at, to) \
-	VMOVDQU at(R10), Y8  \
-	VPSHUFD $8, Y8, Y8   \
-	VPERMQ  $8, Y8, Y8   \
-	VMOVDQU X8, to
-
-// COLUMNS turns a register of B, columns of 8 elements of 16 bits, into rows, from an offset of the stack on.
-#define COLUMNS(register, to) \
-	MOVQ        register(R9), R10  \
-	LANES(0, X0)                   \
-	LANES(32, X1)                  \
-	LANES(64, X2)                  \
-	LANES(96, X3)                  \
-	LANES(128, X4)                 \
-	LANES(160, X5)                 \
-	LANES(192, X6)                 \
-	LANES(224, X7)                 \
-	VPUNPCKLWD  X1, X0, X8         \
-	VPUNPCKHWD  X1, X0, X9         \
-	VPUNPCKLWD  X3, X2, X10        \
-	VPUNPCKHWD  X3, X2, X11        \
-	VPUNPCKLWD  X5, X4, X12        \
-	VPUNPCKHWD  X5, X4, X13        \
-	VPUNPCKLWD  X7, X6, X14        \
-	VPUNPCKHWD  X7, X6, X15        \
-	VPUNPCKLDQ  X10, X8, X0        \
-	VPUNPCKHDQ  X10, X8, X1        \
-	VPUNPCKLDQ  X11, X9, X2        \
-	VPUNPCKHDQ  X11, X9, X3        \
-	VPUNPCKLDQ  X14, X12, X4       \
-	VPUNPCKHDQ  X14, X12, X5       \
-	VPUNPCKLDQ  X15, X13, X6       \
-	VPUNPCKHDQ  X15, X13, X7       \
-	VPUNPCKLQDQ X4, X0, X8         \
-	VPUNPCKHQDQ X4, X0, X9         \
-	VPUNPCKLQDQ X5, X1, X10        \
-	VPUNPCKHQDQ X5, X1, X11        \
-	VPUNPCKLQDQ X6, X2, X12        \
-	VPUNPCKHQDQ X6, X2, X13        \
-	VPUNPCKLQDQ X7, X3, X14        \
-	VPUNPCKHQDQ X7, X3, X15        \
-	VMOVDQU     X8, (to+0)(SP)     \
-	VMOVDQU     X9, (to+16)(SP)    \
-	VMOVDQU     X10, (to+32)(SP)   \
-	VMOVDQU     X11, (to+48)(SP)   \
-	VMOVDQU     X12, (to+64)(SP)   \
-	VMOVDQU     X13, (to+80)(SP)   \
-	VMOVDQU     X14, (to+96)(SP)   \
-	VMOVDQU     X15, (to+112)(SP)
+// ROWS splits the eight rows of A that two registers at offsets of R9 hold, from row first on.
+#define ROWS(low, high, first, again) \
+	MOVQ low(R9), R10         \
+	MOVQ high(R9), R11        \
+	MOVQ $0, CX               \
+again:                        \
+	PAIRS(0, Y0)              \
+	SPLIT((aExponents+first*32)(SI)(CX*1), (aValues+first*64)(SI)(CX*2), (aValues+first*64+32)(SI)(CX*2)) \
+	ADDQ $32, R10             \
+	ADDQ $32, R11             \
+	ADDQ $32, CX              \
+	CMPQ CX, $256             \
+	JNE  again
 
 // SUMS interleaves two registers of C, of even and of odd columns, to rows from an offset of t on.
 #define SUMS(even, odd, to, again) \
@@ -276,33 +210,71 @@ TEXT ·loadAVX2(SB), NOSPLIT, $256-24
 	MOVQ t+0(FP), SI
 	MOVQ r+8(FP), R9
 	MOVQ s+16(FP), DX
-	COLUMNS(32, 0)
-	COLUMNS(40, 128)
-	VPBROADCASTD positive<>(SB), Y8
+
+	// B's columns become rows of pairs, on the stack.
+	MOVQ       32(R9), R10
+	MOVQ       40(R9), R11
+	PAIRS(0, Y0)
+	PAIRS(32, Y1)
+	PAIRS(64, Y2)
+	PAIRS(96, Y3)
+	PAIRS(128, Y4)
+	PAIRS(160, Y5)
+	PAIRS(192, Y6)
+	PAIRS(224, Y7)
+	VPUNPCKLDQ  Y1, Y0, Y8
+	VPUNPCKHDQ  Y1, Y0, Y9
+	VPUNPCKLDQ  Y3, Y2, Y10
+	VPUNPCKHDQ  Y3, Y2, Y11
+	VPUNPCKLDQ  Y5, Y4, Y12
+	VPUNPCKHDQ  Y5, Y4, Y13
+	VPUNPCKLDQ  Y7, Y6, Y14
+	VPUNPCKHDQ  Y7, Y6, Y15
+	VPUNPCKLQDQ Y10, Y8, Y0
+	VPUNPCKHQDQ Y10, Y8, Y1
+	VPUNPCKLQDQ Y11, Y9, Y2
+	VPUNPCKHQDQ Y11, Y9, Y3
+	VPUNPCKLQDQ Y14, Y12, Y4
+	VPUNPCKHQDQ Y14, Y12, Y5
+	VPUNPCKLQDQ Y15, Y13, Y6
+	VPUNPCKHQDQ Y15, Y13, Y7
+	VPERM2I128  $0x20, Y4, Y0, Y8
+	VPERM2I128  $0x20, Y5, Y1, Y9
+	VPERM2I128  $0x20, Y6, Y2, Y10
+	VPERM2I128  $0x20, Y7, Y3, Y11
+	VPERM2I128  $0x31, Y4, Y0, Y12
+	VPERM2I128  $0x31, Y5, Y1, Y13
+	VPERM2I128  $0x31, Y6, Y2, Y14
+	VPERM2I128  $0x31, Y7, Y3, Y15
+	VMOVDQU     Y8, 0(SP)
+	VMOVDQU     Y9, 32(SP)
+	VMOVDQU     Y10, 64(SP)
+	VMOVDQU     Y11, 96(SP)
+	VMOVDQU     Y12, 128(SP)
+	VMOVDQU     Y13, 160(SP)
+	VMOVDQU     Y14, 192(SP)
+	VMOVDQU     Y15, 224(SP)
+
 	VPXOR        Y9, Y9, Y9
 	VMOVQ        0(DX), X10
 	VMOVQ        8(DX), X15
-	VPBROADCASTD 16(DX), Y11
-	VPBROADCASTD 20(DX), Y12
-	VPBROADCASTD 24(DX), Y13
-	VPBROADCASTD 28(DX), Y14
-	ROWS(0, 0, a0)
-	ROWS(8, 512, a1)
-	ROWS(16, 32, a2)
-	ROWS(24, 544, a3)
+	VPBROADCASTD 16(DX), Y6
+	VPBROADCASTD 20(DX), Y7
+	VPBROADCASTW 24(DX), Y12
+	VPBROADCASTW 26(DX), Y14
+	VPBROADCASTD one16<>(SB), Y13
+	VPBROADCASTD zero16<>(SB), Y11
+	VPBROADCASTD notFinite<>(SB), Y8
+	ROWS(0, 16, 0, a0)
+	ROWS(8, 24, 8, a8)
 	MOVQ         $0, CX
 
 columns:
-	VPMOVZXWD    (SP)(CX*1), Y0
-	SPLIT
-	VPSRAD       $1, Y2, Y2
-	VPBROADCASTD low<>(SB), Y4
-	VPAND        Y4, Y2, Y2
-	VMOVDQU      Y1, bExponents(SI)(CX*2)
-	VMOVDQU      Y2, (bExponents+bDigits)(SI)(CX*2)
-	ADDQ         $16, CX
-	CMPQ         CX, $256
-	JNE          columns
+	VMOVDQU (SP)(CX*1), Y0
+	SPLIT(bExponents(SI)(CX*1), bValues(SI)(CX*1), (bValues+256)(SI)(CX*1))
+	ADDQ    $32, CX
+	CMPQ    CX, $256
+	JNE     columns
 	SUMS(48, 56, sums, c0)
 	SUMS(64, 72, sums+256, c2)
 	VZEROUPPER

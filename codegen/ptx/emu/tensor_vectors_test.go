@@ -39,7 +39,7 @@ func TestProductsByVectors(t *testing.T) {
 		// c is about as large as the products, or anything.
 		for i := range tile.c {
 			for j := range tile.c[i] {
-				e := tile.aExponents[i][0] + tile.bExponents[0][j] + int32(rng.IntN(33)-16) + 127
+				e := int32(tile.aExponents[i][0][0]) + int32(tile.bExponents[0][j][0]) + int32(rng.IntN(33)-16) + 127
 				tile.c[i][j] = uint32(max(0, min(254, e)))<<23 | rng.Uint32()&0x807fffff
 				if rng.IntN(8) == 0 {
 					tile.c[i][j] = rng.Uint32() & []uint32{0x80000000, math.MaxUint32}[rng.IntN(2)]
