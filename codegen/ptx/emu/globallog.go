@@ -5,6 +5,7 @@ import (
 	"math/bits"
 	"slices"
 	"strconv"
+	"sync"
 )
 
 // Races in global memory are found from logs. While a warp runs it notes in pages of its own, a bit a byte, what it
@@ -50,25 +51,53 @@ func whoOf(pc int32, thread int) uint32 { return uint32(pc)<<10 | uint32(thread)
 
 // page is what a warp did in 512 bytes: in this interval between barriers, and before.
 type page struct {
-	number  uint64
-	epoch   int      // the warp's span
-	r, w    pageBits // in this span, unless
-	pastR   pageBits // the block's log has it already
-	pastW   pageBits
-	oldR    pageBits // before
-	oldW    pageBits
-	turn    uint32   // the warp's clock since which
-	turnR   pageBits // it read
-	turnW   pageBits // it wrote
-	many    pageBits // several threads of it read
+	number uint64
+	epoch  int    // the warp's span
+	turn   uint32 // the warp's clock since which turnR and turnW count
+	touches
 	readers who
 	writes  *pageWrites
+	spare   *pageWrites // of an earlier use of this memory
+}
+
+// touches is which bytes of a page a warp touched.
+type touches struct {
+	r, w         pageBits // in this span, unless
+	pastR, pastW pageBits // the block's log has it already
+	oldR, oldW   pageBits // before
+	turnR, turnW pageBits // since the warp's last barrier
+	many         pageBits // of turnR, what several threads of it read
 }
 
 // pageWrites is kept for pages that are written.
 type pageWrites struct {
 	writers who
 	data    [pageBytes]byte
+}
+
+// freePages is pages that are free. What a page says of words that are not among its touches is of earlier uses.
+var freePages = sync.Pool{New: func() any { return new(page) }}
+
+func newPage(number uint64) *page {
+	p := freePages.Get().(*page)
+	p.number, p.epoch, p.turn, p.touches = number, 0, 0, touches{}
+	if p.writes != nil {
+		p.spare, p.writes = p.writes, nil
+	}
+	return p
+}
+
+func (p *page) free() { freePages.Put(p) }
+
+// write makes a page have writes.
+func (p *page) write() *pageWrites {
+	if p.writes == nil {
+		if p.writes = p.spare; p.writes == nil {
+			p.writes = &pageWrites{}
+		}
+		p.spare = nil
+	}
+	return p.writes
 }
 
 // pageSet is pages by number.
@@ -100,7 +129,8 @@ func (w *warp) page(address uint64) *page {
 			w.log.pages = pageSet{}
 		}
 		if p = w.log.pages[number]; p == nil {
-			p = &page{number: number, epoch: w.epoch}
+			p = newPage(number)
+			p.epoch = w.epoch
 			w.log.touched = append(w.log.touched, p)
 			w.log.pages[number] = p
 		}
@@ -188,9 +218,7 @@ func (w *warp) noteWrite(address uint64, data, there []byte, lane int) {
 		w.log.wrote = append(w.log.wrote, p)
 	}
 	p.w[line] |= touched
-	if p.writes == nil {
-		p.writes = &pageWrites{}
-	}
+	writes := p.write()
 	me := whoOf(w.pc, w.thread(lane))
 	if len(w.marks) > 0 {
 		w.checkMarks(address, n, me, true)
@@ -203,9 +231,9 @@ func (w *warp) noteWrite(address uint64, data, there []byte, lane int) {
 	}
 	p.turnW[line] |= touched
 	for i := at / 4; i <= (at+uint64(n)-1)/4; i++ {
-		p.writes.writers[i] = me
+		writes.writers[i] = me
 	}
-	copy(p.writes.data[at:], data)
+	copy(writes.data[at:], data)
 }
 
 // closeLogs compares what warps did in the interval that a barrier ends.
@@ -284,10 +312,19 @@ type segment struct {
 	open, fenced pageSet
 }
 
+// freeSegments is segments that are free: their sets are empty.
+var freeSegments = sync.Pool{New: func() any { return &segment{open: pageSet{}, fenced: pageSet{}} }}
+
+func newSegment() *segment {
+	s := freeSegments.Get().(*segment)
+	s.acquired = 0
+	return s
+}
+
 // blockLog is what a block did, as far as its warps' logs were folded into it.
 type blockLog struct{ segments []*segment }
 
-func (l *blockLog) reset() { l.segments = []*segment{{open: pageSet{}, fenced: pageSet{}}} }
+func (l *blockLog) reset() { l.segments = []*segment{newSegment()} }
 
 func (l *blockLog) last() *segment { return l.segments[len(l.segments)-1] }
 
@@ -303,7 +340,7 @@ func (s pageSet) add(p *page, old bool, now int) {
 	}
 	q := s[p.number]
 	if q == nil {
-		q = &page{number: p.number}
+		q = newPage(p.number)
 		s[p.number] = q
 	}
 	q.r.or(&r)
@@ -312,11 +349,9 @@ func (s pageSet) add(p *page, old bool, now int) {
 	if p.writes == nil {
 		return
 	}
-	if q.writes == nil {
-		q.writes = &pageWrites{}
-	}
-	each4(&w, func(i int) { q.writes.writers[i] = p.writes.writers[i] })
-	copyBytes(&w, &q.writes.data, &p.writes.data)
+	writes := q.write()
+	each4(&w, func(i int) { writes.writers[i] = p.writes.writers[i] })
+	copyBytes(&w, &writes.data, &p.writes.data)
 }
 
 // each4 calls f with the words of a page of which a byte is set.
@@ -360,6 +395,7 @@ func (b *block) fold(fence *warp) {
 		for _, s := range b.log.segments {
 			for _, p := range s.open {
 				s.fenced.add(p, false, 0)
+				p.free()
 			}
 			clear(s.open)
 		}
@@ -374,6 +410,7 @@ func (b *block) fold(fence *warp) {
 					to[number] = p
 				} else {
 					to.add(p, others, w.epoch)
+					p.free()
 				}
 				delete(w.log.pages, number)
 				if w.log.cache[number&63] == p {
@@ -394,14 +431,16 @@ func (b *block) fold(fence *warp) {
 
 // noteForBlocks notes a strong write that only threads of its block may take for one: to others it is a plain one.
 func (w *warp) noteForBlocks(address uint64, data []byte, lane int) {
-	p := &page{number: address >> pageShift, writes: &pageWrites{}}
+	p := newPage(address >> pageShift)
 	at, n := address&(pageBytes-1), len(data)
 	p.w[at>>6] = (1<<n - 1) << (at & 63)
+	writes := p.write()
 	for i := at / 4; i <= (at+uint64(n)-1)/4; i++ {
-		p.writes.writers[i] = whoOf(w.pc, w.thread(lane))
+		writes.writers[i] = whoOf(w.pc, w.thread(lane))
 	}
-	copy(p.writes.data[at:], data)
+	copy(writes.data[at:], data)
 	w.block.log.last().open.add(p, false, 0)
+	p.free()
 }
 
 // acquire orders what the block has observed before what it does from now on.
@@ -412,7 +451,7 @@ func (b *block) acquire() {
 	}
 	b.fold(nil)
 	if len(seg.open) > 0 || len(seg.fenced) > 0 {
-		seg = &segment{open: pageSet{}, fenced: pageSet{}}
+		seg = newSegment()
 		b.log.segments = append(b.log.segments, seg)
 	}
 	seg.acquired = b.observed

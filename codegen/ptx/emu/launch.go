@@ -85,6 +85,7 @@ func (m *Module) Run(req Launch) (Stats, error) {
 	if f := l.worst(); f != nil {
 		return l.stats, f
 	}
+	l.table.free()
 	return l.stats, nil
 }
 
@@ -315,6 +316,7 @@ func (l *launch) drain() {
 					l.report(f, e.b.index)
 				}
 			}
+			freeSegments.Put(s)
 		}
 		e.segments = nil
 		l.merged[l.holder] = true
@@ -404,7 +406,6 @@ func (w *warp) strongOperation(m uint32, n int, write bool, s strength) {
 			if f := l.insert(b, s.fenced, s.acquired, t.sequence); f != nil {
 				panic(f)
 			}
-			clear(s.fenced)
 		}
 	}
 	eachLane(m, func(lane int) {

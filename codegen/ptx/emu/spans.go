@@ -42,12 +42,12 @@ func (w *warp) keepSpan() {
 		s.clock-- // when it arrived
 	}
 	for _, p := range w.log.touched {
-		q := &page{number: p.number, r: p.r, w: p.w, readers: p.readers}
+		q := newPage(p.number)
+		q.r, q.w, q.readers = p.r, p.w, p.readers
 		q.r.or(&p.pastR)
 		q.w.or(&p.pastW)
 		if q.w != (pageBits{}) {
-			writes := *p.writes
-			q.writes = &writes
+			*q.write() = *p.writes
 			s.wrote = append(s.wrote, q)
 		}
 		s.pages[q.number] = q

@@ -1,6 +1,9 @@
 package emu
 
-import "math/bits"
+import (
+	"math/bits"
+	"sync"
+)
 
 // table is what the blocks of a launch did in global memory: of those that have ended, and what others published. The
 // launch's lock guards it.
@@ -16,12 +19,86 @@ type publication struct {
 	block    int
 }
 
-// tablePage is what is known of 512 bytes.
+// tablePage is what is known of 512 bytes. Of those that one block touched, which are most, it is the block's page.
 type tablePage struct {
-	reads, writes    []record
-	readers, writers *[pageBytes / 4]blockWho
-	data             *[pageBytes]byte // written last
-	strong           *[pageBytes / 4]strongMark
+	reads, writes []record
+	room          [2]record // for the first of reads and of writes
+	one           *page
+	oneBlock      int32
+	latest        *latest // of several blocks; nil for one
+	strong        *[pageBytes / 4]strongMark
+}
+
+// latest is the last accesses to each word of a page, and what was written last.
+type latest struct {
+	readers, writers [pageBytes / 4]blockWho
+	data             [pageBytes]byte
+}
+
+// freeTablePages and freeLatest are those that are free.
+var (
+	freeTablePages = sync.Pool{New: func() any { return new(tablePage) }}
+	freeLatest     = sync.Pool{New: func() any { return new(latest) }}
+)
+
+// free gives back the memory of a table that is not used any more.
+func (t *table) free() {
+	for _, q := range t.pages {
+		if q.one != nil {
+			q.one.free()
+		}
+		if q.latest != nil {
+			freeLatest.Put(q.latest)
+		}
+		*q = tablePage{}
+		freeTablePages.Put(q)
+	}
+}
+
+// reader and writer are the last accesses to a word, data the bytes written last.
+func (q *tablePage) reader(i int) blockWho {
+	if q.one != nil {
+		return blockWho{q.oneBlock, q.one.readers[i]}
+	}
+	return q.latest.readers[i]
+}
+
+func (q *tablePage) writer(i int) blockWho {
+	if q.one != nil {
+		return blockWho{q.oneBlock, q.one.writes.writers[i]}
+	}
+	return q.latest.writers[i]
+}
+
+func (q *tablePage) data() *[pageBytes]byte {
+	if q.one != nil {
+		return &q.one.writes.data
+	}
+	return &q.latest.data
+}
+
+// put takes over what a block did.
+func (q *tablePage) put(p *page, block int32) {
+	if q.one == nil && q.latest == nil {
+		q.one, q.oneBlock = p, block
+		return
+	}
+	if q.latest == nil {
+		q.latest = freeLatest.Get().(*latest)
+		q.latest.put(q.one, q.oneBlock)
+		q.one.free()
+		q.one = nil
+	}
+	q.latest.put(p, block)
+	p.free()
+}
+
+func (a *latest) put(p *page, block int32) {
+	each4(&p.r, func(i int) { a.readers[i] = blockWho{block, p.readers[i]} })
+	if p.w != (pageBits{}) {
+		each4(&p.w, func(i int) { a.writers[i] = blockWho{block, p.writes.writers[i]} })
+		copyBytes(&p.w, &a.data, &p.writes.data)
+	}
 }
 
 // record is bytes that were touched, and from which publication on this is ordered before what others do.
@@ -50,36 +127,32 @@ const most = 32
 func (t *table) page(number uint64) *tablePage {
 	p := t.pages[number]
 	if p == nil {
-		p = &tablePage{}
+		p = freeTablePages.Get().(*tablePage)
+		p.reads, p.writes = p.room[:0:1], p.room[1:1]
 		t.pages[number] = p
 	}
 	return p
 }
 
-// insert compares pages of a block with those in the table and adds them. It returns the first race.
+// insert compares pages of a block with those in the table and moves them there. It returns the first race.
 func (l *launch) insert(b *block, pages pageSet, acquired, sequence uint32) (found *Finding) {
-	t := &l.table
-	for _, p := range pages.sorted() {
-		q := t.page(p.number)
-		if found == nil {
-			found = l.compare(b, p, q, acquired)
+	t, first := &l.table, uint64(0)
+	for number, p := range pages {
+		q := t.page(number)
+		if found == nil || number < first {
+			if f := l.compare(b, p, q, acquired); f != nil {
+				found, first = f, number
+			}
 		}
 		if p.r != (pageBits{}) {
 			q.reads = remember(q.reads, record{b.index, sequence, p.r})
-			if q.readers == nil {
-				q.readers = new([pageBytes / 4]blockWho)
-			}
-			each4(&p.r, func(i int) { q.readers[i] = blockWho{int32(b.index), p.readers[i]} })
 		}
 		if p.w != (pageBits{}) {
 			q.writes = remember(q.writes, record{b.index, sequence, p.w})
-			if q.writers == nil {
-				q.writers, q.data = new([pageBytes / 4]blockWho), new([pageBytes]byte)
-			}
-			each4(&p.w, func(i int) { q.writers[i] = blockWho{int32(b.index), p.writes.writers[i]} })
-			copyBytes(&p.w, q.data, &p.writes.data)
 		}
+		q.put(p, int32(b.index))
 	}
+	clear(pages)
 	return found
 }
 
@@ -108,14 +181,14 @@ func (l *launch) compare(b *block, p *page, q *tablePage, acquired uint32) *Find
 			continue
 		}
 		if at := p.r.meet(&o.bits); at >= 0 {
-			by := q.writers[at/4]
+			by := q.writer(at / 4)
 			return l.race(b, p.number, at, p.readers[at/4], false, int(by.block), by.who, true)
 		}
 		if p.writes == nil {
 			continue
 		}
-		if at := conflict(&p.w, &o.bits, &p.writes.data, q.data); at >= 0 {
-			by := q.writers[at/4]
+		if at := conflict(&p.w, &o.bits, &p.writes.data, q.data()); at >= 0 {
+			by := q.writer(at / 4)
 			return l.race(b, p.number, at, p.writes.writers[at/4], true, int(by.block), by.who, true)
 		}
 	}
@@ -125,7 +198,7 @@ func (l *launch) compare(b *block, p *page, q *tablePage, acquired uint32) *Find
 			continue
 		}
 		if at := p.w.meet(&o.bits); at >= 0 {
-			by := q.readers[at/4]
+			by := q.reader(at / 4)
 			return l.race(b, p.number, at, p.writes.writers[at/4], true, int(by.block), by.who, false)
 		}
 	}
@@ -160,7 +233,7 @@ func (l *launch) strong(b *block, w *warp, lane int, address uint64, n int, writ
 	for i := range q.writes {
 		o := &q.writes[i]
 		if o.block != b.index && o.sequence > acquired && o.bits.meet(&bits) >= 0 {
-			by := q.writers[at/4]
+			by := q.writer(at / 4)
 			return l.race(b, address>>pageShift, at, me, write, int(by.block), by.who, true)
 		}
 	}
@@ -170,7 +243,7 @@ func (l *launch) strong(b *block, w *warp, lane int, address uint64, n int, writ
 	for i := range q.reads {
 		o := &q.reads[i]
 		if o.block != b.index && o.sequence > acquired && o.bits.meet(&bits) >= 0 {
-			by := q.readers[at/4]
+			by := q.reader(at / 4)
 			return l.race(b, address>>pageShift, at, me, write, int(by.block), by.who, false)
 		}
 	}
