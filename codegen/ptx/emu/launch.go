@@ -227,7 +227,7 @@ func (l *launch) work(once bool) {
 			l.mu.Unlock()
 		}
 	}()
-	b := l.newBlock()
+	b := l.startBlock()
 	for {
 		l.mu.Lock()
 		i := l.next
@@ -248,6 +248,10 @@ func (l *launch) work(once bool) {
 	l.stats.Instructions += b.executed
 	l.stats.Conflicts += b.conflicts
 	l.stats.Counts = b.counts.addTo(l.stats.Counts)
+	if len(l.found) == 0 {
+		b.launch = nil
+		l.program.idle.Put(b)
+	}
 	l.mu.Unlock()
 }
 
@@ -260,7 +264,7 @@ func (l *launch) end(b *block) {
 		b.clock = max(b.clock, w.vc[w.index]+1)
 	}
 	b.closeInterval()
-	e := &endedBlock{b: &block{worker: b.worker, index: b.index, at: b.at}}
+	e := &endedBlock{b: &block{index: b.index, at: b.at}}
 	if !l.NoRaces {
 		b.fold(nil)
 		e.segments = b.log.segments

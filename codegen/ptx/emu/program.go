@@ -99,6 +99,7 @@ type program struct {
 
 	mu    sync.Mutex
 	loops map[int32]*loop // by the jump back, as they are asked for
+	idle  sync.Pool       // blocks of launches that have ended
 }
 
 // symbolKind is what a name stands for.

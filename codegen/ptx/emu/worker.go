@@ -6,6 +6,8 @@ import "math/bits"
 type worker struct {
 	launch    *launch
 	program   *program
+	threads   int
+	dynamic   int // bytes of dynamic shared memory
 	shared    sharedMemory
 	executed  int64
 	began     int64 // what was executed before the block in hand
@@ -15,13 +17,35 @@ type worker struct {
 	tile      floatTile // of the product in hand
 }
 
+// lastClock is a clock behind which no worker begins: clocks of one that goes on for long would overflow.
+const lastClock = 1 << 31
+
+// startBlock returns a block to run in: that of an earlier launch of the program which had the same dimensions, or a new one.
+func (l *launch) startBlock() *block {
+	p := l.program
+	b, _ := p.idle.Get().(*block)
+	if b == nil || b.threads != l.threads || b.dynamic != l.Shared || b.clock > lastClock {
+		b = l.newBlock()
+	}
+	b.launch, b.executed, b.conflicts, b.counts = l, 0, 0, nil
+	if l.Counts {
+		b.counts = newCounter(p)
+	}
+	for _, w := range b.warps {
+		w.watching, w.floorAt = false, -1
+		for i, c := range p.constants {
+			if c.kind != specialReg {
+				w.r[p.slots+i] = l.constants[i]
+			}
+		}
+	}
+	return b
+}
+
 // newBlock makes a block with its warps.
 func (l *launch) newBlock() *block {
 	p := l.program
-	wk := &worker{launch: l, program: p, clock: 1}
-	if l.Counts {
-		wk.counts = newCounter(p)
-	}
+	wk := &worker{program: p, threads: l.threads, dynamic: l.Shared, clock: 1}
 	n := (l.threads + warpSize - 1) / warpSize
 	wk.shared.init(l.sharedBytes(), p.granule, n)
 	wk.shared.watchHoles(l.extents)
@@ -38,7 +62,6 @@ func (l *launch) newBlock() *block {
 			w.r[i] = &w.slab[i]
 		}
 		for i, c := range p.constants {
-			w.r[p.slots+i] = l.constants[i]
 			if c.kind == literal && c.value != 0 {
 				w.p[p.slots+i] = everyone
 			}
