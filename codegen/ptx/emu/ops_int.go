@@ -320,6 +320,9 @@ func (l *lowering) divide(m *mods, quotient bool) {
 	d, x, y := l.dst(&a[0], t), l.src(&a[1], t), l.src(&a[2], t)
 	e := extend(t)
 	l.out.run = func(w *warp, m uint32) {
+		if t == s32 && m == everyone && divideWords(w.r[d], w.r[x], w.r[y], quotient) {
+			return
+		}
 		eachLane(m, func(i int) {
 			p, q := e(w.r[x][i]), e(w.r[y][i])
 			var v uint64
@@ -339,6 +342,25 @@ func (l *lowering) divide(m *mods, quotient bool) {
 			w.r[d][i] = v & t.mask()
 		})
 	}
+}
+
+// divideWords is div.s32 or rem.s32 of all threads. It reports false, and does nothing, where one divides by zero.
+func divideWords(D, X, Y *lanes, quotient bool) bool {
+	for _, y := range Y {
+		if uint32(y) == 0 {
+			return false
+		}
+	}
+	if quotient {
+		for i, x := range X {
+			D[i] = uint64(uint32(int32(x) / int32(Y[i])))
+		}
+		return true
+	}
+	for i, x := range X {
+		D[i] = uint64(uint32(int32(x) % int32(Y[i])))
+	}
+	return true
 }
 
 // dot is dp4a and dp2a.
