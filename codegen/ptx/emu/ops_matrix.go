@@ -104,9 +104,7 @@ func (l *lowering) matrixAccess(m *mods, store bool) {
 }
 
 // unwrittenRow is the finding that a row of a matrix was not written.
-func (w *warp) unwrittenRow(sp space, lane int) *Finding {
-	return w.finding(Uninitialized, lane, "%s reads %s, which nobody has written", w.name(), w.describe(sp, w.addr[lane], rowBytes))
-}
+func (w *warp) unwrittenRow(sp space, lane int) *Finding { return w.missing(sp, lane, rowBytes) }
 
 // rowChecks counts the waits for banks of n matrices' rows, eight at a time.
 func (w *warp) rowChecks(m uint32, n int) {

@@ -51,14 +51,28 @@ func TestUnusedLoads(t *testing.T) {
 	}
 }
 
-// Threads that store copies of a sum, which differ in rounding, to one place by one instruction do not race.
+// Threads that store copies of a sum, which differ in rounding, to one place by one instruction do not race. Those that
+// store other values race where it matters which one stays.
 func TestCopiesOfResult(t *testing.T) {
 	const text = "cvt.rn.f32.u32 %f0, %r0; fma.rn.f32 %f0, %f0, STEP, 0f3F800000; st.shared.f32 [%r9], %f0; bar.sync 0; ld.shared.f32 %f1, [%r9];"
 	if f := finding(t, 1, 32, strings.Replace(text, "STEP", "0f34000000", 1)); f != nil { // 2⁻²³
 		t.Errorf("in the last place: %v", f)
 	}
-	if f := finding(t, 1, 32, strings.Replace(text, "STEP", "0f3D000000", 1)); f == nil || f.Kind != Race {
-		t.Errorf("by thirtieths: %v", f)
+	other := strings.Replace(text, "STEP", "0f3D000000", 1)
+	if f := finding(t, 1, 32, other); f != nil {
+		t.Errorf("by thirtieths, of no use: %v", f)
+	}
+	for use, race := range map[string]bool{
+		" st.global.f32 [%d9], %f1;": true,
+		" add.f32 %f1, %f1, %f1; setp.gt.f32 %p0, %f1, 0f40000000; @%p0 trap;":                                            true,
+		" ldmatrix.sync.aligned.m8n8.x1.shared.b16 {%r1}, [%r9]; setp.eq.s32 %p0, %r0, 0; @%p0 st.global.b32 [%d9], %r1;": true,
+		" setp.eq.s32 %p0, %r0, 32; @%p0 st.global.f32 [%d9], %f1;":                                                       false,
+		" bar.sync 0; st.shared.f32 [%r9], 0f40000000; bar.sync 0; ld.shared.f32 %f1, [%r9]; st.global.f32 [%d9], %f1;":   false,
+	} {
+		f := finding(t, 1, 32, other+use)
+		if (f != nil) != race || race && (f.Kind != Race || f.Other == nil || !strings.Contains(f.Text, "st.shared.f32 writes byte")) {
+			t.Errorf("%s: %v, expected a race: %v", use, f, race)
+		}
 	}
 }
 

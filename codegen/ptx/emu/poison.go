@@ -151,7 +151,7 @@ func (w *warp) loaded(dst []reg, sp space, m, bad uint32, size int) {
 	}
 	w.poisoned = true
 	lane := bits.TrailingZeros32(bad)
-	f := w.finding(Uninitialized, lane, "%s reads %s, which nobody has written", w.name(), w.describe(sp, w.addr[lane], size*len(dst)))
+	f := w.missing(sp, lane, size*len(dst))
 	f.byte = w.addr[lane]
 	eachLane(bad, func(lane int) {
 		for j, d := range dst {

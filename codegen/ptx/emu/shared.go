@@ -17,6 +17,7 @@ type sharedMemory struct {
 	cellRead [][]uint64 // by warp, then by cell
 	rowRead  [][]uint64 // by warp, then by row: of all of it
 	strong   strongNotes
+	clashes  map[int]clash // by byte
 }
 
 // rowBytes is the widest access of a thread that leaves one note.
@@ -59,6 +60,7 @@ func (s *sharedMemory) init(n, granule, warps int) {
 // reset forgets what was written; notes of earlier blocks have clocks before any of this one.
 func (s *sharedMemory) reset(*worker) {
 	clear(s.set)
+	clear(s.clashes)
 }
 
 func (w *warp) note(lane int) uint64 {
@@ -182,14 +184,14 @@ func (w *warp) checkRead(lane, i int, wr uint64) {
 	if ordered {
 		return
 	}
-	w.sharedRace(lane, i, "reads", wr, true)
+	panic(w.sharedRace(lane, i, "reads", wr, true))
 }
 
-// sharedRace stops with the finding of a race.
-func (w *warp) sharedRace(lane, i int, verb string, other uint64, write bool) {
+// sharedRace is the finding of a race.
+func (w *warp) sharedRace(lane, i int, verb string, other uint64, write bool) *Finding {
 	f := w.finding(Race, lane, "%s %s %s, and no barrier orders it", w.name(), verb, w.sharedByte(i))
 	f.Other = w.access(other, write)
-	panic(f)
+	return f
 }
 
 // access is who left a note.
@@ -219,6 +221,9 @@ func (w *warp) noteSharedWrite(me uint64, i, n int) {
 	r.wrote = max(r.wrote, uint32(me>>32))
 	r.pending = me&notePending != 0 || r.pending && n < rowBytes
 	s.set[i>>6] |= (uint64(1)<<n - 1) << (i & 63)
+	if len(s.clashes) > 0 {
+		s.keepClashes(me, i, n)
+	}
 }
 
 // put leaves the note of a write.
@@ -318,10 +323,11 @@ func (w *warp) checkWrite(i int, wr, me uint64, place int, b []byte) {
 	if ordered || w.shared.keeps(place, b) {
 		return
 	}
-	if by == w.index && int32(wr>>13&notePC) == w.pc && b != nil && alike(b, w.shared.data[place:place+len(b)]) {
+	if by == w.index && int32(wr>>13&notePC) == w.pc && b != nil {
+		w.shared.clash(me, place, b, w.sharedRace(lane, i, "writes", wr, true))
 		return
 	}
-	w.sharedRace(lane, i, "writes", wr, true)
+	panic(w.sharedRace(lane, i, "writes", wr, true))
 }
 
 // checkOverwrite judges a write over what a warp has read.
@@ -334,5 +340,5 @@ func (w *warp) checkOverwrite(i, other int, r, me uint64, place int, b []byte) {
 	if ordered || w.shared.keeps(place, b) {
 		return
 	}
-	w.sharedRace(lane, i, "writes", r, false)
+	panic(w.sharedRace(lane, i, "writes", r, false))
 }
