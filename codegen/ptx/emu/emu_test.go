@@ -220,7 +220,7 @@ func TestFindings(t *testing.T) {
 		{1, 64, own + "bar.warp.sync 0xffffffff; ld.shared.f32 %f1, [%r9];", Race, "thread 32: ld.shared.f32 reads byte 0"},
 		{1, 64, own + "bar.sync 0; ld.shared.f32 %f1, [%r9+16]; st.shared.v2.f32 [%r5], {%f2, %f0};", Race, "writes byte 16 of shared memory, and no barrier orders it, read by thread "},
 		{1, 64, "shl.b32 %r2, %r0, 2; sub.s32 %r2, 252, %r2; shl.b32 %r3, %r0, 2; add.s32 %r2, %r2, %r9; add.s32 %r3, %r3, %r9; st.shared.b32 [%r2], %r0; ld.shared.b32 %r1, [%r3];" + store1, Race, "shared memory"},
-		{1, 32, "st.shared.b32 [%r9], %r0; ld.shared.b32 %r1, [%r9]; st.global.b32 [%d9], %r1;", Race, "thread 1: st.shared.b32 writes byte 0 of shared memory"},
+		{1, 32, "st.shared.b32 [%r9], %r0; bar.sync 0; ld.shared.b32 %r1, [%r9]; st.global.b32 [%d9], %r1;", Race, "thread 1: st.shared.b32 writes byte 0 of shared memory"},
 		{1, 32, "setp.lt.s32 %p0, %r0, 9; @%p0 bra $x; shfl.sync.idx.b32 %r1, %r0, 0, 31, 0xffffffff;\n$x:bar.sync 0;", Deadlock, "the others never come"},
 		{1, 32, "setp.lt.s32 %p0, %r0, 9; @%p0 bar.sync 0;", Deadlock, "bar.sync is reached by 9 of 32 threads"},
 		{1, 32, "setp.lt.s32 %p0, %r0, 9; @%p0 bra $x; bar.sync 1;\n$x: bar.sync 0;", Deadlock, "of 32 threads of the warp, and the others never come"},
