@@ -153,7 +153,7 @@ func (c *Checkpoint) base(key string) lazy.Tensor {
 }
 
 // changed returns a tensor of the base with the adapter's changes.
-func (c *Checkpoint) changed(key string, t lazy.Tensor, merged ir.DType) Tensor {
-	w := c.changes.Merge(key, t, merged)
-	return Tensor{DType: merged, Shape: t.Shape, Read: w.Read}
+func (c *Checkpoint) changed(key string, t located, merged ir.DType) Tensor {
+	w := c.changes.Merge(key, t.Tensor, merged)
+	return Tensor{DType: merged, Shape: t.Shape, Read: w.Read, File: t.file.Path + " with the adapter " + c.adapterDir}
 }

@@ -69,6 +69,7 @@ type Tensor struct {
 	Shape []int
 	Data  []byte
 	Read  func(to []byte, from int64)
+	File  string // that it is read from, or the folder of the adapter that has it
 }
 
 // Options say how to load a checkpoint.
@@ -379,12 +380,12 @@ func (c *Checkpoint) Tensor(key string) (Tensor, error) {
 		return Tensor{}, fmt.Errorf("%s: tensor %s is missing", c.Dir, key)
 	}
 	if merged, ok := c.merged[key]; ok {
-		return c.changed(key, t.Tensor, merged), nil
+		return c.changed(key, t, merged), nil
 	}
 	if t.Values != nil {
-		return Tensor{DType: t.DType, Shape: t.Shape, Read: t.Read}, nil
+		return Tensor{DType: t.DType, Shape: t.Shape, Read: t.Read, File: t.file.Path}, nil
 	}
-	return Tensor{DType: t.DType, Shape: t.Shape, Data: t.Data}, nil
+	return Tensor{DType: t.DType, Shape: t.Shape, Data: t.Data, File: t.file.Path}, nil
 }
 
 // Prefetch tells the system that some bytes of a tensor will soon be read.

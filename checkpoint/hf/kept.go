@@ -50,7 +50,7 @@ func (c *Checkpoint) keep(list []Kept, wide bool) error {
 		for _, key := range slices.Sorted(maps.Keys(all)) {
 			adapter.Changes[key] = all[key].Change
 			if all[key].At == "" {
-				c.put(k.Name, key, all[key], wide)
+				c.put(k.Name, dir, key, all[key], wide)
 			}
 		}
 		c.Kept, c.KeptTrained = append(c.Kept, adapter), append(c.KeptTrained, trainedAdapter(dir))
@@ -59,8 +59,11 @@ func (c *Checkpoint) keep(list []Kept, wide bool) error {
 }
 
 // put adds the tensors that an adapter has for one weight.
-func (c *Checkpoint) put(adapter, key string, b *peft.Beside, wide bool) {
-	add := func(part string, t Tensor) { c.made[models.AdapterWeight(adapter, key, part)] = t }
+func (c *Checkpoint) put(adapter, dir, key string, b *peft.Beside, wide bool) {
+	add := func(part string, t Tensor) {
+		t.File = dir
+		c.made[models.AdapterWeight(adapter, key, part)] = t
+	}
 	base, table := c.base(key), key == c.Model.Embedding
 	d, shape := base.DType, base.Shape
 	if wide {

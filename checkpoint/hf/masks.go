@@ -54,7 +54,7 @@ func (c *Checkpoint) readMasks(given string) error {
 		if !ok {
 			return fmt.Errorf("%s: tensor %s is %s, expected floats", path, w.Name, stored.DType)
 		}
-		made := Tensor{DType: t.DType, Shape: t.Shape, Data: t.Data}
+		made := Tensor{DType: t.DType, Shape: t.Shape, Data: t.Data, File: path}
 		if t.Values != nil {
 			made.Read = t.Read
 		}

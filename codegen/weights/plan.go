@@ -25,6 +25,7 @@ type Tensor struct {
 	// Read stands for the data of a tensor that is made when it is read: it fills to with the bytes from a position on.
 	// It is nil where Data is there. Calls may run at the same time.
 	Read func(to []byte, from int64)
+	File string // whence the data are, for errors; empty where nobody knows
 }
 
 // bytes is the size of the data.
@@ -274,7 +275,7 @@ func (e *entry) writePlain(w io.Writer, t Tensor, read *cursor) error {
 	}, func(i int, piece []byte) error {
 		read.at(begin(i + 1))
 		if row := broken[i]; row > 0 {
-			return e.errNotFinite(row-1, t.part((row-1)*rowBytes, row*rowBytes, nil), t.DType)
+			return e.errNotFinite(row-1, t.part((row-1)*rowBytes, row*rowBytes, nil), t)
 		}
 		_, err := w.Write(piece)
 		return err
@@ -332,7 +333,7 @@ func (e *entry) writePacked(w io.Writer, t Tensor, read *cursor, rounding *quant
 	}
 	return inOrder(len(parts), pack, func(i int, piece []byte) error {
 		if row := broken[i]; row > 0 {
-			return e.errNotFinite(row-1, t.part((row-1)*rowBytes, row*rowBytes, nil), t.DType)
+			return e.errNotFinite(row-1, t.part((row-1)*rowBytes, row*rowBytes, nil), t)
 		}
 		if last := slices.Max(parts[i]); last >= 0 {
 			read.at((last + 1) * rowBytes)
@@ -342,16 +343,20 @@ func (e *entry) writePacked(w io.Writer, t Tensor, read *cursor, rounding *quant
 	})
 }
 
-// errNotFinite says why row r cannot be stored, whose data are those of a checkpoint's type: a number too large for the
+// errNotFinite says why row r of a checkpoint's tensor cannot be stored, whose data are those: a number too large for the
 // storage type, or a value that is infinite or NaN already, which would make every answer one.
-func (e *entry) errNotFinite(r int64, data []byte, from ir.DType) error {
-	if notFinite(data, from) >= 0 || e.dtype == ir.F32 {
-		return fmt.Errorf("tensor %s has a value that is infinite or NaN in row %d, expected finite values: the training that wrote it diverged, or the file is damaged", e.Name, r)
+func (e *entry) errNotFinite(r int64, data []byte, of Tensor) error {
+	name := "tensor " + e.Name
+	if of.File != "" {
+		name = of.File + ": " + name
+	}
+	if notFinite(data, of.DType) >= 0 || e.dtype == ir.F32 {
+		return fmt.Errorf("%s has a value that is infinite or NaN in row %d, expected finite values: the training that wrote it diverged, or the file is damaged", name, r)
 	}
 	if e.dtype == ir.F16 {
-		return fmt.Errorf("tensor %s holds numbers over 65504, which f16 cannot: store matrices as bf16 or f32, or keep this one: '%s=f32'", e.Name, e.Name)
+		return fmt.Errorf("%s holds numbers over 65504, which f16 cannot: store matrices as bf16 or f32, or keep this one: '%s=f32'", name, e.Name)
 	}
-	return fmt.Errorf("tensor %s holds numbers over 3.3e38, which %s cannot: store matrices as f32, or keep this one: '%s=f32'", e.Name, e.dtype, e.Name)
+	return fmt.Errorf("%s holds numbers over 3.3e38, which %s cannot: store matrices as f32, or keep this one: '%s=f32'", name, e.dtype, e.Name)
 }
 
 // interleave puts a row's elements, or pairs of them, at place r of those that lie side by side.

@@ -339,7 +339,7 @@ func (s source) Tensor(key string) (weights.Tensor, error) {
 		return rest(t), err
 	}
 	t, err := s.c.Tensor(key)
-	return weights.Tensor{DType: t.DType, Shape: t.Shape, Data: t.Data, Read: t.Read}, err
+	return weights.Tensor{DType: t.DType, Shape: t.Shape, Data: t.Data, Read: t.Read, File: t.File}, err
 }
 
 // Prefetch prefetches bytes of a tensor. Evict returns the pages of bytes that are not read again.

@@ -50,7 +50,7 @@ func TestBrokenCheckpoints(t *testing.T) {
 		{"floats kept on a GPU", func(string) {}, Options{Target: "cuda", Storage: Storage{Keep: []string{"*=f32"}}}, []string{"Keep *=f32", "bf16, int8, int4"}},
 		{"NaN", func(d string) {
 			golden.SetFloat(t, filepath.Join(d, "model.safetensors"), "language_model.model.layers.1.mlp.up_proj.weight", math.NaN())
-		}, Options{}, []string{"language_model.layers.1.mlp.up_proj.weight", "infinite or NaN in row 0", "diverged"}},
+		}, Options{}, []string{"model.safetensors: tensor language_model.layers.1.mlp.up_proj.weight", "infinite or NaN in row 0", "diverged"}},
 		{"draft option", func(string) {}, Options{Draft: "pg3b"}, []string{"Draft \"pg3b\"", "ngram or off"}},
 		{"runtime option", func(string) {}, Options{Runtime: "small"}, []string{"Runtime \"small\"", "full or least"}},
 		{"least runtime for GPUs", func(string) {}, Options{Runtime: "least", Target: "cpu,cuda"}, []string{"Runtime least", "no GPU"}},

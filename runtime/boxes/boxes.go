@@ -67,7 +67,7 @@ func space(r rune) bool { return unicode.IsSpace(r) || r == '\u200b' || r == '\u
 func around(r rune) bool { return space(r) || Separates(r) || strings.ContainsRune(colons, r) }
 
 // Parse returns the objects of an answer about an image of w×h pixels, in order. Semicolons end objects, as the next
-// run of tokens does; spaces, commas and colons around labels and spaces between tokens mean nothing. A label stands behind its
+// run of tokens does; spaces, commas and colons around labels, punctuation without a label and spaces between tokens mean nothing. A label stands behind its
 // tokens or, where the text between semicolons begins with one and ends with tokens, before them.
 //
 // Parse skips and reports malformed parts: too few locations, corners that are equal or the wrong way round, a number out
@@ -107,7 +107,7 @@ func split(part string) (groups []group) {
 		}
 		return len(part)
 	}
-	label := func(from, to int) string { return strings.TrimFunc(part[from:to], around) }
+	label := func(from, to int) string { return labelOf(part[from:to]) }
 	first := len(part)
 	if len(runs) > 0 {
 		first = runs[0][0]
@@ -134,6 +134,15 @@ func split(part string) (groups []group) {
 		groups = append(groups, members...)
 	}
 	return groups
+}
+
+// labelOf is the label in a text beside tokens, or "". Punctuation alone, such as the end of a sentence, is none.
+func labelOf(text string) string {
+	text = strings.TrimFunc(text, around)
+	if !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPunct(r) && !space(r) }) {
+		return ""
+	}
+	return text
 }
 
 // splitRun splits a run of tokens into groups: a location token after four of them, or after a segment token, begins
