@@ -362,8 +362,14 @@ func TestScores(t *testing.T) {
 		for _, x := range row {
 			total += d.weight(x)
 		}
-		if total != d.total || d.top != float64(slices.Max(row)) {
+		if math.Abs(d.total-total) > 1e-14*total || d.top != float64(slices.Max(row)) {
 			t.Errorf("the weights of %v have the sum %v below %v, expected %v", row, d.total, d.top, total)
+		}
+	}
+	for x := float32(0); x > negligible; x -= 0.0137 {
+		want := math.Exp(float64(x))
+		if got := sumExp([]float32{5 + x}, 5); math.Abs(got-math.Exp(float64(5+x)-5)) > 1e-14*want {
+			t.Errorf("exp(%v) is %v, expected %v", x, got, want)
 		}
 	}
 	d := softmax([]float32{float32(math.Inf(1)), 3, float32(math.Inf(-1))})

@@ -124,11 +124,7 @@ func softmax(logits []float32) distribution {
 		}
 		return d
 	}
-	for _, v := range logits { // weight, of which there are many
-		if x := float64(v) - d.top; x > negligible {
-			d.total += math.Exp(x)
-		}
-	}
+	d.total = sumExp(logits, d.top)
 	return d
 }
 
