@@ -12,7 +12,8 @@ type clash struct {
 	by    uint64 // the store: its note without the thread
 }
 
-// clash notes that a store of b at a place, with the note me, is not the first one to write there.
+// clash notes that a store of b at a place, with the note me, is not the first one to write there. The first thread that
+// does so is found.
 func (s *sharedMemory) clash(me uint64, place int, b []byte, found *Finding) {
 	there := s.data[place : place+len(b)]
 	if alike(b, there) {
@@ -22,7 +23,7 @@ func (s *sharedMemory) clash(me uint64, place int, b []byte, found *Finding) {
 		s.clashes = map[int]clash{}
 	}
 	for i := range b {
-		if b[i] != there[i] {
+		if c := s.clashes[place+i]; b[i] != there[i] && c.by != me>>8 {
 			s.clashes[place+i] = clash{found, me >> 8}
 		}
 	}
