@@ -33,7 +33,7 @@ func newWorkshop(ctx context.Context, dir, root string) (*workshop, error) {
 	w := &workshop{dir: dir, root: root, programs: map[string]string{}, materials: map[string]string{}, kinds: map[string][]string{}, answers: map[string]*result{}}
 	bin := filepath.Join(dir, "bin")
 	for name, pkg := range map[string]string{"pgc": "pgc/cmd/pgc", "pgcrt-amd64": "pgc/cmd/pgcrt"} {
-		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", filepath.Join(bin, name), pkg)
+		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", filepath.Join(bin, name), pkg)
 		cmd.Dir, cmd.Env = root, append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("go build %s: %w: %s", pkg, err, out)

@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -35,15 +34,15 @@ func Main(m *testing.M) int {
 }
 
 // Runtime returns the ELF file of the runtime for processors, GPURuntime that of the runtime for GPUs, and LeastRuntime the
-// least one as scripts/build.sh builds it.
+// least one.
 var (
-	Runtime, GPURuntime = building("pgcrt", "pgcrt"), building("pgcrt-cuda", "pgcrt-cuda")
-	LeastRuntime        = building("pgcrt-least", "pgcrt", "-trimpath", "-ldflags", "-s -w", "-tags", "nethttpomithttp2,least")
+	Runtime, GPURuntime = building("pgcrt", "pgcrt", ""), building("pgcrt-cuda", "pgcrt-cuda", "")
+	LeastRuntime        = building("pgcrt-least", "pgcrt", ",least")
 )
 
 // building returns a function that builds a command when it is first called.
-func building(name, command string, flags ...string) func(t testing.TB) []byte {
-	get := sync.OnceValues(func() ([]byte, error) { return Command(name, command, flags...) })
+func building(name, command, tags string) func(t testing.TB) []byte {
+	get := sync.OnceValues(func() ([]byte, error) { return Command(name, command, tags) })
 	return func(t testing.TB) []byte {
 		t.Helper()
 		elf, err := get()
@@ -61,9 +60,9 @@ var (
 	module, _   = filepath.Abs(golden.Dir())
 )
 
-// Command builds a command of this module. The file stays, by its name, in a folder of the user's for all packages and
-// later runs: go build finds it up to date, or links it anew.
-func Command(name, command string, flags ...string) ([]byte, error) {
+// Command builds a command of this module as scripts/build.sh does. The file stays, by its name, in a folder of the user's
+// for all packages and later runs: go build finds it up to date, or links it anew.
+func Command(name, command, tags string) ([]byte, error) {
 	dir := filepath.Join(os.TempDir(), fmt.Sprintf("pgc-runtimes-%d", os.Getuid()))
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
@@ -77,7 +76,7 @@ func Command(name, command string, flags ...string) ([]byte, error) {
 		return nil, err
 	}
 	out := filepath.Join(dir, name)
-	cmd := exec.Command("go", slices.Concat([]string{"build", "-o", out}, flags, []string{"pgc/cmd/" + command})...)
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-tags", "nethttpomithttp2"+tags, "-o", out, "pgc/cmd/"+command)
 	cmd.Dir, cmd.Env = module, append(environment, "CGO_ENABLED=0")
 	if msg, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("%w: %s", err, msg)
@@ -109,7 +108,7 @@ func CompileTo(t *testing.T, exe, checkpoint string) {
 
 // CompileFor compiles a checkpoint for instruction sets. Examples do so, too, which have no *testing.T.
 func CompileFor(cpus, checkpoint, exe string) error {
-	elf, err := Command("pgcrt", "pgcrt")
+	elf, err := Command("pgcrt", "pgcrt", "")
 	if err == nil {
 		_, err = build.Compile(context.Background(), checkpoint, exe, elf, build.Options{CPU: cpus, MaxTokens: 311})
 	}

@@ -127,6 +127,27 @@ func TestTidy(t *testing.T) {
 	}
 }
 
+// TestTidySometimes: the folder is tidied once an hour.
+func TestTidySometimes(t *testing.T) {
+	dir, now := t.TempDir(), time.Now()
+	old := filepath.Join(dir, "old")
+	tidied := func(at time.Time) bool {
+		if err := errors.Join(os.WriteFile(old, make([]byte, 9), 0o600), os.Chtimes(old, now.Add(-2*maxAge), now.Add(-2*maxAge)), tidySometimes(dir, at)); err != nil {
+			t.Fatal(err)
+		}
+		_, err := os.Stat(old)
+		return err != nil
+	}
+	for _, c := range []struct {
+		after time.Duration
+		want  bool
+	}{{0, true}, {tidyAfter / 2, false}, {tidyAfter + time.Second, true}, {tidyAfter + time.Minute, false}, {0, true} /* the clock went back */} {
+		if got := tidied(now.Add(c.after)); got != c.want {
+			t.Errorf("%v after the first time: tidied %v", c.after, got)
+		}
+	}
+}
+
 // A test that is alone runs llc itself.
 func TestAlone(t *testing.T) {
 	shared, functions := llvm.Run, llvm.RunFunctions

@@ -18,7 +18,7 @@ func TestRuntimeSizes(t *testing.T) {
 	if n, most := len(e2e.LeastRuntime(t)), 5_000_000; n > most {
 		t.Errorf("the least runtime has %d bytes, expected at most %d", n, most)
 	}
-	if n, most := len(e2e.Runtime(t)), 17_900_000; n > most { // with its symbols
+	if n, most := len(e2e.Runtime(t)), 12_300_000; n > most {
 		t.Errorf("the full runtime has %d bytes, expected at most %d", n, most)
 	}
 }
