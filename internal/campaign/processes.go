@@ -18,7 +18,8 @@ func adopt() error { return unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) 
 
 // reap waits for what is left of a session whose leader has ended. What does not end soon is killed and returned.
 func reap(session int) (left []string) {
-	for deadline := time.Now().Add(3 * time.Second); ; time.Sleep(time.Millisecond) {
+	deadline, wait := time.Now().Add(3*time.Second), time.Millisecond
+	for {
 		var list []int
 		list, left = members(session)
 		if len(list) == 0 {
@@ -31,6 +32,8 @@ func reap(session int) (left []string) {
 			kill(session)
 			return left
 		}
+		time.Sleep(wait)
+		wait = min(2*wait, 64*time.Millisecond) // all of /proc is read each time
 	}
 }
 
