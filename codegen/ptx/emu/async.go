@@ -128,11 +128,18 @@ func copyOp(l *lowering, m *mods) {
 		}
 		w.addresses(to, toOffset, m)
 		w.bankCheck(m, size)
+		me, floor, inside := w.note(0)|notePending, w.knows(), w.sharedPlaces(m, size)
 		for rest := m; rest != 0; rest &= rest - 1 {
 			i := bits.TrailingZeros32(rest) & 31
-			j := w.within(i, w.addr[i], size)
+			j := int(w.addr[i] - sharedBase)
+			if !inside {
+				j = w.within(i, w.addr[i], size)
+			}
 			c.to[i] = uint32(j)
-			w.sharedWrite(i, j, size, notePending, nil)
+			if r := &w.shared.rows[j/rowBytes]; !r.quiet(floor) {
+				w.checkWrites(me|uint64(i), r, j, size, nil)
+			}
+			w.noteSharedWrite(me|uint64(i), j, size)
 		}
 		c.mask = m
 		if w.counts != nil {
@@ -219,15 +226,19 @@ func (w *warp) waitGroups(m uint32, n int) {
 
 // land copies what threads of m wait for.
 func (w *warp) land(c *asyncCopy, m uint32) {
-	s := &w.shared
+	s, number := &w.shared, ^uint64(0)
+	var from []byte
 	note := uint64(w.vc[w.index])<<32 | uint64(c.pc&notePC)<<13 | uint64(w.index)<<8
 	for rest := c.mask & m; rest != 0; rest &= rest - 1 {
 		i := bits.TrailingZeros32(rest) & 31
 		at, n := int(c.to[i]), int(c.bytes[i])
-		to := s.data[at : at+c.size]
+		to := s.data[at:][:c.size]
 		if n > 0 {
-			mem, off, _ := w.launch.Device.Find(c.from[i])
-			copy(to, mem.Data[off:int(off)+n])
+			if c.from[i]>>window != number {
+				mem, _, _ := w.launch.Device.Find(c.from[i])
+				from, number = mem.Data, c.from[i]>>window
+			}
+			copy(to, from[c.from[i]&(1<<window-1):][:n])
 		}
 		clear(to[n:])
 		s.landed(note|uint64(i), at, c.size)

@@ -66,11 +66,11 @@ func (l *lowering) matrixAccess(m *mods, store bool) {
 		var missing *Finding
 		var rows [32][]byte
 		if given := uint32(1)<<(n*8) - 1; sp == shared && w.sharedPlaces(given, rowBytes) {
-			if bad := w.readShared(given, rowBytes); bad != 0 {
+			if bad := w.readRows(given); bad != 0 {
 				missing = w.unwrittenRow(sp, bits.TrailingZeros32(bad))
 			}
 			for i := range n * 8 {
-				rows[i] = w.shared.data[w.addr[i]-sharedBase:][:rowBytes]
+				rows[i&31] = w.shared.data[w.addr[i&31]-sharedBase:][:rowBytes]
 			}
 		} else {
 			for i := range n * 8 {
@@ -91,11 +91,15 @@ func (l *lowering) matrixAccess(m *mods, store bool) {
 		}
 		for k, r := range dst {
 			R := w.r[r]
-			for lane := range R {
-				if !trans {
-					R[lane] = uint64(binary.LittleEndian.Uint32(rows[k*8+lane/4][lane%4*4:]))
-					continue
+			if !trans {
+				for i := range 8 {
+					row, to := rows[(k*8+i)&31][:rowBytes], R[i*4:][:4]
+					low, high := binary.LittleEndian.Uint64(row), binary.LittleEndian.Uint64(row[8:])
+					to[0], to[1], to[2], to[3] = low&0xffffffff, low>>32, high&0xffffffff, high>>32
 				}
+				continue
+			}
+			for lane := range R {
 				row, col := lane%4*2, lane/4*2
 				R[lane] = uint64(binary.LittleEndian.Uint16(rows[k*8+row][col:])) | uint64(binary.LittleEndian.Uint16(rows[k*8+row+1][col:]))<<16
 			}

@@ -217,7 +217,11 @@ func (w *warp) sharedWrite(lane, i, n int, flags uint64, b []byte) {
 func (w *warp) noteSharedWrite(me uint64, i, n int) {
 	s := &w.shared
 	r := &s.rows[i/rowBytes]
-	s.put(r, me, i, n)
+	if n == rowBytes {
+		r.all = me
+	} else {
+		s.putCells(r, me, i, n)
+	}
 	r.wrote = max(r.wrote, uint32(me>>32))
 	r.pending = me&notePending != 0 || r.pending && n < rowBytes
 	s.set[i>>6] |= (uint64(1)<<n - 1) << (i & 63)
@@ -226,32 +230,33 @@ func (w *warp) noteSharedWrite(me uint64, i, n int) {
 	}
 }
 
-// put leaves the note of a write.
-func (s *sharedMemory) put(r *row, me uint64, i, n int) {
-	if n == rowBytes {
-		r.all = me
-		return
-	}
+// putCells leaves the note of a write of a part of a row.
+func (s *sharedMemory) putCells(r *row, me uint64, i, n int) {
+	shift := s.shift & 63
 	if r.all != 0 {
-		for c := range s.wrote[i/rowBytes*rowBytes>>s.shift:][:rowBytes>>s.shift] {
-			s.wrote[i/rowBytes*rowBytes>>s.shift+c] = r.all
+		cells := s.wrote[i/rowBytes*rowBytes>>shift:][:rowBytes>>shift]
+		for c := range cells {
+			cells[c] = r.all
 		}
 		r.all = 0
 	}
-	for c := i >> s.shift; c <= (i+n-1)>>s.shift; c++ {
-		s.wrote[c] = me
+	cells := s.wrote[i>>shift : (i+n-1)>>shift+1]
+	for c := range cells {
+		cells[c] = me
 	}
 }
 
 // landed notes that an asynchronous copy of n bytes has taken place.
 func (s *sharedMemory) landed(note uint64, i, n int) {
 	r := &s.rows[i/rowBytes]
-	s.put(r, note, i, n)
 	r.wrote, r.pending = max(r.wrote, uint32(note>>32)), false
-	if r.all == 0 {
-		for _, other := range s.wrote[i/rowBytes*rowBytes>>s.shift:][:rowBytes>>s.shift] {
-			r.pending = r.pending || other&notePending != 0
-		}
+	if n == rowBytes {
+		r.all = note
+		return
+	}
+	s.putCells(r, note, i, n)
+	for _, other := range s.wrote[i/rowBytes*rowBytes>>s.shift:][:rowBytes>>s.shift] {
+		r.pending = r.pending || other&notePending != 0
 	}
 }
 

@@ -52,12 +52,35 @@ func (w *warp) plainBuffer(sp space, wide bool, m uint32, n int) (*Memory, uint6
 
 // readShared checks and notes reads of n bytes, 16 at most, by the threads of m. It returns those that read what nobody wrote.
 func (w *warp) readShared(m uint32, n int) (bad uint32) {
+	if n == rowBytes {
+		return w.readRows(m)
+	}
 	s, me, floor := &w.shared, w.note(0), w.knows()
 	for rest := m; rest != 0; rest &= rest - 1 {
 		lane := bits.TrailingZeros32(rest) & 31
 		i := int(w.addr[lane] - sharedBase)
 		w.noteSharedRead(me|uint64(lane), floor, i, n)
 		if !s.written(i, n) {
+			bad |= 1 << lane
+		}
+	}
+	return bad
+}
+
+// readRows is readShared of whole rows.
+func (w *warp) readRows(m uint32) (bad uint32) {
+	s, first, floor := &w.shared, w.note(0), w.knows()
+	rows, set, reads, now := s.rows, s.set, s.rowRead[w.index], w.vc[w.index]
+	for rest := m; rest != 0; rest &= rest - 1 {
+		lane := bits.TrailingZeros32(rest) & 31
+		i, me := int(w.addr[lane]-sharedBase), first|uint64(lane)
+		r, note := &rows[i/rowBytes], &reads[i/rowBytes]
+		if r.wrote >= floor || r.pending {
+			w.checkReads(me, r, i, rowBytes)
+		}
+		r.wholeRead = max(r.wholeRead, now)
+		renew(note, me)
+		if set[i>>6]>>(i&63)&0xffff != 0xffff {
 			bad |= 1 << lane
 		}
 	}
@@ -158,18 +181,18 @@ func (w *warp) writeGlobal(mem *Memory, base uint64, m uint32, size int, src []r
 // writeShared is writeGlobal in shared memory, of 16 bytes a thread at most.
 func (w *warp) writeShared(m uint32, size int, src []reg) {
 	s, n := &w.shared, size*len(src)
-	b := w.bytes[:n]
 	note, floor := w.note(0), w.knows()
 	for rest := m; rest != 0; rest &= rest - 1 {
 		lane := bits.TrailingZeros32(rest) & 31
-		w.collect(b, lane, size, src)
 		i, me := int(w.addr[lane]-sharedBase), note|uint64(lane)
 		to := s.data[i:][:n]
 		if r := &s.rows[i/rowBytes]; !r.quiet(floor) {
+			b := w.bytes[:n]
+			w.collect(b, lane, size, src)
 			w.checkWrites(me, r, i, n, b)
 		}
 		w.noteSharedWrite(me, i, n)
-		copy(to, b)
+		w.collect(to, lane, size, src)
 	}
 }
 
