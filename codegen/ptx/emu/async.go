@@ -1,6 +1,9 @@
 package emu
 
-import "math/bits"
+import (
+	"math/bits"
+	"slices"
+)
 
 // asyncOps is cp.async: copies from global to shared memory that go on while the warp does.
 var asyncOps = map[string]func(l *lowering, m *mods){"cp": copyOp}
@@ -176,6 +179,15 @@ func (w *warp) commit(m uint32) {
 	if len(q.groups) < cap(q.groups) {
 		g.copies = q.groups[:len(q.groups)+1][len(q.groups)].copies[:0]
 	}
+	others := uint32(0)
+	for i := range q.open {
+		others |= q.open[i].mask &^ m
+	}
+	if others == 0 {
+		g.copies, q.open = q.open, g.copies[:0]
+		q.groups = append(q.groups, g)
+		return
+	}
 	rest := q.open[:0]
 	for _, c := range q.open {
 		left := c.mask &^ m
@@ -217,10 +229,10 @@ func (w *warp) waitGroups(m uint32, n int) {
 	}
 	if done > 0 {
 		// The groups that are gone go behind the others, so that their memory is used again.
-		gone := append([]copyGroup(nil), q.groups[:done]...)
-		left := copy(q.groups, q.groups[done:])
-		copy(q.groups[left:], gone)
-		q.groups = q.groups[:left]
+		slices.Reverse(q.groups[:done])
+		slices.Reverse(q.groups[done:])
+		slices.Reverse(q.groups)
+		q.groups = q.groups[:len(q.groups)-done]
 	}
 }
 

@@ -38,9 +38,7 @@ func (m *Memory) Written(offset, n int) {
 	if m.written == nil {
 		return
 	}
-	for i := offset; i < offset+n; i++ {
-		m.written[i>>6] |= 1 << (i & 63)
-	}
+	m.markAll(offset, n)
 }
 
 // Missing returns how many bytes nobody has written, and where the first is.
@@ -142,14 +140,17 @@ func (d *Device) Load(m *Module) error {
 }
 
 // has reports whether n aligned bytes were written.
-func (m *Memory) has(off, n int) bool {
-	want := (uint64(1)<<n - 1) << (off & 63)
+func (m *Memory) has(off, n int) bool { return m.hasPart(off, (uint64(1)<<n-1)<<(off&63)) }
+
+// mark notes that n aligned bytes are written.
+func (m *Memory) mark(off, n int) { m.markPart(off, (uint64(1)<<n-1)<<(off&63)) }
+
+// hasPart and markPart are of bytes among the 64 that an offset lies in.
+func (m *Memory) hasPart(off int, want uint64) bool {
 	return atomic.LoadUint64(&m.written[off>>6])&want == want
 }
 
-// mark notes that n aligned bytes are written.
-func (m *Memory) mark(off, n int) {
-	want := (uint64(1)<<n - 1) << (off & 63)
+func (m *Memory) markPart(off int, want uint64) {
 	if p := &m.written[off>>6]; atomic.LoadUint64(p)&want != want {
 		atomic.OrUint64(p, want)
 	}

@@ -128,9 +128,7 @@ func (w *warp) noteWrite(address uint64, data, there []byte, lane int) {
 	p := w.page(address)
 	at, n := address&(pageBytes-1), len(data)
 	line, touched := at>>6, (uint64(1)<<n-1)<<(at&63)
-	if p.w == (pageBits{}) && p.pastW == (pageBits{}) {
-		w.log.wrote = append(w.log.wrote, p)
-	}
+	w.wrote(p)
 	p.w[line] |= touched
 	writes := p.write()
 	me := whoOf(w.pc, w.thread(lane))
@@ -148,6 +146,13 @@ func (w *warp) noteWrite(address uint64, data, there []byte, lane int) {
 		writes.writers[i] = me
 	}
 	copy(writes.data[at:], data)
+}
+
+// wrote lists a page that is written from now on.
+func (w *warp) wrote(p *page) {
+	if p.w == (pageBits{}) && p.pastW == (pageBits{}) {
+		w.log.wrote = append(w.log.wrote, p)
+	}
 }
 
 // closeLogs compares what warps did in the interval that a barrier ends.

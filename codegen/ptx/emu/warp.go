@@ -62,10 +62,11 @@ type warp struct {
 	watch    spinWatch
 	barrier  int // that it waits at
 	locals   []byte
-	localSet []byte   // a byte for every byte of locals: 1 where written
-	held     []held   // by the number of a deferred load
-	bytes    [32]byte // of a thread, on their way to memory
-	watching bool     // whether loops are watched
+	localSet []byte              // a byte for every byte of locals: 1 where written
+	held     []held              // by the number of a deferred load
+	bytes    [32]byte            // of a thread, on their way to memory
+	row      [warpSize * 16]byte // of all threads
+	watching bool                // whether loops are watched
 	jumps    map[int32]*jump
 }
 

@@ -89,7 +89,8 @@ func (w *warp) readRows(m uint32) (bad uint32) {
 
 // readGlobal notes reads of n bytes of a buffer by the threads of m. It returns those that read what nobody wrote.
 func (w *warp) readGlobal(mem *Memory, base uint64, m uint32, n int, free bool) (bad uint32) {
-	if mem.written != nil {
+	row := m == everyone && inARow(&w.addr, n)
+	if mem.written != nil && !(row && mem.hasAll(int(w.addr[0]-base), warpSize*n)) {
 		for rest := m; rest != 0; rest &= rest - 1 {
 			lane := bits.TrailingZeros32(rest) & 31
 			if !mem.has(int(w.addr[lane]-base), n) {
@@ -97,7 +98,11 @@ func (w *warp) readGlobal(mem *Memory, base uint64, m uint32, n int, free bool) 
 			}
 		}
 	}
-	if !w.launch.NoRaces && !mem.readOnly && !free {
+	switch {
+	case w.launch.NoRaces || mem.readOnly || free:
+	case row && len(w.marks) == 0:
+		w.noteReadsInARow(n)
+	default:
 		w.noteReads(m, n)
 	}
 	return bad
@@ -105,10 +110,6 @@ func (w *warp) readGlobal(mem *Memory, base uint64, m uint32, n int, free bool) 
 
 // noteReads is noteRead for the threads of m.
 func (w *warp) noteReads(m uint32, n int) {
-	if m == everyone && n >= 4 && len(w.marks) == 0 && sideBySide(&w.addr, uint64(n)) {
-		w.noteReadsInARow(n)
-		return
-	}
 	number, p := ^uint64(0), (*page)(nil)
 	first := whoOf(w.pc, w.thread(0))
 	for rest := m; rest != 0; rest &= rest - 1 {
@@ -124,44 +125,26 @@ func (w *warp) noteReads(m uint32, n int) {
 	}
 }
 
-// noteReadsInARow is noteRead for a whole warp that reads n bytes a thread side by side, of which lines of 64 bytes are noted
-// at once where nobody has touched them since the warp's last barrier.
-func (w *warp) noteReadsInARow(n int) {
-	first := whoOf(w.pc, w.thread(0))
-	for lane := 0; lane < warpSize; {
-		address := w.addr[lane]
-		p := w.page(address)
-		at := address & (pageBytes - 1)
-		line := at >> 6
-		count := min(warpSize-lane, int(64-at&63)/n) // threads that touch the line
-		touched := ^uint64(0) >> (64 - count*n) << (at & 63)
-		if (p.turnW[line]|p.turnR[line])&touched != 0 {
-			for i := range count {
-				w.noteInPage(p, at+uint64(i*n), n, first+uint32(lane+i))
-			}
-		} else {
-			p.turnR[line] |= touched
-			p.r[line] |= touched
-			words := p.readers[at/4:][:count*n/4]
-			switch n {
-			case 4:
-				for i := range words {
-					words[i] = first + uint32(lane+i)
-				}
-			default:
-				for i := range words {
-					words[i] = first + uint32(lane+i*4/n)
-				}
-			}
-		}
-		lane += count
-	}
-}
-
 // writeGlobal stores size bytes of each of the registers for the threads of m, side by side in a buffer.
 func (w *warp) writeGlobal(mem *Memory, base uint64, m uint32, size int, src []reg) {
 	n := size * len(src)
 	races := !w.launch.NoRaces
+	if m == everyone && len(w.marks) == 0 && inARow(&w.addr, n) {
+		data := w.row[:warpSize*n]
+		for lane := range warpSize {
+			w.collect(data[lane*n:][:n], lane, size, src)
+		}
+		at := int(w.addr[0] - base)
+		to := mem.Data[at:][:len(data)]
+		if races {
+			w.noteWritesInARow(n, data, to)
+		}
+		copy(to, data)
+		if mem.written != nil {
+			mem.markAll(at, len(data))
+		}
+		return
+	}
 	b := w.bytes[:n]
 	for rest := m; rest != 0; rest &= rest - 1 {
 		lane := bits.TrailingZeros32(rest) & 31
