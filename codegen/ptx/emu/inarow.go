@@ -1,7 +1,10 @@
 package emu
 
-// What loads and stores of global memory do for a whole warp whose threads touch n bytes each, side by side: notes are of
-// lines of 64 bytes, where nobody has touched them since the warp's last barrier.
+import "math/bits"
+
+// What loads and stores do for a whole warp whose threads touch n bytes each, side by side. In global memory, notes are of
+// lines of 64 bytes, where nobody has touched them since the warp's last barrier; in shared memory, of rows that the warp need
+// not look at closely.
 
 // inARow reports whether n bytes of each thread follow those of the thread before, and whole words are touched.
 func inARow(addr *lanes, n int) bool {
@@ -101,5 +104,83 @@ func (m *Memory) markAll(off, n int) {
 		part := min(64-off&63, end-off)
 		m.markPart(off, ^uint64(0)>>(64-part)<<(off&63))
 		off += part
+	}
+}
+
+// rowsOf returns the rows of shared memory that the threads touch side by side, from an index on; nil where they do not touch
+// whole rows.
+func (w *warp) rowsOf(n int) (rows []row, first int) {
+	first = int(w.addr[0] - sharedBase)
+	if n < 4 || first%rowBytes != 0 || !inARow(&w.addr, n) {
+		return nil, 0
+	}
+	return w.shared.rows[first/rowBytes:][:warpSize*n/rowBytes], first
+}
+
+// readSharedInARow is readShared for the row. It reports false, and does nothing, where that has to look closely.
+func (w *warp) readSharedInARow(n int) bool {
+	s, me, floor, now := &w.shared, w.note(0), w.knows(), w.vc[w.index]
+	rows, first := w.rowsOf(n)
+	if rows == nil || !s.writtenAll(first, warpSize*n) {
+		return false
+	}
+	for i := range rows {
+		if rows[i].wrote >= floor || rows[i].pending {
+			return false
+		}
+	}
+	for i := range rows {
+		rows[i].cellRead = max(rows[i].cellRead, now)
+	}
+	each := bits.TrailingZeros(uint(n>>s.shift)) & 31 // log2 of a thread's cells
+	notes := s.cellRead[w.index][first>>s.shift:][:warpSize<<each]
+	for i := range notes {
+		renew(&notes[i], me|uint64(i>>each))
+	}
+	return true
+}
+
+// writeSharedInARow notes the writes of the row. It reports false, and does nothing, where they have to be looked at closely.
+func (w *warp) writeSharedInARow(n int) bool {
+	s, me, floor, now := &w.shared, w.note(0), w.knows(), w.vc[w.index]
+	rows, first := w.rowsOf(n)
+	if rows == nil {
+		return false
+	}
+	for i := range rows {
+		if !rows[i].quiet(floor) {
+			return false
+		}
+	}
+	for i := range rows {
+		rows[i].all, rows[i].wrote = 0, now
+		if n == rowBytes {
+			rows[i].all = me | uint64(i)
+		}
+	}
+	if n < rowBytes {
+		each := bits.TrailingZeros(uint(n>>s.shift)) & 31 // log2 of a thread's cells
+		notes := s.wrote[first>>s.shift:][:warpSize<<each]
+		for i := range notes {
+			notes[i] = me | uint64(i>>each)
+		}
+	}
+	s.setAll(first, warpSize*n)
+	return true
+}
+
+// writtenAll and setAll are of n bytes, whole rows.
+func (s *sharedMemory) writtenAll(i, n int) bool {
+	for ; n > 0; i, n = i+rowBytes, n-rowBytes {
+		if s.set[i>>6]>>(i&63)&0xffff != 0xffff {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *sharedMemory) setAll(i, n int) {
+	for ; n > 0; i, n = i+rowBytes, n-rowBytes {
+		s.set[i>>6] |= 0xffff << (i & 63)
 	}
 }

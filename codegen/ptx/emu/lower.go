@@ -1,7 +1,6 @@
 package emu
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -36,10 +35,15 @@ type lowering struct {
 	now       *pending
 	out       *instr
 	recording bool
-	used      []reg          // registers of the instruction in hand, in the order of its operands
+	used      []reg // registers of the instruction in hand, in the order of its operands
+	reads     []reg // memory for its lists, as are the next two
+	writes    []reg
+	must      []known
 	loss      func(w *warp)  // what the product in hand makes unknown
 	swapped   map[place]bool // where compare-and-swap, minima and maxima take place
 	moving    []reg          // special registers that change, which the instruction in hand reads
+	regs      []reg          // memory for the lists of all instructions, as is
+	knowns    []known
 }
 
 // virtualReg is a register before slots are assigned.
@@ -247,9 +251,7 @@ func (l *lowering) emit(in *syntaxInstr) {
 			p.args = append(p.args, rop{kind: ropLabel, label: l.labelOf(operand{pos: in.args[1].pos, name: name})})
 		}
 	default:
-		for _, a := range in.args {
-			p.args = append(p.args, l.resolve(a))
-		}
+		p.args = l.resolveAll(in.args)
 	}
 	l.pending = append(l.pending, p)
 }
@@ -262,6 +264,18 @@ func (l *lowering) labelOf(o operand) int {
 	return sym.label
 }
 
+// resolveAll is resolve of several operands.
+func (l *lowering) resolveAll(list []operand) []rop {
+	if len(list) == 0 {
+		return nil
+	}
+	out := make([]rop, len(list))
+	for i, o := range list {
+		out[i] = l.resolve(o)
+	}
+	return out
+}
+
 // resolve finds what an operand's names stand for.
 func (l *lowering) resolve(o operand) rop {
 	r := rop{pos: o.pos, text: o.name, not: o.not, offset: o.offset}
@@ -269,15 +283,9 @@ func (l *lowering) resolve(o operand) rop {
 	case numberOperand, floatOperand:
 		r.kind, r.isLit, r.lit = ropConstant, true, o
 	case vectorOperand, listOperand:
-		r.kind = ropVector
-		for _, e := range o.list {
-			r.list = append(r.list, l.resolve(e))
-		}
+		r.kind, r.list = ropVector, l.resolveAll(o.list)
 	case memoryOperand:
-		r.kind = ropMemory
-		for _, e := range o.list {
-			r.list = append(r.list, l.resolve(e))
-		}
+		r.kind, r.list = ropMemory, l.resolveAll(o.list)
 		if o.name == "" {
 			break
 		}
@@ -387,6 +395,7 @@ func (l *lowering) build() {
 // instruction builds one instruction.
 func (l *lowering) instruction(out *instr, in *pending) {
 	*out = instr{guard: none, member: none, index: none, not: in.in.not, pos: in.in.pos, name: in.in.name}
+	out.reads, out.writes, out.must = l.reads[:0], l.writes[:0], l.must[:0]
 	l.now, l.out = in, out
 	if in.guard != none {
 		out.guard = l.slot(in.guard)
@@ -400,7 +409,7 @@ func (l *lowering) instruction(out *instr, in *pending) {
 		out.target = int32(l.labels[in.target])
 	}
 	m := &mods{l: l, parts: in.in.parts[1:]}
-	out.pure, l.used = pureOps[in.in.parts[0]], nil
+	out.pure, l.used = pureOps[in.in.parts[0]], l.used[:0]
 	build(l, m)
 	l.fasten()
 	if left := m.left(); left != "" {
@@ -418,8 +427,19 @@ func (l *lowering) instruction(out *instr, in *pending) {
 			run(w, m)
 		}
 	}
-	slices.SortFunc(out.reads, cmp.Compare)
-	out.reads = slices.Compact(out.reads)
+	slices.Sort(out.reads)
+	l.reads, l.writes, l.must = out.reads, out.writes, out.must
+	out.reads, out.writes, out.must = keep(&l.regs, slices.Compact(out.reads)), keep(&l.regs, out.writes), keep(&l.knowns, out.must)
+}
+
+// keep copies a list behind others, so that few pieces of memory hold them all.
+func keep[T any](to *[]T, list []T) []T {
+	if cap(*to)-len(*to) < len(list) {
+		*to = make([]T, 0, 1024+len(list))
+	}
+	n := len(*to)
+	*to = append(*to, list...)
+	return (*to)[n:len(*to):len(*to)]
 }
 
 // slot maps a virtual register.

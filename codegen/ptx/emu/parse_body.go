@@ -113,6 +113,7 @@ func (p *parser) instruction() *syntaxInstr {
 	if p.accept(";") {
 		return in
 	}
+	in.args = make([]operand, 0, 4)
 	for {
 		o := p.operand()
 		if p.accept("|") {
@@ -176,7 +177,7 @@ func (p *parser) operand() operand {
 
 // list reads operands up to a closing mark.
 func (p *parser) list(end string) []operand {
-	var out []operand
+	out := make([]operand, 0, 4)
 	for !p.accept(end) {
 		out = append(out, p.operand())
 		if !p.accept(",") {

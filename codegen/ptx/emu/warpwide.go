@@ -52,8 +52,11 @@ func (w *warp) plainBuffer(sp space, wide bool, m uint32, n int) (*Memory, uint6
 
 // readShared checks and notes reads of n bytes, 16 at most, by the threads of m. It returns those that read what nobody wrote.
 func (w *warp) readShared(m uint32, n int) (bad uint32) {
-	if n == rowBytes {
+	switch {
+	case n == rowBytes:
 		return w.readRows(m)
+	case m == everyone && w.readSharedInARow(n):
+		return 0
 	}
 	s, me, floor := &w.shared, w.note(0), w.knows()
 	for rest := m; rest != 0; rest &= rest - 1 {
@@ -164,6 +167,13 @@ func (w *warp) writeGlobal(mem *Memory, base uint64, m uint32, size int, src []r
 // writeShared is writeGlobal in shared memory, of 16 bytes a thread at most.
 func (w *warp) writeShared(m uint32, size int, src []reg) {
 	s, n := &w.shared, size*len(src)
+	if m == everyone && w.writeSharedInARow(n) {
+		to := s.data[w.addr[0]-sharedBase:][:warpSize*n]
+		for lane := range warpSize {
+			w.collect(to[lane*n:][:n], lane, size, src)
+		}
+		return
+	}
 	note, floor := w.note(0), w.knows()
 	for rest := m; rest != 0; rest &= rest - 1 {
 		lane := bits.TrailingZeros32(rest) & 31
