@@ -195,10 +195,13 @@ func Compile(ctx context.Context, dir, out string, runtime []byte, o Options) (*
 	if err != nil {
 		return nil, err
 	}
-	if note := tok.note(c.Config.Facts()); note != "" {
-		o.note(note)
-		r.Notes = append(r.Notes, note)
+	add := func(note string) {
+		if note != "" {
+			o.note(note)
+			r.Notes = append(r.Notes, note)
+		}
 	}
+	add(tok.note(c.Config.Facts()))
 	if err := tok.checkMasks(c); err != nil {
 		return nil, err
 	}
@@ -206,9 +209,11 @@ func Compile(ctx context.Context, dir, out string, runtime []byte, o Options) (*
 		return nil, checkpointError("MaxTokens", "%d holds no image: expected at least %d", o.maxTokens(c), need)
 	}
 	rows := c.Config.Facts().VocabSize
-	if err := o.freeze(c, tok); err != nil {
+	whole, err := o.freeze(c, tok)
+	if err != nil {
 		return nil, err
 	}
+	add(whole)
 	if c.Embedding != nil && o.Draft == draftNgram {
 		return nil, checkpointError("Draft", "ngram guesses tokens, but the model makes embeddings: expected one that generates text")
 	}
@@ -278,11 +283,7 @@ func Compile(ctx context.Context, dir, out string, runtime []byte, o Options) (*
 	lap("write")
 	r.fill(parts[0].m, compiled, o.maxTokens(c))
 	r.Frozen = o.cutReport(c, compiled.Programs[0], rows)
-	if note := o.rounded(c); note != "" {
-		r.Notes = append(r.Notes, note)
-		o.note(note)
-		o.note(note)
-	}
+	add(o.rounded(c))
 	return r, nil
 }
 

@@ -1,6 +1,7 @@
 package build
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -53,14 +54,15 @@ type Cut struct {
 	BytesPerTokenBefore int64    `json:"bytes_per_token_before"`
 }
 
-// freeze builds tasks and prompts into the description of a model, whose vocabulary loses the tokens that cannot come.
-func (o *Options) freeze(c *hf.Checkpoint, tok *packed) error {
+// freeze builds tasks and prompts into the description of a model, whose vocabulary loses the tokens that cannot come. The
+// note says why it loses none.
+func (o *Options) freeze(c *hf.Checkpoint, tok *packed) (note string, err error) {
 	list, err := o.Frozen.prompts()
 	if err != nil || len(list) == 0 {
-		return err
+		return "", err
 	}
 	if c.Embedding != nil {
-		return optionError("Task", "is given for a model that makes embeddings, expected one that generates text")
+		return "", optionError("Task", "is given for a model that makes embeddings, expected one that generates text")
 	}
 	facts := c.Config.Facts()
 	o.asked = list
@@ -85,35 +87,33 @@ func (o *Options) freeze(c *hf.Checkpoint, tok *packed) error {
 		keep(tok.Encode(p.Text+c.Model.PromptEnd, false)...)
 		if p.Task == "" {
 			if err := o.fits(c, tok, "Prompt", p.Text, 0); err != nil {
-				return err
+				return "", err
 			}
 			keep(texts(tok, facts.VocabSize, p.Text)...)
 			continue
 		}
 		if noLocations != nil {
-			return noLocations
+			return "", noLocations
 		}
 		g, err := v.Compile(grammar.Task{Segment: p.Task == "segment", Classes: p.Classes, EmptyLabel: p.Task == "segment", MaxBoxes: 1})
 		if err != nil {
-			return err
+			return "", err
 		}
 		keep(g.Tokens()...)
 		for _, classes := range detect.Prompts(p.Classes, len(p.Classes) > detect.Joint) {
 			if err := o.fits(c, tok, "Task", detect.Prompt(p.Task, classes), g.MaxTokens()); err != nil {
-				return err
+				return "", err
 			}
 		}
 		for _, class := range p.Classes { // asked for one at a time
 			keep(tok.Encode(detect.Prompt(p.Task, []string{class})+c.Model.PromptEnd, false)...)
 		}
 	}
-	tables := slices.ContainsFunc(c.Kept, func(a models.Adapter) bool { // have a row a token
-		_, table := a.Changes[c.Model.Embedding]
-		_, head := a.Changes[c.Model.Head]
-		return table || head
-	})
-	if o.Frozen.KeepVocabulary || tables || !slices.Contains(kept, false) {
-		return nil
+	if o.Frozen.KeepVocabulary || !slices.Contains(kept, false) {
+		return "", nil
+	}
+	if name := perToken(c); name != "" {
+		return fmt.Sprintf("all tokens of the vocabulary are kept, since adapter %s changes the embedding or the head", name), nil
 	}
 	for id, yes := range kept {
 		if yes {
@@ -121,7 +121,18 @@ func (o *Options) freeze(c *hf.Checkpoint, tok *packed) error {
 		}
 	}
 	c.Config = c.Config.WithVocabulary(len(o.kept))
-	return nil
+	return "", nil
+}
+
+// perToken is the name of a kept adapter that has a row a token, or "".
+func perToken(c *hf.Checkpoint) string {
+	for _, a := range c.Kept {
+		_, table := a.Changes[c.Model.Embedding]
+		if _, head := a.Changes[c.Model.Head]; table || head {
+			return a.Name
+		}
+	}
+	return ""
 }
 
 // fits says that a prompt about an image, and so many tokens of an answer, are more than the KV cache holds, or returns nil.

@@ -23,6 +23,7 @@ type frozen struct {
 type answerCmd struct {
 	Pictures []string "arg:\"\" name:\"image\" help:\"Pictures (PNG, JPEG, GIF, WebP, BMP, TIFF or PNM): path, - for standard input, data: or http(s): URL.\""
 	detecting
+	Adapter string `placeholder:"NAME" help:"Answer with this adapter, one of those that info lists."`
 	Format  string `enum:"auto,table,tsv,json,coco,yolo,labelme,labelstudio,svg,png" default:"auto" placeholder:"FORMAT" help:"Of one task: what to write, as detect and segment do: table, tsv, json, coco, yolo, labelme, labelstudio, svg or png."`
 	Output  string `short:"o" placeholder:"FILE|DIR" help:"Of one task: write there instead of to standard output."`
 	Draw    string `placeholder:"OUT.png|.jpg|.svg|DIR" help:"Of one task: draw the objects over the picture."`
@@ -38,7 +39,7 @@ func (c *answerCmd) Run(a *App) error {
 	}
 	list := a.Executable.Frozen()
 	if one := list[0]; len(list) == 1 && one.Task != "" {
-		l := locating{detecting: c.detecting, Format: c.Format, Output: c.Output, Draw: c.Draw, Threads: c.Threads}
+		l := locating{detecting: c.detecting, Adapter: c.Adapter, Format: c.Format, Output: c.Output, Draw: c.Draw, Threads: c.Threads}
 		if c.JSON {
 			if c.Format != "auto" && c.Format != "json" {
 				return usage{fmt.Errorf("--json and --format %s are given, expected one of them", c.Format)}
@@ -83,7 +84,7 @@ func (c *answerCmd) lines(a *App, list []pgc.Frozen, settings pgc.DetectSettings
 		a.warn("", unmasked(a, p.Task))
 	}
 	next, failed, said := 0, 0, ""
-	for got, err := range m.Tasks(a.ctx, tasks(pictures, list, settings)) {
+	for got, err := range m.Tasks(a.ctx, c.tasks(pictures, list, settings)) {
 		if a.ctx.Err() != nil {
 			return a.ctx.Err()
 		}
@@ -118,13 +119,13 @@ func (c *answerCmd) lines(a *App, list []pgc.Frozen, settings pgc.DetectSettings
 }
 
 // tasks asks all prompts about each picture.
-func tasks(pictures []pgc.Image, list []pgc.Frozen, settings pgc.DetectSettings) iter.Seq[pgc.Task] {
+func (c *answerCmd) tasks(pictures []pgc.Image, list []pgc.Frozen, settings pgc.DetectSettings) iter.Seq[pgc.Task] {
 	return func(yield func(pgc.Task) bool) {
 		for _, picture := range pictures {
 			for _, p := range list {
-				var task pgc.Task = pgc.Request{Images: []pgc.Image{picture}, Prompt: p.Text}
+				var task pgc.Task = pgc.Request{Images: []pgc.Image{picture}, Prompt: p.Text, Settings: pgc.Settings{Adapter: c.Adapter}}
 				if p.Task != "" {
-					task = pgc.DetectRequest{Image: picture, Classes: p.Classes, Segment: p.Task == "segment", DetectSettings: settings}
+					task = pgc.DetectRequest{Image: picture, Classes: p.Classes, Segment: p.Task == "segment", Adapter: c.Adapter, DetectSettings: settings}
 				}
 				if !yield(task) {
 					return

@@ -12,9 +12,11 @@ import (
 	"testing"
 
 	"pgc"
+	"pgc/checkpoint/hf"
 	"pgc/golden"
 	"pgc/internal/build"
 	"pgc/internal/e2e"
+	"pgc/runtime/process"
 )
 
 // answered is what detect --json prints, as far as it is compared.
@@ -142,7 +144,6 @@ func frozenMisuse(t *testing.T, one, text, picture string) {
 		{text, []string{picture, "--min-score", "0.5"}, "a setting of objects such as --min-score is given, but no task is built in, expected --json at most"},
 		{text, []string{picture, "--free-labels"}, "free_labels is given, but the executable has labels of its own"},
 		{one, []string{picture, "--box-scale", "0"}, "box_scale is 0, expected 1024 or 1023"},
-		{one, []string{picture, "--adapter", "none"}, "unknown flag --adapter"},
 		{one, []string{picture, "--json", "--format", "tsv"}, "--json and --format tsv are given, expected one of them"},
 	} {
 		out, err := exec.Command(c.exe, c.args...).CombinedOutput()
@@ -173,6 +174,56 @@ func frozenMisuse(t *testing.T, one, text, picture string) {
 	}
 	if _, err := m.Forward(t.Context(), pgc.ForwardRequest{Images: []pgc.Image{image}, Prompt: "detect boat"}); err == nil || !strings.Contains(err.Error(), "expected no other prompt") {
 		t.Error(err)
+	}
+}
+
+// TestFrozenAdapters builds a task into executables that keep adapters: with each of them answers are those of the executable
+// without a task. The vocabulary is cut unless an adapter has a row a token, of which a note tells.
+func TestFrozenAdapters(t *testing.T) {
+	whole, picture := e2e.WithAdapters(t), golden.Picture("noise.png")
+	settings := []string{"--min-score", "0", "--max-boxes", "3"}
+	for _, only := range []string{"linear", ""} {
+		kept := e2e.Adapters(t)
+		if only != "" {
+			kept = slices.DeleteFunc(kept, func(k hf.Kept) bool { return k.Name != only })
+		}
+		exe := filepath.Join(t.TempDir(), "exe")
+		o := build.Options{CPU: "x86-64-v3", MaxTokens: 311, Adapters: kept, Frozen: build.Frozen{Task: []string{"detect cat ; dog"}, Prompt: []string{"ocr"}}}
+		if only != "" {
+			o.Frozen.Prompt = nil
+		}
+		r, err := build.Compile(t.Context(), filepath.Join(golden.Dir(), "pg2-odd"), exe, e2e.Runtime(t), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		const note = "all tokens of the vocabulary are kept, since adapter "
+		told := slices.ContainsFunc(r.Notes, func(n string) bool { return strings.HasPrefix(n, note) })
+		if cut := r.Frozen.Vocabulary < r.Frozen.VocabularyBefore; cut != (only != "") || told == cut {
+			t.Errorf("adapters %v: %+v, notes %q", kept, r.Frozen, r.Notes)
+		}
+		for _, k := range append(kept, hf.Kept{}) {
+			adapter := append(slices.Clone(settings), "--json")
+			if k.Name != "" {
+				adapter = append(adapter, "--adapter", k.Name)
+			}
+			detect := slices.Concat([]string{"detect", picture, "cat ; dog", "--format", "json"}, slices.DeleteFunc(slices.Clone(adapter), func(a string) bool { return a == "--json" }))
+			want := e2e.Lines[answered](t, e2e.MustRun(t, whole, detect...))[0]
+			got := e2e.Lines[answered](t, e2e.MustRun(t, exe, append([]string{picture}, adapter...)...))
+			if got[0].objects() != want.objects() {
+				t.Errorf("adapter %q: %s, without a task %s", k.Name, got[0].objects(), want.objects())
+			}
+			if only != "" || k.Name == "" {
+				continue
+			}
+			text := process.Line(strings.TrimSuffix(string(e2e.MustRun(t, whole, picture, "ocr", "--adapter", k.Name)), "\n")) + "\n"
+			if lines := strings.SplitAfter(string(e2e.MustRun(t, exe, slices.Concat([]string{picture, "--adapter", k.Name}, settings)...)), "\n"); lines[1] != text {
+				t.Errorf("adapter %q: ocr %q, without a task %q", k.Name, lines[1], text)
+			}
+		}
+		code, _, stderr := e2e.Printed(exe, picture, "--adapter", "none")
+		if code == 0 || !strings.Contains(stderr, `no adapter is called "none"`) {
+			t.Errorf("an unknown adapter: status %d, %s", code, stderr)
+		}
 	}
 }
 
