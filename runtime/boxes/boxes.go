@@ -67,8 +67,9 @@ func space(r rune) bool { return unicode.IsSpace(r) || r == '\u200b' || r == '\u
 func around(r rune) bool { return space(r) || Separates(r) || strings.ContainsRune(colons, r) }
 
 // Parse returns the objects of an answer about an image of w×h pixels, in order. Semicolons end objects, as the next
-// run of tokens does; spaces, commas and colons around labels, punctuation without a label and spaces between tokens mean nothing. A label stands behind its
-// tokens or, where the text between semicolons begins with one and ends with tokens, before them.
+// run of tokens does. These mean nothing: spaces, commas and colons around labels, punctuation without a label, <bos>, <eos>
+// and <pad>, spaces between tokens. A label stands behind its tokens or, where the text between semicolons begins with one
+// and ends with tokens, before them.
 //
 // Parse skips and reports malformed parts: too few locations, corners that are equal or the wrong way round, a number out
 // of range, a mask of other than sixteen codes, text without a box among boxes. An answer without any token has no
@@ -136,9 +137,12 @@ func split(part string) (groups []group) {
 	return groups
 }
 
+// marks are the tokens around an answer, which a text has that was decoded with special tokens.
+var marks = strings.NewReplacer("<bos>", "", "<eos>", "", "<pad>", "")
+
 // labelOf is the label in a text beside tokens, or "". Punctuation alone, such as the end of a sentence, is none.
 func labelOf(text string) string {
-	text = strings.TrimFunc(text, around)
+	text = strings.TrimFunc(marks.Replace(text), around)
 	if !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPunct(r) && !space(r) }) {
 		return ""
 	}

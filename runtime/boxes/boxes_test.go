@@ -119,6 +119,10 @@ func TestOddAnswers(t *testing.T) {
 		{"cat " + a + " ; " + b + " dog", []string{"cat", "dog"}, 0},
 		{"The cat is at " + a + ".", []string{"The cat is at"}, 0},
 		{"cat " + a + ". ; dog (" + b + ")!", []string{"cat", "dog ("}, 0},
+		// Special tokens.
+		{"<bos>" + a + " cat ; " + b + " dog<eos><pad><pad>", []string{"cat", "dog"}, 0},
+		{a + seg + "<eos>", []string{""}, 0},
+		{"<bos>cat " + a + "<eos>", []string{"cat"}, 0},
 		// Without labels, as for RefCOCO.
 		{a + ".", []string{""}, 0},
 		{"(" + a + ") ; “" + b + "”…", []string{"", ""}, 0},
