@@ -6,6 +6,8 @@
 package cuda
 
 import (
+	"fmt"
+
 	"pgc/runtime/engine"
 	"pgc/runtime/gpu"
 )
@@ -92,7 +94,7 @@ func (Driver) Open(ordinal int) (gpu.Device, error) {
 		return nil, err
 	}
 	if err := a.check("cuDevicePrimaryCtxRetain", a.primaryCtxRetain(&d.context, d.handle)); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s does not open: %w", d.info.Name, err)
 	}
 	return d, nil
 }
