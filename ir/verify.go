@@ -3,15 +3,21 @@ package ir
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
+	"sync"
 )
-
-var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.]*$`)
 
 // IsIdentifier reports whether name can name a function, a symbol or a parameter: letters, digits, _ and points, not
 // beginning with a digit or point.
-func IsIdentifier(name string) bool { return identifier.MatchString(name) }
+func IsIdentifier(name string) bool {
+	for i, c := range []byte(name) {
+		letter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c == '_'
+		if !letter && (i == 0 || c != '.' && (c < '0' || c > '9')) {
+			return false
+		}
+	}
+	return name != ""
+}
 
 // Verify checks the whole module: names of symbols and functions, every function, and that weights and states have one
 // type in all functions. It joins the errors of all defects.
@@ -70,7 +76,7 @@ func (m *Module) Verify() error {
 // verifier checks one function.
 type verifier struct {
 	f       *Func
-	names   map[*Value]string // for messages, as the printer has them
+	names   func() map[*Value]string // for messages, as the printer has them
 	defined map[*Value]bool
 	errs    []error
 }
@@ -79,7 +85,7 @@ type verifier struct {
 // that every operation has the operands, attributes and result types of its definition. It joins the errors of all
 // defects.
 func (f *Func) Verify() error {
-	v := &verifier{f: f, names: f.valueNames(), defined: map[*Value]bool{}}
+	v := &verifier{f: f, names: sync.OnceValue(f.valueNames), defined: make(map[*Value]bool, len(f.Params)+len(f.Ops))}
 	v.params()
 	for _, op := range f.Ops {
 		v.op(op)
@@ -106,7 +112,7 @@ func (v *verifier) params() {
 		if (p.Kind == Weight) != (p.Key != "") {
 			v.report(Loc{}, where, "a weight, and nothing else, has a checkpoint name")
 		}
-		v.checkType(Loc{}, where, p.Type)
+		v.checkType(func(format string, args ...any) { v.report(Loc{}, where, format, args...) }, p.Type)
 		if p.PerSlot && (p.Kind != State || p.Type.Rank() == 0) {
 			v.report(Loc{}, where, "a state of one dimension or more, and nothing else, has batch slots")
 		}
@@ -121,20 +127,20 @@ func isStatic(t Type) bool {
 	return !slices.ContainsFunc(t.Shape, func(d Dim) bool { return !d.IsConst() })
 }
 
-func (v *verifier) checkType(loc Loc, where string, t Type) {
+func (v *verifier) checkType(report func(format string, args ...any), t Type) {
 	if t.DType == Invalid || t.DType >= numDTypes {
-		v.report(loc, where, "has no data type")
+		report("has no data type")
 	}
 	if err := checkElements(t.Shape, v.f.Module.MaxDim); err != nil {
-		v.report(loc, where, "%v", err)
+		report("%v", err)
 	}
 	for _, d := range t.Shape {
 		if d.IsConst() {
 			if d.N < 0 || d.N > DimLimit {
-				v.report(loc, where, "type %s: dimension %d is not from 0 to %d", t, d.N, DimLimit)
+				report("type %s: dimension %d is not from 0 to %d", t, d.N, DimLimit)
 			}
 		} else if _, ok := v.f.Module.Bound(d.Sym); !ok {
-			v.report(loc, where, "type %s: symbol %s is not declared", t, d.Sym)
+			report("type %s: symbol %s is not declared", t, d.Sym)
 		}
 	}
 }
@@ -145,21 +151,24 @@ func (v *verifier) op(op *Op) {
 		v.report(op.Loc, "", "operation without definition or results of its own")
 		return
 	}
-	where := list(op.Results, func(r *Value) string { return v.names[r] }) + " " + op.Def.Name
+	report := func(format string, args ...any) {
+		where := list(op.Results, func(r *Value) string { return v.names()[r] }) + " " + op.Def.Name
+		v.report(op.Loc, where, format, args...)
+	}
 	if OpNamed(op.Def.Name) != op.Def {
-		v.report(op.Loc, where, "is not in the table of operations")
+		report("is not in the table of operations")
 	}
 	types := make([]Type, len(op.In))
 	for i, in := range op.In {
 		if in == nil || !v.defined[in] {
-			v.report(op.Loc, where, "operand %d (%s) is not defined before it", i, v.names[in])
+			report("operand %d (%s) is not defined before it", i, v.names()[in])
 		} else {
 			types[i] = in.Type
 		}
 	}
 	for _, r := range op.Results {
 		if v.defined[r] {
-			v.report(op.Loc, where, "is defined twice")
+			report("is defined twice")
 		}
 		v.defined[r] = true
 	}
@@ -177,11 +186,11 @@ func (v *verifier) op(op *Op) {
 		err = fmt.Errorf("has the type %s, its operands make it %s", FormatTypes(have), FormatTypes(results))
 	}
 	if err != nil {
-		v.report(op.Loc, where, "%v", err)
+		report("%v", err)
 		return
 	}
 	for _, t := range results {
-		v.checkType(op.Loc, where, t)
+		v.checkType(report, t)
 	}
 }
 
@@ -191,7 +200,7 @@ func (v *verifier) results() {
 	for i, r := range v.f.Results {
 		where := "return " + r.Name
 		if r.State != nil {
-			where = "update " + v.names[r.State]
+			where = "update " + v.names()[r.State]
 		}
 		switch {
 		case r.Value == nil || !v.defined[r.Value]:

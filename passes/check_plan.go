@@ -3,6 +3,7 @@ package passes
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 
 	"pgc/ir"
@@ -74,7 +75,7 @@ func (c *planChecker) op(i int, op *ir.Op) {
 		default:
 			c.hold(i, op, v)
 		}
-		c.within(op.String(), v)
+		c.within(op, v)
 	}
 }
 
@@ -108,8 +109,9 @@ func (c *planChecker) view(op *ir.Op) {
 		return
 	}
 	size := op.Result().Type.DType.MemoryBytes()
-	for _, at := range samples(to) {
-		source := viewed(op, at, from, to)
+	source := make([]int, len(from))
+	for at := range samples(to) {
+		viewed(source, op, at, from, to)
 		if reads, lies := address(out, at, size), address(in, source, size); reads != lies {
 			c.report("%s reads its element %v at %d with the strides %v, expected %d, the place of element %v of its operand",
 				op, at, reads, out.Strides, lies, source)
@@ -140,36 +142,38 @@ func (c *planChecker) bounds(t ir.Type) []int {
 	return shape
 }
 
-// samples returns indices of a shape: all of them if they are few, else the last and some more.
-func samples(shape []int) [][]int {
+// samples yields indices of a shape: all of them if they are few, else the last and some more. An index is overwritten by
+// the next.
+func samples(shape []int) iter.Seq[[]int] {
 	const most, step = 2048, 7919 // a prime step has no common pattern with the dimensions
 	total := 1
 	for _, n := range shape {
 		total *= n
 	}
-	list := make([][]int, 0, min(total, most))
-	for i := range min(total, most) {
-		at := i
-		if total > most {
-			at = (total - 1 + i*step) % total
+	return func(yield func([]int) bool) {
+		index := make([]int, len(shape))
+		for i := range min(total, most) {
+			at := i
+			if total > most {
+				at = (total - 1 + i*step) % total
+			}
+			unflatten(index, at, shape)
+			if !yield(index) {
+				return
+			}
 		}
-		list = append(list, unflatten(at, shape))
 	}
-	return list
 }
 
-// unflatten returns the index of element number at in row-major order.
-func unflatten(at int, shape []int) []int {
-	index := make([]int, len(shape))
+// unflatten sets index to that of element number at in row-major order.
+func unflatten(index []int, at int, shape []int) {
 	for i := len(shape) - 1; i >= 0; i-- {
 		index[i], at = at%shape[i], at/shape[i]
 	}
-	return index
 }
 
-// viewed returns the index in the operand of element at of a view, by the definition of the view's operation.
-func viewed(op *ir.Op, at, from, to []int) []int {
-	index := make([]int, len(from))
+// viewed sets index to that in the operand of element at of a view, by the definition of the view's operation.
+func viewed(index []int, op *ir.Op, at, from, to []int) {
 	switch op.Def {
 	case ir.OpTranspose:
 		for i, p := range op.Attrs.(ir.TransposeAttrs).Perm {
@@ -185,6 +189,7 @@ func viewed(op *ir.Op, at, from, to []int) []int {
 		index[op.Attrs.(ir.DynamicSliceAttrs).Axis] += d.N
 	case ir.OpBroadcast:
 		for i := range from {
+			index[i] = 0
 			if j := len(to) - len(from) + i; from[i] == to[j] {
 				index[i] = at[j]
 			}
@@ -194,9 +199,8 @@ func viewed(op *ir.Op, at, from, to []int) []int {
 		for i, k := range at {
 			n = n*to[i] + k
 		}
-		return unflatten(n, from)
+		unflatten(index, n, from)
 	}
-	return index
 }
 
 // address returns the offset of an element in its memory, in bytes.
@@ -210,7 +214,7 @@ func address(b *ir.Buffer, index []int, size int64) int64 {
 
 // within checks that every element of a value lies inside its memory. It leaves out symbolic terms, whose range callers
 // check.
-func (c *planChecker) within(name string, v *ir.Value) {
+func (c *planChecker) within(name any, v *ir.Value) {
 	b := v.Buf
 	lo, hi := int64(0), int64(0)
 	switch b.Space {
