@@ -197,7 +197,7 @@ func TestProcessorsGo(t *testing.T) {
 // TestQuota runs jobs in control groups that grant less than the threads ask for. What they take of the processor may not
 // grow much beyond what the work takes: threads that are throttled hold up others, who must not spin meanwhile.
 func TestQuota(t *testing.T) {
-	const jobs = 25
+	const jobs = 8
 	_, lines := startChild(t, "", 1, jobs)
 	alone := finish(t, lines)
 	for _, c := range []struct {
@@ -218,7 +218,7 @@ func TestQuota(t *testing.T) {
 // TestNeighbors runs jobs beside two busy loops for each processor. Threads that the system puts aside hold up others,
 // who must not spin meanwhile: what all take of the processor may not grow much beyond what the work takes.
 func TestNeighbors(t *testing.T) {
-	const jobs = 25
+	const jobs = 8
 	_, lines := startChild(t, "", 1, jobs)
 	alone := finish(t, lines)
 	for range 2 * runtime.NumCPU() {
