@@ -198,6 +198,8 @@ func (m *Model) feed(ctx context.Context, requests iter.Seq[Task], order chan<- 
 		case order <- p:
 		case <-ctx.Done():
 			p.wait()
+		}
+		if ctx.Err() != nil { // of two cases that are ready select takes either
 			return
 		}
 	}

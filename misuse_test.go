@@ -78,6 +78,60 @@ func TestClosed(t *testing.T) {
 	}
 }
 
+// closing is an image that closes a model when it is read.
+type closing struct {
+	image.Image
+	m *pgc.Model
+}
+
+func (c closing) At(x, y int) color.Color {
+	c.m.Close()
+	return c.Image.At(x, y)
+}
+
+// TestClosedMeanwhile closes a model while a request is prepared, as the end of a loop over a batch lets a program do: the
+// request is refused, and none of it reads the unmapped file.
+func TestClosedMeanwhile(t *testing.T) {
+	suffix := "a cat"
+	for name, call := range map[string]func(*pgc.Model, []pgc.Image) error{
+		"Generate": func(m *pgc.Model, images []pgc.Image) error {
+			_, err := m.Generate(t.Context(), pgc.Request{Images: images, Prompt: "caption en"})
+			return err
+		},
+		"Generate with a suffix": func(m *pgc.Model, images []pgc.Image) error {
+			_, err := m.Generate(t.Context(), pgc.Request{Images: images, Suffix: &suffix})
+			return err
+		},
+		"Forward": func(m *pgc.Model, images []pgc.Image) error {
+			_, err := m.Forward(t.Context(), pgc.ForwardRequest{Images: images, Prompt: "caption en"})
+			return err
+		},
+		"Detect": func(m *pgc.Model, images []pgc.Image) error {
+			_, err := m.Detect(t.Context(), pgc.DetectRequest{Image: images[0], Classes: []string{"cat"}})
+			return err
+		},
+		"Embed": func(m *pgc.Model, images []pgc.Image) error {
+			_, err := m.Embed(t.Context(), pgc.EmbedRequest{Images: images})
+			return err
+		},
+	} {
+		path := captioner()
+		if name == "Embed" {
+			path = pages()
+		}
+		m, err := pgc.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := call(m, []pgc.Image{pgc.Pixels(closing{image.NewGray(image.Rect(0, 0, 8, 8)), m})}); !errors.Is(err, pgc.ErrClosed) {
+			t.Errorf("%s: %v, expected %v", name, err, pgc.ErrClosed)
+		}
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // A model runs on after its executable was closed, which unmaps the file with the last model.
 func TestCloseExecutableFirst(t *testing.T) {
 	e, err := pgc.OpenExecutable(captioner())

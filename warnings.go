@@ -86,6 +86,10 @@ func (m *Model) typedToken(r Request) string {
 	if r.ParseSpecials || len(r.Prompt) > maxDoubted || !utf8.ValidString(r.Prompt) {
 		return ""
 	}
+	if m.mapped.take() != nil {
+		return "" // whatever comes next says so
+	}
+	defer m.mapped.give()
 	t, err := m.exe.tokenizer()
 	if err != nil {
 		return ""
