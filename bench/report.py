@@ -59,7 +59,8 @@ def head(r):
              "the peers' environment, and the same weights in the peers' formats. The input is one picture and 10 tokens of text (266 tokens in all),",
              "followed by 32 greedy tokens. The contenders of a table run interleaved, round by round. Numbers are medians, with minimum and maximum in",
              "brackets; ratios compare numbers of one table. First token: from a decoded picture to the first id, in a warm process. From process",
-             "start: from the start of a process, with its files in the page cache, to the first token.", ""]
+             "start: from the start of a process, with its files in the page cache, to the first token. Sections are measured one by one, and the",
+             "others stay as they were. The tables of each, with so many threads, are of this time and commit:", ""]
     for c in r.of("conditions"):
         lines.append(f"- {c['section']}: {c['date']} UTC, commit {c['commit']}")
     c = r.of("conditions")[-1]
