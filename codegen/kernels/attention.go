@@ -51,7 +51,8 @@ type attnSchedule struct {
 // share the blocks (another 3–5 %; 3 % behind on 256 × 256 × 72), as long as 64 tasks are left and their queries and
 // accumulators stay in the second-level cache. Rows of keys that lie multiples of 2 KiB apart fall into a few sets of a
 // cache: copies gain 20 % with AVX2, nothing with AVX-512 (2058 × 2058 × 8 × 256, 4 key heads); of bfloat16 keys they
-// gain 1–4 %; for two strips or at other strides they lose 2–8 %.
+// gain 1–4 %; for two strips or at other strides they lose 2–8 %. Where one vector holds all queries, registers have room
+// for more elements of the head (21 % less time on Zen 3, 4 key heads), not for more keys, whose rows are far apart.
 func (g *gen) attnSchedule(s *Attention) attnSchedule {
 	row := g.table.Attention(g.target)
 	d := attnSchedule{vecs: row.Vecs, mr: row.MR, elems: row.MR, strips: 1}

@@ -8,5 +8,5 @@ type (
 	commonMore     struct{}
 )
 
-// missing are the commands that it leaves out.
-var missing = []string{"segment", "mask", "attend", "forward", "serve", "merge", "tokenize", "embed", "rank"}
+// missing are the commands of a model that generates text that it leaves out: it is for no other.
+var missing = []string{"segment", "mask", "attend", "forward", "serve", "merge", "tokenize"}

@@ -208,7 +208,11 @@ func (p Processors) String() string {
 		}
 	}
 	if p.Quota > 0 {
-		found = append(found, fmt.Sprintf("a quota of %.4g CPUs in %s", p.Quota, p.Group))
+		unit := "CPUs"
+		if p.Quota == 1 {
+			unit = "CPU"
+		}
+		found = append(found, fmt.Sprintf("a quota of %.4g %s in %s", p.Quota, unit, p.Group))
 		if math.Ceil(p.Quota) < float64(most) {
 			why = "quota, rounded up"
 		}

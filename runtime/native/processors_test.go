@@ -77,6 +77,8 @@ func TestCountProcessors(t *testing.T) {
 			Processors{2, 8, 8, 4, 1, 4, 4, 1.5, "/sys/fs/cgroup/a"}, "quota, rounded up (8 processors, 4 cores, a quota of 1.5 CPUs in /sys/fs/cgroup/a)"},
 		{"version 2 in a container, less than a CPU", machineFiles(alone(4), nil), upTo(4), map[string]string{"proc/self/cgroup": "0::/gone\n"},
 			map[string]string{"sys/fs/cgroup/cpu.max": "20000 100000"}, Processors{1, 4, 4, 4, 1, 4, 4, 0.2, "/sys/fs/cgroup"}, "quota, rounded up (4 processors, a quota of 0.2 CPUs in /sys/fs/cgroup)"},
+		{"a quota of one", machineFiles(alone(4), nil), upTo(4), v2, map[string]string{"sys/fs/cgroup/a/cpu.max": "100000 100000"},
+			Processors{1, 4, 4, 4, 1, 4, 4, 1, "/sys/fs/cgroup/a"}, "quota, rounded up (4 processors, a quota of 1 CPU in /sys/fs/cgroup/a)"},
 		{"a quota beyond the cores", machineFiles(hyper, nil), upTo(8), v2, map[string]string{"sys/fs/cgroup/a/cpu.max": "600000 100000"},
 			Processors{4, 8, 8, 4, 1, 4, 4, 6, "/sys/fs/cgroup/a"}, "physical cores (8 processors, 4 cores, a quota of 6 CPUs in /sys/fs/cgroup/a)"},
 		{"a container of lxcfs, whose quota is that of a group above what it sees", machineFiles(alone(2), nil), upTo(8), map[string]string{"proc/self/cgroup": "0::/.lxc\n"}, nil,

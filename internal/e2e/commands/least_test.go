@@ -74,6 +74,7 @@ func TestLeast(t *testing.T) {
 	}{
 		{[]string{"serve"}, 2, "serve is not part of this executable"},
 		{[]string{"segment", noise, "cat"}, 2, "segment is not part of this executable"},
+		{[]string{"embed"}, 2, "embed is not a command of a paligemma"},
 		{[]string{"forward", "--image", noise}, 2, "pgc compile --runtime full"},
 		{[]string{"http://127.0.0.1:9/x.png", "caption en"}, 1, "reading http(s) addresses is not part of this executable"},
 		{[]string{"--header", "A: b", noise, "caption en"}, 2, "--header is not part of this executable"},
