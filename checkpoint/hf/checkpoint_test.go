@@ -173,9 +173,9 @@ func TestBroken(t *testing.T) {
 		}, "$/config.json is not a regular file"},
 		{false, func(t *testing.T, d string) { os.Truncate(filepath.Join(d, "config.json"), 1<<30) }, "$/config.json has 1073741824 bytes, expected at most 16777216"},
 
-		{false, write("config.json", "{"), "$/config.json is not a JSON object: unexpected end of JSON input"},
+		{false, write("config.json", "{"), "$/config.json is not a JSON object: it ends too early"},
 		{false, write("config.json", "null"), "$/config.json is not a JSON object: it is null"},
-		{false, write("config.json", strings.Repeat(`{"a":`, 20_000)), "$/config.json is not a JSON object: invalid character '{' exceeded max depth"},
+		{false, write("config.json", strings.Repeat(`{"a":`, 20_000)), "$/config.json is not a JSON object: it has '{' at byte 50001, at a depth beyond 10000"},
 		{false, replace("config.json", `"model_type":"gemma2"`, `"model_type":"gemma3_text"`), `$/config.json: text_config.model_type is "gemma3_text", expected "gemma" or "gemma2"`},
 		{false, replace("config.json", `"projection_dim":42`, `"projection_dim":43`), "$/config.json: projection_dim is 43, but text_config.hidden_size is 42"},
 		{false, replace("config.json", `"vocab_size":1613`, `"vocab_size":1620`), weight + ": tensor language_model.model.embed_tokens.weight has shape [1613 42], config.json asks for [1620 42]: expected the config.json that was saved with the weights"},

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"pgc/checkpoint/download"
+	"pgc/models/maskdecoder"
 )
 
 // foreign are weights that are not read, by patterns of their files' names, with what they are and the next step. The
@@ -24,7 +25,10 @@ var foreign = []struct{ pattern, what, step string }{
 	{"tf_model*.h5", "TensorFlow", "load it with transformers 4 (from_tf=True) and save_pretrained"},
 	{"*.h5", "Keras", "load it with KerasHub and export_to_transformers"},
 	{"*.msgpack", "Flax", "load it with transformers 4 (from_flax=True) and save_pretrained"},
+	{"onnx", "ONNX", "expected the Hugging Face checkpoint that it was exported from"}, // the folder of transformers.js
 	{"*.onnx", "ONNX", "expected the Hugging Face checkpoint that it was exported from"},
+	{"openvino*_model*", "OpenVINO", "expected the Hugging Face checkpoint that it was exported from"},
+	{"weights*.npz", "MLX", "expected the Hugging Face checkpoint that it was made from"},
 	{"*.npz", "big_vision", "expected that file as the checkpoint, with --tokenizer DIR"},
 	{"consolidated*", "consolidated weights", "expected model.safetensors, as save_pretrained of transformers writes it"},
 	{"model-*-of-*.*.safetensors", "shards of a variant", "from_pretrained(variant=…) and save_pretrained with transformers"},
@@ -41,8 +45,11 @@ var foreign = []struct{ pattern, what, step string }{
 	{"*.pth", "torch", "rename it to pytorch_model.bin if it is the model"},
 }
 
-// kindOf returns the number of what a file of weights is that is not read, or -1.
+// kindOf returns the number of what a file of weights is that is not read, or -1. The decoder of masks is no model.
 func kindOf(name string) int {
+	if name == maskdecoder.File {
+		return -1
+	}
 	for i, f := range foreign {
 		if is, _ := filepath.Match(f.pattern, name); is {
 			return i

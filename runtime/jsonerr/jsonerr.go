@@ -14,6 +14,7 @@ import (
 // of fields.
 func Explain(err error, embedded ...string) error {
 	var kind *json.UnmarshalTypeError
+	var syntax *json.SyntaxError
 	switch {
 	case errors.As(err, &kind):
 		field := kind.Field
@@ -24,12 +25,49 @@ func Explain(err error, embedded ...string) error {
 			field = "it"
 		}
 		return fmt.Errorf("%s holds %s, expected %s", field, phrase(kind.Value), expected(kind.Type))
-	case errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF):
+	case errors.As(err, &syntax) && syntax.Error() != "unexpected end of JSON input":
+		return errors.New(malformed(syntax))
+	case syntax != nil || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF):
 		return errors.New("it ends too early")
 	case err != nil && strings.HasPrefix(err.Error(), "json: "): // an unknown field has no type of its own
 		return errors.New(strings.TrimPrefix(err.Error(), "json: "))
 	}
 	return err
+}
+
+// places says where a character is that makes a text malformed, by what encoding/json says.
+var places = map[string]string{
+	"looking for beginning of value":             "where a value is expected",
+	"looking for beginning of object key string": "where a name in double quotes is expected",
+	"after object key":                           "where a colon is expected",
+	"after object key:value pair":                "where a comma or } is expected",
+	"after array element":                        "where a comma or ] is expected",
+	"after top-level value":                      "behind its end",
+	"in string literal":                          "in a string, which has it only as an escape",
+	"in string escape code":                      "in an escape, which it is not",
+	"exceeded max depth":                         "at a depth beyond 10000",
+}
+
+// malformed says what makes a text malformed.
+func malformed(err *json.SyntaxError) string {
+	rest, ok := strings.CutPrefix(err.Error(), "invalid character ")
+	end := 0
+	if ok && len(rest) > 2 {
+		end = strings.Index(rest[2:], "' ") + 3 // behind the character in quotes, which may be one itself
+	}
+	if end < 3 {
+		return "it is malformed"
+	}
+	c, at := rest[:end], rest[end+1:]
+	where, hint := places[at], ""
+	if where == "" { // such as "in literal true (expecting 'r')"
+		at, _, _ = strings.Cut(at, " (")
+		where = at
+	}
+	if strings.Contains("'N' 'I' 'T' 'F'", c) && (at == "looking for beginning of value" || at == "in numeric literal") {
+		hint = ": JSON has null, true and false, and neither NaN nor Infinity"
+	}
+	return fmt.Sprintf("it has %s at byte %d, %s%s", c, err.Offset, where, hint)
 }
 
 // phrase rewrites encoding/json's description of a value.

@@ -77,7 +77,7 @@ func (h *headerReader) str(what string) (string, error) {
 			plain = false
 			i++
 		case c < ' ':
-			return "", malformed(what, fmt.Errorf("invalid character %q in string literal", c))
+			return "", malformed(what, fmt.Errorf("it has %q in a string, where it must be escaped", c))
 		case c != '"':
 		case plain:
 			h.at = i + 1
@@ -86,7 +86,7 @@ func (h *headerReader) str(what string) (string, error) {
 			h.at = i + 1
 			var text string
 			if err := json.Unmarshal(h.text[from:h.at], &text); err != nil {
-				return "", malformed(what, err)
+				return "", malformed(what, errors.New("a string has an escape that JSON does not have"))
 			}
 			return text, nil
 		}

@@ -332,10 +332,9 @@ func unmarshal(text []byte, into any) error {
 	if !utf8.Valid(text) {
 		return errors.New("is not UTF-8 text")
 	}
-	err := json.Unmarshal(text, into)
-	var syntax *json.SyntaxError
-	if errors.As(err, &syntax) {
-		return fmt.Errorf("is not JSON at byte %d: %w", syntax.Offset, err)
+	err := jsonerr.Explain(json.Unmarshal(text, into), "AddedToken")
+	if err != nil && !json.Valid(text) {
+		return fmt.Errorf("is not JSON: %w", err)
 	}
-	return jsonerr.Explain(err, "AddedToken")
+	return err
 }

@@ -111,7 +111,7 @@ func TestParseErrors(t *testing.T) {
 			t.Errorf("%s = %s: error %q is not one line that wraps another", c.path, c.value, err)
 		}
 	}
-	for text, want := range map[string]string{"": "is not JSON at byte 0", `{"model": x`: "is not JSON at byte 11", "[]": "it holds an array, expected an object", "null": "model is missing",
+	for text, want := range map[string]string{"": "is not JSON: it ends too early", `{"model": x`: "is not JSON: it has 'x' at byte 11", "[]": "it holds an array, expected an object", "null": "model is missing",
 		"3": "it holds a number, expected an object", `{"model":3}`: "model holds a number, expected an object", "{\"version\": \"\xff\"}": "is not UTF-8 text"} {
 		if _, err := Parse([]byte(text)); err == nil || !strings.HasPrefix(err.Error(), "tokenizer.json: "+want) {
 			t.Errorf("%q: error %v, expected %q", text, err, want)

@@ -425,7 +425,11 @@ def tiffs():
     put("packbits-predictor.tiff", tiff(rgb, 2, compress=literals, code=32773, predictor=2))
     put("white4.tiff", tiff(rgb[..., :1] >> 4, 0, bits=4))
     put("jpeg.tiff", saved(Image.fromarray(scene(40, 40)), "TIFF", compression="jpeg", quality=80))
-    put("jpeg-grey.tiff", saved(Image.fromarray(scene(21, 9, 1)[..., 0]), "TIFF", compression="jpeg"))
+    grey = saved(Image.fromarray(scene(21, 9, 1)[..., 0]), "TIFF", compression="jpeg")
+    put("jpeg-grey.tiff", grey)
+    assert black in grey
+    put("jpeg-white.tiff", grey.replace(black, white))
+    put("jpeg-cmyk.tiff", saved(Image.fromarray(scene(40, 25, 4), "CMYK"), "TIFF", compression="jpeg", quality=80))
     put("orient-6.tiff", saved(Image.fromarray(rgb), "TIFF", tiffinfo={0x0112: 6}))
     put("orient-xmp.tiff", tiff(rgb[:7, :9], 2, xmp=b'<rdf:Description tiff:Orientation="5"/>'))
 

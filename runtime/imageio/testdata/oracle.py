@@ -184,6 +184,8 @@ def tiffs(base, m, seed):
         add(f"{base}-jpeg{quality}.tiff", "TIFF JPEG RGB", gen.saved(m, "TIFF", compression="jpeg", quality=quality))
         add(f"{base}-jpegl{quality}.tiff", "TIFF JPEG grey", gen.saved(m.convert("L"), "TIFF", compression="jpeg", quality=quality))
         add(f"{base}-jpegy{quality}.tiff", "TIFF JPEG YCbCr", gen.saved(m.convert("YCbCr"), "TIFF", compression="jpeg", quality=quality))
+        ink = gen.saved(Image.fromarray(cmyk, "CMYK"), "TIFF", compression="jpeg", quality=quality)
+        add(f"{base}-jpegc{quality}.tiff", "TIFF JPEG CMYK", ink)
     add(f"{base}-cmyk.tiff", "TIFF CMYK", gen.saved(Image.fromarray(cmyk, "CMYK"), "TIFF"))
 
 

@@ -40,6 +40,16 @@ func rowConverter(components int, ycc bool) func(dst []byte, c [][]byte) {
 	}
 }
 
+// inkRow converts amounts of ink.
+func inkRow(dst []byte, c [][]byte) {
+	rgbRow(dst, c)
+	left := make([]byte, len(c[3])) // what black leaves
+	for i, v := range c[3] {
+		left[i] = 255 - v
+	}
+	rgb.FromInk(dst, left)
+}
+
 func rgbRow(dst []byte, c [][]byte) {
 	r, g, b := c[0], c[1], c[2]
 	for x := range len(dst) / 3 {

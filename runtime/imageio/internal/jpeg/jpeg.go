@@ -258,14 +258,14 @@ func Decode(ctx context.Context, data []byte) (*rgb.Image, error) {
 	if err := f.decodeComponents(ctx, scan); err != nil {
 		return nil, err
 	}
-	return f.render(f.ycc()), nil
+	return f.render(rowConverter(len(f.comps), f.ycc())), nil
 }
 
 // Strips decodes the JPEGs of the strips or tiles of one TIFF, which share the bound of blocks.
 type Strips struct{ blocks int64 }
 
-// Decode decodes the JPEG of one, whose colors are YCbCr where ycc is set and gray or RGB otherwise. fits accepts its
-// size and number of components before memory is taken.
+// Decode decodes the JPEG of one, whose colors are YCbCr where ycc is set and otherwise gray, RGB or CMYK as TIFF has it,
+// not complemented. fits accepts its size and number of components before memory is taken.
 func (s *Strips) Decode(ctx context.Context, data []byte, ycc bool, fits func(width, height, components int) error) (*rgb.Image, error) {
 	f, scan, err := parse(data)
 	if err != nil {
@@ -279,7 +279,11 @@ func (s *Strips) Decode(ctx context.Context, data []byte, ycc bool, fits func(wi
 		return nil, err
 	}
 	s.blocks = f.blocks
-	return f.render(ycc), nil
+	convert := rowConverter(len(f.comps), ycc)
+	if len(f.comps) == 4 {
+		convert = inkRow
+	}
+	return f.render(convert), nil
 }
 
 // decodeComponents decodes all scans to the planes of the components, given the header of the first.
@@ -311,10 +315,9 @@ func (f *file) decodeComponents(ctx context.Context, scan []byte) (err error) {
 	return nil
 }
 
-// render upsamples the planes and converts them to RGB.
-func (f *file) render(ycc bool) *rgb.Image {
+// render upsamples the planes and converts their rows to RGB.
+func (f *file) render(convert func(dst []byte, c [][]byte)) *rgb.Image {
 	p := rgb.New(f.width, f.height)
-	convert := rowConverter(len(f.comps), ycc)
 	rgb.Parallel(p.Height, func(lo, hi int) {
 		rows := make([][]byte, len(f.comps))
 		up := make([]upsampler, len(f.comps))

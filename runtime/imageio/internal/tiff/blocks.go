@@ -264,8 +264,8 @@ func (f *file) jpegBlock(p *rgb.Image, i, x, y int, decode JPEG) error {
 	if err != nil {
 		return err
 	}
-	if f.planar || f.alpha != noAlpha || f.photometric == paletteColor || f.photometric == cmyk || f.photometric == cieLab {
-		return errors.New("unsupported kind of JPEG, only gray, RGB and YCbCr are")
+	if f.planar || f.alpha != noAlpha || f.photometric == paletteColor || f.photometric == cieLab {
+		return errors.New("unsupported kind of JPEG, only gray, RGB, CMYK and YCbCr are")
 	}
 	if _, tables := exif.Entry(f.data, tagJPEGTables); len(tables) > maxTables {
 		return fmt.Errorf("its JPEG tables have %d bytes, expected %d at most", len(tables), maxTables)
@@ -283,7 +283,13 @@ func (f *file) jpegBlock(p *rgb.Image, i, x, y int, decode JPEG) error {
 		return err
 	}
 	for r := range height {
-		copy(p.Pix[3*((y+r)*p.Width+x):][:3*width], q.Pix[3*r*q.Width:])
+		row := p.Pix[3*((y+r)*p.Width+x):][:3*width]
+		copy(row, q.Pix[3*r*q.Width:])
+		if f.photometric == whiteIsZero {
+			for i, v := range row {
+				row[i] = 255 - v
+			}
+		}
 	}
 	return nil
 }

@@ -100,8 +100,8 @@ func Size(data []byte) (image.Point, error) {
 func BytesPerPixel(data []byte) int {
 	f, err := parse(data)
 	switch {
-	case err != nil || f.compression == 7: // with a JPEG
-		return 12
+	case err != nil || f.compression == 7: // with a JPEG, which may be progressive, as large as the picture
+		return 3*4 + 6
 	case f.compression == 32773:
 		return 5 + min(ceilDiv(f.samples*f.bits, 8), 4*maxSamples)
 	}
