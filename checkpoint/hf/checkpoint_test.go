@@ -249,7 +249,7 @@ func TestBroken(t *testing.T) {
 // TestSettingsHonored reads what a checkpoint may say about generation and pictures.
 func TestSettingsHonored(t *testing.T) {
 	dir := tinyCheckpoint(t, false)
-	save(t, filepath.Join(dir, "generation_config.json"), `{"_from_model_config":true,"eos_token_id":[1,107],"bos_token_id":2,"pad_token_id":0,
+	save(t, filepath.Join(dir, "generation_config.json"), `{"_from_model_config":true,"renormalize_logits":true,"eos_token_id":[1,107],"bos_token_id":2,"pad_token_id":0,
 		"max_new_tokens":7,"do_sample":true,"temperature":0.7,"top_k":20,"top_p":0.9,"repetition_penalty":1.2,"num_beams":1,
 		"cache_implementation":"hybrid","transformers_version":"4.46.0"}`)
 	save(t, filepath.Join(dir, "preprocessor_config.json"), `{"size":{"height":1,"width":1}}`)

@@ -11,7 +11,7 @@ var (
 		num_assistant_tokens_schedule assistant_confidence_threshold assistant_early_exit assistant_lookbehind target_lookbehind
 		assistant_ensemble_weight max_matching_ngram_size speculation_type compile_config disable_compile
 		continuous_batching_config low_memory prefill_chunk_size decoder_start_token_id length_penalty early_stopping
-		remove_invalid_values use_mtp`)
+		remove_invalid_values use_mtp renormalize_logits`) // the last shifts all logits alike
 )
 
 // neutral are the settings of generation_config.json that are not supported, with the values that leave them off.
@@ -19,7 +19,7 @@ var neutral = map[string][]any{
 	"min_length": {0.0}, "min_new_tokens": {0.0}, "max_time": {nil}, "stop_strings": {nil},
 	"encoder_repetition_penalty": {1.0}, "no_repeat_ngram_size": {0.0},
 	"encoder_no_repeat_ngram_size": {0.0}, "bad_words_ids": {nil}, "force_words_ids": {nil}, "constraints": {nil},
-	"renormalize_logits": {false}, "forced_bos_token_id": {nil}, "forced_eos_token_id": {nil},
+	"forced_bos_token_id": {nil}, "forced_eos_token_id": {nil},
 	"exponential_decay_length_penalty": {nil}, "suppress_tokens": {nil}, "begin_suppress_tokens": {nil}, "sequence_bias": {nil},
 	"token_healing": {false}, "guidance_scale": {nil, 1.0}, "watermarking_config": {nil}, "prompt_lookup_num_tokens": {nil},
 	"penalty_alpha": {nil, 0.0}, "dola_layers": {nil},
