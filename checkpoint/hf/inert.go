@@ -11,7 +11,7 @@ var (
 		num_assistant_tokens_schedule assistant_confidence_threshold assistant_early_exit assistant_lookbehind target_lookbehind
 		assistant_ensemble_weight max_matching_ngram_size speculation_type compile_config disable_compile
 		continuous_batching_config low_memory prefill_chunk_size decoder_start_token_id length_penalty early_stopping
-		remove_invalid_values use_mtp renormalize_logits`) // the last shifts all logits alike
+		remove_invalid_values use_mtp renormalize_logits`)  // the last shifts all logits alike
 )
 
 // neutral are the settings of generation_config.json that are not supported, with the values that leave them off.
