@@ -168,13 +168,18 @@ func (s *Session) readGroup(ctx context.Context, group []kept, list []*sequence,
 	return nil
 }
 
+// spare is the i-th row for logits, which hold anything; those before it are there.
+func (s *Session) spare(i int) []float32 {
+	if i == len(s.rows) {
+		s.rows = append(s.rows, make([]float32, s.Model.VocabSize))
+	}
+	return s.rows[i]
+}
+
 // readPart answers questions by rows of logits from the first on, each on a thread.
 func (s *Session) readPart(out engine.Tensor, first int, part []kept, errs []error) error {
 	for i := range part {
-		if i == len(s.rows) {
-			s.rows = append(s.rows, make([]float32, s.Model.VocabSize))
-		}
-		if err := engine.Get(out, (first+i)*s.Model.VocabSize, s.rows[i]); err != nil {
+		if err := engine.Get(out, (first+i)*s.Model.VocabSize, s.spare(i)); err != nil {
 			return err
 		}
 	}

@@ -384,7 +384,7 @@ func (b *batch) chooseLed(l led, errs []error) error {
 				continue
 			}
 			if logits[q] == nil {
-				logits[q] = make([]float32, s.Model.VocabSize)
+				logits[q] = s.spare(len(logits))
 			}
 			if err := engine.Get(f.out, q.slot*f.size, logits[q][p.panel*entry.PanelRows:][:f.size]); err != nil {
 				return err

@@ -39,7 +39,7 @@ type Session struct {
 	lend     func() *slice // has others use the executor, and says how long a part may take then; nil where nobody waits for steps
 	id       [1]int32      // what goes into the state next and comes from it
 	row      []float32     // logits of one sequence
-	rows     [][]float32   // row, and more where threads work on several
+	rows     [][]float32   // row, and more where threads or sequences need several
 	head     sample.Likeliest
 }
 

@@ -10,6 +10,7 @@ type used struct {
 	labels map[[corners]int][]string // by place
 	full   map[beginning]bool        // of places whose every label is used
 	count  map[beginning]int         // of those that are full with one location more
+	some   [corners + 1]bool         // whether any beginning of so many locations is full
 }
 
 // beginning is the first n locations of a place; the others are 0.
@@ -25,7 +26,7 @@ func begin(loc [corners]int, n int) beginning {
 }
 
 func newUsed() used {
-	return used{map[[corners]int][]string{}, map[beginning]bool{}, map[beginning]int{}}
+	return used{labels: map[[corners]int][]string{}, full: map[beginning]bool{}, count: map[beginning]int{}}
 }
 
 // has reports whether the object is there. Labels that differ in white space around them are the same.
@@ -39,18 +40,18 @@ func (u *used) add(loc [corners]int, label string, labels int) {
 	if len(u.labels[loc]) != labels {
 		return
 	}
-	u.full[begin(loc, corners)] = true
+	u.full[begin(loc, corners)], u.some[corners] = true, true
 	for n := corners - 1; n >= 0; n-- { // is the beginning full, too?
 		b := begin(loc, n)
 		if u.count[b]++; u.count[b] < bounds(loc, n).size() {
 			return
 		}
-		u.full[b] = true
+		u.full[b], u.some[n] = true, true
 	}
 }
 
 // isFull reports whether no object may begin with n locations.
-func (u *used) isFull(loc [corners]int, n int) bool { return u.full[begin(loc, n)] }
+func (u *used) isFull(loc [corners]int, n int) bool { return u.some[n] && u.full[begin(loc, n)] }
 
 // span is the values from first to last.
 type span struct{ first, last int }
