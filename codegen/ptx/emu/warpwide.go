@@ -174,6 +174,10 @@ func (w *warp) writeShared(m uint32, size int, src []reg) {
 		}
 		return
 	}
+	if n == 4 && size == 4 && s.shift == 2 {
+		w.writeCells(m, w.r[src[0]])
+		return
+	}
 	note, floor := w.note(0), w.knows()
 	for rest := m; rest != 0; rest &= rest - 1 {
 		lane := bits.TrailingZeros32(rest) & 31
@@ -186,6 +190,28 @@ func (w *warp) writeShared(m uint32, size int, src []reg) {
 		}
 		w.noteSharedWrite(me, i, n)
 		w.collect(to, lane, size, src)
+	}
+}
+
+// writeCells is writeShared of a word that is a cell of its own.
+func (w *warp) writeCells(m uint32, src *lanes) {
+	s, note, floor := &w.shared, w.note(0), w.knows()
+	for rest := m; rest != 0; rest &= rest - 1 {
+		lane := bits.TrailingZeros32(rest) & 31
+		i, me := int(w.addr[lane]-sharedBase), note|uint64(lane)
+		r, cell, to := &s.rows[i/rowBytes], &s.wrote[i/4], s.data[i:][:4]
+		fresh := r.all == 0 && r.cellRead < floor && r.wholeRead < floor && !r.watched && !s.strong.some && !w.recent(*cell, me)
+		if !fresh && !r.quiet(floor) {
+			binary.LittleEndian.PutUint32(w.bytes[:4], uint32(src[lane]))
+			w.checkWrites(me, r, i, 4, w.bytes[:4])
+		}
+		if r.all == 0 && len(s.clashes) == 0 {
+			*cell, r.wrote = me, max(r.wrote, uint32(me>>32))
+			s.set[i>>6] |= 15 << (i & 63)
+		} else {
+			w.noteSharedWrite(me, i, 4)
+		}
+		binary.LittleEndian.PutUint32(to, uint32(src[lane]))
 	}
 }
 
