@@ -131,6 +131,7 @@ func (w *warp) readSharedInARow(n int) bool {
 	}
 	for i := range rows {
 		rows[i].cellRead = max(rows[i].cellRead, now)
+		rows[i].readBy(w)
 	}
 	each := bits.TrailingZeros(uint(n>>s.shift)) & 31 // log2 of a thread's cells
 	notes := s.cellRead[w.index][first>>s.shift:][:warpSize<<each]

@@ -29,6 +29,16 @@ type row struct {
 	wrote, cellRead, wholeRead uint32 // the latest clocks: of a write, of a read of a part, of a read of the whole
 	pending                    bool   // some cell may wait for an asynchronous copy
 	watched                    bool   // not all of it is a variable's, or there was an mbarrier
+	readers                    uint32 // the warps that read it, a bit each
+	since                      uint32 // in this interval between barriers of the whole block
+}
+
+// readBy notes that a warp reads some of it.
+func (r *row) readBy(w *warp) {
+	if r.since != w.interval {
+		r.since, r.readers = w.interval, 0
+	}
+	r.readers |= 1 << w.index
 }
 
 // quiet reports whether a warp that knows all clocks before floor knows of every access.
@@ -111,6 +121,7 @@ func (w *warp) noteSharedRead(me uint64, floor uint32, i, n int) {
 	if r.wrote >= floor || r.pending {
 		w.checkReads(me, r, i, n)
 	}
+	r.readBy(w)
 	if n == rowBytes {
 		r.wholeRead = max(r.wholeRead, now)
 		renew(&s.rowRead[w.index][i/rowBytes], me)
@@ -282,10 +293,11 @@ func (w *warp) checkWrites(me uint64, r *row, i, n int, b []byte) {
 		}
 	}
 	floor := w.knows()
-	if r.wholeRead < floor && r.cellRead < floor {
+	if r.wholeRead < floor && r.cellRead < floor || r.since != w.interval {
 		return
 	}
-	for other := range w.warps {
+	for readers := r.readers; readers != 0; readers &= readers - 1 {
+		other := bits.TrailingZeros32(readers)
 		if read := s.rowRead[other][i/rowBytes]; r.wholeRead >= floor && w.readLately(other, read) {
 			w.checkOverwrite(i, other, read, me, i, b)
 		}

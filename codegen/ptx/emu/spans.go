@@ -132,6 +132,7 @@ func (b *block) comparePages(p, q *page) {
 
 // closeInterval compares what all warps did up to now, which comes before all that any does from now on.
 func (b *block) closeInterval() {
+	b.interval++
 	if b.launch.NoRaces {
 		return
 	}

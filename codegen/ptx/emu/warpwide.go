@@ -81,6 +81,7 @@ func (w *warp) readRows(m uint32) (bad uint32) {
 		if r.wrote >= floor || r.pending {
 			w.checkReads(me, r, i, rowBytes)
 		}
+		r.readBy(w)
 		r.wholeRead = max(r.wholeRead, now)
 		renew(note, me)
 		if set[i>>6]>>(i&63)&0xffff != 0xffff {
@@ -200,7 +201,8 @@ func (w *warp) writeCells(m uint32, src *lanes) {
 		lane := bits.TrailingZeros32(rest) & 31
 		i, me := int(w.addr[lane]-sharedBase), note|uint64(lane)
 		r, cell, to := &s.rows[i/rowBytes], &s.wrote[i/4], s.data[i:][:4]
-		fresh := r.all == 0 && r.cellRead < floor && r.wholeRead < floor && !r.watched && !s.strong.some && !w.recent(*cell, me)
+		unread := r.since != w.interval || r.cellRead < floor && r.wholeRead < floor
+		fresh := unread && r.all == 0 && !r.watched && !s.strong.some && !w.recent(*cell, me)
 		if !fresh && !r.quiet(floor) {
 			binary.LittleEndian.PutUint32(w.bytes[:4], uint32(src[lane]))
 			w.checkWrites(me, r, i, 4, w.bytes[:4])

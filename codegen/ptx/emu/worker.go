@@ -13,6 +13,7 @@ type worker struct {
 	began     int64 // what was executed before the block in hand
 	conflicts int64
 	clock     uint32 // above every clock of the blocks before
+	interval  uint32 // the number of barriers of all warps that have completed, and of blocks before
 	counts    *counter
 	tile      floatTile // of the product in hand
 }
