@@ -128,7 +128,7 @@ func TestSignals(t *testing.T) {
 			cmd.Process.Signal(sig)
 			err := cmd.Wait()
 			took := time.Since(start)
-			if cmd.ProcessState.ExitCode() != 1 || took > 3*time.Second {
+			if cmd.ProcessState.ExitCode() != 1 || took > 10*time.Second { // these programs have no end of their own; the machine may be busy
 				t.Errorf("%s, %v: %v after %v, expected status 1 within a second", name, sig, err, took)
 			}
 			if name != "fills" && stderr.String() != "interrupted\n" {
