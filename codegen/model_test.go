@@ -3,10 +3,13 @@ package codegen_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"pgc/codegen"
@@ -96,13 +99,18 @@ func raw(t ir.Type) ir.Type {
 	return t
 }
 
+// checked holds the modules that passes were checked on, with the passes that were left out.
+var checked sync.Map
+
 // compiled optimizes, compiles and loads a module.
 func compiled(t testing.TB, m *ir.Module, w store.Source, tgt target.Target, threads int, off ...string) *engine.Engine {
 	t.Helper()
-	opt := passes.Options{Check: true, Off: map[string]bool{}}
+	opt := passes.Options{Off: map[string]bool{}}
 	for _, name := range off {
 		opt.Off[name] = true
 	}
+	_, before := checked.LoadOrStore(sha256.Sum256(fmt.Append(nil, opt.Off, m)), true)
+	opt.Check = !before // once, not for every target
 	if err := passes.Optimize(m, opt); err != nil {
 		t.Fatal(err)
 	}

@@ -191,14 +191,16 @@ func (s *store) lock(keys ...string) (unlock func(), err error) {
 	return func() { f.Close() }, nil
 }
 
-// versions are what programs say of themselves, by path.
+// versions are what programs say of themselves, by path: functions that ask once.
 var versions sync.Map
 
 // version identifies the llc at path: what it says, and which file it is.
 func version(path string) (string, error) {
-	if v, ok := versions.Load(path); ok {
-		return v.(string), nil
-	}
+	ask, _ := versions.LoadOrStore(path, sync.OnceValues(func() (string, error) { return identify(path) }))
+	return ask.(func() (string, error))()
+}
+
+func identify(path string) (string, error) {
 	out, err := exec.Command(path, "--version").Output()
 	if err != nil {
 		return "", err
@@ -211,7 +213,5 @@ func version(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	v := fmt.Sprintf("%s\n%d %d\n%s", path, info.Size(), info.ModTime().UnixNano(), out)
-	versions.Store(path, v)
-	return v, nil
+	return fmt.Sprintf("%s\n%d %d\n%s", path, info.Size(), info.ModTime().UnixNano(), out), nil
 }
