@@ -18,12 +18,15 @@ func halved(d ir.DType) ir.DType {
 	return d
 }
 
-// forGPU returns the storage of a file for GPUs. Matrices of floats are bfloat16. What is never quantized keeps its
-// values, as every layer of the image encoder carries their rounding on: the position table, which no product reads, has
-// the checkpoint's type, and the patch convolution, whose kernel has more than two dimensions, is two matrices.
-func forGPU(m *models.Model, c tensors, r resolved) resolved {
+// forGPU returns the storage of a file for GPUs. Matrices of floats are bfloat16. Among integers, what is never quantized
+// keeps its values, as every layer of the image encoder carries their rounding on: the position table, which no product
+// reads, has the checkpoint's type, and the patch convolution, whose kernel has more than two dimensions, is two matrices.
+func forGPU(m *models.Model, c tensors, r resolved, integers bool) resolved {
 	chosen := r.dtype
 	exact := func(key string) bool {
+		if !integers {
+			return false
+		}
 		if _, of, part, _ := models.OfAdapter(key); part == models.Whole {
 			key = of
 		}

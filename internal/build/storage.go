@@ -162,7 +162,7 @@ func (s Storage) resolve(m *models.Model, c tensors) (r resolved, err error) {
 	if !s.half {
 		return r, nil
 	}
-	return forGPU(m, c, r), nil
+	return forGPU(m, c, r, format != quant.None), nil
 }
 
 // Fitted returns a function that reports whether a tensor is stored in a format that calibration can fit.

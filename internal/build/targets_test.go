@@ -90,8 +90,8 @@ func fileSize(t *testing.T, path string) int64 {
 	return info.Size()
 }
 
-// TestExactOnGPU: the patch convolution and the position table keep a checkpoint's values in a file for GPUs, unless the
-// options say otherwise; other matrices of floats become bfloat16.
+// TestExactOnGPU: among integers the patch convolution and the position table keep a checkpoint's values in a file for GPUs,
+// unless the options say otherwise; other matrices of floats become bfloat16.
 func TestExactOnGPU(t *testing.T) {
 	const convolution, table, other = "vision_tower.embeddings.patch_embedding.weight", "vision_tower.embeddings.position_embedding.weight",
 		"vision_tower.encoder.layers.0.mlp.fc1.weight"
@@ -101,9 +101,9 @@ func TestExactOnGPU(t *testing.T) {
 		halves                    bool
 	}{
 		{"pg1-odd", "int8", "", ir.F32, ir.I8G128, true},
-		{"pg1-odd", "auto", "", ir.F32, ir.BF16, true},
+		{"pg1-odd", "auto", "", ir.BF16, ir.BF16, false},
 		{"pg1-odd", "bf16", "", ir.BF16, ir.BF16, false},
-		{"pg1-odd", "auto", convolution + "=bf16", ir.F32, ir.BF16, false},
+		{"pg1-odd", "int8", convolution + "=bf16", ir.F32, ir.I8G128, false},
 		{"pg2-mha", "int4", "", ir.F16, ir.I8G128, true},
 		{"pg1-bf16", "int8", "", ir.BF16, ir.I8G128, false},
 	} {
