@@ -108,15 +108,11 @@ func (g *gen) domain(dims []Size, piece int, body func(outer []*tile.Value, lo, 
 func (g *gen) cut(dims []Size, piece int, task *tile.Value) (outer, lo, n *tile.Value) {
 	b, last := g.b, dims[len(dims)-1]
 	rows, length := int64(1), roundUp(int64(g.target.Task)/finest, max(1, int64(piece)))
-	for _, s := range dims {
-		if s.Sym != "" {
-			rows = enoughRows
-		}
-	}
 	for _, s := range dims[:len(dims)-1] {
 		rows *= s.N
 	}
-	if piece == 0 || rows >= enoughRows || last.N < 2*length {
+	symbolic := slices.ContainsFunc(dims, func(s Size) bool { return s.Sym != "" })
+	if piece == 0 || symbolic || rows >= enoughRows || last.N < 2*length {
 		return task, b.Int(0), g.size(last)
 	}
 	each := b.Mul(g.grain(Share{last, length, max(1, int64(g.target.Task)/length)})[0], b.Int(length))
