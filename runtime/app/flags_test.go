@@ -45,7 +45,7 @@ var flags = map[string]map[string]string{
 		"batch": "input " + batched,
 	},
 	// internal/e2e/locate tries what an executable of several prompts, or of none that is a task, refuses.
-	"frozen": {"answer": "masks json " + located},
+	"frozen": {"answer": "adapter masks json " + located},
 }
 
 // idle are command lines with a flag that has no effect there, and the flag that is refused. FOLDER has a picture.
