@@ -9,7 +9,7 @@ import "math/bits"
 // inARow reports whether n bytes of each thread follow those of the thread before, and whole words are touched.
 func inARow(addr *lanes, n int) bool {
 	at, step := addr[0], uint64(n)
-	if n < 2 || (at|at+warpSize*step)&3 != 0 {
+	if n < 2 || at&3 != 0 {
 		return false
 	}
 	for i := range addr {
