@@ -19,7 +19,7 @@ func TestTensors(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer want.Close()
-	for file, prefix := range map[string]string{"state.bin": "", "protocol4.bin": "", "nested.bin": "state_dict.model."} {
+	for file, prefix := range map[string]string{"state.bin": "", "protocol4.bin": "", "legacy.bin": "", "legacy4.bin": "", "nested.bin": "state_dict.model."} {
 		f, err := Open(filepath.Join("testdata", file))
 		if err != nil {
 			t.Fatal(err)
@@ -125,7 +125,6 @@ func TestRefused(t *testing.T) {
 		}
 	}
 	for file, want := range map[string]string{
-		"legacy.bin":    "it is in the format that torch had before 1.6 (_use_new_zipfile_serialization=False): expected safetensors (load it with transformers and save_pretrained it)",
 		"arguments.bin": "its pickle wants argparse.Namespace" + wants,
 		"module.bin":    "its pickle wants torch.nn.modules.linear.Linear" + wants,
 	} {
@@ -153,9 +152,53 @@ func TestExpanded(t *testing.T) {
 	}
 }
 
+// TestLegacyDamaged cuts a file of the format before torch 1.6 everywhere, and alters what its parts say.
+func TestLegacyDamaged(t *testing.T) {
+	data, err := os.ReadFile("testdata/legacy.bin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range data {
+		if _, err := parse(data[:n]); err == nil {
+			t.Errorf("the first %d of %d bytes are read", n, len(data))
+		} else if strings.Contains(err.Error(), "\n") {
+			t.Errorf("the first %d bytes: the error %q is no line", n, err)
+		}
+	}
+	head := "\x80\x02" + string(magic) + "\x80\x02M\xe9\x03.\x80\x02}X\x0d\x00\x00\x00little_endian"
+	id := func(kind string) string {
+		return "(" + short("storage") + "ctorch\n" + kind + "\n" + short("0") + short("cpu") + "K\x02NtQ"
+	}
+	tensor := func(kind string) string {
+		return "ctorch._utils\n_rebuild_tensor_v2\n(" + id(kind) + "K\x00K\x02\x85K\x01\x85\x89}tR"
+	}
+	one := head + "\x88s.\x80\x02}" + short("w") + tensor("HalfStorage") + "s."
+	for _, c := range []struct{ text, want string }{
+		{one + "\x80\x02]" + short("0") + "a.\x02\x00\x00\x00\x00\x00\x00\x00abcd", ""},
+		{one + "\x80\x02]" + short("0") + "a.\x02\x00\x00\x00\x00\x00\x00\x00abc", "its storage 0 goes beyond the end of the file: truncated, copy or download it again"},
+		{one + "\x80\x02]" + short("0") + "a.\xff\xff\xff\xff\xff\xff\xff\xffabcd", "its storage 0 goes beyond the end of the file: truncated, copy or download it again"},
+		{one + "\x80\x02]" + short("0") + "a.\x01\x00\x00\x00\x00\x00\x00\x00abcd", "its storage 0 claims 2 elements of F16, but has 2 bytes: damaged, copy or download it again"},
+		{one + "\x80\x02].", "it has no storage 0: damaged, copy or download it again"},
+		{one + "\x80\x02]" + short("1") + "a.", "it has a storage that no tensor uses: save it as safetensors"},
+		{one + "\x80\x02}.", "it has no list of its storages: expected a state_dict of tensors alone, or safetensors"},
+		{head + "\x89s.", "its numbers are big-endian, expected little: save it as safetensors"},
+		{head + "\x88s.\x80\x02cos\nsystem\n" + short("touch harm") + "\x85R.",
+			"its pickle wants os.system, which weights do not need: refused, nothing was executed (expected a state_dict of tensors alone, or safetensors)"},
+		{head + "\x88s.\x80\x02}" + short("w") + tensor("HalfStorage") + "s" + short("v") + tensor("CharStorage") + "s.", "its storage 0 is of F16 and of I8: save it as safetensors"},
+	} {
+		got, err := parse([]byte(c.text))
+		switch {
+		case c.want == "" && (err != nil || string(got["w"].Data) != "abcd"):
+			t.Errorf("%q: %v, error %v", c.text, got, err)
+		case c.want != "" && (err == nil || err.Error() != c.want):
+			t.Errorf("%.200q\nerror  %v\nwanted %s", c.text, err, c.want)
+		}
+	}
+}
+
 // FuzzParse alters archives: each is read or refused, in bounded time and memory.
 func FuzzParse(f *testing.F) {
-	for _, name := range []string{"state.bin", "nested.bin", "protocol4.bin", "arguments.bin"} {
+	for _, name := range []string{"state.bin", "nested.bin", "protocol4.bin", "arguments.bin", "legacy.bin", "legacy4.bin"} {
 		data, err := os.ReadFile(filepath.Join("testdata", name))
 		if err != nil {
 			f.Fatal(err)

@@ -52,51 +52,63 @@ func Open(file string) (*safetensors.File, error) {
 
 // parse finds the tensors of an archive.
 func parse(data []byte) (map[string]safetensors.Tensor, error) {
-	legacy := []byte("\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19") // the magic number of torch's format before 1.6
-	if bytes.HasPrefix(data, legacy) {
-		return nil, errors.New("it is in the format that torch had before 1.6 (_use_new_zipfile_serialization=False): expected safetensors (load it with transformers and save_pretrained it)")
+	if tensors, ok, err := legacy(data); ok {
+		return tensors, err
 	}
 	z, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
 	if err != nil {
 		return nil, fmt.Errorf("it is no archive of torch.save (%w): copy or download it again if it was cut, else save the model as safetensors", err)
 	}
-	a := &archive{data: data, entries: map[string]*zip.File{}, tensors: map[string]safetensors.Tensor{}}
+	e := &entries{data: data, byName: map[string]*zip.File{}}
 	for _, f := range z.File {
 		if f.Name == path.Base(path.Dir(f.Name))+"/data.pkl" {
-			a.folder = path.Dir(f.Name)
+			e.folder = path.Dir(f.Name)
 		}
-		a.entries[f.Name] = f
+		e.byName[f.Name] = f
 	}
-	code, err := a.bytes("data.pkl")
+	code, err := e.bytes("data.pkl")
 	if err != nil {
 		return nil, err
 	}
-	if order, err := a.bytes("byteorder"); err == nil && string(order) != "little" {
+	if order, err := e.bytes("byteorder"); err == nil && string(order) != "little" {
 		return nil, fmt.Errorf("its numbers are %.20q-endian, expected little: save it as safetensors", order)
 	}
 	if len(code) > maxPickle {
 		return nil, fmt.Errorf("its pickle has %d bytes, more than %d: %s", len(code), maxPickle, expected)
 	}
-	m := &machine{code: code, call: a.call, load: a.load, known: known}
-	v, err := m.run()
-	if err != nil {
-		return nil, err
-	}
-	top, ok := v.(*dict)
-	if !ok {
-		return nil, errors.New("it holds no dictionary of tensors: " + expected)
-	}
-	return a.tensors, a.collect("", top, 0)
+	a := &archive{size: len(data), tensors: map[string]safetensors.Tensor{},
+		storage: func(key string, _ safetensors.DType) ([]byte, error) { return e.bytes("data/" + key) }}
+	return a.tensors, a.read(code)
+}
+
+// entries are those of a zip archive.
+type entries struct {
+	data   []byte
+	folder string // that all lie in
+	byName map[string]*zip.File
 }
 
 // archive is a file of torch.save.
 type archive struct {
-	data    []byte
-	folder  string // that all entries lie in
-	entries map[string]*zip.File
+	size    int // bytes of the file
+	storage func(key string, dtype safetensors.DType) ([]byte, error)
 	tensors map[string]safetensors.Tensor
 	visited int // entries of dictionaries
 	copied  int // bytes of tensors whose elements lie apart
+}
+
+// read takes the tensors of a pickled dictionary.
+func (a *archive) read(code []byte) error {
+	m := &machine{code: code, call: a.call, load: a.load, known: known}
+	v, err := m.run()
+	if err != nil {
+		return err
+	}
+	top, ok := v.(*dict)
+	if !ok {
+		return errors.New("it holds no dictionary of tensors: " + expected)
+	}
+	return a.collect("", top, 0)
 }
 
 // known says whether a name is among those that tensors need.
@@ -109,8 +121,8 @@ func known(g global) error {
 }
 
 // bytes returns the bytes of an entry, which torch does not compress.
-func (a *archive) bytes(name string) ([]byte, error) {
-	f := a.entries[a.folder+"/"+name]
+func (e *entries) bytes(name string) ([]byte, error) {
+	f := e.byName[e.folder+"/"+name]
 	if f == nil {
 		return nil, fmt.Errorf("its archive has no %s: copy or download it again if it was cut, else save the model as safetensors", safetensors.Printable(name))
 	}
@@ -118,15 +130,22 @@ func (a *archive) bytes(name string) ([]byte, error) {
 		return nil, fmt.Errorf("%s in its archive is compressed: expected it as torch.save stores it, or safetensors", safetensors.Printable(name))
 	}
 	at, err := f.DataOffset()
-	if n := int64(len(a.data)); err != nil || at > n || f.UncompressedSize64 > uint64(n-at) || f.CompressedSize64 != f.UncompressedSize64 {
+	if n := int64(len(e.data)); err != nil || at > n || f.UncompressedSize64 > uint64(n-at) || f.CompressedSize64 != f.UncompressedSize64 {
 		return nil, fmt.Errorf("%s in its archive lies outside the file: truncated, copy or download it again", safetensors.Printable(name))
 	}
-	return a.data[at:][:f.UncompressedSize64], nil
+	return e.data[at:][:f.UncompressedSize64], nil
 }
 
-// load returns the storage that a persistent id names: ("storage", type, key, location, elements).
-func (a *archive) load(id any) (any, error) {
+// load returns the storage that a persistent id names.
+func (a *archive) load(id any) (any, error) { return storageOf(id, a.storage) }
+
+// storageOf returns the storage that a persistent id names: ("storage", type, key, location, elements), before torch 1.6 with
+// a view of it, which is None. bytes finds its bytes; where it returns nil, the storage has none yet.
+func storageOf(id any, bytes func(key string, dtype safetensors.DType) ([]byte, error)) (any, error) {
 	t, _ := id.(tuple)
+	if len(t) == 6 && t[5] == nil {
+		t = t[:5]
+	}
 	if len(t) != 5 || t[0] != "storage" {
 		return nil, errors.New("its pickle has a persistent id that is no storage: " + expected)
 	}
@@ -137,9 +156,9 @@ func (a *archive) load(id any) (any, error) {
 	if !isGlobal || !isText || !isInt || dtype == "" {
 		return nil, errors.New("its pickle has a storage without type, name or length: " + expected)
 	}
-	data, err := a.bytes("data/" + key)
-	if err != nil {
-		return nil, err
+	data, err := bytes(key, dtype)
+	if err != nil || data == nil {
+		return other{}, err
 	}
 	if n < 0 || n > int64(len(data)/dtype.Bytes()) {
 		return nil, fmt.Errorf("its storage %s claims %d elements of %s, but has %d bytes: damaged, copy or download it again", safetensors.Printable(key), n, dtype, len(data))
@@ -202,7 +221,7 @@ func (a *archive) tensor(args tuple) (any, error) {
 	case contiguous:
 		t.Data = s.data[int(offset)*size:][:n*size]
 	default:
-		if a.copied += n * size; a.copied > len(a.data)+maxRepeated {
+		if a.copied += n * size; a.copied > a.size+maxRepeated {
 			return nil, errors.New("its tensors overlap: save them as safetensors")
 		}
 		t.Data = gather(s.data[int(offset)*size:], size, shape, strides, n)
