@@ -34,6 +34,7 @@ type benchCmd struct {
 	Trace    string `placeholder:"FILE.json" help:"Write a trace of all threads for Perfetto or chrome://tracing."`
 	NoVerify bool   `help:"Do not compare the checksums of the weights first."`
 	Ablate   bool   `help:"Compile and time the model without each pass in turn, to show what every pass buys. Needs no weights: a released size such as paligemma-3b-224 or a config.json is enough."`
+	Counts   bool   `help:"For --ablate: only count kernels, bytes and the arena, for what --target and --cpu name. Nothing is compiled or run."`
 	Layers   int    `placeholder:"N" help:"For --ablate or a released size: keep only this many layers of the encoder and of the decoder."`
 
 	Tune    bool     `help:"Search the schedules of kernels for the CPU that --cpu names (default: native) on this one, without a checkpoint, and print the rows of codegen/schedule/table.go that are better."`
@@ -60,6 +61,9 @@ func (c *benchCmd) Run(ctx context.Context) error {
 	}
 	if ext := filepath.Ext(c.Roofline); c.Roofline != "" && ext != ".svg" && ext != ".png" {
 		return usage{fmt.Errorf("--roofline %s: expected a name that ends in .svg or .png", c.Roofline)}
+	}
+	if c.Counts && !c.Ablate {
+		return usage{errors.New("--counts is given without --ablate: expected both")}
 	}
 	if c.Ablate {
 		return c.ablate(ctx, threads)
@@ -179,29 +183,41 @@ func (c *benchCmd) device(path string) (string, error) {
 	return "cuda", nil
 }
 
-// ablate times the model without each pass in turn.
+// ablate times the model without each pass in turn, or only counts what it does.
 func (c *benchCmd) ablate(ctx context.Context, threads int) error {
 	o, _, err := c.options()
 	if err != nil {
 		return err
 	}
-	cpu := o.CPU
-	if cpu == target.Default {
-		cpu = "native"
-	}
-	t, err := target.Find(cpu)
-	if err != nil {
-		return usage{fmt.Errorf("--cpu %w", err)}
-	}
 	m, err := build.Plain(c.Model, c.Layers, o)
 	if err != nil {
 		return err
 	}
-	a, err := bench.Ablate(ctx, m.Module, m.ImageTokens, t, threads, c.Text, m.Name, m.Layers, func(a *bench.Ablation) {
+	subject := bench.Ablated{Module: m.Module, Name: m.Name, Layers: m.Layers, ImageTokens: m.ImageTokens, Text: c.Text}
+	printed := func(a *bench.Ablation) {
 		if !c.JSON {
 			a.PrintRow(stdout)
 		}
-	})
+	}
+	var a *bench.Ablation
+	if c.Counts {
+		first, how, found := o.FirstBackend(m.Module)
+		if found != nil {
+			return found
+		}
+		subject.Passes = how
+		a, err = subject.Count(first, printed)
+	} else {
+		cpu := o.CPU
+		if cpu == target.Default {
+			cpu = "native"
+		}
+		t, found := target.Find(cpu)
+		if found != nil {
+			return usage{fmt.Errorf("--cpu %w", found)}
+		}
+		a, err = subject.Time(ctx, t, threads, printed)
+	}
 	if err == nil && c.JSON {
 		err = json.NewEncoder(stdout).Encode(a)
 	}

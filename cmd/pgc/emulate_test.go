@@ -130,10 +130,33 @@ func TestBenchRefuses(t *testing.T) {
 		{[]string{exe, "--device", "gpu"}, 2, "pgc: --device gpu is not known: expected cpu, cuda, a GPU by its number such as cuda:1, or emulated"},
 		{[]string{exe, "--device", "emulated", "--roofline", "a.svg"}, 2, "pgc: --roofline a.svg: the limits of a GPU are not measured, expected --device cpu"},
 		{[]string{exe, "--device", "cpu", "--text", "3", "--new", "1"}, 1, "pgc: " + exe + ": its code for sm_80 does not run here"},
+		{[]string{exe, "--counts"}, 2, "pgc: --counts is given without --ablate: expected both"},
 		{[]string{exe, "--layers", "1"}, 2, "pgc: --layers is given without --ablate, or --device cuda and a released size: expected either"},
 	} {
 		if code, stderr := pgc(t, nil, append([]string{"bench", "--no-verify"}, c.args...)...); code != c.status || !strings.HasPrefix(stderr, c.want) {
 			t.Errorf("%q: status %d, %q, expected %d, %q", c.args, code, stderr, c.status, c.want)
+		}
+	}
+}
+
+// TestBenchCounts: without a machine to time on, what passes buy is counted for the target that is named.
+func TestBenchCounts(t *testing.T) {
+	for target, rows := range map[string]string{"cpu": "| join-products |", "cuda": "| fuse-rows-prologue |"} {
+		stdout, err := os.Create(filepath.Join(t.TempDir(), "stdout"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if code, stderr := pgc(t, stdout, "bench", "--ablate", filepath.Join(golden.Dir(), "pg1-odd", "config.json"), "--counts", "--target", target, "--text", "3"); code != 0 {
+			t.Fatalf("--target %s: status %d, %s", target, code, stderr)
+		}
+		out, err := os.ReadFile(stdout.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{"| nothing |", "| every optional pass |", rows, "/ a step of a batch\n\n| without | kernels | MB moved | arena MB |\n"} {
+			if !strings.Contains(string(out), want) {
+				t.Errorf("--target %s: expected %q in\n%s", target, want, out)
+			}
 		}
 	}
 }

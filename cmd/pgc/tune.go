@@ -18,7 +18,7 @@ func (c *benchCmd) tune(ctx context.Context) error {
 	if c.Model != "" {
 		return usage{fmt.Errorf("--tune makes its kernels up, and %s is given: expected no checkpoint or file", c.Model)}
 	}
-	if c.ISA != "" || c.Device != "" || c.Threads != 0 || c.JSON || c.Roofline != "" || c.Trace != "" || c.Ablate || c.Layers != 0 {
+	if c.ISA != "" || c.Device != "" || c.Threads != 0 || c.JSON || c.Roofline != "" || c.Trace != "" || c.Ablate || c.Counts || c.Layers != 0 {
 		return usage{errors.New("--tune times single kernels on one thread and prints Go: expected no flags beside --cpu, --shape, --classes and --seconds")}
 	}
 	find := target.FindHere

@@ -87,10 +87,10 @@ func again(path string, image *program.Executable, p *program.Program) (v codege
 		return v, fmt.Errorf("%s: %w", path, err)
 	}
 	off := map[string]bool{}
-	for _, name := range append(model.Off, v.Backend.Without...) {
+	for _, name := range model.Off {
 		off[name] = true
 	}
-	if err := passes.Optimize(v.Module, passes.Options{Off: off, With: v.Backend.With}); err != nil {
+	if err := passes.Optimize(v.Module, passesFor(v.Backend, passes.Options{Off: off})); err != nil {
 		return v, fmt.Errorf("%s: %w", path, err)
 	}
 	return v, nil

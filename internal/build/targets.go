@@ -141,20 +141,37 @@ func (o Options) machines(m *ir.Module) ([]*backend.Backend, error) {
 	return cpu.Variants(targets, bf16, integers), nil
 }
 
+// FirstBackend returns the backend of the first program of a file with the options, and how its passes are run; m is the
+// module before any pass.
+func (o Options) FirstBackend(m *ir.Module) (*backend.Backend, passes.Options, error) {
+	o, m = o.first(), m.Clone()
+	if err := o.optimize(m); err != nil {
+		return nil, passes.Options{}, err
+	}
+	all, err := o.machines(m)
+	if err != nil {
+		return nil, passes.Options{}, err
+	}
+	return all[0], passesFor(all[0], o.Passes), nil
+}
+
 // optimize runs the passes, without those whose results the kind of machine has no kernels for.
 func (o Options) optimize(m *ir.Module) error {
-	p := o.Passes
 	if o.kind == program.PTX {
-		p.Off = maps.Clone(p.Off)
-		if p.Off == nil {
-			p.Off = map[string]bool{}
-		}
-		for _, name := range ptx.Backend().Without {
-			p.Off[name] = true
-		}
-		p.With = ptx.Backend().With
+		return passes.Optimize(m, passesFor(ptx.Backend(), o.Passes))
 	}
-	return passes.Optimize(m, p)
+	return passes.Optimize(m, o.Passes)
+}
+
+// passesFor completes options of the passes by what a backend lacks and asks for.
+func passesFor(b *backend.Backend, o passes.Options) passes.Options {
+	off := map[string]bool{}
+	maps.Copy(off, o.Off)
+	for _, name := range b.Without {
+		off[name] = true
+	}
+	o.Off, o.With = off, b.With
+	return o
 }
 
 // graphSection is the section with the plain graph of a program's kind.

@@ -1,27 +1,36 @@
 package bench
 
 import (
-	"context"
 	"fmt"
 	"io"
-	"time"
+	"maps"
+	"slices"
+	"strings"
 
 	"pgc/codegen"
-	"pgc/codegen/cpu"
+	"pgc/codegen/backend"
 	"pgc/ir"
-	"pgc/ir/target"
 	"pgc/passes"
-	"pgc/runtime/engine"
 	"pgc/runtime/entry"
-	"pgc/runtime/native"
 	"pgc/runtime/plural"
+	"pgc/runtime/program"
 )
 
-// Ablation measures what each pass buys on a model.
+// Ablated is a model, before any pass, whose passes are left out in turn.
+type Ablated struct {
+	Module      *ir.Module
+	Name        string
+	Layers      int // of encoder and decoder, where not all
+	ImageTokens int
+	Text        int // tokens behind the picture
+	Passes      passes.Options
+}
+
+// Ablation is what each pass buys on a model.
 type Ablation struct {
 	Model   string        `json:"model"`
-	CPU     string        `json:"cpu"`
-	Threads int           `json:"threads"`
+	CPU     string        `json:"cpu"` // its target, which may be a GPU's where nothing was timed
+	Threads int           `json:"threads,omitempty"`
 	Prompt  int           `json:"prompt_tokens"`
 	Layers  int           `json:"layers,omitempty"` // of encoder and decoder, where not all
 	Rows    []AblationRow `json:"rows"`             // with all passes, then without one each, then without all
@@ -38,57 +47,103 @@ type AblationFunc struct {
 	Kernels int     `json:"kernels"` // launched
 	Bytes   int64   `json:"bytes"`   // moved at least
 	Arena   int64   `json:"arena_bytes"`
-	Seconds float64 `json:"seconds"` // of the fastest run
+	Seconds float64 `json:"seconds,omitempty"` // of the fastest run, where it was timed
 }
 
-// ablated lists the phases whose costs are shown.
-var ablated = []string{entry.EncodeImage, entry.Prefill, entry.Decode}
+// Count counts what the model launches and moves with all passes, without each of them in turn, and without any. Nothing
+// is assembled or run, so the numbers are the same everywhere. It calls each after every row.
+func (m Ablated) Count(b *backend.Backend, each func(*Ablation)) (*Ablation, error) {
+	return m.count(b, m.variants(), each)
+}
 
-// Ablate compiles a plain model with all passes, without each of them in turn, and without any, and times it. It needs
-// no checkpoint: it makes weights up, because values other than NaN and subnormals do not change the time. It calls
-// each after every row.
-func Ablate(ctx context.Context, plain *ir.Module, imageTokens int, t target.Target, threads, text int, model string, layers int, each func(*Ablation)) (*Ablation, error) {
-	if plain.Func(entry.Prefill) == nil {
-		return nil, fmt.Errorf("%s makes embeddings, expected a model that generates text", model)
+func (m Ablated) count(b *backend.Backend, list []variant, each func(*Ablation)) (*Ablation, error) {
+	a := &Ablation{Model: m.Name, Layers: m.Layers, CPU: b.Target.CPU, Prompt: m.prompt()}
+	known := map[string]*codegen.Result{} // by module: a pass may do nothing
+	lower := func(plan *ir.Module) (*codegen.Result, error) {
+		text := plan.String()
+		if r := known[text]; r != nil {
+			return r, nil
+		}
+		r, err := codegen.Lower(plan, b)
+		known[text] = r
+		return r, err
 	}
-	a := &Ablation{Model: model, Layers: layers, CPU: t.Name, Threads: threads, Prompt: imageTokens + text}
-	var weights *made
-	defer func() {
-		if weights != nil {
-			weights.memory.Close()
-		}
-	}()
-	for _, v := range variants() {
-		m := plain.Clone()
-		if err := passes.Optimize(m, passes.Options{Off: v.off}); err != nil {
-			return nil, fmt.Errorf("without %s: %w", v.name, err)
-		}
-		r, err := codegen.Compile(ctx, m, cpu.Backend(t))
-		if err != nil {
-			return nil, fmt.Errorf("without %s: %w", v.name, err)
-		}
-		if weights == nil || int64(weights.memory.Len()) < r.Program.WeightBytes {
-			if weights != nil {
-				weights.memory.Close()
-			}
-			if weights, err = makeUp(r.Program.WeightBytes + r.Program.WeightBytes/8); err != nil {
-				return nil, err
-			}
-		}
-		if len(a.Rows) == 0 { // what all others are compared with is not timed on a cold machine
-			if _, err := weights.time(ctx, m, r, threads, imageTokens, a.Prompt); err != nil {
-				return nil, err
-			}
-		}
-		row, err := weights.time(ctx, m, r, threads, imageTokens, a.Prompt)
-		if err != nil {
-			return nil, fmt.Errorf("without %s: %w", v.name, err)
-		}
-		row.Without = v.name
+	return a, m.each(list, lower, func(_ *codegen.Result, row *AblationRow) error {
 		a.Rows = append(a.Rows, *row)
 		each(a)
+		return nil
+	})
+}
+
+func (m Ablated) prompt() int { return m.ImageTokens + m.Text }
+
+// phases returns the steps that the model has functions for.
+func (m Ablated) phases() (list []phase) {
+	lacks := func(name string) bool { return m.Module.Func(name) == nil }
+	for _, p := range append(phases(m.prompt()), together(m.prompt())) {
+		if !slices.ContainsFunc(p.funcs, lacks) {
+			list = append(list, p)
+		}
 	}
-	return a, nil
+	return list
+}
+
+// plain returns a copy of the module, with the functions of the phases alone.
+func (m Ablated) plain() *ir.Module {
+	c, list := m.Module.Clone(), m.phases()
+	c.Funcs = slices.DeleteFunc(c.Funcs, func(f *ir.Func) bool {
+		return !slices.ContainsFunc(list, func(p phase) bool { return slices.Contains(p.funcs, f.Name) })
+	})
+	return c
+}
+
+// each optimizes and compiles the model without the passes of each variant in turn, and hands the results and what they cost
+// to do.
+func (m Ablated) each(list []variant, compile func(*ir.Module) (*codegen.Result, error), do func(*codegen.Result, *AblationRow) error) error {
+	if m.Module.Func(entry.Prefill) == nil {
+		return fmt.Errorf("%s makes embeddings, expected a model that generates text", m.Name)
+	}
+	for _, v := range list {
+		module, row := m.plain(), &AblationRow{Without: v.name, Funcs: map[string]AblationFunc{}}
+		o := m.Passes
+		o.Off = map[string]bool{}
+		maps.Copy(o.Off, m.Passes.Off)
+		maps.Copy(o.Off, v.off)
+		err := passes.Optimize(module, o)
+		var r *codegen.Result
+		if err == nil {
+			r, err = compile(module)
+		}
+		if err == nil {
+			for _, p := range m.phases() {
+				row.Funcs[p.name] = p.cost(module, r.Program)
+			}
+			err = do(r, row)
+		}
+		if err != nil {
+			return fmt.Errorf("without %s: %w", v.name, err)
+		}
+	}
+	return nil
+}
+
+// cost counts what the functions of a phase launch and move.
+func (p phase) cost(m *ir.Module, prog *program.Program) (c AblationFunc) {
+	symbols := make([]int64, len(prog.Symbols))
+	for name, v := range p.syms {
+		if i := prog.SymbolIndex(name); i >= 0 {
+			symbols[i] = int64(v)
+		}
+	}
+	for _, name := range p.funcs {
+		i := slices.IndexFunc(prog.Funcs, func(f program.Func) bool { return f.Name == name })
+		for _, l := range prog.Funcs[i].Launches {
+			c.Kernels++
+			c.Bytes += l.Bytes.Eval(symbols)
+		}
+		c.Arena = max(c.Arena, passes.ArenaOf(m.Func(name)).Bytes)
+	}
+	return c
 }
 
 type variant struct {
@@ -96,11 +151,15 @@ type variant struct {
 	off  map[string]bool
 }
 
-func variants() []variant {
-	list := []variant{{"nothing", nil}}
+// nothing is what the first variant is without.
+const nothing = "nothing"
+
+// variants lists what is left out: each optional pass that runs.
+func (m Ablated) variants() []variant {
+	list := []variant{{nothing, nil}}
 	all := map[string]bool{}
 	for _, p := range passes.Pipeline {
-		if !p.Required {
+		if !p.Required && (!p.Asked || slices.Contains(m.Passes.With, p.Name)) {
 			list = append(list, variant{p.Name, map[string]bool{p.Name: true}})
 			all[p.Name] = true
 		}
@@ -109,113 +168,64 @@ func variants() []variant {
 	return append(list, variant{"every optional pass", all})
 }
 
-// made holds made-up weights.
-type made struct{ memory *native.Memory }
+// phaseTitles say what the phases are to people.
+var phaseTitles = map[string]string{entry.EncodeImage: "image encoder", entry.Prefill: "prefill", entry.Decode: "a decoded token",
+	entry.DecodeBatch: "a step of a batch"}
 
-// makeUp fills memory with values that are sane in every type: small ones of both signs as bf16, and also as f32, as
-// scales of groups and as integers.
-func makeUp(bytes int64) (*made, error) {
-	memory, err := native.Reserve(bytes)
-	if err != nil {
-		return nil, err
+// shown lists the phases of a row in their order.
+func (a *Ablation) shown() (list []string) {
+	for _, name := range []string{entry.EncodeImage, entry.Prefill, entry.Decode, entry.DecodeBatch} {
+		if _, ok := a.Rows[0].Funcs[name]; ok {
+			list = append(list, name)
+		}
 	}
-	w := &made{memory}
-	w.fill(0, bytes)
-	return w, nil
+	return list
 }
 
-func (w *made) fill(from, to int64) {
-	b := w.memory.Bytes()[from:to]
-	x := uint32(12345)
-	n := min(len(b)&^1, 1<<20)
-	for i := 0; i < n; i += 2 {
-		x = x*1664525 + 1013904223
-		h := uint16(0x3c00 + x>>24&0xff) // 0.0078 to 0.031
-		h |= uint16(x>>23&1) << 15
-		b[i], b[i+1] = byte(h), byte(h>>8)
-	}
-	for at := n; at < len(b); at += n { // a megabyte again and again
-		copy(b[at:], b[:n])
-	}
-}
-
-// time times the functions of a compiled model, called as in generation.
-func (w *made) time(ctx context.Context, m *ir.Module, r *codegen.Result, threads, imageTokens, n int) (*AblationRow, error) {
-	r.Constants(func(at int64, data []byte) { copy(w.memory.Bytes()[at:], data) })
-	defer r.Constants(func(at int64, data []byte) { w.fill(at, at+int64(len(data))) })
-	code, err := native.LoadCode(r.Code.Bytes)
-	if err != nil {
-		return nil, err
-	}
-	defer code.Close()
-	e, err := engine.New(r.Program, code.Bytes(), w.memory.Bytes(), threads)
-	if err != nil {
-		return nil, err
-	}
-	defer e.Close()
-	if err := prepare(e, n, imageTokens); err != nil {
-		return nil, err
-	}
-	row := &AblationRow{Funcs: map[string]AblationFunc{}}
-	for _, p := range phases(n) {
-		fs, err := p.bind(e)
-		if err != nil {
-			return nil, err
+// cells returns the cells of a row: numbers of kernels, bytes and arenas, and where it was timed milliseconds and their ratio
+// to the first row's. A cell has a number for each phase.
+func (a *Ablation) cells(r *AblationRow) []string {
+	var cells [][]string
+	for _, name := range a.shown() {
+		f := r.Funcs[name]
+		of := []string{fmt.Sprint(f.Kernels), fmt.Sprintf("%.1f", float64(f.Bytes)/1e6), fmt.Sprintf("%.2f", float64(f.Arena)/1e6)}
+		if f.Seconds > 0 {
+			of = append(of, fmt.Sprintf("%.2f", f.Seconds*1e3), fmt.Sprintf("%.2f", f.Seconds/a.Rows[0].Funcs[name].Seconds))
 		}
-		f := AblationFunc{}
-		for _, name := range p.funcs {
-			f.Arena = max(f.Arena, passes.ArenaOf(m.Func(name)).Bytes)
-		}
-		launches, err := profile(ctx, fs)
-		if err != nil {
-			return nil, err
-		}
-		for _, launch := range launches {
-			f.Kernels++
-			f.Bytes += launch.Bytes
-			f.Seconds += launch.Seconds
-		}
-		// The first run touches the pages.
-		for range p.runs {
-			if f.Seconds > 4 {
-				break
+		for i, s := range of {
+			if i == len(cells) {
+				cells = append(cells, nil)
 			}
-			start := time.Now()
-			for _, fn := range fs {
-				if err := fn.Run(ctx); err != nil {
-					return nil, err
-				}
-			}
-			f.Seconds = min(f.Seconds, time.Since(start).Seconds())
+			cells[i] = append(cells[i], s)
 		}
-		row.Funcs[p.name] = f
 	}
-	return row, ctx.Err()
+	var joined []string
+	for _, c := range cells {
+		joined = append(joined, strings.Join(c, " / "))
+	}
+	return joined
 }
 
 // PrintRow writes the last row of the ablation in Markdown, with the head of the table before the first.
 func (a *Ablation) PrintRow(w io.Writer) {
+	r := &a.Rows[len(a.Rows)-1]
+	cells := a.cells(r)
 	if len(a.Rows) == 1 {
-		layers := ""
+		var about []string
 		if a.Layers > 0 {
-			layers = fmt.Sprintf(", %d of the layers of encoder and decoder", a.Layers)
+			about = append(about, fmt.Sprintf("%d of the layers of encoder and decoder", a.Layers))
 		}
-		fmt.Fprintf(w, "%s%s: %d tokens, %s, %s; each column: image encoder / prefill / a decoded token\n\n", a.Model, layers, a.Prompt, plural.Of(a.Threads, "thread"), a.CPU)
-		fmt.Fprintln(w, "| without | kernels | MB moved | arena MB | ms | times as long |")
-		fmt.Fprintln(w, "|---|---|---|---|---|---|")
-	}
-	r := a.Rows[len(a.Rows)-1]
-	var cells [5][]any
-	for _, name := range ablated {
-		f, all := r.Funcs[name], a.Rows[0].Funcs[name]
-		for i, cell := range []string{fmt.Sprint(f.Kernels), fmt.Sprintf("%.1f", float64(f.Bytes)/1e6), fmt.Sprintf("%.2f", float64(f.Arena)/1e6),
-			fmt.Sprintf("%.2f", f.Seconds*1e3), fmt.Sprintf("%.2f", f.Seconds/all.Seconds)} {
-			cells[i] = append(cells[i], cell)
+		about = append(about, fmt.Sprintf("%d tokens", a.Prompt))
+		if a.Threads > 0 {
+			about = append(about, plural.Of(a.Threads, "thread"))
 		}
+		var titles []string
+		for _, name := range a.shown() {
+			titles = append(titles, phaseTitles[name])
+		}
+		fmt.Fprintf(w, "%s: %s, %s; each column: %s\n\n", a.Model, strings.Join(about, ", "), a.CPU, strings.Join(titles, " / "))
+		heads := []string{"without", "kernels", "MB moved", "arena MB", "ms", "times as long"}[:1+len(cells)]
+		fmt.Fprintf(w, "| %s |\n%s|\n", strings.Join(heads, " | "), strings.Repeat("|---", len(heads)))
 	}
-	fmt.Fprintf(w, "| %s |", r.Without)
-	for _, c := range cells {
-		fmt.Fprintf(w, " %s / %s / %s |", c...)
-	}
-	fmt.Fprintln(w)
+	fmt.Fprintf(w, "| %s | %s |\n", r.Without, strings.Join(cells, " | "))
 }

@@ -62,13 +62,13 @@ func TestAblate(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	a, err := Ablate(t.Context(), m, 3, targettest.Runnable(t)[0], 2, 4, "small", 0, func(a *Ablation) { a.PrintRow(&out) })
+	a, err := Ablated{Module: m, Name: "small", ImageTokens: 3, Text: 4}.Time(t.Context(), targettest.Runnable(t)[0], 2, func(a *Ablation) { a.PrintRow(&out) })
 	if err != nil {
 		t.Fatal(err)
 	}
 	optional := 0
 	for _, p := range passes.Pipeline {
-		if !p.Required {
+		if !p.Required && !p.Asked {
 			optional++
 		}
 	}
