@@ -57,6 +57,7 @@ type Option func(*options)
 
 type options struct {
 	threads    int
+	exact      bool // no more than threads, however busy the machine
 	isa        string
 	assumed    bool // whether neither CPU nor system are asked for the instruction set
 	device     Device
@@ -66,9 +67,10 @@ type options struct {
 	imageCache int64
 }
 
-// WithThreads computes on n threads. The default is one for each core that the process may use, of which Info tells
-// more. Results do not depend on it.
-func WithThreads(n int) Option { return func(o *options) { o.threads = n } }
+// WithThreads computes on n threads, no more however busy the machine is. The default is one for each core that the
+// process may use, of which Info tells more, and as many spare ones that help while other programs take the processors.
+// Results do not depend on it.
+func WithThreads(n int) Option { return func(o *options) { o.threads, o.exact = n, true } }
 
 // WithISA runs the code for the named instruction set, one of those that Executable.ISAs lists, instead of the best
 // that the CPU has.

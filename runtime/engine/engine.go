@@ -92,6 +92,13 @@ func (e *Engine) OnGPU() bool { return e.Program.Target.Kind == program.PTX }
 // Threads returns the number of threads that compute.
 func (e *Engine) Threads() int { return e.threads }
 
+// Reinforce lets spare threads help while other programs take processors (native.Pool.Reinforce).
+func (e *Engine) Reinforce() {
+	if x, ok := e.Executor.(*cpu); ok {
+		x.pool.Reinforce()
+	}
+}
+
 // Has reports whether the program has a function.
 func (e *Engine) Has(name string) bool {
 	return slices.ContainsFunc(e.funcs, func(f Func) bool { return f.fn.Name == name })

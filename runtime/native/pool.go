@@ -28,9 +28,13 @@ type Pool struct {
 	ctl     *Memory // program.Ctl…; nil when closed
 	scratch *Memory
 	workers []*thread
-	epoch   uint32 // of the last job
-	next    int64  // the number of the next launch
-	watched *watch // the last Run's context; nil if that could not be canceled
+	extra   []*thread // spare workers
+	spares  *spares   // when they help; nil for never
+	entry   uintptr   // the worker loop
+	near    []int     // processors that the threads keep to; nil for all
+	epoch   uint32    // of the last job
+	next    int64     // the number of the next launch
+	watched *watch    // the last Run's context; nil if that could not be canceled
 	code    []byte
 }
 
@@ -46,12 +50,12 @@ func Start(code []byte, entry int64, threads int, scratchBytes int64) (*Pool, er
 	}
 	stride := (scratchBytes + int64(pageBytes) - 1) / int64(pageBytes) * int64(pageBytes)
 	explain(code)
-	p := &Pool{code: code, next: 1}
+	p := &Pool{code: code, next: 1, entry: addr(code) + uintptr(entry), near: home(threads)}
 	var err error
 	if p.ctl, err = Reserve(int64(program.CtlBytes + threads*program.ShareBytes)); err != nil {
 		return nil, err
 	}
-	if p.scratch, err = Reserve(stride * int64(threads)); err != nil {
+	if p.scratch, err = Reserve(stride * int64(2*threads)); err != nil { // of spare workers as well
 		p.ctl.Close()
 		return nil, err
 	}
@@ -62,19 +66,24 @@ func Start(code []byte, entry int64, threads int, scratchBytes int64) (*Pool, er
 	if threads <= atOnce() {
 		*p.i64(program.CtlSpin) = clockRate() / 1e6 * spinMicros
 	}
-	near := home(threads)
 	for i := range threads {
-		w, err := start(addr(code)+uintptr(entry), p.ctl.Addr(), uintptr(i), uintptr(i)+1, 0)
+		w, err := p.launch(i)
 		if err != nil {
 			p.Close()
 			return nil, fmt.Errorf("thread %d of %d: %w", i+1, threads, err)
 		}
-		if near != nil {
-			w.keepTo(near)
-		}
 		p.workers = append(p.workers, w)
 	}
 	return p, nil
+}
+
+// launch starts the thread of a worker.
+func (p *Pool) launch(i int) (*thread, error) {
+	w, err := start(p.entry, p.ctl.Addr(), uintptr(i), uintptr(i)+1, 0)
+	if err == nil && p.near != nil {
+		w.keepTo(p.near)
+	}
+	return w, err
 }
 
 // Run executes the launches from first to end-1 of a bound table in order and returns when all are complete. The
@@ -126,25 +135,38 @@ func (p *Pool) run(ctx context.Context, records uintptr, count int) error {
 	if w != nil {
 		w.running(ctx, p.epoch)
 	}
-	done := p.i32(program.CtlDone)
-	for {
-		v := atomic.LoadInt32(done)
-		if uint32(v) == p.epoch {
-			break
-		}
-		futexWait(done, v, futexPrivate)
-	}
+	p.wait()
 	if atomic.LoadInt64(p.i64(program.CtlState))&program.StateCanceled != 0 {
 		return ctx.Err()
 	}
 	return nil
 }
 
+// wait sleeps until the job is finished.
+func (p *Pool) wait() {
+	done, s := p.i32(program.CtlDone), p.spares
+	if s != nil {
+		s.look(true)
+	}
+	for {
+		v := atomic.LoadInt32(done)
+		switch {
+		case uint32(v) == p.epoch:
+			return
+		case s == nil:
+			futexWait(done, v, futexPrivate)
+		default:
+			futexWaitFor(done, v, s.every)
+			s.look(false)
+		}
+	}
+}
+
 // open publishes a new state word and wakes the workers that sleep until its epoch differs.
 func (p *Pool) open(state uint64) {
 	atomic.StoreInt64(p.i64(program.CtlState), int64(state))
 	if atomic.LoadInt32(p.i32(program.CtlSleepers)) > 0 {
-		futexWake(p.i32(program.CtlState+4), len(p.workers))
+		futexWake(p.i32(program.CtlState+4), len(p.workers)+len(p.extra))
 	}
 }
 
@@ -169,9 +191,12 @@ func (p *Pool) Close() {
 	}
 	p.watch(context.Background())
 	atomic.StoreInt32(p.i32(program.CtlStop), 1)
+	if p.spares != nil {
+		p.spares.allow(MaxThreads)
+	}
 	p.epoch++
 	p.open(uint64(p.epoch)<<32 | program.StateClosed)
-	for _, w := range p.workers {
+	for _, w := range p.threads() {
 		w.join()
 	}
 	p.ctl.Close()

@@ -39,7 +39,13 @@ func (p *Pool) Profile(ctx context.Context, t *Table, from, end int) (*Profile, 
 	defer traces.Close()
 	*p.i64(program.CtlTrace), *p.i64(program.CtlTraces) = int64(traces.Addr()), int64(stride)
 	*p.i32(program.CtlStamp) = 1
+	spares := p.spares // have no trace
+	if spares != nil {
+		spares.allow(0)
+		p.spares = nil
+	}
 	err = p.runTable(ctx, t, from, end)
+	p.spares = spares
 	*p.i32(program.CtlStamp) = 0
 	*p.i64(program.CtlTrace) = 0
 	if err != nil {

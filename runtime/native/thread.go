@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sync/atomic"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -62,6 +63,12 @@ const (
 // scheduler knows: its processor is free for others and a garbage collection does not wait for it.
 func futexWait(p *int32, v int32, flags uintptr) {
 	syscall.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(p)), futexWaitOp|flags, uintptr(uint32(v)), 0, 0, 0)
+}
+
+// futexWaitFor is futexWait for no longer than d.
+func futexWaitFor(p *int32, v int32, d time.Duration) {
+	limit := unix.NsecToTimespec(int64(d))
+	syscall.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(p)), futexWaitOp|futexPrivate, uintptr(uint32(v)), uintptr(unsafe.Pointer(&limit)), 0, 0)
 }
 
 // futexWake wakes up to n sleepers on p.

@@ -23,6 +23,10 @@ package program
 // there but the end of a launch, and who falls asleep until one. Two workers wait for the launch's count instead: its end
 // reaches the other one a line earlier.
 //
+// Beside its workers a pool may have spare ones, up to as many, numbered after them. They have no share and do what any
+// worker does otherwise; what counts workers does not count them. The pool says how many of them may be in jobs: one of
+// the others that is in a job leaves it before the next launch, unless nobody else is in it.
+//
 // To cancel a job, the pool sets StateCanceled in the state word, by a compare-and-swap: the word names the epoch, so a
 // cancellation that comes late cannot meet the next job, and opening a job stores a word without the bit. Workers read
 // the bit before they take a run and after each task. They then take no more runs, count the rest of a run they hold as
@@ -50,6 +54,7 @@ const (
 	CtlTicks    = 200 // i64: the clock when it finished
 	CtlThreads  = 208 // i64: number of workers
 	CtlFirst    = 216 // i64: the number of the job's first launch
+	CtlSpares   = 224 // i32: spare workers that may be in jobs now; a futex on which the others of them sleep
 	CtlComplete = 256 // i64: the number of the first launch that is not complete; its low half is a futex
 	CtlWaiters  = 264 // i32: workers that sleep until a launch is complete; each counts itself, so that none is missed
 

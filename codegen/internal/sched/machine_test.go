@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -18,9 +19,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"pgc/internal/grouptest"
+	"pgc/runtime/native"
 )
 
-// childVariable holds, in the environment of a child of these tests, the threads and the jobs that it runs.
+// childVariable holds, in the environment of a child of these tests, the threads and the jobs that it runs, and whether the
+// pool is reinforced.
 const childVariable = "PGC_SCHED_CHILD"
 
 func TestMain(m *testing.M) {
@@ -37,7 +40,8 @@ func TestMain(m *testing.M) {
 // µs of processor time it took.
 func child(out io.Writer) error {
 	var threads, jobs int
-	if _, err := fmt.Sscan(os.Getenv(childVariable), &threads, &jobs); err != nil {
+	var reinforced bool
+	if _, err := fmt.Sscan(os.Getenv(childVariable), &threads, &jobs, &reinforced); err != nil {
 		return err
 	}
 	t := &benchLike{}
@@ -48,6 +52,9 @@ func child(out io.Writer) error {
 	tab := table(t, repeat(launches, launch{"burn", tasks, []any{p, 20_000}})...)
 	if t.err != nil {
 		return t.err
+	}
+	if reinforced {
+		pool.Reinforce()
 	}
 	for i := range jobs {
 		if err := pool.Run(context.Background(), tab, 0, tab.Launches()); err != nil {
@@ -87,13 +94,19 @@ func (t *benchLike) close() {
 // startChild starts a child in a control group, or "" for none, and returns what it prints, line by line.
 func startChild(t *testing.T, procs string, threads, jobs int) (*exec.Cmd, <-chan string) {
 	t.Helper()
+	return startReinforced(t, procs, threads, jobs, false)
+}
+
+// startReinforced is startChild with a pool that may be reinforced.
+func startReinforced(t *testing.T, procs string, threads, jobs int, reinforced bool) (*exec.Cmd, <-chan string) {
+	t.Helper()
 	code(t) // skips where there is no llc
 	args := []string{os.Args[0]}
 	if procs != "" {
 		args = append([]string{"sh", "-c", `echo $$ > "$0" && exec "$@"`, procs}, args...)
 	}
 	cmd := exec.Command(args[0], args[1:]...)
-	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d %d", childVariable, threads, jobs))
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d %d %t", childVariable, threads, jobs, reinforced))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -221,13 +234,7 @@ func TestNeighbors(t *testing.T) {
 	const jobs = 8
 	_, lines := startChild(t, "", 1, jobs)
 	alone := finish(t, lines)
-	for range 2 * runtime.NumCPU() {
-		loop := exec.Command("sh", "-c", "while :; do :; done")
-		if err := loop.Start(); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { loop.Process.Kill(); loop.Wait() })
-	}
+	busyLoops(t, 2*runtime.NumCPU())
 	for _, threads := range []int{1, runtime.NumCPU(), 2 * runtime.NumCPU()} {
 		begin := time.Now()
 		_, lines := startChild(t, "", threads, jobs)
@@ -236,5 +243,44 @@ func TestNeighbors(t *testing.T) {
 		if took > alone*8/5 {
 			t.Errorf("%d threads beside busy loops: %v of the processor, one thread alone takes %v", threads, took, alone)
 		}
+	}
+}
+
+// busyLoops starts so many loops.
+func busyLoops(t *testing.T, n int) {
+	t.Helper()
+	for range n {
+		loop := exec.Command("sh", "-c", "while :; do :; done")
+		if err := loop.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { loop.Process.Kill(); loop.Wait() })
+	}
+}
+
+// TestReinforced runs jobs beside two busy loops for each processor: a pool that is reinforced ends them much sooner than one
+// that is not, since the system shares the processors by threads.
+func TestReinforced(t *testing.T) {
+	if _, err := os.Stat("/proc/self/schedstat"); err != nil || native.CountProcessors().Quota > 0 {
+		t.Skip("a quota of processor time, or a system that does not say how threads are scheduled: no pool is reinforced here")
+	}
+	if nice, _ := unix.Getpriority(unix.PRIO_PROCESS, 0); nice < 20 { // as the system call has it: 20 less the nice value
+		t.Skip("the tests are nice, and then no pool is reinforced")
+	}
+	jobs := 12 * runtime.NumCPU()
+	elapsed := func(reinforced bool) time.Duration {
+		begin := time.Now()
+		_, lines := startReinforced(t, "", runtime.NumCPU(), jobs, reinforced)
+		finish(t, lines)
+		return time.Since(begin)
+	}
+	busyLoops(t, 2*runtime.NumCPU())
+	var plain, reinforced []time.Duration
+	for range 3 {
+		plain, reinforced = append(plain, elapsed(false)), append(reinforced, elapsed(true))
+	}
+	t.Logf("plain %v, reinforced %v", plain, reinforced)
+	if least, want := slices.Min(reinforced), slices.Min(plain)*9/10; least > want {
+		t.Errorf("reinforced %v, expected at most %v", least, want)
 	}
 }

@@ -50,6 +50,7 @@ func Source(arch string) (ll string, err error) {
 //
 //	wait    until the epoch differs from the one last seen, asleep
 //	open    stop, or join the job unless it is closed already
+//	idle    asleep, for a spare worker that may not be in jobs now
 //	launch  for each launch record: take tasks and do them, unless the job is canceled; then wait until it is complete
 //	leave   the job, close it, and finish it if this was the last worker in it
 func (b *builder) worker(m *ir.Module) {
@@ -65,6 +66,7 @@ func (b *builder) worker(m *ir.Module) {
 	w.limit = b.load(ctl, program.CtlSpin, types.I64)
 	b.NewStore(w.limit, w.spinNow)
 	wait, open, join, leave, stop := b.block("wait"), b.block("open"), b.block("join"), b.block("leave"), b.block("stop")
+	idle := b.block("idle")
 	b.NewBr(wait)
 
 	b.at(wait)
@@ -83,8 +85,14 @@ func (b *builder) worker(m *ir.Module) {
 	b.at(open)
 	state := b.acquire(ctl, program.CtlState, types.I64)
 	epoch := b.high(state)
-	candidate, try := b.block("open.candidate"), b.block("open.try")
-	b.NewCondBr(b.NewICmp(enum.IPredNE, b.acquire(ctl, program.CtlStop, types.I32), i32(0)), stop, candidate)
+	allowed, candidate, try := b.block("open.allowed"), b.block("open.candidate"), b.block("open.try")
+	b.NewCondBr(b.NewICmp(enum.IPredNE, b.acquire(ctl, program.CtlStop, types.I32), i32(0)), stop, allowed)
+	b.at(allowed)
+	spares := b.acquire(ctl, program.CtlSpares, types.I32)
+	b.NewCondBr(w.mayWork(spares), candidate, idle)
+	b.at(idle)
+	b.futexWait(ctl, program.CtlSpares, spares)
+	b.NewBr(open)
 	b.at(candidate)
 	closed := b.NewICmp(enum.IPredNE, b.NewAnd(state, i64(program.StateClosed)), i64(0))
 	b.NewCondBr(closed, wait, try)
@@ -95,7 +103,7 @@ func (b *builder) worker(m *ir.Module) {
 	b.NewCondBr(b.NewExtractValue(swap, 1), join, open)
 
 	b.at(join)
-	w.launches(leave)
+	w.launches(leave, open)
 
 	b.at(leave)
 	b.NewAtomicRMW(enum.AtomicOpOr, b.field(ctl, program.CtlState, types.I64), i64(program.StateClosed),

@@ -3,6 +3,7 @@ package sched
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"os"
 	"os/signal"
 	"runtime"
@@ -75,6 +76,59 @@ func TestStress(t *testing.T) {
 			}
 		}
 		t.Logf("%d threads: %d runs of %d launches in %v", threads, runs, launches, time.Since(begin))
+		pool.Close()
+	}
+}
+
+// TestSpares lets spare workers come and go at random moments, within jobs and between them, some of which are canceled.
+func TestSpares(t *testing.T) {
+	for _, threads := range []int{1, 2, 3} {
+		const runs, launches, tasks = 300, 50, 37
+		p, place := memory(t, 8*tasks), memory(t, 8*tasks)
+		pool := startPool(t, threads, 64)
+		asked, helped := 0, 0
+		rng := rand.New(rand.NewPCG(3, uint64(threads)))
+		pool.ReinforceWhen(30*time.Microsecond, func(bool) bool {
+			asked++
+			return rng.IntN(2) == 0
+		})
+		list := []launch{{"touch", tasks, []any{place, 64}}}
+		for range launches {
+			list = append(list, launch{"burn", tasks, []any{p, 300}})
+		}
+		tab := table(t, list...)
+		places := map[int64]bool{}
+		underPressure(t, func() {
+			for i := range runs {
+				ctx, cancel := context.WithCancel(context.Background())
+				if i%5 == 0 {
+					time.AfterFunc(100*time.Microsecond, cancel)
+				}
+				before := words(p)
+				err := pool.Run(ctx, tab, 0, tab.Launches())
+				cancel()
+				least := int64(launches)
+				if errors.Is(err, context.Canceled) && i%5 == 0 {
+					least = 0
+				} else if err != nil {
+					t.Error(err)
+					return
+				}
+				checkRan(t, before, words(p), least, launches)
+				for _, at := range words(place) {
+					places[at] = true
+				}
+				if t.Failed() {
+					return
+				}
+			}
+		})
+		delete(places, 0)
+		helped = len(places) - threads
+		t.Logf("%d threads: asked %d times, scratch of %d workers, so %d spare ones", threads, asked, len(places), helped)
+		if helped < 1 || helped > threads {
+			t.Errorf("%d threads: %d spare workers, expected 1 to %d", threads, helped, threads)
+		}
 		pool.Close()
 	}
 }

@@ -33,6 +33,7 @@ type walk struct {
 	dry                 value.Value // i1*: no runs are left besides shares
 
 	workers, first, stamp, traces value.Value // what the job's walk reads once
+	spare                         value.Value // whether this worker is a spare one
 
 	// Of a launch.
 	i, number, rec, tasks, kernel, args value.Value
@@ -42,15 +43,17 @@ type walk struct {
 	watched, target                     value.Value // i64*: what they wait for, and the number that it must reach
 }
 
-// launches builds the walk; it ends in the block leave. For a launch, its blocks are:
+// launches builds the walk; it ends in the block leave, or for a spare worker whom others do without in the block
+// retired. For a launch, its blocks are:
 //
+//	retire as a spare worker that may not be in jobs any more
 //	own    take a task of the own share and run it, or else
 //	runs   take a run of what is in no share and run it, or else
 //	count  add what was done to the launch's count; the one that completes it tells all
 //	await  until it is complete, a moment spinning
 //	rescue take half of what another worker has not begun of its share and run it
 //	sleep  spinning first, then in the kernel
-func (b *walk) launches(leave *ir.Block) {
+func (b *walk) launches(leave, retired *ir.Block) {
 	ctl := b.ctl
 	table := b.NewIntToPtr(b.load(ctl, program.CtlTable, types.I64), types.I8Ptr)
 	count := b.load(ctl, program.CtlCount, types.I64)
@@ -59,6 +62,7 @@ func (b *walk) launches(leave *ir.Block) {
 	b.stamp = b.NewICmp(enum.IPredNE, b.load(ctl, program.CtlStamp, types.I32), i32(0))
 	b.traces = b.NewAdd(b.load(ctl, program.CtlTrace, types.I64), b.NewMul(b.index, b.load(ctl, program.CtlTraces, types.I64)))
 	reached := b.NewSub(b.acquire(ctl, program.CtlComplete, types.I64), b.first)
+	b.spare = b.NewICmp(enum.IPredUGE, b.index, b.workers)
 	from := b.Block
 	launch, body, next := b.block("launch"), b.block("launch.body"), b.block("launch.next")
 	own, runs, run := b.block("own"), b.block("runs"), b.block("run")
@@ -67,7 +71,10 @@ func (b *walk) launches(leave *ir.Block) {
 
 	b.at(launch)
 	i := b.NewPhi(ir.NewIncoming(reached, from))
-	b.NewCondBr(b.NewICmp(enum.IPredULT, i, count), body, leave)
+	more := b.block("launch.more")
+	b.NewCondBr(b.NewICmp(enum.IPredULT, i, count), more, leave)
+	b.at(more)
+	b.retire(retired, body)
 
 	b.at(body)
 	b.i, b.number = i, b.NewAdd(b.first, i)
@@ -87,6 +94,9 @@ func (b *walk) launches(leave *ir.Block) {
 	b.NewCondBr(b.NewICmp(enum.IPredEQ, b.tasks, i64(0)), next, own)
 
 	b.at(own)
+	shares := b.block("own.share")
+	b.NewCondBr(b.spare, runs, shares)
+	b.at(shares)
 	b.unlessCanceled("own", counted)
 	task, n := b.take("own", b.index, oneTask, runs)
 	ranges := []taken{{task, n, b.Block}}
@@ -172,17 +182,41 @@ func (b *walk) take(name string, worker value.Value, how int64, none *ir.Block) 
 	return b.NewAdd(begin, b.NewLShr(packed, i64(32))), b.low(packed)
 }
 
-// rescue builds the block that looks at the shares of all others, once around.
+// mayWork compares the number of a worker with the number of spare ones that may be in jobs.
+func (b *walk) mayWork(spares value.Value) value.Value {
+	workers := b.load(b.ctl, program.CtlThreads, types.I64)
+	return b.NewICmp(enum.IPredULT, b.index, b.NewAdd(workers, b.NewZExt(spares, types.I64)))
+}
+
+// retire lets a spare worker that may not be in jobs any more leave this one, unless nobody else is in it, and enters
+// retired; otherwise it enters the block on.
+func (b *walk) retire(retired, on *ir.Block) {
+	check, look, try := b.block("retire"), b.block("retire.look"), b.block("retire.try")
+	b.NewCondBr(b.spare, check, on)
+	b.at(check)
+	b.NewCondBr(b.mayWork(b.acquire(b.ctl, program.CtlSpares, types.I32)), on, look)
+	b.at(look)
+	state := b.acquire(b.ctl, program.CtlState, types.I64)
+	b.NewCondBr(b.NewICmp(enum.IPredUGT, b.NewAnd(state, i64(inJob)), i64(1)), try, on)
+	b.at(try)
+	swap := b.NewCmpXchg(b.field(b.ctl, program.CtlState, types.I64), state, b.NewSub(state, i64(1)),
+		enum.AtomicOrderingSequentiallyConsistent, enum.AtomicOrderingAcquire)
+	b.NewCondBr(b.NewExtractValue(swap, 1), retired, look)
+}
+
+// rescue builds the block that looks at the shares of all others, once around. A spare worker has none of its own.
 func (b *walk) rescue(rescue, run, none *ir.Block) taken {
 	look, following := b.block("rescue.look"), b.block("rescue.next")
 	b.at(rescue)
+	own := b.NewSelect(b.spare, b.NewSub(b.index, b.workers), b.index)
+	begin := b.NewSelect(b.spare, i64(0), i64(1))
 	b.NewBr(look)
 	b.at(look)
-	j := b.NewPhi(ir.NewIncoming(i64(1), rescue))
+	j := b.NewPhi(ir.NewIncoming(begin, rescue))
 	one := b.block("rescue.one")
 	b.NewCondBr(b.NewICmp(enum.IPredULT, j, b.workers), one, none)
 	b.at(one)
-	at := b.NewAdd(b.index, j)
+	at := b.NewAdd(own, j)
 	over := b.NewICmp(enum.IPredUGE, at, b.workers)
 	first, n := b.take("rescue", b.NewSelect(over, b.NewSub(at, b.workers), at), half, following)
 	got := b.Block
