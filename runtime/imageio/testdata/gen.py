@@ -334,8 +334,10 @@ def bmps():
         put(f"rle{bits}.bmp", bmp(indices, 40, bits, 2 if bits == 4 else 1, palette=table.tobytes(), rows=run_lengths(indices, bits)), want)
 
 
-def tiff(samples, photometric, order="<", planar=False, tile=None, compress=None, code=1, predictor=1, bits=8, extra=(), more=(), xmp=b"", kind="u", big=False):
-    """A TIFF or a BigTIFF of samples [h, w, channels], of numpy's kind u, i or f, in ways that Pillow does not write."""
+def tiff(samples, photometric, order="<", planar=False, tile=None, compress=None, code=1, predictor=1, bits=8, extra=(), more=(), xmp=b"", kind="u", big=False,
+         pack=None):
+    """A TIFF or a BigTIFF of samples [h, w, channels], of numpy's kind u, i or f, in ways that Pillow does not write.
+    pack makes the bytes of a strip or tile."""
     h, w, n = samples.shape
     bw, bh = tile or (w, 7)
     data = samples.astype(order + kind + {12: "2", 16: "2", 32: "4"}.get(bits, "1"))
@@ -348,7 +350,7 @@ def tiff(samples, photometric, order="<", planar=False, tile=None, compress=None
                     b = np.pad(b, ((0, bh - b.shape[0]), (0, bw - b.shape[1]), (0, 0)))
                 if predictor == 2 and code in (5, 8):  # libtiff ignores the tag with others
                     b = np.concatenate([b[:, :1], b[:, 1:] - b[:, :-1]], 1).astype(data.dtype)
-                raw = b.tobytes()
+                raw = pack(b) if pack else b.tobytes()
                 if predictor == 3:
                     raw = b"".join(float_row(r) for r in b)
                 if bits < 8 or bits == 12:

@@ -47,6 +47,41 @@ def tiffs():
     gen.put("lab-planes.tiff", gen.tiff(lab[:9, :9], 8, planar=True, order=">"), gen.reference(gen.tiff(lab[:9, :9], 8)))  # Pillow takes planes as unsigned
     gen.put("float-white.tiff", gen.tiff(spread, 0, bits=32, kind="f"))
     gen.put("unsigned32.tiff", gen.tiff(grey.astype(np.int64) * 20_000_000, 1, bits=32))
+    for name, data, want in ycbcr(np.random.default_rng(5).integers(0, 256, (23, 37, 3), dtype=np.uint8)):
+        gen.put(f"ycbcr-{name}.tiff", data, want)
+
+
+def shared(across, down):
+    """Packs a strip of Y, Cb and Cr in units of across times down pixels, which share their chroma samples."""
+    def pack(b):
+        h, w, _ = b.shape
+        b = np.pad(b, ((0, -h % down), (0, -w % across), (0, 0)), mode="edge")
+        units = b.reshape(b.shape[0] // down, down, b.shape[1] // across, across, 3).swapaxes(1, 2)
+        luma = units[..., 0].reshape(*units.shape[:2], -1)
+        return np.concatenate([luma, units[..., 0, 0, 1:]], -1).tobytes()
+    return pack
+
+
+def ycbcr(samples):
+    """YCbCr without JPEG: names, files and what is wanted, None for what Pillow makes of the file."""
+    deflate = dict(compress=zlib.compress, code=8)
+    one = (530, 3, [1, 1])
+    fractions = lambda *v: [round(x * 1000) | 1000 << 32 for x in v]
+    other = [(529, 5, fractions(.2125, .7154, .0721)), (532, 5, fractions(16, 235, 128, 240, 128, 240))]
+    rgb = np.asarray(Image.fromarray(samples, "YCbCr").convert("RGB"))  # as Pillow 13 reads what is not compressed; 12.3 takes four samples for a pixel
+    yield "raw", gen.tiff(samples, 6, more=[one]), rgb
+    yield "raw-tiles", gen.tiff(samples, 6, tile=(16, 16), more=other), rgb
+    yield "predictor", gen.tiff(samples, 6, predictor=2, more=[one], **deflate), None
+    yield "planes", gen.tiff(samples, 6, planar=True, more=[one], **deflate), None
+    yield "rec709", gen.tiff(samples, 6, more=[one, *other], **deflate), None
+    for across, down in (2, 1), (1, 2), (2, 2), (4, 1), (4, 2), (4, 4):
+        form = lambda **o: gen.tiff(samples, 6, pack=shared(across, down), more=[(530, 3, [across, down])], **o)
+        spread = samples[np.arange(len(samples)) // down * down][:, np.arange(len(samples[0])) // across * across]
+        want = gen.reference(gen.tiff(np.concatenate([samples[..., :1], spread[..., 1:]], -1), 6, more=[one], **deflate))
+        yield f"{across}{down}", form(tile=(32, 16), **deflate), want if down == 4 else None  # where libtiff 4.7.1 errs
+        yield f"{across}{down}-raw", form(tile=(32, 16)), want  # which Pillow takes for whole samples
+        if 7 % down == 0:  # the rows of a strip
+            yield f"{across}{down}-strips", form(compress=gen.literals, code=32773), None
 
 
 def netpbm(kind, samples, most=None, plain="", comment=b""):

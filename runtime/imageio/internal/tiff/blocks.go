@@ -62,6 +62,14 @@ func Decode(ctx context.Context, data []byte, maxPixels int64, jpeg JPEG) (*rgb.
 
 // sampleBlock decodes block i, of the given rows, to (x, y).
 func (f *file) sampleBlock(p *rgb.Image, i, x, y, rows int) error {
+	width, height := min(f.blockWidth, f.width-x), min(rows, f.height-y)
+	if f.ycc != nil && f.ycc.across*f.ycc.down > 1 {
+		coded, err := f.block(i)
+		if err != nil {
+			return err
+		}
+		return f.sharedBlock(func(r int) []byte { return p.Pix[3*((y+r)*p.Width+x):][:3*width] }, coded, width, rows, height)
+	}
 	used, step := f.colors, f.samples // samples that count, samples of a pixel
 	if f.alpha != noAlpha {
 		used++
@@ -78,13 +86,12 @@ func (f *file) sampleBlock(p *rgb.Image, i, x, y, rows int) error {
 		if err != nil {
 			return err
 		}
-		plane, err := f.reader(coded, rows, step)
+		plane, err := f.reader(coded, f.stride(step)*rows, rows)
 		if err != nil {
 			return err
 		}
 		planes = append(planes, plane)
 	}
-	width, height := min(f.blockWidth, f.width-x), min(rows, f.height-y)
 	line := make([]byte, f.stride(step))
 	row, one := make([]byte, width*max(used, step)), make([]byte, width)
 	for r := range height {
@@ -118,8 +125,8 @@ func (f *file) sampleBlock(p *rgb.Image, i, x, y, rows int) error {
 // stride is the bytes in a row of a block of step samples a pixel.
 func (f *file) stride(step int) int { return ceilDiv(f.blockWidth*step*f.bits, 8) }
 
-// reader undoes the compression of a block.
-func (f *file) reader(coded []byte, rows, step int) (io.Reader, error) {
+// reader undoes the compression of a block of so many bytes and rows.
+func (f *file) reader(coded []byte, size, rows int) (io.Reader, error) {
 	if f.reversed {
 		coded = slices.Clone(coded)
 		for i, v := range coded {
@@ -140,7 +147,7 @@ func (f *file) reader(coded []byte, rows, step int) (io.Reader, error) {
 	case 8, 32946:
 		return zlib.NewReader(r)
 	case 32773:
-		out, err := unpackBits(coded, f.stride(step)*rows)
+		out, err := unpackBits(coded, size)
 		return bytes.NewReader(out), err
 	}
 	return nil, fmt.Errorf("unsupported compression %d, only none, fax, LZW, JPEG, deflate and PackBits are", f.compression)
@@ -238,6 +245,8 @@ func (f *file) color(dst, row []byte, step int) {
 		case cieLab:
 			copy(d, s)
 			fromLab(d)
+		case yCbCr:
+			f.ycc.convert(d, s[0], s[1], s[2])
 		default:
 			copy(d, s)
 		}

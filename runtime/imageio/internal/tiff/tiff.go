@@ -73,6 +73,7 @@ type file struct {
 	colors        int // samples that make up the color
 	alpha         int // what the sample behind them is
 	palette       [256][3]byte
+	ycc           *ycc // of YCbCr without JPEG
 	planar        bool // samples lie in planes of their own
 
 	compression, predictor  int
@@ -171,14 +172,16 @@ func (f *file) layout() error {
 		f.colors = 4
 	case yCbCr:
 		if f.colors = 3; f.compression != 7 {
-			return errors.New("unsupported YCbCr without JPEG")
+			if err := f.layoutYCbCr(); err != nil {
+				return err
+			}
 		}
 	case cieLab:
 		if f.colors = 3; f.bits != 8 {
 			return fmt.Errorf("unsupported Lab of %d bits, only 8 are", f.bits)
 		}
 	default:
-		return fmt.Errorf("unsupported photometric interpretation %d, only gray, RGB, palette, CMYK, Lab and YCbCr in JPEG are", f.photometric)
+		return fmt.Errorf("unsupported photometric interpretation %d, only gray, RGB, palette, CMYK, Lab and YCbCr are", f.photometric)
 	}
 	if f.samples < f.colors || f.samples > maxSamples {
 		return fmt.Errorf("it has %d samples for a pixel, expected %d to %d", f.samples, f.colors, maxSamples)
