@@ -88,10 +88,27 @@ func either(a, b cut) cut {
 	return func(axis, all, count int) int { return cmp.Or(a(axis, all, count), b(axis, all, count)) }
 }
 
-// float8 reads a weight of float8_e4m3fn with a scale for each block of rows and columns, and returns it as dtype, or in the type
+// powers are scales in bytes, E8M0: powers of two.
+func powers(t safetensors.Tensor) (v []float32) {
+	for _, e := range t.Data {
+		v = append(v, float32(math.Ldexp(1, int(e)-127)))
+	}
+	return v
+}
+
+// inPowers reports whether scales are such bytes.
+func inPowers(t safetensors.Tensor) bool {
+	return t.DType == safetensors.U8 || t.DType == safetensors.F8E8M0
+}
+
+// float8 reads a weight of float8, e4m3fn or e5m2, with a scale for each block of rows and columns, and returns it as dtype, or in the type
 // of the scales if that is Invalid.
 func float8(name, scaling string, shape []int, sizes cut, dtype ir.DType, get Get) (t lazy.Tensor, err error) {
-	q, err := matrix(get, name, safetensors.F8E4M3, shape...)
+	kind, table := safetensors.F8E4M3, e4m3
+	if q, _ := get(name); q.DType == safetensors.F8E5M2 {
+		kind, table = safetensors.F8E5M2, e5m2
+	}
+	q, err := matrix(get, name, kind, shape...)
 	if err != nil {
 		return t, err
 	}
@@ -110,11 +127,8 @@ func float8(name, scaling string, shape []int, sizes cut, dtype ir.DType, get Ge
 		return t, fmt.Errorf("tensor %s has shape %v, expected a scale for every row, block or all of %v", safetensors.Printable(s.Name), s.Shape, shape)
 	}
 	v, of, err := scales(get, scaling, high*wide)
-	if s.DType == safetensors.U8 || s.DType == safetensors.F8E8M0 { // powers of two
-		v, of, err = make([]float32, high*wide), ir.F32, nil
-		for i := range v {
-			v[i] = float32(math.Ldexp(1, int(s.Data[i])-127))
-		}
+	if inPowers(s) && len(s.Data) == high*wide {
+		v, of, err = powers(s), ir.BF16, nil
 	}
 	if err != nil {
 		return t, err
@@ -122,7 +136,7 @@ func float8(name, scaling string, shape []int, sizes cut, dtype ir.DType, get Ge
 	if dtype == ir.Invalid {
 		dtype = of
 	}
-	return scaled{q: bytesOf(q, shape[1]), table: e4m3, scales: v, row: wide, by: 1, size: columns, tall: tall}.tensor(shape, dtype), nil
+	return scaled{q: bytesOf(q, shape[1]), table: table, scales: v, row: wide, by: 1, size: columns, tall: tall}.tensor(shape, dtype), nil
 }
 
 // modelType is the type that config.json says the model's weights have.
@@ -175,32 +189,62 @@ func activations(name string, get Get) (list []string) {
 	return list
 }
 
-// nvfp4 reads a weight of compressed-tensors' nvfp4-pack-quantized: two numbers of 4 bits a byte, the first in the low bits,
-// with a scale of float8 for each 16 of a row, which is divided by one for all. The result is bfloat16.
-func nvfp4(name string, shape []int, get Get) (*Weight, error) {
+// e2m3 are the values of numbers of 6 bits: a sign, two bits of exponent, three of mantissa.
+var e2m3 = func() (v []float32) {
+	for code := range 64 {
+		e, m := code&31>>3, float64(code&7)/8
+		x := m
+		if e > 0 {
+			x = math.Ldexp(1+m, e-1)
+		}
+		if code >= 32 {
+			x = math.Copysign(x, -1)
+		}
+		v = append(v, float32(x))
+	}
+	return v
+}()
+
+// packedFloats reads a weight of compressed-tensors' nvfp4-, mxfp4- or mxfp6-pack-quantized: numbers of 4 or 6 bits in bytes, the
+// first in the low bits. nvfp4 has a scale of float8 for each 16 of a row, which is divided by one for all, the others a power of
+// two for each 32. The result is bfloat16.
+func packedFloats(name string, shape []int, get Get) (*Weight, error) {
 	rows, columns := shape[0], shape[1]
-	q, err := matrix(get, name+"_packed", safetensors.U8, rows, columns/2)
-	if err != nil {
-		return nil, err
-	}
 	s, _ := get(name + "_scale")
-	if len(s.Shape) != 2 || s.Shape[0] != rows || s.Shape[1] < 1 || columns%s.Shape[1] != 0 || s.DType != safetensors.F8E4M3 {
-		return nil, fmt.Errorf("tensor %s_scale is %s of shape %v, expected F8_E4M3 for every group of a row of %v", name, s.DType, s.Shape, shape)
+	bits, table := 4, e2m1
+	if q, _ := get(name + "_packed"); inPowers(s) && len(q.Shape) == 2 && q.Shape[1]*4 == columns*3 {
+		bits, table = 6, e2m3
 	}
-	all, err := floats(get, name+"_global_scale", 1)
+	q, err := matrix(get, name+"_packed", safetensors.U8, rows, columns*bits/8)
 	if err != nil {
 		return nil, err
 	}
-	v := make([]float32, len(s.Data))
-	for i, code := range s.Data {
-		v[i] = e4m3[code] / all[0]
+	if len(s.Shape) != 2 || s.Shape[0] != rows || s.Shape[1] < 1 || columns%s.Shape[1] != 0 || s.DType != safetensors.F8E4M3 && !inPowers(s) {
+		return nil, fmt.Errorf("tensor %s_scale is %s of shape %v, expected F8_E4M3 or powers of two in U8 for every group of a row of %v", name, s.DType, s.Shape, shape)
 	}
-	w := scaled{table: e2m1, scales: v, row: s.Shape[1], by: 1, size: columns / s.Shape[1], q: func(x []int32, r, c int) {
+	used := append(activations(name, get), name+"_packed", name+"_scale")
+	var v []float32
+	if inPowers(s) {
+		v = powers(s)
+	} else {
+		all, err := floats(get, name+"_global_scale", 1)
+		if err != nil {
+			return nil, err
+		}
+		for _, code := range s.Data {
+			v = append(v, e4m3[code]/all[0])
+		}
+		used = append(used, name+"_global_scale")
+	}
+	w := scaled{table: table, scales: v, row: s.Shape[1], by: 1, size: columns / s.Shape[1], q: func(x []int32, r, c int) {
 		for i := range x {
-			at := r*columns + c + i
-			x[i] = int32(q.Data[at/2] >> (at % 2 * 4) & 15)
+			at := (r*columns + c + i) * bits
+			word := int32(q.Data[at/8])
+			if at%8+bits > 8 {
+				word |= int32(q.Data[at/8+1]) << 8
+			}
+			x[i] = word >> (at % 8) & (1<<bits - 1)
 		}
 	}}
-	return &Weight{Tensor: w.tensor(shape, ir.BF16), From: name + "_packed",
-		Used: append(activations(name, get), name+"_packed", name+"_scale", name+"_global_scale")}, nil
+	return &Weight{Tensor: w.tensor(shape, ir.BF16), From: name + "_packed", Used: used}, nil
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"pgc/checkpoint/lazy"
 	"pgc/ir"
@@ -52,7 +51,7 @@ func (s scaled) tensor(shape []int, dtype ir.DType) lazy.Tensor {
 					to = min(n, (g+1)*s.size-c)
 				}
 				if s.zero != nil {
-					s.zero(zero, r, g)
+					s.zero(zero, r/max(1, s.tall), g)
 				}
 				scale, z := s.scales[first+g*s.by], zero[0]
 				for ; i < to && s.table != nil; i++ {
@@ -211,90 +210,6 @@ func scales(get Get, name string, want int) ([]float32, ir.DType, error) {
 	return v, d, nil
 }
 
-// awqOrder is which of the eight values of a word a column has (AutoAWQ, packing_utils.py).
-var awqOrder = []int{0, 4, 1, 5, 2, 6, 3, 7}
-
-// layoutOf returns how words lie, in small letters: one of those that are read, the first where nothing says so. The older name of
-// the setting goes before "format", as in transformers.
-func layoutOf(s *config.Section, legacy string, read []string) string {
-	key := "format"
-	if s.Has(legacy) {
-		key = legacy
-	}
-	if s.String("backend", "") == "llm-awq" {
-		key = "backend" // whose layout is its own, whatever the format is said to be
-	}
-	format := strings.ToLower(s.String(key, read[0]))
-	if !slices.Contains(read, format) {
-		s.Fail(key, "is %.40q, expected \"%s\": %s", format, strings.Join(read, `" or "`), Dequantize)
-	}
-	return format
-}
-
-// transposed returns the reader of GPTQ or AWQ, which store the transposed matrix in words of 32 bits: qweight, qzeros
-// [groups, rows·bits/32], scales [groups, rows] and, for GPTQ, g_idx [columns].
-func transposed(gptq bool) func(root, s *config.Section) Reader {
-	return func(_, s *config.Section) Reader {
-		bits, size := s.Int("bits", 4), 128
-		if s.Has("group_size") {
-			size = s.ID("group_size", 0) // -1 is one group
-		}
-		if bits != 4 && !(gptq && slices.Contains([]int{2, 3, 8}, bits)) {
-			s.Fail("bits", "is %d, which is not read: %s", bits, Dequantize)
-		}
-		legacy, formats := "version", []string{"gemm"}
-		if gptq {
-			legacy, formats = "checkpoint_format", []string{"gptq", "gptq_v2"}
-		}
-		format := layoutOf(s, legacy, formats)
-		return func(name string, shape []int, get Get) (*Weight, error) {
-			module := name[:len(name)-min(len(name), len("weight"))]
-			if _, ok := get(module + "qweight"); !ok || len(shape) != 2 {
-				return nil, nil
-			}
-			rows, columns, size := shape[0], shape[1], size
-			if rows*bits%32 != 0 || columns*bits%32 != 0 {
-				return nil, fmt.Errorf("tensor %sqweight stands for a weight of shape %v, expected whole words of %d bits", module, shape, bits)
-			}
-			if size == 0 {
-				size = columns
-			}
-			count := (columns + size - 1) / size
-			stored := []int{columns * bits / 32, rows}
-			if !gptq {
-				stored = []int{columns, rows * bits / 32}
-			}
-			q, err := matrix(get, module+"qweight", safetensors.I32, stored...)
-			if err != nil {
-				return nil, err
-			}
-			z, err := matrix(get, module+"qzeros", safetensors.I32, count, rows*bits/32)
-			if err != nil {
-				return nil, err
-			}
-			v, dtype, err := scales(get, module+"scales", count*rows)
-			if err != nil {
-				return nil, err
-			}
-			group, used, err := groups(get, module+"g_idx", columns, count, size)
-			if err != nil {
-				return nil, err
-			}
-			w := scaled{scales: v, row: 1, by: rows, size: size, group: group}
-			if gptq {
-				w.q, w.zero = words(q, bits, true, true, nil), words(z, bits, false, true, nil)
-				if format == "gptq" { // stores zeros less one
-					w.zero = masked(w.zero, 1, 1<<bits-1)
-				}
-			} else {
-				w.q, w.zero = words(q, bits, false, true, awqOrder), words(z, bits, false, true, awqOrder)
-			}
-			return &Weight{Tensor: w.tensor(shape, dtype), From: module + "qweight",
-				Used: append(used, module+"qweight", module+"qzeros", module+"scales")}, nil
-		}
-	}
-}
-
 // compressed returns the reader of compressed-tensors: integers of up to 8 bits in words (pack-quantized) or in bytes
 // (int-quantized, naive-quantized), with a scale for a group, a row or the matrix, and floats of 8 and 4 bits.
 func compressed(_, s *config.Section) Reader {
@@ -333,42 +248,51 @@ func compressedOf(known map[int]bool, sizes cut, name string, shape []int, get G
 	if !scaled8 || len(shape) != 2 {
 		return nil, nil
 	}
-	if s.DType == safetensors.F8E4M3 {
-		return nvfp4(name, shape, get)
+	if q, _ := get(name + "_packed"); s.DType == safetensors.F8E4M3 || q.DType == safetensors.U8 && inPowers(s) {
+		return packedFloats(name, shape, get)
 	}
 	if q, _ := get(name); q.DType == safetensors.F8E4M3 {
+		if _, ok := get(name + "_zero_point"); ok {
+			return nil, fmt.Errorf("tensor %s_zero_point shifts floats of 8 bits, which is not read: %s", name, Dequantize)
+		}
 		t, err := float8(name, name+"_scale", shape, sizes, ir.Invalid, get)
 		return &Weight{Tensor: t, From: name, Used: append(activations(name, get), name, name+"_scale")}, err
 	}
-	rows, columns := shape[0], shape[1]
-	count, row := 1, 1 // groups of a row, and the stride of rows
+	rows, columns, all := shape[0], shape[1], count(s.Shape)
+	count, row, tall := 1, 1, 0 // groups of a row, the stride of rows, and rows that share scales
+	size := 0                   // of a group
+	if len(s.Shape) == 2 {
+		tall, size = sizes(0, rows, s.Shape[0]), sizes(1, columns, s.Shape[1])
+	}
 	switch {
 	case len(s.Shape) == 2 && s.Shape[0] == rows && s.Shape[1] > 0 && columns%s.Shape[1] == 0:
+		count, row, tall, size = s.Shape[1], s.Shape[1], 0, columns/s.Shape[1]
+	case all == 1:
+		row, tall, size = 0, 0, columns
+	case tall > 0 && size > 0:
 		count, row = s.Shape[1], s.Shape[1]
-	case lazy.Tensor{Shape: s.Shape}.Elements() == 1:
-		row = 0
 	default:
-		return nil, fmt.Errorf("tensor %s has shape %v, expected a scale for every row or group of %v", safetensors.Printable(s.Name), s.Shape, shape)
+		return nil, fmt.Errorf("tensor %s has shape %v, expected a scale for every row, group or block of %v", safetensors.Printable(s.Name), s.Shape, shape)
 	}
-	v, dtype, err := scales(get, name+"_scale", count*max(1, rows*min(row, 1)))
+	v, dtype, err := scales(get, name+"_scale", all)
 	if err != nil {
 		return nil, err
 	}
-	group, used, err := groups(get, name+"_g_idx", columns, count, columns/count)
+	group, used, err := groups(get, name+"_g_idx", columns, count, size)
 	if err != nil {
 		return nil, err
 	}
-	w := scaled{scales: v, row: row, by: 1, size: columns / count, group: group}
+	w := scaled{scales: v, row: row, by: 1, size: size, tall: tall, group: group}
 	from := name
 	packed, inWords := get(name + "_packed")
 	bits := 8
 	if inWords {
 		from = name + "_packed"
-		fits := slices.DeleteFunc([]int{2, 4, 8, 3, 5, 6, 7}, func(bits int) bool { // with the usual ones first
+		fits := slices.DeleteFunc([]int{2, 4, 8, 3, 5, 6, 7, 1}, func(bits int) bool { // with the usual ones first
 			return len(known) > 0 && !known[bits] || !slices.Equal(packed.Shape, []int{rows, (columns*bits + 31) / 32})
 		})
 		if len(fits) == 0 || packed.DType != safetensors.I32 {
-			return nil, fmt.Errorf("tensor %s is %s of shape %v, expected words of 2 to 8 bits for %v: %s", safetensors.Printable(packed.Name), packed.DType, packed.Shape, shape, Dequantize)
+			return nil, fmt.Errorf("tensor %s is %s of shape %v, expected words of 1 to 8 bits for %v: %s", safetensors.Printable(packed.Name), packed.DType, packed.Shape, shape, Dequantize)
 		}
 		bits = fits[0]
 		w.q = less(words(packed, bits, false, false, nil), 1<<(bits-1))

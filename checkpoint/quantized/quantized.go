@@ -37,13 +37,14 @@ var readers = map[string]func(root, s *config.Section) Reader{
 	"gptq":               transposed(true),
 	"awq":                transposed(false),
 	"torchao":            torchao,
+	"auto-round":         autoRound,
 }
 
 // Dequantize says how weights become floats.
 const Dequantize = "expected float weights (those it was made of, or model.dequantize() and save_pretrained with transformers)"
 
 // others are the methods that transformers reads and pgc does not. It passes over any that it does not know.
-var others = config.Keys(`gguf eetq aqlm quanto quark fouroversix fp_quant hqq higgs bitnet vptq spqr nvfp4 mxfp8 auto-round mxfp4 metal
+var others = config.Keys(`gguf eetq aqlm quanto quark fouroversix fp_quant hqq higgs bitnet vptq spqr nvfp4 mxfp8 mxfp4 metal
 	sinq gemma`)
 
 // Config returns the quantization_config of a config.json: as in transformers the whole model's, else the decoder's. An empty

@@ -157,19 +157,27 @@ func TestBroken(t *testing.T) {
 		{"gptq", set("layer.g_idx", 2), "tensor g_idx has the group 2, expected 0 to 1"},
 		{"gptq", cut("layer.g_idx"), "tensor g_idx has 32 elements, expected 64"},
 		{"awq", shaped("layer.qzeros", 3, 2), "tensor qzeros is I32 of shape [3 2], expected I32 of [2 3]"},
-		{"ct-pack-4", shaped("layer.weight_scale", 48), "tensor weight_scale has shape [48], expected a scale for every row or group of [24 64]"},
-		{"ct-pack-4", shaped("layer.weight_packed", 12, 16), "tensor weight_packed is I32 of shape [12 16], expected words of 2 to 8 bits for [24 64]: " + Dequantize},
+		{"ct-pack-4", shaped("layer.weight_scale", 48), "tensor weight_scale has shape [48], expected a scale for every row, group or block of [24 64]"},
+		{"ct-pack-4", shaped("layer.weight_packed", 12, 16), "tensor weight_packed is I32 of shape [12 16], expected words of 1 to 8 bits for [24 64]: " + Dequantize},
 		{"ct-pack-4-asymmetric", shaped("layer.weight_zero_point", 2, 3), "tensor weight_zero_point is I32 of shape [2 3], expected I32 of [3 2]"},
-		{"ct-pack-3", shaped("layer.weight_packed", 24, 7), "tensor weight_packed is I32 of shape [24 7], expected words of 2 to 8 bits for [24 64]: " + Dequantize},
+		{"ct-pack-3", shaped("layer.weight_packed", 24, 7), "tensor weight_packed is I32 of shape [24 7], expected words of 1 to 8 bits for [24 64]: " + Dequantize},
 		{"ct-fp8-channel", shaped("layer.weight_scale", 5, 1), "tensor weight_scale has shape [5 1], expected a scale for every row, block or all of [6 256]"},
 		{"ct-fp8-channel", cut("layer.weight_scale"), "tensor weight_scale has 3 elements, expected 6"},
 		{"fp8-blocks", shaped("layer.weight_scale_inv", 5, 2), "tensor weight_scale_inv has shape [5 2], expected a scale for every row, block or all of [192 256]"},
 		{"torchao-fp8", func(m map[string]safetensors.Tensor) {
 			m["layer._weight_scale"] = safetensors.Tensor{Name: "layer._weight_scale", DType: safetensors.F8E8M0, Shape: []int{6, 8}, Data: make([]byte, 48)}
 		}, "tensor layer._weight_scale has the scales of an MXTensor, which may lie in the order of a GPU's tensor cores and are not read: " + Dequantize},
+		{"torchao-int4", func(m map[string]safetensors.Tensor) {
+			m["layer._weight_scale"] = safetensors.Tensor{Name: "_weight_scale", DType: safetensors.F8E4M3, Shape: []int{24, 5}, Data: make([]byte, 120)}
+		}, "tensor _weight_scale has the scales of an NVFP4Tensor or MXTensor, which may lie in the order of a GPU's tensor cores and are not read: " + Dequantize},
+		{"ct-fp8-channel", func(m map[string]safetensors.Tensor) {
+			m["layer.weight_zero_point"] = safetensors.Tensor{DType: safetensors.F8E4M3, Shape: []int{6, 1}, Data: make([]byte, 6)}
+		}, "tensor layer.weight_zero_point shifts floats of 8 bits, which is not read: " + Dequantize},
+		{"ct-mxfp6", shaped("layer.weight_packed", 5, 71), "tensor weight_packed is U8 of shape [5 71], expected U8 of [5 48]"},
+		{"auto-round-5-zeros", shaped("layer.qweight", 16, 32), "tensor qweight is I32 of shape [16 32], expected I32 of [15 32]"},
 		{"fp8-blocks", drop("layer.weight"), "tensor layer.weight is missing, without which a quantized weight cannot be read: expected all tensors of one save"},
 		{"ct-nvfp4", drop("layer.weight_global_scale"), "tensor layer.weight_global_scale is missing, without which a quantized weight cannot be read: expected all tensors of one save"},
-		{"ct-nvfp4", shaped("layer.weight_scale", 6, 5), "tensor layer.weight_scale is F8_E4M3 of shape [6 5], expected F8_E4M3 for every group of a row of [6 64]"},
+		{"ct-nvfp4", shaped("layer.weight_scale", 6, 5), "tensor layer.weight_scale is F8_E4M3 of shape [6 5], expected F8_E4M3 or powers of two in U8 for every group of a row of [6 64]"},
 		{"ct-int", drop("layer.weight"), "tensor layer.weight is missing, without which a quantized weight cannot be read: expected all tensors of one save"},
 		{"llm-int8", drop("layer.weight"), "tensor SCB of LLM.int8 stands beside no matrix of int8: expected all tensors of one save"},
 		{"llm-int8", cut("layer.SCB"), "tensor SCB has 12 elements, expected 24"},
@@ -182,13 +190,16 @@ func TestBroken(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		`{"quant_method": "hqq"}`:                                  `quant_method is "hqq", which is not read: ` + Dequantize + " or one of awq, bitsandbytes, compressed-tensors, fbgemm_fp8, fp8, gptq, torchao",
-		`{"quant_method": "gptq", "bits": 5}`:                      "bits is 5, which is not read: " + Dequantize,
-		`{"quant_method": "gptq", "checkpoint_format": "marlin"}`:  `checkpoint_format is "marlin", expected "gptq" or "gptq_v2": ` + Dequantize,
-		`{"quant_method": "awq", "bits": 4, "version": "exllama"}`: `version is "exllama", expected "gemm": ` + Dequantize,
-		`{"quant_method": "awq", "bits": 4, "format": "gemv"}`:     `format is "gemv", expected "gemm": ` + Dequantize,
-		`{"quant_method": "awq", "backend": "llm-awq"}`:            `backend is "llm-awq", expected "gemm": ` + Dequantize,
-		`{"quant_method": "gptq", "format": "bitblas"}`:            `format is "bitblas", expected "gptq" or "gptq_v2": ` + Dequantize,
+		`{"quant_method": "hqq"}`:                                                                                                 `quant_method is "hqq", which is not read: ` + Dequantize + " or one of auto-round, awq, bitsandbytes, compressed-tensors, fbgemm_fp8, fp8, gptq, torchao",
+		`{"quant_method": "gptq", "bits": 5}`:                                                                                     "bits is 5, which is not read: " + Dequantize,
+		`{"quant_method": "gptq", "checkpoint_format": "marlin"}`:                                                                 `checkpoint_format is "marlin", expected "gptq" or "gptq_v2": ` + Dequantize,
+		`{"quant_method": "awq", "bits": 4, "version": "exllama"}`:                                                                `version is "exllama", expected "gemm": ` + Dequantize,
+		`{"quant_method": "awq", "bits": 4, "format": "gemv"}`:                                                                    `format is "gemv", expected "gemm": ` + Dequantize,
+		`{"quant_method": "awq", "backend": "llm-awq"}`:                                                                           `backend is "llm-awq", expected "gemm": ` + Dequantize,
+		`{"quant_method": "gptq", "format": "bitblas"}`:                                                                           `format is "bitblas", expected "gptq" or "gptq_v2": ` + Dequantize,
+		`{"quant_method": "auto-round", "packing_format": "auto_round:fake"}`:                                                     `packing_format is "auto_round:fake", expected "auto_round", "auto_round:auto_awq", "auto_round:auto_gptq", "auto_round:awq", "auto_round:gptq", "auto_round:gptqmodel": ` + Dequantize,
+		`{"quant_method": "auto-round", "data_type": "mx_fp"}`:                                                                    `data_type is "mx_fp", expected "int": ` + Dequantize,
+		`{"quant_method": "auto-round", "packing_format": "auto_round:auto_awq", "bits": 3}`:                                      "bits is 3, which is not read: " + Dequantize,
 		`{"quant_method": "compressed-tensors", "transform_config": {"config_groups": {"u": {"type": "hadamard", "apply": []}}}}`: "transform_config rotates what is multiplied with the weights, which is not read: " + Dequantize,
 	} {
 		s, err := config.Parse("config.json", []byte(`{"quantization_config": `+text+`}`))

@@ -30,8 +30,8 @@ func torchao(root, _ *config.Section) Reader {
 		w := &Weight{From: part("qdata"), Used: []string{part("qdata"), part("scale")}}
 		var err error
 		switch rows, columns := shape[0], shape[1]; {
-		case q.DType == safetensors.F8E4M3:
-			if s, _ := get(part("scale")); s.DType == safetensors.F8E8M0 || s.DType == safetensors.U8 {
+		case q.DType == safetensors.F8E4M3 || q.DType == safetensors.F8E5M2:
+			if s, _ := get(part("scale")); inPowers(s) {
 				return nil, fmt.Errorf("tensor %s has the scales of an MXTensor, which may lie in the order of a GPU's tensor cores and are not read: %s", safetensors.Printable(s.Name), Dequantize)
 			}
 			w.Tensor, err = float8(part("qdata"), part("scale"), shape, equal, model, get)
@@ -41,6 +41,9 @@ func torchao(root, _ *config.Section) Reader {
 				w.Used = append(w.Used, part("zero_point"))
 			}
 		case (q.DType == safetensors.I8 || q.DType == safetensors.U8) && len(q.Shape) == 2 && q.Shape[1]*2 == columns:
+			if s, _ := get(part("scale")); inPowers(s) || s.DType == safetensors.F8E4M3 {
+				return nil, fmt.Errorf("tensor %s has the scales of an NVFP4Tensor or MXTensor, which may lie in the order of a GPU's tensor cores and are not read: %s", safetensors.Printable(s.Name), Dequantize)
+			}
 			w.Tensor, err = nibbles(shape, get, part)
 			w.Used = append(w.Used, part("zero_point"))
 		case q.DType == safetensors.I32 && len(q.Shape) == 4 && q.Shape[0]*8 >= rows && q.Shape[1]*128 >= columns && q.Shape[2] == 32 && q.Shape[3] == 4:

@@ -1,7 +1,8 @@
 """Writes checkpoint/quantized/testdata: small matrices in the formats of quantized saves, and what the tools make of them.
 
 FORMAT.safetensors holds the tensors of one layer as transformers saves it, its metadata the quantization_config, and
-"dequantized" the result of the tool or, for GPTQ, AWQ and torchao's int4 for GPUs, of the packing formula. usage: python golden/gen/quantized.py   (torch, bitsandbytes, compressed-tensors, torchao, mlx with mlx-cpu)
+"dequantized" the result of the tool or, for GPTQ, AWQ and torchao's int4 for GPUs, of the packing formula. usage: python golden/gen/quantized.py   (torch, bitsandbytes, compressed-tensors, torchao,
+auto-round, mlx with mlx-cpu)
 """
 import json
 import pathlib
@@ -186,9 +187,43 @@ scale = torch.rand(7, 1)
 save("fbgemm-fp8", {"quant_method": "fbgemm_fp8"}, {"weight": q[:7], "weight_scale": scale, "input_scale_ub": torch.tensor(1200.0)}, (q[:7].float() * scale).bfloat16(), dtype="bfloat16")
 from torchao.quantization import Float8WeightOnlyConfig  # noqa: E402
 
-layer = torch.nn.Linear(64, 6, bias=False, dtype=torch.bfloat16)
-quantize_(layer, Float8WeightOnlyConfig())
-save("torchao-fp8", {"quant_method": "torchao"}, {f"_weight_{k}": getattr(layer.weight, k) for k in ("qdata", "scale")}, layer.weight.dequantize(), dtype="bfloat16")
+for name, kind in ("fp8", torch.float8_e4m3fn), ("e5m2", torch.float8_e5m2):
+    layer = torch.nn.Linear(64, 6, bias=False, dtype=torch.bfloat16)
+    quantize_(layer, Float8WeightOnlyConfig(weight_dtype=kind))
+    save(f"torchao-{name}", {"quant_method": "torchao"}, {f"_weight_{k}": getattr(layer.weight, k) for k in ("qdata", "scale")}, layer.weight.dequantize(), dtype="bfloat16")
+
+# Floats of 4, 6 and 8 bits with powers of two, by compressed-tensors' own compressors; AutoRound's words, which its module packs and multiplies.
+from compressed_tensors.compressors import BaseCompressor  # noqa: E402
+
+for bits, form, shape in (4, "mxfp4-pack-quantized", (6, 64)), (6, "mxfp6-pack-quantized", (5, 96)), (8, "mxfp8-quantized", (3, 64)):
+    args = QuantizationArgs(num_bits=bits, type="float", strategy="group", group_size=32, scale_dtype=torch.uint8, zp_dtype=torch.uint8)
+    tool, scheme = BaseCompressor.get_value_from_registry(form), QuantizationScheme(targets=["Linear"], weights=args)
+    scale = 2.0 ** torch.randint(-30, 3, (shape[0], shape[1] // 32))
+    tensors = tool.compress({"weight": (torch.randn(shape) * 3).bfloat16() * scale.repeat_interleave(32, 1).bfloat16(), "weight_scale": scale.bfloat16()}, scheme)
+    save(f"ct-{form.split('-')[0]}", {"quant_method": "compressed-tensors", "format": form}, tensors, tool.decompress(tensors, scheme)["weight"])
+for bits, strategy, symmetric, shape, parts in (8, "block", False, (36, 40), (2, 2)), (1, "group", True, (5, 64), (5, 2)):
+    args = QuantizationArgs(num_bits=bits, symmetric=symmetric, strategy=strategy, **({"block_structure": [32, 32]} if strategy == "block" else {"group_size": 32}))
+    tool = BaseCompressor.get_value_from_registry("naive-quantized" if bits == 8 else "pack-quantized")
+    scheme = QuantizationScheme(targets=["Linear"], weights=args)
+    tensors = {"weight": torch.randn(shape, dtype=torch.bfloat16), "weight_scale": (torch.rand(parts) * .01 + .01).bfloat16()}
+    if not symmetric:
+        tensors["weight_zero_point"] = torch.randint(-90, 90, parts).to(torch.int8)
+    tensors = tool.compress(tensors, scheme)
+    save(f"ct-{strategy}-{bits}", {"quant_method": "compressed-tensors", "config_groups": {"group_0": {"weights": {"num_bits": bits, "strategy": strategy, "block_structure": [32, 32]}}}},
+         tensors, tool.decompress(tensors, scheme)["weight"])
+from auto_round_extension.torch import qlinear_torch, qlinear_torch_zp  # noqa: E402
+
+rows, columns, size = 32, 96, 32
+for bits, tool, form in [(4, qlinear_torch, "auto_round"), (4, qlinear_torch_zp, "auto_round:auto_gptq"), (3, qlinear_torch, "auto_round:gptqmodel"), (5, qlinear_torch_zp, "auto_round:gptq")]:
+    layer = tool.QuantLinear(bits, size, columns, rows, bias=False)
+    plain = torch.nn.Linear(columns, rows, bias=False)
+    zero, scale = torch.randint(1, 1 << bits, (rows, columns // size)), (torch.rand(rows, columns // size) * 0.01 + 0.001).half().float()
+    q = torch.randint(0, 1 << bits, (rows, columns))
+    plain.weight.data = (q - zero.repeat_interleave(size, 1)) * scale.repeat_interleave(size, 1)
+    layer.device = "cpu"  # as AutoRound's export sets it
+    layer.pack(plain, scale, zero, device="cpu")
+    save(f"auto-round-{bits}{'-zeros' if tool is qlinear_torch_zp else ''}", {"quant_method": "auto-round", "packing_format": form, "bits": 4 if bits == 5 else bits, "group_size": size,
+         **({"extra_config": {"layer": {"bits": bits}}} if bits == 5 else {})}, layer.state_dict(), layer(torch.eye(columns)).T.half())
 
 # MLX: its own quantization, with the config.json of mlx-vlm.
 import mlx.core as mx  # noqa: E402

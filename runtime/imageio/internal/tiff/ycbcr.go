@@ -38,6 +38,9 @@ func (f *file) layoutYCbCr() error {
 	if f.bits != 8 || f.samples != 3 || f.format != unsigned {
 		return fmt.Errorf("unsupported YCbCr of %d samples of %d bits, only three of 8 are", f.samples, f.bits)
 	}
+	if err := f.checkPredictor(); err != nil {
+		return err
+	}
 	f.ycc = &ycc{across: 2, down: 2}
 	if v := exif.Values(f.data, tagSubsampling); len(v) >= 2 {
 		f.ycc.across, f.ycc.down = v[0], v[1]
@@ -50,7 +53,7 @@ func (f *file) layoutYCbCr() error {
 	switch [2]int{f.ycc.across, f.ycc.down} {
 	case [2]int{1, 1}:
 	case [2]int{1, 2}, [2]int{2, 1}, [2]int{2, 2}, [2]int{4, 1}, [2]int{4, 2}, [2]int{4, 4}:
-		if f.planar || f.predictor != 1 && f.compression != 1 {
+		if f.planar || f.predictor != 1 {
 			return errors.New("unsupported YCbCr with fewer chroma samples in planes of their own or with a predictor")
 		}
 	default:
