@@ -193,10 +193,7 @@ func (r DetectRequest) plan(m *Model) (*plan, error) {
 	if err := r.DetectSettings.Check(); err != nil {
 		return nil, err
 	}
-	p := &plan{r: r, task: "detect"}
-	if r.Segment {
-		p.task = "segment"
-	}
+	p := &plan{r: r, task: detect.Task(r.Segment)}
 	var err error
 	if p.classes, err = detect.Check(r.Classes); err != nil {
 		return nil, err

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"pgc/runtime/detect"
 	"pgc/runtime/generate"
 	"pgc/runtime/grammar"
 	"pgc/runtime/manifest"
@@ -67,7 +68,7 @@ func (m *Model) freeze(r Request, g *generate.Request) error {
 		return nil
 	}
 	var err error
-	task := grammar.Task{Segment: p.Task == "segment", Classes: p.Classes, MaxBoxes: min(defaultMaxBoxes, model.MaxTokens)}
+	task := grammar.Task{Segment: p.Task == detect.Segment, Classes: p.Classes, MaxBoxes: min(defaultMaxBoxes, model.MaxTokens)}
 	task.EmptyLabel = task.Segment && len(p.Classes) == 1
 	g.Grammar, err = m.scheduler.Grammar(task)
 	if err == nil && r.MaxNewTokens == nil {
@@ -81,10 +82,7 @@ func (r DetectRequest) freeze(m *manifest.Model) error {
 	if len(m.Frozen) == 0 {
 		return nil
 	}
-	task := "detect"
-	if r.Segment {
-		task = "segment"
-	}
+	task := detect.Task(r.Segment)
 	known := func(p manifest.Frozen) bool {
 		return p.Task == task && !slices.ContainsFunc(r.Classes, func(c string) bool { return !slices.Contains(p.Classes, c) })
 	}

@@ -81,9 +81,9 @@ func WithISA(name string) Option { return func(o *options) { o.isa = name } }
 // an instruction.
 func WithAssumedISA(name string) Option { return func(o *options) { o.isa, o.assumed = name, true } }
 
-// WithImageCache keeps the encoded form of images that were asked about last, up to so many bytes: a request about one of
-// them, however it came, does not encode it again. An image takes four bytes for each of its tokens and of the decoder's
-// hidden dimensions, 2.25 MiB with 256 tokens of 2304. 0 keeps none; the default is 64 MiB, of which what is not used takes no memory. Answers do not depend on it.
+// WithImageCache keeps the encoded form of images that were asked about last, up to so many bytes: a request about one of them, however it
+// came, does not encode it again. An image takes four bytes for each of its tokens and of the decoder's hidden dimensions, 2.25 MiB with
+// 256 tokens of 2304. 0 keeps none; the default is 64 MiB, of which what is not used takes no memory. Answers do not depend on it.
 func WithImageCache(bytes int64) Option { return func(o *options) { o.imageCache = bytes } }
 
 // WithoutVerification leaves damaged weights unnoticed. By default the checksums of the weights are compared beside the

@@ -11,7 +11,8 @@ import (
 	"pgc/checkpoint/download"
 )
 
-// IsCheckpoint reports whether what a user names is a checkpoint's folder, a file of big_vision, or no file here and so perhaps a model's name.
+// IsCheckpoint reports whether what a user names is a checkpoint's folder, a file of big_vision, or no file here and so perhaps a model's
+// name.
 func IsCheckpoint(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && (info.IsDir() || isBigVision(path)) || err != nil && hubName.MatchString(path) && strings.Contains(path, "/")

@@ -45,7 +45,8 @@ var variants = []string{"alora_invocation_tokens", "alora_invocation_string", "a
 // residual are the values of init_lora_weights by which peft changes the base when it loads the adapter.
 var residual = []string{"pissa", "olora", "corda", "loftq", "lora_ga"}
 
-// inert settings change nothing here: the shapes are the ranks, and the others say how the adapter was initialized and trained, and which program wrote it.
+// inert settings change nothing here: the shapes are the ranks, and the others say how the adapter was initialized and trained, and which
+// program wrote it.
 var inert = config.Keys(`r peft_version auto_mapping task_type inference_mode lora_dropout rank_pattern fan_in_fan_out bias
 	layers_pattern loftq_config eva_config corda_config lora_ga_config qalora_group_size megatron_core runtime_config`)
 

@@ -10,8 +10,9 @@ import (
 
 func roundUp(n, step int64) int64 { return (n + step - 1) / step * step }
 
-// Matmul is a set of parts that multiply the same x [M,K]. Operands are x, or those of the prologue, and then the
-// weights, packed unless they are plain, the extra operands and the rows and matrices of second products of each part; results are the parts' and then the prologue's.
+// Matmul is a set of parts that multiply the same x [M,K]. Operands are x, or those of the prologue, and then the weights, packed unless
+// they are plain, the extra operands and the rows and matrices of second products of each part; results are the parts' and then the
+// prologue's.
 type Matmul struct {
 	M        Size
 	K        int64

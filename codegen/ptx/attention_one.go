@@ -15,9 +15,9 @@ import (
 // registers that multiply them. A block leaves its maximum, the sums of weights and the weighted sums in memory; the last
 // one that does so for the group adds them in the order of the keys.
 //
-// Queries are the rows of operand A for the scores, their rests rows 8 and on, and columns of operand B for the values: so
-// scores are weights where the tensor cores take them. Which element of a head is which k, or which row of an operand, is free; the order here
-// lets each thread read 16 neighboring bytes.
+// Queries are the rows of operand A for the scores, their rests rows 8 and on, and columns of operand B for the values: so scores are
+// weights where the tensor cores take them. Which element of a head is which k, or which row of an operand, is free; the order here lets
+// each thread read 16 neighboring bytes.
 type attendOne struct {
 	*attention
 

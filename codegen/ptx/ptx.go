@@ -7,10 +7,10 @@
 // kernel whose operands lie such that it has no vectors gives every thread a task of its own. Warps stride over the
 // tasks, so any grid will do.
 //
-// The loops of a matrix product are not shared with the CPU: up to eight rows stream weights from memory to the tensor
-// cores (few), in blocks that share K where they are few (few_split.go), more have a pipeline of asynchronous copies into swizzled shared memory (many). Sums end in shared memory,
-// and the end is the tile kernel kernels.Epilogue, whose expressions are those that the CPU runs. A prologue is a tile
-// kernel of rows. Attention is a template of its own, too, with the CPU's expressions for scores and weights.
+// The loops of a matrix product are not shared with the CPU: up to eight rows stream weights from memory to the tensor cores (few), in
+// blocks that share K where they are few (few_split.go), more have a pipeline of asynchronous copies into swizzled shared memory (many).
+// Sums end in shared memory, and the end is the tile kernel kernels.Epilogue, whose expressions are those that the CPU runs. A prologue is
+// a tile kernel of rows. Attention is a template of its own, too, with the CPU's expressions for scores and weights.
 //
 // Arithmetic is that of the tile interpreter, bit for bit, but for the payload of NaN: every rounding is .rn, nothing
 // is contracted or approximated, and transcendental functions are the polynomials of ir/scalar. Only how the tensor

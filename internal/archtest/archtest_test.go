@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // pkg is what go list tells of a package.
@@ -140,6 +141,7 @@ func TestPackagesSayWhatTheyAre(t *testing.T) {
 	}
 }
 
+// TestFilesAreShort holds files to 500 lines, and their comments to the one wrap width.
 func TestFilesAreShort(t *testing.T) {
 	root := filepath.Join("..", "..")
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
@@ -154,6 +156,9 @@ func TestFilesAreShort(t *testing.T) {
 		lines := 0
 		for s := bufio.NewScanner(f); s.Scan(); {
 			lines++
+			if text := strings.TrimLeft(s.Text(), "\t"); strings.HasPrefix(text, "// ") && utf8.RuneCountInString(text) > 140 {
+				t.Errorf("%s:%d: a comment of %d columns, expected 140 at most", path, lines, utf8.RuneCountInString(text))
+			}
 		}
 		if lines > 500 {
 			t.Errorf("%s has %d lines", path, lines)

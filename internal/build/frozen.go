@@ -25,8 +25,8 @@ type Frozen struct {
 // prompts checks tasks and prompts and returns them in order.
 func (f Frozen) prompts() (list []manifest.Frozen, err error) {
 	for _, text := range f.Task {
-		task, rest, _ := strings.Cut(strings.TrimSpace(text), " ")
-		if task != "detect" && task != "segment" {
+		task, rest, ok := detect.Cut(strings.TrimSpace(text))
+		if !ok {
 			return nil, optionError("Task", "%.80q is no task: expected one such as 'detect cat ; dog' or 'segment cat'; another text is a prompt", text)
 		}
 		classes, err := detect.Classes(rest)
@@ -95,7 +95,7 @@ func (o *Options) freeze(c *hf.Checkpoint, tok *packed) (note string, err error)
 		if noLocations != nil {
 			return "", noLocations
 		}
-		g, err := v.Compile(grammar.Task{Segment: p.Task == "segment", Classes: p.Classes, EmptyLabel: p.Task == "segment", MaxBoxes: 1})
+		g, err := v.Compile(grammar.Task{Segment: p.Task == detect.Segment, Classes: p.Classes, EmptyLabel: p.Task == detect.Segment, MaxBoxes: 1})
 		if err != nil {
 			return "", err
 		}
@@ -170,7 +170,8 @@ func (o Options) describeFrozen(m *manifest.Model, tok *packed, c *hf.Checkpoint
 // texts lists the tokens that an answer to a prompt of free text may have: all that are words. Locations and codes are
 // words only of an answer to a prompt that asks for objects.
 func texts(tok *packed, size int, prompt string) (ids []int32) {
-	objects := strings.HasPrefix(prompt, "detect ") || strings.HasPrefix(prompt, "segment ")
+	_, classes, ok := detect.Cut(prompt)
+	objects := ok && classes != ""
 	for id := range int32(min(size, tok.VocabSize())) {
 		text := tok.Token(id)
 		if text == "" || strings.HasPrefix(text, "<unused") || !objects && boxes.MatchString(text) {

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"pgc/runtime/detect"
 	"pgc/runtime/program"
 )
 
@@ -30,7 +31,7 @@ func (o Options) checkRuntime() error {
 		return optionError("Runtime", "least is not possible for %s: it knows no GPU, expected full", o.Target)
 	}
 	for _, task := range o.Frozen.Task {
-		if strings.HasPrefix(strings.TrimSpace(task), "segment") {
+		if name, _, _ := detect.Cut(strings.TrimSpace(task)); name == detect.Segment {
 			return optionError("Runtime", "least is not possible with the task %.80q: it does not segment, expected full", task)
 		}
 	}

@@ -79,7 +79,8 @@ func (c Config) Tied(bool) models.Config { return c }
 //	encode_image(pixels [3,size,size]) -> state features [tokens, hidden], from row on
 //	embed(ids [S], slots [S], state features) -> embeddings [S, dim], vectors of length 1
 //
-// With adapters kept beside the model, both have a form for each. All tokens of a call see each other. slots [S] holds the row of features for image tokens and -1 for text.
+// With adapters kept beside the model, both have a form for each. All tokens of a call see each other. slots [S] holds the row of features
+// for image tokens and -1 for text.
 func (c Config) Graph(o models.Options) (*ir.Module, error) {
 	return Build(func(m *Module) {
 		S := m.Symbol(entry.SymTokens, o.MaxTokens)

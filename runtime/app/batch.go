@@ -72,7 +72,7 @@ func (c *batchCmd) Run(a *App) error {
 	for _, t := range []struct {
 		task    string
 		classes *string
-	}{{"detect", c.Detect}, {"segment", c.Segment}} {
+	}{{detect.Detect, c.Detect}, {detect.Segment, c.Segment}} {
 		if t.classes == nil {
 			continue
 		}

@@ -81,19 +81,11 @@ func (c *locating) arguments(task string) (pictures, classes []string, err error
 
 // run finds objects of the classes in every picture. A picture that cannot be read is reported, and the others go on.
 func (c *locating) run(a *App, segment bool, masks string) error {
-	names, classes, err := c.arguments(taskName(segment))
+	names, classes, err := c.arguments(detect.Task(segment))
 	if err != nil {
 		return err
 	}
 	return c.locate(a, names, classes, segment, masks)
-}
-
-// taskName is what objects are asked for with.
-func taskName(segment bool) string {
-	if segment {
-		return "segment"
-	}
-	return "detect"
 }
 
 // locate finds objects of the classes in every picture.
@@ -103,7 +95,7 @@ func (c *locating) locate(a *App, names, classes []string, segment bool, masks s
 		return usage{err}
 	}
 	r := pgc.DetectRequest{Classes: classes, Segment: segment, Adapter: c.Adapter, DetectSettings: settings}
-	codes := unmasked(a, taskName(segment))
+	codes := unmasked(a, detect.Task(segment))
 	if codes != nil && masks != "" {
 		return usage{pgc.ErrNoMasks}
 	}
@@ -129,7 +121,7 @@ func (a *App) doubt(name string, d *pgc.Detection) {
 
 // unmasked warns of a task that needs a decoder of masks, which the executable lacks.
 func unmasked(a *App, task string) []pgc.Warning {
-	if task != "segment" || a.Executable.Info().Masks != nil {
+	if task != detect.Segment || a.Executable.Info().Masks != nil {
 		return nil
 	}
 	return []pgc.Warning{{Kind: pgc.NoMasks, Text: pgc.ErrNoMasks.Error()}}

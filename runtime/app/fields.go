@@ -203,7 +203,7 @@ func (l *batchLine) locate(r *batchRequest, d defaults) (err error) {
 	if l.Task == nil {
 		return errors.New("task is missing, expected detect or segment beside classes and their settings")
 	}
-	if r.Task = *l.Task; r.Task != "detect" && r.Task != "segment" {
+	if r.Task = *l.Task; !detect.IsTask(r.Task) {
 		return fmt.Errorf("task is %.40q, expected detect or segment", r.Task)
 	}
 	if l.Prompt != nil || l.Prefix != nil || l.Text != nil || l.Score {

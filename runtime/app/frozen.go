@@ -9,6 +9,7 @@ import (
 
 	"pgc"
 	"pgc/runtime/annotate"
+	"pgc/runtime/detect"
 	"pgc/runtime/output"
 	"pgc/runtime/plural"
 	"pgc/runtime/process"
@@ -46,7 +47,7 @@ func (c *answerCmd) Run(a *App) error {
 			}
 			l.Format = "json"
 		}
-		segment := one.Task == "segment"
+		segment := one.Task == detect.Segment
 		if c.Masks != "" && !segment {
 			return usage{errors.New("--masks is given, but the task that is built in is detect, expected one to segment")}
 		}
@@ -125,7 +126,7 @@ func (c *answerCmd) tasks(pictures []pgc.Image, list []pgc.Frozen, settings pgc.
 			for _, p := range list {
 				var task pgc.Task = pgc.Request{Images: []pgc.Image{picture}, Prompt: p.Text, Settings: pgc.Settings{Adapter: c.Adapter}}
 				if p.Task != "" {
-					task = pgc.DetectRequest{Image: picture, Classes: p.Classes, Segment: p.Task == "segment", Adapter: c.Adapter, DetectSettings: settings}
+					task = pgc.DetectRequest{Image: picture, Classes: p.Classes, Segment: p.Task == detect.Segment, Adapter: c.Adapter, DetectSettings: settings}
 				}
 				if !yield(task) {
 					return

@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"pgc"
+	"pgc/runtime/detect"
 	"pgc/runtime/shard"
 )
 
@@ -98,7 +99,7 @@ func (r *batchRequest) work(images []pgc.Image, embeds bool) pgc.Task {
 	case embeds:
 		return pgc.EmbedRequest{Images: images, Adapter: r.Adapter}
 	case r.detects():
-		return pgc.DetectRequest{Image: images[0], Classes: r.Classes, Segment: r.Task == "segment", Adapter: r.Adapter, DetectSettings: r.found}
+		return pgc.DetectRequest{Image: images[0], Classes: r.Classes, Segment: r.Task == detect.Segment, Adapter: r.Adapter, DetectSettings: r.found}
 	}
 	return pgc.Request{Images: images, Prompt: r.Prompt, Suffix: r.Suffix, Settings: pgc.Settings(r.settings)}
 }

@@ -13,6 +13,29 @@ import (
 	"pgc/runtime/boxes"
 )
 
+// The tasks whose answers are objects. A prompt begins with its task.
+const (
+	Detect  = "detect"
+	Segment = "segment" // with masks
+)
+
+// Task returns the task that asks for objects, with their masks or without.
+func Task(masks bool) string {
+	if masks {
+		return Segment
+	}
+	return Detect
+}
+
+// IsTask reports whether a word is a task whose answers are objects.
+func IsTask(word string) bool { return word == Detect || word == Segment }
+
+// Cut takes a prompt that begins with such a task apart.
+func Cut(prompt string) (task, classes string, ok bool) {
+	task, classes, _ = strings.Cut(prompt, " ")
+	return task, classes, IsTask(task)
+}
+
 // separator stands between classes in a prompt and between objects in an answer.
 const separator = " ; "
 
@@ -56,7 +79,7 @@ func Prompts(classes []string, perClass bool) [][]string {
 	return out
 }
 
-// Prompt asks for classes; task is "detect" or "segment".
+// Prompt asks for classes; task is one of those above.
 func Prompt(task string, classes []string) string {
 	return task + " " + strings.Join(classes, separator)
 }

@@ -7,8 +7,8 @@ import (
 	"pgc/runtime/program"
 )
 
-// Parts is a run of a function that is made in parts: some launches, or some tasks of one, then others. Functions that Engine.Apart has given an
-// arena of their own may run in between; no other may, and the function's symbols and inputs must stay.
+// Parts is a run of a function that is made in parts: some launches, or some tasks of one, then others. Functions that Engine.Apart has
+// given an arena of their own may run in between; no other may, and the function's symbols and inputs must stay.
 type Parts struct {
 	f    *Func
 	cost []int64 // of each launch

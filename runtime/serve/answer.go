@@ -182,7 +182,7 @@ func (j *job) request(prompt string, i int) pgc.Request {
 
 // detection is the request for objects.
 func (j *job) detection() pgc.DetectRequest {
-	r := pgc.DetectRequest{Classes: j.r.Classes, Segment: j.r.Task == "segment", Adapter: j.r.Settings.Adapter, Client: j.c.client, DetectSettings: j.r.Detect}
+	r := pgc.DetectRequest{Classes: j.r.Classes, Segment: j.r.Task == detect.Segment, Adapter: j.r.Settings.Adapter, Client: j.c.client, DetectSettings: j.r.Detect}
 	if j.images != nil {
 		r.Image = j.images[0]
 	}

@@ -56,9 +56,8 @@ type Options struct {
 	Alone   bool        // whether the executable cannot run in a process of its own, as on an emulated GPU
 }
 
-// Run times an executable, whose weights are not verified, with one picture and some tokens of text: the encoder, prefill, and a step of decoding, the
-// fastest of a few runs each, and whole answers; or the encoder and the embedding of an image, where the model makes
-// those.
+// Run times an executable, whose weights are not verified, with one picture and some tokens of text: the encoder, prefill, and a step of
+// decoding, the fastest of a few runs each, and whole answers; or the encoder and the embedding of an image, where the model makes those.
 func Run(ctx context.Context, path string, o Options) (*Report, error) {
 	image, err := program.OpenFile(path)
 	if err != nil {

@@ -199,8 +199,8 @@ func TestForeignExecutable(t *testing.T) {
 	}
 }
 
-// TestKernelsOnGPU compares every kernel for GPUs, run in the emulator or on a GPU where PGC_CUDA is set, with the evaluator, for every storage that
-// products on a GPU read.
+// TestKernelsOnGPU compares every kernel for GPUs, run in the emulator or on a GPU where PGC_CUDA is set, with the evaluator, for every
+// storage that products on a GPU read.
 func TestKernelsOnGPU(t *testing.T) {
 	for _, c := range [][2]string{{"pg1-odd", "bf16"}, {"pg2-odd", "int8"}, {"pg1-odd", "int4"}} {
 		o := build.Options{MaxTokens: 40, Storage: build.Storage{Weights: c[1]}}

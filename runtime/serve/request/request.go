@@ -158,11 +158,12 @@ func (d *Document) task(r *Request, text string) error {
 		kind = *task
 	}
 	if kind == "" && r.Schema { // what the schema describes
-		if kind, text, _ = strings.Cut(text, " "); kind != "detect" && kind != "segment" {
+		var objects bool
+		if kind, text, objects = detect.Cut(text); !objects {
 			return openai.Invalid("response_format", "response_format asks for objects, but the prompt does not: expected a prompt such as \"detect cat ; dog\" or the task detect")
 		}
 	}
-	if raw := d.raw("classes"); raw != nil && kind != "detect" && kind != "segment" {
+	if raw := d.raw("classes"); raw != nil && !detect.IsTask(kind) {
 		return openai.Invalid("classes", "classes is given without the task detect or segment")
 	}
 	switch kind {
@@ -179,7 +180,7 @@ func (d *Document) task(r *Request, text string) error {
 			return openai.Invalid(r.Field, "the task ask has no question, expected a text beside the picture")
 		}
 		r.Prompts = []string{"answer " + lang + " " + text}
-	case "detect", "segment":
+	case detect.Detect, detect.Segment:
 		r.Task = kind
 		return d.locate(r, text)
 	default:
@@ -211,8 +212,8 @@ func (d *Document) locate(r *Request, text string) (err error) {
 	case len(classes) > mostClasses || size > mostClassBytes:
 		return openai.Invalid("classes", "classes names too many or too long ones, expected %d at most, of %d bytes together", mostClasses, mostClassBytes)
 	case raw == nil:
-		for _, word := range []string{"detect ", "segment "} {
-			text = strings.TrimPrefix(text, word)
+		for _, task := range []string{detect.Detect, detect.Segment} {
+			text = strings.TrimPrefix(text, task+" ")
 		}
 		r.Classes, err = detect.Classes(text)
 	case raw[0] == '"':
@@ -237,7 +238,7 @@ func (d *Document) locate(r *Request, text string) (err error) {
 			return err
 		}
 	}
-	if r.Masks && r.Task != "segment" {
+	if r.Masks && r.Task != detect.Segment {
 		return openai.Invalid("masks", "masks is true, but the task is %s, expected segment", r.Task)
 	}
 	scale, err := optional[int](d, "box_scale")
