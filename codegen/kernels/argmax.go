@@ -1,6 +1,7 @@
 package kernels
 
 import (
+	"errors"
 	"math"
 
 	"pgc/ir/scalar"
@@ -12,7 +13,9 @@ import (
 // backend builds others that hand on the greatest of some columns, such as those of Partials.
 type Argmax struct{ Matmul *Matmul }
 
-func (s *Argmax) build(*gen) { panic("kernels: an argmax of a product is no single kernel") }
+func (s *Argmax) build(g *gen) {
+	g.err = errors.New("an argmax of a product is several kernels: expected a backend that builds those of Partials, or that goes without the pass fuse-argmax")
+}
 
 // Partials returns a product whose tasks find the greatest of some columns each, and the row that finds the greatest of
 // these. The product's result, n values (f32) and behind them their indices (i32), are the row's operands.

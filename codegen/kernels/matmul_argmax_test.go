@@ -5,9 +5,11 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"pgc/ir/scalar"
+	"pgc/ir/target"
 	"pgc/ir/target/targettest"
 	"pgc/ir/tile"
 )
@@ -75,6 +77,21 @@ func TestArgmax(t *testing.T) {
 			if int(place) != at || !(float64(got[task]) == best || math.Abs(float64(got[task])-best) < 1e-4) {
 				t.Errorf("%s task %d: %g at %d, want %g at %d", tgt.Name, task, got[task], place, best, at)
 			}
+		}
+	}
+}
+
+// TestArgmaxIsSeveral: a backend that asks for the one kernel that an argmax is not gets an error, which says what to do.
+func TestArgmaxIsSeveral(t *testing.T) {
+	s := &Argmax{Matmul: &Matmul{M: Const(1), K: 8, XStride: 8, Parts: []Part{{Blocks: 1, N: 16, Elem: tile.F32, Accs: 1,
+		Exprs: []*scalar.Expr{scalar.X(0, scalar.F32)}, Outs: []Out{{Elem: tile.F32}}}}}}
+	all, err := target.FindAll(target.Default)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tgt := range all {
+		if _, err := Build("argmax_7", s, tgt); err == nil || !strings.Contains(err.Error(), "kernel argmax_7: ") || !strings.Contains(err.Error(), "fuse-argmax") {
+			t.Errorf("%s: %v", tgt.Name, err)
 		}
 	}
 }

@@ -150,7 +150,7 @@ func TestImpossibleSchedules(t *testing.T) {
 		p := schedule.Default.Of(s.Class(v3), v3)
 		change(&p)
 		_, err := BuildBy(schedule.Default.With(schedule.Row{Class: s.Class(v3), Lanes: 8, Product: p}), "k", s, v3)
-		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), fmt.Sprintf("%s for x86-64-v3: ", s.Class(v3))) {
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), fmt.Sprintf("kernel k: %s for x86-64-v3: ", s.Class(v3))) {
 			t.Errorf("got %v, expected %s", err, want)
 		}
 	}

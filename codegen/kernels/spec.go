@@ -151,7 +151,7 @@ type Spec interface{ build(g *gen) }
 // Kind returns the name of a spec's template: that of its type, in lower case.
 func Kind(s Spec) string { return strings.ToLower(reflect.TypeOf(s).Elem().Name()) }
 
-// Build makes the kernel of a spec for a target. Errors name the template.
+// Build makes the kernel of a spec for a target. Errors name the kernel.
 func Build(name string, s Spec, t target.Target) (*Kernel, error) {
 	return BuildBy(schedule.Default, name, s, t)
 }
@@ -167,7 +167,7 @@ func BuildBy(table *schedule.Table, name string, s Spec, t target.Target) (*Kern
 		return nil, err
 	}
 	if g.err != nil {
-		return nil, g.err
+		return nil, fmt.Errorf("kernel %s: %w", name, g.err)
 	}
 	g.out.Tile = k
 	return &g.out, nil
@@ -179,7 +179,7 @@ type gen struct {
 	table  *schedule.Table
 	target target.Target
 	lanes  int
-	err    error // of the schedule
+	err    error // of the spec or the schedule
 	out    Kernel
 	syms   map[string]*tile.Value
 }

@@ -269,7 +269,7 @@ func Compile(ctx context.Context, dir, out string, runtime []byte, o Options) (*
 	}
 	sections = append(sections, program.Bytes(manifest.SectionTokenizer, tok.compact))
 	for _, p := range parts {
-		sections = append(sections, program.Bytes(graphSection(p.kind), p.graph))
+		sections = append(sections, program.Bytes(kinds[p.kind].graph, p.graph))
 	}
 	if o.onCPU() && o.onGPU() && o.GPURuntime != nil {
 		sections = append(sections, program.Bytes(manifest.SectionRuntimeGPU, o.GPURuntime))

@@ -31,7 +31,7 @@ func EncodeGraph(m *ir.Module) []byte {
 
 // decodeGraph reads the plain graph of an executable's program for a kind of machine.
 func decodeGraph(path string, image *program.Executable, kind program.TargetKind) (*ir.Module, error) {
-	section := graphSection(kind)
+	section := kinds[kind].graph
 	z, err := gzip.NewReader(bytes.NewReader(image.Section(section)))
 	if err != nil {
 		return nil, fmt.Errorf("%s carries no graph: it was made by %s, this is %s", path, image.Program.Generator, Version)

@@ -13,7 +13,6 @@ import (
 	"strings"
 
 	"pgc/runtime/detect"
-	"pgc/runtime/program"
 )
 
 // leastRuntime is the value of Options.Runtime for the runtime that leaves out what small machines seldom need (package
@@ -49,12 +48,12 @@ func (o Options) runtimeNames() ([]string, error) {
 		return nil, err
 	}
 	var names []string
-	prefixes := map[program.TargetKind]string{program.CPU: "pgcrt-", program.PTX: "pgcrt-cuda-"}
-	if o.Runtime == leastRuntime {
-		prefixes[program.CPU] = "pgcrt-least-"
-	}
 	for _, kind := range targetKinds[o.Target] {
-		names = append(names, prefixes[kind]+targets[0].Arch)
+		prefix := kinds[kind].runtime
+		if o.Runtime == leastRuntime { // which is for processors alone
+			prefix += "least-"
+		}
+		names = append(names, prefix+targets[0].Arch)
 	}
 	return names, nil
 }

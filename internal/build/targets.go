@@ -14,6 +14,7 @@ import (
 	"pgc/codegen/ptx"
 	"pgc/ir"
 	"pgc/ir/quant"
+	"pgc/ir/target"
 	"pgc/passes"
 	"pgc/runtime/manifest"
 	"pgc/runtime/program"
@@ -23,6 +24,41 @@ import (
 // in front.
 var targetKinds = map[string][]program.TargetKind{"": {program.CPU}, "cpu": {program.CPU}, "cuda": {program.PTX},
 	"cpu,cuda": {program.CPU, program.PTX}, "cuda,cpu": {program.CPU, program.PTX}}
+
+// machine is what the compiler knows of a kind of machine beside its backends' records.
+type machine struct {
+	// backends are those of the options, the best first, for a module whose products are of bfloat16 on both sides or of
+	// integers.
+	backends func(o Options, bf16, integers bool) ([]*backend.Backend, error)
+	one      func() *backend.Backend // of them all: what they ask of the passes is the same
+	graph    string                  // the section with the plain graph
+	runtime  string                  // how the names of its runtimes' files begin
+}
+
+var kinds = map[program.TargetKind]machine{
+	program.CPU: {backends: processors, one: anyProcessor, graph: manifest.SectionGraph, runtime: "pgcrt-"},
+	program.PTX: {backends: gpus, one: ptx.Backend, graph: manifest.SectionGraphPTX, runtime: "pgcrt-cuda-"},
+}
+
+func processors(o Options, bf16, integers bool) ([]*backend.Backend, error) {
+	targets, err := Targets(o.CPU)
+	if err != nil {
+		return nil, err
+	}
+	return cpu.Variants(targets, bf16, integers), nil
+}
+
+func anyProcessor() *backend.Backend {
+	all, err := target.FindAll(target.Default)
+	if err != nil {
+		panic(err) // the default is in the table
+	}
+	return cpu.Backend(all[0])
+}
+
+func gpus(Options, bool, bool) ([]*backend.Backend, error) {
+	return []*backend.Backend{ptx.Backend()}, nil
+}
 
 // onGPU reports whether the file has a program for GPUs.
 func (o Options) onGPU() bool { return slices.Contains(targetKinds[o.Target], program.PTX) }
@@ -130,15 +166,8 @@ func (p *part) optimized() error {
 
 // machines returns the backends of the options' kind, the best first; m is the module that they compile.
 func (o Options) machines(m *ir.Module) ([]*backend.Backend, error) {
-	if o.kind == program.PTX {
-		return []*backend.Backend{ptx.Backend()}, nil
-	}
-	targets, err := Targets(o.CPU)
-	if err != nil {
-		return nil, err
-	}
 	bf16, integers := codegen.Multiplies(m)
-	return cpu.Variants(targets, bf16, integers), nil
+	return kinds[o.kind].backends(o, bf16, integers)
 }
 
 // FirstBackend returns the backend of the first program of a file with the options, and how its passes are run; m is the
@@ -157,10 +186,7 @@ func (o Options) FirstBackend(m *ir.Module) (*backend.Backend, passes.Options, e
 
 // optimize runs the passes, without those whose results the kind of machine has no kernels for.
 func (o Options) optimize(m *ir.Module) error {
-	if o.kind == program.PTX {
-		return passes.Optimize(m, passesFor(ptx.Backend(), o.Passes))
-	}
-	return passes.Optimize(m, o.Passes)
+	return passes.Optimize(m, passesFor(kinds[o.kind].one(), o.Passes))
 }
 
 // passesFor completes options of the passes by what a backend lacks and asks for.
@@ -170,16 +196,8 @@ func passesFor(b *backend.Backend, o passes.Options) passes.Options {
 	for _, name := range b.Without {
 		off[name] = true
 	}
-	o.Off, o.With = off, b.With
+	o.Off, o.With = off, slices.Concat(o.With, b.With)
 	return o
-}
-
-// graphSection is the section with the plain graph of a program's kind.
-func graphSection(kind program.TargetKind) string {
-	if kind == program.PTX {
-		return manifest.SectionGraphPTX
-	}
-	return manifest.SectionGraph
 }
 
 // named puts a word that tells kinds of machines apart into the name of a file, if there are several.

@@ -8,9 +8,12 @@ import (
 	"testing"
 
 	"pgc"
+	"pgc/codegen/backend"
 	"pgc/golden"
 	"pgc/ir"
+	"pgc/ir/target"
 	"pgc/models"
+	"pgc/runtime/entry"
 	"pgc/runtime/manifest"
 	"pgc/runtime/program"
 )
@@ -125,5 +128,65 @@ func TestExactOnGPU(t *testing.T) {
 		if got := r.halves(convolution); got != c.halves {
 			t.Errorf("%s as %s: the convolution is two matrices: %v", c.checkpoint, c.weights, got)
 		}
+	}
+}
+
+// TestKinds: every kind of machine that --target names has a row, and all backends of a kind ask the same of the passes.
+func TestKinds(t *testing.T) {
+	named := map[program.TargetKind]bool{}
+	for _, list := range targetKinds {
+		for _, kind := range list {
+			named[kind] = true
+		}
+	}
+	for kind := range named {
+		k, ok := kinds[kind]
+		if !ok {
+			t.Fatalf("kind %v has no row", kind)
+		}
+		all, err := k.backends(Options{CPU: target.Default}, true, true)
+		if err != nil || len(all) == 0 {
+			t.Fatalf("kind %v: %d backends, %v", kind, len(all), err)
+		}
+		for _, b := range all {
+			if one := k.one(); !slices.Equal(b.Without, one.Without) || !slices.Equal(b.With, one.With) || b.Target.Kind != kind || one.Target.Kind != kind {
+				t.Errorf("kind %v: %s of kind %v asks for passes %q and not %q, %s of kind %v for %q and not %q", kind, b.Target.CPU, b.Target.Kind, b.With, b.Without,
+					one.Target.CPU, one.Target.Kind, one.With, one.Without)
+			}
+		}
+	}
+	if len(kinds) != len(named) {
+		t.Errorf("%d rows of kinds, of which %d can be asked for", len(kinds), len(named))
+	}
+}
+
+// TestPassesOfKind: passes that a kind of machine has no kernels for are left out, whatever the kind.
+func TestPassesOfKind(t *testing.T) {
+	row := kinds[program.CPU]
+	defer func() { kinds[program.CPU] = row }()
+	lacking := row
+	lacking.one = func() *backend.Backend {
+		b := *row.one()
+		b.Without = []string{"fuse-argmax"}
+		return &b
+	}
+	kinds[program.CPU] = lacking
+	o := Options{CPU: "x86-64-v3"}.first()
+	m, err := Plain(filepath.Join(golden.Dir(), "pg1-odd"), 0, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := o.optimize(m.Module); err != nil {
+		t.Fatal(err)
+	}
+	found := false
+	for _, op := range m.Module.Func(entry.Step).Ops {
+		found = found || op.Def == ir.OpArgmax
+		if op.Def == ir.OpMatmul && op.Attrs.(ir.MatmulAttrs).Argmax {
+			t.Errorf("a product is an argmax: %s", op)
+		}
+	}
+	if !found {
+		t.Error("no argmax of its own")
 	}
 }
