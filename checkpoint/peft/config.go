@@ -40,7 +40,7 @@ var prompts = config.Keys(`PROMPT_TUNING MULTITASK_PROMPT_TUNING P_TUNING PREFIX
 
 // variants are settings that make another method of LoRA where they are on.
 var variants = []string{"alora_invocation_tokens", "alora_invocation_string", "arrow_config", "use_qalora", "use_bdlora", "kasa_config",
-	"monteclora_config", "velora_config", "layer_replication", "target_parameters", "megatron_config"}
+	"monteclora_config", "layer_replication", "target_parameters", "megatron_config"}
 
 // residual are the values of init_lora_weights by which peft changes the base when it loads the adapter.
 var residual = []string{"pissa", "olora", "corda", "loftq", "lora_ga"}
@@ -48,7 +48,7 @@ var residual = []string{"pissa", "olora", "corda", "loftq", "lora_ga"}
 // inert settings change nothing here: the shapes are the ranks, and the others say how the adapter was initialized and trained, and which
 // program wrote it.
 var inert = config.Keys(`r peft_version auto_mapping task_type inference_mode lora_dropout rank_pattern fan_in_fan_out bias
-	layers_pattern loftq_config eva_config corda_config lora_ga_config qalora_group_size megatron_core runtime_config`)
+	layers_pattern loftq_config eva_config corda_config lora_ga_config velora_config qalora_group_size megatron_core runtime_config`)
 
 // readSettings reads adapter_config.json. Unknown settings become notes: peft passes over them, too.
 func readSettings(s *config.Section) (c settings, notes []string, err error) {

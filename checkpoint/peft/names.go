@@ -61,6 +61,7 @@ func (a *Adapter) sort(h Host) (*contents, error) {
 		}
 		switch plain := strings.TrimPrefix(strings.ReplaceAll(name, "_orig_mod.", ""), "base_model.model."); {
 		case strings.Contains(plain, ".original_module."): // what modules_to_save stands for: nobody reads it
+		case strings.HasSuffix(plain, ".lora_velora_embed"): // of VeLoRA, which is LoRA once it is trained
 		case strings.Contains(plain, savedPart):
 			again = append(again, plain)
 		default:

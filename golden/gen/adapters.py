@@ -48,6 +48,7 @@ COMMITTED = {  # name: (base, layout, settings)
     "tied": ("pg2-mha", "4.4", dict(target_modules=["embed_tokens", "lm_head"], r=2, ensure_weight_tying=True)),
     "head": ("pg2-odd", "5", dict(target_modules=["lm_head", "o_proj"], r=3, lora_alpha=5)),
     "tokens": ("pg2-odd", "4.4", dict(target_modules=["k_proj"], r=1, trainable_token_indices=[2, 260, 302, 700, 701, 702, 1583])),
+    "velora": ("pg1-odd", "5", dict(target_modules=["v_proj", "fc1"], r=2, velora_config={"num_groups": 1})),
 }
 
 
