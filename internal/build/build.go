@@ -5,7 +5,6 @@ import (
 	"context"
 	"io"
 	"slices"
-	"time"
 
 	"pgc/checkpoint/hf"
 	"pgc/codegen"
@@ -17,7 +16,6 @@ import (
 	"pgc/runtime/embed"
 	"pgc/runtime/fault"
 	"pgc/runtime/manifest"
-	"pgc/runtime/output"
 	"pgc/runtime/program"
 )
 
@@ -159,132 +157,6 @@ func imagePrompt(c *hf.Checkpoint, tok *packed) int {
 		return len(embed.Tokens(tok.Tokenizer, c.Embedding.Image, ""))
 	}
 	return c.Config.Facts().ImageTokens + 2 // <bos> and the newline
-}
-
-// Compile compiles a checkpoint directory to an executable at out, a copy of the ELF file runtime with sections behind
-// it.
-func Compile(ctx context.Context, dir, out string, runtime []byte, o Options) (*Report, error) {
-	r := &Report{Output: out, Seconds: map[string]float64{}, ArenaBytes: map[string]int64{}, ArenaMinimum: map[string]int64{}, Launches: map[string]int{}}
-	clock := time.Now()
-	lap := func(phase string) {
-		r.Seconds[phase] = time.Since(clock).Seconds()
-		clock = time.Now()
-	}
-	if err := o.check(); err != nil {
-		return nil, err
-	}
-	if o.onCPU() {
-		if _, err := Targets(o.CPU); err != nil {
-			return nil, err
-		}
-	}
-	if err := output.Check(out); err != nil {
-		return nil, err
-	}
-	emit, err := newEmitter(o.Emit, o.EmitDir)
-	if err != nil {
-		return nil, err
-	}
-	c, err := o.Open(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer c.Close()
-	r.Notes = c.Notes
-	tok, err := packTokenizer(c)
-	if err != nil {
-		return nil, err
-	}
-	add := func(note string) {
-		if note != "" {
-			o.note(note)
-			r.Notes = append(r.Notes, note)
-		}
-	}
-	add(tok.note(c.Config.Facts()))
-	if err := tok.checkMasks(c); err != nil {
-		return nil, err
-	}
-	if need := imagePrompt(c, tok); o.maxTokens(c) < need {
-		return nil, checkpointError("MaxTokens", "%d holds no image: expected at least %d", o.maxTokens(c), need)
-	}
-	rows := c.Config.Facts().VocabSize
-	whole, err := o.freeze(c, tok)
-	if err != nil {
-		return nil, err
-	}
-	add(whole)
-	if c.Embedding != nil && o.Draft == draftNgram {
-		return nil, checkpointError("Draft", "ngram guesses tokens, but the model makes embeddings: expected one that generates text")
-	}
-	if c.Embedding != nil && o.Runtime == leastRuntime {
-		return nil, checkpointError("Runtime", "least generates text, but the model makes embeddings: expected full")
-	}
-	lap("load")
-	parts, err := o.parts(c)
-	if err != nil {
-		return nil, err
-	}
-	var variants []codegen.Variant
-	for _, p := range parts {
-		if err := emit.graph(p.named("plain.pgir", len(parts) > 1), p.m); err != nil {
-			return nil, err
-		}
-		if err := p.optimized(); err != nil {
-			return nil, err
-		}
-		if err := emit.graph(p.named("graph.pgir", len(parts) > 1), p.m); err != nil {
-			return nil, err
-		}
-		for _, b := range p.backends {
-			variants = append(variants, codegen.Variant{Module: p.m, Backend: b})
-		}
-	}
-	lap("passes")
-	compiled, err := codegen.CompileVariants(ctx, variants)
-	if err != nil {
-		return nil, err
-	}
-	if err := emit.kernels(ctx, compiled); err != nil {
-		return nil, err
-	}
-	lap("code")
-	for _, part := range parts {
-		model, err := describe(c, tok, part.Options).Encode()
-		if err != nil {
-			return nil, err
-		}
-		for _, p := range compiled.Programs {
-			if p.Target.Kind == part.kind {
-				p.Generator, p.Model = Version, model
-			}
-		}
-	}
-	weights := program.Section{Name: program.SectionWeights, Write: func(w io.Writer) error {
-		return WriteWeights(ctx, w, compiled.Results[0], c, o)
-	}}
-	sections := []program.Section{weights}
-	for _, c := range compiled.Sections {
-		sections = append(sections, program.Bytes(c.Name, c.Bytes))
-	}
-	sections = append(sections, program.Bytes(manifest.SectionTokenizer, tok.compact))
-	for _, p := range parts {
-		sections = append(sections, program.Bytes(kinds[p.kind].graph, p.graph))
-	}
-	if o.onCPU() && o.onGPU() && o.GPURuntime != nil {
-		sections = append(sections, program.Bytes(manifest.SectionRuntimeGPU, o.GPURuntime))
-	}
-	if c.License != "" {
-		sections = append(sections, program.Bytes(manifest.SectionLicense, []byte(c.License)))
-	}
-	if err := program.Write(ctx, out, runtime, compiled.Programs, sections...); err != nil {
-		return nil, err
-	}
-	lap("write")
-	r.fill(parts[0].m, compiled, o.maxTokens(c))
-	r.Frozen = o.cutReport(c, compiled.Programs[0], rows)
-	add(o.rounded(c))
-	return r, nil
 }
 
 func (r *Report) fill(m *ir.Module, variants *codegen.Variants, maxTokens int) {

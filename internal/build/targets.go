@@ -141,8 +141,8 @@ type part struct {
 	backends []*backend.Backend
 }
 
-// parts builds the graphs of a checkpoint for every kind of machine.
-func (o Options) parts(c *hf.Checkpoint) (all []*part, err error) {
+// partsOf builds the graphs of a checkpoint for every kind of machine.
+func (o Options) partsOf(c *hf.Checkpoint) (all []*part, err error) {
 	for _, kind := range targetKinds[o.Target] {
 		p := &part{Options: o.on(kind)}
 		if p.m, err = plain(c, p.Options, false); err != nil {
