@@ -1,7 +1,6 @@
 package program
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"fmt"
@@ -62,7 +61,7 @@ func writeFile(ctx context.Context, f io.Writer, runtime []byte, sets []*Program
 	if err := validateSets(sets); err != nil {
 		return err
 	}
-	w := &fileWriter{ctx: ctx, buf: bufio.NewWriterSize(f, 1<<20), page: pageBytes(sets)}
+	w := &fileWriter{ctx: ctx, buf: &hugeWriter{to: f}, page: pageBytes(sets)}
 	if err := w.section(Bytes(SectionRuntime, runtime), nil); err != nil {
 		return err
 	}
@@ -129,7 +128,7 @@ func (p *Program) fits(sections []SectionInfo) error {
 // fileWriter writes sections and remembers their table entries.
 type fileWriter struct {
 	ctx    context.Context
-	buf    *bufio.Writer
+	buf    *hugeWriter
 	page   int64 // alignment of sections
 	offset int64
 	sum    uint32       // of the section being written
