@@ -8,6 +8,20 @@ import (
 	"unicode/utf8"
 )
 
+// convertible are formats that Pillow reads, and Photoshop's, by what their files begin with.
+var convertible = []struct{ begins, name, ending string }{
+	{"\x00\x00\x01\x00", "an icon", "ico"},
+	{"8BPS", "a Photoshop document", "psd"},
+	{"DDS ", "a DirectDraw surface", "dds"},
+	{"qoif", "a QOI image", "qoi"},
+	{"icns", "an icon of macOS", "icns"},
+	{"\x01\xda", "an SGI image", "sgi"},
+	{"\x0a\x05\x01", "a PCX image", "pcx"},
+	{"v/1\x01", "an OpenEXR image", "exr"},
+	{"#?RADIANCE", "a Radiance image", "hdr"},
+	{"gimp xcf", "a GIMP document", "xcf"},
+}
+
 // foreign describes data of another format.
 func foreign(data []byte) string {
 	if text := unread(data); text != "" {
@@ -33,10 +47,6 @@ func foreign(data []byte) string {
 		return "it is a JPEG 2000 image, which is not supported (magick IN.jp2 OUT.png converts it)"
 	case is("P7\n", "PF\n"):
 		return "it is a PAM or a PFM image in color, which are not supported"
-	case is("8BPS"):
-		return "it is a Photoshop document, which is not supported"
-	case is("\x00\x00\x01\x00"):
-		return "it is an icon, which is not supported"
 	case len(data) >= 132 && string(data[128:132]) == "DICM":
 		return "it is a DICOM file, which is not supported (dcmj2pnm +on IN.dcm OUT.png converts it)"
 	case is("\x93NUMPY"):
@@ -47,6 +57,11 @@ func foreign(data []byte) string {
 		return "it is a PDF document"
 	case is("PK\x03\x04", "\x1f\x8b"):
 		return "it is a compressed archive"
+	}
+	for _, f := range convertible {
+		if is(f.begins) {
+			return fmt.Sprintf("it is %s, which is not supported (magick IN.%s OUT.png converts it)", f.name, f.ending)
+		}
 	}
 	head := data[:min(len(data), headBytes)]
 	text := bytes.ToLower(bytes.TrimLeft(head, "\ufeff \t\r\n"))
