@@ -9,6 +9,7 @@ import (
 
 	"pgc/golden"
 	"pgc/internal/build"
+	"pgc/internal/e2e"
 	"pgc/runtime/program"
 )
 
@@ -16,9 +17,7 @@ import (
 func TestDamagedExecutable(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	exe := filepath.Join(t.TempDir(), "exe")
-	if _, err := build.Compile(t.Context(), filepath.Join(golden.Dir(), "pg2-mha"), exe, []byte("\x7fELF"), build.Options{CPU: "x86-64-v3", MaxTokens: 311}); err != nil {
-		t.Fatal(err)
-	}
+	e2e.Build(t, exe, filepath.Join(golden.Dir(), "pg2-mha"), []byte("\x7fELF"), build.Options{CPU: "x86-64-v3", MaxTokens: 311})
 	image, err := program.OpenFile(exe)
 	if err != nil {
 		t.Fatal(err)
@@ -48,9 +47,7 @@ func TestDamagedExecutable(t *testing.T) {
 // TestExecutableCut cuts an executable while its kernels run: whatever reads it, the end is a sentence and status 1.
 func TestExecutableCut(t *testing.T) {
 	whole := filepath.Join(t.TempDir(), "whole")
-	if _, err := build.Compile(t.Context(), filepath.Join(golden.Dir(), "pg2-mha"), whole, []byte("\x7fELF"), build.Options{CPU: "x86-64-v3", MaxTokens: 311}); err != nil {
-		t.Fatal(err)
-	}
+	e2e.Build(t, whole, filepath.Join(golden.Dir(), "pg2-mha"), []byte("\x7fELF"), build.Options{CPU: "x86-64-v3", MaxTokens: 311})
 	content, err := os.ReadFile(whole)
 	if err != nil {
 		t.Fatal(err)

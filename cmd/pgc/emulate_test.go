@@ -10,6 +10,7 @@ import (
 
 	"pgc/golden"
 	"pgc/internal/build"
+	"pgc/internal/e2e"
 	"pgc/runtime/safetensors"
 )
 
@@ -18,9 +19,7 @@ import (
 func TestEmulateRefuses(t *testing.T) {
 	dir := t.TempDir()
 	exe, out := filepath.Join(dir, "exe"), filepath.Join(dir, "counts.json")
-	if _, err := build.Compile(t.Context(), filepath.Join(golden.Dir(), "pg1-odd"), exe, []byte("\x7fELF"), build.Options{CPU: "x86-64-v3", MaxTokens: 311}); err != nil {
-		t.Fatal(err)
-	}
+	e2e.Build(t, exe, filepath.Join(golden.Dir(), "pg1-odd"), []byte("\x7fELF"), build.Options{CPU: "x86-64-v3", MaxTokens: 311})
 	for _, c := range []struct {
 		args   []string
 		status int
@@ -46,9 +45,7 @@ func TestEmulateCommands(t *testing.T) {
 	exes := map[string]string{}
 	for _, name := range []string{"pg1-odd", "colpali-odd"} {
 		exes[name] = filepath.Join(dir, name)
-		if _, err := build.Compile(t.Context(), filepath.Join(golden.Dir(), name), exes[name], []byte("\x7fELF"), build.Options{Target: "cuda", MaxTokens: 311}); err != nil {
-			t.Fatal(err)
-		}
+		e2e.Build(t, exes[name], filepath.Join(golden.Dir(), name), []byte("\x7fELF"), build.Options{Target: "cuda", MaxTokens: 311})
 	}
 	emulated := func(model string, args ...string) string {
 		t.Helper()
@@ -118,9 +115,7 @@ func TestEmulateCommands(t *testing.T) {
 // TestBenchRefuses: what cannot be timed is refused in a sentence that names what can.
 func TestBenchRefuses(t *testing.T) {
 	exe := filepath.Join(t.TempDir(), "exe")
-	if _, err := build.Compile(t.Context(), filepath.Join(golden.Dir(), "pg1-odd"), exe, []byte("\x7fELF"), build.Options{Target: "cuda", MaxTokens: 311}); err != nil {
-		t.Fatal(err)
-	}
+	e2e.Build(t, exe, filepath.Join(golden.Dir(), "pg1-odd"), []byte("\x7fELF"), build.Options{Target: "cuda", MaxTokens: 311})
 	for _, c := range []struct {
 		args   []string
 		status int

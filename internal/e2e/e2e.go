@@ -110,7 +110,7 @@ func CompileTo(t *testing.T, exe, checkpoint string) {
 func CompileFor(cpus, checkpoint, exe string) error {
 	elf, err := Command("pgcrt", "pgcrt", "")
 	if err == nil {
-		_, err = build.Compile(context.Background(), checkpoint, exe, elf, build.Options{CPU: cpus, MaxTokens: 311})
+		_, err = built(context.Background(), exe, checkpoint, elf, build.Options{CPU: cpus, MaxTokens: 311})
 	}
 	return err
 }
@@ -123,10 +123,8 @@ func CompiledWith(t *testing.T, name string, o build.Options) string {
 	return Once(t, fmt.Sprintf("%s-%x", name, key[:8]), func(exe string) { compile(t, exe, filepath.Join(golden.Dir(), name), o) })
 }
 
-func compile(t *testing.T, exe, checkpoint string, o build.Options) {
+func compile(t testing.TB, exe, checkpoint string, o build.Options) {
 	t.Helper()
 	o.CPU, o.MaxTokens = cmp.Or(o.CPU, "x86-64-v3"), cmp.Or(o.MaxTokens, 311)
-	if _, err := build.Compile(t.Context(), checkpoint, exe, Runtime(t), o); err != nil {
-		t.Fatal(err)
-	}
+	Build(t, exe, checkpoint, Runtime(t), o)
 }

@@ -151,9 +151,7 @@ func TestFrozen(t *testing.T) {
 	for _, frozen := range []build.Frozen{{Task: []string{"detect cat"}}, {Prompt: []string{"caption en", "detect cat"}}} {
 		path := filepath.Join(t.TempDir(), "model")
 		o := build.Options{CPU: "x86-64-v3", MaxTokens: 311, Frozen: frozen}
-		if _, err := build.Compile(t.Context(), filepath.Join(golden.Dir(), "pg1-odd"), path, e2e.Runtime(t), o); err != nil {
-			t.Fatal(err)
-		}
+		e2e.Build(t, path, filepath.Join(golden.Dir(), "pg1-odd"), e2e.Runtime(t), o)
 		want := append(frozen.Task, frozen.Prompt...)[0]
 		a, err := answer(t.Context(), path, []manifest.Frozen{{Text: want}}, Options{Threads: 1, Text: 3, New: 12})
 		if err != nil {
@@ -181,9 +179,7 @@ func TestFrozen(t *testing.T) {
 func TestOnGPU(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "model")
 	o := build.Options{Target: "cuda", MaxTokens: 311}
-	if _, err := build.Compile(t.Context(), filepath.Join(golden.Dir(), "pg1-odd"), path, []byte("\x7fELF"), o); err != nil {
-		t.Fatal(err)
-	}
+	e2e.Build(t, path, filepath.Join(golden.Dir(), "pg1-odd"), []byte("\x7fELF"), o)
 	gpus := gputest.GPUs(&emulated.Driver{Zeroed: true})
 	r, err := Run(t.Context(), path, Options{Threads: 1, Text: 3, New: 1, GPUs: gpus, Alone: true})
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"pgc/codegen/weights"
 	"pgc/golden"
 	"pgc/internal/build"
+	"pgc/internal/e2e"
 	"pgc/internal/gputest"
 	"pgc/ir/quant"
 	"pgc/ir/target"
@@ -27,9 +28,7 @@ func checkpoint(name string) string { return filepath.Join(golden.Dir(), name) }
 func executable(t *testing.T, name string, o build.Options) string {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), name)
-	if _, err := build.Compile(t.Context(), checkpoint(name), out, []byte("\x7fELF of nothing"), o); err != nil {
-		t.Fatal(err)
-	}
+	e2e.Build(t, out, checkpoint(name), []byte("\x7fELF of nothing"), o)
 	return out
 }
 

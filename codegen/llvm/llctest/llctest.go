@@ -23,10 +23,11 @@ import (
 )
 
 // What stays in the folder when it is tidied, which the first tests of an hour do: objects that a test used within a week,
-// the latest of them up to so many bytes.
+// the latest of them up to so many bytes. What is kept beside them is tidied when it grows.
 const (
 	maxAge    = 7 * 24 * time.Hour
 	maxBytes  = 256 << 20
+	maxKept   = 1 << 30
 	tidyAfter = time.Hour
 )
 
@@ -161,11 +162,11 @@ func tidySometimes(dir string, now time.Time) error {
 	if err := os.Chtimes(stamp, now, now); err != nil {
 		return err
 	}
-	return tidy(dir, now)
+	return tidy(dir, maxBytes, now)
 }
 
 // tidy removes old files from the folder. Another process may remove the same.
-func tidy(dir string, now time.Time) error {
+func tidy(dir string, most int64, now time.Time) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err
@@ -179,7 +180,7 @@ func tidy(dir string, now time.Time) error {
 	slices.SortFunc(files, func(a, b os.FileInfo) int { return cmp.Compare(b.ModTime().UnixNano(), a.ModTime().UnixNano()) })
 	total := int64(0)
 	for _, f := range files {
-		if total += f.Size(); total > maxBytes || now.Sub(f.ModTime()) > maxAge {
+		if total += f.Size(); total > most || now.Sub(f.ModTime()) > maxAge {
 			if err := os.Remove(filepath.Join(dir, f.Name())); err != nil && !os.IsNotExist(err) {
 				return err
 			}

@@ -99,7 +99,7 @@ func TestTidy(t *testing.T) {
 		}
 	}
 	left := func() (names []string) {
-		if err := tidy(dir, now); err != nil {
+		if err := tidy(dir, maxBytes, now); err != nil {
 			t.Fatal(err)
 		}
 		entries, err := os.ReadDir(dir)
@@ -145,6 +145,48 @@ func TestTidySometimes(t *testing.T) {
 		if got := tidied(now.Add(c.after)); got != c.want {
 			t.Errorf("%v after the first time: tidied %v", c.after, got)
 		}
+	}
+}
+
+// What is kept is made once for a key, by whoever asks; failures and damage are not kept.
+func TestKept(t *testing.T) {
+	was := folder
+	folder = t.TempDir()
+	t.Cleanup(func() { folder = was })
+	runs := 0
+	ask := func(key, want string, fails error) {
+		t.Helper()
+		got, err := Kept([]byte(key), func() ([]byte, error) {
+			runs++
+			return []byte(want), fails
+		})
+		if err != fails || err == nil && string(got) != want {
+			t.Errorf("%s: %q, %v", key, got, err)
+		}
+	}
+	failed := errors.New("failed")
+	ask("a", "", failed)
+	for range 2 {
+		ask("a", "A", nil)
+		ask("b", "B", nil)
+	}
+	if runs != 3 {
+		t.Errorf("made %d times, expected 3", runs)
+	}
+	files, err := filepath.Glob(filepath.Join(folder, "kept", "????????????????*"))
+	if err != nil || len(files) != 2 {
+		t.Fatalf("kept are %v, %v", files, err)
+	}
+	for _, f := range files {
+		if err := os.WriteFile(f, make([]byte, 40), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ask("a", "A", nil)
+	folder = "off"
+	ask("a", "A", nil)
+	if runs != 5 {
+		t.Errorf("made %d times, expected 5", runs)
 	}
 }
 

@@ -69,9 +69,7 @@ func compiled(t *testing.T, checkpoint string, o build.Options) (exe string) {
 	t.Helper()
 	exe = filepath.Join(t.TempDir(), "exe")
 	o.CPU, o.MaxTokens = "x86-64-v3", 311
-	if _, err := build.Compile(t.Context(), checkpoint, exe, e2e.Runtime(t), o); err != nil {
-		t.Fatal(err)
-	}
+	e2e.Build(t, exe, checkpoint, e2e.Runtime(t), o)
 	return exe
 }
 

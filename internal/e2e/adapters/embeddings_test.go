@@ -37,9 +37,7 @@ func TestKeptEmbeddings(t *testing.T) {
 	compiled := func(name string, o build.Options) string {
 		exe := filepath.Join(dir, name+".exe")
 		o.CPU, o.Weights = "x86-64-v3", "f32"
-		if _, err := build.Compile(t.Context(), base, exe, e2e.Runtime(t), o); err != nil {
-			t.Fatal(err)
-		}
+		e2e.Build(t, exe, base, e2e.Runtime(t), o)
 		return exe
 	}
 	embedded := func(exe string, args ...string) []byte {
@@ -146,9 +144,7 @@ func TestKeptTable(t *testing.T) {
 		for i, o := range []build.Options{{Adapter: adapter}, {Adapters: []hf.Kept{{Name: "tuned", Dir: adapter}}}, {}} {
 			exe, out := filepath.Join(dir, "exe"), filepath.Join(dir, "out")
 			o.CPU, o.MaxTokens, o.Weights = "x86-64-v3", 311, "f32"
-			if _, err := build.Compile(t.Context(), base, exe, e2e.Runtime(t), o); err != nil {
-				t.Fatal(err)
-			}
+			e2e.Build(t, exe, base, e2e.Runtime(t), o)
 			args := []string{"forward", "--image", golden.Picture("shapes.png"), "--prompt", "detect cat", "-o", out}
 			if i == 1 {
 				args = append(args, "--adapter", "tuned")

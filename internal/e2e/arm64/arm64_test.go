@@ -46,9 +46,7 @@ func TestArm64(t *testing.T) {
 	}
 	emulated := func(checkpoint, name, cpu string, o build.Options) string {
 		o.CPU, o.MaxTokens = cpu, 311
-		if _, err := build.Compile(t.Context(), checkpoint, filepath.Join(dir, name), rt, o); err != nil {
-			t.Fatal(err)
-		}
+		e2e.Build(t, filepath.Join(dir, name), checkpoint, rt, o)
 		return emulator(name, "max")
 	}
 	checkpoint := filepath.Join(golden.Dir(), "pg2-odd")
@@ -87,9 +85,7 @@ func TestArm64(t *testing.T) {
 		} else {
 			native := filepath.Join(dir, "native")
 			c.o.CPU, c.o.MaxTokens = "native", 311
-			if _, err := build.Compile(t.Context(), checkpoint, native, e2e.Runtime(t), c.o); err != nil {
-				t.Fatal(err)
-			}
+			e2e.Build(t, native, checkpoint, e2e.Runtime(t), c.o)
 			want = embedding(native)
 		}
 		var info struct{ Sets []struct{ CPU string } }

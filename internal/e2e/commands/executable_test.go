@@ -19,9 +19,7 @@ func TestExecutable(t *testing.T) {
 	elf := e2e.Runtime(t)
 	dir := t.TempDir()
 	exe := filepath.Join(dir, "captioner")
-	if _, err := build.Compile(t.Context(), filepath.Join(golden.Dir(), "pg1-odd"), exe, elf, build.Options{CPU: "x86-64-v3", MaxTokens: 311}); err != nil {
-		t.Fatal(err)
-	}
+	e2e.Build(t, exe, filepath.Join(golden.Dir(), "pg1-odd"), elf, build.Options{CPU: "x86-64-v3", MaxTokens: 311})
 	picture := filepath.Join(golden.Dir(), "pictures", "noise.png")
 	text := filepath.Join(dir, "not-a-picture.png")
 	if err := os.WriteFile(text, []byte("hello"), 0o644); err != nil {

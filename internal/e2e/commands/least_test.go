@@ -30,9 +30,7 @@ func TestLeast(t *testing.T) {
 	compiled := func(name string, rt []byte) string {
 		exe := filepath.Join(dir, name)
 		o := build.Options{CPU: "x86-64-v3", MaxTokens: 311, Runtime: name}
-		if _, err := build.Compile(t.Context(), filepath.Join(golden.Dir(), "pg2-odd"), exe, rt, o); err != nil {
-			t.Fatal(err)
-		}
+		e2e.Build(t, exe, filepath.Join(golden.Dir(), "pg2-odd"), rt, o)
 		return exe
 	}
 	least, full := compiled("least", e2e.LeastRuntime(t)), compiled("full", e2e.Runtime(t))

@@ -61,9 +61,7 @@ func TestAttention(t *testing.T) {
 // TestAttentionOnGPU compares masks with transformers on an emulated GPU, and attention within what bfloat16 changes.
 func TestAttentionOnGPU(t *testing.T) {
 	exe := filepath.Join(t.TempDir(), "exe")
-	if _, err := build.Compile(t.Context(), filepath.Join(golden.Dir(), "pg2-odd"), exe, e2e.Runtime(t), build.Options{Target: "cuda", MaxTokens: 200, KV: "f32"}); err != nil {
-		t.Fatal(err)
-	}
+	e2e.Build(t, exe, filepath.Join(golden.Dir(), "pg2-odd"), e2e.Runtime(t), build.Options{Target: "cuda", MaxTokens: 200, KV: "f32"})
 	m, c := e2e.OnGPU(t, exe), openAttention(t, "pg2-odd")
 	compareSeen(t, m, c)
 	one := 1

@@ -39,9 +39,7 @@ func TestDriver(t *testing.T) {
 		t.Fatal(err)
 	}
 	exe := filepath.Join(dir, "exe")
-	if _, err := build.Compile(t.Context(), filepath.Join(golden.Dir(), "pg1-odd"), exe, e2e.GPURuntime(t), build.Options{Target: "cuda", MaxTokens: 311}); err != nil {
-		t.Fatal(err)
-	}
+	e2e.Build(t, exe, filepath.Join(golden.Dir(), "pg1-odd"), e2e.GPURuntime(t), build.Options{Target: "cuda", MaxTokens: 311})
 	const mebi = " MiB on Pretended GPU 0, which has "
 	for _, c := range []struct {
 		library, pretend, device string

@@ -10,6 +10,7 @@ import (
 	"pgc/codegen/ptx/emulated"
 	"pgc/golden"
 	"pgc/internal/build"
+	"pgc/internal/e2e"
 	"pgc/runtime/gpu"
 )
 
@@ -54,9 +55,7 @@ func (d *failingDevice) StreamSynchronize(s gpu.Stream) error {
 // loads, encodes, or decodes is one sentence, then and for every later request, whatever it was doing.
 func TestGPUErrors(t *testing.T) {
 	exe := filepath.Join(t.TempDir(), "model")
-	if _, err := build.Compile(t.Context(), filepath.Join(golden.Dir(), "pg1-odd"), exe, []byte("\x7fELF"), build.Options{Target: "cuda", MaxTokens: 311}); err != nil {
-		t.Fatal(err)
-	}
+	e2e.Build(t, exe, filepath.Join(golden.Dir(), "pg1-odd"), []byte("\x7fELF"), build.Options{Target: "cuda", MaxTokens: 311})
 	device, err := pgc.ParseDevice("cuda")
 	if err != nil {
 		t.Fatal(err)

@@ -20,9 +20,7 @@ func onGPUAs(t *testing.T, checkpoint string, o build.Options) *pgc.Model {
 	if o.Target = "cuda"; o.MaxTokens == 0 {
 		o.MaxTokens = 311
 	}
-	if _, err := build.Compile(t.Context(), checkpoint, exe, []byte("\x7fELF"), o); err != nil {
-		t.Fatal(err)
-	}
+	e2e.Build(t, exe, checkpoint, []byte("\x7fELF"), o)
 	return e2e.OnGPU(t, exe)
 }
 

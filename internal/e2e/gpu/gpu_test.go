@@ -43,9 +43,7 @@ func TestGPU(t *testing.T) {
 					cpu += "-cpu"
 					twin(t, c.path, cpu, elf, o)
 				}
-				if _, err := build.Compile(t.Context(), c.path, exe, elf, o); err != nil {
-					t.Fatal(err)
-				}
+				e2e.Build(t, exe, c.path, elf, o)
 				m := e2e.OnGPU(t, exe)
 				if at := filepath.Base(c.path) + "/" + weights; at == "pg1-bf16/bf16" || at == "pg1-odd/int8" {
 					t.Run("requests", func(t *testing.T) { requestsOnGPU(t, m) })
@@ -85,9 +83,7 @@ func TestGPU(t *testing.T) {
 func twin(t *testing.T, checkpoint, exe string, elf []byte, o build.Options) {
 	t.Helper()
 	o.Target, o.CPU, o.Compute = "cpu", "x86-64-v3", "f32"
-	if _, err := build.Compile(t.Context(), checkpoint, exe, elf, o); err != nil {
-		t.Fatal(err)
-	}
+	e2e.Build(t, exe, checkpoint, elf, o)
 }
 
 // splitLimit is how far results may be from float32's, as a fraction of the largest. What is multiplied as two bfloat16

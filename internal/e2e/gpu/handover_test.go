@@ -34,9 +34,7 @@ func TestHandOver(t *testing.T) {
 	dir := t.TempDir()
 	exe, picture := filepath.Join(dir, "exe"), filepath.Join(dir, "picture.png")
 	o := build.Options{Target: "cpu,cuda", CPU: "x86-64-v3", MaxTokens: 311, GPURuntime: rt}
-	if _, err := build.Compile(t.Context(), filepath.Join(golden.Dir(), "pg1-odd"), exe, e2e.Runtime(t), o); err != nil {
-		t.Fatal(err)
-	}
+	e2e.Build(t, exe, filepath.Join(golden.Dir(), "pg1-odd"), e2e.Runtime(t), o)
 	raw, err := os.ReadFile(golden.Picture("noise.png"))
 	if err != nil {
 		t.Fatal(err)
@@ -82,9 +80,7 @@ func TestHandOver(t *testing.T) {
 	}
 	other := filepath.Join(dir, "other")
 	o.Target = "cpu"
-	if _, err := build.Compile(t.Context(), filepath.Join(golden.Dir(), "pg1-odd"), other, rt, o); err != nil {
-		t.Fatal(err)
-	}
+	e2e.Build(t, other, filepath.Join(golden.Dir(), "pg1-odd"), rt, o)
 	exe = other
 	if _, says, err := answer("", "auto"); err != nil || says != "" {
 		t.Errorf("code for the processor in the runtime for GPUs: %q, %v", says, err)

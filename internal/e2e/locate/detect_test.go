@@ -29,9 +29,7 @@ func locator(t *testing.T) string {
 	t.Helper()
 	return e2e.Once(t, "locator", func(exe string) {
 		checkpoint := filepath.Join(golden.Dir(), "../models/paligemma/demo/paligemma-demo")
-		if _, err := build.Compile(t.Context(), checkpoint, exe, e2e.Runtime(t), build.Options{CPU: "x86-64-v3", MaxTokens: 311}); err != nil {
-			t.Fatal(err)
-		}
+		e2e.Build(t, exe, checkpoint, e2e.Runtime(t), build.Options{CPU: "x86-64-v3", MaxTokens: 311})
 	})
 }
 

@@ -57,10 +57,7 @@ func TestFrozen(t *testing.T) {
 		t.Helper()
 		exe := filepath.Join(dir, name)
 		o.CPU, o.MaxTokens = "x86-64-v3", 311
-		r, err := build.Compile(t.Context(), filepath.Join(demo, checkpoint), exe, e2e.Runtime(t), o)
-		if err != nil {
-			t.Fatal(err)
-		}
+		r := e2e.Build(t, exe, filepath.Join(demo, checkpoint), e2e.Runtime(t), o)
 		return exe, r
 	}
 	for _, c := range []struct {
@@ -192,10 +189,7 @@ func TestFrozenAdapters(t *testing.T) {
 		if only != "" {
 			o.Frozen.Prompt = nil
 		}
-		r, err := build.Compile(t.Context(), filepath.Join(golden.Dir(), "pg2-odd"), exe, e2e.Runtime(t), o)
-		if err != nil {
-			t.Fatal(err)
-		}
+		r := e2e.Build(t, exe, filepath.Join(golden.Dir(), "pg2-odd"), e2e.Runtime(t), o)
 		const note = "all tokens of the vocabulary are kept, since adapter "
 		told := slices.ContainsFunc(r.Notes, func(n string) bool { return strings.HasPrefix(n, note) })
 		if cut := r.Frozen.Vocabulary < r.Frozen.VocabularyBefore; cut != (only != "") || told == cut {
@@ -233,9 +227,7 @@ func TestFrozenGPU(t *testing.T) {
 	for _, keep := range []bool{false, true} {
 		exe := filepath.Join(t.TempDir(), "exe")
 		o := build.Options{Target: "cuda", MaxTokens: 311, Frozen: build.Frozen{Task: []string{"segment cat"}, KeepVocabulary: keep}}
-		if _, err := build.Compile(t.Context(), filepath.Join(golden.Dir(), "pg1-bf16"), exe, e2e.Runtime(t), o); err != nil {
-			t.Fatal(err)
-		}
+		e2e.Build(t, exe, filepath.Join(golden.Dir(), "pg1-bf16"), e2e.Runtime(t), o)
 		none, most := 0.0, 1
 		d, err := e2e.OnGPU(t, exe).Detect(t.Context(), pgc.DetectRequest{Image: pgc.File(golden.Picture("noise.png")), Classes: []string{"cat"}, Segment: true,
 			DetectSettings: pgc.DetectSettings{MinScore: &none, MaxBoxes: &most}})
@@ -253,9 +245,7 @@ func TestFrozenGPU(t *testing.T) {
 func TestFrozenWithoutMasks(t *testing.T) {
 	exe := filepath.Join(t.TempDir(), "exe")
 	o := build.Options{CPU: "x86-64-v3", MaxTokens: 311, Frozen: build.Frozen{Task: []string{"segment cat", "segment dog"}, Prompt: []string{"ocr"}}}
-	if _, err := build.Compile(t.Context(), filepath.Join(golden.Dir(), "pg1-bf16"), exe, e2e.Runtime(t), o); err != nil {
-		t.Fatal(err)
-	}
+	e2e.Build(t, exe, filepath.Join(golden.Dir(), "pg1-bf16"), e2e.Runtime(t), o)
 	for _, args := range [][]string{nil, {"--json"}} {
 		code, out, stderr := e2e.Printed(exe, append([]string{golden.Picture("noise.png"), golden.Picture("grey.png"), "--max-boxes", "1", "--no-scores"}, args...)...)
 		if code != 0 || strings.Count(out, "\n") != 6 || strings.Count(stderr, "warning: "+pgc.ErrNoMasks.Error()+"\n") != 1 {

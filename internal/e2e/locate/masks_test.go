@@ -28,9 +28,7 @@ func TestMasks(t *testing.T) {
 	dir := t.TempDir()
 	exe := filepath.Join(dir, "both")
 	o := build.Options{Target: "cpu,cuda", CPU: "x86-64-v3", MaxTokens: 311, Masks: golden.MasksFile(), GPURuntime: []byte("\x7fELF")}
-	if _, err := build.Compile(t.Context(), filepath.Join(golden.Dir(), "pg1-bf16"), exe, e2e.Runtime(t), o); err != nil {
-		t.Fatal(err)
-	}
+	e2e.Build(t, exe, filepath.Join(golden.Dir(), "pg1-bf16"), e2e.Runtime(t), o)
 	cpu, err := pgc.Open(exe, pgc.WithoutVerification())
 	if err != nil {
 		t.Fatal(err)

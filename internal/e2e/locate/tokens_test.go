@@ -49,9 +49,7 @@ func TestWithoutTokens(t *testing.T) {
 	for begin, c := range map[string]struct{ detect, segment string }{"<loc": {noLoc, noLoc}, "<seg": {"", noSeg}} {
 		checkpoint, dir := without(t, begin), t.TempDir()
 		exe := filepath.Join(dir, "exe")
-		if _, err := build.Compile(t.Context(), checkpoint, exe, e2e.Runtime(t), build.Options{CPU: "x86-64-v3", MaxTokens: 311}); err != nil {
-			t.Fatal(err)
-		}
+		e2e.Build(t, exe, checkpoint, e2e.Runtime(t), build.Options{CPU: "x86-64-v3", MaxTokens: 311})
 		m, err := pgc.Open(exe)
 		if err != nil {
 			t.Fatal(err)

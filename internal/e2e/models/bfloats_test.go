@@ -27,11 +27,7 @@ func TestBFloats(t *testing.T) {
 	} else {
 		cpus = append([]string{best.Name}, cpus...)
 	}
-	r, err := build.Compile(t.Context(), filepath.Join(demo, name), exe, e2e.Runtime(t),
-		build.Options{CPU: strings.Join(cpus, ","), Storage: build.Storage{Compute: "bf16"}, MaxTokens: 311})
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := e2e.Build(t, exe, filepath.Join(demo, name), e2e.Runtime(t), build.Options{CPU: strings.Join(cpus, ","), Storage: build.Storage{Compute: "bf16"}, MaxTokens: 311})
 	var info struct {
 		BFloats bool `json:"bf16_products"`
 	}

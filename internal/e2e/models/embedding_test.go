@@ -254,9 +254,7 @@ func TestEmbeddingStorage(t *testing.T) {
 		{build.Storage{Weights: "int4", Group: 32, Search: true}, .85},
 	} {
 		exe := filepath.Join(t.TempDir(), "model")
-		if _, err := build.Compile(t.Context(), checkpoint, exe, elf, build.Options{Storage: c.storage, CPU: "x86-64-v3"}); err != nil {
-			t.Fatal(err)
-		}
+		e2e.Build(t, exe, checkpoint, elf, build.Options{Storage: c.storage, CPU: "x86-64-v3"})
 		got := opened(t, embedded(t, exe, embedArgs(t, ref, "images")...))
 		sum, n := 0.0, 0
 		for _, name := range got.Names() {

@@ -16,10 +16,7 @@ func TestMemory(t *testing.T) {
 	demo := filepath.Join(golden.Dir(), "../models/paligemma/demo")
 	exe := filepath.Join(t.TempDir(), "demo")
 	o := build.Options{CPU: "x86-64-v3", KV: "bf16", MaxTokens: 300}
-	r, err := build.Compile(t.Context(), filepath.Join(demo, "paligemma2-demo"), exe, e2e.Runtime(t), o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := e2e.Build(t, exe, filepath.Join(demo, "paligemma2-demo"), e2e.Runtime(t), o)
 	var info struct {
 		KV     string
 		KVB    int64 `json:"kv_bytes"`

@@ -23,10 +23,7 @@ func TestSets(t *testing.T) {
 	exe := filepath.Join(t.TempDir(), "captioner")
 	o := build.Options{CPU: "x86-64-v3,cascadelake,znver4,sapphirerapids,x86-64-v4", MaxTokens: 311}
 	checkpoint := filepath.Join(golden.Dir(), "pg2-odd")
-	r, err := build.Compile(t.Context(), checkpoint, exe, e2e.Runtime(t), o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := e2e.Build(t, exe, checkpoint, e2e.Runtime(t), o)
 	var info struct {
 		CPU       string
 		CodeBytes int `json:"code_bytes"`

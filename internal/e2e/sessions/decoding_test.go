@@ -25,9 +25,7 @@ func TestRoundedCache(t *testing.T) {
 			tokens := map[string][]int32{}
 			for _, kv := range []string{"", "f32"} {
 				exe := filepath.Join(t.TempDir(), "exe")
-				if _, err := build.Compile(t.Context(), filepath.Join(golden.Dir(), checkpoint), exe, e2e.Runtime(t), build.Options{Target: "cuda", KV: kv, MaxTokens: 311}); err != nil {
-					t.Fatal(err)
-				}
+				e2e.Build(t, exe, filepath.Join(golden.Dir(), checkpoint), e2e.Runtime(t), build.Options{Target: "cuda", KV: kv, MaxTokens: 311})
 				s, x := watched(t, exe)
 				x.read = func(space program.Space, name string, data []byte) {
 					if space == program.SpaceOutput && name == entry.OutLogits {

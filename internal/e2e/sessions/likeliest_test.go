@@ -21,9 +21,7 @@ import (
 func onGPU(t *testing.T) (*generate.Session, *spy) {
 	t.Helper()
 	exe := filepath.Join(t.TempDir(), "exe")
-	if _, err := build.Compile(t.Context(), filepath.Join(golden.Dir(), "pg1-odd"), exe, e2e.Runtime(t), build.Options{Target: "cuda", MaxTokens: 311}); err != nil {
-		t.Fatal(err)
-	}
+	e2e.Build(t, exe, filepath.Join(golden.Dir(), "pg1-odd"), e2e.Runtime(t), build.Options{Target: "cuda", MaxTokens: 311})
 	s, x := watched(t, exe)
 	if s.Model.VocabSize <= entry.MostLikely {
 		t.Fatalf("%d tokens, all of which are told", s.Model.VocabSize)

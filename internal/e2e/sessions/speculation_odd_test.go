@@ -20,9 +20,7 @@ func guessing(t *testing.T) (*generate.Session, *spy) {
 	t.Helper()
 	return watched(t, e2e.Once(t, "pg2-odd-adapters-ngram", func(exe string) {
 		o := build.Options{CPU: "x86-64-v3", MaxTokens: 311, Adapters: e2e.Adapters(t), Draft: "ngram"}
-		if _, err := build.Compile(t.Context(), filepath.Join(golden.Dir(), "pg2-odd"), exe, e2e.Runtime(t), o); err != nil {
-			t.Fatal(err)
-		}
+		e2e.Build(t, exe, filepath.Join(golden.Dir(), "pg2-odd"), e2e.Runtime(t), o)
 	}))
 }
 

@@ -1,0 +1,50 @@
+package llctest
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"os"
+	"path/filepath"
+	"time"
+
+	"pgc/codegen/llvm"
+)
+
+// Kept returns what make makes, from a folder in that of the objects where a test has made it from the same. The key tells all
+// that it depends on, but for llc, which belongs to the key, too. Of those who ask for the same at once one makes it; what
+// fails is not kept.
+func Kept(key []byte, make func() ([]byte, error)) ([]byte, error) {
+	if folder == "off" {
+		return make()
+	}
+	dir := filepath.Join(folder, "kept")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	llc, err := llvm.FindLLC()
+	if err != nil {
+		return nil, err
+	}
+	v, err := version(llc)
+	if err != nil { // no llc that tells its version: a test's own
+		return make()
+	}
+	sum := sha256.Sum256(append([]byte(v+"\n"), key...))
+	name, s := hex.EncodeToString(sum[:]), &store{dir: dir}
+	unlock, err := s.lock(name)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	if out, ok := s.read(name); ok {
+		return out, nil
+	}
+	out, err := make()
+	if err != nil {
+		return nil, err
+	}
+	if err := s.write(name, out); err != nil {
+		return nil, err
+	}
+	return out, tidy(dir, maxKept, time.Now())
+}
