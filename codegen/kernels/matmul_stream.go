@@ -197,8 +197,9 @@ func (s *stream) pass(at *tile.Value, n int, index, k0, k *tile.Value, x lhs, c 
 			mk.chains = s.one.Chains
 		}
 		if ahead := s.lookahead(columns[0]); ahead > 0 && row == 0 {
+			to := s.following(columns, n, index, ahead)
 			mk.prefetch = func(k *tile.Value) {
-				s.prefetch(columns[first:first+vecs], b.Mul(k, b.Int(s.stepElems())), ahead, s.body*s.stepElems(), 1)
+				s.prefetch(to[first:first+vecs], b.Mul(k, b.Int(s.stepElems())), ahead, s.body*s.stepElems(), 1)
 			}
 		}
 		at := func(i int) int { return (row+i/vecs)*all + first + i%vecs }
@@ -208,6 +209,23 @@ func (s *stream) pass(at *tile.Value, n int, index, k0, k *tile.Value, x lhs, c 
 			put:    func(i int, x *tile.Value) { c[at(i)] = x }}, k)
 	})
 	return c
+}
+
+// following returns where columns go on that are read `ahead` elements before they are needed: behind the last groups of
+// panels that are read n side by side, a panel's neighbour lies, which is read already, and the next ones come later.
+func (s *stream) following(columns []column, n int, index *tile.Value, ahead int64) []column {
+	q := s.Group
+	if q.Len == 0 || s.M.N > 1 || n == 1 {
+		return columns
+	}
+	b, blocks := s.g.b, q.Blocks(s.K)
+	near := min((ahead+q.BlockBytes()-1)/q.BlockBytes(), blocks)
+	jump := b.Mul(b.Div(b.Add(index, b.Int(near)), b.Int(blocks)), b.Int(int64(n-1)*blocks*q.BlockBytes()))
+	columns = slices.Clone(columns)
+	for i := range columns {
+		columns[i].p = b.PtrAdd(columns[i].p, jump)
+	}
+	return columns
 }
 
 // lookahead returns how many elements ahead a column is asked for.
