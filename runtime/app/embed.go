@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"sort"
 	"strconv"
 
 	"golang.org/x/term"
@@ -112,7 +113,7 @@ func (c *rankCmd) Run(a *App) error {
 		out.Images = append(out.Images, ranked{score, name})
 		images[i] = pgc.Image{} // its pixels are not needed any more
 	}
-	slices.SortStableFunc(out.Images, func(x, y ranked) int { return cmp.Compare(y.Score, x.Score) })
+	sort.SliceStable(out.Images, func(i, j int) bool { return cmp.Less(out.Images[j].Score, out.Images[i].Score) })
 	if c.JSON {
 		return writeJSON(a.Out, out)
 	}

@@ -2,12 +2,12 @@
 package draw
 
 import (
-	"cmp"
 	"fmt"
 	"image"
 	"image/color"
 	"math"
 	"slices"
+	"sort"
 
 	"pgc/runtime/rgb"
 )
@@ -29,7 +29,7 @@ func Objects(p *rgb.Image, objects []Object) *image.RGBA {
 	m := opaque(p)
 	list := visible(shaded(objects), m.Rect)
 	// Large objects first, so that small ones and their tags stay on top.
-	slices.SortStableFunc(list, func(a, b shape) int { return cmp.Compare(b.area(), a.area()) })
+	sort.SliceStable(list, func(i, j int) bool { return list[i].area() > list[j].area() })
 	st := newStyle(m.Rect, list)
 	for _, o := range list {
 		if o.Mask != nil {

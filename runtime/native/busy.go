@@ -1,9 +1,9 @@
 package native
 
 import (
-	"bytes"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -136,11 +136,9 @@ func (t *thread) schedule() (ran, waited time.Duration, ok bool) {
 	defer unix.Close(fd)
 	var text [64]byte // "4711 42 7"
 	n, _ := unix.Read(fd, text[:])
-	f := bytes.Fields(text[:max(0, n)])
-	if len(f) < 2 {
-		return 0, 0, false
-	}
-	r, err := strconv.ParseInt(string(f[0]), 10, 64)
-	w, err2 := strconv.ParseInt(string(f[1]), 10, 64)
-	return time.Duration(r), time.Duration(w), err == nil && err2 == nil
+	first, rest, _ := strings.Cut(string(text[:max(0, n)]), " ")
+	second, _, ok := strings.Cut(rest, " ")
+	r, err := strconv.ParseInt(first, 10, 64)
+	w, err2 := strconv.ParseInt(second, 10, 64)
+	return time.Duration(r), time.Duration(w), ok && err == nil && err2 == nil
 }

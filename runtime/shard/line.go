@@ -86,7 +86,7 @@ func Complete(out io.Writer, in *io.SectionReader, r Record) error {
 		places = append(places, place{*f.Row, at, len(line)})
 		at += int64(len(line))
 	}
-	slices.SortFunc(places, func(x, y place) int { return cmp.Compare(x.row, y.row) })
+	slices.SortStableFunc(places, func(x, y place) int { return cmp.Compare(x.row, y.row) })
 	for i, p := range places {
 		line := make([]byte, p.bytes)
 		if _, err := in.ReadAt(line, p.offset); err != nil {
