@@ -46,13 +46,16 @@ func pageBytes(programs []*Program) int64 {
 	return maxPageBytes
 }
 
+// FormatVersion is of the sections and of what code and runtime expect of each other (abi.go). A file of another one is
+// refused, whose code would run beside a runtime that counts otherwise.
+const FormatVersion = 12
+
 const (
-	magic         = "pgc:exec"
-	formatVersion = 11
-	footerBytes   = 40
-	entryBytes    = 40
-	nameBytes     = 16
-	maxSections   = 64
+	magic       = "pgc:exec"
+	footerBytes = 40
+	entryBytes  = 40
+	nameBytes   = 16
+	maxSections = 64
 )
 
 // crcTable is of the Castagnoli polynomial, for which processors have an instruction. It takes 0.2 ms to make.
@@ -102,7 +105,7 @@ func appendTable(b []byte, page int64, sections []SectionInfo) []byte {
 	// Footer: file size, sections, version, alignment of sections, a reserved word, checksum, magic.
 	b = le.AppendUint64(b, uint64(end)+uint64(len(sections)*entryBytes+footerBytes))
 	b = le.AppendUint32(b, uint32(len(sections)))
-	b = le.AppendUint32(b, formatVersion)
+	b = le.AppendUint32(b, FormatVersion)
 	b = le.AppendUint64(b, uint64(page))
 	b = le.AppendUint32(b, 0)
 	b = le.AppendUint32(b, shortSum(b[start:]))
@@ -122,8 +125,8 @@ func readTable(r io.ReaderAt, size int64) (sections []SectionInfo, sum uint32, e
 	if string(footer[32:]) != magic {
 		return nil, 0, fmt.Errorf("no program at the end of the file: it is truncated, or pgc did not write it")
 	}
-	if v := le.Uint32(footer[12:]); v != formatVersion {
-		return nil, 0, fmt.Errorf("damaged footer, or made by another version of pgc, in format %d, expected %d: compile it again", v, formatVersion)
+	if v := le.Uint32(footer[12:]); v != FormatVersion {
+		return nil, 0, fmt.Errorf("damaged footer, or made by another version of pgc, in format %d, expected %d: compile it again", v, FormatVersion)
 	}
 	count := le.Uint32(footer[8:])
 	tableBytes := int64(count) * entryBytes
