@@ -256,15 +256,20 @@ func TestAsReady(t *testing.T) {
 	line := func(id string, tokens int) string {
 		return fmt.Sprintf(`{"id":%s,"images":[%q],"prompt":"caption en","max_new_tokens":%d,"ignore_eos":true}`+"\n", id, golden.Picture("noise.png"), tokens)
 	}
-	cmd := exec.Command(exe, "batch", "--input", "-", "--output", "-", "--as-ready")
-	cmd.Stdin = io.MultiReader(strings.NewReader(line("1", 280) + line("2", 1) + `{"id":3,"prompt":7}` + "\n" + "{\n" + line("2", 1)))
-	out, err := cmd.Output()
-	if err == nil || cmd.ProcessState.ExitCode() != 1 {
-		t.Errorf("%v, expected status 1 for requests that failed", err)
-	}
-	all := e2e.Replies(t, out)
-	if len(all) != 5 || string(all[4].ID) != "1" || len(all[4].Tokens) != 280 {
-		t.Fatalf("%s, expected the longest answer last", out)
+	var all []e2e.Reply
+	for try := 1; ; try++ { // on a busy machine a short answer may come late, but not always
+		cmd := exec.Command(exe, "batch", "--input", "-", "--output", "-", "--as-ready")
+		cmd.Stdin = io.MultiReader(strings.NewReader(line("1", 280) + line("2", 1) + `{"id":3,"prompt":7}` + "\n" + "{\n" + line("2", 1)))
+		out, err := cmd.Output()
+		if err == nil || cmd.ProcessState.ExitCode() != 1 {
+			t.Errorf("%v, expected status 1 for requests that failed", err)
+		}
+		if all = e2e.Replies(t, out); len(all) == 5 && string(all[4].ID) == "1" && len(all[4].Tokens) == 280 {
+			break
+		}
+		if try == 3 {
+			t.Fatalf("%s, expected the longest answer last", out)
+		}
 	}
 	by := map[string]int{}
 	for _, r := range all {
