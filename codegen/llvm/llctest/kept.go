@@ -30,21 +30,13 @@ func Kept(key []byte, make func() ([]byte, error)) ([]byte, error) {
 		return make()
 	}
 	sum := sha256.Sum256(append([]byte(v+"\n"), key...))
-	name, s := hex.EncodeToString(sum[:]), &store{dir: dir}
-	unlock, err := s.lock(name)
-	if err != nil {
-		return nil, err
-	}
-	defer unlock()
-	if out, ok := s.read(name); ok {
-		return out, nil
-	}
-	out, err := make()
-	if err != nil {
-		return nil, err
-	}
-	if err := s.write(name, out); err != nil {
-		return nil, err
+	made := false
+	out, err := (&store{dir: dir}).keep(hex.EncodeToString(sum[:]), func() ([]byte, error) {
+		made = true
+		return make()
+	})
+	if err != nil || !made {
+		return out, err
 	}
 	return out, tidy(dir, maxKept, time.Now())
 }

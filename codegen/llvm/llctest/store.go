@@ -37,20 +37,25 @@ func (s *store) get(ctx context.Context, path string, args []string, ir []byte) 
 	if err != nil { // no llc that tells its version: a test's own
 		return s.run(ctx, path, args, ir)
 	}
-	key := key(v, args, ir)
-	unlock, err := s.lock(key)
+	return s.keep(key(v, args, ir), func() ([]byte, error) { return s.run(ctx, path, args, ir) })
+}
+
+// keep returns the file of a name, which it makes if there is none. Of those who ask for the same at once one makes it; what
+// fails is not kept.
+func (s *store) keep(name string, make func() ([]byte, error)) ([]byte, error) {
+	unlock, err := s.lock(name)
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
-	if out, ok := s.read(key); ok {
+	if out, ok := s.read(name); ok {
 		return out, nil
 	}
-	out, err := s.run(ctx, path, args, ir)
+	out, err := make()
 	if err != nil {
 		return nil, err
 	}
-	return out, s.write(key, out)
+	return out, s.write(name, out)
 }
 
 // functions returns an object for every function. llc compiles those together that are not in the folder; an object is
