@@ -10,6 +10,7 @@ require (
 	github.com/dlclark/regexp2 v1.12.0
 	github.com/ebitengine/purego v0.11.3
 	github.com/google/go-cmp v0.7.0
+	github.com/klauspost/compress v1.20.4
 	github.com/llir/llvm v0.3.6
 	github.com/spf13/pflag v1.1.0
 	github.com/x448/float16 v0.8.4

@@ -1,12 +1,11 @@
 package build
 
 import (
-	"bytes"
-	"compress/gzip"
 	"fmt"
-	"io"
 	"reflect"
 	"slices"
+
+	"github.com/klauspost/compress/zstd"
 
 	"pgc/codegen"
 	"pgc/frontend/text"
@@ -20,23 +19,29 @@ import (
 // untrusted.
 const maxGraph = 1 << 28
 
-// EncodeGraph compresses the text of a module. Equal modules give equal bytes.
+// EncodeGraph compresses the text of a module, whose functions repeat each other over longer distances than the 32 KiB that
+// gzip looks back. Equal modules give equal bytes.
 func EncodeGraph(m *ir.Module) []byte {
-	var b bytes.Buffer
-	z := gzip.NewWriter(&b)
-	io.WriteString(z, m.String()) // a buffer takes all
-	z.Close()
-	return b.Bytes()
+	z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedBestCompression), zstd.WithEncoderConcurrency(1))
+	if err != nil {
+		panic(err) // an option that does not exist
+	}
+	return z.EncodeAll([]byte(m.String()), nil)
 }
 
 // decodeGraph reads the plain graph of an executable's program for a kind of machine.
 func decodeGraph(path string, image *program.Executable, kind program.TargetKind) (*ir.Module, error) {
 	section := kinds[kind].graph
-	z, err := gzip.NewReader(bytes.NewReader(image.Section(section)))
-	if err != nil {
+	packed := image.Section(section)
+	if packed == nil {
 		return nil, fmt.Errorf("%s carries no graph: it was made by %s, this is %s", path, image.Program.Generator, Version)
 	}
-	src, err := io.ReadAll(io.LimitReader(z, maxGraph))
+	z, err := zstd.NewReader(nil, zstd.WithDecoderMaxMemory(maxGraph), zstd.WithDecoderConcurrency(1))
+	if err != nil {
+		panic(err) // an option that does not exist
+	}
+	defer z.Close()
+	src, err := z.DecodeAll(packed, nil)
 	if err != nil {
 		return nil, fmt.Errorf("%s: section %s: %w", path, section, err)
 	}

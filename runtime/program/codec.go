@@ -11,15 +11,15 @@ import (
 // maxDepth bounds the nesting of an Expr.
 const maxDepth = 32
 
-// Encode returns the binary form of the programs of a file: one model for several instruction sets. What they share is
-// written once, as the first one has it. Equal programs have equal bytes.
-func Encode(sets []*Program) []byte {
+// encode returns the binary form of the programs of a file: one model for several instruction sets. What they share is
+// written once, as the first one has it. Equal programs have equal bytes. The programs must be complete.
+func encode(sets []*Program) []byte {
 	c := &codec{writing: true}
 	c.file(&sets)
 	return c.buf
 }
 
-// decode reads what Encode wrote and validates it, except the functions' launches, which are most of the bytes: complete
+// decode reads what encode wrote and validates it, except the functions' launches, which are most of the bytes: complete
 // reads them. It trusts nothing: it never panics, and takes memory in proportion to len(data). Empty lists come back as nil.
 func decode(data []byte) ([]*Program, error) {
 	c := &codec{buf: data}
@@ -50,25 +50,6 @@ func (c *codec) finish(bytes int) error {
 	return nil
 }
 
-// complete reads and validates the launches of the functions, unless that was done.
-func (p *Program) complete() error {
-	if p.launches == nil {
-		return nil
-	}
-	c := &codec{buf: p.launches}
-	c.launches(p)
-	if err := c.finish(len(p.launches)); err != nil {
-		return err
-	}
-	p.launches = nil
-	for i := range p.Funcs {
-		if err := p.validateFunc(&p.Funcs[i]); err != nil {
-			return fmt.Errorf("program: func %s: %w", p.Funcs[i].Name, err)
-		}
-	}
-	return nil
-}
-
 // codec walks programs in one fixed order. Writing, it appends to buf; reading, it takes from buf's front and fills the
 // Program in. After an error it only reads zeros.
 type codec struct {
@@ -76,23 +57,26 @@ type codec struct {
 	buf     []byte
 	err     error
 	depth   int
+	pool    *pool // of a launch that is in one
 }
 
-// file walks the programs of a file: what they share, then what is each one's own.
+// file walks the programs of a file: what they share, then what is each one's own, then the launches of all.
 func (c *codec) file(sets *[]*Program) {
 	shared := &Program{}
 	if c.writing && len(*sets) > 0 {
 		shared = (*sets)[0]
 	}
 	c.shared(shared)
+	launches := &pool{}
 	list(c, sets, 14+2*len(shared.Funcs), func(c *codec, p **Program) {
 		if !c.writing {
 			*p = &Program{}
 			**p = *shared
 			(*p).Funcs = slices.Clone(shared.Funcs)
 		}
-		c.set(*p, shared)
+		c.set(*p, shared, launches)
 	})
+	launches.walk(c)
 }
 
 // shared walks what does not depend on the instruction set, and the functions as the first one has them.
@@ -121,8 +105,9 @@ func portsBytes(f *Func) []byte {
 	return c.buf
 }
 
-// set walks what does; the functions are there already, and have other ports where a GPU's do more than a CPU's.
-func (c *codec) set(p, shared *Program) {
+// set walks what does, and the numbers of the launches; the functions are there already, and have other ports where a GPU's
+// do more than a CPU's.
+func (c *codec) set(p, shared *Program, launches *pool) {
 	c.byte((*uint8)(&p.Target.Kind))
 	c.string(&p.Target.Arch)
 	c.string(&p.Target.CPU)
@@ -145,22 +130,12 @@ func (c *codec) set(p, shared *Program) {
 			c.ports(f)
 		}
 	}
-	launches := p.launches
-	if c.writing && launches == nil {
-		w := &codec{writing: true}
-		w.launches(p)
-		launches = w.buf
-	}
-	c.view(&launches)
-	if !c.writing {
-		p.launches = launches
-	}
-}
-
-// launches walks the launches of the functions, which are there already.
-func (c *codec) launches(p *Program) {
-	for i := range p.Funcs {
-		list(c, &p.Funcs[i].Launches, 12, (*codec).launch)
+	if c.writing {
+		numbers := launches.numbers(p)
+		c.view(&numbers)
+	} else {
+		p.pool = launches
+		c.view(&p.numbers)
 	}
 }
 
@@ -190,19 +165,34 @@ func (c *codec) port(p *Port) {
 
 func (c *codec) launch(l *Launch) {
 	c.int(&l.Kernel)
-	c.expr(&l.Tasks)
-	list(c, &l.Args, 4, (*codec).arg)
+	c.pooled(&l.Tasks)
+	list(c, &l.Args, 2, (*codec).arg)
 	list(c, &l.Grains, 1, (*codec).int64)
 	c.string(&l.Value)
-	c.expr(&l.Flops)
-	c.expr(&l.Bytes)
+	c.pooled(&l.Flops)
+	c.pooled(&l.Bytes)
 }
 
+// arg walks an argument: a byte with its space and with what else there is, which most have nothing of.
 func (c *codec) arg(a *Arg) {
-	c.byte((*uint8)(&a.Space))
-	c.int(&a.Index)
+	const index, terms = 1 << 6, 1 << 7
+	const _ = uint(index - spaces)
+	head := uint8(a.Space)
+	if a.Index != 0 {
+		head |= index
+	}
+	if len(a.Terms) > 0 {
+		head |= terms
+	}
+	c.byte(&head)
+	a.Space = Space(head &^ (index | terms))
+	if head&index != 0 {
+		c.int(&a.Index)
+	}
 	c.int64(&a.Offset)
-	list(c, &a.Terms, 2, func(c *codec, t *Term) { c.int(&t.Sym); c.int64(&t.Stride) })
+	if head&terms != 0 {
+		list(c, &a.Terms, 2, func(c *codec, t *Term) { c.int(&t.Sym); c.int64(&t.Stride) })
+	}
 }
 
 func (c *codec) weight(w *Weight) {

@@ -21,7 +21,7 @@ func whole(data []byte) ([]*Program, error) {
 
 func TestRoundTrip(t *testing.T) {
 	p := samples()
-	data := Encode(p)
+	data := encode(p)
 	q, err := whole(data)
 	if err != nil {
 		t.Fatal(err)
@@ -29,7 +29,7 @@ func TestRoundTrip(t *testing.T) {
 	if !reflect.DeepEqual(p, q) {
 		t.Fatalf("decoded %+v, expected %+v", q, p)
 	}
-	if !bytes.Equal(Encode(q), data) {
+	if !bytes.Equal(encode(q), data) {
 		t.Fatal("encoding again gives other bytes")
 	}
 	t.Logf("%d bytes", len(data))
@@ -41,23 +41,40 @@ func TestEveryField(t *testing.T) {
 	for range 2000 {
 		p := &Program{}
 		random(r, reflect.ValueOf(p).Elem(), 0)
-		data := Encode([]*Program{p})
+		data := encode([]*Program{p})
 		var sets []*Program
 		c := &codec{buf: data}
 		c.file(&sets)
 		q := append(sets, &Program{})[0]
-		l := &codec{buf: q.launches}
-		l.launches(q)
-		if l.err != nil || len(l.buf) != 0 {
-			t.Fatalf("launches: error %v, %d bytes left", l.err, len(l.buf))
+		if err := q.readLaunches(); err != nil {
+			t.Fatal(err)
 		}
-		if again := Encode([]*Program{q}); !bytes.Equal(again, data) {
-			t.Fatal("a program whose launches were not read is encoded otherwise")
-		}
-		q.launches = nil
 		if c.err != nil || len(c.buf) != 0 || !reflect.DeepEqual(p, q) {
 			t.Fatalf("error %v, %d bytes left; decoded %+v, expected %+v", c.err, len(c.buf), q, p)
 		}
+	}
+}
+
+// TestLaunchesOnce: a launch that several functions and instruction sets have is in the file once, and takes a byte or two
+// more wherever else it is.
+func TestLaunchesOnce(t *testing.T) {
+	sets := samples()
+	before := len(encode(sets))
+	for _, p := range sets {
+		again := p.Funcs[0]
+		again.Name = "again"
+		for range 100 {
+			again.Launches = append(again.Launches, p.Funcs[0].Launches[0])
+		}
+		p.Funcs = append(p.Funcs, again)
+	}
+	data := encode(sets)
+	if more := len(data) - before; more > 300 {
+		t.Errorf("two functions of 100 known launches take %d bytes more, expected at most 300", more)
+	}
+	again, err := whole(data)
+	if err != nil || !reflect.DeepEqual(again, sets) {
+		t.Errorf("decoded (%v) %+v, expected %+v", err, again, sets)
 	}
 }
 
@@ -78,7 +95,7 @@ func TestPortsOfKinds(t *testing.T) {
 	if err := validateSets(sets); err != nil {
 		t.Fatal(err)
 	}
-	again, err := whole(Encode(sets))
+	again, err := whole(encode(sets))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +112,7 @@ func TestPortsOfKinds(t *testing.T) {
 
 // TestTruncated decodes every beginning of a program and every change of one byte.
 func TestTruncated(t *testing.T) {
-	data := Encode(samples())
+	data := encode(samples())
 	for i := range data {
 		if _, err := whole(data[:i]); err == nil {
 			t.Fatalf("the first %d of %d bytes decode", i, len(data))
@@ -155,7 +172,7 @@ func TestSets(t *testing.T) {
 			t.Errorf("error %v, expected %q", err, c.want)
 		}
 	}
-	if _, err := whole(Encode(nil)); err == nil || !strings.Contains(err.Error(), "no instruction set") {
+	if _, err := whole(encode(nil)); err == nil || !strings.Contains(err.Error(), "no instruction set") {
 		t.Errorf("no sets: error %v", err)
 	}
 }
@@ -170,7 +187,7 @@ func TestDeepExpr(t *testing.T) {
 	if err := p.Validate(); err == nil || !strings.Contains(err.Error(), "nested more than 32 deep") {
 		t.Errorf("validate: error %v", err)
 	}
-	if _, err := whole(Encode([]*Program{p})); err == nil || !strings.Contains(err.Error(), "nested more than 32 deep") {
+	if _, err := whole(encode([]*Program{p})); err == nil || !strings.Contains(err.Error(), "nested more than 32 deep") {
 		t.Errorf("decode: error %v", err)
 	}
 }
@@ -272,14 +289,14 @@ func TestValidateGPU(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	f.Add(Encode(samples()))
-	f.Add(Encode([]*Program{{}}))
+	f.Add(encode(samples()))
+	f.Add(encode([]*Program{{}}))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		sets, err := whole(data)
 		if err != nil {
 			return
 		}
-		again, err := whole(Encode(sets))
+		again, err := whole(encode(sets))
 		if err != nil || !reflect.DeepEqual(sets, again) {
 			t.Fatalf("decoded programs do not survive another round: %v", err)
 		}
@@ -334,7 +351,7 @@ func BenchmarkDecode(b *testing.B) {
 	for range 600 {
 		p.Funcs[0].Launches = append(p.Funcs[0].Launches, p.Funcs[0].Launches[:2]...)
 	}
-	data := Encode([]*Program{p})
+	data := encode([]*Program{p})
 	b.ReportMetric(float64(len(data)), "bytes")
 	for range b.N {
 		if _, err := whole(data); err != nil {

@@ -15,7 +15,7 @@ import (
 //	section "runtime"   the runtime's ELF file, at offset 0
 //	more sections       each at a page boundary, in the order they were given
 //	section "sums"      right behind the weights: the checksums of their blocks
-//	section "program"   Encode's bytes
+//	section "program"   encode's bytes
 //	section table       an entry for each section
 //	footer              footerBytes long, at the very end
 //
@@ -48,7 +48,7 @@ func pageBytes(programs []*Program) int64 {
 
 // FormatVersion is of the sections and of what code and runtime expect of each other (abi.go). A file of another one is
 // refused, whose code would run beside a runtime that counts otherwise.
-const FormatVersion = 12
+const FormatVersion = 13
 
 const (
 	magic       = "pgc:exec"

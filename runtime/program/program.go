@@ -34,7 +34,9 @@ type Program struct {
 	// as JSON. This package does not look into it.
 	Model []byte
 
-	launches []byte // of the functions, as Encode wrote them, until complete reads them
+	// Until complete reads the functions' launches: those of the file's programs, and the numbers of this one's.
+	pool    *pool
+	numbers []byte
 }
 
 // TargetKind is a kind of machine: what code is, and how kernels are launched.

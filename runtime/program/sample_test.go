@@ -73,7 +73,11 @@ func random(r *rand.Rand, v reflect.Value, depth int) {
 	case reflect.Bool:
 		v.SetBool(r.Intn(2) == 1)
 	case reflect.Uint8, reflect.Uint32:
-		v.SetUint(uint64(r.Uint32()) >> (32 - v.Type().Bits()))
+		n := uint64(r.Uint32()) >> (32 - v.Type().Bits())
+		if v.Type() == reflect.TypeFor[Space]() {
+			n %= 64 // as many as the format has room for
+		}
+		v.SetUint(n)
 	default:
 		panic("no random " + v.Kind().String())
 	}

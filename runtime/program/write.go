@@ -81,12 +81,15 @@ func writeFile(ctx context.Context, f io.Writer, runtime []byte, sets []*Program
 		}
 	}
 	for _, p := range sets {
+		if err := p.complete(); err != nil {
+			return err
+		}
 		p.Weights = sets[0].Weights // with their checksums
 		if err := p.fits(w.done); err != nil {
 			return err
 		}
 	}
-	if err := w.section(Bytes(SectionProgram, Encode(sets)), nil); err != nil {
+	if err := w.section(Bytes(SectionProgram, encode(sets)), nil); err != nil {
 		return err
 	}
 	if _, err := w.buf.Write(appendTable(nil, w.page, w.done)); err != nil {
