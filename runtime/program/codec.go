@@ -230,15 +230,8 @@ func (c *codec) expr(e *Expr) {
 
 // list walks a slice whose elements take at least minBytes each.
 func list[T any](c *codec, s *[]T, minBytes int, each func(*codec, *T)) {
-	n := len(*s)
-	c.int(&n)
-	if !c.writing {
-		if n < 0 || n > len(c.buf)/minBytes {
-			c.fail(fmt.Errorf("a list of %d elements cannot fit in the %d bytes left", n, len(c.buf)))
-		}
-		if c.err != nil || n == 0 {
-			return
-		}
+	n := c.length(len(*s), minBytes)
+	if !c.writing && n > 0 {
 		*s = make([]T, n)
 	}
 	for i := range *s {
@@ -247,6 +240,18 @@ func list[T any](c *codec, s *[]T, minBytes int, each func(*codec, *T)) {
 		}
 		each(c, &(*s)[i])
 	}
+}
+
+// length walks the number of a list's elements, which are at least of so many bytes each. It is 0 after an error.
+func (c *codec) length(n, minBytes int) int {
+	c.int(&n)
+	if !c.writing && (n < 0 || n > len(c.buf)/minBytes) {
+		c.fail(fmt.Errorf("a list of %d elements cannot fit in the %d bytes left", n, len(c.buf)))
+	}
+	if c.err != nil {
+		return 0
+	}
+	return n
 }
 
 func (c *codec) string(s *string) {
