@@ -195,11 +195,19 @@ func (c *Checkpoint) validate() error {
 			return err
 		}
 	}
-	var unknown []string
+	var unknown, foreign []string
 	for key, t := range c.tensors {
-		if !declared[key] && !c.used[key] && !c.Model.Ignored(key) {
-			unknown = append(unknown, safetensors.Printable(t.stored.Name))
+		switch name := t.stored.Name; {
+		case declared[key] || c.used[key] || c.Model.Ignored(key):
+		case c.foreign(name):
+			foreign = append(foreign, safetensors.Printable(name))
+		default:
+			unknown = append(unknown, safetensors.Printable(name))
 		}
+	}
+	if len(foreign) > 0 {
+		sort.Strings(foreign)
+		c.Notes = append(c.Notes, fmt.Sprintf("%s: passed over, because the model has no such tensors: %s", c.Dir, config.Names(foreign)))
 	}
 	if len(unknown) > 0 {
 		sort.Strings(unknown)
@@ -209,7 +217,7 @@ func (c *Checkpoint) validate() error {
 		if i := slices.IndexFunc(unknown, func(name string) bool { return strings.Contains(name, "custom_text_proj.") }); i >= 0 {
 			return fmt.Errorf("%s: tensor %s is of colpali-engine's ColPali: expected the model as transformers has it, whose model_type is colpali (such as vidore/colpali-v1.3-hf)", c.Dir, unknown[i])
 		}
-		return fmt.Errorf("%s: tensor %s is not part of a %s model (%d of %d are not): expected the config.json that was saved with the weights, and no other tensors without a prefix before the model's",
+		return fmt.Errorf("%s: tensor %s is not part of a %s model (%d of %d are not): expected the config.json that was saved with the weights",
 			c.Dir, unknown[0], c.Config.Facts().TextModelType, len(unknown), len(c.tensors))
 	}
 	if c.quantized != nil && len(c.used) == 0 {

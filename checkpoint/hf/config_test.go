@@ -22,6 +22,9 @@ func TestConfigErrors(t *testing.T) {
 		`{"model_type":"llava"}`:          `model_type is "llava", expected "paligemma"`,
 		`{"type":"pi0"}`:                  `model_type is missing, expected "paligemma" or "colpali" (a training folder needs the config.json of the model that was trained on)`,
 		"\ufeff" + `{"model_type":"bom"}`: `model_type is "bom"`,
+		"\xff\xfe{\x00}\x00":              `config.json is not a JSON object: it is UTF-16, expected JSON in UTF-8`,
+		`{"model_type":"paligemma","loss":NaN,"vision_config":{"layer_norm_eps":-Infinity}}`:                                      `vision_config.layer_norm_eps is "-Infinity", expected a number`,
+		`{"model_type":"paligemma","loss":NaN,"why":nan}`:                                                                         `config.json is not a JSON object: it has 'N' at byte 34`,
 		`{"model_type":"paligemma","text_config":{"model_type":"llama"}}`:                                                         `text_config.model_type is "llama"`,
 		`{"model_type":"paligemma","text_config":{"hidden_size":"big"}}`:                                                          `text_config.hidden_size is "big", expected a whole number`,
 		`{"model_type":"paligemma","text_config":{"hidden_size":0}}`:                                                              "text_config.hidden_size is 0, expected a positive number",
@@ -52,6 +55,14 @@ func TestConfigErrors(t *testing.T) {
 		if _, err := read(t, text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want one with %q", text, err, want)
 		}
+	}
+}
+
+// TestNumbersOfPython: a file of Python's json module may hold NaN and Infinity, in settings that transformers does not read.
+func TestNumbersOfPython(t *testing.T) {
+	m, c, err := ParseConfig("config.json", []byte("\ufeff"+`{"loss":NaN,"model_type":"paligemma","of":[-Infinity,"a NaN \" b", Infinity],"text_config":{"rope_theta":7}}`))
+	if err != nil || m == nil || c.(paligemma.Config).Text.RopeTheta != 7 {
+		t.Errorf("%v, %v", c, err)
 	}
 }
 

@@ -137,6 +137,22 @@ func overlap(a, b map[string]string) bool {
 	return false
 }
 
+// foreign reports whether a tensor belongs to something that was trained beside the model, such as the head of a reward or of
+// a robot's actions: no part of its name is that of a part of the model, as parts of another version of it would have.
+func (c *Checkpoint) foreign(name string) bool {
+	if strings.Contains(name, ".lora_") || strings.Contains(name, "custom_text_proj.") {
+		return false
+	}
+	parts := strings.Split(name, ".")
+	for _, w := range c.Weights {
+		top, _, _ := strings.Cut(w.Name, ".")
+		if slices.Contains(parts, top) {
+			return false
+		}
+	}
+	return true
+}
+
 // missing is the error of a weight that no tensor is, with what was found in its place: a tensor behind another beginning than
 // most have, parts of an adapter that was not merged, or tensors that are not the model's.
 func (c *Checkpoint) missing(w models.Weight) error {

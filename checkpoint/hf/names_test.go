@@ -69,6 +69,9 @@ func TestForms(t *testing.T) {
 			m["paligemma_with_expert.paligemma.lm_head.weight"] = m["paligemma_with_expert.paligemma.model.language_model.embed_tokens.weight"]
 			delete(m, "paligemma_with_expert.paligemma.model.language_model.embed_tokens.weight")
 		}, "$: the model's tensors are those whose names begin with paligemma_with_expert.paligemma., which is left out; 2 others (action_in_proj.weight, …) are passed over"},
+		{"a head for rewards", func(m tensors) {
+			m["v_head.summary.weight"], m["score.weight"], m["model.action_out_proj.bias"] = one, one, one
+		}, "$: passed over, because the model has no such tensors: model.action_out_proj.bias, score.weight, v_head.summary.weight"},
 		{"the embedding as head", func(m tensors) {
 			m["lm_head.weight"] = m[embedding]
 			delete(m, embedding)

@@ -1,6 +1,7 @@
 package hf
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -41,6 +42,7 @@ func (c *Checkpoint) readTokenizer(given string) error {
 	}
 	c.TokenizerFile = find(dir, "tokenizer.json")
 	c.Tokenizer, err = readFile(dir, "tokenizer.json", maxTokenizer)
+	c.Tokenizer = bytes.TrimPrefix(c.Tokenizer, []byte("\ufeff"))
 	if errors.Is(err, fs.ErrNotExist) {
 		err = c.readSentencePiece(dir, s)
 	}

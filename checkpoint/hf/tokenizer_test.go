@@ -16,6 +16,7 @@ func TestReadTokenizer(t *testing.T) {
 		bos, eos, want string
 	}{
 		{"no configuration", map[string]string{file: "{}"}, "<bos>", "<eos>", ""},
+		{"byte order mark", map[string]string{file: "\ufeff{}"}, "<bos>", "<eos>", ""},
 		{"texts", map[string]string{file: "{}", config: `{"bos_token": "<s>", "eos_token": null}`}, "<s>", "<eos>", ""},
 		{"objects", map[string]string{file: "{}", config: `{"eos_token": {"content": "</s>", "lstrip": false}}`}, "<bos>", "</s>", ""},
 		{"nothing", nil, "", "", "holds neither tokenizer.json nor tokenizer.model: expected --tokenizer DIR"},

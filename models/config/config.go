@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,13 +37,31 @@ type found struct {
 func Parse(file string, text []byte) (*Section, error) {
 	s := Empty(file)
 	s.raw = nil
-	if err := json.Unmarshal(bytes.TrimPrefix(text, []byte("\ufeff")), &s.raw); err != nil {
+	text = bytes.TrimPrefix(text, []byte("\ufeff"))
+	err := jsonerr.UTF16(text)
+	if err == nil {
+		err = json.Unmarshal(text, &s.raw)
+	}
+	if err != nil && json.Unmarshal(quoteNumbers(text), &s.raw) != nil {
 		return nil, fmt.Errorf("%s is not a JSON object: %w", file, jsonerr.Explain(err))
 	}
 	if s.raw == nil {
 		return nil, fmt.Errorf("%s is not a JSON object: it is null", file)
 	}
 	return s, nil
+}
+
+// noNumbers are the values that Python's json module writes and reads as numbers, and that JSON lacks.
+var noNumbers = regexp.MustCompile(`"(?:[^"\\]|\\.)*"|-?\b(?:NaN|Infinity)\b`)
+
+// quoteNumbers makes strings of such values, so that they are errors only in a setting that counts.
+func quoteNumbers(text []byte) []byte {
+	return noNumbers.ReplaceAllFunc(text, func(found []byte) []byte {
+		if found[0] == '"' {
+			return found
+		}
+		return fmt.Appendf(nil, "%q", found)
+	})
 }
 
 // Empty is the section of a file that is missing: it has no key.
@@ -61,12 +80,17 @@ func (s *Section) Notes() []string {
 	if len(s.rest) == 0 {
 		return s.notes
 	}
+	return append(slices.Clip(s.notes), fmt.Sprintf("%s: passed over, because transformers has no such settings: %s", s.file, Names(s.rest)))
+}
+
+// Names lists names in a sentence, the first eight of many.
+func Names(names []string) string {
 	const most = 8
-	named, more := s.rest, ""
-	if n := len(named) - most; n > 0 {
-		named, more = named[:most], fmt.Sprintf(" and %d more", n)
+	more := ""
+	if n := len(names) - most; n > 0 {
+		names, more = names[:most], fmt.Sprintf(" and %d more", n)
 	}
-	return append(slices.Clip(s.notes), fmt.Sprintf("%s: passed over, because transformers has no such settings: %s%s", s.file, strings.Join(named, ", "), more))
+	return strings.Join(names, ", ") + more
 }
 
 // Note adds a note about a key. The format continues the sentence that the key begins.

@@ -74,9 +74,10 @@ const byteOrderMark = "\ufeff"
 // begins says why a line that begins so is no request, or returns nil.
 func begins(line []byte) error {
 	begin := bytes.TrimLeft(bytes.TrimPrefix(line, []byte(byteOrderMark)), " \t\r")
+	if err := jsonerr.UTF16(line); err != nil {
+		return err
+	}
 	switch {
-	case bytes.HasPrefix(line, []byte("\xff\xfe")), bytes.HasPrefix(line, []byte("\xfe\xff")), len(line) > 1 && (line[0] == '{' && line[1] == 0 || line[0] == 0 && line[1] == '{'):
-		return errors.New("it is UTF-16, expected JSON in UTF-8 (iconv -f UTF-16 -t UTF-8 converts it)")
 	case packed(begin) != "":
 		return fmt.Errorf("it is %s, expected requests, one JSON object a line", packed(begin))
 	case len(begin) > 0 && begin[0] == '[':

@@ -2,6 +2,7 @@
 package jsonerr
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -33,6 +34,14 @@ func Explain(err error, embedded ...string) error {
 		return errors.New(strings.TrimPrefix(err.Error(), "json: "))
 	}
 	return err
+}
+
+// UTF16 returns an error if a text is in UTF-16, with a byte order mark or beginning with an object.
+func UTF16(text []byte) error {
+	if bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) || len(text) > 1 && (text[0] == '{' && text[1] == 0 || text[0] == 0 && text[1] == '{') {
+		return errors.New("it is UTF-16, expected JSON in UTF-8 (iconv -f UTF-16 -t UTF-8 converts it)")
+	}
+	return nil
 }
 
 // places says where a character is that makes a text malformed, by what encoding/json says.
