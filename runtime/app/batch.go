@@ -127,6 +127,9 @@ func (c *batching) run(a *App, from string, d defaults) error {
 	if err != nil {
 		return err
 	}
+	if q.own == 0 && part.Of <= 1 {
+		fmt.Fprintf(a.Err, "warning: %s holds no request\n", from)
+	}
 	if q.skipped > 0 {
 		fmt.Fprintf(a.Err, "%d of %d requests were answered in %s before\n", q.skipped, q.own, out.name)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -83,9 +84,26 @@ func begins(line []byte) error {
 	case len(begin) > 0 && begin[0] == '[':
 		return errors.New("it begins with \"[\", expected a request, one JSON object a line (jq -c '.[]' makes lines of a list)")
 	case len(begin) > 0 && begin[0] != '{':
-		return fmt.Errorf("it begins with %q, expected a request, one JSON object", begin[:1])
+		return fmt.Errorf("it begins with %q, expected a request, one JSON object%s", begin[:1], otherList(string(begin)))
 	}
 	return nil
+}
+
+// otherList says what makes requests of a list that begins with a line: a table with the names of fields, or a picture's name.
+func otherList(line string) string {
+	line = strings.TrimRight(line, "\r\n")
+	for _, kind := range []string{",csv", "\ttsv"} {
+		cells := strings.Split(line, kind[:1])
+		for _, cell := range cells {
+			if len(cells) > 1 && slices.Contains(fieldNames(reflect.TypeFor[batchLine]()), strings.Trim(cell, `" `)) {
+				return " (mlr --i" + kind[1:] + " --ojsonl cat FILE makes them of a table)"
+			}
+		}
+	}
+	if _, err := os.Stat(line); err == nil {
+		return " (jq -R '{image: .}' FILE makes them of pictures' names)"
+	}
+	return ""
 }
 
 // packed names files that hold requests in another form, by their first bytes.
@@ -114,6 +132,9 @@ func parseRequest(text []byte, n int, d defaults) (r batchRequest, err error) {
 		err = jsonerr.Explain(err, "settings")
 		if strings.HasPrefix(err.Error(), "unknown field") {
 			err = fmt.Errorf("%w, expected one of %s", err, strings.Join(fieldNames(reflect.TypeFor[batchLine]()), ", "))
+		}
+		if err.Error() == "it ends too early" {
+			err = errors.New("it ends too early (jq -c . FILE puts each object on a line of its own)")
 		}
 		return r, fmt.Errorf("expected a request, one JSON object: %w", err)
 	}

@@ -111,9 +111,9 @@ func listIn(dir string) string {
 
 // missingPrompt says what to do about pictures without a prompt.
 func missingPrompt(input string, pictures []string) error {
-	hint := ""
-	if list := listIn(input); list != "" {
-		hint = list + ", or" // the list has the prompts
+	hint := listIn(input) // the list has the prompts
+	if hint != "" {
+		hint += ","
 	}
-	return usage{fmt.Errorf("--input %s stands for %d pictures without a prompt, expected a list of requests%s --prompt TEXT for all of them", input, len(pictures), hint)}
+	return usage{fmt.Errorf("--input %s stands for %d pictures without a prompt, expected a list of requests%s or --prompt TEXT for all of them", input, len(pictures), hint)}
 }

@@ -192,7 +192,12 @@ func TestBatchErrors(t *testing.T) {
 	in, out := filepath.Join(dir, "in.jsonl"), filepath.Join(dir, "out.jsonl")
 	good := fmt.Sprintf(`{"images": [%q], "prompt": "x"}`, golden.Picture("noise.png"))
 	for _, c := range []struct{ requests, have, want string }{
-		{good + "\n{", "", "line 2: expected a request"},
+		{good + "\n{", "", "line 2: expected a request, one JSON object: it ends too early (jq -c . FILE puts each object on a line of its own)\n"},
+		{"file,\"prompt\"\r\na.png,x", "", "line 1: it begins with \"f\", expected a request, one JSON object (mlr --icsv --ojsonl cat FILE makes them of a table)\n"},
+		{"image\tcaption\na.png\tx", "", "one JSON object (mlr --itsv --ojsonl cat FILE makes them of a table)\n"},
+		{"no, prompt\n", "", "one JSON object (mlr --icsv"},
+		{"a picture, a text\n", "", "line 1: it begins with \"a\", expected a request, one JSON object\n"},
+		{golden.Picture("noise.png") + "\r\n", "", "one JSON object (jq -R '{image: .}' FILE makes them of pictures' names)\n"},
 		{`{"images": 7, "prompt": "x"}`, "", "line 1: images is 7, expected a picture's name or a list of them\n"},
 		{`{"images": ["a", null], "prompt": "x"}`, "", "images is [\"a\",null], expected a picture's name"},
 		{`{"image": {"bytes": "x"}, "prompt": "x"}`, "", "image is {\"bytes\": \"x\"}, expected a picture's name"},

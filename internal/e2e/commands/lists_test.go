@@ -105,6 +105,12 @@ func TestBatchPictures(t *testing.T) {
 	if want := fmt.Sprintf("--input %s stands for 3 pictures without a prompt, expected a list of requests, such as %s/train.jsonl, or --prompt TEXT", in, in); code != 2 || !strings.Contains(stderr, want) {
 		t.Errorf("status %d, %q, expected %q", code, stderr, want)
 	}
+	if code, stdout, stderr := e2e.Printed(exe, "batch", "--input", in+"/train.jsonl", "--output", "-"); code != 0 || stdout != "" || stderr != "warning: "+in+"/train.jsonl holds no request\n" {
+		t.Errorf("an empty list: status %d, %q, %q", code, stdout, stderr)
+	}
+	if code, _, stderr := e2e.Status(exe, "batch", "--input", in+"/*.jpg", "--output", "-"); code != 2 || !strings.Contains(stderr, "expected a list of requests or --prompt TEXT") {
+		t.Errorf("no prompt: status %d, %q", code, stderr)
+	}
 	for range 2 { // the second time only the one that failed is tried
 		code, _, stderr = e2e.Status(exe, "batch", "--input", in, "--output", out, "--prompt", "x", "--max-new-tokens", "2")
 		if code != 1 || !strings.Contains(stderr, "1 of 3 requests failed") {
