@@ -296,6 +296,14 @@ func (a *tileAttn) keys(t, hi *tile.Value) *tile.Value {
 	return a.g.b.Min(a.g.b.Int(keyBlock), a.g.b.Sub(hi, t))
 }
 
+// rest returns the binary digits of how many keys of a block may lie behind whole microkernels.
+func (a *tileAttn) rest() int64 {
+	if a.Causal || a.T.Sym != "" {
+		return anyRest
+	}
+	return keyBlock%int64(a.mr) | a.T.N%keyBlock%int64(a.mr)
+}
+
 // operand locates a block of keys or values, and the elements between keys and between elements of the head.
 type operand struct {
 	p       *tile.Value
@@ -335,15 +343,15 @@ func (a *tileAttn) ahead(of []operand, i *tile.Value) {
 // strip takes n keys from t on into the running softmax of the w rows from i on.
 func (a *tileAttn) strip(i, t, n *tile.Value, keys, values operand) {
 	b := a.g.b
-	a.scores(i, t, n, keys)
+	a.scores(i, t, n, keys, a.rest())
 	a.values(b.PtrAdd(a.acc, b.Mul(i, b.Int(a.H))), n, values, a.softmax(i, n))
 }
 
-// scores computes what softmax gets of n keys from t on and the w rows from i on: rows are keys, columns are queries.
-func (a *tileAttn) scores(i, t, n *tile.Value, keys operand) {
+// scores computes what softmax gets of n keys from t on and the w rows from i on: rows are keys, columns are queries. rest is rowBlocks'.
+func (a *tileAttn) scores(i, t, n *tile.Value, keys operand, rest int64) {
 	b, lanes := a.g.b, a.g.lanes
 	queries := a.vectors(b.PtrAdd(a.q, b.Mul(i, b.Int(a.H))))
-	rowBlocks(b, n, a.T.N, a.mr, func(first *tile.Value, rows int) {
+	rowBlocks(b, n, a.T.N, a.mr, rest, func(first *tile.Value, rows int) {
 		p := b.PtrAdd(a.p, b.Mul(first, b.Int(a.w)))
 		x := lhs{p: b.PtrAdd(keys.p, b.Mul(first, b.Int(keys.key))), stride: keys.key, mul: keys.el, div: 1, words: 1}
 		for j, s := range a.micro(rows, x, queries).run(a.g, b.Int(a.H), zeros(b, rows*a.vecs, lanes)) {
@@ -358,7 +366,7 @@ func (a *tileAttn) scores(i, t, n *tile.Value, keys operand) {
 // columns are queries.
 func (a *tileAttn) values(acc, n *tile.Value, values operand, factor []*tile.Value) {
 	b, lanes := a.g.b, a.g.lanes
-	rowBlocks(b, b.Int(a.H), a.H, a.elems, func(first *tile.Value, rows int) {
+	rowBlocks(b, b.Int(a.H), a.H, a.elems, anyRest, func(first *tile.Value, rows int) {
 		c := b.PtrAdd(acc, b.Mul(first, b.Int(a.w)))
 		init := collect(rows*a.vecs, func(j int) *tile.Value {
 			return b.Mul(b.Load(c, b.Int(int64(j*lanes)), lanes), factor[j%a.vecs])

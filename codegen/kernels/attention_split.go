@@ -109,7 +109,7 @@ func (a *tileAttn) buildScores() {
 		within := b.Rem(t, b.Int(keyBlock))
 		a.p = b.PtrAdd(a.ofBlock(work, all, b.Div(t, b.Int(keyBlock)), scoresLen, 0), b.Mul(within, used))
 		keys := operand{b.PtrAdd(a.k, b.Add(b.Mul(head, b.Int(a.K[1])), b.Mul(t, b.Int(a.K[0])))), a.K[0], a.K[2]}
-		a.scores(b.Int(0), t, b.Min(b.Int(scoreKeys), b.Sub(hi, t)), keys)
+		a.scores(b.Int(0), t, b.Min(b.Int(scoreKeys), b.Sub(hi, t)), keys, anyRest)
 	})
 }
 

@@ -1,6 +1,7 @@
 package kernels
 
 import (
+	"math/bits"
 	"slices"
 
 	"pgc/ir/tile"
@@ -62,7 +63,7 @@ func (m *mmBuild) buildBlocked() {
 			})
 			return
 		}
-		t := blocked{product: of[0], c: c, m0: m0, rows: rows, registers: registers}
+		t := blocked{product: of[0], c: c, m0: m0, rows: rows, registers: registers, rowUnit: parts[0].rowUnit()}
 		t.staging, t.copies = staging, copies
 		for _, p := range of {
 			t.room = max(t.room, p.NC*p.MC)
@@ -98,6 +99,16 @@ type blocked struct {
 	c, m0, n0     *tile.Value
 	rows, columns *tile.Value
 	registers     *tile.Value // scratch for tile registers
+	rowUnit       int64       // of which tasks have a number of rows, but for the last ones
+}
+
+// rest returns the binary digits of how many rows of a task may lie behind whole microkernels: tasks begin at multiples of
+// the first part's unit of rows.
+func (t *blocked) rest() int64 {
+	if t.M.Sym != "" || t.rowUnit%int64(t.MR) != 0 {
+		return anyRest
+	}
+	return t.M.N % int64(t.MR)
 }
 
 // span returns how many columns are multiplied before those behind them: whole panels.
@@ -184,10 +195,15 @@ func (t *blocked) panel(w, n, first, k0, k *tile.Value, x lhs, c *tile.Value) {
 		}
 		return t.fromStage(t.Vecs, from)
 	}
-	rowBlocks(b, t.rows, t.M.N, t.MR, func(row *tile.Value, n int) {
-		t.g.atFirst(first, func() {
-			t.prefetchNext(columns(b.Add(panel, b.Int(t.span()/PanelWidth)), at, b.Int(0), int(t.span()/lanes)), row)
-		})
+	rest := t.rest()
+	most := min(int64(t.MR)-1, t.M.N)
+	largest := 1 << bits.Len64(uint64(rest&(1<<bits.Len64(uint64(most))-1))) / 2 // those behind it lie in the same share of what is asked for
+	rowBlocks(b, t.rows, t.M.N, t.MR, rest, func(row *tile.Value, n int) {
+		if n == t.MR || n == largest {
+			t.g.atFirst(first, func() {
+				t.prefetchNext(columns(b.Add(panel, b.Int(t.span()/PanelWidth)), at, b.Int(0), int(t.span()/lanes)), row)
+			})
+		}
 		to := b.PtrAdd(c, b.Mul(row, b.Int(t.nr())))
 		multiply := func(group, from, k *tile.Value) {
 			t.accumulate(block{micro: micro{mma: t.mma, rows: n, vecs: t.Vecs, chains: 1, x: x.at(b, row, from), w: weights(from)},

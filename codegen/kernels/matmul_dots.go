@@ -90,7 +90,7 @@ func (p *product) dotBlocks(first, rows, n0, end *tile.Value, bound int64, body 
 	} else if p.g.target.Regs > 16 {
 		most *= 2
 	}
-	rowBlocks(b, rows, bound, most, func(row *tile.Value, n int) {
+	rowBlocks(b, rows, bound, most, anyRest, func(row *tile.Value, n int) {
 		row = b.Add(first, row)
 		whole := b.Add(n0, b.Mul(b.Div(b.Sub(end, n0), b.Int(int64(side))), b.Int(int64(side))))
 		b.Range(n0, whole, b.Int(int64(side)), func(column *tile.Value) { body(row, n, column, side) })

@@ -81,7 +81,7 @@ func (t *blocked) addSecond(p *product) {
 			for v := int64(0); v < nr; v += 2 * lanes {
 				vecs := min(2, int((nr-v)/lanes))
 				from := b.PtrAdd(t.at(b.Int(int64(acc)), column), b.Int(v))
-				rowBlocks(b, t.rows, t.M.N, secondSums/vecs, func(row *tile.Value, n int) {
+				rowBlocks(b, t.rows, t.M.N, secondSums/vecs, anyRest, func(row *tile.Value, n int) {
 					place := func(i int) *tile.Value {
 						return b.Add(b.Mul(b.Add(row, b.Int(int64(i/vecs))), b.Int(nr)), b.Int(int64(i%vecs)*lanes))
 					}

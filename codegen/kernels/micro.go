@@ -78,9 +78,13 @@ func zeros(b *tile.Builder, n, lanes int) []*tile.Value {
 	return collect(n, func(int) *tile.Value { return b.Float(0, lanes) })
 }
 
+// anyRest is for rowBlocks of rows of which nothing is known.
+const anyRest = -1
+
 // rowBlocks covers rows, of which there are never more than bound, with blocks of at most `most` rows: whole blocks
-// first, then falling powers of two. There is code for no larger block than the bound asks for.
-func rowBlocks(b *tile.Builder, rows *tile.Value, bound int64, most int, body func(first *tile.Value, n int)) {
+// first, then falling powers of two. There is code for no larger block than the bound asks for, and for no power of two
+// that is not in rest, the binary digits that the rows behind whole blocks may have.
+func rowBlocks(b *tile.Builder, rows *tile.Value, bound int64, most int, rest int64, body func(first *tile.Value, n int)) {
 	at := b.Int(0)
 	if bound >= int64(most) {
 		m := b.Int(int64(most))
@@ -92,6 +96,7 @@ func rowBlocks(b *tile.Builder, rows *tile.Value, bound int64, most int, body fu
 	for p := 1 << bits.Len64(uint64(min(int64(most)-1, bound))) / 2; p > 0; p /= 2 {
 		first := at
 		switch {
+		case rest&int64(p) == 0:
 		case !isConst:
 			at = b.If(b.Compare(tile.LE, b.Add(at, b.Int(int64(p))), rows), func() []*tile.Value {
 				body(first, p)

@@ -46,7 +46,8 @@ type emitter struct {
 	cur      *ir.Block
 	blocks   int
 	vals     map[*tile.Value]value.Value
-	loop     *loop // that e.cur is in
+	loop     *loop                          // that e.cur is in
+	asked    map[[2]*tile.Value]value.Value // pointers that prefetches of a block begin from, by pointer and offset
 }
 
 // emitKernel adds a kernel to m. llir panics on type errors; they become errors that name the kernel.
@@ -69,10 +70,12 @@ func emitKernel(m *ir.Module, t target.Target, declared map[string]*ir.Func, k *
 	e.newBlock()
 	e.block(k.Body)
 	e.cur.NewRet(nil)
+	sweep(e.f)
 	return nil
 }
 
 func (e *emitter) newBlock() *ir.Block {
+	e.asked = nil
 	e.cur = e.f.NewBlock(fmt.Sprintf("b%d", e.blocks))
 	e.blocks++
 	return e.cur

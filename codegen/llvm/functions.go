@@ -65,8 +65,31 @@ func Module(fs []Function) []byte {
 	return out
 }
 
-// PerModule is how many functions llc compiles in one run: to start it takes as long as a small kernel.
-const PerModule = 16
+// atOnce is how many parts Side works on at the same time, and leastPart the text of a module in bytes that llc is started for
+// at least: to start it takes as long as a tenth of that.
+const (
+	atOnce    = 4
+	leastPart = 128 << 10
+)
+
+// Parts divides functions into modules, as many as Side works on at the same time and of about the same length: llc takes
+// as long for a text as it is long, and to start.
+func Parts(fs []Function) (parts [][]Function) {
+	left := 0 // the text of this part and those behind it
+	for _, f := range fs {
+		left += len(f.Text)
+	}
+	begun, text := 0, 0
+	for i, f := range fs {
+		text += len(f.Text)
+		n := max(1, min(atOnce-len(parts), left/leastPart))
+		if i == len(fs)-1 || text*n >= left && left-text >= leastPart {
+			parts, begun = append(parts, fs[begun:i+1]), i+1
+			left, text = left-text, 0
+		}
+	}
+	return parts
+}
 
 // AssembleFunctions compiles functions with llc to relocatable objects that define each of them once, in this order.
 func AssembleFunctions(ctx context.Context, fs []Function, t target.Target) ([][]byte, error) {
@@ -81,17 +104,17 @@ func AssembleFunctions(ctx context.Context, fs []Function, t target.Target) ([][
 // RunFunctions is how llc is run on functions. Tests put a memory in front of ExecFunctions.
 var RunFunctions = ExecFunctions
 
-// ExecFunctions runs the llc at path on modules of PerModule functions, some at a time.
+// ExecFunctions runs the llc at path on Parts of the functions.
 func ExecFunctions(ctx context.Context, path string, args []string, fs []Function) ([][]byte, error) {
-	return Side(slices.Collect(slices.Chunk(fs, PerModule)), func(part []Function) ([]byte, error) {
+	return Side(Parts(fs), func(part []Function) ([]byte, error) {
 		return Run(ctx, path, args, Module(part))
 	})
 }
 
-// Side calls f with every part, four at a time, and returns the results in their order, or the first error.
+// Side calls f with every part, some at the same time, and returns the results in their order, or the first error.
 func Side[P, R any](parts []P, f func(P) (R, error)) ([]R, error) {
 	results, errs := make([]R, len(parts)), make([]error, len(parts))
-	slots := make(chan struct{}, 4)
+	slots := make(chan struct{}, atOnce)
 	var wg sync.WaitGroup
 	for i, p := range parts {
 		wg.Go(func() {

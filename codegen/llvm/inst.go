@@ -94,7 +94,7 @@ var emissions = map[tile.Op]emission{
 	tile.MMLAOdd: odd("llvm.aarch64.neon.bfmmla"),
 
 	tile.PtrAdd: func(e *emitter, in *tile.Inst, a []value.Value) value.Value {
-		return e.cur.NewGetElementPtr(elemType(in.Out[0].Type.Elem), a[0], a[1])
+		return e.element(in.Out[0].Type.Elem, a[0], a[1])
 	},
 	tile.Load:     load,
 	tile.LoadTail: load,

@@ -12,11 +12,19 @@ import (
 
 // address returns the pointer to n elements at p[off].
 func (e *emitter) address(p, off value.Value, elem tile.Elem, n int) value.Value {
-	at := value.Value(e.cur.NewGetElementPtr(elemType(elem), p, off))
+	at := e.element(elem, p, off)
 	if n > 1 {
 		at = e.cur.NewBitCast(at, types.NewPointer(vector(elemType(elem), n)))
 	}
 	return at
+}
+
+// element returns the pointer to p[off].
+func (e *emitter) element(elem tile.Elem, p, off value.Value) value.Value {
+	if c, ok := off.(*constant.Int); ok && c.X.Sign() == 0 {
+		return p
+	}
+	return e.cur.NewGetElementPtr(elemType(elem), p, off)
 }
 
 // vector is n lanes of t, or t itself for one.
@@ -121,9 +129,21 @@ func (e *emitter) bfloat16(v value.Value, n int) value.Value {
 	return b.NewTrunc(b.NewSelect(nan, b.NewOr(high, i32s(0x40, n)), rounded), vector(types.I16, n))
 }
 
-// prefetch asks for a cache line to read.
+// prefetch asks for a cache line to read. Lines a constant apart begin from one pointer: sums of an index are many in an
+// unrolled body, and llc takes each of them apart.
 func prefetch(e *emitter, in *tile.Inst, a []value.Value) {
-	at := e.cur.NewBitCast(e.address(a[0], a[1], in.Args[0].Type.Elem, 1), types.I8Ptr)
+	elem, p, off := in.Args[0].Type.Elem, a[0], a[1]
+	if base, rest := tile.Displaced(in.Args[1]); rest != 0 && p == e.vals[in.Args[0]] {
+		from := [2]*tile.Value{in.Args[0], base}
+		if e.asked[from] == nil {
+			if e.asked == nil {
+				e.asked = map[[2]*tile.Value]value.Value{}
+			}
+			e.asked[from] = e.element(elem, p, e.vals[base])
+		}
+		p, off = e.asked[from], i64(rest)
+	}
+	at := e.cur.NewBitCast(e.element(elem, p, off), types.I8Ptr)
 	i32 := func(v int64) value.Value { return constant.NewInt(types.I32, v) }
 	e.intrinsic("llvm.prefetch.p0i8", types.Void, at, i32(0), i32(4-in.Imm), i32(1))
 }

@@ -72,7 +72,7 @@ func (s *store) functions(ctx context.Context, path string, args []string, fs []
 			missing = append(missing, f)
 		}
 	}
-	_, err = llvm.Side(slices.Collect(slices.Chunk(missing, llvm.PerModule)), func(part []llvm.Function) (struct{}, error) {
+	_, err = llvm.Side(llvm.Parts(missing), func(part []llvm.Function) (struct{}, error) {
 		return struct{}{}, s.compile(ctx, path, args, part, keys)
 	})
 	if err != nil {
