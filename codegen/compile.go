@@ -177,9 +177,18 @@ func (c *compiler) dim(d ir.Dim) program.Expr {
 	return program.Sym(c.r.Program.SymbolIndex(d.Sym))
 }
 
-func (c *compiler) size(s kernels.Size) program.Expr {
-	if s.Sym == "" {
-		return program.C(s.N)
+// sizes resolves extents: of a launch that has these numbers of its own.
+type sizes struct {
+	*compiler
+	own []int64
+}
+
+func (c sizes) size(s kernels.Size) program.Expr {
+	switch {
+	case s.Sym != "":
+		return program.Sym(c.r.Program.SymbolIndex(s.Sym))
+	case s.Own > 0:
+		return program.C(c.own[s.Own-1])
 	}
-	return program.Sym(c.r.Program.SymbolIndex(s.Sym))
+	return program.C(s.N)
 }

@@ -115,7 +115,7 @@ func (c *compiler) repack(known map[string]*repacked, w program.Weight) (*repack
 // repacking is the launches that write a weight to its place in the device's memory.
 func (c *compiler) repacking(r *repacked, to int64) (out []program.Launch) {
 	for i, k := range r.Kernels {
-		tasks, _ := c.tasks(k) // a device's kernels have no grains
+		tasks, _ := sizes{compiler: c}.tasks(k) // a device's kernels have no grains
 		l := program.Launch{Kernel: r.first + i, Tasks: tasks}
 		for _, a := range k.Args {
 			arg := program.Arg{Space: program.SpaceStaging}

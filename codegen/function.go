@@ -2,6 +2,8 @@ package codegen
 
 import (
 	"fmt"
+	"reflect"
+	"slices"
 
 	"pgc/codegen/backend"
 	"pgc/codegen/internal/cost"
@@ -63,10 +65,11 @@ func (f *function) launch(l lower.Launch) error {
 	f.work = max(f.work, b.WorkBytes)
 	for i, k := range b.Kernels {
 		out := program.Launch{Kernel: b.first + i, Value: fmt.Sprintf("%%%d", l.Op.Results[0].ID), Args: f.args(l, k.Args)}
-		out.Tasks, out.Grains = f.tasks(k)
+		s := sizes{f.compiler, l.Own}
+		out.Tasks, out.Grains = s.tasks(k)
 		if k.Spec != nil {
 			c := cost.Of(k.Spec)
-			out.Flops, out.Bytes = f.sum(c.Flops), f.sum(c.Bytes)
+			out.Flops, out.Bytes = s.sum(c.Flops), s.sum(c.Bytes)
 		}
 		f.Launches = append(f.Launches, out)
 		f.r.Ops[f.Name] = append(f.r.Ops[f.Name], l.Op)
@@ -75,7 +78,7 @@ func (f *function) launch(l lower.Launch) error {
 }
 
 // tasks is the number of tasks of a kernel, and the most of each of its grains.
-func (c *compiler) tasks(k *backend.Kernel) (n program.Expr, grains []int64) {
+func (c sizes) tasks(k *backend.Kernel) (n program.Expr, grains []int64) {
 	var tasks []program.Expr
 	for _, t := range k.Tasks {
 		tasks = append(tasks, program.CeilDiv(c.size(t.Size), program.C(t.Div)))
@@ -105,6 +108,8 @@ func (f *function) args(l lower.Launch, args []kernels.Arg) []program.Arg {
 		switch a.Kind {
 		case kernels.ArgSym:
 			arg.Space, arg.Index = program.SpaceSymbol, f.r.Program.SymbolIndex(a.Sym)
+		case kernels.ArgOwn:
+			arg.Space, arg.Offset = program.SpaceConst, l.Own[a.Index-1]
 		case kernels.ArgGrain:
 			arg.Space, arg.Index = program.SpaceGrain, a.Index
 		case kernels.ArgIn:
@@ -154,23 +159,39 @@ func (f *function) address(v *ir.Value) program.Arg {
 	return arg
 }
 
-// sum is a cost as an expression over the symbols.
-func (c *compiler) sum(terms []cost.Term) program.Expr {
-	var sum []program.Expr
+// sum is a cost as an expression over the symbols. What differs in a number only is one summand.
+func (c sizes) sum(terms []cost.Term) program.Expr {
+	type summand struct {
+		n  int64
+		of []program.Expr
+	}
+	var all []summand
 	for _, t := range terms {
-		product := []program.Expr{program.C(t.N)}
+		s := summand{n: t.N}
 		for _, x := range t.Of {
-			var sizes []program.Expr
+			var sum []program.Expr
 			for _, s := range x.Sum {
-				sizes = append(sizes, c.size(s))
+				sum = append(sum, c.size(s))
 			}
-			extent := program.Add(sizes...)
+			extent := program.Add(sum...)
 			if x.Most != nil {
 				extent = program.Min(c.size(*x.Most), extent)
 			}
-			product = append(product, extent)
+			if extent.Op == program.OpConst {
+				s.n *= extent.Value
+			} else {
+				s.of = append(s.of, extent)
+			}
 		}
-		sum = append(sum, program.Mul(product...))
+		if i := slices.IndexFunc(all, func(o summand) bool { return reflect.DeepEqual(o.of, s.of) }); i >= 0 {
+			all[i].n += s.n
+		} else {
+			all = append(all, s)
+		}
+	}
+	var sum []program.Expr
+	for _, s := range all {
+		sum = append(sum, program.Mul(append([]program.Expr{program.C(s.n)}, s.of...)...))
 	}
 	return program.Add(sum...)
 }

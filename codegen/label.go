@@ -2,25 +2,34 @@ package codegen
 
 import (
 	"fmt"
+	"strings"
 
 	"pgc/codegen/kernels"
 )
 
 // label describes for a kernel's name what it works on: of a matmul its rows, K and columns and its weights, as in
-// Sx2048x32768_int4, with _int8 or _bf16 behind if its activations are such, too; of an attention its key heads, query
-// heads for each and head size. Of other kernels it returns "".
+// Sx2048x32768_int4, with _int8 or _bf16 behind if its activations are such, too; three plain parts, whose columns the launch
+// says, are 3r. Of an attention it returns its key heads, query heads for each and head size, and of other kernels "".
 func label(s kernels.Spec) string {
 	switch s := s.(type) {
 	case *kernels.Matmul:
-		columns := int64(0)
+		columns, plain := int64(0), 0
 		for _, p := range s.Parts {
-			columns += int64(p.Accs) * p.Blocks * p.N
+			if p.Plain != (kernels.Size{}) {
+				plain++
+			} else {
+				columns += int64(p.Accs) * p.Blocks * p.N
+			}
+		}
+		of := fmt.Sprint(columns)
+		if plain > 0 {
+			of = strings.TrimPrefix(fmt.Sprintf("%sand%dr", of, plain), "0and")
 		}
 		kind := s.Parts[0].RHS().String()
 		if x := s.LHS(); x != kernels.F32 {
 			kind += "_" + x.String()
 		}
-		return fmt.Sprintf("%sx%dx%d_%s", extent(s.M), s.K, columns, kind)
+		return fmt.Sprintf("%sx%dx%s_%s", extent(s.M), s.K, of, kind)
 	case *kernels.Argmax:
 		return label(s.Matmul)
 	case *kernels.Attention:

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -139,6 +140,9 @@ func TestLowRankTakesNoPadding(t *testing.T) {
 			}
 			want := map[string]int64{"a0": size * 5 * 256, "a1": size * 16 * 256, "b0": size * 64 * 5, "b1": size * 64 * 16, "w": size * 64 * 256}
 			for _, w := range all[0].Program.Weights {
+				if strings.HasPrefix(w.Name, "const ") { // factors of the products
+					continue
+				}
 				if w.Bytes != want[w.Name] {
 					t.Errorf("%s of %s takes %d bytes, expected %d", w.Name, dtype, w.Bytes, want[w.Name])
 				}
@@ -147,6 +151,43 @@ func TestLowRankTakesNoPadding(t *testing.T) {
 			if len(want) > 0 {
 				t.Errorf("not stored: %v", want)
 			}
+		}
+	}
+}
+
+// TestLowRankSharesKernels expects products of other ranks, and those that are scaled otherwise, to have the same kernels: a rank is
+// a number of the launch, and so is how far rows of what the first product gives are apart.
+func TestLowRankSharesKernels(t *testing.T) {
+	b := cpu.Backend(targettest.Runnable(t)[0])
+	of := func(ranks [2]int, scale string) (names, texts []string) {
+		m := lowRankModule(t, "i4g128", "bf16", 256, 64, ranks, []int{1, 3, 9})
+		for _, f := range m.Funcs { // the sums alone
+			f.Results = f.Results[2:]
+		}
+		m, err := text.Parse("lowrank.pgir", strings.ReplaceAll(m.String(), "values=[2]", "values=["+scale+"]"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := passes.Optimize(m, passes.Options{}); err != nil {
+			t.Fatal(err)
+		}
+		r, err := codegen.Lower(m, b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, k := range r.Kernels {
+			names, texts = append(names, k.Name), append(texts, k.Tile.String())
+		}
+		return names, texts
+	}
+	names, texts := of([2]int{4, 16}, "2")
+	for _, other := range []struct {
+		ranks [2]int
+		scale string
+	}{{[2]int{16, 4}, "0.5"}, {[2]int{1, 31}, "1"}, {[2]int{8, 8}, "2"}} {
+		n, x := of(other.ranks, other.scale)
+		if !slices.Equal(n, names) || !slices.Equal(x, texts) {
+			t.Errorf("ranks %v, the first scaled by %s: kernels %v, expected %v of the same code", other.ranks, other.scale, n, names)
 		}
 	}
 }

@@ -7,28 +7,25 @@ import (
 )
 
 // mergeMatmul merges the matmuls of one x into a matmul with several parts. Queries, keys and values become one kernel,
-// which keeps all threads busy where each alone is small.
+// which keeps all threads busy where each alone is small. Where some depend on others, as those that go on with a low-rank
+// product of their x, the ones at equal depth are merged.
 func mergeMatmul(f *ir.Func, budget *Budget) int {
 	order := positions(f)
-	groups := map[*ir.Value][][]*ir.Op{} // none in a group follows another
+	all := map[*ir.Value]*ofOne{}
 	var xs []*ir.Value
 	for _, op := range f.Ops {
-		if op.Def != ir.OpMatmul || len(op.Attrs.(ir.MatmulAttrs).Prologue) > 0 || slices.ContainsFunc(op.Results, isNotF32) {
+		if !mergeable(op) {
 			continue
 		}
 		x := op.In[0]
-		if len(groups[x]) == 0 {
-			xs = append(xs, x)
+		if all[x] == nil {
+			xs, all[x] = append(xs, x), &ofOne{x: x, first: order[op], order: order, depths: map[*ir.Op]int{}}
 		}
-		i := slices.IndexFunc(groups[x], func(of []*ir.Op) bool { return !follows(op, of[0], order) })
-		if i < 0 {
-			i, groups[x] = len(groups[x]), append(groups[x], nil)
-		}
-		groups[x][i] = append(groups[x][i], op)
+		all[x].add(op)
 	}
 	with := map[*ir.Value]*ir.Value{}
 	for _, x := range xs {
-		for _, ops := range groups[x] {
+		for _, ops := range all[x].groups {
 			if len(ops) > 1 && budget.Take(ops[0]) {
 				merge(f, ops, with)
 			}
@@ -40,24 +37,47 @@ func mergeMatmul(f *ir.Func, budget *Budget) int {
 	return len(with)
 }
 
-// follows reports whether op depends on first, or on a later matmul of the same x. Then the two cannot be merged.
-func follows(op, first *ir.Op, order map[*ir.Op]int) bool {
-	seen := map[*ir.Op]bool{op: true}
-	var reads func(op *ir.Op) bool
-	reads = func(op *ir.Op) bool {
-		for _, v := range op.In {
-			d := v.Def
-			if d == nil || seen[d] || order[d] < order[first] {
-				continue
-			}
-			seen[d] = true
-			if d.Def == ir.OpMatmul && d.In[0] == first.In[0] || reads(d) {
-				return true
-			}
-		}
-		return false
+// mergeable reports whether a matmul may be merged with others.
+func mergeable(op *ir.Op) bool {
+	return op.Def == ir.OpMatmul && len(op.Attrs.(ir.MatmulAttrs).Prologue) == 0 && !slices.ContainsFunc(op.Results, isNotF32)
+}
+
+// ofOne are the matmuls of one x, of which the first is at a place in the order of operations, in groups by depth: how many others
+// an operation depends on, one after the other.
+type ofOne struct {
+	x      *ir.Value
+	first  int
+	order  map[*ir.Op]int
+	depths map[*ir.Op]int
+	groups [][]*ir.Op
+}
+
+func (o *ofOne) add(op *ir.Op) {
+	depth := o.depth(op)
+	for len(o.groups) <= depth {
+		o.groups = append(o.groups, nil)
 	}
-	return reads(op)
+	o.groups[depth] = append(o.groups[depth], op)
+}
+
+func (o *ofOne) depth(op *ir.Op) int {
+	if d, ok := o.depths[op]; ok {
+		return d
+	}
+	most := 0
+	for _, v := range op.In {
+		d := v.Def
+		if d == nil || o.order[d] < o.first {
+			continue
+		}
+		n := o.depth(d)
+		if mergeable(d) && d.In[0] == o.x {
+			n++
+		}
+		most = max(most, n)
+	}
+	o.depths[op] = most
+	return most
 }
 
 func merge(f *ir.Func, ops []*ir.Op, with map[*ir.Value]*ir.Value) {

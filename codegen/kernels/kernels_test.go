@@ -249,7 +249,7 @@ func TestAttention(t *testing.T) {
 	// Bounds of 5000 make schedules of long pictures: tasks of many strips, and copies where rows of keys lie 2048
 	// bytes apart or are bfloat16.
 	prefix, past := Size{Sym: "P"}, Size{Sym: "past"}
-	long, keys := Size{5000, "S"}, Size{5000, "T"}
+	long, keys := Size{N: 5000, Sym: "S"}, Size{N: 5000, Sym: "T"}
 	cases := []one{
 		{Attention{G: 3, R: 1, H: 13, Scale: .3}, 25, 25, 0, 0},
 		{Attention{G: 1, R: 8, H: 10, Scale: .3, Causal: true, Prefix: prefix, Offset: past}, 71, 71, 60, 0},

@@ -29,7 +29,7 @@ type Part struct {
 	Blocks, N int64
 	Elem      tile.Elem // of the weights; I8 for groups
 	Group     Group     // of the weights, if they are quantized
-	Plain     bool      // the matrix lies row by row: one of floats, of one block
+	Plain     Size      // not zero: the matrix lies row by row, one of floats and of one block, and has so many rows, N at most
 	Accs      int
 	Extra     []Operand // over (M, Blocks, N)
 	Second    []Second  // products that accumulators go on with
@@ -43,9 +43,10 @@ type Part struct {
 
 // Second is a product acc += t·bᵀ of float32 rows t [M,K] and a packed matrix b of the part's rows, k ascending.
 type Second struct {
-	Acc        int
-	K, XStride int64
-	Elem       tile.Elem
+	Acc     int
+	K       Size
+	XStride Size // elements between rows of t
+	Elem    tile.Elem
 }
 
 // Prologue computes rows over (M, K), as Row does: Exprs[0] is x, the others are results that Outs describe.
@@ -60,6 +61,9 @@ type Prologue struct {
 func (p *Part) block() int64   { return roundUp(p.N, PanelWidth) }
 func (p *Part) columns() int64 { return p.Blocks * p.block() }
 
+// plain reports whether the matrix lies row by row.
+func (p *Part) plain() bool { return p.Plain != (Size{}) }
+
 // mmBuild builds a matmul: its parameters and the row block that the task works on.
 type mmBuild struct {
 	*Matmul
@@ -67,7 +71,7 @@ type mmBuild struct {
 	x         *tile.Value
 	weights   [][]*tile.Value // by part
 	extra     [][]*tile.Value
-	seconds   [][][2]*tile.Value // rows and matrices, by part
+	seconds   [][]second // by part
 	outs      []*tile.Value
 	pro       rowBody
 	extraOuts []*tile.Value // results of the prologue
@@ -104,9 +108,10 @@ func (m *mmBuild) params() {
 		}
 	}
 	for _, p := range m.Parts {
-		if p.Plain && (p.Accs != 1 || p.Group.Len > 0 || len(p.Second) > 0) {
-			m.g.err = errors.New("a plain part has several matrices, groups or second products, expected one matrix of floats")
+		if p.plain() && (p.Accs != 1 || p.Group.Len > 0 || len(p.Second) > 0 || len(p.Exprs) != 1 || p.Scatter != (Scatter{})) {
+			m.g.err = errors.New("a plain part has several matrices or results, groups or second products, expected one matrix of floats")
 		}
+		g.size(p.Plain)
 		var ws, extra []*tile.Value
 		for range p.Accs {
 			w := g.in(next, p.Elem)
@@ -120,9 +125,9 @@ func (m *mmBuild) params() {
 			extra = append(extra, g.operandPtr(next, o))
 			next++
 		}
-		var seconds [][2]*tile.Value
+		var seconds []second
 		for _, s := range p.Second {
-			seconds = append(seconds, [2]*tile.Value{g.in(next, tile.F32), g.in(next+1, s.Elem)})
+			seconds = append(seconds, second{g.in(next, tile.F32), g.in(next+1, s.Elem), g.size(s.K), g.size(s.XStride)})
 			next += 2
 		}
 		m.weights, m.extra, m.seconds = append(m.weights, ws), append(m.extra, extra), append(m.seconds, seconds)

@@ -2,6 +2,7 @@ package kernels
 
 import (
 	"math/bits"
+	"reflect"
 	"slices"
 
 	"pgc/ir/tile"
@@ -18,8 +19,8 @@ func (m *mmBuild) buildBlocked() {
 		p := m.product(i)
 		p.paired, p.pack = p.mma.rows == 2, p.Pack
 		parts[i] = p
-		if p.Plain {
-			columns[i], sums, dotted = Share{Const(1), 1, 1}, max(sums, p.dotWidth()*p.MC), max(dotted, p.dotsLen())
+		if p.plain() {
+			columns[i], sums, dotted = Share{Const(1), 1, 1}, max(sums, roundUp(p.N, PanelWidth)*p.MC), max(dotted, p.vectorsLen())
 			continue
 		}
 		unit := p.columnUnit()
@@ -45,22 +46,12 @@ func (m *mmBuild) buildBlocked() {
 	rows := b.Min(perTask, b.Sub(all, m0))
 	col := b.Rem(b.Task(), tasks)
 	m.rows(m0, rows, rowsOf, b.Compare(tile.EQ, col, b.Int(0)))
-	var sets [][]*product
-	var setCounts []*tile.Value
-	for i, p := range parts {
-		if i == 0 || !p.alike(parts[i-1].Part) {
-			sets, setCounts = append(sets, nil), append(setCounts, b.Int(0))
-		}
-		last := len(sets) - 1
-		sets[last], setCounts[last] = append(sets[last], p), b.Add(setCounts[last], counts[i])
-	}
+	sets, setCounts := m.sets(parts, counts, (*Part).alike)
 	m.each(col, setCounts, func(set int, task *tile.Value) {
 		of := sets[set]
 		first := of[0].number
-		if of[0].Plain {
-			m.each(task, counts[first:][:len(of)], func(i int, _ *tile.Value) {
-				of[i].dots(c, vectors, m0, rows, b.Int(0), min(m.M.N, rowsOf), of[i].N)
-			})
+		if of[0].plain() {
+			m.dotsOf(of, counts[first:][:len(of)], task).ofMany(c, vectors, m0, rows)
 			return
 		}
 		t := blocked{product: of[0], c: c, m0: m0, rows: rows, registers: registers, rowUnit: parts[0].rowUnit()}
@@ -85,9 +76,32 @@ func (m *mmBuild) buildBlocked() {
 	})
 }
 
-// alike reports whether parts are multiplied by the same code.
+// alike reports whether parts are multiplied by the same code, and plain ones end in the same code, too.
 func (p *Part) alike(o *Part) bool {
-	return p.Elem == o.Elem && p.Group == o.Group && p.Accs == o.Accs && p.Plain == o.Plain
+	if p.plain() || o.plain() {
+		return p.sameDots(o)
+	}
+	return p.Elem == o.Elem && p.Group == o.Group && p.Accs == o.Accs
+}
+
+// sameDots reports whether parts are plain and of the same code, which their matrices may have any number of rows for.
+func (p *Part) sameDots(o *Part) bool {
+	one, other := *p, *o
+	one.Plain, other.Plain = Size{}, Size{}
+	return p.plain() && o.plain() && reflect.DeepEqual(one, other)
+}
+
+// sets puts neighbouring parts that are alike together; counts are the tasks of every part, and of every set.
+func (m *mmBuild) sets(parts []*product, counts []*tile.Value, alike func(p, o *Part) bool) (sets [][]*product, of []*tile.Value) {
+	for i, p := range parts {
+		if i > 0 && alike(parts[i-1].Part, p.Part) {
+			last := len(sets) - 1
+			sets[last], of[last] = append(sets[last], p), m.g.b.Add(of[last], counts[i])
+			continue
+		}
+		sets, of = append(sets, []*product{p}), append(of, counts[i])
+	}
+	return sets, of
 }
 
 // blocked does a task: columns from n0 on of one part for rows from m0 on. C is scratch, by matrix, by nr columns, by

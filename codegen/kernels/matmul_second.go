@@ -8,6 +8,9 @@ import (
 
 const secondSums = 8 // vectors of sums in registers: rows by one or two vectors of columns
 
+// second is where a second product has its rows and its matrix, how many k and how far rows are apart.
+type second struct{ t, w, k, stride *tile.Value }
+
 // addSecond adds the products that accumulator `acc` goes on with to sums of rows from m0 on by vectors of columns from `column`
 // on, counted with their padding.
 func (p *product) addSecond(acc int, m0, column *tile.Value, rows, vecs int, sums []*tile.Value) []*tile.Value {
@@ -16,21 +19,20 @@ func (p *product) addSecond(acc int, m0, column *tile.Value, rows, vecs int, sum
 		if s.Acc != acc {
 			continue
 		}
-		t := b.PtrAdd(p.seconds[p.number][i][0], b.Mul(m0, b.Int(s.XStride)))
-		var w []*tile.Value
-		for v := range vecs {
+		of := p.seconds[p.number][i]
+		t := collect(rows, func(r int) *tile.Value {
+			return b.PtrAdd(of.t, b.Mul(b.Add(m0, b.Int(int64(r))), of.stride))
+		})
+		w := collect(vecs, func(v int) *tile.Value {
 			at := b.Add(column, b.Int(int64(v*lanes)))
 			panel, in := b.Div(at, b.Int(PanelWidth)), b.Rem(at, b.Int(PanelWidth))
-			w = append(w, b.PtrAdd(p.seconds[p.number][i][1], b.Add(b.Mul(panel, b.Int(s.K*PanelWidth)), in)))
-		}
-		sums = b.For(b.Int(0), b.Int(s.K), b.Int(1), sums, func(k *tile.Value, c []*tile.Value) []*tile.Value {
+			return b.PtrAdd(of.w, b.Add(b.Mul(panel, b.Mul(of.k, b.Int(PanelWidth))), in))
+		})
+		sums = b.For(b.Int(0), of.k, b.Int(1), sums, func(k *tile.Value, c []*tile.Value) []*tile.Value {
+			right := collect(vecs, func(v int) *tile.Value { return b.Load(w[v], b.Mul(k, b.Int(PanelWidth)), lanes) })
 			out := make([]*tile.Value, len(c))
-			var right []*tile.Value
-			for v := range vecs {
-				right = append(right, b.Load(w[v], b.Mul(k, b.Int(PanelWidth)), lanes))
-			}
 			for r := range rows {
-				left := b.Splat(b.Load(t, b.Add(b.Int(int64(r)*s.XStride), k), 1), lanes)
+				left := b.Splat(b.Load(t[r], k, 1), lanes)
 				for v := range vecs {
 					out[r*vecs+v] = b.FMA(left, right[v], c[r*vecs+v])
 				}

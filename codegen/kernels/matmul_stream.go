@@ -39,8 +39,8 @@ func (m *mmBuild) buildStreams() {
 	for i := range parts {
 		s := &stream{product: m.product(i)}
 		parts[i] = s
-		if s.Plain {
-			sums = max(sums, rows*s.dotWidth())
+		if s.plain() {
+			sums = max(sums, rows*dotsWidth)
 			continue
 		}
 		if s.side = s.one.Side; rows > 1 {
@@ -56,13 +56,19 @@ func (m *mmBuild) buildStreams() {
 	counts := m.share(parts, copied > 0)
 	m.rows(b.Int(0), b.Int(rows), rows, b.Compare(tile.EQ, b.Task(), b.Int(0)))
 	c, staging, copies := m.scratch(sums), m.scratch(staged), m.scratch(copied)
-	m.each(b.Task(), counts, func(part int, task *tile.Value) {
-		s := parts[part]
-		s.sums, s.staging, s.copies = c, staging, copies
-		if s.Plain {
-			s.dots(c, nil, b.Int(0), b.Int(rows), b.Mul(task, b.Int(dotTask)), rows, dotTask)
+	products := make([]*product, len(parts))
+	for i, s := range parts {
+		products[i] = s.product
+	}
+	sets, setCounts := m.sets(products, counts, (*Part).sameDots)
+	m.each(b.Task(), setCounts, func(set int, task *tile.Value) {
+		of := sets[set]
+		s := parts[of[0].number]
+		if s.plain() {
+			m.dotsOf(of, counts[s.number:][:len(of)], task).ofFew(c, rows)
 			return
 		}
+		s.sums, s.staging, s.copies = c, staging, copies
 		s.panels(task, s.rowsOfX(b.Int(0), b.Int(s.units), b.Int(rows), s.units))
 	})
 }
@@ -85,7 +91,7 @@ func (s *stream) vectors(n int) int { return s.Accs * n * PanelWidth / s.g.lanes
 func (m *mmBuild) share(parts []*stream, copies bool) (counts []*tile.Value) {
 	b, total, minBytes := m.g.b, int64(0), int64(1)<<62
 	for _, s := range parts {
-		if s.Plain {
+		if s.plain() {
 			continue
 		}
 		total += (s.columns()/PanelWidth + int64(s.side) - 1) / int64(s.side)
@@ -106,8 +112,8 @@ func (m *mmBuild) share(parts []*stream, copies bool) (counts []*tile.Value) {
 	}
 	shares := make([]Share, len(parts))
 	for i, s := range parts {
-		if s.Plain {
-			s.unit, shares[i] = 1, Share{Const((s.N + dotTask - 1) / dotTask), 1, 1}
+		if s.plain() {
+			s.unit, shares[i] = 1, Share{s.Plain, dotTask, 1}
 			continue
 		}
 		s.unit = int64(s.side)
@@ -123,7 +129,11 @@ func (m *mmBuild) share(parts []*stream, copies bool) (counts []*tile.Value) {
 	}
 	for i, grain := range m.g.grain(shares...) {
 		parts[i].perTask = b.Mul(grain, b.Int(parts[i].unit))
-		counts = append(counts, m.g.over(b.Int(shares[i].Size.N), grain))
+		units := b.Int(shares[i].Size.N)
+		if parts[i].plain() {
+			units = b.Div(b.Add(m.g.size(shares[i].Size), b.Int(dotTask-1)), b.Int(dotTask))
+		}
+		counts = append(counts, m.g.over(units, grain))
 	}
 	return counts
 }

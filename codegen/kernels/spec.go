@@ -20,10 +20,12 @@ import (
 	"pgc/ir/tile"
 )
 
-// Size is an extent: a constant, or a symbol whose value the kernel gets at run time.
+// Size is an extent: a constant, or what the kernel gets at run time, which is a symbol's value or a number that every launch has
+// of its own, so that launches of several share a kernel.
 type Size struct {
-	N   int64  // the constant, or the symbol's upper bound
-	Sym string // "" for a constant
+	N   int64  // the constant, or the upper bound of what is not one
+	Sym string // "" for no symbol
+	Own int    // which of the launch's numbers, counted from 1; 0 for none
 }
 
 // Const returns a constant extent.
@@ -97,6 +99,7 @@ const (
 	ArgSym                  // value of the symbol Sym
 	ArgLocal                // what the kernel around an Epilogue supplies, by Index
 	ArgGrain                // value of the grain Index
+	ArgOwn                  // the launch's number Index, counted from 1
 	ArgWork                 // pointer, Index bytes into the memory that a backend's kernels for one spec hand on to each other
 )
 
@@ -158,7 +161,7 @@ func Build(name string, s Spec, t target.Target) (*Kernel, error) {
 
 // BuildBy is Build with the schedules of a table; one that a kernel cannot be blocked by is an error.
 func BuildBy(table *schedule.Table, name string, s Spec, t target.Target) (*Kernel, error) {
-	g := &gen{table: table, target: t, lanes: t.Lanes, syms: map[string]*tile.Value{}}
+	g := &gen{table: table, target: t, lanes: t.Lanes, syms: map[string]*tile.Value{}, own: map[int]*tile.Value{}}
 	k, err := tile.Build(name, func(b *tile.Builder) {
 		g.b = b
 		s.build(g)
@@ -182,6 +185,7 @@ type gen struct {
 	err    error // of the spec or the schedule
 	out    Kernel
 	syms   map[string]*tile.Value
+	own    map[int]*tile.Value
 }
 
 func (g *gen) in(i int, e tile.Elem) *tile.Value {
@@ -212,9 +216,23 @@ func (g *gen) sym(name string) *tile.Value {
 	return v
 }
 
+// number returns a number of the launch; like symbols, all must be asked for outside loops.
+func (g *gen) number(i int) *tile.Value {
+	v, ok := g.own[i]
+	if !ok {
+		g.out.Args = append(g.out.Args, Arg{Kind: ArgOwn, Index: i})
+		v = g.b.Scalar(fmt.Sprintf("number%d", i))
+		g.own[i] = v
+	}
+	return v
+}
+
 func (g *gen) size(s Size) *tile.Value {
-	if s.Sym != "" {
+	switch {
+	case s.Sym != "":
 		return g.sym(s.Sym)
+	case s.Own > 0:
+		return g.number(s.Own)
 	}
 	return g.b.Int(s.N)
 }

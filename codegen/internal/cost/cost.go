@@ -64,17 +64,22 @@ func matmul(s *kernels.Matmul) Cost {
 	if s.BF16 {
 		columns /= 2
 	}
+	var own Cost // what the launch's numbers say
+	add := func(products, weights, columns int64, of kernels.Size) {
+		own.Flops = append(own.Flops, times(2*products, s.M, of))
+		own.Bytes = append(own.Bytes, times(weights, of), times(4*columns, s.M, of))
+	}
 	for _, p := range s.Parts {
+		if p.Plain != (kernels.Size{}) {
+			add(s.K, s.K*int64(p.Elem.Bytes()), 1, p.Plain)
+			continue
+		}
 		n := int64(p.Accs)
 		products += n * p.Blocks * p.N * s.K
 		for _, s := range p.Second {
-			products += p.Blocks * p.N * s.K
-			weights += packing.Len(p.Blocks, p.N, s.K) * int64(s.Elem.Bytes())
-			columns += s.K
+			add(p.Blocks*p.N, packing.Len(p.Blocks, p.N, 1)*int64(s.Elem.Bytes()), 1, s.K)
 		}
-		if p.Plain {
-			weights += p.N * s.K * int64(p.Elem.Bytes())
-		} else if p.Group.Len > 0 {
+		if p.Group.Len > 0 {
 			weights += n * p.Group.PackedBytes(p.Blocks, p.N, s.K)
 		} else {
 			weights += n * packing.Len(p.Blocks, p.N, packing.PaddedK(s.K, s.BF16)) * int64(p.Elem.Bytes())
@@ -85,7 +90,7 @@ func matmul(s *kernels.Matmul) Cost {
 			columns += int64(len(p.Exprs)) * p.Blocks * p.N
 		}
 	}
-	return Cost{Flops: []Term{times(2*products, s.M)}, Bytes: []Term{times(weights), times(4*columns, s.M)}}
+	return Cost{Flops: append([]Term{times(2*products, s.M)}, own.Flops...), Bytes: append([]Term{times(weights), times(4*columns, s.M)}, own.Bytes...)}
 }
 
 // attention counts the keys that a query can see, whatever the window hides of them; in a batch with positions, those

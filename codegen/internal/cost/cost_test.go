@@ -9,11 +9,17 @@ import (
 	"pgc/ir/tile"
 )
 
+// own are the numbers of the launches.
+var own = []int64{4, 6}
+
 // at is a cost where symbols have these values.
 func at(terms []Term, syms map[string]int64) int64 {
 	value := func(s kernels.Size) int64 {
-		if s.Sym != "" {
+		switch {
+		case s.Sym != "":
 			return syms[s.Sym]
+		case s.Own > 0:
+			return own[s.Own-1]
 		}
 		return s.N
 	}
@@ -52,6 +58,11 @@ func TestCost(t *testing.T) {
 			2 * 3 * 100 * 80, 2*64*100*2 + 4*3*(100+40)},
 		{"int4", &kernels.Matmul{M: s, K: 128, X: kernels.Group{Format: quant.Int8, Len: 128}, Parts: []kernels.Part{{Blocks: 1, N: 32, Elem: tile.I8, Group: kernels.Group{Format: quant.Int4, Len: 128}, Accs: 1, Exprs: []*scalar.Expr{nil}}}},
 			2 * 3 * 128 * 32, 2*(64+16*128/2) + 4*3*(128+32)},
+		{"plain", &kernels.Matmul{M: s, K: 100, Parts: []kernels.Part{{Blocks: 1, N: 31, Plain: kernels.Size{N: 31, Own: 1}, Elem: tile.BF16, Accs: 1, Exprs: []*scalar.Expr{nil}}}},
+			2 * 3 * 100 * 4, 4*100*2 + 4*3*(100+4)},
+		{"second", &kernels.Matmul{M: s, K: 100, Parts: []kernels.Part{{Blocks: 1, N: 40, Elem: tile.BF16, Accs: 1, Exprs: []*scalar.Expr{nil},
+			Second: []kernels.Second{{K: kernels.Size{Own: 2}, XStride: kernels.Size{Own: 2}, Elem: tile.F32}}}}},
+			2 * 3 * (100 + 6) * 40, 64*100*2 + 64*6*4 + 4*3*(100+40+6)},
 		{"visible keys", &attention, 2 * 2 * 3 * 64 * 13, 2*4*3*64 + 2*2*16*13},
 		{"scores", &scores, 2 * 3 * 64 * 13, 4*3*64 + 2*16*13 + 4*3*8*13},
 		{"all keys", &all, 2 * 2 * 3 * 64 * 20, 2*4*3*64 + 2*2*16*20},

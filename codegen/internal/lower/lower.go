@@ -23,7 +23,8 @@ type Launch struct {
 	In     []*ir.Value
 	Packed map[int]weights.Matrix // operands that are read from a packed matrix
 	Outs   []*ir.Value
-	Op     *ir.Op // that it computes, or a part of it
+	Own    []int64 // numbers that the spec leaves to its launches (kernels.Size)
+	Op     *ir.Op  // that it computes, or a part of it
 }
 
 // to is a launch with the result of an operation.

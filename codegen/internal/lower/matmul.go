@@ -107,11 +107,19 @@ func (l *lowerer) lowerMatmul(op *ir.Op) ([]Launch, error) {
 		}
 	}
 	for _, p := range a.Parts {
-		part, used, err := l.part(p, a.Extra)
+		extra, plain := a.Extra, l.layouts.plain(p)
+		if plain {
+			var e *ir.Expr
+			e, extra = factored(p.Exprs[0], extra)
+			p.Exprs = []*ir.Expr{e}
+		}
+		part, used, err := l.part(p, extra)
 		if err != nil {
 			return nil, err
 		}
-		spec.Parts = append(spec.Parts, part)
+		if plain {
+			la.anyRows(&part, spec.M)
+		}
 		for _, w := range p.Weights {
 			m, err := l.matrixOf(w)
 			if err != nil {
@@ -121,20 +129,10 @@ func (l *lowerer) lowerMatmul(op *ir.Op) ([]Launch, error) {
 			la.In = append(la.In, w)
 		}
 		la.In = append(la.In, used...)
-		for _, s := range a.Second {
-			if s.Acc < p.First || s.Acc >= p.First+p.Accs {
-				continue
-			}
-			m, err := l.matrixOf(s.W)
-			if err != nil {
-				return nil, err
-			}
-			spec.Parts[len(spec.Parts)-1].Second = append(part.Second, kernels.Second{Acc: s.Acc - p.First, K: m.Cols, XStride: l.strides(s.X)[0], Elem: elem(s.W.Type.DType)})
-			part = spec.Parts[len(spec.Parts)-1]
-			la.In = append(la.In, s.X)
-			la.Packed[len(la.In)] = m.As(l.layouts.of(m.W, false))
-			la.In = append(la.In, s.W)
+		if part.Second, err = l.seconds(&la, a, p, spec.M); err != nil {
+			return nil, err
 		}
+		spec.Parts = append(spec.Parts, part)
 	}
 	if a.Argmax {
 		la.Spec = &kernels.Argmax{Matmul: spec}
@@ -170,7 +168,7 @@ func (l *lowerer) part(p ir.MatmulPart, extra []*ir.Value) (part kernels.Part, u
 	if m.Rows > 0 {
 		columns = m.Rows
 	}
-	part = kernels.Part{Blocks: m.Blocks, N: columns, Elem: elem(dtype), Group: weights.GroupOf(dtype), Plain: l.layouts.rows && l.layouts.few[m.W.Key], Accs: p.Accs}
+	part = kernels.Part{Blocks: m.Blocks, N: columns, Elem: elem(dtype), Group: weights.GroupOf(dtype), Accs: p.Accs}
 	place := map[int]int{} // of extra operands among the part's own
 	var kinds []ir.DType
 	for i, v := range extra {
