@@ -41,7 +41,9 @@ func locate(dir, adapter string) (base, merged string, err error) {
 	if a.Base == "" {
 		return "", "", fmt.Errorf("%s is an adapter whose %s names no base_model_name_or_path: expected the base as the checkpoint and --adapter %s", dir, peft.ConfigFile, dir)
 	}
-	if base, ok := baseOf(a); ok {
+	if base, ok := baseOf(a); ok && peft.In(base) { // which transformers would apply first
+		return "", "", fmt.Errorf("%s is an adapter of %.200q, which holds an adapter itself (%s): expected that one merged (merge_and_unload) and saved, as the checkpoint, and --adapter %s", dir, a.Base, peft.ConfigFile, dir)
+	} else if ok {
 		return base, dir, nil
 	}
 	return "", "", fmt.Errorf("%s is an adapter of %.200q, which is no folder here and not in the Hugging Face cache %s: expected the base as the checkpoint and --adapter %s", dir, a.Base, cacheFolder(), dir)

@@ -1,6 +1,7 @@
 package hf_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -181,6 +182,16 @@ func TestAdapterBases(t *testing.T) {
 	_, err = hf.Load(both, hf.Options{Adapter: filepath.Join(golden.Dir(), "adapters", "linear")})
 	if want := both + " holds an adapter itself (adapter_config.json): expected a base without one beside --adapter "; err == nil || !strings.HasPrefix(err.Error(), want) {
 		t.Errorf("error %v, expected %s", err, want)
+	}
+
+	// An adapter of such a folder, or of an adapter alone: both would count.
+	for _, base := range []string{both, adapterCopy(t, "linear")} {
+		dir := adapterCopy(t, "linear")
+		edit(t, filepath.Join(dir, "adapter_config.json"), `"../../pg2-odd"`, `"`+base+`"`)
+		want := fmt.Sprintf("%s is an adapter of %q, which holds an adapter itself (adapter_config.json): expected that one merged (merge_and_unload) and saved, as the checkpoint, and --adapter %s", dir, base, dir)
+		if _, err := hf.Load(dir, hf.Options{}); err == nil || err.Error() != want {
+			t.Errorf("error %v, expected %s", err, want)
+		}
 	}
 
 	// An adapter by its name in the cache.

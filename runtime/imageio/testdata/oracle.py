@@ -180,6 +180,8 @@ def tiffs(base, m, seed):
                             put(f"white{bits}", gen.tiff(grey >> (8 - bits), 0, bits=bits, **o))
                             colours = [int(v) for v in np.random.default_rng(seed).integers(0, 65536, 3 << bits)]
                             put(f"palette{bits}", gen.tiff(grey >> (8 - bits), 3, bits=bits, more=[(320, 3, colours)], **o))
+    for name, data, want in gen_deep.ycbcr(rgb):
+        add(f"{base}-ycbcr-{name}.tiff", "TIFF YCbCr", data, want)
     for quality in (50, 90):
         add(f"{base}-jpeg{quality}.tiff", "TIFF JPEG RGB", gen.saved(m, "TIFF", compression="jpeg", quality=quality))
         add(f"{base}-jpegl{quality}.tiff", "TIFF JPEG grey", gen.saved(m.convert("L"), "TIFF", compression="jpeg", quality=quality))
