@@ -20,7 +20,7 @@ var hubName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-
 func cacheFolder() string {
 	for _, name := range []string{"HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"} {
 		if dir := os.Getenv(name); dir != "" {
-			return dir
+			return expand(dir)
 		}
 	}
 	home := os.Getenv("HF_HOME")
@@ -35,8 +35,26 @@ func cacheFolder() string {
 		}
 		home = filepath.Join(caches, "huggingface")
 	}
-	return filepath.Join(home, "hub")
+	return filepath.Join(expand(home), "hub")
 }
+
+// expand replaces the home folder and variables in a path, which no shell has done where a file sets the environment.
+func expand(path string) string {
+	if rest, ok := strings.CutPrefix(path, "~"); ok && (rest == "" || rest[0] == '/') {
+		if user, err := os.UserHomeDir(); err == nil {
+			path = user + rest
+		}
+	}
+	return variable.ReplaceAllStringFunc(path, func(name string) string {
+		if value, ok := os.LookupEnv(strings.Trim(name, "${}")); ok {
+			return value
+		}
+		return name // as Python leaves it
+	})
+}
+
+// variable is a variable in a path, as os.path.expandvars knows it.
+var variable = regexp.MustCompile(`\$(\w+|\{[^}]*\})`)
 
 // folderOf is where the cache has a model.
 func folderOf(name string) string {

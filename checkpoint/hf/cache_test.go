@@ -58,6 +58,18 @@ func TestName(t *testing.T) {
 	if c, err := load("org/tiny"); err != nil || c.Name != "org/tiny" || len(c.Notes) > 0 {
 		t.Fatalf("%v, error %v", c, err)
 	}
+	// As files of environments say it, which no shell has read.
+	user, base := filepath.Split(home)
+	for _, env := range [][2]string{{"HF_HOME", "~/" + base}, {"HF_HOME", "$HOME/" + base}, {"HF_HUB_CACHE", "${HOME}/" + base + "/hub/"}, {"HUGGINGFACE_HUB_CACHE", "~/" + base + "/$PGC_NONE/../hub"}} {
+		t.Run(env[1], func(t *testing.T) {
+			t.Setenv("HOME", strings.TrimSuffix(user, "/"))
+			t.Setenv("HF_HOME", "")
+			t.Setenv(env[0], env[1])
+			if _, err := load("org/tiny"); err != nil {
+				t.Errorf("%s: %v", env, err)
+			}
+		})
+	}
 	// A later download of some files makes a snapshot of its own, which main names.
 	second := filepath.Join(filepath.Dir(first), "2222")
 	os.Mkdir(second, 0o755)

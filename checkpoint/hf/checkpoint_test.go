@@ -150,7 +150,7 @@ func TestBroken(t *testing.T) {
 		damage  func(t *testing.T, dir string)
 		want    string
 	}{
-		{false, func(t *testing.T, d string) { os.RemoveAll(d) }, "no checkpoint at $: no such file or directory"},
+		{false, func(t *testing.T, d string) { os.RemoveAll(d) }, "no checkpoint at $: no such file or directory (expected a folder, or a model's name in the Hugging Face cache, such as google/paligemma2-3b-mix-224)"},
 		{false, func(t *testing.T, d string) { os.RemoveAll(d); save(t, d, "") }, "$ is a file: expected the folder of a Hugging Face checkpoint, with config.json"},
 		{false, remove("config.json"), "$ holds no config.json: expected a Hugging Face checkpoint directory"},
 		{false, remove("tokenizer.json"), "$ holds neither tokenizer.json nor tokenizer.model: expected --tokenizer DIR with the folder of the model that was trained on"},

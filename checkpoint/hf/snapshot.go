@@ -31,7 +31,7 @@ func snapshot(dir string) (string, error) {
 		dir = in
 	}
 	if err != nil {
-		return "", fmt.Errorf("no checkpoint at %s: %w", dir, errors.Unwrap(err))
+		return "", fmt.Errorf("no checkpoint at %s: %w (expected a folder, or a model's name in the Hugging Face cache, such as google/paligemma2-3b-mix-224)", dir, errors.Unwrap(err))
 	}
 	if isBigVision(dir) {
 		return dir, nil
