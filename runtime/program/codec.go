@@ -11,6 +11,9 @@ import (
 // maxDepth bounds the nesting of an Expr.
 const maxDepth = 32
 
+// maxSame bounds what names share, so that they take memory in proportion to their bytes.
+const maxSame = 255
+
 // encode returns the binary form of the programs of a file: one model for several instruction sets. What they share is
 // written once, as the first one has it. Equal programs have equal bytes. The programs must be complete.
 func encode(sets []*Program) []byte {
@@ -57,7 +60,8 @@ type codec struct {
 	buf     []byte
 	err     error
 	depth   int
-	pool    *pool // of a launch that is in one
+	last    string // the last name
+	pool    *pool  // of a launch that is in one
 }
 
 // file walks the programs of a file: what they share, then what is each one's own, then the launches of all.
@@ -140,7 +144,7 @@ func (c *codec) set(p, shared *Program, launches *pool) {
 }
 
 func (c *codec) kernel(k *Kernel) {
-	c.string(&k.Name)
+	c.name(&k.Name)
 	c.int64(&k.CodeOffset)
 	c.string((*string)(&k.LHS))
 	c.string((*string)(&k.RHS))
@@ -196,7 +200,7 @@ func (c *codec) arg(a *Arg) {
 }
 
 func (c *codec) weight(w *Weight) {
-	c.string(&w.Name)
+	c.name(&w.Name)
 	c.string((*string)(&w.DType))
 	list(c, &w.Shape, 1, (*codec).int64)
 	c.layout(&w.Layout)
@@ -263,6 +267,26 @@ func (c *codec) string(s *string) {
 	var b []byte
 	c.view(&b)
 	*s = string(b)
+}
+
+// name walks a string that begins as the last one did: how many bytes, at most maxSame, and the rest.
+func (c *codec) name(s *string) {
+	var same int
+	var rest []byte
+	if c.writing {
+		for same < min(len(*s), len(c.last), maxSame) && (*s)[same] == c.last[same] {
+			same++
+		}
+		rest = []byte((*s)[same:])
+	}
+	if c.int(&same); same < 0 || same > min(len(c.last), maxSame) {
+		c.fail(fmt.Errorf("a name begins as the first %d bytes of one of %d", same, len(c.last)))
+		return
+	}
+	if c.view(&rest); !c.writing {
+		*s = c.last[:same] + string(rest)
+	}
+	c.last = *s
 }
 
 func (c *codec) bytes(b *[]byte) {

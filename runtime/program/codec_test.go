@@ -78,6 +78,34 @@ func TestLaunchesOnce(t *testing.T) {
 	}
 }
 
+// TestNames: names that begin alike, are empty or long.
+func TestNames(t *testing.T) {
+	long := strings.Repeat("layers.", 60)
+	names := []string{"layers.0.q.weight", "layers.0.q.weight", "layers.0.k.weight", "", "l", long + "0", long + "1", "layers"}
+	w := &codec{writing: true}
+	for _, n := range names {
+		w.name(&n)
+	}
+	r := &codec{buf: w.buf}
+	for _, want := range names {
+		got := ""
+		if r.name(&got); got != want {
+			t.Fatalf("read %q, expected %q", got, want)
+		}
+	}
+	if err := r.finish(len(w.buf)); err != nil {
+		t.Fatal(err)
+	}
+	r = &codec{buf: []byte{0, 2, 'a', 4, 0}} // "a", then two bytes of it
+	for range 2 {
+		got := ""
+		r.name(&got)
+	}
+	if r.err == nil || r.err.Error() != "a name begins as the first 2 bytes of one of 1" {
+		t.Errorf("error %v", r.err)
+	}
+}
+
 // TestPortsOfKinds: a GPU's program may take and give more than a CPU's, but those of a kind are alike.
 func TestPortsOfKinds(t *testing.T) {
 	sets := append(samples(), sample())
