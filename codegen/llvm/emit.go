@@ -47,7 +47,7 @@ type emitter struct {
 	blocks   int
 	vals     map[*tile.Value]value.Value
 	loop     *loop                          // that e.cur is in
-	asked    map[[2]*tile.Value]value.Value // pointers that prefetches of a block begin from, by pointer and offset
+	begun    map[[2]*tile.Value]value.Value // pointers that addresses of a block begin from, by pointer and offset
 }
 
 // emitKernel adds a kernel to m. llir panics on type errors; they become errors that name the kernel.
@@ -75,7 +75,7 @@ func emitKernel(m *ir.Module, t target.Target, declared map[string]*ir.Func, k *
 }
 
 func (e *emitter) newBlock() *ir.Block {
-	e.asked = nil
+	e.begun = nil
 	e.cur = e.f.NewBlock(fmt.Sprintf("b%d", e.blocks))
 	e.blocks++
 	return e.cur

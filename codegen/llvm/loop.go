@@ -121,6 +121,9 @@ func (e *emitter) walked(p, off *tile.Value, at, elements value.Value) (value.Va
 		return at, elements
 	}
 	base, rest := tile.Displaced(off)
+	if base == l.index && rest != 0 { // an element of an unrolled body
+		return e.begin(p, base, at), i64(rest)
+	}
 	w := walk{p: p, multiple: base}
 	if base.Def != nil && base.Def.Op == tile.Add {
 		w.multiple, w.plus = base.Def.Args[0], base.Def.Args[1]

@@ -129,19 +129,24 @@ func (e *emitter) bfloat16(v value.Value, n int) value.Value {
 	return b.NewTrunc(b.NewSelect(nan, b.NewOr(high, i32s(0x40, n)), rounded), vector(types.I16, n))
 }
 
-// prefetch asks for a cache line to read. Lines a constant apart begin from one pointer: sums of an index are many in an
-// unrolled body, and llc takes each of them apart.
+// begin returns the pointer to p[off], at being p, which is made once in a block: for what lies a constant behind it. llc
+// takes every sum with a constant apart, and an unrolled body has many.
+func (e *emitter) begin(p, off *tile.Value, at value.Value) value.Value {
+	from := [2]*tile.Value{p, off}
+	if e.begun[from] == nil {
+		if e.begun == nil {
+			e.begun = map[[2]*tile.Value]value.Value{}
+		}
+		e.begun[from] = e.element(p.Type.Elem, at, e.vals[off])
+	}
+	return e.begun[from]
+}
+
+// prefetch asks for a cache line to read.
 func prefetch(e *emitter, in *tile.Inst, a []value.Value) {
 	elem, p, off := in.Args[0].Type.Elem, a[0], a[1]
 	if base, rest := tile.Displaced(in.Args[1]); rest != 0 && p == e.vals[in.Args[0]] {
-		from := [2]*tile.Value{in.Args[0], base}
-		if e.asked[from] == nil {
-			if e.asked == nil {
-				e.asked = map[[2]*tile.Value]value.Value{}
-			}
-			e.asked[from] = e.element(elem, p, e.vals[base])
-		}
-		p, off = e.asked[from], i64(rest)
+		p, off = e.begin(in.Args[0], base, p), i64(rest)
 	}
 	at := e.cur.NewBitCast(e.element(elem, p, off), types.I8Ptr)
 	i32 := func(v int64) value.Value { return constant.NewInt(types.I32, v) }
