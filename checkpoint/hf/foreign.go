@@ -28,6 +28,11 @@ var foreign = []struct{ pattern, what, step string }{
 	{"onnx", "ONNX", "expected the Hugging Face checkpoint that it was exported from"}, // the folder of transformers.js
 	{"*.onnx", "ONNX", "expected the Hugging Face checkpoint that it was exported from"},
 	{"openvino*_model*", "OpenVINO", "expected the Hugging Face checkpoint that it was exported from"},
+	{"qmodel.pt", "HQQ", "expected the Hugging Face checkpoint that it was made from"},
+	{"*.engine", "TensorRT", "expected the Hugging Face checkpoint that it was built from"},
+	{"*.mlpackage", "Core ML", "expected the Hugging Face checkpoint that it was exported from"},
+	{"*.tflite", "TensorFlow Lite", "expected the Hugging Face checkpoint that it was exported from"},
+	{"*.nemo", "NeMo", "expected the Hugging Face checkpoint that NeMo exports"},
 	{"weights*.npz", "MLX", "expected the Hugging Face checkpoint that it was made from"},
 	{"*.npz", "big_vision", "expected that file as the checkpoint, with --tokenizer DIR"},
 	{"consolidated*", "consolidated weights", "expected model.safetensors, as save_pretrained of transformers writes it"},

@@ -21,6 +21,8 @@ func TestForeignWeights(t *testing.T) {
 		{"model.onnx model.onnx_data", "model.onnx (ONNX): expected the Hugging Face checkpoint that it was exported from"},
 		{"onnx vae-oid.npz", "onnx (ONNX): expected the Hugging Face checkpoint that it was exported from"},
 		{"openvino_language_model.bin openvino_language_model.xml", "openvino_language_model.bin, openvino_language_model.xml (OpenVINO): expected the Hugging Face checkpoint that it was exported from"},
+		{"qmodel.pt", "qmodel.pt (HQQ): expected the Hugging Face checkpoint that it was made from"},
+		{"rank0.engine", "rank0.engine (TensorRT): expected the Hugging Face checkpoint that it was built from"},
 		{"weights.00.npz", "weights.00.npz (MLX): expected the Hugging Face checkpoint that it was made from"},
 		{"last.ckpt vae-oid.npz", "last.ckpt (torch): rename it to pytorch_model.bin if it is the model"},
 		{"global_step9 zero_to_fp32.py", "global_step9, zero_to_fp32.py (a checkpoint of DeepSpeed): python $/zero_to_fp32.py $ OUT makes weights of it"},

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"pgc/checkpoint/quantized"
 	"pgc/models"
 	"pgc/runtime/safetensors"
 )
@@ -153,6 +154,15 @@ func (c *Checkpoint) foreign(name string) bool {
 	return true
 }
 
+// packed are parts of names that tools give quantized weights, of which config.json says nothing.
+var packed = []struct{ part, tool, step string }{
+	{".weight._data", "optimum-quanto", quantized.Dequantize},
+	{".W_q", "HQQ", quantized.Dequantize},
+	{".qweight", "GPTQ or AWQ", "expected the config.json that was saved with them, which has their quantization_config"},
+	{".weight_packed", "compressed-tensors", "expected the config.json that was saved with them, which has their quantization_config"},
+	{".quant_state.bitsandbytes__", "bitsandbytes", "expected the config.json that was saved with them, which has their quantization_config"},
+}
+
 // missing is the error of a weight that no tensor is, with what was found in its place: a tensor behind another beginning than
 // most have, parts of an adapter that was not merged, or tensors that are not the model's.
 func (c *Checkpoint) missing(w models.Weight) error {
@@ -178,6 +188,13 @@ func (c *Checkpoint) missing(w models.Weight) error {
 	for _, name := range others {
 		if strings.Contains(name, ".lora_") || strings.Contains(name, ".base_layer.") {
 			return fmt.Errorf("%s, but there is %s: an adapter was not merged before the model was saved, expected the base, and the adapter in a folder of its own (--adapter DIR), or both merged (merge_and_unload)", lacks, safetensors.Printable(name))
+		}
+	}
+	for _, name := range others {
+		for _, q := range packed {
+			if strings.Contains(name, q.part) {
+				return fmt.Errorf("%s, but there is %s, as %s stores quantized weights: %s", lacks, safetensors.Printable(name), q.tool, q.step)
+			}
 		}
 	}
 	there := fmt.Sprintf("%d tensors are there", len(c.tensors))

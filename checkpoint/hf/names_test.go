@@ -180,6 +180,18 @@ func TestBrokenNames(t *testing.T) {
 				return strings.Replace(s, "layers.1.mlp.up_proj.", "layers.1.mlp.up_proj.base_layer.", 1)
 			})(m)
 		},
+		"$: tensor language_model.layers.0.mlp.up_proj.weight is missing, but there is language_model.model.layers.0.mlp.up_proj.weight._data, as optimum-quanto stores quantized weights: " +
+			"expected float weights (those it was made of, or model.dequantize() and save_pretrained with transformers)": func(m tensors) {
+			renamed(func(s string) string {
+				return strings.Replace(s, "layers.0.mlp.up_proj.weight", "layers.0.mlp.up_proj.weight._data", 1)
+			})(m)
+		},
+		"$: tensor language_model.layers.0.mlp.up_proj.weight is missing, but there is language_model.model.layers.0.mlp.up_proj.qweight, as GPTQ or AWQ stores quantized weights: " +
+			"expected the config.json that was saved with them, which has their quantization_config": func(m tensors) {
+			renamed(func(s string) string {
+				return strings.Replace(s, "layers.0.mlp.up_proj.weight", "layers.0.mlp.up_proj.qweight", 1)
+			})(m)
+		},
 		"$: tensor custom_text_proj.weight is of colpali-engine's ColPali: expected the model as transformers has it, whose model_type is colpali (such as vidore/colpali-v1.3-hf)": func(m tensors) {
 			m["custom_text_proj.weight"] = m["language_model.model.norm.weight"]
 		},
