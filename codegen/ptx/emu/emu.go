@@ -14,32 +14,53 @@
 // such as ex2.approx give the nearest number, which is within the error that the manual allows.
 package emu
 
-import "fmt"
+import (
+	"fmt"
+	"sync"
+)
 
 // Module is parsed PTX.
 type Module struct {
 	unit    *unit
-	entries map[string]*program
+	entries map[string]*entry
 	order   []string
 }
+
+// entry is a kernel, and its program once it is lowered.
+type entry struct{ lowered func() (*program, error) }
 
 // Parse reads a module. Errors are a *Finding with line and column.
 func Parse(text string) (*Module, error) { return ParseFile("ptx", text) }
 
 // ParseFile is Parse with the name of the file that findings give.
 func ParseFile(name, text string) (*Module, error) {
+	m, err := open(name, text)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range m.order {
+		if _, err := m.entries[name].lowered(); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+// Load is Parse for who runs few of many entries: what is wrong with an entry beyond its syntax, such as a register that is not
+// declared, is found when it is first asked for.
+func Load(text string) (*Module, error) { return open("ptx", text) }
+
+func open(name, text string) (*Module, error) {
 	u, err := parseUnit(name, text)
 	if err != nil {
 		return nil, err
 	}
-	m := &Module{unit: u, entries: map[string]*program{}}
+	m := &Module{unit: u, entries: map[string]*entry{}}
 	for _, f := range u.functions {
 		if !f.entry || !f.defined {
 			continue
 		}
-		if m.entries[f.name], err = lower(u, f); err != nil {
-			return nil, err
-		}
+		m.entries[f.name] = &entry{sync.OnceValues(func() (*program, error) { return lower(u, f) })}
 		m.order = append(m.order, f.name)
 	}
 	return m, nil
@@ -68,9 +89,13 @@ func (m *Module) Kernel(name string) (Kernel, error) {
 }
 
 func (m *Module) program(name string) (*program, error) {
-	p := m.entries[name]
-	if p == nil {
+	e := m.entries[name]
+	if e == nil {
 		return nil, fmt.Errorf("the module has no entry %s", name)
+	}
+	p, err := e.lowered()
+	if err != nil {
+		return nil, err
 	}
 	if p.failed != nil {
 		return nil, p.failed

@@ -413,3 +413,24 @@ func TestVersions(t *testing.T) {
 		}
 	}
 }
+
+// TestLoad: a kernel that is wrong is found by Parse, and by Load when it is asked for; other kernels run.
+func TestLoad(t *testing.T) {
+	text := ".version 7.0\n.target sm_80\n.address_size 64\n.entry good() { ret; }\n.entry bad() { mov.b32 %r1, 0; }\n"
+	if _, err := Parse(text); err == nil || !strings.Contains(err.Error(), "%r1 is not declared") {
+		t.Errorf("Parse: %v", err)
+	}
+	m, err := Load(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Run(Launch{Entry: "good", Block: [3]int{32}}); err != nil {
+		t.Error(err)
+	}
+	if _, err := m.Kernel("bad"); err == nil || !strings.Contains(err.Error(), "%r1 is not declared") {
+		t.Errorf("a kernel that Load took: %v", err)
+	}
+	if _, err := Load(".version 7.0\n.target sm_80\n.entry bad() { .mov; }"); err == nil {
+		t.Error("Load takes what is not PTX")
+	}
+}

@@ -37,8 +37,8 @@ func TestDamagedText(t *testing.T) {
 				kinds[f.Kind]++
 				continue
 			}
-			for _, p := range m.entries {
-				if p.failed != nil {
+			for _, e := range m.entries {
+				if p, err := e.lowered(); err == nil && p.failed != nil {
 					kinds[p.failed.Kind]++
 				}
 			}

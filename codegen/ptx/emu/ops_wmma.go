@@ -195,8 +195,8 @@ func (f fragment) gather(w *warp, regs []reg, out *[1024]uint64) {
 
 // wmmaReaders takes elements of floats apart.
 var wmmaReaders = map[typ]func(v uint64) factor{
-	f16:  func(v uint64) factor { return pairForms[f16].factors[v&0xffff] },
-	bf16: func(v uint64) factor { return pairForms[bf16].factors[v&0xffff] },
+	f16:  func(v uint64) factor { return pairForms[f16].factors()[v&0xffff] },
+	bf16: func(v uint64) factor { return pairForms[bf16].factors()[v&0xffff] },
 	tf32: func(v uint64) factor { return factorOf(uint32(v) &^ (1<<13 - 1)) },
 }
 

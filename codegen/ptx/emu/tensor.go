@@ -3,6 +3,7 @@ package emu
 import (
 	"math"
 	"math/bits"
+	"sync"
 )
 
 func fma64(x, y, z float64) float64 { return math.FMA(x, y, z) }
@@ -90,18 +91,23 @@ type split struct {
 	special, bias int16 // exponents: of infinity and NaN, and of 1
 }
 
-// pairForm is a format of which a register holds two elements.
+// pairForm is a format of which a register holds two elements. Its factors are made when a product first needs them.
 type pairForm struct {
 	split
-	factors [1 << 16]factor
+	factors func() *factorTable
 }
 
+// factorTable is the factors of a format of 16 bits.
+type factorTable [1 << 16]factor
+
 func newPairForm(s split, of func(b uint32) factor) *pairForm {
-	f := &pairForm{split: s}
-	for b := range f.factors {
-		f.factors[b] = of(uint32(b))
-	}
-	return f
+	return &pairForm{s, sync.OnceValue(func() *factorTable {
+		t := new(factorTable)
+		for b := range t {
+			t[b] = of(uint32(b))
+		}
+		return t
+	})}
 }
 
 // pairForms are the formats of 16 bits.
@@ -136,7 +142,7 @@ func (l *lowering) floatMatrix(s mmaShape, td, ta, tb, tc typ) {
 			t.clear()
 		}
 		if form != nil {
-			t.loadPairs(&form.factors, w, a, b)
+			t.loadPairs(form.factors(), w, a, b)
 		} else {
 			t.loadWords(w, a, b)
 		}
@@ -193,7 +199,7 @@ func (t *floatTile) setB(k, column int, f factor) {
 }
 
 // loadPairs takes A and B from registers of two elements of 16 bits.
-func (t *floatTile) loadPairs(table *[1 << 16]factor, w *warp, a, b []reg) {
+func (t *floatTile) loadPairs(table *factorTable, w *warp, a, b []reg) {
 	for i, r := range a {
 		for lane, v := range w.r[r] {
 			row, k := (lane/4+i%2*8)&15, (lane%4*2+i/2*8)&14

@@ -12,7 +12,7 @@ func TestProductsByVectors(t *testing.T) {
 		t.Skip("this machine has no AVX2")
 	}
 	rng := rand.New(rand.NewPCG(3, 4))
-	tables := []*[1 << 16]factor{&pairForms[bf16].factors, &pairForms[f16].factors}
+	tables := []*factorTable{pairForms[bf16].factors(), pairForms[f16].factors()}
 	var tile floatTile
 	taken := 0
 	const steps = 20_000
@@ -81,7 +81,7 @@ func TestFragmentsByVectors(t *testing.T) {
 			}
 			for i := range 384 { // in all: every number
 				v := uint64(first + i)
-				if form.factors[v&0xffff].exponent == notFinite {
+				if form.factors()[v&0xffff].exponent == notFinite {
 					v = 0
 				}
 				word := &slab[i/2/warpSize][i/2%warpSize]
@@ -89,7 +89,7 @@ func TestFragmentsByVectors(t *testing.T) {
 			}
 			var got, want floatTile
 			a, b := []reg{0, 1, 2, 3}, []reg{4, 5}
-			want.loadPairs(&form.factors, w, a, b)
+			want.loadPairs(form.factors(), w, a, b)
 			r := fragments{[4]*lanes(w.r[:4]), [2]*lanes(w.r[4:6]), [4]*lanes(w.r[6:10]), [4]*lanes(w.r[10:])}
 			loadAVX2(&got, &r, &form.split)
 			for i := range 4 {

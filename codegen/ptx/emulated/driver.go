@@ -21,6 +21,8 @@ type Driver struct {
 	// Launched is told of every kernel that ran, unless nil. With Counts, it learns what every instruction did.
 	Launched func(entry string, blocks int64, s emu.Stats)
 	Counts   bool
+	// Whole says that a module is refused for what is wrong with any kernel in it, even if that is never launched.
+	Whole bool
 	// Zeroed says that memory holds zeros from the start, instead of nothing that may be read.
 	Zeroed bool
 
@@ -146,7 +148,11 @@ func (d *device) Link(text []byte) ([]byte, error) { return text, nil }
 func (d *device) ModuleLoad(image []byte) (gpu.Module, error) {
 	parsed, ok := d.driver.parsed.Load(string(image))
 	if !ok {
-		m, err := emu.Parse(string(image))
+		parse := emu.Load
+		if d.driver.Whole {
+			parse = emu.Parse
+		}
+		m, err := parse(string(image))
 		if err != nil {
 			return 0, &gpu.Error{Call: "cuModuleLoadData", Code: gpu.InvalidPTX, Text: err.Error()}
 		}

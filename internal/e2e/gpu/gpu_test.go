@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"pgc"
+	"pgc/codegen/ptx/emulated"
 	"pgc/golden"
 	"pgc/internal/build"
 	"pgc/internal/e2e"
@@ -44,8 +45,9 @@ func TestGPU(t *testing.T) {
 					twin(t, c.path, cpu, elf, o)
 				}
 				e2e.Build(t, exe, c.path, elf, o)
-				m := e2e.OnGPU(t, exe)
-				if at := filepath.Base(c.path) + "/" + weights; at == "pg1-bf16/bf16" || at == "pg1-odd/int8" {
+				at := filepath.Base(c.path)
+				m := e2e.OnGPUOf(t, exe, &emulated.Driver{Whole: at == "pg1-odd" || at == "pg2-mha"}) // which have kernels of all kinds
+				if at := at + "/" + weights; at == "pg1-bf16/bf16" || at == "pg1-odd/int8" {
 					t.Run("requests", func(t *testing.T) { requestsOnGPU(t, m) })
 				}
 				for _, ref := range c.cases {

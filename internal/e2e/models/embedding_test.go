@@ -77,9 +77,7 @@ func TestEmbeddings(t *testing.T) {
 	}
 	for _, checkpoint := range list {
 		exe := filepath.Join(t.TempDir(), "model")
-		if _, err := build.Compile(t.Context(), checkpoint, exe, elf, build.Options{CPU: "x86-64-v3", Passes: passes.Options{Check: true}}); err != nil {
-			t.Fatal(err)
-		}
+		e2e.Build(t, exe, checkpoint, elf, build.Options{CPU: "x86-64-v3", Passes: passes.Options{Check: true}})
 		for _, kind := range []string{"images", "queries"} {
 			t.Run(filepath.Base(checkpoint)+"/"+kind, func(t *testing.T) { compareEmbeddings(t, exe, e2e.Reference(t, checkpoint, "embeddings-"+kind), kind) })
 		}

@@ -19,9 +19,7 @@ func TestGolden(t *testing.T) {
 		exe := built[c.Checkpoint]
 		if exe == "" {
 			exe = filepath.Join(dir, filepath.Base(c.Checkpoint))
-			if _, err := build.Compile(t.Context(), c.Checkpoint, exe, elf, build.Options{CPU: "x86-64-v3", MaxTokens: 311, Passes: passes.Options{Check: true}}); err != nil {
-				t.Fatal(err)
-			}
+			e2e.Build(t, exe, c.Checkpoint, elf, build.Options{CPU: "x86-64-v3", MaxTokens: 311, Passes: passes.Options{Check: true}})
 			built[c.Checkpoint] = exe
 		}
 		t.Run(filepath.Base(c.Checkpoint)+"/"+c.Name, func(t *testing.T) { e2e.CompareCase(t, exe, c.Path) })
