@@ -103,8 +103,16 @@ func lowered(m *ir.Module, b *backend.Backend, plan *weights.Plan) (*Result, err
 		p.Symbols = append(p.Symbols, program.Symbol{Name: s.Name, Max: int64(s.Max)})
 	}
 	c.declareStates()
-	for _, f := range m.Funcs {
-		if err := c.function(f); err != nil {
+	launches, arenas := make([][]lower.Launch, len(m.Funcs)), make([]int64, len(m.Funcs))
+	for i, f := range m.Funcs {
+		var err error
+		if launches[i], arenas[i], err = lower.Func(m, f, c.layouts); err != nil {
+			return nil, err
+		}
+	}
+	lower.Share(launches)
+	for i, f := range m.Funcs {
+		if err := c.function(f, launches[i], arenas[i]); err != nil {
 			return nil, err
 		}
 	}

@@ -24,8 +24,8 @@ type function struct {
 	work    int64 // bytes behind it that the kernels of one spec hand on to each other
 }
 
-// function lowers one function to its launch list.
-func (c *compiler) function(f *ir.Func) error {
+// function resolves the launches of a function, whose arena has so many bytes.
+func (c *compiler) function(f *ir.Func, all []lower.Launch, arena int64) error {
 	fn := &function{compiler: c, Func: program.Func{Name: f.Name}, inputs: map[*ir.Value]int{}, outputs: map[int]int{}}
 	for _, v := range f.Params {
 		if v.Kind == ir.Input {
@@ -38,10 +38,6 @@ func (c *compiler) function(f *ir.Func) error {
 			fn.outputs[i] = len(fn.Outputs)
 			fn.Outputs = append(fn.Outputs, c.port(r.Name, r.Value.Type))
 		}
-	}
-	all, arena, err := lower.Func(c.m, f, c.layouts)
-	if err != nil {
-		return err
 	}
 	fn.arena, fn.ArenaBytes = (arena+63)/64*64, arena
 	for _, l := range all {
@@ -113,7 +109,9 @@ func (f *function) args(l lower.Launch, args []kernels.Arg) []program.Arg {
 		case kernels.ArgGrain:
 			arg.Space, arg.Index = program.SpaceGrain, a.Index
 		case kernels.ArgIn:
-			if m, ok := l.Packed[a.Index]; ok {
+			if l.In[a.Index] == nil { // of a second product that takes no steps
+				arg.Space = program.SpaceConst
+			} else if m, ok := l.Packed[a.Index]; ok {
 				arg.Space, arg.Offset = program.SpaceWeights, f.r.weights.Matrix(m)
 				if m.Rows > 0 {
 					arg.Terms = []program.Term{{Sym: f.r.Program.SymbolIndex(m.From), Stride: weights.PanelBytes(m)}}

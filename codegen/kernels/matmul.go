@@ -115,7 +115,7 @@ func (m *mmBuild) params() {
 		var ws, extra []*tile.Value
 		for range p.Accs {
 			w := g.in(next, p.Elem)
-			if m.BF16 && p.Group.Len == 0 {
+			if m.BF16 && p.Group.Len == 0 && !p.plain() { // pairs of k
 				w = g.b.PtrCast(w, tile.I32)
 			}
 			ws = append(ws, w)

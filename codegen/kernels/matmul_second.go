@@ -43,11 +43,27 @@ func (p *product) addSecond(acc int, m0, column *tile.Value, rows, vecs int, sum
 	return sums
 }
 
+// some tells whether second products of a part that go on with an accumulator, or with any if that is -1, have steps: a launch may
+// have none of a kernel's.
+func (p *product) some(acc int) *tile.Value {
+	b, steps := p.g.b, p.g.b.Int(0)
+	for i, s := range p.Second {
+		if acc < 0 || s.Acc == acc {
+			steps = b.Add(steps, p.seconds[p.number][i].k)
+		}
+	}
+	return b.Compare(tile.LT, b.Int(0), steps)
+}
+
 // addSecond adds second products to C of n panels from panel `at` on.
 func (s *stream) addSecond(at *tile.Value, n int, c []*tile.Value) []*tile.Value {
 	if len(s.Second) == 0 {
 		return c
 	}
+	return s.g.b.If(s.some(-1), func() []*tile.Value { return s.addSeconds(at, n, c) }, func() []*tile.Value { return c })
+}
+
+func (s *stream) addSeconds(at *tile.Value, n int, c []*tile.Value) []*tile.Value {
 	b, lanes, all := s.g.b, s.g.lanes, s.vectors(n)
 	c = slices.Clone(c) // may be the results of a loop
 	each := all / s.Accs
@@ -79,20 +95,22 @@ func (t *blocked) addSecond(p *product) {
 		if !has[acc] {
 			continue
 		}
-		b.Range(b.Int(0), t.columns, b.Int(nr), func(column *tile.Value) {
-			for v := int64(0); v < nr; v += 2 * lanes {
-				vecs := min(2, int((nr-v)/lanes))
-				from := b.PtrAdd(t.at(b.Int(int64(acc)), column), b.Int(v))
-				rowBlocks(b, t.rows, t.M.N, secondSums/vecs, anyRest, func(row *tile.Value, n int) {
-					place := func(i int) *tile.Value {
-						return b.Add(b.Mul(b.Add(row, b.Int(int64(i/vecs))), b.Int(nr)), b.Int(int64(i%vecs)*lanes))
-					}
-					sums := collect(n*vecs, func(i int) *tile.Value { return b.Load(from, place(i), int(lanes)) })
-					for i, sum := range p.addSecond(acc, b.Add(t.m0, row), b.Add(b.Add(t.n0, column), b.Int(v)), n, vecs, sums) {
-						b.Store(from, place(i), sum)
-					}
-				})
-			}
+		b.When(p.some(acc), func() {
+			b.Range(b.Int(0), t.columns, b.Int(nr), func(column *tile.Value) {
+				for v := int64(0); v < nr; v += 2 * lanes {
+					vecs := min(2, int((nr-v)/lanes))
+					from := b.PtrAdd(t.at(b.Int(int64(acc)), column), b.Int(v))
+					rowBlocks(b, t.rows, t.M.N, secondSums/vecs, anyRest, func(row *tile.Value, n int) {
+						place := func(i int) *tile.Value {
+							return b.Add(b.Mul(b.Add(row, b.Int(int64(i/vecs))), b.Int(nr)), b.Int(int64(i%vecs)*lanes))
+						}
+						sums := collect(n*vecs, func(i int) *tile.Value { return b.Load(from, place(i), int(lanes)) })
+						for i, sum := range p.addSecond(acc, b.Add(t.m0, row), b.Add(b.Add(t.n0, column), b.Int(v)), n, vecs, sums) {
+							b.Store(from, place(i), sum)
+						}
+					})
+				}
+			})
 		})
 	}
 }

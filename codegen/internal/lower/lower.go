@@ -20,7 +20,7 @@ import (
 // results are written to.
 type Launch struct {
 	Spec   kernels.Spec
-	In     []*ir.Value
+	In     []*ir.Value            // nil for operands that are not read
 	Packed map[int]weights.Matrix // operands that are read from a packed matrix
 	Outs   []*ir.Value
 	Own    []int64 // numbers that the spec leaves to its launches (kernels.Size)

@@ -115,6 +115,18 @@ func TestKept(t *testing.T) {
 	}
 }
 
+// TestKeptInBFloats keeps an adapter beside a base whose products are of bfloat16 on both sides: in a batch its answers have the bits
+// of single runs, and logits are those of transformers within bfloat16's rounding.
+func TestKeptInBFloats(t *testing.T) {
+	r := readReference(t, filepath.Join(golden.Dir(), "adapters", "linear"))
+	r.limit = 0.03
+	o := build.Options{Adapters: []hf.Kept{{Name: "linear", Dir: r.dir}}}
+	o.Weights, o.Compute = "bf16", "bf16"
+	exe := compiled(t, r.base, o)
+	r.compare(t, exe, r.apart, "--adapter", "linear")
+	inBatch(t, exe, []string{"linear", ""})
+}
+
 // compiledOf is the executable of a base with adapters beside it, which is shared where it is that of e2e.WithAdapters.
 func compiledOf(t *testing.T, base string, kept []hf.Kept) string {
 	t.Helper()
