@@ -180,6 +180,24 @@ func TestBadFiles(t *testing.T) {
 	}
 }
 
+// TestUnreadTIFF: a compression that is not read is named, with what converts it.
+func TestUnreadTIFF(t *testing.T) {
+	for code, words := range map[uint16][]string{
+		50000: {"unsupported compression 50000, Zstandard", "tiffcp -c zip IN OUT converts it"},
+		34925: {"unsupported compression 34925, LZMA", "tiffcp -c zip IN OUT converts it"},
+		777:   {"unsupported compression 777, of no known kind", "tiffcp -c zip IN OUT converts it"},
+		3:     {"two-dimensional fax code of group 3: tiffcp -c g4 IN OUT converts it"},
+	} {
+		data := []byte("II*\x00\x08\x00\x00\x00\x07\x00")
+		for _, entry := range [][2]uint16{{256, 1}, {257, 1}, {259, code}, {262, 1}, {273, 8}, {279, 4}, {292, 1}} {
+			data = binary.LittleEndian.AppendUint16(data, entry[0])
+			data = append(data, 3, 0, 1, 0, 0, 0, byte(entry[1]), byte(entry[1]>>8), 0, 0)
+		}
+		_, err := Decode(context.Background(), "x", append(data, 0, 0, 0, 0), DefaultLimits)
+		sentence(t, "x", err, words...)
+	}
+}
+
 // TestTruncated cuts every fixture: the small ones at every byte, the others at many. What is cut within the pixel data
 // must be an error; only trailing metadata may be missed.
 func TestTruncated(t *testing.T) {

@@ -139,7 +139,7 @@ func (f *file) reader(coded []byte, size, rows int) (io.Reader, error) {
 		return r, nil
 	case 3, 4: // fax, groups 3 and 4: white is 0
 		if f.bits != 1 || f.samples != 1 || f.compression == 3 && exif.Value(f.data, tagT4Options, 0)&1 != 0 {
-			return nil, errors.New("unsupported two-dimensional fax code of group 3")
+			return nil, errors.New("unsupported two-dimensional fax code of group 3: tiffcp -c g4 IN OUT converts it")
 		}
 		return ccitt.NewReader(r, ccitt.MSB, ccitt.SubFormat(f.compression-3), f.blockWidth, rows, &ccitt.Options{Invert: true}), nil
 	case 5:
@@ -150,7 +150,12 @@ func (f *file) reader(coded []byte, size, rows int) (io.Reader, error) {
 		out, err := unpackBits(coded, size)
 		return bytes.NewReader(out), err
 	}
-	return nil, fmt.Errorf("unsupported compression %d, only none, fax, LZW, JPEG, deflate and PackBits are", f.compression)
+	name := map[int]string{2: "by runs of group 3", 6: "old JPEG", 34676: "SGI LogLuv", 34677: "SGI LogLuv", 34712: "JPEG 2000", 34887: "LERC", 34925: "LZMA",
+		50000: "Zstandard", 50001: "WebP", 50002: "JPEG XL"}[f.compression]
+	if name == "" {
+		name = "of no known kind"
+	}
+	return nil, fmt.Errorf("unsupported compression %d, %s; only none, fax, LZW, JPEG, deflate and PackBits are: tiffcp -c zip IN OUT converts it", f.compression, name)
 }
 
 // unpackBits undoes Macintosh run-length coding. Its output is at most 64 times as long as src.
