@@ -159,7 +159,7 @@ func (e *Executable) info(c chosen, runs bool, o options) Info {
 	i.Processors = native.CountProcessors()
 	if runs {
 		n := min(m.ImageTokens+32, m.MaxTokens)
-		i.MemoryBytes = generate.Needs(p, m, e.mappedBytes(), i.Processors.Threads, n, n).Total()
+		i.MemoryBytes = generate.Needs(p, m, e.mappedBytes(), native.MostThreads(i.Processors.Threads), n, n).Total()
 	}
 	return i
 }

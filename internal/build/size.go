@@ -65,7 +65,9 @@ func Measure(path string, o Options) (*Sizes, error) {
 		s.ArenaBytes[f.Name], s.ArenaMinimum[f.Name] = a.Bytes, a.LowerBound
 	}
 	model := &manifest.Model{MaxTokens: s.MaxTokens, HiddenSize: facts.HiddenSize, VocabSize: facts.VocabSize, ImageSize: facts.ImageSize}
-	need := func(n int) generate.Memory { return generate.Needs(p, model, tables, native.DefaultThreads(), n, n) }
+	need := func(n int) generate.Memory {
+		return generate.Needs(p, model, tables, native.MostThreads(native.DefaultThreads()), n, n)
+	}
 	s.One, s.Full = need(min(m.ImageTokens+32, s.MaxTokens)), need(s.MaxTokens)
 	return s, nil
 }

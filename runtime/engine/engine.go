@@ -13,6 +13,7 @@ import (
 	"unsafe"
 
 	"pgc/runtime/cpufeature"
+	"pgc/runtime/native"
 	"pgc/runtime/program"
 )
 
@@ -21,6 +22,7 @@ type Engine struct {
 	Program *program.Program
 	Executor
 	threads int
+	most    int // threads with spare ones
 	funcs   []Func
 	busy    atomic.Bool // while a function runs
 	apart   []bool      // the states that functions with an arena of their own work on; nil where there are none
@@ -76,7 +78,7 @@ func Open(image *program.Executable, isa string, threads int) (*Engine, error) {
 // On prepares a program that an executor has loaded, whose calls use so many threads. Closing the engine closes the
 // executor.
 func On(x Executor, p *program.Program, threads int) *Engine {
-	e := &Engine{Program: p, Executor: x, threads: threads, funcs: make([]Func, len(p.Funcs))}
+	e := &Engine{Program: p, Executor: x, threads: threads, most: threads, funcs: make([]Func, len(p.Funcs))}
 	for i := range p.Funcs {
 		e.funcs[i] = Func{e: e, fn: &p.Funcs[i], call: Call{Func: i, Symbols: make([]int64, len(p.Symbols))}}
 	}
@@ -96,8 +98,12 @@ func (e *Engine) Threads() int { return e.threads }
 func (e *Engine) Reinforce() {
 	if x, ok := e.Executor.(*cpu); ok {
 		x.pool.Reinforce()
+		e.most = native.MostThreads(e.threads)
 	}
 }
+
+// MostThreads returns the number of threads that compute at most, spare ones included.
+func (e *Engine) MostThreads() int { return e.most }
 
 // Has reports whether the program has a function.
 func (e *Engine) Has(name string) bool {

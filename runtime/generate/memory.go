@@ -28,6 +28,7 @@ const (
 
 // Needs estimates the memory of a prompt of promptTokens and an answer that ends at so many tokens in all. mapped are
 // the bytes of the file's sections other than runtime and weights: all are read, for their checksums, when it starts.
+// threads are those that may compute, spare ones included.
 func Needs(p *program.Program, m *manifest.Model, mapped int64, threads, promptTokens, tokens int) Memory {
 	capacity := int64(m.MaxTokens)
 	if p.Target.Kind == program.PTX { // the rest is in the memory of a GPU
@@ -68,7 +69,7 @@ func (s *Session) cache(tokens int) int64 {
 
 // Memory estimates the memory of a prompt of promptTokens and an answer that ends at so many tokens in all.
 func (s *Session) Memory(promptTokens, tokens int) Memory {
-	return Needs(s.Engine.Program, s.Model, s.Mapped, s.Engine.Threads(), promptTokens, tokens)
+	return Needs(s.Engine.Program, s.Model, s.Mapped, s.Engine.MostThreads(), promptTokens, tokens)
 }
 
 // used is the memory that the runs of a session have made resident. It stays so, and the next runs use it again.

@@ -30,14 +30,24 @@ const (
 // process that gives way to others (nice, SCHED_IDLE), that has a quota of processor time, or that the system does not
 // tell how its threads were scheduled, stays as it is. It is called before the first Run.
 func (p *Pool) Reinforce() {
-	b := &busy{now: time.Now, usage: p.usage, givesWay: p.givesWay, help: shortHelp, pause: shortPause}
-	if _, ok := p.usage(); !ok {
-		return
+	if mayReinforce() {
+		b := &busy{now: time.Now, usage: p.usage, givesWay: p.givesWay, help: shortHelp, pause: shortPause}
+		p.ReinforceWhen(lookEvery, b.need)
 	}
-	if limit, _ := quota(machine{}); limit > 0 {
-		return
+}
+
+// mayReinforce reports whether spare workers may help this process at all.
+func mayReinforce() bool {
+	limit, _ := quota(machine{})
+	return limit == 0 && unix.Access("/proc/self/schedstat", unix.R_OK) == nil
+}
+
+// MostThreads returns how many threads a pool of so many workers may have once it is reinforced.
+func MostThreads(workers int) int {
+	if !mayReinforce() {
+		return workers
 	}
-	p.ReinforceWhen(lookEvery, b.need)
+	return workers + mostSpares(workers)
 }
 
 // usage is how long a pool's threads had processors, and how long its workers waited for them.

@@ -24,9 +24,12 @@ func (p *Pool) ReinforceWhen(every time.Duration, need func(idle bool) bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.ctl != nil && p.spares == nil {
-		p.spares = &spares{p, min(len(p.workers), MaxThreads-len(p.workers)), every, need}
+		p.spares = &spares{p, mostSpares(len(p.workers)), every, need}
 	}
 }
+
+// mostSpares is how many spare workers a pool may have.
+func mostSpares(workers int) int { return min(workers, MaxThreads-workers) }
 
 // look asks whether spare workers should help.
 func (s *spares) look(idle bool) {
