@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"regexp"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -91,6 +92,7 @@ var onGPU *gpu
 const environment = "PGC_CUDA"
 
 func TestMain(m *testing.M) {
+	debug.SetGCPercent(600) // the emulator leaves much garbage
 	if os.Getenv(environment) == "" {
 		os.Exit(m.Run())
 	}
