@@ -120,7 +120,11 @@ func (f *function) args(l lower.Launch, args []kernels.Arg) []program.Arg {
 				arg = f.address(l.In[a.Index])
 			}
 		case kernels.ArgOut:
-			arg = f.address(l.Outs[a.Index])
+			if l.Outs[a.Index] == nil { // of a plain part without rows
+				arg.Space = program.SpaceConst
+			} else {
+				arg = f.address(l.Outs[a.Index])
+			}
 		case kernels.ArgWork:
 			arg.Space, arg.Offset = program.SpaceArena, f.arena+int64(a.Index)
 		}

@@ -20,7 +20,7 @@ func (m *mmBuild) buildBlocked() {
 		p.paired, p.pack = p.mma.rows == 2, p.Pack
 		parts[i] = p
 		if p.plain() {
-			columns[i], sums, dotted = Share{Const(1), 1, 1}, max(sums, roundUp(p.N, PanelWidth)*p.MC), max(dotted, p.vectorsLen())
+			columns[i], sums, dotted = Share{p.Plain, PanelPad, 1}, max(sums, roundUp(p.N, PanelWidth)*p.MC), max(dotted, p.vectorsLen())
 			continue
 		}
 		unit := p.columnUnit()
@@ -38,7 +38,11 @@ func (m *mmBuild) buildBlocked() {
 	grains := m.g.grain(columns...)
 	counts, tasks := make([]*tile.Value, len(parts)), b.Int(0)
 	for i, s := range columns {
-		counts[i] = m.g.over(b.Int(s.Size.N), grains[i])
+		units := b.Int(s.Size.N)
+		if parts[i].plain() { // one task, or none without rows
+			units = b.Div(b.Add(m.g.size(s.Size), b.Int(s.Unit-1)), b.Int(s.Unit))
+		}
+		counts[i] = m.g.over(units, grains[i])
 		tasks = b.Add(tasks, counts[i])
 	}
 	perTask := b.Mul(m.g.grain(Share{m.M, parts[0].rowUnit(), rowsOf / parts[0].rowUnit()})[0], b.Int(parts[0].rowUnit()))

@@ -22,9 +22,9 @@ type Launch struct {
 	Spec   kernels.Spec
 	In     []*ir.Value            // nil for operands that are not read
 	Packed map[int]weights.Matrix // operands that are read from a packed matrix
-	Outs   []*ir.Value
-	Own    []int64 // numbers that the spec leaves to its launches (kernels.Size)
-	Op     *ir.Op  // that it computes, or a part of it
+	Outs   []*ir.Value            // nil for results that are not written
+	Own    []int64                // numbers that the spec leaves to its launches (kernels.Size)
+	Op     *ir.Op                 // that it computes, or a part of it
 }
 
 // to is a launch with the result of an operation.

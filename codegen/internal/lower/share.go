@@ -6,16 +6,18 @@ import (
 
 	"pgc/codegen/kernels"
 	"pgc/codegen/weights"
+	"pgc/ir"
 )
 
 // Share lets products that differ in the second ones which they go on with, or in the order of their parts, have one kernel: that of
 // the product with most second ones, where there are any. Of those that another lacks it takes no steps. So a model's functions and
-// those of adapters, whichever matrices these change, need no kernels of their own for the same products.
+// those of adapters, whichever matrices these change, need no kernels of their own for the same products. Likewise products of plain
+// parts, those that are alike, have the kernel of that with most parts, of which the others have no rows.
 func Share(functions [][]Launch) {
 	products, most := map[string]*kernels.Matmul{}, map[string]*kernels.Matmul{} // by key, and by key without second products
 	of := func(la *Launch) (key string, s *kernels.Matmul) {
 		s, ok := la.Spec.(*kernels.Matmul)
-		if !ok || slices.ContainsFunc(s.Parts, func(p kernels.Part) bool { return p.Plain != (kernels.Size{}) }) {
+		if !ok || !allPlain(s) && slices.ContainsFunc(s.Parts, isPlain) {
 			return "", nil
 		}
 		return kernels.Key(s), s
@@ -27,14 +29,14 @@ func Share(functions [][]Launch) {
 				continue
 			}
 			products[key] = s
-			if k := withoutSeconds(s); most[k] == nil || seconds(s) > seconds(most[k]) {
+			if k := withoutSeconds(s); most[k] == nil || optional(s) > optional(most[k]) {
 				most[k] = s
 			}
 		}
 	}
 	into := map[string]*place{}
 	for key, s := range products {
-		if w := most[withoutSeconds(s)]; w != s && seconds(w) > 0 {
+		if w := most[withoutSeconds(s)]; w != s && optional(w) > 0 {
 			into[key] = placeOf(s, w)
 		}
 	}
@@ -51,34 +53,45 @@ func Share(functions [][]Launch) {
 	}
 }
 
-// seconds counts the second products.
-func seconds(s *kernels.Matmul) (n int) {
+func isPlain(p kernels.Part) bool { return p.Plain != (kernels.Size{}) }
+
+func allPlain(s *kernels.Matmul) bool {
+	return !slices.ContainsFunc(s.Parts, func(p kernels.Part) bool { return !isPlain(p) })
+}
+
+// optional counts what a launch may have nothing of: second products and plain parts.
+func optional(s *kernels.Matmul) (n int) {
 	for _, p := range s.Parts {
-		n += len(p.Second)
+		if n += len(p.Second); isPlain(p) {
+			n++
+		}
 	}
 	return n
 }
 
-// withoutSeconds is the key of a product without them, whatever the order of its parts.
+// withoutSeconds is the key of a product without them, whatever the order of its parts, and of plain ones whatever their number.
 func withoutSeconds(s *kernels.Matmul) string {
 	var parts []string
 	for _, p := range s.Parts {
 		parts = append(parts, partKey(p))
 	}
 	slices.Sort(parts)
+	if allPlain(s) {
+		parts = slices.Compact(parts)
+	}
 	one := *s
 	one.Parts = nil
 	return kernels.Key(&one) + strings.Join(parts, "\n")
 }
 
-// partKey tells parts apart that differ in more than second products.
+// partKey tells parts apart that differ in more than second products and the launch's numbers.
 func partKey(p kernels.Part) string {
-	p.Second = nil
+	p.Second, p.Plain.Own = nil, 0
 	return kernels.Key(&kernels.Matmul{Parts: []kernels.Part{p}})
 }
 
-// place is where a product finds its own in one with more second products: for every part of that the number of its own, and for
-// every second product there that of its own in the part, or -1.
+// place is where a product finds its own in one with more second products: for every part of that the number of its own, or -1, and
+// for every second product there that of its own in the part, or -1.
 type place struct {
 	in      *kernels.Matmul
 	parts   []int
@@ -93,10 +106,16 @@ func placeOf(s, w *kernels.Matmul) *place {
 		for i < len(s.Parts) && (slices.Contains(at.parts, i) || partKey(s.Parts[i]) != partKey(p) || within(s.Parts[i].Second, p.Second) == nil) {
 			i++
 		}
-		if i == len(s.Parts) {
+		if i < len(s.Parts) {
+			at.parts, at.seconds = append(at.parts, i), append(at.seconds, within(s.Parts[i].Second, p.Second))
+		} else {
+			at.parts, at.seconds = append(at.parts, -1), append(at.seconds, nil)
+		}
+	}
+	for i := range s.Parts {
+		if !slices.Contains(at.parts, i) {
 			return nil
 		}
-		at.parts, at.seconds = append(at.parts, i), append(at.seconds, within(s.Parts[i].Second, p.Second))
 	}
 	return at
 }
@@ -134,18 +153,30 @@ func (la *Launch) move(to *place) {
 			moved.In = append(moved.In, la.In[i])
 		}
 	}
+	number := func(of kernels.Size, n int64) {
+		moved.Own = append(moved.Own, make([]int64, max(0, of.Own-len(moved.Own)))...)
+		moved.Own[of.Own-1] = n
+	}
 	take(0, s.FirstOperand(0))
 	for i, p := range to.in.Parts {
+		if to.parts[i] < 0 { // without rows
+			moved.In, moved.Outs = append(moved.In, make([]*ir.Value, p.Accs+len(p.Extra))...), append(moved.Outs, nil)
+			number(p.Plain, 0)
+			continue
+		}
 		of, first := s.Parts[to.parts[i]], s.FirstOperand(to.parts[i])
 		own := of.Accs + len(of.Extra)
 		take(first, own)
+		if isPlain(p) {
+			number(p.Plain, la.Own[of.Plain.Own-1])
+		}
 		for j, second := range p.Second {
-			moved.Own = append(moved.Own, make([]int64, max(0, second.K.Own-len(moved.Own)))...)
 			if k := to.seconds[i][j]; k >= 0 {
 				take(first+own+2*k, 2)
-				moved.Own[second.K.Own-1] = la.Own[of.Second[k].K.Own-1]
+				number(second.K, la.Own[of.Second[k].K.Own-1])
 			} else {
 				moved.In = append(moved.In, nil, nil)
+				number(second.K, 0)
 			}
 		}
 		moved.Outs = append(moved.Outs, la.Outs[to.parts[i]])
