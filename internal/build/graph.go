@@ -88,7 +88,7 @@ func again(path string, image *program.Executable, p *program.Program) (v codege
 	if v.Module, err = decodeGraph(path, image, p.Target.Kind); err != nil {
 		return v, err
 	}
-	if v.Backend, err = BackendOf(p.Target); err != nil {
+	if v.Backend, err = backendOf(p.Target); err != nil {
 		return v, fmt.Errorf("%s: %w", path, err)
 	}
 	off := map[string]bool{}

@@ -31,13 +31,14 @@ type machine struct {
 	// integers.
 	backends func(o Options, bf16, integers bool) ([]*backend.Backend, error)
 	one      func() *backend.Backend // of them all: what they ask of the passes is the same
-	graph    string                  // the section with the plain graph
-	runtime  string                  // how the names of its runtimes' files begin
+	of       func(t program.Target) (*backend.Backend, error)
+	graph    string // the section with the plain graph
+	runtime  string // how the names of its runtimes' files begin
 }
 
 var kinds = map[program.TargetKind]machine{
-	program.CPU: {backends: processors, one: anyProcessor, graph: manifest.SectionGraph, runtime: "pgcrt-"},
-	program.PTX: {backends: gpus, one: ptx.Backend, graph: manifest.SectionGraphPTX, runtime: "pgcrt-cuda-"},
+	program.CPU: {backends: processors, one: anyProcessor, of: processor, graph: manifest.SectionGraph, runtime: "pgcrt-"},
+	program.PTX: {backends: gpus, one: ptx.Backend, of: gpu, graph: manifest.SectionGraphPTX, runtime: "pgcrt-cuda-"},
 }
 
 func processors(o Options, bf16, integers bool) ([]*backend.Backend, error) {
@@ -54,6 +55,25 @@ func anyProcessor() *backend.Backend {
 		panic(err) // the default is in the table
 	}
 	return cpu.Backend(all[0])
+}
+
+func processor(t program.Target) (*backend.Backend, error) {
+	found, err := target.Find(t.CPU)
+	if err != nil {
+		return nil, err
+	}
+	return cpu.Backend(found), nil
+}
+
+func gpu(program.Target) (*backend.Backend, error) { return ptx.Backend(), nil }
+
+// backendOf returns the backend for a target that a program names.
+func backendOf(t program.Target) (*backend.Backend, error) {
+	kind, ok := kinds[t.Kind]
+	if !ok {
+		return nil, fmt.Errorf("a target of unknown %v", t.Kind)
+	}
+	return kind.of(t)
 }
 
 func gpus(Options, bool, bool) ([]*backend.Backend, error) {
