@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"image"
 
+	"pgc/runtime/boxes"
 	"pgc/runtime/generate"
 	"pgc/runtime/masks"
 	"pgc/runtime/native"
@@ -16,8 +17,8 @@ var ErrNoMasks = errors.New("this executable has no decoder of masks, so segment
 
 // Scales of the locations of a box: the number that stands for the far edge of the picture.
 const (
-	BinsScale      = masks.Bins      // 1024, as in Box
-	BenchmarkScale = masks.Benchmark // 1023, as big_vision's benchmark of segmentation
+	BinsScale      = boxes.Scale     // 1024, as in Box
+	BenchmarkScale = boxes.Benchmark // 1023, as big_vision's benchmark of segmentation
 )
 
 // Mask returns the mask of a box of an answer to "segment" in its picture of width × height pixels: 255 where the object

@@ -7,12 +7,10 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 
 	"pgc/cmd/internal/debug"
 	"pgc/cmd/internal/quality"
 	"pgc/internal/build"
-	"pgc/ir/quant"
 	"pgc/runtime/output"
 	"pgc/runtime/process"
 )
@@ -48,21 +46,22 @@ func (f *compileFlags) options() (build.Options, *debug.Session, error) {
 	if err != nil {
 		return build.Options{}, nil, err
 	}
-	o := build.Options{Storage: build.Storage{Weights: f.Weights, Group: f.Group, Compute: f.Compute, Keep: f.Keep, Search: f.Search}, Adapter: merged, Adapters: kept, Tokenizer: f.Tokenizer, Masks: f.Masks,
+	o := build.Options{Storage: f.storage(), Adapter: merged, Adapters: kept, Tokenizer: f.Tokenizer, Masks: f.Masks,
 		Target: f.Target, CPU: f.CPU, KV: f.KV, MaxTokens: f.MaxTokens, Draft: f.Draft, Runtime: f.Runtime, Passes: a.Options, Progress: progress(), Note: note}
 	return o, a, nil
 }
 
+func (f *compileFlags) storage() build.Storage {
+	return build.Storage{Weights: f.Weights, Group: f.Group, Compute: f.Compute, Keep: f.Keep, Search: f.Search}
+}
+
 // unused notes which flags have no effect on the storage that is asked for.
 func (f *compileFlags) unused(note func(string)) {
-	grouped := func(rule string) bool {
-		_, name, _ := strings.Cut(rule, "=")
-		return quant.Named(name) != quant.None
-	}
-	if f.Group != build.DefaultGroup && quant.Named(f.Weights) == quant.None && !slices.ContainsFunc(f.Keep, grouped) {
+	types := f.storage().Types()
+	if f.Group != build.DefaultGroup && !slices.ContainsFunc(types, build.Grouped) {
 		note(fmt.Sprintf("--group has no effect with --weights %s: int8 and int4 have groups", f.Weights))
 	}
-	if f.Search && !build.Fitted(f.Weights) && !slices.ContainsFunc(f.Keep, fitted) {
+	if f.Search && !slices.ContainsFunc(types, build.Fitted) {
 		note(fmt.Sprintf("--search has no effect with --weights %s: it looks for the scales of int4", f.Weights))
 	}
 }
@@ -105,11 +104,15 @@ type compileCmd struct {
 // protect keeps a model's files, and those of its adapters, from being replaced by results.
 func (f *compileFlags) protect(model string) {
 	output.Protect(model, f.Masks)
-	for _, a := range f.Adapter {
-		if _, dir, named := strings.Cut(a, "="); named {
-			a = dir
-		}
-		output.Protect(a)
+	merged, kept, err := build.ParseAdapters(f.Adapter)
+	if err != nil { // which ends the command before it writes anything
+		return
+	}
+	if merged != "" {
+		output.Protect(merged)
+	}
+	for _, k := range kept {
+		output.Protect(k.Dir)
 	}
 }
 

@@ -130,7 +130,16 @@ func TestOutputIsInput(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	equals := filepath.Join(dir, "rank=8") // an adapter's folder, not one called rank
+	if err := os.Mkdir(equals, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	config := filepath.Join(equals, "adapter_config.json")
+	if err := os.WriteFile(config, []byte("{}"), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	for _, args := range [][]string{
+		{"compile", checkpoint, "-o", config, "--adapter", equals}, {"compile", checkpoint, "-o", config, "--adapter", "kept=" + equals},
 		{"compile", checkpoint, "-o", weights}, {"compile", checkpoint, "-o", filepath.Join(checkpoint, "config.json")},
 		{"compile", checkpoint, "-o", graph, "--adapter", dir}, {"opt", graph, "--eval", in, "-o", in}, {"opt", graph, "-d", "html=" + graph},
 		{"ptx", "run", graph, "-o", graph}, {"ptx", "run", graph, "-o", in, "--arg", "in:" + in + ":x"},

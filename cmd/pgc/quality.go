@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"pgc/cmd/internal/quality"
 	"pgc/internal/build"
@@ -26,7 +25,7 @@ func (c *compileCmd) quality(ctx context.Context, o *build.Options) (m measuring
 	if c.Calibrate == "" && !c.Report {
 		return m, nil
 	}
-	if c.Calibrate != "" && !build.Fitted(c.Weights) && !slices.ContainsFunc(c.Keep, fitted) {
+	if c.Calibrate != "" && !slices.ContainsFunc(c.storage().Types(), build.Fitted) {
 		return m, usage{fmt.Errorf("--calibrate is given with --weights %s, expected int4, which it rounds", c.Weights)}
 	}
 	var calibration []quality.Sample
@@ -57,12 +56,6 @@ func (c *compileCmd) quality(ctx context.Context, o *build.Options) (m measuring
 		}
 	}
 	return m, nil
-}
-
-// fitted reports whether an exception of --keep asks for a format that calibration fits.
-func fitted(rule string) bool {
-	_, name, _ := strings.Cut(rule, "=")
-	return build.Fitted(name)
 }
 
 // report compares the executable with the checkpoint, if asked to.

@@ -9,6 +9,7 @@ import (
 	"pgc/codegen/packing"
 	"pgc/codegen/weights"
 	"pgc/models"
+	"pgc/runtime/boxes"
 	"pgc/runtime/detect"
 	"pgc/runtime/grammar"
 	"pgc/runtime/manifest"
@@ -174,7 +175,7 @@ func texts(tok *packed, size int, prompt string) (ids []int32) {
 	objects := ok && classes != ""
 	for id := range int32(min(size, tok.VocabSize())) {
 		text := tok.Token(id)
-		if text == "" || strings.HasPrefix(text, "<unused") || !objects && boxes.MatchString(text) {
+		if text == "" || strings.HasPrefix(text, "<unused") || !objects && boxes.IsToken(text) {
 			continue
 		}
 		ids = append(ids, id)

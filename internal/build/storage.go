@@ -79,6 +79,23 @@ func Stored() string {
 	return strings.Join(names[:last], ", ") + " or " + names[last]
 }
 
+// rule takes an exception of Keep apart.
+func rule(text string) (pattern, name string, ok bool) { return strings.Cut(text, "=") }
+
+// Types lists the storage types that are asked for by name: that of Weights, then those of Keep.
+func (s Storage) Types() []string {
+	names := []string{s.Weights}
+	for _, text := range s.Keep {
+		if _, name, ok := rule(text); ok {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// Grouped reports whether a format of that name has groups.
+func Grouped(name string) bool { return quant.Named(name) != quant.None }
+
 // Fitted reports whether scales of the format of that name are fitted, by search or calibration.
 func Fitted(name string) bool { return quant.Named(name).Traits().Fitted }
 
@@ -212,14 +229,14 @@ func quantizable(m *models.Model, c tensors, key string) bool {
 
 func (s Storage) exceptions() ([]kept, error) {
 	var list []kept
-	for _, rule := range s.Keep {
-		pattern, name, ok := strings.Cut(rule, "=")
+	for _, text := range s.Keep {
+		pattern, name, ok := rule(text)
 		d, known := ir.ParseDType(name)
 		if f := quant.Named(name); f != quant.None {
 			d, known = s.groups(f), true
 		}
 		if _, err := path.Match(pattern, ""); !ok || err != nil || !known || !d.IsFloat() {
-			return nil, optionError("Keep", "%s is not understood: expected PATTERN=TYPE, such as 'vision_tower.*=bf16', with %s", rule, Stored())
+			return nil, optionError("Keep", "%s is not understood: expected PATTERN=TYPE, such as 'vision_tower.*=bf16', with %s", text, Stored())
 		}
 		list = append(list, kept{pattern, d})
 	}

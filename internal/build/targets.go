@@ -102,9 +102,9 @@ func (o Options) checkTarget() error {
 	if o.Weights != "" && o.Weights != "auto" && !stored(o.Weights) {
 		return optionError("Weights", "%s is not possible for %s: expected auto, %s", o.Weights, o.Target, strings.Join(gpuTypes, ", "))
 	}
-	for _, rule := range o.Keep {
-		if _, name, ok := strings.Cut(rule, "="); ok && !stored(name) {
-			return optionError("Keep", "%s is not possible for %s: expected PATTERN=TYPE with %s", rule, o.Target, strings.Join(gpuTypes, ", "))
+	for _, text := range o.Keep {
+		if _, name, ok := rule(text); ok && !stored(name) {
+			return optionError("Keep", "%s is not possible for %s: expected PATTERN=TYPE with %s", text, o.Target, strings.Join(gpuTypes, ", "))
 		}
 	}
 	return nil

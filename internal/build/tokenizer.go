@@ -3,17 +3,14 @@ package build
 import (
 	"errors"
 	"fmt"
-	"regexp"
 
 	"pgc/checkpoint/hf"
 	"pgc/models"
+	"pgc/runtime/boxes"
 	"pgc/runtime/plural"
 	"pgc/runtime/safetensors"
 	"pgc/runtime/tokenizer"
 )
-
-// boxes matches the tokens of locations and segmentation codes.
-var boxes = regexp.MustCompile(`^<(loc[0-9]{4}|seg[0-9]{3})>$`)
 
 // packed is the tokenizer in the executable's form, with the ids of <bos> and <eos>.
 type packed struct {
@@ -76,7 +73,7 @@ type special struct {
 func (p *packed) note(facts models.Facts) string {
 	first, count, rows := 0, 0, facts.VocabSize
 	for id := p.VocabSize() - 1; id >= rows; id-- {
-		if text := p.Token(int32(id)); text != "" && id != facts.ImageTokenIndex && !boxes.MatchString(text) {
+		if text := p.Token(int32(id)); text != "" && id != facts.ImageTokenIndex && !boxes.IsToken(text) {
 			first = id
 			count++
 		}

@@ -12,20 +12,20 @@ import (
 	"pgc/runtime/plural"
 )
 
+// What answers are made of.
 const (
-	bins  = 1024 // locations of an axis
-	codes = 128  // entries of the mask's codebook
+	Locations = 1024 // of an axis
+	Codes     = 128  // entries of the mask's codebook
+	Corners   = 4    // locations of a box
+	MaskLen   = 16   // codes of a mask
 )
 
-// Corners is how many locations a box has, MaskLen how many codes a mask.
+// Scale is what locations are divided by: 1024, as everybody does who draws boxes. Benchmark is the scale of the published
+// scores of segmentation (big_vision, evaluators/proj/paligemma/transfers/segmentation.py).
 const (
-	Corners = 4
-	MaskLen = 16
+	Scale     = Locations
+	Benchmark = Locations - 1
 )
-
-// Scale is what locations are divided by: 1024, as everybody does who draws boxes. The scale of the published scores of
-// segmentation is 1023 (big_vision, evaluators/proj/paligemma/transfers/segmentation.py).
-const Scale = bins
 
 // Box is one object.
 type Box struct {
@@ -184,16 +184,16 @@ func (g *group) check() string {
 		return fmt.Sprintf("%s, expected %d", plural.Of(len(g.loc), "location token"), Corners)
 	}
 	for _, v := range g.loc {
-		if v >= bins {
-			return fmt.Sprintf("location %d, expected at most %d", v, bins-1)
+		if v >= Locations {
+			return fmt.Sprintf("location %d, expected at most %d", v, Locations-1)
 		}
 	}
 	if len(g.seg) != 0 && len(g.seg) != MaskLen {
 		return fmt.Sprintf("%s, expected none or %d", plural.Of(len(g.seg), "segment token"), MaskLen)
 	}
 	for _, v := range g.seg {
-		if v >= codes {
-			return fmt.Sprintf("segment code %d, expected at most %d", v, codes-1)
+		if v >= Codes {
+			return fmt.Sprintf("segment code %d, expected at most %d", v, Codes-1)
 		}
 	}
 	if g.loc[2] <= g.loc[0] || g.loc[3] <= g.loc[1] {

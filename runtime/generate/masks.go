@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"pgc/runtime/boxes"
 	"pgc/runtime/engine"
 	"pgc/runtime/entry"
 )
@@ -20,7 +21,7 @@ func findMasks(l *engine.Lookup) *masks {
 }
 
 // MaskCodes is the number of codes of a mask.
-const MaskCodes = 16
+const MaskCodes = boxes.MaskLen
 
 // DecodeMask returns the mask of sixteen codes, Side rows of as many values, above 0 where the object is. The model must
 // have a decoder of masks.

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"unicode"
 
+	"pgc/runtime/boxes"
 	"pgc/runtime/tokenizer"
 )
 
@@ -28,9 +29,9 @@ type Task struct {
 }
 
 const (
-	corners = 4  // locations of a box
-	maskLen = 16 // codes of a mask
-	bins    = 1024
+	corners = boxes.Corners
+	maskLen = boxes.MaskLen
+	bins    = boxes.Locations
 
 	// FreeLabelTokens is the longest free label, in tokens.
 	FreeLabelTokens = 16
@@ -65,7 +66,7 @@ func NewVocabulary(t *tokenizer.Tokenizer, size int, eos []int, suppressed []int
 		return id, ok && int(id) < size
 	}
 	for i := range v.loc {
-		name := fmt.Sprintf("<loc%04d>", i)
+		name := boxes.Location(i)
 		id, ok := find(name)
 		if !ok {
 			return nil, fmt.Errorf("the model has no token %s: it cannot locate objects", name)
@@ -73,7 +74,7 @@ func NewVocabulary(t *tokenizer.Tokenizer, size int, eos []int, suppressed []int
 		v.loc[i], v.value[id] = id, i
 	}
 	for i := range codes {
-		id, ok := find(fmt.Sprintf("<seg%03d>", i))
+		id, ok := find(boxes.Code(i))
 		if !ok {
 			break
 		}

@@ -6,16 +6,12 @@ package masks
 import (
 	"image"
 	"math"
-)
 
-// Scales of locations: the number that stands for the far edge of the picture.
-const (
-	Bins      = 1024 // as boxes: corners are rounded to the nearest pixel
-	Benchmark = 1023 // as big_vision's evaluator, whose corners are cut to integers
+	"pgc/runtime/boxes"
 )
 
 // Paste resizes the decoder's side×side values to a box of a w×h picture and returns where they are above 0. loc is y0, x0,
-// y1, x1 in 0…1023, scale Bins or Benchmark. The mask's bounds are the box, which covers a pixel at least.
+// y1, x1 in 0…1023, scale boxes.Scale or boxes.Benchmark. The mask's bounds are the box, which covers a pixel at least.
 func Paste(logits []float32, side int, loc [4]int, w, h, scale int) *image.Alpha {
 	r := Bounds(loc, w, h, scale)
 	values := make([]float64, len(logits))
@@ -58,7 +54,7 @@ func Memory(bounds image.Rectangle, side int) int64 {
 func span(a, b, size, scale int) (from, to int) {
 	pixel := func(v int) int {
 		at := float64(v) / float64(scale) * float64(size)
-		if scale == Benchmark {
+		if scale == boxes.Benchmark {
 			return int(at)
 		}
 		return int(math.RoundToEven(at))

@@ -323,7 +323,7 @@ func (j *job) locate(ctx context.Context, watch func(event)) (*choice, error) {
 	}
 	ch := &choice{text: d.Text, finish: string(d.FinishReason), prompt: d.PromptTokens, tokens: d.Tokens, prompts: d.Prompts, warnings: d.Warnings, timings: d.Timings}
 	ch.located.Malformed = d.Malformed
-	if ch.located.Boxes, err = boxes(d, j.r.Masks); err != nil {
+	if ch.located.Boxes, err = boxesOf(d, j.r.Masks); err != nil {
 		return nil, err
 	}
 	if j.r.Schema {
@@ -339,7 +339,7 @@ type box struct {
 }
 
 // boxes returns the objects as the command detect prints them; with masks those are PNG files as data: URIs.
-func boxes(d *pgc.Detection, masks bool) (any, error) {
+func boxesOf(d *pgc.Detection, masks bool) (any, error) {
 	list := annotate.JSON(annotate.Picture{Detection: d}).Boxes
 	if !masks {
 		return list, nil

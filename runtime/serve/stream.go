@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"pgc/runtime/boxes"
 	"pgc/runtime/serve/openai"
 )
 
@@ -133,31 +134,17 @@ func (j *job) endStream(out *eventWriter, p pieces, list []streamed, done []*cho
 
 // whole splits a text before a token such as <loc0123> that has not come whole.
 func whole(text string) (send, held string) {
-	const longest = len("<loc0000")
+	longest := len(boxes.Location(0)) - 1
 	for i := len(text) - 1; i >= 0 && len(text)-i <= longest; i-- {
 		if text[i] != '<' {
 			continue
 		}
-		if partOfToken(text[i:]) {
+		if boxes.Begins(text[i:]) {
 			return text[:i], text[i:]
 		}
 		break
 	}
 	return text, ""
-}
-
-// partOfToken reports whether a text, which begins with <, may go on to a location or a segment.
-func partOfToken(text string) bool {
-	for _, form := range []string{"<loc0000>", "<seg000>"} {
-		fits := len(text) < len(form)
-		for i := 0; fits && i < len(text); i++ {
-			fits = text[i] == form[i] || form[i] == '0' && text[i] >= '0' && text[i] <= '9'
-		}
-		if fits {
-			return true
-		}
-	}
-	return false
 }
 
 // eventWriter writes server-sent events, or lines.

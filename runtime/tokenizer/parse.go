@@ -7,6 +7,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"pgc/runtime/boxes"
 	"pgc/runtime/jsonerr"
 )
 
@@ -75,11 +76,11 @@ func ParsePaliGemma(text []byte) ([]byte, error) {
 			extra = append(extra, AddedToken{Content: "<mask>", Special: true})
 		}
 		extra = append(extra, AddedToken{Content: "<image>", Special: true})
-		for i := range 1024 {
-			extra = append(extra, AddedToken{Content: fmt.Sprintf("<loc%04d>", i), Normalized: true})
+		for i := range boxes.Locations {
+			extra = append(extra, AddedToken{Content: boxes.Location(i), Normalized: true})
 		}
-		for i := range 128 {
-			extra = append(extra, AddedToken{Content: fmt.Sprintf("<seg%03d>", i), Normalized: true})
+		for i := range boxes.Codes {
+			extra = append(extra, AddedToken{Content: boxes.Code(i), Normalized: true})
 		}
 		return extra
 	})
