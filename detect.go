@@ -3,7 +3,6 @@ package pgc
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"image"
 	"iter"
@@ -16,6 +15,7 @@ import (
 	"pgc/runtime/detect"
 	"pgc/runtime/generate"
 	"pgc/runtime/grammar"
+	"pgc/runtime/jsonerr"
 )
 
 // DetectRequest asks where objects of some classes are in an image.
@@ -104,7 +104,7 @@ func (d *Detection) Missing() (classes []string) {
 func (s *DetectSettings) Check() error {
 	fraction := func(name string, v *float64) error {
 		if v != nil && !(*v >= 0 && *v <= 1) {
-			return fmt.Errorf("%s is %v, expected 0 to 1", name, *v)
+			return jsonerr.Fieldf(name, "is %v, expected 0 to 1", *v)
 		}
 		return nil
 	}
@@ -115,7 +115,7 @@ func (s *DetectSettings) Check() error {
 		return err
 	}
 	if s.MaxBoxes != nil && *s.MaxBoxes < 1 {
-		return fmt.Errorf("max_boxes is %d, expected 1 or more", *s.MaxBoxes)
+		return jsonerr.Fieldf("max_boxes", "is %d, expected 1 or more", *s.MaxBoxes)
 	}
 	if s.BoxScale != 0 {
 		if err := CheckScale(s.BoxScale); err != nil {
@@ -123,7 +123,7 @@ func (s *DetectSettings) Check() error {
 		}
 	}
 	if s.NoScores && s.MinScore != nil {
-		return errors.New("min_score and no_scores are given, expected one of them")
+		return jsonerr.Fieldf("min_score", "and no_scores are given, expected one of them")
 	}
 	return nil
 }
@@ -131,7 +131,7 @@ func (s *DetectSettings) Check() error {
 // CheckScale reports a number that is no scale of locations, which are BinsScale and BenchmarkScale.
 func CheckScale(scale int) error {
 	if scale != BinsScale && scale != BenchmarkScale {
-		return fmt.Errorf("box_scale is %d, expected %d or %d", scale, BinsScale, BenchmarkScale)
+		return jsonerr.Fieldf("box_scale", "is %d, expected %d or %d", scale, BinsScale, BenchmarkScale)
 	}
 	return nil
 }

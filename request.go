@@ -7,6 +7,7 @@ import (
 
 	"pgc/runtime/boxes"
 	"pgc/runtime/generate"
+	"pgc/runtime/jsonerr"
 	"pgc/runtime/manifest"
 	"pgc/runtime/sample"
 )
@@ -131,7 +132,7 @@ func (s *Settings) request(m *manifest.Model) (generate.Request, error) {
 		most = m.MaxNewTokens
 	}
 	if most = pick(s.MaxNewTokens, most); most < 0 {
-		return generate.Request{}, fmt.Errorf("max_new_tokens is %d, expected 0 or more", most)
+		return generate.Request{}, jsonerr.Fieldf("max_new_tokens", "is %d, expected 0 or more", most)
 	}
 	adapter, err := m.AdapterNumber(s.Adapter)
 	return generate.Request{Adapter: adapter, ParseSpecials: s.ParseSpecials, Stop: s.Stop, KeepSpecials: !pick(s.SkipSpecialTokens, true), IgnoreEOS: s.IgnoreEOS, MaxNewTokens: most, Sample: cfg, Logprobs: s.Logprobs}, err

@@ -130,10 +130,10 @@ func parseRequest(text []byte, n int, d defaults) (r batchRequest, err error) {
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&l); err != nil {
 		err = jsonerr.Explain(err, "settings")
-		if strings.HasPrefix(err.Error(), "unknown field") {
+		if _, ok := errors.AsType[*jsonerr.Unknown](err); ok {
 			err = fmt.Errorf("%w, expected one of %s", err, strings.Join(fieldNames(reflect.TypeFor[batchLine]()), ", "))
 		}
-		if err.Error() == "it ends too early" {
+		if err == jsonerr.ErrEnd {
 			err = errors.New("it ends too early (jq -c . FILE puts each object on a line of its own)")
 		}
 		return r, fmt.Errorf("expected a request, one JSON object: %w", err)

@@ -137,6 +137,16 @@ func (r *asking) Read(b []byte) (int, error) {
 	return n, err
 }
 
+// Error is an error about the content of an image file.
+type Error struct {
+	Name string
+	Err  error
+}
+
+func (e *Error) Error() string { return "image " + e.Name + ": " + e.Err.Error() }
+
+func (e *Error) Unwrap() error { return e.Err }
+
 // Decode decodes an image file held in memory. Its first bytes say its format; name is used in errors only. When ctx
 // ends, its error comes within a row of blocks of a JPEG, a strip of a TIFF, some kilobytes of other formats. The rules
 // are those of Pillow and of transformers' convert_to_rgb:
@@ -153,21 +163,21 @@ func (r *asking) Read(b []byte) (int, error) {
 //   - color profiles and gamma are ignored.
 func Decode(ctx context.Context, name string, data []byte, lim Limits) (*rgb.Image, error) {
 	if len(data) == 0 {
-		return nil, fmt.Errorf("image %s: it is empty, %s", name, expected)
+		return nil, &Error{name, fmt.Errorf("it is empty, %s", expected)}
 	}
 	if int64(len(data)) > lim.Bytes {
-		return nil, fmt.Errorf("image %s: it is over the limit of %d bytes", name, lim.Bytes)
+		return nil, &Error{name, fmt.Errorf("it is over the limit of %d bytes", lim.Bytes)}
 	}
 	f := sniff(data)
 	if f == nil {
-		return nil, fmt.Errorf("image %s: %s, %s", name, foreign(data), expected)
+		return nil, &Error{name, fmt.Errorf("%s, %s", foreign(data), expected)}
 	}
 	p, err := f.read(ctx, data, lim)
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("image %s: %w", name, f.explain(err))
+		return nil, &Error{name, f.explain(err)}
 	}
 	return p, nil
 }

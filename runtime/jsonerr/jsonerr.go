@@ -3,6 +3,7 @@ package jsonerr
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,26 @@ import (
 	"reflect"
 	"strings"
 )
+
+// Field is an error about a field, whose name begins the sentence, or without a name about the whole text.
+type Field struct{ Name, Text string }
+
+// Fieldf returns an error about a field: what is said of it.
+func Fieldf(name, format string, args ...any) error {
+	return &Field{name, fmt.Sprintf(format, args...)}
+}
+
+func (f *Field) Error() string { return cmp.Or(f.Name, "it") + " " + f.Text }
+
+// Unknown is an error about a field that nothing reads.
+type Unknown struct{ Quoted string } // its name
+
+func (u *Unknown) Error() string { return unknown + u.Quoted }
+
+const unknown = "unknown field " // as encoding/json says
+
+// ErrEnd says that a text ends within its value.
+var ErrEnd error = &Field{Text: "ends too early"}
 
 // Explain returns err about fields and values of the text. Names of embedded structs, which the text lacks, are left out
 // of fields.
@@ -22,16 +43,18 @@ func Explain(err error, embedded ...string) error {
 		for _, name := range embedded {
 			field = strings.ReplaceAll("."+field, "."+name+".", ".")[1:]
 		}
-		if field == "" {
-			field = "it"
-		}
-		return fmt.Errorf("%s holds %s, expected %s", field, phrase(kind.Value), expected(kind.Type))
+		return Fieldf(field, "holds %s, expected %s", phrase(kind.Value), expected(kind.Type))
 	case errors.As(err, &syntax) && syntax.Error() != "unexpected end of JSON input":
-		return errors.New(malformed(syntax))
+		return &Field{Text: malformed(syntax)}
 	case syntax != nil || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF):
-		return errors.New("it ends too early")
-	case err != nil && strings.HasPrefix(err.Error(), "json: "): // an unknown field has no type of its own
-		return errors.New(strings.TrimPrefix(err.Error(), "json: "))
+		return ErrEnd
+	case err != nil: // an unknown field has no type of its own
+		if text, ok := strings.CutPrefix(err.Error(), "json: "); ok {
+			if name, ok := strings.CutPrefix(text, unknown); ok {
+				return &Unknown{name}
+			}
+			return errors.New(text)
+		}
 	}
 	return err
 }
@@ -65,7 +88,7 @@ func malformed(err *json.SyntaxError) string {
 		end = strings.Index(rest[2:], "' ") + 3 // behind the character in quotes, which may be one itself
 	}
 	if end < 3 {
-		return "it is malformed"
+		return "is malformed"
 	}
 	c, at := rest[:end], rest[end+1:]
 	where, hint := places[at], ""
@@ -76,7 +99,7 @@ func malformed(err *json.SyntaxError) string {
 	if strings.Contains("'N' 'I' 'T' 'F'", c) && (at == "looking for beginning of value" || at == "in numeric literal") {
 		hint = ": JSON has null, true and false, and neither NaN nor Infinity"
 	}
-	return fmt.Sprintf("it has %s at byte %d, %s%s", c, err.Offset, where, hint)
+	return fmt.Sprintf("has %s at byte %d, %s%s", c, err.Offset, where, hint)
 }
 
 // phrase rewrites encoding/json's description of a value.

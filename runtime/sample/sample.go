@@ -4,10 +4,11 @@
 package sample
 
 import (
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
+
+	"pgc/runtime/jsonerr"
 )
 
 // Config configures sampling in the terms of transformers' GenerationConfig. The zero value is greedy.
@@ -24,13 +25,13 @@ func (c Config) Check() error {
 	finite := func(v float64) bool { return v >= 0 && !math.IsInf(v, 1) } // false for NaN
 	switch {
 	case !finite(c.Temperature):
-		return fmt.Errorf("temperature is %g, expected 0 (greedy) or more", c.Temperature)
+		return jsonerr.Fieldf("temperature", "is %g, expected 0 (greedy) or more", c.Temperature)
 	case c.TopK < 0:
-		return fmt.Errorf("top_k is %d, expected 0 (off) or more", c.TopK)
+		return jsonerr.Fieldf("top_k", "is %d, expected 0 (off) or more", c.TopK)
 	case !(c.TopP >= 0 && c.TopP <= 1):
-		return fmt.Errorf("top_p is %g, expected 0 (off) to 1", c.TopP)
+		return jsonerr.Fieldf("top_p", "is %g, expected 0 (off) to 1", c.TopP)
 	case !finite(c.RepetitionPenalty):
-		return fmt.Errorf("repetition_penalty is %g, expected 0 (off) or more", c.RepetitionPenalty)
+		return jsonerr.Fieldf("repetition_penalty", "is %g, expected 0 (off) or more", c.RepetitionPenalty)
 	}
 	return nil
 }

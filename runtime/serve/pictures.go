@@ -150,6 +150,8 @@ func pictureError(err error, i int, field string) error {
 	case isLarge:
 		return &openai.Error{Status: http.StatusRequestEntityTooLarge, Type: "invalid_request_error", Param: field, Code: "picture_too_large", Message: fmt.Sprintf("picture %d: %v", i+1, large)}
 	}
-	text := strings.TrimPrefix(err.Error(), "image in memory: ")
-	return openai.Invalid(field, "picture %d: %s", i+1, text)
+	if file, ok := errors.AsType[*imageio.Error](err); ok {
+		err = file.Err
+	}
+	return openai.Invalid(field, "picture %d: %v", i+1, err)
 }

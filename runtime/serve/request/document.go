@@ -131,15 +131,15 @@ func decode(raw json.RawMessage, name string, v any) error {
 	if f, e := strconv.ParseFloat(string(raw), 64); e == nil && f == math.Trunc(f) && math.Abs(f) < 1<<53 && json.Unmarshal(strconv.AppendInt(nil, int64(f), 10), v) == nil {
 		return nil
 	}
-	text := jsonerr.Explain(err).Error()
-	if rest, ok := strings.CutPrefix(text, "it "); ok {
-		text = name + " " + rest
-	} else if kind := (*json.UnmarshalTypeError)(nil); errors.As(err, &kind) {
-		text = name + "." + text
-	} else {
-		text = name + ": " + text
+	err = jsonerr.Explain(err)
+	switch f, ok := errors.AsType[*jsonerr.Field](err); {
+	case !ok:
+		return openai.Invalid(name, "%s: %v", name, err)
+	case f.Name == "":
+		return openai.Invalid(name, "%s %s", name, f.Text)
+	default:
+		return openai.Invalid(name, "%s.%v", name, f)
 	}
-	return openai.Invalid(name, "%s", text)
 }
 
 // optional reads a field that may be missing.

@@ -137,7 +137,7 @@ func (d *Document) options(r *Request) error {
 	if n := s.MaxNewTokens; n != nil && (*n <= 0 || *n > mostNewTokens) { // 0 and -1 are no bound, -2 the context's
 		*n = mostNewTokens
 	}
-	if err := checkSettings(*s); err != nil {
+	if err := invalid(s.Check()); err != nil {
 		return err
 	}
 	if err := d.seed(r); err != nil {

@@ -2,12 +2,14 @@ package request
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"pgc"
 	"pgc/runtime/detect"
+	"pgc/runtime/jsonerr"
 	"pgc/runtime/plural"
 	"pgc/runtime/serve/openai"
 )
@@ -251,11 +253,7 @@ func (d *Document) locate(r *Request, text string) (err error) {
 	if err == nil {
 		err = s.Check()
 	}
-	if err != nil {
-		name, _, _ := strings.Cut(err.Error(), " ")
-		return openai.Invalid(name, "%v", err)
-	}
-	return nil
+	return invalid(err)
 }
 
 // settings reads how answers are generated.
@@ -284,7 +282,7 @@ func (d *Document) settings(r *Request) error {
 		}
 		*n = min(*n, mostNewTokens)
 	}
-	if err := checkSettings(*s); err != nil {
+	if err := invalid(s.Check()); err != nil {
 		return err
 	}
 	if err := d.seed(r); err != nil {
@@ -310,13 +308,15 @@ func (d *Document) settings(r *Request) error {
 	return d.choices(r)
 }
 
-// checkSettings returns an error about a setting that is out of its range.
-func checkSettings(s pgc.Settings) error {
-	err := s.Check()
+// invalid is an error about a setting as clients read it, or nil.
+func invalid(err error) error {
 	if err == nil {
 		return nil
 	}
-	name, _, _ := strings.Cut(err.Error(), " ")
+	name := ""
+	if f, ok := errors.AsType[*jsonerr.Field](err); ok {
+		name = f.Name
+	}
 	return openai.Invalid(name, "%v", err)
 }
 
