@@ -54,7 +54,8 @@ func opCases() []opCase {
 		for _, op := range []tile.Op{tile.And, tile.Or, tile.Xor} {
 			add(op.String(), same(e, 2), e, func(b *tile.Builder, x values) *tile.Value { return b.Logic(op, x[0], x[1]) })
 		}
-		for op, f := range map[tile.Op]binary{tile.Div: (*tile.Builder).Div, tile.Rem: (*tile.Builder).Rem} {
+		for _, op := range []tile.Op{tile.Div, tile.Rem} {
+			f := map[tile.Op]binary{tile.Div: (*tile.Builder).Div, tile.Rem: (*tile.Builder).Rem}[op]
 			add(op.String(), same(e, 2), e, func(b *tile.Builder, x values) *tile.Value {
 				return f(b, x[0], b.Add(b.Logic(tile.And, x[1], number(b, 7, x[1])), number(b, 1, x[1])))
 			})
@@ -83,9 +84,13 @@ func opCases() []opCase {
 		c := b.Select(b.Compare(tile.LT, x[0], x[1]), b.Compare(tile.LT, x[1], x[2]), b.Bool(true, x[0].Type.Lanes))
 		return b.Select(c, x[0], x[1])
 	})
-	for op, e := range map[tile.Op][2]tile.Elem{tile.IToF: {tile.I32, tile.F32}, tile.FToI: {tile.F32, tile.I32},
-		tile.BitF: {tile.I32, tile.F32}, tile.BitI: {tile.F32, tile.I32}, tile.Widen: {tile.I32, tile.I64}, tile.Narrow: {tile.I64, tile.I32}} {
-		add(op.String(), e[:1], e[1], func(b *tile.Builder, x values) *tile.Value { return b.Cast(op, x[0]) })
+	for _, c := range []struct {
+		op       tile.Op
+		from, to tile.Elem
+	}{{tile.IToF, tile.I32, tile.F32}, {tile.FToI, tile.F32, tile.I32}, {tile.BitF, tile.I32, tile.F32}, {tile.BitI, tile.F32, tile.I32},
+		{tile.Widen, tile.I32, tile.I64}, {tile.Narrow, tile.I64, tile.I32}} {
+		op := c.op
+		add(op.String(), same(c.from, 1), c.to, func(b *tile.Builder, x values) *tile.Value { return b.Cast(op, x[0]) })
 	}
 	add("widen_i8", same(tile.I8, 1), tile.I32, func(b *tile.Builder, x values) *tile.Value { return b.Cast(tile.Widen, x[0]) })
 	add("widen_i8_i16", same(tile.I8, 1), tile.I16, func(b *tile.Builder, x values) *tile.Value { return b.WidenTo(x[0], tile.I16) })

@@ -1,7 +1,6 @@
 package ptx
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -19,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"pgc/codegen"
+	"pgc/codegen/llvm/llctest"
 	"pgc/ir"
 	"pgc/models/paligemma"
 	"pgc/passes"
@@ -43,20 +43,26 @@ func ptxas(t *testing.T) string {
 	return path
 }
 
-// ptxasOn returns what ptxas says of a module for an architecture; -v reports registers and spills.
+// ptxasOn returns what ptxas says of a module for an architecture; -v reports registers and spills. What a ptxas said of a text
+// that it accepted is kept for later runs.
 func ptxasOn(t *testing.T, ptxas, text, arch string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "module.ptx")
-	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+	args := []string{"-v", "-arch", arch}
+	said, err := llctest.KeptOf(ptxas, fmt.Appendf(nil, "%q %s", args, text), func() ([]byte, error) {
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			return nil, err
+		}
+		said, err := exec.Command(ptxas, append(args, "-o", path+".cubin", path)...).CombinedOutput()
+		if err != nil {
+			err = fmt.Errorf("%s rejected the text for %s: %w\n%s", ptxas, arch, err, said)
+		}
+		return said, err
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(ptxas, "-v", "-arch", arch, "-o", path+".cubin", path)
-	var said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &said, &said
-	if err := cmd.Run(); err != nil {
-		t.Fatalf("%s rejected the text for %s: %v\n%s", ptxas, arch, err, said.String())
-	}
-	return said.String()
+	return string(said)
 }
 
 var (

@@ -10,10 +10,22 @@ import (
 	"pgc/codegen/llvm"
 )
 
-// Kept returns what make makes, from a folder in that of the objects where a test has made it from the same. The key tells all
-// that it depends on, but for llc, which belongs to the key, too. Of those who ask for the same at once one makes it; what
-// fails is not kept.
+// Kept is KeptOf of llc.
 func Kept(key []byte, make func() ([]byte, error)) ([]byte, error) {
+	if folder == "off" {
+		return make()
+	}
+	llc, err := llvm.FindLLC()
+	if err != nil {
+		return nil, err
+	}
+	return KeptOf(llc, key, make)
+}
+
+// KeptOf returns what make makes, from a folder in that of the objects where a test has made it from the same. The key tells all
+// that it depends on, but for the program at a path, such as llc, which belongs to the key, too. Of those who ask for the same at
+// once one makes it; what fails is not kept.
+func KeptOf(path string, key []byte, make func() ([]byte, error)) ([]byte, error) {
 	if folder == "off" {
 		return make()
 	}
@@ -21,12 +33,8 @@ func Kept(key []byte, make func() ([]byte, error)) ([]byte, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	llc, err := llvm.FindLLC()
-	if err != nil {
-		return nil, err
-	}
-	v, err := version(llc)
-	if err != nil { // no llc that tells its version: a test's own
+	v, err := version(path)
+	if err != nil { // it tells no version: a test's own
 		return make()
 	}
 	sum := sha256.Sum256(append([]byte(v+"\n"), key...))

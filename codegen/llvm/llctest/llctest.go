@@ -1,7 +1,7 @@
 // Package llctest lets tests share what llc makes. Packages of this module compile the same kernels again and again,
 // each in a process of its own; with this package a kernel is compiled once. Objects lie in a folder of the user's cache,
 // named by the hash of all that they depend on, for later runs, too. PGC_TEST_OBJECTS names another folder; with "off"
-// every test runs llc.
+// every test runs llc. What other programs make is kept beside them (KeptOf).
 //
 // Nothing is kept of an llc that fails, and what is damaged is made anew.
 package llctest

@@ -183,10 +183,28 @@ func TestKept(t *testing.T) {
 		}
 	}
 	ask("a", "A", nil)
+	for _, version := range []string{"1", "22", "22"} { // of another program, what is kept is that of its version
+		path := filepath.Join(t.TempDir(), "tool")
+		if version == "22" {
+			path = filepath.Join(folder, "tool")
+		}
+		if _, err := os.Stat(path); err != nil {
+			if err := os.WriteFile(path, []byte("#!/bin/sh\necho "+version+"\n"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := KeptOf(path, []byte("a"), func() ([]byte, error) {
+			runs++
+			return []byte(version), nil
+		})
+		if err != nil || string(got) != version {
+			t.Errorf("of a program of version %s: %q, %v", version, got, err)
+		}
+	}
 	folder = "off"
 	ask("a", "A", nil)
-	if runs != 5 {
-		t.Errorf("made %d times, expected 5", runs)
+	if runs != 7 {
+		t.Errorf("made %d times, expected 7", runs)
 	}
 }
 
