@@ -17,6 +17,7 @@ type Info struct {
 	Model        string    `json:"model"`
 	Merged       string    `json:"merged_adapter,omitempty"` // the adapter that is merged into it
 	Adapters     []Adapter `json:"adapters,omitempty"`       // kept beside it, to be chosen for a request
+	ModelType    string    `json:"model_type"`               // of its config.json, such as "paligemma"
 	Kind         string    `json:"kind"`                     // such as "paligemma (gemma2)"
 	Parameters   int64     `json:"parameters"`
 	Weights      string    `json:"weights"`                 // storage of the matrices
@@ -116,7 +117,7 @@ func (e *Executable) info(c chosen, runs bool, o options) Info {
 	if err != nil { // that of the first program was read before
 		m = e.model
 	}
-	i := Info{Model: m.Name, Merged: m.Merged, Kind: m.Kind, Parameters: m.Parameters, Weights: m.Weights, Compute: m.Compute, BF16Products: m.BF16Products,
+	i := Info{Model: m.Name, Merged: m.Merged, ModelType: m.Type, Kind: m.Kind, Parameters: m.Parameters, Weights: m.Weights, Compute: m.Compute, BF16Products: m.BF16Products,
 		Rounding: m.Rounding, Storage: storage(m, p), WeightBytes: p.WeightBytes, CodeBytes: e.codeBytes(), Kernels: len(p.Kernels),
 		Target: targetName(p), CPU: p.Target.CPU, Features: p.Target.Features, ImageSize: m.ImageSize, ImageTokens: m.ImageTokens, MaxTokens: m.MaxTokens,
 		KV: m.KV, Runtime: cmp.Or(m.Runtime, "full"), KVBytes: p.SlotBytes(), MaxBatch: p.Slots, Generator: p.Generator}

@@ -44,8 +44,8 @@ func (m *Model) requestWarnings(r Request, images []*rgb.Image) (list []Warning)
 	if strings.HasSuffix(r.Prompt, `\n`) {
 		warn(TypedEscape, `the prompt ends in the two characters \n, which are read as text: leave them out, because a newline follows by itself`)
 	}
-	task := taskOf(r.Prompt)
-	if len(r.Images) > 1 && task == "caption" && !readsSeveral(m.model.Name) {
+	task := m.taskOf(r.Prompt)
+	if len(r.Images) > 1 && task == "caption" && !m.model.Several {
 		warn(ManyImages, "a caption of %d pictures together is asked of a model of single pictures: ask about each alone (--each)", len(r.Images))
 	}
 	return append(list, m.taskWarnings(task, r.Adapter, images)...)

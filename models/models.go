@@ -38,6 +38,10 @@ type Model struct {
 	// PromptEnd is the text that a model's processor puts behind every prompt, for a model that generates text: image
 	// tokens, <bos>, the user's text and this.
 	PromptEnd string
+	// Tasks are what prompts of a model that generates text ask for.
+	Tasks []Task
+	// Several are parts of the names of checkpoints that were fine-tuned on several images at a time.
+	Several []string
 	// Embeds returns how the model makes embeddings of images and queries, as processor_config.json has it. It is nil
 	// for a model that generates text.
 	Embeds func(c Config, processor *config.Section) *manifest.Embedding

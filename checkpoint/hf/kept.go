@@ -53,7 +53,7 @@ func (c *Checkpoint) keep(list []Kept, wide bool) error {
 				c.put(k.Name, dir, key, all[key], wide)
 			}
 		}
-		c.Kept, c.KeptTrained = append(c.Kept, adapter), append(c.KeptTrained, trainedAdapter(dir))
+		c.Kept, c.KeptTrained = append(c.Kept, adapter), append(c.KeptTrained, trainedAdapter(c.Model, dir))
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"pgc/models/paligemma"
 	"pgc/runtime/manifest"
 )
 
@@ -13,7 +14,7 @@ func TestNamedTask(t *testing.T) {
 	for name, want := range map[string]string{"google/paligemma-3b-ft-cococap-448": "caption", "paligemma-3b-ft-refcoco-seg-896": "segment",
 		"paligemma-3b-ft-docvqa-896-bf16": "answer", "paligemma-3b-ft-gqa-224": "answer", "google/paligemma2-10b-ft-docci-448": "caption",
 		"paligemma2-3b-mix-448": "", "paligemma-3b-pt-224": "", "mine": "", "paligemma-3b-ft-mine": ""} {
-		if got := namedTask(name); got != want {
+		if got := paligemma.Model.ReleasedFor(name); got != want {
 			t.Errorf("%s was trained for %q, expected %q", name, got, want)
 		}
 	}
@@ -69,14 +70,14 @@ func TestTrained(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if got := (&Checkpoint{Dir: dir, Name: c.name}).trained(); got != c.want {
+		if got := (&Checkpoint{Model: &paligemma.Model, Dir: dir, Name: c.name}).trained(); got != c.want {
 			t.Errorf("case %d: trained for %v, expected %v", i, got, c.want)
 		}
 		of := c.want
 		if of.By == config || i == 6 { // what the base was trained for says nothing of an adapter
 			of = none
 		}
-		if got := (&Checkpoint{Dir: "base", Name: "paligemma-3b-ft-docvqa-448", adapterDir: dir}).trained(); got != of {
+		if got := (&Checkpoint{Model: &paligemma.Model, Dir: "base", Name: "paligemma-3b-ft-docvqa-448", adapterDir: dir}).trained(); got != of {
 			t.Errorf("case %d: an adapter was trained for %v, expected %v", i, got, of)
 		}
 	}

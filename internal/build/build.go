@@ -222,12 +222,13 @@ func (s source) Evict(key string, from, to int64)    { s.c.Evict(key, from, to) 
 // describe collects what the runtime needs to know of the model.
 func describe(c *hf.Checkpoint, tok *packed, o Options) *manifest.Model {
 	facts := c.Config.Facts()
-	m := &manifest.Model{Name: c.Name, Merged: c.Adapter, Trained: c.Trained, Kind: facts.Kind, ImageSize: facts.ImageSize, ImageTokens: facts.ImageTokens,
+	m := &manifest.Model{Name: c.Name, Merged: c.Adapter, Trained: c.Trained, Type: c.Model.Type, Kind: facts.Kind, ImageSize: facts.ImageSize, ImageTokens: facts.ImageTokens,
 		HiddenSize: facts.HiddenSize, VocabSize: facts.VocabSize, MaxTokens: o.maxTokens(c), Weights: o.Weights, KV: o.KV,
 		BOS: tok.bos, SuffixEnd: tok.eos, PAD: tok.pad, Image: facts.ImageTokenIndex, EOS: c.Generation.EOS,
 		MaxNewTokens: c.Generation.MaxNewTokens, DoSample: c.Generation.DoSample, Temperature: c.Generation.Temperature,
 		TopK: c.Generation.TopK, TopP: c.Generation.TopP, RepetitionPenalty: c.Generation.RepetitionPenalty,
-		RescaleFactor: c.Preprocessor.RescaleFactor, Mean: c.Preprocessor.Mean, Std: c.Preprocessor.Std, Embedding: c.Embedding, PromptEnd: c.Model.PromptEnd}
+		RescaleFactor: c.Preprocessor.RescaleFactor, Mean: c.Preprocessor.Mean, Std: c.Preprocessor.Std, Embedding: c.Embedding, PromptEnd: c.Model.PromptEnd,
+		Verbs: c.Model.Verbs(), Several: c.Model.TakesSeveral(c.Name)}
 	for i, a := range c.Kept {
 		of := manifest.Adapter{Name: a.Name, Trained: c.KeptTrained[i]}
 		for _, change := range a.Changes {

@@ -27,6 +27,8 @@ var Model = models.Model{
 	Embedding: embedTokens,
 	Head:      lmHead,
 	PromptEnd: "\n",
+	Tasks:     tasks,
+	Several:   several,
 	Released:  released,
 }
 

@@ -193,7 +193,7 @@ func describe(e *pgc.Executable) string {
 // hinted adds the next step to an error about a command line.
 func hinted(err error, args []string) error {
 	hint := "see --help"
-	if _, unexpected := errors.AsType[*cli.Unexpected](err); unexpected && args[0] == "batch" {
+	if args[0] == "batch" && errors.Is(err, cli.ErrUnexpected) {
 		hint = "for several pictures quote a pattern, such as --input 'photos/*.jpg', or name their folder"
 	} else if len(args) > 1 && !strings.HasPrefix(args[0], "-") {
 		if _, statErr := os.Stat(args[0]); statErr == nil {

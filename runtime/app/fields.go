@@ -130,7 +130,7 @@ func parseRequest(text []byte, n int, d defaults) (r batchRequest, err error) {
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&l); err != nil {
 		err = jsonerr.Explain(err, "settings")
-		if _, ok := errors.AsType[*jsonerr.Unknown](err); ok {
+		if errors.Is(err, jsonerr.ErrUnknown) {
 			err = fmt.Errorf("%w, expected one of %s", err, strings.Join(fieldNames(reflect.TypeFor[batchLine]()), ", "))
 		}
 		if err == jsonerr.ErrEnd {

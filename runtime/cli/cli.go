@@ -80,7 +80,7 @@ func (g *Grammar) Parse(args []string) (*Parsed, error) {
 		i := slices.IndexFunc(g.commands, func(c field) bool { return c.name == words[0] })
 		switch {
 		case i < 0 && p.Value == nil:
-			return nil, suggest((&Unexpected{words[0]}).Error(), words[0], g.Names())
+			return nil, suggest(ErrUnexpected.Error()+" "+words[0], words[0], g.Names())
 		case i >= 0 && p.Command != g.commands[i].name:
 			for _, f := range p.own {
 				if flag := own.Lookup(f.name); flag != nil && flag.Changed {
@@ -198,17 +198,15 @@ func swallowed(set *pflag.FlagSet, args []string) error {
 	return nil
 }
 
-// Unexpected is the error about a word that a command has no argument for.
-type Unexpected struct{ Word string }
-
-func (u *Unexpected) Error() string { return "unexpected argument " + u.Word }
+// ErrUnexpected is in errors about a word that a command has no argument for.
+var ErrUnexpected = errors.New("unexpected argument")
 
 // take reads the words that are no flags.
 func (p *Parsed) take(words []string) error {
 	for _, word := range words {
 		i := slices.IndexFunc(p.own, func(f field) bool { return f.has("arg") && (!f.given || f.value.Kind() == reflect.Slice) })
 		if i < 0 {
-			return &Unexpected{word}
+			return fmt.Errorf("%w %s", ErrUnexpected, word)
 		}
 		f := &p.own[i]
 		if err := f.Set(word); err != nil {

@@ -162,22 +162,30 @@ func (e *Error) Unwrap() error { return e.Err }
 //   - of an animation the first frame is taken, on its canvas;
 //   - color profiles and gamma are ignored.
 func Decode(ctx context.Context, name string, data []byte, lim Limits) (*rgb.Image, error) {
-	if len(data) == 0 {
-		return nil, &Error{name, fmt.Errorf("it is empty, %s", expected)}
-	}
-	if int64(len(data)) > lim.Bytes {
-		return nil, &Error{name, fmt.Errorf("it is over the limit of %d bytes", lim.Bytes)}
-	}
-	f := sniff(data)
-	if f == nil {
-		return nil, &Error{name, fmt.Errorf("%s, %s", foreign(data), expected)}
-	}
-	p, err := f.read(ctx, data, lim)
+	p, err := decode(ctx, data, lim)
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
 	if err != nil {
-		return nil, &Error{name, f.explain(err)}
+		return nil, &Error{name, err}
+	}
+	return p, nil
+}
+
+func decode(ctx context.Context, data []byte, lim Limits) (*rgb.Image, error) {
+	if len(data) == 0 {
+		return nil, errors.New("it is empty, " + expected)
+	}
+	if int64(len(data)) > lim.Bytes {
+		return nil, fmt.Errorf("it is over the limit of %d bytes", lim.Bytes)
+	}
+	f := sniff(data)
+	if f == nil {
+		return nil, errors.New(foreign(data) + ", " + expected)
+	}
+	p, err := f.read(ctx, data, lim)
+	if err != nil {
+		return nil, f.explain(err)
 	}
 	return p, nil
 }

@@ -22,12 +22,8 @@ func Fieldf(name, format string, args ...any) error {
 
 func (f *Field) Error() string { return cmp.Or(f.Name, "it") + " " + f.Text }
 
-// Unknown is an error about a field that nothing reads.
-type Unknown struct{ Quoted string } // its name
-
-func (u *Unknown) Error() string { return unknown + u.Quoted }
-
-const unknown = "unknown field " // as encoding/json says
+// ErrUnknown is in errors about a field that nothing reads; the words are encoding/json's.
+var ErrUnknown = errors.New("unknown field")
 
 // ErrEnd says that a text ends within its value.
 var ErrEnd error = &Field{Text: "ends too early"}
@@ -50,8 +46,8 @@ func Explain(err error, embedded ...string) error {
 		return ErrEnd
 	case err != nil: // an unknown field has no type of its own
 		if text, ok := strings.CutPrefix(err.Error(), "json: "); ok {
-			if name, ok := strings.CutPrefix(text, unknown); ok {
-				return &Unknown{name}
+			if name, ok := strings.CutPrefix(text, ErrUnknown.Error()); ok {
+				return fmt.Errorf("%w%s", ErrUnknown, name)
 			}
 			return errors.New(text)
 		}

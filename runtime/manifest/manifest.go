@@ -12,13 +12,16 @@ import (
 
 // Model describes the compiled checkpoint.
 type Model struct {
-	Name         string    // of the checkpoint: org/name where it came from the Hugging Face cache, else the name of its directory
-	Merged       string    `json:",omitempty"` // the adapter that is merged into it
-	Trained      Trained   // the task that it was fine-tuned for
-	Adapters     []Adapter `json:",omitempty"` // kept beside it; a request has the number of one, counted from 1
-	Kind         string    // "paligemma (gemma)" or "paligemma (gemma2)"
-	ImageSize    int       // pixels of a side
-	ImageTokens  int       // per image
+	Name         string            // of the checkpoint: org/name where it came from the Hugging Face cache, else the name of its directory
+	Merged       string            `json:",omitempty"` // the adapter that is merged into it
+	Trained      Trained           // the task that it was fine-tuned for
+	Verbs        map[string]string `json:",omitempty"` // the tasks that first words of prompts name
+	Several      bool              `json:",omitempty"` // it was trained on several images at a time
+	Adapters     []Adapter         `json:",omitempty"` // kept beside it; a request has the number of one, counted from 1
+	Type         string            // model_type of config.json
+	Kind         string            // "paligemma (gemma)" or "paligemma (gemma2)"
+	ImageSize    int               // pixels of a side
+	ImageTokens  int               // per image
 	HiddenSize   int
 	VocabSize    int
 	MaxTokens    int // capacity of the KV cache

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"pgc/runtime/serve/ollama"
@@ -118,7 +117,7 @@ func (f *ollamaStream) usage(*openai.Usage) any { return nil }
 
 // details describe the model as ollama does.
 func (s *Server) details() ollama.Details {
-	family, _, _ := strings.Cut(s.Info.Kind, " ")
+	family := s.Info.ModelType
 	return ollama.Details{Format: "pgc", Family: family, Families: []string{family}, Parameters: parameters(s.Info.Parameters), Quantization: s.Info.Weights}
 }
 
