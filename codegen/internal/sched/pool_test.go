@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"maps"
+	"os"
 	"os/exec"
 	"runtime"
 	"slices"
@@ -123,21 +124,38 @@ func assemble(ll string) ([]byte, error) {
 	return obj, nil
 }
 
+// objects are what llc makes of the worker loop and of the test kernels. A child of these tests takes those of its parent.
+var objects = sync.OnceValues(func() ([2][]byte, error) {
+	var objs [2][]byte
+	if text := os.Getenv(objectsVariable); text != "" {
+		for i, path := range strings.Split(text, string(os.PathListSeparator)) {
+			obj, err := os.ReadFile(path)
+			if err != nil {
+				return objs, err
+			}
+			objs[i] = obj
+		}
+		return objs, nil
+	}
+	ll, err := Source(runtime.GOARCH)
+	if err != nil {
+		return objs, err
+	}
+	for i, s := range []string{ll, kernels()} {
+		if objs[i], err = assemble(s); err != nil {
+			return objs, err
+		}
+	}
+	return objs, nil
+})
+
 // linked is the worker loop with the test kernels, mapped once for all tests.
 var linked = sync.OnceValues(func() (*link.Image, error) {
-	ll, err := Source(runtime.GOARCH)
+	objs, err := objects()
 	if err != nil {
 		return nil, err
 	}
-	var objs [][]byte
-	for _, s := range []string{ll, kernels()} {
-		obj, err := assemble(s)
-		if err != nil {
-			return nil, err
-		}
-		objs = append(objs, obj)
-	}
-	image, err := link.Link(objs)
+	image, err := link.Link(objs[:])
 	if err != nil {
 		return nil, err
 	}
