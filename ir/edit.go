@@ -49,18 +49,51 @@ type Use struct {
 	Index int
 }
 
-// Uses returns the uses of every value of f, in order. Values without uses are absent.
-func (f *Func) Uses() map[*Value][]Use {
-	uses := make(map[*Value][]Use, len(f.Ops))
+// Uses are the uses of every value of a function when they were asked for.
+type Uses struct {
+	first []int32 // by a value's ID: where its uses begin
+	list  []Use
+}
+
+// Of returns the uses of a value of the function, in order.
+func (u Uses) Of(v *Value) []Use {
+	if v.ID+1 >= len(u.first) { // made later
+		return nil
+	}
+	return u.list[u.first[v.ID]:u.first[v.ID+1]]
+}
+
+// Uses returns the uses of every value of f.
+func (f *Func) Uses() Uses {
+	u := Uses{first: make([]int32, f.nextID+1)}
+	// Count, add up to where each value's uses end, and fill from the last use to the first.
 	for _, op := range f.Ops {
-		for i, v := range op.In {
-			uses[v] = append(uses[v], Use{op, i})
+		for _, v := range op.In {
+			u.first[v.ID]++
 		}
 	}
-	for i, r := range f.Results {
-		uses[r.Value] = append(uses[r.Value], Use{nil, i})
+	for _, r := range f.Results {
+		u.first[r.Value.ID]++
 	}
-	return uses
+	n := int32(0)
+	for id := range u.first {
+		n += u.first[id]
+		u.first[id] = n
+	}
+	u.list = make([]Use, n)
+	put := func(v *Value, use Use) {
+		u.first[v.ID]--
+		u.list[u.first[v.ID]] = use
+	}
+	for i, r := range slices.Backward(f.Results) {
+		put(r.Value, Use{nil, i})
+	}
+	for _, op := range slices.Backward(f.Ops) {
+		for i, v := range slices.Backward(op.In) {
+			put(v, Use{op, i})
+		}
+	}
+	return u
 }
 
 // ReplaceAllUses replaces every use of old by new. It walks the whole function, so a pass that replaces many values
@@ -104,15 +137,15 @@ func (f *Func) Replace(with map[*Value]*Value) {
 
 // RemoveDead removes operations none of whose results is needed and returns their number. Parameters stay.
 func (f *Func) RemoveDead() int {
-	live := make(map[*Value]bool, len(f.Ops))
+	live := make([]bool, f.nextID)
 	for _, r := range f.Results {
-		live[r.Value] = true
+		live[r.Value.ID] = true
 	}
-	needed := func(op *Op) bool { return slices.ContainsFunc(op.Results, func(v *Value) bool { return live[v] }) }
+	needed := func(op *Op) bool { return slices.ContainsFunc(op.Results, func(v *Value) bool { return live[v.ID] }) }
 	for i := len(f.Ops) - 1; i >= 0; i-- {
 		if op := f.Ops[i]; needed(op) {
 			for _, v := range op.In {
-				live[v] = true
+				live[v.ID] = true
 			}
 		}
 	}
@@ -128,7 +161,7 @@ func (f *Func) RemoveUnusedParams() int {
 	n := len(f.Params)
 	f.Params = slices.DeleteFunc(f.Params, func(p *Value) bool {
 		updated := slices.ContainsFunc(f.Results, func(r Result) bool { return r.State == p })
-		return p.Kind != Input && len(uses[p]) == 0 && !updated
+		return p.Kind != Input && len(uses.Of(p)) == 0 && !updated
 	})
 	return n - len(f.Params)
 }

@@ -41,10 +41,10 @@ func TestUsesAndDeadCode(t *testing.T) {
 	verify(t, f)
 	exp, add := f.Ops[0], f.Ops[3]
 	uses := f.Uses()
-	if got := uses[exp.Result()]; len(got) != 3 || got[2] != (Use{add, 0}) {
+	if got := uses.Of(exp.Result()); len(got) != 3 || got[2] != (Use{add, 0}) {
 		t.Errorf("exp is used at %v", got)
 	}
-	if got := uses[add.Result()]; len(got) != 1 || got[0] != (Use{nil, 0}) {
+	if got := uses.Of(add.Result()); len(got) != 1 || got[0] != (Use{nil, 0}) {
 		t.Errorf("add is used at %v", got)
 	}
 	if n := f.RemoveDead(); n != 1 || names(f) != "exp neg add constant dynamic_update_slice" {

@@ -11,8 +11,8 @@ import (
 // towards their users), flattens products of more than two dimensions to products of rows, and makes their weights
 // [N,K] and the second operand.
 func canonicalize(f *ir.Func, budget *Budget) int {
-	rules := []func(b *ir.Builder, op *ir.Op, uses map[*ir.Value][]ir.Use) *ir.Value{identity, mergeViews, dropBroadcast, sinkViews, transposeWeight, flattenProduct}
-	return rewrite(f, budget, func(b *ir.Builder, op *ir.Op, uses map[*ir.Value][]ir.Use) *ir.Value {
+	rules := []func(b *ir.Builder, op *ir.Op, uses ir.Uses) *ir.Value{identity, mergeViews, dropBroadcast, sinkViews, transposeWeight, flattenProduct}
+	return rewrite(f, budget, func(b *ir.Builder, op *ir.Op, uses ir.Uses) *ir.Value {
 		for _, rule := range rules {
 			if v := rule(b, op, uses); v != nil {
 				return v
@@ -23,7 +23,7 @@ func canonicalize(f *ir.Func, budget *Budget) int {
 }
 
 // identity removes operations that return an operand bit for bit.
-func identity(_ *ir.Builder, op *ir.Op, _ map[*ir.Value][]ir.Use) *ir.Value {
+func identity(_ *ir.Builder, op *ir.Op, _ ir.Uses) *ir.Value {
 	x := func() *ir.Value {
 		if len(op.In) == 0 {
 			return nil
@@ -73,7 +73,7 @@ func without(op *ir.Op, n float64) *ir.Value {
 }
 
 // mergeViews replaces a view of a view by one view.
-func mergeViews(b *ir.Builder, op *ir.Op, _ map[*ir.Value][]ir.Use) *ir.Value {
+func mergeViews(b *ir.Builder, op *ir.Op, _ ir.Uses) *ir.Value {
 	if len(op.In) == 0 || !is(op.In[0], op.Def) {
 		return nil
 	}
@@ -101,7 +101,7 @@ func mergeViews(b *ir.Builder, op *ir.Op, _ map[*ir.Value][]ir.Use) *ir.Value {
 }
 
 // dropBroadcast removes broadcasts in front of elementwise operations, which broadcast by themselves.
-func dropBroadcast(b *ir.Builder, op *ir.Op, _ map[*ir.Value][]ir.Use) *ir.Value {
+func dropBroadcast(b *ir.Builder, op *ir.Op, _ ir.Uses) *ir.Value {
 	if !op.Def.Elementwise() {
 		return nil
 	}
@@ -125,11 +125,11 @@ func dropBroadcast(b *ir.Builder, op *ir.Op, _ map[*ir.Value][]ir.Use) *ir.Value
 
 // sinkViews moves an elementwise operation above the views that are its operands and views its result instead, so that
 // the operation stands next to its producer and can be fused with it.
-func sinkViews(b *ir.Builder, op *ir.Op, uses map[*ir.Value][]ir.Use) *ir.Value {
+func sinkViews(b *ir.Builder, op *ir.Op, uses ir.Uses) *ir.Value {
 	if !op.Def.Elementwise() && (op.Def != ir.OpConvert || op.Result().Type.DType.IsQuantized() || op.In[0].Type.DType.IsQuantized() || widens(op)) {
 		return nil
 	}
-	if rounds(op) && slices.ContainsFunc(uses[op.Result()], func(u ir.Use) bool { return u.Op != nil && u.Op.Def == ir.OpScatter }) {
+	if rounds(op) && slices.ContainsFunc(uses.Of(op.Result()), func(u ir.Use) bool { return u.Op != nil && u.Op.Def == ir.OpScatter }) {
 		return nil // the map that scatters stores, too
 	}
 	var like *ir.Op
@@ -142,7 +142,7 @@ func sinkViews(b *ir.Builder, op *ir.Op, uses map[*ir.Value][]ir.Use) *ir.Value 
 		view := v.Def
 		if view == nil || view.Def != ir.OpReshape && view.Def != ir.OpTranspose || view.In[0].IsParam() ||
 			view.Def == ir.OpTranspose && reshapedFrom(view.In[0]).IsParam() || is(view.In[0], ir.OpDynamicSlice) && isWeight(view.In[0]) ||
-			is(view.In[0], ir.OpConstant) || len(uses[v]) != 1 {
+			is(view.In[0], ir.OpConstant) || len(uses.Of(v)) != 1 {
 			return nil
 		}
 		in[i] = view.In[0]
@@ -162,7 +162,7 @@ func sinkViews(b *ir.Builder, op *ir.Op, uses map[*ir.Value][]ir.Use) *ir.Value 
 }
 
 // transposeWeight replaces a weight [K,N] of a product by its transpose [N,K], the layout in which weights are packed.
-func transposeWeight(b *ir.Builder, op *ir.Op, _ map[*ir.Value][]ir.Use) *ir.Value {
+func transposeWeight(b *ir.Builder, op *ir.Op, _ ir.Uses) *ir.Value {
 	spec := einsumSpec(op)
 	if spec == "" {
 		return nil
@@ -184,7 +184,7 @@ func rowsTimesColumns(rank int) string {
 }
 
 // flattenProduct reshapes the tensor of a tensor-by-matrix product to two dimensions, [rows,K].
-func flattenProduct(b *ir.Builder, op *ir.Op, _ map[*ir.Value][]ir.Use) *ir.Value {
+func flattenProduct(b *ir.Builder, op *ir.Op, _ ir.Uses) *ir.Value {
 	spec := einsumSpec(op)
 	if spec == "" || len(op.In) != 2 {
 		return nil

@@ -45,7 +45,7 @@ type held struct {
 
 type planChecker struct {
 	f    *ir.Func
-	uses map[*ir.Value][]ir.Use
+	uses ir.Uses
 	held map[*ir.Value]*held
 	list []*held
 	errs []error

@@ -4,7 +4,7 @@ import "pgc/ir"
 
 // foldConstants evaluates operations whose operands are all constants.
 func foldConstants(f *ir.Func, budget *Budget) int {
-	return rewrite(f, budget, func(b *ir.Builder, op *ir.Op, _ map[*ir.Value][]ir.Use) *ir.Value {
+	return rewrite(f, budget, func(b *ir.Builder, op *ir.Op, _ ir.Uses) *ir.Value {
 		if c, ok := op.Fold(); ok {
 			return b.Op(ir.OpConstant, c)
 		}
@@ -14,7 +14,7 @@ func foldConstants(f *ir.Func, budget *Budget) int {
 
 // rewrite applies a rule to every operation, in order, until nothing changes. The rule returns a value that is equal to
 // the operation's result, or nil.
-func rewrite(f *ir.Func, budget *Budget, rule func(b *ir.Builder, op *ir.Op, uses map[*ir.Value][]ir.Use) *ir.Value) int {
+func rewrite(f *ir.Func, budget *Budget, rule func(b *ir.Builder, op *ir.Op, uses ir.Uses) *ir.Value) int {
 	n := 0
 	for changed := true; changed; {
 		changed = false

@@ -11,7 +11,7 @@ import (
 func fuseArgmax(f *ir.Func, budget *Budget) int {
 	n := 0
 	for _, op := range slices.Clone(f.Ops) {
-		if op.Def != ir.OpArgmax || !is(op.In[0], ir.OpMatmul) || len(f.Uses()[op.In[0]]) > 1 {
+		if op.Def != ir.OpArgmax || !is(op.In[0], ir.OpMatmul) || len(f.Uses().Of(op.In[0])) > 1 {
 			continue
 		}
 		product := op.In[0].Def

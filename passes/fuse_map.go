@@ -24,11 +24,11 @@ func fuseMap(f *ir.Func, budget *Budget) int {
 
 // multipliedAsStored reports whether op only widens stored floats for products, which read the storage format
 // themselves.
-func multipliedAsStored(op *ir.Op, uses map[*ir.Value][]ir.Use) bool {
+func multipliedAsStored(op *ir.Op, uses ir.Uses) bool {
 	if op.Def != ir.OpConvert || !isWeight(op.Result()) && !widens(op) {
 		return false
 	}
-	for _, u := range uses[op.Result()] {
+	for _, u := range uses.Of(op.Result()) {
 		if u.Op == nil || !isProduct(u.Op) {
 			return false
 		}

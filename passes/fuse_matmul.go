@@ -28,15 +28,15 @@ func isProductLike(sink, op *ir.Op) bool {
 }
 
 // grows reports whether a product that sums up fewer elements is added to that of op.
-func grows(op *ir.Op, uses map[*ir.Value][]ir.Use) bool {
-	return slices.ContainsFunc(uses[op.Result()], func(u ir.Use) bool {
+func grows(op *ir.Op, uses ir.Uses) bool {
+	return slices.ContainsFunc(uses.Of(op.Result()), func(u ir.Use) bool {
 		return u.Op != nil && u.Op.Def == ir.OpAdd && slices.ContainsFunc(u.Op.In, func(v *ir.Value) bool {
 			return v.Def != nil && isProduct(v.Def) && v.Def.In[1].Type.Last().N < op.In[1].Type.Last().N
 		})
 	})
 }
 
-func buildMatmul(f *ir.Func, r *region, uses map[*ir.Value][]ir.Use) *ir.Value {
+func buildMatmul(f *ir.Func, r *region, uses ir.Uses) *ir.Value {
 	// Take the product of the sink's shape that sums up most elements, of equals one that a smaller product is added to, as an
 	// adapter's, or else the last, and those that share its operand. The others stay outside: what is added splits no gated
 	// linear unit, and a product that only replaces another for some rows does not part it from what is added to it.

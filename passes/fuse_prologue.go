@@ -24,10 +24,10 @@ func fusePrologues(f *ir.Func, budget *Budget, takes func(rows ir.Dim) bool) int
 		if op.Def != ir.OpMatmul || len(op.Attrs.(ir.MatmulAttrs).Prologue) > 0 || !takes(op.In[0].Type.Shape[0]) {
 			continue
 		}
-		if x := op.In[0]; is(x, ir.OpRow) && (x.Type.DType == ir.F32 || x.Type.DType == ir.BF16) && len(uses[x]) == 1 && budget.Take(op) {
+		if x := op.In[0]; is(x, ir.OpRow) && (x.Type.DType == ir.F32 || x.Type.DType == ir.BF16) && len(uses.Of(x)) == 1 && budget.Take(op) {
 			takeNorm(f, op, uses)
 			n, uses = n+1, f.Uses()
-		} else if x.Def != nil && rounds(x.Def) && x.Type.DType == ir.BF16 && len(uses[x]) == 1 && budget.Take(op) {
+		} else if x.Def != nil && rounds(x.Def) && x.Type.DType == ir.BF16 && len(uses.Of(x)) == 1 && budget.Take(op) {
 			takeRounding(f, op)
 			n, uses = n+1, f.Uses()
 		}
@@ -46,15 +46,15 @@ func takeRounding(f *ir.Func, op *ir.Op) {
 }
 
 // takeNorm replaces a matmul by one that computes its first operand, a norm, itself.
-func takeNorm(f *ir.Func, op *ir.Op, uses map[*ir.Value][]ir.Use) {
+func takeNorm(f *ir.Func, op *ir.Op, uses ir.Uses) {
 	a, row := ir.ViewMatmul(op), op.In[0].Def
 	attrs, in, stream := a.MatmulAttrs, row.In, (*ir.Value)(nil)
 	r := row.Attrs.(ir.RowAttrs)
 	attrs.Reduce, attrs.Prologue, attrs.X = r.Reduce, []*ir.Expr{r.Out}, r.DType
 	for i, v := range row.In {
-		if is(v, ir.OpRow) && v.Type.Equal(ir.T(ir.F32, row.Result().Type.Shape...)) && ahead(f, op, row, uses[v]) {
+		if is(v, ir.OpRow) && v.Type.Equal(ir.T(ir.F32, row.Result().Type.Shape...)) && ahead(f, op, row, uses.Of(v)) {
 			attrs.Reduce, attrs.Prologue, in = inlined(row, i)
-			if stream = v; len(uses[v]) == 1 { // nothing else reads it
+			if stream = v; len(uses.Of(v)) == 1 { // nothing else reads it
 				attrs.Prologue, stream = attrs.Prologue[:1], nil
 			}
 			break

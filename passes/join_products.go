@@ -34,8 +34,8 @@ func joinProducts(f *ir.Func, budget *Budget) int {
 }
 
 // small returns the view of the matmul that v is the result of and nothing else reads, if another can go on with it.
-func small(v *ir.Value, uses map[*ir.Value][]ir.Use) (ir.MatmulView, bool) {
-	if !is(v, ir.OpMatmul) || len(uses[v]) != 1 || len(v.Def.Results) > 1 || v.Type.DType != ir.F32 {
+func small(v *ir.Value, uses ir.Uses) (ir.MatmulView, bool) {
+	if !is(v, ir.OpMatmul) || len(uses.Of(v)) != 1 || len(v.Def.Results) > 1 || v.Type.DType != ir.F32 {
 		return ir.MatmulView{}, false
 	}
 	a := ir.ViewMatmul(v.Def)
@@ -46,7 +46,7 @@ func small(v *ir.Value, uses map[*ir.Value][]ir.Use) (ir.MatmulView, bool) {
 }
 
 // joinOperands joins the products that the epilogue of op adds to an accumulator.
-func joinOperands(f *ir.Func, op *ir.Op, uses map[*ir.Value][]ir.Use, budget *Budget) int {
+func joinOperands(f *ir.Func, op *ir.Op, uses ir.Uses, budget *Budget) int {
 	a := ir.ViewMatmul(op)
 	if a.Argmax || len(a.Parts) > 1 || len(a.Prologue) > 0 || len(a.Parts[0].Domain) != 2 {
 		return 0
@@ -122,16 +122,16 @@ func mentions(exprs []*ir.Expr, acc *ir.Expr) (n int) {
 }
 
 // joinSum makes the sum of two products with equal linear epilogues one product.
-func joinSum(f *ir.Func, op *ir.Op, uses map[*ir.Value][]ir.Use, budget *Budget) bool {
+func joinSum(f *ir.Func, op *ir.Op, uses ir.Uses, budget *Budget) bool {
 	under := func(v *ir.Value) *ir.Value {
-		for is(v, ir.OpReshape) && len(uses[v]) == 1 {
+		for is(v, ir.OpReshape) && len(uses.Of(v)) == 1 {
 			v = v.Def.In[0]
 		}
 		return v
 	}
 	big, little := under(op.In[0]), under(op.In[1])
 	s, ok := small(little, uses)
-	if !ok || !is(big, ir.OpMatmul) || len(uses[big]) != 1 || !slices.Equal(op.In[0].Type.Shape, op.Result().Type.Shape) ||
+	if !ok || !is(big, ir.OpMatmul) || len(uses.Of(big)) != 1 || !slices.Equal(op.In[0].Type.Shape, op.Result().Type.Shape) ||
 		!slices.Equal(op.In[1].Type.Shape, op.Result().Type.Shape) {
 		return false
 	}

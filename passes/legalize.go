@@ -46,7 +46,7 @@ func singles(f *ir.Func) int {
 	with := map[*ir.Value]*ir.Value{}
 	for _, op := range append([]*ir.Op(nil), f.Ops...) {
 		if isProduct(op) {
-			if v := buildMatmul(f, &region{sink: op, in: map[*ir.Op]bool{op: true}, ops: []*ir.Op{op}}, nil); v != nil {
+			if v := buildMatmul(f, &region{sink: op, in: map[*ir.Op]bool{op: true}, ops: []*ir.Op{op}}, ir.Uses{}); v != nil {
 				with[op.Result()] = v
 			}
 			continue
@@ -168,10 +168,10 @@ func readsOverwritten(op *ir.Op, i int) bool {
 }
 
 // writesInPlace reports whether the kernel that computes v can write it directly into a state, of which it reads nothing.
-func writesInPlace(v, state *ir.Value, uses map[*ir.Value][]ir.Use) bool {
-	for is(v, ir.OpReshape) && len(uses[v]) == 1 {
+func writesInPlace(v, state *ir.Value, uses ir.Uses) bool {
+	for is(v, ir.OpReshape) && len(uses.Of(v)) == 1 {
 		v = v.Def.In[0]
 	}
-	return v.Def != nil && !isView(v.Def) && !isVirtual(v.Def) && ir.Overwritten(v) == nil && len(uses[v]) == 1 &&
+	return v.Def != nil && !isView(v.Def) && !isVirtual(v.Def) && ir.Overwritten(v) == nil && len(uses.Of(v)) == 1 &&
 		!slices.ContainsFunc(v.Def.In, func(x *ir.Value) bool { return root(x) == state })
 }

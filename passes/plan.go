@@ -53,7 +53,7 @@ func ArenaOf(f *ir.Func) Arena {
 type planner struct {
 	f     *ir.Func
 	m     *ir.Module
-	uses  map[*ir.Value][]ir.Use
+	uses  ir.Uses
 	lives []*life
 }
 
@@ -172,7 +172,7 @@ func (p *planner) readBefore(state, updated *ir.Value) bool {
 	}
 	var before func(v *ir.Value) bool
 	before = func(v *ir.Value) bool {
-		for _, u := range p.uses[v] {
+		for _, u := range p.uses.Of(v) {
 			switch {
 			case u.Op == update && v == state && u.Index == overwritten:
 			case u.Op == nil, overwrites(u.Op, v), isView(u.Op) && !before(u.Op.Result()), !isView(u.Op) && at[u.Op] >= at[writer]:

@@ -23,7 +23,7 @@ const maxReductions = 8
 // also admits. order gives the position of every operation. It looks at producers of members only, later ones first,
 // since every use of a member is behind it: the time is that of the region, not of the function. It takes at most
 // maxReductions operations that reduce.
-func grow(sink *ir.Op, order map[*ir.Op]int, uses map[*ir.Value][]ir.Use, also func(op *ir.Op) bool) *region {
+func grow(sink *ir.Op, order map[*ir.Op]int, uses ir.Uses, also func(op *ir.Op) bool) *region {
 	r := &region{sink: sink, in: map[*ir.Op]bool{sink: true}, ops: []*ir.Op{sink}}
 	seen := map[*ir.Op]bool{sink: true}
 	var next []*ir.Op // in order
@@ -45,8 +45,8 @@ func grow(sink *ir.Op, order map[*ir.Op]int, uses map[*ir.Value][]ir.Use, also f
 		if table := readsTable(op); table != nil && !also(table) {
 			continue
 		}
-		inside := len(uses[op.Result()]) > 0
-		for _, u := range uses[op.Result()] {
+		inside := len(uses.Of(op.Result())) > 0
+		for _, u := range uses.Of(op.Result()) {
 			inside = inside && u.Op != nil && r.in[u.Op]
 			// Elementwise members and views read element by element. Operands of lookups and products must exist in
 			// memory.
@@ -185,7 +185,7 @@ func fuseRegions(f *ir.Func, budget *Budget, fusion fusion) int {
 	barren := map[*ir.Op]bool{}
 	with := map[*ir.Value]*ir.Value{}
 	for _, sink := range slices.Backward(slices.Clone(f.Ops)) {
-		if taken[sink] || barren[sink] || !fusion.sink(sink) || len(uses[sink.Result()]) == 0 {
+		if taken[sink] || barren[sink] || !fusion.sink(sink) || len(uses.Of(sink.Result())) == 0 {
 			continue
 		}
 		r := grow(sink, order, uses, func(op *ir.Op) bool { return !taken[op] && fusion.also(sink, op) })

@@ -49,16 +49,16 @@ func scatterResults(f *ir.Func, budget *Budget) int {
 
 // scatterOf returns the scatter that alone reads v, perhaps in another shape, as a row for every index of the first
 // dimension of a state, which nothing else reads: whoever computes v can overwrite it. Else it returns nil.
-func scatterOf(v *ir.Value, uses map[*ir.Value][]ir.Use) *ir.Op {
+func scatterOf(v *ir.Value, uses ir.Uses) *ir.Op {
 	rows := v.Type.Shape[0]
-	for len(uses[v]) == 1 && uses[v][0].Op != nil && uses[v][0].Op.Def == ir.OpReshape {
-		v = uses[v][0].Op.Result()
+	for len(uses.Of(v)) == 1 && uses.Of(v)[0].Op != nil && uses.Of(v)[0].Op.Def == ir.OpReshape {
+		v = uses.Of(v)[0].Op.Result()
 	}
-	if len(uses[v]) != 1 || uses[v][0].Op == nil || uses[v][0].Op.Def != ir.OpScatter || uses[v][0].Index != 1 {
+	if len(uses.Of(v)) != 1 || uses.Of(v)[0].Op == nil || uses.Of(v)[0].Op.Def != ir.OpScatter || uses.Of(v)[0].Index != 1 {
 		return nil
 	}
-	op := uses[v][0].Op
-	if state := op.In[0]; v.Type.Shape[0] != rows || v.Type.Shape[1] != ir.D(1) || state.Kind != ir.State || len(uses[state]) != 1 {
+	op := uses.Of(v)[0].Op
+	if state := op.In[0]; v.Type.Shape[0] != rows || v.Type.Shape[1] != ir.D(1) || state.Kind != ir.State || len(uses.Of(state)) != 1 {
 		return nil
 	}
 	return op

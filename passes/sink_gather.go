@@ -15,7 +15,7 @@ func sinkGather(f *ir.Func, budget *Budget) int {
 				continue
 			}
 			src := op.In[0].Def
-			if src == nil || op.In[0].Type.Shape[0].IsConst() || !onlyPicked(uses[op.In[0]], op.In[1]) {
+			if src == nil || op.In[0].Type.Shape[0].IsConst() || !onlyPicked(uses.Of(op.In[0]), op.In[1]) {
 				continue
 			}
 			if v := gatherOperands(ir.Before(f, op), src, op.In[1]); v != nil && budget.Take(op) {

@@ -12,7 +12,7 @@ func storeResults(f *ir.Func, budget *Budget) int {
 	with := map[*ir.Value]*ir.Value{}
 	uses := f.Uses()
 	for _, op := range append([]*ir.Op(nil), f.Ops...) {
-		if !rounds(op) || len(uses[op.In[0]]) != 1 || op.In[0].Def == nil {
+		if !rounds(op) || len(uses.Of(op.In[0])) != 1 || op.In[0].Def == nil {
 			continue
 		}
 		from := op.In[0].Def
@@ -49,7 +49,7 @@ func stored16(op *ir.Op, d ir.DType) any {
 
 // storeParts lets matmuls of several parts write some of their results in 16 bits, such as keys and values for a cache. A
 // result may be reshaped before it is rounded.
-func storeParts(f *ir.Func, with map[*ir.Value]*ir.Value, uses map[*ir.Value][]ir.Use, budget *Budget) {
+func storeParts(f *ir.Func, with map[*ir.Value]*ir.Value, uses ir.Uses, budget *Budget) {
 	for _, from := range append([]*ir.Op(nil), f.Ops...) {
 		if from.Def != ir.OpMatmul || len(from.Results) < 2 {
 			continue
@@ -63,11 +63,11 @@ func storeParts(f *ir.Func, with map[*ir.Value]*ir.Value, uses map[*ir.Value][]i
 		formats := slices.Repeat([]ir.DType{ir.F32}, len(a.Parts))
 		for i := range a.Parts {
 			v := from.Results[i]
-			for len(uses[v]) == 1 && uses[v][0].Op != nil && uses[v][0].Op.Def == ir.OpReshape {
-				v = uses[v][0].Op.Result()
+			for len(uses.Of(v)) == 1 && uses.Of(v)[0].Op != nil && uses.Of(v)[0].Op.Def == ir.OpReshape {
+				v = uses.Of(v)[0].Op.Result()
 			}
-			if len(uses[v]) == 1 && uses[v][0].Op != nil && rounds(uses[v][0].Op) {
-				rounded[i], formats[i] = uses[v][0].Op, uses[v][0].Op.Result().Type.DType
+			if len(uses.Of(v)) == 1 && uses.Of(v)[0].Op != nil && rounds(uses.Of(v)[0].Op) {
+				rounded[i], formats[i] = uses.Of(v)[0].Op, uses.Of(v)[0].Op.Result().Type.DType
 			}
 		}
 		if len(rounded) == 0 || !budget.Take(from) {

@@ -149,7 +149,7 @@ func dropParams(f *ir.Func) {
 	uses := f.Uses()
 	var kept []*ir.Value
 	for _, p := range f.Params {
-		if p.Kind != ir.Input || len(uses[p]) > 0 {
+		if p.Kind != ir.Input || len(uses.Of(p)) > 0 {
 			kept = append(kept, p)
 		}
 	}

@@ -94,7 +94,7 @@ func (r *reducer) bypass() bool {
 		uses := f.Uses()
 		for _, out := range f.Ops[i].Results {
 			for _, v := range f.Ops[i].In {
-				if len(uses[out]) > 0 && v.Type.Equal(out.Type) && r.accept(edit{instead: map[*ir.Value]*ir.Value{out: v}}) {
+				if len(uses.Of(out)) > 0 && v.Type.Equal(out.Type) && r.accept(edit{instead: map[*ir.Value]*ir.Value{out: v}}) {
 					return true
 				}
 			}

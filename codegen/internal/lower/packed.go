@@ -57,7 +57,7 @@ func ofFewRows(m *ir.Module) map[string]bool {
 			a := ir.ViewMatmul(op)
 			for _, p := range a.Parts {
 				again := p.Accs == 1 && len(p.Exprs) == 1 && !a.Argmax && !a.Row[0].Type.DType.IsQuantized() &&
-					(inserted(uses, p.Result) || scales(p.Exprs[0]) && !slices.ContainsFunc(uses[p.Result], func(u ir.Use) bool { return !multiplies(u) })) &&
+					(inserted(uses, p.Result) || scales(p.Exprs[0]) && !slices.ContainsFunc(uses.Of(p.Result), func(u ir.Use) bool { return !multiplies(u) })) &&
 					!slices.ContainsFunc(a.Second, func(s ir.Second) bool { return s.Acc == p.First })
 				for _, w := range p.Weights {
 					key := w.Key
@@ -77,8 +77,8 @@ func ofFewRows(m *ir.Module) map[string]bool {
 }
 
 // inserted reports whether columns of a value are put among others, and it is read in no other way.
-func inserted(uses map[*ir.Value][]ir.Use, v *ir.Value) bool {
-	return len(uses[v]) > 0 && !slices.ContainsFunc(uses[v], func(u ir.Use) bool {
+func inserted(uses ir.Uses, v *ir.Value) bool {
+	return len(uses.Of(v)) > 0 && !slices.ContainsFunc(uses.Of(v), func(u ir.Use) bool {
 		return u.Op == nil || u.Op.Def != ir.OpConcat && !(u.Op.Def == ir.OpSlice && inserted(uses, u.Op.Result()))
 	})
 }
