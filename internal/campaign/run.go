@@ -177,33 +177,11 @@ func (w *workshop) start(ctx context.Context, dir string, c *Case, l *launch, la
 	cmd.Dir, cmd.SysProcAttr = dir, &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
 	s := &streams{dir: dir, l: l}
 	defer s.close()
-	var stdout, stderr io.ReadCloser
-	var err error
-	if cmd.Stdin, err = s.in(c.Stdin); err != nil {
-		return nil, err
-	}
-	if cmd.Stdout, stdout, err = s.out(1, c.Stdout); err != nil {
-		return nil, err
-	}
-	if cmd.Stderr, stderr, err = s.out(2, c.Stderr); err != nil {
-		return nil, err
-	}
-	j := &injector{c: c, counts: map[string]int{}}
-	socket := -1
-	if l.Filter {
-		pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-		if err != nil {
-			return nil, err
-		}
-		theirs := os.NewFile(uintptr(pair[1]), "filter")
-		cmd.ExtraFiles, socket = []*os.File{theirs}, pair[0]
-		s.theirs, s.files = append(s.theirs, theirs), append(s.files, os.NewFile(uintptr(pair[0]), "filter"))
-	}
-	spec, err := json.Marshal(l)
+	stdout, stderr, socket, err := s.connect(cmd, c)
 	if err != nil {
 		return nil, err
 	}
-	cmd.Env = []string{launchName + "=" + string(spec)}
+	j := &injector{c: c, counts: map[string]int{}}
 	start := time.Now()
 	if err := cmd.Start(); err != nil {
 		return nil, err
@@ -227,23 +205,7 @@ func (w *workshop) start(ctx context.Context, dir string, c *Case, l *launch, la
 	if later != nil {
 		helpers.Go(func() { pause(ended, 15*time.Millisecond); later() })
 	}
-	helpers.Go(func() {
-		for _, sig := range c.Signals {
-			if pause(ended, time.Duration(sig.After)*time.Microsecond) {
-				cmd.Process.Signal(signalNamed(sig.Name))
-			}
-		}
-		for pause(ended, 20*time.Millisecond) {
-			late := time.Since(start) > patience || resident(cmd.Process.Pid) > 4<<30
-			switch {
-			case ctx.Err() != nil, r.stopped && late:
-				kill(cmd.Process.Pid)
-			case late:
-				r.stopped, r.stack, start = true, stacks(cmd.Process.Pid), time.Now().Add(-patience+time.Second)
-				cmd.Process.Signal(syscall.SIGQUIT) // Go says on standard error what it does
-			}
-		}
-	})
+	helpers.Go(func() { r.attend(ctx, cmd.Process, c.Signals, start, ended) })
 	err = cmd.Wait()
 	r.wall = time.Since(start)
 	close(ended)
@@ -261,6 +223,52 @@ func (w *workshop) start(ctx context.Context, dir string, c *Case, l *launch, la
 		return nil, fmt.Errorf("%s", bytes.TrimSpace(r.stderr))
 	}
 	return r, nil
+}
+
+// connect gives a command its streams, its environment and, where its system calls are filtered, the socket through which it
+// hands the filter over; socket is -1 where they are not.
+func (s *streams) connect(cmd *exec.Cmd, c *Case) (stdout, stderr io.ReadCloser, socket int, err error) {
+	if cmd.Stdin, err = s.in(c.Stdin); err != nil {
+		return nil, nil, -1, err
+	}
+	if cmd.Stdout, stdout, err = s.out(1, c.Stdout); err != nil {
+		return nil, nil, -1, err
+	}
+	if cmd.Stderr, stderr, err = s.out(2, c.Stderr); err != nil {
+		return nil, nil, -1, err
+	}
+	socket = -1
+	if s.l.Filter {
+		pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return nil, nil, -1, err
+		}
+		theirs := os.NewFile(uintptr(pair[1]), "filter")
+		cmd.ExtraFiles, socket = []*os.File{theirs}, pair[0]
+		s.theirs, s.files = append(s.theirs, theirs), append(s.files, os.NewFile(uintptr(pair[0]), "filter"))
+	}
+	spec, err := json.Marshal(s.l)
+	cmd.Env = []string{launchName + "=" + string(spec)}
+	return stdout, stderr, socket, err
+}
+
+// attend sends a program its signals, and stops it when it takes too long or too much memory, until it has ended.
+func (r *result) attend(ctx context.Context, p *os.Process, signals []Signal, start time.Time, ended <-chan struct{}) {
+	for _, sig := range signals {
+		if pause(ended, time.Duration(sig.After)*time.Microsecond) {
+			p.Signal(signalNamed(sig.Name))
+		}
+	}
+	for pause(ended, 20*time.Millisecond) {
+		late := time.Since(start) > patience || resident(p.Pid) > 4<<30
+		switch {
+		case ctx.Err() != nil, r.stopped && late:
+			kill(p.Pid)
+		case late:
+			r.stopped, r.stack, start = true, stacks(p.Pid), time.Now().Add(-patience+time.Second)
+			p.Signal(syscall.SIGQUIT) // Go says on standard error what it does
+		}
+	}
 }
 
 // pause waits, and reports false if the program ends meanwhile.

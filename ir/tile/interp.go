@@ -146,6 +146,13 @@ func (m *machine) compute(in *Inst) state {
 	case Reduce:
 		return state{lanes: []word{reduce(in, arg(0).lanes)}}
 	}
+	return state{lanes: m.computeLanes(in)}
+}
+
+// computeLanes computes a result lane by lane.
+func (m *machine) computeLanes(in *Inst) []word {
+	t := in.Out[0].Type
+	arg := func(i int) state { return m.vals[in.Args[i].ID] }
 	r := make([]word, t.Lanes)
 	switch in.Op {
 	case Const:
@@ -224,7 +231,7 @@ func (m *machine) compute(in *Inst) state {
 			r[i] = m.units.eval(in, in3[:len(in.Args)])
 		}
 	}
-	return state{lanes: r}
+	return r
 }
 
 // product is one product of a dot; the first operand of DotU8 and Dot4 is unsigned.

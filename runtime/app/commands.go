@@ -146,33 +146,40 @@ func (c *infoCmd) Run(a *App) error {
 	if c.JSON {
 		return json.NewEncoder(a.Out).Encode(i)
 	}
+	c.tell(a, &i)
+	return nil
+}
+
+// tell prints what info says to people.
+func (c *infoCmd) tell(a *App, i *pgc.Info) {
+	out := a.Out
 	mib := func(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
-	fmt.Fprintf(a.Out, "model        %s, %s, %.1f M parameters\n", process.Line(i.Model), i.Kind, float64(i.Parameters)/1e6)
+	fmt.Fprintf(out, "model        %s, %s, %.1f M parameters\n", process.Line(i.Model), i.Kind, float64(i.Parameters)/1e6)
 	if i.Merged != "" {
-		fmt.Fprintf(a.Out, "adapter      %s, merged\n", process.Line(i.Merged))
+		fmt.Fprintf(out, "adapter      %s, merged\n", process.Line(i.Merged))
 	}
 	for _, k := range i.Adapters {
 		rank := ""
 		if k.Rank > 0 {
 			rank = fmt.Sprintf("rank up to %d, ", k.Rank)
 		}
-		fmt.Fprintf(a.Out, "adapter      %s, chosen by --adapter or a request; %schanges %s\n", k.Name, rank, plural.Of(k.Weights, "weight"))
+		fmt.Fprintf(out, "adapter      %s, chosen by --adapter or a request; %schanges %s\n", k.Name, rank, plural.Of(k.Weights, "weight"))
 	}
-	fmt.Fprintf(a.Out, "weights      %s, %s\n", i.Weights, mib(i.WeightBytes))
+	fmt.Fprintf(out, "weights      %s, %s\n", i.Weights, mib(i.WeightBytes))
 	for _, part := range i.Storage {
-		fmt.Fprintf(a.Out, "  %-18s %s\n", part.Part, part)
+		fmt.Fprintf(out, "  %-18s %s\n", part.Part, part)
 	}
 	if i.BF16Products {
-		fmt.Fprintln(a.Out, "bfloat16     products in bf16, sums in f32")
+		fmt.Fprintf(out, "bfloat16     products in bf16, sums in f32\n")
 	}
 	if i.Compute != "" {
-		fmt.Fprintf(a.Out, "integers     products in %s", i.Compute)
+		fmt.Fprintf(out, "integers     products in %s", i.Compute)
 		if i.Rounding != "" {
-			fmt.Fprintf(a.Out, "; 4 bits rounded %s", map[string]string{"plain": "plainly", "search": "by search", "calibrated": "with calibration"}[i.Rounding])
+			fmt.Fprintf(out, "; 4 bits rounded %s", rounded(i.Rounding))
 		}
-		fmt.Fprintln(a.Out)
+		fmt.Fprintf(out, "\n")
 	}
-	fmt.Fprintf(a.Out, "code         %s\n", mib(int64(i.CodeBytes)))
+	fmt.Fprintf(out, "code         %s\n", mib(int64(i.CodeBytes)))
 	for _, s := range i.Variants {
 		state := ""
 		switch {
@@ -181,51 +188,61 @@ func (c *infoCmd) Run(a *App) error {
 		case s.Unsupported != "":
 			state = "; " + s.Unsupported
 		}
-		fmt.Fprintf(a.Out, "             %s: %s %v%s\n", s.CPU, plural.Of(s.Kernels, "kernel"), s.Features, state)
+		fmt.Fprintf(out, "             %s: %s %v%s\n", s.CPU, plural.Of(s.Kernels, "kernel"), s.Features, state)
 	}
-	fmt.Fprintf(a.Out, "pictures     %d × %d pixels, %d tokens each\n", i.ImageSize, i.ImageSize, i.ImageTokens)
+	fmt.Fprintf(out, "pictures     %d × %d pixels, %d tokens each\n", i.ImageSize, i.ImageSize, i.ImageTokens)
 	if i.KVBytes > 0 {
-		fmt.Fprintf(a.Out, "KV cache     %d tokens in %s, %s; as much for each of the requests that batch decodes at once, up to %d\n", i.MaxTokens, i.KV, mib(i.KVBytes), i.MaxBatch)
+		fmt.Fprintf(out, "KV cache     %d tokens in %s, %s; as much for each of the requests that batch decodes at once, up to %d\n", i.MaxTokens, i.KV, mib(i.KVBytes), i.MaxBatch)
 	}
 	if i.Draft != "" {
-		fmt.Fprintf(a.Out, "draft        %s\n", i.Draft)
+		fmt.Fprintf(out, "draft        %s\n", i.Draft)
 	}
 	if i.Runtime != "full" {
-		fmt.Fprintln(a.Out, "runtime      least: generate, detect, batch and info, of PNG and JPEG files (pgc compile --runtime full has all)")
+		fmt.Fprintf(out, "runtime      least: generate, detect, batch and info, of PNG and JPEG files (pgc compile --runtime full has all)\n")
 	}
 	for _, text := range i.Frozen {
-		fmt.Fprintf(a.Out, "frozen       %s\n", process.Line(text))
+		fmt.Fprintf(out, "frozen       %s\n", process.Line(text))
 	}
 	if v := i.Vocabulary; v != nil {
-		fmt.Fprintf(a.Out, "vocabulary   %d of %d tokens, all that prompts and answers can have; scores are over these\n", v.Tokens, v.Of)
+		fmt.Fprintf(out, "vocabulary   %d of %d tokens, all that prompts and answers can have; scores are over these\n", v.Tokens, v.Of)
 	}
 	if i.Masks != nil {
-		fmt.Fprintf(a.Out, "masks        of %s, %d × %d before they are pasted\n", plural.Of(i.Masks.Codes, "code"), i.Masks.Side, i.Masks.Side)
+		fmt.Fprintf(out, "masks        of %s, %d × %d before they are pasted\n", plural.Of(i.Masks.Codes, "code"), i.Masks.Side, i.Masks.Side)
 	} else if i.EmbeddingDim == 0 {
-		fmt.Fprintln(a.Out, "masks        none: segments are codes (pgc compile --masks vae-oid.npz)")
+		fmt.Fprintf(out, "masks        none: segments are codes (pgc compile --masks vae-oid.npz)\n")
 	}
 	if i.EmbeddingDim > 0 {
-		fmt.Fprintf(a.Out, "embeddings   %d numbers a token, up to %d tokens\n", i.EmbeddingDim, i.MaxTokens)
+		fmt.Fprintf(out, "embeddings   %d numbers a token, up to %d tokens\n", i.EmbeddingDim, i.MaxTokens)
 	}
 	if g := i.GPU; g != nil {
-		fmt.Fprintf(a.Out, "GPU memory   %s: %s weights, %s KV cache, %s activations; %s with a batch of %d\n", mib(g.TotalBytes), mib(g.Weights), mib(g.KV), mib(g.Arena), mib(g.BatchBytes), i.MaxBatch)
+		fmt.Fprintf(out, "GPU memory   %s: %s weights, %s KV cache, %s activations; %s with a batch of %d\n", mib(g.TotalBytes), mib(g.Weights), mib(g.KV), mib(g.Arena), mib(g.BatchBytes), i.MaxBatch)
 		if g.Device != "" {
-			fmt.Fprintf(a.Out, "device       %s\n", g.Device)
+			fmt.Fprintf(out, "device       %s\n", g.Device)
 		}
 	}
-	fmt.Fprintf(a.Out, "threads      %d by default: %s\n", i.Processors.Threads, i.Processors)
-	fmt.Fprintf(a.Out, "arena        at most %s, touched as used, like the caches\n", mib(i.ArenaBytes))
-	fmt.Fprintf(a.Out, "memory       %s for one picture and 32 tokens of text", mib(i.MemoryBytes))
+	fmt.Fprintf(out, "threads      %d by default: %s\n", i.Processors.Threads, i.Processors)
+	fmt.Fprintf(out, "arena        at most %s, touched as used, like the caches\n", mib(i.ArenaBytes))
+	fmt.Fprintf(out, "memory       %s for one picture and 32 tokens of text", mib(i.MemoryBytes))
 	if free, source := native.AvailableMemory(); free > 0 {
-		fmt.Fprintf(a.Out, " (available: %s, %s)", mib(free), source)
+		fmt.Fprintf(out, " (available: %s, %s)", mib(free), source)
 	}
-	fmt.Fprintf(a.Out, "\nmade by      %s\n", i.Generator)
-	fmt.Fprintf(a.Out, "checksums    %s\n", c.checksums(a, i))
-	return nil
+	fmt.Fprintf(out, "\nmade by      %s\n", i.Generator)
+	fmt.Fprintf(out, "checksums    %s\n", c.checksums(a, i))
+}
+
+// rounded says how numbers of 4 bits were chosen.
+func rounded(how string) string {
+	switch how {
+	case "plain":
+		return "plainly"
+	case "search":
+		return "by search"
+	}
+	return "with calibration"
 }
 
 // checksums says what is known of the weights.
-func (c *infoCmd) checksums(a *App, i pgc.Info) string {
+func (c *infoCmd) checksums(a *App, i *pgc.Info) string {
 	text := "those of the weights are compared beside the next answer"
 	if c.Verify {
 		return "all right"

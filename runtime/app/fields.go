@@ -106,12 +106,18 @@ func otherList(line string) string {
 	return ""
 }
 
+var packings = [...]struct{ magic, name string }{
+	{"\x1f\x8b", "compressed (gunzip -c FILE | … --input - unpacks it)"},
+	{"\x28\xb5\x2f\xfd", "compressed (zstd -dc FILE | … --input - unpacks it)"},
+	{"PK\x03\x04", "a zip archive"},
+	{"PAR1", "a Parquet table"},
+}
+
 // packed names files that hold requests in another form, by their first bytes.
 func packed(begin []byte) string {
-	for magic, name := range map[string]string{"\x1f\x8b": "compressed (gunzip -c FILE | … --input - unpacks it)", "\x28\xb5\x2f\xfd": "compressed (zstd -dc FILE | … --input - unpacks it)",
-		"PK\x03\x04": "a zip archive", "PAR1": "a Parquet table"} {
-		if bytes.HasPrefix(begin, []byte(magic)) {
-			return name
+	for _, form := range packings {
+		if bytes.HasPrefix(begin, []byte(form.magic)) {
+			return form.name
 		}
 	}
 	return ""

@@ -54,15 +54,7 @@ type walk struct {
 //	rescue take half of what another worker has not begun of its share and run it
 //	sleep  spinning first, then in the kernel
 func (b *walk) launches(leave, retired *ir.Block) {
-	ctl := b.ctl
-	table := b.NewIntToPtr(b.load(ctl, program.CtlTable, types.I64), types.I8Ptr)
-	count := b.load(ctl, program.CtlCount, types.I64)
-	b.workers = b.load(ctl, program.CtlThreads, types.I64)
-	b.first = b.load(ctl, program.CtlFirst, types.I64)
-	b.stamp = b.NewICmp(enum.IPredNE, b.load(ctl, program.CtlStamp, types.I32), i32(0))
-	b.traces = b.NewAdd(b.load(ctl, program.CtlTrace, types.I64), b.NewMul(b.index, b.load(ctl, program.CtlTraces, types.I64)))
-	reached := b.NewSub(b.acquire(ctl, program.CtlComplete, types.I64), b.first)
-	b.spare = b.NewICmp(enum.IPredUGE, b.index, b.workers)
+	table, count, reached := b.job()
 	from := b.Block
 	launch, body, next := b.block("launch"), b.block("launch.body"), b.block("launch.next")
 	own, runs, run := b.block("own"), b.block("runs"), b.block("run")
@@ -77,20 +69,7 @@ func (b *walk) launches(leave, retired *ir.Block) {
 	b.retire(retired, body)
 
 	b.at(body)
-	b.i, b.number = i, b.NewAdd(b.first, i)
-	b.rec = b.NewGetElementPtr(types.I8, table, b.NewShl(i, i64(recShift)))
-	b.tasks = b.load(b.rec, program.RecTasks, types.I64)
-	b.begins = b.load(b.rec, program.RecFirst, types.I64)
-	abi := types.NewPointer(types.NewFunc(types.Void, types.I64Ptr, types.I64, types.I8Ptr))
-	b.kernel = b.NewIntToPtr(b.load(b.rec, program.RecKernel, types.I64), abi)
-	b.args = b.NewIntToPtr(b.load(b.rec, program.RecArgs, types.I64), types.I64Ptr)
-	b.share = b.atMost(b.atLeast(b.NewUDiv(b.tasks, b.NewShl(b.workers, i64(1))), 1), program.MaxShare)
-	b.direct = b.NewAnd(b.NewICmp(enum.IPredULE, b.workers, i64(fewWorkers)), b.NewICmp(enum.IPredUGT, b.tasks, i64(1)))
-	b.watched = b.NewSelect(b.direct, b.field(b.rec, program.RecDone, types.I64), b.field(ctl, program.CtlComplete, types.I64))
-	b.target = b.NewSelect(b.direct, b.tasks, b.NewAdd(b.number, i64(1)))
-	b.NewStore(i64(0), b.did)
-	shared := b.NewMul(b.share, b.workers) // in shares
-	b.NewStore(b.NewICmp(enum.IPredULE, b.tasks, shared), b.dry)
+	shared := b.record(table, i)
 	b.NewCondBr(b.NewICmp(enum.IPredEQ, b.tasks, i64(0)), next, own)
 
 	b.at(own)
@@ -103,6 +82,66 @@ func (b *walk) launches(leave, retired *ir.Block) {
 	b.NewBr(run)
 
 	b.at(runs)
+	ranges = append(ranges, b.takeRun(shared, counted))
+	b.NewBr(run)
+	rescued := b.rescue(rescue, run, sleep)
+	b.tasksOf(run, append(ranges, rescued), own)
+
+	b.at(counted)
+	b.count(wait, next)
+
+	b.at(wait)
+	b.unlessCanceled("await", leave)
+	present := b.NewAnd(b.acquire(b.ctl, program.CtlState, types.I64), i64(inJob))
+	moment := b.block("await.moment")
+	b.NewCondBr(b.NewICmp(enum.IPredULT, present, b.workers), rescue, moment)
+	b.at(moment)
+	b.spinFor("await", b.NewUDiv(b.limit, i64(patience)), next, rescue)
+
+	b.at(sleep)
+	b.spinOrSleep(next)
+
+	b.at(next)
+	i.Incs = append(i.Incs, ir.NewIncoming(b.NewAdd(i, i64(1)), next))
+	b.NewBr(launch)
+}
+
+// job reads what the launches of a job have in common. It returns their table, how many there are, and how many of them are
+// complete.
+func (b *walk) job() (table, count, reached value.Value) {
+	ctl := b.ctl
+	table = b.NewIntToPtr(b.load(ctl, program.CtlTable, types.I64), types.I8Ptr)
+	count = b.load(ctl, program.CtlCount, types.I64)
+	b.workers = b.load(ctl, program.CtlThreads, types.I64)
+	b.first = b.load(ctl, program.CtlFirst, types.I64)
+	b.stamp = b.NewICmp(enum.IPredNE, b.load(ctl, program.CtlStamp, types.I32), i32(0))
+	b.traces = b.NewAdd(b.load(ctl, program.CtlTrace, types.I64), b.NewMul(b.index, b.load(ctl, program.CtlTraces, types.I64)))
+	reached = b.NewSub(b.acquire(ctl, program.CtlComplete, types.I64), b.first)
+	b.spare = b.NewICmp(enum.IPredUGE, b.index, b.workers)
+	return table, count, reached
+}
+
+// record reads launch i of a table. It returns how many of its tasks the workers' shares hold.
+func (b *walk) record(table, i value.Value) (shared value.Value) {
+	b.i, b.number = i, b.NewAdd(b.first, i)
+	b.rec = b.NewGetElementPtr(types.I8, table, b.NewShl(i, i64(recShift)))
+	b.tasks = b.load(b.rec, program.RecTasks, types.I64)
+	b.begins = b.load(b.rec, program.RecFirst, types.I64)
+	abi := types.NewPointer(types.NewFunc(types.Void, types.I64Ptr, types.I64, types.I8Ptr))
+	b.kernel = b.NewIntToPtr(b.load(b.rec, program.RecKernel, types.I64), abi)
+	b.args = b.NewIntToPtr(b.load(b.rec, program.RecArgs, types.I64), types.I64Ptr)
+	b.share = b.atMost(b.atLeast(b.NewUDiv(b.tasks, b.NewShl(b.workers, i64(1))), 1), program.MaxShare)
+	b.direct = b.NewAnd(b.NewICmp(enum.IPredULE, b.workers, i64(fewWorkers)), b.NewICmp(enum.IPredUGT, b.tasks, i64(1)))
+	b.watched = b.NewSelect(b.direct, b.field(b.rec, program.RecDone, types.I64), b.field(b.ctl, program.CtlComplete, types.I64))
+	b.target = b.NewSelect(b.direct, b.tasks, b.NewAdd(b.number, i64(1)))
+	b.NewStore(i64(0), b.did)
+	shared = b.NewMul(b.share, b.workers)
+	b.NewStore(b.NewICmp(enum.IPredULE, b.tasks, shared), b.dry)
+	return shared
+}
+
+// takeRun takes the next run of the tasks behind the shares. Where there is none it goes to counted.
+func (b *walk) takeRun(shared value.Value, counted *ir.Block) taken {
 	dried := b.block("runs.dry")
 	try := b.block("runs.try")
 	b.NewCondBr(b.NewLoad(types.I1, b.dry), counted, try)
@@ -116,17 +155,16 @@ func (b *walk) launches(leave, retired *ir.Block) {
 	b.NewStore(constant.True, b.dry)
 	b.NewBr(counted)
 	b.at(found)
-	ranges = append(ranges, taken{b.NewAdd(shared, b.NewLShr(packed, i64(32))), b.low(packed), b.Block})
-	b.NewBr(run)
+	return taken{b.NewAdd(shared, b.NewLShr(packed, i64(32))), b.low(packed), b.Block}
+}
 
-	rescued := b.rescue(rescue, run, sleep)
-	b.tasksOf(run, append(ranges, rescued), own)
-
-	b.at(counted)
+// count counts the tasks that this worker did. Whoever sees that all are done tells the end of the launch and goes to next,
+// others go to wait.
+func (b *walk) count(wait, next *ir.Block) {
 	did := b.NewLoad(types.I64, b.did)
 	b.NewStore(i64(0), b.did)
-	addTo, ended, tell, wake := b.block("count.add"), b.block("count.ended"), wait, b.block("count.wake")
-	b.NewCondBr(b.NewICmp(enum.IPredEQ, did, i64(0)), tell, addTo)
+	addTo, ended, wake := b.block("count.add"), b.block("count.ended"), b.block("count.wake")
+	b.NewCondBr(b.NewICmp(enum.IPredEQ, did, i64(0)), wait, addTo)
 	b.at(addTo) // who did all tasks need not count them, unless somebody waits for the count, whose line the pool has cleared
 	some := b.block("count.some")
 	b.NewCondBr(b.NewAnd(b.NewICmp(enum.IPredEQ, did, b.tasks), b.NewXor(b.direct, constant.True)), ended, some)
@@ -134,21 +172,15 @@ func (b *walk) launches(leave, retired *ir.Block) {
 	all := b.NewAdd(b.add(b.rec, program.RecDone, types.I64, did), did)
 	b.NewCondBr(b.NewICmp(enum.IPredEQ, all, b.tasks), ended, wait)
 	b.at(ended) // the end of the next launch may be told before, by those who saw the count
-	b.NewAtomicRMW(enum.AtomicOpUMax, b.field(ctl, program.CtlComplete, types.I64), b.NewAdd(b.number, i64(1)), enum.AtomicOrderingSequentiallyConsistent)
-	b.NewCondBr(b.NewICmp(enum.IPredNE, b.acquire(ctl, program.CtlWaiters, types.I32), i32(0)), wake, next)
+	b.NewAtomicRMW(enum.AtomicOpUMax, b.field(b.ctl, program.CtlComplete, types.I64), b.NewAdd(b.number, i64(1)), enum.AtomicOrderingSequentiallyConsistent)
+	b.NewCondBr(b.NewICmp(enum.IPredNE, b.acquire(b.ctl, program.CtlWaiters, types.I32), i32(0)), wake, next)
 	b.at(wake)
-	b.futexWake(ctl, program.CtlComplete)
+	b.futexWake(b.ctl, program.CtlComplete)
 	b.NewBr(next)
+}
 
-	b.at(wait)
-	b.unlessCanceled("await", leave)
-	present := b.NewAnd(b.acquire(ctl, program.CtlState, types.I64), i64(inJob))
-	moment := b.block("await.moment")
-	b.NewCondBr(b.NewICmp(enum.IPredULT, present, b.workers), rescue, moment)
-	b.at(moment)
-	b.spinFor("await", b.NewUDiv(b.limit, i64(patience)), next, rescue)
-
-	b.at(sleep)
+// spinOrSleep waits for the end of the launch: it spins for as long as has helped lately, then sleeps.
+func (b *walk) spinOrSleep(next *ir.Block) {
 	spin := b.NewLoad(types.I64, b.spinNow)
 	helped, enough := b.block("sleep.helped"), b.block("sleep.enough")
 	b.spinFor("sleep", spin, helped, enough)
@@ -158,10 +190,6 @@ func (b *walk) launches(leave, retired *ir.Block) {
 	b.at(enough)
 	b.NewStore(b.atLeastOf(b.NewLShr(spin, i64(1)), b.NewUDiv(b.limit, i64(leastSpin))), b.spinNow)
 	b.sleep(next)
-
-	b.at(next)
-	i.Incs = append(i.Incs, ir.NewIncoming(b.NewAdd(i, i64(1)), next))
-	b.NewBr(launch)
 }
 
 // taken is a run of tasks, and the block that has taken it.
