@@ -48,7 +48,7 @@ func (emulator) run(m *module, k *Kernel, blocks int64, args []any) (emu.Stats, 
 	for i, v := range values {
 		raw[i] = v
 	}
-	return m.Run(emu.Launch{Entry: k.Name, Blocks: blocks, Args: raw, Buffers: buffers, Shared: dynamicBytes(k)})
+	return m.Run(emu.Launch{Entry: k.Name, Blocks: blocks, Args: raw, Buffers: buffers, Shared: dynamicBytes(k), Banks: true})
 }
 
 // parameters are the arguments of an entry as its parameters: every other one is a value, the rest are in cells, which it

@@ -165,6 +165,9 @@ func (w *warp) describe(sp space, at uint64, n int) string {
 // bankCheck counts how often threads of an instruction wait for each other, because their words lie in the same one of
 // 32 banks of 4 bytes. As many threads are served at a time as fetch 128 bytes together; equal words are read once.
 func (w *warp) bankCheck(m uint32, n int) {
+	if !w.launch.Banks && w.counts == nil {
+		return
+	}
 	waits := bankWaits(&w.addr, m, n)
 	w.conflicts += int64(waits)
 	if w.counts != nil {

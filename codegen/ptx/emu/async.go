@@ -238,7 +238,7 @@ func (w *warp) waitGroups(m uint32, n int) {
 
 // land copies what threads of m wait for.
 func (w *warp) land(c *asyncCopy, m uint32) {
-	s, number := &w.shared, ^uint64(0)
+	s, number := w.shared, ^uint64(0)
 	var from []byte
 	note := uint64(w.vc[w.index])<<32 | uint64(c.pc&notePC)<<13 | uint64(w.index)<<8
 	for rest := c.mask & m; rest != 0; rest &= rest - 1 {

@@ -162,7 +162,7 @@ func (b *block) reset(index int) {
 	clear(b.published)
 	b.fenced, b.released = false, false
 	b.barriers = [16]namedBarrier{}
-	b.shared.reset(b.worker)
+	b.shared.reset()
 	b.log.reset()
 	for _, w := range b.warps {
 		w.reset()

@@ -58,7 +58,7 @@ func (l *lowering) external(p *pending, callee *function, results []operand) {
 	case "vprintf": // prints nothing and returns 0
 		sym := l.lookup(results[0].name)
 		l.pending = append(l.pending, pending{in: &syntaxInstr{pos: p.in.pos, name: "st.local.b32", parts: []string{"st", "local", "b32"}}, guard: none, target: -1,
-			args: []rop{{kind: ropMemory, pos: p.in.pos, sym: sym}, l.resolve(operand{kind: numberOperand})}})
+			args: []rop{{kind: ropMemory, pos: p.in.pos, sym: sym}, l.resolve(&operand{kind: numberOperand})}})
 	case "__assertfail", "__assert_fail", "__trap":
 		l.pending = append(l.pending, pending{in: &syntaxInstr{pos: p.in.pos, name: "trap", parts: []string{"trap"}, guard: p.in.guard, not: p.in.not}, guard: p.guard, target: -1})
 	default:

@@ -41,7 +41,7 @@ func (s *sharedMemory) keepClashes(me uint64, i, n int) {
 // missing is the finding that a thread reads what n bytes at an address do not hold.
 func (w *warp) missing(sp space, lane, n int) *Finding {
 	at := w.addr[lane]
-	if s := &w.shared; len(s.clashes) > 0 && (sp == shared || sp == generic && spaceOf(at) == shared) {
+	if s := w.shared; len(s.clashes) > 0 && (sp == shared || sp == generic && spaceOf(at) == shared) {
 		first := int(at) - sharedBase
 		if sp == generic {
 			first = int(at-sharedView) - sharedBase

@@ -126,6 +126,7 @@ type Launch struct {
 	// Workers is how many blocks run at a time, as many as there are processors if zero.
 	Workers int
 	Counts  bool // count what every instruction does
+	Banks   bool // count the waits for banks of shared memory, as Counts does, too
 	NoRaces bool // do not look for races in global memory, which costs time and memory
 	// Most is how many instructions a block may execute, all its warps together; zero is no bound.
 	Most int64
@@ -136,6 +137,6 @@ type Launch struct {
 // Stats is what a launch did.
 type Stats struct {
 	Instructions int64 // of warps
-	Conflicts    int64 // accesses to shared memory that banks made wait for others of the same instruction
+	Conflicts    int64 // accesses to shared memory that banks made wait for others of the same instruction, where they are counted
 	Counts       []Count
 }

@@ -50,7 +50,10 @@ func TestWholeWarpsCompute(t *testing.T) {
 			names = append(names, "setp."+how+"."+typ)
 		}
 	}
-	names = append(slices.AppendSeq(slices.AppendSeq(slices.AppendSeq(names, maps.Keys(fastConvert)), maps.Keys(fastTwo)), maps.Keys(fastThree)), "selp.b32", "selp.b64", "div.s32", "rem.s32")
+	names = append(slices.AppendSeq(slices.AppendSeq(slices.AppendSeq(names, maps.Keys(fastConvert)), maps.Keys(fastTwo)), maps.Keys(fastThree)), "selp.b32", "selp.b64")
+	for _, typ := range []string{"s32", "u32", "s64", "u64"} {
+		names = append(names, "div."+typ, "rem."+typ)
+	}
 	rng := rand.New(rand.NewPCG(5, 6))
 	x := &Memory{Name: "x", Data: make([]byte, blocks*32*24)}
 	edges := []uint32{0, 1 << 31, 1, 0x7f800000, 0xff800000, 0x7fc00001, 0x7f7fffff, 0x00800000, 0x3f800000, 0x4f000000, 0xcf000000, 0x4effffff, 0x7fffffff, ^uint32(0), 31, 32, 40}
@@ -127,7 +130,7 @@ func wholeWarp(name string, threads int) string {
 		fmt.Fprintf(&text, "ld.global.b64 %%d%d, [%%d9+%d]; cvt.u32.u64 %%r%d, %%d%d; mov.b32 %%f%d, %%r%d;\n", i, 8*(i-1), i, i, i, i)
 	}
 	if parts[0] == "div" || parts[0] == "rem" {
-		text.WriteString("max.u32 %r2, %r2, 1;\n")
+		text.WriteString("max.u32 %r2, %r2, 1; max.u64 %d2, %d2, 1;\n")
 	}
 	fmt.Fprintf(&text, "setp.lt.s32 %%p0, %%r1, %%r3; mov.b64 %%d4, 0;\n%s %s;\n", name, strings.Join(operands, ", "))
 	switch {

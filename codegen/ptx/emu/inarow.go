@@ -119,7 +119,7 @@ func (w *warp) rowsOf(n int) (rows []row, first int) {
 
 // readSharedInARow is readShared for the row. It reports false, and does nothing, where that has to look closely.
 func (w *warp) readSharedInARow(n int) bool {
-	s, me, floor, now := &w.shared, w.note(0), w.knows(), w.vc[w.index]
+	s, me, floor, now := w.shared, w.note(0), w.knows(), w.vc[w.index]
 	rows, first := w.rowsOf(n)
 	if rows == nil || !s.writtenAll(first, warpSize*n) {
 		return false
@@ -143,7 +143,7 @@ func (w *warp) readSharedInARow(n int) bool {
 
 // writeSharedInARow notes the writes of the row. It reports false, and does nothing, where they have to be looked at closely.
 func (w *warp) writeSharedInARow(n int) bool {
-	s, me, floor, now := &w.shared, w.note(0), w.knows(), w.vc[w.index]
+	s, me, floor, now := w.shared, w.note(0), w.knows(), w.vc[w.index]
 	rows, first := w.rowsOf(n)
 	if rows == nil {
 		return false

@@ -249,7 +249,8 @@ func (l *launch) work(once bool) {
 	l.stats.Conflicts += b.conflicts
 	l.stats.Counts = b.counts.addTo(l.stats.Counts)
 	if len(l.found) == 0 {
-		b.launch = nil
+		b.shared.free(b.clock, b.interval)
+		b.launch, b.shared = nil, nil
 		l.program.idle.Put(b)
 	}
 	l.mu.Unlock()

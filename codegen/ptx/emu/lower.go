@@ -246,7 +246,7 @@ func (l *lowering) emit(in *syntaxInstr) {
 		if sym == nil || sym.kind != targetsSymbol {
 			fail(in.args[1].pos, "%s is no list of targets", in.args[1].name)
 		}
-		p.args = []rop{l.resolve(in.args[0])}
+		p.args = []rop{l.resolve(&in.args[0])}
 		for _, name := range sym.labels {
 			p.args = append(p.args, rop{kind: ropLabel, label: l.labelOf(operand{pos: in.args[1].pos, name: name})})
 		}
@@ -270,14 +270,14 @@ func (l *lowering) resolveAll(list []operand) []rop {
 		return nil
 	}
 	out := make([]rop, len(list))
-	for i, o := range list {
-		out[i] = l.resolve(o)
+	for i := range list {
+		out[i] = l.resolve(&list[i])
 	}
 	return out
 }
 
 // resolve finds what an operand's names stand for.
-func (l *lowering) resolve(o operand) rop {
+func (l *lowering) resolve(o *operand) rop {
 	r := rop{pos: o.pos, text: o.name, not: o.not, offset: o.offset}
 	switch o.kind {
 	case numberOperand, floatOperand:
@@ -300,20 +300,20 @@ func (l *lowering) resolve(o operand) rop {
 		l.name(&r, o)
 	}
 	if o.pair != nil {
-		second := l.resolve(*o.pair)
+		second := l.resolve(o.pair)
 		r.pair = &second
 	}
 	return r
 }
 
 // name resolves a name that stands alone.
-func (l *lowering) name(r *rop, o operand) {
+func (l *lowering) name(r *rop, o *operand) {
 	if o.name == "_" {
 		r.kind, r.reg = ropOther, none
 		return
 	}
 	if o.name == "WARP_SZ" {
-		r.kind, r.isLit, r.lit = ropConstant, true, operand{kind: numberOperand, bits: warpSize}
+		r.kind, r.isLit, r.lit = ropConstant, true, &operand{kind: numberOperand, bits: warpSize}
 		return
 	}
 	sym := l.lookup(o.name)

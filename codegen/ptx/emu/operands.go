@@ -192,7 +192,7 @@ func (l *lowering) literal(o *rop, t typ) reg {
 	v := o.lit.bits
 	switch {
 	case o.lit.kind == floatOperand && (t.class() == 'f' || t.class() == 'b'):
-		if v = floatBits(t, o.lit); t.bits() == 16 && !o.lit.double {
+		if v = floatBits(t, *o.lit); t.bits() == 16 && !o.lit.double {
 			fail(o.pos, "a constant of 32 bits for %s", l.now.in.name)
 		}
 	case o.lit.kind == floatOperand:

@@ -320,7 +320,7 @@ func (l *lowering) divide(m *mods, quotient bool) {
 	d, x, y := l.dst(&a[0], t), l.src(&a[1], t), l.src(&a[2], t)
 	e := extend(t)
 	l.out.run = func(w *warp, m uint32) {
-		if t == s32 && m == everyone && divideWords(w.r[d], w.r[x], w.r[y], quotient) {
+		if m == everyone && divideAll(t, w.r[d], w.r[x], w.r[y], quotient) {
 			return
 		}
 		eachLane(m, func(i int) {
@@ -344,21 +344,41 @@ func (l *lowering) divide(m *mods, quotient bool) {
 	}
 }
 
-// divideWords is div.s32 or rem.s32 of all threads. It reports false, and does nothing, where one divides by zero.
-func divideWords(D, X, Y *lanes, quotient bool) bool {
+// divideAll is div or rem of all threads. It reports false, and does nothing, where one divides by zero or the type is narrow.
+func divideAll(t typ, D, X, Y *lanes, quotient bool) bool {
+	if t.bits() < 32 {
+		return false
+	}
 	for _, y := range Y {
-		if uint32(y) == 0 {
+		if y == 0 {
 			return false
 		}
 	}
-	if quotient {
+	switch {
+	case t == s32 && quotient:
 		for i, x := range X {
 			D[i] = uint64(uint32(int32(x) / int32(Y[i])))
 		}
-		return true
-	}
-	for i, x := range X {
-		D[i] = uint64(uint32(int32(x) % int32(Y[i])))
+	case t == s32:
+		for i, x := range X {
+			D[i] = uint64(uint32(int32(x) % int32(Y[i])))
+		}
+	case t == s64 && quotient:
+		for i, x := range X {
+			D[i] = uint64(int64(x) / int64(Y[i]))
+		}
+	case t == s64:
+		for i, x := range X {
+			D[i] = uint64(int64(x) % int64(Y[i]))
+		}
+	case quotient: // of words or longs without a sign
+		for i, x := range X {
+			D[i] = x / Y[i]
+		}
+	default:
+		for i, x := range X {
+			D[i] = x % Y[i]
+		}
 	}
 	return true
 }

@@ -13,6 +13,9 @@ type parser struct {
 	tokens []token
 	at     int
 	unit   *unit
+
+	names    map[string][]string // parts of the names of instructions
+	operands []operand           // memory for their operands
 }
 
 // parseUnit parses a text.

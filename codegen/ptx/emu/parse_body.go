@@ -8,7 +8,7 @@ import (
 
 // statements reads a body up to its closing brace, which it leaves.
 func (p *parser) statements() []statement {
-	var out []statement
+	out := make([]statement, 0, p.ahead())
 	for p.peek() != "}" {
 		pos := p.pos()
 		if p.peek() == "" {
@@ -47,6 +47,24 @@ func (p *parser) statements() []statement {
 		}
 	}
 	return out
+}
+
+// ahead is how many statements there are up to the closing brace, at most, where no declaration has commas.
+func (p *parser) ahead() (n int) {
+	depth := 0
+	for i := range p.tokens[p.at:] {
+		switch p.tokens[p.at+i].text {
+		case ";", ":":
+			n++
+		case "{":
+			depth++
+		case "}":
+			if depth--; depth < 0 {
+				return n
+			}
+		}
+	}
+	return n
 }
 
 // label is what a label stands before: an instruction, or the targets of a branch or the prototype of a call.
@@ -109,23 +127,48 @@ func (p *parser) instruction() *syntaxInstr {
 		in.pos = p.pos()
 	}
 	in.name = p.identifier()
-	in.parts = strings.Split(in.name, ".")
+	in.parts = p.split(in.name)
 	if p.accept(";") {
 		return in
 	}
-	in.args = make([]operand, 0, 4)
+	var room [8]operand
+	args := room[:0]
 	for {
 		o := p.operand()
 		if p.accept("|") {
 			second := p.operand()
 			o.pair = &second
 		}
-		in.args = append(in.args, o)
+		args = append(args, o)
 		if p.accept(";") {
+			in.args = p.keep(args)
 			return in
 		}
 		p.expect(",")
 	}
+}
+
+// split splits the name of an instruction at its dots, once for each.
+func (p *parser) split(name string) []string {
+	parts := p.names[name]
+	if parts == nil {
+		if p.names == nil {
+			p.names = map[string][]string{}
+		}
+		parts = strings.Split(name, ".")
+		p.names[name] = parts
+	}
+	return parts
+}
+
+// keep copies operands behind others.
+func (p *parser) keep(list []operand) []operand {
+	if cap(p.operands)-len(p.operands) < len(list) {
+		p.operands = make([]operand, 0, 64+len(list))
+	}
+	n := len(p.operands)
+	p.operands = append(p.operands, list...)
+	return p.operands[n:len(p.operands):len(p.operands)]
 }
 
 // operand reads one operand.

@@ -148,7 +148,7 @@ type rop struct {
 	reg    reg // virtual register, or number of a constant
 	typ    typ // of a register
 	not    bool
-	lit    operand // literal constants
+	lit    *operand // literal constants
 	isLit  bool
 	sym    *symbol
 	offset int64

@@ -1,6 +1,9 @@
 package emu
 
-import "math/bits"
+import (
+	"math/bits"
+	"sync"
+)
 
 // sharedMemory is a block's, with what races are found by: the last write to every cell, and the last read of every
 // warp. A cell is as wide as the narrowest access of the kernel. Accesses of 16 bytes, a row, leave one note for all its cells.
@@ -9,6 +12,7 @@ import "math/bits"
 // what it knows of other warps. An access is ordered before what a warp does now if the warp knows a clock of the
 // accessing warp that is not earlier.
 type sharedMemory struct {
+	shape    sharedShape
 	data     []byte
 	set      []uint64 // a bit for every byte that was written
 	shift    int      // log2 of a cell's bytes
@@ -18,6 +22,8 @@ type sharedMemory struct {
 	rowRead  [][]uint64 // by warp, then by row: of all of it
 	strong   strongNotes
 	clashes  map[int]clash // by byte
+	clock    uint32        // where it is free: the last of its notes
+	interval uint32
 }
 
 // rowBytes is the widest access of a thread that leaves one note.
@@ -55,21 +61,46 @@ const (
 	notePC      = 1<<19 - 1
 )
 
-func (s *sharedMemory) init(n, granule, warps int) {
-	s.data, s.set = make([]byte, n), make([]uint64, (n+63)/64)
-	n = roundUp(n, rowBytes)
-	s.shift = bits.TrailingZeros(uint(min(granule, rowBytes)))
-	s.rows, s.wrote = make([]row, n/rowBytes), make([]uint64, n>>s.shift)
-	s.cellRead, s.rowRead = make([][]uint64, warps), make([][]uint64, warps)
-	s.strong = strongNotes{wrote: make([][]uint64, warps), read: make([][]uint64, warps)}
-	for i := range warps {
-		s.cellRead[i], s.rowRead[i] = make([]uint64, n>>s.shift), make([]uint64, n/rowBytes)
+// sharedShape is what shared memory is made for; bytes is a power of two.
+type sharedShape struct{ bytes, shift, warps int }
+
+// freeShared is shared memory that is free, a *sync.Pool by sharedShape.
+var freeShared sync.Map
+
+// newShared returns shared memory of n bytes, new or of an earlier launch, maybe of another kernel: what it says of that has clocks
+// and intervals up to those that free noted.
+func newShared(n, granule, warps int) *sharedMemory {
+	shape := sharedShape{1 << bits.Len(uint(max(n, 64)-1)), bits.TrailingZeros(uint(min(granule, rowBytes))), warps}
+	pool, _ := freeShared.LoadOrStore(shape, &sync.Pool{})
+	s, _ := pool.(*sync.Pool).Get().(*sharedMemory)
+	if s == nil {
+		s = &sharedMemory{shape: shape, shift: shape.shift}
+		s.data, s.set = make([]byte, shape.bytes), make([]uint64, shape.bytes/64)
+		s.rows, s.wrote = make([]row, shape.bytes/rowBytes), make([]uint64, shape.bytes>>s.shift)
+		s.cellRead, s.rowRead = make([][]uint64, warps), make([][]uint64, warps)
+		for i := range warps {
+			s.cellRead[i], s.rowRead[i] = make([]uint64, shape.bytes>>s.shift), make([]uint64, shape.bytes/rowBytes)
+		}
 	}
+	s.data = s.data[:n]
+	s.strong = strongNotes{wrote: make([][]uint64, warps), read: make([][]uint64, warps)}
+	return s
+}
+
+// free gives shared memory to later launches, with the last clock and the last interval of its notes.
+func (s *sharedMemory) free(clock, interval uint32) {
+	if clock > lastClock {
+		return
+	}
+	s.clock, s.interval, s.data = clock, interval, s.data[:cap(s.data)]
+	clear(s.rows)
+	pool, _ := freeShared.Load(s.shape)
+	pool.(*sync.Pool).Put(s)
 }
 
 // reset forgets what was written; notes of earlier blocks have clocks before any of this one.
-func (s *sharedMemory) reset(*worker) {
-	clear(s.set)
+func (s *sharedMemory) reset() {
+	clear(s.set[:(len(s.data)+63)/64])
 	clear(s.clashes)
 }
 
@@ -116,7 +147,7 @@ func (w *warp) sharedRead(lane, i, n int, strong bool) bool {
 
 // noteSharedRead is sharedRead with the thread's note and the clock before which the warp knows everything.
 func (w *warp) noteSharedRead(me uint64, floor uint32, i, n int) {
-	s := &w.shared
+	s := w.shared
 	r, now := &s.rows[i/rowBytes], uint32(me>>32)
 	if r.wrote >= floor || r.pending {
 		w.checkReads(me, r, i, n)
@@ -157,7 +188,7 @@ func (w *warp) recent(wrote, me uint64) bool {
 
 // checkReads judges a read of n bytes of a row that was written a short while ago.
 func (w *warp) checkReads(me uint64, r *row, i, n int) {
-	s := &w.shared
+	s := w.shared
 	if r.watched {
 		w.inside(int(me&noteLane), i, n)
 	}
@@ -226,7 +257,7 @@ func (w *warp) sharedWrite(lane, i, n int, flags uint64, b []byte) {
 
 // noteSharedWrite notes a write of n bytes that was checked.
 func (w *warp) noteSharedWrite(me uint64, i, n int) {
-	s := &w.shared
+	s := w.shared
 	r := &s.rows[i/rowBytes]
 	if n == rowBytes {
 		r.all = me
@@ -273,7 +304,7 @@ func (s *sharedMemory) landed(note uint64, i, n int) {
 
 // checkWrites judges a write of n bytes of a row that was touched a short while ago.
 func (w *warp) checkWrites(me uint64, r *row, i, n int, b []byte) {
-	s := &w.shared
+	s := w.shared
 	if r.watched {
 		w.inside(int(me&noteLane), i, n)
 	}

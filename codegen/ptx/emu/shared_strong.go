@@ -21,7 +21,7 @@ func (t *strongNotes) put(s *sharedMemory, notes [][]uint64, me uint64, i, n int
 
 // noteStrongRead checks and notes a strong read of n bytes at an index.
 func (w *warp) noteStrongRead(me uint64, i, n int) {
-	s := &w.shared
+	s := w.shared
 	r := &s.rows[i/rowBytes]
 	if r.wrote >= w.knows() || r.pending {
 		w.checkReads(me, r, i, n)
@@ -32,7 +32,7 @@ func (w *warp) noteStrongRead(me uint64, i, n int) {
 
 // noteStrongWrite notes a strong write of n bytes that was checked.
 func (w *warp) noteStrongWrite(me uint64, i, n int) {
-	s := &w.shared
+	s := w.shared
 	r := &s.rows[i/rowBytes]
 	r.wrote = max(r.wrote, uint32(me>>32))
 	s.strong.put(s, s.strong.wrote, me, i, n)
@@ -41,7 +41,7 @@ func (w *warp) noteStrongWrite(me uint64, i, n int) {
 
 // checkStrong judges a plain access of n bytes: of b, or a read, where others made strong ones.
 func (w *warp) checkStrong(me uint64, i, n int, b []byte, write bool) {
-	s := &w.shared
+	s := w.shared
 	for other := range w.warps {
 		wrote, read := s.strong.wrote[other], s.strong.read[other]
 		if wrote == nil && read == nil {

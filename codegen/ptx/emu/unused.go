@@ -140,11 +140,13 @@ func (w *warp) noteHeld(d deferred, m uint32) {
 	}
 	h, pc := &w.held[d.index], w.pc
 	w.pc = d.pc
-	eachLane(m&h.mask, func(lane int) {
-		if mem := w.launch.Device.slots[h.addr[lane]>>window-1]; mem != nil && !mem.readOnly {
-			w.noteRead(h.addr[lane], d.bytes, lane)
+	m &= h.mask
+	eachLane(m, func(lane int) {
+		if mem := w.launch.Device.slots[h.addr[lane]>>window-1]; mem == nil || mem.readOnly {
+			m &^= 1 << lane
 		}
 	})
+	w.noteReads(&h.addr, m, d.bytes)
 	w.pc = pc
 }
 

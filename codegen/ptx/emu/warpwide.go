@@ -58,7 +58,7 @@ func (w *warp) readShared(m uint32, n int) (bad uint32) {
 	case m == everyone && w.readSharedInARow(n):
 		return 0
 	}
-	s, me, floor := &w.shared, w.note(0), w.knows()
+	s, me, floor := w.shared, w.note(0), w.knows()
 	for rest := m; rest != 0; rest &= rest - 1 {
 		lane := bits.TrailingZeros32(rest) & 31
 		i := int(w.addr[lane] - sharedBase)
@@ -72,7 +72,7 @@ func (w *warp) readShared(m uint32, n int) (bad uint32) {
 
 // readRows is readShared of whole rows.
 func (w *warp) readRows(m uint32) (bad uint32) {
-	s, first, floor := &w.shared, w.note(0), w.knows()
+	s, first, floor := w.shared, w.note(0), w.knows()
 	rows, set, reads, now := s.rows, s.set, s.rowRead[w.index], w.vc[w.index]
 	for rest := m; rest != 0; rest &= rest - 1 {
 		lane := bits.TrailingZeros32(rest) & 31
@@ -107,18 +107,18 @@ func (w *warp) readGlobal(mem *Memory, base uint64, m uint32, n int, free bool) 
 	case row && len(w.marks) == 0:
 		w.noteReadsInARow(n)
 	default:
-		w.noteReads(m, n)
+		w.noteReads(&w.addr, m, n)
 	}
 	return bad
 }
 
-// noteReads is noteRead for the threads of m.
-func (w *warp) noteReads(m uint32, n int) {
+// noteReads is noteRead at the addresses of the threads of m.
+func (w *warp) noteReads(addr *lanes, m uint32, n int) {
 	number, p := ^uint64(0), (*page)(nil)
 	first := whoOf(w.pc, w.thread(0))
 	for rest := m; rest != 0; rest &= rest - 1 {
 		lane := bits.TrailingZeros32(rest) & 31
-		address, me := w.addr[lane], first+uint32(lane)
+		address, me := addr[lane], first+uint32(lane)
 		if len(w.marks) > 0 {
 			w.checkMarks(address, n, me, false)
 		}
@@ -167,7 +167,7 @@ func (w *warp) writeGlobal(mem *Memory, base uint64, m uint32, size int, src []r
 
 // writeShared is writeGlobal in shared memory, of 16 bytes a thread at most.
 func (w *warp) writeShared(m uint32, size int, src []reg) {
-	s, n := &w.shared, size*len(src)
+	s, n := w.shared, size*len(src)
 	if m == everyone && w.writeSharedInARow(n) {
 		to := s.data[w.addr[0]-sharedBase:][:warpSize*n]
 		for lane := range warpSize {
@@ -196,7 +196,7 @@ func (w *warp) writeShared(m uint32, size int, src []reg) {
 
 // writeCells is writeShared of a word that is a cell of its own.
 func (w *warp) writeCells(m uint32, src *lanes) {
-	s, note, floor := &w.shared, w.note(0), w.knows()
+	s, note, floor := w.shared, w.note(0), w.knows()
 	for rest := m; rest != 0; rest &= rest - 1 {
 		lane := bits.TrailingZeros32(rest) & 31
 		i, me := int(w.addr[lane]-sharedBase), note|uint64(lane)

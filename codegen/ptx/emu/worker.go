@@ -8,7 +8,7 @@ type worker struct {
 	program   *program
 	threads   int
 	dynamic   int // bytes of dynamic shared memory
-	shared    sharedMemory
+	shared    *sharedMemory
 	executed  int64
 	began     int64 // what was executed before the block in hand
 	conflicts int64
@@ -29,6 +29,9 @@ func (l *launch) startBlock() *block {
 		b = l.newBlock()
 	}
 	b.launch, b.executed, b.conflicts, b.counts = l, 0, 0, nil
+	b.shared = newShared(l.sharedBytes(), p.granule, len(b.warps))
+	b.shared.watchHoles(l.extents)
+	b.clock, b.interval = max(b.clock, b.shared.clock), max(b.interval, b.shared.interval)
 	if l.Counts {
 		b.counts = newCounter(p)
 	}
@@ -48,8 +51,6 @@ func (l *launch) newBlock() *block {
 	p := l.program
 	wk := &worker{program: p, threads: l.threads, dynamic: l.Shared, clock: 1}
 	n := (l.threads + warpSize - 1) / warpSize
-	wk.shared.init(l.sharedBytes(), p.granule, n)
-	wk.shared.watchHoles(l.extents)
 	b := &block{worker: wk, mbars: map[uint32]*mbarrier{}, marks: map[uint64]*markPage{}, published: map[uint64]*clocks{}}
 	for i := range n {
 		w := &warp{block: b, index: i, poison: map[reg]*Finding{}, lost: map[reg]*lanes{}, all: everyone}
