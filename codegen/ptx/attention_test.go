@@ -142,7 +142,9 @@ func TestAttention(t *testing.T) {
 }
 
 // Positions of a batch give the bits that each has by itself, whatever lies behind them, and 0 before the first.
-func TestAttentionOfABatch(t *testing.T) {
+func TestAttentionOfABatch(t *testing.T) { recordedBatch.run(t) }
+
+var recordedBatch = &remade{test: func(t *testing.T) {
 	for _, c := range []struct {
 		heads, attrs, kv string
 	}{{"1,8,64", "", "bf16"}, {"2,3,33", ", softcap=5, window=70", "f32"}} {
@@ -188,10 +190,12 @@ func TestAttentionOfABatch(t *testing.T) {
 			}
 		}
 	}
-}
+}}
 
 // Batches of many rows are those of each sequence.
-func TestAttentionOfManyRowsOfABatch(t *testing.T) {
+func TestAttentionOfManyRowsOfABatch(t *testing.T) { recordedBatchRows.run(t) }
+
+var recordedBatchRows = &remade{test: func(t *testing.T) {
 	d, plain := attended(t, "batch", `func @f(%q: input f32[3,5,2,3,40], %k: input bf16[3,90,2,40], %v: input bf16[3,90,2,40], %at: input i32[3]) {
   %0 = attention %q, %k, %v, %at {scale=0.2, causal=true, window=20} : f32[3,5,2,3,40]
   return y=%0 : f32[3,5,2,3,40]
@@ -202,7 +206,7 @@ func TestAttentionOfManyRowsOfABatch(t *testing.T) {
 	if worst := difference(got, reference(t, plain, in, nil, nil)["y"]); !(worst < 5e-5) {
 		t.Errorf("error %g", worst)
 	}
-}
+}}
 
 func tensorOf(d ir.DType, data []float64, shape ...int) *eval.Tensor {
 	x := eval.New(d, shape...)

@@ -315,7 +315,9 @@ func fewCases() []productCase {
 }
 
 // TestFewRows compares products of up to eight rows with sums in float64, of every format, odd sizes and several parts.
-func TestFewRows(t *testing.T) {
+func TestFewRows(t *testing.T) { recordedFew.run(t) }
+
+var recordedFew = &remade{test: func(t *testing.T) {
 	for _, c := range fewCases() {
 		r := c.run(t)
 		stats := r.launch(t)
@@ -328,7 +330,7 @@ func TestFewRows(t *testing.T) {
 			t.Errorf("%v: accesses to shared memory meet in banks", c)
 		}
 	}
-}
+}}
 
 // TestFewRowsBits computes 8 rows, and the first of them alone and with some others: all have the same bits.
 func TestFewRowsBits(t *testing.T) {

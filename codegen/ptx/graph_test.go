@@ -226,7 +226,9 @@ func TestGraphsMatchEvaluator(t *testing.T) {
 
 // TestModel runs a whole small PaliGemma with every product on tensor cores, its activations rounded to bfloat16 in
 // front of them.
-func TestModel(t *testing.T) {
+func TestModel(t *testing.T) { recordedModel.run(t) }
+
+var recordedModel = &remade{test: func(t *testing.T) {
 	cfg := paligemma.Config{
 		Vision: paligemma.Vision{HiddenSize: 39, IntermediateSize: 53, NumHiddenLayers: 1, NumAttentionHeads: 3, ImageSize: 21, PatchSize: 7, LayerNormEps: 1e-6},
 		Text: paligemma.Text{VocabSize: 301, HiddenSize: 43, IntermediateSize: 71, NumHiddenLayers: 2, NumAttentionHeads: 5,
@@ -347,4 +349,4 @@ func TestModel(t *testing.T) {
 	if !slices.Equal(d.state("k1").Data, keys.Data) || slices.Equal(cleared.Data, keys.Data) {
 		t.Error("a step of a batch leaves other keys than one of its sequence alone")
 	}
-}
+}}

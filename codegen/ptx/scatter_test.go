@@ -45,7 +45,9 @@ func scatteredCases() []productCase {
 
 // TestScatteredRows runs products that write rows to places of their own: each has the bits that it has in a dense result,
 // and nothing else is written.
-func TestScatteredRows(t *testing.T) {
+func TestScatteredRows(t *testing.T) { recordedScattered.run(t) }
+
+var recordedScattered = &remade{test: func(t *testing.T) {
 	kinds := map[string]int{}
 	for _, c := range scatteredCases() {
 		r := c.run(t)
@@ -71,7 +73,7 @@ func TestScatteredRows(t *testing.T) {
 	if kinds["_finish"] == 0 || kinds["_finish0"] == 0 {
 		t.Errorf("the cases have the kernels %v, expected some that add the sums of one part, and of several", kinds)
 	}
-}
+}}
 
 // scatter runs the case's product with scattered results, which replace those of r, and counts its kernels by the ends of
 // their names.

@@ -56,7 +56,9 @@ func checkTop(t *testing.T, name string, got, want map[string]*eval.Tensor) {
 }
 
 // TestTop compares the kernels with the evaluator.
-func TestTop(t *testing.T) {
+func TestTop(t *testing.T) { recordedTop.run(t) }
+
+var recordedTop = &remade{test: func(t *testing.T) {
 	for _, c := range topCases {
 		d, plain := attended(t, "top", c.source())
 		for kind, element := range topRows {
@@ -69,7 +71,7 @@ func TestTop(t *testing.T) {
 			checkTop(t, fmt.Sprintf("%v %s", c, kind), d.call("f", in, nil), reference(t, plain, in, nil, nil))
 		}
 	}
-}
+}}
 
 // TestTopOfVocabulary is a row of PaliGemma's vocabulary: it is read once, 16 bytes a thread, and results do not depend
 // on the grid.
