@@ -2,7 +2,6 @@ package codegen
 
 import (
 	"fmt"
-	"strings"
 
 	"pgc/codegen/kernels"
 )
@@ -22,8 +21,11 @@ func label(s kernels.Spec) string {
 			}
 		}
 		of := fmt.Sprint(columns)
-		if plain > 0 {
-			of = strings.TrimPrefix(fmt.Sprintf("%sand%dr", of, plain), "0and")
+		switch {
+		case plain > 0 && columns > 0:
+			of = fmt.Sprintf("%dand%dr", columns, plain)
+		case plain > 0:
+			of = fmt.Sprintf("%dr", plain)
 		}
 		kind := s.Parts[0].RHS().String()
 		if x := s.LHS(); x != kernels.F32 {

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"sort"
-	"strings"
 
 	"pgc/checkpoint/bigvision"
 	"pgc/checkpoint/lazy"
@@ -211,10 +210,10 @@ func (c *Checkpoint) validate() error {
 	}
 	if len(unknown) > 0 {
 		sort.Strings(unknown)
-		if i := slices.IndexFunc(unknown, func(name string) bool { return strings.Contains(name, ".lora_") }); i >= 0 {
+		if i := slices.IndexFunc(unknown, peft.IsPart); i >= 0 {
 			return fmt.Errorf("%s: tensor %s is an adapter's among the base's: expected the adapter in a folder of its own (--adapter DIR) or merged (merge_and_unload)", c.Dir, unknown[i])
 		}
-		if i := slices.IndexFunc(unknown, func(name string) bool { return strings.Contains(name, "custom_text_proj.") }); i >= 0 {
+		if i := slices.IndexFunc(unknown, ofColPaliEngine); i >= 0 {
 			return fmt.Errorf("%s: tensor %s is of colpali-engine's ColPali: expected the model as transformers has it, whose model_type is colpali (such as vidore/colpali-v1.3-hf)", c.Dir, unknown[i])
 		}
 		return fmt.Errorf("%s: tensor %s is not part of a %s model (%d of %d are not): expected the config.json that was saved with the weights",

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"pgc/checkpoint/peft"
 	"pgc/checkpoint/quantized"
 	"pgc/models"
 	"pgc/runtime/safetensors"
@@ -138,10 +139,13 @@ func overlap(a, b map[string]string) bool {
 	return false
 }
 
+// ofColPaliEngine reports whether a tensor is of a ColPali that colpali-engine saved, which transformers has under other names.
+func ofColPaliEngine(name string) bool { return strings.Contains(name, "custom_text_proj.") }
+
 // foreign reports whether a tensor belongs to something that was trained beside the model, such as the head of a reward or of
 // a robot's actions: no part of its name is that of a part of the model, as parts of another version of it would have.
 func (c *Checkpoint) foreign(name string) bool {
-	if strings.Contains(name, ".lora_") || strings.Contains(name, "custom_text_proj.") {
+	if peft.IsPart(name) || ofColPaliEngine(name) {
 		return false
 	}
 	parts := strings.Split(name, ".")
@@ -186,7 +190,7 @@ func (c *Checkpoint) missing(w models.Weight) error {
 	}
 	slices.Sort(others)
 	for _, name := range others {
-		if strings.Contains(name, ".lora_") || strings.Contains(name, ".base_layer.") {
+		if peft.IsPart(name) || strings.Contains(name, ".base_layer.") {
 			return fmt.Errorf("%s, but there is %s: an adapter was not merged before the model was saved, expected the base, and the adapter in a folder of its own (--adapter DIR), or both merged (merge_and_unload)", lacks, safetensors.Printable(name))
 		}
 	}

@@ -36,6 +36,9 @@ var parts = []struct {
 	{".token_adapter.trainable_tokens_delta", func(m *module) **safetensors.Tensor { return &m.tokens }},
 }
 
+// IsPart reports whether a tensor's name is of an adapter of a layer, as in a model that was saved with it.
+func IsPart(name string) bool { return strings.Contains(name, ".lora_") }
+
 // replaced is a tensor of the base that the adapter holds whole.
 type replaced struct {
 	tensor  safetensors.Tensor
@@ -133,7 +136,7 @@ func (c *contents) put(a *Adapter, h Host, name string, t safetensors.Tensor) er
 		*field = &t
 		return nil
 	}
-	if strings.Contains(name, ".lora_") || strings.Contains(name, "trainable_tokens") {
+	if IsPart(name) || strings.Contains(name, "trainable_tokens") {
 		return fmt.Errorf("%s: tensor %s is of no known kind: expected lora_A, lora_B, lora_embedding_A, lora_embedding_B, lora_magnitude_vector or trainable_tokens_delta", a.file.Path, safetensors.Printable(t.Name))
 	}
 	plain := strings.ReplaceAll(name, ".base_layer.", ".")

@@ -21,6 +21,7 @@ type tree struct {
 	files   []string            // and folders, from the root
 	tests   map[string][]string // tests, fuzz targets and benchmarks, by folder
 	targets []string            // of the Makefile
+	sources map[string]string   // of Go, by package
 }
 
 func (t *tree) has(name string) bool { return slices.Contains(t.files, name) }
@@ -62,6 +63,7 @@ func TestWrongNames(t *testing.T) {
 		"`go test ./codegen/ptx/... -run TestLinks`":          "TestLinks in ./codegen/ptx/...",
 		"`x.test -test.run 'TestLinks|TestGone'`":             "TestGone in ./...",
 		"see docs/GONE.md, too":                               "docs/GONE.md",
+		"a `backend.Backend` and an `engine.Executioner`":     "engine.Executioner",
 		"`codegen/NAME`":                                      "",
 		"`make gone` and `make test`":                         "make gone",
 		"`passes/testdata/*.gone`":                            "passes/testdata/*.gone",
@@ -76,7 +78,7 @@ func TestWrongNames(t *testing.T) {
 
 func readTree(t *testing.T) *tree {
 	t.Helper()
-	tr := &tree{tests: map[string][]string{}}
+	tr := &tree{tests: map[string][]string{}, sources: map[string]string{"pgc": ""}}
 	root := filepath.Join("..", "..")
 	test := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)\w*)\(`)
 	err := filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
@@ -89,6 +91,13 @@ func readTree(t *testing.T) *tree {
 		}
 		file = filepath.ToSlash(strings.TrimPrefix(file, root+string(filepath.Separator)))
 		tr.files = append(tr.files, file)
+		if path.Ext(file) == ".go" {
+			of := path.Base(path.Dir(file))
+			if of == "." {
+				of = "pgc"
+			}
+			tr.sources[of] += read(t, file)
+		}
 		if strings.HasSuffix(file, "_test.go") {
 			for _, m := range test.FindAllStringSubmatch(read(t, file), -1) {
 				tr.tests[path.Dir(file)] = append(tr.tests[path.Dir(file)], m[1])
@@ -116,6 +125,7 @@ var (
 	placeholder = regexp.MustCompile(`(?:^|/)[A-Z]+(?:/|$)`) // codegen/NAME
 	fileName    = regexp.MustCompile(`^[\w.*-]+(/[\w.*-]+)*$`)
 	plain       = regexp.MustCompile(`[\w.*-]+(?:/[\w.*-]+)+\.(?:go|py|sh|md|s|json|txt|ptx|bin)\b`)
+	goName      = regexp.MustCompile(`^([a-z]\w*)\.([A-Z]\w*)(?:\.\w+)*$`)
 	source      = regexp.MustCompile(`\.(go|py|sh|s|md|mjs)$`)
 )
 
@@ -166,6 +176,10 @@ func (t *tree) check(dir, line string) (named int, wrong []string) {
 // file looks for what is written as a file or folder of this repository: a source's name, or a path that begins at the root.
 func (t *tree) file(dir, name string, look func(bool, string)) {
 	top, _, below := strings.Cut(name, "/")
+	if m := goName.FindStringSubmatch(name); m != nil && t.sources[m[1]] != "" && !strings.HasPrefix(dir, "clients") { // Python's pgc
+		look(regexp.MustCompile(`\b`+m[2]+`\b`).MatchString(t.sources[m[1]]), name)
+		return
+	}
 	switch {
 	case !fileName.MatchString(name) || placeholder.MatchString(name) || slices.Contains(made, top) || slices.Contains(theirs, name):
 	case below && t.has(top):

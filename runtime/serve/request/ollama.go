@@ -2,10 +2,12 @@ package request
 
 import (
 	"encoding/json"
+	"errors"
 	"reflect"
 	"slices"
 	"strings"
 
+	"pgc/runtime/jsonerr"
 	"pgc/runtime/serve/openai"
 )
 
@@ -137,7 +139,11 @@ func (d *Document) options(r *Request) error {
 	if n := s.MaxNewTokens; n != nil && (*n <= 0 || *n > mostNewTokens) { // 0 and -1 are no bound, -2 the context's
 		*n = mostNewTokens
 	}
-	if err := invalid(s.Check()); err != nil {
+	err := s.Check()
+	if f, ok := errors.AsType[*jsonerr.Field](err); ok && f.Name == "repetition_penalty" { // by the name that it has here
+		err = &jsonerr.Field{Name: "repeat_penalty", Text: f.Text}
+	}
+	if err := invalid(err); err != nil {
 		return err
 	}
 	if err := d.seed(r); err != nil {

@@ -180,7 +180,8 @@ func TestRefused(t *testing.T) {
 	}
 	for _, c := range []struct{ body, param string }{
 		{`{"messages":[{"role":"user","content":"x"}],"tools":[{}]}`, "tools"}, {`{"messages":[{"role":"user","content":"x"}],"format":"json"}`, "format"},
-		{`{"messages":[{"role":"user","content":"x"}],"options":{"temperature":-1}}`, "temperature"}, {`{"messages":[{"role":"user","content":"x"}],"options":7}`, "options"},
+		{`{"messages":[{"role":"user","content":"x"}],"options":{"temperature":-1}}`, "temperature"},
+		{`{"messages":[{"role":"user","content":"x"}],"options":{"repeat_penalty":-1}}`, "repeat_penalty"}, {`{"messages":[{"role":"user","content":"x"}],"options":7}`, "options"},
 		{`{"messages":[{"role":"user","content":"x"}],"top_logprobs":2}`, "top_logprobs"}, {`{"messages":[{"role":"user","content":"x"}],"logprobs":true,"task":"detect"}`, "logprobs"},
 	} {
 		_, err := ParseOllamaChat([]byte(c.body))
