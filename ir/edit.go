@@ -203,10 +203,10 @@ func (m *Module) Clone() *Module {
 func (f *Func) Clone(m *Module) *Func {
 	c := m.NewFunc(f.Name)
 	c.nextID = f.nextID
-	to := make(map[*Value]*Value, len(f.Params)+len(f.Ops))
+	to := make([]*Value, f.nextID) // by their ID
 	copyValue := func(v *Value) *Value {
 		w := *v
-		to[v] = &w
+		to[v.ID] = &w
 		return &w
 	}
 	for _, p := range f.Params {
@@ -216,7 +216,7 @@ func (f *Func) Clone(m *Module) *Func {
 		o := *op
 		o.In = make([]*Value, len(op.In))
 		for i, v := range op.In {
-			o.In[i] = to[v]
+			o.In[i] = to[v.ID]
 		}
 		o.Results = make([]*Value, len(op.Results))
 		for i, v := range op.Results {
@@ -226,12 +226,18 @@ func (f *Func) Clone(m *Module) *Func {
 		c.Ops = append(c.Ops, &o)
 	}
 	for _, r := range f.Results {
-		c.Results = append(c.Results, Result{r.Name, to[r.State], to[r.Value]})
+		result := Result{Name: r.Name, Value: to[r.Value.ID]}
+		if r.State != nil {
+			result.State = to[r.State.ID]
+		}
+		c.Results = append(c.Results, result)
 	}
 	for _, v := range to {
-		if v.Buf != nil {
+		if v != nil && v.Buf != nil {
 			buf := *v.Buf
-			buf.Param = to[buf.Param]
+			if buf.Param != nil {
+				buf.Param = to[buf.Param.ID]
+			}
 			v.Buf = &buf
 		}
 	}

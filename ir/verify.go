@@ -77,15 +77,28 @@ func (m *Module) Verify() error {
 type verifier struct {
 	f       *Func
 	names   func() map[*Value]string // for messages, as the printer has them
-	defined map[*Value]bool
+	defined []*Value                 // by their ID
 	errs    []error
+}
+
+func (v *verifier) isDefined(x *Value) bool {
+	return 0 <= x.ID && x.ID < len(v.defined) && v.defined[x.ID] == x
+}
+
+// define makes a value defined, and reports whether it has a number of its own.
+func (v *verifier) define(x *Value) bool {
+	if x.ID < 0 || x.ID >= len(v.defined) || v.defined[x.ID] != nil {
+		return false
+	}
+	v.defined[x.ID] = x
+	return true
 }
 
 // Verify checks f: parameters, types, symbols and results, that values are defined once and before they are used, and
 // that every operation has the operands, attributes and result types of its definition. It joins the errors of all
 // defects.
 func (f *Func) Verify() error {
-	v := &verifier{f: f, names: sync.OnceValue(f.valueNames), defined: make(map[*Value]bool, len(f.Params)+len(f.Ops))}
+	v := &verifier{f: f, names: sync.OnceValue(f.valueNames), defined: make([]*Value, f.nextID)}
 	v.params()
 	for _, op := range f.Ops {
 		v.op(op)
@@ -106,7 +119,7 @@ func (v *verifier) params() {
 			v.report(Loc{}, where, "parameter name is not an identifier or occurs twice")
 		}
 		names[p.Name] = true
-		if !p.IsParam() || p.Def != nil || v.defined[p] {
+		if !p.IsParam() || p.Def != nil || !v.define(p) {
 			v.report(Loc{}, where, "is not a parameter value of its own")
 		}
 		if (p.Kind == Weight) != (p.Key != "") {
@@ -119,7 +132,6 @@ func (v *verifier) params() {
 		if p.Kind != Input && !isStatic(p.Type) {
 			v.report(Loc{}, where, "%s has the type %s, expected constant dimensions", p.Kind, p.Type)
 		}
-		v.defined[p] = true
 	}
 }
 
@@ -160,17 +172,16 @@ func (v *verifier) op(op *Op) {
 	}
 	types := make([]Type, len(op.In))
 	for i, in := range op.In {
-		if in == nil || !v.defined[in] {
+		if in == nil || !v.isDefined(in) {
 			report("operand %d (%s) is not defined before it", i, v.names()[in])
 		} else {
 			types[i] = in.Type
 		}
 	}
 	for _, r := range op.Results {
-		if v.defined[r] {
-			report("is defined twice")
+		if !v.define(r) {
+			report("is defined twice, or its number is another value's")
 		}
-		v.defined[r] = true
 	}
 	if slices.ContainsFunc(types, func(t Type) bool { return t.DType == Invalid }) {
 		return
@@ -198,19 +209,22 @@ func (v *verifier) results() {
 	names := map[string]bool{}
 	updated := map[*Value]bool{}
 	for i, r := range v.f.Results {
-		where := "return " + r.Name
-		if r.State != nil {
-			where = "update " + v.names()[r.State]
+		report := func(format string, args ...any) {
+			where := "return " + r.Name
+			if r.State != nil {
+				where = "update " + v.names()[r.State]
+			}
+			v.report(Loc{}, where, format, args...)
 		}
 		switch {
-		case r.Value == nil || !v.defined[r.Value]:
-			v.report(Loc{}, where, "result %d is not defined", i)
+		case r.Value == nil || !v.isDefined(r.Value):
+			report("result %d is not defined", i)
 		case r.State == nil && (!IsIdentifier(r.Name) || names[r.Name] || r.Name == "update"):
-			v.report(Loc{}, where, "result name %q is not an identifier, occurs twice or is a keyword", r.Name)
-		case r.State != nil && (r.State.Kind != State || !v.defined[r.State] || updated[r.State] || r.Name != ""):
-			v.report(Loc{}, where, "is not an update of a state, or its second")
+			report("result name %q is not an identifier, occurs twice or is a keyword", r.Name)
+		case r.State != nil && (r.State.Kind != State || !v.isDefined(r.State) || updated[r.State] || r.Name != ""):
+			report("is not an update of a state, or its second")
 		case r.State != nil && !r.State.Type.Equal(r.Value.Type):
-			v.report(Loc{}, where, "state is %s, its update %s", r.State.Type, r.Value.Type)
+			report("state is %s, its update %s", r.State.Type, r.Value.Type)
 		}
 		names[r.Name] = true
 		updated[r.State] = true
