@@ -15,13 +15,16 @@ import (
 	"pgc/ir/tile"
 )
 
-// formats are the storage and arithmetic that products are measured in: weights, and groups of x.
-var formats = []struct {
+// format is the storage and arithmetic of a product: weights, and groups of x.
+type format struct {
 	name string
 	elem tile.Elem
 	w, x Group
 	bf16 bool
-}{
+}
+
+// formats are those that products are measured in.
+var formats = []format{
 	{"f32", tile.F32, Group{}, Group{}, false},
 	{"bf16", tile.BF16, Group{}, Group{}, false},
 	{"bf16xbf16", tile.BF16, Group{}, Group{}, true},

@@ -6,7 +6,10 @@ import (
 	"pgc/ir/tile"
 )
 
-const secondSums = 8 // vectors of sums in registers: rows by one or two vectors of columns
+const (
+	secondSums = 12 // vectors of sums of many rows in registers: rows by one or two vectors of columns
+	secondFew  = 8  // and of few rows: of one by so many vectors, of more by two
+)
 
 // second is where a second product has its rows and its matrix, how many k and how far rows are apart.
 type second struct{ t, w, k, stride *tile.Value }
@@ -68,10 +71,14 @@ func (s *stream) addSeconds(at *tile.Value, n int, c []*tile.Value) []*tile.Valu
 	c = slices.Clone(c) // may be the results of a loop
 	each := all / s.Accs
 	for acc := range s.Accs {
-		for row := 0; row < int(s.M.N); row += secondSums / 2 {
-			rows := min(secondSums/2, int(s.M.N)-row)
-			for v := 0; v < each; v += 2 {
-				vecs := min(2, each-v)
+		most, across := secondFew/2, 2
+		if s.M.N == 1 {
+			most, across = 1, secondFew
+		}
+		for row := 0; row < int(s.M.N); row += most {
+			rows := min(most, int(s.M.N)-row)
+			for v := 0; v < each; v += across {
+				vecs := min(across, each-v)
 				place := func(i int) int { return (row+i/vecs)*all + acc*each + v + i%vecs }
 				sums := collect(rows*vecs, func(i int) *tile.Value { return c[place(i)] })
 				column := b.Add(b.Mul(at, b.Int(PanelWidth)), b.Int(int64(v*lanes)))
@@ -82,6 +89,20 @@ func (s *stream) addSeconds(at *tile.Value, n int, c []*tile.Value) []*tile.Valu
 		}
 	}
 	return c
+}
+
+// askForSecond asks for the matrices of second products of n panels from panel `at` on, which are needed once the panels are multiplied:
+// they are too short for processors to foresee them.
+func (s *stream) askForSecond(at *tile.Value, n int) {
+	b := s.g.b
+	for i := range s.Second {
+		of := s.seconds[s.number][i]
+		panel := b.Mul(of.k, b.Int(PanelWidth))
+		first := b.Mul(at, panel)
+		b.Range(b.Int(0), b.Mul(b.Int(int64(n)), panel), b.Int(lineElems(of.w)), func(line *tile.Value) {
+			b.Prefetch(of.w, b.Add(first, line), 2)
+		})
+	}
 }
 
 // addSecond adds the second products of a part to C.

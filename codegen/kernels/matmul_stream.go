@@ -160,6 +160,7 @@ func (s *stream) panels(task *tile.Value, x lhs) {
 // multiply returns C for n panels from panel `at` on and all rows.
 func (s *stream) multiply(at *tile.Value, n int, x lhs) []*tile.Value {
 	b, vectors := s.g.b, s.vectors(n)
+	s.askForSecond(at, n)
 	if s.flushes {
 		b.Flush(true)
 		defer b.Flush(false)

@@ -81,6 +81,14 @@ func (c *Code) Bench(b *testing.B, call Call) {
 	b.StopTimer()
 }
 
+// Runner returns what runs one kernel on one thread, on the same copies of its arguments every time, until the benchmark ends.
+func (c *Code) Runner(b *testing.B, call Call) func() {
+	b.Helper()
+	r := c.prepare(b, call)
+	b.Cleanup(r.close)
+	return func() { r.run(b) }
+}
+
 // prepared is a call whose arguments lie in native memory.
 type prepared struct {
 	kernel         uintptr
