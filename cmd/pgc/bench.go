@@ -33,6 +33,8 @@ type benchCmd struct {
 	Roofline string `placeholder:"FILE.svg|.png" help:"Draw every kernel's speed in a roofline chart of this machine."`
 	Trace    string `placeholder:"FILE.json" help:"Write a trace of all threads for Perfetto or chrome://tracing."`
 	NoVerify bool   `help:"Do not compare the checksums of the weights first."`
+	With     string `placeholder:"NAME" help:"Time functions with this adapter, of those that the executable keeps, and without, by turns, and show by kernel what it costs."`
+	Rounds   int    `default:"90" help:"For --with: how often."`
 	Ablate   bool   `help:"Compile and time the model without each pass in turn, to show what every pass buys. Needs no weights: a released size such as paligemma-3b-224 or a config.json is enough."`
 	Counts   bool   `help:"For --ablate: only count kernels, bytes and the arena, for what --target and --cpu name. Nothing is compiled or run."`
 	Layers   int    `placeholder:"N" help:"For --ablate or a released size: keep only this many layers of the encoder and of the decoder."`
@@ -111,6 +113,9 @@ func (c *benchCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if c.With != "" {
+		return c.compare(ctx, path, device, threads)
+	}
 	gpus, done, err := gpusOf(device, &emulated.Driver{Zeroed: true}) // what is timed reads memory that nothing has filled
 	if err != nil {
 		return err
@@ -124,6 +129,25 @@ func (c *benchCmd) Run(ctx context.Context) error {
 		return err
 	}
 	return c.report(r)
+}
+
+// compare times the functions of an executable with an adapter and without.
+func (c *benchCmd) compare(ctx context.Context, path, device string, threads int) error {
+	if device != "cpu" || c.Roofline != "" || c.Trace != "" {
+		return usage{errors.New("--with times a processor by turns and draws nothing: expected --device cpu, and neither --roofline nor --trace")}
+	}
+	if c.Rounds < 1 {
+		return usage{fmt.Errorf("--rounds %d: expected 1 or more", c.Rounds)}
+	}
+	r, err := bench.Compare(ctx, path, c.With, c.Rounds, bench.Options{ISA: c.ISA, Threads: threads, Text: c.Text})
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return json.NewEncoder(stdout).Encode(r)
+	}
+	r.Print(stdout)
+	return nil
 }
 
 // shape times the functions of a released size on a GPU, whose weights are whatever its memory holds.

@@ -188,11 +188,6 @@ func (x *cpu) Run(ctx context.Context, c *Call) error {
 	if err != nil {
 		return err
 	}
-	if c.EndTask > 0 {
-		if err := t.Keep(c.First, c.FirstTask, c.EndTask); err != nil {
-			return err
-		}
-	}
 	return x.pool.Run(ctx, t, c.First, x.end(c))
 }
 
@@ -228,7 +223,11 @@ func (x *cpu) bind(c *Call) (*native.Table, error) {
 		}
 	}
 	f.bases.States = x.stateAt
-	return f.table, f.table.Bind(&f.bases, c.Symbols)
+	err := f.table.Bind(&f.bases, c.Symbols)
+	if err == nil && c.EndTask > 0 {
+		err = f.table.Keep(c.First, c.FirstTask, c.EndTask)
+	}
+	return f.table, err
 }
 
 // Profile runs a call and reports its launches.

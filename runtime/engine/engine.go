@@ -155,6 +155,17 @@ func (f *Func) RunLaunch(ctx context.Context, i int) error {
 	return f.e.Executor.Run(ctx, &one)
 }
 
+// ProfileTasks runs some tasks of one launch of the function alone and reports them; if end is 0, all. The executor must be a Divider.
+func (f *Func) ProfileTasks(ctx context.Context, launch int, first, end int64) (Timing, error) {
+	one := f.call
+	one.First, one.End, one.FirstTask, one.EndTask = launch, launch+1, first, end
+	all, err := f.e.Executor.Profile(ctx, &one)
+	if err != nil {
+		return Timing{}, err
+	}
+	return all[0], nil
+}
+
 // Profile runs the function and reports every launch.
 func (f *Func) Profile(ctx context.Context) ([]Timing, error) {
 	return f.e.Executor.Profile(ctx, &f.call)

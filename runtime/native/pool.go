@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,6 +36,7 @@ type Pool struct {
 	epoch   uint32    // of the last job
 	next    int64     // the number of the next launch
 	watched *watch    // the last Run's context; nil if that could not be canceled
+	tick    float64   // nanoseconds of a tick of the clock; 0 as long as nothing was profiled
 	code    []byte
 }
 
@@ -170,8 +172,18 @@ func (p *Pool) open(state uint64) {
 	}
 }
 
-// tick measures the duration of a tick of the clock in nanoseconds.
-func (p *Pool) tick() float64 {
+// ticks returns the duration of a tick of the clock in nanoseconds, which it measures once: the median of a few, since a busy system
+// may stop this thread between its two looks at the clocks.
+func (p *Pool) ticks() float64 {
+	if p.tick == 0 {
+		all := []float64{p.measureTick(), p.measureTick(), p.measureTick()}
+		slices.Sort(all)
+		p.tick = all[1]
+	}
+	return p.tick
+}
+
+func (p *Pool) measureTick() float64 {
 	mark := func() (time.Time, int64) {
 		p.run(context.Background(), 0, 0) // never canceled: no error
 		return time.Now(), *p.i64(program.CtlTicks)

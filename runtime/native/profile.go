@@ -51,7 +51,7 @@ func (p *Pool) Profile(ctx context.Context, t *Table, from, end int) (*Profile, 
 	if err != nil {
 		return nil, err
 	}
-	return profile(traces, stride, end-from, len(p.workers), p.tick()), nil
+	return profile(traces, stride, end-from, len(p.workers), p.ticks()), nil
 }
 
 // profile reads the traces of the last run, of so many launches, given the duration of a tick in nanoseconds.
