@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -60,9 +61,9 @@ var (
 	module, _   = filepath.Abs(golden.Dir())
 )
 
-// Command builds a command of this module as scripts/build.sh does. The file stays, by its name, in a folder of the user's
-// for all packages and later runs: go build finds it up to date, or links it anew.
-func Command(name, command, tags string) ([]byte, error) {
+// Command builds a command of this module as scripts/build.sh does; env may say for which machine. The file stays, by its name,
+// in a folder of the user's for all packages and later runs: go build finds it up to date, or links it anew.
+func Command(name, command, tags string, env ...string) ([]byte, error) {
 	dir := filepath.Join(os.TempDir(), fmt.Sprintf("pgc-runtimes-%d", os.Getuid()))
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
@@ -77,7 +78,7 @@ func Command(name, command, tags string) ([]byte, error) {
 	}
 	out := filepath.Join(dir, name)
 	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-tags", "nethttpomithttp2"+tags, "-o", out, "pgc/cmd/"+command)
-	cmd.Dir, cmd.Env = module, append(environment, "CGO_ENABLED=0")
+	cmd.Dir, cmd.Env = module, slices.Concat(environment, []string{"CGO_ENABLED=0"}, env)
 	if msg, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("%w: %s", err, msg)
 	}

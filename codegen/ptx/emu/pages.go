@@ -108,12 +108,12 @@ func (s pageSet) add(p *page, old bool, now int) {
 	}
 	q.r.or(&r)
 	q.w.or(&w)
-	each4(&r, func(i int) { q.readers[i] = p.readers[i] })
+	copyWords(&r, &q.readers, &p.readers)
 	if p.writes == nil {
 		return
 	}
 	writes := q.write()
-	each4(&w, func(i int) { writes.writers[i] = p.writes.writers[i] })
+	copyWords(&w, &writes.writers, &p.writes.writers)
 	copyBytes(&w, &writes.data, &p.writes.data)
 }
 
@@ -129,6 +129,22 @@ func each4(p *pageBits, f func(i int)) {
 		for x != 0 {
 			j := bits.TrailingZeros64(x) / 4
 			f(i*16 + j)
+			x &^= 15 << (4 * j)
+		}
+	}
+}
+
+// copyWords copies the words of a page of which a byte is set.
+func copyWords(p *pageBits, to, from *who) {
+	for i, x := range p {
+		t, f := to[i*16:][:16], from[i*16:][:16]
+		if x == ^uint64(0) {
+			copy(t, f)
+			continue
+		}
+		for x != 0 {
+			j := bits.TrailingZeros64(x) / 4 & 15
+			t[j] = f[j]
 			x &^= 15 << (4 * j)
 		}
 	}

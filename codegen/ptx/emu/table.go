@@ -94,10 +94,28 @@ func (q *tablePage) put(p *page, block int32) {
 }
 
 func (a *latest) put(p *page, block int32) {
-	each4(&p.r, func(i int) { a.readers[i] = blockWho{block, p.readers[i]} })
+	putWords(&p.r, &a.readers, &p.readers, block)
 	if p.w != (pageBits{}) {
-		each4(&p.w, func(i int) { a.writers[i] = blockWho{block, p.writes.writers[i]} })
+		putWords(&p.w, &a.writers, &p.writes.writers, block)
 		copyBytes(&p.w, &a.data, &p.writes.data)
+	}
+}
+
+// putWords is copyWords to accesses of a block.
+func putWords(p *pageBits, to *[pageBytes / 4]blockWho, from *who, block int32) {
+	for i, x := range p {
+		t, f := to[i*16:][:16], from[i*16:][:16]
+		if x == ^uint64(0) {
+			for j := range t {
+				t[j] = blockWho{block, f[j]}
+			}
+			continue
+		}
+		for x != 0 {
+			j := bits.TrailingZeros64(x) / 4 & 15
+			t[j] = blockWho{block, f[j]}
+			x &^= 15 << (4 * j)
+		}
 	}
 }
 
