@@ -19,14 +19,14 @@ import (
 // untrusted.
 const maxGraph = 1 << 28
 
-// EncodeGraph compresses the text of a module, whose functions repeat each other over longer distances than the 32 KiB that
-// gzip looks back. Equal modules give equal bytes.
+// EncodeGraph compresses the text of a module, its numbers as differences. Functions repeat each other over longer distances than
+// the 32 KiB that gzip looks back. Equal modules give equal bytes.
 func EncodeGraph(m *ir.Module) []byte {
 	z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedBestCompression), zstd.WithEncoderConcurrency(1))
 	if err != nil {
 		panic(err) // an option that does not exist
 	}
-	return z.EncodeAll([]byte(m.String()), nil)
+	return z.EncodeAll([]byte(relative(m.String())), nil)
 }
 
 // decodeGraph reads the plain graph of an executable's program for a kind of machine.
@@ -45,7 +45,11 @@ func decodeGraph(path string, image *program.Executable, kind program.TargetKind
 	if err != nil {
 		return nil, fmt.Errorf("%s: section %s: %w", path, section, err)
 	}
-	return text.Parse(path, string(src))
+	whole, err := absolute(string(src))
+	if err != nil {
+		return nil, fmt.Errorf("%s: section %s: %w", path, section, err)
+	}
+	return text.Parse(path, whole)
 }
 
 // Relower lowers the graph that an executable carries for the program in use. It fails where the launches differ from
