@@ -146,14 +146,18 @@ func (e *Executable) modelOf(p *program.Program) (*manifest.Model, error) {
 
 // start makes the engine of a program.
 func (e *Executable) start(c chosen, o options) (*engine.Engine, error) {
+	code, err := e.file.Code(c.program)
+	if err != nil {
+		return nil, err
+	}
 	if c.gpu == "" {
-		n, err := engine.New(c.program, e.file.Code, e.file.Weights, o.threads)
+		n, err := engine.New(c.program, code, e.file.Weights, o.threads)
 		if err == nil && !o.exact {
 			n.Reinforce()
 		}
 		return n, err
 	}
-	x, err := o.gpus.Load(context.Background(), c.program, e.file.Section(program.SectionPTX), e.file.Weights, c.number,
+	x, err := o.gpus.Load(context.Background(), c.program, code, e.file.Weights, c.number,
 		engine.LoadOptions{Cache: codeCache(), Progress: o.progress})
 	if err != nil {
 		return nil, err

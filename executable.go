@@ -162,6 +162,9 @@ func (e *Executable) load(o options) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
+	var unpacking sync.WaitGroup
+	unpacking.Go(func() { e.file.Code(c.program) }) // which start finds, or its error
+	defer unpacking.Wait()
 	if err := e.file.Complete(c.program); err != nil {
 		return nil, err
 	}
@@ -206,23 +209,14 @@ func (m *Model) start(t *tokenizer.Tokenizer, o options) (err error) {
 		return err
 	}
 	session.SetImageCache(o.imageCache)
-	session.Mapped, session.Whole = e.mappedBytes(), m.whole
+	session.Mapped, session.Whole = e.mappedBytes(m.engine.Program), m.whole
 	m.scheduler = generate.NewScheduler(session)
 	return nil
 }
 
-// codeBytes is the size of the code for all targets.
-func (e *Executable) codeBytes() (n int) {
-	for _, s := range e.file.Sections {
-		if s.Name == program.SectionCode || s.Name == program.SectionPTX {
-			n += int(s.Bytes)
-		}
-	}
-	return n
-}
-
-// mappedBytes is the size of all sections but the runtime and the weights.
-func (e *Executable) mappedBytes() (bytes int64) {
+// mappedBytes is the size of all sections but the runtime and the weights, and of a program's code, which is unpacked.
+func (e *Executable) mappedBytes(p *program.Program) int64 {
+	bytes := p.CodeBytes()
 	for _, s := range e.file.Sections {
 		if s.Name != program.SectionRuntime && s.Name != program.SectionWeights && s.Name != manifest.SectionRuntimeGPU {
 			bytes += s.Bytes

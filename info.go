@@ -118,7 +118,7 @@ func (e *Executable) info(c chosen, runs bool, o options) Info {
 		m = e.model
 	}
 	i := Info{Model: m.Name, Merged: m.Merged, ModelType: m.Type, Kind: m.Kind, Parameters: m.Parameters, Weights: m.Weights, Compute: m.Compute, BF16Products: m.BF16Products,
-		Rounding: m.Rounding, Storage: storage(m, p), WeightBytes: p.WeightBytes, CodeBytes: e.codeBytes(), Kernels: len(p.Kernels),
+		Rounding: m.Rounding, Storage: storage(m, p), WeightBytes: p.WeightBytes, CodeBytes: int(e.file.CodeBytes()), Kernels: len(p.Kernels),
 		Target: targetName(p), CPU: p.Target.CPU, Features: p.Target.Features, ImageSize: m.ImageSize, ImageTokens: m.ImageTokens, MaxTokens: m.MaxTokens,
 		KV: m.KV, Runtime: cmp.Or(m.Runtime, "full"), KVBytes: p.SlotBytes(), MaxBatch: p.Slots, Generator: p.Generator}
 	for _, a := range m.Adapters {
@@ -160,7 +160,7 @@ func (e *Executable) info(c chosen, runs bool, o options) Info {
 	i.Processors = native.CountProcessors()
 	if runs {
 		n := min(m.ImageTokens+32, m.MaxTokens)
-		i.MemoryBytes = generate.Needs(p, m, e.mappedBytes(), native.MostThreads(i.Processors.Threads), n, n).Total()
+		i.MemoryBytes = generate.Needs(p, m, e.mappedBytes(p), native.MostThreads(i.Processors.Threads), n, n).Total()
 	}
 	return i
 }

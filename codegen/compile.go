@@ -59,6 +59,9 @@ func (r *Result) locate(c *backend.Code) {
 	for i, offset := range c.Offsets {
 		p.Kernels[i].CodeOffset = offset
 	}
+	if p.Parts = c.Parts; p.Parts == nil {
+		p.Parts = []program.Part{{Bytes: int64(len(c.Bytes))}}
+	}
 	p.WorkerOffset, p.Text.Bytes = c.Worker, c.Text
 }
 

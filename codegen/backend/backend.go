@@ -69,9 +69,10 @@ type Code struct {
 	Section string // of the file
 	Align   int64  // of the code in its section
 	Bytes   []byte
-	Offsets []int64  // where each kernel begins
-	Worker  int64    // where the worker loop begins; 0 for machines that need none
-	Objects [][]byte // what Bytes are linked from, and
-	Names   []string // the symbols of the kernels there, for Join
-	Text    int64    // length of the code that is the program's own text; 0 where kernels are code of the machine
+	Offsets []int64        // where each kernel begins
+	Worker  int64          // where the worker loop begins; 0 for machines that need none
+	Objects [][]byte       // what Bytes are linked from, and
+	Names   []string       // the symbols of the kernels there, for Join
+	Parts   []program.Part // what of joined code this program needs; nil for all
+	Text    int64          // length of the code that is the program's own text; 0 where kernels are code of the machine
 }

@@ -55,10 +55,13 @@ func assemble(ctx context.Context, t target.Target, ks []*backend.Kernel) (*back
 	return code, nil
 }
 
-// locate notes where an image has the kernels and the worker loop.
+// locate notes where an image has the kernels and the worker loop, and what of it they need.
 func locate(c *backend.Code, in *link.Image) {
 	c.Worker = int64(in.Symbols[sched.Symbol])
-	c.Offsets = nil
+	c.Offsets, c.Parts = nil, nil
+	for _, p := range in.Parts {
+		c.Parts = append(c.Parts, program.Part{At: int64(p.At), Bytes: int64(p.Bytes)})
+	}
 	for _, name := range c.Names {
 		c.Offsets = append(c.Offsets, int64(in.Symbols[name]))
 	}

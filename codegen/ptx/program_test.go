@@ -40,7 +40,7 @@ func TestProgramFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer image.Close()
-	if !bytes.Equal(image.Section(program.SectionPTX), r.Code.Bytes) || !bytes.Equal(image.Weights, section.Bytes()) {
+	if text, err := image.Code(image.Program); err != nil || !bytes.Equal(text, r.Code.Bytes) || !bytes.Equal(image.Weights, section.Bytes()) {
 		t.Error("the file has another text or other weights")
 	}
 	if got := image.Program; len(got.Funcs[0].Launches) != 2 || !got.Kernels[1].DynamicShared {
@@ -55,7 +55,7 @@ func TestProgramFile(t *testing.T) {
 	}
 	// Without its text it is refused.
 	if err := program.Write(t.Context(), path, []byte("\x7fELF"), []*program.Program{r.Program}, weights); err == nil ||
-		!strings.Contains(err.Error(), "lies outside the 0 bytes of PTX") {
+		!strings.Contains(err.Error(), "lies outside the 0 bytes of its section") {
 		t.Errorf("error %v", err)
 	}
 }

@@ -72,7 +72,11 @@ func Open(image *program.Executable, isa string, threads int) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: compile with --cpu for this machine", err)
 	}
-	return New(p, image.Code, image.Weights, threads)
+	code, err := image.Code(p)
+	if err != nil {
+		return nil, err
+	}
+	return New(p, code, image.Weights, threads)
 }
 
 // On prepares a program that an executor has loaded, whose calls use so many threads. Closing the engine closes the

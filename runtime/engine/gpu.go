@@ -35,7 +35,11 @@ func OpenGPU(ctx context.Context, image *program.Executable, gpus GPUs, o LoadOp
 		return nil, "", err
 	}
 	p := image.Programs[at]
-	x, err := gpus.Load(ctx, p, image.Section(program.SectionPTX), image.Weights, number, o)
+	text, err := image.Code(p)
+	if err != nil {
+		return nil, "", err
+	}
+	x, err := gpus.Load(ctx, p, text, image.Weights, number, o)
 	if err != nil {
 		return nil, "", err
 	}

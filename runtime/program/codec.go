@@ -61,6 +61,7 @@ type codec struct {
 	err     error
 	depth   int
 	last    string // the last name
+	end     int64  // of the last weight
 	pool    *pool  // of a launch that is in one
 }
 
@@ -72,13 +73,17 @@ func (c *codec) file(sets *[]*Program) {
 	}
 	c.shared(shared)
 	launches := &pool{}
+	n := 0
 	list(c, sets, 14+2*len(shared.Funcs), func(c *codec, p **Program) {
 		if !c.writing {
 			*p = &Program{}
 			**p = *shared
-			(*p).Funcs = slices.Clone(shared.Funcs)
+			(*p).Funcs, (*p).pool, (*p).set = slices.Clone(shared.Funcs), launches, n
+			n++
 		}
-		c.set(*p, shared, launches)
+		if c.set(*p, shared); c.writing {
+			launches.add(*p)
+		}
 	})
 	launches.walk(c)
 }
@@ -109,9 +114,9 @@ func portsBytes(f *Func) []byte {
 	return c.buf
 }
 
-// set walks what does, and the numbers of the launches; the functions are there already, and have other ports where a GPU's
-// do more than a CPU's.
-func (c *codec) set(p, shared *Program, launches *pool) {
+// set walks what does, but for the launches; the functions are there already, and have other ports where a GPU's do more than
+// a CPU's.
+func (c *codec) set(p, shared *Program) {
 	c.byte((*uint8)(&p.Target.Kind))
 	c.string(&p.Target.Arch)
 	c.string(&p.Target.CPU)
@@ -119,8 +124,8 @@ func (c *codec) set(p, shared *Program, launches *pool) {
 	c.bytes(&p.Model)
 	list(c, &p.States, 3, func(c *codec, s *State) { c.string(&s.Name); c.int64(&s.Bytes); c.bool(&s.PerSlot) })
 	list(c, &p.Kernels, 8, (*codec).kernel)
-	c.int64(&p.Text.Offset)
-	c.int64(&p.Text.Bytes)
+	list(c, &p.Parts, 4, func(c *codec, t *Part) { c.int64(&t.At); c.int64(&t.Bytes); c.span(&t.Packed) })
+	c.span(&p.Text)
 	c.int64(&p.WorkerOffset)
 	c.int64(&p.ScratchBytes)
 	c.int(&p.MinBatch)
@@ -134,20 +139,15 @@ func (c *codec) set(p, shared *Program, launches *pool) {
 			c.ports(f)
 		}
 	}
-	if c.writing {
-		numbers := launches.numbers(p)
-		c.view(&numbers)
-	} else {
-		p.pool = launches
-		c.view(&p.numbers)
-	}
 }
+
+func (c *codec) span(s *Span) { c.int64(&s.Offset); c.int64(&s.Bytes) }
 
 func (c *codec) kernel(k *Kernel) {
 	c.name(&k.Name)
 	c.int64(&k.CodeOffset)
-	c.string((*string)(&k.LHS))
-	c.string((*string)(&k.RHS))
+	c.dtype(&k.LHS)
+	c.dtype(&k.RHS)
 	c.int(&k.Threads)
 	c.int(&k.TaskThreads)
 	c.int64(&k.SharedBytes)
@@ -163,7 +163,7 @@ func (c *codec) load(l *Load) {
 
 func (c *codec) port(p *Port) {
 	c.string(&p.Name)
-	c.string((*string)(&p.DType))
+	c.dtype(&p.DType)
 	list(c, &p.Shape, 3, (*codec).expr)
 }
 
@@ -201,14 +201,31 @@ func (c *codec) arg(a *Arg) {
 
 func (c *codec) weight(w *Weight) {
 	c.name(&w.Name)
-	c.string((*string)(&w.DType))
+	c.dtype(&w.DType)
 	list(c, &w.Shape, 1, (*codec).int64)
 	c.layout(&w.Layout)
-	c.int64(&w.Offset)
+	gap := w.Offset - c.end
+	c.int64(&gap)
+	w.Offset = c.end + gap
 	c.int64(&w.Bytes)
+	c.end = w.Offset + w.Bytes
 	sum := int64(w.Sum)
 	c.int64(&sum)
 	w.Sum = uint32(sum)
+}
+
+// formats are the names of storage formats that take a byte, which tells where they are here. Other names follow a zero.
+var formats = [...]DType{"", "f32", "bf16", "f16", "i32", "bool", "int8", "int4", "nf4"}
+
+func (c *codec) dtype(d *DType) {
+	n := uint8(slices.Index(formats[:], *d) + 1)
+	if c.byte(&n); n == 0 {
+		c.string((*string)(d))
+	} else if int(n) <= len(formats) {
+		*d = formats[n-1]
+	} else {
+		c.fail(fmt.Errorf("storage format %d of %d", n, len(formats)))
+	}
 }
 
 func (c *codec) layout(l *Layout) {

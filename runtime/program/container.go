@@ -27,8 +27,8 @@ const (
 	SectionRuntime = "runtime"
 	SectionWeights = "weights" // the only one not checked when the file is opened
 	SectionSums    = "sums"    // of the weights: a CRC-32C for every BlockBytes, the padding included, little-endian
-	SectionCode    = "code"    // of all instruction sets of CPUs; mapped executable
-	SectionPTX     = "ptx"     // modules for GPUs, as text
+	SectionCode    = "code"    // of all instruction sets of CPUs, deflated part by part
+	SectionPTX     = "ptx"     // modules for GPUs, text, deflated
 	SectionProgram = "program"
 )
 
@@ -48,7 +48,7 @@ func pageBytes(programs []*Program) int64 {
 
 // FormatVersion is of the sections and of what code and runtime expect of each other (abi.go). A file of another one is
 // refused, whose code would run beside a runtime that counts otherwise.
-const FormatVersion = 15
+const FormatVersion = 16
 
 const (
 	magic       = "pgc:exec"

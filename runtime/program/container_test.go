@@ -120,8 +120,11 @@ func TestWriteOpen(t *testing.T) {
 	}
 	defer m.Close()
 	if len(m.Programs) != 2 || m.Program != m.Programs[0] || m.Program.Target.CPU != "x86-64-v4" || m.Programs[1].Weights[1].Sum == 0 ||
-		m.Program.Funcs[0].Name != "decode" || len(m.Code) != 201 || m.Code[200] != 0xc3 {
-		t.Errorf("func %s, %d bytes of code", m.Program.Funcs[0].Name, len(m.Code))
+		m.Program.Funcs[0].Name != "decode" || m.CodeBytes() != 201 {
+		t.Errorf("func %s, %d bytes of code", m.Program.Funcs[0].Name, m.CodeBytes())
+	}
+	if code, err := m.Code(m.Program); err != nil || len(code) != 201 || code[200] != 0xc3 {
+		t.Errorf("%d bytes of code: %v", len(code), err)
 	}
 	if !bytes.Equal(m.Weights, weightBytes()) || string(m.Section("tokenizer")) != "tok" || m.Section("nothing") != nil {
 		t.Error("a section came back changed")

@@ -20,7 +20,6 @@ import (
 type Executable struct {
 	Programs []*Program // one for each instruction set, the best first
 	Program  *Program   // the one in use: the first, unless the owner sets another
-	Code     []byte     // readable and executable
 	Weights  []byte     // read-only; pages come from the file when they are first touched
 	Sections []SectionInfo
 	Info     fs.FileInfo // of the file when it was opened
@@ -28,10 +27,11 @@ type Executable struct {
 	Sum      uint32 // the footer's checksum: it covers those of all sections
 
 	path       string
-	mapped     map[string][]byte // with the padding
+	mapped     map[string][]byte // sections, with the padding, and code
 	sums       []uint32          // of the weights' blocks
 	unchecked  *os.File          // the file, of which checksums were not compared; nil if they were
 	completing sync.Mutex
+	unpacking  sync.Mutex // of code
 }
 
 // Open maps the sections of an executable file, of which the first byte must be that of the runtime, and checks
@@ -127,7 +127,7 @@ func (m *Executable) open(f *os.File, whole func(*Executable) bool) error {
 		return fmt.Errorf("section %s: %w", SectionSums, err)
 	}
 	m.Program = m.Programs[0]
-	m.Code, m.Weights = m.Section(SectionCode), m.Section(SectionWeights)
+	m.Weights = m.Section(SectionWeights)
 	return nil
 }
 
@@ -174,11 +174,7 @@ func (m *Executable) mapSection(f *os.File, s *SectionInfo) error {
 	if page := int64(os.Getpagesize()); s.page%page != 0 {
 		return fmt.Errorf("it lies at a multiple of %d bytes, this machine's pages have %d: expected a file for it", s.page, page)
 	}
-	prot := unix.PROT_READ
-	if s.Name == SectionCode {
-		prot |= unix.PROT_EXEC
-	}
-	b, err := unix.Mmap(int(f.Fd()), s.Offset, int(s.padded()), prot, unix.MAP_SHARED)
+	b, err := unix.Mmap(int(f.Fd()), s.Offset, int(s.padded()), unix.PROT_READ, unix.MAP_SHARED)
 	if err != nil {
 		return fmt.Errorf("cannot map its %d bytes: %w", s.Bytes, err)
 	}
@@ -243,7 +239,7 @@ func (m *Executable) Close() error {
 			first = err
 		}
 	}
-	m.Code, m.Weights = nil, nil
+	m.Weights = nil
 	if m.unchecked != nil {
 		m.unchecked.Close()
 	}

@@ -3,13 +3,16 @@ package program
 import "fmt"
 
 // pool is the launches of a file's programs. Instruction sets run nearly the same launches, and layers do much the same, so
-// each launch is there once, as is each expression of one; a program has their numbers. In bytes they are
+// each launch is there once, as is each expression of one; a program has their numbers. Deflated, they are
 //
 //	expressions   a list
 //	launches      a list; each with its length before it, so that those of other programs need not be read
+//	programs      a list; the numbers of the launches of each, function by function
 type pool struct {
-	bytes           []byte
+	packed          []byte
+	size            int64    // of what is packed
 	exprs, launches table    // when writing
+	sets            [][]byte // the numbers of each program's launches
 	read            []Expr   // the expressions
 	views           [][]byte // the launches
 }
@@ -33,8 +36,8 @@ func (t *table) number(b []byte) int {
 	return n
 }
 
-// numbers adds the launches of a program and returns their numbers.
-func (o *pool) numbers(p *Program) []byte {
+// add adds the launches of a program.
+func (o *pool) add(p *Program) {
 	c := &codec{writing: true}
 	for i := range p.Funcs {
 		list(c, &p.Funcs[i].Launches, 1, func(c *codec, l *Launch) {
@@ -44,7 +47,7 @@ func (o *pool) numbers(p *Program) []byte {
 			c.int(&n)
 		})
 	}
-	return c.buf
+	o.sets = append(o.sets, c.buf)
 }
 
 // walk writes the pool, or finds its bytes.
@@ -53,17 +56,26 @@ func (o *pool) walk(c *codec) {
 		all := &codec{writing: true}
 		list(all, &o.exprs.entries, 3, func(c *codec, b *[]byte) { c.buf = append(c.buf, *b...) })
 		list(all, &o.launches.entries, 1, (*codec).view)
-		o.bytes = all.buf
+		list(all, &o.sets, 1, (*codec).view)
+		o.packed, o.size = deflate(all.buf), int64(len(all.buf))
 	}
-	c.view(&o.bytes)
+	c.int64(&o.size)
+	if c.view(&o.packed); o.size < 0 || o.size/mostPacked > int64(len(o.packed)) {
+		c.fail(fmt.Errorf("launches of %d bytes cannot fit in %d", o.size, len(o.packed)))
+	}
 }
 
-// open finds the entries in the pool's bytes.
+// open finds the entries.
 func (o *pool) open() error {
-	c := &codec{buf: o.bytes}
+	b := make([]byte, o.size)
+	if err := inflate(b, o.packed); err != nil {
+		return fmt.Errorf("damaged program: its launches: %w", err)
+	}
+	c := &codec{buf: b}
 	list(c, &o.read, 3, (*codec).expr)
 	list(c, &o.views, 1, (*codec).view)
-	return c.finish(len(o.bytes))
+	list(c, &o.sets, 1, (*codec).view)
+	return c.finish(len(b))
 }
 
 // pooled walks an expression of a launch: its number, if there is a pool.
@@ -105,12 +117,16 @@ func (p *Program) complete() error {
 
 // readLaunches looks up the launches of the functions. Those that are alike share their parts.
 func (p *Program) readLaunches() error {
-	o := &pool{bytes: p.pool.bytes}
+	o := &pool{packed: p.pool.packed, size: p.pool.size}
 	if err := o.open(); err != nil {
 		return err
 	}
+	if p.set >= len(o.sets) {
+		return fmt.Errorf("damaged program: it has launches of %d instruction sets, expected more than %d", len(o.sets), p.set)
+	}
+	numbers := o.sets[p.set]
 	known := make([]*Launch, len(o.views))
-	c := &codec{buf: p.numbers}
+	c := &codec{buf: numbers}
 	for i := range p.Funcs {
 		list(c, &p.Funcs[i].Launches, 1, func(c *codec, l *Launch) {
 			var n int
@@ -128,9 +144,9 @@ func (p *Program) readLaunches() error {
 			c.fail(one.finish(len(o.views[n])))
 		})
 	}
-	if err := c.finish(len(p.numbers)); err != nil {
+	if err := c.finish(len(numbers)); err != nil {
 		return err
 	}
-	p.pool, p.numbers = nil, nil
+	p.pool, p.set = nil, 0
 	return nil
 }

@@ -24,9 +24,10 @@ type Program struct {
 	// Of kind PTX: how the weights come into the device's memory, and how much of it they take.
 	Loads        []Load
 	DeviceBytes  int64
-	WorkerOffset int64 // offset in the code of the worker loop (see abi.go)
-	Text         Span  // of kind PTX: the module in its section
-	ScratchBytes int64 // scratch memory each thread needs, the most any kernel asks for
+	Parts        []Part // the code that it needs
+	WorkerOffset int64  // offset in the code of the worker loop (see abi.go)
+	Text         Span   // of kind PTX: the module in the code
+	ScratchBytes int64  // scratch memory each thread needs, the most any kernel asks for
 	// MinBatch is the smallest number of sequences for which a step for all batch slots takes less time than a step for
 	// each sequence: a property of the processor that the code is for, since a step for all slots computes all of them.
 	MinBatch int
@@ -35,8 +36,8 @@ type Program struct {
 	Model []byte
 
 	// Until complete reads the functions' launches: those of the file's programs, and the numbers of this one's.
-	pool    *pool
-	numbers []byte
+	pool *pool
+	set  int // the program's number there
 }
 
 // TargetKind is a kind of machine: what code is, and how kernels are launched.
@@ -45,7 +46,7 @@ type TargetKind uint8
 // The kinds.
 const (
 	CPU TargetKind = iota // machine code in the section "code", run by threads (see abi.go)
-	PTX                   // the text of a module for NVIDIA GPUs in the section "ptx"
+	PTX                   // the text of a module for NVIDIA GPUs, in the section "ptx"
 	targetKinds
 )
 
@@ -102,7 +103,7 @@ func (p *Program) SlotBytes() (n int64) {
 // product of matrices.
 type Kernel struct {
 	Name       string
-	CodeOffset int64 // in the section of the target's kind
+	CodeOffset int64 // in the code of the target's kind
 	LHS, RHS   DType
 	// On a GPU, else 0: the threads of a block, how many of them share a task, and the shared memory of a block, which
 	// the code asks for itself unless DynamicShared says that the launch does. Blocks stride over the tasks, so that any
@@ -253,10 +254,13 @@ func (p *Program) Maxima() []int64 {
 	return syms
 }
 
-// MoveCode says that a program's code begins so many bytes further in its section.
+// MoveCode says that a program's code begins so many bytes further in that of its kind.
 func (p *Program) MoveCode(by int64) {
 	for i := range p.Kernels {
 		p.Kernels[i].CodeOffset += by
+	}
+	for i := range p.Parts {
+		p.Parts[i].At += by
 	}
 	if p.Target.Kind == PTX {
 		p.Text.Offset += by

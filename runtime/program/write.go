@@ -67,6 +67,9 @@ func writeFile(ctx context.Context, f io.Writer, runtime []byte, sets []*Program
 	}
 	for _, s := range sections {
 		if s.Name != SectionWeights {
+			if s.Name == SectionCode || s.Name == SectionPTX {
+				s = packed(sets, s)
+			}
 			if err := w.section(s, nil); err != nil {
 				return err
 			}
@@ -110,13 +113,18 @@ func (p *Program) fits(sections []SectionInfo) error {
 	if got := size[SectionWeights]; got != p.WeightBytes {
 		return fmt.Errorf("program: the weights section has %d bytes, expected %d", got, p.WeightBytes)
 	}
+	for _, part := range p.Parts {
+		if err := part.fits(size[p.Target.Kind.section()]); err != nil {
+			return err
+		}
+	}
+	code := p.codeEnd()
 	if p.Target.Kind == PTX {
-		if text := size[SectionPTX]; p.Text.Bytes > text-p.Text.Offset {
-			return fmt.Errorf("program: the module of %d bytes at %d lies outside the %d bytes of PTX", p.Text.Bytes, p.Text.Offset, text)
+		if p.Text.Bytes > code-p.Text.Offset {
+			return fmt.Errorf("program: the module of %d bytes at %d lies outside the %d bytes of PTX", p.Text.Bytes, p.Text.Offset, code)
 		}
 		return nil
 	}
-	code := size[SectionCode]
 	for _, k := range p.Kernels {
 		if k.CodeOffset >= code {
 			return fmt.Errorf("program: kernel %s at %d lies outside the %d bytes of code", k.Name, k.CodeOffset, code)

@@ -25,7 +25,12 @@ type Image struct {
 	TextBytes int
 	// Symbols maps each global symbol to its offset in Code.
 	Symbols map[string]uint64
+	// Parts are the stretches of Code that this program needs. Functions of the same programs lie together.
+	Parts []Part
 }
+
+// Part is a stretch of a blob.
+type Part struct{ At, Bytes int }
 
 // Link joins relocatable ELF objects of one architecture. The result depends only on the objects and their order.
 // Errors name the object by its index when no symbol says more.
@@ -40,8 +45,8 @@ func Link(objs [][]byte) (*Image, error) {
 // Join is Link of several programs into one blob, which all images have: functions and constants that are equal are
 // in it once.
 func Join(programs [][][]byte) ([]*Image, error) {
-	l := &linker{pool: map[constant]uint64{}, functions: map[string]uint64{}}
-	for _, objs := range programs {
+	l := &linker{pool: map[constant]uint64{}}
+	for n, objs := range programs {
 		p := &linked{map[string]uint64{}, map[string]int{}}
 		l.programs = append(l.programs, p)
 		for i, raw := range objs {
@@ -49,16 +54,14 @@ func Join(programs [][][]byte) ([]*Image, error) {
 			if err != nil {
 				return nil, err
 			}
-			o.program = p
+			o.program, o.of = p, n
 			l.objs = append(l.objs, o)
 			if o.machine != l.objs[0].machine {
 				return nil, fmt.Errorf("link: object %d is for %v, object 0 for %v", i, o.machine, l.objs[0].machine)
 			}
 		}
 	}
-	for _, o := range l.objs {
-		l.placeFunctions(o)
-	}
+	groups := l.placeFunctions()
 	text := len(l.code)
 	l.placeConstants()
 	for _, o := range l.objs {
@@ -77,8 +80,8 @@ func Join(programs [][][]byte) ([]*Image, error) {
 		}
 	}
 	var images []*Image
-	for _, p := range l.programs {
-		images = append(images, &Image{Code: l.code, TextBytes: text, Symbols: p.symbols})
+	for n, p := range l.programs {
+		images = append(images, &Image{Code: l.code, TextBytes: text, Symbols: p.symbols, Parts: l.partsOf(groups, n)})
 	}
 	return images, nil
 }
@@ -97,29 +100,10 @@ type linked struct {
 }
 
 type linker struct {
-	programs  []*linked
-	objs      []*object
-	code      []byte
-	pool      map[constant]uint64
-	functions map[string]uint64 // those that may be shared, by what identifies them
-}
-
-// placeFunctions appends the executable sections of o to the blob, but for those that are there already.
-func (l *linker) placeFunctions(o *object) {
-	for _, s := range o.sections {
-		if s.Flags&elf.SHF_EXECINSTR == 0 {
-			continue
-		}
-		key, ok := o.identity(s)
-		if at, there := l.functions[key]; ok && there {
-			s.start, s.again = at, true
-			continue
-		}
-		s.start = l.add(s.data, s.align)
-		if ok {
-			l.functions[key] = s.start
-		}
-	}
+	programs []*linked
+	objs     []*object
+	code     []byte
+	pool     map[constant]uint64
 }
 
 // identity returns what a section of code has in common with equal ones: its bytes, and where it refers to what

@@ -10,6 +10,7 @@ import (
 // object is one parsed relocatable file.
 type object struct {
 	program  *linked
+	of       int // its number
 	index    int
 	machine  elf.Machine
 	sections []*section // the loaded ones, in file order

@@ -59,13 +59,17 @@ func TestExecutable(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer exe.Close()
-	pool, err := native.Start(exe.Code, exe.Program.WorkerOffset, 3, exe.Program.ScratchBytes)
+	code, err := exe.Code(exe.Program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool, err := native.Start(code, exe.Program.WorkerOffset, 3, exe.Program.ScratchBytes)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer pool.Close()
 	fn := exe.Program.Func("f")
-	tab, err := native.NewTable(exe.Program, fn, exe.Code, 3)
+	tab, err := native.NewTable(exe.Program, fn, code, 3)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,92 @@
+package build
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"testing"
+
+	"pgc/checkpoint/hf"
+	"pgc/golden"
+	"pgc/ir/target"
+	"pgc/runtime/safetensors"
+)
+
+// linearLayers are those that peft's all-linear adapts.
+var linearLayers = regexp.MustCompile(`^(.*\.(?:[qkvo]_proj|out_proj|gate_proj|up_proj|down_proj|fc1|fc2|linear))\.weight$`)
+
+// allLinear writes an adapter of a checkpoint as peft's all-linear does, in float32 and of zeros, and returns its folder and the bytes of
+// its tensors' file.
+func allLinear(t *testing.T, checkpoint string, rank int) (dir string, size int64) {
+	t.Helper()
+	dir = t.TempDir()
+	raw, err := json.Marshal(map[string]any{"peft_type": "LORA", "r": rank, "lora_alpha": 8, "target_modules": "all-linear"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "adapter_config.json"), raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := hf.Load(checkpoint, hf.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	var specs []safetensors.Spec
+	for _, w := range c.Weights {
+		layer := linearLayers.FindStringSubmatch(w.Name)
+		if layer == nil {
+			continue
+		}
+		for i, shape := range [][]int{{rank, w.Shape[1]}, {w.Shape[0], rank}} {
+			specs = append(specs, safetensors.Spec{Name: "base_model.model.model." + layer[1] + []string{".lora_A.weight", ".lora_B.weight"}[i], DType: "F32", Shape: shape})
+		}
+	}
+	path := filepath.Join(dir, "adapter_model.safetensors")
+	f, err := safetensors.Create(path, nil, specs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range specs {
+		if _, err := f.Write(make([]byte, 4*s.Shape[0]*s.Shape[1])); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir, info.Size()
+}
+
+// TestAdapterGrowth: a file with an adapter kept beside the model is larger by at most 1.1 times the adapter's bytes, from rank 4 on a
+// model as small as the demo.
+func TestAdapterGrowth(t *testing.T) {
+	demo := filepath.Join(golden.Dir(), "..", "models", "paligemma", "demo", "paligemma-demo")
+	dir, adapter := allLinear(t, demo, 4)
+	size := func(o Options) int64 {
+		out := filepath.Join(t.TempDir(), "exe")
+		if _, err := Compile(t.Context(), demo, out, []byte("\x7fELF"), o); err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Size()
+	}
+	for _, stored := range []string{"auto", "int4"} {
+		o := Options{Storage: Storage{Weights: stored}, CPU: target.Default}
+		before := size(o)
+		o.Adapters = []hf.Kept{{Name: "a", Dir: dir}}
+		growth := float64(size(o)-before) / float64(adapter)
+		t.Logf("%s: %.3f of %d bytes", stored, growth, adapter)
+		if growth > 1.1 {
+			t.Errorf("%s: the file grows by %.3f of the adapter's %d bytes, expected at most 1.1", stored, growth, adapter)
+		}
+	}
+}
