@@ -94,6 +94,9 @@ func Compiled(t *testing.T, name string) string {
 // Once returns the path of an executable that compile makes unless a test of the package has made it.
 func Once(t *testing.T, name string, compile func(exe string)) string {
 	t.Helper()
+	if scratch == "" {
+		t.Fatal("TestMain of this package does not run e2e.Main, which makes the folder of its executables")
+	}
 	exe := filepath.Join(scratch, name)
 	if _, err := os.Stat(exe); err != nil {
 		compile(exe)

@@ -4,7 +4,7 @@ import (
 	"os"
 	"testing"
 
-	"pgc/codegen/llvm/llctest"
+	"pgc/internal/e2e"
 )
 
-func TestMain(m *testing.M) { os.Exit(llctest.Main(m)) }
+func TestMain(m *testing.M) { os.Exit(e2e.Main(m)) }
