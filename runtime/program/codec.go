@@ -97,8 +97,34 @@ func (c *codec) shared(p *Program) {
 		c.string(&f.Name)
 		c.ports(f)
 	})
-	list(c, &p.Weights, 12, (*codec).weight)
+	c.deflated("weights", func(c *codec) { list(c, &p.Weights, 12, (*codec).weight) })
 	c.int64(&p.WeightBytes)
+}
+
+// deflated walks, deflated, what each walks of bytes of their own.
+func (c *codec) deflated(what string, each func(*codec)) {
+	own := &codec{writing: c.writing}
+	var packed []byte
+	if c.writing {
+		each(own)
+		packed = deflate(own.buf)
+	}
+	size := len(own.buf)
+	if c.int(&size); !c.writing && (size < 0 || size/mostPacked > len(c.buf)) {
+		c.fail(fmt.Errorf("%s of %d bytes cannot fit in the %d bytes left", what, size, len(c.buf)))
+	}
+	if c.view(&packed); c.writing || c.err != nil {
+		return
+	}
+	own.buf = make([]byte, size)
+	if err := inflate(own.buf, packed); err != nil {
+		c.fail(fmt.Errorf("its %s: %w", what, err))
+		return
+	}
+	if each(own); own.err == nil && len(own.buf) > 0 {
+		own.err = fmt.Errorf("%d bytes follow the %s", len(own.buf), what)
+	}
+	c.fail(own.err)
 }
 
 // ports walks what a function takes and gives.
@@ -378,6 +404,7 @@ func (c *codec) int64(i *int64) {
 	*i, c.buf = v, c.buf[n:]
 }
 
+// fail notes the first error.
 func (c *codec) fail(err error) {
 	if c.err == nil {
 		c.err = err

@@ -13,13 +13,13 @@ import (
 // An executable file is
 //
 //	section "runtime"   the runtime's ELF file, at offset 0
-//	more sections       each at a page boundary, in the order they were given
+//	more sections       in the order they were given; the runtime and the weights end at a page boundary
 //	section "sums"      right behind the weights: the checksums of their blocks
 //	section "program"   encode's bytes
 //	section table       an entry for each section
 //	footer              footerBytes long, at the very end
 //
-// A section's checksum covers the zeros that fill its last page too, and the footer's covers table and footer, so that
+// A section's checksum covers the zeros that follow it, too, and the footer's covers table and footer, so that
 // no byte of the file can change unnoticed.
 
 // Names of the sections that have a meaning here.
@@ -35,8 +35,10 @@ const (
 // maxPageBytes is the largest page that a kernel maps files by: 64 KiB, on arm64.
 const maxPageBytes = 64 << 10
 
-// pageBytes returns the alignment of sections in a file of some programs: the largest page of the machines that they are
-// for.
+// denseBytes is where other sections end: kernels read none of them, and their mappings begin where their first page does.
+const denseBytes = 64
+
+// pageBytes returns the alignment of weights in a file of some programs: the largest page of the machines that they are for.
 func pageBytes(programs []*Program) int64 {
 	for _, p := range programs {
 		if p.Target.Kind == CPU && p.Target.Arch == "amd64" {
@@ -48,7 +50,7 @@ func pageBytes(programs []*Program) int64 {
 
 // FormatVersion is of the sections and of what code and runtime expect of each other (abi.go). A file of another one is
 // refused, whose code would run beside a runtime that counts otherwise.
-const FormatVersion = 16
+const FormatVersion = 17
 
 const (
 	magic       = "pgc:exec"
@@ -77,15 +79,24 @@ func shortSum(b []byte) uint32 {
 type SectionInfo struct {
 	Name   string
 	Offset int64  // in the file
-	Bytes  int64  // without the padding to a page
+	Bytes  int64  // without the padding
 	Sum    uint32 // CRC-32C of the section and its padding
 	page   int64
 }
 
 // padded returns the length of the section with its padding.
-func (s *SectionInfo) padded() int64 { return padded(s.Bytes, s.page) }
+func (s *SectionInfo) padded() int64 {
+	to := s.alignment()
+	return (s.Bytes + to - 1) / to * to
+}
 
-func padded(n, page int64) int64 { return (n + page - 1) / page * page }
+// alignment is that of the section's end.
+func (s *SectionInfo) alignment() int64 {
+	if s.Name == SectionRuntime || s.Name == SectionWeights {
+		return s.page
+	}
+	return min(s.page, denseBytes)
+}
 
 // appendTable appends the section table and the footer.
 func appendTable(b []byte, page int64, sections []SectionInfo) []byte {
@@ -155,11 +166,12 @@ func readTable(r io.ReaderAt, size int64) (sections []SectionInfo, sum uint32, e
 		e := table[i*entryBytes:]
 		name, _, _ := bytes.Cut(e[:nameBytes], []byte{0})
 		offset, length := le.Uint64(e[16:]), le.Uint64(e[24:])
-		if length > math.MaxInt64-maxPageBytes || offset != uint64(next) || int64(length) > start-next || next+padded(int64(length), page) > start {
+		s := SectionInfo{string(name), next, int64(length), le.Uint32(e[32:]), page}
+		if length > math.MaxInt64-maxPageBytes || offset != uint64(next) || s.Bytes > start-next || next+s.padded() > start {
 			return nil, 0, fmt.Errorf("damaged section table: section %s at %d of %d bytes, expected it at %d within %d", name, offset, length, next, start)
 		}
-		sections[i] = SectionInfo{string(name), next, int64(length), le.Uint32(e[32:]), page}
-		next += padded(int64(length), page)
+		sections[i] = s
+		next += s.padded()
 	}
 	if next != start {
 		return nil, 0, fmt.Errorf("damaged section table: sections end at %d, expected %d", next, start)

@@ -27,11 +27,13 @@ type Executable struct {
 	Sum      uint32 // the footer's checksum: it covers those of all sections
 
 	path       string
-	mapped     map[string][]byte // sections, with the padding, and code
+	mapped     map[string][]byte // sections, with the padding
+	code       map[string][]byte // unpacked, by section and instruction set
+	mappings   [][]byte          // what these lie in
 	sums       []uint32          // of the weights' blocks
 	unchecked  *os.File          // the file, of which checksums were not compared; nil if they were
 	completing sync.Mutex
-	unpacking  sync.Mutex // of code
+	unpacking  sync.Mutex // of code and mappings
 }
 
 // Open maps the sections of an executable file, of which the first byte must be that of the runtime, and checks
@@ -54,7 +56,7 @@ func Open(f *os.File) (*Executable, error) {
 // OpenHeads is Open of what describing an executable takes: its programs have no launches before Complete. It does not
 // compare checksums if whole, which may look at Info and Sum, says that they were right before.
 func OpenHeads(f *os.File, whole func(*Executable) bool) (*Executable, error) {
-	m := &Executable{path: f.Name(), mapped: map[string][]byte{}}
+	m := &Executable{path: f.Name(), mapped: map[string][]byte{}, code: map[string][]byte{}}
 	if err := m.open(f, whole); err != nil {
 		m.Close()
 		return nil, fmt.Errorf("%s: %w", f.Name(), err)
@@ -171,14 +173,17 @@ func (m *Executable) mapSection(f *os.File, s *SectionInfo) error {
 	if int64(int(s.padded())) != s.padded() {
 		return fmt.Errorf("%d bytes are more than this machine can address", s.Bytes)
 	}
-	if page := int64(os.Getpagesize()); s.page%page != 0 {
+	page := int64(os.Getpagesize())
+	if s.page%page != 0 {
 		return fmt.Errorf("it lies at a multiple of %d bytes, this machine's pages have %d: expected a file for it", s.page, page)
 	}
-	b, err := unix.Mmap(int(f.Fd()), s.Offset, int(s.padded()), unix.PROT_READ, unix.MAP_SHARED)
+	before := s.Offset % page // of sections in front of it
+	b, err := unix.Mmap(int(f.Fd()), s.Offset-before, int(before+s.padded()), unix.PROT_READ, unix.MAP_SHARED)
 	if err != nil {
 		return fmt.Errorf("cannot map its %d bytes: %w", s.Bytes, err)
 	}
-	m.mapped[s.Name] = b
+	m.mappings = append(m.mappings, b)
+	m.mapped[s.Name] = b[before:]
 	if s.Name == SectionWeights {
 		// Asks for huge pages, which the system may deny: what is read from the disk then comes in huge pages, and
 		// mapping them when they are touched takes 4 ms instead of 126 for 2 GB that are in memory already.
@@ -233,13 +238,14 @@ func (m *Executable) Section(name string) []byte {
 // Close unmaps all sections. Nothing of them may be used any more.
 func (m *Executable) Close() error {
 	var first error
-	for name, b := range m.mapped {
-		delete(m.mapped, name)
+	clear(m.mapped)
+	clear(m.code)
+	for _, b := range m.mappings {
 		if err := unix.Munmap(b); err != nil && first == nil {
 			first = err
 		}
 	}
-	m.Weights = nil
+	m.mappings, m.Weights = nil, nil
 	if m.unchecked != nil {
 		m.unchecked.Close()
 	}

@@ -76,7 +76,7 @@ func (m *Executable) Code(p *Program) ([]byte, error) {
 	defer m.unpacking.Unlock()
 	name := p.Target.Kind.section()
 	key := name + " of " + p.Target.CPU
-	if b := m.mapped[key]; b != nil || len(p.Parts) == 0 {
+	if b := m.code[key]; b != nil || len(p.Parts) == 0 {
 		return b, nil
 	}
 	b, err := unix.Mmap(-1, 0, int(p.codeEnd()), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
@@ -90,7 +90,8 @@ func (m *Executable) Code(p *Program) ([]byte, error) {
 		unix.Munmap(b)
 		return nil, fmt.Errorf("%s: section %s: its %d bytes of code cannot be unpacked: %w", m.path, name, p.CodeBytes(), err)
 	}
-	m.mapped[key] = b
+	m.mappings = append(m.mappings, b)
+	m.code[key] = b
 	return b, nil
 }
 

@@ -140,7 +140,7 @@ func (p *Program) fits(sections []SectionInfo) error {
 type fileWriter struct {
 	ctx    context.Context
 	buf    *hugeWriter
-	page   int64 // alignment of sections
+	page   int64 // alignment of weights
 	offset int64
 	sum    uint32       // of the section being written
 	also   func([]byte) // told of the section's bytes and of its padding, unless nil
@@ -187,11 +187,12 @@ func (w *fileWriter) section(s Section, also func([]byte)) error {
 	if err := s.Write(w); err != nil {
 		return fmt.Errorf("section %s: %w", s.Name, err)
 	}
-	length := w.offset - start
-	if _, err := w.Write(make([]byte, padded(length, w.page)-length)); err != nil {
+	info := SectionInfo{Name: s.Name, Offset: start, Bytes: w.offset - start, page: w.page}
+	if _, err := w.Write(make([]byte, info.padded()-info.Bytes)); err != nil {
 		return fmt.Errorf("section %s: %w", s.Name, err)
 	}
-	w.done = append(w.done, SectionInfo{s.Name, start, length, w.sum, w.page})
+	info.Sum = w.sum
+	w.done = append(w.done, info)
 	return nil
 }
 
