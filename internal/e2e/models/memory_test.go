@@ -26,7 +26,7 @@ func estimated(t *testing.T, exe string) (plain, spare int64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mapped := int64(0)
+	mapped := image.Program.CodeBytes()
 	for _, s := range image.Sections {
 		if s.Name != program.SectionRuntime && s.Name != program.SectionWeights {
 			mapped += s.Bytes

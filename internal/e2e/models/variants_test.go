@@ -82,7 +82,13 @@ func TestNoSetFits(t *testing.T) {
 	var sections []program.Section
 	for _, s := range m.Sections {
 		if s.Name != program.SectionRuntime && s.Name != program.SectionProgram && s.Name != program.SectionSums {
-			sections = append(sections, program.Bytes(s.Name, slices.Clone(m.Section(s.Name))))
+			b := slices.Clone(m.Section(s.Name))
+			if s.Name == program.SectionCode {
+				if b, err = m.Code(m.Program); err != nil {
+					t.Fatal(err)
+				}
+			}
+			sections = append(sections, program.Bytes(s.Name, b))
 		}
 	}
 	exe := filepath.Join(t.TempDir(), "captioner")

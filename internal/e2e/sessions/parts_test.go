@@ -49,7 +49,11 @@ func openOn(t *testing.T, image *program.Executable) (*engine.Engine, error) {
 	if image.Program.Target.Kind == program.CPU {
 		return engine.Open(image, "", 2)
 	}
-	x, err := gpu.Of(&emulated.Driver{}).Load(t.Context(), image.Program, image.Section(program.SectionPTX), image.Weights, 0, engine.LoadOptions{})
+	text, err := image.Code(image.Program)
+	if err != nil {
+		return nil, err
+	}
+	x, err := gpu.Of(&emulated.Driver{}).Load(t.Context(), image.Program, text, image.Weights, 0, engine.LoadOptions{})
 	if err != nil {
 		return nil, err
 	}
