@@ -165,7 +165,10 @@ func (n *compilation) write(ctx context.Context, out string, runtime []byte) err
 		return WriteWeights(ctx, w, n.compiled.Results[0], n.c, n.Options)
 	}}}
 	for _, c := range n.compiled.Sections {
-		sections = append(sections, program.Bytes(c.Name, c.Bytes))
+		// Inflating processors' code takes 5 % of the first token of a model as small as the demo. With adapters there is more of it.
+		s := program.Bytes(c.Name, c.Bytes)
+		s.Deflate = c.Name == program.SectionPTX || len(n.Adapters) > 0
+		sections = append(sections, s)
 	}
 	sections = append(sections, program.Bytes(manifest.SectionTokenizer, n.tok.compact))
 	for _, p := range n.parts {

@@ -2,6 +2,7 @@ package program
 
 import (
 	"bytes"
+	"compress/flate"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -107,7 +108,7 @@ func (c *codec) deflated(what string, each func(*codec)) {
 	var packed []byte
 	if c.writing {
 		each(own)
-		packed = deflate(own.buf)
+		packed = deflate(own.buf, flate.BestCompression)
 	}
 	size := len(own.buf)
 	if c.int(&size); !c.writing && (size < 0 || size/mostPacked > len(c.buf)) {

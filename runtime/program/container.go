@@ -27,8 +27,8 @@ const (
 	SectionRuntime = "runtime"
 	SectionWeights = "weights" // the only one not checked when the file is opened
 	SectionSums    = "sums"    // of the weights: a CRC-32C for every BlockBytes, the padding included, little-endian
-	SectionCode    = "code"    // of all instruction sets of CPUs, deflated part by part
-	SectionPTX     = "ptx"     // modules for GPUs, text, deflated
+	SectionCode    = "code"    // of all instruction sets of CPUs, a deflate stream for each part
+	SectionPTX     = "ptx"     // modules for GPUs, text, likewise
 	SectionProgram = "program"
 )
 

@@ -33,7 +33,7 @@ func weightBytes() []byte {
 
 // weights writes b in pieces of odd sizes.
 func weights(b []byte) Section {
-	return Section{SectionWeights, func(w io.Writer) error {
+	return Section{Name: SectionWeights, Write: func(w io.Writer) error {
 		for n := 1; len(b) > 0; n += 13 {
 			k := min(n, len(b))
 			if _, err := w.Write(b[:k]); err != nil {
@@ -360,14 +360,14 @@ func TestWriteFails(t *testing.T) {
 		sections []Section
 		want     string
 	}{
-		{"section fails", background, sample(), []Section{code, {SectionWeights, func(w io.Writer) error { w.Write(make([]byte, 100)); return broken }}},
+		{"section fails", background, sample(), []Section{code, {Name: SectionWeights, Write: func(w io.Writer) error { w.Write(make([]byte, 100)); return broken }}},
 			"cannot write " + path + ": section weights: tensor x: the file is truncated"},
 		{"short weights", background, sample(), []Section{code, weights(weightBytes()[:1000])}, "the weights section has 1000 bytes, expected 1280"},
 		{"no code", background, sample(), []Section{weights(weightBytes())}, "kernel gemm_1 at 0 lies outside the 0 bytes of code"},
 		{"kernel outside", background, bad, []Section{Bytes(SectionCode, make([]byte, 99)), weights(weightBytes())}, "kernel gemm_1 at 99 lies outside the 99 bytes of code"},
 		{"twice", background, sample(), []Section{code, code, weights(weightBytes())}, "section code is given twice"},
 		{"long name", background, sample(), []Section{Bytes("a name that is too long", nil)}, "expected a name of 1 to 16 bytes"},
-		{"interrupt", canceled, sample(), []Section{code, {SectionWeights, func(w io.Writer) error {
+		{"interrupt", canceled, sample(), []Section{code, {Name: SectionWeights, Write: func(w io.Writer) error {
 			cancel()
 			_, err := w.Write(weightBytes())
 			return err

@@ -13,8 +13,8 @@ import (
 	"pgc/runtime/fault"
 )
 
-// Part is a stretch of the code that all programs of a kind have together. The file has it deflated, each on its own, so that a
-// machine unpacks only what its program needs.
+// Part is a stretch of the code that all programs of a kind have together. The file has each as a stream of its own, deflated or
+// not, so that a machine unpacks only what its program needs.
 type Part struct {
 	At, Bytes int64 // in the code
 	Packed    Span  // in the section; Write fills it in
@@ -153,10 +153,10 @@ func inflate(to, packed []byte) error {
 	return nil
 }
 
-// deflate packs bytes.
-func deflate(b []byte) []byte {
+// deflate packs bytes, at flate.NoCompression as they are.
+func deflate(b []byte, level int) []byte {
 	var packed bytes.Buffer
-	z, err := flate.NewWriter(&packed, flate.BestCompression)
+	z, err := flate.NewWriter(&packed, level)
 	if err == nil {
 		_, err = z.Write(b)
 	}
@@ -172,7 +172,11 @@ func deflate(b []byte) []byte {
 // packed is a section of the code of all programs of a kind, packed. It notes in them where their parts are: all of the code where
 // a program names none.
 func packed(sets []*Program, of Section) Section {
-	return Section{of.Name, func(w io.Writer) error {
+	level := flate.NoCompression
+	if of.Deflate {
+		level = flate.BestCompression
+	}
+	return Section{Name: of.Name, Write: func(w io.Writer) error {
 		var code bytes.Buffer
 		if err := of.Write(&code); err != nil {
 			return err
@@ -192,7 +196,7 @@ func packed(sets []*Program, of Section) Section {
 				}
 				at := [2]int64{part.At, part.Bytes}
 				if _, ok := places[at]; !ok {
-					b := deflate(code.Bytes()[part.At:][:part.Bytes])
+					b := deflate(code.Bytes()[part.At:][:part.Bytes], level)
 					if _, err := w.Write(b); err != nil {
 						return err
 					}

@@ -24,7 +24,9 @@ func TestParts(t *testing.T) {
 	sets[0].Parts = []Part{{At: 0, Bytes: 100}, {At: 200, Bytes: 100}}
 	sets[1].Parts = []Part{{At: 100, Bytes: 100}, {At: 200, Bytes: 100}}
 	path := filepath.Join(t.TempDir(), "x")
-	if err := Write(context.Background(), path, runtimeELF, sets, weights(weightBytes()), Bytes(SectionCode, code)); err != nil {
+	section := Bytes(SectionCode, code)
+	section.Deflate = true
+	if err := Write(context.Background(), path, runtimeELF, sets, weights(weightBytes()), section); err != nil {
 		t.Fatal(err)
 	}
 	if sets[0].Parts[1] != sets[1].Parts[1] {

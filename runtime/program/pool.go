@@ -1,6 +1,9 @@
 package program
 
-import "fmt"
+import (
+	"compress/flate"
+	"fmt"
+)
 
 // pool is the launches of a file's programs. Instruction sets run nearly the same launches, and layers do much the same, so
 // each launch is there once, as is each expression of one; a program has their numbers. Deflated, they are
@@ -57,7 +60,7 @@ func (o *pool) walk(c *codec) {
 		list(all, &o.exprs.entries, 3, func(c *codec, b *[]byte) { c.buf = append(c.buf, *b...) })
 		list(all, &o.launches.entries, 1, (*codec).view)
 		list(all, &o.sets, 1, (*codec).view)
-		o.packed, o.size = deflate(all.buf), int64(len(all.buf))
+		o.packed, o.size = deflate(all.buf, flate.BestCompression), int64(len(all.buf))
 	}
 	c.int64(&o.size)
 	if c.view(&o.packed); o.size < 0 || o.size/mostPacked > int64(len(o.packed)) {

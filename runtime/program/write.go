@@ -13,13 +13,14 @@ import (
 
 // Section is a section to be written: Write produces its bytes, as many as it likes.
 type Section struct {
-	Name  string // at most 16 bytes, unique in the file
-	Write func(w io.Writer) error
+	Name    string // at most 16 bytes, unique in the file
+	Write   func(w io.Writer) error
+	Deflate bool // SectionCode and SectionPTX: the parts take fewer bytes and longer to load
 }
 
 // Bytes is a section of bytes that lie in memory.
 func Bytes(name string, data []byte) Section {
-	return Section{name, func(w io.Writer) error {
+	return Section{Name: name, Write: func(w io.Writer) error {
 		_, err := w.Write(data)
 		return err
 	}}
