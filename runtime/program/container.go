@@ -13,7 +13,7 @@ import (
 // An executable file is
 //
 //	section "runtime"   the runtime's ELF file, at offset 0
-//	more sections       in the order they were given; the runtime and the weights end at a page boundary
+//	more sections       in the order they were given; the runtime and the weights are padded to whole pages
 //	section "sums"      right behind the weights: the checksums of their blocks
 //	section "program"   encode's bytes
 //	section table       an entry for each section
