@@ -10,10 +10,13 @@ import (
 	"pgc/runtime/gpu"
 )
 
-// GPUs returns the emulator's GPU, or this machine's.
+// GPUs returns the emulator's GPU, or this machine's. What the emulated one did in earlier runs it does not emulate again (memo.go).
 func GPUs(emulator *emulated.Driver) engine.GPUs {
 	if os.Getenv("PGC_CUDA") != "" {
 		return cuda.GPUs()
+	}
+	if emulator.Remember == nil {
+		emulator.Remember = remember
 	}
 	return gpu.Of(emulator)
 }

@@ -90,6 +90,7 @@ func (w *warp) put(sp space, lane int, at uint64, b []byte, strong bool) {
 			w.markStrong(at, n, lane)
 		}
 	}
+	w.launch.recording.save(mem, at, n)
 	copy(mem.Data[off:], b)
 	if mem.written != nil {
 		mem.mark(off, n)

@@ -15,6 +15,7 @@
 package emu
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"sync"
 )
@@ -24,6 +25,7 @@ type Module struct {
 	unit    *unit
 	entries map[string]*entry
 	order   []string
+	sum     func() []byte // hash of the text
 }
 
 // entry is a kernel, and its program once it is lowered.
@@ -55,7 +57,7 @@ func open(name, text string) (*Module, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Module{unit: u, entries: map[string]*entry{}}
+	m := &Module{unit: u, entries: map[string]*entry{}, sum: sync.OnceValue(func() []byte { s := sha256.Sum256([]byte(text)); return s[:] })}
 	for _, f := range u.functions {
 		if !f.entry || !f.defined {
 			continue
@@ -130,6 +132,8 @@ type Launch struct {
 	NoRaces bool // do not look for races in global memory, which costs time and memory
 	// Most is how many instructions a block may execute, all its warps together; zero is no bound.
 	Most int64
+	// Memo remembers launches, unless it is nil.
+	Memo *Memo
 	// Progress is called now and then with the number of blocks that have ended.
 	Progress func(done, total int)
 }

@@ -23,20 +23,21 @@ type launch struct {
 	constants []*lanes
 	variable  map[*variable]*Memory
 
-	mu      sync.Mutex
-	changed sync.Cond
-	next    int // block to start
-	holder  int // block whose turn it is to do strong operations and to be merged
-	turns   int // passed on by spinning blocks since something changed
-	ended   []*endedBlock
-	merged  []bool
-	done    int
-	found   []blockFinding
-	limit   atomic.Int64 // blocks behind it need not run
-	table   table
-	group   sync.WaitGroup
-	stats   Stats
-	crashed any
+	mu        sync.Mutex
+	changed   sync.Cond
+	next      int // block to start
+	holder    int // block whose turn it is to do strong operations and to be merged
+	turns     int // passed on by spinning blocks since something changed
+	ended     []*endedBlock
+	merged    []bool
+	done      int
+	found     []blockFinding
+	limit     atomic.Int64 // blocks behind it need not run
+	table     table
+	group     sync.WaitGroup
+	stats     Stats
+	crashed   any
+	recording *recording
 }
 
 // endedBlock is a block that waits to be merged.
@@ -68,6 +69,9 @@ func (m *Module) Run(req Launch) (Stats, error) {
 	if err := l.prepare(m); err != nil {
 		return Stats{}, fmt.Errorf("entry %s: %w", req.Entry, err)
 	}
+	if l.recall(m) {
+		return l.stats, nil
+	}
 	workers := l.Workers
 	if workers <= 0 {
 		workers = runtime.GOMAXPROCS(0)
@@ -85,6 +89,7 @@ func (m *Module) Run(req Launch) (Stats, error) {
 	if f := l.worst(); f != nil {
 		return l.stats, f
 	}
+	l.remember()
 	l.table.free()
 	return l.stats, nil
 }

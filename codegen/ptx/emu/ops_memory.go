@@ -178,6 +178,8 @@ func load(l *lowering, m *mods) {
 		w.addresses(a.base, a.offset, m)
 		if a.strong {
 			w.order(a.space, a.strength, m, total, false)
+		} else if free {
+			w.recordFree(a.space, m, total)
 		}
 		if a.space == shared {
 			w.bankCheck(m, total)
@@ -266,6 +268,7 @@ func (w *warp) order(sp space, s strength, m uint32, n int, write bool) {
 			inGlobal |= 1 << i
 		}
 	})
+	w.recordStrong(inGlobal, n, write)
 	if w.fenced || s.release || len(w.published) > 0 {
 		last := uint64(0)
 		eachLane(inShared|inGlobal, func(i int) {

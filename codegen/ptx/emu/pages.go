@@ -55,6 +55,7 @@ type touches struct {
 	oldR, oldW   pageBits // before
 	turnR, turnW pageBits // since the warp's last barrier
 	many         pageBits // of turnR, what several threads of it read
+	unlogged     pageBits // of a launch that is recorded, what it read that is not in r: it races with nobody
 }
 
 // pageWrites is kept for pages that are written.
@@ -98,7 +99,7 @@ func (s pageSet) add(p *page, old bool, now int) {
 		r.or(&p.r)
 		w.or(&p.w)
 	}
-	if r == (pageBits{}) && w == (pageBits{}) {
+	if r == (pageBits{}) && w == (pageBits{}) && p.unlogged == (pageBits{}) {
 		return
 	}
 	q := s[p.number]
@@ -108,6 +109,7 @@ func (s pageSet) add(p *page, old bool, now int) {
 	}
 	q.r.or(&r)
 	q.w.or(&w)
+	q.unlogged.or(&p.unlogged)
 	copyWords(&r, &q.readers, &p.readers)
 	if p.writes == nil {
 		return

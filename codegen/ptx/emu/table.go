@@ -27,6 +27,7 @@ type tablePage struct {
 	oneBlock      int32
 	latest        *latest // of several blocks; nil for one
 	strong        *[pageBytes / 4]strongMark
+	read, wrote   pageBits // by anyone
 }
 
 // latest is the last accesses to each word of a page, and what was written last.
@@ -157,6 +158,9 @@ func (l *launch) insert(b *block, pages pageSet, acquired, sequence uint32) (fou
 	t, first := &l.table, uint64(0)
 	for number, p := range pages {
 		q := t.page(number)
+		q.read.or(&p.r)
+		q.read.or(&p.unlogged)
+		q.wrote.or(&p.w)
 		if found == nil || number < first {
 			if f := l.compare(b, p, q, acquired); f != nil {
 				found, first = f, number

@@ -143,6 +143,7 @@ func (w *warp) writeGlobal(mem *Memory, base uint64, m uint32, size int, src []r
 		if races {
 			w.noteWritesInARow(n, data, to)
 		}
+		w.launch.recording.save(mem, w.addr[0], len(data))
 		copy(to, data)
 		if mem.written != nil {
 			mem.markAll(at, len(data))
@@ -158,6 +159,7 @@ func (w *warp) writeGlobal(mem *Memory, base uint64, m uint32, size int, src []r
 		if races {
 			w.noteWrite(w.addr[lane], b, to, lane)
 		}
+		w.launch.recording.save(mem, w.addr[lane], n)
 		copy(to, b)
 		if mem.written != nil {
 			mem.mark(at, n)

@@ -25,6 +25,9 @@ type Driver struct {
 	Whole bool
 	// Zeroed says that memory holds zeros from the start, instead of nothing that may be read.
 	Zeroed bool
+	// Remember returns what launches of a module with a text did, and a function that is called when the device is closed, unless
+	// Remember is nil.
+	Remember func(text string) (*emu.Memo, func() error)
 
 	parsed sync.Map // *emu.Module by text: devices that are opened one after another load the same
 }
@@ -51,7 +54,7 @@ func (d *Driver) Devices() ([]gpu.Info, error) { return []gpu.Info{d.info()}, ni
 // Open implements gpu.Driver.
 func (d *Driver) Open(int) (gpu.Device, error) {
 	return &device{driver: d, space: emu.NewDevice(), live: map[gpu.Address]*emu.Memory{}, streams: map[gpu.Stream]*stream{}, events: map[gpu.Event]*event{},
-		graphs: map[gpu.Graph]graph{}, modules: map[gpu.Module]*emu.Module{}, functions: map[gpu.Function]function{}}, nil
+		graphs: map[gpu.Graph]graph{}, modules: map[gpu.Module]module{}, functions: map[gpu.Function]function{}}, nil
 }
 
 // device is the emulated device. Its handles are counted from 1.
@@ -66,14 +69,21 @@ type device struct {
 	streams   map[gpu.Stream]*stream
 	events    map[gpu.Event]*event
 	graphs    map[gpu.Graph]graph
-	modules   map[gpu.Module]*emu.Module
+	modules   map[gpu.Module]module
+	memos     []func() error // what is to be done about them at the end
 	functions map[gpu.Function]function
 	broken    error // what a kernel did wrong
 }
 
+// module is a module and what its launches did.
+type module struct {
+	*emu.Module
+	memo *emu.Memo
+}
+
 type function struct {
-	module *emu.Module
-	name   string
+	module
+	name string
 }
 
 // graph is launches, and the events between them, if there are some.
@@ -158,11 +168,16 @@ func (d *device) ModuleLoad(image []byte) (gpu.Module, error) {
 		}
 		parsed, _ = d.driver.parsed.LoadOrStore(string(image), m)
 	}
-	m := *parsed.(*emu.Module) // its variables are this handle's own
+	own := *parsed.(*emu.Module) // its variables are this handle's own
+	m := module{Module: &own}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.driver.Remember != nil {
+		memo, end := d.driver.Remember(string(image))
+		m.memo, d.memos = memo, append(d.memos, end)
+	}
 	h := gpu.Module(d.handle())
-	d.modules[h] = &m
+	d.modules[h] = m
 	return h, nil
 }
 
@@ -354,6 +369,12 @@ func (d *device) GraphDestroy(g gpu.Graph) error {
 func (d *device) Close() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	for _, end := range d.memos {
+		if err := end(); err != nil {
+			return err
+		}
+	}
+	d.memos = nil
 	if len(d.live) > 0 && d.broken == nil {
 		return invalid("cuDevicePrimaryCtxRelease", "%d allocations of %d bytes were not given back", len(d.live), d.allocated)
 	}
@@ -401,7 +422,8 @@ func (d *device) run(l gpu.Launch) error {
 	for i, p := range l.Params {
 		args[i] = p
 	}
-	stats, err := f.module.Run(emu.Launch{Entry: f.name, Blocks: l.Blocks, Shared: int(l.Shared), Args: args, Device: d.space, Counts: d.driver.Counts})
+	stats, err := f.Run(emu.Launch{Entry: f.name, Blocks: l.Blocks, Shared: int(l.Shared), Args: args, Device: d.space, Counts: d.driver.Counts,
+		Memo: f.memo})
 	if err != nil {
 		return &gpu.Error{Call: "cuLaunchKernel", Code: launchFailed, Text: err.Error()}
 	}
