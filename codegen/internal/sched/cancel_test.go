@@ -36,7 +36,7 @@ func TestCancel(t *testing.T) {
 		canceled, whole := 0, 0
 		rng := rand.New(rand.NewPCG(1, uint64(threads)))
 		underPressure(t, func() {
-			for range 400 {
+			for range 200 {
 				ctx, cancel := context.WithCancel(context.Background())
 				wait := time.Duration(rng.Int64N(int64(usual + usual/4 + 1)))
 				go func() {

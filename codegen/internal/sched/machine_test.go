@@ -272,8 +272,8 @@ func busyLoops(t *testing.T, n int) {
 	}
 }
 
-// TestReinforced runs jobs beside two busy loops for each processor: a pool that is reinforced ends them much sooner than one
-// that is not, since the system shares the processors by threads.
+// TestReinforced runs two pools side by side, beside a busy loop for each processor: the one that is reinforced ends its jobs while the
+// other has done much fewer, since the system shares the processors by threads.
 func TestReinforced(t *testing.T) {
 	if _, err := os.Stat("/proc/self/schedstat"); err != nil || native.CountProcessors().Quota > 0 {
 		t.Skip("a quota of processor time, or a system that does not say how threads are scheduled: no pool is reinforced here")
@@ -282,26 +282,27 @@ func TestReinforced(t *testing.T) {
 		t.Skip("the tests are nice, and then no pool is reinforced")
 	}
 	jobs := 12 * runtime.NumCPU()
-	elapsed := func(reinforced bool) time.Duration {
-		_, lines := startReinforced(t, "", runtime.NumCPU(), jobs, reinforced)
-		next(t, lines) // it runs
-		begin := time.Now()
-		finish(t, lines)
-		return time.Since(begin)
-	}
-	busyLoops(t, 2*runtime.NumCPU())
+	busyLoops(t, runtime.NumCPU())
 	// Other tests run beside this one, so a few rounds may say nothing; where one is clear, it is enough.
-	var plain, reinforced time.Duration
-	for round := 1; ; round++ {
-		plain += elapsed(false)
-		reinforced += elapsed(true)
-		t.Logf("%d rounds: plain %v, reinforced %v", round, plain, reinforced)
-		want := plain * 19 / 20
-		if round >= 3 && reinforced <= want || round == 2 && reinforced <= plain*4/5 || round == 1 && reinforced <= plain*3/4 {
+	const rounds = 12
+	for round, others := 1, 0; ; round++ {
+		plain, plainLines := startReinforced(t, "", runtime.NumCPU(), jobs, false)
+		_, lines := startReinforced(t, "", runtime.NumCPU(), jobs, true)
+		next(t, plainLines) // both run
+		next(t, lines)
+		finish(t, lines)
+		plain.Process.Kill()
+		done := 1
+		for range plainLines {
+			done++
+		}
+		others += min(done, jobs)
+		t.Logf("round %d: a reinforced pool has done %d jobs, the other %d", round, jobs, min(done, jobs))
+		if share := float64(others) / float64(round*jobs); share <= 0.75 || round > 1 && share <= 0.8 {
 			break
 		}
-		if round == 10 {
-			t.Fatalf("reinforced %v, expected at most %v", reinforced, want)
+		if round == rounds {
+			t.Fatalf("a reinforced pool did %d jobs and the other meanwhile %d, expected at most 80 %%", rounds*jobs, others)
 		}
 	}
 }

@@ -22,7 +22,7 @@ func TestSparesEnd(t *testing.T) {
 	}
 	const launches, tasks = 20, 11
 	underPressure(t, func() {
-		for round := range 60 {
+		for round := range 45 {
 			rng := rand.New(rand.NewPCG(7, uint64(round)))
 			p := memory(t, 8*tasks)
 			pool := startPool(t, 1+round%3, 64)
@@ -80,6 +80,6 @@ func TestSparesEnd(t *testing.T) {
 	})
 	// Go's own threads stay; each pool had two to six.
 	if n := threads(); n > 40 {
-		t.Errorf("%d threads are left after 60 pools have been closed", n)
+		t.Errorf("%d threads are left after 45 pools have been closed", n)
 	}
 }
