@@ -214,9 +214,9 @@ func (m *Model) start(t *tokenizer.Tokenizer, o options) (err error) {
 	return nil
 }
 
-// mappedBytes is the size of all sections but the runtime and the weights, and of a program's code, which is unpacked.
+// mappedBytes is the size of all sections but the runtime and the weights, and of a program's code where it is unpacked.
 func (e *Executable) mappedBytes(p *program.Program) int64 {
-	bytes := p.CodeBytes()
+	bytes := p.UnpackedBytes()
 	for _, s := range e.file.Sections {
 		if s.Name != program.SectionRuntime && s.Name != program.SectionWeights && s.Name != manifest.SectionRuntimeGPU {
 			bytes += s.Bytes

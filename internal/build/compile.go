@@ -165,7 +165,7 @@ func (n *compilation) write(ctx context.Context, out string, runtime []byte) err
 		return WriteWeights(ctx, w, n.compiled.Results[0], n.c, n.Options)
 	}}}
 	for _, c := range n.compiled.Sections {
-		// Inflating processors' code takes 5 % of the first token of a model as small as the demo. With adapters there is more of it.
+		// Inflating takes 5 % of the first token of a model as small as the demo, and 2 MB. With adapters there is more to inflate.
 		s := program.Bytes(c.Name, c.Bytes)
 		s.Deflate = c.Name == program.SectionPTX || len(n.Adapters) > 0
 		sections = append(sections, s)

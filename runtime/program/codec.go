@@ -2,7 +2,6 @@ package program
 
 import (
 	"bytes"
-	"compress/flate"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -16,9 +15,10 @@ const maxDepth = 32
 const maxSame = 255
 
 // encode returns the binary form of the programs of a file: one model for several instruction sets. What they share is
-// written once, as the first one has it. Equal programs have equal bytes. The programs must be complete.
-func encode(sets []*Program) []byte {
-	c := &codec{writing: true}
+// written once, as the first one has it. Equal programs have equal bytes. The programs must be complete. Deflated, the lists
+// of weights and launches take fewer bytes, and reading them takes longer and more memory.
+func encode(sets []*Program, deflated bool) []byte {
+	c := &codec{writing: true, deflated: deflated}
 	c.file(&sets)
 	return c.buf
 }
@@ -57,17 +57,19 @@ func (c *codec) finish(bytes int) error {
 // codec walks programs in one fixed order. Writing, it appends to buf; reading, it takes from buf's front and fills the
 // Program in. After an error it only reads zeros.
 type codec struct {
-	writing bool
-	buf     []byte
-	err     error
-	depth   int
-	last    string // the last name
-	end     int64  // of the last weight
-	pool    *pool  // of a launch that is in one
+	writing  bool
+	deflated bool // what packed walks
+	buf      []byte
+	err      error
+	depth    int
+	last     string // the last name
+	end      int64  // of the last weight
+	pool     *pool  // of a launch that is in one
 }
 
 // file walks the programs of a file: what they share, then what is each one's own, then the launches of all.
 func (c *codec) file(sets *[]*Program) {
+	c.bool(&c.deflated)
 	shared := &Program{}
 	if c.writing && len(*sets) > 0 {
 		shared = (*sets)[0]
@@ -98,34 +100,56 @@ func (c *codec) shared(p *Program) {
 		c.string(&f.Name)
 		c.ports(f)
 	})
-	c.deflated("weights", func(c *codec) { list(c, &p.Weights, 12, (*codec).weight) })
+	var weights packing
+	if c.writing {
+		own := &codec{writing: true}
+		list(own, &p.Weights, 12, (*codec).weight)
+		weights.pack(own.buf, c.deflated)
+	}
+	if c.packing(&weights); !c.writing && c.err == nil {
+		c.fail(weights.read("weights", func(c *codec) { list(c, &p.Weights, 12, (*codec).weight) }))
+	}
 	c.int64(&p.WeightBytes)
 }
 
-// deflated walks, deflated, what each walks of bytes of their own.
-func (c *codec) deflated(what string, each func(*codec)) {
-	own := &codec{writing: c.writing}
-	var packed []byte
-	if c.writing {
-		each(own)
-		packed = deflate(own.buf, flate.BestCompression)
+// packing is bytes, deflated or as they are.
+type packing struct {
+	deflated bool
+	size     int64 // of the bytes
+	stored   []byte
+}
+
+// pack stores bytes.
+func (p *packing) pack(b []byte, deflated bool) {
+	*p = packing{deflated, int64(len(b)), b}
+	if deflated {
+		p.stored = deflate(b)
 	}
-	size := len(own.buf)
-	if c.int(&size); !c.writing && (size < 0 || size/mostPacked > len(c.buf)) {
-		c.fail(fmt.Errorf("%s of %d bytes cannot fit in the %d bytes left", what, size, len(c.buf)))
+}
+
+// read gives a codec the bytes, of which each must walk all.
+func (p *packing) read(what string, each func(*codec)) error {
+	b := p.stored
+	if p.deflated {
+		b = make([]byte, p.size)
+		if err := inflate(b, p.stored); err != nil {
+			return fmt.Errorf("its %s: %w", what, err)
+		}
 	}
-	if c.view(&packed); c.writing || c.err != nil {
-		return
+	c := &codec{buf: b}
+	each(c)
+	return c.finish(len(b))
+}
+
+// packing walks bytes that are stored as the file says.
+func (c *codec) packing(p *packing) {
+	p.deflated = c.deflated
+	if c.deflated {
+		c.int64(&p.size)
 	}
-	own.buf = make([]byte, size)
-	if err := inflate(own.buf, packed); err != nil {
-		c.fail(fmt.Errorf("its %s: %w", what, err))
-		return
+	if c.view(&p.stored); p.size < 0 || p.size/mostPacked > int64(len(p.stored)) {
+		c.fail(fmt.Errorf("%d bytes cannot fit in %d", p.size, len(p.stored)))
 	}
-	if each(own); own.err == nil && len(own.buf) > 0 {
-		own.err = fmt.Errorf("%d bytes follow the %s", len(own.buf), what)
-	}
-	c.fail(own.err)
 }
 
 // ports walks what a function takes and gives.

@@ -20,19 +20,25 @@ func whole(data []byte) ([]*Program, error) {
 }
 
 func TestRoundTrip(t *testing.T) {
-	p := samples()
-	data := encode(p)
-	q, err := whole(data)
-	if err != nil {
-		t.Fatal(err)
+	var lengths []int
+	for _, deflated := range []bool{false, true} {
+		p := samples()
+		data := encode(p, deflated)
+		q, err := whole(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(p, q) {
+			t.Fatalf("decoded %+v, expected %+v", q, p)
+		}
+		if !bytes.Equal(encode(q, deflated), data) {
+			t.Fatal("encoding again gives other bytes")
+		}
+		lengths = append(lengths, len(data))
 	}
-	if !reflect.DeepEqual(p, q) {
-		t.Fatalf("decoded %+v, expected %+v", q, p)
+	if lengths[1] >= lengths[0] {
+		t.Errorf("%d bytes deflated, %d as they are", lengths[1], lengths[0])
 	}
-	if !bytes.Equal(encode(q), data) {
-		t.Fatal("encoding again gives other bytes")
-	}
-	t.Logf("%d bytes", len(data))
 }
 
 // TestEveryField encodes random values of every field: one that codec forgets comes back zero.
@@ -41,7 +47,7 @@ func TestEveryField(t *testing.T) {
 	for range 2000 {
 		p := &Program{}
 		random(r, reflect.ValueOf(p).Elem(), 0)
-		data := encode([]*Program{p})
+		data := encode([]*Program{p}, r.Intn(2) == 0)
 		var sets []*Program
 		c := &codec{buf: data}
 		c.file(&sets)
@@ -59,7 +65,7 @@ func TestEveryField(t *testing.T) {
 // more wherever else it is.
 func TestLaunchesOnce(t *testing.T) {
 	sets := samples()
-	before := len(encode(sets))
+	before := len(encode(sets, true))
 	for _, p := range sets {
 		again := p.Funcs[0]
 		again.Name = "again"
@@ -68,7 +74,7 @@ func TestLaunchesOnce(t *testing.T) {
 		}
 		p.Funcs = append(p.Funcs, again)
 	}
-	data := encode(sets)
+	data := encode(sets, true)
 	if more := len(data) - before; more > 300 {
 		t.Errorf("two functions of 100 known launches take %d bytes more, expected at most 300", more)
 	}
@@ -123,7 +129,7 @@ func TestPortsOfKinds(t *testing.T) {
 	if err := validateSets(sets); err != nil {
 		t.Fatal(err)
 	}
-	again, err := whole(encode(sets))
+	again, err := whole(encode(sets, true))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +146,13 @@ func TestPortsOfKinds(t *testing.T) {
 
 // TestTruncated decodes every beginning of a program and every change of one byte.
 func TestTruncated(t *testing.T) {
-	data := encode(samples())
+	for _, deflated := range []bool{false, true} {
+		testTruncated(t, encode(samples(), deflated))
+	}
+}
+
+func testTruncated(t *testing.T, data []byte) {
+	t.Helper()
 	for i := range data {
 		if _, err := whole(data[:i]); err == nil {
 			t.Fatalf("the first %d of %d bytes decode", i, len(data))
@@ -163,16 +175,20 @@ func TestMemory(t *testing.T) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	for n := 1; n < 12; n++ {
-		data := bytes.Repeat([]byte{0xfe}, n)
-		data = append(append(make([]byte, 4), data...), 0x01)
-		data = append(data, make([]byte, 1000)...)
-		if _, err := whole(data); err == nil {
-			t.Fatalf("%x decodes", data[:n+5])
+		for zeros := 3; zeros < 7; zeros++ {
+			for deflated := range byte(2) {
+				data := append([]byte{deflated}, make([]byte, zeros)...)
+				data = append(append(data, bytes.Repeat([]byte{0xfe}, n)...), 0x01)
+				data = append(data, make([]byte, 1000)...)
+				if _, err := whole(data); err == nil {
+					t.Fatalf("%x decodes", data[:n+zeros+2])
+				}
+			}
 		}
 	}
 	runtime.ReadMemStats(&after)
 	if used := after.TotalAlloc - before.TotalAlloc; used > 1<<20 {
-		t.Fatalf("decoding 11 kB of damaged bytes took %d bytes of memory", used)
+		t.Fatalf("decoding 88 kB of damaged bytes took %d bytes of memory", used)
 	}
 }
 
@@ -200,7 +216,7 @@ func TestSets(t *testing.T) {
 			t.Errorf("error %v, expected %q", err, c.want)
 		}
 	}
-	if _, err := whole(encode(nil)); err == nil || !strings.Contains(err.Error(), "no instruction set") {
+	if _, err := whole(encode(nil, true)); err == nil || !strings.Contains(err.Error(), "no instruction set") {
 		t.Errorf("no sets: error %v", err)
 	}
 }
@@ -215,7 +231,7 @@ func TestDeepExpr(t *testing.T) {
 	if err := p.Validate(); err == nil || !strings.Contains(err.Error(), "nested more than 32 deep") {
 		t.Errorf("validate: error %v", err)
 	}
-	if _, err := whole(encode([]*Program{p})); err == nil || !strings.Contains(err.Error(), "nested more than 32 deep") {
+	if _, err := whole(encode([]*Program{p}, true)); err == nil || !strings.Contains(err.Error(), "nested more than 32 deep") {
 		t.Errorf("decode: error %v", err)
 	}
 }
@@ -317,14 +333,16 @@ func TestValidateGPU(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	f.Add(encode(samples()))
-	f.Add(encode([]*Program{{}}))
+	for _, deflated := range []bool{false, true} {
+		f.Add(encode(samples(), deflated))
+		f.Add(encode([]*Program{{}}, deflated))
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		sets, err := whole(data)
 		if err != nil {
 			return
 		}
-		again, err := whole(encode(sets))
+		again, err := whole(encode(sets, data[0] != 0))
 		if err != nil || !reflect.DeepEqual(sets, again) {
 			t.Fatalf("decoded programs do not survive another round: %v", err)
 		}
@@ -379,7 +397,7 @@ func BenchmarkDecode(b *testing.B) {
 	for range 600 {
 		p.Funcs[0].Launches = append(p.Funcs[0].Launches, p.Funcs[0].Launches[:2]...)
 	}
-	data := encode([]*Program{p})
+	data := encode([]*Program{p}, true)
 	b.ReportMetric(float64(len(data)), "bytes")
 	for range b.N {
 		if _, err := whole(data); err != nil {

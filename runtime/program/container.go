@@ -13,11 +13,15 @@ import (
 // An executable file is
 //
 //	section "runtime"   the runtime's ELF file, at offset 0
-//	more sections       in the order they were given; the runtime and the weights are padded to whole pages
+//	section "code"      here if it is not deflated, so that it is mapped and runs as it lies
+//	more sections       in the order they were given
 //	section "sums"      right behind the weights: the checksums of their blocks
 //	section "program"   encode's bytes
 //	section table       an entry for each section
 //	footer              footerBytes long, at the very end
+//
+// The runtime, code that is not deflated and the weights are padded to whole pages, other sections to 64 bytes: kernels read none of
+// them, and their mappings begin where their first page does.
 //
 // A section's checksum covers the zeros that follow it, too, and the footer's covers table and footer, so that
 // no byte of the file can change unnoticed.
@@ -27,7 +31,7 @@ const (
 	SectionRuntime = "runtime"
 	SectionWeights = "weights" // the only one not checked when the file is opened
 	SectionSums    = "sums"    // of the weights: a CRC-32C for every BlockBytes, the padding included, little-endian
-	SectionCode    = "code"    // of all instruction sets of CPUs, a deflate stream for each part
+	SectionCode    = "code"    // of all instruction sets of CPUs: as it is, or a deflate stream for each part
 	SectionPTX     = "ptx"     // modules for GPUs, text, likewise
 	SectionProgram = "program"
 )
@@ -35,7 +39,7 @@ const (
 // maxPageBytes is the largest page that a kernel maps files by: 64 KiB, on arm64.
 const maxPageBytes = 64 << 10
 
-// denseBytes is where other sections end: kernels read none of them, and their mappings begin where their first page does.
+// denseBytes is where sections end that need no whole pages.
 const denseBytes = 64
 
 // pageBytes returns the alignment of weights in a file of some programs: the largest page of the machines that they are for.
@@ -50,7 +54,7 @@ func pageBytes(programs []*Program) int64 {
 
 // FormatVersion is of the sections and of what code and runtime expect of each other (abi.go). A file of another one is
 // refused, whose code would run beside a runtime that counts otherwise.
-const FormatVersion = 17
+const FormatVersion = 18
 
 const (
 	magic       = "pgc:exec"
@@ -58,6 +62,8 @@ const (
 	entryBytes  = 40
 	nameBytes   = 16
 	maxSections = 64
+
+	wholePages = 1 // a flag of a section: it is padded to them
 )
 
 // crcTable is of the Castagnoli polynomial, for which processors have an instruction. It takes 0.2 ms to make.
@@ -82,21 +88,20 @@ type SectionInfo struct {
 	Bytes  int64  // without the padding
 	Sum    uint32 // CRC-32C of the section and its padding
 	page   int64
+	whole  bool // whether it is padded to whole pages
 }
 
 // padded returns the length of the section with its padding.
 func (s *SectionInfo) padded() int64 {
-	to := s.alignment()
+	to := min(s.page, denseBytes)
+	if s.whole {
+		to = s.page
+	}
 	return (s.Bytes + to - 1) / to * to
 }
 
-// alignment is that of the section's end.
-func (s *SectionInfo) alignment() int64 {
-	if s.Name == SectionRuntime || s.Name == SectionWeights {
-		return s.page
-	}
-	return min(s.page, denseBytes)
-}
+// runs reports whether the section is code that a processor runs as it lies in the file.
+func (s *SectionInfo) runs() bool { return s.Name == SectionCode && s.whole }
 
 // appendTable appends the section table and the footer.
 func appendTable(b []byte, page int64, sections []SectionInfo) []byte {
@@ -110,7 +115,11 @@ func appendTable(b []byte, page int64, sections []SectionInfo) []byte {
 		b = le.AppendUint64(b, uint64(s.Offset))
 		b = le.AppendUint64(b, uint64(s.Bytes))
 		b = le.AppendUint32(b, s.Sum)
-		b = le.AppendUint32(b, 0)
+		flags := uint32(0)
+		if s.whole {
+			flags = wholePages
+		}
+		b = le.AppendUint32(b, flags)
 		end = s.Offset + s.padded()
 	}
 	// Footer: file size, sections, version, alignment of sections, a reserved word, checksum, magic.
@@ -166,7 +175,7 @@ func readTable(r io.ReaderAt, size int64) (sections []SectionInfo, sum uint32, e
 		e := table[i*entryBytes:]
 		name, _, _ := bytes.Cut(e[:nameBytes], []byte{0})
 		offset, length := le.Uint64(e[16:]), le.Uint64(e[24:])
-		s := SectionInfo{string(name), next, int64(length), le.Uint32(e[32:]), page}
+		s := SectionInfo{string(name), next, int64(length), le.Uint32(e[32:]), page, le.Uint32(e[36:])&wholePages != 0}
 		if length > math.MaxInt64-maxPageBytes || offset != uint64(next) || s.Bytes > start-next || next+s.padded() > start {
 			return nil, 0, fmt.Errorf("damaged section table: section %s at %d of %d bytes, expected it at %d within %d", name, offset, length, next, start)
 		}

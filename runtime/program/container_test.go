@@ -45,10 +45,13 @@ func weights(b []byte) Section {
 	}}
 }
 
-func writeSample(t *testing.T, path string) {
+func writeSample(t *testing.T, path string) { writeSampleAs(t, path, false) }
+
+func writeSampleAs(t *testing.T, path string, deflate bool) {
 	t.Helper()
-	code := append(bytes.Repeat([]byte{0x90}, 200), 0xc3)
-	if err := Write(context.Background(), path, runtimeELF, samples(), weights(weightBytes()), Bytes(SectionCode, code), Bytes("tokenizer", []byte("tok"))); err != nil {
+	code := Bytes(SectionCode, append(bytes.Repeat([]byte{0x90}, 200), 0xc3))
+	code.Deflate = deflate
+	if err := Write(context.Background(), path, runtimeELF, samples(), weights(weightBytes()), code, Bytes("tokenizer", []byte("tok"))); err != nil {
 		t.Fatal(err)
 	}
 }

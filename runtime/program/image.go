@@ -30,6 +30,7 @@ type Executable struct {
 	mapped     map[string][]byte // sections, with the padding
 	code       map[string][]byte // unpacked, by section and instruction set
 	mappings   [][]byte          // what these lie in
+	runs       bool              // code runs as it is mapped
 	sums       []uint32          // of the weights' blocks
 	unchecked  *os.File          // the file, of which checksums were not compared; nil if they were
 	completing sync.Mutex
@@ -178,7 +179,18 @@ func (m *Executable) mapSection(f *os.File, s *SectionInfo) error {
 		return fmt.Errorf("it lies at a multiple of %d bytes, this machine's pages have %d: expected a file for it", s.page, page)
 	}
 	before := s.Offset % page // of sections in front of it
-	b, err := unix.Mmap(int(f.Fd()), s.Offset-before, int(before+s.padded()), unix.PROT_READ, unix.MAP_SHARED)
+	mmap := func(prot int) ([]byte, error) {
+		return unix.Mmap(int(f.Fd()), s.Offset-before, int(before+s.padded()), prot, unix.MAP_SHARED)
+	}
+	var b []byte
+	var err error
+	if s.runs() && before == 0 {
+		b, err = mmap(unix.PROT_READ | unix.PROT_EXEC)
+		m.runs = err == nil
+	}
+	if b == nil { // of code, where files are not executed: Code copies it
+		b, err = mmap(unix.PROT_READ)
+	}
 	if err != nil {
 		return fmt.Errorf("cannot map its %d bytes: %w", s.Bytes, err)
 	}

@@ -13,11 +13,11 @@ import (
 	"pgc/runtime/fault"
 )
 
-// Part is a stretch of the code that all programs of a kind have together. The file has each as a stream of its own, deflated or
-// not, so that a machine unpacks only what its program needs.
+// Part is a stretch of the code that all programs of a kind have together. A file has that code as it is, or each part as a deflate
+// stream of its own, so that a machine unpacks only what its program needs.
 type Part struct {
 	At, Bytes int64 // in the code
-	Packed    Span  // in the section; Write fills it in
+	Packed    Span  // the stream in the section, or empty where that is the code; Write fills it in
 }
 
 // mostPacked is how many bytes of a deflated stream a byte of it can make.
@@ -61,8 +61,28 @@ func (p *Program) CodeBytes() (n int64) {
 	return n
 }
 
+// plain reports whether the section has the part as it is.
+func (p Part) plain() bool { return p.Packed == Span{} }
+
+// plain reports whether the section has the program's code as it is.
+func (p *Program) plain() bool { return len(p.Parts) == 0 || p.Parts[0].plain() }
+
+// UnpackedBytes is the size of a program's code in memory of its own, besides the file: none where it runs as it lies there.
+func (p *Program) UnpackedBytes() int64 {
+	if p.plain() {
+		return 0
+	}
+	return p.CodeBytes()
+}
+
 // fits checks a part against the size of its section.
 func (p Part) fits(section int64) error {
+	if p.plain() {
+		if p.At < 0 || p.Bytes < 0 || p.Bytes > section-p.At {
+			return fmt.Errorf("program: a part of code, %d bytes at %d, lies outside the %d bytes of its section", p.Bytes, p.At, section)
+		}
+		return nil
+	}
 	if n := p.Packed.Bytes; p.At < 0 || p.Packed.Offset < 0 || n < 0 || n > section-p.Packed.Offset || p.Bytes < 0 || p.Bytes/mostPacked > n || p.At > 1<<40 {
 		return fmt.Errorf("program: a part of code, %d bytes at %d and packed %d at %d, lies outside the %d bytes of its section", p.Bytes, p.At, n, p.Packed.Offset, section)
 	}
@@ -70,11 +90,14 @@ func (p Part) fits(section int64) error {
 }
 
 // Code returns the code of a program, which lies there until the executable is closed: on a processor executable, of a GPU as
-// text. It is unpacked the first time. Code may be called from many goroutines.
+// text. If the file does not have it as it is, it is unpacked the first time. Code may be called from many goroutines.
 func (m *Executable) Code(p *Program) ([]byte, error) {
 	m.unpacking.Lock()
 	defer m.unpacking.Unlock()
 	name := p.Target.Kind.section()
+	if p.plain() && (m.runs || p.Target.Kind != CPU) {
+		return m.Section(name), nil
+	}
 	key := name + " of " + p.Target.CPU
 	if b := m.code[key]; b != nil || len(p.Parts) == 0 {
 		return b, nil
@@ -102,6 +125,10 @@ func (p *Program) unpack(section, code []byte) error {
 	for i, part := range p.Parts {
 		all.Go(func() {
 			errs[i] = fault.Guard(func() error {
+				if part.plain() {
+					copy(code[part.At:][:part.Bytes], section[part.At:])
+					return nil
+				}
 				return inflate(code[part.At:][:part.Bytes], section[part.Packed.Offset:][:part.Packed.Bytes])
 			})
 		})
@@ -153,10 +180,10 @@ func inflate(to, packed []byte) error {
 	return nil
 }
 
-// deflate packs bytes, at flate.NoCompression as they are.
-func deflate(b []byte, level int) []byte {
+// deflate packs bytes.
+func deflate(b []byte) []byte {
 	var packed bytes.Buffer
-	z, err := flate.NewWriter(&packed, level)
+	z, err := flate.NewWriter(&packed, flate.BestCompression)
 	if err == nil {
 		_, err = z.Write(b)
 	}
@@ -169,13 +196,9 @@ func deflate(b []byte, level int) []byte {
 	return packed.Bytes()
 }
 
-// packed is a section of the code of all programs of a kind, packed. It notes in them where their parts are: all of the code where
-// a program names none.
+// packed is a section of the code of all programs of a kind, deflated if it asks for that. It notes in them where their parts are: all
+// of the code where a program names none.
 func packed(sets []*Program, of Section) Section {
-	level := flate.NoCompression
-	if of.Deflate {
-		level = flate.BestCompression
-	}
 	return Section{Name: of.Name, Write: func(w io.Writer) error {
 		var code bytes.Buffer
 		if err := of.Write(&code); err != nil {
@@ -194,9 +217,12 @@ func packed(sets []*Program, of Section) Section {
 				if part.At < 0 || part.Bytes < 0 || part.Bytes > int64(code.Len())-part.At {
 					return fmt.Errorf("a part of %d bytes at %d lies outside the %d bytes of code", part.Bytes, part.At, code.Len())
 				}
+				if part.Packed = (Span{}); !of.Deflate {
+					continue
+				}
 				at := [2]int64{part.At, part.Bytes}
 				if _, ok := places[at]; !ok {
-					b := deflate(code.Bytes()[part.At:][:part.Bytes], level)
+					b := deflate(code.Bytes()[part.At:][:part.Bytes])
 					if _, err := w.Write(b); err != nil {
 						return err
 					}
@@ -205,6 +231,10 @@ func packed(sets []*Program, of Section) Section {
 				}
 				part.Packed = places[at]
 			}
+		}
+		if !of.Deflate {
+			_, err := w.Write(code.Bytes())
+			return err
 		}
 		return nil
 	}}

@@ -74,7 +74,7 @@ func TestDamagedParts(t *testing.T) {
 		"elsewhere": func(p *Part) { p.Packed.Offset++; p.Packed.Bytes-- },
 	} {
 		path := filepath.Join(t.TempDir(), "x")
-		writeSample(t, path)
+		writeSampleAs(t, path, true)
 		m, err := OpenFile(path)
 		if err != nil {
 			t.Fatal(err)
@@ -86,15 +86,16 @@ func TestDamagedParts(t *testing.T) {
 		m.Close()
 	}
 	for _, p := range []Part{{At: -1, Bytes: 1, Packed: Span{0, 9}}, {Bytes: -1}, {Packed: Span{-1, 1}}, {Packed: Span{0, -1}}, {Packed: Span{5, 6}},
-		{Packed: Span{11, 0}}, {Bytes: 10*mostPacked + mostPacked, Packed: Span{0, 10}}, {At: 1 << 62, Bytes: 1, Packed: Span{0, 9}}} {
+		{Packed: Span{11, 0}}, {Bytes: 10*mostPacked + mostPacked, Packed: Span{0, 10}}, {At: 1 << 62, Bytes: 1, Packed: Span{0, 9}},
+		{At: -1, Bytes: 1}, {At: 1, Bytes: 10}, {At: 11}, {At: 1 << 62, Bytes: 1 << 62}} {
 		if p.fits(10) == nil {
 			t.Errorf("%+v fits a section of 10 bytes", p)
 		}
 	}
 }
 
-// TestExecutable makes code executable in both ways: where memory that was written may become executable, and where it may not, as
-// systemd's MemoryDenyWriteExecute has it.
+// TestExecutable runs code as it lies in a file, and makes it executable in both ways where it is deflated: where memory that was
+// written may become executable, and where it may not, as systemd's MemoryDenyWriteExecute has it.
 func TestExecutable(t *testing.T) {
 	if os.Getenv("PGC_DENY") == "" {
 		for _, deny := range []string{"no", "yes"} {
@@ -120,16 +121,24 @@ func TestExecutable(t *testing.T) {
 			t.Fatalf("the system does not forbid it (%v)", err)
 		}
 	}
+	testExecutable(t, "as it is", false, func(*Executable) {}, " r-xs ")
+	testExecutable(t, "where the file is not executed", false, func(m *Executable) { m.runs = false }, " r-xp ")
+	testExecutable(t, "deflated", true, func(*Executable) {}, " r-xp ")
+}
+
+// testExecutable looks for code among what is mapped.
+func testExecutable(t *testing.T, what string, deflate bool, change func(*Executable), want string) {
 	path := filepath.Join(t.TempDir(), "x")
-	writeSample(t, path)
+	writeSampleAs(t, path, deflate)
 	m, err := OpenFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer m.Close()
+	change(m)
 	code, err := m.Code(m.Program)
 	if err != nil || len(code) != 201 || code[200] != 0xc3 {
-		t.Fatalf("%d bytes of code: %v", len(code), err)
+		t.Fatalf("%s: %d bytes of code: %v", what, len(code), err)
 	}
 	maps, err := os.ReadFile("/proc/self/maps")
 	if err != nil {
@@ -137,9 +146,9 @@ func TestExecutable(t *testing.T) {
 	}
 	start := fmt.Sprintf("%x-", uintptr(unsafe.Pointer(&code[0])))
 	for line := range strings.Lines(string(maps)) {
-		if strings.HasPrefix(line, start) && strings.Contains(line, " r-xp ") {
+		if strings.HasPrefix(line, start) && strings.Contains(line, want) {
 			return
 		}
 	}
-	t.Errorf("the code at %s is not memory that is read and executed:\n%s", start, maps)
+	t.Errorf("%s: the code at %s is not memory that is read and executed:\n%s", what, start, maps)
 }

@@ -1,22 +1,18 @@
 package program
 
-import (
-	"compress/flate"
-	"fmt"
-)
+import "fmt"
 
 // pool is the launches of a file's programs. Instruction sets run nearly the same launches, and layers do much the same, so
-// each launch is there once, as is each expression of one; a program has their numbers. Deflated, they are
+// each launch is there once, as is each expression of one; a program has their numbers. They are
 //
 //	expressions   a list
 //	launches      a list; each with its length before it, so that those of other programs need not be read
 //	programs      a list; the numbers of the launches of each, function by function
 type pool struct {
-	packed          []byte
-	size            int64    // of what is packed
+	packing
 	exprs, launches table    // when writing
 	sets            [][]byte // the numbers of each program's launches
-	read            []Expr   // the expressions
+	known           []Expr   // the expressions
 	views           [][]byte // the launches
 }
 
@@ -60,25 +56,18 @@ func (o *pool) walk(c *codec) {
 		list(all, &o.exprs.entries, 3, func(c *codec, b *[]byte) { c.buf = append(c.buf, *b...) })
 		list(all, &o.launches.entries, 1, (*codec).view)
 		list(all, &o.sets, 1, (*codec).view)
-		o.packed, o.size = deflate(all.buf, flate.BestCompression), int64(len(all.buf))
+		o.pack(all.buf, c.deflated)
 	}
-	c.int64(&o.size)
-	if c.view(&o.packed); o.size < 0 || o.size/mostPacked > int64(len(o.packed)) {
-		c.fail(fmt.Errorf("launches of %d bytes cannot fit in %d", o.size, len(o.packed)))
-	}
+	c.packing(&o.packing)
 }
 
 // open finds the entries.
 func (o *pool) open() error {
-	b := make([]byte, o.size)
-	if err := inflate(b, o.packed); err != nil {
-		return fmt.Errorf("damaged program: its launches: %w", err)
-	}
-	c := &codec{buf: b}
-	list(c, &o.read, 3, (*codec).expr)
-	list(c, &o.views, 1, (*codec).view)
-	list(c, &o.sets, 1, (*codec).view)
-	return c.finish(len(b))
+	return o.read("launches", func(c *codec) {
+		list(c, &o.known, 3, (*codec).expr)
+		list(c, &o.views, 1, (*codec).view)
+		list(c, &o.sets, 1, (*codec).view)
+	})
 }
 
 // pooled walks an expression of a launch: its number, if there is a pool.
@@ -94,11 +83,11 @@ func (c *codec) pooled(e *Expr) {
 	default:
 		var n int
 		c.int(&n)
-		if n < 0 || n >= len(c.pool.read) {
-			c.fail(fmt.Errorf("expression %d of %d", n, len(c.pool.read)))
+		if n < 0 || n >= len(c.pool.known) {
+			c.fail(fmt.Errorf("expression %d of %d", n, len(c.pool.known)))
 			return
 		}
-		*e = c.pool.read[n]
+		*e = c.pool.known[n]
 	}
 }
 
@@ -120,7 +109,7 @@ func (p *Program) complete() error {
 
 // readLaunches looks up the launches of the functions. Those that are alike share their parts.
 func (p *Program) readLaunches() error {
-	o := &pool{packed: p.pool.packed, size: p.pool.size}
+	o := &pool{packing: p.pool.packing}
 	if err := o.open(); err != nil {
 		return err
 	}

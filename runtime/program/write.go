@@ -3,9 +3,11 @@ package program
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
+	"slices"
 	"sort"
 
 	"pgc/runtime/output"
@@ -15,7 +17,7 @@ import (
 type Section struct {
 	Name    string // at most 16 bytes, unique in the file
 	Write   func(w io.Writer) error
-	Deflate bool // SectionCode and SectionPTX: the parts take fewer bytes and longer to load
+	Deflate bool // SectionCode and SectionPTX: these, and lists of weights and launches, take fewer bytes and longer to load
 }
 
 // Bytes is a section of bytes that lie in memory.
@@ -66,7 +68,11 @@ func writeFile(ctx context.Context, f io.Writer, runtime []byte, sets []*Program
 	if err := w.section(Bytes(SectionRuntime, runtime), nil); err != nil {
 		return err
 	}
+	sections = slices.Clone(sections)
+	slices.SortStableFunc(sections, func(a, b Section) int { return order(a) - order(b) })
+	deflated := false
 	for _, s := range sections {
+		deflated = deflated || s.Deflate
 		if s.Name != SectionWeights {
 			if s.Name == SectionCode || s.Name == SectionPTX {
 				s = packed(sets, s)
@@ -93,13 +99,24 @@ func writeFile(ctx context.Context, f io.Writer, runtime []byte, sets []*Program
 			return err
 		}
 	}
-	if err := w.section(Bytes(SectionProgram, encode(sets)), nil); err != nil {
+	if err := w.section(Bytes(SectionProgram, encode(sets, deflated)), nil); err != nil {
 		return err
 	}
 	if _, err := w.buf.Write(appendTable(nil, w.page, w.done)); err != nil {
 		return err
 	}
 	return w.buf.Flush()
+}
+
+// plain reports whether a section is code for processors as it is.
+func (s Section) plain() bool { return s.Name == SectionCode && !s.Deflate }
+
+// order is less for sections that are further to the front.
+func order(s Section) int {
+	if s.plain() {
+		return 0
+	}
+	return 1
 }
 
 // fits checks what p says about code and weights against the sections there are.
@@ -117,6 +134,9 @@ func (p *Program) fits(sections []SectionInfo) error {
 	for _, part := range p.Parts {
 		if err := part.fits(size[p.Target.Kind.section()]); err != nil {
 			return err
+		}
+		if part.plain() != p.plain() {
+			return errors.New("program: some of its code is deflated and some is not")
 		}
 	}
 	code := p.codeEnd()
@@ -189,6 +209,7 @@ func (w *fileWriter) section(s Section, also func([]byte)) error {
 		return fmt.Errorf("section %s: %w", s.Name, err)
 	}
 	info := SectionInfo{Name: s.Name, Offset: start, Bytes: w.offset - start, page: w.page}
+	info.whole = s.Name == SectionRuntime || s.Name == SectionWeights || s.plain()
 	if _, err := w.Write(make([]byte, info.padded()-info.Bytes)); err != nil {
 		return fmt.Errorf("section %s: %w", s.Name, err)
 	}

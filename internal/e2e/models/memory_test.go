@@ -26,7 +26,10 @@ func estimated(t *testing.T, exe string) (plain, spare int64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mapped := image.Program.CodeBytes()
+	mapped := image.Program.UnpackedBytes()
+	if mapped > 0 {
+		t.Errorf("%d bytes of code are unpacked, expected code that runs as it lies in a file without adapters", mapped)
+	}
 	for _, s := range image.Sections {
 		if s.Name != program.SectionRuntime && s.Name != program.SectionWeights {
 			mapped += s.Bytes
