@@ -13,15 +13,18 @@ import (
 	"pgc/runtime/safetensors"
 )
 
-// linearLayers are those that peft's all-linear adapts.
-var linearLayers = regexp.MustCompile(`^(.*\.(?:[qkvo]_proj|out_proj|gate_proj|up_proj|down_proj|fc1|fc2|linear))\.weight$`)
+// layersOf are those that peft adapts, by target_modules.
+var layersOf = map[string]*regexp.Regexp{
+	"all-linear":            regexp.MustCompile(`^(.*\.(?:[qkvo]_proj|out_proj|gate_proj|up_proj|down_proj|fc1|fc2|linear))\.weight$`),
+	`.*\.(?:q_proj|v_proj)`: regexp.MustCompile(`^(.*\.(?:[qv]_proj))\.weight$`),
+}
 
-// allLinear writes an adapter of a checkpoint as peft's all-linear does, in float32 and of zeros, and returns its folder and the bytes of
-// its tensors' file.
-func allLinear(t *testing.T, checkpoint string, rank int) (dir string, size int64) {
+// newAdapter writes an adapter of a checkpoint as peft does, in float32 and of zeros, and returns its folder and the bytes of its tensors'
+// file.
+func newAdapter(t *testing.T, checkpoint, modules string, rank int) (dir string, size int64) {
 	t.Helper()
 	dir = t.TempDir()
-	raw, err := json.Marshal(map[string]any{"peft_type": "LORA", "r": rank, "lora_alpha": 8, "target_modules": "all-linear"})
+	raw, err := json.Marshal(map[string]any{"peft_type": "LORA", "r": rank, "lora_alpha": 8, "target_modules": modules})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +38,7 @@ func allLinear(t *testing.T, checkpoint string, rank int) (dir string, size int6
 	defer c.Close()
 	var specs []safetensors.Spec
 	for _, w := range c.Weights {
-		layer := linearLayers.FindStringSubmatch(w.Name)
+		layer := layersOf[modules].FindStringSubmatch(w.Name)
 		if layer == nil {
 			continue
 		}
@@ -67,7 +70,7 @@ func allLinear(t *testing.T, checkpoint string, rank int) (dir string, size int6
 // deflated, and a second one, which has functions of its own.
 func TestAdapterGrowth(t *testing.T) {
 	demo := filepath.Join(golden.Dir(), "..", "models", "paligemma", "demo", "paligemma-demo")
-	dir, adapter := allLinear(t, demo, 4)
+	dir, adapter := newAdapter(t, demo, "all-linear", 4)
 	size := func(o Options) int64 {
 		out := filepath.Join(t.TempDir(), "exe")
 		if _, err := Compile(t.Context(), demo, out, []byte("\x7fELF"), o); err != nil {

@@ -15,8 +15,8 @@ const maxDepth = 32
 const maxSame = 255
 
 // encode returns the binary form of the programs of a file: one model for several instruction sets. What they share is
-// written once, as the first one has it. Equal programs have equal bytes. The programs must be complete. Deflated, the lists
-// of weights and launches take fewer bytes, and reading them takes longer and more memory.
+// written once, as the first one has it. Equal programs have equal bytes. The programs must be complete. Deflated, they
+// take fewer bytes, and reading them takes longer and more memory.
 func encode(sets []*Program, deflated bool) []byte {
 	c := &codec{writing: true, deflated: deflated}
 	c.file(&sets)
@@ -45,37 +45,56 @@ func decode(data []byte) ([]*Program, error) {
 
 // finish is the error of a reader that should have read all of so many bytes.
 func (c *codec) finish(bytes int) error {
+	if err := c.end(); err != nil {
+		return fmt.Errorf("damaged program at byte %d of %d: %w", bytes-len(c.buf), bytes, err)
+	}
+	return nil
+}
+
+// end is the error of a reader that should have read everything.
+func (c *codec) end() error {
 	if c.err == nil && len(c.buf) > 0 {
 		c.err = fmt.Errorf("%d bytes follow its end", len(c.buf))
 	}
-	if c.err != nil {
-		return fmt.Errorf("damaged program at byte %d of %d: %w", bytes-len(c.buf), bytes, c.err)
-	}
-	return nil
+	return c.err
 }
 
 // codec walks programs in one fixed order. Writing, it appends to buf; reading, it takes from buf's front and fills the
 // Program in. After an error it only reads zeros.
 type codec struct {
 	writing  bool
-	deflated bool // what packed walks
+	deflated bool // whether packing deflates
 	buf      []byte
 	err      error
 	depth    int
 	last     string // the last name
-	end      int64  // of the last weight
+	weighed  int64  // where the last weight ends
 	pool     *pool  // of a launch that is in one
 }
 
 // file walks the programs of a file: what they share, then what is each one's own, then the launches of all.
 func (c *codec) file(sets *[]*Program) {
 	c.bool(&c.deflated)
+	launches := &pool{}
+	heads := packing{}
+	if c.writing {
+		own := &codec{writing: true}
+		own.heads(sets, launches)
+		heads.pack(own.buf, c.deflated)
+	}
+	if c.packing(&heads); !c.writing && c.err == nil {
+		c.fail(heads.read("programs", func(c *codec) { c.heads(sets, launches) }))
+	}
+	launches.walk(c)
+}
+
+// heads walks the programs of a file without their launches.
+func (c *codec) heads(sets *[]*Program, launches *pool) {
 	shared := &Program{}
 	if c.writing && len(*sets) > 0 {
 		shared = (*sets)[0]
 	}
 	c.shared(shared)
-	launches := &pool{}
 	n := 0
 	list(c, sets, 14+2*len(shared.Funcs), func(c *codec, p **Program) {
 		if !c.writing {
@@ -88,7 +107,6 @@ func (c *codec) file(sets *[]*Program) {
 			launches.add(*p)
 		}
 	})
-	launches.walk(c)
 }
 
 // shared walks what does not depend on the instruction set, and the functions as the first one has them.
@@ -100,15 +118,7 @@ func (c *codec) shared(p *Program) {
 		c.string(&f.Name)
 		c.ports(f)
 	})
-	var weights packing
-	if c.writing {
-		own := &codec{writing: true}
-		list(own, &p.Weights, 12, (*codec).weight)
-		weights.pack(own.buf, c.deflated)
-	}
-	if c.packing(&weights); !c.writing && c.err == nil {
-		c.fail(weights.read("weights", func(c *codec) { list(c, &p.Weights, 12, (*codec).weight) }))
-	}
+	list(c, &p.Weights, 12, (*codec).weight)
 	c.int64(&p.WeightBytes)
 }
 
@@ -138,7 +148,10 @@ func (p *packing) read(what string, each func(*codec)) error {
 	}
 	c := &codec{buf: b}
 	each(c)
-	return c.finish(len(b))
+	if err := c.end(); err != nil {
+		return fmt.Errorf("its %s at byte %d of %d: %w", what, len(b)-len(c.buf), len(b), err)
+	}
+	return nil
 }
 
 // packing walks bytes that are stored as the file says.
@@ -255,11 +268,11 @@ func (c *codec) weight(w *Weight) {
 	c.dtype(&w.DType)
 	list(c, &w.Shape, 1, (*codec).int64)
 	c.layout(&w.Layout)
-	gap := w.Offset - c.end
+	gap := w.Offset - c.weighed
 	c.int64(&gap)
-	w.Offset = c.end + gap
+	w.Offset = c.weighed + gap
 	c.int64(&w.Bytes)
-	c.end = w.Offset + w.Bytes
+	c.weighed = w.Offset + w.Bytes
 	sum := int64(w.Sum)
 	c.int64(&sum)
 	w.Sum = uint32(sum)

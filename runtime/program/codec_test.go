@@ -187,8 +187,8 @@ func TestMemory(t *testing.T) {
 		}
 	}
 	runtime.ReadMemStats(&after)
-	if used := after.TotalAlloc - before.TotalAlloc; used > 1<<20 {
-		t.Fatalf("decoding 88 kB of damaged bytes took %d bytes of memory", used)
+	if used := after.TotalAlloc - before.TotalAlloc; used > 8<<20 { // a reader of a deflate stream takes 45 kB
+		t.Fatalf("decoding 88 times 1 kB of damaged bytes took %d bytes of memory", used)
 	}
 }
 

@@ -63,11 +63,15 @@ func (o *pool) walk(c *codec) {
 
 // open finds the entries.
 func (o *pool) open() error {
-	return o.read("launches", func(c *codec) {
+	err := o.read("launches", func(c *codec) {
 		list(c, &o.known, 3, (*codec).expr)
 		list(c, &o.views, 1, (*codec).view)
 		list(c, &o.sets, 1, (*codec).view)
 	})
+	if err != nil {
+		return fmt.Errorf("damaged program: %w", err)
+	}
+	return nil
 }
 
 // pooled walks an expression of a launch: its number, if there is a pool.

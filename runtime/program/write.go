@@ -17,7 +17,7 @@ import (
 type Section struct {
 	Name    string // at most 16 bytes, unique in the file
 	Write   func(w io.Writer) error
-	Deflate bool // SectionCode and SectionPTX: these, and lists of weights and launches, take fewer bytes and longer to load
+	Deflate bool // SectionCode and SectionPTX: these, and programs, take fewer bytes and longer to load
 }
 
 // Bytes is a section of bytes that lie in memory.
