@@ -95,6 +95,8 @@ type Options struct {
 	MaxTokens int
 	// DType is the storage type of a weight.
 	DType func(key string) ir.DType
+	// Declarations leaves out functions that declare no weight of their own.
+	Declarations bool
 	// Halves says that products with a weight, which DType stores as bfloat16, also multiply by its Rest. Nil is none.
 	Halves func(key string) bool
 	// KV is the storage type of the KV cache; the zero value is f32.
@@ -189,7 +191,7 @@ func (w Weight) Elements() int64 {
 
 // Weights lists the tensors that the graph of a configuration declares.
 func Weights(c Config) ([]Weight, error) {
-	m, err := c.Graph(Options{MaxTokens: c.Facts().ImageTokens + 1, DType: func(string) ir.DType { return ir.F32 }})
+	m, err := c.Graph(Options{MaxTokens: c.Facts().ImageTokens + 1, DType: func(string) ir.DType { return ir.F32 }, Declarations: true})
 	if err != nil {
 		return nil, err
 	}

@@ -45,7 +45,7 @@ type emitter struct {
 	f        *ir.Func
 	cur      *ir.Block
 	blocks   int
-	vals     map[*tile.Value]value.Value
+	vals     []value.Value                  // by the number of the tile IR's value
 	loop     *loop                          // that e.cur is in
 	begun    map[[2]*tile.Value]value.Value // pointers that addresses of a block begin from, by pointer and offset
 }
@@ -61,7 +61,7 @@ func emitKernel(m *ir.Module, t target.Target, declared map[string]*ir.Func, k *
 	task := ir.NewParam("task", types.I64)
 	scratch := ir.NewParam("scratch", types.I8Ptr)
 	e := &emitter{m: m, target: t, declared: declared, f: m.NewFunc(k.Name, types.Void, args, task, scratch),
-		vals: map[*tile.Value]value.Value{}}
+		vals: make([]value.Value, k.NumValues())}
 	// No unwind tables; nothing below the stack pointer, whoever else may use the thread's stack.
 	e.f.FuncAttrs = append(e.f.FuncAttrs, enum.FuncAttrNoUnwind, enum.FuncAttrNoRedZone)
 	if t.Tune != "" {
@@ -97,10 +97,10 @@ func (e *emitter) block(b *tile.Block) {
 		case tile.Flush:
 			e.flush(in, e.args(in))
 		default:
-			if e.vals[in.Out[0]] != nil {
+			if e.vals[in.Out[0].ID] != nil {
 				continue // a phi of the loop
 			}
-			e.vals[in.Out[0]] = emissions[in.Op](e, in, e.args(in))
+			e.vals[in.Out[0].ID] = emissions[in.Op](e, in, e.args(in))
 		}
 	}
 }
@@ -108,7 +108,7 @@ func (e *emitter) block(b *tile.Block) {
 func (e *emitter) args(in *tile.Inst) []value.Value {
 	out := make([]value.Value, len(in.Args))
 	for i, a := range in.Args {
-		out[i] = e.vals[a]
+		out[i] = e.vals[a.ID]
 	}
 	if len(out) > 1 && in.Args[0].Type.Ptr {
 		out[0], out[1] = e.walked(in.Args[0], in.Args[1], out[0], out[1])
@@ -118,7 +118,7 @@ func (e *emitter) args(in *tile.Inst) []value.Value {
 
 func (e *emitter) branch(in *tile.Inst) {
 	before := e.cur
-	cond := e.vals[in.Args[0]]
+	cond := e.vals[in.Args[0].ID]
 	var starts, ends [2]*ir.Block
 	for i, b := range in.Blocks {
 		starts[i] = e.newBlock()
@@ -130,8 +130,8 @@ func (e *emitter) branch(in *tile.Inst) {
 	ends[0].NewBr(after)
 	ends[1].NewBr(after)
 	for i, out := range in.Out {
-		e.vals[out] = after.NewPhi(ir.NewIncoming(e.vals[in.Blocks[0].Yield[i]], ends[0]),
-			ir.NewIncoming(e.vals[in.Blocks[1].Yield[i]], ends[1]))
+		e.vals[out.ID] = after.NewPhi(ir.NewIncoming(e.vals[in.Blocks[0].Yield[i].ID], ends[0]),
+			ir.NewIncoming(e.vals[in.Blocks[1].Yield[i].ID], ends[1]))
 	}
 }
 

@@ -40,8 +40,8 @@ func (e *emitter) counted(in *tile.Inst) {
 	phis := make([]*ir.InstPhi, len(in.Out))
 	for i := range phis {
 		phis[i] = head.NewPhi(ir.NewIncoming(a[3+i], before))
-		e.vals[in.Out[i]] = phis[i]
-		e.vals[block.Args[1+i]] = phis[i]
+		e.vals[in.Out[i].ID] = phis[i]
+		e.vals[block.Args[1+i].ID] = phis[i]
 	}
 	body := e.newBlock()
 	count, end := e.count(in, l, a)
@@ -53,7 +53,7 @@ func (e *emitter) counted(in *tile.Inst) {
 	e.loop = l.outer
 	last.NewBr(head)
 	for i, y := range block.Yield {
-		phis[i].Incs = append(phis[i].Incs, ir.NewIncoming(e.vals[y], last))
+		phis[i].Incs = append(phis[i].Incs, ir.NewIncoming(e.vals[y.ID], last))
 	}
 	after := e.newBlock()
 	head.NewCondBr(head.NewICmp(enum.IPredSLT, count, end), body, after)
@@ -99,15 +99,15 @@ func (e *emitter) count(in *tile.Inst, l *loop, a []value.Value) (count, end val
 		}
 		return last.NewAdd(q, i64(l.step/l.unit))
 	})
-	e.vals[l.index] = q
+	e.vals[l.index.ID] = q
 	if l.unit > 1 {
-		e.vals[l.index] = e.cur.NewMul(q, i64(l.unit))
+		e.vals[l.index.ID] = e.cur.NewMul(q, i64(l.unit))
 	}
 	for _, d := range quotients {
 		if d.by == l.unit {
-			e.vals[d.of] = q
+			e.vals[d.of.ID] = q
 		} else if l.unit%d.by == 0 {
-			e.vals[d.of] = e.cur.NewMul(q, i64(l.unit/d.by))
+			e.vals[d.of.ID] = e.cur.NewMul(q, i64(l.unit/d.by))
 		}
 	}
 	return q, end
@@ -144,7 +144,7 @@ func (e *emitter) walked(p, off *tile.Value, at, elements value.Value) (value.Va
 	if l.walks[w] == nil {
 		start := value.Value(l.before.NewMul(l.first, i64(factor)))
 		if w.plus != nil {
-			start = l.before.NewAdd(start, e.vals[w.plus])
+			start = l.before.NewAdd(start, e.vals[w.plus.ID])
 		}
 		elem := elemType(p.Type.Elem)
 		l.walks[w] = l.phi(l.before.NewGetElementPtr(elem, at, start), func(last *ir.Block, phi value.Value) value.Value {

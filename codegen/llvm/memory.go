@@ -137,7 +137,7 @@ func (e *emitter) begin(p, off *tile.Value, at value.Value) value.Value {
 		if e.begun == nil {
 			e.begun = map[[2]*tile.Value]value.Value{}
 		}
-		e.begun[from] = e.element(p.Type.Elem, at, e.vals[off])
+		e.begun[from] = e.element(p.Type.Elem, at, e.vals[off.ID])
 	}
 	return e.begun[from]
 }
@@ -145,7 +145,7 @@ func (e *emitter) begin(p, off *tile.Value, at value.Value) value.Value {
 // prefetch asks for a cache line to read.
 func prefetch(e *emitter, in *tile.Inst, a []value.Value) {
 	elem, p, off := in.Args[0].Type.Elem, a[0], a[1]
-	if base, rest := tile.Displaced(in.Args[1]); rest != 0 && p == e.vals[in.Args[0]] {
+	if base, rest := tile.Displaced(in.Args[1]); rest != 0 && p == e.vals[in.Args[0].ID] {
 		p, off = e.begin(in.Args[0], base, p), i64(rest)
 	}
 	at := e.cur.NewBitCast(e.element(elem, p, off), types.I8Ptr)

@@ -22,7 +22,7 @@ func text(m *ir.Module) ([]byte, error) {
 			lines += 2 + len(b.Insts)
 		}
 	}
-	p := &printer{text: make([]byte, 0, line*lines), ints: map[int64]string{}, floats: map[float64]string{}}
+	p := &printer{text: make([]byte, 0, line*lines), ints: map[int64]string{}, floats: map[float64]string{}, names: map[value.Value]string{}}
 	for i, f := range m.Funcs {
 		if i > 0 {
 			p.text = append(p.text, '\n')
@@ -44,6 +44,7 @@ type printer struct {
 	text   []byte
 	ints   map[int64]string
 	floats map[float64]string
+	names  map[value.Value]string
 }
 
 func (p *printer) add(parts ...string) {
@@ -98,6 +99,12 @@ func (p *printer) instruction(in ir.Instruction) {
 		p.binary(in, "sub", in.X, in.Y)
 	case *ir.InstFMul:
 		p.binary(in, "fmul", in.X, in.Y)
+	case *ir.InstFDiv:
+		p.binary(in, "fdiv", in.X, in.Y)
+	case *ir.InstSDiv:
+		p.binary(in, "sdiv", in.X, in.Y)
+	case *ir.InstSRem:
+		p.binary(in, "srem", in.X, in.Y)
 	case *ir.InstMul:
 		p.binary(in, "mul", in.X, in.Y)
 	case *ir.InstAnd:
@@ -126,6 +133,10 @@ func (p *printer) instruction(in ir.Instruction) {
 		p.cast(in, "trunc", in.From, in.To)
 	case *ir.InstSIToFP:
 		p.cast(in, "sitofp", in.From, in.To)
+	case *ir.InstFPToSI:
+		p.cast(in, "fptosi", in.From, in.To)
+	case *ir.InstIntToPtr:
+		p.cast(in, "inttoptr", in.From, in.To)
 	case *ir.InstSelect:
 		p.result(in, "select ")
 		p.operands(in.Cond, in.ValueTrue, in.ValueFalse)
@@ -174,7 +185,7 @@ func (p *printer) instruction(in ir.Instruction) {
 			p.result(in, "call ")
 		}
 		p.typ(in.Type())
-		p.add(" ", in.Callee.Ident(), "(")
+		p.add(" ", p.name(in.Callee), "(")
 		p.operands(in.Args...)
 		p.add(")")
 	default:
@@ -262,10 +273,20 @@ func (p *printer) ident(v value.Value) {
 			p.text = strconv.AppendInt(p.text, v.ID(), 10)
 			return
 		}
-		p.add(v.(value.Value).Ident())
+		p.add(p.name(v.(value.Value)))
 	default:
 		p.add(v.Ident())
 	}
+}
+
+// name is the text of a value that has a name: a block, a parameter or a function.
+func (p *printer) name(v value.Value) string {
+	name, ok := p.names[v]
+	if !ok {
+		name = v.Ident()
+		p.names[v] = name
+	}
+	return name
 }
 
 func (p *printer) integer(c *constant.Int) {

@@ -137,3 +137,6 @@ type Kernel struct {
 	ScratchBytes int64 // per thread
 	values       int
 }
+
+// NumValues returns how many values a kernel has. Their ids are smaller.
+func (k *Kernel) NumValues() int { return k.values }

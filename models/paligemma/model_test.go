@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"pgc/ir"
 	"pgc/models"
 	"pgc/models/config"
 )
@@ -91,5 +92,27 @@ func TestScales(t *testing.T) {
 	slices.Sort(got)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestDeclarations expects the weights of all functions, in their order, from those that Weights builds.
+func TestDeclarations(t *testing.T) {
+	for _, config := range []string{
+		`{"model_type":"paligemma","text_config":{"model_type":"gemma"},"vision_config":{}}`,
+		`{"model_type":"paligemma","text_config":{"model_type":"gemma2"},"vision_config":{}}`,
+		`{"model_type":"paligemma","tie_word_embeddings":false,"text_config":{"model_type":"gemma2","tie_word_embeddings":false},"vision_config":{}}`,
+	} {
+		c := defaults(t, config).WithLayers(2)
+		got, err := models.Weights(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := c.Graph(models.Options{MaxTokens: c.Facts().ImageTokens + 1, DType: func(string) ir.DType { return ir.F32 }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(models.Declared(m), got); diff != "" {
+			t.Errorf("%s: all functions declare other weights than Weights says:\n%s", config, diff)
+		}
 	}
 }

@@ -142,6 +142,9 @@ func Graph(cfg Config, opt Options) (*ir.Module, error) {
 			rows := Gather(b.hidden(), Reshape(Add(b.f.Iota(0, R), b.f.Symbol(row)), R))
 			b.f.Return(entry.OutLogits, b.head(rows))
 		})
+		if opt.Declarations { // those so far declare all weights
+			return
+		}
 		define(entry.Greedy, heads, func(b *builder) { b.choose(b.next(1), b.last(1)) })
 		define(entry.Logits, heads, func(b *builder) { b.score(1) })
 		one := func(b *builder, next *Value) *Value {
