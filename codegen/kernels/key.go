@@ -4,23 +4,19 @@ import (
 	"fmt"
 	"reflect"
 	"strconv"
-	"strings"
 	"sync"
 )
 
 // Key returns a canonical text of a spec: equal keys build equal kernels. It derives from every field, so that no new
 // one is left out.
 func Key(s Spec) string {
-	var out strings.Builder
-	out.WriteString(Kind(s))
-	writeKey(&out, reflect.ValueOf(s).Elem())
-	return out.String()
+	return string(appendKey([]byte(Kind(s)), reflect.ValueOf(s).Elem()))
 }
 
 // keyType is how values of a type are written.
 type keyType struct {
 	text   bool     // by their method String
-	fields []string // of a struct: their names, each with a colon
+	fields []string // of a struct: what stands before each
 }
 
 var (
@@ -35,50 +31,52 @@ func keyTypeOf(t reflect.Type) *keyType {
 	f := &keyType{text: t.Implements(stringer)}
 	if t.Kind() == reflect.Struct {
 		for i := range t.NumField() {
-			f.fields = append(f.fields, t.Field(i).Name+":")
+			f.fields = append(f.fields, " "+t.Field(i).Name+":")
 		}
+	}
+	if len(f.fields) > 0 {
+		f.fields[0] = f.fields[0][1:]
 	}
 	keyTypes.Store(t, f)
 	return f
 }
 
-// writeKey writes a value by its structure: a pointer as what it points to, and what has a text of its own, such as an
+// appendKey appends a value by its structure: a pointer as what it points to, and what has a text of its own, such as an
 // expression or a type, as that text. It panics on kinds that have no canonical text.
-func writeKey(out *strings.Builder, v reflect.Value) {
+func appendKey(out []byte, v reflect.Value) []byte {
 	f := keyTypeOf(v.Type())
-	switch {
-	case v.Kind() == reflect.Pointer && v.IsNil():
-		out.WriteString("nil")
+	switch kind := v.Kind(); {
+	case kind == reflect.Pointer && v.IsNil():
+		return append(out, "nil"...)
 	case f.text:
-		out.WriteString(v.Interface().(fmt.Stringer).String())
-	case v.Kind() == reflect.Pointer:
-		writeKey(out, v.Elem())
-	case v.Kind() == reflect.Struct:
-		writeAll(out, "{}", v.NumField(), func(i int) {
-			out.WriteString(f.fields[i])
-			writeKey(out, v.Field(i))
-		})
-	case v.Kind() == reflect.Slice || v.Kind() == reflect.Array:
-		writeAll(out, "[]", v.Len(), func(i int) { writeKey(out, v.Index(i)) })
-	case v.Kind() == reflect.String:
-		fmt.Fprintf(out, "%q", v.String())
-	case v.CanInt():
-		var digits [20]byte
-		out.Write(strconv.AppendInt(digits[:0], v.Int(), 10))
-	case v.CanUint() || v.CanFloat() || v.Kind() == reflect.Bool:
-		fmt.Fprint(out, v.Interface())
-	default:
-		panic(fmt.Sprintf("kernels: a spec has a field of type %s, expected numbers, texts, structs, slices and pointers", v.Type()))
-	}
-}
-
-func writeAll(out *strings.Builder, brackets string, n int, write func(i int)) {
-	out.WriteByte(brackets[0])
-	for i := range n {
-		if i > 0 {
-			out.WriteByte(' ')
+		return append(out, v.Interface().(fmt.Stringer).String()...)
+	case kind == reflect.Pointer:
+		return appendKey(out, v.Elem())
+	case kind == reflect.Struct:
+		out = append(out, '{')
+		for i, name := range f.fields {
+			out = appendKey(append(out, name...), v.Field(i))
 		}
-		write(i)
+		return append(out, '}')
+	case kind == reflect.Slice || kind == reflect.Array:
+		out = append(out, '[')
+		for i := range v.Len() {
+			if i > 0 {
+				out = append(out, ' ')
+			}
+			out = appendKey(out, v.Index(i))
+		}
+		return append(out, ']')
+	case kind == reflect.String:
+		return strconv.AppendQuote(out, v.String())
+	case kind == reflect.Bool:
+		return strconv.AppendBool(out, v.Bool())
+	case v.CanInt():
+		return strconv.AppendInt(out, v.Int(), 10)
+	case v.CanUint():
+		return strconv.AppendUint(out, v.Uint(), 10)
+	case v.CanFloat():
+		return fmt.Append(out, v.Interface())
 	}
-	out.WriteByte(brackets[1])
+	panic(fmt.Sprintf("kernels: a spec has a field of type %s, expected numbers, texts, structs, slices and pointers", v.Type()))
 }
