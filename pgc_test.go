@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"pgc"
-	"pgc/codegen/llvm/llctest"
+	"pgc/codegen/cpu/cputest"
 	"pgc/golden"
 	"pgc/internal/e2e"
 	"pgc/runtime/native"
@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	code := llctest.Main(m)
+	code := cputest.Main(m)
 	os.RemoveAll(folder)
 	os.Exit(code)
 }

@@ -8,13 +8,14 @@ import (
 	"slices"
 	"testing"
 
+	"pgc/codegen/cpu/cputest"
 	"pgc/codegen/llvm/llctest"
 )
 
 // TestMain runs the tests, or pgc where the test executable is called so.
 func TestMain(m *testing.M) {
 	if filepath.Base(os.Args[0]) != "pgc" {
-		os.Exit(llctest.Main(m))
+		os.Exit(cputest.Main(m))
 	}
 	if err := llctest.Share(); err != nil {
 		fmt.Fprintln(os.Stderr, err)

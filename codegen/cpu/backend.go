@@ -6,9 +6,16 @@ import (
 
 	"pgc/codegen/backend"
 	"pgc/codegen/kernels"
+	"pgc/codegen/llvm"
 	"pgc/codegen/schedule"
 	"pgc/ir/target"
 	"pgc/runtime/program"
+)
+
+// Build and Emit make the kernel of a spec, and its LLVM IR. Tests put a memory in front of them.
+var (
+	Build = kernels.Build
+	Emit  = llvm.EmitFunction
 )
 
 // Backend compiles for a CPU: specs are tile kernels, matrices of products lie in panels, llc makes the code.
@@ -70,7 +77,7 @@ func build(name string, s kernels.Spec, t target.Target) (*backend.Launches, err
 
 // one makes the kernel of a spec.
 func one(name string, s kernels.Spec, t target.Target) (*backend.Kernel, error) {
-	k, err := kernels.Build(name, s, t)
+	k, err := Build(name, s, t)
 	if err != nil {
 		return nil, err
 	}

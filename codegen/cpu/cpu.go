@@ -23,7 +23,7 @@ func assemble(ctx context.Context, t target.Target, ks []*backend.Kernel) (*back
 	var functions []llvm.Function
 	emitted := map[string]bool{}
 	for _, k := range ks {
-		f, err := llvm.EmitFunction(t, k.Tile)
+		f, err := Emit(t, k.Tile)
 		if err != nil {
 			return nil, err
 		}

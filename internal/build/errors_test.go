@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"pgc/codegen/llvm/llctest"
+	"pgc/codegen/cpu/cputest"
 	"pgc/golden"
 )
 
@@ -109,7 +109,7 @@ func TestDeterministic(t *testing.T) {
 	var files [2][]byte
 	for i := range files {
 		if i == 1 {
-			llctest.Alone(t)
+			cputest.Alone(t)
 		}
 		out := filepath.Join(t.TempDir(), "exe")
 		if _, err := Compile(t.Context(), filepath.Join(golden.Dir(), "colpali-odd"), out, elf, Options{CPU: "x86-64-v3,x86-64-v4"}); err != nil {

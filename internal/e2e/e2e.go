@@ -15,7 +15,7 @@ import (
 	"syscall"
 	"testing"
 
-	"pgc/codegen/llvm/llctest"
+	"pgc/codegen/cpu/cputest"
 	"pgc/golden"
 	"pgc/internal/build"
 )
@@ -31,7 +31,7 @@ func Main(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(scratch)
-	return llctest.Main(m)
+	return cputest.Main(m)
 }
 
 // Runtime returns the ELF file of the runtime for processors, GPURuntime that of the runtime for GPUs, and LeastRuntime the

@@ -4,7 +4,7 @@ import (
 	"os"
 	"testing"
 
-	"pgc/codegen/llvm/llctest"
+	"pgc/codegen/cpu/cputest"
 )
 
-func TestMain(m *testing.M) { os.Exit(llctest.Main(m)) }
+func TestMain(m *testing.M) { os.Exit(cputest.Main(m)) }
