@@ -427,6 +427,7 @@ func (l *lowering) instruction(out *instr, in *pending) {
 			run(w, m)
 		}
 	}
+	out.direct = l.direct(out)
 	slices.Sort(out.reads)
 	l.reads, l.writes, l.must = out.reads, out.writes, out.must
 	out.reads, out.writes, out.must = keep(&l.regs, slices.Compact(out.reads)), keep(&l.regs, out.writes), keep(&l.knowns, out.must)
@@ -456,6 +457,23 @@ func (l *lowering) constSlot(c reg) reg {
 		return none
 	}
 	return reg(l.program.slots) + c
+}
+
+// isConstant reports whether a register is a constant that is known when the code is made, or a variable's place.
+func (l *lowering) isConstant(r reg) bool {
+	return !l.recording && int(r) >= l.program.slots && l.program.constants[int(r)-l.program.slots].kind != specialReg
+}
+
+// direct reports whether an instruction needs no more than to be run, where all threads of a whole warp go together, none has
+// ended and all registers are known.
+func (l *lowering) direct(in *instr) bool {
+	if in.flow != straight || in.looks {
+		return false
+	}
+	if in.member == none {
+		return true
+	}
+	return l.isConstant(in.member) && l.program.constants[int(in.member)-l.program.slots] == constantReg{value: everyone}
 }
 
 // isSpecial reports whether a name is a special register.

@@ -15,6 +15,7 @@ func mbarrierOp(l *lowering, m *mods) {
 		l.out.run = one(l.dst(&args[0], u32), l.src(&args[1], b64), func(v uint64) uint64 { return v & 0xfffff })
 		return
 	}
+	l.out.looks = true
 	expects, parity := m.flag("expect_tx"), m.flag("parity")
 	m.drop("noComplete")
 	m.drop("release", "acquire", "relaxed", "cta", "cluster", "shared", "shared::cta", "shared::cluster")

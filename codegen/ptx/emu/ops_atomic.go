@@ -49,7 +49,7 @@ func (l *lowering) atomic(m *mods, result bool) {
 	size := t.bytes()
 	total := size * n
 	l.narrowest(sp, total)
-	l.out.manages = true
+	l.out.manages, l.out.looks = true, true
 	l.out.run = func(w *warp, m uint32) {
 		w.addresses(base, offset, m)
 		w.order(sp, s, m, total, true)

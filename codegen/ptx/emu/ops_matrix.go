@@ -65,10 +65,18 @@ func (l *lowering) matrixAccess(m *mods, store bool) {
 		w.rowChecks(m, n)
 		var missing *Finding
 		var rows [32][]byte
-		if given := uint32(1)<<(n*8) - 1; sp == shared && w.sharedPlaces(given, rowBytes) {
+		given := uint32(1)<<(n*8) - 1
+		inside := sp == shared && w.sharedPlaces(given, rowBytes)
+		if inside {
 			if bad := w.readRows(given); bad != 0 {
 				missing = w.unwrittenRow(sp, bits.TrailingZeros32(bad))
 			}
+		}
+		if inside && missing == nil && !trans && !w.poisoned {
+			w.loadMatrices(dst)
+			return
+		}
+		if inside {
 			for i := range n * 8 {
 				rows[i&31] = w.shared.data[w.addr[i&31]-sharedBase:][:rowBytes]
 			}
@@ -103,6 +111,19 @@ func (l *lowering) matrixAccess(m *mods, store bool) {
 				row, col := lane%4*2, lane/4*2
 				R[lane] = uint64(binary.LittleEndian.Uint16(rows[k*8+row][col:])) | uint64(binary.LittleEndian.Uint16(rows[k*8+row+1][col:]))<<16
 			}
+		}
+	}
+}
+
+// loadMatrices fills registers with the matrices whose rows lie in shared memory at the addresses of the threads.
+func (w *warp) loadMatrices(dst []reg) {
+	data := w.shared.data
+	for k, r := range dst {
+		R := w.r[r]
+		for i := range 8 {
+			row, to := data[w.addr[(k*8+i)&31]-sharedBase:][:rowBytes], R[i*4:][:4]
+			low, high := binary.LittleEndian.Uint64(row), binary.LittleEndian.Uint64(row[8:])
+			to[0], to[1], to[2], to[3] = low&0xffffffff, low>>32, high&0xffffffff, high>>32
 		}
 	}
 }

@@ -174,6 +174,7 @@ func load(l *lowering, m *mods) {
 	_, deferred := l.program.defers[int32(l.at)]
 	free := a.strong || deferred || l.swapped[placeOf(&args[1])] // a look before an atomic operation, as in loops about compare-and-swap, races with nobody
 	wide := !a.strong && total <= rowBytes
+	l.out.looks = a.strong
 	l.out.run = func(w *warp, m uint32) {
 		w.addresses(a.base, a.offset, m)
 		if a.strong {
@@ -211,7 +212,36 @@ func load(l *lowering, m *mods) {
 			w.lookAgain(a.space, m, w.r[dst[0]])
 		}
 	}
+	if a.space == paramSpace && !a.strong && l.isConstant(a.base) {
+		l.out.run = func(w *warp, m uint32) { w.loadParameter(a, into, m, total) }
+	}
 	l.confine(&args[1], total)
+}
+
+// loadParameter loads what all threads of m find at one place among the parameters.
+func (w *warp) loadParameter(a access, into *loading, m uint32, n int) {
+	first := bits.TrailingZeros32(m) & 31
+	b, _ := w.fetch(paramSpace, first, w.r[a.base][first]+uint64(a.offset), n, true)
+	into.fill(w, b, first)
+	for _, d := range into.dst {
+		D := w.r[d]
+		v := D[first]
+		if m == everyone {
+			for i := range D {
+				D[i] = v
+			}
+			continue
+		}
+		for rest := m; rest != 0; rest &= rest - 1 {
+			D[bits.TrailingZeros32(rest)&31] = v
+		}
+	}
+	if w.poisoned {
+		w.loaded(into.dst, paramSpace, m, 0, into.size)
+	}
+	if w.counts != nil {
+		w.counts.memory(w, paramSpace, m, n)
+	}
 }
 
 // store is st.

@@ -40,6 +40,8 @@ type instr struct {
 	bytes     int   // that a thread loads
 	moves     bool  // it reads a special register that changes
 	leads     bool  // it begins a basic block
+	looks     bool  // it may find that a change that the warp waits for has not come
+	direct    bool  // where all threads go together, it is run and the next one follows
 	rank      int32 // groups with lower ranks run first
 	pos       Pos
 	name      string

@@ -13,6 +13,7 @@ WORDS(one32, 1)
 WORDS(zero32, 0xfffff000) // noExponent
 WORDS(scale, 152)         // 127 + kept: of the unit's inverse, the exponent as float32 has it
 WORDS(unit, 102)          // 127 - kept: of the unit
+WORDS(special, 255)       // of infinity and NaN, as float32 has it
 
 // Of exponents as words of 16 bits, two each:
 WORDS(one16, 0x00010001)
@@ -63,9 +64,28 @@ TEXT ·multiplyAVX2(SB), NOSPLIT, $0-12
 	VPBROADCASTD zero32<>(SB), Y2
 	MOVQ         $16, CX
 
+	// DX is other than 0 where a factor of B is infinite or no number.
+	VMOVDQU      (R8), Y3
+	VPMAXSW      32(R8), Y3, Y3
+	VPMAXSW      64(R8), Y3, Y3
+	VPMAXSW      96(R8), Y3, Y3
+	VPMAXSW      128(R8), Y3, Y3
+	VPMAXSW      160(R8), Y3, Y3
+	VPMAXSW      192(R8), Y3, Y3
+	VPMAXSW      224(R8), Y3, Y3
+	VPBROADCASTD notFinite<>(SB), Y5
+	VPCMPEQW     Y5, Y3, Y3
+	VPMOVMSKB    Y3, DX
+
 row:
-	// The largest exponent Y5 of the terms and of c, which is Y0.
 	VPBROADCASTD zero16<>(SB), Y5
+	VPCMPEQW     (SI), Y5, Y0
+	VPMOVMSKB    Y0, BX
+	NOTL         BX
+	ORL          DX, BX
+	JZ           zeros
+
+	// The largest exponent Y5 of the terms and of c, which is Y0.
 	LARGEST(0)
 	LARGEST(1)
 	LARGEST(2)
@@ -137,6 +157,8 @@ row:
 	VPSLLD       $23, Y5, Y5
 	VMULPS       Y5, Y1, Y1
 	VMOVUPS      Y1, (results-sums)(DI)
+
+next:
 	ADDQ         $32, SI
 	ADDQ         $64, R9
 	ADDQ         $32, DI
@@ -147,6 +169,18 @@ row:
 	MOVL      AX, ret+8(FP)
 	VZEROUPPER
 	RET
+
+zeros:
+	// A row of A that is zero, of a tile at an edge, gives c, with a plus where that is zero.
+	VMOVUPS      (DI), Y0
+	VPSLLD       $1, Y0, Y1
+	VPSRLD       $24, Y1, Y1
+	VPBROADCASTD special<>(SB), Y3
+	VPCMPEQD     Y3, Y1, Y1
+	VPOR         Y1, Y12, Y12
+	VADDPS       Y10, Y0, Y0
+	VMOVUPS      Y0, (results-sums)(DI)
+	JMP          next
 
 // PAIRS makes a row of A, or a column of B, of four lanes of R10, which hold k from 0 to 7, and of R11, from 8 on: 8 pairs.
 #define PAIRS(at, to) \

@@ -80,6 +80,10 @@ func (w *warp) run() {
 	w.bound()
 	for budget := quantum; budget > 0; budget-- {
 		g := &w.groups[0]
+		if code[g.pc].direct && g.mask == everyone && !w.poisoned && w.counts == nil && budget > 1 {
+			budget -= w.direct(code, budget-1)
+			continue
+		}
 		in := &code[g.pc]
 		w.pc = g.pc
 		w.executed++
@@ -152,6 +156,36 @@ func (w *warp) run() {
 			w.merge()
 		}
 	}
+}
+
+// direct runs instructions that are no more than that, one after the other, and returns how many, less one.
+func (w *warp) direct(code []instr, most int) (n int) {
+	g := &w.groups[0]
+	pc := g.pc
+	for {
+		in := &code[pc]
+		w.pc = pc
+		w.executed++
+		m := uint32(everyone)
+		if in.guard != none {
+			if m = w.p[in.guard]; in.not {
+				m = ^m
+			}
+		}
+		if pc++; m != 0 {
+			in.run(w, m)
+			if w.poisoned {
+				w.follow(in, m)
+				break
+			}
+		}
+		if n == most || !code[pc].direct {
+			break
+		}
+		n++
+	}
+	g.pc = pc
+	return n
 }
 
 // together reports whether all threads that an instruction waits for are there. Where they are not, the threads of m
