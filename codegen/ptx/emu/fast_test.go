@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -154,4 +155,35 @@ mad.wide.u32 %%d9, %%r10, 24, %%d9; mad.wide.u32 %%d10, %%r10, 8, %%d10;
 ret;
 }
 `, threads, text.String())
+}
+
+// Vectors say where addresses lie as the loop does, also beyond 2^63.
+func TestAddressesByVectors(t *testing.T) {
+	if !vectors {
+		t.Skip("this machine has no AVX2")
+	}
+	rng := rand.New(rand.NewPCG(9, 10))
+	for step := range 100_000 {
+		var base, got, want lanes
+		for i := range base {
+			base[i] = rng.Uint64() >> (step % 40)
+			if step%3 == 0 {
+				base[i] = 1<<40 + uint64(i*16)
+			}
+		}
+		if step%5 == 0 {
+			base[rng.IntN(32)] = rng.Uint64()
+		}
+		offset := rng.Uint64() >> rng.IntN(64)
+		var s, u addressSpan
+		addressLanes(&got, &base, offset, &s)
+		u.low, u.high = math.MaxInt64, math.MinInt64
+		for i, b := range base {
+			want[i] = b + offset
+			u.low, u.high, u.bits = min(u.low, int64(want[i])), max(u.high, int64(want[i])), u.bits|want[i]
+		}
+		if got != want || s != u {
+			t.Fatalf("%x + %#x: %+v, expected %+v", base, offset, s, u)
+		}
+	}
 }

@@ -32,7 +32,7 @@ func init() {
 		"fma.rn.f32": fmaFloatsAVX2, "fma.rn.bf16x2": fmaBrainPairs,
 	})
 	lessWords, lessLongs, equalLongs, lessFloats, equalFloats = lessWordsAVX2, lessLongsAVX2, equalLongsAVX2, lessFloatsAVX2, equalFloatsAVX2
-	chooseLanes, logicLanes = selectAVX2, logicAVX2
+	chooseLanes, logicLanes, addressLanes = selectAVX2, logicAVX2, addressesAVX2
 }
 
 // fmaBrainPairs is fma.rn.bf16x2: the few lanes whose sums float32 does not show are computed one by one.
@@ -41,6 +41,9 @@ func fmaBrainPairs(D, A, B, C *lanes) {
 	right := fmaBrainsAVX2(D, A, B, C)
 	eachLane(^right, func(i int) { D[i] = fmaBrainPair(a[i], b[i], c[i]) })
 }
+
+//go:noescape
+func addressesAVX2(addr, base *lanes, offset uint64, s *addressSpan)
 
 //go:noescape
 func absFloatsAVX2(D, A *lanes)

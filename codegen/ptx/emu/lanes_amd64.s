@@ -548,3 +548,49 @@ TEXT ·floatsToWordsAVX2(SB), NOSPLIT, $0-16
 	VPBROADCASTD beyond<>(SB), Y15
 	EACH(TOWORDS)
 	DONE
+
+// PLACE is addr = base + Y15; Y4 and Y5 become the least and the greatest, Y6 the bits that any has.
+#define PLACE(at) \
+	VPADDQ    at(SI), Y15, Y0    \
+	VMOVDQU   Y0, at(DI)         \
+	VPCMPGTQ  Y0, Y4, Y1         \
+	VPCMPGTQ  Y5, Y0, Y2         \
+	VBLENDVPD Y1, Y0, Y4, Y4     \
+	VBLENDVPD Y2, Y0, Y5, Y5     \
+	VPOR      Y0, Y6, Y6
+
+// LESS and GREATER join X7 to the least in X4 and the greatest in X5.
+#define LESS \
+	VPCMPGTQ  X7, X4, X1     \
+	VBLENDVPD X1, X7, X4, X4
+
+#define GREATER \
+	VPCMPGTQ  X5, X7, X1     \
+	VBLENDVPD X1, X7, X5, X5
+
+// func addressesAVX2(addr, base *lanes, offset uint64, s *addressSpan)
+TEXT ·addressesAVX2(SB), NOSPLIT, $0-32
+	MOVQ         addr+0(FP), DI
+	MOVQ         base+8(FP), SI
+	MOVQ         s+24(FP), DX
+	VPBROADCASTQ offset+16(FP), Y15
+	VPADDQ       (SI), Y15, Y4
+	VMOVDQU      Y4, Y5
+	VPXOR        Y6, Y6, Y6
+	EACH(PLACE)
+	VEXTRACTI128 $1, Y4, X7
+	LESS
+	VPSHUFD      $0x4e, X4, X7
+	LESS
+	VEXTRACTI128 $1, Y5, X7
+	GREATER
+	VPSHUFD      $0x4e, X5, X7
+	GREATER
+	VEXTRACTI128 $1, Y6, X7
+	VPOR         X7, X6, X6
+	VPSHUFD      $0x4e, X6, X7
+	VPOR         X7, X6, X6
+	VMOVQ        X4, 0(DX)
+	VMOVQ        X5, 8(DX)
+	VMOVQ        X6, 16(DX)
+	DONE

@@ -1,6 +1,7 @@
 package emu
 
 import (
+	"math"
 	"math/bits"
 	"strings"
 
@@ -288,13 +289,28 @@ func (l *lowering) place(o *rop, sp space) (base reg, offset int64, where space)
 	return r, o.offset, sp
 }
 
+// addressSpan is where the addresses of all threads of a warp lie, as numbers with a sign, and the bits that any of them has.
+type addressSpan struct {
+	low, high int64
+	bits      uint64
+	whole     bool // it is of the addresses in hand
+}
+
+// addressLanes puts base and an offset into addr, and says where that lies.
+var addressLanes = func(addr, base *lanes, offset uint64, s *addressSpan) {
+	s.low, s.high, s.bits = math.MaxInt64, math.MinInt64, 0
+	for i := range addr {
+		at := base[i] + offset
+		addr[i] = at
+		s.low, s.high, s.bits = min(s.low, int64(at)), max(s.high, int64(at)), s.bits|at
+	}
+}
+
 // addresses puts the addresses of a memory operand into w.addr.
 func (w *warp) addresses(base reg, offset int64, m uint32) {
 	b := w.r[base]
-	if m == everyone {
-		for i := range b {
-			w.addr[i] = b[i] + uint64(offset)
-		}
+	if w.span.whole = m == everyone; w.span.whole {
+		addressLanes(&w.addr, b, uint64(offset), &w.span)
 		return
 	}
 	for ; m != 0; m &= m - 1 {

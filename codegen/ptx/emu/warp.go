@@ -44,13 +44,14 @@ type warp struct {
 	lost     map[reg]*lanes
 	poison   map[reg]*Finding
 	slab     []lanes
-	all      uint32  // the threads there are
-	alive    uint32  // those that have not ended
-	groups   []group // the first one runs
-	apart    bool    // the others wait at the beginnings of basic blocks: the first one runs on until it reaches one
-	pc       int32   // being executed
-	addr     lanes   // addresses of the instruction in hand
-	scoped   bool    // it is strong for its block alone
+	all      uint32      // the threads there are
+	alive    uint32      // those that have not ended
+	groups   []group     // the first one runs
+	apart    bool        // the others wait at the beginnings of basic blocks: the first one runs on until it reaches one
+	pc       int32       // being executed
+	addr     lanes       // addresses of the instruction in hand
+	span     addressSpan // of addr
+	scoped   bool        // it is strong for its block alone
 	vc       clocks
 	fences   fences
 	floor    uint32 // of vc, when the block had executed so many instructions

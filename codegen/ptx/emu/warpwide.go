@@ -10,6 +10,9 @@ import (
 
 // sharedPlaces reports whether the n bytes at the address of each thread of m lie in shared memory and are aligned.
 func (w *warp) sharedPlaces(m uint32, n int) bool {
+	if m == everyone && w.span.whole {
+		return w.span.within(sharedBase, len(w.shared.data), n)
+	}
 	most, odd := uint64(0), uint64(0)
 	for rest := m; rest != 0; rest &= rest - 1 {
 		at := w.addr[bits.TrailingZeros32(rest)&31]
@@ -17,6 +20,11 @@ func (w *warp) sharedPlaces(m uint32, n int) bool {
 	}
 	size := uint64(len(w.shared.data))
 	return odd&uint64(n-1) == 0 && size >= uint64(n) && most <= size-uint64(n)
+}
+
+// within reports whether n bytes at each address lie in a buffer of a size at a base, and are aligned.
+func (s *addressSpan) within(base int64, size, n int) bool {
+	return s.bits&uint64(n-1) == 0 && s.low >= base && s.high <= base+int64(size-n)
 }
 
 // oneBuffer returns the buffer that the n bytes of all threads of m lie in, aligned, and its address; nil where it is not one.
@@ -30,12 +38,18 @@ func (w *warp) oneBuffer(m uint32, n int) (*Memory, uint64) {
 	if slot < 0 || slot >= len(slots) || slots[slot] == nil {
 		return nil, 0
 	}
+	mem := slots[slot]
+	if m == everyone && w.span.whole {
+		if !w.span.within(int64(base), len(mem.Data), n) {
+			return nil, 0
+		}
+		return mem, base
+	}
 	most, odd := uint64(0), uint64(0)
 	for rest := m; rest != 0; rest &= rest - 1 {
 		at := w.addr[bits.TrailingZeros32(rest)&31]
 		most, odd = max(most, at-base), odd|at
 	}
-	mem := slots[slot]
 	if size := uint64(len(mem.Data)); odd&uint64(n-1) != 0 || size < uint64(n) || most > size-uint64(n) {
 		return nil, 0
 	}
@@ -135,9 +149,7 @@ func (w *warp) writeGlobal(mem *Memory, base uint64, m uint32, size int, src []r
 	races := !w.launch.NoRaces
 	if m == everyone && len(w.marks) == 0 && inARow(&w.addr, n) {
 		data := w.row[:warpSize*n]
-		for lane := range warpSize {
-			w.collect(data[lane*n:][:n], lane, size, src)
-		}
+		w.collectAll(data, size, src)
 		at := int(w.addr[0] - base)
 		to := mem.Data[at:][:len(data)]
 		if races {
@@ -171,10 +183,7 @@ func (w *warp) writeGlobal(mem *Memory, base uint64, m uint32, size int, src []r
 func (w *warp) writeShared(m uint32, size int, src []reg) {
 	s, n := w.shared, size*len(src)
 	if m == everyone && w.writeSharedInARow(n) {
-		to := s.data[w.addr[0]-sharedBase:][:warpSize*n]
-		for lane := range warpSize {
-			w.collect(to[lane*n:][:n], lane, size, src)
-		}
+		w.collectAll(s.data[w.addr[0]-sharedBase:][:warpSize*n], size, src)
 		return
 	}
 	if n == 4 && size == 4 && s.shift == 2 {
@@ -216,6 +225,28 @@ func (w *warp) writeCells(m uint32, src *lanes) {
 			w.noteSharedWrite(me, i, 4)
 		}
 		binary.LittleEndian.PutUint32(to, uint32(src[lane]))
+	}
+}
+
+// collectAll is collect of all threads, one behind the other.
+func (w *warp) collectAll(b []byte, size int, src []reg) {
+	n := size * len(src)
+	for j, s := range src {
+		R, to := w.r[s], b[j*size:]
+		switch size {
+		case 4:
+			for lane, v := range R {
+				binary.LittleEndian.PutUint32(to[lane*n:], uint32(v))
+			}
+		case 2:
+			for lane, v := range R {
+				binary.LittleEndian.PutUint16(to[lane*n:], uint16(v))
+			}
+		default:
+			for lane, v := range R {
+				write(to[lane*n:][:size], v)
+			}
+		}
 	}
 }
 
