@@ -29,7 +29,10 @@ type Module struct {
 }
 
 // entry is a kernel, and its program once it is lowered.
-type entry struct{ lowered func() (*program, error) }
+type entry struct {
+	fn      *function
+	lowered func() (*program, error)
+}
 
 // Parse reads a module. Errors are a *Finding with line and column.
 func Parse(text string) (*Module, error) { return ParseFile("ptx", text) }
@@ -62,7 +65,7 @@ func open(name, text string) (*Module, error) {
 		if !f.entry || !f.defined {
 			continue
 		}
-		m.entries[f.name] = &entry{sync.OnceValues(func() (*program, error) { return lower(u, f) })}
+		m.entries[f.name] = &entry{f, sync.OnceValues(func() (*program, error) { return lower(u, f) })}
 		m.order = append(m.order, f.name)
 	}
 	return m, nil

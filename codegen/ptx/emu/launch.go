@@ -54,11 +54,7 @@ type blockFinding struct {
 
 // Run executes a launch. Findings are a *Finding.
 func (m *Module) Run(req Launch) (Stats, error) {
-	p, err := m.program(req.Entry)
-	if err != nil {
-		return Stats{}, err
-	}
-	l := &launch{Launch: req, program: p, table: table{pages: map[uint64]*tablePage{}, published: map[uint64]publication{}}}
+	l := &launch{Launch: req, table: table{pages: map[uint64]*tablePage{}, published: map[uint64]publication{}}}
 	l.changed.L = &l.mu
 	if l.Device == nil {
 		l.Device = NewDevice()
@@ -66,12 +62,18 @@ func (m *Module) Run(req Launch) (Stats, error) {
 			l.Device.append(b)
 		}
 	}
-	if err := l.prepare(m); err != nil {
-		return Stats{}, fmt.Errorf("entry %s: %w", req.Entry, err)
-	}
 	if l.recall(m) {
 		return l.stats, nil
 	}
+	p, err := m.program(req.Entry)
+	if err != nil {
+		return Stats{}, err
+	}
+	l.program = p
+	if err := l.prepare(m); err != nil {
+		return Stats{}, fmt.Errorf("entry %s: %w", req.Entry, err)
+	}
+	l.record()
 	workers := l.Workers
 	if workers <= 0 {
 		workers = runtime.GOMAXPROCS(0)
@@ -132,7 +134,7 @@ func (l *launch) prepare(m *Module) error {
 	}
 	l.variable = l.Device.modules[m]
 	l.placeDynamic()
-	if err := l.arguments(); err != nil {
+	if err := l.arguments(p.params, p.paramBytes); err != nil {
 		return err
 	}
 	for _, c := range p.constants {
@@ -163,22 +165,21 @@ func broadcast(v uint64) *lanes {
 	return &out
 }
 
-// arguments fills the parameter buffer.
-func (l *launch) arguments() error {
-	p := l.program
-	l.params = make([]byte, roundUp(p.paramBytes, 8))
+// arguments fills the parameter buffer, of n bytes.
+func (l *launch) arguments(params []Param, n int) error {
+	l.params = make([]byte, roundUp(n, 8))
 	if l.Params != nil {
-		if len(l.Params) != p.paramBytes {
-			return fmt.Errorf("%d bytes of parameters, expected %d", len(l.Params), p.paramBytes)
+		if len(l.Params) != n {
+			return fmt.Errorf("%d bytes of parameters, expected %d", len(l.Params), n)
 		}
 		copy(l.params, l.Params)
 		return nil
 	}
-	if len(l.Args) != len(p.params) {
-		return fmt.Errorf("%d arguments for %d parameters", len(l.Args), len(p.params))
+	if len(l.Args) != len(params) {
+		return fmt.Errorf("%d arguments for %d parameters", len(l.Args), len(params))
 	}
 	for i, a := range l.Args {
-		par := p.params[i]
+		par := params[i]
 		var v uint64
 		size := par.Size
 		switch a := a.(type) {

@@ -35,8 +35,9 @@ type lowering struct {
 	now       *pending
 	out       *instr
 	recording bool
-	used      []reg // registers of the instruction in hand, in the order of its operands
-	reads     []reg // memory for its lists, as are the next two
+	used      []reg    // registers of the instruction in hand, in the order of its operands
+	parts     []string // memory for its modifiers
+	reads     []reg    // memory for its lists, as are the next two
 	writes    []reg
 	must      []known
 	loss      func(w *warp)  // what the product in hand makes unknown
@@ -89,10 +90,9 @@ func (l *lowering) unknown(format string, args ...any) {
 // parameters lays out the parameter buffer of an entry.
 func (l *lowering) parameters(f *function) {
 	l.push()
-	at := 0
-	for _, v := range f.params {
-		at = roundUp(at, v.align)
-		l.program.params = append(l.program.params, Param{v.name, at, v.size, v.align})
+	l.program.params, l.program.paramBytes = f.layout()
+	for i, v := range f.params {
+		at := l.program.params[i].Offset
 		l.define(v.pos, v.name, &symbol{kind: variableSymbol, v: v, where: paramSpace, at: at})
 		for i := len(l.program.paramEnds); i < at+v.size; i++ {
 			end := at + v.size
@@ -101,9 +101,17 @@ func (l *lowering) parameters(f *function) {
 			}
 			l.program.paramEnds = append(l.program.paramEnds, end)
 		}
-		at += v.size
 	}
-	l.program.paramBytes = at
+}
+
+// layout is where an entry's parameters lie, and how many bytes they take.
+func (f *function) layout() (params []Param, n int) {
+	for _, v := range f.params {
+		n = roundUp(n, v.align)
+		params = append(params, Param{v.name, n, v.size, v.align})
+		n += v.size
+	}
+	return params, n
 }
 
 func roundUp(n, to int) int { return (n + to - 1) / to * to }
@@ -408,7 +416,8 @@ func (l *lowering) instruction(out *instr, in *pending) {
 	if in.target >= 0 {
 		out.target = int32(l.labels[in.target])
 	}
-	m := &mods{l: l, parts: in.in.parts[1:]}
+	l.parts = append(l.parts[:0], in.in.parts[1:]...)
+	m := &mods{l: l, parts: l.parts}
 	out.pure, l.used = pureOps[in.in.parts[0]], l.used[:0]
 	build(l, m)
 	l.fasten()

@@ -6,6 +6,7 @@ import (
 	"math/bits"
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // Memo remembers what launches did. A launch of the same kernel with the same arguments that would read the same bytes is not
@@ -58,8 +59,13 @@ type effect struct {
 	used  bool // by this process
 }
 
-// memoKey is the hash of all that a launch depends on, but for what it reads.
-func (l *launch) memoKey(m *Module) sum {
+// memoKey is the hash of all that a launch depends on, but for what it reads. It reports false where the launch has no sense. It
+// asks for nothing that is known when the kernel is lowered: what is recalled is not.
+func (l *launch) memoKey(m *Module) (sum, bool) {
+	e := m.entries[l.Entry]
+	if e == nil || l.Device.Load(m) != nil || l.arguments(e.fn.layout()) != nil {
+		return sum{}, false
+	}
 	h := sha256.New()
 	h.Write(m.sum())
 	h.Write(append([]byte(l.Entry), 0))
@@ -68,29 +74,30 @@ func (l *launch) memoKey(m *Module) sum {
 		number(uint64(l.Grid[i]))
 		number(uint64(l.Block[i]))
 	}
+	number(uint64(l.Blocks))
 	number(uint64(l.Shared))
 	number(uint64(l.Most))
-	for i, c := range l.program.constants {
-		if c.kind == memoryAt {
-			number(l.constants[i][0])
+	for _, v := range slices.Concat(m.unit.variables, m.unit.statics) {
+		if mem := l.Device.modules[m][v]; mem != nil {
+			number(l.Device.Add(mem))
 		}
 	}
 	h.Write(l.params)
-	return sum(h.Sum(nil))
+	return sum(h.Sum(nil)), true
 }
 
-// recall does what the launch did before, and reports whether it has. Otherwise the launch is recorded.
+// recall does what the launch did before, and reports whether it has.
 func (l *launch) recall(m *Module) bool {
 	if l.Memo == nil || l.NoRaces || l.Counts || l.Banks {
 		return false
 	}
-	if slices.ContainsFunc(l.program.code, func(in instr) bool { return in.moves }) {
+	key, ok := l.memoKey(m)
+	if !ok {
 		return false
 	}
-	key := l.memoKey(m)
 	e := l.Memo.find(key, l.Device)
 	if e == nil {
-		l.recording = newRecording(key, l.Device)
+		l.recording = &recording{key: key}
 		return false
 	}
 	data := e.data
@@ -101,10 +108,17 @@ func (l *launch) recall(m *Module) bool {
 		data = data[t.n:]
 	}
 	l.stats = e.stats
-	if l.Progress != nil {
-		l.Progress(l.blocks, l.blocks)
-	}
 	return true
+}
+
+// record makes a launch ready that was not recalled, unless it looks at a clock.
+func (l *launch) record() {
+	if slices.ContainsFunc(l.program.code, func(in instr) bool { return in.moves }) {
+		l.recording = nil
+	}
+	if l.recording != nil {
+		l.recording.slots = make([]atomic.Pointer[savedPages], len(l.Device.slots))
+	}
 }
 
 // find returns what a launch with a key does; nil where that is not known.

@@ -36,7 +36,7 @@ func (m *mods) take(names ...string) string {
 	for i, p := range m.parts {
 		for _, n := range names {
 			if p == n {
-				m.parts = append(m.parts[:i:i], m.parts[i+1:]...)
+				m.parts = append(m.parts[:i], m.parts[i+1:]...)
 				return n
 			}
 		}

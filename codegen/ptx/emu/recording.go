@@ -18,10 +18,6 @@ type savedPages struct {
 	was  map[int]*[pageBytes]byte
 }
 
-func newRecording(key sum, d *Device) *recording {
-	return &recording{key: key, slots: make([]atomic.Pointer[savedPages], len(d.slots))}
-}
-
 // slotOf is which buffer of a device an address lies in.
 func slotOf(address uint64) int { return int(address>>window) - 1 }
 
