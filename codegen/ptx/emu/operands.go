@@ -60,7 +60,7 @@ func (m *mods) need(names ...string) string {
 func (m *mods) optional() typ {
 	for i, p := range m.parts {
 		if t, ok := typesByName[p]; ok {
-			m.parts = append(m.parts[:i:i], m.parts[i+1:]...)
+			m.parts = append(m.parts[:i], m.parts[i+1:]...)
 			return t
 		}
 	}
