@@ -77,11 +77,7 @@ func newDevice(t *testing.T, m *ir.Module, w weights) *device {
 	}
 	d := &device{t: t, m: m, r: r, p: r.Program, weights: &emu.Memory{Data: make([]byte, r.Program.DeviceBytes)}, count: map[string]int{}}
 	text := string(r.Code.Bytes)
-	parsed, err := emu.Parse(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	d.module = &module{parsed, text}
+	d.module = parsedText(t, text)
 	for _, k := range d.p.Kernels {
 		if !strings.HasPrefix(text[k.CodeOffset:], ".visible .entry "+k.Name+"(") {
 			t.Errorf("kernel %s is not at byte %d of the text", k.Name, k.CodeOffset)

@@ -43,16 +43,17 @@ func launchesOf(t *testing.T, f func()) (all [][]launched) {
 	t.Helper()
 	places := map[string]int{}
 	recorder = func(l launched) {
-		if !orders.MatchString(l.kernel.Text) {
-			return
-		}
 		at, ok := places[l.kernel.Text]
 		if !ok {
-			at = len(all)
+			if at = -1; orders.MatchString(l.kernel.Text) {
+				at = len(all)
+				all = append(all, nil)
+			}
 			places[l.kernel.Text] = at
-			all = append(all, nil)
 		}
-		all[at] = append(all[at], l.again())
+		if at >= 0 {
+			all[at] = append(all[at], l.again())
+		}
 	}
 	defer func() { recorder = nil }()
 	f()
@@ -190,7 +191,8 @@ func missed(t *testing.T, all [][]launched, i int) *emu.Finding {
 		k := *launches[0].kernel
 		at := orders.FindAllStringIndex(k.Text, -1)[i]
 		k.Text = k.Text[:at[0]] + weaker(k.Text[at[0]:at[1]]) + k.Text[at[1]:]
-		m := parsed(t, &k)
+		text := moduleOf([]*Kernel{&k})
+		m := &module{parse(t, text), text}
 		for _, l := range launches {
 			for _, blocks := range []int64{1, blocksOf(&k, l.tasks)} {
 				l := l.again()
