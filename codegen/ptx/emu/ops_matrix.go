@@ -36,25 +36,7 @@ func (l *lowering) matrixAccess(m *mods, store bool) {
 		l.out.run = func(w *warp, m uint32) {
 			w.addresses(base, offset, m)
 			w.rowChecks(m, n)
-			var rows [32][16]byte
-			for k, r := range src {
-				R := w.r[r]
-				for lane := range R {
-					place := func(row, col int, v uint64) { write(rows[k*8+row][2*col:2*col+2], v) }
-					row, col := lane/4, lane%4*2
-					if trans {
-						place(col, row, R[lane])
-						place(col+1, row, R[lane]>>16)
-					} else {
-						place(row, col, R[lane])
-						place(row, col+1, R[lane]>>16)
-					}
-				}
-			}
-			for i := range n * 8 {
-				w.put(sp, i, w.addr[i], rows[i][:], false)
-			}
-			w.events++
+			w.storeMatrices(sp, src, trans)
 		}
 		return
 	}
@@ -63,67 +45,97 @@ func (l *lowering) matrixAccess(m *mods, store bool) {
 	l.out.run = func(w *warp, m uint32) {
 		w.addresses(base, offset, m)
 		w.rowChecks(m, n)
-		var missing *Finding
-		var rows [32][]byte
 		given := uint32(1)<<(n*8) - 1
-		inside := sp == shared && w.sharedPlaces(given, rowBytes)
-		if inside {
-			if bad := w.readRows(given); bad != 0 {
-				missing = w.unwrittenRow(sp, bits.TrailingZeros32(bad))
-			}
-		}
-		if inside && missing == nil && !trans && !w.poisoned {
-			w.loadMatrices(dst)
+		if sp != shared || !w.sharedPlaces(given, rowBytes) {
+			w.loadMatrixRows(sp, dst, trans)
 			return
 		}
-		if inside {
-			for i := range n * 8 {
-				rows[i&31] = w.shared.data[w.addr[i&31]-sharedBase:][:rowBytes]
-			}
-		} else {
-			for i := range n * 8 {
-				b, known := w.fetch(sp, i, w.addr[i], rowBytes, false)
-				if !known && missing == nil {
-					missing = w.unwrittenRow(sp, i)
-				}
-				rows[i] = b
+		var missing *Finding
+		if bad := w.readRows(given); bad != 0 {
+			missing = w.unwrittenRow(sp, bits.TrailingZeros32(bad))
+		}
+		if missing != nil || w.poisoned {
+			w.matricesLoaded(dst, missing)
+		}
+		w.loadMatrices(dst, trans)
+	}
+}
+
+// storeMatrices writes the matrices of registers to rows at the addresses of the threads.
+func (w *warp) storeMatrices(sp space, src []reg, trans bool) {
+	var rows [32][rowBytes]byte
+	for k, r := range src {
+		R := w.r[r]
+		for lane := range R {
+			place := func(row, col int, v uint64) { write(rows[k*8+row][2*col:2*col+2], v) }
+			row, col := lane/4, lane%4*2
+			if trans {
+				place(col, row, R[lane])
+				place(col+1, row, R[lane]>>16)
+			} else {
+				place(row, col, R[lane])
+				place(row, col+1, R[lane]>>16)
 			}
 		}
-		w.poisoned = w.poisoned || missing != nil
-		for _, r := range dst {
-			w.unknown[r] = 0
-			if missing != nil {
-				delete(w.lost, r)
-				w.unknown[r], w.poison[r] = everyone, missing
-			}
+	}
+	for i := range len(src) * 8 {
+		w.put(sp, i, w.addr[i], rows[i][:], false)
+	}
+	w.events++
+}
+
+// loadMatrixRows loads matrices from anywhere, a row after the other; what is wrong with an address stops it.
+func (w *warp) loadMatrixRows(sp space, dst []reg, trans bool) {
+	var missing *Finding
+	var rows [32][]byte
+	for i := range len(dst) * 8 {
+		b, known := w.fetch(sp, i, w.addr[i], rowBytes, false)
+		if !known && missing == nil {
+			missing = w.unwrittenRow(sp, i)
 		}
-		for k, r := range dst {
-			R := w.r[r]
-			if !trans {
-				for i := range 8 {
-					row, to := rows[(k*8+i)&31][:rowBytes], R[i*4:][:4]
-					low, high := binary.LittleEndian.Uint64(row), binary.LittleEndian.Uint64(row[8:])
-					to[0], to[1], to[2], to[3] = low&0xffffffff, low>>32, high&0xffffffff, high>>32
-				}
-				continue
-			}
-			for lane := range R {
-				row, col := lane%4*2, lane/4*2
-				R[lane] = uint64(binary.LittleEndian.Uint16(rows[k*8+row][col:])) | uint64(binary.LittleEndian.Uint16(rows[k*8+row+1][col:]))<<16
-			}
-		}
+		rows[i] = b
+	}
+	w.matricesLoaded(dst, missing)
+	for k, r := range dst {
+		fillMatrix(w.r[r], (*[8][]byte)(rows[k*8:]), trans)
 	}
 }
 
 // loadMatrices fills registers with the matrices whose rows lie in shared memory at the addresses of the threads.
-func (w *warp) loadMatrices(dst []reg) {
-	data := w.shared.data
+func (w *warp) loadMatrices(dst []reg, trans bool) {
 	for k, r := range dst {
-		R := w.r[r]
-		for i := range 8 {
-			row, to := data[w.addr[(k*8+i)&31]-sharedBase:][:rowBytes], R[i*4:][:4]
+		var rows [8][]byte
+		for i := range rows {
+			rows[i] = w.shared.data[w.addr[(k*8+i)&31]-sharedBase:][:rowBytes]
+		}
+		fillMatrix(w.r[r], &rows, trans)
+	}
+}
+
+// fillMatrix fills a register with a matrix.
+func fillMatrix(R *lanes, rows *[8][]byte, trans bool) {
+	if !trans {
+		for i, row := range rows {
+			to := R[i*4:][:4]
 			low, high := binary.LittleEndian.Uint64(row), binary.LittleEndian.Uint64(row[8:])
 			to[0], to[1], to[2], to[3] = low&0xffffffff, low>>32, high&0xffffffff, high>>32
+		}
+		return
+	}
+	for lane := range R {
+		row, col := lane%4*2, lane/4*2
+		R[lane] = uint64(binary.LittleEndian.Uint16(rows[row][col:])) | uint64(binary.LittleEndian.Uint16(rows[row+1][col:]))<<16
+	}
+}
+
+// matricesLoaded notes that registers hold matrices, or not, where a row was not written.
+func (w *warp) matricesLoaded(dst []reg, missing *Finding) {
+	w.poisoned = w.poisoned || missing != nil
+	for _, r := range dst {
+		w.unknown[r] = 0
+		if missing != nil {
+			delete(w.lost, r)
+			w.unknown[r], w.poison[r] = everyone, missing
 		}
 	}
 }
