@@ -54,7 +54,7 @@ func pageBytes(programs []*Program) int64 {
 
 // FormatVersion is of the sections and of what code and runtime expect of each other (abi.go). A file of another one is
 // refused, whose code would run beside a runtime that counts otherwise.
-const FormatVersion = 18
+const FormatVersion = 19
 
 const (
 	magic       = "pgc:exec"

@@ -20,6 +20,9 @@ type Part struct {
 	Packed    Span  // the stream in the section, or empty where that is the code; Write fills it in
 }
 
+// mostCode is more than any code takes.
+const mostCode = 1 << 31
+
 // mostPacked is how many bytes of a deflated stream a byte of it can make.
 const mostPacked = 1032
 
@@ -83,7 +86,7 @@ func (p Part) fits(section int64) error {
 		}
 		return nil
 	}
-	if n := p.Packed.Bytes; p.At < 0 || p.Packed.Offset < 0 || n < 0 || n > section-p.Packed.Offset || p.Bytes < 0 || p.Bytes/mostPacked > n || p.At > 1<<40 {
+	if n := p.Packed.Bytes; p.At < 0 || p.Packed.Offset < 0 || n < 0 || n > section-p.Packed.Offset || p.Bytes < 0 || p.Bytes > mostCode || p.At > mostCode {
 		return fmt.Errorf("program: a part of code, %d bytes at %d and packed %d at %d, lies outside the %d bytes of its section", p.Bytes, p.At, n, p.Packed.Offset, section)
 	}
 	return nil
@@ -129,7 +132,7 @@ func (p *Program) unpack(section, code []byte) error {
 					copy(code[part.At:][:part.Bytes], section[part.At:])
 					return nil
 				}
-				return inflate(code[part.At:][:part.Bytes], section[part.Packed.Offset:][:part.Packed.Bytes])
+				return unpack(code[part.At:][:part.Bytes], section[part.Packed.Offset:][:part.Packed.Bytes])
 			})
 		})
 	}
@@ -174,11 +177,29 @@ func inflate(to, packed []byte) error {
 			err = errors.New("more follows than expected")
 		}
 	}
+	return unpackable(err)
+}
+
+// unpackable says what to do about an error of unpacking, if it is one.
+func unpackable(err error) error {
 	if err != nil {
 		return fmt.Errorf("damaged (%w): copy the file anew from where it is whole, or compile it again", err)
 	}
 	return nil
 }
+
+// unpack undoes pack.
+func unpack(to, packed []byte) error {
+	var b bytes.Buffer
+	_, err := b.ReadFrom(flate.NewReader(bytes.NewReader(packed)))
+	if err == nil {
+		err = withRepeats(to, b.Bytes())
+	}
+	return unpackable(err)
+}
+
+// pack makes the stream of a part.
+func pack(code []byte) []byte { return deflate(withoutRepeats(code)) }
 
 // deflate packs bytes.
 func deflate(b []byte) []byte {
@@ -222,7 +243,7 @@ func packed(sets []*Program, of Section) Section {
 				}
 				at := [2]int64{part.At, part.Bytes}
 				if _, ok := places[at]; !ok {
-					b := deflate(code.Bytes()[part.At:][:part.Bytes])
+					b := pack(code.Bytes()[part.At:][:part.Bytes])
 					if _, err := w.Write(b); err != nil {
 						return err
 					}
