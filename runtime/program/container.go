@@ -42,12 +42,16 @@ const maxPageBytes = 64 << 10
 // denseBytes is where sections end that need no whole pages.
 const denseBytes = 64
 
-// pageBytes returns the alignment of weights in a file of some programs: the largest page of the machines that they are for.
-func pageBytes(programs []*Program) int64 {
+// pageBytes returns the alignment of weights in a file: the largest page of the machines that the runtime, an ELF file, and the code of
+// its programs are for.
+func pageBytes(runtime []byte, programs []*Program) int64 {
+	const machine, x86 = 18, 62 // where an ELF file has it, and debug/elf's EM_X86_64: that package takes 25 kB
+	amd64 := len(runtime) >= machine+2 && binary.LittleEndian.Uint16(runtime[machine:]) == x86
 	for _, p := range programs {
-		if p.Target.Kind == CPU && p.Target.Arch == "amd64" {
-			return 4 << 10
-		}
+		amd64 = amd64 || p.Target.Kind == CPU && p.Target.Arch == "amd64"
+	}
+	if amd64 {
+		return 4 << 10
 	}
 	return maxPageBytes
 }

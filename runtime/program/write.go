@@ -64,7 +64,7 @@ func writeFile(ctx context.Context, f io.Writer, runtime []byte, sets []*Program
 	if err := validateSets(sets); err != nil {
 		return err
 	}
-	w := &fileWriter{ctx: ctx, buf: &hugeWriter{to: f}, page: pageBytes(sets)}
+	w := &fileWriter{ctx: ctx, buf: &hugeWriter{to: f}, page: pageBytes(runtime, sets)}
 	if err := w.section(Bytes(SectionRuntime, runtime), nil); err != nil {
 		return err
 	}
