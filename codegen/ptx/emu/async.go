@@ -43,16 +43,13 @@ func copyOp(l *lowering, m *mods) {
 	case m.flag("commit_group"):
 		l.count(0, 0)
 		l.out.run = func(w *warp, m uint32) { w.commit(m) }
-		return
 	case m.flag("wait_group"):
 		l.count(1, 1)
 		n := int(l.integer(&args[0]))
 		l.out.run = func(w *warp, m uint32) { w.waitGroups(m, n) }
-		return
 	case m.flag("wait_all"):
 		l.count(0, 0)
 		l.out.run = func(w *warp, m uint32) { w.commit(m); w.waitGroups(m, 0) }
-		return
 	case m.flag("mbarrier"):
 		m.need("arrive")
 		noinc := m.flag("noinc")
@@ -61,8 +58,23 @@ func copyOp(l *lowering, m *mods) {
 		l.count(1, 1)
 		base, offset, _ := l.place(&args[0], shared)
 		l.out.run = func(w *warp, m uint32) { w.arriveLate(base, offset, m, noinc) }
-		return
+	default:
+		l.copy(m)
 	}
+}
+
+// copying is what one cp.async says.
+type copying struct {
+	to, from             reg
+	toOffset, fromOffset int64
+	size                 int
+	some                 reg // how many bytes are copied, before zeros
+	ignore               reg // a predicate: nothing but zeros
+	not                  bool
+}
+
+// copy builds cp.async itself.
+func (l *lowering) copy(m *mods) {
 	if m.flag("bulk") {
 		l.unknown("%s", l.now.in.name)
 	}
@@ -70,88 +82,101 @@ func copyOp(l *lowering, m *mods) {
 	m.need("shared", "shared::cta", "shared::cluster")
 	m.need("global")
 	hint := m.cacheHints()
-	n := l.count(3, 5)
+	args, n := l.now.args, l.count(3, 5)
 	if hint {
 		n--
 		l.src(&args[n], b64)
 	}
-	to, toOffset, _ := l.place(&args[0], shared)
-	from, fromOffset, _ := l.place(&args[1], global)
-	size := int(l.integer(&args[2]))
-	if size != 4 && size != 8 && size != 16 {
-		fail(args[2].pos, "a copy of %d bytes; 4, 8 and 16 are possible", size)
+	c := copying{some: none, ignore: none}
+	c.to, c.toOffset, _ = l.place(&args[0], shared)
+	c.from, c.fromOffset, _ = l.place(&args[1], global)
+	c.size = int(l.integer(&args[2]))
+	if c.size != 4 && c.size != 8 && c.size != 16 {
+		fail(args[2].pos, "a copy of %d bytes; 4, 8 and 16 are possible", c.size)
 	}
-	l.narrowest(shared, size)
-	some, ignore, not := none, none, false
+	l.narrowest(shared, c.size)
 	if n == 4 {
 		if args[3].typ == pred {
-			ignore, not = l.predicate(&args[3])
+			c.ignore, c.not = l.predicate(&args[3])
 		} else {
-			some = l.src(&args[3], b32)
+			c.some = l.src(&args[3], b32)
 		}
 	}
-	l.out.run = func(w *warp, m uint32) {
-		q := &w.copies
-		if len(q.open) == cap(q.open) {
-			q.open = append(q.open, asyncCopy{})
-		} else {
-			q.open = q.open[:len(q.open)+1]
-		}
-		c := &q.open[len(q.open)-1]
-		w.addresses(from, fromOffset, m)
-		c.number, c.pc, c.mask, c.size, c.from = q.issued, w.pc, 0, size, w.addr
-		q.issued++
-		short := uint32(0) // threads that copy less than all
-		for rest := m; rest != 0; rest &= rest - 1 {
-			i := bits.TrailingZeros32(rest) & 31
-			bytes := uint64(size)
-			if some != none {
-				if bytes = w.r[some][i]; bytes > uint64(size) {
-					w.fail(Trap, i, "%s copies %d of %d bytes", w.name(), bytes, size)
-				}
-			}
-			if ignore != none && (w.p[ignore]>>i&1 != 0) != not {
-				bytes = 0
-			}
-			if c.bytes[i] = uint8(bytes); bytes != uint64(size) {
-				short |= 1 << i
-			}
-			if c.from[i]&uint64(size-1) != 0 {
-				w.fail(Misaligned, i, "%s copies from address %#x, which is no multiple of %d", w.name(), c.from[i], size)
-			}
-		}
-		whole := m &^ short
-		if mem, base := w.oneBuffer(whole, size); mem != nil && w.readGlobal(mem, base, whole, size, false) == 0 {
-			whole = 0
-		}
-		for rest := whole | short; rest != 0; rest &= rest - 1 {
-			if i := bits.TrailingZeros32(rest) & 31; c.bytes[i] > 0 {
-				w.source(i, c.from[i], int(c.bytes[i]))
-			}
-		}
-		w.addresses(to, toOffset, m)
-		w.bankCheck(m, size)
-		me, floor, inside := w.note(0)|notePending, w.knows(), w.sharedPlaces(m, size)
-		for rest := m; rest != 0; rest &= rest - 1 {
-			i := bits.TrailingZeros32(rest) & 31
-			j := int(w.addr[i] - sharedBase)
-			if !inside {
-				j = w.within(i, w.addr[i], size)
-			}
-			c.to[i] = uint32(j)
-			if r := &w.shared.rows[j/rowBytes]; !r.quiet(floor) {
-				w.checkWrites(me|uint64(i), r, j, size, nil)
-			}
-			w.noteSharedWrite(me|uint64(i), j, size)
-		}
-		c.mask = m
-		if w.counts != nil {
-			w.addr = c.from
-			w.counts.memory(w, global, m, size)
+	l.out.run = func(w *warp, m uint32) { w.copy(&c, m) }
+	l.confine(&args[0], c.size)
+	l.confine(&args[1], c.size)
+}
+
+// next adds a copy to the open group.
+func (q *copyQueue) next() *asyncCopy {
+	if len(q.open) == cap(q.open) {
+		q.open = append(q.open, asyncCopy{})
+	} else {
+		q.open = q.open[:len(q.open)+1]
+	}
+	return &q.open[len(q.open)-1]
+}
+
+// copy begins the copies of the threads of m.
+func (w *warp) copy(o *copying, m uint32) {
+	q := &w.copies
+	c := q.next()
+	w.addresses(o.from, o.fromOffset, m)
+	c.number, c.pc, c.mask, c.size, c.from = q.issued, w.pc, 0, o.size, w.addr
+	q.issued++
+	short := w.copiedBytes(o, c, m)
+	whole := m &^ short
+	if mem, base := w.oneBuffer(whole, o.size); mem != nil && w.readGlobal(mem, base, whole, o.size, false) == 0 {
+		whole = 0
+	}
+	for rest := whole | short; rest != 0; rest &= rest - 1 {
+		if i := bits.TrailingZeros32(rest) & 31; c.bytes[i] > 0 {
+			w.source(i, c.from[i], int(c.bytes[i]))
 		}
 	}
-	l.confine(&args[0], size)
-	l.confine(&args[1], size)
+	w.addresses(o.to, o.toOffset, m)
+	w.bankCheck(m, o.size)
+	me, floor, inside := w.note(0)|notePending, w.knows(), w.sharedPlaces(m, o.size)
+	for rest := m; rest != 0; rest &= rest - 1 {
+		i := bits.TrailingZeros32(rest) & 31
+		j := int(w.addr[i] - sharedBase)
+		if !inside {
+			j = w.within(i, w.addr[i], o.size)
+		}
+		c.to[i] = uint32(j)
+		if r := &w.shared.rows[j/rowBytes]; !r.quiet(floor) {
+			w.checkWrites(me|uint64(i), r, j, o.size, nil)
+		}
+		w.noteSharedWrite(me|uint64(i), j, o.size)
+	}
+	c.mask = m
+	if w.counts != nil {
+		w.addr = c.from
+		w.counts.memory(w, global, m, o.size)
+	}
+}
+
+// copiedBytes says how many bytes each thread of m copies. It returns those that copy less than all.
+func (w *warp) copiedBytes(o *copying, c *asyncCopy, m uint32) (short uint32) {
+	for rest := m; rest != 0; rest &= rest - 1 {
+		i := bits.TrailingZeros32(rest) & 31
+		bytes := uint64(o.size)
+		if o.some != none {
+			if bytes = w.r[o.some][i]; bytes > uint64(o.size) {
+				w.fail(Trap, i, "%s copies %d of %d bytes", w.name(), bytes, o.size)
+			}
+		}
+		if o.ignore != none && (w.p[o.ignore]>>i&1 != 0) != o.not {
+			bytes = 0
+		}
+		if c.bytes[i] = uint8(bytes); bytes != uint64(o.size) {
+			short |= 1 << i
+		}
+		if c.from[i]&uint64(o.size-1) != 0 {
+			w.fail(Misaligned, i, "%s copies from address %#x, which is no multiple of %d", w.name(), c.from[i], o.size)
+		}
+	}
+	return short
 }
 
 // source checks and notes what a copy reads, in pieces that are aligned.

@@ -8,6 +8,19 @@ var atomicOps = map[string]func(l *lowering, m *mods){
 	"red":  func(l *lowering, m *mods) { l.atomic(m, false) },
 }
 
+// exchange is what an instruction of atomics says: n values of a type in a place become others.
+type exchange struct {
+	base   reg
+	offset int64
+	space  space
+	strength
+	t          typ
+	n          int
+	dst, value []reg // dst is nil where nobody takes what was there
+	third      reg   // of cas
+	next       func(v, b, c uint64) uint64
+}
+
 // atomic builds atom d, [a], b{, c} and red [a], b.
 func (l *lowering) atomic(m *mods, result bool) {
 	args := l.now.args
@@ -15,91 +28,92 @@ func (l *lowering) atomic(m *mods, result bool) {
 		l.unknown("%s", l.now.in.name)
 	}
 	sp := m.space()
-	s := m.strength()
-	s.strong, s.atomic = true, true
+	x := exchange{strength: m.strength(), third: none}
+	x.strong, x.atomic = true, true
 	hint := m.cacheHints()
 	op := m.need("add", "inc", "dec", "min", "max", "and", "or", "xor", "exch", "cas")
 	m.drop("noftz")
 	ftz := m.flag("ftz")
-	n := m.vectorLength()
-	t := m.typ()
-	least := 2
-	if result {
-		least++
-	}
-	if op == "cas" {
-		least++
-	}
+	x.n = m.vectorLength()
+	x.t = m.typ()
+	least := 2 + int(truth(result)) + int(truth(op == "cas"))
 	l.count(least, least+int(truth(hint)))
 	if hint {
 		l.src(&args[least], b64)
 	}
-	var dst []reg
 	if result {
-		dst = l.results(&args[0], n, t, true)
+		x.dst = l.results(&args[0], x.n, x.t, true)
 		args = args[1:]
 	}
-	base, offset, sp := l.place(&args[0], sp)
-	value := l.sources(&args[1], n, t, true)
-	third := none
+	x.base, x.offset, x.space = l.place(&args[0], sp)
+	x.value = l.sources(&args[1], x.n, x.t, true)
 	if op == "cas" {
-		third = l.source(&args[2], t, true)
+		x.third = l.source(&args[2], x.t, true)
 	}
-	f := l.atomicFunction(op, t, ftz)
-	size := t.bytes()
-	total := size * n
-	l.narrowest(sp, total)
+	x.next = l.atomicFunction(op, x.t, ftz)
+	total := x.t.bytes() * x.n
+	l.narrowest(x.space, total)
 	l.out.manages, l.out.looks = true, true
-	l.out.run = func(w *warp, m uint32) {
-		w.addresses(base, offset, m)
-		w.order(sp, s, m, total, true)
-		if sp == shared {
-			w.bankCheck(m, total)
+	l.out.run = func(w *warp, m uint32) { w.exchange(&x, m) }
+	l.confine(&args[0], total)
+}
+
+// exchange does an atomic operation for the threads of m, one after the other.
+func (w *warp) exchange(x *exchange, m uint32) {
+	total := x.t.bytes() * x.n
+	w.addresses(x.base, x.offset, m)
+	w.order(x.space, x.strength, m, total, true)
+	if x.space == shared {
+		w.bankCheck(m, total)
+	}
+	changed, bad := false, uint32(0)
+	for rest := m; rest != 0; rest &= rest - 1 {
+		i := bits.TrailingZeros32(rest)
+		old, known := w.fetch(x.space, i, w.addr[i], total, true)
+		if !known {
+			bad |= 1 << i
 		}
-		changed, bad := false, uint32(0)
-		b := &w.bytes
-		for rest := m; rest != 0; rest &= rest - 1 {
-			i := bits.TrailingZeros32(rest)
-			old, known := w.fetch(sp, i, w.addr[i], total, true)
-			if !known {
-				bad |= 1 << i
-			}
-			for j := range n {
-				v := read(old[j*size : (j+1)*size])
-				var c uint64
-				if third != none {
-					c = w.r[third][i]
-				}
-				next := f(v, w.r[value[j]][i]&t.mask(), c&t.mask()) & t.mask()
-				changed = changed || next != v
-				write(b[j*size:(j+1)*size], next)
-				if dst != nil {
-					w.r[dst[j]][i] = v
-				}
-			}
-			w.put(sp, i, w.addr[i], b[:total], true)
-		}
-		if bad != 0 {
-			i := bits.TrailingZeros32(bad)
-			w.fail(Uninitialized, i, "%s reads %s, which nobody has written", w.name(), w.describe(sp, w.addr[i], total))
-		}
-		if w.poisoned {
-			for _, d := range dst {
-				w.unknown[d] &^= m
-			}
-		}
-		if w.counts != nil {
-			w.counts.memory(w, sp, m, total)
-		}
-		if changed {
-			w.events++
-			w.launch.progress()
-			w.watch = spinWatch{}
-		} else if dst != nil {
-			w.lookAgain(sp, m, w.r[dst[0]])
+		changed = w.exchangeOne(x, i, old) || changed
+		w.put(x.space, i, w.addr[i], w.bytes[:total], true)
+	}
+	if bad != 0 {
+		i := bits.TrailingZeros32(bad)
+		w.fail(Uninitialized, i, "%s reads %s, which nobody has written", w.name(), w.describe(x.space, w.addr[i], total))
+	}
+	if w.poisoned {
+		for _, d := range x.dst {
+			w.unknown[d] &^= m
 		}
 	}
-	l.confine(&args[0], total)
+	if w.counts != nil {
+		w.counts.memory(w, x.space, m, total)
+	}
+	if changed {
+		w.events++
+		w.launch.progress()
+		w.watch = spinWatch{}
+	} else if x.dst != nil {
+		w.lookAgain(x.space, m, w.r[x.dst[0]])
+	}
+}
+
+// exchangeOne puts what comes to be in a thread's place into w.bytes, where old is. It reports whether that is something else.
+func (w *warp) exchangeOne(x *exchange, lane int, old []byte) (changed bool) {
+	size, mask := x.t.bytes(), x.t.mask()
+	for j := range x.n {
+		v := read(old[j*size : (j+1)*size])
+		var c uint64
+		if x.third != none {
+			c = w.r[x.third][lane]
+		}
+		next := x.next(v, w.r[x.value[j]][lane]&mask, c&mask) & mask
+		changed = changed || next != v
+		write(w.bytes[j*size:(j+1)*size], next)
+		if x.dst != nil {
+			w.r[x.dst[j]][lane] = v
+		}
+	}
+	return changed
 }
 
 // atomicFunction is the new value for the old one, an operand, and the third operand of cas.
