@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -23,7 +24,8 @@ func TestDamagedExecutable(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := image.Program.Weights[0]
-	at := image.Sections[1].Offset + w.Offset
+	weights := slices.IndexFunc(image.Sections, func(s program.SectionInfo) bool { return s.Name == "weights" })
+	at := image.Sections[weights].Offset + w.Offset
 	image.Close()
 	content, err := os.ReadFile(exe)
 	if err != nil {
