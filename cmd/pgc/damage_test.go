@@ -24,7 +24,7 @@ func TestDamagedExecutable(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := image.Program.Weights[0]
-	weights := slices.IndexFunc(image.Sections, func(s program.SectionInfo) bool { return s.Name == "weights" })
+	weights := slices.IndexFunc(image.Sections, func(s program.SectionInfo) bool { return s.Name == program.SectionWeights })
 	at := image.Sections[weights].Offset + w.Offset
 	image.Close()
 	content, err := os.ReadFile(exe)

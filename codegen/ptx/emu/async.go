@@ -137,6 +137,10 @@ func (w *warp) copy(o *copying, m uint32) {
 	w.addresses(o.to, o.toOffset, m)
 	w.bankCheck(m, o.size)
 	me, floor, inside := w.note(0)|notePending, w.knows(), w.sharedPlaces(m, o.size)
+	if inside && o.size == rowBytes && len(w.shared.clashes) == 0 {
+		w.copyRows(c, me, floor, m)
+		m, c.mask = 0, m
+	}
 	for rest := m; rest != 0; rest &= rest - 1 {
 		i := bits.TrailingZeros32(rest) & 31
 		j := int(w.addr[i] - sharedBase)
@@ -149,10 +153,26 @@ func (w *warp) copy(o *copying, m uint32) {
 		}
 		w.noteSharedWrite(me|uint64(i), j, o.size)
 	}
-	c.mask = m
+	c.mask |= m
 	if w.counts != nil {
 		w.addr = c.from
-		w.counts.memory(w, global, m, o.size)
+		w.counts.memory(w, global, c.mask, o.size)
+	}
+}
+
+// copyRows notes that copies of the threads of m are on their way to whole rows.
+func (w *warp) copyRows(c *asyncCopy, me uint64, floor, m uint32) {
+	s, now := w.shared, uint32(me>>32)
+	for rest := m; rest != 0; rest &= rest - 1 {
+		i := bits.TrailingZeros32(rest) & 31
+		j := int(w.addr[i] - sharedBase)
+		c.to[i] = uint32(j)
+		r := &s.rows[j/rowBytes]
+		if !r.quiet(floor) {
+			w.checkWrites(me|uint64(i), r, j, rowBytes, nil)
+		}
+		r.all, r.wrote, r.pending = me|uint64(i), max(r.wrote, now), true
+		s.set[j>>6] |= 0xffff << (j & 63)
 	}
 }
 
