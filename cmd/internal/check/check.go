@@ -341,26 +341,31 @@ func (l *loaded) read(f *ir.Func, v *ir.Value, syms map[string]int) (*eval.Tenso
 	if v.Type.DType.IsQuantized() {
 		return groups(v.Type.DType, mem, shape), nil
 	}
-	size := v.Type.DType.MemoryBytes()
-	t := eval.New(v.Type.DType, shape...)
-	index := make([]int, len(shape))
-	for i := range t.Data {
-		off := int64(0)
-		for d, k := range index {
-			off += int64(k) * v.Buf.Strides[d] * size
-		}
-		one, err := eval.Decode(map[bool]ir.DType{true: ir.I32, false: v.Type.DType}[v.Type.DType == ir.Bool], mem[off:off+size], 1)
-		if err != nil {
-			return nil, err
-		}
-		t.Data[i] = one.Data[0]
+	size, n := v.Type.DType.MemoryBytes(), 1
+	for _, d := range shape {
+		n *= d
+	}
+	raw, index, off := make([]byte, 0, int64(n)*size), make([]int, len(shape)), int64(0)
+	for range n {
+		raw = append(raw, mem[off:off+size]...)
 		for d := len(index) - 1; d >= 0; d-- {
+			off += v.Buf.Strides[d] * size
 			if index[d]++; index[d] < shape[d] {
 				break
 			}
+			off -= int64(shape[d]) * v.Buf.Strides[d] * size
 			index[d] = 0
 		}
 	}
+	stored := v.Type.DType
+	if stored == ir.Bool {
+		stored = ir.I32
+	}
+	t, err := eval.Decode(stored, raw, shape...)
+	if err != nil {
+		return nil, err
+	}
+	t.DType = v.Type.DType
 	return t, nil
 }
 
