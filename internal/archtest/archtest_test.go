@@ -44,8 +44,14 @@ func (p pkg) imports(paths, modules []string) (out []string) {
 	return slices.Compact(out)
 }
 
+// listed are the packages that go list has listed.
+var listed []pkg
+
 func packages(t *testing.T) []pkg {
 	t.Helper()
+	if listed != nil {
+		return listed
+	}
 	cmd := exec.Command("go", "list", "-json=ImportPath,Doc,Imports,TestImports,XTestImports", "pgc/...")
 	out, err := cmd.Output()
 	if err != nil {
@@ -59,6 +65,7 @@ func packages(t *testing.T) []pkg {
 		}
 		list = append(list, p)
 	}
+	listed = list
 	return list
 }
 

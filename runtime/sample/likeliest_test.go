@@ -15,7 +15,12 @@ func likeliest(logits []float32, temperature float32, n int, off float64) Likeli
 	for i, v := range logits {
 		scores[i], ids[i] = v/temperature, int32(i)
 	}
-	slices.SortStableFunc(ids, func(a, b int32) int { return cmp.Compare(scores[b], scores[a]) })
+	slices.SortFunc(ids, func(a, b int32) int {
+		if c := cmp.Compare(scores[b], scores[a]); c != 0 {
+			return c
+		}
+		return cmp.Compare(a, b)
+	})
 	l := Likeliest{IDs: ids[:n]}
 	for _, id := range l.IDs {
 		l.Scores = append(l.Scores, scores[id])

@@ -68,8 +68,11 @@ func (r *bitReader) bits(n uint) uint32 {
 
 // signed reads a number of n bits, which is positive if its top bit is set (T.81, EXTEND).
 func (r *bitReader) signed(n uint) int32 {
+	if n == 0 { // most numbers of smooth pictures
+		return 0
+	}
 	v := int32(r.bits(n))
-	if n > 0 && v < 1<<(n-1) {
+	if v < 1<<(n-1) {
 		v -= 1<<n - 1
 	}
 	return v
