@@ -126,7 +126,10 @@ func stand(path string) int {
 	switch args := os.Args[1:]; {
 	case err != nil:
 	case slices.Equal(args, []string{"--version"}):
-		out, err = llvm.Exec(context.Background(), path, args, nil)
+		var v string
+		if v, err = version(path); err == nil {
+			out = []byte(saysOf(v))
+		}
 	default:
 		if ir, err = io.ReadAll(os.Stdin); err == nil {
 			out, err = llvm.Run(context.Background(), path, args, ir)

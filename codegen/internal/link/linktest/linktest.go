@@ -159,11 +159,12 @@ func place(t testing.TB, a any, flush bool) (copied, error) {
 	if flush {
 		s.at = room - len(host)
 	}
-	b := s.mem.Bytes()
-	for i := range b {
-		b[i] = canary
+	for _, beside := range s.beside() {
+		for i := range beside {
+			beside[i] = canary
+		}
 	}
-	copy(b[s.at:], host)
+	copy(s.mem.Bytes()[s.at:], host)
 	return s, nil
 }
 
@@ -171,13 +172,21 @@ func place(t testing.TB, a any, flush bool) (copied, error) {
 // the first such byte from the slice's end, or negative.
 func (s copied) finish() (off int, ok bool) {
 	end := s.at + len(s.host)
-	for i, b := range s.mem.Bytes() {
-		if (i < s.at || i >= end) && b != canary {
-			return i - end, false
+	for i, beside := range s.beside() {
+		for j, b := range beside {
+			if b != canary {
+				return j - (1-i)*end, false
+			}
 		}
 	}
 	copy(s.host, s.mem.Bytes()[s.at:end])
 	return 0, true
+}
+
+// beside are the bytes before the copy and behind it.
+func (s copied) beside() [2][]byte {
+	b := s.mem.Bytes()
+	return [2][]byte{b[:s.at], b[s.at+len(s.host):]}
 }
 
 func reserve(t testing.TB, size int64) *native.Memory {

@@ -127,6 +127,15 @@ func TestWriteOutsideIsFound(t *testing.T) {
 	if off, ok := s.finish(); ok || off != 5 {
 		t.Fatalf("a byte written 5 past the end is reported as %d, %v", off, ok)
 	}
+	before, err := place(t, make([]float32, 3), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer before.mem.Close()
+	before.mem.Bytes()[before.at-2] = 0
+	if off, ok := before.finish(); ok || off != -12-2 {
+		t.Fatalf("a byte written 2 before the beginning, 14 before the end, is reported as %d, %v", off, ok)
+	}
 }
 
 // One call of a kernel with one task: what starting a thread costs.
