@@ -55,11 +55,16 @@ func Reference(ctx context.Context, w io.Writer, dir, path string, o build.Optio
 			return err
 		}
 		defer l.close()
-		more, err := (&comparison{w: w, path: path, ref: ref, l: l}).run(ctx)
+		more, err := l.against(ctx, w, path, ref)
 		found = append(found, more...)
 		return err
 	})
 	return found, err
+}
+
+// against compares what was loaded with the reference in the file at path.
+func (l *loaded) against(ctx context.Context, w io.Writer, path string, ref *safetensors.File) ([]Deviation, error) {
+	return (&comparison{w: w, path: path, ref: ref, l: l}).run(ctx)
 }
 
 // run compares all tensors of one compilation.

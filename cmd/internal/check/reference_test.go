@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"pgc/internal/build"
+	"pgc/ir/target"
 	"pgc/runtime/safetensors"
 )
 
@@ -20,11 +21,37 @@ func compareWith(t *testing.T, dir, path string) (report string, found []Deviati
 	return b.String(), found, err
 }
 
+// traced loads a checkpoint once, and returns what does to files of references what compareWith does.
+func traced(t *testing.T, dir string) func(path string) (report string, found []Deviation, err error) {
+	t.Helper()
+	tgt, err := target.Find("x86-64-v3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := load(t.Context(), dir, tgt, options(), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.close() })
+	return func(path string) (string, []Deviation, error) {
+		t.Helper()
+		ref, err := safetensors.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ref.Close()
+		var b strings.Builder
+		found, err := l.against(t.Context(), &b, path, ref)
+		return b.String(), found, err
+	}
+}
+
 // TestReference: the golden references agree, every tensor of theirs is compared.
 func TestReference(t *testing.T) {
 	for _, name := range []string{"pg1-odd", "pg2-odd"} {
+		compare := traced(t, checkpoint(name))
 		for _, file := range []string{"suffix", "two"} {
-			report, found, err := compareWith(t, checkpoint(name), filepath.Join(checkpoint(name), "reference-"+file+".safetensors"))
+			report, found, err := compare(filepath.Join(checkpoint(name), "reference-"+file+".safetensors"))
 			if err != nil || len(found) > 0 || strings.Contains(report, "not in the reference") {
 				t.Errorf("%s %s: %v, %v\n%s", name, file, found, err, report)
 			}
@@ -69,7 +96,7 @@ func rewrite(t *testing.T, from, to, tensor string, change func(data []byte)) {
 // TestReferencePlanted plants a deviation: in an activation of the reference, which alone is named, at its place; and
 // in weights of the checkpoint, where the layer that uses them is named first and the layers before it are right.
 func TestReferencePlanted(t *testing.T) {
-	ref := filepath.Join(checkpoint("pg1-odd"), "reference-two.safetensors")
+	ref, compare := filepath.Join(checkpoint("pg1-odd"), "reference-two.safetensors"), traced(t, checkpoint("pg1-odd"))
 	for _, c := range []struct {
 		tensor, want string
 		index        []int
@@ -80,14 +107,14 @@ func TestReferencePlanted(t *testing.T) {
 	} {
 		to := filepath.Join(t.TempDir(), "reference.safetensors")
 		rewrite(t, ref, to, c.tensor, func(data []byte) { data[4+3] ^= 0x80; data[4+2] ^= 0x40 }) // sign and exponent of element 1
-		report, found, err := compareWith(t, checkpoint("pg1-odd"), to)
+		report, found, err := compare(to)
 		if err != nil || len(found) != 1 || found[0].Tensor != c.want || !slices.Equal(found[0].Index, c.index) {
 			t.Errorf("%s: %v, %v\n%s", c.tensor, found, err, report)
 		}
 	}
 	nan := filepath.Join(t.TempDir(), "nan.safetensors")
 	rewrite(t, ref, nan, "layers.0", func(data []byte) { data[8], data[9], data[10], data[11] = 0, 0, 0xc0, 0x7f })
-	if _, found, err := compareWith(t, checkpoint("pg1-odd"), nan); err != nil || len(found) != 1 || !math.IsNaN(found[0].Error) {
+	if _, found, err := compare(nan); err != nil || len(found) != 1 || !math.IsNaN(found[0].Error) {
 		t.Errorf("not a number: %v, %v", found, err)
 	}
 
@@ -123,16 +150,19 @@ func TestReferenceErrors(t *testing.T) {
 	rewrite(t, filepath.Join(mine, "reference-two.safetensors"), ids, "input_ids", func(data []byte) { data[3] = 1 })
 	types := filepath.Join(t.TempDir(), "types.safetensors")
 	rewrite(t, filepath.Join(mine, "reference-two.safetensors"), types, "token_type_ids", func(data []byte) { data[4] = 1 })
+	compare := traced(t, mine)
 	for _, c := range []struct{ path, want string }{
 		{filepath.Join(other, "reference-two.safetensors"), "pixel_values"},
 		{filepath.Join(mine, "model.safetensors"), "pixel_values is missing"},
 		{ids, "input_ids holds"},
 		{types, "token_type_ids"},
-		{filepath.Join(mine, "config.json"), "config.json"},
 	} {
-		if _, _, err := compareWith(t, mine, c.path); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, _, err := compare(c.path); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, expected an error that says %q", filepath.Base(c.path), err, c.want)
 		}
+	}
+	if _, _, err := compareWith(t, mine, filepath.Join(mine, "config.json")); err == nil || !strings.Contains(err.Error(), "config.json") {
+		t.Errorf("no file of tensors: %v", err)
 	}
 	var b strings.Builder
 	if _, err := Reference(t.Context(), &b, mine, filepath.Join(mine, "reference-two.safetensors"), build.Options{CPU: "x86-64-v3", MaxTokens: 40}); err == nil || !strings.Contains(err.Error(), "--max-tokens") {
