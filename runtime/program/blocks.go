@@ -103,7 +103,7 @@ func (m *Executable) CheckBlock(ctx context.Context, i int) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case err != nil:
-		return damaged{fmt.Errorf("%s: section %s: %w: copy the file anew from where it is whole, or compile it again", m.path, SectionWeights, err)}
+		return damaged{fmt.Errorf("%s: section %s: %w: %s", m.path, SectionWeights, err, remedy)}
 	}
 	return nil
 }

@@ -164,7 +164,7 @@ func readTable(r io.ReaderAt, size int64) (sections []SectionInfo, sum uint32, e
 	}
 	summed := len(table) - 12
 	if shortSum(table[:summed]) != le.Uint32(table[summed:]) {
-		return nil, 0, fmt.Errorf("damaged section table: its checksum is wrong")
+		return nil, 0, fmt.Errorf("damaged section table: its checksum is wrong: %s", remedy)
 	}
 	if want := le.Uint64(footer[:]); want != uint64(size) {
 		return nil, 0, fmt.Errorf("the file has %d bytes, expected %d", size, want)

@@ -200,7 +200,7 @@ func TestOpenHeads(t *testing.T) {
 		if err := os.WriteFile(path, b, 0o755); err != nil {
 			t.Fatal(err)
 		}
-		want := path + ": section " + s.Name + ": damaged: its checksum is wrong"
+		want := path + ": section " + s.Name + ": damaged: its checksum is wrong: copy the file anew from where it is whole, or compile it again"
 		if _, err := open(false); err == nil || err.Error() != want {
 			t.Errorf("error %v, expected %s", err, want)
 		}

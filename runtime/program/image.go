@@ -218,7 +218,7 @@ func (m *Executable) checkSection(f *os.File, s *SectionInfo) error {
 		sum.Write(m.mapped[s.Name])
 	}
 	if sum.Sum32() != s.Sum {
-		return errors.New("damaged: its checksum is wrong")
+		return errors.New("damaged: its checksum is wrong: " + remedy)
 	}
 	return nil
 }

@@ -180,10 +180,13 @@ func inflate(to, packed []byte) error {
 	return unpackable(err)
 }
 
+// remedy is what to do about a damaged file.
+const remedy = "copy the file anew from where it is whole, or compile it again"
+
 // unpackable says what to do about an error of unpacking, if it is one.
 func unpackable(err error) error {
 	if err != nil {
-		return fmt.Errorf("damaged (%w): copy the file anew from where it is whole, or compile it again", err)
+		return fmt.Errorf("damaged (%w): %s", err, remedy)
 	}
 	return nil
 }
@@ -191,7 +194,7 @@ func unpackable(err error) error {
 // unpack undoes pack.
 func unpack(to, packed []byte) error {
 	var b bytes.Buffer
-	_, err := b.ReadFrom(flate.NewReader(bytes.NewReader(packed)))
+	_, err := b.ReadFrom(io.LimitReader(flate.NewReader(bytes.NewReader(packed)), mostForm(len(to))))
 	if err == nil {
 		err = withRepeats(to, b.Bytes())
 	}

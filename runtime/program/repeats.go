@@ -21,6 +21,9 @@ const (
 	repeatBits  = 18 // of the table of places
 )
 
+// mostForm is how many bytes the form of n bytes has at most: a run takes fewer than twice the bytes that it says.
+func mostForm(n int) int64 { return 2*int64(n) + 2*binary.MaxVarintLen64 }
+
 // withoutRepeats is the form of bytes in which repeats are places.
 func withoutRepeats(b []byte) []byte {
 	le := binary.LittleEndian

@@ -22,6 +22,9 @@ func TestRepeats(t *testing.T) {
 		"two letters": []byte(fmt.Sprintf("%0100000b", r.Int63())),
 	} {
 		form := withoutRepeats(b)
+		if int64(len(form)) > mostForm(len(b)) {
+			t.Errorf("%s: the form of %d bytes has %d, expected at most %d", what, len(b), len(form), mostForm(len(b)))
+		}
 		again := make([]byte, len(b))
 		if err := withRepeats(again, form); err != nil || !bytes.Equal(again, b) {
 			t.Errorf("%s: %d bytes come back otherwise (%v)", what, len(b), err)

@@ -339,7 +339,7 @@ func TestDamagedSections(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		want := "exe: " + v.path + ": section " + s.Name + ": damaged: its checksum is wrong\n"
+		want := "exe: " + v.path + ": section " + s.Name + ": damaged: its checksum is wrong: copy the file anew from where it is whole, or compile it again\n"
 		vouch()
 		put(v.content[at] ^ 1)
 		for _, command := range []string{"--help", "info"} {
