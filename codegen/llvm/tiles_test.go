@@ -2,6 +2,8 @@ package llvm
 
 import (
 	"context"
+	"encoding/binary"
+	"math"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
@@ -132,13 +134,27 @@ func TestTiles(t *testing.T) {
 					t.Errorf("%s: %d of %d instructions were wrong", k.Name, counts[0], counts[1])
 				}
 				for i, b := range buffers(t, native) {
-					if !slices.Equal(b.(tile.Buffer), interpreted[i].(tile.Buffer)) {
+					got, want := b.(tile.Buffer), interpreted[i].(tile.Buffer)
+					if k.Name == tile.TileDotBF16.String() && i == 0 { // which of several NaN a sum becomes depends on the order of operands
+						oneNaN(got)
+						oneNaN(want)
+					}
+					if !slices.Equal(got, want) {
 						t.Errorf("%s: argument %d differs from the interpreter's", k.Name, i)
 					}
 				}
 			}
 		}
 	})
+}
+
+// oneNaN gives every NaN among float32 numbers the same bits.
+func oneNaN(b tile.Buffer) {
+	for at := 0; at < len(b); at += 4 {
+		if v := math.Float32frombits(binary.LittleEndian.Uint32(b[at:])); v != v {
+			binary.LittleEndian.PutUint32(b[at:], 0x7fc00000)
+		}
+	}
 }
 
 // TestWrongTiles expects of the interpreter and of the emulator that they refuse what the processor does.
