@@ -18,13 +18,18 @@ func (s *Attention) factor() float64 {
 	return s.Scale / math.Ln2
 }
 
+// capped is a score with the soft cap.
+func (s *Attention) capped() *scalar.Expr {
+	return scalar.Lower(scalar.Fn(scalar.Mul, scalar.Fn(scalar.Tanh, scalar.X(0, scalar.F32)), scalar.C(s.Softcap/math.Ln2)))
+}
+
 // cap applies the soft cap to the scores of n keys.
 func (a *tileAttn) cap(n *tile.Value) {
 	if a.Softcap == 0 {
 		return
 	}
 	b, lanes := a.g.b, a.g.lanes
-	x := scalar.Lower(scalar.Fn(scalar.Mul, scalar.Fn(scalar.Tanh, scalar.X(0, scalar.F32)), scalar.C(a.Softcap/math.Ln2)))
+	x := a.capped()
 	b.Range(b.Int(0), b.Mul(n, b.Int(a.w)), b.Int(int64(lanes)), func(at *tile.Value) {
 		b.Store(a.p, at, b.Expr(x, []*tile.Value{b.Load(a.p, at, lanes)}, lanes))
 	})

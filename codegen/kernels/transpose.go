@@ -83,16 +83,22 @@ func (a *tileAttn) gathered(p, h *tile.Value, n int) *tile.Value {
 	return v
 }
 
+// share returns the reciprocals of sums of weights.
+func (a *tileAttn) share(sum *tile.Value) *tile.Value {
+	b, lanes := a.g.b, a.g.lanes
+	share := b.Div(b.Float(1, lanes), sum)
+	if a.at == nil {
+		return share
+	}
+	return b.Select(b.Compare(tile.EQ, sum, b.Float(0, lanes)), b.Float(0, lanes), share) // some queries may see no key
+}
+
 // results multiplies the accumulators by the reciprocals of the sums, transposes them back and stores the first count
 // rows, row i at out[at(i)].
 func (a *tileAttn) results(out, count *tile.Value, at func(i *tile.Value) *tile.Value) {
 	b, lanes := a.g.b, a.g.lanes
 	b.Range(b.Int(0), count, b.Int(int64(lanes)), func(v *tile.Value) {
-		sum := b.Load(a.l, v, lanes)
-		share := b.Div(b.Float(1, lanes), sum)
-		if a.at != nil { // some queries may see no key
-			share = b.Select(b.Compare(tile.EQ, sum, b.Float(0, lanes)), b.Float(0, lanes), share)
-		}
+		share := a.share(b.Load(a.l, v, lanes))
 		from := b.PtrAdd(a.acc, a.inStrip(v))
 		a.squares(func(h *tile.Value, n int) {
 			square := zeros(b, lanes, lanes)
