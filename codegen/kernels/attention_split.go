@@ -2,6 +2,7 @@ package kernels
 
 import (
 	"math"
+	"math/bits"
 
 	"pgc/ir/scalar"
 	"pgc/ir/tile"
@@ -224,8 +225,9 @@ func (a *tileAttn) buildValues() {
 			g.store(b.PtrAdd(out, at(b.Int(int64(r)))), b.Add(from, b.Int(v*lanes)), x, tail)
 		}
 	}
-	vectors, most := b.Div(count, b.Int(lanes)), min(a.H, valueElems)/lanes
-	rowBlocks(b, vectors, most, max(1, min(a.elems/int(a.R), int(most))), anyRest, func(at *tile.Value, n int) { sum(b.Mul(at, b.Int(lanes)), n, nil) })
+	vectors, most, row := b.Div(count, b.Int(lanes)), min(a.H, valueElems)/lanes, g.table.Attention(g.target)
+	inRegisters := min(row.MR*row.Vecs/int(a.R), int(most))
+	rowBlocks(b, vectors, most, powerOfTwo(inRegisters), anyRest, func(at *tile.Value, n int) { sum(b.Mul(at, b.Int(lanes)), n, nil) })
 	if rest := a.H % lanes; rest > 0 {
 		whole := b.Mul(vectors, b.Int(lanes))
 		b.When(b.Compare(tile.LT, whole, count), func() { sum(whole, 1, b.Int(rest)) })
@@ -252,3 +254,6 @@ func (a *tileAttn) weighted(work, all, from *tile.Value, n int, tail *tile.Value
 	})
 	return collect(len(sums), func(j int) *tile.Value { return b.Mul(sums[j], a.share(load(a.sumOf(work, query(j/n))))) })
 }
+
+// powerOfTwo returns the largest one up to n, and 1 for less.
+func powerOfTwo(n int) int { return 1 << (bits.Len(uint(max(1, n))) - 1) }
