@@ -85,15 +85,11 @@ type entry struct {
 	values []float64 // of a constant
 }
 
-// large tensors begin at a page, so that they can be dropped and advised on their own.
-const pageBytes = 4096
+// lineBytes is where tensors begin: at a line of a processor's cache.
+const lineBytes = 64
 
 func (p *Plan) add(e entry) int {
-	align := int64(64)
-	if e.Bytes >= 1<<16 {
-		align = pageBytes
-	}
-	e.Offset = (p.bytes + align - 1) / align * align
+	e.Offset = roundUp(p.bytes, lineBytes)
 	p.bytes = e.Offset + e.Bytes
 	p.entries = append(p.entries, e)
 	return len(p.entries) - 1

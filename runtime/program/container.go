@@ -14,14 +14,15 @@ import (
 //
 //	section "runtime"   the runtime's ELF file, at offset 0
 //	section "code"      here if it is not deflated, so that it is mapped and runs as it lies
+//	section "weights"   if there are any
+//	section "sums"      the checksums of their blocks
 //	more sections       in the order they were given
-//	section "sums"      right behind the weights: the checksums of their blocks
 //	section "program"   encode's bytes
 //	section table       an entry for each section
 //	footer              footerBytes long, at the very end
 //
-// The runtime, code that is not deflated and the weights are padded to whole pages, other sections to 64 bytes: kernels read none of
-// them, and their mappings begin where their first page does.
+// The runtime and code that is not deflated are padded to whole pages, so that the weights begin at one, too; all sections behind them
+// are padded to 64 bytes: kernels read none of them, and their mappings begin where their first page does.
 //
 // A section's checksum covers the zeros that follow it, too, and the footer's covers table and footer, so that
 // no byte of the file can change unnoticed.

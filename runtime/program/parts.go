@@ -223,7 +223,7 @@ func deflate(b []byte) []byte {
 // packed is a section of the code of all programs of a kind, deflated if it asks for that. It notes in them where their parts are: all
 // of the code where a program names none.
 func packed(sets []*Program, of Section) Section {
-	return Section{Name: of.Name, Write: func(w io.Writer) error {
+	return Section{Name: of.Name, Deflate: of.Deflate, Write: func(w io.Writer) error {
 		var code bytes.Buffer
 		if err := of.Write(&code); err != nil {
 			return err

@@ -152,3 +152,27 @@ func testExecutable(t *testing.T, what string, deflate bool, change func(*Execut
 	}
 	t.Errorf("%s: the code at %s is not memory that is read and executed:\n%s", what, start, maps)
 }
+
+// TestWholePages: what is mapped to run, and what lies in front of the weights, is padded to whole pages, deflated code is not.
+func TestWholePages(t *testing.T) {
+	for _, deflate := range []bool{false, true} {
+		path := filepath.Join(t.TempDir(), "x")
+		writeSampleAs(t, path, deflate)
+		m, err := OpenFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.Close()
+		for _, s := range m.Sections {
+			if want := s.Name == SectionRuntime || s.Name == SectionCode && !deflate; s.whole != want {
+				t.Errorf("deflated %v: section %s is padded to pages: %v, expected %v", deflate, s.Name, s.whole, want)
+			}
+			if s.Name == SectionWeights && s.Offset%s.page != 0 {
+				t.Errorf("deflated %v: weights begin at %d, within a page", deflate, s.Offset)
+			}
+			if s.runs() == deflate && s.Name == SectionCode {
+				t.Errorf("deflated %v: code runs as it lies there: %v", deflate, s.runs())
+			}
+		}
+	}
+}

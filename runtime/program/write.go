@@ -111,12 +111,15 @@ func writeFile(ctx context.Context, f io.Writer, runtime []byte, sets []*Program
 // plain reports whether a section is code for processors as it is.
 func (s Section) plain() bool { return s.Name == SectionCode && !s.Deflate }
 
-// order is less for sections that are further to the front.
+// order is less for sections that are further to the front: those that begin at a page are behind what is padded to pages.
 func order(s Section) int {
-	if s.plain() {
+	switch {
+	case s.plain():
 		return 0
+	case s.Name == SectionWeights:
+		return 1
 	}
-	return 1
+	return 2
 }
 
 // fits checks what p says about code and weights against the sections there are.
@@ -204,12 +207,15 @@ func (w *fileWriter) section(s Section, also func([]byte)) error {
 		return fmt.Errorf("section %s: there are %d sections already", s.Name, maxSections)
 	}
 	start := w.offset
+	if s.Name == SectionWeights && start%w.page != 0 {
+		return fmt.Errorf("section %s begins at %d, expected a multiple of %d", s.Name, start, w.page)
+	}
 	w.sum, w.also = 0, also
 	if err := s.Write(w); err != nil {
 		return fmt.Errorf("section %s: %w", s.Name, err)
 	}
 	info := SectionInfo{Name: s.Name, Offset: start, Bytes: w.offset - start, page: w.page}
-	info.whole = s.Name == SectionRuntime || s.Name == SectionWeights || s.plain()
+	info.whole = s.Name == SectionRuntime || s.plain()
 	if _, err := w.Write(make([]byte, info.padded()-info.Bytes)); err != nil {
 		return fmt.Errorf("section %s: %w", s.Name, err)
 	}
