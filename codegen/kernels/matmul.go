@@ -82,6 +82,9 @@ type mmBuild struct {
 func (s *Matmul) build(g *gen) {
 	m := &mmBuild{Matmul: s, g: g, xStride: s.XStride}
 	g.out.LHS, g.out.RHS = s.LHS(), s.Parts[0].RHS()
+	if slices.ContainsFunc(s.Parts, func(p Part) bool { return s.formOf(&p, g.target).flushes }) {
+		g.b.KeepControl()
+	}
 	m.params()
 	if s.M.Sym == "" && s.M.N <= fewRows {
 		m.buildStreams()

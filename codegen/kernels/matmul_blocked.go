@@ -224,7 +224,8 @@ func (t *blocked) panel(w, n, first, k0, k *tile.Value, x lhs, c *tile.Value) {
 		}
 		to := b.PtrAdd(c, b.Mul(row, b.Int(t.nr())))
 		multiply := func(group, from, k *tile.Value) {
-			t.accumulate(block{micro: micro{mma: t.mma, rows: n, vecs: t.Vecs, chains: 1, x: x.at(b, row, from), w: weights(from)},
+			t.accumulate(block{micro: micro{mma: t.mma, rows: n, vecs: t.Vecs, chains: 1, x: x.at(b, row, from), w: weights(from),
+				whole: t.wholeBodies(), brief: n < t.MR},
 				row: row, group: b.Add(at, group),
 				header: func(v int) (scale, low *tile.Value) { return t.stagedHeader(group, v) },
 				get:    func(i int) *tile.Value { return b.Load(to, b.Int(int64(i)*lanes), int(lanes)) },

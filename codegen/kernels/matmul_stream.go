@@ -202,7 +202,7 @@ func (s *stream) pass(at *tile.Value, n int, index, k0, k *tile.Value, x lhs, c 
 		w = s.inMemory(columns)
 	}
 	s.blocks(all, func(row, rows, first, vecs int) {
-		mk := micro{mma: s.mma, rows: rows, vecs: vecs, chains: 1, x: x.at(b, b.Int(int64(row)), k0),
+		mk := micro{mma: s.mma, rows: rows, vecs: vecs, chains: 1, x: x.at(b, b.Int(int64(row)), k0), whole: s.wholeBodies(),
 			w: func(k *tile.Value, v int) func(i int) *tile.Value { return w(k, first+v) }}
 		if s.M.N == 1 {
 			mk.chains = s.one.Chains

@@ -15,6 +15,8 @@ type micro struct {
 	x                  lhs
 	w                  vectors
 	prefetch           func(k *tile.Value) // asks for what later bodies read; nil for nothing
+	whole              bool                // k is a multiple of the form's body
+	brief              bool                // a body is a step: for blocks of which there are few
 }
 
 // vectors gives vector i of the weights of vector of columns v at unit k.
@@ -42,7 +44,11 @@ func (x lhs) offset(b *tile.Builder, k *tile.Value) *tile.Value {
 
 // run returns the sums after k units from init.
 func (m micro) run(g *gen, k *tile.Value, init []*tile.Value) []*tile.Value {
-	b, body := g.b, g.b.Int(m.body)
+	b, each := g.b, m.body
+	if m.brief {
+		each = m.step
+	}
+	body := b.Int(each)
 	step := func(at *tile.Value, sums []*tile.Value) []*tile.Value {
 		w := make([]func(i int) *tile.Value, m.vecs)
 		for v := range w {
@@ -55,14 +61,14 @@ func (m micro) run(g *gen, k *tile.Value, init []*tile.Value) []*tile.Value {
 		return m.emit(mmaStep{m.mma, g, m.rows, m.vecs, m.chains, m.x.paired, slices.Clone(sums), x, func(v, i int) *tile.Value { return w[v](i) }})
 	}
 	main := b.Mul(b.Div(k, body), body)
-	if m.step == m.body { // rows are padded to it
+	if m.whole || m.step == each { // rows are padded to it
 		main = k
 	}
 	sums := b.For(b.Int(0), main, body, init, func(i *tile.Value, c []*tile.Value) []*tile.Value {
 		if m.prefetch != nil {
 			m.prefetch(i)
 		}
-		for u := int64(0); u < m.body; u += m.step {
+		for u := int64(0); u < each; u += m.step {
 			c = step(b.Add(i, b.Int(u)), c)
 		}
 		return c

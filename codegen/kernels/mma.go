@@ -200,6 +200,10 @@ func (f *mma) takes(s schedule.Product, lanes int) error {
 
 // Class returns the class of schedules of a matmul's first part on a target.
 func (s *Matmul) Class(t target.Target) schedule.Class {
-	p := &s.Parts[0]
-	return form(t, s.LHS(), p.RHS(), s.M.N, s.K, p.Group.Len).class
+	return s.formOf(&s.Parts[0], t).class
+}
+
+// formOf returns the form of a part on a target.
+func (s *Matmul) formOf(p *Part, t target.Target) *mma {
+	return form(t, s.LHS(), p.RHS(), s.M.N, s.K, p.Group.Len)
 }

@@ -26,7 +26,7 @@ type product struct {
 
 func (m *mmBuild) product(number int) *product {
 	p := &product{mmBuild: m, Part: &m.Parts[number], number: number}
-	p.mma = form(m.g.target, m.LHS(), p.RHS(), m.M.N, m.K, p.Part.Group.Len)
+	p.mma = m.formOf(p.Part, m.g.target)
 	p.units = p.mma.units(m.K)
 	s := m.g.table.Of(p.class, m.g.target)
 	if err := p.takes(s, m.g.lanes); err != nil {
@@ -63,6 +63,11 @@ func (p *Part) RHS() DType {
 		return groupsOf(p.Group.Format)
 	}
 	return map[tile.Elem]DType{tile.F32: F32, tile.BF16: BF16, tile.F16: F16}[p.Elem]
+}
+
+// wholeBodies reports whether all blocks of k, and groups, are multiples of the body of the form's loops.
+func (p *product) wholeBodies() bool {
+	return p.units%p.body == 0 && p.KC%p.body == 0 && p.Group.Len%p.body == 0
 }
 
 // nr returns the columns of the microkernel.

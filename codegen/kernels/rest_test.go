@@ -35,14 +35,15 @@ func TestRowsBehindBlocks(t *testing.T) {
 		count(k.Tile.Body)
 		return n
 	}
-	perRow := fmas(Const(12)) / 6 // microkernels of six rows alone
+	// Microkernels of six rows alone, whose body is four steps of k; that of fewer rows is one.
+	perRow := fmas(Const(12)) / 6 / 4
 	for _, c := range []struct {
-		m    Size
-		rows int
-	}{{Const(12), 6}, {Const(13), 6 + 1}, {Const(16), 6 + 4}, {Const(17), 6 + 4 + 1}, {Const(256), 6 + 4}, {Const(1023), 6 + 2 + 1},
-		{Size{Sym: "S", N: 256}, 6 + 4 + 2 + 1}} {
-		if n := fmas(c.m); n != perRow*c.rows {
-			t.Errorf("%d rows: %d multiply-adds, expected those of %d rows, %d", c.m.N, n, c.rows, perRow*c.rows)
+		m     Size
+		steps int
+	}{{Const(12), 24}, {Const(13), 24 + 1}, {Const(16), 24 + 4}, {Const(17), 24 + 4 + 1}, {Const(256), 24 + 4}, {Const(1023), 24 + 2 + 1},
+		{Size{Sym: "S", N: 256}, 24 + 4 + 2 + 1}} {
+		if n := fmas(c.m); n != perRow*c.steps {
+			t.Errorf("%d rows: %d multiply-adds, expected %d, those of %d rows and steps", c.m.N, n, perRow*c.steps, c.steps)
 		}
 	}
 }

@@ -37,6 +37,13 @@ func vector(t types.Type, n int) types.Type {
 
 // tail returns the lanes below count as i1 lanes.
 func (e *emitter) tail(n int, count value.Value) value.Value {
+	if c, ok := count.(*constant.Int); ok && c.X.IsInt64() {
+		below := make([]constant.Constant, n)
+		for i := range below {
+			below[i] = constant.NewBool(int64(i) < c.X.Int64())
+		}
+		return constant.NewVector(types.NewVector(uint64(n), types.I1), below...)
+	}
 	all := constant.NewInt(types.I64, int64(n))
 	few := e.cur.NewSelect(e.cur.NewICmp(enum.IPredSLT, count, all), count, all)
 	none := constant.NewInt(types.I64, 0)

@@ -45,6 +45,7 @@ func tileKernels(t *testing.T) []*tile.Kernel {
 	add("flushes", func(b *tile.Builder, c, x, y *tile.Value) {
 		c, x = b.PtrCast(c, tile.F32), b.PtrCast(x, tile.F32)
 		load := func(at int64) *tile.Value { return b.Load(x, b.Int(at), 8) }
+		b.KeepControl()
 		each := func(at int64) {
 			b.Range(b.Int(0), b.Int(64), b.Int(32), func(k *tile.Value) {
 				v, w := b.Load(x, k, 8), b.Load(x, b.Add(k, b.Int(8)), 8)
@@ -199,7 +200,7 @@ func TestWrongTiles(t *testing.T) {
 	}
 	for want, f := range map[string]func(b *tile.Builder, p *tile.Value){
 		"a task ends with tiles configured":         func(b *tile.Builder, p *tile.Value) { b.TileConfig(p, b.Int(0)) },
-		"a task ends with subnormal floats flushed": func(b *tile.Builder, p *tile.Value) { b.Flush(true) },
+		"a task ends with subnormal floats flushed": func(b *tile.Builder, p *tile.Value) { b.KeepControl(); b.Flush(true) },
 	} {
 		k := build(t, "k", func(b *tile.Builder) { f(b, b.Ptr("c", tile.I8)) })
 		if err := tile.Run(k, []any{tile.Buffer(whole)}, 1); err == nil || !strings.Contains(err.Error(), want) {

@@ -295,7 +295,9 @@ func TestWhatAWarpHasNotIsAnError(t *testing.T) {
 		"kernel k: PTX: no emission for shuffle": func(b *tile.Builder) {
 			b.Shuffle(b.Float(1, warp), b.Float(2, warp), slices.Repeat([]int{1}, warp)...)
 		},
-		"kernel k: PTX: a fragment of 16 lanes; a warp has 32": func(b *tile.Builder) { b.Float(1, 16) },
+		"kernel k: PTX: a fragment of 16 lanes; a warp has 32": func(b *tile.Builder) {
+			b.Unary(tile.Neg, b.Float(1, 16))
+		},
 		"kernel k: PTX: lane of i64x32; shuffles take 32 bits": func(b *tile.Builder) {
 			b.Lane(b.Load(b.Ptr("x", tile.I64), b.Int(0), warp), 3)
 		},

@@ -3,6 +3,7 @@ package tile
 import (
 	"fmt"
 	"regexp"
+	"slices"
 )
 
 // Builder appends instructions to a kernel. Its methods panic on type misuse; Build turns that into an error.
@@ -11,6 +12,7 @@ type Builder struct {
 	block  *Block
 	consts map[constKey]*Value
 	known  []map[addressKey]*Value // what addresses are made of in the blocks around this place, the innermost last
+	kept   bool                    // control flow that is known stays
 }
 
 // addressKey identifies arithmetic of i64 and of pointers.
@@ -43,10 +45,35 @@ func Build(name string, f func(b *Builder)) (k *Kernel, err error) {
 		}
 	}()
 	f(b)
+	b.dropConstants()
 	if err := Verify(b.kernel); err != nil {
 		return nil, err
 	}
 	return b.kernel, nil
+}
+
+// dropConstants removes constants that were needed while the kernel was built only.
+func (b *Builder) dropConstants() {
+	used := map[*Value]bool{}
+	var in func(blk *Block)
+	note := func(vs []*Value) {
+		for _, v := range vs {
+			if v.isConst() {
+				used[v] = true
+			}
+		}
+	}
+	in = func(blk *Block) {
+		note(blk.Yield)
+		for _, i := range blk.Insts {
+			note(i.Args)
+			for _, inner := range i.Blocks {
+				in(inner)
+			}
+		}
+	}
+	in(b.kernel.Body)
+	b.kernel.Body.Insts = slices.DeleteFunc(b.kernel.Body.Insts, func(i *Inst) bool { return i.Op == Const && !used[i.Out[0]] })
 }
 
 type misuse string
@@ -105,8 +132,16 @@ func (b *Builder) Scratch(n int) *Value {
 	return b.PtrAdd(base, b.Int(off/4))
 }
 
-// For runs body for lo, lo+step, … below hi with carried values, and returns the last ones. The step is positive.
+// For runs body for lo, lo+step, … below hi with carried values, and returns the last ones. The step is positive. What is
+// known to run once or never is no loop.
 func (b *Builder) For(lo, hi, step *Value, carried []*Value, body func(i *Value, c []*Value) []*Value) []*Value {
+	if runs, ok := turns(lo, hi, step); ok && runs == 0 && !b.kept {
+		return carried
+	} else if ok && runs == 1 && !b.kept {
+		last := body(lo, carried)
+		carries(len(carried), last)
+		return last
+	}
 	in := &Inst{Op: For, Args: append([]*Value{lo, hi, step}, carried...)}
 	blk := &Block{Args: []*Value{b.value(Scalar(I64), nil)}}
 	for _, c := range carried {
@@ -115,20 +150,58 @@ func (b *Builder) For(lo, hi, step *Value, carried []*Value, body func(i *Value,
 	}
 	b.fill(blk, func() []*Value { return body(blk.Args[0], blk.Args[1:]) })
 	in.Blocks = []*Block{blk}
-	if len(blk.Yield) != len(carried) {
-		fail("a loop carries %d values and yields %d", len(carried), len(blk.Yield))
-	}
+	carries(len(carried), blk.Yield)
 	b.append(in)
 	return in.Out
 }
+
+// carries checks that the body of a loop yields as many values as the loop carries.
+func carries(n int, yield []*Value) {
+	if len(yield) != n {
+		fail("a loop carries %d values and yields %d", n, len(yield))
+	}
+}
+
+// turns counts how often a loop between constants runs, of which more than two count as two.
+func turns(lo, hi, step *Value) (n int, ok bool) {
+	from, ok0 := ConstInt(lo)
+	to, ok1 := ConstInt(hi)
+	by, ok2 := ConstInt(step)
+	switch {
+	case !ok0 || !ok1 || lo.Type != Scalar(I64) || hi.Type != lo.Type || ok2 && by <= 0:
+		return 0, false
+	case from >= to:
+		return 0, true
+	case !ok2:
+		return 0, false
+	case by >= to-from:
+		return 1, true
+	}
+	return 2, true
+}
+
+// KeepControl makes loops and branches stay, those that are known to run once, too: a backend moves nothing out of a loop, and
+// what runs while Flush is on must be in one. It comes before all of them.
+func (b *Builder) KeepControl() { b.kept = true }
 
 // Range runs body for lo, lo+step, … below hi, without carried values.
 func (b *Builder) Range(lo, hi, step *Value, body func(i *Value)) {
 	b.For(lo, hi, step, nil, func(i *Value, _ []*Value) []*Value { body(i); return nil })
 }
 
-// If runs one of two bodies; both give values of the same types. A missing one does nothing.
+// If runs one of two bodies; both give values of the same types. A missing one does nothing. There is no code for one that
+// is known not to run.
 func (b *Builder) If(c *Value, then, otherwise func() []*Value) []*Value {
+	if holds, ok := ConstInt(c); ok && c.Type == Scalar(I1) && !b.kept {
+		body := then
+		if holds == 0 {
+			body = otherwise
+		}
+		if body == nil {
+			return nil
+		}
+		return body()
+	}
 	in := &Inst{Op: If, Args: []*Value{c}, Blocks: []*Block{{}, {}}}
 	b.fill(in.Blocks[0], then)
 	b.fill(in.Blocks[1], otherwise)

@@ -42,7 +42,7 @@ func (b *Builder) constant(t Type, i int64, f float64) *Value {
 
 // ConstInt returns the value of an integer constant.
 func ConstInt(v *Value) (int64, bool) {
-	if v.Def != nil && v.Def.Op == Const && v.Type.Elem != F32 {
+	if v.isConst() && v.Type.Elem != F32 {
 		return v.Def.Imm, true
 	}
 	return 0, false
@@ -144,8 +144,14 @@ func (b *Builder) Unary(op Op, x *Value) *Value { return b.emit(op, x.Type, x) }
 // Logic applies And, Or, Xor, Shl, Shr or Sar. Shifts are by constants.
 func (b *Builder) Logic(op Op, x, y *Value) *Value { return b.binary(op, x, y) }
 
-// Compare applies LT, LE or EQ lane by lane.
+// Compare applies LT, LE or EQ lane by lane. Of two constants of i64 the result is one, too.
 func (b *Builder) Compare(op Op, x, y *Value) *Value {
+	cx, okx := ConstInt(x)
+	cy, oky := ConstInt(y)
+	if okx && oky && x.Type == Scalar(I64) && y.Type == x.Type {
+		in := &Inst{Op: op, Args: []*Value{x, y}}
+		return b.Bool(ops[op].eval(in, []word{word(cx), word(cy)}) != 0, 1)
+	}
 	return b.emit(op, Vec(I1, x.Type.Lanes), x, y)
 }
 
@@ -209,7 +215,7 @@ func (b *Builder) Splat(x *Value, lanes int) *Value {
 	switch {
 	case lanes == 1 && x.Type.Lanes == 1:
 		return x
-	case x.Type.Lanes == 1 && x.Def != nil && x.Def.Op == Const:
+	case x.Type.Lanes == 1 && x.isConst():
 		return b.constant(Vec(x.Type.Elem, lanes), x.Def.Imm, x.Def.Num)
 	}
 	return b.emit(Splat, Vec(x.Type.Elem, lanes), x)

@@ -93,6 +93,8 @@ type Value struct {
 	Def  *Inst // nil for block arguments
 }
 
+func (v *Value) isConst() bool { return v.Def != nil && v.Def.Op == Const }
+
 // Inst is an instruction.
 type Inst struct {
 	Op     Op

@@ -36,14 +36,18 @@ func TestMisuseIsAnErrorThatNamesIt(t *testing.T) {
 		{"param of () giving (*i1)", func(b *Builder) { b.Ptr("p", I1) }},
 		{"for of (i64, i64, i64)", func(b *Builder) { b.Range(b.Int(0), b.Int(1), b.Int(0), func(*Value) {}) }},
 		{"a loop carries 1 values and yields 0", func(b *Builder) {
+			b.For(b.Int(0), b.Int(2), b.Int(1), []*Value{b.Int(0)}, func(*Value, []*Value) []*Value { return nil })
+		}},
+		{"a loop carries 1 values and yields 0", func(b *Builder) {
 			b.For(b.Int(0), b.Int(1), b.Int(1), []*Value{b.Int(0)}, func(*Value, []*Value) []*Value { return nil })
 		}},
 		{"if of (i1) giving (f32): expected an i1 and two blocks that yield values of the same types", func(b *Builder) {
-			b.If(b.Bool(true, 1), func() []*Value { return []*Value{b.Float(1, 1)} }, nil)
+			b.If(b.Compare(LT, b.Task(), b.Int(1)), func() []*Value { return []*Value{b.Float(1, 1)} }, nil)
 		}},
 		{"parameter n declared inside a loop", func(b *Builder) {
-			b.Range(b.Int(0), b.Int(1), b.Int(1), func(*Value) { b.Scalar("n") })
+			b.Range(b.Int(0), b.Int(2), b.Int(1), func(*Value) { b.Scalar("n") })
 		}},
+		{"flush in a kernel that does not keep its control flow", func(b *Builder) { b.Flush(true) }},
 		{"operand 0 of add is used before it is defined or outside its block", func(b *Builder) {
 			var inner *Value
 			b.Range(b.Int(0), b.Int(9), b.Int(1), func(i *Value) { inner = b.Mul(i, i) })
@@ -120,6 +124,39 @@ func TestPrint(t *testing.T) {
 `
 	if k.String() != want {
 		t.Errorf("got\n%s", k)
+	}
+}
+
+// A loop that is known to run once is its body, and one of two known branches the code.
+func TestKnownTurnsLeaveNoControl(t *testing.T) {
+	var sum, none, chosen *Value
+	k, err := Build("k", func(b *Builder) {
+		out, n := b.Ptr("out", I64), b.Scalar("n")
+		more := func(i *Value, c []*Value) []*Value { return []*Value{b.Add(b.Mul(c[0], c[0]), i)} }
+		sum = b.For(b.Int(3), b.Int(5), b.Int(2), []*Value{n}, more)[0]
+		none = b.For(b.Int(5), b.Int(5), n, []*Value{sum}, more)[0]
+		b.When(b.Compare(LT, b.Int(2), b.Int(2)), func() { b.Store(out, n, n) })
+		chosen = b.If(b.Compare(LE, b.Int(2), b.Int(2)), func() []*Value { return []*Value{none} },
+			func() []*Value { return more(n, []*Value{n}) })[0]
+		b.Store(out, b.Int(0), chosen)
+		b.Range(b.Int(0), b.Int(2), b.Int(1), func(i *Value) { b.Store(out, i, n) })
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if none != sum || chosen != sum {
+		t.Error("what runs never gave values of its own")
+	}
+	count := map[Op]int{}
+	for _, in := range k.Body.Insts {
+		count[in.Op]++
+	}
+	if count[For] != 1 || count[If] != 0 || count[Mul] != 1 || count[Store] != 1 {
+		t.Errorf("got\n%s", k)
+	}
+	memory := make(Buffer, 16)
+	if err := Run(k, []any{memory, int64(4)}, 1); err != nil || memory[0] != 4 || memory[8] != 4 {
+		t.Errorf("ran to %v, %v", memory, err)
 	}
 }
 

@@ -39,7 +39,10 @@ func (b *Builder) TileStore(t int, p, off, stride *Value) {
 // TileDot adds to tile c the product of tiles x and y: TileDotSS, TileDotSU or TileDotBF16.
 func (b *Builder) TileDot(op Op, c, x, y int) { b.onTiles(op, []int{c, x, y}) }
 
-// Flush makes floats that are subnormal 0 in arithmetic from here on, or ends that.
+// Flush makes floats that are subnormal 0 in arithmetic from here on, or ends that. The kernel keeps its control flow.
 func (b *Builder) Flush(on bool) {
+	if !b.kept {
+		fail("flush in a kernel that does not keep its control flow")
+	}
 	b.append(&Inst{Op: Flush, Args: []*Value{b.Scratch(1)}, Imm: pick[int64](on, 1, 0)})
 }

@@ -59,8 +59,9 @@ func (s *store) keep(name string, make func() ([]byte, error)) ([]byte, error) {
 }
 
 // functions returns an object for every function. llc compiles those together that are not in the folder; an object is
-// then kept as often as it has functions, and everything but one function is hidden in each.
+// then kept as often as it has functions, and everything but one function is hidden in each. llc verifies what it compiles.
 func (s *store) functions(ctx context.Context, path string, args []string, fs []llvm.Function) ([][]byte, error) {
+	args = slices.DeleteFunc(slices.Clone(args), func(a string) bool { return a == llvm.Unverified })
 	v, err := version(path)
 	if err != nil || !separable(args) {
 		return llvm.ExecFunctions(ctx, path, args, fs)
