@@ -222,10 +222,14 @@ func (t *blocked) panel(w, n, first, k0, k *tile.Value, x lhs, c *tile.Value) {
 				t.prefetchNext(columns(b.Add(panel, b.Int(t.span()/PanelWidth)), at, b.Int(0), int(t.span()/lanes)), row)
 			})
 		}
+		units := t.half()
+		if n < t.MR { // there are few such blocks
+			units = t.step
+		}
 		to := b.PtrAdd(c, b.Mul(row, b.Int(t.nr())))
 		multiply := func(group, from, k *tile.Value) {
 			t.accumulate(block{micro: micro{mma: t.mma, rows: n, vecs: t.Vecs, chains: 1, x: x.at(b, row, from), w: weights(from),
-				whole: t.wholeBodies(), brief: n < t.MR},
+				whole: t.wholeBodies(), units: units},
 				row: row, group: b.Add(at, group),
 				header: func(v int) (scale, low *tile.Value) { return t.stagedHeader(group, v) },
 				get:    func(i int) *tile.Value { return b.Load(to, b.Int(int64(i)*lanes), int(lanes)) },

@@ -203,14 +203,14 @@ func (s *stream) pass(at *tile.Value, n int, index, k0, k *tile.Value, x lhs, c 
 	}
 	s.blocks(all, func(row, rows, first, vecs int) {
 		mk := micro{mma: s.mma, rows: rows, vecs: vecs, chains: 1, x: x.at(b, b.Int(int64(row)), k0), whole: s.wholeBodies(),
-			w: func(k *tile.Value, v int) func(i int) *tile.Value { return w(k, first+v) }}
+			units: s.body, w: func(k *tile.Value, v int) func(i int) *tile.Value { return w(k, first+v) }}
 		if s.M.N == 1 {
-			mk.chains = s.one.Chains
+			mk.chains, mk.units = s.one.Chains, s.half()
 		}
 		if ahead := s.lookahead(columns[0]); ahead > 0 && row == 0 {
 			to := s.following(columns, n, index, ahead)
 			mk.prefetch = func(k *tile.Value) {
-				s.prefetch(to[first:first+vecs], b.Mul(k, b.Int(s.stepElems())), ahead, s.body*s.stepElems(), 1)
+				s.prefetch(to[first:first+vecs], b.Mul(k, b.Int(s.stepElems())), ahead, mk.units*s.stepElems(), 1)
 			}
 		}
 		at := func(i int) int { return (row+i/vecs)*all + first + i%vecs }

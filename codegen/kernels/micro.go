@@ -16,7 +16,7 @@ type micro struct {
 	w                  vectors
 	prefetch           func(k *tile.Value) // asks for what later bodies read; nil for nothing
 	whole              bool                // k is a multiple of the form's body
-	brief              bool                // a body is a step: for blocks of which there are few
+	units              int64               // of a body, fewer than the form's; 0 for those
 }
 
 // vectors gives vector i of the weights of vector of columns v at unit k.
@@ -45,8 +45,8 @@ func (x lhs) offset(b *tile.Builder, k *tile.Value) *tile.Value {
 // run returns the sums after k units from init.
 func (m micro) run(g *gen, k *tile.Value, init []*tile.Value) []*tile.Value {
 	b, each := g.b, m.body
-	if m.brief {
-		each = m.step
+	if m.units > 0 {
+		each = m.units
 	}
 	body := b.Int(each)
 	step := func(at *tile.Value, sums []*tile.Value) []*tile.Value {

@@ -165,6 +165,10 @@ func form(t target.Target, x, w DType, rows, k, group int64) *mma {
 // padded to.
 func (f *mma) units(k int64) int64 { return roundUp((k+f.unit-1)/f.unit, f.step) }
 
+// half counts the units of a body of half the code, of which products of one row and of many are as fast: they wait for memory,
+// or have multiply-adds enough. Few rows are not.
+func (f *mma) half() int64 { return max(f.step, f.body/2) }
+
 // grouped reports whether sums belong to a group and are scaled.
 func (f *mma) grouped() bool { return f.acc == tile.I32 }
 
