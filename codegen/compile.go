@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 
 	"pgc/codegen/backend"
 	"pgc/codegen/internal/lower"
@@ -67,7 +68,7 @@ func (r *Result) locate(c *backend.Code) {
 
 // Lower is Compile without assembly: the program's functions and kernels, but no Code and no offsets into it.
 func Lower(m *ir.Module, b *backend.Backend) (*Result, error) {
-	r, err := lowered(m, b, &weights.Plan{})
+	r, err := lowered(m, b, &weights.Plan{}, b.Rows)
 	if err != nil {
 		return nil, err
 	}
@@ -79,8 +80,9 @@ func Lower(m *ir.Module, b *backend.Backend) (*Result, error) {
 func LowerVariants(variants []Variant) ([]*Result, error) {
 	var all []*Result
 	plan := &weights.Plan{}
+	columns := !slices.ContainsFunc(variants, func(v Variant) bool { return !v.Backend.Rows }) // else a second factor would be there twice
 	for _, v := range variants {
-		r, err := lowered(v.Module, v.Backend, plan)
+		r, err := lowered(v.Module, v.Backend, plan, columns)
 		if err != nil {
 			return nil, err
 		}
@@ -97,9 +99,9 @@ func (r *Result) plan() {
 	r.Program.Weights, r.Program.WeightBytes = r.weights.Weights(), r.weights.Bytes()
 }
 
-// lowered lowers a module, whose weights are added to a plan.
-func lowered(m *ir.Module, b *backend.Backend, plan *weights.Plan) (*Result, error) {
-	c := &compiler{m: m, backend: b, built: map[string]*built{}, layouts: lower.LayoutsOf(m, b.Layout, b.Rows)}
+// lowered lowers a module, whose weights are added to a plan; columns says that second factors may lie column by column.
+func lowered(m *ir.Module, b *backend.Backend, plan *weights.Plan, columns bool) (*Result, error) {
+	c := &compiler{m: m, backend: b, built: map[string]*built{}, layouts: lower.LayoutsOf(m, b.Layout, b.Rows, columns)}
 	p := &program.Program{Target: b.Target, MinBatch: b.MinBatch}
 	c.r.Program, c.r.Ops, c.r.weights = p, map[string][]*ir.Op{}, plan
 	for _, s := range m.Symbols {

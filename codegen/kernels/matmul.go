@@ -41,12 +41,14 @@ type Part struct {
 	Argmax int64
 }
 
-// Second is a product acc += t·bᵀ of float32 rows t [M,K] and a packed matrix b of the part's rows, k ascending.
+// Second is a product acc += t·bᵀ of float32 rows t [M,K] and a matrix b of the part's rows, k ascending. The matrix lies in panels, or
+// block by block and column by column without padding.
 type Second struct {
 	Acc     int
 	K       Size
 	XStride Size // elements between rows of t
 	Elem    tile.Elem
+	Columns bool
 }
 
 // Prologue computes rows over (M, K), as Row does: Exprs[0] is x, the others are results that Outs describe.

@@ -26,13 +26,12 @@ func (p *product) addSecond(acc int, m0, column *tile.Value, rows, vecs int, sum
 		t := collect(rows, func(r int) *tile.Value {
 			return b.PtrAdd(of.t, b.Mul(b.Add(m0, b.Int(int64(r))), of.stride))
 		})
-		w := collect(vecs, func(v int) *tile.Value {
-			at := b.Add(column, b.Int(int64(v*lanes)))
-			panel, in := b.Div(at, b.Int(PanelWidth)), b.Rem(at, b.Int(PanelWidth))
-			return b.PtrAdd(of.w, b.Add(b.Mul(panel, b.Mul(of.k, b.Int(PanelWidth))), in))
-		})
+		w := make([]func(k *tile.Value) *tile.Value, vecs)
+		for v := range w {
+			w[v] = p.secondColumns(s, of, b.Add(column, b.Int(int64(v*lanes))))
+		}
 		sums = b.For(b.Int(0), of.k, b.Int(1), sums, func(k *tile.Value, c []*tile.Value) []*tile.Value {
-			right := collect(vecs, func(v int) *tile.Value { return b.Load(w[v], b.Mul(k, b.Int(PanelWidth)), lanes) })
+			right := collect(vecs, func(v int) *tile.Value { return w[v](k) })
 			out := make([]*tile.Value, len(c))
 			for r := range rows {
 				left := b.Splat(b.Load(t[r], k, 1), lanes)
@@ -44,6 +43,27 @@ func (p *product) addSecond(acc int, m0, column *tile.Value, rows, vecs int, sum
 		})
 	}
 	return sums
+}
+
+// secondColumns returns what loads a vector of columns from `at` on, counted with their padding, of the matrix of a second product.
+func (p *product) secondColumns(s Second, of second, at *tile.Value) func(k *tile.Value) *tile.Value {
+	b, lanes := p.g.b, p.g.lanes
+	if !s.Columns {
+		panel, in := b.Div(at, b.Int(PanelWidth)), b.Rem(at, b.Int(PanelWidth))
+		from := b.PtrAdd(of.w, b.Add(b.Mul(panel, b.Mul(of.k, b.Int(PanelWidth))), in))
+		return func(k *tile.Value) *tile.Value { return b.Load(from, b.Mul(k, b.Int(PanelWidth)), lanes) }
+	}
+	n, in, first := b.Int(p.N), at, b.Int(0)
+	if p.Blocks > 1 {
+		block := b.Div(at, b.Int(p.block()))
+		in, first = b.Rem(at, b.Int(p.block())), b.Mul(block, b.Mul(of.k, n))
+	}
+	count := b.Max(b.Int(0), b.Min(b.Int(int64(lanes)), b.Sub(n, in)))
+	if p.Blocks > 1 { // what pads the last one is no block
+		count = b.Select(b.Compare(tile.LT, at, b.Int(p.columns())), count, b.Int(0))
+	}
+	from := b.PtrAdd(of.w, b.Add(first, in))
+	return func(k *tile.Value) *tile.Value { return b.LoadTail(from, b.Mul(k, n), lanes, count) }
 }
 
 // some tells whether second products of a part that go on with an accumulator, or with any if that is -1, have steps: a launch may
@@ -95,7 +115,10 @@ func (s *stream) addSeconds(at *tile.Value, n int, c []*tile.Value) []*tile.Valu
 // they are too short for processors to foresee them.
 func (s *stream) askForSecond(at *tile.Value, n int) {
 	b := s.g.b
-	for i := range s.Second {
+	for i, one := range s.Second {
+		if one.Columns {
+			continue
+		}
 		of := s.seconds[s.number][i]
 		panel := b.Mul(of.k, b.Int(PanelWidth))
 		first := b.Mul(at, panel)

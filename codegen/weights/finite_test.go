@@ -56,11 +56,12 @@ func TestWriteFinite(t *testing.T) {
 		v := make([]float32, rows*cols)
 		v[23*cols+11] = c.value
 		w := &ir.Value{Key: "w", Type: ir.T(c.stored, ir.Dims(rows, cols)...)}
-		plain, packed := &Plan{}, &Plan{}
+		plain, packed, inColumns := &Plan{}, &Plan{}, &Plan{}
 		plain.Plain(w)
+		inColumns.Matrix(Matrix{W: w, Layout: columns(1, rows, cols), Blocks: 1})
 		packed.Matrix(Matrix{W: w, Layout: panels(1, 1, rows, cols), Blocks: 1})
-		for _, plan := range []*Plan{plain, packed} {
-			if plan == plain && c.stored.IsQuantized() {
+		for _, plan := range []*Plan{plain, packed, inColumns} {
+			if plan != packed && c.stored.IsQuantized() {
 				continue
 			}
 			tensor := Tensor{DType: ir.F32, Shape: []int{rows, cols}, Data: floats.Append(nil, v, ir.F32)}

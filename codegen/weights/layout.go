@@ -67,11 +67,41 @@ func (p layout) panelBytes() int64 {
 
 // selectionBytes is the size of the rows that are packed together.
 func (p layout) selectionBytes() int64 {
-	if p.Kind == program.LayoutRows {
+	if p.Kind == program.LayoutRows || p.Kind == program.LayoutColumns {
 		return p.rows / p.Split * p.Cols * int64(p.dtype.Bytes())
 	}
 	const w = packing.PanelWidth
 	return roundUp(p.rows/(p.Split*p.Run)*roundUp(p.Run, w), packing.PanelPad) / w * p.panelBytes()
+}
+
+// runs gives f the runs of rows in the places they have: the first of each.
+func (p layout) runs(f func(first int64)) {
+	for which := range p.Split {
+		for first := which * p.Run; first < p.rows; first += p.Split * p.Run {
+			f(first)
+		}
+	}
+}
+
+// columns returns the rows of a matrix, which lie one behind the other, run by run and each of these column by column.
+func (p layout) columns(rows []byte) (out []byte) {
+	size := int64(p.dtype.Bytes())
+	p.runs(func(first int64) {
+		out = append(out, transposed(rows[first*p.Cols*size:][:p.Run*p.Cols*size], int(p.Run), int(p.Cols), int(size))...)
+	})
+	return out
+}
+
+// ofColumns undoes columns.
+func (p layout) ofColumns(packed []byte) []byte {
+	size, at := int64(p.dtype.Bytes()), int64(0)
+	out := make([]byte, len(packed))
+	p.runs(func(first int64) {
+		n := p.Run * p.Cols * size
+		copy(out[first*p.Cols*size:], transposed(packed[at:at+n], int(p.Cols), int(p.Run), int(size)))
+		at += n
+	})
+	return out
 }
 
 // order returns the rows in the places they have, -1 for padding: selection by selection, run by run, every run padded

@@ -23,6 +23,10 @@ func panels(kpack uint8, split, run, cols int64) program.Layout {
 	return program.Layout{Kind: program.LayoutPanels, KPack: kpack, Split: split, Run: run, Cols: cols}
 }
 
+func columns(split, run, cols int64) program.Layout {
+	return program.Layout{Kind: program.LayoutColumns, KPack: 1, Split: split, Run: run, Cols: cols}
+}
+
 func transposedLayout(l program.Layout) program.Layout {
 	l.Transposed = true
 	return l
@@ -49,6 +53,9 @@ func TestLayouts(t *testing.T) {
 			[]float32{1, 7, 13, 19, 0}},
 		{Matrix{Layout: program.Layout{Kind: program.LayoutRows, KPack: 1, Split: 1, Run: 5, Cols: 3}, Blocks: 1}, []int{5, 3},
 			program.Layout{Kind: program.LayoutRows, KPack: 1, Split: 1, Run: 5, Cols: 3}, []float32{1, 2, 3, 4}},
+		{Matrix{Layout: columns(1, 5, 3), Blocks: 1}, []int{5, 3}, columns(1, 5, 3), []float32{1, 4, 7, 10, 13, 2}},
+		{Matrix{Layout: columns(2, 2, 3), Blocks: 2}, []int{8, 3}, columns(2, 2, 3), []float32{1, 4, 2, 5, 3, 6, 13, 16}},
+		{Matrix{Layout: transposedLayout(columns(1, 5, 3)), Blocks: 1}, []int{3, 5}, transposedLayout(columns(1, 5, 3)), []float32{1, 2, 3, 4, 5, 6}},
 		// Blocks of whole panels are like one run.
 		{Matrix{Layout: panels(1, 1, 16, 3), Blocks: 2}, []int{2, 16, 3}, panels(1, 1, 32, 3),
 			[]float32{1, 4, 7}},

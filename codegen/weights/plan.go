@@ -85,11 +85,19 @@ type entry struct {
 	values []float64 // of a constant
 }
 
-// lineBytes is where tensors begin: at a line of a processor's cache.
-const lineBytes = 64
+// Tensors begin at lines of a processor's cache, those of less than a page at what kernels rely on.
+const (
+	pageBytes    = 4096
+	lineBytes    = 64
+	alignedBytes = 16
+)
 
 func (p *Plan) add(e entry) int {
-	e.Offset = roundUp(p.bytes, lineBytes)
+	align := int64(lineBytes)
+	if e.Bytes < pageBytes {
+		align = alignedBytes
+	}
+	e.Offset = roundUp(p.bytes, align)
 	p.bytes = e.Offset + e.Bytes
 	p.entries = append(p.entries, e)
 	return len(p.entries) - 1
@@ -227,10 +235,13 @@ func (e *entry) write(w io.Writer, src Source, rounding *quant.Rounding) error {
 		return fmt.Errorf("tensor %s has %d bytes, expected %d", e.Name, n, want*size)
 	}
 	read := &cursor{src: src, key: e.Name, bytes: n}
-	if e.Layout.Kind != program.LayoutPanels {
-		return e.writePlain(w, t, read)
+	switch e.Layout.Kind {
+	case program.LayoutPanels:
+		return e.writePacked(w, t, read, rounding)
+	case program.LayoutColumns:
+		return e.writeColumns(w, t, read)
 	}
-	return e.writePacked(w, t, read, rounding)
+	return e.writePlain(w, t, read)
 }
 
 // constant is the data of a constant.
@@ -334,6 +345,28 @@ func (e *entry) writePacked(w io.Writer, t Tensor, read *cursor, rounding *quant
 		if last := slices.Max(parts[i]); last >= 0 {
 			read.at((last + 1) * rowBytes)
 		}
+		_, err := w.Write(piece)
+		return err
+	})
+}
+
+// writeColumns writes a matrix column by column. Such ones are factors of low-rank products, which have few columns.
+func (e *entry) writeColumns(w io.Writer, t Tensor, read *cursor) error {
+	pk, broken := layoutOf(e.Weight, e.dtype), -1
+	var data []byte
+	return inOrder(1, func(_ int, buf []byte) []byte {
+		if data = t.All(); pk.Transposed {
+			data = transposed(data, int(pk.Cols), int(pk.rows), t.DType.Bytes())
+		}
+		rows := convert(data, t.DType, e.dtype)
+		broken = notFinite(rows, e.dtype)
+		return append(buf, pk.columns(rows)...)
+	}, func(_ int, piece []byte) error {
+		if broken >= 0 {
+			row, bytes := int64(broken)/pk.Cols, pk.Cols*int64(t.DType.Bytes())
+			return e.errNotFinite(row, data[row*bytes:][:bytes], t)
+		}
+		read.at(read.bytes)
 		_, err := w.Write(piece)
 		return err
 	})

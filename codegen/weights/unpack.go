@@ -27,6 +27,8 @@ func Unpack(w program.Weight, section []byte) (Tensor, error) {
 	}
 	switch {
 	case p.Kind == program.LayoutRows:
+	case p.Kind == program.LayoutColumns:
+		t.Data = p.ofColumns(t.Data)
 	case d.IsQuantized():
 		t.Data = p.dequantized(t.Data)
 	default:

@@ -59,7 +59,7 @@ func pageBytes(runtime []byte, programs []*Program) int64 {
 
 // FormatVersion is of the sections and of what code and runtime expect of each other (abi.go). A file of another one is
 // refused, whose code would run beside a runtime that counts otherwise.
-const FormatVersion = 19
+const FormatVersion = 20
 
 const (
 	magic       = "pgc:exec"

@@ -10,9 +10,10 @@ import (
 type LayoutKind uint8
 
 const (
-	LayoutPlain  LayoutKind = iota // row-major
-	LayoutPanels                   // a matrix as panels of 16 rows side by side, k by k
-	LayoutRows                     // a matrix row by row
+	LayoutPlain   LayoutKind = iota // row-major
+	LayoutPanels                    // a matrix as panels of 16 rows side by side, k by k
+	LayoutRows                      // a matrix row by row
+	LayoutColumns                   // a matrix k by k, every run of rows side by side, without padding
 	layoutKinds
 )
 
@@ -37,7 +38,7 @@ func (l Layout) String() string {
 	}
 	s := []string{fmt.Sprintf("layout %d", l.Kind)}
 	if l.Kind < layoutKinds {
-		s[0] = [...]string{"", "panels of 16", "rows"}[l.Kind]
+		s[0] = [...]string{"", "panels of 16", "rows", "columns"}[l.Kind]
 	}
 	if l.Transposed {
 		s = append(s, "transposed")

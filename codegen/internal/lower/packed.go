@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"pgc/codegen/kernels"
+	"pgc/codegen/weights"
 	"pgc/ir"
 	"pgc/runtime/program"
 )
@@ -14,15 +15,17 @@ type Layouts struct {
 	read   map[string]program.Layout // of what a product reads, by key
 	few    map[string]bool           // matrices of few rows, which lie row by row, by key
 	rows   bool                      // products read those as they lie; a device packs them first
+	// columns says that products read second factors that would fill no panels column by column.
+	columns bool
 }
 
 // LayoutsOf finds the weights of a module that products read; choose gives the kind and the packing of k of a storage
 // format, for products with rows of bfloat16 or others. A matrix that any product reads whole is packed for lookups,
 // too; where products with both kinds of rows read it, lookups take that of other rows. Row by row lie those that would fill no
 // panels and are first factors of low-rank products, or whose results only stand among others'; rows says that products can read
-// them so.
-func LayoutsOf(m *ir.Module, choose func(d program.DType, bf16 bool) program.Layout, rows bool) Layouts {
-	l := Layouts{choose, map[string]program.Layout{}, ofFewRows(m), rows}
+// them so, and columns that they can read second factors column by column.
+func LayoutsOf(m *ir.Module, choose func(d program.DType, bf16 bool) program.Layout, rows, columns bool) Layouts {
+	l := Layouts{choose, map[string]program.Layout{}, ofFewRows(m), rows, columns}
 	for _, f := range m.Funcs {
 		for _, op := range f.Ops {
 			if op.Def != ir.OpMatmul {
@@ -112,6 +115,15 @@ func (l Layouts) product(w *ir.Value, bf16 bool) program.Layout {
 		return program.Layout{Kind: program.LayoutRows, KPack: 1}
 	}
 	return l.of(w, bf16)
+}
+
+// second is the layout of the second factor of a low-rank product: in panels, or column by column where these would be padded.
+func (l Layouts) second(m weights.Matrix) program.Layout {
+	padded := m.Run%kernels.PanelWidth != 0 || m.Blocks == 1 && m.Run%kernels.PanelPad != 0
+	if l.columns && padded && !m.W.Type.DType.IsQuantized() {
+		return program.Layout{Kind: program.LayoutColumns, KPack: 1}
+	}
+	return l.of(m.W, false)
 }
 
 // lookup is the layout of a table, if it is packed.

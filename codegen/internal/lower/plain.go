@@ -5,6 +5,7 @@ import (
 
 	"pgc/codegen/kernels"
 	"pgc/ir"
+	"pgc/runtime/program"
 )
 
 // A plain part's matrix and a second product's are as large as an adapter's rank, and a rank is scaled by a factor of its own. Both are
@@ -84,9 +85,11 @@ func (l *lowerer) seconds(la *Launch, a ir.MatmulView, p ir.MatmulPart, rows ker
 		if of.XStride = of.K; rows != kernels.Const(1) && l.strides(s.X)[0] != m.Cols {
 			of.XStride = kernels.Const(l.strides(s.X)[0])
 		}
-		all, la.In = append(all, of), append(la.In, s.X)
-		la.Packed[len(la.In)] = m.As(l.layouts.of(m.W, false))
-		la.In = append(la.In, s.W)
+		la.In = append(la.In, s.X)
+		m = m.As(l.layouts.second(m))
+		of.Columns = m.Kind == program.LayoutColumns
+		la.Packed[len(la.In)] = m
+		all, la.In = append(all, of), append(la.In, s.W)
 	}
 	return all, nil
 }

@@ -125,7 +125,7 @@ func placeOf(s, w *kernels.Matmul) *place {
 func within(others, some []kernels.Second) []int {
 	found, next := make([]int, len(some)), 0
 	for i, s := range some {
-		if found[i] = -1; next < len(others) && others[next].Acc == s.Acc && others[next].Elem == s.Elem && sameRows(others[next], s) {
+		if found[i] = -1; next < len(others) && others[next].Acc == s.Acc && others[next].Elem == s.Elem && others[next].Columns == s.Columns && sameRows(others[next], s) {
 			found[i], next = next, next+1
 		}
 	}

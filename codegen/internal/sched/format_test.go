@@ -13,7 +13,7 @@ import (
 // that expects other things of the runtime needs another one. The loop of format 11 read past the shares of its workers
 // where a later runtime gave it spare ones.
 func TestFormat(t *testing.T) {
-	const format, loop = 19, "45c9ae6578994e19"
+	const format, loop = 20, "45c9ae6578994e19"
 	text, err := sched.Source("amd64")
 	if err != nil {
 		t.Fatal(err)
