@@ -35,10 +35,32 @@ func (m *mmBuild) product(number int) *product {
 	}
 	p.Many, p.one, p.few = s.Many, s.One, s.Few
 	p.NC = roundUp(max(1, p.NC/int64(p.Accs)), p.columnUnit())
+	p.MR = p.rowsWithoutRest()
 	if m.M.N < p.MC {
 		p.MC = roundUp(m.M.N, p.rowUnit())
 	}
 	return p
+}
+
+// littleWork bounds the multiply-adds of products for which another microkernel is not worth its code, latency the vectors of sums
+// that keep multiply-adds from waiting for each other.
+const (
+	littleWork = 1 << 21
+	latency    = 8
+)
+
+// rowsWithoutRest returns the rows of the microkernel of many rows: the schedule's, or for a product of floats of little work the most
+// of which no rows are left over.
+func (p *product) rowsWithoutRest() int {
+	if p.M.Sym != "" || p.M.N <= fewRows || p.grouped() || p.mma.rows > 1 || p.tiles != 0 || p.M.N*p.Matmul.K*p.Part.columns()*int64(p.Accs) > littleWork {
+		return p.MR
+	}
+	for rows := p.MR; rows*p.Vecs >= latency; rows-- {
+		if p.M.N%int64(rows) == 0 {
+			return rows
+		}
+	}
+	return p.MR
 }
 
 // columnUnit is the least number of columns that a task takes, rowUnit that of rows, of which schedules' MC are multiples:
@@ -102,11 +124,20 @@ func (p *product) prefetch(columns []column, at *tile.Value, first, n int64, lev
 		if in, ok := tile.ConstInt(c.in); !ok || in > 0 {
 			continue // in a line asked for already
 		}
-		for i := int64(0); i < n; i += lineElems(c.p) {
-			p.g.b.Prefetch(c.p, p.g.b.Add(at, p.g.b.Int(c.panel+first+i)), level)
+		b, line := p.g.b, lineElems(c.p)
+		ask := func(i *tile.Value) { b.Prefetch(c.p, b.Add(b.Add(at, i), b.Int(c.panel+first)), level) }
+		if n > manyLines*line {
+			b.Range(b.Int(0), b.Int(n), b.Int(line), ask)
+			continue
+		}
+		for i := int64(0); i < n; i += line {
+			ask(b.Int(i))
 		}
 	}
 }
+
+// manyLines are so many that they are asked for in a loop.
+const manyLines = 8
 
 // lineElems counts the elements of a cache line.
 func lineElems(p *tile.Value) int64 { return int64(64 / p.Type.Elem.Bytes()) }

@@ -37,10 +37,11 @@ func TestRowsBehindBlocks(t *testing.T) {
 	}
 	// Microkernels of six rows alone, whose body is two steps of k; that of fewer rows is one.
 	perRow := fmas(Const(12)) / 6 / 2
+	// 16 and 256 rows are little work and whole microkernels of four rows.
 	for _, c := range []struct {
 		m     Size
 		steps int
-	}{{Const(12), 12}, {Const(13), 12 + 1}, {Const(16), 12 + 4}, {Const(17), 12 + 4 + 1}, {Const(256), 12 + 4}, {Const(1023), 12 + 2 + 1},
+	}{{Const(12), 12}, {Const(13), 12 + 1}, {Const(16), 8}, {Const(17), 12 + 4 + 1}, {Const(256), 8}, {Const(1023), 12 + 2 + 1},
 		{Size{Sym: "S", N: 256}, 12 + 4 + 2 + 1}} {
 		if n := fmas(c.m); n != perRow*c.steps {
 			t.Errorf("%d rows: %d multiply-adds, expected %d, those of %d rows and steps", c.m.N, n, perRow*c.steps, c.steps)
