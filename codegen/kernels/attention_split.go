@@ -248,7 +248,7 @@ func (a *tileAttn) weighted(work, all, from *tile.Value, n int, tail *tile.Value
 				return g.load(values, b.Add(b.Mul(k, b.Int(a.V[0])), b.Int(int64(v*lanes))), lanes, tail)
 			}
 		}
-		m := micro{mma: form(g.target, F32, F32, 1, 1, 0), rows: int(a.R), vecs: n, chains: 1,
+		m := micro{mma: form(g.target, F32, F32, 1, 1, 0), rows: int(a.R), vecs: n, chains: 1, units: 1,
 			x: lhs{p: a.ofBlock(work, all, t), stride: keyBlock, mul: 1, div: 1, words: 1}, w: w}
 		return m.run(g, a.keys(t, hi), init)
 	})
