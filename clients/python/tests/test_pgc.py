@@ -163,10 +163,12 @@ def test_errors(model, picture, tmp_path):
 
 def test_restarts(model, picture, caplog):
     """The executable is killed while many threads ask, again and again: every one gets its answer."""
-    wrong = []
+    wrong, killed = [], threading.Event()
 
     def ask(n):
-        for _ in range(20):
+        asked = 0
+        while asked < 20 or not killed.is_set():
+            asked += 1
             try:
                 if model.caption(picture) != CAPTION:
                     wrong.append(n)
@@ -179,12 +181,14 @@ def test_restarts(model, picture, caplog):
     for t in threads:
         t.start()
     pids = set()
-    while len(pids) < 3 and any(t.is_alive() for t in threads):
+    end = time.monotonic() + 120
+    while len(pids) < 3 and time.monotonic() < end:
         pid = model.pid
         if pid is not None and pid not in pids:
             pids.add(pid)
             os.kill(pid, signal.SIGKILL)
         time.sleep(0.3)
+    killed.set()
     for t in threads:
         t.join(120)
         assert not t.is_alive()
