@@ -30,7 +30,7 @@ func (b *tab) tabTo(selector string) {
 			return
 		}
 	}
-	b.t.Fatalf("80 presses of Tab do not reach %s", selector)
+	b.t.Fatalf("80 presses of Tab do not reach %s: the focus is on %s", selector, eval[string](b, `document.activeElement.outerHTML.slice(0, 120)`))
 }
 
 // TestKeyboard does without a mouse: chooses a picture, asks for objects, selects one, moves the slider, saves, removes.
@@ -55,6 +55,7 @@ func TestKeyboard(t *testing.T) {
 	b.press(kb.Enter, chromedp.KeyModifiers(kb.ModifierCtrl))
 	b.answered()
 
+	b.wait(`!document.querySelector("#score").hidden`)
 	b.tabTo("#score-least")
 	b.press(kb.End)
 	b.wait(`document.querySelectorAll(".objects li:not([hidden])").length === 0`)
